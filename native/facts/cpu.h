@@ -1,0 +1,62 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "facts/cpu_set.h"
+
+namespace vprocfs {
+
+/// A CFS quota, as cpu.max or cpu.cfs_{quota,period}_us: at most `quota_us` of CPU time in every
+/// `period_us` of wall time.
+struct CpuBandwidth {
+  uint64_t quota_us = 0;
+  uint64_t period_us = 0;  ///< never 0
+};
+
+/// What limits the CPUs of a container.
+struct CpuLimitFacts {
+  /// The effective cpuset; nothing where no cpuset controller applies.
+  std::optional<CpuSet> cpuset;
+  /// The smallest quota/period ratio along the ancestor chain; nothing when unlimited.
+  std::optional<CpuBandwidth> bandwidth;
+};
+
+/// CPU time on one of the host's CPUs, µs since the cgroup was made.
+struct PerCpuUsage {
+  uint32_t cpu = 0;  ///< the host's id
+  uint64_t user_us = 0, system_us = 0;
+};
+
+/// CPU time of a container since its cgroup was made, as the kernel tells it. µs.
+struct CpuUsageFacts {
+  uint64_t user_us = 0;  ///< without nice
+  uint64_t nice_us = 0;  ///< 0 where the kernel does not tell (v1; v2 before 6.13)
+  uint64_t system_us = 0;
+  /// Time throttled by the quota, summed over CPUs by the kernel, so it may exceed wall time.
+  uint64_t throttled_us = 0;
+  std::vector<PerCpuUsage> per_cpu;  ///< v1 only; empty where the kernel does not tell
+};
+
+/// What one shown CPU has reported so far. µs; each field only ever grows.
+struct CpuCounters {
+  uint64_t user_us = 0, nice_us = 0, system_us = 0, idle_us = 0, steal_us = 0;
+};
+
+/// What /proc/stat and /proc/uptime print of a container's CPUs.
+struct CpuReport {
+  struct Cpu {
+    uint32_t id = 0;
+    CpuCounters counters;
+  };
+  std::vector<Cpu> cpus;  ///< the shown CPUs, ascending by id
+};
+
+/// Tasks of a container.
+struct TaskFacts {
+  uint64_t running = 1;  ///< running or runnable; the reader itself is one
+  uint64_t blocked = 0;  ///< in uninterruptible sleep
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "facts/cpu_set.h"
+
+namespace vprocfs {
+
+/// One line of the host's /proc/meminfo, in the host's order.
+struct HostMeminfoLine {
+  std::string label;   ///< without the colon, e.g. "Active(anon)"
+  uint64_t value = 0;  ///< as printed: kB when `in_kb`, else a plain count
+  bool in_kb = false;  ///< the line ends in " kB"
+};
+
+/// The host's /proc/meminfo (fs/proc/meminfo.c).
+struct HostMeminfo {
+  std::vector<HostMeminfoLine> lines;
+
+  /// The value of `label` as printed, or nothing where the kernel has no such line.
+  std::optional<uint64_t> value(std::string_view label) const {
+    for (const auto& line : lines) {
+      if (line.label == label) return line.value;
+    }
+    return std::nullopt;
+  }
+};
+
+/// The shape of the host's /proc/stat (fs/proc/stat.c): never its activity.
+struct HostStat {
+  /// One line that is not a cpu line, e.g. {"intr", 421 columns}. Order is the host's.
+  struct Line {
+    std::string key;
+    size_t columns = 0;  ///< numbers after the key
+  };
+  size_t cpu_columns = 10;  ///< numbers on a cpu line (10 since 2.6.33)
+  uint64_t btime_s = 0;     ///< seconds since the epoch at which the host booted
+  std::vector<Line> lines;  ///< intr, ctxt, btime, processes, procs_running, ...
+};
+
+/// The host's /proc/cpuinfo, cut into parts without interpreting the architecture's fields.
+/// Concatenating `header`, every block's text and `trailer` gives the host's file back.
+struct HostCpuinfo {
+  struct Block {
+    uint32_t cpu = 0;  ///< the number on its "processor" line
+    std::string text;  ///< all lines of the block, blank separator line(s) included
+  };
+  std::string header;         ///< s390x: vendor, "# processors", features, caches before the list
+  std::vector<Block> blocks;  ///< in the host's order; s390x: the "processor N: ..." lines first
+                              ///< and each CPU's detail block after, under the same cpu number
+  std::string trailer;        ///< what follows the last block and belongs to no CPU (ppc64)
+};
+
+/// One line of the host's /proc/swaps (mm/swapfile.c).
+struct HostSwapDevice {
+  std::string name, type;
+  uint64_t size_kb = 0, used_kb = 0;
+  int priority = 0;
+};
+
+/// CPU ids the host knows (/sys/devices/system/cpu/{online,possible,present}).
+struct HostCpus {
+  CpuSet online, possible, present;
+};
+
+}  // namespace vprocfs

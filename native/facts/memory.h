@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace vprocfs {
+
+/// The hierarchical memory.stat of a container. All in bytes; nothing where the kernel has no key.
+/// v1 names are folded on to v2's (total_cache is `file`, total_rss is `anon`, ...).
+struct MemoryStat {
+  std::optional<uint64_t> anon, file, shmem, file_mapped, file_dirty, file_writeback, swapcached;
+  std::optional<uint64_t> anon_thp, file_thp, shmem_thp;
+  std::optional<uint64_t> inactive_anon, active_anon, inactive_file, active_file, unevictable;
+  std::optional<uint64_t> slab_reclaimable, slab_unreclaimable, slab;
+  std::optional<uint64_t> kernel, kernel_stack, pagetables, sec_pagetables, percpu, sock, vmalloc;
+  std::optional<uint64_t> zswap, zswapped;
+};
+
+/// Swap of a container, in bytes.
+struct SwapFacts {
+  /// The tightest limit along the ancestor chain; nothing when unlimited. On v1 this is
+  /// memsw limit - memory limit where both are set, and the memsw limit where only it is.
+  std::optional<uint64_t> limit_bytes;
+  /// Swapped out now; nothing where the kernel does not account swap for this container.
+  std::optional<uint64_t> used_bytes;
+  /// v1: swappiness is 0, so that nothing new will be swapped out.
+  bool swappiness_zero = false;
+};
+
+/// Huge pages of one size, bytes, from the hugetlb controller; nothing when not limited.
+struct HugetlbFacts {
+  std::optional<uint64_t> limit_bytes;
+  uint64_t used_bytes = 0;
+};
+
+/// Memory of a container.
+struct MemoryFacts {
+  /// The smallest limit along the ancestor chain, bytes; nothing when unlimited. May exceed the
+  /// host's memory: the view takes the minimum.
+  std::optional<uint64_t> limit_bytes;
+  /// Charged to the container's cgroup, bytes; nothing without a memory controller.
+  std::optional<uint64_t> usage_bytes;
+  MemoryStat stat;
+  SwapFacts swap;
+  HugetlbFacts hugetlb;  ///< of the default huge page size (Hugepagesize of the host's meminfo)
+};
+
+}  // namespace vprocfs
