@@ -1,0 +1,248 @@
+#include "container/cpu_history.h"
+
+#include <algorithm>
+
+#include "container/share.h"
+
+namespace vprocfs {
+namespace {
+
+/// Absurd readings are cut to what sums of them can hold: 35 years of uptime, and that on 1000
+/// CPUs.
+constexpr uint64_t kMaxUptimeUs = uint64_t{1} << 50;
+constexpr uint64_t kMaxUseUs = uint64_t{1} << 60;
+
+/// Use that may wait for a later report, per CPU. A quota's period is at most 1 s and its burst at
+/// most the quota (kernel/sched/core.c, max_cfs_quota_period, tg_set_cfs_bandwidth), so no burst is
+/// longer than two periods. More than that is from before the container's start or from CPUs that
+/// it lost unseen: reported late, it would show a busy machine for hours.
+constexpr uint64_t kMaxPendingPerCpuUs = 2'000'000;
+
+/// What moves from one CPU to another moves in whole ticks of /proc/stat (1/USER_HZ s), so that the
+/// sum of the rounded figures does not decrease.
+constexpr uint64_t kTickUs = 10'000;
+
+using Values = std::vector<uint64_t>;
+
+uint64_t times(uint64_t a, uint64_t b) {
+  uint64_t product = 0;
+  return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
+}
+
+uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+void grow(uint64_t& counter, uint64_t by) {
+  if (__builtin_add_overflow(counter, by, &counter)) counter = UINT64_MAX;
+}
+
+/// How far `reading` is beyond the highest one so far, which it then becomes.
+uint64_t take_delta(uint64_t reading, uint64_t& highest) {
+  const uint64_t delta = minus(reading, highest);
+  highest = std::max(highest, reading);
+  return std::min(delta, kMaxUseUs);
+}
+
+/// CPU time by kind.
+struct Use {
+  uint64_t user = 0, nice = 0, system = 0;
+
+  uint64_t sum() const { return user + nice + system; }
+  /// At most `limit` of it, each kind in proportion.
+  Use at_most(uint64_t limit) const {
+    if (sum() <= limit) return *this;
+    const Values parts = split(limit, {user, nice, system});
+    return {parts[0], parts[1], parts[2]};
+  }
+  Use less(const Use& other) const {
+    return {user - other.user, nice - other.nice, system - other.system};
+  }
+};
+
+CpuHistory::Cpu* find_cpu(CpuHistory& history, uint32_t id) {
+  const auto at =
+      std::lower_bound(history.cpus.begin(), history.cpus.end(), id,
+                       [](const auto& cpu, uint32_t wanted) { return cpu.id < wanted; });
+  return at != history.cpus.end() && at->id == id ? &*at : nullptr;
+}
+
+CpuHistory::Cpu& cpu_at(CpuHistory& history, uint32_t id) {
+  if (CpuHistory::Cpu* known = find_cpu(history, id)) return *known;
+  const auto at =
+      std::lower_bound(history.cpus.begin(), history.cpus.end(), id,
+                       [](const auto& cpu, uint32_t wanted) { return cpu.id < wanted; });
+  CpuHistory::Cpu cpu;
+  cpu.id = id;
+  return *history.cpus.insert(at, cpu);
+}
+
+/// The CPUs that the interval up to now belongs to: those on the last report. One that comes now
+/// begins now; one that goes now had its part in it.
+CpuSet cpus_of_interval(const CpuHistory& history, const CpuSet& shown) {
+  std::vector<uint32_t> ids;
+  for (const auto& cpu : history.cpus) {
+    if (cpu.shown) ids.push_back(cpu.id);
+  }
+  return ids.empty() ? shown : CpuSet(std::move(ids));
+}
+
+/// Where on `cpus` the use of the host's CPU `id` is shown: on itself, else by its rank.
+size_t fold(uint32_t id, const CpuSet& cpus, const CpuSet& host_cpuset) {
+  const auto rank_in = [id](const CpuSet& set) {
+    return static_cast<size_t>(std::lower_bound(set.ids().begin(), set.ids().end(), id) -
+                               set.ids().begin());
+  };
+  if (cpus.contains(id)) return rank_in(cpus);
+  return (host_cpuset.contains(id) ? rank_in(host_cpuset) : id) % cpus.size();
+}
+
+/// The proportions in which use falls on CPUs; all 0 where the kernel does not tell.
+struct Weights {
+  Values user, system;
+};
+
+Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet& cpus) {
+  Weights weights{Values(cpus.size()), Values(cpus.size())};
+  for (const PerCpuUsage& reading : sample.usage.per_cpu) {
+    // Only CPUs that the container can run on get an entry, so that entries stay bounded.
+    CpuHistory::Cpu* cpu = find_cpu(history, reading.cpu);
+    if (cpu == nullptr && sample.host_cpuset.contains(reading.cpu)) {
+      cpu = &cpu_at(history, reading.cpu);
+    }
+    if (cpu == nullptr) continue;
+    const size_t i = fold(reading.cpu, cpus, sample.host_cpuset);
+    grow(weights.user[i], take_delta(reading.user_us, cpu->seen_user_us));
+    grow(weights.system[i], take_delta(reading.system_us, cpu->seen_system_us));
+  }
+  // A kind that no CPU tells of (the totals are ahead of the per-CPU figures) follows the other.
+  const auto none = [](const Values& v) { return v == Values(v.size()); };
+  if (none(weights.user)) weights.user = weights.system;
+  if (none(weights.system)) weights.system = weights.user;
+  return weights;
+}
+
+/// All use not yet reported: that of earlier intervals and that since the last sample.
+Use take_use(CpuHistory& history, const CpuUsageFacts& usage) {
+  Use use;
+  use.user = std::min(history.pending_user_us, kMaxUseUs) +
+             take_delta(usage.user_us, history.seen.user_us);
+  use.nice = std::min(history.pending_nice_us, kMaxUseUs) +
+             take_delta(usage.nice_us, history.seen.nice_us);
+  use.system = std::min(history.pending_system_us, kMaxUseUs) +
+               take_delta(usage.system_us, history.seen.system_us);
+  return use;
+}
+
+void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
+  const Use kept = rest.at_most(times(kMaxPendingPerCpuUs, cpus));
+  history.pending_user_us = kept.user;
+  history.pending_nice_us = kept.nice;
+  history.pending_system_us = kept.system;
+}
+
+/// Spreads `use`, at most `dt` times the number of CPUs, so that no CPU gets more than `dt`.
+std::vector<Use> spread(const Use& use, const Weights& weights, uint64_t dt) {
+  const Values user = split(use.user, weights.user);
+  const Values nice = split(use.nice, weights.user);
+  const Values system = split(use.system, weights.system);
+  std::vector<Use> out(user.size());
+  Values room(user.size());
+  Use excess;
+  for (size_t i = 0; i < out.size(); ++i) {
+    const Use wanted{user[i], nice[i], system[i]};
+    out[i] = wanted.at_most(dt);
+    const Use over = wanted.less(out[i]);
+    excess = {excess.user + over.user, excess.nice + over.nice, excess.system + over.system};
+    room[i] = dt - out[i].sum();
+  }
+  const auto fill = [&](uint64_t amount, uint64_t Use::*kind) {
+    const Values parts = split(amount, room);
+    for (size_t i = 0; i < out.size(); ++i) {
+      const uint64_t part = std::min(parts[i], room[i]);
+      out[i].*kind += part;
+      room[i] -= part;
+    }
+  };
+  fill(excess.user, &Use::user);
+  fill(excess.nice, &Use::nice);
+  fill(excess.system, &Use::system);
+  return out;
+}
+
+/// What one CPU gains in an interval of `dt`: all of it, one way or another.
+CpuCounters gain_of(const Use& use, uint64_t throttled, uint64_t dt) {
+  CpuCounters gain;
+  gain.user_us = use.user;
+  gain.nice_us = use.nice;
+  gain.system_us = use.system;
+  gain.steal_us = std::min(throttled, dt - use.sum());
+  gain.idle_us = dt - use.sum() - gain.steal_us;
+  return gain;
+}
+
+constexpr uint64_t CpuCounters::*kFields[] = {&CpuCounters::user_us, &CpuCounters::nice_us,
+                                              &CpuCounters::system_us, &CpuCounters::idle_us,
+                                              &CpuCounters::steal_us};
+
+void add(CpuCounters& to, const CpuCounters& gain) {
+  for (const auto field : kFields) grow(to.*field, gain.*field);
+}
+
+/// Adds what a CPU that disappears had to the `heirs`, evenly.
+void hand_over(CpuHistory& history, const CpuCounters& from, const CpuSet& heirs) {
+  const Values even(heirs.size());
+  for (const auto field : kFields) {
+    const Values ticks = split(from.*field / kTickUs, even);
+    uint64_t rest = from.*field % kTickUs;
+    for (size_t i = 0; i < heirs.size(); ++i) {
+      grow(cpu_at(history, heirs.ids()[i]).counters.*field, ticks[i] * kTickUs + rest);
+      rest = 0;
+    }
+  }
+}
+
+/// Books the gains of the interval's CPUs and makes `shown` the CPUs of the next interval.
+void book(CpuHistory& history, const CpuSet& cpus, const std::vector<CpuCounters>& gains,
+          const CpuSet& shown) {
+  for (const uint32_t id : shown.ids()) cpu_at(history, id);
+  const CpuSet staying = cpus.intersect(shown);
+  for (size_t i = 0; i < cpus.size(); ++i) {
+    CpuHistory::Cpu& cpu = cpu_at(history, cpus.ids()[i]);
+    if (shown.contains(cpu.id)) {
+      add(cpu.counters, gains[i]);
+      continue;
+    }
+    CpuCounters all = cpu.counters;
+    add(all, gains[i]);
+    hand_over(history, all, staying.empty() ? shown : staying);
+  }
+  for (auto& cpu : history.cpus) cpu.shown = shown.contains(cpu.id);
+}
+
+}  // namespace
+
+CpuReport advance(CpuHistory& history, const CpuSample& sample) {
+  const CpuSet shown = sample.shown.empty() ? CpuSet({0}) : sample.shown;
+  const CpuSet cpus = cpus_of_interval(history, shown);
+  const uint64_t uptime = std::min(sample.uptime_us, kMaxUptimeUs);
+  const uint64_t dt = minus(uptime, history.uptime_us);
+  history.uptime_us = std::max(history.uptime_us, uptime);
+  history.started = true;
+
+  const Use use = take_use(history, sample.usage);
+  const Use reported = use.at_most(times(dt, cpus.size()));
+  keep_pending(history, use.less(reported), shown.size());
+  const std::vector<Use> by_cpu = spread(reported, take_weights(history, sample, cpus), dt);
+  const Values throttled =
+      split(take_delta(sample.usage.throttled_us, history.seen.throttled_us), Values(cpus.size()));
+  std::vector<CpuCounters> gains;
+  for (size_t i = 0; i < cpus.size(); ++i) gains.push_back(gain_of(by_cpu[i], throttled[i], dt));
+  book(history, cpus, gains, shown);
+
+  CpuReport report;
+  for (const auto& cpu : history.cpus) {
+    if (cpu.shown) report.cpus.push_back({cpu.id, cpu.counters});
+  }
+  return report;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "facts/cpu.h"
+
+namespace vprocfs {
+
+/// One reading of the kernel's figures for a container.
+struct CpuSample {
+  uint64_t uptime_us = 0;  ///< of the container, at the time of the reading
+  CpuUsageFacts usage;
+  CpuSet shown;        ///< never empty
+  CpuSet host_cpuset;  ///< the effective cpuset: where per-CPU usage can come from
+};
+
+/// What a container's CPUs have reported so far: the only thing that makes counters monotonic over
+/// limit changes, quota bursts, and restarts (it is kept in the state file as plain numbers).
+struct CpuHistory {
+  struct Cpu {
+    uint32_t id = 0;
+    bool shown = false;  ///< on the last report
+    CpuCounters
+        counters;  ///< as last reported; kept while hidden, so that a return never decreases
+    uint64_t seen_user_us = 0, seen_system_us = 0;  ///< v1: the host CPU's highest readings
+  };
+  bool started = false;
+  uint64_t uptime_us = 0;  ///< of the last sample
+  CpuUsageFacts seen;      ///< the highest raw totals seen so far
+  uint64_t pending_user_us = 0, pending_nice_us = 0,
+           pending_system_us = 0;  ///< used, not yet reported
+  /// Ascending by id: all that were ever shown, and on v1 those whose use is shown on others.
+  std::vector<Cpu> cpus;
+};
+
+/// Takes a new sample into `history` and returns what to show. Guarantees, whatever the samples
+/// say:
+///  - no counter ever decreases, neither per CPU nor in sum, in µs as in the whole ticks that
+///    /proc/stat prints;
+///  - between two reports with the same CPUs no CPU gains more than the uptime between them, and
+///    busy + steal + idle gain exactly that much (idle is the rest);
+///  - time used above what n CPUs could use in the interval (quota bursts) is kept pending and
+///    reported in later intervals, up to the longest burst that the kernel allows; what is beyond
+///    that, and throttled time that does not fit, is dropped;
+///  - samples that go backwards (vanished or replaced cgroup) count as no use.
+///
+/// The first sample stands for the interval since the container's start. Use is spread over the
+/// CPUs in the proportions of per_cpu, or evenly; per_cpu never decides how much it is.
+///
+/// An interval belongs to the CPUs of the report before it. A CPU that comes starts from 0, or from
+/// what it last showed. When n shrinks, the counters of the CPUs that disappear, with their part of
+/// the interval, are added evenly to those that stay (to all where none stays), in that one report,
+/// since the `cpu` line is the exact sum of the shown lines and may not decrease.
+CpuReport advance(CpuHistory& history, const CpuSample& sample);
+
+}  // namespace vprocfs

@@ -1,0 +1,32 @@
+#include "container/cpu_model.h"
+
+#include <algorithm>
+
+namespace vprocfs {
+namespace {
+
+/// How many CPUs a quota amounts to: 800 % is 8, 250 % is 3.
+uint64_t cpus_of(const CpuBandwidth& bandwidth) {
+  const uint64_t period = std::max<uint64_t>(bandwidth.period_us, 1);
+  const uint64_t whole = bandwidth.quota_us / period;
+  return bandwidth.quota_us % period == 0 ? whole : whole + 1;
+}
+
+CpuSet usable_cpus(const CpuLimitFacts& limits, const HostCpus& host) {
+  // A host whose sysfs tells nothing still has one CPU.
+  const CpuSet online = host.online.empty() ? CpuSet({0}) : host.online;
+  if (!limits.cpuset) return online;
+  CpuSet usable = limits.cpuset->intersect(online);
+  return usable.empty() ? online : usable;
+}
+
+}  // namespace
+
+CpuSet shown_cpus(const CpuLimitFacts& limits, const HostCpus& host) {
+  CpuSet usable = usable_cpus(limits, host);
+  if (!limits.bandwidth) return usable;
+  const uint64_t count = std::max<uint64_t>(cpus_of(*limits.bandwidth), 1);
+  return count >= usable.size() ? usable : usable.first(static_cast<size_t>(count));
+}
+
+}  // namespace vprocfs

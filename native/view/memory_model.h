@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstdint>
+
+#include "facts/facts.h"
+
+namespace vprocfs {
+
+/// The memory of a container as a machine of its size shows it. All in kB unless named otherwise.
+///
+/// The kernel reads memory.current and memory.stat at two moments and keeps both in per-CPU batches
+/// (mm/memcontrol.c), so they may contradict each other. Here they do not: no amount exceeds what
+/// is charged, and parts never exceed their whole.
+struct MemoryModel {
+  /// The container has a memory controller, or a limit from above it. Otherwise the amounts below
+  /// are meaningless: the host's lines stand as they are.
+  bool accounted = false;
+  /// The limit is below the host's memory.
+  bool limited = false;
+
+  uint64_t total = 0;      ///< min(host, limit), never below one page
+  uint64_t used = 0;       ///< charged, at most `total`
+  uint64_t free = 0;       ///< total - used; at most the host's MemFree when not limited
+  uint64_t available = 0;  ///< free + file pages on the LRU + reclaimable slab, at most `total`
+
+  uint64_t active_anon = 0, inactive_anon = 0, active_file = 0, inactive_file = 0, unevictable = 0;
+  uint64_t active = 0, inactive = 0;  ///< anon + file
+  uint64_t anon = 0, anon_huge = 0;
+  /// File pages, shmem included. The swap cache, which /proc/meminfo takes off the node's count,
+  /// is in no cgroup's (mm/swap_state.c counts it for the node alone).
+  uint64_t cached = 0;
+  uint64_t shmem = 0, shmem_huge = 0, file_huge = 0, mapped = 0, dirty = 0, writeback = 0;
+  uint64_t slab_reclaimable = 0, slab_unreclaimable = 0;
+  uint64_t slab = 0;  ///< the sum of both
+  uint64_t kernel_stack = 0, page_tables = 0, sec_page_tables = 0, percpu = 0, vmalloc = 0;
+
+  bool swap_from_host = false;  ///< see SwapModel
+  uint64_t swap_total = 0, swap_free = 0;
+  uint64_t swap_cached = 0, zswapped = 0;  ///< both hold swap slots: at most what is used of swap
+  uint64_t zswap = 0;
+
+  uint64_t commit_limit = 0, committed = 0;
+
+  /// The pool of default-sized huge pages: the hugetlb limit, nothing without one. When false for
+  /// a container without memory controller, the host's lines stand.
+  bool hugetlb_limited = false;
+  uint64_t huge_pages = 0, huge_pages_free = 0;  ///< in pages
+  uint64_t hugetlb = 0;                          ///< the whole pool
+};
+
+/// Everything that /proc/meminfo says, from `facts.memory` and `facts.host_meminfo` (not null).
+MemoryModel memory_model(const Facts& facts);
+
+}  // namespace vprocfs

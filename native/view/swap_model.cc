@@ -1,0 +1,29 @@
+#include "view/swap_model.h"
+
+#include <algorithm>
+
+#include "view/writer.h"
+
+namespace vprocfs {
+
+SwapModel swap_model(const Facts& facts) {
+  SwapModel model;
+  if (!facts.host_meminfo) return model;
+  const uint64_t host_total = facts.host_meminfo->value("SwapTotal").value_or(0);
+  const MemoryFacts& memory = facts.memory;
+  const SwapFacts& swap = memory.swap;
+  if (!memory.usage_bytes && !memory.limit_bytes && !swap.limit_bytes && !swap.used_bytes) {
+    model.from_host = true;
+    model.total_kb = host_total;
+    model.free_kb = std::min(host_total, facts.host_meminfo->value("SwapFree").value_or(0));
+    return model;
+  }
+  const uint64_t used = swap.used_bytes.value_or(0) / 1024;
+  if (swap.swappiness_zero && used == 0) return model;
+  model.total_kb = swap.limit_bytes ? std::max(*swap.limit_bytes / 1024, used) : host_total;
+  model.total_kb = std::min(model.total_kb, host_total);
+  model.free_kb = saturating_sub(model.total_kb, used);
+  return model;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,17 @@
+#include "view/cpu_ticks.h"
+#include "view/view.h"
+
+namespace vprocfs {
+
+/// /proc/uptime (fs/proc/uptime.c): seconds since the container's init started, and the idle time
+/// summed over the shown CPUs, which is what the idle column of /proc/stat's cpu line says in
+/// ticks.
+void render_uptime(const Facts& facts, Writer& writer) {
+  uint64_t idle = 0;
+  for (const auto& cpu : facts.cpu_report.cpus) {
+    idle = saturating_add(idle, ticks(cpu.counters.idle_us));
+  }
+  writer.fixed(ticks(facts.clock.uptime_us), 2).ch(' ').fixed(idle, 2).ch('\n');
+}
+
+}  // namespace vprocfs

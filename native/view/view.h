@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "facts/facts.h"
+#include "view/writer.h"
+
+namespace vprocfs {
+
+/// When the content of a file can change.
+enum class Changes : uint8_t {
+  kAlways,      ///< figures of use: any moment
+  kWithLimits,  ///< only when the container's limits (or the host's CPUs) change
+};
+
+/// One virtual file. A view is a pure function: no I/O, no clock, no lock, no errno.
+struct View {
+  /// Stable for ever: it is part of the node ids that kernels hold across upgrades.
+  uint16_t index;
+  /// Below the root of a container, without a leading slash, e.g. "proc/meminfo".
+  std::string_view path;
+  uint32_t mode;   ///< permission bits as the kernel's file has them
+  uint32_t needs;  ///< Need bits
+  Changes changes;
+  void (*render)(const Facts&, Writer&);
+};
+
+/// All views, in the order of views.def.
+const View* views_begin();
+const View* views_end();
+
+/// The view of `path`, or nullptr.
+const View* find_view(std::string_view path);
+
+/// The view with `index`, or nullptr.
+const View* find_view(uint16_t index);
+
+}  // namespace vprocfs
