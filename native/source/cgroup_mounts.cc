@@ -1,0 +1,253 @@
+#include "source/cgroup_mounts.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+#include "source/parse.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+struct ControllerName {
+  Controller controller;
+  std::string_view v1, v2;
+};
+
+constexpr ControllerName kControllers[] = {
+    {Controller::kCpu, "cpu", "cpu"},
+    {Controller::kCpuacct, "cpuacct", ""},
+    {Controller::kCpuset, "cpuset", "cpuset"},
+    {Controller::kMemory, "memory", "memory"},
+    {Controller::kIo, "blkio", "io"},
+    {Controller::kPids, "pids", "pids"},
+    {Controller::kHugetlb, "hugetlb", "hugetlb"},
+};
+
+/// Controllers that have a hierarchy in v1 and are of no interest but as part of its name.
+constexpr std::string_view kOtherControllers[] = {
+    "devices", "freezer", "net_cls", "perf_event", "net_prio", "rdma", "misc", "debug", "dmem"};
+
+constexpr uint32_t bit(Controller controller) { return 1u << static_cast<unsigned>(controller); }
+
+uint32_t v1_bit(std::string_view name) {
+  for (const auto& known : kControllers) {
+    if (known.v1 == name) return bit(known.controller);
+  }
+  return 0;
+}
+
+uint32_t v2_bits(std::string_view text) {
+  uint32_t bits = bit(Controller::kCpuacct);
+  for (text = trim(text); !text.empty();) {
+    const std::string_view name = take_word(text);
+    for (const auto& known : kControllers) {
+      if (!known.v2.empty() && known.v2 == name) bits |= bit(known.controller);
+    }
+  }
+  return bits;
+}
+
+uint32_t v2_bits_now(int root_fd) {
+  const auto text = read_file(root_fd, "cgroup.controllers");
+  return v2_bits(text ? std::string_view(text.value()) : std::string_view());
+}
+
+/// Splits at commas.
+template <typename F>
+void for_each_item(std::string_view list, F item) {
+  while (!list.empty()) {
+    const size_t end = std::min(list.find(','), list.size());
+    item(list.substr(0, end));
+    list.remove_prefix(std::min(end + 1, list.size()));
+  }
+}
+
+/// The name of a v1 hierarchy, and the controllers it has, from mount options or a directory name.
+void take_options(std::string_view options, Hierarchy& to) {
+  for_each_item(options, [&](std::string_view item) {
+    const uint32_t bits = v1_bit(item);
+    const bool other = std::find(std::begin(kOtherControllers), std::end(kOtherControllers),
+                                 item) != std::end(kOtherControllers);
+    if (bits == 0 && !other && item.substr(0, 5) != "name=") return;
+    to.controllers |= bits;
+    if (!to.name.empty()) to.name += ',';
+    to.name += item;
+  });
+}
+
+Fd open_dir(int dir_fd, const char* path) {
+  return Fd(::openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+bool has_magic(int fd, bool v2) {
+  struct statfs fs {};
+  if (::fstatfs(fd, &fs) != 0) return false;
+  return static_cast<unsigned long>(fs.f_type) ==
+         static_cast<unsigned long>(v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
+}
+
+/// One line of mountinfo: the mounted hierarchy, or nothing when it is none.
+std::optional<Hierarchy> parse_mount(std::string_view line) {
+  std::string_view before = line.substr(0, line.find(" - "));
+  if (before.size() == line.size()) return std::nullopt;
+  std::string_view after = line.substr(before.size() + 3);
+  const std::string_view type = take_word(after);
+  if (type != "cgroup" && type != "cgroup2") return std::nullopt;
+  for (int i = 0; i < 3; ++i) take_word(before);
+  if (take_word(before) != "/") return std::nullopt;
+
+  Hierarchy found;
+  found.v2 = type == "cgroup2";
+  found.mount = unescape_octal(take_word(before));
+  take_word(after);
+  if (!found.v2) take_options(trim(after), found);
+  return found;
+}
+
+bool is_known(const std::vector<Hierarchy>& all, const Hierarchy& one) {
+  return std::any_of(all.begin(), all.end(), [&](const Hierarchy& other) {
+    return other.v2 == one.v2 && other.name == one.name;
+  });
+}
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+Result<std::vector<std::string>> list_directories(int dir_fd) {
+  Fd fd = open_dir(dir_fd, ".");
+  if (!fd) return Error{errno, "."};
+  std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd.get()));
+  if (!dir) return Error{errno, "."};
+  fd.release();
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(dir.get())) {
+    struct stat st {};
+    if (entry->d_name[0] == '.' || ::fstatat(dir_fd, entry->d_name, &st, 0) != 0) continue;
+    if (S_ISDIR(st.st_mode)) names.emplace_back(entry->d_name);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::optional<Hierarchy> open_v2(int dir_fd, const char* path) {
+  Hierarchy tree;
+  tree.root = open_dir(dir_fd, path);
+  if (!tree.root || ::faccessat(tree.root.get(), "cgroup.controllers", F_OK, 0) != 0) {
+    return std::nullopt;
+  }
+  tree.v2 = true;
+  tree.mount = path;
+  tree.controllers = v2_bits_now(tree.root.get());
+  return tree;
+}
+
+}  // namespace
+
+Result<CgroupMounts> CgroupMounts::discover(int procfs_fd) {
+  const auto text = read_file(procfs_fd, "self/mountinfo");
+  if (!text) return text.error();
+  CgroupMounts mounts;
+  for_each_line(text.value(), [&](std::string_view line) {
+    auto found = parse_mount(line);
+    if (!found || is_known(mounts.hierarchies_, *found)) return;
+    found->root = open_dir(AT_FDCWD, found->mount.c_str());
+    // Something else may be mounted over it, or it may be out of our reach.
+    if (!found->root || !has_magic(found->root.get(), found->v2)) return;
+    if (found->v2) found->controllers = v2_bits_now(found->root.get());
+    mounts.hierarchies_.push_back(std::move(*found));
+  });
+  return mounts;
+}
+
+Result<CgroupMounts> CgroupMounts::from_tree(int dir_fd) {
+  CgroupMounts mounts;
+  if (auto whole = open_v2(dir_fd, ".")) {
+    mounts.hierarchies_.push_back(std::move(*whole));
+    return mounts;
+  }
+  const auto names = list_directories(dir_fd);
+  if (!names) return names.error();
+  uint32_t taken = 0;
+  for (const auto& name : names.value()) {
+    if (name == "unified") continue;
+    Hierarchy tree;
+    take_options(name == "systemd" ? "name=systemd" : name, tree);
+    // "cpu" and "cpuacct" are often links to "cpu,cpuacct": the same hierarchy, and not three.
+    const bool repeated = tree.controllers != 0 && (tree.controllers & ~taken) == 0;
+    if (tree.name.empty() || repeated) continue;
+    tree.controllers &= ~taken;
+    tree.root = open_dir(dir_fd, name.c_str());
+    if (!tree.root) return Error{errno, name};
+    tree.mount = name;
+    taken |= tree.controllers;
+    mounts.hierarchies_.push_back(std::move(tree));
+  }
+  if (auto unified = open_v2(dir_fd, "unified")) {
+    mounts.hierarchies_.push_back(std::move(*unified));
+  }
+  return mounts;
+}
+
+const Hierarchy* CgroupMounts::v2() const {
+  for (const auto& tree : hierarchies_) {
+    if (tree.v2) return &tree;
+  }
+  return nullptr;
+}
+
+const Hierarchy* CgroupMounts::of(Controller controller) const {
+  for (const auto& tree : hierarchies_) {
+    if (!tree.v2 && (tree.controllers & bit(controller)) != 0) return &tree;
+  }
+  const Hierarchy* tree = v2();
+  if (tree == nullptr) return nullptr;
+  if (controller == Controller::kCpuacct) return tree;
+  return (v2_bits_now(tree->root.get()) & bit(controller)) != 0 ? tree : nullptr;
+}
+
+Result<CgroupPaths> CgroupPaths::parse(const std::string& text) {
+  CgroupPaths paths;
+  bool malformed = false;
+  for_each_line(text, [&](std::string_view line) {
+    const size_t first = line.find(':');
+    const size_t second = first == line.npos ? line.npos : line.find(':', first + 1);
+    if (second == line.npos || line.substr(second + 1, 1) != "/") {
+      malformed = true;
+      return;
+    }
+    const std::string_view names = line.substr(first + 1, second - first - 1);
+    std::string_view path = line.substr(second + 1);
+    constexpr std::string_view kDeleted = " (deleted)";
+    if (path.size() > kDeleted.size() && path.substr(path.size() - kDeleted.size()) == kDeleted) {
+      path.remove_suffix(kDeleted.size());
+    }
+    if (names.empty()) paths.v2 = path;
+    for_each_item(names, [&](std::string_view name) {
+      for (const auto& known : kControllers) {
+        if (known.v1 == name) paths.v1[static_cast<size_t>(known.controller)] = path;
+      }
+    });
+  });
+  if (malformed) return Error{EINVAL, "cgroup"};
+  return paths;
+}
+
+const std::string& CgroupPaths::of(const CgroupMounts& mounts, Controller controller) const {
+  static const std::string none;
+  const Hierarchy* tree = mounts.of(controller);
+  if (tree == nullptr) return none;
+  return tree->v2 ? v2 : v1[static_cast<size_t>(controller)];
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,65 @@
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace vprocfs {
+
+/// The controllers that vprocfs reads. `kIo` is v1's blkio.
+enum class Controller : uint8_t { kCpu, kCpuacct, kCpuset, kMemory, kIo, kPids, kHugetlb };
+inline constexpr size_t kControllerCount = 7;
+
+/// One mounted cgroup hierarchy.
+struct Hierarchy {
+  bool v2 = false;
+  Fd root;            ///< directory of the mount point, opened O_RDONLY | O_DIRECTORY
+  std::string mount;  ///< where it is mounted, for messages
+  std::string name;   ///< as in /proc/<pid>/cgroup: "cpu,cpuacct", "name=systemd"; empty for v2
+  uint32_t controllers = 0;  ///< bits 1 << Controller that this hierarchy carries now
+};
+
+/// The cgroup hierarchies of this host: pure v1, pure v2 or a mixture. Movable, not copyable.
+class CgroupMounts {
+ public:
+  /// From <procfs>/self/mountinfo of the running system. Only mounts whose root is the hierarchy's
+  /// root as we see it ("/") are taken. Never fails because something is missing: a host without
+  /// cgroups has no hierarchies.
+  static Result<CgroupMounts> discover(int procfs_fd);
+
+  /// From a recorded tree that mirrors /sys/fs/cgroup: v2 when `dir` has cgroup.controllers,
+  /// otherwise one directory per v1 controller and `unified` for a cgroup2 tree beside them.
+  static Result<CgroupMounts> from_tree(int dir_fd);
+
+  /// The cgroup2 hierarchy, or nullptr.
+  const Hierarchy* v2() const;
+
+  /// The hierarchy that carries `controller`: v1 where mounted there, else v2, else nullptr. On v2
+  /// the controller counts when the root's cgroup.controllers lists it *now* (controllers can be
+  /// moved to cgroup2 after we start), kCpuacct is part of v2's own cpu.stat and always counts.
+  const Hierarchy* of(Controller controller) const;
+
+  const std::vector<Hierarchy>& all() const { return hierarchies_; }
+
+ private:
+  std::vector<Hierarchy> hierarchies_;
+};
+
+/// The cgroup of one process (or one container) in every hierarchy.
+struct CgroupPaths {
+  std::string v2;                                ///< empty: not known
+  std::array<std::string, kControllerCount> v1;  ///< by Controller; empty: not in such a hierarchy
+
+  /// From the text of /proc/<pid>/cgroup. Paths may hold any byte but newline (the kernel refuses
+  /// one in a name); a trailing " (deleted)" is not part of the path.
+  static Result<CgroupPaths> parse(const std::string& text);
+
+  /// The path in the hierarchy that carries `controller`.
+  const std::string& of(const CgroupMounts& mounts, Controller controller) const;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,132 @@
+#include "source/change_notifier.h"
+
+#include <sys/inotify.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "base/fd.h"
+
+namespace vprocfs {
+namespace {
+
+class Watches;
+
+/// One watched file; ends its watch when the last holder of its counter is gone.
+struct Watch {
+  Watch(std::shared_ptr<Watches> owner, int descriptor)
+      : watches(std::move(owner)), wd(descriptor) {}
+  ~Watch();
+  Watch(const Watch&) = delete;
+  Watch& operator=(const Watch&) = delete;
+
+  std::atomic<uint64_t> changes{0};
+  const std::shared_ptr<Watches> watches;
+  const int wd;
+};
+
+/// The inotify instance with all its watches. Outlives the notifier while counters are held.
+class Watches : public std::enable_shared_from_this<Watches> {
+ public:
+  explicit Watches(Fd inotify) : inotify_(std::move(inotify)) {}
+
+  int fd() const { return inotify_.get(); }
+
+  ChangeNotifier::Counter add(const std::string& path) {
+    std::shared_ptr<Watch> watch;  // declared before the lock: dropping it takes the lock
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const int wd = ::inotify_add_watch(fd(), path.c_str(), IN_MODIFY | IN_DELETE_SELF);
+    if (wd < 0) return nullptr;
+    // The kernel gives one descriptor per inode: whoever watches the same file shares the counter.
+    Entry& entry = entries_[wd];
+    watch = entry.shared.lock();
+    if (!watch) {
+      watch = std::make_shared<Watch>(shared_from_this(), wd);
+      entry = {watch, watch.get()};
+    }
+    return ChangeNotifier::Counter(watch, &watch->changes);
+  }
+
+  void remove(const Watch* watch) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const auto found = entries_.find(watch->wd);
+    // Somebody may have begun to watch the same file again since the last holder let go.
+    if (found == entries_.end() || found->second.watch != watch) return;
+    entries_.erase(found);
+    ::inotify_rm_watch(fd(), watch->wd);
+  }
+
+  void drain() {
+    // Held while reading too: whoever finds the queue empty must find the counters up to date.
+    const std::lock_guard<std::mutex> lock(mutex_);
+    alignas(inotify_event) char events[4096];
+    for (;;) {
+      const ssize_t n = ::read(fd(), events, sizeof events);
+      if (n < 0 && errno == EINTR) continue;
+      if (n <= 0) return;
+      take(events, static_cast<size_t>(n));
+    }
+  }
+
+ private:
+  struct Entry {
+    std::weak_ptr<Watch> shared;
+    /// Valid while the entry is there, even when `shared` has just expired: ~Watch removes the
+    /// entry first, and waits for the lock to do so.
+    Watch* watch = nullptr;
+  };
+
+  void take(const char* events, size_t size) {
+    for (size_t at = 0; at + sizeof(inotify_event) <= size;) {
+      inotify_event event;
+      std::memcpy(&event, events + at, sizeof event);
+      at += sizeof event + event.len;
+      if ((event.mask & IN_Q_OVERFLOW) != 0) {
+        for (auto& entry : entries_) bump(entry.second);
+        continue;
+      }
+      const auto found = entries_.find(event.wd);
+      if (found == entries_.end()) continue;
+      bump(found->second);
+      if ((event.mask & IN_IGNORED) != 0) entries_.erase(found);
+    }
+  }
+
+  static void bump(const Entry& entry) {
+    entry.watch->changes.fetch_add(1, std::memory_order_release);
+  }
+
+  Fd inotify_;
+  std::mutex mutex_;
+  std::unordered_map<int, Entry> entries_;
+};
+
+Watch::~Watch() { watches->remove(this); }
+
+class InotifyNotifier : public ChangeNotifier {
+ public:
+  explicit InotifyNotifier(Fd inotify) : watches_(std::make_shared<Watches>(std::move(inotify))) {}
+
+  Counter watch(int dir_fd, const char* name) override {
+    return watches_->add("/proc/self/fd/" + std::to_string(dir_fd) + "/" + name);
+  }
+  void drain() override { watches_->drain(); }
+  int poll_fd() const override { return watches_->fd(); }
+
+ private:
+  const std::shared_ptr<Watches> watches_;
+};
+
+}  // namespace
+
+std::unique_ptr<ChangeNotifier> make_inotify_notifier() {
+  Fd inotify(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC));
+  if (!inotify) return nullptr;
+  return std::make_unique<InotifyNotifier>(std::move(inotify));
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+
+namespace vprocfs {
+
+/// Tells when somebody wrote to a cgroup's control file, so that limits need not be read again for
+/// every request (inotify on kernfs: a write through any mount queues IN_MODIFY before write(2)
+/// returns to the writer; measured on 6.18 and 6.1, v1 and v2).
+class ChangeNotifier {
+ public:
+  /// Grows whenever the watched file was written. Dropping the last reference ends the watch.
+  using Counter = std::shared_ptr<const std::atomic<uint64_t>>;
+
+  virtual ~ChangeNotifier() = default;
+
+  /// Watches `name` in the directory `dir_fd`. nullptr where it cannot be watched (no such file,
+  /// watches used up): the caller then reads the file each time.
+  virtual Counter watch(int dir_fd, const char* name) = 0;
+
+  /// Takes in all changes made before this call. One system call when nothing happened.
+  /// Thread-safe: when it returns, counters tell of every write that returned before it was called.
+  virtual void drain() = 0;
+
+  /// A descriptor that becomes readable when there is something to drain, or -1.
+  virtual int poll_fd() const = 0;
+};
+
+/// The inotify implementation; nullptr where inotify cannot be had (then nothing is cached).
+std::unique_ptr<ChangeNotifier> make_inotify_notifier();
+
+}  // namespace vprocfs

@@ -1,0 +1,153 @@
+#include "source/container_source.h"
+
+#include <string>
+#include <vector>
+
+#include "source/controllers.h"
+
+namespace vprocfs {
+
+/// One source per controller; nullptr where no hierarchy has it.
+struct ContainerSource::Parts {
+  ChangeNotifier* notifier = nullptr;
+  ReadBuffer buffer;
+  DirPtr bandwidth_dir;
+  std::unique_ptr<MemorySource> memory;
+  std::unique_ptr<HugetlbSource> hugetlb;
+  std::unique_ptr<BandwidthSource> bandwidth;
+  std::unique_ptr<CpuTimeSource> cpu_time;
+  std::unique_ptr<CpusetSource> cpuset;
+
+  void drain() {
+    if (notifier != nullptr) notifier->drain();
+  }
+};
+
+namespace {
+
+/// As in the names of the controller's files (mm/hugetlb_cgroup.c mem_fmt).
+std::string hugepage_name(uint64_t bytes) {
+  if (bytes >= 1u << 30) return std::to_string(bytes >> 30) + "GB";
+  if (bytes >= 1u << 20) return std::to_string(bytes >> 20) + "MB";
+  return std::to_string(bytes >> 10) + "KB";
+}
+
+/// Opens the container's cgroup of each hierarchy once, whatever the number of controllers in it.
+class Opener {
+ public:
+  Opener(const CgroupMounts& mounts, const CgroupPaths& paths) : mounts_(mounts), paths_(paths) {}
+
+  struct Place {
+    DirPtr dir;  ///< nullptr: no such hierarchy, or the container is not in it
+    bool v2 = false;
+  };
+
+  /// The place of `controller`. One that is nowhere yet may be enabled on cgroup2 later, so that
+  /// is where it is looked for then; `now` says that only one which is there counts.
+  Place of(Controller controller, bool now, Error& error) {
+    const Hierarchy* tree = mounts_.of(controller);
+    if (tree == nullptr && !now) tree = mounts_.v2();
+    if (tree == nullptr) return {};
+    const std::string& path = tree->v2 ? paths_.v2 : paths_.v1[static_cast<size_t>(controller)];
+    if (path.empty()) return {};
+    const size_t index = static_cast<size_t>(tree - mounts_.all().data());
+    if (index >= opened_.size()) opened_.resize(mounts_.all().size());
+    if (!opened_[index]) {
+      auto dir = CgroupDir::open(*tree, path);
+      if (!dir) {
+        error = dir.error();
+        return {};
+      }
+      opened_[index] = std::move(dir.value());
+    }
+    return {opened_[index], tree->v2};
+  }
+
+ private:
+  const CgroupMounts& mounts_;
+  const CgroupPaths& paths_;
+  std::vector<DirPtr> opened_;
+};
+
+}  // namespace
+
+ContainerSource::ContainerSource(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+ContainerSource::~ContainerSource() = default;
+
+Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMounts& mounts,
+                                                               const CgroupPaths& paths,
+                                                               ChangeNotifier* notifier,
+                                                               uint64_t hugepage_bytes) {
+  auto parts = std::make_unique<Parts>();
+  parts->notifier = notifier;
+  Opener opener(mounts, paths);
+  Error error;
+  if (const auto at = opener.of(Controller::kMemory, false, error); at.dir) {
+    parts->memory = at.v2 ? make_memory_v2(at.dir, notifier) : make_memory_v1(at.dir, notifier);
+  }
+  if (const auto at = opener.of(Controller::kHugetlb, true, error); at.dir) {
+    parts->hugetlb = make_hugetlb(at.dir, notifier, at.v2, hugepage_name(hugepage_bytes));
+  }
+  if (const auto at = opener.of(Controller::kCpu, false, error); at.dir) {
+    parts->bandwidth_dir = at.dir;
+    parts->bandwidth =
+        at.v2 ? make_bandwidth_v2(at.dir, notifier) : make_bandwidth_v1(at.dir, notifier);
+  }
+  if (const auto at = opener.of(Controller::kCpuacct, false, error); at.dir) {
+    parts->cpu_time = at.v2 ? make_cpu_time_v2(at.dir) : make_cpu_time_v1(at.dir);
+  }
+  if (const auto at = opener.of(Controller::kCpuset, false, error); at.dir) {
+    parts->cpuset = make_cpuset(at.dir, notifier, at.v2);
+  }
+  if (error.code != 0) return error;
+  return std::unique_ptr<ContainerSource>(new ContainerSource(std::move(parts)));
+}
+
+Result<MemoryFacts> ContainerSource::memory() {
+  MemoryFacts none;
+  if (!parts_->memory && !parts_->hugetlb) return none;
+  parts_->drain();
+  auto facts = parts_->memory ? parts_->memory->read(parts_->buffer) : std::move(none);
+  if (!facts || !parts_->hugetlb) return facts;
+  auto hugetlb = parts_->hugetlb->read(parts_->buffer);
+  if (!hugetlb) return hugetlb.error();
+  facts.value().hugetlb = hugetlb.value();
+  return facts;
+}
+
+Result<CpuLimitFacts> ContainerSource::cpu_limits() {
+  CpuLimitFacts facts;
+  if (!parts_->bandwidth && !parts_->cpuset) return facts;
+  parts_->drain();
+  if (parts_->bandwidth) {
+    auto bandwidth = parts_->bandwidth->read(parts_->buffer);
+    if (!bandwidth) return bandwidth.error();
+    facts.bandwidth = bandwidth.value();
+  }
+  if (parts_->cpuset) {
+    auto cpuset = parts_->cpuset->read(parts_->buffer);
+    if (!cpuset) return cpuset.error();
+    facts.cpuset = std::move(cpuset.value());
+  } else if (!parts_->bandwidth_dir->alive()) {
+    // The quota is cached: only the cpuset's file would have told that the cgroup is gone.
+    return parts_->bandwidth_dir->gone();
+  }
+  return facts;
+}
+
+Result<CpuUsageFacts> ContainerSource::cpu_usage() {
+  CpuUsageFacts facts;
+  if (parts_->cpu_time) {
+    auto usage = parts_->cpu_time->read(parts_->buffer);
+    if (!usage) return usage.error();
+    facts = std::move(usage.value());
+  }
+  if (parts_->bandwidth) {
+    auto throttled = parts_->bandwidth->throttled_us(parts_->buffer);
+    if (!throttled) return throttled.error();
+    if (throttled.value()) facts.throttled_us = *throttled.value();
+  }
+  return facts;
+}
+
+}  // namespace vprocfs

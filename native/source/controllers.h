@@ -1,0 +1,78 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "facts/cpu.h"
+#include "facts/memory.h"
+#include "source/cgroup_dir.h"
+#include "source/change_notifier.h"
+
+namespace vprocfs {
+
+/// What one controller tells of one container. Each has a v1 and a v2 twin that fill the same
+/// facts. `buffer` is lent by the caller; whoever calls has drained the notifier. All fail with
+/// ENODEV when the cgroup is gone; files that are not there are absent facts.
+class MemorySource {
+ public:
+  virtual ~MemorySource() = default;
+  /// All but `hugetlb`.
+  virtual Result<MemoryFacts> read(ReadBuffer& buffer) = 0;
+};
+
+class HugetlbSource {
+ public:
+  virtual ~HugetlbSource() = default;
+  /// Reads the use only where there is a limit.
+  virtual Result<HugetlbFacts> read(ReadBuffer& buffer) = 0;
+};
+
+class BandwidthSource {
+ public:
+  virtual ~BandwidthSource() = default;
+  /// The tightest quota along the chain.
+  virtual Result<std::optional<CpuBandwidth>> read(ReadBuffer& buffer) = 0;
+  /// Time throttled by quotas, µs; nothing where only the source of CPU times can know.
+  virtual Result<std::optional<uint64_t>> throttled_us(ReadBuffer& buffer) = 0;
+};
+
+class CpuTimeSource {
+ public:
+  virtual ~CpuTimeSource() = default;
+  /// `throttled_us` is filled where the same file tells.
+  virtual Result<CpuUsageFacts> read(ReadBuffer& buffer) = 0;
+};
+
+class CpusetSource {
+ public:
+  virtual ~CpusetSource() = default;
+  /// The effective cpuset of the cgroup, or of its nearest ancestor that has one.
+  virtual Result<std::optional<CpuSet>> read(ReadBuffer& buffer) = 0;
+};
+
+using DirPtr = std::shared_ptr<const CgroupDir>;
+
+std::unique_ptr<MemorySource> make_memory_v1(DirPtr dir, ChangeNotifier* notifier);
+std::unique_ptr<MemorySource> make_memory_v2(DirPtr dir, ChangeNotifier* notifier);
+
+/// `size` as in the names of the controller's files, e.g. "2MB".
+std::unique_ptr<HugetlbSource> make_hugetlb(DirPtr dir, ChangeNotifier* notifier, bool v2,
+                                            const std::string& size);
+
+std::unique_ptr<BandwidthSource> make_bandwidth_v1(DirPtr dir, ChangeNotifier* notifier);
+std::unique_ptr<BandwidthSource> make_bandwidth_v2(DirPtr dir, ChangeNotifier* notifier);
+
+std::unique_ptr<CpuTimeSource> make_cpu_time_v1(const DirPtr& dir);
+std::unique_ptr<CpuTimeSource> make_cpu_time_v2(DirPtr dir);
+
+std::unique_ptr<CpusetSource> make_cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2);
+
+/// Takes `next` where it allows less CPU time per wall time than `least`, compared exactly.
+void take_tighter(std::optional<CpuBandwidth>& least, const CpuBandwidth& next);
+
+/// Takes `next` where it is lower than `least`.
+void take_lower(std::optional<uint64_t>& least, const std::optional<uint64_t>& next);
+
+}  // namespace vprocfs

@@ -1,0 +1,81 @@
+#include "source/host_parse.h"
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "source/parse.h"
+
+namespace vprocfs {
+namespace {
+
+size_t count_words(std::string_view text) {
+  size_t count = 0;
+  while (!take_word(text).empty()) ++count;
+  return count;
+}
+
+/// "cpu", "cpu0", "cpu17".
+bool is_cpu_line(std::string_view key) {
+  if (key.substr(0, 3) != "cpu") return false;
+  return key.find_first_not_of("0123456789", 3) == std::string_view::npos;
+}
+
+int parse_priority(std::string_view text) {
+  const bool negative = text.substr(0, 1) == "-";
+  const auto value = parse_u64(negative ? text.substr(1) : text);
+  const int bounded = static_cast<int>(std::min<uint64_t>(value.value_or(0), INT32_MAX));
+  return negative ? -bounded : bounded;
+}
+
+}  // namespace
+
+HostMeminfo parse_meminfo(std::string_view text) {
+  HostMeminfo info;
+  for_each_line(text, [&](std::string_view line) {
+    const size_t colon = line.find(':');
+    if (colon == 0 || colon == std::string_view::npos) return;
+    std::string_view rest = line.substr(colon + 1);
+    const auto value = parse_u64(take_word(rest));
+    if (!value) return;
+    info.lines.push_back({std::string(line.substr(0, colon)), *value, trim(rest) == "kB"});
+  });
+  return info;
+}
+
+std::optional<HostStat> parse_stat(std::string_view text) {
+  HostStat stat;
+  bool has_cpu = false;
+  for_each_line(text, [&](std::string_view line) {
+    const std::string_view key = take_word(line);
+    if (key.empty()) return;
+    const size_t columns = count_words(line);
+    if (key == "cpu") {
+      has_cpu = true;
+      stat.cpu_columns = columns;
+    }
+    if (is_cpu_line(key)) return;
+    if (key == "btime") stat.btime_s = parse_u64(line).value_or(0);
+    stat.lines.push_back({std::string(key), columns});
+  });
+  if (!has_cpu) return std::nullopt;
+  return stat;
+}
+
+std::vector<HostSwapDevice> parse_swaps(std::string_view text) {
+  std::vector<HostSwapDevice> devices;
+  for_each_line(text, [&](std::string_view line) {
+    HostSwapDevice device;
+    device.name = unescape_octal(take_word(line));
+    device.type = take_word(line);
+    const auto size = parse_u64(take_word(line));
+    const auto used = parse_u64(take_word(line));
+    if (!size || !used) return;  // the heading
+    device.size_kb = *size;
+    device.used_kb = *used;
+    device.priority = parse_priority(take_word(line));
+    devices.push_back(std::move(device));
+  });
+  return devices;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,200 @@
+#include "source/host_source.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "source/host_parse.h"
+#include "source/parse.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kSlowTickUs = 1'000'000;
+constexpr const char* kCpuDir = "devices/system/cpu/";
+
+/// A file that is kept open.
+class HostFile {
+ public:
+  HostFile(int dir_fd, std::string path) : dir_fd_(dir_fd), path_(std::move(path)) {}
+
+  /// `pieces`: the kernel may hand it out in several reads.
+  Result<std::string_view> read(ReadBuffer& buffer, bool pieces) {
+    if (!fd_) {
+      auto fd = open_file(dir_fd_, path_);
+      if (!fd) return fd.error();
+      fd_ = std::move(fd.value());
+    }
+    const int code = pieces ? buffer.read_pieces(fd_.get()) : buffer.read_record(fd_.get());
+    if (code == 0) return buffer.text();
+    fd_.reset();
+    return Error{code, path_};
+  }
+
+  Error malformed() const { return Error{EINVAL, path_}; }
+
+ private:
+  int dir_fd_;
+  std::string path_;
+  Fd fd_;
+};
+
+/// The last value of a reading, and when it was taken.
+template <typename T>
+class Kept {
+ public:
+  using Value = std::shared_ptr<const T>;
+
+  /// The kept value, or what `read` returns when that is older than `tick_us`. Whoever comes
+  /// meanwhile waits for that reading rather than repeating it.
+  template <typename Read>
+  Result<Value> get(uint64_t now_us, uint64_t tick_us, Read read) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // A caller that took its time before the last reading is served by it too.
+    if (value_ && tick_us > 0 && now_us < at_us_ + tick_us) return value_;
+    Result<T> fresh = read();
+    if (!fresh) return fresh.error();
+    value_ = std::make_shared<const T>(std::move(fresh.value()));
+    at_us_ = now_us;
+    return value_;
+  }
+
+ private:
+  std::mutex mutex_;
+  Value value_;
+  uint64_t at_us_ = 0;
+};
+
+/// Which CPUs there are: what is online by the tick, the rest (constant but for physical hotplug)
+/// once a second.
+class CpuLists {
+ public:
+  explicit CpuLists(int sysfs_fd)
+      : online_(sysfs_fd, std::string(kCpuDir) + "online"),
+        possible_(sysfs_fd, std::string(kCpuDir) + "possible"),
+        present_(sysfs_fd, std::string(kCpuDir) + "present") {}
+
+  Result<HostCpus> read(uint64_t now_us, uint64_t tick_us) {
+    auto online = read_list(online_);
+    if (!online) return online.error();
+    const CpuSet before = std::exchange(cpus_.online, std::move(online.value()));
+    const bool fresh = known_ && tick_us > 0 && now_us < at_us_ + kSlowTickUs;
+    if (fresh && before == cpus_.online) return cpus_;
+    known_ = false;
+    auto possible = read_list(possible_);
+    if (!possible) return possible.error();
+    auto present = read_list(present_);
+    if (!present) return present.error();
+    cpus_.possible = std::move(possible.value());
+    cpus_.present = std::move(present.value());
+    at_us_ = now_us;
+    known_ = true;
+    return cpus_;
+  }
+
+ private:
+  Result<CpuSet> read_list(HostFile& file) {
+    const auto text = file.read(buffer_, false);
+    if (!text) return text.error();
+    auto set = parse_cpu_list(text.value());
+    if (!set) return file.malformed();
+    return std::move(*set);
+  }
+
+  HostFile online_, possible_, present_;
+  ReadBuffer buffer_;
+  HostCpus cpus_;
+  uint64_t at_us_ = 0;
+  bool known_ = false;
+};
+
+}  // namespace
+
+struct HostSource::Impl {
+  Impl(int procfs, int sysfs, uint64_t tick)
+      : procfs_fd(procfs),
+        sysfs_fd(sysfs),
+        tick_us(tick),
+        meminfo_file(procfs, "meminfo"),
+        stat_file(procfs, "stat"),
+        cpuinfo_file(procfs, "cpuinfo"),
+        swaps_file(procfs, "swaps"),
+        cpu_lists(sysfs) {}
+
+  /// Reads, and parses with `parse(text)`; EINVAL when that finds nothing in it.
+  template <typename T, typename Parse>
+  static Result<T> read(HostFile& file, bool pieces, Parse parse) {
+    ReadBuffer buffer;
+    const auto text = file.read(buffer, pieces);
+    if (!text) return text.error();
+    std::optional<T> value = parse(text.value());
+    if (!value) return file.malformed();
+    return std::move(*value);
+  }
+
+  const int procfs_fd, sysfs_fd;
+  const uint64_t tick_us;
+  HostFile meminfo_file, stat_file, cpuinfo_file, swaps_file;
+  CpuLists cpu_lists;
+  Kept<HostMeminfo> meminfo;
+  Kept<HostStat> stat;
+  Kept<HostCpuinfo> cpuinfo;
+  Kept<std::vector<HostSwapDevice>> swaps;
+  Kept<HostCpus> cpus;
+};
+
+HostSource::HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us)
+    : impl_(std::make_unique<Impl>(procfs_fd, sysfs_fd, tick_us)) {}
+
+HostSource::~HostSource() = default;
+
+Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo(uint64_t now_us) {
+  return impl_->meminfo.get(now_us, impl_->tick_us, [this] {
+    return Impl::read<HostMeminfo>(impl_->meminfo_file, false,
+                                   [](std::string_view text) -> std::optional<HostMeminfo> {
+                                     auto info = parse_meminfo(text);
+                                     if (info.lines.empty()) return std::nullopt;
+                                     return info;
+                                   });
+  });
+}
+
+Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {
+  return impl_->stat.get(now_us, impl_->tick_us, [this] {
+    return Impl::read<HostStat>(impl_->stat_file, false, parse_stat);
+  });
+}
+
+Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) {
+  const uint64_t tick_us = impl_->tick_us == 0 ? 0 : std::max(impl_->tick_us, kSlowTickUs);
+  return impl_->cpuinfo.get(now_us, tick_us, [this] {
+    return Impl::read<HostCpuinfo>(impl_->cpuinfo_file, true, parse_cpuinfo);
+  });
+}
+
+Result<std::shared_ptr<const std::vector<HostSwapDevice>>> HostSource::swaps(uint64_t now_us) {
+  return impl_->swaps.get(now_us, impl_->tick_us, [this] {
+    return Impl::read<std::vector<HostSwapDevice>>(impl_->swaps_file, true, parse_swaps);
+  });
+}
+
+Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
+  return impl_->cpus.get(now_us, impl_->tick_us,
+                         [this, now_us] { return impl_->cpu_lists.read(now_us, impl_->tick_us); });
+}
+
+Result<std::string> HostSource::raw(const std::string& path) {
+  constexpr std::string_view kProc = "proc/", kSys = "sys/";
+  if (path.compare(0, kProc.size(), kProc) == 0) {
+    return read_file(impl_->procfs_fd, path.substr(kProc.size()));
+  }
+  if (path.compare(0, kSys.size(), kSys) == 0) {
+    return read_file(impl_->sysfs_fd, path.substr(kSys.size()));
+  }
+  return Error{ENOENT, path};
+}
+
+}  // namespace vprocfs

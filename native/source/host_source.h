@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "facts/host.h"
+
+namespace vprocfs {
+
+/// The host's own files, parsed. Each is read at most once per tick and shared by all containers;
+/// thread-safe. `now_us` is the caller's clock, so that recorded trees need none.
+class HostSource {
+ public:
+  /// Borrows both directory descriptors (procfs and sysfs roots). tick_us 0: read every time.
+  HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us);
+  ~HostSource();
+
+  Result<std::shared_ptr<const HostMeminfo>> meminfo(uint64_t now_us);
+  Result<std::shared_ptr<const HostStat>> stat(uint64_t now_us);
+  /// cpuinfo is expensive on large hosts: it is read again after one second.
+  Result<std::shared_ptr<const HostCpuinfo>> cpuinfo(uint64_t now_us);
+  Result<std::shared_ptr<const std::vector<HostSwapDevice>>> swaps(uint64_t now_us);
+  Result<std::shared_ptr<const HostCpus>> cpus(uint64_t now_us);
+
+  /// A host file as it is, for callers on the host: `path` as in View::path ("proc/meminfo").
+  Result<std::string> raw(const std::string& path);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vprocfs

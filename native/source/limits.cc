@@ -1,0 +1,17 @@
+#include "source/controllers.h"
+
+namespace vprocfs {
+
+void take_tighter(std::optional<CpuBandwidth>& least, const CpuBandwidth& next) {
+  __extension__ using Wide = unsigned __int128;
+  if (least && Wide{next.quota_us} * least->period_us >= Wide{least->quota_us} * next.period_us) {
+    return;
+  }
+  least = next;
+}
+
+void take_lower(std::optional<uint64_t>& least, const std::optional<uint64_t>& next) {
+  if (next && (!least || *next < *least)) least = next;
+}
+
+}  // namespace vprocfs

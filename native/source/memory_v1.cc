@@ -1,0 +1,98 @@
+#include "source/controllers.h"
+#include "source/limit_chain.h"
+#include "source/parse.h"
+
+namespace vprocfs {
+namespace {
+
+/// memory.stat of v1 (mm/memcontrol-v1.c). Only the "total_" keys count descendants too.
+struct StatV1 : MemoryStat {
+  std::optional<uint64_t> memory_limit, memsw_limit, swap;
+};
+
+constexpr Key<StatV1> kStatKeys[] = {
+    {"hierarchical_memory_limit", &StatV1::memory_limit},
+    {"hierarchical_memsw_limit", &StatV1::memsw_limit},
+    {"total_cache", &StatV1::file},
+    {"total_rss", &StatV1::anon},
+    {"total_rss_huge", &StatV1::anon_thp},
+    {"total_shmem", &StatV1::shmem},
+    {"total_mapped_file", &StatV1::file_mapped},
+    {"total_dirty", &StatV1::file_dirty},
+    {"total_writeback", &StatV1::file_writeback},
+    {"total_swap", &StatV1::swap},
+    {"total_swapcached", &StatV1::swapcached},
+    {"total_inactive_anon", &StatV1::inactive_anon},
+    {"total_active_anon", &StatV1::active_anon},
+    {"total_inactive_file", &StatV1::inactive_file},
+    {"total_active_file", &StatV1::active_file},
+    {"total_unevictable", &StatV1::unevictable},
+};
+
+std::optional<uint64_t> real_limit(const std::optional<uint64_t>& value) {
+  return value && *value < kNoLimitBytes ? value : std::nullopt;
+}
+
+class MemoryV1 : public MemorySource {
+ public:
+  MemoryV1(DirPtr dir, ChangeNotifier* notifier)
+      : usage_(dir, "memory.usage_in_bytes"),
+        stat_(dir, "memory.stat"),
+        memsw_usage_(dir, "memory.memsw.usage_in_bytes"),
+        swappiness_(dir, notifier, {"memory.swappiness"}, LimitChain::Reach::kSelf) {}
+
+  Result<MemoryFacts> read(ReadBuffer& buffer) override {
+    MemoryFacts facts;
+    if (auto error = read_swappiness(buffer)) return *error;
+    const auto usage = usage_.read_figures(buffer, false);
+    if (!usage) return usage.error();
+    if (usage.value()) facts.usage_bytes = parse_u64(*usage.value());
+
+    const auto text = stat_.read_figures(buffer, false);
+    if (!text) return text.error();
+    StatV1 stat;
+    if (text.value()) parse_table(*text.value(), kStatKeys, stat);
+    facts.stat = stat;
+    // The kernel has taken the minimum over the ancestors already.
+    facts.limit_bytes = real_limit(stat.memory_limit);
+    facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
+    facts.swap.used_bytes = stat.swap;
+    facts.swap.swappiness_zero = swappiness_zero_;
+    if (stat.swap || !facts.usage_bytes) return facts;
+
+    const auto memsw = memsw_usage_.read_figures(buffer, false);
+    if (!memsw) return memsw.error();
+    if (!memsw.value()) return facts;
+    if (const auto both = parse_u64(*memsw.value())) {
+      facts.swap.used_bytes = *both > *facts.usage_bytes ? *both - *facts.usage_bytes : 0;
+    }
+    return facts;
+  }
+
+ private:
+  /// What the operator configured as swap: memory.memsw limits the sum of both.
+  static std::optional<uint64_t> swap_limit(const std::optional<uint64_t>& memory,
+                                            const std::optional<uint64_t>& memsw) {
+    if (!memsw || !memory) return memsw;
+    return *memsw > *memory ? *memsw - *memory : 0;
+  }
+
+  std::optional<Error> read_swappiness(ReadBuffer& buffer) {
+    if (!swappiness_.stale()) return std::nullopt;
+    return swappiness_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t) {
+      swappiness_zero_ = texts[0] && parse_u64(*texts[0]) == uint64_t{0};
+    });
+  }
+
+  KeptFile usage_, stat_, memsw_usage_;
+  LimitChain swappiness_;
+  bool swappiness_zero_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<MemorySource> make_memory_v1(DirPtr dir, ChangeNotifier* notifier) {
+  return std::make_unique<MemoryV1>(std::move(dir), notifier);
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,95 @@
+#include "source/controllers.h"
+#include "source/limit_chain.h"
+#include "source/parse.h"
+
+namespace vprocfs {
+namespace {
+
+/// memory.stat of v2 (mm/memcontrol.c memory_stats).
+constexpr Key<MemoryStat> kStatKeys[] = {
+    {"anon", &MemoryStat::anon},
+    {"file", &MemoryStat::file},
+    {"kernel", &MemoryStat::kernel},
+    {"kernel_stack", &MemoryStat::kernel_stack},
+    {"pagetables", &MemoryStat::pagetables},
+    {"sec_pagetables", &MemoryStat::sec_pagetables},
+    {"percpu", &MemoryStat::percpu},
+    {"sock", &MemoryStat::sock},
+    {"vmalloc", &MemoryStat::vmalloc},
+    {"shmem", &MemoryStat::shmem},
+    {"zswap", &MemoryStat::zswap},
+    {"zswapped", &MemoryStat::zswapped},
+    {"file_mapped", &MemoryStat::file_mapped},
+    {"file_dirty", &MemoryStat::file_dirty},
+    {"file_writeback", &MemoryStat::file_writeback},
+    {"swapcached", &MemoryStat::swapcached},
+    {"anon_thp", &MemoryStat::anon_thp},
+    {"file_thp", &MemoryStat::file_thp},
+    {"shmem_thp", &MemoryStat::shmem_thp},
+    {"inactive_anon", &MemoryStat::inactive_anon},
+    {"active_anon", &MemoryStat::active_anon},
+    {"inactive_file", &MemoryStat::inactive_file},
+    {"active_file", &MemoryStat::active_file},
+    {"unevictable", &MemoryStat::unevictable},
+    {"slab_reclaimable", &MemoryStat::slab_reclaimable},
+    {"slab_unreclaimable", &MemoryStat::slab_unreclaimable},
+    {"slab", &MemoryStat::slab},
+};
+
+class MemoryV2 : public MemorySource {
+ public:
+  MemoryV2(DirPtr dir, ChangeNotifier* notifier)
+      : dir_(dir),
+        limits_(dir, notifier, {"memory.max", "memory.swap.max"}, LimitChain::Reach::kAncestorsV2),
+        current_(dir, "memory.current"),
+        stat_(dir, "memory.stat"),
+        swap_current_(dir, "memory.swap.current") {}
+
+  Result<MemoryFacts> read(ReadBuffer& buffer) override {
+    const bool probe = limits_.stale();
+    if (probe) {
+      if (auto error = refresh(buffer)) return *error;
+    }
+    MemoryFacts facts;
+    facts.limit_bytes = limit_;
+    facts.swap.limit_bytes = swap_limit_;
+
+    const auto current = current_.read_figures(buffer, probe);
+    if (!current) return current.error();
+    if (current.value()) facts.usage_bytes = parse_u64(*current.value());
+
+    const auto stat = stat_.read_figures(buffer, probe);
+    if (!stat) return stat.error();
+    if (stat.value()) parse_table(*stat.value(), kStatKeys, facts.stat);
+    // Without the controller no file has told whether the cgroup is still there.
+    if (!current.value() && !stat.value() && !dir_->alive()) return dir_->gone();
+
+    const auto swap = swap_current_.read_figures(buffer, probe);
+    if (!swap) return swap.error();
+    if (swap.value()) facts.swap.used_bytes = parse_u64(*swap.value());
+    return facts;
+  }
+
+ private:
+  std::optional<Error> refresh(ReadBuffer& buffer) {
+    limit_.reset();
+    swap_limit_.reset();
+    return limits_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t) {
+      if (texts[0]) take_lower(limit_, parse_limit(*texts[0]));
+      if (texts[1]) take_lower(swap_limit_, parse_limit(*texts[1]));
+    });
+  }
+
+  DirPtr dir_;
+  LimitChain limits_;
+  KeptFile current_, stat_, swap_current_;
+  std::optional<uint64_t> limit_, swap_limit_;
+};
+
+}  // namespace
+
+std::unique_ptr<MemorySource> make_memory_v2(DirPtr dir, ChangeNotifier* notifier) {
+  return std::make_unique<MemoryV2>(std::move(dir), notifier);
+}
+
+}  // namespace vprocfs

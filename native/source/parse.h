@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "facts/cpu_set.h"
+
+namespace vprocfs {
+
+/// CPU ids at or above this are not believed (CONFIG_NR_CPUS is at most 8192).
+inline constexpr uint32_t kMaxCpuId = 65535;
+
+/// A limit of this many bytes or more is how cgroup v1 spells "no limit" (near 2^63, rounded down
+/// to the size of a page or a huge page).
+inline constexpr uint64_t kNoLimitBytes = uint64_t{1} << 62;
+
+/// `text` without blanks, tabs and newlines around it.
+std::string_view trim(std::string_view text);
+
+/// Cuts the first word (up to a blank or tab) off `text`; empty when there is none.
+std::string_view take_word(std::string_view& text);
+
+/// Calls `line(std::string_view)` for every line, without its newline.
+template <typename F>
+void for_each_line(std::string_view text, F line) {
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    line(text.substr(0, end));
+    if (end == std::string_view::npos) return;
+    text.remove_prefix(end + 1);
+  }
+}
+
+/// A decimal number, alone but for white space around it. A number too large for 64 bits is
+/// UINT64_MAX; anything else ("max", "-1", an empty text, garbage) is nothing.
+std::optional<uint64_t> parse_u64(std::string_view text);
+
+/// A limit in bytes: as parse_u64, and nothing where it is `kNoLimitBytes` or more.
+std::optional<uint64_t> parse_limit(std::string_view text);
+
+/// A list of CPUs as the kernel prints it ("0-3,7"). Nothing for an empty text, for garbage, and
+/// for ids above kMaxCpuId.
+std::optional<CpuSet> parse_cpu_list(std::string_view text);
+
+/// Undoes the kernel's octal escapes (fs/seq_file.c mangle_path: "\040" is a blank).
+std::string unescape_octal(std::string_view text);
+
+/// One key of a table of "key value" lines, and where its value belongs.
+template <typename T>
+struct Key {
+  std::string_view name;
+  std::optional<uint64_t> T::*field;
+};
+
+/// Fills `out` from "key value" lines. Keys are matched whole; those not in `keys` are passed over,
+/// and those without a number stay as they are.
+template <typename T, size_t N>
+void parse_table(std::string_view text, const Key<T> (&keys)[N], T& out) {
+  // Tables list keys in the kernel's order, so the next key is mostly found at once.
+  size_t at = 0;
+  for_each_line(text, [&](std::string_view line) {
+    const std::string_view name = take_word(line);
+    for (size_t tries = 0; tries < N; ++tries) {
+      const Key<T>& key = keys[(at + tries) % N];
+      if (key.name != name) continue;
+      if (const auto value = parse_u64(line)) out.*key.field = value;
+      at = (at + tries + 1) % N;
+      return;
+    }
+  });
+}
+
+}  // namespace vprocfs

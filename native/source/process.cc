@@ -1,0 +1,88 @@
+#include "source/process.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <optional>
+#include <string_view>
+
+#include "source/parse.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+/// A process that is gone has no directory any more, or its files cannot be read.
+Error process_error(int code, const std::string& path) {
+  return Error{code == ENOENT ? ESRCH : code, path};
+}
+
+Result<std::string> read_process_file(int procfs_fd, pid_t pid, const char* name) {
+  const std::string path = std::to_string(pid) + "/" + name;
+  auto text = read_file(procfs_fd, path);
+  if (!text) return process_error(text.error().code, path);
+  return text;
+}
+
+/// "pid:[4026531836]" -> 4026531836
+Result<uint64_t> read_namespace(int procfs_fd, pid_t pid, const char* name) {
+  const std::string path = std::to_string(pid) + "/ns/" + name;
+  char target[64];
+  const ssize_t n = ::readlinkat(procfs_fd, path.c_str(), target, sizeof target);
+  if (n < 0) return process_error(errno, path);
+  const std::string_view text(target, static_cast<size_t>(n));
+  const size_t open = text.find('[');
+  const size_t close = text.find(']');
+  if (open == text.npos || close == text.npos || close < open) return Error{EINVAL, path};
+  const auto id = parse_u64(text.substr(open + 1, close - open - 1));
+  if (!id) return Error{EINVAL, path};
+  return *id;
+}
+
+}  // namespace
+
+Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid) {
+  const auto text = read_process_file(procfs_fd, pid, "stat");
+  if (!text) return text.error();
+  const Error malformed{EINVAL, std::to_string(pid) + "/stat"};
+  std::string_view rest = text.value();
+  const size_t command_end = rest.rfind(')');
+  if (command_end == rest.npos) return malformed;
+  rest.remove_prefix(command_end + 1);
+  constexpr int kFirstField = 3, kStartTime = 22;
+  for (int field = kFirstField; field < kStartTime; ++field) take_word(rest);
+  const auto ticks = parse_u64(take_word(rest));
+  if (!ticks) return malformed;
+  return *ticks;
+}
+
+Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid) {
+  const auto text = read_process_file(procfs_fd, pid, "cgroup");
+  if (!text) return text.error();
+  auto paths = CgroupPaths::parse(text.value());
+  if (!paths) return Error{paths.error().code, std::to_string(pid) + "/cgroup"};
+  return paths;
+}
+
+Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid) {
+  const auto pid_ns = read_namespace(procfs_fd, pid, "pid");
+  if (!pid_ns) return pid_ns.error();
+  const auto cgroup_ns = read_namespace(procfs_fd, pid, "cgroup");
+  if (!cgroup_ns) return cgroup_ns.error();
+  return NamespaceIds{pid_ns.value(), cgroup_ns.value()};
+}
+
+Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid) {
+  const auto text = read_process_file(procfs_fd, pid, "status");
+  if (!text) return text.error();
+  std::optional<uint64_t> inner;
+  for_each_line(text.value(), [&](std::string_view line) {
+    if (take_word(line) != "NSpid:") return;
+    for (line = trim(line); !line.empty();) inner = parse_u64(take_word(line));
+  });
+  if (!inner || *inner > INT_MAX) return Error{EINVAL, std::to_string(pid) + "/status"};
+  return static_cast<pid_t>(*inner);
+}
+
+}  // namespace vprocfs

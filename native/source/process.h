@@ -1,0 +1,32 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/result.h"
+#include "source/cgroup_mounts.h"
+
+namespace vprocfs {
+
+/// The start of a process in ticks (1/USER_HZ s) since boot: field 22 of /proc/<pid>/stat, counted
+/// after the *last* ')', since the command may hold blanks and parentheses. ESRCH when gone.
+Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid);
+
+/// /proc/<pid>/cgroup, as seen from the reading thread's cgroup namespace. ESRCH when gone.
+Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid);
+
+/// Inode numbers that name a process's namespaces ("/proc/<pid>/ns/pid" -> "pid:[4026531836]").
+struct NamespaceIds {
+  uint64_t pid = 0, cgroup = 0;
+};
+Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid);
+
+/// The process's PID in its own (innermost) PID namespace: last number of status' NSpid.
+Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid);
+
+/// The parent of a process, as seen from the host (PPid of /proc/<pid>/status). ESRCH when gone.
+Result<pid_t> read_parent(int procfs_fd, pid_t pid);
+
+}  // namespace vprocfs

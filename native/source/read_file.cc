@@ -1,0 +1,75 @@
+#include "source/read_file.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace vprocfs {
+namespace {
+
+constexpr size_t kFirstRoom = 4096;
+
+ssize_t pread_again(int fd, char* to, size_t size, size_t offset) {
+  ssize_t n;
+  do {
+    n = ::pread(fd, to, size, static_cast<off_t>(offset));
+  } while (n < 0 && errno == EINTR);
+  return n;
+}
+
+}  // namespace
+
+Result<Fd> open_file(int dir_fd, const std::string& path) {
+  int fd;
+  do {
+    fd = ::openat(dir_fd, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY);
+  } while (fd < 0 && errno == EINTR);
+  if (fd < 0) return Error{errno, path};
+  return Fd(fd);
+}
+
+bool ReadBuffer::grow() {
+  if (room_.size() >= kMaxFileBytes) return false;
+  room_.resize(room_.empty() ? kFirstRoom : room_.size() * 2);
+  return true;
+}
+
+int ReadBuffer::read_record(int fd) {
+  size_ = 0;
+  if (room_.empty()) grow();
+  for (;;) {
+    const ssize_t n = pread_again(fd, room_.data(), room_.size(), 0);
+    if (n < 0) return errno;
+    if (static_cast<size_t>(n) < room_.size()) {
+      size_ = static_cast<size_t>(n);
+      return 0;
+    }
+    if (!grow()) return EFBIG;
+  }
+}
+
+int ReadBuffer::read_pieces(int fd) {
+  size_ = 0;
+  size_t have = 0;
+  for (;;) {
+    if (have == room_.size() && !grow()) return EFBIG;
+    const ssize_t n = pread_again(fd, room_.data() + have, room_.size() - have, have);
+    if (n < 0) return errno;
+    if (n == 0) break;
+    have += static_cast<size_t>(n);
+  }
+  size_ = have;
+  return 0;
+}
+
+Result<std::string> read_file(int dir_fd, const std::string& path) {
+  auto fd = open_file(dir_fd, path);
+  if (!fd) return fd.error();
+  ReadBuffer buffer;
+  const int code = buffer.read_pieces(fd.value().get());
+  if (code != 0) return Error{code, path};
+  return std::string(buffer.text());
+}
+
+}  // namespace vprocfs
