@@ -1,0 +1,99 @@
+#include "container/container.h"
+
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include "container/gather.h"
+#include "container/history_record.h"
+#include "view/writer.h"
+
+namespace vprocfs {
+
+uint64_t boottime_us() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
+}
+
+Container::Container(ContainerDescription description, Surroundings around)
+    : description_(std::move(description)), around_(around) {
+  load_history();
+}
+
+Container::~Container() {
+  // The history of a container that lives on stays in the state file for the next one who asks.
+  if (history_record_ != 0 && dead()) around_.state->release(history_record_);
+}
+
+void Container::load_history() {
+  if (around_.state == nullptr) return;
+  around_.state->for_each(
+      RecordType::kHistory, [this](RecordIndex record, uint64_t key, size_t bytes) {
+        if (key != description_.id.packed()) return;
+        CpuHistory candidate;
+        const bool good = unpack_history(around_.state->data(record), bytes,
+                                         description_.init_start_us, candidate);
+        if (!good || (history_record_ != 0 && candidate.uptime_us < history_.uptime_us)) {
+          around_.state->release(record);
+          return;
+        }
+        if (history_record_ != 0) around_.state->release(history_record_);
+        history_record_ = record;
+        history_ = std::move(candidate);
+      });
+}
+
+void Container::save_history() {
+  if (around_.state == nullptr) return;
+  const std::string packed = pack_history(history_, description_.init_start_us);
+  const RecordIndex record = around_.state->allocate(packed.size());
+  if (record == 0) return;
+  std::memcpy(around_.state->data(record), packed.data(), packed.size());
+  around_.state->publish(record, RecordType::kHistory, description_.id.packed(), packed.size());
+  if (history_record_ != 0) around_.state->release(history_record_);
+  history_record_ = record;
+}
+
+Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
+  if (dead()) return Error{ESRCH, description_.cgroup};
+  if (!source_) {
+    auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier);
+    if (!source) return source.error();
+    source_ = std::move(source.value());
+  }
+  if (around_.notifier != nullptr) around_.notifier->drain();
+  auto facts = gather(needs, *around_.host, *source_, history_,
+                      ContainerClock{now_us, description_.init_start_us});
+  if (facts && needs & kNeedCpuReport) save_history();
+  if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
+  return facts;
+}
+
+Container::LastOpen Container::last_open(uint16_t view_index) {
+  const std::lock_guard lock(last_open_mutex_);
+  return last_open_[view_index % kViews];
+}
+
+void Container::set_last_open(uint16_t view_index, LastOpen last) {
+  const std::lock_guard lock(last_open_mutex_);
+  last_open_[view_index % kViews] = last;
+}
+
+Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
+  const std::lock_guard lock(mutex_);
+  return gather_locked(needs, now_us);
+}
+
+Result<std::string> Container::render(const View& view, uint64_t now_us) {
+  auto facts = this->facts(view.needs, now_us);
+  if (!facts) return facts.error();
+  std::string text;
+  text.reserve(2048);
+  Writer writer(text);
+  view.render(facts.value(), writer);
+  return text;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,92 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/result.h"
+#include "container/cpu_history.h"
+#include "container/gate.h"
+#include "container/resolve.h"
+#include "facts/facts.h"
+#include "source/container_source.h"
+#include "source/host_source.h"
+#include "state/state_file.h"
+#include "view/view.h"
+
+namespace vprocfs {
+
+/// What all containers share. Borrowed; outlives every Container.
+struct Surroundings {
+  const CgroupMounts* mounts = nullptr;
+  ChangeNotifier* notifier = nullptr;  ///< may be nullptr
+  HostSource* host = nullptr;
+  StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
+  int procfs_fd = -1;
+};
+
+/// One container that somebody asked about: who it is, its sources, and its history.
+class Container {
+ public:
+  Container(ContainerDescription description, Surroundings around);
+  ~Container();
+
+  ContainerId id() const { return description_.id; }
+  const ContainerDescription& description() const { return description_; }
+
+  /// Gathers and renders. `now_us` is CLOCK_BOOTTIME. Errors: ESRCH when the container is gone,
+  /// else what its source failed with.
+  Result<std::string> render(const View& view, uint64_t now_us);
+
+  /// The facts a view would be told, for tools.
+  Result<Facts> facts(uint32_t needs, uint64_t now_us);
+
+  /// Its init died: nothing new can be asked, what is open stays readable.
+  void mark_dead() { dead_.store(true, std::memory_order_release); }
+  bool dead() const { return dead_.load(std::memory_order_acquire); }
+
+  /// Turn-taking of its requests.
+  Gate& gate() { return gate_; }
+
+  /// Open files; the limit is the caller's to keep.
+  std::atomic<uint32_t> open_files{0};
+
+  /// Which open of a file came last, and by which thread.
+  struct LastOpen {
+    uint64_t handle = 0;
+    uint32_t pid = 0;
+  };
+  LastOpen last_open(uint16_t view_index);
+  void set_last_open(uint16_t view_index, LastOpen last);
+
+  /// The size of a file that the kernel was last told, by View::index; 0: not known.
+  std::atomic<uint64_t>& told_size(uint16_t view_index) {
+    return told_sizes_[view_index % told_sizes_.size()];
+  }
+
+ private:
+  Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
+  void load_history();
+  void save_history();
+
+  const ContainerDescription description_;
+  const Surroundings around_;
+  std::atomic<bool> dead_{false};
+  Gate gate_;
+  std::mutex mutex_;  ///< guards source_ and history_
+  std::unique_ptr<ContainerSource> source_;
+  CpuHistory history_;
+  RecordIndex history_record_ = 0;
+  static constexpr size_t kViews = 64;
+  std::array<std::atomic<uint64_t>, kViews> told_sizes_{};
+  std::mutex last_open_mutex_;
+  std::array<LastOpen, kViews> last_open_{};
+};
+
+/// CLOCK_BOOTTIME in µs.
+uint64_t boottime_us();
+
+}  // namespace vprocfs

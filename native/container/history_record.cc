@@ -1,0 +1,70 @@
+#include "container/history_record.h"
+
+#include <cstring>
+#include <type_traits>
+
+namespace vprocfs {
+namespace {
+
+struct PackedCpu {
+  uint64_t id, shown;
+  CpuCounters counters;
+  uint64_t seen_user_us, seen_system_us;
+};
+
+struct Packed {
+  uint64_t init_start_us, count, started, uptime_us;
+  uint64_t seen_user_us, seen_nice_us, seen_system_us, seen_throttled_us;
+  uint64_t pending_user_us, pending_nice_us, pending_system_us;
+};
+
+static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedCpu>);
+
+template <typename T>
+void append(std::string& to, const T& value) {
+  to.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+}  // namespace
+
+std::string pack_history(const CpuHistory& h, uint64_t init_start_us) {
+  std::string out;
+  out.reserve(sizeof(Packed) + h.cpus.size() * sizeof(PackedCpu));
+  append(out, Packed{init_start_us, h.cpus.size(), h.started ? 1u : 0u, h.uptime_us, h.seen.user_us,
+                     h.seen.nice_us, h.seen.system_us, h.seen.throttled_us, h.pending_user_us,
+                     h.pending_nice_us, h.pending_system_us});
+  for (const auto& cpu : h.cpus) {
+    append(out, PackedCpu{cpu.id, cpu.shown ? 1u : 0u, cpu.counters, cpu.seen_user_us,
+                          cpu.seen_system_us});
+  }
+  return out;
+}
+
+bool unpack_history(const void* data, size_t bytes, uint64_t init_start_us, CpuHistory& out) {
+  Packed packed;
+  if (bytes < sizeof(packed)) return false;
+  std::memcpy(&packed, data, sizeof(packed));
+  const size_t room = (bytes - sizeof(packed)) / sizeof(PackedCpu);
+  if (packed.init_start_us != init_start_us || packed.count != room) return false;
+  CpuHistory h;
+  h.started = packed.started != 0;
+  h.uptime_us = packed.uptime_us;
+  h.seen.user_us = packed.seen_user_us;
+  h.seen.nice_us = packed.seen_nice_us;
+  h.seen.system_us = packed.seen_system_us;
+  h.seen.throttled_us = packed.seen_throttled_us;
+  h.pending_user_us = packed.pending_user_us;
+  h.pending_nice_us = packed.pending_nice_us;
+  h.pending_system_us = packed.pending_system_us;
+  const auto* at = static_cast<const uint8_t*>(data) + sizeof(packed);
+  for (size_t i = 0; i < room; ++i, at += sizeof(PackedCpu)) {
+    PackedCpu cpu;
+    std::memcpy(&cpu, at, sizeof(cpu));
+    h.cpus.push_back({static_cast<uint32_t>(cpu.id), cpu.shown != 0, cpu.counters, cpu.seen_user_us,
+                      cpu.seen_system_us});
+  }
+  out = std::move(h);
+  return true;
+}
+
+}  // namespace vprocfs

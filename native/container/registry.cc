@@ -1,0 +1,167 @@
+#include "container/registry.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace vprocfs {
+namespace {
+
+// How long a caller's namespaces may stand for its container without looking again. Namespace
+// numbers are reused, so the container's init must be alive too.
+constexpr uint64_t kCallerTtlUs = 1000000;
+constexpr size_t kMaxCallers = 65536;
+
+bool exited(const Fd& pidfd) {
+  pollfd p{pidfd.get(), POLLIN, 0};
+  return ::poll(&p, 1, 0) > 0;
+}
+
+}  // namespace
+
+Registry::Registry(const Resolver& resolver, Surroundings around)
+    : resolver_(resolver), around_(around) {}
+
+Registry::~Registry() { stop(); }
+
+size_t Registry::size() const {
+  const std::lock_guard lock(mutex_);
+  return containers_.size();
+}
+
+Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = containers_.find(id);
+    if (it != containers_.end() && !it->second.container->dead()) return it->second.container;
+  }
+  auto found = resolver_.of_id(id);
+  if (!found) return found.error();
+  return adopt(std::move(found.value()));
+}
+
+Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
+  if (pid <= 0) return Error{ESRCH, "caller"};
+  auto ns = read_namespaces(around_.procfs_fd, pid);
+  if (!ns) return ns.error();
+  if (ns.value().pid == resolver_.own().pid) return std::shared_ptr<Container>();
+  const auto key = std::make_pair(ns.value().pid, ns.value().cgroup);
+  const uint64_t now = boottime_us();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = callers_.find(key);
+    if (it != callers_.end() && it->second.until_us > now) {
+      if (!it->second.container) return it->second.container;
+      const auto entry = containers_.find(it->second.container->id());
+      if (entry != containers_.end() && entry->second.container == it->second.container &&
+          !it->second.container->dead() && !exited(entry->second.init)) {
+        return it->second.container;
+      }
+    }
+  }
+  auto found = resolver_.of_process(pid);
+  if (!found) return found.error();
+  if (!found.value()) return std::shared_ptr<Container>();
+  auto container = adopt(std::move(*found.value()));
+  if (!container) return container;
+  const std::lock_guard lock(mutex_);
+  if (callers_.size() >= kMaxCallers) callers_.clear();
+  callers_[key] = Caller{container.value(), now + kCallerTtlUs};
+  return container;
+}
+
+Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription description) {
+  const ContainerId id = description.id;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = containers_.find(id);
+    if (it != containers_.end() && !it->second.container->dead() &&
+        it->second.container->description().init_start_us == description.init_start_us &&
+        it->second.container->description().init == description.init) {
+      return it->second.container;
+    }
+  }
+  Entry entry;
+  entry.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, description.init, 0)));
+  if (!entry.init) return Error{ESRCH, description.cgroup};
+  // The PID may have been reused between finding it and pinning it.
+  auto start = read_start_ticks(around_.procfs_fd, description.init);
+  if (!start || start.value() * 10000 != description.init_start_us) {
+    return Error{ESRCH, description.cgroup};
+  }
+  entry.container = std::make_shared<Container>(std::move(description), around_);
+  auto container = entry.container;
+  const std::lock_guard lock(mutex_);
+  auto& slot = containers_[id];
+  if (slot.container && !slot.container->dead() &&
+      slot.container->description().init == container->description().init) {
+    return slot.container;
+  }
+  if (slot.container) slot.container->mark_dead();
+  if (epoll_) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = id.packed();
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.init.get(), &event);
+  }
+  slot = std::move(entry);
+  return container;
+}
+
+std::shared_ptr<Container> Registry::ended(ContainerId id) {
+  ContainerDescription description;
+  description.id = id;
+  auto container = std::make_shared<Container>(std::move(description), around_);
+  container->mark_dead();
+  return container;
+}
+
+void Registry::forget_dead(ContainerId id) {
+  std::shared_ptr<Container> gone;
+  const std::lock_guard lock(mutex_);
+  const auto it = containers_.find(id);
+  if (it == containers_.end() || !exited(it->second.init)) return;
+  gone = it->second.container;
+  gone->mark_dead();
+  containers_.erase(it);
+  for (auto caller = callers_.begin(); caller != callers_.end();) {
+    caller = caller->second.container == gone ? callers_.erase(caller) : std::next(caller);
+  }
+}
+
+Result<bool> Registry::start() {
+  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (!epoll_ || !stop_) return Error{errno, "epoll"};
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = 0;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event);
+  watcher_ = std::thread([this] { watch(); });
+  return true;
+}
+
+void Registry::watch() {
+  epoll_event events[64];
+  for (;;) {
+    const int n = ::epoll_wait(epoll_.get(), events, 64, -1);
+    if (n < 0 && errno != EINTR) return;
+    for (int i = 0; i < n; ++i) {
+      if (events[i].data.u64 == 0) return;
+      forget_dead(ContainerId::from_packed(events[i].data.u64));
+    }
+  }
+}
+
+void Registry::stop() {
+  if (!watcher_.joinable()) return;
+  const uint64_t one = 1;
+  if (::write(stop_.get(), &one, sizeof(one)) < 0) return;
+  watcher_.join();
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,69 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "container/container.h"
+#include "container/resolve.h"
+
+namespace vprocfs {
+
+/// The containers that were asked about. Thread-safe.
+class Registry {
+ public:
+  Registry(const Resolver& resolver, Surroundings around);
+  ~Registry();
+
+  /// ESRCH: no such container, or nobody lives in it.
+  Result<std::shared_ptr<Container>> by_id(ContainerId id);
+
+  /// nullptr: a process of the host. ESRCH: the process is gone, or not visible to us (pid 0).
+  Result<std::shared_ptr<Container>> by_process(pid_t pid);
+
+  /// A stand-in for a container that is no more: whatever is asked of it fails with ESRCH.
+  std::shared_ptr<Container> ended(ContainerId id);
+
+  /// All containers with processes, whether asked about or not.
+  std::vector<ContainerDescription> list() const { return resolver_.scan(); }
+
+  /// Containers with state in memory.
+  size_t size() const;
+
+  /// Watches for the end of containers on a thread of its own.
+  Result<bool> start();
+  void stop();
+
+ private:
+  struct Entry {
+    std::shared_ptr<Container> container;
+    Fd init;  ///< pidfd: readable once the init is dead
+  };
+  struct Caller {
+    std::shared_ptr<Container> container;
+    uint64_t until_us = 0;
+  };
+
+  Result<std::shared_ptr<Container>> adopt(ContainerDescription description);
+  void forget_dead(ContainerId id);
+  void watch();
+
+  const Resolver& resolver_;
+  const Surroundings around_;
+  mutable std::mutex mutex_;
+  std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
+  std::map<std::pair<uint64_t, uint64_t>, Caller> callers_;  ///< by PID and cgroup namespace
+  Fd epoll_, stop_;
+  std::thread watcher_;
+};
+
+}  // namespace vprocfs

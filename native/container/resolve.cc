@@ -1,0 +1,321 @@
+#include "container/resolve.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <set>
+
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+// <linux/nsfs.h>, Linux 6.11; absent from older headers.
+constexpr unsigned long kNsGetTgidFromPidns = _IOR(0xb7, 0x7, int);
+// <linux/exportfs.h>: FILEID_KERNFS, a bare 64-bit kernfs id.
+constexpr int kFileIdKernfs = 0xfe;
+constexpr uint64_t kTicksPerSecond = 100;  // USER_HZ on every architecture that has containers
+constexpr int kMaxCgroupsSearched = 4096;
+constexpr int kMaxProcessesTried = 256;
+constexpr int kMaxParents = 64;
+
+struct DirCloser {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+using Dir = std::unique_ptr<DIR, DirCloser>;
+
+Dir open_dir(Fd fd) {
+  DIR* dir = fd ? ::fdopendir(fd.get()) : nullptr;
+  if (dir != nullptr) fd.release();
+  return Dir(dir);
+}
+
+std::string pid_path(pid_t pid, const char* rest) { return std::to_string(pid) + rest; }
+
+template <typename Visit>
+void for_each_process(int procfs_fd, Visit visit) {
+  Dir dir = open_dir(Fd(::openat(procfs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+  while (dir) {
+    const dirent* entry = ::readdir(dir.get());
+    if (entry == nullptr) return;
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    if (!visit(static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10)))) return;
+  }
+}
+
+/// Removes `below` from the end of `path`: what is left is where `below` is rooted.
+std::optional<std::string> strip_suffix(const std::string& path, const std::string& below) {
+  if (below == "/") return path;
+  if (below.compare(0, 3, "/..") == 0) return std::nullopt;
+  if (path.size() < below.size()) return std::nullopt;
+  if (path.compare(path.size() - below.size(), below.size(), below) != 0) return std::nullopt;
+  const std::string root = path.substr(0, path.size() - below.size());
+  return root.empty() ? "/" : root;
+}
+
+bool strip_paths(const CgroupPaths& absolute, const CgroupPaths& relative, CgroupPaths& out) {
+  const auto one = [](const std::string& a, const std::string& r, std::string& to) {
+    if (a.empty() || r.empty()) return true;
+    const auto root = strip_suffix(a, r);
+    if (root) to = *root;
+    return root.has_value();
+  };
+  if (!one(absolute.v2, relative.v2, out.v2)) return false;
+  for (size_t i = 0; i < kControllerCount; ++i) {
+    if (!one(absolute.v1[i], relative.v1[i], out.v1[i])) return false;
+  }
+  return true;
+}
+
+std::string basename_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
+
+}  // namespace
+
+Resolver::Resolver(const CgroupMounts& mounts, int procfs_fd)
+    : mounts_(mounts), procfs_fd_(procfs_fd) {}
+
+Result<bool> Resolver::open() {
+  const pid_t self = ::getpid();
+  auto own = read_namespaces(procfs_fd_, self);
+  if (!own) return own.error();
+  own_ = own.value();
+  auto paths = read_cgroup_paths(procfs_fd_, self);
+  if (!paths) return paths.error();
+  own_paths_ = std::move(paths.value());
+  own_cgroup_ns_ =
+      Fd(::openat(procfs_fd_, pid_path(self, "/ns/cgroup").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!own_cgroup_ns_) return Error{errno, "/proc/self/ns/cgroup"};
+  return true;
+}
+
+Result<bool> Resolver::on_host(pid_t pid) const {
+  auto ns = read_namespaces(procfs_fd_, pid);
+  if (!ns) return ns.error();
+  return ns.value().pid == own_.pid;
+}
+
+Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
+  const Fd ns(::openat(procfs_fd_, pid_path(pid, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!ns) return Error{ESRCH, pid_path(pid, "/ns/pid")};
+  const int init = ::ioctl(ns.get(), kNsGetTgidFromPidns, 1);
+  if (init > 0) return static_cast<pid_t>(init);
+
+  // Before 6.11: orphans are re-parented to the namespace's init, so it is among the ancestors of
+  // most processes; those that were injected from outside (lxc-attach) need a look at everybody.
+  pid_t at = pid;
+  for (int i = 0; i < kMaxParents && at > 1; ++i) {
+    auto inner = read_inner_pid(procfs_fd_, at);
+    auto namespaces = read_namespaces(procfs_fd_, at);
+    if (!inner || !namespaces || namespaces.value().pid != pid_namespace) break;
+    if (inner.value() == 1) return at;
+    auto parent = read_parent(procfs_fd_, at);
+    if (!parent) break;
+    at = parent.value();
+  }
+  pid_t found = 0;
+  for_each_process(procfs_fd_, [&](pid_t candidate) {
+    auto namespaces = read_namespaces(procfs_fd_, candidate);
+    if (!namespaces || namespaces.value().pid != pid_namespace) return true;
+    auto inner = read_inner_pid(procfs_fd_, candidate);
+    if (inner && inner.value() == 1) found = candidate;
+    return found == 0;
+  });
+  if (found == 0) return Error{ESRCH, "init of the PID namespace of " + std::to_string(pid)};
+  return found;
+}
+
+Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
+  const Fd ns(::openat(procfs_fd_, pid_path(pid, "/ns/cgroup").c_str(), O_RDONLY | O_CLOEXEC));
+  if (!ns) return Error{ESRCH, pid_path(pid, "/ns/cgroup")};
+  // The same file reads differently from within the namespace: relative to its root. What the two
+  // readings differ by is the root. A process that moves between them is asked again.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    auto absolute = read_cgroup_paths(procfs_fd_, pid);
+    if (!absolute) return absolute.error();
+    if (::setns(ns.get(), CLONE_NEWCGROUP) != 0) return Error{errno, pid_path(pid, "/ns/cgroup")};
+    auto relative = read_cgroup_paths(procfs_fd_, pid);
+    if (::setns(own_cgroup_ns_.get(), CLONE_NEWCGROUP) != 0) std::abort();
+    if (!relative) return relative.error();
+    CgroupPaths root;
+    if (strip_paths(absolute.value(), relative.value(), root)) return root;
+  }
+  return Error{EXDEV, pid_path(pid, "/cgroup")};
+}
+
+Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const {
+  if (ns.cgroup != own_.cgroup) {
+    auto root = namespace_root(pid);
+    if (root || root.error().code == ESRCH) return root;
+    // The caller was moved out of its own namespace's root: its init may still be below.
+    auto init_ns = read_namespaces(procfs_fd_, init);
+    if (init_ns && init_ns.value().cgroup == ns.cgroup) {
+      root = namespace_root(init);
+      if (root) return root;
+    }
+  }
+  auto paths = read_cgroup_paths(procfs_fd_, init);
+  if (!paths) return paths;
+  const auto strip_scope = [](std::string& path) {
+    constexpr std::string_view kScope = "/init.scope";
+    if (path.size() > kScope.size() &&
+        path.compare(path.size() - kScope.size(), kScope.size(), kScope) == 0) {
+      path.resize(path.size() - kScope.size());
+    }
+  };
+  strip_scope(paths.value().v2);
+  for (auto& path : paths.value().v1) strip_scope(path);
+  return paths;
+}
+
+bool Resolver::own_or_above(const std::string& path, const std::string& own) const {
+  if (path == own || path == "/") return true;
+  return own.size() > path.size() && own.compare(0, path.size(), path) == 0 &&
+         own[path.size()] == '/';
+}
+
+const Hierarchy* Resolver::hierarchy(IdentityHierarchy which) const {
+  const auto v1 = [this](Controller controller) -> const Hierarchy* {
+    const Hierarchy* h = mounts_.of(controller);
+    return h != nullptr && !h->v2 ? h : nullptr;
+  };
+  switch (which) {
+    case IdentityHierarchy::kV2:
+      return mounts_.v2();
+    case IdentityHierarchy::kV1Memory:
+      return v1(Controller::kMemory);
+    case IdentityHierarchy::kV1Cpu:
+      return v1(Controller::kCpu);
+    case IdentityHierarchy::kV1Pids:
+      return v1(Controller::kPids);
+  }
+  return nullptr;
+}
+
+bool Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) const {
+  const auto index = [](Controller c) { return static_cast<size_t>(c); };
+  struct Candidate {
+    IdentityHierarchy which;
+    const std::string& path;
+    const std::string& own;
+  };
+  const auto& v1 = paths.v1;
+  const auto& own = own_paths_.v1;
+  const Candidate v2{IdentityHierarchy::kV2, paths.v2, own_paths_.v2};
+  const Candidate memory{IdentityHierarchy::kV1Memory, v1[index(Controller::kMemory)],
+                         own[index(Controller::kMemory)]};
+  const Candidate cpu{IdentityHierarchy::kV1Cpu, v1[index(Controller::kCpu)],
+                      own[index(Controller::kCpu)]};
+  const Candidate pids{IdentityHierarchy::kV1Pids, v1[index(Controller::kPids)],
+                       own[index(Controller::kPids)]};
+  // On hybrid hosts some runtimes (runc) make no cgroup2 directory, so that many containers share
+  // the one they were started from: cgroup2 names a container there only where it was made for it,
+  // which shows in its having the name that the memory cgroup has.
+  const bool v2_own = memory.path.empty() || basename_of(memory.path) == basename_of(v2.path);
+  const Candidate order[] = {v2_own ? v2 : memory, v2_own ? memory : v2, cpu, pids};
+  for (const auto& candidate : order) {
+    const Hierarchy* h = hierarchy(candidate.which);
+    // A cgroup that we or our ancestors live in was not made for a container.
+    if (h == nullptr || candidate.path.empty() || own_or_above(candidate.path, candidate.own)) {
+      continue;
+    }
+    struct stat st {};
+    if (::fstatat(h->root.get(), candidate.path.c_str() + 1, &st, AT_SYMLINK_NOFOLLOW) != 0)
+      continue;
+    const auto id = ContainerId::make(candidate.which, st.st_ino);
+    if (!id) continue;
+    out.id = *id;
+    out.cgroup = candidate.path;
+    return true;
+  }
+  return false;
+}
+
+Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) const {
+  using Answer = std::optional<ContainerDescription>;
+  auto ns = read_namespaces(procfs_fd_, pid);
+  if (!ns) return ns.error();
+  if (ns.value().pid == own_.pid) return Answer();
+  auto init = find_init(pid, ns.value().pid);
+  if (!init) return init.error();
+  auto paths = container_paths(pid, init.value(), ns.value());
+  if (!paths) return paths.error();
+  ContainerDescription out;
+  if (!identify(paths.value(), out)) return Answer();
+  out.paths = std::move(paths.value());
+  out.init = init.value();
+  out.namespaces = ns.value();
+  auto start = read_start_ticks(procfs_fd_, out.init);
+  if (!start) return start.error();
+  out.init_start_us = start.value() * (1000000 / kTicksPerSecond);
+  // PIDs are reused: the answer counts only if the init we found still is that namespace's.
+  auto again = read_namespaces(procfs_fd_, out.init);
+  if (!again || again.value().pid != out.namespaces.pid) return Error{ESRCH, pid_path(pid, "")};
+  return Answer(std::move(out));
+}
+
+Result<ContainerDescription> Resolver::of_id(ContainerId id) const {
+  const Hierarchy* h = hierarchy(id.hierarchy());
+  if (h == nullptr) return Error{ESRCH, id.name()};
+  alignas(file_handle) unsigned char key[sizeof(file_handle) + sizeof(uint64_t)] = {};
+  auto* handle = reinterpret_cast<file_handle*>(key);
+  handle->handle_bytes = sizeof(uint64_t);
+  handle->handle_type = kFileIdKernfs;
+  const uint64_t raw = id.cgroup_id();
+  std::memcpy(key + sizeof(file_handle), &raw, sizeof(raw));
+  Fd top(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!top) return Error{ESRCH, id.name()};
+
+  std::vector<Fd> todo;
+  todo.push_back(std::move(top));
+  int tried = 0;
+  for (int seen = 0; !todo.empty() && seen < kMaxCgroupsSearched; ++seen) {
+    const Fd at = std::move(todo.back());
+    todo.pop_back();
+    std::string procs;
+    auto text = read_file(at.get(), "cgroup.procs");
+    if (text) procs = std::move(text.value());
+    for (const char* p = procs.c_str(); *p != '\0' && tried < kMaxProcessesTried; ++tried) {
+      char* end = nullptr;
+      const long pid = std::strtol(p, &end, 10);
+      if (end == p) break;
+      p = *end == '\n' ? end + 1 : end;
+      auto found = of_process(static_cast<pid_t>(pid));
+      if (found && found.value() && found.value()->id == id) return std::move(*found.value());
+    }
+    Dir dir = open_dir(Fd(::openat(at.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
+    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+      if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
+      if (todo.size() >= 512) break;
+      Fd child(::openat(at.get(), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+      if (child) todo.push_back(std::move(child));
+    }
+  }
+  return Error{ESRCH, id.name()};
+}
+
+std::vector<ContainerDescription> Resolver::scan() const {
+  std::vector<ContainerDescription> out;
+  std::set<std::pair<uint64_t, uint64_t>> namespaces;
+  std::set<ContainerId> ids;
+  for_each_process(procfs_fd_, [&](pid_t pid) {
+    auto ns = read_namespaces(procfs_fd_, pid);
+    if (!ns || ns.value().pid == own_.pid) return true;
+    if (!namespaces.insert({ns.value().pid, ns.value().cgroup}).second) return true;
+    auto found = of_process(pid);
+    if (!found) namespaces.erase({ns.value().pid, ns.value().cgroup});
+    if (found && found.value() && ids.insert(found.value()->id).second) {
+      out.push_back(std::move(*found.value()));
+    }
+    return true;
+  });
+  return out;
+}
+
+}  // namespace vprocfs

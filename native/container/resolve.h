@@ -1,0 +1,66 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "container/id.h"
+#include "source/cgroup_mounts.h"
+#include "source/process.h"
+
+namespace vprocfs {
+
+/// A container as found through one of its processes. Immutable.
+struct ContainerDescription {
+  ContainerId id;
+  CgroupPaths paths;           ///< the container's own cgroups, per hierarchy
+  std::string cgroup;          ///< the path that `id` names
+  pid_t init = 0;              ///< of its PID namespace, as we see it
+  uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
+  NamespaceIds namespaces;     ///< of the process it was found through
+};
+
+/// Finds containers. Thread-safe (const after construction); borrows its descriptors.
+class Resolver {
+ public:
+  Resolver(const CgroupMounts& mounts, int procfs_fd);
+
+  /// Reads our own namespaces: what "the host" is. Must succeed before anything else is asked.
+  Result<bool> open();
+
+  /// The container that a process (or thread) is in; nullopt for a process of the host: one in our
+  /// own PID namespace, or one whose container has no cgroup of its own. ESRCH when it is gone.
+  Result<std::optional<ContainerDescription>> of_process(pid_t pid) const;
+
+  /// The container with this identity, found through any process in it. ESRCH: nobody lives there.
+  Result<ContainerDescription> of_id(ContainerId id) const;
+
+  /// All containers that have processes, by looking at every process once.
+  std::vector<ContainerDescription> scan() const;
+
+  /// True when the process shares our PID namespace. ESRCH when it is gone.
+  Result<bool> on_host(pid_t pid) const;
+
+  const NamespaceIds& own() const { return own_; }
+
+ private:
+  Result<pid_t> find_init(pid_t pid, uint64_t pid_namespace) const;
+  Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
+  Result<CgroupPaths> namespace_root(pid_t pid) const;
+  bool own_or_above(const std::string& path, const std::string& own) const;
+  bool identify(const CgroupPaths& paths, ContainerDescription& out) const;
+  const Hierarchy* hierarchy(IdentityHierarchy which) const;
+
+  const CgroupMounts& mounts_;
+  int procfs_fd_;
+  NamespaceIds own_;
+  CgroupPaths own_paths_;
+  Fd own_cgroup_ns_;
+};
+
+}  // namespace vprocfs

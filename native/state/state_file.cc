@@ -1,0 +1,259 @@
+#include "state/state_file.h"
+
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+namespace vprocfs {
+namespace {
+
+constexpr char kMagic[8] = {'v', 'p', 'r', 'o', 'c', 'f', 's', '\1'};
+constexpr size_t kHeaderBytes = 4096;
+constexpr uint32_t kMaxClass = 4096;  // granules: records up to 1 MiB
+
+}  // namespace
+
+struct StateFile::Header {
+  char magic[8];
+  uint32_t version;
+  uint32_t granule;
+  uint64_t bytes;
+  uint64_t layout_checksum;  ///< of the fields above
+  ConnectionState connection;
+  uint64_t connection_checksum;
+  std::atomic<uint32_t> high_water;  ///< no record begins at or beyond it
+};
+
+struct StateFile::RecordHeader {
+  uint32_t type;
+  uint32_t bytes;
+  uint64_t key;
+  uint64_t checksum;  ///< of the fields above
+};
+
+Result<Fd> StateFile::make_memfd(size_t bytes) {
+  Fd fd(::memfd_create("vprocfs-state", MFD_CLOEXEC));
+  if (!fd) return Error{errno, "memfd_create"};
+  if (::ftruncate(fd.get(), static_cast<off_t>(bytes)) != 0) return Error{errno, "memfd"};
+  return fd;
+}
+
+Result<std::unique_ptr<StateFile>> StateFile::open(int fd, std::string* ignored) {
+  struct stat st {};
+  if (::fstat(fd, &st) != 0) return Error{errno, "state file"};
+  const auto bytes = static_cast<size_t>(st.st_size);
+  if (bytes < kHeaderBytes + 64 * kGranule) return Error{EINVAL, "state file"};
+  void* base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) return Error{errno, "state file"};
+  std::unique_ptr<StateFile> state(new StateFile(static_cast<uint8_t*>(base), bytes));
+  std::string why;
+  if (!state->adopt(&why)) {
+    state->lay_out();
+    if (ignored != nullptr) *ignored = why;
+  }
+  state->rebuild_free_lists();
+  return state;
+}
+
+StateFile::StateFile(uint8_t* base, size_t bytes)
+    : base_(base), bytes_(bytes), header_(reinterpret_cast<Header*>(base)) {
+  static_assert(sizeof(Header) <= kHeaderBytes);
+  const size_t room = bytes_ - kHeaderBytes;
+  granules_ = static_cast<uint32_t>(room / (kGranule + sizeof(uint32_t)));
+  data_offset_ = kHeaderBytes + granules_ * sizeof(uint32_t);
+  data_offset_ = (data_offset_ + kGranule - 1) / kGranule * kGranule;
+  granules_ = static_cast<uint32_t>((bytes_ - data_offset_) / kGranule);
+  free_.resize(kMaxClass + 1);
+}
+
+StateFile::~StateFile() { ::munmap(base_, bytes_); }
+
+bool StateFile::adopt(std::string* why) {
+  if (std::all_of(base_, base_ + sizeof(Header), [](uint8_t b) { return b == 0; })) return false;
+  if (std::memcmp(header_->magic, kMagic, sizeof(kMagic)) != 0) {
+    *why = "foreign content";
+  } else if (header_->version != kVersion || header_->granule != kGranule) {
+    *why = "another layout version";
+  } else if (header_->bytes != bytes_ ||
+             header_->layout_checksum != checksum(header_, offsetof(Header, layout_checksum)) ||
+             header_->high_water > granules_) {
+    *why = "damaged header";
+  } else {
+    return true;
+  }
+  return false;
+}
+
+void StateFile::lay_out() {
+  // The connection is the kernel's affair, not the layout's: a state file of another version must
+  // not make us forget that INIT is over. It counts only when its own checksum holds.
+  const bool keep =
+      header_->connection_checksum == checksum(&header_->connection, sizeof(header_->connection)) &&
+      header_->connection.initialised == 1;
+  const ConnectionState connection = keep ? header_->connection : ConnectionState{};
+  std::memset(static_cast<void*>(base_), 0, data_offset_);
+  std::memcpy(header_->magic, kMagic, sizeof(kMagic));
+  header_->version = kVersion;
+  header_->granule = kGranule;
+  header_->bytes = bytes_;
+  header_->layout_checksum = checksum(header_, offsetof(Header, layout_checksum));
+  set_connection(connection);
+}
+
+std::atomic<uint32_t>* StateFile::table() const {
+  return reinterpret_cast<std::atomic<uint32_t>*>(base_ + kHeaderBytes);
+}
+
+StateFile::RecordHeader* StateFile::header_of(RecordIndex record) const {
+  return reinterpret_cast<RecordHeader*>(base_ + data_offset_ + size_t{record} * kGranule);
+}
+
+uint8_t* StateFile::data(RecordIndex record) {
+  return reinterpret_cast<uint8_t*>(header_of(record)) + sizeof(RecordHeader);
+}
+
+uint32_t StateFile::granules_for(size_t bytes) const {
+  const size_t exact = (bytes + sizeof(RecordHeader) + kGranule - 1) / kGranule;
+  // Few size classes, so that room given back is found again: powers of two and their midpoints.
+  size_t size = 1;
+  while (size < exact) {
+    const size_t middle = size + size / 2;
+    if (size >= 2 && exact <= middle) return static_cast<uint32_t>(middle);
+    size *= 2;
+  }
+  return static_cast<uint32_t>(size);
+}
+
+void StateFile::rebuild_free_lists() {
+  const std::lock_guard lock(mutex_);
+  for (auto& list : free_) list.clear();
+  reserved_.assign(1, 0);
+  used_ = 0;
+  const uint32_t end = std::max<uint32_t>(1, header_->high_water.load());
+  uint32_t at = 1;
+  while (at < end) {
+    const uint32_t length = table()[at].load(std::memory_order_acquire);
+    if (length != 0 && length <= end - at) {
+      reserved_.resize(at + 1);
+      reserved_[at] = length;
+      used_ += length;
+      at += length;
+      continue;
+    }
+    table()[at].store(0);
+    // Room between records comes back in pieces of the classes that are asked for.
+    uint32_t gap = 1;
+    while (at + gap < end && table()[at + gap].load() == 0) ++gap;
+    while (gap > 0) {
+      uint32_t piece = 1;
+      while (piece * 2 <= gap && piece * 2 <= kMaxClass) piece *= 2;
+      free_[piece].push_back(at);
+      at += piece;
+      gap -= piece;
+    }
+  }
+  next_ = end;
+}
+
+RecordIndex StateFile::allocate(size_t bytes) {
+  if (bytes > size_t{kMaxClass} * kGranule - sizeof(RecordHeader)) return 0;
+  const uint32_t length = granules_for(bytes);
+  if (length > kMaxClass) return 0;
+  const std::lock_guard lock(mutex_);
+  RecordIndex record = 0;
+  if (!free_[length].empty()) {
+    record = free_[length].back();
+    free_[length].pop_back();
+  } else if (granules_ - next_ >= length) {
+    record = next_;
+    next_ += length;
+    header_->high_water.store(next_, std::memory_order_release);
+  } else {
+    return 0;
+  }
+  if (reserved_.size() <= record) reserved_.resize(size_t{record} + 1);
+  reserved_[record] = length;
+  used_ += length;
+  return record;
+}
+
+void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_t bytes) {
+  RecordHeader* header = header_of(record);
+  header->type = static_cast<uint32_t>(type);
+  header->bytes = static_cast<uint32_t>(bytes);
+  header->key = key;
+  header->checksum = checksum(header, offsetof(RecordHeader, checksum));
+  uint32_t length = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    length = reserved_[record];
+  }
+  table()[record].store(length, std::memory_order_release);
+}
+
+void StateFile::release(RecordIndex record) {
+  if (record == 0) return;
+  table()[record].store(0, std::memory_order_release);
+  const std::lock_guard lock(mutex_);
+  const uint32_t length = reserved_[record];
+  reserved_[record] = 0;
+  used_ -= length;
+  free_[length].push_back(record);
+}
+
+bool StateFile::find(RecordIndex record, RecordType type, uint64_t key, size_t* bytes) const {
+  if (record == 0 || record >= granules_) return false;
+  const uint32_t length = table()[record].load(std::memory_order_acquire);
+  if (length == 0 || length > granules_ - record) return false;
+  const RecordHeader* header = header_of(record);
+  if (header->checksum != checksum(header, offsetof(RecordHeader, checksum))) return false;
+  if (header->type != static_cast<uint32_t>(type) || header->key != key) return false;
+  if (header->bytes > size_t{length} * kGranule - sizeof(RecordHeader)) return false;
+  *bytes = header->bytes;
+  return true;
+}
+
+void StateFile::for_each(
+    RecordType type,
+    const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const {
+  const uint32_t end = header_->high_water.load();
+  for (uint32_t at = 1; at < end;) {
+    const uint32_t length = table()[at].load(std::memory_order_acquire);
+    size_t bytes = 0;
+    if (length != 0 && find(at, type, header_of(at)->key, &bytes)) {
+      visit(at, header_of(at)->key, bytes);
+    }
+    at += std::max<uint32_t>(1, length);
+  }
+}
+
+uint64_t StateFile::checksum(const void* data, size_t bytes) {
+  uint64_t hash = 14695981039346656037ull;
+  const auto* p = static_cast<const uint8_t*>(data);
+  for (size_t i = 0; i < bytes; ++i) hash = (hash ^ p[i]) * 1099511628211ull;
+  return hash;
+}
+
+ConnectionState StateFile::connection() const {
+  const bool good =
+      header_->connection_checksum == checksum(&header_->connection, sizeof(header_->connection));
+  return good ? header_->connection : ConnectionState{};
+}
+
+void StateFile::set_connection(const ConnectionState& state) {
+  header_->connection = state;
+  header_->connection_checksum = checksum(&header_->connection, sizeof(header_->connection));
+}
+
+size_t StateFile::used_granules() const {
+  const std::lock_guard lock(mutex_);
+  return used_;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace vprocfs {
+
+/// Where a record lies in the state file; 0 is none.
+using RecordIndex = uint32_t;
+
+/// What a record holds.
+enum class RecordType : uint32_t { kOpenFile = 1, kSnapshot = 2, kHistory = 3 };
+
+/// What INIT negotiated: a worker that adopts a connection sees no INIT.
+struct ConnectionState {
+  uint32_t initialised = 0;  ///< 1 once INIT was answered
+  uint32_t kernel_major = 0, kernel_minor = 0;
+  uint32_t max_readahead = 0;
+  uint64_t kernel_flags = 0;  ///< what the kernel offered
+  uint64_t flags = 0;         ///< what we took
+};
+
+/// Memory that outlives a worker: a memfd that the keeper holds and workers map.
+///
+/// Layout: a header page, a table with one 32-bit length per 256-byte granule, the granules. A
+/// record is a run of granules; it exists when the table says so at its first granule, and that
+/// word is stored last, so a worker that dies at any moment leaves whole records or none. Only one
+/// worker writes at a time (takeover is a hand-over). Nothing read back is trusted: lengths are
+/// checked, and records carry checksums.
+class StateFile {
+ public:
+  static constexpr uint32_t kVersion = 1;
+  static constexpr size_t kGranule = 256;
+  static constexpr size_t kDefaultBytes = size_t{64} << 20;
+
+  /// A new memfd for the state; sparse, so that its size costs nothing.
+  static Result<Fd> make_memfd(size_t bytes = kDefaultBytes);
+
+  /// Maps `fd` (kept open by the caller). A fresh (all zero) file is laid out; one of this layout
+  /// is adopted; anything else is laid out anew and `ignored` says why.
+  static Result<std::unique_ptr<StateFile>> open(int fd, std::string* ignored);
+  ~StateFile();
+
+  /// Reserves room for `bytes`; 0 when the file is full. Thread-safe. Nothing survives a crash
+  /// until publish().
+  RecordIndex allocate(size_t bytes);
+  /// Makes an allocated record survive. `bytes` as allocated or fewer.
+  void publish(RecordIndex record, RecordType type, uint64_t key, size_t bytes);
+  /// Gives a record's room back. Thread-safe.
+  void release(RecordIndex record);
+
+  uint8_t* data(RecordIndex record);
+  /// False when there is no such record of that type and key (or it is torn).
+  bool find(RecordIndex record, RecordType type, uint64_t key, size_t* bytes) const;
+  /// All published records of a type. Used on adoption, before requests are taken.
+  void for_each(RecordType type,
+                const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const;
+
+  /// 64-bit FNV-1a, for the checksums of records.
+  static uint64_t checksum(const void* data, size_t bytes);
+
+  ConnectionState connection() const;
+  void set_connection(const ConnectionState& state);
+
+  /// Granules in use, for counters.
+  size_t used_granules() const;
+
+ private:
+  struct Header;
+  struct RecordHeader;
+
+  StateFile(uint8_t* base, size_t bytes);
+  bool adopt(std::string* why);
+  void lay_out();
+  void rebuild_free_lists();
+  uint32_t granules_for(size_t bytes) const;
+  std::atomic<uint32_t>* table() const;
+  RecordHeader* header_of(RecordIndex record) const;
+
+  uint8_t* base_;
+  size_t bytes_;
+  Header* header_;
+  uint32_t granules_ = 0;   ///< usable granules
+  size_t data_offset_ = 0;  ///< of granule 0
+  mutable std::mutex mutex_;
+  std::vector<std::vector<RecordIndex>> free_;  ///< by length in granules (class), LIFO
+  std::vector<uint32_t> reserved_;              ///< length of each allocated run, by first granule
+  uint32_t next_ = 1;                           ///< first granule never used by this worker
+  size_t used_ = 0;
+};
+
+}  // namespace vprocfs
