@@ -1,0 +1,32 @@
+{
+  "target_defaults": {
+    "cflags_cc!": ["-fno-rtti", "-std=gnu++14", "-std=gnu++17", "-std=gnu++20"],
+    "cflags_cc": [
+      "-std=c++17", "-fno-exceptions", "-O2", "-g", "-fvisibility=hidden",
+      "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"
+    ],
+    "include_dirs": ["native"],
+    "defines": ["VPROCFS_VERSION=<!(node -p \"require('./package.json').version\")"]
+  },
+  "targets": [
+    {
+      "target_name": "vprocfs",
+      "sources": [
+        "<!@(find native/addon.cc native/session.cc native/testing*.cc native/fuse native/node native/container native/source native/state native/view -name '*.cc' | sort)"
+      ],
+      "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
+      "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"]
+    },
+    {
+      "target_name": "vprocfs-keeper",
+      "type": "executable",
+      "sources": [
+        "<!@(find native/keeper native/state -name '*.cc' | sort)",
+        "native/fuse/init.cc",
+        "native/fuse/mount.cc",
+        "native/fuse/reply.cc"
+      ],
+      "ldflags": ["-static"]
+    }
+  ]
+}

@@ -1,0 +1,136 @@
+#include <napi.h>
+
+#include <cerrno>
+
+#include "container/container.h"
+#include "container/name.h"
+#include "fuse/engine.h"
+#include "fuse/mount.h"
+#include "session.h"
+#include "testing.h"
+#include "view/view.h"
+
+namespace vprocfs {
+namespace {
+
+#define VPROCFS_STRING_(x) #x
+#define VPROCFS_STRING(x) VPROCFS_STRING_(x)
+
+Napi::Value optional_number(Napi::Env env, const std::optional<uint64_t>& v) {
+  return v ? Napi::Value(Napi::Number::New(env, static_cast<double>(*v))) : env.Null();
+}
+
+Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundings& around) {
+  Container container(d, around);
+  auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
+  const Facts f = facts ? facts.value() : Facts{};
+  const ContainerName name = container_name(d.cgroup);
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("id", d.id.name());
+  out.Set("name", name.name);
+  out.Set("runtime", name.runtime);
+  out.Set("cgroup", d.cgroup);
+  out.Set("init", Napi::Number::New(env, d.init));
+  out.Set("memoryLimit", optional_number(env, f.memory.limit_bytes));
+  out.Set("swapLimit", optional_number(env, f.memory.swap.limit_bytes));
+  out.Set("cpus", Napi::Number::New(env, static_cast<double>(f.shown_cpus.size())));
+  out.Set("cpuQuota", env.Null());
+  if (f.bandwidth) {
+    out.Set("cpuQuota", Napi::Number::New(env, static_cast<double>(f.bandwidth->quota_us) /
+                                                   static_cast<double>(f.bandwidth->period_us)));
+  }
+  return out;
+}
+
+/// What reading a container outside a session needs; nullptr with an exception pending.
+struct Tools {
+  std::unique_ptr<Host> host;
+  std::unique_ptr<HostSource> source;
+  Surroundings around;
+
+  static std::unique_ptr<Tools> open(Napi::Env env) {
+    auto tools = std::make_unique<Tools>();
+    auto host = Host::open();
+    if (!host) {
+      to_js_error(env, host.error()).ThrowAsJavaScriptException();
+      return nullptr;
+    }
+    tools->host = std::move(host.value());
+    tools->source =
+        std::make_unique<HostSource>(tools->host->procfs.get(), tools->host->sysfs.get(), 1000000);
+    tools->around.mounts = &tools->host->mounts;
+    tools->around.host = tools->source.get();
+    tools->around.procfs_fd = tools->host->procfs.get();
+    return tools;
+  }
+};
+
+Napi::Value scan_containers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto tools = Tools::open(env);
+  if (!tools) return env.Undefined();
+  Napi::Array out = Napi::Array::New(env);
+  for (const auto& description : tools->host->resolver->scan()) {
+    out.Set(out.Length(), to_js(env, description, tools->around));
+  }
+  return out;
+}
+
+Napi::Value container_of(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsNumber()) {
+    Napi::TypeError::New(env, "pid must be a number").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto tools = Tools::open(env);
+  if (!tools) return env.Undefined();
+  auto found = tools->host->resolver->of_process(info[0].As<Napi::Number>().Int32Value());
+  if (!found) {
+    to_js_error(env, found.error()).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  return found.value() ? Napi::Value(to_js(env, *found.value(), tools->around)) : env.Null();
+}
+
+Napi::Value list_views(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  Napi::Array out = Napi::Array::New(env);
+  for (const View* view = views_begin(); view != views_end(); ++view) {
+    Napi::Object row = Napi::Object::New(env);
+    row.Set("index", Napi::Number::New(env, view->index));
+    row.Set("path", std::string(view->path));
+    out.Set(out.Length(), row);
+  }
+  return out;
+}
+
+Napi::Value unmount(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsString()) {
+    Napi::TypeError::New(env, "path must be a string").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  bool lazy = false;
+  auto done = unmount_fuse(info[0].As<Napi::String>().Utf8Value(), lazy);
+  if (!done && done.error().code != EINVAL) {
+    to_js_error(env, done.error()).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  return Napi::Boolean::New(env, done.ok());
+}
+
+Napi::Object initialise(Napi::Env env, Napi::Object exports) {
+  exports.Set("version", VPROCFS_STRING(VPROCFS_VERSION));
+  exports.Set("Session", SessionObject::define(env));
+  exports.Set("scanContainers", Napi::Function::New<scan_containers>(env));
+  exports.Set("containerOf", Napi::Function::New<container_of>(env));
+  exports.Set("views", Napi::Function::New<list_views>(env));
+  exports.Set("unmount", Napi::Function::New<unmount>(env));
+  register_testing(env, exports);
+  return exports;
+}
+
+NODE_API_MODULE(vprocfs, initialise)
+
+}  // namespace
+}  // namespace vprocfs

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace vprocfs {
+
+/// What a server has done. Relaxed: each figure is right, no two are of the same instant.
+struct Counters {
+  static constexpr size_t kOpcodes = 64;  ///< FUSE opcodes end at 53 (7.45)
+  std::array<std::atomic<uint64_t>, kOpcodes> requests{};
+  std::atomic<uint64_t> renders{0};
+  std::atomic<uint64_t> errors{0};
+  std::atomic<uint64_t> source_errors{0};
+  std::atomic<uint64_t> refused_opens{0};
+  std::atomic<uint64_t> deferred{0};
+  std::atomic<uint64_t> resent{0};
+};
+
+/// "OPEN" for FUSE_OPEN; nullptr for a number without a name.
+const char* opcode_name(uint32_t opcode);
+
+}  // namespace vprocfs

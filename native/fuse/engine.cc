@@ -1,0 +1,153 @@
+#include "fuse/engine.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/resource.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "fuse/mount.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr int kInitDeadlineMs = 10000;
+
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Host>> Host::open() {
+  auto host = std::make_unique<Host>();
+  auto procfs = open_pristine("proc", "/proc");
+  if (!procfs) return procfs.error();
+  host->procfs = std::move(procfs.value());
+  auto sysfs = open_pristine("sysfs", "/sys");
+  if (!sysfs) return sysfs.error();
+  host->sysfs = std::move(sysfs.value());
+  auto mounts = CgroupMounts::discover(host->procfs.get());
+  if (!mounts) return mounts.error();
+  host->mounts = std::move(mounts.value());
+  host->resolver = std::make_unique<Resolver>(host->mounts, host->procfs.get());
+  auto opened = host->resolver->open();
+  if (!opened) return opened.error();
+  return host;
+}
+
+Engine::Engine(EngineOptions options, Loop::OnEnd on_end)
+    : options_(std::move(options)), on_end_(std::move(on_end)) {}
+
+Engine::~Engine() {
+  if (loop_) static_cast<void>(stop(true));
+}
+
+Result<bool> Engine::connect() {
+  if (options_.fuse_fd < 0) {
+    auto memory = StateFile::make_memfd();
+    if (!memory) return memory.error();
+    own_state_fd_ = std::move(memory.value());
+  }
+  auto state = StateFile::open(options_.fuse_fd < 0 ? own_state_fd_.get() : options_.state_fd,
+                               &state_ignored_);
+  if (!state) return state.error();
+  state_ = std::move(state.value());
+  if (options_.fuse_fd < 0) {
+    auto fuse = mount_fuse(options_.mountpoint, options_.type, options_.source);
+    if (!fuse) return fuse.error();
+    fuse_fd_ = std::move(fuse.value());
+    return true;
+  }
+  if (state_->connection().initialised != 1) return Error{EPROTO, "inherited connection"};
+  if (resend()) {
+    fuse_fd_ = Fd(::fcntl(options_.fuse_fd, F_DUPFD_CLOEXEC, 3));
+    if (!fuse_fd_) return Error{errno, "inherited FUSE descriptor"};
+    return true;
+  }
+  // Without resend (before 6.9) requests that we took must fail when we die rather than wait for
+  // ever: they do when the descriptor that they were read from closes, so it has to be ours alone.
+  fuse_fd_ = Fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  uint32_t from = static_cast<uint32_t>(options_.fuse_fd);
+  if (!fuse_fd_ || ::ioctl(fuse_fd_.get(), FUSE_DEV_IOC_CLONE, &from) != 0) {
+    return Error{errno, "/dev/fuse clone"};
+  }
+  return true;
+}
+
+bool Engine::resend() const { return (connection().flags & kFuseHasResend) != 0; }
+
+Result<bool> Engine::wait_initialised() {
+  for (int i = 0; i < kInitDeadlineMs; ++i) {
+    if (state_->connection().initialised == 1) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return Error{ETIMEDOUT, "FUSE INIT"};
+}
+
+Result<bool> Engine::prepare() {
+  raise_descriptor_limit();
+  auto host = Host::open();
+  if (!host) return host.error();
+  host_ = std::move(host.value());
+  notifier_ = make_inotify_notifier();
+  host_source_ = std::make_unique<HostSource>(host_->procfs.get(), host_->sysfs.get(),
+                                              options_.server.tick_us);
+  // A worker that cannot read the host cannot serve: better found out before it takes over.
+  for (const View* view = views_begin(); view != views_end(); ++view) {
+    auto text = host_source_->raw(std::string(view->path));
+    if (!text && text.error().code != ENOENT) return text.error();
+  }
+  return true;
+}
+
+Result<bool> Engine::activate() {
+  auto connected = connect();
+  if (!connected) return connected;
+  Surroundings around;
+  around.mounts = &host_->mounts;
+  around.notifier = notifier_.get();
+  around.host = host_source_.get();
+  around.state = state_.get();
+  around.procfs_fd = host_->procfs.get();
+  registry_ = std::make_unique<Registry>(*host_->resolver, around);
+  auto watching = registry_->start();
+  if (!watching) return watching;
+  reply_ = std::make_unique<Reply>(fuse_fd_.get());
+  server_ = std::make_unique<Server>(*reply_, *registry_, *host_source_, *state_, options_.server);
+  server_->grower().start();
+  server_->adopt_open_files();
+  loop_ = std::make_unique<Loop>(
+      fuse_fd_.get(), options_.max_threads, [this](const Request& r) { server_->handle(r); },
+      on_end_);
+  loop_->start();
+  if (options_.fuse_fd >= 0 && resend()) reply_->notify_resend();
+  return wait_initialised();
+}
+
+Result<bool> Engine::stop(bool unmount) {
+  if (!loop_) return false;
+  bool lazy = false;
+  Result<bool> done = true;
+  loop_->expect_end();
+  if (unmount) done = unmount_fuse(options_.mountpoint, lazy);
+  loop_->stop();
+  loop_.reset();
+  server_->grower().stop();
+  if (!unmount) server_->hand_over_open_files();
+  registry_->stop();
+  if (!done && done.error().code != EINVAL) return done;
+  return lazy;
+}
+
+ConnectionState Engine::connection() const {
+  return state_ ? state_->connection() : ConnectionState{};
+}
+
+}  // namespace vprocfs

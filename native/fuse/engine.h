@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "container/registry.h"
+#include "fuse/loop.h"
+#include "fuse/server.h"
+
+namespace vprocfs {
+
+struct EngineOptions {
+  std::string mountpoint, type, source;
+  size_t max_threads = 64;
+  ServerOptions server;
+  /// Handed down by a keeper; -1: mount by ourselves with a state file of our own.
+  int fuse_fd = -1;
+  int state_fd = -1;
+};
+
+/// What every part of the daemon reads the host through.
+struct Host {
+  Fd procfs, sysfs;
+  CgroupMounts mounts;
+  std::unique_ptr<Resolver> resolver;
+
+  static Result<std::unique_ptr<Host>> open();
+};
+
+/// A served mount: all parts put together.
+class Engine {
+ public:
+  explicit Engine(EngineOptions options, Loop::OnEnd on_end);
+  ~Engine();
+
+  /// All that can fail or take time before requests are taken: reads the host once.
+  Result<bool> prepare();
+  /// Mounts (or adopts the keeper's connection and what the worker before us left), and serves when
+  /// it returns. After prepare().
+  Result<bool> activate();
+  /// Answers what is in hand and ends all threads. `unmount`: unmounts too; else another worker is
+  /// to take over. True when the unmount had to be lazy.
+  Result<bool> stop(bool unmount);
+
+  const Server* server() const { return server_.get(); }
+  const Registry* registry() const { return registry_.get(); }
+  size_t threads() const { return loop_ ? loop_->threads() : 0; }
+  /// True while some thread waits for requests.
+  bool serving() const { return loop_ && loop_->idle(); }
+  ConnectionState connection() const;
+  /// Why the state file of the worker before us was not taken over; empty when it was.
+  const std::string& state_ignored() const { return state_ignored_; }
+
+ private:
+  Result<bool> connect();
+  Result<bool> wait_initialised();
+  bool resend() const;
+
+  const EngineOptions options_;
+  const Loop::OnEnd on_end_;
+  std::string state_ignored_;
+  std::unique_ptr<Host> host_;
+  std::unique_ptr<ChangeNotifier> notifier_;
+  std::unique_ptr<HostSource> host_source_;
+  Fd own_state_fd_, fuse_fd_;
+  std::unique_ptr<StateFile> state_;
+  std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Reply> reply_;
+  std::unique_ptr<Server> server_;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace vprocfs

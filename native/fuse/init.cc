@@ -1,0 +1,47 @@
+#include "fuse/init.h"
+
+#include <cstring>
+
+#include "fuse/protocol.h"
+
+namespace vprocfs {
+
+InitAnswer negotiate(const uint8_t* payload, size_t size, fuse_init_out& out,
+                     ConnectionState& agreed) {
+  // Kernels before 7.36 send a shorter request, without flags2.
+  fuse_init_in in{};
+  if (size < 4 * sizeof(uint32_t)) return InitAnswer::kRefused;
+  std::memcpy(&in, payload, size < sizeof(in) ? size : sizeof(in));
+  out = fuse_init_out{};
+  out.major = FUSE_KERNEL_VERSION;
+  out.minor = FUSE_KERNEL_MINOR_VERSION;
+  if (in.major < FUSE_KERNEL_VERSION) return InitAnswer::kRefused;
+  if (in.major > FUSE_KERNEL_VERSION) return InitAnswer::kAskAgain;
+
+  uint64_t offered = in.flags;
+  if ((offered & FUSE_INIT_EXT) != 0) offered |= uint64_t{in.flags2} << 32;
+  constexpr uint64_t kWanted =
+      FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_MAX_PAGES | FUSE_INIT_EXT | kFuseHasResend;
+  const uint64_t flags = offered & kWanted;
+  out.max_readahead = in.max_readahead;
+  out.flags = static_cast<uint32_t>(flags);
+  out.flags2 = static_cast<uint32_t>(flags >> 32);
+  // RELEASE is a background request: the default of 12 would let one container's closes hold up
+  // everybody's.
+  out.max_background = UINT16_MAX;
+  out.congestion_threshold = UINT16_MAX;
+  out.max_write = kMaxWrite;
+  out.time_gran = 1;
+  out.max_pages = 256;
+
+  agreed = ConnectionState{};
+  agreed.initialised = 1;
+  agreed.kernel_major = in.major;
+  agreed.kernel_minor = in.minor;
+  agreed.max_readahead = in.max_readahead;
+  agreed.kernel_flags = offered;
+  agreed.flags = flags;
+  return InitAnswer::kAgreed;
+}
+
+}  // namespace vprocfs

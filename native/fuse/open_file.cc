@@ -1,0 +1,220 @@
+#include "fuse/open_file.h"
+
+#include <algorithm>
+#include <cstring>
+#include <unordered_set>
+#include <vector>
+
+namespace vprocfs {
+namespace {
+
+/// An open file as it lies in the state file.
+struct OpenRecord {
+  uint64_t node;
+  uint64_t container;  ///< packed id, 0 the host
+  uint64_t request;    ///< identity of the OPEN
+  std::atomic<uint32_t> snapshot;
+  std::atomic<uint32_t> begun;
+};
+
+OpenRecord* open_record(StateFile& state, RecordIndex record) {
+  return reinterpret_cast<OpenRecord*>(state.data(record));
+}
+
+// Handles of files that the state file has no room for: a takeover loses them, nothing else.
+constexpr uint64_t kPrivateHandle = uint64_t{1} << 63;
+
+}  // namespace
+
+Snapshot::Snapshot(StateFile& state, std::string text, uint64_t taken_us)
+    : state_(state), taken_us_(taken_us) {
+  record_ = state_.allocate(text.size());
+  if (record_ == 0) {
+    private_text_ = std::move(text);
+    text_ = private_text_;
+    return;
+  }
+  uint8_t* to = state_.data(record_);
+  std::memcpy(to, text.data(), text.size());
+  state_.publish(record_, RecordType::kSnapshot, 0, text.size());
+  text_ = {reinterpret_cast<const char*>(to), text.size()};
+}
+
+Snapshot::Snapshot(StateFile& state, RecordIndex record, size_t size)
+    : state_(state),
+      record_(record),
+      text_(reinterpret_cast<const char*>(state.data(record)), size),
+      taken_us_(0) {}
+
+Snapshot::~Snapshot() {
+  if (record_ != 0 && !keep_) state_.release(record_);
+}
+
+OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c)
+    : node(n), view(v), container(std::move(c)) {
+  if (container) container->open_files.fetch_add(1, std::memory_order_relaxed);
+}
+
+OpenFile::~OpenFile() {
+  if (container) container->open_files.fetch_sub(1, std::memory_order_relaxed);
+}
+
+std::shared_ptr<Snapshot> OpenFile::snapshot() const {
+  const std::lock_guard lock(mutex_);
+  return snapshot_;
+}
+
+OpenFiles::OpenFiles(StateFile& state) : state_(state), cookie_(1) {}
+
+OpenFiles::~OpenFiles() = default;
+
+void OpenFiles::write_record(OpenFile& file, uint64_t handle, uint64_t request) {
+  OpenRecord* record = open_record(state_, file.record_);
+  record->node = file.node.raw();
+  record->container = file.container ? file.container->id().packed() : 0;
+  record->request = request;
+  record->snapshot = file.snapshot_->record();
+  record->begun = 0;
+  state_.publish(file.record_, RecordType::kOpenFile, handle, sizeof(OpenRecord));
+}
+
+uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot,
+                           uint64_t request) {
+  uint64_t left = 0;
+  {
+    const std::lock_guard lock(left_mutex_);
+    const auto it = left_by_request_.find(request);
+    if (it != left_by_request_.end()) {
+      left = it->second;
+      left_by_request_.erase(it);
+    }
+  }
+  if (left != 0) erase(left);
+  const uint64_t cookie = cookie_.fetch_add(1, std::memory_order_relaxed) & 0x7fffffff;
+  file->snapshot_ = std::move(snapshot);
+  file->record_ = file->snapshot_->record() == 0 ? 0 : state_.allocate(sizeof(OpenRecord));
+  uint64_t handle = (cookie << 32) | file->record_;
+  if (file->record_ == 0) {
+    handle = kPrivateHandle | cookie;
+  } else {
+    write_record(*file, handle, request);
+  }
+  Shard& s = shard(handle);
+  const std::lock_guard lock(s.mutex);
+  s.files[handle] = std::move(file);
+  return handle;
+}
+
+void OpenFiles::restore(uint64_t handle, std::shared_ptr<OpenFile> file,
+                        std::shared_ptr<Snapshot> snapshot) {
+  file->snapshot_ = std::move(snapshot);
+  file->begun_ = true;
+  Shard& s = shard(handle);
+  const std::lock_guard lock(s.mutex);
+  s.files[handle] = std::move(file);
+}
+
+std::shared_ptr<OpenFile> OpenFiles::find(uint64_t handle) const {
+  Shard& s = shard(handle);
+  const std::lock_guard lock(s.mutex);
+  const auto it = s.files.find(handle);
+  return it == s.files.end() ? nullptr : it->second;
+}
+
+void OpenFiles::erase(uint64_t handle) {
+  std::shared_ptr<OpenFile> gone;
+  Shard& s = shard(handle);
+  {
+    const std::lock_guard lock(s.mutex);
+    const auto it = s.files.find(handle);
+    if (it == s.files.end()) return;
+    gone = std::move(it->second);
+    s.files.erase(it);
+  }
+  // The record goes before the snapshot: a crash in between leaves an orphan, which adopt() drops.
+  if (gone->record_ != 0) state_.release(gone->record_);
+}
+
+void OpenFiles::renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot) {
+  std::shared_ptr<Snapshot> old;
+  const std::lock_guard lock(file.mutex_);
+  old = std::move(file.snapshot_);
+  file.snapshot_ = std::move(snapshot);
+  if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
+}
+
+bool OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
+                              uint64_t max_age_us) {
+  if (offset != 0) return false;
+  if (file.begun_.exchange(true)) return true;
+  const auto snapshot = file.snapshot();
+  return snapshot->taken_us() + max_age_us < now_us;
+}
+
+std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t size) {
+  if (offset >= text.size()) return {};
+  return text.substr(static_cast<size_t>(offset), size);
+}
+
+size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make) {
+  struct Left {
+    RecordIndex record;
+    uint64_t handle;
+  };
+  std::vector<Left> left;
+  state_.for_each(RecordType::kOpenFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
+    if (bytes == sizeof(OpenRecord)) left.push_back({record, handle});
+  });
+  std::unordered_set<RecordIndex> held;
+  uint32_t newest = 0;
+  for (const Left& l : left) {
+    const OpenRecord* r = open_record(state_, l.record);
+    size_t size = 0;
+    const RecordIndex snapshot = r->snapshot;
+    auto file =
+        state_.find(snapshot, RecordType::kSnapshot, 0, &size) && held.insert(snapshot).second
+            ? make(NodeId(r->node), ContainerId::from_packed(r->container))
+            : nullptr;
+    if (!file) {
+      held.erase(snapshot);
+      state_.release(l.record);
+      continue;
+    }
+    file->snapshot_ = std::make_shared<Snapshot>(state_, snapshot, size);
+    file->record_ = l.record;
+    // Whether its reader has begun is not known: what it holds is old enough to be taken anew at 0.
+    file->begun_ = true;
+    left_by_request_[r->request] = l.handle;
+    newest = std::max(newest, static_cast<uint32_t>(l.handle >> 32));
+    shard(l.handle).files[l.handle] = std::move(file);
+  }
+  cookie_ = newest + 1;
+  std::vector<RecordIndex> orphans;
+  state_.for_each(RecordType::kSnapshot, [&](RecordIndex record, uint64_t, size_t) {
+    if (held.count(record) == 0) orphans.push_back(record);
+  });
+  for (const RecordIndex orphan : orphans) state_.release(orphan);
+  return size();
+}
+
+void OpenFiles::hand_over() {
+  for (auto& s : shards_) {
+    const std::lock_guard lock(s.mutex);
+    for (auto& [handle, file] : s.files) {
+      const std::lock_guard file_lock(file->mutex_);
+      file->snapshot_->keep();
+    }
+    s.files.clear();
+  }
+}
+
+size_t OpenFiles::size() const {
+  size_t n = 0;
+  for (auto& s : shards_) {
+    const std::lock_guard lock(s.mutex);
+    n += s.files.size();
+  }
+  return n;
+}
+
+}  // namespace vprocfs

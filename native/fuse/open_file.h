@@ -1,0 +1,117 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "container/container.h"
+#include "node/node_id.h"
+#include "state/state_file.h"
+
+namespace vprocfs {
+
+/// The content of a file at one moment. Lies in the state file, so that a reader half way through
+/// goes on with the same bytes after a takeover; in private memory where the state file is full.
+class Snapshot {
+ public:
+  Snapshot(StateFile& state, std::string text, uint64_t taken_us);
+  /// One that a worker before us made.
+  Snapshot(StateFile& state, RecordIndex record, size_t size);
+  ~Snapshot();
+  Snapshot(const Snapshot&) = delete;
+  Snapshot& operator=(const Snapshot&) = delete;
+
+  std::string_view text() const { return text_; }
+  /// CLOCK_BOOTTIME µs; 0 for one made before a takeover.
+  uint64_t taken_us() const { return taken_us_; }
+  /// 0: in private memory.
+  RecordIndex record() const { return record_; }
+  /// The snapshot is to outlive us.
+  void keep() { keep_ = true; }
+
+ private:
+  StateFile& state_;
+  RecordIndex record_ = 0;
+  std::string private_text_;
+  std::string_view text_;
+  uint64_t taken_us_;
+  bool keep_ = false;
+};
+
+/// One open file: which file of which container, and what its reader is being shown.
+class OpenFile {
+ public:
+  OpenFile(NodeId node, const View* view, std::shared_ptr<Container> container);
+  ~OpenFile();
+
+  const NodeId node;
+  const View* const view;
+  /// Whose figures; nullptr: the host's.
+  const std::shared_ptr<Container> container;
+
+  std::shared_ptr<Snapshot> snapshot() const;
+
+ private:
+  friend class OpenFiles;
+  mutable std::mutex mutex_;
+  std::shared_ptr<Snapshot> snapshot_;
+  RecordIndex record_ = 0;
+  std::atomic<bool> begun_{false};  ///< somebody has read from offset 0
+};
+
+/// All open files of a connection, kept so that another worker can take them over. The only offset
+/// arithmetic is here. Thread-safe.
+class OpenFiles {
+ public:
+  explicit OpenFiles(StateFile& state);
+  ~OpenFiles();
+
+  /// Registers an open file and returns its handle. `request` is the OPEN's identity: when the same
+  /// OPEN comes again after a takeover, what the dead worker had registered is given back first.
+  uint64_t insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot,
+                  uint64_t request);
+
+  /// Registers a file under a handle that another worker gave out and that we know nothing of.
+  void restore(uint64_t handle, std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot);
+
+  std::shared_ptr<OpenFile> find(uint64_t handle) const;
+  void erase(uint64_t handle);
+  void renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot);
+
+  /// True when a read at `offset` asks for a new snapshot: at offset 0 again, or for the first time
+  /// when the one taken at open is older than `max_age_us` by now.
+  static bool wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us, uint64_t max_age_us);
+  /// The bytes for a read.
+  static std::string_view slice(std::string_view text, uint64_t offset, size_t size);
+
+  /// What a dead worker left: calls `make` for each open file with its node and container id; drops
+  /// those for which it answers nullptr, and snapshots that no open file holds. Returns how many.
+  size_t adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make);
+  /// Gives up without releasing anything in the state file: the next worker adopts it.
+  void hand_over();
+
+  size_t size() const;
+
+ private:
+  struct Shard {
+    mutable std::mutex mutex;
+    std::unordered_map<uint64_t, std::shared_ptr<OpenFile>> files;
+  };
+  Shard& shard(uint64_t handle) const { return shards_[handle % shards_.size()]; }
+  void write_record(OpenFile& file, uint64_t handle, uint64_t request);
+
+  StateFile& state_;
+  mutable std::array<Shard, 16> shards_;
+  std::mutex left_mutex_;
+  std::unordered_map<uint64_t, uint64_t>
+      left_by_request_;  ///< OPEN identity -> handle, adopted ones
+  std::atomic<uint32_t> cookie_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <linux/fuse.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vprocfs {
+
+// What newer kernels speak and Debian 12's <linux/fuse.h> (7.38) does not name yet.
+inline constexpr uint64_t kFuseHasResend = uint64_t{1} << 39;     ///< FUSE_HAS_RESEND, 7.40
+inline constexpr uint64_t kFuseUniqueResend = uint64_t{1} << 63;  ///< FUSE_UNIQUE_RESEND, 7.40
+inline constexpr int kFuseNotifyResend = 7;                       ///< FUSE_NOTIFY_RESEND, 7.40
+
+/// The longest request we take: WRITE is refused, so that names and headers are all there is.
+inline constexpr size_t kMaxWrite = 4096;
+inline constexpr size_t kRequestBytes = 64 * 1024;
+
+/// A request as the kernel sent it. Valid while the worker's buffer is.
+class Request {
+ public:
+  Request(const uint8_t* bytes, size_t size) : bytes_(bytes), size_(size) {}
+
+  const fuse_in_header& header() const { return *reinterpret_cast<const fuse_in_header*>(bytes_); }
+  /// The unique without the resend bit: the same request, whoever answers it.
+  uint64_t identity() const { return header().unique & ~kFuseUniqueResend; }
+  bool resent() const { return (header().unique & kFuseUniqueResend) != 0; }
+
+  const uint8_t* bytes() const { return bytes_; }
+  size_t size() const { return size_; }
+  const uint8_t* payload() const { return bytes_ + sizeof(fuse_in_header); }
+  size_t payload_size() const { return size_ - sizeof(fuse_in_header); }
+
+  /// The operation's argument, or nullptr when the request is too short for it.
+  template <typename T>
+  const T* arg() const {
+    return payload_size() >= sizeof(T) ? reinterpret_cast<const T*>(payload()) : nullptr;
+  }
+
+ private:
+  const uint8_t* bytes_;
+  size_t size_;
+};
+
+}  // namespace vprocfs

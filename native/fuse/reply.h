@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vprocfs {
+
+/// The only writer to the kernel. Each call is one writev(2); thread-safe, borrows the descriptor.
+class Reply {
+ public:
+  explicit Reply(int fuse_fd) : fd_(fuse_fd) {}
+
+  /// True unless the requester is gone (ENOENT: interrupted or killed before the answer).
+  bool ok(uint64_t unique) const { return send(unique, 0, nullptr, 0); }
+  bool error(uint64_t unique, int errno_value) const {
+    return send(unique, -errno_value, nullptr, 0);
+  }
+  bool data(uint64_t unique, const void* bytes, size_t size) const {
+    return send(unique, 0, bytes, size);
+  }
+  template <typename T>
+  bool value(uint64_t unique, const T& v) const {
+    return send(unique, 0, &v, sizeof(v));
+  }
+
+  /// FUSE_NOTIFY_RESEND: hand again what a dead worker had taken. False where the kernel cannot.
+  bool notify_resend() const;
+  /// FUSE_NOTIFY_STORE of one byte at `size` - 1: the kernel's idea of a file's size grows to
+  /// `size`. May block while the page is being read, so never call it from a thread that answers
+  /// READs.
+  void notify_grow(uint64_t nodeid, uint64_t size, char last) const;
+
+  int fd() const { return fd_; }
+
+ private:
+  bool send(uint64_t unique, int error, const void* bytes, size_t size) const;
+  int fd_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,185 @@
+#include "fuse/server.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "fuse/init.h"
+
+namespace vprocfs {
+/// A request that waits for its container's turn.
+struct Server::Waiting : Deferred {
+  Waiting(const Request& r, Work w) : bytes(r.bytes(), r.bytes() + r.size()), work(std::move(w)) {}
+  Request request() const { return Request(bytes.data(), bytes.size()); }
+  std::vector<uint8_t> bytes;
+  Work work;
+};
+
+Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state,
+               const ServerOptions& options)
+    : reply_(reply),
+      registry_(registry),
+      host_(host),
+      state_(state),
+      options_(options),
+      open_files_(state),
+      grower_(reply) {}
+
+void Server::fail(const Request& r, int errno_value) {
+  counters_.errors.fetch_add(1, std::memory_order_relaxed);
+  reply_.error(r.header().unique, errno_value);
+}
+
+void Server::fail(const Request& r, const Error& error) {
+  const bool gone = error.code == ESRCH || error.code == ENOENT;
+  if (!gone) counters_.source_errors.fetch_add(1, std::memory_order_relaxed);
+  fail(r, gone ? ESRCH : EIO);
+}
+
+void Server::handle(const Request& r) {
+  const uint32_t opcode = r.header().opcode;
+  if (opcode < Counters::kOpcodes) {
+    counters_.requests[opcode].fetch_add(1, std::memory_order_relaxed);
+  }
+  if (r.resent()) counters_.resent.fetch_add(1, std::memory_order_relaxed);
+  const uint64_t unique = r.header().unique;
+  switch (opcode) {
+    case FUSE_INIT:
+      return init(r);
+    case FUSE_LOOKUP:
+      return lookup(r);
+    case FUSE_GETATTR:
+      return getattr(r);
+    case FUSE_SETATTR:
+      return setattr(r);
+    case FUSE_OPEN:
+      return open(r);
+    case FUSE_READ:
+      return read(r);
+    case FUSE_RELEASE:
+      if (const auto* in = r.arg<fuse_release_in>()) open_files_.erase(in->fh);
+      reply_.ok(unique);
+      return;
+    case FUSE_OPENDIR:
+      reply_.value(unique, fuse_open_out{});
+      return;
+    case FUSE_READDIR:
+      return readdir(r);
+    case FUSE_READLINK:
+      return readlink(r);
+    case FUSE_INTERRUPT:
+      return interrupt(r);
+    case FUSE_STATFS: {
+      fuse_statfs_out out{};
+      out.st.bsize = 4096;
+      out.st.frsize = 4096;
+      out.st.namelen = 255;
+      reply_.value(unique, out);
+      return;
+    }
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_NOTIFY_REPLY:
+      return;  // ids are derived: there is nothing to forget; none of these is answered
+    case FUSE_RELEASEDIR:
+    case FUSE_DESTROY:
+      reply_.ok(unique);
+      return;
+    case FUSE_WRITE:
+      return fail(r, EIO);  // fs/proc/inode.c: a file without a write method
+    case FUSE_IOCTL:
+      return fail(r, ENOTTY);
+    case FUSE_CREATE:
+      return fail(r, EACCES);
+    case FUSE_MKNOD:
+    case FUSE_MKDIR:
+    case FUSE_SYMLINK:
+    case FUSE_LINK:
+    case FUSE_UNLINK:
+    case FUSE_RMDIR:
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+      return fail(r, EPERM);
+    default:
+      // The kernel remembers ENOSYS and stops asking: FLUSH, ACCESS, xattrs, POLL, LSEEK, ...
+      reply_.error(unique, ENOSYS);
+  }
+}
+
+void Server::init(const Request& r) {
+  fuse_init_out out{};
+  ConnectionState agreed;
+  const InitAnswer answer = negotiate(r.payload(), r.payload_size(), out, agreed);
+  if (answer == InitAnswer::kRefused) return fail(r, EPROTO);
+  if (answer == InitAnswer::kAgreed) state_.set_connection(agreed);
+  reply_.value(r.header().unique, out);
+}
+
+Result<Server::ContainerPtr> Server::container_of(const Request& r, NodeId node) {
+  if (!node.container().none()) return registry_.by_id(node.container());
+  return registry_.by_process(static_cast<pid_t>(r.header().pid));
+}
+
+Result<std::string> Server::render(const View& view, const ContainerPtr& container) {
+  counters_.renders.fetch_add(1, std::memory_order_relaxed);
+  if (!container) return host_.raw(std::string(view.path));
+  return container->render(view, boottime_us());
+}
+
+void Server::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
+  if (!container) return work(r);
+  Gate& gate = container->gate();
+  const bool mine = gate.enter([&]() -> std::unique_ptr<Deferred> {
+    counters_.deferred.fetch_add(1, std::memory_order_relaxed);
+    const std::lock_guard lock(waiting_mutex_);
+    waiting_[r.identity()] = container;
+    return std::make_unique<Waiting>(r, work);
+  });
+  if (!mine) return;
+  work(r);
+  while (const std::unique_ptr<Deferred> next = gate.leave()) {
+    auto& waiting = static_cast<Waiting&>(*next);
+    const Request request = waiting.request();
+    {
+      const std::lock_guard lock(waiting_mutex_);
+      waiting_.erase(request.identity());
+    }
+    waiting.work(request);
+  }
+}
+
+void Server::interrupt(const Request& r) {
+  const auto* in = r.arg<fuse_interrupt_in>();
+  if (in == nullptr) return;
+  ContainerPtr container;
+  {
+    const std::lock_guard lock(waiting_mutex_);
+    const auto it = waiting_.find(in->unique & ~kFuseUniqueResend);
+    if (it == waiting_.end()) return;  // being answered right now
+    container = it->second.lock();
+    waiting_.erase(it);
+  }
+  if (!container) return;
+  const auto found = container->gate().remove([&](const Deferred& deferred) {
+    return static_cast<const Waiting&>(deferred).request().header().unique == in->unique;
+  });
+  if (found) fail(static_cast<const Waiting&>(*found).request(), EINTR);
+}
+
+size_t Server::adopt_open_files() {
+  return open_files_.adopt([this](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
+    const View* view = tree_.file(node.index());
+    if (view == nullptr) return nullptr;
+    if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
+    auto container = registry_.by_id(id);
+    // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
+    return std::make_shared<OpenFile>(node, view,
+                                      container ? container.value() : registry_.ended(id));
+  });
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,96 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "container/registry.h"
+#include "fuse/counters.h"
+#include "fuse/grower.h"
+#include "fuse/open_file.h"
+#include "fuse/protocol.h"
+#include "fuse/reply.h"
+#include "node/tree.h"
+
+namespace vprocfs {
+
+struct ServerOptions {
+  uint32_t max_open_per_container = 4096;
+  uint64_t tick_us = 10000;
+};
+
+/// Answers requests: the operations of the tree, without any knowledge of single files.
+/// Thread-safe: every worker thread calls handle().
+class Server {
+ public:
+  Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state,
+         const ServerOptions& options);
+
+  /// Answers one request, or leaves it with its container's gate to be answered by whoever has the
+  /// turn. Never blocks on another container.
+  void handle(const Request& request);
+
+  /// Takes over the open files that a dead or retired worker left.
+  size_t adopt_open_files();
+  void hand_over_open_files() { open_files_.hand_over(); }
+
+  const Counters& counters() const { return counters_; }
+  size_t open_files() const { return open_files_.size(); }
+  Grower& grower() { return grower_; }
+
+ private:
+  /// Directories never change: how long the kernel may keep them.
+  static constexpr uint64_t kForeverSeconds = 86400;
+
+  struct Waiting;
+  using ContainerPtr = std::shared_ptr<Container>;
+  using Work = std::function<void(const Request&)>;
+
+  void init(const Request& r);
+  void lookup(const Request& r);
+  void lookup_container(const Request& r, const std::string& name);
+  void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
+  void getattr(const Request& r);
+  void getattr_file(const Request& r, NodeId node, const View& view, const ContainerPtr& container);
+  void setattr(const Request& r);
+  void open(const Request& r);
+  void open_file(const Request& r, const View& view, const ContainerPtr& container);
+  void finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text);
+  void read(const Request& r);
+  void read_file(const Request& r, const std::shared_ptr<OpenFile>& file);
+  void reopen(const Request& r);
+  void readdir(const Request& r);
+  void readlink(const Request& r);
+  void interrupt(const Request& r);
+  /// The containers that the caller may see, ascending.
+  std::vector<ContainerId> visible_containers(const Request& r);
+
+  /// Runs `work` when it is this container's turn; at once for the host.
+  void in_turn(const Request& r, const ContainerPtr& container, const Work& work);
+  Result<std::string> render(const View& view, const ContainerPtr& container);
+  /// The container that a node belongs to, or the caller's for the caller-identified nodes.
+  Result<ContainerPtr> container_of(const Request& r, NodeId node);
+  void entry(const Request& r, NodeId node, const View* view, uint64_t size, uint64_t valid_s);
+  fuse_attr attributes(NodeId node, const View* view, uint64_t size) const;
+  void fail(const Request& r, int errno_value);
+  void fail(const Request& r, const Error& error);
+
+  const Reply& reply_;
+  Registry& registry_;
+  HostSource& host_;
+  StateFile& state_;
+  const ServerOptions options_;
+  const Tree tree_;
+  OpenFiles open_files_;
+  Grower grower_;
+  Counters counters_;
+  std::mutex waiting_mutex_;
+  std::unordered_map<uint64_t, std::weak_ptr<Container>> waiting_;  ///< by unique, for INTERRUPT
+};
+
+}  // namespace vprocfs

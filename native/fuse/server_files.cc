@@ -1,0 +1,182 @@
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "fuse/server.h"
+
+namespace vprocfs {
+namespace {
+
+// A file nobody has read yet: more than most hold, since too large a size is corrected by the first
+// short read while too small a one cuts sendfile(2) off.
+constexpr uint64_t kUnknownSize = 4096;
+
+}  // namespace
+
+void Server::getattr_file(const Request& r, NodeId node, const View& view,
+                          const ContainerPtr& container) {
+  // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
+  // seek by it.
+  if (container) {
+    const auto last = container->last_open(view.index);
+    if (last.pid == r.header().pid) {
+      const auto file = open_files_.find(last.handle);
+      if (file && file->node.raw() == node.raw()) {
+        const uint64_t size = file->snapshot()->text().size();
+        container->told_size(view.index) = size;
+        fuse_attr_out out{};
+        out.attr = attributes(node, &view, size);
+        reply_.value(r.header().unique, out);
+        return;
+      }
+    }
+  }
+  auto text = render(view, container);
+  if (!text) return fail(r, text.error());
+  const uint64_t size = text.value().size();
+  if (container) container->told_size(view.index) = size;
+  fuse_attr_out out{};
+  out.attr = attributes(node, &view, size);
+  reply_.value(r.header().unique, out);
+}
+
+void Server::open(const Request& r) {
+  const auto* in = r.arg<fuse_open_in>();
+  const NodeId node(r.header().nodeid);
+  const View* view = tree_.file(node.index());
+  if (in == nullptr || view == nullptr) return fail(r, ENOENT);
+  // The kernel leaves permissions to us. As for proc's files, only root passes where bits forbid.
+  const bool wants_write = (in->flags & O_ACCMODE) != O_RDONLY;
+  const bool may_write = (view->mode & 0002) != 0;
+  const bool may_read = (view->mode & 0004) != 0;
+  if (r.header().uid != 0 && ((wants_write && !may_write) || !may_read)) return fail(r, EACCES);
+  auto container = container_of(r, node);
+  if (!container) return fail(r, container.error());
+  const ContainerPtr owner = std::move(container.value());
+  in_turn(r, owner, [this, view, owner](const Request& req) { open_file(req, *view, owner); });
+}
+
+void Server::open_file(const Request& r, const View& view, const ContainerPtr& container) {
+  if (container &&
+      container->open_files.load(std::memory_order_relaxed) >= options_.max_open_per_container) {
+    counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);
+    return fail(r, ENFILE);
+  }
+  auto text = render(view, container);
+  if (!text) return fail(r, text.error());
+  finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container),
+              std::move(text.value()));
+}
+
+void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file,
+                         std::string text) {
+  const uint64_t size = text.size();
+  const char last = text.empty() ? '\n' : text.back();
+  fuse_open_out out{};
+  out.open_flags = FOPEN_DIRECT_IO;
+  out.fh = open_files_.insert(
+      file, std::make_shared<Snapshot>(state_, std::move(text), boottime_us()), r.identity());
+  const auto answer = [this, unique = r.header().unique, out] {
+    if (!reply_.value(unique, out)) open_files_.erase(out.fh);  // nobody is there to close it
+  };
+  const NodeId node = file->node;
+  if (!file->container) return answer();
+  file->container->set_last_open(file->view->index, {out.fh, r.header().pid});
+  if (node.container().none()) return answer();
+  auto& told = file->container->told_size(file->view->index);
+  if (told.load() >= size) return answer();
+  told = size;
+  grower_.grow(node.raw(), size, last, answer);
+}
+
+void Server::read(const Request& r) {
+  const auto* in = r.arg<fuse_read_in>();
+  if (in == nullptr) return fail(r, EINVAL);
+  const NodeId node(r.header().nodeid);
+  // Reads without a lock owner fill the page cache (sendfile, splice, mmap). What one caller sees
+  // of a caller-identified node must not be there for the next one; sendfile(2) says EINVAL for
+  // files that cannot, and its users fall back to read(2).
+  const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
+  if (cached && node.container().none()) return fail(r, EINVAL);
+  const auto file = open_files_.find(in->fh);
+  if (!file) return reopen(r);
+  if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options_.tick_us)) {
+    return in_turn(r, file->container, [this, file](const Request& req) {
+      auto text = render(*file->view, file->container);
+      // What cannot be renewed any more stays what it was: the last good snapshot.
+      if (text) {
+        open_files_.renew(
+            *file, std::make_shared<Snapshot>(state_, std::move(text.value()), boottime_us()));
+      }
+      read_file(req, file);
+    });
+  }
+  read_file(r, file);
+}
+
+void Server::read_file(const Request& r, const std::shared_ptr<OpenFile>& file) {
+  const auto* in = r.arg<fuse_read_in>();
+  const auto snapshot = file->snapshot();
+  const std::string_view bytes = OpenFiles::slice(snapshot->text(), in->offset, in->size);
+  const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
+  if (cached && bytes.size() < in->size && file->container) {
+    // The kernel takes a short read of the cache for the end of the file.
+    file->container->told_size(file->view->index) = snapshot->text().size();
+  }
+  reply_.data(r.header().unique, bytes.data(), bytes.size());
+}
+
+void Server::reopen(const Request& r) {
+  // A handle of a worker whose state was lost: the node says whose file it is.
+  const NodeId node(r.header().nodeid);
+  const View* view = tree_.file(node.index());
+  if (view == nullptr) return fail(r, EBADF);
+  auto container = container_of(r, node);
+  if (!container) return fail(r, container.error());
+  const ContainerPtr owner = std::move(container.value());
+  in_turn(r, owner, [this, view, node, owner](const Request& req) {
+    auto text = render(*view, owner);
+    if (!text) return fail(req, text.error());
+    const auto file = std::make_shared<OpenFile>(node, view, owner);
+    open_files_.restore(req.arg<fuse_read_in>()->fh, file,
+                        std::make_shared<Snapshot>(state_, std::move(text.value()), boottime_us()));
+    read_file(req, file);
+  });
+}
+
+void Server::entry(const Request& r, NodeId node, const View* view, uint64_t size,
+                   uint64_t valid_s) {
+  fuse_entry_out out{};
+  out.nodeid = node.raw();
+  out.entry_valid = valid_s;
+  out.attr_valid = view == nullptr ? valid_s : 0;
+  out.attr = attributes(node, view, size);
+  reply_.value(r.header().unique, out);
+}
+
+void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& found) {
+  const ContainerId parent_container = parent.container();
+  if (found.view == nullptr) {
+    return entry(r, NodeId(parent_container, found.index), nullptr, 0, kForeverSeconds);
+  }
+  if (!parent_container.none()) {
+    auto container = registry_.by_id(parent_container);
+    if (!container) return fail(r, ENOENT);
+    auto& told = container.value()->told_size(found.view->index);
+    if (told == 0) told = kUnknownSize;
+    return entry(r, NodeId(parent_container, found.index), found.view, told, kForeverSeconds);
+  }
+  // The caller-identified tree: every caller gets its own container's node, so that what is bound
+  // or cached under it is that container's for ever. Never cached, since the next caller differs.
+  auto container = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  if (!container) return fail(r, ENOENT);
+  if (!container.value()) return entry(r, NodeId({}, found.index), found.view, kUnknownSize, 0);
+  auto& told = container.value()->told_size(found.view->index);
+  if (told == 0) told = kUnknownSize;
+  entry(r, NodeId(container.value()->id(), found.index), found.view, told, 0);
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,206 @@
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+
+#include "fuse/server.h"
+
+namespace vprocfs {
+namespace {
+
+/// Collects entries for one READDIR reply.
+class Listing {
+ public:
+  explicit Listing(size_t room) : room_(room) {}
+
+  /// False when there is no room for it. `next` is where reading goes on after this entry.
+  bool add(uint64_t ino, uint64_t next, uint32_t type, const std::string& name) {
+    const size_t size = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + name.size());
+    if (bytes_.size() + size > room_) return false;
+    fuse_dirent entry{};
+    entry.ino = ino;
+    entry.off = next;
+    entry.namelen = static_cast<uint32_t>(name.size());
+    entry.type = type;
+    const size_t at = bytes_.size();
+    bytes_.resize(at + size, 0);
+    std::memcpy(bytes_.data() + at, &entry, FUSE_NAME_OFFSET);
+    std::memcpy(bytes_.data() + at + FUSE_NAME_OFFSET, name.data(), name.size());
+    return true;
+  }
+
+  const std::vector<uint8_t>& bytes() const { return bytes_; }
+
+ private:
+  size_t room_;
+  std::vector<uint8_t> bytes_;
+};
+
+struct Name {
+  uint64_t ino;
+  uint32_t type;
+  std::string name;
+};
+
+constexpr uint32_t kDirectory = S_IFDIR >> 12;
+constexpr uint32_t kRegular = S_IFREG >> 12;
+constexpr uint32_t kLink = S_IFLNK >> 12;
+
+}  // namespace
+
+fuse_attr Server::attributes(NodeId node, const View* view, uint64_t size) const {
+  fuse_attr attr{};
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  attr.ino = node.raw();
+  attr.size = size;
+  attr.atime = attr.mtime = attr.ctime = static_cast<uint64_t>(now.tv_sec);
+  attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(now.tv_nsec);
+  attr.nlink = 1;
+  attr.blksize = 4096;
+  if (node.container().none() && node.index() == kSelfIndex) {
+    attr.mode = S_IFLNK | 0777;
+  } else if (view != nullptr) {
+    attr.mode = S_IFREG | view->mode;
+  } else {
+    attr.mode = S_IFDIR | 0555;
+    attr.nlink = 2;
+  }
+  return attr;
+}
+
+void Server::lookup(const Request& r) {
+  const auto* bytes = reinterpret_cast<const char*>(r.payload());
+  const std::string name(bytes, ::strnlen(bytes, r.payload_size()));
+  const NodeId parent(r.header().nodeid);
+  NodeIndex index = parent.index();
+  if (parent.container().none()) {
+    if (index == kContainersIndex) return lookup_container(r, name);
+    if (index == kRootIndex) {
+      if (name == "containers")
+        return entry(r, NodeId({}, kContainersIndex), nullptr, 0, kForeverSeconds);
+      if (name == "cgroup") return entry(r, NodeId({}, kCgroupIndex), nullptr, 0, kForeverSeconds);
+      if (name == "self") return entry(r, NodeId({}, kSelfIndex), nullptr, 0, kForeverSeconds);
+      index = kContainerRootIndex;
+    }
+  }
+  const TreeDir* dir = tree_.dir(index);
+  const TreeEntry* found = dir == nullptr ? nullptr : dir->find(name);
+  if (found == nullptr) {
+    reply_.error(r.header().unique, ENOENT);
+    return;
+  }
+  lookup_entry(r, parent, *found);
+}
+
+void Server::lookup_container(const Request& r, const std::string& name) {
+  const auto id = ContainerId::parse(name);
+  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  // To others a container is not there, rather than forbidden: names are not to be probed either.
+  const bool may = caller && (!caller.value() || (id && caller.value()->id() == *id));
+  if (!id || !may || !registry_.by_id(*id)) {
+    reply_.error(r.header().unique, ENOENT);
+    return;
+  }
+  entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0, 0);
+}
+
+void Server::getattr(const Request& r) {
+  const NodeId node(r.header().nodeid);
+  const View* view = tree_.file(node.index());
+  if (view == nullptr) {
+    const bool fixed = node.container().none() && node.index() <= kCgroupIndex;
+    if (!fixed && node.index() != kContainerRootIndex && tree_.dir(node.index()) == nullptr) {
+      return fail(r, ENOENT);
+    }
+    fuse_attr_out out{};
+    out.attr_valid = kForeverSeconds;
+    out.attr = attributes(node, nullptr, 0);
+    reply_.value(r.header().unique, out);
+    return;
+  }
+  auto container = container_of(r, node);
+  if (!container) return fail(r, container.error());
+  const ContainerPtr owner = std::move(container.value());
+  in_turn(r, owner,
+          [this, node, view, owner](const Request& req) { getattr_file(req, node, *view, owner); });
+}
+
+void Server::setattr(const Request& r) {
+  const auto* in = r.arg<fuse_setattr_in>();
+  // open(O_TRUNC) on a proc file changes nothing and succeeds for who may write; nothing else is
+  // ours to change.
+  if (in == nullptr || (in->valid & ~uint32_t{FATTR_SIZE | FATTR_FH | FATTR_LOCKOWNER}) != 0) {
+    return fail(r, EPERM);
+  }
+  if (r.header().uid != 0) return fail(r, EACCES);
+  getattr(r);
+}
+
+void Server::readlink(const Request& r) {
+  if (NodeId(r.header().nodeid).index() != kSelfIndex) return fail(r, EINVAL);
+  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  if (!caller) return fail(r, ENOENT);
+  const std::string target =
+      caller.value() ? "containers/" + caller.value()->id().name() : std::string(".");
+  reply_.data(r.header().unique, target.data(), target.size());
+}
+
+void Server::readdir(const Request& r) {
+  const auto* in = r.arg<fuse_read_in>();
+  if (in == nullptr) return fail(r, EINVAL);
+  const NodeId node(r.header().nodeid);
+  std::vector<Name> names = {{node.raw(), kDirectory, "."}, {kRootIndex, kDirectory, ".."}};
+  Listing listing(in->size);
+  const bool top = node.container().none();
+  if (top && node.index() == kContainersIndex) {
+    // Offsets are identities, not positions: containers come and go between two calls.
+    uint64_t at = in->offset;
+    bool room = true;
+    for (; at < 2 && room; ++at)
+      room = listing.add(names[at].ino, at + 1, kDirectory, names[at].name);
+    for (const ContainerId id : visible_containers(r)) {
+      if (!room) break;
+      if (id.packed() + 2 <= at) continue;
+      room = listing.add(NodeId(id, kContainerRootIndex).raw(), id.packed() + 2, kDirectory,
+                         id.name());
+    }
+    reply_.data(r.header().unique, listing.bytes().data(), listing.bytes().size());
+    return;
+  }
+  if (top && node.index() == kRootIndex) {
+    names.push_back({NodeId({}, kContainersIndex).raw(), kDirectory, "containers"});
+    names.push_back({NodeId({}, kCgroupIndex).raw(), kDirectory, "cgroup"});
+    names.push_back({NodeId({}, kSelfIndex).raw(), kLink, "self"});
+  }
+  const TreeDir* dir =
+      tree_.dir(top && node.index() == kRootIndex ? kContainerRootIndex : node.index());
+  if (dir != nullptr) {
+    for (const auto& e : dir->entries) {
+      names.push_back({NodeId(node.container(), e.index).raw(),
+                       e.view == nullptr ? kDirectory : kRegular, e.name});
+    }
+  }
+  for (size_t i = static_cast<size_t>(std::min<uint64_t>(in->offset, names.size()));
+       i < names.size(); ++i) {
+    if (!listing.add(names[i].ino, i + 1, names[i].type, names[i].name)) break;
+  }
+  reply_.data(r.header().unique, listing.bytes().data(), listing.bytes().size());
+}
+
+std::vector<ContainerId> Server::visible_containers(const Request& r) {
+  std::vector<ContainerId> ids;
+  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  if (!caller) return ids;
+  if (caller.value()) {
+    ids.push_back(caller.value()->id());
+    return ids;
+  }
+  for (const auto& description : registry_.list()) ids.push_back(description.id);
+  std::sort(ids.begin(), ids.end());
+  return ids;
+}
+
+}  // namespace vprocfs

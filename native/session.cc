@@ -1,0 +1,184 @@
+#include "session.h"
+
+#include <cerrno>
+#include <cstring>
+#include <thread>
+#include <utility>
+
+namespace vprocfs {
+namespace {
+
+/// Reads an object's properties, remembering the first that is not as it should be.
+class Arguments {
+ public:
+  Arguments(Napi::Env env, Napi::Object object) : env_(env), object_(object) {}
+
+  std::string text(const char* name) {
+    const Napi::Value v = object_.Get(name);
+    if (!v.IsString()) return wrong(name, "a string"), std::string();
+    return v.As<Napi::String>().Utf8Value();
+  }
+  uint32_t number(const char* name, uint32_t low, uint32_t high) {
+    const Napi::Value v = object_.Get(name);
+    const double d = v.IsNumber() ? v.As<Napi::Number>().DoubleValue() : -1;
+    if (!(d >= low && d <= high) || d != static_cast<double>(static_cast<uint32_t>(d))) {
+      wrong(name,
+            ("an integer from " + std::to_string(low) + " to " + std::to_string(high)).c_str());
+      return low;
+    }
+    return static_cast<uint32_t>(d);
+  }
+  bool failed() const { return env_.IsExceptionPending(); }
+
+  void wrong(const char* name, const char* expected) {
+    if (failed()) return;
+    Napi::TypeError::New(env_, std::string(name) + " must be " + expected)
+        .ThrowAsJavaScriptException();
+  }
+
+ private:
+  Napi::Env env_;
+  Napi::Object object_;
+};
+
+}  // namespace
+
+Napi::Error to_js_error(Napi::Env env, const Error& error) {
+  const char* name = ::strerrorname_np(error.code);
+  const std::string code = name == nullptr ? std::to_string(error.code) : name;
+  Napi::Error e = Napi::Error::New(env, error.path + ": " + std::strerror(error.code));
+  e.Set("code", Napi::String::New(env, code));
+  e.Set("errno", Napi::Number::New(env, error.code));
+  e.Set("path", Napi::String::New(env, error.path));
+  return e;
+}
+
+Napi::Function SessionObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "Session",
+      {InstanceMethod<&SessionObject::start>("start"), InstanceMethod<&SessionObject::stop>("stop"),
+       InstanceMethod<&SessionObject::counters>("counters"),
+       InstanceMethod<&SessionObject::features>("features")});
+}
+
+SessionObject::SessionObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<SessionObject>(info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsObject()) {
+    Napi::TypeError::New(env, "options must be an object").ThrowAsJavaScriptException();
+    return;
+  }
+  const auto object = info[0].As<Napi::Object>();
+  Arguments arguments(env, object);
+  options_.mountpoint = arguments.text("mountpoint");
+  options_.type = arguments.text("fsType");
+  options_.source = arguments.text("source");
+  options_.max_threads = arguments.number("maxThreads", 2, 256);
+  options_.server.max_open_per_container = arguments.number("maxOpenPerContainer", 1, 65535);
+  options_.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
+  if (const Napi::Value inherit = object.Get("inherit"); inherit.IsObject()) {
+    Arguments inherited(env, inherit.As<Napi::Object>());
+    options_.fuse_fd = static_cast<int>(inherited.number("fuseFd", 3, 65535));
+    options_.state_fd = static_cast<int>(inherited.number("stateFd", 3, 65535));
+  }
+  const Napi::Value on_end = object.Get("onEnd");
+  if (!on_end.IsFunction()) arguments.wrong("onEnd", "a function");
+  if (arguments.failed()) return;
+  on_end_ = Napi::ThreadSafeFunction::New(env, on_end.As<Napi::Function>(), "vprocfs", 0, 1);
+  // The daemon lives as long as it wants to, not because it may be told of the end.
+  on_end_.Unref(env);
+}
+
+SessionObject::~SessionObject() {
+  if (engine_ && !stopped_) static_cast<void>(engine_->stop(true));
+  if (on_end_) on_end_.Release();
+}
+
+Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (engine_) {
+    Napi::Error::New(env, "already started").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  auto engine = std::make_shared<Engine>(options_, [this](const std::string& reason) {
+    on_end_.NonBlockingCall([reason](Napi::Env e, Napi::Function callback) {
+      callback.Call({Napi::String::New(e, reason)});
+    });
+  });
+  auto started = engine->prepare();
+  if (started) started = engine->activate();
+  if (!started) {
+    to_js_error(env, started.error()).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  engine_ = std::move(engine);
+  return env.Undefined();
+}
+
+Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const bool unmount = info.Length() > 0 && info[0].ToBoolean();
+  auto deferred = Napi::Promise::Deferred::New(env);
+  if (!engine_ || stopped_) {
+    deferred.Resolve(Napi::Boolean::New(env, false));
+    return deferred.Promise();
+  }
+  stopped_ = true;
+  // Joining threads blocks, so it happens off the JavaScript thread; the function below brings the
+  // result home and keeps the event loop alive until then.
+  auto done = Napi::ThreadSafeFunction::New(
+      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-stop", 0, 1);
+  std::thread([engine = engine_, done, deferred, unmount]() mutable {
+    const Result<bool> lazy = engine->stop(unmount);
+    engine.reset();
+    done.BlockingCall([lazy, deferred](Napi::Env e, Napi::Function) {
+      if (lazy) {
+        deferred.Resolve(Napi::Boolean::New(e, lazy.value()));
+      } else {
+        deferred.Reject(to_js_error(e, lazy.error()).Value());
+      }
+    });
+    done.Release();
+  }).detach();
+  return deferred.Promise();
+}
+
+Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
+  Napi::Object out = Napi::Object::New(env);
+  Napi::Object requests = Napi::Object::New(env);
+  out.Set("requests", requests);
+  const Server* server = engine_ ? engine_->server() : nullptr;
+  static const Counters kNone;
+  const Counters& c = server == nullptr ? kNone : server->counters();
+  for (uint32_t op = 0; op < Counters::kOpcodes; ++op) {
+    const uint64_t n = c.requests[op];
+    const char* name = opcode_name(op);
+    if (n != 0) requests.Set(name == nullptr ? "OP" + std::to_string(op) : name, number(n));
+  }
+  out.Set("renders", number(c.renders));
+  out.Set("errors", number(c.errors));
+  out.Set("sourceErrors", number(c.source_errors));
+  out.Set("refusedOpens", number(c.refused_opens));
+  out.Set("deferred", number(c.deferred));
+  out.Set("resent", number(c.resent));
+  out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
+  out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
+  out.Set("threads", number(engine_ ? engine_->threads() : 0));
+  return out;
+}
+
+Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const ConnectionState c = engine_ ? engine_->connection() : ConnectionState{};
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("protocolMajor", c.kernel_major);
+  out.Set("protocolMinor", c.kernel_minor);
+  out.Set("resend", (c.kernel_flags & kFuseHasResend) != 0);
+  out.Set("maxReadahead", c.max_readahead);
+  out.Set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
+  return out;
+}
+
+}  // namespace vprocfs

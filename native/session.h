@@ -1,0 +1,34 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <string>
+
+#include "fuse/engine.h"
+
+namespace vprocfs {
+
+/// What JavaScript sees of a served mount. Arguments are checked here, and nowhere below.
+class SessionObject : public Napi::ObjectWrap<SessionObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit SessionObject(const Napi::CallbackInfo& info);
+  ~SessionObject() override;
+
+ private:
+  Napi::Value start(const Napi::CallbackInfo& info);
+  Napi::Value stop(const Napi::CallbackInfo& info);
+  Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value features(const Napi::CallbackInfo& info);
+
+  EngineOptions options_;
+  Napi::ThreadSafeFunction on_end_;
+  std::shared_ptr<Engine> engine_;
+  bool stopped_ = false;
+};
+
+/// A JavaScript Error with `code` ("ENOENT"), `errno` and `path`.
+Napi::Error to_js_error(Napi::Env env, const Error& error);
+
+}  // namespace vprocfs

@@ -1,0 +1,248 @@
+#include "testing.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "base/fd.h"
+#include "container/cpu_model.h"
+#include "container/gather.h"
+#include "source/container_source.h"
+#include "source/host_parse.h"
+#include "source/host_source.h"
+#include "source/parse.h"
+#include "source/process.h"
+#include "testing_source.h"
+#include "testing_values.h"
+#include "view/view.h"
+
+namespace vprocfs {
+namespace {
+
+/// What systemd calls its own cgroup inside of the container's.
+void drop_init_scope(std::string& path) {
+  constexpr std::string_view kScope = "/init.scope";
+  if (path.size() < kScope.size()) return;
+  const size_t at = path.size() - kScope.size();
+  if (path.compare(at, kScope.size(), kScope) != 0) return;
+  path.erase(at);
+  if (path.empty()) path = "/";
+}
+
+/// A recorded host with one container: <case>/{proc,sys,cgroup}.
+struct RecordedCase {
+  Fd proc, sys, cgroup;
+  CgroupMounts mounts;
+
+  static Result<RecordedCase> open(const std::string& dir) {
+    RecordedCase out;
+    for (const auto& [fd, name] : {std::pair<Fd*, const char*>{&out.proc, "/proc"},
+                                   {&out.sys, "/sys"},
+                                   {&out.cgroup, "/cgroup"}}) {
+      auto opened = open_directory(dir + name);
+      if (!opened) return opened.error();
+      *fd = std::move(opened.value());
+    }
+    auto mounts = CgroupMounts::from_tree(out.cgroup.get());
+    if (!mounts) return mounts.error();
+    out.mounts = std::move(mounts.value());
+    return out;
+  }
+
+  Result<std::string> render(const View& view, pid_t init, uint64_t now_us) const {
+    const auto ticks = read_start_ticks(proc.get(), init);
+    if (!ticks) return ticks.error();
+    auto paths = read_cgroup_paths(proc.get(), init);
+    if (!paths) return paths.error();
+    drop_init_scope(paths.value().v2);
+    for (auto& path : paths.value().v1) drop_init_scope(path);
+    HostSource host(proc.get(), sys.get(), 0);
+    auto source = ContainerSource::open(mounts, paths.value(), nullptr, hugepage_bytes(host));
+    if (!source) return source.error();
+    CpuHistory history;
+    const uint64_t tick_us = 1000000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+    const auto facts = gather(view.needs, host, *source.value(), history,
+                              ContainerClock{now_us, ticks.value() * tick_us});
+    if (!facts) return facts.error();
+    std::string text;
+    Writer writer(text);
+    view.render(facts.value(), writer);
+    return text;
+  }
+
+  static uint64_t hugepage_bytes(HostSource& host) {
+    const auto meminfo = host.meminfo(0);
+    const auto kb = meminfo ? meminfo.value()->value("Hugepagesize") : std::nullopt;
+    return kb.value_or(2048) * 1024;
+  }
+};
+
+Napi::Value render_fixture(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const std::string dir = reader.text(info[0], "caseDir");
+  const std::string path = reader.text(info[1], "path");
+  const uint32_t init = reader.integer(info[2], "init", INT32_MAX);
+  const uint64_t now_us = reader.u64(info[3], "nowUs");
+  if (reader.failed()) return env.Undefined();
+  const View* view = find_view(path);
+  if (view == nullptr) return throw_error(env, {ENOENT, path});
+  const auto recorded = RecordedCase::open(dir);
+  if (!recorded) return throw_error(env, recorded.error());
+  const auto text = recorded.value().render(*view, static_cast<pid_t>(init), now_us);
+  if (!text) return throw_error(env, text.error());
+  return Napi::String::New(env, text.value());
+}
+
+Napi::Value advance_samples(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  std::vector<CpuSample> samples;
+  reader.each(info[0], "samples", [&](Napi::Value value) {
+    samples.push_back(reader.sample(value));
+    if (samples.back().shown.empty()) reader.wrong("shown", "an array of at least one CPU");
+  });
+  if (reader.failed()) return env.Undefined();
+  CpuHistory history;
+  const ValueMaker maker(env);
+  return maker.list(
+      samples, [&](const CpuSample& sample) { return maker.report(advance(history, sample)); });
+}
+
+Napi::Value shown_cpus_of(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const Napi::Object from = reader.object(info[0], "limits");
+  const Napi::Value cpuset = reader.member(from, "cpuset");
+  const Napi::Value bandwidth = reader.member(from, "bandwidth");
+  CpuLimitFacts limits;
+  if (!reader.failed() && !cpuset.IsNull()) limits.cpuset = reader.cpus(cpuset, "cpuset");
+  if (!reader.failed() && !bandwidth.IsNull()) {
+    const Napi::Object quota = reader.object(bandwidth, "bandwidth");
+    const uint64_t quota_us = reader.u64(quota, "quotaUs");
+    limits.bandwidth = CpuBandwidth{quota_us, reader.u64(quota, "periodUs")};
+    if (limits.bandwidth->period_us == 0) reader.wrong("periodUs", "above 0");
+  }
+  HostCpus host;
+  host.online = reader.cpus(info[1], "online");
+  host.possible = host.present = host.online;
+  if (reader.failed()) return env.Undefined();
+  return ValueMaker(env).cpus(shown_cpus(limits, host));
+}
+
+Napi::Value list_views(const Napi::CallbackInfo& info) {
+  const ValueMaker maker(info.Env());
+  Napi::Array out = Napi::Array::New(info.Env());
+  for (const View* view = views_begin(); view != views_end(); ++view) {
+    Napi::Object row = maker.object();
+    row.Set("index", maker.integer(view->index));
+    row.Set("path", maker.text(std::string(view->path)));
+    row.Set("mode", maker.integer(view->mode));
+    row.Set("changes", view->changes == Changes::kAlways ? "always" : "with-limits");
+    out.Set(out.Length(), row);
+  }
+  return out;
+}
+
+/// A parser of one text: `make(maker, text)`.
+template <Napi::Value (*make)(const ValueMaker&, const std::string&)>
+Napi::Value parse_text(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const std::string text = reader.text(info[0], "text");
+  return reader.failed() ? info.Env().Undefined() : make(ValueMaker(info.Env()), text);
+}
+
+Napi::Value make_u64(const ValueMaker& maker, const std::string& text) {
+  return maker.u64(parse_u64(text));
+}
+
+Napi::Value make_cpu_list(const ValueMaker& maker, const std::string& text) {
+  return maker.cpus(parse_cpu_list(text));
+}
+
+Napi::Value make_cpuinfo(const ValueMaker& maker, const std::string& text) {
+  return maker.cpuinfo(parse_cpuinfo(text));
+}
+
+Napi::Value make_swaps(const ValueMaker& maker, const std::string& text) {
+  return maker.list(parse_swaps(text), [&](const HostSwapDevice& device) {
+    Napi::Object row = maker.object();
+    row.Set("name", device.name);
+    row.Set("type", device.type);
+    row.Set("sizeKb", maker.u64(device.size_kb));
+    row.Set("usedKb", maker.u64(device.used_kb));
+    row.Set("priority", device.priority);
+    return row;
+  });
+}
+
+Napi::Value make_meminfo(const ValueMaker& maker, const std::string& text) {
+  return maker.list(parse_meminfo(text).lines, [&](const HostMeminfoLine& line) {
+    Napi::Object row = maker.object();
+    row.Set("label", line.label);
+    row.Set("value", maker.u64(line.value));
+    row.Set("inKb", line.in_kb);
+    return row;
+  });
+}
+
+Napi::Value make_stat(const ValueMaker& maker, const std::string& text) {
+  const HostStat stat = parse_stat(text).value_or(HostStat{0, 0, {}});
+  Napi::Object out = maker.object();
+  out.Set("cpuColumns", maker.integer(stat.cpu_columns));
+  out.Set("btimeS", maker.u64(stat.btime_s));
+  out.Set("lines", maker.list(stat.lines, [&](const HostStat::Line& line) {
+    Napi::Object row = maker.object();
+    row.Set("key", line.key);
+    row.Set("columns", maker.integer(line.columns));
+    return row;
+  }));
+  return out;
+}
+
+/// (procDir, pid) -> what process.cc reads of a process.
+Napi::Value read_process(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const std::string dir = reader.text(info[0], "procDir");
+  const auto pid = static_cast<pid_t>(reader.integer(info[1], "pid", INT32_MAX));
+  if (reader.failed()) return env.Undefined();
+  const auto proc = open_directory(dir);
+  if (!proc) return throw_error(env, proc.error());
+  const auto ticks = read_start_ticks(proc.value().get(), pid);
+  if (!ticks) return throw_error(env, ticks.error());
+  const auto inner = read_inner_pid(proc.value().get(), pid);
+  if (!inner) return throw_error(env, inner.error());
+  const auto paths = read_cgroup_paths(proc.value().get(), pid);
+  if (!paths) return throw_error(env, paths.error());
+  const ValueMaker maker(env);
+  Napi::Object out = maker.object();
+  out.Set("startTicks", maker.u64(ticks.value()));
+  out.Set("innerPid", inner.value());
+  out.Set("v2", paths.value().v2);
+  out.Set("v1", maker.list(paths.value().v1, [&](const auto& path) { return maker.text(path); }));
+  return out;
+}
+
+}  // namespace
+
+void register_testing(Napi::Env env, Napi::Object exports) {
+  Napi::Object testing = Napi::Object::New(env);
+  testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
+  testing.Set("advanceSamples", Napi::Function::New<advance_samples>(env));
+  testing.Set("shownCpus", Napi::Function::New<shown_cpus_of>(env));
+  testing.Set("views", Napi::Function::New<list_views>(env));
+  testing.Set("parseU64", Napi::Function::New<parse_text<make_u64>>(env));
+  testing.Set("parseCpuList", Napi::Function::New<parse_text<make_cpu_list>>(env));
+  testing.Set("parseCpuinfo", Napi::Function::New<parse_text<make_cpuinfo>>(env));
+  testing.Set("parseSwaps", Napi::Function::New<parse_text<make_swaps>>(env));
+  testing.Set("parseMeminfo", Napi::Function::New<parse_text<make_meminfo>>(env));
+  testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
+  testing.Set("readProcess", Napi::Function::New<read_process>(env));
+  testing.Set("Source", SourceObject::define(env));
+  exports.Set("testing", testing);
+}
+
+}  // namespace vprocfs
