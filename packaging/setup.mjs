@@ -1,0 +1,260 @@
+#!/usr/bin/env node
+// Prepares a machine and this directory: system packages, npm packages, the native addon, dist/.
+// Plain Node without dependencies, because it runs before `npm ci`.
+//
+//   node packaging/setup.mjs start   what the daemon needs
+//   node packaging/setup.mjs test    and what the tests need
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const project = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/** Alternatives are separated by "|"; the first that the distribution has is taken. */
+const startPackages = ["g++", "make", "python3"];
+
+const testPackages = [
+  "busybox-static",
+  "clang-format",
+  "cpio",
+  "cppcheck",
+  "crun",
+  "htop",
+  "kmod",
+  "lxc",
+  "lxc-templates",
+  "lxcfs",
+  "podman",
+  "procps",
+  "runc",
+  "strace",
+  "sysstat",
+  "uidmap",
+  ...(process.arch === "x64" ? ["qemu-system-x86", "linux-image-amd64|linux-image-generic"] : []),
+];
+
+class SetupError extends Error {}
+
+/** Runs a program with our own output; `what` names it in the error. */
+function run(what, command, args, env = {}) {
+  const result = spawnSync(command, args, {
+    cwd: project,
+    stdio: ["inherit", "inherit", "inherit"],
+    env: { ...process.env, ...env },
+  });
+  if (result.error !== undefined) {
+    throw new SetupError(`${what}: cannot run ${command}: ${result.error.message}`);
+  }
+  if (result.status !== 0) {
+    const end = result.signal === null ? `exit status ${result.status}` : result.signal;
+    throw new SetupError(`${what} failed (${end}): ${[command, ...args].join(" ")}`);
+  }
+}
+
+/** Runs a program for its output; undefined when it cannot be run or fails. */
+function outputOf(command, args) {
+  const result = spawnSync(command, args, { encoding: "utf8" });
+  return result.error === undefined && result.status === 0 ? result.stdout : undefined;
+}
+
+// --- system packages ---------------------------------------------------------------------------
+
+function installedPackages(names) {
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg-query's own placeholders
+  const format = "${Package} ${db:Status-Status}\\n";
+  const result = spawnSync("dpkg-query", ["-W", "-f", format, ...names], { encoding: "utf8" });
+  if (result.error !== undefined) {
+    return undefined;
+  }
+  const lines = result.stdout.split("\n").map((line) => line.split(" "));
+  return new Set(lines.filter(([, status]) => status === "installed").map(([name]) => name));
+}
+
+function isDebian() {
+  try {
+    const text = readFileSync("/etc/os-release", "utf8");
+    const ids = [...text.matchAll(/^ID(?:_LIKE)?=(.*)$/gm)].map((match) => match[1]);
+    return /\b(debian|ubuntu)\b/.test(ids.join(" "));
+  } catch {
+    return false;
+  }
+}
+
+/** A compiler that did not come from a package is as good. */
+function haveBuildTools() {
+  return ["g++", "make", "python3"].every(
+    (command) => outputOf("sh", ["-c", `command -v ${command}`]) !== undefined,
+  );
+}
+
+function missingPackages(wanted) {
+  const names = wanted.flatMap((entry) => entry.split("|"));
+  const installed = installedPackages(names);
+  if (installed === undefined) {
+    return wanted;
+  }
+  return wanted.filter((entry) => !entry.split("|").some((name) => installed.has(name)));
+}
+
+function available(name) {
+  return (outputOf("apt-cache", ["show", "--no-all-versions", name]) ?? "") !== "";
+}
+
+/** Packages like lxcfs start their service when installed; here only the files are wanted. */
+function withoutServiceStart(action) {
+  const policy = "/usr/sbin/policy-rc.d";
+  const ours = !existsSync(policy);
+  if (ours) {
+    writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  }
+  try {
+    action();
+  } finally {
+    if (ours) {
+      rmSync(policy, { force: true });
+    }
+  }
+}
+
+function ensureSystemPackages(wanted) {
+  const missing = missingPackages(wanted);
+  if (missing.length === 0) {
+    return;
+  }
+  const firstNames = missing.map((entry) => entry.split("|")[0]);
+  if (!isDebian()) {
+    throw new SetupError(
+      `this is neither Debian nor Ubuntu: install what they call ${firstNames.join(" ")} and run again`,
+    );
+  }
+  if (process.getuid() !== 0) {
+    throw new SetupError(
+      `packages are missing, run as root: apt-get install -y --no-install-recommends ${firstNames.join(" ")}`,
+    );
+  }
+  const env = { DEBIAN_FRONTEND: "noninteractive" };
+  console.log(`setup: installing ${firstNames.join(" ")}`);
+  withoutServiceStart(() => {
+    run("apt-get update", "apt-get", ["update", "-q"], env);
+    const names = missing.map((entry) => {
+      const alternatives = entry.split("|");
+      return alternatives.find(available) ?? alternatives[0];
+    });
+    const install = ["install", "-y", "-q", "--no-install-recommends"];
+    run("apt-get install", "apt-get", [...install, ...names], env);
+  });
+}
+
+// --- npm packages, addon, dist -----------------------------------------------------------------
+
+function modified(path) {
+  return statSync(join(project, path), { throwIfNoEntry: false })?.mtimeMs;
+}
+
+/** The newest modification under a path; a directory's own time tells of removed files. */
+function newest(path) {
+  const stats = statSync(path, { throwIfNoEntry: false });
+  if (stats === undefined) {
+    return 0;
+  }
+  if (!stats.isDirectory()) {
+    return stats.mtimeMs;
+  }
+  const below = readdirSync(path).map((name) => newest(join(path, name)));
+  return Math.max(stats.mtimeMs, ...below);
+}
+
+function newestOf(paths) {
+  return Math.max(...paths.map((path) => newest(join(project, path))));
+}
+
+function ensureNpmPackages() {
+  const installed = modified("node_modules/.package-lock.json");
+  if (installed === undefined || installed < newestOf(["package-lock.json"])) {
+    console.log("setup: installing npm packages");
+    run("npm ci", "npm", ["ci", "--no-fund", "--no-audit"]);
+    // npm keeps the time of an unchanged tree's list, which would make every start install again.
+    const list = join(project, "node_modules/.package-lock.json");
+    writeFileSync(list, readFileSync(list));
+  }
+}
+
+/** The directory above include/node when this Node brought its headers: then none are fetched. */
+function ownHeaders() {
+  for (const prefix of [dirname(dirname(process.execPath)), "/usr"]) {
+    const header = join(prefix, "include/node/node_version.h");
+    if (existsSync(header)) {
+      const text = readFileSync(header, "utf8");
+      const major = /^#define NODE_MAJOR_VERSION (\d+)/m.exec(text)?.[1];
+      if (major === process.versions.node.split(".")[0]) {
+        return prefix;
+      }
+    }
+  }
+  return undefined;
+}
+
+function ensureAddon() {
+  const built = modified("build/Release/vprocfs.node");
+  const sources = newestOf(["native", "binding.gyp", "node_modules/node-addon-api/package.json"]);
+  if (built !== undefined && built >= sources) {
+    return;
+  }
+  console.log("setup: building the native addon");
+  const headers = ownHeaders();
+  const args = ["configure", "build", "--loglevel=warn", `--jobs=max`];
+  if (headers !== undefined) {
+    args.push(`--nodedir=${headers}`);
+  }
+  run("the build of the native addon", join(project, "node_modules/.bin/node-gyp"), args);
+  // make leaves the addon alone when its sources only have newer times, not newer contents.
+  const addon = join(project, "build/Release/vprocfs.node");
+  if (!existsSync(addon)) {
+    throw new SetupError("the build of the native addon left no build/Release/vprocfs.node");
+  }
+  touch(addon);
+}
+
+function touch(path) {
+  run("touch", "touch", [path]);
+}
+
+function ensureDist() {
+  const built = modified("dist/cli.js");
+  if (built !== undefined && built >= newestOf(["src", "tsconfig.json", "package.json"])) {
+    return;
+  }
+  console.log("setup: compiling TypeScript");
+  run("tsc", join(project, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"]);
+  touch(join(project, "dist/cli.js"));
+}
+
+// --- main --------------------------------------------------------------------------------------
+
+function main(mode) {
+  if (mode !== "start" && mode !== "test") {
+    throw new SetupError("usage: node packaging/setup.mjs start|test");
+  }
+  if (process.platform !== "linux") {
+    throw new SetupError("vprocfs runs on Linux only");
+  }
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major < 20 || (major === 20 && minor < 17)) {
+    throw new SetupError(`Node 20.17 or later is needed, this is ${process.versions.node}`);
+  }
+  const packages = [...(haveBuildTools() ? [] : startPackages)];
+  ensureSystemPackages(mode === "test" ? [...packages, ...testPackages] : packages);
+  ensureNpmPackages();
+  ensureAddon();
+  ensureDist();
+}
+
+try {
+  main(process.argv[2]);
+} catch (error) {
+  const text = error instanceof SetupError ? error.message : String(error?.stack ?? error);
+  console.error(`setup: ${text}`);
+  process.exitCode = 1;
+}

@@ -1,0 +1,28 @@
+#!/usr/bin/env node
+import { loadAddon } from "./native/addon.js";
+import { main } from "./program.js";
+
+// A reader that goes away early (`vprocfs show web1 | head`) is no error.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  process.exit(error.code === "EPIPE" ? 0 : 1);
+});
+
+await main(
+  process.argv.slice(2),
+  {
+    addon: loadAddon,
+    env: process.env,
+    print: (text) => {
+      process.stdout.write(`${text}\n`);
+    },
+    exit: (status) => {
+      process.exitCode = status;
+    },
+  },
+  (line) => {
+    process.stderr.write(`vprocfs: ${line}\n`);
+  },
+);
+
+// A file system that never answers may still hold a thread of ours; it must not hold the exit.
+process.exit();

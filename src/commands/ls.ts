@@ -1,0 +1,24 @@
+import type { Command } from "commander";
+import { containerTable } from "../containers/table.js";
+import { type Context, toJson } from "./context.js";
+
+/** `vprocfs ls` */
+export function addLs(program: Command, context: Context): void {
+  program
+    .command("ls")
+    .summary("list the containers of this host")
+    .description(
+      "Lists the containers found on this host with their cgroups and limits. Works with and without a running vprocfs.",
+    )
+    .option("--json", "print an array of objects; sizes in bytes, null for no limit")
+    .action((options: { readonly json?: boolean }) => {
+      const containers = context.addon().scanContainers();
+      if (options.json === true) {
+        context.print(toJson(containers));
+      } else if (containers.length === 0) {
+        context.print("no containers");
+      } else {
+        context.print(containerTable(containers));
+      }
+    });
+}

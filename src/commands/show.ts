@@ -1,0 +1,90 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Command } from "commander";
+import type { Config } from "../config.js";
+import { findContainer } from "../containers/find.js";
+import { errnoOf, messageOf, VprocfsError } from "../errors.js";
+import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
+import type { ContainerInfo } from "../native/binding.js";
+import { didYouMean, printable } from "../text.js";
+import { type Context, configFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+/** "meminfo", "/proc/meminfo" and "proc/meminfo" are the same file. */
+export function matchFile(word: string, paths: readonly string[]): string {
+  const path = word.replace(/^\/+/, "");
+  const found =
+    paths.find((known) => known === path) ?? paths.find((known) => known === `proc/${path}`);
+  if (found === undefined) {
+    throw new VprocfsError(
+      "USAGE",
+      `no file '${printable(word)}' in a container's tree${didYouMean(path, paths)}`,
+    );
+  }
+  return found;
+}
+
+async function requireMount(config: Config): Promise<string> {
+  const path = canonicalPath(config.mountpoint);
+  const state = await mountState(
+    realSystem(() => false),
+    path,
+    config,
+  );
+  if (state === "live") {
+    return path;
+  }
+  const place = printable(path);
+  const message =
+    state === "dead"
+      ? `${place}: the vprocfs mounted here is dead: start it again with 'vprocfs run'`
+      : `${place}: no vprocfs is mounted here: start it with 'vprocfs run', or name its --mountpoint`;
+  throw new VprocfsError("NOT_MOUNTED", message);
+}
+
+function readView(mountpoint: string, container: ContainerInfo, path: string): string {
+  try {
+    return readFileSync(join(mountpoint, "containers", container.id, path), "utf8");
+  } catch (error) {
+    const reason = errnoOf(error) === "ENOENT" ? "the container is gone" : messageOf(error);
+    throw new VprocfsError("CONTAINER", `container ${container.id}: ${path}: ${reason}`, {
+      cause: error,
+    });
+  }
+}
+
+/** Several files one after the other, each under its name. */
+function withHeaders(files: readonly (readonly [string, string])[]): string {
+  return files.map(([path, text]) => `==> ${path} <==\n${text}`).join("\n");
+}
+
+/** `vprocfs show CONTAINER [FILE]` */
+export function addShow(program: Command, context: Context): void {
+  const command = program
+    .command("show")
+    .summary("show what a container sees")
+    .description(
+      "Prints a container's files as the container itself reads them, from the mounted tree.",
+    )
+    .argument("<CONTAINER>", "id, name, or the PID of any process in it")
+    .argument("[FILE]", "for example meminfo or sys/devices/system/cpu/online (default: all files)")
+    .option("--json", "print an object with the container and its files");
+  addConfigFlags(command, ["mountpoint"]).action(
+    async (word: string, file: string | undefined, options: { readonly json?: boolean }) => {
+      const config = configFor(context, command);
+      const binding = context.addon();
+      const paths = binding.views().map((view) => view.path);
+      const wanted = file === undefined ? paths : [matchFile(file, paths)];
+      const mountpoint = await requireMount(config);
+      const container = findContainer(binding, word);
+      const files = wanted.map((path) => [path, readView(mountpoint, container, path)] as const);
+      if (options.json === true) {
+        context.print(toJson({ container, files: Object.fromEntries(files) }));
+      } else {
+        const text =
+          file === undefined ? withHeaders(files) : files.map(([, body]) => body).join("");
+        context.print(text.replace(/\n$/, ""));
+      }
+    },
+  );
+}

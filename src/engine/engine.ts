@@ -1,0 +1,25 @@
+import type { SessionCounters, SessionFeatures } from "../native/binding.js";
+
+/** What every engine needs to know to serve a tree. */
+export interface EngineOptions {
+  readonly mountpoint: string;
+  readonly fsType: string;
+  readonly source: string;
+  readonly maxThreads: number;
+  readonly maxOpenPerContainer: number;
+  readonly tickMs: number;
+  /** Called once when serving ends without stop(). */
+  readonly onEnd: (reason: string) => void;
+}
+
+/** Something that serves the tree. Policy (mount points, signals, logs) is not its business. */
+export interface Engine {
+  readonly name: string;
+  start(): void;
+  /** Resolves to true when the unmount had to be lazy. */
+  stop(unmount: boolean): Promise<boolean>;
+  counters(): SessionCounters;
+  features(): SessionFeatures;
+}
+
+export type EngineFactory = (options: EngineOptions) => Engine;

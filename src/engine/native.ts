@@ -1,0 +1,16 @@
+import type { NativeBinding } from "../native/binding.js";
+import type { Engine, EngineFactory } from "./engine.js";
+
+/** The default engine: native threads answer the kernel, no JavaScript runs for a request. */
+export function nativeEngine(binding: Pick<NativeBinding, "Session">): EngineFactory {
+  return (options): Engine => {
+    const session = new binding.Session({ ...options, consistency: "exact" });
+    return {
+      name: "native",
+      start: () => session.start(),
+      stop: (unmount) => session.stop(unmount),
+      counters: () => session.counters(),
+      features: () => session.features(),
+    };
+  };
+}

@@ -1,0 +1,58 @@
+import { readFileSync } from "node:fs";
+
+/** One line of /proc/<pid>/mountinfo. */
+export interface Mount {
+  readonly id: number;
+  readonly parentId: number;
+  /** Path in the mounted file system that is mounted here. */
+  readonly root: string;
+  readonly mountpoint: string;
+  readonly fsType: string;
+  readonly source: string;
+  readonly superOptions: readonly string[];
+}
+
+/** The kernel writes space, tab, newline, backslash and # as \ and three octal digits. */
+function unescapeField(field: string): string {
+  return field.replaceAll(/\\([0-7]{3})/g, (_, digits: string) =>
+    String.fromCharCode(Number.parseInt(digits, 8)),
+  );
+}
+
+function parseLine(line: string): Mount | undefined {
+  const words = line.split(" ");
+  // Optional fields of any number stand before the lone hyphen.
+  const hyphen = words.indexOf("-", 6);
+  const [id, parentId, , root, mountpoint] = words;
+  const [fsType, source, superOptions] = words.slice(hyphen + 1);
+  if (hyphen < 0 || root === undefined || mountpoint === undefined || fsType === undefined) {
+    return undefined;
+  }
+  return {
+    id: Number(id),
+    parentId: Number(parentId),
+    root: unescapeField(root),
+    mountpoint: unescapeField(mountpoint),
+    fsType: unescapeField(fsType),
+    source: unescapeField(source ?? ""),
+    superOptions: (superOptions ?? "").split(","),
+  };
+}
+
+/** Parses mountinfo; lines of an unknown shape are left out. Order is the kernel's. */
+export function parseMountinfo(text: string): Mount[] {
+  return text
+    .split("\n")
+    .map(parseLine)
+    .filter((mount) => mount !== undefined);
+}
+
+/** The mounts of this process's mount namespace. */
+export function readMounts(path = "/proc/self/mountinfo"): Mount[] {
+  return parseMountinfo(readFileSync(path, "utf8"));
+}
+
+/** What one sees at exactly this path: of mounts on top of each other the last one. */
+export function mountAt(mounts: readonly Mount[], path: string): Mount | undefined {
+  return mounts.findLast((mount) => mount.mountpoint === path);
+}

@@ -1,0 +1,49 @@
+import { existsSync } from "node:fs";
+import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
+import { messageOf, VprocfsError } from "../errors.js";
+import type { NativeBinding } from "./binding.js";
+
+/** Built here by node-gyp, or shipped beside the compiled JavaScript. */
+const CANDIDATES = ["../../build/Release/vprocfs.node", "../vprocfs.node"].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
+
+const EXPORTS = ["Session", "scanContainers", "containerOf", "views", "unmount"] as const;
+
+function isBinding(value: unknown): value is NativeBinding {
+  if (typeof value !== "object" || value === null) {
+    return false;
+  }
+  const exported = new Map(Object.entries(value));
+  return EXPORTS.every((name) => typeof exported.get(name) === "function");
+}
+
+function requireAddon(path: string): unknown {
+  try {
+    return createRequire(import.meta.url)(path);
+  } catch (error) {
+    const message = messageOf(error);
+    const forOther = /NODE_MODULE_VERSION|different Node|self-register|N-API|napi_/i.test(message);
+    const reason = forOther ? "was built for another Node" : `cannot be loaded (${message})`;
+    throw new VprocfsError("ADDON", `the native addon ${reason}: run 'npm run build'`, {
+      cause: error,
+    });
+  }
+}
+
+/** Loads the native addon; a VprocfsError says in one line what to do when that fails. */
+export function loadAddon(candidates: readonly string[] = CANDIDATES): NativeBinding {
+  const path = candidates.find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new VprocfsError("ADDON", "the native addon is not built: run 'npm run build'");
+  }
+  const binding = requireAddon(path);
+  if (!isBinding(binding)) {
+    throw new VprocfsError(
+      "ADDON",
+      "the native addon is of another vprocfs version: run 'npm run build'",
+    );
+  }
+  return binding;
+}

@@ -1,0 +1,110 @@
+/**
+ * What the native addon exports. One place describes the boundary; `addon.ts` loads it.
+ */
+
+/** Counters of a running session; all only grow, except gauges marked so. */
+export interface SessionCounters {
+  /** Requests answered, by FUSE operation name ("OPEN", "READ", ...). */
+  readonly requests: Readonly<Record<string, number>>;
+  /** Views rendered. */
+  readonly renders: number;
+  /** Requests answered with an error. */
+  readonly errors: number;
+  /** Sources that could not be read (EIO to the reader). */
+  readonly sourceErrors: number;
+  /** Opens refused because a container held too many snapshots. */
+  readonly refusedOpens: number;
+  /** Requests that waited for their own container's budget. */
+  readonly deferred: number;
+  /** Requests the kernel handed again after a worker died. */
+  readonly resent: number;
+  /** Gauge: open files. */
+  readonly openFiles: number;
+  /** Gauge: containers with state in memory. */
+  readonly containers: number;
+  /** Gauge: worker threads. */
+  readonly threads: number;
+}
+
+/** What INIT negotiated and the kernel offers. */
+export interface SessionFeatures {
+  readonly protocolMajor: number;
+  readonly protocolMinor: number;
+  /** The kernel can hand again what a dead worker had taken (Linux 6.9). */
+  readonly resend: boolean;
+  readonly maxReadahead: number;
+}
+
+export interface SessionOptions {
+  /** Absolute path of an existing directory. Ignored with `inherit`. */
+  readonly mountpoint: string;
+  /** File system type shown in mount tables, e.g. "fuse.lxcfs". */
+  readonly fsType: string;
+  /** Mount source, e.g. "vprocfs". */
+  readonly source: string;
+  /** Worker threads at most (2..256). */
+  readonly maxThreads: number;
+  /** Open files that one container may hold (1..65535); beyond: ENFILE for that container. */
+  readonly maxOpenPerContainer: number;
+  /** "exact": one snapshot per open. "tick": page-cached, at most tickMs old. */
+  readonly consistency: "exact" | "tick";
+  /** Age of shared inputs, ms (1..1000). */
+  readonly tickMs: number;
+  /** Descriptors handed down by the keeper; without them the session mounts by itself. */
+  readonly inherit?: { readonly fuseFd: number; readonly stateFd: number };
+  /** Called once when the connection ends without stop(): unmounted, aborted, or a fatal error. */
+  readonly onEnd: (reason: string) => void;
+}
+
+/** A FUSE connection served by native threads. No JavaScript runs for a request. */
+export interface NativeSession {
+  /** Mounts (unless inherited) and starts the threads. Throws an Error with `code`. */
+  start(): void;
+  /**
+   * Stops taking requests, answers those in hand, joins the threads. `unmount`: also unmounts
+   * (lazily when busy); returns true when the unmount had to be lazy.
+   */
+  stop(unmount: boolean): Promise<boolean>;
+  counters(): SessionCounters;
+  features(): SessionFeatures;
+}
+
+/** A container as found on the host. */
+export interface ContainerInfo {
+  /** Stable for the container's life: what stands under `containers/`. */
+  readonly id: string;
+  /** From the cgroup's name: "web1" of lxc.payload.web1, the OCI id, ... */
+  readonly name: string;
+  /** lxc, docker, podman, crio, containerd, kubernetes, systemd-nspawn, or "". */
+  readonly runtime: string;
+  /** Path in the identity hierarchy. */
+  readonly cgroup: string;
+  /** PID of its init as the host sees it. */
+  readonly init: number;
+  /** Bytes; null: unlimited. */
+  readonly memoryLimit: number | null;
+  /** Bytes; null: unlimited. */
+  readonly swapLimit: number | null;
+  /** CPUs shown. */
+  readonly cpus: number;
+  /** quota / period; null: unlimited. */
+  readonly cpuQuota: number | null;
+}
+
+export interface NativeBinding {
+  readonly version: string;
+  /** Constructs a session; throws TypeError on bad options. */
+  readonly Session: new (
+    options: SessionOptions,
+  ) => NativeSession;
+  /** Scans the host for containers. */
+  scanContainers(): ContainerInfo[];
+  /** The container that `pid` is in; null for a process of the host. Throws ESRCH when gone. */
+  containerOf(pid: number): ContainerInfo | null;
+  /** Files every container has, e.g. "proc/meminfo". */
+  views(): { readonly index: number; readonly path: string }[];
+  /** Unmounts lazily; false when nothing is mounted there. */
+  unmount(path: string): boolean;
+  /** For tests: rendering without a mount; see test/support/testing.ts. */
+  readonly testing: unknown;
+}

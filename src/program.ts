@@ -1,0 +1,77 @@
+import { Command, CommanderError } from "commander";
+import type { Context } from "./commands/context.js";
+import { addLs } from "./commands/ls.js";
+import { addRun } from "./commands/run.js";
+import { addShow } from "./commands/show.js";
+import { ExitStatus, messageOf, VprocfsError } from "./errors.js";
+import { packageVersion } from "./version.js";
+
+const EXAMPLES = `
+Examples:
+  vprocfs run                     serve on /var/lib/vprocfs
+  vprocfs run /var/lib/lxcfs      serve where LXCFS was
+  vprocfs ls                      containers and their limits
+  vprocfs show web1 meminfo       the memory that web1 sees
+  vprocfs show 4711               all files as process 4711 sees them
+
+Every option of run can also be set in /etc/vprocfs/vprocfs.toml (max-threads = 4) or in the
+environment (VPROCFS_MAX_THREADS=4). Flags win over the environment, which wins over the file.`;
+
+/** The whole command line. Errors are thrown, never printed. */
+export function createProgram(context: Context): Command {
+  const program = new Command("vprocfs")
+    .description("Files under /proc that show a container its own limits.")
+    .version(packageVersion(), "-V, --version", "print the version")
+    .helpOption("-h, --help", "print this help")
+    .helpCommand(false)
+    .addHelpText("after", EXAMPLES)
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.print(text.replace(/\n$/, "")),
+      // Errors come as exceptions and are printed once, by main().
+      outputError: () => {},
+      writeErr: () => {},
+      getOutHelpWidth: () => 100,
+    });
+  addRun(program, context);
+  addLs(program, context);
+  addShow(program, context);
+  for (const command of program.commands) {
+    command.helpOption("-h, --help", "print this help").copyInheritedSettings(program);
+  }
+  return program;
+}
+
+/** What an error prints, without the program's name, and the status it ends with. */
+export function describeError(error: unknown): { readonly line: string; readonly status: number } {
+  if (error instanceof VprocfsError) {
+    return { line: error.message, status: error.exitStatus };
+  }
+  if (error instanceof CommanderError) {
+    const line = messageOf(error).replace(/^error: /, "");
+    return { line, status: ExitStatus.usage };
+  }
+  return { line: messageOf(error), status: ExitStatus.failure };
+}
+
+/** Runs one command line. `fail` gets the one line that says what went wrong. */
+export async function main(
+  argv: readonly string[],
+  context: Context,
+  fail: (line: string) => void,
+): Promise<void> {
+  const program = createProgram(context);
+  try {
+    if (argv.length === 0) {
+      throw new VprocfsError("USAGE", "a command is needed: run, ls or show; see vprocfs --help");
+    }
+    await program.parseAsync([...argv], { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError && error.exitCode === 0) {
+      return;
+    }
+    const { line, status } = describeError(error);
+    fail(line);
+    context.exit(status);
+  }
+}

@@ -1,0 +1,42 @@
+import { closest, distance } from "fastest-levenshtein";
+
+/**
+ * Text that came from a container or a file, fit for a terminal: control characters are written as
+ * \xNN or \uNNNN, so that a name can neither forge a line nor send escape sequences.
+ */
+export function printable(text: string): string {
+  return text.replaceAll(/[\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+    if (character === "\\") {
+      return "\\\\";
+    }
+    const code = character.codePointAt(0) ?? 0;
+    if (code <= 0xff) {
+      return `\\x${code.toString(16).padStart(2, "0")}`;
+    }
+    return `\\u${code.toString(16).padStart(4, "0")}`;
+  });
+}
+
+/** `, did you mean 'x'?` when a known name is near, otherwise nothing. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  if (known.length === 0) {
+    return "";
+  }
+  const best = closest(word, known);
+  const near = distance(word, best) <= Math.max(2, Math.floor(best.length / 3));
+  return near ? `, did you mean '${printable(best)}'?` : "";
+}
+
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
+
+/** Bytes in the largest unit that keeps the figure above 1: "256 MiB", "1.5 GiB". */
+export function formatBytes(bytes: number): string {
+  let value = bytes;
+  let unit = 0;
+  while (value >= 1024 && unit < UNITS.length - 1) {
+    value /= 1024;
+    unit += 1;
+  }
+  const digits = Number.isInteger(value) || value >= 100 ? 0 : 1;
+  return `${value.toFixed(digits)} ${UNITS[unit] ?? ""}`;
+}

@@ -1,0 +1,125 @@
+import { describe, expect, it } from "vitest";
+import { CONFIG_KEYS, kebabOf } from "../../src/config.js";
+import type { NativeBinding } from "../../src/native/binding.js";
+import { main } from "../../src/program.js";
+import { collecting, container, fakeBinding, type Outcome } from "../support/fake-binding.js";
+
+async function cli(argv: string[], binding?: NativeBinding, env?: NodeJS.ProcessEnv) {
+  const outcome: Outcome = { out: "", err: "", status: 0 };
+  await main(argv, collecting(outcome, binding, env), (line) => {
+    outcome.err += line;
+  });
+  return outcome;
+}
+
+const two = fakeBinding(
+  [
+    container(),
+    container({
+      id: "3c4d",
+      name: "evil\x1b[31m\nname",
+      runtime: "",
+      cgroup: "/a b\x07",
+      memoryLimit: null,
+      cpuQuota: null,
+      swapLimit: 0,
+    }),
+  ],
+  (pid) => {
+    if (pid === 1) {
+      return null;
+    }
+    throw Object.assign(new Error("gone"), { code: "ESRCH" });
+  },
+);
+
+describe("help and version", () => {
+  it("lists the commands with a summary", async () => {
+    const { out, err, status } = await cli(["--help"]);
+    for (const text of ["run", "ls", "show", "Examples:", "VPROCFS_MAX_THREADS"]) {
+      expect(out).toContain(text);
+    }
+    expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+    expect({ err, status }).toEqual({ err: "", status: 0 });
+  });
+
+  it("has a flag for every key of the configuration", async () => {
+    const { out } = await cli(["run", "--help"]);
+    for (const key of CONFIG_KEYS.filter((name) => name !== "mountpoint")) {
+      expect(out).toContain(`--${kebabOf(key)} <`);
+    }
+    expect(out).toContain("MOUNTPOINT");
+  });
+
+  it.each(["run", "ls", "show"])("offers --json for %s", async (command) => {
+    expect((await cli([command, "--help"])).out).toContain("--json");
+  });
+
+  it("prints the version", async () => {
+    expect((await cli(["--version"])).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("wrong command lines", () => {
+  it.each([
+    [[], "a command is needed"],
+    [["rnu"], "unknown command 'rnu' (Did you mean run?)"],
+    [["run", "--tik-ms", "3"], "unknown option '--tik-ms' (Did you mean --tick-ms?)"],
+    [["run", "--tick-ms", "3x"], "option --tick-ms: expected an integer from 1 to 1000"],
+    [["run", "--tick-ms"], "option '--tick-ms <MS>' argument missing"],
+    [["run", "a", "b"], "too many arguments"],
+    [["show"], "missing required argument 'CONTAINER'"],
+    [["run", "--config", "/nonexistent/a.toml"], "/nonexistent/a.toml: no such file"],
+  ])("%j ends with status 2 and one line", async (argv, line) => {
+    const { out, err, status } = await cli(argv);
+    expect(err).toContain(line);
+    expect(err).not.toContain("\n");
+    expect({ out, status }).toEqual({ out: "", status: 2 });
+  });
+});
+
+describe("run --print-config", () => {
+  it("shows what would be used", async () => {
+    const argv = ["run", "/mnt/x/../y", "--max-threads", "3", "--print-config", "--json"];
+    const { out } = await cli(argv, undefined, { VPROCFS_TICK_MS: "7", VPROCFS_MOUNTPOINT: "/z" });
+    expect(JSON.parse(out)).toMatchObject({
+      mountpoint: "/mnt/y",
+      "max-threads": 3,
+      "tick-ms": 7,
+      "log-format": "json",
+    });
+  });
+});
+
+describe("ls", () => {
+  it("prints a table that no name can break", async () => {
+    const { out } = await cli(["ls"], two);
+    const lines = out.trimEnd().split("\n");
+    expect(lines).toHaveLength(3);
+    expect(lines[0]).toMatch(/^ID +NAME +RUNTIME +INIT +CPUS +QUOTA +MEMORY +SWAP +CGROUP$/);
+    expect(lines[1]).toMatch(/^1a2b +web1 +lxc +4711 +2 +1\.5 +256 MiB +- +\/lxc\.payload\.web1$/);
+    expect(lines[2]).toMatch(/^3c4d +evil\\x1b\[31m\\x0aname +- .* - +- +0 B +\/a b\\x07$/);
+  });
+
+  it("prints JSON, and says when there are none", async () => {
+    const { out } = await cli(["ls", "--json"], two);
+    expect(JSON.parse(out)).toEqual(two.scanContainers());
+    expect((await cli(["ls"], fakeBinding([]))).out).toBe("no containers\n");
+    expect((await cli(["ls", "--json"], fakeBinding([]))).out).toBe("[]\n");
+  });
+});
+
+describe("show", () => {
+  it("needs a mounted tree", async () => {
+    const argv = ["show", "web1", "--mountpoint", "/nonexistent/tree"];
+    const { err, status } = await cli(argv, two);
+    expect(err).toMatch(/^\/nonexistent\/tree: no vprocfs is mounted here: start it with/);
+    expect(status).toBe(1);
+  });
+
+  it("suggests a file that is there", async () => {
+    const { err, status } = await cli(["show", "web1", "proc/memifno"], two);
+    expect(err).toContain("did you mean 'proc/meminfo'?");
+    expect(status).toBe(2);
+  });
+});

@@ -1,0 +1,62 @@
+import { describe, expect, it } from "vitest";
+import { matchFile } from "../../src/commands/show.js";
+import { findContainer } from "../../src/containers/find.js";
+import { container, fakeBinding } from "../support/fake-binding.js";
+
+const web = container();
+const twin1 = container({ id: "11", name: "twin" });
+const twin2 = container({ id: "22", name: "twin" });
+const digits = container({ id: "99", name: "4711" });
+
+const finder = fakeBinding([web, twin1, twin2, digits], (pid) => {
+  switch (pid) {
+    case 1:
+      return null;
+    case 500:
+    case 4711:
+      return web;
+    case 13:
+      throw new Error("broken");
+    default:
+      throw Object.assign(new Error("gone"), { code: "ESRCH" });
+  }
+});
+
+describe("findContainer", () => {
+  it("finds by id, then by name, then by PID", () => {
+    expect(findContainer(finder, "1a2b")).toBe(web);
+    expect(findContainer(finder, "web1")).toBe(web);
+    expect(findContainer(finder, "500")).toBe(web);
+    expect(findContainer(finder, "4711")).toBe(digits);
+    expect(findContainer(finder, "22")).toBe(twin2);
+  });
+
+  it.each([
+    ["twin", "several containers are named 'twin', use an id: 11, 22"],
+    ["web2", "no container 'web2', did you mean 'web1'?"],
+    ["1", "process 1 is in no container"],
+    ["77", "no container or process '77'"],
+    ["../x\n", "no container '../x\\x0a'"],
+    ["99999999", "no container '99999999'"],
+    ["13", "broken"],
+  ])("explains %j", (word, message) => {
+    expect(() => findContainer(finder, word)).toThrow(message);
+  });
+});
+
+describe("matchFile", () => {
+  const paths = ["proc/meminfo", "proc/stat", "sys/devices/system/cpu/online"];
+
+  it.each([
+    ["meminfo", "proc/meminfo"],
+    ["/proc/stat", "proc/stat"],
+    ["proc/stat", "proc/stat"],
+    ["/sys/devices/system/cpu/online", "sys/devices/system/cpu/online"],
+  ])("takes %s for %s", (word, path) => {
+    expect(matchFile(word, paths)).toBe(path);
+  });
+
+  it.each(["", "/", "..", "proc", "proc/../meminfo", "online"])("refuses %j", (word) => {
+    expect(() => matchFile(word, paths)).toThrow("no file");
+  });
+});

@@ -1,0 +1,102 @@
+import { EventEmitter } from "node:events";
+import { describe, expect, it } from "vitest";
+import { serve } from "../../src/daemon.js";
+import { nativeEngine } from "../../src/engine/native.js";
+import { createLogger } from "../../src/log.js";
+import { FakeSession } from "../support/fake-binding.js";
+
+const OPTIONS = {
+  mountpoint: "/mnt",
+  fsType: "fuse.lxcfs",
+  source: "vprocfs",
+  maxThreads: 4,
+  maxOpenPerContainer: 100,
+  tickMs: 10,
+};
+
+function daemon(change: (session: FakeSession) => void = () => {}, unmount = true) {
+  const signals = new EventEmitter();
+  const records: Record<string, unknown>[] = [];
+  const sessions: FakeSession[] = [];
+  class Session extends FakeSession {
+    constructor(options: FakeSession["options"]) {
+      super(options);
+      change(this);
+      sessions.push(this);
+    }
+  }
+  const log = createLogger("debug", "json", {
+    write: (record) => {
+      records.push(JSON.parse(record));
+    },
+  });
+  const status = serve({
+    engine: nativeEngine({ Session }),
+    options: OPTIONS,
+    log,
+    unmount: () => unmount,
+    signals,
+  });
+  return { signals, records, status, session: sessions[0] };
+}
+
+describe("serve", () => {
+  it("passes its options on and says in one line that it serves", async () => {
+    const { signals, records, session, status } = daemon();
+    expect(session?.options).toMatchObject({ ...OPTIONS, consistency: "exact" });
+    expect(records).toHaveLength(1);
+    expect(records[0]).toMatchObject({ level: "info", msg: "serving", mountpoint: "/mnt" });
+    signals.emit("SIGTERM", "SIGTERM");
+    await status;
+  });
+
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"])("unmounts and ends with 0 on %s", async (signal) => {
+    const { signals, session, status } = daemon();
+    signals.emit(signal, signal);
+    signals.emit(signal, signal);
+    expect(await status).toBe(0);
+    expect(session?.calls).toEqual(["start", "stop true"]);
+    expect(signals.eventNames()).toEqual([]);
+  });
+
+  it("leaves the mount alone when it is not its business", async () => {
+    const { signals, session, status } = daemon(() => {}, false);
+    signals.emit("SIGTERM", "SIGTERM");
+    expect(await status).toBe(0);
+    expect(session?.calls).toEqual(["start", "stop false"]);
+  });
+
+  it("warns about a lazy unmount", async () => {
+    const { signals, records, status } = daemon((session) => {
+      session.lazy = true;
+    });
+    signals.emit("SIGTERM", "SIGTERM");
+    expect(await status).toBe(0);
+    expect(records.at(-1)).toMatchObject({ level: "warn" });
+  });
+
+  it("ends with 1 when the connection ends", async () => {
+    const { records, session, status } = daemon();
+    session?.options.onEnd("unmounted");
+    expect(await status).toBe(1);
+    expect(records.at(-1)).toMatchObject({ level: "error", reason: "unmounted" });
+    expect(session?.calls.at(-1)).toMatch(/^stop/);
+  });
+
+  it("ends with 1 when stopping fails", async () => {
+    const { signals, records, status } = daemon((session) => {
+      session.stopError = new Error("EBUSY");
+    });
+    signals.emit("SIGTERM", "SIGTERM");
+    expect(await status).toBe(1);
+    expect(records.at(-1)).toMatchObject({ level: "error", error: "EBUSY" });
+  });
+
+  it("throws what start() throws and listens no longer", async () => {
+    const { signals, status } = daemon((session) => {
+      session.startError = Object.assign(new Error("mount: EBUSY"), { code: "EBUSY" });
+    });
+    await expect(status).rejects.toThrow("EBUSY");
+    expect(signals.eventNames()).toEqual([]);
+  });
+});

@@ -1,0 +1,64 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { mountAt, parseMountinfo, readMounts } from "../../src/mountinfo.js";
+
+const LINES = `31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 master:1 - tmpfs tmpfs rw,mode=755
+35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
+71 23 0:61 / /mnt/a\\040b\\011c\\134d rw,nosuid - fuse.lxcfs vpro\\040cfs rw,user_id=0
+72 23 0:62 /meminfo//deleted /proc/meminfo rw - fuse.lxcfs vprocfs rw
+`;
+
+describe("parseMountinfo", () => {
+  it("reads fields on both sides of the optional ones", () => {
+    const [tmpfs, memory] = parseMountinfo(LINES);
+    expect(tmpfs).toEqual({
+      id: 31,
+      parentId: 23,
+      root: "/",
+      mountpoint: "/sys/fs/cgroup",
+      fsType: "tmpfs",
+      source: "tmpfs",
+      superOptions: ["rw", "mode=755"],
+    });
+    expect(memory?.superOptions).toContain("memory");
+  });
+
+  it("undoes the kernel's escapes", () => {
+    const [, , fuse, file] = parseMountinfo(LINES);
+    expect(fuse?.mountpoint).toBe("/mnt/a b\tc\\d");
+    expect(fuse?.source).toBe("vpro cfs");
+    expect(file?.root).toBe("/meminfo//deleted");
+  });
+
+  it("takes an empty source and leaves out what it does not know", () => {
+    const text = "\ngarbage\n1 2 0:3 / /x rw -\n80 23 0:9 / /y rw - fuse  rw\n";
+    expect(parseMountinfo(text)).toMatchObject([{ mountpoint: "/y", source: "" }]);
+  });
+
+  it("gives any path back that the kernel wrote", () => {
+    const octal = (path: string) =>
+      path.replaceAll(
+        /[ \t\n\\#]/g,
+        (character) => `\\${character.charCodeAt(0).toString(8).padStart(3, "0")}`,
+      );
+    const paths = fc.string({ unit: "grapheme" }).map((text) => `/${text.replaceAll("\0", "")}`);
+    fc.assert(
+      fc.property(paths, (path) => {
+        const [mount] = parseMountinfo(`1 2 0:3 / ${octal(path)} rw - fuse src rw`);
+        expect(mount?.mountpoint).toBe(path);
+      }),
+    );
+  });
+
+  it("reads this machine's own", () => {
+    expect(mountAt(readMounts(), "/proc")?.fsType).toBe("proc");
+  });
+});
+
+describe("mountAt", () => {
+  it("finds the topmost of several", () => {
+    const text = "1 0 0:1 / /m rw - ext4 a rw\n2 1 0:2 / /m rw - fuse b rw\n";
+    expect(mountAt(parseMountinfo(text), "/m")?.source).toBe("b");
+    expect(mountAt(parseMountinfo(text), "/m/x")).toBeUndefined();
+  });
+});

@@ -1,0 +1,77 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { createLogger, textLine } from "../../src/log.js";
+import { didYouMean, formatBytes, printable } from "../../src/text.js";
+
+describe("printable", () => {
+  it("shows control and direction characters instead of sending them", () => {
+    expect(printable("a\x1b[1m\nb\x7f\x9b\u202ec")).toBe("a\\x1b[1m\\x0ab\\x7f\\x9b\\u202ec");
+    expect(printable("ümläut 漢字 a b")).toBe("ümläut 漢字 a b");
+  });
+
+  it("leaves no control character and never confuses two names", () => {
+    fc.assert(
+      fc.property(fc.string({ unit: "binary" }), fc.string({ unit: "binary" }), (a, b) => {
+        expect(printable(a)).not.toMatch(/[\p{Cc}\p{Cf}]/u);
+        expect(printable(a) === printable(b)).toBe(a === b);
+      }),
+    );
+  });
+});
+
+describe("didYouMean", () => {
+  it("suggests what is near and nothing else", () => {
+    expect(didYouMean("mountpiont", ["source", "mountpoint"])).toBe(", did you mean 'mountpoint'?");
+    expect(didYouMean("xyzzy", ["source", "mountpoint"])).toBe("");
+    expect(didYouMean("a", [])).toBe("");
+  });
+});
+
+describe("formatBytes", () => {
+  it.each([
+    [0, "0 B"],
+    [1023, "1023 B"],
+    [1024, "1 KiB"],
+    [1536, "1.5 KiB"],
+    [256 * 1024 ** 2, "256 MiB"],
+    [23.5 * 1024 ** 3, "23.5 GiB"],
+    [2 ** 63, "8 EiB"],
+    [2 ** 75, "32768 EiB"],
+  ])("writes %d as %s", (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+});
+
+describe("log", () => {
+  function logged(format: "auto" | "json" | "text", terminal: boolean): string {
+    let written = "";
+    const destination = {
+      write: (record: string) => {
+        written += record;
+      },
+    };
+    const log = createLogger("info", format, destination, terminal);
+    log.debug("hidden");
+    log.info({ path: "/a b", n: 3 }, "hello");
+    return written;
+  }
+
+  it("is JSON with a level and an ISO time, without host and process", () => {
+    for (const text of [logged("json", true), logged("auto", false)]) {
+      const { time, ...rest } = JSON.parse(text);
+      expect(time).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
+      expect(rest).toEqual({ level: "info", msg: "hello", path: "/a b", n: 3 });
+    }
+  });
+
+  it("is text on a terminal or when asked for", () => {
+    for (const text of [logged("text", false), logged("auto", true)]) {
+      expect(text).toMatch(/^\S+Z INFO {2}hello path="\/a b" n=3\n$/);
+    }
+  });
+
+  it("keeps one record on one line", () => {
+    const record = JSON.stringify({ time: "t", level: "warn", msg: "a\nb", name: "x\ny" });
+    expect(textLine(record)).toBe("t WARN  a\\x0ab name=x\\x0ay\n");
+  });
+});

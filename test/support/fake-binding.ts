@@ -1,0 +1,107 @@
+import type { Context } from "../../src/commands/context.js";
+import type {
+  ContainerInfo,
+  NativeBinding,
+  NativeSession,
+  SessionOptions,
+} from "../../src/native/binding.js";
+
+/** A container with some limits; `change` sets what matters to a test. */
+export function container(change: Partial<ContainerInfo> = {}): ContainerInfo {
+  return {
+    id: "1a2b",
+    name: "web1",
+    runtime: "lxc",
+    cgroup: "/lxc.payload.web1",
+    init: 4711,
+    memoryLimit: 256 * 1024 * 1024,
+    swapLimit: null,
+    cpus: 2,
+    cpuQuota: 1.5,
+    ...change,
+  };
+}
+
+/** A session without a kernel: records its calls, ends when told. */
+export class FakeSession implements NativeSession {
+  readonly calls: string[] = [];
+  startError: Error | undefined;
+  stopError: Error | undefined;
+  lazy = false;
+
+  constructor(readonly options: SessionOptions) {}
+
+  start(): void {
+    this.calls.push("start");
+    if (this.startError !== undefined) {
+      throw this.startError;
+    }
+  }
+
+  async stop(unmount: boolean): Promise<boolean> {
+    this.calls.push(`stop ${unmount}`);
+    if (this.stopError !== undefined) {
+      throw this.stopError;
+    }
+    return this.lazy;
+  }
+
+  counters(): never {
+    throw new Error("not faked");
+  }
+
+  features() {
+    return { protocolMajor: 7, protocolMinor: 45, resend: true, maxReadahead: 0 };
+  }
+}
+
+/** The native addon as far as commands use it. */
+export function fakeBinding(
+  containers: readonly ContainerInfo[],
+  byPid: (pid: number) => ContainerInfo | null = () => null,
+): NativeBinding {
+  return {
+    version: "0.1.0",
+    Session: FakeSession,
+    scanContainers: () => [...containers],
+    containerOf: byPid,
+    views: () =>
+      ["proc/meminfo", "proc/stat", "sys/devices/system/cpu/online"].map((path, index) => ({
+        index: index + 1,
+        path,
+      })),
+    unmount: () => false,
+    testing: undefined,
+  };
+}
+
+/** Where a command line under test leaves what it printed. */
+export interface Outcome {
+  out: string;
+  err: string;
+  status: number;
+}
+
+/** A context that collects; without a binding, loading the addon is an error of the test. */
+export function collecting(
+  outcome: Outcome,
+  binding?: NativeBinding,
+  env: NodeJS.ProcessEnv = {},
+): Context {
+  return {
+    addon: () => {
+      if (binding === undefined) {
+        throw new Error("the addon was loaded");
+      }
+      return binding;
+    },
+    env,
+    configFile: "/nonexistent/vprocfs.toml",
+    print: (text) => {
+      outcome.out += `${text}\n`;
+    },
+    exit: (status) => {
+      outcome.status = status;
+    },
+  };
+}

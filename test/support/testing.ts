@@ -1,0 +1,227 @@
+/**
+ * The native code without a mount: parsers, sources, models and views, over recorded trees or this
+ * host's cgroups. Typed by hand; `native/testing.cc` is the other side.
+ */
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { loadAddon } from "../../src/native/addon.ts";
+
+/** CPU time since the cgroup was made, µs. */
+export interface CpuUsage {
+  readonly userUs: bigint;
+  readonly niceUs: bigint;
+  readonly systemUs: bigint;
+  readonly throttledUs: bigint;
+  readonly perCpu: readonly {
+    readonly cpu: number;
+    readonly userUs: bigint;
+    readonly systemUs: bigint;
+  }[];
+}
+
+/** One reading of the kernel's figures (native/container/cpu_history.h). */
+export interface CpuSample {
+  readonly uptimeUs: bigint;
+  readonly usage: CpuUsage;
+  /** Ids of the shown CPUs, never empty. */
+  readonly shown: readonly number[];
+  readonly hostCpuset: readonly number[];
+}
+
+/** What /proc/stat shows of one CPU, µs. */
+export interface CpuCounters {
+  readonly id: number;
+  readonly userUs: bigint;
+  readonly niceUs: bigint;
+  readonly systemUs: bigint;
+  readonly idleUs: bigint;
+  readonly stealUs: bigint;
+}
+
+export interface CpuReport {
+  readonly cpus: readonly CpuCounters[];
+}
+
+export interface CpuLimits {
+  readonly cpuset: readonly number[] | null;
+  readonly bandwidth: { readonly quotaUs: bigint; readonly periodUs: bigint } | null;
+}
+
+export interface Memory {
+  readonly limitBytes: bigint | null;
+  readonly usageBytes: bigint | null;
+  readonly swapLimitBytes: bigint | null;
+  readonly swapUsedBytes: bigint | null;
+  readonly swappinessZero: boolean;
+  readonly hugetlbLimitBytes: bigint | null;
+  readonly hugetlbUsedBytes: bigint;
+  /** By v2's names; only what the kernel tells. */
+  readonly stat: Readonly<Record<string, bigint>>;
+}
+
+export interface ViewRow {
+  readonly index: number;
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly changes: "always" | "with-limits";
+}
+
+export interface Cpuinfo {
+  readonly header: string;
+  readonly blocks: readonly { readonly cpu: number; readonly text: string }[];
+  readonly trailer: string;
+}
+
+export interface SwapDevice {
+  readonly name: string;
+  readonly type: string;
+  readonly sizeKb: bigint;
+  readonly usedKb: bigint;
+  readonly priority: number;
+}
+
+export interface MeminfoLine {
+  readonly label: string;
+  readonly value: bigint;
+  readonly inKb: boolean;
+}
+
+export interface HostStat {
+  readonly cpuColumns: number;
+  readonly btimeS: bigint;
+  readonly lines: readonly { readonly key: string; readonly columns: number }[];
+}
+
+export interface ProcessFacts {
+  readonly startTicks: bigint;
+  readonly innerPid: number;
+  readonly v2: string;
+  /** In the order of the enum Controller: cpu, cpuacct, cpuset, memory, blkio, pids, hugetlb. */
+  readonly v1: readonly string[];
+}
+
+/** The cgroup files of one container. Methods throw an Error with `code` (ENODEV: it is gone). */
+export interface Source {
+  memory(): Memory;
+  limits(): CpuLimits;
+  usage(): CpuUsage;
+}
+
+interface Testing {
+  renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
+  advanceSamples(samples: readonly CpuSample[]): CpuReport[];
+  shownCpus(limits: CpuLimits, online: readonly number[]): number[];
+  views(): ViewRow[];
+  /** A decimal number, clamped to 64 bits; null for anything else. */
+  parseU64(text: string): bigint | null;
+  parseCpuList(text: string): number[] | null;
+  parseCpuinfo(text: string): Cpuinfo;
+  parseSwaps(text: string): SwapDevice[];
+  parseMeminfo(text: string): MeminfoLine[];
+  parseStat(text: string): HostStat;
+  readProcess(procDir: string, pid: number): ProcessFacts;
+  /**
+   * `tree`: a directory as /sys/fs/cgroup, or null for this host's own. `cgroup`: the text of the
+   * container's /proc/<pid>/cgroup. `notify`: limits are cached until their files are written.
+   */
+  readonly Source: new (
+    tree: string | null,
+    cgroup: string,
+    notify: boolean,
+  ) => Source;
+}
+
+/** What every member has to be; a build without one of them is of another version. */
+const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
+  renderFixture: "function",
+  advanceSamples: "function",
+  shownCpus: "function",
+  views: "function",
+  parseU64: "function",
+  parseCpuList: "function",
+  parseCpuinfo: "function",
+  parseSwaps: "function",
+  parseMeminfo: "function",
+  parseStat: "function",
+  readProcess: "function",
+  Source: "function",
+};
+
+function isTesting(value: unknown): value is Testing {
+  if (typeof value !== "object" || value === null) {
+    return false;
+  }
+  const members = new Map<string, unknown>(Object.entries(value));
+  return Object.entries(MEMBERS).every(([name, type]) => typeof members.get(name) === type);
+}
+
+function loadTesting(): Testing {
+  const { testing } = loadAddon();
+  if (!isTesting(testing)) {
+    throw new Error("the native addon is of another version: run 'npm run build'");
+  }
+  return testing;
+}
+
+const native = loadTesting();
+
+/** container.json of a recorded case. */
+interface RecordedContainer {
+  readonly init: number;
+  readonly clock: { readonly boottime_us: number; readonly realtime_us: number };
+}
+
+function property(object: unknown, name: string): unknown {
+  return typeof object === "object" && object !== null
+    ? new Map<string, unknown>(Object.entries(object)).get(name)
+    : undefined;
+}
+
+function numberIn(object: unknown, name: string, where: string): number {
+  const value = property(object, name);
+  if (typeof value !== "number" || !Number.isSafeInteger(value)) {
+    throw new Error(`${where}: ${name} must be an integer`);
+  }
+  return value;
+}
+
+function readContainer(caseDir: string): RecordedContainer {
+  const where = join(caseDir, "container.json");
+  const json: unknown = JSON.parse(readFileSync(where, "utf8"));
+  const clock = property(json, "clock");
+  return {
+    init: numberIn(json, "init", where),
+    clock: {
+      boottime_us: numberIn(clock, "boottime_us", where),
+      realtime_us: numberIn(clock, "realtime_us", where),
+    },
+  };
+}
+
+/**
+ * What the container of a recorded case reads from `path` ("proc/meminfo"), at the moment that its
+ * container.json names. Throws an Error with `code` and `path` where a source cannot be read.
+ */
+export function renderFixture(caseDir: string, path: string): string {
+  const { init, clock } = readContainer(caseDir);
+  return native.renderFixture(caseDir, path, init, BigInt(clock.boottime_us));
+}
+
+export const {
+  advanceSamples,
+  shownCpus,
+  views,
+  parseU64,
+  parseCpuList,
+  parseCpuinfo,
+  parseSwaps,
+  parseMeminfo,
+  parseStat,
+  readProcess,
+  Source,
+} = native;
+
+/** The functions as they are, for tests of what they do with bad arguments. */
+export const unchecked: ReadonlyMap<string, unknown> = new Map(Object.entries(native));
