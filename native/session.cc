@@ -1,5 +1,7 @@
 #include "session.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <cstring>
 #include <thread>
@@ -80,6 +82,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
     Arguments inherited(env, inherit.As<Napi::Object>());
     options_.fuse_fd = static_cast<int>(inherited.number("fuseFd", 3, 65535));
     options_.state_fd = static_cast<int>(inherited.number("stateFd", 3, 65535));
+    control_fd_ = static_cast<int>(inherited.number("controlFd", 3, 65535));
   }
   const Napi::Value on_end = object.Get("onEnd");
   if (!on_end.IsFunction()) arguments.wrong("onEnd", "a function");
@@ -90,6 +93,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
 }
 
 SessionObject::~SessionObject() {
+  if (link_) link_->stop();
   if (engine_ && !stopped_) static_cast<void>(engine_->stop(true));
   if (on_end_) on_end_.Release();
 }
@@ -100,18 +104,25 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
     Napi::Error::New(env, "already started").ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  auto engine = std::make_shared<Engine>(options_, [this](const std::string& reason) {
+  const auto tell = [this](const std::string& reason) {
     on_end_.NonBlockingCall([reason](Napi::Env e, Napi::Function callback) {
       callback.Call({Napi::String::New(e, reason)});
     });
-  });
+  };
+  auto engine = std::make_shared<Engine>(options_, tell);
   auto started = engine->prepare();
-  if (started) started = engine->activate();
+  // Under a keeper it says when to begin: there may be a worker before us.
+  if (started && control_fd_ < 0) started = engine->activate();
   if (!started) {
     to_js_error(env, started.error()).ThrowAsJavaScriptException();
     return env.Undefined();
   }
   engine_ = std::move(engine);
+  if (control_fd_ >= 0) {
+    ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
+    link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell);
+    link_->start();
+  }
   return env.Undefined();
 }
 
@@ -128,8 +139,10 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
   // result home and keeps the event loop alive until then.
   auto done = Napi::ThreadSafeFunction::New(
       env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-stop", 0, 1);
-  std::thread([engine = engine_, done, deferred, unmount]() mutable {
+  std::thread([engine = engine_, link = link_, done, deferred, unmount]() mutable {
+    if (link) link->stop();
     const Result<bool> lazy = engine->stop(unmount);
+    link.reset();
     engine.reset();
     done.BlockingCall([lazy, deferred](Napi::Env e, Napi::Function) {
       if (lazy) {

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fuse/engine.h"
+#include "fuse/keeper_link.h"
 
 namespace vprocfs {
 
@@ -23,8 +24,10 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value features(const Napi::CallbackInfo& info);
 
   EngineOptions options_;
+  int control_fd_ = -1;
   Napi::ThreadSafeFunction on_end_;
   std::shared_ptr<Engine> engine_;
+  std::shared_ptr<KeeperLink> link_;
   bool stopped_ = false;
 };
 

@@ -54,7 +54,7 @@ export const ConfigSchema = z.strictObject({
     })
     .default("fuse.lxcfs"),
   source: mountWord("mount source shown in mount tables").default("vprocfs"),
-  maxThreads: integer(2, 256, "N", "worker threads at most").default(8),
+  maxThreads: integer(2, 256, "N", "worker threads at most").default(64),
   maxOpenPerContainer: integer(
     1,
     65_535,
@@ -67,6 +67,18 @@ export const ConfigSchema = z.strictObject({
     "MS",
     "for how many milliseconds a figure of the host is used again",
   ).default(10),
+  watchdogMs: integer(
+    1000,
+    600_000,
+    "MS",
+    "silence of a worker, in milliseconds, after which the keeper replaces it",
+  ).default(5000),
+  patienceMs: integer(
+    1000,
+    600_000,
+    "MS",
+    "for how many milliseconds without a worker readers wait before they get an error",
+  ).default(10_000),
   logLevel: oneOf(LOG_LEVELS, "least level that is logged").default("info"),
   logFormat: oneOf(LOG_FORMATS, "form of the log; auto is text on a terminal, else json").default(
     "auto",
@@ -81,8 +93,8 @@ export const DEFAULT_CONFIG_FILE = "/etc/vprocfs/vprocfs.toml";
 
 const ENV_PREFIX = "VPROCFS_";
 const FILE_VARIABLE = `${ENV_PREFIX}CONFIG`;
-/** Variables of our own test runner and benchmarks, which children inherit. */
-const FOREIGN_VARIABLES = /^VPROCFS_(?:TEST|BENCH)_/;
+/** Variables of our own keeper, test runner and benchmarks, which children inherit. */
+const FOREIGN_VARIABLES = /^VPROCFS_(?:TEST|BENCH|KEEPER)_/;
 
 /** All keys, in the order of help texts. */
 export const CONFIG_KEYS = Object.keys(ConfigSchema.shape) as ConfigKey[];

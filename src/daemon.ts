@@ -1,6 +1,10 @@
 import type { Engine, EngineFactory, EngineOptions } from "./engine/engine.js";
 import { ExitStatus, messageOf } from "./errors.js";
+import { findHolders } from "./holders.js";
 import type { Logger } from "./log.js";
+
+/** How the native side says that a reload has another worker go on. */
+const HANDED_OVER = "drained";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
@@ -26,10 +30,13 @@ type End =
   | { readonly kind: "signal"; readonly signal: NodeJS.Signals }
   | { readonly kind: "ended"; readonly reason: string };
 
-async function stop(engine: Engine, unmount: boolean, log: Logger): Promise<boolean> {
+async function stop(serving: ServeOptions, engine: Engine): Promise<boolean> {
+  const { log, options } = serving;
   try {
+    const unmount = serving.unmount();
+    const holders = unmount ? findHolders(options.mountpoint) : [];
     if (await engine.stop(unmount)) {
-      log.warn("the mount point was busy: unmounted lazily");
+      log.warn({ heldBy: holders }, "the mount point was busy: unmounted lazily");
     }
     return true;
   } catch (error) {
@@ -61,24 +68,24 @@ export async function serve(serving: ServeOptions): Promise<number> {
   try {
     engine.start();
     const { protocolMajor, protocolMinor, resend } = engine.features();
-    log.info(
-      {
-        mountpoint: options.mountpoint,
-        type: options.fsType,
-        source: options.source,
-        protocol: `${protocolMajor}.${protocolMinor}`,
-        resend,
-      },
-      "serving",
-    );
+    const place = { mountpoint: options.mountpoint, type: options.fsType, source: options.source };
+    if (options.inherit === undefined) {
+      log.info({ ...place, protocol: `${protocolMajor}.${protocolMinor}`, resend }, "serving");
+    } else {
+      log.info({ mountpoint: options.mountpoint }, "ready to serve");
+    }
     const ended = await end;
     if (ended.kind === "signal") {
       log.info({ signal: ended.signal }, "stopping");
-      const stopped = await stop(engine, serving.unmount(), log);
+      const stopped = await stop(serving, engine);
       return stopped ? ExitStatus.ok : ExitStatus.failure;
     }
+    if (ended.reason === HANDED_OVER) {
+      log.info("handed over to the next worker");
+      return ExitStatus.ok;
+    }
     log.error({ reason: ended.reason }, "the connection to the kernel ended");
-    await stop(engine, serving.unmount(), log);
+    await stop(serving, engine);
     return ExitStatus.failure;
   } finally {
     clearInterval(alive);

@@ -27,6 +27,14 @@ function asText(destination: DestinationStream): DestinationStream {
   return { write: (record) => destination.write(textLine(record)) };
 }
 
+/** True when a log of this format goes out as text rather than JSON. */
+export function isText(
+  format: LogFormat,
+  isTerminal: boolean = process.stderr.isTTY === true,
+): boolean {
+  return format === "text" || (format === "auto" && isTerminal);
+}
+
 /**
  * The daemon's log on stderr, where it does not mix with what a command prints. "auto" is text on
  * a terminal and JSON everywhere else.
@@ -37,7 +45,6 @@ export function createLogger(
   destination: DestinationStream = pino.destination({ dest: 2, sync: true }),
   isTerminal: boolean = process.stderr.isTTY === true,
 ): Logger {
-  const text = format === "text" || (format === "auto" && isTerminal);
   return pino(
     {
       level,
@@ -45,6 +52,6 @@ export function createLogger(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    text ? asText(destination) : destination,
+    isText(format, isTerminal) ? asText(destination) : destination,
   );
 }

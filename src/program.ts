@@ -1,8 +1,10 @@
 import { Command, CommanderError } from "commander";
 import type { Context } from "./commands/context.js";
 import { addLs } from "./commands/ls.js";
-import { addRun } from "./commands/run.js";
+import { addReload } from "./commands/reload.js";
+import { addRun, addWorker } from "./commands/run.js";
 import { addShow } from "./commands/show.js";
+import { addStatus } from "./commands/status.js";
 import { ExitStatus, messageOf, VprocfsError } from "./errors.js";
 import { packageVersion } from "./version.js";
 
@@ -36,6 +38,9 @@ export function createProgram(context: Context): Command {
   addRun(program, context);
   addLs(program, context);
   addShow(program, context);
+  addStatus(program, context);
+  addReload(program, context);
+  addWorker(program, context);
   for (const command of program.commands) {
     command.helpOption("-h, --help", "print this help").copyInheritedSettings(program);
   }
@@ -63,7 +68,10 @@ export async function main(
   const program = createProgram(context);
   try {
     if (argv.length === 0) {
-      throw new VprocfsError("USAGE", "a command is needed: run, ls or show; see vprocfs --help");
+      throw new VprocfsError(
+        "USAGE",
+        "a command is needed: run, ls, show, status or reload; see vprocfs --help",
+      );
     }
     await program.parseAsync([...argv], { from: "user" });
   } catch (error) {

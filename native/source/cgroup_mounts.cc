@@ -247,7 +247,8 @@ const std::string& CgroupPaths::of(const CgroupMounts& mounts, Controller contro
   static const std::string none;
   const Hierarchy* tree = mounts.of(controller);
   if (tree == nullptr) return none;
-  return tree->v2 ? v2 : v1[static_cast<size_t>(controller)];
+  if (tree->v2) return v2;
+  return v1[static_cast<size_t>(controller)];
 }
 
 }  // namespace vprocfs

@@ -4,7 +4,8 @@ import { CONFIG_KEYS, type Config, kebabOf } from "../config.js";
 import { serve } from "../daemon.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import { createLogger } from "../log.js";
+import { execKeeper, workplace } from "../keeper.js";
+import { createLogger, isText } from "../log.js";
 import { isOnTop, prepareMountpoint, realSystem } from "../mountpoint.js";
 import { printable } from "../text.js";
 import { type Context, configFor, toJson } from "./context.js";
@@ -20,7 +21,14 @@ function startError(error: unknown, mountpoint: string): unknown {
   });
 }
 
-async function run(context: Context, config: Config): Promise<void> {
+/** The part of the configuration that an engine wants. */
+function engineOptions(config: Config) {
+  const { fsType, source, maxThreads, maxOpenPerContainer, tickMs } = config;
+  return { fsType, source, maxThreads, maxOpenPerContainer, tickMs };
+}
+
+/** Mounts by itself, or becomes the keeper that mounts and has a worker serve. */
+async function run(context: Context, config: Config, keeper: boolean): Promise<void> {
   const binding = context.addon();
   const log = createLogger(config.logLevel, config.logFormat);
   const system = realSystem((path) => binding.unmount(path));
@@ -28,11 +36,15 @@ async function run(context: Context, config: Config): Promise<void> {
   if (removed > 0) {
     log.warn({ mountpoint: path, removed }, "removed a dead mount of an earlier vprocfs");
   }
-  const { fsType, source, maxThreads, maxOpenPerContainer, tickMs } = config;
+  if (keeper) {
+    const worker = [process.execPath, ...process.argv.slice(1)];
+    worker[worker.indexOf("run")] = "worker";
+    execKeeper(binding, { ...config, mountpoint: path }, !isText(config.logFormat), worker);
+  }
   try {
     const status = await serve({
       engine: nativeEngine(binding),
-      options: { mountpoint: path, fsType, source, maxThreads, maxOpenPerContainer, tickMs },
+      options: { mountpoint: path, ...engineOptions(config) },
       log,
       unmount: () => isOnTop(system, path, config),
     });
@@ -42,35 +54,75 @@ async function run(context: Context, config: Config): Promise<void> {
   }
 }
 
-/** `vprocfs run [MOUNTPOINT]` */
-export function addRun(program: Command, context: Context): void {
-  const command = program
-    .command("run")
-    .summary("mount and serve until stopped")
-    .description(
-      "Mounts the tree and serves it in the foreground. SIGTERM, SIGINT and SIGHUP stop it and unmount.",
-    )
-    .argument("[MOUNTPOINT]", "where to mount (default: the configured mountpoint)");
+/** Serves on the connection that a keeper holds. */
+async function work(context: Context, config: Config): Promise<void> {
+  const binding = context.addon();
+  const place = workplace(context.env);
+  if (place === undefined) {
+    throw new VprocfsError("USAGE", "worker is started by the keeper: use 'vprocfs run'");
+  }
+  const system = realSystem((path) => binding.unmount(path));
+  const { mountpoint } = place;
+  const status = await serve({
+    engine: nativeEngine(binding),
+    options: { ...place, ...engineOptions(config) },
+    log: createLogger(config.logLevel, config.logFormat),
+    unmount: () => isOnTop(system, mountpoint, config),
+  });
+  context.exit(status);
+}
+
+/** The configuration of a command that takes a mount point as its argument. */
+function configOf(context: Context, command: Command, mountpoint: string | undefined): Config {
+  if (mountpoint !== undefined) {
+    command.setOptionValue("mountpoint", resolve(mountpoint));
+  }
+  const { json, logFormat } = command.opts();
+  if (json === true && logFormat === undefined) {
+    command.setOptionValue("logFormat", "json");
+  }
+  return configFor(context, command);
+}
+
+function addServingFlags(command: Command): void {
+  command.argument("[MOUNTPOINT]", "where to mount (default: the configured mountpoint)");
   addConfigFlags(
     command,
     CONFIG_KEYS.filter((key) => key !== "mountpoint"),
   );
   command
     .option("--json", "log as JSON, the same as --log-format json")
+    .option("--no-keeper", "serve in this process, for debugging: when it dies the mount is dead");
+}
+
+/** `vprocfs run [MOUNTPOINT]` */
+export function addRun(program: Command, context: Context): void {
+  const command = program
+    .command("run")
+    .summary("mount and serve until stopped")
+    .description(
+      "Mounts the tree and serves it in the foreground. SIGTERM and SIGINT stop it and unmount; " +
+        "SIGHUP replaces the worker (see reload).",
+    );
+  addServingFlags(command);
+  command
     .option("--print-config", "print the configuration as JSON and exit")
     .action(async (mountpoint: string | undefined, options: Record<string, unknown>) => {
-      if (mountpoint !== undefined) {
-        command.setOptionValue("mountpoint", resolve(mountpoint));
-      }
-      if (options.json === true && options.logFormat === undefined) {
-        command.setOptionValue("logFormat", "json");
-      }
-      const config = configFor(context, command);
+      const config = configOf(context, command, mountpoint);
       if (options.printConfig === true) {
         const named = CONFIG_KEYS.map((key) => [kebabOf(key), config[key]]);
         context.print(toJson(Object.fromEntries(named)));
         return;
       }
-      await run(context, config);
+      await run(context, config, options.keeper !== false);
     });
+}
+
+/** `vprocfs worker`: what the keeper starts. */
+export function addWorker(program: Command, context: Context): void {
+  const command = program.command("worker", { hidden: true });
+  addServingFlags(command);
+  command.action(async (mountpoint: string | undefined) => {
+    await work(context, configOf(context, command, mountpoint));
+  });
 }

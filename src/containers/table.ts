@@ -2,7 +2,8 @@ import Table from "cli-table3";
 import type { ContainerInfo } from "../native/binding.js";
 import { formatBytes, printable } from "../text.js";
 
-const NO_BORDERS = {
+/** Columns without lines: what is printed here is also fed to other programs. */
+export const NO_BORDERS = {
   top: "",
   "top-mid": "",
   "top-left": "",

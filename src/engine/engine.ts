@@ -1,4 +1,4 @@
-import type { SessionCounters, SessionFeatures } from "../native/binding.js";
+import type { Inheritance, SessionCounters, SessionFeatures } from "../native/binding.js";
 
 /** What every engine needs to know to serve a tree. */
 export interface EngineOptions {
@@ -8,6 +8,8 @@ export interface EngineOptions {
   readonly maxThreads: number;
   readonly maxOpenPerContainer: number;
   readonly tickMs: number;
+  /** Under a keeper: serving begins when it says so, on the connection that it keeps. */
+  readonly inherit?: Inheritance;
   /** Called once when serving ends without stop(). */
   readonly onEnd: (reason: string) => void;
 }

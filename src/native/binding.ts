@@ -35,6 +35,13 @@ export interface SessionFeatures {
   readonly maxReadahead: number;
 }
 
+/** Descriptors that a worker has from its keeper. */
+export interface Inheritance {
+  readonly fuseFd: number;
+  readonly stateFd: number;
+  readonly controlFd: number;
+}
+
 export interface SessionOptions {
   /** Absolute path of an existing directory. Ignored with `inherit`. */
   readonly mountpoint: string;
@@ -51,14 +58,17 @@ export interface SessionOptions {
   /** Age of shared inputs, ms (1..1000). */
   readonly tickMs: number;
   /** Descriptors handed down by the keeper; without them the session mounts by itself. */
-  readonly inherit?: { readonly fuseFd: number; readonly stateFd: number };
+  readonly inherit?: Inheritance;
   /** Called once when the connection ends without stop(): unmounted, aborted, or a fatal error. */
   readonly onEnd: (reason: string) => void;
 }
 
 /** A FUSE connection served by native threads. No JavaScript runs for a request. */
 export interface NativeSession {
-  /** Mounts (unless inherited) and starts the threads. Throws an Error with `code`. */
+  /**
+   * Mounts and serves; with `inherit` gets ready, and serves when the keeper says so. Throws an
+   * Error with `code`.
+   */
   start(): void;
   /**
    * Stops taking requests, answers those in hand, joins the threads. `unmount`: also unmounts
@@ -103,6 +113,8 @@ export interface NativeBinding {
   containerOf(pid: number): ContainerInfo | null;
   /** Files every container has, e.g. "proc/meminfo". */
   views(): { readonly index: number; readonly path: string }[];
+  /** Replaces this process by another program; returns only by throwing. */
+  exec(argv: readonly string[]): never;
   /** Unmounts lazily; false when nothing is mounted there. */
   unmount(path: string): boolean;
   /** For tests: rendering without a mount; see test/support/testing.ts. */

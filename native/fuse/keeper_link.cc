@@ -1,0 +1,98 @@
+#include "fuse/keeper_link.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace vprocfs {
+namespace {
+
+constexpr int kBeatMs = 500;
+
+KeeperPacket packet_of(KeeperMessage type) {
+  KeeperPacket packet;
+  packet.type = static_cast<uint32_t>(type);
+  return packet;
+}
+
+}  // namespace
+
+KeeperLink::KeeperLink(Fd control, Engine& engine, OnEnd on_end)
+    : control_(std::move(control)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      engine_(engine),
+      on_end_(std::move(on_end)) {}
+
+KeeperLink::~KeeperLink() { stop(); }
+
+void KeeperLink::start() {
+  send(packet_of(KeeperMessage::kReady));
+  thread_ = std::thread([this] { run(); });
+}
+
+void KeeperLink::stop() {
+  if (!thread_.joinable()) return;
+  const uint64_t one = 1;
+  if (::write(wake_.get(), &one, sizeof(one)) < 0) return;
+  thread_.join();
+}
+
+bool KeeperLink::send(KeeperPacket packet) const {
+  return ::send(control_.get(), &packet, sizeof(packet), MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(sizeof(packet));
+}
+
+void KeeperLink::beat() {
+  const Server* server = engine_.server();
+  if (server == nullptr) return;
+  KeeperPacket packet = packet_of(KeeperMessage::kBeat);
+  for (const auto& n : server->counters().requests) packet.requests += n;
+  packet.resent = server->counters().resent;
+  // Serving means that somebody waits for the next request, or that requests are being answered.
+  packet.serving = engine_.serving() || packet.requests != last_requests_ ? 1 : 0;
+  last_requests_ = packet.requests;
+  send(packet);
+}
+
+bool KeeperLink::obey(KeeperMessage message) {
+  if (message == KeeperMessage::kActivate) {
+    auto active = engine_.activate();
+    if (active) return send(packet_of(KeeperMessage::kServing)), true;
+    send(packet_of(KeeperMessage::kFailed));
+    on_end_(active.error().path + ": " + std::strerror(active.error().code));
+    return false;
+  }
+  if (message == KeeperMessage::kDrain) {
+    static_cast<void>(engine_.stop(false));
+    send(packet_of(KeeperMessage::kDrained));
+    on_end_("drained");
+    return false;
+  }
+  return true;
+}
+
+void KeeperLink::run() {
+  for (;;) {
+    pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    if (::poll(fds, 2, kBeatMs) < 0 && errno != EINTR) return;
+    if (fds[1].revents != 0) return;
+    if (fds[0].revents != 0) {
+      KeeperPacket packet;
+      const ssize_t n = ::recv(control_.get(), &packet, sizeof(packet), MSG_DONTWAIT);
+      // A keeper that is gone does not stop us: its descriptors are ours too, and readers wait.
+      if (n == 0) return;
+      if (n == static_cast<ssize_t>(sizeof(packet)) &&
+          !obey(static_cast<KeeperMessage>(packet.type))) {
+        return;
+      }
+    }
+    beat();
+  }
+}
+
+}  // namespace vprocfs

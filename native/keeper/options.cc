@@ -1,0 +1,51 @@
+#include "keeper/options.h"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace vprocfs {
+namespace {
+
+bool parse_ms(const char* text, uint32_t& out) {
+  char* end = nullptr;
+  const unsigned long value = std::strtoul(text, &end, 10);
+  if (end == text || *end != '\0' || value == 0 || value > 3600000) return false;
+  out = static_cast<uint32_t>(value);
+  return true;
+}
+
+bool take(const char* name, const char* value, KeeperOptions& o) {
+  const auto is = [name](const char* flag) { return std::strcmp(name, flag) == 0; };
+  if (is("--mountpoint")) return o.mountpoint = value, true;
+  if (is("--type")) return o.type = value, true;
+  if (is("--source")) return o.source = value, true;
+  if (is("--socket")) return o.socket = value, true;
+  if (is("--log-format")) return o.json = std::strcmp(value, "json") == 0, true;
+  if (is("--watchdog-ms")) return parse_ms(value, o.watchdog_ms);
+  if (is("--start-ms")) return parse_ms(value, o.start_ms);
+  if (is("--drain-ms")) return parse_ms(value, o.drain_ms);
+  if (is("--patience-ms")) return parse_ms(value, o.patience_ms);
+  return false;
+}
+
+}  // namespace
+
+bool parse_options(int argc, char** argv, KeeperOptions& out) {
+  out.self = argv;
+  int at = 1;
+  for (; at < argc && std::strcmp(argv[at], "--") != 0; at += 2) {
+    if (at + 1 >= argc || !take(argv[at], argv[at + 1], out)) {
+      std::fprintf(stderr, "vprocfs-keeper: bad option %s\n", argv[at]);
+      return false;
+    }
+  }
+  if (at < argc - 1) out.worker = argv + at + 1;
+  if (out.mountpoint != nullptr && out.worker != nullptr) return true;
+  std::fprintf(stderr,
+               "vprocfs-keeper: usage: vprocfs-keeper --mountpoint DIR [--type TYPE] "
+               "[--source SOURCE] [--socket PATH] -- WORKER [ARGUMENT]...\n");
+  return false;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstdint>
+
+namespace vprocfs {
+
+/// The keeper's command line. Strings are argv's own.
+struct KeeperOptions {
+  const char* mountpoint = nullptr;
+  const char* type = "fuse.lxcfs";
+  const char* source = "vprocfs";
+  const char* socket = nullptr;   ///< control socket; nullptr: none
+  bool json = false;              ///< log lines as JSON
+  uint32_t watchdog_ms = 5000;    ///< silence after which a worker is replaced
+  uint32_t start_ms = 30000;      ///< how long a worker may take to get ready
+  uint32_t drain_ms = 3000;       ///< how long a worker may take to answer what it holds
+  uint32_t patience_ms = 10000;   ///< how long readers wait without a worker before they get EIO
+  char* const* worker = nullptr;  ///< argv of a worker, nullptr-terminated
+  char* const* self = nullptr;    ///< our own argv, to execute ourselves again
+};
+
+/// False with a line on stderr when the command line is wrong.
+bool parse_options(int argc, char** argv, KeeperOptions& out);
+
+}  // namespace vprocfs

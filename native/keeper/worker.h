@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "base/fd.h"
+#include "keeper/options.h"
+#include "state/keeper_protocol.h"
+
+namespace vprocfs {
+
+/// Where a worker stands.
+enum class WorkerState : uint8_t { kNone, kStarting, kReady, kActivating, kServing, kDraining };
+
+const char* to_text(WorkerState state);
+
+/// One worker process, as the keeper sees it. No allocation.
+struct Worker {
+  pid_t pid = 0;
+  Fd control;
+  WorkerState state = WorkerState::kNone;
+  uint32_t generation = 0;
+  uint64_t started_ms = 0;
+  uint64_t deadline_ms = 0;   ///< when it is killed unless it did what is expected by then
+  uint64_t last_beat_ms = 0;  ///< last time it said that it serves
+  uint64_t resent = 0, requests = 0;
+  const char* doom = nullptr;  ///< why we killed it
+
+  bool alive() const { return pid > 0; }
+  bool send(KeeperMessage type) const;
+  void kill(const char* why);
+};
+
+/// Descriptors that every worker inherits.
+struct Inheritance {
+  int fuse_fd = -1, state_fd = -1;
+};
+
+/// Starts a worker. False with errno set. Descriptors arrive as 3, 4 and 5, named in its
+/// environment.
+bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
+                  uint32_t generation, Worker& out);
+
+/// CLOCK_MONOTONIC in ms.
+uint64_t monotonic_ms();
+
+}  // namespace vprocfs

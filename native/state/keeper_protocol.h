@@ -1,0 +1,30 @@
+#pragma once
+
+#include <cstdint>
+
+namespace vprocfs {
+
+/// What keeper and worker say to each other, one per packet on a SOCK_SEQPACKET pair.
+enum class KeeperMessage : uint32_t {
+  kActivate = 1,  ///< keeper: take requests now
+  kDrain = 2,     ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
+  kReady = 16,    ///< worker: started, has read the host, waits for kActivate
+  kServing = 17,  ///< worker: takes requests
+  kDrained = 18,  ///< worker: takes no more and has answered all
+  kBeat = 19,     ///< worker: alive; see `serving`
+  kFailed = 20,   ///< worker: cannot serve, is about to exit
+};
+
+struct KeeperPacket {
+  uint32_t type = 0;
+  uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests
+  uint64_t resent = 0;    ///< kBeat: requests handed again so far
+  uint64_t requests = 0;  ///< kBeat: requests answered so far
+};
+
+/// How the worker finds what it inherits: environment variables with descriptor numbers.
+inline constexpr char kFuseFdVariable[] = "VPROCFS_KEEPER_FUSE_FD";
+inline constexpr char kStateFdVariable[] = "VPROCFS_KEEPER_STATE_FD";
+inline constexpr char kControlFdVariable[] = "VPROCFS_KEEPER_CONTROL_FD";
+
+}  // namespace vprocfs

@@ -1,0 +1,87 @@
+import Table from "cli-table3";
+import type { Command } from "commander";
+import { z } from "zod";
+import { NO_BORDERS } from "../containers/table.js";
+import { VprocfsError } from "../errors.js";
+import { askKeeper } from "../keeper.js";
+import { canonicalPath } from "../mountpoint.js";
+import { type Context, configFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+/** What a keeper says of itself and its worker. */
+const StatusSchema = z.object({
+  state: z.string(),
+  keeperPid: z.number(),
+  workerPid: z.number(),
+  generation: z.number(),
+  uptimeMs: z.number(),
+  workerUptimeMs: z.number(),
+  restarts: z.number(),
+  failuresInARow: z.number(),
+  reasons: z.array(z.string()),
+  resent: z.number(),
+  requests: z.number(),
+  protocol: z.string(),
+  resend: z.boolean(),
+  watchdogMs: z.number(),
+  patienceMs: z.number(),
+});
+
+export type Status = z.infer<typeof StatusSchema>;
+
+/** The state of a mount; throws when no keeper serves there. */
+export async function readStatus(mountpoint: string): Promise<Status> {
+  const text = await askKeeper(mountpoint, "status");
+  try {
+    return StatusSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new VprocfsError("SYSTEM", `${mountpoint}: the keeper is of another version`, {
+      cause: error,
+    });
+  }
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+function asTable(mountpoint: string, status: Status): string {
+  const takeover = status.resend
+    ? "requests in hand are handed again (Linux 6.9)"
+    : "requests in hand fail, all others wait";
+  const style = { head: [], border: [], "padding-left": 0, "padding-right": 0 };
+  const table = new Table({ chars: NO_BORDERS, style });
+  table.push(
+    { mountpoint },
+    { state: status.state },
+    { "worker pid": `${status.workerPid}, up ${seconds(status.workerUptimeMs)}` },
+    { "keeper pid": `${status.keeperPid}, up ${seconds(status.uptimeMs)}` },
+    { generation: String(status.generation) },
+    {
+      restarts: `${status.restarts}${status.failuresInARow > 1 ? `, ${status.failuresInARow} in a row` : ""}`,
+    },
+    { "last reasons": status.reasons.join("; ") || "none" },
+    { requests: `${status.requests}, handed again ${status.resent}` },
+    { "FUSE protocol": status.protocol },
+    { "when a worker dies": takeover },
+    { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },
+  );
+  return table.toString();
+}
+
+/** `vprocfs status` */
+export function addStatus(program: Command, context: Context): void {
+  const command = program
+    .command("status")
+    .summary("how the mount and its worker stand")
+    .description("Shows generation, uptime, restarts and their reasons, as the keeper knows them.");
+  addConfigFlags(command, ["mountpoint"])
+    .option("--json", "print JSON")
+    .action(async (options: { json?: boolean }) => {
+      const mountpoint = canonicalPath(configFor(context, command).mountpoint);
+      const status = await readStatus(mountpoint);
+      context.print(
+        options.json === true ? toJson({ mountpoint, ...status }) : asTable(mountpoint, status),
+      );
+    });
+}

@@ -1,0 +1,63 @@
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { mountAt, readMounts } from "./mountinfo.js";
+import { printable } from "./text.js";
+
+/** More names than this do not help anybody. */
+const MOST = 8;
+
+function list(path: string): string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
+  }
+}
+
+function link(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+function isBelow(path: string, directory: string): boolean {
+  return path === directory || path.startsWith(`${directory}/`);
+}
+
+function holds(pid: string, mountpoint: string): boolean {
+  const paths = [`/proc/${pid}/cwd`, `/proc/${pid}/root`];
+  for (const fd of list(`/proc/${pid}/fd`)) {
+    paths.push(`/proc/${pid}/fd/${fd}`);
+  }
+  return paths.some((path) => isBelow(link(path), mountpoint));
+}
+
+function nameOf(pid: string): string {
+  try {
+    return printable(readFileSync(`/proc/${pid}/comm`, "utf8").trim());
+  } catch {
+    return "?";
+  }
+}
+
+/**
+ * The processes ("bash (4711)") that keep a mount of this mount namespace busy: by a working
+ * directory, a root or an open file on it. Looks at links only and never at the mount itself, which
+ * may not answer.
+ */
+export function findHolders(mountpoint: string): string[] {
+  if (mountAt(readMounts(), mountpoint) === undefined) {
+    return [];
+  }
+  const found: string[] = [];
+  for (const pid of list("/proc")) {
+    if (/^\d+$/.test(pid) && pid !== String(process.pid) && holds(pid, mountpoint)) {
+      found.push(`${nameOf(pid)} (${pid})`);
+    }
+    if (found.length >= MOST) {
+      break;
+    }
+  }
+  return found;
+}

@@ -1,0 +1,104 @@
+import { existsSync, mkdirSync } from "node:fs";
+import { createConnection } from "node:net";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { Config } from "./config.js";
+import { errnoOf, VprocfsError } from "./errors.js";
+import type { Inheritance, NativeBinding } from "./native/binding.js";
+
+/** Built here by node-gyp, or shipped beside the compiled JavaScript. */
+const CANDIDATES = ["../build/Release/vprocfs-keeper", "./vprocfs-keeper"].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
+
+/** The canonical mount point, for workers: to resolve it they would have to ask the mount. */
+const MOUNTPOINT_VARIABLE = "VPROCFS_KEEPER_MOUNTPOINT";
+
+const ANSWER_WITHIN_MS = 60_000;
+
+/** Where the keeper of a mount point listens: one socket per mount, for root only. */
+export function socketOf(mountpoint: string): string {
+  const name = mountpoint.replace(/^\/+/, "").replaceAll("/", "-").slice(-80);
+  return `/run/vprocfs/${name}.sock`;
+}
+
+/** What a keeper's worker is told: the descriptors and where the mount is. */
+export interface Workplace {
+  readonly inherit: Inheritance;
+  readonly mountpoint: string;
+}
+
+/** What a worker has from its keeper; undefined for a process that no keeper started. */
+export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
+  const mountpoint = env[MOUNTPOINT_VARIABLE];
+  const [fuseFd, stateFd, controlFd] = ["FUSE", "STATE", "CONTROL"].map((name) =>
+    Number(env[`VPROCFS_KEEPER_${name}_FD`]),
+  );
+  const isWhole = [fuseFd, stateFd, controlFd].every((fd) => Number.isInteger(fd));
+  if (
+    mountpoint === undefined ||
+    !isWhole ||
+    fuseFd === undefined ||
+    stateFd === undefined ||
+    controlFd === undefined
+  ) {
+    return undefined;
+  }
+  return { inherit: { fuseFd, stateFd, controlFd }, mountpoint };
+}
+
+/**
+ * Becomes the keeper, which mounts and then starts `vprocfs worker` with the arguments that this
+ * process had. The process id stays, so that supervisors see one service. Returns only by throwing.
+ */
+export function execKeeper(
+  binding: Pick<NativeBinding, "exec">,
+  config: Config,
+  json: boolean,
+  worker: readonly string[],
+): never {
+  const keeper = CANDIDATES.find((path) => existsSync(path));
+  if (keeper === undefined) {
+    throw new VprocfsError("ADDON", "the keeper is not built: run 'npm run build'");
+  }
+  const socket = socketOf(config.mountpoint);
+  mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
+  process.env[MOUNTPOINT_VARIABLE] = config.mountpoint;
+  return binding.exec([
+    keeper,
+    ...["--mountpoint", config.mountpoint, "--type", config.fsType, "--source", config.source],
+    ...["--socket", socket, "--log-format", json ? "json" : "text"],
+    ...["--watchdog-ms", String(config.watchdogMs), "--patience-ms", String(config.patienceMs)],
+    "--",
+    ...worker,
+  ]);
+}
+
+/** Sends one command to the keeper of a mount point and resolves to its answer. */
+export function askKeeper(mountpoint: string, command: "status" | "reload"): Promise<string> {
+  const path = socketOf(mountpoint);
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = createConnection(path, () => socket.write(command));
+    const fail = (reason: string, cause?: Error): void => {
+      socket.destroy();
+      reject(new VprocfsError("NOT_MOUNTED", `${mountpoint}: ${reason}`, { cause }));
+    };
+    socket
+      .setEncoding("utf8")
+      .setTimeout(ANSWER_WITHIN_MS, () => fail("its keeper does not answer"));
+    socket.on("data", (text: string) => {
+      answer += text;
+    });
+    socket.on("end", () => {
+      socket.destroy();
+      resolve(answer);
+    });
+    socket.on("error", (error) => {
+      const code = errnoOf(error);
+      const isAbsent = code === "ENOENT" || code === "ECONNREFUSED";
+      const reason = isAbsent ? "no keeper serves here" : `its keeper cannot be asked (${code})`;
+      fail(code === "EACCES" ? "must be run as root" : reason, error);
+    });
+  });
+}
