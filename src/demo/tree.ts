@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -55,6 +55,10 @@ async function startServer(name: string, signal: AbortSignal): Promise<Tree> {
   });
   const release = async (): Promise<void> => {
     await stopServer(child);
+    // One that crashed has left its mount behind.
+    if (mountAt(readMounts(), path) !== undefined) {
+      spawnSync("umount", ["--lazy", path], { stdio: "inherit" });
+    }
     rmdirSync(path);
   };
   try {

@@ -5,7 +5,7 @@
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { loadAddon } from "../../src/native/addon.ts";
+import { loadAddon } from "../../src/native/addon.js";
 
 /** CPU time since the cgroup was made, µs. */
 export interface CpuUsage {

@@ -1,0 +1,263 @@
+// How figures and limits combine: along the chain, across files, over time.
+
+import { describe, expect, it } from "vitest";
+import { type Files, sourceOf, Tree, v1Container, v2Container } from "./tree.js";
+
+const MIB = 2n ** 20n;
+
+/** Thirty nested cgroups: "/c0", "/c0/c1", ... */
+const chain = Array.from({ length: 30 }, (_, depth) =>
+  Array.from({ length: depth + 1 }, (__, level) => `/c${level}`).join(""),
+);
+const leaf = chain.at(-1) ?? "";
+
+/** The file at every level: `value(level)`. */
+function along(prefix: string, name: string, value: (level: number) => string): Files {
+  return Object.fromEntries(
+    chain.map((path, level) => [`${prefix}${path}/${name}`, `${value(level)}\n`]),
+  );
+}
+
+describe("a chain of 30 cgroups", () => {
+  it.each([0, 1, 13, 28, 29])("v2: the smallest limits win (at level %i)", (lowest) => {
+    const value = (level: number) => (level === lowest ? "1000" : `${2000 + level}`);
+    const tree = new Tree({
+      ...v2Container(leaf),
+      ...along("", "memory.max", value),
+      ...along("", "memory.swap.max", (level) => (level === lowest ? "0" : "max")),
+      ...along("", "hugetlb.2MB.max", value),
+      ...along("", "cpu.max", (level) => `${value(level)} 1000`),
+    });
+    const source = tree.source(leaf);
+    expect(source.memory()).toMatchObject({
+      limitBytes: 1000n,
+      swapLimitBytes: 0n,
+      hugetlbLimitBytes: 1000n,
+    });
+    expect(source.limits().bandwidth).toEqual({ quotaUs: 1000n, periodUs: 1000n });
+  });
+
+  it.each([0, 29])("v1: the smallest quota wins (at level %i)", (lowest) => {
+    const tree = new Tree({
+      ...v1Container(leaf),
+      ...along("cpu", "cpu.cfs_quota_us", (level) => (level === lowest ? "50000" : "-1")),
+      ...along("cpu", "cpu.cfs_period_us", () => "100000"),
+    });
+    const expected = { quotaUs: 50_000n, periodUs: 100_000n };
+    expect(tree.source(leaf).limits().bandwidth).toEqual(expected);
+  });
+
+  it("the root of the hierarchy counts, what is above it does not", () => {
+    const tree = new Tree({ ...v2Container("/c"), "memory.max": "4096\n" });
+    expect(tree.source("/c").memory().limitBytes).toBe(4096n);
+    const outer = new Tree({ "unified/cgroup.controllers": "memory\n", "memory.max": "1\n" });
+    outer.write({ "unified/c/memory.max": "8192\n" });
+    expect(outer.source("/c").memory().limitBytes).toBe(8192n);
+  });
+
+  it("v2: an absent file passes the limit on", () => {
+    const tree = new Tree({ ...v2Container("/a/b/c"), "a/memory.max": `${64n * MIB}\n` });
+    expect(tree.source("/a/b/c").memory()).toMatchObject({
+      limitBytes: 64n * MIB,
+      usageBytes: null,
+    });
+  });
+
+  it.each([
+    ["a third is less than 33334 of 100000", ["1 3", "33334 100000"], [1n, 3n]],
+    ["more than 33333 of 100000", ["1 3", "33333 100000"], [33_333n, 100_000n]],
+    ["no overflow", [`${2n ** 63n} 2`, `${2n ** 63n} 3`], [2n ** 63n, 3n]],
+    ["the nearer of two equal ones", ["1 2", "2 4"], [2n, 4n]],
+  ] as const)("quotas compare exactly: %s", (_name, [outer, inner], [quotaUs, periodUs]) => {
+    const files = { "a/cpu.max": `${outer}\n`, "a/c/cpu.max": `${inner}\n` };
+    const tree = new Tree({ ...v2Container("/a/c"), ...files });
+    expect(tree.source("/a/c").limits().bandwidth).toEqual({ quotaUs, periodUs });
+  });
+});
+
+describe("the effective cpuset", () => {
+  it("v2: the nearest cgroup that has the controller", () => {
+    const tree = new Tree(v2Container("/a/b/c"));
+    tree.write({ "cpuset.cpus.effective": "0-7\n", "a/cpuset.cpus.effective": "2-3\n" });
+    expect(tree.source("/a/b/c").limits().cpuset).toEqual([2, 3]);
+    tree.write({ "a/b/c/cpuset.cpus.effective": "3\n" });
+    expect(tree.source("/a/b/c").limits().cpuset).toEqual([3]);
+  });
+
+  it.each(["v1", "v2"] as const)("%s: an empty one is passed over", (version) => {
+    const [prefix, name] =
+      version === "v1" ? ["cpuset/", "cpuset.effective_cpus"] : ["", "cpuset.cpus.effective"];
+    const source = sourceOf(version, { [`${prefix}${name}`]: "4\n", [`${prefix}c/${name}`]: "\n" });
+    expect(source.limits().cpuset).toEqual([4]);
+  });
+
+  it("v1: the effective one before the configured one", () => {
+    const files = { "cpuset/c/cpuset.cpus": "0-3\n", "cpuset/c/cpuset.effective_cpus": "1\n" };
+    expect(sourceOf("v1", files).limits().cpuset).toEqual([1]);
+  });
+
+  it("is read anew each time", () => {
+    const tree = new Tree({ ...v2Container("/c"), "c/cpuset.cpus.effective": "0-3\n" });
+    const source = tree.source("/c", true);
+    expect(source.limits().cpuset).toEqual([0, 1, 2, 3]);
+    tree.write({ "c/cpuset.cpus.effective": "0\n" });
+    expect(source.limits().cpuset).toEqual([0]);
+  });
+});
+
+describe("v1 swap", () => {
+  const stat = (memory: bigint, memsw: bigint) => ({
+    "memory/c/memory.stat": `hierarchical_memory_limit ${memory}\nhierarchical_memsw_limit ${memsw}\n`,
+  });
+  const none = 9223372036854771712n;
+
+  it.each([
+    ["both set: the difference", 512n * MIB, 768n * MIB, 256n * MIB],
+    ["the same: none", 512n * MIB, 512n * MIB, 0n],
+    ["below memory: none", 512n * MIB, 256n * MIB, 0n],
+    ["memsw alone", none, 768n * MIB, 768n * MIB],
+    ["memory alone: no limit", 512n * MIB, none, null],
+    ["neither: no limit", none, none, null],
+  ])("%s", (_name, memory, memsw, expected) => {
+    expect(sourceOf("v1", stat(memory, memsw)).memory().swapLimitBytes).toBe(expected);
+  });
+
+  it.each([
+    ["total_swap is preferred", "total_swap 7\n", "100\n", "40\n", 7n],
+    ["else memsw less memory", "x 1\n", "100\n", "40\n", 60n],
+    ["never below zero", "x 1\n", "40\n", "100\n", 0n],
+  ])("used: %s", (_name, text, memsw, usage, expected) => {
+    const source = sourceOf("v1", {
+      "memory/c/memory.stat": text,
+      "memory/c/memory.memsw.usage_in_bytes": memsw,
+      "memory/c/memory.usage_in_bytes": usage,
+    });
+    expect(source.memory().swapUsedBytes).toBe(expected);
+  });
+
+  it.each([
+    ["0\n", true],
+    ["60\n", false],
+    ["", false],
+    ["low\n", false],
+  ])("swappiness %j", (text, expected) => {
+    const source = sourceOf("v1", { "memory/c/memory.swappiness": text });
+    expect(source.memory().swappinessZero).toBe(expected);
+  });
+});
+
+describe("huge pages", () => {
+  it.each([
+    ["v2", "c/hugetlb.2MB.max", "c/hugetlb.2MB.current"],
+    ["v1", "hugetlb/c/hugetlb.2MB.limit_in_bytes", "hugetlb/c/hugetlb.2MB.usage_in_bytes"],
+  ] as const)("%s: limit and use", (version, limit, usage) => {
+    const source = sourceOf(version, { [limit]: "4194304\n", [usage]: "2097152\n" });
+    expect(source.memory()).toMatchObject({
+      hugetlbLimitBytes: 4194304n,
+      hugetlbUsedBytes: 2097152n,
+    });
+  });
+});
+
+describe("CPU time", () => {
+  it("v2: user time is without nice", () => {
+    const text = "user_usec 1000\nsystem_usec 300\nnice_usec 400\n";
+    const usage = sourceOf("v2", { "c/cpu.stat": text }).usage();
+    expect(usage).toMatchObject({ userUs: 600n, niceUs: 400n, systemUs: 300n });
+  });
+
+  it("v2: cpu.stat.local knows of an ancestor's quota, where the kernel has it", () => {
+    const files = { "c/cpu.stat": "user_usec 1\nthrottled_usec 5\n" };
+    expect(sourceOf("v2", files).usage().throttledUs).toBe(5n);
+    const local = { ...files, "c/cpu.stat.local": "throttled_usec 70\n" };
+    expect(sourceOf("v2", local).usage().throttledUs).toBe(70n);
+    const empty = { ...files, "c/cpu.stat.local": "" };
+    expect(sourceOf("v2", empty).usage().throttledUs).toBe(5n);
+  });
+
+  it("v1: ticks, and nanoseconds per CPU", () => {
+    const usage = sourceOf("v1", {
+      "cpuacct/c/cpuacct.stat": "user 12\nsystem 3\n",
+      "cpuacct/c/cpuacct.usage_all": "cpu user system\n0 1500 2500\n2 7000 0\n",
+      "cpu/c/cpu.stat": "nr_periods 4\nthrottled_time 9000\n",
+    }).usage();
+    expect(usage).toEqual({
+      userUs: 120_000n,
+      niceUs: 0n,
+      systemUs: 30_000n,
+      throttledUs: 9n,
+      perCpu: [
+        { cpu: 0, userUs: 1n, systemUs: 2n },
+        { cpu: 2, userUs: 7n, systemUs: 0n },
+      ],
+    });
+  });
+
+  it("v1: per CPU from kernels without usage_all", () => {
+    const usage = sourceOf("v1", {
+      "cpuacct/c/cpuacct.stat": "user 0\nsystem 0\n",
+      "cpuacct/c/cpuacct.usage_percpu_user": "1000 2000 \n",
+      "cpuacct/c/cpuacct.usage_percpu_sys": "3000 4000 \n",
+    }).usage();
+    expect(usage.perCpu).toEqual([
+      { cpu: 0, userUs: 1n, systemUs: 3n },
+      { cpu: 1, userUs: 2n, systemUs: 4n },
+    ]);
+  });
+
+  it("v1: cpu and cpuacct may be separate, with different paths", () => {
+    const tree = new Tree({
+      "cpu/t1/cpu.cfs_quota_us": "1000\n",
+      "cpu/t1/cpu.cfs_period_us": "1000\n",
+      "cpuacct/deep/t2/cpuacct.stat": "user 1\nsystem 0\n",
+    });
+    const source = tree.sourceIn("2:cpu:/t1\n1:cpuacct:/deep/t2\n");
+    expect(source.limits().bandwidth).toEqual({ quotaUs: 1000n, periodUs: 1000n });
+    expect(source.usage().userUs).toBe(10_000n);
+  });
+});
+
+describe("controllers that come and go", () => {
+  it("v2: limits written later are seen at once", () => {
+    const tree = new Tree({ ...v2Container("/a/c"), "a/c/memory.max": "max\n" });
+    tree.write({ "cgroup.subtree_control": "memory\n", "a/cgroup.subtree_control": "memory\n" });
+    const source = tree.source("/a/c", true);
+    expect(source.memory().limitBytes).toBeNull();
+    tree.write({ "a/c/memory.max": "5000\n" });
+    expect(source.memory().limitBytes).toBe(5000n);
+    tree.write({ "a/memory.max": "4000\n", "a/cpu.max": "1 2\n", "cgroup.subtree_control": "x\n" });
+    expect(source.memory().limitBytes).toBe(4000n);
+    tree.write({ "a/c/memory.current": "77\n", "a/cgroup.subtree_control": "x\n" });
+    expect(source.memory().usageBytes).toBe(77n);
+  });
+
+  it("v2 on a hybrid host counts for what v1 does not have", () => {
+    const tree = new Tree({
+      "memory/c/memory.usage_in_bytes": "5\n",
+      "unified/cgroup.controllers": "hugetlb\n",
+      "unified/c/memory.current": "6\n",
+      "unified/c/cpu.stat": "user_usec 8\n",
+      "unified/c/hugetlb.2MB.max": "9\n",
+    });
+    const source = tree.source("/c");
+    expect(source.memory()).toMatchObject({ usageBytes: 5n, hugetlbLimitBytes: 9n });
+    expect(source.usage().userUs).toBe(8n);
+  });
+
+  it("nothing mounted: nothing known, and no error", () => {
+    const source = new Tree({}).source("/c");
+    expect(source.memory()).toMatchObject({ limitBytes: null, usageBytes: null, stat: {} });
+    expect(source.limits()).toEqual({ cpuset: null, bandwidth: null });
+    expect(source.usage()).toMatchObject({ userUs: 0n, perCpu: [] });
+  });
+
+  it("cpu and cpuacct as links to one directory", () => {
+    const source = new Tree({
+      "cpu,cpuacct/c/cpuacct.stat": "user 2\nsystem 0\n",
+      "cpu,cpuacct/c/cpu.cfs_quota_us": "1000\n",
+      "cpu,cpuacct/c/cpu.cfs_period_us": "2000\n",
+    }).source("/c");
+    expect(source.usage().userUs).toBe(20_000n);
+    expect(source.limits().bandwidth).toEqual({ quotaUs: 1000n, periodUs: 2000n });
+  });
+});

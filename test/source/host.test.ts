@@ -1,0 +1,255 @@
+// The host's files, and those of its processes.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import {
+  type Cpuinfo,
+  parseCpuinfo,
+  parseCpuList,
+  parseMeminfo,
+  parseStat,
+  parseSwaps,
+  parseU64,
+  readProcess,
+} from "../support/testing.js";
+import { codeOr, Tree } from "./tree.js";
+
+const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
+
+/** Recorded and hand-written files of one name. */
+function recorded(path: string): [string, string][] {
+  return readdirSync(fixtures)
+    .map((name): [string, string] => [name, join(fixtures, name, path)])
+    .filter(([, file]) => existsSync(file))
+    .map(([name, file]) => [name, readFileSync(file, "utf8")]);
+}
+
+describe("numbers", () => {
+  it.each([
+    ["0", 0n],
+    [" \t42\n", 42n],
+    ["007", 7n],
+    ["18446744073709551615", 2n ** 64n - 1n],
+    ["18446744073709551616", 2n ** 64n - 1n],
+    ["184467440737095516150", 2n ** 64n - 1n],
+    ["99999999999999999999x", null],
+    ["", null],
+    ["\n", null],
+    ["max", null],
+    ["-1", null],
+    ["+1", null],
+    ["1 2", null],
+    ["1e3", null],
+    ["0x10", null],
+    ["1\0", null],
+  ])("%j", (text, expected) => {
+    expect(parseU64(text)).toBe(expected);
+  });
+});
+
+describe("lists of CPUs", () => {
+  it.each([
+    ["0\n", [0]],
+    ["0-3,7\n", [0, 1, 2, 3, 7]],
+    ["3,1,2-3", [1, 2, 3]],
+    ["65535", [65535]],
+    ["65536", null],
+    ["0-65536", null],
+    ["0-18446744073709551616", null],
+    ["4-2", null],
+    ["1,", null],
+    [",1", null],
+    ["1-", null],
+    ["-1", null],
+    ["0-1-2", null],
+    ["1 2", null],
+    ["a", null],
+    ["", null],
+    ["\n", null],
+  ])("%j", (text, expected) => {
+    expect(parseCpuList(text)).toEqual(expected);
+  });
+
+  it("stays small whatever is repeated", () => {
+    const text = Array.from({ length: 5000 }, () => "0-65535").join(",");
+    expect(parseCpuList(text)).toBeNull();
+  });
+});
+
+const X86 = [0, 1, 10]
+  .map((cpu) => `processor\t: ${cpu}\nvendor_id\t: GenuineIntel\npower management:\n\n`)
+  .join("");
+const ARM64 = "processor\t: 0\nBogoMIPS\t: 50.00\nCPU part\t: 0xd0c\n\n";
+const RISCV = "processor\t: 0\nhart\t\t: 1\nisa\t\t: rv64imafdc\n\n";
+const PPC64 =
+  "processor\t: 0\ncpu\t\t: POWER9, altivec supported\nrevision\t: 2.2\n\n" +
+  "processor\t: 4\ncpu\t\t: POWER9, altivec supported\nrevision\t: 2.2\n\n" +
+  "timebase\t: 512000000\nplatform\t: PowerNV\n\nmodel\t\t: 8335-GTH\n";
+const S390X =
+  "vendor_id       : IBM/S390\n# processors    : 2\nfeatures\t: esan3 zarch \n" +
+  "cache0          : level=1 type=Data scope=Private\n" +
+  "processor 0: version = FF,  identification = 0123B8,  machine = 3906\n" +
+  "processor 1: version = FF,  identification = 0123B8,  machine = 3906\n" +
+  "\ncpu number      : 0\nphysical id     : 1\ncpu MHz static  : 5208\n" +
+  "\ncpu number      : 1\nphysical id     : 1\ncpu MHz static  : 5208\n";
+const MIPS = "system type\t\t: generic-loongson-machine\n\nprocessor\t\t: 0\npackage\t\t\t: 0\n\n";
+
+function joined({ header, blocks, trailer }: Cpuinfo): string {
+  return header + blocks.map((block) => block.text).join("") + trailer;
+}
+
+describe("cpuinfo", () => {
+  it.each([
+    ["x86", X86, [0, 1, 10]],
+    ["arm64", ARM64, [0]],
+    ["riscv", RISCV, [0]],
+    ["ppc64", PPC64, [0, 4]],
+    ["s390x", S390X, [0, 1, 0, 1]],
+    ["a header before the first block", MIPS, [0]],
+    ["no final newline", X86.trimEnd(), [0, 1, 10]],
+    ["no blocks", "cpu model : ancient\n\nfpu : no\n", []],
+    ["an id that no kernel has", "processor\t: 65536\n", []],
+    ["a text between blocks", "processor : 0\n\nodd : 1\n\nprocessor : 1\n\nodd : 2\n", [0, 1]],
+    ["empty", "", []],
+  ])("%s", (_name, text, cpus) => {
+    const info = parseCpuinfo(text);
+    expect(info.blocks.map((block) => block.cpu)).toEqual(cpus);
+    expect(joined(info)).toBe(text);
+  });
+
+  it("cuts s390x before the blank line of a CPU's details", () => {
+    const info = parseCpuinfo(S390X);
+    expect(info.header).toMatch(/^vendor_id[\s\S]*Private\n$/);
+    expect(info.blocks[1]?.text).toMatch(/^processor 1: .*\n$/);
+    expect(info.blocks[2]?.text).toMatch(/^\ncpu number {6}: 0\n/);
+    expect(info.trailer).toBe("");
+  });
+
+  it("cuts ppc64 before what belongs to no CPU", () => {
+    const info = parseCpuinfo(PPC64);
+    expect(info.trailer).toMatch(/^timebase[\s\S]*GTH\n$/);
+    expect(info.blocks[1]?.text).toMatch(/^processor[\s\S]*\n\n$/);
+  });
+
+  it.each(recorded("proc/cpuinfo"))("fixture %s", (_name, text) => {
+    const info = parseCpuinfo(text);
+    expect(info.blocks.length).toBeGreaterThan(0);
+    expect(joined(info)).toBe(text);
+  });
+
+  it("of this machine", () => {
+    const text = readFileSync("/proc/cpuinfo", "utf8");
+    expect(joined(parseCpuinfo(text))).toBe(text);
+  });
+});
+
+describe("meminfo", () => {
+  it("takes lines as they are", () => {
+    const text =
+      "MemTotal:       16 kB\nActive(anon):  3 kB\nHugePages_Total:   7\n: 4 kB\nOdd\nNew: x\n";
+    expect(parseMeminfo(text)).toEqual([
+      { label: "MemTotal", value: 16n, inKb: true },
+      { label: "Active(anon)", value: 3n, inKb: true },
+      { label: "HugePages_Total", value: 7n, inKb: false },
+    ]);
+  });
+
+  it.each(recorded("proc/meminfo"))("fixture %s", (_name, text) => {
+    const labels = text.split("\n").flatMap((line) => /^(.*?):/.exec(line)?.[1] ?? []);
+    expect(parseMeminfo(text).map((line) => line.label)).toEqual(labels);
+  });
+});
+
+describe("stat", () => {
+  it("keeps the shape", () => {
+    const text =
+      "cpu  1 2 3 4\ncpu0 1 2 3 4\ncpu11 0 0 0 0\nintr 9 0 0 \nctxt 5\nbtime 1700000000\n\ncpux 1\n";
+    expect(parseStat(text)).toEqual({
+      cpuColumns: 4,
+      btimeS: 1_700_000_000n,
+      lines: [
+        { key: "intr", columns: 3 },
+        { key: "ctxt", columns: 1 },
+        { key: "btime", columns: 1 },
+        { key: "cpux", columns: 1 },
+      ],
+    });
+  });
+});
+
+describe("swaps", () => {
+  const heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
+
+  it("undoes the escapes of names", () => {
+    const text =
+      `${heading}/dev/vda                                partition\t1048572\t\t12\t\t-2\n` +
+      "/swap\\040file\\011\\134\\040(deleted)            file\t\t64\t\t0\t\t5\n";
+    expect(parseSwaps(text)).toEqual([
+      { name: "/dev/vda", type: "partition", sizeKb: 1048572n, usedKb: 12n, priority: -2 },
+      { name: "/swap file\t\\ (deleted)", type: "file", sizeKb: 64n, usedKb: 0n, priority: 5 },
+    ]);
+  });
+
+  it.each([heading, "", "garbage\n", `${heading}/dev/vda partition many few -2\n`])(
+    "%j has none",
+    (text) => {
+      expect(parseSwaps(text)).toEqual([]);
+    },
+  );
+});
+
+describe("processes", () => {
+  const fields = Array.from({ length: 30 }, (_, index) => `${index + 4}`).join(" ");
+
+  function processIn(stat: string, status = "Name:\tx\nNSpid:\t7\t3\t1\n"): string {
+    return new Tree({ "7/stat": stat, "7/status": status, "7/cgroup": "0::/c\n" }).root;
+  }
+
+  it.each(["init", "a) b (c", "((", "))", ") 1 2", "a b c", ""])("called %j", (name) => {
+    expect(readProcess(processIn(`7 (${name}) S ${fields}\n`), 7)).toMatchObject({
+      startTicks: 22n,
+      innerPid: 1,
+      v2: "/c",
+    });
+  });
+
+  it.each(["", "7 init S 1 2\n", "7 (init) S 1 2\n", `7 (init) S ${fields.replace("22", "x")}\n`])(
+    "malformed stat %j",
+    (stat) => {
+      expect(codeOr(() => readProcess(processIn(stat), 7))).toBe("EINVAL");
+    },
+  );
+
+  it.each(["", "NSpid:\n", "NSpid:\tx\n", "NSpid:\t99999999999\n"])(
+    "malformed status %j",
+    (text) => {
+      expect(codeOr(() => readProcess(processIn(`7 (x) S ${fields}\n`, text), 7))).toBe("EINVAL");
+    },
+  );
+
+  it("that is gone: ESRCH", () => {
+    expect(codeOr(() => readProcess("/proc", 2 ** 22 + 1))).toBe("ESRCH");
+    expect(codeOr(() => readProcess(new Tree({}).root, 1))).toBe("ESRCH");
+  });
+
+  it("of this machine", () => {
+    const self = readProcess("/proc", process.pid);
+    expect(self.startTicks).toBeGreaterThan(0n);
+    expect(self.innerPid).toBe(process.pid);
+  });
+
+  it("in several hierarchies", () => {
+    const root = new Tree({
+      "7/stat": `7 (x) S ${fields}\n`,
+      "7/status": "NSpid:\t7\n",
+      "7/cgroup":
+        "5:cpu,cpuacct:/a:b\n4:memory:/m (deleted)\n3:name=systemd:/s\n2:blkio:/i\n0::/u\n",
+    }).root;
+    expect(readProcess(root, 7)).toMatchObject({
+      v2: "/u",
+      v1: ["/a:b", "/a:b", "", "/m", "/i", "", ""],
+    });
+  });
+});

@@ -1,0 +1,139 @@
+// The kernel's own cgroups: what recorded trees cannot show.
+
+import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { testName } from "../support/names.js";
+import { Source } from "../support/testing.js";
+import { codeOr } from "./tree.js";
+
+const root = "/sys/fs/cgroup";
+const v2 = existsSync(join(root, "cgroup.controllers"));
+
+function writable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return process.getuid?.() === 0 && existsSync(join(path, "cgroup.procs"));
+  } catch {
+    return false;
+  }
+}
+
+/** A memory and a cpu hierarchy of this machine; on v2 both are one. */
+const memoryRoot = v2 ? root : join(root, "memory");
+const cpuRoot = v2 ? root : join(root, "cpu");
+const usable = writable(memoryRoot) && writable(cpuRoot);
+
+/** Nested cgroups in both hierarchies, removed when the test has ended. */
+class Nest {
+  readonly paths: string[] = [];
+  #gone = 0;
+
+  constructor(depth: number) {
+    const top = testName("live");
+    for (let level = 0; level < depth; level += 1) {
+      this.paths.push(`/${[top, ...Array.from({ length: level }, () => "n")].join("/")}`);
+    }
+    for (const path of this.paths) {
+      for (const hierarchy of this.#roots()) {
+        mkdirSync(join(hierarchy, path));
+      }
+    }
+    onTestFinished(() => {
+      while (this.#gone < depth) {
+        this.removeLeaf();
+      }
+    });
+  }
+
+  get leaf(): string {
+    return this.paths.at(-1) ?? "";
+  }
+
+  #roots(): string[] {
+    return v2 ? [root] : [memoryRoot, cpuRoot];
+  }
+
+  removeLeaf(): void {
+    this.#gone += 1;
+    for (const hierarchy of this.#roots()) {
+      rmdirSync(join(hierarchy, this.paths.at(-this.#gone) ?? ""));
+    }
+  }
+
+  /** All controllers for the children of the cgroup at `level` (v2). */
+  control(level: number, change: string): void {
+    writeFileSync(join(root, this.paths[level] ?? "", "cgroup.subtree_control"), change);
+  }
+
+  limitMemory(level: number, bytes: number): void {
+    const name = v2 ? "memory.max" : "memory.limit_in_bytes";
+    writeFileSync(join(memoryRoot, this.paths[level] ?? "", name), `${bytes}`);
+  }
+
+  limitCpu(level: number, quotaUs: number): void {
+    const [name, value] = v2
+      ? ["cpu.max", `${quotaUs} 100000`]
+      : ["cpu.cfs_quota_us", `${quotaUs}`];
+    writeFileSync(join(cpuRoot, this.paths[level] ?? "", name), value);
+  }
+
+  source(): Source {
+    const line = (id: string) => `${id}:${this.leaf}\n`;
+    return new Source(null, v2 ? line("0:") : line("2:memory") + line("1:cpu"), true);
+  }
+}
+
+describe.runIf(usable)("this machine's cgroups", () => {
+  it("limits anywhere on the chain are seen at once", () => {
+    const depth = 6;
+    const nest = new Nest(depth);
+    for (let level = 0; v2 && level < depth - 1; level += 1) {
+      nest.control(level, "+memory +cpu");
+    }
+    const source = nest.source();
+    expect(source.memory().limitBytes).toBeNull();
+    expect(source.limits().bandwidth).toBeNull();
+    for (let round = 0; round < 50; round += 1) {
+      const bytes = (200 - round) * 2 ** 20;
+      nest.limitMemory(round % depth, bytes);
+      expect(source.memory().limitBytes).toBe(BigInt(bytes));
+    }
+    // From the leaf up: v1 refuses a quota above the parent's.
+    for (let level = depth - 1; level >= 0; level -= 1) {
+      const quota = 10_000 + level * 1000;
+      for (let lower = depth - 1; lower >= level; lower -= 1) {
+        nest.limitCpu(lower, quota);
+      }
+      expect(source.limits().bandwidth).toEqual({ quotaUs: BigInt(quota), periodUs: 100_000n });
+    }
+  });
+
+  it.runIf(v2)("a controller enabled after opening counts, and disabled again does not", () => {
+    const nest = new Nest(2);
+    const source = nest.source();
+    expect(source.memory().usageBytes).toBeNull();
+    for (let round = 0; round < 3; round += 1) {
+      nest.control(0, "+memory");
+      nest.limitMemory(1, 2 ** 20);
+      expect(source.memory()).toMatchObject({ usageBytes: 0n, limitBytes: 2n ** 20n });
+      nest.control(0, "-memory");
+      expect(source.memory()).toMatchObject({ usageBytes: null, limitBytes: null });
+    }
+  });
+
+  it("a cgroup that was removed is gone, whatever takes its name", () => {
+    const nest = new Nest(2);
+    const source = nest.source();
+    expect(codeOr(() => source.memory())).toHaveProperty("limitBytes");
+    expect(codeOr(() => source.limits())).toHaveProperty("bandwidth");
+    expect(codeOr(() => source.usage())).toHaveProperty("userUs");
+    nest.removeLeaf();
+    for (const name of ["memory", "limits", "usage"] as const) {
+      expect(codeOr<unknown>(() => source[name]())).toBe("ENODEV");
+    }
+    const again = new Nest(1);
+    expect(codeOr(() => again.source().memory())).toHaveProperty("limitBytes");
+    expect(codeOr(() => source.memory())).toBe("ENODEV");
+  });
+});

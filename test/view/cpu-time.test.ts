@@ -1,0 +1,292 @@
+// What holds of the CPU counters over time, whatever the samples say (native/container/
+// cpu_history.h): nothing decreases, nobody gains more time than has passed.
+
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { advanceSamples, type CpuReport, type CpuSample } from "../support/testing.ts";
+
+/** Looking for a smaller example of a failure ends in time to be told of. */
+const runs = { numRuns: 400, interruptAfterTimeLimit: 12_000 };
+const maxU64 = 2n ** 64n - 1n;
+const tickUs = 10_000n;
+const secondUs = 1_000_000n;
+const fields = ["userUs", "niceUs", "systemUs", "idleUs", "stealUs"] as const;
+const busyFields = ["userUs", "niceUs", "systemUs"] as const;
+
+type Field = (typeof fields)[number];
+
+/** What happened between two samples. */
+interface Step {
+  readonly dtUs: bigint;
+  /** In thousandths of what all CPUs of the cpuset could use. */
+  readonly user: number;
+  readonly nice: number;
+  readonly system: number;
+  readonly throttledUs: bigint;
+  /** New limits: which CPUs there are, and how many are shown; null: as before. */
+  readonly cpus: { readonly cpuset: readonly number[]; readonly count: number } | null;
+}
+
+const cpusets = fc.uniqueArray(fc.integer({ min: 0, max: 9 }), { minLength: 1, maxLength: 6 });
+const steps = fc.record({
+  dtUs: fc.oneof(
+    fc.constant(0n),
+    fc.bigInt(1n, 20_000n),
+    fc.bigInt(1n, 10n * secondUs),
+    fc.bigInt(1n, 10n ** 12n),
+  ),
+  user: fc.integer({ min: 0, max: 700 }),
+  nice: fc.integer({ min: 0, max: 100 }),
+  system: fc.integer({ min: 0, max: 400 }),
+  throttledUs: fc.bigInt(0n, 10n ** 7n),
+  cpus: fc.option(fc.record({ cpuset: cpusets, count: fc.integer({ min: 1, max: 6 }) }), {
+    freq: 3,
+  }),
+});
+
+const ascending = (a: number, b: number) => a - b;
+
+/** The samples of a container to which these things happen. */
+function samplesOf(history: readonly Step[], perCpu: boolean): CpuSample[] {
+  let cpuset = [0, 1, 2, 3];
+  let count = 3;
+  let uptimeUs = 0n;
+  const used = { userUs: 0n, niceUs: 0n, systemUs: 0n, throttledUs: 0n };
+  const byCpu = new Map<number, { userUs: bigint; systemUs: bigint }>();
+  return history.map((step) => {
+    if (step.cpus !== null) {
+      cpuset = [...step.cpus.cpuset].sort(ascending);
+      count = step.cpus.count;
+    }
+    const shown = cpuset.slice(0, count);
+    const room = (step.dtUs * BigInt(shown.length)) / 1000n;
+    uptimeUs += step.dtUs;
+    used.userUs += room * BigInt(step.user);
+    used.niceUs += room * BigInt(step.nice);
+    used.systemUs += room * BigInt(step.system);
+    used.throttledUs += step.throttledUs;
+    // All on one CPU: more than it can have.
+    const last = cpuset.at(-1) ?? 0;
+    const cpu = byCpu.get(last) ?? { userUs: 0n, systemUs: 0n };
+    cpu.userUs += room * BigInt(step.user);
+    cpu.systemUs += room * BigInt(step.system);
+    byCpu.set(last, cpu);
+    const rows = [...byCpu].map(([id, time]) => ({ cpu: id, ...time }));
+    return {
+      uptimeUs,
+      usage: { ...used, perCpu: perCpu ? rows : [] },
+      shown,
+      hostCpuset: cpuset,
+    };
+  });
+}
+
+const lives = fc
+  .tuple(fc.array(steps, { minLength: 1, maxLength: 30 }), fc.boolean())
+  .map(([history, perCpu]) => samplesOf(history, perCpu));
+
+const anything = fc.oneof(fc.bigInt(0n, 1000n), fc.bigInt(0n, maxU64), fc.constant(maxU64));
+const absurd: fc.Arbitrary<CpuSample[]> = fc.array(
+  fc.record({
+    uptimeUs: anything,
+    usage: fc.record({
+      userUs: anything,
+      niceUs: anything,
+      systemUs: anything,
+      throttledUs: anything,
+      perCpu: fc.array(
+        fc.record({ cpu: fc.integer({ min: 0, max: 20 }), userUs: anything, systemUs: anything }),
+        { maxLength: 8 },
+      ),
+    }),
+    shown: cpusets,
+    hostCpuset: fc.uniqueArray(fc.integer({ min: 0, max: 9 })),
+  }),
+  { minLength: 1, maxLength: 12 },
+);
+
+function sum(report: CpuReport, field: Field, unit: bigint): bigint {
+  return report.cpus.reduce((total, cpu) => total + cpu[field] / unit, 0n);
+}
+
+function ids(report: CpuReport): number[] {
+  return report.cpus.map((cpu) => cpu.id);
+}
+
+/** Calls `check` with each report, its sample, and those before it (none for the first). */
+function forEachReport(
+  samples: readonly CpuSample[],
+  check: (
+    now: CpuReport,
+    sample: CpuSample,
+    before?: { report: CpuReport; sample: CpuSample },
+  ) => void,
+): void {
+  const reports = advanceSamples(samples);
+  expect(reports).toHaveLength(samples.length);
+  reports.forEach((report, i) => {
+    const sample = samples[i];
+    const [report0, sample0] = [reports[i - 1], samples[i - 1]];
+    if (sample === undefined) {
+      throw new Error("more reports than samples");
+    }
+    const before =
+      report0 === undefined || sample0 === undefined
+        ? undefined
+        : { report: report0, sample: sample0 };
+    check(report, sample, before);
+  });
+}
+
+describe.each([
+  ["a container's life", lives],
+  ["absurd samples", absurd],
+])("%s", (_, arbitrary) => {
+  it("shows the CPUs that are shown", () => {
+    fc.assert(
+      fc.property(arbitrary, (samples) => {
+        forEachReport(samples, (report, { shown }) => {
+          expect(ids(report)).toEqual([...shown].sort(ascending));
+        });
+      }),
+      runs,
+    );
+  });
+
+  it("never decreases, on no CPU, even when it comes back, nor in sum", () => {
+    fc.assert(
+      fc.property(arbitrary, (samples) => {
+        const highest = new Map<string, bigint>();
+        forEachReport(samples, (report, _sample, before) => {
+          for (const field of fields) {
+            for (const cpu of report.cpus) {
+              const key = `${cpu.id} ${field}`;
+              expect(cpu[field], key).toBeGreaterThanOrEqual(highest.get(key) ?? 0n);
+              highest.set(key, cpu[field]);
+            }
+            // In whole ticks: what /proc/stat prints, each CPU rounded down.
+            for (const unit of before === undefined ? [] : [1n, tickUs]) {
+              const was = before === undefined ? 0n : sum(before.report, field, unit);
+              expect(sum(report, field, unit), field).toBeGreaterThanOrEqual(was);
+            }
+          }
+        });
+      }),
+      runs,
+    );
+  });
+});
+
+describe("time", () => {
+  it("is what each CPU gains, as long as the CPUs are the same", () => {
+    fc.assert(
+      fc.property(lives, (samples) => {
+        forEachReport(samples, (report, sample, before) => {
+          if (before !== undefined && String(ids(before.report)) !== String(ids(report))) {
+            return;
+          }
+          const dt = sample.uptimeUs - (before?.sample.uptimeUs ?? 0n);
+          report.cpus.forEach((cpu, i) => {
+            const old = before?.report.cpus[i];
+            const gained = fields.map((field) => cpu[field] - (old?.[field] ?? 0n));
+            expect(gained.reduce((a, b) => a + b)).toBe(dt);
+          });
+        });
+      }),
+      runs,
+    );
+  });
+
+  it("used is reported in full, but for what may be pending", () => {
+    const steady = fc
+      .array(
+        steps.map((step) => ({ ...step, cpus: null })),
+        { minLength: 1, maxLength: 20 },
+      )
+      .chain((history) => fc.boolean().map((perCpu) => samplesOf(history, perCpu)));
+    fc.assert(
+      fc.property(steady, (samples) => {
+        let capacity = 0n;
+        let fits = true;
+        forEachReport(samples, (report, sample, before) => {
+          const used = busyFields.reduce((total, field) => total + sample.usage[field], 0n);
+          const usedBefore = busyFields.reduce(
+            (total, field) => total + (before?.sample.usage[field] ?? 0n),
+            0n,
+          );
+          capacity =
+            (sample.uptimeUs - (before?.sample.uptimeUs ?? 0n)) * BigInt(sample.shown.length);
+          fits &&= used - usedBefore <= capacity;
+          const reported = busyFields.reduce((total, field) => total + sum(report, field, 1n), 0n);
+          expect(reported).toBeLessThanOrEqual(used);
+          if (fits) {
+            expect(reported).toBe(used);
+          }
+        });
+      }),
+      runs,
+    );
+  });
+
+  it("of a burst is reported later", () => {
+    const usage = { niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] };
+    const cpus = { shown: [0, 1], hostCpuset: [0, 1] };
+    const at = (uptimeUs: bigint, userUs: bigint): CpuSample => ({
+      uptimeUs,
+      usage: { ...usage, userUs },
+      ...cpus,
+    });
+    const reports = advanceSamples([
+      at(secondUs, 0n),
+      at(secondUs + 100_000n, 300_000n),
+      at(secondUs + 150_000n, 300_000n),
+      at(secondUs + 250_000n, 300_000n),
+    ]);
+    expect(reports.map((report) => sum(report, "userUs", 1n))).toEqual([
+      0n,
+      200_000n,
+      300_000n,
+      300_000n,
+    ]);
+  });
+
+  it("throttled is steal, as far as there is room", () => {
+    const idle = { userUs: 0n, niceUs: 0n, systemUs: 0n, perCpu: [] };
+    const [first, second] = advanceSamples([
+      {
+        uptimeUs: secondUs,
+        usage: { ...idle, throttledUs: 400_000n },
+        shown: [2, 5],
+        hostCpuset: [2, 5],
+      },
+      {
+        uptimeUs: 2n * secondUs,
+        usage: { ...idle, userUs: secondUs, throttledUs: 100n * secondUs },
+        shown: [2, 5],
+        hostCpuset: [2, 5],
+      },
+    ]);
+    expect(first?.cpus.map((cpu) => cpu.stealUs)).toEqual([200_000n, 200_000n]);
+    expect(second?.cpus.map((cpu) => cpu.stealUs)).toEqual([700_000n, 700_000n]);
+    expect(second?.cpus.map((cpu) => cpu.idleUs)).toEqual([800_000n, 800_000n]);
+  });
+
+  it("of each CPU follows the kernel's figures where there are any", () => {
+    const perCpu = [
+      { cpu: 0, userUs: 10_000n, systemUs: 0n },
+      { cpu: 1, userUs: 30_000n, systemUs: 0n },
+      { cpu: 7, userUs: 0n, systemUs: 50_000n },
+    ];
+    // CPU 7 is not shown: third of the cpuset, it falls on the first of two.
+    const [report] = advanceSamples([
+      {
+        uptimeUs: secondUs,
+        usage: { userUs: 80_000n, niceUs: 0n, systemUs: 60_000n, throttledUs: 0n, perCpu },
+        shown: [0, 1],
+        hostCpuset: [0, 1, 7],
+      },
+    ]);
+    expect(report?.cpus.map((cpu) => cpu.userUs)).toEqual([20_000n, 60_000n]);
+    expect(report?.cpus.map((cpu) => cpu.systemUs)).toEqual([60_000n, 0n]);
+  });
+});

@@ -1,0 +1,45 @@
+// Every view of every recorded container against test/fixtures/<case>/expected/<path>. With
+// UPDATE_GOLDEN=1 the files are written anew; read the difference before you keep it.
+
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { renderFixture, views } from "../support/testing.ts";
+
+const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
+const update = process.env.UPDATE_GOLDEN === "1";
+
+const cases = readdirSync(fixtures)
+  .filter((name) => existsSync(join(fixtures, name, "proc/meminfo")))
+  .sort();
+const paths = views().map((view) => view.path);
+
+it("finds the recorded cases", () => {
+  expect(cases.length).toBeGreaterThan(0);
+});
+
+describe.each(cases)("%s", (name) => {
+  const caseDir = join(fixtures, name);
+  const expected = join(caseDir, "expected");
+
+  it.each(paths)("%s", (path) => {
+    const file = join(expected, path);
+    const text = renderFixture(caseDir, path);
+    if (update) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, text);
+    }
+    expect(existsSync(file), `${file} is missing: write it with UPDATE_GOLDEN=1`).toBe(true);
+    expect(text).toBe(readFileSync(file, "utf8"));
+  });
+
+  it("expects nothing of views that are no more", () => {
+    const found = existsSync(expected)
+      ? readdirSync(expected, { recursive: true, withFileTypes: true, encoding: "utf8" })
+          .filter((entry) => entry.isFile())
+          .map((entry) => join(entry.parentPath, entry.name).slice(expected.length + 1))
+      : [];
+    expect(found.filter((path) => !paths.includes(path))).toEqual([]);
+  });
+});

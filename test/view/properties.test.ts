@@ -1,0 +1,371 @@
+// What holds whatever the kernel says: arbitrary figures of a cgroup, possible or not, as a recorded
+// tree of v1 or v2, rendered as a container would read them.
+
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { renderFixture } from "../support/testing.ts";
+import {
+  type Container,
+  type Host,
+  hostMeminfo,
+  least,
+  meminfoLabels,
+  writeCase,
+} from "./synthetic.ts";
+
+const root = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), "vprocfs-view-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+/** Looking for a smaller example of a failure ends in time to be told of. */
+const runs = { numRuns: 250, interruptAfterTimeLimit: 12_000 };
+const maxU64 = 2n ** 64n - 1n;
+const kb = (bytes: bigint) => bytes / 1024n;
+const min = (a: bigint, b: bigint) => (a < b ? a : b);
+const max = (a: bigint, b: bigint) => (a > b ? a : b);
+const minus = (a: bigint, b: bigint) => max(a - b, 0n);
+
+const hosts: fc.Arbitrary<Host> = fc
+  .record({
+    memTotalKb: fc.bigInt(65536n, 2n ** 26n),
+    freeShare: fc.bigInt(0n, 100n),
+    swapTotalKb: fc.oneof(fc.constant(0n), fc.bigInt(4n, 2n ** 24n)),
+    cpus: fc.integer({ min: 1, max: 12 }),
+    threadsPerCore: fc.integer({ min: 1, max: 2 }),
+    packages: fc.integer({ min: 1, max: 2 }),
+  })
+  .map(({ freeShare, ...host }) => ({
+    ...host,
+    memFreeKb: (host.memTotalKb * freeShare) / 100n,
+  }));
+
+/** Pages on a host that has some memory, or anything at all. */
+const amount = fc.oneof(
+  { weight: 6, arbitrary: fc.bigInt(0n, 2n ** 14n).map((pages) => pages * 4096n) },
+  { weight: 3, arbitrary: fc.bigInt(0n, 2n ** 24n).map((pages) => pages * 4096n) },
+  { weight: 1, arbitrary: fc.bigInt(0n, maxU64) },
+  { weight: 1, arbitrary: fc.constantFrom(0n, maxU64) },
+);
+/** Limits from 2^62 on are none (native/source/parse.h). */
+const limit = fc.option(amount.map((bytes) => min(bytes, 2n ** 61n)));
+const bandwidth = fc.option(
+  fc.record({ quotaUs: fc.bigInt(1000n, 10n ** 7n), periodUs: fc.bigInt(1000n, 10n ** 6n) }),
+);
+const limits = fc.record({ memory: limit, swap: limit, cpu: bandwidth });
+
+const statKeys = `anon file shmem file_mapped file_dirty file_writeback swapcached anon_thp file_thp
+  shmem_thp inactive_anon active_anon inactive_file active_file unevictable slab_reclaimable
+  slab_unreclaimable slab kernel kernel_stack pagetables sec_pagetables percpu sock vmalloc zswap
+  zswapped`.split(/\s+/);
+/** Any of the keys: no kernel has all of them. */
+const stats = fc
+  .array(fc.option(amount, { freq: 8 }), {
+    minLength: statKeys.length,
+    maxLength: statKeys.length,
+  })
+  .map((values) => {
+    const stat: Record<string, bigint> = {};
+    statKeys.forEach((key, i) => {
+      const value = values[i];
+      if (value !== null && value !== undefined) {
+        stat[key] = value;
+      }
+    });
+    return stat;
+  });
+
+const cpuTime = fc.oneof(fc.bigInt(0n, 10n ** 9n), fc.bigInt(0n, 2n ** 62n));
+
+function containers(host: Host): fc.Arbitrary<Container> {
+  const ids = Array.from({ length: host.cpus }, (_, id) => id);
+  return fc.record({
+    version: fc.constantFrom(1 as const, 2 as const),
+    accounted: fc.constant(true),
+    limits: fc.tuple(limits, limits),
+    cpuset: fc.subarray(ids, { minLength: 1 }),
+    usage: amount,
+    swapUsed: fc.option(amount),
+    swappiness: fc.constantFrom(0, 60),
+    stat: stats,
+    uptimeUs: fc.integer({ min: 0, max: 10 ** 11 }),
+    cpu: fc.record({ user: cpuTime, nice: cpuTime, system: cpuTime }),
+    throttledUs: cpuTime,
+  });
+}
+
+const worlds = hosts.chain((host) => fc.tuple(fc.constant(host), containers(host)));
+
+/** Lets `check` look at a rendered container. */
+function forAll(check: (read: (path: string) => string, host: Host, box: Container) => void): void {
+  const dir = join(root, "case");
+  fc.assert(
+    fc.property(worlds, ([host, container]) => {
+      writeCase(dir, host, container);
+      check((path) => renderFixture(dir, path), host, container);
+    }),
+    runs,
+  );
+}
+
+/** Every line of a meminfo: the form of a kernel's, and numbers without sign. */
+function parseMeminfo(text: string): Record<string, bigint> {
+  const values: Record<string, bigint> = {};
+  for (const line of text.split("\n").slice(0, -1)) {
+    const match = /^(\w+(?:\(\w+\))?): *(\d+)( kB)?$/.exec(line);
+    expect(match, line).not.toBeNull();
+    const [, label = "", value = ""] = match ?? [];
+    expect(values).not.toHaveProperty([label]);
+    values[label] = BigInt(value);
+  }
+  return values;
+}
+
+function meminfoOf(read: (path: string) => string): (label: string) => bigint {
+  const values = parseMeminfo(read("proc/meminfo"));
+  return (label) => {
+    const value = values[label];
+    if (value === undefined) {
+      throw new Error(`no ${label}`);
+    }
+    return value;
+  };
+}
+
+function memoryLimit(box: Container): bigint | null {
+  return least(box.limits.map(({ memory }) => memory));
+}
+
+/** SEMANTICS of SwapTotal, said again. */
+function swapTotal(host: Host, box: Container): bigint {
+  const usedKb = kb(box.swapUsed ?? 0n);
+  const set = least(box.limits.map(({ swap }) => swap));
+  if (box.version === 1 && box.swappiness === 0 && usedKb === 0n) {
+    return 0n;
+  }
+  if (set === null) {
+    return host.swapTotalKb;
+  }
+  const memory = memoryLimit(box);
+  const swap = box.version === 1 && memory !== null ? minus(set, memory) : set;
+  return min(max(kb(swap), usedKb), host.swapTotalKb);
+}
+
+describe("meminfo", () => {
+  it("gives MemTotal, MemFree and swap exactly as limits and use say", () => {
+    forAll((read, host, box) => {
+      const value = meminfoOf(read);
+      const total = max(min(host.memTotalKb, kb(memoryLimit(box) ?? maxU64)), 4n);
+      const limited = total < host.memTotalKb;
+      const free = minus(total, kb(box.usage));
+      expect(value("MemTotal")).toBe(total);
+      expect(value("MemFree")).toBe(limited ? free : min(free, host.memFreeKb));
+      expect(value("SwapTotal")).toBe(swapTotal(host, box));
+      expect(value("SwapFree")).toBe(minus(swapTotal(host, box), kb(box.swapUsed ?? 0n)));
+    });
+  });
+
+  it("has no amount above its whole", () => {
+    const notMemory = new Set(["VmallocTotal", "CommitLimit", "Committed_AS", "Hugepagesize"]);
+    forAll((read, host) => {
+      const value = meminfoOf(read);
+      const total = value("MemTotal");
+      expect(total).toBeGreaterThan(0n);
+      expect(total).toBeLessThanOrEqual(host.memTotalKb);
+      expect(value("MemFree")).toBeLessThanOrEqual(value("MemAvailable"));
+      expect(value("MemAvailable")).toBeLessThanOrEqual(total);
+      expect(value("SwapFree")).toBeLessThanOrEqual(value("SwapTotal"));
+      const swapUsed = value("SwapTotal") - value("SwapFree");
+      for (const label of ["SwapCached", "Zswapped"]) {
+        expect(value(label)).toBeLessThanOrEqual(swapUsed);
+      }
+      for (const label of ["Shmem", "Mapped", "Dirty", "FileHugePages"]) {
+        expect(value(label), label).toBeLessThanOrEqual(value("Cached"));
+      }
+      expect(value("AnonHugePages")).toBeLessThanOrEqual(value("AnonPages"));
+      expect(value("Committed_AS")).toBeLessThanOrEqual(total + value("SwapTotal"));
+      for (const [label, amount] of Object.entries(parseMeminfo(read("proc/meminfo")))) {
+        if (!notMemory.has(label) && !/^Swap|^DirectMap|^Zswapped/.test(label)) {
+          expect(amount, label).toBeLessThanOrEqual(total);
+        }
+      }
+    });
+  });
+
+  it("adds up", () => {
+    forAll((read, host, box) => {
+      const value = meminfoOf(read);
+      expect(value("Active")).toBe(value("Active(anon)") + value("Active(file)"));
+      expect(value("Inactive")).toBe(value("Inactive(anon)") + value("Inactive(file)"));
+      expect(value("Slab")).toBe(value("SReclaimable") + value("SUnreclaim"));
+      expect(value("KReclaimable")).toBeGreaterThanOrEqual(value("SReclaimable"));
+      const lists = value("Active") + value("Inactive") + value("Unevictable");
+      expect(lists).toBeLessThanOrEqual(value("MemTotal"));
+      // free(1), htop and busybox take these off the total.
+      const unused = value("MemFree") + value("Buffers") + value("Cached") + value("SReclaimable");
+      expect(unused).toBeLessThanOrEqual(value("MemTotal"));
+      if (memoryLimit(box) !== null && value("MemTotal") < host.memTotalKb) {
+        const mapped = value("DirectMap4k") + value("DirectMap2M");
+        expect(mapped).toBe(value("MemTotal"));
+      }
+    });
+  });
+
+  it("keeps the host's lines in the host's order and leaks none of its figures", () => {
+    forAll((read, host, box) => {
+      const values = parseMeminfo(read("proc/meminfo"));
+      expect(Object.keys(values)).toEqual(meminfoLabels);
+      for (const label of [
+        "Buffers",
+        "Mlocked",
+        "Bounce",
+        "HardwareCorrupted",
+        "NewInSomeKernel",
+      ]) {
+        expect(values[label], label).toBe(0n);
+      }
+      // The made-up host has a third of its memory in each of its other lines.
+      const leak = host.memTotalKb / 3n;
+      const told = Object.values(box.stat).map(kb);
+      for (const [label, amount] of Object.entries(values)) {
+        if (amount === leak && !told.includes(leak) && kb(box.usage) !== leak) {
+          expect(label).toMatch(/^Mem|^Swap|^Commit|^DirectMap/);
+        }
+      }
+    });
+  });
+
+  it("is the host's, byte for byte, without a memory controller", () => {
+    const dir = join(root, "host");
+    fc.assert(
+      fc.property(worlds, ([host, container]) => {
+        writeCase(dir, host, { ...container, accounted: false });
+        expect(renderFixture(dir, "proc/meminfo")).toBe(hostMeminfo(dir));
+      }),
+      runs,
+    );
+  });
+
+  it("and swaps tell of the same swap", () => {
+    forAll((read) => {
+      const value = meminfoOf(read);
+      const [header, ...devices] = read("proc/swaps").split("\n").slice(0, -1);
+      expect(header).toBe("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority");
+      expect(devices).toHaveLength(value("SwapTotal") === 0n ? 0 : 1);
+      for (const device of devices) {
+        const [, , size = "", used = ""] = device.split(/\s+/);
+        expect(BigInt(size)).toBe(value("SwapTotal"));
+        expect(BigInt(used)).toBe(value("SwapTotal") - value("SwapFree"));
+        expect(device).not.toContain("sdz9");
+      }
+    });
+  });
+});
+
+function parseList(text: string): number[] {
+  return text
+    .trim()
+    .split(",")
+    .flatMap((range) => {
+      const [first = 0, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    });
+}
+
+/** SEMANTICS of the CPUs shown, said again. */
+function shownCpus(box: Container): number[] {
+  const counts = box.limits.map(({ cpu }) =>
+    cpu === null ? box.cpuset.length : Number((cpu.quotaUs + cpu.periodUs - 1n) / cpu.periodUs),
+  );
+  const count = Math.max(1, Math.min(box.cpuset.length, ...counts));
+  return [...box.cpuset].sort((a, b) => a - b).slice(0, count);
+}
+
+interface CpuLine {
+  readonly name: string;
+  readonly fields: bigint[];
+}
+
+function cpuLines(text: string): [CpuLine, ...CpuLine[]] {
+  const parsed = [...text.matchAll(/^(cpu\d*) +(\d+(?: \d+){9})$/gm)].map(
+    ([, name = "", rest]) => ({
+      name,
+      fields: (rest ?? "").split(" ").map(BigInt),
+    }),
+  );
+  const [sum, ...rest] = parsed;
+  if (sum === undefined) {
+    throw new Error(`no cpu line in ${text}`);
+  }
+  return [sum, ...rest];
+}
+
+describe("CPUs", () => {
+  it("are the same in every file", () => {
+    forAll((read, _host, box) => {
+      const shown = shownCpus(box);
+      expect(parseList(read("sys/devices/system/cpu/online"))).toEqual(shown);
+      const [, ...lines] = cpuLines(read("proc/stat"));
+      expect(lines.map(({ name }) => name)).toEqual(shown.map((id) => `cpu${id}`));
+      const processors = [...read("proc/cpuinfo").matchAll(/^processor\t: (\d+)$/gm)];
+      expect(processors.map(([, id]) => Number(id))).toEqual(shown);
+    });
+  });
+
+  it("are counted right within cpuinfo", () => {
+    forAll((read) => {
+      const blocks = read("proc/cpuinfo")
+        .split("\n\n")
+        .slice(0, -1)
+        .map(
+          (block) =>
+            new Map([...block.matchAll(/^([\w ]+\w)\t+: (.*)$/gm)].map(([, k, v]) => [k, v])),
+        );
+      for (const block of blocks) {
+        const package_ = blocks.filter((b) => b.get("physical id") === block.get("physical id"));
+        const cores = new Set(package_.map((b) => b.get("core id")));
+        expect(Number(block.get("siblings"))).toBe(package_.length);
+        expect(Number(block.get("cpu cores"))).toBe(cores.size);
+      }
+    });
+  });
+
+  it("add up in every column, and to the time that there was", () => {
+    forAll((read, _host, box) => {
+      const [sum, ...lines] = cpuLines(read("proc/stat"));
+      sum.fields.forEach((field, i) => {
+        expect(lines.reduce((a, line) => a + (line.fields[i] ?? 0n), 0n)).toBe(field);
+      });
+      const uptime = BigInt(box.uptimeUs) / 10_000n;
+      for (const { name, fields } of lines) {
+        const gained = fields.reduce((a, b) => a + b);
+        // Each of five fields is rounded down.
+        expect(gained, name).toBeLessThanOrEqual(uptime);
+        expect(gained, name).toBeGreaterThanOrEqual(uptime - 5n);
+      }
+      const [up = "", idle = ""] = read("proc/uptime").trim().split(" ");
+      expect(up).toMatch(/^\d+\.\d\d$/);
+      expect(BigInt(up.replace(".", ""))).toBe(uptime);
+      expect(BigInt(idle.replace(".", ""))).toBe(sum.fields[3]);
+    });
+  });
+
+  it("leave nothing of the host's activity in stat", () => {
+    forAll((read) => {
+      const text = read("proc/stat");
+      expect(text).not.toMatch(/9000\d\d/);
+      const rest = text.split("\n").filter((line) => !line.startsWith("cpu"));
+      expect(rest).toEqual([
+        "intr 0 0 0 0",
+        "ctxt 0",
+        "btime 1700000000",
+        "processes 1",
+        "procs_running 1",
+        "procs_blocked 0",
+        "softirq 0 0 0 0 0 0 0 0 0 0 0",
+        "",
+      ]);
+    });
+  });
+});

@@ -1,0 +1,274 @@
+/**
+ * Made-up hosts with one container, written as recorded trees are (test/fixtures), so that sources
+ * and views see figures that no machine would be brought to.
+ */
+
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+export interface Bandwidth {
+  readonly quotaUs: bigint;
+  readonly periodUs: bigint;
+}
+
+/** What one cgroup may use; null is no limit. Bytes. */
+export interface Limits {
+  readonly memory: bigint | null;
+  /** v2: memory.swap.max. v1: memory.memsw.limit_in_bytes. */
+  readonly swap: bigint | null;
+  readonly cpu: Bandwidth | null;
+}
+
+export interface Container {
+  readonly version: 1 | 2;
+  /** Whether there is a memory controller. */
+  readonly accounted: boolean;
+  /** Of the container's parent and of its own cgroup. */
+  readonly limits: readonly [Limits, Limits];
+  /** The effective cpuset. */
+  readonly cpuset: readonly number[];
+  readonly usage: bigint;
+  /** null: swap is not accounted. */
+  readonly swapUsed: bigint | null;
+  readonly swappiness: number;
+  /** memory.stat, by v2's names. */
+  readonly stat: Readonly<Record<string, bigint>>;
+  readonly uptimeUs: number;
+  readonly cpu: { readonly user: bigint; readonly nice: bigint; readonly system: bigint };
+  readonly throttledUs: bigint;
+}
+
+export interface Host {
+  readonly memTotalKb: bigint;
+  readonly memFreeKb: bigint;
+  readonly swapTotalKb: bigint;
+  readonly cpus: number;
+  readonly threadsPerCore: number;
+  readonly packages: number;
+}
+
+export const parent = "outer";
+const own = `${parent}/box`;
+const init = 4711;
+const startTicks = 100_000;
+
+/** What v1 calls the keys of v2's memory.stat. */
+const v1Keys: Readonly<Record<string, string>> = {
+  file: "total_cache",
+  anon: "total_rss",
+  anon_thp: "total_rss_huge",
+  shmem: "total_shmem",
+  file_mapped: "total_mapped_file",
+  file_dirty: "total_dirty",
+  file_writeback: "total_writeback",
+  swapcached: "total_swapcached",
+  inactive_anon: "total_inactive_anon",
+  active_anon: "total_active_anon",
+  inactive_file: "total_inactive_file",
+  active_file: "total_active_file",
+  unevictable: "total_unevictable",
+};
+
+type Files = Record<string, string>;
+
+/** The lines of a host's /proc/meminfo, one of them of a kernel that does not exist. */
+export const meminfoLabels =
+  `MemTotal MemFree MemAvailable Buffers Cached SwapCached Active Inactive
+  Active(anon) Inactive(anon) Active(file) Inactive(file) Unevictable Mlocked SwapTotal SwapFree
+  Zswap Zswapped Dirty Writeback AnonPages Mapped Shmem KReclaimable Slab SReclaimable SUnreclaim
+  KernelStack PageTables SecPageTables NFS_Unstable Bounce WritebackTmp CommitLimit Committed_AS
+  VmallocTotal VmallocUsed VmallocChunk Percpu HardwareCorrupted AnonHugePages ShmemHugePages
+  ShmemPmdMapped FileHugePages FilePmdMapped NewInSomeKernel HugePages_Total HugePages_Free
+  HugePages_Rsvd HugePages_Surp Hugepagesize Hugetlb DirectMap4k DirectMap2M`.split(/\s+/);
+
+function meminfo(host: Host): string {
+  const values: Readonly<Record<string, bigint>> = {
+    MemTotal: host.memTotalKb,
+    MemFree: host.memFreeKb,
+    MemAvailable: host.memFreeKb,
+    SwapTotal: host.swapTotalKb,
+    SwapFree: host.swapTotalKb,
+    CommitLimit: host.memTotalKb / 2n + host.swapTotalKb,
+    VmallocTotal: 34359738367n,
+    Hugepagesize: 2048n,
+    DirectMap4k: host.memTotalKb / 8n,
+    DirectMap2M: host.memTotalKb,
+  };
+  // A third of memory in whatever is not named above: a leak of the host's figure would show.
+  const text = meminfoLabels.map((label) => {
+    const pages = label.startsWith("HugePages_");
+    const value = values[label] ?? (pages ? 0n : host.memTotalKb / 3n);
+    // Two widths, as in fs/proc/meminfo.c.
+    const [left, right] = pages || label === "HardwareCorrupted" ? [19, 5] : [16, 8];
+    return `${`${label}:`.padEnd(left)}${String(value).padStart(right)}${pages ? "" : " kB"}\n`;
+  });
+  return text.join("");
+}
+
+function cpuinfo(host: Host): string {
+  const perPackage = Math.ceil(host.cpus / host.packages);
+  const blocks = Array.from({ length: host.cpus }, (_, cpu) => {
+    const physical = Math.floor(cpu / perPackage);
+    const siblings = Math.min(perPackage, host.cpus - physical * perPackage);
+    const cores = Math.ceil(siblings / host.threadsPerCore);
+    const core = Math.floor((cpu % perPackage) / host.threadsPerCore);
+    return (
+      `processor\t: ${cpu}\nphysical id\t: ${physical}\nsiblings\t: ${siblings}\n` +
+      `core id\t\t: ${core}\ncpu cores\t: ${cores}\nflags\t\t: fpu\n\n`
+    );
+  });
+  return blocks.join("");
+}
+
+function stat(host: Host): string {
+  const cpu = " 900001 900002 900003 900004 900005 900006 900007 900008 900009 900010\n";
+  const ids = Array.from({ length: host.cpus }, (_, id) => `cpu${id}${cpu}`).join("");
+  return (
+    `cpu ${cpu}${ids}intr 900011 1 2 3\nctxt 900012\nbtime 1700000000\nprocesses 900013\n` +
+    "procs_running 90\nprocs_blocked 91\nsoftirq 900014 1 2 3 4 5 6 7 8 9 10\n"
+  );
+}
+
+function hostFiles(host: Host): Files {
+  const list = host.cpus === 1 ? "0\n" : `0-${host.cpus - 1}\n`;
+  const swap =
+    host.swapTotalKb === 0n ? "" : `/dev/sdz9  partition\t${host.swapTotalKb}\t\t900015\t\t-2\n`;
+  return {
+    "proc/meminfo": meminfo(host),
+    "proc/stat": stat(host),
+    "proc/cpuinfo": cpuinfo(host),
+    "proc/swaps": `Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n${swap}`,
+    "sys/devices/system/cpu/online": list,
+    "sys/devices/system/cpu/possible": list,
+    "sys/devices/system/cpu/present": list,
+  };
+}
+
+function lines(values: Readonly<Record<string, bigint | number>>): string {
+  return Object.entries(values)
+    .map(([key, value]) => `${key} ${value}\n`)
+    .join("");
+}
+
+function v2Files(container: Container): Files {
+  const controllers = `cpuset cpu io ${container.accounted ? "memory " : ""}pids\n`;
+  const files: Files = {
+    [`proc/${init}/cgroup`]: `0::/${own}\n`,
+    "cgroup/cgroup.controllers": controllers,
+    "cgroup/cgroup.subtree_control": controllers,
+    [`cgroup/${parent}/cgroup.subtree_control`]: controllers,
+    [`cgroup/${own}/memory.current`]: `${container.usage}\n`,
+    [`cgroup/${own}/memory.stat`]: lines(container.stat),
+    [`cgroup/${own}/cpuset.cpus.effective`]: `${container.cpuset.join(",")}\n`,
+    [`cgroup/${own}/cpu.stat`]: lines({
+      usage_usec: container.cpu.user + container.cpu.nice + container.cpu.system,
+      user_usec: container.cpu.user + container.cpu.nice,
+      system_usec: container.cpu.system,
+      nice_usec: container.cpu.nice,
+      throttled_usec: container.throttledUs,
+    }),
+  };
+  if (container.swapUsed !== null) {
+    files[`cgroup/${own}/memory.swap.current`] = `${container.swapUsed}\n`;
+  }
+  for (const [path, limits] of limitsByPath(container)) {
+    const quota = limits.cpu ?? { quotaUs: "max", periodUs: 100000 };
+    files[`cgroup/${path}/memory.max`] = `${limits.memory ?? "max"}\n`;
+    files[`cgroup/${path}/memory.swap.max`] = `${limits.swap ?? "max"}\n`;
+    files[`cgroup/${path}/cpu.max`] = `${quota.quotaUs} ${quota.periodUs}\n`;
+  }
+  return files;
+}
+
+function limitsByPath(container: Container): [string, Limits][] {
+  return [
+    [parent, container.limits[0]],
+    [own, container.limits[1]],
+  ];
+}
+
+/** What v1 prints for a limit that was never set: LONG_MAX rounded down to a page. */
+const v1NoLimit = 9223372036854771712n;
+
+export function least(values: readonly (bigint | null)[]): bigint | null {
+  return values.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null);
+}
+
+function v1Stat(container: Container): string {
+  const [outer, inner] = container.limits;
+  const values: Record<string, bigint> = {
+    hierarchical_memory_limit: least([outer.memory, inner.memory]) ?? v1NoLimit,
+    hierarchical_memsw_limit: least([outer.swap, inner.swap]) ?? v1NoLimit,
+  };
+  for (const [key, value] of Object.entries(container.stat)) {
+    const name = v1Keys[key];
+    if (name !== undefined) {
+      values[name] = value;
+    }
+  }
+  if (container.swapUsed !== null) {
+    values.total_swap = container.swapUsed;
+  }
+  return lines(values);
+}
+
+/** Per-CPU time is spread unevenly over the cpuset, the way that no kernel would. */
+function v1UsageAll(container: Container, host: Host): string {
+  const rows = Array.from({ length: host.cpus }, (_, cpu) => {
+    const share = container.cpuset.includes(cpu) ? BigInt(cpu + 1) : 0n;
+    return `${cpu} ${(container.cpu.user * 1000n) / (share + 1n)} ${share * 1000n}\n`;
+  });
+  return `cpu user system\n${rows.join("")}`;
+}
+
+function v1Files(container: Container, host: Host): Files {
+  const names = ["memory", "cpu", "cpuacct", "cpuset"];
+  const files: Files = {
+    [`proc/${init}/cgroup`]: names.map((name, i) => `${i + 1}:${name}:/${own}\n`).join(""),
+    [`cgroup/memory/${own}/memory.usage_in_bytes`]: `${container.usage}\n`,
+    [`cgroup/memory/${own}/memory.stat`]: v1Stat(container),
+    [`cgroup/memory/${own}/memory.swappiness`]: `${container.swappiness}\n`,
+    [`cgroup/cpuset/${own}/cpuset.effective_cpus`]: `${container.cpuset.join(",")}\n`,
+    [`cgroup/cpu/${own}/cpu.stat`]: lines({ throttled_time: container.throttledUs * 1000n }),
+    [`cgroup/cpuacct/${own}/cpuacct.usage_all`]: v1UsageAll(container, host),
+    [`cgroup/cpuacct/${own}/cpuacct.stat`]: lines({
+      user: (container.cpu.user + container.cpu.nice) / 10_000n,
+      system: container.cpu.system / 10_000n,
+    }),
+  };
+  for (const [path, limits] of limitsByPath(container)) {
+    files[`cgroup/cpu/${path}/cpu.cfs_quota_us`] = `${limits.cpu?.quotaUs ?? -1}\n`;
+    files[`cgroup/cpu/${path}/cpu.cfs_period_us`] = `${limits.cpu?.periodUs ?? 100000}\n`;
+  }
+  return files;
+}
+
+/** The host's /proc/meminfo in the tree at `dir`. */
+export function hostMeminfo(dir: string): string {
+  return readFileSync(join(dir, "proc/meminfo"), "utf8");
+}
+
+/** Writes the tree anew into `dir`, to be read with renderFixture(). */
+export function writeCase(dir: string, host: Host, container: Container): void {
+  // The 22nd field is the start; the name has what separates fields.
+  const fields = Array.from({ length: 30 }, (_, i) => (i === 18 ? startTicks : i));
+  const files: Files = {
+    ...hostFiles(host),
+    ...(container.version === 2 ? v2Files(container) : v1Files(container, host)),
+    [`proc/${init}/stat`]: `${init} (a) S 1 (b) S ${fields.join(" ")}\n`,
+    "container.json": JSON.stringify({
+      init,
+      clock: { boottime_us: startTicks * 10_000 + container.uptimeUs, realtime_us: 0 },
+    }),
+  };
+  rmSync(dir, { recursive: true, force: true });
+  const memory = /^cgroup\/.*\/memory\.|^cgroup\/memory/;
+  for (const [path, text] of Object.entries(files)) {
+    if (memory.test(path) && !container.accounted) {
+      continue;
+    }
+    const file = join(dir, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, text);
+  }
+}

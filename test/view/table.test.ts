@@ -1,0 +1,147 @@
+// What no compiler sees: a view without its row is silently absent, and an include in the wrong
+// direction only shows when the layers cannot be told apart any more.
+
+import { readdirSync, readFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+
+const native = fileURLToPath(new URL("../../native", import.meta.url));
+
+interface Row {
+  index: number;
+  path: string;
+  mode: string;
+  needs: string[];
+  changes: string;
+  render: string;
+}
+
+const rowPattern =
+  /^VPROCFS_VIEW\(\s*(\d+),\s*"([^"]*)",\s*(\w+),\s*([\w\s|]+),\s*(\w+),\s*(\w+)\s*\)$/gm;
+
+function readText(...parts: string[]): string {
+  return readFileSync(join(native, ...parts), "utf8");
+}
+
+function rows(): Row[] {
+  return [...readText("view", "views.def").matchAll(rowPattern)].map((match) => {
+    const [, index = "", path = "", mode = "", needs = "", changes = "", render = ""] = match;
+    const names = needs.split("|").map((need) => need.trim());
+    return { index: Number(index), path, mode, needs: names, changes, render };
+  });
+}
+
+function sourceFiles(extension: RegExp): string[] {
+  return readdirSync(native, { recursive: true, encoding: "utf8" })
+    .filter((name) => extension.test(name))
+    .sort();
+}
+
+/** The render functions that the file defines for the table (not those in an inner namespace). */
+function definedViews(file: string): string[] {
+  const definition = /^void (render_\w+)\(const Facts& \w+, Writer& \w+\) \{$/gm;
+  return [...readText(file).matchAll(definition)].map(([, name = ""]) => name);
+}
+
+describe("views.def", () => {
+  it("has only rows that this test understands", () => {
+    const calls = readText("view", "views.def")
+      .split("\n")
+      .filter((line) => line.startsWith("VPROCFS_VIEW"));
+    expect(rows()).toHaveLength(calls.length);
+    expect(calls.length).toBeGreaterThan(0);
+  });
+
+  it("gives every view an index, a path and a function of its own", () => {
+    for (const key of ["index", "path", "render"] as const) {
+      const values = rows().map((row) => row[key]);
+      expect(new Set(values).size, key).toBe(values.length);
+    }
+  });
+
+  it.each(rows())("$path: index, mode and needs are valid", (row) => {
+    expect(row.index).toBeGreaterThanOrEqual(1);
+    expect(row.index).toBeLessThanOrEqual(4095);
+    expect(row.path).toMatch(/^(proc|sys)\/[^/]/);
+    expect(row.path).not.toMatch(/\/$|\/\//);
+    expect(row.mode).toMatch(/^0[0-7]{3}$/);
+    expect(["kAlways", "kWithLimits"]).toContain(row.changes);
+    const facts = readText("facts", "facts.h");
+    for (const need of row.needs) {
+      expect(facts).toContain(`  ${need} = `);
+    }
+  });
+
+  it.each(rows())("$path: $render stands in the file of its name", (row) => {
+    const file = join("view", `${row.render.replace(/^render_/, "")}.cc`);
+    expect(definedViews(file)).toEqual([row.render]);
+  });
+
+  it("lists every render function there is", () => {
+    const defined = sourceFiles(/^view\/.*\.cc$/).flatMap(definedViews);
+    expect(defined.sort()).toEqual(
+      rows()
+        .map((row) => row.render)
+        .sort(),
+    );
+  });
+});
+
+/** What the files of a directory may include beside their own: directories, or single files. */
+const mayInclude: Record<string, string[]> = {
+  base: [],
+  facts: [],
+  view: ["facts"],
+  source: ["base", "facts"],
+  state: ["base"],
+  container: ["base", "facts", "source", "state", "view"],
+  node: ["base", "facts", "container", "view"],
+  // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
+  keeper: ["base", "fuse", "state"],
+  fuse: ["base", "facts", "container", "node", "state", "view", "keeper/protocol.h"],
+};
+
+/** Headers through which a view could get at a clock, a file, a lock, or errno. */
+const impure =
+  /^(unistd|fcntl|time|errno|pthread|sys\/.*|cerrno|ctime|cstdio|chrono|fstream|iostream|filesystem|mutex|shared_mutex|thread|atomic|condition_variable|random)(\.h)?$/;
+
+function includesOf(file: string): { own: string[]; system: string[] } {
+  const text = readText(file);
+  const matches = (pattern: RegExp) => [...text.matchAll(pattern)].map(([, name = ""]) => name);
+  return {
+    own: matches(/^#include "([^"]+)"/gm),
+    system: matches(/^#include <([^>]+)>/gm),
+  };
+}
+
+describe("includes", () => {
+  const files = sourceFiles(/\.(cc|h|def)$/).filter((file) => dirname(file) !== ".");
+
+  it("finds the files", () => {
+    expect(files.length).toBeGreaterThan(20);
+  });
+
+  it("knows every directory", () => {
+    const directories = new Set(files.map((file) => file.split("/", 1)[0] ?? ""));
+    expect([...directories].filter((name) => !(name in mayInclude))).toEqual([]);
+  });
+
+  it.each(files)("%s points the one way", (file) => {
+    const directory = file.split("/", 1)[0] ?? "";
+    const allowed = [directory, ...(mayInclude[directory] ?? [])];
+    const { own } = includesOf(file);
+    const wrong = own.filter(
+      (name) => !allowed.includes(name) && !allowed.includes(dirname(name).split("/", 1)[0] ?? ""),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it.each(files.filter((file) => /^(view|facts)\//.test(file)))("%s is pure", (file) => {
+    expect(includesOf(file).system.filter((name) => impure.test(name))).toEqual([]);
+  });
+
+  it.each(files.filter((file) => file.endsWith(".h")))("%s guards itself", (file) => {
+    expect(readText(file).match(/^#pragma once$/gm), basename(file)).toHaveLength(1);
+  });
+});
