@@ -78,6 +78,11 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   options_.max_threads = arguments.number("maxThreads", 2, 256);
   options_.server.max_open_per_container = arguments.number("maxOpenPerContainer", 1, 65535);
   options_.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
+  const std::string consistency = arguments.text("consistency");
+  options_.server.tick = consistency == "tick";
+  if (!options_.server.tick && consistency != "exact") {
+    arguments.wrong("consistency", "\"exact\" or \"tick\"");
+  }
   if (const Napi::Value inherit = object.Get("inherit"); inherit.IsObject()) {
     Arguments inherited(env, inherit.As<Napi::Object>());
     options_.fuse_fd = static_cast<int>(inherited.number("fuseFd", 3, 65535));
@@ -189,6 +194,7 @@ Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
   out.Set("protocolMajor", c.kernel_major);
   out.Set("protocolMinor", c.kernel_minor);
   out.Set("resend", (c.kernel_flags & kFuseHasResend) != 0);
+  out.Set("tick", c.tick != 0);
   out.Set("maxReadahead", c.max_readahead);
   out.Set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
   return out;

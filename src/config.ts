@@ -61,11 +61,15 @@ export const ConfigSchema = z.strictObject({
     "N",
     "files that one container may hold open; past that its own opens fail with ENFILE",
   ).default(4096),
+  consistency: oneOf(
+    ["exact", "tick"],
+    "exact: each open sees one moment; tick: files come out of the page cache, at most tick-ms old",
+  ).default("exact"),
   tickMs: integer(
     1,
     1000,
     "MS",
-    "for how many milliseconds a figure of the host is used again",
+    "for how many milliseconds a figure of the host (in tick: every file) is used again",
   ).default(10),
   watchdogMs: integer(
     1000,

@@ -67,6 +67,7 @@ export function execKeeper(
   return binding.exec([
     keeper,
     ...["--mountpoint", config.mountpoint, "--type", config.fsType, "--source", config.source],
+    ...["--consistency", config.consistency],
     ...["--socket", socket, "--log-format", json ? "json" : "text"],
     ...["--watchdog-ms", String(config.watchdogMs), "--patience-ms", String(config.patienceMs)],
     "--",

@@ -7,6 +7,7 @@
 
 #include "container/gather.h"
 #include "container/history_record.h"
+#include "view/stable.h"
 #include "view/writer.h"
 
 namespace vprocfs {
@@ -56,19 +57,50 @@ void Container::save_history() {
   history_record_ = record;
 }
 
+uint64_t Container::hugepage_bytes(uint64_t now_us) const {
+  constexpr uint64_t kUsual = uint64_t{2} << 20;
+  auto meminfo = around_.host->meminfo(now_us);
+  return meminfo ? meminfo.value()->value("Hugepagesize").value_or(kUsual >> 10) << 10 : kUsual;
+}
+
 Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
   if (dead()) return Error{ESRCH, description_.cgroup};
   if (!source_) {
-    auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier);
+    auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier,
+                                        hugepage_bytes(now_us));
     if (!source) return source.error();
     source_ = std::move(source.value());
   }
-  if (around_.notifier != nullptr) around_.notifier->drain();
   auto facts = gather(needs, *around_.host, *source_, history_,
                       ContainerClock{now_us, description_.init_start_us});
   if (facts && needs & kNeedCpuReport) save_history();
   if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;
+}
+
+TickSnapshotPtr Container::tick_snapshot(uint16_t view_index) {
+  const std::lock_guard lock(ticks_mutex_);
+  const auto it = ticks_.find(view_index);
+  return it == ticks_.end() ? nullptr : it->second;
+}
+
+TickSnapshotPtr Container::set_tick_snapshot(const View& view, std::string text, uint64_t now_us) {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  auto snapshot = std::make_shared<TickSnapshot>();
+  snapshot->taken_us = now_us;
+  snapshot->modified_ns =
+      static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+  const std::lock_guard lock(ticks_mutex_);
+  auto& present = ticks_[view.index];
+  stabilise(text, present ? present->text.size() : 0, view.changes == Changes::kWithLimits);
+  // The kernel knows a change by its time: a clock that is set back must not hide one.
+  if (present && snapshot->modified_ns <= present->modified_ns) {
+    snapshot->modified_ns = present->modified_ns + 1;
+  }
+  snapshot->text = std::move(text);
+  present = snapshot;
+  return snapshot;
 }
 
 Container::LastOpen Container::last_open(uint16_t view_index) {

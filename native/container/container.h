@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -27,6 +28,14 @@ struct Surroundings {
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
 };
+
+/// What a file holds for one tick: size, time and content are of one moment.
+struct TickSnapshot {
+  std::string text;
+  uint64_t taken_us = 0;     ///< CLOCK_BOOTTIME
+  uint64_t modified_ns = 0;  ///< CLOCK_REALTIME; another one for each snapshot of a file
+};
+using TickSnapshotPtr = std::shared_ptr<const TickSnapshot>;
 
 /// One container that somebody asked about: who it is, its sources, and its history.
 class Container {
@@ -54,6 +63,12 @@ class Container {
   /// Open files; the limit is the caller's to keep.
   std::atomic<uint32_t> open_files{0};
 
+  /// The present snapshot of a file in contract `tick`; nullptr when there is none yet.
+  TickSnapshotPtr tick_snapshot(uint16_t view_index);
+  /// Makes a rendered text the present snapshot. Its length stays that of the one before it where
+  /// that can be.
+  TickSnapshotPtr set_tick_snapshot(const View& view, std::string text, uint64_t now_us);
+
   /// Which open of a file came last, and by which thread.
   struct LastOpen {
     uint64_t handle = 0;
@@ -68,6 +83,7 @@ class Container {
   }
 
  private:
+  uint64_t hugepage_bytes(uint64_t now_us) const;
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
   void load_history();
   void save_history();
@@ -82,6 +98,8 @@ class Container {
   RecordIndex history_record_ = 0;
   static constexpr size_t kViews = 64;
   std::array<std::atomic<uint64_t>, kViews> told_sizes_{};
+  std::mutex ticks_mutex_;
+  std::map<uint16_t, TickSnapshotPtr> ticks_;  ///< by View::index
   std::mutex last_open_mutex_;
   std::array<LastOpen, kViews> last_open_{};
 };

@@ -60,7 +60,8 @@ Result<bool> Engine::connect() {
   if (!state) return state.error();
   state_ = std::move(state.value());
   if (options_.fuse_fd < 0) {
-    auto fuse = mount_fuse(options_.mountpoint, options_.type, options_.source);
+    auto fuse =
+        mount_fuse(options_.mountpoint, options_.type, options_.source, options_.server.tick);
     if (!fuse) return fuse.error();
     fuse_fd_ = std::move(fuse.value());
     return true;

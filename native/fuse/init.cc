@@ -6,7 +6,7 @@
 
 namespace vprocfs {
 
-InitAnswer negotiate(const uint8_t* payload, size_t size, fuse_init_out& out,
+InitAnswer negotiate(const uint8_t* payload, size_t size, bool tick, fuse_init_out& out,
                      ConnectionState& agreed) {
   // Kernels before 7.36 send a shorter request, without flags2.
   fuse_init_in in{};
@@ -22,7 +22,9 @@ InitAnswer negotiate(const uint8_t* payload, size_t size, fuse_init_out& out,
   if ((offered & FUSE_INIT_EXT) != 0) offered |= uint64_t{in.flags2} << 32;
   constexpr uint64_t kWanted =
       FUSE_PARALLEL_DIROPS | FUSE_ATOMIC_O_TRUNC | FUSE_MAX_PAGES | FUSE_INIT_EXT | kFuseHasResend;
-  const uint64_t flags = offered & kWanted;
+  constexpr uint64_t kForTick = FUSE_NO_OPEN_SUPPORT | FUSE_AUTO_INVAL_DATA;
+  const bool can_tick = tick && (offered & kForTick) == kForTick;
+  const uint64_t flags = offered & (kWanted | (can_tick ? kForTick : 0));
   out.max_readahead = in.max_readahead;
   out.flags = static_cast<uint32_t>(flags);
   out.flags2 = static_cast<uint32_t>(flags >> 32);
@@ -41,6 +43,7 @@ InitAnswer negotiate(const uint8_t* payload, size_t size, fuse_init_out& out,
   agreed.max_readahead = in.max_readahead;
   agreed.kernel_flags = offered;
   agreed.flags = flags;
+  agreed.tick = can_tick ? 1 : 0;
   return InitAnswer::kAgreed;
 }
 

@@ -17,8 +17,10 @@ enum class InitAnswer {
 };
 
 /// Decides the features of a connection. `payload` is the INIT request without its header. Used by
-/// whoever owns the connection: the keeper, or a worker that mounts by itself.
-InitAnswer negotiate(const uint8_t* payload, size_t size, fuse_init_out& out,
+/// whoever owns the connection: the keeper, or a worker that mounts by itself. `tick`: files come
+/// out of the page cache, which takes a kernel that can do without OPEN and notices changes by
+/// attributes; agreed.tick tells whether it can.
+InitAnswer negotiate(const uint8_t* payload, size_t size, bool tick, fuse_init_out& out,
                      ConnectionState& agreed);
 
 }  // namespace vprocfs

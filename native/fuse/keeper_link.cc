@@ -14,6 +14,10 @@ namespace {
 
 constexpr int kBeatMs = 500;
 
+// A reason that is not the end of anything gone wrong; known to the daemon.
+constexpr char kDrainedReason[] = "drained";
+constexpr char kStopReason[] = "stop";
+
 KeeperPacket packet_of(KeeperMessage type) {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
@@ -47,12 +51,18 @@ bool KeeperLink::send(KeeperPacket packet) const {
          static_cast<ssize_t>(sizeof(packet));
 }
 
-void KeeperLink::beat() {
+KeeperPacket KeeperLink::counted(KeeperMessage type) const {
+  KeeperPacket packet = packet_of(type);
   const Server* server = engine_.server();
-  if (server == nullptr) return;
-  KeeperPacket packet = packet_of(KeeperMessage::kBeat);
+  if (server == nullptr) return packet;
   for (const auto& n : server->counters().requests) packet.requests += n;
   packet.resent = server->counters().resent;
+  return packet;
+}
+
+void KeeperLink::beat() {
+  if (engine_.server() == nullptr) return;
+  KeeperPacket packet = counted(KeeperMessage::kBeat);
   // Serving means that somebody waits for the next request, or that requests are being answered.
   packet.serving = engine_.serving() || packet.requests != last_requests_ ? 1 : 0;
   last_requests_ = packet.requests;
@@ -63,16 +73,22 @@ bool KeeperLink::obey(KeeperMessage message) {
   if (message == KeeperMessage::kActivate) {
     auto active = engine_.activate();
     if (active) return send(packet_of(KeeperMessage::kServing)), true;
-    send(packet_of(KeeperMessage::kFailed));
-    on_end_(active.error().path + ": " + std::strerror(active.error().code));
+    const std::string why = active.error().path + ": " + std::strerror(active.error().code);
+    KeeperPacket packet = packet_of(KeeperMessage::kFailed);
+    why.copy(packet.why, sizeof(packet.why) - 1);
+    send(packet);
+    on_end_(why);
     return false;
   }
   if (message == KeeperMessage::kDrain) {
     static_cast<void>(engine_.stop(false));
-    send(packet_of(KeeperMessage::kDrained));
-    on_end_("drained");
+    send(counted(KeeperMessage::kDrained));
+    on_end_(kDrainedReason);
     return false;
   }
+  // Unmounting is the daemon's: it knows how to name whoever keeps the mount busy. Until it stops
+  // us, requests are answered and beats go out as ever.
+  if (message == KeeperMessage::kStop) on_end_(kStopReason);
   return true;
 }
 
@@ -86,7 +102,7 @@ void KeeperLink::run() {
       const ssize_t n = ::recv(control_.get(), &packet, sizeof(packet), MSG_DONTWAIT);
       // A keeper that is gone does not stop us: its descriptors are ours too, and readers wait.
       if (n == 0) return;
-      if (n == static_cast<ssize_t>(sizeof(packet)) &&
+      if (n >= static_cast<ssize_t>(kShortestPacket) &&
           !obey(static_cast<KeeperMessage>(packet.type))) {
         return;
       }

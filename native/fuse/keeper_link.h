@@ -17,8 +17,8 @@ class KeeperLink {
  public:
   using OnEnd = std::function<void(const std::string& reason)>;
 
-  /// Takes the descriptor. `on_end` is called once, when there is nothing left to do: "drained", or
-  /// why it cannot serve.
+  /// Takes the descriptor. `on_end` is called once: "drained" when there is nothing left to do,
+  /// "stop" when the daemon is to unmount and end, or why it cannot serve.
   KeeperLink(Fd control, Engine& engine, OnEnd on_end);
   ~KeeperLink();
 
@@ -30,6 +30,7 @@ class KeeperLink {
   void run();
   bool obey(KeeperMessage message);
   void beat();
+  KeeperPacket counted(KeeperMessage type) const;
   bool send(KeeperPacket packet) const;
 
   Fd control_;

@@ -18,11 +18,12 @@ constexpr unsigned kFsmountCloexec = 1;
 }  // namespace
 
 Result<Fd> mount_fuse(const std::string& mountpoint, const std::string& type,
-                      const std::string& source) {
+                      const std::string& source, bool kernel_permissions) {
   Fd fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
   if (!fd) return Error{errno, "/dev/fuse"};
-  const std::string options =
-      "fd=" + std::to_string(fd.get()) + ",rootmode=40000,user_id=0,group_id=0,allow_other";
+  const std::string options = "fd=" + std::to_string(fd.get()) +
+                              ",rootmode=40000,user_id=0,group_id=0,allow_other" +
+                              (kernel_permissions ? ",default_permissions" : "");
   if (::mount(source.c_str(), mountpoint.c_str(), type.c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC,
               options.c_str()) != 0) {
     return Error{errno, mountpoint};

@@ -8,9 +8,11 @@
 namespace vprocfs {
 
 /// Opens /dev/fuse and mounts it; returns the connection's descriptor. `type` is "fuse" or
-/// "fuse.<subtype>", `source` what mount tables show. Errors carry the path that failed.
+/// "fuse.<subtype>", `source` what mount tables show. `kernel_permissions`: the kernel checks the
+/// mode bits, which it must where it opens files without asking (contract `tick`). Errors carry the
+/// path that failed.
 Result<Fd> mount_fuse(const std::string& mountpoint, const std::string& type,
-                      const std::string& source);
+                      const std::string& source, bool kernel_permissions);
 
 /// Unmounts. First plainly, then lazily where it is busy: `lazy` tells. EINVAL: nothing is mounted.
 Result<bool> unmount_fuse(const std::string& mountpoint, bool& lazy);

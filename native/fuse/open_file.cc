@@ -1,6 +1,7 @@
 #include "fuse/open_file.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <unordered_set>
 #include <vector>
@@ -13,6 +14,7 @@ struct OpenRecord {
   uint64_t node;
   uint64_t container;  ///< packed id, 0 the host
   uint64_t request;    ///< identity of the OPEN
+  uint64_t checksum;   ///< of the fields above, which never change
   std::atomic<uint32_t> snapshot;
   std::atomic<uint32_t> begun;
 };
@@ -73,6 +75,7 @@ void OpenFiles::write_record(OpenFile& file, uint64_t handle, uint64_t request) 
   record->node = file.node.raw();
   record->container = file.container ? file.container->id().packed() : 0;
   record->request = request;
+  record->checksum = StateFile::checksum(record, offsetof(OpenRecord, checksum));
   record->snapshot = file.snapshot_->record();
   record->begun = 0;
   state_.publish(file.record_, RecordType::kOpenFile, handle, sizeof(OpenRecord));
@@ -171,12 +174,12 @@ size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Co
     const OpenRecord* r = open_record(state_, l.record);
     size_t size = 0;
     const RecordIndex snapshot = r->snapshot;
-    auto file =
-        state_.find(snapshot, RecordType::kSnapshot, 0, &size) && held.insert(snapshot).second
-            ? make(NodeId(r->node), ContainerId::from_packed(r->container))
-            : nullptr;
+    const bool good = r->checksum == StateFile::checksum(r, offsetof(OpenRecord, checksum)) &&
+                      state_.find(snapshot, RecordType::kSnapshot, 0, &size);
+    const bool first = good && held.insert(snapshot).second;
+    auto file = first ? make(NodeId(r->node), ContainerId::from_packed(r->container)) : nullptr;
     if (!file) {
-      held.erase(snapshot);
+      if (first) held.erase(snapshot);
       state_.release(l.record);
       continue;
     }

@@ -27,7 +27,8 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       state_(state),
       options_(options),
       open_files_(state),
-      grower_(reply) {}
+      grower_(reply),
+      tick_(state.connection().tick != 0) {}
 
 void Server::fail(const Request& r, int errno_value) {
   counters_.errors.fetch_add(1, std::memory_order_relaxed);
@@ -113,9 +114,12 @@ void Server::handle(const Request& r) {
 void Server::init(const Request& r) {
   fuse_init_out out{};
   ConnectionState agreed;
-  const InitAnswer answer = negotiate(r.payload(), r.payload_size(), out, agreed);
+  const InitAnswer answer = negotiate(r.payload(), r.payload_size(), options_.tick, out, agreed);
   if (answer == InitAnswer::kRefused) return fail(r, EPROTO);
-  if (answer == InitAnswer::kAgreed) state_.set_connection(agreed);
+  if (answer == InitAnswer::kAgreed) {
+    state_.set_connection(agreed);
+    tick_ = agreed.tick != 0;
+  }
   reply_.value(r.header().unique, out);
 }
 

@@ -22,6 +22,7 @@ namespace vprocfs {
 struct ServerOptions {
   uint32_t max_open_per_container = 4096;
   uint64_t tick_us = 10000;
+  bool tick = false;  ///< asks for the contract `tick` when the connection is made
 };
 
 /// Answers requests: the operations of the tree, without any knowledge of single files.
@@ -57,6 +58,12 @@ class Server {
   void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
   void getattr(const Request& r);
   void getattr_file(const Request& r, NodeId node, const View& view, const ContainerPtr& container);
+  void tick_attributes(const Request& r, NodeId node, const View& view,
+                       const ContainerPtr& container);
+  void tick_read(const Request& r, const View& view, const ContainerPtr& container);
+  fuse_attr tick_attr(NodeId node, const View& view, const TickSnapshot& snapshot) const;
+  Result<TickSnapshotPtr> tick_snapshot(const View& view, const ContainerPtr& container,
+                                        bool any_age);
   void setattr(const Request& r);
   void open(const Request& r);
   void open_file(const Request& r, const View& view, const ContainerPtr& container);
@@ -89,6 +96,8 @@ class Server {
   OpenFiles open_files_;
   Grower grower_;
   Counters counters_;
+  /// What the connection was made for: the kernel keeps to it for its life, so we do.
+  std::atomic<bool> tick_;
   std::mutex waiting_mutex_;
   std::unordered_map<uint64_t, std::weak_ptr<Container>> waiting_;  ///< by unique, for INTERRUPT
 };

@@ -18,6 +18,9 @@ constexpr uint64_t kUnknownSize = 4096;
 
 void Server::getattr_file(const Request& r, NodeId node, const View& view,
                           const ContainerPtr& container) {
+  if (tick_ && container && !node.container().none()) {
+    return tick_attributes(r, node, view, container);
+  }
   // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
   // seek by it.
   if (container) {
@@ -44,6 +47,11 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
 }
 
 void Server::open(const Request& r) {
+  if (tick_) {
+    // The kernel remembers: from now on it opens, reads from its cache and closes without us.
+    reply_.error(r.header().unique, ENOSYS);
+    return;
+  }
   const auto* in = r.arg<fuse_open_in>();
   const NodeId node(r.header().nodeid);
   const View* view = tree_.file(node.index());
@@ -101,6 +109,12 @@ void Server::read(const Request& r) {
   // files that cannot, and its users fall back to read(2).
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (cached && node.container().none()) return fail(r, EINVAL);
+  if (tick_) {
+    const View* view = tree_.file(node.index());
+    auto container = view == nullptr ? Error{ENOENT, ""} : registry_.by_id(node.container());
+    if (!container) return fail(r, container.error());
+    return tick_read(r, *view, container.value());
+  }
   const auto file = open_files_.find(in->fh);
   if (!file) return reopen(r);
   if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options_.tick_us)) {
@@ -150,10 +164,19 @@ void Server::reopen(const Request& r) {
 void Server::entry(const Request& r, NodeId node, const View* view, uint64_t size,
                    uint64_t valid_s) {
   fuse_entry_out out{};
+  if (tick_ && view != nullptr && !node.container().none()) {
+    // Attributes are of the snapshot that is in the page cache: any others would empty it.
+    auto container = registry_.by_id(node.container());
+    auto snapshot = container ? tick_snapshot(*view, container.value(), true)
+                              : Result<TickSnapshotPtr>(container.error());
+    if (!snapshot) return fail(r, ENOENT);
+    out.attr = tick_attr(node, *view, *snapshot.value());
+  } else {
+    out.attr = attributes(node, view, size);
+  }
   out.nodeid = node.raw();
   out.entry_valid = valid_s;
   out.attr_valid = view == nullptr ? valid_s : 0;
-  out.attr = attributes(node, view, size);
   reply_.value(r.header().unique, out);
 }
 

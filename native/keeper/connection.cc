@@ -38,7 +38,7 @@ bool answer_init(const KeeperOptions& options, Connection& c) {
     ConnectionState agreed;
     const InitAnswer answer =
         request.header().opcode == FUSE_INIT
-            ? negotiate(request.payload(), request.payload_size(), out, agreed)
+            ? negotiate(request.payload(), request.payload_size(), options.tick, out, agreed)
             : InitAnswer::kRefused;
     if (answer == InitAnswer::kRefused) {
       reply.error(request.header().unique, EPROTO);
@@ -80,7 +80,7 @@ bool Connection::refuse_one() const {
 
 bool connect(const KeeperOptions& options, Connection& out) {
   auto memory = StateFile::make_memfd();
-  auto fuse = mount_fuse(options.mountpoint, options.type, options.source);
+  auto fuse = mount_fuse(options.mountpoint, options.type, options.source, options.tick);
   if (!memory || !fuse) {
     const Error& error = memory ? fuse.error() : memory.error();
     keeper_log(options.json, "error", "%s: cannot mount: %s", error.path.c_str(),

@@ -10,6 +10,7 @@ struct KeeperOptions {
   const char* type = "fuse.lxcfs";
   const char* source = "vprocfs";
   const char* socket = nullptr;   ///< control socket; nullptr: none
+  bool tick = false;              ///< contract `tick` rather than `exact`
   bool json = false;              ///< log lines as JSON
   uint32_t watchdog_ms = 5000;    ///< silence after which a worker is replaced
   uint32_t start_ms = 30000;      ///< how long a worker may take to get ready

@@ -1,26 +1,33 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace vprocfs {
 
-/// What keeper and worker say to each other, one per packet on a SOCK_SEQPACKET pair.
+/// What keeper and worker say to each other, one per packet on a SOCK_SEQPACKET pair. The two may
+/// be of different versions: numbers are for ever, and packets only grow at their end.
 enum class KeeperMessage : uint32_t {
   kActivate = 1,  ///< keeper: take requests now
   kDrain = 2,     ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
+  kStop = 3,      ///< keeper: unmount, answer what is in hand, exit
   kReady = 16,    ///< worker: started, has read the host, waits for kActivate
   kServing = 17,  ///< worker: takes requests
   kDrained = 18,  ///< worker: takes no more and has answered all
   kBeat = 19,     ///< worker: alive; see `serving`
-  kFailed = 20,   ///< worker: cannot serve, is about to exit
+  kFailed = 20,   ///< worker: cannot serve, is about to exit; see `why`
 };
 
 struct KeeperPacket {
   uint32_t type = 0;
   uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests
-  uint64_t resent = 0;    ///< kBeat: requests handed again so far
-  uint64_t requests = 0;  ///< kBeat: requests answered so far
+  uint64_t resent = 0;    ///< kBeat, kDrained: requests handed again so far
+  uint64_t requests = 0;  ///< kBeat, kDrained: requests answered so far
+  char why[104] = {};     ///< kFailed: one line, ended by a 0
 };
+
+/// What every version sends at least.
+inline constexpr size_t kShortestPacket = offsetof(KeeperPacket, why);
 
 /// How the worker finds what it inherits: environment variables with descriptor numbers.
 inline constexpr char kFuseFdVariable[] = "VPROCFS_KEEPER_FUSE_FD";

@@ -35,6 +35,7 @@ struct StateFile::RecordHeader {
   uint32_t bytes;
   uint64_t key;
   uint64_t checksum;  ///< of the fields above
+  uint64_t content;   ///< checksum of what it holds; 0 for kOpenFile, which changes in place
 };
 
 Result<Fd> StateFile::make_memfd(size_t bytes) {
@@ -57,7 +58,8 @@ Result<std::unique_ptr<StateFile>> StateFile::open(int fd, std::string* ignored)
     state->lay_out();
     if (ignored != nullptr) *ignored = why;
   }
-  state->rebuild_free_lists();
+  const size_t damaged = state->rebuild_free_lists();
+  if (damaged != 0 && ignored != nullptr) *ignored = std::to_string(damaged) + " damaged records";
   return state;
 }
 
@@ -130,8 +132,18 @@ uint32_t StateFile::granules_for(size_t bytes) const {
   return static_cast<uint32_t>(size);
 }
 
-void StateFile::rebuild_free_lists() {
+bool StateFile::intact(RecordIndex record, uint32_t length) const {
+  const RecordHeader* header = header_of(record);
+  if (header->checksum != checksum(header, offsetof(RecordHeader, checksum))) return false;
+  const size_t room = size_t{length} * kGranule - sizeof(RecordHeader);
+  if (header->bytes > room) return false;
+  if (header->type == static_cast<uint32_t>(RecordType::kOpenFile)) return true;
+  return header->content == checksum(header + 1, header->bytes);
+}
+
+size_t StateFile::rebuild_free_lists() {
   const std::lock_guard lock(mutex_);
+  size_t damaged = 0;
   for (auto& list : free_) list.clear();
   reserved_.assign(1, 0);
   used_ = 0;
@@ -139,13 +151,15 @@ void StateFile::rebuild_free_lists() {
   uint32_t at = 1;
   while (at < end) {
     const uint32_t length = table()[at].load(std::memory_order_acquire);
-    if (length != 0 && length <= end - at) {
+    const bool possible = length != 0 && length <= std::min(end - at, kMaxClass);
+    if (possible && intact(at, length)) {
       reserved_.resize(at + 1);
       reserved_[at] = length;
       used_ += length;
       at += length;
       continue;
     }
+    if (length != 0) ++damaged;
     table()[at].store(0);
     // Room between records comes back in pieces of the classes that are asked for.
     uint32_t gap = 1;
@@ -159,6 +173,7 @@ void StateFile::rebuild_free_lists() {
     }
   }
   next_ = end;
+  return damaged;
 }
 
 RecordIndex StateFile::allocate(size_t bytes) {
@@ -189,6 +204,7 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
   header->bytes = static_cast<uint32_t>(bytes);
   header->key = key;
   header->checksum = checksum(header, offsetof(RecordHeader, checksum));
+  header->content = type == RecordType::kOpenFile ? 0 : checksum(data(record), bytes);
   uint32_t length = 0;
   {
     const std::lock_guard lock(mutex_);
@@ -199,8 +215,9 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
 
 void StateFile::release(RecordIndex record) {
   if (record == 0) return;
-  table()[record].store(0, std::memory_order_release);
   const std::lock_guard lock(mutex_);
+  if (record >= reserved_.size() || reserved_[record] == 0) return;
+  table()[record].store(0, std::memory_order_release);
   const uint32_t length = reserved_[record];
   reserved_[record] = 0;
   used_ -= length;
@@ -234,9 +251,16 @@ void StateFile::for_each(
 }
 
 uint64_t StateFile::checksum(const void* data, size_t bytes) {
-  uint64_t hash = 14695981039346656037ull;
+  uint64_t hash = 14695981039346656037ull ^ bytes;
   const auto* p = static_cast<const uint8_t*>(data);
-  for (size_t i = 0; i < bytes; ++i) hash = (hash ^ p[i]) * 1099511628211ull;
+  // A word at a time: there is a snapshot to go through with every open.
+  for (; bytes >= sizeof(uint64_t); p += sizeof(uint64_t), bytes -= sizeof(uint64_t)) {
+    uint64_t word = 0;
+    std::memcpy(&word, p, sizeof(word));
+    hash = (hash ^ word) * 1099511628211ull;
+    hash ^= hash >> 32;
+  }
+  for (; bytes > 0; ++p, --bytes) hash = (hash ^ *p) * 1099511628211ull;
   return hash;
 }
 
@@ -249,6 +273,20 @@ ConnectionState StateFile::connection() const {
 void StateFile::set_connection(const ConnectionState& state) {
   header_->connection = state;
   header_->connection_checksum = checksum(&header_->connection, sizeof(header_->connection));
+}
+
+bool StateFile::repair_connection(int fd, const ConnectionState& state) {
+  void* base = ::mmap(nullptr, kHeaderBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (base == MAP_FAILED) return false;
+  auto* header = static_cast<Header*>(base);
+  const uint64_t right = checksum(&state, sizeof(state));
+  if (header->connection_checksum != right ||
+      checksum(&header->connection, sizeof(header->connection)) != right) {
+    header->connection = state;
+    header->connection_checksum = right;
+  }
+  ::munmap(base, kHeaderBytes);
+  return true;
 }
 
 size_t StateFile::used_granules() const {

@@ -25,6 +25,8 @@ struct ConnectionState {
   uint32_t initialised = 0;  ///< 1 once INIT was answered
   uint32_t kernel_major = 0, kernel_minor = 0;
   uint32_t max_readahead = 0;
+  uint32_t tick = 0;  ///< 1: files come out of the page cache (contract `tick`)
+  uint32_t reserved = 0;
   uint64_t kernel_flags = 0;  ///< what the kernel offered
   uint64_t flags = 0;         ///< what we took
 };
@@ -35,10 +37,10 @@ struct ConnectionState {
 /// record is a run of granules; it exists when the table says so at its first granule, and that
 /// word is stored last, so a worker that dies at any moment leaves whole records or none. Only one
 /// worker writes at a time (takeover is a hand-over). Nothing read back is trusted: lengths are
-/// checked, and records carry checksums.
+/// checked, and records carry checksums. Whoever takes the file over drops what is damaged.
 class StateFile {
  public:
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
   static constexpr size_t kGranule = 256;
   static constexpr size_t kDefaultBytes = size_t{64} << 20;
 
@@ -46,7 +48,8 @@ class StateFile {
   static Result<Fd> make_memfd(size_t bytes = kDefaultBytes);
 
   /// Maps `fd` (kept open by the caller). A fresh (all zero) file is laid out; one of this layout
-  /// is adopted; anything else is laid out anew and `ignored` says why.
+  /// is adopted; anything else is laid out anew and `ignored` says why. It also says how many
+  /// records were dropped because they were damaged.
   static Result<std::unique_ptr<StateFile>> open(int fd, std::string* ignored);
   ~StateFile();
 
@@ -65,8 +68,12 @@ class StateFile {
   void for_each(RecordType type,
                 const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const;
 
-  /// 64-bit FNV-1a, for the checksums of records.
+  /// 64-bit FNV-1a over words, for the checksums of records.
   static uint64_t checksum(const void* data, size_t bytes);
+
+  /// Puts the connection's state right where it is damaged, without touching anything else: for
+  /// the keeper, which knows it and maps nothing. Only while no worker is there. False on errors.
+  static bool repair_connection(int fd, const ConnectionState& state);
 
   ConnectionState connection() const;
   void set_connection(const ConnectionState& state);
@@ -81,7 +88,9 @@ class StateFile {
   StateFile(uint8_t* base, size_t bytes);
   bool adopt(std::string* why);
   void lay_out();
-  void rebuild_free_lists();
+  /// Returns how many damaged records it dropped.
+  size_t rebuild_free_lists();
+  bool intact(RecordIndex record, uint32_t length) const;
   uint32_t granules_for(size_t bytes) const;
   std::atomic<uint32_t>* table() const;
   RecordHeader* header_of(RecordIndex record) const;

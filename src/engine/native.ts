@@ -4,7 +4,7 @@ import type { Engine, EngineFactory } from "./engine.js";
 /** The default engine: native threads answer the kernel, no JavaScript runs for a request. */
 export function nativeEngine(binding: Pick<NativeBinding, "Session">): EngineFactory {
   return (options): Engine => {
-    const session = new binding.Session({ ...options, consistency: "exact" });
+    const session = new binding.Session(options);
     return {
       name: "native",
       start: () => session.start(),

@@ -33,6 +33,10 @@ export interface SessionFeatures {
   /** The kernel can hand again what a dead worker had taken (Linux 6.9). */
   readonly resend: boolean;
   readonly maxReadahead: number;
+  /** The contract in force: files come out of the page cache. */
+  readonly tick: boolean;
+  /** Why what an earlier worker left was not taken over; empty when it was. */
+  readonly stateIgnored: string;
 }
 
 /** Descriptors that a worker has from its keeper. */
