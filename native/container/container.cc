@@ -18,6 +18,16 @@ uint64_t boottime_us() {
   return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
+namespace {
+
+uint64_t realtime_ns() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+}  // namespace
+
 Container::Container(ContainerDescription description, Surroundings around)
     : description_(std::move(description)), around_(around) {
   load_history();
@@ -78,29 +88,47 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
   return facts;
 }
 
-TickSnapshotPtr Container::tick_snapshot(uint16_t view_index) {
-  const std::lock_guard lock(ticks_mutex_);
-  const auto it = ticks_.find(view_index);
-  return it == ticks_.end() ? nullptr : it->second;
+CachedTextPtr Container::cached_text(uint16_t view_index) {
+  const std::lock_guard lock(cached_mutex_);
+  const auto it = cached_.find(view_index);
+  return it == cached_.end() ? nullptr : it->second;
 }
 
-TickSnapshotPtr Container::set_tick_snapshot(const View& view, std::string text, uint64_t now_us) {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  auto snapshot = std::make_shared<TickSnapshot>();
-  snapshot->taken_us = now_us;
-  snapshot->modified_ns =
-      static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
-  const std::lock_guard lock(ticks_mutex_);
-  auto& present = ticks_[view.index];
+CachedTextPtr Container::set_tick_text(const View& view, std::string text, uint64_t now_us) {
+  auto made = std::make_shared<CachedText>();
+  made->taken_us = now_us;
+  made->modified_ns = realtime_ns();
+  const std::lock_guard lock(cached_mutex_);
+  auto& present = cached_[view.index];
   stabilise(text, present ? present->text.size() : 0, view.changes == Changes::kWithLimits);
   // The kernel knows a change by its time: a clock that is set back must not hide one.
-  if (present && snapshot->modified_ns <= present->modified_ns) {
-    snapshot->modified_ns = present->modified_ns + 1;
+  if (present && made->modified_ns <= present->modified_ns) {
+    made->modified_ns = present->modified_ns + 1;
   }
-  snapshot->text = std::move(text);
-  present = snapshot;
-  return snapshot;
+  made->text = std::move(text);
+  present = made;
+  return made;
+}
+
+Result<CachedTextPtr> Container::limits_text(const View& view, uint64_t now_us, bool& changed) {
+  constexpr uint64_t kOldUs = 1000000;
+  auto facts = this->facts(kNeedCpus, now_us);
+  if (!facts) return facts.error();
+  const CachedTextPtr present = cached_text(view.index);
+  const bool same = present && present->shown == facts.value().shown_cpus;
+  changed = false;
+  if (same && now_us - present->taken_us < kOldUs) return present;
+  auto text = render(view, now_us);
+  if (!text) return text.error();
+  auto made = std::make_shared<CachedText>();
+  made->taken_us = now_us;
+  made->shown = facts.value().shown_cpus;
+  changed = !present || present->text != text.value();
+  made->modified_ns = changed ? realtime_ns() : present->modified_ns;
+  made->text = std::move(text.value());
+  const std::lock_guard lock(cached_mutex_);
+  cached_[view.index] = made;
+  return CachedTextPtr(made);
 }
 
 Container::LastOpen Container::last_open(uint16_t view_index) {

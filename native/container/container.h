@@ -29,13 +29,14 @@ struct Surroundings {
   int procfs_fd = -1;
 };
 
-/// What a file holds for one tick: size, time and content are of one moment.
-struct TickSnapshot {
+/// What a file holds while the kernel caches it: size, time and content are of one moment.
+struct CachedText {
   std::string text;
   uint64_t taken_us = 0;     ///< CLOCK_BOOTTIME
+  CpuSet shown;              ///< for files that change with limits: the CPUs it was made for
   uint64_t modified_ns = 0;  ///< CLOCK_REALTIME; another one for each snapshot of a file
 };
-using TickSnapshotPtr = std::shared_ptr<const TickSnapshot>;
+using CachedTextPtr = std::shared_ptr<const CachedText>;
 
 /// One container that somebody asked about: who it is, its sources, and its history.
 class Container {
@@ -63,11 +64,15 @@ class Container {
   /// Open files; the limit is the caller's to keep.
   std::atomic<uint32_t> open_files{0};
 
-  /// The present snapshot of a file in contract `tick`; nullptr when there is none yet.
-  TickSnapshotPtr tick_snapshot(uint16_t view_index);
-  /// Makes a rendered text the present snapshot. Its length stays that of the one before it where
-  /// that can be.
-  TickSnapshotPtr set_tick_snapshot(const View& view, std::string text, uint64_t now_us);
+  /// What the kernel is to have of a file that it caches; nullptr when there is none yet.
+  CachedTextPtr cached_text(uint16_t view_index);
+  /// Makes a rendered text the present one of a file in contract `tick`. Its length stays that of
+  /// the one before it where that can be.
+  CachedTextPtr set_tick_text(const View& view, std::string text, uint64_t now_us);
+  /// The present text of a file that changes with limits only, rendered anew when the CPUs shown
+  /// are others or when it is old (clock rates in cpuinfo). `changed` tells whether the kernel has
+  /// to forget what it has.
+  Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, bool& changed);
 
   /// Which open of a file came last, and by which thread.
   struct LastOpen {
@@ -98,8 +103,8 @@ class Container {
   RecordIndex history_record_ = 0;
   static constexpr size_t kViews = 64;
   std::array<std::atomic<uint64_t>, kViews> told_sizes_{};
-  std::mutex ticks_mutex_;
-  std::map<uint16_t, TickSnapshotPtr> ticks_;  ///< by View::index
+  std::mutex cached_mutex_;
+  std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
   std::mutex last_open_mutex_;
   std::array<LastOpen, kViews> last_open_{};
 };

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace vprocfs {
@@ -15,6 +16,7 @@ namespace {
 // numbers are reused, so the container's init must be alive too.
 constexpr uint64_t kCallerTtlUs = 1000000;
 constexpr size_t kMaxCallers = 65536;
+constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
 
 bool exited(const Fd& pidfd) {
   pollfd p{pidfd.get(), POLLIN, 0};
@@ -133,7 +135,16 @@ void Registry::forget_dead(ContainerId id) {
   }
 }
 
-Result<bool> Registry::start() {
+std::vector<std::shared_ptr<Container>> Registry::known() const {
+  std::vector<std::shared_ptr<Container>> all;
+  const std::lock_guard lock(mutex_);
+  all.reserve(containers_.size());
+  for (const auto& [id, entry] : containers_) all.push_back(entry.container);
+  return all;
+}
+
+Result<bool> Registry::start(std::function<void()> limits_changed) {
+  limits_changed_ = std::move(limits_changed);
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_ || !stop_) return Error{errno, "epoll"};
@@ -141,8 +152,25 @@ Result<bool> Registry::start() {
   event.events = EPOLLIN;
   event.data.u64 = 0;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event);
+  if (around_.notifier != nullptr && around_.notifier->poll_fd() >= 0) {
+    // Edge-triggered: readings drain it too, and what they took in is looked at here all the same.
+    event.events = EPOLLIN | EPOLLET;
+    event.data.u64 = kLimitsChanged;
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, around_.notifier->poll_fd(), &event);
+  }
   watcher_ = std::thread([this] { watch(); });
   return true;
+}
+
+void Registry::pace_limits_changed() {
+  around_.notifier->drain();
+  const uint64_t begun = boottime_us();
+  limits_changed_();
+  // Containers may write limits of cgroups of their own as often as they like: looking at what
+  // changed is kept to a tenth of this thread's time.
+  const uint64_t rest_us = std::min<uint64_t>(1000000, 9 * (boottime_us() - begun));
+  pollfd p{stop_.get(), POLLIN, 0};
+  ::poll(&p, 1, static_cast<int>(rest_us / 1000));
 }
 
 void Registry::watch() {
@@ -152,6 +180,10 @@ void Registry::watch() {
     if (n < 0 && errno != EINTR) return;
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == 0) return;
+      if (events[i].data.u64 == kLimitsChanged) {
+        pace_limits_changed();
+        continue;
+      }
       forget_dead(ContainerId::from_packed(events[i].data.u64));
     }
   }

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -36,11 +37,15 @@ class Registry {
   /// All containers with processes, whether asked about or not.
   std::vector<ContainerDescription> list() const { return resolver_.scan(); }
 
+  /// The containers with state in memory.
+  std::vector<std::shared_ptr<Container>> known() const;
+
   /// Containers with state in memory.
   size_t size() const;
 
   /// Watches for the end of containers on a thread of its own.
-  Result<bool> start();
+  /// `limits_changed` is called from it when somebody wrote to a limit of any container.
+  Result<bool> start(std::function<void()> limits_changed);
   void stop();
 
  private:
@@ -55,6 +60,7 @@ class Registry {
 
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description);
   void forget_dead(ContainerId id);
+  void pace_limits_changed();
   void watch();
 
   const Resolver& resolver_;
@@ -62,6 +68,7 @@ class Registry {
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::map<std::pair<uint64_t, uint64_t>, Caller> callers_;  ///< by PID and cgroup namespace
+  std::function<void()> limits_changed_;
   Fd epoll_, stop_;
   std::thread watcher_;
 };

@@ -118,11 +118,11 @@ Result<bool> Engine::activate() {
   around.state = state_.get();
   around.procfs_fd = host_->procfs.get();
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
-  auto watching = registry_->start();
-  if (!watching) return watching;
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ = std::make_unique<Server>(*reply_, *registry_, *host_source_, *state_, options_.server);
-  server_->grower().start();
+  server_->notifier().start();
+  auto watching = registry_->start([this] { server_->limits_changed(); });
+  if (!watching) return watching;
   server_->adopt_open_files();
   loop_ = std::make_unique<Loop>(
       fuse_fd_.get(), options_.max_threads, [this](const Request& r) { server_->handle(r); },
@@ -140,9 +140,9 @@ Result<bool> Engine::stop(bool unmount) {
   if (unmount) done = unmount_fuse(options_.mountpoint, lazy);
   loop_->stop();
   loop_.reset();
-  server_->grower().stop();
-  if (!unmount) server_->hand_over_open_files();
   registry_->stop();
+  server_->notifier().stop();
+  if (!unmount) server_->hand_over_open_files();
   if (!done && done.error().code != EINVAL) return done;
   return lazy;
 }

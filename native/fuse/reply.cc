@@ -35,6 +35,16 @@ bool Reply::notify_resend() const {
   return write_all(fd_, &part, 1);
 }
 
+void Reply::notify_forget(uint64_t nodeid) const {
+  fuse_notify_inval_inode_out what{};
+  what.ino = nodeid;
+  fuse_out_header header{};
+  header.error = FUSE_NOTIFY_INVAL_INODE;
+  header.len = sizeof(header) + sizeof(what);
+  const iovec parts[2] = {{&header, sizeof(header)}, {&what, sizeof(what)}};
+  write_all(fd_, parts, 2);
+}
+
 void Reply::notify_grow(uint64_t nodeid, uint64_t size, char last) const {
   fuse_notify_store_out store{};
   store.nodeid = nodeid;

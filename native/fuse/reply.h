@@ -30,6 +30,9 @@ class Reply {
   /// READs.
   void notify_grow(uint64_t nodeid, uint64_t size, char last) const;
 
+  /// FUSE_NOTIFY_INVAL_INODE: the kernel forgets size and pages of a file. May block likewise.
+  void notify_forget(uint64_t nodeid) const;
+
   int fd() const { return fd_; }
 
  private:

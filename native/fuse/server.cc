@@ -27,7 +27,6 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       state_(state),
       options_(options),
       open_files_(state),
-      grower_(reply),
       tick_(state.connection().tick != 0) {}
 
 void Server::fail(const Request& r, int errno_value) {

@@ -11,7 +11,7 @@
 
 #include "container/registry.h"
 #include "fuse/counters.h"
-#include "fuse/grower.h"
+#include "fuse/notifier.h"
 #include "fuse/open_file.h"
 #include "fuse/protocol.h"
 #include "fuse/reply.h"
@@ -42,11 +42,16 @@ class Server {
 
   const Counters& counters() const { return counters_; }
   size_t open_files() const { return open_files_.size(); }
-  Grower& grower() { return grower_; }
+  Notifier& notifier() { return notifier_; }
+
+  /// Somebody wrote to a limit: makes the kernel forget files that say something else now.
+  void limits_changed();
 
  private:
   /// Directories never change: how long the kernel may keep them.
   static constexpr uint64_t kForeverSeconds = 86400;
+  /// The handle of files that the kernel caches: nothing is held for them.
+  static constexpr uint64_t kCachedHandle = 0;
 
   struct Waiting;
   using ContainerPtr = std::shared_ptr<Container>;
@@ -55,15 +60,23 @@ class Server {
   void init(const Request& r);
   void lookup(const Request& r);
   void lookup_container(const Request& r, const std::string& name);
+  void entry_of(const Request& r, Container& container, const TreeEntry& found, uint64_t valid_s);
   void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
   void getattr(const Request& r);
   void getattr_file(const Request& r, NodeId node, const View& view, const ContainerPtr& container);
+  /// True for files that the kernel may cache in `exact`: they change with limits only.
+  bool cacheable(NodeId node, const View& view) const;
+  void replace_cached(uint64_t nodeid, const CachedText& now) const;
+  void open_cached(const Request& r, const View& view, const ContainerPtr& container);
+  void cached_attributes(const Request& r, NodeId node, const View& view,
+                         const ContainerPtr& container);
+  void cached_read(const Request& r, const View& view, const ContainerPtr& container);
   void tick_attributes(const Request& r, NodeId node, const View& view,
                        const ContainerPtr& container);
   void tick_read(const Request& r, const View& view, const ContainerPtr& container);
-  fuse_attr tick_attr(NodeId node, const View& view, const TickSnapshot& snapshot) const;
-  Result<TickSnapshotPtr> tick_snapshot(const View& view, const ContainerPtr& container,
-                                        bool any_age);
+  fuse_attr tick_attr(NodeId node, const View& view, const CachedText& snapshot) const;
+  Result<CachedTextPtr> tick_snapshot(const View& view, const ContainerPtr& container,
+                                      bool any_age);
   void setattr(const Request& r);
   void open(const Request& r);
   void open_file(const Request& r, const View& view, const ContainerPtr& container);
@@ -94,7 +107,7 @@ class Server {
   const ServerOptions options_;
   const Tree tree_;
   OpenFiles open_files_;
-  Grower grower_;
+  Notifier notifier_;
   Counters counters_;
   /// What the connection was made for: the kernel keeps to it for its life, so we do.
   std::atomic<bool> tick_;

@@ -21,6 +21,7 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   if (tick_ && container && !node.container().none()) {
     return tick_attributes(r, node, view, container);
   }
+  if (cacheable(node, view)) return cached_attributes(r, node, view, container);
   // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
   // seek by it.
   if (container) {
@@ -68,6 +69,7 @@ void Server::open(const Request& r) {
 }
 
 void Server::open_file(const Request& r, const View& view, const ContainerPtr& container) {
+  if (cacheable(NodeId(r.header().nodeid), view)) return open_cached(r, view, container);
   if (container &&
       container->open_files.load(std::memory_order_relaxed) >= options_.max_open_per_container) {
     counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);
@@ -97,7 +99,10 @@ void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file
   auto& told = file->container->told_size(file->view->index);
   if (told.load() >= size) return answer();
   told = size;
-  grower_.grow(node.raw(), size, last, answer);
+  notifier_.post([this, node, size, last, answer] {
+    reply_.notify_grow(node.raw(), size, last);
+    answer();
+  });
 }
 
 void Server::read(const Request& r) {
@@ -109,11 +114,12 @@ void Server::read(const Request& r) {
   // files that cannot, and its users fall back to read(2).
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (cached && node.container().none()) return fail(r, EINVAL);
-  if (tick_) {
+  if (tick_ || in->fh == kCachedHandle) {
     const View* view = tree_.file(node.index());
     auto container = view == nullptr ? Error{ENOENT, ""} : registry_.by_id(node.container());
     if (!container) return fail(r, container.error());
-    return tick_read(r, *view, container.value());
+    return tick_ ? tick_read(r, *view, container.value())
+                 : cached_read(r, *view, container.value());
   }
   const auto file = open_files_.find(in->fh);
   if (!file) return reopen(r);
@@ -168,7 +174,7 @@ void Server::entry(const Request& r, NodeId node, const View* view, uint64_t siz
     // Attributes are of the snapshot that is in the page cache: any others would empty it.
     auto container = registry_.by_id(node.container());
     auto snapshot = container ? tick_snapshot(*view, container.value(), true)
-                              : Result<TickSnapshotPtr>(container.error());
+                              : Result<CachedTextPtr>(container.error());
     if (!snapshot) return fail(r, ENOENT);
     out.attr = tick_attr(node, *view, *snapshot.value());
   } else {
@@ -180,6 +186,17 @@ void Server::entry(const Request& r, NodeId node, const View* view, uint64_t siz
   reply_.value(r.header().unique, out);
 }
 
+void Server::entry_of(const Request& r, Container& container, const TreeEntry& found,
+                      uint64_t valid_s) {
+  auto& told = container.told_size(found.view->index);
+  if (told == 0) told = kUnknownSize;
+  const NodeId node(container.id(), found.index);
+  // The size of what the kernel caches must not change with a look-up.
+  const CachedTextPtr cached =
+      cacheable(node, *found.view) ? container.cached_text(found.view->index) : CachedTextPtr();
+  entry(r, node, found.view, cached ? cached->text.size() : told.load(), valid_s);
+}
+
 void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& found) {
   const ContainerId parent_container = parent.container();
   if (found.view == nullptr) {
@@ -188,18 +205,14 @@ void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& foun
   if (!parent_container.none()) {
     auto container = registry_.by_id(parent_container);
     if (!container) return fail(r, ENOENT);
-    auto& told = container.value()->told_size(found.view->index);
-    if (told == 0) told = kUnknownSize;
-    return entry(r, NodeId(parent_container, found.index), found.view, told, kForeverSeconds);
+    return entry_of(r, *container.value(), found, kForeverSeconds);
   }
   // The caller-identified tree: every caller gets its own container's node, so that what is bound
   // or cached under it is that container's for ever. Never cached, since the next caller differs.
   auto container = registry_.by_process(static_cast<pid_t>(r.header().pid));
   if (!container) return fail(r, ENOENT);
   if (!container.value()) return entry(r, NodeId({}, found.index), found.view, kUnknownSize, 0);
-  auto& told = container.value()->told_size(found.view->index);
-  if (told == 0) told = kUnknownSize;
-  entry(r, NodeId(container.value()->id(), found.index), found.view, told, 0);
+  entry_of(r, *container.value(), found, 0);
 }
 
 }  // namespace vprocfs

@@ -10,17 +10,17 @@ constexpr uint64_t kNsPerSecond = 1000000000;
 
 }  // namespace
 
-Result<TickSnapshotPtr> Server::tick_snapshot(const View& view, const ContainerPtr& container,
-                                              bool any_age) {
+Result<CachedTextPtr> Server::tick_snapshot(const View& view, const ContainerPtr& container,
+                                            bool any_age) {
   const uint64_t now = boottime_us();
-  TickSnapshotPtr present = container->tick_snapshot(view.index);
+  CachedTextPtr present = container->cached_text(view.index);
   if (present && (any_age || now < present->taken_us + options_.tick_us)) return present;
   auto text = render(view, container);
   if (!text) return text.error();
-  return container->set_tick_snapshot(view, std::move(text.value()), now);
+  return container->set_tick_text(view, std::move(text.value()), now);
 }
 
-fuse_attr Server::tick_attr(NodeId node, const View& view, const TickSnapshot& snapshot) const {
+fuse_attr Server::tick_attr(NodeId node, const View& view, const CachedText& snapshot) const {
   fuse_attr attr = attributes(node, &view, snapshot.text.size());
   attr.mtime = attr.ctime = snapshot.modified_ns / kNsPerSecond;
   attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(snapshot.modified_ns % kNsPerSecond);
@@ -31,7 +31,7 @@ void Server::tick_attributes(const Request& r, NodeId node, const View& view,
                              const ContainerPtr& container) {
   auto snapshot = tick_snapshot(view, container, false);
   if (!snapshot) return fail(r, snapshot.error());
-  const TickSnapshot& s = *snapshot.value();
+  const CachedText& s = *snapshot.value();
   fuse_attr_out out{};
   out.attr = tick_attr(node, view, s);
   // What is left of its tick: until then the kernel asks nobody.

@@ -1,18 +1,16 @@
-#include "fuse/grower.h"
+#include "fuse/notifier.h"
 
 #include <utility>
 
 namespace vprocfs {
 
-Grower::Grower(const Reply& reply) : reply_(reply) {}
+Notifier::~Notifier() { stop(); }
 
-Grower::~Grower() { stop(); }
-
-void Grower::start() {
+void Notifier::start() {
   thread_ = std::thread([this] { run(); });
 }
 
-void Grower::stop() {
+void Notifier::stop() {
   if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
@@ -22,24 +20,23 @@ void Grower::stop() {
   thread_.join();
 }
 
-void Grower::grow(uint64_t nodeid, uint64_t size, char last, std::function<void()> after) {
+void Notifier::post(Job job) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back(Job{nodeid, size, last, std::move(after)});
+    jobs_.push_back(std::move(job));
   }
   wake_.notify_one();
 }
 
-void Grower::run() {
+void Notifier::run() {
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
     if (jobs_.empty()) return;
-    Job job = std::move(jobs_.front());
+    const Job job = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
-    reply_.notify_grow(job.nodeid, job.size, job.last);
-    job.after();
+    job();
     lock.lock();
   }
 }
