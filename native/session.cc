@@ -78,6 +78,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   options_.max_threads = arguments.number("maxThreads", 2, 256);
   options_.server.max_open_per_container = arguments.number("maxOpenPerContainer", 1, 65535);
   options_.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
+  options_.server.renders_per_second = arguments.number("rendersPerSecond", 0, 10000000);
   const std::string consistency = arguments.text("consistency");
   options_.server.tick = consistency == "tick";
   if (!options_.server.tick && consistency != "exact") {
@@ -180,6 +181,7 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   out.Set("sourceErrors", number(c.source_errors));
   out.Set("refusedOpens", number(c.refused_opens));
   out.Set("deferred", number(c.deferred));
+  out.Set("paced", number(c.paced));
   out.Set("resent", number(c.resent));
   out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
   out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));

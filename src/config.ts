@@ -61,6 +61,12 @@ export const ConfigSchema = z.strictObject({
     "N",
     "files that one container may hold open; past that its own opens fail with ENFILE",
   ).default(4096),
+  rendersPerSecond: integer(
+    0,
+    10_000_000,
+    "N",
+    "how often a second files are made anew for one container; past that its readers wait (0: no limit)",
+  ).default(20_000),
   consistency: oneOf(
     ["exact", "tick"],
     "exact: each open sees one moment; tick: files come out of the page cache, at most tick-ms old",

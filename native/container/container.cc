@@ -29,7 +29,7 @@ uint64_t realtime_ns() {
 }  // namespace
 
 Container::Container(ContainerDescription description, Surroundings around)
-    : description_(std::move(description)), around_(around) {
+    : description_(std::move(description)), around_(around), budget_(around.renders_per_second) {
   load_history();
 }
 

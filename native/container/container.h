@@ -9,6 +9,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "container/budget.h"
 #include "container/cpu_history.h"
 #include "container/gate.h"
 #include "container/resolve.h"
@@ -27,6 +28,7 @@ struct Surroundings {
   HostSource* host = nullptr;
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
+  uint64_t renders_per_second = 0;  ///< that one container may ask for; 0: no limit
 };
 
 /// What a file holds while the kernel caches it: size, time and content are of one moment.
@@ -60,6 +62,8 @@ class Container {
 
   /// Turn-taking of its requests.
   Gate& gate() { return gate_; }
+  /// How often its files may be made anew.
+  Budget& budget() { return budget_; }
 
   /// Open files; the limit is the caller's to keep.
   std::atomic<uint32_t> open_files{0};
@@ -97,6 +101,7 @@ class Container {
   const Surroundings around_;
   std::atomic<bool> dead_{false};
   Gate gate_;
+  Budget budget_;
   std::mutex mutex_;  ///< guards source_ and history_
   std::unique_ptr<ContainerSource> source_;
   CpuHistory history_;

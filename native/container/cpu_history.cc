@@ -1,6 +1,7 @@
 #include "container/cpu_history.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "container/share.h"
 
@@ -98,6 +99,8 @@ size_t fold(uint32_t id, const CpuSet& cpus, const CpuSet& host_cpuset) {
 /// The proportions in which use falls on CPUs; all 0 where the kernel does not tell.
 struct Weights {
   Values user, system;
+
+  bool known() const { return user != Values(user.size()); }
 };
 
 Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet& cpus) {
@@ -114,10 +117,34 @@ Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet&
     grow(weights.system[i], take_delta(reading.system_us, cpu->seen_system_us));
   }
   // A kind that no CPU tells of (the totals are ahead of the per-CPU figures) follows the other.
-  const auto none = [](const Values& v) { return v == Values(v.size()); };
-  if (none(weights.user)) weights.user = weights.system;
-  if (none(weights.system)) weights.system = weights.user;
+  if (weights.user == Values(cpus.size())) weights.user = weights.system;
+  if (weights.system == Values(cpus.size())) weights.system = weights.user;
   return weights;
+}
+
+/// Splits `amount` evenly, but in whole ticks, first to those who have reached least, and what is
+/// left to the one whose next tick is nearest. Equal shares of a tick would all stay invisible for
+/// long on a machine of many CPUs, and then all show at once.
+Values split_evenly(uint64_t amount, const Values& reached) {
+  const size_t count = reached.size();
+  Values parts(count, amount / kTickUs / count * kTickUs);
+  uint64_t rest = amount - parts[0] * count;
+  std::vector<size_t> order(count);
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](size_t a, size_t b) { return reached[a] < reached[b]; });
+  for (size_t i = 0; rest >= kTickUs; ++i, rest -= kTickUs) parts[order[i]] += kTickUs;
+  const auto nearest = std::max_element(reached.begin(), reached.end(), [](uint64_t a, uint64_t b) {
+    return a % kTickUs < b % kTickUs;
+  });
+  parts[static_cast<size_t>(nearest - reached.begin())] += rest;
+  return parts;
+}
+
+Values reached(CpuHistory& history, const CpuSet& cpus, uint64_t CpuCounters::*field) {
+  Values values;
+  for (const uint32_t id : cpus.ids()) values.push_back(cpu_at(history, id).counters.*field);
+  return values;
 }
 
 /// All use not yet reported: that of earlier intervals and that since the last sample.
@@ -139,16 +166,29 @@ void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
   history.pending_system_us = kept.system;
 }
 
-/// Spreads `use`, at most `dt` times the number of CPUs, so that no CPU gets more than `dt`.
-std::vector<Use> spread(const Use& use, const Weights& weights, uint64_t dt) {
-  const Values user = split(use.user, weights.user);
-  const Values nice = split(use.nice, weights.user);
-  const Values system = split(use.system, weights.system);
-  std::vector<Use> out(user.size());
-  Values room(user.size());
+/// What each of `cpus` should be given of `use`, whether it has the time or not.
+std::vector<Use> share_out(const Use& use, CpuHistory& history, const CpuSample& sample,
+                           const CpuSet& cpus) {
+  const Weights weights = take_weights(history, sample, cpus);
+  const auto shares = [&](uint64_t amount, const Values& by, uint64_t CpuCounters::*field) {
+    return weights.known() ? split(amount, by)
+                           : split_evenly(amount, reached(history, cpus, field));
+  };
+  const Values user = shares(use.user, weights.user, &CpuCounters::user_us);
+  const Values nice = shares(use.nice, weights.user, &CpuCounters::nice_us);
+  const Values system = shares(use.system, weights.system, &CpuCounters::system_us);
+  std::vector<Use> out;
+  for (size_t i = 0; i < cpus.size(); ++i) out.push_back({user[i], nice[i], system[i]});
+  return out;
+}
+
+/// Moves use from CPUs that would have more than `dt` of it to those that have room. All of it
+/// fits.
+void fit(std::vector<Use>& out, uint64_t dt) {
+  Values room(out.size());
   Use excess;
   for (size_t i = 0; i < out.size(); ++i) {
-    const Use wanted{user[i], nice[i], system[i]};
+    const Use wanted = out[i];
     out[i] = wanted.at_most(dt);
     const Use over = wanted.less(out[i]);
     excess = {excess.user + over.user, excess.nice + over.nice, excess.system + over.system};
@@ -165,7 +205,6 @@ std::vector<Use> spread(const Use& use, const Weights& weights, uint64_t dt) {
   fill(excess.user, &Use::user);
   fill(excess.nice, &Use::nice);
   fill(excess.system, &Use::system);
-  return out;
 }
 
 /// What one CPU gains in an interval of `dt`: all of it, one way or another.
@@ -231,7 +270,8 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   const Use use = take_use(history, sample.usage);
   const Use reported = use.at_most(times(dt, cpus.size()));
   keep_pending(history, use.less(reported), shown.size());
-  const std::vector<Use> by_cpu = spread(reported, take_weights(history, sample, cpus), dt);
+  std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
+  fit(by_cpu, dt);
   const Values throttled =
       split(take_delta(sample.usage.throttled_us, history.seen.throttled_us), Values(cpus.size()));
   std::vector<CpuCounters> gains;

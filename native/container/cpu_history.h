@@ -46,7 +46,8 @@ struct CpuHistory {
 ///  - samples that go backwards (vanished or replaced cgroup) count as no use.
 ///
 /// The first sample stands for the interval since the container's start. Use is spread over the
-/// CPUs in the proportions of per_cpu, or evenly; per_cpu never decides how much it is.
+/// CPUs in the proportions of per_cpu, or evenly in whole ticks; per_cpu never decides how much it
+/// is.
 ///
 /// An interval belongs to the CPUs of the report before it. A CPU that comes starts from 0, or from
 /// what it last showed. When n shrinks, the counters of the CPUs that disappear, with their part of

@@ -16,6 +16,7 @@ struct Counters {
   std::atomic<uint64_t> source_errors{0};
   std::atomic<uint64_t> refused_opens{0};
   std::atomic<uint64_t> deferred{0};
+  std::atomic<uint64_t> paced{0};
   std::atomic<uint64_t> resent{0};
 };
 

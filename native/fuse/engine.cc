@@ -117,10 +117,11 @@ Result<bool> Engine::activate() {
   around.host = host_source_.get();
   around.state = state_.get();
   around.procfs_fd = host_->procfs.get();
+  around.renders_per_second = options_.server.renders_per_second;
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ = std::make_unique<Server>(*reply_, *registry_, *host_source_, *state_, options_.server);
-  server_->notifier().start();
+  server_->start_helpers();
   auto watching = registry_->start([this] { server_->limits_changed(); });
   if (!watching) return watching;
   server_->adopt_open_files();
@@ -141,7 +142,7 @@ Result<bool> Engine::stop(bool unmount) {
   loop_->stop();
   loop_.reset();
   registry_->stop();
-  server_->notifier().stop();
+  server_->stop_helpers();
   if (!unmount) server_->hand_over_open_files();
   if (!done && done.error().code != EINVAL) return done;
   return lazy;

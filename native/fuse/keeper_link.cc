@@ -72,7 +72,11 @@ void KeeperLink::beat() {
 bool KeeperLink::obey(KeeperMessage message) {
   if (message == KeeperMessage::kActivate) {
     auto active = engine_.activate();
-    if (active) return send(packet_of(KeeperMessage::kServing)), true;
+    if (active) {
+      KeeperPacket packet = packet_of(KeeperMessage::kServing);
+      engine_.state_ignored().copy(packet.why, sizeof(packet.why) - 1);
+      return send(packet), true;
+    }
     const std::string why = active.error().path + ": " + std::strerror(active.error().code);
     KeeperPacket packet = packet_of(KeeperMessage::kFailed);
     why.copy(packet.why, sizeof(packet.why) - 1);

@@ -29,6 +29,16 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       open_files_(state),
       tick_(state.connection().tick != 0) {}
 
+void Server::start_helpers() {
+  notifier_.start();
+  pacer_.start();
+}
+
+void Server::stop_helpers() {
+  pacer_.stop();
+  notifier_.stop();
+}
+
 void Server::fail(const Request& r, int errno_value) {
   counters_.errors.fetch_add(1, std::memory_order_relaxed);
   reply_.error(r.header().unique, errno_value);
@@ -133,13 +143,40 @@ Result<std::string> Server::render(const View& view, const ContainerPtr& contain
   return container->render(view, boottime_us());
 }
 
+void Server::wait_for_turn(const Request& r, const ContainerPtr& container) {
+  counters_.deferred.fetch_add(1, std::memory_order_relaxed);
+  const std::lock_guard lock(waiting_mutex_);
+  waiting_[r.identity()] = container;
+}
+
+bool Server::stop_waiting(uint64_t identity, ContainerPtr* container) {
+  const std::lock_guard lock(waiting_mutex_);
+  const auto it = waiting_.find(identity);
+  if (it == waiting_.end()) return false;
+  if (container != nullptr) *container = it->second.lock();
+  waiting_.erase(it);
+  return true;
+}
+
 void Server::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
+  const uint64_t now = boottime_us();
+  const uint64_t wait_us = container->budget().take(now);
+  if (wait_us == 0) return pass_gate(r, container, work);
+  counters_.paced.fetch_add(1, std::memory_order_relaxed);
+  wait_for_turn(r, container);
+  auto waiting = std::make_shared<Waiting>(r, work);
+  pacer_.post(now + wait_us, [this, waiting, container] {
+    // An INTERRUPT may have answered it meanwhile.
+    if (!stop_waiting(waiting->request().identity(), nullptr)) return;
+    pass_gate(waiting->request(), container, waiting->work);
+  });
+}
+
+void Server::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
   Gate& gate = container->gate();
   const bool mine = gate.enter([&]() -> std::unique_ptr<Deferred> {
-    counters_.deferred.fetch_add(1, std::memory_order_relaxed);
-    const std::lock_guard lock(waiting_mutex_);
-    waiting_[r.identity()] = container;
+    wait_for_turn(r, container);
     return std::make_unique<Waiting>(r, work);
   });
   if (!mine) return;
@@ -147,11 +184,7 @@ void Server::in_turn(const Request& r, const ContainerPtr& container, const Work
   while (const std::unique_ptr<Deferred> next = gate.leave()) {
     auto& waiting = static_cast<Waiting&>(*next);
     const Request request = waiting.request();
-    {
-      const std::lock_guard lock(waiting_mutex_);
-      waiting_.erase(request.identity());
-    }
-    waiting.work(request);
+    if (stop_waiting(request.identity(), nullptr)) waiting.work(request);
   }
 }
 
@@ -159,18 +192,13 @@ void Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
   if (in == nullptr) return;
   ContainerPtr container;
-  {
-    const std::lock_guard lock(waiting_mutex_);
-    const auto it = waiting_.find(in->unique & ~kFuseUniqueResend);
-    if (it == waiting_.end()) return;  // being answered right now
-    container = it->second.lock();
-    waiting_.erase(it);
-  }
-  if (!container) return;
-  const auto found = container->gate().remove([&](const Deferred& deferred) {
+  // Not among those that wait: it is being answered right now.
+  if (!stop_waiting(in->unique & ~kFuseUniqueResend, &container) || !container) return;
+  container->gate().remove([&](const Deferred& deferred) {
     return static_cast<const Waiting&>(deferred).request().header().unique == in->unique;
   });
-  if (found) fail(static_cast<const Waiting&>(*found).request(), EINTR);
+  counters_.errors.fetch_add(1, std::memory_order_relaxed);
+  reply_.error(in->unique, EINTR);
 }
 
 size_t Server::adopt_open_files() {

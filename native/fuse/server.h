@@ -13,6 +13,7 @@
 #include "fuse/counters.h"
 #include "fuse/notifier.h"
 #include "fuse/open_file.h"
+#include "fuse/pacer.h"
 #include "fuse/protocol.h"
 #include "fuse/reply.h"
 #include "node/tree.h"
@@ -22,6 +23,7 @@ namespace vprocfs {
 struct ServerOptions {
   uint32_t max_open_per_container = 4096;
   uint64_t tick_us = 10000;
+  uint64_t renders_per_second = 20000;  ///< per container; 0: no limit
   bool tick = false;  ///< asks for the contract `tick` when the connection is made
 };
 
@@ -42,7 +44,9 @@ class Server {
 
   const Counters& counters() const { return counters_; }
   size_t open_files() const { return open_files_.size(); }
-  Notifier& notifier() { return notifier_; }
+  /// Starts and ends the threads that send notices and that wait for budgets.
+  void start_helpers();
+  void stop_helpers();
 
   /// Somebody wrote to a limit: makes the kernel forget files that say something else now.
   void limits_changed();
@@ -91,6 +95,9 @@ class Server {
   std::vector<ContainerId> visible_containers(const Request& r);
 
   /// Runs `work` when it is this container's turn; at once for the host.
+  void wait_for_turn(const Request& r, const ContainerPtr& container);
+  bool stop_waiting(uint64_t identity, ContainerPtr* container);
+  void pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
   void in_turn(const Request& r, const ContainerPtr& container, const Work& work);
   Result<std::string> render(const View& view, const ContainerPtr& container);
   /// The container that a node belongs to, or the caller's for the caller-identified nodes.
@@ -108,6 +115,7 @@ class Server {
   const Tree tree_;
   OpenFiles open_files_;
   Notifier notifier_;
+  Pacer pacer_;
   Counters counters_;
   /// What the connection was made for: the kernel keeps to it for its life, so we do.
   std::atomic<bool> tick_;

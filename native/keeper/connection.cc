@@ -1,15 +1,19 @@
 #include "keeper/connection.h"
 
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
-#include <string>
 
 #include "fuse/init.h"
 #include "fuse/mount.h"
 #include "fuse/protocol.h"
+#include "fuse/reply.h"
 #include "keeper/log.h"
 
 namespace vprocfs {
@@ -21,51 +25,67 @@ struct Buffer {
   alignas(8) uint8_t bytes[kRequestBytes];
 };
 
+Buffer g_buffer;
+
+ssize_t read_request(int fd) { return ::read(fd, g_buffer.bytes, sizeof(g_buffer.bytes)); }
+
+/// The device of what is mounted there, without asking whoever serves it; 0 when it cannot be told.
+uint64_t device_at(const char* path) {
+  struct statx found {};
+  constexpr int kFlags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW;
+  if (::statx(AT_FDCWD, path, kFlags, STATX_TYPE, &found) != 0) return 0;
+  return makedev(found.stx_dev_major, found.stx_dev_minor);
+}
+
 bool answer_init(const KeeperOptions& options, Connection& c) {
-  static Buffer buffer;
   for (;;) {
     pollfd p{c.fuse.get(), POLLIN, 0};
     if (::poll(&p, 1, kInitDeadlineMs) <= 0) {
       keeper_log(options.json, "error", "the kernel sent no INIT");
       return false;
     }
-    const ssize_t n = ::read(c.fuse.get(), buffer.bytes, sizeof(buffer.bytes));
+    const ssize_t n = read_request(c.fuse.get());
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < static_cast<ssize_t>(sizeof(fuse_in_header))) return false;
-    const Request request(buffer.bytes, static_cast<size_t>(n));
+    const Request request(g_buffer.bytes, static_cast<size_t>(n));
     const Reply reply(c.fuse.get());
     fuse_init_out out{};
-    ConnectionState agreed;
     const InitAnswer answer =
         request.header().opcode == FUSE_INIT
-            ? negotiate(request.payload(), request.payload_size(), options.tick, out, agreed)
+            ? negotiate(request.payload(), request.payload_size(), options.tick, out, c.agreed)
             : InitAnswer::kRefused;
     if (answer == InitAnswer::kRefused) {
       reply.error(request.header().unique, EPROTO);
       keeper_log(options.json, "error", "this kernel's FUSE is too old");
       return false;
     }
-    if (answer == InitAnswer::kAgreed) c.file->set_connection(agreed);
     reply.value(request.header().unique, out);
     if (answer == InitAnswer::kAgreed) return true;
   }
 }
 
+bool clone(const KeeperOptions& options, Connection& c) {
+  c.refusal = Fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+  auto from = static_cast<uint32_t>(c.fuse.get());
+  if (c.refusal && ::ioctl(c.refusal.get(), FUSE_DEV_IOC_CLONE, &from) == 0) return true;
+  keeper_log(options.json, "error", "/dev/fuse: cannot clone: %s", std::strerror(errno));
+  return false;
+}
+
 }  // namespace
 
-bool Connection::resend() const { return (file->connection().flags & kFuseHasResend) != 0; }
+bool Connection::resend() const { return (agreed.flags & kFuseHasResend) != 0; }
 
 void Connection::requeue() const {
   if (resend()) Reply(fuse.get()).notify_resend();
 }
 
 bool Connection::refuse_one() const {
-  static Buffer buffer;
-  pollfd p{fuse.get(), POLLIN, 0};
-  if (::poll(&p, 1, 0) <= 0 || (p.revents & POLLIN) == 0) return false;
-  const ssize_t n = ::read(fuse.get(), buffer.bytes, sizeof(buffer.bytes));
+  const ssize_t n = read_request(refusal.get());
+  // ENOENT: the request was interrupted while it was handed over.
+  if (n < 0) return errno == ENOENT || errno == EINTR;
   if (n < static_cast<ssize_t>(sizeof(fuse_in_header))) return false;
-  const Request request(buffer.bytes, static_cast<size_t>(n));
+  const Request request(g_buffer.bytes, static_cast<size_t>(n));
   switch (request.header().opcode) {
     case FUSE_FORGET:
     case FUSE_BATCH_FORGET:
@@ -73,7 +93,7 @@ bool Connection::refuse_one() const {
     case FUSE_NOTIFY_REPLY:
       return true;
     default:
-      Reply(fuse.get()).error(request.header().unique, EIO);
+      Reply(refusal.get()).error(request.header().unique, EIO);
       return true;
   }
 }
@@ -85,22 +105,27 @@ bool connect(const KeeperOptions& options, Connection& out) {
     const Error& error = memory ? fuse.error() : memory.error();
     keeper_log(options.json, "error", "%s: cannot mount: %s", error.path.c_str(),
                std::strerror(error.code));
+    if (fuse) disconnect(options, out);
     return false;
   }
-  const int state_fd = memory.value().release();
-  return reconnect(options, fuse.value().release(), state_fd, out) && answer_init(options, out);
+  out.state = std::move(memory.value());
+  out.fuse = std::move(fuse.value());
+  if (answer_init(options, out) && clone(options, out) &&
+      StateFile::repair_connection(out.state.get(), out.agreed)) {
+    out.device = device_at(options.mountpoint);
+    return true;
+  }
+  disconnect(options, out);
+  return false;
 }
 
-bool reconnect(const KeeperOptions& options, int fuse_fd, int state_fd, Connection& out) {
-  out.fuse = Fd(fuse_fd);
-  out.state = Fd(state_fd);
-  auto file = StateFile::open(state_fd, nullptr);
-  if (!file) {
-    keeper_log(options.json, "error", "state file: %s", std::strerror(file.error().code));
-    return false;
+void disconnect(const KeeperOptions& options, const Connection& connection) {
+  if (connection.device != 0 && device_at(options.mountpoint) != connection.device) return;
+  bool lazy = false;
+  const auto done = unmount_fuse(options.mountpoint, lazy);
+  if (done && lazy) {
+    keeper_log(options.json, "warn", "%s was busy: unmounted lazily", options.mountpoint);
   }
-  out.file = std::move(file.value());
-  return true;
 }
 
 }  // namespace vprocfs

@@ -1,18 +1,22 @@
 #pragma once
 
-#include <memory>
+#include <cstdint>
 
 #include "base/fd.h"
-#include "fuse/reply.h"
 #include "keeper/options.h"
 #include "state/state_file.h"
 
 namespace vprocfs {
 
-/// The connection to the kernel that outlives all workers.
+/// The connection to the kernel that outlives all workers. The state file is only held: workers map
+/// it, so that no fault in it is ours.
 struct Connection {
   Fd fuse, state;
-  std::unique_ptr<StateFile> file;
+  /// A clone of `fuse` to refuse requests through: reading from it never blocks, whatever workers
+  /// take from the same queue meanwhile. It also tells of the connection's end.
+  Fd refusal;
+  ConnectionState agreed;  ///< what INIT negotiated
+  uint64_t device = 0;     ///< of the mounted file system; 0: not known
 
   bool resend() const;
   /// Hands back to the kernel's queue what a dead worker had taken, where the kernel can.
@@ -23,10 +27,10 @@ struct Connection {
 };
 
 /// Mounts, answers the kernel's INIT, and leaves the result in the state file. False after a line
-/// on stderr.
+/// on stderr, with nothing left mounted.
 bool connect(const KeeperOptions& options, Connection& out);
 
-/// Takes over descriptors of an earlier self.
-bool reconnect(const KeeperOptions& options, int fuse_fd, int state_fd, Connection& out);
+/// Unmounts unless something else has been mounted there meanwhile.
+void disconnect(const KeeperOptions& options, const Connection& connection);
 
 }  // namespace vprocfs

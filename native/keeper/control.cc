@@ -1,29 +1,63 @@
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
 
 namespace vprocfs {
+namespace {
+
+// One command per connection, and a client that says none must not keep the others waiting.
+constexpr uint64_t kClientMs = 1000;
+
+}  // namespace
+
+bool Supervisor::open_socket() {
+  if (options_.socket == nullptr) return true;
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (std::strlen(options_.socket) >= sizeof(address.sun_path)) {
+    keeper_log(options_.json, "error", "%s: the path is too long", options_.socket);
+    return false;
+  }
+  std::strcpy(address.sun_path, options_.socket);
+  listener_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  ::unlink(options_.socket);
+  const mode_t mask = ::umask(0177);
+  const bool bound = listener_ && ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address),
+                                         sizeof(address)) == 0;
+  ::umask(mask);
+  if (bound && ::listen(listener_.get(), 16) == 0) return true;
+  // Serving without one is better than not serving.
+  keeper_log(options_.json, "warn", "%s: no control socket: %s", options_.socket,
+             std::strerror(errno));
+  listener_.reset();
+  return true;
+}
+
+void Supervisor::on_connect(uint64_t now) {
+  client_ = Fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  client_until_ms_ = now + kClientMs;
+}
 
 void Supervisor::on_client() {
-  const int client = ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC);
-  if (client < 0) return;
+  Fd client = std::move(client_);
   ucred peer{};
   socklen_t size = sizeof(peer);
   char command[32] = {};
-  // One command per connection. A client that says nothing must not hold the keeper up.
-  const timeval patience{0, 200000};
-  ::setsockopt(client, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
   const bool root =
-      ::getsockopt(client, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
-  const ssize_t n = root ? ::recv(client, command, sizeof(command) - 1, 0) : -1;
-  if (n > 0 && std::strcmp(command, "reload") == 0) return begin_reload(client);
-  if (n > 0 && std::strcmp(command, "status") == 0) answer_status(client);
-  ::close(client);
+      ::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
+  if (!root || ::recv(client.get(), command, sizeof(command) - 1, 0) <= 0) return;
+  if (std::strcmp(command, "reload") == 0) return begin_reload(client.release());
+  if (std::strcmp(command, "status") == 0) answer_status(client.get());
 }
 
 void Supervisor::answer_status(int client) const {
@@ -36,22 +70,24 @@ void Supervisor::answer_status(int client) const {
     at += static_cast<size_t>(
         std::snprintf(reasons + at, sizeof(reasons) - at, "%s\"%s\"", at == 0 ? "" : ",", reason));
   }
-  const ConnectionState c = connection_.file->connection();
+  const ConnectionState& c = connection_.agreed;
   char text[2048];
   const int length = std::snprintf(
       text, sizeof(text),
       "{\"state\":\"%s\",\"keeperPid\":%d,\"workerPid\":%d,\"generation\":%u,"
       "\"uptimeMs\":%llu,\"workerUptimeMs\":%llu,\"restarts\":%u,\"failuresInARow\":%u,"
       "\"reasons\":[%s],\"resent\":%llu,\"requests\":%llu,\"protocol\":\"%u.%u\","
-      "\"resend\":%s,\"watchdogMs\":%u,\"patienceMs\":%u}",
+      "\"resend\":%s,\"statesIgnored\":%u,\"watchdogMs\":%u,\"patienceMs\":%u}",
       state, ::getpid(), current_.pid, current_.generation,
       static_cast<unsigned long long>(now - born_ms_),
       static_cast<unsigned long long>(current_.alive() ? now - current_.started_ms : 0), restarts_,
       failures_, reasons, static_cast<unsigned long long>(resent_before_ + current_.resent),
-      static_cast<unsigned long long>(current_.requests), c.kernel_major, c.kernel_minor,
-      connection_.resend() ? "true" : "false", options_.watchdog_ms, options_.patience_ms);
+      static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
+      c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_,
+      options_.watchdog_ms, options_.patience_ms);
   if (length > 0) {
-    ::send(client, text, static_cast<size_t>(length), MSG_NOSIGNAL | MSG_DONTWAIT);
+    const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);
+    ::send(client, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);
   }
 }
 

@@ -1,6 +1,6 @@
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "keeper/connection.h"
@@ -27,23 +27,49 @@ bool occupy_standard_descriptors() {
   }
 }
 
+/// From now on: a signal that came while we mount would leave the mount behind, dead.
+void block_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&set, s);
+  ::sigprocmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+/// A path that means the same in every directory. Not what /proc says of us when we were given one:
+/// the program to become later is what has been put there by then.
+void make_absolute(char** argv) {
+  static char path[PATH_MAX];
+  if (argv[0][0] == '/') return;
+  const ssize_t n = ::readlink("/proc/self/exe", path, sizeof(path) - 1);
+  if (n > 0) argv[0] = path;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   using namespace vprocfs;
   KeeperOptions options;
   if (!occupy_standard_descriptors()) return 1;
+  make_absolute(argv);
   if (!parse_options(argc, argv, options)) return 2;
-  ::signal(SIGPIPE, SIG_IGN);
+  Resume earlier;
+  const Inherited inherited = read_resume(earlier);
+  if (inherited == Inherited::kUnknown) {
+    keeper_log(options.json, "error", "cannot go on from a keeper of another version");
+    return 1;
+  }
+  if (options.check) return 0;
+  clear_resume();
+  block_signals();
   protect_from_oom();
   Connection connection;
-  int fuse_fd = -1, state_fd = -1;
-  const bool resumed = Supervisor::inherited(fuse_fd, state_fd);
-  if (resumed ? !reconnect(options, fuse_fd, state_fd, connection)
-              : !connect(options, connection)) {
+  if (inherited == Inherited::kAll) {
+    take_over(earlier, connection);
+  } else if (!connect(options, connection)) {
     return 1;
   }
   Supervisor supervisor(options, connection);
-  if (resumed) supervisor.resume();
+  if (inherited == Inherited::kAll) supervisor.resume(earlier);
   return supervisor.run();
 }

@@ -22,10 +22,13 @@ bool take(const char* name, const char* value, KeeperOptions& o) {
   if (is("--source")) return o.source = value, true;
   if (is("--socket")) return o.socket = value, true;
   if (is("--consistency")) return o.tick = std::strcmp(value, "tick") == 0, true;
+  if (is("--consistency")) return o.tick = std::strcmp(value, "tick") == 0, true;
   if (is("--log-format")) return o.json = std::strcmp(value, "json") == 0, true;
   if (is("--watchdog-ms")) return parse_ms(value, o.watchdog_ms);
   if (is("--start-ms")) return parse_ms(value, o.start_ms);
   if (is("--drain-ms")) return parse_ms(value, o.drain_ms);
+  if (is("--stop-ms")) return parse_ms(value, o.stop_ms);
+  if (is("--check")) return o.check = true, true;
   if (is("--patience-ms")) return parse_ms(value, o.patience_ms);
   return false;
 }

@@ -5,19 +5,19 @@
 
 #include "keeper/connection.h"
 #include "keeper/options.h"
+#include "keeper/resume.h"
 #include "keeper/worker.h"
 
 namespace vprocfs {
 
 /// Keeps one worker serving: starts, watches, replaces, upgrades and stops it. One thread, one
-/// loop.
+/// loop, in which nothing blocks.
 class Supervisor {
  public:
   Supervisor(const KeeperOptions& options, Connection& connection);
 
-  /// Takes up where an earlier self left, from its environment. False when there is nothing.
-  static bool inherited(int& fuse_fd, int& state_fd);
-  void resume();
+  /// Goes on with the worker of an earlier self.
+  void resume(const Resume& from);
 
   /// Runs until stopped; returns the exit status.
   int run();
@@ -25,45 +25,66 @@ class Supervisor {
  private:
   static constexpr size_t kReasons = 8;
   static constexpr size_t kReasonBytes = 64;
+  static constexpr size_t kMaxArguments = 128;
 
-  bool open_descriptors();
-  bool open_socket();
+  // supervisor.cc: the loop and its timers
   int wait_ms(uint64_t now) const;
   void on_signal();
-  void on_child(int pid, int status);
-  void on_packet(Worker& worker);
-  void on_client();
+  void reap();
   void on_timers(uint64_t now);
+  void check_worker(Worker& worker, uint64_t now);
+  void refuse(uint64_t now);
+  void begin_stop();
+  bool stopped(uint64_t now) const;
 
+  // succession.cc: one worker after the other
   void start(Worker& slot, uint64_t now);
   void activate(Worker& worker, uint64_t now);
   void promote(uint64_t now);
+  void retire(uint64_t now);
+  void on_packet(Worker& worker);
+  void on_ready(Worker& worker, uint64_t now);
+  void on_serving(Worker& worker, const char* ignored, uint64_t now);
+  void on_child(int pid, int status);
+  void lose_current(const char* why, uint64_t now);
+  void lose_next(const char* why, uint64_t now);
   void begin_reload(int client);
   void end_reload(const char* result);
-  void begin_stop();
-  int finish();
-  void execute_self();
   void remember(const char* what);
+
+  // control.cc: the control socket
+  bool open_socket();
+  void on_connect(uint64_t now);
+  void on_client();
   void answer_status(int client) const;
-  void notify(const char* text) const;
+
+  // execute.cc: ourselves again
+  void begin_execution();
+  Resume describe() const;
+  void execute_self();
 
   const KeeperOptions& options_;
   Connection& connection_;
-  Fd signals_, listener_, reload_client_;
+  Fd signals_, listener_, client_, reload_client_;
   Worker current_;  ///< serves, or is to
   Worker next_;     ///< stands by during a reload
+  Worker retired_;  ///< handed over, or was killed and has not died yet
   uint32_t generation_ = 0;
   uint32_t restarts_ = 0;
-  uint32_t failures_ = 0;  ///< in a row
+  uint32_t states_ignored_ = 0;
+  uint32_t failures_ = 0;  ///< in a row, of workers that did no real work
   uint64_t born_ms_;
-  uint64_t start_at_ms_ = 0;    ///< when the next worker is started; 0: not planned
-  uint64_t unserved_since_ms_;  ///< 0 while a worker serves
-  uint64_t resent_before_ = 0;  ///< by workers that are gone
-  uint64_t watchdog_ms_ = 0;    ///< systemd's, 0: none
+  uint64_t start_at_ms_ = 0;  ///< when the next worker is started; 0: not planned
+  uint64_t trouble_ms_;       ///< since when no worker has done real work; 0: one does
+  uint64_t resent_before_ = 0, requests_before_ = 0;  ///< by workers that are gone
+  uint64_t watchdog_ms_ = 0;                          ///< systemd's, 0: none
   uint64_t next_notify_ms_ = 0;
+  uint64_t client_until_ms_ = 0;
+  uint64_t stop_by_ms_ = 0;
+  int probe_ = 0;  ///< PID of the program that we are to become, while it is tried
   bool refusing_ = false;
+  bool reloading_ = false;
   bool stopping_ = false;
-  bool announced_ = false;
   int exit_status_ = 0;
   char reasons_[kReasons][kReasonBytes] = {};
 };

@@ -5,17 +5,27 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <ctime>
+#include <utility>
 
 namespace vprocfs {
 namespace {
 
 constexpr int kFirstInherited = 3;
+constexpr uint64_t kProvenMs = 250;
 
 void set_oom_score(const char* value) {
   const Fd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
   if (file && ::write(file.get(), value, __builtin_strlen(value)) < 0) return;
+}
+
+void unblock_signals() {
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  ::signal(SIGPIPE, SIG_DFL);
 }
 
 [[noreturn]] void become_worker(const KeeperOptions& options, const Inheritance& inheritance,
@@ -32,9 +42,7 @@ void set_oom_score(const char* value) {
   ::setenv(kControlFdVariable, "5", 1);
   ::unsetenv("NOTIFY_SOCKET");
   ::unsetenv("WATCHDOG_USEC");
-  sigset_t none;
-  ::sigemptyset(&none);
-  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  unblock_signals();
   // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
   ::setpgid(0, 0);
   set_oom_score("0");
@@ -58,6 +66,8 @@ const char* to_text(WorkerState state) {
       return "serving";
     case WorkerState::kDraining:
       return "draining";
+    case WorkerState::kStopping:
+      return "stopping";
   }
   return "?";
 }
@@ -75,22 +85,47 @@ bool Worker::send(KeeperMessage type) const {
          static_cast<ssize_t>(sizeof(packet));
 }
 
-void Worker::kill(const char* why) {
+bool Worker::proven(uint64_t now_ms) const {
+  if (serving_ms == 0) return false;
+  // Of one that we killed only its own word counts: it may have hung from the beginning.
+  return (doom == nullptr ? now_ms : last_beat_ms) >= serving_ms + kProvenMs;
+}
+
+void Worker::kill(const char* reason, uint64_t now_ms) {
   if (!alive() || doom != nullptr) return;
-  doom = why;
+  doom = reason;
+  doomed_ms = now_ms;
   ::kill(pid, SIGKILL);
+}
+
+bool Worker::receive(KeeperPacket& packet) {
+  packet = KeeperPacket{};
+  const ssize_t n = ::recv(control.get(), &packet, sizeof(packet), MSG_DONTWAIT);
+  if (n >= static_cast<ssize_t>(kShortestPacket)) return true;
+  if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) control.reset();
+  return false;
+}
+
+pid_t start_program(char* const* argv) {
+  const pid_t pid = ::fork();
+  if (pid != 0) return pid;
+  unblock_signals();
+  ::execv(argv[0], argv);
+  ::_exit(127);
 }
 
 bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
                   uint32_t generation, Worker& out) {
+  out = Worker{};
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
-  out = Worker{};
-  out.control = Fd(pair[0]);
+  Fd ours(pair[0]);
   const Fd theirs(pair[1]);
-  out.pid = ::fork();
-  if (out.pid == 0) become_worker(options, inheritance, theirs.get());
-  if (out.pid < 0) return false;
+  const pid_t pid = ::fork();
+  if (pid == 0) become_worker(options, inheritance, theirs.get());
+  if (pid < 0) return false;
+  out.pid = pid;
+  out.control = std::move(ours);
   out.state = WorkerState::kStarting;
   out.generation = generation;
   out.started_ms = now_ms;

@@ -11,7 +11,15 @@
 namespace vprocfs {
 
 /// Where a worker stands.
-enum class WorkerState : uint8_t { kNone, kStarting, kReady, kActivating, kServing, kDraining };
+enum class WorkerState : uint8_t {
+  kNone,
+  kStarting,
+  kReady,
+  kActivating,
+  kServing,
+  kDraining,
+  kStopping
+};
 
 const char* to_text(WorkerState state);
 
@@ -23,13 +31,21 @@ struct Worker {
   uint32_t generation = 0;
   uint64_t started_ms = 0;
   uint64_t deadline_ms = 0;   ///< when it is killed unless it did what is expected by then
+  uint64_t serving_ms = 0;    ///< when it began to serve; 0: it has not
   uint64_t last_beat_ms = 0;  ///< last time it said that it serves
   uint64_t resent = 0, requests = 0;
   const char* doom = nullptr;  ///< why we killed it
+  uint64_t doomed_ms = 0;      ///< when
+  char why[64] = {};           ///< what it gave as the reason of its failure
 
   bool alive() const { return pid > 0; }
+  bool serves() const { return state == WorkerState::kServing && doom == nullptr; }
+  /// It did real work and not only begin to: whatever ends it now is no failure to start.
+  bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;
-  void kill(const char* why);
+  void kill(const char* why, uint64_t now_ms);
+  /// Takes one packet. False when there was none.
+  bool receive(KeeperPacket& packet);
 };
 
 /// Descriptors that every worker inherits.
@@ -37,10 +53,13 @@ struct Inheritance {
   int fuse_fd = -1, state_fd = -1;
 };
 
-/// Starts a worker. False with errno set. Descriptors arrive as 3, 4 and 5, named in its
-/// environment.
+/// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and 5, named in
+/// its environment.
 bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
                   uint32_t generation, Worker& out);
+
+/// Runs another program in a child with nothing of ours; its PID, -1 with errno set.
+pid_t start_program(char* const* argv);
 
 /// CLOCK_MONOTONIC in ms.
 uint64_t monotonic_ms();

@@ -12,7 +12,7 @@ enum class KeeperMessage : uint32_t {
   kDrain = 2,     ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
   kStop = 3,      ///< keeper: unmount, answer what is in hand, exit
   kReady = 16,    ///< worker: started, has read the host, waits for kActivate
-  kServing = 17,  ///< worker: takes requests
+  kServing = 17,  ///< worker: takes requests; `why`: what it did not take over, if anything
   kDrained = 18,  ///< worker: takes no more and has answered all
   kBeat = 19,     ///< worker: alive; see `serving`
   kFailed = 20,   ///< worker: cannot serve, is about to exit; see `why`
@@ -23,7 +23,7 @@ struct KeeperPacket {
   uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests
   uint64_t resent = 0;    ///< kBeat, kDrained: requests handed again so far
   uint64_t requests = 0;  ///< kBeat, kDrained: requests answered so far
-  char why[104] = {};     ///< kFailed: one line, ended by a 0
+  char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
 };
 
 /// What every version sends at least.

@@ -77,7 +77,9 @@ StateFile::StateFile(uint8_t* base, size_t bytes)
 StateFile::~StateFile() { ::munmap(base_, bytes_); }
 
 bool StateFile::adopt(std::string* why) {
-  if (std::all_of(base_, base_ + sizeof(Header), [](uint8_t b) { return b == 0; })) return false;
+  // Fresh: nothing but perhaps the connection, which the keeper puts there.
+  const auto is_zero = [](uint8_t b) { return b == 0; };
+  if (std::all_of(base_, base_ + offsetof(Header, connection), is_zero)) return false;
   if (std::memcmp(header_->magic, kMagic, sizeof(kMagic)) != 0) {
     *why = "foreign content";
   } else if (header_->version != kVersion || header_->granule != kGranule) {

@@ -23,8 +23,8 @@ function startError(error: unknown, mountpoint: string): unknown {
 
 /** The part of the configuration that an engine wants. */
 function engineOptions(config: Config) {
-  const { fsType, source, maxThreads, maxOpenPerContainer, consistency, tickMs } = config;
-  return { fsType, source, maxThreads, maxOpenPerContainer, consistency, tickMs };
+  const { mountpoint, watchdogMs, patienceMs, logLevel, logFormat, ...options } = config;
+  return options;
 }
 
 /** Mounts by itself, or becomes the keeper that mounts and has a worker serve. */

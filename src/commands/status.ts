@@ -23,6 +23,7 @@ const StatusSchema = z.object({
   requests: z.number(),
   protocol: z.string(),
   resend: z.boolean(),
+  statesIgnored: z.number(),
   watchdogMs: z.number(),
   patienceMs: z.number(),
 });
@@ -62,6 +63,7 @@ function asTable(mountpoint: string, status: Status): string {
     },
     { "last reasons": status.reasons.join("; ") || "none" },
     { requests: `${status.requests}, handed again ${status.resent}` },
+    { "damaged states": `${status.statesIgnored} ignored` },
     { "FUSE protocol": status.protocol },
     { "when a worker dies": takeover },
     { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },

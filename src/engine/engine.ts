@@ -7,6 +7,7 @@ export interface EngineOptions {
   readonly source: string;
   readonly maxThreads: number;
   readonly maxOpenPerContainer: number;
+  readonly rendersPerSecond: number;
   readonly consistency: "exact" | "tick";
   readonly tickMs: number;
   /** Under a keeper: serving begins when it says so, on the connection that it keeps. */

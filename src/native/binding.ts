@@ -16,6 +16,8 @@ export interface SessionCounters {
   readonly refusedOpens: number;
   /** Requests that waited for their own container's budget. */
   readonly deferred: number;
+  /** Requests that waited since their container was over its renders per second. */
+  readonly paced: number;
   /** Requests the kernel handed again after a worker died. */
   readonly resent: number;
   /** Gauge: open files. */
@@ -57,6 +59,8 @@ export interface SessionOptions {
   readonly maxThreads: number;
   /** Open files that one container may hold (1..65535); beyond: ENFILE for that container. */
   readonly maxOpenPerContainer: number;
+  /** Renders that one container may ask for in a second; 0: no limit. */
+  readonly rendersPerSecond: number;
   /** "exact": one snapshot per open. "tick": page-cached, at most tickMs old. */
   readonly consistency: "exact" | "tick";
   /** Age of shared inputs, ms (1..1000). */

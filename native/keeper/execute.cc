@@ -1,0 +1,65 @@
+// How a keeper becomes a keeper of another version without letting go of anything.
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "keeper/log.h"
+#include "keeper/supervisor.h"
+
+namespace vprocfs {
+
+void Supervisor::begin_execution() {
+  if (next_.alive() || stopping_ || probe_ != 0 || !current_.serves()) {
+    keeper_log(options_.json, "warn", "not executing itself again: the worker is being replaced");
+    return;
+  }
+  // Once execve(2) has succeeded there is no way back: the program must show that it would start.
+  const char* arguments[kMaxArguments] = {options_.self[0], "--check", "1"};
+  size_t count = 3;
+  for (size_t i = 1; options_.self[i] != nullptr; ++i) {
+    if (count + 1 >= kMaxArguments) return;
+    arguments[count++] = options_.self[i];
+  }
+  write_resume(describe());
+  probe_ = start_program(const_cast<char* const*>(arguments));
+  clear_resume();
+  if (probe_ > 0) return;
+  probe_ = 0;
+  keeper_log(options_.json, "error", "cannot execute itself: %s", std::strerror(errno));
+}
+
+Resume Supervisor::describe() const {
+  Resume r;
+  r.fuse_fd = connection_.fuse.get();
+  r.state_fd = connection_.state.get();
+  r.refusal_fd = connection_.refusal.get();
+  r.control_fd = current_.control.get();
+  r.worker_pid = current_.pid;
+  r.generation = current_.generation;
+  r.restarts = restarts_;
+  r.born_ms = born_ms_;
+  r.worker_started_ms = current_.started_ms;
+  r.resent = resent_before_;
+  r.requests = requests_before_;
+  r.device = connection_.device;
+  r.agreed = connection_.agreed;
+  return r;
+}
+
+void Supervisor::execute_self() {
+  if (next_.alive() || stopping_ || !current_.serves()) return;
+  const Resume r = describe();
+  write_resume(r);
+  const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd};
+  for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
+  keeper_log(options_.json, "info", "executing itself again");
+  ::execv(options_.self[0], options_.self);
+  keeper_log(options_.json, "error", "cannot execute itself: %s", std::strerror(errno));
+  for (const int fd : kept) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  clear_resume();
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,57 @@
+#include "keeper/resume.h"
+
+#include <fcntl.h>
+
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+
+namespace vprocfs {
+namespace {
+
+constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
+constexpr int kFields = 17;
+
+}  // namespace
+
+void write_resume(const Resume& r) {
+  char text[400];
+  std::snprintf(text, sizeof(text),
+                "1 %d %d %d %d %d %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
+                " %u %u %u %" PRIu64 " %" PRIu64,
+                r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
+                r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
+                r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
+                r.agreed.kernel_flags, r.agreed.flags);
+  ::setenv(kVariable, text, 1);
+}
+
+Inherited read_resume(Resume& r) {
+  const char* text = std::getenv(kVariable);
+  if (text == nullptr) return Inherited::kNothing;
+  const int fields =
+      std::sscanf(text,
+                  "1 %d %d %d %d %d %u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+                  " %u %u %u %" SCNu64 " %" SCNu64,
+                  &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid,
+                  &r.generation, &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent,
+                  &r.requests, &r.device, &r.agreed.kernel_major, &r.agreed.kernel_minor,
+                  &r.agreed.max_readahead, &r.agreed.kernel_flags, &r.agreed.flags);
+  r.agreed.initialised = 1;
+  return fields == kFields ? Inherited::kAll : Inherited::kUnknown;
+}
+
+void clear_resume() { ::unsetenv(kVariable); }
+
+void take_over(const Resume& r, Connection& out) {
+  for (const int fd : {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd}) {
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  out.fuse = Fd(r.fuse_fd);
+  out.state = Fd(r.state_fd);
+  out.refusal = Fd(r.refusal_fd);
+  out.agreed = r.agreed;
+  out.device = r.device;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+
+#include "keeper/connection.h"
+
+namespace vprocfs {
+
+/// What a keeper that executes itself again tells its successor, in its environment.
+struct Resume {
+  int fuse_fd = -1, state_fd = -1, refusal_fd = -1, control_fd = -1, worker_pid = 0;
+  uint32_t generation = 0, restarts = 0;
+  uint64_t born_ms = 0, worker_started_ms = 0, resent = 0, requests = 0, device = 0;
+  ConnectionState agreed;
+};
+
+enum class Inherited : uint8_t { kNothing, kAll, kUnknown };
+
+/// kUnknown: something is there that another version wrote.
+Inherited read_resume(Resume& out);
+void write_resume(const Resume& resume);
+void clear_resume();
+
+/// Makes the inherited descriptors ours.
+void take_over(const Resume& resume, Connection& out);
+
+}  // namespace vprocfs

@@ -1,0 +1,248 @@
+// How one worker follows another.
+
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <utility>
+
+#include "keeper/log.h"
+#include "keeper/notify.h"
+#include "keeper/supervisor.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kMaxBackoffMs = 5000;
+
+uint64_t backoff_ms(uint32_t failures) {
+  // The first death is answered at once; a loop of them is slowed down.
+  if (failures <= 1) return 0;
+  return std::min<uint64_t>(kMaxBackoffMs, uint64_t{50} << std::min<uint32_t>(failures - 2, 10));
+}
+
+}  // namespace
+
+void Supervisor::remember(const char* what) {
+  std::memmove(reasons_[1], reasons_[0], sizeof(reasons_) - sizeof(reasons_[0]));
+  std::snprintf(reasons_[0], kReasonBytes, "%s", what);
+  // It becomes part of a JSON document.
+  for (char* c = reasons_[0]; *c != '\0'; ++c) {
+    if (*c == '"' || *c == '\\' || *c < 0x20 || *c > 0x7e) *c = '?';
+  }
+}
+
+void Supervisor::start(Worker& slot, uint64_t now) {
+  start_at_ms_ = 0;
+  // No worker is there, or one that has laid out the file: what is damaged is put right unseen.
+  if (&slot == &current_) {
+    StateFile::repair_connection(connection_.state.get(), connection_.agreed);
+  }
+  if (start_worker(options_, {connection_.fuse.get(), connection_.state.get()}, now, ++generation_,
+                   slot)) {
+    return;
+  }
+  keeper_log(options_.json, "error", "cannot start a worker: %s", std::strerror(errno));
+  if (&slot == &next_) return end_reload("cannot start a worker");
+  ++failures_;
+  start_at_ms_ = now + kMaxBackoffMs;
+}
+
+void Supervisor::activate(Worker& worker, uint64_t now) {
+  worker.state = WorkerState::kActivating;
+  worker.deadline_ms = now + 2 * uint64_t{options_.watchdog_ms};
+  if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
+}
+
+void Supervisor::retire(uint64_t now) {
+  resent_before_ += current_.resent;
+  requests_before_ += current_.requests;
+  retired_ = std::move(current_);
+  current_ = Worker{};
+  retired_.control.reset();
+  retired_.deadline_ms = now + options_.drain_ms;
+}
+
+void Supervisor::promote(uint64_t now) {
+  current_ = std::move(next_);
+  next_ = Worker{};
+  start_at_ms_ = 0;
+  activate(current_, now);
+}
+
+void Supervisor::on_ready(Worker& worker, uint64_t now) {
+  if (worker.state != WorkerState::kStarting) return;
+  worker.state = WorkerState::kReady;
+  worker.deadline_ms = 0;
+  if (&worker == &current_) return activate(worker, now);
+  if (!current_.alive()) return promote(now);
+  if (current_.doom != nullptr) return;  // promoted when that one has ended
+  current_.state = WorkerState::kDraining;
+  current_.deadline_ms = now + options_.drain_ms;
+  if (trouble_ms_ == 0) trouble_ms_ = now;
+  if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
+}
+
+void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
+  if (worker.state != WorkerState::kActivating) return;
+  if (ignored[0] != '\0') {
+    keeper_log(options_.json, "warn", "state that the last worker left was ignored: %s", ignored);
+    ++states_ignored_;
+  }
+  worker.state = WorkerState::kServing;
+  worker.deadline_ms = 0;
+  worker.serving_ms = worker.last_beat_ms = now;
+  refusing_ = false;
+  keeper_log(options_.json, "info", "worker %d serves, generation %u", worker.pid,
+             worker.generation);
+  // A reload says so itself.
+  if (!reloading_) notify_supervisor("READY=1\nSTATUS=serving");
+  end_reload("ok");
+}
+
+void Supervisor::on_packet(Worker& worker) {
+  KeeperPacket packet;
+  if (!worker.receive(packet)) return;
+  packet.why[sizeof(packet.why) - 1] = '\0';
+  const uint64_t now = monotonic_ms();
+  switch (static_cast<KeeperMessage>(packet.type)) {
+    case KeeperMessage::kReady:
+      return on_ready(worker, now);
+    case KeeperMessage::kServing:
+      return on_serving(worker, packet.why, now);
+    case KeeperMessage::kBeat:
+      worker.resent = packet.resent;
+      worker.requests = packet.requests;
+      if (packet.serving != 0) worker.last_beat_ms = now;
+      if (worker.serves() && worker.last_beat_ms == now && worker.proven(now)) {
+        trouble_ms_ = 0;
+        failures_ = 0;
+      }
+      return;
+    case KeeperMessage::kDrained:
+      if (worker.state != WorkerState::kDraining) return;
+      worker.resent = packet.resent;
+      worker.requests = packet.requests;
+      // It takes no more and writes no more: what is left of it need not be waited for.
+      if (next_.state != WorkerState::kReady || retired_.alive()) return;
+      retire(now);
+      return promote(now);
+    case KeeperMessage::kFailed:
+      std::snprintf(worker.why, sizeof(worker.why), "%.63s", packet.why);
+      return;
+    default:
+      return;
+  }
+}
+
+void Supervisor::on_child(int pid, int status) {
+  if (pid == retired_.pid) {
+    retired_ = Worker{};
+    return;
+  }
+  if (pid == probe_) {
+    probe_ = 0;
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return execute_self();
+    keeper_log(options_.json, "error", "the keeper on disk does not start: going on as it is");
+    return;
+  }
+  Worker& worker = pid == next_.pid ? next_ : current_;
+  if (worker.pid != pid) return;
+  // What it said last may still be unread.
+  KeeperPacket packet;
+  while (worker.control && worker.receive(packet)) {
+    if (packet.type != static_cast<uint32_t>(KeeperMessage::kFailed)) continue;
+    packet.why[sizeof(packet.why) - 1] = '\0';
+    std::snprintf(worker.why, sizeof(worker.why), "%.63s", packet.why);
+  }
+  char what[kReasonBytes];
+  if (worker.doom != nullptr || worker.why[0] != '\0') {
+    std::snprintf(what, sizeof(what), "%s", worker.doom != nullptr ? worker.doom : worker.why);
+  } else if (WIFSIGNALED(status)) {
+    std::snprintf(what, sizeof(what), "signal %d", WTERMSIG(status));
+  } else {
+    std::snprintf(what, sizeof(what), "exit status %d", WEXITSTATUS(status));
+  }
+  const uint64_t now = monotonic_ms();
+  if (&worker == &next_) return lose_next(what, now);
+  const Worker gone = std::move(current_);
+  current_ = Worker{};
+  resent_before_ += gone.resent;
+  requests_before_ += gone.requests;
+  if (gone.proven(now)) trouble_ms_ = failures_ = 0;
+  const bool handed_over = gone.state == WorkerState::kDraining && status == 0;
+  if (handed_over && next_.state == WorkerState::kReady && !stopping_) return promote(now);
+  lose_current(what, now);
+}
+
+void Supervisor::lose_next(const char* why, uint64_t now) {
+  next_ = Worker{};
+  if (stopping_) return;
+  if (current_.alive() && current_.doom == nullptr) {
+    keeper_log(options_.json, "error", "the new worker failed (%s): the old one goes on", why);
+    return end_reload(why);
+  }
+  // It was to replace one that is gone.
+  if (!current_.alive()) return lose_current(why, now);
+  end_reload(why);
+}
+
+void Supervisor::lose_current(const char* why, uint64_t now) {
+  if (trouble_ms_ == 0) trouble_ms_ = now;
+  if (stopping_) return;
+  if (refusing_) connection_.requeue();
+  remember(why);
+  ++restarts_;
+  if (next_.alive()) {
+    // A reload is under way: its worker becomes the replacement when it is ready.
+    keeper_log(options_.json, "warn", "the worker ended (%s), the next one takes over", why);
+    if (next_.state == WorkerState::kReady) promote(now);
+    return;
+  }
+  end_reload(why);
+  const uint64_t wait = backoff_ms(++failures_);
+  keeper_log(options_.json, "warn", "the worker ended (%s), starting another in %llu ms", why,
+             static_cast<unsigned long long>(wait));
+  if (wait == 0) return start(current_, now);
+  start_at_ms_ = now + wait;
+}
+
+void Supervisor::begin_reload(int client) {
+  Fd asking(client);
+  const bool possible =
+      !next_.alive() && !stopping_ && probe_ == 0 && (!current_.alive() || current_.serves());
+  if (!possible) {
+    const char busy[] = "busy: a worker is being started or stopped";
+    keeper_log(options_.json, "warn", "not reloading: a worker is being started or stopped");
+    if (asking) ::send(asking.get(), busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+    return;
+  }
+  reload_client_ = std::move(asking);
+  reloading_ = true;
+  const uint64_t now = monotonic_ms();
+  keeper_log(options_.json, "info", "reloading");
+  char text[80];
+  std::snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
+                static_cast<unsigned long long>(now) * 1000);
+  notify_supervisor(text);
+  if (current_.alive()) return start(next_, now);
+  failures_ = 0;
+  start(current_, now);
+}
+
+void Supervisor::end_reload(const char* result) {
+  if (!reloading_) return;
+  reloading_ = false;
+  // For systemd a reload ends with this, whichever way it went.
+  if (!stopping_)
+    notify_supervisor(current_.serves() ? "READY=1\nSTATUS=serving" : "READY=1\nSTATUS=restarting");
+  if (!reload_client_) return;
+  ::send(reload_client_.get(), result, std::strlen(result), MSG_NOSIGNAL | MSG_DONTWAIT);
+  reload_client_.reset();
+}
+
+}  // namespace vprocfs
