@@ -15,6 +15,7 @@
         "<!@(find native/addon.cc native/session.cc native/testing*.cc native/fuse native/node native/container native/source native/state native/view -name '*.cc' | sort)"
       ],
       "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
+      "ldflags": ["-Wl,-z,now"],
       "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"]
     },
     {

@@ -38,6 +38,8 @@ function linters() {
         "--language=c++",
         "--inline-suppr",
         "--suppress=missingIncludeSystem",
+        // Constructors take by value what they move from.
+        "--suppress=passedByValue",
         "--suppress=unmatchedSuppression",
         "--error-exitcode=1",
         "--quiet",

@@ -8,8 +8,7 @@
 namespace vprocfs {
 namespace {
 
-/// Absurd readings are cut to what sums of them can hold: 35 years of uptime, and that on 1000
-/// CPUs.
+/// Absurd readings are cut to what sums of them can hold: 35 years of uptime, on 1000 CPUs.
 constexpr uint64_t kMaxUptimeUs = uint64_t{1} << 50;
 constexpr uint64_t kMaxUseUs = uint64_t{1} << 60;
 
@@ -170,9 +169,9 @@ void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
 std::vector<Use> share_out(const Use& use, CpuHistory& history, const CpuSample& sample,
                            const CpuSet& cpus) {
   const Weights weights = take_weights(history, sample, cpus);
+  const bool known = weights.known();
   const auto shares = [&](uint64_t amount, const Values& by, uint64_t CpuCounters::*field) {
-    return weights.known() ? split(amount, by)
-                           : split_evenly(amount, reached(history, cpus, field));
+    return known ? split(amount, by) : split_evenly(amount, reached(history, cpus, field));
   };
   const Values user = shares(use.user, weights.user, &CpuCounters::user_us);
   const Values nice = shares(use.nice, weights.user, &CpuCounters::nice_us);
@@ -182,8 +181,7 @@ std::vector<Use> share_out(const Use& use, CpuHistory& history, const CpuSample&
   return out;
 }
 
-/// Moves use from CPUs that would have more than `dt` of it to those that have room. All of it
-/// fits.
+/// Moves use from CPUs that would have more than `dt` of it to those that have room. All fits.
 void fit(std::vector<Use>& out, uint64_t dt) {
   Values room(out.size());
   Use excess;

@@ -20,22 +20,20 @@ struct CpuSample {
 struct CpuHistory {
   struct Cpu {
     uint32_t id = 0;
-    bool shown = false;  ///< on the last report
-    CpuCounters
-        counters;  ///< as last reported; kept while hidden, so that a return never decreases
+    bool shown = false;    ///< on the last report
+    CpuCounters counters;  ///< as last shown; kept while hidden, so that a return never decreases
     uint64_t seen_user_us = 0, seen_system_us = 0;  ///< v1: the host CPU's highest readings
   };
   bool started = false;
   uint64_t uptime_us = 0;  ///< of the last sample
   CpuUsageFacts seen;      ///< the highest raw totals seen so far
-  uint64_t pending_user_us = 0, pending_nice_us = 0,
-           pending_system_us = 0;  ///< used, not yet reported
+  /// Used, and not yet reported.
+  uint64_t pending_user_us = 0, pending_nice_us = 0, pending_system_us = 0;
   /// Ascending by id: all that were ever shown, and on v1 those whose use is shown on others.
   std::vector<Cpu> cpus;
 };
 
-/// Takes a new sample into `history` and returns what to show. Guarantees, whatever the samples
-/// say:
+/// Takes a new sample into `history` and returns what to show. Whatever the samples say:
 ///  - no counter ever decreases, neither per CPU nor in sum, in µs as in the whole ticks that
 ///    /proc/stat prints;
 ///  - between two reports with the same CPUs no CPU gains more than the uptime between them, and
@@ -46,8 +44,8 @@ struct CpuHistory {
 ///  - samples that go backwards (vanished or replaced cgroup) count as no use.
 ///
 /// The first sample stands for the interval since the container's start. Use is spread over the
-/// CPUs in the proportions of per_cpu, or evenly in whole ticks; per_cpu never decides how much it
-/// is.
+/// CPUs in the proportions of per_cpu, which never decides how much it is, or evenly in whole
+/// ticks.
 ///
 /// An interval belongs to the CPUs of the report before it. A CPU that comes starts from 0, or from
 /// what it last showed. When n shrinks, the counters of the CPUs that disappear, with their part of

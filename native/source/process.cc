@@ -73,16 +73,29 @@ Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid) {
   return NamespaceIds{pid_ns.value(), cgroup_ns.value()};
 }
 
-Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid) {
+namespace {
+
+/// The last number on the line of /proc/<pid>/status that begins with `key`.
+Result<pid_t> read_status_pid(int procfs_fd, pid_t pid, std::string_view key) {
   const auto text = read_process_file(procfs_fd, pid, "status");
   if (!text) return text.error();
-  std::optional<uint64_t> inner;
+  std::optional<uint64_t> found;
   for_each_line(text.value(), [&](std::string_view line) {
-    if (take_word(line) != "NSpid:") return;
-    for (line = trim(line); !line.empty();) inner = parse_u64(take_word(line));
+    if (take_word(line) != key) return;
+    for (line = trim(line); !line.empty();) found = parse_u64(take_word(line));
   });
-  if (!inner || *inner > INT_MAX) return Error{EINVAL, std::to_string(pid) + "/status"};
-  return static_cast<pid_t>(*inner);
+  if (!found || *found > INT_MAX) return Error{EINVAL, std::to_string(pid) + "/status"};
+  return static_cast<pid_t>(*found);
+}
+
+}  // namespace
+
+Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid) {
+  return read_status_pid(procfs_fd, pid, "NSpid:");
+}
+
+Result<pid_t> read_parent(int procfs_fd, pid_t pid) {
+  return read_status_pid(procfs_fd, pid, "PPid:");
 }
 
 }  // namespace vprocfs

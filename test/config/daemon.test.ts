@@ -11,8 +11,9 @@ const OPTIONS = {
   source: "vprocfs",
   maxThreads: 4,
   maxOpenPerContainer: 100,
+  consistency: "exact",
   tickMs: 10,
-};
+} as const;
 
 function daemon(change: (session: FakeSession) => void = () => {}, unmount = true) {
   const signals = new EventEmitter();
@@ -43,7 +44,7 @@ function daemon(change: (session: FakeSession) => void = () => {}, unmount = tru
 describe("serve", () => {
   it("passes its options on and says in one line that it serves", async () => {
     const { signals, records, session, status } = daemon();
-    expect(session?.options).toMatchObject({ ...OPTIONS, consistency: "exact" });
+    expect(session?.options).toMatchObject(OPTIONS);
     expect(records).toHaveLength(1);
     expect(records[0]).toMatchObject({ level: "info", msg: "serving", mountpoint: "/mnt" });
     signals.emit("SIGTERM", "SIGTERM");

@@ -51,7 +51,14 @@ export class FakeSession implements NativeSession {
   }
 
   features() {
-    return { protocolMajor: 7, protocolMinor: 45, resend: true, maxReadahead: 0 };
+    return {
+      protocolMajor: 7,
+      protocolMinor: 45,
+      resend: true,
+      maxReadahead: 0,
+      tick: this.options.consistency === "tick",
+      stateIgnored: "",
+    };
   }
 }
 
@@ -71,6 +78,9 @@ export function fakeBinding(
         path,
       })),
     unmount: () => false,
+    exec: () => {
+      throw new Error("not faked");
+    },
     testing: undefined,
   };
 }
