@@ -103,19 +103,24 @@ void Server::handle(const Request& r) {
       return fail(r, EIO);  // fs/proc/inode.c: a file without a write method
     case FUSE_IOCTL:
       return fail(r, ENOTTY);
+    case FUSE_ACCESS:
+      return access(r);
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+      return fail(r, EINVAL);  // likewise: a file without an fsync method
     case FUSE_CREATE:
-      return fail(r, EACCES);
     case FUSE_MKNOD:
     case FUSE_MKDIR:
     case FUSE_SYMLINK:
     case FUSE_LINK:
+      return fail(r, ENOENT);  // proc looks a new name up and does not find it
     case FUSE_UNLINK:
     case FUSE_RMDIR:
     case FUSE_RENAME:
     case FUSE_RENAME2:
       return fail(r, EPERM);
     default:
-      // The kernel remembers ENOSYS and stops asking: FLUSH, ACCESS, xattrs, POLL, LSEEK, ...
+      // The kernel remembers ENOSYS and stops asking: FLUSH, xattrs, POLL, LSEEK, ...
       reply_.error(unique, ENOSYS);
   }
 }

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -66,7 +67,9 @@ class Server {
   void lookup_container(const Request& r, const std::string& name);
   void entry_of(const Request& r, Container& container, const TreeEntry& found, uint64_t valid_s);
   void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
+  void access(const Request& r);
   void getattr(const Request& r);
+  Container::LastOpen last_open(const ContainerPtr& container, const View& view);
   void getattr_file(const Request& r, NodeId node, const View& view, const ContainerPtr& container);
   /// True for files that the kernel may cache in `exact`: they change with limits only.
   bool cacheable(NodeId node, const View& view) const;
@@ -119,6 +122,8 @@ class Server {
   Counters counters_;
   /// What the connection was made for: the kernel keeps to it for its life, so we do.
   std::atomic<bool> tick_;
+  std::mutex host_opens_mutex_;
+  std::map<uint16_t, Container::LastOpen> host_opens_;  ///< of caller-identified nodes, by the host
   std::mutex waiting_mutex_;
   std::unordered_map<uint64_t, std::weak_ptr<Container>> waiting_;  ///< by unique, for INTERRUPT
 };

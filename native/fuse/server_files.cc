@@ -16,6 +16,13 @@ constexpr uint64_t kUnknownSize = 4096;
 
 }  // namespace
 
+Container::LastOpen Server::last_open(const ContainerPtr& container, const View& view) {
+  if (container) return container->last_open(view.index);
+  const std::lock_guard lock(host_opens_mutex_);
+  const auto it = host_opens_.find(view.index);
+  return it == host_opens_.end() ? Container::LastOpen{} : it->second;
+}
+
 void Server::getattr_file(const Request& r, NodeId node, const View& view,
                           const ContainerPtr& container) {
   if (tick_ && container && !node.container().none()) {
@@ -24,19 +31,15 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   if (cacheable(node, view)) return cached_attributes(r, node, view, container);
   // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
   // seek by it.
-  if (container) {
-    const auto last = container->last_open(view.index);
-    if (last.pid == r.header().pid) {
-      const auto file = open_files_.find(last.handle);
-      if (file && file->node.raw() == node.raw()) {
-        const uint64_t size = file->snapshot()->text().size();
-        container->told_size(view.index) = size;
-        fuse_attr_out out{};
-        out.attr = attributes(node, &view, size);
-        reply_.value(r.header().unique, out);
-        return;
-      }
-    }
+  const auto last = last_open(container, view);
+  const auto file = last.pid == r.header().pid ? open_files_.find(last.handle) : nullptr;
+  if (file && file->node.raw() == node.raw()) {
+    const uint64_t size = file->snapshot()->text().size();
+    if (container) container->told_size(view.index) = size;
+    fuse_attr_out out{};
+    out.attr = attributes(node, &view, size);
+    reply_.value(r.header().unique, out);
+    return;
   }
   auto text = render(view, container);
   if (!text) return fail(r, text.error());
@@ -93,7 +96,13 @@ void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file
     if (!reply_.value(unique, out)) open_files_.erase(out.fh);  // nobody is there to close it
   };
   const NodeId node = file->node;
-  if (!file->container) return answer();
+  if (!file->container) {
+    {
+      const std::lock_guard lock(host_opens_mutex_);
+      host_opens_[file->view->index] = {out.fh, r.header().pid};
+    }
+    return answer();
+  }
   file->container->set_last_open(file->view->index, {out.fh, r.header().pid});
   if (node.container().none()) return answer();
   auto& told = file->container->told_size(file->view->index);

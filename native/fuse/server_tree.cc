@@ -1,4 +1,5 @@
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -126,6 +127,20 @@ void Server::getattr(const Request& r) {
   const ContainerPtr owner = std::move(container.value());
   in_turn(r, owner,
           [this, node, view, owner](const Request& req) { getattr_file(req, node, *view, owner); });
+}
+
+void Server::access(const Request& r) {
+  const auto* in = r.arg<fuse_access_in>();
+  if (in == nullptr) return fail(r, EINVAL);
+  const View* view = tree_.file(NodeId(r.header().nodeid).index());
+  const uint32_t mode = view == nullptr ? 0555 : view->mode;
+  // Everything is root's and no group's; root lacks only what nobody has: execution.
+  const uint32_t allowed = r.header().uid == 0 ? (R_OK | W_OK | (mode & X_OK)) : mode & 07;
+  if ((in->mask & ~allowed & 07) != 0) {
+    reply_.error(r.header().unique, EACCES);
+    return;
+  }
+  reply_.ok(r.header().unique);
 }
 
 void Server::setattr(const Request& r) {
