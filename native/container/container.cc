@@ -141,6 +141,11 @@ void Container::set_last_open(uint16_t view_index, LastOpen last) {
   last_open_[view_index % kViews] = last;
 }
 
+bool Container::busy() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  return !lock.owns_lock();
+}
+
 Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   return gather_locked(needs, now_us);

@@ -58,6 +58,8 @@ class Container {
 
   /// Its init died: nothing new can be asked, what is open stays readable.
   void mark_dead() { dead_.store(true, std::memory_order_release); }
+  /// True while somebody reads its sources, which may take long: ask again later.
+  bool busy();
   bool dead() const { return dead_.load(std::memory_order_acquire); }
 
   /// Turn-taking of its requests.
@@ -67,6 +69,8 @@ class Container {
 
   /// Open files; the limit is the caller's to keep.
   std::atomic<uint32_t> open_files{0};
+  /// Bytes of the snapshots that they hold.
+  std::atomic<uint64_t> held_bytes{0};
 
   /// What the kernel is to have of a file that it caches; nullptr when there is none yet.
   CachedTextPtr cached_text(uint16_t view_index);

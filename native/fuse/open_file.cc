@@ -58,7 +58,17 @@ OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c)
 }
 
 OpenFile::~OpenFile() {
-  if (container) container->open_files.fetch_sub(1, std::memory_order_relaxed);
+  if (!container) return;
+  container->open_files.fetch_sub(1, std::memory_order_relaxed);
+  if (snapshot_) container->held_bytes.fetch_sub(snapshot_->text().size());
+}
+
+void OpenFile::hold(std::shared_ptr<Snapshot> snapshot) {
+  if (container) {
+    container->held_bytes.fetch_add(snapshot->text().size());
+    if (snapshot_) container->held_bytes.fetch_sub(snapshot_->text().size());
+  }
+  snapshot_ = std::move(snapshot);
 }
 
 std::shared_ptr<Snapshot> OpenFile::snapshot() const {
@@ -94,7 +104,7 @@ uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snaps
   }
   if (left != 0) erase(left);
   const uint64_t cookie = cookie_.fetch_add(1, std::memory_order_relaxed) & 0x7fffffff;
-  file->snapshot_ = std::move(snapshot);
+  file->hold(std::move(snapshot));
   file->record_ = file->snapshot_->record() == 0 ? 0 : state_.allocate(sizeof(OpenRecord));
   uint64_t handle = (cookie << 32) | file->record_;
   if (file->record_ == 0) {
@@ -110,7 +120,7 @@ uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snaps
 
 void OpenFiles::restore(uint64_t handle, std::shared_ptr<OpenFile> file,
                         std::shared_ptr<Snapshot> snapshot) {
-  file->snapshot_ = std::move(snapshot);
+  file->hold(std::move(snapshot));
   file->begun_ = true;
   Shard& s = shard(handle);
   const std::lock_guard lock(s.mutex);
@@ -141,8 +151,8 @@ void OpenFiles::erase(uint64_t handle) {
 void OpenFiles::renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot) {
   std::shared_ptr<Snapshot> old;
   const std::lock_guard lock(file.mutex_);
-  old = std::move(file.snapshot_);
-  file.snapshot_ = std::move(snapshot);
+  old = file.snapshot_;
+  file.hold(std::move(snapshot));
   if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
 }
 
@@ -183,7 +193,7 @@ size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Co
       state_.release(l.record);
       continue;
     }
-    file->snapshot_ = std::make_shared<Snapshot>(state_, snapshot, size);
+    file->hold(std::make_shared<Snapshot>(state_, snapshot, size));
     file->record_ = l.record;
     // Whether its reader has begun is not known: what it holds is old enough to be taken anew at 0.
     file->begun_ = true;

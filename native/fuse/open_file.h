@@ -59,6 +59,8 @@ class OpenFile {
 
  private:
   friend class OpenFiles;
+  /// Takes another snapshot, on its container's account.
+  void hold(std::shared_ptr<Snapshot> snapshot);
   mutable std::mutex mutex_;
   std::shared_ptr<Snapshot> snapshot_;
   RecordIndex record_ = 0;

@@ -23,6 +23,8 @@ namespace vprocfs {
 
 struct ServerOptions {
   uint32_t max_open_per_container = 4096;
+  /// What the snapshots of one container's open files may take together; beyond: ENFILE.
+  uint64_t max_held_bytes = uint64_t{16} << 20;
   uint64_t tick_us = 10000;
   uint64_t renders_per_second = 20000;  ///< per container; 0: no limit
   bool tick = false;  ///< asks for the contract `tick` when the connection is made

@@ -70,6 +70,8 @@ void Server::cached_read(const Request& r, const View& view, const ContainerPtr&
 void Server::limits_changed() {
   if (tick_) return;
   for (const auto& container : registry_.known()) {
+    // Its next OPEN looks anyway; one whose source blocks must not keep the others waiting.
+    if (container->busy()) continue;
     for (const View* view = views_begin(); view != views_end(); ++view) {
       if (view->changes != Changes::kWithLimits || !container->cached_text(view->index)) continue;
       bool changed = false;

@@ -74,7 +74,8 @@ void Server::open(const Request& r) {
 void Server::open_file(const Request& r, const View& view, const ContainerPtr& container) {
   if (cacheable(NodeId(r.header().nodeid), view)) return open_cached(r, view, container);
   if (container &&
-      container->open_files.load(std::memory_order_relaxed) >= options_.max_open_per_container) {
+      (container->open_files.load(std::memory_order_relaxed) >= options_.max_open_per_container ||
+       container->held_bytes.load(std::memory_order_relaxed) >= options_.max_held_bytes)) {
     counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);
     return fail(r, ENFILE);
   }

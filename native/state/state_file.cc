@@ -55,7 +55,7 @@ Result<std::unique_ptr<StateFile>> StateFile::open(int fd, std::string* ignored)
   std::unique_ptr<StateFile> state(new StateFile(static_cast<uint8_t*>(base), bytes));
   std::string why;
   if (!state->adopt(&why)) {
-    state->lay_out();
+    state->lay_out(why.empty());
     if (ignored != nullptr) *ignored = why;
   }
   const size_t damaged = state->rebuild_free_lists();
@@ -94,14 +94,15 @@ bool StateFile::adopt(std::string* why) {
   return false;
 }
 
-void StateFile::lay_out() {
+void StateFile::lay_out(bool fresh) {
   // The connection is the kernel's affair, not the layout's: a state file of another version must
   // not make us forget that INIT is over. It counts only when its own checksum holds.
   const bool keep =
       header_->connection_checksum == checksum(&header_->connection, sizeof(header_->connection)) &&
       header_->connection.initialised == 1;
   const ConnectionState connection = keep ? header_->connection : ConnectionState{};
-  std::memset(static_cast<void*>(base_), 0, data_offset_);
+  // A fresh file is all zero: to write that again would take memory for the whole table.
+  std::memset(static_cast<void*>(base_), 0, fresh ? kHeaderBytes : data_offset_);
   std::memcpy(header_->magic, kMagic, sizeof(kMagic));
   header_->version = kVersion;
   header_->granule = kGranule;

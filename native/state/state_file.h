@@ -87,7 +87,7 @@ class StateFile {
 
   StateFile(uint8_t* base, size_t bytes);
   bool adopt(std::string* why);
-  void lay_out();
+  void lay_out(bool fresh);
   /// Returns how many damaged records it dropped.
   size_t rebuild_free_lists();
   bool intact(RecordIndex record, uint32_t length) const;
