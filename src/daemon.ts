@@ -6,6 +6,9 @@ import type { Logger } from "./log.js";
 /** How the native side says that a reload has another worker go on. */
 const HANDED_OVER = "drained";
 
+/** How it says that the keeper was told to stop. */
+const STOPPED_BY_KEEPER = "stop";
+
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 
 /** Of process, what a daemon listens to. */
@@ -19,8 +22,8 @@ export interface ServeOptions {
   readonly options: Omit<EngineOptions, "onEnd">;
   readonly log: Logger;
   /**
-   * Asked when it ends: shall the mount go too? Not when something else has been mounted over it,
-   * and not under a keeper.
+   * Asked when it ends: shall the mount go too? Not when something else has been mounted over it.
+   * Under a keeper it is asked only when the keeper stops.
    */
   readonly unmount: () => boolean;
   readonly signals?: SignalSource;
@@ -30,10 +33,10 @@ type End =
   | { readonly kind: "signal"; readonly signal: NodeJS.Signals }
   | { readonly kind: "ended"; readonly reason: string };
 
-async function stop(serving: ServeOptions, engine: Engine): Promise<boolean> {
+async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Promise<boolean> {
   const { log, options } = serving;
   try {
-    const unmount = serving.unmount();
+    const unmount = forGood && serving.unmount();
     const holders = unmount ? findHolders(options.mountpoint) : [];
     if (await engine.stop(unmount)) {
       log.warn({ heldBy: holders }, "the mount point was busy: unmounted lazily");
@@ -75,9 +78,12 @@ export async function serve(serving: ServeOptions): Promise<number> {
       log.info({ mountpoint: options.mountpoint }, "ready to serve");
     }
     const ended = await end;
-    if (ended.kind === "signal") {
-      log.info({ signal: ended.signal }, "stopping");
-      const stopped = await stop(serving, engine);
+    const byKeeper = ended.kind === "ended" && ended.reason === STOPPED_BY_KEEPER;
+    // A signal ends a worker only: its keeper has another one go on with the mount.
+    const forGood = options.inherit === undefined || byKeeper;
+    if (ended.kind === "signal" || byKeeper) {
+      log.info(ended.kind === "signal" ? { signal: ended.signal } : {}, "stopping");
+      const stopped = await stop(serving, engine, forGood);
       return stopped ? ExitStatus.ok : ExitStatus.failure;
     }
     if (ended.reason === HANDED_OVER) {
@@ -85,7 +91,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
       return ExitStatus.ok;
     }
     log.error({ reason: ended.reason }, "the connection to the kernel ended");
-    await stop(serving, engine);
+    await stop(serving, engine, forGood);
     return ExitStatus.failure;
   } finally {
     clearInterval(alive);

@@ -83,8 +83,13 @@ void Loop::run(Worker& self) {
 
 void Loop::stop() {
   stopping_.store(true, std::memory_order_release);
-  const std::lock_guard lock(mutex_);
-  for (auto& worker : workers_) {
+  std::vector<std::unique_ptr<Worker>> workers;
+  {
+    // Not held while they end: one that has just taken a request may be about to spawn() another.
+    const std::lock_guard lock(mutex_);
+    workers.swap(workers_);
+  }
+  for (auto& worker : workers) {
     // The signal may come just before the read(2) that it is to interrupt: repeated until it works.
     while (!worker->done.load(std::memory_order_acquire)) {
       ::pthread_kill(worker->thread.native_handle(), wake_signal());
@@ -92,7 +97,6 @@ void Loop::stop() {
     }
     worker->thread.join();
   }
-  workers_.clear();
   thread_count_.store(0, std::memory_order_relaxed);
 }
 

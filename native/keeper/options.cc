@@ -22,7 +22,6 @@ bool take(const char* name, const char* value, KeeperOptions& o) {
   if (is("--source")) return o.source = value, true;
   if (is("--socket")) return o.socket = value, true;
   if (is("--consistency")) return o.tick = std::strcmp(value, "tick") == 0, true;
-  if (is("--consistency")) return o.tick = std::strcmp(value, "tick") == 0, true;
   if (is("--log-format")) return o.json = std::strcmp(value, "json") == 0, true;
   if (is("--watchdog-ms")) return parse_ms(value, o.watchdog_ms);
   if (is("--start-ms")) return parse_ms(value, o.start_ms);

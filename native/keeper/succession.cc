@@ -1,5 +1,6 @@
 // How one worker follows another.
 
+#include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +19,7 @@ namespace vprocfs {
 namespace {
 
 constexpr uint64_t kMaxBackoffMs = 5000;
+constexpr uint64_t kMaxKilledBackoffMs = 200;
 
 uint64_t backoff_ms(uint32_t failures) {
   // The first death is answered at once; a loop of them is slowed down.
@@ -173,7 +175,10 @@ void Supervisor::on_child(int pid, int status) {
   current_ = Worker{};
   resent_before_ += gone.resent;
   requests_before_ += gone.requests;
-  if (gone.proven(now)) trouble_ms_ = failures_ = 0;
+  // Whoever kills it (an operator, the kernel when memory is short) says nothing about whether it
+  // works: only one that never gets to serve is in trouble.
+  killed_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && gone.doom == nullptr;
+  if (gone.proven(now) || (killed_ && gone.serving_ms != 0)) trouble_ms_ = failures_ = 0;
   const bool handed_over = gone.state == WorkerState::kDraining && status == 0;
   if (handed_over && next_.state == WorkerState::kReady && !stopping_) return promote(now);
   lose_current(what, now);
@@ -204,7 +209,9 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
     return;
   }
   end_reload(why);
-  const uint64_t wait = backoff_ms(++failures_);
+  uint64_t wait = backoff_ms(++failures_);
+  if (killed_) wait = std::min(wait, kMaxKilledBackoffMs);
+  killed_ = false;
   keeper_log(options_.json, "warn", "the worker ended (%s), starting another in %llu ms", why,
              static_cast<unsigned long long>(wait));
   if (wait == 0) return start(current_, now);

@@ -81,7 +81,8 @@ class Supervisor {
   uint64_t next_notify_ms_ = 0;
   uint64_t client_until_ms_ = 0;
   uint64_t stop_by_ms_ = 0;
-  int probe_ = 0;  ///< PID of the program that we are to become, while it is tried
+  int probe_ = 0;        ///< PID of the program that we are to become, while it is tried
+  bool killed_ = false;  ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
   bool reloading_ = false;
   bool stopping_ = false;

@@ -111,18 +111,26 @@ uint64_t value_of(const HostMeminfoLine& line, const MemoryModel& m, const Direc
   return m.limited ? direct_map.mapped_kb(page_kb) : line.value;
 }
 
-/// Almost every line is printed by show_val_kb(): label in 16 columns, value in 8. For these the
-/// kernel says "%5lu" after 19 columns, which differs for long values.
-bool is_narrow(std::string_view label) {
-  return label.substr(0, 10) == "HugePages_" || label == "HardwareCorrupted" ||
-         label == "EarlyMemtestBad";
+/// Where a value stands: after `label` columns, right-aligned in `value` more. Long values push.
+struct Columns {
+  size_t label, value;
+};
+
+Columns columns_of(std::string_view label) {
+  // "%5lu" in fs/proc/meminfo.c and mm/hugetlb.c
+  if (label.substr(0, 10) == "HugePages_" || label == "HardwareCorrupted" ||
+      label == "EarlyMemtestBad") {
+    return {19, 5};
+  }
+  // arch/powerpc/mm/book3s64/pgtable.c gives all DirectMap lines the same blanks
+  if (label == "DirectMap64k") return {17, 8};
+  return {16, 8};  // show_val_kb()
 }
 
 void write_line(const HostMeminfoLine& line, uint64_t value, Writer& writer) {
-  const bool narrow = is_narrow(line.label);
-  const size_t label_size = line.label.size() + 1;
-  writer.text(line.label).ch(':').left("", saturating_sub(narrow ? 19 : 16, label_size));
-  writer.right(value, narrow ? 5 : 8).text(line.in_kb ? " kB\n" : "\n");
+  const Columns columns = columns_of(line.label);
+  writer.text(line.label).ch(':').left("", saturating_sub(columns.label, line.label.size() + 1));
+  writer.right(value, columns.value).text(line.in_kb ? " kB\n" : "\n");
 }
 
 }  // namespace

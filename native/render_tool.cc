@@ -1,0 +1,113 @@
+#include "render_tool.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "session.h"
+#include "view/view.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr double kMaxTickMs = 1000;
+
+void throw_type_error(Napi::Env env, const char* message) {
+  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+}
+
+/// The text of an argument; empty with an exception pending when it is none.
+std::string text_argument(const Napi::CallbackInfo& info, size_t at, const char* message) {
+  if (info.Length() > at && info[at].IsString()) return info[at].As<Napi::String>().Utf8Value();
+  throw_type_error(info.Env(), message);
+  return {};
+}
+
+}  // namespace
+
+Napi::Function RenderObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "Renderer",
+      {InstanceMethod<&RenderObject::list>("list"), InstanceMethod<&RenderObject::has>("has"),
+       InstanceMethod<&RenderObject::render>("render"),
+       InstanceMethod<&RenderObject::close>("close")});
+}
+
+RenderObject::RenderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RenderObject>(info) {
+  const Napi::Env env = info.Env();
+  const double tick_ms =
+      info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
+  if (!(tick_ms >= 1 && tick_ms <= kMaxTickMs)) {
+    return throw_type_error(env, "tickMs must be a number from 1 to 1000");
+  }
+  const auto opened = open(static_cast<uint64_t>(tick_ms * 1000));
+  if (!opened) to_js_error(env, opened.error()).ThrowAsJavaScriptException();
+}
+
+Result<bool> RenderObject::open(uint64_t tick_us) {
+  auto host = Host::open();
+  if (!host) return host.error();
+  host_ = std::move(host.value());
+  notifier_ = make_inotify_notifier();
+  source_ = std::make_unique<HostSource>(host_->procfs.get(), host_->sysfs.get(), tick_us);
+  Surroundings around;
+  around.mounts = &host_->mounts;
+  around.notifier = notifier_.get();
+  around.host = source_.get();
+  around.procfs_fd = host_->procfs.get();
+  registry_ = std::make_unique<Registry>(*host_->resolver, around);
+  // Nothing is cached beyond a tick here, so that nobody has to be told of new limits.
+  return registry_->start([] {});
+}
+
+bool RenderObject::usable(Napi::Env env) const {
+  if (registry_) return true;
+  to_js_error(env, Error{EBADF, "renderer"}).ThrowAsJavaScriptException();
+  return false;
+}
+
+Napi::Value RenderObject::list(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (!usable(env)) return env.Undefined();
+  Napi::Array out = Napi::Array::New(env);
+  for (const auto& description : registry_->list()) {
+    out.Set(out.Length(), Napi::String::New(env, description.id.name()));
+  }
+  return out;
+}
+
+Napi::Value RenderObject::has(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string name = text_argument(info, 0, "id must be a string");
+  if (env.IsExceptionPending() || !usable(env)) return env.Undefined();
+  const auto id = ContainerId::parse(name);
+  return Napi::Boolean::New(env, id && registry_->by_id(*id).ok());
+}
+
+Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const std::string name = text_argument(info, 0, "id must be a string");
+  if (env.IsExceptionPending()) return env.Undefined();
+  const std::string path = text_argument(info, 1, "path must be a string");
+  if (env.IsExceptionPending() || !usable(env)) return env.Undefined();
+  const auto fail = [env](const Error& error) {
+    to_js_error(env, error).ThrowAsJavaScriptException();
+    return env.Undefined();
+  };
+  const View* view = find_view(path);
+  if (view == nullptr) return fail({ENOENT, path});
+  const auto id = ContainerId::parse(name);
+  if (!id) return fail({ESRCH, name});
+  auto container = registry_->by_id(*id);
+  if (!container) return fail(container.error());
+  const auto text = container.value()->render(*view, boottime_us());
+  if (!text) return fail(text.error());
+  // Bytes, since nothing promises that what the kernel tells is UTF-8.
+  return Napi::Buffer<char>::Copy(env, text.value().data(), text.value().size());
+}
+
+Napi::Value RenderObject::close(const Napi::CallbackInfo& info) {
+  registry_.reset();
+  return info.Env().Undefined();
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+#include <string>
+
+#include "container/registry.h"
+#include "fuse/engine.h"
+#include "source/host_source.h"
+
+namespace vprocfs {
+
+/// What an engine written in JavaScript needs: the same containers, sources and views as the native
+/// engine has, without a connection to the kernel. Used on the JavaScript thread only.
+class RenderObject : public Napi::ObjectWrap<RenderObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit RenderObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value list(const Napi::CallbackInfo& info);
+  Napi::Value has(const Napi::CallbackInfo& info);
+  Napi::Value render(const Napi::CallbackInfo& info);
+  Napi::Value close(const Napi::CallbackInfo& info);
+  Result<bool> open(uint64_t tick_us);
+  bool usable(Napi::Env env) const;
+
+  // Each borrows from those above it.
+  std::unique_ptr<Host> host_;
+  std::unique_ptr<ChangeNotifier> notifier_;
+  std::unique_ptr<HostSource> source_;
+  std::unique_ptr<Registry> registry_;
+};
+
+}  // namespace vprocfs
