@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
@@ -8,10 +9,17 @@
 
 namespace vprocfs {
 
+/// Whose turn it is: a request, and the thread that waits for its answer.
+struct Holder {
+  uint64_t request = 0;  ///< 0: nobody's
+  uint32_t pid = 0;
+};
+
 /// Something that waits for its turn.
 class Deferred {
  public:
   virtual ~Deferred() = default;
+  virtual Holder holder() const = 0;
 };
 
 /// Lets one request of a container work at a time; the others wait here, holding no thread. So a
@@ -21,10 +29,11 @@ class Gate {
   /// True: go on, and call leave() after. False: `waiting` was taken and will come back from some
   /// leave().
   template <typename MakeDeferred>
-  bool enter(MakeDeferred make) {
+  bool enter(Holder who, MakeDeferred make) {
     const std::lock_guard lock(mutex_);
     if (!busy_) {
       busy_ = true;
+      holder_ = who;
       return true;
     }
     queue_.push_back(make());
@@ -36,11 +45,18 @@ class Gate {
     const std::lock_guard lock(mutex_);
     if (queue_.empty()) {
       busy_ = false;
+      holder_ = {};
       return nullptr;
     }
     std::unique_ptr<Deferred> next = std::move(queue_.front());
     queue_.pop_front();
+    holder_ = next->holder();
     return next;
+  }
+
+  Holder holder() const {
+    const std::lock_guard lock(mutex_);
+    return holder_;
   }
 
   /// Takes out the first waiting one for which `match` holds.
@@ -57,8 +73,9 @@ class Gate {
   }
 
  private:
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   bool busy_ = false;
+  Holder holder_;
   std::deque<std::unique_ptr<Deferred>> queue_;
 };
 

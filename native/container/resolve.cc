@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 
+#include "source/cgroup_dir.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -198,7 +199,7 @@ const Hierarchy* Resolver::hierarchy(IdentityHierarchy which) const {
   return nullptr;
 }
 
-bool Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) const {
+Resolver::Identity Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) const {
   const auto index = [](Controller c) { return static_cast<size_t>(c); };
   struct Candidate {
     IdentityHierarchy which;
@@ -225,16 +226,17 @@ bool Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) con
     if (h == nullptr || candidate.path.empty() || own_or_above(candidate.path, candidate.own)) {
       continue;
     }
+    // Not there: a process of a container in any case, and never one of the host.
+    const auto dir = CgroupDir::open(*h, candidate.path);
     struct stat st {};
-    if (::fstatat(h->root.get(), candidate.path.c_str() + 1, &st, AT_SYMLINK_NOFOLLOW) != 0)
-      continue;
+    if (!dir || ::fstat(dir.value()->fd(), &st) != 0) return Identity::kGone;
     const auto id = ContainerId::make(candidate.which, st.st_ino);
-    if (!id) continue;
+    if (!id) return Identity::kGone;
     out.id = *id;
     out.cgroup = candidate.path;
-    return true;
+    return Identity::kFound;
   }
-  return false;
+  return Identity::kNone;
 }
 
 Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) const {
@@ -247,7 +249,14 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   auto paths = container_paths(pid, init.value(), ns.value());
   if (!paths) return paths.error();
   ContainerDescription out;
-  if (!identify(paths.value(), out)) return Answer();
+  switch (identify(paths.value(), out)) {
+    case Identity::kFound:
+      break;
+    case Identity::kNone:
+      return Answer();
+    case Identity::kGone:
+      return Error{ESRCH, pid_path(pid, "/cgroup")};
+  }
   out.paths = std::move(paths.value());
   out.init = init.value();
   out.namespaces = ns.value();

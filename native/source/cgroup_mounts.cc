@@ -227,11 +227,7 @@ Result<CgroupPaths> CgroupPaths::parse(const std::string& text) {
       return;
     }
     const std::string_view names = line.substr(first + 1, second - first - 1);
-    std::string_view path = line.substr(second + 1);
-    constexpr std::string_view kDeleted = " (deleted)";
-    if (path.size() > kDeleted.size() && path.substr(path.size() - kDeleted.size()) == kDeleted) {
-      path.remove_suffix(kDeleted.size());
-    }
+    const std::string_view path = line.substr(second + 1);
     if (names.empty()) paths.v2 = path;
     for_each_item(names, [&](std::string_view name) {
       for (const auto& known : kControllers) {

@@ -55,7 +55,8 @@ struct CgroupPaths {
   std::array<std::string, kControllerCount> v1;  ///< by Controller; empty: not in such a hierarchy
 
   /// From the text of /proc/<pid>/cgroup. Paths may hold any byte but newline (the kernel refuses
-  /// one in a name); a trailing " (deleted)" is not part of the path.
+  /// one in a name). The " (deleted)" that v2 adds for a removed cgroup stays: a live one may be
+  /// called so, and a removed one is not to be found under any name.
   static Result<CgroupPaths> parse(const std::string& text);
 
   /// The path in the hierarchy that carries `controller`.

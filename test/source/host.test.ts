@@ -249,7 +249,7 @@ describe("processes", () => {
     }).root;
     expect(readProcess(root, 7)).toMatchObject({
       v2: "/u",
-      v1: ["/a:b", "/a:b", "", "/m", "/i", "", ""],
+      v1: ["/a:b", "/a:b", "", "/m (deleted)", "/i", "", ""],
     });
   });
 });
