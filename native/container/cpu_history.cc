@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <utility>
 
 #include "container/share.h"
 
@@ -248,9 +249,9 @@ void book(CpuHistory& history, const CpuSet& cpus, const std::vector<CpuCounters
       add(cpu.counters, gains[i]);
       continue;
     }
-    CpuCounters all = cpu.counters;
-    add(all, gains[i]);
-    hand_over(history, all, staying.empty() ? shown : staying);
+    add(cpu.counters, gains[i]);
+    // Moved, not copied: with every absence the sum would grow by what it had before.
+    hand_over(history, std::exchange(cpu.counters, {}), staying.empty() ? shown : staying);
   }
   for (auto& cpu : history.cpus) cpu.shown = shown.contains(cpu.id);
 }

@@ -20,8 +20,8 @@ struct CpuSample {
 struct CpuHistory {
   struct Cpu {
     uint32_t id = 0;
-    bool shown = false;    ///< on the last report
-    CpuCounters counters;  ///< as last shown; kept while hidden, so that a return never decreases
+    bool shown = false;                             ///< on the last report
+    CpuCounters counters;                           ///< as last shown; none while hidden
     uint64_t seen_user_us = 0, seen_system_us = 0;  ///< v1: the host CPU's highest readings
   };
   bool started = false;
@@ -34,8 +34,8 @@ struct CpuHistory {
 };
 
 /// Takes a new sample into `history` and returns what to show. Whatever the samples say:
-///  - no counter ever decreases, neither per CPU nor in sum, in µs as in the whole ticks that
-///    /proc/stat prints;
+///  - no counter ever decreases from one report to the next, neither per CPU nor in sum, in µs as
+///    in the whole ticks that /proc/stat prints;
 ///  - between two reports with the same CPUs no CPU gains more than the uptime between them, and
 ///    busy + steal + idle gain exactly that much (idle is the rest);
 ///  - time used above what n CPUs could use in the interval (quota bursts) is kept pending and
@@ -47,10 +47,11 @@ struct CpuHistory {
 /// CPUs in the proportions of per_cpu, which never decides how much it is, or evenly in whole
 /// ticks.
 ///
-/// An interval belongs to the CPUs of the report before it. A CPU that comes starts from 0, or from
-/// what it last showed. When n shrinks, the counters of the CPUs that disappear, with their part of
-/// the interval, are added evenly to those that stay (to all where none stays), in that one report,
-/// since the `cpu` line is the exact sum of the shown lines and may not decrease.
+/// An interval belongs to the CPUs of the report before it. When n shrinks, the counters of the
+/// CPUs that disappear, with their part of the interval, move evenly to those that stay (to all
+/// where none stays), in that one report, since the `cpu` line is the exact sum of the shown lines
+/// and may not decrease. A CPU that comes, or comes back, therefore starts from 0: were it to go on
+/// from what it had, that time would count twice, and more with every change.
 CpuReport advance(CpuHistory& history, const CpuSample& sample);
 
 }  // namespace vprocfs

@@ -153,16 +153,14 @@ describe.each([
     );
   });
 
-  it("never decreases, on no CPU, even when it comes back, nor in sum", () => {
+  it("never decreases from report to report, on no CPU, nor in sum", () => {
     fc.assert(
       fc.property(arbitrary, (samples) => {
-        const highest = new Map<string, bigint>();
         forEachReport(samples, (report, _sample, before) => {
           for (const field of fields) {
             for (const cpu of report.cpus) {
-              const key = `${cpu.id} ${field}`;
-              expect(cpu[field], key).toBeGreaterThanOrEqual(highest.get(key) ?? 0n);
-              highest.set(key, cpu[field]);
+              const was = before?.report.cpus.find((other) => other.id === cpu.id);
+              expect(cpu[field], `${cpu.id} ${field}`).toBeGreaterThanOrEqual(was?.[field] ?? 0n);
             }
             // In whole ticks: what /proc/stat prints, each CPU rounded down.
             for (const unit of before === undefined ? [] : [1n, tickUs]) {
@@ -174,6 +172,20 @@ describe.each([
       }),
       runs,
     );
+  });
+});
+
+describe("CPUs that come and go", () => {
+  it("take their time along, and never count it twice", () => {
+    const samples = Array.from({ length: 200 }, (_, i) => ({
+      uptimeUs: BigInt(i + 1) * secondUs,
+      usage: { userUs: 0n, niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] },
+      shown: [[0], [0, 1], [1], [0]][i % 4] ?? [0],
+      hostCpuset: [0, 1],
+    }));
+    forEachReport(samples, (report, { uptimeUs }) => {
+      expect(sum(report, "idleUs", 1n)).toBeLessThanOrEqual(2n * uptimeUs);
+    });
   });
 });
 
@@ -226,6 +238,28 @@ describe("time", () => {
       }),
       runs,
     );
+  });
+
+  it("that is little shows in the sum at once, on however many CPUs", () => {
+    const shown = Array.from({ length: 64 }, (_, id) => id);
+    const samples = Array.from({ length: 50 }, (_, i) => ({
+      uptimeUs: BigInt(i) * secondUs,
+      usage: {
+        userUs: BigInt(i) * 50_000n,
+        niceUs: 0n,
+        systemUs: BigInt(i) * 1_234n,
+        throttledUs: 0n,
+        perCpu: [],
+      },
+      shown,
+      hostCpuset: shown,
+    }));
+    forEachReport(samples, (report, { usage }) => {
+      expect(sum(report, "userUs", tickUs)).toBe(usage.userUs / tickUs);
+      expect(sum(report, "systemUs", tickUs)).toBe(usage.systemUs / tickUs);
+      const perCpu = report.cpus.map((cpu) => Number(cpu.userUs));
+      expect(Math.max(...perCpu) - Math.min(...perCpu)).toBeLessThanOrEqual(Number(tickUs));
+    });
   });
 
   it("of a burst is reported later", () => {

@@ -34,6 +34,19 @@ describe.each(cases)("%s", (name) => {
     expect(text).toBe(readFileSync(file, "utf8"));
   });
 
+  it("has its meminfo in the host's columns", () => {
+    const host = readFileSync(join(caseDir, "proc/meminfo"), "utf8").split("\n");
+    const own = renderFixture(caseDir, "proc/meminfo").split("\n");
+    const shape = (line: string) => /^(.*:)( *)(\d+)( kB)?$/.exec(line)?.slice(1) ?? [line];
+    own.forEach((line, i) => {
+      const [label = "", blanks = "", digits = "", unit] = shape(line);
+      const [hostLabel = "", hostBlanks = "", hostDigits = "", hostUnit] = shape(host[i] ?? "");
+      expect([label, unit]).toEqual([hostLabel, hostUnit]);
+      expect(blanks.length + digits.length, line).toBe(hostBlanks.length + hostDigits.length);
+    });
+    expect(own).toHaveLength(host.length);
+  });
+
   it("expects nothing of views that are no more", () => {
     const found = existsSync(expected)
       ? readdirSync(expected, { recursive: true, withFileTypes: true, encoding: "utf8" })
