@@ -70,12 +70,22 @@ export function fakeBinding(
   return {
     version: "0.1.0",
     Session: FakeSession,
+    Renderer: class {
+      constructor() {
+        throw new Error("not faked");
+      }
+      declare list: () => string[];
+      declare has: () => boolean;
+      declare render: () => Buffer;
+      declare close: () => void;
+    },
     scanContainers: () => [...containers],
     containerOf: byPid,
     views: () =>
       ["proc/meminfo", "proc/stat", "sys/devices/system/cpu/online"].map((path, index) => ({
         index: index + 1,
         path,
+        mode: 0o444,
       })),
     unmount: () => false,
     exec: () => {

@@ -164,7 +164,8 @@ start_machine() {
         options+=(-drive "if=virtio,format=raw,file=${run//,/,,}/swap")
     fi
     if [ -n "$share" ]; then
-        options+=(-virtfs "local,path=${share//,/,,},mount_tag=share,security_model=none,multidevs=remap")
+        options+=(-virtfs
+            "local,path=${share//,/,,},mount_tag=share,security_model=none,multidevs=remap")
     fi
     options+=("${qemu_arguments[@]}")
     : >"$run/out" && rm -f "$run/ready" "$run/status" || return

@@ -1,0 +1,80 @@
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+
+/** What a program left behind. */
+export interface Outcome {
+  /** The exit status; null when a signal ended it. */
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: Buffer;
+  readonly stderr: string;
+}
+
+export interface RunOptions {
+  readonly env?: NodeJS.ProcessEnv;
+  readonly cwd?: string;
+  /** Past this the program is killed, which no test expects. */
+  readonly timeoutMs?: number;
+}
+
+const TIMEOUT_MS = 60_000;
+
+/** Collects a child's output and waits for its end. */
+export function finished(child: ChildProcess): Promise<Outcome> {
+  const stdout: Buffer[] = [];
+  const stderr: Buffer[] = [];
+  child.stdout?.on("data", (bytes: Buffer) => stdout.push(bytes));
+  child.stderr?.on("data", (bytes: Buffer) => stderr.push(bytes));
+  return new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("close", (status, signal) => {
+      resolve({
+        status,
+        signal,
+        stdout: Buffer.concat(stdout),
+        stderr: Buffer.concat(stderr).toString(),
+      });
+    });
+  });
+}
+
+/** Runs a program to its end, whatever its exit status. */
+export function run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
+  const [program = "", ...rest] = argv;
+  const { timeoutMs = TIMEOUT_MS, ...others } = options;
+  const child = spawn(program, rest, {
+    stdio: ["ignore", "pipe", "pipe"],
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    ...others,
+  });
+  return finished(child);
+}
+
+/** Throws unless the program succeeded; returns its output. */
+export function outputOf(argv: readonly string[], outcome: Outcome): string {
+  if (outcome.status !== 0) {
+    const end = outcome.signal ?? `exit status ${outcome.status}`;
+    throw new Error(`${argv.join(" ")}: ${end}\n${outcome.stderr}${outcome.stdout}`);
+  }
+  return outcome.stdout.toString();
+}
+
+/** Runs a program that must succeed and returns its output. */
+export async function output(argv: readonly string[], options: RunOptions = {}): Promise<string> {
+  return outputOf(argv, await run(argv, options));
+}
+
+/** The same without letting anything else run; for clean-up. */
+export function outputSync(argv: readonly string[]): string {
+  const [program = "", ...rest] = argv;
+  const result = spawnSync(program, rest, { encoding: "utf8", timeout: TIMEOUT_MS });
+  if (result.error !== undefined || result.status !== 0) {
+    throw new Error(`${argv.join(" ")}: ${result.error?.message ?? result.stderr}`);
+  }
+  return result.stdout;
+}
+
+/** True when a program can be found. */
+export function haveProgram(program: string): boolean {
+  return spawnSync("/bin/sh", ["-c", 'command -v "$1"', "sh", program]).status === 0;
+}

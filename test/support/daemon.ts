@@ -1,0 +1,194 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+} from "node:fs";
+import { open, readdir, readFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { mountAt, readMounts } from "../../src/mountinfo.js";
+import { type Outcome, output, outputSync, run } from "./command.js";
+import { testName } from "./names.js";
+import { project } from "./project.js";
+import type { Scope } from "./scope.js";
+import { until } from "./wait.js";
+
+export const cli = join(project, "dist/cli.js");
+
+/** What a node in a container's place reads from these is the container's. */
+export const VIEWS = [
+  "proc/cpuinfo",
+  "proc/meminfo",
+  "proc/stat",
+  "proc/swaps",
+  "proc/uptime",
+  "sys/devices/system/cpu/online",
+] as const;
+
+export type ViewPath = (typeof VIEWS)[number];
+
+/** Runs a command of vprocfs to its end. */
+export function vprocfs(...args: readonly string[]): Promise<Outcome> {
+  return run([process.execPath, cli, ...args]);
+}
+
+/** An empty directory that every user may pass through. */
+export function temporaryDirectory(scope: Scope, what: string): string {
+  const path = mkdtempSync(join(tmpdir(), `${testName(what)}-`));
+  scope.defer(() => rmSync(path, { recursive: true, force: true }));
+  chmodSync(path, 0o755);
+  return path;
+}
+
+function processesOf(mountpoint: string): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
+    .filter((pid) => {
+      try {
+        const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+        return words.includes(mountpoint) && words.some((word) => word.includes("vprocfs"));
+      } catch {
+        return false;
+      }
+    })
+    .map(Number);
+}
+
+/** Mounts below the mount point in any mount namespace would keep the connection alive. */
+function leftoversOf(mountpoint: string): string[] {
+  const mounts = mountAt(readMounts(), mountpoint) === undefined ? [] : ["its mount"];
+  const processes = processesOf(mountpoint).map((pid) => `process ${pid}`);
+  const socket = `/run/vprocfs/${mountpoint.replace(/^\/+/, "").replaceAll("/", "-").slice(-80)}.sock`;
+  return [...mounts, ...processes, ...(existsSync(socket) ? [socket] : [])];
+}
+
+async function isAnswering(mountpoint: string): Promise<boolean> {
+  try {
+    return (await readdir(join(mountpoint, "proc"))).length > 0;
+  } catch {
+    // A dead one, which is about to be taken away.
+    return false;
+  }
+}
+
+/** A daemon on a mount point of its own. */
+export class Daemon {
+  readonly mountpoint: string;
+  readonly #child: ChildProcess;
+  readonly #end: Promise<number | null>;
+  #logs = "";
+
+  private constructor(mountpoint: string, args: readonly string[]) {
+    this.mountpoint = mountpoint;
+    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...args], {
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { PATH: process.env.PATH ?? "" },
+    });
+    for (const stream of [this.#child.stdout, this.#child.stderr]) {
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        this.#logs += text;
+      });
+    }
+    this.#end = new Promise((resolve, reject) => {
+      this.#child.once("error", reject);
+      this.#child.once("exit", resolve);
+    });
+  }
+
+  /** Starts one and waits until it serves. The scope stops it, and fails when it leaves a trace. */
+  static start(scope: Scope, ...args: string[]): Promise<Daemon> {
+    const mountpoint = mkdtempSync(join(tmpdir(), `${testName("mnt")}-`));
+    chmodSync(mountpoint, 0o755);
+    scope.defer(() => rmdirSync(mountpoint));
+    return Daemon.startAt(scope, mountpoint, ...args);
+  }
+
+  /** On a directory that is there. */
+  static async startAt(scope: Scope, mountpoint: string, ...args: string[]): Promise<Daemon> {
+    const daemon = new Daemon(mountpoint, args);
+    scope.defer(() => daemon.#destroy());
+    await until("vprocfs serves", async () => {
+      if (daemon.hasEnded) {
+        throw new Error(`vprocfs did not start:\n${daemon.#logs}`);
+      }
+      return daemon.isMounted && (await isAnswering(mountpoint));
+    });
+    return daemon;
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** All it has logged so far. */
+  get logs(): string {
+    return this.#logs;
+  }
+
+  get hasEnded(): boolean {
+    return this.#child.exitCode !== null || this.#child.signalCode !== null;
+  }
+
+  get isMounted(): boolean {
+    return mountAt(readMounts(), this.mountpoint) !== undefined;
+  }
+
+  path(...names: readonly string[]): string {
+    return join(this.mountpoint, ...names);
+  }
+
+  /** A file of the tree as a process of the host reads it. */
+  read(...names: readonly string[]): Promise<string> {
+    return readFile(this.path(...names), "utf8");
+  }
+
+  /** The figures of all its processes: threads, descriptors. Empty once it has ended. */
+  get processes(): number[] {
+    return processesOf(this.mountpoint);
+  }
+
+  /** Whether a request is answered; the answer does not matter. */
+  async isServing(): Promise<boolean> {
+    const file = await open(this.path("proc/meminfo"));
+    await file.close();
+    return !this.hasEnded;
+  }
+
+  /** Binds a file of the tree from the host: whoever opens it is found out at every open. */
+  bindFromHost(scope: Scope, view: ViewPath, target: string): void {
+    outputSync(["mount", "--bind", this.path(view), target]);
+    scope.defer(() => outputSync(["umount", "--lazy", target]));
+  }
+
+  /** Asks it to end and resolves to its exit status; throws when it leaves a trace. */
+  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number | null> {
+    this.#child.kill(signal);
+    const status = await this.#end;
+    await until(`nothing is left of it: ${leftoversOf(this.mountpoint).join(", ")}`, () => {
+      return leftoversOf(this.mountpoint).length === 0;
+    });
+    return status;
+  }
+
+  async #destroy(): Promise<void> {
+    try {
+      const status = this.hasEnded ? this.#child.exitCode : await this.stop();
+      // null: killed, which only a test does.
+      if (status !== 0 && status !== null) {
+        throw new Error(`vprocfs ended with exit status ${status}:\n${this.#logs}`);
+      }
+    } finally {
+      for (const pid of processesOf(this.mountpoint)) {
+        process.kill(pid, "SIGKILL");
+      }
+      if (this.isMounted) {
+        await output(["umount", "--lazy", this.mountpoint]);
+      }
+    }
+  }
+}
