@@ -130,6 +130,11 @@ MemoryModel memory_model(const Facts& facts) {
   fill_kernel_pages(m, memory.stat);
   const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
   m.available = std::min(saturating_add(m.free, reclaimable), m.total);
+  // What nothing limits cannot have more than there is.
+  if (!memory.limit_bytes) {
+    const uint64_t ceiling = host.value("MemAvailable").value_or(m.available);
+    m.available = std::max(m.free, std::min(m.available, ceiling));
+  }
   fill_swap(m, facts);
   fill_hugetlb(m, host, memory.hugetlb);
   fill_commit(m, host);

@@ -99,7 +99,7 @@ const mayInclude: Record<string, string[]> = {
   node: ["base", "facts", "container", "view"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
   keeper: ["base", "fuse", "state"],
-  fuse: ["base", "facts", "container", "node", "state", "view", "keeper/protocol.h"],
+  fuse: ["base", "facts", "container", "node", "state", "view"],
 };
 
 /** Headers through which a view could get at a clock, a file, a lock, or errno. */
