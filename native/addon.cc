@@ -9,6 +9,7 @@
 #include "container/name.h"
 #include "fuse/engine.h"
 #include "fuse/mount.h"
+#include "render_tool.h"
 #include "session.h"
 #include "testing.h"
 #include "view/view.h"
@@ -102,6 +103,7 @@ Napi::Value list_views(const Napi::CallbackInfo& info) {
     Napi::Object row = Napi::Object::New(env);
     row.Set("index", Napi::Number::New(env, view->index));
     row.Set("path", std::string(view->path));
+    row.Set("mode", Napi::Number::New(env, view->mode));
     out.Set(out.Length(), row);
   }
   return out;
@@ -151,6 +153,7 @@ Napi::Value exec(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("version", VPROCFS_STRING(VPROCFS_VERSION));
   exports.Set("Session", SessionObject::define(env));
+  exports.Set("Renderer", RenderObject::define(env));
   exports.Set("scanContainers", Napi::Function::New<scan_containers>(env));
   exports.Set("containerOf", Napi::Function::New<container_of>(env));
   exports.Set("views", Napi::Function::New<list_views>(env));

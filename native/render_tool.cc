@@ -1,6 +1,8 @@
 #include "render_tool.h"
 
 #include <cerrno>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "session.h"
@@ -15,11 +17,12 @@ void throw_type_error(Napi::Env env, const char* message) {
   Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
 }
 
-/// The text of an argument; empty with an exception pending when it is none.
-std::string text_argument(const Napi::CallbackInfo& info, size_t at, const char* message) {
+/// The text of an argument; nothing, with an exception pending, when it is none.
+std::optional<std::string> text_argument(const Napi::CallbackInfo& info, size_t at,
+                                         const char* message) {
   if (info.Length() > at && info[at].IsString()) return info[at].As<Napi::String>().Utf8Value();
   throw_type_error(info.Env(), message);
-  return {};
+  return std::nullopt;
 }
 
 }  // namespace
@@ -37,7 +40,8 @@ RenderObject::RenderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Re
   const double tick_ms =
       info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
   if (!(tick_ms >= 1 && tick_ms <= kMaxTickMs)) {
-    return throw_type_error(env, "tickMs must be a number from 1 to 1000");
+    throw_type_error(env, "tickMs must be a number from 1 to 1000");
+    return;
   }
   const auto opened = open(static_cast<uint64_t>(tick_ms * 1000));
   if (!opened) to_js_error(env, opened.error()).ThrowAsJavaScriptException();
@@ -77,26 +81,26 @@ Napi::Value RenderObject::list(const Napi::CallbackInfo& info) {
 
 Napi::Value RenderObject::has(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const std::string name = text_argument(info, 0, "id must be a string");
-  if (env.IsExceptionPending() || !usable(env)) return env.Undefined();
-  const auto id = ContainerId::parse(name);
+  const auto name = text_argument(info, 0, "id must be a string");
+  if (!name || !usable(env)) return env.Undefined();
+  const auto id = ContainerId::parse(*name);
   return Napi::Boolean::New(env, id && registry_->by_id(*id).ok());
 }
 
 Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const std::string name = text_argument(info, 0, "id must be a string");
-  if (env.IsExceptionPending()) return env.Undefined();
-  const std::string path = text_argument(info, 1, "path must be a string");
-  if (env.IsExceptionPending() || !usable(env)) return env.Undefined();
+  const auto name = text_argument(info, 0, "id must be a string");
+  if (!name) return env.Undefined();
+  const auto path = text_argument(info, 1, "path must be a string");
+  if (!path || !usable(env)) return env.Undefined();
   const auto fail = [env](const Error& error) {
     to_js_error(env, error).ThrowAsJavaScriptException();
     return env.Undefined();
   };
-  const View* view = find_view(path);
-  if (view == nullptr) return fail({ENOENT, path});
-  const auto id = ContainerId::parse(name);
-  if (!id) return fail({ESRCH, name});
+  const View* view = find_view(*path);
+  if (view == nullptr) return fail({ENOENT, *path});
+  const auto id = ContainerId::parse(*name);
+  if (!id) return fail({ESRCH, *name});
   auto container = registry_->by_id(*id);
   if (!container) return fail(container.error());
   const auto text = container.value()->render(*view, boottime_us());

@@ -54,6 +54,10 @@ export const ConfigSchema = z.strictObject({
     })
     .default("fuse.lxcfs"),
   source: mountWord("mount source shown in mount tables").default("vprocfs"),
+  engine: oneOf(
+    ["native", "fuse-native"],
+    "what serves the tree; fuse-native: by libfuse 2 and JavaScript, containers/ only",
+  ).default("native"),
   maxThreads: integer(2, 256, "N", "worker threads at most").default(64),
   maxOpenPerContainer: integer(
     1,

@@ -10,6 +10,8 @@ const HANDED_OVER = "drained";
 const STOPPED_BY_KEEPER = "stop";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
+/** Has what was done so far logged. */
+const COUNTERS_SIGNAL = "SIGUSR2";
 
 /** Of process, what a daemon listens to. */
 export interface SignalSource {
@@ -63,13 +65,18 @@ export async function serve(serving: ServeOptions): Promise<number> {
     ...options,
     onEnd: (reason) => finish({ kind: "ended", reason }),
   });
+  const onAsked = (): void => log.info({ ...engine.counters() }, "counters");
   for (const signal of STOP_SIGNALS) {
     signals.on(signal, onSignal);
   }
+  signals.on(COUNTERS_SIGNAL, onAsked);
   // Native threads do not keep the event loop alive.
   const alive = setInterval(() => {}, 2 ** 30);
   try {
-    engine.start();
+    const starting = engine.start();
+    if (starting !== undefined) {
+      await starting;
+    }
     const { protocolMajor, protocolMinor, resend } = engine.features();
     const place = { mountpoint: options.mountpoint, type: options.fsType, source: options.source };
     if (options.inherit === undefined) {
@@ -98,5 +105,6 @@ export async function serve(serving: ServeOptions): Promise<number> {
     for (const signal of STOP_SIGNALS) {
       signals.off(signal, onSignal);
     }
+    signals.off(COUNTERS_SIGNAL, onAsked);
   }
 }

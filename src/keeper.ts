@@ -1,10 +1,12 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, writeSync } from "node:fs";
 import { createConnection } from "node:net";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Config } from "./config.js";
 import { errnoOf, VprocfsError } from "./errors.js";
 import type { Inheritance, NativeBinding } from "./native/binding.js";
+import { printable } from "./text.js";
 
 /** Built here by node-gyp, or shipped beside the compiled JavaScript. */
 const CANDIDATES = ["../build/Release/vprocfs-keeper", "./vprocfs-keeper"].map((path) =>
@@ -18,8 +20,10 @@ const ANSWER_WITHIN_MS = 60_000;
 
 /** Where the keeper of a mount point listens: one socket per mount, for root only. */
 export function socketOf(mountpoint: string): string {
-  const name = mountpoint.replace(/^\/+/, "").replaceAll("/", "-").slice(-80);
-  return `/run/vprocfs/${name}.sock`;
+  const name = encodeURIComponent(mountpoint.replace(/^\/+/, ""));
+  // A socket's path has room for 107 bytes.
+  const hash = createHash("sha256").update(mountpoint).digest("hex").slice(0, 16);
+  return `/run/vprocfs/${name.length > 80 ? `${name.slice(0, 60)}-${hash}` : name}.sock`;
 }
 
 /** What a keeper's worker is told: the descriptors and where the mount is. */
@@ -45,6 +49,28 @@ export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
     return undefined;
   }
   return { inherit: { fuseFd, stateFd, controlFd }, mountpoint };
+}
+
+/** KeeperPacket and KeeperMessage::kFailed of native/state/keeper_protocol.h. */
+const PACKET = { bytes: 128, whyAt: 24, failed: 20 } as const;
+
+/**
+ * Tells the keeper why this worker cannot serve, for its log and for who asked for a reload; without
+ * it they only learn an exit status. Does nothing in a process that no keeper started.
+ */
+export function tellKeeper(env: NodeJS.ProcessEnv, why: string): void {
+  const controlFd = workplace(env)?.inherit.controlFd;
+  if (controlFd === undefined) {
+    return;
+  }
+  const packet = Buffer.alloc(PACKET.bytes);
+  packet.writeUInt32LE(PACKET.failed);
+  packet.write(printable(why), PACKET.whyAt, PACKET.bytes - PACKET.whyAt - 1, "latin1");
+  try {
+    writeSync(controlFd, packet);
+  } catch {
+    // It will see us end.
+  }
 }
 
 /**

@@ -100,7 +100,9 @@ CachedTextPtr Container::set_tick_text(const View& view, std::string text, uint6
   made->modified_ns = realtime_ns();
   const std::lock_guard lock(cached_mutex_);
   auto& present = cached_[view.index];
-  stabilise(text, present ? present->text.size() : 0, view.changes == Changes::kWithLimits);
+  // The columns of meminfo are of fixed widths already, and some match its lines up to their ends.
+  const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo";
+  stabilise(text, present ? present->text.size() : 0, fixed);
   // The kernel knows a change by its time: a clock that is set back must not hide one.
   if (present && made->modified_ns <= present->modified_ns) {
     made->modified_ns = present->modified_ns + 1;

@@ -89,6 +89,8 @@ void Loop::stop() {
     const std::lock_guard lock(mutex_);
     workers.swap(workers_);
   }
+  // All at once first, so that they end at the same time.
+  for (auto& worker : workers) ::pthread_kill(worker->thread.native_handle(), wake_signal());
   for (auto& worker : workers) {
     // The signal may come just before the read(2) that it is to interrupt: repeated until it works.
     while (!worker->done.load(std::memory_order_acquire)) {

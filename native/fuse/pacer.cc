@@ -10,17 +10,19 @@ namespace vprocfs {
 Pacer::~Pacer() { stop(); }
 
 void Pacer::start() {
-  thread_ = std::thread([this] { run(); });
+  const std::lock_guard lock(mutex_);
+  threads_.emplace_back([this] { run(); });
 }
 
 void Pacer::stop() {
-  if (!thread_.joinable()) return;
+  std::vector<std::thread> threads;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    threads.swap(threads_);
   }
-  wake_.notify_one();
-  thread_.join();
+  wake_.notify_all();
+  for (auto& thread : threads) thread.join();
 }
 
 void Pacer::post(uint64_t due_us, Work work) {
@@ -36,17 +38,24 @@ void Pacer::run() {
   for (;;) {
     if (waiting_.empty()) {
       if (stopping_) return;
+      ++idle_;
       wake_.wait(lock);
+      --idle_;
       continue;
     }
     const auto first = waiting_.begin();
     const uint64_t now = boottime_us();
     if (!stopping_ && first->first > now) {
+      ++idle_;
       wake_.wait_for(lock, std::chrono::microseconds(first->first - now));
+      --idle_;
       continue;
     }
     const Work work = std::move(first->second);
     waiting_.erase(first);
+    if (idle_ == 0 && !stopping_ && threads_.size() < kMaxThreads) {
+      threads_.emplace_back([this] { run(); });
+    }
     lock.unlock();
     work();
     lock.lock();

@@ -1,16 +1,19 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <mutex>
 #include <thread>
+#include <vector>
 
 namespace vprocfs {
 
-/// Runs work later, on a thread of its own: requests of a container that is over its budget wait
-/// here and hold no worker.
+/// Runs work later, on threads of its own: requests of a container that is over its budget wait
+/// here and hold no worker. Work may block on its container's sources, so that there is always a
+/// thread left for what comes due next.
 class Pacer {
  public:
   using Work = std::function<void()>;
@@ -18,20 +21,24 @@ class Pacer {
   ~Pacer();
 
   void start();
-  /// Runs at once all that waits, and ends the thread.
+  /// Runs at once all that waits, and ends the threads.
   void stop();
 
   /// Runs `work` at `due_us` (CLOCK_BOOTTIME).
   void post(uint64_t due_us, Work work);
 
  private:
+  /// Only containers whose sources block at the same moment take one each.
+  static constexpr size_t kMaxThreads = 64;
+
   void run();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::multimap<uint64_t, Work> waiting_;
   bool stopping_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
+  size_t idle_ = 0;  ///< threads that wait
 };
 
 }  // namespace vprocfs

@@ -1,20 +1,40 @@
 #include "fuse/server.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "fuse/init.h"
 
 namespace vprocfs {
+namespace {
+
+Holder holder_of(const Request& r) { return {r.identity(), r.header().pid}; }
+
+/// Whether /proc/<tid>/status tells of a SIGKILL that waits for its thread; every signal that ends
+/// a process shows as one.
+bool killed(const std::string& status) {
+  constexpr std::string_view kKey = "\nSigPnd:\t";
+  const size_t at = status.find(kKey);
+  if (at == std::string::npos) return false;
+  const uint64_t pending = std::strtoull(status.c_str() + at + kKey.size(), nullptr, 16);
+  return (pending >> (SIGKILL - 1) & 1) != 0;
+}
+
+}  // namespace
+
 /// A request that waits for its container's turn.
 struct Server::Waiting : Deferred {
   Waiting(const Request& r, Work w) : bytes(r.bytes(), r.bytes() + r.size()), work(std::move(w)) {}
   Request request() const { return Request(bytes.data(), bytes.size()); }
+  Holder holder() const override { return holder_of(request()); }
   std::vector<uint8_t> bytes;
   Work work;
 };
@@ -118,7 +138,8 @@ void Server::handle(const Request& r) {
     case FUSE_RMDIR:
     case FUSE_RENAME:
     case FUSE_RENAME2:
-      return fail(r, EPERM);
+      // The directory forbids others to write before proc says that nobody can.
+      return fail(r, r.header().uid == 0 ? EPERM : EACCES);
     default:
       // The kernel remembers ENOSYS and stops asking: FLUSH, xattrs, POLL, LSEEK, ...
       reply_.error(unique, ENOSYS);
@@ -180,7 +201,7 @@ void Server::in_turn(const Request& r, const ContainerPtr& container, const Work
 
 void Server::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
   Gate& gate = container->gate();
-  const bool mine = gate.enter([&]() -> std::unique_ptr<Deferred> {
+  const bool mine = gate.enter(holder_of(r), [&]() -> std::unique_ptr<Deferred> {
     wait_for_turn(r, container);
     return std::make_unique<Waiting>(r, work);
   });
@@ -198,12 +219,25 @@ void Server::interrupt(const Request& r) {
   if (in == nullptr) return;
   ContainerPtr container;
   // Not among those that wait: it is being answered right now.
-  if (!stop_waiting(in->unique & ~kFuseUniqueResend, &container) || !container) return;
+  if (!stop_waiting(in->unique & ~kFuseUniqueResend, &container)) return release_killed(in->unique);
+  if (!container) return;
   container->gate().remove([&](const Deferred& deferred) {
     return static_cast<const Waiting&>(deferred).request().header().unique == in->unique;
   });
   counters_.errors.fetch_add(1, std::memory_order_relaxed);
   reply_.error(in->unique, EINTR);
+}
+
+void Server::release_killed(uint64_t unique) {
+  for (const ContainerPtr& container : registry_.known()) {
+    const Holder holder = container->gate().holder();
+    if (holder.request != (unique & ~kFuseUniqueResend)) continue;
+    // Its source may block for long, and until it is answered the thread cannot end. The kernel
+    // takes the first answer; signals that do not kill must not be seen, as they are not in proc.
+    const auto status = host_.raw("proc/" + std::to_string(holder.pid) + "/status");
+    if (status && killed(status.value())) reply_.error(unique, EINTR);
+    return;
+  }
 }
 
 size_t Server::adopt_open_files() {

@@ -67,7 +67,10 @@ class Server {
   void init(const Request& r);
   void lookup(const Request& r);
   void lookup_container(const Request& r, const std::string& name);
-  void entry_of(const Request& r, Container& container, const TreeEntry& found, uint64_t valid_s);
+  void entry_of(const Request& r, const ContainerPtr& container, const TreeEntry& found,
+                uint64_t valid_s);
+  void answer_entry(const Request& r, Container& container, const TreeEntry& found,
+                    uint64_t valid_s);
   void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
   void access(const Request& r);
   void getattr(const Request& r);
@@ -80,6 +83,7 @@ class Server {
   void cached_attributes(const Request& r, NodeId node, const View& view,
                          const ContainerPtr& container);
   void cached_read(const Request& r, const View& view, const ContainerPtr& container);
+  void cached_bytes(const Request& r, const View& view, const ContainerPtr& container);
   void tick_attributes(const Request& r, NodeId node, const View& view,
                        const ContainerPtr& container);
   void tick_read(const Request& r, const View& view, const ContainerPtr& container);
@@ -96,6 +100,8 @@ class Server {
   void readdir(const Request& r);
   void readlink(const Request& r);
   void interrupt(const Request& r);
+  /// Answers a request that somebody works on when its caller has been killed meanwhile.
+  void release_killed(uint64_t unique);
   /// The containers that the caller may see, ascending.
   std::vector<ContainerId> visible_containers(const Request& r);
 

@@ -115,6 +115,11 @@ void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file
   });
 }
 
+void Server::cached_bytes(const Request& r, const View& view, const ContainerPtr& container) {
+  if (tick_) return tick_read(r, view, container);
+  cached_read(r, view, container);
+}
+
 void Server::read(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
   if (in == nullptr) return fail(r, EINVAL);
@@ -128,8 +133,11 @@ void Server::read(const Request& r) {
     const View* view = tree_.file(node.index());
     auto container = view == nullptr ? Error{ENOENT, ""} : registry_.by_id(node.container());
     if (!container) return fail(r, container.error());
-    return tick_ ? tick_read(r, *view, container.value())
-                 : cached_read(r, *view, container.value());
+    const ContainerPtr owner = std::move(container.value());
+    if (owner->cached_text(view->index)) return cached_bytes(r, *view, owner);
+    // After a takeover there is none yet, and making one may block.
+    return in_turn(r, owner,
+                   [this, view, owner](const Request& req) { cached_bytes(req, *view, owner); });
   }
   const auto file = open_files_.find(in->fh);
   if (!file) return reopen(r);
@@ -196,8 +204,19 @@ void Server::entry(const Request& r, NodeId node, const View* view, uint64_t siz
   reply_.value(r.header().unique, out);
 }
 
-void Server::entry_of(const Request& r, Container& container, const TreeEntry& found,
+void Server::entry_of(const Request& r, const ContainerPtr& container, const TreeEntry& found,
                       uint64_t valid_s) {
+  // In tick attributes are of a snapshot: taking the first one may block.
+  if (!tick_ || container->cached_text(found.view->index)) {
+    return answer_entry(r, *container, found, valid_s);
+  }
+  in_turn(r, container, [this, container, &found, valid_s](const Request& req) {
+    answer_entry(req, *container, found, valid_s);
+  });
+}
+
+void Server::answer_entry(const Request& r, Container& container, const TreeEntry& found,
+                          uint64_t valid_s) {
   auto& told = container.told_size(found.view->index);
   if (told == 0) told = kUnknownSize;
   const NodeId node(container.id(), found.index);
@@ -215,14 +234,14 @@ void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& foun
   if (!parent_container.none()) {
     auto container = registry_.by_id(parent_container);
     if (!container) return fail(r, ENOENT);
-    return entry_of(r, *container.value(), found, kForeverSeconds);
+    return entry_of(r, container.value(), found, kForeverSeconds);
   }
   // The caller-identified tree: every caller gets its own container's node, so that what is bound
   // or cached under it is that container's for ever. Never cached, since the next caller differs.
   auto container = registry_.by_process(static_cast<pid_t>(r.header().pid));
   if (!container) return fail(r, ENOENT);
   if (!container.value()) return entry(r, NodeId({}, found.index), found.view, kUnknownSize, 0);
-  entry_of(r, *container.value(), found, 0);
+  entry_of(r, container.value(), found, 0);
 }
 
 }  // namespace vprocfs

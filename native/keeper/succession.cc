@@ -134,7 +134,7 @@ void Supervisor::on_packet(Worker& worker) {
       retire(now);
       return promote(now);
     case KeeperMessage::kFailed:
-      std::snprintf(worker.why, sizeof(worker.why), "%.63s", packet.why);
+      std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
       return;
     default:
       return;
@@ -159,7 +159,7 @@ void Supervisor::on_child(int pid, int status) {
   while (worker.control && worker.receive(packet)) {
     if (packet.type != static_cast<uint32_t>(KeeperMessage::kFailed)) continue;
     packet.why[sizeof(packet.why) - 1] = '\0';
-    std::snprintf(worker.why, sizeof(worker.why), "%.63s", packet.why);
+    std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
   }
   char what[kReasonBytes];
   if (worker.doom != nullptr || worker.why[0] != '\0') {

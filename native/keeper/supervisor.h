@@ -24,7 +24,7 @@ class Supervisor {
 
  private:
   static constexpr size_t kReasons = 8;
-  static constexpr size_t kReasonBytes = 64;
+  static constexpr size_t kReasonBytes = 96;
   static constexpr size_t kMaxArguments = 128;
 
   // supervisor.cc: the loop and its timers

@@ -36,7 +36,7 @@ struct Worker {
   uint64_t resent = 0, requests = 0;
   const char* doom = nullptr;  ///< why we killed it
   uint64_t doomed_ms = 0;      ///< when
-  char why[64] = {};           ///< what it gave as the reason of its failure
+  char why[96] = {};           ///< what it gave as the reason of its failure
 
   bool alive() const { return pid > 0; }
   bool serves() const { return state == WorkerState::kServing && doom == nullptr; }

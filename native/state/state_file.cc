@@ -2,7 +2,6 @@
 
 #include <sys/mman.h>
 #include <sys/stat.h>
-
 #include <unistd.h>
 
 #include <algorithm>

@@ -2,11 +2,13 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { CONFIG_KEYS, type Config, kebabOf } from "../config.js";
 import { serve } from "../daemon.js";
+import type { EngineFactory } from "../engine/engine.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import { execKeeper, workplace } from "../keeper.js";
+import { execKeeper, tellKeeper, workplace } from "../keeper.js";
 import { createLogger, isText } from "../log.js";
 import { isOnTop, prepareMountpoint, realSystem } from "../mountpoint.js";
+import type { NativeBinding } from "../native/binding.js";
 import { printable } from "../text.js";
 import { type Context, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -23,27 +25,50 @@ function startError(error: unknown, mountpoint: string): unknown {
 
 /** The part of the configuration that an engine wants. */
 function engineOptions(config: Config) {
-  const { mountpoint, watchdogMs, patienceMs, logLevel, logFormat, ...options } = config;
+  const { mountpoint, engine, watchdogMs, patienceMs, logLevel, logFormat, ...options } = config;
   return options;
+}
+
+/** The chosen engine. Only the one that is chosen is loaded. */
+async function engineOf(config: Config, binding: NativeBinding): Promise<EngineFactory> {
+  if (config.engine === "native") {
+    return nativeEngine(binding);
+  }
+  const { fuseNativeEngine } = await import("../engine/fuse-native.js");
+  return fuseNativeEngine(binding);
+}
+
+/** Throws when the engine cannot do what is configured. */
+function checkEngine(config: Config): void {
+  if (config.engine === "fuse-native" && config.consistency === "tick") {
+    throw new VprocfsError(
+      "CONFIG",
+      "engine fuse-native cannot do consistency tick: use --consistency exact or --engine native",
+    );
+  }
 }
 
 /** Mounts by itself, or becomes the keeper that mounts and has a worker serve. */
 async function run(context: Context, config: Config, keeper: boolean): Promise<void> {
+  checkEngine(config);
   const binding = context.addon();
+  // Before anything is touched: what is missing is told at once.
+  const engine = await engineOf(config, binding);
   const log = createLogger(config.logLevel, config.logFormat);
   const system = realSystem((path) => binding.unmount(path));
   const { path, removed } = await prepareMountpoint(system, config.mountpoint, config);
   if (removed > 0) {
     log.warn({ mountpoint: path, removed }, "removed a dead mount of an earlier vprocfs");
   }
-  if (keeper) {
+  // Nobody can take over what libfuse has mounted.
+  if (keeper && config.engine === "native") {
     const worker = [process.execPath, ...process.argv.slice(1)];
     worker[worker.indexOf("run")] = "worker";
     execKeeper(binding, { ...config, mountpoint: path }, !isText(config.logFormat), worker);
   }
   try {
     const status = await serve({
-      engine: nativeEngine(binding),
+      engine,
       options: { mountpoint: path, ...engineOptions(config) },
       log,
       unmount: () => isOnTop(system, path, config),
@@ -123,6 +148,11 @@ export function addWorker(program: Command, context: Context): void {
   const command = program.command("worker", { hidden: true });
   addServingFlags(command);
   command.action(async (mountpoint: string | undefined) => {
-    await work(context, configOf(context, command, mountpoint));
+    try {
+      await work(context, configOf(context, command, mountpoint));
+    } catch (error) {
+      tellKeeper(context.env, messageOf(error));
+      throw error;
+    }
   });
 }

@@ -19,7 +19,8 @@ export interface EngineOptions {
 /** Something that serves the tree. Policy (mount points, signals, logs) is not its business. */
 export interface Engine {
   readonly name: string;
-  start(): void;
+  /** Mounts and serves; an engine that cannot do that at once returns a promise. */
+  start(): void | Promise<void>;
   /** Resolves to true when the unmount had to be lazy. */
   stop(unmount: boolean): Promise<boolean>;
   counters(): SessionCounters;

@@ -9,7 +9,14 @@ const CANDIDATES = ["../../build/Release/vprocfs.node", "../vprocfs.node"].map((
   fileURLToPath(new URL(path, import.meta.url)),
 );
 
-const EXPORTS = ["Session", "scanContainers", "containerOf", "views", "unmount"] as const;
+const EXPORTS = [
+  "Session",
+  "Renderer",
+  "scanContainers",
+  "containerOf",
+  "views",
+  "unmount",
+] as const;
 
 function isBinding(value: unknown): value is NativeBinding {
   if (typeof value !== "object" || value === null) {

@@ -109,6 +109,29 @@ export interface ContainerInfo {
   readonly cpuQuota: number | null;
 }
 
+/** A file that every container has. */
+export interface ViewInfo {
+  readonly index: number;
+  /** E.g. "proc/meminfo". */
+  readonly path: string;
+  /** Permission bits as the kernel's file has them. */
+  readonly mode: number;
+}
+
+/**
+ * The containers and views without a connection to the kernel, for engines written in JavaScript.
+ * Whatever is asked runs on the JavaScript thread. Methods throw an Error with `code`.
+ */
+export interface Renderer {
+  /** The ids of all containers with processes. */
+  list(): string[];
+  has(id: string): boolean;
+  /** The bytes of a view of a container. ESRCH: there is no such container. */
+  render(id: string, path: string): Buffer;
+  /** Ends its thread; afterwards every call throws EBADF. */
+  close(): void;
+}
+
 export interface NativeBinding {
   readonly version: string;
   /** Constructs a session; throws TypeError on bad options. */
@@ -119,8 +142,12 @@ export interface NativeBinding {
   scanContainers(): ContainerInfo[];
   /** The container that `pid` is in; null for a process of the host. Throws ESRCH when gone. */
   containerOf(pid: number): ContainerInfo | null;
-  /** Files every container has, e.g. "proc/meminfo". */
-  views(): { readonly index: number; readonly path: string }[];
+  /** Constructs a renderer; figures of the host are used again for `tickMs`. */
+  readonly Renderer: new (
+    tickMs: number,
+  ) => Renderer;
+  /** Files every container has. */
+  views(): ViewInfo[];
   /** Replaces this process by another program; returns only by throwing. */
   exec(argv: readonly string[]): never;
   /** Unmounts lazily; false when nothing is mounted there. */

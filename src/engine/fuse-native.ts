@@ -1,0 +1,240 @@
+import { constants } from "node:os";
+import { messageOf, VprocfsError } from "../errors.js";
+import { findHolders } from "../holders.js";
+import { mountAt, readMounts } from "../mountinfo.js";
+import type {
+  NativeBinding,
+  Renderer,
+  SessionCounters,
+  SessionFeatures,
+} from "../native/binding.js";
+import type { Engine, EngineFactory, EngineOptions } from "./engine.js";
+import {
+  type FusePackage,
+  loadFusePackage,
+  type PackageMount,
+  type PackageOperations,
+  type PackageOptions,
+  type PackageStat,
+} from "./fuse-native-package.js";
+import { FuseTree, TreeError } from "./fuse-tree.js";
+
+type Binding = Pick<NativeBinding, "Renderer" | "unmount" | "views">;
+
+/** libfuse 2.9 speaks this, whatever the kernel offers. */
+const PROTOCOL = { protocolMajor: 7, protocolMinor: 19 } as const;
+/** The package copies the path into 1024 bytes. */
+const MOST_PATH_BYTES = 1000;
+const MOUNT_WITHIN_MS = 10_000;
+/** Nobody tells us of an unmount: libfuse's threads just end. */
+const LOOK_EVERY_MS = 1000;
+const BLOCK = 4096;
+
+const DIRECTORY = 0o040000;
+const REGULAR = 0o100000;
+
+/** What changes the tree is refused as the native engine refuses it. */
+const REFUSED = {
+  create: "EACCES",
+  chmod: "EPERM",
+  chown: "EPERM",
+  link: "EPERM",
+  mkdir: "EPERM",
+  mknod: "EPERM",
+  rename: "EPERM",
+  rmdir: "EPERM",
+  symlink: "EPERM",
+  unlink: "EPERM",
+  utimens: "EPERM",
+} as const;
+
+const { errno } = constants;
+
+/** Answers libfuse's requests from a tree, counting them. */
+class Answers {
+  readonly requests: Record<string, number> = {};
+  errors = 0;
+
+  constructor(readonly tree: FuseTree) {}
+
+  /** Runs one operation; what it throws becomes the negative errno. */
+  #answer<T>(name: string, work: () => T, done: (code: number, result?: T) => void): void {
+    this.requests[name] = (this.requests[name] ?? 0) + 1;
+    let result: T;
+    try {
+      result = work();
+    } catch (error) {
+      this.errors += 1;
+      done(-(error instanceof TreeError ? errno[error.code] : errno.EIO));
+      return;
+    }
+    done(0, result);
+  }
+
+  #stat(path: string): PackageStat {
+    const entry = this.tree.lookup(path);
+    const now = new Date();
+    const times = { mtime: now, atime: now, ctime: now, blksize: BLOCK };
+    if (entry.kind === "directory") {
+      return { ...times, mode: DIRECTORY | 0o555, size: 0, nlink: 2 };
+    }
+    const size = this.tree.size(entry.container, entry.view);
+    return { ...times, mode: REGULAR | entry.view.mode, size, nlink: 1 };
+  }
+
+  operations(): PackageOperations {
+    const refused = Object.entries(REFUSED).map(([name, code]) => [
+      name,
+      (...words: ((code: number) => void)[]) => words.at(-1)?.(-errno[code]),
+    ]);
+    return {
+      ...Object.fromEntries(refused),
+      // No blocks: df leaves it out.
+      statfs: (_path, done) =>
+        this.#answer("STATFS", () => ({ bsize: BLOCK, frsize: BLOCK, namemax: 255 }), done),
+      getattr: (path, done) => this.#answer("GETATTR", () => this.#stat(path), done),
+      readdir: (path, done) =>
+        this.#answer("READDIR", () => [".", "..", ...this.tree.list(path)], done),
+      open: (path, _flags, done) => this.#answer("OPEN", () => this.tree.open(path), done),
+      read: (_path, fd, to, size, offset, done) =>
+        this.#answer(
+          "READ",
+          () => this.tree.read(fd, offset, size).copy(to),
+          (code, copied) => done(copied ?? code),
+        ),
+      release: (_path, fd, done) => this.#answer("RELEASE", () => this.tree.release(fd), done),
+      write: (_path, _fd, _from, _size, _offset, done) => done(-errno.EIO),
+      // open(O_TRUNC) on a proc file changes nothing and succeeds for who may write.
+      truncate: (_path, _size, done) => done(0),
+    };
+  }
+}
+
+function packageOptions(options: EngineOptions): PackageOptions {
+  const [, subtype] = options.fsType.split(/^fuse\./);
+  return {
+    // The package has no names for these two, and passes on whatever stands between commas.
+    fsname: `${options.source},direct_io,noexec`,
+    ...(subtype === undefined ? {} : { subtype }),
+    allowOther: true,
+    defaultPermissions: true,
+    attrTimeout: "0",
+    entryTimeout: "0",
+    timeout: false,
+  };
+}
+
+function isMounted(mountpoint: string): boolean {
+  return mountAt(readMounts(), mountpoint) !== undefined;
+}
+
+/** The tree `containers/<id>/...`, served by npm's fuse-native on the JavaScript thread. */
+class FuseNativeEngine implements Engine {
+  readonly name = "fuse-native";
+  readonly #package: FusePackage;
+  readonly #binding: Binding;
+  readonly #options: EngineOptions;
+  readonly #renderer: Renderer;
+  readonly #answers: Answers;
+  #mount: PackageMount | undefined;
+  #watch: NodeJS.Timeout | undefined;
+
+  constructor(fusePackage: FusePackage, binding: Binding, options: EngineOptions) {
+    this.#package = fusePackage;
+    this.#binding = binding;
+    this.#options = options;
+    this.#renderer = new binding.Renderer(options.tickMs);
+    this.#answers = new Answers(new FuseTree(this.#renderer, binding.views(), options));
+  }
+
+  async start(): Promise<void> {
+    const { mountpoint, onEnd } = this.#options;
+    if (Buffer.byteLength(mountpoint) > MOST_PATH_BYTES) {
+      throw new VprocfsError("MOUNTPOINT", "engine fuse-native: the mount point is too long");
+    }
+    // Its own way is a shell command with the path in it.
+    this.#package.unmount = (path, done) => {
+      this.#binding.unmount(path);
+      done(null);
+    };
+    this.#mount = new this.#package(
+      mountpoint,
+      this.#answers.operations(),
+      packageOptions(this.#options),
+    );
+    await this.#mounted(this.#mount);
+    this.#watch = setInterval(() => {
+      if (!isMounted(mountpoint)) {
+        this.#close();
+        onEnd("unmounted");
+      }
+    }, LOOK_EVERY_MS);
+    this.#watch.unref();
+  }
+
+  #mounted(mount: PackageMount): Promise<void> {
+    const { mountpoint } = this.#options;
+    return new Promise((resolve, reject) => {
+      const fail = (reason: string, cause?: Error): void => {
+        const message = `${mountpoint}: engine fuse-native cannot mount: ${reason}`;
+        reject(new VprocfsError("FUSE", message, { cause }));
+      };
+      const late = setTimeout(() => fail("libfuse does not answer"), MOUNT_WITHIN_MS);
+      mount.mount((error) => {
+        clearTimeout(late);
+        if (error === null || error === undefined) {
+          resolve();
+        } else {
+          fail(messageOf(error), error);
+        }
+      });
+    });
+  }
+
+  #close(): void {
+    clearInterval(this.#watch);
+    this.#watch = undefined;
+  }
+
+  async stop(unmount: boolean): Promise<boolean> {
+    this.#close();
+    const mount = this.#mount;
+    this.#mount = undefined;
+    if (mount === undefined || !unmount) {
+      return false;
+    }
+    const isBusy = findHolders(this.#options.mountpoint).length > 0;
+    await new Promise<void>((resolve, reject) => {
+      mount.unmount((error) => (error ? reject(error) : resolve()));
+    });
+    return isBusy;
+  }
+
+  counters(): SessionCounters {
+    const { tree, requests, errors } = this.#answers;
+    const { renders, sourceErrors, refusedOpens, openFiles, containers } = tree;
+    const own = { renders, errors, sourceErrors, refusedOpens, openFiles, containers };
+    return { requests, ...own, deferred: 0, paced: 0, resent: 0, threads: 1 };
+  }
+
+  features(): SessionFeatures {
+    return { ...PROTOCOL, resend: false, maxReadahead: 0, tick: false, stateIgnored: "" };
+  }
+}
+
+/**
+ * An independent implementation over libfuse 2. Throws a VprocfsError where the package or libfuse
+ * is missing.
+ */
+export function fuseNativeEngine(
+  binding: Binding,
+  fusePackage: FusePackage = loadFusePackage(),
+): EngineFactory {
+  return (options) => {
+    if (options.consistency === "tick" || options.inherit !== undefined) {
+      const what = options.inherit === undefined ? "consistency tick" : "a keeper";
+      throw new VprocfsError("CONFIG", `engine fuse-native cannot do ${what}`);
+    }
+    return new FuseNativeEngine(fusePackage, binding, options);
+  };
+}

@@ -1,0 +1,238 @@
+import { errnoOf } from "../errors.js";
+import type { Renderer, ViewInfo } from "../native/binding.js";
+
+/** Why an operation fails: the name of an errno. */
+export class TreeError extends Error {
+  constructor(readonly code: "EIO" | "EISDIR" | "ENFILE" | "ENOENT" | "ENOTDIR" | "ESRCH") {
+    super(code);
+  }
+}
+
+export interface TreeOptions {
+  readonly tickMs: number;
+  readonly maxOpenPerContainer: number;
+  /** Milliseconds that never go back. */
+  readonly now?: () => number;
+}
+
+export type TreeEntry =
+  | { readonly kind: "directory"; readonly names: () => string[] }
+  | { readonly kind: "file"; readonly container: string; readonly view: ViewInfo };
+
+interface Snapshot {
+  readonly bytes: Buffer;
+  readonly takenMs: number;
+}
+
+interface OpenFile {
+  readonly container: string;
+  readonly view: ViewInfo;
+  snapshot: Snapshot;
+  /** Somebody has read from its begin. */
+  begun: boolean;
+}
+
+/** Past so many the old ones among the last snapshots are dropped. */
+const MANY_SNAPSHOTS = 1024;
+/** What the package can pass as a handle, without 0. */
+const MOST_HANDLES = 0x7fff_ffff;
+
+/** The directories that the views imply: path to names, "" the container's own. */
+function directoriesOf(views: readonly ViewInfo[]): Map<string, Set<string>> {
+  const directories = new Map<string, Set<string>>([["", new Set()]]);
+  for (const { path } of views) {
+    const names = path.split("/");
+    names.forEach((name, depth) => {
+      const parent = names.slice(0, depth).join("/");
+      const entries = directories.get(parent) ?? new Set<string>();
+      directories.set(parent, entries.add(name));
+    });
+  }
+  return directories;
+}
+
+/**
+ * `containers/<id>/...` by path, with open files, for an engine that answers requests in JavaScript.
+ * Knows no FUSE. Operations throw a TreeError.
+ */
+export class FuseTree {
+  renders = 0;
+  sourceErrors = 0;
+  refusedOpens = 0;
+
+  readonly #renderer: Renderer;
+  readonly #options: TreeOptions;
+  readonly #now: () => number;
+  readonly #views: ReadonlyMap<string, ViewInfo>;
+  readonly #directories: ReadonlyMap<string, ReadonlySet<string>>;
+  readonly #files = new Map<number, OpenFile>();
+  readonly #openByContainer = new Map<string, number>();
+  /** By container and view: whoever looks within a tick sees the same one. */
+  readonly #last = new Map<string, Snapshot>();
+  #handle = 0;
+
+  constructor(renderer: Renderer, views: readonly ViewInfo[], options: TreeOptions) {
+    this.#renderer = renderer;
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+    this.#views = new Map(views.map((view) => [view.path, view]));
+    this.#directories = directoriesOf(views);
+  }
+
+  get openFiles(): number {
+    return this.#files.size;
+  }
+
+  /** Containers with open files. */
+  get containers(): number {
+    return this.#openByContainer.size;
+  }
+
+  /** What is at an absolute path below the mount. */
+  lookup(path: string): TreeEntry {
+    const [top, container, ...rest] = path.split("/").filter(Boolean);
+    if (top === undefined) {
+      return { kind: "directory", names: () => ["containers"] };
+    }
+    if (top !== "containers") {
+      throw new TreeError("ENOENT");
+    }
+    if (container === undefined) {
+      return { kind: "directory", names: () => this.#renderer.list() };
+    }
+    if (!this.#renderer.has(container)) {
+      throw new TreeError("ENOENT");
+    }
+    const below = rest.join("/");
+    const names = this.#directories.get(below);
+    if (names !== undefined) {
+      return { kind: "directory", names: () => [...names] };
+    }
+    const view = this.#views.get(below);
+    if (view === undefined) {
+      throw new TreeError("ENOENT");
+    }
+    return { kind: "file", container, view };
+  }
+
+  /** Names in a directory, without "." and "..". */
+  list(path: string): string[] {
+    const entry = this.lookup(path);
+    if (entry.kind !== "directory") {
+      throw new TreeError("ENOTDIR");
+    }
+    return entry.names();
+  }
+
+  /** Bytes that somebody who opens the file now will read. */
+  size(container: string, view: ViewInfo): number {
+    return this.#recent(container, view).bytes.length;
+  }
+
+  /** Opens a file and returns its handle. */
+  open(path: string): number {
+    const entry = this.#file(path);
+    const { container, view } = entry;
+    const open = this.#openByContainer.get(container) ?? 0;
+    if (open >= this.#options.maxOpenPerContainer) {
+      this.refusedOpens += 1;
+      throw new TreeError("ENFILE");
+    }
+    const snapshot = this.#recent(container, view);
+    const handle = this.#newHandle();
+    this.#files.set(handle, { container, view, snapshot, begun: false });
+    this.#openByContainer.set(container, open + 1);
+    return handle;
+  }
+
+  /** The bytes of an open file from `offset`. Reading from its begin again takes a new snapshot. */
+  read(handle: number, offset: number, size: number): Buffer {
+    const file = this.#files.get(handle);
+    if (file === undefined) {
+      throw new TreeError("EIO");
+    }
+    if (offset === 0) {
+      const isOld = this.#now() - file.snapshot.takenMs > this.#options.tickMs;
+      if (file.begun || isOld) {
+        this.#renew(file);
+      }
+      file.begun = true;
+    }
+    return file.snapshot.bytes.subarray(offset, offset + size);
+  }
+
+  release(handle: number): void {
+    const file = this.#files.get(handle);
+    if (file === undefined) {
+      return;
+    }
+    this.#files.delete(handle);
+    const left = (this.#openByContainer.get(file.container) ?? 1) - 1;
+    if (left > 0) {
+      this.#openByContainer.set(file.container, left);
+    } else {
+      this.#openByContainer.delete(file.container);
+    }
+  }
+
+  #file(path: string): TreeEntry & { kind: "file" } {
+    const entry = this.lookup(path);
+    if (entry.kind !== "file") {
+      throw new TreeError("EISDIR");
+    }
+    return entry;
+  }
+
+  #newHandle(): number {
+    do {
+      this.#handle = (this.#handle % MOST_HANDLES) + 1;
+    } while (this.#files.has(this.#handle));
+    return this.#handle;
+  }
+
+  #renew(file: OpenFile): void {
+    try {
+      file.snapshot = this.#recent(file.container, file.view);
+    } catch {
+      // What cannot be renewed any more stays what it was: the last good snapshot.
+    }
+  }
+
+  /** The size told by a look-up is that of what the open after it reads: one snapshot for both. */
+  #recent(container: string, view: ViewInfo): Snapshot {
+    const key = `${container}/${view.path}`;
+    const now = this.#now();
+    const last = this.#last.get(key);
+    if (last !== undefined && now - last.takenMs < this.#options.tickMs) {
+      return last;
+    }
+    const snapshot = { bytes: this.#render(container, view), takenMs: now };
+    if (this.#last.size >= MANY_SNAPSHOTS) {
+      this.#dropOld(now);
+    }
+    this.#last.set(key, snapshot);
+    return snapshot;
+  }
+
+  #dropOld(now: number): void {
+    for (const [key, { takenMs }] of this.#last) {
+      if (now - takenMs >= this.#options.tickMs) {
+        this.#last.delete(key);
+      }
+    }
+  }
+
+  #render(container: string, view: ViewInfo): Buffer {
+    this.renders += 1;
+    try {
+      return this.#renderer.render(container, view.path);
+    } catch (error) {
+      const code = errnoOf(error);
+      if (code === "ESRCH" || code === "ENOENT") {
+        throw new TreeError("ESRCH");
+      }
+      this.sourceErrors += 1;
+      throw new TreeError("EIO");
+    }
+  }
+}
