@@ -11,6 +11,7 @@ const OPTIONS = {
   source: "vprocfs",
   maxThreads: 4,
   maxOpenPerContainer: 100,
+  rendersPerSecond: 0,
   consistency: "exact",
   tickMs: 10,
 } as const;

@@ -47,6 +47,19 @@ const hierarchies = findHierarchies();
 /** True where the controllers are on cgroup2. */
 export const isV2 = !hierarchies.v1.has("memory");
 
+/** The directory of the cgroup that a process is in, for one controller. */
+export function hierarchyOf(pid: number, controller: Controller): string {
+  const root = isV2 ? hierarchies.v2 : hierarchies.v1.get(controller);
+  const lines = readFileSync(`/proc/${pid}/cgroup`, "utf8").trimEnd().split("\n");
+  for (const line of lines) {
+    const [, names = "", ...path] = line.split(":");
+    if (names.split(",").includes(isV2 ? "" : controller) && root !== undefined) {
+      return join(root, path.join(":"));
+    }
+  }
+  throw new Error(`process ${pid} is in no cgroup for ${controller}`);
+}
+
 function killAll(directory: string): void {
   try {
     for (const pid of readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n")) {

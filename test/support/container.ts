@@ -161,8 +161,7 @@ export class Container {
     const ended = once(child, "close");
     scope.defer(async () => {
       child.stdin?.destroy();
-      child.kill("SIGKILL");
-      killBelow(child.pid);
+      killTree(child.pid);
       await ended;
     });
     return child;
@@ -194,15 +193,19 @@ export class Container {
   }
 }
 
-/** nsenter waits for its child; killing it leaves the child to itself. */
-function killBelow(pid: number | undefined): void {
+/** From the leaves up: whoever waits for a child must not end before it, which then would live. */
+function killTree(pid: number | undefined): void {
+  if (pid === undefined) {
+    return;
+  }
   try {
     const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
     for (const child of children.trim().split(" ").filter(Boolean)) {
-      process.kill(Number(child), "SIGKILL");
+      killTree(Number(child));
     }
+    process.kill(pid, "SIGKILL");
   } catch {
-    // All have ended.
+    // It has ended.
   }
 }
 

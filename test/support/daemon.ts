@@ -11,6 +11,7 @@ import {
 import { open, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { socketOf } from "../../src/keeper.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { type Outcome, output, outputSync, run } from "./command.js";
 import { testName } from "./names.js";
@@ -63,7 +64,7 @@ function processesOf(mountpoint: string): number[] {
 function leftoversOf(mountpoint: string): string[] {
   const mounts = mountAt(readMounts(), mountpoint) === undefined ? [] : ["its mount"];
   const processes = processesOf(mountpoint).map((pid) => `process ${pid}`);
-  const socket = `/run/vprocfs/${mountpoint.replace(/^\/+/, "").replaceAll("/", "-").slice(-80)}.sock`;
+  const socket = socketOf(mountpoint);
   return [...mounts, ...processes, ...(existsSync(socket) ? [socket] : [])];
 }
 

@@ -1,0 +1,183 @@
+// Live limits, and CPU time that is the container's own and never goes back.
+
+import { beforeAll, expect, it } from "vitest";
+import { Cgroup, isV2, MIB } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import {
+  type CpuLine,
+  checkGrowth,
+  checkStat,
+  cpuList,
+  memTotalKb,
+  type Stat,
+  statIds,
+  uptime,
+} from "../support/procfile.js";
+import { program } from "../support/programs.js";
+import { readRounds } from "../support/rounds.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const BUSY = ["/bin/sh", "-c", "while :; do :; done"];
+const TICKS_PER_SECOND = 100;
+
+/** CPU time that a cgroup has used, in ticks. */
+function usedTicks(cgroup: Cgroup): number {
+  const seconds = isV2
+    ? Number(/^usage_usec (\d+)$/m.exec(cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e6
+    : Number(cgroup.read("cpuacct", "cpuacct.usage")) / 1e9;
+  return seconds * TICKS_PER_SECOND;
+}
+
+function busy(line: CpuLine): number {
+  return line.user + line.nice + line.system;
+}
+
+describeLive("CPU time and live limits", [], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let hostCpus: number[];
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope);
+    hostCpus = cpuList(await daemon.read("sys/devices/system/cpu/online"));
+  });
+
+  async function statOf(container: Container): Promise<Stat> {
+    return checkStat(await container.read(daemon.path("proc/stat")));
+  }
+
+  it("every change of a limit is in the very next read", async () => {
+    const own = testScope();
+    const parent = Cgroup.create(own, `${(await Container.start(own)).cgroup.name}-parent`);
+    const cgroup = parent.child(own, "child");
+    const container = await Container.start(own, { cgroup, memory: 512 * MIB });
+    const calls = container.syscalls(own);
+    const memory = daemon.path("proc/meminfo");
+    const online = daemon.path("sys/devices/system/cpu/online");
+    const held = await calls.open(memory);
+    const heldOnline = await calls.open(online);
+    await calls.read(held, 1);
+    await calls.read(heldOnline, 1);
+    for (let round = 0; round < 60; round += 1) {
+      const mebibytes = 100 + round;
+      const target = round % 3 === 0 ? parent : cgroup;
+      target.limit({ memory: mebibytes * MIB });
+      expect(memTotalKb(await calls.pread(held, 65536, 0))).toBe(mebibytes * 1024);
+      expect(memTotalKb(await calls.file(memory))).toBe(mebibytes * 1024);
+      target.limit({ memory: null });
+      const quota = 0.5 + (round % hostCpus.length);
+      cgroup.limit({ quota });
+      const expected = hostCpus.slice(0, Math.ceil(quota));
+      expect(cpuList(await calls.pread(heldOnline, 1000, 0))).toEqual(expected);
+      const cpu = hostCpus[round % hostCpus.length];
+      cgroup.limit({ quota: null, cpuset: `${cpu}` });
+      expect(cpuList(await calls.file(online))).toEqual([cpu]);
+      expect(statIds(checkStat(await calls.file(daemon.path("proc/stat"))))).toEqual([cpu]);
+      cgroup.limit({ cpuset: hostCpus.join(",") });
+    }
+  });
+
+  it("no counter ever decreases while CPUs come and go", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { quota: 1.5 });
+    container.start(own, BUSY);
+    container.start(own, BUSY);
+    const calls = container.syscalls(own);
+    const quotas = [0.5, 1.5, null, 1, 2, 0.2, 1.1];
+    let before = checkStat(await calls.file(daemon.path("proc/stat")));
+    for (let round = 0; round < 150; round += 1) {
+      const quota = quotas[round % quotas.length];
+      const cpuset = round % 5 === 0 ? `${hostCpus.at(-1)}` : hostCpus.join(",");
+      container.cgroup.limit({ cpuset, ...(quota !== undefined && { quota }) });
+      const now = checkStat(await calls.file(daemon.path("proc/stat")));
+      // A CPU that comes back is a new one.
+      checkGrowth(before, now);
+      before = now;
+    }
+    const { up } = uptime(await calls.file(daemon.path("proc/uptime")));
+    const sum = before.total.all.reduce((ticks, column) => ticks + column, 0);
+    expect(sum).toBeLessThanOrEqual((up * TICKS_PER_SECOND + 1) * hostCpus.length);
+  });
+
+  it("readers at once agree on what has been: sums hold, nothing goes back", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { quota: 0.5 });
+    container.start(own, BUSY);
+    const argv = [program("drain"), "read", "300", daemon.path("proc/stat")];
+    const outcomes = await Promise.all([1, 2, 3].map(() => container.run(argv)));
+    for (const { stdout } of outcomes) {
+      const rounds = readRounds(stdout).map(checkStat);
+      for (const [index, now] of rounds.entries()) {
+        checkGrowth(rounds[index - 1] ?? now, now);
+      }
+    }
+  });
+
+  it("is the time that the cgroup has used, and no CPU gains more than has passed", async () => {
+    const own = testScope();
+    const container = await Container.start(own, {});
+    const first = await statOf(container);
+    const usedFirst = usedTicks(container.cgroup);
+    container.start(own, BUSY);
+    await until("a second of CPU time is used", () => {
+      return usedTicks(container.cgroup) > usedFirst + TICKS_PER_SECOND;
+    });
+    const low = usedTicks(container.cgroup);
+    const now = await statOf(container);
+    const high = usedTicks(container.cgroup);
+    // Each of user, nice and system of each CPU is rounded to ticks.
+    const slack = 3 * hostCpus.length + 1;
+    const gained = busy(now.total) - busy(first.total);
+    expect(gained).toBeGreaterThanOrEqual(low - usedFirst - slack);
+    expect(gained).toBeLessThanOrEqual(high - usedFirst + slack);
+    const elapsed = now.cpus.map((cpu, index) => {
+      const before = first.cpus[index]?.all ?? [];
+      return cpu.all.reduce((sum, ticks, column) => sum + ticks - (before[column] ?? 0), 0);
+    });
+    // All of a machine's CPUs live through the same time.
+    expect(Math.max(...elapsed) - Math.min(...elapsed)).toBeLessThanOrEqual(8);
+  });
+
+  it("shows being throttled as steal, and no more than the kernel has counted", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { quota: 0.2 });
+    const first = await statOf(container);
+    expect(first.total.steal).toBe(0);
+    container.start(own, BUSY);
+    await until("the quota throttles", () => container.cgroup.throttled >= 10);
+    const second = await statOf(container);
+    expect(second.total.steal).toBeGreaterThan(0);
+    const throttledTicks = isV2
+      ? Number(/^throttled_usec (\d+)$/m.exec(container.cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e4
+      : Number(/^throttled_time (\d+)$/m.exec(container.cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e7;
+    expect(second.total.steal).toBeLessThanOrEqual(throttledTicks + 1);
+    checkGrowth(first, second);
+  });
+
+  it("a neighbour's and the host's load is invisible", async () => {
+    const own = testScope();
+    const idle = await Container.start(own, { name: "idle" });
+    const neighbour = await Container.start(own, { name: "neighbour" });
+    const before = await statOf(idle);
+    const usedBefore = usedTicks(idle.cgroup);
+    const neighbourBefore = usedTicks(neighbour.cgroup);
+    for (const _ of hostCpus) {
+      neighbour.start(own, BUSY);
+    }
+    await until("the neighbour has used two seconds", () => {
+      return usedTicks(neighbour.cgroup) > neighbourBefore + 2 * TICKS_PER_SECOND;
+    });
+    const after = await statOf(idle);
+    const slack = 3 * hostCpus.length + 1;
+    const used = usedTicks(idle.cgroup) - usedBefore;
+    expect(busy(after.total) - busy(before.total)).toBeLessThanOrEqual(used + slack);
+    expect(after.total.steal).toBe(0);
+    for (const key of ["btime", "processes", "ctxt"]) {
+      expect(after.others.has(key)).toBe(true);
+    }
+    expect(after.others.get("btime")).toBe(before.others.get("btime"));
+  });
+});

@@ -1,0 +1,235 @@
+// A container that asks for too much, or whose sources block, has only itself to wait for.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, constants, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, expect, it } from "vitest";
+import { z } from "zod";
+import { MIB } from "../support/cgroups.js";
+import { finished, output, outputSync } from "../support/command.js";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const CountersSchema = z.object({
+  renders: z.number(),
+  errors: z.number(),
+  refusedOpens: z.number(),
+  deferred: z.number(),
+  paced: z.number(),
+  openFiles: z.number(),
+  threads: z.number(),
+});
+type Counters = z.infer<typeof CountersSchema>;
+
+/** What the daemon logs when it is asked to. */
+async function counters(daemon: Daemon): Promise<Counters> {
+  const logged = (): string[] =>
+    daemon.logs.split("\n").filter((line) => line.includes('"msg":"counters"'));
+  const before = logged().length;
+  process.kill(daemon.pid, "SIGUSR2");
+  const line = await until("it logs its counters", () => logged()[before]);
+  return CountersSchema.parse(JSON.parse(line));
+}
+
+/** Whether a cat(1) sleeps in the kernel. In tick all but one wait there for the first look-up. */
+function waits({ pid }: ChildProcess): boolean {
+  const file = (name: string): string => readFileSync(`/proc/${pid}/${name}`, "utf8");
+  return file("comm") === "cat\n" && !/^(0|pipe_\w+)$/.test(file("wchan"));
+}
+
+function start(scope: Scope, ...args: readonly string[]): Promise<Daemon> {
+  return Daemon.start(scope, "--no-keeper", "--log-format", "json", ...args);
+}
+
+describeLive("the budget of open files", ["busybox"], () => {
+  it("is one container's own", async () => {
+    const scope = testScope();
+    const daemon = await start(scope, "--max-open-per-container", "20");
+    const [greedy, modest] = [
+      await Container.start(scope, { name: "greedy", memory: 64 * MIB }),
+      await Container.start(scope, { name: "modest", memory: 64 * MIB }),
+    ];
+    const file = daemon.path("containers", await greedy.id(daemon), "proc/stat");
+    const hoard = spawn(program("hoard"), ["30", file], { stdio: ["pipe", "pipe", "inherit"] });
+    const ended = once(hoard, "exit");
+    scope.defer(async () => {
+      hoard.stdin.end();
+      await ended;
+    });
+    const [tally] = await once(hoard.stdout, "data");
+    expect(`${tally}`).toBe("20 10 0 0\n");
+    // From whichever side it is asked, and for each of its files.
+    const refused = await greedy.run(["cat", daemon.path("proc/uptime")]);
+    expect(refused.stderr).toContain("Too many open files in system");
+    expect(await modest.read(daemon.path("proc/stat"))).toMatch(/^cpu /);
+    expect(await daemon.read("proc/stat")).toMatch(/^cpu /);
+    expect(await counters(daemon)).toMatchObject({ refusedOpens: 11, openFiles: 20 });
+    hoard.stdin.end();
+    await ended;
+    await until("it may open files again", async () => {
+      return (await greedy.run(["cat", daemon.path("proc/uptime")])).status === 0;
+    });
+    expect((await counters(daemon)).openFiles).toBe(0);
+  });
+});
+
+describeLive("the budget of renders", ["busybox"], () => {
+  /** Readers without end; counts the bytes that they got. */
+  class Readers {
+    bytes = 0;
+    readonly #children: readonly ChildProcess[];
+
+    constructor(scope: Scope, count: number, file: string) {
+      const argv = ["read", "100000000", file];
+      const stdio = ["ignore", "pipe", "inherit"] as const;
+      this.#children = Array.from({ length: count }, () =>
+        spawn(program("drain"), argv, { stdio: [...stdio] }),
+      );
+      for (const { stdout } of this.#children) {
+        stdout?.on("data", (bytes: Buffer) => {
+          this.bytes += bytes.length;
+        });
+      }
+      scope.defer(() => this.stop());
+    }
+
+    async stop(): Promise<void> {
+      const ends = this.#children.map((child) => child.exitCode ?? once(child, "close"));
+      for (const child of this.#children) {
+        child.kill("SIGKILL");
+      }
+      await Promise.all(this.#children.some((child) => child.signalCode === null) ? ends : []);
+    }
+  }
+
+  it("is the same for one reader and for many: who hammers has no more of it", async () => {
+    const scope = testScope();
+    const daemon = await start(scope, "--renders-per-second", "200");
+    const [greedy, modest] = [
+      await Container.start(scope, { name: "greedy", memory: 64 * MIB }),
+      await Container.start(scope, { name: "modest", memory: 64 * MIB }),
+    ];
+    const meminfo = async (container: Container): Promise<string> =>
+      daemon.path("containers", await container.id(daemon), "proc/meminfo");
+    const many = new Readers(scope, 8, await meminfo(greedy));
+    await until("the greedy one is paced", async () => (await counters(daemon)).paced > 50);
+    const one = new Readers(scope, 1, await meminfo(modest));
+    await until("the modest one reads", () => one.bytes > 0);
+    const begin = [many.bytes, one.bytes] as const;
+    const enough = 300 * (await output(["cat", await meminfo(modest)])).length;
+    await until("the modest one has read enough", () => one.bytes > begin[1] + enough);
+    const [theirs, its] = [many.bytes - begin[0], one.bytes - begin[1]];
+    // Eight times the readers, and no more than its share; output comes in pieces of 64 KiB.
+    expect(theirs / its).toBeLessThan(2);
+    expect((await counters(daemon)).paced).toBeGreaterThan(100);
+    expect(await daemon.isServing()).toBe(true);
+    // Those that wait for their budget can be killed.
+    await many.stop();
+    await one.stop();
+  });
+});
+
+for (const consistency of ["exact", "tick"] as const) {
+  describeLive(`a source that blocks, in ${consistency},`, ["busybox"], () => {
+    const scope = fileScope();
+    const READERS = 40;
+    let daemon: Daemon;
+    let stalled: Container;
+    let other: Container;
+    let file: string;
+    let uncover: () => void;
+    let readers: ChildProcess[];
+
+    /** Reads that a container does while the other one's wait. */
+    async function readsOn(container: Container): Promise<void> {
+      for (let round = 0; round < 10; round += 1) {
+        const texts = await container.output(["cat", "/proc/meminfo", "/proc/stat"]);
+        expect(texts).toMatch(/^MemTotal[\s\S]*\ncpu /);
+      }
+    }
+
+    beforeAll(async () => {
+      // Fewer threads than readers: if each of these took one, nobody else would be served.
+      const flags = ["--consistency", consistency, "--max-threads", "8"];
+      daemon = await start(scope, ...flags, "--renders-per-second", "200");
+      other = await Container.start(scope, {
+        name: "other",
+        memory: 64 * MIB,
+        binds: bindsOf(daemon),
+      });
+      stalled = await Container.start(scope, { name: "stalled", memory: 64 * MIB });
+      const id = await stalled.id(daemon);
+      file = daemon.path("containers", id, "proc/meminfo");
+      // Beyond its budget already, so that what will block comes from those that were paced.
+      const uptime = join(file, "../uptime");
+      const hammer = spawn(program("drain"), ["read", "100000000", uptime], { stdio: "ignore" });
+      scope.defer(() => hammer.kill("SIGKILL"));
+      if (consistency === "exact") {
+        await until("it is paced", async () => (await counters(daemon)).paced > 20);
+      }
+      // Opening a FIFO that nobody writes to waits, like a cgroup file whose lock is taken.
+      const fifo = join(temporaryDirectory(scope, "fifo"), "fifo");
+      outputSync(["mkfifo", fifo]);
+      const target = join(stalled.cgroup.directory("memory"), "memory.stat");
+      outputSync(["mount", "--bind", fifo, target]);
+      let isCovered = true;
+      uncover = () => {
+        if (isCovered) {
+          isCovered = false;
+          outputSync(["umount", "--lazy", target]);
+          // Lets go whoever waits.
+          closeSync(openSync(fifo, constants.O_RDWR | constants.O_NONBLOCK));
+        }
+      };
+      scope.defer(uncover);
+      readers = Array.from({ length: READERS }, () =>
+        spawn("cat", [file], { stdio: ["ignore", "pipe", "pipe"] }),
+      );
+      scope.defer(() => {
+        for (const reader of readers) {
+          reader.kill("SIGKILL");
+        }
+      });
+      await until("they wait", () => readers.every((reader) => waits(reader)));
+      if (consistency === "exact") {
+        await until("they wait here", async () => {
+          return (await counters(daemon)).deferred >= READERS - 1;
+        });
+      }
+    });
+
+    it("holds one worker, and the others go on", async () => {
+      await readsOn(other);
+      expect(await daemon.isServing()).toBe(true);
+      const { threads } = await counters(daemon);
+      expect(threads).toBeLessThan(8);
+    });
+
+    it("lets its readers be killed, also the one in whose turn it blocks", async () => {
+      const ends = readers.map((reader) => finished(reader));
+      for (const reader of readers) {
+        reader.kill("SIGKILL");
+      }
+      const outcomes = await Promise.all(ends);
+      expect(outcomes.every(({ signal }) => signal === "SIGKILL")).toBe(true);
+      await readsOn(other);
+    });
+
+    it("makes its container wait only for as long as it blocks", async () => {
+      // A file that does not depend on what blocks waits for its turn nevertheless.
+      const waiting = spawn("cat", [join(file, "../uptime")], {
+        stdio: ["ignore", "pipe", "pipe"],
+      });
+      const outcome = finished(waiting);
+      uncover();
+      expect(`${(await outcome).stdout}`).toMatch(/^\d+\.\d\d /);
+      expect(await stalled.read(daemon.path("proc/uptime"))).toMatch(/^\d+\.\d\d /);
+    });
+  });
+}

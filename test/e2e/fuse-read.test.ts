@@ -1,0 +1,275 @@
+// Every way of reading a file: as the kernel's seq_file does it, whole, and of one moment.
+
+import { beforeAll, describe, expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon, VIEWS } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { checkMeminfo, checkStat, cpuinfoIds, memTotalKb } from "../support/procfile.js";
+import { program } from "../support/programs.js";
+import { readRounds } from "../support/rounds.js";
+import type { Syscalls } from "../support/syscalls.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+
+const SMALL = 64 * MIB;
+const BIG = 128 * MIB;
+
+/** Digits vary from moment to moment; the rest of a file of one container does not. */
+function shape(text: string): string {
+  return text.replaceAll(/ *\d+/g, " 0");
+}
+
+describeLive("reading", ["busybox", "rsync", "python3"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let container: Container;
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope);
+    container = await Container.start(scope, {
+      name: "reader",
+      memory: SMALL,
+      binds: bindsOf(daemon),
+    });
+  });
+
+  describe("a descriptor", () => {
+    /** A file of a machine of SMALL, half way read; limits have changed since. */
+    async function halfRead(
+      size: number,
+    ): Promise<{ calls: Syscalls; fd: number; begin: string; length: number }> {
+      container.cgroup.limit({ memory: SMALL });
+      const calls = container.syscalls(testScope());
+      const fd = await calls.open("/proc/meminfo");
+      const begin = await calls.read(fd, size);
+      const { length } = await calls.file("/proc/meminfo");
+      container.cgroup.limit({ memory: BIG });
+      return { calls, fd, begin, length };
+    }
+
+    /** MemTotal, at the begin, and DirectMap, at the end, tell of one machine. */
+    function totalAtEnd(text: string): number {
+      const maps = [...text.matchAll(/^DirectMap.*?: +(\d+) kB$/gm)];
+      return maps.reduce((sum, match) => sum + Number(match[1]), 0);
+    }
+
+    it("goes on with what it began, whatever has changed", async () => {
+      const { calls, fd, begin, length } = await halfRead(100);
+      expect(memTotalKb(await calls.file("/proc/meminfo"))).toBe(BIG / 1024);
+      const text = begin + (await calls.rest(fd, 10));
+      expect(text.length).toBe(length);
+      expect(memTotalKb(text)).toBe(SMALL / 1024);
+      expect(totalAtEnd(text)).toBe(SMALL / 1024);
+      checkMeminfo(text);
+    });
+
+    it("shows what is new when read from the beginning again", async () => {
+      const { calls, fd, begin } = await halfRead(40);
+      expect(begin).toContain(`${SMALL / 1024} kB`);
+      await calls.seek(fd, 0);
+      expect(memTotalKb(await calls.rest(fd, 1000))).toBe(BIG / 1024);
+      container.cgroup.limit({ memory: SMALL });
+      expect(memTotalKb(await calls.pread(fd, 65536, 0))).toBe(SMALL / 1024);
+    });
+
+    it("pread elsewhere than at 0 goes on with the same, in any order", async () => {
+      const { calls, fd, begin, length } = await halfRead(100);
+      const parts = [];
+      for (let offset = length - (length % 100); offset > 0; offset -= 100) {
+        parts.unshift(await calls.pread(fd, 100, offset));
+      }
+      const text = begin + parts.join("");
+      expect(memTotalKb(text)).toBe(SMALL / 1024);
+      expect(totalAtEnd(text)).toBe(SMALL / 1024);
+      expect(await calls.pread(fd, 100, length)).toBe("");
+      expect(await calls.pread(fd, 100, length + 10_000)).toBe("");
+    });
+
+    it.each(["read", "sendfile"])(
+      "of a file that changes with limits only, too: %s",
+      async (way) => {
+        container.cgroup.limit({ quota: null });
+        const calls = container.syscalls(testScope());
+        const whole = await calls.file("/proc/cpuinfo");
+        const fd = await calls.open("/proc/cpuinfo");
+        const begin = await calls.read(fd, 100);
+        container.cgroup.limit({ quota: 1 });
+        testScope().defer(() => container.cgroup.limit({ quota: null }));
+        expect(cpuinfoIds(await calls.file("/proc/cpuinfo"))).toHaveLength(1);
+        let text = begin;
+        for (let more = "."; more !== ""; text += more) {
+          more = `${(await calls.must(way, fd, 1000, -1)).data}`;
+        }
+        expect(shape(text)).toBe(shape(whole));
+        expect(cpuinfoIds(text)).toEqual(cpuinfoIds(whole));
+        expect(cpuinfoIds(await calls.pread(fd, 65536, 0))).toHaveLength(1);
+      },
+    );
+
+    it("one byte a time is never a mixture", async () => {
+      const { calls, fd, begin, length } = await halfRead(1);
+      let text = begin;
+      for (let index = 1; index < length; index += 1) {
+        if (index % 200 === 0) {
+          container.cgroup.limit({ memory: index % 400 === 0 ? SMALL : BIG });
+        }
+        text += await calls.read(fd, 1);
+      }
+      expect(await calls.read(fd, 1)).toBe("");
+      expect(memTotalKb(text)).toBe(SMALL / 1024);
+      expect(totalAtEnd(text)).toBe(SMALL / 1024);
+    });
+
+    it("shares its place and its content with its copies", async () => {
+      const { calls, fd, begin } = await halfRead(100);
+      const copy = (await calls.must("dup", fd)).result;
+      let text = begin;
+      for (let more = "."; more !== ""; text += more) {
+        more = (await calls.read(copy, 7)) + (await calls.read(fd, 11));
+      }
+      expect(memTotalKb(text)).toBe(SMALL / 1024);
+      expect(totalAtEnd(text)).toBe(SMALL / 1024);
+      await calls.close(fd);
+      await calls.seek(copy, 0);
+      expect(memTotalKb(await calls.rest(copy))).toBe(BIG / 1024);
+    });
+
+    it("can be shared by several programs", async () => {
+      const text = await container.shell(
+        "exec 3</proc/meminfo; head -c 30 <&3; dd bs=50 count=2 status=none <&3; cat <&3",
+      );
+      // head and cat take more than they print only from what can seek: so it all fits together.
+      expect(shape(text)).toBe(shape(await container.read("/proc/meminfo")));
+    });
+
+    it("seeks as the kernel's files do", async () => {
+      const { calls, fd } = await halfRead(1);
+      const real = await container.syscalls(testScope()).open("/proc/version");
+      expect(real).toBeGreaterThan(0);
+      expect((await calls.must("lseek", fd, 10, 0)).result).toBe(10);
+      expect((await calls.must("lseek", fd, 5, 1)).result).toBe(15);
+      expect(await calls.call("lseek", fd, -1, 0)).toMatchObject({ error: "EINVAL" });
+      await calls.seek(fd, 1_000_000);
+      expect(await calls.read(fd, 10)).toBe("");
+    });
+
+    it("sendfile and splice stand for read", async () => {
+      for (const words of [
+        ["sendfile", 65536, -1],
+        ["splice", 65536],
+      ]) {
+        const [word = "", ...rest] = words;
+        const calls = container.syscalls(testScope());
+        for (const [limit, kilobytes] of [
+          [SMALL, SMALL / 1024],
+          [BIG, BIG / 1024],
+        ] as const) {
+          container.cgroup.limit({ memory: limit });
+          const fd = await calls.open("/proc/meminfo");
+          let text = "";
+          for (let more = "."; more !== ""; text += more) {
+            more = `${(await calls.must(word, fd, ...rest)).data}`;
+          }
+          await calls.close(fd);
+          const { length } = await calls.file("/proc/meminfo");
+          expect({ word, length: text.length }).toEqual({ word, length });
+          expect(memTotalKb(text)).toBe(kilobytes);
+        }
+      }
+    });
+  });
+
+  describe("two threads on one descriptor", () => {
+    it("each get a whole snapshot", async () => {
+      const argv = [program("threads"), "whole", "4", "100", "/proc/stat"];
+      const { stdout } = await container.run(argv);
+      const rounds = readRounds(stdout);
+      expect(rounds).toHaveLength(400);
+      for (const text of rounds) {
+        checkStat(text);
+        expect(text.endsWith("\n")).toBe(true);
+      }
+    });
+
+    it("share its content between them, each byte once", async () => {
+      const sorted = (text: string): string =>
+        [...text.replaceAll(/[\d ]/g, "")].sort().join("").trim();
+      const argv = [program("threads"), "stream", "3", "5", "/proc/meminfo"];
+      const rounds = readRounds((await container.run(argv)).stdout);
+      const whole = await container.read("/proc/meminfo");
+      expect(rounds).toHaveLength(5);
+      for (const text of rounds) {
+        expect(text).toHaveLength(whole.length);
+        expect(sorted(text)).toBe(sorted(whole));
+      }
+    });
+  });
+
+  describe("every program", () => {
+    const programs: readonly (readonly [string, string])[] = [
+      ["cat", 'cat "$1"'],
+      ["busybox cat", 'busybox cat "$1"'],
+      ["tail", 'tail -n 1000 "$1"'],
+      ["tail of bytes", 'tail -c 100000 "$1"'],
+      ["busybox tail", 'busybox tail -n 1000 "$1"'],
+      ["head -c", 'head -c 100000 "$1"'],
+      ["busybox head -c", 'busybox head -c 100000 "$1"'],
+      ["cp", 'cp "$1" "$2" && cat "$2"'],
+      ["busybox cp", 'busybox cp "$1" "$2" && cat "$2"'],
+      ["dd", 'dd if="$1" of="$2" bs=77 status=none && cat "$2"'],
+      ["busybox dd", 'busybox dd if="$1" bs=100 2>/dev/null'],
+      ["rsync", 'rsync --inplace "$1" "$2" && cat "$2"'],
+      ["while read", 'while IFS= read -r line; do printf "%s\\n" "$line"; done <"$1"'],
+      [
+        "busybox while read",
+        'busybox sh -c \'while IFS= read -r l; do echo "$l"; done <"$0"\' "$1"',
+      ],
+      ["awk", "awk '{ print }' \"$1\""],
+      ["sed", 'sed "" "$1"'],
+      ["grep", 'grep "" "$1"'],
+      [
+        "python",
+        '/usr/bin/python3 -c "import sys; print(open(sys.argv[1]).read(), end=str())" "$1"',
+      ],
+      ["mmap", '"$3" mmap 1 "$1" | sed 1d'],
+      ["sendfile", '"$3" sendfile 1 "$1" | sed 1d'],
+      ["splice", '"$3" splice 1 "$1" | sed 1d'],
+    ];
+
+    it.each(programs)("%s sees whole files", async (_, script) => {
+      const copy = `/tmp/${container.cgroup.name}.copy`;
+      testScope().defer(() => container.run(["rm", "-f", copy]));
+      for (const view of VIEWS) {
+        const expected = await container.read(`/${view}`);
+        for (let round = 0; round < 2; round += 1) {
+          const text = await container.shell(script, `/${view}`, copy, program("drain"));
+          expect({ view, text: shape(text) }).toEqual({ view, text: shape(expected) });
+        }
+      }
+    });
+
+    it("wc counts what cat prints", async () => {
+      const script = 'wc -c <"$1"; wc -l "$1"; busybox wc "$1"';
+      for (const view of VIEWS) {
+        const text = await container.read(`/${view}`);
+        const lines = text.split("\n").length - 1;
+        const counts = (await container.shell(script, `/${view}`)).match(/\d+/g) ?? [];
+        // Figures of a busy moment may have grown by a digit.
+        const [bytes = 0, wcLines, busyboxLines] = counts.map(Number);
+        expect(Math.abs(bytes - text.length)).toBeLessThan(12);
+        expect({ view, wcLines, busyboxLines }).toEqual({
+          view,
+          wcLines: lines,
+          busyboxLines: lines,
+        });
+      }
+    });
+
+    it("tail -n 1 shows the last line", async () => {
+      for (const tail of ["tail", "busybox tail"]) {
+        const last = await container.shell(`${tail} -n 1 /proc/meminfo`);
+        expect(last).toBe(`${(await container.read("/proc/meminfo")).split("\n").at(-2)}\n`);
+      }
+    });
+  });
+});

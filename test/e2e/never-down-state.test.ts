@@ -1,0 +1,128 @@
+// What workers leave for each other may be damaged: it is then ignored, and reads go on.
+
+import { closeSync, openSync, readdirSync, readlinkSync, readSync, writeSync } from "node:fs";
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { beforeEach, expect, it } from "vitest";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { servingAfter, statusOf } from "./never-down-support.js";
+
+const ROUNDS = Number(process.env.VPROCFS_TEST_STORM_FLIPS ?? 12);
+const FLIPS_PER_ROUND = 40;
+/** All that a few containers and files need lies before this. */
+const LOOKED_AT = 4 * 2 ** 20;
+const GRANULE = 256;
+
+/** The memory that the keeper holds for its workers. */
+function stateOf(daemon: Daemon, scope: Scope): number {
+  const directory = `/proc/${daemon.pid}/fd`;
+  const name = readdirSync(directory).find((fd) => {
+    return readlinkSync(`${directory}/${fd}`).includes("memfd:vprocfs-state");
+  });
+  const fd = openSync(`${directory}/${name}`, "r+");
+  scope.defer(() => closeSync(fd));
+  return fd;
+}
+
+/** The worker stands still meanwhile: damage is to meet the next one. */
+async function damage(daemon: Daemon, how: () => void) {
+  const { workerPid, generation } = await statusOf(daemon);
+  process.kill(workerPid, "SIGSTOP");
+  how();
+  process.kill(workerPid, "SIGKILL");
+  return servingAfter(daemon, generation);
+}
+
+describeLive("a worker that finds damaged state", [], () => {
+  let daemon: Daemon;
+  let state: number;
+  let container: Container;
+  let held: FileHandle[];
+
+  beforeEach(async () => {
+    const scope = testScope();
+    daemon = await Daemon.start(scope);
+    container = await Container.start(scope, { memory: 64 * 2 ** 20, binds: bindsOf(daemon) });
+    state = stateOf(daemon, scope);
+    held = [];
+    const id = await container.id(daemon);
+    for (const file of ["proc/meminfo", "proc/stat", "proc/uptime"]) {
+      const handle = await open(daemon.path("containers", id, file));
+      scope.defer(() => handle.close());
+      held.push(handle);
+    }
+  });
+
+  async function expectReads(): Promise<void> {
+    expect(await container.read("/proc/meminfo")).toMatch(/^MemTotal: +65536 kB\n.*\n$/s);
+    expect(await container.read("/proc/stat")).toMatch(/^cpu .*\n$/s);
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:.*\n$/s);
+    for (const handle of held) {
+      const { bytesRead } = await handle.read(Buffer.alloc(100), 0, 100, 2);
+      expect(bytesRead).toBeGreaterThan(0);
+    }
+  }
+
+  it("ignores a layout that is not its own and says so", async () => {
+    const status = await damage(daemon, () => writeSync(state, Buffer.alloc(64, "x"), 0, 64, 0));
+    expect(status.statesIgnored).toBe(1);
+    expect(daemon.logs).toContain("ignored: foreign content");
+    await expectReads();
+  });
+
+  it("needs nothing of what is gone, the connection included", async () => {
+    const status = await damage(daemon, () => writeSync(state, Buffer.alloc(4096), 0, 4096, 0));
+    expect(status.reasons).toEqual(["signal 9"]);
+    await expectReads();
+  });
+
+  it("ignores a record that changed and keeps the others", async () => {
+    const text = Buffer.alloc(64);
+    expect((await held[0]?.read(text, 0, 64, 0))?.bytesRead).toBe(64);
+    const status = await damage(daemon, () => {
+      const bytes = Buffer.alloc(LOOKED_AT);
+      readSync(state, bytes, 0, LOOKED_AT, 0);
+      const at = bytes.indexOf(text);
+      expect(at).toBeGreaterThan(0);
+      writeSync(state, "MemTotal: 12345678", at);
+    });
+    expect(status.statesIgnored).toBe(1);
+    expect(daemon.logs).toContain("ignored: 1 damaged records");
+    const again = Buffer.alloc(64);
+    await held[0]?.read(again, 0, 64, 0);
+    expect(again.toString()).toMatch(/^MemTotal: +65536 kB\n/);
+    await expectReads();
+  });
+
+  it(`starts in spite of flipped bits, ${ROUNDS} times`, {
+    timeout: 60_000 + ROUNDS * 6_000,
+  }, async () => {
+    for (let round = 0; round < ROUNDS; round += 1) {
+      const before = await statusOf(daemon);
+      const status = await damage(daemon, () => {
+        const bytes = Buffer.alloc(LOOKED_AT);
+        readSync(state, bytes, 0, LOOKED_AT, 0);
+        const used: number[] = [];
+        for (let at = 0; at < LOOKED_AT; at += GRANULE) {
+          if (bytes.subarray(at, at + GRANULE).some((byte) => byte !== 0)) {
+            used.push(at);
+          }
+        }
+        for (let flip = 0; flip < FLIPS_PER_ROUND; flip += 1) {
+          const granule = used[Math.floor(Math.random() * used.length)] ?? 0;
+          // The heads of records and of the file matter most.
+          const within = Math.random() < 0.5 ? 40 : GRANULE;
+          const at = granule + Math.floor(Math.random() * within);
+          const flipped = (bytes[at] ?? 0) ^ (1 << Math.floor(Math.random() * 8));
+          writeSync(state, Buffer.from([flipped]), 0, 1, at);
+        }
+      });
+      expect(status.restarts, daemon.logs).toBe(before.restarts + 1);
+      expect(status.generation, daemon.logs).toBe(before.generation + 1);
+      await expectReads();
+    }
+  });
+});

@@ -1,0 +1,133 @@
+// Workers die, and are replaced, under readers that check every byte. bench/storm/storm.sh runs the
+// same with more of it.
+
+import { setTimeout as pause } from "node:timers/promises";
+import { beforeAll, expect, it } from "vitest";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { Scope } from "../support/scope.js";
+import { fileScope } from "../support/test-scope.js";
+import {
+  footprint,
+  Storm,
+  type StormResult,
+  servingAfter,
+  statusOf,
+} from "./never-down-support.js";
+
+const MIB = 2 ** 20;
+const KILLS = Number(process.env.VPROCFS_TEST_STORM_KILLS ?? 40);
+const RELOADS = Number(process.env.VPROCFS_TEST_STORM_RELOADS ?? 20);
+/**
+ * Kills fall anywhere in the life of a worker, one in five during its start. Not all: who never lets
+ * a worker serve for as long as readers are to wait at most gets the errors that he asked for.
+ */
+const KILL_WITHIN_MS = 600;
+const KILLS_AT_START = 0.2;
+
+/** Figures of a longer run are what it is for. */
+function report(what: string, figures: unknown): void {
+  if (process.env.VPROCFS_TEST_STORM_KILLS !== undefined) {
+    console.log(`${what}: ${JSON.stringify(figures)}`);
+  }
+}
+
+describeLive("under eight readers in two containers", ["g++"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let containers: readonly Container[];
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope);
+    const binds = bindsOf(daemon);
+    containers = [
+      await Container.start(scope, { memory: 64 * MIB, binds }),
+      await Container.start(scope, { memory: 96 * MIB, binds }),
+    ];
+  });
+
+  type Tell = (when: "before" | "after") => void;
+
+  /** One container reads its binds, the other the caller-identified tree. */
+  async function underLoad(disturb: (tell: Tell) => Promise<void>): Promise<StormResult[]> {
+    const loads = new Scope();
+    try {
+      const directories = ["", daemon.mountpoint];
+      const starting = containers.map((container, i) =>
+        Storm.start(loads, container, directories[i] ?? "", 4),
+      );
+      const storms = await Promise.all(starting);
+      await disturb((when) => {
+        for (const storm of storms) {
+          storm.tell(when);
+        }
+      });
+      return await Promise.all(storms.map((storm) => storm.end()));
+    } finally {
+      await loads.close();
+    }
+  }
+
+  function expectWhole(results: readonly StormResult[]): void {
+    for (const result of results) {
+      expect(result.failures).toEqual({});
+      expect(result.inFlight).toEqual({});
+      expect(result.hung).toBe(0);
+      expect(result.reads).toBeGreaterThan(100);
+    }
+  }
+
+  it(`loses no read to ${KILLS} times kill -9`, { timeout: 60_000 + KILLS * 5_000 }, async () => {
+    const begin = await statusOf(daemon);
+    // The first restart touches pages that later ones only use again.
+    process.kill(begin.workerPid, "SIGKILL");
+    await servingAfter(daemon, begin.generation);
+    const before = footprint(daemon.pid);
+    const results = await underLoad(async (tell) => {
+      for (let done = 0, killed = 0, last = 0; done < KILLS; ) {
+        if (Math.random() >= KILLS_AT_START) {
+          await servingAfter(daemon, last);
+        }
+        await pause(Math.random() * KILL_WITHIN_MS);
+        const { workerPid, generation } = await statusOf(daemon);
+        if (workerPid > 0 && workerPid !== killed) {
+          tell("before");
+          process.kill(workerPid, "SIGKILL");
+          tell("after");
+          killed = workerPid;
+          last = generation;
+          done += 1;
+        }
+      }
+      await servingAfter(daemon, (await statusOf(daemon)).generation - 1);
+    });
+    const after = footprint(daemon.pid);
+    const end = await statusOf(daemon);
+    report("kills", { results, before, after, resent: end.resent, restarts: end.restarts });
+    expectWhole(results);
+    expect(end.restarts - begin.restarts).toBe(KILLS + 1);
+    expect(after.descriptors).toBe(before.descriptors);
+    expect(after.rssKiB).toBeLessThanOrEqual(before.rssKiB + 64);
+  });
+
+  it(`loses no read to ${RELOADS} reloads`, { timeout: 60_000 + RELOADS * 10_000 }, async () => {
+    const quiet = await underLoad(() => pause(2_000));
+    const begin = await statusOf(daemon);
+    const results = await underLoad(async (tell) => {
+      for (let i = 0; i < RELOADS; i += 1) {
+        const { generation } = await statusOf(daemon);
+        tell("before");
+        process.kill(daemon.pid, "SIGHUP");
+        await servingAfter(daemon, generation);
+        tell("after");
+      }
+    });
+    const end = await statusOf(daemon);
+    report("reloads", { quiet, results });
+    expectWhole(quiet);
+    expectWhole(results);
+    expect(end.generation - begin.generation).toBe(RELOADS);
+    expect(end.restarts).toBe(begin.restarts);
+  });
+});

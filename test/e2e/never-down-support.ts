@@ -1,0 +1,154 @@
+// What the tests of takeover share: the keeper's state and readers that check every byte.
+
+import type { ChildProcess } from "node:child_process";
+import { createHash } from "node:crypto";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from "node:fs";
+import { basename, join } from "node:path";
+import { readStatus, type Status } from "../../src/commands/status.js";
+import { removeCgroup } from "../support/cgroups.js";
+import { finished, type Outcome, outputSync } from "../support/command.js";
+import type { Container } from "../support/container.js";
+import type { Daemon } from "../support/daemon.js";
+import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
+import { until } from "../support/wait.js";
+
+/** The documented time after which a silent worker is replaced. */
+export const WATCHDOG_MS = 5_000;
+
+export function statusOf(daemon: Daemon): Promise<Status> {
+  return readStatus(daemon.mountpoint);
+}
+
+/** Waits until a worker later than `generation` serves. */
+export function servingAfter(daemon: Daemon, generation: number): Promise<Status> {
+  return until(`a worker after generation ${generation} serves`, async () => {
+    const status = await statusOf(daemon);
+    return status.state === "serving" && status.generation > generation && status;
+  });
+}
+
+/** Resident memory in KiB and open descriptors of a process. */
+export function footprint(pid: number): { rssKiB: number; descriptors: number } {
+  const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+  return {
+    rssKiB: Number(/^Rss:\s+(\d+)/m.exec(rollup)?.[1]),
+    descriptors: readdirSync(`/proc/${pid}/fd`).length,
+  };
+}
+
+/** What a storm found; times in µs. */
+export interface StormResult {
+  readonly reads: number;
+  readonly operations: number;
+  readonly hung: number;
+  readonly failures: Readonly<Record<string, number>>;
+  /** Errors of calls during which a worker was killed. */
+  readonly inFlight: Readonly<Record<string, number>>;
+  readonly p50Us: number;
+  readonly p99Us: number;
+  readonly longestUs: number;
+  readonly events: number;
+  readonly stallP50Us: number;
+  readonly stallP99Us: number;
+  readonly stallMaxUs: number;
+}
+
+function isResult(value: unknown): value is StormResult {
+  return typeof value === "object" && value !== null && "stallMaxUs" in value;
+}
+
+/** The compiled readers. */
+export function stormProgram(): string {
+  const sources = ["storm.cc", "storm_ledger.h"].map((name) =>
+    join(project, "test/support/native", name),
+  );
+  const hash = createHash("sha256");
+  for (const source of sources) {
+    hash.update(readFileSync(source));
+  }
+  const directory = join(project, "build/test-programs");
+  const path = join(directory, `storm-${hash.digest("hex").slice(0, 12)}`);
+  if (!existsSync(path)) {
+    mkdirSync(directory, { recursive: true });
+    const unfinished = `${path}.${process.pid}`;
+    const flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-static"];
+    outputSync(["g++", ...flags, "-o", unfinished, sources[0] ?? ""]);
+    renameSync(unfinished, path);
+  }
+  return path;
+}
+
+/** Readers in one container. */
+export class Storm {
+  readonly #child: ChildProcess;
+  readonly #outcome: Promise<Outcome>;
+  #isReady = false;
+
+  private constructor(child: ChildProcess) {
+    this.#child = child;
+    this.#outcome = finished(child);
+    child.stdout?.once("data", () => {
+      this.#isReady = true;
+    });
+  }
+
+  /** `directory`: where the container finds proc/meminfo and proc/stat. */
+  static async start(
+    scope: Scope,
+    container: Container,
+    directory: string,
+    readers: number,
+  ): Promise<Storm> {
+    const total = /^MemTotal:\s+(\d+) kB/.exec(await container.read("/proc/meminfo"))?.[1];
+    const argv = [stormProgram(), directory, total ?? "", String(readers)];
+    const child = container.start(scope, argv);
+    const storm = new Storm(child);
+    await until("the readers run", () => {
+      if (child.exitCode !== null) {
+        throw new Error("the readers ended");
+      }
+      return storm.#isReady;
+    });
+    return storm;
+  }
+
+  /** Tells that a worker is about to be killed, or has been. */
+  tell(when: "before" | "after"): void {
+    this.#child.stdin?.write(`${when}\n`);
+  }
+
+  /** Has the readers end and resolves to what they found. */
+  async end(): Promise<StormResult> {
+    this.#child.stdin?.end();
+    const { stdout, stderr } = await this.#outcome;
+    const result: unknown = JSON.parse(stdout.toString().replace(/^ready\n/, "") || "null");
+    if (!isResult(result)) {
+      throw new Error(`the readers ended: ${stderr}`);
+    }
+    return result;
+  }
+}
+
+/** A cgroup whose processes stand still, and cannot even be killed (v1 only). */
+export function makeFreezer(scope: Scope, path: string) {
+  const write = (file: string, text: string) => writeFileSync(join(path, file), text);
+  mkdirSync(path);
+  scope.defer(() => existsSync(path) && removeCgroup(path));
+  scope.defer(() => existsSync(path) && write("freezer.state", "THAWED"));
+  return {
+    name: basename(path),
+    freeze(pid: number): void {
+      write("cgroup.procs", String(pid));
+      write("freezer.state", "FROZEN");
+    },
+    thaw: () => write("freezer.state", "THAWED"),
+  };
+}

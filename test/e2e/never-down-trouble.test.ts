@@ -1,0 +1,134 @@
+// Workers that hang, do not start, or find damaged state; reloads that fail; stopping.
+
+import { spawn } from "node:child_process";
+import { existsSync, writeFileSync } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { errnoOf } from "../../src/errors.js";
+import { removeCgroup } from "../support/cgroups.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { makeFreezer, servingAfter, statusOf, WATCHDOG_MS } from "./never-down-support.js";
+
+/** What comes on top of the documented times: starting Node, and a busy machine. */
+const GRACE_MS = 4_000;
+const PATIENCE_MS = 3_000;
+const FREEZER = "/sys/fs/cgroup/freezer";
+
+async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: number }> {
+  const begin = Date.now();
+  const result = await work.catch((error: unknown) => errnoOf(error) ?? String(error));
+  return { result, ms: Date.now() - begin };
+}
+
+describeLive("a worker in trouble", [], () => {
+  it("is replaced when it is stopped", async () => {
+    const daemon = await Daemon.start(testScope());
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGSTOP");
+    const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(read.result).toMatch(/^MemTotal:.*\n$/s);
+    expect(read.ms).toBeLessThan(WATCHDOG_MS + GRACE_MS);
+    const status = await servingAfter(daemon, generation);
+    expect(status.reasons).toEqual(["watchdog: it stopped serving"]);
+    expect(existsSync(`/proc/${workerPid}`)).toBe(false);
+  });
+
+  it.runIf(existsSync(FREEZER))("is replaced when it cannot even be killed", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const freezer = makeFreezer(scope, join(FREEZER, testName("nd")));
+    const { workerPid, generation } = await statusOf(daemon);
+    freezer.freeze(workerPid);
+    const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(read.result).toMatch(/^MemTotal:.*\n$/s);
+    expect(read.ms).toBeLessThan(WATCHDOG_MS + 1_000 + GRACE_MS);
+    expect((await servingAfter(daemon, generation)).workerPid).not.toBe(workerPid);
+    freezer.thaw();
+    await until("it has ended", () => !existsSync(`/proc/${workerPid}`));
+    expect((await statusOf(daemon)).restarts).toBe(1);
+    await removeCgroup(join(FREEZER, freezer.name));
+  });
+
+  it("leaves readers an error in time when it does not start, and recovers", async () => {
+    const scope = testScope();
+    const config = join(temporaryDirectory(scope, "nd"), "vprocfs.toml");
+    writeFileSync(config, `patience-ms = ${PATIENCE_MS}\n`);
+    const daemon = await Daemon.start(scope, "--config", config);
+    const good = await statusOf(daemon);
+    writeFileSync(config, "no-such-key = 1\n");
+
+    const refused = await vprocfs("reload", "--mountpoint", daemon.mountpoint);
+    expect(refused.status).not.toBe(0);
+    expect(refused.stderr).toMatch(/not reloaded: .*unknown key 'no-such-key'/);
+    expect(await statusOf(daemon)).toMatchObject({ state: "serving", workerPid: good.workerPid });
+
+    process.kill(good.workerPid, "SIGKILL");
+    const first = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(first.result).toBe("EIO");
+    expect(first.ms).toBeLessThan(PATIENCE_MS + 1_000);
+    const second = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(second.result).toBe("EIO");
+    expect(second.ms).toBeLessThan(1_000);
+    const failing = await statusOf(daemon);
+    expect(failing.state).toBe("refusing");
+    expect(failing.failuresInARow).toBeGreaterThan(2);
+    expect(failing.failuresInARow).toBeLessThan(12);
+
+    writeFileSync(config, `patience-ms = ${PATIENCE_MS}\n`);
+    // The one that is just starting may find it.
+    await servingAfter(daemon, failing.generation - 1);
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    await until("it is trusted again", async () => {
+      return (await statusOf(daemon)).failuresInARow === 0;
+    });
+  });
+
+  it("keeps its worker, its figures and its readers when the keeper becomes another", async () => {
+    const daemon = await Daemon.start(testScope());
+    const first = await statusOf(daemon);
+    process.kill(first.workerPid, "SIGKILL");
+    const before = await servingAfter(daemon, first.generation);
+    process.kill(daemon.pid, "SIGUSR2");
+    await until("it has executed itself", () => daemon.logs.includes("goes on with worker"));
+    const after = await until("it answers", () => statusOf(daemon).catch(() => undefined));
+    const { generation, restarts, workerPid, keeperPid, state } = before;
+    expect(after).toMatchObject({ generation, restarts, workerPid, keeperPid, state });
+    expect(after.uptimeMs).toBeGreaterThanOrEqual(before.uptimeMs);
+    process.kill(workerPid, "SIGKILL");
+    await servingAfter(daemon, generation);
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+  });
+});
+
+describeLive("stopping", [], () => {
+  it("names who keeps the mount busy, and leaves nothing", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const holder = spawn("sleep", ["600"], { cwd: daemon.mountpoint, stdio: "ignore" });
+    scope.defer(() => holder.kill("SIGKILL"));
+    expect(await daemon.stop()).toBe(0);
+    expect(daemon.logs).toContain("unmounted lazily");
+    expect(daemon.logs).toContain(`sleep (${holder.pid})`);
+  });
+
+  it("ends in time when the worker does not answer", async () => {
+    const daemon = await Daemon.start(testScope(), "--watchdog-ms", "1000");
+    process.kill((await statusOf(daemon)).workerPid, "SIGSTOP");
+    const { ms } = await timed(daemon.stop());
+    expect(ms).toBeLessThan(10_000 + GRACE_MS);
+  });
+
+  it("ends what an open file gives, not who holds it", async () => {
+    const daemon = await Daemon.start(testScope());
+    const file = await open(daemon.path("proc/meminfo"));
+    await daemon.stop();
+    const { ms } = await timed(file.read());
+    expect(ms).toBeLessThan(1_000);
+    await file.close().catch(() => {});
+  });
+});

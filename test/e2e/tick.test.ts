@@ -1,0 +1,199 @@
+// The contract tick: files out of the page cache, whole at every moment, and renewed.
+
+import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { beforeAll, expect, it } from "vitest";
+import { z } from "zod";
+import { readStatus } from "../../src/commands/status.js";
+import { MIB } from "../support/cgroups.js";
+import { finished, output, outputSync, run } from "../support/command.js";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon, VIEWS } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { checkMeminfo } from "../support/procfile.js";
+import { project } from "../support/project.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const SECONDS = 5;
+/** Far fewer than a busy machine makes; fewer would prove nothing. */
+const LEAST_READS = 5_000;
+
+const TallySchema = z.object({
+  reads: z.number(),
+  empty: z.number(),
+  cut: z.number(),
+  mixed: z.number(),
+  failed: z.number(),
+  contents: z.number(),
+  lengths: z.number(),
+});
+type Tally = z.infer<typeof TallySchema>;
+
+const WHOLE = { empty: 0, cut: 0, mixed: 0, failed: 0 };
+
+/** native/tick_reader.cc, with the one source of ours that it tests without a kernel. */
+function compileReader(): string {
+  const directory = join(project, "build/test-programs");
+  const path = join(directory, "tick_reader");
+  const unfinished = `${path}.${process.pid}`;
+  mkdirSync(directory, { recursive: true });
+  const flags = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-static"];
+  const sources = ["test/support/native/tick_reader.cc", "native/fuse/init.cc"];
+  outputSync([
+    ...["g++", ...flags, `-I${join(project, "native")}`, "-o", unfinished],
+    ...sources.map((source) => join(project, source)),
+  ]);
+  renameSync(unfinished, path);
+  return path;
+}
+
+/** Take and give back memory and burn CPU, for ever. */
+const RESTLESS = [24_000_000, 90_000].map(
+  (bytes) => `while :; do head -c ${bytes} /dev/zero | tail -c ${bytes} >/dev/null; done`,
+);
+
+describeLive("the contract tick", ["g++", "busybox"], () => {
+  const scope = fileScope();
+  let reader: string;
+  let daemon: Daemon;
+  let container: Container;
+  let id: string;
+
+  beforeAll(async () => {
+    reader = compileReader();
+    daemon = await Daemon.start(scope, "--consistency", "tick", "--log-format", "json");
+    container = await Container.start(scope, {
+      name: "tick",
+      memory: 64 * MIB,
+      binds: bindsOf(daemon),
+    });
+    id = await container.id(daemon);
+    for (const script of RESTLESS) {
+      container.start(scope, ["/bin/sh", "-c", script]);
+    }
+  });
+
+  function own(view: string): string {
+    return daemon.path("containers", id, view);
+  }
+
+  async function read(argv: readonly string[], inside: boolean): Promise<Tally> {
+    const command = [reader, "read", ...argv];
+    const text = inside ? await container.output(command) : await output(command);
+    return TallySchema.parse(JSON.parse(text));
+  }
+
+  for (const kind of ["meminfo", "stat", "uptime"]) {
+    for (const [threads, inside] of [
+      [1, true],
+      [4, true],
+      [4, false],
+    ] as const) {
+      const who = `${threads} reader${threads > 1 ? "s" : ""} ${inside ? "inside" : "on the host"}`;
+      it(`${kind} is whole for ${who}`, async () => {
+        const file = inside ? `/proc/${kind}` : own(`proc/${kind}`);
+        const before = await readStatus(daemon.mountpoint);
+        const tally = await read([kind, `${threads}`, `${SECONDS}`, file], inside);
+        expect(tally).toMatchObject({ ...WHOLE, lengths: 1 });
+        expect(tally.reads).toBeGreaterThan(LEAST_READS);
+        // It renews: with a tick of 10 ms there could be 600 by now.
+        expect(tally.contents).toBeGreaterThan(20);
+        if (inside) {
+          // Out of the page cache. On the host each path is looked up at its container's name.
+          const { requests } = await readStatus(daemon.mountpoint);
+          expect(requests - before.requests).toBeLessThan(tally.reads / 2);
+        }
+      });
+    }
+  }
+
+  it("serves every view of a container, as its parsers want it", async () => {
+    for (const view of VIEWS) {
+      const text = await readFile(own(view), "utf8");
+      expect({ view, end: text.at(-1) }).toEqual({ view, end: "\n" });
+      expect((await container.read(`/${view}`)).length).toBe(text.length);
+    }
+    checkMeminfo(await readFile(own("proc/meminfo"), "utf8"));
+    expect(await container.output(["busybox", "nproc"])).toMatch(/^\d+\n$/);
+  });
+
+  it("renews for sendfile(2), which sees whole files", async () => {
+    for (const cat of [
+      () => container.output(["busybox", "cat", "/proc/uptime"]),
+      () => output(["busybox", "cat", own("proc/uptime")]),
+    ]) {
+      const first = await cat();
+      expect(first).toMatch(/^\d+\.\d\d \d+\.\d\d *\n$/);
+      await until("it renews", async () => (await cat()) !== first);
+    }
+    const meminfo = await output(["busybox", "cat", own("proc/meminfo")]);
+    checkMeminfo(meminfo);
+  });
+
+  it("follows a change of limits", async () => {
+    container.cgroup.limit({ memory: 80 * MIB });
+    await until("the new limit is shown", async () => {
+      return / 81920 kB/.test(await container.read("/proc/meminfo"));
+    });
+  });
+
+  it("gives a process of the host EINVAL for what depends on the caller", async () => {
+    for (const view of ["proc/meminfo", "proc/stat"]) {
+      const { status, stderr } = await run(["cat", daemon.path(view)]);
+      expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: expect.stringContaining("Invalid argument"),
+      });
+    }
+    // A container's own node is found under the same name.
+    expect(await container.read(daemon.path("proc/meminfo"))).toMatch(/^MemTotal/);
+  });
+
+  it("goes on when the worker is killed", async () => {
+    const before = await readStatus(daemon.mountpoint);
+    const argv = [reader, "read", "meminfo", "2", "15", "/proc/meminfo"];
+    const child = container.start(testScope(), argv);
+    const outcome = finished(child);
+    for (let kill = 1; kill <= 3; kill += 1) {
+      const { workerPid } = await readStatus(daemon.mountpoint);
+      process.kill(workerPid, "SIGKILL");
+      await until("the next worker serves", async () => {
+        const status = await readStatus(daemon.mountpoint);
+        return status.state === "serving" && status.restarts >= before.restarts + kill;
+      });
+      const first = await container.read("/proc/uptime");
+      await until("it renews", async () => (await container.read("/proc/uptime")) !== first);
+    }
+    const { stdout, status } = await outcome;
+    expect(status).toBe(0);
+    expect(TallySchema.parse(JSON.parse(`${stdout}`))).toMatchObject(WHOLE);
+  });
+});
+
+describeLive("a kernel", ["g++"], () => {
+  const NO_OPEN_SUPPORT = 1 << 17;
+  const AUTO_INVAL_DATA = 1 << 12;
+  const ASYNC_READ = 1;
+
+  it.each([
+    { offered: NO_OPEN_SUPPORT | AUTO_INVAL_DATA | ASYNC_READ, wanted: "tick", tick: true },
+    { offered: NO_OPEN_SUPPORT | ASYNC_READ, wanted: "tick", tick: false },
+    { offered: AUTO_INVAL_DATA | ASYNC_READ, wanted: "tick", tick: false },
+    { offered: NO_OPEN_SUPPORT | AUTO_INVAL_DATA, wanted: "exact", tick: false },
+  ])("that offers $offered, asked for $wanted, gives tick: $tick", async (row) => {
+    const directory = join(project, "build/test-programs/tick_reader");
+    const reader = existsSync(directory) ? directory : compileReader();
+    const answer: unknown = JSON.parse(
+      await output([reader, "negotiate", row.offered.toString(16), row.wanted]),
+    );
+    const { flags, ...agreed } = z
+      .object({ agreed: z.boolean(), tick: z.boolean(), flags: z.number() })
+      .parse(answer);
+    expect(agreed).toEqual({ agreed: true, tick: row.tick });
+    // What only tick wants is not asked for in exact: the fall-back is exact as a whole.
+    const asked = flags & (NO_OPEN_SUPPORT | AUTO_INVAL_DATA);
+    expect(asked).toBe(row.tick ? NO_OPEN_SUPPORT | AUTO_INVAL_DATA : 0);
+  });
+});

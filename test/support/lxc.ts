@@ -1,0 +1,129 @@
+// Real LXC containers of the busybox template, with the host's programs beside it.
+
+import { chmodSync, cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { isV2, PERIOD_US } from "./cgroups.js";
+import { type Outcome, output, outputOf, run } from "./command.js";
+import { type Daemon, temporaryDirectory } from "./daemon.js";
+import { testName } from "./names.js";
+import { project } from "./project.js";
+import type { Scope } from "./scope.js";
+import type { Inside } from "./shows.js";
+
+export interface LxcOptions {
+  readonly memory: number;
+  readonly swap: number;
+  readonly quota: number;
+  /** The host's uid that is root inside; without it the container is privileged. */
+  readonly userBase?: number;
+  /** What the mount hook gets as its argument; undefined: no hook. */
+  readonly tree?: string;
+}
+
+function limitLines({ memory, swap, quota }: LxcOptions): string[] {
+  return isV2
+    ? [
+        `lxc.cgroup2.memory.max = ${memory}`,
+        `lxc.cgroup2.memory.swap.max = ${swap}`,
+        `lxc.cgroup2.cpu.max = ${quota * PERIOD_US} ${PERIOD_US}`,
+      ]
+    : [
+        `lxc.cgroup.memory.limit_in_bytes = ${memory}`,
+        `lxc.cgroup.memory.memsw.limit_in_bytes = ${memory + swap}`,
+        `lxc.cgroup.cpu.cfs_period_us = ${PERIOD_US}`,
+        `lxc.cgroup.cpu.cfs_quota_us = ${quota * PERIOD_US}`,
+      ];
+}
+
+/** The hook where a container's root may read it, as an installed one would be. */
+function installHook(scope: Scope): string {
+  const hook = join(temporaryDirectory(scope, "hook"), "vprocfs-mount-hook");
+  cpSync(join(project, "packaging/lxc/vprocfs-mount-hook"), hook);
+  chmodSync(hook, 0o755);
+  return hook;
+}
+
+function configOf(scope: Scope, rootfs: string, name: string, options: LxcOptions): string {
+  const { userBase, tree } = options;
+  const maps = ["u", "g"].map((kind) => `lxc.idmap = ${kind} 0 ${userBase} 65536`);
+  const lines = [
+    `lxc.rootfs.path = dir:${rootfs}`,
+    `lxc.uts.name = ${name}`,
+    "lxc.net.0.type = empty",
+    "lxc.autodev = 1",
+    "lxc.tty.max = 1",
+    "lxc.pty.max = 8",
+    "lxc.signal.halt = SIGUSR1",
+    "lxc.mount.auto = proc:mixed sys:mixed",
+    ...["lib", "lib64", "usr/lib", "usr/lib64"].map(
+      (path) => `lxc.mount.entry = /${path} ${path} none ro,bind,optional,create=dir 0 0`,
+    ),
+    "lxc.mount.entry = /usr mnt none ro,bind 0 0",
+    ...limitLines(options),
+    ...(userBase === undefined ? [] : maps),
+    ...(tree === undefined ? [] : [`lxc.hook.mount = ${installHook(scope)} ${tree}`]),
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+export class LxcContainer implements Inside {
+  readonly name: string;
+  readonly #path: string;
+  #init = 0;
+
+  private constructor(name: string, path: string) {
+    this.name = name;
+    this.#path = path;
+  }
+
+  static async start(scope: Scope, options: LxcOptions): Promise<LxcContainer> {
+    const name = testName("lxc");
+    const path = temporaryDirectory(scope, "lxcpath");
+    const container = new LxcContainer(name, path);
+    await output(["lxc-create", "-P", path, "-n", name, "-t", "busybox"]);
+    const directory = join(path, name);
+    chmodSync(directory, 0o755);
+    const { userBase } = options;
+    const rootfs = join(directory, "rootfs");
+    if (userBase !== undefined) {
+      await output(["chown", "-R", `${userBase}:${userBase}`, rootfs]);
+    }
+    writeFileSync(join(directory, "config"), configOf(scope, rootfs, name, options));
+    const log = join(directory, "log");
+    scope.defer(() => run(["lxc-stop", "-P", path, "-n", name, "-k"]));
+    const started = await run(["lxc-start", "-P", path, "-n", name, "-o", log, "-l", "INFO"]);
+    if (started.status !== 0) {
+      throw new Error(`lxc-start: ${started.stderr}\n${readFileSync(log, "utf8")}`);
+    }
+    container.#init = Number(await output(["lxc-info", "-P", path, "-n", name, "-p", "-H"]));
+    return container;
+  }
+
+  /** The container of a test that binds with the hook. */
+  static withHook(scope: Scope, daemon: Daemon, options: LxcOptions): Promise<LxcContainer> {
+    return LxcContainer.start(scope, { ...options, tree: daemon.mountpoint });
+  }
+
+  get init(): number {
+    return this.#init;
+  }
+
+  /** What LXC has written of its life, the hook's words included. */
+  get log(): string {
+    return readFileSync(join(this.#path, this.name, "log"), "utf8");
+  }
+
+  #command(argv: readonly string[]): string[] {
+    const path = "PATH=/mnt/bin:/mnt/sbin:/bin:/sbin";
+    const attach = ["lxc-attach", "-P", this.#path, "-n", this.name, "--clear-env", "-v", path];
+    return [...attach, "--", ...argv];
+  }
+
+  run(argv: readonly string[]): Promise<Outcome> {
+    return run(this.#command(argv));
+  }
+
+  async output(argv: readonly string[]): Promise<string> {
+    return outputOf(argv, await this.run(argv));
+  }
+}

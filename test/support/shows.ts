@@ -1,0 +1,142 @@
+// What the usual tools say inside a limited container, whatever started it.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { hierarchyOf } from "./cgroups.js";
+import { VIEWS } from "./daemon.js";
+import {
+  checkGrowth,
+  checkMeminfo,
+  checkStat,
+  cpuinfoIds,
+  cpuList,
+  statIds,
+  swaps,
+  value,
+} from "./procfile.js";
+import { until } from "./wait.js";
+
+/** Somewhere to run programs: a container of any kind. */
+export interface Inside {
+  /** Its init, as the host sees it. */
+  readonly init: number;
+  /** Runs a program that must succeed. */
+  output(argv: readonly string[]): Promise<string>;
+}
+
+export interface Expected {
+  readonly memoryMiB: number;
+  readonly swapMiB: number;
+  readonly cpus: readonly number[];
+}
+
+function row(table: string, name: string): number[] {
+  const line = table.split("\n").find((candidate) => candidate.startsWith(`${name}:`));
+  assert.ok(line !== undefined, `no line ${name} in:\n${table}`);
+  return line
+    .slice(name.length + 1)
+    .trim()
+    .split(/\s+/)
+    .map(Number);
+}
+
+/** meminfo, swaps, free and swapon tell of the same memory and swap. */
+export async function checkMemory(inside: Inside, expected: Expected): Promise<void> {
+  const free = await inside.output(["free", "-m"]);
+  assert.equal(row(free, "Mem")[0], expected.memoryMiB, free);
+  assert.equal(row(free, "Swap")[0], expected.swapMiB, free);
+  const memory = checkMeminfo(await inside.output(["cat", "/proc/meminfo"]));
+  assert.equal(value(memory, "MemTotal"), expected.memoryMiB * 1024);
+  assert.equal(value(memory, "SwapTotal"), expected.swapMiB * 1024);
+  const lines = swaps(await inside.output(["cat", "/proc/swaps"]));
+  const sum = lines.reduce((all, line) => all + line.size, 0);
+  assert.equal(sum, expected.swapMiB * 1024);
+  const shown = await inside.output(["swapon", "--show", "--bytes", "--noheadings"]);
+  const sizes = shown
+    .trim()
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => Number(line.split(/\s+/)[2]));
+  const bytes = sizes.reduce((all, size) => all + size, 0);
+  assert.ok(Math.abs(bytes - expected.swapMiB * 2 ** 20) <= 4096, `swapon --show: ${shown}`);
+  const vmstat = await inside.output(["vmstat", "-s", "-S", "K"]);
+  assert.match(vmstat, new RegExp(`^ *${expected.memoryMiB * 1024} K total memory$`, "m"));
+  assert.match(vmstat, new RegExp(`^ *${expected.swapMiB * 1024} K total swap$`, "m"));
+}
+
+/** cpuinfo, stat and online tell of the same CPUs. */
+export async function checkCpus(inside: Inside, expected: Expected): Promise<void> {
+  assert.deepEqual(cpuinfoIds(await inside.output(["cat", "/proc/cpuinfo"])), expected.cpus);
+  const stat = checkStat(await inside.output(["cat", "/proc/stat"]));
+  assert.deepEqual(statIds(stat), expected.cpus);
+  const online = await inside.output(["cat", "/sys/devices/system/cpu/online"]);
+  assert.deepEqual(cpuList(online), expected.cpus);
+}
+
+/** Its own mounts: one for each file, of the type that others look for. */
+export async function checkMounts(inside: Inside): Promise<void> {
+  const mounts = (await inside.output(["cat", "/proc/mounts"])).split("\n");
+  for (const view of VIEWS) {
+    const ours = mounts.filter((line) => line.startsWith(`vprocfs /${view} fuse.lxcfs `));
+    assert.equal(ours.length, 1, `/${view} in ${mounts.join("\n")}`);
+  }
+}
+
+/** Its uptime is the time since its init started, in the file and in what procps makes of it. */
+export async function checkUptime(inside: Inside): Promise<void> {
+  const [up = ""] = (await inside.output(["cat", "/proc/uptime"])).split(" ");
+  const [host = ""] = readFileSync("/proc/uptime", "utf8").split(" ");
+  const stat = readFileSync(`/proc/${inside.init}/stat`, "utf8");
+  const started = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]) / 100;
+  const age = Number(host) - started;
+  assert.ok(Number(up) > 0 && Number(up) <= age + 0.02, `${up} of ${age} s`);
+  assert.match(await inside.output(["uptime", "-p"]), /^up /);
+}
+
+/** How often the quota has throttled a process's cgroup. */
+function throttled(pid: number): number {
+  const text = readFileSync(join(hierarchyOf(pid, "cpu"), "cpu.stat"), "utf8");
+  return Number(/^nr_throttled (\d+)$/m.exec(text)?.[1]);
+}
+
+/** The share of each state in each line of top's CPUs. */
+function cpuLines(text: string): number[][] {
+  const lines = text.match(/%Cpu(\(s\)|\d+) *:[^%]*/g) ?? [];
+  return lines.map((line) =>
+    [...line.matchAll(/(-?\d+(?:\.\d+)?|nan|inf) (?:us|sy|ni|id|wa|hi|si|st)/g)].map((found) =>
+      Number(found[1]),
+    ),
+  );
+}
+
+/** top while busy loops run against the quota: each CPU has 100 %, some of it is stolen. */
+export async function checkThrottled(inside: Inside, frames = 2): Promise<void> {
+  const before = checkStat(await inside.output(["cat", "/proc/stat"]));
+  const throttledBefore = throttled(inside.init);
+  await until("the quota throttles", () => throttled(inside.init) > throttledBefore + 3);
+  const width = ["-w", "200"];
+  const top = await inside.output(["top", "-b", "-1", "-n", `${frames}`, "-d", "1", ...width]);
+  const lines = cpuLines(top);
+  assert.equal(lines.length, frames * before.cpus.length, top);
+  for (const shares of lines) {
+    const sum = shares.reduce((all, share) => all + share, 0);
+    assert.ok(
+      shares.every((share) => share >= 0 && share <= 100),
+      top,
+    );
+    assert.ok(Math.abs(sum - 100) < 1, top);
+  }
+  const after = checkStat(await inside.output(["cat", "/proc/stat"]));
+  checkGrowth(before, after);
+  assert.ok(after.total.steal > before.total.steal, "steal");
+  assert.ok(after.total.user > before.total.user, "user");
+}
+
+/** All that the job shows. The caller has busy loops running for the last. */
+export async function checkShows(inside: Inside, expected: Expected): Promise<void> {
+  await checkMounts(inside);
+  await checkMemory(inside, expected);
+  await checkCpus(inside, expected);
+  await checkUptime(inside);
+}
