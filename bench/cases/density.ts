@@ -1,0 +1,62 @@
+import { type BenchCase, type Mark, SkipError } from "../case.js";
+import { samples } from "../measure.js";
+import type { Container } from "../support/containers.js";
+import { daemonCpuNs, footprint } from "../support/daemon.js";
+import { type FileName, pathOf } from "../support/files.js";
+import { failedReads } from "../support/load.js";
+
+const READ: readonly FileName[] = ["meminfo", "stat", "cpuinfo", "uptime"];
+
+const marks = (["exact", "tick"] as const).map(
+  (peer): Mark => ({
+    title: `${peer}: one core's share for 500 containers that read 4 files a second`,
+    limit: 2,
+    metric: "cpuShare",
+    measure: (medians) => medians.of(peer, "500 containers", "cpuShare"),
+  }),
+);
+
+export const density: BenchCase = {
+  name: "density",
+  title: "Many containers",
+  about: `Every container reads ${READ.join(", ")} once a second. CPU in percent of one core.`,
+  peers: ["lxcfs", "exact", "tick", "fuse-native"],
+  trials: { quick: 1, full: 3 },
+  variants: (scale) => (scale === "quick" ? ["100"] : ["100", "500", "1000"]),
+  measure: async (trial, variant) => {
+    const { pid } = await trial.startPeer();
+    if (pid === undefined) {
+      throw new SkipError("there is no daemon");
+    }
+    const containers: Container[] = [];
+    while (containers.length < Number(variant)) {
+      containers.push(await trial.container(READ));
+    }
+    const load = trial.startLoad({
+      paths: READ.map(pathOf),
+      containers,
+      rate: 1,
+      seconds: trial.scale === "quick" ? 3 : 10,
+      warmup: 1,
+    });
+    await load.started;
+    const before = { cpuNs: await daemonCpuNs(trial.stage, pid), at: process.hrtime.bigint() };
+    const result = await load.result;
+    const cpuNs = (await daemonCpuNs(trial.stage, pid)) - before.cpuNs;
+    const elapsedNs = Number(process.hrtime.bigint() - before.at);
+    const { rssKiB, pssKiB, descriptors } = footprint(pid);
+    return samples(`${variant} containers`, {
+      cpuShare: (100 * cpuNs) / elapsedNs,
+      daemonCpu: cpuNs / 1e3 / result.service.count,
+      rss: rssKiB / 1024,
+      pss: pssKiB / 1024,
+      descriptors,
+      p50: result.service.p50,
+      p99: result.service.p99,
+      failed: failedReads(result),
+    });
+  },
+  metrics: ["cpuShare", "daemonCpu", "rss", "pss", "p50", "p99", "descriptors", "failed"],
+  axis: "containers",
+  marks,
+};

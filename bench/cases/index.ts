@@ -1,0 +1,33 @@
+import type { BenchCase } from "../case.js";
+import { churn } from "./churn.js";
+import { cost } from "./cost.js";
+import { cpus } from "./cpus.js";
+import { density } from "./density.js";
+import { depth } from "./depth.js";
+import { hammer } from "./hammer.js";
+import { latency } from "./latency.js";
+import { memory } from "./memory.js";
+import { readers } from "./readers.js";
+import { start } from "./start.js";
+
+/** All scenarios, in the order in which they are run and reported. */
+export const CASES: readonly BenchCase[] = [
+  latency,
+  readers,
+  hammer,
+  cost,
+  depth,
+  cpus,
+  density,
+  memory,
+  churn,
+  start,
+];
+
+export function caseNamed(name: string): BenchCase {
+  const found = CASES.find((candidate) => candidate.name === name);
+  if (found === undefined) {
+    throw new Error(`no case ${name}; there are ${CASES.map((one) => one.name).join(", ")}`);
+  }
+  return found;
+}

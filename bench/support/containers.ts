@@ -1,0 +1,92 @@
+import {
+  type CgroupHost,
+  cgroupDirectories,
+  cgroupHost,
+  cgroupSteps,
+  type Limits,
+} from "./cgroups.js";
+import { NAME_PREFIX } from "./paths.js";
+import type { Stage } from "./stage.js";
+
+/** A limited container without anything in it but a first process. */
+export interface Container {
+  readonly name: string;
+  /** Its first process, as the host numbers it. */
+  readonly pid: number;
+  /** Its directories, one per hierarchy. */
+  readonly cgroups: readonly string[];
+}
+
+export interface ContainerOptions {
+  /** How many cgroups deep it is; 1 unless told. Limits are set on the outermost one. */
+  readonly depth?: number;
+}
+
+const MIB = 1024 * 1024;
+
+/**
+ * What every container of the benchmark may use. The CPU quota is all that the machine has: there is
+ * a limit to be shown, and yet no reader is throttled, which would be measured otherwise.
+ */
+const limitsFor = (cpus: number, favoured: boolean): Limits => ({
+  memoryBytes: 256 * MIB,
+  swapBytes: 128 * MIB,
+  cpus,
+  favoured,
+});
+
+/** Makes and removes containers; what is left at the end is removed with the stage. */
+export class ContainerMaker {
+  readonly #stage: Stage;
+  readonly #host: CgroupHost;
+  readonly #limits: Limits;
+  #made = 0;
+
+  constructor(stage: Stage, cpus: number, favoured: boolean) {
+    this.#stage = stage;
+    this.#host = cgroupHost();
+    this.#limits = limitsFor(cpus, favoured);
+  }
+
+  async make(options: ContainerOptions = {}): Promise<Container> {
+    this.#made += 1;
+    const outermost = `${NAME_PREFIX}${process.pid}-${this.#made}`;
+    let path = outermost;
+    const steps: Promise<string>[] = [];
+    const perform = (limits: Limits | undefined): void => {
+      steps.push(...cgroupSteps(this.#host, path, limits).map((step) => this.#stage.run(...step)));
+    };
+    perform(this.#limits);
+    for (let level = 2; level <= (options.depth ?? 1); level += 1) {
+      await Promise.all(steps.splice(0));
+      path += "/below";
+      perform(undefined);
+    }
+    const cgroups = cgroupDirectories(this.#host, path);
+    const [pid] = await Promise.all([
+      this.#stage.run("container", outermost, ...cgroups),
+      ...steps,
+    ]);
+    return { name: outermost, pid: Number(pid), cgroups };
+  }
+
+  /**
+   * Throws when the container sees other memory than it may use: whoever serves that does less than
+   * those it is compared with.
+   */
+  async checkView(container: Container): Promise<void> {
+    const seen = await this.#stage.run("head", container.name, "/proc/meminfo");
+    if (Number(/^MemTotal:\s+(\d+) kB$/.exec(seen)?.[1]) !== this.#limits.memoryBytes / 1024) {
+      throw new Error(`a container of ${this.#limits.memoryBytes / MIB} MiB sees "${seen}"`);
+    }
+  }
+
+  /** Ends it and removes its cgroups, unless they are nested: those go with the stage. */
+  async remove(container: Container): Promise<void> {
+    const directories = cgroupDirectories(this.#host, container.name);
+    await Promise.all([
+      this.#stage.run("stop", container.name),
+      ...directories.map((directory) => this.#stage.run("remove", directory)),
+    ]);
+  }
+}

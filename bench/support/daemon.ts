@@ -1,0 +1,75 @@
+import { readdirSync, readFileSync } from "node:fs";
+import type { Stage } from "./stage.js";
+
+/** What a daemon holds at a moment; all its processes together. */
+export interface Footprint {
+  readonly rssKiB: number;
+  /** Shared pages counted in proportion. */
+  readonly pssKiB: number;
+  readonly descriptors: number;
+}
+
+/** A field of /proc/<pid>/stat, by its number in proc(5), from 3 on; undefined when it is gone. */
+function statField(pid: number | string, number: number): number | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command may hold blanks and parentheses.
+    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[number - 3]);
+  } catch {
+    return undefined;
+  }
+}
+
+const PARENT = 4;
+const START_TIME = 22;
+/** USER_HZ, which is 100 on every architecture that Node runs on. */
+const NS_PER_TICK = 1e7;
+
+/** When a process was started, on the clock of process.hrtime.bigint(); exact to 10 ms. */
+export function startedAtNs(pid: number): number {
+  const uptimeNs = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e9;
+  const sinceBootNs = (statField(pid, START_TIME) ?? Number.NaN) * NS_PER_TICK;
+  return Number(process.hrtime.bigint()) - (uptimeNs - sinceBootNs);
+}
+
+/** A process and all its descendants. */
+export function processTree(root: number): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    const parent = statField(name, PARENT);
+    if (parent !== undefined) {
+      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+    }
+  }
+  const tree = [root];
+  // Grows while it is walked.
+  for (const pid of tree) {
+    tree.push(...(children.get(pid) ?? []));
+  }
+  return tree;
+}
+
+/** CPU time that a daemon has used so far, in ns. */
+export async function daemonCpuNs(stage: Stage, root: number): Promise<number> {
+  const times = await Promise.all(processTree(root).map((pid) => stage.cpuNs(pid)));
+  return times.reduce((sum, time) => sum + time, 0);
+}
+
+/** Memory and descriptors that a daemon holds. */
+export function footprint(root: number): Footprint {
+  let [rssKiB, pssKiB, descriptors] = [0, 0, 0];
+  for (const pid of processTree(root)) {
+    const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");
+    rssKiB += Number(/^Rss:\s+(\d+)/m.exec(rollup)?.[1]);
+    pssKiB += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1]);
+    descriptors += readdirSync(`/proc/${pid}/fd`).length;
+  }
+  return { rssKiB, pssKiB, descriptors };
+}
+
+/** The threads of a daemon's processes, as `/proc/<pid>/task/<tid>`. */
+export function taskDirectories(root: number): string[] {
+  return processTree(root).flatMap((pid) =>
+    readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}`),
+  );
+}

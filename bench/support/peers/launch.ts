@@ -1,0 +1,93 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { UnavailableError } from "../../case.js";
+import { processTree, startedAtNs } from "../daemon.js";
+import { favour } from "../priority.js";
+import type { Stage } from "../stage.js";
+import type { PeerContext, StartTimes } from "./peer.js";
+
+/** How long a daemon may take until the first read. */
+const START_TIMEOUT_MS = 15_000;
+/** How often it is looked whether the daemon has given up. */
+const LOOK_MS = 500;
+
+export interface Launched {
+  readonly pid: number;
+  readonly mountpoint: string;
+  readonly start: StartTimes;
+}
+
+/** How to start a FUSE daemon. */
+export interface Launch {
+  readonly command: (mountpoint: string) => readonly string[];
+  /** What can be read, or opened if it is a directory, below the mount point when it serves. */
+  readonly probe: string;
+  /** A daemon that ends by itself instead of serving is unavailable here, not broken. */
+  readonly optional: boolean;
+}
+
+/** A daemon that does not come up says why in its last words. */
+function lastWords(log: string): string {
+  const lines = readFileSync(log, "utf8").trim().split("\n");
+  return lines.at(-1) ?? "";
+}
+
+/** When the first read worked; undefined when the daemon ended before. */
+async function firstRead(
+  stage: Stage,
+  probe: string,
+  daemon: ChildProcess,
+): Promise<bigint | undefined> {
+  const until = Date.now() + START_TIMEOUT_MS;
+  while (daemon.exitCode === null && daemon.signalCode === null && Date.now() < until) {
+    try {
+      return await stage.awaitFile(probe, LOOK_MS);
+    } catch {
+      // Not yet: is it still there?
+    }
+  }
+  return undefined;
+}
+
+/** Starts a FUSE daemon in the foreground on a new directory and waits until it serves. */
+export async function launch(context: PeerContext, how: Launch): Promise<Launched> {
+  const { stage, directory } = context;
+  const mountpoint = join(directory, "mnt");
+  await stage.run("directory", mountpoint);
+  const [program = "", ...args] = how.command(mountpoint);
+  const log = join(directory, "log");
+  const output = openSync(log, "w");
+  const launched = process.hrtime.bigint();
+  const child = spawn(program, args, {
+    stdio: ["ignore", output, output],
+    detached: true,
+    cwd: directory,
+  });
+  closeSync(output);
+  // A program that does not exist shows in the missing pid.
+  child.on("error", () => undefined);
+  const { pid } = child;
+  if (pid === undefined) {
+    throw new Error(`cannot start ${program}`);
+  }
+  if (context.favoured) {
+    favour(pid);
+  }
+  await stage.run("guard", `${pid}`, mountpoint);
+  const ready = await firstRead(stage, join(mountpoint, how.probe), child);
+  if (ready === undefined) {
+    const ended = child.exitCode !== null || child.signalCode !== null;
+    const message = ended ? lastWords(log) : `did not serve in time: ${lastWords(log)}`;
+    throw ended && how.optional ? new UnavailableError(message) : new Error(message);
+  }
+  if (context.favoured) {
+    favour(pid); // and what it has started since
+  }
+  const worker = processTree(pid).at(-1) ?? pid;
+  const start = {
+    ms: Number(ready - launched) / 1e6,
+    workerMs: (Number(ready) - startedAtNs(worker)) / 1e6,
+  };
+  return { pid, mountpoint, start };
+}

@@ -1,0 +1,111 @@
+import { execFile, spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { z } from "zod";
+import type { Container } from "../containers.js";
+import { FILES } from "../files.js";
+import { launch } from "./launch.js";
+import type { Peer, PeerContext, RunningPeer } from "./peer.js";
+
+const run = promisify(execFile);
+
+/** The help of `vprocfs run`, which says what this vprocfs can do. */
+const helps = new Map<string, string>();
+
+function helpOf(cli: string): string {
+  const known = helps.get(cli);
+  if (known !== undefined) {
+    return known;
+  }
+  const { stdout, stderr } = spawnSync(process.execPath, [cli, "run", "--help"], {
+    encoding: "utf8",
+  });
+  helps.set(cli, stdout + stderr);
+  return stdout + stderr;
+}
+
+/** Why a vprocfs that would need these options cannot be run. */
+function lacks(cli: string, options: readonly string[]): string | undefined {
+  if (!existsSync(cli)) {
+    return `${cli} is not there: build it first`;
+  }
+  const help = helpOf(cli);
+  const missing = options.find((option) => !help.includes(option));
+  return missing === undefined ? undefined : `this vprocfs has no ${missing}`;
+}
+
+function command(cli: string, mountpoint: string, options: readonly string[]): string[] {
+  return [process.execPath, cli, "run", mountpoint, ...options];
+}
+
+/** Per-container files, bound through `self` from inside the container, as the hooks do. */
+async function startNative(
+  context: PeerContext,
+  options: readonly string[],
+  probe: string,
+): Promise<RunningPeer> {
+  const { pid, mountpoint, start } = await launch(context, {
+    command: (path) => command(context.cli, path, options),
+    probe,
+    optional: false,
+  });
+  return { pid, start, source: async (_, file) => join(mountpoint, "self", FILES[file]) };
+}
+
+export const exact: Peer = {
+  name: "exact",
+  title: "vprocfs exact",
+  unavailable: (cli) => lacks(cli, []),
+  start: (context) =>
+    // Without the option there is no other contract.
+    startNative(
+      context,
+      lacks(context.cli, ["--consistency"]) === undefined ? ["--consistency", "exact"] : [],
+      FILES.meminfo,
+    ),
+};
+
+export const tick: Peer = {
+  name: "tick",
+  title: "vprocfs tick",
+  unavailable: (cli) => lacks(cli, ["--consistency"]),
+  // Its contract is for containers: what the host would read is no sign of life.
+  start: (context) => startNative(context, ["--consistency", "tick"], "containers"),
+};
+
+const listSchema = z.array(z.object({ id: z.string(), init: z.number() }));
+
+/** The id under which a container stands in `containers/`. */
+async function idOf(cli: string, container: Container): Promise<string> {
+  const { stdout } = await run(process.execPath, [cli, "ls", "--json"]);
+  const found = listSchema.parse(JSON.parse(stdout)).find(({ init }) => init === container.pid);
+  if (found === undefined) {
+    throw new Error(`vprocfs does not list the container of process ${container.pid}`);
+  }
+  return found.id;
+}
+
+/** The engine on the JavaScript thread: knows no caller, so containers are named. */
+export const fuseNative: Peer = {
+  name: "fuse-native",
+  title: "vprocfs fuse-native",
+  unavailable: (cli) => lacks(cli, ["--engine"]),
+  start: async (context) => {
+    const { pid, mountpoint, start } = await launch(context, {
+      command: (path) => command(context.cli, path, ["--engine", "fuse-native"]),
+      probe: "containers",
+      optional: true,
+    });
+    const ids = new Map<Container, Promise<string>>();
+    return {
+      pid,
+      start,
+      source: async (container, file) => {
+        const id = ids.get(container) ?? idOf(context.cli, container);
+        ids.set(container, id);
+        return join(mountpoint, "containers", await id, FILES[file]);
+      },
+    };
+  },
+};

@@ -1,0 +1,50 @@
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { cacheDirectory, projectDirectory } from "./paths.js";
+
+/** The native programs of the benchmark, as paths. */
+export interface Programs {
+  /** Reads and measures. */
+  readonly load: string;
+  /** Makes containers and removes them. */
+  readonly stage: string;
+}
+
+const SOURCES: Readonly<Record<keyof Programs, readonly string[]>> = {
+  load: ["load.cc", "options.cc", "worker.cc", "enter.cc"],
+  stage: ["stage.cc", "init.cc"],
+};
+
+const FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pthread"];
+
+/** Changes whenever the sources, the flags or the compiler do. */
+function fingerprint(compiler: string, directory: string): string {
+  const hash = createHash("sha256").update(execFileSync(compiler, ["--version"]));
+  hash.update(JSON.stringify([FLAGS, SOURCES, process.arch]));
+  for (const name of readdirSync(directory).sort()) {
+    hash.update(name).update(readFileSync(join(directory, name)));
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** Builds what is not in the cache yet. */
+export function buildPrograms(): Programs {
+  const compiler = process.env.CXX ?? "g++";
+  const sources = join(projectDirectory(), "bench", "load");
+  const directory = join(cacheDirectory(), fingerprint(compiler, sources));
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const build = (name: keyof Programs): string => {
+    const program = join(directory, name);
+    if (!existsSync(program)) {
+      // Under another name first: a build that was interrupted leaves no half a program.
+      const partial = `${program}.${process.pid}`;
+      const files = SOURCES[name].map((file) => join(sources, file));
+      execFileSync(compiler, [...FLAGS, "-o", partial, ...files], { stdio: ["ignore", 2, 2] });
+      renameSync(partial, program);
+    }
+    return program;
+  };
+  return { load: build("load"), stage: build("stage") };
+}
