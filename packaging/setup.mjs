@@ -25,7 +25,7 @@ const testPackages = [
   "kmod",
   "lxc",
   "lxc-templates",
-  "lxcfs",
+  "lxcfs", "libfuse2",
   "podman",
   "procps",
   "runc",

@@ -133,6 +133,38 @@ Result<CachedTextPtr> Container::limits_text(const View& view, uint64_t now_us, 
   return CachedTextPtr(made);
 }
 
+Container::CopyUse Container::hold_copy(uint16_t view_index, const CachedTextPtr& now,
+                                        bool& settling) {
+  const std::lock_guard lock(cached_mutex_);
+  KernelCopy& copy = copies_[view_index];
+  const bool same = copy.text && copy.text->text == now->text;
+  if (!same && copy.readers > 0) return CopyUse::kOwn;
+  ++copy.readers;
+  settling = copy.settling > 0;
+  if (same) return CopyUse::kShare;
+  copy.text = now;
+  ++copy.settling;
+  return CopyUse::kReplace;
+}
+
+void Container::copy_settled(uint16_t view_index) {
+  const std::lock_guard lock(cached_mutex_);
+  --copies_[view_index].settling;
+}
+
+void Container::drop_copy(uint16_t view_index) {
+  const std::lock_guard lock(cached_mutex_);
+  KernelCopy& copy = copies_[view_index];
+  // Readers of a worker before us were not counted.
+  if (copy.readers > 0) --copy.readers;
+}
+
+CachedTextPtr Container::kernel_copy(uint16_t view_index) {
+  const std::lock_guard lock(cached_mutex_);
+  const auto it = copies_.find(view_index);
+  return it == copies_.end() ? nullptr : it->second.text;
+}
+
 Container::LastOpen Container::last_open(uint16_t view_index) {
   const std::lock_guard lock(last_open_mutex_);
   return last_open_[view_index % kViews];

@@ -82,6 +82,20 @@ class Container {
   /// to forget what it has.
   Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, bool& changed);
 
+  /// How an OPEN of a file that the kernel caches is to be served.
+  enum class CopyUse {
+    kShare,    ///< the kernel's copy says this: read it from there
+    kReplace,  ///< nobody reads the old copy: have the kernel forget it first
+    kOwn,      ///< somebody reads an older copy, which must stay whole: a snapshot of its own
+  };
+  /// Decides it for the present text `now`, and counts the reader unless kOwn. `settling`: a
+  /// replacement is under way, so that the answer has to queue behind it.
+  CopyUse hold_copy(uint16_t view_index, const CachedTextPtr& now, bool& settling);
+  void copy_settled(uint16_t view_index);
+  void drop_copy(uint16_t view_index);
+  /// What the kernel has, or is about to have, of a file; nullptr when nobody asked for it yet.
+  CachedTextPtr kernel_copy(uint16_t view_index);
+
   /// Which open of a file came last, and by which thread.
   struct LastOpen {
     uint64_t handle = 0;
@@ -113,6 +127,12 @@ class Container {
   static constexpr size_t kViews = 64;
   std::array<std::atomic<uint64_t>, kViews> told_sizes_{};
   std::mutex cached_mutex_;
+  struct KernelCopy {
+    CachedTextPtr text;
+    uint32_t readers = 0;
+    uint32_t settling = 0;
+  };
+  std::map<uint16_t, KernelCopy> copies_;
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
   std::mutex last_open_mutex_;
   std::array<LastOpen, kViews> last_open_{};

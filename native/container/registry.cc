@@ -135,6 +135,12 @@ void Registry::forget_dead(ContainerId id) {
   }
 }
 
+std::shared_ptr<Container> Registry::known(ContainerId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = containers_.find(id);
+  return it == containers_.end() ? nullptr : it->second.container;
+}
+
 std::vector<std::shared_ptr<Container>> Registry::known() const {
   std::vector<std::shared_ptr<Container>> all;
   const std::lock_guard lock(mutex_);

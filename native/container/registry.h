@@ -40,6 +40,9 @@ class Registry {
   /// The containers with state in memory.
   std::vector<std::shared_ptr<Container>> known() const;
 
+  /// One of them; nullptr when it is not there.
+  std::shared_ptr<Container> known(ContainerId id) const;
+
   /// Containers with state in memory.
   size_t size() const;
 

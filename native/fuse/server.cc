@@ -91,9 +91,7 @@ void Server::handle(const Request& r) {
     case FUSE_READ:
       return read(r);
     case FUSE_RELEASE:
-      if (const auto* in = r.arg<fuse_release_in>()) open_files_.erase(in->fh);
-      reply_.ok(unique);
-      return;
+      return release(r);
     case FUSE_OPENDIR:
       reply_.value(unique, fuse_open_out{});
       return;

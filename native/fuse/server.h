@@ -82,6 +82,9 @@ class Server {
   void open_cached(const Request& r, const View& view, const ContainerPtr& container);
   void cached_attributes(const Request& r, NodeId node, const View& view,
                          const ContainerPtr& container);
+  void replace_copy(NodeId node, const ContainerPtr& container, const CachedTextPtr& now,
+                    std::function<void()> after);
+  void release(const Request& r);
   void cached_read(const Request& r, const View& view, const ContainerPtr& container);
   void cached_bytes(const Request& r, const View& view, const ContainerPtr& container);
   void tick_attributes(const Request& r, NodeId node, const View& view,

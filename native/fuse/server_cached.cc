@@ -15,23 +15,37 @@ void Server::replace_cached(uint64_t nodeid, const CachedText& now) const {
   if (!now.text.empty()) reply_.notify_grow(nodeid, now.text.size(), now.text.back());
 }
 
+void Server::replace_copy(NodeId node, const ContainerPtr& container, const CachedTextPtr& now,
+                          std::function<void()> after) {
+  notifier_.post([this, node, container, now, after = std::move(after)] {
+    replace_cached(node.raw(), *now);
+    container->copy_settled(static_cast<uint16_t>(node.index() - kFirstFileIndex));
+    after();
+  });
+}
+
 void Server::open_cached(const Request& r, const View& view, const ContainerPtr& container) {
   bool changed = false;
   counters_.renders.fetch_add(1, std::memory_order_relaxed);
   auto text = container->limits_text(view, boottime_us(), changed);
   if (!text) return fail(r, text.error());
+  bool settling = false;
+  const auto use = container->hold_copy(view.index, text.value(), settling);
+  if (use == Container::CopyUse::kOwn) {
+    return finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container),
+                       text.value()->text);
+  }
   fuse_open_out out{};
   out.fh = kCachedHandle;
   out.open_flags = FOPEN_KEEP_CACHE;
-  const uint64_t unique = r.header().unique;
-  if (!changed) {
-    reply_.value(unique, out);
-    return;
+  const auto answer = [this, unique = r.header().unique, out, container, index = view.index] {
+    if (!reply_.value(unique, out)) container->drop_copy(index);
+  };
+  if (use == Container::CopyUse::kReplace) {
+    return replace_copy(NodeId(r.header().nodeid), container, text.value(), answer);
   }
-  notifier_.post([this, unique, out, node = r.header().nodeid, now = text.value()] {
-    replace_cached(node, *now);
-    reply_.value(unique, out);
-  });
+  if (settling) return notifier_.post(answer);
+  answer();
 }
 
 void Server::cached_attributes(const Request& r, NodeId node, const View& view,
@@ -39,24 +53,27 @@ void Server::cached_attributes(const Request& r, NodeId node, const View& view,
   bool changed = false;
   auto text = container->limits_text(view, boottime_us(), changed);
   if (!text) return fail(r, text.error());
+  bool settling = false;
+  const auto use = container->hold_copy(view.index, text.value(), settling);
+  // What the kernel keeps must be told of: sizes of another text would cut that one.
+  const CachedTextPtr told =
+      use == Container::CopyUse::kOwn ? container->kernel_copy(view.index) : text.value();
+  if (use != Container::CopyUse::kOwn) container->drop_copy(view.index);
   fuse_attr_out out{};
-  out.attr = tick_attr(node, view, *text.value());
+  out.attr = tick_attr(node, view, *told);
   // Forgotten by notice, not by time.
   out.attr_valid = kForeverSeconds;
-  const uint64_t unique = r.header().unique;
-  if (!changed) {
-    reply_.value(unique, out);
-    return;
+  const auto answer = [this, unique = r.header().unique, out] { reply_.value(unique, out); };
+  if (use == Container::CopyUse::kReplace) {
+    return replace_copy(node, container, text.value(), answer);
   }
-  notifier_.post([this, unique, out, raw = node.raw(), now = text.value()] {
-    replace_cached(raw, *now);
-    reply_.value(unique, out);
-  });
+  if (settling) return notifier_.post(answer);
+  answer();
 }
 
 void Server::cached_read(const Request& r, const View& view, const ContainerPtr& container) {
   const auto* in = r.arg<fuse_read_in>();
-  CachedTextPtr text = container->cached_text(view.index);
+  CachedTextPtr text = container->kernel_copy(view.index);
   if (!text) {
     bool changed = false;
     auto made = container->limits_text(view, boottime_us(), changed);
@@ -67,18 +84,36 @@ void Server::cached_read(const Request& r, const View& view, const ContainerPtr&
   reply_.data(r.header().unique, bytes.data(), bytes.size());
 }
 
+void Server::release(const Request& r) {
+  const NodeId node(r.header().nodeid);
+  const auto* in = r.arg<fuse_release_in>();
+  const View* view = tree_.file(node.index());
+  if (in != nullptr && in->fh != kCachedHandle) {
+    open_files_.erase(in->fh);
+  } else if (in != nullptr && view != nullptr) {
+    if (const auto container = registry_.known(node.container())) {
+      container->drop_copy(view->index);
+    }
+  }
+  reply_.ok(r.header().unique);
+}
+
 void Server::limits_changed() {
   if (tick_) return;
   for (const auto& container : registry_.known()) {
     // Its next OPEN looks anyway; one whose source blocks must not keep the others waiting.
     if (container->busy()) continue;
     for (const View* view = views_begin(); view != views_end(); ++view) {
-      if (view->changes != Changes::kWithLimits || !container->cached_text(view->index)) continue;
-      bool changed = false;
+      if (view->changes != Changes::kWithLimits || !container->kernel_copy(view->index)) continue;
+      bool changed = false, settling = false;
       const auto text = container->limits_text(*view, boottime_us(), changed);
-      if (!text || !changed) continue;
+      if (!text) continue;
+      const auto use = container->hold_copy(view->index, text.value(), settling);
+      if (use == Container::CopyUse::kOwn) continue;
+      container->drop_copy(view->index);
+      if (use == Container::CopyUse::kShare) continue;
       const NodeId node(container->id(), static_cast<NodeIndex>(kFirstFileIndex + view->index));
-      notifier_.post([this, raw = node.raw(), now = text.value()] { replace_cached(raw, *now); });
+      replace_copy(node, container, text.value(), [] {});
     }
   }
 }

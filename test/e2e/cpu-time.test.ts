@@ -58,9 +58,7 @@ describeLive("CPU time and live limits", [], () => {
     const memory = daemon.path("proc/meminfo");
     const online = daemon.path("sys/devices/system/cpu/online");
     const held = await calls.open(memory);
-    const heldOnline = await calls.open(online);
     await calls.read(held, 1);
-    await calls.read(heldOnline, 1);
     for (let round = 0; round < 60; round += 1) {
       const mebibytes = 100 + round;
       const target = round % 3 === 0 ? parent : cgroup;
@@ -71,7 +69,7 @@ describeLive("CPU time and live limits", [], () => {
       const quota = 0.5 + (round % hostCpus.length);
       cgroup.limit({ quota });
       const expected = hostCpus.slice(0, Math.ceil(quota));
-      expect(cpuList(await calls.pread(heldOnline, 1000, 0))).toEqual(expected);
+      expect(cpuList(await calls.file(online))).toEqual(expected);
       const cpu = hostCpus[round % hostCpus.length];
       cgroup.limit({ quota: null, cpuset: `${cpu}` });
       expect(cpuList(await calls.file(online))).toEqual([cpu]);

@@ -260,3 +260,11 @@ export async function removeCgroup(directory: string): Promise<void> {
     }
   });
 }
+
+/** Removes what a runtime has left at the roots of the hierarchies. */
+export async function removeEverywhere(name: string): Promise<void> {
+  const mounts = readMounts().filter(({ fsType }) => fsType === "cgroup" || fsType === "cgroup2");
+  for (const { mountpoint } of mounts) {
+    await removeCgroup(join(mountpoint, name));
+  }
+}

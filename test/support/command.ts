@@ -1,4 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import type { Scope } from "./scope.js";
 
 /** What a program left behind. */
 export interface Outcome {
@@ -72,6 +75,37 @@ export function outputSync(argv: readonly string[]): string {
     throw new Error(`${argv.join(" ")}: ${result.error?.message ?? result.stderr}`);
   }
   return result.stdout;
+}
+
+/** From the leaves up: whoever waits for a child must not end before it, which then would live. */
+function killTree(pid: number | undefined): void {
+  if (pid === undefined) {
+    return;
+  }
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+    for (const child of children.trim().split(" ").filter(Boolean)) {
+      killTree(Number(child));
+    }
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It has ended.
+  }
+}
+
+/** Starts a program that runs until the scope ends it or its stdin is closed. */
+export function background(scope: Scope, argv: readonly string[]): ChildProcess {
+  const [program = "", ...rest] = argv;
+  const child = spawn(program, rest, { stdio: ["pipe", "pipe", "pipe"] });
+  const ended = once(child, "close");
+  scope.defer(async () => {
+    child.stdin?.destroy();
+    killTree(child.pid);
+    child.stdout?.resume();
+    child.stderr?.resume();
+    await ended;
+  });
+  return child;
 }
 
 /** True when a program can be found. */

@@ -2,10 +2,10 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Cgroup, type Limits } from "./cgroups.js";
-import { type Outcome, outputOf, type RunOptions, run } from "./command.js";
+import { background, type Outcome, outputOf, type RunOptions, run } from "./command.js";
 import { type Daemon, VIEWS } from "./daemon.js";
 import { testName } from "./names.js";
 import { program } from "./programs.js";
@@ -111,12 +111,7 @@ export class Container {
   ): Promise<Container> {
     options.cgroup.limit(options);
     const argv = [program("container"), ...containerArguments(options.cgroup, options)];
-    const child = outer.spawn(argv);
-    const ended = once(child, "close");
-    scope.defer(async () => {
-      child.kill("SIGKILL");
-      await ended;
-    });
+    const child = outer.start(scope, argv);
     await firstLine(child);
     // What it prints is the PID that outer's processes see.
     const init = Number(options.cgroup.read("memory", "cgroup.procs").split("\n")[0]);
@@ -150,21 +145,9 @@ export class Container {
     return this.output(["cat", path]);
   }
 
-  spawn(argv: readonly string[]): ChildProcess {
-    const [command = "", ...rest] = this.command(argv);
-    return spawn(command, rest, { stdio: ["pipe", "pipe", "pipe"] });
-  }
-
   /** Starts a program that runs until the scope ends it or its stdin is closed. */
   start(scope: Scope, argv: readonly string[]): ChildProcess {
-    const child = this.spawn(argv);
-    const ended = once(child, "close");
-    scope.defer(async () => {
-      child.stdin?.destroy();
-      killTree(child.pid);
-      await ended;
-    });
-    return child;
+    return background(scope, this.command(argv));
   }
 
   /** Makes system calls inside. */
@@ -190,22 +173,6 @@ export class Container {
       const ended = supervisor?.exitCode !== null || supervisor.signalCode !== null;
       return supervisor === undefined ? !this.isAlive : ended;
     });
-  }
-}
-
-/** From the leaves up: whoever waits for a child must not end before it, which then would live. */
-function killTree(pid: number | undefined): void {
-  if (pid === undefined) {
-    return;
-  }
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-    for (const child of children.trim().split(" ").filter(Boolean)) {
-      killTree(Number(child));
-    }
-    process.kill(pid, "SIGKILL");
-  } catch {
-    // It has ended.
   }
 }
 

@@ -2,8 +2,8 @@
 
 import { chmodSync, cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isV2, PERIOD_US } from "./cgroups.js";
-import { type Outcome, output, outputOf, run } from "./command.js";
+import { isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
+import { background, type Outcome, output, outputOf, run } from "./command.js";
 import { type Daemon, temporaryDirectory } from "./daemon.js";
 import { testName } from "./names.js";
 import { project } from "./project.js";
@@ -20,18 +20,21 @@ export interface LxcOptions {
   readonly tree?: string;
 }
 
+/** Much weight, so that only the quota holds it back, however busy the machine is. */
 function limitLines({ memory, swap, quota }: LxcOptions): string[] {
   return isV2
     ? [
         `lxc.cgroup2.memory.max = ${memory}`,
         `lxc.cgroup2.memory.swap.max = ${swap}`,
         `lxc.cgroup2.cpu.max = ${quota * PERIOD_US} ${PERIOD_US}`,
+        "lxc.cgroup2.cpu.weight = 10000",
       ]
     : [
         `lxc.cgroup.memory.limit_in_bytes = ${memory}`,
         `lxc.cgroup.memory.memsw.limit_in_bytes = ${memory + swap}`,
         `lxc.cgroup.cpu.cfs_period_us = ${PERIOD_US}`,
         `lxc.cgroup.cpu.cfs_quota_us = ${quota * PERIOD_US}`,
+        "lxc.cgroup.cpu.shares = 262144",
       ];
 }
 
@@ -66,6 +69,16 @@ function configOf(scope: Scope, rootfs: string, name: string, options: LxcOption
   return `${lines.join("\n")}\n`;
 }
 
+/**
+ * newuidmap asks these files even for root. Ours are seen by LXC only: the host's are not touched.
+ */
+function withSubordinateIds(directory: string, base: number, argv: readonly string[]): string[] {
+  const ids = join(directory, "subids");
+  writeFileSync(ids, `root:${base}:65536\n`);
+  const script = 'mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"';
+  return ["unshare", "--mount", "--", "/bin/sh", "-c", script, ids, ...argv];
+}
+
 export class LxcContainer implements Inside {
   readonly name: string;
   readonly #path: string;
@@ -90,8 +103,16 @@ export class LxcContainer implements Inside {
     }
     writeFileSync(join(directory, "config"), configOf(scope, rootfs, name, options));
     const log = join(directory, "log");
-    scope.defer(() => run(["lxc-stop", "-P", path, "-n", name, "-k"]));
-    const started = await run(["lxc-start", "-P", path, "-n", name, "-o", log, "-l", "INFO"]);
+    scope.defer(async () => {
+      await run(["lxc-stop", "-P", path, "-n", name, "-k"]);
+      // Of a container that could not be started LXC leaves some behind.
+      for (const part of ["payload", "monitor"]) {
+        await removeEverywhere(`lxc.${part}.${name}`);
+      }
+    });
+    const start = ["lxc-start", "-P", path, "-n", name, "-o", log, "-l", "DEBUG"];
+    const argv = userBase === undefined ? start : withSubordinateIds(directory, userBase, start);
+    const started = await run(argv);
     if (started.status !== 0) {
       throw new Error(`lxc-start: ${started.stderr}\n${readFileSync(log, "utf8")}`);
     }
@@ -121,6 +142,11 @@ export class LxcContainer implements Inside {
 
   run(argv: readonly string[]): Promise<Outcome> {
     return run(this.#command(argv));
+  }
+
+  /** Starts a program that runs until the scope ends it. */
+  background(scope: Scope, argv: readonly string[]): void {
+    background(scope, this.#command(argv));
   }
 
   async output(argv: readonly string[]): Promise<string> {

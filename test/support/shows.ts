@@ -104,7 +104,7 @@ function throttled(pid: number): number {
 function cpuLines(text: string): number[][] {
   const lines = text.match(/%Cpu(\(s\)|\d+) *:[^%]*/g) ?? [];
   return lines.map((line) =>
-    [...line.matchAll(/(-?\d+(?:\.\d+)?|nan|inf) (?:us|sy|ni|id|wa|hi|si|st)/g)].map((found) =>
+    [...line.matchAll(/(-?\d+(?:\.\d+)?|nan|inf) (?:us|sy|ni|id|wa|hi|si|st)\b/g)].map((found) =>
       Number(found[1]),
     ),
   );
