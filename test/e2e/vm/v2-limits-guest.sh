@@ -1,0 +1,92 @@
+#!/bin/bash
+# Runs in the cgroup-v2 machine: containers with limits of every kind read their own files. Prints a
+# line per check; exits 1 with the first that does not hold.
+set -eu
+
+cgroups=/sys/fs/cgroup
+mnt=/tmp/vprocfs
+inside=/tmp/inside
+mkdir -p "$mnt"
+
+fail() {
+  echo "FAIL: $*"
+  exit 1
+}
+
+is() { # WHAT FOUND WANTED
+  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
+  echo "ok $1: $2"
+}
+
+# Without controllers below the root: they are enabled when the daemon runs already.
+echo "-memory -cpu -cpuset" >$cgroups/cgroup.subtree_control
+
+node dist/cli.js run "$mnt" --json >/tmp/daemon.log 2>&1 &
+for _ in $(seq 600); do
+  grep -q "serves, generation" /tmp/daemon.log && break
+  sleep 0.1
+done
+grep -q "serves, generation" /tmp/daemon.log || fail "no daemon: $(cat /tmp/daemon.log)"
+
+echo "+memory +cpu +cpuset" >$cgroups/cgroup.subtree_control
+mkdir $cgroups/box
+echo "+memory +cpu +cpuset" >$cgroups/box/cgroup.subtree_control
+mkdir $cgroups/box/inner
+
+# Runs a command in a container whose cgroup is box/inner, with the files bound from inside.
+cat >$inside <<'S'
+for file in meminfo swaps stat cpuinfo uptime; do
+  mount --bind /tmp/vprocfs/proc/$file /proc/$file
+done
+mount --bind /tmp/vprocfs/sys/devices/system/cpu/online /sys/devices/system/cpu/online
+exec sh -c "$1"
+S
+run() {
+  sh -c 'echo $$ >'$cgroups'/box/inner/cgroup.procs
+    exec unshare --cgroup --pid --fork --mount --mount-proc sh '$inside' "$1"' - "$1"
+}
+kb() { awk -v key="$1:" '$1 == key { print $2 }'; }
+
+echo 256M >$cgroups/box/inner/memory.max
+echo 128M >$cgroups/box/inner/memory.swap.max
+echo "150000 100000" >$cgroups/box/inner/cpu.max
+meminfo=$(run "cat /proc/meminfo")
+is "memory" "$(echo "$meminfo" | kb MemTotal)" 262144
+is "swap, enabled after the start" "$(echo "$meminfo" | kb SwapTotal)" 131072
+is "free -m" "$(run "free -m" | awk '/^(Mem|Swap):/ { printf "%s ", $2 }')" "256 128 "
+is "swaps agree" "$(run "cat /proc/swaps" | awk 'NR > 1 { sum += $3 } END { print sum }')" 131072
+is "CPUs of cpuinfo" "$(run "grep -c ^processor /proc/cpuinfo")" 2
+is "CPUs of stat" "$(run "grep -c ^cpu[0-9] /proc/stat")" 2
+is "CPUs online" "$(run "cat /sys/devices/system/cpu/online")" 0-1
+
+echo 64M >$cgroups/box/memory.max
+echo 32M >$cgroups/box/memory.swap.max
+is "memory of the parent" "$(run "cat /proc/meminfo" | kb MemTotal)" 65536
+is "swap of the parent" "$(run "cat /proc/meminfo" | kb SwapTotal)" 32768
+echo max >$cgroups/box/memory.max
+echo max >$cgroups/box/memory.swap.max
+is "memory without it" "$(run "cat /proc/meminfo" | kb MemTotal)" 262144
+
+echo "50000 100000" >$cgroups/box/cpu.max
+is "quota of the parent" "$(run "grep -c ^processor /proc/cpuinfo")" 1
+echo max >$cgroups/box/cpu.max
+echo max >$cgroups/box/inner/cpu.max
+echo 1 >$cgroups/box/inner/cpuset.cpus
+is "cpuset" "$(run "cat /sys/devices/system/cpu/online; grep ^cpu[0-9] /proc/stat | cut -d' ' -f1" | tr '\n' ' ')" "1 cpu1 "
+echo 0-1 >$cgroups/box/inner/cpuset.cpus
+
+# Throttled: two loops share half a CPU, and /proc/stat says that time was taken away.
+echo "50000 100000" >$cgroups/box/inner/cpu.max
+stat=$(run 'for i in 1 2; do timeout 20 sh -c "while :; do :; done" & done
+  until [ "$(awk "\$1 == \"cpu\" { print (\$9 > 50) }" /proc/stat)" = 1 ]; do sleep 1; done
+  cat /proc/stat; kill %1 %2')
+is "steal" "$(echo "$stat" | awk '$1 == "cpu" { print ($9 > 0) }')" 1
+is "sums" "$(echo "$stat" | awk '$1 == "cpu" { for (i = 2; i <= 11; i++) all[i] = $i }
+  /^cpu[0-9]/ { for (i = 2; i <= 11; i++) all[i] -= $i }
+  END { for (i in all) if (all[i] != 0) bad = 1; print bad + 0 }')" 0
+
+pkill -TERM vprocfs-keeper
+wait
+grep -q " $mnt " /proc/mounts && fail "still mounted"
+rmdir $cgroups/box/inner $cgroups/box
+echo "all checks hold"
