@@ -146,7 +146,6 @@ async function measure(options: Options, cases: readonly BenchCase[]): Promise<R
 
 function report(options: Options, results: Results, cases: readonly BenchCase[]): void {
   const outcomes = judge(results, cases);
-  process.stdout.write(reportText(results, cases, outcomes));
   const json = resolve(options.show ?? options.out ?? stampedFile(results.started));
   if (options.show === undefined) {
     saveResults(json, results);
@@ -155,6 +154,7 @@ function report(options: Options, results: Results, cases: readonly BenchCase[])
   const page = resolve(options.html ?? `${json.replace(/\.json$/, "")}.html`);
   mkdirSync(dirname(page), { recursive: true });
   writeFileSync(page, reportHtml(results, cases, outcomes));
+  process.stdout.write(reportText(results, cases, outcomes));
   say(`report: ${page}`);
 }
 
@@ -192,6 +192,10 @@ async function main(): Promise<void> {
   }
 }
 
+for (const stream of [process.stdout, process.stderr]) {
+  // Nobody reads on, as with `| head`: no reason to lose what is measured.
+  stream.on("error", () => undefined);
+}
 try {
   await main();
 } catch (error) {

@@ -4,7 +4,7 @@
  */
 
 import { mkdirSync } from "node:fs";
-import { availableParallelism, tmpdir } from "node:os";
+import { cpus, tmpdir } from "node:os";
 import { join } from "node:path";
 import { type BenchCase, SkipError, type Trial, UnavailableError } from "./case.js";
 import { caseNamed } from "./cases/index.js";
@@ -19,7 +19,7 @@ import { Stage } from "./support/stage.js";
 import { type TrialRequest, type TrialResult, trialRequestSchema } from "./trial-protocol.js";
 
 function makeTrial(request: TrialRequest, stage: Stage, directory: string): Trial {
-  const maker = new ContainerMaker(stage, availableParallelism(), request.favoured);
+  const maker = new ContainerMaker(stage, cpus().length, request.favoured);
   let peer: RunningPeer | undefined;
   let checked = false;
   return {

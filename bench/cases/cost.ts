@@ -7,6 +7,7 @@ import { countSyscalls, straceUnavailable, totalCalls } from "../support/strace.
 
 const MEASURED = ["meminfo", "stat", "cpuinfo", "uptime", "online"] as const satisfies FileName[];
 const READS = 1000;
+const WARMUP = 20;
 
 /** CPU time of daemon and reader for each open+read+close, in µs. */
 async function cpuTimes(
@@ -15,14 +16,12 @@ async function cpuTimes(
   container: Container,
   file: FileName,
 ): Promise<{ daemonCpu: number; readerCpu: number }> {
-  const load = trial.startLoad({
-    paths: [pathOf(file)],
-    containers: [container],
-    count: trial.scale === "quick" ? READS : 10 * READS,
-  });
-  await load.started;
+  // Warm before it is measured: what is done once per container is not a cost of each read.
+  const options = { paths: [pathOf(file)], containers: [container], warmup: 0 };
+  await trial.load({ ...options, count: WARMUP });
+  const count = trial.scale === "quick" ? READS : 10 * READS;
   const before = await daemonCpuNs(trial.stage, daemon);
-  const { service, cpuUs } = await load.result;
+  const { service, cpuUs } = await trial.load({ ...options, count });
   const after = await daemonCpuNs(trial.stage, daemon);
   return {
     daemonCpu: (after - before) / 1e3 / service.count,
@@ -36,9 +35,7 @@ async function syscalls(
   container: Container,
   file: FileName,
 ): Promise<number> {
-  // Warm before it is traced: what is done once per container is not a cost of each read.
   const options = { paths: [pathOf(file)], containers: [container], warmup: 0 };
-  await trial.load({ ...options, count: 20 });
   const counts = await countSyscalls(daemon, trial.directory, () =>
     trial.load({ ...options, count: READS }),
   );

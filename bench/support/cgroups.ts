@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { FAVOURED_SHARES, FAVOURED_WEIGHT } from "./priority.js";
 
@@ -92,6 +92,22 @@ function limitsV1(host: CgroupHost, name: string, limits: Limits): Step[] {
 function v2Controllers(directory: string): string[] {
   const available = text(directory, "cgroup.controllers").split(" ");
   return ["cpu", "memory"].filter((controller) => available.includes(controller));
+}
+
+/** Whether a container's memory can be limited here. */
+export function limitsMemory(host: CgroupHost): boolean {
+  return (
+    host.v1.has("memory") || (host.v2 !== undefined && v2Controllers(host.v2).includes("memory"))
+  );
+}
+
+/** The number of a cgroup in the hierarchy by which vprocfs knows containers. */
+export function cgroupId(host: CgroupHost, name: string): string {
+  const root = host.v2 ?? host.v1.get("memory");
+  if (root === undefined) {
+    throw new Error("neither cgroup2 nor v1's memory hierarchy is mounted");
+  }
+  return `${statSync(join(root, name), { bigint: true }).ino}`;
 }
 
 function limitsV2(root: string, name: string, limits: Limits): Step[] {

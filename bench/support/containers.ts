@@ -2,8 +2,10 @@ import {
   type CgroupHost,
   cgroupDirectories,
   cgroupHost,
+  cgroupId,
   cgroupSteps,
   type Limits,
+  limitsMemory,
 } from "./cgroups.js";
 import { NAME_PREFIX } from "./paths.js";
 import type { Stage } from "./stage.js";
@@ -11,6 +13,8 @@ import type { Stage } from "./stage.js";
 /** A limited container without anything in it but a first process. */
 export interface Container {
   readonly name: string;
+  /** As vprocfs names it. */
+  readonly id: string;
   /** Its first process, as the host numbers it. */
   readonly pid: number;
   /** Its directories, one per hierarchy. */
@@ -67,7 +71,7 @@ export class ContainerMaker {
       this.#stage.run("container", outermost, ...cgroups),
       ...steps,
     ]);
-    return { name: outermost, pid: Number(pid), cgroups };
+    return { name: outermost, id: cgroupId(this.#host, path), pid: Number(pid), cgroups };
   }
 
   /**
@@ -75,6 +79,9 @@ export class ContainerMaker {
    * those it is compared with.
    */
   async checkView(container: Container): Promise<void> {
+    if (!limitsMemory(this.#host)) {
+      return;
+    }
     const seen = await this.#stage.run("head", container.name, "/proc/meminfo");
     if (Number(/^MemTotal:\s+(\d+) kB$/.exec(seen)?.[1]) !== this.#limits.memoryBytes / 1024) {
       throw new Error(`a container of ${this.#limits.memoryBytes / MIB} MiB sees "${seen}"`);

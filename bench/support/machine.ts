@@ -1,5 +1,5 @@
 import { existsSync, readFileSync } from "node:fs";
-import { arch, availableParallelism, cpus, totalmem } from "node:os";
+import { arch, cpus, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { cgroupHost } from "./cgroups.js";
@@ -30,7 +30,7 @@ export function machineFacts(): Machine {
     kernel: textOf("/proc/sys/kernel/osrelease") ?? "unknown",
     arch: arch(),
     cpuModel: cpus()[0]?.model ?? "unknown",
-    cpus: availableParallelism(),
+    cpus: cpus().length,
     memoryMiB: Math.round(totalmem() / 1024 / 1024),
     governor: textOf("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") ?? "none",
     clocksource:

@@ -132,7 +132,10 @@ describeLive("the daemon", ["setpriv", "unshare"], () => {
       process.kill(pid, "SIGKILL");
     }
     await until("all its processes are gone", () => daemon.processes.length === 0);
-    expect((await run(["stat", mountpoint])).stderr).toContain("not connected");
+    // A request that was queued while the connection ended is told of the end in other words.
+    await until("the mount is dead", async () => {
+      return `${(await run(["stat", mountpoint])).stderr}`.includes("not connected");
+    });
     const second = await Daemon.startAt(own, mountpoint);
     // One that starts now: in older mount namespaces the dead mount is still there.
     const container = await Container.start(own, { memory: 64 * MIB });

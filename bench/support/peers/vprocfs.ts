@@ -1,14 +1,9 @@
-import { execFile, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { promisify } from "node:util";
-import { z } from "zod";
-import type { Container } from "../containers.js";
 import { FILES } from "../files.js";
 import { launch } from "./launch.js";
 import type { Peer, PeerContext, RunningPeer } from "./peer.js";
-
-const run = promisify(execFile);
 
 /** The help of `vprocfs run`, which says what this vprocfs can do. */
 const helps = new Map<string, string>();
@@ -74,18 +69,6 @@ export const tick: Peer = {
   start: (context) => startNative(context, ["--consistency", "tick"], "containers"),
 };
 
-const listSchema = z.array(z.object({ id: z.string(), init: z.number() }));
-
-/** The id under which a container stands in `containers/`. */
-async function idOf(cli: string, container: Container): Promise<string> {
-  const { stdout } = await run(process.execPath, [cli, "ls", "--json"]);
-  const found = listSchema.parse(JSON.parse(stdout)).find(({ init }) => init === container.pid);
-  if (found === undefined) {
-    throw new Error(`vprocfs does not list the container of process ${container.pid}`);
-  }
-  return found.id;
-}
-
 /** The engine on the JavaScript thread: knows no caller, so containers are named. */
 export const fuseNative: Peer = {
   name: "fuse-native",
@@ -97,15 +80,10 @@ export const fuseNative: Peer = {
       probe: "containers",
       optional: true,
     });
-    const ids = new Map<Container, Promise<string>>();
     return {
       pid,
       start,
-      source: async (container, file) => {
-        const id = ids.get(container) ?? idOf(context.cli, container);
-        ids.set(container, id);
-        return join(mountpoint, "containers", await id, FILES[file]);
-      },
+      source: async ({ id }, file) => join(mountpoint, "containers", id, FILES[file]),
     };
   },
 };
