@@ -8,16 +8,15 @@ import { Cgroup, MIB } from "../support/cgroups.js";
 import { run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
+import { look as lookThrough, type Sight } from "../support/look.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import {
   checkMeminfo,
   checkStat,
-  cpuinfoIds,
   cpuList,
   meminfo,
   memTotalKb,
-  statIds,
   swaps,
   uptime,
   value,
@@ -47,21 +46,8 @@ describeLive("limits", [], () => {
     hostCpus = cpuList(await daemon.read("sys/devices/system/cpu/online"));
   });
 
-  /** All six files of a container, each checked for what must always hold. */
-  async function look(container: Container) {
-    const read = (path: string): Promise<string> => container.read(daemon.path(path));
-    const memory = checkMeminfo(await read("proc/meminfo"));
-    const space = swaps(await read("proc/swaps"));
-    const total = space.reduce((sum, line) => sum + line.size, 0);
-    const stat = checkStat(await read("proc/stat"));
-    const online = cpuList(await read("sys/devices/system/cpu/online"));
-    expect(statIds(stat)).toEqual(online);
-    expect(cpuinfoIds(await read("proc/cpuinfo"))).toEqual(online);
-    expect(total).toBe(value(memory, "SwapTotal"));
-    const { up, idle } = uptime(await read("proc/uptime"));
-    // What CPUs were idle that a smaller quota has taken away since is not taken back.
-    expect(idle).toBeLessThanOrEqual((up + 0.02) * hostCpus.length);
-    return { total: value(memory, "MemTotal"), swap: total, online, up };
+  function look(container: Container): Promise<Sight> {
+    return lookThrough((view) => container.read(daemon.path(view)), hostCpus.length);
   }
 
   describe("of memory", () => {

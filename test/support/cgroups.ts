@@ -1,6 +1,13 @@
 // The cgroups of a container made by hand, on whatever hierarchies this machine has.
 
-import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../../src/errors.js";
 import { readMounts } from "../../src/mountinfo.js";
@@ -245,8 +252,20 @@ function enableAbove(directory: string): void {
   }
 }
 
-/** Removes a cgroup, ending what lives in it. */
+function childrenOf(directory: string): string[] {
+  try {
+    const entries = readdirSync(directory, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory()).map(({ name }) => join(directory, name));
+  } catch {
+    return [];
+  }
+}
+
+/** Removes a cgroup and all below it, ending what lives there. */
 export async function removeCgroup(directory: string): Promise<void> {
+  for (const child of childrenOf(directory)) {
+    await removeCgroup(child);
+  }
   await until(`${directory} can be removed`, () => {
     try {
       rmdirSync(directory);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import type { Scope } from "./scope.js";
+import { SLOWNESS } from "./wait.js";
 
 /** What a program left behind. */
 export interface Outcome {
@@ -19,7 +20,7 @@ export interface RunOptions {
   readonly timeoutMs?: number;
 }
 
-const TIMEOUT_MS = 60_000;
+const TIMEOUT_MS = 60_000 * SLOWNESS;
 
 /** Collects a child's output and waits for its end. */
 export function finished(child: ChildProcess): Promise<Outcome> {

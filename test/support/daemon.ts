@@ -41,7 +41,7 @@ export function vprocfs(...args: readonly string[]): Promise<Outcome> {
 /** An empty directory that every user may pass through. */
 export function temporaryDirectory(scope: Scope, what: string): string {
   const path = mkdtempSync(join(tmpdir(), `${testName(what)}-`));
-  scope.defer(() => rmSync(path, { recursive: true, force: true }));
+  scope.defer(() => rmSync(path, { recursive: true, force: true, maxRetries: 50 }));
   chmodSync(path, 0o755);
   return path;
 }

@@ -2,8 +2,11 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 const POLL_MS = 10;
 
+/** How many times slower than usual this machine is: emulated ones are. */
+export const SLOWNESS = Number(process.env.VPROCFS_TEST_SLOWNESS ?? 1);
+
 /** How long an event may take before the test has failed; only ever reached by failures. */
-export const DEADLINE_MS = 30_000;
+export const DEADLINE_MS = 30_000 * SLOWNESS;
 
 /**
  * Asks again and again until the answer is neither undefined nor false, and returns it. Throws

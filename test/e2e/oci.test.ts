@@ -1,0 +1,81 @@
+// Real containers of runc, crun and podman, with the bind mounts that the documentation tells.
+
+import { beforeAll, describe, expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { haveProgram } from "../support/command.js";
+import { Daemon, VIEWS, vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { documentedMounts, documentedVolumes, OciContainer } from "../support/oci.js";
+import { cpuList, memTotalKb } from "../support/procfile.js";
+import { checkShows, checkThrottled } from "../support/shows.js";
+import { swapOn } from "../support/swapfile.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+
+const LIMITS = { memory: 256 * MIB, swap: 128 * MIB, quota: 1.5 };
+
+describeLive("OCI", ["free", "top", "swapon", "unshare"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let hostCpus: number[];
+
+  beforeAll(async () => {
+    swapOn(scope, 192);
+    daemon = await Daemon.start(scope);
+    hostCpus = cpuList(await daemon.read("sys/devices/system/cpu/online"));
+  });
+
+  it("the documentation binds every file", () => {
+    const expected = VIEWS.map((view) => [daemon.path(view), `/${view}`]);
+    const mounts = documentedMounts(daemon).map(({ source, destination }) => [source, destination]);
+    expect(mounts.sort()).toEqual(expected);
+    const volumes = documentedVolumes(daemon).filter((word) => word !== "-v");
+    expect(volumes.sort()).toEqual(expected.map(([from, to]) => `${from}:${to}:ro`));
+  });
+
+  const kinds = ["runc", "crun", "podman on runc", "podman on crun"] as const;
+  const runnable = kinds.filter((kind) =>
+    kind.split(" on ").every((program) => haveProgram(program)),
+  );
+
+  it.runIf(runnable.length < kinds.length)(
+    "skipped: some of runc, crun, podman are missing",
+    (ctx) => {
+      ctx.skip(`only here: ${runnable.join(", ")}`);
+    },
+  );
+
+  describe.each(runnable)("%s", (kind) => {
+    const own = fileScope();
+    let container: OciContainer;
+
+    beforeAll(async () => {
+      const [first = "", runtime] = kind.split(" on ");
+      container =
+        runtime === undefined
+          ? await OciContainer.start(own, first, daemon, LIMITS)
+          : await OciContainer.podman(own, runtime, daemon, LIMITS);
+    });
+
+    it("shows 256 MiB, 128 MiB of swap and two CPUs to every tool", async () => {
+      await checkShows(container, { memoryMiB: 256, swapMiB: 128, cpus: hostCpus.slice(0, 2) });
+    });
+
+    it("is known by its name", async () => {
+      const ls: object[] = JSON.parse(`${(await vprocfs("ls", "--json")).stdout}`);
+      const { name, init } = container;
+      expect(ls).toContainEqual(
+        expect.objectContaining({ name, init, memoryLimit: LIMITS.memory }),
+      );
+      const shown = await vprocfs("show", "--mountpoint", daemon.mountpoint, name, "meminfo");
+      expect(memTotalKb(`${shown.stdout}`)).toBe(256 * 1024);
+    });
+
+    it("stays within 100 % while the quota throttles", async () => {
+      const busy = testScope();
+      for (let loops = 0; loops < 3; loops += 1) {
+        container.background(busy, ["/bin/sh", "-c", "while :; do :; done"]);
+      }
+      await checkThrottled(container);
+    });
+  });
+});

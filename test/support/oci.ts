@@ -1,0 +1,216 @@
+// Real containers of OCI runtimes, with the bind mounts that docs/containers.md tells to use.
+
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { hierarchyOf, isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
+import { background, type Outcome, output, outputOf, run } from "./command.js";
+import { type Daemon, temporaryDirectory } from "./daemon.js";
+import { testName } from "./names.js";
+import { project } from "./project.js";
+import type { Scope } from "./scope.js";
+import type { Inside } from "./shows.js";
+
+export interface OciLimits {
+  readonly memory: number;
+  readonly swap: number;
+  readonly quota: number;
+}
+
+interface Mount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+const DEFAULT_TREE = "/var/lib/vprocfs";
+const SHARES = 262_144;
+
+function documentation(daemon: Daemon): string {
+  const text = readFileSync(join(project, "docs/containers.md"), "utf8");
+  return text.replaceAll(DEFAULT_TREE, daemon.mountpoint);
+}
+
+/** The lines for config.json, word by word. */
+export function documentedMounts(daemon: Daemon): Mount[] {
+  const lines = documentation(daemon).match(/^\{ "destination": .*\}/gm) ?? [];
+  return lines.map((line) => JSON.parse(line));
+}
+
+/** The -v options for podman. */
+export function documentedVolumes(daemon: Daemon): string[] {
+  const volumes = documentation(daemon).matchAll(/^ +-v (\S+)/gm);
+  return [...volumes].flatMap((match) => ["-v", match[1] ?? ""]);
+}
+
+/** A root file system that has the host's programs: /usr is to be mounted. */
+export function makeRootfs(scope: Scope): string {
+  const rootfs = temporaryDirectory(scope, "rootfs");
+  for (const name of ["usr", "proc", "sys", "dev", "tmp", "etc", "run", "var"]) {
+    mkdirSync(join(rootfs, name));
+  }
+  for (const name of ["bin", "sbin", "lib", "lib64"]) {
+    symlinkSync(`usr/${name}`, join(rootfs, name));
+  }
+  writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
+  return rootfs;
+}
+
+const PLAIN = ["nosuid", "noexec", "nodev"];
+const BASE_MOUNTS: readonly Mount[] = [
+  { destination: "/proc", type: "proc", source: "proc", options: [] },
+  { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+  { destination: "/sys", type: "sysfs", source: "sysfs", options: [...PLAIN, "ro"] },
+  { destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] },
+];
+
+function specOf(rootfs: string, daemon: Daemon, name: string, limits: OciLimits): object {
+  const { memory, swap, quota } = limits;
+  const namespaces = ["pid", "mount", "ipc", "uts", "network", "cgroup"];
+  return {
+    ociVersion: "1.0.2",
+    process: {
+      user: { uid: 0, gid: 0 },
+      args: ["/bin/sleep", "1000000"],
+      env: ["PATH=/usr/sbin:/usr/bin"],
+      cwd: "/",
+      noNewPrivileges: true,
+    },
+    root: { path: rootfs, readonly: false },
+    hostname: "test",
+    mounts: [...BASE_MOUNTS, ...documentedMounts(daemon)],
+    linux: {
+      cgroupsPath: `/${name}`,
+      namespaces: namespaces.map((type) => ({ type })),
+      resources: {
+        memory: { limit: memory, swap: memory + swap },
+        cpu: { quota: quota * PERIOD_US, period: PERIOD_US, shares: SHARES },
+      },
+    },
+  };
+}
+
+/**
+ * What stands before a runtime's command. crun 1.8 refuses hybrid hosts whose cgroup2 has
+ * controllers: there it runs where cgroup2 is not mounted.
+ */
+function surroundings(runtime: string): string[] {
+  if (runtime !== "crun" || isV2) {
+    return [];
+  }
+  const hide = 'umount /sys/fs/cgroup/unified 2>/dev/null; exec "$@"';
+  return ["unshare", "--mount", "--", "/bin/sh", "-c", hide, "sh"];
+}
+
+export class OciContainer implements Inside {
+  readonly name: string;
+  readonly init: number;
+  readonly #exec: readonly string[];
+
+  private constructor(name: string, init: number, exec: readonly string[]) {
+    this.name = name;
+    this.init = init;
+    this.#exec = exec;
+  }
+
+  /** By runc or crun itself. */
+  static async start(
+    scope: Scope,
+    runtime: string,
+    daemon: Daemon,
+    limits: OciLimits,
+  ): Promise<OciContainer> {
+    const name = testName(runtime);
+    const rootfs = makeRootfs(scope);
+    const bundle = temporaryDirectory(scope, "bundle");
+    const state = temporaryDirectory(scope, "state");
+    writeFileSync(
+      join(bundle, "config.json"),
+      JSON.stringify(specOf(rootfs, daemon, name, limits)),
+    );
+    const command = [...surroundings(runtime), runtime, "--root", state];
+    scope.defer(async () => {
+      await run([...command, "delete", "--force", name]);
+      await removeEverywhere(name);
+    });
+    const pidFile = join(bundle, "pid");
+    // Descriptors of the runtime that stay open would keep us waiting for their end.
+    const quiet = '"$@" >"$0" 2>&1 </dev/null || { cat "$0" >&2; exit 1; }';
+    const log = join(bundle, "log");
+    const detached = ["run", "--detach", "--pid-file", pidFile, "--bundle", bundle, name];
+    await output(["/bin/sh", "-c", quiet, log, ...command, ...detached]);
+    return new OciContainer(name, Number(readFileSync(pidFile, "utf8")), [
+      ...command,
+      "exec",
+      name,
+    ]);
+  }
+
+  /** By podman, on top of a runtime. */
+  static async podman(
+    scope: Scope,
+    runtime: string,
+    daemon: Daemon,
+    limits: OciLimits,
+  ): Promise<OciContainer> {
+    const name = testName("podman");
+    const rootfs = makeRootfs(scope);
+    const storage = temporaryDirectory(scope, "storage");
+    const places = [
+      ["--root", "root"],
+      ["--runroot", "run"],
+      ["--tmpdir", "tmp"],
+    ] as const;
+    const podman = [
+      ...surroundings(runtime),
+      "podman",
+      ...places.flatMap(([flag, directory]) => [flag, join(storage, directory)]),
+      ...["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"],
+      ...["--runtime", runtime],
+    ];
+    scope.defer(async () => {
+      await run([...podman, "rm", "--force", "--time", "0", name]);
+      await removeEverywhere(name);
+    });
+    const { memory, swap, quota } = limits;
+    const started = await output([
+      ...[...podman, "run", "--detach", "--name", name, "--network", "none"],
+      ...["--cgroup-parent", `/${name}`],
+      ...["--memory", `${memory}`, "--memory-swap", `${memory + swap}`],
+      ...[
+        "--ulimit",
+        "nofile=1024:1024",
+        "--ulimit",
+        "nproc=1024:1024",
+        "--cpus",
+        `${quota}`,
+        "--cpu-shares",
+        `${SHARES}`,
+        "-v",
+        "/usr:/usr:ro",
+      ],
+      ...documentedVolumes(daemon),
+      ...["--rootfs", rootfs, "/bin/sleep", "1000000"],
+    ]);
+    const id = started.trim();
+    const init = await output([...podman, "inspect", "--format", "{{.State.Pid}}", name]);
+    // Its weight counts within the parent's only.
+    const parent = dirname(hierarchyOf(Number(init), "cpu"));
+    const [file, weight] = isV2 ? ["cpu.weight", 10_000] : ["cpu.shares", SHARES];
+    writeFileSync(join(parent, file), `${weight}`);
+    return new OciContainer(id, Number(init), [...podman, "exec", name]);
+  }
+
+  run(argv: readonly string[]): Promise<Outcome> {
+    return run([...this.#exec, ...argv]);
+  }
+
+  async output(argv: readonly string[]): Promise<string> {
+    return outputOf(argv, await this.run(argv));
+  }
+
+  /** Starts a program that runs until the scope ends it. */
+  background(scope: Scope, argv: readonly string[]): void {
+    background(scope, [...this.#exec, ...argv]);
+  }
+}
