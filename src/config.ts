@@ -79,7 +79,7 @@ export const ConfigSchema = z.strictObject({
     1,
     1000,
     "MS",
-    "for how many milliseconds a figure of the host (in tick: every file) is used again",
+    "for how many milliseconds what was made for one reader serves the next one",
   ).default(10),
   watchdogMs: integer(
     1000,
@@ -93,6 +93,10 @@ export const ConfigSchema = z.strictObject({
     "MS",
     "for how many milliseconds without a worker readers wait before they get an error",
   ).default(10_000),
+  standby: oneOf(
+    ["on", "off"],
+    "on: a second worker is kept ready, so that a takeover does not wait for Node to start",
+  ).default("on"),
   logLevel: oneOf(LOG_LEVELS, "least level that is logged").default("info"),
   logFormat: oneOf(LOG_FORMATS, "form of the log; auto is text on a terminal, else json").default(
     "auto",

@@ -9,6 +9,9 @@ const HANDED_OVER = "drained";
 /** How it says that the keeper was told to stop. */
 const STOPPED_BY_KEEPER = "stop";
 
+/** How it says that the keeper is gone, and that this process serves on. */
+const KEEPER_GONE = "alone";
+
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 /** Has what was done so far logged. */
 const COUNTERS_SIGNAL = "SIGUSR2";
@@ -63,7 +66,13 @@ export async function serve(serving: ServeOptions): Promise<number> {
   const onSignal = (signal: NodeJS.Signals): void => finish({ kind: "signal", signal });
   const engine = serving.engine({
     ...options,
-    onEnd: (reason) => finish({ kind: "ended", reason }),
+    onEnd: (reason) => {
+      if (reason === KEEPER_GONE) {
+        log.error("the keeper is gone: serving on, but nobody will replace this worker");
+        return;
+      }
+      finish({ kind: "ended", reason });
+    },
   });
   const onAsked = (): void => log.info({ ...engine.counters() }, "counters");
   for (const signal of STOP_SIGNALS) {

@@ -95,6 +95,7 @@ export function execKeeper(
     ...["--mountpoint", config.mountpoint, "--type", config.fsType, "--source", config.source],
     ...["--consistency", config.consistency],
     ...["--socket", socket, "--log-format", json ? "json" : "text"],
+    ...["--log-level", config.logLevel, "--standby", config.standby],
     ...["--watchdog-ms", String(config.watchdogMs), "--patience-ms", String(config.patienceMs)],
     "--",
     ...worker,

@@ -17,6 +17,7 @@ constexpr int kBeatMs = 500;
 // A reason that is not the end of anything gone wrong; known to the daemon.
 constexpr char kDrainedReason[] = "drained";
 constexpr char kStopReason[] = "stop";
+constexpr char kAloneReason[] = "alone";
 
 KeeperPacket packet_of(KeeperMessage type) {
   KeeperPacket packet;
@@ -61,7 +62,6 @@ KeeperPacket KeeperLink::counted(KeeperMessage type) const {
 }
 
 void KeeperLink::beat() {
-  if (engine_.server() == nullptr) return;
   KeeperPacket packet = counted(KeeperMessage::kBeat);
   // Serving means that somebody waits for the next request, or that requests are being answered.
   packet.serving = engine_.serving() || packet.requests != last_requests_ ? 1 : 0;
@@ -105,7 +105,8 @@ void KeeperLink::run() {
       KeeperPacket packet;
       const ssize_t n = ::recv(control_.get(), &packet, sizeof(packet), MSG_DONTWAIT);
       // A keeper that is gone does not stop us: its descriptors are ours too, and readers wait.
-      if (n == 0) return;
+      // One that only stands by has nothing to wait for.
+      if (n == 0) return on_end_(engine_.server() == nullptr ? "the keeper ended" : kAloneReason);
       if (n >= static_cast<ssize_t>(kShortestPacket) &&
           !obey(static_cast<KeeperMessage>(packet.type))) {
         return;

@@ -18,7 +18,8 @@ class KeeperLink {
   using OnEnd = std::function<void(const std::string& reason)>;
 
   /// Takes the descriptor. `on_end` is called once: "drained" when there is nothing left to do,
-  /// "stop" when the daemon is to unmount and end, or why it cannot serve.
+  /// "stop" when the daemon is to unmount and end, "alone" when the keeper is gone and this worker
+  /// serves on, or why it cannot serve.
   KeeperLink(Fd control, Engine& engine, OnEnd on_end);
   ~KeeperLink();
 

@@ -41,7 +41,7 @@ bool answer_init(const KeeperOptions& options, Connection& c) {
   for (;;) {
     pollfd p{c.fuse.get(), POLLIN, 0};
     if (::poll(&p, 1, kInitDeadlineMs) <= 0) {
-      keeper_log(options.json, "error", "the kernel sent no INIT");
+      keeper_log(options.log, LogLevel::kError, "the kernel sent no INIT");
       return false;
     }
     const ssize_t n = read_request(c.fuse.get());
@@ -56,7 +56,7 @@ bool answer_init(const KeeperOptions& options, Connection& c) {
             : InitAnswer::kRefused;
     if (answer == InitAnswer::kRefused) {
       reply.error(request.header().unique, EPROTO);
-      keeper_log(options.json, "error", "this kernel's FUSE is too old");
+      keeper_log(options.log, LogLevel::kError, "this kernel's FUSE is too old");
       return false;
     }
     reply.value(request.header().unique, out);
@@ -68,7 +68,7 @@ bool clone(const KeeperOptions& options, Connection& c) {
   c.refusal = Fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
   auto from = static_cast<uint32_t>(c.fuse.get());
   if (c.refusal && ::ioctl(c.refusal.get(), FUSE_DEV_IOC_CLONE, &from) == 0) return true;
-  keeper_log(options.json, "error", "/dev/fuse: cannot clone: %s", std::strerror(errno));
+  keeper_log(options.log, LogLevel::kError, "/dev/fuse: cannot clone: %s", std::strerror(errno));
   return false;
 }
 
@@ -103,7 +103,7 @@ bool connect(const KeeperOptions& options, Connection& out) {
   auto fuse = mount_fuse(options.mountpoint, options.type, options.source, options.tick);
   if (!memory || !fuse) {
     const Error& error = memory ? fuse.error() : memory.error();
-    keeper_log(options.json, "error", "%s: cannot mount: %s", error.path.c_str(),
+    keeper_log(options.log, LogLevel::kError, "%s: cannot mount: %s", error.path.c_str(),
                std::strerror(error.code));
     if (fuse) disconnect(options, out);
     return false;
@@ -124,7 +124,7 @@ void disconnect(const KeeperOptions& options, const Connection& connection) {
   bool lazy = false;
   const auto done = unmount_fuse(options.mountpoint, lazy);
   if (done && lazy) {
-    keeper_log(options.json, "warn", "%s was busy: unmounted lazily", options.mountpoint);
+    keeper_log(options.log, LogLevel::kWarn, "%s was busy: unmounted lazily", options.mountpoint);
   }
 }
 

@@ -25,7 +25,7 @@ bool Supervisor::open_socket() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (std::strlen(options_.socket) >= sizeof(address.sun_path)) {
-    keeper_log(options_.json, "error", "%s: the path is too long", options_.socket);
+    keeper_log(options_.log, LogLevel::kError, "%s: the path is too long", options_.socket);
     return false;
   }
   std::strcpy(address.sun_path, options_.socket);
@@ -37,7 +37,7 @@ bool Supervisor::open_socket() {
   ::umask(mask);
   if (bound && ::listen(listener_.get(), 16) == 0) return true;
   // Serving without one is better than not serving.
-  keeper_log(options_.json, "warn", "%s: no control socket: %s", options_.socket,
+  keeper_log(options_.log, LogLevel::kWarn, "%s: no control socket: %s", options_.socket,
              std::strerror(errno));
   listener_.reset();
   return true;
@@ -71,19 +71,19 @@ void Supervisor::answer_status(int client) const {
         std::snprintf(reasons + at, sizeof(reasons) - at, "%s\"%s\"", at == 0 ? "" : ",", reason));
   }
   const ConnectionState& c = connection_.agreed;
+  const char* standby = !options_.standby ? "off" : reloading_ ? "none" : to_text(next_.state);
   char text[2048];
   const int length = std::snprintf(
       text, sizeof(text),
       "{\"state\":\"%s\",\"keeperPid\":%d,\"workerPid\":%d,\"generation\":%u,"
       "\"uptimeMs\":%llu,\"workerUptimeMs\":%llu,\"restarts\":%u,\"failuresInARow\":%u,"
       "\"reasons\":[%s],\"resent\":%llu,\"requests\":%llu,\"protocol\":\"%u.%u\","
-      "\"resend\":%s,\"statesIgnored\":%u,\"watchdogMs\":%u,\"patienceMs\":%u}",
-      state, ::getpid(), current_.pid, current_.generation,
-      static_cast<unsigned long long>(now - born_ms_),
+      "\"resend\":%s,\"statesIgnored\":%u,\"standby\":\"%s\",\"watchdogMs\":%u,\"patienceMs\":%u}",
+      state, ::getpid(), current_.pid, generation_, static_cast<unsigned long long>(now - born_ms_),
       static_cast<unsigned long long>(current_.alive() ? now - current_.started_ms : 0), restarts_,
       failures_, reasons, static_cast<unsigned long long>(resent_before_ + current_.resent),
       static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
-      c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_,
+      c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_, standby,
       options_.watchdog_ms, options_.patience_ms);
   if (length > 0) {
     const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);

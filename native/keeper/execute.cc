@@ -12,8 +12,9 @@
 namespace vprocfs {
 
 void Supervisor::begin_execution() {
-  if (next_.alive() || stopping_ || probe_ != 0 || !current_.serves()) {
-    keeper_log(options_.json, "warn", "not executing itself again: the worker is being replaced");
+  if (reloading_ || stopping_ || probe_ != 0 || !current_.serves()) {
+    keeper_log(options_.log, LogLevel::kWarn,
+               "not executing itself again: the worker is being replaced");
     return;
   }
   // Once execve(2) has succeeded there is no way back: the program must show that it would start.
@@ -28,7 +29,7 @@ void Supervisor::begin_execution() {
   clear_resume();
   if (probe_ > 0) return;
   probe_ = 0;
-  keeper_log(options_.json, "error", "cannot execute itself: %s", std::strerror(errno));
+  keeper_log(options_.log, LogLevel::kError, "cannot execute itself: %s", std::strerror(errno));
 }
 
 Resume Supervisor::describe() const {
@@ -50,14 +51,15 @@ Resume Supervisor::describe() const {
 }
 
 void Supervisor::execute_self() {
-  if (next_.alive() || stopping_ || !current_.serves()) return;
+  if (reloading_ || stopping_ || !current_.serves()) return;
+  discard_standby();
   const Resume r = describe();
   write_resume(r);
   const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd};
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
-  keeper_log(options_.json, "info", "executing itself again");
+  keeper_log(options_.log, LogLevel::kInfo, "executing itself again");
   ::execv(options_.self[0], options_.self);
-  keeper_log(options_.json, "error", "cannot execute itself: %s", std::strerror(errno));
+  keeper_log(options_.log, LogLevel::kError, "cannot execute itself: %s", std::strerror(errno));
   for (const int fd : kept) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   clear_resume();
 }

@@ -2,8 +2,19 @@
 
 namespace vprocfs {
 
-/// One line on stderr, in one write(2); JSON when `json`. No allocation.
-[[gnu::format(printf, 3, 4)]] void keeper_log(bool json, const char* level, const char* format,
-                                              ...);
+/// Gravest first.
+enum class LogLevel { kError, kWarn, kInfo, kDebug };
+
+/// As in log lines and on command lines.
+const char* to_text(LogLevel level);
+
+struct LogOptions {
+  bool json = false;                 ///< lines as JSON
+  LogLevel level = LogLevel::kInfo;  ///< the least grave that is logged
+};
+
+/// One line on stderr, in one write(2). No allocation.
+[[gnu::format(printf, 3, 4)]] void keeper_log(const LogOptions& options, LogLevel level,
+                                              const char* format, ...);
 
 }  // namespace vprocfs

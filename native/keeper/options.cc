@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 
 namespace vprocfs {
 namespace {
@@ -15,6 +16,14 @@ bool parse_ms(const char* text, uint32_t& out) {
   return true;
 }
 
+bool parse_level(const char* text, LogLevel& out) {
+  for (const LogLevel level :
+       {LogLevel::kError, LogLevel::kWarn, LogLevel::kInfo, LogLevel::kDebug}) {
+    if (std::strcmp(text, to_text(level)) == 0) return out = level, true;
+  }
+  return false;
+}
+
 bool take(const char* name, const char* value, KeeperOptions& o) {
   const auto is = [name](const char* flag) { return std::strcmp(name, flag) == 0; };
   if (is("--mountpoint")) return o.mountpoint = value, true;
@@ -22,7 +31,9 @@ bool take(const char* name, const char* value, KeeperOptions& o) {
   if (is("--source")) return o.source = value, true;
   if (is("--socket")) return o.socket = value, true;
   if (is("--consistency")) return o.tick = std::strcmp(value, "tick") == 0, true;
-  if (is("--log-format")) return o.json = std::strcmp(value, "json") == 0, true;
+  if (is("--log-format")) return o.log.json = std::strcmp(value, "json") == 0, true;
+  if (is("--log-level")) return parse_level(value, o.log.level);
+  if (is("--standby")) return o.standby = std::strcmp(value, "on") == 0, true;
   if (is("--watchdog-ms")) return parse_ms(value, o.watchdog_ms);
   if (is("--start-ms")) return parse_ms(value, o.start_ms);
   if (is("--drain-ms")) return parse_ms(value, o.drain_ms);

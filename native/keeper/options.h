@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "keeper/log.h"
+
 namespace vprocfs {
 
 /// The keeper's command line. Strings are argv's own.
@@ -9,9 +11,10 @@ struct KeeperOptions {
   const char* mountpoint = nullptr;
   const char* type = "fuse.lxcfs";
   const char* source = "vprocfs";
-  const char* socket = nullptr;   ///< control socket; nullptr: none
-  bool tick = false;              ///< contract `tick` rather than `exact`
-  bool json = false;              ///< log lines as JSON
+  const char* socket = nullptr;  ///< control socket; nullptr: none
+  bool tick = false;             ///< contract `tick` rather than `exact`
+  bool standby = true;           ///< hold a second worker ready to take over
+  LogOptions log;
   bool check = false;             ///< only say whether this program would start with all that
   uint32_t watchdog_ms = 5000;    ///< silence after which a worker is replaced
   uint32_t start_ms = 30000;      ///< how long a worker may take to get ready

@@ -20,11 +20,17 @@ namespace {
 
 constexpr uint64_t kMaxBackoffMs = 5000;
 constexpr uint64_t kMaxKilledBackoffMs = 200;
+constexpr uint64_t kMaxStandbyBackoffMs = 60000;
 
 uint64_t backoff_ms(uint32_t failures) {
   // The first death is answered at once; a loop of them is slowed down.
   if (failures <= 1) return 0;
   return std::min<uint64_t>(kMaxBackoffMs, uint64_t{50} << std::min<uint32_t>(failures - 2, 10));
+}
+
+uint64_t standby_backoff_ms(uint32_t failures) {
+  return std::min<uint64_t>(kMaxStandbyBackoffMs,
+                            uint64_t{1000} << std::min<uint32_t>(failures, 10));
 }
 
 }  // namespace
@@ -40,22 +46,21 @@ void Supervisor::remember(const char* what) {
 
 void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = 0;
-  // No worker is there, or one that has laid out the file: what is damaged is put right unseen.
-  if (&slot == &current_) {
-    StateFile::repair_connection(connection_.state.get(), connection_.agreed);
+  if (start_worker(options_, {connection_.fuse.get(), connection_.state.get()}, now, slot)) return;
+  keeper_log(options_.log, LogLevel::kError, "cannot start a worker: %s", std::strerror(errno));
+  if (&slot == &next_) {
+    standby_at_ms_ = now + kMaxBackoffMs;
+    return end_reload("cannot start a worker");
   }
-  if (start_worker(options_, {connection_.fuse.get(), connection_.state.get()}, now, ++generation_,
-                   slot)) {
-    return;
-  }
-  keeper_log(options_.json, "error", "cannot start a worker: %s", std::strerror(errno));
-  if (&slot == &next_) return end_reload("cannot start a worker");
   ++failures_;
   start_at_ms_ = now + kMaxBackoffMs;
 }
 
 void Supervisor::activate(Worker& worker, uint64_t now) {
+  // Whoever served before writes no more: what it damaged is put right unseen.
+  StateFile::repair_connection(connection_.state.get(), connection_.agreed);
   worker.state = WorkerState::kActivating;
+  worker.generation = ++generation_;
   worker.deadline_ms = now + 2 * uint64_t{options_.watchdog_ms};
   if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
 }
@@ -80,9 +85,15 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (worker.state != WorkerState::kStarting) return;
   worker.state = WorkerState::kReady;
   worker.deadline_ms = 0;
+  worker.last_beat_ms = now;
   if (&worker == &current_) return activate(worker, now);
-  if (!current_.alive()) return promote(now);
+  standby_failures_ = 0;
+  if (!current_.alive()) {
+    if (now >= start_at_ms_) promote(now);
+    return;
+  }
   if (current_.doom != nullptr) return;  // promoted when that one has ended
+  if (!reloading_) return;
   current_.state = WorkerState::kDraining;
   current_.deadline_ms = now + options_.drain_ms;
   if (trouble_ms_ == 0) trouble_ms_ = now;
@@ -92,14 +103,15 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
 void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   if (worker.state != WorkerState::kActivating) return;
   if (ignored[0] != '\0') {
-    keeper_log(options_.json, "warn", "state that the last worker left was ignored: %s", ignored);
+    keeper_log(options_.log, LogLevel::kWarn, "state that the last worker left was ignored: %s",
+               ignored);
     ++states_ignored_;
   }
   worker.state = WorkerState::kServing;
   worker.deadline_ms = 0;
   worker.serving_ms = worker.last_beat_ms = now;
   refusing_ = false;
-  keeper_log(options_.json, "info", "worker %d serves, generation %u", worker.pid,
+  keeper_log(options_.log, LogLevel::kInfo, "worker %d serves, generation %u", worker.pid,
              worker.generation);
   // A reload says so itself.
   if (!reloading_) notify_supervisor("READY=1\nSTATUS=serving");
@@ -119,7 +131,7 @@ void Supervisor::on_packet(Worker& worker) {
     case KeeperMessage::kBeat:
       worker.resent = packet.resent;
       worker.requests = packet.requests;
-      if (packet.serving != 0) worker.last_beat_ms = now;
+      if (packet.serving != 0 || worker.state == WorkerState::kReady) worker.last_beat_ms = now;
       if (worker.serves() && worker.last_beat_ms == now && worker.proven(now)) {
         trouble_ms_ = 0;
         failures_ = 0;
@@ -149,7 +161,8 @@ void Supervisor::on_child(int pid, int status) {
   if (pid == probe_) {
     probe_ = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return execute_self();
-    keeper_log(options_.json, "error", "the keeper on disk does not start: going on as it is");
+    keeper_log(options_.log, LogLevel::kError,
+               "the keeper on disk does not start: going on as it is");
     return;
   }
   Worker& worker = pid == next_.pid ? next_ : current_;
@@ -188,8 +201,14 @@ void Supervisor::lose_next(const char* why, uint64_t now) {
   next_ = Worker{};
   if (stopping_) return;
   if (current_.alive() && current_.doom == nullptr) {
-    keeper_log(options_.json, "error", "the new worker failed (%s): the old one goes on", why);
-    return end_reload(why);
+    if (reloading_) {
+      keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): the old one goes on",
+                 why);
+      return end_reload(why);
+    }
+    standby_at_ms_ = now + standby_backoff_ms(standby_failures_++);
+    keeper_log(options_.log, LogLevel::kWarn, "the standby ended (%s), the worker goes on", why);
+    return;
   }
   // It was to replace one that is gone.
   if (!current_.alive()) return lose_current(why, now);
@@ -202,36 +221,59 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   if (refusing_) connection_.requeue();
   remember(why);
   ++restarts_;
-  if (next_.alive()) {
-    // A reload is under way: its worker becomes the replacement when it is ready.
-    keeper_log(options_.json, "warn", "the worker ended (%s), the next one takes over", why);
-    if (next_.state == WorkerState::kReady) promote(now);
-    return;
-  }
-  end_reload(why);
   uint64_t wait = backoff_ms(++failures_);
   if (killed_) wait = std::min(wait, kMaxKilledBackoffMs);
   killed_ = false;
-  keeper_log(options_.json, "warn", "the worker ended (%s), starting another in %llu ms", why,
-             static_cast<unsigned long long>(wait));
+  if (next_.alive() && next_.doom == nullptr) {
+    // It becomes the replacement when it is ready, and not before its time.
+    keeper_log(options_.log, LogLevel::kWarn,
+               "the worker ended (%s), the next one takes over in %llu ms", why,
+               static_cast<unsigned long long>(wait));
+    start_at_ms_ = now + wait;
+    if (wait == 0 && next_.state == WorkerState::kReady) promote(now);
+    return;
+  }
+  discard_standby();
+  end_reload(why);
+  keeper_log(options_.log, LogLevel::kWarn, "the worker ended (%s), starting another in %llu ms",
+             why, static_cast<unsigned long long>(wait));
   if (wait == 0) return start(current_, now);
   start_at_ms_ = now + wait;
+}
+
+bool Supervisor::wants_standby() const {
+  return options_.standby && current_.serves() && !next_.alive() && !reloading_ && !stopping_ &&
+         probe_ == 0;
+}
+
+void Supervisor::stand_by(uint64_t now) {
+  if (wants_standby() && now >= standby_at_ms_) start(next_, now);
+}
+
+void Supervisor::discard_standby() {
+  if (!next_.alive()) return;
+  // It has taken nothing, so nobody waits for its end.
+  ::kill(next_.pid, SIGKILL);
+  next_ = Worker{};
 }
 
 void Supervisor::begin_reload(int client) {
   Fd asking(client);
   const bool possible =
-      !next_.alive() && !stopping_ && probe_ == 0 && (!current_.alive() || current_.serves());
+      !reloading_ && !stopping_ && probe_ == 0 && (!current_.alive() || current_.serves());
   if (!possible) {
     const char busy[] = "busy: a worker is being started or stopped";
-    keeper_log(options_.json, "warn", "not reloading: a worker is being started or stopped");
+    keeper_log(options_.log, LogLevel::kWarn,
+               "not reloading: a worker is being started or stopped");
     if (asking) ::send(asking.get(), busy, sizeof(busy) - 1, MSG_NOSIGNAL | MSG_DONTWAIT);
     return;
   }
+  // It was started from what is to be replaced.
+  discard_standby();
   reload_client_ = std::move(asking);
   reloading_ = true;
   const uint64_t now = monotonic_ms();
-  keeper_log(options_.json, "info", "reloading");
+  keeper_log(options_.log, LogLevel::kInfo, "reloading");
   char text[80];
   std::snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
                 static_cast<unsigned long long>(now) * 1000);

@@ -43,7 +43,7 @@ void Supervisor::resume(const Resume& from) {
   resent_before_ = from.resent;
   requests_before_ = from.requests;
   trouble_ms_ = 0;
-  keeper_log(options_.json, "info", "goes on with worker %d", current_.pid);
+  keeper_log(options_.log, LogLevel::kInfo, "goes on with worker %d", current_.pid);
 }
 
 void Supervisor::reap() {
@@ -75,7 +75,7 @@ void Supervisor::begin_stop() {
   if (stopping_) return;
   stopping_ = true;
   notify_supervisor("STOPPING=1\nSTATUS=stopping");
-  keeper_log(options_.json, "info", "stopping");
+  keeper_log(options_.log, LogLevel::kInfo, "stopping");
   const uint64_t now = monotonic_ms();
   start_at_ms_ = 0;
   stop_by_ms_ = now + options_.stop_ms + kUnkillableMs;
@@ -106,6 +106,9 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
   } else if (worker.state == WorkerState::kServing &&
              now - worker.last_beat_ms >= options_.watchdog_ms) {
     worker.kill("watchdog: it stopped serving", now);
+  } else if (worker.state == WorkerState::kReady &&
+             now - worker.last_beat_ms >= options_.watchdog_ms) {
+    worker.kill("watchdog: it does not stand by", now);
   }
 }
 
@@ -113,7 +116,8 @@ void Supervisor::refuse(uint64_t now) {
   const bool lost = !current_.serves() && trouble_ms_ != 0 && !stopping_;
   if (!lost || now - trouble_ms_ < options_.patience_ms) return;
   if (!refusing_) {
-    keeper_log(options_.json, "error", "no worker serves: readers get an error until one does");
+    keeper_log(options_.log, LogLevel::kError,
+               "no worker serves: readers get an error until one does");
     notify_supervisor("STATUS=no worker serves, readers get an error");
     refusing_ = true;
     connection_.requeue();
@@ -128,16 +132,21 @@ void Supervisor::on_timers(uint64_t now) {
   if (current_.doom != nullptr) {
     if (trouble_ms_ == 0 && !stopping_) trouble_ms_ = current_.doomed_ms;
     if (now - current_.doomed_ms >= kUnkillableMs && !retired_.alive() && !stopping_) {
-      keeper_log(options_.json, "error", "worker %d was killed and does not end: going on without",
-                 current_.pid);
+      keeper_log(options_.log, LogLevel::kError,
+                 "worker %d was killed and does not end: going on without", current_.pid);
       const char* why = current_.doom;
       retire(now);
       lose_current(why, now);
     }
   }
-  if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive() && !next_.alive()) {
-    start(current_, now);
+  if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive()) {
+    if (!next_.alive()) {
+      start(current_, now);
+    } else if (next_.state == WorkerState::kReady && next_.doom == nullptr) {
+      promote(now);
+    }
   }
+  stand_by(now);
   if (client_ && now >= client_until_ms_) client_.reset();
   refuse(now);
   if (watchdog_ms_ != 0 && now >= next_notify_ms_) {
@@ -155,12 +164,15 @@ int Supervisor::wait_ms(uint64_t now) const {
     if (!worker->alive()) continue;
     if (worker->doom == nullptr) {
       sooner(worker->deadline_ms);
-      if (worker->serves()) sooner(worker->last_beat_ms + options_.watchdog_ms);
+      const bool beats = worker->serves() || worker->state == WorkerState::kReady;
+      if (beats) sooner(worker->last_beat_ms + options_.watchdog_ms);
     } else if (now < worker->doomed_ms + kUnkillableMs) {
       sooner(worker->doomed_ms + kUnkillableMs);
     }
   }
-  if (!current_.alive() && !next_.alive()) sooner(start_at_ms_);
+  const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
+  if (!current_.alive() && may_start) sooner(start_at_ms_);
+  if (wants_standby()) sooner(standby_at_ms_);
   if (client_) sooner(client_until_ms_);
   if (stopping_) sooner(stop_by_ms_);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
@@ -186,7 +198,7 @@ int Supervisor::run() {
                     {client_ ? -1 : listener_.get(), POLLIN, 0}, {client_.get(), POLLIN, 0}};
     ::poll(fds, std::size(fds), wait_ms(monotonic_ms()));
     if ((fds[0].revents & POLLERR) != 0 && !stopping_) {
-      keeper_log(options_.json, "error", "%s was unmounted", options_.mountpoint);
+      keeper_log(options_.log, LogLevel::kError, "%s was unmounted", options_.mountpoint);
       exit_status_ = 1;
       begin_stop();
     }

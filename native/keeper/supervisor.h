@@ -48,6 +48,9 @@ class Supervisor {
   void on_child(int pid, int status);
   void lose_current(const char* why, uint64_t now);
   void lose_next(const char* why, uint64_t now);
+  bool wants_standby() const;
+  void stand_by(uint64_t now);
+  void discard_standby();
   void begin_reload(int client);
   void end_reload(const char* result);
   void remember(const char* what);
@@ -67,15 +70,17 @@ class Supervisor {
   Connection& connection_;
   Fd signals_, listener_, client_, reload_client_;
   Worker current_;  ///< serves, or is to
-  Worker next_;     ///< stands by during a reload
+  Worker next_;     ///< a reload's, or the standby: ready to take over, takes no requests yet
   Worker retired_;  ///< handed over, or was killed and has not died yet
-  uint32_t generation_ = 0;
+  uint32_t generation_ = 0;  ///< of the last worker that took over
   uint32_t restarts_ = 0;
   uint32_t states_ignored_ = 0;
   uint32_t failures_ = 0;  ///< in a row, of workers that did no real work
   uint64_t born_ms_;
-  uint64_t start_at_ms_ = 0;  ///< when the next worker is started; 0: not planned
-  uint64_t trouble_ms_;       ///< since when no worker has done real work; 0: one does
+  uint64_t start_at_ms_ = 0;       ///< when the next worker starts or takes over; 0: not planned
+  uint64_t standby_at_ms_ = 0;     ///< not before then a standby is started
+  uint32_t standby_failures_ = 0;  ///< in a row
+  uint64_t trouble_ms_;            ///< since when no worker has done real work; 0: one does
   uint64_t resent_before_ = 0, requests_before_ = 0;  ///< by workers that are gone
   uint64_t watchdog_ms_ = 0;                          ///< systemd's, 0: none
   uint64_t next_notify_ms_ = 0;

@@ -115,7 +115,7 @@ pid_t start_program(char* const* argv) {
 }
 
 bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
-                  uint32_t generation, Worker& out) {
+                  Worker& out) {
   out = Worker{};
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
@@ -127,7 +127,6 @@ bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, 
   out.pid = pid;
   out.control = std::move(ours);
   out.state = WorkerState::kStarting;
-  out.generation = generation;
   out.started_ms = now_ms;
   out.deadline_ms = now_ms + options.start_ms;
   return true;

@@ -28,11 +28,12 @@ struct Worker {
   pid_t pid = 0;
   Fd control;
   WorkerState state = WorkerState::kNone;
-  uint32_t generation = 0;
+  uint32_t generation = 0;  ///< 0: it has not taken over yet
   uint64_t started_ms = 0;
-  uint64_t deadline_ms = 0;   ///< when it is killed unless it did what is expected by then
-  uint64_t serving_ms = 0;    ///< when it began to serve; 0: it has not
-  uint64_t last_beat_ms = 0;  ///< last time it said that it serves
+  uint64_t deadline_ms = 0;  ///< when it is killed unless it did what is expected by then
+  uint64_t serving_ms = 0;   ///< when it began to serve; 0: it has not
+  uint64_t last_beat_ms =
+      0;  ///< last time it said that it serves, or when it stands by that it is there
   uint64_t resent = 0, requests = 0;
   const char* doom = nullptr;  ///< why we killed it
   uint64_t doomed_ms = 0;      ///< when
@@ -56,7 +57,7 @@ struct Inheritance {
 /// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and 5, named in
 /// its environment.
 bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
-                  uint32_t generation, Worker& out);
+                  Worker& out);
 
 /// Runs another program in a child with nothing of ours; its PID, -1 with errno set.
 pid_t start_program(char* const* argv);

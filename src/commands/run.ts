@@ -25,7 +25,8 @@ function startError(error: unknown, mountpoint: string): unknown {
 
 /** The part of the configuration that an engine wants. */
 function engineOptions(config: Config) {
-  const { mountpoint, engine, watchdogMs, patienceMs, logLevel, logFormat, ...options } = config;
+  const { mountpoint, engine, watchdogMs, patienceMs, standby, logLevel, logFormat, ...options } =
+    config;
   return options;
 }
 

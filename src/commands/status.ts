@@ -24,6 +24,7 @@ const StatusSchema = z.object({
   protocol: z.string(),
   resend: z.boolean(),
   statesIgnored: z.number(),
+  standby: z.string(),
   watchdogMs: z.number(),
   patienceMs: z.number(),
 });
@@ -41,6 +42,12 @@ export async function readStatus(mountpoint: string): Promise<Status> {
     });
   }
 }
+
+/** What the keeper's words for the worker that stands by mean. */
+const STANDBY: Readonly<Record<string, string>> = {
+  none: "not there yet",
+  off: "off: a takeover waits for Node to start",
+};
 
 function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
@@ -63,6 +70,7 @@ function asTable(mountpoint: string, status: Status): string {
     },
     { "last reasons": status.reasons.join("; ") || "none" },
     { requests: `${status.requests}, handed again ${status.resent}` },
+    { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
     { "FUSE protocol": status.protocol },
     { "when a worker dies": takeover },

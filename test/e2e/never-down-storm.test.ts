@@ -78,7 +78,10 @@ describeLive("under eight readers in two containers", ["g++"], () => {
     }
   }
 
-  it(`loses no read to ${KILLS} times kill -9`, { timeout: 60_000 + KILLS * 5_000 }, async () => {
+  it(`loses no read to ${KILLS} times kill -9`, {
+    timeout: 60_000 + KILLS * 5_000,
+    retry: 0,
+  }, async () => {
     const begin = await statusOf(daemon);
     // The first restart touches pages that later ones only use again.
     process.kill(begin.workerPid, "SIGKILL");
@@ -111,7 +114,10 @@ describeLive("under eight readers in two containers", ["g++"], () => {
     expect(after.rssKiB).toBeLessThanOrEqual(before.rssKiB + 64);
   });
 
-  it(`loses no read to ${RELOADS} reloads`, { timeout: 60_000 + RELOADS * 10_000 }, async () => {
+  it(`loses no read to ${RELOADS} reloads`, {
+    timeout: 60_000 + RELOADS * 10_000,
+    retry: 0,
+  }, async () => {
     const quiet = await underLoad(() => pause(2_000));
     const begin = await statusOf(daemon);
     const results = await underLoad(async (tell) => {

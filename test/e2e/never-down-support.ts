@@ -35,6 +35,24 @@ export function servingAfter(daemon: Daemon, generation: number): Promise<Status
   });
 }
 
+/** Waits until a second worker stands by. */
+export function standingBy(daemon: Daemon): Promise<Status> {
+  return until("a worker stands by", async () => {
+    const status = await statusOf(daemon);
+    return status.state === "serving" && status.standby === "ready" && status;
+  });
+}
+
+/** The worker that stands by: the process of the daemon that is neither keeper nor worker. */
+export async function standbyOf(daemon: Daemon): Promise<number> {
+  const { keeperPid, workerPid } = await standingBy(daemon);
+  const pid = daemon.processes.find((other) => other !== keeperPid && other !== workerPid);
+  if (pid === undefined) {
+    throw new Error("no process stands by");
+  }
+  return pid;
+}
+
 /** Resident memory in KiB and open descriptors of a process. */
 export function footprint(pid: number): { rssKiB: number; descriptors: number } {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");

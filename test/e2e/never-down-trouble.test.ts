@@ -1,18 +1,26 @@
 // Workers that hang, do not start, or find damaged state; reloads that fail; stopping.
 
 import { spawn } from "node:child_process";
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
+import { socketOf } from "../../src/keeper.js";
 import { removeCgroup } from "../support/cgroups.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { makeFreezer, servingAfter, statusOf, WATCHDOG_MS } from "./never-down-support.js";
+import {
+  makeFreezer,
+  servingAfter,
+  standbyOf,
+  standingBy,
+  statusOf,
+  WATCHDOG_MS,
+} from "./never-down-support.js";
 
 /** What comes on top of the documented times: starting Node, and a busy machine. */
 const GRACE_MS = 4_000;
@@ -102,6 +110,77 @@ describeLive("a worker in trouble", [], () => {
     process.kill(workerPid, "SIGKILL");
     await servingAfter(daemon, generation);
     expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+  });
+});
+
+describeLive("a worker that stands by", [], () => {
+  it("takes over when the worker dies, and another one stands by", async () => {
+    const daemon = await Daemon.start(testScope());
+    const standby = await standbyOf(daemon);
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGKILL");
+    const after = await servingAfter(daemon, generation);
+    expect(after).toMatchObject({ workerPid: standby, generation: generation + 1, restarts: 1 });
+    expect(await standbyOf(daemon)).not.toBe(standby);
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+  });
+
+  it.each([
+    ["killed", "SIGKILL"],
+    ["stopped", "SIGSTOP"],
+  ] as const)("is replaced when it is %s, unseen by readers", async (_, signal) => {
+    const daemon = await Daemon.start(testScope(), "--watchdog-ms", "1000");
+    const standby = await standbyOf(daemon);
+    process.kill(standby, signal);
+    await until("it is gone", () => !existsSync(`/proc/${standby}`));
+    expect(await standbyOf(daemon)).not.toBe(standby);
+    expect(await statusOf(daemon)).toMatchObject({ generation: 1, restarts: 0 });
+    expect(daemon.logs).toContain("the standby ended");
+  });
+
+  it("dies together with the worker, and a third one takes over", async () => {
+    const daemon = await Daemon.start(testScope());
+    const standby = await standbyOf(daemon);
+    const { workerPid } = await statusOf(daemon);
+    process.kill(standby, "SIGKILL");
+    process.kill(workerPid, "SIGKILL");
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    const after = await standingBy(daemon);
+    expect([workerPid, standby]).not.toContain(after.workerPid);
+  });
+
+  it("is made anew by a reload, from what is there then", async () => {
+    const daemon = await Daemon.start(testScope());
+    const standby = await standbyOf(daemon);
+    const outcome = await vprocfs("reload", "--mountpoint", daemon.mountpoint);
+    expect(outcome.status).toBe(0);
+    const after = await standingBy(daemon);
+    expect(after.generation).toBe(2);
+    expect(after.workerPid).not.toBe(standby);
+    await until("the old one is gone", () => !existsSync(`/proc/${standby}`));
+  });
+
+  it("is not there when it is switched off", async () => {
+    const daemon = await Daemon.start(testScope(), "--standby", "off");
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGKILL");
+    const after = await servingAfter(daemon, generation);
+    expect(after.standby).toBe("off");
+    expect(daemon.processes.sort()).toEqual([after.keeperPid, after.workerPid].sort());
+  });
+
+  it("ends when the keeper is killed; the worker serves on and says so", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const standby = await standbyOf(daemon);
+    const { workerPid } = await statusOf(daemon);
+    process.kill(daemon.pid, "SIGKILL");
+    await until("the standby ended", () => !existsSync(`/proc/${standby}`));
+    await until("it is said", () => daemon.logs.includes("the keeper is gone"));
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    process.kill(workerPid, "SIGKILL");
+    await until("it has ended", () => !existsSync(`/proc/${workerPid}`));
+    rmSync(socketOf(daemon.mountpoint));
   });
 });
 
