@@ -128,8 +128,9 @@ Result<bool> Engine::activate() {
   loop_ = std::make_unique<Loop>(
       fuse_fd_.get(), options_.max_threads, [this](const Request& r) { server_->handle(r); },
       on_end_);
-  loop_->start();
+  // Before we take any: what is handed again is then what others took, and nothing of ours.
   if (options_.fuse_fd >= 0 && resend()) reply_->notify_resend();
+  loop_->start();
   return wait_initialised();
 }
 

@@ -170,15 +170,16 @@ Result<std::string> Server::render(const View& view, const ContainerPtr& contain
 void Server::wait_for_turn(const Request& r, const ContainerPtr& container) {
   counters_.deferred.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(waiting_mutex_);
-  waiting_[r.identity()] = container;
+  Line& line = waiting_[r.header().unique];
+  line.container = container;
+  ++line.copies;
 }
 
-bool Server::stop_waiting(uint64_t identity, ContainerPtr* container) {
+bool Server::stop_waiting(const Request& r) {
   const std::lock_guard lock(waiting_mutex_);
-  const auto it = waiting_.find(identity);
+  const auto it = waiting_.find(r.header().unique);
   if (it == waiting_.end()) return false;
-  if (container != nullptr) *container = it->second.lock();
-  waiting_.erase(it);
+  if (--it->second.copies == 0) waiting_.erase(it);
   return true;
 }
 
@@ -192,7 +193,7 @@ void Server::in_turn(const Request& r, const ContainerPtr& container, const Work
   auto waiting = std::make_shared<Waiting>(r, work);
   pacer_.post(now + wait_us, [this, waiting, container] {
     // An INTERRUPT may have answered it meanwhile.
-    if (!stop_waiting(waiting->request().identity(), nullptr)) return;
+    if (!stop_waiting(waiting->request())) return;
     pass_gate(waiting->request(), container, waiting->work);
   });
 }
@@ -208,7 +209,7 @@ void Server::pass_gate(const Request& r, const ContainerPtr& container, const Wo
   while (const std::unique_ptr<Deferred> next = gate.leave()) {
     auto& waiting = static_cast<Waiting&>(*next);
     const Request request = waiting.request();
-    if (stop_waiting(request.identity(), nullptr)) waiting.work(request);
+    if (stop_waiting(request)) waiting.work(request);
   }
 }
 
@@ -216,8 +217,14 @@ void Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
   if (in == nullptr) return;
   ContainerPtr container;
-  // Not among those that wait: it is being answered right now.
-  if (!stop_waiting(in->unique & ~kFuseUniqueResend, &container)) return release_killed(in->unique);
+  {
+    const std::lock_guard lock(waiting_mutex_);
+    const auto it = waiting_.find(in->unique);
+    // Not among those that wait: it is being answered right now.
+    if (it == waiting_.end()) return release_killed(in->unique);
+    container = it->second.container.lock();
+    waiting_.erase(it);
+  }
   if (!container) return;
   container->gate().remove([&](const Deferred& deferred) {
     return static_cast<const Waiting&>(deferred).request().header().unique == in->unique;

@@ -110,7 +110,8 @@ class Server {
 
   /// Runs `work` when it is this container's turn; at once for the host.
   void wait_for_turn(const Request& r, const ContainerPtr& container);
-  bool stop_waiting(uint64_t identity, ContainerPtr* container);
+  /// One copy leaves the line to be answered. False when it was answered meanwhile.
+  bool stop_waiting(const Request& r);
   void pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
   void in_turn(const Request& r, const ContainerPtr& container, const Work& work);
   Result<std::string> render(const View& view, const ContainerPtr& container);
@@ -136,7 +137,13 @@ class Server {
   std::mutex host_opens_mutex_;
   std::map<uint16_t, Container::LastOpen> host_opens_;  ///< of caller-identified nodes, by the host
   std::mutex waiting_mutex_;
-  std::unordered_map<uint64_t, std::weak_ptr<Container>> waiting_;  ///< by unique, for INTERRUPT
+  /// Of one request that waits, or of several copies of it: the kernel hands again what it thinks
+  /// lost, and only the copy that came last is the one whose answer it takes.
+  struct Line {
+    std::weak_ptr<Container> container;
+    uint32_t copies = 0;
+  };
+  std::unordered_map<uint64_t, Line> waiting_;  ///< by unique
 };
 
 }  // namespace vprocfs
