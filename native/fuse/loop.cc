@@ -8,6 +8,8 @@
 #include <cstring>
 #include <utility>
 
+#include "fuse/priority.h"
+
 namespace vprocfs {
 namespace {
 
@@ -68,6 +70,7 @@ void Loop::run(Worker& self) {
   ::sigemptyset(&wake);
   ::sigaddset(&wake, wake_signal());
   ::pthread_sigmask(SIG_UNBLOCK, &wake, nullptr);
+  go_first();
   // The kernel's structures want 8-byte alignment.
   std::vector<uint64_t> buffer(kRequestBytes / sizeof(uint64_t));
   auto* bytes = reinterpret_cast<uint8_t*>(buffer.data());

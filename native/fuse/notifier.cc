@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "fuse/priority.h"
+
 namespace vprocfs {
 
 Notifier::~Notifier() { stop(); }
@@ -29,6 +31,7 @@ void Notifier::post(Job job) {
 }
 
 void Notifier::run() {
+  go_first();
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });

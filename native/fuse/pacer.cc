@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "container/container.h"
+#include "fuse/priority.h"
 
 namespace vprocfs {
 
@@ -34,6 +35,7 @@ void Pacer::post(uint64_t due_us, Work work) {
 }
 
 void Pacer::run() {
+  go_first();
   std::unique_lock lock(mutex_);
   for (;;) {
     if (waiting_.empty()) {
