@@ -185,14 +185,46 @@ Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
   return gather_locked(needs, now_us);
 }
 
-Result<std::string> Container::render(const View& view, uint64_t now_us) {
-  auto facts = this->facts(view.needs, now_us);
+std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {
+  if (!source_) return std::nullopt;
+  return source_->limit_writes((needs & kNeedMemory) != 0,
+                               (needs & (kNeedCpus | kNeedCpuReport)) != 0);
+}
+
+Result<std::string> Container::render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
+                                             bool& made) {
+  const std::lock_guard lock(mutex_);
+  const auto found = shared_.find(view.index);
+  if (found != shared_.end() && now_us < found->second.taken_us + tick_us && !dead()) {
+    source_->drain();
+    made = limit_writes_locked(view.needs) != found->second.writes;
+    if (!made) return found->second.text;
+  }
+  made = true;
+  // Counted before the limits are read: what is written meanwhile is not in this text.
+  const auto writes = limit_writes_locked(view.needs);
+  auto text = render_locked(view, now_us);
+  if (text && writes) {
+    shared_[view.index] = {text.value(), now_us, *writes};
+  } else {
+    shared_.erase(view.index);
+  }
+  return text;
+}
+
+Result<std::string> Container::render_locked(const View& view, uint64_t now_us) {
+  auto facts = gather_locked(view.needs, now_us);
   if (!facts) return facts.error();
   std::string text;
   text.reserve(2048);
   Writer writer(text);
   view.render(facts.value(), writer);
   return text;
+}
+
+Result<std::string> Container::render(const View& view, uint64_t now_us) {
+  const std::lock_guard lock(mutex_);
+  return render_locked(view, now_us);
 }
 
 }  // namespace vprocfs

@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
@@ -52,6 +53,11 @@ class Container {
   /// Gathers and renders. `now_us` is CLOCK_BOOTTIME. Errors: ESRCH when the container is gone,
   /// else what its source failed with.
   Result<std::string> render(const View& view, uint64_t now_us);
+
+  /// The same for contract `exact`: what was made for another reader less than `tick_us` ago serves
+  /// this one too, unless a limit was written since. `made` tells whether it was made anew.
+  Result<std::string> render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
+                                    bool& made);
 
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);
@@ -112,6 +118,8 @@ class Container {
  private:
   uint64_t hugepage_bytes(uint64_t now_us) const;
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
+  Result<std::string> render_locked(const View& view, uint64_t now_us);
+  std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
   void load_history();
   void save_history();
 
@@ -120,10 +128,17 @@ class Container {
   std::atomic<bool> dead_{false};
   Gate gate_;
   Budget budget_;
-  std::mutex mutex_;  ///< guards source_ and history_
+  /// A text, when it was made and how often its limits had been written by then.
+  struct Shared {
+    std::string text;
+    uint64_t taken_us = 0;
+    uint64_t writes = 0;
+  };
+  std::mutex mutex_;  ///< guards source_, history_ and shared_
   std::unique_ptr<ContainerSource> source_;
   CpuHistory history_;
   RecordIndex history_record_ = 0;
+  std::map<uint16_t, Shared> shared_;  ///< by View::index
   static constexpr size_t kViews = 64;
   std::array<std::atomic<uint64_t>, kViews> told_sizes_{};
   std::mutex cached_mutex_;

@@ -162,6 +162,12 @@ Result<Server::ContainerPtr> Server::container_of(const Request& r, NodeId node)
 }
 
 Result<std::string> Server::render(const View& view, const ContainerPtr& container) {
+  if (container && !tick_) {
+    bool made = false;
+    auto text = container->render_shared(view, boottime_us(), options_.tick_us, made);
+    if (made) counters_.renders.fetch_add(1, std::memory_order_relaxed);
+    return text;
+  }
   counters_.renders.fetch_add(1, std::memory_order_relaxed);
   if (!container) return host_.raw(std::string(view.path));
   return container->render(view, boottime_us());

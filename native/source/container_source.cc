@@ -1,6 +1,7 @@
 #include "source/container_source.h"
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "source/controllers.h"
@@ -148,6 +149,24 @@ Result<CpuUsageFacts> ContainerSource::cpu_usage() {
     if (throttled.value()) facts.throttled_us = *throttled.value();
   }
   return facts;
+}
+
+void ContainerSource::drain() { parts_->drain(); }
+
+std::optional<uint64_t> ContainerSource::limit_writes(bool memory, bool cpus) const {
+  const LimitedSource* of_memory[] = {parts_->memory.get(), parts_->hugetlb.get()};
+  const LimitedSource* of_cpus[] = {parts_->bandwidth.get(), parts_->cpuset.get()};
+  uint64_t total = 0;
+  for (const auto& [wanted, sources] : {std::pair(memory, of_memory), std::pair(cpus, of_cpus)}) {
+    if (!wanted) continue;
+    for (const LimitedSource* source : {sources[0], sources[1]}) {
+      if (source == nullptr) continue;
+      const auto writes = source->writes();
+      if (!writes) return std::nullopt;
+      total += *writes;
+    }
+  }
+  return total;
 }
 
 }  // namespace vprocfs

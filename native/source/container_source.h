@@ -35,6 +35,14 @@ class ContainerSource {
   Result<CpuLimitFacts> cpu_limits();
   Result<CpuUsageFacts> cpu_usage();
 
+  /// Takes in what was written before this call, for limit_writes(). One system call.
+  void drain();
+  /// How often the limits behind `memory` figures, and behind those of `cpus`, were written: while
+  /// it stays the same, limits read earlier hold. Nothing before they were read for the first time
+  /// and where they cannot be watched. CPU hotplug and the partitions of other cgroups change
+  /// effective cpusets without a write.
+  std::optional<uint64_t> limit_writes(bool memory, bool cpus) const;
+
  private:
   struct Parts;
   explicit ContainerSource(std::unique_ptr<Parts> parts);

@@ -15,23 +15,28 @@ namespace vprocfs {
 /// What one controller tells of one container. Each has a v1 and a v2 twin that fill the same
 /// facts. `buffer` is lent by the caller; whoever calls has drained the notifier. All fail with
 /// ENODEV when the cgroup is gone; files that are not there are absent facts.
-class MemorySource {
+class LimitedSource {
  public:
-  virtual ~MemorySource() = default;
+  virtual ~LimitedSource() = default;
+  /// How often anything that limits was written, as far as the notifier was drained; nothing before
+  /// the first reading and where that cannot be known.
+  virtual std::optional<uint64_t> writes() const = 0;
+};
+
+class MemorySource : public LimitedSource {
+ public:
   /// All but `hugetlb`.
   virtual Result<MemoryFacts> read(ReadBuffer& buffer) = 0;
 };
 
-class HugetlbSource {
+class HugetlbSource : public LimitedSource {
  public:
-  virtual ~HugetlbSource() = default;
   /// Reads the use only where there is a limit.
   virtual Result<HugetlbFacts> read(ReadBuffer& buffer) = 0;
 };
 
-class BandwidthSource {
+class BandwidthSource : public LimitedSource {
  public:
-  virtual ~BandwidthSource() = default;
   /// The tightest quota along the chain.
   virtual Result<std::optional<CpuBandwidth>> read(ReadBuffer& buffer) = 0;
   /// Time throttled by quotas, µs; nothing where only the source of CPU times can know.
@@ -45,9 +50,8 @@ class CpuTimeSource {
   virtual Result<CpuUsageFacts> read(ReadBuffer& buffer) = 0;
 };
 
-class CpusetSource {
+class CpusetSource : public LimitedSource {
  public:
-  virtual ~CpusetSource() = default;
   /// The effective cpuset of the cgroup, or of its nearest ancestor that has one.
   virtual Result<std::optional<CpuSet>> read(ReadBuffer& buffer) = 0;
 };

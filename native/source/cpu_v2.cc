@@ -34,6 +34,8 @@ class BandwidthV2 : public BandwidthSource {
     return least_;
   }
 
+  std::optional<uint64_t> writes() const override { return quotas_.writes(); }
+
   /// cpu.stat.local (6.6) also counts the time in which an ancestor's quota held the cgroup back;
   /// cpu.stat only knows the cgroup's own.
   Result<std::optional<uint64_t>> throttled_us(ReadBuffer& buffer) override {

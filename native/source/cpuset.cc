@@ -8,14 +8,16 @@ namespace vprocfs {
 namespace {
 
 /// The effective set changes with CPU hotplug and with the siblings' partitions too, which nobody
-/// tells of: it is read each time, from the nearest file that has one.
+/// tells of: it is read each time, from the nearest file that has one. Watched are the files that
+/// it follows from, and on v2 those that decide which cgroup has the controller.
 class Cpuset : public CpusetSource {
  public:
   Cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2)
       : dir_(dir),
         names_(v2 ? std::vector<const char*>{"cpuset.cpus.effective"}
                   : std::vector<const char*>{"cpuset.effective_cpus", "cpuset.cpus"}),
-        files_(dir, notifier, {}, LimitChain::Reach::kAncestorsV2),
+        files_(dir, notifier, {"cpuset.cpus"},
+               v2 ? LimitChain::Reach::kAncestorsV2 : LimitChain::Reach::kAncestors),
         v2_(v2) {}
 
   Result<std::optional<CpuSet>> read(ReadBuffer& buffer) override {
@@ -31,19 +33,20 @@ class Cpuset : public CpusetSource {
     return find(buffer);
   }
 
+  std::optional<uint64_t> writes() const override { return files_.writes(); }
+
  private:
   /// Whether a nearer file than the one in use may have come to hold a set.
-  bool may_have_moved() const { return v2_ ? files_.stale() || passed_empty_ : !fd_ || level_ > 0; }
+  bool may_have_moved() const {
+    return files_.stale() || (v2_ ? passed_empty_ : !fd_ || level_ > 0);
+  }
 
   Result<std::optional<CpuSet>> find(ReadBuffer& buffer) {
     fd_.reset();
     passed_empty_ = false;
     std::optional<CpuSet> found;
-    if (v2_) {
-      // Watches the files that decide which cgroup has the controller.
-      if (auto error = files_.refresh(buffer, [](const LimitChain::Texts&, size_t) {})) {
-        return *error;
-      }
+    if (auto error = files_.refresh(buffer, [](const LimitChain::Texts&, size_t) {})) {
+      return *error;
     }
     const auto visit = [&](int dir_fd, size_t level) -> std::optional<Error> {
       for (const char* name : names_) {

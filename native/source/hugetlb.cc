@@ -33,6 +33,8 @@ class Hugetlb : public HugetlbSource {
     return facts;
   }
 
+  std::optional<uint64_t> writes() const override { return limits_.writes(); }
+
  private:
   const std::string limit_name_, usage_name_;
   LimitChain limits_;

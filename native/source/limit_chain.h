@@ -31,6 +31,11 @@ class LimitChain {
   /// Whether anything may have been written since the last refresh() (and before the notifier was
   /// last drained). Always, before the first one and where files cannot be watched.
   bool stale() const { return !watched_ || sum() != seen_; }
+  /// How often the files were written, as far as the notifier was drained. Nothing before the first
+  /// refresh() and where files cannot be watched.
+  std::optional<uint64_t> writes() const {
+    return watched_ ? std::optional<uint64_t>(sum()) : std::nullopt;
+  }
 
   /// Called for each cgroup from the leaf up, with the texts of `files`; nothing for files that are
   /// not there.

@@ -39,11 +39,18 @@ class MemoryV1 : public MemorySource {
       : usage_(dir, "memory.usage_in_bytes"),
         stat_(dir, "memory.stat"),
         memsw_usage_(dir, "memory.memsw.usage_in_bytes"),
-        swappiness_(dir, notifier, {"memory.swappiness"}, LimitChain::Reach::kSelf) {}
+        swappiness_(dir, notifier, {"memory.swappiness"}, LimitChain::Reach::kSelf),
+        limits_(dir, notifier, {"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
+                LimitChain::Reach::kAncestors) {}
 
   Result<MemoryFacts> read(ReadBuffer& buffer) override {
     MemoryFacts facts;
     if (auto error = read_swappiness(buffer)) return *error;
+    if (limits_.stale()) {
+      if (auto error = limits_.refresh(buffer, [](const LimitChain::Texts&, size_t) {})) {
+        return *error;
+      }
+    }
     const auto usage = usage_.read_figures(buffer, false);
     if (!usage) return usage.error();
     if (usage.value()) facts.usage_bytes = parse_u64(*usage.value());
@@ -69,6 +76,12 @@ class MemoryV1 : public MemorySource {
     return facts;
   }
 
+  std::optional<uint64_t> writes() const override {
+    const auto swappiness = swappiness_.writes(), limits = limits_.writes();
+    if (!swappiness || !limits) return std::nullopt;
+    return *swappiness + *limits;
+  }
+
  private:
   /// What the operator configured as swap: memory.memsw limits the sum of both.
   static std::optional<uint64_t> swap_limit(const std::optional<uint64_t>& memory,
@@ -86,6 +99,8 @@ class MemoryV1 : public MemorySource {
 
   KeptFile usage_, stat_, memsw_usage_;
   LimitChain swappiness_;
+  /// Watched only: memory.stat has the minimum of them.
+  LimitChain limits_;
   bool swappiness_zero_ = false;
 };
 

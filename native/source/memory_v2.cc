@@ -70,6 +70,8 @@ class MemoryV2 : public MemorySource {
     return facts;
   }
 
+  std::optional<uint64_t> writes() const override { return limits_.writes(); }
+
  private:
   std::optional<Error> refresh(ReadBuffer& buffer) {
     limit_.reset();

@@ -1,6 +1,6 @@
 // Limits of every size and at every depth, cgroups of every name, and their ends.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
@@ -17,6 +17,7 @@ import {
   cpuList,
   meminfo,
   memTotalKb,
+  statIds,
   swaps,
   uptime,
   value,
@@ -186,6 +187,38 @@ describeLive("limits", [], () => {
     at(1).limit({ memory: 50 * MIB });
     expect(await look(container)).toMatchObject({ total: 50 * 1024, online: [hostCpus[0]] });
     expect(await daemon.isServing()).toBe(true);
+  });
+
+  it("show at once when they change, however young what others were shown", async () => {
+    const own = testScope();
+    const name = testName("at-once");
+    const above = Cgroup.create(own, name);
+    const container = await Container.start(own, {
+      cgroup: Cgroup.create(own, join(name, "below")),
+      memory: 200 * MIB,
+    });
+    const id = await container.id(daemon);
+    // Synchronously, so that nothing lies between the change and the look.
+    const see = (view: string): string => readFileSync(daemon.path("containers", id, view), "utf8");
+    const cpus = (): number[] => statIds(checkStat(see("proc/stat")));
+    for (let round = 0; round < 50; round += 1) {
+      const memory = (60 + (round % 7)) * MIB;
+      (round % 2 === 0 ? container.cgroup : above).limit({ memory });
+      const other = round % 2 === 0 ? above : container.cgroup;
+      other.limit({ memory: 100 * MIB });
+      expect(memTotalKb(see("proc/meminfo"))).toBe(memory / 1024);
+      expect(memTotalKb(see("proc/meminfo"))).toBe(memory / 1024);
+      above.limit({ quota: 1 });
+      expect(cpus()).toEqual([hostCpus[0]]);
+      above.limit({ quota: null });
+      expect(cpus()).toEqual(hostCpus);
+      const only = hostCpus[round % hostCpus.length] ?? 0;
+      container.cgroup.limit({ cpuset: `${only}` });
+      expect(cpus()).toEqual([only]);
+      expect(see("sys/devices/system/cpu/online")).toBe(`${only}\n`);
+      container.cgroup.limit({ cpuset: hostCpus.join(",") });
+      expect(cpus()).toEqual(hostCpus);
+    }
   });
 
   describe("names", () => {
