@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Starts the benchmark; compiles it first when its sources are newer than what is in dist/bench.
+// Starts the benchmark; compiles it first when its sources are here, and newer than dist/bench.
 
 import { spawnSync } from "node:child_process";
 import { readdirSync, statSync, utimesSync } from "node:fs";
@@ -12,7 +12,10 @@ const built = join(project, "dist", "bench", "run.js");
 
 function newest(directory) {
   const times = readdirSync(directory, { withFileTypes: true })
-    .filter(({ name }) => name !== "results")
+    .filter(
+      (entry) =>
+        entry.name !== "results" && (entry.isDirectory() || /\.(ts|json)$/.test(entry.name)),
+    )
     .map((entry) => {
       const path = join(directory, entry.name);
       return entry.isDirectory() ? newest(path) : statSync(path).mtimeMs;

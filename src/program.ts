@@ -1,4 +1,5 @@
 import { Command, CommanderError } from "commander";
+import { addBench } from "./commands/bench.js";
 import type { Context } from "./commands/context.js";
 import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
@@ -15,6 +16,7 @@ Examples:
   vprocfs ls                      containers and their limits
   vprocfs show web1 meminfo       the memory that web1 sees
   vprocfs show 4711               all files as process 4711 sees them
+  vprocfs bench --quick           what reads cost here, beside LXCFS and the kernel
 
 Every option of run can also be set in /etc/vprocfs/vprocfs.toml (max-threads = 4) or in the
 environment (VPROCFS_MAX_THREADS=4). Flags win over the environment, which wins over the file.`;
@@ -44,6 +46,8 @@ export function createProgram(context: Context): Command {
   for (const command of program.commands) {
     command.helpOption("-h, --help", "print this help").copyInheritedSettings(program);
   }
+  // Its options are its own, --help among them.
+  addBench(program, context);
   return program;
 }
 
@@ -70,7 +74,7 @@ export async function main(
     if (argv.length === 0) {
       throw new VprocfsError(
         "USAGE",
-        "a command is needed: run, ls, show, status or reload; see vprocfs --help",
+        "a command is needed: run, ls, show, status, reload or bench; see vprocfs --help",
       );
     }
     await program.parseAsync([...argv], { from: "user" });

@@ -16,6 +16,16 @@ import { until } from "../support/wait.js";
 
 const OPENS = 100_000;
 
+describe("vprocfs bench", () => {
+  it("hands its arguments on to the benchmark, and its status back", async () => {
+    expect((await vprocfs("bench", "--help")).stdout.toString()).toContain("Usage: bench");
+    expect((await vprocfs("bench", "--list")).stdout.toString()).toMatch(/^latency: /m);
+    const wrong = await vprocfs("bench", "--no-such-option");
+    expect(wrong.status).not.toBe(0);
+    expect(wrong.stderr).toContain("unknown option '--no-such-option'");
+  });
+});
+
 describeLive("the daemon", ["setpriv", "unshare"], () => {
   it("bounds the files that one container holds open; others notice nothing", async () => {
     const own = testScope();

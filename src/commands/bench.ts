@@ -1,0 +1,33 @@
+import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { ExitStatus, VprocfsError } from "../errors.js";
+import type { Context } from "./context.js";
+
+const BENCH = fileURLToPath(new URL("../../bench/run.mjs", import.meta.url));
+
+/**
+ * `vprocfs bench [ARGUMENT]...`: the benchmark has a command line of its own, and runs in a process
+ * of its own, so that nothing of this one is measured with it.
+ */
+export function addBench(program: Command, context: Context): void {
+  program
+    .command("bench")
+    .summary("measure vprocfs and its peers on this machine")
+    .description("Measures vprocfs and its peers on this machine; see vprocfs bench --help.")
+    .argument("[ARGUMENTS...]", "of the benchmark")
+    .allowUnknownOption()
+    .helpOption(false)
+    .action(async (args: readonly string[]) => {
+      if (!existsSync(BENCH)) {
+        throw new VprocfsError("SYSTEM", "the benchmark is not installed here");
+      }
+      const child = spawn(process.execPath, [BENCH, ...args], { stdio: "inherit" });
+      const status = await new Promise<number | null>((resolve, reject) => {
+        child.once("error", reject);
+        child.once("exit", resolve);
+      });
+      context.exit(status ?? ExitStatus.failure);
+    });
+}
