@@ -3,10 +3,13 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "facts/cpu.h"
 #include "facts/host.h"
+#include "facts/io.h"
 #include "facts/memory.h"
+#include "facts/shape.h"
 
 namespace vprocfs {
 
@@ -18,6 +21,7 @@ struct ClockFacts {
 
 /// Which inputs a view needs. Gathering fills these and nothing else.
 enum Need : uint32_t {
+  kNeedNothing = 0,
   kNeedHostMeminfo = 1u << 0,
   kNeedHostStat = 1u << 1,
   kNeedHostCpuinfo = 1u << 2,
@@ -27,6 +31,16 @@ enum Need : uint32_t {
   kNeedCpuReport = 1u << 6,  ///< CPU time counters; implies kNeedCpus
   kNeedClock = 1u << 7,      ///< uptime, btime
   kNeedTasks = 1u << 8,      ///< running and blocked tasks
+  kNeedIo = 1u << 16,        ///< what the container read and wrote, by device
+  kNeedHostDisks = 1u << 17,
+  kNeedHostPartitions = 1u << 18,
+  kNeedHostVmstat = 1u << 19,
+  kNeedHostZoneinfo = 1u << 20,
+  kNeedHostSoftirqs = 1u << 21,
+  kNeedHostInterrupts = 1u << 22,
+  kNeedHostSchedstat = 1u << 23,
+  kNeedEvents = 1u << 24,    ///< memory events and totals of I/O; implies kNeedMemory, kNeedIo
+  kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
 };
 
 /// All that a view may be told about one container at one moment. Parts that the view did not ask
@@ -36,7 +50,16 @@ struct Facts {
   std::shared_ptr<const HostStat> host_stat;
   std::shared_ptr<const HostCpuinfo> host_cpuinfo;
   std::shared_ptr<const std::vector<HostSwapDevice>> host_swaps;
+  std::shared_ptr<const std::vector<HostDisk>> host_disks;
+  std::shared_ptr<const std::vector<HostPartition>> host_partitions;
+  std::shared_ptr<const HostVmstat> host_vmstat;
+  std::shared_ptr<const HostZoneinfo> host_zoneinfo;
+  std::shared_ptr<const HostCpuTable> host_softirqs, host_interrupts;
+  std::shared_ptr<const HostSchedstat> host_schedstat;
+  uint64_t page_kb = 4;  ///< the host's page size
   MemoryFacts memory;
+  IoFacts io;
+  IoTotals io_totals;
   /// The CPUs shown, decided by shown_cpus() (container/cpu_model.h) once for all files.
   CpuSet shown_cpus;
   /// What limits their time, for tools; nothing when unlimited.

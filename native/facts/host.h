@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "facts/cpu_set.h"
+#include "facts/io.h"
 
 namespace vprocfs {
 
@@ -60,6 +61,21 @@ struct HostSwapDevice {
   std::string name, type;
   uint64_t size_kb = 0, used_kb = 0;
   int priority = 0;
+};
+
+/// One line of the host's /proc/diskstats (block/genhd.c, diskstats_show): what it is, not what it
+/// does.
+struct HostDisk {
+  DeviceNumber device;
+  std::string name;
+  size_t columns = 0;  ///< numbers after the name (17 since 5.5, 15 since 4.18, 11 before)
+};
+
+/// One line of the host's /proc/partitions (block/genhd.c, show_partition).
+struct HostPartition {
+  DeviceNumber device;
+  uint64_t blocks = 0;  ///< of 1024 bytes
+  std::string name;
 };
 
 /// CPU ids the host knows (/sys/devices/system/cpu/{online,possible,present}).

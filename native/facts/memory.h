@@ -2,6 +2,8 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
+#include <vector>
 
 namespace vprocfs {
 
@@ -33,6 +35,12 @@ struct HugetlbFacts {
   uint64_t used_bytes = 0;
 };
 
+/// An event counter of a container's memory, by the name that /proc/vmstat has for it.
+struct MemoryEvent {
+  std::string key;
+  uint64_t count = 0;
+};
+
 /// Memory of a container.
 struct MemoryFacts {
   /// The smallest limit along the ancestor chain, bytes; nothing when unlimited. May exceed the
@@ -42,6 +50,9 @@ struct MemoryFacts {
   std::optional<uint64_t> usage_bytes;
   MemoryStat stat;
   SwapFacts swap;
+  /// Only where asked for: all keys of v2's memory.stat (so figures in bytes too, whose names
+  /// /proc/vmstat does not have), pgfault and pgmajfault of v1's; oom_kill of both.
+  std::vector<MemoryEvent> events;
   HugetlbFacts hugetlb;  ///< of the default huge page size (Hugepagesize of the host's meminfo)
 };
 

@@ -13,11 +13,14 @@ struct ContainerSource::Parts {
   ChangeNotifier* notifier = nullptr;
   ReadBuffer buffer;
   DirPtr bandwidth_dir;
+  bool memory_is_own = false;  ///< and not the hierarchy's root
   std::unique_ptr<MemorySource> memory;
   std::unique_ptr<HugetlbSource> hugetlb;
   std::unique_ptr<BandwidthSource> bandwidth;
   std::unique_ptr<CpuTimeSource> cpu_time;
   std::unique_ptr<CpusetSource> cpuset;
+  std::unique_ptr<IoSource> io;
+  bool io_has_limits = false;  ///< v2: whose changes the notifier tells
 
   void drain() {
     if (notifier != nullptr) notifier->drain();
@@ -84,6 +87,7 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMount
   Opener opener(mounts, paths);
   Error error;
   if (const auto at = opener.of(Controller::kMemory, false, error); at.dir) {
+    parts->memory_is_own = at.dir->depth() > 0;
     parts->memory = at.v2 ? make_memory_v2(at.dir, notifier) : make_memory_v1(at.dir, notifier);
   }
   if (const auto at = opener.of(Controller::kHugetlb, true, error); at.dir) {
@@ -100,15 +104,22 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMount
   if (const auto at = opener.of(Controller::kCpuset, false, error); at.dir) {
     parts->cpuset = make_cpuset(at.dir, notifier, at.v2);
   }
+  // What the root counts is the node's.
+  if (const auto at = opener.of(Controller::kIo, false, error); at.dir && at.dir->depth() > 0) {
+    parts->io = at.v2 ? make_io_v2(at.dir, notifier) : make_io_v1(at.dir);
+    parts->io_has_limits = at.v2;
+  }
   if (error.code != 0) return error;
   return std::unique_ptr<ContainerSource>(new ContainerSource(std::move(parts)));
 }
 
-Result<MemoryFacts> ContainerSource::memory() {
+Result<MemoryFacts> ContainerSource::memory(bool with_events) {
   MemoryFacts none;
   if (!parts_->memory && !parts_->hugetlb) return none;
   parts_->drain();
-  auto facts = parts_->memory ? parts_->memory->read(parts_->buffer) : std::move(none);
+  auto facts = parts_->memory
+                   ? parts_->memory->read(parts_->buffer, with_events && parts_->memory_is_own)
+                   : std::move(none);
   if (!facts || !parts_->hugetlb) return facts;
   auto hugetlb = parts_->hugetlb->read(parts_->buffer);
   if (!hugetlb) return hugetlb.error();
@@ -134,6 +145,12 @@ Result<CpuLimitFacts> ContainerSource::cpu_limits() {
     return parts_->bandwidth_dir->gone();
   }
   return facts;
+}
+
+Result<IoFacts> ContainerSource::io(bool with_requests) {
+  if (!parts_->io) return IoFacts{};
+  if (parts_->io_has_limits) parts_->drain();
+  return parts_->io->read(parts_->buffer, with_requests);
 }
 
 Result<CpuUsageFacts> ContainerSource::cpu_usage() {

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "facts/cpu.h"
+#include "facts/io.h"
 #include "facts/memory.h"
 #include "source/cgroup_mounts.h"
 #include "source/change_notifier.h"
@@ -15,10 +16,11 @@ namespace vprocfs {
 ///
 /// Files are opened once and read with pread(2). Limits of the ancestors are read again only when
 /// the notifier tells of a write to one of them, so a reading costs the same at any depth: memory()
-/// takes 4 system calls (5 with a limit of huge pages), cpu_limits() and cpu_usage() together 5.
-/// A file that did not exist when the source was opened (controller enabled later) is found when
-/// an ancestor's cgroup.subtree_control (v2) was written. At most 10 descriptors are held (11 where
-/// cgroup v1 limits huge pages).
+/// takes 4 system calls (5 with a limit of huge pages, one more with events), cpu_limits() and
+/// cpu_usage() together 5, io() 2 (v2) or 4 (v1). A file that did not exist when the source was
+/// opened (controller enabled later) is found when an ancestor's cgroup.subtree_control (v2) was
+/// written. At most 11 descriptors are held (12 where cgroup v1 limits huge pages), and 4 more for
+/// who asks for io() on v1.
 class ContainerSource {
  public:
   /// `notifier` must outlive the source; with nullptr nothing is cached. `hugepage_bytes` is the
@@ -31,9 +33,13 @@ class ContainerSource {
 
   /// ENODEV: the cgroup vanished. Absent controllers are absent facts. Each reading sees all limits
   /// that were written before it began.
-  Result<MemoryFacts> memory();
+  /// `with_events`: fills MemoryFacts::events too, unless the container is in the hierarchy's root.
+  Result<MemoryFacts> memory(bool with_events = false);
   Result<CpuLimitFacts> cpu_limits();
   Result<CpuUsageFacts> cpu_usage();
+  /// Without an io (v1: blkio) controller there are no devices, nor where the container is in that
+  /// hierarchy's root, which counts for the node.
+  Result<IoFacts> io(bool with_requests = true);
 
   /// Takes in what was written before this call, for limit_writes(). One system call.
   void drain();

@@ -3,9 +3,11 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.h"
 #include "facts/cpu.h"
+#include "facts/io.h"
 #include "facts/memory.h"
 #include "source/cgroup_dir.h"
 #include "source/change_notifier.h"
@@ -25,8 +27,8 @@ class LimitedSource {
 
 class MemorySource : public LimitedSource {
  public:
-  /// All but `hugetlb`.
-  virtual Result<MemoryFacts> read(ReadBuffer& buffer) = 0;
+  /// All but `hugetlb`; `events` only when asked for: one file more.
+  virtual Result<MemoryFacts> read(ReadBuffer& buffer, bool with_events) = 0;
 };
 
 class HugetlbSource : public LimitedSource {
@@ -56,6 +58,13 @@ class CpusetSource : public LimitedSource {
   virtual Result<std::optional<CpuSet>> read(ReadBuffer& buffer) = 0;
 };
 
+class IoSource {
+ public:
+  virtual ~IoSource() = default;
+  /// Without `with_requests` only bytes are told, which is fewer files on v1.
+  virtual Result<IoFacts> read(ReadBuffer& buffer, bool with_requests) = 0;
+};
+
 using DirPtr = std::shared_ptr<const CgroupDir>;
 
 std::unique_ptr<MemorySource> make_memory_v1(DirPtr dir, ChangeNotifier* notifier);
@@ -73,8 +82,14 @@ std::unique_ptr<CpuTimeSource> make_cpu_time_v2(DirPtr dir);
 
 std::unique_ptr<CpusetSource> make_cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2);
 
+std::unique_ptr<IoSource> make_io_v1(const DirPtr& dir);
+std::unique_ptr<IoSource> make_io_v2(DirPtr dir, ChangeNotifier* notifier);
+
 /// Takes `next` where it allows less CPU time per wall time than `least`, compared exactly.
 void take_tighter(std::optional<CpuBandwidth>& least, const CpuBandwidth& next);
+
+/// Adds the event `key` of a table of "key value" lines, where it has one.
+void add_event(std::string_view table, std::string_view key, MemoryFacts& facts);
 
 /// Takes `next` where it is lower than `least`.
 void take_lower(std::optional<uint64_t>& least, const std::optional<uint64_t>& next);

@@ -1,11 +1,15 @@
 #include "source/host_source.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string_view>
 #include <utility>
 
+#include "source/host_file.h"
 #include "source/host_parse.h"
 #include "source/parse.h"
 #include "source/read_file.h"
@@ -13,60 +17,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr uint64_t kSlowTickUs = 1'000'000;
 constexpr const char* kCpuDir = "devices/system/cpu/";
-
-/// A file that is kept open.
-class HostFile {
- public:
-  HostFile(int dir_fd, std::string path) : dir_fd_(dir_fd), path_(std::move(path)) {}
-
-  /// `pieces`: the kernel may hand it out in several reads.
-  Result<std::string_view> read(ReadBuffer& buffer, bool pieces) {
-    if (!fd_) {
-      auto fd = open_file(dir_fd_, path_);
-      if (!fd) return fd.error();
-      fd_ = std::move(fd.value());
-    }
-    const int code = pieces ? buffer.read_pieces(fd_.get()) : buffer.read_record(fd_.get());
-    if (code == 0) return buffer.text();
-    fd_.reset();
-    return Error{code, path_};
-  }
-
-  Error malformed() const { return Error{EINVAL, path_}; }
-
- private:
-  int dir_fd_;
-  std::string path_;
-  Fd fd_;
-};
-
-/// The last value of a reading, and when it was taken.
-template <typename T>
-class Kept {
- public:
-  using Value = std::shared_ptr<const T>;
-
-  /// The kept value, or what `read` returns when that is older than `tick_us`. Whoever comes
-  /// meanwhile waits for that reading rather than repeating it.
-  template <typename Read>
-  Result<Value> get(uint64_t now_us, uint64_t tick_us, Read read) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    // A caller that took its time before the last reading is served by it too.
-    if (value_ && tick_us > 0 && now_us < at_us_ + tick_us) return value_;
-    Result<T> fresh = read();
-    if (!fresh) return fresh.error();
-    value_ = std::make_shared<const T>(std::move(fresh.value()));
-    at_us_ = now_us;
-    return value_;
-  }
-
- private:
-  std::mutex mutex_;
-  Value value_;
-  uint64_t at_us_ = 0;
-};
 
 /// Which CPUs there are: what is online by the tick, the rest (constant but for physical hotplug)
 /// once a second.
@@ -122,23 +73,14 @@ struct HostSource::Impl {
         stat_file(procfs, "stat"),
         cpuinfo_file(procfs, "cpuinfo"),
         swaps_file(procfs, "swaps"),
-        cpu_lists(sysfs) {}
-
-  /// Reads, and parses with `parse(text)`; EINVAL when that finds nothing in it.
-  template <typename T, typename Parse>
-  static Result<T> read(HostFile& file, bool pieces, Parse parse) {
-    ReadBuffer buffer;
-    const auto text = file.read(buffer, pieces);
-    if (!text) return text.error();
-    std::optional<T> value = parse(text.value());
-    if (!value) return file.malformed();
-    return std::move(*value);
-  }
+        cpu_lists(sysfs),
+        shapes(procfs, tick == 0) {}
 
   const int procfs_fd, sysfs_fd;
   const uint64_t tick_us;
   HostFile meminfo_file, stat_file, cpuinfo_file, swaps_file;
   CpuLists cpu_lists;
+  HostShapes shapes;
   Kept<HostMeminfo> meminfo;
   Kept<HostStat> stat;
   Kept<HostCpuinfo> cpuinfo;
@@ -153,31 +95,31 @@ HostSource::~HostSource() = default;
 
 Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo(uint64_t now_us) {
   return impl_->meminfo.get(now_us, impl_->tick_us, [this] {
-    return Impl::read<HostMeminfo>(impl_->meminfo_file, false,
-                                   [](std::string_view text) -> std::optional<HostMeminfo> {
-                                     auto info = parse_meminfo(text);
-                                     if (info.lines.empty()) return std::nullopt;
-                                     return info;
-                                   });
+    return read_host<HostMeminfo>(impl_->meminfo_file, false,
+                                  [](std::string_view text) -> std::optional<HostMeminfo> {
+                                    auto info = parse_meminfo(text);
+                                    if (info.lines.empty()) return std::nullopt;
+                                    return info;
+                                  });
   });
 }
 
 Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {
   return impl_->stat.get(now_us, impl_->tick_us, [this] {
-    return Impl::read<HostStat>(impl_->stat_file, false, parse_stat);
+    return read_host<HostStat>(impl_->stat_file, false, parse_stat);
   });
 }
 
 Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) {
   const uint64_t tick_us = impl_->tick_us == 0 ? 0 : std::max(impl_->tick_us, kSlowTickUs);
   return impl_->cpuinfo.get(now_us, tick_us, [this] {
-    return Impl::read<HostCpuinfo>(impl_->cpuinfo_file, true, parse_cpuinfo);
+    return read_host<HostCpuinfo>(impl_->cpuinfo_file, true, parse_cpuinfo);
   });
 }
 
 Result<std::shared_ptr<const std::vector<HostSwapDevice>>> HostSource::swaps(uint64_t now_us) {
   return impl_->swaps.get(now_us, impl_->tick_us, [this] {
-    return Impl::read<std::vector<HostSwapDevice>>(impl_->swaps_file, true, parse_swaps);
+    return read_host<std::vector<HostSwapDevice>>(impl_->swaps_file, true, parse_swaps);
   });
 }
 
@@ -186,15 +128,29 @@ Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
                          [this, now_us] { return impl_->cpu_lists.read(now_us, impl_->tick_us); });
 }
 
-Result<std::string> HostSource::raw(const std::string& path) {
+HostShapes& HostSource::shapes() { return impl_->shapes; }
+
+namespace {
+
+/// The root and the path below it of a View::path; -1 where it is in neither.
+std::pair<int, std::string> below_root(int procfs_fd, int sysfs_fd, const std::string& path) {
   constexpr std::string_view kProc = "proc/", kSys = "sys/";
-  if (path.compare(0, kProc.size(), kProc) == 0) {
-    return read_file(impl_->procfs_fd, path.substr(kProc.size()));
-  }
-  if (path.compare(0, kSys.size(), kSys) == 0) {
-    return read_file(impl_->sysfs_fd, path.substr(kSys.size()));
-  }
-  return Error{ENOENT, path};
+  if (path.compare(0, kProc.size(), kProc) == 0) return {procfs_fd, path.substr(kProc.size())};
+  if (path.compare(0, kSys.size(), kSys) == 0) return {sysfs_fd, path.substr(kSys.size())};
+  return {-1, path};
+}
+
+}  // namespace
+
+bool HostSource::has(const std::string& path) const {
+  const auto [root, name] = below_root(impl_->procfs_fd, impl_->sysfs_fd, path);
+  return root >= 0 && ::faccessat(root, name.c_str(), F_OK, 0) == 0;
+}
+
+Result<std::string> HostSource::raw(const std::string& path) {
+  const auto [root, name] = below_root(impl_->procfs_fd, impl_->sysfs_fd, path);
+  if (root < 0) return Error{ENOENT, path};
+  return read_file(root, name);
 }
 
 }  // namespace vprocfs

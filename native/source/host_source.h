@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "facts/host.h"
+#include "source/host_shapes.h"
 
 namespace vprocfs {
 
@@ -25,6 +26,12 @@ class HostSource {
   Result<std::shared_ptr<const HostCpuinfo>> cpuinfo(uint64_t now_us);
   Result<std::shared_ptr<const std::vector<HostSwapDevice>>> swaps(uint64_t now_us);
   Result<std::shared_ptr<const HostCpus>> cpus(uint64_t now_us);
+
+  /// Files that only give the form.
+  HostShapes& shapes();
+
+  /// Whether the host has the file: `path` as in View::path. What it lacks no container has.
+  bool has(const std::string& path) const;
 
   /// A host file as it is, for callers on the host: `path` as in View::path ("proc/meminfo").
   Result<std::string> raw(const std::string& path);

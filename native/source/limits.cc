@@ -1,4 +1,5 @@
 #include "source/controllers.h"
+#include "source/parse.h"
 
 namespace vprocfs {
 
@@ -12,6 +13,13 @@ void take_tighter(std::optional<CpuBandwidth>& least, const CpuBandwidth& next) 
 
 void take_lower(std::optional<uint64_t>& least, const std::optional<uint64_t>& next) {
   if (next && (!least || *next < *least)) least = next;
+}
+
+void add_event(std::string_view table, std::string_view key, MemoryFacts& facts) {
+  for_each_line(table, [&](std::string_view line) {
+    if (take_word(line) != key) return;
+    if (const auto count = parse_u64(line)) facts.events.push_back({std::string(key), *count});
+  });
 }
 
 }  // namespace vprocfs

@@ -39,11 +39,12 @@ class MemoryV1 : public MemorySource {
       : usage_(dir, "memory.usage_in_bytes"),
         stat_(dir, "memory.stat"),
         memsw_usage_(dir, "memory.memsw.usage_in_bytes"),
+        oom_control_(dir, "memory.oom_control"),
         swappiness_(dir, notifier, {"memory.swappiness"}, LimitChain::Reach::kSelf),
         limits_(dir, notifier, {"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
                 LimitChain::Reach::kAncestors) {}
 
-  Result<MemoryFacts> read(ReadBuffer& buffer) override {
+  Result<MemoryFacts> read(ReadBuffer& buffer, bool with_events) override {
     MemoryFacts facts;
     if (auto error = read_swappiness(buffer)) return *error;
     if (limits_.stale()) {
@@ -60,6 +61,10 @@ class MemoryV1 : public MemorySource {
     StatV1 stat;
     if (text.value()) parse_table(*text.value(), kStatKeys, stat);
     facts.stat = stat;
+    if (with_events) {
+      if (text.value()) add_events(*text.value(), facts);
+      if (auto error = add_oom_kills(buffer, facts)) return *error;
+    }
     // The kernel has taken the minimum over the ancestors already.
     facts.limit_bytes = real_limit(stat.memory_limit);
     facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
@@ -90,6 +95,26 @@ class MemoryV1 : public MemorySource {
     return *memsw > *memory ? *memsw - *memory : 0;
   }
 
+  /// Of all the kernel's events v1 counts two as /proc/vmstat does; its pgpgin and pgpgout are
+  /// pages charged and not pages read.
+  static void add_events(std::string_view stat, MemoryFacts& facts) {
+    constexpr std::string_view kTotal = "total_";
+    for_each_line(stat, [&](std::string_view line) {
+      const std::string_view key = take_word(line);
+      if (key != "total_pgfault" && key != "total_pgmajfault") return;
+      if (const auto count = parse_u64(line)) {
+        facts.events.push_back({std::string(key.substr(kTotal.size())), *count});
+      }
+    });
+  }
+
+  std::optional<Error> add_oom_kills(ReadBuffer& buffer, MemoryFacts& facts) {
+    const auto text = oom_control_.read(buffer, false);
+    if (!text) return text.error();
+    if (text.value()) add_event(*text.value(), "oom_kill", facts);
+    return std::nullopt;
+  }
+
   std::optional<Error> read_swappiness(ReadBuffer& buffer) {
     if (!swappiness_.stale()) return std::nullopt;
     return swappiness_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t) {
@@ -97,7 +122,7 @@ class MemoryV1 : public MemorySource {
     });
   }
 
-  KeptFile usage_, stat_, memsw_usage_;
+  KeptFile usage_, stat_, memsw_usage_, oom_control_;
   LimitChain swappiness_;
   /// Watched only: memory.stat has the minimum of them.
   LimitChain limits_;

@@ -43,9 +43,10 @@ class MemoryV2 : public MemorySource {
         limits_(dir, notifier, {"memory.max", "memory.swap.max"}, LimitChain::Reach::kAncestorsV2),
         current_(dir, "memory.current"),
         stat_(dir, "memory.stat"),
+        events_(dir, "memory.events"),
         swap_current_(dir, "memory.swap.current") {}
 
-  Result<MemoryFacts> read(ReadBuffer& buffer) override {
+  Result<MemoryFacts> read(ReadBuffer& buffer, bool with_events) override {
     const bool probe = limits_.stale();
     if (probe) {
       if (auto error = refresh(buffer)) return *error;
@@ -61,6 +62,9 @@ class MemoryV2 : public MemorySource {
     const auto stat = stat_.read_figures(buffer, probe);
     if (!stat) return stat.error();
     if (stat.value()) parse_table(*stat.value(), kStatKeys, facts.stat);
+    if (with_events && stat.value()) {
+      if (auto error = add_events(*stat.value(), probe, buffer, facts)) return *error;
+    }
     // Without the controller no file has told whether the cgroup is still there.
     if (!current.value() && !stat.value() && !dir_->alive()) return dir_->gone();
 
@@ -73,6 +77,18 @@ class MemoryV2 : public MemorySource {
   std::optional<uint64_t> writes() const override { return limits_.writes(); }
 
  private:
+  std::optional<Error> add_events(std::string_view stat, bool probe, ReadBuffer& buffer,
+                                  MemoryFacts& facts) {
+    for_each_line(stat, [&](std::string_view line) {
+      const std::string_view key = take_word(line);
+      if (const auto count = parse_u64(line)) facts.events.push_back({std::string(key), *count});
+    });
+    const auto events = events_.read(buffer, probe);
+    if (!events) return events.error();
+    if (events.value()) add_event(*events.value(), "oom_kill", facts);
+    return std::nullopt;
+  }
+
   std::optional<Error> refresh(ReadBuffer& buffer) {
     limit_.reset();
     swap_limit_.reset();
@@ -84,7 +100,7 @@ class MemoryV2 : public MemorySource {
 
   DirPtr dir_;
   LimitChain limits_;
-  KeptFile current_, stat_, swap_current_;
+  KeptFile current_, stat_, events_, swap_current_;
   std::optional<uint64_t> limit_, swap_limit_;
 };
 

@@ -40,7 +40,33 @@ Result<uint64_t> read_namespace(int procfs_fd, pid_t pid, const char* name) {
   return *id;
 }
 
+/// The line "boottime <seconds> <nanoseconds>" (kernel/time/namespace.c) in µs; seconds may be
+/// negative, nanoseconds are not.
+int64_t boottime_offset(int procfs_fd, const std::string& process) {
+  constexpr uint64_t kMaxSeconds = uint64_t{1} << 40;
+  const auto text = read_file(procfs_fd, process + "/timens_offsets");
+  if (!text) return 0;
+  int64_t offset = 0;
+  for_each_line(text.value(), [&](std::string_view line) {
+    if (take_word(line) != "boottime") return;
+    line = trim(line);
+    std::string_view seconds = take_word(line);
+    const bool negative = seconds.substr(0, 1) == "-";
+    if (negative) seconds.remove_prefix(1);
+    const auto whole = parse_u64(seconds);
+    const auto part = parse_u64(line);
+    if (!whole || *whole > kMaxSeconds || !part || *part >= 1'000'000'000) return;
+    const auto us = static_cast<int64_t>(*whole * 1'000'000);
+    offset = (negative ? -us : us) + static_cast<int64_t>(*part / 1000);
+  });
+  return offset;
+}
+
 }  // namespace
+
+int64_t read_boottime_offset(int procfs_fd, pid_t pid) {
+  return boottime_offset(procfs_fd, std::to_string(pid)) - boottime_offset(procfs_fd, "self");
+}
 
 Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid) {
   const auto text = read_process_file(procfs_fd, pid, "stat");

@@ -29,4 +29,10 @@ Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid);
 /// The parent of a process, as seen from the host (PPid of /proc/<pid>/status). ESRCH when gone.
 Result<pid_t> read_parent(int procfs_fd, pid_t pid);
 
+/// What a process's time namespace adds to CLOCK_BOOTTIME as we see it, µs: boottime of
+/// /proc/<pid>/timens_offsets less our own. 0 without a time namespace or in kernels before 5.5.
+/// (The file tells of the namespace that the process's children will be in, which is its own unless
+/// it was the one that made it.)
+int64_t read_boottime_offset(int procfs_fd, pid_t pid);
+
 }  // namespace vprocfs

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <cerrno>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+
+/// How often files are read that are expensive or hardly ever change.
+inline constexpr uint64_t kSlowTickUs = 1'000'000;
+
+/// A file that is kept open.
+class HostFile {
+ public:
+  HostFile(int dir_fd, std::string path) : dir_fd_(dir_fd), path_(std::move(path)) {}
+
+  /// `pieces`: the kernel may hand it out in several reads.
+  Result<std::string_view> read(ReadBuffer& buffer, bool pieces) {
+    if (!fd_) {
+      auto fd = open_file(dir_fd_, path_);
+      if (!fd) return fd.error();
+      fd_ = std::move(fd.value());
+    }
+    const int code = pieces ? buffer.read_pieces(fd_.get()) : buffer.read_record(fd_.get());
+    if (code == 0) return buffer.text();
+    fd_.reset();
+    return Error{code, path_};
+  }
+
+  Error malformed() const { return Error{EINVAL, path_}; }
+
+ private:
+  int dir_fd_;
+  std::string path_;
+  Fd fd_;
+};
+
+/// The last value of a reading, and when it was taken.
+template <typename T>
+class Kept {
+ public:
+  using Value = std::shared_ptr<const T>;
+
+  /// The kept value, or what `read` returns when that is older than `tick_us`. Whoever comes
+  /// meanwhile waits for that reading rather than repeating it.
+  template <typename Read>
+  Result<Value> get(uint64_t now_us, uint64_t tick_us, Read read) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    // A caller that took its time before the last reading is served by it too.
+    if (value_ && tick_us > 0 && now_us < at_us_ + tick_us) return value_;
+    Result<T> fresh = read();
+    if (!fresh) return fresh.error();
+    value_ = std::make_shared<const T>(std::move(fresh.value()));
+    at_us_ = now_us;
+    return value_;
+  }
+
+ private:
+  std::mutex mutex_;
+  Value value_;
+  uint64_t at_us_ = 0;
+};
+
+/// Reads, and parses with `parse(text)`; EINVAL when that finds nothing in it.
+template <typename T, typename Parse>
+Result<T> read_host(HostFile& file, bool pieces, Parse parse) {
+  ReadBuffer buffer;
+  const auto text = file.read(buffer, pieces);
+  if (!text) return text.error();
+  std::optional<T> value = parse(text.value());
+  if (!value) return file.malformed();
+  return std::move(*value);
+}
+
+}  // namespace vprocfs

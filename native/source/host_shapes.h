@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "base/result.h"
+#include "facts/host.h"
+#include "facts/shape.h"
+
+namespace vprocfs {
+
+/// Files of the host that give containers' files their form: which devices, rows and columns there
+/// are. They hardly ever change and are expensive on large hosts, so each is read at most once a
+/// second and shared by all containers. Thread-safe. ENOENT where the host has no such file.
+class HostShapes {
+ public:
+  /// Borrows the descriptor of a procfs. `fresh`: read every time, for recorded trees.
+  HostShapes(int procfs_fd, bool fresh);
+  ~HostShapes();
+
+  Result<std::shared_ptr<const std::vector<HostDisk>>> disks(uint64_t now_us);
+  Result<std::shared_ptr<const std::vector<HostPartition>>> partitions(uint64_t now_us);
+  Result<std::shared_ptr<const HostVmstat>> vmstat(uint64_t now_us);
+  Result<std::shared_ptr<const HostZoneinfo>> zoneinfo(uint64_t now_us);
+  Result<std::shared_ptr<const HostCpuTable>> softirqs(uint64_t now_us);
+  Result<std::shared_ptr<const HostCpuTable>> interrupts(uint64_t now_us);
+  Result<std::shared_ptr<const HostSchedstat>> schedstat(uint64_t now_us);
+
+  /// The host's page size in kB: its memory divided by its pages, so that it is right for recorded
+  /// trees of other architectures too. 4 where that cannot be told. Looked up once.
+  uint64_t page_kb(const HostMeminfo& meminfo, uint64_t now_us);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace vprocfs

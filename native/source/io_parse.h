@@ -1,0 +1,32 @@
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+#include "facts/io.h"
+
+namespace vprocfs {
+
+/// "254:16"; nothing for anything else.
+std::optional<DeviceNumber> parse_device(std::string_view text);
+
+/// The figures of `device`, put in (all 0) where it has none yet. Nullptr past the bound on
+/// devices, which no real host has.
+DeviceIo* io_of(IoFacts& facts, DeviceNumber device);
+
+/// Adds what io.stat of v2 says (block/blk-cgroup.c): "MAJ:MIN rbytes=.. wbytes=.. rios=.. ...".
+/// Devices without figures, keys of other policies and several devices in one line (6.1) are fine.
+void add_io_stat(std::string_view text, IoFacts& facts);
+
+/// Adds the devices that io.max of v2 limits, without figures.
+void add_io_max(std::string_view text, IoFacts& facts);
+
+/// Which figures a file of v1 has.
+enum class IoUnit : uint8_t { kBytes, kRequests };
+
+/// Adds what blkio.throttle.io_service_bytes_recursive, blkio.throttle.io_serviced_recursive and
+/// their twins of bfq say (block/blk-cgroup-rwstat.c): "MAJ:MIN Read N", one line per kind. Where a
+/// device has a figure already the larger one stays: both files count the same requests.
+void add_blkio(std::string_view text, IoUnit unit, IoFacts& facts);
+
+}  // namespace vprocfs
