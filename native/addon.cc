@@ -100,6 +100,8 @@ Napi::Value list_views(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   Napi::Array out = Napi::Array::New(env);
   for (const View* view = views_begin(); view != views_end(); ++view) {
+    // What this host lacks no container has.
+    if (::access(("/" + std::string(view->path)).c_str(), F_OK) != 0) continue;
     Napi::Object row = Napi::Object::New(env);
     row.Set("index", Napi::Number::New(env, view->index));
     row.Set("path", std::string(view->path));

@@ -61,10 +61,11 @@ struct RecordedCase {
     HostSource host(proc.get(), sys.get(), 0);
     auto source = ContainerSource::open(mounts, paths.value(), nullptr, hugepage_bytes(host));
     if (!source) return source.error();
-    CpuHistory history;
+    Histories histories;
     const uint64_t tick_us = 1000000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
-    const auto facts = gather(view.needs, host, *source.value(), history,
-                              ContainerClock{now_us, ticks.value() * tick_us});
+    const auto facts = gather(
+        view.needs, host, *source.value(), histories,
+        ContainerClock{now_us, ticks.value() * tick_us, read_boottime_offset(proc.get(), init)});
     if (!facts) return facts.error();
     std::string text;
     Writer writer(text);

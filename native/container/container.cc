@@ -5,7 +5,6 @@
 #include <ctime>
 #include <utility>
 
-#include "container/gather.h"
 #include "container/history_record.h"
 #include "view/stable.h"
 #include "view/writer.h"
@@ -30,41 +29,57 @@ uint64_t realtime_ns() {
 
 Container::Container(ContainerDescription description, Surroundings around)
     : description_(std::move(description)), around_(around), budget_(around.renders_per_second) {
-  load_history();
+  load_histories();
 }
 
 Container::~Container() {
   // The history of a container that lives on stays in the state file for the next one who asks.
-  if (history_record_ != 0 && dead()) around_.state->release(history_record_);
+  if (!dead()) return;
+  for (const RecordIndex record : {history_record_, io_record_}) {
+    if (record != 0) around_.state->release(record);
+  }
 }
 
-void Container::load_history() {
+template <typename Unpack>
+void Container::load(RecordType type, RecordIndex& record, Unpack unpack) {
   if (around_.state == nullptr) return;
-  around_.state->for_each(
-      RecordType::kHistory, [this](RecordIndex record, uint64_t key, size_t bytes) {
-        if (key != description_.id.packed()) return;
-        CpuHistory candidate;
-        const bool good = unpack_history(around_.state->data(record), bytes,
-                                         description_.init_start_us, candidate);
-        if (!good || (history_record_ != 0 && candidate.uptime_us < history_.uptime_us)) {
-          around_.state->release(record);
-          return;
-        }
-        if (history_record_ != 0) around_.state->release(history_record_);
-        history_record_ = record;
-        history_ = std::move(candidate);
-      });
+  around_.state->for_each(type, [&](RecordIndex found, uint64_t key, size_t bytes) {
+    if (key != description_.id.packed()) return;
+    if (!unpack(around_.state->data(found), bytes)) {
+      around_.state->release(found);
+      return;
+    }
+    if (record != 0) around_.state->release(record);
+    record = found;
+  });
 }
 
-void Container::save_history() {
+void Container::load_histories() {
+  load(RecordType::kHistory, history_record_, [this](const void* data, size_t bytes) {
+    CpuHistory candidate;
+    if (!unpack_history(data, bytes, description_.init_start_us, candidate)) return false;
+    if (history_record_ != 0 && candidate.uptime_us < histories_.cpu.uptime_us) return false;
+    histories_.cpu = std::move(candidate);
+    return true;
+  });
+  load(RecordType::kIoHistory, io_record_, [this](const void* data, size_t bytes) {
+    IoHistory candidate;
+    if (!unpack_io_history(data, bytes, description_.init_start_us, candidate)) return false;
+    const IoTotals &have = histories_.io.totals, &more = candidate.totals;
+    if (more.read_bytes < have.read_bytes || more.written_bytes < have.written_bytes) return false;
+    histories_.io = std::move(candidate);
+    return true;
+  });
+}
+
+void Container::save(RecordType type, RecordIndex& record, const std::string& packed) {
   if (around_.state == nullptr) return;
-  const std::string packed = pack_history(history_, description_.init_start_us);
-  const RecordIndex record = around_.state->allocate(packed.size());
-  if (record == 0) return;
-  std::memcpy(around_.state->data(record), packed.data(), packed.size());
-  around_.state->publish(record, RecordType::kHistory, description_.id.packed(), packed.size());
-  if (history_record_ != 0) around_.state->release(history_record_);
-  history_record_ = record;
+  const RecordIndex fresh = around_.state->allocate(packed.size());
+  if (fresh == 0) return;
+  std::memcpy(around_.state->data(fresh), packed.data(), packed.size());
+  around_.state->publish(fresh, type, description_.id.packed(), packed.size());
+  if (record != 0) around_.state->release(record);
+  record = fresh;
 }
 
 uint64_t Container::hugepage_bytes(uint64_t now_us) const {
@@ -81,9 +96,16 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
     if (!source) return source.error();
     source_ = std::move(source.value());
   }
-  auto facts = gather(needs, *around_.host, *source_, history_,
-                      ContainerClock{now_us, description_.init_start_us});
-  if (facts && needs & kNeedCpuReport) save_history();
+  auto facts =
+      gather(needs, *around_.host, *source_, histories_,
+             ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us});
+  const uint64_t life = description_.init_start_us;
+  if (facts && needs & kNeedCpuReport) {
+    save(RecordType::kHistory, history_record_, pack_history(histories_.cpu, life));
+  }
+  if (facts && histories_.io_changed) {
+    save(RecordType::kIoHistory, io_record_, pack_io_history(histories_.io, life));
+  }
   if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;
 }
@@ -101,7 +123,9 @@ CachedTextPtr Container::set_tick_text(const View& view, std::string text, uint6
   const std::lock_guard lock(cached_mutex_);
   auto& present = cached_[view.index];
   // The columns of meminfo are of fixed widths already, and some match its lines up to their ends.
-  const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo";
+  // Those of partitions are names at the end, and sizes that do not change.
+  const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo" ||
+                     view.path == "proc/partitions";
   stabilise(text, present ? present->text.size() : 0, fixed);
   // The kernel knows a change by its time: a clock that is set back must not hide one.
   if (present && made->modified_ns <= present->modified_ns) {
@@ -187,7 +211,7 @@ Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
 
 std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {
   if (!source_) return std::nullopt;
-  return source_->limit_writes((needs & kNeedMemory) != 0,
+  return source_->limit_writes((needs & (kNeedMemory | kNeedEvents)) != 0,
                                (needs & (kNeedCpus | kNeedCpuReport)) != 0);
 }
 

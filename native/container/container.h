@@ -13,6 +13,7 @@
 #include "container/budget.h"
 #include "container/cpu_history.h"
 #include "container/gate.h"
+#include "container/gather.h"
 #include "container/resolve.h"
 #include "facts/facts.h"
 #include "source/container_source.h"
@@ -120,8 +121,11 @@ class Container {
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
   Result<std::string> render_locked(const View& view, uint64_t now_us);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
-  void load_history();
-  void save_history();
+  void load_histories();
+  /// Calls `unpack(data, bytes)` for each record of ours; the last for which it is true stays.
+  template <typename Unpack>
+  void load(RecordType type, RecordIndex& record, Unpack unpack);
+  void save(RecordType type, RecordIndex& record, const std::string& packed);
 
   const ContainerDescription description_;
   const Surroundings around_;
@@ -134,10 +138,10 @@ class Container {
     uint64_t taken_us = 0;
     uint64_t writes = 0;
   };
-  std::mutex mutex_;  ///< guards source_, history_ and shared_
+  std::mutex mutex_;  ///< guards source_, histories_ and shared_
   std::unique_ptr<ContainerSource> source_;
-  CpuHistory history_;
-  RecordIndex history_record_ = 0;
+  Histories histories_;
+  RecordIndex history_record_ = 0, io_record_ = 0;
   std::map<uint16_t, Shared> shared_;  ///< by View::index
   static constexpr size_t kViews = 64;
   std::array<std::atomic<uint64_t>, kViews> told_sizes_{};

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "container/cpu_history.h"
+#include "container/io_history.h"
 #include "facts/facts.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
@@ -14,11 +15,20 @@ namespace vprocfs {
 struct ContainerClock {
   uint64_t now_us = 0;
   uint64_t init_start_us = 0;  ///< at most now_us
+  /// What the container's time namespace adds; 0 without one.
+  int64_t offset_us = 0;
 };
 
-/// Collects what a view needs, and nothing else (`needs` are Need bits). `history` is advanced when
-/// the CPU report is asked for. An error of a source that the view needs is an error.
-Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source, CpuHistory& history,
-                     const ContainerClock& clock);
+/// All that a container has reported before.
+struct Histories {
+  CpuHistory cpu;
+  IoHistory io;
+  bool io_changed = false;  ///< by the last gathering
+};
+
+/// Collects what a view needs, and nothing else (`needs` are Need bits). A history is advanced when
+/// what it stands for is asked for. An error of a source that the view needs is an error.
+Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
+                     Histories& histories, const ContainerClock& clock);
 
 }  // namespace vprocfs

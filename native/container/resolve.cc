@@ -263,6 +263,7 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   auto start = read_start_ticks(procfs_fd_, out.init);
   if (!start) return start.error();
   out.init_start_us = start.value() * (1000000 / kTicksPerSecond);
+  out.boottime_offset_us = read_boottime_offset(procfs_fd_, out.init);
   // PIDs are reused: the answer counts only if the init we found still is that namespace's.
   auto again = read_namespaces(procfs_fd_, out.init);
   if (!again || again.value().pid != out.namespaces.pid) return Error{ESRCH, pid_path(pid, "")};

@@ -22,7 +22,9 @@ struct ContainerDescription {
   std::string cgroup;          ///< the path that `id` names
   pid_t init = 0;              ///< of its PID namespace, as we see it
   uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
-  NamespaceIds namespaces;     ///< of the process it was found through
+  /// What its time namespace adds to that clock; 0 without one.
+  int64_t boottime_offset_us = 0;
+  NamespaceIds namespaces;  ///< of the process it was found through
 };
 
 /// Finds containers. Thread-safe (const after construction); borrows its descriptors.

@@ -102,8 +102,10 @@ Result<bool> Engine::prepare() {
                                               options_.server.tick_us);
   // A worker that cannot read the host cannot serve: better found out before it takes over.
   for (const View* view = views_begin(); view != views_end(); ++view) {
-    auto text = host_source_->raw(std::string(view->path));
-    if (!text && text.error().code != ENOENT) return text.error();
+    const std::string path(view->path);
+    if (!host_source_->has(path)) continue;
+    auto text = host_source_->raw(path);
+    if (!text) return text.error();
   }
   return true;
 }

@@ -46,6 +46,7 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       host_(host),
       state_(state),
       options_(options),
+      tree_([&host](const std::string& path) { return host.has(path); }),
       open_files_(state),
       tick_(state.connection().tick != 0) {}
 

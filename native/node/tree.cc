@@ -15,9 +15,11 @@ NodeIndex Tree::dir_index(std::string_view path) {
   return static_cast<NodeIndex>(kFirstDirIndex + (hash ^ (hash >> 14)) % kDirIndexes);
 }
 
-Tree::Tree() {
+Tree::Tree(const std::function<bool(const std::string&)>& has) {
   dirs_.push_back(TreeDir{kContainerRootIndex, kContainerRootIndex, "", {}});
   for (const View* view = views_begin(); view != views_end(); ++view) {
+    if (!has(std::string(view->path))) continue;
+    views_.push_back(view);
     const size_t slash = view->path.rfind('/');
     const std::string_view parent =
         slash == std::string_view::npos ? std::string_view() : view->path.substr(0, slash);
@@ -53,7 +55,10 @@ const TreeDir* Tree::dir(NodeIndex index) const {
 
 const View* Tree::file(NodeIndex index) const {
   if (index < kFirstFileIndex || index >= kFirstDirIndex) return nullptr;
-  return find_view(static_cast<uint16_t>(index - kFirstFileIndex));
+  for (const View* view : views_) {
+    if (view->index == index - kFirstFileIndex) return view;
+  }
+  return nullptr;
 }
 
 }  // namespace vprocfs

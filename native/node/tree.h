@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,8 @@ struct TreeDir {
 /// The directories that the view table implies. Immutable after construction.
 class Tree {
  public:
-  Tree();
+  /// With the views for which `has(View::path)` is true: what the host lacks is not there.
+  explicit Tree(const std::function<bool(const std::string&)>& has);
 
   /// The top: what stands in a container's root.
   const TreeDir& top() const { return dirs_.front(); }
@@ -44,6 +46,7 @@ class Tree {
 
  private:
   TreeDir& ensure(std::string_view path);
+  std::vector<const View*> views_;
   std::vector<TreeDir> dirs_;
 };
 

@@ -18,7 +18,12 @@ namespace vprocfs {
 using RecordIndex = uint32_t;
 
 /// What a record holds.
-enum class RecordType : uint32_t { kOpenFile = 1, kSnapshot = 2, kHistory = 3 };
+enum class RecordType : uint32_t {
+  kOpenFile = 1,
+  kSnapshot = 2,
+  kHistory = 3,
+  kIoHistory = 8,
+};
 
 /// What INIT negotiated: a worker that adopts a connection sees no INIT.
 struct ConnectionState {

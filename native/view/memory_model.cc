@@ -4,6 +4,7 @@
 #include <optional>
 #include <string_view>
 
+#include "view/scale.h"
 #include "view/swap_model.h"
 #include "view/writer.h"
 
@@ -20,16 +21,6 @@ uint64_t take(uint64_t& budget, uint64_t wanted) {
   const uint64_t taken = std::min(budget, wanted);
   budget -= taken;
   return taken;
-}
-
-/// a * b / c, rounded down; approximate where the product exceeds 64 bits. 0 where c is 0.
-uint64_t scale(uint64_t a, uint64_t b, uint64_t c) {
-  if (c == 0) return 0;
-  uint64_t product = 0;
-  if (!__builtin_mul_overflow(a, b, &product)) return product / c;
-  const long double result =
-      static_cast<long double>(a) / static_cast<long double>(c) * static_cast<long double>(b);
-  return result >= 0x1p64L ? UINT64_MAX : static_cast<uint64_t>(result);
 }
 
 /// MemTotal, MemFree and MemAvailable; the latter needs the parts, hence comes last.

@@ -3,7 +3,7 @@
  * host's cgroups. Typed by hand; `native/testing.cc` is the other side.
  */
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { loadAddon } from "../../src/native/addon.js";
 
@@ -207,6 +207,14 @@ function readContainer(caseDir: string): RecordedContainer {
 export function renderFixture(caseDir: string, path: string): string {
   const { init, clock } = readContainer(caseDir);
   return native.renderFixture(caseDir, path, init, BigInt(clock.boottime_us));
+}
+
+/** The paths of the views of a recorded host: what its kernel lacks no container has. */
+export function viewsOf(caseDir: string): string[] {
+  return native
+    .views()
+    .map(({ path }) => path)
+    .filter((path) => existsSync(join(caseDir, path)));
 }
 
 export const {

@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { renderFixture, views } from "../support/testing.ts";
+import { renderFixture, viewsOf } from "../support/testing.ts";
 
 const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
 const update = process.env.UPDATE_GOLDEN === "1";
@@ -13,7 +13,6 @@ const update = process.env.UPDATE_GOLDEN === "1";
 const cases = readdirSync(fixtures)
   .filter((name) => existsSync(join(fixtures, name, "proc/meminfo")))
   .sort();
-const paths = views().map((view) => view.path);
 
 it("finds the recorded cases", () => {
   expect(cases.length).toBeGreaterThan(0);
@@ -22,6 +21,7 @@ it("finds the recorded cases", () => {
 describe.each(cases)("%s", (name) => {
   const caseDir = join(fixtures, name);
   const expected = join(caseDir, "expected");
+  const paths = viewsOf(caseDir);
 
   it.each(paths)("%s", (path) => {
     const file = join(expected, path);

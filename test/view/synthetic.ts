@@ -19,6 +19,17 @@ export interface Limits {
   readonly cpu: Bandwidth | null;
 }
 
+/** What a container did to a device: one of `disks`, or one that is gone. */
+export interface Io {
+  readonly device: string;
+  readonly readBytes: bigint;
+  readonly writtenBytes: bigint;
+  readonly reads: bigint;
+  readonly writes: bigint;
+  readonly discards: bigint;
+  readonly discardedBytes: bigint;
+}
+
 export interface Container {
   readonly version: 1 | 2;
   /** Whether there is a memory controller. */
@@ -36,6 +47,11 @@ export interface Container {
   readonly uptimeUs: number;
   readonly cpu: { readonly user: bigint; readonly nice: bigint; readonly system: bigint };
   readonly throttledUs: bigint;
+  readonly io: readonly Io[];
+  /** Devices with a limit in the parent (v2). */
+  readonly ioLimits: readonly string[];
+  readonly events: { readonly pgfault: bigint; readonly pgmajfault: bigint };
+  readonly oomKills: bigint;
 }
 
 export interface Host {
@@ -129,11 +145,150 @@ function stat(host: Host): string {
   );
 }
 
+/** The host's devices: the last one has no size, so that it is in no list of partitions. */
+export const disks = [
+  { device: "8:0", name: "sda" },
+  { device: "8:1", name: "sda1" },
+  { device: "259:1048575", name: "nvme0n1" },
+  { device: "253:0", name: "dm-0" },
+  { device: "7:0", name: "loop0" },
+] as const;
+
+function deviceColumns(device: string, widths: readonly [number, number], between: string): string {
+  const [major = "", minor = ""] = device.split(":");
+  return `${major.padStart(widths[0])}${between}${minor.padStart(widths[1])}`;
+}
+
+function diskFiles(): Files {
+  const activity = Array.from({ length: 17 }, (_, i) => 7_777_700_020 + i).join(" ");
+  const stats = disks.map(({ device, name }) => {
+    return `${deviceColumns(device, [4, 7], " ")} ${name} ${activity}\n`;
+  });
+  const sized = disks.slice(0, -1).map(({ device, name }) => {
+    return `${deviceColumns(device, [4, 7], "  ")} ${"1048576".padStart(10)} ${name}\n`;
+  });
+  return {
+    "proc/diskstats": stats.join(""),
+    "proc/partitions": `major minor  #blocks  name\n\n${sized.join("")}`,
+  };
+}
+
+export const nodeKeys =
+  `nr_inactive_anon nr_active_anon nr_inactive_file nr_active_file nr_unevictable
+  nr_slab_reclaimable nr_slab_unreclaimable workingset_refault_file nr_anon_pages nr_mapped
+  nr_file_pages nr_dirty nr_writeback nr_shmem nr_dirtied nr_kernel_stack nr_page_table_pages
+  nr_swapcached nr_in_some_kernel`.split(/\s+/);
+export const zoneKeys = `nr_free_pages nr_zone_inactive_anon nr_zone_active_anon
+  nr_zone_inactive_file nr_zone_active_file nr_zone_unevictable nr_zone_write_pending nr_mlock
+  numa_hit`.split(/\s+/);
+export const vmstatKeys = [
+  ...zoneKeys,
+  ...nodeKeys,
+  ...`nr_dirty_threshold nr_dirty_background_threshold pgpgin pgpgout pswpin pgfault pgmajfault
+  pgscan_file oom_kill event_in_some_kernel`.split(/\s+/),
+];
+
+const figures = (keys: readonly string[], indent: string): string =>
+  keys.map((key, i) => `${indent}${key.padEnd(12)} ${7_777_700_040 + i}\n`).join("");
+
+/** One zone of `pages`; `first`: with the figures of its node. */
+function zone(node: number, name: string, pages: bigint, first: boolean, cpus: number): string {
+  const sizes = ["boost", "min", "low", "high", "spanned", "present", "managed", "cma"].map(
+    (key) => {
+      const size = key === "min" || key === "low" || key === "high" ? pages / 100n : pages;
+      return `        ${key.padEnd(8)} ${key === "boost" || key === "cma" ? 0 : size}\n`;
+    },
+  );
+  const protection = `        protection: (0, ${pages / 256n}, ${pages / 256n})\n`;
+  const title = `Node ${node}, zone ${name.padStart(8)}\n`;
+  const nodeStats = first ? `  per-node stats\n${figures(nodeKeys, "      ")}` : "";
+  const head = `  pages free     ${pages / 2n}\n${sizes.join("")}${protection}`;
+  if (pages === 0n) {
+    return `${title}${head}`;
+  }
+  const sets = Array.from({ length: cpus }, (_, cpu) => {
+    return (
+      `    cpu: ${cpu}\n              count:    7777700062\n              high:     378\n` +
+      "              batch:    63\n  vm stats threshold: 10\n"
+    );
+  });
+  return (
+    `${title}${nodeStats}${head}${figures(zoneKeys, "      ")}  pagesets\n${sets.join("")}` +
+    "  node_unreclaimable:  0\n  start_pfn:           4096\n"
+  );
+}
+
+/** A node of two zones for each package, and one without memory. */
+function zoneinfo(host: Host): string {
+  const pages = host.memTotalKb / 4n;
+  const nodes = Array.from({ length: host.packages + 1 }, (_, node) => {
+    const parts = BigInt(host.packages);
+    const all = node === host.packages ? 0n : pages / parts + (node === 0 ? pages % parts : 0n);
+    const low = all < 4000n ? all : 4000n;
+    return (
+      zone(node, "DMA", low, true, host.cpus) +
+      zone(node, "Normal", all - low, low === 0n, host.cpus) +
+      zone(node, "Movable", 0n, false, host.cpus)
+    );
+  });
+  return nodes.join("");
+}
+
+function table(host: Host, rows: readonly (readonly [string, string])[], blanks: number): string {
+  const ids = Array.from({ length: host.cpus }, (_, id) => id);
+  const head = ids.map((id) => `CPU${String(id).padEnd(8)}`).join("");
+  const lines = rows.map(([label, tail]) => {
+    const numbers = ids.map((id) => ` ${String(7_777_700_080 + id).padStart(10)}`).join("");
+    return `${label}:${numbers}${tail}\n`;
+  });
+  return `${" ".repeat(blanks)}${head}\n${lines.join("")}`;
+}
+
+function schedstat(host: Host): string {
+  const all = ((1n << BigInt(host.cpus)) - 1n).toString(16).padStart(8, "0");
+  const domain = (name: string, mask: string) =>
+    `${name} 00000000,${mask}${" 7777700095".repeat(36)}\n`;
+  const cpus = Array.from({ length: host.cpus }, (_, id) => {
+    const pair = (3n << BigInt(id - (id % 2))).toString(16).padStart(8, "0");
+    return `cpu${id}${" 7777700096".repeat(9)}\n${domain("domain0 SMT", pair)}${domain("domain1 PKG", all)}`;
+  });
+  return `version 17\ntimestamp 4294967097\n${cpus.join("")}`;
+}
+
+function shapeFiles(host: Host): Files {
+  const vectors = "ERR: 7777700098\nMIS: 7777700099\n";
+  return {
+    ...diskFiles(),
+    "proc/vmstat": vmstatKeys.map((key, i) => `${key} ${7_777_700_040 + i}\n`).join(""),
+    "proc/zoneinfo": zoneinfo(host),
+    "proc/softirqs": table(
+      host,
+      [
+        ["          HI", ""],
+        ["       TIMER", ""],
+      ],
+      20,
+    ),
+    "proc/interrupts":
+      table(
+        host,
+        [
+          ["  0", "  IO-APIC   2-edge      timer"],
+          ["LOC", "   Local timer"],
+        ],
+        11,
+      ) + vectors,
+    "proc/schedstat": schedstat(host),
+    "proc/slabinfo": "slabinfo - version: 2.1\n# name ...\ndentry 7777700100 7777700100 192 21 1\n",
+  };
+}
+
 function hostFiles(host: Host): Files {
   const list = host.cpus === 1 ? "0\n" : `0-${host.cpus - 1}\n`;
   const swap =
     host.swapTotalKb === 0n ? "" : `/dev/sdz9  partition\t${host.swapTotalKb}\t\t900015\t\t-2\n`;
   return {
+    ...shapeFiles(host),
     "proc/meminfo": meminfo(host),
     "proc/stat": stat(host),
     "proc/cpuinfo": cpuinfo(host),
@@ -150,6 +305,38 @@ function lines(values: Readonly<Record<string, bigint | number>>): string {
     .join("");
 }
 
+function ioStat({ io }: Container): string {
+  const rows = io.map(
+    (d) =>
+      `${d.device} rbytes=${d.readBytes} wbytes=${d.writtenBytes} rios=${d.reads} ` +
+      `wios=${d.writes} dbytes=${d.discardedBytes} dios=${d.discards}\n`,
+  );
+  return rows.join("");
+}
+
+/** Both policies count; the other one less. */
+function blkioFiles({ io }: Container): Files {
+  const file = (of: (d: Io) => readonly [bigint, bigint, bigint], divisor: bigint): string => {
+    const rows = io.map((d) => {
+      const [read, write, discard] = of(d);
+      const kinds = { Read: read, Write: write, Sync: 7_777_700_101n, Async: 0n, Discard: discard };
+      return Object.entries({ ...kinds, Total: 7_777_700_102n })
+        .map(([kind, value]) => `${d.device} ${kind} ${value / divisor}\n`)
+        .join("");
+    });
+    return `${rows.join("")}Total 7777700103\n`;
+  };
+  const bytes = (d: Io) => [d.readBytes, d.writtenBytes, d.discardedBytes] as const;
+  const requests = (d: Io) => [d.reads, d.writes, d.discards] as const;
+  const directory = `cgroup/blkio/${own}`;
+  return {
+    [`${directory}/blkio.throttle.io_service_bytes_recursive`]: file(bytes, 1n),
+    [`${directory}/blkio.throttle.io_serviced_recursive`]: file(requests, 1n),
+    [`${directory}/blkio.bfq.io_service_bytes_recursive`]: file(bytes, 2n),
+    [`${directory}/blkio.bfq.io_serviced_recursive`]: file(requests, 2n),
+  };
+}
+
 function v2Files(container: Container): Files {
   const controllers = `cpuset cpu io ${container.accounted ? "memory " : ""}pids\n`;
   const files: Files = {
@@ -158,7 +345,12 @@ function v2Files(container: Container): Files {
     "cgroup/cgroup.subtree_control": controllers,
     [`cgroup/${parent}/cgroup.subtree_control`]: controllers,
     [`cgroup/${own}/memory.current`]: `${container.usage}\n`,
-    [`cgroup/${own}/memory.stat`]: lines(container.stat),
+    [`cgroup/${own}/memory.stat`]: lines({ ...container.stat, ...container.events }),
+    [`cgroup/${own}/memory.events`]: lines({ oom: 7, oom_kill: container.oomKills }),
+    [`cgroup/${own}/io.stat`]: ioStat(container),
+    [`cgroup/${parent}/io.max`]: container.ioLimits
+      .map((device) => `${device} rbps=max wbps=1048576 riops=max wiops=max\n`)
+      .join(""),
     [`cgroup/${own}/cpuset.cpus.effective`]: `${container.cpuset.join(",")}\n`,
     [`cgroup/${own}/cpu.stat`]: lines({
       usage_usec: container.cpu.user + container.cpu.nice + container.cpu.system,
@@ -209,6 +401,9 @@ function v1Stat(container: Container): string {
   if (container.swapUsed !== null) {
     values.total_swap = container.swapUsed;
   }
+  values.total_pgpgin = 7_777_700_104n;
+  values.total_pgfault = container.events.pgfault;
+  values.total_pgmajfault = container.events.pgmajfault;
   return lines(values);
 }
 
@@ -222,11 +417,17 @@ function v1UsageAll(container: Container, host: Host): string {
 }
 
 function v1Files(container: Container, host: Host): Files {
-  const names = ["memory", "cpu", "cpuacct", "cpuset"];
+  const names = ["memory", "cpu", "cpuacct", "cpuset", "blkio"];
   const files: Files = {
     [`proc/${init}/cgroup`]: names.map((name, i) => `${i + 1}:${name}:/${own}\n`).join(""),
     [`cgroup/memory/${own}/memory.usage_in_bytes`]: `${container.usage}\n`,
     [`cgroup/memory/${own}/memory.stat`]: v1Stat(container),
+    ...blkioFiles(container),
+    [`cgroup/memory/${own}/memory.oom_control`]: lines({
+      oom_kill_disable: 0,
+      under_oom: 0,
+      oom_kill: container.oomKills,
+    }),
     [`cgroup/memory/${own}/memory.swappiness`]: `${container.swappiness}\n`,
     [`cgroup/cpuset/${own}/cpuset.effective_cpus`]: `${container.cpuset.join(",")}\n`,
     [`cgroup/cpu/${own}/cpu.stat`]: lines({ throttled_time: container.throttledUs * 1000n }),

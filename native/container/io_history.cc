@@ -1,0 +1,99 @@
+#include "container/io_history.h"
+
+#include <algorithm>
+#include <cstring>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+namespace vprocfs {
+namespace {
+
+struct Packed {
+  uint64_t init_start_us, count, read_bytes, written_bytes;
+};
+
+struct PackedDevice {
+  uint32_t major, minor;
+  uint64_t read_bytes, written_bytes;
+};
+
+static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedDevice>);
+
+template <typename T>
+void append(std::string& to, const T& value) {
+  to.append(reinterpret_cast<const char*>(&value), sizeof(value));
+}
+
+bool is_stacked(std::string_view name) {
+  for (const std::string_view prefix : {"dm-", "md", "loop", "drbd"}) {
+    if (name.substr(0, prefix.size()) == prefix) return true;
+  }
+  return false;
+}
+
+const HostDisk* disk_of(const std::vector<HostDisk>& disks, DeviceNumber device) {
+  const auto at = std::find_if(disks.begin(), disks.end(),
+                               [&](const HostDisk& disk) { return disk.device == device; });
+  return at == disks.end() ? nullptr : &*at;
+}
+
+void add(uint64_t& total, uint64_t seen, uint64_t now) {
+  const uint64_t more = now >= seen ? now - seen : now;
+  total = total + more < total ? UINT64_MAX : total + more;
+}
+
+}  // namespace
+
+bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks) {
+  std::vector<IoHistory::Device> devices;
+  bool changed = false;
+  for (const DeviceIo& now : io.devices) {
+    const HostDisk* disk = disk_of(disks, now.device);
+    if (disk == nullptr || is_stacked(disk->name)) continue;
+    IoHistory::Device seen{now.device, 0, 0};
+    for (const auto& device : history.devices) {
+      if (device.device == now.device) seen = device;
+    }
+    if (seen.read_bytes != now.read_bytes || seen.written_bytes != now.written_bytes)
+      changed = true;
+    add(history.totals.read_bytes, seen.read_bytes, now.read_bytes);
+    add(history.totals.written_bytes, seen.written_bytes, now.written_bytes);
+    devices.push_back({now.device, now.read_bytes, now.written_bytes});
+  }
+  if (devices.size() != history.devices.size()) changed = true;
+  history.devices = std::move(devices);
+  return changed;
+}
+
+std::string pack_io_history(const IoHistory& history, uint64_t init_start_us) {
+  std::string out;
+  append(out, Packed{init_start_us, history.devices.size(), history.totals.read_bytes,
+                     history.totals.written_bytes});
+  for (const auto& device : history.devices) {
+    append(out, PackedDevice{device.device.major, device.device.minor, device.read_bytes,
+                             device.written_bytes});
+  }
+  return out;
+}
+
+bool unpack_io_history(const void* data, size_t bytes, uint64_t init_start_us, IoHistory& out) {
+  Packed packed;
+  if (bytes < sizeof(packed)) return false;
+  std::memcpy(&packed, data, sizeof(packed));
+  const size_t room = (bytes - sizeof(packed)) / sizeof(PackedDevice);
+  if (packed.init_start_us != init_start_us || packed.count != room) return false;
+  IoHistory history;
+  history.totals = {packed.read_bytes, packed.written_bytes};
+  const auto* at = static_cast<const uint8_t*>(data) + sizeof(packed);
+  for (size_t i = 0; i < room; ++i, at += sizeof(PackedDevice)) {
+    PackedDevice device;
+    std::memcpy(&device, at, sizeof(device));
+    history.devices.push_back(
+        {{device.major, device.minor}, device.read_bytes, device.written_bytes});
+  }
+  out = std::move(history);
+  return true;
+}
+
+}  // namespace vprocfs

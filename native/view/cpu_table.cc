@@ -1,0 +1,26 @@
+#include "view/cpu_table.h"
+
+#include <string>
+
+namespace vprocfs {
+namespace {
+
+constexpr size_t kColumn = 11;  // "%10u" and the blank before or after it
+
+void write_row(const HostCpuTable::Row& row, size_t cpus, Writer& writer) {
+  writer.text(row.label);
+  const size_t columns = row.per_cpu ? cpus : row.columns;
+  for (size_t i = 0; i < columns; ++i) writer.right(0, i == 0 ? row.first : kColumn);
+  writer.text(row.tail).ch('\n');
+}
+
+}  // namespace
+
+void write_cpu_table(const HostCpuTable& table, const CpuSet& shown, Writer& writer) {
+  writer.left("", table.blanks);
+  for (const uint32_t id : shown.ids()) writer.text("CPU").left(std::to_string(id), 8);
+  writer.ch('\n');
+  for (const auto& row : table.rows) write_row(row, shown.size(), writer);
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,38 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "facts/facts.h"
+#include "view/memory_model.h"
+
+namespace vprocfs {
+
+/// The figures of mm/vmstat.c (/proc/vmstat, /proc/zoneinfo) of a container, from the same model as
+/// /proc/meminfo: an amount in pages here is the amount in kB there.
+class VmFigures {
+ public:
+  /// Needs `facts.host_meminfo` and `facts.page_kb`. Keeps a reference to `facts`.
+  explicit VmFigures(const Facts& facts);
+
+  const MemoryModel& model() const { return model_; }
+
+  /// An amount that the memory of a container has now, by the kernel's name ("nr_free_pages"), in
+  /// the kernel's unit for it (mostly pages). Nothing tells most of them: those are 0.
+  uint64_t amount(std::string_view key) const;
+
+  /// An event since the container began ("pgfault"); 0 where nothing counts it for a container.
+  /// Never decreases.
+  uint64_t event(std::string_view key) const;
+
+  /// Whether `key` names an amount rather than an event.
+  static bool is_amount(std::string_view key) { return key.substr(0, 3) == "nr_"; }
+
+  uint64_t pages(uint64_t kb) const { return kb / facts_.page_kb; }
+
+ private:
+  const Facts& facts_;
+  MemoryModel model_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,422 @@
+// The files that give away a machine's size and load, of arbitrary hosts and containers: they agree
+// with meminfo and with each other, and nothing of the node's activity is in them.
+
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { renderFixture } from "../support/testing.ts";
+import { type Container, disks, type Host, type Io, vmstatKeys, writeCase } from "./synthetic.ts";
+import { forAll, minus, root } from "./worlds.ts";
+
+type Read = (path: string) => string;
+
+/** The figures that the made-up host has in all these files. */
+const NODES_FIGURES = /\b77777\d{5}\b/;
+
+function meminfoPages(read: Read): (label: string) => bigint {
+  const text = read("proc/meminfo");
+  return (label) => {
+    const found = new RegExp(`^${label.replace(/[()]/g, "\\$&")}: +(\\d+)`, "m").exec(text)?.[1];
+    if (found === undefined) {
+      throw new Error(`no ${label} in meminfo`);
+    }
+    return BigInt(found) / 4n;
+  };
+}
+
+function table(text: string): Map<string, bigint> {
+  return new Map(
+    text
+      .split("\n")
+      .slice(0, -1)
+      .map((line) => {
+        expect(line).toMatch(/^\w+ \d+$/);
+        const [key = "", value = ""] = line.split(" ");
+        return [key, BigInt(value)];
+      }),
+  );
+}
+
+function onlineIds(read: Read): number[] {
+  return read("sys/devices/system/cpu/online")
+    .trim()
+    .split(",")
+    .flatMap((range) => {
+      const [first = 0, last = first] = range.split("-").map(Number);
+      return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+    });
+}
+
+/** The container's figures of a device that is still there. */
+function figuresOf({ io }: Container, device: string): Io | undefined {
+  return io.find((row) => row.device === device);
+}
+
+/** The devices that a container uses, or that it has a limit for. */
+function isItsOwn(box: Container, device: string): boolean {
+  const limited = box.version === 2 && box.ioLimits.includes(device);
+  return limited || figuresOf(box, device) !== undefined;
+}
+
+const plainHost: Host = {
+  memTotalKb: 4194304n,
+  memFreeKb: 1048576n,
+  swapTotalKb: 0n,
+  cpus: 2,
+  threadsPerCore: 1,
+  packages: 1,
+};
+const noLimits = { memory: null, swap: null, cpu: null };
+const plainBox: Container = {
+  version: 2,
+  accounted: true,
+  limits: [noLimits, noLimits],
+  cpuset: [0, 1],
+  usage: 4096n,
+  swapUsed: 0n,
+  swappiness: 60,
+  stat: {},
+  uptimeUs: 1_000_000,
+  cpu: { user: 0n, nice: 0n, system: 0n },
+  throttledUs: 0n,
+  io: [],
+  ioLimits: [],
+  events: { pgfault: 0n, pgmajfault: 0n },
+  oomKills: 0n,
+};
+const busy: Io = {
+  device: "8:0",
+  readBytes: 4096n,
+  writtenBytes: 4096n,
+  reads: 1n,
+  writes: 1n,
+  discards: 0n,
+  discardedBytes: 0n,
+};
+
+describe("diskstats and partitions", () => {
+  it("have the container's devices that are there, in the host's order", () => {
+    forAll((read, _host, box) => {
+      const own = disks.filter(({ device }) => isItsOwn(box, device));
+      const lines = read("proc/diskstats").split("\n").slice(0, -1);
+      const words = lines.map((line) => line.trim().split(/ +/));
+      expect(words.map(([major, minor, name]) => [`${major}:${minor}`, name])).toEqual(
+        own.map(({ device, name }) => [device, name]),
+      );
+      const [head, blank, ...rows] = read("proc/partitions").split("\n").slice(0, -1);
+      expect([head, blank]).toEqual(["major minor  #blocks  name", ""]);
+      expect(rows.map((row) => row.trim().split(/ +/).at(-1))).toEqual(
+        own.map(({ name }) => name).filter((name) => name !== "loop0"),
+      );
+      for (const row of rows) {
+        expect(row).toMatch(/^ *\d+ +\d+ {4}1048576 \S+$/);
+      }
+    });
+  });
+
+  it("tell what the container read, wrote and discarded, and nothing else", () => {
+    forAll((read, _host, box) => {
+      for (const line of read("proc/diskstats").split("\n").slice(0, -1)) {
+        expect(line).toMatch(/^[ \d]{4} [ \d]{7} \S+( \d+){17}$/);
+        const [major, minor, , ...columns] = line.trim().split(/ +/);
+        const io = figuresOf(box, `${major}:${minor}`);
+        const sectors = (bytes: bigint) => bytes / 512n;
+        const known = new Map([
+          [0, io?.reads],
+          [2, sectors(io?.readBytes ?? 0n)],
+          [4, io?.writes],
+          [6, sectors(io?.writtenBytes ?? 0n)],
+          [11, io?.discards],
+          [13, sectors(io?.discardedBytes ?? 0n)],
+        ]);
+        expect(columns.map(BigInt)).toEqual(columns.map((_, i) => known.get(i) ?? 0n));
+      }
+    });
+  });
+});
+
+describe("io.stat", () => {
+  const sda = (columns: string): string => `   8       0 sda ${columns}\n`;
+  const none = `${"0 ".repeat(16)}0`;
+  const read = "7 0 4 0 0 0 0 0 0 0 0 0 0 0 0 0 0";
+
+  it.each([
+    ["empty", "", ""],
+    ["one device", "8:0 rbytes=2048 wbytes=0 rios=7 wios=0 dbytes=0 dios=0\n", sda(read)],
+    ["other policies' keys", "8:0 rbytes=2048 rios=7 cost.usage=5 use_delay=1\n", sda(read)],
+    ["devices without figures in one line", "7:0 8:16 8:0 rbytes=2048 rios=7\n", undefined],
+    ["a device without figures", "8:0\n", sda(none)],
+    ["the same device twice", "8:0 rios=3\n8:0 rbytes=2048 rios=7\n", sda(read)],
+    ["figures of nobody", "rbytes=2048 rios=7\n", ""],
+    ["a device that is gone", "8:16 rbytes=2048 rios=7\n", ""],
+    ["a number that is none", "8:0 rbytes=2048x rios=-7 wios=\n", sda(none)],
+    ["no device", "8:x rbytes=2048\n:0 rios=1\n4096:0 rios=1\n8:1048576 rios=1\n", ""],
+    [
+      "more than 64 bits",
+      "8:0 rios=99999999999999999999\n",
+      sda(`${2n ** 64n - 1n}${none.slice(1)}`),
+    ],
+  ])("%s", (_, text, expected) => {
+    const dir = join(root, "io");
+    writeCase(dir, plainHost, { ...plainBox, version: 2 });
+    writeFileSync(join(dir, "cgroup/outer/box/io.stat"), text);
+    const shown = renderFixture(dir, "proc/diskstats");
+    if (expected === undefined) {
+      expect(shown.split("\n").map((line) => line.trim().split(/ +/)[2])).toEqual([
+        "sda",
+        "loop0",
+        undefined,
+      ]);
+    } else {
+      expect(shown).toBe(expected);
+    }
+  });
+
+  it.each([
+    ["no controller", "cgroup/outer/box/io.stat"],
+    ["no limits either", "cgroup/outer/io.max"],
+  ])("%s: no disks", (_, file) => {
+    const dir = join(root, "io");
+    writeCase(dir, plainHost, { ...plainBox, version: 2 });
+    rmSync(join(dir, file));
+    expect(renderFixture(dir, "proc/diskstats")).toBe("");
+    expect(renderFixture(dir, "proc/partitions")).toBe("major minor  #blocks  name\n\n");
+    expect(renderFixture(dir, "proc/vmstat")).toMatch(/^pgpgin 0$/m);
+  });
+
+  it("of the root is the node's: nobody in it sees disks", () => {
+    const dir = join(root, "io");
+    writeCase(dir, plainHost, { ...plainBox, version: 1, io: [busy] });
+    writeFileSync(
+      join(dir, "proc/4711/cgroup"),
+      readFileSync(join(dir, "proc/4711/cgroup"), "utf8").replace(/:blkio:.*/, ":blkio:/"),
+    );
+    for (const file of ["io_service_bytes_recursive", "io_serviced_recursive"]) {
+      writeFileSync(join(dir, `cgroup/blkio/blkio.throttle.${file}`), "8:0 Read 4096\n");
+    }
+    expect(renderFixture(dir, "proc/diskstats")).toBe("");
+  });
+});
+
+const AMOUNTS: readonly (readonly [key: string, ...labels: string[]])[] = [
+  ["nr_free_pages", "MemFree"],
+  ["nr_inactive_anon", "Inactive(anon)"],
+  ["nr_active_anon", "Active(anon)"],
+  ["nr_inactive_file", "Inactive(file)"],
+  ["nr_active_file", "Active(file)"],
+  ["nr_zone_active_file", "Active(file)"],
+  ["nr_unevictable", "Unevictable"],
+  ["nr_slab_reclaimable", "SReclaimable"],
+  ["nr_slab_unreclaimable", "SUnreclaim"],
+  ["nr_anon_pages", "AnonPages"],
+  ["nr_mapped", "Mapped"],
+  ["nr_dirty", "Dirty"],
+  ["nr_writeback", "Writeback"],
+  ["nr_shmem", "Shmem"],
+  ["nr_page_table_pages", "PageTables"],
+  ["nr_swapcached", "SwapCached"],
+];
+
+describe("vmstat", () => {
+  it("agrees with meminfo in every amount", () => {
+    forAll((read) => {
+      const vmstat = table(read("proc/vmstat"));
+      expect([...vmstat.keys()]).toEqual(vmstatKeys);
+      const pages = meminfoPages(read);
+      for (const [key, label] of AMOUNTS) {
+        expect(vmstat.get(key), key).toBe(pages(label ?? ""));
+      }
+      const cached = pages("Cached") + pages("SwapCached") - (vmstat.get("nr_file_pages") ?? 0n);
+      // Of each a part of a page may be left over.
+      expect(cached <= 0n && cached >= -1n).toBe(true);
+      for (const key of ["nr_dirty_threshold", "nr_dirty_background_threshold"]) {
+        expect(vmstat.get(key)).toBeLessThanOrEqual(pages("MemTotal"));
+      }
+    });
+  });
+
+  it("counts the container's events and no others", () => {
+    forAll((read, _host, box) => {
+      const vmstat = table(read("proc/vmstat"));
+      const counted = new Map([
+        ["pgfault", box.events.pgfault],
+        ["pgmajfault", box.events.pgmajfault],
+        ["oom_kill", box.oomKills],
+      ]);
+      const onDisks = disks
+        .filter(({ name }) => !/^(dm-|loop)/.test(name))
+        .map(({ device }) => figuresOf(box, device));
+      const sum = (of: (io: Io) => bigint) =>
+        onDisks.reduce((all, io) => all + (io === undefined ? 0n : of(io)), 0n) / 1024n;
+      counted.set(
+        "pgpgin",
+        sum((io) => io.readBytes),
+      );
+      counted.set(
+        "pgpgout",
+        sum((io) => io.writtenBytes),
+      );
+      for (const [key, value] of vmstat) {
+        if (!key.startsWith("nr_")) {
+          expect(value, key).toBe(counted.get(key) ?? 0n);
+        }
+      }
+    });
+  });
+
+  it("of a container without memory controller has the host's amounts and no events", () => {
+    forAll((_read, host, box) => {
+      const dir = join(root, "host");
+      writeCase(dir, host, { ...box, accounted: false });
+      const read: Read = (path) => renderFixture(dir, path);
+      const vmstat = table(read("proc/vmstat"));
+      const pages = meminfoPages(read);
+      for (const [key, label] of AMOUNTS) {
+        expect(vmstat.get(key), key).toBe(pages(label ?? ""));
+      }
+      expect(vmstat.get("pgfault")).toBe(0n);
+    });
+  });
+});
+
+interface Zone {
+  readonly node: number;
+  readonly name: string;
+  readonly text: string;
+}
+
+function zones(text: string): Zone[] {
+  return [...text.matchAll(/^Node (\d+), zone +(\w+)\n((?: .*\n)*)/gm)].map(
+    ([, node = "", name = "", body = ""]) => ({ node: Number(node), name, text: body }),
+  );
+}
+
+function figure(zone: Zone, key: string): bigint {
+  const found = new RegExp(`^ *(?:pages )?${key}:? +(\\d+)$`, "m").exec(zone.text)?.[1];
+  return BigInt(found ?? 0);
+}
+
+describe("zoneinfo", () => {
+  it("adds up to meminfo", () => {
+    forAll((read) => {
+      const all = zones(read("proc/zoneinfo"));
+      const pages = meminfoPages(read);
+      const sum = (key: string) => all.reduce((total, zone) => total + figure(zone, key), 0n);
+      expect(sum("managed")).toBe(pages("MemTotal"));
+      expect(sum("nr_free_pages")).toBe(pages("MemFree"));
+      expect(sum("free")).toBe(pages("MemFree"));
+      expect(sum("nr_inactive_anon")).toBe(pages("Inactive(anon)"));
+      expect(sum("nr_zone_active_file")).toBe(pages("Active(file)"));
+      expect(sum("nr_mapped")).toBe(pages("Mapped"));
+      expect(sum("workingset_refault_file")).toBe(0n);
+    });
+  });
+
+  it("has no more in a zone than the zone is large, and less is less on every node", () => {
+    forAll((read, host) => {
+      const all = zones(read("proc/zoneinfo"));
+      expect(all).toHaveLength((host.packages + 1) * 3);
+      for (const zone of all) {
+        const managed = figure(zone, "managed");
+        expect(figure(zone, "free")).toBeLessThanOrEqual(managed);
+        expect(figure(zone, "present")).toBe(managed);
+        expect(figure(zone, "min")).toBeLessThanOrEqual(managed);
+        expect(zone.text.includes("pagesets")).toBe(managed > 0n);
+        expect(zone.text.includes("  per-node stats")).toBe(managed > 0n && isFirst(all, zone));
+      }
+    });
+  });
+
+  function isFirst(all: readonly Zone[], zone: Zone): boolean {
+    const populated = all.filter((other) => figure(other, "managed") > 0n);
+    return populated.find(({ node }) => node === zone.node) === zone;
+  }
+
+  it("has the pages of each shown CPU", () => {
+    forAll((read) => {
+      const ids = onlineIds(read);
+      for (const zone of zones(read("proc/zoneinfo"))) {
+        const listed = [...zone.text.matchAll(/^ {4}cpu: (\d+)$/gm)].map(([, id]) => Number(id));
+        expect(listed).toEqual(figure(zone, "managed") > 0n ? ids : []);
+      }
+    });
+  });
+});
+
+describe("softirqs, interrupts and schedstat", () => {
+  it.each(["proc/softirqs", "proc/interrupts"])("%s has a column for each CPU", (path) => {
+    forAll((read) => {
+      const ids = onlineIds(read);
+      const [head = "", ...rows] = read(path).split("\n").slice(0, -1);
+      expect([...head.matchAll(/CPU(\d+)/g)].map(([, id]) => Number(id))).toEqual(ids);
+      for (const row of rows) {
+        const numbers = /^ *\w+:((?: +\d+)+)/.exec(row)?.[1]?.trim().split(/ +/) ?? [];
+        const count = /^(ERR|MIS)/.test(row) ? 1 : ids.length;
+        expect(numbers.slice(0, count), row).toEqual(Array(count).fill("0"));
+        // Every column ends where its CPU's name begins its last blanks.
+        expect(row).toMatch(new RegExp(`^.{3,12}:( {10}0){${count}}(?: |$)`));
+      }
+    });
+  });
+
+  it("interrupts keeps what its lines are about", () => {
+    forAll((read) => {
+      const text = read("proc/interrupts");
+      expect(text).toMatch(/ 0 {2}IO-APIC {3}2-edge {6}timer$/m);
+      expect(text).toMatch(/^ERR: {10}0$/m);
+    });
+  });
+
+  it("schedstat has the CPUs, their time, and domains of no others", () => {
+    forAll((read, _host, box) => {
+      const ids = onlineIds(read);
+      const text = read("proc/schedstat");
+      expect(text).toMatch(/^version 17\ntimestamp \d+\n/);
+      const cpus = [...text.matchAll(/^cpu(\d+)((?: \d+){9})$/gm)];
+      expect(cpus.map(([, id]) => Number(id))).toEqual(ids);
+      for (const [, , numbers = ""] of cpus) {
+        const columns = numbers.trim().split(" ").map(BigInt);
+        expect(columns.filter((_, i) => i !== 6)).toEqual(Array(8).fill(0n));
+        expect(minus(columns[6] ?? 0n, BigInt(box.uptimeUs) * 1000n)).toBe(0n);
+      }
+      for (const [, index, mask = ""] of text.matchAll(/^domain(\d+) (?:\w+) ([0-9a-f,]+) /gm)) {
+        const set = BigInt(`0x${mask.replace(",", "")}`);
+        const inside = ids.filter((id) => (set >> BigInt(id)) & 1n);
+        expect(inside.length, text).toBeGreaterThan(1);
+        expect(ids.reduce((rest, id) => rest & ~(1n << BigInt(id)), set)).toBe(0n);
+        expect(Number(index)).toBeLessThan(2);
+      }
+      if (ids.length === 1) {
+        expect(text).not.toContain("domain");
+      }
+    });
+  });
+});
+
+describe("nothing of the node", () => {
+  it("is in any of them", () => {
+    forAll((read) => {
+      for (const name of [
+        "diskstats",
+        "partitions",
+        "vmstat",
+        "zoneinfo",
+        "softirqs",
+        "interrupts",
+        "schedstat",
+        "slabinfo",
+      ]) {
+        expect(read(`proc/${name}`), name).not.toMatch(NODES_FIGURES);
+      }
+    });
+  });
+
+  it("slabinfo is a heading", () => {
+    forAll((read) => {
+      const [version, names, ...rest] = read("proc/slabinfo").split("\n");
+      expect(version).toBe("slabinfo - version: 2.1");
+      expect(names).toMatch(/^# name {12}<active_objs> .* <sharedavail>$/);
+      expect(rest).toEqual([""]);
+    });
+  });
+});
