@@ -112,7 +112,9 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
   it("serves every view of a container, as its parsers want it", async () => {
     for (const view of VIEWS) {
       const text = await readFile(own(view), "utf8");
-      expect({ view, end: text.at(-1) }).toEqual({ view, end: "\n" });
+      // A container that has used no disk has none.
+      const end = view === "proc/diskstats" && text === "" ? undefined : "\n";
+      expect({ view, end: text.at(-1) }).toEqual({ view, end });
       expect((await container.read(`/${view}`)).length).toBe(text.length);
     }
     checkMeminfo(await readFile(own("proc/meminfo"), "utf8"));

@@ -14,9 +14,9 @@ import { readMounts } from "../../src/mountinfo.js";
 import type { Scope } from "./scope.js";
 import { until } from "./wait.js";
 
-export type Controller = "cpu" | "cpuacct" | "cpuset" | "memory" | "pids";
+export type Controller = "blkio" | "cpu" | "cpuacct" | "cpuset" | "memory" | "pids";
 
-const CONTROLLERS: readonly Controller[] = ["cpu", "cpuacct", "cpuset", "memory", "pids"];
+const CONTROLLERS: readonly Controller[] = ["blkio", "cpu", "cpuacct", "cpuset", "memory", "pids"];
 
 export const PERIOD_US = 100_000;
 export const MIB = 2 ** 20;

@@ -22,16 +22,41 @@ import { until } from "./wait.js";
 export const cli = join(project, "dist/cli.js");
 
 /** What a node in a container's place reads from these is the container's. */
-export const VIEWS = [
+const ALL_VIEWS = [
   "proc/cpuinfo",
+  "proc/diskstats",
+  "proc/interrupts",
   "proc/meminfo",
+  "proc/partitions",
+  "proc/schedstat",
+  "proc/slabinfo",
+  "proc/softirqs",
   "proc/stat",
   "proc/swaps",
   "proc/uptime",
+  "proc/vmstat",
+  "proc/zoneinfo",
   "sys/devices/system/cpu/online",
 ] as const;
 
-export type ViewPath = (typeof VIEWS)[number];
+export type ViewPath = (typeof ALL_VIEWS)[number];
+
+/** Those that this host's kernel has. */
+export const VIEWS: readonly ViewPath[] = ALL_VIEWS.filter((view) => existsSync(`/${view}`));
+
+/** runc takes mounts over no other files of /proc than these (libcontainer, checkProcMount). */
+const RUNC_FILES = ["cpuinfo", "diskstats", "meminfo", "slabinfo", "stat", "swaps", "uptime"];
+
+/** What containers of runc have when only mounts are configured. */
+export const RUNC_VIEWS = VIEWS.filter(
+  (view) => !view.startsWith("proc/") || RUNC_FILES.includes(view.slice("proc/".length)),
+);
+
+/** Two readings of these differ: they have times, or the node's figures for who is on the host. */
+const RESTLESS: readonly ViewPath[] = ["proc/schedstat", "proc/stat", "proc/uptime"];
+
+/** What a container reads from these changes only when it does something, or its limits change. */
+export const SETTLED = VIEWS.filter((view) => !RESTLESS.includes(view));
 
 /** Runs a command of vprocfs to its end. */
 export function vprocfs(...args: readonly string[]): Promise<Outcome> {

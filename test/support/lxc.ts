@@ -16,6 +16,8 @@ export interface LxcOptions {
   readonly quota: number;
   /** The host's uid that is root inside; without it the container is privileged. */
   readonly userBase?: number;
+  /** Seconds that its time namespace adds to the clock of boot; without it there is none. */
+  readonly bootOffset?: number;
   /** What the mount hook gets as its argument; undefined: no hook. */
   readonly tree?: string;
 }
@@ -47,7 +49,7 @@ function installHook(scope: Scope): string {
 }
 
 function configOf(scope: Scope, rootfs: string, name: string, options: LxcOptions): string {
-  const { userBase, tree } = options;
+  const { userBase, bootOffset, tree } = options;
   const maps = ["u", "g"].map((kind) => `lxc.idmap = ${kind} 0 ${userBase} 65536`);
   const lines = [
     `lxc.rootfs.path = dir:${rootfs}`,
@@ -64,6 +66,7 @@ function configOf(scope: Scope, rootfs: string, name: string, options: LxcOption
     "lxc.mount.entry = /usr mnt none ro,bind 0 0",
     ...limitLines(options),
     ...(userBase === undefined ? [] : maps),
+    ...(bootOffset === undefined ? [] : [`lxc.time.offset.boot = ${bootOffset}s`]),
     ...(tree === undefined ? [] : [`lxc.hook.mount = ${installHook(scope)} ${tree}`]),
   ];
   return `${lines.join("\n")}\n`;

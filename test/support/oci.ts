@@ -14,6 +14,11 @@ export interface OciLimits {
   readonly memory: number;
   readonly swap: number;
   readonly quota: number;
+  /**
+   * Seconds that its time namespace adds to the clock of boot; without it there is none. The runtime
+   * is started in that namespace: Debian 12's runc makes none, and what its crun makes dies.
+   */
+  readonly bootOffset?: number;
 }
 
 interface Mount {
@@ -31,10 +36,17 @@ function documentation(daemon: Daemon): string {
   return text.replaceAll(DEFAULT_TREE, daemon.mountpoint);
 }
 
-/** The lines for config.json, word by word. */
-export function documentedMounts(daemon: Daemon): Mount[] {
-  const lines = documentation(daemon).match(/^\{ "destination": .*\}/gm) ?? [];
-  return lines.map((line) => JSON.parse(line));
+/** The lines for config.json, word by word: those for every runtime and those for crun. */
+export function documentedMounts(daemon: Daemon): {
+  readonly all: Mount[];
+  readonly crun: Mount[];
+} {
+  const blocks = documentation(daemon).match(/^```json\n[\s\S]*?^```/gm) ?? [];
+  const [all = [], crun = []] = blocks.map((block): Mount[] => {
+    const lines = block.match(/^\{ "destination": .*\}/gm) ?? [];
+    return lines.map((line) => JSON.parse(line));
+  });
+  return { all, crun };
 }
 
 /** The -v options for podman. */
@@ -64,7 +76,14 @@ const BASE_MOUNTS: readonly Mount[] = [
   { destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] },
 ];
 
-function specOf(rootfs: string, daemon: Daemon, name: string, limits: OciLimits): object {
+function specOf(
+  rootfs: string,
+  daemon: Daemon,
+  runtime: string,
+  name: string,
+  limits: OciLimits,
+): object {
+  const { all, crun } = documentedMounts(daemon);
   const { memory, swap, quota } = limits;
   const namespaces = ["pid", "mount", "ipc", "uts", "network", "cgroup"];
   return {
@@ -78,7 +97,7 @@ function specOf(rootfs: string, daemon: Daemon, name: string, limits: OciLimits)
     },
     root: { path: rootfs, readonly: false },
     hostname: "test",
-    mounts: [...BASE_MOUNTS, ...documentedMounts(daemon)],
+    mounts: [...BASE_MOUNTS, ...all, ...(runtime === "crun" ? crun : [])],
     linux: {
       cgroupsPath: `/${name}`,
       namespaces: namespaces.map((type) => ({ type })),
@@ -126,7 +145,7 @@ export class OciContainer implements Inside {
     const state = temporaryDirectory(scope, "state");
     writeFileSync(
       join(bundle, "config.json"),
-      JSON.stringify(specOf(rootfs, daemon, name, limits)),
+      JSON.stringify(specOf(rootfs, daemon, runtime, name, limits)),
     );
     const command = [...surroundings(runtime), runtime, "--root", state];
     scope.defer(async () => {
@@ -138,12 +157,15 @@ export class OciContainer implements Inside {
     const quiet = '"$@" >"$0" 2>&1 </dev/null || { cat "$0" >&2; exit 1; }';
     const log = join(bundle, "log");
     const detached = ["run", "--detach", "--pid-file", pidFile, "--bundle", bundle, name];
-    await output(["/bin/sh", "-c", quiet, log, ...command, ...detached]);
-    return new OciContainer(name, Number(readFileSync(pidFile, "utf8")), [
-      ...command,
-      "exec",
-      name,
-    ]);
+    const { bootOffset } = limits;
+    const shift = ["unshare", "--time", "--boottime", `${bootOffset}`, "--fork", "--"];
+    const shifted = bootOffset === undefined ? command : [...shift, ...command];
+    await output(["/bin/sh", "-c", quiet, log, ...shifted, ...detached]);
+    const init = readFileSync(pidFile, "utf8").trim();
+    // The runtime's own way in leaves a process in the node's time namespace.
+    const enter = ["nsenter", "-t", init, "-T", "-m", "-u", "-i", "-n", "-p", "-C", "--wd=/", "--"];
+    const exec = bootOffset === undefined ? [...command, "exec", name] : enter;
+    return new OciContainer(name, Number(init), exec);
   }
 
   /** By podman, on top of a runtime. */

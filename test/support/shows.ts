@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hierarchyOf, isV2, PERIOD_US } from "./cgroups.js";
-import { VIEWS } from "./daemon.js";
+import { VIEWS, type ViewPath } from "./daemon.js";
 import {
   checkGrowth,
   checkMeminfo,
@@ -29,6 +29,8 @@ export interface Expected {
   readonly memoryMiB: number;
   readonly swapMiB: number;
   readonly cpus: readonly number[];
+  /** The files that are bound; all of them unless told. */
+  readonly views?: readonly ViewPath[];
 }
 
 function row(table: string, name: string): number[] {
@@ -75,9 +77,12 @@ export async function checkCpus(inside: Inside, expected: Expected): Promise<voi
 }
 
 /** Its own mounts: one for each file, of the type that others look for. */
-export async function checkMounts(inside: Inside): Promise<void> {
+export async function checkMounts(
+  inside: Inside,
+  views: readonly ViewPath[] = VIEWS,
+): Promise<void> {
   const mounts = (await inside.output(["cat", "/proc/mounts"])).split("\n");
-  for (const view of VIEWS) {
+  for (const view of views) {
     const ours = mounts.filter((line) => line.startsWith(`vprocfs /${view} fuse.lxcfs `));
     assert.equal(ours.length, 1, `/${view} in ${mounts.join("\n")}`);
   }
@@ -155,7 +160,7 @@ export async function checkThrottled(inside: Inside, frames = 2): Promise<void> 
 
 /** All that the job shows. The caller has busy loops running for the last. */
 export async function checkShows(inside: Inside, expected: Expected): Promise<void> {
-  await checkMounts(inside);
+  await checkMounts(inside, expected.views);
   await checkMemory(inside, expected);
   await checkCpus(inside, expected);
   await checkUptime(inside);

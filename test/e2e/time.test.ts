@@ -1,0 +1,147 @@
+// What ps, top, uptime and who make of uptime, btime and the start times of processes, in containers
+// with and without a time namespace: docs/files.md says what was chosen and why.
+
+import { readFileSync } from "node:fs";
+import { beforeAll, describe, expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { haveProgram } from "../support/command.js";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { LxcContainer } from "../support/lxc.js";
+import { describeLive } from "../support/needs.js";
+import { OciContainer } from "../support/oci.js";
+import { stat, uptime } from "../support/procfile.js";
+import type { Inside } from "../support/shows.js";
+import { fileScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const LIMITS = { memory: 64 * MIB, swap: 0, quota: 1 };
+/** Seconds that a container says it has been up for when it is made. */
+const HEAD_START = 86_400;
+
+function hostUptime(): number {
+  return Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]);
+}
+
+/** Seconds since the epoch at which a process of the host's view began. */
+function startedAt(pid: number): number {
+  const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const ticks = Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[19]);
+  return Date.now() / 1000 - hostUptime() + ticks / 100;
+}
+
+async function secondsOf(inside: Inside, argv: readonly string[]): Promise<number> {
+  const text = (await inside.output(argv)).trim();
+  return Date.parse(text.includes("GMT") ? text : `${text} GMT`) / 1000;
+}
+
+/** lstart in seconds since the epoch, as the container's ps prints it for its init. */
+function lstart(inside: Inside): Promise<number> {
+  return secondsOf(inside, ["env", "TZ=UTC", "LC_ALL=C", "ps", "-o", "lstart=", "-p", "1"]);
+}
+
+async function etimes(inside: Inside): Promise<string> {
+  return (await inside.output(["ps", "-o", "etimes=", "-p", "1"])).trim();
+}
+
+/** "up" of procps' programs in seconds, which print no less than minutes. */
+function upOf(text: string): number {
+  const [, days, hours, minutes] =
+    /up +(?:(\d+) days?, +)?(?:(\d+):)?(\d+)(?: min)?,/.exec(text) ?? [];
+  expect(minutes, text).toBeDefined();
+  return (Number(days ?? 0) * 24 * 60 + Number(hours ?? 0) * 60 + Number(minutes)) * 60;
+}
+
+/** What holds for every container: nothing is negative, in the future or of the node. */
+async function checkUp(inside: Inside, expected: number): Promise<void> {
+  const { up } = uptime(await inside.output(["cat", "/proc/uptime"]));
+  expect(Math.abs(up - expected)).toBeLessThan(3);
+  const since = await secondsOf(inside, ["env", "TZ=UTC", "uptime", "-s"]);
+  expect(Math.abs(Date.now() / 1000 - since - expected)).toBeLessThan(3);
+  expect(Math.abs(upOf(await inside.output(["uptime"])) - expected)).toBeLessThan(63);
+  const top = await inside.output(["top", "-b", "-n", "1"]);
+  expect(Math.abs(upOf(top.split("\n")[0] ?? "") - expected)).toBeLessThan(63);
+  // Of a container without utmp who(1) says nothing, and nothing of ours makes it say something.
+  expect(await inside.output(["who", "-b"])).not.toMatch(/19\d\d|-\d/);
+}
+
+/** Without a time namespace the kernel tells start times since the node's boot. */
+async function checkPlain(inside: Inside): Promise<void> {
+  await checkUp(inside, Date.now() / 1000 - startedAt(inside.init));
+  const btime = stat(await inside.output(["cat", "/proc/stat"])).others.get("btime");
+  expect(btime).toBe(stat(readFileSync("/proc/stat", "utf8")).others.get("btime"));
+  expect(Math.abs((await lstart(inside)) - startedAt(inside.init))).toBeLessThan(3);
+}
+
+/** With one, all three come from the kernel's shifted clock, in ours as in its own files. */
+async function checkShifted(inside: Inside, expected: number): Promise<void> {
+  await checkUp(inside, expected);
+  const { up } = uptime(await inside.output(["cat", "/proc/uptime"]));
+  const btime = stat(await inside.output(["cat", "/proc/stat"])).others.get("btime") ?? 0;
+  expect(Math.abs(Date.now() / 1000 - btime - up)).toBeLessThan(3);
+  expect(Math.abs((await lstart(inside)) - startedAt(inside.init))).toBeLessThan(3);
+  const age = Date.now() / 1000 - startedAt(inside.init);
+  expect(Math.abs(Number(await etimes(inside)) - age)).toBeLessThan(3);
+}
+
+describeLive("times", ["ps", "top", "uptime", "who", "busybox", "unshare", "lxc-start"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope);
+  });
+
+  describe("in LXC", () => {
+    const own = fileScope();
+    let plain: LxcContainer;
+    let shifted: LxcContainer;
+    let madeAt: number;
+
+    beforeAll(async () => {
+      plain = await LxcContainer.withHook(own, daemon, LIMITS);
+      madeAt = hostUptime();
+      const bootOffset = HEAD_START - Math.floor(madeAt);
+      shifted = await LxcContainer.withHook(own, daemon, { ...LIMITS, bootOffset });
+    });
+
+    it("without a time namespace, uptime is the container's and start dates are right", async () => {
+      await checkPlain(plain);
+    });
+
+    it("with one, everything is the kernel's", async () => {
+      await checkShifted(shifted, HEAD_START + hostUptime() - Math.floor(madeAt));
+    });
+
+    it("busybox, which asks sysinfo(2), gets the same from the kernel", async () => {
+      const expected = HEAD_START + hostUptime() - Math.floor(madeAt);
+      expect(
+        Math.abs(upOf(await shifted.output(["/bin/busybox", "uptime"])) - expected),
+      ).toBeLessThan(63);
+    });
+  });
+
+  describe.each(["runc", "crun"].filter((name) => haveProgram(name)))("in %s", (runtime) => {
+    const own = fileScope();
+
+    it("without and with a time namespace", async () => {
+      const plain = await OciContainer.start(own, runtime, daemon, LIMITS);
+      await checkPlain(plain);
+      const madeAt = hostUptime();
+      const bootOffset = HEAD_START - Math.floor(madeAt);
+      const shifted = await OciContainer.start(own, runtime, daemon, { ...LIMITS, bootOffset });
+      await checkShifted(shifted, HEAD_START + hostUptime() - Math.floor(madeAt));
+    });
+  });
+
+  it("ps' elapsed times need a time namespace: without one they never say that time ran back", async () => {
+    const container = await Container.start(scope, { memory: 64 * MIB, binds: bindsOf(daemon) });
+    // Both of what procps makes of a start later than the uptime: nothing, or 0.
+    expect((await container.output(["ps", "-o", "etimes=", "-p", "1"])).trim()).toMatch(
+      /^(-|0|\d+)$/,
+    );
+    await until("the container is up for a second", async () => {
+      return uptime(await container.read("/proc/uptime")).up > 1;
+    });
+  });
+});
