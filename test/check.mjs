@@ -27,6 +27,7 @@ function linters() {
   const sources = nativeFiles([".cc"]);
   return [
     ["biome", bin("biome"), ["check", "--error-on-warnings", "."]],
+    ["docs", process.execPath, ["docs/generate.mjs", "--check"]],
     ["tsc", bin("tsc"), ["--noEmit", "-p", "test/tsconfig.json"]],
     ["clang-format", "clang-format", ["--dry-run", "-Werror", ...nativeFiles([".cc", ".h"])]],
     [
