@@ -28,15 +28,15 @@ for _ in $(seq 600); do
 done
 grep -q "serves, generation" /tmp/daemon.log || fail "no daemon: $(cat /tmp/daemon.log)"
 
-echo "+memory +cpu +cpuset" >$cgroups/cgroup.subtree_control
+echo "+memory +cpu +cpuset +io" >$cgroups/cgroup.subtree_control
 mkdir $cgroups/box
-echo "+memory +cpu +cpuset" >$cgroups/box/cgroup.subtree_control
+echo "+memory +cpu +cpuset +io" >$cgroups/box/cgroup.subtree_control
 mkdir $cgroups/box/inner
 
 # Runs a command in a container whose cgroup is box/inner, with the files bound from inside.
 cat >$inside <<'S'
-for file in meminfo swaps stat cpuinfo uptime; do
-  mount --bind /tmp/vprocfs/proc/$file /proc/$file
+for file in /tmp/vprocfs/proc/*; do
+  mount --bind $file /proc/${file##*/}
 done
 mount --bind /tmp/vprocfs/sys/devices/system/cpu/online /sys/devices/system/cpu/online
 exec sh -c "$1"
@@ -74,6 +74,29 @@ echo max >$cgroups/box/inner/cpu.max
 echo 1 >$cgroups/box/inner/cpuset.cpus
 is "cpuset" "$(run "cat /sys/devices/system/cpu/online; grep ^cpu[0-9] /proc/stat | cut -d' ' -f1" | tr '\n' ' ')" "1 cpu1 "
 echo 0-1 >$cgroups/box/inner/cpuset.cpus
+
+# Disks: none until one is used or limited, then its own figures.
+is "no disk" "$(run "cat /proc/diskstats")" ""
+disk=$(cat /sys/block/vda/dev)
+echo "$disk wbps=104857600" >$cgroups/box/io.max
+is "a limited disk" "$(run "cat /proc/diskstats" | awk '{ print $3, $6, NF }')" \
+  "vda 0 $(awk '$3 == "vda" { print NF }' /proc/diskstats)"
+read=$(run "dd if=/dev/vda of=/dev/null bs=1M count=8 iflag=direct 2>/dev/null; cat /proc/diskstats")
+is "sectors read" "$(echo "$read" | awk '{ print $3, ($6 >= 16384 && $6 < 32768) }')" "vda 1"
+is "partitions" "$(run "awk 'NR > 2 { print \$4 }' /proc/partitions")" vda
+is "paged in" "$(run "awk '\$1 == \"pgpgin\" { print (\$2 >= 8192) }' /proc/vmstat")" 1
+is "faults" "$(run "awk '\$1 == \"pgfault\" { print (\$2 > 0) }' /proc/vmstat")" 1
+
+# Tables have the shown CPUs' columns, zones the memory.
+echo 1 >$cgroups/box/inner/cpuset.cpus
+for file in softirqs interrupts; do
+  is "columns of $file" "$(run "head -n 1 /proc/$file" | tr -d ' ')" CPU1
+done
+is "CPUs of schedstat" "$(run "grep -o ^cpu[0-9] /proc/schedstat")" cpu1
+is "CPUs of zoneinfo" "$(run "grep -h cpu: /proc/zoneinfo | sort -u" | tr -d ' ')" cpu:1
+echo 0-1 >$cgroups/box/inner/cpuset.cpus
+is "zones" "$(run "awk '\$1 == \"managed\" { sum += \$2 } END { print sum * 4 }' /proc/zoneinfo")" 262144
+is "slabs" "$(run "wc -l </proc/slabinfo")" 2
 
 # Throttled: two loops share half a CPU, and /proc/stat says that time was taken away.
 echo "50000 100000" >$cgroups/box/inner/cpu.max
