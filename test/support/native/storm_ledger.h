@@ -55,7 +55,7 @@ class Ledger {
   }
 
  private:
-  static constexpr size_t kMaxTimes = 20000000;
+  static constexpr size_t kMaxTimes = 1 << 19;
   template <typename T>
   static unsigned long long at(const std::vector<T>& sorted, size_t percent) {
     if (sorted.empty()) return 0;
