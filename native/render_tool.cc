@@ -25,6 +25,10 @@ std::optional<std::string> text_argument(const Napi::CallbackInfo& info, size_t 
   return std::nullopt;
 }
 
+Mirror::Ask ask_of(const std::shared_ptr<Container>& container) {
+  return [container](uint32_t needs) { return container->facts(needs, boottime_us()); };
+}
+
 }  // namespace
 
 Napi::Function RenderObject::define(Napi::Env env) {
@@ -32,6 +36,7 @@ Napi::Function RenderObject::define(Napi::Env env) {
       env, "Renderer",
       {InstanceMethod<&RenderObject::list>("list"), InstanceMethod<&RenderObject::has>("has"),
        InstanceMethod<&RenderObject::render>("render"),
+       InstanceMethod<&RenderObject::sysfs>("sysfs"),
        InstanceMethod<&RenderObject::close>("close")});
 }
 
@@ -58,6 +63,7 @@ Result<bool> RenderObject::open(uint64_t tick_us) {
   around.notifier = notifier_.get();
   around.host = source_.get();
   around.procfs_fd = host_->procfs.get();
+  mirror_ = std::make_unique<Mirror>(*source_);
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   // Nothing is cached beyond a tick here, so that nobody has to be told of new limits.
   return registry_->start([] {});
@@ -98,15 +104,50 @@ Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {
     return env.Undefined();
   };
   const View* view = find_view(*path);
-  if (view == nullptr) return fail({ENOENT, *path});
+  const auto mirrored = view == nullptr ? Mirror::below_root(*path) : std::nullopt;
+  if (view == nullptr && !mirrored) return fail({ENOENT, *path});
   const auto id = ContainerId::parse(*name);
   if (!id) return fail({ESRCH, *name});
   auto container = registry_->by_id(*id);
   if (!container) return fail(container.error());
-  const auto text = container.value()->render(*view, boottime_us());
+  const auto text = view != nullptr ? container.value()->render(*view, boottime_us())
+                                    : mirror_->text(*mirrored, ask_of(container.value()));
   if (!text) return fail(text.error());
   // Bytes, since nothing promises that what the kernel tells is UTF-8.
   return Napi::Buffer<char>::Copy(env, text.value().data(), text.value().size());
+}
+
+Napi::Value RenderObject::sysfs(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto name = text_argument(info, 0, "id must be a string");
+  if (!name) return env.Undefined();
+  const auto tree_path = text_argument(info, 1, "path must be a string");
+  if (!tree_path || !usable(env)) return env.Undefined();
+  const auto path = Mirror::below_root(*tree_path);
+  const auto id = ContainerId::parse(*name);
+  auto container =
+      id ? registry_->by_id(*id) : Result<std::shared_ptr<Container>>(Error{ESRCH, *name});
+  if (!path || !container) return env.Null();
+  const auto ask = ask_of(container.value());
+  const auto node = mirror_->look(*path, ask);
+  if (!node) return env.Null();
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("mode", node.value().st_mode);
+  out.Set("uid", node.value().st_uid);
+  out.Set("gid", node.value().st_gid);
+  out.Set("size", static_cast<double>(node.value().st_size));
+  out.Set("links", static_cast<double>(node.value().st_nlink));
+  if (S_ISLNK(node.value().st_mode)) {
+    const auto target = mirror_->link(*path);
+    out.Set("target", target ? target.value() : std::string());
+  } else if (S_ISDIR(node.value().st_mode)) {
+    Napi::Array names = Napi::Array::New(env);
+    const auto found = mirror_->list(*path, ask);
+    if (!found) return env.Null();
+    for (const SysfsEntry& entry : found.value()) names.Set(names.Length(), entry.name);
+    out.Set("names", names);
+  }
+  return out;
 }
 
 Napi::Value RenderObject::close(const Napi::CallbackInfo& info) {

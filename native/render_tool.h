@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "container/mirror.h"
 #include "container/registry.h"
 #include "fuse/engine.h"
 #include "source/host_source.h"
@@ -22,6 +23,7 @@ class RenderObject : public Napi::ObjectWrap<RenderObject> {
   Napi::Value list(const Napi::CallbackInfo& info);
   Napi::Value has(const Napi::CallbackInfo& info);
   Napi::Value render(const Napi::CallbackInfo& info);
+  Napi::Value sysfs(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
   Result<bool> open(uint64_t tick_us);
   bool usable(Napi::Env env) const;
@@ -31,6 +33,7 @@ class RenderObject : public Napi::ObjectWrap<RenderObject> {
   std::unique_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> source_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Mirror> mirror_;
 };
 
 }  // namespace vprocfs

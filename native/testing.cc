@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "container/cpu_model.h"
 #include "container/gather.h"
+#include "container/mirror.h"
 #include "source/container_source.h"
 #include "source/host_parse.h"
 #include "source/host_source.h"
@@ -51,7 +52,9 @@ struct RecordedCase {
     return out;
   }
 
-  Result<std::string> render(const View& view, pid_t init, uint64_t now_us) const {
+  /// Calls `work(host, ask)`, where `ask(needs)` gathers facts of the container.
+  template <typename T, typename Work>
+  Result<T> with_facts(pid_t init, uint64_t now_us, Work work) const {
     const auto ticks = read_start_ticks(proc.get(), init);
     if (!ticks) return ticks.error();
     auto paths = read_cgroup_paths(proc.get(), init);
@@ -63,14 +66,35 @@ struct RecordedCase {
     if (!source) return source.error();
     Histories histories;
     const uint64_t tick_us = 1000000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
-    const auto facts = gather(
-        view.needs, host, *source.value(), histories,
-        ContainerClock{now_us, ticks.value() * tick_us, read_boottime_offset(proc.get(), init)});
-    if (!facts) return facts.error();
-    std::string text;
-    Writer writer(text);
-    view.render(facts.value(), writer);
-    return text;
+    const ContainerClock clock{now_us, ticks.value() * tick_us,
+                               read_boottime_offset(proc.get(), init)};
+    return work(
+        host, [&](uint32_t needs) { return gather(needs, host, *source.value(), histories, clock); });
+  }
+
+  Result<std::string> render(const std::string& path, pid_t init, uint64_t now_us) const {
+    const View* view = find_view(path);
+    const auto mirrored = Mirror::below_root(path);
+    return with_facts<std::string>(
+        init, now_us, [&](HostSource& host, const Mirror::Ask& ask) -> Result<std::string> {
+          if (view == nullptr) return Mirror(host).text(*mirrored, ask);
+          const auto facts = ask(view->needs);
+          if (!facts) return facts.error();
+          std::string text;
+          Writer writer(text);
+          view->render(facts.value(), writer);
+          return text;
+        });
+  }
+
+  /// What the container finds in a mirrored directory.
+  Result<std::vector<SysfsEntry>> list(const std::string& path, pid_t init, uint64_t now_us) const {
+    const auto mirrored = Mirror::below_root(path);
+    if (!mirrored) return Error{ENOENT, path};
+    return with_facts<std::vector<SysfsEntry>>(init, now_us,
+                                               [&](HostSource& host, const Mirror::Ask& ask) {
+                                                 return Mirror(host).list(*mirrored, ask);
+                                               });
   }
 
   static uint64_t hugepage_bytes(HostSource& host) {
@@ -88,13 +112,53 @@ Napi::Value render_fixture(const Napi::CallbackInfo& info) {
   const uint32_t init = reader.integer(info[2], "init", INT32_MAX);
   const uint64_t now_us = reader.u64(info[3], "nowUs");
   if (reader.failed()) return env.Undefined();
-  const View* view = find_view(path);
-  if (view == nullptr) return throw_error(env, {ENOENT, path});
+  if (find_view(path) == nullptr && !Mirror::below_root(path)) {
+    return throw_error(env, {ENOENT, path});
+  }
   const auto recorded = RecordedCase::open(dir);
   if (!recorded) return throw_error(env, recorded.error());
-  const auto text = recorded.value().render(*view, static_cast<pid_t>(init), now_us);
+  const auto text = recorded.value().render(path, static_cast<pid_t>(init), now_us);
   if (!text) return throw_error(env, text.error());
   return Napi::String::New(env, text.value());
+}
+
+Napi::Value list_fixture(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const std::string dir = reader.text(info[0], "caseDir");
+  const std::string path = reader.text(info[1], "path");
+  const uint32_t init = reader.integer(info[2], "init", INT32_MAX);
+  const uint64_t now_us = reader.u64(info[3], "nowUs");
+  if (reader.failed()) return env.Undefined();
+  const auto recorded = RecordedCase::open(dir);
+  if (!recorded) return throw_error(env, recorded.error());
+  const auto found = recorded.value().list(path, static_cast<pid_t>(init), now_us);
+  if (!found) return throw_error(env, found.error());
+  return ValueMaker(env).list(
+      found.value(), [&](const SysfsEntry& entry) { return Napi::String::New(env, entry.name); });
+}
+
+/// The numbers of paths of a tree of sysfs, and what they lead back to in a tree that has not given
+/// them out.
+Napi::Value number_paths(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const std::string dir = reader.text(info[0], "sysDir");
+  std::vector<std::string> paths;
+  reader.each(info[1], "paths",
+              [&](Napi::Value value) { paths.push_back(reader.text(value, "path")); });
+  if (reader.failed()) return env.Undefined();
+  const auto fd = open_directory(dir);
+  if (!fd) return throw_error(env, fd.error());
+  SysfsTree first(fd.value().get()), second(fd.value().get());
+  const ValueMaker maker(env);
+  return maker.list(paths, [&](const std::string& path) {
+    const auto number = first.number(path);
+    Napi::Object row = maker.object();
+    row.Set("number", Napi::Number::New(env, number ? static_cast<double>(*number) : -1));
+    row.Set("path", number ? second.path(*number).value_or("") : std::string());
+    return row;
+  });
 }
 
 Napi::Value advance_samples(const Napi::CallbackInfo& info) {
@@ -232,6 +296,8 @@ Napi::Value read_process(const Napi::CallbackInfo& info) {
 void register_testing(Napi::Env env, Napi::Object exports) {
   Napi::Object testing = Napi::Object::New(env);
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
+  testing.Set("listFixture", Napi::Function::New<list_fixture>(env));
+  testing.Set("numberPaths", Napi::Function::New<number_paths>(env));
   testing.Set("advanceSamples", Napi::Function::New<advance_samples>(env));
   testing.Set("shownCpus", Napi::Function::New<shown_cpus_of>(env));
   testing.Set("views", Napi::Function::New<list_views>(env));

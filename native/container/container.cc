@@ -1,5 +1,6 @@
 #include "container/container.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
@@ -133,6 +134,35 @@ CachedTextPtr Container::set_tick_text(const View& view, std::string text, uint6
   }
   made->text = std::move(text);
   present = made;
+  return made;
+}
+
+CachedTextPtr Container::mirror_text(uint32_t number) {
+  const std::lock_guard lock(cached_mutex_);
+  const auto it = mirrored_.find(number);
+  return it == mirrored_.end() ? nullptr : it->second;
+}
+
+CachedTextPtr Container::set_mirror_text(uint32_t number, std::string text, uint64_t now_us) {
+  constexpr size_t kMostBytes = size_t{256} << 10, kOverhead = 128;
+  const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
+  const std::lock_guard lock(cached_mutex_);
+  CachedTextPtr& present = mirrored_[number];
+  auto made = std::make_shared<CachedText>();
+  made->taken_us = now_us;
+  made->modified_ns = present && present->text == text ? present->modified_ns : realtime_ns();
+  made->text = std::move(text);
+  if (present) mirrored_bytes_ -= room_of(present);
+  present = made;
+  mirrored_bytes_ += room_of(present);
+  while (mirrored_bytes_ > kMostBytes && mirrored_.size() > 1) {
+    const auto oldest = std::min_element(
+        mirrored_.begin(), mirrored_.end(),
+        [&](const auto& a, const auto& b) { return a.second->taken_us < b.second->taken_us; });
+    if (oldest->first == number) break;
+    mirrored_bytes_ -= room_of(oldest->second);
+    mirrored_.erase(oldest);
+  }
   return made;
 }
 

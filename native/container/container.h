@@ -89,6 +89,11 @@ class Container {
   /// to forget what it has.
   Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, bool& changed);
 
+  /// The present text of a mirrored file in contract `tick`, by the number of its path. The oldest
+  /// are dropped when they exceed 256 KiB together.
+  CachedTextPtr mirror_text(uint32_t number);
+  CachedTextPtr set_mirror_text(uint32_t number, std::string text, uint64_t now_us);
+
   /// How an OPEN of a file that the kernel caches is to be served.
   enum class CopyUse {
     kShare,    ///< the kernel's copy says this: read it from there
@@ -153,6 +158,8 @@ class Container {
   };
   std::map<uint16_t, KernelCopy> copies_;
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
+  std::map<uint32_t, CachedTextPtr> mirrored_;
+  size_t mirrored_bytes_ = 0;
   std::mutex last_open_mutex_;
   std::array<LastOpen, kViews> last_open_{};
 };

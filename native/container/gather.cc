@@ -1,5 +1,6 @@
 #include "container/gather.h"
 
+
 #include <algorithm>
 
 #include "container/cpu_model.h"
@@ -72,6 +73,13 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedEvents) {
     histories.io_changed = advance(histories.io, facts.io, *facts.host_disks);
     facts.io_totals = histories.io.totals;
+  }
+  if (needs & kNeedNodes) {
+    if (!take(host.nodes(now), facts.nodes.host, error)) return error;
+    // A host without nodes has nothing to limit.
+    if (!facts.nodes.host->empty() && !take(source.nodes(), facts.nodes.limits, error)) {
+      return error;
+    }
   }
   if (needs & (kNeedCpus | kNeedCpuReport)) {
     std::shared_ptr<const HostCpus> cpus;

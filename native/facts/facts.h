@@ -9,6 +9,7 @@
 #include "facts/host.h"
 #include "facts/io.h"
 #include "facts/memory.h"
+#include "facts/node.h"
 #include "facts/shape.h"
 
 namespace vprocfs {
@@ -41,6 +42,7 @@ enum Need : uint32_t {
   kNeedHostSchedstat = 1u << 23,
   kNeedEvents = 1u << 24,    ///< memory events and totals of I/O; implies kNeedMemory, kNeedIo
   kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
+  kNeedNodes = 1u << 26,     ///< memory nodes
 };
 
 /// All that a view may be told about one container at one moment. Parts that the view did not ask
@@ -67,6 +69,7 @@ struct Facts {
   CpuReport cpu_report;
   ClockFacts clock;
   TaskFacts tasks;
+  NodeFacts nodes;
 };
 
 }  // namespace vprocfs

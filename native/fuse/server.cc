@@ -47,6 +47,7 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       state_(state),
       options_(options),
       tree_([&host](const std::string& path) { return host.has(path); }),
+      mirror_(host),
       open_files_(state),
       tick_(state.connection().tick != 0) {}
 
@@ -94,8 +95,7 @@ void Server::handle(const Request& r) {
     case FUSE_RELEASE:
       return release(r);
     case FUSE_OPENDIR:
-      reply_.value(unique, fuse_open_out{});
-      return;
+      return opendir(r);
     case FUSE_READDIR:
       return readdir(r);
     case FUSE_READLINK:
@@ -119,7 +119,8 @@ void Server::handle(const Request& r) {
       reply_.ok(unique);
       return;
     case FUSE_WRITE:
-      return fail(r, EIO);  // fs/proc/inode.c: a file without a write method
+      // fs/proc/inode.c: a file without a write method
+      return fail(r, NodeId(r.header().nodeid).mirrored() ? EROFS : EIO);
     case FUSE_IOCTL:
       return fail(r, ENOTTY);
     case FUSE_ACCESS:
@@ -255,7 +256,7 @@ void Server::release_killed(uint64_t unique) {
 size_t Server::adopt_open_files() {
   return open_files_.adopt([this](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
     const View* view = tree_.file(node.index());
-    if (view == nullptr) return nullptr;
+    if (view == nullptr && !node.mirrored()) return nullptr;
     if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
     auto container = registry_.by_id(id);
     // A container that ended meanwhile keeps what its readers hold, and can give nothing new.

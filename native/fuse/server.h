@@ -6,10 +6,12 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
+#include "container/mirror.h"
 #include "container/registry.h"
 #include "fuse/counters.h"
 #include "fuse/notifier.h"
@@ -71,6 +73,8 @@ class Server {
                 uint64_t valid_s);
   void answer_entry(const Request& r, Container& container, const TreeEntry& found,
                     uint64_t valid_s);
+  /// False for a mirrored directory that the host does not have.
+  bool has_directory(const TreeDir& dir, const TreeEntry& entry) const;
   void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
   void access(const Request& r);
   void getattr(const Request& r);
@@ -94,7 +98,35 @@ class Server {
   Result<CachedTextPtr> tick_snapshot(const View& view, const ContainerPtr& container,
                                       bool any_age);
   void setattr(const Request& r);
+  /// The path in sysfs of a node that is mirrored, or of a mirrored directory of the tree.
+  std::optional<std::string> mirror_path(NodeId node);
+  static Mirror::Ask ask_of(const ContainerPtr& container);
+  /// Whether the caller may use a file of sysfs as it could natively.
+  bool may_use(const Request& r, const struct stat& file, int mask);
+  bool may_reach(const Request& r, const std::string& path);
+  fuse_attr mirror_attr(NodeId node, const struct stat& from) const;
+  void lookup_mirror_root(const Request& r, NodeId parent, NodeIndex index,
+                          const std::string& path);
+  void lookup_mirror(const Request& r, NodeId parent, const std::string& directory,
+                     const std::string& name);
+  void mirror_entry(const Request& r, NodeId parent, const ContainerPtr& container,
+                    const std::string& path);
+  void getattr_mirror(const Request& r, NodeId node, const std::string& path);
+  void open_mirror(const Request& r, const fuse_open_in& in, NodeId node);
+  Result<std::string> mirror_text(const std::string& path, const ContainerPtr& container);
+  void read_mirror(const Request& r, const fuse_read_in& in, NodeId node);
+  void readdir_mirror(const Request& r, NodeId node, const std::string& path);
+  void readlink_mirror(const Request& r, NodeId node);
+  void access_mirror(const Request& r, const fuse_access_in& in, const std::string& path);
+  /// What the page cache is to have of a mirrored file in `tick`.
+  Result<CachedTextPtr> mirror_snapshot(NodeId node, const ContainerPtr& container,
+                                        const std::string& path, bool any_age);
+  void mirror_snapshot_attr(NodeId node, const ContainerPtr& container, const std::string& path,
+                            bool any_age, fuse_attr& attr);
+  /// True, and counted, when a container holds as many open files as it may.
+  bool full(const ContainerPtr& container);
   void open(const Request& r);
+  void opendir(const Request& r);
   void open_file(const Request& r, const View& view, const ContainerPtr& container);
   void finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text);
   void read(const Request& r);
@@ -128,6 +160,7 @@ class Server {
   StateFile& state_;
   const ServerOptions options_;
   const Tree tree_;
+  Mirror mirror_;
   OpenFiles open_files_;
   Notifier notifier_;
   Pacer pacer_;

@@ -50,6 +50,16 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   reply_.value(r.header().unique, out);
 }
 
+bool Server::full(const ContainerPtr& container) {
+  if (!container) return false;
+  if (container->open_files.load(std::memory_order_relaxed) < options_.max_open_per_container &&
+      container->held_bytes.load(std::memory_order_relaxed) < options_.max_held_bytes) {
+    return false;
+  }
+  counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);
+  return true;
+}
+
 void Server::open(const Request& r) {
   if (tick_) {
     // The kernel remembers: from now on it opens, reads from its cache and closes without us.
@@ -58,6 +68,7 @@ void Server::open(const Request& r) {
   }
   const auto* in = r.arg<fuse_open_in>();
   const NodeId node(r.header().nodeid);
+  if (in != nullptr && node.mirrored()) return open_mirror(r, *in, node);
   const View* view = tree_.file(node.index());
   if (in == nullptr || view == nullptr) return fail(r, ENOENT);
   // The kernel leaves permissions to us. As for proc's files, only root passes where bits forbid.
@@ -73,12 +84,7 @@ void Server::open(const Request& r) {
 
 void Server::open_file(const Request& r, const View& view, const ContainerPtr& container) {
   if (cacheable(NodeId(r.header().nodeid), view)) return open_cached(r, view, container);
-  if (container &&
-      (container->open_files.load(std::memory_order_relaxed) >= options_.max_open_per_container ||
-       container->held_bytes.load(std::memory_order_relaxed) >= options_.max_held_bytes)) {
-    counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);
-    return fail(r, ENFILE);
-  }
+  if (full(container)) return fail(r, ENFILE);
   auto text = render(view, container);
   if (!text) return fail(r, text.error());
   finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container),
@@ -129,6 +135,7 @@ void Server::read(const Request& r) {
   // files that cannot, and its users fall back to read(2).
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (cached && node.container().none()) return fail(r, EINVAL);
+  if (node.mirrored()) return read_mirror(r, *in, node);
   if (tick_ || in->fh == kCachedHandle) {
     const View* view = tree_.file(node.index());
     auto container = view == nullptr ? Error{ENOENT, ""} : registry_.by_id(node.container());
@@ -226,8 +233,18 @@ void Server::answer_entry(const Request& r, Container& container, const TreeEntr
   entry(r, node, found.view, cached ? cached->text.size() : told.load(), valid_s);
 }
 
+bool Server::has_directory(const TreeDir& dir, const TreeEntry& entry) const {
+  const auto path = Mirror::root(dir.path + "/" + entry.name);
+  return !path || mirror_.exists(*path);
+}
+
 void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& found) {
   const ContainerId parent_container = parent.container();
+  const TreeDir* mirrored = found.view == nullptr ? tree_.dir(found.index) : nullptr;
+  if (mirrored != nullptr) {
+    const auto path = Mirror::root(mirrored->path);
+    if (path) return lookup_mirror_root(r, parent, found.index, *path);
+  }
   if (found.view == nullptr) {
     return entry(r, NodeId(parent_container, found.index), nullptr, 0, kForeverSeconds);
   }

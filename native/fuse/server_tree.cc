@@ -6,38 +6,11 @@
 #include <cstring>
 #include <ctime>
 
+#include "fuse/listing.h"
 #include "fuse/server.h"
 
 namespace vprocfs {
 namespace {
-
-/// Collects entries for one READDIR reply.
-class Listing {
- public:
-  explicit Listing(size_t room) : room_(room) {}
-
-  /// False when there is no room for it. `next` is where reading goes on after this entry.
-  bool add(uint64_t ino, uint64_t next, uint32_t type, const std::string& name) {
-    const size_t size = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + name.size());
-    if (bytes_.size() + size > room_) return false;
-    fuse_dirent entry{};
-    entry.ino = ino;
-    entry.off = next;
-    entry.namelen = static_cast<uint32_t>(name.size());
-    entry.type = type;
-    const size_t at = bytes_.size();
-    bytes_.resize(at + size, 0);
-    std::memcpy(bytes_.data() + at, &entry, FUSE_NAME_OFFSET);
-    std::memcpy(bytes_.data() + at + FUSE_NAME_OFFSET, name.data(), name.size());
-    return true;
-  }
-
-  const std::vector<uint8_t>& bytes() const { return bytes_; }
-
- private:
-  size_t room_;
-  std::vector<uint8_t> bytes_;
-};
 
 struct Name {
   uint64_t ino;
@@ -87,9 +60,11 @@ void Server::lookup(const Request& r) {
       index = kContainerRootIndex;
     }
   }
-  const TreeDir* dir = tree_.dir(index);
+  const TreeDir* dir = parent.mirrored() ? nullptr : tree_.dir(index);
   const TreeEntry* found = dir == nullptr ? nullptr : dir->find(name);
   if (found == nullptr) {
+    const auto mirrored = mirror_path(parent);
+    if (mirrored) return lookup_mirror(r, parent, *mirrored, name);
     reply_.error(r.header().unique, ENOENT);
     return;
   }
@@ -110,6 +85,8 @@ void Server::lookup_container(const Request& r, const std::string& name) {
 
 void Server::getattr(const Request& r) {
   const NodeId node(r.header().nodeid);
+  if (const auto mirrored = mirror_path(node)) return getattr_mirror(r, node, *mirrored);
+  if (node.mirrored()) return fail(r, ESTALE);
   const View* view = tree_.file(node.index());
   if (view == nullptr) {
     const bool fixed = node.container().none() && node.index() <= kCgroupIndex;
@@ -132,6 +109,9 @@ void Server::getattr(const Request& r) {
 void Server::access(const Request& r) {
   const auto* in = r.arg<fuse_access_in>();
   if (in == nullptr) return fail(r, EINVAL);
+  if (const auto mirrored = mirror_path(NodeId(r.header().nodeid))) {
+    return access_mirror(r, *in, *mirrored);
+  }
   const View* view = tree_.file(NodeId(r.header().nodeid).index());
   const uint32_t mode = view == nullptr ? 0555 : view->mode;
   // Everything is root's and no group's; root lacks only what nobody has: execution.
@@ -151,11 +131,14 @@ void Server::setattr(const Request& r) {
     return fail(r, EPERM);
   }
   if (r.header().uid != 0) return fail(r, EACCES);
+  if (NodeId(r.header().nodeid).mirrored()) return fail(r, EROFS);
   getattr(r);
 }
 
 void Server::readlink(const Request& r) {
-  if (NodeId(r.header().nodeid).index() != kSelfIndex) return fail(r, EINVAL);
+  const NodeId node(r.header().nodeid);
+  if (node.mirrored()) return readlink_mirror(r, node);
+  if (node.index() != kSelfIndex) return fail(r, EINVAL);
   const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
   if (!caller) return fail(r, ENOENT);
   const std::string target =
@@ -167,6 +150,7 @@ void Server::readdir(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
   if (in == nullptr) return fail(r, EINVAL);
   const NodeId node(r.header().nodeid);
+  if (const auto mirrored = mirror_path(node)) return readdir_mirror(r, node, *mirrored);
   std::vector<Name> names = {{node.raw(), kDirectory, "."}, {kRootIndex, kDirectory, ".."}};
   Listing listing(in->size);
   const bool top = node.container().none();
@@ -194,6 +178,7 @@ void Server::readdir(const Request& r) {
       tree_.dir(top && node.index() == kRootIndex ? kContainerRootIndex : node.index());
   if (dir != nullptr) {
     for (const auto& e : dir->entries) {
+      if (e.view == nullptr && !has_directory(*dir, e)) continue;
       names.push_back({NodeId(node.container(), e.index).raw(),
                        e.view == nullptr ? kDirectory : kRegular, e.name});
     }

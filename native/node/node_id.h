@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "container/id.h"
 
@@ -18,20 +19,47 @@ inline constexpr NodeIndex kContainerRootIndex = 5;   ///< containers/<id>/
 inline constexpr NodeIndex kFirstFileIndex = 0x1000;  ///< + View::index
 inline constexpr NodeIndex kFirstDirIndex = 0x4000;   ///< + hash of a directory's path
 inline constexpr NodeIndex kDirIndexes = 0x4000;
+inline constexpr NodeIndex kMirrorBit = 0x8000;  ///< no index: see NodeId::mirror
 
 /// A node id as the kernel keeps it: container (48 bits) and index (16 bits). Nothing is allocated,
 /// so any daemon can answer for an id that another one gave out.
+///
+/// What stands below a mirrored directory of sysfs has too many names for 16 bits: there the id is
+/// the container in 40 bits, and a number of the path (see SysfsTree) in 23 around kMirrorBit.
 class NodeId {
  public:
+  static constexpr unsigned kMirrorBits = 23;
+
   constexpr explicit NodeId(uint64_t raw) : raw_(raw) {}
   constexpr NodeId(ContainerId container, NodeIndex index)
       : raw_((container.packed() << 16) | index) {}
 
+  /// A path of sysfs by its number. Nothing for a cgroup id of more than 38 bits: the kernel counts
+  /// up from 1, for 270 thousand million files and directories of cgroups.
+  static constexpr std::optional<NodeId> mirror(ContainerId container, uint32_t number) {
+    if ((container.cgroup_id() >> kMirrorIdBits) != 0) return std::nullopt;
+    const uint64_t owner =
+        (static_cast<uint64_t>(container.hierarchy()) << kMirrorIdBits) | container.cgroup_id();
+    return NodeId((owner << 24) | (uint64_t{number >> 15} << 16) | kMirrorBit | (number & 0x7fff));
+  }
+
   constexpr uint64_t raw() const { return raw_; }
-  constexpr ContainerId container() const { return ContainerId::from_packed(raw_ >> 16); }
+  constexpr bool mirrored() const { return (raw_ & kMirrorBit) != 0; }
+  constexpr ContainerId container() const {
+    if (!mirrored()) return ContainerId::from_packed(raw_ >> 16);
+    const uint64_t owner = raw_ >> 24;
+    const uint64_t id = owner & ((uint64_t{1} << kMirrorIdBits) - 1);
+    return ContainerId::from_packed((owner >> kMirrorIdBits << ContainerId::kIdBits) | id);
+  }
+  /// Of no use for mirrored nodes: it is none that exists.
   constexpr NodeIndex index() const { return static_cast<NodeIndex>(raw_ & 0xffff); }
+  /// The number of a mirrored node's path.
+  constexpr uint32_t number() const {
+    return static_cast<uint32_t>(((raw_ >> 16 & 0xff) << 15) | (raw_ & 0x7fff));
+  }
 
  private:
+  static constexpr unsigned kMirrorIdBits = 38;
   uint64_t raw_;
 };
 

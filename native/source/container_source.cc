@@ -21,6 +21,11 @@ struct ContainerSource::Parts {
   std::unique_ptr<CpusetSource> cpuset;
   std::unique_ptr<IoSource> io;
   bool io_has_limits = false;  ///< v2: whose changes the notifier tells
+  /// Where to open what few ask for.
+  DirPtr memory_dir, cpuset_dir;
+  bool memory_v2 = false, cpuset_v2 = false;
+  std::unique_ptr<CpusetSource> memset;
+  std::unique_ptr<NumaSource> numa;
 
   void drain() {
     if (notifier != nullptr) notifier->drain();
@@ -89,6 +94,8 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMount
   if (const auto at = opener.of(Controller::kMemory, false, error); at.dir) {
     parts->memory_is_own = at.dir->depth() > 0;
     parts->memory = at.v2 ? make_memory_v2(at.dir, notifier) : make_memory_v1(at.dir, notifier);
+    parts->memory_dir = at.dir;
+    parts->memory_v2 = at.v2;
   }
   if (const auto at = opener.of(Controller::kHugetlb, true, error); at.dir) {
     parts->hugetlb = make_hugetlb(at.dir, notifier, at.v2, hugepage_name(hugepage_bytes));
@@ -103,6 +110,8 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMount
   }
   if (const auto at = opener.of(Controller::kCpuset, false, error); at.dir) {
     parts->cpuset = make_cpuset(at.dir, notifier, at.v2);
+    parts->cpuset_dir = at.dir;
+    parts->cpuset_v2 = at.v2;
   }
   // What the root counts is the node's.
   if (const auto at = opener.of(Controller::kIo, false, error); at.dir && at.dir->depth() > 0) {
@@ -184,6 +193,25 @@ std::optional<uint64_t> ContainerSource::limit_writes(bool memory, bool cpus) co
     }
   }
   return total;
+}
+
+Result<NodeLimitFacts> ContainerSource::nodes() {
+  NodeLimitFacts facts;
+  Parts& p = *parts_;
+  if (p.cpuset_dir && !p.memset) p.memset = make_memset(p.cpuset_dir, p.notifier, p.cpuset_v2);
+  if (p.memory_dir && !p.numa) p.numa = make_numa(p.memory_dir, p.memory_v2);
+  p.drain();
+  if (p.memset) {
+    auto allowed = p.memset->read(p.buffer);
+    if (!allowed) return allowed.error();
+    facts.allowed = std::move(allowed.value());
+  }
+  if (p.numa) {
+    auto used = p.numa->read(p.buffer);
+    if (!used) return used.error();
+    facts.used = std::move(used.value());
+  }
+  return facts;
 }
 
 }  // namespace vprocfs

@@ -7,6 +7,7 @@
 #include "facts/cpu.h"
 #include "facts/io.h"
 #include "facts/memory.h"
+#include "facts/node.h"
 #include "source/cgroup_mounts.h"
 #include "source/change_notifier.h"
 
@@ -40,6 +41,8 @@ class ContainerSource {
   /// Without an io (v1: blkio) controller there are no devices, nor where the container is in that
   /// hierarchy's root, which counts for the node.
   Result<IoFacts> io(bool with_requests = true);
+  /// Opens two more descriptors when it is first asked.
+  Result<NodeLimitFacts> nodes();
 
   /// Takes in what was written before this call, for limit_writes(). One system call.
   void drain();

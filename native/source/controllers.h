@@ -9,6 +9,7 @@
 #include "facts/cpu.h"
 #include "facts/io.h"
 #include "facts/memory.h"
+#include "facts/node.h"
 #include "source/cgroup_dir.h"
 #include "source/change_notifier.h"
 
@@ -70,6 +71,13 @@ using DirPtr = std::shared_ptr<const CgroupDir>;
 std::unique_ptr<MemorySource> make_memory_v1(DirPtr dir, ChangeNotifier* notifier);
 std::unique_ptr<MemorySource> make_memory_v2(DirPtr dir, ChangeNotifier* notifier);
 
+class NumaSource {
+ public:
+  virtual ~NumaSource() = default;
+  /// What the container has on each node; empty where the kernel does not tell.
+  virtual Result<std::vector<NodeUse>> read(ReadBuffer& buffer) = 0;
+};
+
 /// `size` as in the names of the controller's files, e.g. "2MB".
 std::unique_ptr<HugetlbSource> make_hugetlb(DirPtr dir, ChangeNotifier* notifier, bool v2,
                                             const std::string& size);
@@ -81,6 +89,10 @@ std::unique_ptr<CpuTimeSource> make_cpu_time_v1(const DirPtr& dir);
 std::unique_ptr<CpuTimeSource> make_cpu_time_v2(DirPtr dir);
 
 std::unique_ptr<CpusetSource> make_cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2);
+/// The same of memory nodes.
+std::unique_ptr<CpusetSource> make_memset(DirPtr dir, ChangeNotifier* notifier, bool v2);
+
+std::unique_ptr<NumaSource> make_numa(DirPtr dir, bool v2);
 
 std::unique_ptr<IoSource> make_io_v1(const DirPtr& dir);
 std::unique_ptr<IoSource> make_io_v2(DirPtr dir, ChangeNotifier* notifier);

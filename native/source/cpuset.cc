@@ -1,3 +1,4 @@
+#include <utility>
 #include <vector>
 
 #include "source/controllers.h"
@@ -12,11 +13,12 @@ namespace {
 /// it follows from, and on v2 those that decide which cgroup has the controller.
 class Cpuset : public CpusetSource {
  public:
-  Cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2)
+  /// `names`: files with the effective set, the best first. `written`: where it is configured.
+  Cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2, std::vector<const char*> names,
+         const char* written)
       : dir_(dir),
-        names_(v2 ? std::vector<const char*>{"cpuset.cpus.effective"}
-                  : std::vector<const char*>{"cpuset.effective_cpus", "cpuset.cpus"}),
-        files_(dir, notifier, {"cpuset.cpus"},
+        names_(std::move(names)),
+        files_(dir, notifier, {written},
                v2 ? LimitChain::Reach::kAncestorsV2 : LimitChain::Reach::kAncestors),
         v2_(v2) {}
 
@@ -98,7 +100,19 @@ class Cpuset : public CpusetSource {
 }  // namespace
 
 std::unique_ptr<CpusetSource> make_cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2) {
-  return std::make_unique<Cpuset>(std::move(dir), notifier, v2);
+  return std::make_unique<Cpuset>(
+      std::move(dir), notifier, v2,
+      v2 ? std::vector<const char*>{"cpuset.cpus.effective"}
+         : std::vector<const char*>{"cpuset.effective_cpus", "cpuset.cpus"},
+      "cpuset.cpus");
+}
+
+std::unique_ptr<CpusetSource> make_memset(DirPtr dir, ChangeNotifier* notifier, bool v2) {
+  return std::make_unique<Cpuset>(
+      std::move(dir), notifier, v2,
+      v2 ? std::vector<const char*>{"cpuset.mems.effective"}
+         : std::vector<const char*>{"cpuset.effective_mems", "cpuset.mems"},
+      "cpuset.mems");
 }
 
 }  // namespace vprocfs

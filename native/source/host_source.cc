@@ -13,6 +13,7 @@
 #include "source/host_parse.h"
 #include "source/parse.h"
 #include "source/read_file.h"
+#include "source/sysfs_tree.h"
 
 namespace vprocfs {
 namespace {
@@ -62,6 +63,43 @@ class CpuLists {
   bool known_ = false;
 };
 
+/// The number after "MemTotal:" in a node's meminfo (drivers/base/node.c), kB.
+uint64_t node_total_kb(std::string_view text) {
+  uint64_t total = 0;
+  for_each_line(text, [&](std::string_view line) {
+    while (!line.empty() && take_word(line) != "MemTotal:") {
+    }
+    const std::string_view value = take_word(line);
+    if (!value.empty()) total = parse_u64(value).value_or(0);
+  });
+  return total;
+}
+
+/// A host without NUMA has no nodes, which is no error; nor is a node that goes while it is read.
+Result<std::vector<HostNode>> read_nodes(int sysfs_fd) {
+  const std::string root = std::string(SysfsTree::kNodeRoot) + "/";
+  std::vector<HostNode> nodes;
+  const auto online = read_file(sysfs_fd, root + "online");
+  if (!online) {
+    if (online.error().code == ENOENT) return nodes;
+    return online.error();
+  }
+  const auto ids = parse_cpu_list(online.value());
+  if (!ids) return nodes;
+  for (const uint32_t id : ids->ids()) {
+    const std::string directory = root + "node" + std::to_string(id) + "/";
+    const auto cpus = read_file(sysfs_fd, directory + "cpulist");
+    const auto meminfo = read_file(sysfs_fd, directory + "meminfo");
+    if (!cpus || !meminfo) continue;
+    HostNode node;
+    node.id = id;
+    node.cpus = parse_cpu_list(cpus.value()).value_or(CpuSet());
+    node.total_kb = node_total_kb(meminfo.value());
+    nodes.push_back(std::move(node));
+  }
+  return nodes;
+}
+
 }  // namespace
 
 struct HostSource::Impl {
@@ -86,6 +124,7 @@ struct HostSource::Impl {
   Kept<HostCpuinfo> cpuinfo;
   Kept<std::vector<HostSwapDevice>> swaps;
   Kept<HostCpus> cpus;
+  Kept<std::vector<HostNode>> nodes;
 };
 
 HostSource::HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us)
@@ -127,6 +166,13 @@ Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
   return impl_->cpus.get(now_us, impl_->tick_us,
                          [this, now_us] { return impl_->cpu_lists.read(now_us, impl_->tick_us); });
 }
+
+Result<std::shared_ptr<const std::vector<HostNode>>> HostSource::nodes(uint64_t now_us) {
+  const uint64_t tick_us = impl_->tick_us == 0 ? 0 : std::max(impl_->tick_us, kSlowTickUs);
+  return impl_->nodes.get(now_us, tick_us, [this] { return read_nodes(impl_->sysfs_fd); });
+}
+
+int HostSource::sysfs_fd() const { return impl_->sysfs_fd; }
 
 HostShapes& HostSource::shapes() { return impl_->shapes; }
 

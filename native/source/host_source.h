@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "facts/host.h"
+#include "facts/node.h"
 #include "source/host_shapes.h"
 
 namespace vprocfs {
@@ -32,6 +33,12 @@ class HostSource {
 
   /// Whether the host has the file: `path` as in View::path. What it lacks no container has.
   bool has(const std::string& path) const;
+
+  /// Read again after one second. Empty where the host has no directory of nodes.
+  Result<std::shared_ptr<const std::vector<HostNode>>> nodes(uint64_t now_us);
+
+  /// The root of sysfs.
+  int sysfs_fd() const;
 
   /// A host file as it is, for callers on the host: `path` as in View::path ("proc/meminfo").
   Result<std::string> raw(const std::string& path);

@@ -6,6 +6,8 @@ export interface PackageStat {
   readonly mode: number;
   readonly size: number;
   readonly nlink: number;
+  readonly uid?: number;
+  readonly gid?: number;
   readonly blksize: number;
   readonly mtime: Date;
   readonly atime: Date;
@@ -19,6 +21,7 @@ export interface PackageOperations {
   statfs(path: string, done: (errno: number, figures?: Record<string, number>) => void): void;
   getattr(path: string, done: (errno: number, stat?: PackageStat) => void): void;
   readdir(path: string, done: (errno: number, names?: readonly string[]) => void): void;
+  readlink(path: string, done: (errno: number, target?: string) => void): void;
   open(path: string, flags: number, done: (errno: number, fd?: number) => void): void;
   /** `done` takes how many bytes were put into `to`, or an error. */
   read(path: string, fd: number, to: Buffer, size: number, offset: number, done: Done): void;

@@ -30,6 +30,8 @@ const MOUNT_WITHIN_MS = 10_000;
 const LOOK_EVERY_MS = 1000;
 const BLOCK = 4096;
 
+/** O_ACCMODE of open(2); 0 in it is O_RDONLY. */
+const ACCESS_MODE = 3;
 const DIRECTORY = 0o040000;
 const REGULAR = 0o100000;
 
@@ -75,11 +77,13 @@ class Answers {
     const entry = this.tree.lookup(path);
     const now = new Date();
     const times = { mtime: now, atime: now, ctime: now, blksize: BLOCK };
-    if (entry.kind === "directory") {
-      return { ...times, mode: DIRECTORY | 0o555, size: 0, nlink: 2 };
+    if (entry.kind !== "link" && entry.sysfs === undefined) {
+      return entry.kind === "directory"
+        ? { ...times, mode: DIRECTORY | 0o555, size: 0, nlink: 2 }
+        : { ...times, mode: REGULAR | entry.mode, size: this.tree.size(entry), nlink: 1 };
     }
-    const size = this.tree.size(entry.container, entry.view);
-    return { ...times, mode: REGULAR | entry.view.mode, size, nlink: 1 };
+    const { mode = 0, uid = 0, gid = 0, size = 0, links = 1 } = entry.sysfs ?? {};
+    return { ...times, mode, uid, gid, size, nlink: links };
   }
 
   operations(): PackageOperations {
@@ -95,7 +99,9 @@ class Answers {
       getattr: (path, done) => this.#answer("GETATTR", () => this.#stat(path), done),
       readdir: (path, done) =>
         this.#answer("READDIR", () => [".", "..", ...this.tree.list(path)], done),
-      open: (path, _flags, done) => this.#answer("OPEN", () => this.tree.open(path), done),
+      readlink: (path, done) => this.#answer("READLINK", () => this.tree.target(path), done),
+      open: (path, flags, done) =>
+        this.#answer("OPEN", () => this.tree.open(path, (flags & ACCESS_MODE) !== 0), done),
       read: (_path, fd, to, size, offset, done) =>
         this.#answer(
           "READ",
@@ -104,8 +110,12 @@ class Answers {
         ),
       release: (_path, fd, done) => this.#answer("RELEASE", () => this.tree.release(fd), done),
       write: (_path, _fd, _from, _size, _offset, done) => done(-errno.EIO),
-      // open(O_TRUNC) on a proc file changes nothing and succeeds for who may write.
-      truncate: (_path, _size, done) => done(0),
+      truncate: (path, _size, done) =>
+        this.#answer(
+          "TRUNCATE",
+          () => this.tree.truncate(path),
+          (code) => done(code),
+        ),
     };
   }
 }

@@ -1,9 +1,20 @@
 import { errnoOf } from "../errors.js";
-import type { Renderer, ViewInfo } from "../native/binding.js";
+import type { Renderer, SysfsNode, ViewInfo } from "../native/binding.js";
 
 /** Why an operation fails: the name of an errno. */
 export class TreeError extends Error {
-  constructor(readonly code: "EIO" | "EISDIR" | "ENFILE" | "ENOENT" | "ENOTDIR" | "ESRCH") {
+  constructor(
+    readonly code:
+      | "EACCES"
+      | "EINVAL"
+      | "EIO"
+      | "EISDIR"
+      | "ENFILE"
+      | "ENOENT"
+      | "ENOTDIR"
+      | "EROFS"
+      | "ESRCH",
+  ) {
     super(code);
   }
 }
@@ -15,9 +26,24 @@ export interface TreeOptions {
   readonly now?: () => number;
 }
 
+/** A file: a view, or one of the host's sysfs with the attributes that it has there. */
+export interface TreeFile {
+  readonly kind: "file";
+  readonly container: string;
+  readonly path: string;
+  /** Permission bits. */
+  readonly mode: number;
+  readonly sysfs?: SysfsNode;
+}
+
 export type TreeEntry =
-  | { readonly kind: "directory"; readonly names: () => string[] }
-  | { readonly kind: "file"; readonly container: string; readonly view: ViewInfo };
+  | {
+      readonly kind: "directory";
+      readonly names: () => string[];
+      readonly sysfs?: SysfsNode;
+    }
+  | { readonly kind: "link"; readonly sysfs: SysfsNode }
+  | TreeFile;
 
 interface Snapshot {
   readonly bytes: Buffer;
@@ -26,11 +52,23 @@ interface Snapshot {
 
 interface OpenFile {
   readonly container: string;
-  readonly view: ViewInfo;
+  readonly path: string;
   snapshot: Snapshot;
   /** Somebody has read from its begin. */
   begun: boolean;
 }
+
+/** Directories of the host's sysfs that every container has where the host has them. */
+const SYSFS = ["sys/devices/system/cpu", "sys/devices/system/node"];
+
+function isSysfs(path: string): boolean {
+  return SYSFS.some((root) => path === root || path.startsWith(`${root}/`));
+}
+
+/** Types in st_mode. */
+const TYPE = 0o170000;
+const DIRECTORY = 0o040000;
+const LINK = 0o120000;
 
 /** Past so many the old ones among the last snapshots are dropped. */
 const MANY_SNAPSHOTS = 1024;
@@ -89,8 +127,8 @@ export class FuseTree {
   }
 
   /** What is at an absolute path below the mount. */
-  lookup(path: string): TreeEntry {
-    const [top, container, ...rest] = path.split("/").filter(Boolean);
+  lookup(absolute: string): TreeEntry {
+    const [top, container, ...rest] = absolute.split("/").filter(Boolean);
     if (top === undefined) {
       return { kind: "directory", names: () => ["containers"] };
     }
@@ -103,16 +141,50 @@ export class FuseTree {
     if (!this.#renderer.has(container)) {
       throw new TreeError("ENOENT");
     }
-    const below = rest.join("/");
-    const names = this.#directories.get(below);
-    if (names !== undefined) {
-      return { kind: "directory", names: () => [...names] };
+    const path = rest.join("/");
+    const view = this.#views.get(path);
+    if (view !== undefined) {
+      return { kind: "file", container, path, mode: view.mode };
     }
-    const view = this.#views.get(below);
-    if (view === undefined) {
+    if (isSysfs(path)) {
+      return this.#sysfs(container, path);
+    }
+    const names = this.#directories.get(path);
+    if (names === undefined) {
       throw new TreeError("ENOENT");
     }
-    return { kind: "file", container, view };
+    return { kind: "directory", names: () => [...names, ...this.#sysfsIn(container, path)] };
+  }
+
+  #sysfs(container: string, path: string): TreeEntry {
+    const sysfs = this.#renderer.sysfs(container, path);
+    const names = this.#directories.get(path);
+    if (sysfs === null) {
+      // Without sysfs there are still the views.
+      if (names === undefined) {
+        throw new TreeError("ENOENT");
+      }
+      return { kind: "directory", names: () => [...names] };
+    }
+    switch (sysfs.mode & TYPE) {
+      case DIRECTORY:
+        return { kind: "directory", names: () => [...(sysfs.names ?? [])], sysfs };
+      case LINK:
+        return { kind: "link", sysfs };
+      default:
+        return { kind: "file", container, path, mode: sysfs.mode & ~TYPE, sysfs };
+    }
+  }
+
+  /** Those in a directory that no view implies, and that the host has. */
+  #sysfsIn(container: string, directory: string): string[] {
+    return SYSFS.filter(
+      (root) =>
+        root.startsWith(`${directory}/`) &&
+        !root.slice(directory.length + 1).includes("/") &&
+        !this.#directories.has(root) &&
+        this.#renderer.sysfs(container, root) !== null,
+    ).map((root) => root.slice(directory.length + 1));
   }
 
   /** Names in a directory, without "." and "..". */
@@ -125,22 +197,41 @@ export class FuseTree {
   }
 
   /** Bytes that somebody who opens the file now will read. */
-  size(container: string, view: ViewInfo): number {
-    return this.#recent(container, view).bytes.length;
+  size(file: TreeFile): number {
+    return this.#recent(file.container, file.path).bytes.length;
+  }
+
+  /** Where a symlink leads to. */
+  target(path: string): string {
+    const entry = this.lookup(path);
+    if (entry.kind !== "link") {
+      throw new TreeError("EINVAL");
+    }
+    return entry.sysfs.target ?? "";
+  }
+
+  /** open(O_TRUNC) on a proc file changes nothing and succeeds for who may write. */
+  truncate(path: string): void {
+    if (this.#file(path).sysfs !== undefined) {
+      throw new TreeError("EROFS");
+    }
   }
 
   /** Opens a file and returns its handle. */
-  open(path: string): number {
+  open(path: string, writes = false): number {
     const entry = this.#file(path);
-    const { container, view } = entry;
+    const { container } = entry;
+    if (writes && entry.sysfs !== undefined) {
+      throw new TreeError("EROFS");
+    }
     const open = this.#openByContainer.get(container) ?? 0;
     if (open >= this.#options.maxOpenPerContainer) {
       this.refusedOpens += 1;
       throw new TreeError("ENFILE");
     }
-    const snapshot = this.#recent(container, view);
+    const snapshot = this.#recent(container, entry.path);
     const handle = this.#newHandle();
-    this.#files.set(handle, { container, view, snapshot, begun: false });
+    this.#files.set(handle, { container, path: entry.path, snapshot, begun: false });
     this.#openByContainer.set(container, open + 1);
     return handle;
   }
@@ -175,10 +266,10 @@ export class FuseTree {
     }
   }
 
-  #file(path: string): TreeEntry & { kind: "file" } {
+  #file(path: string): TreeFile {
     const entry = this.lookup(path);
     if (entry.kind !== "file") {
-      throw new TreeError("EISDIR");
+      throw new TreeError(entry.kind === "directory" ? "EISDIR" : "EINVAL");
     }
     return entry;
   }
@@ -192,21 +283,21 @@ export class FuseTree {
 
   #renew(file: OpenFile): void {
     try {
-      file.snapshot = this.#recent(file.container, file.view);
+      file.snapshot = this.#recent(file.container, file.path);
     } catch {
       // What cannot be renewed any more stays what it was: the last good snapshot.
     }
   }
 
   /** The size told by a look-up is that of what the open after it reads: one snapshot for both. */
-  #recent(container: string, view: ViewInfo): Snapshot {
-    const key = `${container}/${view.path}`;
+  #recent(container: string, path: string): Snapshot {
+    const key = `${container}/${path}`;
     const now = this.#now();
     const last = this.#last.get(key);
     if (last !== undefined && now - last.takenMs < this.#options.tickMs) {
       return last;
     }
-    const snapshot = { bytes: this.#render(container, view), takenMs: now };
+    const snapshot = { bytes: this.#render(container, path), takenMs: now };
     if (this.#last.size >= MANY_SNAPSHOTS) {
       this.#dropOld(now);
     }
@@ -222,14 +313,18 @@ export class FuseTree {
     }
   }
 
-  #render(container: string, view: ViewInfo): Buffer {
+  #render(container: string, path: string): Buffer {
     this.renders += 1;
     try {
-      return this.#renderer.render(container, view.path);
+      return this.#renderer.render(container, path);
     } catch (error) {
       const code = errnoOf(error);
       if (code === "ESRCH" || code === "ENOENT") {
         throw new TreeError("ESRCH");
+      }
+      // Root may open a file of sysfs that only takes writes, and is told when it reads.
+      if (code === "EACCES" && isSysfs(path)) {
+        throw new TreeError("EACCES");
       }
       this.sourceErrors += 1;
       throw new TreeError("EIO");

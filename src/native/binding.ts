@@ -118,6 +118,20 @@ export interface ViewInfo {
   readonly mode: number;
 }
 
+/** A file, directory or symlink of the host's sysfs as a container is shown it. */
+export interface SysfsNode {
+  /** As st_mode of stat(2). */
+  readonly mode: number;
+  readonly uid: number;
+  readonly gid: number;
+  readonly size: number;
+  readonly links: number;
+  /** Of a symlink. */
+  readonly target?: string;
+  /** Of a directory. */
+  readonly names?: readonly string[];
+}
+
 /**
  * The containers and views without a connection to the kernel, for engines written in JavaScript.
  * Whatever is asked runs on the JavaScript thread. Methods throw an Error with `code`.
@@ -126,8 +140,10 @@ export interface Renderer {
   /** The ids of all containers with processes. */
   list(): string[];
   has(id: string): boolean;
-  /** The bytes of a view of a container. ESRCH: there is no such container. */
+  /** The bytes of a view or of a file of sysfs. ESRCH: there is no such container. */
   render(id: string, path: string): Buffer;
+  /** What is at or below "sys/devices/system/cpu" or ".../node"; null: nothing, or elsewhere. */
+  sysfs(id: string, path: string): SysfsNode | null;
   /** Ends its thread; afterwards every call throws EBADF. */
   close(): void;
 }

@@ -18,7 +18,7 @@ import type { Renderer } from "../../src/native/binding.js";
 import { MIB } from "../support/cgroups.js";
 import { output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { cli, Daemon, SETTLED, VIEWS, vprocfs } from "../support/daemon.js";
+import { cli, Daemon, SETTLED, SYSFS, VIEWS, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
@@ -126,8 +126,14 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
     });
 
     it("lists the same containers and the same files", async () => {
-      const tree = async (root: string): Promise<string[]> =>
-        (await readdir(root, { recursive: true })).sort();
+      // Modes and where links lead, too; sizes of views are those of moments.
+      const tree = async (root: string): Promise<string[]> => {
+        const found = await output(["find", root, "-printf", "%P %y %m %U:%G %l\n"]);
+        return found
+          .split("\n")
+          .sort()
+          .map((line) => line.replace(/ d (\d+) /, " d "));
+      };
       await until("both list the same containers", async () => {
         const theirs = await readdir(native.path("containers"));
         const ours = await readdir(other.path("containers"));
@@ -138,6 +144,21 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         expect(await tree(other.path("containers", id))).toEqual(
           await tree(native.path("containers", id)),
         );
+      }
+    });
+
+    it("sysfs has the same bytes", async () => {
+      const files = SYSFS.map((path) => `${path}/`);
+      const find = 'cd "$0" && find "$@" -type f ! -name "*stat*" ! -name meminfo | sort';
+      const read = 'while read -r f; do echo "$f"; cat "$f" 2>&1 | sed "s|^cat: .*: ||"; done';
+      for (const id of ids) {
+        const text = (root: string): Promise<string> =>
+          output(["/bin/sh", "-c", `${find} | ${read}`, root, ...files]);
+        const settled = (all: string): string =>
+          all.replaceAll(/^.*\/(usage|time|rejected|above|below|runtime_.*time)\n.*$/gm, "");
+        const theirs = settled(await text(native.path("containers", id)));
+        expect(settled(await text(other.path("containers", id)))).toBe(theirs);
+        expect(theirs.length).toBeGreaterThan(1000);
       }
     });
 
@@ -350,6 +371,7 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         list: () => ["1"],
         has: (id) => id === "1",
         render: (_id, path) => Buffer.from(renderFixture(caseDir, path)),
+        sysfs: () => null,
         close: () => {},
       };
     }
@@ -438,6 +460,7 @@ describe("its tree", () => {
         }
         return Buffer.from(next ?? "");
       },
+      sysfs: () => null,
       close: () => {},
     };
     const all = [{ index: 1, path: "proc/meminfo", mode: 0o444 }];

@@ -6,7 +6,7 @@ import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { MIB } from "../support/cgroups.js";
 import { output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, SETTLED, VIEWS, type ViewPath, vprocfs } from "../support/daemon.js";
+import { Daemon, SETTLED, SYSFS, VIEWS, type ViewPath, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Answer, Syscalls } from "../support/syscalls.js";
 import { Syscalls as Calls } from "../support/syscalls.js";
@@ -69,10 +69,9 @@ describeLive("the mounted tree", ["busybox", "df"], () => {
     const files = VIEWS.filter((view) => view.startsWith("proc/")).map((view) => view.slice(5));
     const proc = { ...dots, ...Object.fromEntries(files.map((name) => [name, REGULAR])) };
     expect(await types(daemon.path("proc"))).toEqual(proc);
-    expect(await types(daemon.path("sys/devices/system/cpu"))).toEqual({
-      ...dots,
-      online: REGULAR,
-    });
+    for (const path of SYSFS) {
+      expect(await types(daemon.path(path))).toEqual(await types(`/${path}`));
+    }
     const own = daemon.path("containers", await a.id(daemon));
     expect(await types(own)).toEqual({ ...dots, ...top });
     expect(await types(`${own}/proc`)).toEqual(proc);

@@ -36,7 +36,10 @@ const ALL_VIEWS = [
   "proc/uptime",
   "proc/vmstat",
   "proc/zoneinfo",
+  "sys/devices/system/cpu/offline",
   "sys/devices/system/cpu/online",
+  "sys/devices/system/cpu/possible",
+  "sys/devices/system/cpu/present",
 ] as const;
 
 export type ViewPath = (typeof ALL_VIEWS)[number];
@@ -57,6 +60,17 @@ const RESTLESS: readonly ViewPath[] = ["proc/schedstat", "proc/stat", "proc/upti
 
 /** What a container reads from these changes only when it does something, or its limits change. */
 export const SETTLED = VIEWS.filter((view) => !RESTLESS.includes(view));
+
+/** Directories of the host's sysfs that every container has; hosts without NUMA lack the second. */
+export const SYSFS = ["sys/devices/system/cpu", "sys/devices/system/node"].filter((path) =>
+  existsSync(`/${path}`),
+);
+
+/** What hooks and the documentation bind: the files of proc, and whole directories of sysfs. */
+export const BINDS: readonly string[] = [
+  ...VIEWS.filter((view) => view.startsWith("proc/")),
+  ...SYSFS,
+];
 
 /** Runs a command of vprocfs to its end. */
 export function vprocfs(...args: readonly string[]): Promise<Outcome> {

@@ -77,6 +77,7 @@ export function fakeBinding(
       declare list: () => string[];
       declare has: () => boolean;
       declare render: () => Buffer;
+      declare sysfs: () => null;
       declare close: () => void;
     },
     scanContainers: () => [...containers],

@@ -111,6 +111,12 @@ export interface Source {
 
 interface Testing {
   renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
+  listFixture(caseDir: string, path: string, init: number, nowUs: bigint): string[];
+  /** The number of each path of a sysfs, and the path that a fresh worker finds by it. */
+  numberPaths(
+    sysDir: string,
+    paths: readonly string[],
+  ): { readonly number: number; readonly path: string }[];
   advanceSamples(samples: readonly CpuSample[]): CpuReport[];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
   views(): ViewRow[];
@@ -136,6 +142,8 @@ interface Testing {
 /** What every member has to be; a build without one of them is of another version. */
 const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
+  listFixture: "function",
+  numberPaths: "function",
   advanceSamples: "function",
   shownCpus: "function",
   views: "function",
@@ -217,7 +225,14 @@ export function viewsOf(caseDir: string): string[] {
     .filter((path) => existsSync(join(caseDir, path)));
 }
 
+/** The names that it finds in a directory of sysfs, in no order. */
+export function listFixture(caseDir: string, path: string): string[] {
+  const { init, clock } = readContainer(caseDir);
+  return native.listFixture(caseDir, path, init, BigInt(clock.boottime_us));
+}
+
 export const {
+  numberPaths,
   advanceSamples,
   shownCpus,
   views,

@@ -1,0 +1,181 @@
+#include "source/sysfs_tree.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <memory>
+#include <string_view>
+
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr size_t kMostPaths = size_t{1} << 20;
+constexpr size_t kMostBytes = size_t{1} << 20;
+constexpr unsigned kMostDepth = 16;
+/// A number that nobody knows makes us look again, but not more often than this.
+constexpr uint64_t kScanEveryMs = 1000;
+
+uint64_t clock_ms() {
+  timespec now{};
+  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
+}
+
+/// The `attempt`th number of a path. Part of node ids that kernels hold: never to change.
+uint32_t candidate(std::string_view path, uint32_t attempt) {
+  uint64_t hash = 14695981039346656037u + attempt;
+  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  hash ^= hash >> 29;
+  return static_cast<uint32_t>(hash & ((uint64_t{1} << SysfsTree::kNumberBits) - 1));
+}
+
+struct CloseDirectory {
+  void operator()(DIR* directory) const { ::closedir(directory); }
+};
+
+uint32_t type_of(const dirent& entry) { return DTTOIF(entry.d_type); }
+
+bool is_below_node(const std::string& directory) {
+  const std::string_view root = SysfsTree::kNodeRoot;
+  return directory.compare(0, root.size(), root) == 0;
+}
+
+}  // namespace
+
+bool SysfsTree::hidden(const std::string& directory, const std::string& name) {
+  constexpr std::string_view kMemory = "memory";
+  return is_below_node(directory) && name.compare(0, kMemory.size(), kMemory) == 0 &&
+         name.size() > kMemory.size() &&
+         name.find_first_not_of("0123456789", kMemory.size()) == std::string::npos;
+}
+
+Result<std::vector<SysfsTree::Name>> SysfsTree::names(const std::string& path) const {
+  const int fd = ::openat(fd_, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return Error{errno, path};
+  const std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd));
+  if (!directory) {
+    const int code = errno;
+    ::close(fd);
+    return Error{code, path};
+  }
+  std::vector<Name> out;
+  for (;;) {
+    errno = 0;
+    const dirent* entry = ::readdir(directory.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name == "." || name == ".." || hidden(path, name)) continue;
+    out.push_back({name, type_of(*entry)});
+  }
+  if (errno != 0) return Error{errno, path};
+  std::sort(out.begin(), out.end(), [](const Name& a, const Name& b) { return a.name < b.name; });
+  return out;
+}
+
+void SysfsTree::scan_below(const std::string& path, unsigned depth) {
+  const auto found = names(path);
+  if (!found || depth > kMostDepth) return;  // it went away meanwhile
+  for (const Name& entry : found.value()) {
+    const std::string below = path + "/" + entry.name;
+    if (!number_locked(below)) return;
+    if (entry.type == S_IFDIR) scan_below(below, depth + 1);
+  }
+}
+
+void SysfsTree::scan_locked() {
+  scan_below(kCpuRoot, 0);
+  scan_below(kNodeRoot, 0);
+  scanned_ = true;
+  scanned_ms_ = clock_ms();
+}
+
+std::optional<uint32_t> SysfsTree::number_locked(const std::string& path) {
+  for (uint32_t attempt = 0;; ++attempt) {
+    const uint32_t number = candidate(path, attempt);
+    const auto it = paths_.find(number);
+    if (it != paths_.end() && it->second == path) return number;
+    if (it != paths_.end()) continue;
+    if (paths_.size() >= kMostPaths) return std::nullopt;
+    paths_.emplace(number, path);
+    return number;
+  }
+}
+
+std::optional<uint32_t> SysfsTree::number(const std::string& path) {
+  const std::lock_guard lock(mutex_);
+  if (!scanned_) scan_locked();
+  return number_locked(path);
+}
+
+std::optional<std::string> SysfsTree::path(uint32_t number) {
+  const std::lock_guard lock(mutex_);
+  auto it = scanned_ ? paths_.find(number) : paths_.end();
+  if (it == paths_.end() && (!scanned_ || clock_ms() - scanned_ms_ >= kScanEveryMs)) {
+    scan_locked();
+    it = paths_.find(number);
+  }
+  if (it == paths_.end()) return std::nullopt;
+  return it->second;
+}
+
+Result<struct stat> SysfsTree::stat(const std::string& path) const {
+  struct stat found {};
+  if (::fstatat(fd_, path.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return Error{errno, path};
+  return found;
+}
+
+Result<std::vector<SysfsEntry>> SysfsTree::list(const std::string& path) {
+  const auto found = names(path);
+  if (!found) return found.error();
+  std::vector<SysfsEntry> out;
+  out.reserve(found.value().size());
+  const std::lock_guard lock(mutex_);
+  if (!scanned_) scan_locked();
+  for (const Name& entry : found.value()) {
+    const auto number = number_locked(path + "/" + entry.name);
+    if (number) out.push_back({entry.name, entry.type, *number});
+  }
+  std::sort(out.begin(), out.end(),
+            [](const SysfsEntry& a, const SysfsEntry& b) { return a.number < b.number; });
+  return out;
+}
+
+Result<std::string> SysfsTree::link(const std::string& path) const {
+  std::array<char, 4096> target{};
+  const ssize_t n = ::readlinkat(fd_, path.c_str(), target.data(), target.size());
+  if (n < 0) return Error{errno, path};
+  return std::string(target.data(), static_cast<size_t>(n));
+}
+
+Result<std::string> SysfsTree::read(const std::string& path) const {
+  const auto fd = open_file(fd_, path);
+  if (!fd) return fd.error();
+  std::string out(4096, '\0');
+  size_t have = 0;
+  for (;;) {
+    const ssize_t n =
+        ::pread(fd.value().get(), out.data() + have, out.size() - have, static_cast<off_t>(have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error{errno, path};
+    have += static_cast<size_t>(n);
+    // An attribute is at most a page; what is shorter comes at once (fs/kernfs/file.c). Only binary
+    // ones are longer.
+    if (n == 0 || have < 4096) break;
+    if (have == out.size()) {
+      if (out.size() >= kMostBytes) return Error{EFBIG, path};
+      out.resize(out.size() * 2);
+    }
+  }
+  out.resize(have);
+  return out;
+}
+
+}  // namespace vprocfs

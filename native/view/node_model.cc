@@ -1,0 +1,113 @@
+#include "view/node_model.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace vprocfs {
+namespace {
+
+__extension__ typedef unsigned __int128 Wide;
+
+bool memory_allowed(const HostNode& node, const Facts& facts) {
+  const auto& allowed = facts.nodes.limits.allowed;
+  return node.total_kb > 0 && (!allowed || allowed->contains(node.id));
+}
+
+/// amount * weight / whole without overflow; weight <= whole.
+uint64_t share(uint64_t amount, uint64_t weight, uint64_t whole) {
+  if (whole == 0) return 0;
+  return static_cast<uint64_t>(static_cast<Wide>(amount) * weight / whole);
+}
+
+}  // namespace
+
+CpuSet shown_nodes(const Facts& facts) {
+  std::vector<uint32_t> ids;
+  if (!facts.nodes.host) return CpuSet();
+  for (const HostNode& node : *facts.nodes.host) {
+    if (memory_allowed(node, facts) || !node.cpus.intersect(facts.shown_cpus).empty()) {
+      ids.push_back(node.id);
+    }
+  }
+  return CpuSet(std::move(ids));
+}
+
+std::vector<uint64_t> in_proportion(uint64_t amount, const std::vector<uint64_t>& weights) {
+  std::vector<uint64_t> parts(weights.size());
+  uint64_t whole = 0;
+  for (const uint64_t weight : weights) whole += weight;
+  if (whole == 0) {
+    if (!parts.empty()) parts.front() = amount;
+    return parts;
+  }
+  // What is given out up to a node is rounded, not each part: so nothing gets lost.
+  uint64_t up_to = 0, given = 0;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    up_to += weights[i];
+    const uint64_t now = share(amount, up_to, whole);
+    parts[i] = now - given;
+    given = now;
+  }
+  return parts;
+}
+
+NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used) {
+  const CpuSet shown = shown_nodes(facts);
+  std::vector<uint64_t> sizes;
+  uint64_t sum = 0;
+  for (const uint32_t id : shown.ids()) {
+    for (const HostNode& host : *facts.nodes.host) {
+      if (host.id != id) continue;
+      nodes_.push_back({id, host.cpus.intersect(facts.shown_cpus), memory_allowed(host, facts)});
+      sizes.push_back(nodes_.back().has_memory ? host.total_kb : 0);
+      sum += sizes.back();
+    }
+  }
+  // Of a container whose memory is all on nodes that are gone, some node has to have it.
+  if (sum == 0 && !nodes_.empty()) nodes_.front().has_memory = true;
+  const std::vector<uint64_t> totals = in_proportion(total, sizes);
+  std::vector<uint64_t> weights;
+  for (const NodeShare& node : nodes_) {
+    uint64_t bytes = 0;
+    for (const NodeUse& use : facts.nodes.limits.used) {
+      if (use.id == node.id) bytes = use.bytes;
+    }
+    weights.push_back(bytes >> 10);
+  }
+  if (std::all_of(weights.begin(), weights.end(), [](uint64_t w) { return w == 0; })) {
+    weights = totals;
+  }
+  const std::vector<uint64_t> wanted = in_proportion(used, weights);
+  uint64_t over = 0;
+  for (size_t i = 0; i < nodes_.size(); ++i) {
+    nodes_[i].total = totals[i];
+    nodes_[i].used = std::min(wanted[i], totals[i]);
+    over += wanted[i] - nodes_[i].used;
+  }
+  // What does not fit where the kernel has it is shown on the nodes that have room.
+  for (NodeShare& node : nodes_) {
+    const uint64_t more = std::min(over, node.total - node.used);
+    node.used += more;
+    over -= more;
+  }
+}
+
+size_t NodeModel::find(uint32_t id) const {
+  size_t place = 0;
+  while (place < nodes_.size() && nodes_[place].id != id) ++place;
+  return place;
+}
+
+uint64_t NodeModel::part(uint64_t amount, size_t place) const {
+  std::vector<uint64_t> weights;
+  for (const NodeShare& node : nodes_) weights.push_back(node.used);
+  return place < nodes_.size() ? in_proportion(amount, weights)[place] : 0;
+}
+
+uint64_t NodeModel::part_by_size(uint64_t amount, size_t place) const {
+  std::vector<uint64_t> weights;
+  for (const NodeShare& node : nodes_) weights.push_back(node.total);
+  return place < nodes_.size() ? in_proportion(amount, weights)[place] : 0;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "facts/facts.h"
+
+namespace vprocfs {
+
+/// The memory nodes that a container is shown: those that hold CPUs it is shown or memory that it
+/// may use. Ids are the host's. Needs kNeedNodes and kNeedCpus.
+CpuSet shown_nodes(const Facts& facts);
+
+/// One shown node. Amounts in kB.
+struct NodeShare {
+  uint32_t id = 0;
+  CpuSet cpus;              ///< of the CPUs shown
+  bool has_memory = false;  ///< memory of it may be used
+  /// Its part of the container's MemTotal, in the proportion of the host's nodes: constant while
+  /// the limit is. Sums over the nodes to MemTotal.
+  uint64_t total = 0;
+  /// Its part of what is in use, at most `total`. Sums over the nodes to MemTotal - MemFree; placed
+  /// as memory.numa_stat tells, as far as the nodes' sizes allow.
+  uint64_t used = 0;
+};
+
+/// How a container's memory is spread over its nodes.
+class NodeModel {
+ public:
+  /// `total` and `used` are those of /proc/meminfo, kB.
+  NodeModel(const Facts& facts, uint64_t total, uint64_t used);
+
+  const std::vector<NodeShare>& nodes() const { return nodes_; }
+  /// Its place in nodes(); nodes().size() for one that is not shown.
+  size_t find(uint32_t id) const;
+  /// The part of `amount` on the node at `place`, as what is in use is spread: the parts sum to the
+  /// amount.
+  uint64_t part(uint64_t amount, size_t place) const;
+  /// The same, as the sizes of the nodes are.
+  uint64_t part_by_size(uint64_t amount, size_t place) const;
+
+ private:
+  std::vector<NodeShare> nodes_;
+};
+
+/// Cuts `amount` into parts as large, relative to each other, as `weights`, that sum to it; with no
+/// weight at all it is the first part.
+std::vector<uint64_t> in_proportion(uint64_t amount, const std::vector<uint64_t>& weights);
+
+}  // namespace vprocfs

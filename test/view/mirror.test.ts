@@ -1,0 +1,217 @@
+// The directories of sysfs that every container has: what is shown of them, and what files say.
+
+import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { testName } from "../support/names.js";
+import { project } from "../support/project.js";
+import { listFixture, numberPaths, renderFixture } from "../support/testing.js";
+
+const RECORDED = join(project, "test/fixtures/v2-x86-128cpu");
+const OWN = "cgroup/kubepods.slice/kubepods-burstable.slice/pod7.slice/cri-7f.scope";
+const CPU = "sys/devices/system/cpu";
+const NODE = "sys/devices/system/node";
+
+type Files = Readonly<Record<string, string>>;
+
+/** The recorded host of 128 CPUs whose container is shown 8 to 15, with other files in it. */
+function caseWith(files: Files, links: Files = {}): string {
+  const root = mkdtempSync(join(tmpdir(), testName("mirror-")));
+  onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+  cpSync(RECORDED, root, { recursive: true });
+  for (const [path, text] of Object.entries(files)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    writeFileSync(join(root, path), text);
+  }
+  for (const [path, target] of Object.entries(links)) {
+    mkdirSync(dirname(join(root, path)), { recursive: true });
+    symlinkSync(target, join(root, path));
+  }
+  return root;
+}
+
+function rendered(path: string, text: string): string {
+  return renderFixture(caseWith({ [path]: text }), path);
+}
+
+/** kB by label of a node's meminfo. */
+function nodeMeminfo(text: string): Map<string, number> {
+  const lines = [...text.matchAll(/^Node \d+ (.+?): +(\d+)( kB)?$/gm)];
+  expect(lines).toHaveLength(text.trimEnd().split("\n").length);
+  return new Map(lines.map(([, label = "", value]) => [label, Number(value)]));
+}
+
+function meminfo(text: string): Map<string, number> {
+  const lines = [...text.matchAll(/^(.+?): +(\d+)/gm)];
+  return new Map(lines.map(([, label = "", value]) => [label, Number(value)]));
+}
+
+describe("lists and maps of CPUs hold those that are shown", () => {
+  const wide = "ffffffff,ffffffff,ffffffff,ffffffff\n";
+
+  it.each([
+    [`${CPU}/isolated`, "2-9,100\n", "8-9\n"],
+    [`${CPU}/isolated`, "\n", "\n"],
+    [`${CPU}/nohz_full`, "(null)\n", "(null)\n"],
+    [`${CPU}/enabled`, "0-127\n", "8-15\n"],
+    [`${CPU}/cpu9/topology/core_cpus_list`, "9,73\n", "9\n"],
+    [`${CPU}/cpu9/topology/thread_siblings_list`, "8-9\n", "8-9\n"],
+    [`${CPU}/cpu9/topology/package_cpus_list`, "0-63\n", "8-15\n"],
+    [`${CPU}/cpu9/topology/package_cpus`, wide, "00000000,00000000,00000000,0000ff00\n"],
+    [`${CPU}/cpu9/topology/core_siblings`, "3,00000200\n", "0,00000200\n"],
+    [`${CPU}/cpu9/topology/core_id`, "4\n", "4\n"],
+    [`${CPU}/cpu9/cache/index3/shared_cpu_map`, wide, "00000000,00000000,00000000,0000ff00\n"],
+    [`${CPU}/cpu9/cache/index3/shared_cpu_list`, "0-9\n", "8-9\n"],
+    [`${CPU}/cpu9/cache/index3/size`, "32768K\n", "32768K\n"],
+    [`${CPU}/cpufreq/policy8/related_cpus`, "7 8 9 80 \n", "8 9\n"],
+    [`${CPU}/vulnerabilities/l1tf`, "Not affected\n", "Not affected\n"],
+    [`${NODE}/has_generic_initiator`, "1\n", "1\n"],
+  ])("%s %j", (path, host, own) => {
+    expect(rendered(path, host)).toBe(own);
+  });
+});
+
+describe("names", () => {
+  const files = Object.fromEntries([
+    ...[0, 8, 15, 16, 127].map((cpu) => [`${CPU}/cpu${cpu}/uevent`, ""]),
+    [`${CPU}/cpufreq/policy0/related_cpus`, "0 1\n"],
+    [`${CPU}/cpufreq/policy7/related_cpus`, "7 8\n"],
+    [`${CPU}/cpuidle/current_driver`, "none\n"],
+    [`${NODE}/node0/memory0`, ""],
+    [`${NODE}/node0/memory_failure/total`, "0\n"],
+  ]);
+  const links = {
+    [`${NODE}/node0/cpu8`]: "../../cpu/cpu8",
+    [`${NODE}/node0/cpu16`]: "../../cpu/cpu16",
+    [`${CPU}/cpu8/node0`]: "../../node/node0",
+  };
+
+  it("are of the CPUs shown, and all that is not a CPU", () => {
+    const dir = caseWith(files, links);
+    const names = listFixture(dir, CPU);
+    expect(names.filter((name) => /^cpu\d/.test(name)).sort()).toEqual(["cpu15", "cpu8"]);
+    expect(names).toContain("cpuidle");
+    expect(names).toContain("online");
+    expect(listFixture(dir, `${CPU}/cpufreq`)).toEqual(["policy7"]);
+    expect(listFixture(dir, `${CPU}/cpu8`).sort()).toEqual(["node0", "uevent"]);
+  });
+
+  it("of a node leave out memory blocks and CPUs not shown", () => {
+    const names = listFixture(caseWith(files, links), `${NODE}/node0`);
+    expect(names).toContain("cpu8");
+    expect(names).toContain("memory_failure");
+    expect(names).not.toContain("cpu16");
+    expect(names).not.toContain("memory0");
+  });
+
+  it("of nodes are those with CPUs shown or memory that may be used", () => {
+    const set = "cgroup/kubepods.slice/kubepods-burstable.slice/cpuset.mems.effective";
+    const both = caseWith({});
+    expect(listFixture(both, NODE).filter((name) => /^node\d/.test(name))).toHaveLength(2);
+    const none = caseWith({ [set]: "0\n", [`${OWN}/cpuset.mems.effective`]: "0\n" });
+    expect(listFixture(none, NODE).filter((name) => /^node\d/.test(name))).toEqual(["node0"]);
+    expect(renderFixture(none, `${NODE}/online`)).toBe("0\n");
+    expect(renderFixture(none, `${NODE}/possible`)).toBe("0\n");
+    expect(renderFixture(none, `${NODE}/node0/distance`)).toBe("10\n");
+  });
+});
+
+describe("memory of nodes", () => {
+  /** Sets where the container's memory may be and is. */
+  function sums(files: Files): { nodes: Map<string, number>[]; all: Map<string, number> } {
+    const dir = caseWith(files);
+    const shown = listFixture(dir, NODE).filter((name) => /^node\d/.test(name));
+    return {
+      nodes: shown.sort().map((name) => nodeMeminfo(renderFixture(dir, `${NODE}/${name}/meminfo`))),
+      all: meminfo(renderFixture(dir, "proc/meminfo")),
+    };
+  }
+
+  function check({ nodes, all }: ReturnType<typeof sums>): void {
+    const sum = (label: string): number =>
+      nodes.reduce((total, node) => total + (node.get(label) ?? Number.NaN), 0);
+    for (const label of ["MemTotal", "MemFree", "AnonPages", "Shmem", "SReclaimable", "Mapped"]) {
+      expect([label, sum(label)]).toEqual([label, all.get(label)]);
+    }
+    expect(sum("FilePages")).toBe((all.get("Cached") ?? 0) + (all.get("SwapCached") ?? 0));
+    for (const node of nodes) {
+      const of = (label: string): number => node.get(label) ?? Number.NaN;
+      expect(of("MemUsed") + of("MemFree")).toBe(of("MemTotal"));
+      expect(of("Active")).toBe(of("Active(anon)") + of("Active(file)"));
+      expect(of("Slab")).toBe(of("SReclaimable") + of("SUnreclaim"));
+    }
+  }
+
+  const stat = (n0: number, n1: number): Files => ({
+    [`${OWN}/memory.numa_stat`]: `anon N0=${n0} N1=${n1}\nworkingset_nodes N0=9 N1=9\n`,
+  });
+
+  it("sums to that of the container", () => check(sums({})));
+
+  it.each([
+    [0, 0],
+    [0, 2 ** 30],
+    [2 ** 62, 1],
+    [5, 3],
+  ])("sums to that of the container with %d and %d bytes in use", (n0, n1) => {
+    check(sums(stat(n0, n1)));
+  });
+
+  it("is where the container's memory is", () => {
+    const { nodes } = sums(stat(0, 2 ** 20));
+    expect(nodes[0]?.get("MemUsed")).toBe(0);
+    expect(nodes[0]?.get("AnonPages")).toBe(0);
+    expect(nodes[1]?.get("AnonPages")).toBeGreaterThan(0);
+  });
+
+  it("keeps its size when use moves", () => {
+    const sizes = [stat(0, 2 ** 20), stat(2 ** 20, 0)].map((files) =>
+      sums(files).nodes.map((node) => node.get("MemTotal")),
+    );
+    expect(sizes[0]).toEqual(sizes[1]);
+  });
+
+  it("is all on the one node that may be used", () => {
+    const set = "cgroup/kubepods.slice/kubepods-burstable.slice/cpuset.mems.effective";
+    const found = sums({ [set]: "1\n", [`${OWN}/cpuset.mems.effective`]: "1\n" });
+    check(found);
+    // Node 0 has the CPUs, and no memory.
+    expect(found.nodes.map((node) => node.get("MemTotal"))).toEqual([0, found.all.get("MemTotal")]);
+  });
+
+  it("tells no counter of the host", () => {
+    const dir = caseWith({});
+    expect(renderFixture(dir, `${NODE}/node0/numastat`)).toMatch(/^(\w+ 0\n)+$/);
+  });
+});
+
+describe("numbers of paths", () => {
+  it("are the same for a fresh worker on a host of 512 CPUs, and no two alike", () => {
+    const root = mkdtempSync(join(tmpdir(), testName("sys-")));
+    onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+    const paths: string[] = [];
+    for (let cpu = 0; cpu < 512; cpu += 1) {
+      for (const directory of ["topology", "cache/index0", "power"]) {
+        const below = `devices/system/cpu/cpu${cpu}/${directory}`;
+        mkdirSync(join(root, below), { recursive: true });
+        for (let file = 0; file < 10; file += 1) {
+          writeFileSync(join(root, below, `file${file}`), "");
+          paths.push(`${below}/file${file}`);
+        }
+      }
+    }
+    const numbered = numberPaths(root, [...paths].reverse());
+    expect(numbered.map(({ path }) => path)).toEqual([...paths].reverse());
+    const numbers = new Set(numbered.map(({ number }) => number));
+    expect(numbers.size).toBe(paths.length);
+    expect(Math.max(...numbers)).toBeLessThan(2 ** 23);
+    expect(Math.min(...numbers)).toBeGreaterThanOrEqual(0);
+  });
+
+  it("are none of a path that is not there", () => {
+    const root = mkdtempSync(join(tmpdir(), testName("sys-")));
+    onTestFinished(() => rmSync(root, { recursive: true, force: true }));
+    expect(numberPaths(root, ["devices/system/cpu/x"])[0]?.path).toBe("");
+  });
+});
