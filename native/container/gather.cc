@@ -1,6 +1,5 @@
 #include "container/gather.h"
 
-
 #include <algorithm>
 
 #include "container/cpu_model.h"

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram } from "../support/command.js";
-import { Daemon, RUNC_VIEWS, VIEWS, vprocfs } from "../support/daemon.js";
+import { BINDS, Daemon, RUNC_BINDS, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { documentedMounts, documentedVolumes, OciContainer } from "../support/oci.js";
 import { cpuList, memTotalKb } from "../support/procfile.js";
@@ -11,6 +11,7 @@ import { checkShows, checkThrottled } from "../support/shows.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 
+const NODES = "sys/devices/system/node";
 const LIMITS = { memory: 256 * MIB, swap: 128 * MIB, quota: 1.5 };
 
 describeLive("OCI", ["free", "top", "swapon", "unshare"], () => {
@@ -25,14 +26,20 @@ describeLive("OCI", ["free", "top", "swapon", "unshare"], () => {
   });
 
   it("the documentation binds every file", () => {
-    const expected = RUNC_VIEWS.map((view) => [daemon.path(view), `/${view}`]);
+    const withNodes = (binds: readonly string[]) => [
+      ...binds,
+      ...(binds.includes(NODES) ? [] : [NODES]),
+    ];
+    const expected = withNodes(RUNC_BINDS)
+      .map((path) => [daemon.path(path), `/${path}`])
+      .sort();
     const mounts = documentedMounts(daemon);
     const pairs = (list: typeof mounts.all) =>
       list.map(({ source, destination }) => [source, destination]).sort();
     expect(pairs(mounts.all)).toEqual(expected);
     // One is not on every host.
-    const others = VIEWS.filter((view) => !RUNC_VIEWS.includes(view) && view !== "proc/schedstat");
-    expect(pairs(mounts.crun)).toEqual(others.map((view) => [daemon.path(view), `/${view}`]));
+    const others = BINDS.filter((path) => !RUNC_BINDS.includes(path) && path !== "proc/schedstat");
+    expect(pairs(mounts.crun)).toEqual(others.map((path) => [daemon.path(path), `/${path}`]));
     const volumes = documentedVolumes(daemon).filter((word) => word !== "-v");
     expect(volumes.sort()).toEqual(expected.map(([from, to]) => `${from}:${to}:ro`));
   });
@@ -61,10 +68,10 @@ describeLive("OCI", ["free", "top", "swapon", "unshare"], () => {
     });
 
     it("shows 256 MiB, 128 MiB of swap and two CPUs to every tool", async () => {
-      const views =
-        kind === "crun" ? VIEWS.filter((view) => view !== "proc/schedstat") : RUNC_VIEWS;
+      const binds =
+        kind === "crun" ? BINDS.filter((path) => path !== "proc/schedstat") : RUNC_BINDS;
       const cpus = hostCpus.slice(0, 2);
-      await checkShows(container, { memoryMiB: 256, swapMiB: 128, cpus, views });
+      await checkShows(container, { memoryMiB: 256, swapMiB: 128, cpus, binds });
     });
 
     it("is known by its name", async () => {

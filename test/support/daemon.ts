@@ -50,11 +50,6 @@ export const VIEWS: readonly ViewPath[] = ALL_VIEWS.filter((view) => existsSync(
 /** runc takes mounts over no other files of /proc than these (libcontainer, checkProcMount). */
 const RUNC_FILES = ["cpuinfo", "diskstats", "meminfo", "slabinfo", "stat", "swaps", "uptime"];
 
-/** What containers of runc have when only mounts are configured. */
-export const RUNC_VIEWS = VIEWS.filter(
-  (view) => !view.startsWith("proc/") || RUNC_FILES.includes(view.slice("proc/".length)),
-);
-
 /** Two readings of these differ: they have times, or the node's figures for who is on the host. */
 const RESTLESS: readonly ViewPath[] = ["proc/schedstat", "proc/stat", "proc/uptime"];
 
@@ -71,6 +66,11 @@ export const BINDS: readonly string[] = [
   ...VIEWS.filter((view) => view.startsWith("proc/")),
   ...SYSFS,
 ];
+
+/** What containers of runc have when only mounts are configured. */
+export const RUNC_BINDS = BINDS.filter(
+  (path) => !path.startsWith("proc/") || RUNC_FILES.includes(path.slice("proc/".length)),
+);
 
 /** Runs a command of vprocfs to its end. */
 export function vprocfs(...args: readonly string[]): Promise<Outcome> {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { hierarchyOf, isV2, PERIOD_US } from "./cgroups.js";
-import { VIEWS, type ViewPath } from "./daemon.js";
+import { BINDS } from "./daemon.js";
 import {
   checkGrowth,
   checkMeminfo,
@@ -30,7 +30,7 @@ export interface Expected {
   readonly swapMiB: number;
   readonly cpus: readonly number[];
   /** The files that are bound; all of them unless told. */
-  readonly views?: readonly ViewPath[];
+  readonly binds?: readonly string[];
 }
 
 function row(table: string, name: string): number[] {
@@ -67,24 +67,29 @@ export async function checkMemory(inside: Inside, expected: Expected): Promise<v
   assert.match(vmstat, new RegExp(`^ *${expected.swapMiB * 1024} K total swap$`, "m"));
 }
 
-/** cpuinfo, stat and online tell of the same CPUs. */
+/** cpuinfo, stat and sysfs tell of the same CPUs. */
 export async function checkCpus(inside: Inside, expected: Expected): Promise<void> {
   assert.deepEqual(cpuinfoIds(await inside.output(["cat", "/proc/cpuinfo"])), expected.cpus);
   const stat = checkStat(await inside.output(["cat", "/proc/stat"]));
   assert.deepEqual(statIds(stat), expected.cpus);
-  const online = await inside.output(["cat", "/sys/devices/system/cpu/online"]);
-  assert.deepEqual(cpuList(online), expected.cpus);
+  for (const name of ["online", "possible", "present"]) {
+    const list = await inside.output(["cat", `/sys/devices/system/cpu/${name}`]);
+    assert.deepEqual(cpuList(list), expected.cpus, name);
+  }
+  const names = (await inside.output(["ls", "/sys/devices/system/cpu"])).split("\n");
+  const ids = names.flatMap((name) => /^cpu(\d+)$/.exec(name)?.slice(1).map(Number) ?? []);
+  assert.deepEqual(
+    ids.sort((a, b) => a - b),
+    expected.cpus,
+  );
 }
 
-/** Its own mounts: one for each file, of the type that others look for. */
-export async function checkMounts(
-  inside: Inside,
-  views: readonly ViewPath[] = VIEWS,
-): Promise<void> {
+/** Its own mounts: one for each file or directory, of the type that others look for. */
+export async function checkMounts(inside: Inside, binds: readonly string[] = BINDS): Promise<void> {
   const mounts = (await inside.output(["cat", "/proc/mounts"])).split("\n");
-  for (const view of views) {
-    const ours = mounts.filter((line) => line.startsWith(`vprocfs /${view} fuse.lxcfs `));
-    assert.equal(ours.length, 1, `/${view} in ${mounts.join("\n")}`);
+  for (const path of binds) {
+    const ours = mounts.filter((line) => line.startsWith(`vprocfs /${path} fuse.lxcfs `));
+    assert.equal(ours.length, 1, `/${path} in ${mounts.join("\n")}`);
   }
 }
 
@@ -160,7 +165,7 @@ export async function checkThrottled(inside: Inside, frames = 2): Promise<void> 
 
 /** All that the job shows. The caller has busy loops running for the last. */
 export async function checkShows(inside: Inside, expected: Expected): Promise<void> {
-  await checkMounts(inside, expected.views);
+  await checkMounts(inside, expected.binds);
   await checkMemory(inside, expected);
   await checkCpus(inside, expected);
   await checkUptime(inside);
