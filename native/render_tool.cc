@@ -48,17 +48,22 @@ RenderObject::RenderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Re
     throw_type_error(env, "tickMs must be a number from 1 to 1000");
     return;
   }
-  const auto opened = open(static_cast<uint64_t>(tick_ms * 1000));
+  const bool bpf =
+      info.Length() < 2 || !info[1].IsString() || info[1].As<Napi::String>().Utf8Value() != "off";
+  const auto opened = open(static_cast<uint64_t>(tick_ms * 1000), bpf);
   if (!opened) to_js_error(env, opened.error()).ThrowAsJavaScriptException();
 }
 
-Result<bool> RenderObject::open(uint64_t tick_us) {
+Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
   auto host = Host::open();
   if (!host) return host.error();
   host_ = std::move(host.value());
   notifier_ = make_inotify_notifier();
   source_ = std::make_unique<HostSource>(host_->procfs.get(), host_->sysfs.get(), tick_us);
+  sampler_ = std::make_unique<Sampler>(host_->counting(bpf));
+  sampler_->start();
   Surroundings around;
+  around.sampler = sampler_.get();
   around.mounts = &host_->mounts;
   around.notifier = notifier_.get();
   around.host = source_.get();
@@ -152,6 +157,7 @@ Napi::Value RenderObject::sysfs(const Napi::CallbackInfo& info) {
 
 Napi::Value RenderObject::close(const Napi::CallbackInfo& info) {
   registry_.reset();
+  sampler_.reset();
   return info.Env().Undefined();
 }
 

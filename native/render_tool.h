@@ -7,6 +7,7 @@
 
 #include "container/mirror.h"
 #include "container/registry.h"
+#include "container/sampler.h"
 #include "fuse/engine.h"
 #include "source/host_source.h"
 
@@ -25,13 +26,14 @@ class RenderObject : public Napi::ObjectWrap<RenderObject> {
   Napi::Value render(const Napi::CallbackInfo& info);
   Napi::Value sysfs(const Napi::CallbackInfo& info);
   Napi::Value close(const Napi::CallbackInfo& info);
-  Result<bool> open(uint64_t tick_us);
+  Result<bool> open(uint64_t tick_us, bool bpf);
   bool usable(Napi::Env env) const;
 
   // Each borrows from those above it.
   std::unique_ptr<Host> host_;
   std::unique_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> source_;
+  std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Mirror> mirror_;
 };

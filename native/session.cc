@@ -79,6 +79,9 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   options_.server.max_open_per_container = arguments.number("maxOpenPerContainer", 1, 65535);
   options_.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
   options_.server.renders_per_second = arguments.number("rendersPerSecond", 0, 10000000);
+  const std::string bpf = arguments.text("bpf");
+  options_.bpf = bpf == "auto";
+  if (!options_.bpf && bpf != "off") arguments.wrong("bpf", "\"auto\" or \"off\"");
   const std::string consistency = arguments.text("consistency");
   options_.server.tick = consistency == "tick";
   if (!options_.server.tick && consistency != "exact") {
@@ -183,6 +186,9 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   out.Set("deferred", number(c.deferred));
   out.Set("paced", number(c.paced));
   out.Set("resent", number(c.resent));
+  const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
+  out.Set("taskPasses", number(sampler == nullptr ? 0 : sampler->passes()));
+  out.Set("taskPassUs", number(sampler == nullptr ? 0 : sampler->spent_us()));
   out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
   out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
   out.Set("threads", number(engine_ ? engine_->threads() : 0));
@@ -198,6 +204,9 @@ Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
   out.Set("resend", (c.kernel_flags & kFuseHasResend) != 0);
   out.Set("tick", c.tick != 0);
   out.Set("maxReadahead", c.max_readahead);
+  const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
+  out.Set("taskCounter", sampler == nullptr ? std::string() : sampler->counter());
+  out.Set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback());
   out.Set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
   return out;
 }

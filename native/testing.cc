@@ -10,12 +10,14 @@
 #include "container/cpu_model.h"
 #include "container/gather.h"
 #include "container/mirror.h"
+#include "container/task_load.h"
 #include "source/container_source.h"
 #include "source/host_parse.h"
 #include "source/host_source.h"
 #include "source/parse.h"
 #include "source/process.h"
 #include "testing_source.h"
+#include "testing_tasks.h"
 #include "testing_values.h"
 #include "view/view.h"
 
@@ -68,8 +70,13 @@ struct RecordedCase {
     const uint64_t tick_us = 1000000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
     const ContainerClock clock{now_us, ticks.value() * tick_us,
                                read_boottime_offset(proc.get(), init)};
-    return work(
-        host, [&](uint32_t needs) { return gather(needs, host, *source.value(), histories, clock); });
+    return work(host, [&](uint32_t needs) {
+      auto facts = gather(needs, host, *source.value(), histories, clock);
+      if (facts && (needs & (kNeedTasks | kNeedLoad)) != 0) {
+        facts.value().tasks = tasks(paths.value(), clock);
+      }
+      return facts;
+    });
   }
 
   Result<std::string> render(const std::string& path, pid_t init, uint64_t now_us) const {
@@ -95,6 +102,19 @@ struct RecordedCase {
                                                [&](HostSource& host, const Mirror::Ask& ask) {
                                                  return Mirror(host).list(*mirrored, ask);
                                                });
+  }
+
+  /// What the first reader is told, every task having been looked at.
+  TaskFacts tasks(const CgroupPaths& paths, const ContainerClock& clock) const {
+    CountedCgroup counted;
+    const bool v2 = mounts.v2() != nullptr && !paths.v2.empty();
+    if (!v2) counted.v1 = Controller::kMemory;
+    counted.path = v2 ? paths.v2 : paths.of(mounts, Controller::kMemory);
+    TaskLoad load(counted, 0, clock.init_start_us, nullptr);
+    constexpr uint64_t kNoHurryUs = 60000000;
+    const auto counts = make_scan_task_counter(mounts, proc.get(), kNoHurryUs)->count({counted});
+    if (counts) load.take(counts.value()[0], clock.now_us, clock.now_us, true);
+    return load.latest();
   }
 
   static uint64_t hugepage_bytes(HostSource& host) {
@@ -309,6 +329,8 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
   testing.Set("readProcess", Napi::Function::New<read_process>(env));
   testing.Set("Source", SourceObject::define(env));
+  testing.Set("TaskCounter", TaskCounterObject::define(env));
+  testing.Set("loadAverages", Napi::Function::New<load_averages>(env));
   exports.Set("testing", testing);
 }
 

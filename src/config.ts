@@ -81,6 +81,10 @@ export const ConfigSchema = z.strictObject({
     "MS",
     "for how many milliseconds what was made for one reader serves the next one",
   ).default(10),
+  bpf: oneOf(
+    ["auto", "off"],
+    "auto: tasks are counted by a BPF program where the kernel takes it; off: from files only",
+  ).default("auto"),
   watchdogMs: integer(
     1000,
     600_000,

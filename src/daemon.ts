@@ -74,7 +74,10 @@ export async function serve(serving: ServeOptions): Promise<number> {
       finish({ kind: "ended", reason });
     },
   });
-  const onAsked = (): void => log.info({ ...engine.counters() }, "counters");
+  const onAsked = (): void => {
+    const { taskCounter, taskCounterFallback } = engine.features();
+    log.info({ ...engine.counters(), taskCounter, taskCounterFallback }, "counters");
+  };
   for (const signal of STOP_SIGNALS) {
     signals.on(signal, onSignal);
   }

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <ctime>
 #include <utility>
 
 #include "container/history_record.h"
+#include "container/sampler.h"
 #include "view/stable.h"
 #include "view/writer.h"
 
@@ -19,6 +21,9 @@ uint64_t boottime_us() {
 }
 
 namespace {
+
+/// The first who asks for the load waits this long for it at most, rather than be told of none.
+constexpr std::chrono::milliseconds kFirstLoadWait{100};
 
 uint64_t realtime_ns() {
   timespec now{};
@@ -107,6 +112,7 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
   if (facts && histories_.io_changed) {
     save(RecordType::kIoHistory, io_record_, pack_io_history(histories_.io, life));
   }
+  if (facts && needs & (kNeedTasks | kNeedLoad)) facts.value().tasks = tasks(needs, now_us);
   if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;
 }
@@ -237,6 +243,47 @@ bool Container::busy() {
 Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   return gather_locked(needs, now_us);
+}
+
+std::shared_ptr<TaskLoad> Container::task_load() {
+  const std::lock_guard lock(task_load_mutex_);
+  if (!task_load_) {
+    CountedCgroup cgroup;
+    switch (description_.id.hierarchy()) {
+      case IdentityHierarchy::kV2:
+        break;
+      case IdentityHierarchy::kV1Memory:
+        cgroup.v1 = Controller::kMemory;
+        break;
+      case IdentityHierarchy::kV1Cpu:
+        cgroup.v1 = Controller::kCpu;
+        break;
+      case IdentityHierarchy::kV1Pids:
+        cgroup.v1 = Controller::kPids;
+        break;
+    }
+    cgroup.id = description_.id.cgroup_id();
+    cgroup.path = description_.cgroup;
+    cgroup.pid_namespace = description_.namespaces.pid;
+    task_load_ = std::make_shared<TaskLoad>(std::move(cgroup), description_.id.packed(),
+                                            description_.init_start_us, around_.state);
+    if (dead()) task_load_->end();
+  }
+  return task_load_;
+}
+
+TaskFacts Container::tasks(uint32_t needs, uint64_t now_us) {
+  if (around_.sampler == nullptr || dead()) return {};
+  const auto load = task_load();
+  around_.sampler->want(load, now_us);
+  if ((needs & kNeedLoad) != 0) load->wait(kFirstLoadWait);
+  return load->latest();
+}
+
+void Container::mark_dead() {
+  dead_.store(true, std::memory_order_release);
+  const std::lock_guard lock(task_load_mutex_);
+  if (task_load_) task_load_->end();
 }
 
 std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {

@@ -15,6 +15,7 @@
 #include "container/gate.h"
 #include "container/gather.h"
 #include "container/resolve.h"
+#include "container/task_load.h"
 #include "facts/facts.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
@@ -23,6 +24,8 @@
 
 namespace vprocfs {
 
+class Sampler;
+
 /// What all containers share. Borrowed; outlives every Container.
 struct Surroundings {
   const CgroupMounts* mounts = nullptr;
@@ -30,6 +33,7 @@ struct Surroundings {
   HostSource* host = nullptr;
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
+  Sampler* sampler = nullptr;       ///< may be nullptr: nobody counts tasks then
   uint64_t renders_per_second = 0;  ///< that one container may ask for; 0: no limit
 };
 
@@ -64,7 +68,7 @@ class Container {
   Result<Facts> facts(uint32_t needs, uint64_t now_us);
 
   /// Its init died: nothing new can be asked, what is open stays readable.
-  void mark_dead() { dead_.store(true, std::memory_order_release); }
+  void mark_dead();
   /// True while somebody reads its sources, which may take long: ask again later.
   bool busy();
   bool dead() const { return dead_.load(std::memory_order_acquire); }
@@ -126,6 +130,8 @@ class Container {
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
   Result<std::string> render_locked(const View& view, uint64_t now_us);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
+  std::shared_ptr<TaskLoad> task_load();
+  TaskFacts tasks(uint32_t needs, uint64_t now_us);
   void load_histories();
   /// Calls `unpack(data, bytes)` for each record of ours; the last for which it is true stays.
   template <typename Unpack>
@@ -148,6 +154,8 @@ class Container {
   Histories histories_;
   RecordIndex history_record_ = 0, io_record_ = 0;
   std::map<uint16_t, Shared> shared_;  ///< by View::index
+  std::mutex task_load_mutex_;
+  std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
   static constexpr size_t kViews = 64;
   std::array<std::atomic<uint64_t>, kViews> told_sizes_{};
   std::mutex cached_mutex_;

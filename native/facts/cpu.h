@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -53,10 +54,18 @@ struct CpuReport {
   std::vector<Cpu> cpus;  ///< the shown CPUs, ascending by id
 };
 
-/// Tasks of a container.
+/// Tasks of a container (threads, as for the kernel), and what follows from counting them.
 struct TaskFacts {
-  uint64_t running = 1;  ///< running or runnable; the reader itself is one
-  uint64_t blocked = 0;  ///< in uninterruptible sleep
+  uint64_t running = 1;   ///< running or runnable; the reader itself is one
+  uint64_t blocked = 0;   ///< in uninterruptible sleep
+  uint64_t total = 1;     ///< all
+  uint64_t last_pid = 1;  ///< the newest, as seen in the container's PID namespace
+  /// Averages over 1, 5 and 15 minutes of running and blocked tasks: fixed point with 11 bits after
+  /// the point, as the kernel's own (kFixedOne).
+  std::array<uint64_t, 3> load{};
 };
+
+/// 1.00 in TaskFacts::load (FIXED_1 of include/linux/sched/loadavg.h).
+inline constexpr uint64_t kFixedOne = 1u << 11;
 
 }  // namespace vprocfs

@@ -32,6 +32,7 @@ enum Need : uint32_t {
   kNeedCpuReport = 1u << 6,  ///< CPU time counters; implies kNeedCpus
   kNeedClock = 1u << 7,      ///< uptime, btime
   kNeedTasks = 1u << 8,      ///< running and blocked tasks
+  kNeedLoad = 1u << 9,       ///< load averages too, which the first who asks waits for
   kNeedIo = 1u << 16,        ///< what the container read and wrote, by device
   kNeedHostDisks = 1u << 17,
   kNeedHostPartitions = 1u << 18,

@@ -42,6 +42,12 @@ Result<std::unique_ptr<Host>> Host::open() {
   return host;
 }
 
+Counting Host::counting(bool bpf) const {
+  constexpr uint64_t kFirstCgroupNamespace = 0xEFFFFFFB;  // PROC_CGROUP_INIT_INO
+  const bool first = resolver->own().cgroup == kFirstCgroupNamespace;
+  return Counting{&mounts, procfs.get(), sysfs.get(), bpf && first};
+}
+
 Engine::Engine(EngineOptions options, Loop::OnEnd on_end)
     : options_(std::move(options)), on_end_(std::move(on_end)) {}
 
@@ -113,7 +119,9 @@ Result<bool> Engine::prepare() {
 Result<bool> Engine::activate() {
   auto connected = connect();
   if (!connected) return connected;
+  sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
   Surroundings around;
+  around.sampler = sampler_.get();
   around.mounts = &host_->mounts;
   around.notifier = notifier_.get();
   around.host = host_source_.get();
@@ -123,6 +131,7 @@ Result<bool> Engine::activate() {
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ = std::make_unique<Server>(*reply_, *registry_, *host_source_, *state_, options_.server);
+  sampler_->start();
   server_->start_helpers();
   auto watching = registry_->start([this] { server_->limits_changed(); });
   if (!watching) return watching;
@@ -145,6 +154,7 @@ Result<bool> Engine::stop(bool unmount) {
   loop_->stop();
   loop_.reset();
   registry_->stop();
+  sampler_->stop();
   server_->stop_helpers();
   if (!unmount) server_->hand_over_open_files();
   if (!done && done.error().code != EINVAL) return done;

@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "container/registry.h"
+#include "container/sampler.h"
 #include "fuse/loop.h"
 #include "fuse/server.h"
 
@@ -17,6 +18,7 @@ struct EngineOptions {
   std::string mountpoint, type, source;
   size_t max_threads = 64;
   ServerOptions server;
+  bool bpf = true;  ///< tasks may be counted by a BPF program
   /// Handed down by a keeper; -1: mount by ourselves with a state file of our own.
   int fuse_fd = -1;
   int state_fd = -1;
@@ -29,6 +31,10 @@ struct Host {
   std::unique_ptr<Resolver> resolver;
 
   static Result<std::unique_ptr<Host>> open();
+
+  /// How its tasks are counted. By a BPF program only from the kernel's first cgroup namespace:
+  /// elsewhere paths do not tell how deep a cgroup lies.
+  Counting counting(bool bpf) const;
 };
 
 /// A served mount: all parts put together.
@@ -48,6 +54,7 @@ class Engine {
 
   const Server* server() const { return server_.get(); }
   const Registry* registry() const { return registry_.get(); }
+  const Sampler* sampler() const { return sampler_.get(); }
   size_t threads() const { return loop_ ? loop_->threads() : 0; }
   /// True while some thread waits for requests.
   bool serving() const { return loop_ && loop_->idle(); }
@@ -68,6 +75,7 @@ class Engine {
   std::unique_ptr<HostSource> host_source_;
   Fd own_state_fd_, fuse_fd_;
   std::unique_ptr<StateFile> state_;
+  std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Reply> reply_;
   std::unique_ptr<Server> server_;

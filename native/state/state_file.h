@@ -22,6 +22,7 @@ enum class RecordType : uint32_t {
   kOpenFile = 1,
   kSnapshot = 2,
   kHistory = 3,
+  kLoad = 4,
   kIoHistory = 8,
 };
 

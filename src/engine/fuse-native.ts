@@ -153,7 +153,7 @@ class FuseNativeEngine implements Engine {
     this.#package = fusePackage;
     this.#binding = binding;
     this.#options = options;
-    this.#renderer = new binding.Renderer(options.tickMs);
+    this.#renderer = new binding.Renderer(options.tickMs, options.bpf);
     this.#answers = new Answers(new FuseTree(this.#renderer, binding.views(), options));
   }
 
@@ -224,11 +224,13 @@ class FuseNativeEngine implements Engine {
     const { tree, requests, errors } = this.#answers;
     const { renders, sourceErrors, refusedOpens, openFiles, containers } = tree;
     const own = { renders, errors, sourceErrors, refusedOpens, openFiles, containers };
-    return { requests, ...own, deferred: 0, paced: 0, resent: 0, threads: 1 };
+    const none = { deferred: 0, paced: 0, resent: 0, taskPasses: 0, taskPassUs: 0 };
+    return { requests, ...own, ...none, threads: 1 };
   }
 
   features(): SessionFeatures {
-    return { ...PROTOCOL, resend: false, maxReadahead: 0, tick: false, stateIgnored: "" };
+    const none = { resend: false, maxReadahead: 0, tick: false, stateIgnored: "" };
+    return { ...PROTOCOL, ...none, taskCounter: "", taskCounterFallback: "" };
   }
 }
 

@@ -20,6 +20,10 @@ export interface SessionCounters {
   readonly paced: number;
   /** Requests the kernel handed again after a worker died. */
   readonly resent: number;
+  /** Passes over the tasks of the node or of containers, for loadavg and stat. */
+  readonly taskPasses: number;
+  /** What these took, µs. */
+  readonly taskPassUs: number;
   /** Gauge: open files. */
   readonly openFiles: number;
   /** Gauge: containers with state in memory. */
@@ -37,6 +41,10 @@ export interface SessionFeatures {
   readonly maxReadahead: number;
   /** The contract in force: files come out of the page cache. */
   readonly tick: boolean;
+  /** How tasks are counted: "bpf" or "scan"; empty until somebody has asked for a load. */
+  readonly taskCounter: string;
+  /** Why they are not counted by a BPF program; empty when they are, or were not to be. */
+  readonly taskCounterFallback: string;
   /** Why what an earlier worker left was not taken over; empty when it was. */
   readonly stateIgnored: string;
 }
@@ -65,6 +73,8 @@ export interface SessionOptions {
   readonly consistency: "exact" | "tick";
   /** Age of shared inputs, ms (1..1000). */
   readonly tickMs: number;
+  /** Whether tasks may be counted by a BPF program. */
+  readonly bpf: "auto" | "off";
   /** Descriptors handed down by the keeper; without them the session mounts by itself. */
   readonly inherit?: Inheritance;
   /** Called once when the connection ends without stop(): unmounted, aborted, or a fatal error. */
@@ -161,6 +171,7 @@ export interface NativeBinding {
   /** Constructs a renderer; figures of the host are used again for `tickMs`. */
   readonly Renderer: new (
     tickMs: number,
+    bpf: "auto" | "off",
   ) => Renderer;
   /** Files every container has. */
   views(): ViewInfo[];

@@ -14,6 +14,7 @@ const OPTIONS = {
   rendersPerSecond: 0,
   consistency: "exact",
   tickMs: 10,
+  bpf: "auto",
 } as const;
 
 function daemon(change: (session: FakeSession) => void = () => {}, unmount = true) {

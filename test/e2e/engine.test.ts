@@ -197,6 +197,14 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
       }
     });
 
+    it("proc/loadavg has the same form", async () => {
+      for (const id of ids) {
+        const form = (text: string): string => text.replaceAll(/\d+/g, "0");
+        const theirs = await native.read("containers", id, "proc/loadavg");
+        expect(form(await other.read(id, "proc/loadavg"))).toBe(form(theirs));
+      }
+    });
+
     it("follows a change of limits", async () => {
       const id = ids[1] ?? "";
       b.cgroup.limit({ memory: 96 * MIB });
@@ -396,6 +404,7 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         rendersPerSecond: 0,
         consistency: "exact",
         tickMs: 10,
+        bpf: "auto",
         onEnd: () => {},
       });
       await engine.start();

@@ -5,37 +5,16 @@ import { once } from "node:events";
 import { closeSync, constants, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { z } from "zod";
 import { MIB } from "../support/cgroups.js";
 import { finished, output, outputSync, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-
-const CountersSchema = z.object({
-  renders: z.number(),
-  errors: z.number(),
-  refusedOpens: z.number(),
-  deferred: z.number(),
-  paced: z.number(),
-  openFiles: z.number(),
-  threads: z.number(),
-});
-type Counters = z.infer<typeof CountersSchema>;
-
-/** What the daemon logs when it is asked to. */
-async function counters(daemon: Daemon): Promise<Counters> {
-  const logged = (): string[] =>
-    daemon.logs.split("\n").filter((line) => line.includes('"msg":"counters"'));
-  const before = logged().length;
-  process.kill(daemon.pid, "SIGUSR2");
-  const line = await until("it logs its counters", () => logged()[before]);
-  return CountersSchema.parse(JSON.parse(line));
-}
 
 /** Whether a cat(1) sleeps in the kernel. In tick all but one wait there for the first look-up. */
 function waits({ pid }: ChildProcess): boolean {

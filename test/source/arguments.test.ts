@@ -26,7 +26,9 @@ const odd: readonly unknown[] = [
   () => 1,
 ];
 
-const names = [...unchecked.keys()].filter((name) => name !== "views" && name !== "Source");
+const names = [...unchecked.keys()].filter(
+  (name) => !["views", "Source", "TaskCounter"].includes(name),
+);
 
 function call(name: string, args: readonly unknown[]): unknown {
   const target = unchecked.get(name);

@@ -26,6 +26,7 @@ const ALL_VIEWS = [
   "proc/cpuinfo",
   "proc/diskstats",
   "proc/interrupts",
+  "proc/loadavg",
   "proc/meminfo",
   "proc/partitions",
   "proc/schedstat",
@@ -48,10 +49,24 @@ export type ViewPath = (typeof ALL_VIEWS)[number];
 export const VIEWS: readonly ViewPath[] = ALL_VIEWS.filter((view) => existsSync(`/${view}`));
 
 /** runc takes mounts over no other files of /proc than these (libcontainer, checkProcMount). */
-const RUNC_FILES = ["cpuinfo", "diskstats", "meminfo", "slabinfo", "stat", "swaps", "uptime"];
+const RUNC_FILES = [
+  "cpuinfo",
+  "diskstats",
+  "loadavg",
+  "meminfo",
+  "slabinfo",
+  "stat",
+  "swaps",
+  "uptime",
+];
 
 /** Two readings of these differ: they have times, or the node's figures for who is on the host. */
-const RESTLESS: readonly ViewPath[] = ["proc/schedstat", "proc/stat", "proc/uptime"];
+const RESTLESS: readonly ViewPath[] = [
+  "proc/loadavg",
+  "proc/schedstat",
+  "proc/stat",
+  "proc/uptime",
+];
 
 /** What a container reads from these changes only when it does something, or its limits change. */
 export const SETTLED = VIEWS.filter((view) => !RESTLESS.includes(view));

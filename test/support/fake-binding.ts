@@ -58,6 +58,8 @@ export class FakeSession implements NativeSession {
       maxReadahead: 0,
       tick: this.options.consistency === "tick",
       stateIgnored: "",
+      taskCounter: "",
+      taskCounterFallback: "",
     };
   }
 }

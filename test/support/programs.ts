@@ -6,7 +6,15 @@ import { join } from "node:path";
 import { outputSync } from "./command.js";
 import { project } from "./project.js";
 
-export type Program = "container" | "drain" | "eat" | "hoard" | "resend" | "syscalls" | "threads";
+export type Program =
+  | "container"
+  | "crowd"
+  | "drain"
+  | "eat"
+  | "hoard"
+  | "resend"
+  | "syscalls"
+  | "threads";
 
 const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-pthread"];
 

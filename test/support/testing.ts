@@ -109,6 +109,37 @@ export interface Source {
   usage(): CpuUsage;
 }
 
+/** A cgroup whose tasks are counted, with those below it. */
+export interface CountedCgroup {
+  /** The v1 hierarchy that it is in; null: cgroup2. */
+  readonly v1: "memory" | "cpu" | "pids" | null;
+  /** Its inode number. */
+  readonly id: bigint;
+  readonly path: string;
+  /** Inode number of the PID namespace whose last PID is wanted. */
+  readonly pidNamespace: bigint;
+}
+
+export interface TaskCount {
+  readonly running: number;
+  readonly blocked: number;
+  readonly total: number;
+  /** 0: not known. */
+  readonly lastPid: number;
+}
+
+/** Counts tasks of this host's cgroups. Throws an Error with `code` where that cannot be done. */
+export interface TaskCounter {
+  count(cgroups: readonly CountedCgroup[]): TaskCount[];
+}
+
+export interface LoadSample {
+  /** CLOCK_MONOTONIC. */
+  readonly nowUs: bigint;
+  /** Running and blocked tasks. */
+  readonly active: bigint;
+}
+
 interface Testing {
   renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
   listFixture(caseDir: string, path: string, init: number, nowUs: bigint): string[];
@@ -137,6 +168,20 @@ interface Testing {
     cgroup: string,
     notify: boolean,
   ) => Source;
+  /** `budgetUs` is for "scan": how long a pass may take. */
+  readonly TaskCounter: new (
+    kind: "bpf" | "scan",
+    budgetUs: number,
+  ) => TaskCounter;
+  /**
+   * /proc/loadavg of a container after `samples`, the first of which was taken when it was
+   * `uptimeUs` old.
+   */
+  loadAverages(
+    uptimeUs: bigint,
+    samples: readonly LoadSample[],
+    tasks: { readonly running: bigint; readonly total: bigint; readonly lastPid: bigint },
+  ): string;
 }
 
 /** What every member has to be; a build without one of them is of another version. */
@@ -155,6 +200,8 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseStat: "function",
   readProcess: "function",
   Source: "function",
+  TaskCounter: "function",
+  loadAverages: "function",
 };
 
 function isTesting(value: unknown): value is Testing {
@@ -244,6 +291,8 @@ export const {
   parseStat,
   readProcess,
   Source,
+  TaskCounter,
+  loadAverages,
 } = native;
 
 /** The functions as they are, for tests of what they do with bad arguments. */

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "container/task_load.h"
+#include "source/task_counter.h"
+
+namespace vprocfs {
+
+/// How tasks are counted. Borrowed; outlives the sampler.
+struct Counting {
+  const CgroupMounts* mounts = nullptr;
+  int procfs_fd = -1, sysfs_fd = -1;
+  bool bpf = true;  ///< false: never by a BPF program
+};
+
+/// Counts the tasks of those containers that somebody asks about: one pass for all of them every
+/// five seconds, on a thread of its own, which sleeps while nobody has asked for kPatienceUs.
+class Sampler {
+ public:
+  /// How long after the last question about it a container is still counted.
+  static constexpr uint64_t kPatienceUs = uint64_t{10} * 60 * 1000000;
+  /// What a pass may take where tasks are counted by reading files.
+  static constexpr uint64_t kScanBudgetUs = 3000;
+
+  explicit Sampler(Counting how);
+  ~Sampler();
+
+  void start();
+  void stop();
+
+  /// Somebody asks about a container now. Costs nothing where it is being counted already.
+  void want(const std::shared_ptr<TaskLoad>& load, uint64_t boottime_us);
+
+  /// "bpf" or "scan" once something was counted; empty before.
+  std::string counter() const;
+  /// Why it is not "bpf"; empty when it is, or was not wanted.
+  std::string fallback() const;
+  /// Passes so far, and the time that they took.
+  uint64_t passes() const { return passes_.load(std::memory_order_relaxed); }
+  uint64_t spent_us() const { return spent_us_.load(std::memory_order_relaxed); }
+
+ private:
+  using Loads = std::vector<std::shared_ptr<TaskLoad>>;
+
+  void run();
+  Loads keep_wanted(uint64_t boottime_us);
+  uint64_t pass(const Loads& loads, bool sample);
+  bool count(const std::vector<CountedCgroup>& cgroups, std::vector<TaskCount>& out);
+  void choose();
+  void fall_back(const Error& why);
+
+  const Counting how_;
+  std::unique_ptr<TaskCounter> counter_;  ///< the thread's
+  std::atomic<uint64_t> passes_{0}, spent_us_{0};
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::weak_ptr<TaskLoad>> wanted_;
+  bool fresh_ = false;  ///< some of them have no figures yet
+  bool stopping_ = false;
+  std::string counter_name_, fallback_;
+  std::thread thread_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,97 @@
+#include "container/task_load.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace vprocfs {
+
+TaskLoad::TaskLoad(CountedCgroup cgroup, uint64_t key, uint64_t init_start_us, StateFile* state)
+    : cgroup_(std::move(cgroup)), key_(key), init_start_us_(init_start_us), state_(state) {
+  restore();
+}
+
+TaskLoad::~TaskLoad() {
+  // The averages of a container that lives on stay for the next one who asks.
+  if (record_ != 0 && ended_) state_->release(record_);
+}
+
+void TaskLoad::restore() {
+  if (state_ == nullptr) return;
+  std::vector<RecordIndex> useless;
+  state_->for_each(RecordType::kLoad, [&](RecordIndex record, uint64_t key, size_t bytes) {
+    if (key != key_) return;
+    LoadHistory found;
+    const bool good = unpack_load(state_->data(record), bytes, init_start_us_, found);
+    // A crash while saving leaves two.
+    if (!good || (record_ != 0 && found.sampled_us < history_.sampled_us)) {
+      useless.push_back(record);
+      return;
+    }
+    if (record_ != 0) useless.push_back(record_);
+    record_ = record;
+    history_ = found;
+  });
+  for (const RecordIndex record : useless) state_->release(record);
+  figures_.load = history_.averages;
+}
+
+void TaskLoad::save() {
+  if (state_ == nullptr) return;
+  const std::string packed = pack_load(history_, init_start_us_);
+  const RecordIndex record = state_->allocate(packed.size());
+  if (record == 0) return;
+  std::memcpy(state_->data(record), packed.data(), packed.size());
+  state_->publish(record, RecordType::kLoad, key_, packed.size());
+  if (record_ != 0) state_->release(record_);
+  record_ = record;
+}
+
+TaskFacts TaskLoad::latest() const {
+  const std::lock_guard lock(mutex_);
+  return figures_;
+}
+
+void TaskLoad::wait(std::chrono::milliseconds limit) const {
+  std::unique_lock lock(mutex_);
+  changed_.wait_for(lock, limit, [this] { return current_ || given_up_; });
+}
+
+void TaskLoad::take(const TaskCount& count, uint64_t monotonic_us, uint64_t boottime_us,
+                    bool sample) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t active = count.running + count.blocked;
+  if (!history_.started) {
+    const uint64_t uptime = boottime_us > init_start_us_ ? boottime_us - init_start_us_ : 0;
+    start_load(history_, active, monotonic_us, uptime);
+    save();
+  } else if (sample || !current_) {
+    advance_load(history_, active, monotonic_us);
+    save();
+  }
+  figures_.running = std::max<uint64_t>(count.running, 1);
+  figures_.blocked = count.blocked;
+  figures_.total = std::max<uint64_t>(count.total, 1);
+  // Not known for once, as when no task of that PID namespace was met: the last one that was.
+  figures_.last_pid =
+      std::max<uint64_t>(count.last_pid == 0 ? figures_.last_pid : count.last_pid, 1);
+  figures_.load = history_.averages;
+  current_ = true;
+  changed_.notify_all();
+}
+
+void TaskLoad::pause() {
+  const std::lock_guard lock(mutex_);
+  current_ = false;
+  figures_.running = 1;
+  figures_.blocked = 0;
+}
+
+void TaskLoad::give_up() {
+  const std::lock_guard lock(mutex_);
+  given_up_ = true;
+  changed_.notify_all();
+}
+
+}  // namespace vprocfs

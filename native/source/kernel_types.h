@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+
+namespace vprocfs {
+
+/// The running kernel's description of its own types (BTF, Documentation/bpf/btf.rst): where the
+/// fields of its structures lie. Immutable.
+class KernelTypes {
+ public:
+  /// Takes the content of /sys/kernel/btf/vmlinux. EINVAL for anything else.
+  static Result<KernelTypes> parse(std::string bytes);
+
+  /// Where `member` lies in `structure`, in bytes. Members of unnamed structures and unions in it
+  /// count as its own. Nothing where this kernel has no such field, or it is a bit field.
+  std::optional<uint32_t> offset(std::string_view structure, std::string_view member) const;
+
+  /// The size of a structure in bytes.
+  std::optional<uint32_t> size(std::string_view structure) const;
+
+  /// The type id of a function, as BPF programs are attached by.
+  std::optional<uint32_t> function(std::string_view name) const;
+
+  /// The value of an enumerator of `enumeration`.
+  std::optional<uint32_t> enumerator(std::string_view enumeration, std::string_view name) const;
+
+ private:
+  KernelTypes() = default;
+  std::optional<uint32_t> find(uint32_t kind, std::string_view name) const;
+  std::optional<uint32_t> member_bits(uint32_t id, std::string_view member, unsigned depth) const;
+  std::string_view name_at(uint32_t offset) const;
+  template <typename T>
+  T at(size_t offset) const;
+
+  std::string bytes_;
+  std::string_view strings_;
+  std::vector<uint32_t> types_;  ///< where each type begins, by type id; 0 is void
+};
+
+}  // namespace vprocfs

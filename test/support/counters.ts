@@ -1,0 +1,27 @@
+import { z } from "zod";
+import type { Daemon } from "./daemon.js";
+import { until } from "./wait.js";
+
+const CountersSchema = z.object({
+  renders: z.number(),
+  errors: z.number(),
+  refusedOpens: z.number(),
+  deferred: z.number(),
+  paced: z.number(),
+  openFiles: z.number(),
+  threads: z.number(),
+  taskPasses: z.number(),
+  taskPassUs: z.number(),
+  taskCounter: z.string(),
+});
+export type Counters = z.infer<typeof CountersSchema>;
+
+/** What a daemon without a keeper that logs JSON says when it is asked to. */
+export async function counters(daemon: Daemon): Promise<Counters> {
+  const logged = (): string[] =>
+    daemon.logs.split("\n").filter((line) => line.includes('"msg":"counters"'));
+  const before = logged().length;
+  process.kill(daemon.pid, "SIGUSR2");
+  const line = await until("it logs its counters", () => logged()[before]);
+  return CountersSchema.parse(JSON.parse(line));
+}
