@@ -17,6 +17,11 @@ bool take(Result<T> from, T& to, Error& error) {
   return true;
 }
 
+MemoryEvents events_of(uint32_t needs) {
+  if (needs & kNeedTotals) return MemoryEvents::kAll;
+  return needs & kNeedEvents ? MemoryEvents::kStat : MemoryEvents::kNone;
+}
+
 /// A container with a boottime offset has an uptime, a btime and start times of processes from the
 /// kernel (fs/proc/uptime.c, stat.c, array.c), which agree: ours are the same.
 void shift(const ContainerClock& clock, ClockFacts& facts) {
@@ -33,7 +38,7 @@ void shift(const ContainerClock& clock, ClockFacts& facts) {
 
 bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& facts, Error& error) {
   const auto wants = [needs](uint32_t bits) { return (needs & bits) != 0; };
-  return (!wants(kNeedHostDisks | kNeedEvents) ||
+  return (!wants(kNeedHostDisks | kNeedTotals) ||
           take(shapes.disks(now), facts.host_disks, error)) &&
          (!wants(kNeedHostPartitions) ||
           take(shapes.partitions(now), facts.host_partitions, error)) &&
@@ -49,6 +54,7 @@ bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& fact
 
 Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
                      Histories& histories, const ContainerClock& clock) {
+  const ContainerSource::Joined joined(source);
   Facts facts;
   Error error;
   const uint64_t now = clock.now_us;
@@ -57,8 +63,8 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedHostStat && !take(host.stat(now), facts.host_stat, error)) return error;
   if (needs & kNeedHostCpuinfo && !take(host.cpuinfo(now), facts.host_cpuinfo, error)) return error;
   if (needs & kNeedHostSwaps && !take(host.swaps(now), facts.host_swaps, error)) return error;
-  if (needs & (kNeedMemory | kNeedEvents) &&
-      !take(source.memory((needs & kNeedEvents) != 0), facts.memory, error)) {
+  if (needs & (kNeedMemory | kNeedEvents | kNeedTotals) &&
+      !take(source.memory(events_of(needs)), facts.memory, error)) {
     return error;
   }
   if (!gather_shapes(needs, host.shapes(), now, facts, error)) return error;
@@ -66,10 +72,10 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
     if (!facts.host_meminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
     facts.page_kb = host.shapes().page_kb(*facts.host_meminfo, now);
   }
-  if (needs & (kNeedIo | kNeedEvents) && !take(source.io((needs & kNeedIo) != 0), facts.io, error))
+  if (needs & (kNeedIo | kNeedTotals) && !take(source.io((needs & kNeedIo) != 0), facts.io, error))
     return error;
   histories.io_changed = false;
-  if (needs & kNeedEvents) {
+  if (needs & kNeedTotals) {
     histories.io_changed = advance(histories.io, facts.io, *facts.host_disks);
     facts.io_totals = histories.io.totals;
   }

@@ -41,7 +41,8 @@ enum Need : uint32_t {
   kNeedHostSoftirqs = 1u << 21,
   kNeedHostInterrupts = 1u << 22,
   kNeedHostSchedstat = 1u << 23,
-  kNeedEvents = 1u << 24,    ///< memory events and totals of I/O; implies kNeedMemory, kNeedIo
+  kNeedEvents = 1u << 24,    ///< of memory.stat; implies kNeedMemory
+  kNeedTotals = 1u << 26,    ///< of I/O, and OOM kills; implies kNeedEvents
   kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
   kNeedNodes = 1u << 26,     ///< memory nodes
 };

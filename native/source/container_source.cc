@@ -27,8 +27,12 @@ struct ContainerSource::Parts {
   std::unique_ptr<CpusetSource> memset;
   std::unique_ptr<NumaSource> numa;
 
+  bool joined = false, drained = false;
+
   void drain() {
-    if (notifier != nullptr) notifier->drain();
+    if (notifier == nullptr || (joined && drained)) return;
+    notifier->drain();
+    drained = true;
   }
 };
 
@@ -122,12 +126,20 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMount
   return std::unique_ptr<ContainerSource>(new ContainerSource(std::move(parts)));
 }
 
-Result<MemoryFacts> ContainerSource::memory(bool with_events) {
+ContainerSource::Joined::Joined(ContainerSource& source) : source_(source) {
+  source_.parts_->joined = true;
+  source_.parts_->drained = false;
+}
+
+ContainerSource::Joined::~Joined() { source_.parts_->joined = false; }
+
+Result<MemoryFacts> ContainerSource::memory(MemoryEvents events) {
   MemoryFacts none;
   if (!parts_->memory && !parts_->hugetlb) return none;
   parts_->drain();
   auto facts = parts_->memory
-                   ? parts_->memory->read(parts_->buffer, with_events && parts_->memory_is_own)
+                   ? parts_->memory->read(parts_->buffer,
+                                          parts_->memory_is_own ? events : MemoryEvents::kNone)
                    : std::move(none);
   if (!facts || !parts_->hugetlb) return facts;
   auto hugetlb = parts_->hugetlb->read(parts_->buffer);

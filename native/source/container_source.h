@@ -10,6 +10,7 @@
 #include "facts/node.h"
 #include "source/cgroup_mounts.h"
 #include "source/change_notifier.h"
+#include "source/memory_events.h"
 
 namespace vprocfs {
 
@@ -34,8 +35,22 @@ class ContainerSource {
 
   /// ENODEV: the cgroup vanished. Absent controllers are absent facts. Each reading sees all limits
   /// that were written before it began.
-  /// `with_events`: fills MemoryFacts::events too, unless the container is in the hierarchy's root.
-  Result<MemoryFacts> memory(bool with_events = false);
+  /// Readings that belong together: while it lives, limits written since the first one may count
+  /// from the next lot on, which saves asking the notifier again.
+  class Joined {
+   public:
+    explicit Joined(ContainerSource& source);
+    ~Joined();
+    Joined(const Joined&) = delete;
+    Joined& operator=(const Joined&) = delete;
+
+   private:
+    ContainerSource& source_;
+  };
+
+  /// `events`: what of MemoryFacts::events is filled too, unless the container is in the
+  /// hierarchy's root.
+  Result<MemoryFacts> memory(MemoryEvents events = MemoryEvents::kNone);
   Result<CpuLimitFacts> cpu_limits();
   Result<CpuUsageFacts> cpu_usage();
   /// Without an io (v1: blkio) controller there are no devices, nor where the container is in that

@@ -12,6 +12,7 @@
 #include "facts/node.h"
 #include "source/cgroup_dir.h"
 #include "source/change_notifier.h"
+#include "source/memory_events.h"
 
 namespace vprocfs {
 
@@ -28,8 +29,8 @@ class LimitedSource {
 
 class MemorySource : public LimitedSource {
  public:
-  /// All but `hugetlb`; `events` only when asked for: one file more.
-  virtual Result<MemoryFacts> read(ReadBuffer& buffer, bool with_events) = 0;
+  /// All but `hugetlb`; of `events` what is asked for.
+  virtual Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events) = 0;
 };
 
 class HugetlbSource : public LimitedSource {

@@ -44,7 +44,7 @@ class MemoryV1 : public MemorySource {
         limits_(dir, notifier, {"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
                 LimitChain::Reach::kAncestors) {}
 
-  Result<MemoryFacts> read(ReadBuffer& buffer, bool with_events) override {
+  Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events) override {
     MemoryFacts facts;
     if (auto error = read_swappiness(buffer)) return *error;
     if (limits_.stale()) {
@@ -61,8 +61,8 @@ class MemoryV1 : public MemorySource {
     StatV1 stat;
     if (text.value()) parse_table(*text.value(), kStatKeys, stat);
     facts.stat = stat;
-    if (with_events) {
-      if (text.value()) add_events(*text.value(), facts);
+    if (events != MemoryEvents::kNone && text.value()) add_events(*text.value(), facts);
+    if (events == MemoryEvents::kAll) {
       if (auto error = add_oom_kills(buffer, facts)) return *error;
     }
     // The kernel has taken the minimum over the ancestors already.

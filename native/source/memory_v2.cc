@@ -46,7 +46,7 @@ class MemoryV2 : public MemorySource {
         events_(dir, "memory.events"),
         swap_current_(dir, "memory.swap.current") {}
 
-  Result<MemoryFacts> read(ReadBuffer& buffer, bool with_events) override {
+  Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events) override {
     const bool probe = limits_.stale();
     if (probe) {
       if (auto error = refresh(buffer)) return *error;
@@ -62,8 +62,9 @@ class MemoryV2 : public MemorySource {
     const auto stat = stat_.read_figures(buffer, probe);
     if (!stat) return stat.error();
     if (stat.value()) parse_table(*stat.value(), kStatKeys, facts.stat);
-    if (with_events && stat.value()) {
-      if (auto error = add_events(*stat.value(), probe, buffer, facts)) return *error;
+    if (events != MemoryEvents::kNone && stat.value()) add_events(*stat.value(), facts);
+    if (events == MemoryEvents::kAll) {
+      if (auto error = add_oom_kills(probe, buffer, facts)) return *error;
     }
     // Without the controller no file has told whether the cgroup is still there.
     if (!current.value() && !stat.value() && !dir_->alive()) return dir_->gone();
@@ -77,15 +78,17 @@ class MemoryV2 : public MemorySource {
   std::optional<uint64_t> writes() const override { return limits_.writes(); }
 
  private:
-  std::optional<Error> add_events(std::string_view stat, bool probe, ReadBuffer& buffer,
-                                  MemoryFacts& facts) {
+  static void add_events(std::string_view stat, MemoryFacts& facts) {
     for_each_line(stat, [&](std::string_view line) {
       const std::string_view key = take_word(line);
       if (const auto count = parse_u64(line)) facts.events.push_back({std::string(key), *count});
     });
-    const auto events = events_.read(buffer, probe);
-    if (!events) return events.error();
-    if (events.value()) add_event(*events.value(), "oom_kill", facts);
+  }
+
+  std::optional<Error> add_oom_kills(bool probe, ReadBuffer& buffer, MemoryFacts& facts) {
+    const auto text = events_.read(buffer, probe);
+    if (!text) return text.error();
+    if (text.value()) add_event(*text.value(), "oom_kill", facts);
     return std::nullopt;
   }
 
