@@ -44,7 +44,7 @@ enum Need : uint32_t {
   kNeedEvents = 1u << 24,    ///< of memory.stat; implies kNeedMemory
   kNeedTotals = 1u << 26,    ///< of I/O, and OOM kills; implies kNeedEvents
   kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
-  kNeedNodes = 1u << 26,     ///< memory nodes
+  kNeedNodes = 1u << 27,     ///< memory nodes
 };
 
 /// All that a view may be told about one container at one moment. Parts that the view did not ask
