@@ -79,6 +79,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   options_.server.max_open_per_container = arguments.number("maxOpenPerContainer", 1, 65535);
   options_.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
   options_.server.renders_per_second = arguments.number("rendersPerSecond", 0, 10000000);
+  options_.server.max_triggers_per_container = arguments.number("maxTriggersPerContainer", 0, 1024);
   const std::string bpf = arguments.text("bpf");
   options_.bpf = bpf == "auto";
   if (!options_.bpf && bpf != "off") arguments.wrong("bpf", "\"auto\" or \"off\"");
@@ -189,6 +190,7 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
   out.Set("taskPasses", number(sampler == nullptr ? 0 : sampler->passes()));
   out.Set("taskPassUs", number(sampler == nullptr ? 0 : sampler->spent_us()));
+  out.Set("triggers", number(server == nullptr ? 0 : server->triggers()));
   out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
   out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
   out.Set("threads", number(engine_ ? engine_->threads() : 0));

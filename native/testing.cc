@@ -15,10 +15,12 @@
 #include "source/host_parse.h"
 #include "source/host_source.h"
 #include "source/parse.h"
+#include "source/pressure.h"
 #include "source/process.h"
 #include "testing_source.h"
 #include "testing_tasks.h"
 #include "testing_values.h"
+#include "view/pressure_lines.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -263,6 +265,16 @@ Napi::Value make_swaps(const ValueMaker& maker, const std::string& text) {
   });
 }
 
+/// As it would be shown; null where there is nothing to show.
+Napi::Value make_pressure(const ValueMaker& maker, const std::string& text) {
+  const auto facts = parse_pressure(text);
+  if (!facts) return maker.null();
+  std::string shown;
+  Writer writer(shown);
+  write_pressure(*facts, writer);
+  return maker.text(shown);
+}
+
 Napi::Value make_meminfo(const ValueMaker& maker, const std::string& text) {
   return maker.list(parse_meminfo(text).lines, [&](const HostMeminfoLine& line) {
     Napi::Object row = maker.object();
@@ -326,6 +338,7 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   testing.Set("parseCpuinfo", Napi::Function::New<parse_text<make_cpuinfo>>(env));
   testing.Set("parseSwaps", Napi::Function::New<parse_text<make_swaps>>(env));
   testing.Set("parseMeminfo", Napi::Function::New<parse_text<make_meminfo>>(env));
+  testing.Set("parsePressure", Napi::Function::New<parse_text<make_pressure>>(env));
   testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
   testing.Set("readProcess", Napi::Function::New<read_process>(env));
   testing.Set("Source", SourceObject::define(env));

@@ -115,6 +115,7 @@ class ValueMaker {
   explicit ValueMaker(Napi::Env env) : env_(env) {}
 
   Napi::Object object() const { return Napi::Object::New(env_); }
+  Napi::Value null() const { return env_.Null(); }
   Napi::Value u64(uint64_t value) const { return Napi::BigInt::New(env_, value); }
   Napi::Value u64(const std::optional<uint64_t>& value) const {
     return value ? u64(*value) : env_.Null();

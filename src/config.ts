@@ -81,6 +81,12 @@ export const ConfigSchema = z.strictObject({
     "MS",
     "for how many milliseconds what was made for one reader serves the next one",
   ).default(10),
+  maxTriggersPerContainer: integer(
+    0,
+    1024,
+    "N",
+    "pressure triggers that one container may hold; past that its own writes fail with ENOSPC",
+  ).default(32),
   bpf: oneOf(
     ["auto", "off"],
     "auto: tasks are counted by a BPF program where the kernel takes it; off: from files only",

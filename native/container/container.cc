@@ -94,14 +94,27 @@ uint64_t Container::hugepage_bytes(uint64_t now_us) const {
   return meminfo ? meminfo.value()->value("Hugepagesize").value_or(kUsual >> 10) << 10 : kUsual;
 }
 
-Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
+std::optional<Error> Container::open_source_locked(uint64_t now_us) {
   if (dead()) return Error{ESRCH, description_.cgroup};
-  if (!source_) {
-    auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier,
-                                        hugepage_bytes(now_us));
-    if (!source) return source.error();
-    source_ = std::move(source.value());
-  }
+  if (source_) return std::nullopt;
+  auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier,
+                                      hugepage_bytes(now_us));
+  if (!source) return source.error();
+  source_ = std::move(source.value());
+  return std::nullopt;
+}
+
+Result<Fd> Container::open_trigger(const View& view) {
+  const std::lock_guard lock(mutex_);
+  const auto resource = pressure_needed(view.needs);
+  if (!resource || !own_pressure()) return Error{EOPNOTSUPP, description_.cgroup};
+  if (auto error = open_source_locked(boottime_us())) return *error;
+  return source_->open_trigger(*resource);
+}
+
+Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
+  if (auto error = open_source_locked(now_us)) return *error;
+  if (pressure_needed(needs) && !own_pressure()) return Error{EOPNOTSUPP, description_.cgroup};
   auto facts =
       gather(needs, *around_.host, *source_, histories_,
              ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us});
@@ -170,6 +183,11 @@ CachedTextPtr Container::set_mirror_text(uint32_t number, std::string text, uint
     mirrored_.erase(oldest);
   }
   return made;
+}
+
+void Container::drop_text(uint16_t view_index) {
+  const std::lock_guard lock(cached_mutex_);
+  cached_.erase(view_index);
 }
 
 Result<CachedTextPtr> Container::limits_text(const View& view, uint64_t now_us, bool& changed) {

@@ -69,6 +69,10 @@ class Container {
 
   /// Its init died: nothing new can be asked, what is open stays readable.
   void mark_dead();
+  /// The file of its cgroup to write a trigger for `view` to. Errors as render().
+  Result<Fd> open_trigger(const View& view);
+  /// Triggers that it has, and those of them that the kernel is taking away. Triggers' own.
+  uint32_t triggers = 0, closing_triggers = 0;
   /// True while somebody reads its sources, which may take long: ask again later.
   bool busy();
   bool dead() const { return dead_.load(std::memory_order_acquire); }
@@ -88,6 +92,8 @@ class Container {
   /// Makes a rendered text the present one of a file in contract `tick`. Its length stays that of
   /// the one before it where that can be.
   CachedTextPtr set_tick_text(const View& view, std::string text, uint64_t now_us);
+  /// There is nothing that the kernel could have of a file.
+  void drop_text(uint16_t view_index);
   /// The present text of a file that changes with limits only, rendered anew when the CPUs shown
   /// are others or when it is old (clock rates in cpuinfo). `changed` tells whether the kernel has
   /// to forget what it has.
@@ -127,6 +133,10 @@ class Container {
 
  private:
   uint64_t hugepage_bytes(uint64_t now_us) const;
+  /// Pressure is accounted for cgroup2 directories, which a container may share with others where
+  /// it has none of its own.
+  bool own_pressure() const { return description_.id.hierarchy() == IdentityHierarchy::kV2; }
+  std::optional<Error> open_source_locked(uint64_t now_us);
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
   Result<std::string> render_locked(const View& view, uint64_t now_us);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;

@@ -63,6 +63,9 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedHostStat && !take(host.stat(now), facts.host_stat, error)) return error;
   if (needs & kNeedHostCpuinfo && !take(host.cpuinfo(now), facts.host_cpuinfo, error)) return error;
   if (needs & kNeedHostSwaps && !take(host.swaps(now), facts.host_swaps, error)) return error;
+  if (const auto resource = pressure_needed(needs)) {
+    if (!take(source.pressure(*resource), facts.pressure, error)) return error;
+  }
   if (needs & (kNeedMemory | kNeedEvents | kNeedTotals) &&
       !take(source.memory(events_of(needs)), facts.memory, error)) {
     return error;

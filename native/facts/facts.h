@@ -10,6 +10,7 @@
 #include "facts/io.h"
 #include "facts/memory.h"
 #include "facts/node.h"
+#include "facts/pressure.h"
 #include "facts/shape.h"
 
 namespace vprocfs {
@@ -45,7 +46,19 @@ enum Need : uint32_t {
   kNeedTotals = 1u << 26,    ///< of I/O, and OOM kills; implies kNeedEvents
   kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
   kNeedNodes = 1u << 27,     ///< memory nodes
+  // At most one of these: a view is about one resource.
+  kNeedPressureCpu = 1u << 10,
+  kNeedPressureMemory = 1u << 11,
+  kNeedPressureIo = 1u << 12,
 };
+
+/// The resource whose pressure is needed.
+constexpr std::optional<PressureResource> pressure_needed(uint32_t needs) {
+  if ((needs & kNeedPressureCpu) != 0) return PressureResource::kCpu;
+  if ((needs & kNeedPressureMemory) != 0) return PressureResource::kMemory;
+  if ((needs & kNeedPressureIo) != 0) return PressureResource::kIo;
+  return std::nullopt;
+}
 
 /// All that a view may be told about one container at one moment. Parts that the view did not ask
 /// for (see Need) are empty.
@@ -72,6 +85,7 @@ struct Facts {
   ClockFacts clock;
   TaskFacts tasks;
   NodeFacts nodes;
+  PressureFacts pressure;  ///< of the resource that is needed
 };
 
 }  // namespace vprocfs

@@ -111,7 +111,7 @@ Result<bool> Engine::prepare() {
     const std::string path(view->path);
     if (!host_source_->has(path)) continue;
     auto text = host_source_->raw(path);
-    if (!text) return text.error();
+    if (!text && text.error().code != EOPNOTSUPP) return text.error();
   }
   return true;
 }

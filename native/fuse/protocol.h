@@ -12,7 +12,7 @@ inline constexpr uint64_t kFuseHasResend = uint64_t{1} << 39;     ///< FUSE_HAS_
 inline constexpr uint64_t kFuseUniqueResend = uint64_t{1} << 63;  ///< FUSE_UNIQUE_RESEND, 7.40
 inline constexpr int kFuseNotifyResend = 7;                       ///< FUSE_NOTIFY_RESEND, 7.40
 
-/// The longest request we take: WRITE is refused, so that names and headers are all there is.
+/// The longest request we take: what is written is a trigger of a few words.
 inline constexpr size_t kMaxWrite = 4096;
 inline constexpr size_t kRequestBytes = 64 * 1024;
 

@@ -45,6 +45,16 @@ void Reply::notify_forget(uint64_t nodeid) const {
   write_all(fd_, parts, 2);
 }
 
+void Reply::notify_poll(uint64_t poll_handle) const {
+  const fuse_notify_poll_wakeup_out what{poll_handle};
+  fuse_out_header header{};
+  header.error = FUSE_NOTIFY_POLL;
+  header.len = sizeof(header) + sizeof(what);
+  const iovec parts[2] = {{&header, sizeof(header)},
+                          {const_cast<fuse_notify_poll_wakeup_out*>(&what), sizeof(what)}};
+  write_all(fd_, parts, 2);
+}
+
 void Reply::notify_grow(uint64_t nodeid, uint64_t size, char last) const {
   fuse_notify_store_out store{};
   store.nodeid = nodeid;

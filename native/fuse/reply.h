@@ -33,6 +33,9 @@ class Reply {
   /// FUSE_NOTIFY_INVAL_INODE: the kernel forgets size and pages of a file. May block likewise.
   void notify_forget(uint64_t nodeid) const;
 
+  /// FUSE_NOTIFY_POLL: who polls for a file is to ask again. Never blocks.
+  void notify_poll(uint64_t poll_handle) const;
+
   int fd() const { return fd_; }
 
  private:

@@ -49,15 +49,18 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       tree_([&host](const std::string& path) { return host.has(path); }),
       mirror_(host),
       open_files_(state),
+      triggers_(reply, state, options.max_triggers_per_container),
       tick_(state.connection().tick != 0) {}
 
 void Server::start_helpers() {
   notifier_.start();
   pacer_.start();
+  triggers_.start();
 }
 
 void Server::stop_helpers() {
   pacer_.stop();
+  triggers_.stop();
   notifier_.stop();
 }
 
@@ -67,6 +70,8 @@ void Server::fail(const Request& r, int errno_value) {
 }
 
 void Server::fail(const Request& r, const Error& error) {
+  // Not an error of ours: what cannot be had, as the kernel says it.
+  if (error.code == EOPNOTSUPP) return fail(r, EOPNOTSUPP);
   const bool gone = error.code == ESRCH || error.code == ENOENT;
   if (!gone) counters_.source_errors.fetch_add(1, std::memory_order_relaxed);
   fail(r, gone ? ESRCH : EIO);
@@ -119,8 +124,9 @@ void Server::handle(const Request& r) {
       reply_.ok(unique);
       return;
     case FUSE_WRITE:
-      // fs/proc/inode.c: a file without a write method
-      return fail(r, NodeId(r.header().nodeid).mirrored() ? EROFS : EIO);
+      return write(r);
+    case FUSE_POLL:
+      return poll(r);
     case FUSE_IOCTL:
       return fail(r, ENOTTY);
     case FUSE_ACCESS:
@@ -141,7 +147,7 @@ void Server::handle(const Request& r) {
       // The directory forbids others to write before proc says that nobody can.
       return fail(r, r.header().uid == 0 ? EPERM : EACCES);
     default:
-      // The kernel remembers ENOSYS and stops asking: FLUSH, xattrs, POLL, LSEEK, ...
+      // The kernel remembers ENOSYS and stops asking: FLUSH, xattrs, LSEEK, ...
       reply_.error(unique, ENOSYS);
   }
 }
@@ -254,15 +260,18 @@ void Server::release_killed(uint64_t unique) {
 }
 
 size_t Server::adopt_open_files() {
-  return open_files_.adopt([this](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
-    const View* view = tree_.file(node.index());
-    if (view == nullptr && !node.mirrored()) return nullptr;
-    if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
-    auto container = registry_.by_id(id);
-    // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
-    return std::make_shared<OpenFile>(node, view,
-                                      container ? container.value() : registry_.ended(id));
-  });
+  const size_t adopted =
+      open_files_.adopt([this](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
+        const View* view = tree_.file(node.index());
+        if (view == nullptr && !node.mirrored()) return nullptr;
+        if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
+        auto container = registry_.by_id(id);
+        // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
+        return std::make_shared<OpenFile>(node, view,
+                                          container ? container.value() : registry_.ended(id));
+      });
+  triggers_.adopt([this](uint64_t handle) { return open_files_.find(handle); });
+  return adopted;
 }
 
 }  // namespace vprocfs

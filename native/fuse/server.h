@@ -19,6 +19,7 @@
 #include "fuse/pacer.h"
 #include "fuse/protocol.h"
 #include "fuse/reply.h"
+#include "fuse/triggers.h"
 #include "node/tree.h"
 
 namespace vprocfs {
@@ -29,6 +30,7 @@ struct ServerOptions {
   uint64_t max_held_bytes = uint64_t{16} << 20;
   uint64_t tick_us = 10000;
   uint64_t renders_per_second = 20000;  ///< per container; 0: no limit
+  uint32_t max_triggers_per_container = 32;
   bool tick = false;  ///< asks for the contract `tick` when the connection is made
 };
 
@@ -49,6 +51,7 @@ class Server {
 
   const Counters& counters() const { return counters_; }
   size_t open_files() const { return open_files_.size(); }
+  size_t triggers() const { return triggers_.size(); }
   /// Starts and ends the threads that send notices and that wait for budgets.
   void start_helpers();
   void stop_helpers();
@@ -57,6 +60,9 @@ class Server {
   void limits_changed();
 
  private:
+  /// The size of a file nobody has read yet: more than most hold, since too large a size is
+  /// corrected by the first short read while too small a one cuts sendfile(2) off.
+  static constexpr uint64_t kUnknownSize = 4096;
   /// Directories never change: how long the kernel may keep them.
   static constexpr uint64_t kForeverSeconds = 86400;
   /// The handle of files that the kernel caches: nothing is held for them.
@@ -132,6 +138,9 @@ class Server {
   void read(const Request& r);
   void read_file(const Request& r, const std::shared_ptr<OpenFile>& file);
   void reopen(const Request& r);
+  void write(const Request& r);
+  void arm(const Request& r, const std::shared_ptr<OpenFile>& file);
+  void poll(const Request& r);
   void readdir(const Request& r);
   void readlink(const Request& r);
   void interrupt(const Request& r);
@@ -163,6 +172,7 @@ class Server {
   Mirror mirror_;
   OpenFiles open_files_;
   Notifier notifier_;
+  Triggers triggers_;
   Pacer pacer_;
   Counters counters_;
   /// What the connection was made for: the kernel keeps to it for its life, so we do.

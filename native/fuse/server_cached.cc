@@ -89,6 +89,7 @@ void Server::release(const Request& r) {
   const auto* in = r.arg<fuse_release_in>();
   const View* view = tree_.file(node.index());
   if (in != nullptr && in->fh != kCachedHandle) {
+    triggers_.release(in->fh);
     open_files_.erase(in->fh);
   } else if (in != nullptr && view != nullptr) {
     if (const auto container = registry_.known(node.container())) {

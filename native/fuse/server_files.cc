@@ -8,14 +8,6 @@
 #include "fuse/server.h"
 
 namespace vprocfs {
-namespace {
-
-// A file nobody has read yet: more than most hold, since too large a size is corrected by the first
-// short read while too small a one cuts sendfile(2) off.
-constexpr uint64_t kUnknownSize = 4096;
-
-}  // namespace
-
 Container::LastOpen Server::last_open(const ContainerPtr& container, const View& view) {
   if (container) return container->last_open(view.index);
   const std::lock_guard lock(host_opens_mutex_);
@@ -42,8 +34,10 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
     return;
   }
   auto text = render(view, container);
-  if (!text) return fail(r, text.error());
-  const uint64_t size = text.value().size();
+  // A file that says EOPNOTSUPP is there all the same.
+  const bool refused = !text && text.error().code == EOPNOTSUPP;
+  if (!text && !refused) return fail(r, text.error());
+  const uint64_t size = refused ? kUnknownSize : text.value().size();
   if (container) container->told_size(view.index) = size;
   fuse_attr_out out{};
   out.attr = attributes(node, &view, size);
@@ -200,8 +194,10 @@ void Server::entry(const Request& r, NodeId node, const View* view, uint64_t siz
     auto container = registry_.by_id(node.container());
     auto snapshot = container ? tick_snapshot(*view, container.value(), true)
                               : Result<CachedTextPtr>(container.error());
-    if (!snapshot) return fail(r, ENOENT);
-    out.attr = tick_attr(node, *view, *snapshot.value());
+    const bool refused = !snapshot && snapshot.error().code == EOPNOTSUPP;
+    if (!snapshot && !refused) return fail(r, ENOENT);
+    out.attr =
+        refused ? attributes(node, view, kUnknownSize) : tick_attr(node, *view, *snapshot.value());
   } else {
     out.attr = attributes(node, view, size);
   }

@@ -16,7 +16,11 @@ Result<CachedTextPtr> Server::tick_snapshot(const View& view, const ContainerPtr
   CachedTextPtr present = container->cached_text(view.index);
   if (present && (any_age || now < present->taken_us + options_.tick_us)) return present;
   auto text = render(view, container);
-  if (!text) return text.error();
+  if (!text) {
+    // Not the figures of a moment ago either, when there are none any more.
+    if (text.error().code == EOPNOTSUPP) container->drop_text(view.index);
+    return text.error();
+  }
   return container->set_tick_text(view, std::move(text.value()), now);
 }
 
@@ -30,9 +34,14 @@ fuse_attr Server::tick_attr(NodeId node, const View& view, const CachedText& sna
 void Server::tick_attributes(const Request& r, NodeId node, const View& view,
                              const ContainerPtr& container) {
   auto snapshot = tick_snapshot(view, container, false);
+  fuse_attr_out out{};
+  if (!snapshot && snapshot.error().code == EOPNOTSUPP) {
+    out.attr = attributes(node, &view, kUnknownSize);
+    reply_.value(r.header().unique, out);
+    return;
+  }
   if (!snapshot) return fail(r, snapshot.error());
   const CachedText& s = *snapshot.value();
-  fuse_attr_out out{};
   out.attr = tick_attr(node, view, s);
   // What is left of its tick: until then the kernel asks nobody.
   const uint64_t now = boottime_us();

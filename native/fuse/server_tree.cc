@@ -37,7 +37,8 @@ fuse_attr Server::attributes(NodeId node, const View* view, uint64_t size) const
   if (node.container().none() && node.index() == kSelfIndex) {
     attr.mode = S_IFLNK | 0777;
   } else if (view != nullptr) {
-    attr.mode = S_IFREG | view->mode;
+    // In tick nothing can be written.
+    attr.mode = S_IFREG | (tick_ ? view->mode & ~0222u : view->mode);
   } else {
     attr.mode = S_IFDIR | 0555;
     attr.nlink = 2;

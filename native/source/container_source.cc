@@ -1,10 +1,12 @@
 #include "source/container_source.h"
 
+#include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "source/controllers.h"
+#include "source/pressure.h"
 
 namespace vprocfs {
 
@@ -19,6 +21,9 @@ struct ContainerSource::Parts {
   std::unique_ptr<BandwidthSource> bandwidth;
   std::unique_ptr<CpuTimeSource> cpu_time;
   std::unique_ptr<CpusetSource> cpuset;
+  const Hierarchy* v2 = nullptr;  ///< nullptr: none, or the container is not in it
+  std::string v2_path;
+  std::unique_ptr<PressureSource> pressure;  ///< nullptr until it is asked for
   std::unique_ptr<IoSource> io;
   bool io_has_limits = false;  ///< v2: whose changes the notifier tells
   /// Where to open what few ask for.
@@ -123,6 +128,8 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMount
     parts->io_has_limits = at.v2;
   }
   if (error.code != 0) return error;
+  parts->v2 = paths.v2.empty() ? nullptr : mounts.v2();
+  parts->v2_path = paths.v2;
   return std::unique_ptr<ContainerSource>(new ContainerSource(std::move(parts)));
 }
 
@@ -187,6 +194,28 @@ Result<CpuUsageFacts> ContainerSource::cpu_usage() {
     if (throttled.value()) facts.throttled_us = *throttled.value();
   }
   return facts;
+}
+
+Result<PressureSource*> ContainerSource::pressure_source() {
+  if (!parts_->pressure) {
+    if (parts_->v2 == nullptr) return Error{EOPNOTSUPP, "cgroup2"};
+    auto dir = CgroupDir::open(*parts_->v2, parts_->v2_path);
+    if (!dir) return dir.error();
+    parts_->pressure = std::make_unique<PressureSource>(std::move(dir.value()));
+  }
+  return parts_->pressure.get();
+}
+
+Result<PressureFacts> ContainerSource::pressure(PressureResource resource) {
+  auto source = pressure_source();
+  if (!source) return source.error();
+  return source.value()->read(resource, parts_->buffer);
+}
+
+Result<Fd> ContainerSource::open_trigger(PressureResource resource) {
+  auto source = pressure_source();
+  if (!source) return source.error();
+  return source.value()->open_trigger(resource);
 }
 
 void ContainerSource::drain() { parts_->drain(); }

@@ -3,16 +3,20 @@
 #include <cstdint>
 #include <memory>
 
+#include "base/fd.h"
 #include "base/result.h"
 #include "facts/cpu.h"
 #include "facts/io.h"
 #include "facts/memory.h"
 #include "facts/node.h"
+#include "facts/pressure.h"
 #include "source/cgroup_mounts.h"
 #include "source/change_notifier.h"
 #include "source/memory_events.h"
 
 namespace vprocfs {
+
+class PressureSource;
 
 /// Everything that cgroups tell about one container. Not thread-safe: its container's lock is held.
 ///
@@ -53,6 +57,11 @@ class ContainerSource {
   Result<MemoryFacts> memory(MemoryEvents events = MemoryEvents::kNone);
   Result<CpuLimitFacts> cpu_limits();
   Result<CpuUsageFacts> cpu_usage();
+  /// EOPNOTSUPP: the kernel does not account pressure for this cgroup, or there is no cgroup2.
+  /// Holds a descriptor more for each resource that is asked for.
+  Result<PressureFacts> pressure(PressureResource resource);
+  /// The file to write a trigger to.
+  Result<Fd> open_trigger(PressureResource resource);
   /// Without an io (v1: blkio) controller there are no devices, nor where the container is in that
   /// hierarchy's root, which counts for the node.
   Result<IoFacts> io(bool with_requests = true);
@@ -69,6 +78,7 @@ class ContainerSource {
 
  private:
   struct Parts;
+  Result<PressureSource*> pressure_source();
   explicit ContainerSource(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;
 };

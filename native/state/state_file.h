@@ -23,6 +23,7 @@ enum class RecordType : uint32_t {
   kSnapshot = 2,
   kHistory = 3,
   kLoad = 4,
+  kTrigger = 5,
   kIoHistory = 8,
 };
 

@@ -27,6 +27,10 @@ struct View {
   void (*render)(const Facts&, Writer&);
 };
 
+/// Whether what is written to the file is a trigger to be polled for
+/// (Documentation/accounting/psi.rst).
+constexpr bool takes_triggers(const View& view) { return pressure_needed(view.needs).has_value(); }
+
 /// All views, in the order of views.def.
 const View* views_begin();
 const View* views_end();

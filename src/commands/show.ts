@@ -42,10 +42,19 @@ async function requireMount(config: Config): Promise<string> {
   throw new VprocfsError("NOT_MOUNTED", message);
 }
 
-function readView(mountpoint: string, container: ContainerInfo, path: string): string {
+/** Undefined where the kernel has no such figures for a container and that is `optional`. */
+function readView(
+  mountpoint: string,
+  container: ContainerInfo,
+  path: string,
+  optional: boolean,
+): string | undefined {
   try {
     return readFileSync(join(mountpoint, "containers", container.id, path), "utf8");
   } catch (error) {
+    if (optional && errnoOf(error) === "ENOTSUP") {
+      return undefined;
+    }
     const reason = errnoOf(error) === "ENOENT" ? "the container is gone" : messageOf(error);
     throw new VprocfsError("CONTAINER", `container ${container.id}: ${path}: ${reason}`, {
       cause: error,
@@ -77,7 +86,10 @@ export function addShow(program: Command, context: Context): void {
       const wanted = file === undefined ? paths : [matchFile(file, paths)];
       const mountpoint = await requireMount(config);
       const container = findContainer(binding, word);
-      const files = wanted.map((path) => [path, readView(mountpoint, container, path)] as const);
+      const files = wanted.flatMap((path) => {
+        const text = readView(mountpoint, container, path, file === undefined);
+        return text === undefined ? [] : [[path, text] as const];
+      });
       if (options.json === true) {
         context.print(toJson({ container, files: Object.fromEntries(files) }));
       } else {

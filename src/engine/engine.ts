@@ -10,6 +10,7 @@ export interface EngineOptions {
   readonly rendersPerSecond: number;
   readonly consistency: "exact" | "tick";
   readonly tickMs: number;
+  readonly maxTriggersPerContainer: number;
   readonly bpf: "auto" | "off";
   /** Under a keeper: serving begins when it says so, on the connection that it keeps. */
   readonly inherit?: Inheritance;

@@ -109,7 +109,7 @@ class Answers {
           (code, copied) => done(copied ?? code),
         ),
       release: (_path, fd, done) => this.#answer("RELEASE", () => this.tree.release(fd), done),
-      write: (_path, _fd, _from, _size, _offset, done) => done(-errno.EIO),
+      write: (path, _fd, _from, _size, _offset, done) => done(-errno[this.tree.refusal(path)]),
       truncate: (path, _size, done) =>
         this.#answer(
           "TRUNCATE",
@@ -224,7 +224,7 @@ class FuseNativeEngine implements Engine {
     const { tree, requests, errors } = this.#answers;
     const { renders, sourceErrors, refusedOpens, openFiles, containers } = tree;
     const own = { renders, errors, sourceErrors, refusedOpens, openFiles, containers };
-    const none = { deferred: 0, paced: 0, resent: 0, taskPasses: 0, taskPassUs: 0 };
+    const none = { deferred: 0, paced: 0, resent: 0, taskPasses: 0, taskPassUs: 0, triggers: 0 };
     return { requests, ...own, ...none, threads: 1 };
   }
 

@@ -12,6 +12,7 @@ export class TreeError extends Error {
       | "ENFILE"
       | "ENOENT"
       | "ENOTDIR"
+      | "EOPNOTSUPP"
       | "EROFS"
       | "ESRCH",
   ) {
@@ -198,7 +199,15 @@ export class FuseTree {
 
   /** Bytes that somebody who opens the file now will read. */
   size(file: TreeFile): number {
-    return this.#recent(file.container, file.path).bytes.length;
+    try {
+      return this.#recent(file.container, file.path).bytes.length;
+    } catch (error) {
+      // A file that says so when it is read is there all the same.
+      if (error instanceof TreeError && error.code === "EOPNOTSUPP") {
+        return 0;
+      }
+      throw error;
+    }
   }
 
   /** Where a symlink leads to. */
@@ -215,6 +224,12 @@ export class FuseTree {
     if (this.#file(path).sysfs !== undefined) {
       throw new TreeError("EROFS");
     }
+  }
+
+  /** Why nothing can be written to a file: triggers cannot be had, other files take nothing. */
+  refusal(path: string): "EIO" | "EOPNOTSUPP" {
+    const mode = this.#views.get(this.#file(path).path)?.mode ?? 0;
+    return (mode & 0o222) === 0 ? "EIO" : "EOPNOTSUPP";
   }
 
   /** Opens a file and returns its handle. */
@@ -325,6 +340,9 @@ export class FuseTree {
       // Root may open a file of sysfs that only takes writes, and is told when it reads.
       if (code === "EACCES" && isSysfs(path)) {
         throw new TreeError("EACCES");
+      }
+      if (code === "EOPNOTSUPP") {
+        throw new TreeError("EOPNOTSUPP");
       }
       this.sourceErrors += 1;
       throw new TreeError("EIO");

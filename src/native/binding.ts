@@ -24,6 +24,8 @@ export interface SessionCounters {
   readonly taskPasses: number;
   /** What these took, µs. */
   readonly taskPassUs: number;
+  /** Gauge: pressure triggers. */
+  readonly triggers: number;
   /** Gauge: open files. */
   readonly openFiles: number;
   /** Gauge: containers with state in memory. */
@@ -73,6 +75,8 @@ export interface SessionOptions {
   readonly consistency: "exact" | "tick";
   /** Age of shared inputs, ms (1..1000). */
   readonly tickMs: number;
+  /** Pressure triggers that one container may hold (0..1024); beyond: ENOSPC. */
+  readonly maxTriggersPerContainer: number;
   /** Whether tasks may be counted by a BPF program. */
   readonly bpf: "auto" | "off";
   /** Descriptors handed down by the keeper; without them the session mounts by itself. */
@@ -173,7 +177,7 @@ export interface NativeBinding {
     tickMs: number,
     bpf: "auto" | "off",
   ) => Renderer;
-  /** Files every container has. */
+  /** Files every container has on this host. */
   views(): ViewInfo[];
   /** Replaces this process by another program; returns only by throwing. */
   exec(argv: readonly string[]): never;

@@ -14,6 +14,7 @@ const OPTIONS = {
   rendersPerSecond: 0,
   consistency: "exact",
   tickMs: 10,
+  maxTriggersPerContainer: 32,
   bpf: "auto",
 } as const;
 

@@ -67,7 +67,11 @@ describeLive("the mounted tree", ["busybox", "df"], () => {
     });
     expect(await types(daemon.path("cgroup"))).toEqual(dots);
     const files = VIEWS.filter((view) => view.startsWith("proc/")).map((view) => view.slice(5));
-    const proc = { ...dots, ...Object.fromEntries(files.map((name) => [name, REGULAR])) };
+    const entryOf = (name: string): [string, number] => {
+      const [directory = ""] = name.split("/");
+      return directory === name ? [name, REGULAR] : [directory, DIRECTORY];
+    };
+    const proc = { ...dots, ...Object.fromEntries(files.map(entryOf)) };
     expect(await types(daemon.path("proc"))).toEqual(proc);
     for (const path of SYSFS) {
       expect(await types(daemon.path(path))).toEqual(await types(`/${path}`));

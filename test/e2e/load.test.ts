@@ -5,13 +5,13 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Cgroup, isV2, MIB } from "../support/cgroups.js";
-import { background, output } from "../support/command.js";
+import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
+import { crowd } from "../support/crowd.js";
 import { Daemon } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import {
@@ -26,33 +26,6 @@ import { servingAfter, statusOf } from "./never-down-support.js";
 
 const PERIOD_US = 5_010_000n;
 const NO_HURRY_US = 60_000_000;
-
-/** Enters the cgroups before "--", then becomes what stands after it. */
-const ENTER =
-  'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 99; shift; done; shift; exec "$@"';
-
-interface Crowd {
-  readonly sleeping?: number;
-  readonly running?: number;
-  readonly blocked?: number;
-}
-
-/** Tasks in a cgroup; returns what ends them. */
-async function crowd(scope: Scope, cgroup: Cgroup, of: Crowd): Promise<() => Promise<void>> {
-  const { sleeping = 0, running = 0, blocked = 0 } = of;
-  const enter = ["/bin/sh", "-c", ENTER, "enter", ...cgroup.directories, "--"];
-  const argv = [program("crowd"), `${sleeping}`, `${running}`, `${blocked}`];
-  const child = background(scope, [...enter, ...argv]);
-  let text = "";
-  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk;
-  });
-  await until("the crowd is there", () => text === "ready\n");
-  return async () => {
-    child.stdin?.end();
-    await until("the crowd is gone", () => child.exitCode !== null || child.signalCode !== null);
-  };
-}
 
 /** The cgroup2 directory and, on hybrid hosts, the one of v1's memory controller. */
 function counted(cgroup: Cgroup, path: string): CountedCgroup[] {

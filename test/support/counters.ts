@@ -8,6 +8,7 @@ const CountersSchema = z.object({
   refusedOpens: z.number(),
   deferred: z.number(),
   paced: z.number(),
+  triggers: z.number(),
   openFiles: z.number(),
   threads: z.number(),
   taskPasses: z.number(),

@@ -29,6 +29,9 @@ const ALL_VIEWS = [
   "proc/loadavg",
   "proc/meminfo",
   "proc/partitions",
+  "proc/pressure/cpu",
+  "proc/pressure/io",
+  "proc/pressure/memory",
   "proc/schedstat",
   "proc/slabinfo",
   "proc/softirqs",
@@ -63,6 +66,9 @@ const RUNC_FILES = [
 /** Two readings of these differ: they have times, or the node's figures for who is on the host. */
 const RESTLESS: readonly ViewPath[] = [
   "proc/loadavg",
+  "proc/pressure/cpu",
+  "proc/pressure/io",
+  "proc/pressure/memory",
   "proc/schedstat",
   "proc/stat",
   "proc/uptime",

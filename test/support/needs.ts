@@ -11,9 +11,17 @@ function lacking(programs: readonly string[]): string[] {
   ];
 }
 
-/** A block of tests on the real kernel; when something is missing, its title says what. */
-export function describeLive(title: string, programs: readonly string[], tests: () => void): void {
-  const reasons = lacking(["gcc", "mount", "nsenter", ...programs]);
+/**
+ * A block of tests on the real kernel; when something is missing, its title says what. `others`: what
+ * else is missing.
+ */
+export function describeLive(
+  title: string,
+  programs: readonly string[],
+  tests: () => void,
+  others: readonly string[] = [],
+): void {
+  const reasons = [...lacking(["gcc", "mount", "nsenter", ...programs]), ...others];
   const reason = reasons.length === 0 ? "" : ` (skipped: ${reasons.join(", ")})`;
   describe.runIf(reasons.length === 0)(`${title}${reason}`, tests);
 }

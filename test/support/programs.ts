@@ -14,7 +14,8 @@ export type Program =
   | "hoard"
   | "resend"
   | "syscalls"
-  | "threads";
+  | "threads"
+  | "trigger";
 
 const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-pthread"];
 

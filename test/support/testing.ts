@@ -158,6 +158,8 @@ interface Testing {
   parseSwaps(text: string): SwapDevice[];
   parseMeminfo(text: string): MeminfoLine[];
   parseStat(text: string): HostStat;
+  /** What is shown of a pressure file; null when nothing can be. */
+  parsePressure(text: string): string | null;
   readProcess(procDir: string, pid: number): ProcessFacts;
   /**
    * `tree`: a directory as /sys/fs/cgroup, or null for this host's own. `cgroup`: the text of the
@@ -198,6 +200,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseSwaps: "function",
   parseMeminfo: "function",
   parseStat: "function",
+  parsePressure: "function",
   readProcess: "function",
   Source: "function",
   TaskCounter: "function",
@@ -289,6 +292,7 @@ export const {
   parseSwaps,
   parseMeminfo,
   parseStat,
+  parsePressure,
   readProcess,
   Source,
   TaskCounter,

@@ -5,6 +5,7 @@ import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { errnoOf } from "../../src/errors.js";
 import { renderFixture, viewsOf } from "../support/testing.ts";
 
 const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
@@ -31,6 +32,18 @@ it("finds the recorded cases", () => {
   expect(cases.length).toBeGreaterThan(0);
 });
 
+/** Nothing where the kernel accounts no pressure for the container, which is said with an errno. */
+function rendered(caseDir: string, path: string): string | undefined {
+  try {
+    return renderFixture(caseDir, path);
+  } catch (error) {
+    if (errnoOf(error) === "EOPNOTSUPP") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
 describe.each(cases)("%s", (name) => {
   const caseDir = join(fixtures, name);
   const expected = join(caseDir, "expected");
@@ -38,7 +51,11 @@ describe.each(cases)("%s", (name) => {
 
   it.each([...paths, ...mirrored(caseDir, paths)])("%s", (path) => {
     const file = join(expected, path);
-    const text = renderFixture(caseDir, path);
+    const text = rendered(caseDir, path);
+    if (text === undefined) {
+      expect(existsSync(file)).toBe(false);
+      return;
+    }
     if (update) {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);

@@ -1,0 +1,90 @@
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+
+#include "fuse/server.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr size_t kMaxTrigger = 32;  // psi_write(), kernel/sched/psi.c
+constexpr unsigned kUnprivilegedWindowUs = 2000000;
+constexpr unsigned kCapSysResource = 24;
+
+/// A file without a poll method, and every pressure file whatever else it says (fs/select.c).
+constexpr uint32_t kDefaultPollMask = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+
+/// Whether the effective capabilities in /proc/<tid>/status have CAP_SYS_RESOURCE, in whatever user
+/// namespace: psi_trigger_create() asks no more either.
+bool may_use_resources(const std::string& status) {
+  constexpr std::string_view kKey = "\nCapEff:\t";
+  const size_t at = status.find(kKey);
+  if (at == std::string::npos) return false;
+  const uint64_t effective = std::strtoull(status.c_str() + at + kKey.size(), nullptr, 16);
+  return (effective >> kCapSysResource & 1) != 0;
+}
+
+/// The window of a trigger in µs; 0 where there is none, which the kernel refuses.
+unsigned window_of(const std::string& text) {
+  unsigned threshold = 0, window = 0;
+  const bool good = std::sscanf(text.c_str(), "some %u %u", &threshold, &window) == 2 ||
+                    std::sscanf(text.c_str(), "full %u %u", &threshold, &window) == 2;
+  return good ? window : 0;
+}
+
+}  // namespace
+
+void Server::write(const Request& r) {
+  const auto* in = r.arg<fuse_write_in>();
+  if (in == nullptr || in->size > r.payload_size() - sizeof(*in)) return fail(r, EINVAL);
+  const NodeId node(r.header().nodeid);
+  const View* view = tree_.file(node.index());
+  // fs/proc/inode.c: a file without a write method.
+  if (view == nullptr || !takes_triggers(*view)) return fail(r, node.mirrored() ? EROFS : EIO);
+  // In tick nobody tells us of opens and closes: nothing to hang a trigger on.
+  if (tick_) return fail(r, EOPNOTSUPP);
+  const auto file = open_files_.find(in->fh);
+  if (!file) return fail(r, EBADF);
+  // The host's own are in /proc/pressure.
+  if (!file->container) return fail(r, EOPNOTSUPP);
+  in_turn(r, file->container, [this, file](const Request& req) { arm(req, file); });
+}
+
+void Server::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
+  const auto* in = r.arg<fuse_write_in>();
+  const auto* bytes = reinterpret_cast<const char*>(r.payload() + sizeof(*in));
+  // As psi_write() does it: the last byte is not part of the text.
+  std::string text(bytes, std::min<size_t>(in->size, kMaxTrigger));
+  if (text.empty()) return fail(r, EINVAL);
+  text.back() = '\0';
+  // What the kernel asks of the writer it would ask of us, who may more.
+  if (window_of(text) % kUnprivilegedWindowUs != 0) {
+    const auto status = host_.raw("proc/" + std::to_string(r.header().pid) + "/status");
+    if (!status || !may_use_resources(status.value())) return fail(r, EINVAL);
+  }
+  const int error = triggers_.arm(in->fh, file, text);
+  if (error == ESRCH || error == ENODEV) return fail(r, ESRCH);
+  if (error != 0) return fail(r, error);
+  fuse_write_out out{};
+  out.size = in->size;
+  reply_.value(r.header().unique, out);
+}
+
+void Server::poll(const Request& r) {
+  const auto* in = r.arg<fuse_poll_in>();
+  if (in == nullptr) return fail(r, EINVAL);
+  fuse_poll_out out{};
+  out.revents = kDefaultPollMask;
+  const View* view = tree_.file(NodeId(r.header().nodeid).index());
+  if (view != nullptr && takes_triggers(*view)) {
+    out.revents |= tick_ ? POLLERR | POLLPRI : triggers_.poll(in->fh, in->kh);
+  }
+  reply_.value(r.header().unique, out);
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,275 @@
+#include "fuse/triggers.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "fuse/priority.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kWake = UINT64_MAX;  // no handle is that
+/// How long a container may wait for its own triggers to be taken away.
+constexpr std::chrono::seconds kLongestWait{2};
+
+constexpr size_t kMaxText = 32;  // psi_write() takes no more
+
+/// A trigger as it lies in the state file.
+struct Packed {
+  uint64_t poll_handle;
+  uint32_t event, size;
+  char text[kMaxText];
+};
+static_assert(std::is_trivially_copyable_v<Packed>);
+
+}  // namespace
+
+Triggers::Triggers(const Reply& reply, StateFile& state, uint32_t max_per_container)
+    : reply_(reply),
+      state_(state),
+      max_(max_per_container),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kWake;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+}
+
+Triggers::~Triggers() { stop(); }
+
+void Triggers::start() {
+  closers_.start();
+  thread_ = std::thread([this] { run(); });
+}
+
+void Triggers::stop() {
+  if (!thread_.joinable()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake();
+  thread_.join();
+  closers_.stop();
+}
+
+void Triggers::wake() {
+  const uint64_t one = 1;
+  // Full only when it is awake already.
+  static_cast<void>(::write(wake_.get(), &one, sizeof(one)) < 0);
+}
+
+bool Triggers::reserve(Container& container) {
+  std::unique_lock lock(mutex_);
+  given_back_.wait_for(lock, kLongestWait, [&] {
+    return container.triggers < max_ || container.closing_triggers == 0;
+  });
+  if (container.triggers >= max_) return false;
+  ++container.triggers;
+  return true;
+}
+
+void Triggers::give_back(Container& container, bool closing) {
+  {
+    const std::lock_guard lock(mutex_);
+    --container.triggers;
+    if (closing) --container.closing_triggers;
+  }
+  given_back_.notify_all();
+}
+
+int Triggers::set(const TriggerPtr& trigger) {
+  auto fd = trigger->file->container->open_trigger(*trigger->file->view);
+  if (!fd) return fd.error().code;
+  ssize_t n;
+  do {
+    n = ::write(fd.value().get(), trigger->text.data(), trigger->text.size());
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return errno;
+  epoll_event event{};
+  // Edge-triggered: what can happen no more would else be told without end.
+  event.events = EPOLLPRI | EPOLLET;
+  event.data.u64 = trigger->handle;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.value().get(), &event) != 0) return errno;
+  const std::lock_guard lock(mutex_);
+  // Closed meanwhile: it goes with `fd`, after the lock.
+  if (!trigger->released) trigger->fd = std::move(fd.value());
+  return 0;
+}
+
+void Triggers::save(Trigger& trigger) {
+  Packed packed{};
+  packed.poll_handle = trigger.poll_handle;
+  packed.event = trigger.event ? 1 : 0;
+  packed.size = static_cast<uint32_t>(trigger.text.size());
+  std::memcpy(packed.text, trigger.text.data(), trigger.text.size());
+  const RecordIndex record = state_.allocate(sizeof(packed));
+  if (record == 0) return;
+  std::memcpy(state_.data(record), &packed, sizeof(packed));
+  state_.publish(record, RecordType::kTrigger, trigger.handle, sizeof(packed));
+  if (trigger.record != 0) state_.release(trigger.record);
+  trigger.record = record;
+}
+
+int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (triggers_.count(handle) != 0) return EBUSY;
+  }
+  if (!reserve(*file->container)) return ENOSPC;
+  auto trigger = std::make_shared<Trigger>();
+  trigger->handle = handle;
+  trigger->file = file;
+  trigger->text = text.substr(0, kMaxText);
+  // Known before it can happen.
+  {
+    const std::lock_guard lock(mutex_);
+    triggers_[handle] = trigger;
+  }
+  const int error = set(trigger);
+  if (error == 0) {
+    const std::lock_guard lock(mutex_);
+    if (!trigger->released) save(*trigger);
+    return 0;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    triggers_.erase(handle);
+  }
+  give_back(*file->container, false);
+  return error;
+}
+
+uint32_t Triggers::poll(uint64_t handle, uint64_t poll_handle) {
+  const std::lock_guard lock(mutex_);
+  const auto it = triggers_.find(handle);
+  if (it == triggers_.end()) return POLLERR | POLLPRI;
+  Trigger& trigger = *it->second;
+  const bool happened = std::exchange(trigger.event, false);
+  if (happened || trigger.poll_handle != poll_handle) {
+    trigger.poll_handle = poll_handle;
+    save(trigger);
+  }
+  if (trigger.failed) return POLLERR | POLLPRI;
+  return happened ? POLLPRI : 0;
+}
+
+void Triggers::release(uint64_t handle) {
+  TriggerPtr gone;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = triggers_.find(handle);
+    if (it == triggers_.end()) return;
+    gone = std::move(it->second);
+    triggers_.erase(it);
+    gone->released = true;
+    if (gone->record != 0) state_.release(gone->record);
+    ++gone->file->container->closing_triggers;
+  }
+  // The kernel waits for a grace period with each; many at once wait for the same.
+  closers_.post(boottime_us(), [this, gone] {
+    gone->fd.reset();
+    give_back(*gone->file->container, true);
+  });
+}
+
+void Triggers::adopt(const Find& find) {
+  std::vector<RecordIndex> useless;
+  const std::lock_guard lock(mutex_);
+  state_.for_each(RecordType::kTrigger, [&](RecordIndex record, uint64_t handle, size_t bytes) {
+    Packed packed{};
+    const auto file = bytes == sizeof(packed) ? find(handle) : nullptr;
+    if (bytes == sizeof(packed)) std::memcpy(&packed, state_.data(record), bytes);
+    const bool good = file && file->container && packed.size <= kMaxText;
+    // A crash while saving leaves two.
+    if (!good || triggers_.count(handle) != 0) {
+      useless.push_back(record);
+      return;
+    }
+    auto trigger = std::make_shared<Trigger>();
+    trigger->handle = handle;
+    trigger->file = file;
+    trigger->text.assign(packed.text, packed.size);
+    trigger->poll_handle = packed.poll_handle;
+    trigger->event = packed.event != 0;
+    trigger->record = record;
+    ++file->container->triggers;
+    triggers_[handle] = trigger;
+    adopted_.push_back(std::move(trigger));
+  });
+  for (const RecordIndex record : useless) state_.release(record);
+  if (!adopted_.empty()) wake();
+}
+
+void Triggers::set_again(const std::vector<TriggerPtr>& triggers) {
+  for (const TriggerPtr& trigger : triggers) {
+    uint64_t poll_handle = 0;
+    const int error = set(trigger);
+    {
+      const std::lock_guard lock(mutex_);
+      trigger->failed = error != 0;
+      // Whoever waits has to look again where something is to be told.
+      if (trigger->failed || trigger->event) poll_handle = trigger->poll_handle;
+    }
+    if (poll_handle != 0) reply_.notify_poll(poll_handle);
+  }
+}
+
+void Triggers::happened(uint64_t handle, uint32_t events) {
+  uint64_t poll_handle = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = triggers_.find(handle);
+    if (it == triggers_.end()) return;
+    Trigger& trigger = *it->second;
+    if ((events & EPOLLERR) != 0) {
+      trigger.failed = true;  // its cgroup is gone
+    } else {
+      trigger.event = true;
+    }
+    save(trigger);
+    poll_handle = trigger.poll_handle;
+  }
+  if (poll_handle != 0) reply_.notify_poll(poll_handle);
+}
+
+void Triggers::run() {
+  go_first();
+  epoll_event events[64];
+  for (;;) {
+    const int n = ::epoll_wait(epoll_.get(), events, 64, -1);
+    if (n < 0 && errno != EINTR) return;
+    for (int i = 0; i < n; ++i) {
+      if (events[i].data.u64 == kWake) {
+        uint64_t count = 0;
+        static_cast<void>(::read(wake_.get(), &count, sizeof(count)) < 0);
+        std::vector<TriggerPtr> adopted;
+        {
+          const std::lock_guard lock(mutex_);
+          if (stopping_) return;
+          adopted.swap(adopted_);
+        }
+        set_again(adopted);
+        continue;
+      }
+      happened(events[i].data.u64, events[i].events);
+    }
+  }
+}
+
+size_t Triggers::size() const {
+  const std::lock_guard lock(mutex_);
+  return triggers_.size();
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,83 @@
+#!/bin/bash
+# Runs in the cgroup-v2 machine: `v2-tasks-guest.sh CROWD TRIGGER`, the paths of test programs. A
+# container's tasks are counted in both ways, and its pressure triggers have windows of one second.
+# Prints a line per check; exits 1 with the first that does not hold.
+set -eu
+
+crowd=$1
+trigger=$2
+cgroups=/sys/fs/cgroup
+mnt=/tmp/vprocfs
+mkdir -p "$mnt"
+
+fail() {
+  echo "FAIL: $*"
+  exit 1
+}
+
+is() { # WHAT FOUND WANTED
+  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
+  echo "ok $1: $2"
+}
+
+begin() { # OPTION...
+  node dist/cli.js run "$mnt" --no-keeper --json "$@" >/tmp/daemon.log 2>&1 &
+  daemon=$!
+  for _ in $(seq 600); do
+    grep -q '"serving"' /tmp/daemon.log && return
+    sleep 0.1
+  done
+  fail "no daemon: $(cat /tmp/daemon.log)"
+}
+
+end() {
+  kill -TERM $daemon
+  wait $daemon || fail "it ended badly: $(cat /tmp/daemon.log)"
+}
+
+mkdir -p $cgroups/box/a/b/c/d/e
+# A container in box, with a crowd five levels down; its files bound from inside.
+run() {
+  sh -c 'echo $$ >'$cgroups'/box/cgroup.procs
+    exec unshare --cgroup --pid --fork --mount --mount-proc sh -c "
+      mount --bind '$mnt'/proc/loadavg /proc/loadavg
+      mount --bind '$mnt'/proc/stat /proc/stat
+      mount --bind '$mnt'/proc/pressure /proc/pressure
+      exec sh -c \"\$1\"" - "$1"' - "$1"
+}
+
+mkfifo /tmp/life /tmp/idle
+sh -c 'echo $$ >'$cgroups'/box/a/b/c/d/e/cgroup.procs; exec "$1" 20 3 2 </tmp/life >/tmp/crowd.out' - "$crowd" &
+exec 9>/tmp/life
+until grep -q ready /tmp/crowd.out; do sleep 0.1; done
+
+for bpf in auto off; do
+  begin --bpf $bpf
+  # The reader, its shell and its init are tasks too; who reads may be running.
+  found=$(run 'read -r one five fifteen tasks last </proc/loadavg; echo ${tasks#*/}')
+  is "all tasks, --bpf $bpf" "$((found >= 1 + 20 + 3 + 4 + 1 && found <= 1 + 20 + 3 + 4 + 4))" 1
+  is "blocked tasks, --bpf $bpf" "$(run 'cat /proc/loadavg >/dev/null; grep procs_blocked /proc/stat')" \
+    "procs_blocked 2"
+  run 'for i in $(seq 40); do read -r one rest </proc/loadavg
+    case $one in 0.0*) sleep 1;; *) exit 0;; esac; done; exit 1' || fail "no load, --bpf $bpf"
+  kill -USR2 $daemon
+  until grep -q taskCounter /tmp/daemon.log; do sleep 0.1; done
+  is "counted by" "$(grep -o '"taskCounter":"[a-z]*"' /tmp/daemon.log | tail -n 1)" \
+    "\"taskCounter\":\"$([ $bpf = auto ] && echo bpf || echo scan)\""
+  end
+done
+
+begin
+is "pressure" "$(run 'cut -d" " -f1 /proc/pressure/cpu' | tr '\n' ' ')" "some full "
+# Three loops on two CPUs: some of them wait.
+events=$(run "$trigger poll /proc/pressure/cpu 'some 1000 1000000' <>/tmp/idle | head -n 3" | tr '\n' ' ')
+is "events of a window of a second" "$events" "armed 2 2 "
+is "odd windows without CAP_SYS_RESOURCE" \
+  "$(run "setpriv --bounding-set -sys_resource $trigger try /proc/pressure/cpu 'some 1000 1000000' 'some 1000 2000000'" | tr '\n' ' ')" \
+  "EINVAL ok "
+end
+
+exec 9>&-
+wait
+grep -q " $mnt " /proc/mounts && fail "still mounted"
+echo "all checks hold"
