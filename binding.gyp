@@ -12,7 +12,7 @@
     {
       "target_name": "vprocfs",
       "sources": [
-        "<!@(find native/addon.cc native/render_tool.cc native/session.cc native/testing*.cc native/fuse native/node native/container native/source native/state native/view -name '*.cc' | sort)"
+        "<!@(find native/addon.cc native/render_tool.cc native/session.cc native/survey_tool.cc native/testing*.cc native/fuse native/node native/container native/source native/state native/survey native/view -name '*.cc' | sort)"
       ],
       "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
       "ldflags": ["-Wl,-z,now"],

@@ -11,6 +11,7 @@
 #include "fuse/mount.h"
 #include "render_tool.h"
 #include "session.h"
+#include "survey_tool.h"
 #include "testing.h"
 #include "view/view.h"
 
@@ -155,6 +156,7 @@ Napi::Value exec(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("version", VPROCFS_STRING(VPROCFS_VERSION));
   exports.Set("Session", SessionObject::define(env));
+  exports.Set("Surveyor", SurveyObject::define(env));
   exports.Set("Renderer", RenderObject::define(env));
   exports.Set("scanContainers", Napi::Function::New<scan_containers>(env));
   exports.Set("containerOf", Napi::Function::New<container_of>(env));

@@ -60,6 +60,8 @@ Napi::Function SessionObject::define(Napi::Env env) {
       env, "Session",
       {InstanceMethod<&SessionObject::start>("start"), InstanceMethod<&SessionObject::stop>("stop"),
        InstanceMethod<&SessionObject::counters>("counters"),
+       InstanceMethod<&SessionObject::measures>("measures"),
+       InstanceMethod<&SessionObject::containers>("containers"),
        InstanceMethod<&SessionObject::features>("features")});
 }
 
@@ -96,16 +98,22 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   }
   const Napi::Value on_end = object.Get("onEnd");
   if (!on_end.IsFunction()) arguments.wrong("onEnd", "a function");
+  const Napi::Value on_serving = object.Get("onServing");
+  if (!on_serving.IsFunction()) arguments.wrong("onServing", "a function");
   if (arguments.failed()) return;
   on_end_ = Napi::ThreadSafeFunction::New(env, on_end.As<Napi::Function>(), "vprocfs", 0, 1);
   // The daemon lives as long as it wants to, not because it may be told of the end.
   on_end_.Unref(env);
+  on_serving_ =
+      Napi::ThreadSafeFunction::New(env, on_serving.As<Napi::Function>(), "vprocfs-serving", 0, 1);
+  on_serving_.Unref(env);
 }
 
 SessionObject::~SessionObject() {
   if (link_) link_->stop();
   if (engine_ && !stopped_) static_cast<void>(engine_->stop(true));
   if (on_end_) on_end_.Release();
+  if (on_serving_) on_serving_.Release();
 }
 
 Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
@@ -119,6 +127,9 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
       callback.Call({Napi::String::New(e, reason)});
     });
   };
+  const auto tell_serving = [this] {
+    on_serving_.NonBlockingCall([](Napi::Env, Napi::Function callback) { callback.Call({}); });
+  };
   auto engine = std::make_shared<Engine>(options_, tell);
   auto started = engine->prepare();
   // Under a keeper it says when to begin: there may be a worker before us.
@@ -128,9 +139,10 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
     return env.Undefined();
   }
   engine_ = std::move(engine);
+  if (control_fd_ < 0) tell_serving();
   if (control_fd_ >= 0) {
     ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
-    link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell);
+    link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving, tell);
     link_->start();
   }
   return env.Undefined();
@@ -181,6 +193,7 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
     if (n != 0) requests.Set(name == nullptr ? "OP" + std::to_string(op) : name, number(n));
   }
   out.Set("renders", number(c.renders));
+  out.Set("shared", number(c.shared));
   out.Set("errors", number(c.errors));
   out.Set("sourceErrors", number(c.source_errors));
   out.Set("refusedOpens", number(c.refused_opens));
@@ -191,9 +204,63 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   out.Set("taskPasses", number(sampler == nullptr ? 0 : sampler->passes()));
   out.Set("taskPassUs", number(sampler == nullptr ? 0 : sampler->spent_us()));
   out.Set("triggers", number(server == nullptr ? 0 : server->triggers()));
+  out.Set("waiting", number(server == nullptr ? 0 : server->waiting()));
   out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
   out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
   out.Set("threads", number(engine_ ? engine_->threads() : 0));
+  return out;
+}
+
+Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
+  const Server* server = engine_ ? engine_->server() : nullptr;
+  const auto sum = server == nullptr ? Measures::Sum{} : server->measures();
+  Napi::Array requests = Napi::Array::New(env);
+  for (size_t file = 0; file < Measures::kFiles; ++file) {
+    for (size_t i = 0; i < kOutcomes; ++i) {
+      if (sum.requests[file][i] == 0) continue;
+      Napi::Object one = Napi::Object::New(env);
+      const View* view = find_view(static_cast<uint16_t>(file));
+      one.Set("file", view == nullptr ? std::string() : std::string(view->path));
+      one.Set("result", to_text(static_cast<Outcome>(i)));
+      one.Set("count", number(sum.requests[file][i]));
+      requests.Set(requests.Length(), one);
+    }
+  }
+  Napi::Array times = Napi::Array::New(env);
+  for (size_t operation = 0; operation < kOperations; ++operation) {
+    Napi::Object one = Napi::Object::New(env);
+    Napi::Array buckets = Napi::Array::New(env, Measures::kBuckets);
+    for (uint32_t i = 0; i < Measures::kBuckets; ++i) {
+      buckets.Set(i, number(sum.buckets[operation][i]));
+    }
+    one.Set("operation", to_text(static_cast<Operation>(operation)));
+    one.Set("buckets", buckets);
+    one.Set("seconds", static_cast<double>(sum.took_ns[operation]) / 1e9);
+    times.Set(times.Length(), one);
+  }
+  Napi::Object out = Napi::Object::New(env);
+  out.Set("requests", requests);
+  out.Set("times", times);
+  return out;
+}
+
+Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
+  Napi::Array out = Napi::Array::New(env);
+  const Registry* registry = engine_ ? engine_->registry() : nullptr;
+  if (registry == nullptr) return out;
+  for (const auto& container : registry->known()) {
+    Napi::Object one = Napi::Object::New(env);
+    one.Set("id", container->id().name());
+    one.Set("requests", number(container->requests));
+    one.Set("refused", number(container->refused));
+    one.Set("openFiles", number(container->open_files));
+    one.Set("heldBytes", number(container->held_bytes));
+    out.Set(out.Length(), one);
+  }
   return out;
 }
 

@@ -21,11 +21,13 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
+  Napi::Value measures(const Napi::CallbackInfo& info);
+  Napi::Value containers(const Napi::CallbackInfo& info);
   Napi::Value features(const Napi::CallbackInfo& info);
 
   EngineOptions options_;
   int control_fd_ = -1;
-  Napi::ThreadSafeFunction on_end_;
+  Napi::ThreadSafeFunction on_end_, on_serving_;
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<KeeperLink> link_;
   bool stopped_ = false;

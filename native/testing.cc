@@ -17,6 +17,8 @@
 #include "source/parse.h"
 #include "source/pressure.h"
 #include "source/process.h"
+#include "survey/mounted.h"
+#include "survey/oom_log.h"
 #include "testing_source.h"
 #include "testing_tasks.h"
 #include "testing_values.h"
@@ -323,6 +325,27 @@ Napi::Value read_process(const Napi::CallbackInfo& info) {
   return out;
 }
 
+Napi::Value make_oom_kill(const ValueMaker& maker, const std::string& text) {
+  const auto kill = parse_oom_kill(text);
+  if (!kill) return maker.u64(std::nullopt);
+  Napi::Object out = maker.object();
+  out.Set("cgroup", kill->cgroup);
+  out.Set("task", kill->task);
+  out.Set("pid", maker.u64(kill->pid));
+  out.Set("byLimit", kill->by_limit);
+  return out;
+}
+
+/// (mountinfo, fsType, source) -> how many of its lines count.
+Napi::Value mounted_of(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const std::string text = reader.text(info[0], "mountinfo");
+  const std::string type = reader.text(info[1], "fsType");
+  const std::string source = reader.text(info[2], "source");
+  if (reader.failed()) return info.Env().Undefined();
+  return ValueMaker(info.Env()).integer(count_mounted(text, type, source));
+}
+
 }  // namespace
 
 void register_testing(Napi::Env env, Napi::Object exports) {
@@ -340,6 +363,8 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   testing.Set("parseMeminfo", Napi::Function::New<parse_text<make_meminfo>>(env));
   testing.Set("parsePressure", Napi::Function::New<parse_text<make_pressure>>(env));
   testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
+  testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));
+  testing.Set("countMounted", Napi::Function::New<mounted_of>(env));
   testing.Set("readProcess", Napi::Function::New<read_process>(env));
   testing.Set("Source", SourceObject::define(env));
   testing.Set("TaskCounter", TaskCounterObject::define(env));

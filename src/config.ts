@@ -4,6 +4,7 @@ import { parse as parseToml, TomlError } from "smol-toml";
 import { z } from "zod";
 import { errnoOf, messageOf, VprocfsError } from "./errors.js";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.js";
+import { parseAddress } from "./metrics/address.js";
 import { didYouMean, printable } from "./text.js";
 
 /** What help texts, error messages and documentation say about a key. */
@@ -107,6 +108,24 @@ export const ConfigSchema = z.strictObject({
     ["on", "off"],
     "on: a second worker is kept ready, so that a takeover does not wait for Node to start",
   ).default("on"),
+  metrics: z
+    .string()
+    .refine((text) => parseAddress(text) !== undefined)
+    .register(notes, {
+      description: "where metrics are served: HOST:PORT, :PORT for all addresses, unix:PATH or off",
+      expects: "HOST:PORT, :PORT, unix: and an absolute path, or off",
+      placeholder: "ADDR",
+    })
+    .default("127.0.0.1:9761"),
+  metricsWebConfig: z
+    .string()
+    .refine((path) => path === "" || (isAbsolute(path) && !path.includes("\0")))
+    .register(notes, {
+      description: "TLS and passwords for metrics: a file in the form of Prometheus' exporters",
+      expects: "an absolute path",
+      placeholder: "FILE",
+    })
+    .default(""),
   logLevel: oneOf(LOG_LEVELS, "least level that is logged").default("info"),
   logFormat: oneOf(LOG_FORMATS, "form of the log; auto is text on a terminal, else json").default(
     "auto",

@@ -22,10 +22,17 @@ export interface SignalSource {
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
 
+/** Something that runs while an engine serves, and is no reason for it to stop. */
+export interface Companion {
+  close(): Promise<void>;
+}
+
 export interface ServeOptions {
   readonly engine: EngineFactory;
-  readonly options: Omit<EngineOptions, "onEnd">;
+  readonly options: Omit<EngineOptions, "onEnd" | "onServing">;
   readonly log: Logger;
+  /** What is to run beside the engine from when it serves to its end, such as metrics. */
+  readonly beside?: (engine: Engine) => Promise<Companion>;
   /**
    * Asked when it ends: shall the mount go too? Not when something else has been mounted over it.
    * Under a keeper it is asked only when the keeper stops.
@@ -53,6 +60,16 @@ async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Pr
   }
 }
 
+/** What cannot begin is logged, and the engine serves on. */
+async function begin(serving: ServeOptions, engine: Engine): Promise<Companion | undefined> {
+  try {
+    return await serving.beside?.(engine);
+  } catch (error) {
+    serving.log.error({ error: messageOf(error) }, "no metrics");
+    return undefined;
+  }
+}
+
 /**
  * Serves until a signal or until the connection ends; resolves to the exit status. Mounting and
  * what must be true before it are the caller's.
@@ -64,8 +81,12 @@ export async function serve(serving: ServeOptions): Promise<number> {
     finish = resolve;
   });
   const onSignal = (signal: NodeJS.Signals): void => finish({ kind: "signal", signal });
+  let companion: Promise<Companion | undefined> = Promise.resolve(undefined);
   const engine = serving.engine({
     ...options,
+    onServing: () => {
+      companion = begin(serving, engine);
+    },
     onEnd: (reason) => {
       if (reason === KEEPER_GONE) {
         log.error("the keeper is gone: serving on, but nobody will replace this worker");
@@ -113,6 +134,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
     await stop(serving, engine, forGood);
     return ExitStatus.failure;
   } finally {
+    await (await companion)?.close();
     clearInterval(alive);
     for (const signal of STOP_SIGNALS) {
       signals.off(signal, onSignal);

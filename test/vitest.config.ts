@@ -13,7 +13,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: ["test/{view,source,config,contract,container,support}/**/*.test.ts"],
+          include: ["test/{view,source,config,contract,container,metrics,support}/**/*.test.ts"],
           testTimeout: 20_000,
         },
       },

@@ -86,6 +86,9 @@ class Container {
   std::atomic<uint32_t> open_files{0};
   /// Bytes of the snapshots that they hold.
   std::atomic<uint64_t> held_bytes{0};
+  /// Requests for its files, and of these the opens that were refused for holding too much.
+  std::atomic<uint64_t> requests{0};
+  std::atomic<uint64_t> refused{0};
 
   /// What the kernel is to have of a file that it caches; nullptr when there is none yet.
   CachedTextPtr cached_text(uint16_t view_index);

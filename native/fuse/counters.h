@@ -12,6 +12,7 @@ struct Counters {
   static constexpr size_t kOpcodes = 64;  ///< FUSE opcodes end at 53 (7.45)
   std::array<std::atomic<uint64_t>, kOpcodes> requests{};
   std::atomic<uint64_t> renders{0};
+  std::atomic<uint64_t> shared{0};  ///< readers served with what was made for another
   std::atomic<uint64_t> errors{0};
   std::atomic<uint64_t> source_errors{0};
   std::atomic<uint64_t> refused_opens{0};

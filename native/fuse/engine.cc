@@ -152,13 +152,21 @@ Result<bool> Engine::stop(bool unmount) {
   loop_->expect_end();
   if (unmount) done = unmount_fuse(options_.mountpoint, lazy);
   loop_->stop();
-  loop_.reset();
+  {
+    const std::lock_guard lock(loop_mutex_);
+    loop_.reset();
+  }
   registry_->stop();
   sampler_->stop();
   server_->stop_helpers();
   if (!unmount) server_->hand_over_open_files();
   if (!done && done.error().code != EINVAL) return done;
   return lazy;
+}
+
+size_t Engine::threads() const {
+  const std::lock_guard lock(loop_mutex_);
+  return loop_ ? loop_->threads() : 0;
 }
 
 ConnectionState Engine::connection() const {

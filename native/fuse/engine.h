@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/fd.h"
@@ -55,7 +56,8 @@ class Engine {
   const Server* server() const { return server_.get(); }
   const Registry* registry() const { return registry_.get(); }
   const Sampler* sampler() const { return sampler_.get(); }
-  size_t threads() const { return loop_ ? loop_->threads() : 0; }
+  /// Worker threads; from any thread, as long as nobody calls activate().
+  size_t threads() const;
   /// True while some thread waits for requests.
   bool serving() const { return loop_ && loop_->idle(); }
   ConnectionState connection() const;
@@ -79,6 +81,7 @@ class Engine {
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Reply> reply_;
   std::unique_ptr<Server> server_;
+  mutable std::mutex loop_mutex_;  ///< guards the end of loop_ against threads()
   std::unique_ptr<Loop> loop_;
 };
 

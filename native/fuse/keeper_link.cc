@@ -27,10 +27,11 @@ KeeperPacket packet_of(KeeperMessage type) {
 
 }  // namespace
 
-KeeperLink::KeeperLink(Fd control, Engine& engine, OnEnd on_end)
+KeeperLink::KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd on_end)
     : control_(std::move(control)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
       engine_(engine),
+      on_serving_(std::move(on_serving)),
       on_end_(std::move(on_end)) {}
 
 KeeperLink::~KeeperLink() { stop(); }
@@ -75,7 +76,9 @@ bool KeeperLink::obey(KeeperMessage message) {
     if (active) {
       KeeperPacket packet = packet_of(KeeperMessage::kServing);
       engine_.state_ignored().copy(packet.why, sizeof(packet.why) - 1);
-      return send(packet), true;
+      send(packet);
+      on_serving_();
+      return true;
     }
     const std::string why = active.error().path + ": " + std::strerror(active.error().code);
     KeeperPacket packet = packet_of(KeeperMessage::kFailed);

@@ -16,11 +16,13 @@ namespace vprocfs {
 class KeeperLink {
  public:
   using OnEnd = std::function<void(const std::string& reason)>;
+  using OnServing = std::function<void()>;
 
   /// Takes the descriptor. `on_end` is called once: "drained" when there is nothing left to do,
   /// "stop" when the daemon is to unmount and end, "alone" when the keeper is gone and this worker
-  /// serves on, or why it cannot serve.
-  KeeperLink(Fd control, Engine& engine, OnEnd on_end);
+  /// serves on, or why it cannot serve. `on_serving` is called once when it was told to take over
+  /// and has done so.
+  KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd on_end);
   ~KeeperLink();
 
   /// Says that the engine is prepared, and listens.
@@ -37,6 +39,7 @@ class KeeperLink {
   Fd control_;
   Fd wake_;
   Engine& engine_;
+  const OnServing on_serving_;
   const OnEnd on_end_;
   uint64_t last_requests_ = 0;
   std::thread thread_;

@@ -31,6 +31,16 @@ class Request {
   const uint8_t* payload() const { return bytes_ + sizeof(fuse_in_header); }
   size_t payload_size() const { return size_ - sizeof(fuse_in_header); }
 
+  /// When it was taken from the kernel: CLOCK_MONOTONIC ns; 0: not known.
+  uint64_t taken_ns() const { return taken_ns_; }
+  void set_taken(uint64_t ns) const { taken_ns_ = ns; }
+  /// The errno that it was answered with; 0 when it was not refused.
+  int failure() const { return failure_; }
+  void set_failure(int errno_value) const { failure_ = errno_value; }
+  /// Its answer is for another time, and for another copy of it.
+  bool parked() const { return parked_; }
+  void park() const { parked_ = true; }
+
   /// The operation's argument, or nullptr when the request is too short for it.
   template <typename T>
   const T* arg() const {
@@ -40,6 +50,10 @@ class Request {
  private:
   const uint8_t* bytes_;
   size_t size_;
+  // What becomes of it, for whoever counts: no part of what the kernel sent.
+  mutable uint64_t taken_ns_ = 0;
+  mutable int failure_ = 0;
+  mutable bool parked_ = false;
 };
 
 }  // namespace vprocfs

@@ -32,10 +32,16 @@ bool killed(const std::string& status) {
 
 /// A request that waits for its container's turn.
 struct Server::Waiting : Deferred {
-  Waiting(const Request& r, Work w) : bytes(r.bytes(), r.bytes() + r.size()), work(std::move(w)) {}
-  Request request() const { return Request(bytes.data(), bytes.size()); }
+  Waiting(const Request& r, Work w)
+      : bytes(r.bytes(), r.bytes() + r.size()), taken_ns(r.taken_ns()), work(std::move(w)) {}
+  Request request() const {
+    const Request r(bytes.data(), bytes.size());
+    r.set_taken(taken_ns);
+    return r;
+  }
   Holder holder() const override { return holder_of(request()); }
   std::vector<uint8_t> bytes;
+  uint64_t taken_ns;
   Work work;
 };
 
@@ -66,6 +72,7 @@ void Server::stop_helpers() {
 
 void Server::fail(const Request& r, int errno_value) {
   counters_.errors.fetch_add(1, std::memory_order_relaxed);
+  r.set_failure(errno_value);
   reply_.error(r.header().unique, errno_value);
 }
 
@@ -78,6 +85,25 @@ void Server::fail(const Request& r, const Error& error) {
 }
 
 void Server::handle(const Request& r) {
+  r.set_taken(monotonic_ns());
+  dispatch(r);
+  measure(r);
+}
+
+void Server::measure(const Request& r) {
+  if (r.parked()) return;
+  const NodeIndex index = NodeId(r.header().nodeid).index();
+  const bool file = index >= kFirstFileIndex && index < kFirstDirIndex;
+  measures_.add(r.header().opcode, static_cast<uint16_t>(file ? index - kFirstFileIndex : 0),
+                outcome_of(r.failure()), monotonic_ns() - r.taken_ns());
+}
+
+size_t Server::waiting() const {
+  const std::lock_guard lock(waiting_mutex_);
+  return waiting_.size();
+}
+
+void Server::dispatch(const Request& r) {
   const uint32_t opcode = r.header().opcode;
   if (opcode < Counters::kOpcodes) {
     counters_.requests[opcode].fetch_add(1, std::memory_order_relaxed);
@@ -173,7 +199,7 @@ Result<std::string> Server::render(const View& view, const ContainerPtr& contain
   if (container && !tick_) {
     bool made = false;
     auto text = container->render_shared(view, boottime_us(), options_.tick_us, made);
-    if (made) counters_.renders.fetch_add(1, std::memory_order_relaxed);
+    (made ? counters_.renders : counters_.shared).fetch_add(1, std::memory_order_relaxed);
     return text;
   }
   counters_.renders.fetch_add(1, std::memory_order_relaxed);
@@ -183,6 +209,7 @@ Result<std::string> Server::render(const View& view, const ContainerPtr& contain
 
 void Server::wait_for_turn(const Request& r, const ContainerPtr& container) {
   counters_.deferred.fetch_add(1, std::memory_order_relaxed);
+  r.park();
   const std::lock_guard lock(waiting_mutex_);
   Line& line = waiting_[r.header().unique];
   line.container = container;
@@ -199,6 +226,7 @@ bool Server::stop_waiting(const Request& r) {
 
 void Server::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
+  container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t now = boottime_us();
   const uint64_t wait_us = container->budget().take(now);
   if (wait_us == 0) return pass_gate(r, container, work);
@@ -207,8 +235,10 @@ void Server::in_turn(const Request& r, const ContainerPtr& container, const Work
   auto waiting = std::make_shared<Waiting>(r, work);
   pacer_.post(now + wait_us, [this, waiting, container] {
     // An INTERRUPT may have answered it meanwhile.
-    if (!stop_waiting(waiting->request())) return;
-    pass_gate(waiting->request(), container, waiting->work);
+    const Request request = waiting->request();
+    if (!stop_waiting(request)) return;
+    pass_gate(request, container, waiting->work);
+    measure(request);
   });
 }
 
@@ -223,7 +253,9 @@ void Server::pass_gate(const Request& r, const ContainerPtr& container, const Wo
   while (const std::unique_ptr<Deferred> next = gate.leave()) {
     auto& waiting = static_cast<Waiting&>(*next);
     const Request request = waiting.request();
-    if (stop_waiting(request)) waiting.work(request);
+    if (!stop_waiting(request)) continue;
+    waiting.work(request);
+    measure(request);
   }
 }
 
@@ -240,9 +272,14 @@ void Server::interrupt(const Request& r) {
     waiting_.erase(it);
   }
   if (!container) return;
-  container->gate().remove([&](const Deferred& deferred) {
+  const auto left = container->gate().remove([&](const Deferred& deferred) {
     return static_cast<const Waiting&>(deferred).request().header().unique == in->unique;
   });
+  if (left) {
+    const Request request = static_cast<const Waiting&>(*left).request();
+    request.set_failure(EINTR);
+    measure(request);
+  }
   counters_.errors.fetch_add(1, std::memory_order_relaxed);
   reply_.error(in->unique, EINTR);
 }

@@ -14,6 +14,7 @@
 #include "container/mirror.h"
 #include "container/registry.h"
 #include "fuse/counters.h"
+#include "fuse/measures.h"
 #include "fuse/notifier.h"
 #include "fuse/open_file.h"
 #include "fuse/pacer.h"
@@ -50,6 +51,9 @@ class Server {
   void hand_over_open_files() { open_files_.hand_over(); }
 
   const Counters& counters() const { return counters_; }
+  Measures::Sum measures() const { return measures_.sum(); }
+  /// Requests that wait for their turn, or for their container's budget.
+  size_t waiting() const;
   size_t open_files() const { return open_files_.size(); }
   size_t triggers() const { return triggers_.size(); }
   /// Starts and ends the threads that send notices and that wait for budgets.
@@ -72,6 +76,9 @@ class Server {
   using ContainerPtr = std::shared_ptr<Container>;
   using Work = std::function<void(const Request&)>;
 
+  void dispatch(const Request& r);
+  /// Counts a request that was answered; one that waits is counted when its turn has come.
+  void measure(const Request& r);
   void init(const Request& r);
   void lookup(const Request& r);
   void lookup_container(const Request& r, const std::string& name);
@@ -175,11 +182,12 @@ class Server {
   Triggers triggers_;
   Pacer pacer_;
   Counters counters_;
+  Measures measures_;
   /// What the connection was made for: the kernel keeps to it for its life, so we do.
   std::atomic<bool> tick_;
   std::mutex host_opens_mutex_;
   std::map<uint16_t, Container::LastOpen> host_opens_;  ///< of caller-identified nodes, by the host
-  std::mutex waiting_mutex_;
+  mutable std::mutex waiting_mutex_;
   /// Of one request that waits, or of several copies of it: the kernel hands again what it thinks
   /// lost, and only the copy that came last is the one whose answer it takes.
   struct Line {

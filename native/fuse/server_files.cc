@@ -51,6 +51,7 @@ bool Server::full(const ContainerPtr& container) {
     return false;
   }
   counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);
+  container->refused.fetch_add(1, std::memory_order_relaxed);
   return true;
 }
 
@@ -135,7 +136,10 @@ void Server::read(const Request& r) {
     auto container = view == nullptr ? Error{ENOENT, ""} : registry_.by_id(node.container());
     if (!container) return fail(r, container.error());
     const ContainerPtr owner = std::move(container.value());
-    if (owner->cached_text(view->index)) return cached_bytes(r, *view, owner);
+    if (owner->cached_text(view->index)) {
+      owner->requests.fetch_add(1, std::memory_order_relaxed);
+      return cached_bytes(r, *view, owner);
+    }
     // After a takeover there is none yet, and making one may block.
     return in_turn(r, owner,
                    [this, view, owner](const Request& req) { cached_bytes(req, *view, owner); });
@@ -153,6 +157,7 @@ void Server::read(const Request& r) {
       read_file(req, file);
     });
   }
+  if (file->container) file->container->requests.fetch_add(1, std::memory_order_relaxed);
   read_file(r, file);
 }
 

@@ -1,12 +1,12 @@
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { CONFIG_KEYS, type Config, kebabOf } from "../config.js";
-import { serve } from "../daemon.js";
+import { type ServeOptions, serve } from "../daemon.js";
 import type { EngineFactory } from "../engine/engine.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { execKeeper, tellKeeper, workplace } from "../keeper.js";
-import { createLogger, isText } from "../log.js";
+import { createLogger, isText, type Logger } from "../log.js";
 import { isOnTop, prepareMountpoint, realSystem } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 import { printable } from "../text.js";
@@ -25,9 +25,37 @@ function startError(error: unknown, mountpoint: string): unknown {
 
 /** The part of the configuration that an engine wants. */
 function engineOptions(config: Config) {
-  const { mountpoint, engine, watchdogMs, patienceMs, standby, logLevel, logFormat, ...options } =
-    config;
-  return options;
+  const { fsType, source, maxThreads, maxOpenPerContainer, rendersPerSecond } = config;
+  const { consistency, tickMs } = config;
+  const place = { fsType, source, consistency, tickMs };
+  return { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
+}
+
+/** Metrics, unless they are switched off; what they need is loaded when the engine serves. */
+function metricsOf(
+  binding: NativeBinding,
+  config: Config,
+  place: { readonly mountpoint: string; readonly hasKeeper: boolean; readonly log: Logger },
+): Pick<ServeOptions, "beside"> {
+  if (config.metrics === "off") {
+    return {};
+  }
+  return {
+    beside: async (engine) => {
+      const { readWebConfig } = await import("../metrics/web-config.js");
+      const { startMetrics } = await import("../metrics/start.js");
+      const web = readWebConfig(config.metricsWebConfig);
+      return startMetrics(engine, { binding, config, web, ...place });
+    },
+  };
+}
+
+/** Throws when the file with TLS and passwords is not as it should be. */
+async function checkWebConfig(config: Config): Promise<void> {
+  if (config.metrics !== "off" && config.metricsWebConfig !== "") {
+    const { readWebConfig } = await import("../metrics/web-config.js");
+    readWebConfig(config.metricsWebConfig);
+  }
 }
 
 /** The chosen engine. Only the one that is chosen is loaded. */
@@ -52,6 +80,7 @@ function checkEngine(config: Config): void {
 /** Mounts by itself, or becomes the keeper that mounts and has a worker serve. */
 async function run(context: Context, config: Config, keeper: boolean): Promise<void> {
   checkEngine(config);
+  await checkWebConfig(config);
   const binding = context.addon();
   // Before anything is touched: what is missing is told at once.
   const engine = await engineOf(config, binding);
@@ -72,6 +101,7 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
       engine,
       options: { mountpoint: path, ...engineOptions(config) },
       log,
+      ...metricsOf(binding, config, { mountpoint: path, hasKeeper: false, log }),
       unmount: () => isOnTop(system, path, config),
     });
     context.exit(status);
@@ -89,10 +119,12 @@ async function work(context: Context, config: Config): Promise<void> {
   }
   const system = realSystem((path) => binding.unmount(path));
   const { mountpoint } = place;
+  const log = createLogger(config.logLevel, config.logFormat);
   const status = await serve({
     engine: nativeEngine(binding),
     options: { ...place, ...engineOptions(config) },
-    log: createLogger(config.logLevel, config.logFormat),
+    log,
+    ...metricsOf(binding, config, { mountpoint, hasKeeper: true, log }),
     unmount: () => isOnTop(system, mountpoint, config),
   });
   context.exit(status);

@@ -1,47 +1,10 @@
 import Table from "cli-table3";
 import type { Command } from "commander";
-import { z } from "zod";
 import { NO_BORDERS } from "../containers/table.js";
-import { VprocfsError } from "../errors.js";
-import { askKeeper } from "../keeper.js";
+import { readStatus, type Status } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
 import { type Context, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
-
-/** What a keeper says of itself and its worker. */
-const StatusSchema = z.object({
-  state: z.string(),
-  keeperPid: z.number(),
-  workerPid: z.number(),
-  generation: z.number(),
-  uptimeMs: z.number(),
-  workerUptimeMs: z.number(),
-  restarts: z.number(),
-  failuresInARow: z.number(),
-  reasons: z.array(z.string()),
-  resent: z.number(),
-  requests: z.number(),
-  protocol: z.string(),
-  resend: z.boolean(),
-  statesIgnored: z.number(),
-  standby: z.string(),
-  watchdogMs: z.number(),
-  patienceMs: z.number(),
-});
-
-export type Status = z.infer<typeof StatusSchema>;
-
-/** The state of a mount; throws when no keeper serves there. */
-export async function readStatus(mountpoint: string): Promise<Status> {
-  const text = await askKeeper(mountpoint, "status");
-  try {
-    return StatusSchema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new VprocfsError("SYSTEM", `${mountpoint}: the keeper is of another version`, {
-      cause: error,
-    });
-  }
-}
 
 /** What the keeper's words for the worker that stands by mean. */
 const STANDBY: Readonly<Record<string, string>> = {

@@ -1,4 +1,10 @@
-import type { Inheritance, SessionCounters, SessionFeatures } from "../native/binding.js";
+import type {
+  ContainerCounters,
+  Inheritance,
+  SessionCounters,
+  SessionFeatures,
+  SessionMeasures,
+} from "../native/binding.js";
 
 /** What every engine needs to know to serve a tree. */
 export interface EngineOptions {
@@ -14,6 +20,8 @@ export interface EngineOptions {
   readonly bpf: "auto" | "off";
   /** Under a keeper: serving begins when it says so, on the connection that it keeps. */
   readonly inherit?: Inheritance;
+  /** Called once when it serves: at once, or when the keeper has it take over. */
+  readonly onServing: () => void;
   /** Called once when serving ends without stop(). */
   readonly onEnd: (reason: string) => void;
 }
@@ -26,6 +34,10 @@ export interface Engine {
   /** Resolves to true when the unmount had to be lazy. */
   stop(unmount: boolean): Promise<boolean>;
   counters(): SessionCounters;
+  /** What it measures of requests; nothing in engines that do not. */
+  measures(): SessionMeasures;
+  /** What it counts of each container. */
+  containers(): ContainerCounters[];
   features(): SessionFeatures;
 }
 

@@ -3,10 +3,12 @@ import { messageOf, VprocfsError } from "../errors.js";
 import { findHolders } from "../holders.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import type {
+  ContainerCounters,
   NativeBinding,
   Renderer,
   SessionCounters,
   SessionFeatures,
+  SessionMeasures,
 } from "../native/binding.js";
 import type { Engine, EngineFactory, EngineOptions } from "./engine.js";
 import {
@@ -32,6 +34,10 @@ const BLOCK = 4096;
 
 /** O_ACCMODE of open(2); 0 in it is O_RDONLY. */
 const ACCESS_MODE = 3;
+
+/** What only several threads or a kernel that hands again can have. */
+const IDLE = { shared: 0, waiting: 0, deferred: 0, paced: 0, resent: 0, taskPasses: 0, taskPassUs: 0, threads: 1 } as const;
+
 const DIRECTORY = 0o040000;
 const REGULAR = 0o100000;
 
@@ -180,6 +186,7 @@ class FuseNativeEngine implements Engine {
       }
     }, LOOK_EVERY_MS);
     this.#watch.unref();
+    this.#options.onServing();
   }
 
   #mounted(mount: PackageMount): Promise<void> {
@@ -224,8 +231,15 @@ class FuseNativeEngine implements Engine {
     const { tree, requests, errors } = this.#answers;
     const { renders, sourceErrors, refusedOpens, openFiles, containers } = tree;
     const own = { renders, errors, sourceErrors, refusedOpens, openFiles, containers };
-    const none = { deferred: 0, paced: 0, resent: 0, taskPasses: 0, taskPassUs: 0, triggers: 0 };
-    return { requests, ...own, ...none, threads: 1 };
+    return { requests, ...own, ...IDLE };
+  }
+
+  measures(): SessionMeasures {
+    return { requests: [], times: [] };
+  }
+
+  containers(): ContainerCounters[] {
+    return [];
   }
 
   features(): SessionFeatures {

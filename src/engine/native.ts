@@ -10,6 +10,8 @@ export function nativeEngine(binding: Pick<NativeBinding, "Session">): EngineFac
       start: () => session.start(),
       stop: (unmount) => session.stop(unmount),
       counters: () => session.counters(),
+      measures: () => session.measures(),
+      containers: () => session.containers(),
       features: () => session.features(),
     };
   };

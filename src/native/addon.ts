@@ -12,6 +12,7 @@ const CANDIDATES = ["../../build/Release/vprocfs.node", "../vprocfs.node"].map((
 const EXPORTS = [
   "Session",
   "Renderer",
+  "Surveyor",
   "scanContainers",
   "containerOf",
   "views",

@@ -8,6 +8,8 @@ export interface SessionCounters {
   readonly requests: Readonly<Record<string, number>>;
   /** Views rendered. */
   readonly renders: number;
+  /** Readers served with what was made for another reader within a tick. */
+  readonly shared: number;
   /** Requests answered with an error. */
   readonly errors: number;
   /** Sources that could not be read (EIO to the reader). */
@@ -26,12 +28,70 @@ export interface SessionCounters {
   readonly taskPassUs: number;
   /** Gauge: pressure triggers. */
   readonly triggers: number;
+  /** Gauge: requests that wait for their turn or for their container's budget. */
+  readonly waiting: number;
   /** Gauge: open files. */
   readonly openFiles: number;
   /** Gauge: containers with state in memory. */
   readonly containers: number;
   /** Gauge: worker threads. */
   readonly threads: number;
+}
+
+/** What a session has measured of its requests; all only grow. */
+export interface SessionMeasures {
+  /** How many requests ended how; `file` is "" for those that are about no file. */
+  readonly requests: readonly {
+    readonly file: string;
+    /** ok, gone, refused, interrupted or failed. */
+    readonly result: string;
+    readonly count: number;
+  }[];
+  /** How long requests took, from when they were taken to their answer. */
+  readonly times: readonly {
+    /** lookup, getattr, open, read or other. */
+    readonly operation: string;
+    /** Bucket i counts those below 2^i µs and not below 2^(i-1); the last one all that is longer. */
+    readonly buckets: readonly number[];
+    /** Their sum. */
+    readonly seconds: number;
+  }[];
+}
+
+/** What a session counts of one container that asked for something. */
+export interface ContainerCounters {
+  readonly id: string;
+  readonly requests: number;
+  /** Opens refused since it held too much. */
+  readonly refused: number;
+  /** Gauge. */
+  readonly openFiles: number;
+  /** Gauge: bytes of the snapshots behind its open files. */
+  readonly heldBytes: number;
+}
+
+/** A container in a survey. */
+export interface SurveyedContainer {
+  readonly id: string;
+  readonly name: string;
+  readonly runtime: string;
+  readonly cgroup: string;
+  /** PID of its init as the host sees it. */
+  readonly init: number;
+  /** The command killed last for want of memory; "" where nothing is known. */
+  readonly lastVictim: string;
+}
+
+/** All containers of the host at about one moment. */
+export interface Survey {
+  readonly containers: readonly SurveyedContainer[];
+  /** A row per container with a column per name of Surveyor.figures; NaN: not told. */
+  readonly figures: Float64Array;
+  readonly tookSeconds: number;
+  /** Containers of which something could not be read. */
+  readonly failed: number;
+  /** Whether the kernel's log can be read, which dates kills. */
+  readonly readsLog: boolean;
 }
 
 /** What INIT negotiated and the kernel offers. */
@@ -81,6 +141,8 @@ export interface SessionOptions {
   readonly bpf: "auto" | "off";
   /** Descriptors handed down by the keeper; without them the session mounts by itself. */
   readonly inherit?: Inheritance;
+  /** Called once when it serves: at once, or when the keeper has it take over. */
+  readonly onServing: () => void;
   /** Called once when the connection ends without stop(): unmounted, aborted, or a fatal error. */
   readonly onEnd: (reason: string) => void;
 }
@@ -98,6 +160,9 @@ export interface NativeSession {
    */
   stop(unmount: boolean): Promise<boolean>;
   counters(): SessionCounters;
+  measures(): SessionMeasures;
+  /** Those that asked for something and live. */
+  containers(): ContainerCounters[];
   features(): SessionFeatures;
 }
 
@@ -177,6 +242,20 @@ export interface NativeBinding {
     tickMs: number,
     bpf: "auto" | "off",
   ) => Renderer;
+  /**
+   * Constructs what takes surveys. The type and source say whose mounts inside of containers count.
+   */
+  readonly Surveyor: {
+    new (
+      fsType: string,
+      source: string,
+    ): {
+      /** Takes one on a thread of its own; several at once are taken one after the other. */
+      take(): Promise<Survey>;
+    };
+    /** Names of the columns of a survey: native/survey/figures.def. */
+    readonly figures: readonly string[];
+  };
   /** Files every container has on this host. */
   views(): ViewInfo[];
   /** Replaces this process by another program; returns only by throwing. */

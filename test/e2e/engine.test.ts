@@ -414,6 +414,7 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         tickMs: 10,
         maxTriggersPerContainer: 32,
         bpf: "auto",
+        onServing: () => {},
         onEnd: () => {},
       });
       await engine.start();

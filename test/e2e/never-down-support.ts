@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { readStatus, type Status } from "../../src/commands/status.js";
+import { readStatus, type Status } from "../../src/keeper-status.js";
 import { removeCgroup } from "../support/cgroups.js";
 import { finished, type Outcome, outputSync } from "../support/command.js";
 import type { Container } from "../support/container.js";

@@ -146,7 +146,9 @@ export class Daemon {
 
   private constructor(mountpoint: string, args: readonly string[]) {
     this.mountpoint = mountpoint;
-    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...args], {
+    // Daemons of other tests may have the port.
+    const metrics = args.includes("--metrics") ? [] : ["--metrics", "off"];
+    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...metrics, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: process.env.PATH ?? "" },
     });

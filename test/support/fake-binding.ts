@@ -4,6 +4,7 @@ import type {
   NativeBinding,
   NativeSession,
   SessionOptions,
+  Survey,
 } from "../../src/native/binding.js";
 
 /** A container with some limits; `change` sets what matters to a test. */
@@ -36,6 +37,7 @@ export class FakeSession implements NativeSession {
     if (this.startError !== undefined) {
       throw this.startError;
     }
+    this.options.onServing();
   }
 
   async stop(unmount: boolean): Promise<boolean> {
@@ -47,6 +49,14 @@ export class FakeSession implements NativeSession {
   }
 
   counters(): never {
+    throw new Error("not faked");
+  }
+
+  measures(): never {
+    throw new Error("not faked");
+  }
+
+  containers(): never {
     throw new Error("not faked");
   }
 
@@ -81,6 +91,13 @@ export function fakeBinding(
       declare render: () => Buffer;
       declare sysfs: () => null;
       declare close: () => void;
+    },
+    Surveyor: class {
+      static readonly figures: readonly string[] = [];
+      constructor() {
+        throw new Error("not faked");
+      }
+      declare take: () => Promise<Survey>;
     },
     scanContainers: () => [...containers],
     containerOf: byPid,

@@ -140,6 +140,14 @@ export interface LoadSample {
   readonly active: bigint;
 }
 
+/** What a line of the kernel's log tells of a process killed for want of memory. */
+export interface OomKill {
+  readonly cgroup: string;
+  readonly task: string;
+  readonly pid: bigint;
+  readonly byLimit: boolean;
+}
+
 interface Testing {
   renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
   listFixture(caseDir: string, path: string, init: number, nowUs: bigint): string[];
@@ -160,6 +168,9 @@ interface Testing {
   parseStat(text: string): HostStat;
   /** What is shown of a pressure file; null when nothing can be. */
   parsePressure(text: string): string | null;
+  /** null: the line tells of no kill. */
+  parseOomKill(line: string): OomKill | null;
+  countMounted(mountinfo: string, fsType: string, source: string): number;
   readProcess(procDir: string, pid: number): ProcessFacts;
   /**
    * `tree`: a directory as /sys/fs/cgroup, or null for this host's own. `cgroup`: the text of the
@@ -201,6 +212,8 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseMeminfo: "function",
   parseStat: "function",
   parsePressure: "function",
+  parseOomKill: "function",
+  countMounted: "function",
   readProcess: "function",
   Source: "function",
   TaskCounter: "function",
@@ -293,6 +306,8 @@ export const {
   parseMeminfo,
   parseStat,
   parsePressure,
+  parseOomKill,
+  countMounted,
   readProcess,
   Source,
   TaskCounter,

@@ -97,6 +97,7 @@ const mayInclude: Record<string, string[]> = {
   state: ["base"],
   container: ["base", "facts", "source", "state", "view"],
   node: ["base", "facts", "container", "view"],
+  survey: ["base", "facts", "container", "source", "view"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
   keeper: ["base", "fuse", "state"],
   fuse: ["base", "facts", "container", "node", "state", "view"],

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace vprocfs {
+
+/// How a request ended.
+enum class Outcome : uint8_t {
+  kOk,
+  kGone,         ///< ENOENT, ESRCH: the container or the name is not there (any more)
+  kRefused,      ///< EACCES, EPERM, ENFILE, ...: asked for what is not granted
+  kInterrupted,  ///< EINTR: the caller was killed or interrupted while it waited
+  kFailed,       ///< EIO: a source could not be read
+};
+inline constexpr size_t kOutcomes = 5;
+const char* to_text(Outcome outcome);
+Outcome outcome_of(int errno_value);
+
+/// What is told apart when times are measured.
+enum class Operation : uint8_t { kLookup, kGetattr, kOpen, kRead, kOther };
+inline constexpr size_t kOperations = 5;
+const char* to_text(Operation operation);
+Operation operation_of(uint32_t opcode);
+
+/// CLOCK_MONOTONIC, ns.
+uint64_t monotonic_ns();
+
+/// How many requests ended how, by file, and how long they took. Each thread writes to a slot of
+/// its own (threads beyond the number of slots share one), so that none waits for another's cache
+/// line; whoever asks adds the slots up.
+class Measures {
+ public:
+  static constexpr size_t kFiles = 256;   ///< by View::index; 0: not about a file
+  static constexpr size_t kBuckets = 32;  ///< bucket i: below 2^i µs, and not below 2^(i-1)
+
+  void add(uint32_t opcode, uint16_t file, Outcome outcome, uint64_t took_ns);
+
+  struct Sum {
+    std::array<std::array<uint64_t, kOutcomes>, kFiles> requests{};
+    std::array<std::array<uint64_t, kBuckets>, kOperations> buckets{};
+    std::array<uint64_t, kOperations> took_ns{};
+  };
+  Sum sum() const;
+
+ private:
+  static constexpr size_t kSlots = 16;
+  using Counter = std::atomic<uint64_t>;
+  struct alignas(64) Slot {
+    std::array<std::array<Counter, kOutcomes>, kFiles> requests{};
+    std::array<std::array<Counter, kBuckets>, kOperations> buckets{};
+    std::array<Counter, kOperations> took_ns{};
+  };
+  std::array<Slot, kSlots> slots_{};
+};
+
+}  // namespace vprocfs

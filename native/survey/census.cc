@@ -1,0 +1,119 @@
+#include "survey/census.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <memory>
+#include <utility>
+#include <vector>
+
+namespace vprocfs {
+namespace {
+
+// A runtime moves its process into place step by step: until then it is looked at each time.
+constexpr uint64_t kSettledUs = 5'000'000;
+// PIDs and namespace numbers are reused: everything is looked at anew after this time.
+constexpr uint64_t kFullUs = 30'000'000;
+
+struct DirCloser {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+std::vector<pid_t> all_processes(int procfs_fd) {
+  std::vector<pid_t> out;
+  Fd fd(::openat(procfs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const std::unique_ptr<DIR, DirCloser> dir(fd ? ::fdopendir(fd.get()) : nullptr);
+  if (!dir) return out;
+  fd.release();
+  while (const dirent* entry = ::readdir(dir.get())) {
+    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
+    out.push_back(static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10)));
+  }
+  return out;
+}
+
+}  // namespace
+
+void Census::look(uint64_t now_us, const OnCame& came, const OnLeft& left) {
+  drop_dead(left);
+  if (full_us_ == 0 || now_us - full_us_ >= kFullUs) {
+    for (auto& [pid, seen] : processes_) seen.settled = false;
+    // Whoever was not met since the last time is gone, and was no container that we would know of.
+    for (auto room = rooms_.begin(); room != rooms_.end();) {
+      room = room->second.checked_us < full_us_ ? rooms_.erase(room) : std::next(room);
+    }
+    full_us_ = now_us;
+  }
+  std::unordered_map<pid_t, Seen> before;
+  before.swap(processes_);
+  for (const pid_t pid : all_processes(procfs_fd_)) {
+    const auto known = before.find(pid);
+    Seen seen = known == before.end() ? Seen{now_us, false} : known->second;
+    if (!seen.settled) {
+      visit(pid, now_us, came, left);
+      seen.settled = now_us - seen.since_us >= kSettledUs;
+    }
+    processes_.emplace(pid, seen);
+  }
+}
+
+void Census::drop_dead(const OnLeft& left) {
+  std::vector<pollfd> fds;
+  std::vector<ContainerId> ids;
+  fds.reserve(inits_.size());
+  ids.reserve(inits_.size());
+  for (const auto& [id, init] : inits_) {
+    fds.push_back({init, POLLIN, 0});
+    ids.push_back(id);
+  }
+  if (::poll(fds.data(), fds.size(), 0) <= 0) return;
+  for (size_t i = 0; i < fds.size(); ++i) {
+    if (fds[i].revents != 0) leave(ids[i], left);
+  }
+}
+
+void Census::leave(ContainerId id, const OnLeft& left) {
+  inits_.erase(id);
+  for (auto room = rooms_.begin(); room != rooms_.end();) {
+    room = room->second.id == id ? rooms_.erase(room) : std::next(room);
+  }
+  left(id);
+}
+
+void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left) {
+  const auto namespaces = read_namespaces(procfs_fd_, pid);
+  if (!namespaces || namespaces.value().pid == resolver_.own().pid) return;
+  const auto key = std::make_pair(namespaces.value().pid, namespaces.value().cgroup);
+  const auto known = rooms_.find(key);
+  if (known != rooms_.end()) {
+    const bool settled = now_us - known->second.since_us >= kSettledUs;
+    if (known->second.checked_us == now_us) return;
+    if (settled && known->second.checked_us >= full_us_) return;
+    known->second.checked_us = now_us;
+  }
+  auto found = resolver_.of_process(pid);
+  if (!found) return;
+  const ContainerId id = found.value() ? found.value()->id : ContainerId();
+  if (known == rooms_.end()) {
+    rooms_[key] = {id, now_us, now_us};
+  } else if (known->second.id != id) {
+    const ContainerId other = known->second.id;
+    known->second.id = id;
+    if (inits_.count(other) != 0) leave(other, left);
+  }
+  if (id.none() || inits_.count(id) != 0) return;
+  Came one;
+  one.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, found.value()->init, 0)));
+  // The PID may have been reused between finding it and pinning it.
+  const auto start = read_start_ticks(procfs_fd_, found.value()->init);
+  if (!one.init || !start || start.value() * 10000 != found.value()->init_start_us) return;
+  inits_[id] = one.init.get();
+  one.description = std::move(*found.value());
+  came(std::move(one));
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <unordered_map>
+#include <utility>
+
+#include "base/fd.h"
+#include "container/resolve.h"
+
+namespace vprocfs {
+
+/// Who is there: the containers of a host, kept from one look to the next, so that a look costs
+/// what has changed and not what there is. Not thread-safe; borrows its arguments.
+class Census {
+ public:
+  Census(const Resolver& resolver, int procfs_fd) : resolver_(resolver), procfs_fd_(procfs_fd) {}
+
+  struct Came {
+    ContainerDescription description;
+    Fd init;  ///< pidfd
+  };
+  using OnCame = std::function<void(Came)>;
+  using OnLeft = std::function<void(ContainerId)>;
+
+  /// Takes in what happened since the last look. A container that starts while we look may be told
+  /// under another id, which leaves when it is known better. `now_us` is CLOCK_BOOTTIME.
+  void look(uint64_t now_us, const OnCame& came, const OnLeft& left);
+
+ private:
+  struct Seen {
+    uint64_t since_us = 0;
+    bool settled = false;  ///< it was looked at when it was old enough to stay where it is
+  };
+  struct Room {
+    ContainerId id;  ///< none: no container
+    uint64_t since_us = 0, checked_us = 0;
+  };
+  using Rooms = std::map<std::pair<uint64_t, uint64_t>, Room>;  ///< by PID and cgroup namespace
+
+  void drop_dead(const OnLeft& left);
+  void visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left);
+  void leave(ContainerId id, const OnLeft& left);
+
+  const Resolver& resolver_;
+  const int procfs_fd_;
+  std::unordered_map<pid_t, Seen> processes_;
+  Rooms rooms_;
+  std::map<ContainerId, int> inits_;  ///< pidfds, which whoever was told owns
+  uint64_t full_us_ = 0;
+};
+
+}  // namespace vprocfs

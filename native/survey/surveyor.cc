@@ -1,0 +1,219 @@
+#include "survey/surveyor.h"
+
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <optional>
+#include <utility>
+
+#include "container/container.h"
+#include "container/cpu_model.h"
+#include "survey/mounted.h"
+#include "view/memory_model.h"
+
+namespace vprocfs {
+namespace {
+
+// Descriptors that one container takes at most while its sources are kept open.
+constexpr size_t kFdsPerContainer = 17;
+// How old the count of mounts may get, and how many containers' are counted in one survey.
+constexpr uint64_t kMountsAgeUs = 60'000'000;
+constexpr size_t kMountsAtOnce = 250;
+
+/// For how many containers descriptors are kept open: what answers requests needs them too.
+size_t most_kept() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  return std::min<size_t>(limit.rlim_cur, 1u << 20) / 2 / kFdsPerContainer;
+}
+
+double realtime_s() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
+}
+
+double seconds(uint64_t us) { return static_cast<double>(us) / 1e6; }
+
+constexpr double kKb = 1024;
+
+/// The cgroup went away while it was being read, as cgroups do.
+bool ends(const Error& error) { return error.code == ENODEV || error.code == ENOENT; }
+
+}  // namespace
+
+struct Surveyor::Member {
+  Member(ContainerDescription d, Fd fd, const CgroupMounts& tree)
+      : description(std::move(d)),
+        init(std::move(fd)),
+        started_s(realtime_s() - seconds(boottime_us()) + seconds(description.init_start_us)),
+        cgroups(tree, description) {}
+
+  const ContainerDescription description;
+  const Fd init;
+  const double started_s;  ///< since the epoch
+  CgroupFigures cgroups;
+  std::unique_ptr<ContainerSource> source;  ///< nullptr while it is not kept open
+  uint64_t logged_kills = 0;                ///< by limits, in the log since it began
+  double last_kill_s = 0;                   ///< 0: none known
+  std::string last_victim;
+  std::optional<double> counted_kills;  ///< at the last survey
+  std::optional<size_t> mounts;
+  uint64_t mounts_us = 0;
+};
+
+Surveyor::Surveyor(Place place)
+    : place_(std::move(place)),
+      most_kept_(most_kept()),
+      notifier_(make_inotify_notifier()),
+      census_(*place_.resolver, place_.procfs_fd) {}
+
+Surveyor::~Surveyor() = default;
+
+void Surveyor::ascribe(Member& member, const OomKill& kill) const {
+  const std::string& own = member.description.paths.of(*place_.mounts, Controller::kMemory);
+  const bool inside = !own.empty() && kill.cgroup.compare(0, own.size(), own) == 0 &&
+                      (kill.cgroup.size() == own.size() || kill.cgroup[own.size()] == '/');
+  // A cgroup's name is used again; a second is for the two clocks' difference.
+  if (!inside || kill.time_s < member.started_s - 1) return;
+  if (kill.by_limit) ++member.logged_kills;
+  if (kill.time_s < member.last_kill_s) return;
+  member.last_kill_s = kill.time_s;
+  member.last_victim = kill.task;
+}
+
+void Surveyor::come(Census::Came came) {
+  auto member =
+      std::make_unique<Member>(std::move(came.description), std::move(came.init), *place_.mounts);
+  for (const OomKill& kill : log_.kills()) ascribe(*member, kill);
+  const ContainerId id = member->description.id;
+  members_[id] = std::move(member);
+}
+
+void Surveyor::note_kills(Member& member, Figures& out) const {
+  const std::string& v1 = member.description.paths.v1[static_cast<size_t>(Controller::kMemory)];
+  if (!v1.empty() && out.has(Figure::kOomKills)) {
+    // v1 counts a kill where its victim was and nowhere above it; the log knows those below.
+    const double logged = static_cast<double>(member.logged_kills);
+    out.set(Figure::kOomKills, std::max(out.get(Figure::kOomKills), logged));
+  }
+  if (out.has(Figure::kOomKills)) {
+    const double kills = out.get(Figure::kOomKills);
+    const bool more = member.counted_kills && kills > *member.counted_kills;
+    // Without a log the time is that at which it was noticed.
+    if (more && !log_.readable()) member.last_kill_s = realtime_s();
+    member.counted_kills = kills;
+  }
+  if (member.last_kill_s > 0) out.set(Figure::kLastOomTime, member.last_kill_s);
+}
+
+Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member, uint64_t now_us,
+                                  Figures& out) {
+  Facts facts;
+  auto host = place_.host->meminfo(now_us);
+  if (!host) return host.error();
+  facts.host_meminfo = std::move(host.value());
+  auto memory = source.memory();
+  if (!memory) return memory.error();
+  facts.memory = memory.value();
+  const MemoryModel model = memory_model(facts);
+  out.set(Figure::kMemoryLimit, facts.memory.limit_bytes);
+  out.set(Figure::kMemoryTotal, static_cast<double>(model.total) * kKb);
+  out.set(Figure::kSwapLimit, facts.memory.swap.limit_bytes);
+  out.set(Figure::kSwapTotal, static_cast<double>(model.swap_total) * kKb);
+  out.set(Figure::kSwapUsage, facts.memory.swap.used_bytes);
+  if (model.accounted) {
+    out.set(Figure::kMemoryAvailable, static_cast<double>(model.available) * kKb);
+    out.set(Figure::kMemoryUsage, facts.memory.usage_bytes);
+    out.set(Figure::kMemoryCache, static_cast<double>(model.cached) * kKb);
+  }
+  auto cpus = place_.host->cpus(now_us);
+  if (!cpus) return cpus.error();
+  auto limits = source.cpu_limits();
+  if (!limits) return limits.error();
+  out.set(Figure::kCpus, static_cast<double>(shown_cpus(limits.value(), *cpus.value()).size()));
+  if (const auto& bandwidth = limits.value().bandwidth) {
+    out.set(Figure::kCpuLimit,
+            static_cast<double>(bandwidth->quota_us) / static_cast<double>(bandwidth->period_us));
+  }
+  auto usage = source.cpu_usage();
+  if (!usage) return usage.error();
+  out.set_micro(Figure::kCpuUser, usage.value().user_us);
+  out.set_micro(Figure::kCpuNice, usage.value().nice_us);
+  out.set_micro(Figure::kCpuSystem, usage.value().system_us);
+  out.set_micro(Figure::kThrottled, usage.value().throttled_us);
+  out.set(Figure::kStartTime, member.started_s);
+  return true;
+}
+
+bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
+  if (!member.source) {
+    // What is not kept would be watched in vain.
+    auto opened = ContainerSource::open(*place_.mounts, member.description.paths,
+                                        kept_ < most_kept_ ? notifier_.get() : nullptr);
+    if (!opened) return ends(opened.error());
+    member.source = std::move(opened.value());
+    ++kept_;
+  }
+  const auto done = read_facts(*member.source, member, now_us, out);
+  if (kept_ > most_kept_) {
+    member.source.reset();
+    --kept_;
+  }
+  if (!done) return ends(done.error());
+  member.cgroups.read(out);
+  note_kills(member, out);
+  return true;
+}
+
+void Surveyor::count_mounts(uint64_t now_us) {
+  size_t counted = 0;
+  for (auto& [id, member] : members_) {
+    const bool fresh = member->mounts_us != 0 && now_us - member->mounts_us < kMountsAgeUs;
+    if (fresh || counted >= kMountsAtOnce) continue;
+    ++counted;
+    member->mounts_us = now_us;
+    member->mounts =
+        mounted_files(place_.procfs_fd, member->description.init, place_.fs_type, place_.source);
+  }
+}
+
+Survey Surveyor::take() {
+  Survey out;
+  const uint64_t begin = boottime_us();
+  const size_t fresh = log_.update();
+  const auto& kills = log_.kills();
+  for (size_t i = kills.size() - fresh; i < kills.size(); ++i) {
+    for (auto& [id, member] : members_) ascribe(*member, kills[i]);
+  }
+  census_.look(
+      begin, [this](Census::Came came) { come(std::move(came)); },
+      [this](ContainerId id) {
+        const auto member = members_.find(id);
+        if (member == members_.end()) return;
+        if (member->second->source) --kept_;
+        members_.erase(member);
+      });
+  count_mounts(begin);
+  out.rows.reserve(members_.size());
+  for (auto& [id, member] : members_) {
+    SurveyRow row;
+    if (!read(*member, boottime_us(), row.figures)) ++out.failed;
+    // It has ended since: nothing of it is worth telling.
+    if (!row.figures.has(Figure::kStartTime)) continue;
+    if (member->mounts)
+      row.figures.set(Figure::kMountedFiles, static_cast<double>(*member->mounts));
+    row.id = id;
+    row.cgroup = member->description.cgroup;
+    row.init = member->description.init;
+    row.last_victim = member->last_victim;
+    out.rows.push_back(std::move(row));
+  }
+  out.reads_log = log_.readable();
+  out.took_us = boottime_us() - begin;
+  return out;
+}
+
+}  // namespace vprocfs

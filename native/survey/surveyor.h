@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "container/resolve.h"
+#include "source/change_notifier.h"
+#include "source/container_source.h"
+#include "source/host_source.h"
+#include "survey/census.h"
+#include "survey/cgroup_figures.h"
+#include "survey/figures.h"
+#include "survey/oom_log.h"
+
+namespace vprocfs {
+
+/// One container in a survey.
+struct SurveyRow {
+  ContainerId id;
+  std::string cgroup;
+  pid_t init = 0;
+  Figures figures;
+  /// The command that was killed last for want of memory, where the kernel's log tells.
+  std::string last_victim;
+};
+
+/// All containers of a host at about one moment.
+struct Survey {
+  std::vector<SurveyRow> rows;  ///< ascending by id
+  uint64_t took_us = 0;
+  uint64_t failed = 0;  ///< containers of which something could not be read, but for those that end
+  bool reads_log = false;  ///< kills are dated by the kernel's log
+};
+
+/// Takes surveys for operators: what every container uses, whether it asked for anything or not.
+/// Has its own view of the cgroups, so that no request that is being answered waits for it, and
+/// leaves the history behind /proc/stat alone. Not thread-safe; borrows its arguments.
+class Surveyor {
+ public:
+  struct Place {
+    const CgroupMounts* mounts = nullptr;
+    const Resolver* resolver = nullptr;
+    HostSource* host = nullptr;
+    int procfs_fd = -1;
+    /// As whose mounts are counted inside containers.
+    std::string fs_type, source;
+  };
+  explicit Surveyor(Place place);
+  ~Surveyor();
+
+  Survey take();
+
+ private:
+  struct Member;
+
+  void come(Census::Came came);
+  void ascribe(Member& member, const OomKill& kill) const;
+  /// False when something could not be read of one that goes on.
+  bool read(Member& member, uint64_t now_us, Figures& out);
+  Result<bool> read_facts(ContainerSource& source, const Member& member, uint64_t now_us,
+                          Figures& out);
+  void note_kills(Member& member, Figures& out) const;
+  void count_mounts(uint64_t now_us);
+
+  const Place place_;
+  const size_t most_kept_;
+  std::unique_ptr<ChangeNotifier> notifier_;
+  Census census_;
+  OomLog log_;
+  std::map<ContainerId, std::unique_ptr<Member>> members_;
+  size_t kept_ = 0;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,110 @@
+#include "survey_tool.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <mutex>
+#include <thread>
+#include <utility>
+
+#include "container/name.h"
+#include "fuse/engine.h"
+#include "session.h"
+#include "survey/surveyor.h"
+
+namespace vprocfs {
+namespace {
+
+// Readers come first: a survey may take a little longer.
+constexpr int kNice = 5;
+
+/// Names are bytes; what is not UTF-8 becomes U+FFFD, as Node does it.
+Napi::Object to_js(Napi::Env env, const Survey& survey) {
+  Napi::Object out = Napi::Object::New(env);
+  Napi::Array containers = Napi::Array::New(env, survey.rows.size());
+  auto figures = Napi::Float64Array::New(env, survey.rows.size() * kFigureCount);
+  size_t at = 0;
+  for (size_t i = 0; i < survey.rows.size(); ++i) {
+    const SurveyRow& row = survey.rows[i];
+    const ContainerName name = container_name(row.cgroup);
+    Napi::Object one = Napi::Object::New(env);
+    one.Set("id", row.id.name());
+    one.Set("name", name.name);
+    one.Set("runtime", name.runtime);
+    one.Set("cgroup", row.cgroup);
+    one.Set("init", Napi::Number::New(env, row.init));
+    one.Set("lastVictim", row.last_victim);
+    containers.Set(static_cast<uint32_t>(i), one);
+    for (const double value : row.figures.values()) figures[at++] = value;
+  }
+  out.Set("containers", containers);
+  out.Set("figures", figures);
+  out.Set("tookSeconds", static_cast<double>(survey.took_us) / 1e6);
+  out.Set("failed", static_cast<double>(survey.failed));
+  out.Set("readsLog", survey.reads_log);
+  return out;
+}
+
+}  // namespace
+
+struct SurveyObject::State {
+  std::mutex mutex;
+  std::unique_ptr<Host> host;
+  std::unique_ptr<HostSource> source;
+  std::unique_ptr<Surveyor> surveyor;
+};
+
+Napi::Function SurveyObject::define(Napi::Env env) {
+  Napi::Function constructor =
+      DefineClass(env, "Surveyor", {InstanceMethod<&SurveyObject::take>("take")});
+  Napi::Array names = Napi::Array::New(env, kFigureCount);
+  for (uint32_t i = 0; i < kFigureCount; ++i) names.Set(i, kFigureNames[i]);
+  constructor.Set("figures", names);
+  return constructor;
+}
+
+SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SurveyObject>(info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsString()) {
+    Napi::TypeError::New(env, "fsType and source must be strings").ThrowAsJavaScriptException();
+    return;
+  }
+  auto state = std::make_shared<State>();
+  auto host = Host::open();
+  if (!host) {
+    to_js_error(env, host.error()).ThrowAsJavaScriptException();
+    return;
+  }
+  state->host = std::move(host.value());
+  // One reading of the host's files serves a whole survey.
+  state->source = std::make_unique<HostSource>(state->host->procfs.get(), state->host->sysfs.get(),
+                                               uint64_t{500000});
+  state->surveyor = std::make_unique<Surveyor>(
+      Surveyor::Place{&state->host->mounts, state->host->resolver.get(), state->source.get(),
+                      state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
+                      info[1].As<Napi::String>().Utf8Value()});
+  state_ = std::move(state);
+}
+
+Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  auto deferred = Napi::Promise::Deferred::New(env);
+  auto done = Napi::ThreadSafeFunction::New(
+      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-survey", 0, 1);
+  std::thread([state = state_, done, deferred]() mutable {
+    ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
+    auto survey = std::make_shared<Survey>();
+    {
+      const std::lock_guard lock(state->mutex);
+      *survey = state->surveyor->take();
+    }
+    state.reset();
+    done.BlockingCall(
+        [survey, deferred](Napi::Env e, Napi::Function) { deferred.Resolve(to_js(e, *survey)); });
+    done.Release();
+  }).detach();
+  return deferred.Promise();
+}
+
+}  // namespace vprocfs

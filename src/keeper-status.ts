@@ -1,0 +1,38 @@
+import { z } from "zod";
+import { VprocfsError } from "./errors.js";
+import { askKeeper } from "./keeper.js";
+
+/** What a keeper says of itself and its worker. */
+const StatusSchema = z.object({
+  state: z.string(),
+  keeperPid: z.number(),
+  workerPid: z.number(),
+  generation: z.number(),
+  uptimeMs: z.number(),
+  workerUptimeMs: z.number(),
+  restarts: z.number(),
+  failuresInARow: z.number(),
+  reasons: z.array(z.string()),
+  resent: z.number(),
+  requests: z.number(),
+  protocol: z.string(),
+  resend: z.boolean(),
+  statesIgnored: z.number(),
+  standby: z.string(),
+  watchdogMs: z.number(),
+  patienceMs: z.number(),
+});
+
+export type Status = z.infer<typeof StatusSchema>;
+
+/** The state of a mount; throws when no keeper serves there. */
+export async function readStatus(mountpoint: string): Promise<Status> {
+  const text = await askKeeper(mountpoint, "status");
+  try {
+    return StatusSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new VprocfsError("SYSTEM", `${mountpoint}: the keeper is of another version`, {
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,302 @@
+import type { ContainerCounters } from "../native/binding.js";
+import type { MetricSource, Sample } from "./sheet.js";
+import type { Surveyed } from "./survey.js";
+
+type Labels = Readonly<Record<string, string>>;
+
+interface ContainerMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: "counter" | "gauge";
+  /** Figures of a survey (native/survey/figures.def), with what sets them apart. */
+  readonly figures: readonly (readonly [figure: string, labels?: Labels])[];
+}
+
+const PREFIX = "vprocfs_container_";
+
+/** All metrics of a container that come from a survey. */
+export const CONTAINER_METRICS: readonly ContainerMetric[] = [
+  {
+    name: "start_time_seconds",
+    help: "Start of the container's init, seconds since the epoch",
+    kind: "gauge",
+    figures: [["startTime"]],
+  },
+  {
+    name: "memory_limit_bytes",
+    help: "Tightest memory limit along the chain of cgroups; absent without one",
+    kind: "gauge",
+    figures: [["memoryLimit"]],
+  },
+  {
+    name: "memory_total_bytes",
+    help: "Memory that the container sees (MemTotal)",
+    kind: "gauge",
+    figures: [["memoryTotal"]],
+  },
+  {
+    name: "memory_available_bytes",
+    help: "Memory that the container sees as available (MemAvailable)",
+    kind: "gauge",
+    figures: [["memoryAvailable"]],
+  },
+  {
+    name: "memory_usage_bytes",
+    help: "Memory charged to the container, page cache included",
+    kind: "gauge",
+    figures: [["memoryUsage"]],
+  },
+  {
+    name: "memory_cache_bytes",
+    help: "Page cache charged to the container",
+    kind: "gauge",
+    figures: [["memoryCache"]],
+  },
+  {
+    name: "memory_events_total",
+    help: "Events of the memory controller (memory.events; max is memory.failcnt on cgroup v1)",
+    kind: "counter",
+    figures: [
+      ["eventsLow", { event: "low" }],
+      ["eventsHigh", { event: "high" }],
+      ["eventsMax", { event: "max" }],
+      ["eventsOom", { event: "oom" }],
+      ["oomKills", { event: "oom_kill" }],
+      ["oomGroupKills", { event: "oom_group_kill" }],
+    ],
+  },
+  {
+    name: "oom_kills_total",
+    help: "Processes of the container that were killed for want of memory",
+    kind: "counter",
+    figures: [["oomKills"]],
+  },
+  {
+    name: "last_oom_kill_timestamp_seconds",
+    help: "Time of the last such kill that is known of, seconds since the epoch",
+    kind: "gauge",
+    figures: [["lastOomTime"]],
+  },
+  {
+    name: "swap_limit_bytes",
+    help: "Tightest swap limit along the chain of cgroups; absent without one",
+    kind: "gauge",
+    figures: [["swapLimit"]],
+  },
+  {
+    name: "swap_total_bytes",
+    help: "Swap that the container sees (SwapTotal)",
+    kind: "gauge",
+    figures: [["swapTotal"]],
+  },
+  {
+    name: "swap_usage_bytes",
+    help: "Swap that the container uses",
+    kind: "gauge",
+    figures: [["swapUsage"]],
+  },
+  {
+    name: "cpus",
+    help: "CPUs that the container sees",
+    kind: "gauge",
+    figures: [["cpus"]],
+  },
+  {
+    name: "cpu_limit_cores",
+    help: "Tightest CPU quota divided by its period; absent without a quota",
+    kind: "gauge",
+    figures: [["cpuLimit"]],
+  },
+  {
+    name: "cpu_seconds_total",
+    help: "CPU time of the container by mode; nice is part of user where the kernel does not tell",
+    kind: "counter",
+    figures: [
+      ["cpuUser", { mode: "user" }],
+      ["cpuNice", { mode: "nice" }],
+      ["cpuSystem", { mode: "system" }],
+    ],
+  },
+  {
+    name: "cpu_throttled_seconds_total",
+    help: "Time in which CPU quotas held the container back, summed over CPUs",
+    kind: "counter",
+    figures: [["throttled"]],
+  },
+  {
+    name: "cpu_periods_total",
+    help: "Periods of the container's own CPU quota in which it ran",
+    kind: "counter",
+    figures: [["periods"]],
+  },
+  {
+    name: "cpu_throttled_periods_total",
+    help: "Periods in which the container used up its own CPU quota",
+    kind: "counter",
+    figures: [["throttledPeriods"]],
+  },
+  {
+    name: "pressure_waiting_seconds_total",
+    help: "Time in which some task of the container waited for a resource (PSI some)",
+    kind: "counter",
+    figures: [
+      ["cpuWaiting", { resource: "cpu" }],
+      ["memoryWaiting", { resource: "memory" }],
+      ["ioWaiting", { resource: "io" }],
+    ],
+  },
+  {
+    name: "pressure_stalled_seconds_total",
+    help: "Time in which all tasks of the container waited for a resource (PSI full)",
+    kind: "counter",
+    figures: [
+      ["cpuStalled", { resource: "cpu" }],
+      ["memoryStalled", { resource: "memory" }],
+      ["ioStalled", { resource: "io" }],
+    ],
+  },
+  {
+    name: "pids",
+    help: "Tasks of the container",
+    kind: "gauge",
+    figures: [["pids"]],
+  },
+  {
+    name: "pids_limit",
+    help: "Tasks that the container may have; absent without a limit",
+    kind: "gauge",
+    figures: [["pidsLimit"]],
+  },
+  {
+    name: "read_bytes_total",
+    help: "Bytes that the container read from block devices",
+    kind: "counter",
+    figures: [["readBytes"]],
+  },
+  {
+    name: "written_bytes_total",
+    help: "Bytes that the container wrote to block devices",
+    kind: "counter",
+    figures: [["writtenBytes"]],
+  },
+  {
+    name: "mounted_files",
+    help: "Files of vprocfs that the container's init has mounted; counted once in a minute or less",
+    kind: "gauge",
+    figures: [["mountedFiles"]],
+  },
+];
+
+interface ServingMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: "counter" | "gauge";
+  readonly value: (counters: ContainerCounters) => number;
+}
+
+/** What the engine counts of a container that asked for something. */
+const SERVING_METRICS: readonly ServingMetric[] = [
+  {
+    name: "requests_total",
+    help: "Requests that vprocfs served for the container's files",
+    kind: "counter",
+    value: (counters) => counters.requests,
+  },
+  {
+    name: "refused_opens_total",
+    help: "Opens refused since the container held too many files or bytes",
+    kind: "counter",
+    value: (counters) => counters.refused,
+  },
+  {
+    name: "open_files",
+    help: "Files of vprocfs that the container holds open",
+    kind: "gauge",
+    value: (counters) => counters.openFiles,
+  },
+  {
+    name: "held_bytes",
+    help: "Bytes of the snapshots behind these files",
+    kind: "gauge",
+    value: (counters) => counters.heldBytes,
+  },
+];
+
+/** What is known of the containers at one moment. */
+export interface ContainerSheet {
+  readonly containers: readonly Surveyed[];
+  readonly counters: ReadonlyMap<string, ContainerCounters>;
+  /** One object per container, so that it is written out once. */
+  readonly labels: ReadonlyMap<string, Labels>;
+}
+
+export function containerSheet(
+  containers: readonly Surveyed[],
+  counters: readonly ContainerCounters[],
+): ContainerSheet {
+  return {
+    containers,
+    counters: new Map(counters.map((one) => [one.id, one])),
+    labels: new Map(
+      containers.map(({ id, name, runtime }) => [id, { id, name, runtime }] as const),
+    ),
+  };
+}
+
+const NONE: Labels = {};
+
+function surveySamples(metric: ContainerMetric, sheet: ContainerSheet): Sample[] {
+  const samples: Sample[] = [];
+  for (const { id, figures } of sheet.containers) {
+    const sharedLabels = sheet.labels.get(id) ?? NONE;
+    for (const [figure, labels = NONE] of metric.figures) {
+      const value = figures.get(figure);
+      if (value !== undefined) {
+        samples.push({ value, labels, sharedLabels });
+      }
+    }
+  }
+  return samples;
+}
+
+function servingSamples(metric: ServingMetric, sheet: ContainerSheet): Sample[] {
+  const samples: Sample[] = [];
+  for (const { id } of sheet.containers) {
+    const counters = sheet.counters.get(id);
+    if (counters !== undefined) {
+      const sharedLabels = sheet.labels.get(id) ?? NONE;
+      samples.push({ value: metric.value(counters), labels: NONE, sharedLabels });
+    }
+  }
+  return samples;
+}
+
+/** The metrics of all containers; `current` is asked when a text is begun. */
+export function containerMetrics(current: () => ContainerSheet): MetricSource[] {
+  const info: MetricSource = {
+    name: `${PREFIX}info`,
+    help: "A container of this host, and the cgroup that names it",
+    kind: "gauge",
+    samples: () => {
+      const { containers, labels } = current();
+      return containers.map(({ id, cgroup }) => ({
+        value: 1,
+        labels: { cgroup },
+        sharedLabels: labels.get(id) ?? NONE,
+      }));
+    },
+  };
+  const surveyed = CONTAINER_METRICS.map((metric) => ({
+    name: PREFIX + metric.name,
+    help: metric.help,
+    kind: metric.kind,
+    samples: () => surveySamples(metric, current()),
+  }));
+  const serving = SERVING_METRICS.map((metric) => ({
+    name: PREFIX + metric.name,
+    help: metric.help,
+    kind: metric.kind,
+    samples: () => servingSamples(metric, current()),
+  }));
+  return [info, ...surveyed, ...serving];
+}

@@ -1,0 +1,88 @@
+import { collectDefaultMetrics, type OpenMetricsContentType, Registry } from "prom-client";
+import { type Kind, type MetricSource, type Sample, Sheet } from "./sheet.js";
+
+export const TEXT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
+export const OPENMETRICS_TYPE = Registry.OPENMETRICS_CONTENT_TYPE;
+
+/** What a text is written in. */
+export type Format = "text" | "openmetrics";
+
+/** Of Node's own metrics, those whose names break Prometheus' rules. */
+const MISNAMED = [
+  "nodejs_active_handles_total",
+  "nodejs_active_requests_total",
+  "nodejs_active_resources_total",
+];
+
+/** How often Node measures the lag of its event loop: it wakes up for that. */
+const LAG_EVERY_MS = 1000;
+
+const KINDS: readonly Kind[] = ["counter", "gauge", "histogram"];
+
+function samplesOf(values: readonly Sample[]): Sample[] {
+  return [...values];
+}
+
+/** Node's default metrics, as sources for both formats. */
+async function nodeMetrics(): Promise<MetricSource[]> {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: LAG_EVERY_MS });
+  for (const name of MISNAMED) {
+    registry.removeSingleMetric(name);
+  }
+  const sources: MetricSource[] = [];
+  for (const { name, help, type } of await registry.getMetricsAsJSON()) {
+    const kind = KINDS.find((one) => one === String(type));
+    const metric = registry.getSingleMetric(name);
+    if (kind !== undefined && metric !== undefined) {
+      const samples = async (): Promise<Sample[]> => {
+        const { values } = await metric.get();
+        return samplesOf(values as readonly Sample[]);
+      };
+      sources.push({ name, help, kind, samples });
+    }
+  }
+  return sources;
+}
+
+/** Writes all metrics of some sources in either format. */
+export class Exposition {
+  readonly #registries: Readonly<Record<Format, { metrics(): Promise<string> }>>;
+
+  private constructor(sources: readonly MetricSource[]) {
+    const text = new Registry();
+    const open = new Registry<OpenMetricsContentType>();
+    open.setContentType(OPENMETRICS_TYPE);
+    for (const source of sources) {
+      text.registerMetric(new Sheet(source, false));
+      open.registerMetric(new Sheet(source, true));
+    }
+    this.#registries = { text, openmetrics: open };
+  }
+
+  static async create(sources: readonly MetricSource[]): Promise<Exposition> {
+    return new Exposition([...sources, ...(await nodeMetrics())]);
+  }
+
+  /** All sources are asked before this returns, so that they tell of one moment. */
+  write(format: Format): Promise<string> {
+    return this.#registries[format].metrics();
+  }
+}
+
+/** The format that an Accept header prefers. */
+export function formatFor(accept: string | undefined): Format {
+  let best: Format = "text";
+  let bestQuality = 0;
+  for (const range of (accept ?? "").split(",")) {
+    const [type = "", ...parameters] = range.split(";").map((part) => part.trim().toLowerCase());
+    const quality = Number(parameters.find((one) => one.startsWith("q="))?.slice(2) ?? 1);
+    const isOpen = type === "application/openmetrics-text";
+    const isText = ["text/plain", "text/*", "*/*"].includes(type);
+    if ((isOpen || isText) && quality > bestQuality) {
+      best = isOpen ? "openmetrics" : "text";
+      bestQuality = quality;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,37 @@
+import { statfs } from "node:fs/promises";
+import { messageOf } from "../errors.js";
+
+/** <linux/magic.h> */
+const FUSE_SUPER_MAGIC = 0x65735546;
+const WITHIN_MS = 2000;
+
+/** Whether a mount answers. A check that does not end is never begun a second time. */
+export class Readiness {
+  readonly #mountpoint: string;
+  #check: Promise<string | undefined> | undefined;
+
+  constructor(mountpoint: string) {
+    this.#mountpoint = mountpoint;
+  }
+
+  async #ask(): Promise<string | undefined> {
+    try {
+      const { type } = await statfs(this.#mountpoint);
+      return type === FUSE_SUPER_MAGIC ? undefined : `${this.#mountpoint}: not mounted`;
+    } catch (error) {
+      return `${this.#mountpoint}: ${messageOf(error)}`;
+    } finally {
+      this.#check = undefined;
+    }
+  }
+
+  /** Undefined when it answers, else why it is not ready. */
+  async unready(): Promise<string | undefined> {
+    this.#check ??= this.#ask();
+    const late = new Promise<string>((resolve) => {
+      const timer = setTimeout(resolve, WITHIN_MS, `${this.#mountpoint}: does not answer`);
+      timer.unref();
+    });
+    return await Promise.race([this.#check, late]);
+  }
+}

@@ -1,0 +1,129 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Engine } from "../engine/engine.js";
+import type { Status } from "../keeper-status.js";
+import { type ContainerSheet, containerMetrics, containerSheet } from "./container-metrics.js";
+import { Exposition, type Format } from "./exposition.js";
+import { type SelfSheet, selfMetrics } from "./self-metrics.js";
+import type { Containers } from "./survey.js";
+
+/** How long a scrape waits for what others have to tell. */
+const SURVEY_WITHIN_MS = 5000;
+const KEEPER_WITHIN_MS = 1000;
+
+/** What texts are made from. */
+export interface ScrapeSources {
+  readonly engine: Pick<Engine, "name" | "counters" | "measures" | "containers" | "features">;
+  readonly version: string;
+  readonly surveys: { take(): Promise<Containers> };
+  /** Undefined where no keeper is. */
+  readonly keeper: (() => Promise<Status>) | undefined;
+}
+
+interface Sheets {
+  readonly self: SelfSheet;
+  readonly containers: ContainerSheet;
+}
+
+/** Writes what one collection has found; each format once. */
+type Writer = (format: Format) => Promise<Buffer>;
+
+/** Undefined when it does not come in time, or fails. */
+async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
+  const end = new AbortController();
+  try {
+    const late = sleep(ms, undefined, { signal: end.signal, ref: false }).catch(() => undefined);
+    return await Promise.race([promise, late]);
+  } catch {
+    return undefined;
+  } finally {
+    end.abort();
+  }
+}
+
+/** Collects and writes; those who ask while a collection is under way share it. */
+export class Scrapes {
+  readonly #sources: ScrapeSources;
+  readonly #exposition: Promise<Exposition>;
+  #sheets: Sheets | undefined;
+  #collection: Promise<Writer> | undefined;
+  #survey: Promise<Containers> | undefined;
+  #lateSurveys = 0;
+
+  constructor(sources: ScrapeSources) {
+    this.#sources = sources;
+    const sheets = (): Sheets => {
+      if (this.#sheets === undefined) {
+        throw new Error("nothing was collected");
+      }
+      return this.#sheets;
+    };
+    this.#exposition = Exposition.create([
+      ...selfMetrics(() => sheets().self),
+      ...containerMetrics(() => sheets().containers),
+    ]);
+  }
+
+  /** The metrics of now. */
+  async text(format: Format): Promise<Buffer> {
+    if (this.#collection === undefined) {
+      const collection = this.#collect();
+      this.#collection = collection;
+      const done = (): void => {
+        if (this.#collection === collection) {
+          this.#collection = undefined;
+        }
+      };
+      collection.then(done, done);
+    }
+    const write = await this.#collection;
+    return write(format);
+  }
+
+  /** Of a source that blocks there is only ever one survey under way. */
+  #takeSurvey(): Promise<Containers> {
+    if (this.#survey === undefined) {
+      const survey = this.#sources.surveys.take();
+      this.#survey = survey;
+      const done = (): void => {
+        this.#survey = undefined;
+      };
+      survey.then(done, done);
+    }
+    return this.#survey;
+  }
+
+  async #collect(): Promise<Writer> {
+    const { engine, version, keeper } = this.#sources;
+    const [exposition, survey, status] = await Promise.all([
+      this.#exposition,
+      inTime(this.#takeSurvey(), SURVEY_WITHIN_MS),
+      keeper === undefined ? undefined : inTime(keeper(), KEEPER_WITHIN_MS),
+    ]);
+    if (survey === undefined) {
+      this.#lateSurveys += 1;
+    }
+    const sheets: Sheets = {
+      self: {
+        engine: engine.name,
+        version,
+        counters: engine.counters(),
+        measures: engine.measures(),
+        features: engine.features(),
+        keeper: status,
+        survey,
+        lateSurveys: this.#lateSurveys,
+      },
+      containers: containerSheet(survey?.containers ?? [], engine.containers()),
+    };
+    const texts = new Map<Format, Promise<Buffer>>();
+    return (format) => {
+      let text = texts.get(format);
+      if (text === undefined) {
+        this.#sheets = sheets;
+        text = exposition.write(format).then((written) => Buffer.from(written));
+        texts.set(format, text);
+      }
+      return text;
+    };
+  }
+}

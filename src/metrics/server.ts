@@ -1,0 +1,103 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { type Format, formatFor, OPENMETRICS_TYPE, TEXT_TYPE } from "./exposition.js";
+import { Doorkeeper, type WebConfig } from "./web-config.js";
+
+/** What the pages show. */
+export interface Pages {
+  metrics(format: Format): Promise<Buffer>;
+  /** Undefined when requests are served, else why not. */
+  unready(): Promise<string | undefined>;
+}
+
+/** A scraper that does not read, or sends its request byte by byte, is cut off after this. */
+const IDLE_MS = 10_000;
+/** Together they can make us hold this many texts at most. */
+const MOST_CONNECTIONS = 64;
+
+const CONTENT_TYPES: Readonly<Record<Format, string>> = {
+  text: TEXT_TYPE,
+  openmetrics: OPENMETRICS_TYPE,
+};
+
+const INDEX = `<!DOCTYPE html>
+<html lang="en"><head><title>vprocfs</title></head>
+<body><h1>vprocfs</h1><p><a href="/metrics">Metrics</a></p></body></html>
+`;
+
+interface Answer {
+  readonly status: number;
+  readonly type?: string;
+  readonly body: string | Buffer;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+function plain(status: number, line: string, headers: Readonly<Record<string, string>> = {}) {
+  return { status, body: `${line}\n`, headers };
+}
+
+async function answerTo(request: IncomingMessage, pages: Pages): Promise<Answer> {
+  if (request.method !== "GET" && request.method !== "HEAD") {
+    return plain(405, "only GET and HEAD", { Allow: "GET, HEAD" });
+  }
+  switch ((request.url ?? "").split("?", 1)[0]) {
+    case "/metrics": {
+      const format = formatFor(request.headers.accept);
+      return { status: 200, type: CONTENT_TYPES[format], body: await pages.metrics(format) };
+    }
+    case "/healthz":
+      return plain(200, "ok");
+    case "/readyz": {
+      const reason = await pages.unready();
+      return reason === undefined ? plain(200, "ok") : plain(503, reason);
+    }
+    case "/":
+      return { status: 200, type: "text/html; charset=utf-8", body: INDEX };
+    default:
+      return plain(404, "no such page; there are /metrics, /healthz and /readyz");
+  }
+}
+
+function send(request: IncomingMessage, response: ServerResponse, answer: Answer): void {
+  const { status, type = "text/plain; charset=utf-8", body, headers = {} } = answer;
+  response.writeHead(status, {
+    "Content-Type": type,
+    "Content-Length": Buffer.byteLength(body),
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    ...headers,
+  });
+  response.end(request.method === "HEAD" ? undefined : body);
+}
+
+/** An HTTP server, or an HTTPS one where the web configuration says so; it does not listen yet. */
+export function metricsServer(
+  pages: Pages,
+  web: WebConfig,
+  onError: (error: unknown) => void,
+): Server {
+  const doorkeeper = new Doorkeeper(web.users);
+  const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    try {
+      if (!(await doorkeeper.admits(request.headers.authorization))) {
+        const headers = { "WWW-Authenticate": 'Basic realm="vprocfs"' };
+        send(request, response, plain(401, "a name and a password are needed", headers));
+        return;
+      }
+      send(request, response, await answerTo(request, pages));
+    } catch (error) {
+      onError(error);
+      send(request, response, plain(500, "this failed; see the log"));
+    }
+  };
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    void serve(request, response);
+  };
+  const server =
+    web.tls === undefined ? createServer(listener) : createTlsServer({ ...web.tls }, listener);
+  server.maxConnections = MOST_CONNECTIONS;
+  server.requestTimeout = IDLE_MS;
+  server.headersTimeout = IDLE_MS;
+  server.setTimeout(IDLE_MS, (socket) => socket.destroy());
+  return server;
+}

@@ -1,0 +1,42 @@
+import type { Config } from "../config.js";
+import type { Engine } from "../engine/engine.js";
+import { VprocfsError } from "../errors.js";
+import { readStatus } from "../keeper-status.js";
+import type { Logger } from "../log.js";
+import type { NativeBinding } from "../native/binding.js";
+import { parseAddress } from "./address.js";
+import { Exporter } from "./exporter.js";
+import { Readiness } from "./readiness.js";
+import { Scrapes } from "./scrape.js";
+import { Surveys } from "./survey.js";
+import type { WebConfig } from "./web-config.js";
+
+export interface MetricsOptions {
+  readonly binding: NativeBinding;
+  readonly config: Config;
+  readonly web: WebConfig;
+  readonly mountpoint: string;
+  readonly hasKeeper: boolean;
+  readonly log: Logger;
+}
+
+/** Serves the metrics of an engine that serves. */
+export function startMetrics(engine: Engine, options: MetricsOptions): Exporter {
+  const { binding, config, web, mountpoint, hasKeeper, log } = options;
+  const address = parseAddress(config.metrics);
+  if (address === undefined) {
+    throw new VprocfsError("CONFIG", `metrics: '${config.metrics}' is no address`);
+  }
+  const scrapes = new Scrapes({
+    engine,
+    version: binding.version,
+    surveys: new Surveys(binding, config.fsType, config.source),
+    keeper: hasKeeper ? () => readStatus(mountpoint) : undefined,
+  });
+  const readiness = new Readiness(mountpoint);
+  const pages = {
+    metrics: scrapes.text.bind(scrapes),
+    unready: readiness.unready.bind(readiness),
+  };
+  return Exporter.start({ address, web, pages, log });
+}
