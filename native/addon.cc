@@ -14,6 +14,7 @@
 #include "survey_tool.h"
 #include "testing.h"
 #include "view/view.h"
+#include "watch_object.h"
 
 namespace vprocfs {
 namespace {
@@ -157,6 +158,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("version", VPROCFS_STRING(VPROCFS_VERSION));
   exports.Set("Session", SessionObject::define(env));
   exports.Set("Surveyor", SurveyObject::define(env));
+  exports.Set("Watch", WatchObject::define(env));
   exports.Set("Renderer", RenderObject::define(env));
   exports.Set("scanContainers", Napi::Function::New<scan_containers>(env));
   exports.Set("containerOf", Napi::Function::New<container_of>(env));

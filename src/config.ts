@@ -35,6 +35,12 @@ function mountWord(description: string) {
   return schema.register(notes, { description, expects, placeholder: "NAME" });
 }
 
+function patterns(description: string) {
+  const schema = z.string().regex(/^[^\p{Cc}]{0,4096}$/u);
+  const expects = "shell patterns separated by commas";
+  return schema.register(notes, { description, expects, placeholder: "PATTERNS" });
+}
+
 /** The one schema: flags, environment and file are all checked against it. */
 export const ConfigSchema = z.strictObject({
   mountpoint: z
@@ -92,6 +98,25 @@ export const ConfigSchema = z.strictObject({
     ["auto", "off"],
     "auto: tasks are counted by a BPF program where the kernel takes it; off: from files only",
   ).default("auto"),
+  watch: oneOf(
+    ["auto", "on", "off"],
+    "whether containers get the files without being asked to; auto: on, but not on vpsAdminOS",
+  ).default("auto"),
+  attachOnly: patterns("containers that get the files by themselves").default("*"),
+  attachExclude: patterns("containers that do not, though attach-only matches").default(""),
+  skipFiles: patterns("files that stay the kernel's, such as proc/uptime").default(""),
+  nested: oneOf(
+    ["follow", "ignore"],
+    "services in containers that get a /proc of their own: give them the files too, or not",
+  ).default("follow"),
+  replaceLxcfs: oneOf(
+    ["no", "yes"],
+    "whether files of an LXCFS in a container are replaced without being asked to",
+  ).default("no"),
+  onStop: oneOf(
+    ["detach", "leave"],
+    "when stopped: take the files out of all containers, or leave them there without an answer",
+  ).default("detach"),
   watchdogMs: integer(
     1000,
     600_000,

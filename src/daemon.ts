@@ -27,6 +27,13 @@ export interface Companion {
   close(): Promise<void>;
 }
 
+/** Something that works beside an engine for as long as that serves. Neither may throw. */
+export interface Attendant {
+  start(): void;
+  /** `forGood`: the mount is about to go. */
+  stop(forGood: boolean): Promise<void>;
+}
+
 export interface ServeOptions {
   readonly engine: EngineFactory;
   readonly options: Omit<EngineOptions, "onEnd" | "onServing">;
@@ -39,6 +46,8 @@ export interface ServeOptions {
    */
   readonly unmount: () => boolean;
   readonly signals?: SignalSource;
+  /** Looks after containers meanwhile. */
+  readonly attendant?: Attendant;
 }
 
 type End =
@@ -86,6 +95,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
     ...options,
     onServing: () => {
       companion = begin(serving, engine);
+      serving.attendant?.start();
     },
     onEnd: (reason) => {
       if (reason === KEEPER_GONE) {
@@ -121,6 +131,8 @@ export async function serve(serving: ServeOptions): Promise<number> {
     const byKeeper = ended.kind === "ended" && ended.reason === STOPPED_BY_KEEPER;
     // A signal ends a worker only: its keeper has another one go on with the mount.
     const forGood = options.inherit === undefined || byKeeper;
+    const isAnswering = ended.kind === "signal" || byKeeper;
+    await serving.attendant?.stop(forGood && isAnswering);
     if (ended.kind === "signal" || byKeeper) {
       log.info(ended.kind === "signal" ? { signal: ended.signal } : {}, "stopping");
       const stopped = await stop(serving, engine, forGood);

@@ -1,6 +1,8 @@
 import { Command, CommanderError } from "commander";
+import { addAttach } from "./commands/attach.js";
 import { addBench } from "./commands/bench.js";
 import type { Context } from "./commands/context.js";
+import { addHooks } from "./commands/hooks.js";
 import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
 import { addRun, addWorker } from "./commands/run.js";
@@ -16,6 +18,7 @@ Examples:
   vprocfs ls                      containers and their limits
   vprocfs show web1 meminfo       the memory that web1 sees
   vprocfs show 4711               all files as process 4711 sees them
+  vprocfs attach --all            give the files to containers that run already
   vprocfs bench --quick           what reads cost here, beside LXCFS and the kernel
 
 Every option of run can also be set in /etc/vprocfs/vprocfs.toml (max-threads = 4) or in the
@@ -40,6 +43,8 @@ export function createProgram(context: Context): Command {
   addRun(program, context);
   addLs(program, context);
   addShow(program, context);
+  addAttach(program, context);
+  addHooks(program, context);
   addStatus(program, context);
   addReload(program, context);
   addWorker(program, context);
@@ -74,7 +79,7 @@ export async function main(
     if (argv.length === 0) {
       throw new VprocfsError(
         "USAGE",
-        "a command is needed: run, ls, show, status, reload or bench; see vprocfs --help",
+        "a command is needed, such as run, ls or show; see vprocfs --help",
       );
     }
     await program.parseAsync([...argv], { from: "user" });

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
@@ -82,6 +83,7 @@ class Server {
   void init(const Request& r);
   void lookup(const Request& r);
   void lookup_container(const Request& r, const std::string& name);
+  void lookup_process(const Request& r, std::string_view digits);
   void entry_of(const Request& r, const ContainerPtr& container, const TreeEntry& found,
                 uint64_t valid_s);
   void answer_entry(const Request& r, Container& container, const TreeEntry& found,

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <ctime>
+#include <string_view>
+#include <system_error>
 
 #include "fuse/listing.h"
 #include "fuse/server.h"
@@ -22,6 +25,13 @@ constexpr uint32_t kDirectory = S_IFDIR >> 12;
 constexpr uint32_t kRegular = S_IFREG >> 12;
 constexpr uint32_t kLink = S_IFLNK >> 12;
 
+/// What the name of a link to the container of a process begins with.
+constexpr std::string_view kProcessPrefix = "pid:";
+
+bool is_link(NodeId node) {
+  return node.index() == (node.container().none() ? kSelfIndex : kContainerLinkIndex);
+}
+
 }  // namespace
 
 fuse_attr Server::attributes(NodeId node, const View* view, uint64_t size) const {
@@ -34,7 +44,7 @@ fuse_attr Server::attributes(NodeId node, const View* view, uint64_t size) const
   attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(now.tv_nsec);
   attr.nlink = 1;
   attr.blksize = 4096;
-  if (node.container().none() && node.index() == kSelfIndex) {
+  if (is_link(node)) {
     attr.mode = S_IFLNK | 0777;
   } else if (view != nullptr) {
     // In tick nothing can be written.
@@ -72,7 +82,27 @@ void Server::lookup(const Request& r) {
   lookup_entry(r, parent, *found);
 }
 
+/// containers/pid:<PID> leads from any process that the host knows to its container. What it leads
+/// to is in the node id, so that every worker can answer for it.
+void Server::lookup_process(const Request& r, std::string_view digits) {
+  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  pid_t pid = 0;
+  const char* const end = digits.data() + digits.size();
+  const auto read = std::from_chars(digits.data(), end, pid);
+  const bool is_pid = read.ec == std::errc() && read.ptr == end && pid > 0;
+  const bool may = is_pid && caller && !caller.value();
+  const auto found = may ? registry_.by_process(pid) : caller;
+  if (!may || !found || !found.value()) {
+    reply_.error(r.header().unique, ENOENT);
+    return;
+  }
+  entry(r, NodeId(found.value()->id(), kContainerLinkIndex), nullptr, 0, 0);
+}
+
 void Server::lookup_container(const Request& r, const std::string& name) {
+  if (name.compare(0, kProcessPrefix.size(), kProcessPrefix) == 0) {
+    return lookup_process(r, std::string_view(name).substr(kProcessPrefix.size()));
+  }
   const auto id = ContainerId::parse(name);
   const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
   // To others a container is not there, rather than forbidden: names are not to be probed either.
@@ -91,7 +121,8 @@ void Server::getattr(const Request& r) {
   const View* view = tree_.file(node.index());
   if (view == nullptr) {
     const bool fixed = node.container().none() && node.index() <= kCgroupIndex;
-    if (!fixed && node.index() != kContainerRootIndex && tree_.dir(node.index()) == nullptr) {
+    if (!fixed && !is_link(node) && node.index() != kContainerRootIndex &&
+        tree_.dir(node.index()) == nullptr) {
       return fail(r, ENOENT);
     }
     fuse_attr_out out{};
@@ -139,7 +170,12 @@ void Server::setattr(const Request& r) {
 void Server::readlink(const Request& r) {
   const NodeId node(r.header().nodeid);
   if (node.mirrored()) return readlink_mirror(r, node);
-  if (node.index() != kSelfIndex) return fail(r, EINVAL);
+  if (!is_link(node)) return fail(r, EINVAL);
+  if (!node.container().none()) {
+    const std::string id = node.container().name();
+    reply_.data(r.header().unique, id.data(), id.size());
+    return;
+  }
   const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
   if (!caller) return fail(r, ENOENT);
   const std::string target =

@@ -16,6 +16,7 @@ inline constexpr NodeIndex kContainersIndex = 2;      ///< containers/
 inline constexpr NodeIndex kSelfIndex = 3;            ///< self
 inline constexpr NodeIndex kCgroupIndex = 4;          ///< cgroup/ (empty)
 inline constexpr NodeIndex kContainerRootIndex = 5;   ///< containers/<id>/
+inline constexpr NodeIndex kContainerLinkIndex = 6;   ///< containers/pid:<PID>, to <id>
 inline constexpr NodeIndex kFirstFileIndex = 0x1000;  ///< + View::index
 inline constexpr NodeIndex kFirstDirIndex = 0x4000;   ///< + hash of a directory's path
 inline constexpr NodeIndex kDirIndexes = 0x4000;

@@ -1,7 +1,11 @@
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { patternsOf } from "../attach/glob.js";
+import { helperSettings, removeSettings, writeSettings } from "../attach/settings.js";
+import { Watcher } from "../attach/watcher.js";
 import { CONFIG_KEYS, type Config, kebabOf } from "../config.js";
-import { type ServeOptions, serve } from "../daemon.js";
+import { type Attendant, type ServeOptions, serve } from "../daemon.js";
 import type { EngineFactory } from "../engine/engine.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
@@ -12,6 +16,9 @@ import type { NativeBinding } from "../native/binding.js";
 import { printable } from "../text.js";
 import { type Context, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
+
+/** There where the kernel itself shows containers their own figures. */
+const VPSADMINOS = "/proc/vpsadminos";
 
 /** Errors of mount(2) and of the addon as one line with the path. */
 function startError(error: unknown, mountpoint: string): unknown {
@@ -26,8 +33,8 @@ function startError(error: unknown, mountpoint: string): unknown {
 /** The part of the configuration that an engine wants. */
 function engineOptions(config: Config) {
   const { fsType, source, maxThreads, maxOpenPerContainer, rendersPerSecond } = config;
-  const { consistency, tickMs } = config;
-  const place = { fsType, source, consistency, tickMs };
+  const { consistency, tickMs, bpf, maxTriggersPerContainer } = config;
+  const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
   return { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
 }
 
@@ -56,6 +63,70 @@ async function checkWebConfig(config: Config): Promise<void> {
     const { readWebConfig } = await import("../metrics/web-config.js");
     readWebConfig(config.metricsWebConfig);
   }
+}
+
+/** The watcher, unless it is configured not to be. */
+function watcherOf(
+  config: Config,
+  binding: NativeBinding,
+  mountpoint: string,
+  log: Logger,
+): Watcher | undefined {
+  const isPassive = config.watch === "auto" && existsSync(VPSADMINOS);
+  if (isPassive) {
+    log.info(
+      "this is vpsAdminOS, whose kernel shows containers their own: containers are left alone",
+    );
+  }
+  if (config.watch === "off" || isPassive) {
+    return undefined;
+  }
+  return new Watcher({
+    binding,
+    settings: helperSettings(config, mountpoint),
+    only: patternsOf(config.attachOnly),
+    exclude: patternsOf(config.attachExclude),
+    nested: config.nested === "follow",
+    tellId: config.engine === "fuse-native",
+    log,
+  });
+}
+
+/** What looks after containers while an engine serves: the settings of hooks, and the watcher. */
+function attendantOf(
+  config: Config,
+  binding: NativeBinding,
+  mountpoint: string,
+  log: Logger,
+): Attendant {
+  const watcher = watcherOf(config, binding, mountpoint, log);
+  const detach = async (): Promise<void> => {
+    try {
+      const files = await watcher?.detachAll();
+      log.info({ files }, "detached from all containers");
+    } catch (error) {
+      log.error({ error: messageOf(error) }, "not detached from all containers");
+    }
+  };
+  return {
+    start: () => {
+      try {
+        writeSettings(config, mountpoint);
+      } catch (error) {
+        log.warn({ error: messageOf(error) }, "hooks will not know the configuration");
+      }
+      watcher?.start();
+    },
+    stop: async (forGood) => {
+      await watcher?.stop();
+      if (forGood && watcher !== undefined && config.onStop === "detach") {
+        await detach();
+      }
+      if (forGood) {
+        removeSettings(mountpoint);
+      }
+    },
+  };
 }
 
 /** The chosen engine. Only the one that is chosen is loaded. */
@@ -97,10 +168,12 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
     execKeeper(binding, { ...config, mountpoint: path }, !isText(config.logFormat), worker);
   }
   try {
+    const attendant = attendantOf(config, binding, path, log);
     const status = await serve({
       engine,
       options: { mountpoint: path, ...engineOptions(config) },
       log,
+      attendant,
       ...metricsOf(binding, config, { mountpoint: path, hasKeeper: false, log }),
       unmount: () => isOnTop(system, path, config),
     });
@@ -120,10 +193,12 @@ async function work(context: Context, config: Config): Promise<void> {
   const system = realSystem((path) => binding.unmount(path));
   const { mountpoint } = place;
   const log = createLogger(config.logLevel, config.logFormat);
+  const attendant = attendantOf(config, binding, mountpoint, log);
   const status = await serve({
     engine: nativeEngine(binding),
     options: { ...place, ...engineOptions(config) },
     log,
+    attendant,
     ...metricsOf(binding, config, { mountpoint, hasKeeper: true, log }),
     unmount: () => isOnTop(system, mountpoint, config),
   });
@@ -135,7 +210,10 @@ function configOf(context: Context, command: Command, mountpoint: string | undef
   if (mountpoint !== undefined) {
     command.setOptionValue("mountpoint", resolve(mountpoint));
   }
-  const { json, logFormat } = command.opts();
+  const { json, logFormat, watch } = command.opts();
+  if (watch === false) {
+    command.setOptionValue("watch", "off");
+  }
   if (json === true && logFormat === undefined) {
     command.setOptionValue("logFormat", "json");
   }
@@ -150,6 +228,7 @@ function addServingFlags(command: Command): void {
   );
   command
     .option("--json", "log as JSON, the same as --log-format json")
+    .option("--no-watch", "leave containers alone, the same as --watch off")
     .option("--no-keeper", "serve in this process, for debugging: when it dies the mount is dead");
 }
 

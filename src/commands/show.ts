@@ -24,7 +24,8 @@ export function matchFile(word: string, paths: readonly string[]): string {
   return found;
 }
 
-async function requireMount(config: Config): Promise<string> {
+/** The canonical mount point of a live vprocfs; throws when there is none. */
+export async function requireMount(config: Config): Promise<string> {
   const path = canonicalPath(config.mountpoint);
   const state = await mountState(
     realSystem(() => false),

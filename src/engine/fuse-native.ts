@@ -36,7 +36,17 @@ const BLOCK = 4096;
 const ACCESS_MODE = 3;
 
 /** What only several threads or a kernel that hands again can have. */
-const IDLE = { shared: 0, waiting: 0, deferred: 0, paced: 0, resent: 0, taskPasses: 0, taskPassUs: 0, threads: 1 } as const;
+const IDLE = {
+  shared: 0,
+  waiting: 0,
+  deferred: 0,
+  paced: 0,
+  resent: 0,
+  taskPasses: 0,
+  taskPassUs: 0,
+  triggers: 0,
+  threads: 1,
+} as const;
 
 const DIRECTORY = 0o040000;
 const REGULAR = 0o100000;

@@ -13,6 +13,7 @@ const EXPORTS = [
   "Session",
   "Renderer",
   "Surveyor",
+  "Watch",
   "scanContainers",
   "containerOf",
   "views",

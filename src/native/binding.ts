@@ -227,6 +227,29 @@ export interface Renderer {
   close(): void;
 }
 
+/** Something that happened to mount namespaces of containers. */
+export interface WatchEvent {
+  /**
+   * "appeared": a program was executed in one not known yet; "mounts": what is mounted on proc or
+   * sysfs of a followed one has changed; "ended": the process it was known by has; "lost": some
+   * events were lost.
+   */
+  readonly kind: "appeared" | "mounts" | "ended" | "lost";
+  readonly pid: number;
+  /** Number of the mount namespace. */
+  readonly namespace: number;
+}
+
+/** Watches over mount namespaces by events of the kernel, on a native thread. */
+export interface NativeWatch {
+  /** Throws when the kernel tells nobody of new processes; what is followed is told of even so. */
+  start(): void;
+  /** Tells of changes of the mounts in the namespace of a process; false when it has ended. */
+  follow(pid: number): boolean;
+  unfollow(namespace: number): void;
+  stop(): void;
+}
+
 export interface NativeBinding {
   readonly version: string;
   /** Constructs a session; throws TypeError on bad options. */
@@ -242,6 +265,7 @@ export interface NativeBinding {
     tickMs: number,
     bpf: "auto" | "off",
   ) => Renderer;
+  readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
    * Constructs what takes surveys. The type and source say whose mounts inside of containers count.
    */

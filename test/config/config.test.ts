@@ -57,7 +57,8 @@ describe("defaults and precedence", () => {
     for (const key of CONFIG_KEYS) {
       const row = docs.split("\n").find((line) => line.startsWith(`| \`${kebabOf(key)}\` |`));
       expect(row, `a row for ${kebabOf(key)}`).toBeDefined();
-      expect(row).toContain(`| \`${variableOf(key)}\` | \`${config[key]}\` |`);
+      const shown = config[key] === "" ? '""' : config[key];
+      expect(row).toContain(`| \`${variableOf(key)}\` | \`${shown}\` |`);
     }
   });
 

@@ -3,7 +3,7 @@
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { readStatus } from "../../src/commands/status.js";
+import { readStatus } from "../../src/keeper-status.js";
 import { isV2, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";

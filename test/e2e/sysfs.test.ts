@@ -2,7 +2,7 @@
 
 import { constants, existsSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readStatus } from "../../src/commands/status.js";
+import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, run } from "../support/command.js";
 import { bindsOf, Container, type ContainerOptions } from "../support/container.js";

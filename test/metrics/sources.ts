@@ -60,6 +60,9 @@ export function sourcesOf(
         deferred: 0,
         paced: 0,
         resent: 0,
+        taskPasses: 0,
+        taskPassUs: 0,
+        triggers: 0,
         waiting: 0,
         openFiles: 2,
         containers: 1,
@@ -83,6 +86,8 @@ export function sourcesOf(
         maxReadahead: 0,
         tick: false,
         stateIgnored: "",
+        taskCounter: "bpf",
+        taskCounterFallback: "",
       }),
     },
   };

@@ -148,7 +148,9 @@ export class Daemon {
     this.mountpoint = mountpoint;
     // Daemons of other tests may have the port.
     const metrics = args.includes("--metrics") ? [] : ["--metrics", "off"];
-    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...metrics, ...args], {
+    // Other containers of this machine are not ours: a test that wants the watcher says for whom.
+    const watch = args.includes("--watch") ? [] : ["--no-watch"];
+    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...metrics, ...watch, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: process.env.PATH ?? "" },
     });

@@ -99,6 +99,14 @@ export function fakeBinding(
       }
       declare take: () => Promise<Survey>;
     },
+    Watch: class {
+      start(): void {}
+      follow(): boolean {
+        return true;
+      }
+      unfollow(): void {}
+      stop(): void {}
+    },
     scanContainers: () => [...containers],
     containerOf: byPid,
     views: () =>

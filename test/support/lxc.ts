@@ -20,6 +20,10 @@ export interface LxcOptions {
   readonly bootOffset?: number;
   /** What the mount hook gets as its argument; undefined: no hook. */
   readonly tree?: string;
+  /** More lines of its configuration. */
+  readonly lines?: readonly string[];
+  /** Programs in its root file system: path to text. */
+  readonly scripts?: Readonly<Record<string, string>>;
 }
 
 /** Much weight, so that only the quota holds it back, however busy the machine is. */
@@ -67,6 +71,7 @@ function configOf(scope: Scope, rootfs: string, name: string, options: LxcOption
     ...limitLines(options),
     ...(userBase === undefined ? [] : maps),
     ...(bootOffset === undefined ? [] : [`lxc.time.offset.boot = ${bootOffset}s`]),
+    ...(options.lines ?? []),
     ...(tree === undefined ? [] : [`lxc.hook.mount = ${installHook(scope)} ${tree}`]),
   ];
   return `${lines.join("\n")}\n`;
@@ -101,6 +106,9 @@ export class LxcContainer implements Inside {
     chmodSync(directory, 0o755);
     const { userBase } = options;
     const rootfs = join(directory, "rootfs");
+    for (const [path, text] of Object.entries(options.scripts ?? {})) {
+      writeFileSync(join(rootfs, path), text, { mode: 0o755 });
+    }
     if (userBase !== undefined) {
       await output(["chown", "-R", `${userBase}:${userBase}`, rootfs]);
     }
@@ -130,6 +138,11 @@ export class LxcContainer implements Inside {
 
   get init(): number {
     return this.#init;
+  }
+
+  /** Its root file system, as the host sees it. */
+  get rootfs(): string {
+    return join(this.#path, this.name, "rootfs");
   }
 
   /** What LXC has written of its life, the hook's words included. */

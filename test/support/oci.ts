@@ -68,6 +68,25 @@ export function makeRootfs(scope: Scope): string {
   return rootfs;
 }
 
+/** How a container differs from one with the documented binds. */
+export interface OciVariant {
+  /** Nothing is configured in it: no binds. */
+  readonly plain?: boolean;
+  /** What it runs. */
+  readonly args?: readonly string[];
+  /** "hooks" of config.json. */
+  readonly hooks?: object;
+  readonly annotations?: Readonly<Record<string, string>>;
+  /** The host's uid that is root inside. */
+  readonly userBase?: number;
+  /** More global options of podman. */
+  readonly podman?: readonly string[];
+  /** The runtime's program, when it is not found by its name. */
+  readonly program?: string;
+}
+
+const SLEEP = ["/bin/sleep", "1000000"];
+
 const PLAIN = ["nosuid", "noexec", "nodev"];
 const BASE_MOUNTS: readonly Mount[] = [
   { destination: "/proc", type: "proc", source: "proc", options: [] },
@@ -82,25 +101,33 @@ function specOf(
   runtime: string,
   name: string,
   limits: OciLimits,
+  variant: OciVariant,
 ): object {
   const { all, crun } = documentedMounts(daemon);
+  const documented = [...all, ...(runtime === "crun" ? crun : [])];
   const { memory, swap, quota } = limits;
+  const { plain, args, hooks, annotations, userBase } = variant;
   const namespaces = ["pid", "mount", "ipc", "uts", "network", "cgroup"];
+  const maps = [{ containerID: 0, hostID: userBase, size: 65_536 }];
+  const user = userBase === undefined ? [] : ["user"];
   return {
     ociVersion: "1.0.2",
     process: {
       user: { uid: 0, gid: 0 },
-      args: ["/bin/sleep", "1000000"],
+      args: args ?? SLEEP,
       env: ["PATH=/usr/sbin:/usr/bin"],
       cwd: "/",
       noNewPrivileges: true,
     },
     root: { path: rootfs, readonly: false },
     hostname: "test",
-    mounts: [...BASE_MOUNTS, ...all, ...(runtime === "crun" ? crun : [])],
+    mounts: [...BASE_MOUNTS, ...(plain === true ? [] : documented)],
+    ...(hooks !== undefined && { hooks }),
+    ...(annotations !== undefined && { annotations }),
     linux: {
       cgroupsPath: `/${name}`,
-      namespaces: namespaces.map((type) => ({ type })),
+      namespaces: [...namespaces, ...user].map((type) => ({ type })),
+      ...(userBase !== undefined && { uidMappings: maps, gidMappings: maps }),
       resources: {
         memory: { limit: memory, swap: memory + swap },
         cpu: { quota: quota * PERIOD_US, period: PERIOD_US, shares: SHARES },
@@ -123,11 +150,13 @@ function surroundings(runtime: string): string[] {
 
 export class OciContainer implements Inside {
   readonly name: string;
+  readonly rootfs: string;
   readonly init: number;
   readonly #exec: readonly string[];
 
-  private constructor(name: string, init: number, exec: readonly string[]) {
+  private constructor(name: string, rootfs: string, init: number, exec: readonly string[]) {
     this.name = name;
+    this.rootfs = rootfs;
     this.init = init;
     this.#exec = exec;
   }
@@ -138,16 +167,20 @@ export class OciContainer implements Inside {
     runtime: string,
     daemon: Daemon,
     limits: OciLimits,
+    variant: OciVariant = {},
   ): Promise<OciContainer> {
     const name = testName(runtime);
     const rootfs = makeRootfs(scope);
+    if (variant.userBase !== undefined) {
+      await output(["chown", "-R", "-h", `${variant.userBase}:${variant.userBase}`, rootfs]);
+    }
     const bundle = temporaryDirectory(scope, "bundle");
     const state = temporaryDirectory(scope, "state");
     writeFileSync(
       join(bundle, "config.json"),
-      JSON.stringify(specOf(rootfs, daemon, runtime, name, limits)),
+      JSON.stringify(specOf(rootfs, daemon, runtime, name, limits, variant)),
     );
-    const command = [...surroundings(runtime), runtime, "--root", state];
+    const command = [...surroundings(runtime), variant.program ?? runtime, "--root", state];
     scope.defer(async () => {
       await run([...command, "delete", "--force", name]);
       await removeEverywhere(name);
@@ -165,7 +198,7 @@ export class OciContainer implements Inside {
     // The runtime's own way in leaves a process in the node's time namespace.
     const enter = ["nsenter", "-t", init, "-T", "-m", "-u", "-i", "-n", "-p", "-C", "--wd=/", "--"];
     const exec = bootOffset === undefined ? [...command, "exec", name] : enter;
-    return new OciContainer(name, Number(init), exec);
+    return new OciContainer(name, rootfs, Number(init), exec);
   }
 
   /** By podman, on top of a runtime. */
@@ -174,6 +207,7 @@ export class OciContainer implements Inside {
     runtime: string,
     daemon: Daemon,
     limits: OciLimits,
+    variant: OciVariant = {},
   ): Promise<OciContainer> {
     const name = testName("podman");
     const rootfs = makeRootfs(scope);
@@ -188,7 +222,8 @@ export class OciContainer implements Inside {
       "podman",
       ...places.flatMap(([flag, directory]) => [flag, join(storage, directory)]),
       ...["--storage-driver", "vfs", "--cgroup-manager", "cgroupfs", "--events-backend", "none"],
-      ...["--runtime", runtime],
+      ...["--runtime", variant.program ?? runtime],
+      ...(variant.podman ?? []),
     ];
     scope.defer(async () => {
       await run([...podman, "rm", "--force", "--time", "0", name]);
@@ -211,8 +246,8 @@ export class OciContainer implements Inside {
         "-v",
         "/usr:/usr:ro",
       ],
-      ...documentedVolumes(daemon),
-      ...["--rootfs", rootfs, "/bin/sleep", "1000000"],
+      ...(variant.plain === true ? [] : documentedVolumes(daemon)),
+      ...["--rootfs", rootfs, ...(variant.args ?? SLEEP)],
     ]);
     const id = started.trim();
     const init = await output([...podman, "inspect", "--format", "{{.State.Pid}}", name]);
@@ -220,7 +255,7 @@ export class OciContainer implements Inside {
     const parent = dirname(hierarchyOf(Number(init), "cpu"));
     const [file, weight] = isV2 ? ["cpu.weight", 10_000] : ["cpu.shares", SHARES];
     writeFileSync(join(parent, file), `${weight}`);
-    return new OciContainer(id, Number(init), [...podman, "exec", name]);
+    return new OciContainer(id, rootfs, Number(init), [...podman, "exec", name]);
   }
 
   run(argv: readonly string[]): Promise<Outcome> {

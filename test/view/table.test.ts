@@ -98,9 +98,12 @@ const mayInclude: Record<string, string[]> = {
   container: ["base", "facts", "source", "state", "view"],
   node: ["base", "facts", "container", "view"],
   survey: ["base", "facts", "container", "source", "view"],
+  // The helper that mounts into containers asks the tree; it knows neither containers nor views.
+  attach: ["base", "source"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
   keeper: ["base", "fuse", "state"],
   fuse: ["base", "facts", "container", "node", "state", "view"],
+  watch: ["base", "source"],
 };
 
 /** Headers through which a view could get at a clock, a file, a lock, or errno. */

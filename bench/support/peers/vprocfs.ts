@@ -31,7 +31,9 @@ function lacks(cli: string, options: readonly string[]): string | undefined {
 }
 
 function command(cli: string, mountpoint: string, options: readonly string[]): string[] {
-  return [process.execPath, cli, "run", mountpoint, ...options];
+  // Containers of this machine are none of a benchmark's business.
+  const quiet = helpOf(cli).includes("--no-watch") ? ["--no-watch"] : [];
+  return [process.execPath, cli, "run", mountpoint, ...quiet, ...options];
 }
 
 /** Per-container files, bound through `self` from inside the container, as the hooks do. */

@@ -21,7 +21,7 @@ is() { # WHAT FOUND WANTED
 # Without controllers below the root: they are enabled when the daemon runs already.
 echo "-memory -cpu -cpuset" >$cgroups/cgroup.subtree_control
 
-node dist/cli.js run "$mnt" --json >/tmp/daemon.log 2>&1 &
+node dist/cli.js run "$mnt" --no-watch --json >/tmp/daemon.log 2>&1 &
 for _ in $(seq 600); do
   grep -q "serves, generation" /tmp/daemon.log && break
   sleep 0.1

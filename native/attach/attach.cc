@@ -1,0 +1,335 @@
+#include "attach/attach.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+
+#include <cerrno>
+#include <cstring>
+#include <optional>
+#include <string_view>
+#include <utility>
+
+#include "attach/kernel.h"
+#include "attach/target.h"
+#include "attach/tree_files.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr char kStateDirectory[] = "/run/vprocfs";
+constexpr char kLockFile[] = "/run/vprocfs/attach.lock";
+
+/// What is seen at a place where a file of ours belongs.
+enum class Top {
+  kKernel,   ///< the kernel's own file
+  kOurs,     ///< of the live mount, for this container
+  kStale,    ///< ours, and dead or another container's
+  kOther,    ///< of another live vprocfs
+  kLxcfs,    ///< of an LXCFS
+  kShadow,   ///< something of the container's, over one of ours
+  kForeign,  ///< something of the container's or its runtime's
+};
+
+/// One thing to do once we are in the container's mount namespace.
+struct Step {
+  size_t report = 0;  ///< index into Report::files
+  Fd parent, leaf;    ///< the directory, and what is seen there at `name` now
+  std::string name;
+  uint64_t top = 0;      ///< mount that is seen there now
+  bool unmount = false;  ///< detach: take `top` away
+  bool beneath = false;  ///< attach: take the place of `top`
+  Fd mount;
+};
+
+bool starts_with(std::string_view text, std::string_view start) {
+  return text.substr(0, start.size()) == start;
+}
+
+std::string explain(int code) { return std::strerror(code); }
+
+/// Holds off other runs for one mount namespace; ends with the process. Works without, too.
+Fd lock_namespace(uint64_t mount_namespace) {
+  ::mkdir(kStateDirectory, 0700);
+  Fd file(::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  range.l_start = static_cast<off_t>(mount_namespace & INT64_MAX);
+  range.l_len = 1;
+  if (file && ::fcntl(file.get(), F_OFD_SETLKW, &range) != 0) file.reset();
+  return file;
+}
+
+class Run {
+ public:
+  Run(const Options& options, Report& report, Target& target, const MountTable& host)
+      : options_(options), report_(report), target_(target), host_(host) {
+    const MountEntry* mount = host.at(options.mountpoint);
+    if (mount != nullptr && is_ours(*mount)) device_ = mount->device;
+  }
+
+  void attach() {
+    if (device_.empty()) return problem("no vprocfs on " + options_.mountpoint);
+    const auto files = open_tree();
+    if (!files) return;
+    if (target_.ended()) return problem("it has ended");
+    const auto roots = target_.roots();
+    if (roots.empty()) return problem(target_.why_no_root());
+    for (const auto& root : roots) {
+      for (const auto& file : *files) plan(root, file);
+    }
+    if (options_.action != Action::kCheck) perform();
+  }
+
+  void detach() {
+    const auto& mounts = target_.mounts().all();
+    for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
+      const bool other = mount->device != device_ && host_.has_device(mount->device);
+      if (is_ours(*mount) && !other && is_below_proc_or_sys(mount->path)) plan_unmount(*mount);
+    }
+    perform();
+  }
+
+ private:
+  void problem(std::string text) { report_.problems.push_back(std::move(text)); }
+
+  bool is_ours(const MountEntry& mount) const {
+    return (mount.type == options_.type || mount.type == "fuse.lxcfs") &&
+           (mount.source == options_.source || mount.source == "vprocfs");
+  }
+
+  static bool is_below_proc_or_sys(const std::string& path) {
+    return path.find("/proc/") != path.npos || path.find("/sys/devices/system/") != path.npos;
+  }
+
+  /// The files of the container's tree; none with a problem noted.
+  std::optional<std::vector<TreeFile>> open_tree() {
+    const Fd all(
+        ::open((options_.mountpoint + "/containers").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!all) {
+      problem(options_.mountpoint + ": " + explain(errno));
+      return std::nullopt;
+    }
+    report_.id = options_.id;
+    if (report_.id.empty()) {
+      char id[64];
+      const std::string link = "pid:" + std::to_string(options_.pid);
+      const ssize_t n = ::readlinkat(all.get(), link.c_str(), id, sizeof id);
+      if (n <= 0) {
+        problem(errno == ENOENT ? "it is in no container" : explain(errno));
+        return std::nullopt;
+      }
+      report_.id.assign(id, static_cast<size_t>(n));
+    }
+    tree_ = Fd(
+        ::openat(all.get(), report_.id.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    auto files = tree_ ? list_tree(tree_.get()) : Result<std::vector<TreeFile>>(Error{errno, ""});
+    if (files) return std::optional<std::vector<TreeFile>>(std::move(files.value()));
+    problem(files.error().code == ENOENT ? "the container is gone" : explain(files.error().code));
+    return std::nullopt;
+  }
+
+  Top classify(const MountEntry& top, bool is_directory) const {
+    if (is_ours(top)) {
+      if (top.device != device_) return host_.has_device(top.device) ? Top::kOther : Top::kStale;
+      const bool of_another = starts_with(top.root, "/containers/") &&
+                              !starts_with(top.root, "/containers/" + report_.id + "/");
+      return of_another ? Top::kStale : Top::kOurs;
+    }
+    if (top.type == "fuse.lxcfs" || (starts_with(top.type, "fuse") && top.source == "lxcfs")) {
+      return Top::kLxcfs;
+    }
+    // How runtimes mask what a container must not see at all: /dev/null, or an empty tmpfs.
+    if (top.root == "/null" || (is_directory && top.type == "tmpfs")) return Top::kForeign;
+    for (const MountEntry* at = &top; at != nullptr && at->path == top.path;) {
+      if (is_ours(*at)) return Top::kShadow;
+      at = target_.mounts().by_id(at->parent);
+    }
+    return Top::kForeign;
+  }
+
+  /// True when what is mounted below it would appear on the host's own proc or sysfs.
+  bool is_shared_with_host(const MountEntry& mount) const {
+    if (mount.peers == 0) return false;
+    for (const char* path : {"/proc", "/sys"}) {
+      const MountEntry* own = host_.at(path);
+      if (own != nullptr && own->peers == mount.peers) return true;
+    }
+    return false;
+  }
+
+  /// The mount that a descriptor is on, as mountinfo has it.
+  const MountEntry* mount_of(int fd, unsigned& mode) {
+    PathIdentity found;
+    if (!identify(fd, found)) return nullptr;
+    mode = found.mode;
+    if (const MountEntry* entry = target_.mounts().by_id(found.mount)) return entry;
+    // It is newer than what we have read.
+    return target_.refresh() ? target_.mounts().by_id(found.mount) : nullptr;
+  }
+
+  void note(const std::string& path, FileState state, const std::string& reason = "") {
+    report_.files.push_back({path, state, reason});
+  }
+
+  /// Opens directory and leaf of a place; false when it is not there.
+  bool open_place(const std::string& path, Step& step) {
+    const size_t slash = path.rfind('/');
+    step.name = path.substr(slash + 1);
+    step.parent = target_.open_path(path.substr(0, slash), O_DIRECTORY);
+    if (step.parent) step.leaf = open_below(step.parent.get(), step.name, 0);
+    if (step.leaf) return true;
+    const int code = errno;
+    if (code != ENOENT && code != ENOTDIR) {
+      note(path, FileState::kFailed, code == ELOOP ? "there is a symlink" : explain(code));
+    }
+    return false;
+  }
+
+  static bool is_on(const Fd& fd, bool in_proc) {
+    struct statfs fs {};
+    return ::fstatfs(fd.get(), &fs) == 0 &&
+           fs.f_type == static_cast<decltype(fs.f_type)>(in_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC);
+  }
+
+  void plan(const std::string& root, const TreeFile& file) {
+    if (is_skipped(options_, file.path)) return;
+    const std::string path = root + "/" + file.path;
+    const bool in_proc = starts_with(file.path, "proc/");
+    Step step;
+    if (!open_place(path, step)) return;
+    unsigned mode = 0;
+    const MountEntry* below = mount_of(step.parent.get(), mode);
+    if (below == nullptr || below->type != (in_proc ? "proc" : "sysfs") ||
+        !is_on(step.parent, in_proc)) {
+      return note(path, FileState::kFailed, in_proc ? "not on a procfs" : "not on a sysfs");
+    }
+    if (is_shared_with_host(*below)) {
+      return note(path, FileState::kFailed, "the host would see it too");
+    }
+    const uint64_t parent_id = below->id;
+    const MountEntry* top = mount_of(step.leaf.get(), mode);
+    if (top == nullptr) return note(path, FileState::kFailed, "its mounts change");
+    step.top = top->id;
+    const Top seen = top->id == parent_id ? Top::kKernel : classify(*top, file.directory);
+    const bool fits = mode == (file.directory ? S_IFDIR : S_IFREG);
+    if (!fits && seen != Top::kForeign) {
+      return note(path, FileState::kFailed, "of another type");
+    }
+    decide(path, file, seen, std::move(step));
+  }
+
+  void decide(const std::string& path, const TreeFile& file, Top seen, Step step) {
+    FileState done = FileState::kAttached;
+    switch (seen) {
+      case Top::kKernel:
+        break;
+      case Top::kOurs:
+        return note(path, FileState::kPresent);
+      case Top::kOther:
+        return note(path, FileState::kLeft, "of another vprocfs");
+      case Top::kForeign:
+        return note(path, FileState::kLeft, "something else is mounted there");
+      case Top::kLxcfs:
+        if (!options_.replace_lxcfs) return note(path, FileState::kLeft, "of an LXCFS");
+        [[fallthrough]];
+      case Top::kStale:
+        step.beneath = true;
+        done = FileState::kReplaced;
+        break;
+      case Top::kShadow:
+        done = FileState::kHealed;
+        break;
+    }
+    if (options_.action == Action::kCheck) return note(path, FileState::kMissing);
+    step.mount = clone_mount(tree_.get(), file.path);
+    if (!step.mount) return note(path, FileState::kFailed, explain(errno));
+    note(path, done);
+    step.report = report_.files.size() - 1;
+    steps_.push_back(std::move(step));
+  }
+
+  void plan_unmount(const MountEntry& mount) {
+    Step step;
+    if (!open_place(mount.path, step)) return;
+    note(mount.path, FileState::kDetached);
+    step.report = report_.files.size() - 1;
+    step.top = mount.id;
+    step.unmount = true;
+    steps_.push_back(std::move(step));
+  }
+
+  void perform() {
+    if (steps_.empty()) return;
+    const auto entered = target_.enter();
+    for (auto& step : steps_) {
+      FileReport& file = report_.files[step.report];
+      int code = entered ? 0 : entered.error().code;
+      if (code == 0) code = step.unmount ? unmount_top(step) : mount_step(step);
+      if (code == 0) continue;
+      file.state = FileState::kFailed;
+      file.reason = entered ? explain(code) : entered.error().path;
+    }
+  }
+
+  static int mount_step(const Step& step) {
+    if (step.beneath && attach_mount(step.mount, step.leaf, true) == 0) return unmount_top(step);
+    return attach_mount(step.mount, step.leaf, false) == 0 ? 0 : errno;
+  }
+
+  /// Takes `step.top` away, if it still is what is seen there.
+  static int unmount_top(const Step& step) {
+    const Fd leaf = open_below(step.parent.get(), step.name, 0);
+    PathIdentity seen;
+    if (!leaf || !identify(leaf.get(), seen)) return errno;
+    if (seen.mount != step.top) return EBUSY;
+    if (::fchdir(step.parent.get()) != 0) return errno;
+    return ::umount2(step.name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
+  }
+
+  const Options& options_;
+  Report& report_;
+  Target& target_;
+  const MountTable& host_;
+  std::string device_;  ///< of the live mount; empty: there is none
+  Fd tree_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace
+
+Report run_attach(const Options& options) {
+  Report report;
+  report.pid = options.pid;
+  report.name = options.name;
+  const auto fail = [&report](std::string why) {
+    report.problems.push_back(std::move(why));
+    return report;
+  };
+  auto own = Target::open(::getpid());
+  if (!own) return fail("/proc: " + explain(own.error().code));
+  // Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
+  const auto host = Target::open(1);
+  auto target = Target::open(options.pid);
+  if (!target) {
+    return fail(target.error().code == ESRCH ? "there is no such process"
+                                             : explain(target.error().code));
+  }
+  if (host && target.value().in_namespace_of(host.value())) return fail("it is in no container");
+  const Fd lock = lock_namespace(target.value().mount_namespace());
+  // Whoever held the lock may have changed what is mounted.
+  if (!target.value().refresh()) return fail("it has ended");
+  Run run(options, report, target.value(), own.value().mounts());
+  if (options.action == Action::kDetach) {
+    run.detach();
+  } else {
+    run.attach();
+  }
+  return report;
+}
+
+}  // namespace vprocfs

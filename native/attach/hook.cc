@@ -1,0 +1,158 @@
+#include "attach/hook.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+
+#include "attach/json.h"
+#include "base/fd.h"
+#include "source/parse.h"
+#include "source/process.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+/// One file per container that is to be left alone: "<pid>-<start in ticks>".
+constexpr char kLeftAlone[] = "/run/vprocfs/left-alone";
+constexpr size_t kMaxState = size_t{1} << 20;
+
+struct CloseDir {
+  void operator()(DIR* dir) const { ::closedir(dir); }
+};
+
+std::string variable(const char* name) {
+  const char* value = std::getenv(name);
+  return value == nullptr ? std::string() : value;
+}
+
+Error senseless(const std::string& what) { return Error{EINVAL, what}; }
+
+Result<std::string> read_stdin() {
+  std::string text;
+  char piece[4096];
+  for (;;) {
+    const ssize_t n = ::read(STDIN_FILENO, piece, sizeof piece);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return senseless("its stdin cannot be read");
+    if (n == 0) return text;
+    text.append(piece, static_cast<size_t>(n));
+    if (text.size() > kMaxState) return senseless("the state on its stdin is too long");
+  }
+}
+
+bool means_off(const std::string& value) {
+  return value == "off" || value == "false" || value == "no" || value == "0";
+}
+
+std::string process_name(pid_t pid, uint64_t start) {
+  return std::to_string(pid) + "-" + std::to_string(start);
+}
+
+Result<bool> read_lxc(Options& options) {
+  options.name = variable("LXC_NAME");
+  if (variable("LXC_HOOK_TYPE") == "post-stop") {
+    forget_ended();
+    return false;
+  }
+  const auto pid = parse_u64(variable("LXC_PID"));
+  if (!pid || *pid == 0 || *pid > INT_MAX) {
+    return senseless("LXC_PID is not set: this is for lxc.hook.start-host");
+  }
+  options.pid = static_cast<pid_t>(*pid);
+  const auto config = read_file(AT_FDCWD, variable("LXC_CONFIG_FILE"));
+  if (config && lxc_config_excludes(config.value())) {
+    leave_alone(options.pid);
+    return false;
+  }
+  return !is_excluded(options, "lxc");
+}
+
+Result<bool> read_oci(Options& options) {
+  const auto text = read_stdin();
+  if (!text) return text.error();
+  auto state = parse_oci_state(text.value());
+  if (!state) return state.error();
+  options.pid = state.value().pid;
+  options.name = state.value().id;
+  if (options.pid == 0) return false;
+  if (state.value().excluded) {
+    leave_alone(options.pid);
+    return false;
+  }
+  return !is_excluded(options, "oci");
+}
+
+}  // namespace
+
+Result<OciState> parse_oci_state(std::string_view text) {
+  OciState state;
+  bool has_pid = false;
+  bool valid = true;
+  const bool whole = read_json(text, [&](const JsonLeaf& leaf) {
+    if (leaf.path == "/id" && leaf.quoted) state.id = leaf.value;
+    if (leaf.path == "/annotations/vprocfs.attach") state.excluded = means_off(leaf.value);
+    if (leaf.path != "/pid") return;
+    const uint64_t pid = parse_u64(leaf.value).value_or(UINT64_MAX);
+    valid = !leaf.quoted && pid <= INT_MAX;
+    has_pid = true;
+    if (valid) state.pid = static_cast<pid_t>(pid);
+  });
+  if (!whole) return senseless("its stdin is not the JSON state of an OCI runtime");
+  if (!valid) return senseless("the state on its stdin has a bad pid");
+  // A container that has ended has none.
+  if (!has_pid) state.pid = 0;
+  return state;
+}
+
+bool lxc_config_excludes(std::string_view text) {
+  bool excludes = false;
+  for_each_line(text, [&](std::string_view line) {
+    const size_t equals = line.find('=');
+    if (equals == line.npos || trim(line.substr(0, equals)) != "lxc.environment") return;
+    const std::string_view value = trim(line.substr(equals + 1));
+    constexpr std::string_view kName = "VPROCFS=";
+    if (value.substr(0, kName.size()) != kName) return;
+    excludes = means_off(std::string(value.substr(kName.size())));
+  });
+  return excludes;
+}
+
+Result<bool> read_hook(Options& options) {
+  return options.hook == Hook::kLxc ? read_lxc(options) : read_oci(options);
+}
+
+void leave_alone(pid_t pid) {
+  const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto start = read_start_ticks(procfs.get(), pid);
+  if (!start) return;
+  forget_ended();
+  ::mkdir("/run/vprocfs", 0700);
+  ::mkdir(kLeftAlone, 0700);
+  const std::string path = std::string(kLeftAlone) + "/" + process_name(pid, start.value());
+  const Fd made(::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+}
+
+void forget_ended() {
+  const std::unique_ptr<DIR, CloseDir> dir(::opendir(kLeftAlone));
+  const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
+    if (entry->d_name[0] == '.') continue;
+    const std::string name = entry->d_name;
+    const auto pid = parse_u64(name.substr(0, name.find('-')));
+    const auto start = pid && *pid <= INT_MAX
+                           ? read_start_ticks(procfs.get(), static_cast<pid_t>(*pid))
+                           : Result<uint64_t>(Error{ESRCH, name});
+    const bool lives = start && process_name(static_cast<pid_t>(*pid), start.value()) == name;
+    if (!lives) ::unlinkat(::dirfd(dir.get()), entry->d_name, 0);
+  }
+}
+
+}  // namespace vprocfs

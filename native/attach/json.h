@@ -1,0 +1,26 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace vprocfs {
+
+/// One string or number of a JSON document, as it is found.
+struct JsonLeaf {
+  std::string_view path;  ///< keys from the top, each after a slash: "/annotations/a.b"
+  std::string value;      ///< unescaped; of numbers, true, false and null their text
+  bool quoted = false;
+};
+
+/// Reads a JSON document (RFC 8259) and calls `leaf` for its values; elements of arrays have the
+/// array's path. False when it is none, or nested deeper than 64: what was told before counts for
+/// nothing then. Lone surrogates become "?".
+bool read_json(std::string_view text, const std::function<void(const JsonLeaf&)>& leaf);
+
+/// `text` as a JSON string with its quotes. Bytes above 0x7e become "\u00XX": what containers call
+/// things is any bytes.
+std::string json_string(std::string_view text);
+
+}  // namespace vprocfs

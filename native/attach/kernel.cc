@@ -1,0 +1,84 @@
+#include "attach/kernel.h"
+
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+
+namespace vprocfs {
+namespace {
+
+// <linux/mount.h> clashes with <sys/mount.h> on glibc before 2.37.
+constexpr unsigned kOpenTreeClone = 1;
+constexpr unsigned kMoveFromEmptyPath = 0x4;
+constexpr unsigned kMoveToEmptyPath = 0x40;
+constexpr unsigned kMoveBeneath = 0x200;
+
+struct MountAttributes {
+  uint64_t set = 0, clear = 0, propagation = 0, user_namespace = 0;
+};
+
+bool make_private(int fd) {
+  MountAttributes attributes;
+  attributes.propagation = MS_PRIVATE;
+  if (::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0) {
+    return true;
+  }
+  if (errno != ENOSYS) return false;  // Linux 5.12
+  const std::string path = "/proc/self/fd/" + std::to_string(fd);
+  return ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) == 0;
+}
+
+}  // namespace
+
+int sys_pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+
+bool has_ended(const Fd& pidfd) {
+  pollfd p{pidfd.get(), POLLIN, 0};
+  return ::poll(&p, 1, 0) != 0;
+}
+
+Fd clone_mount(int dir_fd, const std::string& path) {
+  Fd tree(static_cast<int>(::syscall(SYS_open_tree, dir_fd, path.c_str(),
+                                     kOpenTreeClone | O_CLOEXEC | AT_SYMLINK_NOFOLLOW)));
+  if (tree && !make_private(tree.get())) {
+    const int code = errno;
+    tree.reset();
+    errno = code;
+  }
+  return tree;
+}
+
+int attach_mount(const Fd& mount, const Fd& target, bool beneath) {
+  const unsigned flags = kMoveFromEmptyPath | kMoveToEmptyPath | (beneath ? kMoveBeneath : 0);
+  return static_cast<int>(::syscall(SYS_move_mount, mount.get(), "", target.get(), "", flags));
+}
+
+Fd open_below(int root_fd, const std::string& path, int flags) {
+  open_how how{};
+  how.flags = static_cast<uint64_t>(O_PATH | O_CLOEXEC | O_NOFOLLOW | flags);
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  return Fd(static_cast<int>(
+      ::syscall(SYS_openat2, root_fd, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+}
+
+bool identify(int fd, PathIdentity& out) {
+  constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID, Linux 5.8
+  struct statx st {};
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kMountId | STATX_TYPE, &st) != 0) {
+    return false;
+  }
+  // Older headers have no name for the field; it stands right after stx_dev_minor.
+  constexpr size_t kAt = offsetof(struct statx, stx_dev_minor) + sizeof(st.stx_dev_minor);
+  std::memcpy(&out.mount, reinterpret_cast<const unsigned char*>(&st) + kAt, sizeof(out.mount));
+  out.mode = st.stx_mode & S_IFMT;
+  return (st.stx_mask & kMountId) != 0;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+
+#include "base/fd.h"
+
+namespace vprocfs {
+
+// System calls that the C library has no wrapper for on every system we build on. All return what
+// the kernel returns: -1 and errno for a failure.
+
+int sys_pidfd_open(pid_t pid);
+
+/// True once the process of a pidfd has ended.
+bool has_ended(const Fd& pidfd);
+
+/// A detached copy of the mount at `path`, which takes no part in propagation: what a container
+/// mounts over its copy must not appear in ours. Empty with errno set.
+Fd clone_mount(int dir_fd, const std::string& path);
+
+/// Attaches a detached mount at the file or directory `target`; `beneath` the mount that is there
+/// (Linux 6.5), or on top of it.
+int attach_mount(const Fd& mount, const Fd& target, bool beneath);
+
+/// O_PATH descriptor of `path` below `root_fd`, which no symlink (in any component) and no ".."
+/// leads out of. Asks no file system server anything.
+Fd open_below(int root_fd, const std::string& path, int flags);
+
+/// What is known of a descriptor without asking the server of its file system.
+struct PathIdentity {
+  uint64_t mount = 0;  ///< the first field of mountinfo
+  unsigned mode = 0;   ///< file type bits; of a dead file system too
+};
+bool identify(int fd, PathIdentity& out);
+
+}  // namespace vprocfs

@@ -1,0 +1,123 @@
+#include "attach/options.h"
+
+#include <fcntl.h>
+#include <fnmatch.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <string_view>
+
+#include "source/parse.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+/// A setting of the file, which is also an option that takes a value.
+bool take_setting(std::string_view name, const std::string& value, Options& o) {
+  if (value.empty()) return false;
+  if (name == "mountpoint") return o.mountpoint = value, value[0] == '/';
+  if (name == "type") return o.type = value, true;
+  if (name == "source") return o.source = value, true;
+  if (name == "skip") return o.skip.push_back(value), true;
+  if (name == "exclude") return o.exclude.push_back(value), true;
+  if (name == "only") return o.only.push_back(value), true;
+  if (name == "replace-lxcfs") return o.replace_lxcfs = value == "yes", true;
+  return false;
+}
+
+bool take_value(std::string_view name, const std::string& value, Options& o) {
+  if (name == "id") return o.id = value, !value.empty() && value.find('/') == value.npos;
+  if (name == "name") return o.name = value, true;
+  if (name == "settings") return read_settings(value, o), true;
+  if (name == "hook") {
+    o.hook = value == "lxc" ? Hook::kLxc : Hook::kOci;
+    return value == "lxc" || value == "oci";
+  }
+  if (name == "timeout-ms") {
+    const auto ms = parse_u64(value);
+    o.timeout_ms = static_cast<uint32_t>(std::min<uint64_t>(ms.value_or(0), 600000));
+    return o.timeout_ms > 0;
+  }
+  return take_setting(name, value, o);
+}
+
+bool take_flag(std::string_view name, Options& o) {
+  if (name == "detach") return o.action = Action::kDetach, true;
+  if (name == "check") return o.action = Action::kCheck, true;
+  if (name == "strict") return o.strict = true;
+  if (name == "json") return o.json = true;
+  if (name == "replace") return o.replace_lxcfs = true;
+  return false;
+}
+
+Error wrong(const std::string& what) { return Error{EINVAL, what}; }
+
+}  // namespace
+
+Result<Options> parse_arguments(int argc, char** argv) {
+  Options o;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (word.compare(0, 2, "--") == 0) {
+      if (take_flag(word.substr(2), o)) continue;
+      if (i + 1 < argc && take_value(word.substr(2), argv[i + 1], o)) {
+        ++i;
+        continue;
+      }
+      return wrong("bad option " + word);
+    }
+    // LXC gives its hooks arguments of its own after ours.
+    if (o.hook == Hook::kLxc) break;
+    const auto pid = parse_u64(word);
+    if (!pid || *pid == 0 || *pid > INT_MAX || o.pid != 0) return wrong("bad PID " + word);
+    o.pid = static_cast<pid_t>(*pid);
+  }
+  if (o.hook == Hook::kNone && o.pid == 0) {
+    return wrong("usage: vprocfs-attach [--detach|--check] [OPTION]... PID, or --hook lxc|oci");
+  }
+  return o;
+}
+
+bool read_settings(const std::string& path, Options& options) {
+  const auto text = read_file(AT_FDCWD, path);
+  if (!text) return false;
+  Options read = options;
+  bool whole = false;
+  bool valid = true;
+  for_each_line(text.value(), [&](std::string_view line) {
+    const size_t blank = line.find(' ');
+    const std::string_view name = line.substr(0, blank);
+    whole = name == "end";
+    // Settings of a newer daemon are passed over.
+    if (!whole && blank != line.npos && name == "mountpoint" && line.substr(blank + 1)[0] != '/') {
+      valid = false;
+    } else if (!whole && blank != line.npos) {
+      take_setting(name, std::string(line.substr(blank + 1)), read);
+    }
+  });
+  if (!whole || !valid) return false;
+  options = std::move(read);
+  return true;
+}
+
+bool is_excluded(const Options& options, const std::string& runtime) {
+  const std::string full = runtime + ":" + options.name;
+  const auto matches = [&](const std::string& p) {
+    return ::fnmatch(p.c_str(), options.name.c_str(), 0) == 0 ||
+           ::fnmatch(p.c_str(), full.c_str(), 0) == 0;
+  };
+  const auto any = [&](const std::vector<std::string>& patterns) {
+    return std::any_of(patterns.begin(), patterns.end(), matches);
+  };
+  return any(options.exclude) || (!options.only.empty() && !any(options.only));
+}
+
+bool is_skipped(const Options& options, const std::string& file) {
+  return std::any_of(options.skip.begin(), options.skip.end(), [&](const std::string& p) {
+    return ::fnmatch(p.c_str(), file.c_str(), 0) == 0;
+  });
+}
+
+}  // namespace vprocfs

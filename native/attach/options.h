@@ -1,0 +1,47 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+
+namespace vprocfs {
+
+enum class Action : uint8_t { kAttach, kDetach, kCheck };
+enum class Hook : uint8_t { kNone, kLxc, kOci };
+
+/// What one run of the helper is to do.
+struct Options {
+  Action action = Action::kAttach;
+  Hook hook = Hook::kNone;
+  pid_t pid = 0;
+  std::string name;  ///< as the operator knows the container; for patterns and messages
+  std::string mountpoint = "/var/lib/vprocfs";
+  std::string type = "fuse.lxcfs", source = "vprocfs";
+  std::string id;                    ///< under containers/; empty: the mount is asked
+  std::vector<std::string> skip;     ///< patterns of files to leave as they are: "proc/uptime"
+  std::vector<std::string> exclude;  ///< patterns of containers to leave: "web*", "lxc:db?"
+  std::vector<std::string> only;     ///< patterns of the only containers to touch; empty: all
+  bool replace_lxcfs = false;        ///< also where another LXCFS serves
+  bool strict = false;               ///< exit status 1 when something could not be done
+  bool json = false;                 ///< a report on stdout
+  uint32_t timeout_ms = 10000;       ///< past which it gives up
+};
+
+/// From the command line. Error: path is the one line that says what is wrong.
+Result<Options> parse_arguments(int argc, char** argv);
+
+/// Takes over what a settings file says: one setting per line, as the daemon writes it, and "end"
+/// as its last line. False, with `options` as they were, when it is not there or not whole.
+bool read_settings(const std::string& path, Options& options);
+
+/// True when the patterns exclude a container of this name and runtime.
+bool is_excluded(const Options& options, const std::string& runtime);
+
+/// True when the file ("proc/uptime") is to be left as it is.
+bool is_skipped(const Options& options, const std::string& file);
+
+}  // namespace vprocfs

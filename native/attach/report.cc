@@ -1,0 +1,80 @@
+#include "attach/report.h"
+
+#include <algorithm>
+
+#include "attach/json.h"
+
+namespace vprocfs {
+namespace {
+
+const char* to_text(FileState state) {
+  switch (state) {
+    case FileState::kAttached:
+      return "attached";
+    case FileState::kPresent:
+      return "present";
+    case FileState::kReplaced:
+      return "replaced";
+    case FileState::kHealed:
+      return "healed";
+    case FileState::kDetached:
+      return "detached";
+    case FileState::kLeft:
+      return "left";
+    case FileState::kMissing:
+      return "missing";
+    case FileState::kFailed:
+      return "failed";
+  }
+  return "?";
+}
+
+}  // namespace
+
+bool Report::failed() const {
+  return !problems.empty() || std::any_of(files.begin(), files.end(), [](const FileReport& f) {
+    return f.state == FileState::kFailed;
+  });
+}
+
+std::string Report::line() const {
+  std::string out = name.empty() ? "process " + std::to_string(pid) : name;
+  const char* separator = ": ";
+  for (const auto& problem : problems) {
+    out += separator + problem;
+    separator = "; ";
+  }
+  for (const auto& file : files) {
+    if (file.state != FileState::kFailed) continue;
+    out += separator + file.path + ": " + file.reason;
+    separator = "; ";
+  }
+  // Names and paths are the container's: nothing in them may look like another line.
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  constexpr size_t kLongest = 1000;
+  return out.size() > kLongest ? out.substr(0, kLongest) + "..." : out;
+}
+
+std::string Report::json() const {
+  std::string out = "{\"pid\":" + std::to_string(pid) + ",\"id\":" + json_string(id);
+  out += ",\"files\":[";
+  const char* separator = "";
+  for (const auto& file : files) {
+    out += separator;
+    out += "{\"path\":" + json_string(file.path) + ",\"state\":\"" + to_text(file.state) + "\"";
+    if (!file.reason.empty()) out += ",\"reason\":" + json_string(file.reason);
+    out += "}";
+    separator = ",";
+  }
+  out += "],\"problems\":[";
+  separator = "";
+  for (const auto& problem : problems) {
+    out += separator + json_string(problem);
+    separator = ",";
+  }
+  return out + "]}";
+}
+
+}  // namespace vprocfs

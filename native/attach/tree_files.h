@@ -1,0 +1,23 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace vprocfs {
+
+/// Something of a container's tree that stands for one thing of the kernel's.
+struct TreeFile {
+  std::string path;        ///< "proc/meminfo"
+  bool directory = false;  ///< bound as a whole
+};
+
+/// What the tree of one container holds: every file below proc/, and of sys/ either single files or
+/// whole directories. A directory counts as whole when it has a file "possible", which only a
+/// complete one of the kernel's (cpu, node) has. So new files need no change here. ENOENT: the
+/// container is gone.
+Result<std::vector<TreeFile>> list_tree(int container_fd);
+
+}  // namespace vprocfs

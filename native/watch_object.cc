@@ -1,0 +1,91 @@
+#include "watch_object.h"
+
+#include <utility>
+
+#include "session.h"
+
+namespace vprocfs {
+namespace {
+
+const char* to_text(WatchEvent::Kind kind) {
+  switch (kind) {
+    case WatchEvent::Kind::kAppeared:
+      return "appeared";
+    case WatchEvent::Kind::kMounts:
+      return "mounts";
+    case WatchEvent::Kind::kEnded:
+      return "ended";
+    case WatchEvent::Kind::kLost:
+      return "lost";
+  }
+  return "?";
+}
+
+Napi::Value to_js(Napi::Env env, const std::vector<WatchEvent>& events) {
+  Napi::Array out = Napi::Array::New(env, events.size());
+  for (uint32_t i = 0; i < events.size(); ++i) {
+    Napi::Object event = Napi::Object::New(env);
+    event.Set("kind", to_text(events[i].kind));
+    event.Set("pid", Napi::Number::New(env, events[i].pid));
+    event.Set("namespace", Napi::Number::New(env, static_cast<double>(events[i].mount_namespace)));
+    out.Set(i, event);
+  }
+  return out;
+}
+
+}  // namespace
+
+Napi::Function WatchObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "Watch",
+      {InstanceMethod<&WatchObject::start>("start"), InstanceMethod<&WatchObject::stop>("stop"),
+       InstanceMethod<&WatchObject::follow>("follow"),
+       InstanceMethod<&WatchObject::unfollow>("unfollow")});
+}
+
+WatchObject::WatchObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WatchObject>(info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsFunction()) {
+    Napi::TypeError::New(env, "onEvents must be a function").ThrowAsJavaScriptException();
+    return;
+  }
+  on_events_ =
+      Napi::ThreadSafeFunction::New(env, info[0].As<Napi::Function>(), "vprocfs-watch", 0, 1);
+  on_events_.Unref(env);
+  watch_ = std::make_unique<NamespaceWatch>([this](std::vector<WatchEvent> events) {
+    on_events_.NonBlockingCall([events = std::move(events)](Napi::Env e, Napi::Function callback) {
+      callback.Call({to_js(e, events)});
+    });
+  });
+}
+
+WatchObject::~WatchObject() {
+  if (watch_) watch_->stop();
+  if (on_events_) on_events_.Release();
+}
+
+Napi::Value WatchObject::start(const Napi::CallbackInfo& info) {
+  const auto started = watch_->start();
+  if (!started) to_js_error(info.Env(), started.error()).ThrowAsJavaScriptException();
+  return info.Env().Undefined();
+}
+
+Napi::Value WatchObject::stop(const Napi::CallbackInfo& info) {
+  watch_->stop();
+  return info.Env().Undefined();
+}
+
+Napi::Value WatchObject::follow(const Napi::CallbackInfo& info) {
+  const bool is_number = info.Length() > 0 && info[0].IsNumber();
+  const bool done = is_number && watch_->follow(info[0].As<Napi::Number>().Int32Value());
+  return Napi::Boolean::New(info.Env(), done);
+}
+
+Napi::Value WatchObject::unfollow(const Napi::CallbackInfo& info) {
+  if (info.Length() > 0 && info[0].IsNumber()) {
+    watch_->unfollow(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
+  }
+  return info.Env().Undefined();
+}
+
+}  // namespace vprocfs

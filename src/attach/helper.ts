@@ -1,0 +1,115 @@
+import { execFile } from "node:child_process";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { z } from "zod";
+import { VprocfsError } from "../errors.js";
+
+/** Built here by node-gyp, or shipped beside the compiled JavaScript. */
+const CANDIDATES = ["../../build/Release/vprocfs-attach", "../vprocfs-attach"].map((path) =>
+  fileURLToPath(new URL(path, import.meta.url)),
+);
+
+/** The helper kills what it started after its own timeout; this is for when even that hangs. */
+const KILL_AFTER_MS = 30_000;
+
+const ReportSchema = z.object({
+  pid: z.int(),
+  id: z.string(),
+  files: z.array(
+    z.object({
+      path: z.string(),
+      state: z.enum([
+        "attached",
+        "present",
+        "replaced",
+        "healed",
+        "detached",
+        "left",
+        "missing",
+        "failed",
+      ]),
+      reason: z.string().optional(),
+    }),
+  ),
+  problems: z.array(z.string()),
+});
+
+/** What the helper has done in one mount namespace. */
+export type HelperReport = z.infer<typeof ReportSchema>;
+export type FileState = HelperReport["files"][number]["state"];
+
+/** Where the native helper is. */
+export function helperPath(): string {
+  const path = CANDIDATES.find((candidate) => existsSync(candidate));
+  if (path === undefined) {
+    throw new VprocfsError("ADDON", "the attach helper is not built: run 'npm run build'");
+  }
+  return path;
+}
+
+/** What of the configuration the helper is told. */
+export interface HelperSettings {
+  readonly mountpoint: string;
+  readonly fsType: string;
+  readonly source: string;
+  readonly skipFiles: readonly string[];
+  readonly replaceLxcfs: boolean;
+}
+
+export interface HelperRun {
+  readonly action: "attach" | "detach" | "check";
+  readonly pid: number;
+  readonly name: string;
+  /** Under containers/; without it the mount says which container the process is in. */
+  readonly id?: string | undefined;
+}
+
+function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
+  return [
+    ...(run.action === "attach" ? [] : [`--${run.action}`]),
+    "--json",
+    ...["--mountpoint", settings.mountpoint],
+    ...["--type", settings.fsType, "--source", settings.source],
+    ...["--name", run.name],
+    ...(run.id === undefined ? [] : ["--id", run.id]),
+    ...settings.skipFiles.flatMap((pattern) => ["--skip", pattern]),
+    ...(settings.replaceLxcfs ? ["--replace"] : []),
+    String(run.pid),
+  ];
+}
+
+/** Runs the helper for the mount namespace of one process. Never rejects: failures are problems. */
+export function runHelper(settings: HelperSettings, run: HelperRun): Promise<HelperReport> {
+  const failed = (problem: string): HelperReport => ({
+    pid: run.pid,
+    id: run.id ?? "",
+    files: [],
+    problems: [problem],
+  });
+  return new Promise((resolve) => {
+    const options = { timeout: KILL_AFTER_MS, killSignal: "SIGKILL" } as const;
+    execFile(helperPath(), argumentsOf(settings, run), options, (error, stdout, stderr) => {
+      try {
+        resolve(ReportSchema.parse(JSON.parse(stdout)));
+      } catch {
+        const line = stderr.trim().replace(/^vprocfs-attach: /, "");
+        resolve(failed(line === "" ? (error?.message ?? "it printed nothing") : line));
+      }
+    });
+  });
+}
+
+/** How many files of a report are in one of the states. */
+export function countOf(report: HelperReport, ...states: readonly FileState[]): number {
+  return report.files.filter(({ state }) => states.includes(state)).length;
+}
+
+/** Why something could not be done, as one line; undefined when all could. */
+export function failureOf(report: HelperReport): string | undefined {
+  const failed = report.files.filter(({ state }) => state === "failed");
+  const reasons = [
+    ...report.problems,
+    ...failed.map(({ path, reason }) => `${path}: ${reason ?? "failed"}`),
+  ];
+  return reasons.length === 0 ? undefined : reasons.join("; ");
+}

@@ -1,0 +1,221 @@
+import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { errnoOf, messageOf, VprocfsError } from "../errors.js";
+
+/** What hooks are installed for. */
+export const HOOK_KINDS = ["lxc", "oci", "nspawn"] as const;
+export type HookKind = (typeof HOOK_KINDS)[number];
+
+/** In every file of ours, so that it is known again; no file without it is ever written or removed. */
+const MARK = "managed by vprocfs install-hooks";
+
+export interface HookPlaces {
+  /** The helper, as an absolute path. */
+  readonly helper: string;
+  /** The command line's own program and its arguments, for hooks that call it. */
+  readonly program: readonly string[];
+  readonly mountpoint: string;
+  /** Where a running daemon writes its settings. */
+  readonly settings: string;
+}
+
+export interface HookFile {
+  readonly kind: HookKind;
+  readonly path: string;
+  /** Without this directory the runtime is not installed. */
+  readonly needs: string;
+  readonly content: string;
+  /** Directories above it that go when they are empty, from below. */
+  readonly owns: readonly string[];
+}
+
+const LXC_DIRECTORY = "/usr/share/lxc/config/common.conf.d";
+
+function helperArguments(places: HookPlaces, hook: "lxc" | "oci"): string[] {
+  const { mountpoint, settings } = places;
+  // The settings win over the mount point, when they are there.
+  return ["--mountpoint", mountpoint, "--settings", settings, "--hook", hook];
+}
+
+function lxcFile(places: HookPlaces): HookFile {
+  const command = [places.helper, ...helperArguments(places, "lxc")].join(" ");
+  return {
+    kind: "lxc",
+    path: `${LXC_DIRECTORY}/20-vprocfs.conf`,
+    needs: LXC_DIRECTORY,
+    owns: [],
+    content: [
+      `# ${MARK}: gives every container that includes common.conf its own figures in /proc.`,
+      "# Configurations that do not include it (the busybox template's) can include this file:",
+      `#   lxc.include = ${LXC_DIRECTORY}/20-vprocfs.conf`,
+      `lxc.hook.start-host = ${command}`,
+      `lxc.hook.post-stop = ${command}`,
+      "",
+    ].join("\n"),
+  };
+}
+
+function ociFile(places: HookPlaces): HookFile {
+  const hook = {
+    version: "1.0.0",
+    hook: {
+      path: places.helper,
+      args: ["vprocfs-attach", ...helperArguments(places, "oci")],
+      env: [`VPROCFS_HOOK=${MARK}`],
+      timeout: 30,
+    },
+    when: { always: true },
+    stages: ["createRuntime"],
+  };
+  return {
+    kind: "oci",
+    path: "/etc/containers/oci/hooks.d/20-vprocfs.json",
+    needs: "/etc/containers",
+    owns: ["/etc/containers/oci/hooks.d", "/etc/containers/oci"],
+    content: `${JSON.stringify(hook, null, 2)}\n`,
+  };
+}
+
+function nspawnFile({ program }: HookPlaces): HookFile {
+  const directory = "/etc/systemd/system/systemd-nspawn@.service.d";
+  return {
+    kind: "nspawn",
+    path: `${directory}/20-vprocfs.conf`,
+    needs: "/usr/lib/systemd/system/systemd-nspawn@.service",
+    owns: [directory],
+    content: [
+      `# ${MARK}`,
+      "[Service]",
+      `ExecStartPost=-${[...program, "attach", "%i"].join(" ")}`,
+      "",
+    ].join("\n"),
+  };
+}
+
+/** All files that hooks consist of. */
+export function hookFiles(places: HookPlaces): HookFile[] {
+  for (const word of [places.helper, places.mountpoint, places.settings, ...places.program]) {
+    if (!/^[\w./%@:+-]+$/.test(word)) {
+      throw new VprocfsError("USAGE", `hooks cannot name '${word}': use a path of plain letters`);
+    }
+  }
+  return [lxcFile(places), ociFile(places), nspawnFile(places)];
+}
+
+export type HookState =
+  | "written"
+  | "updated"
+  | "unchanged"
+  | "removed"
+  | "absent"
+  | "foreign"
+  | "not needed"
+  | "failed";
+
+export interface HookOutcome {
+  readonly kind: HookKind;
+  readonly path: string;
+  readonly state: HookState;
+  readonly content: string;
+  readonly reason?: string;
+}
+
+export interface HookOptions {
+  /** Says what would be done, and does nothing. */
+  readonly dryRun: boolean;
+  /** Only for these runtimes, also where they seem not to be installed. */
+  readonly kinds: readonly HookKind[];
+  /** Before every path; tests use another than the real one. */
+  readonly root: string;
+}
+
+function readIfThere(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8");
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+function installState(
+  file: HookFile,
+  options: HookOptions,
+  present: string | undefined,
+): HookState {
+  if (present !== undefined && !present.includes(MARK)) {
+    return "foreign";
+  }
+  if (options.kinds.length > 0 && !options.kinds.includes(file.kind)) {
+    return "not needed";
+  }
+  const isAsked = options.kinds.includes(file.kind);
+  if (!isAsked && !existsSync(join(options.root, file.needs))) {
+    return "not needed";
+  }
+  if (present === undefined) {
+    return "written";
+  }
+  return present === file.content ? "unchanged" : "updated";
+}
+
+function guarded(file: HookFile, act: () => HookState): HookOutcome {
+  const { kind, path, content } = file;
+  try {
+    return { kind, path, content, state: act() };
+  } catch (error) {
+    return { kind, path, content, state: "failed", reason: messageOf(error) };
+  }
+}
+
+/** Writes the hooks of all runtimes that are installed. */
+export function installHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
+  return files.map((file) =>
+    guarded(file, () => {
+      const path = join(options.root, file.path);
+      const state = installState(file, options, readIfThere(path));
+      if (!options.dryRun && (state === "written" || state === "updated")) {
+        mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+        writeFileSync(path, file.content, { mode: 0o644 });
+      }
+      return state;
+    }),
+  );
+}
+
+/** Removes what installHooks has written, and the directories that this leaves empty. */
+export function uninstallHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
+  return files.map((file) =>
+    guarded(file, () => {
+      const path = join(options.root, file.path);
+      const present = readIfThere(path);
+      if (options.kinds.length > 0 && !options.kinds.includes(file.kind)) {
+        return "not needed";
+      }
+      if (present === undefined) {
+        return "absent";
+      }
+      if (!present.includes(MARK)) {
+        return "foreign";
+      }
+      if (!options.dryRun) {
+        rmSync(path);
+        removeEmpty(file.owns.map((directory) => join(options.root, directory)));
+      }
+      return "removed";
+    }),
+  );
+}
+
+function removeEmpty(directories: readonly string[]): void {
+  for (const directory of directories) {
+    try {
+      rmdirSync(directory);
+    } catch {
+      // Somebody else uses it.
+      return;
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+
+/**
+ * Containers that an operator has detached, or whose own configuration says so: one empty file
+ * "<pid>-<start in ticks>" of the init each. native/attach/hook.cc writes and tidies it too.
+ */
+const DIRECTORY = "/run/vprocfs/left-alone";
+
+/** Field 22 of /proc/<pid>/stat; the command before it may hold anything. */
+function startOf(pid: number): string | undefined {
+  try {
+    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+  } catch {
+    return undefined;
+  }
+}
+
+function fileOf(init: number): string | undefined {
+  const start = startOf(init);
+  return start === undefined ? undefined : join(DIRECTORY, `${init}-${start}`);
+}
+
+/** True when the container of this init is to be left alone for as long as it runs. */
+export function isLeftAlone(init: number): boolean {
+  const path = fileOf(init);
+  return path !== undefined && existsSync(path);
+}
+
+/** Has the watcher leave a container alone from now on, or not any more. */
+export function leaveAlone(init: number, leave: boolean): void {
+  const path = fileOf(init);
+  if (path === undefined) {
+    return;
+  }
+  if (leave) {
+    mkdirSync(DIRECTORY, { recursive: true, mode: 0o700 });
+    writeFileSync(path, "", { mode: 0o600 });
+  } else {
+    rmSync(path, { force: true });
+  }
+}

@@ -1,0 +1,16 @@
+/** Runs `work` for every item, at most `most` at a time, and resolves to the results in order. */
+export async function mapLimited<T, R>(
+  items: readonly T[],
+  most: number,
+  work: (item: T) => Promise<R>,
+): Promise<R[]> {
+  const results: R[] = new Array(items.length);
+  const entries = items.entries();
+  const workers = Array.from({ length: Math.min(most, items.length) }, async () => {
+    for (const [index, item] of entries) {
+      results[index] = await work(item);
+    }
+  });
+  await Promise.all(workers);
+  return results;
+}

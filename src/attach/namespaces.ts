@@ -1,0 +1,75 @@
+import { readdirSync, readlinkSync } from "node:fs";
+import { errnoOf } from "../errors.js";
+import type { ContainerInfo, NativeBinding } from "../native/binding.js";
+
+/** A mount namespace that is not the host's, and one process that lives in it. */
+export interface MountNamespace {
+  /** Its number. */
+  readonly key: number;
+  readonly pid: number;
+  /** The container that the process is in. */
+  readonly container: ContainerInfo;
+}
+
+function link(pid: number | "self", name: string): string | undefined {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/${name}`);
+  } catch {
+    return undefined;
+  }
+}
+
+/** The number of a process's mount namespace; undefined when it has ended. */
+export function mountNamespaceOf(pid: number): number | undefined {
+  const digits = link(pid, "mnt")?.match(/\d+/)?.[0];
+  return digits === undefined ? undefined : Number(digits);
+}
+
+/** The container of a process; undefined for processes of the host and for those that have ended. */
+export function containerOf(
+  finder: Pick<NativeBinding, "containerOf">,
+  pid: number,
+): ContainerInfo | undefined {
+  if (link(pid, "pid") === link("self", "pid")) {
+    return undefined;
+  }
+  try {
+    return finder.containerOf(pid) ?? undefined;
+  } catch (error) {
+    const code = errnoOf(error);
+    if (code === "ESRCH" || code === "ENOENT" || code === "EXDEV") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/**
+ * All mount namespaces of containers, by looking once at every process: those of the containers'
+ * inits first, then the ones nested in them.
+ */
+export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
+  const own = mountNamespaceOf(process.pid);
+  const ownPids = link("self", "pid");
+  const first = new Map<number, number>();
+  const pids = readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+  for (const pid of pids) {
+    const key = mountNamespaceOf(pid);
+    if (key !== undefined && key !== own && !first.has(key) && link(pid, "pid") !== ownPids) {
+      first.set(key, pid);
+    }
+  }
+  const found: MountNamespace[] = [];
+  for (const [key, pid] of first) {
+    const container = containerOf(finder, pid);
+    if (container !== undefined) {
+      const isMain = mountNamespaceOf(container.init) === key;
+      found.push({ key, pid: isMain ? container.init : pid, container });
+    }
+  }
+  const rank = ({ pid, container }: MountNamespace): number => (pid === container.init ? 0 : 1);
+  return found.sort((a, b) => rank(a) - rank(b));
+}

@@ -1,0 +1,51 @@
+import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
+import type { Config } from "../config.js";
+import { socketOf } from "../keeper.js";
+import { patternsOf } from "./glob.js";
+import type { HelperSettings } from "./helper.js";
+
+/** The part of the configuration that is about one container's files. */
+export function helperSettings(config: Config, mountpoint: string): HelperSettings {
+  return {
+    mountpoint,
+    fsType: config.fsType,
+    source: config.source,
+    skipFiles: patternsOf(config.skipFiles),
+    replaceLxcfs: config.replaceLxcfs === "yes",
+  };
+}
+
+/** Where hooks find what the daemon of a mount point is configured to do. */
+export function settingsFileOf(mountpoint: string): string {
+  return socketOf(mountpoint).replace(/\.sock$/, ".attach");
+}
+
+/** What the settings file holds; `read_settings` of native/attach/options.cc reads it. */
+export function settingsText(config: Config, mountpoint: string): string {
+  const settings = helperSettings(config, mountpoint);
+  const lines = [
+    `mountpoint ${mountpoint}`,
+    `type ${settings.fsType}`,
+    `source ${settings.source}`,
+    ...settings.skipFiles.map((pattern) => `skip ${pattern}`),
+    ...patternsOf(config.attachExclude).map((pattern) => `exclude ${pattern}`),
+    ...patternsOf(config.attachOnly).map((pattern) => `only ${pattern}`),
+    ...(settings.replaceLxcfs ? ["replace-lxcfs yes"] : []),
+    "end",
+  ];
+  return `${lines.join("\n")}\n`;
+}
+
+/** Hooks then go by what they were installed with. */
+export function removeSettings(mountpoint: string): void {
+  rmSync(settingsFileOf(mountpoint), { force: true });
+}
+
+/** Writes the settings for hooks. They see the old ones or the new ones, never a part. */
+export function writeSettings(config: Config, mountpoint: string): void {
+  const path = settingsFileOf(mountpoint);
+  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  writeFileSync(`${path}.new`, settingsText(config, mountpoint), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+}

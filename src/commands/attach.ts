@@ -1,0 +1,149 @@
+import type { Command } from "commander";
+import { countOf, failureOf, type HelperReport, runHelper } from "../attach/helper.js";
+import { leaveAlone } from "../attach/left-alone.js";
+import { mapLimited } from "../attach/limit.js";
+import { listNamespaces, type MountNamespace } from "../attach/namespaces.js";
+import { helperSettings } from "../attach/settings.js";
+import type { Config } from "../config.js";
+import { findContainer } from "../containers/find.js";
+import { ExitStatus, VprocfsError } from "../errors.js";
+import { canonicalPath } from "../mountpoint.js";
+import { printable } from "../text.js";
+import { type Context, configFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+import { requireMount } from "./show.js";
+
+/** Namespaces of one container one after the other, several containers at a time. */
+const AT_A_TIME = 4;
+
+interface Outcome {
+  readonly container: MountNamespace["container"];
+  readonly reports: readonly HelperReport[];
+}
+
+type Action = "attach" | "detach";
+
+/** The namespaces to work on, by container. */
+function wanted(
+  context: Context,
+  word: string | undefined,
+  all: boolean,
+): (readonly MountNamespace[])[] {
+  if (all === (word !== undefined)) {
+    throw new VprocfsError("USAGE", "name either a container or --all");
+  }
+  const only = word === undefined ? undefined : findContainer(context.addon(), word).id;
+  const byContainer = new Map<string, MountNamespace[]>();
+  for (const namespace of listNamespaces(context.addon())) {
+    const { id } = namespace.container;
+    if (only === undefined || only === id) {
+      byContainer.set(id, [...(byContainer.get(id) ?? []), namespace]);
+    }
+  }
+  return [...byContainer.values()];
+}
+
+async function workOn(
+  action: Action,
+  config: Config,
+  mountpoint: string,
+  namespaces: readonly MountNamespace[],
+): Promise<Outcome[]> {
+  const [first] = namespaces;
+  if (first === undefined) {
+    return [];
+  }
+  const { container } = first;
+  const configured = helperSettings(config, mountpoint);
+  // Whoever asks for it by name wants ours, and not an LXCFS's.
+  const settings = { ...configured, replaceLxcfs: true };
+  const id = config.engine === "fuse-native" ? container.id : undefined;
+  leaveAlone(container.init, action === "detach");
+  const reports: HelperReport[] = [];
+  for (const { pid } of namespaces) {
+    reports.push(await runHelper(settings, { action, pid, name: container.name, id }));
+  }
+  return [{ container, reports }];
+}
+
+function lineOf({ container, reports }: Outcome, action: Action): string {
+  const count = (...states: Parameters<typeof countOf>[1][]): number =>
+    reports.reduce((sum, report) => sum + countOf(report, ...states), 0);
+  const parts =
+    action === "detach"
+      ? [`${count("detached")} detached`]
+      : [
+          `${count("attached", "replaced", "healed")} attached`,
+          `${count("present")} there already`,
+          ...(count("left") > 0 ? [`${count("left")} left as they are`] : []),
+        ];
+  const failures = reports.map(failureOf).filter((failure) => failure !== undefined);
+  return `${printable(container.name)}: ${[...parts, ...failures.map(printable)].join(", ")}`;
+}
+
+async function act(
+  context: Context,
+  config: Config,
+  action: Action,
+  word: string | undefined,
+  options: { readonly all?: boolean; readonly json?: boolean },
+): Promise<void> {
+  if (process.getuid?.() !== 0) {
+    throw new VprocfsError("NOT_ROOT", "must be run as root");
+  }
+  const groups = wanted(context, word, options.all === true);
+  const mountpoint =
+    action === "attach" ? await requireMount(config) : canonicalPath(config.mountpoint);
+  const outcomes = await mapLimited(groups, AT_A_TIME, (namespaces) =>
+    workOn(action, config, mountpoint, namespaces),
+  );
+  const all = outcomes.flat();
+  if (options.json === true) {
+    context.print(toJson(all));
+  } else if (all.length === 0) {
+    context.print("no containers");
+  } else {
+    context.print(all.map((outcome) => lineOf(outcome, action)).join("\n"));
+  }
+  if (all.some(({ reports }) => reports.some((report) => failureOf(report) !== undefined))) {
+    context.exit(ExitStatus.failure);
+  }
+}
+
+function add(program: Command, context: Context, action: Action, summary: string, text: string) {
+  const command = program
+    .command(action)
+    .summary(summary)
+    .description(text)
+    .argument("[CONTAINER]", "id, name, or the PID of any process in it")
+    .option("--all", "all containers of this host")
+    .option("--json", "print an array with a container and what was done in each");
+  addConfigFlags(command, ["mountpoint"]).action(
+    async (
+      word: string | undefined,
+      options: { readonly all?: boolean; readonly json?: boolean },
+    ) => {
+      await act(context, configFor(context, command), action, word, options);
+    },
+  );
+}
+
+/** `vprocfs attach` and `vprocfs detach` */
+export function addAttach(program: Command, context: Context): void {
+  add(
+    program,
+    context,
+    "attach",
+    "give running containers the files",
+    "Mounts the files over those of a container that runs already, also where a dead vprocfs or an " +
+      "LXCFS has left its own. What is there already stays.",
+  );
+  add(
+    program,
+    context,
+    "detach",
+    "take the files out of running containers",
+    "Unmounts the files in a container, dead ones too. It is left alone then, for as long as it " +
+      "runs or until it is attached.",
+  );
+}

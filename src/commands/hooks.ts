@@ -1,0 +1,114 @@
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { helperPath } from "../attach/helper.js";
+import {
+  HOOK_KINDS,
+  type HookFile,
+  type HookKind,
+  type HookOptions,
+  type HookOutcome,
+  hookFiles,
+  installHooks,
+  uninstallHooks,
+} from "../attach/hooks.js";
+import { settingsFileOf } from "../attach/settings.js";
+import { ExitStatus, VprocfsError } from "../errors.js";
+import { canonicalPath } from "../mountpoint.js";
+import { type Context, configFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+interface Flags {
+  readonly dryRun?: boolean;
+  readonly json?: boolean;
+  readonly runtime?: string;
+  readonly root?: string;
+}
+
+function kindsOf(list: string | undefined): HookKind[] {
+  return (list ?? "")
+    .split(",")
+    .filter((word) => word !== "")
+    .map((word) => {
+      const kind = HOOK_KINDS.find((known) => known === word);
+      if (kind === undefined) {
+        throw new VprocfsError("USAGE", `no hooks for '${word}': ${HOOK_KINDS.join(", ")}`);
+      }
+      return kind;
+    });
+}
+
+const WORDS: Readonly<Record<HookOutcome["state"], string>> = {
+  written: "written",
+  updated: "updated",
+  unchanged: "is there already",
+  removed: "removed",
+  absent: "is not there",
+  foreign: "is somebody else's: left as it is",
+  "not needed": "not needed here",
+  failed: "failed",
+};
+
+function lineOf({ kind, path, state, reason }: HookOutcome, dryRun: boolean): string {
+  const changes = state === "written" || state === "updated" || state === "removed";
+  const word = dryRun && changes ? `would be ${WORDS[state]}` : WORDS[state];
+  return `${kind}: ${path}: ${word}${reason === undefined ? "" : `: ${reason}`}`;
+}
+
+function withContent(outcome: HookOutcome): string {
+  const isNew = outcome.state === "written" || outcome.state === "updated";
+  return isNew ? `\n${outcome.content.replaceAll(/^(?=.)/gm, "    ").trimEnd()}` : "";
+}
+
+type Act = (files: readonly HookFile[], options: HookOptions) => HookOutcome[];
+
+function add(program: Command, context: Context, name: string, act: Act, text: readonly string[]) {
+  const [summary = "", description = ""] = text;
+  const command = program
+    .command(name)
+    .summary(summary)
+    .description(description)
+    .option("--dry-run", "print what would be done, with the files' contents, and do nothing")
+    .option(
+      "--runtime <LIST>",
+      `only for these: ${HOOK_KINDS.join(",")} (default: what is installed)`,
+    )
+    .option("--root <DIR>", "work below this directory instead of /")
+    .option("--json", "print an array of objects");
+  addConfigFlags(command, ["mountpoint"]).action((flags: Flags) => {
+    const dryRun = flags.dryRun === true;
+    if (!dryRun && process.getuid?.() !== 0) {
+      throw new VprocfsError("NOT_ROOT", "must be run as root");
+    }
+    const mountpoint = canonicalPath(configFor(context, command).mountpoint);
+    const files = hookFiles({
+      helper: helperPath(),
+      program: [process.execPath, fileURLToPath(new URL("../cli.js", import.meta.url))],
+      mountpoint,
+      settings: settingsFileOf(mountpoint),
+    });
+    const kinds = kindsOf(flags.runtime);
+    const outcomes = act(files, { dryRun, kinds, root: flags.root ?? "/" });
+    if (flags.json === true) {
+      context.print(toJson(outcomes));
+    } else {
+      const lines = outcomes.map((one) => lineOf(one, dryRun) + (dryRun ? withContent(one) : ""));
+      context.print(lines.join("\n"));
+    }
+    if (outcomes.some(({ state }) => state === "failed" || state === "foreign")) {
+      context.exit(ExitStatus.failure);
+    }
+  });
+}
+
+/** `vprocfs install-hooks` and `vprocfs uninstall-hooks` */
+export function addHooks(program: Command, context: Context): void {
+  add(program, context, "install-hooks", installHooks, [
+    "have container runtimes give new containers the files",
+    "Writes hooks for the runtimes that are installed, so that containers have the files before " +
+      "their first process runs. Files of others are never changed.",
+  ]);
+  add(program, context, "uninstall-hooks", uninstallHooks, [
+    "remove what install-hooks has written",
+    "Removes the hooks again. Containers that run keep the files: see detach.",
+  ]);
+}

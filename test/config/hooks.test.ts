@@ -1,0 +1,95 @@
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import {
+  type HookOptions,
+  hookFiles,
+  installHooks,
+  uninstallHooks,
+} from "../../src/attach/hooks.js";
+
+const files = hookFiles({
+  helper: "/usr/lib/vprocfs/vprocfs-attach",
+  program: ["/usr/bin/vprocfs"],
+  mountpoint: "/var/lib/vprocfs",
+  settings: "/run/vprocfs/var%2Flib%2Fvprocfs.attach",
+});
+
+let root: string;
+
+function options(change: Partial<HookOptions> = {}): HookOptions {
+  return { dryRun: false, kinds: [], root, ...change };
+}
+
+function states(outcomes: ReturnType<typeof installHooks>): string[] {
+  return outcomes.map(({ kind, state }) => `${kind} ${state}`);
+}
+
+function make(path: string, text?: string): void {
+  mkdirSync(text === undefined ? join(root, path) : dirname(join(root, path)), { recursive: true });
+  if (text !== undefined) {
+    writeFileSync(join(root, path), text);
+  }
+}
+
+beforeEach(() => {
+  const made = mkdtempSync(join(tmpdir(), "vprocfs-hooks-"));
+  root = made;
+  onTestFinished(() => rmSync(made, { recursive: true }));
+});
+
+describe("hooks", () => {
+  it("are written for what is installed, and go without a trace", () => {
+    make("/usr/share/lxc/config/common.conf.d");
+    make("/etc/containers/policy.json", "{}");
+    const written = ["lxc written", "oci written", "nspawn not needed"];
+    expect(states(installHooks(files, options({ dryRun: true })))).toEqual(written);
+    expect(existsSync(join(root, "/etc/containers/oci"))).toBe(false);
+    expect(states(installHooks(files, options()))).toEqual(written);
+    expect(states(installHooks(files, options()))).toEqual([
+      "lxc unchanged",
+      "oci unchanged",
+      "nspawn not needed",
+    ]);
+    expect(states(uninstallHooks(files, options()))).toEqual([
+      "lxc removed",
+      "oci removed",
+      "nspawn absent",
+    ]);
+    expect(existsSync(join(root, "/etc/containers/oci"))).toBe(false);
+    expect(existsSync(join(root, "/etc/containers/policy.json"))).toBe(true);
+  });
+
+  it("are written where they are asked for", () => {
+    const outcomes = installHooks(files, options({ kinds: ["nspawn"] }));
+    expect(states(outcomes)).toEqual(["lxc not needed", "oci not needed", "nspawn written"]);
+  });
+
+  it("never touch files of others", () => {
+    const path = "/etc/containers/oci/hooks.d/20-vprocfs.json";
+    make(path, "theirs");
+    expect(states(installHooks(files, options()))[1]).toBe("oci foreign");
+    expect(states(uninstallHooks(files, options()))[1]).toBe("oci foreign");
+    expect(readFileSync(join(root, path), "utf8")).toBe("theirs");
+  });
+
+  it("are brought up to date", () => {
+    installHooks(files, options({ kinds: ["lxc"] }));
+    const [lxc] = files;
+    const path = join(root, lxc?.path ?? "");
+    writeFileSync(path, `${readFileSync(path, "utf8")}# older\n`);
+    expect(states(installHooks(files, options({ kinds: ["lxc"] })))[0]).toBe("lxc updated");
+  });
+
+  it("say what cannot be written", () => {
+    make("/etc/containers/oci", "a file");
+    const [, oci] = installHooks(files, options());
+    expect(oci).toMatchObject({ state: "failed", reason: expect.stringContaining("ENOTDIR") });
+  });
+
+  it("refuse paths that a shell would read otherwise", () => {
+    const places = { helper: "/a b", program: ["/x"], mountpoint: "/m", settings: "/s" };
+    expect(() => hookFiles(places)).toThrow("hooks cannot name '/a b'");
+  });
+});

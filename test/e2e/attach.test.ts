@@ -1,0 +1,312 @@
+// The attach helper on running containers: what it mounts, replaces, refuses and takes away.
+
+import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import {
+  attach,
+  filesOf,
+  helperPath,
+  mountsOf,
+  PLACES,
+  report,
+  statesOf,
+} from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { background, run } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { LxcContainer } from "../support/lxc.js";
+import { describeLive } from "../support/needs.js";
+import { memTotalKb } from "../support/procfile.js";
+import { program } from "../support/programs.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const MEMORY = 64 * MIB;
+const IN_PROC = PLACES.filter((path) => path.startsWith("/proc/")).length;
+const LIMITS = { memory: 128 * MIB, swap: 0, quota: 1 };
+
+/** A process in mount and PID namespaces of its own, in a container's cgroup, without a procfs. */
+async function bare(scope: Scope, container: Container, setup: string): Promise<number> {
+  const join_ = container.cgroup.directories.map((at) => `echo $$ >${at}/cgroup.procs`).join(";");
+  const script = `${join_}; exec unshare -C -p -f -m sh -c 'umount -l /proc; ${setup}; echo ready; exec sleep 1000'`;
+  const child = background(scope, ["/bin/sh", "-c", script]);
+  let text = "";
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+  });
+  await until("it is set up", () => text.includes("ready"));
+  const children = readFileSync(`/proc/${child.pid}/task/${child.pid}/children`, "utf8");
+  return Number(children.trim());
+}
+
+describeLive("attach", ["unshare"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let host: number;
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope);
+    host = memTotalKb(await daemon.read("proc/meminfo"));
+  });
+
+  describe.each([
+    ["a container", undefined],
+    ["a container in a user namespace", 500_000],
+  ])("%s", (_, userBase) => {
+    it("gets every file, once, and loses it without a trace", async () => {
+      const own = testScope();
+      const options = { memory: MEMORY, ...(userBase !== undefined && { userBase }) };
+      const container = await Container.start(own, options);
+      const before = mountsOf(container.init);
+      expect(statesOf(await report(daemon, container.init))).toEqual(["attached"]);
+      expect(filesOf(container.init)).toEqual(PLACES);
+      expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(MEMORY / 1024);
+      expect(await container.shell("grep -c ' /proc/.* fuse.lxcfs ' /proc/mounts")).toBe(
+        `${IN_PROC}\n`,
+      );
+      expect(statesOf(await report(daemon, container.init))).toEqual(["present"]);
+      expect(statesOf(await report(daemon, container.init, ["--check"]))).toEqual(["present"]);
+      expect(filesOf(container.init)).toEqual(PLACES);
+      expect(statesOf(await report(daemon, container.init, ["--detach"]))).toEqual(["detached"]);
+      expect(mountsOf(container.init)).toEqual(before);
+      expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(host);
+    });
+  });
+
+  it("two at once mount once", async () => {
+    const container = await Container.start(testScope(), { memory: MEMORY });
+    const runs = await Promise.all([1, 2, 3, 4].map(() => report(daemon, container.init)));
+    expect(runs.flatMap(({ problems }) => problems)).toEqual([]);
+    expect(filesOf(container.init)).toEqual(PLACES);
+  });
+
+  it("leaves out what it is told to", async () => {
+    const container = await Container.start(testScope(), { memory: MEMORY });
+    await report(daemon, container.init, ["--skip", "proc/uptime", "--skip", "sys/*"]);
+    const left = PLACES.filter((path) => path !== "/proc/uptime" && !path.startsWith("/sys/"));
+    expect(filesOf(container.init)).toEqual(left);
+  });
+
+  it("what a container mounts over its files does not come out of it", async () => {
+    const container = await Container.start(testScope(), { memory: MEMORY });
+    await report(daemon, container.init);
+    await container.shell("mount --bind /dev/null /proc/meminfo");
+    expect(memTotalKb(await daemon.read("proc/meminfo"))).toBe(host);
+    const id = await container.id(daemon);
+    expect(memTotalKb(await daemon.read("containers", id, "proc/meminfo"))).toBe(MEMORY / 1024);
+  });
+
+  it("leaves a runtime's mask, and covers what covers it", async () => {
+    const container = await Container.start(testScope(), { memory: MEMORY });
+    await report(daemon, container.init);
+    await container.shell(
+      "mount --bind /dev/null /proc/uptime; mount --bind /proc/version /proc/stat",
+    );
+    const { files } = await report(daemon, container.init);
+    const states = new Map(files.map(({ path, state }) => [path, state]));
+    expect(states.get("/proc/uptime")).toBe("left");
+    expect(states.get("/proc/stat")).toBe("healed");
+    expect(await container.read("/proc/stat")).toMatch(/^cpu /);
+  });
+
+  it("a mount of a vprocfs that was killed is replaced, and no reader sees the host", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { memory: MEMORY });
+    const other = await Daemon.start(own);
+    await report(other, container.init);
+    const { mountpoint } = other;
+    for (const pid of other.processes) {
+      process.kill(pid, "SIGKILL");
+    }
+    await until("it is dead", async () => {
+      return (await container.run(["cat", "/proc/meminfo"])).status !== 0;
+    });
+    await until("it has ended", () => other.hasEnded);
+    const next = await Daemon.startAt(own, mountpoint);
+    const reader = container.start(own, [
+      "/bin/sh",
+      "-c",
+      "while [ ! -e /tmp/nothing ]; do grep MemTotal /proc/meminfo 2>/dev/null || echo dead; done",
+    ]);
+    let seen = "";
+    reader.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+      seen += chunk;
+    });
+    await until("the reader reads", () => seen.includes("dead"));
+    expect(statesOf(await report(next, container.init))).toEqual(["replaced"]);
+    await until("it reads what is new", () => seen.includes("MemTotal"));
+    expect(seen).not.toContain(`${host} kB`);
+    expect(filesOf(container.init)).toEqual(PLACES);
+  });
+
+  it("leaves another live vprocfs's files", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { memory: MEMORY });
+    const other = await Daemon.start(own);
+    await report(other, container.init);
+    expect(statesOf(await report(daemon, container.init))).toEqual(["left"]);
+    expect(statesOf(await report(daemon, container.init, ["--detach"]))).toEqual([]);
+    expect(filesOf(container.init)).toEqual(PLACES);
+  });
+
+  describe("where something is not as it should be", () => {
+    it.each([
+      ["a plain directory", "mount -t tmpfs none /proc", "its /proc is no procfs"],
+      ["another container's proc", "true", "its /proc is"],
+    ])("/proc is %s: says so", async (_, setup, reason) => {
+      const own = testScope();
+      const container = await Container.start(own, { memory: MEMORY });
+      const pid = await bare(own, container, setup);
+      const { problems } = await report(daemon, pid);
+      expect(problems.join()).toContain(reason);
+      expect((await attach(daemon, pid, ["--strict"])).status).toBe(1);
+      expect((await attach(daemon, pid)).status).toBe(0);
+    });
+
+    it("/proc is a symlink: follows nothing", async () => {
+      const own = testScope();
+      const container = await Container.start(own, { memory: MEMORY });
+      const root = temporaryDirectory(own, "root");
+      const pid = await bare(
+        own,
+        container,
+        `mount -t tmpfs none ${root}; mkdir ${root}/real ${root}/bin; ln -s /real ${root}/proc; ` +
+          `mount -t proc proc ${root}/real; cp ${program("syscalls")} ${root}/bin/wait; echo ready; ` +
+          `exec chroot ${root} /bin/wait`,
+      );
+      await until("it is there", () => readlinkSync(`/proc/${pid}/root`) === root);
+      const { problems } = await report(daemon, pid);
+      expect(problems).toEqual(["its /proc is a symlink"]);
+    });
+
+    it("/proc is read-only: works all the same", async () => {
+      const own = testScope();
+      const container = await Container.start(own, { memory: MEMORY });
+      const pid = await bare(own, container, "mount -t proc -o ro proc /proc");
+      expect(statesOf(await report(daemon, pid))).toEqual(["attached"]);
+    });
+
+    it("a file is a symlink's, or of another file system: is left", async () => {
+      const container = await Container.start(testScope(), { memory: MEMORY });
+      await container.shell(
+        "mount -t tmpfs none /sys/devices/system && mkdir /sys/devices/system/cpu",
+      );
+      const { files } = await report(daemon, container.init);
+      const cpu = files.find(({ path }) => path.endsWith("system/cpu"));
+      expect(cpu).toMatchObject({ state: "failed", reason: "not on a sysfs" });
+      expect(files.filter(({ state }) => state === "attached")).toHaveLength(IN_PROC);
+    });
+
+    it.each([
+      ["a process that is gone", 4_194_300, "there is no such process"],
+      ["a process of the host", process.pid, "it is in no container"],
+    ])("%s", async (_, pid, reason) => {
+      const outcome = await attach(daemon, pid);
+      expect(outcome).toMatchObject({ status: 0 });
+      expect(outcome.stderr).toBe(`vprocfs-attach: process ${pid}: ${reason}\n`);
+      expect((await attach(daemon, pid, ["--strict"])).status).toBe(1);
+    });
+
+    it("no vprocfs runs there", async () => {
+      const own = testScope();
+      const container = await Container.start(own, { memory: MEMORY });
+      const mountpoint = temporaryDirectory(own, "nothing");
+      const outcome = await attach({ mountpoint }, container.init);
+      expect(outcome.status).toBe(0);
+      expect(outcome.stderr).toContain(`no vprocfs on ${mountpoint}`);
+    });
+
+    it("who asks is not root", async () => {
+      const outcome = await run([
+        ...["setpriv", "--reuid", "65534", "--clear-groups", "--"],
+        ...[helperPath(), "--mountpoint", daemon.mountpoint, "1"],
+      ]);
+      expect(outcome).toMatchObject({ status: 0, stderr: "vprocfs-attach: must be run as root\n" });
+    });
+
+    it.each([
+      [["--nonsense"]],
+      [["0"]],
+      [["abc"]],
+      [[]],
+      [["1", "2"]],
+      [["--timeout-ms", "x", "1"]],
+    ])("arguments %j: exit status 2", async (argv) => {
+      const outcome = await run([helperPath(), ...argv]);
+      expect(outcome.status).toBe(2);
+      expect(outcome.stderr).toMatch(/^vprocfs-attach: .*\n$/);
+    });
+
+    it("containers that die meanwhile", async () => {
+      const own = testScope();
+      const containers = await Promise.all(
+        Array.from({ length: 8 }, () => Container.start(own, { memory: MEMORY })),
+      );
+      const runs = containers.map(async (container) => {
+        const done = attach(daemon, container.init, ["--json"]);
+        await container.kill();
+        return done;
+      });
+      for (const outcome of await Promise.all(runs)) {
+        expect(outcome.status).toBe(0);
+      }
+      expect(await daemon.isServing()).toBe(true);
+    });
+  });
+
+  describeLive("the commands", ["lxc-create", "lxc-start", "busybox"], () => {
+    it("attach by name, and leave alone what was detached", async () => {
+      const own = testScope();
+      const container = await LxcContainer.start(own, LIMITS);
+      const on = ["--mountpoint", daemon.mountpoint, container.name];
+      const attached = await vprocfs("attach", ...on);
+      expect(`${attached.stdout}`).toBe(
+        `${container.name}: ${PLACES.length} attached, 0 there already\n`,
+      );
+      expect(memTotalKb(await container.output(["cat", "/proc/meminfo"]))).toBe(128 * 1024);
+      const again = await vprocfs("attach", ...on);
+      expect(`${again.stdout}`).toBe(
+        `${container.name}: 0 attached, ${PLACES.length} there already\n`,
+      );
+      const detached = await vprocfs("detach", ...on);
+      expect(`${detached.stdout}`).toBe(`${container.name}: ${PLACES.length} detached\n`);
+      expect(filesOf(container.init)).toEqual([]);
+    });
+
+    it("names what is wrong", async () => {
+      const none = await vprocfs("attach", "--mountpoint", daemon.mountpoint, "no-such");
+      expect(none).toMatchObject({ status: 1 });
+      expect(none.stderr).toContain("no container 'no-such'");
+      expect(await vprocfs("attach", "--mountpoint", daemon.mountpoint)).toMatchObject({
+        status: 2,
+        stderr: "vprocfs: name either a container or --all\n",
+      });
+    });
+  });
+
+  describeLive("in place of LXCFS", ["lxcfs"], () => {
+    it("replaces its mounts while it serves, when asked to", async () => {
+      const own = testScope();
+      const directory = temporaryDirectory(own, "lxcfs");
+      const pidFile = join(temporaryDirectory(own, "run"), "pid");
+      background(own, ["lxcfs", "-f", "-p", pidFile, directory]);
+      own.defer(() => run(["umount", "--lazy", directory]));
+      await until("LXCFS serves", () => existsSync(join(directory, "proc/meminfo")));
+      const bound = ["meminfo", "stat", "uptime"];
+      const binds = bound.map((file) => [join(directory, "proc", file), `/proc/${file}`] as const);
+      const container = await Container.start(own, { memory: MEMORY, binds });
+      const left = await report(daemon, container.init);
+      expect(left.files.filter(({ state }) => state === "left")).toHaveLength(bound.length);
+      await report(daemon, container.init, ["--replace"]);
+      const theirs = mountsOf(container.init).filter(
+        ({ source, root }) => source === "lxcfs" && root !== "/",
+      );
+      expect(theirs).toEqual([]);
+      expect(filesOf(container.init)).toEqual(PLACES);
+      expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(MEMORY / 1024);
+    });
+  });
+});

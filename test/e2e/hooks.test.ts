@@ -1,0 +1,230 @@
+// Hooks of real runtimes: nothing is configured in a container, and its first instruction sees its
+// own figures.
+
+import { spawnSync } from "node:child_process";
+import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { hookFiles, installHooks } from "../../src/attach/hooks.js";
+import { settingsFileOf } from "../../src/attach/settings.js";
+import { filesOf, helperPath, PLACES } from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { haveProgram } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { LxcContainer } from "../support/lxc.js";
+import { describeLive } from "../support/needs.js";
+import { OciContainer } from "../support/oci.js";
+import { memTotalKb } from "../support/procfile.js";
+import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const LIMITS = { memory: 96 * MIB, swap: 0, quota: 1 };
+const FIRST = "/first";
+/** The first program of a container says what it sees. */
+const ARGS = ["/bin/sh", "-c", `cat /proc/meminfo >${FIRST}; exec sleep 1000000`];
+
+/** install-hooks below a directory of its own; paths of what it has written. */
+function hooksOf(scope: Scope, mountpoint: string): { lxc: string; oci: string } {
+  const root = temporaryDirectory(scope, "hooks");
+  const files = hookFiles({
+    helper: helperPath(),
+    program: ["/usr/bin/vprocfs"],
+    mountpoint,
+    settings: settingsFileOf(mountpoint),
+  });
+  const written = installHooks(files, { dryRun: false, kinds: ["lxc", "oci"], root });
+  const [lxc = "", oci = ""] = written.map(({ path }) => join(root, path));
+  return { lxc, oci };
+}
+
+/** The hook as config.json has it, out of the file for podman. */
+function configHooks(path: string): object {
+  const { hook } = JSON.parse(readFileSync(path, "utf8"));
+  return { createRuntime: [hook] };
+}
+
+async function firstTotalKb(rootfs: string): Promise<number> {
+  const path = join(rootfs, FIRST);
+  return until("the first program has looked", () => {
+    try {
+      return memTotalKb(readFileSync(path, "utf8"));
+    } catch {
+      return undefined;
+    }
+  });
+}
+
+describeLive("hooks", [], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let hooks: { lxc: string; oci: string };
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope);
+    hooks = hooksOf(scope, daemon.mountpoint);
+  });
+
+  describeLive("LXC", ["lxc-create", "lxc-start", "busybox"], () => {
+    const scripts = {
+      "first-init": `#!/bin/sh
+cat /proc/meminfo >${FIRST}
+exec /sbin/init
+`,
+    };
+
+    it.each([
+      ["privileged", undefined],
+      ["in a user namespace", 500_000],
+    ])("%s: sees its own memory from its first instruction", async (_, userBase) => {
+      const own = testScope();
+      const container = await LxcContainer.start(own, {
+        ...LIMITS,
+        ...(userBase !== undefined && { userBase }),
+        lines: [`lxc.include = ${hooks.lxc}`, "lxc.init.cmd = /first-init"],
+        scripts,
+      });
+      expect(await firstTotalKb(container.rootfs)).toBe(96 * 1024);
+      expect(filesOf(container.init)).toEqual(PLACES);
+      const seen = await container.output(["grep", "-c", "fuse.lxcfs", "/proc/mounts"]);
+      expect(Number(seen)).toBe(PLACES.length);
+    });
+
+    it("VPROCFS=off in its configuration leaves it alone", async () => {
+      const own = testScope();
+      const lines = [`lxc.include = ${hooks.lxc}`, "lxc.environment = VPROCFS=off"];
+      const container = await LxcContainer.start(own, { ...LIMITS, lines });
+      expect(filesOf(container.init)).toEqual([]);
+    });
+
+    it("a container starts without vprocfs", async () => {
+      const own = testScope();
+      const { lxc } = hooksOf(own, temporaryDirectory(own, "nothing"));
+      const container = await LxcContainer.start(own, {
+        ...LIMITS,
+        lines: [`lxc.include = ${lxc}`],
+      });
+      expect(filesOf(container.init)).toEqual([]);
+      expect(container.log).toContain("no vprocfs on");
+    });
+
+    it("a container within a container mounts its own proc, and sees its own limits", async () => {
+      const own = testScope();
+      const nesting = "lxc.mount.entry = proc dev/.lxc/proc proc create=dir,optional 0 0";
+      const lines = [`lxc.include = ${hooks.lxc}`, nesting];
+      const container = await LxcContainer.start(own, { ...LIMITS, userBase: 500_000, lines });
+      expect(filesOf(container.init)).toEqual(PLACES);
+      const inner = ["unshare", "-U", "-r", "-m", "-p", "-f", "--mount-proc", "true"];
+      await container.output(inner);
+    });
+  });
+
+  const runtimes = ["runc", "crun"].filter(haveProgram);
+
+  describe.each(runtimes)("%s", (runtime) => {
+    it.each([
+      ["with the host's users", undefined],
+      ["in a user namespace", 500_000],
+    ])("%s: sees its own memory from its first instruction", async (_, userBase) => {
+      const own = testScope();
+      const container = await OciContainer.start(own, runtime, daemon, LIMITS, {
+        plain: true,
+        args: ARGS,
+        hooks: configHooks(hooks.oci),
+        ...(userBase !== undefined && { userBase }),
+      });
+      expect(await firstTotalKb(container.rootfs)).toBe(96 * 1024);
+      expect(filesOf(container.init)).toEqual(PLACES);
+    });
+
+    it("an annotation leaves it alone", async () => {
+      const own = testScope();
+      const container = await OciContainer.start(own, runtime, daemon, LIMITS, {
+        plain: true,
+        hooks: configHooks(hooks.oci),
+        annotations: { "vprocfs.attach": "off" },
+      });
+      expect(filesOf(container.init)).toEqual([]);
+    });
+
+    it("starts without vprocfs", async () => {
+      const own = testScope();
+      const { oci } = hooksOf(own, temporaryDirectory(own, "nothing"));
+      const variant = { plain: true, hooks: configHooks(oci) };
+      const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);
+      expect(filesOf(container.init)).toEqual([]);
+    });
+  });
+
+  describe.each(haveProgram("podman") ? runtimes : [])("podman on %s", (runtime) => {
+    it("sees its own memory from its first instruction", async () => {
+      const own = testScope();
+      const podman = ["--hooks-dir", join(hooks.oci, "..")];
+      const variant = { plain: true, args: ARGS, podman };
+      const container = await OciContainer.podman(own, runtime, daemon, LIMITS, variant);
+      expect(await firstTotalKb(container.rootfs)).toBe(96 * 1024);
+      expect(filesOf(container.init)).toEqual(PLACES);
+    });
+
+    it("by the wrapper around the runtime", async () => {
+      const own = testScope();
+      const directory = temporaryDirectory(own, "wrapper");
+      const wrapper = join(directory, `vprocfs-${runtime}`);
+      cpSync(join(project, "packaging/oci/vprocfs-runtime"), wrapper);
+      // An engine passes on none of our variables.
+      const program = join(directory, "runtime");
+      const set = `VPROCFS_MOUNTPOINT=${daemon.mountpoint} VPROCFS_ATTACH=${helperPath()}`;
+      writeFileSync(program, `#!/bin/sh\n${set} exec ${wrapper} "$@"\n`, { mode: 0o755 });
+      const variant = { plain: true, args: ARGS, program };
+      const container = await OciContainer.podman(own, runtime, daemon, LIMITS, variant);
+      expect(await firstTotalKb(container.rootfs)).toBe(96 * 1024);
+    });
+  });
+
+  describe("bad input", () => {
+    it.each([
+      ["nothing", "", "its stdin is not the JSON state"],
+      ["garbage", "\0\xff{]", "its stdin is not the JSON state"],
+      ["half a document", '{"pid": 12', "its stdin is not the JSON state"],
+      ["deep nesting", "[".repeat(100_000), "its stdin is not the JSON state"],
+      ["too much", " ".repeat(2 << 20), "too long"],
+      ["a pid that is none", '{"pid": "1"}', "bad pid"],
+      ["a negative pid", '{"pid": -5}', "bad pid"],
+      ["a huge pid", '{"pid": 99999999999}', "bad pid"],
+      ["a process of the host", `{"id": "x", "pid": ${process.pid}}`, "x: it is in no container"],
+    ])("%s on the hook's stdin", (_, input, reason) => {
+      const argv = ["--mountpoint", daemon.mountpoint, "--hook", "oci"];
+      const { status, stderr } = spawnSync(helperPath(), argv, { input, encoding: "utf8" });
+      expect(status).toBe(0);
+      expect(stderr).toContain(reason);
+      expect(stderr.trimEnd().split("\n")).toHaveLength(1);
+    });
+
+    it("the state of a container that has ended is no mistake", () => {
+      const input = '{"id": "x", "status": "stopped"}';
+      const result = spawnSync(helperPath(), ["--hook", "oci"], { input, encoding: "utf8" });
+      expect([result.status, result.stderr]).toEqual([0, ""]);
+    });
+
+    it("LXC's hook without a PID", () => {
+      const result = spawnSync(helperPath(), ["--hook", "lxc"], { encoding: "utf8", env: {} });
+      expect(result.status).toBe(0);
+      expect(result.stderr).toContain("LXC_PID is not set");
+    });
+
+    it("half-written settings count for nothing", async () => {
+      const own = testScope();
+      const file = join(temporaryDirectory(own, "settings"), "x.attach");
+      writeFileSync(file, "mountpoint /nowhere\nexclude *\n");
+      const container = await Container.start(own, { memory: 64 * MIB });
+      const argv = ["--mountpoint", daemon.mountpoint, "--settings", file, `${container.init}`];
+      expect(spawnSync(helperPath(), argv, { encoding: "utf8" }).stderr).toBe("");
+      expect(filesOf(container.init)).toEqual(PLACES);
+      writeFileSync(file, "mountpoint /nowhere\nend\n");
+      const whole = spawnSync(helperPath(), argv, { encoding: "utf8" });
+      expect(whole.stderr).toContain("no vprocfs on /nowhere");
+    });
+  });
+});

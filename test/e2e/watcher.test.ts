@@ -1,0 +1,166 @@
+// The watcher: containers get the files without anybody asking for them, and keep them.
+
+import { existsSync } from "node:fs";
+import { beforeAll, expect, it } from "vitest";
+import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { memTotalKb } from "../support/procfile.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const MEMORY = 64 * MIB;
+/** Only what this test process makes: other containers of the machine are not ours. */
+const MINE = `vprocfs-test-${process.pid}-*`;
+/** For the daemon of all tests, and for one that a test has for itself. */
+const SHARED = ["--watch", "on", "--attach-only", MINE, "--attach-exclude", "*-own"];
+const OWN = ["--watch", "on", "--attach-only", `${MINE}-own`];
+
+function isWhole(pid: number): boolean {
+  return PLACES.every((place) => filesOf(pid).includes(place));
+}
+
+async function served(container: Container): Promise<Container> {
+  await until("it has its files", () => isWhole(container.init));
+  return container;
+}
+
+/** One whose first program runs: the tests' own init executes none, as those of runtimes do. */
+async function started(scope: Scope, name = "c"): Promise<Container> {
+  const container = await Container.start(scope, { memory: MEMORY, name });
+  container.start(scope, ["sleep", "1000000"]);
+  return container;
+}
+
+async function watched(scope: Scope): Promise<Container> {
+  return served(await started(scope));
+}
+
+describeLive("the watcher", ["unshare"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope, ...SHARED);
+  });
+
+  it("finds what runs before it, and what comes later", async () => {
+    const own = testScope();
+    const early = await started(own, "own");
+    await Daemon.start(own, ...OWN);
+    await served(early);
+    const late = await served(await started(own, "own"));
+    expect(memTotalKb(await late.read("/proc/meminfo"))).toBe(MEMORY / 1024);
+  });
+
+  it("gives back what was unmounted, and in the end no more", async () => {
+    const container = await watched(testScope());
+    for (let times = 0; times < 4; times += 1) {
+      await container.shell("umount /proc/meminfo");
+      await served(container);
+    }
+    const count = () => daemon.logs.split("not given back any more").length;
+    const before = count();
+    for (let times = 0; count() === before && times < 20; times += 1) {
+      await container.run(["umount", "/proc/meminfo"]);
+      await until("it is back, or given up", () => isWhole(container.init) || count() > before);
+    }
+    expect(count()).toBe(before + 1);
+    await container.run(["umount", "/proc/meminfo"]);
+    await served(await watched(testScope()));
+    expect(isWhole(container.init)).toBe(false);
+  });
+
+  it("uncovers what is covered, also by another proc", async () => {
+    const container = await watched(testScope());
+    await container.shell("mount --bind /proc/version /proc/stat");
+    await until("stat is ours again", async () =>
+      (await container.read("/proc/stat")).startsWith("cpu "),
+    );
+    await container.shell("mount -t proc proc /proc");
+    await until("the new proc has the files", async () => {
+      return memTotalKb(await container.read("/proc/meminfo")) === MEMORY / 1024;
+    });
+  });
+
+  it("follows services with a /proc of their own", async () => {
+    const own = testScope();
+    const container = await watched(own);
+    const script =
+      "mount -t proc proc /proc; while :; do grep MemTotal /proc/meminfo; sleep 0.05; done";
+    const service = container.start(own, ["unshare", "--mount", "/bin/sh", "-c", script]);
+    let text = "";
+    service.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+      text += chunk;
+    });
+    await until("it sees its own memory", () => text.includes(` ${MEMORY / 1024} kB`));
+  });
+
+  it("does not follow them when it is told not to", async () => {
+    const own = testScope();
+    const ignoring = await Daemon.start(own, ...OWN, "--nested", "ignore");
+    const container = await served(await started(own, "own"));
+    const script = "mount -t proc proc /proc; exec sleep 1000";
+    const service = container.start(own, ["unshare", "--mount", "/bin/sh", "-c", script]);
+    await served(await started(own, "own"));
+    await until("the service runs", () => (service.pid ?? 0) > 0);
+    expect(ignoring.logs.split('"attached"').length).toBe(3);
+  });
+
+  it("leaves alone what is excluded, and what was detached", async () => {
+    const own = testScope();
+    const excluding = await Daemon.start(own, ...OWN, "--attach-exclude", "*-own");
+    const spared = await started(own, "own");
+    await watched(own);
+    expect(filesOf(spared.init)).toEqual([]);
+    expect(excluding.logs).not.toContain("attached");
+    const container = await watched(own);
+    const name = container.cgroup.name;
+    await vprocfs("detach", "--mountpoint", daemon.mountpoint, name);
+    await served(await watched(own));
+    expect(filesOf(container.init)).toEqual([]);
+    await vprocfs("attach", "--mountpoint", daemon.mountpoint, name);
+    await served(container);
+  });
+
+  it("a vprocfs that was killed and started again heals, one that is stopped leaves nothing", async () => {
+    const own = testScope();
+    const first = await Daemon.start(own, ...OWN);
+    const start = () => started(own, "own");
+    const containers = await Promise.all([start(), start(), start()]);
+    const before = mountsOf(process.pid).length;
+    const { mountpoint } = first;
+    await Promise.all(containers.map(served));
+    for (const pid of first.processes) {
+      process.kill(pid, "SIGKILL");
+    }
+    await until("it has ended", () => first.hasEnded);
+    const next = await Daemon.startAt(own, mountpoint, ...OWN);
+    for (const container of containers) {
+      await until("it reads its own figures again", async () => {
+        const outcome = await container.run(["cat", "/proc/meminfo"]);
+        return outcome.status === 0 && memTotalKb(`${outcome.stdout}`) === MEMORY / 1024;
+      });
+    }
+    expect(mountsOf(process.pid).length).toBe(before);
+    await next.stop();
+    for (const container of containers) {
+      expect(filesOf(container.init)).toEqual([]);
+    }
+  });
+
+  it("serves many that start at once", async () => {
+    const own = testScope();
+    const many = Number(process.env.VPROCFS_TEST_MANY ?? 40);
+    const containers = await Promise.all(Array.from({ length: many }, () => started(own)));
+    await Promise.all(containers.map(served));
+    expect(daemon.hasEnded).toBe(false);
+    expect(existsSync(daemon.path("containers"))).toBe(true);
+    expect((await attach(daemon, containers[0]?.init ?? 0, ["--check", "--strict"])).status).toBe(
+      0,
+    );
+  });
+});

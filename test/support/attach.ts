@@ -1,0 +1,53 @@
+// The attach helper, and what of it is seen in a container.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { type HelperReport, helperPath } from "../../src/attach/helper.js";
+import { type Mount, parseMountinfo } from "../../src/mountinfo.js";
+import { type Outcome, outputOf, type RunOptions, run } from "./command.js";
+import { type Daemon, SYSFS, VIEWS } from "./daemon.js";
+
+export { helperPath };
+
+/** Runs the helper for a process, with the tree of a daemon. */
+export function attach(
+  daemon: Pick<Daemon, "mountpoint">,
+  pid: number,
+  flags: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<Outcome> {
+  return run([helperPath(), "--mountpoint", daemon.mountpoint, ...flags, `${pid}`], options);
+}
+
+/** The same for its report; throws unless it printed one. */
+export async function report(
+  daemon: Pick<Daemon, "mountpoint">,
+  pid: number,
+  flags: readonly string[] = [],
+): Promise<HelperReport> {
+  const outcome = await attach(daemon, pid, ["--json", ...flags]);
+  return JSON.parse(outputOf(["vprocfs-attach"], outcome));
+}
+
+/** The states of all files in a report, each once. */
+export function statesOf({ files }: HelperReport): string[] {
+  return [...new Set(files.map(({ state }) => state))].sort();
+}
+
+/** The mounts in a process's mount namespace. */
+export function mountsOf(pid: number): Mount[] {
+  return parseMountinfo(readFileSync(join("/proc", `${pid}`, "mountinfo"), "utf8"));
+}
+
+/** Ours in a container: the places where a daemon's files are mounted, of whatever daemon. */
+export function filesOf(pid: number): string[] {
+  return mountsOf(pid)
+    .filter(({ source, root }) => source === "vprocfs" && root !== "/")
+    .map(({ mountpoint }) => mountpoint)
+    .sort();
+}
+
+/** Where they belong. */
+export const PLACES = [...VIEWS.filter((view) => view.startsWith("proc/")), ...SYSFS]
+  .map((path) => `/${path}`)
+  .sort();
