@@ -39,7 +39,8 @@ export class Sheet extends Gauge {
 
   override async get() {
     const { name, kind, samples } = this.#source;
-    const values = await samples();
+    // What is not known has no sample, not one that says so.
+    const values = (await samples()).filter(({ value }) => !Number.isNaN(value));
     const isCut = this.#isOpenMetrics && kind === "counter";
     return Object.assign(await super.get(), {
       name: isCut ? name.replace(/_total$/, "") : name,

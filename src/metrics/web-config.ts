@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { SecureVersion } from "node:tls";
 import { compare } from "bcryptjs";
-import { parse, YAMLParseError } from "yaml";
+import { parse } from "yaml";
 import { z } from "zod";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { printable } from "../text.js";
@@ -60,10 +60,11 @@ function parseYaml(path: string): unknown {
   try {
     return parse(readBytes(path).toString(), { maxAliasCount: 0 }) ?? {};
   } catch (error) {
-    if (error instanceof YAMLParseError) {
-      throw fail(path, error.message.split("\n")[0]?.replace(/:$/, "") ?? "not YAML", error);
+    if (error instanceof VprocfsError) {
+      throw error;
     }
-    throw error;
+    const [line = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    throw fail(path, printable(line.replace(/:$/, "")), error);
   }
 }
 
