@@ -50,7 +50,8 @@ async function stopServer(child: ChildProcess): Promise<void> {
 async function startServer(name: string, signal: AbortSignal): Promise<Tree> {
   const path = canonicalPath(mkdtempSync(join(tmpdir(), `${name}-`)));
   const cli = fileURLToPath(new URL("../cli.js", import.meta.url));
-  const child = spawn(process.execPath, [cli, "run", path, "--no-watch", "--log-level", "warn"], {
+  const alone = ["--no-watch", "--metrics", "off"];
+  const child = spawn(process.execPath, [cli, "run", path, ...alone, "--log-level", "warn"], {
     stdio: ["ignore", "inherit", "inherit"],
   });
   const release = async (): Promise<void> => {

@@ -31,9 +31,11 @@ function lacks(cli: string, options: readonly string[]): string | undefined {
 }
 
 function command(cli: string, mountpoint: string, options: readonly string[]): string[] {
-  // Containers of this machine are none of a benchmark's business.
-  const quiet = helpOf(cli).includes("--no-watch") ? ["--no-watch"] : [];
-  return [process.execPath, cli, "run", mountpoint, ...quiet, ...options];
+  // Containers of this machine are none of a benchmark's business, and the port is another's.
+  const help = helpOf(cli);
+  const quiet = help.includes("--no-watch") ? ["--no-watch"] : [];
+  const mute = help.includes("--metrics ") ? ["--metrics", "off"] : [];
+  return [process.execPath, cli, "run", mountpoint, ...quiet, ...mute, ...options];
 }
 
 /** Per-container files, bound through `self` from inside the container, as the hooks do. */
