@@ -60,7 +60,10 @@ for (const kind of ["bpf", "scan"] as const) {
       // vfork(2) has made its child before it waits.
       const counts = await until("those that wait do so", () => {
         const found = counter.count(cgroups);
-        return found[0]?.blocked === 3 && found;
+        // Those that have just begun run until they sleep.
+        const runs = found.map(({ running }) => running).join();
+        const settled = cgroups.map((_, i) => (i < cgroups.length / 2 ? 2 : 1)).join();
+        return found[0]?.blocked === 3 && runs === settled && found;
       });
       const half = cgroups.length / 2;
       // The main thread, and the children of vfork(2), sleep too.
@@ -105,6 +108,7 @@ for (const kind of ["bpf", "scan"] as const) {
       await crowd(scope, leaf, { running: 1 });
       const cgroups = counted(top, path);
       const counter = new TaskCounter(kind, NO_HURRY_US);
+      await until("only the loop runs", () => counter.count(cgroups)[0]?.running === 1);
       const samples: LoadSample[] = [];
       const periods = (15n * 60_000_000n) / PERIOD_US;
       // Real passes, and a clock that each of them moves by a period.
@@ -135,6 +139,7 @@ describe.runIf(process.getuid?.() === 0)("a scan that is short of time", () => {
     await crowd(scope, leaf, { sleeping: 3000, running: 1 });
     const cgroups = counted(top, path).slice(0, 1);
     const full = new TaskCounter("scan", NO_HURRY_US);
+    await until("the others sleep", () => full.count(cgroups)[0]?.running === 1);
     expect(full.count(cgroups)).toMatchObject([{ running: 1, total: 3002 }]);
     const short = new TaskCounter("scan", 1);
     let sum = 0;
