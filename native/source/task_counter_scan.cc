@@ -25,6 +25,9 @@ namespace {
 /// Cgroups of one container that are looked into; a container may make as many as it likes.
 constexpr size_t kMaxCgroups = 4096;
 constexpr size_t kMaxOpenCgroups = 512;
+/// Cgroups that are looked into however late it is: where the walk ends, tasks are missing in every
+/// pass, unlike those that a pass does not reach.
+constexpr size_t kLeastCgroups = 64;
 /// Tasks between two looks at the clock.
 constexpr size_t kClockEvery = 16;
 /// What a pass may take for one container, however many there are.
@@ -137,7 +140,8 @@ class ScanTaskCounter : public TaskCounter {
       if (!file) file = open_file(at.get(), "cgroup.procs");
       if (file && buffer_.read_pieces(file.value().get()) == 0) take_tids(buffer_.text(), tids);
       // A directory has a link from each one in it, so that most need not be listed.
-      if (::fstat(at.get(), &st) != 0 || st.st_nlink == 2 || monotonic_us() >= until_us) continue;
+      if (::fstat(at.get(), &st) != 0 || st.st_nlink == 2) continue;
+      if (seen + todo.size() >= kLeastCgroups && monotonic_us() >= until_us) continue;
       for (const auto& name : directories_in(at.get())) {
         if (todo.size() >= kMaxOpenCgroups) break;
         Fd child(::openat(at.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));

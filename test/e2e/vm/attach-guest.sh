@@ -21,6 +21,7 @@ is() { # WHAT FOUND WANTED
 
 start_daemon() {
   node dist/cli.js run "$mnt" --json "$@" >>/tmp/daemon.log 2>&1 &
+  daemon=$!
   for _ in $(seq 600); do
     [ -e "$mnt/containers" ] && return
     sleep 0.1
@@ -32,7 +33,7 @@ stop_daemon() {
   kill -TERM "$(cat /sys/fs/cgroup/cgroup.procs | xargs -n 1 | while read -r pid; do
     grep -q vprocfs-keeper "/proc/$pid/cmdline" 2>/dev/null && echo "$pid"
   done | head -n 1)"
-  wait
+  wait "$daemon"
 }
 
 # Starts a container of 64 MiB, and sets init to its first process.
@@ -69,8 +70,9 @@ start_daemon --no-watch
 all=$(find "$mnt/proc" "$mnt/sys" -type f | wc -l)
 is "nothing by itself without the watcher" "$(files "$first")" 0
 node dist/cli.js attach --all --mountpoint "$mnt"
-[ "$(files "$first")" -gt 0 ] || fail "attach --all left no file"
-echo "ok attach --all: $(files "$first") of $all"
+attached=$(files "$first")
+[ "$attached" -gt 0 ] || fail "attach --all left no file"
+echo "ok attach --all: $attached of $all"
 is "memory" "$(total "$first")" 65536
 node dist/cli.js detach --all --mountpoint "$mnt"
 is "no trace after detach --all" \
@@ -79,7 +81,7 @@ rm -rf /run/vprocfs/left-alone
 stop_daemon
 
 start_daemon
-wait_files "$first" "$(find "$mnt/proc" -type f | wc -l | awk '{ print $1 + 1 }')"
+wait_files "$first" "$attached"
 is "the watcher found the first" "$(total "$first")" 65536
 start_container second
 second=$init

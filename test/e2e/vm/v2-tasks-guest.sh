@@ -21,7 +21,7 @@ is() { # WHAT FOUND WANTED
 }
 
 begin() { # OPTION...
-  node dist/cli.js run "$mnt" --no-keeper --json "$@" >/tmp/daemon.log 2>&1 &
+  node dist/cli.js run "$mnt" --no-keeper --no-watch --metrics off --json "$@" >/tmp/daemon.log 2>&1 &
   daemon=$!
   for _ in $(seq 600); do
     grep -q '"serving"' /tmp/daemon.log && return
@@ -53,9 +53,16 @@ until grep -q ready /tmp/crowd.out; do sleep 0.1; done
 
 for bpf in auto off; do
   begin --bpf $bpf
-  # The reader, its shell and its init are tasks too; who reads may be running.
-  found=$(run 'read -r one five fifteen tasks last </proc/loadavg; echo ${tasks#*/}')
-  is "all tasks, --bpf $bpf" "$((found >= 1 + 20 + 3 + 4 + 1 && found <= 1 + 20 + 3 + 4 + 4))" 1
+  # The reader, its shell and its init are tasks too; who reads may be running. A machine this slow
+  # may take longer for the first count than the first reader waits for it.
+  found=$(run 'for i in $(seq 30); do
+      read -r one five fifteen tasks last </proc/loadavg
+      case $tasks in *[/]2[0-9] | *[/]3[0-9]) break ;; esac
+      sleep 1
+    done
+    echo "${tasks#*/}"')
+  is "all tasks ($found), --bpf $bpf" \
+    "$((found >= 1 + 20 + 3 + 4 + 1 && found <= 1 + 20 + 3 + 4 + 4))" 1
   is "blocked tasks, --bpf $bpf" "$(run 'cat /proc/loadavg >/dev/null; grep procs_blocked /proc/stat')" \
     "procs_blocked 2"
   run 'for i in $(seq 40); do read -r one rest </proc/loadavg
