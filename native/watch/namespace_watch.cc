@@ -22,6 +22,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kMaxKnown = 65536;
+constexpr uint32_t kMaxOfOne = 1024;            // namespaces of the processes of one PID namespace
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
 /// Mounts come in bursts (a runtime sets up a container): look once in a while, not for each.
@@ -100,6 +101,7 @@ void NamespaceWatch::stop() {
   thread_.join();
   const std::lock_guard lock(mutex_);
   known_.clear();
+  counts_.clear();
   dirty_ = 0;
 }
 
@@ -113,6 +115,7 @@ bool NamespaceWatch::watch(uint64_t key, Known known) {
     event.data.u64 = key;
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, known.mounts.get(), &event) != 0) return false;
   }
+  ++counts_[known.pids];
   known_[key] = std::move(known);
   return true;
 }
@@ -124,15 +127,31 @@ bool NamespaceWatch::follow(pid_t pid) {
   const std::string name = std::to_string(pid);
   known.mounts = Fd(::open(("/proc/" + name + "/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
   const uint64_t key = namespace_of(name, "mnt");
+  known.pids = namespace_of(name, "pid");
   if (!known.process || !known.mounts || key == 0 || key == own_mounts_) return false;
-  ReadBuffer room;
-  if (room.read_pieces(known.mounts.get()) == 0) known.digest = digest_of_mounts(room.text());
+  // What has changed before it is read for the first time is told of then.
+  known.dirty = true;
   const std::lock_guard lock(mutex_);
   const auto it = known_.find(key);
-  if (it == known_.end() && known_.size() >= kMaxKnown) return false;
   if (it != known_.end() && it->second.mounts) return true;
-  if (it != known_.end() && it->second.dirty) --dirty_;
-  return watch(key, std::move(known));
+  if (it == known_.end() && !has_room(known.pids)) return false;
+  if (it != known_.end()) drop(it);
+  if (!watch(key, std::move(known))) return false;
+  ++dirty_;
+  const uint64_t one = 1;
+  return ::write(wake_.get(), &one, sizeof one) > 0;
+}
+
+bool NamespaceWatch::has_room(uint64_t pids) const {
+  const auto count = counts_.find(pids);
+  return known_.size() < kMaxKnown && (count == counts_.end() || count->second < kMaxOfOne);
+}
+
+void NamespaceWatch::drop(Map::iterator it) {
+  if (it->second.dirty) --dirty_;
+  const auto count = counts_.find(it->second.pids);
+  if (count != counts_.end() && --count->second == 0) counts_.erase(count);
+  known_.erase(it);
 }
 
 void NamespaceWatch::unfollow(uint64_t mount_namespace) {
@@ -149,10 +168,11 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   const uint64_t key = namespace_of(name, "mnt");
   if (key == 0 || key == own_mounts_) return;
   const std::lock_guard lock(mutex_);
-  if (known_.count(key) != 0 || known_.size() >= kMaxKnown) return;
-  // A service of the host with mounts of its own is no container.
-  if (namespace_of(name, "pid") == own_pids_) return;
+  if (known_.count(key) != 0) return;
   Known known;
+  known.pids = namespace_of(name, "pid");
+  // A service of the host with mounts of its own is no container.
+  if (known.pids == own_pids_ || !has_room(known.pids)) return;
   known.pid = representative(pid, key);
   known.process = pidfd_of(known.pid);
   const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key};
@@ -181,29 +201,43 @@ void NamespaceWatch::take_known(uint64_t key, bool process, Events& out) {
     pollfd p{known.process.get(), POLLIN, 0};
     if (::poll(&p, 1, 0) == 0) return;
     out.push_back({WatchEvent::Kind::kEnded, known.pid, key});
-    if (known.dirty) --dirty_;
-    known_.erase(it);
+    drop(it);
   } else if (!known.dirty && known.mounts) {
     known.dirty = true;
     ++dirty_;
   }
 }
 
-void NamespaceWatch::read_dirty(Events& out) {
+std::vector<NamespaceWatch::Reading> NamespaceWatch::due() {
+  std::vector<Reading> readings;
   const std::lock_guard lock(mutex_);
-  if (dirty_ == 0) return;
-  ReadBuffer room;
+  if (dirty_ == 0) return readings;
+  const uint64_t now = now_us();
   for (auto& [key, known] : known_) {
-    const uint64_t begun = now_us();
-    if (!known.dirty || known.not_before > begun) continue;
+    if (!known.dirty || known.not_before > now) continue;
     known.dirty = false;
     --dirty_;
-    if (room.read_pieces(known.mounts.get()) != 0) continue;
-    const uint64_t digest = digest_of_mounts(room.text());
-    known.not_before = now_us() + std::max(kLeastRestUs, kRestFactor * (now_us() - begun));
-    if (digest == known.digest) continue;
+    readings.push_back({key, Fd(::fcntl(known.mounts.get(), F_DUPFD_CLOEXEC, 0))});
+  }
+  return readings;
+}
+
+void NamespaceWatch::read_dirty(Events& out) {
+  ReadBuffer room;
+  // Without the lock: a container may have as many mounts as it likes.
+  for (const Reading& reading : due()) {
+    const uint64_t begun = now_us();
+    const bool read = room.read_pieces(reading.mounts.get()) == 0;
+    const uint64_t digest = read ? digest_of_mounts(room.text()) : 0;
+    const uint64_t ended = now_us();
+    const std::lock_guard lock(mutex_);
+    const auto it = known_.find(reading.key);
+    if (it == known_.end()) continue;
+    Known& known = it->second;
+    known.not_before = ended + std::max(kLeastRestUs, kRestFactor * (ended - begun));
+    if (!read || digest == known.digest) continue;
     known.digest = digest;
-    out.push_back({WatchEvent::Kind::kMounts, known.pid, key});
+    out.push_back({WatchEvent::Kind::kMounts, known.pid, reading.key});
   }
 }
 
@@ -227,8 +261,10 @@ void NamespaceWatch::loop() {
     Events out;
     for (int i = 0; i < n; ++i) {
       const uint64_t key = events[i].data.u64;
-      if (key == kWakeKey) continue;
-      if (key == kExecKey) {
+      if (key == kWakeKey) {
+        uint64_t count = 0;
+        if (::read(wake_.get(), &count, sizeof count) < 0) continue;
+      } else if (key == kExecKey) {
         take_execs(out);
       } else {
         take_known(key & ~kProcessBit, (key & kProcessBit) != 0, out);

@@ -51,20 +51,29 @@ class NamespaceWatch {
  private:
   struct Known {
     pid_t pid = 0;
+    uint64_t pids = 0;        ///< its PID namespace
     Fd process;               ///< readable once it has ended
     Fd mounts;                ///< mountinfo; keeps the namespace alive: closed with the process
     uint64_t digest = 0;      ///< of the mounts that matter
     uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when it may be read again
     bool dirty = false;       ///< has changed since it was read
   };
+  struct Reading {
+    uint64_t key = 0;
+    Fd mounts;
+  };
   using Events = std::vector<WatchEvent>;
+  using Map = std::unordered_map<uint64_t, Known>;
 
   void loop();
   void take_execs(Events& out);
   void take_exec(pid_t pid, Events& out);
   void take_known(uint64_t key, bool process, Events& out);
   void read_dirty(Events& out);
+  std::vector<Reading> due();
   int wait_ms();
+  bool has_room(uint64_t pids) const;
+  void drop(Map::iterator it);
   bool watch(uint64_t key, Known known);
 
   const OnEvents on_events_;
@@ -74,8 +83,9 @@ class NamespaceWatch {
   Fd epoll_, wake_;
   std::atomic<bool> stopping_{false};
   std::mutex mutex_;
-  std::unordered_map<uint64_t, Known> known_;  ///< by number of the mount namespace
-  size_t dirty_ = 0;                           ///< how many of them are
+  Map known_;                                      ///< by number of the mount namespace
+  std::unordered_map<uint64_t, uint32_t> counts_;  ///< of known ones, by PID namespace
+  size_t dirty_ = 0;                               ///< known ones that are
   std::thread thread_;
 };
 

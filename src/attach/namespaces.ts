@@ -19,10 +19,19 @@ function link(pid: number | "self", name: string): string | undefined {
   }
 }
 
+function numberOf(pid: number, name: string): number | undefined {
+  const digits = link(pid, name)?.match(/\d+/)?.[0];
+  return digits === undefined ? undefined : Number(digits);
+}
+
 /** The number of a process's mount namespace; undefined when it has ended. */
 export function mountNamespaceOf(pid: number): number | undefined {
-  const digits = link(pid, "mnt")?.match(/\d+/)?.[0];
-  return digits === undefined ? undefined : Number(digits);
+  return numberOf(pid, "mnt");
+}
+
+/** The number of its PID namespace. */
+export function pidNamespaceOf(pid: number): number | undefined {
+  return numberOf(pid, "pid");
 }
 
 /** The container of a process; undefined for processes of the host and for those that have ended. */

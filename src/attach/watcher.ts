@@ -7,7 +7,7 @@ import { matchesAny } from "./glob.js";
 import { countOf, failureOf, type HelperReport, type HelperSettings, runHelper } from "./helper.js";
 import { isLeftAlone } from "./left-alone.js";
 import { mapLimited } from "./limit.js";
-import { containerOf, listNamespaces, mountNamespaceOf } from "./namespaces.js";
+import { containerOf, listNamespaces, mountNamespaceOf, pidNamespaceOf } from "./namespaces.js";
 
 /** Helpers at a time: a start of 200 containers must not be a start of 200 more processes. */
 const AT_A_TIME = 8;
@@ -16,7 +16,9 @@ const MOST_HEALS = 5;
 /** A container that is left in peace for so long is healed again. */
 const FORGIVE_MS = 3_600_000;
 /** Looks into one container: so many at once, then so many a second. */
-const LOOKS = { atOnce: 100, perSecond: 2 } as const;
+const LOOKS = { atOnce: 100, perSecond: 5 } as const;
+/** PID namespaces that are counted at a time. */
+const MOST_ENTRANCES = 4096;
 /** When to look again after a failure: the container may not have been ready. */
 const RETRIES_MS = [50, 200, 1000, 5000] as const;
 
@@ -64,6 +66,9 @@ export class Watcher {
   readonly #cares = new Map<string, Care>();
   /** The container that a namespace belongs to. */
   readonly #owners = new Map<number, string>();
+  readonly #entrances = new Map<number, Bucket>();
+  /** Namespaces with an event that waits for its PID namespace's turn. */
+  readonly #postponed = new Set<number>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #now: () => number;
   readonly #run: typeof runHelper;
@@ -132,26 +137,59 @@ export class Watcher {
     if (this.#stopped) {
       return;
     }
-    for (const { kind, pid, namespace } of events) {
-      if (kind === "lost") {
+    for (const event of events) {
+      if (event.kind === "lost") {
         this.#lookAround();
-      } else if (kind === "ended") {
-        this.#forget(pid, namespace);
+      } else if (event.kind === "ended") {
+        this.#forget(event.namespace);
       } else {
-        const container = containerOf(this.#options.binding, pid);
-        if (container !== undefined) {
-          this.#look(pid, namespace, container);
-        }
+        this.#enter(event);
       }
     }
   }
 
-  #forget(pid: number, namespace: number): void {
+  #enter(event: WatchEvent): void {
+    const { pid, namespace } = event;
+    const pids = pidNamespaceOf(pid);
+    // It has ended, and its number may be another process's now.
+    if (pids === undefined || mountNamespaceOf(pid) !== namespace) {
+      return;
+    }
+    if (!this.#mayEnter(pids)) {
+      if (!this.#postponed.has(namespace)) {
+        this.#postponed.add(namespace);
+        this.#later(1000, () => {
+          this.#postponed.delete(namespace);
+          this.#take([event]);
+        });
+      }
+      return;
+    }
+    const container = containerOf(this.#options.binding, pid);
+    if (container !== undefined) {
+      this.#look(pid, namespace, container);
+    }
+  }
+
+  /** To find out whose a process is takes a while: so often for one PID namespace, and no more. */
+  #mayEnter(pids: number): boolean {
+    if (this.#entrances.size >= MOST_ENTRANCES) {
+      this.#entrances.clear();
+    }
+    const { atOnce, perSecond } = LOOKS;
+    const bucket = this.#entrances.get(pids) ?? new Bucket(atOnce, perSecond, this.#now);
+    this.#entrances.set(pids, bucket);
+    return bucket.take();
+  }
+
+  #forget(namespace: number): void {
     const owner = this.#owners.get(namespace);
-    const care = owner === undefined ? undefined : this.#cares.get(owner);
     this.#owners.delete(namespace);
-    care?.served.delete(namespace);
-    if (owner !== undefined && care?.container.init === pid) {
+    if (owner === undefined) {
+      return;
+    }
+    this.#cares.get(owner)?.served.delete(namespace);
+    if (![...this.#owners.values()].includes(owner)) {
       this.#cares.delete(owner);
     }
   }
