@@ -79,9 +79,7 @@ class Run {
     if (target_.ended()) return problem("it has ended");
     const auto roots = target_.roots();
     if (roots.empty()) return problem(target_.why_no_root());
-    for (const auto& root : roots) {
-      for (const auto& file : *files) plan(root, file);
-    }
+    for (const auto& root : roots) plan_root(root, *files);
     if (options_.action != Action::kCheck) perform();
   }
 
@@ -196,6 +194,41 @@ class Run {
            fs.f_type == static_cast<decltype(fs.f_type)>(in_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC);
   }
 
+  void plan_root(const std::string& root, const std::vector<TreeFile>& files) {
+    std::string covered;  // directory whose files need nothing more
+    std::string looked_at;
+    for (const auto& file : files) {
+      const std::string directory = file.path.substr(0, file.path.rfind('/'));
+      if (directory != looked_at && plan_cover(root, directory)) covered = directory;
+      looked_at = directory;
+      if (directory != covered) plan(root, file);
+    }
+  }
+
+  /// LXCFS's hook binds all that it finds in proc/, whole directories too. True when one is there,
+  /// and its files are settled with it.
+  bool plan_cover(const std::string& root, const std::string& directory) {
+    const MountEntry* top = target_.mounts().at(root + "/" + directory);
+    if (top == nullptr) return false;
+    const Top seen = classify(*top, true);
+    if (seen == Top::kForeign || seen == Top::kShadow) return false;
+    Step step;
+    step.top = top->id;
+    if (open_place(top->path, step)) decide(top->path, {directory, true}, seen, std::move(step));
+    return true;
+  }
+
+  /// Mounts that are about to be hidden by a whole directory, and would come to light again.
+  void plan_hidden(const std::string& directory) {
+    const auto& mounts = target_.mounts().all();
+    for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
+      if (!starts_with(mount->path, directory + "/")) continue;
+      const Top seen = classify(*mount, false);
+      if (seen != Top::kStale && (seen != Top::kLxcfs || !options_.replace_lxcfs)) continue;
+      plan_unmount(*mount, FileState::kReplaced);
+    }
+  }
+
   void plan(const std::string& root, const TreeFile& file) {
     if (is_skipped(options_, file.path)) return;
     const std::string path = root + "/" + file.path;
@@ -221,6 +254,8 @@ class Run {
       return note(path, FileState::kFailed, "of another type");
     }
     decide(path, file, seen, std::move(step));
+    const bool covers = seen == Top::kKernel && options_.action == Action::kAttach;
+    if (file.directory && covers) plan_hidden(path);
   }
 
   void decide(const std::string& path, const TreeFile& file, Top seen, Step step) {
@@ -253,10 +288,10 @@ class Run {
     steps_.push_back(std::move(step));
   }
 
-  void plan_unmount(const MountEntry& mount) {
+  void plan_unmount(const MountEntry& mount, FileState done = FileState::kDetached) {
     Step step;
     if (!open_place(mount.path, step)) return;
-    note(mount.path, FileState::kDetached);
+    note(mount.path, done);
     step.report = report_.files.size() - 1;
     step.top = mount.id;
     step.unmount = true;

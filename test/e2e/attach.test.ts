@@ -13,7 +13,7 @@ import {
   statesOf,
 } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { background, run } from "../support/command.js";
+import { background, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
@@ -295,18 +295,44 @@ describeLive("attach", ["unshare"], () => {
       background(own, ["lxcfs", "-f", "-p", pidFile, directory]);
       own.defer(() => run(["umount", "--lazy", directory]));
       await until("LXCFS serves", () => existsSync(join(directory, "proc/meminfo")));
-      const bound = ["meminfo", "stat", "uptime"];
-      const binds = bound.map((file) => [join(directory, "proc", file), `/proc/${file}`] as const);
+      const bound = ["proc/meminfo", "proc/stat", "proc/uptime", "sys/devices/system/cpu/online"];
+      const binds = bound.map((file) => [join(directory, file), `/${file}`] as const);
       const container = await Container.start(own, { memory: MEMORY, binds });
       const left = await report(daemon, container.init);
-      expect(left.files.filter(({ state }) => state === "left")).toHaveLength(bound.length);
+      expect(left.files.filter(({ state }) => state === "left")).toHaveLength(3);
+      await report(daemon, container.init, ["--detach"]);
       await report(daemon, container.init, ["--replace"]);
-      const theirs = mountsOf(container.init).filter(
-        ({ source, root }) => source === "lxcfs" && root !== "/",
-      );
-      expect(theirs).toEqual([]);
+      const theirs = () =>
+        mountsOf(container.init).filter(({ source, root }) => source === "lxcfs" && root !== "/");
+      expect(theirs()).toEqual([]);
       expect(filesOf(container.init)).toEqual(PLACES);
       expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(MEMORY / 1024);
+      // Nothing of it comes to light again.
+      await report(daemon, container.init, ["--detach"]);
+      expect(theirs()).toEqual([]);
     });
+  });
+
+  it("takes a whole directory that LXCFS's hook has bound for what it is", async () => {
+    const own = testScope();
+    const other = await Daemon.start(own);
+    const binds = [[other.path("proc/pressure"), "/proc/pressure"]] as const;
+    const container = await Container.start(own, { memory: MEMORY, binds });
+    const pressure = async () => {
+      const { files } = await report(daemon, container.init);
+      return files.filter(({ path }) => path.startsWith("/proc/pressure"));
+    };
+    const path = "/proc/pressure";
+    expect(await pressure()).toMatchObject([{ path, state: "left" }]);
+    for (const pid of other.processes) {
+      process.kill(pid, "SIGKILL");
+    }
+    await until("it is dead", () => other.hasEnded);
+    await output(["umount", "--lazy", other.mountpoint]);
+    expect(await pressure()).toMatchObject([{ path, state: "replaced" }]);
+    expect(await pressure()).toMatchObject([{ path, state: "present" }]);
+    expect(await container.read("/proc/pressure/cpu")).toMatch(/^some avg10=/);
+    await report(daemon, container.init, ["--detach"]);
+    expect(filesOf(container.init)).toEqual([]);
   });
 });

@@ -22,6 +22,8 @@ export interface LxcOptions {
   readonly tree?: string;
   /** More lines of its configuration. */
   readonly lines?: readonly string[];
+  /** Bind mounts of the host that only LXC and its hooks see. */
+  readonly seen?: readonly (readonly [source: string, target: string])[];
   /** Programs in its root file system: path to text. */
   readonly scripts?: Readonly<Record<string, string>>;
 }
@@ -80,11 +82,26 @@ function configOf(scope: Scope, rootfs: string, name: string, options: LxcOption
 /**
  * newuidmap asks these files even for root. Ours are seen by LXC only: the host's are not touched.
  */
-function withSubordinateIds(directory: string, base: number, argv: readonly string[]): string[] {
+function subordinateIds(directory: string, base: number): (readonly [string, string])[] {
   const ids = join(directory, "subids");
   writeFileSync(ids, `root:${base}:65536\n`);
-  const script = 'mount --bind "$0" /etc/subuid && mount --bind "$0" /etc/subgid && exec "$@"';
-  return ["unshare", "--mount", "--", "/bin/sh", "-c", script, ids, ...argv];
+  return [
+    [ids, "/etc/subuid"],
+    [ids, "/etc/subgid"],
+  ];
+}
+
+/** A command line that runs `argv` where other files are mounted. */
+function withMounts(
+  mounts: readonly (readonly [string, string])[],
+  argv: readonly string[],
+): readonly string[] {
+  if (mounts.length === 0) {
+    return argv;
+  }
+  const binds = mounts.map(([source, target]) => `mount --bind ${source} ${target} && `);
+  const script = `${binds.join("")} exec "$@"`;
+  return ["unshare", "--mount", "--", "/bin/sh", "-c", script, "sh", ...argv];
 }
 
 export class LxcContainer implements Inside {
@@ -122,8 +139,8 @@ export class LxcContainer implements Inside {
       }
     });
     const start = ["lxc-start", "-P", path, "-n", name, "-o", log, "-l", "DEBUG"];
-    const argv = userBase === undefined ? start : withSubordinateIds(directory, userBase, start);
-    const started = await run(argv);
+    const ids = userBase === undefined ? [] : subordinateIds(directory, userBase);
+    const started = await run(withMounts([...ids, ...(options.seen ?? [])], start));
     if (started.status !== 0) {
       throw new Error(`lxc-start: ${started.stderr}\n${readFileSync(log, "utf8")}`);
     }

@@ -1,0 +1,115 @@
+// Where LXCFS was: its command line, its layout, its own hook's way to bind.
+
+import { spawn } from "node:child_process";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { filesOf, PLACES, report, statesOf } from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { output, run } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { cli, Daemon, temporaryDirectory, VIEWS } from "../support/daemon.js";
+import { LxcContainer } from "../support/lxc.js";
+import { describeLive } from "../support/needs.js";
+import { memTotalKb } from "../support/procfile.js";
+import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+/** Of Debian's package lxcfs. */
+const HOOK = "/usr/share/lxcfs/lxc.mount.hook";
+
+const wrapper = join(project, "packaging/lxcfs/lxcfs");
+
+/** What the package installs as vprocfs. */
+function environment(scope: Scope): NodeJS.ProcessEnv {
+  const program = join(temporaryDirectory(scope, "bin"), "vprocfs");
+  writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${cli} "$@"\n`, { mode: 0o755 });
+  return {
+    PATH: process.env.PATH ?? "",
+    VPROCFS: program,
+    VPROCFS_WATCH: "off",
+    VPROCFS_METRICS: "off",
+  };
+}
+
+describeLive("in the place of lxcfs", [], () => {
+  it("serves with its command line, and reloads on SIGUSR1", { timeout: 60_000 }, async () => {
+    const own = testScope();
+    const env = environment(own);
+    const directory = temporaryDirectory(own, "lxcfs");
+    const pidFile = join(temporaryDirectory(own, "run"), "lxcfs.pid");
+    const argv = ["-f", "-l", "--enable-cfs", "--enable-pidfd", "-u", "-o", "allow_other,foo"];
+    const child = spawn(wrapper, [...argv, "-p", pidFile, directory], { env });
+    const ended = new Promise<number | null>((resolve) => child.once("exit", resolve));
+    let log = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      log += text;
+    });
+    own.defer(async () => {
+      child.kill("SIGTERM");
+      await ended;
+    });
+    await until("it serves", () => existsSync(join(directory, "proc/meminfo")));
+    expect(Number(readFileSync(pidFile, "utf8"))).toBe(child.pid);
+    expect(log).toContain("-u is not supported");
+    expect(log).toContain("option -o foo is not supported");
+    // What LXCFS's hook and -v options bind.
+    for (const name of ["cpuinfo", "diskstats", "loadavg", "meminfo", "stat", "swaps", "uptime"]) {
+      expect(existsSync(join(directory, "proc", name)), name).toBe(true);
+    }
+    expect(existsSync(join(directory, "cgroup"))).toBe(true);
+    expect(await output(["stat", "-f", "-c", "%b", directory])).toBe("0\n");
+    const binds = [[join(directory, "proc/meminfo"), "/proc/meminfo"]] as const;
+    const container = await Container.start(own, { memory: 64 * MIB, binds });
+    expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(64 * 1024);
+    child.kill("SIGUSR1");
+    await until(
+      "another worker serves",
+      () => log.includes("generation 2") || log.includes("generation 3"),
+    );
+    expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(64 * 1024);
+    child.kill("SIGTERM");
+    expect(await ended).toBe(0);
+  });
+
+  describeLive("LXCFS's own hook", ["lxc-create", "lxc-start", "busybox"], () => {
+    it.runIf(existsSync(HOOK))("binds its files in an LXC container", async () => {
+      const own = testScope();
+      const daemon = await Daemon.start(own);
+      const container = await LxcContainer.start(own, {
+        memory: 96 * MIB,
+        swap: 0,
+        quota: 1,
+        lines: [`lxc.hook.mount = ${HOOK}`],
+        seen: [[daemon.mountpoint, "/var/lib/lxcfs"]],
+      });
+      expect(memTotalKb(await container.output(["cat", "/proc/meminfo"]))).toBe(96 * 1024);
+      expect(await container.output(["cat", "/sys/devices/system/cpu/online"])).toBe("0\n");
+      const files = VIEWS.filter((view) => /^proc\/[a-z]+$/.test(view)).map((view) => `/${view}`);
+      expect(filesOf(container.init)).toEqual(expect.arrayContaining(files));
+      // What it has bound is taken for what it is, and given up like everything else.
+      const again = await report(daemon, container.init);
+      expect(statesOf(again)).toEqual(["attached", "present"]);
+      // A directory of proc it binds as a whole.
+      const places = new Set(PLACES.map((path) => path.replace(/^(\/proc\/\w+)\/.*/, "$1")));
+      expect(filesOf(container.init)).toEqual([...places].sort());
+      await report(daemon, container.init, ["--detach"]);
+      expect(filesOf(container.init)).toEqual([]);
+    });
+  });
+
+  it.each([
+    [["--help"], 0, "Usage: lxcfs <directory>"],
+    [["-v"], 0, ""],
+    [["--nonsense", "/x"], 1, "unknown option --nonsense"],
+    [[], 1, "Usage: lxcfs"],
+    [["-p"], 1, "-p needs a file"],
+    [["/a", "/b"], 1, "more than one directory"],
+  ])("lxcfs %j: exit status %d", async (argv, status, text) => {
+    const outcome = await run([wrapper, ...argv], { env: environment(testScope()) });
+    expect(outcome.status).toBe(status);
+    expect(`${outcome.stdout}${outcome.stderr}`).toContain(text);
+  });
+});
