@@ -17,6 +17,7 @@
 #include "source/parse.h"
 #include "source/pressure.h"
 #include "source/process.h"
+#include "survey/cgroup_figures.h"
 #include "survey/mounted.h"
 #include "survey/oom_log.h"
 #include "testing_source.h"
@@ -325,6 +326,33 @@ Napi::Value read_process(const Napi::CallbackInfo& info) {
   return out;
 }
 
+/// (caseDir, init) -> the figures of its cgroups that no file under /proc needs.
+Napi::Value cgroup_figures(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const std::string dir = reader.text(info[0], "caseDir");
+  const auto init = static_cast<pid_t>(reader.integer(info[1], "init", INT32_MAX));
+  if (reader.failed()) return env.Undefined();
+  const auto recorded = RecordedCase::open(dir);
+  if (!recorded) return throw_error(env, recorded.error());
+  auto paths = read_cgroup_paths(recorded.value().proc.get(), init);
+  if (!paths) return throw_error(env, paths.error());
+  ContainerDescription container;
+  container.paths = std::move(paths.value());
+  drop_init_scope(container.paths.v2);
+  const bool v2 = recorded.value().mounts.v2() != nullptr && !container.paths.v2.empty();
+  const auto hierarchy = v2 ? IdentityHierarchy::kV2 : IdentityHierarchy::kV1Memory;
+  container.id = ContainerId::make(hierarchy, 1).value_or(ContainerId());
+  Figures figures;
+  CgroupFigures(recorded.value().mounts, container).read(figures);
+  Napi::Object out = Napi::Object::New(env);
+  for (size_t i = 0; i < kFigureCount; ++i) {
+    const auto figure = static_cast<Figure>(i);
+    if (figures.has(figure)) out.Set(kFigureNames[i], figures.get(figure));
+  }
+  return out;
+}
+
 Napi::Value make_oom_kill(const ValueMaker& maker, const std::string& text) {
   const auto kill = parse_oom_kill(text);
   if (!kill) return maker.u64(std::nullopt);
@@ -363,6 +391,7 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   testing.Set("parseMeminfo", Napi::Function::New<parse_text<make_meminfo>>(env));
   testing.Set("parsePressure", Napi::Function::New<parse_text<make_pressure>>(env));
   testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
+  testing.Set("cgroupFigures", Napi::Function::New<cgroup_figures>(env));
   testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));
   testing.Set("countMounted", Napi::Function::New<mounted_of>(env));
   testing.Set("readProcess", Napi::Function::New<read_process>(env));

@@ -41,7 +41,7 @@ std::optional<double> parse_average(std::string_view text) {
   const auto whole = parse_u64(text.substr(0, point));
   const auto cents = parse_u64(text.substr(point + 1));
   if (!whole || !cents || text.size() - point != 3) return std::nullopt;
-  return static_cast<double>(*whole) + static_cast<double>(*cents) / 100;
+  return static_cast<double>(*whole * 100 + *cents) / 100;
 }
 
 struct Resource {
@@ -55,11 +55,11 @@ constexpr Resource kResources[] = {
 
 }  // namespace
 
-CgroupFigures::CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container)
-    : memory_(place(mounts, container, Controller::kMemory)),
-      cpu_(place(mounts, container, Controller::kCpu)),
-      pids_(place(mounts, container, Controller::kPids)),
-      io_(place(mounts, container, Controller::kIo)) {
+CgroupFigures::CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container) {
+  memory_ = place(mounts, container, Controller::kMemory);
+  cpu_ = place(mounts, container, Controller::kCpu);
+  pids_ = place(mounts, container, Controller::kPids);
+  io_ = place(mounts, container, Controller::kIo);
   // Only a container that is named by its cgroup2 directory has one of its own for certain.
   if (container.id.hierarchy() != IdentityHierarchy::kV2 || mounts.v2() == nullptr) return;
   for (const Place& known : {memory_, cpu_, pids_, io_}) {

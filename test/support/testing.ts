@@ -168,6 +168,8 @@ interface Testing {
   parseStat(text: string): HostStat;
   /** What is shown of a pressure file; null when nothing can be. */
   parsePressure(text: string): string | null;
+  /** By the names of native/survey/figures.def; what is not told is left out. */
+  cgroupFigures(caseDir: string, init: number): Record<string, number>;
   /** null: the line tells of no kill. */
   parseOomKill(line: string): OomKill | null;
   countMounted(mountinfo: string, fsType: string, source: string): number;
@@ -212,6 +214,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseMeminfo: "function",
   parseStat: "function",
   parsePressure: "function",
+  cgroupFigures: "function",
   parseOomKill: "function",
   countMounted: "function",
   readProcess: "function",
@@ -269,6 +272,12 @@ function readContainer(caseDir: string): RecordedContainer {
       realtime_us: numberIn(clock, "realtime_us", where),
     },
   };
+}
+
+/** What operators are told of the cgroups of a recorded case. */
+export function figuresOfFixture(caseDir: string): ReadonlyMap<string, number> {
+  const { init } = readContainer(caseDir);
+  return new Map(Object.entries(native.cgroupFigures(caseDir, init)));
 }
 
 /**

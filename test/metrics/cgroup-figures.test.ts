@@ -1,0 +1,90 @@
+// What recorded cgroups tell operators, on v1, v2 and both.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { project } from "../support/project.js";
+import { figuresOfFixture } from "../support/testing.js";
+
+const FIXTURES = join(project, "test/fixtures");
+
+function figures(name: string): ReadonlyMap<string, number> {
+  return figuresOfFixture(join(FIXTURES, name));
+}
+
+/** The number that a pattern finds in a recorded file. */
+function recorded(name: string, file: string, pattern: RegExp): number {
+  const text = readFileSync(join(FIXTURES, name, "cgroup", file), "utf8");
+  return Number(pattern.exec(text)?.[1]);
+}
+
+describe("cgroup v2", () => {
+  const name = "v2-x86-2cpu-swap";
+  const own = "lxc.payload.web";
+  const found = figures(name);
+
+  it.each([
+    ["eventsLow", "memory.events", /^low (\d+)$/m],
+    ["eventsHigh", "memory.events", /^high (\d+)$/m],
+    ["eventsMax", "memory.events", /^max (\d+)$/m],
+    ["eventsOom", "memory.events", /^oom (\d+)$/m],
+    ["oomKills", "memory.events", /^oom_kill (\d+)$/m],
+    ["periods", "cpu.stat", /^nr_periods (\d+)$/m],
+    ["throttledPeriods", "cpu.stat", /^nr_throttled (\d+)$/m],
+    ["memoryPressure", "memory.pressure", /^some avg10=([\d.]+)/m],
+  ])("%s is what %s says", (figure, file, pattern) => {
+    expect(found.get(figure)).toBe(recorded(name, join(own, file), pattern));
+  });
+
+  it.each([
+    ["cpuWaiting", "cpu.pressure", /^some .*total=(\d+)$/m],
+    ["memoryStalled", "memory.pressure", /^full .*total=(\d+)$/m],
+    ["ioWaiting", "io.pressure", /^some .*total=(\d+)$/m],
+  ])("%s is in seconds", (figure, file, pattern) => {
+    expect(found.get(figure)).toBeCloseTo(recorded(name, join(own, file), pattern) / 1e6, 9);
+  });
+
+  it("sums the traffic of all devices", () => {
+    const text = readFileSync(join(FIXTURES, name, "cgroup", own, "io.stat"), "utf8");
+    const sum = (key: string): number =>
+      [...text.matchAll(new RegExp(`${key}=(\\d+)`, "g"))].reduce(
+        (total, [, value]) => total + Number(value),
+        0,
+      );
+    expect(found.get("readBytes")).toBe(sum("rbytes"));
+    expect(found.get("writtenBytes")).toBe(sum("wbytes"));
+  });
+});
+
+describe("cgroup v1", () => {
+  const name = "v1-x86";
+  const found = figures(name);
+
+  it("tells kills, tasks and limits where their controllers are", () => {
+    const memory = "memory/lxc/t1/deeper";
+    const kills = recorded(name, `${memory}/memory.oom_control`, /^oom_kill (\d+)$/m);
+    expect(found.get("oomKills")).toBe(kills);
+    const failures = recorded(name, `${memory}/memory.failcnt`, /^(\d+)$/m);
+    expect(found.get("eventsMax")).toBe(failures);
+    const tasks = recorded(name, "pids/lxc/t1/deeper/pids.current", /^(\d+)$/m);
+    expect(found.get("pids")).toBe(tasks);
+    const periods = recorded(name, "cpu,cpuacct/lxc/t1/cpu.stat", /^nr_periods (\d+)$/m);
+    expect(found.get("periods")).toBe(periods);
+  });
+
+  it("has no pressure, and not the node's", () => {
+    expect([...found.keys()].filter((key) => /Waiting|Stalled|Pressure/.test(key))).toEqual([]);
+  });
+});
+
+describe("both", () => {
+  it("take pressure from cgroup2 and the rest from v1", () => {
+    const name = "hybrid-x86-2cpu-swap";
+    const found = figures(name);
+    const own = "vprocfs-fx-swap";
+    const total = recorded(name, `unified/${own}/memory.pressure`, /^some .*total=(\d+)$/m);
+    expect(found.get("memoryWaiting")).toBeCloseTo(total / 1e6, 9);
+    const tasks = recorded(name, `pids/${own}/pids.current`, /^(\d+)$/m);
+    expect(found.get("pids")).toBe(tasks);
+  });
+});
