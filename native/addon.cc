@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <utility>
 
 #include "container/container.h"
 #include "container/name.h"
@@ -26,6 +27,26 @@ Napi::Value optional_number(Napi::Env env, const std::optional<uint64_t>& v) {
   return v ? Napi::Value(Napi::Number::New(env, static_cast<double>(*v))) : env.Null();
 }
 
+/// The container's directory in the hierarchy of each controller that it is in.
+Napi::Object cgroups_of(Napi::Env env, const ContainerDescription& d, const CgroupMounts& mounts) {
+  static constexpr std::pair<Controller, const char*> kNames[] = {
+      {Controller::kCpu, "cpu"},       {Controller::kCpuacct, "cpuacct"},
+      {Controller::kCpuset, "cpuset"}, {Controller::kMemory, "memory"},
+      {Controller::kIo, "io"},         {Controller::kPids, "pids"}};
+  Napi::Object out = Napi::Object::New(env);
+  for (const auto& [controller, name] : kNames) {
+    const Hierarchy* tree = mounts.of(controller);
+    const std::string& path = d.paths.of(mounts, controller);
+    if (tree == nullptr || path.empty()) continue;
+    Napi::Object one = Napi::Object::New(env);
+    one.Set("mount", tree->mount);
+    one.Set("path", path);
+    one.Set("v2", tree->v2);
+    out.Set(name, one);
+  }
+  return out;
+}
+
 Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundings& around) {
   Container container(d, around);
   auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
@@ -37,6 +58,7 @@ Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundi
   out.Set("runtime", name.runtime);
   out.Set("cgroup", d.cgroup);
   out.Set("init", Napi::Number::New(env, d.init));
+  out.Set("cgroups", cgroups_of(env, d, *around.mounts));
   out.Set("memoryLimit", optional_number(env, f.memory.limit_bytes));
   out.Set("swapLimit", optional_number(env, f.memory.swap.limit_bytes));
   out.Set("cpus", Napi::Number::New(env, static_cast<double>(f.shown_cpus.size())));

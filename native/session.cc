@@ -43,6 +43,15 @@ class Arguments {
   Napi::Object object_;
 };
 
+/// Averages over 1, 5 and 15 minutes.
+Napi::Array load_of(Napi::Env env, const TaskFacts& tasks) {
+  Napi::Array out = Napi::Array::New(env);
+  for (const uint64_t load : tasks.load) {
+    out.Set(out.Length(), static_cast<double>(load) / static_cast<double>(kFixedOne));
+  }
+  return out;
+}
+
 }  // namespace
 
 Napi::Error to_js_error(Napi::Env env, const Error& error) {
@@ -249,16 +258,27 @@ Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
+  if (info.Length() < 1 || !info[0].IsArray()) {
+    Napi::TypeError::New(env, "ids must be an array of strings").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto ids = info[0].As<Napi::Array>();
   Napi::Array out = Napi::Array::New(env);
-  const Registry* registry = engine_ ? engine_->registry() : nullptr;
-  if (registry == nullptr) return out;
-  for (const auto& container : registry->known()) {
+  Registry* registry = engine_ ? engine_->registry() : nullptr;
+  const uint64_t now = boottime_us();
+  for (uint32_t i = 0; registry != nullptr && i < ids.Length(); ++i) {
+    const std::string name = ids.Get(i).ToString().Utf8Value();
+    const auto id = ContainerId::parse(name);
+    const auto found = id ? registry->by_id(*id) : Error{ESRCH, name};
+    if (!found) continue;
+    Container& container = *found.value();
     Napi::Object one = Napi::Object::New(env);
-    one.Set("id", container->id().name());
-    one.Set("requests", number(container->requests));
-    one.Set("refused", number(container->refused));
-    one.Set("openFiles", number(container->open_files));
-    one.Set("heldBytes", number(container->held_bytes));
+    one.Set("id", name);
+    one.Set("requests", number(container.requests));
+    one.Set("refused", number(container.refused));
+    one.Set("openFiles", number(container.open_files));
+    one.Set("heldBytes", number(container.held_bytes));
+    one.Set("load", load_of(env, container.tasks(kNeedTasks, now)));
     out.Set(out.Length(), one);
   }
   return out;

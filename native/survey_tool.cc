@@ -11,6 +11,7 @@
 #include "container/name.h"
 #include "fuse/engine.h"
 #include "session.h"
+#include "survey/inside.h"
 #include "survey/surveyor.h"
 
 namespace vprocfs {
@@ -18,6 +19,8 @@ namespace {
 
 // Readers come first: a survey may take a little longer.
 constexpr int kNice = 5;
+// More than any file of ours has.
+constexpr size_t kMostInside = size_t{4} << 20;
 
 /// Names are bytes; what is not UTF-8 becomes U+FFFD, as Node does it.
 Napi::Object to_js(Napi::Env env, const Survey& survey) {
@@ -42,6 +45,7 @@ Napi::Object to_js(Napi::Env env, const Survey& survey) {
   out.Set("figures", figures);
   out.Set("tookSeconds", static_cast<double>(survey.took_us) / 1e6);
   out.Set("failed", static_cast<double>(survey.failed));
+  out.Set("leftOut", static_cast<double>(survey.left_out));
   out.Set("readsLog", survey.reads_log);
   return out;
 }
@@ -57,7 +61,9 @@ struct SurveyObject::State {
 
 Napi::Function SurveyObject::define(Napi::Env env) {
   Napi::Function constructor =
-      DefineClass(env, "Surveyor", {InstanceMethod<&SurveyObject::take>("take")});
+      DefineClass(env, "Surveyor",
+                  {InstanceMethod<&SurveyObject::take>("take"),
+                   InstanceMethod<&SurveyObject::read_inside>("readInside")});
   Napi::Array names = Napi::Array::New(env, kFigureCount);
   for (uint32_t i = 0; i < kFigureCount; ++i) names.Set(i, kFigureNames[i]);
   constructor.Set("figures", names);
@@ -102,6 +108,34 @@ Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
     state.reset();
     done.BlockingCall(
         [survey, deferred](Napi::Env e, Napi::Function) { deferred.Resolve(to_js(e, *survey)); });
+    done.Release();
+  }).detach();
+  return deferred.Promise();
+}
+
+Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsString()) {
+    Napi::TypeError::New(env, "pid must be a number and path a string")
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const int pid = info[0].As<Napi::Number>().Int32Value();
+  const std::string path = info[1].As<Napi::String>().Utf8Value();
+  auto deferred = Napi::Promise::Deferred::New(env);
+  auto done = Napi::ThreadSafeFunction::New(
+      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-inside", 0, 1);
+  // A thread of its own: what a container has there may never answer.
+  std::thread([state = state_, pid, path, done, deferred]() mutable {
+    const auto text = vprocfs::read_inside(state->host->procfs.get(), pid, path, kMostInside);
+    state.reset();
+    done.BlockingCall([text, deferred](Napi::Env e, Napi::Function) {
+      if (text) {
+        deferred.Resolve(Napi::String::New(e, text.value()));
+      } else {
+        deferred.Reject(to_js_error(e, text.error()).Value());
+      }
+    });
     done.Release();
   }).detach();
   return deferred.Promise();

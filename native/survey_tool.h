@@ -15,6 +15,7 @@ class SurveyObject : public Napi::ObjectWrap<SurveyObject> {
 
  private:
   Napi::Value take(const Napi::CallbackInfo& info);
+  Napi::Value read_inside(const Napi::CallbackInfo& info);
 
   struct State;
   /// Shared with the thread that takes a survey.

@@ -134,6 +134,10 @@ class Container {
     return told_sizes_[view_index % told_sizes_.size()];
   }
 
+  /// Its tasks and load (kNeedTasks; with kNeedLoad the first who asks waits for figures), which
+  /// are counted for a while from now on.
+  TaskFacts tasks(uint32_t needs, uint64_t now_us);
+
  private:
   uint64_t hugepage_bytes(uint64_t now_us) const;
   /// Pressure is accounted for cgroup2 directories, which a container may share with others where
@@ -144,7 +148,6 @@ class Container {
   Result<std::string> render_locked(const View& view, uint64_t now_us);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
   std::shared_ptr<TaskLoad> task_load();
-  TaskFacts tasks(uint32_t needs, uint64_t now_us);
   void load_histories();
   /// Calls `unpack(data, bytes)` for each record of ours; the last for which it is true stays.
   template <typename Unpack>

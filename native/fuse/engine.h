@@ -54,7 +54,7 @@ class Engine {
   Result<bool> stop(bool unmount);
 
   const Server* server() const { return server_.get(); }
-  const Registry* registry() const { return registry_.get(); }
+  Registry* registry() const { return registry_.get(); }
   const Sampler* sampler() const { return sampler_.get(); }
   /// Worker threads; from any thread, as long as nobody calls activate().
   size_t threads() const;

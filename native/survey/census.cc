@@ -61,6 +61,14 @@ void Census::look(uint64_t now_us, const OnCame& came, const OnLeft& left) {
   }
 }
 
+size_t Census::left_out() const {
+  size_t count = 0;
+  for (const auto& [namespaces, room] : rooms_) {
+    if (!room.id.none() && inits_.count(room.id) == 0) ++count;
+  }
+  return count;
+}
+
 void Census::drop_dead(const OnLeft& left) {
   std::vector<pollfd> fds;
   std::vector<ContainerId> ids;
@@ -105,7 +113,7 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft&
     known->second.id = id;
     if (inits_.count(other) != 0) leave(other, left);
   }
-  if (id.none() || inits_.count(id) != 0) return;
+  if (id.none() || inits_.count(id) != 0 || inits_.size() >= most_) return;
   Came one;
   one.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, found.value()->init, 0)));
   // The PID may have been reused between finding it and pinning it.

@@ -18,7 +18,9 @@ namespace vprocfs {
 /// what has changed and not what there is. Not thread-safe; borrows its arguments.
 class Census {
  public:
-  Census(const Resolver& resolver, int procfs_fd) : resolver_(resolver), procfs_fd_(procfs_fd) {}
+  /// Containers beyond `most` are not told: who may nest containers could make any number.
+  Census(const Resolver& resolver, int procfs_fd, size_t most)
+      : resolver_(resolver), procfs_fd_(procfs_fd), most_(most) {}
 
   struct Came {
     ContainerDescription description;
@@ -30,6 +32,9 @@ class Census {
   /// Takes in what happened since the last look. A container that starts while we look may be told
   /// under another id, which leaves when it is known better. `now_us` is CLOCK_BOOTTIME.
   void look(uint64_t now_us, const OnCame& came, const OnLeft& left);
+
+  /// How many were not told of at the last look.
+  size_t left_out() const;
 
  private:
   struct Seen {
@@ -48,6 +53,7 @@ class Census {
 
   const Resolver& resolver_;
   const int procfs_fd_;
+  const size_t most_;
   std::unordered_map<pid_t, Seen> processes_;
   Rooms rooms_;
   std::map<ContainerId, int> inits_;  ///< pidfds, which whoever was told owns

@@ -22,12 +22,18 @@ constexpr size_t kFdsPerContainer = 17;
 constexpr uint64_t kMountsAgeUs = 60'000'000;
 constexpr size_t kMountsAtOnce = 250;
 
-/// For how many containers descriptors are kept open: what answers requests needs them too.
-size_t most_kept() {
+/// Of all descriptors that this process may have. What answers requests needs them too.
+size_t descriptors() {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  return std::min<size_t>(limit.rlim_cur, 1u << 20) / 2 / kFdsPerContainer;
+  return std::min<size_t>(limit.rlim_cur, 1u << 20);
 }
+
+/// For how many containers descriptors are kept open.
+size_t most_kept() { return descriptors() / 2 / kFdsPerContainer; }
+
+/// Of how many containers there is anything told; each takes one descriptor at least.
+size_t most_told() { return std::min<size_t>(10000, descriptors() / 8); }
 
 double realtime_s() {
   timespec now{};
@@ -68,7 +74,7 @@ Surveyor::Surveyor(Place place)
     : place_(std::move(place)),
       most_kept_(most_kept()),
       notifier_(make_inotify_notifier()),
-      census_(*place_.resolver, place_.procfs_fd) {}
+      census_(*place_.resolver, place_.procfs_fd, most_told()) {}
 
 Surveyor::~Surveyor() = default;
 
@@ -211,6 +217,7 @@ Survey Surveyor::take() {
     row.last_victim = member->last_victim;
     out.rows.push_back(std::move(row));
   }
+  out.left_out = census_.left_out();
   out.reads_log = log_.readable();
   out.took_us = boottime_us() - begin;
   return out;

@@ -32,6 +32,7 @@ struct Survey {
   std::vector<SurveyRow> rows;  ///< ascending by id
   uint64_t took_us = 0;
   uint64_t failed = 0;  ///< containers of which something could not be read, but for those that end
+  size_t left_out = 0;  ///< containers beyond what is told of in one survey
   bool reads_log = false;  ///< kills are dated by the kernel's log
 };
 

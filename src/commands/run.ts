@@ -38,7 +38,7 @@ function engineOptions(config: Config) {
   return { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
 }
 
-/** Metrics, unless they are switched off; what they need is loaded when the engine serves. */
+/** Metrics, unless they are switched off. */
 function metricsOf(
   binding: NativeBinding,
   config: Config,
@@ -47,10 +47,12 @@ function metricsOf(
   if (config.metrics === "off") {
     return {};
   }
+  // Loaded while a worker stands by, so that a takeover does not wait for it.
+  const loading = Promise.all([import("../metrics/web-config.js"), import("../metrics/start.js")]);
+  loading.catch(() => {});
   return {
     beside: async (engine) => {
-      const { readWebConfig } = await import("../metrics/web-config.js");
-      const { startMetrics } = await import("../metrics/start.js");
+      const [{ readWebConfig }, { startMetrics }] = await loading;
       const web = readWebConfig(config.metricsWebConfig);
       return startMetrics(engine, { binding, config, web, ...place });
     },

@@ -36,8 +36,8 @@ export interface Engine {
   counters(): SessionCounters;
   /** What it measures of requests; nothing in engines that do not. */
   measures(): SessionMeasures;
-  /** What it counts of each container. */
-  containers(): ContainerCounters[];
+  /** What it counts of these containers; nothing in engines that do not. */
+  containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
 }
 

@@ -11,7 +11,7 @@ export function nativeEngine(binding: Pick<NativeBinding, "Session">): EngineFac
       stop: (unmount) => session.stop(unmount),
       counters: () => session.counters(),
       measures: () => session.measures(),
-      containers: () => session.containers(),
+      containers: (ids) => session.containers(ids),
       features: () => session.features(),
     };
   };

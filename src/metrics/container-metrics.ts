@@ -1,8 +1,6 @@
 import type { ContainerCounters } from "../native/binding.js";
-import type { MetricSource, Sample } from "./sheet.js";
+import type { Emit, Labels, MetricSource } from "./sheet.js";
 import type { Surveyed } from "./survey.js";
-
-type Labels = Readonly<Record<string, string>>;
 
 interface ContainerMetric {
   readonly name: string;
@@ -191,10 +189,10 @@ interface ServingMetric {
   readonly name: string;
   readonly help: string;
   readonly kind: "counter" | "gauge";
-  readonly value: (counters: ContainerCounters) => number;
+  readonly value: (counters: ContainerCounters) => number | undefined;
 }
 
-/** What the engine counts of a container that asked for something. */
+/** What the engine counts of a container. */
 const SERVING_METRICS: readonly ServingMetric[] = [
   {
     name: "requests_total",
@@ -220,6 +218,12 @@ const SERVING_METRICS: readonly ServingMetric[] = [
     kind: "gauge",
     value: (counters) => counters.heldBytes,
   },
+  ...["1", "5", "15"].map((minutes, index) => ({
+    name: `load${minutes}`,
+    help: `Load average over ${minutes} min as the container sees it, counted from the first scrape`,
+    kind: "gauge" as const,
+    value: (counters: ContainerCounters) => counters.load[index],
+  })),
 ];
 
 /** What is known of the containers at one moment. */
@@ -245,30 +249,25 @@ export function containerSheet(
 
 const NONE: Labels = {};
 
-function surveySamples(metric: ContainerMetric, sheet: ContainerSheet): Sample[] {
-  const samples: Sample[] = [];
+function emitSurveyed(metric: ContainerMetric, sheet: ContainerSheet, emit: Emit): void {
   for (const { id, figures } of sheet.containers) {
-    const sharedLabels = sheet.labels.get(id) ?? NONE;
     for (const [figure, labels = NONE] of metric.figures) {
       const value = figures.get(figure);
       if (value !== undefined) {
-        samples.push({ value, labels, sharedLabels });
+        emit(value, labels, sheet.labels.get(id));
       }
     }
   }
-  return samples;
 }
 
-function servingSamples(metric: ServingMetric, sheet: ContainerSheet): Sample[] {
-  const samples: Sample[] = [];
+function emitServing(metric: ServingMetric, sheet: ContainerSheet, emit: Emit): void {
   for (const { id } of sheet.containers) {
     const counters = sheet.counters.get(id);
-    if (counters !== undefined) {
-      const sharedLabels = sheet.labels.get(id) ?? NONE;
-      samples.push({ value: metric.value(counters), labels: NONE, sharedLabels });
+    const value = counters === undefined ? undefined : metric.value(counters);
+    if (value !== undefined) {
+      emit(value, NONE, sheet.labels.get(id));
     }
   }
-  return samples;
 }
 
 /** The metrics of all containers; `current` is asked when a text is begun. */
@@ -277,26 +276,24 @@ export function containerMetrics(current: () => ContainerSheet): MetricSource[] 
     name: `${PREFIX}info`,
     help: "A container of this host, and the cgroup that names it",
     kind: "gauge",
-    samples: () => {
+    values: (emit) => {
       const { containers, labels } = current();
-      return containers.map(({ id, cgroup }) => ({
-        value: 1,
-        labels: { cgroup },
-        sharedLabels: labels.get(id) ?? NONE,
-      }));
+      for (const { id, cgroup } of containers) {
+        emit(1, { cgroup }, labels.get(id));
+      }
     },
   };
   const surveyed = CONTAINER_METRICS.map((metric) => ({
     name: PREFIX + metric.name,
     help: metric.help,
     kind: metric.kind,
-    samples: () => surveySamples(metric, current()),
+    values: (emit: Emit) => emitSurveyed(metric, current(), emit),
   }));
   const serving = SERVING_METRICS.map((metric) => ({
     name: PREFIX + metric.name,
     help: metric.help,
     kind: metric.kind,
-    samples: () => servingSamples(metric, current()),
+    values: (emit: Emit) => emitServing(metric, current(), emit),
   }));
   return [info, ...surveyed, ...serving];
 }

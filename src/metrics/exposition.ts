@@ -1,5 +1,5 @@
-import { collectDefaultMetrics, type OpenMetricsContentType, Registry } from "prom-client";
-import { type Kind, type MetricSource, type Sample, Sheet } from "./sheet.js";
+import { collectDefaultMetrics, Registry } from "prom-client";
+import { Book, type Emit, type Kind, type Labels, type MetricSource, Sheet } from "./sheet.js";
 
 export const TEXT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export const OPENMETRICS_TYPE = Registry.OPENMETRICS_CONTENT_TYPE;
@@ -19,8 +19,11 @@ const LAG_EVERY_MS = 1000;
 
 const KINDS: readonly Kind[] = ["counter", "gauge", "histogram"];
 
-function samplesOf(values: readonly Sample[]): Sample[] {
-  return [...values];
+/** As prom-client has them; buckets and the like have names of their own. */
+interface NodeValue {
+  readonly value: number;
+  readonly labels: Labels;
+  readonly metricName?: string;
 }
 
 /** Node's default metrics, as sources for both formats. */
@@ -35,11 +38,13 @@ async function nodeMetrics(): Promise<MetricSource[]> {
     const kind = KINDS.find((one) => one === String(type));
     const metric = registry.getSingleMetric(name);
     if (kind !== undefined && metric !== undefined) {
-      const samples = async (): Promise<Sample[]> => {
-        const { values } = await metric.get();
-        return samplesOf(values as readonly Sample[]);
+      const values = async (emit: Emit): Promise<void> => {
+        const found = await metric.get();
+        for (const { value, labels, metricName } of found.values as readonly NodeValue[]) {
+          emit(value, labels, undefined, metricName);
+        }
       };
-      sources.push({ name, help, kind, samples });
+      sources.push({ name, help, kind, values });
     }
   }
   return sources;
@@ -50,9 +55,8 @@ export class Exposition {
   readonly #registries: Readonly<Record<Format, { metrics(): Promise<string> }>>;
 
   private constructor(sources: readonly MetricSource[]) {
-    const text = new Registry();
-    const open = new Registry<OpenMetricsContentType>();
-    open.setContentType(OPENMETRICS_TYPE);
+    const text = new Book(TEXT_TYPE);
+    const open = new Book(OPENMETRICS_TYPE);
     for (const source of sources) {
       text.registerMetric(new Sheet(source, false));
       open.registerMetric(new Sheet(source, true));

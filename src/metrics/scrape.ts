@@ -102,6 +102,8 @@ export class Scrapes {
     if (survey === undefined) {
       this.#lateSurveys += 1;
     }
+    const containers = survey?.containers ?? [];
+    const counters = engine.containers(containers.map(({ id }) => id));
     const sheets: Sheets = {
       self: {
         engine: engine.name,
@@ -113,7 +115,7 @@ export class Scrapes {
         survey,
         lateSurveys: this.#lateSurveys,
       },
-      containers: containerSheet(survey?.containers ?? [], engine.containers()),
+      containers: containerSheet(containers, counters),
     };
     const texts = new Map<Format, Promise<Buffer>>();
     return (format) => {

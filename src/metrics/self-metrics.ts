@@ -1,7 +1,7 @@
 import { release } from "node:os";
 import type { Status } from "../keeper-status.js";
 import type { SessionCounters, SessionFeatures, SessionMeasures } from "../native/binding.js";
-import type { Kind, MetricSource, Sample } from "./sheet.js";
+import type { Emit, Kind, MetricSource } from "./sheet.js";
 import type { Containers } from "./survey.js";
 
 /** What is known of vprocfs itself at one moment. */
@@ -66,10 +66,28 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     ({ counters }) => counters.resent,
   ],
   [
+    "task_passes_total",
+    "counter",
+    "Passes over tasks for load averages",
+    ({ counters }) => counters.taskPasses,
+  ],
+  [
+    "task_passes_seconds_total",
+    "counter",
+    "Time that these passes took",
+    ({ counters }) => counters.taskPassUs / 1e6,
+  ],
+  [
     "queued_requests",
     "gauge",
     "Requests that wait for their turn",
     ({ counters }) => counters.waiting,
+  ],
+  [
+    "pressure_triggers",
+    "gauge",
+    "Pressure triggers that are set",
+    ({ counters }) => counters.triggers,
   ],
   ["open_files", "gauge", "Files that are open", ({ counters }) => counters.openFiles],
   [
@@ -91,6 +109,12 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     "gauge",
     "Containers of which something could not be read",
     ({ survey }) => survey?.failed,
+  ],
+  [
+    "survey_left_out_containers",
+    "gauge",
+    "Containers beyond what is told of in one scrape",
+    ({ survey }) => survey?.leftOut,
   ],
   [
     "late_surveys_total",
@@ -140,44 +164,33 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
 const FIRST_BUCKET = 1;
 const SHOWN_BUCKETS = 23;
 
-/** The samples of a histogram from counts by powers of two of µs. */
-export function histogramSamples(name: string, measures: SessionMeasures): Sample[] {
-  const samples: Sample[] = [];
+/** A histogram from counts by powers of two of µs. */
+function emitHistogram(name: string, measures: SessionMeasures, emit: Emit): void {
   for (const { operation, buckets, seconds } of measures.times) {
     let count = 0;
     for (const [index, inBucket] of buckets.entries()) {
       count += inBucket;
       if (index >= FIRST_BUCKET && index < FIRST_BUCKET + SHOWN_BUCKETS) {
-        const labels = { operation, le: String(2 ** index / 1e6) };
-        samples.push({ metricName: `${name}_bucket`, value: count, labels });
+        emit(count, { operation, le: String(2 ** index / 1e6) }, undefined, `${name}_bucket`);
       }
     }
-    const infinite = { operation, le: "+Inf" };
-    samples.push({ metricName: `${name}_bucket`, value: count, labels: infinite });
-    samples.push({ metricName: `${name}_sum`, value: seconds, labels: { operation } });
-    samples.push({ metricName: `${name}_count`, value: count, labels: { operation } });
+    emit(count, { operation, le: "+Inf" }, undefined, `${name}_bucket`);
+    emit(seconds, { operation }, undefined, `${name}_sum`);
+    emit(count, { operation }, undefined, `${name}_count`);
   }
-  return samples;
 }
 
-function infoSamples(sheet: SelfSheet): Sample[] {
-  const { engine, version } = sheet;
-  return [{ value: 1, labels: { version, node: process.version, engine, arch: process.arch } }];
-}
-
-function kernelSamples({ features }: SelfSheet): Sample[] {
-  const fuse = `${features.protocolMajor}.${features.protocolMinor}`;
-  return [{ value: 1, labels: { release: release(), fuse_protocol: fuse } }];
-}
-
-function featureSamples({ features, survey }: SelfSheet): Sample[] {
-  const has = (feature: string, there: boolean | undefined): Sample[] =>
-    there === undefined ? [] : [{ value: there ? 1 : 0, labels: { feature } }];
-  return [
-    ...has("fuse_resend", features.resend),
-    ...has("page_cache", features.tick),
-    ...has("kernel_log", survey?.readsLog),
-  ];
+function emitFeatures({ features, survey }: SelfSheet, emit: Emit): void {
+  const has = (feature: string, there: boolean | undefined): void => {
+    if (there !== undefined) {
+      emit(there ? 1 : 0, { feature });
+    }
+  };
+  const isCounting = features.taskCounter !== "";
+  has("fuse_resend", features.resend);
+  has("page_cache", features.tick);
+  has("bpf_task_counter", isCounting ? features.taskCounter === "bpf" : undefined);
+  has("kernel_log", survey?.readsLog);
 }
 
 /** The metrics of vprocfs itself; `current` is asked when a text is begun. */
@@ -186,45 +199,65 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
     name: string,
     kind: Kind,
     help: string,
-    samples: (sheet: SelfSheet) => Sample[],
-  ): MetricSource => ({ name: `vprocfs_${name}`, kind, help, samples: () => samples(current()) });
+    values: (sheet: SelfSheet, emit: Emit) => void,
+  ): MetricSource => ({
+    name: `vprocfs_${name}`,
+    kind,
+    help,
+    values: (emit) => values(current(), emit),
+  });
   const duration = "request_duration_seconds";
   return [
-    metric("build_info", "gauge", "Version of vprocfs and what it runs on", infoSamples),
-    metric("kernel_info", "gauge", "Linux and its FUSE protocol", kernelSamples),
-    metric("kernel_feature", "gauge", "1 for what is in use on this kernel", featureSamples),
+    metric(
+      "build_info",
+      "gauge",
+      "Version of vprocfs and what it runs on",
+      ({ version, engine }, emit) =>
+        emit(1, { version, node: process.version, engine, arch: process.arch }),
+    ),
+    metric("kernel_info", "gauge", "Linux and its FUSE protocol", ({ features }, emit) => {
+      const fuse = `${features.protocolMajor}.${features.protocolMinor}`;
+      emit(1, { release: release(), fuse_protocol: fuse });
+    }),
+    metric("kernel_feature", "gauge", "1 for what is in use on this kernel", emitFeatures),
     metric(
       "requests_total",
       "counter",
       "Requests by file and result; file is empty for those that are about no file",
-      ({ measures }) =>
-        measures.requests.map(({ file, result, count }) => ({
-          value: count,
-          labels: { file, result },
-        })),
+      ({ measures }, emit) => {
+        for (const { file, result, count } of measures.requests) {
+          emit(count, { file, result });
+        }
+      },
     ),
-    metric("operations_total", "counter", "Requests by FUSE operation", ({ counters }) =>
-      Object.entries(counters.requests).map(([operation, value]) => ({
-        value,
-        labels: { operation: operation.toLowerCase() },
-      })),
-    ),
-    metric(duration, "histogram", "Time from taking a request to its answer", ({ measures }) =>
-      histogramSamples(`vprocfs_${duration}`, measures),
+    metric("operations_total", "counter", "Requests by FUSE operation", ({ counters }, emit) => {
+      for (const [operation, count] of Object.entries(counters.requests)) {
+        emit(count, { operation: operation.toLowerCase() });
+      }
+    }),
+    metric(
+      duration,
+      "histogram",
+      "Time from taking a request to its answer",
+      ({ measures }, emit) => emitHistogram(`vprocfs_${duration}`, measures, emit),
     ),
     metric(
       "worker_last_restart_info",
       "gauge",
       "Why the last worker ended that was not told to",
-      ({ keeper }) => {
+      ({ keeper }, emit) => {
         const reason = keeper?.reasons.at(0);
-        return reason === undefined ? [] : [{ value: 1, labels: { reason } }];
+        if (reason !== undefined) {
+          emit(1, { reason });
+        }
       },
     ),
     ...SINGLE.map(([name, kind, help, ask]) =>
-      metric(name, kind, help, (sheet) => {
+      metric(name, kind, help, (sheet, emit) => {
         const value = ask(sheet);
-        return value === undefined ? [] : [{ value, labels: {} }];
+        if (value !== undefined) {
+          emit(value, {});
+        }
       }),
     ),
   ];

@@ -1,18 +1,15 @@
-import { Gauge } from "prom-client";
+import { Gauge, Registry, type RegistryContentType } from "prom-client";
 
 /** The kinds of metrics there are here. */
 export type Kind = "counter" | "gauge" | "histogram";
 
-type Labels = Readonly<Record<string, string>>;
+export type Labels = Readonly<Record<string, string>>;
 
-/** One value of a metric; `metricName` where it is not the metric's own. */
-export interface Sample {
-  readonly value: number;
-  readonly labels: Labels;
-  /** Labels that many samples have: the same object is written out once. */
-  readonly sharedLabels?: Labels;
-  readonly metricName?: string;
-}
+/**
+ * Takes one value of a metric. `shared` are labels that many values have: the same object is written
+ * out once. `name` is given where it is not the metric's own.
+ */
+export type Emit = (value: number, labels: Labels, shared?: Labels, name?: string) => void;
 
 /** A metric whose values others count. */
 export interface MetricSource {
@@ -20,7 +17,31 @@ export interface MetricSource {
   readonly help: string;
   readonly kind: Kind;
   /** Asked in the moment in which a text is begun. */
-  readonly samples: () => Sample[] | Promise<Sample[]>;
+  readonly values: (emit: Emit) => void | Promise<void>;
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { "\\": "\\\\", "\n": "\\n", '"': '\\"' };
+
+function escaped(text: string): string {
+  return /[\\\n"]/.test(text) ? text.replaceAll(/[\\\n"]/g, (one) => ESCAPES[one] ?? one) : text;
+}
+
+const written = new WeakMap<Labels, string>();
+
+/** 'id="1",name="web1"'; an object that comes again is written once. */
+function labelText(labels: Labels): string {
+  let text = written.get(labels);
+  if (text === undefined) {
+    text = Object.entries(labels)
+      .map(([name, value]) => `${name}="${escaped(String(value))}"`)
+      .join(",");
+    written.set(labels, text);
+  }
+  return text;
+}
+
+function numberText(value: number): string {
+  return Number.isFinite(value) ? `${value}` : value > 0 ? "+Inf" : "-Inf";
 }
 
 /**
@@ -37,15 +58,34 @@ export class Sheet extends Gauge {
     this.#isOpenMetrics = isOpenMetrics;
   }
 
-  override async get() {
-    const { name, kind, samples } = this.#source;
-    // What is not known has no sample, not one that says so.
-    const values = (await samples()).filter(({ value }) => !Number.isNaN(value));
-    const isCut = this.#isOpenMetrics && kind === "counter";
-    return Object.assign(await super.get(), {
-      name: isCut ? name.replace(/_total$/, "") : name,
-      type: kind,
-      values,
+  /** What the registry writes of it. Tens of thousands of samples are one text in no time. */
+  async text(): Promise<string> {
+    const { name, help, kind, values } = this.#source;
+    const family = this.#isOpenMetrics && kind === "counter" ? name.replace(/_total$/, "") : name;
+    const lines = [`# HELP ${family} ${help.replaceAll("\n", " ")}`, `# TYPE ${family} ${kind}`];
+    const plain = kind === "counter" && this.#isOpenMetrics ? `${family}_total` : name;
+    await values((value, labels, shared, own) => {
+      // What is not known has no sample, not one that says so.
+      if (Number.isNaN(value)) {
+        return;
+      }
+      const first = labelText(labels);
+      const second = shared === undefined ? "" : labelText(shared);
+      const both = first === "" || second === "" ? first + second : `${first},${second}`;
+      lines.push(`${own ?? plain}${both === "" ? "" : `{${both}}`} ${numberText(value)}`);
     });
+    return lines.join("\n");
+  }
+}
+
+/** A registry of sheets. */
+export class Book extends Registry<RegistryContentType> {
+  constructor(contentType: RegistryContentType) {
+    super();
+    this.setContentType(contentType);
+  }
+
+  async getMetricsAsString(metric: unknown): Promise<string> {
+    return metric instanceof Sheet ? await metric.text() : "";
   }
 }

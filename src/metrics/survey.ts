@@ -1,8 +1,44 @@
-import type { NativeBinding, Survey, SurveyedContainer } from "../native/binding.js";
+import type { NativeBinding, SurveyedContainer } from "../native/binding.js";
 
 /** One container of a survey with its figures by name; what is not told has no entry. */
 export interface Surveyed extends SurveyedContainer {
-  readonly figures: ReadonlyMap<string, number>;
+  readonly figures: Figures;
+}
+
+/** Figures by name (native/survey/figures.def). */
+export interface Figures {
+  /** Undefined: not limited, or the kernel does not tell. */
+  get(name: string): number | undefined;
+  /** Those that are told. */
+  entries(): Iterable<readonly [string, number]>;
+}
+
+/** A row of a survey. Thousands of them live for as long as a text is written. */
+class Row implements Figures {
+  readonly #columns: ReadonlyMap<string, number>;
+  readonly #figures: Float64Array;
+  readonly #start: number;
+
+  constructor(columns: ReadonlyMap<string, number>, figures: Float64Array, row: number) {
+    this.#columns = columns;
+    this.#figures = figures;
+    this.#start = row * columns.size;
+  }
+
+  get(name: string): number | undefined {
+    const column = this.#columns.get(name);
+    const value = column === undefined ? undefined : this.#figures[this.#start + column];
+    return value === undefined || Number.isNaN(value) ? undefined : value;
+  }
+
+  *entries(): Iterable<readonly [string, number]> {
+    for (const name of this.#columns.keys()) {
+      const value = this.get(name);
+      if (value !== undefined) {
+        yield [name, value];
+      }
+    }
+  }
 }
 
 /** All containers at about one moment. */
@@ -12,39 +48,35 @@ export interface Containers {
   readonly tookSeconds: number;
   /** Containers of which something could not be read. */
   readonly failed: number;
+  /** Containers beyond what is told of in one survey. */
+  readonly leftOut: number;
   /** Whether the kernel's log dates kills. */
   readonly readsLog: boolean;
 }
 
-function figuresOf(survey: Survey, names: readonly string[], row: number): Map<string, number> {
-  const figures = new Map<string, number>();
-  for (const [column, name] of names.entries()) {
-    const value = survey.figures[row * names.length + column];
-    if (value !== undefined && !Number.isNaN(value)) {
-      figures.set(name, value);
-    }
-  }
-  return figures;
-}
-
 /** Surveys with names for their figures. */
 export class Surveys {
-  readonly #names: readonly string[];
-  readonly #surveyor: { take(): Promise<Survey> };
+  readonly #columns: ReadonlyMap<string, number>;
+  readonly #surveyor: InstanceType<NativeBinding["Surveyor"]>;
 
   /** The type and source say whose mounts count inside of containers. */
   constructor(binding: Pick<NativeBinding, "Surveyor">, fsType: string, source: string) {
-    this.#names = binding.Surveyor.figures;
+    this.#columns = new Map(binding.Surveyor.figures.map((name, column) => [name, column]));
     this.#surveyor = new binding.Surveyor(fsType, source);
+  }
+
+  /** See the binding. */
+  readInside(pid: number, path: string): Promise<string> {
+    return this.#surveyor.readInside(pid, path);
   }
 
   async take(): Promise<Containers> {
     const survey = await this.#surveyor.take();
-    const { tookSeconds, failed, readsLog } = survey;
+    const { tookSeconds, failed, leftOut, readsLog } = survey;
     const containers = survey.containers.map((container, row) => ({
       ...container,
-      figures: figuresOf(survey, this.#names, row),
+      figures: new Row(this.#columns, survey.figures, row),
     }));
-    return { containers, tookSeconds, failed, readsLog };
+    return { containers, tookSeconds, failed, leftOut, readsLog };
   }
 }

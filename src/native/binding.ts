@@ -58,7 +58,7 @@ export interface SessionMeasures {
   }[];
 }
 
-/** What a session counts of one container that asked for something. */
+/** What a session counts of one container. */
 export interface ContainerCounters {
   readonly id: string;
   readonly requests: number;
@@ -68,6 +68,8 @@ export interface ContainerCounters {
   readonly openFiles: number;
   /** Gauge: bytes of the snapshots behind its open files. */
   readonly heldBytes: number;
+  /** Gauge: load averages over 1, 5 and 15 minutes. Its tasks are counted from the first question. */
+  readonly load: readonly number[];
 }
 
 /** A container in a survey. */
@@ -90,6 +92,8 @@ export interface Survey {
   readonly tookSeconds: number;
   /** Containers of which something could not be read. */
   readonly failed: number;
+  /** Containers beyond what is told of in one survey. */
+  readonly leftOut: number;
   /** Whether the kernel's log can be read, which dates kills. */
   readonly readsLog: boolean;
 }
@@ -161,9 +165,20 @@ export interface NativeSession {
   stop(unmount: boolean): Promise<boolean>;
   counters(): SessionCounters;
   measures(): SessionMeasures;
-  /** Those that asked for something and live. */
-  containers(): ContainerCounters[];
+  /** Of these those that live, whether they asked for anything or not. */
+  containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
+}
+
+export type ControllerName = "cpu" | "cpuacct" | "cpuset" | "memory" | "io" | "pids";
+
+/** A cgroup in one hierarchy. */
+export interface CgroupPlace {
+  /** Where the hierarchy is mounted. */
+  readonly mount: string;
+  /** Below it, with a leading slash. */
+  readonly path: string;
+  readonly v2: boolean;
 }
 
 /** A container as found on the host. */
@@ -178,6 +193,8 @@ export interface ContainerInfo {
   readonly cgroup: string;
   /** PID of its init as the host sees it. */
   readonly init: number;
+  /** Where its cgroups are, by controller: cpu, cpuacct, cpuset, memory, io, pids. */
+  readonly cgroups: Readonly<Partial<Record<ControllerName, CgroupPlace>>>;
   /** Bytes; null: unlimited. */
   readonly memoryLimit: number | null;
   /** Bytes; null: unlimited. */
@@ -276,6 +293,12 @@ export interface NativeBinding {
     ): {
       /** Takes one on a thread of its own; several at once are taken one after the other. */
       take(): Promise<Survey>;
+      /**
+       * A file as a process sees it, in its mount namespace and below its root, on a thread of its
+       * own. Rejects with an Error with `code`; EINVAL for what is no regular file. Does not settle
+       * while the file does not answer.
+       */
+      readInside(pid: number, path: string): Promise<string>;
     };
     /** Names of the columns of a survey: native/survey/figures.def. */
     readonly figures: readonly string[];

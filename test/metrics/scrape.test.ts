@@ -10,7 +10,9 @@ async function textOf(
   containers: Containers,
   format: "text" | "openmetrics" = "text",
 ): Promise<string> {
-  const counters = [{ id: "1", requests: 9, refused: 1, openFiles: 2, heldBytes: 3 }];
+  const counters = [
+    { id: "1", requests: 9, refused: 1, openFiles: 2, heldBytes: 3, load: [1.5, 1, 0.5] },
+  ];
   const scrapes = new Scrapes(sourcesOf(() => Promise.resolve(containers), counters));
   return (await scrapes.text(format)).toString();
 }
@@ -28,6 +30,7 @@ describe("the text", () => {
     expect(text).toContain(
       'vprocfs_container_requests_total{id="1",name="web1",runtime="lxc"} 9\n',
     );
+    expect(text).toContain('vprocfs_container_load1{id="1",name="web1",runtime="lxc"} 1.5\n');
     expect(text).toContain('vprocfs_requests_total{file="proc/meminfo",result="ok"} 8\n');
     expect(text).toContain('vprocfs_worker_last_restart_info{reason="killed by signal 9"} 1\n');
     expect(text).toContain("vprocfs_worker_generation 3\n");

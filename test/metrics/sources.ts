@@ -16,7 +16,7 @@ export function surveyed(id: string, name = `name-${id}`): Surveyed {
 }
 
 export function containersOf(containers: readonly Surveyed[]): Containers {
-  return { containers, tookSeconds: 0.01, failed: 0, readsLog: true };
+  return { containers, tookSeconds: 0.01, failed: 0, leftOut: 0, readsLog: true };
 }
 
 export const STATUS: Status = {
@@ -60,8 +60,8 @@ export function sourcesOf(
         deferred: 0,
         paced: 0,
         resent: 0,
-        taskPasses: 0,
-        taskPassUs: 0,
+        taskPasses: 4,
+        taskPassUs: 5000,
         triggers: 0,
         waiting: 0,
         openFiles: 2,
@@ -85,9 +85,9 @@ export function sourcesOf(
         resend: true,
         maxReadahead: 0,
         tick: false,
-        stateIgnored: "",
         taskCounter: "bpf",
         taskCounterFallback: "",
+        stateIgnored: "",
       }),
     },
   };

@@ -15,6 +15,7 @@ export function container(change: Partial<ContainerInfo> = {}): ContainerInfo {
     runtime: "lxc",
     cgroup: "/lxc.payload.web1",
     init: 4711,
+    cgroups: {},
     memoryLimit: 256 * 1024 * 1024,
     swapLimit: null,
     cpus: 2,
@@ -98,6 +99,7 @@ export function fakeBinding(
         throw new Error("not faked");
       }
       declare take: () => Promise<Survey>;
+      declare readInside: (pid: number, path: string) => Promise<string>;
     },
     Watch: class {
       start(): void {}
