@@ -31,6 +31,7 @@ const testPackages = [
   "numactl",
   "podman",
   "procps",
+  "prometheus",
   "rsync",
   "runc",
   "strace",

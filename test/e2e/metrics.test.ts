@@ -1,0 +1,282 @@
+// What operators' tools see of real containers: the exporter, and a real Prometheus behind it.
+
+import { spawnSync } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { isV2, MIB } from "../support/cgroups.js";
+import { haveProgram, run } from "../support/command.js";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { project } from "../support/project.js";
+import { Prometheus, serveMetrics } from "../support/prometheus.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const MONITORING = join(project, "packaging/monitoring");
+const RULES = join(MONITORING, "vprocfs.rules.yml");
+
+/** The value of a metric of one container; undefined where there is none. */
+function figureOf(text: string, metric: string, id: string, more = ""): number | undefined {
+  const line = text
+    .split("\n")
+    .find(
+      (one) =>
+        one.startsWith(`vprocfs_container_${metric}{`) &&
+        one.includes(`id="${id}"`) &&
+        one.includes(more),
+    );
+  return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ") + 1));
+}
+
+async function idOf(container: Container, daemon: Daemon): Promise<string> {
+  return await container.id(daemon);
+}
+
+describeLive("metrics", [], () => {
+  it("tell of a container what its cgroup tells", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB, quota: 1.5 });
+    const id = await idOf(container, daemon);
+    await container.shell("head -c 8388608 /dev/zero >/dev/null; cat /proc/self/status >/dev/null");
+    const text = await scrape();
+    expect(figureOf(text, "memory_limit_bytes", id)).toBe(64 * MIB);
+    expect(figureOf(text, "memory_total_bytes", id)).toBe(64 * MIB);
+    expect(figureOf(text, "cpu_limit_cores", id)).toBe(1.5);
+    expect(figureOf(text, "cpus", id)).toBe(2);
+    expect(figureOf(text, "memory_usage_bytes", id)).toBeGreaterThan(0);
+    expect(figureOf(text, "memory_available_bytes", id)).toBeLessThanOrEqual(64 * MIB);
+    expect(figureOf(text, "pids", id)).toBeGreaterThanOrEqual(1);
+    expect(figureOf(text, "oom_kills_total", id)).toBe(0);
+    const started = figureOf(text, "start_time_seconds", id) ?? 0;
+    expect(Math.abs(Date.now() / 1000 - started)).toBeLessThan(120);
+    expect(figureOf(await scrape(), "start_time_seconds", id)).toBe(started);
+  });
+
+  it("count requests by file, result and container", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const id = await idOf(container, daemon);
+    const requests = (text: string): number =>
+      Number(
+        /^vprocfs_requests_total\{file="proc\/meminfo",result="ok"\} (\d+)$/m.exec(text)?.[1] ?? 0,
+      );
+    const before = await scrape();
+    await container.read(daemon.path("proc/meminfo"));
+    const after = await scrape();
+    expect(requests(after)).toBeGreaterThanOrEqual(requests(before) + 3);
+    expect(figureOf(after, "requests_total", id) ?? 0).toBeGreaterThan(
+      figureOf(before, "requests_total", id) ?? 0,
+    );
+    const opens = /^vprocfs_request_duration_seconds_count\{operation="open"\} (\d+)$/m;
+    expect(Number(opens.exec(after)?.[1])).toBeGreaterThan(0);
+    expect(after).toMatch(/^vprocfs_worker_generation 1$/m);
+  });
+
+  it("date a kill for want of memory and name its victim", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 16 * MIB, swap: 0 });
+    const id = await idOf(container, daemon);
+    const begun = Date.now() / 1000;
+    const hog = await run(container.command(["tail", "/dev/zero"]));
+    expect(hog.signal ?? hog.status).not.toBe(0);
+    const text = await until("the kill is counted", async () => {
+      const now = await scrape();
+      return (figureOf(now, "oom_kills_total", id) ?? 0) >= 1 && now;
+    });
+    expect(figureOf(text, "memory_events_total", id, 'event="oom_kill"')).toBeGreaterThanOrEqual(1);
+    const time = figureOf(text, "last_oom_kill_timestamp_seconds", id) ?? 0;
+    // The kernel's log is dated by a clock of its own.
+    expect(time).toBeGreaterThan(begun - 5);
+    expect(time).toBeLessThan(Date.now() / 1000 + 5);
+  });
+
+  it("keep names apart whatever is in them", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const odd = 'qu"o\\te-größe-\u65e5{id="1"}';
+    const container = await Container.start(own, { name: odd, memory: 64 * MIB });
+    const id = await idOf(container, daemon);
+    const text = await scrape();
+    const escaped = container.cgroup.name.replaceAll("\\", "\\\\").replaceAll('"', '\\"');
+    expect(text).toContain(`id="${id}",name="${escaped}"`);
+    if (haveProgram("promtool")) {
+      const checked = spawnSync("promtool", ["check", "metrics"], { input: text });
+      expect(`${checked.stdout}${checked.stderr}`).toBe("");
+    }
+  });
+
+  it("count the files that are mounted inside", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const bound = await Container.start(own, { name: "bound", binds: bindsOf(daemon) });
+    const bare = await Container.start(own, { name: "bare" });
+    const [first, second] = [await idOf(bound, daemon), await idOf(bare, daemon)];
+    const text = await scrape();
+    expect(figureOf(text, "mounted_files", first)).toBe(bindsOf(daemon).length);
+    expect(figureOf(text, "mounted_files", second)).toBe(0);
+  });
+
+  it("vanish with their container, many of which may come and go", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const life = testScope();
+    const ids: string[] = [];
+    for (let i = 0; i < 30; i += 1) {
+      const container = await Container.start(life, { name: `brief${i}`, memory: 16 * MIB });
+      ids.push(await idOf(container, daemon));
+      if (i % 10 === 9) {
+        const text = await scrape();
+        expect(ids.filter((id) => figureOf(text, "memory_limit_bytes", id) === undefined)).toEqual(
+          [],
+        );
+      }
+    }
+    await life.close();
+    const text = await scrape();
+    expect(ids.filter((id) => text.includes(`id="${id}"`))).toEqual([]);
+  });
+
+  it("stay whole over reloads and crashes of the worker", async () => {
+    const own = testScope();
+    const { daemon, port, scrape } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const id = await idOf(container, daemon);
+    let scrapes = 0;
+    let isOver = false;
+    const scraper = (async () => {
+      while (!isOver) {
+        const text = await scrape().catch(() => undefined);
+        if (text !== undefined) {
+          scrapes += 1;
+          expect(figureOf(text, "memory_limit_bytes", id)).toBe(64 * MIB);
+          expect(text).toMatch(/^vprocfs_worker_generation \d+$/m);
+        }
+        await sleep(20);
+      }
+    })();
+    for (let generation = 2; generation <= 4; generation += 1) {
+      if (generation === 3) {
+        const status = JSON.parse(
+          `${(await vprocfs("status", "--json", "--mountpoint", daemon.mountpoint)).stdout}`,
+        );
+        process.kill(status.workerPid, "SIGKILL");
+      } else {
+        expect((await vprocfs("reload", "--mountpoint", daemon.mountpoint)).status).toBe(0);
+      }
+      await until("the next worker serves metrics", async () => {
+        const text = await scrape().catch(() => "");
+        return text.includes(`vprocfs_worker_generation ${generation}\n`);
+      });
+    }
+    isOver = true;
+    await scraper;
+    expect(scrapes).toBeGreaterThan(0);
+    expect(daemon.logs).not.toContain("the address is in use");
+    expect((await fetch(`http://127.0.0.1:${port}/readyz`)).status).toBe(200);
+  });
+
+  it("do not keep files from being served when their port is taken", async () => {
+    const own = testScope();
+    const first = await serveMetrics(own);
+    const second = await Daemon.start(own, "--metrics", `127.0.0.1:${first.port}`);
+    await until("it warns", () => second.logs.includes("no metrics yet, trying again"));
+    expect(second.logs.match(/no metrics yet/g)).toHaveLength(1);
+    expect(await second.read("proc/meminfo")).toContain("MemTotal");
+  });
+});
+
+/** The expressions of a dashboard with its variables set to anything. */
+function queriesOf(dashboard: string): string[] {
+  const found: string[] = [];
+  JSON.parse(dashboard, (key, value: unknown) => {
+    if (typeof value === "string" && (key === "expr" || key === "query")) {
+      found.push(value);
+    }
+    return value;
+  });
+  return found
+    .map((query) => /^label_values\((.*), \w+\)$/.exec(query)?.[1] ?? query)
+    .filter((query) => query !== "prometheus")
+    .map((query) =>
+      query.replaceAll("$__rate_interval", "10s").replaceAll(/\$\{?\w+(:\w+)?\}?/g, ".*"),
+    );
+}
+
+describeLive("a real Prometheus", ["prometheus", "promtool"], () => {
+  it("answers what a container under load does, until it ends", async () => {
+    const own = testScope();
+    const { daemon, port } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB, quota: 0.2 });
+    const id = await idOf(container, daemon);
+    const prometheus = await Prometheus.start(own, port, [RULES]);
+    container.start(own, ["sh", "-c", "while :; do :; done"]);
+    const select = `{id="${id}"}`;
+    await until("it is seen to use CPU time and to be throttled", async () => {
+      const busy = await prometheus.value(
+        `sum(rate(vprocfs_container_cpu_seconds_total${select}[5s]))`,
+      );
+      const throttled = await prometheus.value(
+        `rate(vprocfs_container_cpu_throttled_periods_total${select}[5s])`,
+      );
+      return (busy ?? 0) > 0 && (throttled ?? 0) > 0;
+    });
+    expect(await prometheus.value(`vprocfs_container_cpu_limit_cores${select}`)).toBe(0.2);
+    expect(await prometheus.value(`vprocfs_container_memory_limit_bytes${select}`)).toBe(64 * MIB);
+    const busy = await prometheus.value(`sum(vprocfs_container_cpu_seconds_total${select})`);
+    const truth = isV2
+      ? Number(/^usage_usec (\d+)$/m.exec(container.cgroup.read("cpu", "cpu.stat"))?.[1]) / 1e6
+      : Number(container.cgroup.read("cpuacct", "cpuacct.usage")) / 1e9;
+    // Read later: what the cgroup has used since is at most what it uses now. Ticks are 10 ms.
+    expect(busy).toBeLessThanOrEqual(truth + 0.02);
+    await container.kill();
+    await until("its series end", async () => {
+      return (await prometheus.query(`vprocfs_container_info${select}`)).length === 0;
+    });
+    expect(await prometheus.query(`{__name__=~"vprocfs_container_.*",id="${id}"}`)).toEqual([]);
+    expect(await prometheus.value('up{job="vprocfs"}')).toBe(1);
+  });
+
+  it("runs every rule and every query of the dashboards", async () => {
+    const own = testScope();
+    const { daemon, port } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB, quota: 0.2 });
+    container.start(own, [
+      "sh",
+      "-c",
+      `while :; do cat ${daemon.path("proc/meminfo")} >/dev/null; done`,
+    ]);
+    const prometheus = await Prometheus.start(own, port, [RULES]);
+    await until("rules have been evaluated", async () => {
+      return (await prometheus.query("vprocfs:container_memory_used:ratio")).length > 0;
+    });
+    const failing = await (await fetch(`${prometheus.url}/api/v1/rules`)).text();
+    expect(failing).not.toContain('"health":"err"');
+    const dashboards = readdirSync(MONITORING).filter((name) => name.endsWith(".json"));
+    expect(dashboards.length).toBeGreaterThan(0);
+    for (const name of dashboards) {
+      const queries = queriesOf(readFileSync(join(MONITORING, name), "utf8"));
+      expect(queries.length).toBeGreaterThan(10);
+      for (const query of queries) {
+        await until(`an answer to: ${query}`, async () => {
+          // What counts failures may have nothing to tell.
+          const isRare = /oom|restart|refused|errors|pressure|late/.test(query);
+          return (await prometheus.query(query)).length > 0 || isRare;
+        });
+      }
+    }
+  });
+
+  it("finds the rules good, and their tests pass", async () => {
+    const rules = await run(["promtool", "check", "rules", RULES]);
+    expect(rules.status, rules.stderr).toBe(0);
+    const tests = join(MONITORING, "vprocfs.rules.test.yml");
+    const tested = await run(["promtool", "test", "rules", tests]);
+    expect(tested.status, tested.stdout.toString() + tested.stderr).toBe(0);
+  });
+});
