@@ -8,6 +8,7 @@ import { addReload } from "./commands/reload.js";
 import { addRun, addWorker } from "./commands/run.js";
 import { addShow } from "./commands/show.js";
 import { addStatus } from "./commands/status.js";
+import { addTop } from "./commands/top.js";
 import { ExitStatus, messageOf, VprocfsError } from "./errors.js";
 import { packageVersion } from "./version.js";
 
@@ -17,6 +18,7 @@ Examples:
   vprocfs run /var/lib/lxcfs      serve where LXCFS was
   vprocfs ls                      containers and their limits
   vprocfs show web1 meminfo       the memory that web1 sees
+  vprocfs top                     what all containers are doing
   vprocfs show 4711               all files as process 4711 sees them
   vprocfs attach --all            give the files to containers that run already
   vprocfs bench --quick           what reads cost here, beside LXCFS and the kernel
@@ -42,6 +44,7 @@ export function createProgram(context: Context): Command {
     });
   addRun(program, context);
   addLs(program, context);
+  addTop(program, context);
   addShow(program, context);
   addAttach(program, context);
   addHooks(program, context);

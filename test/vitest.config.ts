@@ -13,7 +13,9 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: ["test/{view,source,config,contract,container,metrics,support}/**/*.test.ts"],
+          include: [
+            "test/{view,source,config,contract,container,metrics,support,tools}/**/*.test.ts",
+          ],
           testTimeout: 20_000,
         },
       },

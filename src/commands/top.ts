@@ -1,0 +1,210 @@
+import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Command } from "commander";
+import { VprocfsError } from "../errors.js";
+import { type Containers, Surveys } from "../metrics/survey.js";
+import { didYouMean, printable } from "../text.js";
+import { type Activity, activities, type Moment } from "../tools/rates.js";
+import { daemonFigures } from "../tools/scraped.js";
+import { openScreen } from "../tools/screen.js";
+import { arranged, type Order, SORT_KEYS, topTable } from "../tools/top-table.js";
+import { type Context, configFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+/** Lines of what is no terminal. */
+const PLAIN_COLUMNS = 200;
+
+interface TopOptions {
+  readonly sort: string;
+  readonly reverse?: boolean;
+  readonly filter: string;
+  readonly interval: string;
+  readonly iterations?: string;
+  readonly json?: boolean;
+}
+
+function positive(text: string, option: string, most: number): number {
+  const value = Number(text);
+  if (!(value > 0 && value <= most)) {
+    throw new VprocfsError("USAGE", `option ${option}: expected a number up to ${most}`);
+  }
+  return value;
+}
+
+function orderOf(options: TopOptions): Order {
+  const { sort, filter, reverse = false } = options;
+  if (!SORT_KEYS.includes(sort)) {
+    const hint = didYouMean(sort, SORT_KEYS) || `: ${SORT_KEYS.join(", ")}`;
+    throw new VprocfsError("USAGE", `option --sort: no column '${printable(sort)}'${hint}`);
+  }
+  return { sort, reverse, filter };
+}
+
+function asJson(activity: Activity): object {
+  const { container, ...rates } = activity;
+  const { figures, ...place } = container;
+  const told = Object.entries(rates).map(([key, value]) => [key, value ?? null]);
+  return { ...place, ...Object.fromEntries(told), figures: Object.fromEntries(figures.entries()) };
+}
+
+/** Takes moments one after the other. */
+class Watch {
+  readonly #surveys: Surveys;
+  readonly #address: string;
+  #before: Moment | undefined;
+
+  constructor(surveys: Surveys, address: string) {
+    this.#surveys = surveys;
+    this.#address = address;
+  }
+
+  async next(): Promise<Activity[]> {
+    const [survey, daemon] = await Promise.all([
+      this.#surveys.take() as Promise<Containers>,
+      daemonFigures(this.#address),
+    ]);
+    const { requests, loads } = daemon;
+    const now = { atMs: performance.now(), containers: survey.containers, requests, loads };
+    const found = activities(this.#before, now);
+    this.#before = now;
+    return found;
+  }
+}
+
+async function printPlain(
+  context: Context,
+  watch: Watch,
+  order: Order,
+  options: { intervalMs: number; iterations: number; json: boolean },
+): Promise<void> {
+  await watch.next();
+  for (let i = 0; i < options.iterations; i += 1) {
+    await sleep(options.intervalMs);
+    const rows = arranged(await watch.next(), order);
+    if (options.json) {
+      context.print(toJson(rows.map(asJson)));
+    } else {
+      context.print(topTable(rows, PLAIN_COLUMNS).join("\n"));
+    }
+  }
+}
+
+const HELP = "q quit  s/S sort  r reverse  / filter  Esc no filter";
+
+function headLines(
+  all: number,
+  rows: readonly Activity[],
+  order: Order,
+  typing: boolean,
+): string[] {
+  const killed = rows.reduce((sum, { oomKills = 0 }) => sum + oomKills, 0);
+  const busy = rows.reduce((sum, { cpu = 0 }) => sum + cpu, 0);
+  const time = new Date().toTimeString().slice(0, 8);
+  const filter = typing || order.filter !== "" ? `  filter: ${printable(order.filter)}` : "";
+  return [
+    `vprocfs ${hostname()} ${time}  ${rows.length} of ${all} containers, ${busy.toFixed(2)} CPUs, ${killed} OOM kills`,
+    `${typing ? "Enter: done" : HELP}  by ${order.sort}${order.reverse ? ", reversed" : ""}${filter}${typing ? "_" : ""}`,
+    "",
+  ];
+}
+
+/** Runs on a terminal until q or the end of `iterations`. */
+async function runInteractive(
+  watch: Watch,
+  first: Order,
+  options: { intervalMs: number; iterations: number },
+): Promise<void> {
+  let order = first;
+  let typing = false;
+  let found: Activity[] = [];
+  const end = new AbortController();
+  const draw = (): void => {
+    const rows = arranged(found, order);
+    const lines = [
+      ...headLines(found.length, rows, order, typing),
+      ...topTable(rows, screen.columns),
+    ];
+    screen.draw(lines.map((line) => [...line].slice(0, screen.columns).join("")));
+  };
+  const turn = (by: number): void => {
+    const at = SORT_KEYS.indexOf(order.sort) + by + SORT_KEYS.length;
+    order = { ...order, sort: SORT_KEYS[at % SORT_KEYS.length] ?? order.sort };
+  };
+  const onKey = (name: string, text: string): void => {
+    const { filter } = order;
+    if (name === "end" || (!typing && text === "q")) {
+      end.abort();
+      return;
+    }
+    if (name === "escape") {
+      typing = false;
+      order = { ...order, filter: "" };
+    } else if (typing && name === "return") {
+      typing = false;
+    } else if (typing && name === "backspace") {
+      order = { ...order, filter: filter.slice(0, -1) };
+    } else if (typing) {
+      order = { ...order, filter: filter + text.replaceAll(/\p{Cc}/gu, "") };
+    } else if (text === "s" || text === "S") {
+      turn(text === "s" ? 1 : -1);
+    } else if (text === "r") {
+      order = { ...order, reverse: !order.reverse };
+    } else if (text === "/") {
+      typing = true;
+    }
+    draw();
+  };
+  const screen = openScreen(process.stdin, process.stdout, onKey, draw);
+  const stop = (): void => end.abort();
+  process.once("SIGTERM", stop).once("SIGHUP", stop);
+  try {
+    found = await watch.next();
+    draw();
+    for (let i = 0; i < options.iterations && !end.signal.aborted; i += 1) {
+      await sleep(options.intervalMs, undefined, { signal: end.signal });
+      found = await watch.next();
+      draw();
+    }
+  } catch (error) {
+    if (!end.signal.aborted) {
+      throw error;
+    }
+  } finally {
+    screen.close();
+  }
+}
+
+/** `vprocfs top` */
+export function addTop(program: Command, context: Context): void {
+  const command = program
+    .command("top")
+    .summary("what the containers of this host are doing")
+    .description(
+      "Shows CPU, throttling, memory, swap, pressure, load, OOM kills and requests of every container, " +
+        "as a live table on a terminal and as plain lines elsewhere. Works without a running vprocfs; " +
+        "load and requests come from the metrics of a running one.",
+    )
+    .option("--sort <COLUMN>", `column to sort by: ${SORT_KEYS.join(", ")}`, "cpu")
+    .option("--reverse", "turn the order round")
+    .option("--filter <TEXT>", "only those with this in their name, id or runtime", "")
+    .option("--interval <SECONDS>", "time between two looks", "2")
+    .option("--iterations <N>", "end after so many (default: 1 where there is no terminal)")
+    .option("--json", "print an array of objects for each look");
+  addConfigFlags(command, ["mountpoint", "metrics"]).action(async (options: TopOptions) => {
+    const order = orderOf(options);
+    const intervalMs = 1000 * positive(options.interval, "--interval", 3600);
+    const config = configFor(context, command);
+    const surveys = new Surveys(context.addon(), config.fsType, config.source);
+    const watch = new Watch(surveys, config.metrics);
+    const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
+    const json = options.json === true;
+    const most = isTerminal && !json ? Number.POSITIVE_INFINITY : 1;
+    const iterations =
+      options.iterations === undefined ? most : positive(options.iterations, "--iterations", 1e9);
+    if (isTerminal && !json) {
+      await runInteractive(watch, order, { intervalMs, iterations });
+    } else {
+      await printPlain(context, watch, order, { intervalMs, iterations, json });
+    }
+  });
+}

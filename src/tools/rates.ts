@@ -1,0 +1,90 @@
+import type { Figures, Surveyed } from "../metrics/survey.js";
+
+/** What a container does between two surveys; undefined where it is not told. */
+export interface Activity {
+  readonly container: Surveyed;
+  /** CPUs in use, 1 for one of them. */
+  readonly cpu: number | undefined;
+  /** CPUs' worth of time that quotas held it back. */
+  readonly throttled: number | undefined;
+  /** Share of memory in use that cannot be dropped, 0 to 1. */
+  readonly memory: number | undefined;
+  readonly memoryUsed: number | undefined;
+  readonly memoryTotal: number | undefined;
+  readonly swapUsed: number | undefined;
+  readonly swapTotal: number | undefined;
+  /** Share of time in which some task waited for a resource, 0 to 1: the highest of all three. */
+  readonly pressure: number | undefined;
+  /** Over one minute. */
+  readonly load: number | undefined;
+  /** Processes killed for want of memory since it began. */
+  readonly oomKills: number | undefined;
+  /** Requests for its files per second. */
+  readonly requests: number | undefined;
+  /** Bytes per second. */
+  readonly read: number | undefined;
+  readonly written: number | undefined;
+}
+
+/** Figures of one moment. */
+export interface Moment {
+  /** Milliseconds of any clock that runs evenly. */
+  readonly atMs: number;
+  readonly containers: readonly Surveyed[];
+  /** Requests so far, by container. */
+  readonly requests: ReadonlyMap<string, number>;
+  readonly loads: ReadonlyMap<string, number>;
+}
+
+function sumOf(figures: Figures, names: readonly string[]) {
+  const values = names.map((name) => figures.get(name)).filter((value) => value !== undefined);
+  return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0);
+}
+
+/** A counter's growth per second; nothing for one that began anew. */
+function perSecond(before: number | undefined, now: number | undefined, seconds: number) {
+  if (before === undefined || now === undefined || now < before || seconds <= 0) {
+    return undefined;
+  }
+  return (now - before) / seconds;
+}
+
+function ratio(part: number | undefined, whole: number | undefined) {
+  return part === undefined || whole === undefined || whole <= 0 ? undefined : part / whole;
+}
+
+const CPU = ["cpuUser", "cpuNice", "cpuSystem"];
+const PRESSURES = ["cpuPressure", "memoryPressure", "ioPressure"];
+
+function activityOf(container: Surveyed, before: Moment | undefined, now: Moment): Activity {
+  const { id, figures } = container;
+  const earlier = before?.containers.find((one) => one.id === id)?.figures ?? new Map();
+  const seconds = before === undefined ? 0 : (now.atMs - before.atMs) / 1000;
+  const rateOf = (names: readonly string[]) =>
+    perSecond(sumOf(earlier, names), sumOf(figures, names), seconds);
+  const total = figures.get("memoryTotal");
+  const available = figures.get("memoryAvailable");
+  const used = total === undefined || available === undefined ? undefined : total - available;
+  const pressures = PRESSURES.map((name) => figures.get(name)).filter((one) => one !== undefined);
+  return {
+    container,
+    cpu: rateOf(CPU),
+    throttled: rateOf(["throttled"]),
+    memory: ratio(used, total),
+    memoryUsed: used,
+    memoryTotal: total,
+    swapUsed: figures.get("swapUsage"),
+    swapTotal: figures.get("swapTotal"),
+    pressure: pressures.length === 0 ? undefined : Math.max(...pressures) / 100,
+    load: now.loads.get(id),
+    oomKills: figures.get("oomKills"),
+    requests: perSecond(before?.requests.get(id), now.requests.get(id), seconds),
+    read: rateOf(["readBytes"]),
+    written: rateOf(["writtenBytes"]),
+  };
+}
+
+/** What all containers of `now` do; rates need a moment before it. */
+export function activities(before: Moment | undefined, now: Moment): Activity[] {
+  return now.containers.map((container) => activityOf(container, before, now));
+}

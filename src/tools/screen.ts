@@ -1,0 +1,52 @@
+import { emitKeypressEvents, type Key } from "node:readline";
+import type { ReadStream, WriteStream } from "node:tty";
+
+const ESC = "\x1b[";
+const ALTERNATE = `${ESC}?1049h${ESC}?25l`;
+const NORMAL = `${ESC}?25h${ESC}?1049l`;
+
+export interface Screen {
+  readonly columns: number;
+  readonly rows: number;
+  /** Shows these lines from the top, and nothing else. */
+  draw(lines: readonly string[]): void;
+  close(): void;
+}
+
+/** Takes a terminal over until close(); what was on it comes back then. */
+export function openScreen(
+  input: ReadStream,
+  output: WriteStream,
+  onKey: (name: string, text: string) => void,
+  onResize: () => void,
+): Screen {
+  const onKeypress = (text: string | undefined, key: Key): void => {
+    const isEnd = key.ctrl === true && (key.name === "c" || key.name === "d");
+    onKey(isEnd ? "end" : (key.name ?? ""), text ?? "");
+  };
+  emitKeypressEvents(input);
+  input.setRawMode(true);
+  input.resume();
+  input.on("keypress", onKeypress);
+  output.on("resize", onResize);
+  output.write(ALTERNATE);
+  return {
+    get columns() {
+      return output.columns;
+    },
+    get rows() {
+      return output.rows;
+    },
+    draw: (lines) => {
+      const shown = lines.slice(0, output.rows).map((line) => `${line}${ESC}K`);
+      output.write(`${ESC}H${shown.join("\r\n")}${ESC}J`);
+    },
+    close: () => {
+      input.off("keypress", onKeypress);
+      output.off("resize", onResize);
+      input.setRawMode(false);
+      input.pause();
+      output.write(NORMAL);
+    },
+  };
+}

@@ -1,0 +1,233 @@
+import Table from "cli-table3";
+import { NO_BORDERS } from "../containers/table.js";
+import { formatBytes, printable } from "../text.js";
+import type { Activity } from "./rates.js";
+
+interface Column {
+  readonly key: string;
+  readonly head: string;
+  /** Left out first where there is no room: 1 is never. */
+  readonly importance: number;
+  readonly sort: (activity: Activity) => number | string | undefined;
+  readonly show: (activity: Activity) => string;
+}
+
+const NOT_TOLD = "-";
+
+function percent(value: number | undefined): string {
+  return value === undefined ? NOT_TOLD : `${(value * 100).toFixed(value < 0.0995 ? 1 : 0)}%`;
+}
+
+/** "1.5G": formatBytes in four or five columns. */
+function short(bytes: number | undefined): string {
+  if (bytes === undefined) {
+    return NOT_TOLD;
+  }
+  const [number = "0", unit = "B"] = formatBytes(bytes).split(" ");
+  return `${number}${unit === "B" ? "" : unit[0]}`;
+}
+
+function count(value: number | undefined, digits = 0): string {
+  return value === undefined ? NOT_TOLD : value.toFixed(digits);
+}
+
+function pair(used: number | undefined, total: number | undefined): string {
+  if (used === undefined) {
+    return NOT_TOLD;
+  }
+  return total === undefined ? short(used) : `${short(used)}/${short(total)}`;
+}
+
+/** All columns, in their order from left to right. */
+export const COLUMNS: readonly Column[] = [
+  {
+    key: "name",
+    head: "NAME",
+    importance: 1,
+    sort: ({ container }) => container.name,
+    show: ({ container }) => printable(container.name),
+  },
+  {
+    key: "cpu",
+    head: "CPU",
+    importance: 1,
+    sort: ({ cpu }) => cpu,
+    show: ({ cpu }) => percent(cpu),
+  },
+  {
+    key: "throttled",
+    head: "THROTTLED",
+    importance: 2,
+    sort: ({ throttled }) => throttled,
+    show: ({ throttled }) => percent(throttled),
+  },
+  {
+    key: "memory",
+    head: "MEM",
+    importance: 1,
+    sort: ({ memory }) => memory,
+    show: ({ memory }) => percent(memory),
+  },
+  {
+    key: "used",
+    head: "USED",
+    importance: 2,
+    sort: ({ memoryUsed }) => memoryUsed,
+    show: ({ memoryUsed, memoryTotal }) => pair(memoryUsed, memoryTotal),
+  },
+  {
+    key: "swap",
+    head: "SWAP",
+    importance: 3,
+    sort: ({ swapUsed }) => swapUsed,
+    show: ({ swapUsed, swapTotal }) => pair(swapUsed, swapTotal),
+  },
+  {
+    key: "pressure",
+    head: "PSI",
+    importance: 3,
+    sort: ({ pressure }) => pressure,
+    show: ({ pressure }) => percent(pressure),
+  },
+  {
+    key: "load",
+    head: "LOAD",
+    importance: 3,
+    sort: ({ load }) => load,
+    show: ({ load }) => count(load, 2),
+  },
+  {
+    key: "oom",
+    head: "OOM",
+    importance: 2,
+    sort: ({ oomKills }) => oomKills,
+    show: ({ oomKills }) => count(oomKills),
+  },
+  {
+    key: "reads",
+    head: "REQ/S",
+    importance: 3,
+    sort: ({ requests }) => requests,
+    show: ({ requests }) => count(requests),
+  },
+  {
+    key: "disk-read",
+    head: "READ/S",
+    importance: 4,
+    sort: ({ read }) => read,
+    show: ({ read }) => short(read),
+  },
+  {
+    key: "disk-write",
+    head: "WRITE/S",
+    importance: 4,
+    sort: ({ written }) => written,
+    show: ({ written }) => short(written),
+  },
+  {
+    key: "runtime",
+    head: "RUNTIME",
+    importance: 4,
+    sort: ({ container }) => container.runtime,
+    show: ({ container }) => container.runtime || NOT_TOLD,
+  },
+  {
+    key: "id",
+    head: "ID",
+    importance: 4,
+    sort: ({ container }) => container.id,
+    show: ({ container }) => container.id,
+  },
+];
+
+export const SORT_KEYS = COLUMNS.map(({ key }) => key);
+
+/** Numbers from high to low, text in its order; what is not told comes last. */
+function compare(a: number | string | undefined, b: number | string | undefined): number {
+  if (a === undefined || b === undefined) {
+    return Number(a === undefined) - Number(b === undefined);
+  }
+  return typeof a === "number" && typeof b === "number"
+    ? b - a
+    : String(a).localeCompare(String(b));
+}
+
+export interface Order {
+  readonly sort: string;
+  readonly reverse: boolean;
+  /** Part of a name, an id or a runtime. */
+  readonly filter: string;
+}
+
+/** Those that the filter lets through, in their order. */
+export function arranged(activities: readonly Activity[], order: Order): Activity[] {
+  const wanted = order.filter.toLowerCase();
+  const column = COLUMNS.find(({ key }) => key === order.sort);
+  const kept = activities.filter(({ container }) =>
+    [container.name, container.id, container.runtime].some((text) =>
+      text.toLowerCase().includes(wanted),
+    ),
+  );
+  kept.sort(
+    (a, b) =>
+      compare(column?.sort(a), column?.sort(b)) ||
+      compare(a.container.name, b.container.name) ||
+      compare(a.container.id, b.container.id),
+  );
+  return order.reverse ? kept.reverse() : kept;
+}
+
+const GAP = 2;
+/** A name is cut before columns are left out, but not below this. */
+const LEAST_NAME = 12;
+
+function cut(text: string, width: number): string {
+  const characters = [...text];
+  return characters.length <= width ? text : `${characters.slice(0, width - 1).join("")}…`;
+}
+
+function shownColumns(rows: readonly Activity[], width: number): readonly Column[] {
+  const widths = new Map(
+    COLUMNS.map((column) => {
+      const lengths = rows.map((row) => [...column.show(row)].length);
+      const longest = Math.max(column.head.length, ...lengths);
+      return [column, column.key === "name" ? Math.min(longest, LEAST_NAME) : longest] as const;
+    }),
+  );
+  const total = (columns: readonly Column[]): number =>
+    columns.reduce((sum, column) => sum + (widths.get(column) ?? 0) + GAP, -GAP);
+  let columns = COLUMNS;
+  while (total(columns) > width) {
+    const least = Math.max(...columns.map(({ importance }) => importance));
+    const last = columns.findLast(({ importance }) => importance === least);
+    if (least === 1) {
+      break;
+    }
+    columns = columns.filter((column) => column !== last);
+  }
+  return columns;
+}
+
+/** Lines no longer than `width`; columns that find no room are left out. */
+export function topTable(rows: readonly Activity[], width: number): string[] {
+  const columns = shownColumns(rows, width);
+  const cells = rows.map((row) => columns.map((column) => column.show(row)));
+  const others = columns.slice(1).reduce((sum, { head }, index) => {
+    const lengths = cells.map((row) => [...(row[index + 1] ?? "")].length);
+    return sum + GAP + Math.max(head.length, ...lengths);
+  }, 0);
+  const table = new Table({
+    head: columns.map(({ head }) => head),
+    chars: NO_BORDERS,
+    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
+    colAligns: columns.map(({ key }) =>
+      ["name", "runtime", "id"].includes(key) ? "left" : "right",
+    ),
+  });
+  const room = Math.max(LEAST_NAME, width - others);
+  table.push(...cells.map(([name = "", ...rest]) => [cut(name, room), ...rest]));
+  return table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd());
+}

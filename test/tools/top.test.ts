@@ -1,0 +1,126 @@
+import { describe, expect, it } from "vitest";
+import { activities, type Moment } from "../../src/tools/rates.js";
+import { arranged, SORT_KEYS, topTable } from "../../src/tools/top-table.js";
+import { surveyed } from "../metrics/sources.js";
+
+const GIB = 2 ** 30;
+
+function container(id: string, name: string, figures: Readonly<Record<string, number>>) {
+  return { ...surveyed(id, name), figures: new Map(Object.entries(figures)) };
+}
+
+function moment(atMs: number, containers: Moment["containers"], requests = 0): Moment {
+  const counts = new Map(containers.map(({ id }) => [id, requests] as const));
+  return { atMs, containers, requests: counts, loads: new Map([["1", 0.5]]) };
+}
+
+const BEFORE = moment(1000, [
+  container("1", "web1", { cpuUser: 10, cpuSystem: 1, throttled: 5, readBytes: 0 }),
+  container("2", "db", { cpuUser: 50, cpuSystem: 5 }),
+]);
+const NOW = moment(
+  3000,
+  [
+    container("1", "web1", {
+      cpuUser: 12,
+      cpuSystem: 2,
+      throttled: 6,
+      memoryTotal: GIB,
+      memoryAvailable: GIB / 4,
+      swapUsage: 2 ** 20,
+      swapTotal: GIB,
+      oomKills: 2,
+      cpuPressure: 3,
+      memoryPressure: 40,
+      readBytes: 2048,
+    }),
+    container("2", "db", { cpuUser: 40, cpuSystem: 5 }),
+    container("3", "new", { cpuUser: 1 }),
+  ],
+  30,
+);
+
+describe("activities", () => {
+  it("are rates between two moments", () => {
+    const [web] = activities(BEFORE, NOW);
+    expect(web).toMatchObject({
+      cpu: 1.5,
+      throttled: 0.5,
+      memory: 0.75,
+      memoryUsed: 0.75 * GIB,
+      oomKills: 2,
+      pressure: 0.4,
+      load: 0.5,
+      requests: 15,
+      read: 1024,
+    });
+  });
+
+  it("are not told for counters that began anew, for newcomers, and at first", () => {
+    const [, db, newcomer] = activities(BEFORE, NOW);
+    expect(db?.cpu).toBeUndefined();
+    expect(db?.memory).toBeUndefined();
+    expect(newcomer?.cpu).toBeUndefined();
+    expect(activities(undefined, NOW).map(({ cpu }) => cpu)).toEqual([
+      undefined,
+      undefined,
+      undefined,
+    ]);
+  });
+});
+
+describe("arranged", () => {
+  const rows = activities(BEFORE, NOW);
+  const names = (order: Parameters<typeof arranged>[1]): string[] =>
+    arranged(rows, order).map((row) => row.container.name);
+
+  it("sorts by any column, with what is not told at the end", () => {
+    expect(names({ sort: "cpu", reverse: false, filter: "" })).toEqual(["web1", "db", "new"]);
+    expect(names({ sort: "name", reverse: false, filter: "" })).toEqual(["db", "new", "web1"]);
+    expect(names({ sort: "name", reverse: true, filter: "" })).toEqual(["web1", "new", "db"]);
+    for (const sort of SORT_KEYS) {
+      expect(names({ sort, reverse: false, filter: "" })).toHaveLength(3);
+    }
+  });
+
+  it("filters by part of a name, an id or a runtime", () => {
+    expect(names({ sort: "cpu", reverse: false, filter: "WEB" })).toEqual(["web1"]);
+    expect(names({ sort: "cpu", reverse: false, filter: "lxc" })).toHaveLength(3);
+    expect(names({ sort: "cpu", reverse: false, filter: "nothing" })).toEqual([]);
+  });
+});
+
+describe("topTable", () => {
+  const rows = activities(BEFORE, NOW);
+
+  it("shows all columns where there is room", () => {
+    const [head, first] = topTable(rows, 200);
+    expect(head).toMatch(/^NAME +CPU +THROTTLED +MEM +USED +SWAP +PSI +LOAD +OOM +REQ\/S/);
+    expect(first).toMatch(/^web1 +150% +50% +75% +768M\/1G +1M\/1G +40% +0\.50 +2 +15 +1K/);
+  });
+
+  it.each([40, 60, 80, 120])("fits into %d columns", (width) => {
+    const long = rows.map((row) => ({
+      ...row,
+      container: { ...row.container, name: `${row.container.name}-${"x".repeat(60)}` },
+    }));
+    for (const line of topTable(long, width)) {
+      expect([...line].length).toBeLessThanOrEqual(width);
+    }
+  });
+
+  it("has the important columns in 80", () => {
+    const [head] = topTable(rows, 80);
+    expect(head).toMatch(/NAME.*CPU.*THROTTLED.*MEM.*USED.*OOM/);
+  });
+
+  it("prints no control characters of a name", () => {
+    const odd = rows.map((row) => ({
+      ...row,
+      container: { ...row.container, name: "a\u001b[31m\nb" },
+    }));
+    const lines = topTable(odd, 200);
+    expect(lines).toHaveLength(1 + odd.length);
+    expect(lines.join("")).not.toContain("\u001b");
+  });
+});
