@@ -4,6 +4,8 @@ import { readFileSync } from "node:fs";
 export interface Mount {
   readonly id: number;
   readonly parentId: number;
+  /** "major:minor" of the file system: another one for every mount that was made anew. */
+  readonly device: string;
   /** Path in the mounted file system that is mounted here. */
   readonly root: string;
   readonly mountpoint: string;
@@ -23,7 +25,7 @@ function parseLine(line: string): Mount | undefined {
   const words = line.split(" ");
   // Optional fields of any number stand before the lone hyphen.
   const hyphen = words.indexOf("-", 6);
-  const [id, parentId, , root, mountpoint] = words;
+  const [id, parentId, device = "", root, mountpoint] = words;
   const [fsType, source, superOptions] = words.slice(hyphen + 1);
   if (hyphen < 0 || root === undefined || mountpoint === undefined || fsType === undefined) {
     return undefined;
@@ -31,6 +33,7 @@ function parseLine(line: string): Mount | undefined {
   return {
     id: Number(id),
     parentId: Number(parentId),
+    device,
     root: unescapeField(root),
     mountpoint: unescapeField(mountpoint),
     fsType: unescapeField(fsType),

@@ -2,6 +2,7 @@ import { Command, CommanderError } from "commander";
 import { addAttach } from "./commands/attach.js";
 import { addBench } from "./commands/bench.js";
 import type { Context } from "./commands/context.js";
+import { addDoctor } from "./commands/doctor.js";
 import { addHooks } from "./commands/hooks.js";
 import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
@@ -19,6 +20,7 @@ Examples:
   vprocfs ls                      containers and their limits
   vprocfs show web1 meminfo       the memory that web1 sees
   vprocfs top                     what all containers are doing
+  vprocfs doctor                  what is wrong, and what to do
   vprocfs show 4711               all files as process 4711 sees them
   vprocfs attach --all            give the files to containers that run already
   vprocfs bench --quick           what reads cost here, beside LXCFS and the kernel
@@ -45,6 +47,7 @@ export function createProgram(context: Context): Command {
   addRun(program, context);
   addLs(program, context);
   addTop(program, context);
+  addDoctor(program, context);
   addShow(program, context);
   addAttach(program, context);
   addHooks(program, context);

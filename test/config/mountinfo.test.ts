@@ -14,6 +14,7 @@ describe("parseMountinfo", () => {
     expect(tmpfs).toEqual({
       id: 31,
       parentId: 23,
+      device: "0:28",
       root: "/",
       mountpoint: "/sys/fs/cgroup",
       fsType: "tmpfs",

@@ -29,7 +29,7 @@ beforeAll(() => {
 afterAll(() => rmSync(directory, { recursive: true }));
 
 function mount(mountpoint: string, change: Partial<Mount> = {}): Mount {
-  const base = { id: 1, parentId: 0, root: "/", superOptions: [] };
+  const base = { id: 1, parentId: 0, device: "0:1", root: "/", superOptions: [] };
   return { ...base, mountpoint, ...IDENTITY, ...change };
 }
 

@@ -1,0 +1,74 @@
+import type { Command } from "commander";
+import { findContainer } from "../containers/find.js";
+import { Surveys } from "../metrics/survey.js";
+import { mountAt, readMounts } from "../mountinfo.js";
+import { canonicalPath } from "../mountpoint.js";
+import { printable } from "../text.js";
+import { readFigure } from "../tools/cgroup-files.js";
+import { checkContainer } from "../tools/container-checks.js";
+import type { Finding, Level } from "../tools/findings.js";
+import { checkDaemon, checkHost } from "../tools/host-checks.js";
+import { type Context, configFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+/** What it ends with, by the worst finding; 1 and 2 are errors as everywhere. */
+const STATUS: Readonly<Record<Level, number>> = { ok: 0, info: 0, warning: 3, problem: 4 };
+
+function asText(findings: readonly Finding[]): string {
+  const width = Math.max(...findings.map(({ about }) => [...printable(about)].length));
+  const lines = findings.map(({ level, about, what, todo }) => {
+    const head = `${level.padEnd(7)}  ${printable(about).padEnd(width)}  `;
+    const more = todo === undefined ? "" : `\n${" ".repeat(head.length)}-> ${printable(todo)}`;
+    return `${head}${printable(what)}${more}`;
+  });
+  const count = (level: Level): number => findings.filter((one) => one.level === level).length;
+  return [...lines, "", `${count("problem")} problems, ${count("warning")} warnings`].join("\n");
+}
+
+async function examine(context: Context, command: Command, word: string | undefined) {
+  const config = configFor(context, command);
+  const binding = context.addon();
+  const all = binding.scanContainers();
+  const wanted = word === undefined ? undefined : findContainer(binding, word).id;
+  const surveys = new Surveys(binding, config.fsType, config.source);
+  const survey = await surveys.take();
+  const mountpoint = canonicalPath(config.mountpoint);
+  const inputs = {
+    surveys,
+    config,
+    device: mountAt(readMounts(), mountpoint)?.device,
+    paths: binding.views().map(({ path }) => path),
+    hostMemoryKb: Number(/^MemTotal: +(\d+)/m.exec(readFigure("/proc/meminfo") ?? "")?.[1]),
+  };
+  const findings = [
+    ...(wanted === undefined ? checkHost(survey, all) : []),
+    ...(await checkDaemon(config, mountpoint, binding.version)),
+  ];
+  for (const container of survey.containers) {
+    if (wanted === undefined || container.id === wanted) {
+      findings.push(...(await checkContainer(container, inputs)));
+    }
+  }
+  return findings;
+}
+
+/** `vprocfs doctor [CONTAINER]` */
+export function addDoctor(program: Command, context: Context): void {
+  const command = program
+    .command("doctor")
+    .summary("what is wrong on this host, and what to do about it")
+    .description(
+      "Checks kernel, controllers, the mount, and every container or one: what is mounted in it, whether " +
+        "it sees what its cgroup says, and what it suffers from. Ends with 0 when all is well, 3 with " +
+        "warnings, 4 with problems.",
+    )
+    .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
+    .option("--json", "print an array of findings");
+  addConfigFlags(command, ["mountpoint", "metrics"]).action(
+    async (word: string | undefined, options: { readonly json?: boolean }) => {
+      const findings = await examine(context, command, word);
+      context.print(options.json === true ? toJson(findings) : asText(findings));
+      context.exit(Math.max(...findings.map(({ level }) => STATUS[level]), 0));
+    },
+  );
+}

@@ -1,0 +1,230 @@
+import { readFileSync } from "node:fs";
+import type { Config } from "../config.js";
+import { errnoOf, messageOf } from "../errors.js";
+import type { Surveyed, Surveys } from "../metrics/survey.js";
+import { type Mount, mountAt, parseMountinfo } from "../mountinfo.js";
+import { isOurs } from "../mountpoint.js";
+import { formatBytes } from "../text.js";
+import { type Finding, Findings } from "./findings.js";
+
+const WITHIN_MS = 3000;
+/** An OOM kill longer ago than this is history. */
+const RECENT_S = 24 * 3600;
+const NEAR_LIMIT = 0.95;
+const MUCH_THROTTLED = 0.5;
+
+export interface ContainerInputs {
+  readonly surveys: Pick<Surveys, "readInside">;
+  readonly config: Config;
+  /** "major:minor" of the live mount; undefined when there is none. */
+  readonly device: string | undefined;
+  /** Files that a container should have, such as proc/meminfo. */
+  readonly paths: readonly string[];
+  /** What the host itself has. */
+  readonly hostMemoryKb: number;
+}
+
+function mountsOf(init: number): Mount[] | undefined {
+  try {
+    return parseMountinfo(readFileSync(`/proc/${init}/mountinfo`, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Under sysfs directories are bound whole. */
+const DIRECTORY = /^\/sys\/devices\/system\/(?:cpu|node)/;
+
+function targetsOf(path: string): string[] {
+  const target = `/${path}`;
+  const directory = DIRECTORY.exec(target)?.[0];
+  return directory === undefined ? [target] : [target, directory];
+}
+
+interface Mounted {
+  readonly live: readonly string[];
+  readonly missing: readonly string[];
+  readonly dead: readonly string[];
+  readonly shadowed: readonly string[];
+}
+
+/** How the files stand that a container should have. */
+export function sortMounts(
+  mounts: readonly Mount[],
+  paths: readonly string[],
+  config: Pick<Config, "fsType" | "source">,
+  device: string | undefined,
+): Mounted {
+  const found = {
+    live: [] as string[],
+    missing: [] as string[],
+    dead: [] as string[],
+    shadowed: [] as string[],
+  };
+  for (const path of paths) {
+    const targets = targetsOf(path);
+    const top = targets
+      .map((target) => mountAt(mounts, target))
+      .find((mount) => mount !== undefined);
+    const ours = mounts.filter(
+      (mount) => targets.includes(mount.mountpoint) && isOurs(mount, config),
+    );
+    if (top !== undefined && isOurs(top, config)) {
+      (top.device === device ? found.live : found.dead).push(path);
+    } else {
+      (ours.length > 0 ? found.shadowed : found.missing).push(path);
+    }
+  }
+  return found;
+}
+
+function few(paths: readonly string[]): string {
+  const names = paths.map((path) => path.replace(/^proc\//, ""));
+  const shown = names.slice(0, 6).join(", ");
+  return names.length > 6 ? `${shown} and ${names.length - 6} more` : shown;
+}
+
+function checkMounts(findings: Findings, mounted: Mounted, name: string): void {
+  const { live, missing, dead, shadowed } = mounted;
+  if (dead.length > 0) {
+    findings.add(
+      "problem",
+      `mounted from a vprocfs that is no more: ${few(dead)}`,
+      `vprocfs attach ${name}`,
+    );
+  }
+  if (shadowed.length > 0) {
+    findings.add(
+      "warning",
+      `something is mounted over: ${few(shadowed)}`,
+      "look at /proc/self/mountinfo inside; LXCFS and systemd's sandboxing do this",
+    );
+  }
+  if (live.length === 0 && dead.length === 0) {
+    findings.add(
+      "warning",
+      "nothing of vprocfs is mounted: it sees the node's figures",
+      `vprocfs attach ${name}`,
+    );
+  } else if (missing.length > 0) {
+    findings.add("info", `not mounted: ${few(missing)}`);
+  }
+}
+
+async function readWithin(surveys: ContainerInputs["surveys"], init: number, path: string) {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error("does not answer")), WITHIN_MS);
+  });
+  try {
+    return await Promise.race([surveys.readInside(init, path), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function checkFigures(
+  findings: Findings,
+  container: Surveyed,
+  mounted: Mounted,
+  inputs: ContainerInputs,
+): Promise<void> {
+  const { figures, init } = container;
+  const compare = async (
+    path: string,
+    what: string,
+    expected: number | undefined,
+    ofHost: number,
+    parse: (text: string) => number | undefined,
+  ): Promise<void> => {
+    if (!mounted.live.includes(path) || expected === undefined) {
+      return;
+    }
+    try {
+      const found = parse(await readWithin(inputs.surveys, init, `/${path}`));
+      if (found === expected) {
+        findings.add("ok", `${what} inside is ${found}, as its cgroup says`);
+      } else if (found === ofHost) {
+        // Bound from the host: it tells whoever asks, and that was us.
+        findings.add("info", `${what} inside depends on who asks: not checked`);
+      } else {
+        findings.add("problem", `${what} inside is ${found}, its cgroup says ${expected}`);
+      }
+    } catch (error) {
+      if (errnoOf(error) !== "ESRCH") {
+        findings.add("problem", `/${path} inside: ${messageOf(error)}`);
+      }
+    }
+  };
+  const total = figures.get("memoryTotal");
+  await compare(
+    "proc/meminfo",
+    "MemTotal (kB)",
+    total === undefined ? undefined : total / 1024,
+    inputs.hostMemoryKb,
+    (text) => Number(/^MemTotal: +(\d+) kB$/m.exec(text)?.[1]),
+  );
+  const countCpus = (text: string): number => (text.match(/^cpu\d+ /gm) ?? []).length;
+  await compare(
+    "proc/stat",
+    "number of CPUs",
+    figures.get("cpus"),
+    countCpus(readFileSync("/proc/stat", "utf8")),
+    countCpus,
+  );
+}
+
+function ago(seconds: number): string {
+  const minutes = Math.max(0, Math.round(seconds / 60));
+  return minutes < 120 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
+}
+
+function checkUse(findings: Findings, container: Surveyed): void {
+  const { figures, lastVictim } = container;
+  const [total, available] = [figures.get("memoryTotal"), figures.get("memoryAvailable")];
+  if (total !== undefined && available !== undefined && 1 - available / total > NEAR_LIMIT) {
+    findings.add(
+      "warning",
+      `${Math.round(100 * (1 - available / total))} % of ${formatBytes(total)} memory are in use`,
+      "raise its memory limit, or find what grows ('vprocfs explain', 'vprocfs top')",
+    );
+  }
+  const kills = figures.get("oomKills") ?? 0;
+  const last = figures.get("lastOomTime");
+  if (kills > 0) {
+    const since = last === undefined ? undefined : Date.now() / 1000 - last;
+    const victim = lastVictim === "" ? "" : ` of ${lastVictim}`;
+    const when = since === undefined ? "" : `, the last${victim} ${ago(since)}`;
+    const isRecent = since !== undefined && since < RECENT_S;
+    findings.add(
+      isRecent ? "warning" : "info",
+      `${kills} OOM ${kills === 1 ? "kill" : "kills"}${when}`,
+      isRecent ? "raise its memory limit, or find what grows" : undefined,
+    );
+  }
+  const [periods, throttled] = [figures.get("periods") ?? 0, figures.get("throttledPeriods") ?? 0];
+  if (periods > 100 && throttled / periods > MUCH_THROTTLED) {
+    findings.add(
+      "warning",
+      `its CPU quota was used up in ${Math.round((100 * throttled) / periods)} % of all periods`,
+      "give it more CPUs; it sees this as steal time",
+    );
+  }
+}
+
+/** Looks at one container from outside. */
+export async function checkContainer(
+  container: Surveyed,
+  inputs: ContainerInputs,
+): Promise<Finding[]> {
+  const { id, name, init } = container;
+  const findings = new Findings(name, id);
+  const mounts = mountsOf(init);
+  if (mounts !== undefined) {
+    const mounted = sortMounts(mounts, inputs.paths, inputs.config, inputs.device);
+    checkMounts(findings, mounted, name);
+    await checkFigures(findings, container, mounted, inputs);
+  }
+  checkUse(findings, container);
+  return findings.list;
+}

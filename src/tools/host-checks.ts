@@ -1,0 +1,233 @@
+import { existsSync, readdirSync } from "node:fs";
+import { release } from "node:os";
+import { join } from "node:path";
+import type { Config } from "../config.js";
+import { messageOf } from "../errors.js";
+import { readStatus, type Status } from "../keeper-status.js";
+import type { Containers } from "../metrics/survey.js";
+import { type Mount, readMounts } from "../mountinfo.js";
+import { mountState, realSystem } from "../mountpoint.js";
+import type { ContainerInfo } from "../native/binding.js";
+import { readFigure } from "./cgroup-files.js";
+import { type Finding, Findings } from "./findings.js";
+import { daemonFigures } from "./scraped.js";
+
+/** Files that are watched for each container, about. */
+const WATCHES_PER_CONTAINER = 24;
+
+/** [major, minor] of "6.18.44-x". */
+function kernelVersion(): readonly [number, number] {
+  const [major = 0, minor = 0] = release()
+    .split(".")
+    .map((part) => Number.parseInt(part, 10));
+  return [major, minor];
+}
+
+function isAtLeast(major: number, minor: number): boolean {
+  const [own, ownMinor] = kernelVersion();
+  return own > major || (own === major && ownMinor >= minor);
+}
+
+/** Where each controller is: "v1", "v2", or nowhere. */
+function controllers(mounts: readonly Mount[]): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { fsType, mountpoint, superOptions } of mounts) {
+    if (fsType === "cgroup2") {
+      const names = readFigure(join(mountpoint, "cgroup.controllers"))?.split(/\s+/) ?? [];
+      for (const name of names) {
+        found.set(name, "v2");
+      }
+    }
+    if (fsType === "cgroup") {
+      for (const name of superOptions) {
+        found.set(name === "blkio" ? "io" : name, "v1");
+      }
+    }
+  }
+  return found;
+}
+
+const NEEDED: readonly (readonly [controller: string, shows: string])[] = [
+  ["memory", "memory and swap"],
+  ["cpu", "CPU quotas and steal time"],
+  ["cpuset", "which CPUs there are"],
+  ["pids", "numbers of tasks in metrics"],
+  ["io", "disk traffic"],
+];
+
+function checkControllers(findings: Findings, mounts: readonly Mount[]): void {
+  const found = controllers(mounts);
+  for (const [name, shows] of NEEDED) {
+    const where = found.get(name);
+    if (where !== undefined) {
+      findings.add("ok", `controller ${name} on cgroup ${where}: ${shows}`);
+    } else {
+      const level = name === "memory" || name === "cpu" ? "warning" : "info";
+      findings.add(
+        level,
+        `no controller ${name}: containers are shown the host's figures for ${shows}`,
+        name === "memory" ? "boot with cgroup_enable=memory" : "enable it in the kernel",
+      );
+    }
+  }
+}
+
+function checkSwap(findings: Findings, containers: readonly ContainerInfo[]): void {
+  const place = containers.find(({ cgroups }) => cgroups.memory !== undefined)?.cgroups.memory;
+  if (place === undefined) {
+    return;
+  }
+  const file = place.v2 ? "memory.swap.current" : "memory.memsw.usage_in_bytes";
+  if (existsSync(join(place.mount, place.path, file))) {
+    findings.add("ok", "swap is accounted per cgroup");
+  } else {
+    const todo = place.v2
+      ? "enable the memory controller for the cgroup's parent"
+      : "boot with swapaccount=1";
+    findings.add("warning", "swap is not accounted: containers are shown none in use", todo);
+  }
+}
+
+function checkKernel(findings: Findings, survey: Containers): void {
+  const resend = isAtLeast(6, 9);
+  findings.add(
+    resend ? "ok" : "info",
+    `Linux ${release()}: ${resend ? "no request is lost when a worker dies" : "requests in hand fail when a worker dies (Linux 6.9 hands them again)"}`,
+  );
+  if (!existsSync("/dev/fuse")) {
+    findings.add("problem", "there is no /dev/fuse", "modprobe fuse");
+  }
+  const hasPressure = existsSync("/proc/pressure/memory");
+  findings.add(
+    hasPressure ? "ok" : "info",
+    hasPressure ? "pressure is measured (PSI)" : "pressure is not measured: boot with psi=1",
+  );
+  const hasTypes = existsSync("/sys/kernel/btf/vmlinux");
+  findings.add(
+    hasTypes ? "ok" : "info",
+    hasTypes
+      ? "the kernel has type information: load is counted by a BPF program"
+      : "the kernel has no type information (BTF): load is counted by reading files",
+  );
+  findings.add(
+    survey.readsLog ? "ok" : "info",
+    survey.readsLog
+      ? "the kernel's log dates OOM kills"
+      : "the kernel's log cannot be read: OOM kills are dated when they are noticed",
+  );
+  const watches = Number(readFigure("/proc/sys/fs/inotify/max_user_watches"));
+  if (survey.containers.length * WATCHES_PER_CONTAINER > watches) {
+    findings.add(
+      "warning",
+      `${watches} inotify watches are few for ${survey.containers.length} containers: limits are read again and again`,
+      `sysctl fs.inotify.max_user_watches=${survey.containers.length * WATCHES_PER_CONTAINER * 4}`,
+    );
+  }
+  if (existsSync("/proc/vpsadminos")) {
+    findings.add("info", "vpsAdminOS: its kernel shows containers their limits already");
+  }
+}
+
+function isRunning(command: string): boolean {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .some((pid) => readFigure(`/proc/${pid}/comm`) === command);
+}
+
+function checkLxcfs(findings: Findings, mounts: readonly Mount[]): void {
+  const mount = mounts.find(({ fsType, source }) => fsType === "fuse.lxcfs" && source === "lxcfs");
+  if (mount !== undefined) {
+    findings.add(
+      "warning",
+      `LXCFS is mounted on ${mount.mountpoint}: its hooks may mount over ours, or ours over its`,
+      "stop one of the two; vprocfs can serve on /var/lib/lxcfs",
+    );
+  } else if (isRunning("lxcfs")) {
+    findings.add("info", "a process lxcfs runs, and has nothing mounted here");
+  }
+}
+
+/** What the kernel has and what else is on the node. */
+export function checkHost(survey: Containers, containers: readonly ContainerInfo[]): Finding[] {
+  const findings = new Findings("host");
+  const mounts = readMounts();
+  checkKernel(findings, survey);
+  checkControllers(findings, mounts);
+  checkSwap(findings, containers);
+  checkLxcfs(findings, mounts);
+  return findings.list;
+}
+
+function checkStatus(findings: Findings, status: Status): void {
+  const { state, generation, restarts, reasons, failuresInARow, standby } = status;
+  const last = reasons.length === 0 ? "" : `; last: ${reasons[0]}`;
+  if (state !== "serving") {
+    findings.add("problem", `the worker is ${state}${last}`, "see the log; 'vprocfs reload'");
+  } else {
+    findings.add("ok", `worker of generation ${generation} serves`);
+  }
+  if (restarts > 0) {
+    const level = failuresInARow > 1 ? "warning" : "info";
+    findings.add(level, `workers ended ${restarts} times without being told to${last}`);
+  }
+  if (standby === "off") {
+    findings.add("info", "no worker stands by: a takeover waits for Node to start");
+  }
+  if (status.statesIgnored > 0) {
+    findings.add("warning", `${status.statesIgnored} times what a worker left could not be used`);
+  }
+}
+
+async function checkVersion(findings: Findings, config: Config, version: string): Promise<void> {
+  if (config.metrics === "off") {
+    findings.add("info", "metrics are off");
+    return;
+  }
+  const daemon = await daemonFigures(config.metrics);
+  if (daemon.version === undefined) {
+    findings.add(
+      "info",
+      `no metrics on ${config.metrics} without a password: version, load and requests are not known`,
+    );
+  } else if (daemon.version !== version) {
+    findings.add(
+      "warning",
+      `version ${daemon.version} serves, ${version} is installed`,
+      "vprocfs reload",
+    );
+  } else {
+    findings.add("ok", `version ${version} serves, metrics on ${config.metrics}`);
+  }
+}
+
+/** The mount and who serves it. */
+export async function checkDaemon(
+  config: Config,
+  mountpoint: string,
+  version: string,
+): Promise<Finding[]> {
+  const findings = new Findings("vprocfs");
+  const state = await mountState(
+    realSystem(() => false),
+    mountpoint,
+    config,
+  );
+  if (state !== "live") {
+    const reasons = {
+      dead: ["the mount is dead", "start it again with 'vprocfs run'"],
+      foreign: ["something else is mounted there", "unmount it, or name another --mountpoint"],
+      none: ["nothing is mounted there", "start it with 'vprocfs run', or name its --mountpoint"],
+    } as const;
+    const [what, todo] = reasons[state];
+    findings.add("problem", `${mountpoint}: ${what}`, todo);
+    return findings.list;
+  }
+  findings.add("ok", `${mountpoint} is mounted and answers`);
+  try {
+    checkStatus(findings, await readStatus(mountpoint));
+  } catch (error) {
+    findings.add("warning", messageOf(error), "without a keeper nobody replaces a dead worker");
+  }
+  await checkVersion(findings, config, version);
+  return findings.list;
+}

@@ -1,0 +1,95 @@
+// What doctor finds in real containers.
+
+import { expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { run } from "../support/command.js";
+import { bindsOf, Container } from "../support/container.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { serveMetrics } from "../support/prometheus.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+interface Finding {
+  readonly level: string;
+  readonly about: string;
+  readonly id?: string;
+  readonly what: string;
+  readonly todo?: string;
+}
+
+async function findingsOf(daemon: Daemon, address: string, id: string): Promise<Finding[]> {
+  const place = ["--mountpoint", daemon.mountpoint, "--metrics", address];
+  const outcome = await vprocfs("doctor", id, "--json", ...place);
+  expect([0, 3, 4], outcome.stderr).toContain(outcome.status);
+  return JSON.parse(`${outcome.stdout}`);
+}
+
+async function killOne(container: Container): Promise<void> {
+  await run(container.command(["tail", "/dev/zero"]));
+}
+
+describeLive("vprocfs doctor", [], () => {
+  it("finds a container well that has what it should have", async () => {
+    const own = testScope();
+    const { daemon, address } = await serveMetrics(own);
+    const container = await Container.start(own, {
+      memory: 64 * MIB,
+      quota: 1,
+      binds: bindsOf(daemon),
+    });
+    const findings = await findingsOf(daemon, address, await container.id(daemon));
+    const about = findings.filter(({ id }) => id !== undefined);
+    expect(about.filter(({ level }) => level !== "ok" && level !== "info")).toEqual([]);
+    const texts = about.map(({ what }) => what);
+    expect(texts).toContain(`MemTotal (kB) inside is ${64 * 1024}, as its cgroup says`);
+    expect(texts).toContain("number of CPUs inside is 1, as its cgroup says");
+  });
+
+  it("finds what is not mounted, mounted over, and killed", async () => {
+    const own = testScope();
+    const { daemon, address } = await serveMetrics(own);
+    const bare = await Container.start(own, { name: "bare", memory: 16 * MIB, swap: 0 });
+    const id = await bare.id(daemon);
+    await killOne(bare);
+    const found = await until("the kill is known", async () => {
+      const findings = await findingsOf(daemon, address, id);
+      return findings.some(({ what }) => what.includes("OOM kill")) && findings;
+    });
+    const warnings = found.filter(({ level }) => level === "warning");
+    expect(warnings.map(({ what }) => what)).toContain(
+      "nothing of vprocfs is mounted: it sees the node's figures",
+    );
+    expect(warnings.every(({ todo }) => todo !== undefined)).toBe(true);
+    const covered = await Container.start(own, {
+      name: "covered",
+      memory: 64 * MIB,
+      binds: [...bindsOf(daemon), ["/dev/null", "/proc/uptime"]],
+    });
+    const shadowed = await findingsOf(daemon, address, await covered.id(daemon));
+    expect(shadowed.map(({ what }) => what)).toContain("something is mounted over: uptime");
+  });
+
+  it("finds mounts of a vprocfs that is no more", async () => {
+    const own = testScope();
+    const life = testScope();
+    const first = await Daemon.start(life);
+    const container = await Container.start(own, { memory: 64 * MIB, binds: bindsOf(first) });
+    await life.close();
+    const { daemon, address } = await serveMetrics(own);
+    const findings = await findingsOf(daemon, address, `${container.init}`);
+    const problem = findings.find(({ level }) => level === "problem");
+    expect(problem?.what).toMatch(/^mounted from a vprocfs that is no more: /);
+    const text = await vprocfs("doctor", "--mountpoint", daemon.mountpoint, "--metrics", address);
+    expect(text.status).toBe(4);
+    expect(`${text.stdout}`).toMatch(/^problem {2}/m);
+  });
+
+  it("says that nothing is mounted, and what to do", async () => {
+    const nowhere = temporaryDirectory(testScope(), "nowhere");
+    const outcome = await vprocfs("doctor", "--mountpoint", nowhere);
+    expect(outcome.status).toBe(4);
+    expect(`${outcome.stdout}`).toContain("nothing is mounted there");
+    expect(`${outcome.stdout}`).toContain("vprocfs run");
+  });
+});

@@ -1,0 +1,41 @@
+import { describe, expect, it } from "vitest";
+import { parseMountinfo } from "../../src/mountinfo.js";
+import { sortMounts } from "../../src/tools/container-checks.js";
+
+const PATHS = [
+  "proc/meminfo",
+  "proc/stat",
+  "proc/uptime",
+  "proc/swaps",
+  "sys/devices/system/cpu/online",
+];
+const IDENTITY = { fsType: "fuse.lxcfs", source: "vprocfs" };
+
+const MOUNTS = parseMountinfo(
+  [
+    "1 0 0:1 / / rw - ext4 /dev/sda rw",
+    "2 1 0:2 / /proc rw - proc proc rw",
+    "3 2 0:30 /containers/7/proc/meminfo /proc/meminfo ro - fuse.lxcfs vprocfs ro",
+    "4 2 0:29 /containers/7/proc/stat /proc/stat ro - fuse.lxcfs vprocfs ro",
+    "5 2 0:30 /containers/7/proc/uptime /proc/uptime ro - fuse.lxcfs vprocfs ro",
+    "6 5 0:31 /proc/uptime /proc/uptime ro - fuse.lxcfs lxcfs ro",
+    "7 1 0:30 /containers/7/sys/devices/system/cpu /sys/devices/system/cpu ro - fuse.lxcfs vprocfs ro",
+  ].join("\n"),
+);
+
+describe("sortMounts", () => {
+  it("tells what is live, dead, shadowed and missing", () => {
+    expect(sortMounts(MOUNTS, PATHS, IDENTITY, "0:30")).toEqual({
+      live: ["proc/meminfo", "sys/devices/system/cpu/online"],
+      dead: ["proc/stat"],
+      shadowed: ["proc/uptime"],
+      missing: ["proc/swaps"],
+    });
+  });
+
+  it("takes all for dead when nothing is mounted on the host", () => {
+    const { live, dead } = sortMounts(MOUNTS, PATHS, IDENTITY, undefined);
+    expect(live).toEqual([]);
+    expect(dead).toHaveLength(3);
+  });
+});
