@@ -3,6 +3,7 @@ import { addAttach } from "./commands/attach.js";
 import { addBench } from "./commands/bench.js";
 import type { Context } from "./commands/context.js";
 import { addDoctor } from "./commands/doctor.js";
+import { addExplain } from "./commands/explain.js";
 import { addHooks } from "./commands/hooks.js";
 import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
@@ -20,6 +21,7 @@ Examples:
   vprocfs ls                      containers and their limits
   vprocfs show web1 meminfo       the memory that web1 sees
   vprocfs top                     what all containers are doing
+  vprocfs explain web1 MemTotal   why web1 sees what it sees
   vprocfs doctor                  what is wrong, and what to do
   vprocfs show 4711               all files as process 4711 sees them
   vprocfs attach --all            give the files to containers that run already
@@ -47,6 +49,7 @@ export function createProgram(context: Context): Command {
   addRun(program, context);
   addLs(program, context);
   addTop(program, context);
+  addExplain(program, context);
   addDoctor(program, context);
   addShow(program, context);
   addAttach(program, context);

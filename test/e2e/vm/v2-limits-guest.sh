@@ -108,6 +108,26 @@ is "sums" "$(echo "$stat" | awk '$1 == "cpu" { for (i = 2; i <= 11; i++) all[i] 
   /^cpu[0-9]/ { for (i = 2; i <= 11; i++) all[i] -= $i }
   END { for (i in all) if (all[i] != 0) bad = 1; print bad + 0 }')" 0
 
+# What operators are told of a container whose process was killed for want of memory.
+echo 16M >$cgroups/box/inner/memory.max
+echo 0 >$cgroups/box/inner/memory.swap.max
+echo 100000 100000 >$cgroups/box/inner/cpu.max
+run "tail /dev/zero; exec sleep 1000" >/dev/null 2>&1 &
+for _ in $(seq 120); do
+  top=$(node dist/cli.js top --interval 0.1 --json)
+  echo "$top" | grep -q '"oomKills": [1-9]' && break
+done
+figure() { echo "$top" | awk -F'[:,] *' -v key="\"$1\"" '$1 ~ key { print $2; exit }'; }
+is "limit in top" "$(figure memoryLimit)" 16777216
+is "swap limit in top" "$(figure swapLimit)" 0
+is "CPU limit in top" "$(figure cpuLimit)" 1
+is "a kill in top" "$(figure oomKills)" 1
+is "its victim" "$(figure lastVictim)" '"tail"'
+is "pressure in top" "$(figure memoryWaiting | grep -c '[0-9]')" 1
+is "the decision explained" "$(node dist/cli.js explain inner MemTotal --mountpoint "$mnt" --json |
+  awk -F'"' '$2 == "decidedBy" { print $4 }')" $cgroups/box/inner
+echo 1 >$cgroups/box/inner/cgroup.kill
+
 pkill -TERM vprocfs-keeper
 wait
 grep -q " $mnt " /proc/mounts && fail "still mounted"

@@ -1,0 +1,77 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import Table from "cli-table3";
+import type { Command } from "commander";
+import { findContainer } from "../containers/find.js";
+import { NO_BORDERS } from "../containers/table.js";
+import { VprocfsError } from "../errors.js";
+import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
+import { didYouMean, printable } from "../text.js";
+import { type Explanation, explain, FIELD_NAMES } from "../tools/explain.js";
+import { type Context, configFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+function asText(name: string, explanation: Explanation): string {
+  const { field, file, formula, sources, decidedBy, result } = explanation;
+  const style = { head: [], border: [], "padding-left": 0, "padding-right": 0 };
+  const table = new Table({ chars: NO_BORDERS, style });
+  for (const { path, key, value, means } of sources) {
+    table.push([printable(path), key, printable(value).slice(0, 60), means]);
+  }
+  const decided = decidedBy === undefined ? [] : [`decided by  ${printable(decidedBy)}`];
+  return [
+    `${field} of ${printable(name)}, in /${file}`,
+    "",
+    `formula     ${formula}`,
+    "sources",
+    ...table
+      .toString()
+      .split("\n")
+      .map((line) => `  ${line.trimEnd()}`),
+    ...decided,
+    `result      ${result}`,
+  ].join("\n");
+}
+
+/** `vprocfs explain CONTAINER FIELD` */
+export function addExplain(program: Command, context: Context): void {
+  const command = program
+    .command("explain")
+    .summary("how a figure that a container sees comes about")
+    .description(
+      "Prints the formula of a figure, its sources with what they say now, the cgroup whose limit decided, " +
+        "and the result. Works with and without a running vprocfs.",
+    )
+    .argument("<CONTAINER>", "id, name, or the PID of any process in it")
+    .argument("<FIELD>", FIELD_NAMES.join(", "))
+    .option("--json", "print an object");
+  addConfigFlags(command, ["mountpoint"]).action(
+    async (word: string, name: string, options: { readonly json?: boolean }) => {
+      if (!FIELD_NAMES.some((known) => known.toLowerCase() === name.toLowerCase())) {
+        const hint = didYouMean(name, FIELD_NAMES) || `; there are ${FIELD_NAMES.join(", ")}`;
+        throw new VprocfsError("USAGE", `no field '${printable(name)}'${hint}`);
+      }
+      const config = configFor(context, command);
+      const binding = context.addon();
+      const container = findContainer(binding, word);
+      const mountpoint = canonicalPath(config.mountpoint);
+      const system = realSystem(() => false);
+      const isLive = (await mountState(system, mountpoint, config)) === "live";
+      const renderer = isLive ? undefined : new binding.Renderer(config.tickMs, config.bpf);
+      try {
+        const read = (path: string): string =>
+          renderer === undefined
+            ? readFileSync(join(mountpoint, "containers", container.id, path), "utf8")
+            : renderer.render(container.id, path).toString();
+        const explanation = explain({ container, read }, name);
+        if (explanation !== undefined) {
+          context.print(
+            options.json === true ? toJson(explanation) : asText(container.name, explanation),
+          );
+        }
+      } finally {
+        renderer?.close();
+      }
+    },
+  );
+}

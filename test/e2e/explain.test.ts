@@ -1,0 +1,65 @@
+// How figures of real containers are explained.
+
+import { expect, it } from "vitest";
+import { Cgroup, MIB } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import { serveMetrics } from "../support/prometheus.js";
+import { testScope } from "../support/test-scope.js";
+
+describeLive("vprocfs explain", [], () => {
+  it("names the ancestor that decided", async () => {
+    const own = testScope();
+    const { daemon } = await serveMetrics(own);
+    const parent = Cgroup.create(own, testName("tenant"));
+    parent.limit({ memory: 48 * MIB, quota: 0.5 });
+    const cgroup = parent.child(own, testName("inner"));
+    const container = await Container.start(own, { cgroup, memory: 64 * MIB });
+    const id = await container.id(daemon);
+    const explained = async (field: string) =>
+      JSON.parse(
+        `${(await vprocfs("explain", id, field, "--json", "--mountpoint", daemon.mountpoint)).stdout}`,
+      );
+    const total = await explained("memtotal");
+    expect(total).toMatchObject({
+      field: "MemTotal",
+      decidedBy: parent.directory("memory"),
+      result: `${48 * 1024} kB`,
+    });
+    const values = total.sources.map(({ value }: { value: string }) => value);
+    expect(values).toContain(`${64 * MIB}`);
+    expect(values).toContain(`${48 * MIB}`);
+    expect(await explained("cpus")).toMatchObject({
+      decidedBy: parent.directory("cpu"),
+      result: "0",
+    });
+    const inside = await container.read(daemon.path("proc/meminfo"));
+    const shown = /^SwapTotal: +(\d+ kB)$/m.exec(inside)?.[1];
+    expect((await explained("SwapTotal")).result).toBe(shown);
+    for (const field of ["MemFree", "MemAvailable", "steal", "idle", "user", "uptime", "loadavg"]) {
+      const { formula, sources, result } = await explained(field);
+      expect(formula).not.toBe("");
+      expect(sources.length).toBeGreaterThan(0);
+      expect(result).toMatch(/\d/);
+    }
+  });
+
+  it("works without a daemon, and refuses what it does not know", async () => {
+    const own = testScope();
+    const nowhere = temporaryDirectory(own, "nowhere");
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const explained = await vprocfs(
+      "explain",
+      `${container.init}`,
+      "MemTotal",
+      "--mountpoint",
+      nowhere,
+    );
+    expect(`${explained.stdout}`).toContain(`result      ${64 * 1024} kB`);
+    const unknown = await vprocfs("explain", `${container.init}`, "MemTotl");
+    expect(unknown).toMatchObject({ status: 2 });
+    expect(unknown.stderr).toContain("did you mean 'MemTotal'?");
+  });
+});
