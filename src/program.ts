@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import { addAttach } from "./commands/attach.js";
 import { addBench } from "./commands/bench.js";
+import { addCheck } from "./commands/check.js";
 import type { Context } from "./commands/context.js";
 import { addDoctor } from "./commands/doctor.js";
 import { addExplain } from "./commands/explain.js";
@@ -12,6 +13,7 @@ import { addShow } from "./commands/show.js";
 import { addStatus } from "./commands/status.js";
 import { addTop } from "./commands/top.js";
 import { ExitStatus, messageOf, VprocfsError } from "./errors.js";
+import { PluginStatus, pluginLine } from "./tools/nagios.js";
 import { packageVersion } from "./version.js";
 
 const EXAMPLES = `
@@ -51,6 +53,7 @@ export function createProgram(context: Context): Command {
   addTop(program, context);
   addExplain(program, context);
   addDoctor(program, context);
+  addCheck(program, context);
   addShow(program, context);
   addAttach(program, context);
   addHooks(program, context);
@@ -97,6 +100,12 @@ export async function main(
       return;
     }
     const { line, status } = describeError(error);
+    if (argv[0] === "check") {
+      // Monitoring reads stdout, and takes 2 for critical.
+      context.print(pluginLine("unknown", line));
+      context.exit(PluginStatus.unknown);
+      return;
+    }
     fail(line);
     context.exit(status);
   }

@@ -1,0 +1,148 @@
+import type { Command } from "commander";
+import { findContainer } from "../containers/find.js";
+import { messageOf, VprocfsError } from "../errors.js";
+import { readStatus } from "../keeper-status.js";
+import { type Surveyed, Surveys } from "../metrics/survey.js";
+import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
+import {
+  type PerformanceValue,
+  type PluginLevel,
+  PluginStatus,
+  pluginLine,
+  worst,
+} from "../tools/nagios.js";
+import { type Context, configFor } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+interface CheckOptions {
+  readonly warning: string;
+  readonly critical: string;
+  readonly oomMinutes: string;
+}
+
+interface Thresholds {
+  readonly warning: number;
+  readonly critical: number;
+  readonly oomSeconds: number;
+}
+
+interface Verdict {
+  readonly level: PluginLevel;
+  readonly text: string;
+  readonly values: readonly PerformanceValue[];
+}
+
+function numberOf(text: string, option: string, most: number): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value <= most)) {
+    throw new VprocfsError("USAGE", `option ${option}: expected a number from 0 to ${most}`);
+  }
+  return value;
+}
+
+function thresholdsOf(options: CheckOptions): Thresholds {
+  const warning = numberOf(options.warning, "--warning", 100);
+  const critical = numberOf(options.critical, "--critical", 100);
+  if (warning > critical) {
+    throw new VprocfsError("USAGE", "option --warning: must not be above --critical");
+  }
+  return { warning, critical, oomSeconds: 60 * numberOf(options.oomMinutes, "--oom-minutes", 1e6) };
+}
+
+/** How one container stands; the text is empty when there is nothing to say. */
+function judge({ name, figures, lastVictim }: Surveyed, limits: Thresholds): Verdict {
+  const total = figures.get("memoryTotal");
+  const available = figures.get("memoryAvailable");
+  const lastOom = figures.get("lastOomTime");
+  const said: string[] = [];
+  const levels: PluginLevel[] = [];
+  const values: PerformanceValue[] = [];
+  if (total !== undefined && available !== undefined && total > 0) {
+    const used = (100 * (total - available)) / total;
+    const { warning, critical } = limits;
+    values.push({ label: `${name} memory`, value: used, unit: "%", warning, critical, most: 100 });
+    if (used >= warning) {
+      levels.push(used >= critical ? "critical" : "warning");
+      said.push(`memory ${used.toFixed(0)}%`);
+    }
+  }
+  const kills = figures.get("oomKills");
+  if (kills !== undefined) {
+    values.push({ label: `${name} oom kills`, value: kills, unit: "c" });
+  }
+  if (lastOom !== undefined && Date.now() / 1000 - lastOom < limits.oomSeconds) {
+    levels.push("warning");
+    said.push(`OOM kill${lastVictim === "" ? "" : ` of ${lastVictim}`}`);
+  }
+  const text = said.length === 0 ? "" : `${name}: ${said.join(", ")}`;
+  return { level: worst(levels), text, values };
+}
+
+async function judgeDaemon(path: string, fsType: string, source: string): Promise<Verdict> {
+  const system = realSystem(() => false);
+  const state = await mountState(system, path, { fsType, source });
+  if (state !== "live") {
+    const what = state === "dead" ? "the mount is dead" : "nothing is mounted";
+    return { level: "critical", text: `${path}: ${what}`, values: [] };
+  }
+  try {
+    const status = await readStatus(path);
+    const values = [
+      { label: "restarts", value: status.restarts, unit: "c" },
+      { label: "requests", value: status.requests, unit: "c" },
+    ];
+    const isFine = status.state === "serving";
+    const level = isFine ? "ok" : status.state === "refusing" ? "critical" : "warning";
+    const text = isFine ? "" : `the worker is ${status.state}`;
+    return { level, text, values };
+  } catch (error) {
+    return { level: "unknown", text: messageOf(error), values: [] };
+  }
+}
+
+async function check(context: Context, command: Command, word: string | undefined) {
+  const limits = thresholdsOf(command.opts<CheckOptions>());
+  const config = configFor(context, command);
+  const binding = context.addon();
+  const id = word === undefined ? undefined : findContainer(binding, word).id;
+  const { containers } = await new Surveys(binding, config.fsType, config.source).take();
+  const wanted = containers.filter((container) => id === undefined || container.id === id);
+  const path = canonicalPath(config.mountpoint);
+  const verdicts = [
+    await judgeDaemon(path, config.fsType, config.source),
+    ...wanted.map((container) => judge(container, limits)),
+  ];
+  const level = worst(verdicts.map((verdict) => verdict.level));
+  const said = verdicts.map(({ text }) => text).filter((text) => text !== "");
+  const fine = id === undefined ? `${wanted.length} containers` : `${wanted[0]?.name ?? "gone"}`;
+  const count = { label: "containers", value: wanted.length, unit: "" };
+  const values = [
+    ...(id === undefined ? [count] : []),
+    ...verdicts.flatMap((verdict) => verdict.values),
+  ];
+  context.print(pluginLine(level, said.length === 0 ? fine : said.join("; "), values));
+  context.exit(PluginStatus[level]);
+}
+
+/** `vprocfs check [CONTAINER]` */
+export function addCheck(program: Command, context: Context): void {
+  const command = program
+    .command("check")
+    .summary("a plug-in for Nagios, Icinga and their kin")
+    .description(
+      "Checks the mount and the memory of every container, or of one. Prints one line with performance " +
+        "data; ends with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown).",
+    )
+    .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
+    .option("-w, --warning <PERCENT>", "memory in use from which it warns", "90")
+    .option("-C, --critical <PERCENT>", "memory in use from which it is critical", "95")
+    .option("--oom-minutes <MINUTES>", "for how long it warns of an OOM kill", "60");
+  addConfigFlags(command, ["mountpoint"]).action(async (word: string | undefined) => {
+    try {
+      await check(context, command, word);
+    } catch (error) {
+      context.print(pluginLine("unknown", messageOf(error)));
+      context.exit(PluginStatus.unknown);
+    }
+  });
+}

@@ -1,0 +1,41 @@
+import { printable } from "../text.js";
+
+/** What a monitoring plug-in ends with (Monitoring Plugins Development Guidelines). */
+export const PluginStatus = { ok: 0, warning: 1, critical: 2, unknown: 3 } as const;
+export type PluginLevel = keyof typeof PluginStatus;
+
+/** One figure of the performance data. */
+export interface PerformanceValue {
+  readonly label: string;
+  readonly value: number;
+  /** "", "%", "s", "B" or "c" (a counter). */
+  readonly unit: string;
+  readonly warning?: number | undefined;
+  readonly critical?: number | undefined;
+  readonly most?: number | undefined;
+}
+
+/** A label stands in single quotes, which are doubled in it; "=" may not be in it. */
+function performance({ label, value, unit, warning, critical, most }: PerformanceValue): string {
+  const name = printable(label).replaceAll("'", "''").replaceAll("=", "_");
+  const number = Number(value.toFixed(3));
+  const limits = [warning, critical, most === undefined ? undefined : 0, most];
+  const text = limits.map((limit) => limit ?? "").join(";");
+  return `'${name}'=${number}${unit};${text}`.replace(/;+$/, "");
+}
+
+/** The one line of a plug-in. A bar would begin the performance data, wherever it comes from. */
+export function pluginLine(
+  level: PluginLevel,
+  text: string,
+  values: readonly PerformanceValue[] = [],
+): string {
+  const line = `VPROCFS ${level.toUpperCase()} - ${printable(text).replaceAll("|", "/")}`;
+  return values.length === 0 ? line : `${line} | ${values.map(performance).join(" ")}`;
+}
+
+/** The worst of some levels; unknown is worse than warning and better than critical. */
+export function worst(levels: readonly PluginLevel[]): PluginLevel {
+  const order: readonly PluginLevel[] = ["critical", "unknown", "warning", "ok"];
+  return order.find((level) => levels.includes(level)) ?? "ok";
+}

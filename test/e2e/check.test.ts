@@ -1,0 +1,89 @@
+// What other monitoring is fed with.
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { output, run } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { project } from "../support/project.js";
+import { serveMetrics } from "../support/prometheus.js";
+import { testScope } from "../support/test-scope.js";
+
+describeLive("vprocfs check", [], () => {
+  it("is ok, warns, and is critical, with performance data", async () => {
+    const own = testScope();
+    const { daemon } = await serveMetrics(own);
+    const container = await Container.start(own, { name: "judged", memory: 64 * MIB });
+    const id = await container.id(daemon);
+    const place = ["--mountpoint", daemon.mountpoint];
+    const fine = await vprocfs("check", id, ...place);
+    expect(fine.status, `${fine.stdout}`).toBe(0);
+    expect(`${fine.stdout}`).toMatch(
+      /^VPROCFS OK - \S+ \| 'restarts'=0c 'requests'=\d+c '.* memory'=[\d.]+%;90;95;0;100 '.* oom kills'=0c\n$/,
+    );
+    const warned = await vprocfs("check", id, "-w", "0", "-C", "100", ...place);
+    expect(warned.status).toBe(1);
+    const critical = await vprocfs("check", id, "-w", "0", "-C", "0", ...place);
+    expect(critical.status).toBe(2);
+    expect(`${critical.stdout}`).toMatch(/^VPROCFS CRITICAL - .*: memory \d+% \|/);
+    const nowhere = temporaryDirectory(own, "nowhere");
+    const unmounted = await vprocfs("check", id, "--mountpoint", nowhere);
+    expect(unmounted.status).toBe(2);
+  });
+
+  it.each([
+    [["no-such-container"], "no container 'no-such-container'"],
+    [["-w", "95", "-C", "90"], "must not be above"],
+    [["-w", "much"], "expected a number"],
+    [["--no-such-option"], "unknown option"],
+  ])("is unknown with %j", async (args, message) => {
+    const outcome = await vprocfs("check", ...args);
+    expect(outcome.status).toBe(3);
+    expect(outcome.stderr).toBe("");
+    expect(`${outcome.stdout}`).toMatch(/^VPROCFS UNKNOWN - [^\n]*\n$/);
+    expect(`${outcome.stdout}`).toContain(message);
+  });
+});
+
+describeLive("feeds for other monitoring", ["curl", "awk"], () => {
+  const MONITORING = join(project, "packaging/monitoring");
+
+  it("write for node_exporter's textfile collector", async () => {
+    const own = testScope();
+    const { address } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const directory = temporaryDirectory(own, "textfile");
+    const script = join(MONITORING, "vprocfs-textfile");
+    await output([script, directory, `http://${address}/metrics`]);
+    const text = await output(["cat", join(directory, "vprocfs.prom")]);
+    expect(text).toMatch(/^vprocfs_container_memory_limit_bytes\{.* 67108864$/m);
+    expect(
+      text
+        .trimEnd()
+        .split("\n")
+        .filter((line) => !/^(# \w+ )?vprocfs_/.test(line)),
+    ).toEqual([]);
+    expect(container.isAlive).toBe(true);
+    writeFileSync(join(directory, "vprocfs.prom"), "old");
+    expect((await run([script, directory, "http://127.0.0.1:1/metrics"])).status).not.toBe(0);
+    expect(await output(["ls", "-A", directory])).toBe("vprocfs.prom\n");
+    expect(await output(["cat", join(directory, "vprocfs.prom")])).toBe("old");
+  });
+
+  it("write for collectd", async () => {
+    const own = testScope();
+    const { address } = await serveMetrics(own);
+    await Container.start(own, { name: "c d-e", memory: 64 * MIB });
+    const script = join(MONITORING, "vprocfs-collectd");
+    const env = { PATH: process.env.PATH, COLLECTD_HOSTNAME: "node1", COLLECTD_INTERVAL: "10.000" };
+    const text = await output([script, `http://${address}/metrics`, "1"], { env });
+    expect(text).toMatch(/^PUTVAL "node1\/vprocfs-[\w.-]*c_d-e\/memory-used" interval=10 N:\d+$/m);
+    expect(text).toMatch(/derive-cpu_user_ms" interval=10 N:\d+$/m);
+    for (const line of text.trimEnd().split("\n")) {
+      expect(line).toMatch(/^PUTVAL "node1\/vprocfs-[\w.-]+\/[\w-]+" interval=10 N:[\d.e+]+$/);
+    }
+  });
+});

@@ -1,0 +1,32 @@
+import { describe, expect, it } from "vitest";
+import { pluginLine, worst } from "../../src/tools/nagios.js";
+
+describe("pluginLine", () => {
+  it("is one line with performance data", () => {
+    const values = [
+      { label: "containers", value: 2, unit: "" },
+      { label: "web1 memory", value: 45.12345, unit: "%", warning: 90, critical: 95, most: 100 },
+      { label: "web1 oom kills", value: 3, unit: "c" },
+    ];
+    expect(pluginLine("ok", "2 containers", values)).toBe(
+      "VPROCFS OK - 2 containers | 'containers'=2 'web1 memory'=45.123%;90;95;0;100 'web1 oom kills'=3c",
+    );
+    expect(pluginLine("unknown", "no such thing")).toBe("VPROCFS UNKNOWN - no such thing");
+  });
+
+  it("lets no name add a line, figures, or another label", () => {
+    const values = [{ label: "a'b=c\nd|e", value: 1, unit: "" }];
+    const line = pluginLine("warning", "web|1\nOK - x", values);
+    expect(line).toBe("VPROCFS WARNING - web/1\\x0aOK - x | 'a''b_c\\x0ad|e'=1");
+    expect(line.split("\n")).toHaveLength(1);
+  });
+});
+
+describe("worst", () => {
+  it("is what matters most", () => {
+    expect(worst([])).toBe("ok");
+    expect(worst(["ok", "warning"])).toBe("warning");
+    expect(worst(["warning", "unknown"])).toBe("unknown");
+    expect(worst(["unknown", "critical", "ok"])).toBe("critical");
+  });
+});
