@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { CgroupPlace, ContainerInfo } from "../native/binding.js";
 import { chainOf, limitOf, readFigure, valueIn } from "./cgroup-files.js";
 
@@ -56,8 +56,23 @@ function hostMeminfo(label: string, means: string): Part {
   return { sources: [source(HOST_MEMINFO, label, line?.slice(label.length + 1).trim(), means)] };
 }
 
-/** A limit along the chain: the smallest one decides. */
-function limits(place: CgroupPlace | undefined, v2: string, v1: string, means: string): Part {
+/** Bytes of a line of the host's meminfo; unlimited where it is not there. */
+function hostBytes(label: string): number {
+  const line = readFigure(HOST_MEMINFO)
+    ?.split("\n")
+    .find((one) => one.startsWith(`${label}:`));
+  const found = /: +(\d+) kB$/.exec(line ?? "")?.[1];
+  return found === undefined ? Number.POSITIVE_INFINITY : Number(found) * 1024;
+}
+
+/** A limit along the chain: the smallest one decides, unless what the host has is less. */
+function limits(
+  place: CgroupPlace | undefined,
+  v2: string,
+  v1: string,
+  means: string,
+  most = Number.POSITIVE_INFINITY,
+): Part {
   if (place === undefined) {
     return { sources: [source("-", "", "no controller", means)] };
   }
@@ -67,7 +82,7 @@ function limits(place: CgroupPlace | undefined, v2: string, v1: string, means: s
     return { directory, path, text: readFigure(path), limit: limitOf(readFigure(path)) };
   });
   const smallest = found
-    .filter(({ limit }) => limit !== undefined)
+    .filter(({ limit }) => limit !== undefined && limit < most)
     .reduce<(typeof found)[number] | undefined>(
       (least, one) => (least === undefined || (one.limit ?? 0) < (least.limit ?? 0) ? one : least),
       undefined,
@@ -102,7 +117,14 @@ const memoryOf = ({ container }: Inputs) => container.cgroups.memory;
 const cpuOf = ({ container }: Inputs) => container.cgroups.cpu;
 
 function memoryLimit(inputs: Inputs): Part {
-  return limits(memoryOf(inputs), "memory.max", "memory.limit_in_bytes", "memory limit, bytes");
+  const most = hostBytes("MemTotal");
+  return limits(
+    memoryOf(inputs),
+    "memory.max",
+    "memory.limit_in_bytes",
+    "memory limit, bytes",
+    most,
+  );
 }
 
 function usage(inputs: Inputs): Part {
@@ -125,12 +147,13 @@ function swapLimit(inputs: Inputs): readonly Part[] {
     "memory.swap.max",
     "memory.memsw.limit_in_bytes",
     place?.v2 === true ? "swap limit, bytes" : "limit of memory and swap together, bytes",
+    place?.v2 === true ? hostBytes("SwapTotal") : undefined,
   );
   return place?.v2 === true ? [limit] : [limit, memoryLimit(inputs)];
 }
 
-/** The smallest quota / period along the chain. */
-function quota(inputs: Inputs): Part {
+/** The smallest quota / period along the chain, which decides where it is below `most` CPUs. */
+function quota(inputs: Inputs, most = Number.POSITIVE_INFINITY): Part {
   const place = cpuOf(inputs);
   if (place === undefined) {
     return { sources: [source("-", "", "no controller", "CPU quota")] };
@@ -160,8 +183,27 @@ function quota(inputs: Inputs): Part {
         `${level === 0 ? "quota and period, µs" : "of an ancestor"}${ratio === undefined ? "" : `: ${Number(ratio.toFixed(3))} CPUs`}`,
       ),
     ),
-    decidedBy: found.find(({ ratio }) => ratio === least)?.directory,
+    decidedBy:
+      Math.ceil(least) < most ? found.find(({ ratio }) => ratio === least)?.directory : undefined,
   };
+}
+
+/** How many there are in a list such as "0-3,6". */
+function countOf(list: string | undefined): number {
+  return (list ?? "").split(",").reduce((sum, range) => {
+    const [first = "", last = first] = range.split("-");
+    return /^\d+$/.test(first) ? sum + Number(last) - Number(first) + 1 : sum;
+  }, 0);
+}
+
+/** Which CPUs there are: of the effective cpuset as many as the quota has room for. */
+function cpus(inputs: Inputs): readonly Part[] {
+  const set = cpuset(inputs);
+  const [own, host] = [set.sources[0], set.sources.at(-1)];
+  const limit = quota(inputs, countOf(own?.value));
+  const isSmaller = countOf(own?.value) < countOf(host?.value);
+  const decidedBy = limit.decidedBy ?? (isSmaller ? dirname(own?.path ?? "") : undefined);
+  return [{ ...set, decidedBy }, limit];
 }
 
 function cpuset({ container }: Inputs): Part {
@@ -322,7 +364,7 @@ const FIELDS: readonly Field[] = [
     file: "sys/devices/system/cpu/online",
     formula:
       "the first n CPUs of the effective cpuset, n = min(CPUs in it, smallest quota ÷ period along the chain rounded up), at least 1",
-    parts: (inputs) => [cpuset(inputs), quota(inputs)],
+    parts: cpus,
     result: (text) => text.trim(),
   },
   {
@@ -354,8 +396,7 @@ const FIELDS: readonly Field[] = [
       cpuTime(inputs, "user_usec", "user", "user time"),
       cpuTime(inputs, "system_usec", "system", "system time"),
       throttled(inputs),
-      cpuset(inputs),
-      quota(inputs),
+      ...cpus(inputs),
     ],
     result: statColumn(3),
   },
@@ -422,7 +463,7 @@ export function explain(inputs: Inputs, name: string): Explanation | undefined {
     file: field.file,
     formula: field.formula,
     sources: parts.flatMap(({ sources }) => sources),
-    decidedBy: parts.findLast(({ decidedBy }) => decidedBy !== undefined)?.decidedBy,
+    decidedBy: parts.find(({ decidedBy }) => decidedBy !== undefined)?.decidedBy,
     result: field.result(inputs.read(field.file)) ?? "not shown by this kernel",
   };
 }

@@ -46,6 +46,18 @@ describeLive("vprocfs explain", [], () => {
     }
   });
 
+  it("names no limit that is above what there is", async () => {
+    const own = testScope();
+    const { daemon } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 2 ** 50, quota: 1000 });
+    for (const field of ["MemTotal", "cpus"]) {
+      const place = ["--mountpoint", daemon.mountpoint];
+      const outcome = await vprocfs("explain", `${container.init}`, field, "--json", ...place);
+      expect(outcome.status, outcome.stderr).toBe(0);
+      expect(JSON.parse(`${outcome.stdout}`)).not.toHaveProperty("decidedBy");
+    }
+  });
+
   it("works without a daemon, and refuses what it does not know", async () => {
     const own = testScope();
     const nowhere = temporaryDirectory(own, "nowhere");
