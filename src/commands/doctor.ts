@@ -38,7 +38,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     config,
     device: mountAt(readMounts(), mountpoint)?.device,
     paths: binding.views().map(({ path }) => path),
-    hostMemoryKb: Number(/^MemTotal: +(\d+)/m.exec(readFigure("/proc/meminfo") ?? "")?.[1]),
+    hostMeminfo: readFigure("/proc/meminfo") ?? "",
   };
   const findings = [
     ...(wanted === undefined ? checkHost(survey, all) : []),

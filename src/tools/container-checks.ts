@@ -20,8 +20,8 @@ export interface ContainerInputs {
   readonly device: string | undefined;
   /** Files that a container should have, such as proc/meminfo. */
   readonly paths: readonly string[];
-  /** What the host itself has. */
-  readonly hostMemoryKb: number;
+  /** /proc/meminfo of the host itself. */
+  readonly hostMeminfo: string;
 }
 
 function mountsOf(init: number): Mount[] | undefined {
@@ -156,14 +156,16 @@ async function checkFigures(
       }
     }
   };
-  const total = figures.get("memoryTotal");
-  await compare(
-    "proc/meminfo",
-    "MemTotal (kB)",
-    total === undefined ? undefined : total / 1024,
-    inputs.hostMemoryKb,
-    (text) => Number(/^MemTotal: +(\d+) kB$/m.exec(text)?.[1]),
-  );
+  for (const [label, figure] of [
+    ["MemTotal", "memoryTotal"],
+    ["SwapTotal", "swapTotal"],
+  ] as const) {
+    const bytes = figures.get(figure);
+    const expected = bytes === undefined ? undefined : bytes / 1024;
+    const parse = (text: string): number =>
+      Number(new RegExp(`^${label}: +(\\d+) kB$`, "m").exec(text)?.[1]);
+    await compare("proc/meminfo", `${label} (kB)`, expected, parse(inputs.hostMeminfo), parse);
+  }
   const countCpus = (text: string): number => (text.match(/^cpu\d+ /gm) ?? []).length;
   await compare(
     "proc/stat",
@@ -181,6 +183,13 @@ function ago(seconds: number): string {
 
 function checkUse(findings: Findings, container: Surveyed): void {
   const { figures, lastVictim } = container;
+  if (figures.get("memoryUsage") === undefined) {
+    findings.add(
+      "warning",
+      "its memory is not accounted: it sees the host's",
+      "enable the memory controller in the parent of its cgroup (cgroup.subtree_control)",
+    );
+  }
   const [total, available] = [figures.get("memoryTotal"), figures.get("memoryAvailable")];
   if (total !== undefined && available !== undefined && 1 - available / total > NEAR_LIMIT) {
     findings.add(

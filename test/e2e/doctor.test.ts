@@ -43,6 +43,7 @@ describeLive("vprocfs doctor", [], () => {
     expect(about.filter(({ level }) => level !== "ok" && level !== "info")).toEqual([]);
     const texts = about.map(({ what }) => what);
     expect(texts).toContain(`MemTotal (kB) inside is ${64 * 1024}, as its cgroup says`);
+    expect(texts.filter((text) => /^SwapTotal .* as its cgroup says$/.test(text))).toHaveLength(1);
     expect(texts).toContain("number of CPUs inside is 1, as its cgroup says");
   });
 
