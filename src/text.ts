@@ -1,4 +1,5 @@
 import { closest, distance } from "fastest-levenshtein";
+import stringWidth from "string-width";
 
 /**
  * Text that came from a container or a file, fit for a terminal: control characters are written as
@@ -15,6 +16,25 @@ export function printable(text: string): string {
     }
     return `\\u${code.toString(16).padStart(4, "0")}`;
   });
+}
+
+const characters = new Intl.Segmenter();
+
+/** The text, cut where it would take more columns of a terminal than there are. */
+export function fitted(text: string, columns: number): string {
+  if (stringWidth(text) <= columns) {
+    return text;
+  }
+  let out = "";
+  let left = columns - 1;
+  for (const { segment } of characters.segment(text)) {
+    left -= stringWidth(segment);
+    if (left < 0) {
+      break;
+    }
+    out += segment;
+  }
+  return `${out}…`;
 }
 
 /** `, did you mean 'x'?` when a known name is near, otherwise nothing. */

@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { VprocfsError } from "../errors.js";
 import { type Containers, Surveys } from "../metrics/survey.js";
-import { didYouMean, printable } from "../text.js";
+import { didYouMean, fitted, printable } from "../text.js";
 import { type Activity, activities, type Moment } from "../tools/rates.js";
 import { daemonFigures } from "../tools/scraped.js";
 import { openScreen } from "../tools/screen.js";
@@ -64,7 +64,8 @@ class Watch {
       daemonFigures(this.#address),
     ]);
     const { requests, loads } = daemon;
-    const now = { atMs: performance.now(), containers: survey.containers, requests, loads };
+    const [atMs, epochS] = [performance.now(), Date.now() / 1000];
+    const now = { atMs, epochS, containers: survey.containers, requests, loads };
     const found = activities(this.#before, now);
     this.#before = now;
     return found;
@@ -124,7 +125,7 @@ async function runInteractive(
       ...headLines(found.length, rows, order, typing),
       ...topTable(rows, screen.columns),
     ];
-    screen.draw(lines.map((line) => [...line].slice(0, screen.columns).join("")));
+    screen.draw(lines.map((line) => fitted(line, screen.columns)));
   };
   const turn = (by: number): void => {
     const at = SORT_KEYS.indexOf(order.sort) + by + SORT_KEYS.length;

@@ -19,6 +19,8 @@ export interface Activity {
   readonly load: number | undefined;
   /** Processes killed for want of memory since it began. */
   readonly oomKills: number | undefined;
+  /** Seconds since the last of them that is known of. */
+  readonly oomAgo: number | undefined;
   /** Requests for its files per second. */
   readonly requests: number | undefined;
   /** Bytes per second. */
@@ -30,6 +32,8 @@ export interface Activity {
 export interface Moment {
   /** Milliseconds of any clock that runs evenly. */
   readonly atMs: number;
+  /** Seconds since the epoch. */
+  readonly epochS: number;
   readonly containers: readonly Surveyed[];
   /** Requests so far, by container. */
   readonly requests: ReadonlyMap<string, number>;
@@ -65,6 +69,7 @@ function activityOf(container: Surveyed, before: Moment | undefined, now: Moment
   const total = figures.get("memoryTotal");
   const available = figures.get("memoryAvailable");
   const used = total === undefined || available === undefined ? undefined : total - available;
+  const lastOom = figures.get("lastOomTime");
   const pressures = PRESSURES.map((name) => figures.get(name)).filter((one) => one !== undefined);
   return {
     container,
@@ -78,6 +83,7 @@ function activityOf(container: Surveyed, before: Moment | undefined, now: Moment
     pressure: pressures.length === 0 ? undefined : Math.max(...pressures) / 100,
     load: now.loads.get(id),
     oomKills: figures.get("oomKills"),
+    oomAgo: lastOom === undefined ? undefined : Math.max(0, now.epochS - lastOom),
     requests: perSecond(before?.requests.get(id), now.requests.get(id), seconds),
     read: rateOf(["readBytes"]),
     written: rateOf(["writtenBytes"]),

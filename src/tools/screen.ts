@@ -1,9 +1,10 @@
 import { emitKeypressEvents, type Key } from "node:readline";
 import type { ReadStream, WriteStream } from "node:tty";
+import ansiEscapes from "ansi-escapes";
 
-const ESC = "\x1b[";
-const ALTERNATE = `${ESC}?1049h${ESC}?25l`;
-const NORMAL = `${ESC}?25h${ESC}?1049l`;
+const ALTERNATE = ansiEscapes.enterAlternativeScreen + ansiEscapes.cursorHide;
+const NORMAL = ansiEscapes.cursorShow + ansiEscapes.exitAlternativeScreen;
+const { eraseEndLine, eraseDown } = ansiEscapes;
 
 export interface Screen {
   readonly columns: number;
@@ -38,8 +39,8 @@ export function openScreen(
       return output.rows;
     },
     draw: (lines) => {
-      const shown = lines.slice(0, output.rows).map((line) => `${line}${ESC}K`);
-      output.write(`${ESC}H${shown.join("\r\n")}${ESC}J`);
+      const shown = lines.slice(0, output.rows).map((line) => line + eraseEndLine);
+      output.write(ansiEscapes.cursorTo(0, 0) + shown.join("\r\n") + eraseDown);
     },
     close: () => {
       input.off("keypress", onKeypress);

@@ -1,6 +1,7 @@
 import Table from "cli-table3";
+import stringWidth from "string-width";
 import { NO_BORDERS } from "../containers/table.js";
-import { formatBytes, printable } from "../text.js";
+import { fitted, formatBytes, printable } from "../text.js";
 import type { Activity } from "./rates.js";
 
 interface Column {
@@ -29,6 +30,21 @@ function short(bytes: number | undefined): string {
 
 function count(value: number | undefined, digits = 0): string {
   return value === undefined ? NOT_TOLD : value.toFixed(digits);
+}
+
+const AGES: readonly (readonly [unit: string, seconds: number])[] = [
+  ["d", 86_400],
+  ["h", 3600],
+  ["m", 60],
+];
+
+/** "3 5m": a number of kills, and how long ago the last one was. */
+function kills(value: number | undefined, ago: number | undefined): string {
+  if (value === undefined || ago === undefined) {
+    return count(value);
+  }
+  const [unit, seconds] = AGES.find(([, least]) => ago >= least) ?? ["s", 1];
+  return `${value} ${Math.floor(ago / seconds)}${unit}`;
 }
 
 function pair(used: number | undefined, total: number | undefined): string {
@@ -101,7 +117,7 @@ export const COLUMNS: readonly Column[] = [
     head: "OOM",
     importance: 2,
     sort: ({ oomKills }) => oomKills,
-    show: ({ oomKills }) => count(oomKills),
+    show: ({ oomKills, oomAgo }) => kills(oomKills, oomAgo),
   },
   {
     key: "reads",
@@ -181,15 +197,10 @@ const GAP = 2;
 /** A name is cut before columns are left out, but not below this. */
 const LEAST_NAME = 12;
 
-function cut(text: string, width: number): string {
-  const characters = [...text];
-  return characters.length <= width ? text : `${characters.slice(0, width - 1).join("")}…`;
-}
-
 function shownColumns(rows: readonly Activity[], width: number): readonly Column[] {
   const widths = new Map(
     COLUMNS.map((column) => {
-      const lengths = rows.map((row) => [...column.show(row)].length);
+      const lengths = rows.map((row) => stringWidth(column.show(row)));
       const longest = Math.max(column.head.length, ...lengths);
       return [column, column.key === "name" ? Math.min(longest, LEAST_NAME) : longest] as const;
     }),
@@ -213,7 +224,7 @@ export function topTable(rows: readonly Activity[], width: number): string[] {
   const columns = shownColumns(rows, width);
   const cells = rows.map((row) => columns.map((column) => column.show(row)));
   const others = columns.slice(1).reduce((sum, { head }, index) => {
-    const lengths = cells.map((row) => [...(row[index + 1] ?? "")].length);
+    const lengths = cells.map((row) => stringWidth(row[index + 1] ?? ""));
     return sum + GAP + Math.max(head.length, ...lengths);
   }, 0);
   const table = new Table({
@@ -225,7 +236,7 @@ export function topTable(rows: readonly Activity[], width: number): string[] {
     ),
   });
   const room = Math.max(LEAST_NAME, width - others);
-  table.push(...cells.map(([name = "", ...rest]) => [cut(name, room), ...rest]));
+  table.push(...cells.map(([name = "", ...rest]) => [fitted(name, room), ...rest]));
   return table
     .toString()
     .split("\n")

@@ -1,3 +1,4 @@
+import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
 import { activities, type Moment } from "../../src/tools/rates.js";
 import { arranged, SORT_KEYS, topTable } from "../../src/tools/top-table.js";
@@ -11,7 +12,7 @@ function container(id: string, name: string, figures: Readonly<Record<string, nu
 
 function moment(atMs: number, containers: Moment["containers"], requests = 0): Moment {
   const counts = new Map(containers.map(({ id }) => [id, requests] as const));
-  return { atMs, containers, requests: counts, loads: new Map([["1", 0.5]]) };
+  return { atMs, epochS: 1_000_000, containers, requests: counts, loads: new Map([["1", 0.5]]) };
 }
 
 const BEFORE = moment(1000, [
@@ -30,6 +31,7 @@ const NOW = moment(
       swapUsage: 2 ** 20,
       swapTotal: GIB,
       oomKills: 2,
+      lastOomTime: 1_000_000 - 301,
       cpuPressure: 3,
       memoryPressure: 40,
       readBytes: 2048,
@@ -49,6 +51,7 @@ describe("activities", () => {
       memory: 0.75,
       memoryUsed: 0.75 * GIB,
       oomKills: 2,
+      oomAgo: 301,
       pressure: 0.4,
       load: 0.5,
       requests: 15,
@@ -96,7 +99,7 @@ describe("topTable", () => {
   it("shows all columns where there is room", () => {
     const [head, first] = topTable(rows, 200);
     expect(head).toMatch(/^NAME +CPU +THROTTLED +MEM +USED +SWAP +PSI +LOAD +OOM +REQ\/S/);
-    expect(first).toMatch(/^web1 +150% +50% +75% +768M\/1G +1M\/1G +40% +0\.50 +2 +15 +1K/);
+    expect(first).toMatch(/^web1 +150% +50% +75% +768M\/1G +1M\/1G +40% +0\.50 +2 5m +15 +1K/);
   });
 
   it.each([40, 60, 80, 120])("fits into %d columns", (width) => {
@@ -108,6 +111,22 @@ describe("topTable", () => {
       expect([...line].length).toBeLessThanOrEqual(width);
     }
   });
+
+  it.each([["日本語のコンテナ".repeat(4)], ["\u{1f427}".repeat(30)], ["gro\u0308\u00dfe"]])(
+    "gives %s the room that a terminal does",
+    (name) => {
+      const wide = rows.map((row) => ({ ...row, container: { ...row.container, name } }));
+      const [head = "", ...lines] = topTable(wide, 80);
+      for (const line of lines) {
+        expect(stringWidth(line)).toBeLessThanOrEqual(80);
+        // CPU is the second column, and ends where its head does.
+        const end = head.indexOf("CPU") + 3;
+        const cells = line.split(/ {2,}/);
+        const start = line.slice(0, line.indexOf(cells[1] ?? "", (cells[0] ?? "").length));
+        expect(stringWidth(start) + (cells[1] ?? "").length).toBe(end);
+      }
+    },
+  );
 
   it("has the important columns in 80", () => {
     const [head] = topTable(rows, 80);
