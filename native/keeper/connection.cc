@@ -76,6 +76,11 @@ bool clone(const KeeperOptions& options, Connection& c) {
 
 bool Connection::resend() const { return (agreed.flags & kFuseHasResend) != 0; }
 
+bool Connection::ended() const {
+  pollfd p{refusal.get(), 0, 0};
+  return ::poll(&p, 1, 0) > 0 && (p.revents & POLLERR) != 0;
+}
+
 void Connection::requeue() const {
   if (resend()) Reply(fuse.get()).notify_resend();
 }

@@ -13,12 +13,14 @@ namespace vprocfs {
 struct Connection {
   Fd fuse, state;
   /// A clone of `fuse` to refuse requests through: reading from it never blocks, whatever workers
-  /// take from the same queue meanwhile. It also tells of the connection's end.
+  /// take from the same queue meanwhile.
   Fd refusal;
   ConnectionState agreed;  ///< what INIT negotiated
   uint64_t device = 0;     ///< of the mounted file system; 0: not known
 
   bool resend() const;
+  /// Whether the file system was unmounted, by whomever.
+  bool ended() const;
   /// Hands back to the kernel's queue what a dead worker had taken, where the kernel can.
   void requeue() const;
   /// Answers one request with EIO if there is one: for when no worker has been there for too long.

@@ -191,13 +191,17 @@ int Supervisor::run() {
   if (!current_.alive()) start(current_, monotonic_ms());
   reap();
   while (!stopped(monotonic_ms())) {
-    const auto refusals = static_cast<short>(refusing_ ? POLLIN : 0);
     // poll(2) ignores negative descriptors. One client at a time: the others wait in the backlog.
-    pollfd fds[] = {{connection_.refusal.get(), refusals, 0},    {signals_.get(), POLLIN, 0},
-                    {current_.control.get(), POLLIN, 0},         {next_.control.get(), POLLIN, 0},
-                    {client_ ? -1 : listener_.get(), POLLIN, 0}, {client_.get(), POLLIN, 0}};
+    // Whoever waits for /dev/fuse is woken by every request, whatever it asked to be told of: only
+    // while requests are to be refused. The end of the mount shows at the worker's, or at a timer.
+    pollfd fds[] = {{refusing_ ? connection_.refusal.get() : -1, POLLIN, 0},
+                    {signals_.get(), POLLIN, 0},
+                    {current_.control.get(), POLLIN, 0},
+                    {next_.control.get(), POLLIN, 0},
+                    {client_ ? -1 : listener_.get(), POLLIN, 0},
+                    {client_.get(), POLLIN, 0}};
     ::poll(fds, std::size(fds), wait_ms(monotonic_ms()));
-    if ((fds[0].revents & POLLERR) != 0 && !stopping_) {
+    if (!stopping_ && connection_.ended()) {
       keeper_log(options_.log, LogLevel::kError, "%s was unmounted", options_.mountpoint);
       exit_status_ = 1;
       begin_stop();

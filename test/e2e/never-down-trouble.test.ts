@@ -1,13 +1,14 @@
 // Workers that hang, do not start, or find damaged state; reloads that fail; stopping.
 
 import { spawn } from "node:child_process";
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
 import { removeCgroup } from "../support/cgroups.js";
+import { output } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -181,6 +182,23 @@ describeLive("a worker that stands by", [], () => {
     process.kill(workerPid, "SIGKILL");
     await until("it has ended", () => !existsSync(`/proc/${workerPid}`));
     rmSync(socketOf(daemon.mountpoint));
+  });
+});
+
+describeLive("the keeper", ["busybox"], () => {
+  it("is not woken by what readers ask", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const { keeperPid } = await statusOf(daemon);
+    const sleeps = (): number => {
+      const status = readFileSync(`/proc/${keeperPid}/status`, "utf8");
+      return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);
+    };
+    const before = sleeps();
+    const again = 'for i in $(busybox seq 2000); do read -r line <"$1"; done';
+    await output(["busybox", "sh", "-c", again, "sh", daemon.path("proc/uptime")]);
+    // It has its timers, and workers that report.
+    expect(sleeps() - before).toBeLessThan(500);
   });
 });
 
