@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { UnavailableError } from "../../case.js";
-import { processTree, startedAtNs } from "../daemon.js";
+import { daemonCpuNs, processTree, startedAtNs } from "../daemon.js";
 import { favour } from "../priority.js";
 import type { Stage } from "../stage.js";
 import type { PeerContext, StartTimes } from "./peer.js";
@@ -11,6 +12,11 @@ import type { PeerContext, StartTimes } from "./peer.js";
 const START_TIMEOUT_MS = 15_000;
 /** How often it is looked whether the daemon has given up. */
 const LOOK_MS = 500;
+/** A daemon that has used less than this between so many looks has settled. */
+const QUIET_NS = 5e6;
+const QUIET_LOOKS = 3;
+const SETTLE_LOOK_MS = 200;
+const SETTLE_TIMEOUT_MS = 10_000;
 
 export interface Launched {
   readonly pid: number;
@@ -48,6 +54,19 @@ async function firstRead(
     }
   }
   return undefined;
+}
+
+/** Waits until a daemon does nothing by itself: what it prepares for later is no cost of reads. */
+async function settle(stage: Stage, pid: number): Promise<void> {
+  const until = Date.now() + SETTLE_TIMEOUT_MS;
+  let before = await daemonCpuNs(stage, pid);
+  let quiet = 0;
+  while (quiet < QUIET_LOOKS && Date.now() < until) {
+    await delay(SETTLE_LOOK_MS);
+    const now = await daemonCpuNs(stage, pid);
+    quiet = now - before < QUIET_NS ? quiet + 1 : 0;
+    before = now;
+  }
 }
 
 /** Starts a FUSE daemon in the foreground on a new directory and waits until it serves. */
@@ -89,5 +108,6 @@ export async function launch(context: PeerContext, how: Launch): Promise<Launche
     ms: Number(ready - launched) / 1e6,
     workerMs: (Number(ready) - startedAtNs(worker)) / 1e6,
   };
+  await settle(stage, pid);
   return { pid, mountpoint, start };
 }
