@@ -11,6 +11,7 @@ import {
 import { open, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { settingsFileOf } from "../../src/attach/settings.js";
 import { socketOf } from "../../src/keeper.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { type Outcome, output, outputSync, run } from "./command.js";
@@ -253,6 +254,10 @@ export class Daemon {
       }
       if (this.isMounted) {
         await output(["umount", "--lazy", this.mountpoint]);
+      }
+      // What one that was killed has left behind for the next.
+      for (const file of [settingsFileOf(this.mountpoint), socketOf(this.mountpoint)]) {
+        rmSync(file, { force: true });
       }
     }
   }
