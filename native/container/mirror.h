@@ -39,9 +39,6 @@ class Mirror {
   /// below them, are not there. ENOENT.
   Result<struct stat> look(const std::string& path, const Ask& ask) const;
 
-  /// Whether the host has it at all. Hosts without NUMA have no directory of nodes.
-  bool exists(const std::string& path) const { return tree_.stat(path).ok(); }
-
   /// Whether the last name of `path` is shown only to some.
   static bool depends(const std::string& path);
   /// Whether it is shown. The names above it are not looked at.

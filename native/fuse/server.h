@@ -88,8 +88,6 @@ class Server {
                 uint64_t valid_s);
   void answer_entry(const Request& r, Container& container, const TreeEntry& found,
                     uint64_t valid_s);
-  /// False for a mirrored directory that the host does not have.
-  bool has_directory(const TreeDir& dir, const TreeEntry& entry) const;
   void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
   void access(const Request& r);
   void getattr(const Request& r);

@@ -234,11 +234,6 @@ void Server::answer_entry(const Request& r, Container& container, const TreeEntr
   entry(r, node, found.view, cached ? cached->text.size() : told.load(), valid_s);
 }
 
-bool Server::has_directory(const TreeDir& dir, const TreeEntry& entry) const {
-  const auto path = Mirror::root(dir.path + "/" + entry.name);
-  return !path || mirror_.exists(*path);
-}
-
 void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& found) {
   const ContainerId parent_container = parent.container();
   const TreeDir* mirrored = found.view == nullptr ? tree_.dir(found.index) : nullptr;

@@ -215,7 +215,6 @@ void Server::readdir(const Request& r) {
       tree_.dir(top && node.index() == kRootIndex ? kContainerRootIndex : node.index());
   if (dir != nullptr) {
     for (const auto& e : dir->entries) {
-      if (e.view == nullptr && !has_directory(*dir, e)) continue;
       names.push_back({NodeId(node.container(), e.index).raw(),
                        e.view == nullptr ? kDirectory : kRegular, e.name});
     }

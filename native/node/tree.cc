@@ -18,7 +18,7 @@ NodeIndex Tree::dir_index(std::string_view path) {
 Tree::Tree(const std::function<bool(const std::string&)>& has) {
   dirs_.push_back(TreeDir{kContainerRootIndex, kContainerRootIndex, "", {}});
   // All of it is the host's: no view implies it.
-  ensure("sys/devices/system/node");
+  if (has("sys/devices/system/node")) ensure("sys/devices/system/node");
   for (const View* view = views_begin(); view != views_end(); ++view) {
     if (!has(std::string(view->path))) continue;
     views_.push_back(view);
