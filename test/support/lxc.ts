@@ -1,6 +1,6 @@
 // Real LXC containers of the busybox template, with the host's programs beside it.
 
-import { chmodSync, cpSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
 import { background, type Outcome, output, outputOf, run } from "./command.js";
@@ -14,6 +14,7 @@ export interface LxcOptions {
   readonly memory: number;
   readonly swap: number;
   readonly quota: number;
+  readonly cpuset?: string;
   /** The host's uid that is root inside; without it the container is privileged. */
   readonly userBase?: number;
   /** Seconds that its time namespace adds to the clock of boot; without it there is none. */
@@ -29,8 +30,10 @@ export interface LxcOptions {
 }
 
 /** Much weight, so that only the quota holds it back, however busy the machine is. */
-function limitLines({ memory, swap, quota }: LxcOptions): string[] {
-  return isV2
+function limitLines({ memory, swap, quota, cpuset }: LxcOptions): string[] {
+  const version = isV2 ? "cgroup2" : "cgroup";
+  const cpus = cpuset === undefined ? [] : [`lxc.${version}.cpuset.cpus = ${cpuset}`];
+  const lines = isV2
     ? [
         `lxc.cgroup2.memory.max = ${memory}`,
         `lxc.cgroup2.memory.swap.max = ${swap}`,
@@ -44,6 +47,7 @@ function limitLines({ memory, swap, quota }: LxcOptions): string[] {
         `lxc.cgroup.cpu.cfs_quota_us = ${quota * PERIOD_US}`,
         "lxc.cgroup.cpu.shares = 262144",
       ];
+  return [...lines, ...cpus];
 }
 
 /** The hook where a container's root may read it, as an installed one would be. */
@@ -125,6 +129,9 @@ export class LxcContainer implements Inside {
     const rootfs = join(directory, "rootfs");
     for (const [path, text] of Object.entries(options.scripts ?? {})) {
       writeFileSync(join(rootfs, path), text, { mode: 0o755 });
+    }
+    for (const java of readdirSync("/etc").filter((candidate) => candidate.startsWith("java-"))) {
+      cpSync(join("/etc", java), join(rootfs, "etc", java), { recursive: true });
     }
     if (userBase !== undefined) {
       await output(["chown", "-R", `${userBase}:${userBase}`, rootfs]);

@@ -1,6 +1,6 @@
 // Real containers of OCI runtimes, with the bind mounts that docs/containers.md tells to use.
 
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { hierarchyOf, isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
 import { background, type Outcome, output, outputOf, run } from "./command.js";
@@ -19,6 +19,7 @@ export interface OciLimits {
    * is started in that namespace: Debian 12's runc makes none, and what its crun makes dies.
    */
   readonly bootOffset?: number;
+  readonly cpuset?: string;
 }
 
 interface Mount {
@@ -64,6 +65,10 @@ export function makeRootfs(scope: Scope): string {
   for (const name of ["bin", "sbin", "lib", "lib64"]) {
     symlinkSync(`usr/${name}`, join(rootfs, name));
   }
+  // Java's own configuration, which its installation has links to.
+  for (const name of readdirSync("/etc").filter((candidate) => candidate.startsWith("java-"))) {
+    cpSync(join("/etc", name), join(rootfs, "etc", name), { recursive: true });
+  }
   writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
   return rootfs;
 }
@@ -91,6 +96,12 @@ const PLAIN = ["nosuid", "noexec", "nodev"];
 const BASE_MOUNTS: readonly Mount[] = [
   { destination: "/proc", type: "proc", source: "proc", options: [] },
   { destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"] },
+  {
+    destination: "/dev/pts",
+    type: "devpts",
+    source: "devpts",
+    options: ["newinstance", "ptmxmode=0666"],
+  },
   { destination: "/sys", type: "sysfs", source: "sysfs", options: [...PLAIN, "ro"] },
   { destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] },
 ];
@@ -105,7 +116,7 @@ function specOf(
 ): object {
   const { all, crun } = documentedMounts(daemon);
   const documented = [...all, ...(runtime === "crun" ? crun : [])];
-  const { memory, swap, quota } = limits;
+  const { memory, swap, quota, cpuset } = limits;
   const { plain, args, hooks, annotations, userBase } = variant;
   const namespaces = ["pid", "mount", "ipc", "uts", "network", "cgroup"];
   const maps = [{ containerID: 0, hostID: userBase, size: 65_536 }];
@@ -130,7 +141,12 @@ function specOf(
       ...(userBase !== undefined && { uidMappings: maps, gidMappings: maps }),
       resources: {
         memory: { limit: memory, swap: memory + swap },
-        cpu: { quota: quota * PERIOD_US, period: PERIOD_US, shares: SHARES },
+        cpu: {
+          quota: quota * PERIOD_US,
+          period: PERIOD_US,
+          shares: SHARES,
+          ...(cpuset !== undefined && { cpus: cpuset }),
+        },
       },
     },
   };

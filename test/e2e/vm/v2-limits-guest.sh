@@ -38,7 +38,9 @@ cat >$inside <<'S'
 for file in /tmp/vprocfs/proc/*; do
   mount --bind $file /proc/${file##*/}
 done
-mount --bind /tmp/vprocfs/sys/devices/system/cpu/online /sys/devices/system/cpu/online
+for directory in /sys/devices/system/cpu /sys/devices/system/node; do
+  [ ! -d $directory ] || mount --bind /tmp/vprocfs/self$directory $directory
+done
 exec sh -c "$1"
 S
 run() {
@@ -73,7 +75,15 @@ echo max >$cgroups/box/cpu.max
 echo max >$cgroups/box/inner/cpu.max
 echo 1 >$cgroups/box/inner/cpuset.cpus
 is "cpuset" "$(run "cat /sys/devices/system/cpu/online; grep ^cpu[0-9] /proc/stat | cut -d' ' -f1" | tr '\n' ' ')" "1 cpu1 "
+is "names of CPUs" "$(run "ls /sys/devices/system/cpu | grep ^cpu[0-9]; ls /sys/devices/system/node/node0 | grep ^cpu[0-9]" | tr '\n' ' ')" "cpu1 cpu1 "
+is "possible CPUs" "$(run "cat /sys/devices/system/cpu/possible")" 1
+is "packages of CPUs" "$(run "cat /sys/devices/system/cpu/cpu1/topology/core_siblings_list")" 1
+is "lscpu" "$(run "lscpu -p=CPU | grep -v ^#")" 1
+is "writing" "$(run "echo 0 >/sys/devices/system/cpu/cpu1/online" 2>&1 | grep -c 'Read-only file system')" 1
 echo 0-1 >$cgroups/box/inner/cpuset.cpus
+node=$(run "cat /sys/devices/system/node/node0/meminfo")
+is "memory of the node" "$(echo "$node" | awk '$3 == "MemTotal:" { print $4 }')" 262144
+is "memory blocks" "$(run "ls /sys/devices/system/node/node0" | grep -c ^memory)" 0
 
 # Disks: none until one is used or limited, then its own figures.
 is "no disk" "$(run "cat /proc/diskstats")" ""
