@@ -92,15 +92,17 @@ Result<std::shared_ptr<const HostSchedstat>> HostShapes::schedstat(uint64_t now_
 uint64_t HostShapes::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {
   constexpr uint64_t kUsual = 4, kLargest = 1024;
   if (const uint64_t known = impl_->page_kb.load(std::memory_order_relaxed)) return known;
-  const auto zones = zoneinfo(now_us);
-  if (!zones) return kUsual;
+  const auto figures = vmstat(now_us);
+  if (!figures) return kUsual;
   uint64_t pages = 0;
-  for (const auto& zone : zones.value()->zones) pages += zone.managed();
-  const uint64_t total_kb = meminfo.value("MemTotal").value_or(0);
-  // Both may have been read while memory came or went: the power of two that comes nearest.
+  for (const auto& line : figures.value()->lines) {
+    if (line.key == "nr_anon_pages" || line.key == "nr_mapped") pages += line.value;
+  }
+  const uint64_t kb = meminfo.value("AnonPages").value_or(0) + meminfo.value("Mapped").value_or(0);
+  // They are read one after the other: the power of two that comes nearest.
   uint64_t page_kb = kUsual;
   if (pages > 0) {
-    while (page_kb < kLargest && pages <= total_kb / 3 * 2 / page_kb) page_kb *= 2;
+    while (page_kb < kLargest && pages <= kb / 3 * 2 / page_kb) page_kb *= 2;
   }
   impl_->page_kb.store(page_kb, std::memory_order_relaxed);
   return page_kb;

@@ -27,8 +27,10 @@ class HostShapes {
   Result<std::shared_ptr<const HostCpuTable>> interrupts(uint64_t now_us);
   Result<std::shared_ptr<const HostSchedstat>> schedstat(uint64_t now_us);
 
-  /// The host's page size in kB: its memory divided by its pages, so that it is right for recorded
-  /// trees of other architectures too. 4 where that cannot be told. Looked up once.
+  /// The host's page size in kB, so that it is right for recorded trees of other architectures too:
+  /// what programs use (AnonPages and Mapped of meminfo) divided by its pages in vmstat. MemTotal
+  /// by the zones' pages it is not: a balloon takes pages from zones and leaves MemTotal as it was.
+  /// 4 where that cannot be told. Looked up once.
   uint64_t page_kb(const HostMeminfo& meminfo, uint64_t now_us);
 
  private:
