@@ -162,14 +162,21 @@ CachedTextPtr Container::mirror_text(uint32_t number) {
   return it == mirrored_.end() ? nullptr : it->second;
 }
 
-CachedTextPtr Container::set_mirror_text(uint32_t number, std::string text, uint64_t now_us) {
+CachedTextPtr Container::set_mirror_text(uint32_t number, std::string text, bool moves,
+                                         uint64_t now_us) {
   constexpr size_t kMostBytes = size_t{256} << 10, kOverhead = 128;
   const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
   const std::lock_guard lock(cached_mutex_);
   CachedTextPtr& present = mirrored_[number];
+  if (moves) stabilise(text, present ? present->text.size() : 0, false);
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
-  made->modified_ns = present && present->text == text ? present->modified_ns : realtime_ns();
+  made->modified_ns = realtime_ns();
+  if (present && present->text == text) {
+    made->modified_ns = present->modified_ns;
+  } else if (present && made->modified_ns <= present->modified_ns) {
+    made->modified_ns = present->modified_ns + 1;
+  }
   made->text = std::move(text);
   if (present) mirrored_bytes_ -= room_of(present);
   present = made;

@@ -103,9 +103,9 @@ class Container {
   Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, bool& changed);
 
   /// The present text of a mirrored file in contract `tick`, by the number of its path. The oldest
-  /// are dropped when they exceed 256 KiB together.
+  /// are dropped when they exceed 256 KiB together. `moves`: its length is to be kept.
   CachedTextPtr mirror_text(uint32_t number);
-  CachedTextPtr set_mirror_text(uint32_t number, std::string text, uint64_t now_us);
+  CachedTextPtr set_mirror_text(uint32_t number, std::string text, bool moves, uint64_t now_us);
 
   /// How an OPEN of a file that the kernel caches is to be served.
   enum class CopyUse {

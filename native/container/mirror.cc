@@ -77,6 +77,12 @@ Result<struct stat> Mirror::look(const std::string& path, const Ask& ask) const 
   return tree_.stat(path);
 }
 
+bool Mirror::moves(std::string_view path) {
+  constexpr std::string_view kName = "/vmstat";
+  return path.size() > kName.size() && path.substr(path.size() - kName.size()) == kName &&
+         find_mirror_rule(path) != nullptr;
+}
+
 bool Mirror::depends(const std::string& path) {
   return mirror_entry(path).what != MirrorName::kPlain;
 }

@@ -39,6 +39,10 @@ class Mirror {
   /// below them, are not there. ENOENT.
   Result<struct stat> look(const std::string& path, const Ask& ask) const;
 
+  /// Whether a file's figures change by themselves and are not written in columns: where the page
+  /// cache serves it, its length has to be kept (view/stable.h).
+  static bool moves(std::string_view path);
+
   /// Whether the last name of `path` is shown only to some.
   static bool depends(const std::string& path);
   /// Whether it is shown. The names above it are not looked at.

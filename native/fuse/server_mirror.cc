@@ -155,7 +155,8 @@ Result<CachedTextPtr> Server::mirror_snapshot(NodeId node, const ContainerPtr& c
   counters_.renders.fetch_add(1, std::memory_order_relaxed);
   auto text = mirror_.text(path, ask_of(container));
   if (!text) return text.error();
-  return container->set_mirror_text(node.number(), std::move(text.value()), now);
+  return container->set_mirror_text(node.number(), std::move(text.value()), Mirror::moves(path),
+                                    now);
 }
 
 void Server::mirror_snapshot_attr(NodeId node, const ContainerPtr& container,
