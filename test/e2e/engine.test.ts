@@ -170,7 +170,10 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
       }
     });
 
-    it.each(SETTLED)("%s has the same bytes", async (view) => {
+    const pressure = VIEWS.filter((view) => view.startsWith("proc/pressure/"));
+
+    // Of containers that do nothing, so that they wait for nothing.
+    it.each([...SETTLED, ...pressure])("%s has the same bytes", async (view) => {
       const still = (text: string): string => text.replaceAll(/^cpu MHz.*$/gm, "");
       for (const id of ids) {
         const [theirs, ours] = await until("a moment without change", async () => {
@@ -193,6 +196,13 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         // A snapshot may be a tick old, the least digit a hundredth.
         expect(uptime(between)).toBeGreaterThanOrEqual(uptime(before) - 0.02);
         expect(uptime(between)).toBeLessThanOrEqual(uptime(after) + 0.02);
+      }
+    });
+
+    it.runIf(existsSync("/proc/schedstat"))("proc/schedstat has the same lines", async () => {
+      for (const id of ids) {
+        const theirs = await native.read("containers", id, "proc/schedstat");
+        expect(shape(await other.read(id, "proc/schedstat"))).toBe(shape(theirs));
       }
     });
 

@@ -3,13 +3,13 @@
 import { existsSync, mkdirSync, renameSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { beforeAll, expect, it } from "vitest";
+import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
 import { finished, output, outputSync, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
-import { Daemon, VIEWS } from "../support/daemon.js";
+import { Daemon, SETTLED, VIEWS } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { checkMeminfo } from "../support/procfile.js";
 import { project } from "../support/project.js";
@@ -119,6 +119,30 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
     }
     checkMeminfo(await readFile(own("proc/meminfo"), "utf8"));
     expect(await container.output(["busybox", "nproc"])).toMatch(/^\d+\n$/);
+  });
+
+  describe("says what exact says:", () => {
+    let exact: Daemon;
+    let name: string;
+
+    beforeAll(async () => {
+      exact = await Daemon.start(scope);
+      name = await (await Container.start(scope, { memory: 64 * MIB, quota: 1 })).id(exact);
+    });
+
+    it.each(SETTLED)("%s", async (view) => {
+      // But for what fills it up to a length, and what the host's hardware decides.
+      const said = async (one: Daemon): Promise<string> =>
+        (await readFile(one.path("containers", name, view), "utf8"))
+          .replace(/ +(\n*)$/, "$1")
+          .replaceAll(/^cpu MHz.*$/gm, "");
+      const [theirs, ours] = await until("a moment without change", async () => {
+        const before = await said(exact);
+        const between = await said(daemon);
+        return before === (await said(exact)) && ([before, between] as const);
+      });
+      expect(ours).toBe(theirs);
+    });
   });
 
   it("renews for sendfile(2), which sees whole files", async () => {
