@@ -4,11 +4,12 @@ import { constants, existsSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
-import { haveProgram, run } from "../support/command.js";
+import { haveProgram, output, run } from "../support/command.js";
 import { bindsOf, Container, type ContainerOptions } from "../support/container.js";
-import { Daemon, SYSFS } from "../support/daemon.js";
+import { cli, Daemon, SYSFS, temporaryDirectory } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { cpuList } from "../support/procfile.js";
+import { program } from "../support/programs.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -228,6 +229,44 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
       const lost = daemon.path("containers", await one.id(daemon), CPU);
       expect((await other.run(["ls", lost])).status).not.toBe(0);
     });
+  });
+
+  it.runIf(SYSFS.includes(NODE.slice(1)))("what moves keeps its length in tick", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own, "--consistency", "tick");
+    const container = await Container.start(own, { memory: 96 * MIB });
+    const path = daemon.path("self", NODE, "node0/vmstat");
+    const pages = (text: string): number => Number(/^nr_free_pages (\d+)/m.exec(text)?.[1]);
+    const before = await container.read(path);
+    container.start(own, [program("eat"), "64"]);
+    const after = await until("there is less left", async () => {
+      const text = await container.read(path);
+      return pages(text) < pages(before) - 10_000 && text;
+    });
+    expect(after.length).toBe(before.length);
+    expect(`${pages(after)}`.length).toBeLessThan(`${pages(before)}`.length);
+  });
+
+  it.runIf(SYSFS.length > 1)("a host without memory nodes has no directory of them", async () => {
+    const own = testScope();
+    const mountpoint = temporaryDirectory(own, "mnt");
+    const devices = temporaryDirectory(own, "devices");
+    // Such a host: a mount namespace in which the kernel's directory of devices lacks it.
+    const script = `
+      mount -t tmpfs none "$1" && mkdir "$1/cpu" && mount --rbind /sys/devices/system/cpu "$1/cpu" &&
+      mount --rbind "$1" /sys/devices/system || exit 1
+      "$2" "$3" run "$4" --no-keeper --no-watch --metrics off >"$1/log" 2>&1 &
+      daemon=$!
+      until [ -d "$4/sys/devices/system/cpu" ]; do
+        kill -0 $daemon || { cat "$1/log" >&2; exit 1; }
+        sleep 0.1
+      done
+      ls "$4/sys/devices/system"
+      ls "$4/sys/devices/system/node" >/dev/null 2>&1 && echo "node is found"
+      kill $daemon; wait $daemon`;
+    const argv = ["unshare", "--mount", "--", "/bin/sh", "-c", script];
+    const shown = await output([...argv, "sh", devices, process.execPath, cli, mountpoint]);
+    expect(shown).toBe("cpu\n");
   });
 
   it("a bind of online alone works as before", async () => {
