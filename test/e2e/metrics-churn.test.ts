@@ -1,0 +1,85 @@
+// What the exporter tells while containers come and go faster than anybody looks.
+
+import { readdirSync } from "node:fs";
+import { expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { serveMetrics } from "../support/prometheus.js";
+import { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const CONTAINERS = 1000;
+const AT_ONCE = 8;
+
+/** The names of all containers in a text; throws where a sample is no sample. */
+function namesIn(text: string): Set<string> {
+  const names = new Set<string>();
+  for (const line of text.trimEnd().split("\n")) {
+    if (line !== "" && !line.startsWith("#")) {
+      expect(line).toMatch(/^\w+(?:\{.*\})? (?:[\d.e+-]+|\+Inf)$/);
+      const name = /^vprocfs_container_\w+\{.*name="([^"]*)"/.exec(line)?.[1];
+      if (name !== undefined) {
+        names.add(name);
+      }
+    }
+  }
+  return names;
+}
+
+describeLive("metrics of containers that come and go", [], () => {
+  it(`stay whole and small with ${CONTAINERS} of them`, async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const status = await vprocfs("status", "--json", "--mountpoint", daemon.mountpoint);
+    const { workerPid } = JSON.parse(`${status.stdout}`);
+    const descriptors = (): number => readdirSync(`/proc/${workerPid}/fd`).length;
+    // What is opened once and stays is open after the first scrapes.
+    await scrape();
+    await scrape();
+    const before = descriptors();
+    const prefix = `brief${process.pid}`;
+    const made = new Set<string>();
+    const seen = new Set<string>();
+    let left = CONTAINERS;
+    const churn = async (): Promise<void> => {
+      while (left > 0) {
+        left -= 1;
+        const life = new Scope();
+        try {
+          const name = `${prefix}-${left}`;
+          const container = await Container.start(life, { name, memory: 16 * MIB });
+          made.add(container.cgroup.name);
+        } finally {
+          await life.close();
+        }
+      }
+    };
+    let isOver = false;
+    const look = async (): Promise<void> => {
+      while (!isOver) {
+        for (const name of namesIn(await scrape())) {
+          if (name.includes(prefix)) {
+            seen.add(name);
+          }
+        }
+      }
+    };
+    const churned = Promise.all(Array.from({ length: AT_ONCE }, churn)).finally(() => {
+      isOver = true;
+    });
+    await Promise.all([look(), churned]);
+    expect(made.size).toBe(CONTAINERS);
+    expect([...seen].filter((name) => !made.has(name))).toEqual([]);
+    expect(seen.size).toBeGreaterThan(0);
+    await until("nothing is told or kept of any", async () => {
+      const text = await scrape();
+      return !text.includes(prefix) && descriptors() <= before + 2;
+    });
+    const text = await scrape();
+    expect(text).toContain("vprocfs_survey_failed_containers 0\n");
+    expect(text).toContain("vprocfs_late_surveys_total 0\n");
+  });
+});
