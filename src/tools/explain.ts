@@ -152,6 +152,20 @@ function swapLimit(inputs: Inputs): readonly Part[] {
   return place?.v2 === true ? [limit] : [limit, memoryLimit(inputs)];
 }
 
+/** What swap there is, and what of it is used. */
+function swapParts(inputs: Inputs): readonly Part[] {
+  return [
+    hostMeminfo("SwapTotal", "what the host has"),
+    ...swapLimit(inputs),
+    own(
+      memoryOf(inputs),
+      ["memory.swap.current", ""],
+      ["memory.stat", "total_swap"],
+      "swapped out, bytes",
+    ),
+  ];
+}
+
 /** The smallest quota / period along the chain, which decides where it is below `most` CPUs. */
 function quota(inputs: Inputs, most = Number.POSITIVE_INFINITY): Part {
   const place = cpuOf(inputs);
@@ -329,14 +343,7 @@ const FIELDS: readonly Field[] = [
     formula:
       "the smallest swap limit along the chain (v1: limit of memory and swap - memory limit), at least what is swapped out, at most the host's SwapTotal; 0 on v1 with swappiness 0 and nothing swapped out",
     parts: (inputs) => [
-      hostMeminfo("SwapTotal", "what the host has"),
-      ...swapLimit(inputs),
-      own(
-        memoryOf(inputs),
-        ["memory.swap.current", ""],
-        ["memory.stat", "total_swap"],
-        "swapped out, bytes",
-      ),
+      ...swapParts(inputs),
       ...(memoryOf(inputs)?.v2 === false
         ? [own(memoryOf(inputs), ["", ""], ["memory.swappiness", ""], "swappiness")]
         : []),
@@ -347,16 +354,7 @@ const FIELDS: readonly Field[] = [
     names: ["SwapFree"],
     file: MEMINFO,
     formula: "SwapTotal - what the container has swapped out, at least 0",
-    parts: (inputs) => [
-      hostMeminfo("SwapTotal", "what the host has"),
-      ...swapLimit(inputs),
-      own(
-        memoryOf(inputs),
-        ["memory.swap.current", ""],
-        ["memory.stat", "total_swap"],
-        "swapped out, bytes",
-      ),
-    ],
+    parts: swapParts,
     result: meminfo("SwapFree"),
   },
   {
