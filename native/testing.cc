@@ -11,6 +11,7 @@
 #include "container/gather.h"
 #include "container/mirror.h"
 #include "container/task_load.h"
+#include "node/tree.h"
 #include "source/container_source.h"
 #include "source/host_parse.h"
 #include "source/host_source.h"
@@ -161,6 +162,30 @@ Napi::Value list_fixture(const Napi::CallbackInfo& info) {
   if (!found) return throw_error(env, found.error());
   return ValueMaker(env).list(
       found.value(), [&](const SysfsEntry& entry) { return Napi::String::New(env, entry.name); });
+}
+
+/// Every path of the tree that a host has which lacks the files that a recorded one lacks:
+/// directories, and below them files.
+Napi::Value tree_paths(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const std::string dir = reader.text(info[0], "caseDir");
+  if (reader.failed()) return env.Undefined();
+  const Tree tree(
+      [&dir](const std::string& path) { return ::access((dir + "/" + path).c_str(), F_OK) == 0; });
+  std::vector<std::string> paths;
+  std::vector<const TreeDir*> left{&tree.top()};
+  while (!left.empty()) {
+    const TreeDir& at = *left.back();
+    left.pop_back();
+    for (const TreeEntry& entry : at.entries) {
+      paths.push_back(at.path.empty() ? entry.name : at.path + "/" + entry.name);
+      const TreeDir* below = entry.view == nullptr ? tree.dir(entry.index) : nullptr;
+      if (below != nullptr) left.push_back(below);
+    }
+  }
+  return ValueMaker(env).list(
+      paths, [&](const std::string& path) { return Napi::String::New(env, path); });
 }
 
 /// The numbers of paths of a tree of sysfs, and what they lead back to in a tree that has not given
@@ -380,6 +405,7 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   Napi::Object testing = Napi::Object::New(env);
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
   testing.Set("listFixture", Napi::Function::New<list_fixture>(env));
+  testing.Set("treePaths", Napi::Function::New<tree_paths>(env));
   testing.Set("numberPaths", Napi::Function::New<number_paths>(env));
   testing.Set("advanceSamples", Napi::Function::New<advance_samples>(env));
   testing.Set("shownCpus", Napi::Function::New<shown_cpus_of>(env));

@@ -4,9 +4,9 @@ import { constants, existsSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
-import { haveProgram, output, run } from "../support/command.js";
+import { haveProgram, run } from "../support/command.js";
 import { bindsOf, Container, type ContainerOptions } from "../support/container.js";
-import { cli, Daemon, SYSFS, temporaryDirectory } from "../support/daemon.js";
+import { Daemon, SYSFS } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { cpuList } from "../support/procfile.js";
 import { program } from "../support/programs.js";
@@ -245,28 +245,6 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
     });
     expect(after.length).toBe(before.length);
     expect(`${pages(after)}`.length).toBeLessThan(`${pages(before)}`.length);
-  });
-
-  it.runIf(SYSFS.length > 1)("a host without memory nodes has no directory of them", async () => {
-    const own = testScope();
-    const mountpoint = temporaryDirectory(own, "mnt");
-    const devices = temporaryDirectory(own, "devices");
-    // Such a host: a mount namespace in which the kernel's directory of devices lacks it.
-    const script = `
-      mount -t tmpfs none "$1" && mkdir "$1/cpu" && mount --rbind /sys/devices/system/cpu "$1/cpu" &&
-      mount --rbind "$1" /sys/devices/system || exit 1
-      "$2" "$3" run "$4" --no-keeper --no-watch --metrics off >"$1/log" 2>&1 &
-      daemon=$!
-      until [ -d "$4/sys/devices/system/cpu" ]; do
-        kill -0 $daemon || { cat "$1/log" >&2; exit 1; }
-        sleep 0.1
-      done
-      ls "$4/sys/devices/system"
-      ls "$4/sys/devices/system/node" >/dev/null 2>&1 && echo "node is found"
-      kill $daemon; wait $daemon`;
-    const argv = ["unshare", "--mount", "--", "/bin/sh", "-c", script];
-    const shown = await output([...argv, "sh", devices, process.execPath, cli, mountpoint]);
-    expect(shown).toBe("cpu\n");
   });
 
   it("a bind of online alone works as before", async () => {

@@ -151,6 +151,8 @@ export interface OomKill {
 interface Testing {
   renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
   listFixture(caseDir: string, path: string, init: number, nowUs: bigint): string[];
+  /** Directories and files of the tree, on a host that has what the recorded one has. */
+  treePaths(caseDir: string): string[];
   /** The number of each path of a sysfs, and the path that a fresh worker finds by it. */
   numberPaths(
     sysDir: string,
@@ -203,6 +205,7 @@ interface Testing {
 const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
   listFixture: "function",
+  treePaths: "function",
   numberPaths: "function",
   advanceSamples: "function",
   shownCpus: "function",
@@ -304,6 +307,7 @@ export function listFixture(caseDir: string, path: string): string[] {
 }
 
 export const {
+  treePaths,
   numberPaths,
   advanceSamples,
   shownCpus,

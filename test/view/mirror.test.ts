@@ -1,12 +1,20 @@
 // The directories of sysfs that every container has: what is shown of them, and what files say.
 
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testName } from "../support/names.js";
 import { project } from "../support/project.js";
-import { listFixture, numberPaths, renderFixture } from "../support/testing.js";
+import { listFixture, numberPaths, renderFixture, treePaths } from "../support/testing.js";
 
 const RECORDED = join(project, "test/fixtures/v2-x86-128cpu");
 const OWN = "cgroup/kubepods.slice/kubepods-burstable.slice/pod7.slice/cri-7f.scope";
@@ -114,6 +122,18 @@ describe("names", () => {
     expect(renderFixture(none, `${NODE}/online`)).toBe("0\n");
     expect(renderFixture(none, `${NODE}/possible`)).toBe("0\n");
     expect(renderFixture(none, `${NODE}/node0/distance`)).toBe("10\n");
+  });
+});
+
+describe("the tree", () => {
+  it.each(["v2-s390x", "v2-x86-128cpu"])("of %s has what its host has, and no more", (name) => {
+    const host = join(project, "test/fixtures", name);
+    const paths = treePaths(host);
+    expect(paths.filter((path) => !existsSync(join(host, path)))).toEqual([]);
+    expect(new Set(paths).size).toBe(paths.length);
+    expect(paths).toContain("proc/meminfo");
+    // Hosts without NUMA have no directory of nodes.
+    expect(paths.includes(NODE)).toBe(existsSync(join(host, NODE)));
   });
 });
 
