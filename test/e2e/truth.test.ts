@@ -59,9 +59,9 @@ describeLive("the truth table", ["free", "top", "vmstat", "lscpu", "busybox"], (
   // Not all with all: that is for who asks for the table.
   const isAll = process.env.VPROCFS_TRUTH !== undefined;
   const kinds = [
-    ["LXC", "lxc-start", sets],
-    ["runc", "runc", isAll ? sets : sets.slice(0, 1)],
-    ["crun", "crun", isAll ? sets : sets.slice(2)],
+    ["LXC", "lxc-start", isAll ? sets : [sets[0], sets[2]]],
+    ["runc", "runc", isAll ? sets : [sets[1]]],
+    ["crun", "crun", isAll ? sets : [sets[2]]],
   ] as const;
   const runnable = kinds.filter(([, name]) => haveProgram(name));
 
