@@ -50,7 +50,7 @@ function thresholdsOf(options: CheckOptions): Thresholds {
 }
 
 /** How one container stands; the text is empty when there is nothing to say. */
-function judge({ name, figures, lastVictim }: Surveyed, limits: Thresholds): Verdict {
+function judge(name: string, { figures, lastVictim }: Surveyed, limits: Thresholds): Verdict {
   const total = figures.get("memoryTotal");
   const available = figures.get("memoryAvailable");
   const lastOom = figures.get("lastOomTime");
@@ -76,6 +76,15 @@ function judge({ name, figures, lastVictim }: Surveyed, limits: Thresholds): Ver
   }
   const text = said.length === 0 ? "" : `${name}: ${said.join(", ")}`;
   return { level: worst(levels), text, values };
+}
+
+/** What each is called here: names may be used twice, and performance data has each label once. */
+function labelsOf(containers: readonly Surveyed[]): string[] {
+  const uses = new Map<string, number>();
+  for (const { name } of containers) {
+    uses.set(name, (uses.get(name) ?? 0) + 1);
+  }
+  return containers.map(({ name, id }) => (uses.get(name) === 1 ? name : `${name} ${id}`));
 }
 
 async function judgeDaemon(path: string, fsType: string, source: string): Promise<Verdict> {
@@ -107,10 +116,11 @@ async function check(context: Context, command: Command, word: string | undefine
   const id = word === undefined ? undefined : findContainer(binding, word).id;
   const { containers } = await new Surveys(binding, config.fsType, config.source).take();
   const wanted = containers.filter((container) => id === undefined || container.id === id);
+  const labels = labelsOf(wanted);
   const path = canonicalPath(config.mountpoint);
   const verdicts = [
     await judgeDaemon(path, config.fsType, config.source),
-    ...wanted.map((container) => judge(container, limits)),
+    ...wanted.map((container, index) => judge(labels[index] ?? "", container, limits)),
   ];
   const level = worst(verdicts.map((verdict) => verdict.level));
   const said = verdicts.map(({ text }) => text).filter((text) => text !== "");

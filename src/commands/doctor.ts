@@ -1,9 +1,10 @@
 import type { Command } from "commander";
+import stringWidth from "string-width";
 import { findContainer } from "../containers/find.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
-import { printable } from "../text.js";
+import { fitted, printable } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
@@ -14,11 +15,16 @@ import { addConfigFlags } from "./flags.js";
 /** What it ends with, by the worst finding; 1 and 2 are errors as everywhere. */
 const STATUS: Readonly<Record<Level, number>> = { ok: 0, info: 0, warning: 3, problem: 4 };
 
+/** Names that runtimes make up are longer than what is said of them. */
+const MOST_NAME = 32;
+
 function asText(findings: readonly Finding[]): string {
-  const width = Math.max(...findings.map(({ about }) => [...printable(about)].length));
-  const lines = findings.map(({ level, about, what, todo }) => {
-    const head = `${level.padEnd(7)}  ${printable(about).padEnd(width)}  `;
-    const more = todo === undefined ? "" : `\n${" ".repeat(head.length)}-> ${printable(todo)}`;
+  const names = findings.map(({ about }) => fitted(printable(about), MOST_NAME));
+  const width = Math.max(...names.map((name) => stringWidth(name)));
+  const lines = findings.map(({ level, what, todo }, index) => {
+    const name = names[index] ?? "";
+    const head = `${level.padEnd(7)}  ${name}${" ".repeat(width - stringWidth(name))}  `;
+    const more = todo === undefined ? "" : `\n${" ".repeat(width + 11)}-> ${printable(todo)}`;
     return `${head}${printable(what)}${more}`;
   });
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;

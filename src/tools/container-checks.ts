@@ -130,6 +130,7 @@ async function checkFigures(
   inputs: ContainerInputs,
 ): Promise<void> {
   const { figures, init } = container;
+  const right: string[] = [];
   const compare = async (
     path: string,
     what: string,
@@ -143,7 +144,7 @@ async function checkFigures(
     try {
       const found = parse(await readWithin(inputs.surveys, init, `/${path}`));
       if (found === expected) {
-        findings.add("ok", `${what} inside is ${found}, as its cgroup says`);
+        right.push(`${what} ${found}`);
       } else if (found === ofHost) {
         // Bound from the host: it tells whoever asks, and that was us.
         findings.add("info", `${what} inside depends on who asks: not checked`);
@@ -174,10 +175,16 @@ async function checkFigures(
     countCpus(readFileSync("/proc/stat", "utf8")),
     countCpus,
   );
+  if (right.length > 0) {
+    findings.add("ok", `sees what its cgroup says: ${right.join(", ")}`);
+  }
 }
 
 function ago(seconds: number): string {
-  const minutes = Math.max(0, Math.round(seconds / 60));
+  if (seconds < 120) {
+    return `${Math.max(0, Math.round(seconds))} s ago`;
+  }
+  const minutes = Math.round(seconds / 60);
   return minutes < 120 ? `${minutes} min ago` : `${Math.round(minutes / 60)} h ago`;
 }
 

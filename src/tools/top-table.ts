@@ -194,8 +194,9 @@ export function arranged(activities: readonly Activity[], order: Order): Activit
 }
 
 const GAP = 2;
-/** A name is cut before columns are left out, but not below this. */
+/** A name is cut before columns are left out, but not below this; nor is it ever longer. */
 const LEAST_NAME = 12;
+const MOST_NAME = 40;
 
 function shownColumns(rows: readonly Activity[], width: number): readonly Column[] {
   const widths = new Map(
@@ -235,7 +236,7 @@ export function topTable(rows: readonly Activity[], width: number): string[] {
       ["name", "runtime", "id"].includes(key) ? "left" : "right",
     ),
   });
-  const room = Math.max(LEAST_NAME, width - others);
+  const room = Math.min(MOST_NAME, Math.max(LEAST_NAME, width - others));
   table.push(...cells.map(([name = "", ...rest]) => [fitted(name, room), ...rest]));
   return table
     .toString()
