@@ -16,6 +16,7 @@
 #include <utility>
 
 #include "source/parse.h"
+#include "source/process.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -44,6 +45,13 @@ uint64_t namespace_of(const std::string& process, const char* which) {
 }
 
 Fd pidfd_of(pid_t pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
+
+/// Whether a process is the init of its PID namespace: what is mounted on /proc is its own then.
+bool is_init(pid_t pid) {
+  const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto inner = read_inner_pid(procfs.get(), pid);
+  return inner && inner.value() == 1;
+}
 
 /// Who is to be asked about a mount namespace: the init of the process's PID namespace where it
 /// lives in the same one, since that outlives the others (Linux 6.11), else the process.
@@ -129,6 +137,7 @@ bool NamespaceWatch::follow(pid_t pid) {
   const uint64_t key = namespace_of(name, "mnt");
   known.pids = namespace_of(name, "pid");
   if (!known.process || !known.mounts || key == 0 || key == own_mounts_) return false;
+  known.init = is_init(pid);
   // What has changed before it is read for the first time is told of then.
   known.dirty = true;
   const std::lock_guard lock(mutex_);
@@ -168,12 +177,18 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   const uint64_t key = namespace_of(name, "mnt");
   if (key == 0 || key == own_mounts_) return;
   const std::lock_guard lock(mutex_);
-  if (known_.count(key) != 0) return;
+  const auto it = known_.find(key);
+  if (it != known_.end() && it->second.init) return;
   Known known;
   known.pids = namespace_of(name, "pid");
   // A service of the host with mounts of its own is no container.
-  if (known.pids == own_pids_ || !has_room(known.pids)) return;
+  if (known.pids == own_pids_ || (it == known_.end() && !has_room(known.pids))) return;
+  // Who has made a mount namespace may be known before the init that it is for (unshare -m -p).
+  if (it != known_.end() && it->second.pids == known.pids) return;
   known.pid = representative(pid, key);
+  known.init = is_init(known.pid);
+  if (it != known_.end() && !known.init) return;
+  if (it != known_.end()) drop(it);
   known.process = pidfd_of(known.pid);
   const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key};
   if (known.process && watch(key, std::move(known))) out.push_back(event);

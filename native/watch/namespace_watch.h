@@ -57,6 +57,7 @@ class NamespaceWatch {
     uint64_t digest = 0;      ///< of the mounts that matter
     uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when it may be read again
     bool dirty = false;       ///< has changed since it was read
+    bool init = false;        ///< `pid` is the init of `pids`
   };
   struct Reading {
     uint64_t key = 0;

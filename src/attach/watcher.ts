@@ -41,8 +41,8 @@ export interface WatcherOptions {
 interface Care {
   readonly container: ContainerInfo;
   readonly looks: Bucket;
-  /** The namespaces in which the files have been. */
-  readonly served: Set<number>;
+  /** The namespaces in which the files have been, each with the process it was found by. */
+  readonly served: Map<number, number>;
   heals: number;
   healedMs: number;
   givenUp: boolean;
@@ -67,7 +67,7 @@ export class Watcher {
   /** The container that a namespace belongs to. */
   readonly #owners = new Map<number, string>();
   readonly #entrances = new Map<number, Bucket>();
-  /** Namespaces with an event that waits for its PID namespace's turn. */
+  /** Namespaces with an event that is looked at later. */
   readonly #postponed = new Set<number>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #now: () => number;
@@ -148,7 +148,7 @@ export class Watcher {
     }
   }
 
-  #enter(event: WatchEvent): void {
+  #enter(event: WatchEvent, attempt = 0): void {
     const { pid, namespace } = event;
     const pids = pidNamespaceOf(pid);
     // It has ended, and its number may be another process's now.
@@ -156,18 +156,30 @@ export class Watcher {
       return;
     }
     if (!this.#mayEnter(pids)) {
-      if (!this.#postponed.has(namespace)) {
-        this.#postponed.add(namespace);
-        this.#later(1000, () => {
-          this.#postponed.delete(namespace);
-          this.#take([event]);
-        });
-      }
+      this.#postpone(1000, event, attempt);
       return;
     }
     const container = containerOf(this.#options.binding, pid);
     if (container !== undefined) {
       this.#look(pid, namespace, container);
+      return;
+    }
+    // Its runtime may still be moving it to its cgroups.
+    const wait = RETRIES_MS[attempt];
+    if (wait !== undefined) {
+      this.#options.log.debug({ pid, attempt }, "of no container so far");
+      this.#postpone(wait, event, attempt + 1);
+    }
+  }
+
+  #postpone(ms: number, event: WatchEvent, attempt: number): void {
+    const { namespace } = event;
+    if (!this.#postponed.has(namespace)) {
+      this.#postponed.add(namespace);
+      this.#later(ms, () => {
+        this.#postponed.delete(namespace);
+        this.#enter(event, attempt);
+      });
     }
   }
 
@@ -202,7 +214,7 @@ export class Watcher {
     const care: Care = {
       container,
       looks: new Bucket(LOOKS.atOnce, LOOKS.perSecond, this.#now),
-      served: new Set(),
+      served: new Map(),
       heals: 0,
       healedMs: 0,
       givenUp: false,
@@ -263,6 +275,7 @@ export class Watcher {
     const { container } = care;
     // Followed before it is looked at: what changes in between is told of.
     if (!this.#watch.follow(pid)) {
+      this.#options.log.debug({ pid }, "cannot be followed");
       return;
     }
     this.#owners.set(namespace, container.id);
@@ -282,7 +295,11 @@ export class Watcher {
       log.info({ container, pid, files: attached }, "attached");
     }
     if (failure === undefined) {
-      care.served.add(namespace);
+      care.served.set(namespace, pid);
+      return;
+    }
+    const servedBy = care.served.get(namespace);
+    if (servedBy !== undefined && servedBy !== pid) {
       return;
     }
     const wait = RETRIES_MS[attempt];

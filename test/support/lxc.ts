@@ -1,11 +1,12 @@
 // Real LXC containers of the busybox template, with the host's programs beside it.
 
-import { chmodSync, cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
 import { background, type Outcome, output, outputOf, run } from "./command.js";
 import { type Daemon, temporaryDirectory } from "./daemon.js";
 import { testName } from "./names.js";
+import { fillRootfs } from "./oci.js";
 import { project } from "./project.js";
 import type { Scope } from "./scope.js";
 import type { Inside } from "./shows.js";
@@ -23,6 +24,8 @@ export interface LxcOptions {
   readonly tree?: string;
   /** More lines of its configuration. */
   readonly lines?: readonly string[];
+  /** All of the host's programs in its /usr, instead of busybox: to run runtimes in it. */
+  readonly hostUsr?: boolean;
   /** Bind mounts of the host that only LXC and its hooks see. */
   readonly seen?: readonly (readonly [source: string, target: string])[];
   /** Programs in its root file system: path to text. */
@@ -58,6 +61,17 @@ function installHook(scope: Scope): string {
   return hook;
 }
 
+const BESIDE_BUSYBOX = [
+  ...["lib", "lib64", "usr/lib", "usr/lib64"].map(
+    (path) => `lxc.mount.entry = /${path} ${path} none ro,bind,optional,create=dir 0 0`,
+  ),
+  "lxc.mount.entry = /usr mnt none ro,bind 0 0",
+];
+const HOST_USR = [
+  "lxc.mount.entry = /usr usr none ro,bind 0 0",
+  "lxc.init.cmd = /bin/sleep 1000000",
+];
+
 function configOf(scope: Scope, rootfs: string, name: string, options: LxcOptions): string {
   const { userBase, bootOffset, tree } = options;
   const maps = ["u", "g"].map((kind) => `lxc.idmap = ${kind} 0 ${userBase} 65536`);
@@ -70,10 +84,7 @@ function configOf(scope: Scope, rootfs: string, name: string, options: LxcOption
     "lxc.pty.max = 8",
     "lxc.signal.halt = SIGUSR1",
     "lxc.mount.auto = proc:mixed sys:mixed",
-    ...["lib", "lib64", "usr/lib", "usr/lib64"].map(
-      (path) => `lxc.mount.entry = /${path} ${path} none ro,bind,optional,create=dir 0 0`,
-    ),
-    "lxc.mount.entry = /usr mnt none ro,bind 0 0",
+    ...(options.hostUsr === true ? HOST_USR : BESIDE_BUSYBOX),
     ...limitLines(options),
     ...(userBase === undefined ? [] : maps),
     ...(bootOffset === undefined ? [] : [`lxc.time.offset.boot = ${bootOffset}s`]),
@@ -122,11 +133,16 @@ export class LxcContainer implements Inside {
     const name = testName("lxc");
     const path = temporaryDirectory(scope, "lxcpath");
     const container = new LxcContainer(name, path);
-    await output(["lxc-create", "-P", path, "-n", name, "-t", "busybox"]);
     const directory = join(path, name);
+    const rootfs = join(directory, "rootfs");
+    if (options.hostUsr === true) {
+      mkdirSync(directory);
+      fillRootfs(rootfs);
+    } else {
+      await output(["lxc-create", "-P", path, "-n", name, "-t", "busybox"]);
+    }
     chmodSync(directory, 0o755);
     const { userBase } = options;
-    const rootfs = join(directory, "rootfs");
     for (const [path, text] of Object.entries(options.scripts ?? {})) {
       writeFileSync(join(rootfs, path), text, { mode: 0o755 });
     }
@@ -134,7 +150,7 @@ export class LxcContainer implements Inside {
       cpSync(join("/etc", java), join(rootfs, "etc", java), { recursive: true });
     }
     if (userBase !== undefined) {
-      await output(["chown", "-R", `${userBase}:${userBase}`, rootfs]);
+      await output(["chown", "-R", "-h", `${userBase}:${userBase}`, rootfs]);
     }
     writeFileSync(join(directory, "config"), configOf(scope, rootfs, name, options));
     const log = join(directory, "log");

@@ -59,6 +59,13 @@ export function documentedVolumes(daemon: Daemon): string[] {
 /** A root file system that has the host's programs: /usr is to be mounted. */
 export function makeRootfs(scope: Scope): string {
   const rootfs = temporaryDirectory(scope, "rootfs");
+  fillRootfs(rootfs);
+  return rootfs;
+}
+
+/** Makes a directory such a root file system. */
+export function fillRootfs(rootfs: string): void {
+  mkdirSync(rootfs, { recursive: true });
   for (const name of ["usr", "proc", "sys", "dev", "tmp", "etc", "run", "var"]) {
     mkdirSync(join(rootfs, name));
   }
@@ -70,7 +77,6 @@ export function makeRootfs(scope: Scope): string {
     cpSync(join("/etc", name), join(rootfs, "etc", name), { recursive: true });
   }
   writeFileSync(join(rootfs, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
-  return rootfs;
 }
 
 /** How a container differs from one with the documented binds. */
@@ -84,6 +90,10 @@ export interface OciVariant {
   readonly annotations?: Readonly<Record<string, string>>;
   /** The host's uid that is root inside. */
   readonly userBase?: number;
+  /** A process whose PID namespace it shares, as containers of a pod do. */
+  readonly pidsOf?: number;
+  /** More mounts. */
+  readonly mounts?: readonly Mount[];
   /** More global options of podman. */
   readonly podman?: readonly string[];
   /** The runtime's program, when it is not found by its name. */
@@ -106,7 +116,11 @@ const BASE_MOUNTS: readonly Mount[] = [
   { destination: "/usr", type: "bind", source: "/usr", options: ["rbind", "ro"] },
 ];
 
-function specOf(
+function shared(type: string, { pidsOf }: OciVariant): { path?: string } {
+  return type === "pid" && pidsOf !== undefined ? { path: `/proc/${pidsOf}/ns/pid` } : {};
+}
+
+export function specOf(
   rootfs: string,
   daemon: Daemon,
   runtime: string,
@@ -132,12 +146,12 @@ function specOf(
     },
     root: { path: rootfs, readonly: false },
     hostname: "test",
-    mounts: [...BASE_MOUNTS, ...(plain === true ? [] : documented)],
+    mounts: [...BASE_MOUNTS, ...(plain === true ? [] : documented), ...(variant.mounts ?? [])],
     ...(hooks !== undefined && { hooks }),
     ...(annotations !== undefined && { annotations }),
     linux: {
       cgroupsPath: `/${name}`,
-      namespaces: [...namespaces, ...user].map((type) => ({ type })),
+      namespaces: [...namespaces, ...user].map((type) => ({ type, ...shared(type, variant) })),
       ...(userBase !== undefined && { uidMappings: maps, gidMappings: maps }),
       resources: {
         memory: { limit: memory, swap: memory + swap },
