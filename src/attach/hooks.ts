@@ -37,8 +37,14 @@ function helperArguments(places: HookPlaces, hook: "lxc" | "oci"): string[] {
   return ["--mountpoint", mountpoint, "--settings", settings, "--hook", hook];
 }
 
+/** For a shell: a helper that is no longer there must not keep containers from starting. */
+function failOpen(places: HookPlaces, hook: "lxc" | "oci"): string {
+  const { helper } = places;
+  return `test ! -x ${helper} || exec ${[helper, ...helperArguments(places, hook)].join(" ")}`;
+}
+
 function lxcFile(places: HookPlaces): HookFile {
-  const command = [places.helper, ...helperArguments(places, "lxc")].join(" ");
+  const command = `/bin/sh -c '${failOpen(places, "lxc")}'`;
   return {
     kind: "lxc",
     path: `${LXC_DIRECTORY}/20-vprocfs.conf`,
@@ -59,8 +65,8 @@ function ociFile(places: HookPlaces): HookFile {
   const hook = {
     version: "1.0.0",
     hook: {
-      path: places.helper,
-      args: ["vprocfs-attach", ...helperArguments(places, "oci")],
+      path: "/bin/sh",
+      args: ["sh", "-c", failOpen(places, "oci")],
       env: [`VPROCFS_HOOK=${MARK}`],
       timeout: 30,
     },
