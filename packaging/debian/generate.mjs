@@ -1,0 +1,172 @@
+// Man pages and completions out of the command line itself: what it accepts is what they say.
+
+import { fileURLToPath } from "node:url";
+
+const dist = new URL("../../dist/", import.meta.url);
+const load = (path) => import(fileURLToPath(new URL(path, dist)));
+
+async function program() {
+  const { createProgram } = await load("program.js");
+  return createProgram({ addon: () => undefined, env: {}, print: () => {}, exit: () => {} });
+}
+
+function visible(root) {
+  return root.commands.filter((command) => !command._hidden);
+}
+
+const roff = (text) =>
+  text.replaceAll("\\", "\\e").replaceAll("-", "\\-").replace(/^[.']/gm, "\\&$&");
+
+function optionLines(command) {
+  return command.options
+    .filter((option) => !option.hidden)
+    .map((option) => `.TP\n.B ${roff(option.flags)}\n${roff(option.description)}\n`)
+    .join("");
+}
+
+function commandSection(command) {
+  const operands = command.registeredArguments.map((argument) => {
+    const name = argument.name();
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
+  const synopsis = roff([`vprocfs ${command.name()}`, ...operands, "[OPTION]..."].join(" "));
+  return `.SS ${synopsis}\n${roff(command.description())}\n${optionLines(command)}`;
+}
+
+/** Path below /usr/share/man to text. */
+export async function manPages(version) {
+  const root = await program();
+  const config = await load("config.js");
+  const head = (name, section) => `.TH ${name} ${section} "" "vprocfs ${version}"\n`;
+  const keys = config.CONFIG_KEYS.map((key) => {
+    const { description, expects } = config.notesOf(key);
+    const fallback = JSON.stringify(config.defaultOf(key));
+    return `.TP\n.B ${roff(config.kebabOf(key))}\n${roff(description)}. ${roff(
+      `Expects ${expects}; the default is ${fallback}.`,
+    )}\n`;
+  });
+  const summary = roff(root.description());
+  return {
+    "man8/vprocfs.8":
+      `${head("VPROCFS", 8)}.SH NAME\nvprocfs \\- files under /proc that show a container its own limits\n` +
+      `.SH SYNOPSIS\n.B vprocfs\n.I COMMAND\n[OPTION]...\n.SH DESCRIPTION\n${summary}\n` +
+      `.SH COMMANDS\n${visible(root).map(commandSection).join("")}` +
+      ".SH EXIT STATUS\n0: done. 1: could not be done. 2: the command line or the configuration is wrong.\n" +
+      ".SH FILES\n.I /etc/vprocfs/vprocfs.toml\n.SH SEE ALSO\n.BR vprocfs.toml (5),\n.I /usr/share/doc/vprocfs\n",
+    "man5/vprocfs.toml.5":
+      `${head("VPROCFS.TOML", 5)}.SH NAME\nvprocfs.toml \\- configuration of vprocfs\n` +
+      `.SH SYNOPSIS\n.I /etc/vprocfs/vprocfs.toml\n.SH DESCRIPTION\n` +
+      "Every key is also a flag of\n.B vprocfs run\nand an environment variable VPROCFS_KEY.\n" +
+      `.SH KEYS\n${keys.join("")}.SH SEE ALSO\n.BR vprocfs (8)\n`,
+  };
+}
+
+function words(command) {
+  return command.options
+    .filter((option) => !option.hidden)
+    .map((option) => option.long ?? option.short);
+}
+
+/** What an option takes, where that is one of a few words. */
+function choices({ flags }) {
+  const words = /<([^<>|]+(?:\|[^<>|]+)+)>/.exec(flags)?.[1];
+  return words === undefined ? [] : words.split("|");
+}
+
+/** Every option that takes one of a few words, once. */
+function optionsWithChoices(commands) {
+  const all = commands.flatMap((command) => command.options.filter((option) => !option.hidden));
+  const byName = new Map(all.map((option) => [option.long, choices(option)]));
+  return [...byName].filter(([, words]) => words.length > 0);
+}
+
+function bash(commands) {
+  const values = optionsWithChoices(commands)
+    .map(([name, words]) => `    ${name}) words="${words.join(" ")}" ;;`)
+    .join("\n");
+  const cases = commands.map((c) => `    ${c.name()}) words="${words(c).join(" ")}" ;;`).join("\n");
+  return `# bash completion for vprocfs
+_vprocfs() {
+  local current=\${COMP_WORDS[COMP_CWORD]} words=
+  if [ "$COMP_CWORD" -eq 1 ]; then
+    words="${commands.map((c) => c.name()).join(" ")} --help --version"
+  else
+    case \${COMP_WORDS[1]} in
+${cases}
+    esac
+    case \${COMP_WORDS[COMP_CWORD - 1]} in
+${values}
+    esac
+    case \${COMP_WORDS[1]}:$current in
+    show:[!-]* | attach:[!-]* | detach:[!-]* | show: | attach: | detach:)
+      words=$(vprocfs ls 2>/dev/null | awk 'NR > 1 { print $2 }')
+      ;;
+    esac
+  fi
+  mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
+}
+complete -o default -F _vprocfs vprocfs
+`;
+}
+
+const quoted = (text) => text.replaceAll("'", "’").replaceAll(/[[\]:]/g, " ");
+
+function zsh(commands) {
+  const list = commands.map((c) => `    '${c.name()}:${quoted(c.summary())}'`).join("\n");
+  const cases = commands
+    .map((c) => {
+      const options = c.options
+        .filter((option) => !option.hidden)
+        .map((option) => {
+          const words = choices(option);
+          const value = words.length > 0 ? `:value:(${words.join(" ")})` : "";
+          return `'${option.long ?? option.short}[${quoted(option.description)}]${value}'`;
+        });
+      return `    ${c.name()}) _arguments ${options.join(" ")} '*:file:_files' ;;`;
+    })
+    .join("\n");
+  return `#compdef vprocfs
+_vprocfs() {
+  local -a commands=(
+${list}
+  )
+  if (( CURRENT == 2 )); then
+    _describe command commands
+  else
+    case $words[2] in
+${cases}
+    esac
+  fi
+}
+_vprocfs "$@"
+`;
+}
+
+function fishValue(option) {
+  const words = choices(option);
+  return words.length > 0 ? `-xa '${words.join(" ")}' ` : "";
+}
+
+function fish(commands) {
+  const plain = (text) => text.replaceAll("\\", "\\\\").replaceAll("'", "\\'");
+  const lines = commands.flatMap((command) => [
+    `complete -c vprocfs -n __fish_use_subcommand -a ${command.name()} -d '${plain(command.summary())}'`,
+    ...command.options
+      .filter((option) => !option.hidden && option.long)
+      .map(
+        (option) =>
+          `complete -c vprocfs -n '__fish_seen_subcommand_from ${command.name()}' -l ${option.long.slice(2)} ${fishValue(option)}-d '${plain(option.description)}'`,
+      ),
+  ]);
+  return `# fish completion for vprocfs\n${lines.join("\n")}\n`;
+}
+
+/** Path in the package to text. */
+export async function completions() {
+  const commands = visible(await program());
+  return {
+    "usr/share/bash-completion/completions/vprocfs": bash(commands),
+    "usr/share/zsh/vendor-completions/_vprocfs": zsh(commands),
+    "usr/share/fish/vendor_completions.d/vprocfs.fish": fish(commands),
+  };
+}

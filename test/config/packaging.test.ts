@@ -1,0 +1,97 @@
+// The Debian packages as they are built, without installing them: see test/e2e/vm for that.
+
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { haveProgram, output, run } from "../support/command.js";
+import { project } from "../support/project.js";
+
+const lacking = ["dpkg-deb", "unshare", "gzip", "strip"].filter((name) => !haveProgram(name));
+const isRoot = process.getuid?.() === 0;
+const missing = [...lacking.map((name) => `no ${name}`), ...(isRoot ? [] : ["not root"])];
+const title = missing.length === 0 ? "Debian packages" : `Debian packages (${missing.join(", ")})`;
+
+describe.runIf(missing.length === 0)(title, () => {
+  let directory = "";
+  let root = "";
+  let compat = "";
+
+  beforeAll(async () => {
+    directory = mkdtempSync(join(tmpdir(), "vprocfs-test-deb-"));
+    // Without a network.
+    const build = ["unshare", "--net", process.execPath, "packaging/debian/build.mjs"];
+    await output([...build, "--output", directory], { cwd: project });
+    const named = (start: string): string =>
+      join(directory, readdirSync(directory).find((name) => name.startsWith(start)) ?? start);
+    [root, compat] = [join(directory, "root"), join(directory, "compat")];
+    await output(["dpkg-deb", "-R", named("vprocfs_"), root]);
+    await output(["dpkg-deb", "-R", named("vprocfs-lxcfs-compat_"), compat]);
+  }, 120_000);
+
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+
+  const text = (path: string): string => readFileSync(join(root, path), "utf8");
+
+  it("hold programs that run from there", async () => {
+    const manifest = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+    const cli = join(root, "usr/lib/vprocfs/dist/cli.js");
+    expect(await output([process.execPath, cli, "--version"])).toBe(`${manifest.version}\n`);
+    const helper = join(root, "usr/lib/vprocfs/build/Release/vprocfs-attach");
+    expect((await run([helper])).status).toBe(2);
+    expect(statSync(join(root, "usr/lib/vprocfs/build/Release/vprocfs-keeper")).mode & 0o7777).toBe(
+      0o755,
+    );
+    expect(text("DEBIAN/control")).toMatch(/^Depends: nodejs .*libc6 \(>= \d/m);
+    const fields = readFileSync(join(compat, "DEBIAN/control"), "utf8");
+    for (const field of ["Provides: lxcfs (=", "Conflicts: lxcfs\n", "Replaces: lxcfs\n"]) {
+      expect(fields).toContain(field);
+    }
+  });
+
+  it("name every command in the manual, and every key of the configuration", async () => {
+    const page = await output(["gzip", "-dc", join(root, "usr/share/man/man8/vprocfs.8.gz")]);
+    for (const name of ["run", "attach", "detach", "install-hooks", "status", "reload"]) {
+      expect(page).toContain(`.SS vprocfs ${name.replaceAll("-", "\\-")}`);
+    }
+    const keys = await output(["gzip", "-dc", join(root, "usr/share/man/man5/vprocfs.toml.5.gz")]);
+    expect(keys).toContain(".B attach\\-exclude");
+  });
+
+  it.runIf(haveProgram("bash"))("complete commands, options and their values in bash", async () => {
+    const file = join(root, "usr/share/bash-completion/completions/vprocfs");
+    const complete = (...words: string[]) => {
+      const list = words.map((word) => `'${word}'`).join(" ");
+      const script = `. "$0"; COMP_WORDS=(${list}); COMP_CWORD=${words.length - 1}; _vprocfs; echo "\${COMPREPLY[@]}"`;
+      return output(["bash", "-c", script, file]);
+    };
+    expect(await complete("vprocfs", "det")).toBe("detach\n");
+    expect(await complete("vprocfs", "run", "--attach-e")).toBe("--attach-exclude\n");
+    expect(await complete("vprocfs", "run", "--watch", "o")).toBe("on off\n");
+  });
+
+  it.each([
+    ["zsh", "usr/share/zsh/vendor-completions/_vprocfs", ["zsh", "-n"]],
+    ["fish", "usr/share/fish/vendor_completions.d/vprocfs.fish", ["fish", "-n"]],
+  ])("complete in %s", async (shell, path, check) => {
+    expect(text(path)).toContain("install-hooks");
+    if (haveProgram(shell)) {
+      await output([...check, join(root, path)]);
+    }
+  });
+
+  it("have scripts and units that are well-formed", async () => {
+    for (const [tree, names] of [
+      [root, ["postinst", "prerm", "postrm"]],
+      [compat, ["postinst", "prerm", "postrm"]],
+    ] as const) {
+      for (const name of names) {
+        await output(["sh", "-n", join(tree, "DEBIAN", name)]);
+      }
+    }
+    const unit = text("lib/systemd/system/vprocfs.service");
+    expect(unit).toContain("ExecStart=/usr/bin/vprocfs run");
+    // What gives a service a mount namespace would keep the mount from the host.
+    expect(unit).not.toMatch(/^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|ReadOnlyPaths)=/m);
+  });
+});

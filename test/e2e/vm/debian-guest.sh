@@ -1,0 +1,98 @@
+#!/bin/bash
+# Runs in the cgroup-v2 machine: installs the package, upgrades it under load, puts it in LXCFS's
+# place, and purges it. Prints a line per check; exits 1 with the first that does not hold.
+#
+#   debian-guest.sh OLD.deb NEW.deb COMPAT.deb
+set -eu
+
+mnt=/var/lib/vprocfs
+cgroup=/sys/fs/cgroup/c
+
+fail() {
+  echo "FAIL: $*"
+  tail -n 30 /tmp/daemon.log /tmp/dpkg.log 2>/dev/null || true
+  exit 1
+}
+
+is() { # WHAT FOUND WANTED
+  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
+  echo "ok $1: $2"
+}
+
+status() { # KEY [MOUNTPOINT]
+  vprocfs status --json --mountpoint "${2:-$mnt}" 2>/dev/null |
+    sed -n "s/^ *\"$1\": \"\\{0,1\\}\\([^\",]*\\).*/\\1/p"
+}
+wait_for() { # WHAT COMMAND...
+  local what=$1
+  shift
+  for _ in $(seq 600); do
+    "$@" && return
+    sleep 0.5
+  done
+  fail "$what"
+}
+serves() { [ "$(status state "${1:-$mnt}")" = serving ]; }
+# Its dependencies are here, and not as packages; nothing outlives this machine.
+package() { dpkg --force-depends --force-unsafe-io "$@" >/tmp/dpkg.log 2>&1 || fail "dpkg $*"; }
+mounted() { awk -v m="$mnt" '$5 == m { print $1 }' /proc/self/mountinfo; }
+total() { nsenter -t "$1" -m -p awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo; }
+has_total() { [ "$(total "$1")" = 65536 ]; }
+
+# man-db would read all manual pages.
+rm -f /var/lib/man-db/auto-update
+package -i "$1"
+dpkg -L vprocfs >/tmp/files
+is "version" "$(vprocfs --version)" "$(dpkg-query -W -f '${Version}' vprocfs | cut -d+ -f1)"
+[ -e /usr/share/lxc/config/common.conf.d/20-vprocfs.conf ] || fail "no hook for LXC"
+echo "ok hooks"
+
+vprocfs run --metrics off --log-format json >/tmp/daemon.log 2>&1 &
+wait_for "it serves" serves
+mkdir "$cgroup"
+echo 64M >"$cgroup/memory.max"
+sh -c 'echo $$ >"$0/cgroup.procs"; exec unshare -C -p -f -m --mount-proc sleep 100000' "$cgroup" &
+has_init() { grep -lx sleep $(sed 's,.*,/proc/&/comm,' "$cgroup/cgroup.procs") >/tmp/init 2>/dev/null; }
+wait_for "a container" has_init
+init=$(cut -d/ -f3 /tmp/init)
+wait_for "it has its files" has_total "$init"
+
+generation=$(status generation)
+before=$(mounted)
+nsenter -t "$init" -m -p sh -c 'while [ -e /proc/self ]; do
+  total=$(grep MemTotal /proc/meminfo) || echo failed
+  case $total in *" 65536 kB") ;; *) echo "torn: $total" ;; esac
+done' >/tmp/readers 2>&1 &
+package -i "$2"
+newer() { [ "$(status generation || echo 0)" -gt "$generation" ]; }
+wait_for "a new worker" newer
+wait_for "it serves" serves
+is "the same mount after the upgrade" "$(mounted)" "$before"
+is "its keeper is the new one" \
+  "$(readlink "/proc/$(status keeperPid)/exe")" /usr/lib/vprocfs/build/Release/vprocfs-keeper
+is "reads that failed" "$(cat /tmp/readers)" ""
+
+if [ "$(dpkg-query -W -f '${db:Status-Status}' lxcfs 2>/dev/null)" = installed ]; then
+  package -i "$3"
+  is "LXCFS's package" "$(dpkg-query -W -f '${db:Status-Status}' lxcfs)" config-files
+  lxcfs --help >/dev/null
+  lxcfs -f -l --enable-cfs --runtime-dir /run/x -p /tmp/lxcfs.pid /var/lib/lxcfs \
+    >>/tmp/daemon.log 2>&1 &
+  wait_for "it serves in LXCFS's place" serves /var/lib/lxcfs
+  grep -q -- '--mountpoint /var/lib/lxcfs' /usr/share/lxc/config/common.conf.d/20-vprocfs.conf ||
+    fail "hooks are for another mount point"
+  package --purge vprocfs-lxcfs-compat
+  is "mounted in LXCFS's place after the purge" "$(grep -c ' /var/lib/lxcfs ' /proc/mounts || true)" 0
+  grep -q -- "--mountpoint $mnt" /usr/share/lxc/config/common.conf.d/20-vprocfs.conf ||
+    fail "hooks are not for $mnt again"
+fi
+
+package --purge vprocfs
+is "mounted after the purge" "$(mounted)" ""
+is "left in a container" \
+  "$(awk '$5 ~ "^/(proc|sys)/" && / - fuse.lxcfs vprocfs/' "/proc/$init/mountinfo")" ""
+is "files left" "$(grep vprocfs /tmp/files | while read -r file; do
+  [ ! -e "$file" ] || echo "$file"
+done)$(find /etc /run /var/lib -maxdepth 6 -xdev -path /run/vprocfs-vm -prune -o -name '*vprocfs*' -print)" ""
+kill "$init"
+echo "all checks hold"
