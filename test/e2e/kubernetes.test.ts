@@ -1,0 +1,186 @@
+// What runs on a Kubernetes node, without a cluster: the agent of the DaemonSet on a node that is a
+// directory, the hooks it leaves there with real runtimes, and pods that share a PID namespace.
+
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { filesOf, PLACES } from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { haveProgram, type Outcome, run } from "../support/command.js";
+import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { OciContainer } from "../support/oci.js";
+import { memTotalKb } from "../support/procfile.js";
+import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const LIMITS = { memory: 96 * MIB, swap: 0, quota: 1 };
+const runtimes = ["runc", "crun"].filter(haveProgram);
+
+/** A node: a directory, a systemctl that says what it was told, and /etc/containers of its own. */
+class Node {
+  readonly root: string;
+  readonly home: string;
+  readonly #environment: NodeJS.ProcessEnv;
+
+  constructor(scope: Scope, mountpoint: string) {
+    this.root = temporaryDirectory(scope, "node");
+    this.home = join(this.root, "opt/vprocfs");
+    const image = join(this.root, "image");
+    for (const directory of ["etc/containers", "bin", "image"]) {
+      mkdirSync(join(this.root, directory), { recursive: true });
+    }
+    for (const path of ["package.json", "dist", "build/Release/vprocfs.node"]) {
+      cpSync(join(project, path), join(image, path), { recursive: true });
+    }
+    for (const name of ["vprocfs-attach", "vprocfs-keeper"]) {
+      const path = join("build/Release", name);
+      cpSync(join(project, path), join(image, path));
+    }
+    const log = join(this.root, "systemctl.log");
+    writeFileSync(log, "");
+    writeFileSync(
+      join(this.root, "bin/systemctl"),
+      `#!/bin/sh\necho "$*" >>${log}\n[ "$1" != is-active ] || exec test -e ${this.root}/active\n`,
+      { mode: 0o755 },
+    );
+    // What nsenter does on a node: its mounts, its programs.
+    const enter = join(this.root, "bin/enter");
+    const inside = `mount --bind ${this.root}/etc/containers /etc/containers && exec "$@"`;
+    const path = `PATH=${this.root}/bin:$PATH`;
+    const script = `#!/bin/sh\n${path} exec unshare --mount sh -c '${inside}' sh "$@"\n`;
+    writeFileSync(enter, script, { mode: 0o755 });
+    this.#environment = {
+      PATH: process.env.PATH ?? "",
+      AGENT_HOST: "",
+      AGENT_HOME: this.home,
+      AGENT_UNITS: join(this.root, "units"),
+      AGENT_UNIT: join(project, "packaging/systemd/vprocfs.service"),
+      AGENT_IMAGE: image,
+      AGENT_CONFIG: join(this.root, "none"),
+      AGENT_ENTER: enter,
+      VPROCFS_MOUNTPOINT: mountpoint,
+      AGENT_ONCE: "yes",
+      AGENT_RETRY: "0.1",
+    };
+    // Where it looks for them last.
+    mkdirSync(join(this.root, "opt"));
+    symlinkSync(join(project, "node_modules"), join(this.root, "opt/node_modules"));
+  }
+
+  agent(action: string): Promise<Outcome> {
+    const options = { env: this.#environment };
+    return run([join(project, "packaging/kubernetes/agent"), action], options);
+  }
+
+  get calls(): string[] {
+    return readFileSync(join(this.root, "systemctl.log"), "utf8").trim().split("\n");
+  }
+
+  get hook(): string {
+    return join(this.root, "etc/containers/oci/hooks.d/20-vprocfs.json");
+  }
+}
+
+/** The hooks of a file for CRI-O, as it puts them into config.json. */
+function configHooks(path: string): object {
+  const { hook } = JSON.parse(readFileSync(path, "utf8"));
+  return { createRuntime: [hook] };
+}
+
+describeLive("Kubernetes", ["unshare"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+  let node: Node;
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope);
+    node = new Node(scope, daemon.mountpoint);
+    const installed = await node.agent("run");
+    expect(installed.stderr).toBe("vprocfs agent: run: done\n");
+    expect(installed.status).toBe(0);
+  });
+
+  it("the agent installs a service and hooks on the node, and updates it without a restart", async () => {
+    expect(node.calls).toEqual([
+      "daemon-reload",
+      "is-active --quiet vprocfs.service",
+      "enable --now vprocfs.service",
+    ]);
+    const unit = readFileSync(join(node.root, "units/vprocfs.service"), "utf8");
+    expect(unit).toContain(`ExecStart=${node.home}/bin/node ${node.home}/dist/cli.js run`);
+    expect(unit).toMatch(/^Before=kubelet\.service /m);
+    expect(readFileSync(node.hook, "utf8")).toContain(`${node.home}/build/Release/vprocfs-attach`);
+    // It runs by now; the pod comes again with another version.
+    writeFileSync(join(node.root, "active"), "");
+    writeFileSync(join(node.root, "image/dist/version-of-the-day.js"), "");
+    expect((await node.agent("run")).status).toBe(0);
+    expect(node.calls.slice(3)).toEqual([
+      "daemon-reload",
+      "is-active --quiet vprocfs.service",
+      "reload vprocfs.service",
+    ]);
+    expect(existsSync(join(node.home, "dist/version-of-the-day.js"))).toBe(true);
+    expect((await node.agent("check")).status).toBe(0);
+    expect((await node.agent("nonsense")).status).toBe(2);
+  });
+
+  describe.each(runtimes)("a pod on %s", (runtime) => {
+    it("whose containers share a PID namespace: each sees its own memory", async () => {
+      const own = testScope();
+      const hooks = configHooks(node.hook);
+      const pod = await OciContainer.start(own, runtime, daemon, LIMITS, { plain: true, hooks });
+      const start = (memory: number) => {
+        const first = ["/bin/sh", "-c", "cat /proc/meminfo >/first; exec sleep 1000000"];
+        const variant = { plain: true, hooks, pidsOf: pod.init, args: first };
+        return OciContainer.start(own, runtime, daemon, { ...LIMITS, memory }, variant);
+      };
+      for (const memory of [64 * MIB, 128 * MIB]) {
+        const container = await start(memory);
+        const first = await until("its first program has looked", () => {
+          const path = join(container.rootfs, "first");
+          const text = existsSync(path) ? readFileSync(path, "utf8") : "";
+          return text.includes("MemTotal") ? text : undefined;
+        });
+        expect(memTotalKb(first)).toBe(memory / 1024);
+        expect(filesOf(container.init)).toEqual(PLACES);
+        expect(memTotalKb(await container.output(["cat", "/proc/meminfo"]))).toBe(memory / 1024);
+      }
+      expect(memTotalKb(await pod.output(["cat", "/proc/meminfo"]))).toBe(96 * 1024);
+    });
+
+    it("the same by the watcher", async () => {
+      const own = testScope();
+      const only = ["--watch", "on", "--attach-only", `*vprocfs-test-${process.pid}-*`];
+      const watching = await Daemon.start(own, ...only);
+      const pod = await OciContainer.start(own, runtime, watching, LIMITS, { plain: true });
+      for (const memory of [64 * MIB, 128 * MIB]) {
+        const variant = { plain: true, pidsOf: pod.init };
+        const limits = { ...LIMITS, memory };
+        const container = await OciContainer.start(own, runtime, watching, limits, variant);
+        await until("it has its files", () => filesOf(container.init).length === PLACES.length);
+        expect(memTotalKb(await container.output(["cat", "/proc/meminfo"]))).toBe(memory / 1024);
+      }
+      await until("the pod's own has", () => filesOf(pod.init).length === PLACES.length);
+      expect(memTotalKb(await pod.output(["cat", "/proc/meminfo"]))).toBe(96 * 1024);
+    });
+  });
+
+  it("containers start when the agent has taken everything away, and hooks are still configured", async () => {
+    const own = testScope();
+    const hooks = configHooks(node.hook);
+    const gone = await node.agent("uninstall");
+    expect(gone.status).toBe(0);
+    expect(node.calls.slice(-2)).toEqual(["disable --now vprocfs.service", "daemon-reload"]);
+    for (const path of [node.home, node.hook, join(node.root, "units/vprocfs.service")]) {
+      expect(existsSync(path), path).toBe(false);
+    }
+    for (const runtime of runtimes) {
+      const variant = { plain: true, hooks };
+      const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);
+      expect(filesOf(container.init)).toEqual([]);
+    }
+  });
+});
