@@ -22,15 +22,13 @@ export interface SignalSource {
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
 
-/** Something that runs while an engine serves, and is no reason for it to stop. */
+/**
+ * Something that works beside an engine for as long as that serves, and is no reason for it to stop:
+ * neither may throw.
+ */
 export interface Companion {
-  close(): Promise<void>;
-}
-
-/** Something that works beside an engine for as long as that serves. Neither may throw. */
-export interface Attendant {
-  start(): void;
-  /** `forGood`: the mount is about to go. */
+  start(engine: Engine): void;
+  /** Before the engine ends. `forGood`: the mount is about to go. */
   stop(forGood: boolean): Promise<void>;
 }
 
@@ -38,16 +36,14 @@ export interface ServeOptions {
   readonly engine: EngineFactory;
   readonly options: Omit<EngineOptions, "onEnd" | "onServing">;
   readonly log: Logger;
-  /** What is to run beside the engine from when it serves to its end, such as metrics. */
-  readonly beside?: (engine: Engine) => Promise<Companion>;
   /**
    * Asked when it ends: shall the mount go too? Not when something else has been mounted over it.
    * Under a keeper it is asked only when the keeper stops.
    */
   readonly unmount: () => boolean;
   readonly signals?: SignalSource;
-  /** Looks after containers meanwhile. */
-  readonly attendant?: Attendant;
+  /** Start in this order, and stop in the opposite one. */
+  readonly companions?: readonly Companion[];
 }
 
 type End =
@@ -69,33 +65,23 @@ async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Pr
   }
 }
 
-/** What cannot begin is logged, and the engine serves on. */
-async function begin(serving: ServeOptions, engine: Engine): Promise<Companion | undefined> {
-  try {
-    return await serving.beside?.(engine);
-  } catch (error) {
-    serving.log.error({ error: messageOf(error) }, "no metrics");
-    return undefined;
-  }
-}
-
 /**
  * Serves until a signal or until the connection ends; resolves to the exit status. Mounting and
  * what must be true before it are the caller's.
  */
 export async function serve(serving: ServeOptions): Promise<number> {
-  const { log, options, signals = process } = serving;
+  const { log, options, signals = process, companions = [] } = serving;
   let finish: (end: End) => void = () => {};
   const end = new Promise<End>((resolve) => {
     finish = resolve;
   });
   const onSignal = (signal: NodeJS.Signals): void => finish({ kind: "signal", signal });
-  let companion: Promise<Companion | undefined> = Promise.resolve(undefined);
   const engine = serving.engine({
     ...options,
     onServing: () => {
-      companion = begin(serving, engine);
-      serving.attendant?.start();
+      for (const companion of companions) {
+        companion.start(engine);
+      }
     },
     onEnd: (reason) => {
       if (reason === KEEPER_GONE) {
@@ -132,7 +118,9 @@ export async function serve(serving: ServeOptions): Promise<number> {
     // A signal ends a worker only: its keeper has another one go on with the mount.
     const forGood = options.inherit === undefined || byKeeper;
     const isAnswering = ended.kind === "signal" || byKeeper;
-    await serving.attendant?.stop(forGood && isAnswering);
+    for (const companion of [...companions].reverse()) {
+      await companion.stop(forGood && isAnswering);
+    }
     if (ended.kind === "signal" || byKeeper) {
       log.info(ended.kind === "signal" ? { signal: ended.signal } : {}, "stopping");
       const stopped = await stop(serving, engine, forGood);
@@ -146,7 +134,6 @@ export async function serve(serving: ServeOptions): Promise<number> {
     await stop(serving, engine, forGood);
     return ExitStatus.failure;
   } finally {
-    await (await companion)?.close();
     clearInterval(alive);
     for (const signal of STOP_SIGNALS) {
       signals.off(signal, onSignal);

@@ -5,8 +5,8 @@ import { patternsOf } from "../attach/glob.js";
 import { helperSettings, removeSettings, writeSettings } from "../attach/settings.js";
 import { Watcher } from "../attach/watcher.js";
 import { CONFIG_KEYS, type Config, kebabOf } from "../config.js";
-import { type Attendant, type ServeOptions, serve } from "../daemon.js";
-import type { EngineFactory } from "../engine/engine.js";
+import { type Companion, serve } from "../daemon.js";
+import type { Engine, EngineFactory } from "../engine/engine.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { execKeeper, tellKeeper, workplace } from "../keeper.js";
@@ -38,24 +38,33 @@ function engineOptions(config: Config) {
   return { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
 }
 
-/** Metrics, unless they are switched off. */
-function metricsOf(
-  binding: NativeBinding,
-  config: Config,
-  place: { readonly mountpoint: string; readonly hasKeeper: boolean; readonly log: Logger },
-): Pick<ServeOptions, "beside"> {
-  if (config.metrics === "off") {
-    return {};
-  }
+interface Place {
+  readonly mountpoint: string;
+  readonly hasKeeper: boolean;
+  readonly log: Logger;
+}
+
+/** Metrics: without them the engine serves on. */
+function metricsOf(binding: NativeBinding, config: Config, place: Place): Companion {
   // Loaded while a worker stands by, so that a takeover does not wait for it.
   const loading = Promise.all([import("../metrics/web-config.js"), import("../metrics/start.js")]);
   loading.catch(() => {});
-  return {
-    beside: async (engine) => {
+  const begin = async (engine: Engine) => {
+    try {
       const [{ readWebConfig }, { startMetrics }] = await loading;
       const web = readWebConfig(config.metricsWebConfig);
-      return startMetrics(engine, { binding, config, web, ...place });
+      return await startMetrics(engine, { binding, config, web, ...place });
+    } catch (error) {
+      place.log.error({ error: messageOf(error) }, "no metrics");
+      return undefined;
+    }
+  };
+  let running: ReturnType<typeof begin> | undefined;
+  return {
+    start: (engine) => {
+      running = begin(engine);
     },
+    stop: async () => (await running)?.close(),
   };
 }
 
@@ -95,12 +104,11 @@ function watcherOf(
 }
 
 /** What looks after containers while an engine serves: the settings of hooks, and the watcher. */
-function attendantOf(
-  config: Config,
+function attachingOf(
   binding: NativeBinding,
-  mountpoint: string,
-  log: Logger,
-): Attendant {
+  config: Config,
+  { mountpoint, log }: Place,
+): Companion {
   const watcher = watcherOf(config, binding, mountpoint, log);
   const detach = async (): Promise<void> => {
     try {
@@ -129,6 +137,11 @@ function attendantOf(
       }
     },
   };
+}
+
+function companionsOf(binding: NativeBinding, config: Config, place: Place): Companion[] {
+  const attaching = attachingOf(binding, config, place);
+  return config.metrics === "off" ? [attaching] : [metricsOf(binding, config, place), attaching];
 }
 
 /** The chosen engine. Only the one that is chosen is loaded. */
@@ -170,13 +183,11 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
     execKeeper(binding, { ...config, mountpoint: path }, !isText(config.logFormat), worker);
   }
   try {
-    const attendant = attendantOf(config, binding, path, log);
     const status = await serve({
       engine,
       options: { mountpoint: path, ...engineOptions(config) },
       log,
-      attendant,
-      ...metricsOf(binding, config, { mountpoint: path, hasKeeper: false, log }),
+      companions: companionsOf(binding, config, { mountpoint: path, hasKeeper: false, log }),
       unmount: () => isOnTop(system, path, config),
     });
     context.exit(status);
@@ -195,13 +206,11 @@ async function work(context: Context, config: Config): Promise<void> {
   const system = realSystem((path) => binding.unmount(path));
   const { mountpoint } = place;
   const log = createLogger(config.logLevel, config.logFormat);
-  const attendant = attendantOf(config, binding, mountpoint, log);
   const status = await serve({
     engine: nativeEngine(binding),
     options: { ...place, ...engineOptions(config) },
     log,
-    attendant,
-    ...metricsOf(binding, config, { mountpoint, hasKeeper: true, log }),
+    companions: companionsOf(binding, config, { mountpoint, hasKeeper: true, log }),
     unmount: () => isOnTop(system, mountpoint, config),
   });
   context.exit(status);
