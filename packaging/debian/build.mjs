@@ -67,12 +67,14 @@ function link(root, to, path) {
 
 /** The directories of the npm packages that run with vprocfs. */
 function npmPackages() {
-  const argv = ["ls", "--omit=dev", "--omit=optional", "--all", "--parseable"];
-  const text = execFileSync("npm", argv, { cwd: project, encoding: "utf8" });
-  return text
-    .split("\n")
-    .map((line) => relative(project, line))
-    .filter((path) => path.startsWith("node_modules/"));
+  const { packages } = JSON.parse(readFileSync(join(project, "package-lock.json"), "utf8"));
+  return Object.entries(packages)
+    .filter(([path, { dev, optional, devOptional }]) => path !== "" && !(dev || optional || devOptional))
+    .map(([path, { version: wanted }]) => {
+      const file = join(project, path, "package.json");
+      const found = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : "nothing";
+      return found === wanted ? path : fail(`${path} has ${found}, not ${wanted}: run 'npm ci'`);
+    });
 }
 
 /** What runs of the project itself; documents and integrations have places of their own. */
