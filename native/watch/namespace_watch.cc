@@ -46,6 +46,11 @@ uint64_t namespace_of(const std::string& process, const char* which) {
 
 Fd pidfd_of(pid_t pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
+bool has_ended(const Fd& pidfd) {
+  pollfd p{pidfd.get(), POLLIN, 0};
+  return ::poll(&p, 1, 0) != 0;
+}
+
 /// Whether a process is the init of its PID namespace: what is mounted on /proc is its own then.
 bool is_init(pid_t pid) {
   const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -177,7 +182,13 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   const uint64_t key = namespace_of(name, "mnt");
   if (key == 0 || key == own_mounts_) return;
   const std::lock_guard lock(mutex_);
-  const auto it = known_.find(key);
+  auto it = known_.find(key);
+  if (it != known_.end() && has_ended(it->second.process)) {
+    // Numbers of namespaces are reused at once.
+    out.push_back({WatchEvent::Kind::kEnded, it->second.pid, key});
+    drop(it);
+    it = known_.end();
+  }
   if (it != known_.end() && it->second.init) return;
   Known known;
   known.pids = namespace_of(name, "pid");
@@ -213,8 +224,7 @@ void NamespaceWatch::take_known(uint64_t key, bool process, Events& out) {
   Known& known = it->second;
   if (process) {
     // The event may be of a process that was replaced meanwhile.
-    pollfd p{known.process.get(), POLLIN, 0};
-    if (::poll(&p, 1, 0) == 0) return;
+    if (!has_ended(known.process)) return;
     out.push_back({WatchEvent::Kind::kEnded, known.pid, key});
     drop(it);
   } else if (!known.dirty && known.mounts) {

@@ -78,7 +78,7 @@ export class Watcher {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#run = options.run ?? runHelper;
-    this.#watch = new options.binding.Watch((events) => this.#guard(() => this.#take(events)));
+    this.#watch = new options.binding.Watch((events) => this.#take(events));
   }
 
   /** Watches first and looks around then, so that nothing falls between. */
@@ -138,13 +138,17 @@ export class Watcher {
       return;
     }
     for (const event of events) {
-      if (event.kind === "lost") {
-        this.#lookAround();
-      } else if (event.kind === "ended") {
-        this.#forget(event.namespace);
-      } else {
-        this.#enter(event);
-      }
+      this.#guard(() => this.#takeOne(event));
+    }
+  }
+
+  #takeOne(event: WatchEvent): void {
+    if (event.kind === "lost") {
+      this.#lookAround();
+    } else if (event.kind === "ended") {
+      this.#forget(event.namespace);
+    } else {
+      this.#enter(event);
     }
   }
 
