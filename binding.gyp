@@ -12,7 +12,7 @@
     {
       "target_name": "vprocfs",
       "sources": [
-        "<!@(find native/addon.cc native/render_tool.cc native/session.cc native/survey_tool.cc native/testing*.cc native/watch_object.cc native/fuse native/node native/container native/source native/state native/survey native/view native/watch -name '*.cc' | sort)"
+        "<!@(find native/addon.cc native/render_tool.cc native/session.cc native/survey_tool.cc native/testing*.cc native/watch_object.cc native/base native/fuse native/node native/container native/source native/seccomp native/state native/survey native/view native/watch -name '*.cc' | sort)"
       ],
       "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
       "ldflags": ["-Wl,-z,now"],
@@ -34,6 +34,7 @@
       "type": "executable",
       "sources": [
         "<!@(find native/attach -name '*.cc' | sort)",
+        "native/base/json.cc",
         "native/source/cgroup_mounts.cc",
         "native/source/mount_table.cc",
         "native/source/parse.cc",

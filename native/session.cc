@@ -30,6 +30,11 @@ class Arguments {
     }
     return static_cast<uint32_t>(d);
   }
+  bool flag(const char* name) {
+    const Napi::Value v = object_.Get(name);
+    if (!v.IsBoolean()) wrong(name, "a boolean");
+    return v.ToBoolean();
+  }
   bool failed() const { return env_.IsExceptionPending(); }
 
   void wrong(const char* name, const char* expected) {
@@ -105,6 +110,12 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
     options_.state_fd = static_cast<int>(inherited.number("stateFd", 3, 65535));
     control_fd_ = static_cast<int>(inherited.number("controlFd", 3, 65535));
   }
+  if (const Napi::Value calls = object.Get("calls"); calls.IsObject()) {
+    Arguments wanted(env, calls.As<Napi::Object>());
+    options_.agent.directory = wanted.text("directory");
+    options_.agent.calls_per_second = wanted.number("perSecond", 0, 10000000);
+    options_.agent.answers.affinity = wanted.flag("affinity");
+  }
   const Napi::Value on_end = object.Get("onEnd");
   if (!on_end.IsFunction()) arguments.wrong("onEnd", "a function");
   const Napi::Value on_serving = object.Get("onServing");
@@ -142,7 +153,7 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
   auto engine = std::make_shared<Engine>(options_, tell);
   auto started = engine->prepare();
   // Under a keeper it says when to begin: there may be a worker before us.
-  if (started && control_fd_ < 0) started = engine->activate();
+  if (started && control_fd_ < 0) started = engine->activate(nullptr);
   if (!started) {
     to_js_error(env, started.error()).ThrowAsJavaScriptException();
     return env.Undefined();
@@ -215,6 +226,20 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   out.Set("triggers", number(server == nullptr ? 0 : server->triggers()));
   out.Set("waiting", number(server == nullptr ? 0 : server->waiting()));
   out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
+  if (const Agent* agent = engine_ ? engine_->agent() : nullptr) {
+    const CallCounters& done = agent->counters();
+    Napi::Object calls = Napi::Object::New(env);
+    calls.Set("answered", number(done.answered));
+    calls.Set("passed", number(done.passed));
+    calls.Set("late", number(done.late));
+    calls.Set("faults", number(done.faults));
+    calls.Set("gone", number(done.gone));
+    calls.Set("paced", number(done.paced));
+    calls.Set("resumed", number(done.resumed));
+    calls.Set("malformed", number(done.malformed));
+    calls.Set("listeners", number(done.listeners));
+    out.Set("calls", calls);
+  }
   out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
   out.Set("threads", number(engine_ ? engine_->threads() : 0));
   return out;
@@ -296,6 +321,7 @@ Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
   const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
   out.Set("taskCounter", sampler == nullptr ? std::string() : sampler->counter());
   out.Set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback());
+  out.Set("callsProblem", engine_ ? engine_->agent_problem() : std::string());
   out.Set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
   return out;
 }

@@ -12,6 +12,7 @@
 #include "container/mirror.h"
 #include "container/task_load.h"
 #include "node/tree.h"
+#include "seccomp/call.h"
 #include "source/container_source.h"
 #include "source/host_parse.h"
 #include "source/host_source.h"
@@ -21,10 +22,12 @@
 #include "survey/cgroup_figures.h"
 #include "survey/mounted.h"
 #include "survey/oom_log.h"
+#include "testing_calls.h"
 #include "testing_source.h"
 #include "testing_tasks.h"
 #include "testing_values.h"
 #include "view/pressure_lines.h"
+#include "view/sysinfo_model.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -146,6 +149,28 @@ Napi::Value render_fixture(const Napi::CallbackInfo& info) {
   const auto text = recorded.value().render(path, static_cast<pid_t>(init), now_us);
   if (!text) return throw_error(env, text.error());
   return Napi::String::New(env, text.value());
+}
+
+/// (caseDir, init, nowUs) -> struct sysinfo as a 64-bit process of the container gets it.
+Napi::Value sysinfo_fixture(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const std::string dir = reader.text(info[0], "caseDir");
+  const uint32_t init = reader.integer(info[1], "init", INT32_MAX);
+  const uint64_t now_us = reader.u64(info[2], "nowUs");
+  if (reader.failed()) return env.Undefined();
+  const auto recorded = RecordedCase::open(dir);
+  if (!recorded) return throw_error(env, recorded.error());
+  const auto figures = recorded.value().with_facts<SysinfoFigures>(
+      static_cast<pid_t>(init), now_us,
+      [](HostSource&, const Mirror::Ask& ask) -> Result<SysinfoFigures> {
+        const auto facts = ask(kSysinfoNeeds);
+        if (!facts) return facts.error();
+        return sysinfo_figures(facts.value());
+      });
+  if (!figures) return throw_error(env, figures.error());
+  const auto bytes = encode_sysinfo64(figures.value());
+  return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size());
 }
 
 Napi::Value list_fixture(const Napi::CallbackInfo& info) {
@@ -404,6 +429,11 @@ Napi::Value mounted_of(const Napi::CallbackInfo& info) {
 void register_testing(Napi::Env env, Napi::Object exports) {
   Napi::Object testing = Napi::Object::New(env);
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
+  testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
+  testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
+  testing.Set("readOciState", Napi::Function::New<read_oci_state>(env));
+  testing.Set("nameCall", Napi::Function::New<name_call>(env));
+  testing.Set("encodeSysinfo", Napi::Function::New<encode_sysinfo>(env));
   testing.Set("listFixture", Napi::Function::New<list_fixture>(env));
   testing.Set("treePaths", Napi::Function::New<tree_paths>(env));
   testing.Set("numberPaths", Napi::Function::New<number_paths>(env));

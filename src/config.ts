@@ -98,6 +98,30 @@ export const ConfigSchema = z.strictObject({
     ["auto", "off"],
     "auto: tasks are counted by a BPF program where the kernel takes it; off: from files only",
   ).default("auto"),
+  calls: oneOf(
+    ["on", "off"],
+    "whether sysinfo(2) is answered for containers whose runtime hands it over, see install-hooks",
+  ).default("on"),
+  callsDirectory: z
+    .string()
+    // A socket's path has room for 107 bytes.
+    .refine((path) => isAbsolute(path) && !path.includes("\0") && Buffer.byteLength(path) <= 90)
+    .register(notes, {
+      description: "where runtimes find the sockets for that, lxc.sock and oci.sock",
+      expects: "an absolute path of at most 90 bytes",
+      placeholder: "DIR",
+    })
+    .default("/run/vprocfs/calls"),
+  callsPerSecond: integer(
+    0,
+    10_000_000,
+    "N",
+    "how many such calls of one container are answered in a second; past that its callers wait (0: no limit)",
+  ).default(10_000),
+  affinity: oneOf(
+    ["kernel", "shown"],
+    "what sched_getaffinity(2) tells where only a quota limits CPUs: all of them, or those shown",
+  ).default("kernel"),
   watch: oneOf(
     ["auto", "on", "off"],
     "whether containers get the files without being asked to; auto: on, but not on vpsAdminOS",

@@ -79,6 +79,10 @@ export async function serve(serving: ServeOptions): Promise<number> {
   const engine = serving.engine({
     ...options,
     onServing: () => {
+      const { callsProblem } = engine.features();
+      if (callsProblem !== undefined && callsProblem !== "") {
+        log.warn({ reason: callsProblem }, "no system calls of containers are answered");
+      }
       for (const companion of companions) {
         companion.start(engine);
       }

@@ -19,6 +19,8 @@ const StatusSchema = z.object({
   resend: z.boolean(),
   statesIgnored: z.number(),
   standby: z.string(),
+  /** Kept for workers to come; keepers of earlier versions keep none. */
+  descriptors: z.number().default(0),
   watchdogMs: z.number(),
   patienceMs: z.number(),
 });

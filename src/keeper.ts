@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, writeSync } from "node:fs";
 import { createConnection } from "node:net";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Config } from "./config.js";
 import { errnoOf, VprocfsError } from "./errors.js";
@@ -90,10 +90,13 @@ export function execKeeper(
   const socket = socketOf(config.mountpoint);
   mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
   process.env[MOUNTPOINT_VARIABLE] = config.mountpoint;
+  // Where what it leaves when it ends waits for the next one (native/keeper/rest.h).
+  const rest = config.calls === "on" ? ["--rest", join(config.callsDirectory, "rest.sock")] : [];
   return binding.exec([
     keeper,
     ...["--mountpoint", config.mountpoint, "--type", config.fsType, "--source", config.source],
     ...["--consistency", config.consistency],
+    ...rest,
     ...["--socket", socket, "--log-format", json ? "json" : "text"],
     ...["--log-level", config.logLevel, "--standby", config.standby],
     ...["--watchdog-ms", String(config.watchdogMs), "--patience-ms", String(config.patienceMs)],

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <memory>
 
-#include "attach/json.h"
+#include "base/json.h"
 #include "base/fd.h"
 #include "source/parse.h"
 #include "source/process.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "attach/json.h"
+#include "base/json.h"
 
 namespace vprocfs {
 namespace {

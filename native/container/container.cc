@@ -34,7 +34,10 @@ uint64_t realtime_ns() {
 }  // namespace
 
 Container::Container(ContainerDescription description, Surroundings around)
-    : description_(std::move(description)), around_(around), budget_(around.renders_per_second) {
+    : description_(std::move(description)),
+      around_(around),
+      budget_(around.renders_per_second),
+      call_budget_(around.calls_per_second) {
   load_histories();
 }
 
@@ -336,6 +339,23 @@ Result<std::string> Container::render_shared(const View& view, uint64_t now_us, 
     shared_.erase(view.index);
   }
   return text;
+}
+
+Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {
+  constexpr uint32_t kNeeds = kSysinfoNeeds | kNeedCpus;
+  const std::lock_guard lock(mutex_);
+  if (call_facts_us_ != 0 && now_us < call_facts_us_ + tick_us && !dead()) {
+    source_->drain();
+    if (limit_writes_locked(kNeeds) == call_facts_writes_) return call_facts_;
+  }
+  // Counted before the limits are read: what is written meanwhile is not in these.
+  const auto writes = limit_writes_locked(kNeeds);
+  auto facts = gather_locked(kNeeds, now_us);
+  if (!facts) return facts.error();
+  call_facts_ = {sysinfo_figures(facts.value()), std::move(facts.value().shown_cpus)};
+  call_facts_us_ = writes ? now_us : 0;
+  call_facts_writes_ = writes.value_or(0);
+  return call_facts_;
 }
 
 Result<std::string> Container::render_locked(const View& view, uint64_t now_us) {

@@ -20,6 +20,7 @@
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "state/state_file.h"
+#include "view/sysinfo_model.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -35,6 +36,7 @@ struct Surroundings {
   int procfs_fd = -1;
   Sampler* sampler = nullptr;       ///< may be nullptr: nobody counts tasks then
   uint64_t renders_per_second = 0;  ///< that one container may ask for; 0: no limit
+  uint64_t calls_per_second = 0;    ///< system calls of it that are answered; 0: no limit
 };
 
 /// What a file holds while the kernel caches it: size, time and content are of one moment.
@@ -67,6 +69,14 @@ class Container {
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);
 
+  /// What the system calls of its processes are told, made at most `tick_us` ago and not before the
+  /// last write to a limit. Errors as render().
+  struct CallFacts {
+    SysinfoFigures sysinfo;
+    CpuSet shown_cpus;
+  };
+  Result<CallFacts> call_facts(uint64_t now_us, uint64_t tick_us);
+
   /// Its init died: nothing new can be asked, what is open stays readable.
   void mark_dead();
   /// The file of its cgroup to write a trigger for `view` to. Errors as render().
@@ -81,6 +91,8 @@ class Container {
   Gate& gate() { return gate_; }
   /// How often its files may be made anew.
   Budget& budget() { return budget_; }
+  /// How often system calls of its processes are answered.
+  Budget& call_budget() { return call_budget_; }
 
   /// Open files; the limit is the caller's to keep.
   std::atomic<uint32_t> open_files{0};
@@ -158,18 +170,21 @@ class Container {
   const Surroundings around_;
   std::atomic<bool> dead_{false};
   Gate gate_;
-  Budget budget_;
+  Budget budget_, call_budget_;
   /// A text, when it was made and how often its limits had been written by then.
   struct Shared {
     std::string text;
     uint64_t taken_us = 0;
     uint64_t writes = 0;
   };
-  std::mutex mutex_;  ///< guards source_, histories_ and shared_
+  std::mutex mutex_;  ///< guards source_, histories_, shared_ and call_facts_
   std::unique_ptr<ContainerSource> source_;
   Histories histories_;
   RecordIndex history_record_ = 0, io_record_ = 0;
   std::map<uint16_t, Shared> shared_;  ///< by View::index
+  CallFacts call_facts_;
+  uint64_t call_facts_us_ = 0;  ///< when they were made; 0: they were not
+  uint64_t call_facts_writes_ = 0;
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
   static constexpr size_t kViews = 64;

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -116,7 +117,22 @@ Result<bool> Engine::prepare() {
   return true;
 }
 
-Result<bool> Engine::activate() {
+void Engine::start_agent(Safe* safe) {
+  if (options_.agent.directory.empty()) return;
+  AgentOptions agent = options_.agent;
+  agent.answers.tick_us = options_.server.tick_us;
+  agent.answers.procfs_fd = host_->procfs.get();
+  auto made = std::make_unique<Agent>(std::move(agent), *registry_, safe);
+  auto started = made->start();
+  // Files are served all the same.
+  if (!started) {
+    agent_problem_ = started.error().path + ": " + std::strerror(started.error().code);
+  } else {
+    agent_ = std::move(made);
+  }
+}
+
+Result<bool> Engine::activate(Safe* safe) {
   auto connected = connect();
   if (!connected) return connected;
   sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
@@ -128,6 +144,7 @@ Result<bool> Engine::activate() {
   around.state = state_.get();
   around.procfs_fd = host_->procfs.get();
   around.renders_per_second = options_.server.renders_per_second;
+  around.calls_per_second = options_.agent.calls_per_second;
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ = std::make_unique<Server>(*reply_, *registry_, *host_source_, *state_, options_.server);
@@ -142,6 +159,7 @@ Result<bool> Engine::activate() {
   // Before we take any: what is handed again is then what others took, and nothing of ours.
   if (options_.fuse_fd >= 0 && resend()) reply_->notify_resend();
   loop_->start();
+  start_agent(safe);
   return wait_initialised();
 }
 
@@ -150,6 +168,7 @@ Result<bool> Engine::stop(bool unmount) {
   bool lazy = false;
   Result<bool> done = true;
   loop_->expect_end();
+  if (agent_) agent_->stop(unmount);
   if (unmount) done = unmount_fuse(options_.mountpoint, lazy);
   loop_->stop();
   {

@@ -12,6 +12,8 @@
 #include "container/sampler.h"
 #include "fuse/loop.h"
 #include "fuse/server.h"
+#include "seccomp/agent.h"
+#include "state/safe.h"
 
 namespace vprocfs {
 
@@ -20,6 +22,7 @@ struct EngineOptions {
   size_t max_threads = 64;
   ServerOptions server;
   bool bpf = true;  ///< tasks may be counted by a BPF program
+  AgentOptions agent;
   /// Handed down by a keeper; -1: mount by ourselves with a state file of our own.
   int fuse_fd = -1;
   int state_fd = -1;
@@ -47,8 +50,9 @@ class Engine {
   /// All that can fail or take time before requests are taken: reads the host once.
   Result<bool> prepare();
   /// Mounts (or adopts the keeper's connection and what the worker before us left), and serves when
-  /// it returns. After prepare().
-  Result<bool> activate();
+  /// it returns. After prepare(). `safe`: where descriptors are that the next worker needs; may be
+  /// nullptr.
+  Result<bool> activate(Safe* safe);
   /// Answers what is in hand and ends all threads. `unmount`: unmounts too; else another worker is
   /// to take over. True when the unmount had to be lazy.
   Result<bool> stop(bool unmount);
@@ -56,6 +60,10 @@ class Engine {
   const Server* server() const { return server_.get(); }
   Registry* registry() const { return registry_.get(); }
   const Sampler* sampler() const { return sampler_.get(); }
+  /// nullptr: there is none, see agent_problem().
+  const Agent* agent() const { return agent_.get(); }
+  /// Why no system calls are answered; empty when they are, or are not to be.
+  const std::string& agent_problem() const { return agent_problem_; }
   /// Worker threads; from any thread, as long as nobody calls activate().
   size_t threads() const;
   /// True while some thread waits for requests.
@@ -67,11 +75,12 @@ class Engine {
  private:
   Result<bool> connect();
   Result<bool> wait_initialised();
+  void start_agent(Safe* safe);
   bool resend() const;
 
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
-  std::string state_ignored_;
+  std::string state_ignored_, agent_problem_;
   std::unique_ptr<Host> host_;
   std::unique_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> host_source_;
@@ -79,6 +88,7 @@ class Engine {
   std::unique_ptr<StateFile> state_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<Agent> agent_;
   std::unique_ptr<Reply> reply_;
   std::unique_ptr<Server> server_;
   mutable std::mutex loop_mutex_;  ///< guards the end of loop_ against threads()

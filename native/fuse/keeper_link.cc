@@ -13,6 +13,7 @@ namespace vprocfs {
 namespace {
 
 constexpr int kBeatMs = 500;
+constexpr int kSafeMs = 1000;
 
 // A reason that is not the end of anything gone wrong; known to the daemon.
 constexpr char kDrainedReason[] = "drained";
@@ -72,7 +73,7 @@ void KeeperLink::beat() {
 
 bool KeeperLink::obey(KeeperMessage message) {
   if (message == KeeperMessage::kActivate) {
-    auto active = engine_.activate();
+    auto active = engine_.activate(this);
     if (active) {
       KeeperPacket packet = packet_of(KeeperMessage::kServing);
       engine_.state_ignored().copy(packet.why, sizeof(packet.why) - 1);
@@ -99,8 +100,76 @@ bool KeeperLink::obey(KeeperMessage message) {
   return true;
 }
 
+bool KeeperLink::put(SafeTag tag, int fd) {
+  KeeperPacket packet = safe_packet(KeeperMessage::kKeep, tag.kind, tag.key);
+  iovec part{&packet, sizeof(packet)};
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof(control);
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(header), &fd, sizeof(int));
+  return ::sendmsg(control_.get(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof(packet));
+}
+
+void KeeperLink::remove(uint64_t key) { send(safe_packet(KeeperMessage::kForget, 0, key)); }
+
+bool KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next) {
+  if (!send(safe_packet(KeeperMessage::kWantKept, 0, from))) return false;
+  for (;;) {
+    pollfd p{control_.get(), POLLIN, 0};
+    // Keepers of versions that have no safe do not answer.
+    if (::poll(&p, 1, kSafeMs) <= 0) return false;
+    KeptPacket packet;
+    iovec part{&packet, sizeof(packet)};
+    alignas(cmsghdr) char control[CMSG_SPACE(KeptPacket::kMost * sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = control;
+    message.msg_controllen = sizeof(control);
+    const ssize_t n = ::recvmsg(control_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    if (n < static_cast<ssize_t>(kShortestPacket)) return false;
+    if (packet.type != static_cast<uint32_t>(KeeperMessage::kKept)) {
+      unheard_.push_back(static_cast<KeeperMessage>(packet.type));
+      continue;
+    }
+    const cmsghdr* header = CMSG_FIRSTHDR(&message);
+    const size_t count = header == nullptr ? 0 : (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      Kept kept;
+      kept.fd = Fd(fd);
+      if (i >= packet.count || i >= KeptPacket::kMost) continue;
+      kept.tag = {packet.tags[i].key, packet.tags[i].kind};
+      out.push_back(std::move(kept));
+    }
+    next = packet.next;
+    return true;
+  }
+}
+
+std::vector<Safe::Kept> KeeperLink::all() {
+  std::vector<Kept> out;
+  uint64_t next = 0;
+  while (take_some(next, out, next) && next != 0) {
+  }
+  return out;
+}
+
 void KeeperLink::run() {
   for (;;) {
+    while (!unheard_.empty()) {
+      const KeeperMessage message = unheard_.front();
+      unheard_.erase(unheard_.begin());
+      if (!obey(message)) return;
+    }
     pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     if (::poll(fds, 2, kBeatMs) < 0 && errno != EINTR) return;
     if (fds[1].revents != 0) return;

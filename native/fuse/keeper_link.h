@@ -4,16 +4,18 @@
 #include <functional>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "base/fd.h"
 #include "fuse/engine.h"
 #include "state/keeper_protocol.h"
+#include "state/safe.h"
 
 namespace vprocfs {
 
 /// A worker's end of the talk with its keeper, on a thread of its own: says that it serves, takes
-/// over when told to, and hands over when told to.
-class KeeperLink {
+/// over when told to, and hands over when told to. Its keeper is a safe for descriptors.
+class KeeperLink : public Safe {
  public:
   using OnEnd = std::function<void(const std::string& reason)>;
   using OnServing = std::function<void()>;
@@ -23,11 +25,16 @@ class KeeperLink {
   /// serves on, or why it cannot serve. `on_serving` is called once when it was told to take over
   /// and has done so.
   KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd on_end);
-  ~KeeperLink();
+  ~KeeperLink() override;
 
   /// Says that the engine is prepared, and listens.
   void start();
   void stop();
+
+  bool put(SafeTag tag, int fd) override;
+  void remove(uint64_t key) override;
+  /// Only while the engine is being activated.
+  std::vector<Kept> all() override;
 
  private:
   void run();
@@ -35,6 +42,7 @@ class KeeperLink {
   void beat();
   KeeperPacket counted(KeeperMessage type) const;
   bool send(KeeperPacket packet) const;
+  bool take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next);
 
   Fd control_;
   Fd wake_;
@@ -42,6 +50,7 @@ class KeeperLink {
   const OnServing on_serving_;
   const OnEnd on_end_;
   uint64_t last_requests_ = 0;
+  std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for
   std::thread thread_;
 };
 

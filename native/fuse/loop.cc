@@ -8,7 +8,7 @@
 #include <cstring>
 #include <utility>
 
-#include "fuse/priority.h"
+#include "base/priority.h"
 
 namespace vprocfs {
 namespace {

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "fuse/priority.h"
+#include "base/priority.h"
 
 namespace vprocfs {
 

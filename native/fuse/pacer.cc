@@ -3,8 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/priority.h"
 #include "container/container.h"
-#include "fuse/priority.h"
 
 namespace vprocfs {
 

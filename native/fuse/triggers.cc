@@ -12,7 +12,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "fuse/priority.h"
+#include "base/priority.h"
 
 namespace vprocfs {
 namespace {

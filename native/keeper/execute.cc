@@ -47,6 +47,7 @@ Resume Supervisor::describe() const {
   r.requests = requests_before_;
   r.device = connection_.device;
   r.agreed = connection_.agreed;
+  r.vault_fd = vault_.table_fd();
   return r;
 }
 
@@ -57,10 +58,12 @@ void Supervisor::execute_self() {
   write_resume(r);
   const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd};
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
+  vault_.outlive(true);
   keeper_log(options_.log, LogLevel::kInfo, "executing itself again");
   ::execv(options_.self[0], options_.self);
   keeper_log(options_.log, LogLevel::kError, "cannot execute itself: %s", std::strerror(errno));
   for (const int fd : kept) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  vault_.outlive(false);
   clear_resume();
 }
 

@@ -1,12 +1,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
 
 #include "keeper/connection.h"
 #include "keeper/log.h"
 #include "keeper/options.h"
+#include "keeper/rest.h"
 #include "keeper/supervisor.h"
+#include "keeper/vault.h"
 
 namespace {
 
@@ -25,6 +31,14 @@ bool occupy_standard_descriptors() {
     ::close(fd);
     return true;
   }
+}
+
+/// One for each container that hands over system calls.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// From now on: a signal that came while we mount would leave the mount behind, dead.
@@ -63,13 +77,22 @@ int main(int argc, char** argv) {
   clear_resume();
   block_signals();
   protect_from_oom();
+  raise_descriptor_limit();
   Connection connection;
   if (inherited == Inherited::kAll) {
     take_over(earlier, connection);
   } else if (!connect(options, connection)) {
     return 1;
   }
-  Supervisor supervisor(options, connection);
+  Vault vault;
+  // Without one nothing outlives workers in it, and they serve all the same.
+  if (!vault.open(earlier.vault_fd)) {
+    keeper_log(options.log, LogLevel::kWarn, "no memory for descriptors: %s", std::strerror(errno));
+  }
+  vault.outlive(false);
+  Supervisor supervisor(options, connection, vault);
   if (inherited == Inherited::kAll) supervisor.resume(earlier);
-  return supervisor.run();
+  const int status = supervisor.run();
+  leave_rest(options, vault);
+  return status;
 }

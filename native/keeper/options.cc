@@ -29,6 +29,7 @@ bool take(const char* name, const char* value, KeeperOptions& o) {
   if (is("--mountpoint")) return o.mountpoint = value, true;
   if (is("--type")) return o.type = value, true;
   if (is("--source")) return o.source = value, true;
+  if (is("--rest")) return o.rest = value, true;
   if (is("--socket")) return o.socket = value, true;
   if (is("--consistency")) return o.tick = std::strcmp(value, "tick") == 0, true;
   if (is("--log-format")) return o.log.json = std::strcmp(value, "json") == 0, true;

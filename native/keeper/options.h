@@ -12,6 +12,7 @@ struct KeeperOptions {
   const char* type = "fuse.lxcfs";
   const char* source = "vprocfs";
   const char* socket = nullptr;  ///< control socket; nullptr: none
+  const char* rest = nullptr;    ///< where a later worker finds what we leave; nullptr: nowhere
   bool tick = false;             ///< contract `tick` rather than `exact`
   bool standby = true;           ///< hold a second worker ready to take over
   LogOptions log;

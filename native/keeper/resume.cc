@@ -10,7 +10,8 @@ namespace vprocfs {
 namespace {
 
 constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
-constexpr int kFields = 17;
+// Versions from before the vault end after 17, and ignore what comes after them.
+constexpr int kFewestFields = 17, kFields = 18;
 
 }  // namespace
 
@@ -18,11 +19,11 @@ void write_resume(const Resume& r) {
   char text[400];
   std::snprintf(text, sizeof(text),
                 "1 %d %d %d %d %d %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                " %u %u %u %" PRIu64 " %" PRIu64,
+                " %u %u %u %" PRIu64 " %" PRIu64 " %d",
                 r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
                 r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
                 r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
-                r.agreed.kernel_flags, r.agreed.flags);
+                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd);
   ::setenv(kVariable, text, 1);
 }
 
@@ -32,13 +33,13 @@ Inherited read_resume(Resume& r) {
   const int fields =
       std::sscanf(text,
                   "1 %d %d %d %d %d %u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-                  " %u %u %u %" SCNu64 " %" SCNu64,
+                  " %u %u %u %" SCNu64 " %" SCNu64 " %d",
                   &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid,
                   &r.generation, &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent,
                   &r.requests, &r.device, &r.agreed.kernel_major, &r.agreed.kernel_minor,
-                  &r.agreed.max_readahead, &r.agreed.kernel_flags, &r.agreed.flags);
+                  &r.agreed.max_readahead, &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd);
   r.agreed.initialised = 1;
-  return fields == kFields ? Inherited::kAll : Inherited::kUnknown;
+  return fields == kFewestFields || fields == kFields ? Inherited::kAll : Inherited::kUnknown;
 }
 
 void clear_resume() { ::unsetenv(kVariable); }

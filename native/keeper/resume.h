@@ -12,6 +12,7 @@ struct Resume {
   uint32_t generation = 0, restarts = 0;
   uint64_t born_ms = 0, worker_started_ms = 0, resent = 0, requests = 0, device = 0;
   ConnectionState agreed;
+  int vault_fd = -1;  ///< -1: the earlier self had no vault
 };
 
 enum class Inherited : uint8_t { kNothing, kAll, kUnknown };

@@ -120,10 +120,19 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
 
 void Supervisor::on_packet(Worker& worker) {
   KeeperPacket packet;
-  if (!worker.receive(packet)) return;
+  Fd descriptor;
+  if (!worker.receive(packet, descriptor)) return;
   packet.why[sizeof(packet.why) - 1] = '\0';
   const uint64_t now = monotonic_ms();
   switch (static_cast<KeeperMessage>(packet.type)) {
+    case KeeperMessage::kKeep:
+      vault_.keep(packet.requests, packet.serving, std::move(descriptor));
+      return;
+    case KeeperMessage::kForget:
+      return vault_.forget(packet.requests);
+    case KeeperMessage::kWantKept:
+      if (!vault_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
+      return;
     case KeeperMessage::kReady:
       return on_ready(worker, now);
     case KeeperMessage::kServing:
@@ -167,9 +176,16 @@ void Supervisor::on_child(int pid, int status) {
   }
   Worker& worker = pid == next_.pid ? next_ : current_;
   if (worker.pid != pid) return;
-  // What it said last may still be unread.
+  // What it said last may still be unread, descriptors that it left among it.
   KeeperPacket packet;
-  while (worker.control && worker.receive(packet)) {
+  Fd descriptor;
+  while (worker.control && worker.receive(packet, descriptor)) {
+    const auto type = static_cast<KeeperMessage>(packet.type);
+    if (type == KeeperMessage::kKeep) {
+      vault_.keep(packet.requests, packet.serving, std::move(descriptor));
+    } else if (type == KeeperMessage::kForget) {
+      vault_.forget(packet.requests);
+    }
     if (packet.type != static_cast<uint32_t>(KeeperMessage::kFailed)) continue;
     packet.why[sizeof(packet.why) - 1] = '\0';
     std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);

@@ -23,8 +23,12 @@ constexpr uint64_t kUnkillableMs = 1000;
 
 }  // namespace
 
-Supervisor::Supervisor(const KeeperOptions& options, Connection& connection)
-    : options_(options), connection_(connection), born_ms_(monotonic_ms()), trouble_ms_(born_ms_) {
+Supervisor::Supervisor(const KeeperOptions& options, Connection& connection, Vault& vault)
+    : options_(options),
+      connection_(connection),
+      vault_(vault),
+      born_ms_(monotonic_ms()),
+      trouble_ms_(born_ms_) {
   if (const char* usec = std::getenv("WATCHDOG_USEC")) {
     watchdog_ms_ = std::strtoull(usec, nullptr, 10) / 1000;
   }

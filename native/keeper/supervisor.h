@@ -6,6 +6,7 @@
 #include "keeper/connection.h"
 #include "keeper/options.h"
 #include "keeper/resume.h"
+#include "keeper/vault.h"
 #include "keeper/worker.h"
 
 namespace vprocfs {
@@ -14,7 +15,7 @@ namespace vprocfs {
 /// loop, in which nothing blocks.
 class Supervisor {
  public:
-  Supervisor(const KeeperOptions& options, Connection& connection);
+  Supervisor(const KeeperOptions& options, Connection& connection, Vault& vault);
 
   /// Goes on with the worker of an earlier self.
   void resume(const Resume& from);
@@ -68,6 +69,7 @@ class Supervisor {
 
   const KeeperOptions& options_;
   Connection& connection_;
+  Vault& vault_;
   Fd signals_, listener_, client_, reload_client_;
   Worker current_;  ///< serves, or is to
   Worker next_;     ///< a reload's, or the standby: ready to take over, takes no requests yet

@@ -45,8 +45,8 @@ struct Worker {
   bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;
   void kill(const char* why, uint64_t now_ms);
-  /// Takes one packet. False when there was none.
-  bool receive(KeeperPacket& packet);
+  /// Takes one packet, and the descriptor that came with it. False when there was none.
+  bool receive(KeeperPacket& packet, Fd& descriptor);
 };
 
 /// Descriptors that every worker inherits.

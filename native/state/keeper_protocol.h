@@ -8,14 +8,18 @@ namespace vprocfs {
 /// What keeper and worker say to each other, one per packet on a SOCK_SEQPACKET pair. The two may
 /// be of different versions: numbers are for ever, and packets only grow at their end.
 enum class KeeperMessage : uint32_t {
-  kActivate = 1,  ///< keeper: take requests now
-  kDrain = 2,     ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
-  kStop = 3,      ///< keeper: unmount, answer what is in hand, exit
-  kReady = 16,    ///< worker: started, has read the host, waits for kActivate
-  kServing = 17,  ///< worker: takes requests; `why`: what it did not take over, if anything
-  kDrained = 18,  ///< worker: takes no more and has answered all
-  kBeat = 19,     ///< worker: alive; see `serving`
-  kFailed = 20,   ///< worker: cannot serve, is about to exit; see `why`
+  kActivate = 1,   ///< keeper: take requests now
+  kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
+  kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
+  kKept = 4,       ///< keeper: descriptors from its safe, as a KeptPacket
+  kReady = 16,     ///< worker: started, has read the host, waits for kActivate
+  kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
+  kDrained = 18,   ///< worker: takes no more and has answered all
+  kBeat = 19,      ///< worker: alive; see `serving`
+  kFailed = 20,    ///< worker: cannot serve, is about to exit; see `why`
+  kKeep = 21,      ///< worker: keep the descriptor that comes with this; see safe_packet()
+  kForget = 22,    ///< worker: close the descriptor with this key
+  kWantKept = 23,  ///< worker: say kKept with what stands in the safe from that place on
 };
 
 struct KeeperPacket {
@@ -24,6 +28,27 @@ struct KeeperPacket {
   uint64_t resent = 0;    ///< kBeat, kDrained: requests handed again so far
   uint64_t requests = 0;  ///< kBeat, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
+};
+
+/// kKeep, kForget and kWantKept: `serving` is the kind, `requests` the key.
+inline KeeperPacket safe_packet(KeeperMessage type, uint32_t kind, uint64_t key) {
+  KeeperPacket packet;
+  packet.type = static_cast<uint32_t>(type);
+  packet.serving = kind;
+  packet.requests = key;
+  return packet;
+}
+
+/// The answer to kWantKept: as many descriptors as there are tags.
+struct KeptPacket {
+  static constexpr uint32_t kMost = 32;
+  uint32_t type = static_cast<uint32_t>(KeeperMessage::kKept);
+  uint32_t count = 0;
+  uint64_t next = 0;  ///< the place to go on from; 0: that was all
+  struct Tag {
+    uint64_t key = 0;
+    uint32_t kind = 0, padding = 0;
+  } tags[kMost];
 };
 
 /// What every version sends at least.

@@ -7,7 +7,7 @@ export const HOOK_KINDS = ["lxc", "oci", "nspawn"] as const;
 export type HookKind = (typeof HOOK_KINDS)[number];
 
 /** In every file of ours, so that it is known again; no file without it is ever written or removed. */
-const MARK = "managed by vprocfs install-hooks";
+export const MARK = "managed by vprocfs install-hooks";
 
 export interface HookPlaces {
   /** The helper, as an absolute path. */

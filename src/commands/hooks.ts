@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
+import { CALL_MODES, type CallMode, callFiles } from "../attach/call-files.js";
 import { helperPath } from "../attach/helper.js";
 import {
   HOOK_KINDS,
@@ -9,6 +10,7 @@ import {
   type HookOutcome,
   hookFiles,
   installHooks,
+  MARK,
   uninstallHooks,
 } from "../attach/hooks.js";
 import { settingsFileOf } from "../attach/settings.js";
@@ -22,6 +24,15 @@ interface Flags {
   readonly json?: boolean;
   readonly runtime?: string;
   readonly root?: string;
+  readonly sysinfo?: string;
+}
+
+function callModeOf(word: string | undefined): CallMode | undefined {
+  const mode = CALL_MODES.find((known) => known === word);
+  if (word !== undefined && mode === undefined) {
+    throw new VprocfsError("USAGE", `--sysinfo takes ${CALL_MODES.join(" or ")}, not '${word}'`);
+  }
+  return mode;
 }
 
 function kindsOf(list: string | undefined): HookKind[] {
@@ -74,18 +85,34 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     )
     .option("--root <DIR>", "work below this directory instead of /")
     .option("--json", "print an array of objects");
-  addConfigFlags(command, ["mountpoint"]).action((flags: Flags) => {
+  if (act === installHooks) {
+    command.option(
+      `--sysinfo <${CALL_MODES.join("|")}>`,
+      "also what hands sysinfo(2) over to vprocfs: for containers of your choice, or for all new ones",
+    );
+  }
+  addConfigFlags(command, ["mountpoint", "callsDirectory", "affinity"]).action((flags: Flags) => {
     const dryRun = flags.dryRun === true;
     if (!dryRun && process.getuid?.() !== 0) {
       throw new VprocfsError("NOT_ROOT", "must be run as root");
     }
-    const mountpoint = canonicalPath(configFor(context, command).mountpoint);
-    const files = hookFiles({
+    const config = configFor(context, command);
+    const mountpoint = canonicalPath(config.mountpoint);
+    // What is removed is all that there may be.
+    const mode = act === uninstallHooks ? "all" : callModeOf(flags.sysinfo);
+    const hooks = hookFiles({
       helper: helperPath(),
       program: [process.execPath, fileURLToPath(new URL("../cli.js", import.meta.url))],
       mountpoint,
       settings: settingsFileOf(mountpoint),
     });
+    const calls = {
+      directory: config.callsDirectory,
+      names: ["sysinfo", ...(config.affinity === "shown" ? ["sched_getaffinity"] : [])],
+      mark: MARK,
+      ...(act === installHooks && { root: flags.root ?? "/" }),
+    };
+    const files = [...hooks, ...(mode === undefined ? [] : callFiles(calls, mode))];
     const kinds = kindsOf(flags.runtime);
     const outcomes = act(files, { dryRun, kinds, root: flags.root ?? "/" });
     if (flags.json === true) {

@@ -1,4 +1,4 @@
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { patternsOf } from "../attach/glob.js";
@@ -35,7 +35,21 @@ function engineOptions(config: Config) {
   const { fsType, source, maxThreads, maxOpenPerContainer, rendersPerSecond } = config;
   const { consistency, tickMs, bpf, maxTriggersPerContainer } = config;
   const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
-  return { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
+  const { callsDirectory: directory, callsPerSecond: perSecond } = config;
+  const calls = { directory, perSecond, affinity: config.affinity === "shown" };
+  const all = { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
+  return config.calls === "on" ? { ...all, calls } : all;
+}
+
+/** What cannot be made shows when the sockets cannot be made in it. */
+function makeCallsDirectory({ calls, callsDirectory }: Config): void {
+  if (calls === "on") {
+    try {
+      mkdirSync(callsDirectory, { recursive: true, mode: 0o700 });
+    } catch {
+      // Told by whoever wants to listen there.
+    }
+  }
 }
 
 interface Place {
@@ -182,6 +196,7 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
     worker[worker.indexOf("run")] = "worker";
     execKeeper(binding, { ...config, mountpoint: path }, !isText(config.logFormat), worker);
   }
+  makeCallsDirectory(config);
   try {
     const status = await serve({
       engine,
@@ -199,6 +214,7 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
 /** Serves on the connection that a keeper holds. */
 async function work(context: Context, config: Config): Promise<void> {
   const binding = context.addon();
+  makeCallsDirectory(config);
   const place = workplace(context.env);
   if (place === undefined) {
     throw new VprocfsError("USAGE", "worker is started by the keeper: use 'vprocfs run'");

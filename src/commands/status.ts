@@ -35,6 +35,7 @@ function asTable(mountpoint: string, status: Status): string {
     { requests: `${status.requests}, handed again ${status.resent}` },
     { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
+    { "kept descriptors": `${status.descriptors}` },
     { "FUSE protocol": status.protocol },
     { "when a worker dies": takeover },
     { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },

@@ -1,4 +1,5 @@
 import type {
+  CallOptions,
   ContainerCounters,
   Inheritance,
   SessionCounters,
@@ -18,6 +19,8 @@ export interface EngineOptions {
   readonly tickMs: number;
   readonly maxTriggersPerContainer: number;
   readonly bpf: "auto" | "off";
+  /** How system calls are answered; not at all without it. */
+  readonly calls?: CallOptions;
   /** Under a keeper: serving begins when it says so, on the connection that it keeps. */
   readonly inherit?: Inheritance;
   /** Called once when it serves: at once, or when the keeper has it take over. */

@@ -89,6 +89,24 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     "Pressure triggers that are set",
     ({ counters }) => counters.triggers,
   ],
+  [
+    "late_calls_total",
+    "counter",
+    "System calls let through to the kernel since they took too long",
+    ({ counters }) => counters.calls?.late,
+  ],
+  [
+    "paced_calls_total",
+    "counter",
+    "System calls after which their container was over its calls per second",
+    ({ counters }) => counters.calls?.paced,
+  ],
+  [
+    "call_listeners",
+    "gauge",
+    "Containers that hand system calls over",
+    ({ counters }) => counters.calls?.listeners,
+  ],
   ["open_files", "gauge", "Files that are open", ({ counters }) => counters.openFiles],
   [
     "known_containers",
@@ -177,6 +195,14 @@ function emitHistogram(name: string, measures: SessionMeasures, emit: Emit): voi
     emit(count, { operation, le: "+Inf" }, undefined, `${name}_bucket`);
     emit(seconds, { operation }, undefined, `${name}_sum`);
     emit(count, { operation }, undefined, `${name}_count`);
+  }
+}
+
+function emitCalls({ counters: { calls } }: SelfSheet, emit: Emit): void {
+  if (calls !== undefined) {
+    emit(calls.answered, { result: "answered" });
+    emit(calls.passed, { result: "passed" });
+    emit(calls.gone, { result: "gone" });
   }
 }
 

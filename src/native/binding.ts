@@ -2,6 +2,28 @@
  * What the native addon exports. One place describes the boundary; `addon.ts` loads it.
  */
 
+/** Counters of the agent that answers system calls; all only grow, except gauges marked so. */
+export interface CallCounters {
+  /** Calls that got the container's figures. */
+  readonly answered: number;
+  /** Calls let through to the kernel, for any reason. */
+  readonly passed: number;
+  /** Calls that could not be answered in time. */
+  readonly late: number;
+  /** Calls with a pointer to nowhere. */
+  readonly faults: number;
+  /** Callers that did not wait for their answer. */
+  readonly gone: number;
+  /** Calls after which their container was over its calls per second. */
+  readonly paced: number;
+  /** Calls that a worker before this one had taken. */
+  readonly resumed: number;
+  /** Messages on the sockets that no runtime should send. */
+  readonly malformed: number;
+  /** Gauge: notify descriptors and monitors of LXC. */
+  readonly listeners: number;
+}
+
 /** Counters of a running session; all only grow, except gauges marked so. */
 export interface SessionCounters {
   /** Requests answered, by FUSE operation name ("OPEN", "READ", ...). */
@@ -32,6 +54,8 @@ export interface SessionCounters {
   readonly waiting: number;
   /** Gauge: open files. */
   readonly openFiles: number;
+  /** Of system calls; absent where none are answered. */
+  readonly calls?: CallCounters;
   /** Gauge: containers with state in memory. */
   readonly containers: number;
   /** Gauge: worker threads. */
@@ -111,8 +135,20 @@ export interface SessionFeatures {
   readonly taskCounter: string;
   /** Why they are not counted by a BPF program; empty when they are, or were not to be. */
   readonly taskCounterFallback: string;
+  /** Why no system calls are answered though they should be; empty when they are. */
+  readonly callsProblem?: string;
   /** Why what an earlier worker left was not taken over; empty when it was. */
   readonly stateIgnored: string;
+}
+
+/** How system calls of containers are answered. */
+export interface CallOptions {
+  /** Of the sockets that runtimes hand them over through; must exist. */
+  readonly directory: string;
+  /** Calls of one container that are answered in a second (0..10000000); 0: no limit. */
+  readonly perSecond: number;
+  /** Whether sched_getaffinity(2) is answered too. */
+  readonly affinity: boolean;
 }
 
 /** Descriptors that a worker has from its keeper. */
@@ -143,6 +179,8 @@ export interface SessionOptions {
   readonly maxTriggersPerContainer: number;
   /** Whether tasks may be counted by a BPF program. */
   readonly bpf: "auto" | "off";
+  /** Without it no system calls are answered. */
+  readonly calls?: CallOptions;
   /** Descriptors handed down by the keeper; without them the session mounts by itself. */
   readonly inherit?: Inheritance;
   /** Called once when it serves: at once, or when the keeper has it take over. */

@@ -2,10 +2,12 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
+import { type CallMode, callFiles } from "../../src/attach/call-files.js";
 import {
   type HookOptions,
   hookFiles,
   installHooks,
+  MARK,
   uninstallHooks,
 } from "../../src/attach/hooks.js";
 
@@ -91,5 +93,76 @@ describe("hooks", () => {
   it("refuse paths that a shell would read otherwise", () => {
     const places = { helper: "/a b", program: ["/x"], mountpoint: "/m", settings: "/s" };
     expect(() => hookFiles(places)).toThrow("hooks cannot name '/a b'");
+  });
+});
+
+describe("what hands system calls over", () => {
+  const DEFAULT = "/usr/share/containers/seccomp.json";
+  const PROFILE = "/etc/containers/vprocfs-seccomp.json";
+  const POLICY = "/etc/vprocfs/calls.seccomp";
+
+  function callsOf(mode: CallMode, names = ["sysinfo"]) {
+    return callFiles({ directory: "/run/vprocfs/calls", names, mark: MARK, root }, mode);
+  }
+
+  function read(path: string): string {
+    return readFileSync(join(root, path), "utf8");
+  }
+
+  beforeEach(() => {
+    make("/usr/share/lxc/config/common.conf.d");
+    make("/etc/containers");
+  });
+
+  it("is podman's own profile but for the calls", () => {
+    const allow = { names: ["read", "sysinfo", "write"], action: "SCMP_ACT_ALLOW", args: [] };
+    const only = { names: ["sysinfo"], action: "SCMP_ACT_ALLOW", includes: { caps: ["CAP_X"] } };
+    make(
+      DEFAULT,
+      JSON.stringify({ defaultAction: "SCMP_ACT_ERRNO", archMap: [], syscalls: [allow, only] }),
+    );
+    installHooks(callsOf("chosen"), options());
+    expect(JSON.parse(read(PROFILE))).toMatchObject({
+      defaultAction: "SCMP_ACT_ERRNO",
+      archMap: [],
+      listenerPath: "/run/vprocfs/calls/oci.sock",
+      syscalls: [
+        { ...allow, names: ["read", "write"] },
+        { names: ["sysinfo"], action: "SCMP_ACT_NOTIFY" },
+      ],
+    });
+  });
+
+  it("is LXC's own policy with the calls at its end", () => {
+    make("/usr/share/lxc/config/common.seccomp", "2\ndenylist\n[all]\nkexec_load errno 1\n");
+    installHooks(callsOf("chosen", ["sysinfo", "sched_getaffinity"]), options());
+    expect(read(POLICY)).toBe(
+      `2\ndenylist\n[all]\nkexec_load errno 1\n# ${MARK}\n[all]\nsysinfo notify\nsched_getaffinity notify\n`,
+    );
+    expect(read("/etc/vprocfs/lxc-calls.conf")).toContain(
+      "lxc.seccomp.notify.proxy = unix:/run/vprocfs/calls/lxc.sock\n",
+    );
+  });
+
+  it("is for all containers only when that is asked for, and goes without a trace", () => {
+    make("/etc/vprocfs/vprocfs.toml", "");
+    const active = [
+      "/usr/share/lxc/config/common.conf.d/30-vprocfs-calls.conf",
+      "/etc/containers/containers.conf.d/30-vprocfs-calls.conf",
+    ];
+    installHooks(callsOf("chosen"), options());
+    expect(active.map((path) => existsSync(join(root, path)))).toEqual([false, false]);
+    installHooks(callsOf("all"), options());
+    expect(active.map((path) => existsSync(join(root, path)))).toEqual([true, true]);
+    uninstallHooks(callsOf("all"), options());
+    for (const path of [...active, PROFILE, POLICY, "/etc/containers/containers.conf.d"]) {
+      expect(existsSync(join(root, path)), path).toBe(false);
+    }
+    expect(existsSync(join(root, "/etc/vprocfs/vprocfs.toml"))).toBe(true);
+  });
+
+  it("is not made from a default profile that is none", () => {
+    make(DEFAULT, "{");
+    expect(() => callsOf("chosen")).toThrow(/^\/usr\/share\/containers\/seccomp.json: no seccomp/);
   });
 });

@@ -35,6 +35,7 @@ export const STATUS: Status = {
   resend: true,
   statesIgnored: 0,
   standby: "ready",
+  descriptors: 0,
   watchdogMs: 5000,
   patienceMs: 10_000,
 };

@@ -151,7 +151,10 @@ export class Daemon {
     const metrics = args.includes("--metrics") ? [] : ["--metrics", "off"];
     // Other containers of this machine are not ours: a test that wants the watcher says for whom.
     const watch = args.includes("--watch") ? [] : ["--no-watch"];
-    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...metrics, ...watch, ...args], {
+    // Nor would they let us listen where they do.
+    const calls = args.includes("--calls-directory") ? [] : ["--calls", "off"];
+    const quiet = [...metrics, ...watch, ...calls];
+    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...quiet, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
       env: { PATH: process.env.PATH ?? "" },
     });

@@ -88,12 +88,16 @@ export interface OciVariant {
   /** "hooks" of config.json. */
   readonly hooks?: object;
   readonly annotations?: Readonly<Record<string, string>>;
+  /** "linux.seccomp" of config.json. */
+  readonly seccomp?: object;
   /** The host's uid that is root inside. */
   readonly userBase?: number;
   /** A process whose PID namespace it shares, as containers of a pod do. */
   readonly pidsOf?: number;
   /** More mounts. */
   readonly mounts?: readonly Mount[];
+  /** More options of podman's run. */
+  readonly podmanRun?: readonly string[];
   /** More global options of podman. */
   readonly podman?: readonly string[];
   /** The runtime's program, when it is not found by its name. */
@@ -131,7 +135,7 @@ export function specOf(
   const { all, crun } = documentedMounts(daemon);
   const documented = [...all, ...(runtime === "crun" ? crun : [])];
   const { memory, swap, quota, cpuset } = limits;
-  const { plain, args, hooks, annotations, userBase } = variant;
+  const { plain, args, hooks, annotations, seccomp, userBase } = variant;
   const namespaces = ["pid", "mount", "ipc", "uts", "network", "cgroup"];
   const maps = [{ containerID: 0, hostID: userBase, size: 65_536 }];
   const user = userBase === undefined ? [] : ["user"];
@@ -152,6 +156,7 @@ export function specOf(
     linux: {
       cgroupsPath: `/${name}`,
       namespaces: [...namespaces, ...user].map((type) => ({ type, ...shared(type, variant) })),
+      ...(seccomp !== undefined && { seccomp }),
       ...(userBase !== undefined && { uidMappings: maps, gidMappings: maps }),
       resources: {
         memory: { limit: memory, swap: memory + swap },
@@ -277,6 +282,7 @@ export class OciContainer implements Inside {
         "/usr:/usr:ro",
       ],
       ...(variant.plain === true ? [] : documentedVolumes(daemon)),
+      ...(variant.podmanRun ?? []),
       ...["--rootfs", rootfs, ...(variant.args ?? SLEEP)],
     ]);
     const id = started.trim();

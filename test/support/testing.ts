@@ -20,6 +20,29 @@ export interface CpuUsage {
   }[];
 }
 
+/** What LXC's monitor asks (native/seccomp/message.h). */
+export interface LxcRequest {
+  readonly id: bigint;
+  readonly pid: number;
+  /** Where in the packet the response stands. */
+  readonly responseAt: number;
+  /** How much of the packet goes back. */
+  readonly answerBytes: number;
+}
+
+/** What sysinfo(2) says (native/view/sysinfo_model.h); bytes. */
+export interface SysinfoFigures {
+  readonly uptimeS: bigint;
+  readonly loads: readonly bigint[];
+  readonly total: bigint;
+  readonly free: bigint;
+  readonly shared: bigint;
+  readonly buffers: bigint;
+  readonly swapTotal: bigint;
+  readonly swapFree: bigint;
+  readonly tasks: bigint;
+}
+
 /** One reading of the kernel's figures (native/container/cpu_history.h). */
 export interface CpuSample {
   readonly uptimeUs: bigint;
@@ -150,6 +173,16 @@ export interface OomKill {
 
 interface Testing {
   renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
+  /** struct sysinfo as a 64-bit process of the container gets it. */
+  sysinfoFixture(caseDir: string, init: number, nowUs: bigint): Buffer;
+  /** What LXC's monitor asks with a packet; null when it is no request. */
+  readLxcRequest(packet: Buffer): LxcRequest | null;
+  /** Which descriptor of a container process state is the notify descriptor. */
+  readOciState(text: string): number | "more" | "malformed";
+  /** What a system call is by its architecture (linux/audit.h) and number. */
+  nameCall(arch: number, nr: number): string;
+  /** What a caller of that many bits gets. */
+  encodeSysinfo(figures: SysinfoFigures, bits: 32 | 64): Buffer;
   listFixture(caseDir: string, path: string, init: number, nowUs: bigint): string[];
   /** Directories and files of the tree, on a host that has what the recorded one has. */
   treePaths(caseDir: string): string[];
@@ -204,6 +237,11 @@ interface Testing {
 /** What every member has to be; a build without one of them is of another version. */
 const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
+  sysinfoFixture: "function",
+  readLxcRequest: "function",
+  readOciState: "function",
+  nameCall: "function",
+  encodeSysinfo: "function",
   listFixture: "function",
   treePaths: "function",
   numberPaths: "function",
@@ -242,7 +280,8 @@ function loadTesting(): Testing {
   return testing;
 }
 
-const native = loadTesting();
+/** The native side itself. */
+export const native = loadTesting();
 
 /** container.json of a recorded case. */
 interface RecordedContainer {
@@ -290,6 +329,12 @@ export function figuresOfFixture(caseDir: string): ReadonlyMap<string, number> {
 export function renderFixture(caseDir: string, path: string): string {
   const { init, clock } = readContainer(caseDir);
   return native.renderFixture(caseDir, path, init, BigInt(clock.boottime_us));
+}
+
+/** struct sysinfo as a 64-bit process of the recorded container gets it. */
+export function sysinfoFixture(caseDir: string): Buffer {
+  const { init, clock } = readContainer(caseDir);
+  return native.sysinfoFixture(caseDir, init, BigInt(clock.boottime_us));
 }
 
 /** The paths of the views of a recorded host: what its kernel lacks no container has. */

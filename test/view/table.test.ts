@@ -102,7 +102,9 @@ const mayInclude: Record<string, string[]> = {
   attach: ["base", "source"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
   keeper: ["base", "fuse", "state"],
-  fuse: ["base", "facts", "container", "node", "state", "view"],
+  // The agent of seccomp notifications answers from facts as views do; it knows no files.
+  seccomp: ["base", "facts", "container", "source", "state", "view"],
+  fuse: ["base", "facts", "container", "node", "seccomp", "state", "view"],
   watch: ["base", "source"],
 };
 

@@ -1,4 +1,4 @@
-#include "fuse/priority.h"
+#include "base/priority.h"
 
 #include <sys/resource.h>
 

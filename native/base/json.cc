@@ -1,4 +1,4 @@
-#include "attach/json.h"
+#include "base/json.h"
 
 #include <cstdint>
 #include <cstdio>

@@ -1,0 +1,185 @@
+#include "keeper/rest.h"
+
+#include <fcntl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <utility>
+
+#include "state/safe.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr int kFirst = STDERR_FILENO + 1;
+
+struct Held {
+  int fd = -1;
+  uint32_t kind = 0;
+};
+
+struct Rest {
+  char socket[sizeof(sockaddr_un::sun_path)] = {};
+  Held held[Vault::kMost];
+  pollfd polled[Vault::kMost + 1];
+  size_t count = 0;
+};
+
+Rest g_rest;
+
+Fd listen_for_successor() {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  if (g_rest.socket[0] == '\0') return Fd();
+  std::memcpy(address.sun_path, g_rest.socket, sizeof g_rest.socket);
+  Fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  ::unlink(g_rest.socket);
+  ::umask(0177);
+  const bool bound =
+      fd && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
+  return bound && ::listen(fd.get(), 1) == 0 ? std::move(fd) : Fd();
+}
+
+void pass_call(int listener) {
+  seccomp_notif notification{};
+  seccomp_notif_resp response{};
+  if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0) return;
+  response.id = notification.id;
+  response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
+}
+
+/// Answers a monitor of LXC (native/seccomp/message.h). False when it says what no monitor says.
+bool pass_lxc(int monitor) {
+  constexpr size_t kHeader = 32, kNotificationSizeAt = 16, kResponseSizeAt = 18;
+  char packet[8192];
+  // Its descriptors are not asked for, hence not received.
+  const ssize_t n = ::recv(monitor, packet, sizeof packet, MSG_DONTWAIT);
+  if (n < static_cast<ssize_t>(kHeader)) return n < 0 && errno == EAGAIN;
+  uint16_t notification = 0, room = 0;
+  std::memcpy(&notification, packet + kNotificationSizeAt, sizeof notification);
+  std::memcpy(&room, packet + kResponseSizeAt, sizeof room);
+  seccomp_notif_resp response{};
+  const size_t at = kHeader + notification, end = at + room;
+  if (notification < sizeof(seccomp_notif) || room < sizeof response ||
+      end > static_cast<size_t>(n)) {
+    return false;
+  }
+  std::memcpy(&response.id, packet + kHeader, sizeof response.id);
+  response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  std::memcpy(packet + at, &response, sizeof response);
+  return ::send(monitor, packet, end, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(end);
+}
+
+/// Gives everything to a worker of root's. Each packet has as many kinds as descriptors.
+bool hand_over(int listening) {
+  const Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+  ucred who{};
+  socklen_t size = sizeof(who);
+  if (!peer || ::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 ||
+      who.uid != 0) {
+    return false;
+  }
+  for (size_t from = 0; from < g_rest.count; from += kRestFds) {
+    const size_t count = std::min(kRestFds, g_rest.count - from);
+    uint32_t kinds[kRestFds];
+    int fds[kRestFds];
+    for (size_t i = 0; i < count; ++i) {
+      kinds[i] = g_rest.held[from + i].kind;
+      fds[i] = g_rest.held[from + i].fd;
+    }
+    iovec part{kinds, count * sizeof(kinds[0])};
+    alignas(cmsghdr) char rights[CMSG_SPACE(sizeof fds)] = {};
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = rights;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    std::memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+    if (::sendmsg(peer.get(), &message, MSG_NOSIGNAL) < 0) return false;
+  }
+  return true;
+}
+
+[[noreturn]] void serve() {
+  const Fd listening = listen_for_successor();
+  bool taken = false;
+  while (g_rest.count > 0 && !taken) {
+    for (size_t i = 0; i < g_rest.count; ++i) g_rest.polled[i] = {g_rest.held[i].fd, POLLIN, 0};
+    g_rest.polled[g_rest.count] = {listening.get(), POLLIN, 0};
+    if (::poll(g_rest.polled, g_rest.count + 1, -1) < 0) continue;
+    taken = g_rest.polled[g_rest.count].revents != 0 && hand_over(listening.get());
+    size_t left = 0;
+    for (size_t i = 0; i < g_rest.count && !taken; ++i) {
+      const Held held = g_rest.held[i];
+      const bool readable = (g_rest.polled[i].revents & POLLIN) != 0;
+      bool ended = (g_rest.polled[i].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
+      if (readable && held.kind == kSafeNotify) pass_call(held.fd);
+      if (readable && held.kind == kSafeMonitor) ended |= !pass_lxc(held.fd);
+      if (ended) {
+        ::close(held.fd);
+      } else {
+        g_rest.held[left++] = held;
+      }
+    }
+    if (!taken) g_rest.count = left;
+  }
+  if (listening) ::unlink(g_rest.socket);
+  ::_exit(0);
+}
+
+/// Nothing else of the keeper's may live on in us: not the connection to the kernel above all.
+void keep_only_these() {
+  for (size_t i = 0; i < g_rest.count; ++i) {
+    g_rest.held[i].fd = ::fcntl(g_rest.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{Vault::kMost});
+  }
+  for (size_t i = 0; i < g_rest.count; ++i) {
+    g_rest.held[i].fd = ::dup2(g_rest.held[i].fd, kFirst + static_cast<int>(i));
+  }
+  const int null = ::open("/dev/null", O_RDWR);
+  for (int fd = 0; fd < kFirst; ++fd) ::dup2(null, fd);
+  ::syscall(SYS_close_range, kFirst + static_cast<int>(g_rest.count), UINT_MAX, 0);
+}
+
+}  // namespace
+
+void leave_rest(const KeeperOptions& options, const Vault& vault) {
+  g_rest.count = 0;
+  vault.for_each([](uint32_t kind, int fd) {
+    if (kind == kSafeNotify || kind == kSafeMonitor) g_rest.held[g_rest.count++] = {fd, kind};
+  });
+  if (g_rest.count == 0 || ::fork() != 0) return;
+  if (options.rest != nullptr && std::strlen(options.rest) < sizeof g_rest.socket) {
+    std::strcpy(g_rest.socket, options.rest);
+  }
+  // It serves no mount any more: nobody is to take it for one that does.
+  for (char* const* word = options.self + 1; *word != nullptr; ++word) {
+    std::memset(*word, 0, std::strlen(*word));
+  }
+  ::setsid();
+  ::prctl(PR_SET_NAME, "vprocfs-rest");
+  if (::chdir("/") != 0) ::_exit(1);
+  keep_only_these();
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::sigprocmask(SIG_SETMASK, &none, nullptr);
+  serve();
+}
+
+}  // namespace vprocfs

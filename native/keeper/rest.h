@@ -1,0 +1,14 @@
+#pragma once
+
+#include "keeper/options.h"
+#include "keeper/vault.h"
+
+namespace vprocfs {
+
+/// What is left when a keeper ends while containers run that hand system calls over: without anybody
+/// who holds their notify descriptors, those calls would fail with ENOSYS. A process of its own lets
+/// them through to the kernel, until the containers have ended or a later worker comes to
+/// `options.rest` for the descriptors. Does nothing when there are none.
+void leave_rest(const KeeperOptions& options, const Vault& vault);
+
+}  // namespace vprocfs

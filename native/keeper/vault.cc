@@ -1,0 +1,88 @@
+#include "keeper/vault.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <utility>
+
+namespace vprocfs {
+
+bool Vault::open(int table_fd) {
+  constexpr size_t kBytes = kMost * sizeof(Place);
+  table_ = Fd(table_fd >= 0 ? table_fd : ::memfd_create("vprocfs-vault", MFD_CLOEXEC));
+  struct stat st {};
+  if (table_fd < 0 && (!table_ || ::ftruncate(table_.get(), kBytes) != 0)) return false;
+  if (::fstat(table_.get(), &st) != 0 || st.st_size != kBytes) return false;
+  void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, table_.get(), 0);
+  if (at == MAP_FAILED) return false;
+  places_ = static_cast<Place*>(at);
+  return true;
+}
+
+bool Vault::keep(uint64_t key, uint32_t kind, Fd fd) {
+  if (places_ == nullptr || !fd || kind == 0) return false;
+  for (size_t i = 0; i < kMost; ++i) {
+    if (places_[i].fd != 0) continue;
+    places_[i] = {key, kind, fd.release()};
+    return true;
+  }
+  return false;
+}
+
+void Vault::forget(uint64_t key) {
+  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+    if (places_[i].fd == 0 || places_[i].key != key) continue;
+    ::close(places_[i].fd);
+    places_[i] = {};
+  }
+}
+
+size_t Vault::size() const {
+  size_t n = 0;
+  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) n += places_[i].fd != 0;
+  return n;
+}
+
+bool Vault::send(int control, uint64_t from) const {
+  KeptPacket packet;
+  int fds[KeptPacket::kMost];
+  for (size_t i = from; places_ != nullptr && i < kMost; ++i) {
+    if (places_[i].fd == 0) continue;
+    if (packet.count == KeptPacket::kMost) {
+      packet.next = i;
+      break;
+    }
+    packet.tags[packet.count] = {places_[i].key, places_[i].kind, 0};
+    fds[packet.count++] = places_[i].fd;
+  }
+  iovec part{&packet, sizeof(packet)};
+  alignas(cmsghdr) char rights[CMSG_SPACE(sizeof(fds))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (packet.count > 0) {
+    message.msg_control = rights;
+    message.msg_controllen = CMSG_SPACE(packet.count * sizeof(int));
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(packet.count * sizeof(int));
+    std::memcpy(CMSG_DATA(header), fds, packet.count * sizeof(int));
+  }
+  return ::sendmsg(control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+         static_cast<ssize_t>(sizeof(packet));
+}
+
+void Vault::outlive(bool execve) const {
+  const int flags = execve ? 0 : FD_CLOEXEC;
+  ::fcntl(table_.get(), F_SETFD, flags);
+  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+    if (places_[i].fd != 0) ::fcntl(places_[i].fd, F_SETFD, flags);
+  }
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/fd.h"
+#include "state/keeper_protocol.h"
+
+namespace vprocfs {
+
+/// Descriptors that workers leave with the keeper for those after them. What they are is nothing to
+/// the keeper. The table lies in a memfd, so that a keeper that executes itself again has it.
+class Vault {
+ public:
+  static constexpr size_t kMost = 4096;
+
+  /// `table_fd`: of an earlier self; -1: begin with nothing.
+  bool open(int table_fd);
+  int table_fd() const { return table_.get(); }
+
+  /// Takes the descriptor. False when there is no room.
+  bool keep(uint64_t key, uint32_t kind, Fd fd);
+  void forget(uint64_t key);
+  size_t size() const;
+
+  /// Calls `visit(kind, fd)` for each.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+      if (places_[i].fd != 0) visit(places_[i].kind, places_[i].fd);
+    }
+  }
+
+  /// Sends what is there from place `from` on: as much as one packet takes.
+  bool send(int control, uint64_t from) const;
+
+  /// Whether the descriptors, the table's too, outlive an execve(2).
+  void outlive(bool execve) const;
+
+ private:
+  struct Place {
+    uint64_t key;
+    uint32_t kind;
+    int32_t fd;  ///< 0: empty; no descriptor of ours is 0
+  };
+  Fd table_;
+  Place* places_ = nullptr;
+};
+
+}  // namespace vprocfs

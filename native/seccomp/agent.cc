@@ -1,0 +1,318 @@
+#include "seccomp/agent.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/priority.h"
+
+namespace vprocfs {
+namespace {
+
+// Keys of what is no source.
+constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2;
+
+/// How long a call may take before it is let through to the kernel. The first one of a container
+/// waits for its load (100 ms at most).
+constexpr uint64_t kAnswerWithinUs = 250'000;
+
+/// Runtimes that have connected and say nothing: beyond these the oldest is dropped.
+constexpr size_t kMaxRuntimes = 64;
+
+constexpr int kAcceptAtOnce = 16;
+
+void arm(const Fd& timer, uint64_t at_us) {
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>(at_us / 1'000'000);
+  when.it_value.tv_nsec = static_cast<long>(at_us % 1'000'000 * 1000);
+  ::timerfd_settime(timer.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+}
+
+void drain(const Fd& timer) {
+  uint64_t expirations = 0;
+  if (::read(timer.get(), &expirations, sizeof expirations) < 0) return;
+}
+
+bool watch(const Fd& epoll, const Fd& fd, uint64_t key, uint32_t events) {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key;
+  return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0;
+}
+
+}  // namespace
+
+Agent::Agent(AgentOptions options, Registry& registry, Safe* safe)
+    : options_(std::move(options)),
+      registry_(registry),
+      safe_(safe),
+      answerer_(options_.answers, registry_, counters_) {}
+
+Agent::~Agent() { stop(false); }
+
+Result<bool> Agent::start() {
+  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
+  stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  for (Fd* timer : {&pace_timer_, &watch_timer_}) {
+    *timer = Fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
+  }
+  if (!epoll_ || !stop_ || !pace_timer_ || !watch_timer_) return Error{errno, "epoll"};
+  constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
+  if (!watch(epoll_, stop_, kStop, EPOLLIN) || !watch(epoll_, pace_timer_, kPaceTimer, kOnce) ||
+      !watch(epoll_, watch_timer_, kWatchTimer, kOnce)) {
+    return Error{errno, "epoll"};
+  }
+  auto adopted = adopt_all();
+  if (!adopted) return adopted;
+  leftovers_ = ledger_.leftovers();
+  for (size_t i = 0; i < kThreads; ++i) spawn();
+  return true;
+}
+
+Result<bool> Agent::adopt_all() {
+  bool has_ledger = false;
+  std::vector<Safe::Kept> kept;
+  if (safe_ != nullptr) kept = safe_->all();
+  for (Safe::Kept& one : kept) {
+    last_key_ = std::max(last_key_, one.tag.key);
+    const auto kind = static_cast<Kind>(one.tag.kind);
+    if (kind == Kind::kLedger) {
+      has_ledger = !has_ledger && ledger_.open(one.fd.get());
+    }
+  }
+  if (!has_ledger) {
+    auto made = Ledger::make();
+    if (!made) return made.error();
+    if (!ledger_.open(made.value().get())) return Error{errno, "memfd"};
+    if (safe_ != nullptr) {
+      safe_->put({new_key(), static_cast<uint32_t>(Kind::kLedger)}, made.value().get());
+    }
+  }
+  for (Safe::Kept& one : kept) {
+    const auto kind = static_cast<Kind>(one.tag.kind);
+    const bool is_socket = kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
+    // One of another configuration is of no use any more.
+    if (is_socket && bound_path(one.fd.get()).rfind(options_.directory + "/", 0) != 0) {
+      ::unlink(bound_path(one.fd.get()).c_str());
+      safe_->remove(one.tag.key);
+    } else if (is_socket || kind == Kind::kMonitor || kind == Kind::kListener) {
+      add(kind, std::move(one.fd), one.tag.key, true);
+    }
+  }
+  adopt_rest();
+  auto listening = listen(Kind::kLxcSocket, "lxc.sock", SOCK_SEQPACKET);
+  if (listening) listening = listen(Kind::kOciSocket, "oci.sock", SOCK_STREAM);
+  return listening;
+}
+
+void Agent::adopt_rest() {
+  constexpr int kRestMs = 1000;
+  const Fd rest = connect_to(options_.directory + "/rest.sock", SOCK_SEQPACKET);
+  pollfd p{rest.get(), POLLIN, 0};
+  while (rest && ::poll(&p, 1, kRestMs) > 0) {
+    uint32_t kinds[kRestFds];
+    Received got = receive(rest.get(), kinds, sizeof kinds, false);
+    if (got.state != Received::State::kSome) return;
+    const size_t count = std::min(got.fds.size(), got.bytes / sizeof(kinds[0]));
+    for (size_t i = 0; i < count; ++i) {
+      const auto kind = static_cast<Kind>(kinds[i]);
+      const bool known = kind == Kind::kMonitor || kind == Kind::kListener;
+      if (known) add(kind, std::move(got.fds[i]), 0, false);
+    }
+  }
+}
+
+Result<bool> Agent::listen(Kind kind, const char* name, int type) {
+  for (const auto& [key, source] : sources_) {
+    if (source->kind == kind) return true;
+  }
+  auto fd = listen_at(options_.directory + "/" + name, type);
+  if (!fd) return fd.error();
+  add(kind, std::move(fd.value()), 0, false);
+  return true;
+}
+
+uint64_t Agent::new_key() {
+  // The clock sets them apart from those of workers before us.
+  last_key_ = std::max(last_key_ + 1, boottime_us() << 8);
+  return last_key_;
+}
+
+void Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
+  SourcePtr source;
+  {
+    const std::lock_guard lock(mutex_);
+    if (key == 0) key = new_key();
+    source = std::make_shared<Source>(key, kind, std::move(fd), options_.calls_per_second);
+    source->resumed = resumed;
+    sources_[key] = source;
+  }
+  if (kind == Kind::kListener || kind == Kind::kMonitor) ++counters_.listeners;
+  if (safe_ != nullptr && !resumed && kind != Kind::kRuntime) {
+    safe_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
+  }
+  if (!watch(epoll_, source->fd, key, EPOLLIN | EPOLLONESHOT)) remove(*source);
+}
+
+void Agent::remove(const Source& source) {
+  const std::lock_guard lock(mutex_);
+  const auto found = sources_.find(source.key);
+  if (found == sources_.end()) return;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd.get(), nullptr);
+  if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
+  if (safe_ != nullptr && source.kind != Kind::kRuntime) safe_->remove(source.key);
+  sources_.erase(found);
+}
+
+Agent::SourcePtr Agent::find(uint64_t key) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = sources_.find(key);
+  return found == sources_.end() ? nullptr : found->second;
+}
+
+void Agent::rearm(uint64_t key, int fd) const {
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLONESHOT;
+  event.data.u64 = key;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
+}
+
+void Agent::defer(const Source& source, uint64_t wait_us) {
+  const uint64_t at = boottime_us() + wait_us;
+  const std::lock_guard lock(mutex_);
+  const auto placed = paced_.emplace(at, source.key);
+  if (placed == paced_.begin()) arm(pace_timer_, at);
+}
+
+void Agent::on_pace_timer() {
+  drain(pace_timer_);
+  const uint64_t now = boottime_us();
+  {
+    const std::lock_guard lock(mutex_);
+    while (!paced_.empty() && paced_.begin()->first <= now) {
+      const auto found = sources_.find(paced_.begin()->second);
+      if (found != sources_.end()) rearm(found->first, found->second->fd.get());
+      paced_.erase(paced_.begin());
+    }
+    if (!paced_.empty()) arm(pace_timer_, paced_.begin()->first);
+  }
+  rearm(kPaceTimer, pace_timer_.get());
+}
+
+void Agent::watch_hands() {
+  if (!watching_.exchange(true)) arm(watch_timer_, boottime_us() + kAnswerWithinUs);
+}
+
+void Agent::on_watch_timer() {
+  drain(watch_timer_);
+  // Before looking: a call that is begun from now on arms it again.
+  watching_ = false;
+  const uint64_t now = boottime_us();
+  bool busy = false;
+  for (Hand& hand : hands_) {
+    const auto found = hand.watch(now > kAnswerWithinUs ? now - kAnswerWithinUs : 0);
+    if (found == Hand::Watch::kLate) counters_.late.fetch_add(1, std::memory_order_relaxed);
+    busy |= found == Hand::Watch::kInTime;
+  }
+  if (busy) watch_hands();
+  rearm(kWatchTimer, watch_timer_.get());
+}
+
+void Agent::spawn() {
+  const std::lock_guard lock(mutex_);
+  if (stopping_ || threads_.size() >= kMaxThreads) return;
+  idle_.fetch_add(1);
+  threads_.emplace_back([this, index = threads_.size()] { run(index); });
+}
+
+void Agent::run(size_t index) {
+  go_first();
+  if (index == 0) {
+    // Others take what is new meanwhile.
+    for (size_t i = 0; i < leftovers_.size(); ++i) {
+      if (leftovers_[i].notification.id != 0) resume(leftovers_[i], index);
+      ledger_.settle(i);
+    }
+  }
+  while (!stopping_.load(std::memory_order_acquire)) {
+    epoll_event event{};
+    if (::epoll_wait(epoll_.get(), &event, 1, -1) != 1) continue;
+    if (event.data.u64 == kStop) return;
+    // Whatever it does may take long.
+    if (idle_.fetch_sub(1) == 1) spawn();
+    handle(event.data.u64, event.events, index);
+    idle_.fetch_add(1);
+  }
+}
+
+void Agent::handle(uint64_t key, uint32_t events, size_t index) {
+  if (key == kPaceTimer) return on_pace_timer();
+  if (key == kWatchTimer) return on_watch_timer();
+  const SourcePtr source = find(key);
+  if (!source) return;
+  switch (source->kind) {
+    case Kind::kLxcSocket:
+    case Kind::kOciSocket:
+      return accept(*source);
+    case Kind::kRuntime:
+      return on_runtime(source);
+    case Kind::kMonitor:
+      return on_monitor(source, index);
+    case Kind::kListener:
+      // Nobody is left who could call.
+      if ((events & EPOLLIN) == 0) return remove(*source);
+      return on_listener(source, index);
+    case Kind::kLedger:
+      return;
+  }
+}
+
+void Agent::accept(const Source& source) {
+  const Kind kind = source.kind == Kind::kLxcSocket ? Kind::kMonitor : Kind::kRuntime;
+  for (int i = 0; i < kAcceptAtOnce; ++i) {
+    Fd peer = accept_root(source.fd.get());
+    if (peer) add(kind, std::move(peer), 0, false);
+  }
+  if (kind == Kind::kRuntime) {
+    std::vector<SourcePtr> waiting;
+    {
+      const std::lock_guard lock(mutex_);
+      for (const auto& [key, other] : sources_) {
+        if (other->kind == kind) waiting.push_back(other);
+      }
+    }
+    std::sort(waiting.begin(), waiting.end(),
+              [](const SourcePtr& a, const SourcePtr& b) { return a->key > b->key; });
+    for (size_t i = kMaxRuntimes; i < waiting.size(); ++i) remove(*waiting[i]);
+  }
+  rearm(source.key, source.fd.get());
+}
+
+void Agent::stop(bool for_good) {
+  stopping_ = true;
+  if (stop_) {
+    const uint64_t one = 1;
+    if (::write(stop_.get(), &one, sizeof(one)) < 0) return;
+  }
+  std::vector<std::thread> threads;
+  {
+    const std::lock_guard lock(mutex_);
+    threads.swap(threads_);
+  }
+  for (std::thread& thread : threads) thread.join();
+  if (for_good) {
+    for (const auto& [key, source] : sources_) {
+      const bool is_socket = source->kind == Kind::kLxcSocket || source->kind == Kind::kOciSocket;
+      if (is_socket) ::unlink(bound_path(source->fd.get()).c_str());
+    }
+  }
+  sources_.clear();
+}
+
+}  // namespace vprocfs

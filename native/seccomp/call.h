@@ -1,0 +1,24 @@
+#pragma once
+
+#include <linux/seccomp.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "view/sysinfo_model.h"
+
+namespace vprocfs {
+
+/// A system call that we know an answer to, and how its caller lays out memory.
+enum class Call : uint8_t { kOther, kSysinfo64, kSysinfo32, kAffinity64, kAffinity32 };
+
+/// Which call a notification is about: the same numbers mean different calls in different ABIs.
+Call call_of(const seccomp_data& data);
+
+/// struct sysinfo of a 64-bit caller, and compat_sysinfo (kernel/sys.c) of a 32-bit one, in which
+/// amounts that do not fit are counted in units of up to a page.
+std::vector<uint8_t> encode_sysinfo64(const SysinfoFigures& figures);
+std::vector<uint8_t> encode_sysinfo32(const SysinfoFigures& figures, uint32_t page_bytes);
+
+}  // namespace vprocfs

@@ -1,0 +1,87 @@
+#include "testing_calls.h"
+
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "seccomp/call.h"
+#include "seccomp/message.h"
+#include "testing_values.h"
+
+namespace vprocfs {
+
+Napi::Value read_lxc_request(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  if (!info[0].IsBuffer()) reader.wrong("packet", "a Buffer");
+  if (reader.failed()) return env.Undefined();
+  const auto buffer = info[0].As<Napi::Buffer<char>>();
+  const auto found = parse_lxc_request(std::string_view(buffer.Data(), buffer.Length()));
+  if (!found) return env.Null();
+  const ValueMaker maker(env);
+  Napi::Object out = maker.object();
+  out.Set("id", maker.u64(found.value().notification.id));
+  out.Set("pid", maker.integer(found.value().notification.pid));
+  out.Set("responseAt", maker.integer(found.value().response_at));
+  out.Set("answerBytes", maker.integer(found.value().answer_bytes));
+  return out;
+}
+
+Napi::Value read_oci_state(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const std::string text = reader.text(info[0], "text");
+  if (reader.failed()) return info.Env().Undefined();
+  const ValueMaker maker(info.Env());
+  const auto found = parse_oci_state(text);
+  if (!found) return maker.text(found.error().code == EAGAIN ? "more" : "malformed");
+  return maker.integer(found.value().listener);
+}
+
+Napi::Value name_call(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  seccomp_data data{};
+  data.arch = reader.integer(info[0], "arch", UINT32_MAX);
+  data.nr = static_cast<int>(reader.integer(info[1], "nr", INT32_MAX));
+  if (reader.failed()) return info.Env().Undefined();
+  const ValueMaker maker(info.Env());
+  switch (call_of(data)) {
+    case Call::kSysinfo64:
+      return maker.text("sysinfo64");
+    case Call::kSysinfo32:
+      return maker.text("sysinfo32");
+    case Call::kAffinity64:
+      return maker.text("affinity64");
+    case Call::kAffinity32:
+      return maker.text("affinity32");
+    case Call::kOther:
+      break;
+  }
+  return maker.text("other");
+}
+
+Napi::Value encode_sysinfo(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const Napi::Object from = reader.object(info[0], "figures");
+  const uint32_t bits = reader.integer(info[1], "bits", 64);
+  SysinfoFigures figures;
+  figures.uptime_s = reader.u64(from, "uptimeS");
+  figures.total = reader.u64(from, "total");
+  figures.free = reader.u64(from, "free");
+  figures.shared = reader.u64(from, "shared");
+  figures.buffers = reader.u64(from, "buffers");
+  figures.swap_total = reader.u64(from, "swapTotal");
+  figures.swap_free = reader.u64(from, "swapFree");
+  figures.tasks = reader.u64(from, "tasks");
+  size_t at = 0;
+  reader.each(reader.member(from, "loads"), "loads", [&](Napi::Value load) {
+    if (at < figures.loads.size()) figures.loads[at++] = reader.u64(load, "load");
+  });
+  if (reader.failed()) return env.Undefined();
+  constexpr uint32_t kPageBytes = 4096;
+  const auto bytes = bits == 32 ? encode_sysinfo32(figures, kPageBytes) : encode_sysinfo64(figures);
+  return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size());
+}
+
+}  // namespace vprocfs

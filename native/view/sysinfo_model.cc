@@ -1,0 +1,36 @@
+#include "view/sysinfo_model.h"
+
+#include <algorithm>
+
+#include "view/memory_model.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kUsPerSecond = 1'000'000;
+constexpr unsigned kLoadShift = 16 - 11;  // SI_LOAD_SHIFT - FSHIFT
+
+uint64_t bytes(uint64_t kb) { return kb > UINT64_MAX / 1024 ? UINT64_MAX : kb * 1024; }
+
+}  // namespace
+
+SysinfoFigures sysinfo_figures(const Facts& facts) {
+  SysinfoFigures out;
+  out.uptime_s = (facts.clock.uptime_us + kUsPerSecond - 1) / kUsPerSecond;
+  for (size_t i = 0; i < out.loads.size(); ++i) out.loads[i] = facts.tasks.load[i] << kLoadShift;
+  out.tasks = std::max(facts.tasks.total, facts.tasks.running);
+  const MemoryModel model = memory_model(facts);
+  const auto line = [&](const char* label, uint64_t accounted) {
+    // As in /proc/meminfo: without a memory controller the host's lines stand.
+    return bytes(model.accounted ? accounted : facts.host_meminfo->value(label).value_or(0));
+  };
+  out.total = line("MemTotal", model.total);
+  out.free = line("MemFree", model.free);
+  out.shared = line("Shmem", model.shmem);
+  out.buffers = line("Buffers", 0);
+  out.swap_total = bytes(model.swap_total);
+  out.swap_free = bytes(model.swap_free);
+  return out;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,115 @@
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { messageOf, VprocfsError } from "../errors.js";
+import type { HookFile } from "./hooks.js";
+
+/** Which containers hand system calls over: those of LXC and podman that are made to, or all new. */
+export const CALL_MODES = ["chosen", "all"] as const;
+export type CallMode = (typeof CALL_MODES)[number];
+
+export interface CallPlaces {
+  /** Of the sockets. */
+  readonly directory: string;
+  /** The system calls to hand over. */
+  readonly names: readonly string[];
+  readonly mark: string;
+  /** Before every path that is read; without it nothing is, and contents do not count. */
+  readonly root?: string;
+}
+
+const OWN = "/etc/vprocfs";
+const POLICY = `${OWN}/calls.seccomp`;
+const LXC_SNIPPET = `${OWN}/lxc-calls.conf`;
+const LXC_DIRECTORY = "/usr/share/lxc/config/common.conf.d";
+const LXC_DEFAULT = "/usr/share/lxc/config/common.seccomp";
+const PROFILE = "/etc/containers/vprocfs-seccomp.json";
+const PODMAN_DEFAULT = "/usr/share/containers/seccomp.json";
+
+/** What LXC refuses where it has no policy of its own. */
+const LXC_FALLBACK = [
+  "2",
+  "denylist",
+  "reject_force_umount",
+  "[all]",
+  "kexec_load errno 1",
+  "open_by_handle_at errno 1",
+  "init_module errno 1",
+  "finit_module errno 1",
+  "delete_module errno 1",
+].join("\n");
+
+function readOr(root: string | undefined, path: string, fallback: string): string {
+  const from = root === undefined ? undefined : join(root, path);
+  return from !== undefined && existsSync(from) ? readFileSync(from, "utf8").trimEnd() : fallback;
+}
+
+/** LXC's own policy with the calls at its end. */
+function lxcPolicy({ names, mark, root }: CallPlaces): string {
+  const rules = names.map((name) => `${name} notify`);
+  const own = readOr(root, LXC_DEFAULT, LXC_FALLBACK);
+  return [own, `# ${mark}`, "[all]", ...rules, ""].join("\n");
+}
+
+const Profile = z.looseObject({
+  syscalls: z.array(z.looseObject({ names: z.array(z.string()) })).default([]),
+});
+
+/** podman's default profile with the calls handed over instead of allowed. */
+function podmanProfile({ directory, names, mark, root }: CallPlaces): string {
+  const text = readOr(root, PODMAN_DEFAULT, '{"defaultAction":"SCMP_ACT_ALLOW"}');
+  let profile: z.infer<typeof Profile>;
+  try {
+    profile = Profile.parse(JSON.parse(text));
+  } catch (error) {
+    throw new VprocfsError("SYSTEM", `${PODMAN_DEFAULT}: no seccomp profile: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  const others = profile.syscalls
+    .map((rule) => ({ ...rule, names: rule.names.filter((name) => !names.includes(name)) }))
+    .filter((rule) => rule.names.length > 0);
+  const ours = { names: [...names], action: "SCMP_ACT_NOTIFY", args: [], comment: mark };
+  const listener = { listenerPath: join(directory, "oci.sock"), listenerMetadata: "vprocfs" };
+  return `${JSON.stringify({ ...profile, ...listener, syscalls: [...others, ours] }, null, 1)}\n`;
+}
+
+/** The files that have containers hand system calls over. */
+export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
+  const { directory, mark } = places;
+  const owned = { owns: [OWN] };
+  const lxcLines = [
+    `# ${mark}: hands sysinfo(2) over to vprocfs, without which such containers do not start.`,
+    `lxc.seccomp.profile = ${POLICY}`,
+    `lxc.seccomp.notify.proxy = unix:${join(directory, "lxc.sock")}`,
+    "",
+  ].join("\n");
+  const chosen: HookFile[] = [
+    { kind: "lxc", path: POLICY, needs: LXC_DIRECTORY, ...owned, content: lxcPolicy(places) },
+    { kind: "lxc", path: LXC_SNIPPET, needs: LXC_DIRECTORY, ...owned, content: lxcLines },
+    {
+      kind: "oci",
+      path: PROFILE,
+      needs: "/etc/containers",
+      owns: [],
+      content: podmanProfile(places),
+    },
+  ];
+  const all: HookFile[] = [
+    {
+      kind: "lxc",
+      path: `${LXC_DIRECTORY}/30-vprocfs-calls.conf`,
+      needs: LXC_DIRECTORY,
+      owns: [],
+      content: lxcLines,
+    },
+    {
+      kind: "oci",
+      path: "/etc/containers/containers.conf.d/30-vprocfs-calls.conf",
+      needs: "/etc/containers",
+      owns: ["/etc/containers/containers.conf.d"],
+      content: `# ${mark}\n[containers]\nseccomp_profile = "${PROFILE}"\n`,
+    },
+  ];
+  return mode === "all" ? [...chosen, ...all] : chosen;
+}

@@ -1,0 +1,217 @@
+// What runtimes say on the sockets, well-formed and not, and what callers of sysinfo(2) get.
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { endianness } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { native, renderFixture, sysinfoFixture } from "../support/testing.ts";
+
+const fixtures = fileURLToPath(new URL("../fixtures", import.meta.url));
+const cases = readdirSync(fixtures)
+  .filter((name) => existsSync(join(fixtures, name, "proc/meminfo")))
+  .sort();
+
+/** struct seccomp_notif and struct seccomp_notif_resp of linux/seccomp.h. */
+const NOTIFICATION = 80;
+const RESPONSE = 24;
+const HEADER = 32;
+
+interface Packet {
+  readonly reserved?: bigint;
+  readonly notification?: number;
+  readonly response?: number;
+  readonly cookie?: string;
+  readonly cookieSize?: number;
+}
+
+/** A packet of LXC's monitor. */
+function packet(options: Packet = {}): Buffer {
+  const { reserved = 0n, notification = NOTIFICATION, response = RESPONSE, cookie = "" } = options;
+  const header = Buffer.alloc(HEADER);
+  header.writeBigUInt64LE(reserved, 0);
+  header.writeInt32LE(100, 8);
+  header.writeInt32LE(200, 12);
+  header.writeUInt16LE(notification, 16);
+  header.writeUInt16LE(response, 18);
+  header.writeUInt16LE(64, 20);
+  header.writeBigUInt64LE(BigInt(options.cookieSize ?? cookie.length), 24);
+  const body = Buffer.alloc(notification);
+  if (notification >= 12) {
+    body.writeBigUInt64LE(77n, 0);
+    body.writeUInt32LE(4711, 8);
+  }
+  return Buffer.concat([header, body, Buffer.alloc(response), Buffer.from(cookie)]);
+}
+
+describe.runIf(endianness() === "LE")("a packet of LXC's monitor", () => {
+  it("says who calls, and where the response stands", () => {
+    const found = { id: 77n, pid: 4711, responseAt: HEADER + NOTIFICATION };
+    const answerBytes = HEADER + NOTIFICATION + RESPONSE;
+    expect(native.readLxcRequest(packet())).toEqual({ ...found, answerBytes });
+    expect(native.readLxcRequest(packet({ cookie: "web1" }))).toEqual({ ...found, answerBytes });
+  });
+
+  it("may be of a newer kernel, whose structures are longer", () => {
+    expect(native.readLxcRequest(packet({ notification: 96, response: 32 }))).toMatchObject({
+      responseAt: HEADER + 96,
+      answerBytes: HEADER + 96 + 32,
+    });
+  });
+
+  it("is refused when it is cut anywhere", () => {
+    const whole = packet({ cookie: "web1" });
+    for (let length = 0; length < whole.length; length += 1) {
+      expect(native.readLxcRequest(whole.subarray(0, length)), `${length}`).toBeNull();
+    }
+  });
+
+  it.each<[string, Buffer]>([
+    ["a reserved field in use", packet({ reserved: 1n })],
+    ["a notification that is too short", packet({ notification: 40 })],
+    ["a response that is too short", packet({ response: 8 })],
+    ["a cookie longer than the packet", packet({ cookieSize: 5 })],
+    ["a cookie beyond all bounds", packet({ cookieSize: Number.MAX_SAFE_INTEGER })],
+    ["something after it", Buffer.concat([packet(), Buffer.alloc(1)])],
+    ["a packet beyond all bounds", packet({ cookie: "x".repeat(9000) })],
+    ["other bytes", Buffer.alloc(200, 0xff)],
+  ])("is refused with %s", (_, bytes) => {
+    expect(native.readLxcRequest(bytes)).toBeNull();
+  });
+});
+
+describe("the state that an OCI runtime sends", () => {
+  const state = { ociVersion: "1.0.2", id: "web1", status: "creating", pid: 4711, bundle: "/b" };
+  const whole = { ociVersion: "1.0.2", fds: ["seccompFd"], pid: 4711, metadata: "x", state };
+
+  it("names the notify descriptor by its place", () => {
+    expect(native.readOciState(JSON.stringify(whole))).toBe(0);
+    expect(native.readOciState(JSON.stringify({ ...whole, fds: ["pidFd", "seccompFd"] }))).toBe(1);
+    expect(native.readOciState(` ${JSON.stringify(whole, null, 1)}\n`)).toBe(0);
+  });
+
+  it("may come in parts", () => {
+    const text = JSON.stringify({ ...whole, metadata: 'a "}" in it ]' });
+    for (let length = 0; length < text.length; length += 1) {
+      expect(native.readOciState(text.slice(0, length)), `${length}`).toBe("more");
+    }
+  });
+
+  it.each([
+    ["no JSON", "seccompFd"],
+    ["broken JSON", '{"fds":["seccompFd"],}'],
+    ["an array", '["seccompFd"]'],
+    ["no descriptors", JSON.stringify({ ...whole, fds: [] })],
+    ["others only", JSON.stringify({ ...whole, fds: ["pidFd"] })],
+    ["two of them", JSON.stringify({ ...whole, fds: ["seccompFd", "seccompFd"] })],
+    ["a name that is no string", '{"fds":[1]}'],
+    ["too many", JSON.stringify({ ...whole, fds: [...Array(16).fill("x"), "seccompFd"] })],
+    ["a name elsewhere", JSON.stringify({ ...whole, fds: [], state: { fds: ["seccompFd"] } })],
+    ["deep nesting", `{"fds":["seccompFd"],"a":${"[".repeat(1000)}${"]".repeat(1000)}}`],
+    ["no end", `{"fds":["seccompFd"],"a":"${"x".repeat(2 ** 20)}"}`],
+  ])("is refused with %s", (_, text) => {
+    expect(native.readOciState(text)).toBe("malformed");
+  });
+});
+
+describe.runIf(process.arch === "x64")("numbers of system calls", () => {
+  const X86_64 = 0xc000003e;
+  const I386 = 0x40000003;
+  const AARCH64 = 0xc00000b7;
+
+  it.each<[number, number, string]>([
+    [X86_64, 99, "sysinfo64"],
+    [X86_64, 204, "affinity64"],
+    [X86_64, 0x40000000 + 99, "sysinfo64"],
+    [I386, 116, "sysinfo32"],
+    [I386, 242, "affinity32"],
+    [X86_64, 116, "other"],
+    [I386, 99, "other"],
+    [AARCH64, 179, "other"],
+    [X86_64, 100_000, "other"],
+  ])("%i %i: %s", (arch, nr, name) => {
+    expect(native.nameCall(arch, nr)).toBe(name);
+  });
+});
+
+const GIB = 2n ** 30n;
+const figures = {
+  uptimeS: 12_345n,
+  loads: [65_536n, 32_768n, 1n],
+  total: 2n * GIB,
+  free: GIB,
+  shared: 1_048_576n,
+  buffers: 4096n,
+  swapTotal: GIB / 2n,
+  swapFree: GIB / 4n,
+  tasks: 42n,
+};
+
+describe.runIf(endianness() === "LE")("struct sysinfo", () => {
+  it("of 64 bits is in bytes", () => {
+    const bytes = native.encodeSysinfo({ ...figures, total: 64n * GIB }, 64);
+    expect(bytes).toHaveLength(112);
+    const words = [0, 8, 16, 24, 32, 40, 48, 56, 64, 72].map((at) => bytes.readBigUInt64LE(at));
+    const { uptimeS, loads, free, shared, buffers, swapTotal, swapFree } = figures;
+    const amounts = [64n * GIB, free, shared, buffers, swapTotal, swapFree];
+    expect(words).toEqual([uptimeS, ...loads, ...amounts]);
+    expect(bytes.readUInt16LE(80)).toBe(42);
+    expect(bytes.readUInt32LE(104)).toBe(1);
+  });
+
+  it("of 32 bits is in bytes while they fit", () => {
+    const bytes = native.encodeSysinfo(figures, 32);
+    expect(bytes).toHaveLength(64);
+    expect(bytes.readUInt32LE(16)).toBe(2 ** 31);
+    expect(bytes.readUInt32LE(52)).toBe(1);
+  });
+
+  it("of 32 bits is in pages when they do not", () => {
+    const bytes = native.encodeSysinfo({ ...figures, swapTotal: 4n * GIB }, 32);
+    expect(bytes.readUInt32LE(52)).toBe(4096);
+    expect(bytes.readUInt32LE(16)).toBe(2 ** 31 / 4096);
+    expect(bytes.readUInt32LE(32)).toBe(2 ** 32 / 4096);
+  });
+
+  it("never wraps", () => {
+    const most = 2n ** 64n - 1n;
+    const much = { ...figures, uptimeS: most, loads: [most, most, most], total: most, tasks: most };
+    const bytes = native.encodeSysinfo(much, 32);
+    expect(bytes.readInt32LE(0)).toBe(2 ** 31 - 1);
+    expect(bytes.readUInt32LE(4)).toBe(2 ** 32 - 1);
+    expect(bytes.readUInt32LE(16)).toBe(2 ** 32 - 1);
+    expect(bytes.readUInt16LE(40)).toBe(65_535);
+    expect(native.encodeSysinfo(much, 64).readBigInt64LE(0)).toBe(2n ** 63n - 1n);
+  });
+});
+
+describe.runIf(endianness() === "LE")("figures", () => {
+  it.each(cases)("of %s are those of its files", (name) => {
+    const caseDir = join(fixtures, name);
+    const meminfo = new Map(
+      [...renderFixture(caseDir, "proc/meminfo").matchAll(/^(\S+): +(\d+)/gm)].map((match) => [
+        match[1],
+        BigInt(match[2] ?? ""),
+      ]),
+    );
+    const kb = (label: string): bigint => (meminfo.get(label) ?? -1n) * 1024n;
+    const bytes = sysinfoFixture(caseDir);
+    const labels = ["MemTotal", "MemFree", "Shmem", "Buffers", "SwapTotal", "SwapFree"];
+    const amounts = [32, 40, 48, 56, 64, 72].map((at) => bytes.readBigUInt64LE(at));
+    expect(amounts).toEqual(labels.map(kb));
+    const [up = ""] = renderFixture(caseDir, "proc/uptime").split(" ");
+    const uptime = Number(bytes.readBigInt64LE(0));
+    expect(uptime - Number(up)).toBeGreaterThanOrEqual(0);
+    expect(uptime - Number(up)).toBeLessThanOrEqual(1);
+    const [one = "", five = "", fifteen = "", tasks = ""] = renderFixture(
+      caseDir,
+      "proc/loadavg",
+    ).split(" ");
+    const loads = [8, 16, 24].map((at) => Number(bytes.readBigUInt64LE(at)) / 65_536);
+    for (const [at, text] of [one, five, fifteen].entries()) {
+      expect(Math.abs((loads[at] ?? -1) - Number(text))).toBeLessThanOrEqual(0.01);
+    }
+    expect(bytes.readUInt16LE(80)).toBe(Number(tasks.split("/")[1]));
+    expect(readFileSync(join(caseDir, "proc/meminfo"), "utf8")).toContain("MemTotal");
+  });
+});

@@ -1,0 +1,346 @@
+// sysinfo(2) in containers says what their files say, whatever happens to the worker.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import {
+  CALLS,
+  type Caller,
+  type Kind,
+  LIMITS,
+  MIB,
+  startCaller,
+  sysinfoOf,
+  watched,
+} from "../support/calls.js";
+import { haveProgram } from "../support/command.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { servingAfter, statusOf } from "./never-down-support.js";
+
+interface Node {
+  readonly daemon: Daemon;
+  readonly sockets: string;
+}
+
+function socketsDirectory(scope: Scope): string {
+  // Short: the path of a socket has room for 107 bytes.
+  const sockets = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
+  scope.defer(() => rmSync(sockets, { recursive: true }));
+  return sockets;
+}
+
+async function startIn(scope: Scope, sockets: string, ...args: string[]): Promise<Daemon> {
+  const daemon = await Daemon.start(scope, "--calls-directory", sockets, ...args);
+  await until("it listens", () => existsSync(join(sockets, "oci.sock")));
+  return daemon;
+}
+
+async function startNode(scope: Scope, ...args: string[]): Promise<Node> {
+  const sockets = socketsDirectory(scope);
+  return { daemon: await startIn(scope, sockets, ...args), sockets };
+}
+
+/** The counters of the agent, which the worker logs when it is asked to. */
+async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, number>>> {
+  const seen = daemon.logs.length;
+  const { workerPid } = await statusOf(daemon);
+  process.kill(workerPid, "SIGUSR2");
+  let found: RegExpMatchArray | undefined;
+  await until("it logs its counters", () => {
+    const lines = daemon.logs.slice(seen).matchAll(/"calls":(\{[^}]*\})/g);
+    found = [...lines].at(-1);
+    return found !== undefined;
+  });
+  return JSON.parse(found?.[1] ?? "{}");
+}
+
+function meminfoOf(text: string): (label: string) => number {
+  return (label) => Number(new RegExp(`^${label}: +(\\d+) kB`, "m").exec(text)?.[1] ?? -1) * 1024;
+}
+
+/** Figures that nothing in the container changes between two readings are equal, others close. */
+async function expectAgreement(caller: Caller): Promise<void> {
+  // In one go: a program of its own costs the container memory.
+  const script = `cat /proc/meminfo /proc/uptime /proc/loadavg; exec ${CALLS} show`;
+  const text = await caller.output(["/bin/sh", "-c", script]);
+  const [line = ""] = text.trim().split("\n").slice(-1);
+  const told: Awaited<ReturnType<typeof sysinfoOf>> = JSON.parse(line);
+  const meminfo = meminfoOf(text);
+  expect(told.total).toBe(LIMITS.memory);
+  expect(told.total).toBe(meminfo("MemTotal"));
+  expect(told.swapTotal).toBe(meminfo("SwapTotal"));
+  expect(told.swapFree).toBe(meminfo("SwapFree"));
+  expect(told.buffers).toBe(0);
+  expect(told.unit).toBe(1);
+  expect(Math.abs(told.free - meminfo("MemFree"))).toBeLessThan(8 * MIB);
+  expect(Math.abs(told.shared - meminfo("Shmem"))).toBeLessThan(MIB);
+  const [, up = "", loads = "", tasks = ""] =
+    /^([\d.]+) [\d.]+\n([\d.]+ [\d.]+ [\d.]+) \d+\/(\d+) \d+$/m.exec(text) ?? [];
+  expect(told.uptime - Number(up)).toBeGreaterThanOrEqual(0);
+  expect(told.uptime - Number(up)).toBeLessThanOrEqual(2);
+  // A sample may have been taken in between.
+  for (const [at, load] of loads.split(" ").entries()) {
+    expect(Math.abs((told.loads[at] ?? -1) / 65_536 - Number(load))).toBeLessThan(0.2);
+  }
+  expect(Math.abs(told.tasks - Number(tasks))).toBeLessThanOrEqual(3);
+}
+
+const KINDS: readonly { kind: Kind; mapped: boolean; needs: readonly string[] }[] = [
+  { kind: "runc", mapped: false, needs: ["runc"] },
+  { kind: "runc", mapped: true, needs: ["runc"] },
+  { kind: "crun", mapped: false, needs: ["crun"] },
+  { kind: "crun", mapped: true, needs: ["crun"] },
+  { kind: "podman", mapped: false, needs: ["podman", "runc"] },
+  { kind: "lxc", mapped: false, needs: ["lxc-create", "lxc-attach"] },
+  { kind: "lxc", mapped: true, needs: ["lxc-create", "lxc-attach", "newuidmap"] },
+];
+
+for (const { kind, mapped, needs } of KINDS) {
+  const title = mapped ? `${kind} with a user namespace` : kind;
+  describeLive(title, ["busybox", ...needs], () => {
+    const scope = fileScope();
+    let started: Promise<{ node: Node; caller: Caller }> | undefined;
+    const ready = () => {
+      started ??= (async () => {
+        const node = await startNode(scope);
+        const caller = await startCaller(scope, kind, { ...node, mapped });
+        return { node, caller };
+      })();
+      return started;
+    };
+
+    it("sysinfo(2) says what the files say", async () => {
+      const { caller } = await ready();
+      await expectAgreement(caller);
+    });
+
+    it.runIf(process.arch === "x64")("programs of 32 bits get theirs", async () => {
+      const { caller } = await ready();
+      const told = await sysinfoOf(caller, "show32");
+      expect([told.total, told.swapTotal]).toEqual([LIMITS.memory, LIMITS.swap]);
+    });
+
+    it("pointers to nowhere are EFAULT", async () => {
+      const { caller } = await ready();
+      const told = await caller.output([CALLS, "fault"]);
+      expect(told).toBe("-1 EFAULT\n".repeat(5));
+    });
+
+    it("busybox's free and uptime are the container's", async () => {
+      const { caller } = await ready();
+      const free = await caller.output(["busybox", "free", "-m"]);
+      const [, total = "", used = ""] = /^Mem: +(\d+) +(\d+)/m.exec(free) ?? [];
+      expect(Number(total)).toBe(256);
+      expect(Number(used)).toBeLessThan(64);
+      expect(free).toMatch(/^Swap: +128 +0 +128$/m);
+      expect(await caller.output(["busybox", "uptime"])).toMatch(/up [0-5] min/);
+    });
+
+    it.runIf(haveProgram("python3") && kind !== "lxc")("Python and getconf agree", async () => {
+      const { caller } = await ready();
+      const script =
+        "import os; print(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE')," +
+        " os.getloadavg()[0], open('/proc/loadavg').read().split()[0])";
+      const [bytes, load, file] = (await caller.output(["python3", "-c", script])).split(" ");
+      expect(Number(bytes)).toBe(LIMITS.memory);
+      expect(Math.abs(Number(load) - Number(file))).toBeLessThan(0.2);
+      const pages = Number(await caller.output(["getconf", "_PHYS_PAGES"]));
+      const size = Number(await caller.output(["getconf", "PAGE_SIZE"]));
+      expect(pages * size).toBe(LIMITS.memory);
+    });
+
+    it("calls that are not ours are the kernel's", async () => {
+      const { caller } = await ready();
+      expect(Number(await caller.output([CALLS, "other"]))).toBeGreaterThan(0);
+      const [mask = "", refused = ""] = (await caller.output([CALLS, "affinity"])).split("\n");
+      const own = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync("/proc/self/status", "utf8"));
+      expect(mask.split(" ").length - 1).toBe(
+        (own?.[1] ?? "").split(",").reduce((sum, range) => {
+          const [from = 0, to = from] = range.split("-").map(Number);
+          return sum + to - from + 1;
+        }, 0),
+      );
+      expect(refused).toBe("22");
+    });
+
+    it("callers that die in the middle of it harm nobody", async () => {
+      const { caller } = await ready();
+      expect(await caller.output([CALLS, "doomed", "200"])).toBe("killed\n");
+      expect(await watched(caller, "", 1000)).toMatchObject({ calls: 1000, wrong: 0 });
+    });
+
+    it("kills and reloads of the worker cost a pause and nothing else", async () => {
+      const { node, caller } = await ready();
+      const stop = join(caller.rootfs, "tmp/stop");
+      const outcome = watched(caller, "/tmp/stop");
+      const { daemon } = node;
+      for (let round = 0; round < 3; round += 1) {
+        const { workerPid, generation } = await statusOf(daemon);
+        process.kill(workerPid, "SIGKILL");
+        await servingAfter(daemon, generation);
+        const reload = await vprocfs("reload", "--mountpoint", daemon.mountpoint);
+        expect(reload.stdout.toString()).toBe("reloaded\n");
+      }
+      writeFileSync(stop, "");
+      const { calls, wrong } = await outcome;
+      rmSync(stop);
+      expect(wrong).toBe(0);
+      expect(calls).toBeGreaterThan(100);
+      await expectAgreement(caller);
+    });
+
+    it("the keeper that executes itself again keeps them", async () => {
+      const { node, caller } = await ready();
+      const { keeperPid, workerPid, generation } = await statusOf(node.daemon);
+      process.kill(keeperPid, "SIGUSR2");
+      await until("it goes on", () =>
+        node.daemon.logs.includes(`goes on with worker ${workerPid}`),
+      );
+      process.kill(workerPid, "SIGKILL");
+      await servingAfter(node.daemon, generation);
+      expect(await watched(caller, "", 1000)).toMatchObject({ calls: 1000, wrong: 0 });
+    });
+  });
+}
+
+describeLive("the agent", ["runc", "busybox"], () => {
+  it("a container that floods slows only itself", async () => {
+    const scope = testScope();
+    const node = await startNode(scope, "--calls-per-second", "1000");
+    const flooding = await startCaller(scope, "runc", node);
+    const other = await startCaller(scope, "runc", node);
+    const flood = [1, 2, 3].map(() => watched(flooding, "", 1500));
+    const quiet = await watched(other, "", 50);
+    const [one] = await Promise.all(flood);
+    expect(quiet).toMatchObject({ calls: 50, wrong: 0 });
+    // Three callers share what one container may have: 1 ms for each call.
+    expect(one?.meanUs).toBeGreaterThan(1500);
+    expect(quiet.meanUs).toBeLessThan(one?.meanUs ?? 0);
+    expect((await countersOf(node.daemon)).paced).toBeGreaterThan(1000);
+  });
+
+  it("answers sched_getaffinity(2) with the CPUs shown, where it is told to", async () => {
+    const scope = testScope();
+    const node = await startNode(scope, "--affinity", "shown");
+    const caller = await startCaller(scope, "runc", node);
+    const online = (await caller.output(["cat", "/sys/devices/system/cpu/online"])).trim();
+    expect(online).toMatch(/^\d+$/);
+    for (const argv of [
+      [CALLS, "affinity"],
+      [CALLS, "affinity", "self"],
+    ]) {
+      const [mask = "", refused = ""] = (await caller.output(argv)).split("\n");
+      expect(mask).toMatch(new RegExp(`^\\d+ ${online}$`));
+      expect(refused).toBe("22");
+    }
+    expect((await caller.output(["nproc"])).trim()).toBe("1");
+    // Who binds itself is told the truth.
+    const bound = await caller.output(["taskset", "-c", "0", CALLS, "affinity"]);
+    expect(bound).toMatch(/^\d+ 0\n/);
+  });
+
+  it("survives whatever is said on its sockets", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startCaller(scope, "runc", node);
+    const say = (text: string | Buffer) =>
+      new Promise<void>((resolve) => {
+        const socket = connect(join(node.sockets, "oci.sock"), () => socket.write(text));
+        socket.on("close", () => resolve()).on("error", () => resolve());
+      });
+    await say("garbage");
+    await say('{"fds":["seccompFd"]}');
+    await say(`{"fds":["seccompFd"],"a":"${"x".repeat(2 ** 20)}"}`);
+    await say(Buffer.alloc(4096, 0xff));
+    expect((await countersOf(node.daemon)).malformed).toBe(4);
+    // Runtimes that say nothing: the oldest are dropped.
+    const silent = Array.from({ length: 100 }, () => connect(join(node.sockets, "oci.sock")));
+    scope.defer(() => {
+      for (const socket of silent) {
+        socket.destroy();
+      }
+    });
+    await until("some are dropped", () => silent.some((socket) => socket.readyState !== "open"));
+    expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
+  });
+
+  it("does not take the sockets of another one", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const second = await Daemon.start(scope, "--calls-directory", node.sockets);
+    await until("it says so", () => second.logs.includes("no system calls of containers"));
+    expect(second.logs).toContain("Address already in use");
+    const caller = await startCaller(scope, "runc", node);
+    await expectAgreement(caller);
+  });
+
+  it("forgets containers that ended", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const before = await statusOf(node.daemon);
+    const inner = new Scope();
+    await startCaller(inner, "runc", node);
+    expect((await countersOf(node.daemon)).listeners).toBe(1);
+    await inner.close();
+    await until("it forgets", async () => (await countersOf(node.daemon)).listeners === 0);
+    expect((await statusOf(node.daemon)).descriptors).toBe(before.descriptors);
+  });
+});
+
+describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () => {
+  it.each<Kind>(["runc", "lxc"])("%s containers get the kernel's answers", async (kind) => {
+    const scope = testScope();
+    const sockets = socketsDirectory(scope);
+    const daemon = await startIn(scope, sockets);
+    const caller = await startCaller(scope, kind, { daemon, sockets });
+    expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    await daemon.stop();
+    const node = meminfoOf(readFileSync("/proc/meminfo", "utf8"))("MemTotal");
+    for (let i = 0; i < 3; i += 1) {
+      expect((await sysinfoOf(caller)).total).toBe(node);
+    }
+    const again = await startIn(scope, sockets);
+    await until("the next one has taken them", () => !existsSync(join(sockets, "rest.sock")));
+    expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    // Kept like any other.
+    const { workerPid, generation } = await statusOf(again);
+    process.kill(workerPid, "SIGKILL");
+    await servingAfter(again, generation);
+    expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
+  });
+
+  it("nothing is left when the last container has ended", async () => {
+    const scope = testScope();
+    const sockets = socketsDirectory(scope);
+    const daemon = await startIn(scope, sockets);
+    const inner = new Scope();
+    try {
+      await startCaller(inner, "runc", { daemon, sockets });
+      await daemon.stop();
+      await until("somebody lets calls through", () => existsSync(join(sockets, "rest.sock")));
+    } finally {
+      await inner.close();
+    }
+    await until("it ends", () => !existsSync(join(sockets, "rest.sock")));
+  });
+});
+
+describe("the sockets", () => {
+  it("are root's, and gone when it stops", async () => {
+    const scope = testScope();
+    const { daemon, sockets } = await startNode(scope);
+    for (const name of ["lxc.sock", "oci.sock"]) {
+      expect(statSync(join(sockets, name)).mode & 0o777).toBe(0o600);
+    }
+    await daemon.stop();
+    expect(existsSync(join(sockets, "oci.sock"))).toBe(false);
+    expect(existsSync(join(sockets, "lxc.sock"))).toBe(false);
+  });
+});

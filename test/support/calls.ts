@@ -1,0 +1,104 @@
+// Containers that hand their calls of sysinfo(2) over, and what is asked in them.
+
+import { copyFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { z } from "zod";
+import { type Daemon, temporaryDirectory } from "./daemon.js";
+import { LxcContainer } from "./lxc.js";
+import { OciContainer } from "./oci.js";
+import { program } from "./programs.js";
+import type { Scope } from "./scope.js";
+import type { Inside } from "./shows.js";
+
+export const MIB = 2 ** 20;
+export const LIMITS = { memory: 256 * MIB, swap: 128 * MIB, quota: 1 };
+const USER_BASE = 1_000_000;
+
+/** What /bin/calls show prints. */
+const Sysinfo = z.object({
+  uptime: z.number(),
+  loads: z.array(z.number()),
+  total: z.number(),
+  free: z.number(),
+  shared: z.number(),
+  buffers: z.number(),
+  swapTotal: z.number(),
+  swapFree: z.number(),
+  tasks: z.number(),
+  unit: z.number(),
+});
+export type Sysinfo = z.infer<typeof Sysinfo>;
+
+/** What /bin/calls watch prints. */
+const Watched = z.object({
+  calls: z.number(),
+  wrong: z.number(),
+  longestUs: z.number(),
+  meanUs: z.number(),
+});
+export type Watched = z.infer<typeof Watched>;
+
+/** Where the test's program is in every container. */
+export const CALLS = "/tmp/calls";
+
+/** A container with a way to it. */
+export interface Caller extends Inside {
+  readonly rootfs: string;
+}
+
+export function seccompProfile(socket: string, calls: readonly string[]): object {
+  return {
+    defaultAction: "SCMP_ACT_ALLOW",
+    ...(process.arch === "x64" && { architectures: ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"] }),
+    listenerPath: socket,
+    syscalls: [{ names: [...calls], action: "SCMP_ACT_NOTIFY" }],
+  };
+}
+
+const NOTIFIED = ["sysinfo", "sched_getaffinity", "getpriority"];
+
+export type Kind = "runc" | "crun" | "podman" | "lxc";
+
+/** Starts one whose runtime hands over sysinfo, sched_getaffinity and one call that is not ours. */
+export async function startCaller(
+  scope: Scope,
+  kind: Kind,
+  place: { readonly daemon: Daemon; readonly sockets: string; readonly mapped?: boolean },
+): Promise<Caller> {
+  const { daemon, sockets, mapped = false } = place;
+  const user = mapped ? { userBase: USER_BASE } : {};
+  const install = (container: Caller): Caller => {
+    copyFileSync(program("calls"), join(container.rootfs, CALLS));
+    return container;
+  };
+  if (kind === "lxc") {
+    const policy = join(temporaryDirectory(scope, "policy"), "calls.seccomp");
+    const rules = NOTIFIED.map((name) => `${name} notify`).join("\n");
+    writeFileSync(policy, `2\ndenylist\n[all]\n${rules}\n`);
+    const lines = [
+      `lxc.seccomp.profile = ${policy}`,
+      `lxc.seccomp.notify.proxy = unix:${join(sockets, "lxc.sock")}`,
+      "lxc.seccomp.notify.cookie = a-cookie",
+    ];
+    return install(await LxcContainer.withHook(scope, daemon, { ...LIMITS, ...user, lines }));
+  }
+  const profile = seccompProfile(join(sockets, "oci.sock"), NOTIFIED);
+  if (kind === "podman") {
+    const path = join(temporaryDirectory(scope, "profile"), "seccomp.json");
+    writeFileSync(path, JSON.stringify(profile));
+    const podmanRun = ["--security-opt", `seccomp=${path}`];
+    return install(await OciContainer.podman(scope, "runc", daemon, LIMITS, { podmanRun }));
+  }
+  const variant = { seccomp: profile, ...user };
+  return install(await OciContainer.start(scope, kind, daemon, LIMITS, variant));
+}
+
+export async function sysinfoOf(caller: Inside, how: "show" | "show32" = "show"): Promise<Sysinfo> {
+  return Sysinfo.parse(JSON.parse(await caller.output([CALLS, how])));
+}
+
+/** Calls until the file is there, or so often; every answer has to have the container's total. */
+export async function watched(caller: Inside, until: string, most = 2 ** 53 - 1): Promise<Watched> {
+  const text = await caller.output([CALLS, "watch", `${LIMITS.memory}`, until, `${most}`]);
+  return Watched.parse(JSON.parse(text));
+}
