@@ -11,8 +11,8 @@
 #include <cstring>
 #include <memory>
 
-#include "base/json.h"
 #include "base/fd.h"
+#include "base/json.h"
 #include "source/parse.h"
 #include "source/process.h"
 #include "source/read_file.h"

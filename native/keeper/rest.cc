@@ -83,19 +83,68 @@ bool pass_lxc(int monitor) {
   return ::send(monitor, packet, end, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(end);
 }
 
+bool is_socket(uint32_t kind) { return kind == kSafeLxcSocket || kind == kSafeOciSocket; }
+
+void unlink_socket(int fd) {
+  sockaddr_un address{};
+  socklen_t size = sizeof(address);
+  const int known = ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
+  if (known == 0 && address.sun_path[0] != '\0') ::unlink(address.sun_path);
+}
+
+bool is_root(int peer) {
+  ucred who{};
+  socklen_t size = sizeof(who);
+  return ::getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == 0;
+}
+
+void hold(Fd fd, uint32_t kind) {
+  if (fd && g_rest.count < Vault::kMost) g_rest.held[g_rest.count++] = {fd.release(), kind};
+}
+
+/// A runtime that starts a container: of what it says only the notify descriptor counts.
+void accept_oci(int listening) {
+  constexpr timeval kPatience{1, 0};
+  const Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
+  if (!peer || !is_root(peer.get())) return;
+  ::setsockopt(peer.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
+  char text[4096] = {};
+  for (ssize_t n = 1; n > 0;) {
+    iovec part{text, sizeof text};
+    alignas(cmsghdr) char rights[CMSG_SPACE(kRestFds * sizeof(int))];
+    msghdr message{};
+    message.msg_iov = &part;
+    message.msg_iovlen = 1;
+    message.msg_control = rights;
+    message.msg_controllen = sizeof rights;
+    n = ::recvmsg(peer.get(), &message, MSG_CMSG_CLOEXEC);
+    const cmsghdr* header = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
+    const size_t count = header == nullptr ? 0 : (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count; ++i) {
+      int number = -1;
+      std::memcpy(&number, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
+      Fd fd(number);
+      uint64_t nobody = 0;
+      const int asked = ::ioctl(fd.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &nobody);
+      if (asked == 0 || errno == ENOENT) hold(std::move(fd), kSafeNotify);
+    }
+    if (count > 0) return;
+  }
+}
+
+void accept_lxc(int listening) {
+  Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+  if (peer && is_root(peer.get())) hold(std::move(peer), kSafeMonitor);
+}
+
 /// Gives everything to a worker of root's. Each packet has as many kinds as descriptors.
 bool hand_over(int listening) {
   const Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
-  ucred who{};
-  socklen_t size = sizeof(who);
-  if (!peer || ::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &who, &size) != 0 ||
-      who.uid != 0) {
-    return false;
-  }
+  if (!peer || !is_root(peer.get())) return false;
   for (size_t from = 0; from < g_rest.count; from += kRestFds) {
     const size_t count = std::min(kRestFds, g_rest.count - from);
-    uint32_t kinds[kRestFds];
-    int fds[kRestFds];
+    uint32_t kinds[kRestFds] = {};
+    int fds[kRestFds] = {};
     for (size_t i = 0; i < count; ++i) {
       kinds[i] = g_rest.held[from + i].kind;
       fds[i] = g_rest.held[from + i].fd;
@@ -117,28 +166,48 @@ bool hand_over(int listening) {
   return true;
 }
 
+size_t containers() {
+  size_t n = 0;
+  for (size_t i = 0; i < g_rest.count; ++i) n += is_socket(g_rest.held[i].kind) ? 0 : 1;
+  return n;
+}
+
+/// False when there is nothing more to be done with it.
+bool serve_one(const Held& held, short events) {
+  if (is_socket(held.kind)) {
+    if ((events & POLLIN) == 0) return events == 0;
+    if (held.kind == kSafeOciSocket) accept_oci(held.fd);
+    if (held.kind == kSafeLxcSocket) accept_lxc(held.fd);
+    return true;
+  }
+  if ((events & POLLIN) != 0 && held.kind == kSafeNotify) pass_call(held.fd);
+  if ((events & POLLIN) != 0 && held.kind == kSafeMonitor && !pass_lxc(held.fd)) return false;
+  return (events & (POLLHUP | POLLERR | POLLNVAL)) == 0;
+}
+
 [[noreturn]] void serve() {
   const Fd listening = listen_for_successor();
   bool taken = false;
-  while (g_rest.count > 0 && !taken) {
-    for (size_t i = 0; i < g_rest.count; ++i) g_rest.polled[i] = {g_rest.held[i].fd, POLLIN, 0};
-    g_rest.polled[g_rest.count] = {listening.get(), POLLIN, 0};
-    if (::poll(g_rest.polled, g_rest.count + 1, -1) < 0) continue;
-    taken = g_rest.polled[g_rest.count].revents != 0 && hand_over(listening.get());
-    size_t left = 0;
-    for (size_t i = 0; i < g_rest.count && !taken; ++i) {
-      const Held held = g_rest.held[i];
-      const bool readable = (g_rest.polled[i].revents & POLLIN) != 0;
-      bool ended = (g_rest.polled[i].revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
-      if (readable && held.kind == kSafeNotify) pass_call(held.fd);
-      if (readable && held.kind == kSafeMonitor) ended |= !pass_lxc(held.fd);
-      if (ended) {
-        ::close(held.fd);
-      } else {
-        g_rest.held[left++] = held;
-      }
+  while (containers() > 0 && !taken) {
+    const size_t count = g_rest.count;
+    for (size_t i = 0; i < count; ++i) g_rest.polled[i] = {g_rest.held[i].fd, POLLIN, 0};
+    g_rest.polled[count] = {listening.get(), POLLIN, 0};
+    if (::poll(g_rest.polled, count + 1, -1) < 0) continue;
+    taken = g_rest.polled[count].revents != 0 && hand_over(listening.get());
+    if (taken) break;
+    for (size_t i = 0; i < count; ++i) {
+      if (serve_one(g_rest.held[i], g_rest.polled[i].revents)) continue;
+      ::close(g_rest.held[i].fd);
+      g_rest.held[i].fd = -1;
     }
-    if (!taken) g_rest.count = left;
+    size_t left = 0;
+    for (size_t i = 0; i < g_rest.count; ++i) {
+      if (g_rest.held[i].fd >= 0) g_rest.held[left++] = g_rest.held[i];
+    }
+    g_rest.count = left;
+  }
+  for (size_t i = 0; i < g_rest.count && !taken; ++i) {
+    if (is_socket(g_rest.held[i].kind)) unlink_socket(g_rest.held[i].fd);
   }
   if (listening) ::unlink(g_rest.socket);
   ::_exit(0);
@@ -162,9 +231,14 @@ void keep_only_these() {
 void leave_rest(const KeeperOptions& options, const Vault& vault) {
   g_rest.count = 0;
   vault.for_each([](uint32_t kind, int fd) {
-    if (kind == kSafeNotify || kind == kSafeMonitor) g_rest.held[g_rest.count++] = {fd, kind};
+    const bool counts = kind == kSafeNotify || kind == kSafeMonitor || is_socket(kind);
+    if (counts) g_rest.held[g_rest.count++] = {fd, kind};
   });
-  if (g_rest.count == 0 || ::fork() != 0) return;
+  if (containers() == 0) {
+    for (size_t i = 0; i < g_rest.count; ++i) unlink_socket(g_rest.held[i].fd);
+    return;
+  }
+  if (::fork() != 0) return;
   if (options.rest != nullptr && std::strlen(options.rest) < sizeof g_rest.socket) {
     std::strcpy(g_rest.socket, options.rest);
   }

@@ -122,7 +122,8 @@ void Agent::adopt_rest() {
     const size_t count = std::min(got.fds.size(), got.bytes / sizeof(kinds[0]));
     for (size_t i = 0; i < count; ++i) {
       const auto kind = static_cast<Kind>(kinds[i]);
-      const bool known = kind == Kind::kMonitor || kind == Kind::kListener;
+      const bool known = kind == Kind::kMonitor || kind == Kind::kListener ||
+                         kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
       if (known) add(kind, std::move(got.fds[i]), 0, false);
     }
   }
@@ -306,7 +307,8 @@ void Agent::stop(bool for_good) {
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) thread.join();
-  if (for_good) {
+  // With a keeper that is left to what it leaves.
+  if (for_good && safe_ == nullptr) {
     for (const auto& [key, source] : sources_) {
       const bool is_socket = source->kind == Kind::kLxcSocket || source->kind == Kind::kOciSocket;
       if (is_socket) ::unlink(bound_path(source->fd.get()).c_str());

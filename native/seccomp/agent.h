@@ -52,8 +52,8 @@ class Agent {
  private:
   /// Numbers are those of SafeTag.
   enum class Kind : uint32_t {
-    kLxcSocket = 1,
-    kOciSocket = 2,
+    kLxcSocket = kSafeLxcSocket,
+    kOciSocket = kSafeOciSocket,
     kMonitor = kSafeMonitor,  ///< a connection of LXC's
     kListener = kSafeNotify,  ///< a notify descriptor
     kLedger = 5,

@@ -175,11 +175,11 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   }
   Hand& hand = hands_[index];
   std::shared_ptr<Container> who;
-  const auto answer = [&, this](const Verdict& verdict) {
-    return reply_lxc(*source, packet, request.value(), verdict, index);
+  const auto answer = [this, source, packet, asked = request.value(), index](const Verdict& how) {
+    return reply_lxc(*source, packet, asked, how, index);
   };
   hand.begin(
-      boottime_us(), [&answer] { answer(kPassed); },
+      boottime_us(), [answer] { answer(kPassed); },
       [this, source] {
         source->stuck = true;
         rearm(source->key, source->fd.get());

@@ -10,8 +10,10 @@ namespace vprocfs {
 
 /// Kinds of descriptors that mean something to others than who put them there. Numbers are for
 /// ever: keeper and workers may be of different versions.
-inline constexpr uint32_t kSafeMonitor = 3;  ///< a connection of LXC's seccomp proxy protocol
-inline constexpr uint32_t kSafeNotify = 4;   ///< a seccomp notify descriptor
+inline constexpr uint32_t kSafeLxcSocket = 1;  ///< listens for connections of LXC's monitors
+inline constexpr uint32_t kSafeOciSocket = 2;  ///< listens for OCI runtimes with a descriptor
+inline constexpr uint32_t kSafeMonitor = 3;    ///< a connection of LXC's seccomp proxy protocol
+inline constexpr uint32_t kSafeNotify = 4;     ///< a seccomp notify descriptor
 
 /// How many descriptors a packet from what a keeper left (keeper/rest.h) brings at most.
 inline constexpr size_t kRestFds = 16;

@@ -262,6 +262,12 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
       }
     }),
     metric(
+      "calls_total",
+      "counter",
+      "System calls of containers by what became of them",
+      emitCalls,
+    ),
+    metric(
       duration,
       "histogram",
       "Time from taking a request to its answer",

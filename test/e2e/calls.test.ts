@@ -1,10 +1,20 @@
 // sysinfo(2) in containers says what their files say, whatever happens to the worker.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { callFiles } from "../../src/attach/call-files.js";
+import { MARK } from "../../src/attach/hooks.js";
 import {
   CALLS,
   type Caller,
@@ -16,9 +26,11 @@ import {
   watched,
 } from "../support/calls.js";
 import { haveProgram } from "../support/command.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { OciContainer } from "../support/oci.js";
 import { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -294,6 +306,39 @@ describeLive("the agent", ["runc", "busybox"], () => {
   });
 });
 
+describeLive("what install-hooks --sysinfo writes", ["podman", "runc", "lxc-create"], () => {
+  /** The files with the policy of LXC where it is here. */
+  function write(scope: Scope, sockets: string): { conf: string; profile: string } {
+    const directory = temporaryDirectory(scope, "installed");
+    const names = ["sysinfo", "sched_getaffinity"];
+    const files = callFiles({ directory: sockets, names, mark: MARK, root: "/" }, "chosen");
+    const paths = files.map(({ path, content }) => {
+      const here = join(directory, basename(path));
+      writeFileSync(here, content.replaceAll("/etc/vprocfs/", `${directory}/`));
+      return here;
+    });
+    const find = (name: string) => paths.find((path) => path.endsWith(name)) ?? "";
+    return { conf: find("lxc-calls.conf"), profile: find("vprocfs-seccomp.json") };
+  }
+
+  it("works with LXC", async () => {
+    const scope = testScope();
+    const { daemon, sockets } = await startNode(scope);
+    const lines = [`lxc.include = ${write(scope, sockets).conf}`];
+    const tree = daemon.mountpoint;
+    const container = await LxcContainer.start(scope, { ...LIMITS, tree, lines });
+    expect(await container.output(["/bin/busybox", "free", "-m"])).toMatch(/^Mem: +256 /m);
+  });
+
+  it("works with podman", async () => {
+    const scope = testScope();
+    const { daemon, sockets } = await startNode(scope);
+    const podmanRun = ["--security-opt", `seccomp=${write(scope, sockets).profile}`];
+    const container = await OciContainer.podman(scope, "runc", daemon, LIMITS, { podmanRun });
+    expect(await container.output(["busybox", "free", "-m"])).toMatch(/^Mem: +256 /m);
+  });
+});
+
 describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () => {
   it.each<Kind>(["runc", "lxc"])("%s containers get the kernel's answers", async (kind) => {
     const scope = testScope();
@@ -306,9 +351,13 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     for (let i = 0; i < 3; i += 1) {
       expect((await sysinfoOf(caller)).total).toBe(node);
     }
+    // Runtimes find somebody who listens, too.
+    const late = await startCaller(scope, kind, { daemon, sockets, plain: true });
+    expect((await sysinfoOf(late)).total).toBe(node);
     const again = await startIn(scope, sockets);
     await until("the next one has taken them", () => !existsSync(join(sockets, "rest.sock")));
     expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    expect((await sysinfoOf(late)).total).toBe(LIMITS.memory);
     // Kept like any other.
     const { workerPid, generation } = await statusOf(again);
     process.kill(workerPid, "SIGKILL");
@@ -329,6 +378,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
       await inner.close();
     }
     await until("it ends", () => !existsSync(join(sockets, "rest.sock")));
+    expect(readdirSync(sockets)).toEqual([]);
   });
 });
 

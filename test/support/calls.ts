@@ -3,6 +3,7 @@
 import { copyFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import type { Outcome } from "./command.js";
 import { type Daemon, temporaryDirectory } from "./daemon.js";
 import { LxcContainer } from "./lxc.js";
 import { OciContainer } from "./oci.js";
@@ -43,6 +44,7 @@ export const CALLS = "/tmp/calls";
 
 /** A container with a way to it. */
 export interface Caller extends Inside {
+  run(argv: readonly string[]): Promise<Outcome>;
   readonly rootfs: string;
 }
 
@@ -63,9 +65,15 @@ export type Kind = "runc" | "crun" | "podman" | "lxc";
 export async function startCaller(
   scope: Scope,
   kind: Kind,
-  place: { readonly daemon: Daemon; readonly sockets: string; readonly mapped?: boolean },
+  place: {
+    readonly daemon: Daemon;
+    readonly sockets: string;
+    readonly mapped?: boolean;
+    /** Without the files. */
+    readonly plain?: boolean;
+  },
 ): Promise<Caller> {
-  const { daemon, sockets, mapped = false } = place;
+  const { daemon, sockets, mapped = false, plain = false } = place;
   const user = mapped ? { userBase: USER_BASE } : {};
   const install = (container: Caller): Caller => {
     copyFileSync(program("calls"), join(container.rootfs, CALLS));
@@ -80,7 +88,8 @@ export async function startCaller(
       `lxc.seccomp.notify.proxy = unix:${join(sockets, "lxc.sock")}`,
       "lxc.seccomp.notify.cookie = a-cookie",
     ];
-    return install(await LxcContainer.withHook(scope, daemon, { ...LIMITS, ...user, lines }));
+    const tree = plain ? {} : { tree: daemon.mountpoint };
+    return install(await LxcContainer.start(scope, { ...LIMITS, ...user, ...tree, lines }));
   }
   const profile = seccompProfile(join(sockets, "oci.sock"), NOTIFIED);
   if (kind === "podman") {
@@ -89,7 +98,7 @@ export async function startCaller(
     const podmanRun = ["--security-opt", `seccomp=${path}`];
     return install(await OciContainer.podman(scope, "runc", daemon, LIMITS, { podmanRun }));
   }
-  const variant = { seccomp: profile, ...user };
+  const variant = { seccomp: profile, plain, ...user };
   return install(await OciContainer.start(scope, kind, daemon, LIMITS, variant));
 }
 
