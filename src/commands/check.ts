@@ -9,6 +9,7 @@ import {
   type PluginLevel,
   PluginStatus,
   pluginLine,
+  uniqueLabels,
   worst,
 } from "../tools/nagios.js";
 import { type Context, configFor } from "./context.js";
@@ -78,15 +79,6 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
   return { level: worst(levels), text, values };
 }
 
-/** What each is called here: names may be used twice, and performance data has each label once. */
-function labelsOf(containers: readonly Surveyed[]): string[] {
-  const uses = new Map<string, number>();
-  for (const { name } of containers) {
-    uses.set(name, (uses.get(name) ?? 0) + 1);
-  }
-  return containers.map(({ name, id }) => (uses.get(name) === 1 ? name : `${name} ${id}`));
-}
-
 async function judgeDaemon(path: string, fsType: string, source: string): Promise<Verdict> {
   const system = realSystem(() => false);
   const state = await mountState(system, path, { fsType, source });
@@ -116,7 +108,7 @@ async function check(context: Context, command: Command, word: string | undefine
   const id = word === undefined ? undefined : findContainer(binding, word).id;
   const { containers } = await new Surveys(binding, config.fsType, config.source).take();
   const wanted = containers.filter((container) => id === undefined || container.id === id);
-  const labels = labelsOf(wanted);
+  const labels = uniqueLabels(wanted);
   const path = canonicalPath(config.mountpoint);
   const verdicts = [
     await judgeDaemon(path, config.fsType, config.source),

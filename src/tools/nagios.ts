@@ -39,3 +39,14 @@ export function worst(levels: readonly PluginLevel[]): PluginLevel {
   const order: readonly PluginLevel[] = ["critical", "unknown", "warning", "ok"];
   return order.find((level) => levels.includes(level)) ?? "ok";
 }
+
+/** What each container is called: names may be used twice, and performance data has a label once. */
+export function uniqueLabels(
+  containers: readonly { readonly name: string; readonly id: string }[],
+): string[] {
+  const uses = new Map<string, number>();
+  for (const { name } of containers) {
+    uses.set(name, (uses.get(name) ?? 0) + 1);
+  }
+  return containers.map(({ name, id }) => (uses.get(name) === 1 ? name : `${name} ${id}`));
+}

@@ -147,8 +147,15 @@ describeLive("metrics", [], () => {
     const { daemon, port, scrape } = await serveMetrics(own);
     const container = await Container.start(own, { memory: 64 * MIB });
     const id = await idOf(container, daemon);
-    let scrapes = 0;
+    // Counted by the kernel, and by a worker that may be a new one.
+    const [used, asked] = ["cpu_seconds_total", "requests_total"];
+    let [scrapes, before] = [0, 0];
     let isOver = false;
+    container.start(own, [
+      "sh",
+      "-c",
+      `while :; do cat ${daemon.path("proc/stat")} >/dev/null; done`,
+    ]);
     const scraper = (async () => {
       while (!isOver) {
         const text = await scrape().catch(() => undefined);
@@ -156,6 +163,11 @@ describeLive("metrics", [], () => {
           scrapes += 1;
           expect(figureOf(text, "memory_limit_bytes", id)).toBe(64 * MIB);
           expect(text).toMatch(/^vprocfs_worker_generation \d+$/m);
+          const now = figureOf(text, used, id, 'mode="user"') ?? Number.NaN;
+          expect(now).toBeGreaterThanOrEqual(before);
+          before = now;
+          const requests = figureOf(text, asked, id) ?? Number.NaN;
+          expect(Number.isSafeInteger(requests) && requests >= 0 && requests < 1e7).toBe(true);
         }
         await sleep(20);
       }

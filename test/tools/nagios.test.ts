@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { pluginLine, worst } from "../../src/tools/nagios.js";
+import { pluginLine, uniqueLabels, worst } from "../../src/tools/nagios.js";
 
 describe("pluginLine", () => {
   it("is one line with performance data", () => {
@@ -28,5 +28,17 @@ describe("worst", () => {
     expect(worst(["ok", "warning"])).toBe("warning");
     expect(worst(["warning", "unknown"])).toBe("unknown");
     expect(worst(["unknown", "critical", "ok"])).toBe("critical");
+  });
+});
+
+describe("uniqueLabels", () => {
+  it("tells containers of one name apart", () => {
+    const [a, b, c] = [
+      { name: "web", id: "1" },
+      { name: "db", id: "2" },
+      { name: "web", id: "3" },
+    ];
+    expect(uniqueLabels([a, b, c])).toEqual(["web 1", "db", "web 3"]);
+    expect(uniqueLabels([a])).toEqual(["web"]);
   });
 });
