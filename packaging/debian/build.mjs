@@ -69,7 +69,9 @@ function link(root, to, path) {
 function npmPackages() {
   const { packages } = JSON.parse(readFileSync(join(project, "package-lock.json"), "utf8"));
   return Object.entries(packages)
-    .filter(([path, { dev, optional, devOptional }]) => path !== "" && !(dev || optional || devOptional))
+    .filter(
+      ([path, { dev, optional, devOptional }]) => path !== "" && !(dev || optional || devOptional),
+    )
     .map(([path, { version: wanted }]) => {
       const file = join(project, path, "package.json");
       const found = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : "nothing";
