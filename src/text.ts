@@ -37,6 +37,35 @@ export function fitted(text: string, columns: number): string {
   return `${out}…`;
 }
 
+/** As `fitted`, but the end is kept too: names of containers often begin alike and end apart. */
+export function shortened(text: string, columns: number): string {
+  if (stringWidth(text) <= columns) {
+    return text;
+  }
+  const backwards = (some: string): string =>
+    [...characters.segment(some)]
+      .map(({ segment }) => segment)
+      .reverse()
+      .join("");
+  const tail = Math.floor((columns - 1) / 2);
+  const [head, end] = [fitted(text, columns - tail), fitted(backwards(text), tail + 1)];
+  return head + backwards(end.slice(0, -1));
+}
+
+/** The name that a runtime made of random digits: 64 of them. */
+const HASH = /^[\da-f]{64}$/;
+const SHORT_HASH = 12;
+
+/** A container's name as `podman ps` and its like show it: of a hash the beginning is enough. */
+export function shortName(name: string): string {
+  return HASH.test(name) ? name.slice(0, SHORT_HASH) : printable(name);
+}
+
+/** Whether `word` is the beginning of a name of that kind. */
+export function isShortFor(word: string, name: string): boolean {
+  return HASH.test(name) && word.length >= 4 && name.startsWith(word);
+}
+
 /** `, did you mean 'x'?` when a known name is near, otherwise nothing. */
 export function didYouMean(word: string, known: readonly string[]): string {
   if (known.length === 0) {

@@ -4,7 +4,7 @@ import { findContainer } from "../containers/find.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
-import { fitted, printable } from "../text.js";
+import { printable, shortened, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
@@ -19,7 +19,7 @@ const STATUS: Readonly<Record<Level, number>> = { ok: 0, info: 0, warning: 3, pr
 const MOST_NAME = 32;
 
 function asText(findings: readonly Finding[]): string {
-  const names = findings.map(({ about }) => fitted(printable(about), MOST_NAME));
+  const names = findings.map(({ about }) => shortened(shortName(about), MOST_NAME));
   const width = Math.max(...names.map((name) => stringWidth(name)));
   const lines = findings.map(({ level, what, todo }, index) => {
     const name = names[index] ?? "";

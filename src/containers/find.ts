@@ -1,6 +1,6 @@
 import { errnoOf, VprocfsError } from "../errors.js";
 import type { ContainerInfo, NativeBinding } from "../native/binding.js";
-import { didYouMean, printable } from "../text.js";
+import { didYouMean, isShortFor, printable } from "../text.js";
 
 type Finder = Pick<NativeBinding, "containerOf" | "scanContainers">;
 
@@ -22,19 +22,26 @@ function byPid(finder: Finder, pid: number): ContainerInfo | undefined {
   }
 }
 
-/** The container that an operator means: by id, else by name, else by the PID of any process. */
+/**
+ * The container that an operator means: by id, else by name, else by the PID of any process, else by
+ * the beginning of a name that is a hash.
+ */
 export function findContainer(finder: Finder, word: string): ContainerInfo {
   const containers = finder.scanContainers();
   const exact = containers.find((container) => container.id === word);
   if (exact !== undefined) {
     return exact;
   }
-  const named = containers.filter((container) => container.name === word);
+  const whole = containers.filter((container) => container.name === word);
+  const isBegun = whole.length === 0 && !PID.test(word);
+  const begun = isBegun ? containers.filter(({ name }) => isShortFor(word, name)) : [];
+  const named = [...whole, ...begun];
   if (named.length > 1) {
+    const how = isBegun ? "have names that begin with" : "are named";
     const ids = named.map((container) => container.id).join(", ");
     throw new VprocfsError(
       "CONTAINER",
-      `several containers are named '${printable(word)}', use an id: ${ids}`,
+      `several containers ${how} '${printable(word)}', use an id: ${ids}`,
     );
   }
   const found = named[0] ?? (PID.test(word) ? byPid(finder, Number(word)) : undefined);

@@ -1,7 +1,7 @@
 import Table from "cli-table3";
 import stringWidth from "string-width";
 import { NO_BORDERS } from "../containers/table.js";
-import { fitted, formatBytes, printable } from "../text.js";
+import { formatBytes, shortened, shortName } from "../text.js";
 import type { Activity } from "./rates.js";
 
 interface Column {
@@ -61,7 +61,7 @@ export const COLUMNS: readonly Column[] = [
     head: "NAME",
     importance: 1,
     sort: ({ container }) => container.name,
-    show: ({ container }) => printable(container.name),
+    show: ({ container }) => shortName(container.name),
   },
   {
     key: "cpu",
@@ -237,7 +237,7 @@ export function topTable(rows: readonly Activity[], width: number): string[] {
     ),
   });
   const room = Math.min(MOST_NAME, Math.max(LEAST_NAME, width - others));
-  table.push(...cells.map(([name = "", ...rest]) => [fitted(name, room), ...rest]));
+  table.push(...cells.map(([name = "", ...rest]) => [shortened(name, room), ...rest]));
   return table
     .toString()
     .split("\n")

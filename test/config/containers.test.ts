@@ -8,7 +8,10 @@ const twin1 = container({ id: "11", name: "twin" });
 const twin2 = container({ id: "22", name: "twin" });
 const digits = container({ id: "99", name: "4711" });
 
-const finder = fakeBinding([web, twin1, twin2, digits], (pid) => {
+const hash1 = container({ id: "33", name: `cafe1${"0".repeat(59)}` });
+const hash2 = container({ id: "44", name: `cafe2${"0".repeat(59)}` });
+
+const finder = fakeBinding([web, twin1, twin2, digits, hash1, hash2], (pid) => {
   switch (pid) {
     case 1:
       return null;
@@ -29,10 +32,15 @@ describe("findContainer", () => {
     expect(findContainer(finder, "500")).toBe(web);
     expect(findContainer(finder, "4711")).toBe(digits);
     expect(findContainer(finder, "22")).toBe(twin2);
+    expect(findContainer(finder, "cafe1")).toBe(hash1);
+    expect(findContainer(finder, hash2.name)).toBe(hash2);
   });
 
   it.each([
     ["twin", "several containers are named 'twin', use an id: 11, 22"],
+    ["cafe", "several containers have names that begin with 'cafe', use an id: 33, 44"],
+    ["caf", "no container 'caf'"],
+    ["twi", "no container 'twi', did you mean 'twin'?"],
     ["web2", "no container 'web2', did you mean 'web1'?"],
     ["1", "process 1 is in no container"],
     ["77", "no container or process '77'"],

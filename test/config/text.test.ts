@@ -1,7 +1,15 @@
 import fc from "fast-check";
+import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
 import { createLogger, textLine } from "../../src/log.js";
-import { didYouMean, formatBytes, printable } from "../../src/text.js";
+import {
+  didYouMean,
+  fitted,
+  formatBytes,
+  printable,
+  shortened,
+  shortName,
+} from "../../src/text.js";
 
 describe("printable", () => {
   it("shows control and direction characters instead of sending them", () => {
@@ -16,6 +24,32 @@ describe("printable", () => {
         expect(printable(a) === printable(b)).toBe(a === b);
       }),
     );
+  });
+});
+
+describe("shortened", () => {
+  it("keeps both ends, so that names that begin alike stay apart", () => {
+    expect(shortened("customer-frontend-1", 12)).toBe("custom…end-1");
+    expect(shortened("customer-frontend-2", 12)).toBe("custom…end-2");
+    expect(shortened("web1", 12)).toBe("web1");
+    expect(fitted("customer-frontend-1", 12)).toBe("customer-fr…");
+  });
+
+  it("never takes more columns than there are", () => {
+    const text = fc.string({ unit: "grapheme" });
+    fc.assert(
+      fc.property(text, fc.integer({ min: 3, max: 40 }), (name, columns) => {
+        expect(stringWidth(shortened(name, columns))).toBeLessThanOrEqual(columns);
+      }),
+    );
+  });
+});
+
+describe("shortName", () => {
+  it("shows of a runtime's hash what the runtime does", () => {
+    expect(shortName("0123456789abcdef".repeat(4))).toBe("0123456789ab");
+    expect(shortName("0123456789abcdef")).toBe("0123456789abcdef");
+    expect(shortName("a\nb")).toBe("a\\x0ab");
   });
 });
 
