@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Builds the Debian packages vprocfs and vprocfs-lxcfs-compat out of a built tree (npm run build):
 //
-//   node packaging/debian/build.mjs [--output DIR] [--version VERSION]
+//   node packaging/debian/build.mjs [--output DIR] [--version VERSION] [--compression xz|gzip|none]
 //
 // Needs dpkg-deb, strip and gzip. Nothing is fetched: the addon, the programs and the npm packages are
 // those that are here.
@@ -197,7 +197,8 @@ function stageControl(root, fields, scripts, conffiles = []) {
 
 function pack(root, name, version, architecture, output) {
   const path = join(output, `${name}_${version}_${architecture}.deb`);
-  execFileSync("dpkg-deb", ["--root-owner-group", "-Zxz", "-z3", "--build", root, path], {
+  const compression = [`-Z${option("compression", "xz")}`, "-z3"];
+  execFileSync("dpkg-deb", ["--root-owner-group", ...compression, "--build", root, path], {
     stdio: ["ignore", "ignore", "inherit"],
   });
   console.log(path);

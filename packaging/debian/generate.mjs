@@ -37,7 +37,11 @@ function commandSection(command) {
 export async function manPages(version) {
   const root = await program();
   const config = await load("config.js");
-  const head = (name, section) => `.TH ${name} ${section} "" "vprocfs ${version}"\n`;
+  const epoch = process.env.SOURCE_DATE_EPOCH;
+  const date = (epoch === undefined ? new Date() : new Date(Number(epoch) * 1000))
+    .toISOString()
+    .slice(0, 10);
+  const head = (name, section) => `.TH ${name} ${section} "${date}" "vprocfs ${version}"\n`;
   const keys = config.CONFIG_KEYS.map((key) => {
     const { description, expects } = config.notesOf(key);
     const fallback = JSON.stringify(config.defaultOf(key));
@@ -73,6 +77,10 @@ function choices({ flags }) {
   return words === undefined ? [] : words.split("|");
 }
 
+/** Commands whose operand is a container. */
+const OF_CONTAINERS = ["show", "attach", "detach", "explain"];
+const LIST_CONTAINERS = "vprocfs ls 2>/dev/null | awk 'NR > 1 { print $2 }'";
+
 /** Every option that takes one of a few words, once. */
 function optionsWithChoices(commands) {
   const all = commands.flatMap((command) => command.options.filter((option) => !option.hidden));
@@ -98,9 +106,9 @@ ${cases}
 ${values}
     esac
     case \${COMP_WORDS[1]}:$current in
-    show:[!-]* | attach:[!-]* | detach:[!-]* | show: | attach: | detach:)
-      words=$(vprocfs ls 2>/dev/null | awk 'NR > 1 { print $2 }')
-      ;;
+    *:-*) ;;
+    ${OF_CONTAINERS.map((name) => `${name}:*`).join(" | ")})
+      words=$(${LIST_CONTAINERS}) ;;
     esac
   fi
   mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
@@ -119,13 +127,20 @@ function zsh(commands) {
         .filter((option) => !option.hidden)
         .map((option) => {
           const words = choices(option);
-          const value = words.length > 0 ? `:value:(${words.join(" ")})` : "";
+          const values = words.length > 0 ? `(${words.join(" ")})` : "_files";
+          const value = option.required || option.optional ? `:value:${values}` : "";
           return `'${option.long ?? option.short}[${quoted(option.description)}]${value}'`;
         });
-      return `    ${c.name()}) _arguments ${options.join(" ")} '*:file:_files' ;;`;
+      const operand = OF_CONTAINERS.includes(c.name())
+        ? "container:_vprocfs_containers"
+        : "file:_files";
+      return `    ${c.name()}) _arguments ${options.join(" ")} '*:${operand}' ;;`;
     })
     .join("\n");
   return `#compdef vprocfs
+_vprocfs_containers() {
+  compadd -- \${(f)"$(${LIST_CONTAINERS})"}
+}
 _vprocfs() {
   local -a commands=(
 ${list}
@@ -144,7 +159,10 @@ _vprocfs "$@"
 
 function fishValue(option) {
   const words = choices(option);
-  return words.length > 0 ? `-xa '${words.join(" ")}' ` : "";
+  if (words.length > 0) {
+    return `-xa '${words.join(" ")}' `;
+  }
+  return option.required || option.optional ? "-r " : "";
 }
 
 function fish(commands) {
@@ -158,7 +176,9 @@ function fish(commands) {
           `complete -c vprocfs -n '__fish_seen_subcommand_from ${command.name()}' -l ${option.long.slice(2)} ${fishValue(option)}-d '${plain(option.description)}'`,
       ),
   ]);
-  return `# fish completion for vprocfs\n${lines.join("\n")}\n`;
+  const list = LIST_CONTAINERS.replaceAll("'", '"').replaceAll("$", "\\$");
+  const containers = `complete -c vprocfs -n '__fish_seen_subcommand_from ${OF_CONTAINERS.join(" ")}' -fa '(${list})'`;
+  return `# fish completion for vprocfs\n${[...lines, containers].join("\n")}\n`;
 }
 
 /** Path in the package to text. */

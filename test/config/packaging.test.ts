@@ -1,6 +1,14 @@
 // The Debian packages as they are built, without installing them: see test/e2e/vm for that.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -58,6 +66,17 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(keys).toContain(".B attach\\-exclude");
   });
 
+  it.runIf(haveProgram("mandoc"))(
+    "have manual pages that mandoc has nothing to say against",
+    async () => {
+      for (const page of ["man8/vprocfs.8.gz", "man5/vprocfs.toml.5.gz"]) {
+        const path = join(root, "usr/share/man", page);
+        const outcome = await run(["mandoc", "-T", "lint", "-W", "warning", path]);
+        expect(`${outcome.stdout}${outcome.stderr}`).toBe("");
+      }
+    },
+  );
+
   it.runIf(haveProgram("bash"))("complete commands, options and their values in bash", async () => {
     const file = join(root, "usr/share/bash-completion/completions/vprocfs");
     const complete = (...words: string[]) => {
@@ -68,6 +87,39 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(await complete("vprocfs", "det")).toBe("detach\n");
     expect(await complete("vprocfs", "run", "--attach-e")).toBe("--attach-exclude\n");
     expect(await complete("vprocfs", "run", "--watch", "o")).toBe("on off\n");
+  });
+
+  it.runIf(haveProgram("fish"))("complete them in fish", async () => {
+    const file = join(root, "usr/share/fish/vendor_completions.d/vprocfs.fish");
+    const complete = (line: string) => {
+      const script = `source ${file}; complete -C '${line}'`;
+      return output(["fish", "--no-config", "-c", script]);
+    };
+    expect(await complete("vprocfs det")).toMatch(/^detach\t/);
+    expect(await complete("vprocfs run --attach-e")).toMatch(/^--attach-exclude\t/m);
+    expect(await complete("vprocfs run --watch o")).toMatch(/^off\t/m);
+  });
+
+  it("complete names of containers in every shell", async () => {
+    const bin = join(directory, "bin");
+    mkdirSync(bin, { recursive: true });
+    const table = "ID NAME\nc1 web1\nc2 web2\n";
+    writeFileSync(join(bin, "vprocfs"), `#!/bin/sh\nprintf '${table}'\n`, { mode: 0o755 });
+    const env = { ...process.env, PATH: `${bin}:${process.env.PATH}` };
+    const bash = join(root, "usr/share/bash-completion/completions/vprocfs");
+    const script = `. ${bash}; COMP_WORDS=(vprocfs attach w); COMP_CWORD=2; _vprocfs; echo "\${COMPREPLY[@]}"`;
+    expect(await output(["bash", "-c", script], { env })).toBe("web1 web2\n");
+    if (haveProgram("fish")) {
+      const fish = join(root, "usr/share/fish/vendor_completions.d/vprocfs.fish");
+      const line = `source ${fish}; complete -C 'vprocfs attach w'`;
+      expect(await output(["fish", "--no-config", "-c", line], { env })).toBe("web1\nweb2\n");
+    }
+    if (haveProgram("zsh")) {
+      const zsh = text("usr/share/zsh/vendor-completions/_vprocfs");
+      const names = zsh.slice(zsh.indexOf("_vprocfs_containers()"), zsh.indexOf("_vprocfs() {"));
+      const line = `compadd() { shift; print -r -- $@; }; ${names}; _vprocfs_containers`;
+      expect(await output(["zsh", "-f", "-c", line], { env })).toBe("web1 web2\n");
+    }
   });
 
   it.each([

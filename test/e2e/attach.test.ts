@@ -118,9 +118,7 @@ describeLive("attach", ["unshare"], () => {
     const other = await Daemon.start(own);
     await report(other, container.init);
     const { mountpoint } = other;
-    for (const pid of other.processes) {
-      process.kill(pid, "SIGKILL");
-    }
+    other.kill();
     await until("it is dead", async () => {
       return (await container.run(["cat", "/proc/meminfo"])).status !== 0;
     });
@@ -324,9 +322,7 @@ describeLive("attach", ["unshare"], () => {
     };
     const path = "/proc/pressure";
     expect(await pressure()).toMatchObject([{ path, state: "left" }]);
-    for (const pid of other.processes) {
-      process.kill(pid, "SIGKILL");
-    }
+    other.kill();
     await until("it is dead", () => other.hasEnded);
     await output(["umount", "--lazy", other.mountpoint]);
     expect(await pressure()).toMatchObject([{ path, state: "replaced" }]);

@@ -138,9 +138,7 @@ describeLive("the daemon", ["setpriv", "unshare"], () => {
     const own = testScope();
     const daemon = await Daemon.start(own);
     const { mountpoint } = daemon;
-    for (const pid of daemon.processes) {
-      process.kill(pid, "SIGKILL");
-    }
+    daemon.kill();
     await until("all its processes are gone", () => daemon.processes.length === 0);
     // A request that was queued while the connection ended is told of the end in other words.
     await until("the mount is dead", async () => {

@@ -136,9 +136,7 @@ describeLive("the watcher", ["unshare"], () => {
     const before = mountsOf(process.pid).length;
     const { mountpoint } = first;
     await Promise.all(containers.map(served));
-    for (const pid of first.processes) {
-      process.kill(pid, "SIGKILL");
-    }
+    first.kill();
     await until("it has ended", () => first.hasEnded);
     const next = await Daemon.startAt(own, mountpoint, ...OWN);
     for (const container of containers) {

@@ -221,6 +221,17 @@ export class Daemon {
     return processesOf(this.mountpoint);
   }
 
+  /** Kills them all. */
+  kill(): void {
+    for (const pid of this.processes) {
+      try {
+        process.kill(pid, "SIGKILL");
+      } catch {
+        // It has ended with another one.
+      }
+    }
+  }
+
   /** Whether a request is answered; the answer does not matter. */
   async isServing(): Promise<boolean> {
     const file = await open(this.path("proc/meminfo"));
@@ -252,9 +263,7 @@ export class Daemon {
         throw new Error(`vprocfs ended with exit status ${status}:\n${this.#logs}`);
       }
     } finally {
-      for (const pid of processesOf(this.mountpoint)) {
-        process.kill(pid, "SIGKILL");
-      }
+      this.kill();
       if (this.isMounted) {
         await output(["umount", "--lazy", this.mountpoint]);
       }
