@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -94,10 +95,10 @@ Verdict Answerer::affinity(const Question& question, const CpuSet& shown) const 
     if (!own || own.value() != of) return pass;
   }
   Mask real{};
-  const long used = ::syscall(SYS_sched_getaffinity, n.pid, real.size(), real.data());
-  const size_t word = is_32bit ? 4 : sizeof(long);
-  // What is refused is for the kernel to refuse.
-  if (used <= 0 || room < static_cast<size_t>(used) || room % word != 0) return pass;
+  // How much it fills depends on the caller's room. What is refused is for the kernel to refuse.
+  const size_t asked = std::min<size_t>(room, real.size());
+  const long used = ::syscall(SYS_sched_getaffinity, n.pid, asked, real.data());
+  if (used <= 0) return pass;
   // Whoever was bound to some CPUs, by a cpuset or by itself, is told so by the kernel.
   Mask mask{};
   for (const uint32_t cpu : shown.ids()) {

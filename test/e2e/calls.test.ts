@@ -253,6 +253,11 @@ describeLive("the agent", ["runc", "busybox"], () => {
       expect(refused).toBe("22");
     }
     expect((await caller.output(["nproc"])).trim()).toBe("1");
+    if (haveProgram("python3")) {
+      // It asks with less room than the kernel would fill.
+      const script = "import os; print(*os.sched_getaffinity(0))";
+      expect((await caller.output(["python3", "-c", script])).trim()).toBe(online);
+    }
     // Who binds itself is told the truth.
     const bound = await caller.output(["taskset", "-c", "0", CALLS, "affinity"]);
     expect(bound).toMatch(/^\d+ 0\n/);
