@@ -27,6 +27,7 @@ const testPackages = [
   "lxc",
   "lxc-templates",
   "lxcfs",
+  "musl-tools",
   "libfuse2",
   "numactl",
   "podman",

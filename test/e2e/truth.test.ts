@@ -2,10 +2,12 @@
 // `npm run truth` prints it.
 
 import { appendFileSync, existsSync } from "node:fs";
+import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { lxcCalls, seccompProfile } from "../support/calls.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram } from "../support/command.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
@@ -30,7 +32,12 @@ interface Limits {
   readonly more?: number;
   /** The last CPU alone, by cpuset. */
   readonly last?: boolean;
+  /** Its runtime hands sysinfo(2) and sched_getaffinity(2) over. */
+  readonly answered?: boolean;
 }
+
+/** What containers hand over where they do. */
+const CALLED = ["sysinfo", "sched_getaffinity"];
 
 /** What `npm run truth` reads: one JSON object in a line. */
 function report(where: string, limits: string, rows: readonly Row[]): void {
@@ -45,9 +52,12 @@ describeLive("the truth table", ["free", "top", "vmstat", "lscpu", "busybox"], (
   let daemon: Daemon;
   let cpus: number[];
 
+  let sockets: string;
+
   beforeAll(async () => {
     swapOn(scope, 320);
-    daemon = await Daemon.start(scope);
+    sockets = temporaryDirectory(scope, "calls");
+    daemon = await Daemon.start(scope, "--calls-directory", sockets, "--affinity", "shown");
     cpus = cpuList(await daemon.read("sys/devices/system/cpu/online"));
   });
 
@@ -55,11 +65,12 @@ describeLive("the truth table", ["free", "top", "vmstat", "lscpu", "busybox"], (
     { memory: 512, swap: 256, quota: 1.5, more: 2.5 },
     { memory: 256, swap: 0, quota: 1 },
     { memory: 300, swap: 64, last: true },
+    { memory: 256, swap: 128, quota: 1, answered: true },
   ] as const;
   // Not all with all: that is for who asks for the table.
   const isAll = process.env.VPROCFS_TRUTH !== undefined;
   const kinds = [
-    ["LXC", "lxc-start", isAll ? sets : [sets[0], sets[2]]],
+    ["LXC", "lxc-start", isAll ? sets : [sets[0], sets[2], sets[3]]],
     ["runc", "runc", isAll ? sets : [sets[1]]],
     ["crun", "crun", isAll ? sets : [sets[2]]],
   ] as const;
@@ -83,11 +94,17 @@ describeLive("the truth table", ["free", "top", "vmstat", "lscpu", "busybox"], (
         quota: quota ?? cpus.length,
         ...(cpuset !== undefined && { cpuset: `${cpuset[0]}` }),
       };
+      const isAnswered = set.answered === true;
+      const lines = isAnswered ? lxcCalls(scope, sockets, CALLED) : [];
+      const seccomp = isAnswered && {
+        seccomp: seccompProfile(join(sockets, "oci.sock"), CALLED),
+      };
       const container =
         kind === "LXC"
-          ? await LxcContainer.withHook(scope, daemon, options)
-          : await OciContainer.start(scope, kind, daemon, options);
-      for (const script of LOAD) {
+          ? await LxcContainer.withHook(scope, daemon, { ...options, lines })
+          : await OciContainer.start(scope, kind, daemon, options, { ...seccomp });
+      // Under its quota of one CPU all tools would take twice as long.
+      for (const script of isAnswered ? LOAD.slice(0, 1) : LOAD) {
         container.background(scope, ["/bin/sh", "-c", script]);
       }
       await until("it is loaded", () => existsSync(`/proc/${container.init}/root/tmp/loaded`));
@@ -97,12 +114,14 @@ describeLive("the truth table", ["free", "top", "vmstat", "lscpu", "busybox"], (
         swapMiB: swap,
         cpus: usable.slice(0, Math.ceil(quota ?? usable.length)),
         affinity: usable.length,
+        isAnswered,
       };
       const rows = await truthTable(container, size);
       const words = [
         quota === undefined ? `CPU ${cpuset}` : `${quota} CPU${quota === 1 ? "" : "s"}`,
         `${memory} MiB`,
         swap === 0 ? "no swap" : `${swap} MiB swap`,
+        ...(isAnswered ? ["system calls answered"] : []),
       ];
       report(kind, words.join(", "), rows);
       expect(rows.filter(({ verdict }) => verdict === "WRONG")).toEqual([]);

@@ -57,6 +57,18 @@ export function seccompProfile(socket: string, calls: readonly string[]): object
   };
 }
 
+/** Lines of LXC's configuration that have a container hand calls over. */
+export function lxcCalls(scope: Scope, sockets: string, calls: readonly string[]): string[] {
+  const policy = join(temporaryDirectory(scope, "policy"), "calls.seccomp");
+  const rules = calls.map((name) => `${name} notify`).join("\n");
+  writeFileSync(policy, `2\ndenylist\n[all]\n${rules}\n`);
+  return [
+    `lxc.seccomp.profile = ${policy}`,
+    `lxc.seccomp.notify.proxy = unix:${join(sockets, "lxc.sock")}`,
+    "lxc.seccomp.notify.cookie = a-cookie",
+  ];
+}
+
 const NOTIFIED = ["sysinfo", "sched_getaffinity", "getpriority"];
 
 export type Kind = "runc" | "crun" | "podman" | "lxc";
@@ -80,14 +92,7 @@ export async function startCaller(
     return container;
   };
   if (kind === "lxc") {
-    const policy = join(temporaryDirectory(scope, "policy"), "calls.seccomp");
-    const rules = NOTIFIED.map((name) => `${name} notify`).join("\n");
-    writeFileSync(policy, `2\ndenylist\n[all]\n${rules}\n`);
-    const lines = [
-      `lxc.seccomp.profile = ${policy}`,
-      `lxc.seccomp.notify.proxy = unix:${join(sockets, "lxc.sock")}`,
-      "lxc.seccomp.notify.cookie = a-cookie",
-    ];
+    const lines = lxcCalls(scope, sockets, NOTIFIED);
     const tree = plain ? {} : { tree: daemon.mountpoint };
     return install(await LxcContainer.start(scope, { ...LIMITS, ...user, ...tree, lines }));
   }

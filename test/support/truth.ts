@@ -29,6 +29,8 @@ export interface Size {
   readonly cpus: readonly number[];
   /** CPUs that the kernel lets it run on, by the cpuset alone. */
   readonly affinity: number;
+  /** sysinfo(2) and sched_getaffinity(2) are answered for it: nothing of theirs is the kernel's. */
+  readonly isAnswered?: boolean;
 }
 
 /** What the container is at a moment, as its cgroup and the host's kernel know it. */
@@ -246,7 +248,12 @@ function count(size: Size, shown: number | undefined): Claim {
 
 /** What sched_getaffinity(2) decides. */
 function affinity(size: Size, shown: number | undefined, figure = "CPUs"): Claim {
-  return { figure, shown, truth: size.cpus.length, isKernels: true };
+  return { figure, shown, truth: size.cpus.length, isKernels: size.isAnswered !== true };
+}
+
+/** Whether what sysinfo(2) says is the node's. */
+function asksKernel({ size }: { readonly size: Size }): boolean {
+  return size.isAnswered !== true;
 }
 
 function ids(size: Size, shown: string | undefined): Claim {
@@ -289,6 +296,22 @@ import ("fmt"; "runtime")
 func main() { fmt.Println(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
 `;
 
+const MUSL_PROGRAM = "/size-musl";
+const MUSL_SOURCE = `#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+int main(void) {
+  double load = -1, file = -1;
+  getloadavg(&load, 1);
+  FILE *f = fopen("/proc/loadavg", "r");
+  if (f == NULL || fscanf(f, "%lf", &file) != 1) return 1;
+  printf("%f %f %f %ld\\n", (double)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 1048576,
+         load, file, sysconf(_SC_NPROCESSORS_ONLN));
+  return 0;
+}
+`;
+
 const PROBES: readonly Probe[] = [
   {
     tool: "free",
@@ -306,8 +329,8 @@ const PROBES: readonly Probe[] = [
     tool: "busybox free",
     argv: ["busybox", "free", "-k"],
     claims: (text, span) => [
-      memory(span.size, (numberIn(text, /^Mem: +(\d+)/m) ?? Number.NaN) / KB, true),
-      swap(span.size, (numberIn(text, /^Swap: +(\d+)/m) ?? Number.NaN) / KB, true),
+      memory(span.size, (numberIn(text, /^Mem: +(\d+)/m) ?? Number.NaN) / KB, asksKernel(span)),
+      swap(span.size, (numberIn(text, /^Swap: +(\d+)/m) ?? Number.NaN) / KB, asksKernel(span)),
     ],
   },
   {
@@ -405,7 +428,7 @@ const PROBES: readonly Probe[] = [
       return [
         affinity(size, online, "_NPROCESSORS_ONLN"),
         { ...count(size, configured), figure: "_NPROCESSORS_CONF" },
-        memory(size, (pages * page) / MIB, true),
+        memory(size, (pages * page) / MIB, asksKernel({ size })),
       ];
     },
   },
@@ -445,9 +468,46 @@ const PROBES: readonly Probe[] = [
     claims: (text, span) => [since(span, `${text.trim().replace(" ", "T")}Z`)],
   },
   {
+    tool: "Python os.getloadavg()",
+    argv: [
+      "python3",
+      "-c",
+      "import os; print(*os.getloadavg(), *open('/proc/loadavg').read().split()[:3])",
+    ],
+    claims: (text, { size }) => {
+      const loads = text.trim().split(" ").map(Number);
+      return [0, 1, 2].map((at) => ({
+        figure: `load ${[1, 5, 15][at]} min`,
+        shown: loads[at],
+        truth: loads[at + 3] ?? Number.NaN,
+        // A sample may have been taken in between.
+        within: 0.2,
+        isKernels: asksKernel({ size }),
+      }));
+    },
+  },
+  {
+    tool: "static musl program",
+    argv: [MUSL_PROGRAM],
+    claims: (text, { size }) => {
+      const [mib, load, file, cpus] = text.trim().split(/\s+/).map(Number);
+      return [
+        memory(size, mib, asksKernel({ size })),
+        {
+          figure: "load 1 min",
+          shown: load,
+          truth: file ?? Number.NaN,
+          within: 0.2,
+          isKernels: asksKernel({ size }),
+        },
+        affinity(size, cpus),
+      ];
+    },
+  },
+  {
     tool: "busybox uptime",
     argv: ["busybox", "uptime"],
-    claims: (text, span) => [age(span, uptimeSeconds(text), MINUTE, true)],
+    claims: (text, span) => [age(span, uptimeSeconds(text), MINUTE, asksKernel(span))],
   },
   {
     tool: "ps",
@@ -516,7 +576,7 @@ const PROBES: readonly Probe[] = [
         { ...affinity(size, osCount), figure: "os.cpu_count()" },
         { ...affinity(size, processes), figure: "multiprocessing.cpu_count()" },
         { ...affinity(size, allowed), figure: "os.sched_getaffinity()" },
-        memory(size, mib, true),
+        memory(size, mib, asksKernel({ size })),
         { ...affinity(size, online), figure: "SC_NPROCESSORS_ONLN" },
         { ...count(size, configured), figure: "SC_NPROCESSORS_CONF" },
       ];
@@ -619,9 +679,26 @@ function putGoProgram(init: number): void {
   copyFileSync(program, `/proc/${init}/root${GO_PROGRAM}`);
 }
 
+/** The same with musl's compiler. */
+function putMuslProgram(init: number): void {
+  if (!haveProgram("musl-gcc")) {
+    return;
+  }
+  const directory = join(project, "build/test-programs");
+  const source = join(directory, "size.c");
+  const program = join(directory, "size-musl");
+  if (!existsSync(program)) {
+    mkdirSync(directory, { recursive: true });
+    writeFileSync(source, MUSL_SOURCE);
+    outputSync(["musl-gcc", "-O2", "-static", "-o", program, source]);
+  }
+  copyFileSync(program, `/proc/${init}/root${MUSL_PROGRAM}`);
+}
+
 /** Runs all tools that the container has, one after the other, and judges what they print. */
 export async function truthTable(place: Place, size: Size): Promise<Row[]> {
   putGoProgram(place.init);
+  putMuslProgram(place.init);
   const rows: Row[] = [];
   const watch = new Watch(place.init);
   try {
