@@ -25,12 +25,13 @@ import {
   sysinfoOf,
   watched,
 } from "../support/calls.js";
-import { haveProgram } from "../support/command.js";
+import { haveProgram, output } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
+import { project } from "../support/project.js";
 import { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -287,6 +288,27 @@ describeLive("the agent", ["runc", "busybox"], () => {
     await until("some are dropped", () => silent.some((socket) => socket.readyState !== "open"));
     expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
   });
+
+  it.runIf(haveProgram("python3") && process.arch === "x64")(
+    "writes nothing for forged ids, and drops monitors that say what none says",
+    async () => {
+      const scope = testScope();
+      const node = await startNode(scope);
+      const caller = await startCaller(scope, "runc", node);
+      const memory = join(temporaryDirectory(scope, "memory"), "memory");
+      const script = join(project, "test/support/native/monitor.py");
+      const told = JSON.parse(
+        await output(["python3", script, join(node.sockets, "lxc.sock"), `${caller.init}`, memory]),
+      );
+      // 1: the kernel is to run the call.
+      expect(told).toMatchObject({ forged: 1, unknown: 1, written: 0 });
+      for (const what of ["garbage", "cut", "bare", "few", "many", "long"]) {
+        expect(told[what], what).toMatch(/closed|ConnectionReset|BrokenPipe/);
+      }
+      expect(told.deaf).toMatch(/BrokenPipe|ConnectionReset/);
+      expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
+    },
+  );
 
   it("does not take the sockets of another one", async () => {
     const scope = testScope();
