@@ -18,6 +18,7 @@
 #include <cstring>
 #include <utility>
 
+#include "keeper/rest_group.h"
 #include "state/safe.h"
 
 namespace vprocfs {
@@ -185,8 +186,10 @@ bool serve_one(const Held& held, short events) {
   return (events & (POLLHUP | POLLERR | POLLNVAL)) == 0;
 }
 
-[[noreturn]] void serve() {
+/// `ready` is closed when whoever waits for us need not any more.
+[[noreturn]] void serve(Fd ready) {
   const Fd listening = listen_for_successor();
+  ready.reset();
   bool taken = false;
   while (containers() > 0 && !taken) {
     const size_t count = g_rest.count;
@@ -210,20 +213,33 @@ bool serve_one(const Held& held, short events) {
     if (is_socket(g_rest.held[i].kind)) unlink_socket(g_rest.held[i].fd);
   }
   if (listening) ::unlink(g_rest.socket);
+  leave_rest_group();
   ::_exit(0);
 }
 
 /// Nothing else of the keeper's may live on in us: not the connection to the kernel above all.
-void keep_only_these() {
+/// Returns what has become of `ready`.
+Fd keep_only_these(int ready) {
   for (size_t i = 0; i < g_rest.count; ++i) {
     g_rest.held[i].fd = ::fcntl(g_rest.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{Vault::kMost});
   }
+  const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, kFirst + int{Vault::kMost});
   for (size_t i = 0; i < g_rest.count; ++i) {
     g_rest.held[i].fd = ::dup2(g_rest.held[i].fd, kFirst + static_cast<int>(i));
   }
+  const int last = kFirst + static_cast<int>(g_rest.count);
+  Fd kept(::dup2(high, last));
   const int null = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd < kFirst; ++fd) ::dup2(null, fd);
-  ::syscall(SYS_close_range, kFirst + static_cast<int>(g_rest.count), UINT_MAX, 0);
+  ::syscall(SYS_close_range, kept ? last + 1 : last, UINT_MAX, 0);
+  return kept;
+}
+
+/// Until it is out of the cgroup of our service, of which nothing survives us, and can be found.
+void wait_until_ready(const Fd& ready) {
+  constexpr int kPatienceMs = 2000;
+  pollfd p{ready.get(), POLLIN, 0};
+  ::poll(&p, 1, kPatienceMs);
 }
 
 }  // namespace
@@ -238,7 +254,14 @@ void leave_rest(const KeeperOptions& options, const Vault& vault) {
     for (size_t i = 0; i < g_rest.count; ++i) unlink_socket(g_rest.held[i].fd);
     return;
   }
-  if (::fork() != 0) return;
+  int ends[2] = {-1, -1};
+  if (::pipe2(ends, O_CLOEXEC) != 0) ends[0] = ends[1] = -1;
+  Fd seen(ends[0]), ready(ends[1]);
+  if (::fork() != 0) {
+    ready.reset();
+    if (seen) wait_until_ready(seen);
+    return;
+  }
   if (options.rest != nullptr && std::strlen(options.rest) < sizeof g_rest.socket) {
     std::strcpy(g_rest.socket, options.rest);
   }
@@ -249,11 +272,12 @@ void leave_rest(const KeeperOptions& options, const Vault& vault) {
   ::setsid();
   ::prctl(PR_SET_NAME, "vprocfs-rest");
   if (::chdir("/") != 0) ::_exit(1);
-  keep_only_these();
+  enter_rest_group();
+  ready = keep_only_these(ready.release());
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
-  serve();
+  serve(std::move(ready));
 }
 
 }  // namespace vprocfs

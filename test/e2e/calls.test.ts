@@ -16,11 +16,14 @@ import { describe, expect, it } from "vitest";
 import { callFiles } from "../../src/attach/call-files.js";
 import { MARK } from "../../src/attach/hooks.js";
 import {
+  asService,
   CALLS,
   type Caller,
   type Kind,
   LIMITS,
   MIB,
+  SERVICE_ROOTS,
+  serviceProcesses,
   startCaller,
   sysinfoOf,
   watched,
@@ -366,6 +369,10 @@ describeLive("what install-hooks --sysinfo writes", ["podman", "runc", "lxc-crea
   });
 });
 
+/** Where what stays behind is. */
+const REST_GROUP = "vprocfs-rest";
+const REST_GROUPS = SERVICE_ROOTS.map((root) => join(root, REST_GROUP));
+
 describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () => {
   it.each<Kind>(["runc", "lxc"])("%s containers get the kernel's answers", async (kind) => {
     const scope = testScope();
@@ -392,6 +399,31 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
   });
 
+  it("what lets calls through is in no service's cgroup", async () => {
+    const scope = testScope();
+    const sockets = socketsDirectory(scope);
+    const daemon = await startIn(scope, sockets);
+    const service = testName("service");
+    asService(scope, service, daemon.processes);
+    const caller = await startCaller(scope, "runc", { daemon, sockets });
+    // As systemd stops one: SIGTERM for its main process, then SIGKILL for what is left.
+    await daemon.stop();
+    for (const pid of serviceProcesses(service)) {
+      process.kill(pid, "SIGKILL");
+    }
+    await until("the service has ended", () => serviceProcesses(service).length === 0);
+    const rest = [...new Set(serviceProcesses(REST_GROUP))];
+    expect(rest.map((pid) => readFileSync(`/proc/${pid}/comm`, "utf8"))).toEqual([
+      "vprocfs-rest\n",
+    ]);
+    const node = meminfoOf(readFileSync("/proc/meminfo", "utf8"))("MemTotal");
+    expect((await sysinfoOf(caller)).total).toBe(node);
+    await startIn(scope, sockets);
+    expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    await until("it has ended", () => !existsSync(`/proc/${rest[0]}`));
+    expect(REST_GROUPS.filter((path) => existsSync(path))).toEqual([]);
+  });
+
   it("nothing is left when the last container has ended", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
@@ -406,6 +438,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     }
     await until("it ends", () => !existsSync(join(sockets, "rest.sock")));
     expect(readdirSync(sockets)).toEqual([]);
+    await until("its cgroup is gone", () => !REST_GROUPS.some((path) => existsSync(path)));
   });
 });
 

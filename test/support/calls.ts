@@ -1,8 +1,9 @@
 // Containers that hand their calls of sysinfo(2) over, and what is asked in them.
 
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
+import { removeCgroup } from "./cgroups.js";
 import type { Outcome } from "./command.js";
 import { type Daemon, temporaryDirectory } from "./daemon.js";
 import { LxcContainer } from "./lxc.js";
@@ -115,4 +116,30 @@ export async function sysinfoOf(caller: Inside, how: "show" | "show32" = "show")
 export async function watched(caller: Inside, until: string, most = 2 ** 53 - 1): Promise<Watched> {
   const text = await caller.output([CALLS, "watch", `${LIMITS.memory}`, until, `${most}`]);
   return Watched.parse(JSON.parse(text));
+}
+
+/** The roots of the hierarchies in which service managers keep services. */
+export const SERVICE_ROOTS = ["", "/unified", "/systemd"]
+  .map((path) => `/sys/fs/cgroup${path}`)
+  .filter((path) => existsSync(join(path, "cgroup.procs")));
+
+/** The PIDs in one cgroup of those hierarchies, each as often as it is in one; none: no such group. */
+export function serviceProcesses(name: string): number[] {
+  return SERVICE_ROOTS.map((root) => join(root, name, "cgroup.procs"))
+    .filter((file) => existsSync(file))
+    .flatMap((file) => readFileSync(file, "utf8").trim().split("\n"))
+    .filter((pid) => pid !== "")
+    .map(Number);
+}
+
+/** Puts processes into a service's cgroup, as a service manager does. */
+export function asService(scope: Scope, name: string, pids: readonly number[]): void {
+  for (const root of SERVICE_ROOTS) {
+    const group = join(root, name);
+    mkdirSync(group);
+    scope.defer(() => removeCgroup(group));
+    for (const pid of pids) {
+      writeFileSync(join(group, "cgroup.procs"), `${pid}`);
+    }
+  }
 }

@@ -1,0 +1,62 @@
+#include "keeper/rest_group.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr char kGroup[] = "vprocfs-rest";
+constexpr char kGroupProcs[] = "vprocfs-rest/cgroup.procs";
+
+struct Place {
+  const char* path;
+  long type;
+};
+/// Where these hierarchies are on every system with them.
+constexpr Place kPlaces[] = {{"/sys/fs/cgroup", CGROUP2_SUPER_MAGIC},
+                             {"/sys/fs/cgroup/unified", CGROUP2_SUPER_MAGIC},
+                             {"/sys/fs/cgroup/systemd", CGROUP_SUPER_MAGIC}};
+
+template <typename Act>
+void for_each_root(Act act) {
+  for (const Place& place : kPlaces) {
+    const Fd root(::open(place.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    struct statfs fs {};
+    if (root && ::fstatfs(root.get(), &fs) == 0 && fs.f_type == place.type) act(root.get());
+  }
+}
+
+bool move_to(int root, const char* procs) {
+  const Fd file(::openat(root, procs, O_WRONLY | O_CLOEXEC));
+  return file && ::write(file.get(), "0", 1) == 1;
+}
+
+}  // namespace
+
+void enter_rest_group() {
+  // One that ends may take the group away in between.
+  constexpr int kAttempts = 3;
+  for_each_root([](int root) {
+    for (int i = 0; i < kAttempts; ++i) {
+      ::mkdirat(root, kGroup, 0755);
+      if (move_to(root, kGroupProcs)) return;
+    }
+    ::unlinkat(root, kGroup, AT_REMOVEDIR);
+  });
+}
+
+void leave_rest_group() {
+  for_each_root([](int root) {
+    // Where the root is a container's own it may not take us: the next one finds the group, then.
+    move_to(root, "cgroup.procs");
+    ::unlinkat(root, kGroup, AT_REMOVEDIR);
+  });
+}
+
+}  // namespace vprocfs
