@@ -1,89 +1,143 @@
-// Many calls of sysinfo(2): nothing grows, and what one costs. VPROCFS_TEST_CALLS=10000000 makes it
-// long.
+// Many calls of sysinfo(2): nothing grows, and what one costs. bench/calls/calls.sh makes it long.
 
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
-import { startCaller, watched } from "../support/calls.js";
+import { type Caller, startCaller, Watched, watched } from "../support/calls.js";
 import { background } from "../support/command.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
+import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { footprint, standingBy } from "./never-down-support.js";
+import { footprint, servingAfter, standingBy } from "./never-down-support.js";
 
 const CALLS = Number(process.env.VPROCFS_TEST_CALLS ?? 50_000);
+const TRIALS = Number(process.env.VPROCFS_TEST_CALL_TRIALS ?? 3);
 /** A program is given a minute. */
 const AT_ONCE = 250_000;
+const CALLS_PER_TRIAL = 20_000;
+/** So often a worker is killed, and as often one is reloaded. */
+const ROUNDS = 4;
 const SECONDS_PER_CALL = 1 / 2000;
 
-describeLive("many calls", ["runc", "busybox"], () => {
+function shortDirectory(scope: Scope): string {
+  const path = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
+  scope.defer(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+async function start(scope: Scope): Promise<{ daemon: Daemon; sockets: string }> {
+  const sockets = shortDirectory(scope);
+  const args = ["--calls-directory", sockets, "--calls-per-second", "0"];
+  return { daemon: await Daemon.start(scope, ...args), sockets };
+}
+
+async function callOften(caller: Caller, most: number): Promise<void> {
+  for (let made = 0; made < most; ) {
+    const { calls, wrong } = await watched(caller, "", Math.min(AT_ONCE, most - made));
+    expect(wrong).toBe(0);
+    made += calls;
+  }
+}
+
+/** Calls of both while one worker is killed and another one reloaded. */
+async function callThroughTrouble(daemon: Daemon, callers: readonly Caller[]): Promise<void> {
+  const stops = callers.map(({ rootfs }) => join(rootfs, "tmp/stop"));
+  const outcomes = callers.map((caller) => watched(caller, "/tmp/stop"));
+  const { workerPid, generation } = await standingBy(daemon);
+  process.kill(workerPid, "SIGKILL");
+  await servingAfter(daemon, generation);
+  const reload = await vprocfs("reload", "--mountpoint", daemon.mountpoint);
+  expect(reload.stdout.toString()).toBe("reloaded\n");
+  for (const stop of stops) {
+    writeFileSync(stop, "");
+  }
+  for (const { wrong } of await Promise.all(outcomes)) {
+    expect(wrong).toBe(0);
+  }
+  for (const stop of stops) {
+    rmSync(stop);
+  }
+}
+
+describeLive("many calls", ["runc", "lxc-create", "busybox"], () => {
   it(
     `${CALLS} leave no trace`,
     async () => {
       const scope = testScope();
-      const sockets = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
-      scope.defer(() => rmSync(sockets, { recursive: true }));
-      const place = ["--calls-directory", sockets, "--calls-per-second", "0"];
-      const daemon = await Daemon.start(scope, ...place);
-      const caller = await startCaller(scope, "runc", { daemon, sockets });
-      // All that is made once is made.
-      await watched(caller, "", 5000);
-      const { workerPid, keeperPid } = await standingBy(daemon);
-      const before = [footprint(workerPid), footprint(keeperPid)];
-      let took = 0;
-      for (let made = 0; made < CALLS; ) {
-        const { calls, wrong, meanUs } = await watched(caller, "", Math.min(AT_ONCE, CALLS - made));
-        expect(wrong).toBe(0);
-        took += calls * meanUs;
-        made += calls;
-      }
-      const after = [footprint(workerPid), footprint(keeperPid)];
-      for (const [at, { rssKiB, descriptors }] of after.entries()) {
-        expect(descriptors).toBeLessThanOrEqual((before[at]?.descriptors ?? 0) + 2);
+      const node = await start(scope);
+      const callers = [
+        await startCaller(scope, "runc", node),
+        await startCaller(scope, "lxc", node),
+      ];
+      const callAll = (most: number) => Promise.all(callers.map((one) => callOften(one, most)));
+      const { keeperPid } = await standingBy(node.daemon);
+      const warm = Math.min(5000, CALLS);
+      await callAll(warm);
+      const keeper = [footprint(keeperPid)];
+      for (let round = 0; round < ROUNDS; round += 1) {
+        const { workerPid } = await standingBy(node.daemon);
+        // All that is made once is made.
+        await callAll(warm);
+        const before = footprint(workerPid);
+        await callAll(Math.ceil(CALLS / ROUNDS / callers.length));
+        const after = footprint(workerPid);
+        console.log(JSON.stringify({ round, before, after }));
+        expect(after.descriptors).toBeLessThanOrEqual(before.descriptors + 2);
         // The worker is Node, whose heap breathes.
-        expect(rssKiB).toBeLessThan((before[at]?.rssKiB ?? 0) + (at === 0 ? 16_384 : 256));
+        expect(after.rssKiB).toBeLessThan(before.rssKiB + 16_384);
+        await callThroughTrouble(node.daemon, callers);
       }
-      expect((await standingBy(daemon)).workerPid).toBe(workerPid);
-      console.log(
-        `${CALLS} calls, ${(took / CALLS).toFixed(1)} µs each; before ${JSON.stringify(before)}`,
-      );
-      console.log(`after ${JSON.stringify(after)}`);
+      await standingBy(node.daemon);
+      keeper.push(footprint(keeperPid));
+      console.log(JSON.stringify({ calls: CALLS, kills: ROUNDS, reloads: ROUNDS, keeper }));
+      const [before, after] = keeper;
+      expect(after?.descriptors).toBe(before?.descriptors);
+      expect(after?.rssKiB).toBeLessThan((before?.rssKiB ?? 0) + 256);
     },
     120_000 + CALLS * SECONDS_PER_CALL * 1000,
   );
 
-  it("cost this much more than with the least agent", async () => {
-    const scope = testScope();
-    const sockets = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
-    scope.defer(() => rmSync(sockets, { recursive: true }));
-    const place = ["--calls-directory", sockets, "--calls-per-second", "0"];
-    const daemon = await Daemon.start(scope, ...place);
-    const caller = await startCaller(scope, "runc", { daemon, sockets });
-    const least = mkdtempSync(join(tmpdir(), `${testName("l")}-`));
-    scope.defer(() => rmSync(least, { recursive: true }));
-    background(scope, [program("calls"), "agent", join(least, "oci.sock")]);
-    await until("it listens", () => existsSync(join(least, "oci.sock")));
-    const other = await startCaller(scope, "runc", { daemon, sockets: least, plain: true });
-    const round = async () => {
-      const [ours, theirs] = [await costOf(caller), await costOf(other)];
-      return { ours, theirs };
-    };
-    const rounds = [await round(), await round(), await round()];
-    for (const { ours, theirs } of rounds) {
-      console.log(`${ours} µs, with the least agent ${theirs} µs`);
-      expect(ours).toBeGreaterThan(0);
-    }
-  });
+  it(
+    "cost this much more than with the least agent",
+    async () => {
+      const scope = testScope();
+      const node = await start(scope);
+      const least = shortDirectory(scope);
+      background(scope, [program("calls"), "agent", join(least, "oci.sock")]);
+      await until("it listens", () => existsSync(join(least, "oci.sock")));
+      const ours = await startCaller(scope, "runc", node);
+      const bare = await startCaller(scope, "runc", { ...node, sockets: least, plain: true });
+      const lxc = await startCaller(scope, "lxc", node);
+      const figures = { bare: [], ours: [], lxc: [] } as Record<string, Watched[]>;
+      for (let trial = 0; trial < TRIALS; trial += 1) {
+        figures.bare?.push(await costOf(bare));
+        figures.ours?.push(await costOf(ours));
+        figures.lxc?.push(await costOf(lxc));
+      }
+      const of = (name: string, figure: "p50Us" | "p99Us" | "meanUs") =>
+        median((figures[name] ?? []).map((one) => one[figure]));
+      for (const figure of ["p50Us", "p99Us", "meanUs"] as const) {
+        const [base, oci, monitor] = [of("bare", figure), of("ours", figure), of("lxc", figure)];
+        const more = Math.round((oci - base) * 10) / 10;
+        console.log(JSON.stringify({ figure, bare: base, vprocfs: oci, more, lxc: monitor }));
+        expect(oci).toBeGreaterThan(0);
+      }
+    },
+    60_000 + TRIALS * 3 * CALLS_PER_TRIAL * SECONDS_PER_CALL * 1000,
+  );
 });
 
-/** µs for a call of one that calls without a pause, whatever it is told. */
-async function costOf(caller: {
-  run(argv: readonly string[]): Promise<{ readonly stdout: Buffer }>;
-}): Promise<number> {
-  const { stdout } = await caller.run(["/tmp/calls", "watch", "0", "", "20000"]);
-  return Number(/"meanUs":([\d.]+)/.exec(stdout.toString())?.[1]);
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN;
+}
+
+/** One that calls without a pause, whatever it is told. */
+async function costOf(caller: Caller): Promise<Watched> {
+  const { stdout } = await caller.run(["/tmp/calls", "watch", "0", "", `${CALLS_PER_TRIAL}`]);
+  return Watched.parse(JSON.parse(stdout.toString()));
 }

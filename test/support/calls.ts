@@ -32,11 +32,13 @@ const Sysinfo = z.object({
 export type Sysinfo = z.infer<typeof Sysinfo>;
 
 /** What /bin/calls watch prints. */
-const Watched = z.object({
+export const Watched = z.object({
   calls: z.number(),
   wrong: z.number(),
   longestUs: z.number(),
   meanUs: z.number(),
+  p50Us: z.number(),
+  p99Us: z.number(),
 });
 export type Watched = z.infer<typeof Watched>;
 
