@@ -267,6 +267,17 @@ describeLive("the agent", ["runc", "busybox"], () => {
     expect(bound).toMatch(/^\d+ 0\n/);
   });
 
+  it("calls that a hanging worker has are answered by the next one", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startCaller(scope, "runc", node);
+    const { workerPid, generation } = await statusOf(node.daemon);
+    process.kill(workerPid, "SIGSTOP");
+    const outcome = watched(caller, "", 10);
+    await servingAfter(node.daemon, generation);
+    expect(await outcome).toMatchObject({ calls: 10, wrong: 0 });
+  });
+
   it("survives whatever is said on its sockets", async () => {
     const scope = testScope();
     const node = await startNode(scope);
