@@ -36,6 +36,7 @@ import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
 import { project } from "../support/project.js";
 import { Scope } from "../support/scope.js";
+import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
@@ -125,6 +126,8 @@ for (const { kind, mapped, needs } of KINDS) {
     let started: Promise<{ node: Node; caller: Caller }> | undefined;
     const ready = () => {
       started ??= (async () => {
+        // Containers have no more swap than the node.
+        swapOn(scope, 192);
         const node = await startNode(scope);
         const caller = await startCaller(scope, kind, { ...node, mapped });
         return { node, caller };
