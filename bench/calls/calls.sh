@@ -10,5 +10,5 @@ set -eu
 cd "$(dirname "$0")/../.."
 export VPROCFS_TEST_CALLS="${1:-10000000}"
 export VPROCFS_TEST_CALL_TRIALS="${2:-15}"
-exec node_modules/.bin/vitest run --config test/vitest.config.ts --project e2e --retry 0 \
-  --disable-console-intercept test/e2e/calls-long
+exec node_modules/.bin/vitest run test/e2e/calls-long --config test/vitest.config.ts \
+  --project e2e --retry 0 --disable-console-intercept
