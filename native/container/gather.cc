@@ -44,6 +44,7 @@ bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& fact
           take(shapes.partitions(now), facts.host_partitions, error)) &&
          (!wants(kNeedHostVmstat) || take(shapes.vmstat(now), facts.host_vmstat, error)) &&
          (!wants(kNeedHostZoneinfo) || take(shapes.zoneinfo(now), facts.host_zoneinfo, error)) &&
+         (!wants(kNeedHostBuddyinfo) || take(shapes.buddyinfo(now), facts.host_buddyinfo, error)) &&
          (!wants(kNeedHostSoftirqs) || take(shapes.softirqs(now), facts.host_softirqs, error)) &&
          (!wants(kNeedHostInterrupts) ||
           take(shapes.interrupts(now), facts.host_interrupts, error)) &&

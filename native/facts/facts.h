@@ -42,6 +42,7 @@ enum Need : uint32_t {
   kNeedHostSoftirqs = 1u << 21,
   kNeedHostInterrupts = 1u << 22,
   kNeedHostSchedstat = 1u << 23,
+  kNeedHostBuddyinfo = 1u << 13,
   kNeedEvents = 1u << 24,    ///< of memory.stat; implies kNeedMemory
   kNeedTotals = 1u << 26,    ///< of I/O, and OOM kills; implies kNeedEvents
   kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
@@ -71,6 +72,7 @@ struct Facts {
   std::shared_ptr<const std::vector<HostPartition>> host_partitions;
   std::shared_ptr<const HostVmstat> host_vmstat;
   std::shared_ptr<const HostZoneinfo> host_zoneinfo;
+  std::shared_ptr<const HostBuddyinfo> host_buddyinfo;
   std::shared_ptr<const HostCpuTable> host_softirqs, host_interrupts;
   std::shared_ptr<const HostSchedstat> host_schedstat;
   uint64_t page_kb = 4;  ///< the host's page size

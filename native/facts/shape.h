@@ -54,6 +54,11 @@ struct HostZoneinfo {
   std::vector<Zone> zones;
 };
 
+/// The host's /proc/buddyinfo (mm/vmstat.c, frag_show_print).
+struct HostBuddyinfo {
+  size_t orders = 0;  ///< sizes of blocks, from one page on, each twice the one before; at most 64
+};
+
 /// A table with a column for each CPU: /proc/softirqs (fs/proc/softirqs.c) and /proc/interrupts
 /// (kernel/irq/proc.c, arch/*/kernel/irq.c).
 struct HostCpuTable {

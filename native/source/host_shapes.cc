@@ -40,6 +40,7 @@ struct HostShapes::Impl {
         partitions(procfs_fd, "partitions"),
         vmstat(procfs_fd, "vmstat"),
         zoneinfo(procfs_fd, "zoneinfo"),
+        buddyinfo(procfs_fd, "buddyinfo"),
         softirqs(procfs_fd, "softirqs"),
         interrupts(procfs_fd, "interrupts"),
         schedstat(procfs_fd, "schedstat") {}
@@ -49,6 +50,7 @@ struct HostShapes::Impl {
   Shape<std::vector<HostPartition>> partitions;
   Shape<HostVmstat> vmstat;
   Shape<HostZoneinfo> zoneinfo;
+  Shape<HostBuddyinfo> buddyinfo;
   Shape<HostCpuTable> softirqs, interrupts;
   Shape<HostSchedstat> schedstat;
   std::atomic<uint64_t> page_kb{0};
@@ -73,6 +75,10 @@ Result<std::shared_ptr<const HostVmstat>> HostShapes::vmstat(uint64_t now_us) {
 
 Result<std::shared_ptr<const HostZoneinfo>> HostShapes::zoneinfo(uint64_t now_us) {
   return impl_->zoneinfo.get(now_us, impl_->tick_us, parse_zoneinfo);
+}
+
+Result<std::shared_ptr<const HostBuddyinfo>> HostShapes::buddyinfo(uint64_t now_us) {
+  return impl_->buddyinfo.get(now_us, impl_->tick_us, parse_buddyinfo);
 }
 
 Result<std::shared_ptr<const HostCpuTable>> HostShapes::softirqs(uint64_t now_us) {

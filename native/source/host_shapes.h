@@ -23,6 +23,7 @@ class HostShapes {
   Result<std::shared_ptr<const std::vector<HostPartition>>> partitions(uint64_t now_us);
   Result<std::shared_ptr<const HostVmstat>> vmstat(uint64_t now_us);
   Result<std::shared_ptr<const HostZoneinfo>> zoneinfo(uint64_t now_us);
+  Result<std::shared_ptr<const HostBuddyinfo>> buddyinfo(uint64_t now_us);
   Result<std::shared_ptr<const HostCpuTable>> softirqs(uint64_t now_us);
   Result<std::shared_ptr<const HostCpuTable>> interrupts(uint64_t now_us);
   Result<std::shared_ptr<const HostSchedstat>> schedstat(uint64_t now_us);

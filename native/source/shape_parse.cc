@@ -212,6 +212,19 @@ std::optional<HostZoneinfo> parse_zoneinfo(std::string_view text) {
   return zoneinfo;
 }
 
+std::optional<HostBuddyinfo> parse_buddyinfo(std::string_view text) {
+  constexpr size_t kMostOrders = 64;
+  std::string_view line = text.substr(0, text.find('\n'));
+  // "Node 0, zone      DMA": all zones have the same columns.
+  for (const std::string_view word : {"Node", "", "zone", ""}) {
+    const std::string_view taken = take_word(line);
+    if (taken.empty() || (!word.empty() && taken != word)) return std::nullopt;
+  }
+  const size_t orders = count_words(line);
+  if (orders == 0 || orders > kMostOrders) return std::nullopt;
+  return HostBuddyinfo{orders};
+}
+
 std::optional<HostCpuTable> parse_cpu_table(std::string_view text) {
   std::optional<HostCpuTable> table;
   size_t cpus = 0;

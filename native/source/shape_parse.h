@@ -18,6 +18,7 @@ std::vector<HostPartition> parse_partitions(std::string_view text);
 
 /// /proc/vmstat; nothing where it has no line.
 std::optional<HostVmstat> parse_vmstat(std::string_view text);
+std::optional<HostBuddyinfo> parse_buddyinfo(std::string_view text);
 
 /// /proc/zoneinfo; nothing where it has no zone.
 std::optional<HostZoneinfo> parse_zoneinfo(std::string_view text);

@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <string_view>
-#include <vector>
 
 #include "view/scale.h"
 #include "view/view.h"
 #include "view/vm_figures.h"
+#include "view/zone_layout.h"
 
 namespace vprocfs {
 namespace {
@@ -12,57 +12,10 @@ namespace {
 using Line = HostZoneinfo::Line;
 using Part = HostZoneinfo::Part;
 
-/// What a machine of the container's memory has in a zone.
-struct Zone {
-  const HostZoneinfo::Zone* host = nullptr;
-  size_t node = 0;       ///< place among the nodes
-  uint64_t managed = 0;  ///< pages; at most the host's
-};
-
-/// The zones of a machine with `pages`: every node has its share, and in a node the lower addresses
-/// are filled first, as they are on a real machine.
-class Layout {
- public:
-  Layout(const HostZoneinfo& host, uint64_t pages) {
-    std::vector<uint64_t> node_pages;
-    for (const auto& zone : host.zones) {
-      const bool same = !zones_.empty() && zones_.back().host->node == zone.node;
-      if (!same) node_pages.push_back(0);
-      node_pages.back() = saturating_add(node_pages.back(), zone.managed());
-      zones_.push_back({&zone, node_pages.size() - 1, 0});
-    }
-    Shares host_nodes;
-    for (const uint64_t node : node_pages) host_nodes.add(node);
-    pages = std::min(pages, host_nodes.sum());
-    for (size_t i = 0; i < node_pages.size(); ++i) node_pages[i] = host_nodes.part(pages, i);
-    for (const uint64_t node : node_pages) nodes_.add(node);
-    for (auto& zone : zones_) {
-      zone.managed = std::min(node_pages[zone.node], zone.host->managed());
-      node_pages[zone.node] -= zone.managed;
-      shares_.add(zone.managed);
-    }
-  }
-
-  const std::vector<Zone>& zones() const { return zones_; }
-  uint64_t of_node(uint64_t amount, size_t node) const { return nodes_.part(amount, node); }
-  uint64_t of_zone(uint64_t amount, size_t zone) const { return shares_.part(amount, zone); }
-  /// The first zone with memory: events, which no node's share may make go back, are its node's.
-  bool is_first(size_t zone) const {
-    for (size_t i = 0; i < zone; ++i) {
-      if (zones_[i].managed > 0) return false;
-    }
-    return true;
-  }
-
- private:
-  std::vector<Zone> zones_;
-  Shares nodes_, shares_;
-};
-
 /// Writes the lines of one zone.
 class ZoneText {
  public:
-  ZoneText(const Layout& layout, const VmFigures& figures, const CpuSet& shown, Writer& writer)
+  ZoneText(const ZoneLayout& layout, const VmFigures& figures, const CpuSet& shown, Writer& writer)
       : layout_(layout), figures_(figures), shown_(shown), writer_(writer) {}
 
   void write(size_t index) {
@@ -158,7 +111,7 @@ class ZoneText {
     return line.key == "high_min" || line.key == "high_max" ? scaled(line, zone) : 0;
   }
 
-  const Layout& layout_;
+  const ZoneLayout& layout_;
   const VmFigures& figures_;
   const CpuSet& shown_;
   Writer& writer_;
@@ -171,7 +124,7 @@ class ZoneText {
 void render_zoneinfo(const Facts& facts, Writer& writer) {
   if (!facts.host_zoneinfo || !facts.host_meminfo) return;
   const VmFigures figures(facts);
-  const Layout layout(*facts.host_zoneinfo, figures.pages(figures.model().total));
+  const ZoneLayout layout(*facts.host_zoneinfo, figures.pages(figures.model().total));
   ZoneText text(layout, figures, facts.shown_cpus, writer);
   for (size_t i = 0; i < layout.zones().size(); ++i) text.write(i);
 }

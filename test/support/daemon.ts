@@ -24,6 +24,7 @@ export const cli = join(project, "dist/cli.js");
 
 /** What a node in a container's place reads from these is the container's. */
 const ALL_VIEWS = [
+  "proc/buddyinfo",
   "proc/cpuinfo",
   "proc/diskstats",
   "proc/interrupts",

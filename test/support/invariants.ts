@@ -214,6 +214,16 @@ function ofPressure(text: string): Reading {
   return reading({ counters });
 }
 
+function ofBuddyinfo(text: string): Reading {
+  for (const line of linesOf(text)) {
+    const [zone = "", columns = ""] = matched(line, /^(Node \d+, zone +\w+)((?: +\d+)+) *$/);
+    for (const blocks of columns.trim().split(/ +/)) {
+      count(blocks, zone);
+    }
+  }
+  return reading({});
+}
+
 /** Sizes by zone, and the events of all. */
 function ofZoneinfo(text: string): Reading {
   const PAGE_KB = 4;
@@ -304,6 +314,7 @@ const NODE = "sys/devices/system/node/node0";
 
 /** Every file with how it is read. */
 export const FILES: Readonly<Record<string, (text: string) => Reading>> = {
+  "proc/buddyinfo": ofBuddyinfo,
   "proc/cpuinfo": ofCpuinfo,
   "proc/diskstats": ofDiskstats,
   "proc/interrupts": ofCpuTable,

@@ -343,6 +343,26 @@ describe("zoneinfo", () => {
   });
 });
 
+describe("buddyinfo", () => {
+  it("has the free pages of zoneinfo's zones, in as few blocks as can be", () => {
+    forAll((read) => {
+      const text = read("proc/buddyinfo");
+      const populated = zones(read("proc/zoneinfo")).filter((zone) => figure(zone, "managed") > 0n);
+      const rows = text.split("\n").slice(0, -1);
+      expect(rows).toHaveLength(populated.length);
+      populated.forEach((zone, index) => {
+        const row = rows[index] ?? "";
+        expect(row).toMatch(/^Node \d+, zone {1,8}\w+ (?: *\d+ ){11}$/);
+        expect(row.startsWith(`Node ${zone.node}, zone ${zone.name.padStart(8)} `)).toBe(true);
+        const blocks = row.trim().split(/ +/).slice(4).map(BigInt);
+        expect(blocks.slice(0, -1).every((count) => count <= 1n)).toBe(true);
+        const pages = blocks.reduce((sum, count, order) => sum + (count << BigInt(order)), 0n);
+        expect(pages).toBe(figure(zone, "nr_free_pages"));
+      });
+    });
+  });
+});
+
 describe("softirqs, interrupts and schedstat", () => {
   it.each(["proc/softirqs", "proc/interrupts"])("%s has a column for each CPU", (path) => {
     forAll((read) => {
@@ -401,6 +421,7 @@ describe("nothing of the node", () => {
         "partitions",
         "vmstat",
         "zoneinfo",
+        "buddyinfo",
         "softirqs",
         "interrupts",
         "schedstat",

@@ -234,6 +234,11 @@ function zoneinfo(host: Host): string {
   return nodes.join("");
 }
 
+function buddyinfo(host: Host): string {
+  const titles = zoneinfo(host).match(/^Node \d+, zone +\w+$/gm) ?? [];
+  return titles.map((title) => `${title} ${"7777700110 ".repeat(11)}\n`).join("");
+}
+
 function table(host: Host, rows: readonly (readonly [string, string])[], blanks: number): string {
   const ids = Array.from({ length: host.cpus }, (_, id) => id);
   const head = ids.map((id) => `CPU${String(id).padEnd(8)}`).join("");
@@ -261,6 +266,7 @@ function shapeFiles(host: Host): Files {
     ...diskFiles(),
     "proc/vmstat": vmstatKeys.map((key, i) => `${key} ${7_777_700_040 + i}\n`).join(""),
     "proc/zoneinfo": zoneinfo(host),
+    "proc/buddyinfo": buddyinfo(host),
     "proc/softirqs": table(
       host,
       [

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "facts/shape.h"
+#include "view/scale.h"
+
+namespace vprocfs {
+
+/// What a machine of the container's memory has in a zone.
+struct Zone {
+  const HostZoneinfo::Zone* host = nullptr;
+  size_t node = 0;       ///< place among the nodes
+  uint64_t managed = 0;  ///< pages; at most the host's
+};
+
+/// The zones of a machine with `pages`: every node has its share, and in a node the lower addresses
+/// are filled first, as they are on a real machine.
+class ZoneLayout {
+ public:
+  ZoneLayout(const HostZoneinfo& host, uint64_t pages);
+
+  const std::vector<Zone>& zones() const { return zones_; }
+  uint64_t of_node(uint64_t amount, size_t node) const { return nodes_.part(amount, node); }
+  uint64_t of_zone(uint64_t amount, size_t zone) const { return shares_.part(amount, zone); }
+  /// The first zone with memory: events, which no node's share may make go back, are its node's.
+  bool is_first(size_t zone) const;
+
+ private:
+  std::vector<Zone> zones_;
+  Shares nodes_, shares_;
+};
+
+}  // namespace vprocfs
