@@ -40,7 +40,11 @@ function asTable(mountpoint: string, status: Status): string {
     { "when a worker dies": takeover },
     { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },
   );
-  return table.toString();
+  return table
+    .toString()
+    .split("\n")
+    .map((line) => line.trimEnd())
+    .join("\n");
 }
 
 /** `vprocfs status` */
