@@ -170,16 +170,8 @@ static int other(void) {
   return 0;
 }
 
-/* Answers every call with nothing: what a round trip costs at least. Wakes as vprocfs does. */
-static int least_agent(const char *path) {
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 8) != 0)
-    fail(path);
-  puts("ready");
-  fflush(stdout);
-  const int peer = accept(listener, NULL, NULL);
+static _Noreturn void answer_with_nothing(int peer) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
   char text[65536], control[CMSG_SPACE(sizeof(int))];
   struct iovec part = {text, sizeof text};
   struct msghdr message = {
@@ -196,10 +188,29 @@ static int least_agent(const char *path) {
     memset(&r, 0, sizeof r);
     if (ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &n) != 0) {
       if (errno == EINTR || errno == ENOENT) continue;
-      return 0;
+      exit(0);
     }
     r.id = n.id;
     ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &r);
+  }
+}
+
+/* Answers every call with nothing: what a round trip costs at least. Wakes as vprocfs does. */
+static _Noreturn void least_agent(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  const int listener = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (bind(listener, (struct sockaddr *)&address, sizeof address) != 0 || listen(listener, 8) != 0)
+    fail(path);
+  puts("ready");
+  fflush(stdout);
+  signal(SIGCHLD, SIG_IGN);
+  for (;;) {
+    const int peer = accept(listener, NULL, NULL);
+    if (peer < 0) fail("accept");
+    /* Runtimes hand over a descriptor for each process that they execute. */
+    if (fork() == 0) answer_with_nothing(peer);
+    close(peer);
   }
 }
 
@@ -211,7 +222,7 @@ int main(int argc, char **argv) {
   if (strcmp(what, "other") == 0) return other();
   if (strcmp(what, "affinity") == 0) return affinity(argc > 2);
   if (strcmp(what, "doomed") == 0 && argc > 2) return doomed(atoi(argv[2]));
-  if (strcmp(what, "agent") == 0 && argc > 2) return least_agent(argv[2]);
+  if (strcmp(what, "agent") == 0 && argc > 2) least_agent(argv[2]);
   if (strcmp(what, "watch") == 0 && argc > 4)
     return watch(strtoul(argv[2], NULL, 10), argv[3], strtoul(argv[4], NULL, 10));
   fprintf(stderr, "usage: calls show|show32|fault|other|affinity [self]|doomed ROUNDS|agent SOCKET|"
