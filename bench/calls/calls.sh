@@ -5,7 +5,7 @@
 # JSON line with its memory and descriptors before and after, and one for the keeper. Then the time of
 # a call (p50, p99, mean in µs; medians of trials that take turns): with the least agent there is
 # (`bare`), with vprocfs, how much more that is (the mark is 30 µs), and through LXC's monitor.
-# 10 million calls take some five minutes.
+# 10 million calls take five to ten minutes.
 set -eu
 cd "$(dirname "$0")/../.."
 export VPROCFS_TEST_CALLS="${1:-10000000}"
