@@ -152,7 +152,7 @@ describeLive("attach", ["unshare"], () => {
 
   describe("where something is not as it should be", () => {
     it.each([
-      ["a plain directory", "mount -t tmpfs none /proc", "its /proc is no procfs"],
+      ["another file system", "mount -t tmpfs none /proc", "its /proc is no procfs"],
       ["another container's proc", "true", "its /proc is"],
     ])("/proc is %s: says so", async (_, setup, reason) => {
       const own = testScope();
@@ -180,6 +180,20 @@ describeLive("attach", ["unshare"], () => {
       expect(problems).toEqual(["its /proc is a symlink"]);
     });
 
+    it("/proc is a plain directory: says so", async () => {
+      const own = testScope();
+      const container = await Container.start(own, { memory: MEMORY });
+      const root = temporaryDirectory(own, "root");
+      const pid = await bare(
+        own,
+        container,
+        `mount -t tmpfs none ${root}; mkdir ${root}/proc ${root}/bin; ` +
+          `cp ${program("syscalls")} ${root}/bin/wait; echo ready; exec chroot ${root} /bin/wait`,
+      );
+      await until("it is there", () => readlinkSync(`/proc/${pid}/root`) === root);
+      expect((await report(daemon, pid)).problems).toEqual(["its /proc is no procfs"]);
+    });
+
     it("/proc is read-only: works all the same", async () => {
       const own = testScope();
       const container = await Container.start(own, { memory: MEMORY });
@@ -196,6 +210,14 @@ describeLive("attach", ["unshare"], () => {
       const cpu = files.find(({ path }) => path.endsWith("system/cpu"));
       expect(cpu).toMatchObject({ state: "failed", reason: "not on a sysfs" });
       expect(files.filter(({ state }) => state === "attached")).toHaveLength(IN_PROC);
+    });
+
+    it("a file is not there: does without it", async () => {
+      const container = await Container.start(testScope(), { memory: MEMORY });
+      await container.shell("mount -t tmpfs none /sys/devices/system");
+      const done = await report(daemon, container.init, ["--strict"]);
+      expect(statesOf(done)).toEqual(["attached"]);
+      expect(filesOf(container.init)).toEqual(PLACES.filter((path) => path.startsWith("/proc/")));
     });
 
     it.each([
