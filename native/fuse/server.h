@@ -83,6 +83,7 @@ class Server {
   void init(const Request& r);
   void lookup(const Request& r);
   void lookup_container(const Request& r, const std::string& name);
+  void lookup_top(const Request& r, const std::string& name, NodeIndex link);
   void lookup_process(const Request& r, std::string_view digits);
   void entry_of(const Request& r, const ContainerPtr& container, const TreeEntry& found,
                 uint64_t valid_s);

@@ -28,8 +28,29 @@ constexpr uint32_t kLink = S_IFLNK >> 12;
 /// What the name of a link to the container of a process begins with.
 constexpr std::string_view kProcessPrefix = "pid:";
 
+/// What those in a container find by a name at the top: a link, 0 for none.
+NodeIndex link_at_top(std::string_view name) {
+  if (name == "proc") return kProcLinkIndex;
+  return name == "sys" ? kSysLinkIndex : NodeIndex{0};
+}
+
+/// Where a link of the top leads to in the container's own tree; nullptr: it is none.
+const char* below_container(NodeIndex index) {
+  switch (index) {
+    case kSelfIndex:
+      return "";
+    case kProcLinkIndex:
+      return "/proc";
+    case kSysLinkIndex:
+      return "/sys";
+    default:
+      return nullptr;
+  }
+}
+
 bool is_link(NodeId node) {
-  return node.index() == (node.container().none() ? kSelfIndex : kContainerLinkIndex);
+  if (!node.container().none()) return node.index() == kContainerLinkIndex;
+  return below_container(node.index()) != nullptr;
 }
 
 }  // namespace
@@ -68,6 +89,7 @@ void Server::lookup(const Request& r) {
         return entry(r, NodeId({}, kContainersIndex), nullptr, 0, kForeverSeconds);
       if (name == "cgroup") return entry(r, NodeId({}, kCgroupIndex), nullptr, 0, kForeverSeconds);
       if (name == "self") return entry(r, NodeId({}, kSelfIndex), nullptr, 0, kForeverSeconds);
+      if (const NodeIndex link = link_at_top(name)) return lookup_top(r, name, link);
       index = kContainerRootIndex;
     }
   }
@@ -80,6 +102,18 @@ void Server::lookup(const Request& r) {
     return;
   }
   lookup_entry(r, parent, *found);
+}
+
+/// To the host proc and sys are directories whose files say whose they are at every open. Those in
+/// a container find links to their own tree: were they to find files of their own by the same path
+/// as others, each look-up would take the name from what the one before has just bound, which runc
+/// ("possibly malicious path", "(deleted)") and others take for an attack.
+void Server::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
+  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  const TreeEntry* found = tree_.dir(kContainerRootIndex)->find(name);
+  if (!caller || found == nullptr) return fail(r, ENOENT);
+  // The next caller may be another's.
+  entry(r, NodeId({}, caller.value() ? link : found->index), nullptr, 0, 0);
 }
 
 /// containers/pid:<PID> leads from any process that the host knows to its container. What it leads
@@ -178,8 +212,10 @@ void Server::readlink(const Request& r) {
   }
   const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
   if (!caller) return fail(r, ENOENT);
+  if (!caller.value() && node.index() != kSelfIndex) return fail(r, ENOENT);
   const std::string target =
-      caller.value() ? "containers/" + caller.value()->id().name() : std::string(".");
+      caller.value() ? "containers/" + caller.value()->id().name() + below_container(node.index())
+                     : std::string(".");
   reply_.data(r.header().unique, target.data(), target.size());
 }
 
@@ -211,10 +247,17 @@ void Server::readdir(const Request& r) {
     names.push_back({NodeId({}, kCgroupIndex).raw(), kDirectory, "cgroup"});
     names.push_back({NodeId({}, kSelfIndex).raw(), kLink, "self"});
   }
-  const TreeDir* dir =
-      tree_.dir(top && node.index() == kRootIndex ? kContainerRootIndex : node.index());
+  const bool root = top && node.index() == kRootIndex;
+  const TreeDir* dir = tree_.dir(root ? kContainerRootIndex : node.index());
   if (dir != nullptr) {
+    const auto caller = root ? registry_.by_process(static_cast<pid_t>(r.header().pid))
+                             : Result<ContainerPtr>(ContainerPtr());
+    const bool links = caller && caller.value();
     for (const auto& e : dir->entries) {
+      if (links && link_at_top(e.name) != 0) {
+        names.push_back({NodeId({}, link_at_top(e.name)).raw(), kLink, e.name});
+        continue;
+      }
       names.push_back({NodeId(node.container(), e.index).raw(),
                        e.view == nullptr ? kDirectory : kRegular, e.name});
     }

@@ -143,6 +143,21 @@ describeLive("the mounted tree", ["busybox", "df"], () => {
     }
   });
 
+  it("leads those in a container from proc and sys to their own, and never takes a name from what is bound", async () => {
+    const id = await a.id(daemon);
+    const links = await a.shell(`readlink ${daemon.path("proc")} ${daemon.path("sys")}`);
+    expect(links).toBe(`containers/${id}/proc\ncontainers/${id}/sys\n`);
+    expect(await a.shell(`ls -d ${daemon.path("proc")}/meminfo`)).toContain("meminfo");
+    await a.shell(`mount --bind ${daemon.path("proc/meminfo")} /proc/meminfo`);
+    // The next one to look the same path up.
+    await b.read(daemon.path("proc/meminfo"));
+    const shown = await a.shell(
+      "grep ' /proc/meminfo ' /proc/self/mountinfo; umount /proc/meminfo",
+    );
+    expect(shown).toContain(` /containers/${id}/proc/meminfo /proc/meminfo `);
+    expect((await run(["readlink", daemon.path("proc")])).status).toBe(1);
+  });
+
   it("shows a process of the host what the kernel shows it", async () => {
     for (const view of ["proc/cpuinfo", "proc/swaps", "sys/devices/system/cpu/online"] as const) {
       const blind = (text: string): string => text.replaceAll(/^cpu MHz.*$/gm, "");

@@ -5,9 +5,7 @@ import { spawnSync } from "node:child_process";
 import { cpSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
-import { hookFiles, installHooks } from "../../src/attach/hooks.js";
-import { settingsFileOf } from "../../src/attach/settings.js";
-import { filesOf, helperPath, PLACES } from "../support/attach.js";
+import { filesOf, helperPath, installedHooks, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram } from "../support/command.js";
 import { Container } from "../support/container.js";
@@ -17,7 +15,6 @@ import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
 import { memTotalKb } from "../support/procfile.js";
 import { project } from "../support/project.js";
-import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -25,20 +22,6 @@ const LIMITS = { memory: 96 * MIB, swap: 0, quota: 1 };
 const FIRST = "/first";
 /** The first program of a container says what it sees. */
 const ARGS = ["/bin/sh", "-c", `cat /proc/meminfo >${FIRST}; exec sleep 1000000`];
-
-/** install-hooks below a directory of its own; paths of what it has written. */
-function hooksOf(scope: Scope, mountpoint: string): { lxc: string; oci: string } {
-  const root = temporaryDirectory(scope, "hooks");
-  const files = hookFiles({
-    helper: helperPath(),
-    program: ["/usr/bin/vprocfs"],
-    mountpoint,
-    settings: settingsFileOf(mountpoint),
-  });
-  const written = installHooks(files, { dryRun: false, kinds: ["lxc", "oci"], root });
-  const [lxc = "", oci = ""] = written.map(({ path }) => join(root, path));
-  return { lxc, oci };
-}
 
 /** The hook as config.json has it, out of the file for podman. */
 function configHooks(path: string): object {
@@ -64,7 +47,7 @@ describeLive("hooks", [], () => {
 
   beforeAll(async () => {
     daemon = await Daemon.start(scope);
-    hooks = hooksOf(scope, daemon.mountpoint);
+    hooks = installedHooks(scope, daemon.mountpoint);
   });
 
   describeLive("LXC", ["lxc-create", "lxc-start", "busybox"], () => {
@@ -101,7 +84,7 @@ exec /sbin/init
 
     it("a container starts without vprocfs", async () => {
       const own = testScope();
-      const { lxc } = hooksOf(own, temporaryDirectory(own, "nothing"));
+      const { lxc } = installedHooks(own, temporaryDirectory(own, "nothing"));
       const container = await LxcContainer.start(own, {
         ...LIMITS,
         lines: [`lxc.include = ${lxc}`],
@@ -151,7 +134,7 @@ exec /sbin/init
 
     it("starts without vprocfs", async () => {
       const own = testScope();
-      const { oci } = hooksOf(own, temporaryDirectory(own, "nothing"));
+      const { oci } = installedHooks(own, temporaryDirectory(own, "nothing"));
       const variant = { plain: true, hooks: configHooks(oci) };
       const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);
       expect(filesOf(container.init)).toEqual([]);

@@ -3,9 +3,12 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { type HelperReport, helperPath } from "../../src/attach/helper.js";
+import { hookFiles, installHooks } from "../../src/attach/hooks.js";
+import { settingsFileOf } from "../../src/attach/settings.js";
 import { type Mount, parseMountinfo } from "../../src/mountinfo.js";
 import { type Outcome, outputOf, type RunOptions, run } from "./command.js";
-import { type Daemon, SYSFS, VIEWS } from "./daemon.js";
+import { type Daemon, SYSFS, temporaryDirectory, VIEWS } from "./daemon.js";
+import type { Scope } from "./scope.js";
 
 export { helperPath };
 
@@ -51,3 +54,17 @@ export function filesOf(pid: number): string[] {
 export const PLACES = [...VIEWS.filter((view) => view.startsWith("proc/")), ...SYSFS]
   .map((path) => `/${path}`)
   .sort();
+
+/** install-hooks below a directory of its own; paths of what it has written. */
+export function installedHooks(scope: Scope, mountpoint: string): { lxc: string; oci: string } {
+  const root = temporaryDirectory(scope, "hooks");
+  const files = hookFiles({
+    helper: helperPath(),
+    program: ["/usr/bin/vprocfs"],
+    mountpoint,
+    settings: settingsFileOf(mountpoint),
+  });
+  const written = installHooks(files, { dryRun: false, kinds: ["lxc", "oci"], root });
+  const [lxc = "", oci = ""] = written.map(({ path }) => join(root, path));
+  return { lxc, oci };
+}

@@ -1,0 +1,96 @@
+// Many containers that start at once: each gets its own files, whatever way it gets them.
+// VPROCFS_TEST_MANY says how many.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { filesOf, installedHooks, PLACES } from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { haveProgram } from "../support/command.js";
+import { Daemon } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { OciContainer, type OciVariant } from "../support/oci.js";
+import { memTotalKb } from "../support/procfile.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+const MANY = Number(process.env.VPROCFS_TEST_MANY ?? 16);
+const FIRST = ["/bin/sh", "-c", "cat /proc/meminfo >/first; exec sleep 1000000"];
+const runtimes = ["runc", "crun"].filter(haveProgram);
+
+/** No two have the same memory. */
+const memoryOf = (index: number): number => (32 + index) * MIB;
+
+/** Starts them all; what each one's first program has read is awaited. */
+async function startAll(
+  runtime: string,
+  daemon: Daemon,
+  variant: OciVariant,
+): Promise<readonly OciContainer[]> {
+  const own = testScope();
+  const start = (index: number) => {
+    const limits = { memory: memoryOf(index), swap: 0, quota: 1 };
+    return OciContainer.start(own, runtime, daemon, limits, { ...variant, args: FIRST });
+  };
+  // All have ended, well or not, before anything is cleaned up.
+  const started = await Promise.allSettled(Array.from({ length: MANY }, (_, i) => start(i)));
+  return started.map((one) => {
+    if (one.status === "rejected") {
+      throw one.reason;
+    }
+    return one.value;
+  });
+}
+
+async function firstOf({ rootfs }: OciContainer): Promise<number> {
+  return until("its first program has looked", () => {
+    try {
+      return memTotalKb(readFileSync(join(rootfs, "first"), "utf8"));
+    } catch {
+      return undefined;
+    }
+  });
+}
+
+describeLive("many at once", [], () => {
+  describe.each(runtimes)("%s", (runtime) => {
+    it("by hooks: from their first instruction", { timeout: 600_000 }, async () => {
+      const daemon = await Daemon.start(testScope());
+      const { oci } = installedHooks(testScope(), daemon.mountpoint);
+      const hooks = { createRuntime: [JSON.parse(readFileSync(oci, "utf8")).hook] };
+      const all = await startAll(runtime, daemon, { plain: true, hooks });
+      for (const [index, container] of all.entries()) {
+        expect(await firstOf(container)).toBe(memoryOf(index) / 1024);
+        expect(filesOf(container.init)).toEqual(PLACES);
+      }
+    });
+
+    it("by the watcher", { timeout: 600_000 }, async () => {
+      const only = ["--attach-only", `*vprocfs-test-${process.pid}-*`];
+      const daemon = await Daemon.start(testScope(), "--watch", "on", ...only);
+      const all = await startAll(runtime, daemon, { plain: true });
+      for (const [index, container] of all.entries()) {
+        await until("it has its files", () => filesOf(container.init).length === PLACES.length);
+        const seen = readFileSync(`/proc/${container.init}/root/proc/meminfo`, "utf8");
+        expect(memTotalKb(seen)).toBe(memoryOf(index) / 1024);
+      }
+    });
+
+    it("by binds of what each sees at the mount's top", { timeout: 600_000 }, async () => {
+      const daemon = await Daemon.start(testScope());
+      const all = await startAll(runtime, daemon, {});
+      for (const [index, container] of all.entries()) {
+        expect(await firstOf(container)).toBe(memoryOf(index) / 1024);
+      }
+    });
+
+    it("by binds and the watcher together", { timeout: 600_000 }, async () => {
+      const only = ["--attach-only", `*vprocfs-test-${process.pid}-*`];
+      const daemon = await Daemon.start(testScope(), "--watch", "on", ...only);
+      const all = await startAll(runtime, daemon, {});
+      for (const [index, container] of all.entries()) {
+        expect(await firstOf(container)).toBe(memoryOf(index) / 1024);
+      }
+    });
+  });
+});
