@@ -183,8 +183,12 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   if (key == 0 || key == own_mounts_) return;
   const std::lock_guard lock(mutex_);
   auto it = known_.find(key);
-  if (it != known_.end() && has_ended(it->second.process)) {
-    // Numbers of namespaces are reused at once.
+  // Numbers of namespaces are reused at once: also where who was known by one has ended or has
+  // moved to another.
+  const auto is_past = [key](const Known& k) {
+    return has_ended(k.process) || namespace_of(std::to_string(k.pid), "mnt") != key;
+  };
+  if (it != known_.end() && is_past(it->second)) {
     out.push_back({WatchEvent::Kind::kEnded, it->second.pid, key});
     drop(it);
     it = known_.end();

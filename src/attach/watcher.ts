@@ -20,7 +20,7 @@ const LOOKS = { atOnce: 100, perSecond: 5 } as const;
 /** PID namespaces that are counted at a time. */
 const MOST_ENTRANCES = 4096;
 /** When to look again after a failure: the container may not have been ready. */
-const RETRIES_MS = [50, 200, 1000, 5000] as const;
+const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
 
 export interface WatcherOptions {
   readonly binding: Pick<NativeBinding, "containerOf" | "Watch">;
@@ -67,8 +67,8 @@ export class Watcher {
   /** The container that a namespace belongs to. */
   readonly #owners = new Map<number, string>();
   readonly #entrances = new Map<number, Bucket>();
-  /** Namespaces with an event that is looked at later. */
-  readonly #postponed = new Set<number>();
+  /** Events that are looked at later, by namespace and process: its number may be another's by then. */
+  readonly #postponed = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #now: () => number;
   readonly #run: typeof runHelper;
@@ -177,11 +177,11 @@ export class Watcher {
   }
 
   #postpone(ms: number, event: WatchEvent, attempt: number): void {
-    const { namespace } = event;
-    if (!this.#postponed.has(namespace)) {
-      this.#postponed.add(namespace);
+    const key = `${event.namespace} ${event.pid}`;
+    if (!this.#postponed.has(key)) {
+      this.#postponed.add(key);
       this.#later(ms, () => {
-        this.#postponed.delete(namespace);
+        this.#postponed.delete(key);
         this.#enter(event, attempt);
       });
     }

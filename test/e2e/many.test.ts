@@ -12,9 +12,12 @@ import { describeLive } from "../support/needs.js";
 import { OciContainer, type OciVariant } from "../support/oci.js";
 import { memTotalKb } from "../support/procfile.js";
 import { testScope } from "../support/test-scope.js";
-import { until } from "../support/wait.js";
+import { DEADLINE_MS, until } from "../support/wait.js";
 
-const MANY = Number(process.env.VPROCFS_TEST_MANY ?? 16);
+const MANY = Number(process.env.VPROCFS_TEST_MANY ?? 12);
+/** They wait for each other. */
+const LONG_MS = DEADLINE_MS + MANY * 1000;
+const TIMEOUT = { timeout: 2 * LONG_MS + 60_000 };
 const FIRST = ["/bin/sh", "-c", "cat /proc/meminfo >/first; exec sleep 1000000"];
 const runtimes = ["runc", "crun"].filter(haveProgram);
 
@@ -43,18 +46,22 @@ async function startAll(
 }
 
 async function firstOf({ rootfs }: OciContainer): Promise<number> {
-  return until("its first program has looked", () => {
-    try {
-      return memTotalKb(readFileSync(join(rootfs, "first"), "utf8"));
-    } catch {
-      return undefined;
-    }
-  });
+  return until(
+    "its first program has looked",
+    () => {
+      try {
+        return memTotalKb(readFileSync(join(rootfs, "first"), "utf8"));
+      } catch {
+        return undefined;
+      }
+    },
+    LONG_MS,
+  );
 }
 
 describeLive("many at once", [], () => {
   describe.each(runtimes)("%s", (runtime) => {
-    it("by hooks: from their first instruction", { timeout: 600_000 }, async () => {
+    it("by hooks: from their first instruction", TIMEOUT, async () => {
       const daemon = await Daemon.start(testScope());
       const { oci } = installedHooks(testScope(), daemon.mountpoint);
       const hooks = { createRuntime: [JSON.parse(readFileSync(oci, "utf8")).hook] };
@@ -65,18 +72,19 @@ describeLive("many at once", [], () => {
       }
     });
 
-    it("by the watcher", { timeout: 600_000 }, async () => {
+    it("by the watcher", TIMEOUT, async () => {
       const only = ["--attach-only", `*vprocfs-test-${process.pid}-*`];
       const daemon = await Daemon.start(testScope(), "--watch", "on", ...only);
       const all = await startAll(runtime, daemon, { plain: true });
       for (const [index, container] of all.entries()) {
-        await until("it has its files", () => filesOf(container.init).length === PLACES.length);
+        const isWhole = () => filesOf(container.init).length === PLACES.length;
+        await until("it has its files", isWhole, LONG_MS);
         const seen = readFileSync(`/proc/${container.init}/root/proc/meminfo`, "utf8");
         expect(memTotalKb(seen)).toBe(memoryOf(index) / 1024);
       }
     });
 
-    it("by binds of what each sees at the mount's top", { timeout: 600_000 }, async () => {
+    it("by binds of what each sees at the mount's top", TIMEOUT, async () => {
       const daemon = await Daemon.start(testScope());
       const all = await startAll(runtime, daemon, {});
       for (const [index, container] of all.entries()) {
@@ -84,7 +92,7 @@ describeLive("many at once", [], () => {
       }
     });
 
-    it("by binds and the watcher together", { timeout: 600_000 }, async () => {
+    it("by binds and the watcher together", TIMEOUT, async () => {
       const only = ["--attach-only", `*vprocfs-test-${process.pid}-*`];
       const daemon = await Daemon.start(testScope(), "--watch", "on", ...only);
       const all = await startAll(runtime, daemon, {});

@@ -39,6 +39,9 @@ async function watched(scope: Scope): Promise<Container> {
   return served(await started(scope));
 }
 
+/** A first process that leaves its mount namespace for another. */
+const MOVES = "exec unshare -m /bin/sh -c 'echo moved; exec sleep 1000000'";
+
 describeLive("the watcher", ["unshare"], () => {
   const scope = fileScope();
   let daemon: Daemon;
@@ -99,6 +102,20 @@ describeLive("the watcher", ["unshare"], () => {
     await until("it sees its own memory", () => text.includes(` ${MEMORY / 1024} kB`));
   });
 
+  it("sees a container in a namespace whose number an init had that has moved on", async () => {
+    const own = testScope();
+    for (let times = 0; times < 10; times += 1) {
+      const outer = await started(own);
+      const moving = outer.start(own, ["unshare", "-p", "-f", "-m", "/bin/sh", "-c", MOVES]);
+      let text = "";
+      moving.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk;
+      });
+      await until("it has moved", () => text.includes("moved"));
+      await served(await started(own));
+    }
+  });
+
   it("does not follow them when it is told not to", async () => {
     const own = testScope();
     const ignoring = await Daemon.start(own, ...OWN, "--nested", "ignore");
@@ -156,7 +173,9 @@ describeLive("the watcher", ["unshare"], () => {
     const own = testScope();
     const many = Number(process.env.VPROCFS_TEST_MANY ?? 40);
     const containers = await Promise.all(Array.from({ length: many }, () => started(own)));
-    await Promise.all(containers.map(served));
+    await Promise.all(containers.map(served)).catch((error: unknown) => {
+      throw new Error(daemon.logs.slice(-4000), { cause: error });
+    });
     expect(daemon.hasEnded).toBe(false);
     expect(existsSync(daemon.path("containers"))).toBe(true);
     expect((await attach(daemon, containers[0]?.init ?? 0, ["--check", "--strict"])).status).toBe(
