@@ -1,0 +1,80 @@
+// The watcher's own decisions, with events that the test makes up.
+
+import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { expect, it, onTestFinished } from "vitest";
+import { mountNamespaceOf } from "../../src/attach/namespaces.js";
+import { Watcher } from "../../src/attach/watcher.js";
+import { createLogger } from "../../src/log.js";
+import type { ContainerInfo, NativeWatch, WatchEvent } from "../../src/native/binding.js";
+import { until } from "../support/wait.js";
+
+/** A process in our mount namespace, and in a PID namespace of its own. */
+async function elsewhere(): Promise<number> {
+  const child = spawn("unshare", ["--pid", "--fork", "--kill-child", "sleep", "1000"]);
+  onTestFinished(() => {
+    child.kill("SIGKILL");
+  });
+  const list = `/proc/${child.pid}/task/${child.pid}/children`;
+  return until("it has a child", () => Number(readFileSync(list, "utf8").trim()) || undefined);
+}
+
+it.runIf(process.getuid?.() === 0)(
+  "an event that is put off does not stand in for another one of a namespace with its number",
+  async () => {
+    const namespace = mountNamespaceOf(process.pid) ?? 0;
+    const pid = await elsewhere();
+    const container: ContainerInfo = {
+      id: "1",
+      name: "web1",
+      runtime: "",
+      cgroup: "/web1",
+      init: pid,
+      cgroups: {},
+      memoryLimit: null,
+      swapLimit: null,
+      cpuQuota: null,
+      cpus: 1,
+    };
+    let tell = (_: readonly WatchEvent[]): void => {};
+    class Watch implements NativeWatch {
+      constructor(onEvents: (events: readonly WatchEvent[]) => void) {
+        tell = onEvents;
+      }
+      start(): void {}
+      stop(): void {}
+      unfollow(): void {}
+      follow(): boolean {
+        return true;
+      }
+    }
+    let asked = 0;
+    const served: number[] = [];
+    const watcher = new Watcher({
+      // Its runtime has not moved it to its cgroups when it is seen first.
+      binding: { Watch, containerOf: () => (asked++ === 0 ? null : container) },
+      settings: {
+        mountpoint: "/nowhere",
+        fsType: "fuse.lxcfs",
+        source: "vprocfs",
+        skipFiles: [],
+        replaceLxcfs: false,
+      },
+      only: ["*"],
+      exclude: [],
+      nested: true,
+      tellId: false,
+      log: createLogger("error", "json"),
+      run: (_, run) => {
+        served.push(run.pid);
+        return Promise.resolve({ pid: run.pid, id: "1", files: [], problems: [] });
+      },
+    });
+    onTestFinished(() => watcher.stop());
+    // Of no container, and asked about again for a while.
+    tell([{ kind: "appeared", pid: process.pid, namespace }]);
+    tell([{ kind: "appeared", pid, namespace }]);
+    await until("the other one is served", () => served.includes(pid));
+    expect(served).toEqual([pid]);
+  },
+);
