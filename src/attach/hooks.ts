@@ -75,9 +75,10 @@ function ociFile(places: HookPlaces): HookFile {
   };
   return {
     kind: "oci",
-    path: "/etc/containers/oci/hooks.d/20-vprocfs.json",
+    // Where podman and CRI-O look when nobody has configured another place.
+    path: "/usr/share/containers/oci/hooks.d/20-vprocfs.json",
     needs: "/etc/containers",
-    owns: ["/etc/containers/oci/hooks.d", "/etc/containers/oci"],
+    owns: ["/usr/share/containers/oci/hooks.d", "/usr/share/containers/oci"],
     content: `${JSON.stringify(hook, null, 2)}\n`,
   };
 }

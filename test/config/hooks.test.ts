@@ -47,7 +47,7 @@ describe("hooks", () => {
     make("/etc/containers/policy.json", "{}");
     const written = ["lxc written", "oci written", "nspawn not needed"];
     expect(states(installHooks(files, options({ dryRun: true })))).toEqual(written);
-    expect(existsSync(join(root, "/etc/containers/oci"))).toBe(false);
+    expect(existsSync(join(root, "/usr/share/containers/oci"))).toBe(false);
     expect(states(installHooks(files, options()))).toEqual(written);
     expect(states(installHooks(files, options()))).toEqual([
       "lxc unchanged",
@@ -59,7 +59,7 @@ describe("hooks", () => {
       "oci removed",
       "nspawn absent",
     ]);
-    expect(existsSync(join(root, "/etc/containers/oci"))).toBe(false);
+    expect(existsSync(join(root, "/usr/share/containers/oci"))).toBe(false);
     expect(existsSync(join(root, "/etc/containers/policy.json"))).toBe(true);
   });
 
@@ -69,7 +69,7 @@ describe("hooks", () => {
   });
 
   it("never touch files of others", () => {
-    const path = "/etc/containers/oci/hooks.d/20-vprocfs.json";
+    const path = "/usr/share/containers/oci/hooks.d/20-vprocfs.json";
     make(path, "theirs");
     expect(states(installHooks(files, options()))[1]).toBe("oci foreign");
     expect(states(uninstallHooks(files, options()))[1]).toBe("oci foreign");
@@ -85,7 +85,8 @@ describe("hooks", () => {
   });
 
   it("say what cannot be written", () => {
-    make("/etc/containers/oci", "a file");
+    make("/etc/containers/policy.json", "");
+    make("/usr/share/containers/oci", "a file");
     const [, oci] = installHooks(files, options());
     expect(oci).toMatchObject({ state: "failed", reason: expect.stringContaining("ENOTDIR") });
   });

@@ -29,7 +29,7 @@ class Node {
     this.root = temporaryDirectory(scope, "node");
     this.home = join(this.root, "opt/vprocfs");
     const image = join(this.root, "image");
-    for (const directory of ["etc/containers", "bin", "image"]) {
+    for (const directory of ["etc/containers", "usr/share/containers", "bin", "image"]) {
       mkdirSync(join(this.root, directory), { recursive: true });
     }
     for (const path of ["package.json", "dist", "build/Release/vprocfs.node"]) {
@@ -48,7 +48,10 @@ class Node {
     );
     // What nsenter does on a node: its mounts, its programs.
     const enter = join(this.root, "bin/enter");
-    const inside = `mount --bind ${this.root}/etc/containers /etc/containers && exec "$@"`;
+    const binds = ["/etc/containers", "/usr/share/containers"].map(
+      (path) => `mount --bind ${this.root}${path} ${path} && `,
+    );
+    const inside = `${binds.join("")}exec "$@"`;
     const path = `PATH=${this.root}/bin:$PATH`;
     const script = `#!/bin/sh\n${path} exec unshare --mount sh -c '${inside}' sh "$@"\n`;
     writeFileSync(enter, script, { mode: 0o755 });
@@ -80,7 +83,7 @@ class Node {
   }
 
   get hook(): string {
-    return join(this.root, "etc/containers/oci/hooks.d/20-vprocfs.json");
+    return join(this.root, "usr/share/containers/oci/hooks.d/20-vprocfs.json");
   }
 }
 
