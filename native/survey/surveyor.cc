@@ -3,9 +3,11 @@
 #include <sys/resource.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <ctime>
 #include <optional>
+#include <thread>
 #include <utility>
 
 #include "container/container.h"
@@ -21,6 +23,9 @@ constexpr size_t kFdsPerContainer = 17;
 // How old the count of mounts may get, and how many containers' are counted in one survey.
 constexpr uint64_t kMountsAgeUs = 60'000'000;
 constexpr size_t kMountsAtOnce = 250;
+// Containers that are worth a thread of their own, and how many such there may be.
+constexpr size_t kRowsPerThread = 100;
+constexpr size_t kMostThreads = 4;
 
 /// Of all descriptors that this process may have. What answers requests needs them too.
 size_t descriptors() {
@@ -155,16 +160,20 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member,
 }
 
 bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
+  bool keep = true;
   if (!member.source) {
+    keep = kept_.fetch_add(1) < most_kept_;
     // What is not kept would be watched in vain.
     auto opened = ContainerSource::open(*place_.mounts, member.description.paths,
-                                        kept_ < most_kept_ ? notifier_.get() : nullptr);
-    if (!opened) return ends(opened.error());
+                                        keep ? notifier_.get() : nullptr);
+    if (!opened) {
+      --kept_;
+      return ends(opened.error());
+    }
     member.source = std::move(opened.value());
-    ++kept_;
   }
   const auto done = read_facts(*member.source, member, now_us, out);
-  if (kept_ > most_kept_) {
+  if (!keep) {
     member.source.reset();
     --kept_;
   }
@@ -186,6 +195,24 @@ void Surveyor::count_mounts(uint64_t now_us) {
   }
 }
 
+uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
+  std::atomic<size_t> next{0};
+  std::atomic<uint64_t> failed{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < rows.size(); i = next++) {
+      Member& member = *members_.at(rows[i].id);
+      if (!read(member, boottime_us(), rows[i].figures)) ++failed;
+    }
+  };
+  const size_t cpus = std::max(std::thread::hardware_concurrency(), 1u);
+  const size_t most = std::min({kMostThreads, cpus, rows.size() / kRowsPerThread + 1});
+  std::vector<std::thread> others;
+  while (others.size() + 1 < most) others.emplace_back(work);
+  work();
+  for (std::thread& other : others) other.join();
+  return failed;
+}
+
 Survey Surveyor::take() {
   Survey out;
   const uint64_t begin = boottime_us();
@@ -204,19 +231,19 @@ Survey Surveyor::take() {
       });
   count_mounts(begin);
   out.rows.reserve(members_.size());
-  for (auto& [id, member] : members_) {
-    SurveyRow row;
-    if (!read(*member, boottime_us(), row.figures)) ++out.failed;
-    // It has ended since: nothing of it is worth telling.
-    if (!row.figures.has(Figure::kStartTime)) continue;
-    if (member->mounts)
-      row.figures.set(Figure::kMountedFiles, static_cast<double>(*member->mounts));
+  for (const auto& [id, member] : members_) {
+    SurveyRow& row = out.rows.emplace_back();
     row.id = id;
     row.cgroup = member->description.cgroup;
     row.init = member->description.init;
-    row.last_victim = member->last_victim;
-    out.rows.push_back(std::move(row));
+    if (member->mounts)
+      row.figures.set(Figure::kMountedFiles, static_cast<double>(*member->mounts));
   }
+  out.failed = read_all(out.rows);
+  for (SurveyRow& row : out.rows) row.last_victim = members_.at(row.id)->last_victim;
+  // Those that have ended since: nothing of them is worth telling.
+  const auto ended = [](const SurveyRow& row) { return !row.figures.has(Figure::kStartTime); };
+  out.rows.erase(std::remove_if(out.rows.begin(), out.rows.end(), ended), out.rows.end());
   out.left_out = census_.left_out();
   out.reads_log = log_.readable();
   out.took_us = boottime_us() - begin;

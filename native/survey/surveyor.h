@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -57,6 +58,8 @@ class Surveyor {
  private:
   struct Member;
 
+  /// Fills in the figures, with a few threads where there are many; returns how many failed.
+  uint64_t read_all(std::vector<SurveyRow>& rows);
   void come(Census::Came came);
   void ascribe(Member& member, const OomKill& kill) const;
   /// False when something could not be read of one that goes on.
@@ -72,7 +75,7 @@ class Surveyor {
   Census census_;
   OomLog log_;
   std::map<ContainerId, std::unique_ptr<Member>> members_;
-  size_t kept_ = 0;
+  std::atomic<size_t> kept_ = 0;
 };
 
 }  // namespace vprocfs
