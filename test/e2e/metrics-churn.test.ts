@@ -36,11 +36,20 @@ describeLive("metrics of containers that come and go", [], () => {
     const status = await vprocfs("status", "--json", "--mountpoint", daemon.mountpoint);
     const { workerPid } = JSON.parse(`${status.stdout}`);
     const descriptors = (): number => readdirSync(`/proc/${workerPid}/fd`).length;
-    // What is opened once and stays is open after the first scrapes.
-    await scrape();
-    await scrape();
-    const before = descriptors();
     const prefix = `brief${process.pid}`;
+    // What is opened once and stays is open after scrapes with a container, and without one.
+    const first = new Scope();
+    try {
+      await Container.start(first, { name: `${prefix}-first`, memory: 16 * MIB });
+      await until("it is told of, and its tasks are counted", async () => {
+        const text = await scrape();
+        return text.includes(prefix) && /^vprocfs_task_passes_total [1-9]/m.test(text);
+      });
+    } finally {
+      await first.close();
+    }
+    await until("it is gone", async () => !(await scrape()).includes(prefix));
+    const before = descriptors();
     const made = new Set<string>();
     const seen = new Set<string>();
     let left = CONTAINERS;
