@@ -3,6 +3,9 @@
 # line per check; exits 1 with the first that does not hold.
 set -eu
 
+# Every start of Node takes long where the CPU is emulated, and nothing here is about this one.
+export VPROCFS_STANDBY=off
+
 cgroups=/sys/fs/cgroup
 mnt=/tmp/vprocfs
 inside=/tmp/inside
@@ -36,7 +39,10 @@ mkdir $cgroups/box/inner
 # Runs a command in a container whose cgroup is box/inner, with the files bound from inside.
 cat >$inside <<'S'
 for file in /tmp/vprocfs/proc/*; do
-  mount --bind $file /proc/${file##*/}
+  # Only what the command reads: a mount takes long here.
+  case "$1" in
+    *${file##*/}* | free* | lscpu* | tail*) mount --bind $file /proc/${file##*/} ;;
+  esac
 done
 for directory in /sys/devices/system/cpu /sys/devices/system/node; do
   [ ! -d $directory ] || mount --bind /tmp/vprocfs/self$directory $directory

@@ -9,10 +9,10 @@ it.runIf(missing === undefined)(
   `shows memory, swap, CPUs and time by the limits of cgroup v2${missing ? ` (${missing})` : ""}`,
   async () => {
     const result = await runInVm(["bash", "test/e2e/vm/v2-limits-guest.sh"], {
-      timeoutSeconds: 540,
+      timeoutSeconds: 1200,
     });
     expect(result.stdout).toContain("all checks hold");
     expect(result.code, result.stdout).toBe(0);
   },
-  600_000,
+  1_300_000,
 );

@@ -10,9 +10,9 @@ it.runIf(missing === undefined)(
   `counts tasks and sets triggers on cgroup v2${missing ? ` (${missing})` : ""}`,
   async () => {
     const guest = ["bash", "test/e2e/vm/v2-tasks-guest.sh", program("crowd"), program("trigger")];
-    const result = await runInVm(guest, { timeoutSeconds: 540 });
+    const result = await runInVm(guest, { timeoutSeconds: 1000 });
     expect(result.stdout).toContain("all checks hold");
     expect(result.code, result.stdout).toBe(0);
   },
-  600_000,
+  1_100_000,
 );
