@@ -9,12 +9,14 @@ import {
   readdirSync,
   readFileSync,
   rmdirSync,
+  rmSync,
   statfsSync,
 } from "node:fs";
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { settingsFileOf } from "../../src/attach/settings.js";
 import type { Engine } from "../../src/engine/engine.js";
 import { fuseNativeEngine } from "../../src/engine/fuse-native.js";
 import { loadFusePackage } from "../../src/engine/fuse-native-package.js";
@@ -55,6 +57,8 @@ function emptyMountpoint(scope: Scope): string {
       outputSync(["umount", "--lazy", mountpoint]);
     }
     rmdirSync(mountpoint);
+    // What one that was killed has left behind for the next.
+    rmSync(settingsFileOf(mountpoint), { force: true });
   });
   return mountpoint;
 }
