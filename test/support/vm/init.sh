@@ -22,6 +22,9 @@ mount_9p() {
 mount_9p host /host cache=loose,ro
 mount -t tmpfs tmpfs /layer
 mkdir /layer/upper /layer/work
+# A vprocfs that the host runs shows through there, and nothing can be installed over it.
+mkdir -p /layer/upper/var/lib
+mknod /layer/upper/var/lib/vprocfs c 0 0
 mount -t overlay -o lowerdir=/host,upperdir=/layer/upper,workdir=/layer/work overlay /new
 mount --bind /new /keep
 
