@@ -23,6 +23,7 @@
       "type": "executable",
       "sources": [
         "<!@(find native/keeper native/state -name '*.cc' | sort)",
+        "native/base/descriptors.cc",
         "native/fuse/init.cc",
         "native/fuse/mount.cc",
         "native/fuse/reply.cc"

@@ -5,9 +5,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
+
+#include "base/descriptors.h"
 
 namespace vprocfs {
 namespace {
@@ -101,20 +104,9 @@ bool KeeperLink::obey(KeeperMessage message) {
 }
 
 bool KeeperLink::put(SafeTag tag, int fd) {
-  KeeperPacket packet = safe_packet(KeeperMessage::kKeep, tag.kind, tag.key);
-  iovec part{&packet, sizeof(packet)};
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof(int));
-  std::memcpy(CMSG_DATA(header), &fd, sizeof(int));
-  return ::sendmsg(control_.get(), &message, MSG_NOSIGNAL) == static_cast<ssize_t>(sizeof(packet));
+  const KeeperPacket packet = safe_packet(KeeperMessage::kKeep, tag.kind, tag.key);
+  return send_with(control_.get(), &packet, sizeof(packet), &fd, 1, 0) ==
+         static_cast<ssize_t>(sizeof(packet));
 }
 
 void KeeperLink::remove(uint64_t key) { send(safe_packet(KeeperMessage::kForget, 0, key)); }
@@ -126,29 +118,17 @@ bool KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next
     // Keepers of versions that have no safe do not answer.
     if (::poll(&p, 1, kSafeMs) <= 0) return false;
     KeptPacket packet;
-    iovec part{&packet, sizeof(packet)};
-    alignas(cmsghdr) char control[CMSG_SPACE(KeptPacket::kMost * sizeof(int))];
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = control;
-    message.msg_controllen = sizeof(control);
-    const ssize_t n = ::recvmsg(control_.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    Passed passed;
+    const ssize_t n = receive_with(control_.get(), &packet, sizeof(packet), passed,
+                                   KeptPacket::kMost, MSG_DONTWAIT);
     if (n < static_cast<ssize_t>(kShortestPacket)) return false;
     if (packet.type != static_cast<uint32_t>(KeeperMessage::kKept)) {
       unheard_.push_back(static_cast<KeeperMessage>(packet.type));
       continue;
     }
-    const cmsghdr* header = CMSG_FIRSTHDR(&message);
-    const size_t count = header == nullptr ? 0 : (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    const size_t count = std::min<size_t>(passed.count, packet.count);
     for (size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
-      Kept kept;
-      kept.fd = Fd(fd);
-      if (i >= packet.count || i >= KeptPacket::kMost) continue;
-      kept.tag = {packet.tags[i].key, packet.tags[i].kind};
-      out.push_back(std::move(kept));
+      out.push_back({{packet.tags[i].key, packet.tags[i].kind}, std::move(passed.fds[i])});
     }
     next = packet.next;
     return true;

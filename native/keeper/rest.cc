@@ -18,11 +18,14 @@
 #include <cstring>
 #include <utility>
 
+#include "base/descriptors.h"
 #include "keeper/rest_group.h"
 #include "state/safe.h"
 
 namespace vprocfs {
 namespace {
+
+static_assert(kRestFds <= kMostPassed);
 
 constexpr int kFirst = STDERR_FILENO + 1;
 
@@ -111,25 +114,15 @@ void accept_oci(int listening) {
   ::setsockopt(peer.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
   char text[4096] = {};
   for (ssize_t n = 1; n > 0;) {
-    iovec part{text, sizeof text};
-    alignas(cmsghdr) char rights[CMSG_SPACE(kRestFds * sizeof(int))];
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = rights;
-    message.msg_controllen = sizeof rights;
-    n = ::recvmsg(peer.get(), &message, MSG_CMSG_CLOEXEC);
-    const cmsghdr* header = n > 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-    const size_t count = header == nullptr ? 0 : (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int number = -1;
-      std::memcpy(&number, CMSG_DATA(header) + i * sizeof(int), sizeof(int));
-      Fd fd(number);
+    Passed passed;
+    n = receive_with(peer.get(), text, sizeof text, passed, kRestFds, 0);
+    for (size_t i = 0; i < passed.count; ++i) {
+      Fd& fd = passed.fds[i];
       uint64_t nobody = 0;
       const int asked = ::ioctl(fd.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &nobody);
       if (asked == 0 || errno == ENOENT) hold(std::move(fd), kSafeNotify);
     }
-    if (count > 0) return;
+    if (passed.count > 0) return;
   }
 }
 
@@ -150,19 +143,7 @@ bool hand_over(int listening) {
       kinds[i] = g_rest.held[from + i].kind;
       fds[i] = g_rest.held[from + i].fd;
     }
-    iovec part{kinds, count * sizeof(kinds[0])};
-    alignas(cmsghdr) char rights[CMSG_SPACE(sizeof fds)] = {};
-    msghdr message{};
-    message.msg_iov = &part;
-    message.msg_iovlen = 1;
-    message.msg_control = rights;
-    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(count * sizeof(int));
-    std::memcpy(CMSG_DATA(header), fds, count * sizeof(int));
-    if (::sendmsg(peer.get(), &message, MSG_NOSIGNAL) < 0) return false;
+    if (send_with(peer.get(), kinds, count * sizeof(kinds[0]), fds, count, 0) < 0) return false;
   }
   return true;
 }

@@ -6,10 +6,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <utility>
 
+#include "base/descriptors.h"
+
 namespace vprocfs {
+
+static_assert(KeptPacket::kMost <= kMostPassed);
 
 bool Vault::open(int table_fd) {
   constexpr size_t kBytes = kMost * sizeof(Place);
@@ -59,21 +62,7 @@ bool Vault::send(int control, uint64_t from) const {
     packet.tags[packet.count] = {places_[i].key, places_[i].kind, 0};
     fds[packet.count++] = places_[i].fd;
   }
-  iovec part{&packet, sizeof(packet)};
-  alignas(cmsghdr) char rights[CMSG_SPACE(sizeof(fds))] = {};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  if (packet.count > 0) {
-    message.msg_control = rights;
-    message.msg_controllen = CMSG_SPACE(packet.count * sizeof(int));
-    cmsghdr* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(packet.count * sizeof(int));
-    std::memcpy(CMSG_DATA(header), fds, packet.count * sizeof(int));
-  }
-  return ::sendmsg(control, &message, MSG_NOSIGNAL | MSG_DONTWAIT) ==
+  return send_with(control, &packet, sizeof(packet), fds, packet.count, MSG_DONTWAIT) ==
          static_cast<ssize_t>(sizeof(packet));
 }
 

@@ -7,9 +7,10 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <ctime>
 #include <utility>
+
+#include "base/descriptors.h"
 
 namespace vprocfs {
 namespace {
@@ -101,20 +102,9 @@ void Worker::kill(const char* reason, uint64_t now_ms) {
 
 bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {
   packet = KeeperPacket{};
-  iovec part{&packet, sizeof(packet)};
-  alignas(cmsghdr) char rights[CMSG_SPACE(sizeof(int))];
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = rights;
-  message.msg_controllen = sizeof(rights);
-  const ssize_t n = ::recvmsg(control.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-  const cmsghdr* header = n >= 0 ? CMSG_FIRSTHDR(&message) : nullptr;
-  if (header != nullptr && header->cmsg_type == SCM_RIGHTS) {
-    int fd = -1;
-    std::memcpy(&fd, CMSG_DATA(header), sizeof(int));
-    descriptor = Fd(fd);
-  }
+  Passed passed;
+  const ssize_t n = receive_with(control.get(), &packet, sizeof(packet), passed, 1, MSG_DONTWAIT);
+  if (passed.count > 0) descriptor = std::move(passed.fds[0]);
   if (n >= static_cast<ssize_t>(kShortestPacket)) return true;
   if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) control.reset();
   return false;

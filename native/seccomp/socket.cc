@@ -6,6 +6,9 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
+
+#include "base/descriptors.h"
 
 namespace vprocfs {
 namespace {
@@ -74,35 +77,21 @@ Fd accept_root(int listener) {
 }
 
 Received receive(int socket, void* buffer, size_t bytes, bool peek) {
-  alignas(cmsghdr) char control[CMSG_SPACE(kMaxFds * sizeof(int))];
-  iovec part{buffer, bytes};
-  msghdr message{};
-  message.msg_iov = &part;
-  message.msg_iovlen = 1;
-  message.msg_control = control;
-  message.msg_controllen = sizeof(control);
-  const int flags = MSG_DONTWAIT | MSG_CMSG_CLOEXEC | (peek ? MSG_PEEK : 0);
+  const int flags = MSG_DONTWAIT | (peek ? MSG_PEEK : 0);
+  Passed passed;
   ssize_t n = 0;
   do {
-    n = ::recvmsg(socket, &message, flags);
+    n = receive_with(socket, buffer, bytes, passed, kMaxFds, flags);
   } while (n < 0 && errno == EINTR);
   Received out;
   if (n <= 0) {
     if (n < 0 && errno == EAGAIN) out.state = Received::State::kNothing;
     return out;
   }
-  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
-    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
-    const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-    for (size_t i = 0; i < count; ++i) {
-      int fd = -1;
-      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
-      out.fds.emplace_back(fd);
-    }
-  }
+  for (size_t i = 0; i < passed.count; ++i) out.fds.push_back(std::move(passed.fds[i]));
   out.state = Received::State::kSome;
   out.bytes = static_cast<size_t>(n);
-  out.cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  out.cut = passed.cut;
   return out;
 }
 

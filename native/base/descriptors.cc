@@ -1,0 +1,55 @@
+#include "base/descriptors.h"
+
+#include <sys/socket.h>
+
+#include <cstring>
+
+namespace vprocfs {
+
+ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, size_t count,
+                  int flags) {
+  iovec part{const_cast<void*>(data), bytes};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostPassed * sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  if (count > 0) {
+    message.msg_control = control;
+    message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+    cmsghdr* header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(count * sizeof(int));
+    std::memcpy(CMSG_DATA(header), fds, count * sizeof(int));
+  }
+  return ::sendmsg(socket, &message, flags | MSG_NOSIGNAL);
+}
+
+ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t most, int flags) {
+  for (size_t i = 0; i < out.count; ++i) out.fds[i].reset();
+  out.count = 0;
+  out.cut = false;
+  iovec part{data, bytes};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostPassed * sizeof(int))];
+  msghdr message{};
+  message.msg_iov = &part;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  // Without the padding, in which there would be room for one more.
+  message.msg_controllen = CMSG_LEN(most * sizeof(int));
+  const ssize_t n = ::recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
+  if (n < 0) return n;
+  for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {
+    if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS) continue;
+    const size_t count = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    for (size_t i = 0; i < count && out.count < out.fds.size(); ++i) {
+      int fd = -1;
+      std::memcpy(&fd, CMSG_DATA(c) + i * sizeof(int), sizeof(int));
+      out.fds[out.count++] = Fd(fd);
+    }
+  }
+  out.cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
+  return n;
+}
+
+}  // namespace vprocfs
