@@ -320,21 +320,24 @@ std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {
                                (needs & (kNeedCpus | kNeedCpuReport)) != 0);
 }
 
+bool Container::is_current_locked(uint32_t needs, const Made& made, uint64_t now_us,
+                                  uint64_t tick_us) const {
+  if (now_us >= made.taken_us + tick_us || dead()) return false;
+  source_->drain();
+  return limit_writes_locked(needs) == made.writes;
+}
+
 Result<std::string> Container::render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
                                              bool& made) {
   const std::lock_guard lock(mutex_);
   const auto found = shared_.find(view.index);
-  if (found != shared_.end() && now_us < found->second.taken_us + tick_us && !dead()) {
-    source_->drain();
-    made = limit_writes_locked(view.needs) != found->second.writes;
-    if (!made) return found->second.text;
-  }
-  made = true;
+  made = found == shared_.end() || !is_current_locked(view.needs, found->second, now_us, tick_us);
+  if (!made) return found->second.text;
   // Counted before the limits are read: what is written meanwhile is not in this text.
   const auto writes = limit_writes_locked(view.needs);
   auto text = render_locked(view, now_us);
   if (text && writes) {
-    shared_[view.index] = {text.value(), now_us, *writes};
+    shared_[view.index] = {{now_us, *writes}, text.value()};
   } else {
     shared_.erase(view.index);
   }
@@ -344,18 +347,18 @@ Result<std::string> Container::render_shared(const View& view, uint64_t now_us, 
 Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {
   constexpr uint32_t kNeeds = kSysinfoNeeds | kNeedCpus;
   const std::lock_guard lock(mutex_);
-  if (call_facts_us_ != 0 && now_us < call_facts_us_ + tick_us && !dead()) {
-    source_->drain();
-    if (limit_writes_locked(kNeeds) == call_facts_writes_) return call_facts_;
-  }
+  if (call_facts_ && is_current_locked(kNeeds, call_made_, now_us, tick_us)) return *call_facts_;
   // Counted before the limits are read: what is written meanwhile is not in these.
   const auto writes = limit_writes_locked(kNeeds);
   auto facts = gather_locked(kNeeds, now_us);
+  call_facts_.reset();
   if (!facts) return facts.error();
-  call_facts_ = {sysinfo_figures(facts.value()), std::move(facts.value().shown_cpus)};
-  call_facts_us_ = writes ? now_us : 0;
-  call_facts_writes_ = writes.value_or(0);
-  return call_facts_;
+  CallFacts made{sysinfo_figures(facts.value()), std::move(facts.value().shown_cpus)};
+  if (writes) {
+    call_made_ = {now_us, *writes};
+    call_facts_ = made;
+  }
+  return made;
 }
 
 Result<std::string> Container::render_locked(const View& view, uint64_t now_us) {

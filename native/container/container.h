@@ -159,6 +159,13 @@ class Container {
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
   Result<std::string> render_locked(const View& view, uint64_t now_us);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
+  /// When something was made, and how often the limits had been written by then.
+  struct Made {
+    uint64_t taken_us = 0;
+    uint64_t writes = 0;
+  };
+  /// Whether what was made may still be told: within the tick, and no limit was written since.
+  bool is_current_locked(uint32_t needs, const Made& made, uint64_t now_us, uint64_t tick_us) const;
   std::shared_ptr<TaskLoad> task_load();
   void load_histories();
   /// Calls `unpack(data, bytes)` for each record of ours; the last for which it is true stays.
@@ -171,20 +178,16 @@ class Container {
   std::atomic<bool> dead_{false};
   Gate gate_;
   Budget budget_, call_budget_;
-  /// A text, when it was made and how often its limits had been written by then.
-  struct Shared {
+  struct Shared : Made {
     std::string text;
-    uint64_t taken_us = 0;
-    uint64_t writes = 0;
   };
   std::mutex mutex_;  ///< guards source_, histories_, shared_ and call_facts_
   std::unique_ptr<ContainerSource> source_;
   Histories histories_;
   RecordIndex history_record_ = 0, io_record_ = 0;
   std::map<uint16_t, Shared> shared_;  ///< by View::index
-  CallFacts call_facts_;
-  uint64_t call_facts_us_ = 0;  ///< when they were made; 0: they were not
-  uint64_t call_facts_writes_ = 0;
+  std::optional<CallFacts> call_facts_;
+  Made call_made_;
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
   static constexpr size_t kViews = 64;
