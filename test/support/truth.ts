@@ -658,47 +658,58 @@ function judged(tool: string, claim: Claim): Row {
   return { tool, figure, shown: printed(shown), truth: printed(truth), verdict };
 }
 
-/** Where Go is installed, a program of it is put into the container. */
-function putGoProgram(init: number): void {
-  if (!haveProgram("go")) {
-    return;
-  }
-  const directory = join(project, "build/test-programs");
-  const source = join(directory, "cpus.go");
-  const program = join(directory, "cpus-go");
-  if (!existsSync(program)) {
-    mkdirSync(directory, { recursive: true });
-    writeFileSync(source, GO_SOURCE);
-    const cache = join(directory, "go-cache");
-    outputSync([
-      ...["env", `GOCACHE=${cache}`, "CGO_ENABLED=0", "GO111MODULE=off"],
-      ...["go", "build", "-o", program, source],
-    ]);
-    rmSync(cache, { recursive: true, force: true });
-  }
-  copyFileSync(program, `/proc/${init}/root${GO_PROGRAM}`);
+/** A program of ours that is compiled where its compiler is installed. */
+interface Compiled {
+  readonly compiler: string;
+  readonly source: string;
+  readonly suffix: string;
+  /** Where it lies in the container. */
+  readonly path: string;
+  /** The command line that makes `program` of `source`; `scratch` is removed afterwards. */
+  readonly build: (program: string, source: string, scratch: string) => readonly string[];
 }
 
-/** The same with musl's compiler. */
-function putMuslProgram(init: number): void {
-  if (!haveProgram("musl-gcc")) {
+const COMPILED: readonly Compiled[] = [
+  {
+    compiler: "go",
+    source: GO_SOURCE,
+    suffix: ".go",
+    path: GO_PROGRAM,
+    build: (program, source, scratch) => [
+      ...["env", `GOCACHE=${scratch}`, "CGO_ENABLED=0", "GO111MODULE=off"],
+      ...["go", "build", "-o", program, source],
+    ],
+  },
+  {
+    compiler: "musl-gcc",
+    source: MUSL_SOURCE,
+    suffix: ".c",
+    path: MUSL_PROGRAM,
+    build: (program, source) => ["musl-gcc", "-O2", "-static", "-o", program, source],
+  },
+];
+
+function putProgram(init: number, { compiler, source, suffix, path, build }: Compiled): void {
+  if (!haveProgram(compiler)) {
     return;
   }
   const directory = join(project, "build/test-programs");
-  const source = join(directory, "size.c");
-  const program = join(directory, "size-musl");
+  const program = join(directory, path);
   if (!existsSync(program)) {
     mkdirSync(directory, { recursive: true });
-    writeFileSync(source, MUSL_SOURCE);
-    outputSync(["musl-gcc", "-O2", "-static", "-o", program, source]);
+    writeFileSync(program + suffix, source);
+    const scratch = join(directory, "scratch");
+    outputSync(build(program, program + suffix, scratch));
+    rmSync(scratch, { recursive: true, force: true });
   }
-  copyFileSync(program, `/proc/${init}/root${MUSL_PROGRAM}`);
+  copyFileSync(program, `/proc/${init}/root${path}`);
 }
 
 /** Runs all tools that the container has, one after the other, and judges what they print. */
 export async function truthTable(place: Place, size: Size): Promise<Row[]> {
-  putGoProgram(place.init);
-  putMuslProgram(place.init);
+  for (const program of COMPILED) {
+    putProgram(place.init, program);
+  }
   const rows: Row[] = [];
   const watch = new Watch(place.init);
   try {
