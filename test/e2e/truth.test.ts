@@ -101,7 +101,11 @@ describeLive("the truth table", ["free", "top", "vmstat", "lscpu", "busybox"], (
       };
       const container =
         kind === "LXC"
-          ? await LxcContainer.withHook(scope, daemon, { ...options, lines })
+          ? await LxcContainer.withHook(scope, daemon, {
+              ...options,
+              lines,
+              byInit: isAnswered,
+            })
           : await OciContainer.start(scope, kind, daemon, options, { ...seccomp });
       // Under its quota of one CPU all tools would take twice as long.
       for (const script of isAnswered ? LOAD.slice(0, 1) : LOAD) {

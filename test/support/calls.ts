@@ -97,7 +97,8 @@ export async function startCaller(
   if (kind === "lxc") {
     const lines = lxcCalls(scope, sockets, NOTIFIED);
     const tree = plain ? {} : { tree: daemon.mountpoint };
-    return install(await LxcContainer.start(scope, { ...LIMITS, ...user, ...tree, lines }));
+    const options = { ...LIMITS, ...user, ...tree, lines, byInit: true };
+    return install(await LxcContainer.start(scope, options));
   }
   const profile = seccompProfile(join(sockets, "oci.sock"), NOTIFIED);
   if (kind === "podman") {

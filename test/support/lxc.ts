@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
 import { background, type Outcome, output, outputOf, run } from "./command.js";
 import { type Daemon, temporaryDirectory } from "./daemon.js";
+import { InitPrograms } from "./init-programs.js";
 import { testName } from "./names.js";
 import { fillRootfs } from "./oci.js";
 import { project } from "./project.js";
@@ -28,6 +29,8 @@ export interface LxcOptions {
   readonly hostUsr?: boolean;
   /** Bind mounts of the host that only LXC and its hooks see. */
   readonly seen?: readonly (readonly [source: string, target: string])[];
+  /** Programs are started by its init, and not by lxc-attach (see InitPrograms). */
+  readonly byInit?: boolean;
   /** Programs in its root file system: path to text. */
   readonly scripts?: Readonly<Record<string, string>>;
 }
@@ -123,6 +126,7 @@ export class LxcContainer implements Inside {
   readonly name: string;
   readonly #path: string;
   #init = 0;
+  #programs: InitPrograms | undefined;
 
   private constructor(name: string, path: string) {
     this.name = name;
@@ -148,6 +152,9 @@ export class LxcContainer implements Inside {
     }
     for (const java of readdirSync("/etc").filter((candidate) => candidate.startsWith("java-"))) {
       cpSync(join("/etc", java), join(rootfs, "etc", java), { recursive: true });
+    }
+    if (options.byInit === true) {
+      container.#programs = InitPrograms.install(rootfs);
     }
     if (userBase !== undefined) {
       await output(["chown", "-R", "-h", `${userBase}:${userBase}`, rootfs]);
@@ -197,7 +204,7 @@ export class LxcContainer implements Inside {
   }
 
   run(argv: readonly string[]): Promise<Outcome> {
-    return run(this.#command(argv));
+    return this.#programs?.run(argv) ?? run(this.#command(argv));
   }
 
   /** Starts a program that runs until the scope ends it. */
