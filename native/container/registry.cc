@@ -16,6 +16,8 @@ namespace {
 // numbers are reused, so the container's init must be alive too.
 constexpr uint64_t kCallerTtlUs = 1000000;
 constexpr size_t kMaxCallers = 65536;
+// Containers that share one PID namespace; whoever may make cgroups can have as many as it likes.
+constexpr size_t kMaxPerNamespace = 1024;
 constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
 
 bool exited(const Fd& pidfd) {
@@ -81,9 +83,8 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
-    if (it != containers_.end() && !it->second.container->dead() &&
-        it->second.container->description().init_start_us == description.init_start_us &&
-        it->second.container->description().init == description.init) {
+    // While its init lives nothing else is this container, whatever was found in its cgroup.
+    if (it != containers_.end() && !it->second.container->dead() && !exited(it->second.init)) {
       return it->second.container;
     }
   }
@@ -97,12 +98,21 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   }
   entry.container = std::make_shared<Container>(std::move(description), around_);
   auto container = entry.container;
+  Containers gone;
   const std::lock_guard lock(mutex_);
-  auto& slot = containers_[id];
-  if (slot.container && !slot.container->dead() &&
-      slot.container->description().init == container->description().init) {
-    return slot.container;
+  if (containers_.size() > kMaxPerNamespace) {
+    const uint64_t pids = container->description().namespaces.pid;
+    const auto beside =
+        std::count_if(containers_.begin(), containers_.end(), [pids](const auto& known) {
+          return known.second.container->description().namespaces.pid == pids;
+        });
+    if (static_cast<size_t>(beside) >= kMaxPerNamespace) {
+      sweep_locked(gone);
+      return Error{ENFILE, container->description().cgroup};
+    }
   }
+  auto& slot = containers_[id];
+  if (slot.container && !slot.container->dead() && !exited(slot.init)) return slot.container;
   if (slot.container) slot.container->mark_dead();
   if (epoll_) {
     epoll_event event{};
@@ -111,28 +121,46 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.init.get(), &event);
   }
   slot = std::move(entry);
+  if (containers_.size() >= sweep_at_) sweep_locked(gone);
   return container;
 }
 
 std::shared_ptr<Container> Registry::ended(ContainerId id) {
   ContainerDescription description;
   description.id = id;
-  auto container = std::make_shared<Container>(std::move(description), around_);
+  // What is kept of it is not this one's: it may live, and only not be found at the moment.
+  Surroundings around = around_;
+  around.state = nullptr;
+  auto container = std::make_shared<Container>(std::move(description), around);
   container->mark_dead();
   return container;
 }
 
 void Registry::forget_dead(ContainerId id) {
-  std::shared_ptr<Container> gone;
+  Containers gone;
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);
-  if (it == containers_.end() || !exited(it->second.init)) return;
-  gone = it->second.container;
-  gone->mark_dead();
+  if (it != containers_.end() && exited(it->second.init)) erase_locked(id, gone);
+}
+
+void Registry::erase_locked(ContainerId id, Containers& gone) {
+  const auto it = containers_.find(id);
+  gone.push_back(it->second.container);
+  gone.back()->mark_dead();
   containers_.erase(it);
   for (auto caller = callers_.begin(); caller != callers_.end();) {
-    caller = caller->second.container == gone ? callers_.erase(caller) : std::next(caller);
+    const bool same = caller->second.container == gone.back();
+    caller = same ? callers_.erase(caller) : std::next(caller);
   }
+}
+
+void Registry::sweep_locked(Containers& gone) {
+  std::vector<ContainerId> ids;
+  for (const auto& [id, entry] : containers_) {
+    if (!resolver_.exists(id)) ids.push_back(id);
+  }
+  for (const ContainerId id : ids) erase_locked(id, gone);
+  sweep_at_ = std::max(kSweepAt, 2 * containers_.size());
 }
 
 std::shared_ptr<Container> Registry::known(ContainerId id) const {

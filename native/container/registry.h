@@ -25,7 +25,7 @@ class Registry {
   Registry(const Resolver& resolver, Surroundings around);
   ~Registry();
 
-  /// ESRCH: no such container, or nobody lives in it.
+  /// ESRCH: no such container, or nobody lives in it. ENFILE: too many in one PID namespace.
   Result<std::shared_ptr<Container>> by_id(ContainerId id);
 
   /// nullptr: a process of the host. ESRCH: the process is gone, or not visible to us (pid 0).
@@ -56,6 +56,7 @@ class Registry {
     std::shared_ptr<Container> container;
     Fd init;  ///< pidfd: readable once the init is dead
   };
+  static constexpr size_t kSweepAt = 256;
   struct Caller {
     std::shared_ptr<Container> container;
     uint64_t until_us = 0;
@@ -63,6 +64,11 @@ class Registry {
 
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description);
   void forget_dead(ContainerId id);
+  using Containers = std::vector<std::shared_ptr<Container>>;
+  /// Moves one into `gone`, to be destroyed without the lock.
+  void erase_locked(ContainerId id, Containers& gone);
+  /// Forgets containers whose cgroup is gone though their init lives on (shared PID namespaces).
+  void sweep_locked(Containers& gone);
   void pace_limits_changed();
   void watch();
 
@@ -71,6 +77,7 @@ class Registry {
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::map<std::pair<uint64_t, uint64_t>, Caller> callers_;  ///< by PID and cgroup namespace
+  size_t sweep_at_ = kSweepAt;                               ///< containers at which to look again
   std::function<void()> limits_changed_;
   Fd epoll_, stop_;
   std::thread watcher_;

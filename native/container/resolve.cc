@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
+#include <deque>
 #include <memory>
 #include <set>
 
@@ -20,11 +21,12 @@ namespace {
 
 // <linux/nsfs.h>, Linux 6.11; absent from older headers.
 constexpr unsigned long kNsGetTgidFromPidns = _IOR(0xb7, 0x7, int);
+constexpr unsigned long kNsGetParent = _IO(0xb7, 0x2);
 // <linux/exportfs.h>: FILEID_KERNFS, a bare 64-bit kernfs id.
 constexpr int kFileIdKernfs = 0xfe;
 constexpr uint64_t kTicksPerSecond = 100;  // USER_HZ on every architecture that has containers
 constexpr int kMaxCgroupsSearched = 4096;
-constexpr int kMaxProcessesTried = 256;
+constexpr int kMaxProcessesTried = 1024;
 constexpr int kMaxParents = 64;
 
 struct DirCloser {
@@ -130,6 +132,21 @@ Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
   });
   if (found == 0) return Error{ESRCH, "init of the PID namespace of " + std::to_string(pid)};
   return found;
+}
+
+std::optional<pid_t> Resolver::outer_init(pid_t init) const {
+  const Fd inner(::openat(procfs_fd_, pid_path(init, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
+  const Fd outer(inner ? ::ioctl(inner.get(), kNsGetParent) : -1);
+  struct stat st {};
+  if (!outer || ::fstat(outer.get(), &st) != 0 || st.st_ino == own_.pid) return std::nullopt;
+  const int found = ::ioctl(outer.get(), kNsGetTgidFromPidns, 1);
+  if (found > 0) return static_cast<pid_t>(found);
+  // Before 6.11: whoever made the inner namespace is mostly in the outer one.
+  const auto parent = read_parent(procfs_fd_, init);
+  const auto ns = parent ? read_namespaces(procfs_fd_, parent.value()) : parent.error();
+  if (!ns || ns.value().pid != st.st_ino) return std::nullopt;
+  const auto other = find_init(parent.value(), st.st_ino);
+  return other ? std::optional<pid_t>(other.value()) : std::nullopt;
 }
 
 Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
@@ -267,38 +284,53 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   // PIDs are reused: the answer counts only if the init we found still is that namespace's.
   auto again = read_namespaces(procfs_fd_, out.init);
   if (!again || again.value().pid != out.namespaces.pid) return Error{ESRCH, pid_path(pid, "")};
+  if (const auto outer = outer_init(out.init)) {
+    auto around = of_process(*outer);
+    if (around && around.value() && around.value()->id == out.id) return around;
+  }
   return Answer(std::move(out));
 }
 
-Result<ContainerDescription> Resolver::of_id(ContainerId id) const {
+Fd Resolver::open_cgroup(ContainerId id) const {
   const Hierarchy* h = hierarchy(id.hierarchy());
-  if (h == nullptr) return Error{ESRCH, id.name()};
+  if (h == nullptr) return Fd();
   alignas(file_handle) unsigned char key[sizeof(file_handle) + sizeof(uint64_t)] = {};
   auto* handle = reinterpret_cast<file_handle*>(key);
   handle->handle_bytes = sizeof(uint64_t);
   handle->handle_type = kFileIdKernfs;
   const uint64_t raw = id.cgroup_id();
   std::memcpy(key + sizeof(file_handle), &raw, sizeof(raw));
-  Fd top(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return Fd(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+Result<ContainerDescription> Resolver::of_id(ContainerId id) const {
+  Fd top = open_cgroup(id);
   if (!top) return Error{ESRCH, id.name()};
 
-  std::vector<Fd> todo;
+  // Its own processes are mostly near its top, and below it may be other containers.
+  std::deque<Fd> todo;
   todo.push_back(std::move(top));
   int tried = 0;
   for (int seen = 0; !todo.empty() && seen < kMaxCgroupsSearched; ++seen) {
-    const Fd at = std::move(todo.back());
-    todo.pop_back();
+    const Fd at = std::move(todo.front());
+    todo.pop_front();
     std::string procs;
     auto text = read_file(at.get(), "cgroup.procs");
     if (text) procs = std::move(text.value());
+    bool of_another = false;
     for (const char* p = procs.c_str(); *p != '\0' && tried < kMaxProcessesTried; ++tried) {
       char* end = nullptr;
       const long pid = std::strtol(p, &end, 10);
       if (end == p) break;
       p = *end == '\n' ? end + 1 : end;
       auto found = of_process(static_cast<pid_t>(pid));
-      if (found && found.value() && found.value()->id == id) return std::move(*found.value());
+      if (!found || !found.value()) continue;
+      if (found.value()->id == id) return std::move(*found.value());
+      // One within it: neither here nor below is anything of the outer one.
+      of_another = seen > 0;
+      if (of_another) break;
     }
+    if (of_another) continue;
     Dir dir = open_dir(Fd(::openat(at.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
     while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
       if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;

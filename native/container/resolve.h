@@ -24,7 +24,7 @@ struct ContainerDescription {
   uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
   /// What its time namespace adds to that clock; 0 without one.
   int64_t boottime_offset_us = 0;
-  NamespaceIds namespaces;  ///< of the process it was found through
+  NamespaceIds namespaces;  ///< of the process it was found through, or of its init
 };
 
 /// Finds containers. Thread-safe (const after construction); borrows its descriptors.
@@ -36,11 +36,16 @@ class Resolver {
   Result<bool> open();
 
   /// The container that a process (or thread) is in; nullopt for a process of the host: one in our
-  /// own PID namespace, or one whose container has no cgroup of its own. ESRCH when it is gone.
+  /// own PID namespace, or one whose container has no cgroup of its own. PID namespaces within a
+  /// container's that have no cgroup of their own (bwrap, unshare) are a part of it: its init is
+  /// the outermost one's. ESRCH when it is gone.
   Result<std::optional<ContainerDescription>> of_process(pid_t pid) const;
 
   /// The container with this identity, found through any process in it. ESRCH: nobody lives there.
   Result<ContainerDescription> of_id(ContainerId id) const;
+
+  /// Whether the cgroup that a container has its identity from is still there.
+  bool exists(ContainerId id) const { return static_cast<bool>(open_cgroup(id)); }
 
   /// All containers that have processes, by looking at every process once.
   std::vector<ContainerDescription> scan() const;
@@ -52,6 +57,9 @@ class Resolver {
 
  private:
   Result<pid_t> find_init(pid_t pid, uint64_t pid_namespace) const;
+  /// The init of the PID namespace around that of `init`; nullopt: that is the host's, or not
+  /// known.
+  std::optional<pid_t> outer_init(pid_t init) const;
   Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
   Result<CgroupPaths> namespace_root(pid_t pid) const;
   bool own_or_above(const std::string& path, const std::string& own) const;
@@ -60,6 +68,7 @@ class Resolver {
   /// more.
   Identity identify(const CgroupPaths& paths, ContainerDescription& out) const;
   const Hierarchy* hierarchy(IdentityHierarchy which) const;
+  Fd open_cgroup(ContainerId id) const;
 
   const CgroupMounts& mounts_;
   int procfs_fd_;

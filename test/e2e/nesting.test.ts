@@ -88,8 +88,22 @@ describeLive("nesting", ["lxc-start", "lxc-attach", "unshare"], () => {
 
     it("a user namespace in it mounts its own proc, and sees the same limits", async () => {
       const unshare = ["unshare", "-U", "-r", "-m", "-p", "-f", "--mount-proc"];
-      const script = `until grep -q ' ${OUTER.memory / 1024} kB' /proc/meminfo; do :; done`;
-      await outer.output([...unshare, "timeout", "20", "sh", "-c", script]);
+      const own = `until grep -q ' ${OUTER.memory / 1024} kB' /proc/meminfo; do :; done`;
+      const script = `${own}; cat /proc/uptime; grep '^cpu ' /proc/stat`;
+      const [before, inner, after] = [
+        await outer.output(["sh", "-c", "cat /proc/uptime; grep '^cpu ' /proc/stat"]),
+        await outer.output([...unshare, "timeout", "20", "sh", "-c", script]),
+        await outer.output(["sh", "-c", "cat /proc/uptime; grep '^cpu ' /proc/stat"]),
+      ].map((text) => {
+        const [uptime = "", stat = ""] = text.split("\n");
+        const ticks = stat.split(/ +/).slice(1).map(Number);
+        return [Number(uptime.split(" ")[0]), ticks.reduce((sum, each) => sum + each, 0)] as const;
+      });
+      // A part of the container, with its age and its times.
+      expect(inner?.[0]).toBeGreaterThanOrEqual(before?.[0] ?? Number.NaN);
+      expect(inner?.[1]).toBeGreaterThanOrEqual(before?.[1] ?? Number.NaN);
+      expect(after?.[0]).toBeGreaterThanOrEqual(inner?.[0] ?? Number.NaN);
+      expect(after?.[1]).toBeGreaterThanOrEqual(inner?.[1] ?? Number.NaN);
     });
 
     it("LXC", async () => {
