@@ -1,4 +1,4 @@
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, rmSync } from "node:fs";
 import type { Server } from "node:http";
 import { createConnection, type ListenOptions } from "node:net";
 import { errnoOf, messageOf } from "../errors.js";
@@ -22,6 +22,10 @@ export interface ExporterOptions {
 
 /** True when nobody listens on a socket that is there: whoever made it died. */
 function isAbandoned(path: string): Promise<boolean> {
+  // What is no socket refuses connections too.
+  if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) {
+    return Promise.resolve(false);
+  }
   return new Promise((resolve) => {
     const socket = createConnection(path);
     socket.once("connect", () => {
@@ -83,18 +87,26 @@ export class Exporter {
     // Native threads and the daemon decide when the process ends, not this.
     server.unref();
     server.on("error", (error) => log.error({ error: messageOf(error) }, "metrics: server error"));
-    if (address.kind === "unix") {
-      chmodSync(address.path, 0o660);
+    try {
+      if (address.kind === "unix") {
+        chmodSync(address.path, 0o660);
+      }
+      log.info({ metrics: nameOf(address) }, "serving metrics");
+    } catch (error) {
+      log.warn({ metrics: nameOf(address), reason: messageOf(error) }, "for root only");
     }
-    log.info({ metrics: nameOf(address) }, "serving metrics");
   }
 
   async #onError(error: Error): Promise<void> {
     const { address, log } = this.#options;
     this.#server = undefined;
     const isInUse = errnoOf(error) === "EADDRINUSE";
-    if (isInUse && address.kind === "unix" && (await isAbandoned(address.path))) {
-      rmSync(address.path, { force: true });
+    try {
+      if (isInUse && address.kind === "unix" && (await isAbandoned(address.path))) {
+        rmSync(address.path, { force: true });
+      }
+    } catch (error) {
+      log.warn({ metrics: nameOf(address), reason: messageOf(error) }, "the old socket stays");
     }
     if (this.#isClosed) {
       return;

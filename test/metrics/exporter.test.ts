@@ -1,4 +1,4 @@
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { type AddressInfo, createConnection, createServer } from "node:net";
@@ -184,6 +184,20 @@ describe("the exporter", () => {
     expect(await ask({ socketPath }, "/metrics")).toMatchObject({ status: 200 });
     await next.exporter.close();
     expect(existsSync(socketPath)).toBe(false);
+  });
+
+  it("leaves alone what is no socket", async () => {
+    const own = testScope();
+    const directory = temporaryDirectory(own, "socket");
+    const file = join(directory, "file");
+    writeFileSync(file, "of somebody");
+    for (const path of [file, directory]) {
+      const { exporter, logs } = start(own, `unix:${path}`);
+      await until("it says so", () => logs.some((line) => line.includes("no metrics yet")));
+      await exporter.close();
+    }
+    expect(readFileSync(file, "utf8")).toBe("of somebody");
+    expect(statSync(directory).isDirectory()).toBe(true);
   });
 
   it("is not held up by scrapers that never read, nor held open by them", async () => {
