@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <napi.h>
 #include <signal.h>
 #include <unistd.h>
@@ -176,6 +177,21 @@ Napi::Value exec(const Napi::CallbackInfo& info) {
   return env.Undefined();
 }
 
+Napi::Value match(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsString()) {
+    Napi::TypeError::New(env, "pattern and name must be strings").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const std::string pattern = info[0].As<Napi::String>().Utf8Value();
+  const std::string name = info[1].As<Napi::String>().Utf8Value();
+  return Napi::Boolean::New(env, ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0);
+}
+
+Napi::Value exit_now(const Napi::CallbackInfo& info) {
+  ::_exit(info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("version", VPROCFS_STRING(VPROCFS_VERSION));
   exports.Set("Session", SessionObject::define(env));
@@ -186,6 +202,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("containerOf", Napi::Function::New<container_of>(env));
   exports.Set("views", Napi::Function::New<list_views>(env));
   exports.Set("exec", Napi::Function::New<exec>(env));
+  exports.Set("fnmatch", Napi::Function::New<match>(env));
+  exports.Set("exitNow", Napi::Function::New<exit_now>(env));
   exports.Set("unmount", Napi::Function::New<unmount>(env));
   register_testing(env, exports);
   return exports;

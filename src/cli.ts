@@ -24,5 +24,8 @@ await main(
   },
 );
 
-// A file system that never answers may still hold a thread of ours; it must not hold the exit.
+// A file system that never answers may still hold a thread of ours, for which process.exit() waits.
+if (process.getActiveResourcesInfo().some((resource) => resource.startsWith("FSReq"))) {
+  loadAddon().exitNow(Number(process.exitCode ?? 0));
+}
 process.exit();

@@ -106,8 +106,8 @@ async function ask(system: MountpointSystem, path: string): Promise<Answer> {
   }
 }
 
-/** The state of a path as a place to find the tree at. */
-export type MountState = "live" | "dead" | "foreign" | "none";
+/** The state of a path as a place to find the tree at; "hung": it does not answer, or with errors. */
+export type MountState = "live" | "dead" | "hung" | "foreign" | "none";
 
 /** Says what is mounted at a canonical path. File systems that are not ours are not touched. */
 export async function mountState(
@@ -123,8 +123,10 @@ export async function mountState(
     return "foreign";
   }
   const answer = await ask(system, path);
-  const isDead = "errno" in answer && ["ENOTCONN", "ECONNABORTED"].includes(answer.errno);
-  return isDead ? "dead" : "live";
+  if (!("errno" in answer)) {
+    return "live";
+  }
+  return ["ENOTCONN", "ECONNABORTED"].includes(answer.errno) ? "dead" : "hung";
 }
 
 async function clearMounts(
@@ -138,8 +140,9 @@ async function clearMounts(
     if (state === "none") {
       return removed;
     }
-    if (state === "live") {
-      throw new VprocfsError("MOUNTPOINT", `${place}: a vprocfs is already mounted here`);
+    if (state === "live" || state === "hung") {
+      const how = state === "live" ? "" : " and does not answer";
+      throw new VprocfsError("MOUNTPOINT", `${place}: a vprocfs is already mounted here${how}`);
     }
     if (state === "foreign") {
       const mount = mountAt(system.mounts(), path);

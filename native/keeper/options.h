@@ -20,7 +20,7 @@ struct KeeperOptions {
   uint32_t watchdog_ms = 5000;    ///< silence after which a worker is replaced
   uint32_t start_ms = 30000;      ///< how long a worker may take to get ready
   uint32_t drain_ms = 3000;       ///< how long a worker may take to answer what it holds
-  uint32_t stop_ms = 10000;       ///< how long a worker may take to unmount and end
+  uint32_t stop_ms = 25000;       ///< how long a worker may take to unmount and end
   uint32_t patience_ms = 10000;   ///< how long readers wait without a worker before they get EIO
   char* const* worker = nullptr;  ///< argv of a worker, nullptr-terminated
   char* const* self = nullptr;    ///< our own argv, to execute ourselves again

@@ -110,6 +110,9 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
   } else if (worker.state == WorkerState::kServing &&
              now - worker.last_beat_ms >= options_.watchdog_ms) {
     worker.kill("watchdog: it stopped serving", now);
+  } else if (worker.state == WorkerState::kStopping &&
+             now - worker.last_beat_ms >= options_.watchdog_ms) {
+    worker.kill("watchdog: it hangs while it stops", now);
   } else if (worker.state == WorkerState::kReady &&
              now - worker.last_beat_ms >= options_.watchdog_ms) {
     worker.kill("watchdog: it does not stand by", now);

@@ -32,7 +32,11 @@ export class Queue<K> {
   readonly #running = new Set<K>();
   #idle: (() => void)[] = [];
 
-  constructor(readonly most: number) {}
+  /** `onError` is told of jobs that reject. */
+  constructor(
+    readonly most: number,
+    readonly onError: (error: unknown) => void,
+  ) {}
 
   add(key: K, job: () => Promise<void>): void {
     this.#waiting.set(key, job);
@@ -69,11 +73,13 @@ export class Queue<K> {
       if (!this.#running.has(key)) {
         this.#waiting.delete(key);
         this.#running.add(key);
-        void job().finally(() => {
-          this.#running.delete(key);
-          this.#next();
-          this.#settle();
-        });
+        void job()
+          .catch(this.onError)
+          .finally(() => {
+            this.#running.delete(key);
+            this.#next();
+            this.#settle();
+          });
       }
     }
   }

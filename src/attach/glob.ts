@@ -1,26 +1,4 @@
-/** A shell pattern as fnmatch(3) without flags reads it: *, ? and [...] match slashes too. */
-function toRegExp(pattern: string): RegExp {
-  let source = "";
-  for (let at = 0; at < pattern.length; at += 1) {
-    const char = pattern[at] ?? "";
-    const close = char === "[" ? pattern.indexOf("]", at + 2) : -1;
-    if (char === "*") {
-      source += "[^]*";
-    } else if (char === "?") {
-      source += "[^]";
-    } else if (close > 0) {
-      const body = pattern
-        .slice(at + 1, close)
-        .replace(/^!/, "^")
-        .replaceAll(/[\\[]/g, "\\$&");
-      source += `[${body}]`;
-      at = close;
-    } else {
-      source += char.replaceAll(/[.*+?^${}()|[\]\\/]/g, "\\$&");
-    }
-  }
-  return new RegExp(`^${source}$`);
-}
+import type { NativeBinding } from "../native/binding.js";
 
 /** "web*, lxc:db?" as a list. */
 export function patternsOf(list: string): string[] {
@@ -30,10 +8,11 @@ export function patternsOf(list: string): string[] {
     .filter((pattern) => pattern !== "");
 }
 
-/** True when any of the patterns matches any of the names. */
-export function matchesAny(patterns: readonly string[], names: readonly string[]): boolean {
-  return patterns.some((pattern) => {
-    const expression = toRegExp(pattern);
-    return names.some((name) => expression.test(name));
-  });
+/** True when any of the patterns matches any of the names, as the hooks' helper reads them. */
+export function matchesAny(
+  binding: Pick<NativeBinding, "fnmatch">,
+  patterns: readonly string[],
+  names: readonly string[],
+): boolean {
+  return patterns.some((pattern) => names.some((name) => binding.fnmatch(pattern, name)));
 }

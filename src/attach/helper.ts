@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
-import { VprocfsError } from "../errors.js";
+import { messageOf, VprocfsError } from "../errors.js";
 
 /** Built here by node-gyp, or shipped beside the compiled JavaScript. */
 const CANDIDATES = ["../../build/Release/vprocfs-attach", "../vprocfs-attach"].map((path) =>
@@ -62,6 +62,8 @@ export interface HelperRun {
   readonly name: string;
   /** Under containers/; without it the mount says which container the process is in. */
   readonly id?: string | undefined;
+  /** When it gives up; 10000 unless told. */
+  readonly timeoutMs?: number;
 }
 
 function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
@@ -71,6 +73,7 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
     ...["--mountpoint", settings.mountpoint],
     ...["--type", settings.fsType, "--source", settings.source],
     ...["--name", run.name],
+    ...(run.timeoutMs === undefined ? [] : ["--timeout-ms", String(run.timeoutMs)]),
     ...(run.id === undefined ? [] : ["--id", run.id]),
     ...settings.skipFiles.flatMap((pattern) => ["--skip", pattern]),
     ...(settings.replaceLxcfs ? ["--replace"] : []),
@@ -88,14 +91,20 @@ export function runHelper(settings: HelperSettings, run: HelperRun): Promise<Hel
   });
   return new Promise((resolve) => {
     const options = { timeout: KILL_AFTER_MS, killSignal: "SIGKILL" } as const;
-    execFile(helperPath(), argumentsOf(settings, run), options, (error, stdout, stderr) => {
+    const ended = (error: Error | null, stdout: string, stderr: string): void => {
       try {
         resolve(ReportSchema.parse(JSON.parse(stdout)));
       } catch {
         const line = stderr.trim().replace(/^vprocfs-attach: /, "");
         resolve(failed(line === "" ? (error?.message ?? "it printed nothing") : line));
       }
-    });
+    };
+    try {
+      execFile(helperPath(), argumentsOf(settings, run), options, ended);
+    } catch (error) {
+      // It is not there, or there is no memory for a process.
+      resolve(failed(messageOf(error)));
+    }
   });
 }
 

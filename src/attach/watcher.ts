@@ -15,6 +15,8 @@ const AT_A_TIME = 8;
 const MOST_HEALS = 5;
 /** A container that is left in peace for so long is healed again. */
 const FORGIVE_MS = 3_600_000;
+/** Taking the files out of one namespace: all of them have the time that a stop has. */
+const DETACH_WITHIN_MS = 5000;
 /** Looks into one container: so many at once, then so many a second. */
 const LOOKS = { atOnce: 100, perSecond: 5 } as const;
 /** PID namespaces that are counted at a time. */
@@ -23,7 +25,7 @@ const MOST_ENTRANCES = 4096;
 const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
 
 export interface WatcherOptions {
-  readonly binding: Pick<NativeBinding, "containerOf" | "Watch">;
+  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch" | "Watch">;
   readonly settings: HelperSettings;
   /** Patterns of the containers to take care of, and of those among them not to. */
   readonly only: readonly string[];
@@ -62,13 +64,15 @@ export function namesOf({ name, runtime, cgroup }: ContainerInfo): string[] {
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #watch: NativeWatch;
-  readonly #queue = new Queue<string>(AT_A_TIME);
+  readonly #queue = new Queue<string>(AT_A_TIME, (error) => this.#fail(error));
   readonly #cares = new Map<string, Care>();
   /** The container that a namespace belongs to. */
   readonly #owners = new Map<number, string>();
   readonly #entrances = new Map<number, Bucket>();
   /** Events that are looked at later, by namespace and process: its number may be another's by then. */
   readonly #postponed = new Set<string>();
+  /** Looks that wait since their container had too many, by container and namespace. */
+  readonly #held = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
   readonly #now: () => number;
   readonly #run: typeof runHelper;
@@ -108,7 +112,12 @@ export class Watcher {
     const { binding, settings } = this.#options;
     const namespaces = listNamespaces(binding);
     const reports = await mapLimited(namespaces, AT_A_TIME, ({ pid, container }) =>
-      this.#run(settings, { action: "detach", pid, name: container.name }),
+      this.#run(settings, {
+        action: "detach",
+        pid,
+        name: container.name,
+        timeoutMs: DETACH_WITHIN_MS,
+      }),
     );
     return reports.reduce((sum, report) => sum + countOf(report, "detached"), 0);
   }
@@ -123,8 +132,12 @@ export class Watcher {
     try {
       action();
     } catch (error) {
-      this.#options.log.error({ error: messageOf(error) }, "looking after containers failed");
+      this.#fail(error);
     }
+  }
+
+  #fail(error: unknown): void {
+    this.#options.log.error({ error: messageOf(error) }, "looking after containers failed");
   }
 
   #lookAround(): void {
@@ -205,8 +218,12 @@ export class Watcher {
       return;
     }
     this.#cares.get(owner)?.served.delete(namespace);
-    if (![...this.#owners.values()].includes(owner)) {
-      this.#cares.delete(owner);
+    this.#dropUnlessOwner(owner);
+  }
+
+  #dropUnlessOwner(id: string): void {
+    if (![...this.#owners.values()].includes(id)) {
+      this.#cares.delete(id);
     }
   }
 
@@ -230,9 +247,10 @@ export class Watcher {
 
   /** Whether a namespace is to have the files at all. */
   #isWanted(container: ContainerInfo, namespace: number): boolean {
-    const { only, exclude, nested } = this.#options;
+    const { only, exclude, nested, binding } = this.#options;
     const names = namesOf(container);
-    if (!matchesAny(only, names) || matchesAny(exclude, names) || isLeftAlone(container.init)) {
+    const matches = (patterns: readonly string[]) => matchesAny(binding, patterns, names);
+    if (!matches(only) || matches(exclude) || isLeftAlone(container.init)) {
       return false;
     }
     return nested || mountNamespaceOf(container.init) === namespace;
@@ -254,13 +272,28 @@ export class Watcher {
           "its mounts change too often: looked after less often",
         );
       }
-      this.#later(1000, () => this.#look(pid, namespace, container, attempt));
+      this.#hold(pid, namespace, container, attempt);
       return;
     }
     // One at a time for a container: nested namespaces get what is mounted in the outer one too.
     this.#queue.add(`${container.id} ${namespace}`, () =>
       this.#serve(pid, namespace, care, attempt),
     );
+  }
+
+  /** Looks once more, when its container may have another look and if it has not ended by then. */
+  #hold(pid: number, namespace: number, container: ContainerInfo, attempt: number): void {
+    const key = `${container.id} ${namespace}`;
+    if (this.#held.has(key)) {
+      return;
+    }
+    this.#held.add(key);
+    this.#later(1000, () => {
+      this.#held.delete(key);
+      if (mountNamespaceOf(pid) === namespace) {
+        this.#look(pid, namespace, container, attempt);
+      }
+    });
   }
 
   #later(ms: number, action: () => void): void {
@@ -280,6 +313,7 @@ export class Watcher {
     // Followed before it is looked at: what changes in between is told of.
     if (!this.#watch.follow(pid)) {
       this.#options.log.debug({ pid }, "cannot be followed");
+      this.#dropUnlessOwner(container.id);
       return;
     }
     this.#owners.set(namespace, container.id);

@@ -83,7 +83,8 @@ async function judgeDaemon(path: string, fsType: string, source: string): Promis
   const system = realSystem(() => false);
   const state = await mountState(system, path, { fsType, source });
   if (state !== "live") {
-    const what = state === "dead" ? "the mount is dead" : "nothing is mounted";
+    const whats = { dead: "the mount is dead", hung: "the mount does not answer" } as const;
+    const what = state === "dead" || state === "hung" ? whats[state] : "nothing is mounted";
     return { level: "critical", text: `${path}: ${what}`, values: [] };
   }
   try {

@@ -36,6 +36,9 @@ export async function requireMount(config: Config): Promise<string> {
     return path;
   }
   const place = printable(path);
+  if (state === "hung") {
+    throw new VprocfsError("NOT_MOUNTED", `${place}: the vprocfs mounted here does not answer`);
+  }
   const message =
     state === "dead"
       ? `${place}: the vprocfs mounted here is dead: start it again with 'vprocfs run'`

@@ -347,6 +347,10 @@ export interface NativeBinding {
   exec(argv: readonly string[]): never;
   /** Unmounts lazily; false when nothing is mounted there. */
   unmount(path: string): boolean;
+  /** fnmatch(3) without flags: what the attach helper matches patterns with. */
+  fnmatch(pattern: string, name: string): boolean;
+  /** Ends the process at once, without waiting for threads that something holds. */
+  exitNow(status: number): never;
   /** For tests: rendering without a mount; see test/support/testing.ts. */
   readonly testing: unknown;
 }

@@ -215,6 +215,7 @@ export async function checkDaemon(
   if (state !== "live") {
     const reasons = {
       dead: ["the mount is dead", "start it again with 'vprocfs run'"],
+      hung: ["the mount does not answer", "see 'vprocfs status', and the log of 'vprocfs run'"],
       foreign: ["something else is mounted there", "unmount it, or name another --mountpoint"],
       none: ["nothing is mounted there", "start it with 'vprocfs run', or name its --mountpoint"],
     } as const;

@@ -4,6 +4,7 @@ import { matchesAny, patternsOf } from "../../src/attach/glob.js";
 import { mapLimited } from "../../src/attach/limit.js";
 import { settingsText } from "../../src/attach/settings.js";
 import { loadConfig } from "../../src/config.js";
+import { loadAddon } from "../../src/native/addon.js";
 
 describe("patterns", () => {
   it.each([
@@ -15,10 +16,14 @@ describe("patterns", () => {
     ["[!a-c]x", "bx", false],
     ["a.c", "abc", false],
     ["a\\d", "a1", false],
+    ["a\\*", "a*", true],
+    ["db[[:digit:]]*", "db1-x", true],
+    ["db[9-0]", "db5", false],
+    ["[]]", "]", true],
     ["[", "[", true],
     ["", "", true],
   ])("%s against %s: %s", (pattern, name, matches) => {
-    expect(matchesAny([pattern], [name])).toBe(matches);
+    expect(matchesAny(loadAddon(), [pattern], [name])).toBe(matches);
   });
 
   it("come as a list", () => {
@@ -37,7 +42,7 @@ describe("bounds", () => {
   });
 
   it("a queue runs so many at a time, and a key once", async () => {
-    const queue = new Queue<number>(2);
+    const queue = new Queue<number>(2, () => {});
     let running = 0;
     let most = 0;
     let done = 0;
@@ -52,6 +57,18 @@ describe("bounds", () => {
     }
     await queue.idle();
     expect([most, done]).toEqual([2, 4]);
+  });
+
+  it("a queue goes on after a job that rejects, and tells of it", async () => {
+    const errors: unknown[] = [];
+    const queue = new Queue<number>(1, (error) => errors.push(error));
+    let done = 0;
+    queue.add(1, () => Promise.reject(new Error("no")));
+    queue.add(2, async () => {
+      done += 1;
+    });
+    await queue.idle();
+    expect([errors, done]).toEqual([[new Error("no")], 1]);
   });
 
   it("mapLimited keeps the order", async () => {

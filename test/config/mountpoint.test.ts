@@ -130,6 +130,17 @@ describe("prepareMountpoint", () => {
     expect(await prepare("empty", change)).toEqual({ path, removed: 2 });
   });
 
+  it("names a mount that answers with errors only", async () => {
+    const path = join(directory, "empty");
+    const hung = {
+      mounts: () => [mount(path)],
+      entries: () => Promise.reject(errno("EIO")),
+    };
+    await expect(prepare("empty", hung)).rejects.toThrow(
+      `${path}: a vprocfs is already mounted here and does not answer`,
+    );
+  });
+
   it("gives up on a dead mount that stays", async () => {
     const path = join(directory, "empty");
     const dead = {
@@ -144,9 +155,9 @@ describe("prepareMountpoint", () => {
 });
 
 describe("mountState", () => {
-  it("takes a mount that answers with another error for alive", async () => {
+  it("tells a mount that answers with errors from one that is alive", async () => {
     const change = { mounts: () => [mount("/m")], entries: () => Promise.reject(errno("EIO")) };
-    expect(await mountState(system(change), "/m", IDENTITY)).toBe("live");
+    expect(await mountState(system(change), "/m", IDENTITY)).toBe("hung");
   });
 
   it("waits for an answer, but not for ever", async () => {
@@ -155,7 +166,7 @@ describe("mountState", () => {
     try {
       const state = mountState(system(never), "/m", IDENTITY);
       await vi.advanceTimersByTimeAsync(60_000);
-      expect(await state).toBe("live");
+      expect(await state).toBe("hung");
     } finally {
       vi.useRealTimers();
     }

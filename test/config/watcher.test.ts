@@ -52,7 +52,11 @@ it.runIf(process.getuid?.() === 0)(
     const served: number[] = [];
     const watcher = new Watcher({
       // Its runtime has not moved it to its cgroups when it is seen first.
-      binding: { Watch, containerOf: () => (asked++ === 0 ? null : container) },
+      binding: {
+        Watch,
+        containerOf: () => (asked++ === 0 ? null : container),
+        fnmatch: (pattern) => pattern === "*",
+      },
       settings: {
         mountpoint: "/nowhere",
         fsType: "fuse.lxcfs",

@@ -118,6 +118,10 @@ export function fakeBinding(
         mode: 0o444,
       })),
     unmount: () => false,
+    fnmatch: (pattern, name) => pattern === name,
+    exitNow: () => {
+      throw new Error("not faked");
+    },
     exec: () => {
       throw new Error("not faked");
     },
