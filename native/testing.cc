@@ -24,6 +24,7 @@
 #include "survey/oom_log.h"
 #include "testing_calls.h"
 #include "testing_source.h"
+#include "testing_state.h"
 #include "testing_tasks.h"
 #include "testing_values.h"
 #include "view/pressure_lines.h"
@@ -452,6 +453,7 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   testing.Set("countMounted", Napi::Function::New<mounted_of>(env));
   testing.Set("readProcess", Napi::Function::New<read_process>(env));
   testing.Set("Source", SourceObject::define(env));
+  testing.Set("State", StateObject::define(env));
   testing.Set("TaskCounter", TaskCounterObject::define(env));
   testing.Set("loadAverages", Napi::Function::New<load_averages>(env));
   exports.Set("testing", testing);

@@ -44,9 +44,9 @@ Container::Container(ContainerDescription description, Surroundings around)
 Container::~Container() {
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;
-  for (const RecordIndex record : {history_record_, io_record_}) {
-    if (record != 0) around_.state->release(record);
-  }
+  const uint64_t key = description_.id.packed();
+  if (history_record_ != 0) around_.state->release(history_record_, RecordType::kHistory, key);
+  if (io_record_ != 0) around_.state->release(io_record_, RecordType::kIoHistory, key);
 }
 
 template <typename Unpack>
@@ -55,10 +55,10 @@ void Container::load(RecordType type, RecordIndex& record, Unpack unpack) {
   around_.state->for_each(type, [&](RecordIndex found, uint64_t key, size_t bytes) {
     if (key != description_.id.packed()) return;
     if (!unpack(around_.state->data(found), bytes)) {
-      around_.state->release(found);
+      around_.state->release(found, type, key);
       return;
     }
-    if (record != 0) around_.state->release(record);
+    if (record != 0) around_.state->release(record, type, key);
     record = found;
   });
 }
@@ -87,7 +87,7 @@ void Container::save(RecordType type, RecordIndex& record, const std::string& pa
   if (fresh == 0) return;
   std::memcpy(around_.state->data(fresh), packed.data(), packed.size());
   around_.state->publish(fresh, type, description_.id.packed(), packed.size());
-  if (record != 0) around_.state->release(record);
+  if (record != 0) around_.state->release(record, type, description_.id.packed());
   record = fresh;
 }
 

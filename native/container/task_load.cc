@@ -14,7 +14,7 @@ TaskLoad::TaskLoad(CountedCgroup cgroup, uint64_t key, uint64_t init_start_us, S
 
 TaskLoad::~TaskLoad() {
   // The averages of a container that lives on stay for the next one who asks.
-  if (record_ != 0 && ended_) state_->release(record_);
+  if (record_ != 0 && ended_) state_->release(record_, RecordType::kLoad, key_);
 }
 
 void TaskLoad::restore() {
@@ -33,7 +33,7 @@ void TaskLoad::restore() {
     record_ = record;
     history_ = found;
   });
-  for (const RecordIndex record : useless) state_->release(record);
+  for (const RecordIndex record : useless) state_->release(record, RecordType::kLoad, key_);
   figures_.load = history_.averages;
 }
 
@@ -44,7 +44,7 @@ void TaskLoad::save() {
   if (record == 0) return;
   std::memcpy(state_->data(record), packed.data(), packed.size());
   state_->publish(record, RecordType::kLoad, key_, packed.size());
-  if (record_ != 0) state_->release(record_);
+  if (record_ != 0) state_->release(record_, RecordType::kLoad, key_);
   record_ = record;
 }
 

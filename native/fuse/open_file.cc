@@ -49,7 +49,7 @@ Snapshot::Snapshot(StateFile& state, RecordIndex record, size_t size)
       taken_us_(0) {}
 
 Snapshot::~Snapshot() {
-  if (record_ != 0 && !keep_) state_.release(record_);
+  if (record_ != 0 && !keep_) state_.release(record_, RecordType::kSnapshot, 0);
 }
 
 OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c)
@@ -145,7 +145,7 @@ void OpenFiles::erase(uint64_t handle) {
     s.files.erase(it);
   }
   // The record goes before the snapshot: a crash in between leaves an orphan, which adopt() drops.
-  if (gone->record_ != 0) state_.release(gone->record_);
+  if (gone->record_ != 0) state_.release(gone->record_, RecordType::kOpenFile, handle);
 }
 
 void OpenFiles::renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot) {
@@ -190,7 +190,7 @@ size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Co
     auto file = first ? make(NodeId(r->node), ContainerId::from_packed(r->container)) : nullptr;
     if (!file) {
       if (first) held.erase(snapshot);
-      state_.release(l.record);
+      state_.release(l.record, RecordType::kOpenFile, l.handle);
       continue;
     }
     file->hold(std::make_shared<Snapshot>(state_, snapshot, size));
@@ -206,7 +206,7 @@ size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Co
   state_.for_each(RecordType::kSnapshot, [&](RecordIndex record, uint64_t, size_t) {
     if (held.count(record) == 0) orphans.push_back(record);
   });
-  for (const RecordIndex orphan : orphans) state_.release(orphan);
+  for (const RecordIndex orphan : orphans) state_.release(orphan, RecordType::kSnapshot, 0);
   return size();
 }
 

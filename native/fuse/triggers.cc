@@ -117,7 +117,9 @@ void Triggers::save(Trigger& trigger) {
   if (record == 0) return;
   std::memcpy(state_.data(record), &packed, sizeof(packed));
   state_.publish(record, RecordType::kTrigger, trigger.handle, sizeof(packed));
-  if (trigger.record != 0) state_.release(trigger.record);
+  if (trigger.record != 0) {
+    state_.release(trigger.record, RecordType::kTrigger, trigger.handle);
+  }
   trigger.record = record;
 }
 
@@ -173,7 +175,7 @@ void Triggers::release(uint64_t handle) {
     gone = std::move(it->second);
     triggers_.erase(it);
     gone->released = true;
-    if (gone->record != 0) state_.release(gone->record);
+    if (gone->record != 0) state_.release(gone->record, RecordType::kTrigger, handle);
     ++gone->file->container->closing_triggers;
   }
   // The kernel waits for a grace period with each; many at once wait for the same.
@@ -184,7 +186,7 @@ void Triggers::release(uint64_t handle) {
 }
 
 void Triggers::adopt(const Find& find) {
-  std::vector<RecordIndex> useless;
+  std::vector<std::pair<RecordIndex, uint64_t>> useless;
   const std::lock_guard lock(mutex_);
   state_.for_each(RecordType::kTrigger, [&](RecordIndex record, uint64_t handle, size_t bytes) {
     Packed packed{};
@@ -193,7 +195,7 @@ void Triggers::adopt(const Find& find) {
     const bool good = file && file->container && packed.size <= kMaxText;
     // A crash while saving leaves two.
     if (!good || triggers_.count(handle) != 0) {
-      useless.push_back(record);
+      useless.emplace_back(record, handle);
       return;
     }
     auto trigger = std::make_shared<Trigger>();
@@ -207,7 +209,9 @@ void Triggers::adopt(const Find& find) {
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));
   });
-  for (const RecordIndex record : useless) state_.release(record);
+  for (const auto& [record, handle] : useless) {
+    state_.release(record, RecordType::kTrigger, handle);
+  }
   if (!adopted_.empty()) wake();
 }
 

@@ -215,10 +215,13 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
   table()[record].store(length, std::memory_order_release);
 }
 
-void StateFile::release(RecordIndex record) {
+void StateFile::release(RecordIndex record, RecordType type, uint64_t key) {
   if (record == 0) return;
   const std::lock_guard lock(mutex_);
+  // What the table has is whole, and leaves it under this lock only.
+  size_t bytes = 0;
   if (record >= reserved_.size() || reserved_[record] == 0) return;
+  if (!find(record, type, key, &bytes)) return;
   table()[record].store(0, std::memory_order_release);
   const uint32_t length = reserved_[record];
   reserved_[record] = 0;

@@ -65,8 +65,9 @@ class StateFile {
   RecordIndex allocate(size_t bytes);
   /// Makes an allocated record survive. `bytes` as allocated or fewer.
   void publish(RecordIndex record, RecordType type, uint64_t key, size_t bytes);
-  /// Gives a record's room back. Thread-safe.
-  void release(RecordIndex record);
+  /// Gives the room of a published record back. Nothing happens when there is no such record of
+  /// that type and key any more: the room may be another's by then. Thread-safe.
+  void release(RecordIndex record, RecordType type, uint64_t key);
 
   uint8_t* data(RecordIndex record);
   /// False when there is no such record of that type and key (or it is torn).

@@ -156,6 +156,20 @@ export interface TaskCounter {
   count(cgroups: readonly CountedCgroup[]): TaskCount[];
 }
 
+/** A state file with the open files and the load averages that lie in it. */
+export interface State {
+  /** Load averages of a container, with what it left in the state file; their number. */
+  beginLoad(key: bigint, initStartUs: bigint): number;
+  /** They take a sample, and lie in the state file from then on. */
+  sampleLoad(load: number, nowUs: bigint): void;
+  /** Their container is gone. */
+  endLoad(load: number): void;
+  /** The handle of an open file that shows `text`. */
+  openFile(text: string): bigint;
+  /** Its text; null when there is no such file. */
+  readFile(handle: bigint): string | null;
+}
+
 export interface LoadSample {
   /** CLOCK_MONOTONIC. */
   readonly nowUs: bigint;
@@ -218,6 +232,7 @@ interface Testing {
     cgroup: string,
     notify: boolean,
   ) => Source;
+  readonly State: new (bytes: number) => State;
   /** `budgetUs` is for "scan": how long a pass may take. */
   readonly TaskCounter: new (
     kind: "bpf" | "scan",
@@ -260,6 +275,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   countMounted: "function",
   readProcess: "function",
   Source: "function",
+  State: "function",
   TaskCounter: "function",
   loadAverages: "function",
 };
@@ -368,6 +384,7 @@ export const {
   countMounted,
   readProcess,
   Source,
+  State,
   TaskCounter,
   loadAverages,
 } = native;
