@@ -31,7 +31,9 @@ void Server::open_cached(const Request& r, const View& view, const ContainerPtr&
   if (!text) return fail(r, text.error());
   bool settling = false;
   const auto use = container->hold_copy(view.index, text.value(), settling);
+  // What reads the kernel's copy holds nothing here, and is not counted.
   if (use == Container::CopyUse::kOwn) {
+    if (full(container)) return fail(r, ENFILE);
     return finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container),
                        text.value()->text);
   }

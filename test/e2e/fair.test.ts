@@ -56,6 +56,32 @@ describeLive("the budget of open files", ["busybox"], () => {
     });
     expect((await counters(daemon)).openFiles).toBe(0);
   });
+
+  it("counts files that the kernel caches where an older copy is still being read", async () => {
+    const scope = testScope();
+    const daemon = await start(scope, "--max-open-per-container", "20");
+    const greedy = await Container.start(scope, { memory: 64 * MIB });
+    const own = daemon.path("containers", await greedy.id(daemon));
+    const file = join(own, "sys/devices/system/cpu/online");
+    const hoard = async (expected: string): Promise<void> => {
+      const child = spawn(program("hoard"), ["30", file], { stdio: ["pipe", "pipe", "inherit"] });
+      const ended = once(child, "exit");
+      expect(`${(await once(child.stdout, "data"))[0]}`).toBe(expected);
+      child.stdin.end();
+      await ended;
+    };
+    const held = openSync(file, "r");
+    scope.defer(() => closeSync(held));
+    const before = readFileSync(held, "utf8");
+    // All of them read what the kernel has: nothing is held here.
+    await hoard("30 0 0 0\n");
+    greedy.cgroup.limit({ quota: 1 });
+    await until("it shows one CPU", () => readFileSync(file, "utf8") !== before);
+    await hoard("20 10 0 0\n");
+    await until("nothing is held", async () => (await counters(daemon)).openFiles === 0);
+    expect((await counters(daemon)).refusedOpens).toBe(10);
+    expect(readFileSync(file, "utf8")).not.toBe(before);
+  });
 });
 
 describeLive("the budget of renders", ["busybox"], () => {
