@@ -1,6 +1,7 @@
 #pragma once
 
 #include <napi.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -26,14 +27,23 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
                         InstanceMethod<&StateObject::sample_load>("sampleLoad"),
                         InstanceMethod<&StateObject::end_load>("endLoad"),
                         InstanceMethod<&StateObject::open_file>("openFile"),
-                        InstanceMethod<&StateObject::read_file>("readFile")});
+                        InstanceMethod<&StateObject::read_file>("readFile"),
+                        InstanceMethod<&StateObject::restore_file>("restoreFile"),
+                        InstanceMethod<&StateObject::close_file>("closeFile"),
+                        InstanceMethod<&StateObject::take_over>("takeOver")});
   }
 
   explicit StateObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<StateObject>(info) {
     ValueReader reader(info.Env());
     const uint32_t bytes = reader.integer(info[0], "bytes", StateFile::kDefaultBytes);
     if (reader.failed()) return;
-    auto opened = open(bytes);
+    auto memory = StateFile::make_memfd(bytes);
+    if (!memory) {
+      throw_error(info.Env(), memory.error());
+      return;
+    }
+    memory_ = std::move(memory.value());
+    const auto opened = open();
     if (!opened) throw_error(info.Env(), opened.error());
   }
 
@@ -46,15 +56,16 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     return it;
   }
 
-  Result<bool> open(size_t bytes) {
-    auto memory = StateFile::make_memfd(bytes);
-    if (!memory) return memory.error();
-    memory_ = std::move(memory.value());
-    auto state = StateFile::open(memory_.get(), nullptr);
+  Result<std::string> open() {
+    std::string ignored;
+    auto state = StateFile::open(memory_.get(), &ignored);
     if (!state) return state.error();
     state_ = std::move(state.value());
     files_ = std::make_unique<OpenFiles>(*state_);
-    return true;
+    files_->adopt([](NodeId node, ContainerId) {
+      return std::make_shared<OpenFile>(node, nullptr, nullptr);
+    });
+    return ignored;
   }
 
   /// (key, initStartUs) -> the number of load averages
@@ -87,25 +98,67 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     return info.Env().Undefined();
   }
 
-  /// (text) -> handle
+  /// (node, text) -> handle
   Napi::Value open_file(const Napi::CallbackInfo& info) {
     ValueReader reader(info.Env());
-    std::string text = reader.text(info[0], "text");
+    const NodeId node(reader.u64(info[0], "node"));
+    std::string text = reader.text(info[1], "text");
     if (reader.failed()) return info.Env().Undefined();
     const uint64_t handle =
-        files_->insert(std::make_shared<OpenFile>(NodeId(1), nullptr, nullptr),
+        files_->insert(std::make_shared<OpenFile>(node, nullptr, nullptr),
                        std::make_shared<Snapshot>(*state_, std::move(text), 0), ++last_request_);
     return ValueMaker(info.Env()).u64(handle);
   }
 
-  /// (handle) -> its text; null when there is no such file.
+  /// (node, handle) -> its text; null when there is no such file.
   Napi::Value read_file(const Napi::CallbackInfo& info) {
     ValueReader reader(info.Env());
-    const uint64_t handle = reader.u64(info[0], "handle");
+    const NodeId node(reader.u64(info[0], "node"));
+    const uint64_t handle = reader.u64(info[1], "handle");
     if (reader.failed()) return info.Env().Undefined();
-    const auto file = files_->find(handle);
+    const auto file = files_->find(handle, node);
     const ValueMaker maker(info.Env());
     return file ? maker.text(std::string(file->snapshot()->text())) : maker.null();
+  }
+
+  /// (node, handle, text): registers a handle that another worker gave out.
+  Napi::Value restore_file(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    const NodeId node(reader.u64(info[0], "node"));
+    const uint64_t handle = reader.u64(info[1], "handle");
+    std::string text = reader.text(info[2], "text");
+    if (reader.failed()) return info.Env().Undefined();
+    files_->restore(handle, std::make_shared<OpenFile>(node, nullptr, nullptr),
+                    std::make_shared<Snapshot>(*state_, std::move(text), 0));
+    return info.Env().Undefined();
+  }
+
+  /// (node, handle)
+  Napi::Value close_file(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    const NodeId node(reader.u64(info[0], "node"));
+    const uint64_t handle = reader.u64(info[1], "handle");
+    if (!reader.failed()) files_->erase(handle, node);
+    return info.Env().Undefined();
+  }
+
+  /// (damaged): another worker takes over, from a state file whose header is damaged or not. Load
+  /// averages are forgotten. -> why it was ignored, "" when it was not
+  Napi::Value take_over(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    if (!info[0].IsBoolean()) reader.wrong("damaged", "a boolean");
+    if (reader.failed()) return info.Env().Undefined();
+    loads_.clear();
+    files_->hand_over();
+    files_.reset();
+    state_.reset();
+    const bool damaged = info[0].As<Napi::Boolean>();
+    if (damaged && ::pwrite(memory_.get(), "?", 1, 0) != 1) {
+      return throw_error(info.Env(), {errno, "state file"});
+    }
+    auto ignored = open();
+    if (!ignored) return throw_error(info.Env(), ignored.error());
+    return ValueMaker(info.Env()).text(ignored.value());
   }
 
   Fd memory_;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstring>
+#include <optional>
 #include <unordered_set>
 #include <vector>
 
@@ -23,8 +24,13 @@ OpenRecord* open_record(StateFile& state, RecordIndex record) {
   return reinterpret_cast<OpenRecord*>(state.data(record));
 }
 
-// Handles of files that the state file has no room for: a takeover loses them, nothing else.
-constexpr uint64_t kPrivateHandle = uint64_t{1} << 63;
+// Handles are never given out twice in the life of a connection, whatever became of the state file:
+// a worker counts on from the nanoseconds since boot, and cannot open a file in less than one. The
+// two highest bits, which that number needs in 146 years, keep them apart from those of workers
+// that counted from 1.
+constexpr uint64_t kHandleBits = uint64_t{3} << 62;
+
+uint64_t first_handle() { return kHandleBits | boottime_us() * 1000; }
 
 }  // namespace
 
@@ -76,9 +82,16 @@ std::shared_ptr<Snapshot> OpenFile::snapshot() const {
   return snapshot_;
 }
 
-OpenFiles::OpenFiles(StateFile& state) : state_(state), cookie_(1) {}
+OpenFiles::OpenFiles(StateFile& state) : state_(state), next_handle_(first_handle()) {}
 
 OpenFiles::~OpenFiles() = default;
+
+auto OpenFiles::Shard::find(uint64_t handle, NodeId node) -> decltype(files)::iterator {
+  const auto [begin, end] = files.equal_range(handle);
+  const auto it = std::find_if(
+      begin, end, [node](const auto& entry) { return entry.second->node.raw() == node.raw(); });
+  return it == end ? files.end() : it;
+}
 
 void OpenFiles::write_record(OpenFile& file, uint64_t handle, uint64_t request) {
   OpenRecord* record = open_record(state_, file.record_);
@@ -93,7 +106,7 @@ void OpenFiles::write_record(OpenFile& file, uint64_t handle, uint64_t request) 
 
 uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot,
                            uint64_t request) {
-  uint64_t left = 0;
+  std::optional<Left> left;
   {
     const std::lock_guard lock(left_mutex_);
     const auto it = left_by_request_.find(request);
@@ -102,19 +115,15 @@ uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snaps
       left_by_request_.erase(it);
     }
   }
-  if (left != 0) erase(left);
-  const uint64_t cookie = cookie_.fetch_add(1, std::memory_order_relaxed) & 0x7fffffff;
+  if (left) erase(left->handle, left->node);
+  const uint64_t handle = next_handle_.fetch_add(1, std::memory_order_relaxed);
   file->hold(std::move(snapshot));
+  // One that the state file has no room for is lost by a takeover, nothing else.
   file->record_ = file->snapshot_->record() == 0 ? 0 : state_.allocate(sizeof(OpenRecord));
-  uint64_t handle = (cookie << 32) | file->record_;
-  if (file->record_ == 0) {
-    handle = kPrivateHandle | cookie;
-  } else {
-    write_record(*file, handle, request);
-  }
+  if (file->record_ != 0) write_record(*file, handle, request);
   Shard& s = shard(handle);
   const std::lock_guard lock(s.mutex);
-  s.files[handle] = std::move(file);
+  s.files.emplace(handle, std::move(file));
   return handle;
 }
 
@@ -124,22 +133,31 @@ void OpenFiles::restore(uint64_t handle, std::shared_ptr<OpenFile> file,
   file->begun_ = true;
   Shard& s = shard(handle);
   const std::lock_guard lock(s.mutex);
-  s.files[handle] = std::move(file);
+  const auto it = s.find(handle, file->node);
+  if (it != s.files.end()) s.files.erase(it);
+  s.files.emplace(handle, std::move(file));
 }
 
-std::shared_ptr<OpenFile> OpenFiles::find(uint64_t handle) const {
+std::shared_ptr<OpenFile> OpenFiles::find(uint64_t handle, NodeId node) const {
+  Shard& s = shard(handle);
+  const std::lock_guard lock(s.mutex);
+  const auto it = s.find(handle, node);
+  return it == s.files.end() ? nullptr : it->second;
+}
+
+std::shared_ptr<OpenFile> OpenFiles::adopted(uint64_t handle) const {
   Shard& s = shard(handle);
   const std::lock_guard lock(s.mutex);
   const auto it = s.files.find(handle);
   return it == s.files.end() ? nullptr : it->second;
 }
 
-void OpenFiles::erase(uint64_t handle) {
+void OpenFiles::erase(uint64_t handle, NodeId node) {
   std::shared_ptr<OpenFile> gone;
   Shard& s = shard(handle);
   {
     const std::lock_guard lock(s.mutex);
-    const auto it = s.files.find(handle);
+    const auto it = s.find(handle, node);
     if (it == s.files.end()) return;
     gone = std::move(it->second);
     s.files.erase(it);
@@ -170,17 +188,16 @@ std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t
 }
 
 size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make) {
-  struct Left {
+  struct Found {
     RecordIndex record;
     uint64_t handle;
   };
-  std::vector<Left> left;
+  std::vector<Found> left;
   state_.for_each(RecordType::kOpenFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
     if (bytes == sizeof(OpenRecord)) left.push_back({record, handle});
   });
   std::unordered_set<RecordIndex> held;
-  uint32_t newest = 0;
-  for (const Left& l : left) {
+  for (const Found& l : left) {
     const OpenRecord* r = open_record(state_, l.record);
     size_t size = 0;
     const RecordIndex snapshot = r->snapshot;
@@ -197,11 +214,9 @@ size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Co
     file->record_ = l.record;
     // Whether its reader has begun is not known: what it holds is old enough to be taken anew at 0.
     file->begun_ = true;
-    left_by_request_[r->request] = l.handle;
-    newest = std::max(newest, static_cast<uint32_t>(l.handle >> 32));
-    shard(l.handle).files[l.handle] = std::move(file);
+    left_by_request_.insert_or_assign(r->request, Left{l.handle, file->node});
+    shard(l.handle).files.emplace(l.handle, std::move(file));
   }
-  cookie_ = newest + 1;
   std::vector<RecordIndex> orphans;
   state_.for_each(RecordType::kSnapshot, [&](RecordIndex record, uint64_t, size_t) {
     if (held.count(record) == 0) orphans.push_back(record);

@@ -80,10 +80,14 @@ class OpenFiles {
                   uint64_t request);
 
   /// Registers a file under a handle that another worker gave out and that we know nothing of.
+  /// Another node's file of the same handle stays.
   void restore(uint64_t handle, std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot);
 
-  std::shared_ptr<OpenFile> find(uint64_t handle) const;
-  void erase(uint64_t handle);
+  /// The kernel names a file by node and handle: a handle alone proves nothing.
+  std::shared_ptr<OpenFile> find(uint64_t handle, NodeId node) const;
+  void erase(uint64_t handle, NodeId node);
+  /// By the handle alone, for what adopt() has taken over: there are no two of a handle then.
+  std::shared_ptr<OpenFile> adopted(uint64_t handle) const;
   void renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot);
 
   /// True when a read at `offset` asks for a new snapshot: at offset 0 again, or for the first time
@@ -103,7 +107,9 @@ class OpenFiles {
  private:
   struct Shard {
     mutable std::mutex mutex;
-    std::unordered_map<uint64_t, std::shared_ptr<OpenFile>> files;
+    std::unordered_multimap<uint64_t, std::shared_ptr<OpenFile>> files;  ///< by handle
+    /// files.end() when there is none of that handle and node.
+    decltype(files)::iterator find(uint64_t handle, NodeId node);
   };
   Shard& shard(uint64_t handle) const { return shards_[handle % shards_.size()]; }
   void write_record(OpenFile& file, uint64_t handle, uint64_t request);
@@ -111,9 +117,12 @@ class OpenFiles {
   StateFile& state_;
   mutable std::array<Shard, 16> shards_;
   std::mutex left_mutex_;
-  std::unordered_map<uint64_t, uint64_t>
-      left_by_request_;  ///< OPEN identity -> handle, adopted ones
-  std::atomic<uint32_t> cookie_;
+  struct Left {
+    uint64_t handle;
+    NodeId node;
+  };
+  std::unordered_map<uint64_t, Left> left_by_request_;  ///< adopted ones by the OPEN's identity
+  std::atomic<uint64_t> next_handle_;
 };
 
 }  // namespace vprocfs

@@ -307,7 +307,7 @@ size_t Server::adopt_open_files() {
         return std::make_shared<OpenFile>(node, view,
                                           container ? container.value() : registry_.ended(id));
       });
-  triggers_.adopt([this](uint64_t handle) { return open_files_.find(handle); });
+  triggers_.adopt([this](uint64_t handle) { return open_files_.adopted(handle); });
   return adopted;
 }
 

@@ -24,8 +24,8 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
   // seek by it.
   const auto last = last_open(container, view);
-  const auto file = last.pid == r.header().pid ? open_files_.find(last.handle) : nullptr;
-  if (file && file->node.raw() == node.raw()) {
+  const auto file = last.pid == r.header().pid ? open_files_.find(last.handle, node) : nullptr;
+  if (file) {
     const uint64_t size = file->snapshot()->text().size();
     if (container) container->told_size(view.index) = size;
     fuse_attr_out out{};
@@ -94,10 +94,10 @@ void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file
   out.open_flags = FOPEN_DIRECT_IO;
   out.fh = open_files_.insert(
       file, std::make_shared<Snapshot>(state_, std::move(text), boottime_us()), r.identity());
-  const auto answer = [this, unique = r.header().unique, out] {
-    if (!reply_.value(unique, out)) open_files_.erase(out.fh);  // nobody is there to close it
-  };
   const NodeId node = file->node;
+  const auto answer = [this, unique = r.header().unique, out, node] {
+    if (!reply_.value(unique, out)) open_files_.erase(out.fh, node);  // nobody is there to close it
+  };
   if (!file->container) {
     {
       const std::lock_guard lock(host_opens_mutex_);
@@ -144,7 +144,7 @@ void Server::read(const Request& r) {
     return in_turn(r, owner,
                    [this, view, owner](const Request& req) { cached_bytes(req, *view, owner); });
   }
-  const auto file = open_files_.find(in->fh);
+  const auto file = open_files_.find(in->fh, node);
   if (!file) return reopen(r);
   if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options_.tick_us)) {
     return in_turn(r, file->container, [this, file](const Request& req) {

@@ -213,7 +213,7 @@ void Server::open_mirror(const Request& r, const fuse_open_in& in, NodeId node) 
     out.fh = open_files_.insert(std::make_shared<OpenFile>(node, nullptr, owner),
                                 std::make_shared<Snapshot>(state_, text.value(), boottime_us()),
                                 req.identity());
-    if (!reply_.value(req.header().unique, out)) open_files_.erase(out.fh);
+    if (!reply_.value(req.header().unique, out)) open_files_.erase(out.fh, node);
   });
 }
 
@@ -241,7 +241,7 @@ void Server::read_mirror(const Request& r, const fuse_read_in& in, NodeId node) 
   // Not through the page cache: sizes are the kernel's own of sysfs, a page for whatever is in it.
   // sendfile(2) says EINVAL, as for sysfs before 5.11, and its users fall back to read(2).
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) return fail(r, EINVAL);
-  const auto file = open_files_.find(in.fh);
+  const auto file = open_files_.find(in.fh, node);
   if (file && !OpenFiles::wants_renewal(*file, in.offset, boottime_us(), options_.tick_us)) {
     return read_file(r, file);
   }

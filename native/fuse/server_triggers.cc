@@ -48,7 +48,7 @@ void Server::write(const Request& r) {
   if (view == nullptr || !takes_triggers(*view)) return fail(r, node.mirrored() ? EROFS : EIO);
   // In tick nobody tells us of opens and closes: nothing to hang a trigger on.
   if (tick_) return fail(r, EOPNOTSUPP);
-  const auto file = open_files_.find(in->fh);
+  const auto file = open_files_.find(in->fh, node);
   if (!file) return fail(r, EBADF);
   // The host's own are in /proc/pressure.
   if (!file->container) return fail(r, EOPNOTSUPP);
@@ -80,9 +80,10 @@ void Server::poll(const Request& r) {
   if (in == nullptr) return fail(r, EINVAL);
   fuse_poll_out out{};
   out.revents = kDefaultPollMask;
-  const View* view = tree_.file(NodeId(r.header().nodeid).index());
+  const NodeId node(r.header().nodeid);
+  const View* view = tree_.file(node.index());
   if (view != nullptr && takes_triggers(*view)) {
-    out.revents |= tick_ ? POLLERR | POLLPRI : triggers_.poll(in->fh, in->kh);
+    out.revents |= tick_ ? POLLERR | POLLPRI : triggers_.poll(in->fh, node, in->kh);
   }
   reply_.value(r.header().unique, out);
 }

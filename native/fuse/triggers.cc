@@ -152,9 +152,15 @@ int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::s
   return error;
 }
 
-uint32_t Triggers::poll(uint64_t handle, uint64_t poll_handle) {
-  const std::lock_guard lock(mutex_);
+auto Triggers::find_locked(uint64_t handle, NodeId node) -> decltype(triggers_)::iterator {
   const auto it = triggers_.find(handle);
+  const bool same = it != triggers_.end() && it->second->file->node.raw() == node.raw();
+  return same ? it : triggers_.end();
+}
+
+uint32_t Triggers::poll(uint64_t handle, NodeId node, uint64_t poll_handle) {
+  const std::lock_guard lock(mutex_);
+  const auto it = find_locked(handle, node);
   if (it == triggers_.end()) return POLLERR | POLLPRI;
   Trigger& trigger = *it->second;
   const bool happened = std::exchange(trigger.event, false);
@@ -166,11 +172,11 @@ uint32_t Triggers::poll(uint64_t handle, uint64_t poll_handle) {
   return happened ? POLLPRI : 0;
 }
 
-void Triggers::release(uint64_t handle) {
+void Triggers::release(uint64_t handle, NodeId node) {
   TriggerPtr gone;
   {
     const std::lock_guard lock(mutex_);
-    const auto it = triggers_.find(handle);
+    const auto it = find_locked(handle, node);
     if (it == triggers_.end()) return;
     gone = std::move(it->second);
     triggers_.erase(it);

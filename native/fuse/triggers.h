@@ -42,10 +42,10 @@ class Triggers {
   /// What poll(2) on an open file says beyond "readable and writable", as psi_trigger_poll():
   /// POLLPRI once for each event, POLLERR with it where there is no trigger (any more).
   /// `poll_handle` is what the kernel wants to be notified by.
-  uint32_t poll(uint64_t handle, uint64_t poll_handle);
+  uint32_t poll(uint64_t handle, NodeId node, uint64_t poll_handle);
 
   /// The file was closed.
-  void release(uint64_t handle);
+  void release(uint64_t handle, NodeId node);
 
   /// Sets again what a worker before us left; `find` finds the open files that have been adopted.
   /// One that cannot be set again fails: whoever polls for it gets POLLERR.
@@ -74,6 +74,8 @@ class Triggers {
   int set(const TriggerPtr& trigger);
   void save(Trigger& trigger);
   void run();
+  /// triggers_.end() when that file has none.
+  std::unordered_map<uint64_t, TriggerPtr>::iterator find_locked(uint64_t handle, NodeId node);
   void set_again(const std::vector<TriggerPtr>& triggers);
   void wake();
   void happened(uint64_t handle, uint32_t events);

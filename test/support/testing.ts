@@ -165,9 +165,17 @@ export interface State {
   /** Their container is gone. */
   endLoad(load: number): void;
   /** The handle of an open file that shows `text`. */
-  openFile(text: string): bigint;
+  openFile(node: bigint, text: string): bigint;
   /** Its text; null when there is no such file. */
-  readFile(handle: bigint): string | null;
+  readFile(node: bigint, handle: bigint): string | null;
+  /** Registers a handle that another worker gave out. */
+  restoreFile(node: bigint, handle: bigint, text: string): void;
+  closeFile(node: bigint, handle: bigint): void;
+  /**
+   * Another worker takes over, from a state file whose header is damaged or not. Returns why it was
+   * ignored, "" when it was not. Load averages are forgotten.
+   */
+  takeOver(damaged: boolean): string;
 }
 
 export interface LoadSample {
