@@ -3,7 +3,9 @@
 #include <napi.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstring>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -22,15 +24,18 @@ namespace vprocfs {
 class StateObject : public Napi::ObjectWrap<StateObject> {
  public:
   static Napi::Function define(Napi::Env env) {
-    return DefineClass(env, "State",
-                       {InstanceMethod<&StateObject::begin_load>("beginLoad"),
-                        InstanceMethod<&StateObject::sample_load>("sampleLoad"),
-                        InstanceMethod<&StateObject::end_load>("endLoad"),
-                        InstanceMethod<&StateObject::open_file>("openFile"),
-                        InstanceMethod<&StateObject::read_file>("readFile"),
-                        InstanceMethod<&StateObject::restore_file>("restoreFile"),
-                        InstanceMethod<&StateObject::close_file>("closeFile"),
-                        InstanceMethod<&StateObject::take_over>("takeOver")});
+    return DefineClass(
+        env, "State",
+        {InstanceMethod<&StateObject::begin_load>("beginLoad"),
+         InstanceMethod<&StateObject::sample_load>("sampleLoad"),
+         InstanceMethod<&StateObject::end_load>("endLoad"),
+         InstanceMethod<&StateObject::open_file>("openFile"),
+         InstanceMethod<&StateObject::read_file>("readFile"),
+         InstanceMethod<&StateObject::restore_file>("restoreFile"),
+         InstanceMethod<&StateObject::close_file>("closeFile"),
+         InstanceMethod<&StateObject::take_over>("takeOver"),
+         InstanceMethod<&StateObject::add>("add"), InstanceMethod<&StateObject::remove>("remove"),
+         InstanceMethod<&StateObject::records>("records")});
   }
 
   explicit StateObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<StateObject>(info) {
@@ -159,6 +164,47 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     auto ignored = open();
     if (!ignored) return throw_error(info.Env(), ignored.error());
     return ValueMaker(info.Env()).text(ignored.value());
+  }
+
+  /// (key, bytes) -> the index of a new record full of the key's low byte; 0: no room
+  Napi::Value add(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    const uint64_t key = reader.u64(info[0], "key");
+    const uint32_t bytes = reader.integer(info[1], "bytes", 1 << 20);
+    if (reader.failed()) return info.Env().Undefined();
+    const RecordIndex record = state_->allocate(bytes);
+    if (record != 0) {
+      std::memset(state_->data(record), static_cast<uint8_t>(key), bytes);
+      state_->publish(record, RecordType::kHistory, key, bytes);
+    }
+    return ValueMaker(info.Env()).integer(record);
+  }
+
+  /// (key, record)
+  Napi::Value remove(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    const uint64_t key = reader.u64(info[0], "key");
+    const uint32_t record = reader.integer(info[1], "record", UINT32_MAX);
+    if (!reader.failed()) state_->release(record, RecordType::kHistory, key);
+    return info.Env().Undefined();
+  }
+
+  /// () -> what add() made and is whole: [{ key, record, bytes }], by record
+  Napi::Value records(const Napi::CallbackInfo& info) {
+    const ValueMaker maker(info.Env());
+    Napi::Array out = Napi::Array::New(info.Env());
+    state_->for_each(RecordType::kHistory, [&](RecordIndex record, uint64_t key, size_t bytes) {
+      const uint8_t* data = state_->data(record);
+      const bool whole = std::all_of(
+          data, data + bytes, [key](uint8_t byte) { return byte == static_cast<uint8_t>(key); });
+      if (!whole) return;
+      Napi::Object row = maker.object();
+      row.Set("key", maker.u64(key));
+      row.Set("record", maker.integer(record));
+      row.Set("bytes", maker.integer(bytes));
+      out.Set(out.Length(), row);
+    });
+    return out;
   }
 
   Fd memory_;

@@ -71,6 +71,7 @@ StateFile::StateFile(uint8_t* base, size_t bytes)
   data_offset_ = (data_offset_ + kGranule - 1) / kGranule * kGranule;
   granules_ = static_cast<uint32_t>((bytes_ - data_offset_) / kGranule);
   free_.resize(kMaxClass + 1);
+  some_free_.resize(kMaxClass / 64 + 1);
 }
 
 StateFile::~StateFile() { ::munmap(base_, bytes_); }
@@ -147,6 +148,7 @@ size_t StateFile::rebuild_free_lists() {
   const std::lock_guard lock(mutex_);
   size_t damaged = 0;
   for (auto& list : free_) list.clear();
+  std::fill(some_free_.begin(), some_free_.end(), 0);
   reserved_.assign(1, 0);
   used_ = 0;
   const uint32_t end = std::max<uint32_t>(1, header_->high_water.load());
@@ -163,19 +165,40 @@ size_t StateFile::rebuild_free_lists() {
     }
     if (length != 0) ++damaged;
     table()[at].store(0);
-    // Room between records comes back in pieces of the classes that are asked for.
     uint32_t gap = 1;
     while (at + gap < end && table()[at + gap].load() == 0) ++gap;
+    // Room behind the last record is as good as never used.
+    if (at + gap == end) break;
     while (gap > 0) {
-      uint32_t piece = 1;
-      while (piece * 2 <= gap && piece * 2 <= kMaxClass) piece *= 2;
-      free_[piece].push_back(at);
+      const uint32_t piece = std::min(gap, kMaxClass);
+      give_free_locked(at, piece);
       at += piece;
       gap -= piece;
     }
   }
-  next_ = end;
+  next_ = at;
+  header_->high_water.store(next_, std::memory_order_release);
   return damaged;
+}
+
+void StateFile::give_free_locked(RecordIndex at, uint32_t length) {
+  free_[length].push_back(at);
+  some_free_[length / 64] |= uint64_t{1} << length % 64;
+}
+
+RecordIndex StateFile::take_free_locked(uint32_t length) {
+  size_t word = length / 64;
+  uint64_t bits = some_free_[word] >> length % 64 << length % 64;
+  while (bits == 0 && ++word < some_free_.size()) bits = some_free_[word];
+  if (bits == 0) return 0;
+  const auto found =
+      static_cast<uint32_t>(word * 64) + static_cast<uint32_t>(__builtin_ctzll(bits));
+  const RecordIndex at = free_[found].back();
+  free_[found].pop_back();
+  if (free_[found].empty()) some_free_[word] &= ~(uint64_t{1} << found % 64);
+  // The table knows nothing of free pieces: to cut one leaves nothing that a crash could tear.
+  if (found > length) give_free_locked(at + length, found - length);
+  return at;
 }
 
 RecordIndex StateFile::allocate(size_t bytes) {
@@ -183,16 +206,12 @@ RecordIndex StateFile::allocate(size_t bytes) {
   const uint32_t length = granules_for(bytes);
   if (length > kMaxClass) return 0;
   const std::lock_guard lock(mutex_);
-  RecordIndex record = 0;
-  if (!free_[length].empty()) {
-    record = free_[length].back();
-    free_[length].pop_back();
-  } else if (granules_ - next_ >= length) {
+  RecordIndex record = take_free_locked(length);
+  if (record == 0) {
+    if (granules_ - next_ < length) return 0;
     record = next_;
     next_ += length;
     header_->high_water.store(next_, std::memory_order_release);
-  } else {
-    return 0;
   }
   if (reserved_.size() <= record) reserved_.resize(size_t{record} + 1);
   reserved_[record] = length;
@@ -226,7 +245,7 @@ void StateFile::release(RecordIndex record, RecordType type, uint64_t key) {
   const uint32_t length = reserved_[record];
   reserved_[record] = 0;
   used_ -= length;
-  free_[length].push_back(record);
+  give_free_locked(record, length);
 }
 
 bool StateFile::find(RecordIndex record, RecordType type, uint64_t key, size_t* bytes) const {

@@ -98,6 +98,9 @@ class StateFile {
   void lay_out(bool fresh);
   /// Returns how many damaged records it dropped.
   size_t rebuild_free_lists();
+  void give_free_locked(RecordIndex at, uint32_t length);
+  /// The beginning of the smallest free piece of at least `length`; 0 when there is none.
+  RecordIndex take_free_locked(uint32_t length);
   bool intact(RecordIndex record, uint32_t length) const;
   uint32_t granules_for(size_t bytes) const;
   std::atomic<uint32_t>* table() const;
@@ -109,9 +112,10 @@ class StateFile {
   uint32_t granules_ = 0;   ///< usable granules
   size_t data_offset_ = 0;  ///< of granule 0
   mutable std::mutex mutex_;
-  std::vector<std::vector<RecordIndex>> free_;  ///< by length in granules (class), LIFO
+  std::vector<std::vector<RecordIndex>> free_;  ///< by length in granules, LIFO
+  std::vector<uint64_t> some_free_;             ///< a bit for each length that there is
   std::vector<uint32_t> reserved_;              ///< length of each allocated run, by first granule
-  uint32_t next_ = 1;                           ///< first granule never used by this worker
+  uint32_t next_ = 1;                           ///< all from here on are free
   size_t used_ = 0;
 };
 

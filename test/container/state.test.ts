@@ -1,5 +1,6 @@
 // The state file and what lies in it, without a mount.
 
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { State } from "../support/testing.js";
 
@@ -61,5 +62,109 @@ describe("a handle", () => {
     state.closeFile(A, handle);
     expect(state.readFile(A, handle)).toBeNull();
     expect(state.readFile(B, handle)).toBe("of B again");
+  });
+});
+
+describe("the room of a state file", () => {
+  const LIVES = 40;
+  const COUNT = 1000;
+  const BYTES = 1500;
+  const GRANULE = 256;
+
+  function highest(state: State): number {
+    return Math.max(0, ...state.records().map(({ record }) => record));
+  }
+
+  it("is found again in every life", () => {
+    const state = new State(64 * MIB);
+    const reached: number[] = [];
+    for (let life = 0; life < LIVES; life += 1) {
+      const made = Array.from({ length: COUNT }, () => state.add(1n, BYTES));
+      reached.push(highest(state));
+      for (const record of made) {
+        state.remove(1n, record);
+      }
+      expect(state.takeOver(false)).toBe("");
+    }
+    expect(new Set(reached).size).toBe(1);
+  });
+
+  it("is found again beside records that stay, whatever their size", () => {
+    const state = new State(64 * MIB);
+    const reached: number[] = [];
+    const last = { key: 1n, record: 0 };
+    for (let life = 0; life < LIVES; life += 1) {
+      // Another size in every life, so that none fits what the last one left.
+      const bytes = BYTES + (life % 7) * 1000;
+      const made = Array.from({ length: COUNT }, () => state.add(1n, bytes));
+      reached.push(highest(state));
+      const stays = state.add(2n, 100);
+      for (const record of made) {
+        state.remove(1n, record);
+      }
+      state.remove(2n, last.record);
+      last.record = stays;
+      expect(state.takeOver(false)).toBe("");
+      expect(state.records()).toEqual([{ key: 2n, record: stays, bytes: 100 }]);
+    }
+    // The most that was ever there at once, and half as much again.
+    expect(Math.max(...reached)).toBeLessThan((COUNT * (BYTES + 6000) * 1.5) / GRANULE + 1000);
+  });
+
+  it("is nobody's twice, through whatever comes", () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 999 }), { minLength: 50, maxLength: 400 }), (steps) => {
+        const state = new State(MIB / 4);
+        const held = new Map<bigint, { record: number; bytes: number }>();
+        let key = 0n;
+        for (const step of steps) {
+          const oldest = held.entries().next().value;
+          if (step < 30) {
+            expect(state.takeOver(false)).toBe("");
+          } else if (step < 400 && oldest !== undefined) {
+            const [of, { record }] = oldest;
+            state.remove(of, record);
+            held.delete(of);
+          } else {
+            key += 1n;
+            const bytes = step < 900 ? step : step * 40;
+            const record = state.add(key, bytes);
+            if (record !== 0) {
+              held.set(key, { record, bytes });
+            }
+          }
+        }
+        const expected = [...held].map(([of, rest]) => ({ key: of, ...rest }));
+        expected.sort((a, b) => a.record - b.record);
+        expect(state.records()).toEqual(expected);
+        expect(state.takeOver(false)).toBe("");
+        expect(state.records()).toEqual(expected);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  it("is one piece again when all is given back", () => {
+    const state = new State(MIB);
+    const fill = (bytes: number): number[] => {
+      const made: number[] = [];
+      for (let record = state.add(1n, bytes); record !== 0; record = state.add(1n, bytes)) {
+        made.push(record);
+      }
+      return made;
+    };
+    const all = fill(100_000).length;
+    for (const bytes of [100, 5000, 700, 30_000]) {
+      for (const { record } of state.records()) {
+        state.remove(1n, record);
+      }
+      expect(state.takeOver(false)).toBe("");
+      expect(fill(bytes).length).toBeGreaterThan(all);
+    }
+    for (const { record } of state.records()) {
+      state.remove(1n, record);
+    }
+    expect(state.takeOver(false)).toBe("");
+    expect(fill(100_000)).toHaveLength(all);
   });
 });

@@ -176,6 +176,11 @@ export interface State {
    * ignored, "" when it was not. Load averages are forgotten.
    */
   takeOver(damaged: boolean): string;
+  /** The index of a new record full of the low byte of `key`; 0: no room. */
+  add(key: bigint, bytes: number): number;
+  remove(key: bigint, record: number): void;
+  /** What `add` made and is whole, by record. */
+  records(): { readonly key: bigint; readonly record: number; readonly bytes: number }[];
 }
 
 export interface LoadSample {
