@@ -34,6 +34,15 @@ void Pacer::post(uint64_t due_us, Work work) {
   wake_.notify_one();
 }
 
+void Pacer::post_unless_stopping(uint64_t due_us, Work work) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) return;
+    waiting_.emplace(due_us, std::move(work));
+  }
+  wake_.notify_one();
+}
+
 void Pacer::run() {
   go_first();
   std::unique_lock lock(mutex_);

@@ -26,6 +26,8 @@ class Pacer {
 
   /// Runs `work` at `due_us` (CLOCK_BOOTTIME).
   void post(uint64_t due_us, Work work);
+  /// For what comes to nothing in the end, and may post itself again and again.
+  void post_unless_stopping(uint64_t due_us, Work work);
 
  private:
   /// Only containers whose sources block at the same moment take one each.

@@ -16,6 +16,9 @@
 namespace vprocfs {
 namespace {
 
+/// How soon, and how often in the end, it is looked whether an interrupted caller was killed.
+constexpr uint64_t kFirstLookUs = 50'000, kLastLookUs = 1'000'000;
+
 Holder holder_of(const Request& r) { return {r.identity(), r.header().pid}; }
 
 /// Whether /proc/<tid>/status tells of a SIGKILL that waits for its thread; every signal that ends
@@ -213,6 +216,7 @@ void Server::wait_for_turn(const Request& r, const ContainerPtr& container) {
   const std::lock_guard lock(waiting_mutex_);
   Line& line = waiting_[r.header().unique];
   line.container = container;
+  line.pid = r.header().pid;
   ++line.copies;
 }
 
@@ -261,19 +265,55 @@ void Server::pass_gate(const Request& r, const ContainerPtr& container, const Wo
 
 void Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
-  if (in == nullptr) return;
+  if (in != nullptr) release_killed(in->unique, kFirstLookUs, true);
+}
+
+void Server::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
+  // Its turn may be far off, its source may block for long, and until it is answered the thread
+  // cannot end. Signals that do not kill must not be seen, as they are not in proc.
+  const std::optional<uint32_t> pid = caller_of(unique);
+  if (pid) {
+    const auto status = host_.raw("proc/" + std::to_string(*pid) + "/status");
+    if (status && killed(status.value())) return answer_interrupted(unique);
+  }
+  // Between two places it is in neither for a moment: only one missed twice has been answered.
+  if (!pid && !was_found) return;
+  pacer_.post_unless_stopping(boottime_us() + again_us,
+                              [this, unique, again_us, found = pid.has_value()] {
+                                release_killed(unique, std::min(2 * again_us, kLastLookUs), found);
+                              });
+}
+
+std::optional<uint32_t> Server::caller_of(uint64_t unique) const {
+  {
+    const std::lock_guard lock(waiting_mutex_);
+    const auto it = waiting_.find(unique);
+    if (it != waiting_.end()) return it->second.pid;
+  }
+  for (const ContainerPtr& container : registry_.known()) {
+    const Holder holder = container->gate().holder();
+    if (holder.request == (unique & ~kFuseUniqueResend)) return holder.pid;
+  }
+  return std::nullopt;
+}
+
+void Server::answer_interrupted(uint64_t unique) {
   ContainerPtr container;
   {
     const std::lock_guard lock(waiting_mutex_);
-    const auto it = waiting_.find(in->unique);
-    // Not among those that wait: it is being answered right now.
-    if (it == waiting_.end()) return release_killed(in->unique);
-    container = it->second.container.lock();
-    waiting_.erase(it);
+    const auto it = waiting_.find(unique);
+    if (it != waiting_.end()) {
+      container = it->second.container.lock();
+      waiting_.erase(it);
+    }
   }
-  if (!container) return;
+  // Somebody works on it: the kernel takes the first answer.
+  if (!container) {
+    reply_.error(unique, EINTR);
+    return;
+  }
   const auto left = container->gate().remove([&](const Deferred& deferred) {
-    return static_cast<const Waiting&>(deferred).request().header().unique == in->unique;
+    return static_cast<const Waiting&>(deferred).request().header().unique == unique;
   });
   if (left) {
     const Request request = static_cast<const Waiting&>(*left).request();
@@ -281,19 +321,7 @@ void Server::interrupt(const Request& r) {
     measure(request);
   }
   counters_.errors.fetch_add(1, std::memory_order_relaxed);
-  reply_.error(in->unique, EINTR);
-}
-
-void Server::release_killed(uint64_t unique) {
-  for (const ContainerPtr& container : registry_.known()) {
-    const Holder holder = container->gate().holder();
-    if (holder.request != (unique & ~kFuseUniqueResend)) continue;
-    // Its source may block for long, and until it is answered the thread cannot end. The kernel
-    // takes the first answer; signals that do not kill must not be seen, as they are not in proc.
-    const auto status = host_.raw("proc/" + std::to_string(holder.pid) + "/status");
-    if (status && killed(status.value())) reply_.error(unique, EINTR);
-    return;
-  }
+  reply_.error(unique, EINTR);
 }
 
 size_t Server::adopt_open_files() {

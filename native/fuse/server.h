@@ -152,8 +152,14 @@ class Server {
   void readdir(const Request& r);
   void readlink(const Request& r);
   void interrupt(const Request& r);
-  /// Answers a request that somebody works on when its caller has been killed meanwhile.
-  void release_killed(uint64_t unique);
+  /// Answers a request whose caller has been killed. The kernel tells of the first signal only, so
+  /// others are looked for in `again_us`, and then less and less often. `was_found`: the last look
+  /// found the request.
+  void release_killed(uint64_t unique, uint64_t again_us, bool was_found);
+  /// Who waits for the answer to a request that waits, or that somebody works on.
+  std::optional<uint32_t> caller_of(uint64_t unique) const;
+  /// Answers a request that waits, or that somebody works on, with EINTR.
+  void answer_interrupted(uint64_t unique);
   /// The containers that the caller may see, ascending.
   std::vector<ContainerId> visible_containers(const Request& r);
 
@@ -193,6 +199,7 @@ class Server {
   /// lost, and only the copy that came last is the one whose answer it takes.
   struct Line {
     std::weak_ptr<Container> container;
+    uint32_t pid = 0;  ///< of the thread that waits for the answer
     uint32_t copies = 0;
   };
   std::unordered_map<uint64_t, Line> waiting_;  ///< by unique

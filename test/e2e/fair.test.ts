@@ -14,7 +14,7 @@ import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
-import { until } from "../support/wait.js";
+import { DEADLINE_MS, until } from "../support/wait.js";
 
 /** Whether a cat(1) sleeps in the kernel. In tick all but one wait there for the first look-up. */
 function waits({ pid }: ChildProcess): boolean {
@@ -137,6 +137,50 @@ describeLive("the budget of renders", ["busybox"], () => {
     // Those that wait for their budget can be killed.
     await many.stop();
     await one.stop();
+  });
+
+  it("is waited for by callers that get signals, unseen by them", async () => {
+    const scope = testScope();
+    const daemon = await start(scope, "--renders-per-second", "100");
+    const container = await Container.start(scope, { memory: 64 * MIB });
+    const file = daemon.path("containers", await container.id(daemon), "proc/meminfo");
+    const before = await counters(daemon);
+    const told = await output([program("alarmed"), "50", file]);
+    const [done, interrupted, failed, alarms = 0] = told.split(" ").map(Number);
+    // As of a file of proc, which no signal interrupts.
+    expect([done, interrupted, failed]).toEqual([50, 0, 0]);
+    expect(alarms).toBeGreaterThan(50);
+    const after = await counters(daemon);
+    expect(after.paced - before.paced).toBeGreaterThan(50);
+    expect(after.errors).toBe(before.errors);
+  });
+
+  it("is not waited for by callers that are killed, also after other signals", async () => {
+    const scope = testScope();
+    const daemon = await start(scope, "--renders-per-second", "1");
+    const container = await Container.start(scope, { memory: 64 * MIB });
+    const file = daemon.path("containers", await container.id(daemon), "proc/meminfo");
+    // The turns of most would come after longer than any deadline here.
+    const readers = Array.from({ length: 2 * (DEADLINE_MS / 1000) }, () =>
+      spawn(program("alarmed"), ["1", file], { stdio: "ignore" }),
+    );
+    scope.defer(() => {
+      for (const reader of readers) {
+        reader.kill("SIGKILL");
+      }
+    });
+    // Once a signal has come they wait for no others than such as end them.
+    const isInterrupted = ({ pid, exitCode }: ChildProcess): boolean =>
+      exitCode === null && /^State:\tD/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+    const waiting = await until("they wait", () => {
+      const those = readers.filter(isInterrupted);
+      return those.length > 0.9 * readers.length && those;
+    });
+    for (const reader of waiting) {
+      reader.kill("SIGKILL");
+    }
+    await until("they end", () => waiting.every(({ signalCode }) => signalCode === "SIGKILL"));
+    expect(await daemon.isServing()).toBe(true);
   });
 });
 

@@ -7,6 +7,7 @@ import { outputSync } from "./command.js";
 import { project } from "./project.js";
 
 export type Program =
+  | "alarmed"
   | "calls"
   | "churn"
   | "container"
