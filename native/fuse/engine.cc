@@ -9,6 +9,7 @@
 #include <cstring>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "fuse/mount.h"
 
@@ -117,19 +118,26 @@ Result<bool> Engine::prepare() {
   return true;
 }
 
-void Engine::start_agent(Safe* safe) {
-  if (options_.agent.directory.empty()) return;
+Result<bool> Engine::start_agent(Safe* safe) {
+  if (options_.agent.directory.empty()) return true;
+  std::vector<Safe::Kept> kept;
+  if (safe != nullptr) {
+    auto all = safe->all();
+    if (!all) return all.error();
+    kept = std::move(all.value());
+  }
   AgentOptions agent = options_.agent;
   agent.answers.tick_us = options_.server.tick_us;
   agent.answers.procfs_fd = host_->procfs.get();
   auto made = std::make_unique<Agent>(std::move(agent), *registry_, safe);
-  auto started = made->start();
+  auto started = made->start(std::move(kept));
   // Files are served all the same.
   if (!started) {
     agent_problem_ = started.error().path + ": " + std::strerror(started.error().code);
   } else {
     agent_ = std::move(made);
   }
+  return true;
 }
 
 Result<bool> Engine::activate(Safe* safe) {
@@ -159,7 +167,8 @@ Result<bool> Engine::activate(Safe* safe) {
   // Before we take any: what is handed again is then what others took, and nothing of ours.
   if (options_.fuse_fd >= 0 && resend()) reply_->notify_resend();
   loop_->start();
-  start_agent(safe);
+  auto answering = start_agent(safe);
+  if (!answering) return answering;
   return wait_initialised();
 }
 

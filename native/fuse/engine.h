@@ -75,7 +75,7 @@ class Engine {
  private:
   Result<bool> connect();
   Result<bool> wait_initialised();
-  void start_agent(Safe* safe);
+  Result<bool> start_agent(Safe* safe);
   bool resend() const;
 
   const EngineOptions options_;

@@ -11,12 +11,14 @@
 #include <utility>
 
 #include "base/descriptors.h"
+#include "fuse/measures.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr int kBeatMs = 500;
-constexpr int kSafeMs = 1000;
+/// How long a keeper that does not say whether it has a safe may take to show it.
+constexpr uint64_t kSafeMs = 5000;
 
 // A reason that is not the end of anything gone wrong; known to the daemon.
 constexpr char kDrainedReason[] = "drained";
@@ -111,16 +113,32 @@ bool KeeperLink::put(SafeTag tag, int fd) {
 
 void KeeperLink::remove(uint64_t key) { send(safe_packet(KeeperMessage::kForget, 0, key)); }
 
-bool KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next) {
-  if (!send(safe_packet(KeeperMessage::kWantKept, 0, from))) return false;
+Result<bool> KeeperLink::hears(uint64_t until_ms) const {
   for (;;) {
-    pollfd p{control_.get(), POLLIN, 0};
-    // Keepers of versions that have no safe do not answer.
-    if (::poll(&p, 1, kSafeMs) <= 0) return false;
+    const uint64_t now = monotonic_ns() / 1'000'000;
+    if (until_ms != 0 && now >= until_ms) return false;
+    pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    const int n = ::poll(fds, 2, until_ms == 0 ? -1 : static_cast<int>(until_ms - now));
+    if (n < 0 && errno != EINTR) return Error{errno, "the keeper"};
+    if (n > 0 && fds[1].revents != 0) return Error{ECANCELED, "the keeper"};
+    if (n > 0) return true;
+  }
+}
+
+Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next) {
+  if (!send(safe_packet(KeeperMessage::kWantKept, 0, from))) return false;
+  // One that has a safe answers, or ends, or ends us: to go on without what it keeps would leave
+  // callers in containers waiting for ever.
+  const bool sure = answers_ || from != 0;
+  const uint64_t until_ms = sure ? 0 : monotonic_ns() / 1'000'000 + kSafeMs;
+  for (;;) {
+    auto heard = hears(until_ms);
+    if (!heard || !heard.value()) return heard;
     KeptPacket packet;
     Passed passed;
     const ssize_t n = receive_with(control_.get(), &packet, sizeof(packet), passed,
                                    KeptPacket::kMost, MSG_DONTWAIT);
+    if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < static_cast<ssize_t>(kShortestPacket)) return false;
     if (packet.type != static_cast<uint32_t>(KeeperMessage::kKept)) {
       unheard_.push_back(static_cast<KeeperMessage>(packet.type));
@@ -135,11 +153,14 @@ bool KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next
   }
 }
 
-std::vector<Safe::Kept> KeeperLink::all() {
+Result<std::vector<Safe::Kept>> KeeperLink::all() {
   std::vector<Kept> out;
   uint64_t next = 0;
-  while (take_some(next, out, next) && next != 0) {
-  }
+  do {
+    auto some = take_some(next, out, next);
+    if (!some) return some.error();
+    if (!some.value()) break;
+  } while (next != 0);
   return out;
 }
 
@@ -159,6 +180,8 @@ void KeeperLink::run() {
       // A keeper that is gone does not stop us: its descriptors are ours too, and readers wait.
       // One that only stands by has nothing to wait for.
       if (n == 0) return on_end_(engine_.server() == nullptr ? "the keeper ended" : kAloneReason);
+      const bool activates = packet.type == static_cast<uint32_t>(KeeperMessage::kActivate);
+      if (activates) answers_ = packet.serving == 1;
       if (n >= static_cast<ssize_t>(kShortestPacket) &&
           !obey(static_cast<KeeperMessage>(packet.type))) {
         return;

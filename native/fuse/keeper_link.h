@@ -33,8 +33,9 @@ class KeeperLink : public Safe {
 
   bool put(SafeTag tag, int fd) override;
   void remove(uint64_t key) override;
-  /// Only while the engine is being activated.
-  std::vector<Kept> all() override;
+  /// Only while the engine is being activated. Waits for as long as the keeper lets us: what it
+  /// has is listened to by nobody else.
+  Result<std::vector<Kept>> all() override;
 
  private:
   void run();
@@ -42,7 +43,10 @@ class KeeperLink : public Safe {
   void beat();
   KeeperPacket counted(KeeperMessage type) const;
   bool send(KeeperPacket packet) const;
-  bool take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next);
+  /// What one packet brings. False when nobody answers any more, or ever did.
+  Result<bool> take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next);
+  /// Whether the keeper said something before `until_ms` (monotonic; 0: for ever).
+  Result<bool> hears(uint64_t until_ms) const;
 
   Fd control_;
   Fd wake_;
@@ -50,6 +54,7 @@ class KeeperLink : public Safe {
   const OnServing on_serving_;
   const OnEnd on_end_;
   uint64_t last_requests_ = 0;
+  bool answers_ = false;                ///< the keeper answers every kWantKept
   std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for
   std::thread thread_;
 };

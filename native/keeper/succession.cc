@@ -56,12 +56,16 @@ void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = now + kMaxBackoffMs;
 }
 
+uint64_t Supervisor::activate_by_ms(uint64_t now) const {
+  return now + 2 * uint64_t{options_.watchdog_ms};
+}
+
 void Supervisor::activate(Worker& worker, uint64_t now) {
   // Whoever served before writes no more: what it damaged is put right unseen.
   StateFile::repair_connection(connection_.state.get(), connection_.agreed);
   worker.state = WorkerState::kActivating;
   worker.generation = ++generation_;
-  worker.deadline_ms = now + 2 * uint64_t{options_.watchdog_ms};
+  worker.deadline_ms = activate_by_ms(now);
   if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
 }
 
@@ -131,6 +135,8 @@ void Supervisor::on_packet(Worker& worker) {
     case KeeperMessage::kForget:
       return vault_.forget(packet.requests);
     case KeeperMessage::kWantKept:
+      // How long it waited was up to us.
+      if (worker.state == WorkerState::kActivating) worker.deadline_ms = activate_by_ms(now);
       if (!vault_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
       return;
     case KeeperMessage::kReady:

@@ -41,6 +41,7 @@ class Supervisor {
   // succession.cc: one worker after the other
   void start(Worker& slot, uint64_t now);
   void activate(Worker& worker, uint64_t now);
+  uint64_t activate_by_ms(uint64_t now) const;
   void promote(uint64_t now);
   void retire(uint64_t now);
   void on_packet(Worker& worker);

@@ -83,6 +83,7 @@ uint64_t monotonic_ms() {
 bool Worker::send(KeeperMessage type) const {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
+  packet.serving = type == KeeperMessage::kActivate ? 1 : 0;
   return ::send(control.get(), &packet, sizeof(packet), MSG_NOSIGNAL | MSG_DONTWAIT) ==
          static_cast<ssize_t>(sizeof(packet));
 }

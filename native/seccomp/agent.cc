@@ -56,7 +56,7 @@ Agent::Agent(AgentOptions options, Registry& registry, Safe* safe)
 
 Agent::~Agent() { stop(false); }
 
-Result<bool> Agent::start() {
+Result<bool> Agent::start(std::vector<Safe::Kept> kept) {
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   for (Fd* timer : {&pace_timer_, &watch_timer_}) {
@@ -68,17 +68,15 @@ Result<bool> Agent::start() {
       !watch(epoll_, watch_timer_, kWatchTimer, kOnce)) {
     return Error{errno, "epoll"};
   }
-  auto adopted = adopt_all();
+  auto adopted = adopt_all(std::move(kept));
   if (!adopted) return adopted;
   leftovers_ = ledger_.leftovers();
   for (size_t i = 0; i < kThreads; ++i) spawn();
   return true;
 }
 
-Result<bool> Agent::adopt_all() {
+Result<bool> Agent::adopt_all(std::vector<Safe::Kept> kept) {
   bool has_ledger = false;
-  std::vector<Safe::Kept> kept;
-  if (safe_ != nullptr) kept = safe_->all();
   for (Safe::Kept& one : kept) {
     last_key_ = std::max(last_key_, one.tag.key);
     const auto kind = static_cast<Kind>(one.tag.kind);

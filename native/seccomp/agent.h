@@ -42,8 +42,8 @@ class Agent {
   Agent(AgentOptions options, Registry& registry, Safe* safe);
   ~Agent();
 
-  /// Listens, and goes on with what the worker before us had.
-  Result<bool> start();
+  /// Listens, and goes on with what the worker before us had: all that the safe has.
+  Result<bool> start(std::vector<Safe::Kept> kept);
   /// Answers what is in hand and ends all threads. `for_good`: nobody is to go on.
   void stop(bool for_good);
 
@@ -75,7 +75,7 @@ class Agent {
   using SourcePtr = std::shared_ptr<Source>;
 
   // agent.cc: sources and threads
-  Result<bool> adopt_all();
+  Result<bool> adopt_all(std::vector<Safe::Kept> kept);
   void adopt_rest();
   Result<bool> listen(Kind kind, const char* name, int type);
   void add(Kind kind, Fd fd, uint64_t key, bool resumed);

@@ -8,7 +8,7 @@ namespace vprocfs {
 /// What keeper and worker say to each other, one per packet on a SOCK_SEQPACKET pair. The two may
 /// be of different versions: numbers are for ever, and packets only grow at their end.
 enum class KeeperMessage : uint32_t {
-  kActivate = 1,   ///< keeper: take requests now
+  kActivate = 1,   ///< keeper: take requests now; `serving` 1: every kWantKept will be answered
   kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
   kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
   kKept = 4,       ///< keeper: descriptors from its safe, as a KeptPacket

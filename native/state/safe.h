@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/result.h"
 
 namespace vprocfs {
 
@@ -36,8 +37,8 @@ class Safe {
   /// Puts a duplicate there. False when it is known that it could not be.
   virtual bool put(SafeTag tag, int fd) = 0;
   virtual void remove(uint64_t key) = 0;
-  /// Duplicates of all that is there.
-  virtual std::vector<Kept> all() = 0;
+  /// Duplicates of all that is there. An error when there may be more than could be had.
+  virtual Result<std::vector<Kept>> all() = 0;
 };
 
 }  // namespace vprocfs

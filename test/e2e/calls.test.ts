@@ -12,6 +12,7 @@ import {
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { callFiles } from "../../src/attach/call-files.js";
 import { MARK } from "../../src/attach/hooks.js";
@@ -39,7 +40,10 @@ import { Scope } from "../support/scope.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
+
+/** Longer than anybody would wait who could do without an answer. */
+const KEEPER_PAUSE_MS = 3_000;
 
 interface Node {
   readonly daemon: Daemon;
@@ -278,6 +282,36 @@ describeLive("the agent", ["runc", "busybox"], () => {
     process.kill(workerPid, "SIGSTOP");
     const outcome = watched(caller, "", 10);
     await servingAfter(node.daemon, generation);
+    expect(await outcome).toMatchObject({ calls: 10, wrong: 0 });
+  });
+
+  it("a keeper that takes its time to give what it keeps is waited for", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startCaller(scope, "runc", node);
+    const standby = await standbyOf(node.daemon);
+    const { keeperPid, workerPid, generation } = await statusOf(node.daemon);
+    const signal = (pid: number, name: "SIGSTOP" | "SIGCONT") => process.kill(pid, name);
+    // Stopped one after the other, so that the next worker asks when the keeper cannot answer.
+    scope.defer(() => existsSync(`/proc/${standby}`) && signal(standby, "SIGCONT"));
+    signal(standby, "SIGSTOP");
+    process.kill(workerPid, "SIGKILL");
+    await until("the next one is to take over", async () => {
+      return (await statusOf(node.daemon)).workerPid === standby;
+    });
+    scope.defer(() => existsSync(`/proc/${keeperPid}`) && signal(keeperPid, "SIGCONT"));
+    signal(keeperPid, "SIGSTOP");
+    await until("the keeper stands still", () =>
+      /^State:\tT/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
+    );
+    const outcome = watched(caller, "", 10);
+    signal(standby, "SIGCONT");
+    // Files do not wait for it.
+    expect(await node.daemon.read("proc/meminfo")).toMatch(/^MemTotal:/);
+    await sleep(KEEPER_PAUSE_MS);
+    signal(keeperPid, "SIGCONT");
+    const after = await servingAfter(node.daemon, generation);
+    expect(after).toMatchObject({ workerPid: standby, restarts: 1 });
     expect(await outcome).toMatchObject({ calls: 10, wrong: 0 });
   });
 
