@@ -79,12 +79,17 @@ void Agent::answer_listener(const SourcePtr& source, const seccomp_notif& notifi
   Hand& hand = hands_[index];
   std::shared_ptr<Container> who;
   Verdict verdict;
+  const auto release = [this, source] {
+    source->stuck = true;
+    rearm(source->key, source->fd.get());
+  };
   hand.begin(
-      boottime_us(), [this, source, notification] { reply(*source, notification, kPassed); },
-      [this, source] {
-        source->stuck = true;
-        rearm(source->key, source->fd.get());
-      });
+      boottime_us(),
+      [this, source, notification, release] {
+        reply(*source, notification, kPassed);
+        release();
+      },
+      release);
   watch_hands();
   if (!source->stuck) {
     const std::function<bool()> claim = [&hand] { return hand.claim(); };
@@ -178,12 +183,16 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   const auto answer = [this, source, packet, asked = request.value(), index](const Verdict& how) {
     return reply_lxc(*source, packet, asked, how, index);
   };
+  // A monitor asks one thing at a time, and the packet stays in its socket until it is answered:
+  // while that is being done there is nothing else to be taken, and this not by another thread.
   hand.begin(
-      boottime_us(), [answer] { answer(kPassed); },
-      [this, source] {
+      boottime_us(),
+      [this, source, answer] {
+        if (!answer(kPassed)) return remove(*source);
         source->stuck = true;
         rearm(source->key, source->fd.get());
-      });
+      },
+      nullptr);
   watch_hands();
   Verdict verdict;
   if (!source->stuck) {

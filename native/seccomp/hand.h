@@ -11,12 +11,13 @@ namespace vprocfs {
 /// that gives it up because it takes too long. Thread-safe.
 class Hand {
  public:
-  /// `pass` lets the call through to the kernel, `release` lets others of the same source be taken.
-  void begin(uint64_t now_us, std::function<void()> pass, std::function<void()> release) {
+  /// `give_up` lets the call through to the kernel, and others of the same source be taken;
+  /// `release` does only the latter. Without `release` others have to wait for the answer.
+  void begin(uint64_t now_us, std::function<void()> give_up, std::function<void()> release) {
     const std::lock_guard lock(mutex_);
     state_ = State::kAsking;
     since_us_ = now_us;
-    pass_ = std::move(pass);
+    give_up_ = std::move(give_up);
     release_ = std::move(release);
   }
 
@@ -36,27 +37,27 @@ class Hand {
                     : released_               ? End::kReleased
                                               : End::kAnswered;
     state_ = State::kIdle;
-    released_ = false;
-    pass_ = release_ = nullptr;
+    late_ = released_ = false;
+    give_up_ = release_ = nullptr;
     return end;
   }
 
   enum class Watch { kIdle, kInTime, kLate };
   /// Gives up what was begun before `since_us` and is not claimed yet. What is being written into
   /// the caller's memory cannot be given up, since the kernel would write there too; its source is
-  /// released all the same. kLate once for each call.
+  /// released all the same where it can be. kLate once for each call.
   Watch watch(uint64_t since_us) {
     const std::lock_guard lock(mutex_);
-    if (state_ == State::kIdle) return Watch::kIdle;
-    if (released_ || state_ == State::kGivenUp) return Watch::kIdle;
+    if (state_ == State::kIdle || late_) return Watch::kIdle;
     if (since_us_ >= since_us) return Watch::kInTime;
+    late_ = true;
     if (state_ == State::kAsking) {
       state_ = State::kGivenUp;
-      pass_();
-    } else {
+      give_up_();
+    } else if (release_) {
       released_ = true;
+      release_();
     }
-    release_();
     return Watch::kLate;
   }
 
@@ -64,9 +65,9 @@ class Hand {
   enum class State : uint8_t { kIdle, kAsking, kClaimed, kGivenUp };
   std::mutex mutex_;
   State state_ = State::kIdle;
-  bool released_ = false;
+  bool late_ = false, released_ = false;
   uint64_t since_us_ = 0;
-  std::function<void()> pass_, release_;
+  std::function<void()> give_up_, release_;
 };
 
 }  // namespace vprocfs

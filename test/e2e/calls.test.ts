@@ -2,6 +2,7 @@
 
 import {
   existsSync,
+  mkdirSync,
   mkdtempSync,
   readdirSync,
   readFileSync,
@@ -29,7 +30,8 @@ import {
   sysinfoOf,
   watched,
 } from "../support/calls.js";
-import { haveProgram, output } from "../support/command.js";
+import { finished, haveProgram, output, outputSync } from "../support/command.js";
+import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { testName } from "../support/names.js";
@@ -80,6 +82,37 @@ async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, numbe
     return found !== undefined;
   });
   return JSON.parse(found?.[1] ?? "{}");
+}
+
+const MONITOR_TOOLS = ["python3", "mkfs.ext4", "losetup", "fsfreeze"];
+
+/** A file system in which writing waits while it is frozen. */
+async function freezable(scope: Scope) {
+  const directory = temporaryDirectory(scope, "freezable");
+  const [image, path] = [join(directory, "image"), join(directory, "mounted")];
+  mkdirSync(path);
+  await output(["truncate", "--size=16M", image]);
+  await output(["mkfs.ext4", "-q", image]);
+  await output(["mount", "-o", "loop", image, path]);
+  scope.defer(() => output(["umount", path]).then(() => undefined));
+  let isFrozen = false;
+  const thaw = () => {
+    if (isFrozen) {
+      outputSync(["fsfreeze", "--unfreeze", path]);
+    }
+    isFrozen = false;
+  };
+  scope.defer(thaw);
+  const freeze = () => {
+    outputSync(["fsfreeze", "--freeze", path]);
+    isFrozen = true;
+  };
+  return { path, freeze, thaw };
+}
+
+/** The PID of a process in its own PID namespace. */
+function innerPid(pid: string): string | undefined {
+  return /^NSpid:.*\s(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
 }
 
 function meminfoOf(text: string): (label: string) => number {
@@ -358,6 +391,39 @@ describeLive("the agent", ["runc", "busybox"], () => {
       }
       expect(told.deaf).toMatch(/BrokenPipe|ConnectionReset/);
       expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
+    },
+  );
+
+  it.runIf(MONITOR_TOOLS.every(haveProgram) && process.arch === "x64")(
+    "gives a monitor one answer, however long it takes to write it",
+    async () => {
+      const scope = testScope();
+      const node = await startNode(scope);
+      const memory = await freezable(scope);
+      const container = await Container.start(scope, { memory: 64 * MIB });
+      const script = join(project, "test/support/native/late_monitor.py");
+      const argv = ["python3", script, join(node.sockets, "lxc.sock"), join(memory.path, "memory")];
+      const monitor = container.start(scope, argv);
+      const told: string[] = [];
+      monitor.stdout?.on("data", (text: Buffer) => told.push(`${text}`));
+      const ended = finished(monitor);
+      const inner = await until("it has a caller", () => /^\d+$/m.exec(told.join(""))?.[0]);
+      const pids = container.cgroup.read("memory", "cgroup.procs").trim().split("\n");
+      const caller = pids.find((pid) => innerPid(pid) === inner);
+      memory.freeze();
+      monitor.stdin?.write(`${caller}\n`);
+      await until("it is late", async () => (await countersOf(node.daemon)).late === 1);
+      memory.thaw();
+      const { stderr } = await ended;
+      expect(stderr).toBe("");
+      const found = JSON.parse(told.join("").split("\n")[1] ?? "");
+      // The first one's answer is ours, and in the caller's memory; 1: the kernel is to run the call.
+      expect(found.told).toEqual([
+        [found.asked, 0, 0, 0],
+        [4711, 0, 0, 1],
+        [4712, 0, 0, 1],
+      ]);
+      expect(found.written).toBe(112);
     },
   );
 

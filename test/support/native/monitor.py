@@ -3,18 +3,11 @@
 import json
 import os
 import socket
-import struct
 import sys
 
+from lxc_packet import packet, response
+
 PATH, PID, MEMORY = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-HEADER, NOTIFICATION, RESPONSE = 32, 80, 24
-SYSINFO, X86_64 = 99, 0xC000003E
-
-
-def packet(identity, number=SYSINFO):
-    header = struct.pack("<QiiHHHxxQ", 0, 1, 1, NOTIFICATION, RESPONSE, 64, 0)
-    data = struct.pack("<iIQ6Q", number, X86_64, 0, 0, 0, 0, 0, 0, 0)
-    return header + struct.pack("<QII", identity, PID, 0) + data + bytes(RESPONSE)
 
 
 def connect():
@@ -34,7 +27,7 @@ def ask(message, descriptors):
             return type(error).__name__
     if answer == b"":
         return "closed"
-    return struct.unpack_from("<QqiI", answer, HEADER + NOTIFICATION)[3]
+    return response(answer)[3]
 
 
 directory = os.open(f"/proc/{PID}", os.O_RDONLY)
@@ -43,14 +36,14 @@ nothing = os.open("/dev/null", os.O_RDWR)
 whole = [directory, memory, nothing]
 
 found = {
-    "forged": ask(packet(4711), whole),
-    "unknown": ask(packet(4711, 100000), whole),
+    "forged": ask(packet(4711, PID), whole),
+    "unknown": ask(packet(4711, PID, 100000), whole),
     "garbage": ask(b"garbage", whole),
-    "cut": ask(packet(4711)[:100], whole),
-    "bare": ask(packet(4711), []),
-    "few": ask(packet(4711), whole[:2]),
-    "many": ask(packet(4711), whole * 20),
-    "long": ask(packet(4711) + bytes(20000), whole),
+    "cut": ask(packet(4711, PID)[:100], whole),
+    "bare": ask(packet(4711, PID), []),
+    "few": ask(packet(4711, PID), whole[:2]),
+    "many": ask(packet(4711, PID), whole * 20),
+    "long": ask(packet(4711, PID) + bytes(20000), whole),
 }
 
 # One that never reads its answers.
@@ -59,7 +52,7 @@ deaf.settimeout(1)
 sent = 0
 try:
     while sent < 100000:
-        socket.send_fds(deaf, [packet(sent + 1)], whole)
+        socket.send_fds(deaf, [packet(sent + 1, PID)], whole)
         sent += 1
     found["deaf"] = "heard"
 except OSError as error:
