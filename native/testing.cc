@@ -433,6 +433,7 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
   testing.Set("readOciState", Napi::Function::New<read_oci_state>(env));
+  testing.Set("ledgerAfter", Napi::Function::New<ledger_after>(env));
   testing.Set("nameCall", Napi::Function::New<name_call>(env));
   testing.Set("encodeSysinfo", Napi::Function::New<encode_sysinfo>(env));
   testing.Set("listFixture", Napi::Function::New<list_fixture>(env));

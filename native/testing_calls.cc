@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "seccomp/call.h"
+#include "seccomp/ledger.h"
 #include "seccomp/message.h"
 #include "testing_values.h"
 
@@ -36,6 +37,30 @@ Napi::Value read_oci_state(const Napi::CallbackInfo& info) {
   const auto found = parse_oci_state(text);
   if (!found) return maker.text(found.error().code == EAGAIN ? "more" : "malformed");
   return maker.integer(found.value().listener);
+}
+
+Napi::Value ledger_after(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const uint64_t key = reader.u64(info[0], "key");
+  const uint64_t id = reader.u64(info[1], "id");
+  const uint32_t workers = reader.integer(info[2], "workers", 100);
+  if (reader.failed()) return env.Undefined();
+  const bool settled = info[3].ToBoolean();
+  const auto fd = Ledger::make();
+  Ledger dying;
+  if (!fd || !dying.open(fd.value().get())) return env.Null();
+  dying.hand(0).key = key;
+  dying.hand(0).answering = id;
+  uint64_t found = 0;
+  for (uint32_t i = 1; i <= workers; ++i) {
+    Ledger worker;
+    if (!worker.open(fd.value().get())) return env.Null();
+    static_cast<void>(worker.leftovers());
+    found = worker.answering(key);
+    if (settled && i + 1 == workers) worker.settle_answer(key);
+  }
+  return ValueMaker(env).u64(found);
 }
 
 Napi::Value name_call(const Napi::CallbackInfo& info) {

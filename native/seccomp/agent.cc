@@ -235,6 +235,8 @@ void Agent::run(size_t index) {
   if (index == 0) {
     // Others take what is new meanwhile.
     for (size_t i = 0; i < leftovers_.size(); ++i) {
+      // An answer to a monitor is settled when the monitor is heard.
+      if (leftovers_[i].answering != 0 && find(leftovers_[i].key)) continue;
       if (leftovers_[i].notification.id != 0) resume(leftovers_[i], index);
       ledger_.settle(i);
     }

@@ -173,10 +173,13 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   }
   const seccomp_notif& notification = request.value().notification;
   const int listener = got.fds[kNotify].get();
-  if (std::exchange(source->resumed, false) && was_answered(*source, notification.id, listener)) {
+  if (std::exchange(source->resumed, false)) {
+    const bool answered = was_answered(*source, notification.id, listener);
     char rest[1];
-    ::recv(source->fd.get(), rest, sizeof rest, MSG_DONTWAIT | MSG_TRUNC);
-    return rearm(source->key, source->fd.get());
+    if (answered) ::recv(source->fd.get(), rest, sizeof rest, MSG_DONTWAIT | MSG_TRUNC);
+    // Only now: a worker that dies before leaves the question to the next one.
+    ledger_.settle_answer(source->key);
+    if (answered) return rearm(source->key, source->fd.get());
   }
   Hand& hand = hands_[index];
   std::shared_ptr<Container> who;

@@ -39,21 +39,25 @@ std::vector<Ledger::Entry> Ledger::leftovers() {
   size_t next = kHands;
   for (size_t i = 0; i < kHands; ++i) {
     Entry& from = entries_[i];
-    if (from.key != 0 && from.answering != 0) unsure_.push_back(from);
-    while (next < kHands + kLeftovers && entries_[next].notification.id != 0) ++next;
-    if (from.key != 0 && from.notification.id != 0 && next < kHands + kLeftovers) {
-      entries_[next] = from;
-    }
+    while (next < kHands + kLeftovers && entries_[next].in_use()) ++next;
+    if (from.in_use() && next < kHands + kLeftovers) entries_[next] = from;
     from = Entry{};
   }
-  return std::vector<Entry>(entries_ + kHands, entries_ + kHands + kLeftovers);
+  leftovers_.assign(entries_ + kHands, entries_ + kHands + kLeftovers);
+  return leftovers_;
 }
 
 uint64_t Ledger::answering(uint64_t key) const {
-  for (const Entry& entry : unsure_) {
-    if (entry.key == key) return entry.answering;
+  for (const Entry& entry : leftovers_) {
+    if (entry.key == key && entry.answering != 0) return entry.answering;
   }
   return 0;
+}
+
+void Ledger::settle_answer(uint64_t key) {
+  for (size_t i = 0; i < leftovers_.size(); ++i) {
+    if (leftovers_[i].key == key && leftovers_[i].answering != 0) settle(i);
+  }
 }
 
 }  // namespace vprocfs

@@ -23,6 +23,8 @@ class Ledger {
     uint64_t key = 0;              ///< of the notify descriptor, or of LXC's connection
     uint64_t answering = 0;        ///< the notification that LXC's monitor is being answered
     seccomp_notif notification{};  ///< `id` 0: none
+
+    bool in_use() const { return key != 0 && (notification.id != 0 || answering != 0); }
   };
 
   Ledger() = default;
@@ -37,17 +39,19 @@ class Ledger {
   /// The entry of one thread.
   Entry& hand(size_t index) { return entries_[index]; }
 
-  /// What a worker before us had in hand; it stays in the ledger until settle().
+  /// What workers before us had in hand; it stays in the ledger until settle().
   std::vector<Entry> leftovers();
   void settle(size_t leftover) { entries_[kHands + leftover] = Entry{}; }
 
-  /// The answer to a monitor that the last worker was about to give, by key; 0: none.
+  /// The answer to a monitor that a worker before us was about to give, by key; 0: none. It stays
+  /// in the ledger until settle_answer(), which is called once for each that is asked for.
   uint64_t answering(uint64_t key) const;
+  void settle_answer(uint64_t key);
 
  private:
   static constexpr size_t kLeftovers = 48;
   Entry* entries_ = nullptr;
-  std::vector<Entry> unsure_;
+  std::vector<Entry> leftovers_;
 };
 
 }  // namespace vprocfs

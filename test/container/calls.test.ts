@@ -44,6 +44,15 @@ function packet(options: Packet = {}): Buffer {
   return Buffer.concat([header, body, Buffer.alloc(response), Buffer.from(cookie)]);
 }
 
+describe("an answer to LXC's monitor that a worker gave when it died", () => {
+  it("is known to the workers after it until one has heard the monitor", () => {
+    for (const workers of [1, 2, 3, 50]) {
+      expect(native.ledgerAfter(7n, 4711n, workers, false)).toBe(4711n);
+    }
+    expect(native.ledgerAfter(7n, 4711n, 2, true)).toBe(0n);
+  });
+});
+
 describe.runIf(endianness() === "LE")("a packet of LXC's monitor", () => {
   it("says who calls, and where the response stands", () => {
     const found = { id: 77n, pid: 4711, responseAt: HEADER + NOTIFICATION };

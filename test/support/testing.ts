@@ -206,6 +206,11 @@ interface Testing {
   readLxcRequest(packet: Buffer): LxcRequest | null;
   /** Which descriptor of a container process state is the notify descriptor. */
   readOciState(text: string): number | "more" | "malformed";
+  /**
+   * The answer to monitor `key` that the last of `workers`, which follow one that died giving answer
+   * `id`, finds not settled; 0: none. `settled`: the one before it has settled it.
+   */
+  ledgerAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
   /** What a system call is by its architecture (linux/audit.h) and number. */
   nameCall(arch: number, nr: number): string;
   /** What a caller of that many bits gets. */
@@ -268,6 +273,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   sysinfoFixture: "function",
   readLxcRequest: "function",
   readOciState: "function",
+  ledgerAfter: "function",
   nameCall: "function",
   encodeSysinfo: "function",
   listFixture: "function",
