@@ -23,6 +23,12 @@ interface Outcome {
 
 type Action = "attach" | "detach";
 
+interface Flags {
+  readonly all?: boolean;
+  readonly json?: boolean;
+  readonly forNow?: boolean;
+}
+
 /** The namespaces to work on, by container. */
 function wanted(
   context: Context,
@@ -43,12 +49,16 @@ function wanted(
   return [...byContainer.values()];
 }
 
-async function workOn(
-  action: Action,
-  config: Config,
-  mountpoint: string,
-  namespaces: readonly MountNamespace[],
-): Promise<Outcome[]> {
+interface Work {
+  readonly action: Action;
+  readonly config: Config;
+  readonly mountpoint: string;
+  /** Whether the watcher leaves a container alone that is detached. */
+  readonly remember: boolean;
+}
+
+async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promise<Outcome[]> {
+  const { action, config, mountpoint } = work;
   const [first] = namespaces;
   if (first === undefined) {
     return [];
@@ -58,7 +68,9 @@ async function workOn(
   // Whoever asks for it by name wants ours, and not an LXCFS's.
   const settings = { ...configured, replaceLxcfs: true };
   const id = config.engine === "fuse-native" ? container.id : undefined;
-  leaveAlone(container.init, action === "detach");
+  if (work.remember) {
+    leaveAlone(container.init, action === "detach");
+  }
   const reports: HelperReport[] = [];
   for (const { pid } of namespaces) {
     reports.push(await runHelper(settings, { action, pid, name: container.name, id }));
@@ -86,7 +98,7 @@ async function act(
   config: Config,
   action: Action,
   word: string | undefined,
-  options: { readonly all?: boolean; readonly json?: boolean },
+  options: Flags,
 ): Promise<void> {
   if (process.getuid?.() !== 0) {
     throw new VprocfsError("NOT_ROOT", "must be run as root");
@@ -95,7 +107,7 @@ async function act(
   const mountpoint =
     action === "attach" ? await requireMount(config) : canonicalPath(config.mountpoint);
   const outcomes = await mapLimited(groups, AT_A_TIME, (namespaces) =>
-    workOn(action, config, mountpoint, namespaces),
+    workOn({ action, config, mountpoint, remember: options.forNow !== true }, namespaces),
   );
   const all = outcomes.flat();
   if (options.json === true) {
@@ -118,11 +130,14 @@ function add(program: Command, context: Context, action: Action, summary: string
     .argument("[CONTAINER]", "id, name, or the PID of any process in it")
     .option("--all", "all containers of this host")
     .option("--json", "print an array with a container and what was done in each");
+  if (action === "detach") {
+    command.option(
+      "--for-now",
+      "do not have the watcher leave them alone: for when vprocfs is stopped",
+    );
+  }
   addConfigFlags(command, ["mountpoint"]).action(
-    async (
-      word: string | undefined,
-      options: { readonly all?: boolean; readonly json?: boolean },
-    ) => {
+    async (word: string | undefined, options: Flags) => {
       await act(context, configFor(context, command), action, word, options);
     },
   );

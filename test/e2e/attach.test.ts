@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { isLeftAlone } from "../../src/attach/left-alone.js";
 import {
   attach,
   filesOf,
@@ -291,9 +292,13 @@ describeLive("attach", ["unshare"], () => {
       expect(`${again.stdout}`).toBe(
         `${container.name}: 0 attached, ${PLACES.length} there already\n`,
       );
-      const detached = await vprocfs("detach", ...on);
-      expect(`${detached.stdout}`).toBe(`${container.name}: ${PLACES.length} detached\n`);
+      const gone = `${container.name}: ${PLACES.length} detached\n`;
+      expect(`${(await vprocfs("detach", "--for-now", ...on)).stdout}`).toBe(gone);
+      expect(isLeftAlone(container.init)).toBe(false);
+      await vprocfs("attach", ...on);
+      expect(`${(await vprocfs("detach", ...on)).stdout}`).toBe(gone);
       expect(filesOf(container.init)).toEqual([]);
+      expect(isLeftAlone(container.init)).toBe(true);
     });
 
     it("names what is wrong", async () => {

@@ -1,0 +1,164 @@
+// The maintainer scripts of the Debian packages, called by the real dpkg: in a mount namespace with a
+// /run, /etc and /var of its own, and with a systemctl and a vprocfs that only say what they were told.
+
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { haveProgram, output } from "../support/command.js";
+import { project } from "../support/project.js";
+
+const lacking = ["dpkg", "dpkg-deb", "unshare"].filter((name) => !haveProgram(name));
+const isRoot = process.getuid?.() === 0;
+const missing = [...lacking.map((name) => `no ${name}`), ...(isRoot ? [] : ["not root"])];
+const reason = missing.length === 0 ? "" : ` (skipped: ${missing.join(", ")})`;
+
+/** Units are enabled as systemd enables them; one is active when there is a file of its name. */
+const SYSTEMCTL = `#!/bin/sh
+for word in "$@"; do
+  case $word in
+  --now) now=yes ;;
+  -*) ;;
+  *.service) unit=$word ;;
+  *) verb=$word ;;
+  esac
+done
+wants=/etc/systemd/system/multi-user.target.wants
+case $verb in
+enable) mkdir -p $wants; ln -sf "/lib/systemd/system/$unit" "$wants/$unit"; [ -z "$now" ] || verb=start ;;
+disable) rm -f "$wants/$unit"; [ -z "$now" ] || verb=stop ;;
+is-enabled) exec test -L "$wants/$unit" ;;
+esac
+case $verb in
+start | restart) rm -f /run/active/*; mkdir -p /run/active; touch "/run/active/$unit" ;;
+stop) rm -f "/run/active/$unit" ;;
+esac
+`;
+
+/** It is mounted where the active unit has it mounted. */
+const VPROCFS = `#!/bin/sh
+case "$*" in
+status*/var/lib/lxcfs*) [ ! -e /run/active/lxcfs.service ] || echo ' "keeperPid": 99999999' ;;
+status*) [ ! -e /run/active/vprocfs.service ] || echo ' "keeperPid": 99999999' ;;
+*--print-config) echo ' "mountpoint": "/var/lib/vprocfs",' ;;
+*) echo "$*" >>/run/told ;;
+esac
+`;
+
+/** What an administrator does, and what is then so, told at each `state`. */
+async function administer(...steps: readonly string[]): Promise<string[]> {
+  const directory = mkdtempSync(join(tmpdir(), "vprocfs-test-dpkg-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  mkdirSync(join(directory, "bin"));
+  writeFileSync(join(directory, "bin/systemctl"), SYSTEMCTL, { mode: 0o755 });
+  writeFileSync(join(directory, "bin/vprocfs"), VPROCFS, { mode: 0o755 });
+  for (const name of ["vprocfs", "vprocfs-lxcfs-compat"]) {
+    const control = join(directory, name, "DEBIAN");
+    mkdirSync(control, { recursive: true, mode: 0o755 });
+    const scripts = join(project, "packaging/debian", name);
+    for (const script of readdirSync(scripts).filter((file) => /^p(?:re|ost)/.test(file))) {
+      cpSync(join(scripts, script), join(control, script));
+    }
+    const fields = ["Maintainer: none", "Architecture: all", "Description: scripts"];
+    for (const version of ["1", "2"]) {
+      const lines = [`Package: ${name}`, `Version: ${version}`, ...fields, ""];
+      writeFileSync(join(control, "control"), lines.join("\n"));
+      const file = join(directory, `${name}-${version}.deb`);
+      await output(["dpkg-deb", "-Znone", "--build", join(directory, name), file]);
+    }
+  }
+  const script = `set -e
+for place in /run /etc /var; do mount -t tmpfs tmpfs $place; done
+[ ! -e /lib/systemd/system ] || mount -t tmpfs tmpfs /lib/systemd/system
+mkdir -p /run/systemd/system /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers
+touch /var/lib/dpkg/status
+package() { dpkg --force-not-root --force-unsafe-io --log=/dev/null "$@" >/run/out 2>&1 || { cat /run/out; exit 1; }; }
+install() { package -i "${directory}/$1.deb"; }
+state() {
+  echo "enabled: $(ls /etc/systemd/system/multi-user.target.wants 2>/dev/null | xargs), active: $(ls /run/active 2>/dev/null | xargs)"
+}
+${steps.join("\n")}`;
+  const path = `${join(directory, "bin")}:${process.env.PATH}`;
+  const env = { ...process.env, PATH: path, DPKG_ADMINDIR: "/var/lib/dpkg" };
+  const text = await output(["unshare", "--mount", "sh", "-c", script], { env });
+  expect(existsSync("/run/told")).toBe(false);
+  return text.split("\n").slice(0, -1);
+}
+
+const own = "enabled: vprocfs.service, active: vprocfs.service";
+const compat = "enabled: lxcfs.service, active: lxcfs.service";
+const none = "enabled: , active: ";
+
+describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
+  it("start the service, also of what had been removed, and leave nothing when purged", async () => {
+    const removed = "enabled: vprocfs.service, active: ";
+    expect(
+      await administer(
+        "install vprocfs-1; state",
+        "install vprocfs-2; state",
+        "package --remove vprocfs; state",
+        "install vprocfs-2; state",
+        "package --purge vprocfs; state",
+        "install vprocfs-2; state",
+      ),
+    ).toEqual([own, own, removed, own, none, own]);
+  });
+
+  it("leave a service alone that is disabled", async () => {
+    const off = "systemctl disable --now vprocfs.service";
+    expect(
+      await administer(
+        `install vprocfs-1; ${off}; install vprocfs-2; state`,
+        "package --remove vprocfs; install vprocfs-2; state",
+      ),
+    ).toEqual([none, none]);
+  });
+
+  it("have a running service go on with the new version, and not start again", async () => {
+    const told = "grep -v hooks /run/told";
+    expect(await administer("install vprocfs-1; rm /run/told; install vprocfs-2", told)).toEqual([
+      "reload --mountpoint /var/lib/vprocfs",
+    ]);
+  });
+
+  it("take the files out of containers without having them left alone", async () => {
+    const told = "grep detach /run/told";
+    expect(await administer("install vprocfs-1; package --remove vprocfs", told)).toEqual([
+      "detach --all --for-now",
+    ]);
+  });
+
+  it("put the service in LXCFS's place and back, again and again", async () => {
+    const both = "install vprocfs-1; install vprocfs-lxcfs-compat-1";
+    const enabled = "enabled: lxcfs.service vprocfs.service";
+    expect(
+      await administer(
+        `${both}; state`,
+        "install vprocfs-2; install vprocfs-lxcfs-compat-2; state",
+        "package --remove vprocfs-lxcfs-compat; state",
+        "install vprocfs-lxcfs-compat-2; state",
+        "package --remove vprocfs-lxcfs-compat vprocfs; state",
+        `${both}; state`,
+        "package --purge vprocfs-lxcfs-compat; state",
+        "package --purge vprocfs; state",
+      ),
+    ).toEqual([
+      compat,
+      compat,
+      `${enabled}, active: vprocfs.service`,
+      compat,
+      `${enabled}, active: `,
+      compat,
+      own,
+      none,
+    ]);
+  });
+});
