@@ -1,12 +1,13 @@
 // Where LXCFS was: its command line, its layout, its own hook's way to bind.
 
 import { spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { filesOf, PLACES, report, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { output, run } from "../support/command.js";
+import { background, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, VIEWS } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
@@ -72,6 +73,42 @@ describeLive("in the place of lxcfs", [], () => {
     expect(memTotalKb(await container.read("/proc/meminfo"))).toBe(64 * 1024);
     child.kill("SIGTERM");
     expect(await ended).toBe(0);
+  });
+
+  describeLive("after an LXCFS that has stopped", ["lxcfs"], () => {
+    it.each([
+      ["gives containers files that answer", {}, true],
+      ["leaves them as they are when it is told to", { VPROCFS_REPLACE_LXCFS: "no" }, false],
+    ])("%s", { timeout: 60_000 }, async (_, settings, replaces) => {
+      const own = testScope();
+      const directory = temporaryDirectory(own, "lxcfs");
+      const pidFile = join(temporaryDirectory(own, "run"), "lxcfs.pid");
+      const lxcfs = background(own, ["lxcfs", "-f", "-p", pidFile, directory]);
+      await until("LXCFS serves", () => existsSync(join(directory, "proc/meminfo")));
+      const binds = [[join(directory, "proc/meminfo"), "/proc/meminfo"]] as const;
+      const container = await Container.start(own, { memory: 64 * MIB, binds });
+      lxcfs.kill("SIGTERM");
+      await once(lxcfs, "exit");
+      await expect(container.read("/proc/meminfo")).rejects.toThrow("not connected");
+      const only = { VPROCFS_ATTACH_ONLY: `vprocfs-test-${process.pid}-*`, VPROCFS_WATCH: "on" };
+      const env = { ...environment(own), ...only, ...settings };
+      const child = spawn(wrapper, ["-p", pidFile, directory], { env });
+      const ended = once(child, "exit");
+      own.defer(async () => {
+        child.kill("SIGTERM");
+        await ended;
+      });
+      const others = PLACES.filter((path) => path !== "/proc/meminfo");
+      const wanted = replaces ? PLACES : others;
+      await until("it has files", () => {
+        const files = filesOf(container.init);
+        return wanted.every((path) => files.includes(path));
+      });
+      const meminfo = container.read("/proc/meminfo");
+      await (replaces
+        ? expect(meminfo.then(memTotalKb)).resolves.toBe(64 * 1024)
+        : expect(meminfo).rejects.toThrow("not connected"));
+    });
   });
 
   describeLive("LXCFS's own hook", ["lxc-create", "lxc-start", "busybox"], () => {
