@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
-import { messageOf, VprocfsError } from "../errors.js";
+import { messageOf } from "../errors.js";
 import type { HookFile } from "./hooks.js";
 
 /** Which containers hand system calls over: those of LXC and podman that are made to, or all new. */
@@ -24,7 +24,8 @@ const LXC_SNIPPET = `${OWN}/lxc-calls.conf`;
 const LXC_DIRECTORY = "/usr/share/lxc/config/common.conf.d";
 const LXC_DEFAULT = "/usr/share/lxc/config/common.seccomp";
 const PROFILE = "/etc/containers/vprocfs-seccomp.json";
-const PODMAN_DEFAULT = "/usr/share/containers/seccomp.json";
+/** What podman takes its default from: the first that is there, else one that it was built with. */
+const PODMAN_DEFAULTS = ["/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json"];
 
 /** What LXC refuses where it has no policy of its own. */
 const LXC_FALLBACK = [
@@ -39,15 +40,16 @@ const LXC_FALLBACK = [
   "delete_module errno 1",
 ].join("\n");
 
-function readOr(root: string | undefined, path: string, fallback: string): string {
+/** Undefined when it is not there, or nothing is to be read. */
+function readIfThere(root: string | undefined, path: string): string | undefined {
   const from = root === undefined ? undefined : join(root, path);
-  return from !== undefined && existsSync(from) ? readFileSync(from, "utf8").trimEnd() : fallback;
+  return from !== undefined && existsSync(from) ? readFileSync(from, "utf8").trimEnd() : undefined;
 }
 
 /** LXC's own policy with the calls at its end. */
 function lxcPolicy({ names, mark, root }: CallPlaces): string {
   const rules = names.map((name) => `${name} notify`);
-  const own = readOr(root, LXC_DEFAULT, LXC_FALLBACK);
+  const own = readIfThere(root, LXC_DEFAULT) ?? LXC_FALLBACK;
   return [own, `# ${mark}`, "[all]", ...rules, ""].join("\n");
 }
 
@@ -55,29 +57,40 @@ const Profile = z.looseObject({
   syscalls: z.array(z.looseObject({ names: z.array(z.string()) })).default([]),
 });
 
-/** podman's default profile with the calls handed over instead of allowed. */
-function podmanProfile({ directory, names, mark, root }: CallPlaces): string {
-  const text = readOr(root, PODMAN_DEFAULT, '{"defaultAction":"SCMP_ACT_ALLOW"}');
+type Made = Pick<HookFile, "content" | "problem">;
+
+/**
+ * podman's default profile with the calls handed over instead of allowed. Without one there is none:
+ * what else would be written allows what podman forbids.
+ */
+function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
+  const from = PODMAN_DEFAULTS.find((path) => readIfThere(root, path) !== undefined);
+  if (from === undefined) {
+    const problem =
+      `no seccomp profile to begin with: install the package that has ${PODMAN_DEFAULTS[1]} ` +
+      `(Debian: golang-github-containers-common), or put one into ${PODMAN_DEFAULTS[0]}`;
+    return root === undefined ? { content: "" } : { content: "", problem };
+  }
   let profile: z.infer<typeof Profile>;
   try {
-    profile = Profile.parse(JSON.parse(text));
+    profile = Profile.parse(JSON.parse(readIfThere(root, from) ?? ""));
   } catch (error) {
-    throw new VprocfsError("SYSTEM", `${PODMAN_DEFAULT}: no seccomp profile: ${messageOf(error)}`, {
-      cause: error,
-    });
+    return { content: "", problem: `${from}: no seccomp profile: ${messageOf(error)}` };
   }
   const others = profile.syscalls
     .map((rule) => ({ ...rule, names: rule.names.filter((name) => !names.includes(name)) }))
     .filter((rule) => rule.names.length > 0);
   const ours = { names: [...names], action: "SCMP_ACT_NOTIFY", args: [], comment: mark };
   const listener = { listenerPath: join(directory, "oci.sock"), listenerMetadata: "vprocfs" };
-  return `${JSON.stringify({ ...profile, ...listener, syscalls: [...others, ours] }, null, 1)}\n`;
+  const whole = { ...profile, ...listener, syscalls: [...others, ours] };
+  return { content: `${JSON.stringify(whole, null, 1)}\n` };
 }
 
 /** The files that have containers hand system calls over. */
 export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   const { directory, mark } = places;
   const owned = { owns: [OWN] };
+  const profile = podmanProfile(places);
   const lxcLines = [
     `# ${mark}: hands sysinfo(2) over to vprocfs, without which such containers do not start.`,
     `lxc.seccomp.profile = ${POLICY}`,
@@ -92,7 +105,7 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
       path: PROFILE,
       needs: "/etc/containers",
       owns: [],
-      content: podmanProfile(places),
+      ...profile,
     },
   ];
   const all: HookFile[] = [
@@ -109,6 +122,8 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
       needs: "/etc/containers",
       owns: ["/etc/containers/containers.conf.d"],
       content: `# ${mark}\n[containers]\nseccomp_profile = "${PROFILE}"\n`,
+      // No container of podman would start.
+      ...(profile.problem !== undefined && { problem: `needs ${PROFILE}` }),
     },
   ];
   return mode === "all" ? [...chosen, ...all] : chosen;

@@ -27,6 +27,8 @@ export interface HookFile {
   readonly content: string;
   /** Directories above it that go when they are empty, from below. */
   readonly owns: readonly string[];
+  /** Why it cannot be written where it is needed. */
+  readonly problem?: string;
 }
 
 const LXC_DIRECTORY = "/usr/share/lxc/config/common.conf.d";
@@ -161,6 +163,9 @@ function installState(
   const isAsked = options.kinds.includes(file.kind);
   if (!isAsked && !existsSync(join(options.root, file.needs))) {
     return "not needed";
+  }
+  if (file.problem !== undefined) {
+    throw new VprocfsError("SYSTEM", file.problem);
   }
   if (present === undefined) {
     return "written";

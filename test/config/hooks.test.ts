@@ -99,6 +99,7 @@ describe("hooks", () => {
 
 describe("what hands system calls over", () => {
   const DEFAULT = "/usr/share/containers/seccomp.json";
+  const OVERRIDE = "/etc/containers/seccomp.json";
   const PROFILE = "/etc/containers/vprocfs-seccomp.json";
   const POLICY = "/etc/vprocfs/calls.seccomp";
 
@@ -113,6 +114,7 @@ describe("what hands system calls over", () => {
   beforeEach(() => {
     make("/usr/share/lxc/config/common.conf.d");
     make("/etc/containers");
+    make(DEFAULT, '{"defaultAction":"SCMP_ACT_ERRNO"}');
   });
 
   it("is podman's own profile but for the calls", () => {
@@ -162,8 +164,33 @@ describe("what hands system calls over", () => {
     expect(existsSync(join(root, "/etc/vprocfs/vprocfs.toml"))).toBe(true);
   });
 
-  it("is not made from a default profile that is none", () => {
-    make(DEFAULT, "{");
-    expect(() => callsOf("chosen")).toThrow(/^\/usr\/share\/containers\/seccomp.json: no seccomp/);
+  it("is made from the administrator's own default for podman, where there is one", () => {
+    make(OVERRIDE, '{"defaultAction":"SCMP_ACT_KILL"}');
+    installHooks(callsOf("chosen"), options());
+    expect(JSON.parse(read(PROFILE))).toMatchObject({ defaultAction: "SCMP_ACT_KILL" });
+  });
+
+  it.each([
+    ["a default profile that is none", "{", /^\/usr\/share\/containers\/seccomp.json: no seccomp/],
+    ["nothing", undefined, /^no seccomp profile to begin with: install .*-containers-common/],
+  ])("is not made from %s, and nothing names it", (_, text, reason) => {
+    rmSync(join(root, DEFAULT));
+    if (text !== undefined) {
+      make(DEFAULT, text);
+    }
+    const outcomes = installHooks(callsOf("all"), options());
+    expect(states(outcomes)).toEqual([
+      "lxc written",
+      "lxc written",
+      "oci failed",
+      "lxc written",
+      "oci failed",
+    ]);
+    const reasons = outcomes.map((outcome) => outcome.reason).filter(Boolean);
+    expect(reasons).toEqual([expect.stringMatching(reason), `needs ${PROFILE}`]);
+    expect(existsSync(join(root, PROFILE))).toBe(false);
+    expect(existsSync(join(root, "/etc/containers/containers.conf.d"))).toBe(false);
+    rmSync(join(root, "/etc/containers"), { recursive: true });
+    expect(states(installHooks(callsOf("all"), options()))).toContain("oci not needed");
   });
 });
