@@ -415,14 +415,20 @@ Napi::Value make_oom_kill(const ValueMaker& maker, const std::string& text) {
   return out;
 }
 
-/// (mountinfo, fsType, source) -> how many of its lines count.
+/// (mountinfo, fsType, source, mountinfo of the host) -> how many of its lines count.
 Napi::Value mounted_of(const Napi::CallbackInfo& info) {
   ValueReader reader(info.Env());
   const std::string text = reader.text(info[0], "mountinfo");
   const std::string type = reader.text(info[1], "fsType");
   const std::string source = reader.text(info[2], "source");
+  const std::string host = reader.text(info[3], "host");
   if (reader.failed()) return info.Env().Undefined();
-  return ValueMaker(info.Env()).integer(count_mounted(text, type, source));
+  const Mounted mounted = count_mounted(text, type, source, lxcfs_devices(host));
+  const ValueMaker maker(info.Env());
+  Napi::Object out = maker.object();
+  out.Set("ours", maker.integer(mounted.ours));
+  out.Set("lxcfs", maker.integer(mounted.lxcfs));
+  return out;
 }
 
 }  // namespace

@@ -2,16 +2,31 @@
 
 #include <cstddef>
 #include <optional>
+#include <set>
+#include <string>
 #include <string_view>
 
 namespace vprocfs {
 
-/// How many mount points below /proc and /sys a process has from a file system of this type and
-/// source, by its mountinfo. Nothing where that cannot be read.
-std::optional<size_t> mounted_files(int procfs_fd, int pid, std::string_view type,
-                                    std::string_view source);
+/// Mount points below /proc and /sys that a process has.
+struct Mounted {
+  size_t ours = 0;   ///< of the file system of a given type and source
+  size_t lxcfs = 0;  ///< of an LXCFS that lives
+};
+
+/// "major:minor" of file systems.
+using Devices = std::set<std::string, std::less<>>;
+
+/// What an LXCFS has mounted on the host, by the text of its mountinfo: one that is stopped takes
+/// it away, and what containers have of it is dead.
+Devices lxcfs_devices(std::string_view mountinfo);
+
+/// Counted in a process's mountinfo. Nothing where that cannot be read.
+std::optional<Mounted> mounted_files(int procfs_fd, int pid, std::string_view type,
+                                     std::string_view source, const Devices& lxcfs);
 
 /// The same from the text of a mountinfo.
-size_t count_mounted(std::string_view mountinfo, std::string_view type, std::string_view source);
+Mounted count_mounted(std::string_view mountinfo, std::string_view type, std::string_view source,
+                      const Devices& lxcfs);
 
 }  // namespace vprocfs

@@ -12,6 +12,7 @@
 
 #include "container/container.h"
 #include "container/cpu_model.h"
+#include "source/read_file.h"
 #include "survey/mounted.h"
 #include "view/memory_model.h"
 
@@ -71,7 +72,7 @@ struct Surveyor::Member {
   double last_kill_s = 0;                   ///< 0: none known
   std::string last_victim;
   std::optional<double> counted_kills;  ///< at the last survey
-  std::optional<size_t> mounts;
+  std::optional<Mounted> mounts;
   uint64_t mounts_us = 0;
 };
 
@@ -185,13 +186,17 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
 
 void Surveyor::count_mounts(uint64_t now_us) {
   size_t counted = 0;
+  Devices lxcfs;
   for (auto& [id, member] : members_) {
     const bool fresh = member->mounts_us != 0 && now_us - member->mounts_us < kMountsAgeUs;
     if (fresh || counted >= kMountsAtOnce) continue;
-    ++counted;
+    if (counted++ == 0) {
+      const auto host = read_file(place_.procfs_fd, "self/mountinfo");
+      if (host) lxcfs = lxcfs_devices(host.value());
+    }
     member->mounts_us = now_us;
-    member->mounts =
-        mounted_files(place_.procfs_fd, member->description.init, place_.fs_type, place_.source);
+    member->mounts = mounted_files(place_.procfs_fd, member->description.init, place_.fs_type,
+                                   place_.source, lxcfs);
   }
 }
 
@@ -236,8 +241,10 @@ Survey Surveyor::take() {
     row.id = id;
     row.cgroup = member->description.cgroup;
     row.init = member->description.init;
-    if (member->mounts)
-      row.figures.set(Figure::kMountedFiles, static_cast<double>(*member->mounts));
+    if (!member->mounts) continue;
+    row.figures.set(Figure::kMountedFiles, static_cast<double>(member->mounts->ours));
+    if (member->mounts->lxcfs == 0) continue;
+    row.figures.set(Figure::kLxcfsFiles, static_cast<double>(member->mounts->lxcfs));
   }
   out.failed = read_all(out.rows);
   for (SurveyRow& row : out.rows) row.last_victim = members_.at(row.id)->last_victim;

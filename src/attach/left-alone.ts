@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 
 /**
@@ -26,6 +26,19 @@ function fileOf(init: number): string | undefined {
 export function isLeftAlone(init: number): boolean {
   const path = fileOf(init);
   return path !== undefined && existsSync(path);
+}
+
+/** The same of many containers, with one look at who is to be left alone. */
+export function leftAloneNow(directory = DIRECTORY): (init: number) => boolean {
+  let names: string[] = [];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    // Nobody ever was.
+  }
+  const inits = new Set(names.map((name) => Number(name.split("-", 1)[0])));
+  const files = new Set(names);
+  return (init) => inits.has(init) && files.has(`${init}-${startOf(init)}`);
 }
 
 /** Has the watcher leave a container alone from now on, or not any more. */

@@ -3,11 +3,11 @@ import type { Logger } from "../log.js";
 import type { ContainerInfo, NativeBinding, NativeWatch, WatchEvent } from "../native/binding.js";
 import { printable } from "../text.js";
 import { Bucket, Queue } from "./bounds.js";
-import { matchesAny } from "./glob.js";
 import { countOf, failureOf, type HelperReport, type HelperSettings, runHelper } from "./helper.js";
 import { isLeftAlone } from "./left-alone.js";
 import { mapLimited } from "./limit.js";
 import { containerOf, listNamespaces, mountNamespaceOf, pidNamespaceOf } from "./namespaces.js";
+import { type WhyNot, whyNotByName } from "./wanted.js";
 
 /** Helpers at a time: a start of 200 containers must not be a start of 200 more processes. */
 const AT_A_TIME = 8;
@@ -51,11 +51,6 @@ interface Care {
   limited: boolean;
 }
 
-/** What patterns are matched against: its name, "lxc:name", and its cgroup. */
-export function namesOf({ name, runtime, cgroup }: ContainerInfo): string[] {
-  return [name, `${runtime}:${name}`, cgroup];
-}
-
 /**
  * Gives every container the files: those that run when it starts, those that appear later, and
  * those that lose them. Events come from the kernel by way of the native watch; the work is done by
@@ -74,12 +69,14 @@ export class Watcher {
   /** Looks that wait since their container had too many, by container and namespace. */
   readonly #held = new Set<string>();
   readonly #timers = new Set<NodeJS.Timeout>();
+  readonly #whyNot: WhyNot;
   readonly #now: () => number;
   readonly #run: typeof runHelper;
   #stopped = false;
 
   constructor(options: WatcherOptions) {
     this.#options = options;
+    this.#whyNot = whyNotByName(options.binding, options.only, options.exclude);
     this.#now = options.now ?? (() => performance.now());
     this.#run = options.run ?? runHelper;
     this.#watch = new options.binding.Watch((events) => this.#take(events));
@@ -247,13 +244,10 @@ export class Watcher {
 
   /** Whether a namespace is to have the files at all. */
   #isWanted(container: ContainerInfo, namespace: number): boolean {
-    const { only, exclude, nested, binding } = this.#options;
-    const names = namesOf(container);
-    const matches = (patterns: readonly string[]) => matchesAny(binding, patterns, names);
-    if (!matches(only) || matches(exclude) || isLeftAlone(container.init)) {
+    if (this.#whyNot(container) !== undefined || isLeftAlone(container.init)) {
       return false;
     }
-    return nested || mountNamespaceOf(container.init) === namespace;
+    return this.#options.nested || mountNamespaceOf(container.init) === namespace;
   }
 
   #look(pid: number, namespace: number, container: ContainerInfo, attempt = 0): void {

@@ -1,5 +1,6 @@
 import type { Command } from "commander";
 import stringWidth from "string-width";
+import { whyNotNow } from "../attach/wanted.js";
 import { findContainer } from "../containers/find.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
@@ -39,10 +40,13 @@ async function examine(context: Context, command: Command, word: string | undefi
   const surveys = new Surveys(binding, config.fsType, config.source);
   const survey = await surveys.take();
   const mountpoint = canonicalPath(config.mountpoint);
+  const mounts = readMounts();
   const inputs = {
     surveys,
     config,
-    device: mountAt(readMounts(), mountpoint)?.device,
+    device: mountAt(mounts, mountpoint)?.device,
+    devices: new Set(mounts.map(({ device }) => device)),
+    whyNot: whyNotNow(binding, config),
     paths: binding.views().map(({ path }) => path),
     hostMeminfo: readFigure("/proc/meminfo") ?? "",
   };

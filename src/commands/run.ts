@@ -1,8 +1,9 @@
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { patternsOf } from "../attach/glob.js";
 import { helperSettings, removeSettings, writeSettings } from "../attach/settings.js";
+import { isPassive } from "../attach/wanted.js";
 import { Watcher } from "../attach/watcher.js";
 import { CONFIG_KEYS, type Config, kebabOf } from "../config.js";
 import { type Companion, serve } from "../daemon.js";
@@ -16,9 +17,6 @@ import type { NativeBinding } from "../native/binding.js";
 import { printable } from "../text.js";
 import { type Context, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
-
-/** There where the kernel itself shows containers their own figures. */
-const VPSADMINOS = "/proc/vpsadminos";
 
 /** Errors of mount(2) and of the addon as one line with the path. */
 function startError(error: unknown, mountpoint: string): unknown {
@@ -97,13 +95,13 @@ function watcherOf(
   mountpoint: string,
   log: Logger,
 ): Watcher | undefined {
-  const isPassive = config.watch === "auto" && existsSync(VPSADMINOS);
-  if (isPassive) {
+  const passive = isPassive(config);
+  if (passive) {
     log.info(
       "this is vpsAdminOS, whose kernel shows containers their own: containers are left alone",
     );
   }
-  if (config.watch === "off" || isPassive) {
+  if (config.watch === "off" || passive) {
     return undefined;
   }
   return new Watcher({

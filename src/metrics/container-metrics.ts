@@ -1,3 +1,4 @@
+import type { WhyNot } from "../attach/wanted.js";
 import type { ContainerCounters } from "../native/binding.js";
 import type { Emit, Labels, MetricSource } from "./sheet.js";
 import type { Surveyed } from "./survey.js";
@@ -183,6 +184,12 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
     kind: "gauge",
     figures: [["mountedFiles"]],
   },
+  {
+    name: "lxcfs_files",
+    help: "Files of an LXCFS that lives, which it has mounted in the same places; absent without any",
+    kind: "gauge",
+    figures: [["lxcfsFiles"]],
+  },
 ];
 
 interface ServingMetric {
@@ -230,6 +237,8 @@ const SERVING_METRICS: readonly ServingMetric[] = [
 export interface ContainerSheet {
   readonly containers: readonly Surveyed[];
   readonly counters: ReadonlyMap<string, ContainerCounters>;
+  /** Ids of those that are not to have the files. */
+  readonly unwanted: ReadonlySet<string>;
   /** One object per container, so that it is written out once. */
   readonly labels: ReadonlyMap<string, Labels>;
 }
@@ -237,9 +246,12 @@ export interface ContainerSheet {
 export function containerSheet(
   containers: readonly Surveyed[],
   counters: readonly ContainerCounters[],
+  whyNot: WhyNot,
 ): ContainerSheet {
+  const unwanted = containers.filter((one) => whyNot(one) !== undefined);
   return {
     containers,
+    unwanted: new Set(unwanted.map(({ id }) => id)),
     counters: new Map(counters.map((one) => [one.id, one])),
     labels: new Map(
       containers.map(({ id, name, runtime }) => [id, { id, name, runtime }] as const),
@@ -295,5 +307,16 @@ export function containerMetrics(current: () => ContainerSheet): MetricSource[] 
     kind: metric.kind,
     values: (emit: Emit) => emitServing(metric, current(), emit),
   }));
-  return [info, ...surveyed, ...serving];
+  const wanted: MetricSource = {
+    name: `${PREFIX}wanted`,
+    help: "1: the watcher gives the container its files; 0: it is configured or told not to, or off",
+    kind: "gauge",
+    values: (emit) => {
+      const { containers, unwanted, labels } = current();
+      for (const { id } of containers) {
+        emit(unwanted.has(id) ? 0 : 1, NONE, labels.get(id));
+      }
+    },
+  };
+  return [info, wanted, ...surveyed, ...serving];
 }

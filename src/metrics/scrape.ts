@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import type { WhyNot } from "../attach/wanted.js";
 import type { Engine } from "../engine/engine.js";
 import type { Status } from "../keeper-status.js";
 import { type ContainerSheet, containerMetrics, containerSheet } from "./container-metrics.js";
@@ -15,6 +16,8 @@ export interface ScrapeSources {
   readonly engine: Pick<Engine, "name" | "counters" | "measures" | "containers" | "features">;
   readonly version: string;
   readonly surveys: { take(): Promise<Containers> };
+  /** Asked at each collection which containers are not to have the files. */
+  readonly whyNot: () => WhyNot;
   /** Undefined where no keeper is. */
   readonly keeper: (() => Promise<Status>) | undefined;
 }
@@ -93,7 +96,7 @@ export class Scrapes {
   }
 
   async #collect(): Promise<Writer> {
-    const { engine, version, keeper } = this.#sources;
+    const { engine, version, keeper, whyNot } = this.#sources;
     const [exposition, survey, status] = await Promise.all([
       this.#exposition,
       inTime(this.#takeSurvey(), SURVEY_WITHIN_MS),
@@ -115,7 +118,7 @@ export class Scrapes {
         survey,
         lateSurveys: this.#lateSurveys,
       },
-      containers: containerSheet(containers, counters),
+      containers: containerSheet(containers, counters, whyNot()),
     };
     const texts = new Map<Format, Promise<Buffer>>();
     return (format) => {

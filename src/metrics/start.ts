@@ -1,3 +1,4 @@
+import { whyNotNow } from "../attach/wanted.js";
 import type { Config } from "../config.js";
 import type { Engine } from "../engine/engine.js";
 import { VprocfsError } from "../errors.js";
@@ -31,6 +32,7 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
     engine,
     version: binding.version,
     surveys: new Surveys(binding, config.fsType, config.source),
+    whyNot: () => whyNotNow(binding, config),
     keeper: hasKeeper ? () => readStatus(mountpoint) : undefined,
   });
   const readiness = new Readiness(mountpoint);

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import type { WhyNot } from "../attach/wanted.js";
 import type { Config } from "../config.js";
 import { errnoOf, messageOf } from "../errors.js";
 import type { Surveyed, Surveys } from "../metrics/survey.js";
@@ -18,6 +19,10 @@ export interface ContainerInputs {
   readonly config: Config;
   /** "major:minor" of the live mount; undefined when there is none. */
   readonly device: string | undefined;
+  /** Those of all that is mounted on the host. */
+  readonly devices: ReadonlySet<string>;
+  /** Why the watcher leaves a container alone. */
+  readonly whyNot: WhyNot;
   /** Files that a container should have, such as proc/meminfo. */
   readonly paths: readonly string[];
   /** /proc/meminfo of the host itself. */
@@ -41,25 +46,35 @@ function targetsOf(path: string): string[] {
   return directory === undefined ? [target] : [target, directory];
 }
 
+/** How the files stand that a container should have, each in one of these. */
 interface Mounted {
   readonly live: readonly string[];
   readonly missing: readonly string[];
   readonly dead: readonly string[];
   readonly shadowed: readonly string[];
+  /** Of an LXCFS that lives. */
+  readonly lxcfs: readonly string[];
 }
 
-/** How the files stand that a container should have. */
+function isLxcfs({ fsType, source }: Mount): boolean {
+  return fsType.startsWith("fuse") && source === "lxcfs";
+}
+
+/** Sorts the paths by what the container has mounted there. */
 export function sortMounts(
   mounts: readonly Mount[],
   paths: readonly string[],
-  config: Pick<Config, "fsType" | "source">,
-  device: string | undefined,
+  inputs: Pick<ContainerInputs, "device" | "devices"> & {
+    readonly config: Pick<Config, "fsType" | "source">;
+  },
 ): Mounted {
+  const { config, device, devices } = inputs;
   const found = {
     live: [] as string[],
     missing: [] as string[],
     dead: [] as string[],
     shadowed: [] as string[],
+    lxcfs: [] as string[],
   };
   for (const path of paths) {
     const targets = targetsOf(path);
@@ -71,8 +86,12 @@ export function sortMounts(
     );
     if (top !== undefined && isOurs(top, config)) {
       (top.device === device ? found.live : found.dead).push(path);
+    } else if (ours.length > 0) {
+      found.shadowed.push(path);
+    } else if (top !== undefined && isLxcfs(top)) {
+      (devices.has(top.device) ? found.lxcfs : found.dead).push(path);
     } else {
-      (ours.length > 0 ? found.shadowed : found.missing).push(path);
+      found.missing.push(path);
     }
   }
   return found;
@@ -84,12 +103,17 @@ function few(paths: readonly string[]): string {
   return names.length > 6 ? `${shown} and ${names.length - 6} more` : shown;
 }
 
-function checkMounts(findings: Findings, mounted: Mounted, name: string): void {
-  const { live, missing, dead, shadowed } = mounted;
+function checkMounts(
+  findings: Findings,
+  mounted: Mounted,
+  name: string,
+  whyNot: string | undefined,
+): void {
+  const { live, missing, dead, shadowed, lxcfs } = mounted;
   if (dead.length > 0) {
     findings.add(
       "problem",
-      `mounted from a vprocfs that is no more: ${few(dead)}`,
+      `mounted from a vprocfs or LXCFS that is no more: ${few(dead)}`,
       `vprocfs attach ${name}`,
     );
   }
@@ -100,7 +124,12 @@ function checkMounts(findings: Findings, mounted: Mounted, name: string): void {
       "look at /proc/self/mountinfo inside; LXCFS and systemd's sandboxing do this",
     );
   }
-  if (live.length === 0 && dead.length === 0) {
+  if (lxcfs.length > 0) {
+    findings.add("info", `an LXCFS's: ${few(lxcfs)}`, `vprocfs attach ${name}`);
+  }
+  if (live.length + dead.length + lxcfs.length === 0 && whyNot !== undefined) {
+    findings.add("info", `nothing of vprocfs is mounted, and nothing is to be: ${whyNot}`);
+  } else if (live.length + dead.length + lxcfs.length === 0) {
     findings.add(
       "warning",
       "nothing of vprocfs is mounted: it sees the node's figures",
@@ -237,8 +266,8 @@ export async function checkContainer(
   const findings = new Findings(name, id);
   const mounts = mountsOf(init);
   if (mounts !== undefined) {
-    const mounted = sortMounts(mounts, inputs.paths, inputs.config, inputs.device);
-    checkMounts(findings, mounted, name);
+    const mounted = sortMounts(mounts, inputs.paths, inputs);
+    checkMounts(findings, mounted, name, inputs.whyNot(container));
     await checkFigures(findings, container, mounted, inputs);
   }
   checkUse(findings, container);

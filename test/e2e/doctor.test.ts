@@ -63,6 +63,10 @@ describeLive("vprocfs doctor", [], () => {
       "nothing of vprocfs is mounted: it sees the node's figures",
     );
     expect(warnings.every(({ todo }) => todo !== undefined)).toBe(true);
+    await vprocfs("detach", id, "--mountpoint", daemon.mountpoint);
+    expect((await findingsOf(daemon, address, id)).map(({ what }) => what)).toContain(
+      "nothing of vprocfs is mounted, and nothing is to be: it was detached, or its own configuration says so",
+    );
     const covered = await Container.start(own, {
       name: "covered",
       memory: 64 * MIB,
@@ -81,7 +85,7 @@ describeLive("vprocfs doctor", [], () => {
     const { daemon, address } = await serveMetrics(own);
     const findings = await findingsOf(daemon, address, `${container.init}`);
     const problem = findings.find(({ level }) => level === "problem");
-    expect(problem?.what).toMatch(/^mounted from a vprocfs that is no more: /);
+    expect(problem?.what).toMatch(/^mounted from a vprocfs or LXCFS that is no more: /);
     const text = await vprocfs("doctor", "--mountpoint", daemon.mountpoint, "--metrics", address);
     expect(text.status).toBe(4);
     expect(`${text.stdout}`).toMatch(/^problem {2}/m);

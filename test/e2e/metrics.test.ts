@@ -120,6 +120,9 @@ describeLive("metrics", [], () => {
     const text = await scrape();
     expect(figureOf(text, "mounted_files", first)).toBe(bindsOf(daemon).length);
     expect(figureOf(text, "mounted_files", second)).toBe(0);
+    expect(figureOf(text, "lxcfs_files", second)).toBeUndefined();
+    // Its watcher is off.
+    expect(figureOf(text, "wanted", second)).toBe(0);
   });
 
   it("vanish with their container, many of which may come and go", async () => {

@@ -59,8 +59,17 @@ describe("countMounted", () => {
   ].join("\n");
 
   it("counts what lies below /proc and /sys and is ours", () => {
-    expect(countMounted(mountinfo, "fuse.lxcfs", "vprocfs")).toBe(3);
-    expect(countMounted(mountinfo, "fuse", "vprocfs")).toBe(0);
-    expect(countMounted("", "fuse", "vprocfs")).toBe(0);
+    expect(countMounted(mountinfo, "fuse.lxcfs", "vprocfs", "")).toEqual({ ours: 3, lxcfs: 0 });
+    expect(countMounted(mountinfo, "fuse", "vprocfs", "").ours).toBe(0);
+    expect(countMounted("", "fuse", "vprocfs", "").ours).toBe(0);
+  });
+
+  it("counts what an LXCFS has that the host still has", () => {
+    const host = (device: string): string =>
+      `9 1 ${device} / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw`;
+    const lxcfs = (device: string): number =>
+      countMounted(mountinfo, "fuse.lxcfs", "vprocfs", host(device)).lxcfs;
+    expect(lxcfs("0:4")).toBe(1);
+    expect(lxcfs("0:5")).toBe(0);
   });
 });

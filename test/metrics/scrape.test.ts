@@ -38,6 +38,12 @@ describe("the text", () => {
     expect(text).not.toMatch(/Nan|undefined|\[object/);
   });
 
+  it("tells which containers are to have the files", async () => {
+    const text = await textOf(containersOf([surveyed("1", "web1"), surveyed("2", "excluded2")]));
+    expect(text).toContain('vprocfs_container_wanted{id="1",name="web1",runtime="lxc"} 1\n');
+    expect(text).toContain('vprocfs_container_wanted{id="2",name="excluded2",runtime="lxc"} 0\n');
+  });
+
   it("has a histogram that adds up", async () => {
     const text = await textOf(containersOf([]));
     const open = (what: string): string | undefined =>

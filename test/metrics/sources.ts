@@ -48,6 +48,10 @@ export function sourcesOf(
   return {
     version: "0.1.0",
     surveys: { take },
+    whyNot:
+      () =>
+      ({ name }) =>
+        name.startsWith("excluded") ? "attach-exclude matches it" : undefined,
     keeper: () => Promise.resolve(STATUS),
     engine: {
       name: "native",

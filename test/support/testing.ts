@@ -239,7 +239,13 @@ interface Testing {
   cgroupFigures(caseDir: string, init: number): Record<string, number>;
   /** null: the line tells of no kill. */
   parseOomKill(line: string): OomKill | null;
-  countMounted(mountinfo: string, fsType: string, source: string): number;
+  /** What counts of a container's mountinfo, on a host with that one. */
+  countMounted(
+    mountinfo: string,
+    fsType: string,
+    source: string,
+    host: string,
+  ): { readonly ours: number; readonly lxcfs: number };
   readProcess(procDir: string, pid: number): ProcessFacts;
   /**
    * `tree`: a directory as /sys/fs/cgroup, or null for this host's own. `cgroup`: the text of the

@@ -9,7 +9,8 @@ const PATHS = [
   "proc/swaps",
   "sys/devices/system/cpu/online",
 ];
-const IDENTITY = { fsType: "fuse.lxcfs", source: "vprocfs" };
+const CONFIG = { fsType: "fuse.lxcfs", source: "vprocfs" };
+const DEVICES = new Set(["0:30", "0:31"]);
 
 const MOUNTS = parseMountinfo(
   [
@@ -25,17 +26,29 @@ const MOUNTS = parseMountinfo(
 
 describe("sortMounts", () => {
   it("tells what is live, dead, shadowed and missing", () => {
-    expect(sortMounts(MOUNTS, PATHS, IDENTITY, "0:30")).toEqual({
-      live: ["proc/meminfo", "sys/devices/system/cpu/online"],
-      dead: ["proc/stat"],
-      shadowed: ["proc/uptime"],
-      missing: ["proc/swaps"],
-    });
+    expect(sortMounts(MOUNTS, PATHS, { config: CONFIG, device: "0:30", devices: DEVICES })).toEqual(
+      {
+        live: ["proc/meminfo", "sys/devices/system/cpu/online"],
+        dead: ["proc/stat"],
+        shadowed: ["proc/uptime"],
+        missing: ["proc/swaps"],
+        lxcfs: [],
+      },
+    );
   });
 
   it("takes all for dead when nothing is mounted on the host", () => {
-    const { live, dead } = sortMounts(MOUNTS, PATHS, IDENTITY, undefined);
+    const host = { config: CONFIG, device: undefined, devices: DEVICES };
+    const { live, dead } = sortMounts(MOUNTS, PATHS, host);
     expect(live).toEqual([]);
     expect(dead).toHaveLength(3);
+  });
+
+  it("takes an LXCFS's files for what they are, while it lives", () => {
+    const mounts = parseMountinfo("6 1 0:31 /proc/stat /proc/stat ro - fuse.lxcfs lxcfs ro");
+    const host = { config: CONFIG, device: "0:30", devices: DEVICES };
+    expect(sortMounts(mounts, ["proc/stat"], host)).toMatchObject({ lxcfs: ["proc/stat"] });
+    const without = { ...host, devices: new Set(["0:30"]) };
+    expect(sortMounts(mounts, ["proc/stat"], without)).toMatchObject({ dead: ["proc/stat"] });
   });
 });

@@ -1,0 +1,41 @@
+// Which containers are to have the files.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { leftAloneNow } from "../../src/attach/left-alone.js";
+import { whyNotNow } from "../../src/attach/wanted.js";
+import { loadAddon } from "../../src/native/addon.js";
+
+const CONTAINER = { name: "web1", runtime: "lxc", cgroup: "/lxc/web1", init: 7 };
+const addon = loadAddon();
+const ON = { watch: "on", attachOnly: "*", attachExclude: "" } as const;
+
+describe("containers", () => {
+  it.each([
+    [{}, undefined],
+    [{ attachExclude: "db*, lxc:web?" }, "attach-exclude matches it"],
+    [{ attachOnly: "db*" }, "attach-only does not match it"],
+    [{ watch: "off", attachOnly: "db*" }, "watch is off"],
+  ] as const)("with %j: %s", (change, reason) => {
+    expect(whyNotNow(addon, { ...ON, ...change }, () => false)(CONTAINER)).toBe(reason);
+  });
+
+  it("that were detached are left alone", () => {
+    expect(whyNotNow(addon, ON, (init) => init === 7)(CONTAINER)).toMatch(/^it was detached/);
+  });
+
+  it("are left alone by the start of their init, whose number another process may have", () => {
+    const directory = mkdtempSync(join(tmpdir(), "vprocfs-left-"));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    expect(leftAloneNow(directory)(process.pid)).toBe(false);
+    expect(leftAloneNow(join(directory, "none"))(process.pid)).toBe(false);
+    writeFileSync(join(directory, `${process.pid}-1`), "");
+    expect(leftAloneNow(directory)(process.pid)).toBe(false);
+    const text = readFileSync("/proc/self/stat", "utf8");
+    const start = text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+    writeFileSync(join(directory, `${process.pid}-${start}`), "");
+    expect(leftAloneNow(directory)(process.pid)).toBe(true);
+  });
+});
