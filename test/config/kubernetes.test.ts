@@ -18,6 +18,8 @@ const metadata = z.strictObject({
 /** Of the API's apps/v1 DaemonSet (Kubernetes 1.30), what the manifest uses; nothing else is taken. */
 const podSpec = z.strictObject({
   automountServiceAccountToken: z.boolean(),
+  // Else a Service vprocfs-x has kubelet set VPROCFS_X_PORT, which vprocfs takes for configuration.
+  enableServiceLinks: z.literal(false),
   hostPID: z.literal(true),
   priorityClassName: z.enum(["system-node-critical", "system-cluster-critical"]),
   nodeSelector: names,

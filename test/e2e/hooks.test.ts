@@ -15,6 +15,7 @@ import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
 import { memTotalKb } from "../support/procfile.js";
 import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -151,18 +152,39 @@ exec /sbin/init
       expect(filesOf(container.init)).toEqual(PLACES);
     });
 
-    it("by the wrapper around the runtime", async () => {
-      const own = testScope();
-      const directory = temporaryDirectory(own, "wrapper");
+    /** The wrapper around the runtime, for the files of one daemon. */
+    function wrapped(scope: Scope, mountpoint: string): string {
+      const directory = temporaryDirectory(scope, "wrapper");
       const wrapper = join(directory, `vprocfs-${runtime}`);
       cpSync(join(project, "packaging/oci/vprocfs-runtime"), wrapper);
       // An engine passes on none of our variables.
       const program = join(directory, "runtime");
-      const set = `VPROCFS_MOUNTPOINT=${daemon.mountpoint} VPROCFS_ATTACH=${helperPath()}`;
+      const set = `VPROCFS_MOUNTPOINT=${mountpoint} VPROCFS_ATTACH=${helperPath()}`;
       writeFileSync(program, `#!/bin/sh\n${set} exec ${wrapper} "$@"\n`, { mode: 0o755 });
-      const variant = { plain: true, args: ARGS, program };
+      return program;
+    }
+
+    it("by the wrapper around the runtime", async () => {
+      const own = testScope();
+      const variant = { plain: true, args: ARGS, program: wrapped(own, daemon.mountpoint) };
       const container = await OciContainer.podman(own, runtime, daemon, LIMITS, variant);
       expect(await firstTotalKb(container.rootfs)).toBe(96 * 1024);
+    });
+
+    it("the wrapper goes by the settings and by annotations", async () => {
+      const own = testScope();
+      const settings = ["--skip-files", "proc/uptime", "--attach-exclude", "oci:*"];
+      const [skips, excludes] = [settings.slice(0, 2), settings.slice(2)];
+      const start = (other: Daemon, ...podmanRun: string[]) => {
+        const variant = { plain: true, program: wrapped(own, other.mountpoint), podmanRun };
+        return OciContainer.podman(own, runtime, other, LIMITS, variant);
+      };
+      const skipped = await start(await Daemon.start(own, ...skips));
+      expect(filesOf(skipped.init)).toEqual(PLACES.filter((path) => path !== "/proc/uptime"));
+      const excluded = await start(await Daemon.start(own, ...excludes));
+      expect(filesOf(excluded.init)).toEqual([]);
+      const off = await start(daemon, "--annotation", "vprocfs.attach=off");
+      expect(filesOf(off.init)).toEqual([]);
     });
   });
 
