@@ -6,7 +6,15 @@
 //   node packaging/setup.mjs test    and what the tests need
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -228,6 +236,12 @@ function touch(path) {
 }
 
 function ensureDist() {
+  compile();
+  // For links to it, such as /usr/bin/vprocfs.
+  chmodSync(join(project, "dist/cli.js"), 0o755);
+}
+
+function compile() {
   const built = modified("dist/cli.js");
   if (built !== undefined && built >= newestOf(["src", "tsconfig.json", "package.json"])) {
     return;
