@@ -72,8 +72,9 @@ Napi::Function SurveyObject::define(Napi::Env env) {
 
 SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SurveyObject>(info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsString()) {
-    Napi::TypeError::New(env, "fsType and source must be strings").ThrowAsJavaScriptException();
+  if (info.Length() < 3 || !info[0].IsString() || !info[1].IsString() || !info[2].IsString()) {
+    Napi::TypeError::New(env, "fsType, source and killsFile must be strings")
+        .ThrowAsJavaScriptException();
     return;
   }
   auto state = std::make_shared<State>();
@@ -86,10 +87,10 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
   // One reading of the host's files serves a whole survey.
   state->source = std::make_unique<HostSource>(state->host->procfs.get(), state->host->sysfs.get(),
                                                uint64_t{500000});
-  state->surveyor = std::make_unique<Surveyor>(
-      Surveyor::Place{&state->host->mounts, state->host->resolver.get(), state->source.get(),
-                      state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
-                      info[1].As<Napi::String>().Utf8Value()});
+  state->surveyor = std::make_unique<Surveyor>(Surveyor::Place{
+      &state->host->mounts, state->host->resolver.get(), state->source.get(),
+      state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
+      info[1].As<Napi::String>().Utf8Value(), info[2].As<Napi::String>().Utf8Value()});
   state_ = std::move(state);
 }
 

@@ -108,7 +108,9 @@ size_t OomLog::update() {
     auto kill = parse_oom_kill(text.substr(semicolon + 1));
     if (!kill) continue;
     std::string_view prefix = text.substr(0, semicolon);
-    for (int comma = 0; comma < 2; ++comma) prefix.remove_prefix(prefix.find(',') + 1);
+    prefix.remove_prefix(prefix.find(',') + 1);
+    kill->sequence = parse_u64(prefix.substr(0, prefix.find(','))).value_or(0);
+    prefix.remove_prefix(prefix.find(',') + 1);
     const auto micros = parse_u64(prefix.substr(0, prefix.find(',')));
     kill->time_s = boot_s + static_cast<double>(micros.value_or(0)) / 1e6;
     kills_.push_back(std::move(*kill));

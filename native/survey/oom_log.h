@@ -17,6 +17,7 @@ struct OomKill {
   std::string cgroup;     ///< its memory cgroup, from the hierarchy's root
   std::string task;       ///< its command
   uint64_t pid = 0;       ///< as the host sees it
+  uint64_t sequence = 0;  ///< of the log's record
   bool by_limit = false;  ///< a cgroup's limit was reached, not the end of the node's memory
 };
 

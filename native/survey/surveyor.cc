@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <ctime>
+#include <iterator>
 #include <optional>
 #include <thread>
 #include <utility>
@@ -24,6 +25,8 @@ constexpr size_t kFdsPerContainer = 17;
 // How old the count of mounts may get, and how many containers' are counted in one survey.
 constexpr uint64_t kMountsAgeUs = 60'000'000;
 constexpr size_t kMountsAtOnce = 250;
+// Containers whose kills are remembered, but for those that are there.
+constexpr size_t kMostKnown = 1000;
 // Containers that are worth a thread of their own, and how many such there may be.
 constexpr size_t kRowsPerThread = 100;
 constexpr size_t kMostThreads = 4;
@@ -68,7 +71,6 @@ struct Surveyor::Member {
   const double started_s;  ///< since the epoch
   CgroupFigures cgroups;
   std::unique_ptr<ContainerSource> source;  ///< nullptr while it is not kept open
-  uint64_t logged_kills = 0;                ///< by limits, in the log since it began
   double last_kill_s = 0;                   ///< 0: none known
   std::string last_victim;
   std::optional<double> counted_kills;  ///< at the last survey
@@ -80,17 +82,21 @@ Surveyor::Surveyor(Place place)
     : place_(std::move(place)),
       most_kept_(most_kept()),
       notifier_(make_inotify_notifier()),
-      census_(*place_.resolver, place_.procfs_fd, most_told()) {}
+      census_(*place_.resolver, place_.procfs_fd, most_told()) {
+  if (!place_.kills_file.empty()) ledger_ = KillLedger::load(place_.kills_file);
+}
 
 Surveyor::~Surveyor() = default;
 
-void Surveyor::ascribe(Member& member, const OomKill& kill) const {
+void Surveyor::ascribe(Member& member, const OomKill& kill) {
   const std::string& own = member.description.paths.of(*place_.mounts, Controller::kMemory);
   const bool inside = !own.empty() && kill.cgroup.compare(0, own.size(), own) == 0 &&
                       (kill.cgroup.size() == own.size() || kill.cgroup[own.size()] == '/');
   // A cgroup's name is used again; a second is for the two clocks' difference.
   if (!inside || kill.time_s < member.started_s - 1) return;
-  if (kill.by_limit) ++member.logged_kills;
+  // The kernel counts those of the container's own cgroup.
+  const bool below = kill.by_limit && kill.cgroup.size() > own.size();
+  if (below && ledger_.count(member.description.id, kill.sequence)) kills_fresh_ = true;
   if (kill.time_s < member.last_kill_s) return;
   member.last_kill_s = kill.time_s;
   member.last_victim = kill.task;
@@ -104,12 +110,25 @@ void Surveyor::come(Census::Came came) {
   members_[id] = std::move(member);
 }
 
+/// Before anybody is told of them: a worker that dies then has told no more than the next one
+/// knows.
+void Surveyor::remember_kills() {
+  if (!kills_fresh_) return;
+  auto& entries = ledger_.entries;
+  for (auto entry = entries.begin(); entries.size() > kMostKnown && entry != entries.end();) {
+    entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
+  }
+  // Tried again with the next survey where it cannot be written.
+  kills_fresh_ = !place_.kills_file.empty() && !ledger_.save(place_.kills_file);
+}
+
 void Surveyor::note_kills(Member& member, Figures& out) const {
   const std::string& v1 = member.description.paths.v1[static_cast<size_t>(Controller::kMemory)];
   if (!v1.empty() && out.has(Figure::kOomKills)) {
     // v1 counts a kill where its victim was and nowhere above it; the log knows those below.
-    const double logged = static_cast<double>(member.logged_kills);
-    out.set(Figure::kOomKills, std::max(out.get(Figure::kOomKills), logged));
+    const auto below = ledger_.entries.find(member.description.id);
+    const uint64_t kills = below == ledger_.entries.end() ? 0 : below->second.kills;
+    out.set(Figure::kOomKills, out.get(Figure::kOomKills) + static_cast<double>(kills));
   }
   if (out.has(Figure::kOomKills)) {
     const double kills = out.get(Figure::kOomKills);
@@ -234,6 +253,7 @@ Survey Surveyor::take() {
         if (member->second->source) --kept_;
         members_.erase(member);
       });
+  remember_kills();
   count_mounts(begin);
   out.rows.reserve(members_.size());
   for (const auto& [id, member] : members_) {

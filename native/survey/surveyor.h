@@ -14,6 +14,7 @@
 #include "survey/census.h"
 #include "survey/cgroup_figures.h"
 #include "survey/figures.h"
+#include "survey/kill_ledger.h"
 #include "survey/oom_log.h"
 
 namespace vprocfs {
@@ -49,6 +50,8 @@ class Surveyor {
     int procfs_fd = -1;
     /// As whose mounts are counted inside containers.
     std::string fs_type, source;
+    /// Where kills that the log told of are remembered; empty: nowhere.
+    std::string kills_file;
   };
   explicit Surveyor(Place place);
   ~Surveyor();
@@ -61,7 +64,8 @@ class Surveyor {
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
   void come(Census::Came came);
-  void ascribe(Member& member, const OomKill& kill) const;
+  void ascribe(Member& member, const OomKill& kill);
+  void remember_kills();
   /// False when something could not be read of one that goes on.
   bool read(Member& member, uint64_t now_us, Figures& out);
   Result<bool> read_facts(ContainerSource& source, const Member& member, uint64_t now_us,
@@ -74,6 +78,8 @@ class Surveyor {
   std::unique_ptr<ChangeNotifier> notifier_;
   Census census_;
   OomLog log_;
+  KillLedger ledger_;         ///< kills by limits, in cgroups below containers' own
+  bool kills_fresh_ = false;  ///< something was counted that is not in the file
   std::map<ContainerId, std::unique_ptr<Member>> members_;
   std::atomic<size_t> kept_ = 0;
 };

@@ -2,6 +2,7 @@ import { whyNotNow } from "../attach/wanted.js";
 import type { Config } from "../config.js";
 import type { Engine } from "../engine/engine.js";
 import { VprocfsError } from "../errors.js";
+import { socketOf } from "../keeper.js";
 import { readStatus } from "../keeper-status.js";
 import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
@@ -21,6 +22,11 @@ export interface MetricsOptions {
   readonly log: Logger;
 }
 
+/** Where a worker finds what those before it have counted. */
+export function killsFileOf(mountpoint: string): string {
+  return socketOf(mountpoint).replace(/\.sock$/, ".kills");
+}
+
 /** Serves the metrics of an engine that serves. */
 export function startMetrics(engine: Engine, options: MetricsOptions): Exporter {
   const { binding, config, web, mountpoint, hasKeeper, log } = options;
@@ -31,7 +37,7 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
   const scrapes = new Scrapes({
     engine,
     version: binding.version,
-    surveys: new Surveys(binding, config.fsType, config.source),
+    surveys: new Surveys(binding, config.fsType, config.source, killsFileOf(mountpoint)),
     whyNot: () => whyNotNow(binding, config),
     keeper: hasKeeper ? () => readStatus(mountpoint) : undefined,
   });

@@ -59,10 +59,15 @@ export class Surveys {
   readonly #columns: ReadonlyMap<string, number>;
   readonly #surveyor: InstanceType<NativeBinding["Surveyor"]>;
 
-  /** The type and source say whose mounts count inside of containers. */
-  constructor(binding: Pick<NativeBinding, "Surveyor">, fsType: string, source: string) {
+  /** See the binding. */
+  constructor(
+    binding: Pick<NativeBinding, "Surveyor">,
+    fsType: string,
+    source: string,
+    killsFile = "",
+  ) {
     this.#columns = new Map(binding.Surveyor.figures.map((name, column) => [name, column]));
-    this.#surveyor = new binding.Surveyor(fsType, source);
+    this.#surveyor = new binding.Surveyor(fsType, source, killsFile);
   }
 
   /** See the binding. */

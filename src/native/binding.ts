@@ -322,12 +322,14 @@ export interface NativeBinding {
   ) => Renderer;
   readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
-   * Constructs what takes surveys. The type and source say whose mounts inside of containers count.
+   * Constructs what takes surveys. The type and source say whose mounts inside of containers count,
+   * the file where kills that the kernel's log told of are remembered ("": nowhere).
    */
   readonly Surveyor: {
     new (
       fsType: string,
       source: string,
+      killsFile: string,
     ): {
       /** Takes one on a thread of its own; several at once are taken one after the other. */
       take(): Promise<Survey>;

@@ -1,11 +1,13 @@
 // What operators' tools see of real containers: the exporter, and a real Prometheus behind it.
 
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { isV2, MIB } from "../support/cgroups.js";
+import { errnoOf } from "../../src/errors.js";
+import { killsFileOf } from "../../src/metrics/start.js";
+import { hierarchyOf, isV2, MIB } from "../support/cgroups.js";
 import { haveProgram, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
@@ -29,6 +31,19 @@ function figureOf(text: string, metric: string, id: string, more = ""): number |
         one.includes(more),
     );
   return line === undefined ? undefined : Number(line.slice(line.lastIndexOf(" ") + 1));
+}
+
+/** True when it is gone. */
+function rmdir(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch (error) {
+    if (errnoOf(error) === "EBUSY") {
+      return false;
+    }
+    throw error;
+  }
 }
 
 async function idOf(container: Container, daemon: Daemon): Promise<string> {
@@ -94,6 +109,47 @@ describeLive("metrics", [], () => {
     // The kernel's log is dated by a clock of its own.
     expect(time).toBeGreaterThan(begun - 5);
     expect(time).toBeLessThan(Date.now() / 1000 + 5);
+  });
+
+  it.skipIf(isV2)("count on when a worker ends whose kills the log has forgotten", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const file = killsFileOf(daemon.mountpoint);
+    own.defer(() => rmSync(file, { force: true }));
+    const container = await Container.start(own, { memory: 16 * MIB, swap: 0 });
+    const id = await idOf(container, daemon);
+    const below = join(hierarchyOf(container.init, "memory"), "below");
+    mkdirSync(below);
+    own.defer(() => until("nobody is in it", () => rmdir(below)));
+    const kill = () => run(["sh", "-c", 'echo $$ >"$0/cgroup.procs"; exec tail /dev/zero', below]);
+    const counted = (kills: number) =>
+      until(`${kills} kills are counted`, async () => {
+        const text = await scrape().catch(() => "");
+        return figureOf(text, "oom_kills_total", id) === kills;
+      });
+    const reload = async (generation: number) => {
+      expect((await vprocfs("reload", "--mountpoint", daemon.mountpoint)).status).toBe(0);
+      await until("the next worker serves metrics", async () => {
+        const text = await scrape().catch(() => "");
+        return text.includes(`vprocfs_worker_generation ${generation}\n`);
+      });
+    };
+    await kill();
+    await counted(1);
+    await reload(2);
+    await counted(1);
+    // As if six more had been counted before.
+    const text = readFileSync(file, "utf8");
+    expect(text).toMatch(new RegExp(`^${id} 1 \\d+$`, "m"));
+    writeFileSync(file, text.replace(`${id} 1 `, `${id} 7 `));
+    await reload(3);
+    await counted(7);
+    await kill();
+    await counted(8);
+    writeFileSync(file, `vprocfs-kills 1\n${id} 9 9\n`);
+    await reload(4);
+    // Half a file is none: the log still has both.
+    await counted(2);
   });
 
   it("keep names apart whatever is in them", async () => {
