@@ -152,6 +152,8 @@ class Server {
   void readdir(const Request& r);
   void readlink(const Request& r);
   void interrupt(const Request& r);
+  /// Whether two threads, by the numbers that requests have, are of one process.
+  bool in_one_process(uint32_t thread, uint32_t other) const;
   /// Answers a request whose caller has been killed. The kernel tells of the first signal only, so
   /// others are looked for in `again_us`, and then less and less often. `was_found`: the last look
   /// found the request.

@@ -15,6 +15,11 @@ Container::LastOpen Server::last_open(const ContainerPtr& container, const View&
   return it == host_opens_.end() ? Container::LastOpen{} : it->second;
 }
 
+bool Server::in_one_process(uint32_t thread, uint32_t other) const {
+  const std::string path = "proc/" + std::to_string(thread) + "/task/" + std::to_string(other);
+  return thread != 0 && other != 0 && host_.raw(path + "/comm").ok();
+}
+
 void Server::getattr_file(const Request& r, NodeId node, const View& view,
                           const ContainerPtr& container) {
   if (tick_ && container && !node.container().none()) {
@@ -24,8 +29,9 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
   // seek by it.
   const auto last = last_open(container, view);
-  const auto file = last.pid == r.header().pid ? open_files_.find(last.handle, node) : nullptr;
-  if (file) {
+  const auto file = open_files_.find(last.handle, node);
+  // libuv and others ask in another thread than they open in, and read no more than they are told.
+  if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
     const uint64_t size = file->snapshot()->text().size();
     if (container) container->told_size(view.index) = size;
     fuse_attr_out out{};

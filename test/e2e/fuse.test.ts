@@ -130,6 +130,25 @@ describeLive("the mounted tree", ["busybox", "df"], () => {
     }
   });
 
+  it("tells other threads of the process the same size", async () => {
+    const own = testScope();
+    const small = await Container.start(own, { name: "small", memory: 64 * MIB });
+    const paths = [
+      [small.syscalls(own), daemon.path("proc/zoneinfo")],
+      [Calls.start(own), daemon.path("containers", await small.id(daemon), "proc/zoneinfo")],
+    ] as const;
+    for (const [calls, path] of paths) {
+      small.cgroup.limit({ memory: 64 * MIB });
+      const fd = await calls.open(path);
+      // Figures get more digits, and whoever opens it now another size.
+      small.cgroup.limit({ memory: 64 * 1024 * MIB });
+      const { size } = await calls.fstatElsewhere(fd);
+      const text = await calls.rest(fd);
+      await calls.close(fd);
+      expect(size).toBe(text.length);
+    }
+  });
+
   it("self leads everybody to what is theirs", async () => {
     expect(await output(["readlink", daemon.path("self")])).toBe(".\n");
     const ids = [await a.id(daemon), await b.id(daemon)];

@@ -148,6 +148,11 @@ export class Syscalls {
     return attributes((await this.must("fstat", fd)).data.toString());
   }
 
+  /** By another thread of the same process than opens. */
+  async fstatElsewhere(fd: number): Promise<Attributes> {
+    return attributes((await this.must("fstat_elsewhere", fd)).data.toString());
+  }
+
   async stat(path: string): Promise<Attributes> {
     return attributes((await this.must("stat", path)).data.toString());
   }

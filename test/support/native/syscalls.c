@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -26,7 +27,7 @@ enum { ROOM = 1 << 20 };
 static char data[ROOM];
 static size_t length;
 static long number[4];
-static const char *path;
+static const char* path;
 static int pipe_fds[2];
 static sigjmp_buf no_page;
 
@@ -60,7 +61,7 @@ static long do_splice(void) {
 
 static long do_mmap(void) {
   const size_t size = (size_t)limited(number[1]);
-  void *map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, (int)number[0], 0);
+  void* map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, (int)number[0], 0);
   if (map == MAP_FAILED) return -1;
   volatile long result = (long)size;
   if (sigsetjmp(no_page, 1) == 0) {
@@ -74,7 +75,7 @@ static long do_mmap(void) {
   return result;
 }
 
-static long attributes(int failed, const struct stat *st) {
+static long attributes(int failed, const struct stat* st) {
   if (failed != 0) return -1;
   length = (size_t)snprintf(data, ROOM, "%o %u %u %lld %lld %llu %lu", st->st_mode, st->st_uid,
                             st->st_gid, (long long)st->st_size, (long long)st->st_blocks,
@@ -85,6 +86,20 @@ static long attributes(int failed, const struct stat *st) {
 static long do_fstat(void) {
   struct stat st;
   return attributes(fstat((int)number[0], &st), &st);
+}
+
+static void* fstat_thread(void* result) {
+  *(long*)result = do_fstat();
+  return NULL;
+}
+
+/// In a thread that is not the one that opened it.
+static long do_fstat_elsewhere(void) {
+  pthread_t thread;
+  long result = -1;
+  errno = pthread_create(&thread, NULL, fstat_thread, &result);
+  if (errno == 0) pthread_join(thread, NULL);
+  return result;
 }
 
 static long do_stat(void) {
@@ -102,9 +117,9 @@ static long do_statfs(void) {
 }
 
 static long do_list(void) {
-  DIR *dir = opendir(path);
+  DIR* dir = opendir(path);
   if (dir == NULL) return -1;
-  for (struct dirent *e; (e = readdir(dir)) != NULL && length < ROOM - 512;) {
+  for (struct dirent* e; (e = readdir(dir)) != NULL && length < ROOM - 512;) {
     length += (size_t)snprintf(data + length, ROOM - length, "%d %llu %s\n", e->d_type,
                                (unsigned long long)e->d_ino, e->d_name);
   }
@@ -161,41 +176,61 @@ static long do_poll(void) {
   return n < 0 ? -1 : p.revents;
 }
 static long do_setuid(void) {
-  return syscall(SYS_setgroups, 0, NULL) != 0 || setresgid((gid_t)number[0], (gid_t)number[0],
-                                                           (gid_t)number[0]) != 0
+  return syscall(SYS_setgroups, 0, NULL) != 0 ||
+                 setresgid((gid_t)number[0], (gid_t)number[0], (gid_t)number[0]) != 0
              ? -1
              : setresuid((uid_t)number[0], (uid_t)number[0], (uid_t)number[0]);
 }
 
 static const struct {
-  const char *word;
+  const char* word;
   int numbers;
   int has_path;
   long (*run)(void);
 } calls[] = {
-    {"open", 1, 1, do_open},         {"close", 1, 0, do_close},
-    {"read", 2, 0, do_read},         {"pread", 3, 0, do_pread},
-    {"lseek", 3, 0, do_lseek},       {"dup", 1, 0, do_dup},
-    {"fstat", 1, 0, do_fstat},       {"stat", 0, 1, do_stat},
-    {"statfs", 0, 1, do_statfs},     {"list", 0, 1, do_list},
-    {"readlink", 0, 1, do_readlink}, {"write", 2, 0, do_write},
-    {"ioctl", 2, 0, do_ioctl},       {"sendfile", 3, 0, do_sendfile},
-    {"splice", 2, 0, do_splice},     {"mmap", 2, 0, do_mmap},
-    {"fsync", 1, 0, do_fsync},       {"flock", 1, 0, do_flock},
-    {"poll", 1, 0, do_poll},         {"fallocate", 1, 0, do_fallocate},
-    {"fadvise", 1, 0, do_fadvise},   {"readahead", 1, 0, do_readahead},
-    {"truncate", 1, 1, do_truncate}, {"ftruncate", 2, 0, do_ftruncate},
-    {"chmod", 1, 1, do_chmod},       {"chown", 1, 1, do_chown},
-    {"utimes", 0, 1, do_utimes},     {"mkdir", 0, 1, do_mkdir},
-    {"mknod", 0, 1, do_mknod},       {"symlink", 0, 1, do_symlink},
-    {"rmdir", 0, 1, do_rmdir},       {"unlink", 0, 1, do_unlink},
-    {"access", 1, 1, do_access},     {"rename", 0, 1, do_rename},
-    {"link", 0, 1, do_link},         {"setxattr", 0, 1, do_setxattr},
-    {"getxattr", 0, 1, do_getxattr}, {"setuid", 1, 0, do_setuid},
+    {"open", 1, 1, do_open},
+    {"close", 1, 0, do_close},
+    {"read", 2, 0, do_read},
+    {"pread", 3, 0, do_pread},
+    {"lseek", 3, 0, do_lseek},
+    {"dup", 1, 0, do_dup},
+    {"fstat", 1, 0, do_fstat},
+    {"stat", 0, 1, do_stat},
+    {"statfs", 0, 1, do_statfs},
+    {"list", 0, 1, do_list},
+    {"fstat_elsewhere", 1, 0, do_fstat_elsewhere},
+    {"readlink", 0, 1, do_readlink},
+    {"write", 2, 0, do_write},
+    {"ioctl", 2, 0, do_ioctl},
+    {"sendfile", 3, 0, do_sendfile},
+    {"splice", 2, 0, do_splice},
+    {"mmap", 2, 0, do_mmap},
+    {"fsync", 1, 0, do_fsync},
+    {"flock", 1, 0, do_flock},
+    {"poll", 1, 0, do_poll},
+    {"fallocate", 1, 0, do_fallocate},
+    {"fadvise", 1, 0, do_fadvise},
+    {"readahead", 1, 0, do_readahead},
+    {"truncate", 1, 1, do_truncate},
+    {"ftruncate", 2, 0, do_ftruncate},
+    {"chmod", 1, 1, do_chmod},
+    {"chown", 1, 1, do_chown},
+    {"utimes", 0, 1, do_utimes},
+    {"mkdir", 0, 1, do_mkdir},
+    {"mknod", 0, 1, do_mknod},
+    {"symlink", 0, 1, do_symlink},
+    {"rmdir", 0, 1, do_rmdir},
+    {"unlink", 0, 1, do_unlink},
+    {"access", 1, 1, do_access},
+    {"rename", 0, 1, do_rename},
+    {"link", 0, 1, do_link},
+    {"setxattr", 0, 1, do_setxattr},
+    {"getxattr", 0, 1, do_getxattr},
+    {"setuid", 1, 0, do_setuid},
 };
 
-static long call(char *line) {
-  char *word = strsep(&line, " ");
+static long call(char* line) {
+  char* word = strsep(&line, " ");
   for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); ++i) {
     if (strcmp(word, calls[i].word) != 0) continue;
     for (int n = 0; n < calls[i].numbers; ++n) {
@@ -210,7 +245,7 @@ static long call(char *line) {
 }
 
 int main(void) {
-  char *line = NULL;
+  char* line = NULL;
   size_t room = 0;
   signal(SIGBUS, on_bus_error);
   if (pipe2(pipe_fds, O_CLOEXEC | O_NONBLOCK) != 0) return 1;
