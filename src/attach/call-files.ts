@@ -64,8 +64,9 @@ type Made = Pick<HookFile, "content" | "problem">;
  * what else would be written allows what podman forbids.
  */
 function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
-  const from = PODMAN_DEFAULTS.find((path) => readIfThere(root, path) !== undefined);
-  if (from === undefined) {
+  const found = PODMAN_DEFAULTS.map((path) => ({ path, text: readIfThere(root, path) }));
+  const { path: from, text } = found.find((each) => each.text !== undefined) ?? {};
+  if (text === undefined) {
     const problem =
       `no seccomp profile to begin with: install the package that has ${PODMAN_DEFAULTS[1]} ` +
       `(Debian: golang-github-containers-common), or put one into ${PODMAN_DEFAULTS[0]}`;
@@ -73,7 +74,7 @@ function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
   }
   let profile: z.infer<typeof Profile>;
   try {
-    profile = Profile.parse(JSON.parse(readIfThere(root, from) ?? ""));
+    profile = Profile.parse(JSON.parse(text));
   } catch (error) {
     return { content: "", problem: `${from}: no seccomp profile: ${messageOf(error)}` };
   }

@@ -17,9 +17,14 @@ function startOf(pid: number): string | undefined {
   }
 }
 
-function fileOf(init: number): string | undefined {
+function nameOf(init: number): string | undefined {
   const start = startOf(init);
-  return start === undefined ? undefined : join(DIRECTORY, `${init}-${start}`);
+  return start === undefined ? undefined : `${init}-${start}`;
+}
+
+function fileOf(init: number): string | undefined {
+  const name = nameOf(init);
+  return name === undefined ? undefined : join(DIRECTORY, name);
 }
 
 /** True when the container of this init is to be left alone for as long as it runs. */
@@ -37,8 +42,8 @@ export function leftAloneNow(directory = DIRECTORY): (init: number) => boolean {
     // Nobody ever was.
   }
   const inits = new Set(names.map((name) => Number(name.split("-", 1)[0])));
-  const files = new Set(names);
-  return (init) => inits.has(init) && files.has(`${init}-${startOf(init)}`);
+  const files = new Set<string | undefined>(names);
+  return (init) => inits.has(init) && files.has(nameOf(init));
 }
 
 /** Has the watcher leave a container alone from now on, or not any more. */
