@@ -5,7 +5,6 @@
 // and a PID. In about 1 of 400 it reads them in the wrong order, the program runs on without a
 // listener (ENOSYS for each call), and lxc-attach exits with 1. What init starts has init's filter.
 
-import { spawnSync } from "node:child_process";
 import {
   appendFileSync,
   chmodSync,
@@ -19,7 +18,7 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import type { Outcome } from "./command.js";
+import { type Outcome, outputSync } from "./command.js";
 import { until } from "./wait.js";
 
 const DIRECTORY = "/runner";
@@ -53,7 +52,7 @@ export class InitPrograms {
     const programs = new InitPrograms(rootfs);
     mkdirSync(programs.#directory);
     writeFileSync(join(programs.#directory, "run"), RUNNER);
-    spawnSync("mkfifo", [join(programs.#directory, "jobs")]);
+    outputSync(["mkfifo", join(programs.#directory, "jobs")]);
     appendFileSync(join(rootfs, "etc/inittab"), `::respawn:/bin/sh ${DIRECTORY}/run\n`);
     return programs;
   }
