@@ -75,7 +75,9 @@ function runVitest() {
   const directory = mkdtempSync(join(tmpdir(), "vprocfs-report-"));
   const report = join(directory, "report.json");
   try {
-    const args = ["run", "--config", "test/vitest.config.ts", ...process.argv.slice(3)];
+    const projects = ["unit", "e2e", "vm"].flatMap((name) => ["--project", name]);
+    const config = ["--config", "test/vitest.config.ts", ...projects];
+    const args = ["run", ...config, ...process.argv.slice(3)];
     const passed = runPart("vitest", bin("vitest"), args, {
       env: { ...process.env, VPROCFS_TEST_REPORT: report },
     });

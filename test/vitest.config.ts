@@ -1,7 +1,16 @@
+// The kinds of tests; test/README.md says which is which, and how a test gets a short and a full form.
+
 import { fileURLToPath } from "node:url";
-import { defineConfig } from "vitest/config";
+import { configDefaults, defineConfig } from "vitest/config";
 
 const report = process.env.VPROCFS_TEST_REPORT;
+const isLong = process.env.VPROCFS_TEST_LONG === "on";
+
+/** Files of tests that only `npm run test:long` runs. */
+const exclude = [...configDefaults.exclude, ...(isLong ? [] : ["**/*.long.test.ts"])];
+
+/** Real mounts, cgroups, containers and machines: one file at a time, in one order. */
+const serial = { exclude, fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 };
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
@@ -13,26 +22,43 @@ export default defineConfig({
         extends: true,
         test: {
           name: "unit",
-          include: [
-            "test/{view,source,config,contract,container,metrics,support,tools}/**/*.test.ts",
-          ],
+          include: ["test/{view,source,config,container,metrics,support,tools}/**/*.test.ts"],
+          exclude,
           testTimeout: 20_000,
         },
       },
       {
         extends: true,
         test: {
+          ...serial,
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
-          // Real mounts, cgroups and containers: one file at a time, in one order.
-          fileParallelism: false,
+          include: ["test/{e2e,hostile}/**/*.test.ts"],
+          exclude: [...exclude, "test/e2e/vm/**"],
           globalSetup: ["test/support/leftovers.ts"],
-          testTimeout: 120_000,
-          hookTimeout: 120_000,
           // Deadlines are long, but a machine that does other work too can be later than any: what
           // fails twice is broken.
           retry: 1,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...serial,
+          name: "vm",
+          include: ["test/e2e/vm/**/*.test.ts"],
+          sequence: { groupOrder: 2 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          ...serial,
+          name: "node",
+          include: ["test/node/**/*.test.ts"],
+          testTimeout: 1_800_000,
+          hookTimeout: 1_800_000,
+          sequence: { groupOrder: 3 },
         },
       },
     ],
