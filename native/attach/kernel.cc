@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 namespace vprocfs {
 namespace {
@@ -33,6 +35,12 @@ bool make_private(int fd) {
   if (errno != ENOSYS) return false;  // Linux 5.12
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
   return ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) == 0;
+}
+
+/// Another O_PATH descriptor of what `fd` is; with O_DIRECTORY in `flags` only of a directory.
+int reopen_path(int fd, int flags) {
+  if ((flags & O_DIRECTORY) != 0) return ::openat(fd, ".", O_PATH | O_CLOEXEC | O_DIRECTORY);
+  return ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
 }
 
 }  // namespace
@@ -64,8 +72,29 @@ Fd open_below(int root_fd, const std::string& path, int flags) {
   open_how how{};
   how.flags = static_cast<uint64_t>(O_PATH | O_CLOEXEC | O_NOFOLLOW | flags);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  return Fd(static_cast<int>(
+  Fd fd(static_cast<int>(
       ::syscall(SYS_openat2, root_fd, path.empty() ? "." : path.c_str(), &how, sizeof how)));
+  // Filters that cannot look into its argument refuse it whole, as systemd's for
+  // RestrictSUIDSGID= does.
+  const bool refused = !fd && (errno == ENOSYS || errno == EPERM);
+  return refused ? open_below_stepwise(root_fd, path, flags) : std::move(fd);
+}
+
+Fd open_below_stepwise(int root_fd, const std::string& path, int flags) {
+  Fd at;
+  for (size_t from = 0; from < path.size();) {
+    const size_t slash = std::min(path.find('/', from), path.size());
+    const std::string name = path.substr(from, slash - from);
+    from = slash + 1;
+    if (name.empty() || name == ".") continue;
+    if (name == "..") return errno = EXDEV, Fd();
+    const int dir = at ? at.get() : root_fd;
+    // A symlink in the middle is opened itself, and the next step fails with ENOTDIR.
+    Fd next(::openat(dir, name.c_str(), O_PATH | O_CLOEXEC | O_NOFOLLOW));
+    if (!next) return next;
+    at = std::move(next);
+  }
+  return Fd(reopen_path(at ? at.get() : root_fd, flags));
 }
 
 bool identify(int fd, PathIdentity& out) {

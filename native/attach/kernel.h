@@ -29,6 +29,10 @@ int attach_mount(const Fd& mount, const Fd& target, bool beneath);
 /// leads out of. Asks no file system server anything.
 Fd open_below(int root_fd, const std::string& path, int flags);
 
+/// The same with one openat(2) for each component, for where openat2(2) is refused: as safe, since
+/// no step follows a symlink or leads upwards.
+Fd open_below_stepwise(int root_fd, const std::string& path, int flags);
+
 /// What is known of a descriptor without asking the server of its file system.
 struct PathIdentity {
   uint64_t mount = 0;  ///< the first field of mountinfo

@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <cstring>
 #include <string_view>
 
 #include "attach/kernel.h"
@@ -102,7 +103,10 @@ std::string Target::why_no_root() const {
   const Fd fd = open_path("proc", 0);
   PathIdentity found;
   struct statfs fs {};
-  if (!fd || !identify(fd.get(), found)) return "it has no /proc";
+  if (!fd && errno == ENOENT) return "it has no /proc";
+  if (!fd || !identify(fd.get(), found)) {
+    return std::string("its /proc cannot be opened: ") + std::strerror(errno);
+  }
   if (found.mode == S_IFLNK) return "its /proc is a symlink";
   if (::fstatfs(fd.get(), &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC) {
     return "its /proc is no procfs";

@@ -14,6 +14,7 @@ export type Program =
   | "crowd"
   | "drain"
   | "eat"
+  | "filtered"
   | "hoard"
   | "resend"
   | "syscalls"
