@@ -77,7 +77,7 @@ class Run {
     const auto files = open_tree();
     if (!files) return;
     if (target_.ended()) return problem("it has ended");
-    const auto roots = target_.roots();
+    const auto roots = target_.roots(options_.hook == Hook::kOci);
     if (roots.empty()) return problem(target_.why_no_root());
     for (const auto& root : roots) plan_root(root, *files);
     if (options_.action != Action::kCheck) perform();
@@ -345,7 +345,7 @@ Report run_attach(const Options& options) {
     report.problems.push_back(std::move(why));
     return report;
   };
-  auto own = Target::open(::getpid());
+  auto own = Target::own();
   if (!own) return fail("/proc: " + explain(own.error().code));
   // Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
   const auto host = Target::open(1);
@@ -357,7 +357,8 @@ Report run_attach(const Options& options) {
   if (host && target.value().in_namespace_of(host.value())) return fail("it is in no container");
   const Fd lock = lock_namespace(target.value().mount_namespace());
   // Whoever held the lock may have changed what is mounted.
-  if (!target.value().refresh()) return fail("it has ended");
+  const auto seen = target.value().refresh();
+  if (!seen) return fail(seen.error().code == ESRCH ? "it has ended" : seen.error().path);
   Run run(options, report, target.value(), own.value().mounts());
   if (options.action == Action::kDetach) {
     run.detach();

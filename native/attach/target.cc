@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <climits>
@@ -47,28 +48,52 @@ Result<Target> Target::open(pid_t pid) {
   const std::string name = std::to_string(pid);
   t.directory_ = Fd(::openat(procfs.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!t.directory_) return gone(pid);
-  t.root_ = Fd(::openat(t.directory_.get(), "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!t.root_ && errno == EACCES) return Error{EACCES, "root"};
+  t.own_ = Fd(::openat(procfs.get(), "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!t.own_) return Error{errno, "/proc/self"};
   t.pid_namespace_ = link_of(t.directory_.get(), "ns/pid");
   struct stat st {};
   const bool has_mounts = ::fstatat(t.directory_.get(), "ns/mnt", &st, 0) == 0;
   const auto start = read_start_ticks(procfs.get(), pid);
   // The number may have passed on to another process before the directory was opened.
-  if (!t.root_ || !has_mounts || !start || t.pid_namespace_.empty() || t.ended()) return gone(pid);
+  if (!has_mounts || !start || t.pid_namespace_.empty() || t.ended()) return gone(pid);
   t.mount_namespace_ = st.st_ino;
   t.start_ticks_ = start.value();
-  auto read = t.refresh();
+  return t;
+}
+
+Result<Target> Target::own() {
+  auto t = Target::open(::getpid());
+  if (!t) return t;
+  t.value().entered_ = true;
+  auto read = t.value().refresh();
   if (!read) return read.error();
   return t;
 }
 
 bool Target::ended() const { return has_ended(pidfd_); }
 
-Result<bool> Target::refresh() {
-  const auto text = read_file(directory_.get(), "mountinfo");
-  if (!text) return Error{text.error().code == ENOENT ? ESRCH : text.error().code, "mountinfo"};
+Result<bool> Target::look() {
+  root_ = Fd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root_) return Error{errno, "/"};
+  // Ours, and not the process's: a chroot sees only the mounts below it.
+  const auto text = read_file(own_.get(), "mountinfo");
+  if (!text) return Error{text.error().code, "mountinfo"};
   mounts_ = MountTable::parse(text.value());
   return true;
+}
+
+Result<bool> Target::refresh() {
+  if (entered_) return look();
+  const Fd here(::openat(own_.get(), "ns/mnt", O_RDONLY | O_CLOEXEC));
+  const Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!here || !root) return Error{errno, "its own mount namespace"};
+  auto done = enter();
+  if (!done) return done;
+  done = look();
+  entered_ = false;
+  const bool back =
+      ::setns(here.get(), CLONE_NEWNS) == 0 && ::fchdir(root.get()) == 0 && ::chroot(".") == 0;
+  return back ? done : Error{errno, "cannot come back from its mount namespace"};
 }
 
 Fd Target::open_path(const std::string& path, int flags) const {
@@ -88,10 +113,11 @@ bool Target::is_own_proc(const MountEntry& entry) const {
   return link_of(fd.get(), "1/ns/pid") == pid_namespace_;
 }
 
-std::vector<std::string> Target::roots() const {
+std::vector<std::string> Target::roots(bool before_pivot) const {
   std::vector<std::string> found;
   for (const auto& entry : mounts_.all()) {
     if (found.size() >= kMaxRoots) break;
+    if (entry.path != "/proc" && !before_pivot) continue;
     if (!is_own_proc(entry)) continue;
     std::string root = entry.path.substr(0, entry.path.size() - std::string_view("/proc").size());
     found.push_back(std::move(root));
@@ -114,8 +140,11 @@ std::string Target::why_no_root() const {
   return "its /proc is of another PID namespace";
 }
 
-Result<bool> Target::enter() const {
-  if (::setns(pidfd_.get(), CLONE_NEWNS) == 0) return true;
+Result<bool> Target::enter() {
+  if (::setns(pidfd_.get(), CLONE_NEWNS) == 0) {
+    entered_ = true;
+    return true;
+  }
   return Error{errno, errno == ESRCH ? "it has ended" : "cannot enter its mount namespace"};
 }
 

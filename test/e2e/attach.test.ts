@@ -1,6 +1,6 @@
 // The attach helper on running containers: what it mounts, replaces, refuses and takes away.
 
-import { existsSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { isLeftAlone } from "../../src/attach/left-alone.js";
@@ -28,6 +28,11 @@ import { until } from "../support/wait.js";
 const MEMORY = 64 * MIB;
 const IN_PROC = PLACES.filter((path) => path.startsWith("/proc/")).length;
 const LIMITS = { memory: 128 * MIB, swap: 0, quota: 1 };
+
+/** What a shell does to have another root, as runtimes do it. */
+function moveTo(root: string): string {
+  return `cd ${root} && mkdir old && pivot_root . old && exec /bin/wait`;
+}
 
 /** A process in mount and PID namespaces of its own, in a container's cgroup, without a procfs. */
 async function bare(scope: Scope, container: Container, setup: string): Promise<number> {
@@ -141,6 +146,30 @@ describeLive("attach", ["unshare"], () => {
     expect(filesOf(container.init)).toEqual(PLACES);
   });
 
+  it("does not touch a chroot's /proc, whoever is in it", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { memory: MEMORY });
+    const root = temporaryDirectory(own, "chroot");
+    const build =
+      `mount -t tmpfs none ${root}; mkdir ${root}/proc ${root}/sys ${root}/bin; ` +
+      `cp ${program("syscalls")} ${root}/bin/wait; mount -t proc proc ${root}/proc; ` +
+      `mount -t sysfs sysfs ${root}/sys`;
+    await container.shell(build);
+    const inside = container.start(own, ["chroot", root, "/bin/wait"]);
+    const procs = join(container.cgroup.directories[0] ?? "", "cgroup.procs");
+    const chrooted = (): string | undefined =>
+      readFileSync(procs, "utf8")
+        .split("\n")
+        .find((pid) => pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8") === "wait\n");
+    await until("it is there", () => chrooted() !== undefined);
+    expect(statesOf(await report(daemon, Number(chrooted())))).toEqual(["attached"]);
+    expect(statesOf(await report(daemon, container.init))).toEqual(["present"]);
+    expect(filesOf(container.init)).toEqual(PLACES);
+    inside.kill("SIGKILL");
+    // What debootstrap and image builders do.
+    await container.shell(`umount ${root}/proc && umount ${root}/sys && umount -R ${root}`);
+  });
+
   it("leaves another live vprocfs's files", async () => {
     const own = testScope();
     const container = await Container.start(own, { memory: MEMORY });
@@ -174,9 +203,9 @@ describeLive("attach", ["unshare"], () => {
         container,
         `mount -t tmpfs none ${root}; mkdir ${root}/real ${root}/bin; ln -s /real ${root}/proc; ` +
           `mount -t proc proc ${root}/real; cp ${program("syscalls")} ${root}/bin/wait; echo ready; ` +
-          `exec chroot ${root} /bin/wait`,
+          moveTo(root),
       );
-      await until("it is there", () => readlinkSync(`/proc/${pid}/root`) === root);
+      await until("it is there", () => readFileSync(`/proc/${pid}/comm`, "utf8") === "wait\n");
       const { problems } = await report(daemon, pid);
       expect(problems).toEqual(["its /proc is a symlink"]);
     });
@@ -189,9 +218,9 @@ describeLive("attach", ["unshare"], () => {
         own,
         container,
         `mount -t tmpfs none ${root}; mkdir ${root}/proc ${root}/bin; ` +
-          `cp ${program("syscalls")} ${root}/bin/wait; echo ready; exec chroot ${root} /bin/wait`,
+          `cp ${program("syscalls")} ${root}/bin/wait; echo ready; ${moveTo(root)}`,
       );
-      await until("it is there", () => readlinkSync(`/proc/${pid}/root`) === root);
+      await until("it is there", () => readFileSync(`/proc/${pid}/comm`, "utf8") === "wait\n");
       expect((await report(daemon, pid)).problems).toEqual(["its /proc is no procfs"]);
     });
 
