@@ -1,115 +1,100 @@
 #!/usr/bin/env node
-// `lint` runs the formatters and linters, `all` those and then every test. All parts run even when
-// one fails. The last line counts: each linter as one, each test as one.
+// Runs linters and tests in lanes side by side; test/README.md says what there is.
 //
-// With VPROCFS_TEST_SUMMARY=FILE the last line goes to that file instead.
+//   node test/check.mjs all [FILE...]  everything, or the linters and these files of tests
+//   node test/check.mjs lint           formatters and linters
+//
+// All parts run even when one fails. The last line counts: each linter as one, each test as one. With
+// VPROCFS_TEST_SUMMARY=FILE it goes to that file instead. An interrupted run (SIGINT, SIGTERM, SIGHUP,
+// the end of who started it) cleans up and has exit status 130.
 
-import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { allLinters, bin, LINTER_SECONDS } from "./lanes/linters.mjs";
+import { Programs } from "./lanes/processes.mjs";
+import { Results } from "./lanes/results.mjs";
 
-const project = dirname(dirname(fileURLToPath(import.meta.url)));
-const bin = (name) => join(project, "node_modules/.bin", name);
+const INTERRUPTED = 130;
+const [mode, ...files] = process.argv.slice(2);
+const programs = new Programs();
+const results = new Results();
+const reports = mkdtempSync(join(tmpdir(), "vprocfs-report-"));
+const times = [];
 
-/** Past this a linter counts as failed, so that the whole run stays bounded. */
-const linterSeconds = 150;
-
-function nativeFiles(extensions) {
-  return readdirSync(join(project, "native"), { recursive: true })
-    .filter((name) => extensions.some((extension) => name.endsWith(extension)))
-    .map((name) => join("native", name))
-    .sort();
+function note(name, { passed, reason, seconds }) {
+  const why = reason === "" ? "" : `: ${reason}`;
+  console.log(`${passed ? "ok  " : "FAIL"} ${name} (${seconds.toFixed(1)} s)${why}`);
+  times.push(`${name} ${seconds.toFixed(0)} s`);
 }
 
-function linters() {
-  const sources = nativeFiles([".cc"]);
-  return [
-    ["biome", bin("biome"), ["check", "--error-on-warnings", "."]],
-    ["docs", process.execPath, ["docs/generate.mjs", "--check"]],
-    ["tsc", bin("tsc"), ["--noEmit", "-p", "test/tsconfig.json"]],
-    ["clang-format", "clang-format", ["--dry-run", "-Werror", ...nativeFiles([".cc", ".h"])]],
-    [
-      "cppcheck",
-      "cppcheck",
-      [
-        "--enable=warning,performance,portability",
-        "--std=c++17",
-        "--language=c++",
-        "--inline-suppr",
-        "--suppress=missingIncludeSystem",
-        // Constructors take by value what they move from.
-        "--suppress=passedByValue",
-        "--suppress=unmatchedSuppression",
-        "--error-exitcode=1",
-        "--quiet",
-        "-j2",
-        "-Inative",
-        ...sources,
-      ],
-    ],
-  ];
-}
-
-function runPart(name, command, args, options = {}) {
-  const begin = Date.now();
-  const result = spawnSync(command, args, { cwd: project, stdio: "inherit", ...options });
-  const seconds = ((Date.now() - begin) / 1000).toFixed(1);
-  const passed = result.error === undefined && result.status === 0;
-  const reason = result.error === undefined ? "" : `: ${result.error.message}`;
-  console.log(`${passed ? "ok  " : "FAIL"} ${name} (${seconds} s)${reason}`);
-  return passed;
-}
-
-function runLinters() {
-  const sum = { passed: 0, failed: 0, skipped: 0 };
-  for (const [name, command, args] of linters()) {
-    const passed = runPart(name, command, args, { timeout: linterSeconds * 1000 });
-    sum[passed ? "passed" : "failed"] += 1;
-  }
-  return sum;
-}
-
-function runVitest() {
-  const directory = mkdtempSync(join(tmpdir(), "vprocfs-report-"));
-  const report = join(directory, "report.json");
-  try {
-    const projects = ["unit", "e2e", "vm"].flatMap((name) => ["--project", name]);
-    const config = ["--config", "test/vitest.config.ts", ...projects];
-    const args = ["run", ...config, ...process.argv.slice(3)];
-    const passed = runPart("vitest", bin("vitest"), args, {
-      env: { ...process.env, VPROCFS_TEST_REPORT: report },
-    });
-    const sum = { passed: 0, failed: 0, skipped: 0 };
-    if (existsSync(report)) {
-      const counts = JSON.parse(readFileSync(report, "utf8"));
-      sum.passed = counts.numPassedTests;
-      sum.failed = counts.numFailedTests;
-      sum.skipped = counts.numPendingTests + (counts.numTodoTests ?? 0);
-    }
-    // A file that cannot be loaded or an error outside of any test fails the run, not a test.
-    if (!passed && sum.failed === 0) {
-      sum.failed = 1;
-    }
-    return sum;
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
+/** Linters one after the other: most use all CPUs that there are. */
+async function lint() {
+  for (const [name, argv] of allLinters()) {
+    const end = await programs.run(name, argv, { seconds: LINTER_SECONDS, isPatient: true });
+    note(name, end);
+    results.addPart(end.passed);
   }
 }
 
-const mode = process.argv[2];
+/** The tests of some projects, or those of them in `files`. */
+async function test(name, projects, options = {}) {
+  const report = join(reports, name);
+  const of = projects.flatMap((one) => ["--project", one]);
+  const argv = [bin("vitest"), "run", "--config", "test/vitest.config.ts", ...of, ...files];
+  const end = await programs.run(name, argv, { ...options, env: { VPROCFS_TEST_REPORT: report } });
+  note(name, end);
+  results.addTests(report, end.passed);
+}
+
+/**
+ * Two lanes for two CPUs. Tests on this host mostly wait for something and have deadlines; the other
+ * lane computes, and lets them go first.
+ */
+async function runAll() {
+  if (files.length > 0) {
+    await lint();
+    await test("tests", ["unit", "e2e", "e2e-once", "vm"]);
+    return;
+  }
+  const computing = async () => {
+    await lint();
+    await test("unit", ["unit"], { isPatient: true });
+    await test("vm", ["vm"], { isPatient: true });
+  };
+  await Promise.all([test("e2e", ["e2e", "e2e-once"]), computing()]);
+}
+
 if (mode !== "lint" && mode !== "all") {
   console.error("usage: node test/check.mjs lint|all [VITEST ARGUMENT...]");
   process.exit(2);
 }
-const sums = [runLinters(), ...(mode === "all" ? [runVitest()] : [])];
-const total = (key) => sums.reduce((sum, part) => sum + part[key], 0);
-const skipped = total("skipped") === 0 ? "" : `, ${total("skipped")} skipped`;
-const summary = `${total("passed")} passed, ${total("failed")} failed${skipped}`;
-if (process.env.VPROCFS_TEST_SUMMARY === undefined) {
-  console.log(summary);
-} else {
-  writeFileSync(process.env.VPROCFS_TEST_SUMMARY, `${summary}\n`);
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
+  process.on(signal, () => programs.stop());
 }
-process.exitCode = total("failed") === 0 ? 0 : 1;
+// Shells and npm do not always pass on what ends them.
+const parent = process.ppid;
+setInterval(() => {
+  if (process.ppid !== parent) {
+    programs.stop();
+  }
+}, 500).unref();
+const begin = performance.now();
+try {
+  await (mode === "lint" ? lint() : runAll());
+} finally {
+  rmSync(reports, { recursive: true, force: true });
+}
+if (programs.isStopped) {
+  console.log("interrupted");
+  process.exit(INTERRUPTED);
+}
+results.print();
+const seconds = ((performance.now() - begin) / 1000).toFixed(0);
+console.log(`\n${seconds} s in all: ${times.join(", ")}`);
+if (process.env.VPROCFS_TEST_SUMMARY === undefined) {
+  console.log(results.summary);
+} else {
+  writeFileSync(process.env.VPROCFS_TEST_SUMMARY, `${results.summary}\n`);
+}
+process.exitCode = results.failed === 0 ? 0 : 1;

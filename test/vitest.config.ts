@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from "node:url";
 import { configDefaults, defineConfig } from "vitest/config";
+import { Report } from "./support/report.js";
 
 const report = process.env.VPROCFS_TEST_REPORT;
 const isLong = process.env.VPROCFS_TEST_LONG === "on";
@@ -10,13 +11,22 @@ const isLong = process.env.VPROCFS_TEST_LONG === "on";
 const exclude = [...configDefaults.exclude, ...(isLong ? [] : ["**/*.long.test.ts"])];
 
 /** Real mounts, cgroups, containers and machines: one file at a time, in one order. */
-const serial = { exclude, fileParallelism: false, testTimeout: 120_000, hookTimeout: 120_000 };
+const serial = {
+  exclude,
+  fileParallelism: false,
+  globalSetup: ["test/support/leftovers.mjs"],
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+};
+
+/** Never down, the protocol of FUSE, hostile containers: what fails once there is broken. */
+const once = ["test/e2e/{never-down,fuse,tick,calls}*.test.ts", "test/hostile/**/*.test.ts"];
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),
   test: {
     pool: "forks",
-    reporters: report === undefined ? ["default"] : ["default", ["json", { outputFile: report }]],
+    reporters: report === undefined ? ["default"] : ["default", new Report(report)],
     projects: [
       {
         extends: true,
@@ -32,14 +42,17 @@ export default defineConfig({
         test: {
           ...serial,
           name: "e2e",
-          include: ["test/{e2e,hostile}/**/*.test.ts"],
-          exclude: [...exclude, "test/e2e/vm/**"],
-          globalSetup: ["test/support/leftovers.ts"],
+          include: ["test/e2e/**/*.test.ts"],
+          exclude: [...exclude, "test/e2e/vm/**", ...once],
           // Deadlines are long, but a machine that does other work too can be later than any: what
-          // fails twice is broken.
+          // fails twice is broken. The last lines of a run say what was tried again.
           retry: 1,
           sequence: { groupOrder: 1 },
         },
+      },
+      {
+        extends: true,
+        test: { ...serial, name: "e2e-once", include: once, sequence: { groupOrder: 2 } },
       },
       {
         extends: true,
@@ -47,7 +60,7 @@ export default defineConfig({
           ...serial,
           name: "vm",
           include: ["test/e2e/vm/**/*.test.ts"],
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
       {
@@ -58,7 +71,7 @@ export default defineConfig({
           include: ["test/node/**/*.test.ts"],
           testTimeout: 1_800_000,
           hookTimeout: 1_800_000,
-          sequence: { groupOrder: 3 },
+          sequence: { groupOrder: 4 },
         },
       },
     ],

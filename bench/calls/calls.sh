@@ -11,4 +11,4 @@ cd "$(dirname "$0")/../.."
 export VPROCFS_TEST_CALLS="${1:-10000000}"
 export VPROCFS_TEST_CALL_TRIALS="${2:-15}"
 exec node_modules/.bin/vitest run test/e2e/calls-long --config test/vitest.config.ts \
-  --project e2e --retry 0 --disable-console-intercept
+  --project e2e-once --disable-console-intercept

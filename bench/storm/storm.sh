@@ -9,5 +9,5 @@ cd "$(dirname "$0")/../.."
 export VPROCFS_TEST_STORM_KILLS="${1:-1000}"
 export VPROCFS_TEST_STORM_RELOADS="${2:-100}"
 export VPROCFS_TEST_STORM_FLIPS="${3:-200}"
-exec node_modules/.bin/vitest run --config test/vitest.config.ts --project e2e \
+exec node_modules/.bin/vitest run --config test/vitest.config.ts --project e2e-once --project vm \
   test/e2e/never-down-storm test/e2e/never-down-state test/e2e/vm/never-down

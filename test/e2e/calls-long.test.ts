@@ -11,19 +11,20 @@ import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
+import { inLong, sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { footprint, servingAfter, standingBy } from "./never-down-support.js";
 
-const CALLS = Number(process.env.VPROCFS_TEST_CALLS ?? 50_000);
-const TRIALS = Number(process.env.VPROCFS_TEST_CALL_TRIALS ?? 3);
+const CALLS = sized("VPROCFS_TEST_CALLS", 10_000, 1_000_000);
+const TRIALS = sized("VPROCFS_TEST_CALL_TRIALS", 1, 15);
 /** A program is given a minute. */
 const AT_ONCE = 50_000;
 /** Of LXC's container, whose monitor is one more process in the way of each call. */
 const LXC_SHARE = 0.1;
-const CALLS_PER_TRIAL = 20_000;
+const CALLS_PER_TRIAL = inLong(5_000, 20_000);
 /** So often a worker is killed, and as often one is reloaded. */
-const ROUNDS = 4;
+const ROUNDS = inLong(2, 4);
 const SECONDS_PER_CALL = 1 / 2000;
 
 function shortDirectory(scope: Scope): string {
@@ -79,7 +80,7 @@ describeLive("many calls", ["runc", "lxc-create", "busybox"], () => {
         return Promise.all([callOften(runc, most - share), callOften(lxc, share)]);
       };
       const { keeperPid } = await standingBy(node.daemon);
-      const warm = Math.min(10_000, CALLS);
+      const warm = Math.min(inLong(3_000, 10_000), CALLS);
       await callAll(warm);
       const keeper = [footprint(keeperPid)];
       for (let round = 0; round < ROUNDS; round += 1) {

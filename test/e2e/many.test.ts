@@ -11,10 +11,11 @@ import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer, type OciVariant } from "../support/oci.js";
 import { memTotalKb } from "../support/procfile.js";
+import { sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 
-const MANY = Number(process.env.VPROCFS_TEST_MANY ?? 12);
+const MANY = sized("VPROCFS_TEST_MANY", 6, 40);
 /** They wait for each other. */
 const LONG_MS = DEADLINE_MS + MANY * 1000;
 const TIMEOUT = { timeout: 2 * LONG_MS + 60_000 };

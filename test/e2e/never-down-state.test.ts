@@ -7,10 +7,11 @@ import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
+import { sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
 
-const ROUNDS = Number(process.env.VPROCFS_TEST_STORM_FLIPS ?? 12);
+const ROUNDS = sized("VPROCFS_TEST_STORM_FLIPS", 6, 200);
 const FLIPS_PER_ROUND = 40;
 /** All that a few containers and files need lies before this. */
 const LOOKED_AT = 4 * 2 ** 20;

@@ -7,6 +7,7 @@ import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { Scope } from "../support/scope.js";
+import { isLong, sized } from "../support/size.js";
 import { fileScope } from "../support/test-scope.js";
 import {
   footprint,
@@ -17,8 +18,8 @@ import {
 } from "./never-down-support.js";
 
 const MIB = 2 ** 20;
-const KILLS = Number(process.env.VPROCFS_TEST_STORM_KILLS ?? 40);
-const RELOADS = Number(process.env.VPROCFS_TEST_STORM_RELOADS ?? 20);
+const KILLS = sized("VPROCFS_TEST_STORM_KILLS", 10, 1000);
+const RELOADS = sized("VPROCFS_TEST_STORM_RELOADS", 5, 100);
 /**
  * Kills fall anywhere in the life of a worker, one in five during its start. Not all: who never lets
  * a worker serve for as long as readers are to wait at most gets the errors that he asked for.
@@ -28,7 +29,7 @@ const KILLS_AT_START = 0.2;
 
 /** Figures of a longer run are what it is for. */
 function report(what: string, figures: unknown): void {
-  if (process.env.VPROCFS_TEST_STORM_KILLS !== undefined) {
+  if (isLong || process.env.VPROCFS_TEST_STORM_KILLS !== undefined) {
     console.log(`${what}: ${JSON.stringify(figures)}`);
   }
 }
@@ -80,7 +81,6 @@ describeLive("under eight readers in two containers", ["g++"], () => {
 
   it(`loses no read to ${KILLS} times kill -9`, {
     timeout: 60_000 + KILLS * 5_000,
-    retry: 0,
   }, async () => {
     const begin = await statusOf(daemon);
     // The first restart touches pages that later ones only use again.
@@ -116,7 +116,6 @@ describeLive("under eight readers in two containers", ["g++"], () => {
 
   it(`loses no read to ${RELOADS} reloads`, {
     timeout: 60_000 + RELOADS * 10_000,
-    retry: 0,
   }, async () => {
     const quiet = await underLoad(() => pause(2_000));
     const begin = await statusOf(daemon);

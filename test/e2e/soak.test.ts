@@ -15,14 +15,15 @@ import { describeLive } from "../support/needs.js";
 import { cpuList } from "../support/procfile.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
+import { isLong, sized } from "../support/size.js";
 import { Limited, Watched } from "../support/soak.js";
 import { swapOn } from "../support/swapfile.js";
 import { testScope } from "../support/test-scope.js";
 import { SLOWNESS, until } from "../support/wait.js";
 
-const SECONDS = Number(process.env.VPROCFS_SOAK_SECONDS ?? 20);
+const SECONDS = sized("VPROCFS_SOAK_SECONDS", 8, 600);
 /** How often the limits of each container change, and how often each reader reads all files. */
-const PER_SECOND = Number(process.env.VPROCFS_SOAK_RATE ?? 4);
+const PER_SECOND = sized("VPROCFS_SOAK_RATE", 4, 4);
 /** How many times the worker is replaced: every other time it is killed. */
 const REPLACED = Math.max(2, Math.round(SECONDS / 60));
 /** What the load rests twice in a round. */
@@ -131,7 +132,7 @@ describeLive("a soak", [], () => {
     const tallies = watched.map(({ tally }) => tally);
     const sum = (key: "rounds" | "readings"): number =>
       tallies.reduce((all, tally) => all + tally[key], 0);
-    if (process.env.VPROCFS_SOAK_SECONDS !== undefined) {
+    if (isLong || process.env.VPROCFS_SOAK_SECONDS !== undefined) {
       const changes = limits.reduce((all, limited) => all + limited.changes, 0);
       const figures = { seconds: SECONDS, changes, replaced: REPLACED * daemons.length };
       console.log(JSON.stringify({ ...figures, rounds: sum("rounds"), readings: sum("readings") }));

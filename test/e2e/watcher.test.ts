@@ -9,6 +9,7 @@ import { Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
 import type { Scope } from "../support/scope.js";
+import { sized } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -171,7 +172,7 @@ describeLive("the watcher", ["unshare"], () => {
 
   it("serves many that start at once", async () => {
     const own = testScope();
-    const many = Number(process.env.VPROCFS_TEST_MANY ?? 40);
+    const many = sized("VPROCFS_TEST_MANY", 20, 40);
     const containers = await Promise.all(Array.from({ length: many }, () => started(own)));
     await Promise.all(containers.map(served)).catch((error: unknown) => {
       throw new Error(daemon.logs.slice(-4000), { cause: error });

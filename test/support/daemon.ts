@@ -157,7 +157,7 @@ export class Daemon {
     const quiet = [...metrics, ...watch, ...calls];
     this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...quiet, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env.PATH ?? "" },
+      env: { PATH: process.env.PATH ?? "", VPROCFS_TEST_RUN: process.env.VPROCFS_TEST_RUN },
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {

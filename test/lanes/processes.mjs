@@ -1,0 +1,105 @@
+// The programs of a run, side by side: their output by the line, each with the name of its lane, and
+// one way to end them all.
+
+import { spawn } from "node:child_process";
+import { constants, setPriority } from "node:os";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+/** What is asked to end cleans up: mounts, containers, machines. */
+const PATIENCE_MS = 40_000;
+
+/** Prints the whole lines of a stream, and returns what prints the rest. */
+function printLines(stream, name) {
+  let rest = "";
+  const print = (lines) => {
+    for (const line of lines) {
+      console.log(`${name} | ${line}`);
+    }
+  };
+  stream.setEncoding("utf8").on("data", (text) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    print(lines);
+  });
+  return () => print(rest === "" ? [] : [rest]);
+}
+
+/** As if they wrote where we do, and not into a pipe. */
+function colours() {
+  return process.stdout.isTTY ? { FORCE_COLOR: "1" } : { FORCE_COLOR: undefined, NO_COLOR: "1" };
+}
+
+/** All programs of a run. */
+export class Programs {
+  #running = new Set();
+  #isStopped = false;
+
+  /** Whether the run was interrupted: nothing starts any more. */
+  get isStopped() {
+    return this.#isStopped;
+  }
+
+  /**
+   * Runs one to its end, and to the end of all that holds its output. Resolves to whether it
+   * succeeded, why not, and how long it took; never rejects.
+   */
+  run(name, argv, { env = {}, seconds, isPatient = false } = {}) {
+    if (this.#isStopped) {
+      return Promise.resolve({ passed: false, reason: "not started", seconds: 0 });
+    }
+    const begin = performance.now();
+    const [program, ...args] = argv;
+    const child = spawn(program, args, {
+      cwd: project,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, ...colours(), VPROCFS_TEST_RUNNER: `${process.pid}`, ...env },
+    });
+    this.#running.add(child);
+    if (isPatient && child.pid !== undefined) {
+      setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
+    }
+    const rest = [printLines(child.stdout, name), printLines(child.stderr, name)];
+    let reason = "";
+    const timer =
+      seconds === undefined
+        ? undefined
+        : setTimeout(() => {
+            reason = `not done after ${seconds} s`;
+            child.kill("SIGKILL");
+          }, seconds * 1000);
+    return new Promise((resolve) => {
+      const finish = (passed, why) => {
+        clearTimeout(timer);
+        this.#running.delete(child);
+        for (const print of rest) {
+          print();
+        }
+        const taken = (performance.now() - begin) / 1000;
+        resolve({ passed, reason: reason === "" ? why : reason, seconds: taken });
+      };
+      child.once("error", (error) => finish(false, error.message));
+      child.once("close", (status, signal) =>
+        finish(status === 0, status === 0 ? "" : `ended by ${signal ?? `exit status ${status}`}`),
+      );
+    });
+  }
+
+  /** Ends all that runs, which cleans up, and lets nothing start any more. */
+  stop() {
+    if (this.#isStopped) {
+      return;
+    }
+    this.#isStopped = true;
+    for (const child of this.#running) {
+      child.kill("SIGTERM");
+    }
+    setTimeout(() => {
+      for (const child of this.#running) {
+        child.kill("SIGKILL");
+      }
+    }, PATIENCE_MS).unref();
+  }
+}

@@ -1,0 +1,86 @@
+// What a run found: counts, the slowest tests, what was retried, what was left behind.
+
+import { existsSync, readFileSync } from "node:fs";
+
+const SLOWEST = 20;
+const SLOW_MS = 100;
+
+/** Counts of linters and tests. */
+export class Results {
+  #passed = 0;
+  #failed = 0;
+  #skipped = 0;
+  #tests = [];
+  #left = [];
+
+  /** A linter, a build: one part. */
+  addPart(passed) {
+    this.#passed += passed ? 1 : 0;
+    this.#failed += passed ? 0 : 1;
+  }
+
+  /** Tests that Vitest ran: the lines of test/support/report.ts, and whether Vitest succeeded. */
+  addTests(report, passed) {
+    const text = existsSync(report) ? readFileSync(report, "utf8") : "";
+    const lines = text.split("\n").filter(Boolean).map(parsed);
+    const tests = lines.filter((line) => line.state !== undefined);
+    const count = (state) => tests.filter((test) => test.state === state).length;
+    const left = lines.flatMap((line) => (line.left === undefined ? [] : [line.left]));
+    // Without a last line it has crashed. Whatever fails it counts, also what is no test.
+    const errors = (lines.find((line) => line.ended === true)?.errors ?? 1) + (left.length > 0);
+    const failed = count("failed") + errors;
+    this.#passed += count("passed");
+    this.#failed += failed === 0 && !passed ? 1 : failed;
+    this.#skipped += count("skipped");
+    this.#tests.push(...tests);
+    this.#left.push(...left);
+  }
+
+  get failed() {
+    return this.#failed;
+  }
+
+  get summary() {
+    const skipped = this.#skipped === 0 ? "" : `, ${this.#skipped} skipped`;
+    return `${this.#passed} passed, ${this.#failed} failed${skipped}`;
+  }
+
+  /** The slowest tests and files, and what asks for attention though it passed. */
+  print() {
+    const inSeconds = ({ duration }) => `${(duration / 1000).toFixed(1).padStart(7)} s`;
+    const slowest = this.#tests
+      .filter(({ duration }) => duration >= SLOW_MS)
+      .toSorted((a, b) => b.duration - a.duration)
+      .slice(0, SLOWEST);
+    section(
+      `The slowest tests (${slowest.length})`,
+      slowest.map((test) => `${inSeconds(test)}  ${test.file}: ${test.name}`),
+    );
+    const retried = this.#tests.filter(({ retries }) => retries > 0);
+    section(
+      "Tests that were tried again",
+      retried.map(({ file, name, state, retries }) => `${file}: ${name} (${retries}×, ${state})`),
+    );
+    section("Left behind by tests, removed now", this.#left);
+    const failed = this.#tests.filter(({ state }) => state === "failed");
+    section(
+      "Failed tests",
+      failed.map(({ file, name }) => `${file}: ${name}`),
+    );
+  }
+}
+
+/** A line that was cut off by a crash says nothing. */
+function parsed(line) {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return {};
+  }
+}
+
+function section(title, lines) {
+  if (lines.length > 0) {
+    console.log(`\n${title}:\n${lines.map((line) => `  ${line}`).join("\n")}`);
+  }
+}

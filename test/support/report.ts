@@ -1,0 +1,70 @@
+// What test/check.mjs counts: one line of JSON for each test that has ended, and one at the end of
+// the run. A run without the last line has crashed.
+
+import { appendFileSync, writeFileSync } from "node:fs";
+import { relative } from "node:path";
+import type { Reporter, TestCase, TestModule, Vitest } from "vitest/node";
+
+/** A test that has ended. */
+export interface TestLine {
+  readonly file: string;
+  readonly name: string;
+  readonly state: "passed" | "failed" | "skipped";
+  /** Milliseconds. */
+  readonly duration: number;
+  /** How many times it failed before it ended like this. */
+  readonly retries: number;
+}
+
+/** The last line. */
+export interface EndLine {
+  readonly ended: true;
+  /** Failures outside of any test: files that cannot be loaded, hooks, unhandled errors. */
+  readonly errors: number;
+}
+
+export class Report implements Reporter {
+  readonly #path: string;
+  #root = "";
+
+  constructor(path: string) {
+    this.#path = path;
+  }
+
+  onInit(vitest: Vitest): void {
+    this.#root = vitest.config.root;
+    writeFileSync(this.#path, "");
+  }
+
+  onTestCaseResult(test: TestCase): void {
+    const { state } = test.result();
+    const diagnostic = test.diagnostic();
+    if (state === "pending") {
+      return;
+    }
+    this.#write({
+      file: relative(this.#root, test.module.moduleId),
+      name: test.fullName,
+      state,
+      duration: Math.round(diagnostic?.duration ?? 0),
+      retries: diagnostic?.retryCount ?? 0,
+    });
+  }
+
+  onTestRunEnd(modules: readonly TestModule[], unhandled: readonly unknown[]): void {
+    const broken = modules.filter((module) => isBroken(module));
+    this.#write({ ended: true, errors: broken.length + unhandled.length });
+  }
+
+  #write(line: TestLine | EndLine): void {
+    appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
+  }
+}
+
+/** A file that failed, or that did not end, although none of its tests says so. */
+function isBroken(module: TestModule): boolean {
+  const tests = [...module.children.allTests()];
+  const isPending = tests.some((test) => test.result().state === "pending");
+  const hasFailed = tests.some((test) => test.result().state === "failed");
+  return isPending || (module.state() === "failed" && !hasFailed) || module.state() === "pending";
+}
