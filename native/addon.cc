@@ -55,6 +55,7 @@ Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundi
   const ContainerName name = container_name(d.cgroup);
   Napi::Object out = Napi::Object::New(env);
   out.Set("id", d.id.name());
+  out.Set("tenant", d.tenant.name());
   out.Set("name", name.name);
   out.Set("runtime", name.runtime);
   out.Set("cgroup", d.cgroup);

@@ -92,10 +92,10 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   options_.type = arguments.text("fsType");
   options_.source = arguments.text("source");
   options_.max_threads = arguments.number("maxThreads", 2, 256);
-  options_.server.max_open_per_container = arguments.number("maxOpenPerContainer", 1, 65535);
+  options_.server.max_open_per_tenant = arguments.number("maxOpenPerContainer", 1, 65535);
   options_.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
   options_.server.renders_per_second = arguments.number("rendersPerSecond", 0, 10000000);
-  options_.server.max_triggers_per_container = arguments.number("maxTriggersPerContainer", 0, 1024);
+  options_.server.max_triggers_per_tenant = arguments.number("maxTriggersPerContainer", 0, 1024);
   const std::string bpf = arguments.text("bpf");
   options_.bpf = bpf == "auto";
   if (!options_.bpf && bpf != "off") arguments.wrong("bpf", "\"auto\" or \"off\"");
@@ -301,8 +301,8 @@ Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
     one.Set("id", name);
     one.Set("requests", number(container.requests));
     one.Set("refused", number(container.refused));
-    one.Set("openFiles", number(container.open_files));
-    one.Set("heldBytes", number(container.held_bytes));
+    one.Set("openFiles", number(container.holdings().open_files));
+    one.Set("heldBytes", number(container.holdings().held_bytes));
     one.Set("load", load_of(env, container.tasks(kNeedTasks, now)));
     out.Set(out.Length(), one);
   }

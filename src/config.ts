@@ -70,13 +70,13 @@ export const ConfigSchema = z.strictObject({
     1,
     65_535,
     "N",
-    "files that one container may hold open; past that its own opens fail with ENFILE",
+    "files that one container, with all nested in it, may hold open; past that its own opens fail with ENFILE",
   ).default(4096),
   rendersPerSecond: integer(
     0,
     10_000_000,
     "N",
-    "how often a second files are made anew for one container; past that its readers wait (0: no limit)",
+    "how often a second files are made anew for one container, with all nested in it; past that its readers wait (0: no limit)",
   ).default(20_000),
   consistency: oneOf(
     ["exact", "tick"],
@@ -92,7 +92,7 @@ export const ConfigSchema = z.strictObject({
     0,
     1024,
     "N",
-    "pressure triggers that one container may hold; past that its own writes fail with ENOSPC",
+    "pressure triggers that one container, with all nested in it, may hold; past that its own writes fail with ENOSPC",
   ).default(32),
   bpf: oneOf(
     ["auto", "off"],

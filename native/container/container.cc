@@ -33,11 +33,13 @@ uint64_t realtime_ns() {
 
 }  // namespace
 
-Container::Container(ContainerDescription description, Surroundings around)
+Container::Container(ContainerDescription description, Surroundings around,
+                     std::shared_ptr<Tenant> tenant)
     : description_(std::move(description)),
       around_(around),
-      budget_(around.renders_per_second),
-      call_budget_(around.calls_per_second) {
+      tenant_(tenant ? std::move(tenant)
+                     : std::make_shared<Tenant>(description_.id, around.renders_per_second,
+                                                around.calls_per_second)) {
   load_histories();
 }
 
@@ -47,6 +49,18 @@ Container::~Container() {
   const uint64_t key = description_.id.packed();
   if (history_record_ != 0) around_.state->release(history_record_, RecordType::kHistory, key);
   if (io_record_ != 0) around_.state->release(io_record_, RecordType::kIoHistory, key);
+}
+
+void Container::count_open(bool opened) {
+  for (Holdings* of : {&holdings_, &tenant_->holdings}) {
+    of->open_files.fetch_add(opened ? 1u : ~0u, std::memory_order_relaxed);
+  }
+}
+
+void Container::count_held(uint64_t more, uint64_t less) {
+  for (Holdings* of : {&holdings_, &tenant_->holdings}) {
+    of->held_bytes.fetch_add(more - less, std::memory_order_relaxed);
+  }
 }
 
 template <typename Unpack>

@@ -10,12 +10,11 @@
 #include <string>
 
 #include "base/result.h"
-#include "container/budget.h"
 #include "container/cpu_history.h"
-#include "container/gate.h"
 #include "container/gather.h"
 #include "container/resolve.h"
 #include "container/task_load.h"
+#include "container/tenant.h"
 #include "facts/facts.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
@@ -35,7 +34,7 @@ struct Surroundings {
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
   Sampler* sampler = nullptr;       ///< may be nullptr: nobody counts tasks then
-  uint64_t renders_per_second = 0;  ///< that one container may ask for; 0: no limit
+  uint64_t renders_per_second = 0;  ///< that one tenant may ask for; 0: no limit
   uint64_t calls_per_second = 0;    ///< system calls of it that are answered; 0: no limit
 };
 
@@ -51,7 +50,9 @@ using CachedTextPtr = std::shared_ptr<const CachedText>;
 /// One container that somebody asked about: who it is, its sources, and its history.
 class Container {
  public:
-  Container(ContainerDescription description, Surroundings around);
+  /// `tenant`: whose budgets it shares; nullptr: it has some of its own.
+  Container(ContainerDescription description, Surroundings around,
+            std::shared_ptr<Tenant> tenant = nullptr);
   ~Container();
 
   ContainerId id() const { return description_.id; }
@@ -81,23 +82,19 @@ class Container {
   void mark_dead();
   /// The file of its cgroup to write a trigger for `view` to. Errors as render().
   Result<Fd> open_trigger(const View& view);
-  /// Triggers that it has, and those of them that the kernel is taking away. Triggers' own.
-  uint32_t triggers = 0, closing_triggers = 0;
   /// True while somebody reads its sources, which may take long: ask again later.
   bool busy();
   bool dead() const { return dead_.load(std::memory_order_acquire); }
 
-  /// Turn-taking of its requests.
-  Gate& gate() { return gate_; }
-  /// How often its files may be made anew.
-  Budget& budget() { return budget_; }
-  /// How often system calls of its processes are answered.
-  Budget& call_budget() { return call_budget_; }
+  /// The outermost container around it, and what all that are nested in that share.
+  Tenant& tenant() const { return *tenant_; }
 
-  /// Open files; the limit is the caller's to keep.
-  std::atomic<uint32_t> open_files{0};
-  /// Bytes of the snapshots that they hold.
-  std::atomic<uint64_t> held_bytes{0};
+  /// A file of it was opened or closed; the limit is the caller's to keep.
+  void count_open(bool opened);
+  /// Its open files hold snapshots of so many bytes more, and of so many less.
+  void count_held(uint64_t more, uint64_t less);
+  /// What its own open files hold.
+  const Holdings& holdings() const { return holdings_; }
   /// Requests for its files, and of these the opens that were refused for holding too much.
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> refused{0};
@@ -175,9 +172,9 @@ class Container {
 
   const ContainerDescription description_;
   const Surroundings around_;
+  const std::shared_ptr<Tenant> tenant_;
   std::atomic<bool> dead_{false};
-  Gate gate_;
-  Budget budget_, call_budget_;
+  Holdings holdings_;
   struct Shared : Made {
     std::string text;
   };

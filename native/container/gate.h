@@ -2,9 +2,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
+#include <unordered_map>
 #include <utility>
 
 namespace vprocfs {
@@ -22,34 +23,45 @@ class Deferred {
   virtual Holder holder() const = 0;
 };
 
-/// Lets one request of a container work at a time; the others wait here, holding no thread. So a
-/// container that hammers, or whose sources block, occupies one worker and never all.
+/// Lets one request of a tenant work at a time; the others wait here, holding no thread. So a
+/// tenant that hammers, or whose sources block, occupies one worker and never all. Each of its
+/// containers has a line of its own, and the lines take turns.
 class Gate {
  public:
   /// True: go on, and call leave() after. False: `waiting` was taken and will come back from some
-  /// leave().
+  /// leave(). `line`: any number that stands for the container.
   template <typename MakeDeferred>
-  bool enter(Holder who, MakeDeferred make) {
+  bool enter(Holder who, uint64_t line, MakeDeferred make) {
     const std::lock_guard lock(mutex_);
     if (!busy_) {
       busy_ = true;
       holder_ = who;
       return true;
     }
-    queue_.push_back(make());
+    auto& queue = lines_[line];
+    if (queue.empty()) turns_.push_back(line);
+    queue.push_back(make());
     return false;
   }
 
   /// The next one in line, whose turn it is now, or nullptr when nobody waits.
   std::unique_ptr<Deferred> leave() {
     const std::lock_guard lock(mutex_);
-    if (queue_.empty()) {
+    if (turns_.empty()) {
       busy_ = false;
       holder_ = {};
       return nullptr;
     }
-    std::unique_ptr<Deferred> next = std::move(queue_.front());
-    queue_.pop_front();
+    const uint64_t line = turns_.front();
+    turns_.pop_front();
+    const auto at = lines_.find(line);
+    std::unique_ptr<Deferred> next = std::move(at->second.front());
+    at->second.pop_front();
+    if (at->second.empty()) {
+      lines_.erase(at);
+    } else {
+      turns_.push_back(line);
+    }
     holder_ = next->holder();
     return next;
   }
@@ -59,14 +71,21 @@ class Gate {
     return holder_;
   }
 
-  /// Takes out the first waiting one for which `match` holds.
+  /// Takes out the first waiting one of a line for which `match` holds.
   template <typename Match>
-  std::unique_ptr<Deferred> remove(Match match) {
+  std::unique_ptr<Deferred> remove(uint64_t line, Match match) {
     const std::lock_guard lock(mutex_);
-    for (auto it = queue_.begin(); it != queue_.end(); ++it) {
+    const auto at = lines_.find(line);
+    if (at == lines_.end()) return nullptr;
+    auto& queue = at->second;
+    for (auto it = queue.begin(); it != queue.end(); ++it) {
       if (!match(**it)) continue;
       std::unique_ptr<Deferred> found = std::move(*it);
-      queue_.erase(it);
+      queue.erase(it);
+      if (queue.empty()) {
+        lines_.erase(at);
+        turns_.remove(line);
+      }
       return found;
     }
     return nullptr;
@@ -76,7 +95,8 @@ class Gate {
   mutable std::mutex mutex_;
   bool busy_ = false;
   Holder holder_;
-  std::deque<std::unique_ptr<Deferred>> queue_;
+  std::unordered_map<uint64_t, std::list<std::unique_ptr<Deferred>>> lines_;  ///< none is empty
+  std::list<uint64_t> turns_;                                                 ///< each line once
 };
 
 }  // namespace vprocfs

@@ -96,7 +96,8 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   if (!start || start.value() * 10000 != description.init_start_us) {
     return Error{ESRCH, description.cgroup};
   }
-  entry.container = std::make_shared<Container>(std::move(description), around_);
+  auto payer = tenant(description.tenant);
+  entry.container = std::make_shared<Container>(std::move(description), around_, std::move(payer));
   auto container = entry.container;
   Containers gone;
   const std::lock_guard lock(mutex_);
@@ -123,6 +124,33 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   slot = std::move(entry);
   if (containers_.size() >= sweep_at_) sweep_locked(gone);
   return container;
+}
+
+std::shared_ptr<Tenant> Registry::tenant(ContainerId id) {
+  const std::lock_guard lock(mutex_);
+  if (tenants_.size() >= tenant_sweep_) {
+    for (auto it = tenants_.begin(); it != tenants_.end();) {
+      it = it->second.expired() ? tenants_.erase(it) : std::next(it);
+    }
+    tenant_sweep_ = std::max(kSweepAt, 2 * tenants_.size());
+  }
+  auto& slot = tenants_[id];
+  auto found = slot.lock();
+  if (!found) {
+    found = std::make_shared<Tenant>(id, around_.renders_per_second, around_.calls_per_second);
+    slot = found;
+  }
+  return found;
+}
+
+std::vector<std::shared_ptr<Tenant>> Registry::tenants() const {
+  std::vector<std::shared_ptr<Tenant>> all;
+  const std::lock_guard lock(mutex_);
+  all.reserve(tenants_.size());
+  for (const auto& [id, weak] : tenants_) {
+    if (auto tenant = weak.lock()) all.push_back(std::move(tenant));
+  }
+  return all;
 }
 
 std::shared_ptr<Container> Registry::ended(ContainerId id) {

@@ -40,6 +40,9 @@ class Registry {
   /// The containers with state in memory.
   std::vector<std::shared_ptr<Container>> known() const;
 
+  /// The tenants of these.
+  std::vector<std::shared_ptr<Tenant>> tenants() const;
+
   /// One of them; nullptr when it is not there.
   std::shared_ptr<Container> known(ContainerId id) const;
 
@@ -63,6 +66,7 @@ class Registry {
   };
 
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description);
+  std::shared_ptr<Tenant> tenant(ContainerId id);
   void forget_dead(ContainerId id);
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
@@ -76,8 +80,10 @@ class Registry {
   const Surroundings around_;
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
+  std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;
   std::map<std::pair<uint64_t, uint64_t>, Caller> callers_;  ///< by PID and cgroup namespace
   size_t sweep_at_ = kSweepAt;                               ///< containers at which to look again
+  size_t tenant_sweep_ = kSweepAt;                           ///< the same of tenants
   std::function<void()> limits_changed_;
   Fd epoll_, stop_;
   std::thread watcher_;

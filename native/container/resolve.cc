@@ -122,6 +122,10 @@ Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
     if (!parent) break;
     at = parent.value();
   }
+  return scan_for_init(pid_namespace);
+}
+
+Result<pid_t> Resolver::scan_for_init(uint64_t pid_namespace) const {
   pid_t found = 0;
   for_each_process(procfs_fd_, [&](pid_t candidate) {
     auto namespaces = read_namespaces(procfs_fd_, candidate);
@@ -130,23 +134,27 @@ Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
     if (inner && inner.value() == 1) found = candidate;
     return found == 0;
   });
-  if (found == 0) return Error{ESRCH, "init of the PID namespace of " + std::to_string(pid)};
+  if (found == 0) return Error{ESRCH, "init of the PID namespace " + std::to_string(pid_namespace)};
   return found;
 }
 
-std::optional<pid_t> Resolver::outer_init(pid_t init) const {
+Result<std::optional<pid_t>> Resolver::outer_init(pid_t init) const {
+  using Answer = std::optional<pid_t>;
   const Fd inner(::openat(procfs_fd_, pid_path(init, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
   const Fd outer(inner ? ::ioctl(inner.get(), kNsGetParent) : -1);
   struct stat st {};
-  if (!outer || ::fstat(outer.get(), &st) != 0 || st.st_ino == own_.pid) return std::nullopt;
+  if (!inner) return Error{ESRCH, pid_path(init, "/ns/pid")};
+  // EPERM: the one around it is not below ours.
+  if (!outer || ::fstat(outer.get(), &st) != 0 || st.st_ino == own_.pid) return Answer();
   const int found = ::ioctl(outer.get(), kNsGetTgidFromPidns, 1);
-  if (found > 0) return static_cast<pid_t>(found);
-  // Before 6.11: whoever made the inner namespace is mostly in the outer one.
+  if (found > 0) return Answer(static_cast<pid_t>(found));
+  // Before 6.11: the process that made the inner namespace is mostly in the outer one.
   const auto parent = read_parent(procfs_fd_, init);
   const auto ns = parent ? read_namespaces(procfs_fd_, parent.value()) : parent.error();
-  if (!ns || ns.value().pid != st.st_ino) return std::nullopt;
-  const auto other = find_init(parent.value(), st.st_ino);
-  return other ? std::optional<pid_t>(other.value()) : std::nullopt;
+  const auto other = ns && ns.value().pid == st.st_ino ? find_init(parent.value(), st.st_ino)
+                                                       : scan_for_init(st.st_ino);
+  if (!other) return other.error();
+  return Answer(other.value());
 }
 
 Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
@@ -284,10 +292,15 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   // PIDs are reused: the answer counts only if the init we found still is that namespace's.
   auto again = read_namespaces(procfs_fd_, out.init);
   if (!again || again.value().pid != out.namespaces.pid) return Error{ESRCH, pid_path(pid, "")};
-  if (const auto outer = outer_init(out.init)) {
-    auto around = of_process(*outer);
-    if (around && around.value() && around.value()->id == out.id) return around;
-  }
+  out.tenant = out.id;
+  const auto outer = outer_init(out.init);
+  if (!outer) return outer.error();
+  if (!outer.value()) return Answer(std::move(out));
+  auto around = of_process(*outer.value());
+  if (!around) return around.error();
+  if (around.value() && around.value()->id == out.id) return around;
+  // One that could be taken for outermost would have budgets of its own.
+  if (around.value()) out.tenant = around.value()->tenant;
   return Answer(std::move(out));
 }
 

@@ -25,6 +25,8 @@ struct ContainerDescription {
   /// What its time namespace adds to that clock; 0 without one.
   int64_t boottime_offset_us = 0;
   NamespaceIds namespaces;  ///< of the process it was found through, or of its init
+  /// The outermost container around it, whose budgets it shares; `id` itself where it is in none.
+  ContainerId tenant;
 };
 
 /// Finds containers. Thread-safe (const after construction); borrows its descriptors.
@@ -57,9 +59,11 @@ class Resolver {
 
  private:
   Result<pid_t> find_init(pid_t pid, uint64_t pid_namespace) const;
-  /// The init of the PID namespace around that of `init`; nullopt: that is the host's, or not
-  /// known.
-  std::optional<pid_t> outer_init(pid_t init) const;
+  /// The same by looking at every process.
+  Result<pid_t> scan_for_init(uint64_t pid_namespace) const;
+  /// The init of the PID namespace around that of `init`; nullopt: that is the host's. ESRCH when
+  /// one of them is gone.
+  Result<std::optional<pid_t>> outer_init(pid_t init) const;
   Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
   Result<CgroupPaths> namespace_root(pid_t pid) const;
   bool own_or_above(const std::string& path, const std::string& own) const;

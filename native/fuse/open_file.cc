@@ -60,19 +60,18 @@ Snapshot::~Snapshot() {
 
 OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c)
     : node(n), view(v), container(std::move(c)) {
-  if (container) container->open_files.fetch_add(1, std::memory_order_relaxed);
+  if (container) container->count_open(true);
 }
 
 OpenFile::~OpenFile() {
   if (!container) return;
-  container->open_files.fetch_sub(1, std::memory_order_relaxed);
-  if (snapshot_) container->held_bytes.fetch_sub(snapshot_->text().size());
+  container->count_open(false);
+  if (snapshot_) container->count_held(0, snapshot_->text().size());
 }
 
 void OpenFile::hold(std::shared_ptr<Snapshot> snapshot) {
   if (container) {
-    container->held_bytes.fetch_add(snapshot->text().size());
-    if (snapshot_) container->held_bytes.fetch_sub(snapshot_->text().size());
+    container->count_held(snapshot->text().size(), snapshot_ ? snapshot_->text().size() : 0);
   }
   snapshot_ = std::move(snapshot);
 }

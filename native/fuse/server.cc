@@ -58,7 +58,7 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       tree_([&host](const std::string& path) { return host.has(path); }),
       mirror_(host),
       open_files_(state),
-      triggers_(reply, state, options.max_triggers_per_container),
+      triggers_(reply, state, options.max_triggers_per_tenant),
       tick_(state.connection().tick != 0) {}
 
 void Server::start_helpers() {
@@ -232,7 +232,7 @@ void Server::in_turn(const Request& r, const ContainerPtr& container, const Work
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t now = boottime_us();
-  const uint64_t wait_us = container->budget().take(now);
+  const uint64_t wait_us = container->tenant().renders().take(now);
   if (wait_us == 0) return pass_gate(r, container, work);
   counters_.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
@@ -247,8 +247,9 @@ void Server::in_turn(const Request& r, const ContainerPtr& container, const Work
 }
 
 void Server::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
-  Gate& gate = container->gate();
-  const bool mine = gate.enter(holder_of(r), [&]() -> std::unique_ptr<Deferred> {
+  Gate& gate = container->tenant().gate();
+  const uint64_t line = container->id().packed();
+  const bool mine = gate.enter(holder_of(r), line, [&]() -> std::unique_ptr<Deferred> {
     wait_for_turn(r, container);
     return std::make_unique<Waiting>(r, work);
   });
@@ -290,8 +291,8 @@ std::optional<uint32_t> Server::caller_of(uint64_t unique) const {
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) return it->second.pid;
   }
-  for (const ContainerPtr& container : registry_.known()) {
-    const Holder holder = container->gate().holder();
+  for (const auto& tenant : registry_.tenants()) {
+    const Holder holder = tenant->gate().holder();
     if (holder.request == (unique & ~kFuseUniqueResend)) return holder.pid;
   }
   return std::nullopt;
@@ -312,9 +313,10 @@ void Server::answer_interrupted(uint64_t unique) {
     reply_.error(unique, EINTR);
     return;
   }
-  const auto left = container->gate().remove([&](const Deferred& deferred) {
+  const auto of_request = [&](const Deferred& deferred) {
     return static_cast<const Waiting&>(deferred).request().header().unique == unique;
-  });
+  };
+  const auto left = container->tenant().gate().remove(container->id().packed(), of_request);
   if (left) {
     const Request request = static_cast<const Waiting&>(*left).request();
     request.set_failure(EINTR);

@@ -27,12 +27,13 @@
 namespace vprocfs {
 
 struct ServerOptions {
-  uint32_t max_open_per_container = 4096;
-  /// What the snapshots of one container's open files may take together; beyond: ENFILE.
+  // Each is of one tenant: an outermost container with all that are nested in it.
+  uint32_t max_open_per_tenant = 4096;
+  /// What the snapshots of its open files may take together; beyond: ENFILE.
   uint64_t max_held_bytes = uint64_t{16} << 20;
+  uint64_t renders_per_second = 20000;  ///< 0: no limit
+  uint32_t max_triggers_per_tenant = 32;
   uint64_t tick_us = 10000;
-  uint64_t renders_per_second = 20000;  ///< per container; 0: no limit
-  uint32_t max_triggers_per_container = 32;
   bool tick = false;  ///< asks for the contract `tick` when the connection is made
 };
 
@@ -43,8 +44,8 @@ class Server {
   Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state,
          const ServerOptions& options);
 
-  /// Answers one request, or leaves it with its container's gate to be answered by whoever has the
-  /// turn. Never blocks on another container.
+  /// Answers one request, or leaves it with its tenant's gate to be answered by whoever has the
+  /// turn. Never blocks on another tenant.
   void handle(const Request& request);
 
   /// Takes over the open files that a dead or retired worker left.
@@ -137,7 +138,7 @@ class Server {
                                         const std::string& path, bool any_age);
   void mirror_snapshot_attr(NodeId node, const ContainerPtr& container, const std::string& path,
                             bool any_age, fuse_attr& attr);
-  /// True, and counted, when a container holds as many open files as it may.
+  /// True, and counted, when a container's tenant holds as many open files as it may.
   bool full(const ContainerPtr& container);
   void open(const Request& r);
   void opendir(const Request& r);

@@ -52,8 +52,9 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
 
 bool Server::full(const ContainerPtr& container) {
   if (!container) return false;
-  if (container->open_files.load(std::memory_order_relaxed) < options_.max_open_per_container &&
-      container->held_bytes.load(std::memory_order_relaxed) < options_.max_held_bytes) {
+  const Holdings& holdings = container->tenant().holdings;
+  if (holdings.open_files.load(std::memory_order_relaxed) < options_.max_open_per_tenant &&
+      holdings.held_bytes.load(std::memory_order_relaxed) < options_.max_held_bytes) {
     return false;
   }
   counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);

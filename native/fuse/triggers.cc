@@ -18,7 +18,7 @@ namespace vprocfs {
 namespace {
 
 constexpr uint64_t kWake = UINT64_MAX;  // no handle is that
-/// How long a container may wait for its own triggers to be taken away.
+/// How long a tenant may wait for its own triggers to be taken away.
 constexpr std::chrono::seconds kLongestWait{2};
 
 constexpr size_t kMaxText = 32;  // psi_write() takes no more
@@ -33,10 +33,10 @@ static_assert(std::is_trivially_copyable_v<Packed>);
 
 }  // namespace
 
-Triggers::Triggers(const Reply& reply, StateFile& state, uint32_t max_per_container)
+Triggers::Triggers(const Reply& reply, StateFile& state, uint32_t max_per_tenant)
     : reply_(reply),
       state_(state),
-      max_(max_per_container),
+      max_(max_per_tenant),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   epoll_event event{};
@@ -69,21 +69,20 @@ void Triggers::wake() {
   static_cast<void>(::write(wake_.get(), &one, sizeof(one)) < 0);
 }
 
-bool Triggers::reserve(Container& container) {
+bool Triggers::reserve(Tenant& tenant) {
   std::unique_lock lock(mutex_);
-  given_back_.wait_for(lock, kLongestWait, [&] {
-    return container.triggers < max_ || container.closing_triggers == 0;
-  });
-  if (container.triggers >= max_) return false;
-  ++container.triggers;
+  given_back_.wait_for(lock, kLongestWait,
+                       [&] { return tenant.triggers < max_ || tenant.closing_triggers == 0; });
+  if (tenant.triggers >= max_) return false;
+  ++tenant.triggers;
   return true;
 }
 
-void Triggers::give_back(Container& container, bool closing) {
+void Triggers::give_back(Tenant& tenant, bool closing) {
   {
     const std::lock_guard lock(mutex_);
-    --container.triggers;
-    if (closing) --container.closing_triggers;
+    --tenant.triggers;
+    if (closing) --tenant.closing_triggers;
   }
   given_back_.notify_all();
 }
@@ -128,7 +127,7 @@ int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::s
     const std::lock_guard lock(mutex_);
     if (triggers_.count(handle) != 0) return EBUSY;
   }
-  if (!reserve(*file->container)) return ENOSPC;
+  if (!reserve(file->container->tenant())) return ENOSPC;
   auto trigger = std::make_shared<Trigger>();
   trigger->handle = handle;
   trigger->file = file;
@@ -148,7 +147,7 @@ int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::s
     const std::lock_guard lock(mutex_);
     triggers_.erase(handle);
   }
-  give_back(*file->container, false);
+  give_back(file->container->tenant(), false);
   return error;
 }
 
@@ -182,12 +181,12 @@ void Triggers::release(uint64_t handle, NodeId node) {
     triggers_.erase(it);
     gone->released = true;
     if (gone->record != 0) state_.release(gone->record, RecordType::kTrigger, handle);
-    ++gone->file->container->closing_triggers;
+    ++gone->file->container->tenant().closing_triggers;
   }
   // The kernel waits for a grace period with each; many at once wait for the same.
   closers_.post(boottime_us(), [this, gone] {
     gone->fd.reset();
-    give_back(*gone->file->container, true);
+    give_back(gone->file->container->tenant(), true);
   });
 }
 
@@ -211,7 +210,7 @@ void Triggers::adopt(const Find& find) {
     trigger->poll_handle = packed.poll_handle;
     trigger->event = packed.event != 0;
     trigger->record = record;
-    ++file->container->triggers;
+    ++file->container->tenant().triggers;
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));
   });

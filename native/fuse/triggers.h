@@ -27,15 +27,15 @@ namespace vprocfs {
 /// the next worker sets them again. Thread-safe.
 class Triggers {
  public:
-  /// `max_per_container`: beyond, ENOSPC.
-  Triggers(const Reply& reply, StateFile& state, uint32_t max_per_container);
+  /// `max_per_tenant`: beyond, ENOSPC.
+  Triggers(const Reply& reply, StateFile& state, uint32_t max_per_tenant);
   ~Triggers();
 
   void start();
   void stop();
 
   /// Gives an open file its trigger. 0 or an errno: EBUSY when it has one, ENOSPC when its
-  /// container has too many, else what the kernel says. May wait for triggers of the same container
+  /// tenant has too many, else what the kernel says. May wait for triggers of the same tenant
   /// that are being taken away, which takes the kernel some milliseconds.
   int arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text);
 
@@ -68,8 +68,8 @@ class Triggers {
   };
   using TriggerPtr = std::shared_ptr<Trigger>;
 
-  bool reserve(Container& container);
-  void give_back(Container& container, bool closing);
+  bool reserve(Tenant& tenant);
+  void give_back(Tenant& tenant, bool closing);
   /// 0 or an errno.
   int set(const TriggerPtr& trigger);
   void save(Trigger& trigger);

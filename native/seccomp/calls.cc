@@ -108,7 +108,7 @@ void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, Hand::E
     source.stuck = false;
     return;
   }
-  Budget& budget = who ? who->call_budget() : source.budget;
+  Budget& budget = who ? who->tenant().calls() : source.budget;
   const uint64_t wait_us = budget.take(boottime_us());
   if (wait_us == 0) return rearm(source.key, source.fd.get());
   counters_.paced.fetch_add(1, std::memory_order_relaxed);

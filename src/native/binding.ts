@@ -223,6 +223,11 @@ export interface CgroupPlace {
 export interface ContainerInfo {
   /** Stable for the container's life: what stands under `containers/`. */
   readonly id: string;
+  /**
+   * The id of the outermost container around it, whose budgets it shares; its own where it is in
+   * none.
+   */
+  readonly tenant: string;
   /** From the cgroup's name: "web1" of lxc.payload.web1, the OCI id, ... */
   readonly name: string;
   /** lxc, docker, podman, crio, containerd, kubernetes, systemd-nspawn, or "". */

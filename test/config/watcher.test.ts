@@ -26,6 +26,7 @@ it.runIf(process.getuid?.() === 0)(
     const pid = await elsewhere();
     const container: ContainerInfo = {
       id: "1",
+      tenant: "1",
       name: "web1",
       runtime: "",
       cgroup: "/web1",

@@ -11,6 +11,7 @@ import type {
 export function container(change: Partial<ContainerInfo> = {}): ContainerInfo {
   return {
     id: "1a2b",
+    tenant: "1a2b",
     name: "web1",
     runtime: "lxc",
     cgroup: "/lxc.payload.web1",

@@ -1,0 +1,90 @@
+// A tenant is an outermost container: what is nested in it shares its budgets.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, it } from "vitest";
+import { loadAddon } from "../../src/native/addon.js";
+import { MIB } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
+import { Daemon } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+function start(scope: Scope, ...args: readonly string[]): Promise<Daemon> {
+  return Daemon.start(scope, "--no-keeper", "--log-format", "json", ...args);
+}
+
+/** A container with others in it, each in the one before. */
+async function nest(scope: Scope, name: string, depth: number): Promise<Container[]> {
+  const chain = [await Container.start(scope, { name, memory: 64 * MIB })];
+  for (let outer = chain[0]; outer !== undefined && chain.length <= depth; outer = chain.at(-1)) {
+    outer.cgroup.delegate();
+    const cgroup = outer.cgroup.child(scope, `in${chain.length}`);
+    chain.push(await Container.startIn(outer, scope, { cgroup, memory: 32 * MIB }));
+  }
+  return chain;
+}
+
+/** Opens a file `count` times from the host and keeps what it gets; what it printed. */
+async function hoard(scope: Scope, count: number, file: string): Promise<string> {
+  const child = spawn(program("hoard"), [`${count}`, file], { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(child, "exit");
+  scope.defer(async () => {
+    child.stdin.end();
+    await ended;
+  });
+  return `${(await once(child.stdout, "data"))[0]}`;
+}
+
+describeLive("a tenant", ["busybox"], () => {
+  it("is the outermost container", async () => {
+    const scope = testScope();
+    const chain = await nest(scope, "outer", 2);
+    const { containerOf } = loadAddon();
+    const found = chain.map(({ init }) => containerOf(init));
+    expect(new Set(found.map((container) => container?.id)).size).toBe(3);
+    expect(found.map((container) => container?.tenant)).toEqual(Array(3).fill(found[0]?.id));
+  });
+
+  it("has one budget of open files with all that it nests", async () => {
+    const scope = testScope();
+    const daemon = await start(scope, "--max-open-per-container", "20");
+    const [outer, inner, innermost] = await nest(scope, "outer", 2);
+    const modest = await Container.start(scope, { name: "modest", memory: 64 * MIB });
+    const fileOf = async (one: Container | undefined): Promise<string> =>
+      daemon.path("containers", (await one?.id(daemon)) ?? "", "proc/stat");
+    expect(await hoard(scope, 12, await fileOf(inner))).toBe("12 0 0 0\n");
+    expect(await hoard(scope, 12, await fileOf(innermost))).toBe("8 4 0 0\n");
+    const refused = await outer?.run(["cat", daemon.path("proc/uptime")]);
+    expect(refused?.stderr).toContain("Too many open files in system");
+    expect(await modest.read(daemon.path("proc/stat"))).toMatch(/^cpu /);
+    expect(await counters(daemon)).toMatchObject({ openFiles: 20 });
+    await innermost?.kill();
+    // What is open of one that has ended is the tenant's still.
+    const still = await outer?.run(["cat", daemon.path("proc/uptime")]);
+    expect(still?.stderr).toContain("Too many open files in system");
+  });
+
+  it("has one budget of triggers with all that it nests", async () => {
+    const scope = testScope();
+    const daemon = await start(scope, "--max-triggers-per-container", "3");
+    const [outer, inner] = await nest(scope, "outer", 1);
+    const file = daemon.path("proc/pressure/cpu");
+    const text = "some 500000 2000000";
+    const keep = (one: Container | undefined): void => {
+      one?.start(scope, ["sh", "-c", `exec 3<>${file} && echo ${text} >&3 && exec sleep 1000`]);
+    };
+    keep(outer);
+    keep(inner);
+    keep(inner);
+    await until("all three are set", async () => (await counters(daemon)).triggers === 3);
+    for (const one of [outer, inner]) {
+      const refused = await one?.run(["sh", "-c", `echo ${text} | tee ${file}`]);
+      expect(refused?.stderr).toContain("No space left on device");
+    }
+  });
+});
