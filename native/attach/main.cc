@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <syslog.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -28,25 +29,34 @@ void say(const std::string& line) {
   if (::write(STDERR_FILENO, text.data(), text.size()) < 0) return;
 }
 
+/// Why something was not done. A hook's stderr is that of the container, whose log is no place for
+/// our lines: it tells the system's log. A strict one keeps the container from starting, and says
+/// why to the runtime.
+void explain(const Options& options, const std::string& line) {
+  if (options.hook != Hook::kOci || options.strict) return say(line);
+  ::openlog("vprocfs-attach", LOG_PID, LOG_DAEMON);
+  ::syslog(LOG_WARNING, "%s", line.c_str());
+}
+
 /// Hooks fail open: a container must start whatever happens to vprocfs.
 int status_of(const Options& options, bool failed) { return failed && options.strict ? 1 : 0; }
 
 /// The work itself, in a process of its own.
 int work(Options options) {
   if (::geteuid() != 0) {
-    say("must be run as root");
+    explain(options, "must be run as root");
     return status_of(options, true);
   }
   if (options.hook != Hook::kNone) {
     const auto wanted = read_hook(options);
     if (!wanted) {
-      say(wanted.error().path);
+      explain(options, wanted.error().path);
       return status_of(options, true);
     }
     if (!wanted.value()) return 0;
   }
   const Report report = run_attach(options);
-  if (report.failed()) say(report.line());
+  if (report.failed()) explain(options, report.line());
   if (options.json) {
     const std::string text = report.json() + "\n";
     if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) return 1;
@@ -65,7 +75,7 @@ int wait_for(pid_t worker, const Options& options) {
   } while (ready < 0 && errno == EINTR);
   if (ready == 0) {
     ::kill(worker, SIGKILL);
-    say("gave up after " + std::to_string(options.timeout_ms) + " ms");
+    explain(options, "gave up after " + std::to_string(options.timeout_ms) + " ms");
     return status_of(options, true);
   }
   int status = 0;
@@ -73,7 +83,7 @@ int wait_for(pid_t worker, const Options& options) {
     if (errno != EINTR) return status_of(options, true);
   }
   if (WIFEXITED(status)) return WEXITSTATUS(status);
-  say(std::string("ended by signal ") + ::strsignal(WTERMSIG(status)));
+  explain(options, std::string("ended by signal ") + ::strsignal(WTERMSIG(status)));
   return status_of(options, true);
 }
 
@@ -88,7 +98,7 @@ int main(int argc, char** argv) {
   const pid_t parent = ::getpid();
   const pid_t worker = ::fork();
   if (worker < 0) {
-    say(std::string("fork: ") + std::strerror(errno));
+    explain(options.value(), std::string("fork: ") + std::strerror(errno));
     return status_of(options.value(), true);
   }
   if (worker > 0) return wait_for(worker, options.value());

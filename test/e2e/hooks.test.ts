@@ -201,8 +201,11 @@ exec /sbin/init
       ["a process of the host", `{"id": "x", "pid": ${process.pid}}`, "x: it is in no container"],
     ])("%s on the hook's stdin", (_, input, reason) => {
       const argv = ["--mountpoint", daemon.mountpoint, "--hook", "oci"];
-      const { status, stderr } = spawnSync(helperPath(), argv, { input, encoding: "utf8" });
-      expect(status).toBe(0);
+      const { status, stderr } = spawnSync(helperPath(), [...argv, "--strict"], {
+        input,
+        encoding: "utf8",
+      });
+      expect(status).toBe(1);
       expect(stderr).toContain(reason);
       expect(stderr.trimEnd().split("\n")).toHaveLength(1);
     });
@@ -217,6 +220,20 @@ exec /sbin/init
       const result = spawnSync(helperPath(), ["--hook", "lxc"], { encoding: "utf8", env: {} });
       expect(result.status).toBe(0);
       expect(result.stderr).toContain("LXC_PID is not set");
+    });
+
+    it("says so in the system's log, and not on what is the container's stderr", () => {
+      // A /dev of its own, where the log is a socket that a reader has.
+      const listen = `import os, socket, subprocess, sys
+log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+log.bind("/dev/log")
+log.settimeout(20)
+done = subprocess.run([sys.argv[1], "--hook", "oci"], input=b"x", capture_output=True)
+print(done.returncode, done.stderr, log.recv(4096).decode())`;
+      const script = 'mount -t tmpfs tmpfs /dev && exec python3 -c "$0" "$1"';
+      const argv = ["--mount", "sh", "-c", script, listen, helperPath()];
+      const { stdout } = spawnSync("unshare", argv, { encoding: "utf8" });
+      expect(stdout).toMatch(/^0 b'' <28>.* vprocfs-attach\[\d+\]: .*not the JSON state.*\n$/);
     });
 
     it("half-written settings count for nothing", async () => {
