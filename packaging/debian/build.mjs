@@ -2,11 +2,14 @@
 // Builds the Debian packages vprocfs and vprocfs-lxcfs-compat out of a built tree (npm run build):
 //
 //   node packaging/debian/build.mjs [--output DIR] [--version VERSION] [--compression xz|gzip|none]
+//                                   [--with-node [--cache DIR]]
 //
-// Needs dpkg-deb, strip and gzip. Nothing is fetched: the addon, the programs and the npm packages are
-// those that are here.
+// Needs dpkg-deb, strip, objdump and gzip. Nothing is fetched: the addon, the programs and the npm
+// packages are those that are here. Only --with-node, for vprocfs-node too, gets the official Node.js
+// from npm's registry, once.
 
 import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import {
   chmodSync,
   cpSync,
@@ -118,7 +121,7 @@ function stageProgram(root) {
     chmodSync(path, name.endsWith(".node") ? 0o644 : 0o755);
   }
   chmodSync(join(root, home, "dist/cli.js"), 0o755);
-  link(root, "../lib/vprocfs/dist/cli.js", "usr/bin/vprocfs");
+  copy(root, "packaging/debian/launch", "usr/bin/vprocfs", 0o755);
   link(root, "../lib/vprocfs/build/Release/vprocfs-attach", "usr/bin/vprocfs-attach");
   link(root, "build/Release/vprocfs-attach", `${home}/vprocfs-attach`);
   for (const name of INTEGRATIONS) {
@@ -130,8 +133,21 @@ function stageProgram(root) {
   link(root, "vprocfs-runc", `${home}/vprocfs-crun`);
 }
 
+/** What starts containers under names that vprocfs.service cannot know, and so waits by itself. */
+const LATER_UNITS = ["systemd-nspawn@", "lxc@", "pve-container@", "podman-kube@"].map(
+  (name) => `${name}.service`,
+);
+const LATER =
+  "# Containers start when their files can be mounted.\n[Unit]\nAfter=vprocfs.service lxcfs.service\n";
+
 function stageServices(root) {
-  copy(root, "packaging/systemd/vprocfs.service", "lib/systemd/system/vprocfs.service");
+  copy(root, "packaging/systemd/vprocfs.service", "usr/lib/systemd/system/vprocfs.service");
+  for (const name of LATER_UNITS) {
+    write(root, `usr/lib/systemd/system/${name}.d/10-vprocfs.conf`, LATER);
+  }
+  for (const kind of ["container", "kube", "pod"]) {
+    write(root, `usr/share/containers/systemd/${kind}.d/10-vprocfs.conf`, LATER);
+  }
   for (const name of ["run", "finish", "log/run"]) {
     copy(root, `packaging/runit/vprocfs/${name}`, `etc/sv/vprocfs/${name}`, 0o755);
   }
@@ -212,11 +228,31 @@ process.on("exit", () => rmSync(work, { recursive: true, force: true }));
 mkdirSync(output, { recursive: true });
 process.umask(0o022);
 
-/** At least what the programs were linked with. */
-function builtWith(name) {
-  const installed = execFileSync("dpkg-query", ["-W", "-f", "$" + "{Version}", name]);
-  const [release = ""] = /^\d+(?:\.\d+)?/.exec(installed.toString()) ?? [];
-  return `${name} (>= ${release})`;
+/** The newest version of a symbol of that kind that a program needs; what is static needs none. */
+function newestSymbol(path, kind) {
+  const table = execFileSync("objdump", ["-p", path], { encoding: "utf8" });
+  const versions = [...table.matchAll(new RegExp(`\\b${kind}_([\\d.]+)`, "g"))].map(([, v]) => v);
+  return versions.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).pop() ?? "0";
+}
+
+/** Since which release of GCC libstdc++ has the symbols of a version (its manual's ABI history). */
+const LIBSTDCXX = [
+  ["3.4.28", "9"],
+  ["3.4.29", "11"],
+  ["3.4.30", "12"],
+  ["3.4.31", "13.1"],
+  ["3.4.32", "13.2"],
+  ["3.4.33", "14"],
+  ["3.4.34", "15"],
+];
+
+/** What the addon needs of the distribution: by its symbols, not by what it was built with. */
+function libraries(addon) {
+  const newest = newestSymbol(addon, "GLIBCXX");
+  const [, gcc] =
+    LIBSTDCXX.find(([version]) => version.localeCompare(newest, "en", { numeric: true }) >= 0) ??
+    fail(`the addon needs GLIBCXX_${newest}, and no release of GCC is known to have it`);
+  return [`libc6 (>= ${newestSymbol(addon, "GLIBC")})`, `libstdc++6 (>= ${gcc})`];
 }
 
 const common = {
@@ -236,7 +272,10 @@ stageControl(
     Package: "vprocfs",
     ...common,
     Architecture: architecture,
-    Depends: ["nodejs (>= 20.17)", builtWith("libc6"), builtWith("libstdc++6")].join(", "),
+    Depends: [
+      "nodejs (>= 20.17) | vprocfs-node",
+      ...libraries(join(main, "usr/lib/vprocfs/build/Release/vprocfs.node")),
+    ].join(", "),
     Suggests: "lxc, podman",
     Description:
       "files under /proc that show a container its own limits\n" +
@@ -253,13 +292,70 @@ stageControl(
 );
 pack(main, "vprocfs", version, architecture, output);
 
+/**
+ * The official Node.js for nodes whose distribution has none or an old one, from its npm package:
+ * the version and the hash of what is fetched are those of node.json.
+ */
+function stageNode(root) {
+  const { version: node, integrity } = JSON.parse(readFileSync(join(here, "node.json"), "utf8"));
+  const name = `node-linux-${process.arch}`;
+  const wanted = integrity[process.arch] ?? fail(`no Node.js in node.json for ${process.arch}`);
+  const directory = option("cache", join(project, "build/node-binary"));
+  const file = join(directory, `${name}-${node}.tgz`);
+  const sum = () => `sha512-${createHash("sha512").update(readFileSync(file)).digest("base64")}`;
+  if (!existsSync(file) || sum() !== wanted) {
+    mkdirSync(directory, { recursive: true });
+    try {
+      const argv = ["pack", `${name}@${node}`, "--pack-destination", directory, "--silent"];
+      execFileSync("npm", argv, { stdio: ["ignore", "ignore", "pipe"] });
+    } catch (error) {
+      fail(`npm has no ${name}@${node}: ${String(error.stderr ?? error.message).trim()}`);
+    }
+    if (sum() !== wanted) {
+      rmSync(file);
+      fail(`${name}@${node} is not what node.json says: its hash differs`);
+    }
+  }
+  const unpacked = join(work, "node-binary");
+  mkdirSync(unpacked);
+  execFileSync("tar", ["-C", unpacked, "-xzf", file, "package/bin/node", "package/LICENSE"]);
+  const program = "usr/lib/vprocfs-node/bin/node";
+  mkdirSync(join(root, dirname(program)), { recursive: true, mode: 0o755 });
+  cpSync(join(unpacked, "package/bin/node"), join(root, program));
+  chmodSync(join(root, program), 0o755);
+  write(
+    root,
+    "usr/share/doc/vprocfs-node/copyright",
+    readFileSync(join(unpacked, "package/LICENSE")),
+  );
+  return { node, needs: `libc6 (>= ${newestSymbol(join(root, program), "GLIBC")}), libstdc++6` };
+}
+
+if (process.argv.includes("--with-node")) {
+  const root = join(work, "vprocfs-node");
+  mkdirSync(root, { mode: 0o755 });
+  const { node, needs } = stageNode(root);
+  const fields = {
+    Package: "vprocfs-node",
+    ...common,
+    Version: node,
+    Architecture: architecture,
+    Depends: needs,
+    Description:
+      "Node.js for vprocfs, where the distribution has none that is new enough\n" +
+      " The official program, in a directory of vprocfs's own: nothing else on the node sees it.",
+  };
+  stageControl(root, fields, ["postinst"]);
+  pack(root, "vprocfs-node", node, architecture, output);
+}
+
 const compat = join(work, "compat");
 mkdirSync(compat, { mode: 0o755 });
 copy(compat, "packaging/lxcfs/lxcfs", "usr/bin/lxcfs", 0o755);
 copy(
   compat,
   "packaging/debian/vprocfs-lxcfs-compat/lxcfs.service",
-  "lib/systemd/system/lxcfs.service",
+  "usr/lib/systemd/system/lxcfs.service",
 );
 for (const name of ["lxc.mount.hook", "lxc.reboot.hook"]) {
   copy(compat, `packaging/debian/vprocfs-lxcfs-compat/${name}`, `usr/share/lxcfs/${name}`, 0o755);

@@ -33,7 +33,7 @@ for word in "$@"; do
 done
 wants=/etc/systemd/system/multi-user.target.wants
 case $verb in
-enable) mkdir -p $wants; ln -sf "/lib/systemd/system/$unit" "$wants/$unit"; [ -z "$now" ] || verb=start ;;
+enable) mkdir -p $wants; ln -sf "/usr/lib/systemd/system/$unit" "$wants/$unit"; [ -z "$now" ] || verb=start ;;
 disable) rm -f "$wants/$unit"; [ -z "$now" ] || verb=stop ;;
 is-enabled) exec test -L "$wants/$unit" ;;
 esac
@@ -77,7 +77,7 @@ async function administer(...steps: readonly string[]): Promise<string[]> {
   }
   const script = `set -e
 for place in /run /etc /var; do mount -t tmpfs tmpfs $place; done
-[ ! -e /lib/systemd/system ] || mount -t tmpfs tmpfs /lib/systemd/system
+[ ! -e /usr/lib/systemd/system ] || mount -t tmpfs tmpfs /usr/lib/systemd/system
 mkdir -p /run/systemd/system /var/lib/dpkg/info /var/lib/dpkg/updates /var/lib/dpkg/triggers
 touch /var/lib/dpkg/status
 package() { dpkg --force-not-root --force-unsafe-io --log=/dev/null "$@" >/run/out 2>&1 || { cat /run/out; exit 1; }; }

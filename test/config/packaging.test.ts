@@ -10,12 +10,14 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { haveProgram, output, run } from "../support/command.js";
 import { project } from "../support/project.js";
 
-const lacking = ["dpkg-deb", "unshare", "gzip", "strip"].filter((name) => !haveProgram(name));
+const lacking = ["dpkg-deb", "unshare", "gzip", "objdump", "strip"].filter(
+  (name) => !haveProgram(name),
+);
 const isRoot = process.getuid?.() === 0;
 const missing = [...lacking.map((name) => `no ${name}`), ...(isRoot ? [] : ["not root"])];
 const title = missing.length === 0 ? "Debian packages" : `Debian packages (${missing.join(", ")})`;
@@ -50,11 +52,46 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(statSync(join(root, "usr/lib/vprocfs/build/Release/vprocfs-keeper")).mode & 0o7777).toBe(
       0o755,
     );
-    expect(text("DEBIAN/control")).toMatch(/^Depends: nodejs .*libc6 \(>= \d/m);
+    expect(text("DEBIAN/control")).toMatch(
+      /^Depends: nodejs \(.*\) \| vprocfs-node, libc6 \(>= \d/m,
+    );
     const fields = readFileSync(join(compat, "DEBIAN/control"), "utf8");
     for (const field of ["Provides: lxcfs (=", "Conflicts: lxcfs\n", "Replaces: lxcfs\n"]) {
       expect(fields).toContain(field);
     }
+  });
+
+  it("hold an addon that runs with the C library of Ubuntu 22.04", async () => {
+    const addon = join(root, "usr/lib/vprocfs/build/Release/vprocfs.node");
+    const symbols = await output(["objdump", "-T", addon]);
+    const needed = (kind: string): string =>
+      [...symbols.matchAll(new RegExp(`\\b${kind}_([\\d.]+)`, "g"))]
+        .map(([, version = ""]) => version)
+        .sort((a, b) => a.localeCompare(b, "en", { numeric: true }))
+        .pop() ?? "";
+    const [libc, libstdcxx] = [needed("GLIBC"), needed("GLIBCXX")];
+    expect(libc.localeCompare("2.35", "en", { numeric: true })).toBeLessThanOrEqual(0);
+    expect(libstdcxx.localeCompare("3.4.30", "en", { numeric: true })).toBeLessThanOrEqual(0);
+    expect(text("DEBIAN/control")).toContain(`libc6 (>= ${libc}), libstdc++6 (>= `);
+  });
+
+  it("start vprocfs by vprocfs-node's Node.js where there is one, and else by the node's", async () => {
+    const place = join(directory, "place");
+    const launch = text("usr/bin/vprocfs").replaceAll("/usr/lib/", `${place}/`);
+    const own = join(place, "vprocfs-node/bin/node");
+    const path = join(directory, "path");
+    for (const [file, says] of [
+      [own, "ours"],
+      [join(path, "node"), "the node's"],
+    ] as const) {
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, `#!/bin/sh\necho "${says} $*"\n`, { mode: 0o755 });
+    }
+    const start = () =>
+      output(["sh", "-c", launch, "sh", "a b"], { env: { PATH: `${path}:/bin` } });
+    expect(await start()).toBe(`ours ${place}/vprocfs/dist/cli.js a b\n`);
+    rmSync(own);
+    expect(await start()).toBe(`the node's ${place}/vprocfs/dist/cli.js a b\n`);
   });
 
   it("name every command in the manual, and every key of the configuration", async () => {
@@ -141,9 +178,22 @@ describe.runIf(missing.length === 0)(title, () => {
         await output(["sh", "-n", join(tree, "DEBIAN", name)]);
       }
     }
-    const unit = text("lib/systemd/system/vprocfs.service");
+    const unit = text("usr/lib/systemd/system/vprocfs.service");
     expect(unit).toContain("ExecStart=/usr/bin/vprocfs run");
     // What gives a service a mount namespace would keep the mount from the host.
     expect(unit).not.toMatch(/^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|ReadOnlyPaths)=/m);
+    const other = readFileSync(join(compat, "usr/lib/systemd/system/lxcfs.service"), "utf8");
+    const order = (of: string): string[] =>
+      of
+        .split("\n")
+        .filter((line) => /^(?:Before|After|DefaultDependencies|WatchdogSec)=/.test(line));
+    expect(order(other)).toEqual(order(unit));
+    expect(order(unit).join(" ")).toMatch(/docker.*incus-startup.*lxd.*machines.target.*kubelet/);
+    for (const path of [
+      "systemd/system/systemd-nspawn@.service.d",
+      "systemd/system/lxc@.service.d",
+    ]) {
+      expect(text(`usr/lib/${path}/10-vprocfs.conf`)).toContain("\nAfter=vprocfs.service");
+    }
   });
 });
