@@ -240,6 +240,20 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
     calls.Set("listeners", number(done.listeners));
     out.Set("calls", calls);
   }
+  if (const Commons* commons = engine_ ? engine_->commons() : nullptr) {
+    Napi::Object resources = Napi::Object::New(env);
+    for (size_t i = 0; i < kResources; ++i) {
+      const auto resource = static_cast<Resource>(i);
+      Napi::Object one = Napi::Object::New(env);
+      one.Set("used", number(commons->used(resource)));
+      one.Set("limit", number(commons->bound(resource).all));
+      one.Set("tenantLimit", number(commons->bound(resource).each));
+      one.Set("refused", number(commons->refused(resource)));
+      one.Set("short", number(commons->short_of(resource)));
+      resources.Set(to_text(resource), one);
+    }
+    out.Set("resources", resources);
+  }
   out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
   out.Set("threads", number(engine_ ? engine_->threads() : 0));
   return out;
@@ -301,8 +315,8 @@ Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
     one.Set("id", name);
     one.Set("requests", number(container.requests));
     one.Set("refused", number(container.refused));
-    one.Set("openFiles", number(container.holdings().open_files));
-    one.Set("heldBytes", number(container.holdings().held_bytes));
+    one.Set("openFiles", number(container.open_files()));
+    one.Set("heldBytes", number(container.held_bytes()));
     one.Set("load", load_of(env, container.tasks(kNeedTasks, now)));
     out.Set(out.Length(), one);
   }

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-#include <atomic>
 #include <cstdint>
 #include <mutex>
 
@@ -26,6 +25,13 @@ class Budget {
     }
     tokens_us_ -= static_cast<int64_t>(std::max<uint64_t>(1, 1000000 / per_second_));
     return tokens_us_ >= 0 ? 0 : static_cast<uint64_t>(-tokens_us_);
+  }
+
+  /// Takes `tokens` for what was done already: those who come next wait longer.
+  void charge(uint64_t tokens) {
+    if (per_second_ == 0) return;
+    const std::lock_guard lock(mutex_);
+    tokens_us_ -= static_cast<int64_t>(tokens * std::max<uint64_t>(1, 1000000 / per_second_));
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "container/history_record.h"
+#include "container/open_sources.h"
 #include "container/sampler.h"
 #include "view/stable.h"
 #include "view/writer.h"
@@ -38,12 +39,15 @@ Container::Container(ContainerDescription description, Surroundings around,
     : description_(std::move(description)),
       around_(around),
       tenant_(tenant ? std::move(tenant)
-                     : std::make_shared<Tenant>(description_.id, around.renders_per_second,
+                     : std::make_shared<Tenant>(description_.id, nullptr, around.renders_per_second,
                                                 around.calls_per_second)) {
+  tenant_->stake().note(Resource::kContainers, 1);
   load_histories();
 }
 
 Container::~Container() {
+  tenant_->stake().give(Resource::kContainers);
+  if (source_ && around_.sources != nullptr) around_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;
   const uint64_t key = description_.id.packed();
@@ -52,15 +56,27 @@ Container::~Container() {
 }
 
 void Container::count_open(bool opened) {
-  for (Holdings* of : {&holdings_, &tenant_->holdings}) {
-    of->open_files.fetch_add(opened ? 1u : ~0u, std::memory_order_relaxed);
+  open_files_.fetch_add(opened ? 1 : ~uint64_t{0}, std::memory_order_relaxed);
+  if (opened) {
+    tenant_->stake().note(Resource::kOpenFiles, 1);
+  } else {
+    tenant_->stake().give(Resource::kOpenFiles, 1);
   }
 }
 
 void Container::count_held(uint64_t more, uint64_t less) {
-  for (Holdings* of : {&holdings_, &tenant_->holdings}) {
-    of->held_bytes.fetch_add(more - less, std::memory_order_relaxed);
-  }
+  held_bytes_.fetch_add(more - less, std::memory_order_relaxed);
+  tenant_->stake().note(Resource::kHeldBytes, more);
+  tenant_->stake().give(Resource::kHeldBytes, less);
+}
+
+bool Container::close_idle_source() {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock()) return false;
+  source_.reset();
+  shared_.clear();
+  call_facts_.reset();
+  return true;
 }
 
 template <typename Unpack>
@@ -113,10 +129,15 @@ uint64_t Container::hugepage_bytes(uint64_t now_us) const {
 
 std::optional<Error> Container::open_source_locked(uint64_t now_us) {
   if (dead()) return Error{ESRCH, description_.cgroup};
+  used_us_.store(now_us, std::memory_order_relaxed);
   if (source_) return std::nullopt;
+  if (around_.sources != nullptr) around_.sources->opening(*this);
   auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier,
                                       hugepage_bytes(now_us));
-  if (!source) return source.error();
+  if (!source) {
+    if (around_.sources != nullptr) around_.sources->closed(*this);
+    return source.error();
+  }
   source_ = std::move(source.value());
   return std::nullopt;
 }
@@ -336,7 +357,7 @@ std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {
 
 bool Container::is_current_locked(uint32_t needs, const Made& made, uint64_t now_us,
                                   uint64_t tick_us) const {
-  if (now_us >= made.taken_us + tick_us || dead()) return false;
+  if (now_us >= made.taken_us + tick_us || dead() || !source_) return false;
   source_->drain();
   return limit_writes_locked(needs) == made.writes;
 }

@@ -24,6 +24,7 @@
 
 namespace vprocfs {
 
+class OpenSources;
 class Sampler;
 
 /// What all containers share. Borrowed; outlives every Container.
@@ -34,6 +35,8 @@ struct Surroundings {
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
   Sampler* sampler = nullptr;       ///< may be nullptr: nobody counts tasks then
+  Commons* commons = nullptr;       ///< may be nullptr: nothing is bounded then
+  OpenSources* sources = nullptr;   ///< may be nullptr: they stay open then
   uint64_t renders_per_second = 0;  ///< that one tenant may ask for; 0: no limit
   uint64_t calls_per_second = 0;    ///< system calls of it that are answered; 0: no limit
 };
@@ -93,8 +96,14 @@ class Container {
   void count_open(bool opened);
   /// Its open files hold snapshots of so many bytes more, and of so many less.
   void count_held(uint64_t more, uint64_t less);
-  /// What its own open files hold.
-  const Holdings& holdings() const { return holdings_; }
+  /// Its open files, and the bytes that they hold.
+  uint64_t open_files() const { return open_files_.load(std::memory_order_relaxed); }
+  uint64_t held_bytes() const { return held_bytes_.load(std::memory_order_relaxed); }
+
+  /// When its cgroups were last read, CLOCK_BOOTTIME µs.
+  uint64_t used_us() const { return used_us_.load(std::memory_order_relaxed); }
+  /// Closes its cgroup files, and drops what was made from them. False while somebody reads them.
+  bool close_idle_source();
   /// Requests for its files, and of these the opens that were refused for holding too much.
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> refused{0};
@@ -174,7 +183,7 @@ class Container {
   const Surroundings around_;
   const std::shared_ptr<Tenant> tenant_;
   std::atomic<bool> dead_{false};
-  Holdings holdings_;
+  std::atomic<uint64_t> open_files_{0}, held_bytes_{0}, used_us_{0};
   struct Shared : Made {
     std::string text;
   };

@@ -29,7 +29,7 @@ class Deferred {
 class Gate {
  public:
   /// True: go on, and call leave() after. False: `waiting` was taken and will come back from some
-  /// leave(). `line`: any number that stands for the container.
+  /// leave(), or `make` gave nothing. `line`: any number that stands for the container.
   template <typename MakeDeferred>
   bool enter(Holder who, uint64_t line, MakeDeferred make) {
     const std::lock_guard lock(mutex_);
@@ -38,9 +38,11 @@ class Gate {
       holder_ = who;
       return true;
     }
+    auto waiting = make();
+    if (!waiting) return false;
     auto& queue = lines_[line];
     if (queue.empty()) turns_.push_back(line);
-    queue.push_back(make());
+    queue.push_back(std::move(waiting));
     return false;
   }
 

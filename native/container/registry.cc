@@ -16,8 +16,8 @@ namespace {
 // numbers are reused, so the container's init must be alive too.
 constexpr uint64_t kCallerTtlUs = 1000000;
 constexpr size_t kMaxCallers = 65536;
-// Containers that share one PID namespace; whoever may make cgroups can have as many as it likes.
-constexpr size_t kMaxPerNamespace = 1024;
+// What finding a container costs, in renders.
+constexpr uint64_t kCostOfFinding = 10;
 constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
 
 bool exited(const Fd& pidfd) {
@@ -90,28 +90,21 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   }
   Entry entry;
   entry.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, description.init, 0)));
-  if (!entry.init) return Error{ESRCH, description.cgroup};
+  if (!entry.init) return Error{process_errno(errno), description.cgroup};
   // The PID may have been reused between finding it and pinning it.
   auto start = read_start_ticks(around_.procfs_fd, description.init);
   if (!start || start.value() * 10000 != description.init_start_us) {
     return Error{ESRCH, description.cgroup};
   }
   auto payer = tenant(description.tenant);
+  payer->renders().charge(kCostOfFinding);
+  if (!make_room(*payer)) {
+    payer->stake().refuse(Resource::kContainers);
+    return Error{ENFILE, description.cgroup};
+  }
   entry.container = std::make_shared<Container>(std::move(description), around_, std::move(payer));
   auto container = entry.container;
-  Containers gone;
   const std::lock_guard lock(mutex_);
-  if (containers_.size() > kMaxPerNamespace) {
-    const uint64_t pids = container->description().namespaces.pid;
-    const auto beside =
-        std::count_if(containers_.begin(), containers_.end(), [pids](const auto& known) {
-          return known.second.container->description().namespaces.pid == pids;
-        });
-    if (static_cast<size_t>(beside) >= kMaxPerNamespace) {
-      sweep_locked(gone);
-      return Error{ENFILE, container->description().cgroup};
-    }
-  }
   auto& slot = containers_[id];
   if (slot.container && !slot.container->dead() && !exited(slot.init)) return slot.container;
   if (slot.container) slot.container->mark_dead();
@@ -122,7 +115,6 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.init.get(), &event);
   }
   slot = std::move(entry);
-  if (containers_.size() >= sweep_at_) sweep_locked(gone);
   return container;
 }
 
@@ -137,7 +129,8 @@ std::shared_ptr<Tenant> Registry::tenant(ContainerId id) {
   auto& slot = tenants_[id];
   auto found = slot.lock();
   if (!found) {
-    found = std::make_shared<Tenant>(id, around_.renders_per_second, around_.calls_per_second);
+    found = std::make_shared<Tenant>(id, around_.commons, around_.renders_per_second,
+                                     around_.calls_per_second);
     slot = found;
   }
   return found;
@@ -159,6 +152,7 @@ std::shared_ptr<Container> Registry::ended(ContainerId id) {
   // What is kept of it is not this one's: it may live, and only not be found at the moment.
   Surroundings around = around_;
   around.state = nullptr;
+  around.sources = nullptr;
   auto container = std::make_shared<Container>(std::move(description), around);
   container->mark_dead();
   return container;
@@ -182,13 +176,30 @@ void Registry::erase_locked(ContainerId id, Containers& gone) {
   }
 }
 
-void Registry::sweep_locked(Containers& gone) {
-  std::vector<ContainerId> ids;
-  for (const auto& [id, entry] : containers_) {
-    if (!resolver_.exists(id)) ids.push_back(id);
+bool Registry::make_room(Tenant& tenant) {
+  if (!tenant.stake().spent(Resource::kContainers)) return true;
+  constexpr uint64_t kSweepEveryUs = 1000000;
+  std::vector<ContainerId> its;
+  {
+    const std::lock_guard lock(mutex_);
+    const uint64_t now = boottime_us();
+    if (now < tenant.swept_us + kSweepEveryUs) return false;
+    tenant.swept_us = now;
+    for (const auto& [id, entry] : containers_) {
+      if (&entry.container->tenant() == &tenant) its.push_back(id);
+    }
   }
-  for (const ContainerId id : ids) erase_locked(id, gone);
-  sweep_at_ = std::max(kSweepAt, 2 * containers_.size());
+  const auto there = [this](ContainerId id) { return resolver_.exists(id); };
+  its.erase(std::remove_if(its.begin(), its.end(), there), its.end());
+  Containers gone;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const ContainerId id : its) {
+      if (containers_.count(id) != 0) erase_locked(id, gone);
+    }
+  }
+  gone.clear();
+  return !tenant.stake().spent(Resource::kContainers);
 }
 
 std::shared_ptr<Container> Registry::known(ContainerId id) const {

@@ -25,7 +25,7 @@ class Registry {
   Registry(const Resolver& resolver, Surroundings around);
   ~Registry();
 
-  /// ESRCH: no such container, or nobody lives in it. ENFILE: too many in one PID namespace.
+  /// ESRCH: no such container, or nobody lives in it. ENFILE: its tenant has too many.
   Result<std::shared_ptr<Container>> by_id(ContainerId id);
 
   /// nullptr: a process of the host. ESRCH: the process is gone, or not visible to us (pid 0).
@@ -67,12 +67,13 @@ class Registry {
 
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description);
   std::shared_ptr<Tenant> tenant(ContainerId id);
+  /// Makes room where a tenant has as many containers as it may: forgets those of it whose cgroup
+  /// is gone though their init lives on (shared PID namespaces). False: there is none.
+  bool make_room(Tenant& tenant);
   void forget_dead(ContainerId id);
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
   void erase_locked(ContainerId id, Containers& gone);
-  /// Forgets containers whose cgroup is gone though their init lives on (shared PID namespaces).
-  void sweep_locked(Containers& gone);
   void pace_limits_changed();
   void watch();
 
@@ -82,8 +83,7 @@ class Registry {
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;
   std::map<std::pair<uint64_t, uint64_t>, Caller> callers_;  ///< by PID and cgroup namespace
-  size_t sweep_at_ = kSweepAt;                               ///< containers at which to look again
-  size_t tenant_sweep_ = kSweepAt;                           ///< the same of tenants
+  size_t tenant_sweep_ = kSweepAt;  ///< tenants at which to look for those that are no more
   std::function<void()> limits_changed_;
   Fd epoll_, stop_;
   std::thread watcher_;

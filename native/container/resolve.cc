@@ -106,7 +106,7 @@ Result<bool> Resolver::on_host(pid_t pid) const {
 
 Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
   const Fd ns(::openat(procfs_fd_, pid_path(pid, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
-  if (!ns) return Error{ESRCH, pid_path(pid, "/ns/pid")};
+  if (!ns) return Error{process_errno(errno), pid_path(pid, "/ns/pid")};
   const int init = ::ioctl(ns.get(), kNsGetTgidFromPidns, 1);
   if (init > 0) return static_cast<pid_t>(init);
 
@@ -142,8 +142,10 @@ Result<std::optional<pid_t>> Resolver::outer_init(pid_t init) const {
   using Answer = std::optional<pid_t>;
   const Fd inner(::openat(procfs_fd_, pid_path(init, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
   const Fd outer(inner ? ::ioctl(inner.get(), kNsGetParent) : -1);
+  const int why = outer ? 0 : errno;
   struct stat st {};
-  if (!inner) return Error{ESRCH, pid_path(init, "/ns/pid")};
+  if (!inner) return Error{process_errno(errno), pid_path(init, "/ns/pid")};
+  if (!outer && process_errno(why) != ESRCH) return Error{why, pid_path(init, "/ns/pid")};
   // EPERM: the one around it is not below ours.
   if (!outer || ::fstat(outer.get(), &st) != 0 || st.st_ino == own_.pid) return Answer();
   const int found = ::ioctl(outer.get(), kNsGetTgidFromPidns, 1);
@@ -159,7 +161,7 @@ Result<std::optional<pid_t>> Resolver::outer_init(pid_t init) const {
 
 Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
   const Fd ns(::openat(procfs_fd_, pid_path(pid, "/ns/cgroup").c_str(), O_RDONLY | O_CLOEXEC));
-  if (!ns) return Error{ESRCH, pid_path(pid, "/ns/cgroup")};
+  if (!ns) return Error{process_errno(errno), pid_path(pid, "/ns/cgroup")};
   // The same file reads differently from within the namespace: relative to its root. What the two
   // readings differ by is the root. A process that moves between them is asked again.
   for (int attempt = 0; attempt < 3; ++attempt) {
@@ -178,7 +180,7 @@ Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
 Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const {
   if (ns.cgroup != own_.cgroup) {
     auto root = namespace_root(pid);
-    if (root || root.error().code == ESRCH) return root;
+    if (root || root.error().code != EXDEV) return root;
     // The caller was moved out of its own namespace's root: its init may still be below.
     auto init_ns = read_namespaces(procfs_fd_, init);
     if (init_ns && init_ns.value().cgroup == ns.cgroup) {
@@ -224,7 +226,7 @@ const Hierarchy* Resolver::hierarchy(IdentityHierarchy which) const {
   return nullptr;
 }
 
-Resolver::Identity Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) const {
+Result<bool> Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) const {
   const auto index = [](Controller c) { return static_cast<size_t>(c); };
   struct Candidate {
     IdentityHierarchy which;
@@ -254,14 +256,16 @@ Resolver::Identity Resolver::identify(const CgroupPaths& paths, ContainerDescrip
     // Not there: a process of a container in any case, and never one of the host.
     const auto dir = CgroupDir::open(*h, candidate.path);
     struct stat st {};
-    if (!dir || ::fstat(dir.value()->fd(), &st) != 0) return Identity::kGone;
+    if (!dir || ::fstat(dir.value()->fd(), &st) != 0) {
+      return Error{process_errno(dir ? errno : dir.error().code), candidate.path};
+    }
     const auto id = ContainerId::make(candidate.which, st.st_ino);
-    if (!id) return Identity::kGone;
+    if (!id) return Error{ESRCH, candidate.path};
     out.id = *id;
     out.cgroup = candidate.path;
-    return Identity::kFound;
+    return true;
   }
-  return Identity::kNone;
+  return false;
 }
 
 Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) const {
@@ -274,14 +278,9 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   auto paths = container_paths(pid, init.value(), ns.value());
   if (!paths) return paths.error();
   ContainerDescription out;
-  switch (identify(paths.value(), out)) {
-    case Identity::kFound:
-      break;
-    case Identity::kNone:
-      return Answer();
-    case Identity::kGone:
-      return Error{ESRCH, pid_path(pid, "/cgroup")};
-  }
+  const auto own = identify(paths.value(), out);
+  if (!own) return own.error();
+  if (!own.value()) return Answer();
   out.paths = std::move(paths.value());
   out.init = init.value();
   out.namespaces = ns.value();
@@ -318,7 +317,7 @@ Fd Resolver::open_cgroup(ContainerId id) const {
 
 Result<ContainerDescription> Resolver::of_id(ContainerId id) const {
   Fd top = open_cgroup(id);
-  if (!top) return Error{ESRCH, id.name()};
+  if (!top) return Error{process_errno(errno), id.name()};
 
   // Its own processes are mostly near its top, and below it may be other containers.
   std::deque<Fd> todo;

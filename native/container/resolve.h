@@ -67,10 +67,9 @@ class Resolver {
   Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
   Result<CgroupPaths> namespace_root(pid_t pid) const;
   bool own_or_above(const std::string& path, const std::string& own) const;
-  enum class Identity { kFound, kNone, kGone };
-  /// kNone: every cgroup is one that we live in or below; kGone: one of its own is not there any
+  /// False: every cgroup is one that we live in or below. ESRCH: one of its own is not there any
   /// more.
-  Identity identify(const CgroupPaths& paths, ContainerDescription& out) const;
+  Result<bool> identify(const CgroupPaths& paths, ContainerDescription& out) const;
   const Hierarchy* hierarchy(IdentityHierarchy which) const;
   Fd open_cgroup(ContainerId id) const;
 

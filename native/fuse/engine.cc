@@ -2,8 +2,8 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/resource.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -18,11 +18,17 @@ namespace {
 
 constexpr int kInitDeadlineMs = 10000;
 
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
+Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
+  constexpr uint64_t kMib = uint64_t{1} << 20, kFiles = 65536;
+  constexpr uint64_t kWaitingEach = 16384, kWaitingAll = 65536;
+  Bounds bounds;
+  const auto at = [&bounds](Resource r) -> Bound& { return bounds[static_cast<size_t>(r)]; };
+  at(Resource::kOpenFiles) = {options.max_open_per_tenant,
+                              std::min<uint64_t>(64, options.max_open_per_tenant), kFiles};
+  at(Resource::kHeldBytes) = {options.max_held_bytes, kMib / 4, 128 * kMib};
+  at(Resource::kWaiting) = {kWaitingEach, 256, kWaitingAll};
+  bound_descriptors(descriptors, options.max_triggers_per_tenant, bounds);
+  return bounds;
 }
 
 }  // namespace
@@ -101,7 +107,7 @@ Result<bool> Engine::wait_initialised() {
 }
 
 Result<bool> Engine::prepare() {
-  raise_descriptor_limit();
+  commons_ = std::make_unique<Commons>(bounds_of(options_.server, raise_descriptor_limit()));
   auto host = Host::open();
   if (!host) return host.error();
   host_ = std::move(host.value());
@@ -146,6 +152,8 @@ Result<bool> Engine::activate(Safe* safe) {
   sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
   Surroundings around;
   around.sampler = sampler_.get();
+  around.commons = commons_.get();
+  around.sources = &sources_;
   around.mounts = &host_->mounts;
   around.notifier = notifier_.get();
   around.host = host_source_.get();

@@ -8,6 +8,8 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "container/commons.h"
+#include "container/open_sources.h"
 #include "container/registry.h"
 #include "container/sampler.h"
 #include "fuse/loop.h"
@@ -60,6 +62,8 @@ class Engine {
   const Server* server() const { return server_.get(); }
   Registry* registry() const { return registry_.get(); }
   const Sampler* sampler() const { return sampler_.get(); }
+  /// What all tenants share; nullptr before prepare().
+  const Commons* commons() const { return commons_.get(); }
   /// nullptr: there is none, see agent_problem().
   const Agent* agent() const { return agent_.get(); }
   /// Why no system calls are answered; empty when they are, or are not to be.
@@ -86,6 +90,8 @@ class Engine {
   std::unique_ptr<HostSource> host_source_;
   Fd own_state_fd_, fuse_fd_;
   std::unique_ptr<StateFile> state_;
+  std::unique_ptr<Commons> commons_;
+  OpenSources sources_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;
   std::unique_ptr<Agent> agent_;

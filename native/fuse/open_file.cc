@@ -36,9 +36,10 @@ uint64_t first_handle() { return kHandleBits | boottime_us() * 1000; }
 
 Snapshot::Snapshot(StateFile& state, std::string text, uint64_t taken_us)
     : state_(state), taken_us_(taken_us) {
-  record_ = state_.allocate(text.size());
+  record_ = state_.allocate(text.size(), StateFile::Use::kTransient);
   if (record_ == 0) {
     private_text_ = std::move(text);
+    private_text_.shrink_to_fit();
     text_ = private_text_;
     return;
   }
@@ -58,6 +59,11 @@ Snapshot::~Snapshot() {
   if (record_ != 0 && !keep_) state_.release(record_, RecordType::kSnapshot, 0);
 }
 
+size_t Snapshot::room() const {
+  constexpr size_t kOverhead = 64;  // of an allocation and of this
+  return record_ == 0 ? text_.size() + kOverhead : StateFile::room_for(text_.size());
+}
+
 OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c)
     : node(n), view(v), container(std::move(c)) {
   if (container) container->count_open(true);
@@ -66,12 +72,12 @@ OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c)
 OpenFile::~OpenFile() {
   if (!container) return;
   container->count_open(false);
-  if (snapshot_) container->count_held(0, snapshot_->text().size());
+  if (snapshot_) container->count_held(0, snapshot_->room());
 }
 
 void OpenFile::hold(std::shared_ptr<Snapshot> snapshot) {
   if (container) {
-    container->count_held(snapshot->text().size(), snapshot_ ? snapshot_->text().size() : 0);
+    container->count_held(snapshot->room(), snapshot_ ? snapshot_->room() : 0);
   }
   snapshot_ = std::move(snapshot);
 }
@@ -118,7 +124,9 @@ uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snaps
   const uint64_t handle = next_handle_.fetch_add(1, std::memory_order_relaxed);
   file->hold(std::move(snapshot));
   // One that the state file has no room for is lost by a takeover, nothing else.
-  file->record_ = file->snapshot_->record() == 0 ? 0 : state_.allocate(sizeof(OpenRecord));
+  file->record_ = file->snapshot_->record() == 0
+                      ? 0
+                      : state_.allocate(sizeof(OpenRecord), StateFile::Use::kTransient);
   if (file->record_ != 0) write_record(*file, handle, request);
   Shard& s = shard(handle);
   const std::lock_guard lock(s.mutex);

@@ -32,6 +32,8 @@ class Snapshot {
   uint64_t taken_us() const { return taken_us_; }
   /// 0: in private memory.
   RecordIndex record() const { return record_; }
+  /// The memory that it takes.
+  size_t room() const;
   /// The snapshot is to outlive us.
   void keep() { keep_ = true; }
 

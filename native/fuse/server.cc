@@ -35,8 +35,14 @@ bool killed(const std::string& status) {
 
 /// A request that waits for its container's turn.
 struct Server::Waiting : Deferred {
-  Waiting(const Request& r, Work w)
-      : bytes(r.bytes(), r.bytes() + r.size()), taken_ns(r.taken_ns()), work(std::move(w)) {}
+  Waiting(const Request& r, ContainerPtr c, Work w)
+      : bytes(r.bytes(), r.bytes() + r.size()),
+        taken_ns(r.taken_ns()),
+        container(std::move(c)),
+        work(std::move(w)) {
+    container->tenant().stake().note(Resource::kWaiting, 1);
+  }
+  ~Waiting() override { container->tenant().stake().give(Resource::kWaiting); }
   Request request() const {
     const Request r(bytes.data(), bytes.size());
     r.set_taken(taken_ns);
@@ -45,6 +51,7 @@ struct Server::Waiting : Deferred {
   Holder holder() const override { return holder_of(request()); }
   std::vector<uint8_t> bytes;
   uint64_t taken_ns;
+  ContainerPtr container;
   Work work;
 };
 
@@ -58,7 +65,7 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       tree_([&host](const std::string& path) { return host.has(path); }),
       mirror_(host),
       open_files_(state),
-      triggers_(reply, state, options.max_triggers_per_tenant),
+      triggers_(reply, state),
       tick_(state.connection().tick != 0) {}
 
 void Server::start_helpers() {
@@ -82,9 +89,15 @@ void Server::fail(const Request& r, int errno_value) {
 void Server::fail(const Request& r, const Error& error) {
   // Not an error of ours: what cannot be had, as the kernel says it.
   if (error.code == EOPNOTSUPP) return fail(r, EOPNOTSUPP);
+  // Its tenant has too much already, or all have.
+  if (error.code == ENFILE || error.code == EMFILE) return fail(r, ENFILE);
   const bool gone = error.code == ESRCH || error.code == ENOENT;
   if (!gone) counters_.source_errors.fetch_add(1, std::memory_order_relaxed);
   fail(r, gone ? ESRCH : EIO);
+}
+
+void Server::fail_lookup(const Request& r, const Error& error) {
+  fail(r, error.code == ENFILE || error.code == EMFILE ? ENFILE : ENOENT);
 }
 
 void Server::handle(const Request& r) {
@@ -228,15 +241,24 @@ bool Server::stop_waiting(const Request& r) {
   return true;
 }
 
+bool Server::may_wait(const Request& r, const ContainerPtr& container) {
+  Stake& stake = container->tenant().stake();
+  if (!stake.spent(Resource::kWaiting)) return true;
+  stake.refuse(Resource::kWaiting);
+  fail(r, ENOMEM);
+  return false;
+}
+
 void Server::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t now = boottime_us();
   const uint64_t wait_us = container->tenant().renders().take(now);
   if (wait_us == 0) return pass_gate(r, container, work);
+  if (!may_wait(r, container)) return;
   counters_.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
-  auto waiting = std::make_shared<Waiting>(r, work);
+  auto waiting = std::make_shared<Waiting>(r, container, work);
   pacer_.post(now + wait_us, [this, waiting, container] {
     // An INTERRUPT may have answered it meanwhile.
     const Request request = waiting->request();
@@ -250,8 +272,9 @@ void Server::pass_gate(const Request& r, const ContainerPtr& container, const Wo
   Gate& gate = container->tenant().gate();
   const uint64_t line = container->id().packed();
   const bool mine = gate.enter(holder_of(r), line, [&]() -> std::unique_ptr<Deferred> {
+    if (!may_wait(r, container)) return nullptr;
     wait_for_turn(r, container);
-    return std::make_unique<Waiting>(r, work);
+    return std::make_unique<Waiting>(r, container, work);
   });
   if (!mine) return;
   work(r);

@@ -166,6 +166,8 @@ class Server {
   /// The containers that the caller may see, ascending.
   std::vector<ContainerId> visible_containers(const Request& r);
 
+  /// False when its tenant has so many requests that wait that this one was answered with ENOMEM.
+  bool may_wait(const Request& r, const ContainerPtr& container);
   /// Runs `work` when it is this container's turn; at once for the host.
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
@@ -179,6 +181,8 @@ class Server {
   fuse_attr attributes(NodeId node, const View* view, uint64_t size) const;
   void fail(const Request& r, int errno_value);
   void fail(const Request& r, const Error& error);
+  /// A name that leads to a container which was not found.
+  void fail_lookup(const Request& r, const Error& error);
 
   const Reply& reply_;
   Registry& registry_;

@@ -52,11 +52,10 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
 
 bool Server::full(const ContainerPtr& container) {
   if (!container) return false;
-  const Holdings& holdings = container->tenant().holdings;
-  if (holdings.open_files.load(std::memory_order_relaxed) < options_.max_open_per_tenant &&
-      holdings.held_bytes.load(std::memory_order_relaxed) < options_.max_held_bytes) {
-    return false;
-  }
+  Stake& stake = container->tenant().stake();
+  const bool no_file = stake.spent(Resource::kOpenFiles);
+  if (!no_file && !stake.spent(Resource::kHeldBytes)) return false;
+  stake.refuse(no_file ? Resource::kOpenFiles : Resource::kHeldBytes);
   counters_.refused_opens.fetch_add(1, std::memory_order_relaxed);
   container->refused.fetch_add(1, std::memory_order_relaxed);
   return true;
@@ -253,13 +252,13 @@ void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& foun
   }
   if (!parent_container.none()) {
     auto container = registry_.by_id(parent_container);
-    if (!container) return fail(r, ENOENT);
+    if (!container) return fail_lookup(r, container.error());
     return entry_of(r, container.value(), found, kForeverSeconds);
   }
   // The caller-identified tree: every caller gets its own container's node, so that what is bound
   // or cached under it is that container's for ever. Never cached, since the next caller differs.
   auto container = registry_.by_process(static_cast<pid_t>(r.header().pid));
-  if (!container) return fail(r, ENOENT);
+  if (!container) return fail_lookup(r, container.error());
   if (!container.value()) return entry(r, NodeId({}, found.index), found.view, kUnknownSize, 0);
   entry_of(r, container.value(), found, 0);
 }

@@ -108,7 +108,7 @@ void Server::lookup_mirror(const Request& r, NodeId parent, const std::string& d
     return;
   }
   auto container = container_of(r, parent);
-  if (!container) return fail(r, ENOENT);
+  if (!container) return fail_lookup(r, container.error());
   const ContainerPtr owner = std::move(container.value());
   in_turn(r, owner, [this, parent, owner, path = directory + "/" + name](const Request& req) {
     mirror_entry(req, parent, owner, path);

@@ -111,7 +111,8 @@ void Server::lookup(const Request& r) {
 void Server::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
   const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
   const TreeEntry* found = tree_.dir(kContainerRootIndex)->find(name);
-  if (!caller || found == nullptr) return fail(r, ENOENT);
+  if (!caller) return fail_lookup(r, caller.error());
+  if (found == nullptr) return fail(r, ENOENT);
   // The next caller may be another's.
   entry(r, NodeId({}, caller.value() ? link : found->index), nullptr, 0, 0);
 }
@@ -141,10 +142,13 @@ void Server::lookup_container(const Request& r, const std::string& name) {
   const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
   // To others a container is not there, rather than forbidden: names are not to be probed either.
   const bool may = caller && (!caller.value() || (id && caller.value()->id() == *id));
-  if (!id || !may || !registry_.by_id(*id)) {
+  if (!caller) return fail_lookup(r, caller.error());
+  if (!id || !may) {
     reply_.error(r.header().unique, ENOENT);
     return;
   }
+  const auto found = registry_.by_id(*id);
+  if (!found) return fail_lookup(r, found.error());
   entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0, 0);
 }
 
@@ -211,7 +215,7 @@ void Server::readlink(const Request& r) {
     return;
   }
   const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
-  if (!caller) return fail(r, ENOENT);
+  if (!caller) return fail_lookup(r, caller.error());
   if (!caller.value() && node.index() != kSelfIndex) return fail(r, ENOENT);
   const std::string target =
       caller.value() ? "containers/" + caller.value()->id().name() + below_container(node.index())

@@ -33,10 +33,9 @@ static_assert(std::is_trivially_copyable_v<Packed>);
 
 }  // namespace
 
-Triggers::Triggers(const Reply& reply, StateFile& state, uint32_t max_per_tenant)
+Triggers::Triggers(const Reply& reply, StateFile& state)
     : reply_(reply),
       state_(state),
-      max_(max_per_tenant),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   epoll_event event{};
@@ -71,17 +70,16 @@ void Triggers::wake() {
 
 bool Triggers::reserve(Tenant& tenant) {
   std::unique_lock lock(mutex_);
-  given_back_.wait_for(lock, kLongestWait,
-                       [&] { return tenant.triggers < max_ || tenant.closing_triggers == 0; });
-  if (tenant.triggers >= max_) return false;
-  ++tenant.triggers;
-  return true;
+  given_back_.wait_for(lock, kLongestWait, [&] {
+    return !tenant.stake().spent(Resource::kTriggers) || tenant.closing_triggers == 0;
+  });
+  return tenant.stake().take(Resource::kTriggers);
 }
 
 void Triggers::give_back(Tenant& tenant, bool closing) {
   {
     const std::lock_guard lock(mutex_);
-    --tenant.triggers;
+    tenant.stake().give(Resource::kTriggers);
     if (closing) --tenant.closing_triggers;
   }
   given_back_.notify_all();
@@ -210,7 +208,7 @@ void Triggers::adopt(const Find& find) {
     trigger->poll_handle = packed.poll_handle;
     trigger->event = packed.event != 0;
     trigger->record = record;
-    ++file->container->tenant().triggers;
+    file->container->tenant().stake().note(Resource::kTriggers, 1);
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));
   });

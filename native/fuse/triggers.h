@@ -27,8 +27,7 @@ namespace vprocfs {
 /// the next worker sets them again. Thread-safe.
 class Triggers {
  public:
-  /// `max_per_tenant`: beyond, ENOSPC.
-  Triggers(const Reply& reply, StateFile& state, uint32_t max_per_tenant);
+  Triggers(const Reply& reply, StateFile& state);
   ~Triggers();
 
   void start();
@@ -82,7 +81,6 @@ class Triggers {
 
   const Reply& reply_;
   StateFile& state_;
-  const uint32_t max_;
   Fd epoll_, wake_;
   Pacer closers_;
   mutable std::mutex mutex_;

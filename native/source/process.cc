@@ -64,6 +64,11 @@ int64_t boottime_offset(int procfs_fd, const std::string& process) {
 
 }  // namespace
 
+int process_errno(int errno_value) {
+  const bool ours = errno_value == EMFILE || errno_value == ENFILE || errno_value == ENOMEM;
+  return ours ? errno_value : ESRCH;
+}
+
 int64_t read_boottime_offset(int procfs_fd, pid_t pid) {
   return boottime_offset(procfs_fd, std::to_string(pid)) - boottime_offset(procfs_fd, "self");
 }

@@ -17,6 +17,10 @@ Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid);
 /// /proc/<pid>/cgroup, as seen from the reading thread's cgroup namespace. ESRCH when gone.
 Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid);
 
+/// What it means for a process that its files could not be opened: ESRCH, it is gone, but where the
+/// reason is ours (no descriptors, no memory).
+int process_errno(int errno_value);
+
 /// Inode numbers that name a process's namespaces ("/proc/<pid>/ns/pid" -> "pid:[4026531836]").
 struct NamespaceIds {
   uint64_t pid = 0, cgroup = 0;

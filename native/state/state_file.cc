@@ -123,7 +123,7 @@ uint8_t* StateFile::data(RecordIndex record) {
   return reinterpret_cast<uint8_t*>(header_of(record)) + sizeof(RecordHeader);
 }
 
-uint32_t StateFile::granules_for(size_t bytes) const {
+uint32_t StateFile::granules_for(size_t bytes) {
   const size_t exact = (bytes + sizeof(RecordHeader) + kGranule - 1) / kGranule;
   // Few size classes, so that room given back is found again: powers of two and their midpoints.
   size_t size = 1;
@@ -201,11 +201,12 @@ RecordIndex StateFile::take_free_locked(uint32_t length) {
   return at;
 }
 
-RecordIndex StateFile::allocate(size_t bytes) {
+RecordIndex StateFile::allocate(size_t bytes, Use use) {
   if (bytes > size_t{kMaxClass} * kGranule - sizeof(RecordHeader)) return 0;
   const uint32_t length = granules_for(bytes);
   if (length > kMaxClass) return 0;
   const std::lock_guard lock(mutex_);
+  if (use == Use::kTransient && used_ + length > granules_ / 4 * 3) return 0;
   RecordIndex record = take_free_locked(length);
   if (record == 0) {
     if (granules_ - next_ < length) return 0;

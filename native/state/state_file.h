@@ -60,9 +60,16 @@ class StateFile {
   static Result<std::unique_ptr<StateFile>> open(int fd, std::string* ignored);
   ~StateFile();
 
+  /// What room is for.
+  enum class Use {
+    kLasting,    ///< what a container has reported: without it counters would go back
+    kTransient,  ///< of open files: a quarter of the file is not for these
+  };
   /// Reserves room for `bytes`; 0 when the file is full. Thread-safe. Nothing survives a crash
   /// until publish().
-  RecordIndex allocate(size_t bytes);
+  RecordIndex allocate(size_t bytes, Use use = Use::kLasting);
+  /// The bytes that a record of `bytes` takes up.
+  static size_t room_for(size_t bytes) { return size_t{granules_for(bytes)} * kGranule; }
   /// Makes an allocated record survive. `bytes` as allocated or fewer.
   void publish(RecordIndex record, RecordType type, uint64_t key, size_t bytes);
   /// Gives the room of a published record back. Nothing happens when there is no such record of
@@ -102,7 +109,7 @@ class StateFile {
   /// The beginning of the smallest free piece of at least `length`; 0 when there is none.
   RecordIndex take_free_locked(uint32_t length);
   bool intact(RecordIndex record, uint32_t length) const;
-  uint32_t granules_for(size_t bytes) const;
+  static uint32_t granules_for(size_t bytes);
   std::atomic<uint32_t>* table() const;
   RecordHeader* header_of(RecordIndex record) const;
 

@@ -3,6 +3,7 @@ import type { Command } from "commander";
 import { NO_BORDERS } from "../containers/table.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
+import { type DaemonFigures, daemonFigures } from "../tools/scraped.js";
 import { type Context, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -16,7 +17,16 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-function asTable(mountpoint: string, status: Status): string {
+/** What all containers share, where metrics tell of it. */
+function sharedOf({ resources }: DaemonFigures): string {
+  const parts = [...resources].map(([name, { used, limit, refused }]) => {
+    const often = refused === 0 ? "" : ` (${refused} times refused)`;
+    return `${name.replaceAll("_", " ")} ${used} of ${limit}${often}`;
+  });
+  return parts.join(", ") || "not known without metrics";
+}
+
+function asTable(mountpoint: string, status: Status, figures: DaemonFigures): string {
   const takeover = status.resend
     ? "requests in hand are handed again (Linux 6.9)"
     : "requests in hand fail, all others wait";
@@ -36,6 +46,7 @@ function asTable(mountpoint: string, status: Status): string {
     { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
     { "kept descriptors": `${status.descriptors}` },
+    { "shared by all": sharedOf(figures) },
     { "FUSE protocol": status.protocol },
     { "when a worker dies": takeover },
     { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },
@@ -53,13 +64,18 @@ export function addStatus(program: Command, context: Context): void {
     .command("status")
     .summary("how the mount and its worker stand")
     .description("Shows generation, uptime, restarts and their reasons, as the keeper knows them.");
-  addConfigFlags(command, ["mountpoint"])
+  addConfigFlags(command, ["mountpoint", "metrics"])
     .option("--json", "print JSON")
     .action(async (options: { json?: boolean }) => {
-      const mountpoint = canonicalPath(configFor(context, command).mountpoint);
+      const config = configFor(context, command);
+      const mountpoint = canonicalPath(config.mountpoint);
       const status = await readStatus(mountpoint);
+      const figures = await daemonFigures(config.metrics);
+      const shared = Object.fromEntries(figures.resources);
       context.print(
-        options.json === true ? toJson({ mountpoint, ...status }) : asTable(mountpoint, status),
+        options.json === true
+          ? toJson({ mountpoint, ...status, shared })
+          : asTable(mountpoint, status, figures),
       );
     });
 }

@@ -1,6 +1,11 @@
 import { release } from "node:os";
 import type { Status } from "../keeper-status.js";
-import type { SessionCounters, SessionFeatures, SessionMeasures } from "../native/binding.js";
+import type {
+  ResourceUse,
+  SessionCounters,
+  SessionFeatures,
+  SessionMeasures,
+} from "../native/binding.js";
 import type { Emit, Kind, MetricSource } from "./sheet.js";
 import type { Containers } from "./survey.js";
 
@@ -206,6 +211,30 @@ function emitCalls({ counters: { calls } }: SelfSheet, emit: Emit): void {
   }
 }
 
+/** What all tenants share: which figure of each resource. */
+const RESOURCES: readonly (readonly [string, Kind, string, keyof ResourceUse])[] = [
+  ["resource_used", "gauge", "What of each shared resource is in use", "used"],
+  [
+    "resource_limit",
+    "gauge",
+    "Beyond this, all together, a tenant gets only what is kept back for it",
+    "limit",
+  ],
+  ["resource_tenant_limit", "gauge", "What one tenant has at most", "tenantLimit"],
+  [
+    "resource_refused_total",
+    "counter",
+    "Times that a tenant asked for more than it may have",
+    "refused",
+  ],
+  [
+    "resource_short_total",
+    "counter",
+    "Times of these that it had less than one tenant may have, since others had the rest",
+    "short",
+  ],
+];
+
 function emitFeatures({ features, survey }: SelfSheet, emit: Emit): void {
   const has = (feature: string, there: boolean | undefined): void => {
     if (there !== undefined) {
@@ -283,6 +312,13 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
           emit(1, { reason });
         }
       },
+    ),
+    ...RESOURCES.map(([name, kind, help, figure]) =>
+      metric(name, kind, help, ({ counters }, emit) => {
+        for (const [resource, use] of Object.entries(counters.resources ?? {})) {
+          emit(use[figure], { resource });
+        }
+      }),
     ),
     ...SINGLE.map(([name, kind, help, ask]) =>
       metric(name, kind, help, (sheet, emit) => {

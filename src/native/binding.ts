@@ -24,6 +24,20 @@ export interface CallCounters {
   readonly listeners: number;
 }
 
+/** What of something that all tenants (outermost containers) share is in use. */
+export interface ResourceUse {
+  /** Gauge. */
+  readonly used: number;
+  /** Beyond this, all together, a tenant gets only a little that is kept back for it. */
+  readonly limit: number;
+  /** What one tenant has at most. */
+  readonly tenantLimit: number;
+  /** How often a tenant asked for more than it may have. */
+  readonly refused: number;
+  /** How often of these it had less than one tenant may have: others had the rest. */
+  readonly short: number;
+}
+
 /** Counters of a running session; all only grow, except gauges marked so. */
 export interface SessionCounters {
   /** Requests answered, by FUSE operation name ("OPEN", "READ", ...). */
@@ -56,6 +70,8 @@ export interface SessionCounters {
   readonly openFiles: number;
   /** Of system calls; absent where none are answered. */
   readonly calls?: CallCounters;
+  /** By name: containers, sources, open_files, held_bytes, triggers, waiting. */
+  readonly resources?: Readonly<Record<string, ResourceUse>>;
   /** Gauge: containers with state in memory. */
   readonly containers: number;
   /** Gauge: worker threads. */

@@ -10,7 +10,7 @@ import { mountState, realSystem } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
-import { daemonFigures } from "./scraped.js";
+import { type DaemonFigures, daemonFigures } from "./scraped.js";
 
 /** Files that are watched for each container, about. */
 const WATCHES_PER_CONTAINER = 24;
@@ -178,6 +178,35 @@ function checkStatus(findings: Findings, status: Status): void {
   }
 }
 
+/** How much of a shared resource may be in use before it is worth a word. */
+const NEARLY_ALL = 0.8;
+
+function checkResources(findings: Findings, figures: DaemonFigures): void {
+  const { resources } = figures;
+  if (resources.size === 0) {
+    return;
+  }
+  let isWorthAWord = false;
+  for (const [name, { used, limit, refused, short }] of resources) {
+    const what = name.replaceAll("_", " ");
+    const level = short > 0 || used > NEARLY_ALL * limit ? "warning" : "info";
+    if (level === "info" && refused === 0) {
+      continue;
+    }
+    isWorthAWord = true;
+    const often =
+      refused === 0 ? "" : `; ${refused} times a container asked for more than its part`;
+    const todo =
+      level === "warning" && ["containers", "sources", "triggers"].includes(name)
+        ? "raise LimitNOFILE of the service; 'vprocfs top' shows who holds most"
+        : undefined;
+    findings.add(level, `${used} of ${limit} ${what} in use${often}`, todo);
+  }
+  if (!isWorthAWord) {
+    findings.add("ok", "no container has asked for more than its part of what all share");
+  }
+}
+
 async function checkVersion(findings: Findings, config: Config, version: string): Promise<void> {
   if (config.metrics === "off") {
     findings.add("info", "metrics are off");
@@ -198,6 +227,7 @@ async function checkVersion(findings: Findings, config: Config, version: string)
   } else {
     findings.add("ok", `version ${version} serves, metrics on ${config.metrics}`);
   }
+  checkResources(findings, daemon);
 }
 
 /** The mount and who serves it. */

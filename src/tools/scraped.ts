@@ -45,9 +45,45 @@ export interface DaemonFigures {
   readonly loads: ReadonlyMap<string, number>;
   /** Version of the daemon; undefined when it does not tell. */
   readonly version: string | undefined;
+  /** What of each resource that all tenants share is in use. */
+  readonly resources: ReadonlyMap<string, SharedResource>;
 }
 
-const NOTHING: DaemonFigures = { requests: new Map(), loads: new Map(), version: undefined };
+export interface SharedResource {
+  readonly used: number;
+  readonly limit: number;
+  /** Times that a tenant asked for more than it may have. */
+  readonly refused: number;
+  /** Times of these that others had what it asked for. */
+  readonly short: number;
+}
+
+const NOTHING: DaemonFigures = {
+  requests: new Map(),
+  loads: new Map(),
+  version: undefined,
+  resources: new Map(),
+};
+
+function resourcesOf(text: string): Map<string, SharedResource> {
+  const figures = (metric: string): Map<string, number> => {
+    const pattern = new RegExp(`^vprocfs_resource_${metric}\\{resource="(\\w+)"\\} (\\S+)$`, "gm");
+    return new Map(
+      [...text.matchAll(pattern)].map(([, name = "", value]) => [name, Number(value)]),
+    );
+  };
+  const [limits, refused, short] = [
+    figures("limit"),
+    figures("refused_total"),
+    figures("short_total"),
+  ];
+  const all = new Map<string, SharedResource>();
+  for (const [name, used] of figures("used")) {
+    const of = (values: ReadonlyMap<string, number>): number => values.get(name) ?? 0;
+    all.set(name, { used, limit: of(limits), refused: of(refused), short: of(short) });
+  }
+  return all;
+}
 
 function byContainer(text: string, metric: string): Map<string, number> {
   const values = new Map<string, number>();
@@ -66,6 +102,7 @@ export async function daemonFigures(address: string): Promise<DaemonFigures> {
       requests: byContainer(text, "requests_total"),
       loads: byContainer(text, "load1"),
       version: /^vprocfs_build_info\{version="([^"]*)"/m.exec(text)?.[1],
+      resources: resourcesOf(text),
     };
   } catch {
     return NOTHING;

@@ -2,6 +2,14 @@ import { z } from "zod";
 import type { Daemon } from "./daemon.js";
 import { until } from "./wait.js";
 
+const ResourceSchema = z.object({
+  used: z.number(),
+  limit: z.number(),
+  tenantLimit: z.number(),
+  refused: z.number(),
+  short: z.number(),
+});
+
 const CountersSchema = z.object({
   renders: z.number(),
   errors: z.number(),
@@ -14,6 +22,8 @@ const CountersSchema = z.object({
   taskPasses: z.number(),
   taskPassUs: z.number(),
   taskCounter: z.string(),
+  containers: z.number(),
+  resources: z.record(z.string(), ResourceSchema),
 });
 export type Counters = z.infer<typeof CountersSchema>;
 

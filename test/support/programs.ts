@@ -16,6 +16,7 @@ export type Program =
   | "eat"
   | "filtered"
   | "hoard"
+  | "nests"
   | "resend"
   | "syscalls"
   | "threads"

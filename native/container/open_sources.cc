@@ -1,0 +1,42 @@
+#include "container/open_sources.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "container/container.h"
+
+namespace vprocfs {
+
+void OpenSources::opening(Container& container) {
+  Tenant& tenant = container.tenant();
+  const std::lock_guard lock(mutex_);
+  auto& open = open_[tenant.id()];
+  // Each that is busy has a thread in it, so that there are few.
+  while (tenant.stake().spent(Resource::kSources) && !open.empty()) {
+    std::vector<Container*> oldest(open.begin(), open.end());
+    std::sort(oldest.begin(), oldest.end(),
+              [](const Container* a, const Container* b) { return a->used_us() < b->used_us(); });
+    const auto shut = std::find_if(oldest.begin(), oldest.end(), [&container](Container* one) {
+      return one != &container && one->close_idle_source();
+    });
+    if (shut == oldest.end()) break;
+    open.remove(*shut);
+    tenant.stake().give(Resource::kSources);
+  }
+  if (tenant.stake().spent(Resource::kSources)) tenant.stake().refuse(Resource::kSources);
+  tenant.stake().note(Resource::kSources, 1);
+  open.push_back(&container);
+}
+
+void OpenSources::closed(Container& container) {
+  Tenant& tenant = container.tenant();
+  const std::lock_guard lock(mutex_);
+  const auto at = open_.find(tenant.id());
+  if (at == open_.end()) return;
+  const size_t before = at->second.size();
+  at->second.remove(&container);
+  if (at->second.size() < before) tenant.stake().give(Resource::kSources);
+  if (at->second.empty()) open_.erase(at);
+}
+
+}  // namespace vprocfs

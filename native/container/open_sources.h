@@ -1,0 +1,33 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+
+#include "container/id.h"
+#include "container/tenant.h"
+
+namespace vprocfs {
+
+class Container;
+
+/// Which containers have their cgroup files open. Descriptors and watches are for all: a tenant
+/// that has its share of them open closes those of its own that were used longest ago, to be opened
+/// again when somebody asks. Thread-safe.
+class OpenSources {
+ public:
+  /// Before `container` opens its own, with its lock held: counts them, and closes another one's
+  /// where its tenant has too many.
+  void opening(Container& container);
+  /// After it has closed them.
+  void closed(Container& container);
+
+ private:
+  std::mutex mutex_;
+  std::unordered_map<ContainerId, std::list<Container*>, ContainerIdHash> open_;  ///< by tenant
+};
+
+}  // namespace vprocfs

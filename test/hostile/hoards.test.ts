@@ -1,0 +1,91 @@
+// One tenant nests containers without end and keeps open all that it gets. It pays for it alone.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
+import { Daemon } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import type { Scope } from "../support/scope.js";
+import { inLong } from "../support/size.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+function rssMib(pid: number): number {
+  const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
+  return Number(kb) / 1024;
+}
+
+/** `count` containers in `outer`, each holding `opens` open files; ends with its stdin. */
+async function nests(
+  scope: Scope,
+  outer: Container,
+  count: number,
+  opens: number,
+  file: string,
+): Promise<{ readonly child: ChildProcess; readonly tally: readonly number[] }> {
+  outer.cgroup.delegate();
+  const argv = [program("nests"), `${count}`, `${opens}`, file, ...outer.cgroup.directories];
+  const child = spawn("/usr/bin/env", outer.command(argv), { stdio: ["pipe", "pipe", "inherit"] });
+  const ended = once(child, "exit");
+  scope.defer(async () => {
+    child.stdin.end();
+    await ended;
+  });
+  const [line] = await once(child.stdout, "data");
+  return { child, tally: `${line}`.trim().split(" ").map(Number) };
+}
+
+describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
+  it("share one budget of open files and of snapshots, and give all of it back", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json");
+    const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
+    const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
+    const file = daemon.path("proc/stat");
+    expect(await victim.read(file)).toMatch(/^cpu /);
+    const before = rssMib(daemon.pid);
+    const opens = 4000;
+    const { child, tally } = await nests(scope, hostile, inLong(6, 30), opens, file);
+    const [ready = 0, opened = 0, refused = 0, other] = tally;
+    expect(other).toBe(0);
+    expect(opened).toBeLessThanOrEqual(4096);
+    expect(opened + refused).toBe(ready * opens);
+    expect(rssMib(daemon.pid) - before).toBeLessThan(48);
+    expect(await victim.read(file)).toMatch(/^cpu /);
+    const full = (await counters(daemon)).resources;
+    expect(full.open_files?.used).toBeLessThanOrEqual(4096);
+    expect(full.held_bytes?.used).toBeLessThanOrEqual(17 * MIB);
+    child.stdin?.end();
+    await until("nothing is held", async () => {
+      const { resources } = await counters(daemon);
+      return resources.open_files?.used === 0 && resources.held_bytes?.used === 0;
+    });
+  });
+
+  it("leave descriptors for all others, and get theirs back when they have ended", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json");
+    const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
+    const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
+    const file = daemon.path("proc/stat");
+    const count = inLong(150, 1300);
+    const { child, tally } = await nests(scope, hostile, count, 1, file);
+    expect(tally[0]).toBe(count);
+    expect(tally[3]).toBe(0);
+    const { resources } = await counters(daemon);
+    const { containers, sources } = resources;
+    expect(containers?.used).toBeLessThanOrEqual((containers?.tenantLimit ?? 0) + 2);
+    expect(sources?.used).toBeLessThanOrEqual((sources?.tenantLimit ?? 0) + 2);
+    expect(await victim.read(file)).toMatch(/^cpu /);
+    const stranger = await Container.start(scope, { name: "stranger", memory: 64 * MIB });
+    expect(await stranger.read(file)).toMatch(/^cpu /);
+    child.stdin?.end();
+    await until("they are forgotten", async () => (await counters(daemon)).containers <= 3);
+    expect(await hostile.read(file)).toMatch(/^cpu /);
+  });
+});
