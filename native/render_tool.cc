@@ -115,8 +115,13 @@ Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {
   if (!id) return fail({ESRCH, *name});
   auto container = registry_->by_id(*id);
   if (!container) return fail(container.error());
-  const auto text = view != nullptr ? container.value()->render(*view, boottime_us())
-                                    : mirror_->text(*mirrored, ask_of(container.value()));
+  const auto mirrored_text = [&]() -> Result<std::string> {
+    const auto ask = ask_of(container.value());
+    const auto place = mirror_->resolve(*mirrored, ask);
+    return place ? mirror_->text(place.value(), ask) : place.error();
+  };
+  const auto text =
+      view != nullptr ? container.value()->render(*view, boottime_us()) : mirrored_text();
   if (!text) return fail(text.error());
   // Bytes, since nothing promises that what the kernel tells is UTF-8.
   return Napi::Buffer<char>::Copy(env, text.value().data(), text.value().size());
@@ -134,7 +139,8 @@ Napi::Value RenderObject::sysfs(const Napi::CallbackInfo& info) {
       id ? registry_->by_id(*id) : Result<std::shared_ptr<Container>>(Error{ESRCH, *name});
   if (!path || !container) return env.Null();
   const auto ask = ask_of(container.value());
-  const auto node = mirror_->look(*path, ask);
+  const auto place = mirror_->resolve(*path, ask);
+  const auto node = place ? mirror_->stat(place.value()) : place.error();
   if (!node) return env.Null();
   Napi::Object out = Napi::Object::New(env);
   out.Set("mode", node.value().st_mode);
@@ -143,11 +149,11 @@ Napi::Value RenderObject::sysfs(const Napi::CallbackInfo& info) {
   out.Set("size", static_cast<double>(node.value().st_size));
   out.Set("links", static_cast<double>(node.value().st_nlink));
   if (S_ISLNK(node.value().st_mode)) {
-    const auto target = mirror_->link(*path);
+    const auto target = mirror_->link(place.value());
     out.Set("target", target ? target.value() : std::string());
   } else if (S_ISDIR(node.value().st_mode)) {
     Napi::Array names = Napi::Array::New(env);
-    const auto found = mirror_->list(*path, ask);
+    const auto found = mirror_->list(place.value(), ask);
     if (!found) return env.Null();
     for (const SysfsEntry& entry : found.value()) names.Set(names.Length(), entry.name);
     out.Set("names", names);

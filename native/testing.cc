@@ -94,7 +94,11 @@ struct RecordedCase {
     const auto mirrored = Mirror::below_root(path);
     return with_facts<std::string>(
         init, now_us, [&](HostSource& host, const Mirror::Ask& ask) -> Result<std::string> {
-          if (view == nullptr) return Mirror(host).text(*mirrored, ask);
+          if (view == nullptr) {
+            const Mirror mirror(host);
+            const auto place = mirror.resolve(*mirrored, ask);
+            return place ? mirror.text(place.value(), ask) : place.error();
+          }
           const auto facts = ask(view->needs);
           if (!facts) return facts.error();
           std::string text;
@@ -108,10 +112,13 @@ struct RecordedCase {
   Result<std::vector<SysfsEntry>> list(const std::string& path, pid_t init, uint64_t now_us) const {
     const auto mirrored = Mirror::below_root(path);
     if (!mirrored) return Error{ENOENT, path};
-    return with_facts<std::vector<SysfsEntry>>(init, now_us,
-                                               [&](HostSource& host, const Mirror::Ask& ask) {
-                                                 return Mirror(host).list(*mirrored, ask);
-                                               });
+    return with_facts<std::vector<SysfsEntry>>(
+        init, now_us,
+        [&](HostSource& host, const Mirror::Ask& ask) -> Result<std::vector<SysfsEntry>> {
+          Mirror mirror(host);
+          const auto place = mirror.resolve(*mirrored, ask);
+          return place ? mirror.list(place.value(), ask) : place.error();
+        });
   }
 
   /// What the first reader is told, every task having been looked at.

@@ -29,4 +29,12 @@ CpuSet shown_cpus(const CpuLimitFacts& limits, const HostCpus& host) {
   return count >= usable.size() ? usable : usable.first(static_cast<size_t>(count));
 }
 
+std::optional<uint32_t> bare_cpu(const CpuLimitFacts& limits, const HostCpus& host,
+                                 const CpuSet& shown) {
+  if (shown.size() != 1) return std::nullopt;
+  const CpuSet others = usable_cpus(limits, host).without(shown);
+  if (others.empty()) return std::nullopt;
+  return others.ids().front();
+}
+
 }  // namespace vprocfs

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <cstdint>
+#include <optional>
+
 #include "facts/cpu.h"
 #include "facts/host.h"
 
@@ -11,5 +14,14 @@ namespace vprocfs {
 /// effective cpuset within the host's online CPUs. An empty or absent cpuset, or one that has no
 /// online CPU, stands for all online CPUs. A quota above the cpuset's size is no limit.
 CpuSet shown_cpus(const CpuLimitFacts& limits, const HostCpus& host);
+
+/// The CPU beside `shown` (the answer of shown_cpus) whose directory in sysfs stays, as that of a
+/// CPU that is offline; nothing where there is no need.
+///
+/// glibc before 2.36 takes the number of directories for the number of CPUs that there may be, and
+/// programs that find one leave out what keeps threads on several CPUs apart (Java 8 its lock
+/// prefixes). So a container that is shown one CPU and may run on more has two directories.
+std::optional<uint32_t> bare_cpu(const CpuLimitFacts& limits, const HostCpus& host,
+                                 const CpuSet& shown);
 
 }  // namespace vprocfs

@@ -96,6 +96,8 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
     if (!take(host.cpus(now), cpus, error)) return error;
     if (!take(source.cpu_limits(), limits, error)) return error;
     facts.shown_cpus = shown_cpus(limits, *cpus);
+    facts.bare_cpu = bare_cpu(limits, *cpus, facts.shown_cpus);
+    facts.host_cpus = cpus;
     facts.bandwidth = limits.bandwidth;
     if (needs & kNeedCpuReport) {
       CpuSample sample;

@@ -59,22 +59,21 @@ std::optional<std::string> Mirror::below_root(std::string_view tree_path) {
   return std::nullopt;
 }
 
-Result<struct stat> Mirror::look(const std::string& path, const Ask& ask) const {
-  const size_t root =
-      path.compare(0, std::string_view(SysfsTree::kCpuRoot).size(), SysfsTree::kCpuRoot) == 0
-          ? std::string_view(SysfsTree::kCpuRoot).size()
-          : std::string_view(SysfsTree::kNodeRoot).size();
-  for (size_t end = root; end < path.size();) {
-    const size_t slash = path.find('/', end + 1);
-    const std::string above = path.substr(0, end);
-    const std::string upto = path.substr(0, slash);
-    end = std::min(slash, path.size());
-    if (SysfsTree::hidden(above, upto.substr(above.size() + 1))) return Error{ENOENT, path};
-    const auto shown = shows(upto, ask);
-    if (!shown) return shown.error();
-    if (!shown.value()) return Error{ENOENT, path};
+Result<std::string> Mirror::resolve(const std::string& path, const Ask& ask) const {
+  std::string_view root = SysfsTree::kCpuRoot;
+  if (path.compare(0, root.size(), root) != 0) root = SysfsTree::kNodeRoot;
+  std::string above(root);
+  for (size_t end = root.size(); end < path.size();) {
+    const size_t slash = std::min(path.find('/', end + 1), path.size());
+    const std::string name = path.substr(end + 1, slash - end - 1);
+    end = slash;
+    if (SysfsTree::hidden(above, name)) return Error{ENOENT, path};
+    auto found = place(above + "/" + name, ask);
+    if (!found) return found.error();
+    if (!found.value()) return Error{ENOENT, path};
+    above = std::move(*found.value());
   }
-  return tree_.stat(path);
+  return above;
 }
 
 bool Mirror::moves(std::string_view path) {
@@ -104,11 +103,20 @@ bool Mirror::shows_entry(const std::string& path, const Facts& facts) const {
   return true;
 }
 
-Result<bool> Mirror::shows(const std::string& path, const Ask& ask) const {
-  if (!ask || !depends(path)) return true;
+std::optional<std::string> Mirror::place_entry(const std::string& path, const Facts& facts) const {
+  const MirrorEntry entry = mirror_entry(path);
+  if (entry.what == MirrorName::kCpu && facts.bare_cpu == entry.number &&
+      path.compare(0, path.rfind('/'), SysfsTree::kCpuRoot) == 0) {
+    return SysfsTree::bare_cpu(entry.number);
+  }
+  return shows_entry(path, facts) ? std::optional(path) : std::nullopt;
+}
+
+Result<std::optional<std::string>> Mirror::place(const std::string& path, const Ask& ask) const {
+  if (!ask || !depends(path)) return std::optional(path);
   const auto facts = ask(needs_of(path));
   if (!facts) return facts.error();
-  return shows_entry(path, facts.value());
+  return place_entry(path, facts.value());
 }
 
 Result<std::vector<SysfsEntry>> Mirror::list(const std::string& path, const Ask& ask) {
@@ -119,11 +127,17 @@ Result<std::vector<SysfsEntry>> Mirror::list(const std::string& path, const Ask&
   if (std::none_of(entries.begin(), entries.end(), dependent)) return found;
   const auto facts = ask(needs_of(path + "/"));
   if (!facts) return facts.error();
-  const auto hidden = [&](const SysfsEntry& e) {
-    return !shows_entry(path + "/" + e.name, facts.value());
-  };
-  entries.erase(std::remove_if(entries.begin(), entries.end(), hidden), entries.end());
-  return found;
+  std::vector<SysfsEntry> shown;
+  for (SysfsEntry& entry : entries) {
+    const std::string own = path + "/" + entry.name;
+    const auto place = place_entry(own, facts.value());
+    const auto number = place && *place != own ? tree_.number(*place) : std::optional(entry.number);
+    if (!place || !number) continue;
+    shown.push_back({std::move(entry.name), entry.type, *number});
+  }
+  std::sort(shown.begin(), shown.end(),
+            [](const SysfsEntry& a, const SysfsEntry& b) { return a.number < b.number; });
+  return shown;
 }
 
 Result<std::string> Mirror::text(const std::string& path, const Ask& ask) const {

@@ -35,9 +35,9 @@ class Mirror {
   /// paths, and for those with "." and ".." in them.
   static std::optional<std::string> below_root(std::string_view tree_path);
 
-  /// What is there, for those who know only a path: names above it that are not shown, and what is
-  /// below them, are not there. ENOENT.
-  Result<struct stat> look(const std::string& path, const Ask& ask) const;
+  /// Where a path leads, for those who know only a path: see place(). Names above it that are not
+  /// shown, and what is below them, are not there. ENOENT.
+  Result<std::string> resolve(const std::string& path, const Ask& ask) const;
 
   /// Whether a file's figures change by themselves and are not written in columns: where the page
   /// cache serves it, its length has to be kept (view/stable.h).
@@ -45,8 +45,9 @@ class Mirror {
 
   /// Whether the last name of `path` is shown only to some.
   static bool depends(const std::string& path);
-  /// Whether it is shown. The names above it are not looked at.
-  Result<bool> shows(const std::string& path, const Ask& ask) const;
+  /// Where it leads: to itself, to a directory that is bare (SysfsTree::bare_cpu), or nowhere. The
+  /// names above it are not looked at.
+  Result<std::optional<std::string>> place(const std::string& path, const Ask& ask) const;
 
   Result<struct stat> stat(const std::string& path) const { return tree_.stat(path); }
   Result<std::string> link(const std::string& path) const { return tree_.link(path); }
@@ -60,6 +61,7 @@ class Mirror {
 
  private:
   bool shows_entry(const std::string& path, const Facts& facts) const;
+  std::optional<std::string> place_entry(const std::string& path, const Facts& facts) const;
   SysfsTree tree_;
 };
 

@@ -31,6 +31,14 @@ class CpuSet {
     return out;
   }
 
+  /// The ids that are in this set and not in `other`.
+  CpuSet without(const CpuSet& other) const {
+    CpuSet out;
+    std::set_difference(ids_.begin(), ids_.end(), other.ids_.begin(), other.ids_.end(),
+                        std::back_inserter(out.ids_));
+    return out;
+  }
+
   /// The `count` lowest ids (all of them when the set has fewer).
   CpuSet first(size_t count) const {
     CpuSet out;

@@ -177,11 +177,14 @@ void Server::dispatch(const Request& r) {
     case FUSE_FSYNCDIR:
       return fail(r, EINVAL);  // likewise: a file without an fsync method
     case FUSE_CREATE:
+      return fail(r, in_sysfs(r) ? EACCES : ENOENT);
     case FUSE_MKNOD:
     case FUSE_MKDIR:
     case FUSE_SYMLINK:
     case FUSE_LINK:
-      return fail(r, ENOENT);  // proc looks a new name up and does not find it
+      // proc looks a new name up and does not find it. sysfs has no such methods (fs/namei.c).
+      if (!in_sysfs(r)) return fail(r, ENOENT);
+      return fail(r, r.header().uid == 0 ? EPERM : EACCES);
     case FUSE_UNLINK:
     case FUSE_RMDIR:
     case FUSE_RENAME:

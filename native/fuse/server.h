@@ -115,6 +115,8 @@ class Server {
   void setattr(const Request& r);
   /// The path in sysfs of a node that is mirrored, or of a mirrored directory of the tree.
   std::optional<std::string> mirror_path(NodeId node);
+  /// Whether a request is about a name in a mirrored directory.
+  bool in_sysfs(const Request& r) { return mirror_path(NodeId(r.header().nodeid)).has_value(); }
   static Mirror::Ask ask_of(const ContainerPtr& container);
   /// Whether the caller may use a file of sysfs as it could natively.
   bool may_use(const Request& r, const struct stat& file, int mask);

@@ -120,10 +120,10 @@ void Server::mirror_entry(const Request& r, NodeId parent, const ContainerPtr& c
   const auto none = [&] { reply_.error(r.header().unique, ENOENT); };
   const auto found = mirror_.stat(path);
   if (!found) return none();
-  const auto shown = mirror_.shows(path, ask_of(container));
-  if (!shown) return fail(r, shown.error());
-  if (!shown.value()) return none();
-  const auto number = mirror_.number(path);
+  const auto place = mirror_.place(path, ask_of(container));
+  if (!place) return fail(r, place.error());
+  if (!place.value()) return none();
+  const auto number = mirror_.number(*place.value());
   const auto node =
       number ? NodeId::mirror(container ? container->id() : ContainerId(), *number) : std::nullopt;
   if (!node) return none();
@@ -131,7 +131,7 @@ void Server::mirror_entry(const Request& r, NodeId parent, const ContainerPtr& c
   out.nodeid = node->raw();
   out.attr = mirror_attr(*node, found.value());
   if (tick_ && container && S_ISREG(found.value().st_mode)) {
-    mirror_snapshot_attr(*node, container, path, true, out.attr);
+    mirror_snapshot_attr(*node, container, *place.value(), true, out.attr);
   } else {
     out.attr_valid = kSettledSeconds;
   }

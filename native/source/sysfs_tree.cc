@@ -43,18 +43,32 @@ struct CloseDirectory {
 
 uint32_t type_of(const dirent& entry) { return DTTOIF(entry.d_type); }
 
-bool is_below_node(const std::string& directory) {
-  const std::string_view root = SysfsTree::kNodeRoot;
-  return directory.compare(0, root.size(), root) == 0;
+bool begins(std::string_view text, std::string_view with) {
+  return text.substr(0, with.size()) == with;
 }
+
+/// Whether `name` is `prefix` and a number.
+bool is_numbered(std::string_view name, std::string_view prefix) {
+  return begins(name, prefix) && name.size() > prefix.size() &&
+         name.find_first_not_of("0123456789", prefix.size()) == std::string_view::npos;
+}
+
+/// The directory of CPUs once more: "." is a name that no path from outside has.
+constexpr std::string_view kBareRoot = "devices/system/cpu/./";
+constexpr std::array<std::string_view, 5> kBareNames = {"online", "uevent", "subsystem", "driver",
+                                                        "firmware_node"};
 
 }  // namespace
 
+std::string SysfsTree::bare_cpu(uint32_t cpu) {
+  return std::string(kBareRoot) + "cpu" + std::to_string(cpu);
+}
+
 bool SysfsTree::hidden(const std::string& directory, const std::string& name) {
-  constexpr std::string_view kMemory = "memory";
-  return is_below_node(directory) && name.compare(0, kMemory.size(), kMemory) == 0 &&
-         name.size() > kMemory.size() &&
-         name.find_first_not_of("0123456789", kMemory.size()) == std::string::npos;
+  if (begins(directory, kBareRoot)) {
+    return std::find(kBareNames.begin(), kBareNames.end(), name) == kBareNames.end();
+  }
+  return begins(directory, kNodeRoot) && is_numbered(name, "memory");
 }
 
 Result<std::vector<SysfsTree::Name>> SysfsTree::names(const std::string& path) const {
@@ -93,6 +107,15 @@ void SysfsTree::scan_below(const std::string& path, unsigned depth) {
 void SysfsTree::scan_locked() {
   scan_below(kCpuRoot, 0);
   scan_below(kNodeRoot, 0);
+  // Last: what stands above has had its numbers before there were these.
+  if (const auto cpus = names(kCpuRoot)) {
+    for (const Name& entry : cpus.value()) {
+      if (!is_numbered(entry.name, "cpu")) continue;
+      const std::string bare = std::string(kBareRoot) + entry.name;
+      if (!number_locked(bare)) return;
+      scan_below(bare, 0);
+    }
+  }
   scanned_ = true;
   scanned_ms_ = clock_ms();
 }

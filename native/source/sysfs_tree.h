@@ -38,10 +38,16 @@ class SysfsTree {
   static constexpr const char* kCpuRoot = "devices/system/cpu";
   static constexpr const char* kNodeRoot = "devices/system/node";
 
+  /// A second path of every cpuN, for those who see its directory as the kernel leaves it of a CPU
+  /// that is offline: "online", "uevent" and links. It has numbers of its own, so that a kernel
+  /// that has looked up names in the one finds none of them in the other.
+  static std::string bare_cpu(uint32_t cpu);
+
   /// Borrows the descriptor of a sysfs root.
   explicit SysfsTree(int sysfs_fd) : fd_(sysfs_fd) {}
 
-  /// Where names are of memory blocks: thousands of links that tell how much memory the host has.
+  /// Names that nobody is shown: memory blocks (thousands of links that tell how much memory the
+  /// host has), and what a CPU that is offline lacks.
   static bool hidden(const std::string& directory, const std::string& name);
 
   /// The number of a path that exists. Nothing when there are too many (2^20).

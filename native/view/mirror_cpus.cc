@@ -21,6 +21,9 @@ void mirror_shown_cpus(const Facts& facts, const HostText&, Writer& writer) {
   writer.ch('\n');
 }
 
+/// The CPU is offline, as far as the container is concerned.
+void mirror_bare_online(const Facts&, const HostText&, Writer& writer) { writer.text("0\n"); }
+
 /// Those of a list of CPUs ("%*pbl") that the container is shown. What is no list ("(null)")
 /// stands.
 void mirror_cpu_list(const Facts& facts, const HostText& host, Writer& writer) {

@@ -30,11 +30,23 @@ function lines(text: string): string[] {
   return text.split("\n").filter(Boolean);
 }
 
-/** What the host has that is hidden from a container with these CPUs. */
+/** What is left of a CPU that is offline. */
+const BARE =
+  /^\/sys\/devices\/system\/cpu\/cpu\d+(\/(online|uevent|subsystem|driver|firmware_node))?$/;
+
+/** The CPU whose directory stays where one alone would be left. */
+function bareOf(shown: readonly number[]): number | undefined {
+  return shown.length === 1 ? cpus.find((cpu) => !shown.includes(cpu)) : undefined;
+}
+
+/** What the host has that is hidden from a container with these CPUs of all. */
 function isHidden(path: string, shown: readonly number[]): boolean {
   const cpu = /\/cpu(\d+)(?:\/|$| )/.exec(path)?.[1];
   const memory = /^\/sys\/devices\/system\/node\/node\d+\/memory\d+/.test(path);
-  return memory || (cpu !== undefined && !shown.includes(Number(cpu)));
+  if (cpu === undefined || shown.includes(Number(cpu))) {
+    return memory;
+  }
+  return Number(cpu) !== bareOf(shown) || !BARE.test(path);
 }
 
 describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
@@ -146,14 +158,41 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
       expect(readFileSync(`${CPU}/online`, "utf8")).toBe(before);
     });
 
+    it("refuse new names as the kernel's own do", async () => {
+      const own = testScope();
+      const pairs = [
+        [one, native],
+        [mapped, mappedNative],
+      ] as const;
+      for (const [container, model] of pairs) {
+        const [ours, theirs] = [container.syscalls(own), model.syscalls(own)];
+        for (const directory of [CPU, `${CPU}/cpu${cpus[0]}`, `${CPU}/cpu${cpus[0]}/topology`]) {
+          const name = `${directory}/new`;
+          for (const words of [
+            ["mkdir", name],
+            ["mknod", name],
+            ["symlink", name],
+            ["unlink", `${directory}/uevent`],
+            ["open", constants.O_CREAT, name],
+            ["open", constants.O_CREAT | constants.O_EXCL | constants.O_WRONLY, name],
+          ] as const) {
+            const { error } = await ours.call(...words);
+            const expected = (await theirs.call(...words)).error;
+            expect({ words, error }).toEqual({ words, error: expected });
+          }
+        }
+      }
+    });
+
     it("agree for lscpu and all that counts CPUs", async () => {
       const parsed = lines(await one.output(["lscpu", "-p=CPU"])).filter((l) => !l.startsWith("#"));
       expect(parsed.map(Number)).toEqual(cpus.slice(0, 1));
       const summary = await one.output(["lscpu"]);
       expect(summary).toMatch(/^CPU\(s\): +1$/m);
       expect(summary).not.toMatch(/Off-line/);
-      const conf = await one.output(["getconf", "_NPROCESSORS_CONF"]);
-      expect(conf).toBe("1\n");
+      // By directories or by `possible`: threads run on all of them.
+      const conf = Number(await one.output(["getconf", "_NPROCESSORS_CONF"]));
+      expect(conf).toBeGreaterThanOrEqual(Math.min(cpus.length, 2));
       expect(await one.output(["getconf", "_NPROCESSORS_ONLN"])).toMatch(/^\d+\n$/);
     });
 
@@ -179,18 +218,38 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
       const own = testScope();
       const calls = one.syscalls(own);
       const second = `${CPU}/cpu${cpus[1]}`;
+      const coreId = `${second}/topology/core_id`;
       const names = async (): Promise<string[]> =>
         (await calls.list(CPU)).map(({ name }) => name).filter((name) => /^cpu\d+$/.test(name));
+      const error = async (path: string): Promise<string | undefined> =>
+        (await calls.call("stat", path)).error;
+      expect(await error(coreId)).toBe("ENOENT");
       one.cgroup.limit({ quota: 2 });
       own.defer(async () => one.cgroup.limit({ quota: 1 }));
-      await until("both are shown", async () => (await names()).length === 2);
-      await until("it can be read", async () => !(await calls.call("stat", second)).error);
-      const file = await calls.open(`${second}/topology/core_id`);
+      await until("it can be read", async () => !(await error(coreId)));
+      expect(await names()).toHaveLength(2);
+      const file = await calls.open(coreId);
       one.cgroup.limit({ quota: 1 });
-      await until("one is shown", async () => (await names()).length === 1);
-      await until("it is gone", async () => (await calls.call("stat", second)).error === "ENOENT");
+      await until("one is shown", async () => (await error(coreId)) === "ENOENT");
       // What is open stays whole.
-      expect(await calls.rest(file)).toBe(readFileSync(`${second}/topology/core_id`, "utf8"));
+      expect(await calls.rest(file)).toBe(readFileSync(coreId, "utf8"));
+      one.cgroup.limit({ quota: 1, cpuset: `${cpus[0]}` });
+      own.defer(async () => one.cgroup.limit({ cpuset: `${cpus[0]}-${cpus.at(-1)}` }));
+      await until("it is gone", async () => (await error(second)) === "ENOENT");
+      expect(await names()).toEqual([`cpu${cpus[0]}`]);
+    });
+
+    it.runIf(cpus.length > 1)("have the next CPU as the kernel shows one that is off", async () => {
+      const bare = `${CPU}/cpu${cpus[1]}`;
+      if (existsSync(`${bare}/online`)) {
+        expect(await one.output(["cat", `${bare}/online`])).toBe("0\n");
+      }
+      expect((await one.run(["ls", `${bare}/topology`])).status).not.toBe(0);
+      expect(await one.output(["cat", `${CPU}/present`])).toBe(`${cpus[0]}\n`);
+      expect(cpuList(await one.output(["cat", `${CPU}/offline`]))).toEqual(cpus.slice(1));
+      expect(await one.output(["cat", `${CPU}/possible`])).toBe(
+        readFileSync(`${CPU}/possible`, "utf8"),
+      );
     });
 
     it("keep what is held open over a worker's death", async () => {
@@ -221,7 +280,9 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
           [other, cpus.slice(-1)],
         ] as const) {
           const found = await container.output(["ls", daemon.path(CPU)]);
-          expect(found.match(/^cpu\d+$/gm)).toEqual(shown.map((cpu) => `cpu${cpu}`));
+          const bare = container === one ? cpus.slice(1, 2) : [];
+          const names = [...shown, ...bare].map((cpu) => `cpu${cpu}`);
+          expect(found.match(/^cpu\d+$/gm)).toEqual(names);
           const list = daemon.path(CPU, `cpu${shown[0]}`, "topology/package_cpus_list");
           expect(cpuList(await container.read(list))).toEqual(shown);
         }

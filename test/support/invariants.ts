@@ -333,11 +333,14 @@ export const FILES: Readonly<Record<string, (text: string) => Reading>> = {
   "proc/vmstat": ofVmstat,
   "proc/zoneinfo": ofZoneinfo,
   [`${CPU_DIRECTORY}/offline`]: (text) => {
-    assert.match(text, /^ *\n$/);
+    matched(text, /^(?:(\d+(?:[-,]\d+)*))? *\n$/);
     return reading({});
   },
   [`${CPU_DIRECTORY}/online`]: ofList,
-  [`${CPU_DIRECTORY}/possible`]: ofList,
+  [`${CPU_DIRECTORY}/possible`]: (text) => {
+    ofList(text);
+    return reading({ constants: new Map([["ids", text.trim()]]) });
+  },
   [`${CPU_DIRECTORY}/present`]: ofList,
   [`${NODE}/meminfo`]: ofNodeMeminfo,
   [`${NODE}/numastat`]: ofNumastat,

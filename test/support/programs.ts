@@ -11,6 +11,7 @@ export type Program =
   | "calls"
   | "churn"
   | "container"
+  | "counts"
   | "crowd"
   | "drain"
   | "eat"

@@ -1,10 +1,20 @@
 // What tools say of a container's size and load, beside what its cgroup says: the rows of the truth
 // table. Reads no file of ours, but runs the tools and asks the kernel.
 
-import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { hierarchyOf, isV2 } from "./cgroups.js";
 import { haveProgram, type Outcome, outputSync } from "./command.js";
+import { program } from "./programs.js";
 import { project } from "./project.js";
 
 export type Verdict = "true" | "WRONG" | "not by files" | "not checked";
@@ -256,6 +266,21 @@ function asksKernel({ size }: { readonly size: Size }): boolean {
   return size.isAnswered !== true;
 }
 
+/** CPUs that there may be, as the host's kernel promises. */
+const POSSIBLE = idsOf(readFileSync("/sys/devices/system/cpu/possible", "utf8")).split(" ");
+
+/** `cpuN` directories: of one CPU shown among several that threads run on, a second one stays. */
+function directories(size: Size): number {
+  return Math.max(size.cpus.length, Math.min(size.affinity, 2));
+}
+
+/** What _SC_NPROCESSORS_CONF is: glibc counted directories before 2.36. */
+function configuredCpus(size: Size, shown: number | undefined, figure: string): Claim {
+  const [, major = 0, minor = 0] = (LIBC.match(/(\d+)\.(\d+)/) ?? []).map(Number);
+  const readsPossible = major > 2 || minor >= 36;
+  return { figure, shown, truth: readsPossible ? POSSIBLE.length : directories(size) };
+}
+
 function ids(size: Size, shown: string | undefined): Claim {
   const list = shown === undefined ? undefined : idsOf(shown);
   return { figure: "CPU ids", shown: list, truth: size.cpus.join(" ") };
@@ -296,6 +321,22 @@ import ("fmt"; "runtime")
 func main() { fmt.Println(runtime.NumCPU(), runtime.GOMAXPROCS(0)) }
 `;
 
+const LIBC = existsSync("/usr/bin/getconf")
+  ? outputSync(["getconf", "GNU_LIBC_VERSION"])
+  : "glibc 2.36";
+const COUNTS_PROGRAM = "/counts";
+/** Each Java once, whatever links lead to it; its name in /usr/bin is a link into /etc. */
+const JVM_DIRECTORY = "/usr/lib/jvm";
+const JVMS = existsSync(JVM_DIRECTORY)
+  ? [
+      ...new Set(
+        readdirSync(JVM_DIRECTORY)
+          .map((name) => join(JVM_DIRECTORY, name, "bin/java"))
+          .filter((java) => existsSync(java))
+          .map((java) => realpathSync(java)),
+      ),
+    ]
+  : [];
 const MUSL_PROGRAM = "/size-musl";
 const MUSL_SOURCE = `#define _GNU_SOURCE
 #include <stdio.h>
@@ -308,6 +349,7 @@ int main(void) {
   if (f == NULL || fscanf(f, "%lf", &file) != 1) return 1;
   printf("%f %f %f %ld\\n", (double)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE) / 1048576,
          load, file, sysconf(_SC_NPROCESSORS_ONLN));
+  printf("%ld\\n", sysconf(_SC_NPROCESSORS_CONF));
   return 0;
 }
 `;
@@ -411,8 +453,13 @@ const PROBES: readonly Probe[] = [
   {
     tool: "nproc --all",
     argv: ["nproc", "--all"],
-    // What sysconf(3) says, but for machines of one or two CPUs, where it does not believe it.
-    claims: (text, { size }) => [affinity(size, numberIn(text, /^(\d+)$/m))],
+    // What sysconf(3) says; gnulib takes 1 and 2 for made up where the affinity has more.
+    claims: (text, { size }) => {
+      const claim = configuredCpus(size, numberIn(text, /^(\d+)$/m), "CPUs");
+      const allowed = size.isAnswered === true ? size.cpus.length : size.affinity;
+      const isDoubted = Number(claim.truth) <= 2 && allowed > Number(claim.truth);
+      return [isDoubted ? { ...claim, truth: allowed } : claim];
+    },
   },
   {
     tool: "getconf",
@@ -427,7 +474,7 @@ const PROBES: readonly Probe[] = [
         .map(Number);
       return [
         affinity(size, online, "_NPROCESSORS_ONLN"),
-        { ...count(size, configured), figure: "_NPROCESSORS_CONF" },
+        configuredCpus(size, configured, "_NPROCESSORS_CONF"),
         memory(size, (pages * page) / MIB, asksKernel({ size })),
       ];
     },
@@ -490,7 +537,7 @@ const PROBES: readonly Probe[] = [
     tool: "static musl program",
     argv: [MUSL_PROGRAM],
     claims: (text, { size }) => {
-      const [mib, load, file, cpus] = text.trim().split(/\s+/).map(Number);
+      const [mib, load, file, cpus, configured] = text.trim().split(/\s+/).map(Number);
       return [
         memory(size, mib, asksKernel({ size })),
         {
@@ -501,6 +548,24 @@ const PROBES: readonly Probe[] = [
           isKernels: asksKernel({ size }),
         },
         affinity(size, cpus),
+        affinity(size, configured, "_NPROCESSORS_CONF"),
+      ];
+    },
+  },
+  {
+    tool: "libraries' logic",
+    argv: [COUNTS_PROGRAM],
+    claims: (text, { size }) => {
+      const of = (name: string): number | undefined =>
+        numberIn(text, new RegExp(`^${name} (-?\\d+)$`, "m"));
+      const slots = POSSIBLE.length === 0 ? 0 : Number(POSSIBLE.at(-1)) + 1;
+      return [
+        { figure: "CONF of glibc to 2.35", shown: of("directories"), truth: directories(size) },
+        { figure: "CONF of glibc 2.36", shown: of("possible"), truth: POSSIBLE.length },
+        { figure: "libbpf's possible CPUs", shown: of("slots"), truth: slots },
+        { figure: ".NET's affinity mask", shown: of("mask"), truth: 1 },
+        { figure: "ids of getcpu(2)", shown: of("index"), truth: [0, slots - 1] },
+        { figure: "CPUs present", shown: of("present"), truth: size.cpus.length },
       ];
     },
   },
@@ -578,7 +643,7 @@ const PROBES: readonly Probe[] = [
         { ...affinity(size, allowed), figure: "os.sched_getaffinity()" },
         memory(size, mib, asksKernel({ size })),
         { ...affinity(size, online), figure: "SC_NPROCESSORS_ONLN" },
-        { ...count(size, configured), figure: "SC_NPROCESSORS_CONF" },
+        configuredCpus(size, configured, "SC_NPROCESSORS_CONF"),
       ];
     },
   },
@@ -595,34 +660,31 @@ const PROBES: readonly Probe[] = [
       ];
     },
   },
-  {
-    tool: "java",
-    // Its name in /usr/bin is a link into /etc.
-    argv: [
-      "/bin/sh",
-      "-c",
-      "j=$(ls /usr/lib/jvm/*/bin/java 2>/dev/null | head -1); exec $j -XshowSettings:all -version",
-    ],
-    claims: (text, { size }) =>
-      [
-        {
-          figure: "its heap of a quarter of memory MiB",
-          shown: humanMiB(/Heap Size \(Estimated\): ([\d.]+[KMGT])/.exec(text)?.[1]),
-          truth: size.memoryMiB / 4,
-          within: size.memoryMiB / 32,
-          isKernels: true,
-        },
-        {
-          ...affinity(size, numberIn(text, /Effective CPU Count: (\d+)/)),
-          figure: "Effective CPU Count",
-        },
-        {
-          ...memory(size, humanMiB(/Memory Limit: ([\d.]+[KMGT])/.exec(text)?.[1]), true),
-          figure: "Memory Limit MiB",
-        },
-        // Without cgroup files it has no metrics.
-      ].filter(({ shown }) => shown !== undefined),
-  },
+  ...JVMS.map(
+    (java): Probe => ({
+      tool: `java (${java.split("/").at(-3)})`,
+      argv: [java, "-XshowSettings:all", "-version"],
+      claims: (text, { size }) =>
+        [
+          {
+            figure: "its heap of a quarter of memory MiB",
+            shown: humanMiB(/Heap Size \(Estimated\): ([\d.]+[KMGT])/.exec(text)?.[1]),
+            truth: size.memoryMiB / 4,
+            within: size.memoryMiB / 32,
+            isKernels: true,
+          },
+          {
+            ...affinity(size, numberIn(text, /Effective CPU Count: (\d+)/)),
+            figure: "Effective CPU Count",
+          },
+          {
+            ...memory(size, humanMiB(/Memory Limit: ([\d.]+[KMGT])/.exec(text)?.[1]), true),
+            figure: "Memory Limit MiB",
+          },
+          // Without cgroup files it has no metrics, and before Java 11 it tells none.
+        ].filter(({ shown }) => shown !== undefined),
+    }),
+  ),
   {
     tool: "go",
     argv: [GO_PROGRAM],
@@ -694,22 +756,24 @@ function putProgram(init: number, { compiler, source, suffix, path, build }: Com
     return;
   }
   const directory = join(project, "build/test-programs");
-  const program = join(directory, path);
-  if (!existsSync(program)) {
+  const built = join(directory, path);
+  const isBuilt = existsSync(built) && readFileSync(built + suffix, "utf8") === source;
+  if (!isBuilt) {
     mkdirSync(directory, { recursive: true });
-    writeFileSync(program + suffix, source);
+    writeFileSync(built + suffix, source);
     const scratch = join(directory, "scratch");
-    outputSync(build(program, program + suffix, scratch));
+    outputSync(build(built, built + suffix, scratch));
     rmSync(scratch, { recursive: true, force: true });
   }
-  copyFileSync(program, `/proc/${init}/root${path}`);
+  copyFileSync(built, `/proc/${init}/root${path}`);
 }
 
 /** Runs all tools that the container has, one after the other, and judges what they print. */
 export async function truthTable(place: Place, size: Size): Promise<Row[]> {
-  for (const program of COMPILED) {
-    putProgram(place.init, program);
+  for (const compiled of COMPILED) {
+    putProgram(place.init, compiled);
   }
+  copyFileSync(program("counts"), `/proc/${place.init}/root${COUNTS_PROGRAM}`);
   const rows: Row[] = [];
   const watch = new Watch(place.init);
   try {

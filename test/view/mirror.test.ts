@@ -120,8 +120,71 @@ describe("names", () => {
     const none = caseWith({ [set]: "0\n", [`${OWN}/cpuset.mems.effective`]: "0\n" });
     expect(listFixture(none, NODE).filter((name) => /^node\d/.test(name))).toEqual(["node0"]);
     expect(renderFixture(none, `${NODE}/online`)).toBe("0\n");
-    expect(renderFixture(none, `${NODE}/possible`)).toBe("0\n");
+    // A promise about ids, as that of CPUs is.
+    expect(renderFixture(none, `${NODE}/possible`)).toBe(renderFixture(both, `${NODE}/possible`));
     expect(renderFixture(none, `${NODE}/node0/distance`)).toBe("10\n");
+  });
+});
+
+describe("a second directory", () => {
+  const files = Object.fromEntries(
+    [0, 8, 9, 15].flatMap((cpu) => [
+      [`${CPU}/cpu${cpu}/online`, "1\n"],
+      [`${CPU}/cpu${cpu}/uevent`, "DRIVER=processor\n"],
+      [`${CPU}/cpu${cpu}/topology/core_id`, "4\n"],
+      [`${CPU}/cpu${cpu}/cache/index0/size`, "32K\n"],
+    ]),
+  );
+  const quota = { [`${OWN}/cpu.max`]: "100000 100000\n" };
+  const cpuDirectories = (dir: string): string[] =>
+    listFixture(dir, CPU)
+      .filter((name) => /^cpu\d+$/.test(name))
+      .sort();
+
+  it("is bare where one would be left of several that threads run on", () => {
+    const dir = caseWith({ ...files, ...quota }, { [`${CPU}/cpu9/subsystem`]: "../../../bus/cpu" });
+    expect(renderFixture(dir, `${CPU}/online`)).toBe("8\n");
+    expect(cpuDirectories(dir)).toEqual(["cpu8", "cpu9"]);
+    expect(listFixture(dir, `${CPU}/cpu9`).sort()).toEqual(["online", "subsystem", "uevent"]);
+    expect(renderFixture(dir, `${CPU}/cpu9/online`)).toBe("0\n");
+    expect(renderFixture(dir, `${CPU}/cpu9/uevent`)).toBe("DRIVER=processor\n");
+    for (const name of ["topology/core_id", "cache/index0/size", "topology"]) {
+      expect(() => renderFixture(dir, `${CPU}/cpu9/${name}`)).toThrow();
+    }
+    expect(() => renderFixture(dir, `${CPU}/cpu15/online`)).toThrow();
+    expect(renderFixture(dir, `${CPU}/cpu8/online`)).toBe("1\n");
+    expect(renderFixture(dir, `${CPU}/cpu8/topology/core_id`)).toBe("4\n");
+  });
+
+  it("is not there where threads run on one CPU, or where two are shown", () => {
+    const one = caseWith({
+      ...files,
+      ...quota,
+      "cgroup/kubepods.slice/kubepods-burstable.slice/cpuset.cpus.effective": "8\n",
+      [`${OWN}/cpuset.cpus.effective`]: "8\n",
+    });
+    expect(cpuDirectories(one)).toEqual(["cpu8"]);
+    const two = caseWith({ ...files, [`${OWN}/cpu.max`]: "200000 100000\n" });
+    expect(cpuDirectories(two)).toEqual(["cpu8", "cpu9"]);
+    expect(renderFixture(two, `${CPU}/cpu9/topology/core_id`)).toBe("4\n");
+  });
+
+  it("is never found by the name that it has for ourselves", () => {
+    const dir = caseWith({ ...files, ...quota });
+    for (const path of [`${CPU}/./cpu9/online`, `${CPU}/../cpu/cpu9/online`]) {
+      expect(() => renderFixture(dir, path)).toThrow();
+    }
+    expect(listFixture(dir, CPU)).not.toContain(".");
+  });
+});
+
+describe("huge pages", () => {
+  it.each([
+    ["demote_size", "4kB\n"],
+    ["demote", "0\n"],
+  ])("%s is no amount, and passes through", (name, text) => {
+    const path = `${NODE}/node0/hugepages/hugepages-2048kB/${name}`;
+    expect(rendered(path, text)).toBe(text);
   });
 });
 
@@ -208,7 +271,9 @@ describe("memory of nodes", () => {
 
 describe("numbers of paths", () => {
   it("are the same for a fresh worker on a host of 512 CPUs, and no two alike", () => {
-    const root = mkdtempSync(join(tmpdir(), testName("sys-")));
+    const root = mkdtempSync(
+      join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), testName("sys-")),
+    );
     onTestFinished(() => rmSync(root, { recursive: true, force: true }));
     const paths: string[] = [];
     for (let cpu = 0; cpu < 512; cpu += 1) {
