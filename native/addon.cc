@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 #include "container/container.h"
@@ -169,6 +170,12 @@ Napi::Value exec(const Napi::CallbackInfo& info) {
   // What Node changed for itself must not reach the new program: it marks even 0, 1 and 2 to be
   // closed on exec.
   for (const int fd : {0, 1, 2}) ::fcntl(fd, F_SETFD, 0);
+  // So must what a service manager passes on (sd_listen_fds(3)), which is for that program.
+  const char* listen_pid = std::getenv("LISTEN_PID");
+  const char* listen_fds = std::getenv("LISTEN_FDS");
+  if (listen_pid != nullptr && listen_fds != nullptr && std::atoi(listen_pid) == ::getpid()) {
+    for (int i = 0; i < std::atoi(listen_fds); ++i) ::fcntl(3 + i, F_SETFD, 0);
+  }
   sigset_t none;
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);

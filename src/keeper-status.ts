@@ -21,6 +21,8 @@ const StatusSchema = z.object({
   standby: z.string(),
   /** Kept for workers to come; keepers of earlier versions keep none. */
   descriptors: z.number().default(0),
+  /** Given to the service manager, for the next keeper to go on with. */
+  stored: z.number().default(0),
   watchdogMs: z.number(),
   patienceMs: z.number(),
 });

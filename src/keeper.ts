@@ -26,6 +26,15 @@ export function socketOf(mountpoint: string): string {
   return `/run/vprocfs/${name.length > 80 ? `${name.slice(0, 60)}-${hash}` : name}.sock`;
 }
 
+/**
+ * Whether the service manager hands us the mount of an earlier keeper (native/keeper/store.h), which
+ * is then not to be asked anything: nobody serves it.
+ */
+export function inheritsMount(env: NodeJS.ProcessEnv, pid: number): boolean {
+  const names = env.LISTEN_FDNAMES?.split(":") ?? [];
+  return env.LISTEN_PID === String(pid) && names.includes("fuse-0-0");
+}
+
 /** What a keeper's worker is told: the descriptors and where the mount is. */
 export interface Workplace {
   readonly inherit: Inheritance;

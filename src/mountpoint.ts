@@ -1,4 +1,4 @@
-import { closeSync, constants, mkdirSync, openSync, realpathSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readlinkSync, realpathSync } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { defaultOf } from "./config.js";
@@ -57,9 +57,37 @@ export function isOnTop(system: MountpointSystem, path: string, identity: Identi
   return mount !== undefined && isOurs(mount, identity);
 }
 
+/** More symlinks than this in a row lead nowhere, for the kernel too. */
+const MAX_LINKS = 40;
+
+/**
+ * The mount that one sees at `path`, of whatever file system, or undefined. Asks that file system
+ * nothing: nobody may be serving it.
+ */
+export function mountOf(mounts: readonly Mount[], path: string): Mount | undefined {
+  let at = resolve(path);
+  try {
+    for (let links = 0; links < MAX_LINKS; links += 1) {
+      at = join(realpathSync(dirname(at)), basename(at));
+      const mount = mountAt(mounts, at);
+      if (mount !== undefined) {
+        return mount;
+      }
+      at = resolve(dirname(at), readlinkSync(at));
+    }
+  } catch {
+    // Not a symlink, or nothing.
+  }
+  return undefined;
+}
+
 /** The path as mount tables show it: absolute, without symlinks. Works for dead mounts too. */
 export function canonicalPath(path: string): string {
   const absolute = resolve(path);
+  const mount = mountOf(readMounts(), absolute);
+  if (mount !== undefined) {
+    return mount.mountpoint;
+  }
   try {
     return realpathSync(absolute);
   } catch {

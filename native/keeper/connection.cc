@@ -9,6 +9,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <string>
 
 #include "fuse/init.h"
 #include "fuse/mount.h"
@@ -74,6 +75,10 @@ bool clone(const KeeperOptions& options, Connection& c) {
 
 }  // namespace
 
+const Connection::Held Connection::kHeld[3] = {{StoreKind::kFuse, &Connection::fuse},
+                                               {StoreKind::kRefusal, &Connection::refusal},
+                                               {StoreKind::kState, &Connection::state}};
+
 bool Connection::resend() const { return (agreed.flags & kFuseHasResend) != 0; }
 
 bool Connection::ended() const {
@@ -122,6 +127,62 @@ bool connect(const KeeperOptions& options, Connection& out) {
   }
   disconnect(options, out);
   return false;
+}
+
+bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& out) {
+  for (const Connection::Held& held : Connection::kHeld) {
+    out.*held.fd = store.take({held.kind, out.number, 0});
+  }
+  const MemoRecord& known = memo.record();
+  const auto& its = known.connections[out.number];
+  if (!out.fuse && its.agreed.initialised == 0) return false;
+  out.agreed = its.agreed;
+  out.device = its.device;
+  const bool whole = out.fuse && out.refusal && out.state && its.agreed.initialised == 1;
+  const bool same = known.mounted_as == mounted_as(options);
+  if (whole && same && !out.ended() && out.device != 0 &&
+      device_at(options.mountpoint) == out.device) {
+    StateFile::repair_connection(out.state.get(), out.agreed);
+    return true;
+  }
+  keeper_log(options.log, LogLevel::kWarn, "not going on with the earlier mount: %s",
+             !whole        ? "descriptors of it are missing"
+             : !same       ? "it is configured differently now"
+             : out.ended() ? "it has ended"
+                           : "something else is seen at the mount point");
+  if (known.mountpoint[0] != '\0' && out.device != 0 && device_at(known.mountpoint) == out.device) {
+    bool lazy = false;
+    static_cast<void>(unmount_fuse(known.mountpoint, lazy));
+  }
+  forget(out, memo, store);
+  const uint32_t number = out.number;
+  out = Connection{};
+  out.number = number;
+  return false;
+}
+
+bool is_free(const KeeperOptions& options) {
+  const std::string parent = std::string(options.mountpoint) + "/..";
+  return device_at(parent.c_str()) == device_at(options.mountpoint);
+}
+
+void keep(const Connection& connection, const KeeperOptions& options, Memo& memo, Store& store) {
+  MemoRecord& known = memo.record();
+  if (std::strlen(options.mountpoint) < sizeof(known.mountpoint)) {
+    std::strcpy(known.mountpoint, options.mountpoint);
+  }
+  known.mounted_as = mounted_as(options);
+  known.connections[connection.number] = {connection.device, connection.agreed};
+  for (const Connection::Held& held : Connection::kHeld) {
+    store.put({held.kind, connection.number, 0}, (connection.*held.fd).get());
+  }
+}
+
+void forget(const Connection& connection, Memo& memo, Store& store) {
+  memo.record().connections[connection.number] = {};
+  for (const Connection::Held& held : Connection::kHeld) {
+    store.remove({held.kind, connection.number, 0});
+  }
 }
 
 void disconnect(const KeeperOptions& options, const Connection& connection) {

@@ -3,20 +3,30 @@
 #include <cstdint>
 
 #include "base/fd.h"
+#include "keeper/memo.h"
 #include "keeper/options.h"
+#include "keeper/store.h"
 #include "state/state_file.h"
 
 namespace vprocfs {
 
-/// The connection to the kernel that outlives all workers. The state file is only held: workers map
+/// A connection to the kernel that outlives all workers. The state file is only held: workers map
 /// it, so that no fault in it is ours.
 struct Connection {
+  uint32_t number = 0;  ///< below kMostConnections; in the names of its descriptors in the store
   Fd fuse, state;
   /// A clone of `fuse` to refuse requests through: reading from it never blocks, whatever workers
   /// take from the same queue meanwhile.
   Fd refusal;
   ConnectionState agreed;  ///< what INIT negotiated
   uint64_t device = 0;     ///< of the mounted file system; 0: not known
+
+  /// The descriptors that outlive this keeper too.
+  struct Held {
+    StoreKind kind;
+    Fd Connection::*fd;
+  };
+  static const Held kHeld[3];
 
   bool resend() const;
   /// Whether the file system was unmounted, by whomever.
@@ -31,6 +41,17 @@ struct Connection {
 /// Mounts, answers the kernel's INIT, and leaves the result in the state file. False after a line
 /// on stderr, with nothing left mounted.
 bool connect(const KeeperOptions& options, Connection& out);
+
+/// Goes on with the connection of an earlier keeper that is in the store. False when there is none,
+/// or none that can be gone on with: then what is left of it has been unmounted.
+bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& out);
+
+/// Whether nothing is mounted at the mount point.
+bool is_free(const KeeperOptions& options);
+
+/// Puts a connection where the next keeper finds it, or takes it away from there.
+void keep(const Connection& connection, const KeeperOptions& options, Memo& memo, Store& store);
+void forget(const Connection& connection, Memo& memo, Store& store);
 
 /// Unmounts unless something else has been mounted there meanwhile.
 void disconnect(const KeeperOptions& options, const Connection& connection);

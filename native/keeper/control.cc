@@ -78,14 +78,15 @@ void Supervisor::answer_status(int client) const {
       "{\"state\":\"%s\",\"keeperPid\":%d,\"workerPid\":%d,\"generation\":%u,"
       "\"uptimeMs\":%llu,\"workerUptimeMs\":%llu,\"restarts\":%u,\"failuresInARow\":%u,"
       "\"reasons\":[%s],\"resent\":%llu,\"requests\":%llu,\"protocol\":\"%u.%u\","
-      "\"resend\":%s,\"statesIgnored\":%u,\"standby\":\"%s\",\"descriptors\":%zu,\"watchdogMs\":%u,"
+      "\"resend\":%s,\"statesIgnored\":%u,\"standby\":\"%s\",\"descriptors\":%zu,\"stored\":%zu,"
+      "\"watchdogMs\":%u,"
       "\"patienceMs\":%u}",
       state, ::getpid(), current_.pid, generation_, static_cast<unsigned long long>(now - born_ms_),
       static_cast<unsigned long long>(current_.alive() ? now - current_.started_ms : 0), restarts_,
       failures_, reasons, static_cast<unsigned long long>(resent_before_ + current_.resent),
       static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
       c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_, standby,
-      vault_.size(), options_.watchdog_ms, options_.patience_ms);
+      vault_.size(), store_.size(), options_.watchdog_ms, options_.patience_ms);
   if (length > 0) {
     const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);
     ::send(client, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);

@@ -48,6 +48,7 @@ Resume Supervisor::describe() const {
   r.device = connection_.device;
   r.agreed = connection_.agreed;
   r.vault_fd = vault_.table_fd();
+  r.memo_fd = memo_.fd();
   return r;
 }
 
@@ -56,7 +57,7 @@ void Supervisor::execute_self() {
   discard_standby();
   const Resume r = describe();
   write_resume(r);
-  const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd};
+  const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.memo_fd};
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
   vault_.outlive(true);
   keeper_log(options_.log, LogLevel::kInfo, "executing itself again");

@@ -6,11 +6,14 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "keeper/connection.h"
 #include "keeper/log.h"
+#include "keeper/memo.h"
 #include "keeper/options.h"
 #include "keeper/rest.h"
+#include "keeper/store.h"
 #include "keeper/supervisor.h"
 #include "keeper/vault.h"
 
@@ -43,9 +46,7 @@ void raise_descriptor_limit() {
 
 /// From now on: a signal that came while we mount would leave the mount behind, dead.
 void block_signals() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&set, s);
+  const sigset_t set = vprocfs::keeper_signals();
   ::sigprocmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 }
@@ -78,11 +79,29 @@ int main(int argc, char** argv) {
   block_signals();
   protect_from_oom();
   raise_descriptor_limit();
+  static Store store;  // Large, and the stack is small.
+  store.receive();
+  Memo memo;
   Connection connection;
+  const bool known = memo.open(inherited == Inherited::kAll ? Fd(earlier.memo_fd)
+                                                            : store.take({StoreKind::kMemo}));
+  const bool offered = store.offers({StoreKind::kFuse});
+  bool adopted = false;
   if (inherited == Inherited::kAll) {
     take_over(earlier, connection);
-  } else if (!connect(options, connection)) {
-    return 1;
+  } else {
+    adopted = adopt(options, store, memo, connection);
+    // Nobody looked whether there is room: what was offered was to be gone on with.
+    if (!adopted && offered && !is_free(options)) {
+      store.drop_offered();
+      keeper_log(options.log, LogLevel::kError, "%s: something is mounted here",
+                 options.mountpoint);
+      return 1;
+    }
+    if (!adopted && !connect(options, connection)) return 1;
+  }
+  if (!known && !memo.open(Fd())) {
+    keeper_log(options.log, LogLevel::kWarn, "no memory of its own: %s", std::strerror(errno));
   }
   Vault vault;
   // Without one nothing outlives workers in it, and they serve all the same.
@@ -90,9 +109,14 @@ int main(int argc, char** argv) {
     keeper_log(options.log, LogLevel::kWarn, "no memory for descriptors: %s", std::strerror(errno));
   }
   vault.outlive(false);
-  Supervisor supervisor(options, connection, vault);
+  vault.attach(store);
+  store.drop_offered();
+  keep(connection, options, memo, store);
+  store.put({StoreKind::kMemo}, memo.fd());
+  Supervisor supervisor(options, {connection, vault, memo, store});
   if (inherited == Inherited::kAll) supervisor.resume(earlier);
+  if (adopted) supervisor.succeed(memo.record());
   const int status = supervisor.run();
-  leave_rest(options, vault);
+  if (!supervisor.left()) leave_rest(options, vault);
   return status;
 }

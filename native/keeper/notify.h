@@ -2,7 +2,11 @@
 
 namespace vprocfs {
 
-/// sd_notify(3): tells whoever supervises us, if it wants to know (NOTIFY_SOCKET). Never blocks.
-void notify_supervisor(const char* text);
+/// Whether somebody supervises us and wants to be told (NOTIFY_SOCKET).
+bool has_supervisor();
+
+/// sd_notify(3), with a descriptor when `fd` is one. Never blocks. False when it may be tried again
+/// later: whoever supervises us has not read what came before. True when nobody does.
+bool notify_supervisor(const char* text, int fd = -1);
 
 }  // namespace vprocfs

@@ -1,5 +1,7 @@
 #include "keeper/options.h"
 
+#include <signal.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -45,6 +47,17 @@ bool take(const char* name, const char* value, KeeperOptions& o) {
 }
 
 }  // namespace
+
+int leave_signal() { return SIGRTMIN; }
+
+sigset_t keeper_signals() {
+  sigset_t set;
+  ::sigemptyset(&set);
+  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, leave_signal()}) {
+    ::sigaddset(&set, s);
+  }
+  return set;
+}
 
 bool parse_options(int argc, char** argv, KeeperOptions& out) {
   out.self = argv;

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <signal.h>
+
 #include <cstdint>
 
 #include "keeper/log.h"
@@ -25,6 +27,12 @@ struct KeeperOptions {
   char* const* worker = nullptr;  ///< argv of a worker, nullptr-terminated
   char* const* self = nullptr;    ///< our own argv, to execute ourselves again
 };
+
+/// The signal that has a keeper end for the next one to go on: everything stays in the service
+/// manager's store, and nothing is unmounted.
+int leave_signal();
+/// All that a keeper is told by signals.
+sigset_t keeper_signals();
 
 /// False with a line on stderr when the command line is wrong.
 bool parse_options(int argc, char** argv, KeeperOptions& out);

@@ -1,6 +1,7 @@
 #include "keeper/resume.h"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
 
 #include <cinttypes>
 #include <cstdio>
@@ -10,8 +11,9 @@ namespace vprocfs {
 namespace {
 
 constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
-// Versions from before the vault end after 17, and ignore what comes after them.
-constexpr int kFewestFields = 17, kFields = 18;
+// Versions from before the vault end after 17, those from before the memo after 18, and ignore what
+// comes after them.
+constexpr int kFewestFields = 17, kFields = 19;
 
 }  // namespace
 
@@ -19,27 +21,28 @@ void write_resume(const Resume& r) {
   char text[400];
   std::snprintf(text, sizeof(text),
                 "1 %d %d %d %d %d %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                " %u %u %u %" PRIu64 " %" PRIu64 " %d",
+                " %u %u %u %" PRIu64 " %" PRIu64 " %d %d",
                 r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
                 r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
                 r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
-                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd);
+                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd, r.memo_fd);
   ::setenv(kVariable, text, 1);
 }
 
 Inherited read_resume(Resume& r) {
   const char* text = std::getenv(kVariable);
   if (text == nullptr) return Inherited::kNothing;
-  const int fields =
-      std::sscanf(text,
-                  "1 %d %d %d %d %d %u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-                  " %u %u %u %" SCNu64 " %" SCNu64 " %d",
-                  &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid,
-                  &r.generation, &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent,
-                  &r.requests, &r.device, &r.agreed.kernel_major, &r.agreed.kernel_minor,
-                  &r.agreed.max_readahead, &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd);
+  const int fields = std::sscanf(
+      text,
+      "1 %d %d %d %d %d %u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
+      " %u %u %u %" SCNu64 " %" SCNu64 " %d %d",
+      &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid, &r.generation,
+      &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent, &r.requests, &r.device,
+      &r.agreed.kernel_major, &r.agreed.kernel_minor, &r.agreed.max_readahead,
+      &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd, &r.memo_fd);
   r.agreed.initialised = 1;
-  return fields == kFewestFields || fields == kFields ? Inherited::kAll : Inherited::kUnknown;
+  r.agreed.tick = (r.agreed.flags & FUSE_NO_OPEN_SUPPORT) != 0 ? 1 : 0;
+  return fields >= kFewestFields && fields <= kFields ? Inherited::kAll : Inherited::kUnknown;
 }
 
 void clear_resume() { ::unsetenv(kVariable); }

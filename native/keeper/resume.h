@@ -13,6 +13,7 @@ struct Resume {
   uint64_t born_ms = 0, worker_started_ms = 0, resent = 0, requests = 0, device = 0;
   ConnectionState agreed;
   int vault_fd = -1;  ///< -1: the earlier self had no vault
+  int memo_fd = -1;   ///< -1: the earlier self had no memo
 };
 
 enum class Inherited : uint8_t { kNothing, kAll, kUnknown };

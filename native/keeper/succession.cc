@@ -157,6 +157,10 @@ void Supervisor::on_packet(Worker& worker) {
       worker.resent = packet.resent;
       worker.requests = packet.requests;
       // It takes no more and writes no more: what is left of it need not be waited for.
+      if (stopping_) {
+        stop_by_ms_ = now;
+        return;
+      }
       if (next_.state != WorkerState::kReady || retired_.alive()) return;
       retire(now);
       return promote(now);

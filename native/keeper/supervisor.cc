@@ -20,13 +20,16 @@ constexpr int kRefusalsAtOnce = 256;
 // A killed process that is still there cannot take requests or touch the state file any more: only
 // a system call that it is in, or a frozen cgroup, keeps it.
 constexpr uint64_t kUnkillableMs = 1000;
+constexpr uint64_t kStoreAgainMs = 50;
 
 }  // namespace
 
-Supervisor::Supervisor(const KeeperOptions& options, Connection& connection, Vault& vault)
+Supervisor::Supervisor(const KeeperOptions& options, const Estate& estate)
     : options_(options),
-      connection_(connection),
-      vault_(vault),
+      connection_(estate.connection),
+      vault_(estate.vault),
+      memo_(estate.memo),
+      store_(estate.store),
       born_ms_(monotonic_ms()),
       trouble_ms_(born_ms_) {
   if (const char* usec = std::getenv("WATCHDOG_USEC")) {
@@ -50,6 +53,26 @@ void Supervisor::resume(const Resume& from) {
   keeper_log(options_.log, LogLevel::kInfo, "goes on with worker %d", current_.pid);
 }
 
+void Supervisor::succeed(const MemoRecord& from) {
+  generation_ = from.generation;
+  restarts_ = from.restarts;
+  born_ms_ = from.born_ms;
+  resent_before_ = from.resent;
+  requests_before_ = from.requests;
+  keeper_log(options_.log, LogLevel::kInfo,
+             "goes on with the mount of an earlier keeper, %zu descriptors", store_.size());
+}
+
+/// Keeps up to date what the next keeper is to know.
+void Supervisor::note() {
+  MemoRecord& record = memo_.record();
+  record.generation = generation_;
+  record.restarts = restarts_;
+  record.born_ms = born_ms_;
+  record.resent = resent_before_ + current_.resent;
+  record.requests = requests_before_ + current_.requests;
+}
+
 void Supervisor::reap() {
   int status = 0;
   for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) on_child(pid, status);
@@ -57,6 +80,7 @@ void Supervisor::reap() {
 
 void Supervisor::on_signal() {
   signalfd_siginfo info{};
+  bool stop = false, leave = false;
   while (::read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
     switch (info.ssi_signo) {
       case SIGCHLD:
@@ -70,9 +94,13 @@ void Supervisor::on_signal() {
         begin_execution();
         break;
       default:
-        begin_stop();
+        stop = true;
+        leave = leave || static_cast<int>(info.ssi_signo) == leave_signal();
     }
   }
+  // Of those that have come together the lower number is read first, but it was sent last.
+  if (leave) begin_leave();
+  if (stop) begin_stop();
 }
 
 void Supervisor::begin_stop() {
@@ -91,6 +119,29 @@ void Supervisor::begin_stop() {
   // The worker unmounts while it still serves, and knows who keeps the mount busy.
   current_.state = WorkerState::kStopping;
   current_.deadline_ms = now + options_.stop_ms;
+}
+
+void Supervisor::begin_leave() {
+  if (stopping_) return;
+  if (store_.size() == 0 || !store_.flush()) {
+    keeper_log(options_.log, LogLevel::kWarn,
+               "the service manager does not hold all descriptors: the mount goes");
+    return begin_stop();
+  }
+  stopping_ = leaving_ = true;
+  notify_supervisor("STOPPING=1\nSTATUS=leaving the mount to the next keeper");
+  keeper_log(options_.log, LogLevel::kInfo, "leaving the mount to the next keeper");
+  const uint64_t now = monotonic_ms();
+  start_at_ms_ = 0;
+  stop_by_ms_ = now + options_.drain_ms + kUnkillableMs;
+  next_.kill("stopping", now);
+  end_reload("stopping");
+  if (!current_.alive()) return;
+  // What it holds it answers, so that nobody waits for the next one, which an older kernel could
+  // not hand it again.
+  current_.state = WorkerState::kDraining;
+  current_.deadline_ms = now + options_.drain_ms;
+  if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
 }
 
 bool Supervisor::stopped(uint64_t now) const {
@@ -154,6 +205,7 @@ void Supervisor::on_timers(uint64_t now) {
     }
   }
   stand_by(now);
+  store_.flush();
   if (client_ && now >= client_until_ms_) client_.reset();
   refuse(now);
   if (watchdog_ms_ != 0 && now >= next_notify_ms_) {
@@ -182,6 +234,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (wants_standby()) sooner(standby_at_ms_);
   if (client_) sooner(client_until_ms_);
   if (stopping_) sooner(stop_by_ms_);
+  if (store_.pending()) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
   if (trouble_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
     sooner(trouble_ms_ + options_.patience_ms);
@@ -190,9 +243,7 @@ int Supervisor::wait_ms(uint64_t now) const {
 }
 
 int Supervisor::run() {
-  sigset_t set;
-  ::sigemptyset(&set);
-  for (const int s : {SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD}) ::sigaddset(&set, s);
+  const sigset_t set = keeper_signals();
   signals_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   if (!signals_ || !open_socket()) return 1;
   if (!current_.alive()) start(current_, monotonic_ms());
@@ -219,10 +270,13 @@ int Supervisor::run() {
     if (fds[4].revents != 0) on_connect(monotonic_ms());
     if (fds[5].revents != 0) on_client();
     on_timers(monotonic_ms());
+    note();
   }
+  if (options_.socket != nullptr) ::unlink(options_.socket);
+  if (leaving_) return 0;
   // Usually the worker has done it.
   disconnect(options_, connection_);
-  if (options_.socket != nullptr) ::unlink(options_.socket);
+  forget(connection_, memo_, store_);
   return exit_status_;
 }
 

@@ -4,8 +4,10 @@
 #include <cstdint>
 
 #include "keeper/connection.h"
+#include "keeper/memo.h"
 #include "keeper/options.h"
 #include "keeper/resume.h"
+#include "keeper/store.h"
 #include "keeper/vault.h"
 #include "keeper/worker.h"
 
@@ -15,13 +17,25 @@ namespace vprocfs {
 /// loop, in which nothing blocks.
 class Supervisor {
  public:
-  Supervisor(const KeeperOptions& options, Connection& connection, Vault& vault);
+  /// What outlives a supervisor.
+  struct Estate {
+    Connection& connection;
+    Vault& vault;
+    Memo& memo;
+    Store& store;
+  };
+  Supervisor(const KeeperOptions& options, const Estate& estate);
 
   /// Goes on with the worker of an earlier self.
   void resume(const Resume& from);
+  /// Counts on from where a keeper ended whose worker is gone.
+  void succeed(const MemoRecord& from);
 
   /// Runs until stopped; returns the exit status.
   int run();
+
+  /// Whether it ended for the next keeper to go on, with everything in the store.
+  bool left() const { return leaving_; }
 
  private:
   static constexpr size_t kReasons = 8;
@@ -36,6 +50,8 @@ class Supervisor {
   void check_worker(Worker& worker, uint64_t now);
   void refuse(uint64_t now);
   void begin_stop();
+  void begin_leave();
+  void note();
   bool stopped(uint64_t now) const;
 
   // succession.cc: one worker after the other
@@ -71,6 +87,8 @@ class Supervisor {
   const KeeperOptions& options_;
   Connection& connection_;
   Vault& vault_;
+  Memo& memo_;
+  Store& store_;
   Fd signals_, listener_, client_, reload_client_;
   Worker current_;  ///< serves, or is to
   Worker next_;     ///< a reload's, or the standby: ready to take over, takes no requests yet
@@ -94,6 +112,7 @@ class Supervisor {
   bool refusing_ = false;
   bool reloading_ = false;
   bool stopping_ = false;
+  bool leaving_ = false;  ///< stopping, but only for the next keeper to go on
   int exit_status_ = 0;
   char reasons_[kReasons][kReasonBytes] = {};
 };

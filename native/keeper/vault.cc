@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/descriptors.h"
+#include "keeper/store.h"
 
 namespace vprocfs {
 
@@ -26,11 +27,23 @@ bool Vault::open(int table_fd) {
   return true;
 }
 
+void Vault::attach(Store& store) {
+  store.take_all(StoreKind::kVault, [this](const StoreName& name, Fd fd) {
+    keep(name.key, name.which, std::move(fd));
+  });
+  store_ = &store;
+  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+    if (places_[i].fd == 0) continue;
+    store.put({StoreKind::kVault, places_[i].kind, places_[i].key}, places_[i].fd);
+  }
+}
+
 bool Vault::keep(uint64_t key, uint32_t kind, Fd fd) {
   if (places_ == nullptr || !fd || kind == 0) return false;
   for (size_t i = 0; i < kMost; ++i) {
     if (places_[i].fd != 0) continue;
     places_[i] = {key, kind, fd.release()};
+    if (store_ != nullptr) store_->put({StoreKind::kVault, kind, key}, places_[i].fd);
     return true;
   }
   return false;
@@ -39,6 +52,7 @@ bool Vault::keep(uint64_t key, uint32_t kind, Fd fd) {
 void Vault::forget(uint64_t key) {
   for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
     if (places_[i].fd == 0 || places_[i].key != key) continue;
+    if (store_ != nullptr) store_->remove({StoreKind::kVault, places_[i].kind, key});
     ::close(places_[i].fd);
     places_[i] = {};
   }

@@ -8,6 +8,8 @@
 
 namespace vprocfs {
 
+class Store;
+
 /// Descriptors that workers leave with the keeper for those after them. What they are is nothing to
 /// the keeper. The table lies in a memfd, so that a keeper that executes itself again has it.
 class Vault {
@@ -17,6 +19,8 @@ class Vault {
   /// `table_fd`: of an earlier self; -1: begin with nothing.
   bool open(int table_fd);
   int table_fd() const { return table_.get(); }
+  /// From now on all that is here is in the store too; takes what an earlier keeper left there.
+  void attach(Store& store);
 
   /// Takes the descriptor. False when there is no room.
   bool keep(uint64_t key, uint32_t kind, Fd fd);
@@ -45,6 +49,7 @@ class Vault {
   };
   Fd table_;
   Place* places_ = nullptr;
+  Store* store_ = nullptr;
 };
 
 }  // namespace vprocfs

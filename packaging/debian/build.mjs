@@ -129,6 +129,7 @@ function stageProgram(root) {
       recursive: true,
     });
   }
+  copy(root, "packaging/systemd/vprocfs-unit", `${home}/vprocfs-unit`, 0o755);
   copy(root, "packaging/oci/vprocfs-runtime", `${home}/vprocfs-runc`, 0o755);
   link(root, "vprocfs-runc", `${home}/vprocfs-crun`);
 }

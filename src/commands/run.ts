@@ -10,9 +10,10 @@ import { type Companion, serve } from "../daemon.js";
 import type { Engine, EngineFactory } from "../engine/engine.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import { execKeeper, tellKeeper, workplace } from "../keeper.js";
+import { execKeeper, inheritsMount, tellKeeper, workplace } from "../keeper.js";
 import { createLogger, isText, type Logger } from "../log.js";
-import { isOnTop, prepareMountpoint, realSystem } from "../mountpoint.js";
+import { readMounts } from "../mountinfo.js";
+import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 import { printable } from "../text.js";
 import { type Context, configFor, toJson } from "./context.js";
@@ -175,6 +176,13 @@ function checkEngine(config: Config): void {
   }
 }
 
+/** Becomes the keeper, which mounts, or goes on with the mount of an earlier one. */
+function becomeKeeper(binding: NativeBinding, config: Config, mountpoint: string): never {
+  const worker = [process.execPath, ...process.argv.slice(1)];
+  worker[worker.indexOf("run")] = "worker";
+  execKeeper(binding, { ...config, mountpoint }, !isText(config.logFormat), worker);
+}
+
 /** Mounts by itself, or becomes the keeper that mounts and has a worker serve. */
 async function run(context: Context, config: Config, keeper: boolean): Promise<void> {
   checkEngine(config);
@@ -184,15 +192,20 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
   const engine = await engineOf(config, binding);
   const log = createLogger(config.logLevel, config.logFormat);
   const system = realSystem((path) => binding.unmount(path));
+  // Nobody can take over what libfuse has mounted.
+  const hasKeeper = keeper && config.engine === "native";
+  if (hasKeeper && inheritsMount(context.env, process.pid)) {
+    const mount = mountOf(readMounts(), config.mountpoint);
+    if (mount !== undefined && isOurs(mount, config)) {
+      becomeKeeper(binding, config, mount.mountpoint);
+    }
+  }
   const { path, removed } = await prepareMountpoint(system, config.mountpoint, config);
   if (removed > 0) {
     log.warn({ mountpoint: path, removed }, "removed a dead mount of an earlier vprocfs");
   }
-  // Nobody can take over what libfuse has mounted.
-  if (keeper && config.engine === "native") {
-    const worker = [process.execPath, ...process.argv.slice(1)];
-    worker[worker.indexOf("run")] = "worker";
-    execKeeper(binding, { ...config, mountpoint: path }, !isText(config.logFormat), worker);
+  if (hasKeeper) {
+    becomeKeeper(binding, config, path);
   }
   makeCallsDirectory(config);
   try {

@@ -26,6 +26,12 @@ function sharedOf({ resources }: DaemonFigures): string {
   return parts.join(", ") || "not known without metrics";
 }
 
+function keeperDies({ stored }: Status): string {
+  return stored > 0
+    ? `the next one goes on: the service manager has ${stored} descriptors`
+    : "the worker goes on, and nobody replaces it";
+}
+
 function asTable(mountpoint: string, status: Status, figures: DaemonFigures): string {
   const takeover = status.resend
     ? "requests in hand are handed again (Linux 6.9)"
@@ -47,6 +53,7 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures): st
     { "damaged states": `${status.statesIgnored} ignored` },
     { "kept descriptors": `${status.descriptors}` },
     { "shared by all": sharedOf(figures) },
+    { "when the keeper dies": keeperDies(status) },
     { "FUSE protocol": status.protocol },
     { "when a worker dies": takeover },
     { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },

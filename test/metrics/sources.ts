@@ -36,6 +36,7 @@ export const STATUS: Status = {
   statesIgnored: 0,
   standby: "ready",
   descriptors: 0,
+  stored: 4,
   watchdogMs: 5000,
   patienceMs: 10_000,
 };

@@ -35,8 +35,8 @@ const ENTER =
   'while [ "$1" != -- ]; do echo $$ >"$1/cgroup.procs" || exit 99; shift; done; shift; exec "$@"';
 
 /** Every file of the tree in the place of the container's own. */
-export function bindsOf(daemon: Daemon): (readonly [string, string])[] {
-  return VIEWS.map((view) => [daemon.path(view), `/${view}`] as const);
+export function bindsOf(daemon: Pick<Daemon, "mountpoint">): (readonly [string, string])[] {
+  return VIEWS.map((view) => [join(daemon.mountpoint, view), `/${view}`] as const);
 }
 
 async function firstLine(child: ChildProcess): Promise<string> {

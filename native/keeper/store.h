@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "base/fd.h"
+#include "keeper/vault.h"
+
+namespace vprocfs {
+
+/// What a descriptor in a service manager's store is. Their names there are for ever: the next
+/// keeper may be of another version.
+enum class StoreKind : uint8_t {
+  kMemo,     ///< what this keeper knows (keeper/memo.h)
+  kFuse,     ///< a connection to the kernel
+  kRefusal,  ///< its clone to refuse requests through
+  kState,    ///< the memory of its workers
+  kVault,    ///< what workers left (keeper/vault.h)
+};
+
+/// The name of one descriptor.
+struct StoreName {
+  StoreKind kind = StoreKind::kMemo;
+  uint32_t which = 0;  ///< number of the connection; of the vault's the kind that workers gave it
+  uint64_t key = 0;    ///< of the vault's
+
+  bool operator==(const StoreName& other) const {
+    return kind == other.kind && which == other.which && key == other.key;
+  }
+};
+
+/// THE table of all descriptors that outlive this keeper. systemd holds a duplicate of each
+/// (FDSTORE=1 of sd_notify(3)) and hands them to the next keeper (LISTEN_FDS of sd_listen_fds(3)):
+/// after a crash, after a restart, not after a stop. Without a service manager it stays empty.
+/// Nothing here blocks or allocates; what the manager cannot take at once is sent again by flush().
+class Store {
+ public:
+  /// The vault, a few for each connection, the memo.
+  static constexpr size_t kMost = Vault::kMost + 32;
+
+  /// Takes over what LISTEN_FDS brings. Each is to be taken, or goes with drop_offered().
+  void receive();
+  bool offers(StoreName name) const;
+  /// Empty when there is none of that name.
+  Fd take(StoreName name);
+  /// Calls `visit(name, fd)` for each of a kind that has not been taken, which takes it.
+  template <typename Visit>
+  void take_all(StoreKind kind, Visit visit) {
+    for (Entry& entry : entries_) {
+      if (entry.state != State::kOffered || entry.name.kind != kind) continue;
+      entry.state = State::kKept;
+      visit(entry.name, Fd(entry.fd));
+    }
+  }
+  /// Closes what nobody took, here and in the store.
+  void drop_offered();
+
+  /// Has the manager hold a duplicate. `fd` stays the caller's, and open until remove(). One that
+  /// the store has under this name already is not sent again.
+  void put(StoreName name, int fd);
+  void remove(StoreName name);
+
+  /// Sends what is still to be sent. False when something is left.
+  bool flush();
+  bool pending() const { return pending_; }
+  /// How many the manager has been given.
+  size_t size() const;
+
+ private:
+  enum class State : uint8_t { kFree, kOffered, kToSend, kKept, kToRemove };
+  struct Entry {
+    StoreName name;
+    int fd = -1;
+    State state = State::kFree;
+  };
+  Entry* find(StoreName name);
+
+  Entry entries_[kMost];
+  bool pending_ = false;
+};
+
+}  // namespace vprocfs

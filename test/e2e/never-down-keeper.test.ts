@@ -1,0 +1,117 @@
+// Keepers end, and others go on with what the service manager kept for them.
+
+import { readFileSync } from "node:fs";
+import { setTimeout as pause } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { MIB } from "../support/cgroups.js";
+import { outputSync } from "../support/command.js";
+import { bindsOf, Container } from "../support/container.js";
+import { temporaryDirectory } from "../support/daemon.js";
+import { Managed } from "../support/managed.js";
+import { describeLive } from "../support/needs.js";
+import { inLong } from "../support/size.js";
+import { testScope } from "../support/test-scope.js";
+import { Storm, type StormResult } from "./never-down-support.js";
+
+const ROUNDS = inLong(2, 40);
+
+/** What every connection has in the store, and the keeper itself. */
+const KEPT = ["fuse-0-0", "memo-0-0", "refusal-0-0", "state-0-0"];
+
+describeLive("a keeper whose service manager keeps descriptors", ["g++", "python3"], () => {
+  async function underLoad(
+    managed: Managed,
+    disturb: (storm: Storm) => Promise<void>,
+  ): Promise<StormResult> {
+    const scope = testScope();
+    const container = await Container.start(scope, { memory: 64 * MIB, binds: bindsOf(managed) });
+    const storm = await Storm.start(scope, container, "", 4);
+    await disturb(storm);
+    return storm.end();
+  }
+
+  function expectWhole(result: StormResult): void {
+    expect(result.failures).toEqual({});
+    expect(result.inFlight).toEqual({});
+    expect(result.hung).toBe(0);
+    expect(result.reads).toBeGreaterThan(100);
+  }
+
+  it("is followed by one that goes on with its mount when it is killed", async () => {
+    const managed = await Managed.start(testScope(), []);
+    expect(managed.stored.toSorted()).toEqual(KEPT);
+    const { device } = managed;
+    const first = await managed.serving();
+    const result = await underLoad(managed, async () => {
+      let before = first;
+      for (let i = 0; i < ROUNDS; i += 1) {
+        await pause(300 + Math.random() * 300);
+        process.kill(before.keeperPid, "SIGKILL");
+        before = await managed.serving(before.keeperPid);
+      }
+    });
+    expectWhole(result);
+    const last = await managed.serving();
+    expect(managed.device).toBe(device);
+    expect(last.generation).toBeGreaterThan(first.generation);
+    expect(last.requests).toBeGreaterThan(first.requests);
+    expect(last.uptimeMs).toBeGreaterThan(ROUNDS * 300);
+  });
+
+  it("leaves the mount to the next one at a restart, and takes it away at a stop", async () => {
+    const managed = await Managed.start(testScope(), []);
+    const { device } = managed;
+    const result = await underLoad(managed, async () => {
+      let before = await managed.serving();
+      for (let i = 0; i < ROUNDS; i += 1) {
+        await pause(300);
+        managed.tell("restart");
+        before = await managed.serving(before.keeperPid);
+      }
+    });
+    expectWhole(result);
+    expect(managed.device).toBe(device);
+    managed.tell("stop");
+    await managed.ended();
+    expect(managed.isMounted).toBe(false);
+  });
+
+  it("has the sockets of system calls with it", async () => {
+    const scope = testScope();
+    const calls = temporaryDirectory(scope, "calls");
+    const managed = await Managed.start(scope, ["--calls-directory", calls]);
+    const first = await managed.serving();
+    expect(first).toMatchObject({ descriptors: 3, stored: KEPT.length + 3 });
+    const socket = readFileSync("/proc/net/unix", "utf8").match(
+      new RegExp(`\\d+ ${calls}/.*`, "g"),
+    );
+    process.kill(first.keeperPid, "SIGKILL");
+    const next = await managed.serving(first.keeperPid);
+    expect(next).toMatchObject({ descriptors: 3, stored: KEPT.length + 3 });
+    // The same ones: who had connected to them has not been turned away.
+    expect(
+      readFileSync("/proc/net/unix", "utf8").match(new RegExp(`\\d+ ${calls}/.*`, "g")),
+    ).toEqual(socket);
+  });
+
+  it("mounts anew when the mount that was kept has gone", async () => {
+    const managed = await Managed.start(testScope(), []);
+    const first = await managed.serving();
+    process.kill(first.keeperPid, "SIGSTOP");
+    process.kill(first.workerPid, "SIGSTOP");
+    outputSync(["umount", "--lazy", managed.mountpoint]);
+    process.kill(first.keeperPid, "SIGKILL");
+    await managed.serving(first.keeperPid);
+    expect(managed.isMounted).toBe(true);
+    expect(managed.logs).toContain("not going on with the earlier mount");
+  });
+
+  it("unmounts at a restart when nothing was kept", async () => {
+    const managed = await Managed.start(testScope(), [], 0);
+    const first = await managed.serving();
+    managed.tell("restart");
+    const next = await managed.serving(first.keeperPid);
+    expect(next).toMatchObject({ generation: 1, restarts: 0 });
+    expect(managed.logs).not.toContain("goes on with the mount");
+  });
+});
