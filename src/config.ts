@@ -176,9 +176,10 @@ export const ConfigSchema = z.strictObject({
     })
     .default(""),
   logLevel: oneOf(LOG_LEVELS, "least level that is logged").default("info"),
-  logFormat: oneOf(LOG_FORMATS, "form of the log; auto is text on a terminal, else json").default(
-    "auto",
-  ),
+  logFormat: oneOf(
+    LOG_FORMATS,
+    "form of the log; auto is text on a terminal and in systemd's journal, else json",
+  ).default("auto"),
 });
 
 export type Config = z.infer<typeof ConfigSchema>;

@@ -23,6 +23,10 @@ const StatusSchema = z.object({
   descriptors: z.number().default(0),
   /** Given to the service manager, for the next keeper to go on with. */
   stored: z.number().default(0),
+  /** Of containers that hand system calls over; did not get from one worker to the next. */
+  descriptorsLost: z.number().default(0),
+  /** Workers that were killed and have not ended. */
+  undying: z.number().default(0),
   watchdogMs: z.number(),
   patienceMs: z.number(),
 });

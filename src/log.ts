@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { type DestinationStream, type Logger, pino } from "pino";
 import { printable } from "./text.js";
 
@@ -13,38 +14,76 @@ function formatValue(value: unknown): string {
   return /[\s"=]/.test(text) ? JSON.stringify(text) : text;
 }
 
+function messageOf(msg: unknown, rest: Readonly<Record<string, unknown>>): string {
+  const pairs = Object.entries(rest).map(([key, value]) => ` ${key}=${formatValue(value)}`);
+  return `${printable(String(msg ?? ""))}${pairs.join("")}`;
+}
+
 /** One pino record as `time LEVEL message key=value ...`. */
 export function textLine(record: string): string {
   const fields: Record<string, unknown> = JSON.parse(record);
   const { time, level, msg, ...rest } = fields;
-  const pairs = Object.entries(rest).map(([key, value]) => ` ${key}=${formatValue(value)}`);
-  const label = String(level).toUpperCase().padEnd(5);
-  return `${String(time)} ${label} ${printable(String(msg ?? ""))}${pairs.join("")}\n`;
+  return `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${messageOf(msg, rest)}\n`;
 }
 
-/** Writes text lines to a stream that wants JSON. */
-function asText(destination: DestinationStream): DestinationStream {
-  return { write: (record) => destination.write(textLine(record)) };
+/** Where the log goes to. */
+export interface LogPlace {
+  readonly isTerminal: boolean;
+  /** systemd's journal, which has the time by itself and the level from a prefix. */
+  readonly isJournal: boolean;
+}
+
+/** Whether stderr is systemd's journal (JOURNAL_STREAM of systemd.exec(5)). */
+function isJournal(): boolean {
+  try {
+    const { dev, ino } = fstatSync(2, { bigint: true });
+    return process.env.JOURNAL_STREAM === `${dev}:${ino}`;
+  } catch {
+    return false;
+  }
+}
+
+function stderrPlace(): LogPlace {
+  return { isTerminal: process.stderr.isTTY === true, isJournal: isJournal() };
+}
+
+/** syslog(3)'s numbers. */
+const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
+
+/** One record for the journal: `<4>message key=value ...`, or as it is after its priority. */
+function journalLine(record: string, asText: boolean): string {
+  const fields: Record<string, unknown> = JSON.parse(record);
+  const { time: _time, level, msg, ...rest } = fields;
+  const prefix = `<${PRIORITIES[String(level)] ?? 6}>`;
+  return asText ? `${prefix}${messageOf(msg, rest)}\n` : `${prefix}${record}`;
 }
 
 /** True when a log of this format goes out as text rather than JSON. */
-export function isText(
-  format: LogFormat,
-  isTerminal: boolean = process.stderr.isTTY === true,
-): boolean {
-  return format === "text" || (format === "auto" && isTerminal);
+export function isText(format: LogFormat, place: LogPlace = stderrPlace()): boolean {
+  return format === "text" || (format === "auto" && (place.isTerminal || place.isJournal));
+}
+
+/** Makes of each record, which is JSON, what is to go out. */
+function through(
+  destination: DestinationStream,
+  line: (record: string) => string,
+): DestinationStream {
+  return { write: (record) => destination.write(line(record)) };
 }
 
 /**
  * The daemon's log on stderr, where it does not mix with what a command prints. "auto" is text on
- * a terminal and JSON everywhere else.
+ * a terminal and in the journal, and JSON everywhere else.
  */
 export function createLogger(
   level: LogLevel,
   format: LogFormat,
   destination: DestinationStream = pino.destination({ dest: 2, sync: true }),
-  isTerminal: boolean = process.stderr.isTTY === true,
+  place: LogPlace = stderrPlace(),
 ): Logger {
+  const asText = isText(format, place);
+  const plain = asText ? textLine : (record: string) => record;
+  const line = place.isJournal ? (record: string) => journalLine(record, asText) : plain;
   return pino(
     {
       level,
@@ -52,6 +91,6 @@ export function createLogger(
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    isText(format, isTerminal) ? asText(destination) : destination,
+    through(destination, line),
   );
 }

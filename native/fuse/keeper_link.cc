@@ -82,6 +82,7 @@ bool KeeperLink::obey(KeeperMessage message) {
     if (active) {
       KeeperPacket packet = packet_of(KeeperMessage::kServing);
       engine_.state_ignored().copy(packet.why, sizeof(packet.why) - 1);
+      packet.lost = lost_;
       send(packet);
       on_serving_();
       return true;
@@ -145,6 +146,8 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
       continue;
     }
     const size_t count = std::min<size_t>(passed.count, packet.count);
+    // More than this process may have open: the kernel leaves the rest out.
+    lost_ += packet.count - count;
     for (size_t i = 0; i < count; ++i) {
       out.push_back({{packet.tags[i].key, packet.tags[i].kind}, std::move(passed.fds[i])});
     }

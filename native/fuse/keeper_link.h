@@ -54,6 +54,7 @@ class KeeperLink : public Safe {
   const OnServing on_serving_;
   const OnEnd on_end_;
   uint64_t last_requests_ = 0;
+  uint64_t lost_ = 0;                   ///< kept descriptors that did not arrive
   bool answers_ = false;                ///< the keeper answers every kWantKept
   std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for
   std::thread thread_;

@@ -72,6 +72,8 @@ void Supervisor::answer_status(int client) const {
   }
   const ConnectionState& c = connection_.agreed;
   const char* standby = !options_.standby ? "off" : reloading_ ? "none" : to_text(next_.state);
+  size_t undying = 0;
+  for (const Worker& worker : retired_) undying += worker.undying(now) ? 1 : 0;
   char text[2048];
   const int length = std::snprintf(
       text, sizeof(text),
@@ -79,6 +81,7 @@ void Supervisor::answer_status(int client) const {
       "\"uptimeMs\":%llu,\"workerUptimeMs\":%llu,\"restarts\":%u,\"failuresInARow\":%u,"
       "\"reasons\":[%s],\"resent\":%llu,\"requests\":%llu,\"protocol\":\"%u.%u\","
       "\"resend\":%s,\"statesIgnored\":%u,\"standby\":\"%s\",\"descriptors\":%zu,\"stored\":%zu,"
+      "\"descriptorsLost\":%llu,\"undying\":%zu,"
       "\"watchdogMs\":%u,"
       "\"patienceMs\":%u}",
       state, ::getpid(), current_.pid, generation_, static_cast<unsigned long long>(now - born_ms_),
@@ -86,7 +89,8 @@ void Supervisor::answer_status(int client) const {
       failures_, reasons, static_cast<unsigned long long>(resent_before_ + current_.resent),
       static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
       c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_, standby,
-      vault_.size(), store_.size(), options_.watchdog_ms, options_.patience_ms);
+      vault_.size(), store_.size(), static_cast<unsigned long long>(descriptors_lost_), undying,
+      options_.watchdog_ms, options_.patience_ms);
   if (length > 0) {
     const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);
     ::send(client, text, size, MSG_NOSIGNAL | MSG_DONTWAIT);

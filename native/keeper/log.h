@@ -10,8 +10,12 @@ const char* to_text(LogLevel level);
 
 struct LogOptions {
   bool json = false;                 ///< lines as JSON
+  bool journal = false;              ///< stderr is systemd's journal: lines begin with a priority
   LogLevel level = LogLevel::kInfo;  ///< the least grave that is logged
 };
+
+/// Whether stderr is systemd's journal (JOURNAL_STREAM of systemd.exec(5)).
+bool stderr_is_journal();
 
 /// One line on stderr, in one write(2). No allocation.
 [[gnu::format(printf, 3, 4)]] void keeper_log(const LogOptions& options, LogLevel level,

@@ -61,6 +61,7 @@ sigset_t keeper_signals() {
 
 bool parse_options(int argc, char** argv, KeeperOptions& out) {
   out.self = argv;
+  out.log.journal = stderr_is_journal();
   int at = 1;
   for (; at < argc && std::strcmp(argv[at], "--") != 0; at += 2) {
     if (at + 1 >= argc || !take(argv[at], argv[at + 1], out)) {

@@ -21,6 +21,8 @@ namespace {
 constexpr uint64_t kMaxBackoffMs = 5000;
 constexpr uint64_t kMaxKilledBackoffMs = 200;
 constexpr uint64_t kMaxStandbyBackoffMs = 60000;
+constexpr uint64_t kMaxStartMs = 600000;
+constexpr uint64_t kHedgeMs = 3000;
 
 uint64_t backoff_ms(uint32_t failures) {
   // The first death is answered at once; a loop of them is slowed down.
@@ -46,7 +48,12 @@ void Supervisor::remember(const char* what) {
 
 void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = 0;
-  if (start_worker(options_, {connection_.fuse.get(), connection_.state.get()}, now, slot)) return;
+  if (start_worker(options_, {connection_.fuse.get(), connection_.state.get()}, now, slot)) {
+    // A machine that is starved does not get faster by beginning from nothing again.
+    slot.deadline_ms = now + std::min(kMaxStartMs, uint64_t{options_.start_ms}
+                                                       << std::min<uint32_t>(slow_starts_, 10));
+    return;
+  }
   keeper_log(options_.log, LogLevel::kError, "cannot start a worker: %s", std::strerror(errno));
   if (&slot == &next_) {
     standby_at_ms_ = now + kMaxBackoffMs;
@@ -56,9 +63,7 @@ void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = now + kMaxBackoffMs;
 }
 
-uint64_t Supervisor::activate_by_ms(uint64_t now) const {
-  return now + 2 * uint64_t{options_.watchdog_ms};
-}
+uint64_t Supervisor::activate_by_ms(uint64_t now) const { return now + options_.watchdog_ms; }
 
 void Supervisor::activate(Worker& worker, uint64_t now) {
   // Whoever served before writes no more: what it damaged is put right unseen.
@@ -69,13 +74,50 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
   if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
 }
 
-void Supervisor::retire(uint64_t now) {
+Worker& Supervisor::retire(Worker& worker) {
+  // When there is no room, the longest dead is only forgotten: it is reaped whenever it ends.
+  Worker* place = &retired_[0];
+  for (Worker& other : retired_) {
+    if (!other.alive()) {
+      place = &other;
+      break;
+    }
+    if (other.doom != nullptr && (place->doom == nullptr || other.doomed_ms < place->doomed_ms)) {
+      place = &other;
+    }
+  }
+  if (place->alive()) ::kill(place->pid, SIGKILL);
+  *place = std::move(worker);
+  place->control.reset();
+  worker = Worker{};
+  return *place;
+}
+
+void Supervisor::hand_over_to_next(uint64_t now) {
   resent_before_ += current_.resent;
   requests_before_ += current_.requests;
-  retired_ = std::move(current_);
-  current_ = Worker{};
-  retired_.control.reset();
-  retired_.deadline_ms = now + options_.drain_ms;
+  retire(current_).deadline_ms = now + options_.drain_ms;
+  promote(now);
+}
+
+void Supervisor::abandon_undying(uint64_t now) {
+  if (stopping_) return;
+  for (Worker* worker : {&current_, &next_}) {
+    if (!worker->undying(now)) continue;
+    keeper_log(options_.log, LogLevel::kError,
+               "worker %d was killed and does not end: going on without", worker->pid);
+    const char* why = worker->doom;
+    if (worker == &current_) {
+      resent_before_ += current_.resent;
+      requests_before_ += current_.requests;
+    }
+    retire(*worker);
+    if (worker == &current_) {
+      lose_current(why, now);
+    } else {
+      lose_next(why, now);
+    }
+  }
 }
 
 void Supervisor::promote(uint64_t now) {
@@ -88,10 +130,17 @@ void Supervisor::promote(uint64_t now) {
 void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (worker.state != WorkerState::kStarting) return;
   worker.state = WorkerState::kReady;
+  started_in_ms_ = now - worker.started_ms;
   worker.deadline_ms = 0;
   worker.last_beat_ms = now;
   if (&worker == &current_) return activate(worker, now);
   standby_failures_ = 0;
+  // It was quicker than one that had begun before it, and has taken nothing.
+  if (current_.alive() && current_.state == WorkerState::kStarting) {
+    current_.kill("another one was ready before it", now);
+    retire(current_);
+    return promote(now);
+  }
   if (!current_.alive()) {
     if (now >= start_at_ms_) promote(now);
     return;
@@ -115,11 +164,27 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   worker.deadline_ms = 0;
   worker.serving_ms = worker.last_beat_ms = now;
   refusing_ = false;
+  slow_starts_ = 0;
+  next_extension_ms_ = 0;
   keeper_log(options_.log, LogLevel::kInfo, "worker %d serves, generation %u", worker.pid,
              worker.generation);
   // A reload says so itself.
   if (!reloading_) notify_supervisor("READY=1\nSTATUS=serving");
   end_reload("ok");
+}
+
+void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
+  const bool came = static_cast<bool>(descriptor);
+  if (vault_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
+  lose_descriptors(1, came ? "found no room with the keeper" : "did not reach the keeper");
+}
+
+void Supervisor::lose_descriptors(uint64_t count, const char* how) {
+  if (count == 0) return;
+  descriptors_lost_ += count;
+  keeper_log(options_.log, LogLevel::kError,
+             "%llu descriptors of containers %s (RLIMIT_NOFILE?): their system calls wait or fail",
+             static_cast<unsigned long long>(count), how);
 }
 
 void Supervisor::on_packet(Worker& worker) {
@@ -130,8 +195,7 @@ void Supervisor::on_packet(Worker& worker) {
   const uint64_t now = monotonic_ms();
   switch (static_cast<KeeperMessage>(packet.type)) {
     case KeeperMessage::kKeep:
-      vault_.keep(packet.requests, packet.serving, std::move(descriptor));
-      return;
+      return keep_descriptor(packet, std::move(descriptor));
     case KeeperMessage::kForget:
       return vault_.forget(packet.requests);
     case KeeperMessage::kWantKept:
@@ -142,6 +206,7 @@ void Supervisor::on_packet(Worker& worker) {
     case KeeperMessage::kReady:
       return on_ready(worker, now);
     case KeeperMessage::kServing:
+      lose_descriptors(packet.lost, "did not reach the next worker");
       return on_serving(worker, packet.why, now);
     case KeeperMessage::kBeat:
       worker.resent = packet.resent;
@@ -161,9 +226,8 @@ void Supervisor::on_packet(Worker& worker) {
         stop_by_ms_ = now;
         return;
       }
-      if (next_.state != WorkerState::kReady || retired_.alive()) return;
-      retire(now);
-      return promote(now);
+      if (next_.state == WorkerState::kReady) hand_over_to_next(now);
+      return;
     case KeeperMessage::kFailed:
       std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
       return;
@@ -173,9 +237,11 @@ void Supervisor::on_packet(Worker& worker) {
 }
 
 void Supervisor::on_child(int pid, int status) {
-  if (pid == retired_.pid) {
-    retired_ = Worker{};
-    return;
+  for (Worker& worker : retired_) {
+    if (pid == worker.pid) {
+      worker = Worker{};
+      return;
+    }
   }
   if (pid == probe_) {
     probe_ = 0;
@@ -192,7 +258,7 @@ void Supervisor::on_child(int pid, int status) {
   while (worker.control && worker.receive(packet, descriptor)) {
     const auto type = static_cast<KeeperMessage>(packet.type);
     if (type == KeeperMessage::kKeep) {
-      vault_.keep(packet.requests, packet.serving, std::move(descriptor));
+      keep_descriptor(packet, std::move(descriptor));
     } else if (type == KeeperMessage::kForget) {
       vault_.forget(packet.requests);
     }
@@ -250,6 +316,7 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   uint64_t wait = backoff_ms(++failures_);
   if (killed_) wait = std::min(wait, kMaxKilledBackoffMs);
   killed_ = false;
+  if (next_.silent(now, options_.watchdog_ms)) discard_standby();
   if (next_.alive() && next_.doom == nullptr) {
     // It becomes the replacement when it is ready, and not before its time.
     keeper_log(options_.log, LogLevel::kWarn,
@@ -265,6 +332,21 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
              why, static_cast<unsigned long long>(wait));
   if (wait == 0) return start(current_, now);
   start_at_ms_ = now + wait;
+}
+
+bool Supervisor::hedges() const {
+  return !stopping_ && !next_.alive() && current_.alive() && current_.doom == nullptr &&
+         current_.state == WorkerState::kStarting && started_in_ms_ != 0;
+}
+
+uint64_t Supervisor::hedge_at_ms() const {
+  return current_.started_ms + std::max(kHedgeMs, 3 * started_in_ms_);
+}
+
+/// Readers wait, and the worker takes much longer than the last one did: a second one may be
+/// quicker. It has stopped, perhaps, and will be killed only when any start would have failed.
+void Supervisor::hedge(uint64_t now) {
+  if (hedges() && now >= hedge_at_ms()) start(next_, now);
 }
 
 bool Supervisor::wants_standby() const {

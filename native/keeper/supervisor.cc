@@ -17,9 +17,14 @@ namespace vprocfs {
 namespace {
 
 constexpr int kRefusalsAtOnce = 256;
-// A killed process that is still there cannot take requests or touch the state file any more: only
-// a system call that it is in, or a frozen cgroup, keeps it.
-constexpr uint64_t kUnkillableMs = 1000;
+constexpr uint64_t kUndyingMs = 1000;
+// How much too late the loop may come round before it counts as one that did not run at all.
+constexpr uint64_t kAbsentMs = 500;
+// More time for the start is asked for so often, and so much of it. Only for a worker that is slow,
+// not for one after the other.
+constexpr uint64_t kExtensionMs = 5000;
+constexpr uint64_t kSlowMs = 3000;
+constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
 constexpr uint64_t kStoreAgainMs = 50;
 
 }  // namespace
@@ -110,7 +115,7 @@ void Supervisor::begin_stop() {
   keeper_log(options_.log, LogLevel::kInfo, "stopping");
   const uint64_t now = monotonic_ms();
   start_at_ms_ = 0;
-  stop_by_ms_ = now + options_.stop_ms + kUnkillableMs;
+  stop_by_ms_ = now + options_.stop_ms + kUndyingMs;
   next_.kill("stopping", now);
   end_reload("stopping");
   if (!current_.alive()) return;
@@ -133,7 +138,7 @@ void Supervisor::begin_leave() {
   keeper_log(options_.log, LogLevel::kInfo, "leaving the mount to the next keeper");
   const uint64_t now = monotonic_ms();
   start_at_ms_ = 0;
-  stop_by_ms_ = now + options_.drain_ms + kUnkillableMs;
+  stop_by_ms_ = now + options_.drain_ms + kUndyingMs;
   next_.kill("stopping", now);
   end_reload("stopping");
   if (!current_.alive()) return;
@@ -146,7 +151,9 @@ void Supervisor::begin_leave() {
 
 bool Supervisor::stopped(uint64_t now) const {
   if (!stopping_) return false;
-  return now >= stop_by_ms_ || !(current_.alive() || next_.alive() || retired_.alive());
+  const auto awaited = [now](const Worker& w) { return w.alive() && !w.undying(now); };
+  const bool some = std::any_of(std::begin(retired_), std::end(retired_), awaited);
+  return now >= stop_by_ms_ || !(awaited(current_) || awaited(next_) || some);
 }
 
 void Supervisor::check_worker(Worker& worker, uint64_t now) {
@@ -154,6 +161,7 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
   if (worker.deadline_ms != 0 && now >= worker.deadline_ms) {
     const bool draining = worker.state == WorkerState::kDraining;
     const bool stops = worker.state == WorkerState::kStopping;
+    if (!draining && !stops) ++slow_starts_;
     worker.kill(draining ? "did not drain in time"
                 : stops  ? "did not stop in time"
                          : "did not start in time",
@@ -185,18 +193,31 @@ void Supervisor::refuse(uint64_t now) {
   }
 }
 
+void Supervisor::make_up_for_absence(uint64_t planned_ms, uint64_t now) {
+  if (now < planned_ms + kAbsentMs) return;
+  // We were stopped or frozen, or the machine was, and workers with us: what they did not say in
+  // that time they could not say.
+  const uint64_t late = now - planned_ms;
+  for (Worker* worker : {&current_, &next_}) worker->postpone(late, now);
+  for (Worker& worker : retired_) worker.postpone(late, now);
+  if (trouble_ms_ != 0) trouble_ms_ += late;
+  if (stop_by_ms_ != 0) stop_by_ms_ += late;
+}
+
+void Supervisor::report_progress(uint64_t now) {
+  if (next_extension_ms_ == 0 || now < next_extension_ms_ || stopping_) return;
+  next_extension_ms_ = now + kExtensionMs;
+  const bool slow = current_.alive() && !current_.serves() && now >= current_.started_ms + kSlowMs;
+  if (slow) notify_supervisor(kExtension);
+}
+
 void Supervisor::on_timers(uint64_t now) {
-  for (Worker* worker : {&current_, &next_, &retired_}) check_worker(*worker, now);
-  if (current_.doom != nullptr) {
-    if (trouble_ms_ == 0 && !stopping_) trouble_ms_ = current_.doomed_ms;
-    if (now - current_.doomed_ms >= kUnkillableMs && !retired_.alive() && !stopping_) {
-      keeper_log(options_.log, LogLevel::kError,
-                 "worker %d was killed and does not end: going on without", current_.pid);
-      const char* why = current_.doom;
-      retire(now);
-      lose_current(why, now);
-    }
-  }
+  for (Worker* worker : {&current_, &next_}) check_worker(*worker, now);
+  for (Worker& worker : retired_) check_worker(worker, now);
+  if (current_.doom != nullptr && trouble_ms_ == 0 && !stopping_) trouble_ms_ = current_.doomed_ms;
+  abandon_undying(now);
+  report_progress(now);
+  if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
   if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive()) {
     if (!next_.alive()) {
       start(current_, now);
@@ -204,6 +225,7 @@ void Supervisor::on_timers(uint64_t now) {
       promote(now);
     }
   }
+  hedge(now);
   stand_by(now);
   store_.flush();
   if (client_ && now >= client_until_ms_) client_.reset();
@@ -219,16 +241,19 @@ int Supervisor::wait_ms(uint64_t now) const {
   const auto sooner = [&until](uint64_t at) {
     if (at != 0) until = std::min(until, at);
   };
-  for (const Worker* worker : {&current_, &next_, &retired_}) {
-    if (!worker->alive()) continue;
-    if (worker->doom == nullptr) {
-      sooner(worker->deadline_ms);
-      const bool beats = worker->serves() || worker->state == WorkerState::kReady;
-      if (beats) sooner(worker->last_beat_ms + options_.watchdog_ms);
-    } else if (now < worker->doomed_ms + kUnkillableMs) {
-      sooner(worker->doomed_ms + kUnkillableMs);
+  const auto consider = [&](const Worker& worker) {
+    if (!worker.alive() || worker.undying(now)) return;
+    if (worker.doom == nullptr) {
+      sooner(worker.deadline_ms);
+      const bool beats = worker.serves() || worker.state == WorkerState::kReady;
+      if (beats) sooner(worker.last_beat_ms + options_.watchdog_ms);
+    } else {
+      sooner(worker.doomed_ms + kUndyingMs);
     }
-  }
+  };
+  for (const Worker* worker : {&current_, &next_}) consider(*worker);
+  for (const Worker& worker : retired_) consider(worker);
+  if (hedges()) sooner(hedge_at_ms());
   const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
   if (!current_.alive() && may_start) sooner(start_at_ms_);
   if (wants_standby()) sooner(standby_at_ms_);
@@ -248,6 +273,7 @@ int Supervisor::run() {
   if (!signals_ || !open_socket()) return 1;
   if (!current_.alive()) start(current_, monotonic_ms());
   reap();
+  uint64_t woken_ms = 0;
   while (!stopped(monotonic_ms())) {
     // poll(2) ignores negative descriptors. One client at a time: the others wait in the backlog.
     // Whoever waits for /dev/fuse is woken by every request, whatever it asked to be told of: only
@@ -258,7 +284,12 @@ int Supervisor::run() {
                     {next_.control.get(), POLLIN, 0},
                     {client_ ? -1 : listener_.get(), POLLIN, 0},
                     {client_.get(), POLLIN, 0}};
-    ::poll(fds, std::size(fds), wait_ms(monotonic_ms()));
+    const uint64_t begin = monotonic_ms();
+    if (woken_ms != 0) make_up_for_absence(woken_ms, begin);
+    const int wait = wait_ms(begin);
+    ::poll(fds, std::size(fds), wait);
+    woken_ms = monotonic_ms();
+    make_up_for_absence(begin + static_cast<uint64_t>(wait), woken_ms);
     if (!stopping_ && connection_.ended()) {
       keeper_log(options_.log, LogLevel::kError, "%s was unmounted", options_.mountpoint);
       exit_status_ = 1;

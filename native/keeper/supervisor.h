@@ -41,6 +41,7 @@ class Supervisor {
   static constexpr size_t kReasons = 8;
   static constexpr size_t kReasonBytes = 96;
   static constexpr size_t kMaxArguments = 128;
+  static constexpr size_t kMostRetired = 8;
 
   // supervisor.cc: the loop and its timers
   int wait_ms(uint64_t now) const;
@@ -53,14 +54,20 @@ class Supervisor {
   void begin_leave();
   void note();
   bool stopped(uint64_t now) const;
+  void make_up_for_absence(uint64_t planned_ms, uint64_t now);
+  void report_progress(uint64_t now);
 
   // succession.cc: one worker after the other
   void start(Worker& slot, uint64_t now);
   void activate(Worker& worker, uint64_t now);
   uint64_t activate_by_ms(uint64_t now) const;
   void promote(uint64_t now);
-  void retire(uint64_t now);
+  Worker& retire(Worker& worker);
+  void hand_over_to_next(uint64_t now);
+  void abandon_undying(uint64_t now);
   void on_packet(Worker& worker);
+  void keep_descriptor(const KeeperPacket& packet, Fd descriptor);
+  void lose_descriptors(uint64_t count, const char* how);
   void on_ready(Worker& worker, uint64_t now);
   void on_serving(Worker& worker, const char* ignored, uint64_t now);
   void on_child(int pid, int status);
@@ -68,6 +75,9 @@ class Supervisor {
   void lose_next(const char* why, uint64_t now);
   bool wants_standby() const;
   void stand_by(uint64_t now);
+  bool hedges() const;
+  uint64_t hedge_at_ms() const;
+  void hedge(uint64_t now);
   void discard_standby();
   void begin_reload(int client);
   void end_reload(const char* result);
@@ -92,11 +102,12 @@ class Supervisor {
   Fd signals_, listener_, client_, reload_client_;
   Worker current_;  ///< serves, or is to
   Worker next_;     ///< a reload's, or the standby: ready to take over, takes no requests yet
-  Worker retired_;  ///< handed over, or was killed and has not died yet
-  uint32_t generation_ = 0;  ///< of the last worker that took over
+  Worker retired_[kMostRetired];  ///< handed over, or were killed and have not died yet
+  uint32_t generation_ = 0;       ///< of the last worker that took over
   uint32_t restarts_ = 0;
   uint32_t states_ignored_ = 0;
-  uint32_t failures_ = 0;  ///< in a row, of workers that did no real work
+  uint64_t descriptors_lost_ = 0;  ///< on the way between workers and us
+  uint32_t failures_ = 0;          ///< in a row, of workers that did no real work
   uint64_t born_ms_;
   uint64_t start_at_ms_ = 0;       ///< when the next worker starts or takes over; 0: not planned
   uint64_t standby_at_ms_ = 0;     ///< not before then a standby is started
@@ -104,6 +115,9 @@ class Supervisor {
   uint64_t trouble_ms_;            ///< since when no worker has done real work; 0: one does
   uint64_t resent_before_ = 0, requests_before_ = 0;  ///< by workers that are gone
   uint64_t watchdog_ms_ = 0;                          ///< systemd's, 0: none
+  uint64_t started_in_ms_ = 0;      ///< how long the last worker took to get ready; 0: not known
+  uint32_t slow_starts_ = 0;        ///< in a row, of workers that were not given enough time
+  uint64_t next_extension_ms_ = 1;  ///< when more time for the start is asked for; 0: it is over
   uint64_t next_notify_ms_ = 0;
   uint64_t client_until_ms_ = 0;
   uint64_t stop_by_ms_ = 0;

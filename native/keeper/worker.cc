@@ -17,6 +17,7 @@ namespace {
 
 constexpr int kFirstInherited = 3;
 constexpr uint64_t kProvenMs = 250;
+constexpr uint64_t kUndyingMs = 1000;
 
 void set_oom_score(const char* value) {
   const Fd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
@@ -99,6 +100,19 @@ void Worker::kill(const char* reason, uint64_t now_ms) {
   doom = reason;
   doomed_ms = now_ms;
   ::kill(pid, SIGKILL);
+}
+
+bool Worker::undying(uint64_t now_ms) const {
+  return alive() && doom != nullptr && now_ms >= doomed_ms + kUndyingMs;
+}
+
+bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
+  return state == WorkerState::kReady && now_ms >= last_beat_ms + watchdog_ms / 2;
+}
+
+void Worker::postpone(uint64_t by_ms, uint64_t now_ms) {
+  if (deadline_ms != 0) deadline_ms += by_ms;
+  if (doom == nullptr) last_beat_ms = now_ms;
 }
 
 bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {

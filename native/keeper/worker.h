@@ -45,6 +45,13 @@ struct Worker {
   bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;
   void kill(const char* why, uint64_t now_ms);
+  /// Killed, and should have ended by now. It takes no more requests and touches the state no more:
+  /// only a system call that it is in, or a frozen cgroup, keeps it.
+  bool undying(uint64_t now_ms) const;
+  /// Stands by, and has not said so for too long.
+  bool silent(uint64_t now_ms, uint32_t watchdog_ms) const;
+  /// Has everything that is to happen in time happen so much later.
+  void postpone(uint64_t by_ms, uint64_t now_ms);
   /// Takes one packet, and the descriptor that came with it. False when there was none.
   bool receive(KeeperPacket& packet, Fd& descriptor);
 };

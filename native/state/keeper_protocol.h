@@ -28,6 +28,7 @@ struct KeeperPacket {
   uint64_t resent = 0;    ///< kBeat, kDrained: requests handed again so far
   uint64_t requests = 0;  ///< kBeat, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
+  uint64_t lost = 0;      ///< kServing: kept descriptors that did not arrive
 };
 
 /// kKeep, kForget and kWantKept: `serving` is the kind, `requests` the key.

@@ -51,6 +51,8 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures): st
     { requests: `${status.requests}, handed again ${status.resent}` },
     { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
+    ...(status.undying > 0 ? [{ "do not end": `${status.undying} killed workers` }] : []),
+    ...(status.descriptorsLost > 0 ? [{ "lost descriptors": `${status.descriptorsLost}` }] : []),
     { "kept descriptors": `${status.descriptors}` },
     { "shared by all": sharedOf(figures) },
     { "when the keeper dies": keeperDies(status) },

@@ -170,6 +170,18 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     ({ keeper }) => keeper?.statesIgnored,
   ],
   [
+    "descriptors_lost_total",
+    "counter",
+    "Descriptors of containers that did not get from one worker to the next",
+    ({ keeper }) => keeper?.descriptorsLost,
+  ],
+  [
+    "undying_workers",
+    "gauge",
+    "Workers that were killed and have not ended",
+    ({ keeper }) => keeper?.undying,
+  ],
+  [
     "standby_ready",
     "gauge",
     "1 when a second worker is ready to take over",

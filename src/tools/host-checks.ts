@@ -173,6 +173,20 @@ function checkStatus(findings: Findings, status: Status): void {
   if (standby === "off") {
     findings.add("info", "no worker stands by: a takeover waits for Node to start");
   }
+  if (status.undying > 0) {
+    findings.add(
+      "warning",
+      `${status.undying} killed workers do not end: a system call or a frozen cgroup holds them`,
+      "look for processes in state D: ps -eo pid,stat,wchan:30,args",
+    );
+  }
+  if (status.descriptorsLost > 0) {
+    findings.add(
+      "problem",
+      `${status.descriptorsLost} descriptors of containers were lost: their system calls wait or fail`,
+      "raise LimitNOFILE= of the service, and restart those containers",
+    );
+  }
   if (status.statesIgnored > 0) {
     findings.add("warning", `${status.statesIgnored} times what a worker left could not be used`);
   }

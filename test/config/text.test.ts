@@ -78,21 +78,26 @@ describe("formatBytes", () => {
 });
 
 describe("log", () => {
-  function logged(format: "auto" | "json" | "text", terminal: boolean): string {
+  type Place = "terminal" | "journal" | "pipe";
+
+  function logged(format: "auto" | "json" | "text", place: Place): string {
     let written = "";
     const destination = {
       write: (record: string) => {
         written += record;
       },
     };
-    const log = createLogger("info", format, destination, terminal);
+    const log = createLogger("info", format, destination, {
+      isTerminal: place === "terminal",
+      isJournal: place === "journal",
+    });
     log.debug("hidden");
     log.info({ path: "/a b", n: 3 }, "hello");
     return written;
   }
 
   it("is JSON with a level and an ISO time, without host and process", () => {
-    for (const text of [logged("json", true), logged("auto", false)]) {
+    for (const text of [logged("json", "terminal"), logged("auto", "pipe")]) {
       const { time, ...rest } = JSON.parse(text);
       expect(time).toMatch(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/);
       expect(rest).toEqual({ level: "info", msg: "hello", path: "/a b", n: 3 });
@@ -100,9 +105,18 @@ describe("log", () => {
   });
 
   it("is text on a terminal or when asked for", () => {
-    for (const text of [logged("text", false), logged("auto", true)]) {
+    for (const text of [logged("text", "pipe"), logged("auto", "terminal")]) {
       expect(text).toMatch(/^\S+Z INFO {2}hello path="\/a b" n=3\n$/);
     }
+  });
+
+  it("has its priority before it in the journal, which has the time by itself", () => {
+    for (const text of [logged("text", "journal"), logged("auto", "journal")]) {
+      expect(text).toBe('<6>hello path="/a b" n=3\n');
+    }
+    const json = logged("json", "journal");
+    expect(json.startsWith("<6>{")).toBe(true);
+    expect(JSON.parse(json.slice(3))).toMatchObject({ level: "info", msg: "hello", n: 3 });
   });
 
   it("keeps one record on one line", () => {

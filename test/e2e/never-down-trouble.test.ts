@@ -4,6 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
@@ -61,6 +62,44 @@ describeLive("a worker in trouble", [], () => {
     await until("it has ended", () => !existsSync(`/proc/${workerPid}`));
     expect((await statusOf(daemon)).restarts).toBe(1);
     await removeCgroup(join(FREEZER, freezer.name));
+  });
+
+  it.runIf(existsSync(FREEZER))("is replaced as often as it cannot be killed", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope, "--watchdog-ms", "1000");
+    const freezer = makeFreezer(scope, join(FREEZER, testName("nd")));
+    const frozen: number[] = [];
+    for (let i = 0; i < 3; i += 1) {
+      const { workerPid, generation } = await standingBy(daemon);
+      freezer.freeze(workerPid);
+      frozen.push(workerPid);
+      const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+      expect(read.result).toMatch(/^MemTotal:.*\n$/s);
+      expect(read.ms).toBeLessThan(2_000 + GRACE_MS);
+      await servingAfter(daemon, generation);
+    }
+    expect(await standingBy(daemon)).toMatchObject({ undying: 3 });
+    freezer.thaw();
+    await until("they have ended", () => frozen.every((pid) => !existsSync(`/proc/${pid}`)));
+    expect(await statusOf(daemon)).toMatchObject({ undying: 0, restarts: 3 });
+    await removeCgroup(join(FREEZER, freezer.name));
+  });
+
+  it("is not killed for the time in which its keeper did not run", async () => {
+    const daemon = await Daemon.start(testScope(), "--watchdog-ms", "1000");
+    const { keeperPid, workerPid } = await standingBy(daemon);
+    const processes = daemon.processes;
+    for (const pid of processes) {
+      process.kill(pid, "SIGSTOP");
+    }
+    await pause(3_000);
+    // The keeper first: it finds nobody who has said anything.
+    for (const pid of [keeperPid, ...processes]) {
+      process.kill(pid, "SIGCONT");
+    }
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    expect(await standingBy(daemon)).toMatchObject({ workerPid, restarts: 0, generation: 1 });
+    expect(daemon.logs).not.toContain("watchdog");
   });
 
   it("leaves readers an error in time when it does not start, and recovers", async () => {
@@ -148,6 +187,30 @@ describeLive("a worker that stands by", [], () => {
     expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
     const after = await standingBy(daemon);
     expect([workerPid, standby]).not.toContain(after.workerPid);
+  });
+
+  it("costs readers no error when it stops right before it is to take over", async () => {
+    const daemon = await Daemon.start(testScope());
+    const standby = await standbyOf(daemon);
+    const { workerPid } = await statusOf(daemon);
+    process.kill(standby, "SIGSTOP");
+    process.kill(workerPid, "SIGKILL");
+    const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(read.result).toMatch(/^MemTotal:/);
+    expect(read.ms).toBeLessThan(WATCHDOG_MS + GRACE_MS);
+    expect(daemon.logs).not.toContain("no worker serves");
+  });
+
+  it("does not take over when it has stopped", async () => {
+    const daemon = await Daemon.start(testScope());
+    const standby = await standbyOf(daemon);
+    const { workerPid } = await statusOf(daemon);
+    process.kill(standby, "SIGSTOP");
+    process.kill(workerPid, "SIGSTOP");
+    const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(read.result).toMatch(/^MemTotal:/);
+    expect(read.ms).toBeLessThan(WATCHDOG_MS + GRACE_MS);
+    expect([workerPid, standby]).not.toContain((await statusOf(daemon)).workerPid);
   });
 
   it("is made anew by a reload, from what is there then", async () => {

@@ -37,6 +37,8 @@ export const STATUS: Status = {
   standby: "ready",
   descriptors: 0,
   stored: 4,
+  descriptorsLost: 0,
+  undying: 0,
   watchdogMs: 5000,
   patienceMs: 10_000,
 };
