@@ -114,29 +114,33 @@ describeLive("under eight readers in two containers", ["g++"], () => {
     expect(after.rssKiB).toBeLessThanOrEqual(before.rssKiB + 64);
   });
 
-  itLong(`loses no read to ${KILLS} deaths and stops of worker and standby`, {
-    timeout: 60_000 + KILLS * 20_000,
-  }, async () => {
-    const results = await underLoad(async () => {
-      for (let i = 0; i < KILLS; i += 1) {
-        const { workerPid, keeperPid } = await servingAfter(daemon, 0);
-        const others = daemon.processes.filter((pid) => pid !== keeperPid && pid !== workerPid);
-        const victims = Math.random() < 0.5 ? [workerPid, ...others] : [...others, workerPid];
-        for (const pid of victims) {
-          await pause(Math.random() * KILL_WITHIN_MS);
-          try {
-            process.kill(pid, Math.random() < 0.5 ? "SIGSTOP" : "SIGKILL");
-          } catch {
-            // It has ended by itself.
+  itLong(
+    `loses no read to ${KILLS} deaths and stops of worker and standby`,
+    {
+      timeout: 60_000 + KILLS * 20_000,
+    },
+    async () => {
+      const results = await underLoad(async () => {
+        for (let i = 0; i < KILLS; i += 1) {
+          const { workerPid, keeperPid } = await servingAfter(daemon, 0);
+          const others = daemon.processes.filter((pid) => pid !== keeperPid && pid !== workerPid);
+          const victims = Math.random() < 0.5 ? [workerPid, ...others] : [...others, workerPid];
+          for (const pid of victims) {
+            await pause(Math.random() * KILL_WITHIN_MS);
+            try {
+              process.kill(pid, Math.random() < 0.5 ? "SIGSTOP" : "SIGKILL");
+            } catch {
+              // It has ended by itself.
+            }
           }
+          await pause(Math.random() * KILL_WITHIN_MS);
         }
-        await pause(Math.random() * KILL_WITHIN_MS);
-      }
-      await servingAfter(daemon, (await statusOf(daemon)).generation - 1);
-    });
-    report("stops", { results });
-    expectWhole(results);
-  });
+        await servingAfter(daemon, (await statusOf(daemon)).generation - 1);
+      });
+      report("stops", { results });
+      expectWhole(results);
+    },
+  );
 
   it(`loses no read to ${RELOADS} reloads`, {
     timeout: 60_000 + RELOADS * 10_000,
