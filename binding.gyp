@@ -1,22 +1,40 @@
 {
+  "variables": {
+    # 1: the addon of the tests is built too (packaging/setup.mjs test).
+    "vprocfs_tests%": 0
+  },
   "target_defaults": {
     "cflags_cc!": ["-fno-rtti", "-std=gnu++14", "-std=gnu++17", "-std=gnu++20"],
     "cflags_cc": [
-      "-std=c++17", "-fno-exceptions", "-O2", "-g", "-fvisibility=hidden",
+      "-std=c++17", "-fno-exceptions", "-g", "-fvisibility=hidden",
       "-Wall", "-Wextra", "-Wpedantic", "-Wshadow", "-Wconversion", "-Werror"
     ],
-    "include_dirs": ["native"],
-    "defines": ["VPROCFS_VERSION=<!(node -p \"require('./package.json').version\")"]
+    "configurations": {
+      "Release": { "cflags_cc": ["-O2"] },
+      # For the inner loop of development: quick to compile.
+      "Debug": { "cflags_cc": ["-O0"] }
+    },
+    "include_dirs": ["native"]
   },
   "targets": [
     {
-      "target_name": "vprocfs",
+      # All that needs no Node.
+      "target_name": "vprocfs_core",
+      "type": "static_library",
       "sources": [
-        "<!@(find native/addon.cc native/render_tool.cc native/session.cc native/survey_tool.cc native/testing*.cc native/watch_object.cc native/base native/fuse native/node native/container native/source native/seccomp native/state native/survey native/view native/watch -name '*.cc' | sort)"
-      ],
+        "<!@(find native/base native/fuse native/node native/container native/source native/seccomp native/state native/survey native/view native/watch -name '*.cc' | sort)"
+      ]
+    },
+    {
+      "target_name": "vprocfs",
+      "dependencies": ["vprocfs_core"],
+      "sources": ["<!@(find native -maxdepth 1 -name '*.cc' | sort)"],
       "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
       "ldflags": ["-Wl,-z,now"],
-      "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"]
+      "defines": [
+        "NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED",
+        "VPROCFS_VERSION=<!(node -p \"require('./package.json').version\")"
+      ]
     },
     {
       "target_name": "vprocfs-keeper",
@@ -44,5 +62,20 @@
       ],
       "ldflags": ["-static"]
     }
+  ],
+  "conditions": [
+    ["vprocfs_tests==1", {
+      "targets": [
+        {
+          # No package has it.
+          "target_name": "vprocfs_testing",
+          "dependencies": ["vprocfs_core"],
+          "sources": ["<!@(find native/testing -name '*.cc' | sort)", "native/js_error.cc"],
+          "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
+          "ldflags": ["-Wl,-z,now"],
+          "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"]
+        }
+      ]
+    }]
   ]
 }

@@ -12,10 +12,10 @@
 #include "container/name.h"
 #include "fuse/engine.h"
 #include "fuse/mount.h"
+#include "js_error.h"
 #include "render_tool.h"
 #include "session.h"
 #include "survey_tool.h"
-#include "testing.h"
 #include "view/view.h"
 #include "watch_object.h"
 
@@ -213,7 +213,6 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("fnmatch", Napi::Function::New<match>(env));
   exports.Set("exitNow", Napi::Function::New<exit_now>(env));
   exports.Set("unmount", Napi::Function::New<unmount>(env));
-  register_testing(env, exports);
   return exports;
 }
 

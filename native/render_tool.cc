@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "session.h"
+#include "js_error.h"
 #include "view/view.h"
 
 namespace vprocfs {

@@ -7,6 +7,8 @@
 #include <thread>
 #include <utility>
 
+#include "js_error.h"
+
 namespace vprocfs {
 namespace {
 
@@ -58,16 +60,6 @@ Napi::Array load_of(Napi::Env env, const TaskFacts& tasks) {
 }
 
 }  // namespace
-
-Napi::Error to_js_error(Napi::Env env, const Error& error) {
-  const char* name = ::strerrorname_np(error.code);
-  const std::string code = name == nullptr ? std::to_string(error.code) : name;
-  Napi::Error e = Napi::Error::New(env, error.path + ": " + std::strerror(error.code));
-  e.Set("code", Napi::String::New(env, code));
-  e.Set("errno", Napi::Number::New(env, error.code));
-  e.Set("path", Napi::String::New(env, error.path));
-  return e;
-}
 
 Napi::Function SessionObject::define(Napi::Env env) {
   return DefineClass(

@@ -33,7 +33,4 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   bool stopped_ = false;
 };
 
-/// A JavaScript Error with `code` ("ENOENT"), `errno` and `path`.
-Napi::Error to_js_error(Napi::Env env, const Error& error);
-
 }  // namespace vprocfs

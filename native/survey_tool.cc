@@ -10,7 +10,7 @@
 
 #include "container/name.h"
 #include "fuse/engine.h"
-#include "session.h"
+#include "js_error.h"
 #include "survey/inside.h"
 #include "survey/surveyor.h"
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "session.h"
+#include "js_error.h"
 
 namespace vprocfs {
 namespace {

@@ -374,6 +374,4 @@ export interface NativeBinding {
   fnmatch(pattern: string, name: string): boolean;
   /** Ends the process at once, without waiting for threads that something holds. */
   exitNow(status: number): never;
-  /** For tests: rendering without a mount; see test/support/testing.ts. */
-  readonly testing: unknown;
 }

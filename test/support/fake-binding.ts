@@ -126,7 +126,6 @@ export function fakeBinding(
     exec: () => {
       throw new Error("not faked");
     },
-    testing: undefined,
   };
 }
 

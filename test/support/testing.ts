@@ -1,11 +1,13 @@
 /**
  * The native code without a mount: parsers, sources, models and views, over recorded trees or this
- * host's cgroups. Typed by hand; `native/testing.cc` is the other side.
+ * host's cgroups. An addon of its own, which no package has. Typed by hand; `native/testing/` is the
+ * other side.
  */
 
 import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
 import { join } from "node:path";
-import { loadAddon } from "../../src/native/addon.js";
+import { project } from "./project.js";
 
 /** CPU time since the cgroup was made, µs. */
 export interface CpuUsage {
@@ -305,6 +307,9 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   loadAverages: "function",
 };
 
+/** `npm run check` builds without optimising. */
+const BUILD = process.env.VPROCFS_TEST_BUILD ?? "Release";
+
 function isTesting(value: unknown): value is Testing {
   if (typeof value !== "object" || value === null) {
     return false;
@@ -314,9 +319,10 @@ function isTesting(value: unknown): value is Testing {
 }
 
 function loadTesting(): Testing {
-  const { testing } = loadAddon();
+  const file = join(project, "build", BUILD, "vprocfs_testing.node");
+  const testing: unknown = createRequire(import.meta.url)(file);
   if (!isTesting(testing)) {
-    throw new Error("the native addon is of another version: run 'npm run build'");
+    throw new Error(`${file} is of another version: run 'node packaging/setup.mjs test'`);
   }
   return testing;
 }

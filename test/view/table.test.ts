@@ -106,6 +106,22 @@ const mayInclude: Record<string, string[]> = {
   seccomp: ["base", "facts", "container", "source", "state", "view"],
   fuse: ["base", "facts", "container", "node", "seccomp", "state", "view"],
   watch: ["base", "source"],
+  // The addon of the tests looks at every part.
+  testing: [
+    ...[
+      "base",
+      "facts",
+      "container",
+      "fuse",
+      "node",
+      "seccomp",
+      "source",
+      "state",
+      "survey",
+      "view",
+    ],
+    "js_error.h",
+  ],
 };
 
 /** Headers through which a view could get at a clock, a file, a lock, or errno. */

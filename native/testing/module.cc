@@ -1,5 +1,7 @@
-#include "testing.h"
+// The addon of the tests: parsers, sources, models and views without a mount. What it takes and
+// returns is typed in test/support/testing.ts; bad arguments throw TypeError.
 
+#include <napi.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -22,11 +24,11 @@
 #include "survey/cgroup_figures.h"
 #include "survey/mounted.h"
 #include "survey/oom_log.h"
-#include "testing_calls.h"
-#include "testing_source.h"
-#include "testing_state.h"
-#include "testing_tasks.h"
-#include "testing_values.h"
+#include "testing/calls.h"
+#include "testing/source.h"
+#include "testing/state.h"
+#include "testing/tasks.h"
+#include "testing/values.h"
 #include "view/pressure_lines.h"
 #include "view/sysinfo_model.h"
 #include "view/view.h"
@@ -438,10 +440,7 @@ Napi::Value mounted_of(const Napi::CallbackInfo& info) {
   return out;
 }
 
-}  // namespace
-
-void register_testing(Napi::Env env, Napi::Object exports) {
-  Napi::Object testing = Napi::Object::New(env);
+Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
@@ -470,7 +469,10 @@ void register_testing(Napi::Env env, Napi::Object exports) {
   testing.Set("State", StateObject::define(env));
   testing.Set("TaskCounter", TaskCounterObject::define(env));
   testing.Set("loadAverages", Napi::Function::New<load_averages>(env));
-  exports.Set("testing", testing);
+  return testing;
 }
 
+NODE_API_MODULE(vprocfs_testing, initialise)
+
+}  // namespace
 }  // namespace vprocfs

@@ -11,8 +11,8 @@
 #include "base/fd.h"
 #include "container/load_history.h"
 #include "source/task_counter.h"
-#include "testing_source.h"
-#include "testing_values.h"
+#include "testing/source.h"
+#include "testing/values.h"
 #include "view/view.h"
 
 namespace vprocfs {

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "base/fd.h"
-#include "session.h"
+#include "js_error.h"
 #include "source/container_source.h"
-#include "testing_values.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 

@@ -1,4 +1,4 @@
-#include "testing_calls.h"
+#include "testing/calls.h"
 
 #include <cerrno>
 #include <string>
@@ -8,7 +8,7 @@
 #include "seccomp/call.h"
 #include "seccomp/ledger.h"
 #include "seccomp/message.h"
-#include "testing_values.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 

@@ -15,8 +15,8 @@
 #include "container/task_load.h"
 #include "fuse/open_file.h"
 #include "state/state_file.h"
-#include "testing_source.h"
-#include "testing_values.h"
+#include "testing/source.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 
