@@ -2,12 +2,12 @@
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { median, quantile } from "simple-statistics";
 import { z } from "zod";
 import type { BenchCase, Mark, Medians } from "./case.js";
 import { type Metric, sampleSchema } from "./measure.js";
 import { machineSchema } from "./support/machine.js";
 import { PEER_NAMES, type PeerName } from "./support/peers/peer.js";
+import { median, quantile } from "./support/statistics.js";
 
 const trialRecordSchema = z.object({
   case: z.string(),

@@ -6,7 +6,6 @@ import { Command, InvalidArgumentError, Option } from "commander";
 import type { BenchCase, Scale } from "./case.js";
 import { CASES } from "./cases/index.js";
 import { compare, machineDifferences } from "./compare.js";
-import { reportHtml } from "./report/html.js";
 import { changesTable, reportText } from "./report/table.js";
 import { judge, loadResults, newResults, type Results, saveResults } from "./results.js";
 import { runCases } from "./runner.js";
@@ -87,7 +86,10 @@ function program(): Command {
       ),
     )
     .option("--out <FILE>", "where the results go as JSON (default: bench/results/<time>.json)")
-    .option("--html <FILE>", "where the report goes (default: beside the JSON)")
+    .option(
+      "--html <FILE>",
+      "where the report goes (default: beside the JSON); only in a checkout of vprocfs",
+    )
     .option("--compare <FILE>", "tell what differs from these earlier results")
     .option("--show <FILE>", "measure nothing, report on these results")
     .option("--list", "name scenarios and peers, and end");
@@ -144,17 +146,38 @@ async function measure(options: Options, cases: readonly BenchCase[]): Promise<R
   return { ...results, seconds: (Date.now() - began) / 1000 };
 }
 
-function report(options: Options, results: Results, cases: readonly BenchCase[]): void {
+/** Undefined where what draws its charts is not installed: only a checkout has it. */
+async function htmlReporter(): Promise<typeof import("./report/html.js") | undefined> {
+  try {
+    return await import("./report/html.js");
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ERR_MODULE_NOT_FOUND") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+async function report(
+  options: Options,
+  results: Results,
+  cases: readonly BenchCase[],
+): Promise<void> {
   const outcomes = judge(results, cases);
   const json = resolve(options.show ?? options.out ?? stampedFile(results.started));
   if (options.show === undefined) {
     saveResults(json, results);
     say(`results: ${json}`);
   }
+  process.stdout.write(reportText(results, cases, outcomes));
+  const html = await htmlReporter();
+  if (html === undefined) {
+    say(`no HTML report here; in a checkout of vprocfs: npm run bench -- --show ${json}`);
+    return;
+  }
   const page = resolve(options.html ?? `${json.replace(/\.json$/, "")}.html`);
   mkdirSync(dirname(page), { recursive: true });
-  writeFileSync(page, reportHtml(results, cases, outcomes));
-  process.stdout.write(reportText(results, cases, outcomes));
+  writeFileSync(page, html.reportHtml(results, cases, outcomes));
   say(`report: ${page}`);
 }
 
@@ -183,7 +206,7 @@ async function main(): Promise<void> {
   const cases = options.case ?? CASES;
   const results =
     options.show === undefined ? await measure(options, cases) : loadResults(options.show);
-  report(options, results, cases);
+  await report(options, results, cases);
   if (before !== undefined) {
     reportChanges(before, results, cases);
   }

@@ -1,17 +1,18 @@
 #!/usr/bin/env node
-// Makes docs/files.md from the table of views and the descriptions beside them.
+// Makes docs/files.md from the table of views and the descriptions beside them, and
+// docs/dependencies.md from the npm packages that are installed.
 //
-//   node docs/generate.mjs          writes it
-//   node docs/generate.mjs --check  fails when it is not what would be written
+//   node docs/generate.mjs          writes them
+//   node docs/generate.mjs --check  fails when they are not what would be written
 
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
+import { renderDependencies } from "./dependencies.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const views = join(project, "native/view");
-const target = join(project, "docs/files.md");
 
 class DocumentationError extends Error {}
 
@@ -124,20 +125,22 @@ are).
   return `${[head.trimEnd(), ...files.map(section)].join("\n\n")}\n`;
 }
 
+/** What is made, by file of docs/. */
+function renderAll() {
+  const fail = (message) => {
+    throw new DocumentationError(message);
+  };
+  return { "files.md": render(), "dependencies.md": renderDependencies(fail) };
+}
+
 function main(isCheck) {
-  const text = render();
-  if (!isCheck) {
-    writeFileSync(target, text);
-    return;
-  }
-  let present = "";
-  try {
-    present = readFileSync(target, "utf8");
-  } catch {
-    // Then it is not up to date either.
-  }
-  if (present !== text) {
-    throw new DocumentationError("docs/files.md is not up to date: run 'npm run docs'");
+  for (const [name, text] of Object.entries(renderAll())) {
+    const target = join(project, "docs", name);
+    if (!isCheck) {
+      writeFileSync(target, text);
+    } else if (!existsSync(target) || readFileSync(target, "utf8") !== text) {
+      throw new DocumentationError(`docs/${name} is not up to date: run 'npm run docs'`);
+    }
   }
 }
 

@@ -26,6 +26,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { isNeeded, manifestOf, runtimePackages } from "../npm-packages.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const project = resolve(here, "../..");
@@ -68,19 +69,7 @@ function link(root, to, path) {
   symlinkSync(to, join(root, path));
 }
 
-/** The directories of the npm packages that run with vprocfs. */
-function npmPackages() {
-  const { packages } = JSON.parse(readFileSync(join(project, "package-lock.json"), "utf8"));
-  return Object.entries(packages)
-    .filter(
-      ([path, { dev, optional, devOptional }]) => path !== "" && !(dev || optional || devOptional),
-    )
-    .map(([path, { version: wanted }]) => {
-      const file = join(project, path, "package.json");
-      const found = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")).version : "nothing";
-      return found === wanted ? path : fail(`${path} has ${found}, not ${wanted}: run 'npm ci'`);
-    });
-}
+const npmPackages = () => runtimePackages(fail);
 
 /** What runs of the project itself; documents and integrations have places of their own. */
 const PROGRAM = ["package.json", "LICENSE", ...manifest.files].filter(
@@ -92,16 +81,20 @@ const INTEGRATIONS = ["containerd", "kubernetes", "lxc", "monitoring", "oci", "o
   (name) => existsSync(join(project, "packaging", name)),
 );
 
-/** Of files of npm packages, those that something needs at run time, or their licence asks for. */
-function isNeeded(path) {
-  return (
-    /\/licen[cs]e[^/]*$/i.test(path) ||
-    !/\.(?:map|d\.[cm]?ts|md|flow)$|\/(?:test|tests|benchmarks|docs|\.github)$/i.test(path)
+/** The benchmark for operators, whose compiler the package does not have. */
+function compileBenchmark() {
+  execFileSync(
+    join(project, "node_modules/.bin/tsc"),
+    ["-p", join(project, "bench/tsconfig.json")],
+    {
+      stdio: ["ignore", 2, 2],
+    },
   );
 }
 
 function stageProgram(root) {
   const home = "usr/lib/vprocfs";
+  compileBenchmark();
   for (const path of PROGRAM) {
     if (!existsSync(join(project, path))) {
       fail(`${path} is not there: run 'npm run build' first`);
@@ -161,11 +154,7 @@ function stageServices(root) {
 /** What each bundled npm package is licensed under, for the copyright file. */
 function bundled() {
   const lines = npmPackages().map((path) => {
-    const {
-      name,
-      version: its,
-      license,
-    } = JSON.parse(readFileSync(join(project, path, "package.json"), "utf8"));
+    const { name, version: its, license } = manifestOf(path);
     return `  ${name} ${its}: ${license}`;
   });
   return `\nBundled npm packages, with their licences in /usr/lib/vprocfs/node_modules:\n${lines.join("\n")}\n`;

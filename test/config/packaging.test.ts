@@ -94,6 +94,19 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(await start()).toBe(`the node's ${place}/vprocfs/dist/cli.js a b\n`);
   });
 
+  it("measure without what draws charts, and have nothing of the tests", async () => {
+    const home = join(root, "usr/lib/vprocfs");
+    const help = await output([process.execPath, join(home, "dist/cli.js"), "bench", "--help"]);
+    expect(help).toContain("--show <FILE>");
+    const packages = readdirSync(join(home, "node_modules"));
+    expect(packages).not.toEqual(expect.arrayContaining([expect.stringMatching(/linkedom|^d3/)]));
+    expect(readdirSync(join(home, "build/Release")).sort()).toEqual([
+      "vprocfs-attach",
+      "vprocfs-keeper",
+      "vprocfs.node",
+    ]);
+  });
+
   it("name every command in the manual, and every key of the configuration", async () => {
     const page = await output(["gzip", "-dc", join(root, "usr/share/man/man8/vprocfs.8.gz")]);
     for (const name of ["run", "attach", "detach", "install-hooks", "status", "reload"]) {
