@@ -3,6 +3,7 @@
 //
 //   node test/check.mjs all [FILE...]  everything, or the linters and these files of tests
 //   node test/check.mjs lint           formatters and linters
+//   node test/check.mjs check          what a change needs in between: linters of seconds, unit tests
 //
 // All parts run even when one fails. The last line counts: each linter as one, each test as one. With
 // VPROCFS_TEST_SUMMARY=FILE it goes to that file instead. An interrupted run (SIGINT, SIGTERM, SIGHUP,
@@ -11,7 +12,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { allLinters, bin, LINTER_SECONDS } from "./lanes/linters.mjs";
+import { allLinters, bin, LINTER_SECONDS, quickLinters } from "./lanes/linters.mjs";
 import { Programs } from "./lanes/processes.mjs";
 import { Results } from "./lanes/results.mjs";
 
@@ -38,11 +39,20 @@ async function lint() {
 }
 
 /** The tests of some projects, or those of them in `files`. */
-async function test(name, projects, options = {}) {
+async function test(name, projects, options = {}, more = []) {
   const report = join(reports, name);
   const of = projects.flatMap((one) => ["--project", one]);
-  const argv = [bin("vitest"), "run", "--config", "test/vitest.config.ts", ...of, ...files];
-  const end = await programs.run(name, argv, { ...options, env: { VPROCFS_TEST_REPORT: report } });
+  const argv = [
+    bin("vitest"),
+    "run",
+    "--config",
+    "test/vitest.config.ts",
+    ...of,
+    ...files,
+    ...more,
+  ];
+  const env = { ...options.env, VPROCFS_TEST_REPORT: report };
+  const end = await programs.run(name, argv, { ...options, env });
   note(name, end);
   results.addTests(report, end.passed);
 }
@@ -65,8 +75,23 @@ async function runAll() {
   await Promise.all([test("e2e", ["e2e", "e2e-once"]), computing()]);
 }
 
-if (mode !== "lint" && mode !== "all") {
-  console.error("usage: node test/check.mjs lint|all [VITEST ARGUMENT...]");
+/** All at once; unit tests without those that build packages or need the kernel's cgroups. */
+async function check() {
+  const linters = quickLinters().map(async ([name, argv]) => {
+    const end = await programs.run(name, argv, { seconds: LINTER_SECONDS });
+    note(name, end);
+    results.addPart(end.passed);
+  });
+  const slow = ["test/config/packaging.test.ts", "test/source/live.test.ts"];
+  const env = { VPROCFS_TEST_BUILD: "Debug" };
+  const without = slow.flatMap((file) => ["--exclude", file]);
+  await Promise.all([...linters, test("unit", ["unit"], { env }, without)]);
+}
+
+const modes = { lint, check, all: runAll };
+const work = modes[mode];
+if (work === undefined) {
+  console.error("usage: node test/check.mjs lint|check|all [VITEST ARGUMENT...]");
   process.exit(2);
 }
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
@@ -81,7 +106,7 @@ setInterval(() => {
 }, 500).unref();
 const begin = performance.now();
 try {
-  await (mode === "lint" ? lint() : runAll());
+  await work();
 } finally {
   rmSync(reports, { recursive: true, force: true });
 }

@@ -229,7 +229,8 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
       ],
       ["awk", "awk '{ print }' \"$1\""],
       ["sed", 'sed "" "$1"'],
-      ["grep", 'grep "" "$1"'],
+      // Of a file without lines, such as diskstats before the first I/O, it says 1: nothing found.
+      ["grep", 'grep "" "$1" || [ $? = 1 ]'],
       [
         "python",
         '/usr/bin/python3 -c "import sys; print(open(sys.argv[1]).read(), end=str())" "$1"',
