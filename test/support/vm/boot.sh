@@ -287,8 +287,8 @@ write_guest_script "$@"
 
 for ((try = 1; ; try++)); do
     start_machine || die "cannot start the machine"
-    # Starting a CPU takes its time in an emulated machine.
-    wait_for_file "$run/ready" $((SECONDS + 60 + smp)) && break
+    # Starting takes its time in an emulated machine, and more beside other work.
+    wait_for_file "$run/ready" $((SECONDS + 180 + smp)) && break
     stop_machine
     if [ "$try" -eq "$boot_tries" ]; then
         show_console

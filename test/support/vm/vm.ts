@@ -1,9 +1,12 @@
 // Runs commands in a virtual machine with cgroup v2 (or v1); boot.sh beside this file says how.
 
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { temporaryDirectory } from "../daemon.js";
+import type { Scope } from "../scope.js";
+import { until } from "../wait.js";
 
 export interface VmOptions {
   /** CPUs; 2 unless told. */
@@ -77,9 +80,9 @@ export async function runInVm(
   command: readonly string[],
   options: VmOptions = {},
 ): Promise<VmResult> {
-  const child = spawn(bootScript(), bootArguments(command, options), {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  // It ends its machine when it is told to, also by our own end.
+  const argv = ["--pdeathsig", "TERM", bootScript(), ...bootArguments(command, options)];
+  const child = spawn("setpriv", argv, { stdio: ["ignore", "pipe", "pipe"] });
   let stdout = "";
   let stderr = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
@@ -102,4 +105,65 @@ export async function runInVm(
     throw new Error(`the virtual machine failed: ${stderr.trim()}\n${stdout}`);
   }
   return { code, stdout };
+}
+
+/** Seconds for which a machine may live that runs many commands. */
+const LIFE_SECONDS = 4 * 3600;
+const LET_END_MS = 60_000;
+
+/** A machine that runs one command after the other: booting costs more than most of them. */
+export class Vm {
+  /** Where serve.sh finds its jobs. */
+  readonly #jobs: string;
+  readonly #end: Promise<VmResult>;
+  #hasEnded = false;
+  #made = 0;
+
+  private constructor(jobs: string, options: VmOptions) {
+    this.#jobs = jobs;
+    const serve = ["sh", join(dirname(bootScript()), "serve.sh"), "/mnt/share"];
+    this.#end = runInVm(serve, { timeoutSeconds: LIFE_SECONDS, ...options, share: jobs }).finally(
+      () => {
+        this.#hasEnded = true;
+      },
+    );
+    // Whoever waits for a command is told.
+    this.#end.catch(() => {});
+  }
+
+  /** Boots one, which ends with the scope. The first command waits until it is up. */
+  static boot(scope: Scope, options: Omit<VmOptions, "share" | "env"> = {}): Vm {
+    const jobs = temporaryDirectory(scope, "vm");
+    const vm = new Vm(jobs, options);
+    scope.defer(async () => {
+      writeFileSync(join(jobs, "stop"), "");
+      await until("the virtual machine ends", () => vm.#hasEnded, LET_END_MS);
+    });
+    return vm;
+  }
+
+  /**
+   * Runs a command as root in the project's directory. After `seconds` it is killed and its exit
+   * status is 124; what a failed one has started is ended.
+   */
+  async run(command: readonly string[], seconds: number): Promise<VmResult> {
+    this.#made += 1;
+    const at = (suffix: string): string => join(this.#jobs, `${this.#made}.${suffix}`);
+    const words = ["timeout", "--kill-after=10", `${seconds}`, ...command];
+    const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`);
+    writeFileSync(at("new"), `exec ${quoted.join(" ")}\n`);
+    renameSync(at("new"), at("job"));
+    const deadline = (seconds + 300) * 1000;
+    await until(
+      `${command.join(" ")} ends`,
+      () => existsSync(at("status")) || this.#hasEnded,
+      deadline,
+    );
+    if (!existsSync(at("status"))) {
+      const { code, stdout } = await this.#end;
+      throw new Error(`the virtual machine ended (${code}) under a command: ${stdout}`);
+    }
+    const status = Number(readFileSync(at("status"), "utf8"));
+    return { code: status, stdout: readFileSync(at("out"), "utf8") };
+  }
 }

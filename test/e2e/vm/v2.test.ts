@@ -1,0 +1,101 @@
+// Everything on Linux 6.1 and nothing but cgroup v2, with every capability: one machine for all.
+
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { beforeAll, describe, expect, it } from "vitest";
+import { haveProgram, output } from "../../support/command.js";
+import { testName } from "../../support/names.js";
+import { program } from "../../support/programs.js";
+import { project } from "../../support/project.js";
+import { inLong, isLong } from "../../support/size.js";
+import { fileScope, testScope } from "../../support/test-scope.js";
+import { Vm, type VmResult, vmUnavailable } from "../../support/vm/vm.js";
+import { stormProgram } from "../never-down-support.js";
+
+const KILLS = inLong(3, 20);
+/** Everything takes many times longer in there, and more when the machine around it is busy. */
+const SECONDS = 1500;
+const TIMEOUT = { timeout: (SECONDS + 400) * 1000 };
+
+const missing = vmUnavailable();
+const title = `on cgroup v2${missing === undefined ? "" : ` (skipped: ${missing})`}`;
+
+describe.runIf(missing === undefined)(title, () => {
+  const scope = fileScope();
+  let vm: Vm;
+
+  beforeAll(() => {
+    vm = Vm.boot(scope);
+  });
+
+  function guest(name: string, ...args: readonly string[]): Promise<VmResult> {
+    return vm.run(["bash", `test/e2e/vm/${name}-guest.sh`, ...args], SECONDS);
+  }
+
+  function expectAll({ code, stdout }: VmResult): void {
+    expect(stdout).toContain("all checks hold");
+    expect(code, stdout).toBe(0);
+  }
+
+  it("shows memory, swap, CPUs and time by the limits", TIMEOUT, async () => {
+    expectAll(await guest("v2-limits"));
+  });
+
+  it("counts tasks and sets triggers", TIMEOUT, async () => {
+    expectAll(await guest("v2-tasks", program("crowd"), program("trigger")));
+  });
+
+  it("gives all containers their files, and takes them away", TIMEOUT, async () => {
+    expectAll(await guest("attach"));
+  });
+
+  it("without resend, fails only requests in flight when a worker dies", TIMEOUT, async () => {
+    const script = `${project}/test/e2e/vm/never-down-guest.mjs`;
+    const { code, stdout } = await vm.run(
+      ["node", script, project, stormProgram(), `${KILLS}`],
+      SECONDS,
+    );
+    const line = stdout.split("\n").find((text) => text.startsWith('{"reads"'));
+    expect(code, stdout).toBe(0);
+    const result: Record<string, unknown> = JSON.parse(line ?? "{}");
+    if (isLong || process.env.VPROCFS_TEST_STORM_KILLS !== undefined) {
+      console.log(`no resend: ${line}`);
+    }
+    expect(result.failures).toEqual({});
+    expect(result).toMatchObject({
+      hung: 0,
+      later: true,
+      status: { resend: false, restarts: KILLS, resent: 0 },
+    });
+  });
+
+  it.runIf(haveProgram("dpkg-deb"))(
+    "installs the Debian package, upgrades it under load, and purges it without a trace",
+    TIMEOUT,
+    async () => {
+      expectAll(await guest("debian", ...(await debianPackages())));
+    },
+  );
+});
+
+/** The package in two versions, and the one that takes LXCFS's place. */
+async function debianPackages(): Promise<readonly string[]> {
+  // Below the project: the machine shares it, and /tmp not.
+  mkdirSync(join(project, "build"), { recursive: true });
+  const directory = mkdtempSync(join(project, "build", `${testName("deb")}-`));
+  testScope().defer(() => rmSync(directory, { recursive: true }));
+  for (const version of ["0.1.0+1", "0.1.0+2"]) {
+    // Without a network.
+    const build = ["unshare", "--net", process.execPath, "packaging/debian/build.mjs"];
+    const options = ["--output", directory, "--version", version, "--compression", "none"];
+    await output([...build, ...options], { cwd: project });
+  }
+  const named = (start: string): string[] =>
+    readdirSync(directory)
+      .filter((name) => name.startsWith(start))
+      .sort()
+      .map((name) => join(directory, name));
+  const packages = [...named("vprocfs_"), ...named("vprocfs-lxcfs-compat_").slice(0, 1)];
+  expect(packages).toHaveLength(3);
+  return packages;
+}
