@@ -233,7 +233,7 @@ function newestDirectory(path) {
   );
 }
 
-/** The addon of the tests without optimisation: compiled in a third of the time. */
+/** The addon of the tests without optimisation: compiled in two thirds of the time. */
 function ensureQuickAddon() {
   const makefile = modified("build/Makefile") ?? 0;
   const listed = existsSync(join(project, "build/vprocfs_testing.target.mk"));

@@ -290,12 +290,12 @@ CachedTextPtr Container::kernel_copy(uint16_t view_index) {
 
 Container::LastOpen Container::last_open(uint16_t view_index) {
   const std::lock_guard lock(last_open_mutex_);
-  return last_open_[view_index % kViews];
+  return last_open_[view_index];
 }
 
 void Container::set_last_open(uint16_t view_index, LastOpen last) {
   const std::lock_guard lock(last_open_mutex_);
-  last_open_[view_index % kViews] = last;
+  last_open_[view_index] = last;
 }
 
 bool Container::busy() {
@@ -336,10 +336,12 @@ std::shared_ptr<TaskLoad> Container::task_load() {
 }
 
 TaskFacts Container::tasks(uint32_t needs, uint64_t now_us) {
-  if (around_.sampler == nullptr || dead()) return {};
+  if (dead()) return {};
   const auto load = task_load();
-  around_.sampler->want(load, now_us);
-  if ((needs & kNeedLoad) != 0) load->wait(kFirstLoadWait);
+  if (around_.sampler != nullptr) {
+    around_.sampler->want(load, now_us);
+    if ((needs & kNeedLoad) != 0) load->wait(kFirstLoadWait);
+  }
   return load->latest();
 }
 

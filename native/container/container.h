@@ -34,7 +34,7 @@ struct Surroundings {
   HostSource* host = nullptr;
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
-  Sampler* sampler = nullptr;       ///< may be nullptr: nobody counts tasks then
+  Sampler* sampler = nullptr;       ///< may be nullptr: tasks are those that task_load() was given
   Commons* commons = nullptr;       ///< may be nullptr: nothing is bounded then
   OpenSources* sources = nullptr;   ///< may be nullptr: they stay open then
   uint64_t renders_per_second = 0;  ///< that one tenant may ask for; 0: no limit
@@ -148,13 +148,13 @@ class Container {
   void set_last_open(uint16_t view_index, LastOpen last);
 
   /// The size of a file that the kernel was last told, by View::index; 0: not known.
-  std::atomic<uint64_t>& told_size(uint16_t view_index) {
-    return told_sizes_[view_index % told_sizes_.size()];
-  }
+  std::atomic<uint64_t>& told_size(uint16_t view_index) { return told_sizes_[view_index]; }
 
   /// Its tasks and load (kNeedTasks; with kNeedLoad the first who asks waits for figures), which
   /// are counted for a while from now on.
   TaskFacts tasks(uint32_t needs, uint64_t now_us);
+  /// Where they are kept. The sampler's, and of those who count without one.
+  std::shared_ptr<TaskLoad> task_load();
 
  private:
   uint64_t hugepage_bytes(uint64_t now_us) const;
@@ -172,7 +172,6 @@ class Container {
   };
   /// Whether what was made may still be told: within the tick, and no limit was written since.
   bool is_current_locked(uint32_t needs, const Made& made, uint64_t now_us, uint64_t tick_us) const;
-  std::shared_ptr<TaskLoad> task_load();
   void load_histories();
   /// Calls `unpack(data, bytes)` for each record of ours; the last for which it is true stays.
   template <typename Unpack>
@@ -196,8 +195,7 @@ class Container {
   Made call_made_;
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
-  static constexpr size_t kViews = 64;
-  std::array<std::atomic<uint64_t>, kViews> told_sizes_{};
+  std::array<std::atomic<uint64_t>, kViewSlots> told_sizes_{};
   std::mutex cached_mutex_;
   struct KernelCopy {
     CachedTextPtr text;
@@ -209,7 +207,7 @@ class Container {
   std::map<uint32_t, CachedTextPtr> mirrored_;
   size_t mirrored_bytes_ = 0;
   std::mutex last_open_mutex_;
-  std::array<LastOpen, kViews> last_open_{};
+  std::array<LastOpen, kViewSlots> last_open_{};
 };
 
 /// CLOCK_BOOTTIME in µs.

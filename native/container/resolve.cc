@@ -188,6 +188,10 @@ Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const Names
       if (root) return root;
     }
   }
+  return init_paths(init);
+}
+
+Result<CgroupPaths> Resolver::init_paths(pid_t init) const {
   auto paths = read_cgroup_paths(procfs_fd_, init);
   if (!paths) return paths;
   const auto strip_scope = [](std::string& path) {
@@ -268,6 +272,29 @@ Result<bool> Resolver::identify(const CgroupPaths& paths, ContainerDescription& 
   return false;
 }
 
+Result<bool> Resolver::describe(CgroupPaths paths, pid_t init, ContainerDescription& out) const {
+  const auto own = identify(paths, out);
+  if (!own || !own.value()) return own;
+  out.paths = std::move(paths);
+  out.init = init;
+  const auto start = read_start_ticks(procfs_fd_, init);
+  if (!start) return start.error();
+  out.init_start_us = start.value() * (1000000 / kTicksPerSecond);
+  out.boottime_offset_us = read_boottime_offset(procfs_fd_, init);
+  return true;
+}
+
+Result<ContainerDescription> Resolver::of_recorded(pid_t init) const {
+  auto paths = init_paths(init);
+  if (!paths) return paths.error();
+  ContainerDescription out;
+  const auto own = describe(std::move(paths.value()), init, out);
+  if (!own) return own.error();
+  if (!own.value()) return Error{ESRCH, pid_path(init, "/cgroup")};
+  out.tenant = out.id;
+  return out;
+}
+
 Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) const {
   using Answer = std::optional<ContainerDescription>;
   auto ns = read_namespaces(procfs_fd_, pid);
@@ -278,16 +305,10 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   auto paths = container_paths(pid, init.value(), ns.value());
   if (!paths) return paths.error();
   ContainerDescription out;
-  const auto own = identify(paths.value(), out);
+  const auto own = describe(std::move(paths.value()), init.value(), out);
   if (!own) return own.error();
   if (!own.value()) return Answer();
-  out.paths = std::move(paths.value());
-  out.init = init.value();
   out.namespaces = ns.value();
-  auto start = read_start_ticks(procfs_fd_, out.init);
-  if (!start) return start.error();
-  out.init_start_us = start.value() * (1000000 / kTicksPerSecond);
-  out.boottime_offset_us = read_boottime_offset(procfs_fd_, out.init);
   // PIDs are reused: the answer counts only if the init we found still is that namespace's.
   auto again = read_namespaces(procfs_fd_, out.init);
   if (!again || again.value().pid != out.namespaces.pid) return Error{ESRCH, pid_path(pid, "")};

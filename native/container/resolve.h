@@ -43,6 +43,10 @@ class Resolver {
   /// the outermost one's. ESRCH when it is gone.
   Result<std::optional<ContainerDescription>> of_process(pid_t pid) const;
 
+  /// What is recorded of the container of this init, on a host that does not run: its namespaces
+  /// are not known, and there are no containers around it. ESRCH: it has no cgroup of its own.
+  Result<ContainerDescription> of_recorded(pid_t init) const;
+
   /// The container with this identity, found through any process in it. ESRCH: nobody lives there.
   Result<ContainerDescription> of_id(ContainerId id) const;
 
@@ -65,11 +69,15 @@ class Resolver {
   /// one of them is gone.
   Result<std::optional<pid_t>> outer_init(pid_t init) const;
   Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
+  /// The cgroups of an init; of those that systemd has made for itself inside, the ones above.
+  Result<CgroupPaths> init_paths(pid_t init) const;
   Result<CgroupPaths> namespace_root(pid_t pid) const;
   bool own_or_above(const std::string& path, const std::string& own) const;
   /// False: every cgroup is one that we live in or below. ESRCH: one of its own is not there any
   /// more.
   Result<bool> identify(const CgroupPaths& paths, ContainerDescription& out) const;
+  /// All but namespaces and tenant. False as identify().
+  Result<bool> describe(CgroupPaths paths, pid_t init, ContainerDescription& out) const;
   const Hierarchy* hierarchy(IdentityHierarchy which) const;
   Fd open_cgroup(ContainerId id) const;
 

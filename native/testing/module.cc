@@ -5,12 +5,14 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "base/fd.h"
+#include "container/container.h"
 #include "container/cpu_model.h"
-#include "container/gather.h"
 #include "container/mirror.h"
 #include "container/task_load.h"
 #include "node/tree.h"
@@ -36,111 +38,73 @@
 namespace vprocfs {
 namespace {
 
-/// What systemd calls its own cgroup inside of the container's.
-void drop_init_scope(std::string& path) {
-  constexpr std::string_view kScope = "/init.scope";
-  if (path.size() < kScope.size()) return;
-  const size_t at = path.size() - kScope.size();
-  if (path.compare(at, kScope.size(), kScope) != 0) return;
-  path.erase(at);
-  if (path.empty()) path = "/";
-}
-
-/// A recorded host with one container: <case>/{proc,sys,cgroup}.
-struct RecordedCase {
-  Fd proc, sys, cgroup;
-  CgroupMounts mounts;
-
-  static Result<RecordedCase> open(const std::string& dir) {
-    RecordedCase out;
-    for (const auto& [fd, name] : {std::pair<Fd*, const char*>{&out.proc, "/proc"},
-                                   {&out.sys, "/sys"},
-                                   {&out.cgroup, "/cgroup"}}) {
+/// A recorded host with one container, <case>/{proc,sys,cgroup}, served by what serves live ones.
+class RecordedCase {
+ public:
+  static Result<std::unique_ptr<RecordedCase>> open(const std::string& dir, pid_t init) {
+    auto out = std::make_unique<RecordedCase>();
+    for (const auto& [fd, name] : {std::pair<Fd*, const char*>{&out->proc_, "/proc"},
+                                   {&out->sys_, "/sys"},
+                                   {&out->cgroup_, "/cgroup"}}) {
       auto opened = open_directory(dir + name);
       if (!opened) return opened.error();
       *fd = std::move(opened.value());
     }
-    auto mounts = CgroupMounts::from_tree(out.cgroup.get());
+    auto mounts = CgroupMounts::from_tree(out->cgroup_.get());
     if (!mounts) return mounts.error();
-    out.mounts = std::move(mounts.value());
+    out->mounts_ = std::move(mounts.value());
+    auto description = Resolver(out->mounts_, out->proc_.get()).of_recorded(init);
+    if (!description) return description.error();
+    out->host_ = std::make_unique<HostSource>(out->proc_.get(), out->sys_.get(), 0);
+    Surroundings around;
+    around.mounts = &out->mounts_;
+    around.host = out->host_.get();
+    around.procfs_fd = out->proc_.get();
+    out->container_ = std::make_unique<Container>(std::move(description.value()), around);
     return out;
   }
 
-  /// Calls `work(host, ask)`, where `ask(needs)` gathers facts of the container.
-  template <typename T, typename Work>
-  Result<T> with_facts(pid_t init, uint64_t now_us, Work work) const {
-    const auto ticks = read_start_ticks(proc.get(), init);
-    if (!ticks) return ticks.error();
-    auto paths = read_cgroup_paths(proc.get(), init);
-    if (!paths) return paths.error();
-    drop_init_scope(paths.value().v2);
-    for (auto& path : paths.value().v1) drop_init_scope(path);
-    HostSource host(proc.get(), sys.get(), 0);
-    auto source = ContainerSource::open(mounts, paths.value(), nullptr, hugepage_bytes(host));
-    if (!source) return source.error();
-    Histories histories;
-    const uint64_t tick_us = 1000000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
-    const ContainerClock clock{now_us, ticks.value() * tick_us,
-                               read_boottime_offset(proc.get(), init)};
-    return work(host, [&](uint32_t needs) {
-      auto facts = gather(needs, host, *source.value(), histories, clock);
-      if (facts && (needs & (kNeedTasks | kNeedLoad)) != 0) {
-        facts.value().tasks = tasks(paths.value(), clock);
-      }
-      return facts;
-    });
+  const CgroupMounts& mounts() const { return mounts_; }
+  Container& container() { return *container_; }
+
+  Mirror::Ask ask(uint64_t now_us) {
+    return [this, now_us](uint32_t needs) { return container_->facts(needs, now_us); };
   }
 
-  Result<std::string> render(const std::string& path, pid_t init, uint64_t now_us) const {
+  Result<std::string> render(const std::string& path, uint64_t now_us) {
     const View* view = find_view(path);
-    const auto mirrored = Mirror::below_root(path);
-    return with_facts<std::string>(
-        init, now_us, [&](HostSource& host, const Mirror::Ask& ask) -> Result<std::string> {
-          if (view == nullptr) {
-            const Mirror mirror(host);
-            const auto place = mirror.resolve(*mirrored, ask);
-            return place ? mirror.text(place.value(), ask) : place.error();
-          }
-          const auto facts = ask(view->needs);
-          if (!facts) return facts.error();
-          std::string text;
-          Writer writer(text);
-          view->render(facts.value(), writer);
-          return text;
-        });
+    if (view != nullptr) {
+      if ((view->needs & (kNeedTasks | kNeedLoad)) != 0) count_tasks(now_us);
+      return container_->render(*view, now_us);
+    }
+    const Mirror mirror(*host_);
+    const auto place = mirror.resolve(*Mirror::below_root(path), ask(now_us));
+    return place ? mirror.text(place.value(), ask(now_us)) : place.error();
   }
 
   /// What the container finds in a mirrored directory.
-  Result<std::vector<SysfsEntry>> list(const std::string& path, pid_t init, uint64_t now_us) const {
+  Result<std::vector<SysfsEntry>> list(const std::string& path, uint64_t now_us) {
     const auto mirrored = Mirror::below_root(path);
     if (!mirrored) return Error{ENOENT, path};
-    return with_facts<std::vector<SysfsEntry>>(
-        init, now_us,
-        [&](HostSource& host, const Mirror::Ask& ask) -> Result<std::vector<SysfsEntry>> {
-          Mirror mirror(host);
-          const auto place = mirror.resolve(*mirrored, ask);
-          return place ? mirror.list(place.value(), ask) : place.error();
-        });
+    Mirror mirror(*host_);
+    const auto place = mirror.resolve(*mirrored, ask(now_us));
+    return place ? mirror.list(place.value(), ask(now_us)) : place.error();
   }
 
-  /// What the first reader is told, every task having been looked at.
-  TaskFacts tasks(const CgroupPaths& paths, const ContainerClock& clock) const {
-    CountedCgroup counted;
-    const bool v2 = mounts.v2() != nullptr && !paths.v2.empty();
-    if (!v2) counted.v1 = Controller::kMemory;
-    counted.path = v2 ? paths.v2 : paths.of(mounts, Controller::kMemory);
-    TaskLoad load(counted, 0, clock.init_start_us, nullptr);
+  /// What the sampler does with a first reader, every task being looked at.
+  void count_tasks(uint64_t now_us) {
     constexpr uint64_t kNoHurryUs = 60000000;
-    const auto counts = make_scan_task_counter(mounts, proc.get(), kNoHurryUs)->count({counted});
-    if (counts) load.take(counts.value()[0], clock.now_us, clock.now_us, true);
-    return load.latest();
+    const auto load = container_->task_load();
+    const auto counter = make_scan_task_counter(mounts_, proc_.get(), kNoHurryUs);
+    const auto counts = counter->count({load->cgroup()});
+    if (counts) load->take(counts.value()[0], now_us, now_us, true);
   }
 
-  static uint64_t hugepage_bytes(HostSource& host) {
-    const auto meminfo = host.meminfo(0);
-    const auto kb = meminfo ? meminfo.value()->value("Hugepagesize") : std::nullopt;
-    return kb.value_or(2048) * 1024;
-  }
+ private:
+  Fd proc_, sys_, cgroup_;
+  CgroupMounts mounts_;
+  std::unique_ptr<HostSource> host_;
+  std::unique_ptr<Container> container_;  // borrows all of these
 };
 
 Napi::Value render_fixture(const Napi::CallbackInfo& info) {
@@ -154,9 +118,9 @@ Napi::Value render_fixture(const Napi::CallbackInfo& info) {
   if (find_view(path) == nullptr && !Mirror::below_root(path)) {
     return throw_error(env, {ENOENT, path});
   }
-  const auto recorded = RecordedCase::open(dir);
+  const auto recorded = RecordedCase::open(dir, static_cast<pid_t>(init));
   if (!recorded) return throw_error(env, recorded.error());
-  const auto text = recorded.value().render(path, static_cast<pid_t>(init), now_us);
+  const auto text = recorded.value()->render(path, now_us);
   if (!text) return throw_error(env, text.error());
   return Napi::String::New(env, text.value());
 }
@@ -169,17 +133,12 @@ Napi::Value sysinfo_fixture(const Napi::CallbackInfo& info) {
   const uint32_t init = reader.integer(info[1], "init", INT32_MAX);
   const uint64_t now_us = reader.u64(info[2], "nowUs");
   if (reader.failed()) return env.Undefined();
-  const auto recorded = RecordedCase::open(dir);
+  const auto recorded = RecordedCase::open(dir, static_cast<pid_t>(init));
   if (!recorded) return throw_error(env, recorded.error());
-  const auto figures = recorded.value().with_facts<SysinfoFigures>(
-      static_cast<pid_t>(init), now_us,
-      [](HostSource&, const Mirror::Ask& ask) -> Result<SysinfoFigures> {
-        const auto facts = ask(kSysinfoNeeds);
-        if (!facts) return facts.error();
-        return sysinfo_figures(facts.value());
-      });
+  recorded.value()->count_tasks(now_us);
+  const auto figures = recorded.value()->container().call_facts(now_us, 0);
   if (!figures) return throw_error(env, figures.error());
-  const auto bytes = encode_sysinfo64(figures.value());
+  const auto bytes = encode_sysinfo64(figures.value().sysinfo);
   return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size());
 }
 
@@ -191,9 +150,9 @@ Napi::Value list_fixture(const Napi::CallbackInfo& info) {
   const uint32_t init = reader.integer(info[2], "init", INT32_MAX);
   const uint64_t now_us = reader.u64(info[3], "nowUs");
   if (reader.failed()) return env.Undefined();
-  const auto recorded = RecordedCase::open(dir);
+  const auto recorded = RecordedCase::open(dir, static_cast<pid_t>(init));
   if (!recorded) return throw_error(env, recorded.error());
-  const auto found = recorded.value().list(path, static_cast<pid_t>(init), now_us);
+  const auto found = recorded.value()->list(path, now_us);
   if (!found) return throw_error(env, found.error());
   return ValueMaker(env).list(
       found.value(), [&](const SysfsEntry& entry) { return Napi::String::New(env, entry.name); });
@@ -393,18 +352,11 @@ Napi::Value cgroup_figures(const Napi::CallbackInfo& info) {
   const std::string dir = reader.text(info[0], "caseDir");
   const auto init = static_cast<pid_t>(reader.integer(info[1], "init", INT32_MAX));
   if (reader.failed()) return env.Undefined();
-  const auto recorded = RecordedCase::open(dir);
+  const auto recorded = RecordedCase::open(dir, init);
   if (!recorded) return throw_error(env, recorded.error());
-  auto paths = read_cgroup_paths(recorded.value().proc.get(), init);
-  if (!paths) return throw_error(env, paths.error());
-  ContainerDescription container;
-  container.paths = std::move(paths.value());
-  drop_init_scope(container.paths.v2);
-  const bool v2 = recorded.value().mounts.v2() != nullptr && !container.paths.v2.empty();
-  const auto hierarchy = v2 ? IdentityHierarchy::kV2 : IdentityHierarchy::kV1Memory;
-  container.id = ContainerId::make(hierarchy, 1).value_or(ContainerId());
   Figures figures;
-  CgroupFigures(recorded.value().mounts, container).read(figures);
+  CgroupFigures(recorded.value()->mounts(), recorded.value()->container().description())
+      .read(figures);
   Napi::Object out = Napi::Object::New(env);
   for (size_t i = 0; i < kFigureCount; ++i) {
     const auto figure = static_cast<Figure>(i);

@@ -19,7 +19,7 @@ constexpr View kViews[] = {
 
 constexpr bool indexes_are_usable() {
   for (const View& view : kViews) {
-    if (view.index < 1 || view.index > 4095) return false;
+    if (view.index < 1 || view.index >= kViewSlots) return false;
     for (const View& other : kViews) {
       if (&other != &view && (other.index == view.index || other.path == view.path)) return false;
     }

@@ -38,6 +38,9 @@ const View* views_end();
 /// The view of `path`, or nullptr.
 const View* find_view(std::string_view path);
 
+/// Every index is below this (view/table.cc): containers keep figures of files in slots by it.
+inline constexpr uint16_t kViewSlots = 64;
+
 /// The view with `index`, or nullptr.
 const View* find_view(uint16_t index);
 
