@@ -408,6 +408,29 @@ Result<std::string> Container::render_locked(const View& view, uint64_t now_us) 
   return text;
 }
 
+Result<std::string> Container::render_for(const View& view, uint64_t now_us, const Clock& clock) {
+  const std::lock_guard lock(mutex_);
+  auto facts = gather_locked(view.needs, now_us);
+  if (!facts) return facts.error();
+  ClockFacts& shown = facts.value().clock;
+  const uint64_t age_us = std::max<uint64_t>(1, shown.uptime_us);
+  const int64_t began_us =
+      clock.offset_us == 0 ? static_cast<int64_t>(clock.init_start_us) : -clock.offset_us;
+  const auto uptime_us = static_cast<int64_t>(now_us) - began_us;
+  shown.uptime_us = static_cast<uint64_t>(std::max<int64_t>(uptime_us, 0));
+  // The idle time is one of the container's whole age: the part that fits.
+  for (auto& cpu : facts.value().cpu_report.cpus) {
+    const auto part = static_cast<long double>(cpu.counters.idle_us) *
+                      static_cast<long double>(std::min(shown.uptime_us, age_us)) /
+                      static_cast<long double>(age_us);
+    cpu.counters.idle_us = static_cast<uint64_t>(part);
+  }
+  std::string text;
+  Writer writer(text);
+  view.render(facts.value(), writer);
+  return text;
+}
+
 Result<std::string> Container::render(const View& view, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   return render_locked(view, now_us);

@@ -41,6 +41,12 @@ struct Surroundings {
   uint64_t calls_per_second = 0;    ///< system calls of it that are answered; 0: no limit
 };
 
+/// When a PID namespace of a container began.
+struct Clock {
+  uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
+  int64_t offset_us = 0;       ///< of its time namespace
+};
+
 /// What a file holds while the kernel caches it: size, time and content are of one moment.
 struct CachedText {
   std::string text;
@@ -69,6 +75,13 @@ class Container {
   /// this one too, unless a limit was written since. `made` tells whether it was made anew.
   Result<std::string> render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
                                     bool& made);
+  /// The same to who has another clock than the container's first PID namespace: made anew.
+  Result<std::string> render_for(const View& view, uint64_t now_us, const Clock& clock);
+  /// Whether a clock is that of the first PID namespace.
+  bool is_first(const Clock& clock) const {
+    return clock.init_start_us == description_.init_start_us &&
+           clock.offset_us == description_.boottime_offset_us;
+  }
 
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);

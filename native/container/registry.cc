@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 
 namespace vprocfs {
 namespace {
@@ -18,6 +19,15 @@ constexpr uint64_t kCallerTtlUs = 1000000;
 constexpr size_t kMaxCallers = 65536;
 // What finding a container costs, in renders.
 constexpr uint64_t kCostOfFinding = 10;
+// How long a thread is taken to stay in its cgroups; its PID is not another's within that time.
+constexpr uint64_t kSeatTtlUs = 20000;
+constexpr size_t kMaxSeats = 8192;
+// PID namespaces of one container that are told apart. Only the host can make more than one.
+constexpr size_t kMaxLives = 16, kMaxClocks = 64;
+constexpr size_t kLookForOthersIn = 32;
+// A search in vain that took longer is not begun again for so many times as long.
+constexpr uint64_t kLongSearchUs = 500, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
+constexpr size_t kMaxAbsent = 4096;
 constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
 
 bool exited(const Fd& pidfd) {
@@ -43,26 +53,62 @@ Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id) {
     const auto it = containers_.find(id);
     if (it != containers_.end() && !it->second.container->dead()) return it->second.container;
   }
+  const uint64_t began = boottime_us();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = absent_.find(id);
+    if (it != absent_.end() && began < it->second) return Error{ESRCH, id.name()};
+  }
   auto found = resolver_.of_id(id);
+  const uint64_t now = boottime_us();
+  if (!found && now - began > kLongSearchUs) {
+    // Who makes cgroups without processes could have all threads search them.
+    const std::lock_guard lock(mutex_);
+    if (absent_.size() >= kMaxAbsent) absent_.clear();
+    absent_[id] = now + std::min(kLongestAbsenceUs, kRestPerSearch * (now - began));
+  }
   if (!found) return found.error();
   return adopt(std::move(found.value()));
 }
 
-Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
-  if (pid <= 0) return Error{ESRCH, "caller"};
-  auto ns = read_namespaces(around_.procfs_fd, pid);
+Result<Resolver::Room> Registry::room_of(pid_t pid) {
+  const auto ns = read_namespaces(around_.procfs_fd, pid);
   if (!ns) return ns.error();
-  if (ns.value().pid == resolver_.own().pid) return std::shared_ptr<Container>();
-  const auto key = std::make_pair(ns.value().pid, ns.value().cgroup);
+  Resolver::Room room{ns.value(), 0};
+  const NamespaceIds& own = resolver_.own();
+  if (room.namespaces.pid == own.pid || room.namespaces.cgroup != own.cgroup) return room;
   const uint64_t now = boottime_us();
   {
     const std::lock_guard lock(mutex_);
-    const auto it = callers_.find(key);
+    const auto it = seats_.find(pid);
+    if (it != seats_.end() && it->second.until_us > now) {
+      room.cgroups = it->second.cgroups;
+      return room;
+    }
+  }
+  const auto cgroups = resolver_.cgroups_of(pid);
+  if (!cgroups) return cgroups.error();
+  room.cgroups = cgroups.value();
+  const std::lock_guard lock(mutex_);
+  if (seats_.size() >= kMaxSeats) seats_.clear();
+  seats_[pid] = {room.cgroups, now + kSeatTtlUs};
+  return room;
+}
+
+Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
+  if (pid <= 0) return Error{ESRCH, "caller"};
+  const auto room = room_of(pid);
+  if (!room) return room.error();
+  if (room.value().namespaces.pid == resolver_.own().pid) return std::shared_ptr<Container>();
+  const uint64_t now = boottime_us();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = callers_.find(room.value());
     if (it != callers_.end() && it->second.until_us > now) {
       if (!it->second.container) return it->second.container;
       const auto entry = containers_.find(it->second.container->id());
       if (entry != containers_.end() && entry->second.container == it->second.container &&
-          !it->second.container->dead() && !exited(entry->second.init)) {
+          !it->second.container->dead() && !ended(entry->second)) {
         return it->second.container;
       }
     }
@@ -74,8 +120,71 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   if (!container) return container;
   const std::lock_guard lock(mutex_);
   if (callers_.size() >= kMaxCallers) callers_.clear();
-  callers_[key] = Caller{container.value(), now + kCallerTtlUs};
+  callers_[room.value()] = Caller{container.value(), now + kCallerTtlUs};
   return container;
+}
+
+bool Registry::ended(const Entry& entry) {
+  return std::all_of(entry.lives.begin(), entry.lives.end(),
+                     [](const Life& life) { return exited(life.init); });
+}
+
+Result<Registry::Life> Registry::pin(const ContainerDescription& description) {
+  Life life;
+  life.pid_namespace = description.namespaces.pid;
+  life.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, description.init, 0)));
+  if (!life.init) return Error{process_errno(errno), description.cgroup};
+  // The PID may have been reused between finding it and pinning it.
+  const auto start = read_start_ticks(around_.procfs_fd, description.init);
+  if (!start || start.value() * 10000 != description.init_start_us) {
+    return Error{ESRCH, description.cgroup};
+  }
+  if (epoll_) {
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = description.id.packed();
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, life.init.get(), &event);
+  }
+  return life;
+}
+
+void Registry::join_locked(Entry& entry, const ContainerDescription& description, Life life) {
+  const auto same = [&life](const Life& one) { return one.pid_namespace == life.pid_namespace; };
+  const bool known = std::any_of(entry.lives.begin(), entry.lives.end(), same);
+  if (known || entry.lives.size() >= kMaxLives) return;
+  entry.clocks[life.pid_namespace] = {description.init_start_us, description.boottime_offset_us};
+  entry.lives.push_back(std::move(life));
+}
+
+Clock Registry::clock_of(const Container& container, pid_t pid) {
+  const ContainerDescription& own = container.description();
+  const Clock first{own.init_start_us, own.boottime_offset_us};
+  const auto ns = read_namespaces(around_.procfs_fd, pid);
+  if (!ns || ns.value().pid == own.namespaces.pid || ns.value().pid == resolver_.own().pid) {
+    return first;
+  }
+  const auto known = [&]() -> std::optional<Clock> {
+    const std::lock_guard lock(mutex_);
+    const auto entry = containers_.find(container.id());
+    if (entry == containers_.end()) return first;
+    const auto at = entry->second.clocks.find(ns.value().pid);
+    return at == entry->second.clocks.end() ? std::nullopt : std::optional<Clock>(at->second);
+  };
+  if (const auto clock = known()) return *clock;
+  auto found = resolver_.of_process(pid);
+  // One within it has no clock of its own, nor has a visitor.
+  const bool its = found && found.value() && found.value()->id == container.id();
+  if (its && found.value()->namespaces.pid == ns.value().pid) {
+    static_cast<void>(adopt(std::move(*found.value())));
+    if (const auto clock = known()) return *clock;
+  }
+  const std::lock_guard lock(mutex_);
+  const auto entry = containers_.find(container.id());
+  if (entry != containers_.end()) {
+    if (entry->second.clocks.size() >= kMaxClocks) entry->second.clocks.clear();
+    entry->second.clocks[ns.value().pid] = first;
+  }
+  return first;
 }
 
 Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription description) {
@@ -83,18 +192,26 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
-    // While its init lives nothing else is this container, whatever was found in its cgroup.
-    if (it != containers_.end() && !it->second.container->dead() && !exited(it->second.init)) {
-      return it->second.container;
+    // While one of its inits lives nothing else is this container.
+    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
+      const auto its = [&](const Life& life) {
+        return life.pid_namespace == description.namespaces.pid;
+      };
+      const auto& lives = it->second.lives;
+      if (lives.size() >= kMaxLives || std::any_of(lives.begin(), lives.end(), its)) {
+        return it->second.container;
+      }
     }
   }
-  Entry entry;
-  entry.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, description.init, 0)));
-  if (!entry.init) return Error{process_errno(errno), description.cgroup};
-  // The PID may have been reused between finding it and pinning it.
-  auto start = read_start_ticks(around_.procfs_fd, description.init);
-  if (!start || start.value() * 10000 != description.init_start_us) {
-    return Error{ESRCH, description.cgroup};
+  auto life = pin(description);
+  if (!life) return life.error();
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = containers_.find(id);
+    if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
+      join_locked(it->second, description, std::move(life.value()));
+      return it->second.container;
+    }
   }
   auto payer = tenant(description.tenant);
   payer->renders().charge(kCostOfFinding);
@@ -102,18 +219,17 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     payer->stake().refuse(Resource::kContainers);
     return Error{ENFILE, description.cgroup};
   }
-  entry.container = std::make_shared<Container>(std::move(description), around_, std::move(payer));
+  Entry entry;
+  entry.container = std::make_shared<Container>(description, around_, std::move(payer));
   auto container = entry.container;
   const std::lock_guard lock(mutex_);
   auto& slot = containers_[id];
-  if (slot.container && !slot.container->dead() && !exited(slot.init)) return slot.container;
-  if (slot.container) slot.container->mark_dead();
-  if (epoll_) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = id.packed();
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, entry.init.get(), &event);
+  if (slot.container && !slot.container->dead() && !ended(slot)) {
+    join_locked(slot, description, std::move(life.value()));
+    return slot.container;
   }
+  if (slot.container) slot.container->mark_dead();
+  join_locked(entry, description, std::move(life.value()));
   slot = std::move(entry);
   return container;
 }
@@ -159,10 +275,27 @@ std::shared_ptr<Container> Registry::ended(ContainerId id) {
 }
 
 void Registry::forget_dead(ContainerId id) {
+  std::shared_ptr<Container> last;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = containers_.find(id);
+    if (it == containers_.end()) return;
+    auto& lives = it->second.lives;
+    lives.erase(std::remove_if(lives.begin(), lives.end(),
+                               [](const Life& life) { return exited(life.init); }),
+                lives.end());
+    if (!lives.empty()) return;
+    last = it->second.container;
+  }
+  // Another PID namespace of it may live, of which nobody has asked: then it goes on.
+  const auto other = resolver_.of_id(id, kLookForOthersIn);
+  auto life = other ? pin(other.value()) : Result<Life>(other.error());
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);
-  if (it != containers_.end() && exited(it->second.init)) erase_locked(id, gone);
+  if (it == containers_.end() || it->second.container != last || !it->second.lives.empty()) return;
+  if (life) return join_locked(it->second, other.value(), std::move(life.value()));
+  erase_locked(id, gone);
 }
 
 void Registry::erase_locked(ContainerId id, Containers& gone) {

@@ -28,6 +28,10 @@ class Registry {
   /// ESRCH: no such container, or nobody lives in it. ENFILE: its tenant has too many.
   Result<std::shared_ptr<Container>> by_id(ContainerId id);
 
+  /// The age of a container to a process: that of the process's PID namespace, of which a container
+  /// may have several.
+  Clock clock_of(const Container& container, pid_t pid);
+
   /// nullptr: a process of the host. ESRCH: the process is gone, or not visible to us (pid 0).
   Result<std::shared_ptr<Container>> by_process(pid_t pid);
 
@@ -55,9 +59,16 @@ class Registry {
   void stop();
 
  private:
+  /// A PID namespace of a container: mostly the only one.
+  struct Life {
+    uint64_t pid_namespace = 0;
+    Fd init;  ///< pidfd: readable once the init is dead
+  };
   struct Entry {
     std::shared_ptr<Container> container;
-    Fd init;  ///< pidfd: readable once the init is dead
+    std::vector<Life> lives;
+    /// When each PID namespace began of which somebody asked, by its number.
+    std::map<uint64_t, Clock> clocks;
   };
   static constexpr size_t kSweepAt = 256;
   struct Caller {
@@ -70,7 +81,13 @@ class Registry {
   /// Makes room where a tenant has as many containers as it may: forgets those of it whose cgroup
   /// is gone though their init lives on (shared PID namespaces). False: there is none.
   bool make_room(Tenant& tenant);
+  static bool ended(const Entry& entry);
+  /// Pins the init of a container, and watches for its end. Nothing when it is gone.
+  Result<Life> pin(const ContainerDescription& description);
+  /// Counts another PID namespace of a container that is known.
+  void join_locked(Entry& entry, const ContainerDescription& description, Life life);
   void forget_dead(ContainerId id);
+  Result<Resolver::Room> room_of(pid_t pid);
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
   void erase_locked(ContainerId id, Containers& gone);
@@ -82,8 +99,14 @@ class Registry {
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;
-  std::map<std::pair<uint64_t, uint64_t>, Caller> callers_;  ///< by PID and cgroup namespace
-  size_t tenant_sweep_ = kSweepAt;  ///< tenants at which to look for those that are no more
+  std::map<Resolver::Room, Caller> callers_;
+  struct Seat {
+    uint64_t cgroups = 0, until_us = 0;
+  };
+  /// Containers that were looked for at length and in vain, and until when nobody looks again.
+  std::unordered_map<ContainerId, uint64_t, ContainerIdHash> absent_;
+  std::unordered_map<pid_t, Seat> seats_;  ///< cgroups of threads without a cgroup namespace
+  size_t tenant_sweep_ = kSweepAt;         ///< tenants at which to look for those that are no more
   std::function<void()> limits_changed_;
   Fd epoll_, stop_;
   std::thread watcher_;

@@ -25,7 +25,6 @@ constexpr unsigned long kNsGetParent = _IO(0xb7, 0x2);
 // <linux/exportfs.h>: FILEID_KERNFS, a bare 64-bit kernfs id.
 constexpr int kFileIdKernfs = 0xfe;
 constexpr uint64_t kTicksPerSecond = 100;  // USER_HZ on every architecture that has containers
-constexpr int kMaxCgroupsSearched = 4096;
 constexpr int kMaxProcessesTried = 1024;
 constexpr int kMaxParents = 64;
 
@@ -75,6 +74,27 @@ bool strip_paths(const CgroupPaths& absolute, const CgroupPaths& relative, Cgrou
     if (!one(absolute.v1[i], relative.v1[i], out.v1[i])) return false;
   }
   return true;
+}
+
+/// Whether a cgroup is another one or below it.
+bool is_within(const std::string& path, const std::string& other) {
+  if (path == other || other == "/") return true;
+  return path.size() > other.size() && path.compare(0, other.size(), other) == 0 &&
+         path[other.size()] == '/';
+}
+
+/// "/a" for "/a/b" and "/a/c"; "/" where there is nothing in common.
+std::string common_ancestor(const std::string& a, const std::string& b) {
+  std::string common = a;
+  while (!is_within(b, common)) common.resize(common.rfind('/'));
+  return common.empty() ? "/" : common;
+}
+
+/// The child of `ancestor` on the way down to `path`; empty where the ancestor is the root, and
+/// where `path` leads no further.
+std::string child_towards(const std::string& ancestor, const std::string& path) {
+  if (ancestor == "/" || path == ancestor) return {};
+  return path.substr(0, path.find('/', ancestor.size() + 1));
 }
 
 std::string basename_of(const std::string& path) { return path.substr(path.rfind('/') + 1); }
@@ -177,16 +197,13 @@ Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
   return Error{EXDEV, pid_path(pid, "/cgroup")};
 }
 
-Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const {
-  if (ns.cgroup != own_.cgroup) {
-    auto root = namespace_root(pid);
+Result<CgroupPaths> Resolver::home_of(pid_t init) const {
+  const auto ns = read_namespaces(procfs_fd_, init);
+  if (!ns) return ns.error();
+  if (ns.value().cgroup != own_.cgroup) {
+    auto root = namespace_root(init);
+    // EXDEV: it was moved out of its own namespace's root.
     if (root || root.error().code != EXDEV) return root;
-    // The caller was moved out of its own namespace's root: its init may still be below.
-    auto init_ns = read_namespaces(procfs_fd_, init);
-    if (init_ns && init_ns.value().cgroup == ns.cgroup) {
-      root = namespace_root(init);
-      if (root) return root;
-    }
   }
   return init_paths(init);
 }
@@ -206,10 +223,62 @@ Result<CgroupPaths> Resolver::init_paths(pid_t init) const {
   return paths;
 }
 
+/// A PID namespace may be shared: what is at or below the init's cgroup is of the init's container,
+/// whatever cgroup namespace it has (services of systemd); a sibling of it (pods) is a container of
+/// its own; and a process from elsewhere is a visitor, who sees the init's.
+Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const {
+  auto home = home_of(init);
+  if (!home || pid == init) return home;
+  const auto at = read_cgroup_paths(procfs_fd_, pid);
+  if (!at) return at.error();
+  CgroupPaths found = home.value();
+  bool within = false, sibling = false;
+  const auto one = [&](const std::string& of_init, const std::string& of_caller,
+                       const std::string& own, std::string& out) {
+    if (of_init.empty() || of_caller.empty()) return;
+    // One that we live in tells nothing: it was not made for a container.
+    const bool telling = !own_or_above(of_init, own);
+    if (is_within(of_caller, of_init)) {
+      within |= telling;
+      return;
+    }
+    const std::string beside = child_towards(common_ancestor(of_init, of_caller), of_caller);
+    if (beside.empty() || own_or_above(beside, own)) return;
+    sibling |= telling;
+    out = beside;
+  };
+  one(home.value().v2, at.value().v2, own_paths_.v2, found.v2);
+  for (size_t i = 0; i < kControllerCount; ++i) {
+    one(home.value().v1[i], at.value().v1[i], own_paths_.v1[i], found.v1[i]);
+  }
+  if (within) return home;
+  if (sibling) return found;
+  // From elsewhere, but in a cgroup namespace that is neither ours nor the init's: at home there.
+  const auto of_init = read_namespaces(procfs_fd_, init);
+  if (ns.cgroup == own_.cgroup || !of_init || of_init.value().cgroup == ns.cgroup) return home;
+  auto root = namespace_root(pid);
+  return root || root.error().code != EXDEV ? root : home;
+}
+
+Result<uint64_t> Resolver::cgroups_of(pid_t pid) const {
+  const auto text = read_file(procfs_fd_, pid_path(pid, "/cgroup"));
+  if (!text) return Error{process_errno(text.error().code), pid_path(pid, "/cgroup")};
+  return uint64_t{std::hash<std::string>()(text.value())};
+}
+
+Result<Resolver::Room> Resolver::room_of(pid_t pid) const {
+  const auto ns = read_namespaces(procfs_fd_, pid);
+  if (!ns) return ns.error();
+  Room room{ns.value(), 0};
+  if (room.namespaces.pid == own_.pid || room.namespaces.cgroup != own_.cgroup) return room;
+  const auto cgroups = cgroups_of(pid);
+  if (!cgroups) return cgroups.error();
+  room.cgroups = cgroups.value();
+  return room;
+}
+
 bool Resolver::own_or_above(const std::string& path, const std::string& own) const {
-  if (path == own || path == "/") return true;
-  return own.size() > path.size() && own.compare(0, path.size(), path) == 0 &&
-         own[path.size()] == '/';
+  return is_within(own, path);
 }
 
 const Hierarchy* Resolver::hierarchy(IdentityHierarchy which) const {
@@ -336,7 +405,7 @@ Fd Resolver::open_cgroup(ContainerId id) const {
   return Fd(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-Result<ContainerDescription> Resolver::of_id(ContainerId id) const {
+Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t most) const {
   Fd top = open_cgroup(id);
   if (!top) return Error{process_errno(errno), id.name()};
 
@@ -344,7 +413,7 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id) const {
   std::deque<Fd> todo;
   todo.push_back(std::move(top));
   int tried = 0;
-  for (int seen = 0; !todo.empty() && seen < kMaxCgroupsSearched; ++seen) {
+  for (size_t seen = 0; !todo.empty() && seen < most; ++seen) {
     const Fd at = std::move(todo.front());
     todo.pop_front();
     std::string procs;
@@ -377,14 +446,14 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id) const {
 
 std::vector<ContainerDescription> Resolver::scan() const {
   std::vector<ContainerDescription> out;
-  std::set<std::pair<uint64_t, uint64_t>> namespaces;
+  std::set<Room> rooms;
   std::set<ContainerId> ids;
   for_each_process(procfs_fd_, [&](pid_t pid) {
-    auto ns = read_namespaces(procfs_fd_, pid);
-    if (!ns || ns.value().pid == own_.pid) return true;
-    if (!namespaces.insert({ns.value().pid, ns.value().cgroup}).second) return true;
+    const auto room = room_of(pid);
+    if (!room || room.value().namespaces.pid == own_.pid) return true;
+    if (!rooms.insert(room.value()).second) return true;
     auto found = of_process(pid);
-    if (!found) namespaces.erase({ns.value().pid, ns.value().cgroup});
+    if (!found) rooms.erase(room.value());
     if (found && found.value() && ids.insert(found.value()->id).second) {
       out.push_back(std::move(*found.value()));
     }

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "base/fd.h"
@@ -47,8 +48,22 @@ class Resolver {
   /// are not known, and there are no containers around it. ESRCH: it has no cgroup of its own.
   Result<ContainerDescription> of_recorded(pid_t init) const;
 
-  /// The container with this identity, found through any process in it. ESRCH: nobody lives there.
-  Result<ContainerDescription> of_id(ContainerId id) const;
+  /// The container with this identity, found through any process in it. ESRCH: nobody lives there,
+  /// as far as `most` cgroups of it tell.
+  Result<ContainerDescription> of_id(ContainerId id, size_t most = kMaxCgroupsSearched) const;
+
+  /// Where a process is, as far as it decides which container that is: two in one room are in one
+  /// container. ESRCH when it is gone.
+  struct Room {
+    NamespaceIds namespaces;
+    uint64_t cgroups = 0;  ///< stands for its cgroups where no cgroup namespace does
+    friend bool operator<(const Room& a, const Room& b) {
+      return std::tie(a.namespaces.pid, a.namespaces.cgroup, a.cgroups) <
+             std::tie(b.namespaces.pid, b.namespaces.cgroup, b.cgroups);
+    }
+  };
+  Result<Room> room_of(pid_t pid) const;
+  Result<uint64_t> cgroups_of(pid_t pid) const;
 
   /// Whether the cgroup that a container has its identity from is still there.
   bool exists(ContainerId id) const { return static_cast<bool>(open_cgroup(id)); }
@@ -62,15 +77,20 @@ class Resolver {
   const NamespaceIds& own() const { return own_; }
 
  private:
+  static constexpr size_t kMaxCgroupsSearched = 4096;
+
   Result<pid_t> find_init(pid_t pid, uint64_t pid_namespace) const;
   /// The same by looking at every process.
   Result<pid_t> scan_for_init(uint64_t pid_namespace) const;
   /// The init of the PID namespace around that of `init`; nullopt: that is the host's. ESRCH when
   /// one of them is gone.
   Result<std::optional<pid_t>> outer_init(pid_t init) const;
+  /// The cgroups of the container that a process is in; `init` is its PID namespace's.
   Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
   /// The cgroups of an init; of those that systemd has made for itself inside, the ones above.
   Result<CgroupPaths> init_paths(pid_t init) const;
+  /// Those of the container that an init began.
+  Result<CgroupPaths> home_of(pid_t init) const;
   Result<CgroupPaths> namespace_root(pid_t pid) const;
   bool own_or_above(const std::string& path, const std::string& own) const;
   /// False: every cgroup is one that we live in or below. ESRCH: one of its own is not there any

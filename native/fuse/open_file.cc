@@ -64,8 +64,8 @@ size_t Snapshot::room() const {
   return record_ == 0 ? text_.size() + kOverhead : StateFile::room_for(text_.size());
 }
 
-OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c)
-    : node(n), view(v), container(std::move(c)) {
+OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c, std::optional<Clock> k)
+    : node(n), view(v), container(std::move(c)), clock(k) {
   if (container) container->count_open(true);
 }
 

@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -49,13 +50,16 @@ class Snapshot {
 /// One open file: which file of which container, and what its reader is being shown.
 class OpenFile {
  public:
-  OpenFile(NodeId node, const View* view, std::shared_ptr<Container> container);
+  OpenFile(NodeId node, const View* view, std::shared_ptr<Container> container,
+           std::optional<Clock> clock = std::nullopt);
   ~OpenFile();
 
   const NodeId node;
   const View* const view;
   /// Whose figures; nullptr: the host's.
   const std::shared_ptr<Container> container;
+  /// Of whoever opened it, where that is not the container's.
+  const std::optional<Clock> clock;
 
   std::shared_ptr<Snapshot> snapshot() const;
 

@@ -65,7 +65,7 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       tree_([&host](const std::string& path) { return host.has(path); }),
       mirror_(host),
       open_files_(state),
-      triggers_(reply, state),
+      triggers_(reply, state, notifier_),
       tick_(state.connection().tick != 0) {}
 
 void Server::start_helpers() {
@@ -214,7 +214,22 @@ Result<Server::ContainerPtr> Server::container_of(const Request& r, NodeId node)
   return registry_.by_process(static_cast<pid_t>(r.header().pid));
 }
 
-Result<std::string> Server::render(const View& view, const ContainerPtr& container) {
+std::optional<Clock> Server::clock_of(const Request& r, const View& view,
+                                      const ContainerPtr& container) {
+  // The counters of proc/stat are the container's to everybody.
+  constexpr uint32_t kCounters = kNeedHostStat | kNeedHostSchedstat;
+  const bool tells_age = (view.needs & kNeedClock) != 0 && (view.needs & kCounters) == 0;
+  if (!container || !tells_age) return std::nullopt;
+  const Clock clock = registry_.clock_of(*container, static_cast<pid_t>(r.header().pid));
+  return container->is_first(clock) ? std::nullopt : std::optional<Clock>(clock);
+}
+
+Result<std::string> Server::render(const View& view, const ContainerPtr& container,
+                                   const std::optional<Clock>& clock) {
+  if (container && clock) {
+    counters_.renders.fetch_add(1, std::memory_order_relaxed);
+    return container->render_for(view, boottime_us(), *clock);
+  }
   if (container && !tick_) {
     bool made = false;
     auto text = container->render_shared(view, boottime_us(), options_.tick_us, made);

@@ -56,6 +56,8 @@ class Server {
   Measures::Sum measures() const { return measures_.sum(); }
   /// Requests that wait for their turn, or for their container's budget.
   size_t waiting() const;
+  /// Notices to the kernel that wait or are being sent.
+  size_t notices() const { return notifier_.pending(); }
   size_t open_files() const { return open_files_.size(); }
   size_t triggers() const { return triggers_.size(); }
   /// Starts and ends the threads that send notices and that wait for budgets.
@@ -97,6 +99,8 @@ class Server {
   void getattr_file(const Request& r, NodeId node, const View& view, const ContainerPtr& container);
   /// True for files that the kernel may cache in `exact`: they change with limits only.
   bool cacheable(NodeId node, const View& view) const;
+  /// Whose notices wait for one another.
+  static uint64_t lane_of(const Container& container) { return container.tenant().id().packed(); }
   void replace_cached(uint64_t nodeid, const CachedText& now) const;
   void open_cached(const Request& r, const View& view, const ContainerPtr& container);
   void cached_attributes(const Request& r, NodeId node, const View& view,
@@ -176,7 +180,11 @@ class Server {
   bool stop_waiting(const Request& r);
   void pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
   void in_turn(const Request& r, const ContainerPtr& container, const Work& work);
-  Result<std::string> render(const View& view, const ContainerPtr& container);
+  /// `clock`: the caller's, where it is not the container's.
+  Result<std::string> render(const View& view, const ContainerPtr& container,
+                             const std::optional<Clock>& clock = std::nullopt);
+  /// What render() is to be told of a caller.
+  std::optional<Clock> clock_of(const Request& r, const View& view, const ContainerPtr& container);
   /// The container that a node belongs to, or the caller's for the caller-identified nodes.
   Result<ContainerPtr> container_of(const Request& r, NodeId node);
   void entry(const Request& r, NodeId node, const View* view, uint64_t size, uint64_t valid_s);

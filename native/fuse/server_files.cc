@@ -86,9 +86,10 @@ void Server::open(const Request& r) {
 void Server::open_file(const Request& r, const View& view, const ContainerPtr& container) {
   if (cacheable(NodeId(r.header().nodeid), view)) return open_cached(r, view, container);
   if (full(container)) return fail(r, ENFILE);
-  auto text = render(view, container);
+  const auto clock = clock_of(r, view, container);
+  auto text = render(view, container, clock);
   if (!text) return fail(r, text.error());
-  finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container),
+  finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container, clock),
               std::move(text.value()));
 }
 
@@ -116,7 +117,7 @@ void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file
   auto& told = file->container->told_size(file->view->index);
   if (told.load() >= size) return answer();
   told = size;
-  notifier_.post([this, node, size, last, answer] {
+  notifier_.post(lane_of(*file->container), [this, node, size, last, answer] {
     reply_.notify_grow(node.raw(), size, last);
     answer();
   });
@@ -154,7 +155,7 @@ void Server::read(const Request& r) {
   if (!file) return reopen(r);
   if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options_.tick_us)) {
     return in_turn(r, file->container, [this, file](const Request& req) {
-      auto text = render(*file->view, file->container);
+      auto text = render(*file->view, file->container, file->clock);
       // What cannot be renewed any more stays what it was: the last good snapshot.
       if (text) {
         open_files_.renew(
@@ -188,9 +189,10 @@ void Server::reopen(const Request& r) {
   if (!container) return fail(r, container.error());
   const ContainerPtr owner = std::move(container.value());
   in_turn(r, owner, [this, view, node, owner](const Request& req) {
-    auto text = render(*view, owner);
+    const auto clock = clock_of(req, *view, owner);
+    auto text = render(*view, owner, clock);
     if (!text) return fail(req, text.error());
-    const auto file = std::make_shared<OpenFile>(node, view, owner);
+    const auto file = std::make_shared<OpenFile>(node, view, owner, clock);
     open_files_.restore(req.arg<fuse_read_in>()->fh, file,
                         std::make_shared<Snapshot>(state_, std::move(text.value()), boottime_us()));
     read_file(req, file);

@@ -93,10 +93,9 @@ void Census::leave(ContainerId id, const OnLeft& left) {
 }
 
 void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left) {
-  const auto namespaces = read_namespaces(procfs_fd_, pid);
-  if (!namespaces || namespaces.value().pid == resolver_.own().pid) return;
-  const auto key = std::make_pair(namespaces.value().pid, namespaces.value().cgroup);
-  const auto known = rooms_.find(key);
+  const auto at = resolver_.room_of(pid);
+  if (!at || at.value().namespaces.pid == resolver_.own().pid) return;
+  const auto known = rooms_.find(at.value());
   if (known != rooms_.end()) {
     const bool settled = now_us - known->second.since_us >= kSettledUs;
     if (known->second.checked_us == now_us) return;
@@ -107,7 +106,7 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft&
   if (!found) return;
   const ContainerId id = found.value() ? found.value()->id : ContainerId();
   if (known == rooms_.end()) {
-    rooms_[key] = {id, now_us, now_us};
+    rooms_[at.value()] = {id, now_us, now_us};
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;

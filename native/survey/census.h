@@ -45,7 +45,7 @@ class Census {
     ContainerId id;  ///< none: no container
     uint64_t since_us = 0, checked_us = 0;
   };
-  using Rooms = std::map<std::pair<uint64_t, uint64_t>, Room>;  ///< by PID and cgroup namespace
+  using Rooms = std::map<Resolver::Room, Room>;
 
   void drop_dead(const OnLeft& left);
   void visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left);

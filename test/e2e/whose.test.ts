@@ -1,0 +1,154 @@
+// Whose figures a process gets where namespaces and cgroups do not say the same: services with a
+// cgroup namespace of their own, shared PID namespaces, and several of these in one cgroup.
+
+import { readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { beforeAll, expect, it } from "vitest";
+import { loadAddon } from "../../src/native/addon.js";
+import { Cgroup, MIB } from "../support/cgroups.js";
+import { output } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import { memTotalKb } from "../support/procfile.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+/** Reads an open file again from the start whenever asked. */
+const KEEP_OPEN = `
+import sys
+f = open(sys.argv[1], "rb", buffering=0)
+for _ in sys.stdin:
+    f.seek(0)
+    print(f.read().decode().split("\\n")[0], flush=True)
+`;
+
+describeLive("whose", ["busybox", "python3", "nsenter"], () => {
+  const scope = fileScope();
+  let daemon: Daemon;
+
+  beforeAll(async () => {
+    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json", "--no-watch");
+  });
+
+  const memory = async (one: Container): Promise<number> =>
+    memTotalKb(await one.read(daemon.path("proc/meminfo"))) / 1024;
+
+  it("a service with a cgroup namespace of its own is a part of its container", async () => {
+    const own = testScope();
+    const outer = await Container.start(own, { memory: 96 * MIB });
+    outer.cgroup.delegate();
+    const cgroup = outer.cgroup.child(own, "service");
+    const service = await Container.start(own, { cgroup, memory: 48 * MIB, pidsOf: outer });
+    expect([await memory(outer), await memory(service)]).toEqual([96, 96]);
+    expect(await service.id(daemon)).toBe(await outer.id(daemon));
+    const { containerOf, scanContainers } = loadAddon();
+    expect(containerOf(service.init)?.cgroup).toBe(containerOf(outer.init)?.cgroup);
+    const below = scanContainers().filter(({ cgroup: path }) => path.endsWith("/service"));
+    expect(below).toEqual([]);
+  });
+
+  it.each([
+    ["without cgroup namespaces", false],
+    ["with cgroup namespaces", true],
+  ])("siblings in one PID namespace see each their own, %s", async (_, cgroupNamespace) => {
+    const own = testScope();
+    const pod = Cgroup.create(own, testName("pod"));
+    pod.delegate();
+    const [first, second, third] = ["pause", "app", "side"].map((name) => pod.child(own, name));
+    const pause = await Container.start(own, {
+      ...(first !== undefined && { cgroup: first }),
+      memory: 64 * MIB,
+      cgroupNamespace,
+    });
+    const beside = (cgroup: Cgroup | undefined, bytes: number): Promise<Container> =>
+      Container.start(own, {
+        ...(cgroup !== undefined && { cgroup }),
+        memory: bytes,
+        cgroupNamespace,
+        pidsOf: pause,
+      });
+    const app = await beside(second, 80 * MIB);
+    const side = await beside(third, 96 * MIB);
+    const all = [pause, app, side];
+    // More than once: what is remembered of one is not the other's.
+    for (let round = 0; round < 2; round += 1) {
+      expect(await Promise.all(all.map(memory))).toEqual([64, 80, 96]);
+    }
+    const ids = await Promise.all(all.map((one) => one.id(daemon)));
+    expect(new Set(ids).size).toBe(3);
+    const listed = loadAddon()
+      .scanContainers()
+      .map(({ id }) => id);
+    expect(listed).toEqual(expect.arrayContaining(ids));
+  });
+
+  it("a visitor from a session of the host sees the init's", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { memory: 96 * MIB });
+    const visit = ["nsenter", "-t", `${container.init}`, "-p", "-m", "cat"];
+    const text = await output([...visit, daemon.path("proc/meminfo")]);
+    expect(memTotalKb(text) / 1024).toBe(96);
+  });
+
+  it("two PID namespaces in one cgroup have one container's figures and each its own age", async () => {
+    const own = testScope();
+    const old = await Container.start(own, { memory: 96 * MIB });
+    const age = async (one: Container): Promise<number> =>
+      Number((await one.read(daemon.path("proc/uptime"))).split(" ")[0]);
+    await until("the first is old enough", async () => (await age(old)) > 2);
+    const young = await Container.start(own, { cgroup: old.cgroup });
+    expect(await young.id(daemon)).toBe(await old.id(daemon));
+    expect(await memory(young)).toBe(96);
+    const [ageOfOld, ageOfYoung] = [await age(old), await age(young)];
+    expect(ageOfYoung).toBeLessThan(ageOfOld - 1.5);
+    const keeper = keepOpen(own, young, daemon.path("proc/uptime"));
+    const kept = await keeper();
+    expect(kept.uptime).toBeGreaterThanOrEqual(ageOfYoung);
+    expect(kept.uptime).toBeLessThan(ageOfOld - 1);
+    const byId = daemon.path("containers", await old.id(daemon));
+    const before = readStat(byId);
+    await old.kill();
+    await until("its end is noticed", () => !old.isAlive);
+    for (let round = 0; round < 5; round += 1) {
+      const again = await keeper();
+      expect(again.uptime).toBeGreaterThanOrEqual(kept.uptime);
+      expect(again.uptime).toBeLessThan((await age(young)) + 0.5);
+      expect(again.idle).toBeGreaterThanOrEqual(kept.idle);
+      const now = readStat(byId);
+      for (const [index, ticks] of now.cpu.entries()) {
+        expect(ticks).toBeGreaterThanOrEqual(before.cpu[index] ?? 0);
+      }
+      expect(now.uptime).toBeGreaterThanOrEqual(before.uptime);
+    }
+  });
+
+  interface Uptime {
+    readonly uptime: number;
+    readonly idle: number;
+  }
+
+  function keepOpen(own: Scope, one: Container, file: string): () => Promise<Uptime> {
+    const child = one.start(own, ["python3", "-c", KEEP_OPEN, file]);
+    if (child.stdin === null || child.stdout === null) {
+      throw new Error("no pipes");
+    }
+    const { stdin } = child;
+    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
+    return async () => {
+      stdin.write("\n");
+      const [uptime = Number.NaN, idle = Number.NaN] = `${(await lines.next()).value}`
+        .split(" ")
+        .map(Number);
+      return { uptime, idle };
+    };
+  }
+
+  function readStat(tree: string): { readonly cpu: readonly number[]; readonly uptime: number } {
+    const [line = ""] = readFileSync(`${tree}/proc/stat`, "utf8").split("\n");
+    const [uptime = ""] = readFileSync(`${tree}/proc/uptime`, "utf8").split(" ");
+    return { cpu: line.split(/ +/).slice(1).map(Number), uptime: Number(uptime) };
+  }
+});
