@@ -217,6 +217,7 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   out.Set("taskPassUs", number(sampler == nullptr ? 0 : sampler->spent_us()));
   out.Set("triggers", number(server == nullptr ? 0 : server->triggers()));
   out.Set("waiting", number(server == nullptr ? 0 : server->waiting()));
+  out.Set("notices", number(server == nullptr ? 0 : server->notices()));
   out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
   if (const Agent* agent = engine_ ? engine_->agent() : nullptr) {
     const CallCounters& done = agent->counters();

@@ -9,38 +9,65 @@ namespace vprocfs {
 Notifier::~Notifier() { stop(); }
 
 void Notifier::start() {
-  thread_ = std::thread([this] { run(); });
+  const std::lock_guard lock(mutex_);
+  threads_.emplace_back([this] { run(); });
 }
 
 void Notifier::stop() {
-  if (!thread_.joinable()) return;
+  std::vector<std::thread> threads;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
+    threads.swap(threads_);
   }
-  wake_.notify_one();
-  thread_.join();
+  wake_.notify_all();
+  for (auto& thread : threads) thread.join();
 }
 
-void Notifier::post(Job job) {
+void Notifier::post(uint64_t lane, Job job) {
   {
     const std::lock_guard lock(mutex_);
-    jobs_.push_back(std::move(job));
+    const auto [at, idle] = lanes_.try_emplace(lane);
+    at->second.push_back(std::move(job));
+    ++pending_;
+    if (idle) ready_.push_back(lane);
   }
   wake_.notify_one();
+}
+
+size_t Notifier::pending() const {
+  const std::lock_guard lock(mutex_);
+  return pending_;
 }
 
 void Notifier::run() {
   go_first();
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
-    if (jobs_.empty()) return;
-    const Job job = std::move(jobs_.front());
-    jobs_.pop_front();
+    ++idle_;
+    wake_.wait(lock, [this] { return !ready_.empty() || (stopping_ && pending_ == 0); });
+    --idle_;
+    if (ready_.empty()) return;
+    const uint64_t lane = ready_.front();
+    ready_.pop_front();
+    const auto at = lanes_.find(lane);
+    const Job job = std::move(at->second.front());
+    at->second.pop_front();
+    // It may take long: somebody must be left for the other lanes.
+    if (idle_ == 0 && !stopping_ && threads_.size() < kMaxThreads) {
+      threads_.emplace_back([this] { run(); });
+    }
     lock.unlock();
     job();
     lock.lock();
+    --pending_;
+    if (lanes_[lane].empty()) {
+      lanes_.erase(lane);
+    } else {
+      ready_.push_back(lane);
+      wake_.notify_one();
+    }
+    if (stopping_ && pending_ == 0) wake_.notify_all();
   }
 }
 

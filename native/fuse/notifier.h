@@ -1,17 +1,24 @@
 #pragma once
 
 #include <condition_variable>
+#include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
+#include <vector>
 
 namespace vprocfs {
 
-/// Sends the kernel notices about files, in order, on a thread of its own: a notice may wait for a
-/// page that another request is reading, so no thread that answers READs may send it. Used before
-/// an OPEN is answered (a file became longer: sendfile(2) and splice(2) read no further than the
-/// size the kernel knows) and when limits change (what the kernel caches is no longer so).
+/// Sends the kernel notices about files, on threads of its own: a notice may wait for a page that
+/// another request is reading, so no thread that answers READs may send it. Used before an OPEN is
+/// answered (a file became longer: sendfile(2) and splice(2) read no further than the size the
+/// kernel knows) and when limits change (what the kernel caches is no longer so).
+///
+/// A reader can hold its page for long: it may wait for its own budget, or get no CPU time. So each
+/// tenant has a lane: its notices go in order, one at a time, and no lane waits for another.
 class Notifier {
  public:
   using Job = std::function<void()>;
@@ -19,19 +26,30 @@ class Notifier {
   ~Notifier();
 
   void start();
-  /// Finishes what is queued and ends the thread.
+  /// Finishes what is queued and ends the threads.
   void stop();
 
-  void post(Job job);
+  /// `lane`: any number that stands for the tenant.
+  void post(uint64_t lane, Job job);
+
+  /// Notices that wait or are being sent.
+  size_t pending() const;
 
  private:
+  /// Only tenants that hold a page at the same moment take one each.
+  static constexpr size_t kMaxThreads = 64;
+
   void run();
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::deque<Job> jobs_;
+  /// A lane is there as long as it has jobs, or one that is being done.
+  std::unordered_map<uint64_t, std::deque<Job>> lanes_;
+  std::deque<uint64_t> ready_;  ///< lanes with jobs, none of which is being done
+  size_t pending_ = 0;
+  size_t idle_ = 0;  ///< threads that wait
   bool stopping_ = false;
-  std::thread thread_;
+  std::vector<std::thread> threads_;
 };
 
 }  // namespace vprocfs

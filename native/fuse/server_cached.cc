@@ -17,7 +17,7 @@ void Server::replace_cached(uint64_t nodeid, const CachedText& now) const {
 
 void Server::replace_copy(NodeId node, const ContainerPtr& container, const CachedTextPtr& now,
                           std::function<void()> after) {
-  notifier_.post([this, node, container, now, after = std::move(after)] {
+  notifier_.post(lane_of(*container), [this, node, container, now, after = std::move(after)] {
     replace_cached(node.raw(), *now);
     container->copy_settled(static_cast<uint16_t>(node.index() - kFirstFileIndex));
     after();
@@ -46,7 +46,7 @@ void Server::open_cached(const Request& r, const View& view, const ContainerPtr&
   if (use == Container::CopyUse::kReplace) {
     return replace_copy(NodeId(r.header().nodeid), container, text.value(), answer);
   }
-  if (settling) return notifier_.post(answer);
+  if (settling) return notifier_.post(lane_of(*container), answer);
   answer();
 }
 
@@ -69,7 +69,7 @@ void Server::cached_attributes(const Request& r, NodeId node, const View& view,
   if (use == Container::CopyUse::kReplace) {
     return replace_copy(node, container, text.value(), answer);
   }
-  if (settling) return notifier_.post(answer);
+  if (settling) return notifier_.post(lane_of(*container), answer);
   answer();
 }
 

@@ -33,9 +33,10 @@ static_assert(std::is_trivially_copyable_v<Packed>);
 
 }  // namespace
 
-Triggers::Triggers(const Reply& reply, StateFile& state)
+Triggers::Triggers(const Reply& reply, StateFile& state, Notifier& notifier)
     : reply_(reply),
       state_(state),
+      notifier_(notifier),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
   epoll_event event{};
@@ -218,18 +219,16 @@ void Triggers::adopt(const Find& find) {
   if (!adopted_.empty()) wake();
 }
 
-void Triggers::set_again(const std::vector<TriggerPtr>& triggers) {
-  for (const TriggerPtr& trigger : triggers) {
-    uint64_t poll_handle = 0;
-    const int error = set(trigger);
-    {
-      const std::lock_guard lock(mutex_);
-      trigger->failed = error != 0;
-      // Whoever waits has to look again where something is to be told.
-      if (trigger->failed || trigger->event) poll_handle = trigger->poll_handle;
-    }
-    if (poll_handle != 0) reply_.notify_poll(poll_handle);
+void Triggers::set_again(const TriggerPtr& trigger) {
+  const int error = set(trigger);
+  uint64_t poll_handle = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    trigger->failed = error != 0;
+    // Whoever waits has to look again where something is to be told.
+    if (trigger->failed || trigger->event) poll_handle = trigger->poll_handle;
   }
+  if (poll_handle != 0) reply_.notify_poll(poll_handle);
 }
 
 void Triggers::happened(uint64_t handle, uint32_t events) {
@@ -266,7 +265,11 @@ void Triggers::run() {
           if (stopping_) return;
           adopted.swap(adopted_);
         }
-        set_again(adopted);
+        // Its container's sources may block, and others have triggers too.
+        for (const TriggerPtr& trigger : adopted) {
+          notifier_.post(trigger->file->container->tenant().id().packed(),
+                         [this, trigger] { set_again(trigger); });
+        }
         continue;
       }
       happened(events[i].data.u64, events[i].events);

@@ -14,6 +14,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "fuse/notifier.h"
 #include "fuse/open_file.h"
 #include "fuse/pacer.h"
 #include "fuse/reply.h"
@@ -27,7 +28,8 @@ namespace vprocfs {
 /// the next worker sets them again. Thread-safe.
 class Triggers {
  public:
-  Triggers(const Reply& reply, StateFile& state);
+  /// `notifier`: where work that may wait for a container is done.
+  Triggers(const Reply& reply, StateFile& state, Notifier& notifier);
   ~Triggers();
 
   void start();
@@ -75,18 +77,19 @@ class Triggers {
   void run();
   /// triggers_.end() when that file has none.
   std::unordered_map<uint64_t, TriggerPtr>::iterator find_locked(uint64_t handle, NodeId node);
-  void set_again(const std::vector<TriggerPtr>& triggers);
+  void set_again(const TriggerPtr& trigger);
   void wake();
   void happened(uint64_t handle, uint32_t events);
 
   const Reply& reply_;
   StateFile& state_;
+  Notifier& notifier_;
   Fd epoll_, wake_;
   Pacer closers_;
   mutable std::mutex mutex_;
   std::condition_variable given_back_;
   std::unordered_map<uint64_t, TriggerPtr> triggers_;  ///< by handle
-  std::vector<TriggerPtr> adopted_;                    ///< to be set again by the thread
+  std::vector<TriggerPtr> adopted_;                    ///< to be set again
   bool stopping_ = false;
   std::thread thread_;
 };

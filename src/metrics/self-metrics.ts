@@ -112,6 +112,12 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     "Containers that hand system calls over",
     ({ counters }) => counters.calls?.listeners,
   ],
+  [
+    "pending_notices",
+    "gauge",
+    "Notices about files that wait for the kernel",
+    ({ counters }) => counters.notices,
+  ],
   ["open_files", "gauge", "Files that are open", ({ counters }) => counters.openFiles],
   [
     "known_containers",

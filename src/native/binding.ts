@@ -66,6 +66,8 @@ export interface SessionCounters {
   readonly triggers: number;
   /** Gauge: requests that wait for their turn or for their container's budget. */
   readonly waiting: number;
+  /** Gauge: notices about files that wait for the kernel. */
+  readonly notices?: number;
   /** Gauge: open files. */
   readonly openFiles: number;
   /** Of system calls; absent where none are answered. */
