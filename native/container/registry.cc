@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <optional>
 
 namespace vprocfs {
@@ -25,10 +26,16 @@ constexpr size_t kMaxSeats = 8192;
 // PID namespaces of one container that are told apart. Only the host can make more than one.
 constexpr size_t kMaxLives = 16, kMaxClocks = 64;
 constexpr size_t kLookForOthersIn = 32;
-// A search in vain that took longer is not begun again for so many times as long.
-constexpr uint64_t kLongSearchUs = 500, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
+// A search in vain that took more CPU time is not begun again for so many times as long.
+constexpr uint64_t kLongSearchUs = 2000, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
 constexpr size_t kMaxAbsent = 4096;
 constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
+
+uint64_t thread_cpu_us() {
+  timespec used{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return static_cast<uint64_t>(used.tv_sec) * 1000000 + static_cast<uint64_t>(used.tv_nsec) / 1000;
+}
 
 bool exited(const Fd& pidfd) {
   pollfd p{pidfd.get(), POLLIN, 0};
@@ -53,19 +60,19 @@ Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id) {
     const auto it = containers_.find(id);
     if (it != containers_.end() && !it->second.container->dead()) return it->second.container;
   }
-  const uint64_t began = boottime_us();
   {
     const std::lock_guard lock(mutex_);
     const auto it = absent_.find(id);
-    if (it != absent_.end() && began < it->second) return Error{ESRCH, id.name()};
+    if (it != absent_.end() && boottime_us() < it->second) return Error{ESRCH, id.name()};
   }
+  const uint64_t began_us = thread_cpu_us();
   auto found = resolver_.of_id(id);
-  const uint64_t now = boottime_us();
-  if (!found && now - began > kLongSearchUs) {
+  const uint64_t took_us = thread_cpu_us() - began_us;
+  if (!found && took_us > kLongSearchUs) {
     // Who makes cgroups without processes could have all threads search them.
     const std::lock_guard lock(mutex_);
     if (absent_.size() >= kMaxAbsent) absent_.clear();
-    absent_[id] = now + std::min(kLongestAbsenceUs, kRestPerSearch * (now - began));
+    absent_[id] = boottime_us() + std::min(kLongestAbsenceUs, kRestPerSearch * took_us);
   }
   if (!found) return found.error();
   return adopt(std::move(found.value()));
