@@ -1,0 +1,68 @@
+// Asks for the same thing without end from many threads.
+//
+//   flood WHAT THREADS FILE
+//
+// WHAT: "poll", "readdir" (FILE's directory), "stat", "access", "pread", "open" or "write" (bytes that
+// are no trigger). Prints "ready" and runs until it is killed.
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char *what, *file;
+static char directory[4096];
+
+static void once(int fd) {
+  char bytes[64];
+  if (strcmp(what, "poll") == 0) {
+    struct pollfd p = {fd, POLLPRI, 0};
+    poll(&p, 1, 0);
+  } else if (strcmp(what, "readdir") == 0) {
+    DIR *dir = opendir(directory);
+    while (dir != NULL && readdir(dir) != NULL) {
+    }
+    if (dir != NULL) closedir(dir);
+  } else if (strcmp(what, "stat") == 0) {
+    struct stat st;
+    stat(file, &st);
+  } else if (strcmp(what, "access") == 0) {
+    access(file, R_OK);
+  } else if (strcmp(what, "pread") == 0) {
+    if (pread(fd, bytes, sizeof(bytes), 1) < 0) return;
+  } else if (strcmp(what, "write") == 0) {
+    if (write(fd, "nothing", 7) < 0) return;
+  } else {
+    const int again = open(file, O_RDONLY | O_CLOEXEC);
+    if (again >= 0) close(again);
+  }
+}
+
+static void *flood(void *unused) {
+  const int fd = open(file, strcmp(what, "write") == 0 ? O_RDWR | O_CLOEXEC : O_RDONLY | O_CLOEXEC);
+  for (;;) once(fd);
+  return unused;
+}
+
+int main(int argc, char **argv) {
+  if (argc != 4) return 2;
+  what = argv[1];
+  file = argv[3];
+  snprintf(directory, sizeof(directory), "%s", file);
+  dirname(directory);
+  pthread_t thread;
+  for (int i = atoi(argv[2]); i > 0; --i) {
+    if (pthread_create(&thread, NULL, flood, NULL) != 0) return 1;
+  }
+  puts("ready");
+  fflush(stdout);
+  pause();
+  return 0;
+}
