@@ -45,6 +45,10 @@ describe.runIf(missing === undefined)(title, () => {
     expectAll(await guest("v2-tasks", program("crowd"), program("trigger")));
   });
 
+  it("finds whose figures a process is to see", TIMEOUT, async () => {
+    expectAll(await guest("whose"));
+  });
+
   it("gives all containers their files, and takes them away", TIMEOUT, async () => {
     expectAll(await guest("attach"));
   });

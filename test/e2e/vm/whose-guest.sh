@@ -126,4 +126,11 @@ kill -KILL "$young"
 pkill -TERM vprocfs-keeper
 wait || true
 grep -q " $mnt " /proc/mounts && fail "still mounted"
+for name in pod/pause pod/app pod/side pod box/init.scope box/service box two; do
+  for _ in $(seq 100); do
+    rmdir "$cgroups/$name" 2>/dev/null && break
+    sleep 0.1
+  done
+  [ ! -d "$cgroups/$name" ] || fail "$name is still there"
+done
 echo "all checks hold"
