@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { holdMount, inheritsMount } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
 import { main } from "./program.js";
 
@@ -23,6 +24,11 @@ await main(
     process.stderr.write(`vprocfs: ${line}\n`);
   },
 );
+
+// Readers of the mount that the service manager handed us wait for somebody.
+if (Number(process.exitCode ?? 0) !== 0 && inheritsMount(process.env, process.pid)) {
+  holdMount(loadAddon());
+}
 
 // A file system that never answers may still hold a thread of ours, for which process.exit() waits.
 if (process.getActiveResourcesInfo().some((resource) => resource.startsWith("FSReq"))) {

@@ -114,6 +114,20 @@ export function execKeeper(
   ]);
 }
 
+/** How long readers get errors before the service manager tries again to start us. */
+const HOLD_MS = 5000;
+
+/**
+ * Becomes the keeper that answers with errors for a while, instead of leaving the readers of an
+ * inherited mount waiting. Returns when it cannot.
+ */
+export function holdMount(binding: Pick<NativeBinding, "exec">): void {
+  const keeper = CANDIDATES.find((path) => existsSync(path));
+  if (keeper !== undefined) {
+    binding.exec([keeper, "--hold-ms", String(HOLD_MS)]);
+  }
+}
+
 /** Sends one command to the keeper of a mount point and resolves to its answer. */
 export function askKeeper(mountpoint: string, command: "status" | "reload"): Promise<string> {
   const path = socketOf(mountpoint);

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "keeper/connection.h"
+#include "keeper/hold.h"
 #include "keeper/log.h"
 #include "keeper/memo.h"
 #include "keeper/options.h"
@@ -68,6 +69,10 @@ int main(int argc, char** argv) {
   if (!occupy_standard_descriptors()) return 1;
   make_absolute(argv);
   if (!parse_options(argc, argv, options)) return 2;
+  if (options.hold_ms != 0) {
+    block_signals();
+    return hold(options);
+  }
   Resume earlier;
   const Inherited inherited = read_resume(earlier);
   if (inherited == Inherited::kUnknown) {

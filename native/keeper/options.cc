@@ -41,6 +41,7 @@ bool take(const char* name, const char* value, KeeperOptions& o) {
   if (is("--start-ms")) return parse_ms(value, o.start_ms);
   if (is("--drain-ms")) return parse_ms(value, o.drain_ms);
   if (is("--stop-ms")) return parse_ms(value, o.stop_ms);
+  if (is("--hold-ms")) return parse_ms(value, o.hold_ms);
   if (is("--check")) return o.check = true, true;
   if (is("--patience-ms")) return parse_ms(value, o.patience_ms);
   return false;
@@ -70,6 +71,7 @@ bool parse_options(int argc, char** argv, KeeperOptions& out) {
     }
   }
   if (at < argc - 1) out.worker = argv + at + 1;
+  if (out.hold_ms != 0) return true;
   if (out.mountpoint != nullptr && out.worker != nullptr) return true;
   std::fprintf(stderr,
                "vprocfs-keeper: usage: vprocfs-keeper --mountpoint DIR [--type TYPE] "

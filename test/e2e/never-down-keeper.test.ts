@@ -1,8 +1,11 @@
 // Keepers end, and others go on with what the service manager kept for them.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
+import { errnoOf } from "../../src/errors.js";
 import { MIB } from "../support/cgroups.js";
 import { outputSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -11,6 +14,7 @@ import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 import { Storm, type StormResult } from "./never-down-support.js";
 
 const ROUNDS = inLong(2, 40);
@@ -104,6 +108,27 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     await managed.serving(first.keeperPid);
     expect(managed.isMounted).toBe(true);
     expect(managed.logs).toContain("not going on with the earlier mount");
+  });
+
+  it("leaves readers an error, and the mount, while the configuration is wrong", async () => {
+    const scope = testScope();
+    const config = join(temporaryDirectory(scope, "nd"), "vprocfs.toml");
+    writeFileSync(config, "");
+    const managed = await Managed.start(scope, ["--config", config]);
+    const { device } = managed;
+    const first = await managed.serving();
+    writeFileSync(config, "no-such-key = 1\n");
+    process.kill(first.keeperPid, "SIGKILL");
+    await until("readers get an error", () =>
+      readFile(join(managed.mountpoint, "proc/meminfo")).then(
+        () => false,
+        (error: unknown) => errnoOf(error) === "EIO",
+      ),
+    );
+    writeFileSync(config, "");
+    await managed.serving(first.keeperPid);
+    expect(managed.device).toBe(device);
+    expect(await readFile(join(managed.mountpoint, "proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
   });
 
   it("unmounts at a restart when nothing was kept", async () => {

@@ -1,9 +1,11 @@
 // A service under a service manager that keeps its descriptors, without systemd.
 
 import type { ChildProcess } from "node:child_process";
-import { chmodSync, mkdtempSync, rmdirSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { settingsFileOf } from "../../src/attach/settings.js";
+import { socketOf } from "../../src/keeper.js";
 import { readStatus, type Status } from "../../src/keeper-status.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { background, output } from "./command.js";
@@ -49,6 +51,7 @@ export class Managed {
     const calls = args.includes("--calls-directory") ? [] : ["--calls", "off"];
     const command = [...manager, directory, String(limit), ...run, ...calls, ...args];
     const managed = new Managed(background(scope, command), mountpoint);
+    scope.defer(() => managed.#destroy());
     await managed.serving();
     return managed;
   }
@@ -92,6 +95,16 @@ export class Managed {
         return false;
       }
     });
+  }
+
+  async #destroy(): Promise<void> {
+    if (!this.hasEnded) {
+      this.tell("stop");
+      await this.ended();
+    }
+    for (const file of [settingsFileOf(this.mountpoint), socketOf(this.mountpoint)]) {
+      rmSync(file, { force: true });
+    }
   }
 
   async ended(): Promise<void> {

@@ -1,0 +1,54 @@
+#include "keeper/hold.h"
+
+#include <poll.h>
+#include <sys/signalfd.h>
+
+#include "fuse/mount.h"
+#include "keeper/connection.h"
+#include "keeper/log.h"
+#include "keeper/memo.h"
+#include "keeper/store.h"
+#include "keeper/worker.h"
+
+namespace vprocfs {
+
+int hold(const KeeperOptions& options) {
+  static Store store;
+  store.receive();
+  Memo memo;
+  Connection held[kMostConnections];
+  pollfd fds[kMostConnections + 1] = {};
+  const bool known = memo.open(store.take({StoreKind::kMemo}));
+  for (uint32_t i = 0; i < kMostConnections; ++i) {
+    held[i].fuse = store.take({StoreKind::kFuse, i, 0});
+    held[i].refusal = store.take({StoreKind::kRefusal, i, 0});
+    held[i].agreed = memo.record().connections[i].agreed;
+    fds[i] = {held[i].refusal.get(), POLLIN, 0};
+    if (held[i].fuse) held[i].requeue();
+  }
+  if (!held[0].refusal) return 1;
+  keeper_log(options.log, LogLevel::kError,
+             "nobody serves: readers get an error until vprocfs starts");
+  const sigset_t set = keeper_signals();
+  const Fd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  fds[kMostConnections] = {signals.get(), POLLIN, 0};
+  const uint64_t until = monotonic_ms() + options.hold_ms;
+  for (uint64_t now = monotonic_ms(); now < until; now = monotonic_ms()) {
+    ::poll(fds, kMostConnections + 1, static_cast<int>(until - now));
+    signalfd_siginfo info{};
+    const bool told = ::read(signals.get(), &info, sizeof(info)) == sizeof(info);
+    if (told && (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)) {
+      bool lazy = false;
+      if (known) static_cast<void>(unmount_fuse(memo.record().mountpoint, lazy));
+      return 1;
+    }
+    for (uint32_t i = 0; i < kMostConnections; ++i) {
+      if (!held[i].refusal || held[i].ended()) fds[i].fd = -1;
+      while (fds[i].fd >= 0 && held[i].refuse_one()) {
+      }
+    }
+  }
+  return 1;
+}
+
+}  // namespace vprocfs
