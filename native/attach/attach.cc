@@ -6,12 +6,15 @@
 #include <sys/stat.h>
 #include <sys/vfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <optional>
 #include <string_view>
 #include <utility>
 
+#include "attach/below.h"
+#include "attach/clean.h"
 #include "attach/kernel.h"
 #include "attach/target.h"
 #include "attach/tree_files.h"
@@ -34,6 +37,14 @@ enum class Top {
   kForeign,  ///< something of the container's or its runtime's
 };
 
+/// What of a directory that is covered as a whole is to be seen as before.
+struct Below {
+  uint64_t mount = 0;               ///< that the directory is on
+  Fd directory;                     ///< when nothing covers it yet
+  std::vector<std::string> places;  ///< with mounts below it, relative
+  std::vector<std::string> masks;   ///< places that the runtime is about to mask
+};
+
 /// One thing to do once we are in the container's mount namespace.
 struct Step {
   size_t report = 0;  ///< index into Report::files
@@ -43,6 +54,20 @@ struct Step {
   bool unmount = false;  ///< detach: take `top` away
   bool beneath = false;  ///< attach: take the place of `top`
   Fd mount;
+  std::optional<Below> below;
+};
+
+/// A mount below a cover of ours that has got lost there.
+struct Lost {
+  size_t report = 0;
+  Fd parent, at;            ///< of the covered directory; the place below the cover
+  std::string name, place;  ///< of the directory; relative to it
+};
+
+/// A root whose procfs or sysfs were fully visible, of which one each stays so (see clean.h).
+struct Clean {
+  std::string root;
+  bool proc = false, sysfs = false;
 };
 
 bool starts_with(std::string_view text, std::string_view start) {
@@ -79,7 +104,10 @@ class Run {
     if (target_.ended()) return problem("it has ended");
     const auto roots = target_.roots(options_.hook == Hook::kOci);
     if (roots.empty()) return problem(target_.why_no_root());
-    for (const auto& root : roots) plan_root(root, *files);
+    for (const auto& root : roots) {
+      plan_root(root, *files);
+      plan_clean(root);
+    }
     if (options_.action != Action::kCheck) perform();
   }
 
@@ -90,6 +118,14 @@ class Run {
       if (is_ours(*mount) && !other && is_below_proc_or_sys(mount->path)) plan_unmount(*mount);
     }
     perform();
+    // What stood below the covers.
+    if (!target_.refresh()) return;
+    for (const auto& mount : target_.mounts().all()) {
+      if (!is_clean_copy(mount)) continue;
+      Step step;
+      step.top = mount.id;
+      if (open_place(mount.path, step)) unmount_top(step);
+    }
   }
 
  private:
@@ -98,6 +134,11 @@ class Run {
   bool is_ours(const MountEntry& mount) const {
     return (mount.type == options_.type || mount.type == "fuse.lxcfs") &&
            (mount.source == options_.source || mount.source == "vprocfs");
+  }
+
+  static bool is_lxcfs(const MountEntry& mount) {
+    return mount.type == "fuse.lxcfs" ||
+           (starts_with(mount.type, "fuse") && mount.source == "lxcfs");
   }
 
   static bool is_below_proc_or_sys(const std::string& path) {
@@ -138,9 +179,7 @@ class Run {
                               !starts_with(top.root, "/containers/" + report_.id + "/");
       return of_another ? Top::kStale : Top::kOurs;
     }
-    if (top.type == "fuse.lxcfs" || (starts_with(top.type, "fuse") && top.source == "lxcfs")) {
-      return Top::kLxcfs;
-    }
+    if (is_lxcfs(top)) return Top::kLxcfs;
     // How runtimes mask what a container must not see at all: /dev/null, or an empty tmpfs.
     if (top.root == "/null" || (is_directory && top.type == "tmpfs")) return Top::kForeign;
     for (const MountEntry* at = &top; at != nullptr && at->path == top.path;) {
@@ -158,6 +197,13 @@ class Run {
       if (own != nullptr && own->peers == mount.peers) return true;
     }
     return false;
+  }
+
+  /// True when the runtime is about to mask it, or something above it.
+  bool is_masked(const std::string& file) const {
+    return std::any_of(options_.masked.begin(), options_.masked.end(), [&](const auto& masked) {
+      return masked == "/" + file || starts_with("/" + file, masked + "/");
+    });
   }
 
   /// The mount that a descriptor is on, as mountinfo has it.
@@ -232,6 +278,7 @@ class Run {
   void plan(const std::string& root, const TreeFile& file) {
     if (is_skipped(options_, file.path)) return;
     const std::string path = root + "/" + file.path;
+    if (is_masked(file.path)) return note(path, FileState::kLeft, "its configuration masks it");
     const bool in_proc = starts_with(file.path, "proc/");
     Step step;
     if (!open_place(path, step)) return;
@@ -253,9 +300,94 @@ class Run {
     if (!fits && seen != Top::kForeign) {
       return note(path, FileState::kFailed, "of another type");
     }
+    if (file.directory && !plan_below(path, file, seen, parent_id, step)) return;
     decide(path, file, seen, std::move(step));
     const bool covers = seen == Top::kKernel && options_.action == Action::kAttach;
     if (file.directory && covers) plan_hidden(path);
+  }
+
+  /// What is mounted below a directory, or will be, when it is or gets covered by us. False with
+  /// the reason noted: it cannot be kept as it is.
+  bool plan_below(const std::string& path, const TreeFile& file, Top seen, uint64_t mount,
+                  Step& step) {
+    if (seen == Top::kForeign || seen == Top::kOther) return true;
+    if (seen == Top::kLxcfs && !options_.replace_lxcfs) return true;
+    Below below;
+    below.mount = mount;
+    const auto leave = [this](const MountEntry& m) { return is_ours(m) || is_lxcfs(m); };
+    below.places = mounts_below(target_.mounts(), path, mount, leave);
+    if (below.places.size() > kMaxBelow) {
+      note(path, FileState::kFailed, "more is mounted below it than can be kept");
+      return false;
+    }
+    const std::string start = "/" + file.path + "/";
+    for (const auto& masked : options_.masked) {
+      if (starts_with(masked, start)) below.masks.push_back(masked.substr(start.size()));
+    }
+    if (seen == Top::kKernel) below.directory = open_below(step.leaf.get(), "", O_DIRECTORY);
+    if (seen == Top::kOurs) {
+      plan_lost(path, below, step);
+    } else if (!below.places.empty() || !below.masks.empty()) {
+      step.below = std::move(below);
+    }
+    return true;
+  }
+
+  /// The kernel takes mounts off a name that a file system says is gone, as a CPU that is not shown
+  /// any more: what is still there below the cover comes back when the name does.
+  void plan_lost(const std::string& path, const Below& below, const Step& cover) {
+    for (const auto& place : below.places) {
+      Step found;
+      unsigned mode = 0;
+      const std::string at = path + "/" + place;
+      if (!open_place(at, found)) continue;
+      const MountEntry* top = mount_of(found.leaf.get(), mode);
+      if (top == nullptr || top->id != cover.top) continue;
+      note(at, options_.action == Action::kCheck ? FileState::kMissing : FileState::kHealed);
+      if (options_.action == Action::kCheck) continue;
+      lost_.push_back({report_.files.size() - 1, open_below(cover.parent.get(), "", O_DIRECTORY),
+                       std::move(found.leaf), cover.name, place});
+    }
+  }
+
+  /// Has a procfs and a sysfs that were fully visible stay so.
+  void plan_clean(const std::string& root) {
+    if (options_.action != Action::kAttach || has_clean(root)) return;
+    // What the runtime is still to mask would be seen in the copy.
+    if (options_.hook == Hook::kNone && !target_.runs_own_program()) return;
+    Clean clean;
+    clean.root = root;
+    clean.proc = is_spoiled(root, "/proc", "proc");
+    clean.sysfs = is_spoiled(root, "/sys", "sysfs");
+    if (clean.proc || clean.sysfs) clean_.push_back(std::move(clean));
+  }
+
+  /// True when the file system there is fully visible but for what is ours.
+  bool is_spoiled(const std::string& root, const std::string& at, const std::string& type) const {
+    const MountTable& mounts = target_.mounts();
+    const std::string path = root + at;
+    const MountEntry* own = mounts.at(path);
+    const auto ours = [this](const MountEntry& m) { return is_ours(m); };
+    const bool is_sealed =
+        std::any_of(options_.sealed.begin(), options_.sealed.end(),
+                    [&](const std::string& sealed) { return starts_with(sealed, at + "/"); });
+    return own != nullptr && own->type == type && !is_sealed && covers_any(path) &&
+           is_visible(mounts, *own, ours);
+  }
+
+  /// True when something of ours is, or will be, mounted below the path.
+  bool covers_any(const std::string& path) const {
+    return std::any_of(report_.files.begin(), report_.files.end(), [&](const FileReport& file) {
+      return starts_with(file.path, path + "/") && file.state != FileState::kFailed &&
+             file.state != FileState::kLeft;
+    });
+  }
+
+  bool has_clean(const std::string& root) const {
+    const auto& all = target_.mounts().all();
+    return std::any_of(all.begin(), all.end(), [&](const MountEntry& mount) {
+      return starts_with(mount.path, root + "/proc/") && is_clean_copy(mount);
+    });
   }
 
   void decide(const std::string& path, const TreeFile& file, Top seen, Step step) {
@@ -299,22 +431,67 @@ class Run {
   }
 
   void perform() {
-    if (steps_.empty()) return;
+    if (steps_.empty() && lost_.empty() && clean_.empty()) return;
     const auto entered = target_.enter();
+    for (const auto& clean : clean_) {
+      if (!entered) break;
+      const Fd proc = target_.open_path(clean.root + "/proc", O_DIRECTORY);
+      const Fd sysfs = target_.open_path(clean.root + "/sys", O_DIRECTORY);
+      const int code = keep_clean(proc, sysfs, clean.proc, clean.sysfs);
+      if (code == 0) continue;
+      note(clean.root + "/proc/" + kCleanPlace, FileState::kFailed,
+           "user namespaces will mount no proc: " + explain(code));
+    }
     for (auto& step : steps_) {
-      FileReport& file = report_.files[step.report];
       int code = entered ? 0 : entered.error().code;
       if (code == 0) code = step.unmount ? unmount_top(step) : mount_step(step);
-      if (code == 0) continue;
-      file.state = FileState::kFailed;
-      file.reason = entered ? explain(code) : entered.error().path;
+      if (code != 0) fail(step.report, entered ? explain(code) : entered.error().path);
+    }
+    for (auto& lost : lost_) {
+      std::vector<Carried> copies;
+      int code = entered ? copy_below(lost.parent, lost.name, {lost.place}, target_.own_directory(),
+                                      copies)
+                         : entered.error().code;
+      if (code == 0 && !copies.empty())
+        code = errno_of(attach_mount(copies[0].mount, lost.at, false));
+      if (code != 0) fail(lost.report, explain(code));
     }
   }
 
-  static int mount_step(const Step& step) {
-    if (step.beneath && attach_mount(step.mount, step.leaf, true) == 0) return unmount_top(step);
-    return attach_mount(step.mount, step.leaf, false) == 0 ? 0 : errno;
+  void fail(size_t report, std::string reason) {
+    report_.files[report].state = FileState::kFailed;
+    report_.files[report].reason = std::move(reason);
   }
+
+  int mount_step(Step& step) const {
+    const int kept = step.below ? keep_below(step) : 0;
+    if (kept != 0) return kept;
+    const int code = step.beneath && attach_mount(step.mount, step.leaf, true) == 0
+                         ? unmount_top(step)
+                         : errno_of(attach_mount(step.mount, step.leaf, false));
+    if (code != 0 || !step.below || !step.below->directory) return code;
+    const Below& below = *step.below;
+    settle(below.directory, below.places, below.mount);
+    // The runtime masks what it finds, and that is the cover by now: the kernel's own is as before
+    // when the cover is gone, and so are CPUs that are shown some other day.
+    for (const auto& place : below.masks) {
+      const int masked = mask(below.directory, place, below.mount);
+      if (masked != 0) return masked;
+    }
+    return 0;
+  }
+
+  /// Has what is mounted below a directory stand below the cover that is to come, too.
+  int keep_below(Step& step) const {
+    const Below& below = *step.below;
+    if (below.places.empty()) return 0;
+    std::vector<Carried> copies;
+    const int own = target_.own_directory();
+    const int code = copy_below(step.parent, step.name, below.places, own, copies);
+    return code == 0 ? carry(copies, step.mount, own) : code;
+  }
+
+  static int errno_of(int status) { return status == 0 ? 0 : errno; }
 
   /// Takes `step.top` away, if it still is what is seen there.
   static int unmount_top(const Step& step) {
@@ -333,6 +510,8 @@ class Run {
   std::string device_;  ///< of the live mount; empty: there is none
   Fd tree_;
   std::vector<Step> steps_;
+  std::vector<Lost> lost_;
+  std::vector<Clean> clean_;
 };
 
 }  // namespace

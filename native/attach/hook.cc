@@ -87,7 +87,13 @@ Result<bool> read_oci(Options& options) {
     leave_alone(options.pid);
     return false;
   }
-  return !is_excluded(options, "oci");
+  if (is_excluded(options, "oci")) return false;
+  const auto config = read_file(AT_FDCWD, state.value().bundle + "/config.json");
+  // Unknown is as if there were some.
+  if (!config || !parse_oci_config(config.value(), options.masked, options.sealed)) {
+    options.sealed = {"/proc/?", "/sys/?"};
+  }
+  return true;
 }
 
 }  // namespace
@@ -98,6 +104,7 @@ Result<OciState> parse_oci_state(std::string_view text) {
   bool valid = true;
   const bool whole = read_json(text, [&](const JsonLeaf& leaf) {
     if (leaf.path == "/id" && leaf.quoted) state.id = leaf.value;
+    if (leaf.path == "/bundle" && leaf.quoted) state.bundle = leaf.value;
     if (leaf.path == "/annotations/vprocfs.attach") state.excluded = means_off(leaf.value);
     if (leaf.path != "/pid") return;
     const uint64_t pid = parse_u64(leaf.value).value_or(UINT64_MAX);
@@ -110,6 +117,16 @@ Result<OciState> parse_oci_state(std::string_view text) {
   // A container that has ended has none.
   if (!has_pid) state.pid = 0;
   return state;
+}
+
+bool parse_oci_config(std::string_view text, std::vector<std::string>& masked,
+                      std::vector<std::string>& sealed) {
+  return read_json(text, [&](const JsonLeaf& leaf) {
+    const bool masks = leaf.path == "/linux/maskedPaths" && leaf.quoted;
+    const bool seals = leaf.path == "/linux/readonlyPaths" && leaf.quoted;
+    if (masks) masked.push_back(leaf.value);
+    if (masks || seals) sealed.push_back(leaf.value);
+  });
 }
 
 bool lxc_config_excludes(std::string_view text) {

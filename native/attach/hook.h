@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "attach/options.h"
 #include "base/result.h"
@@ -17,9 +18,15 @@ Result<bool> read_hook(Options& options);
 struct OciState {
   pid_t pid = 0;
   std::string id;
+  std::string bundle;     ///< the directory of its config.json
   bool excluded = false;  ///< by the annotation vprocfs.attach = off
 };
 Result<OciState> parse_oci_state(std::string_view text);
+
+/// What a config.json says of paths that the runtime is to mask, or to make read-only; false when
+/// the text is no JSON.
+bool parse_oci_config(std::string_view text, std::vector<std::string>& masked,
+                      std::vector<std::string>& sealed);
 
 /// True when the text of an LXC configuration has lxc.environment = VPROCFS=off.
 bool lxc_config_excludes(std::string_view text);

@@ -22,19 +22,35 @@ constexpr unsigned kMoveFromEmptyPath = 0x4;
 constexpr unsigned kMoveToEmptyPath = 0x40;
 constexpr unsigned kMoveBeneath = 0x200;
 
+constexpr unsigned kRecursive = 0x8000;  // AT_RECURSIVE
+constexpr unsigned kFsmountCloexec = 1;
+constexpr unsigned kFsconfigCreate = 6;
+constexpr unsigned kReadOnly = 1, kNoSuid = 2, kNoDev = 4, kNoExec = 8;  // MOUNT_ATTR_...
+
 struct MountAttributes {
   uint64_t set = 0, clear = 0, propagation = 0, user_namespace = 0;
 };
 
-bool make_private(int fd) {
+bool make_private(int fd, bool whole) {
   MountAttributes attributes;
   attributes.propagation = MS_PRIVATE;
-  if (::syscall(SYS_mount_setattr, fd, "", AT_EMPTY_PATH, &attributes, sizeof attributes) == 0) {
-    return true;
-  }
+  const unsigned flags = AT_EMPTY_PATH | (whole ? kRecursive : 0);
+  if (::syscall(SYS_mount_setattr, fd, "", flags, &attributes, sizeof attributes) == 0) return true;
   if (errno != ENOSYS) return false;  // Linux 5.12
   const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  return ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE, nullptr) == 0;
+  return ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE | (whole ? MS_REC : 0), nullptr) == 0;
+}
+
+Fd clone_tree(int dir_fd, const char* path, unsigned flags) {
+  const bool whole = (flags & kRecursive) != 0;
+  Fd tree(
+      static_cast<int>(::syscall(SYS_open_tree, dir_fd, path, kOpenTreeClone | O_CLOEXEC | flags)));
+  if (tree && !make_private(tree.get(), whole)) {
+    const int code = errno;
+    tree.reset();
+    errno = code;
+  }
+  return tree;
 }
 
 /// Another O_PATH descriptor of what `fd` is; with O_DIRECTORY in `flags` only of a directory.
@@ -53,14 +69,21 @@ bool has_ended(const Fd& pidfd) {
 }
 
 Fd clone_mount(int dir_fd, const std::string& path) {
-  Fd tree(static_cast<int>(::syscall(SYS_open_tree, dir_fd, path.c_str(),
-                                     kOpenTreeClone | O_CLOEXEC | AT_SYMLINK_NOFOLLOW)));
-  if (tree && !make_private(tree.get())) {
-    const int code = errno;
-    tree.reset();
-    errno = code;
+  return clone_tree(dir_fd, path.c_str(), AT_SYMLINK_NOFOLLOW);
+}
+
+Fd clone_mount_at(int fd, bool whole) {
+  return clone_tree(fd, "", AT_EMPTY_PATH | (whole ? kRecursive : 0));
+}
+
+Fd new_empty_directory() {
+  const Fd context(static_cast<int>(::syscall(SYS_fsopen, "tmpfs", kFsmountCloexec)));
+  if (!context) return Fd();
+  if (::syscall(SYS_fsconfig, context.get(), kFsconfigCreate, nullptr, nullptr, 0) != 0) {
+    return Fd();
   }
-  return tree;
+  return Fd(static_cast<int>(::syscall(SYS_fsmount, context.get(), kFsmountCloexec,
+                                       kReadOnly | kNoSuid | kNoDev | kNoExec)));
 }
 
 int attach_mount(const Fd& mount, const Fd& target, bool beneath) {

@@ -21,6 +21,13 @@ bool has_ended(const Fd& pidfd);
 /// mounts over its copy must not appear in ours. Empty with errno set.
 Fd clone_mount(int dir_fd, const std::string& path);
 
+/// The same of the mount that a descriptor is on, from there down; with `whole` also of all that is
+/// mounted below it. EINVAL without `whole`: something below it is locked to it.
+Fd clone_mount_at(int fd, bool whole);
+
+/// A detached mount of an empty file system, read-only: how runtimes mask a directory.
+Fd new_empty_directory();
+
 /// Attaches a detached mount at the file or directory `target`; `beneath` the mount that is there
 /// (Linux 6.5), or on top of it.
 int attach_mount(const Fd& mount, const Fd& target, bool beneath);

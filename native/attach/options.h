@@ -25,6 +25,8 @@ struct Options {
   std::vector<std::string> skip;     ///< patterns of files to leave as they are: "proc/uptime"
   std::vector<std::string> exclude;  ///< patterns of containers to leave: "web*", "lxc:db?"
   std::vector<std::string> only;     ///< patterns of the only containers to touch; empty: all
+  std::vector<std::string> masked;   ///< paths that the runtime masks when the hooks have run
+  std::vector<std::string> sealed;   ///< these, and those that it makes read-only
   bool replace_lxcfs = false;        ///< also where another LXCFS serves
   bool strict = false;               ///< exit status 1 when something could not be done
   bool json = false;                 ///< a report on stdout

@@ -96,6 +96,12 @@ Result<bool> Target::refresh() {
   return back ? done : Error{errno, "cannot come back from its mount namespace"};
 }
 
+bool Target::runs_own_program() const {
+  const Fd program(::openat(directory_.get(), "exe", O_PATH | O_CLOEXEC));
+  PathIdentity found;
+  return program && identify(program.get(), found) && mounts_.by_id(found.mount) != nullptr;
+}
+
 Fd Target::open_path(const std::string& path, int flags) const {
   return open_below(root_.get(), path.compare(0, 1, "/") == 0 ? path.substr(1) : path, flags);
 }

@@ -38,6 +38,10 @@ class Target {
   /// Why roots() has found none.
   std::string why_no_root() const;
 
+  /// True when the process runs a program out of the namespace, and not one of a runtime that is
+  /// still at work on it. By the mounts that were read last.
+  bool runs_own_program() const;
+
   /// O_PATH descriptor of a path below the namespace's root; no symlink is followed.
   Fd open_path(const std::string& path, int flags) const;
 

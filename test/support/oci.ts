@@ -90,6 +90,8 @@ export interface OciVariant {
   readonly annotations?: Readonly<Record<string, string>>;
   /** "linux.seccomp" of config.json. */
   readonly seccomp?: object;
+  /** "linux.maskedPaths" of config.json. */
+  readonly maskedPaths?: readonly string[];
   /** The host's uid that is root inside. */
   readonly userBase?: number;
   /** A process whose PID namespace it shares, as containers of a pod do. */
@@ -157,6 +159,7 @@ export function specOf(
       cgroupsPath: `/${name}`,
       namespaces: [...namespaces, ...user].map((type) => ({ type, ...shared(type, variant) })),
       ...(seccomp !== undefined && { seccomp }),
+      ...(variant.maskedPaths !== undefined && { maskedPaths: variant.maskedPaths }),
       ...(userBase !== undefined && { uidMappings: maps, gidMappings: maps }),
       resources: {
         memory: { limit: memory, swap: memory + swap },

@@ -1,0 +1,136 @@
+#include "attach/below.h"
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string_view>
+#include <utility>
+
+#include "attach/kernel.h"
+
+namespace vprocfs {
+namespace {
+
+/// More covers than this on one directory are none of ours.
+constexpr int kMaxCovers = 16;
+
+/// Runs `action` in a mount namespace of our own, with the detached `mount` on its root. Detached
+/// mounts by themselves take no others before Linux 6.15.
+int aside(const Fd& mount, int own, const std::function<int()>& action) {
+  const Fd here(::openat(own, "ns/mnt", O_RDONLY | O_CLOEXEC));
+  if (!here || ::unshare(CLONE_NEWNS) != 0) return errno;
+  int code = 0;
+  const Fd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root || ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+      attach_mount(mount, root, false) != 0) {
+    code = errno;
+  } else {
+    code = action();
+  }
+  return ::setns(here.get(), CLONE_NEWNS) == 0 ? code : errno;
+}
+
+/// The directory `name` of a mount, with nothing over it. Empty with errno set.
+Fd uncover(const Fd& mount, const std::string& name) {
+  PathIdentity below, seen;
+  for (int covers = 0; covers <= kMaxCovers; ++covers) {
+    Fd directory = open_below(mount.get(), name, O_DIRECTORY);
+    if (!directory || !identify(mount.get(), below) || !identify(directory.get(), seen))
+      return Fd();
+    if (seen.mount == below.mount) return directory;
+    if (::fchdir(mount.get()) != 0) return Fd();
+    if (::umount2(name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0) return Fd();
+  }
+  return errno = EMLINK, Fd();
+}
+
+Fd copy_of_null() {
+  const Fd null(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat st {};
+  if (!null || ::fstat(null.get(), &st) != 0) return Fd();
+  if (!S_ISCHR(st.st_mode) || st.st_rdev != makedev(1, 3)) return errno = ENODEV, Fd();
+  return clone_mount_at(null.get(), false);
+}
+
+}  // namespace
+
+std::vector<std::string> mounts_below(const MountTable& mounts, const std::string& path,
+                                      uint64_t on,
+                                      const std::function<bool(const MountEntry&)>& leave) {
+  std::vector<std::string> places;
+  const std::string start = path + "/";
+  for (const MountEntry& mount : mounts.all()) {
+    if (mount.parent != on || mount.path.compare(0, start.size(), start) != 0) continue;
+    if (leave(mount)) continue;
+    std::string place = mount.path.substr(start.size());
+    if (std::find(places.begin(), places.end(), place) != places.end()) continue;
+    places.push_back(std::move(place));
+    if (places.size() > kMaxBelow) break;
+  }
+  return places;
+}
+
+int mask(const Fd& directory, const std::string& place, uint64_t on) {
+  const Fd at = open_below(directory.get(), place, 0);
+  if (!at) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+  PathIdentity there;
+  if (!identify(at.get(), there)) return errno;
+  if (there.mount != on) return 0;
+  const Fd over = there.mode == S_IFDIR ? new_empty_directory() : copy_of_null();
+  return over && attach_mount(over, at, false) == 0 ? 0 : errno;
+}
+
+int copy_below(const Fd& parent, const std::string& name, const std::vector<std::string>& places,
+               int own, std::vector<Carried>& copies) {
+  const Fd whole = clone_mount_at(parent.get(), true);
+  if (!whole) return errno;
+  return aside(whole, own, [&] {
+    const Fd directory = uncover(whole, name);
+    PathIdentity below, there;
+    if (!directory || !identify(directory.get(), below)) return errno;
+    for (const std::string& place : places) {
+      const Fd at = open_below(directory.get(), place, 0);
+      if (!at && (errno == ENOENT || errno == ENOTDIR)) continue;
+      if (!at || !identify(at.get(), there)) return errno;
+      if (there.mount == below.mount) continue;
+      Fd copy = clone_mount_at(at.get(), true);
+      if (!copy) return errno;
+      copies.push_back({place, std::move(copy)});
+    }
+    return 0;
+  });
+}
+
+int carry(const std::vector<Carried>& copies, Fd& cover, int own) {
+  return aside(cover, own, [&] {
+    for (const Carried& copy : copies) {
+      const Fd at = open_below(cover.get(), copy.place, 0);
+      if (!at && (errno == ENOENT || errno == ENOTDIR)) continue;
+      if (!at || attach_mount(copy.mount, at, false) != 0) return errno;
+    }
+    Fd whole = clone_mount_at(cover.get(), true);
+    if (!whole) return errno;
+    cover = std::move(whole);
+    return 0;
+  });
+}
+
+void settle(const Fd& directory, const std::vector<std::string>& places, uint64_t on) {
+  for (const std::string& place : places) {
+    const Fd moved = open_below(directory.get(), place, 0);
+    PathIdentity there;
+    if (!moved || !identify(moved.get(), there) || there.mount == on) continue;
+    // Nobody sees it: all of this is covered.
+    const Fd aside = open_below(directory.get(), there.mode == S_IFDIR ? "power" : "uevent", 0);
+    if (!aside || attach_mount(moved, aside, false) != 0) continue;
+    const Fd back = open_below(directory.get(), place, 0);
+    if (!back || attach_mount(moved, back, false) != 0) return;
+  }
+}
+
+}  // namespace vprocfs
