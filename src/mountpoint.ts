@@ -51,6 +51,22 @@ export function isOurs(mount: Mount, identity: Identity): boolean {
   );
 }
 
+/** Where LXCFS is mounted, and vprocfs in its place (the package vprocfs-lxcfs-compat). */
+const LXCFS_PLACE = "/var/lib/lxcfs";
+
+/**
+ * Where a vprocfs serves that nobody has named: at the default mount point, or in LXCFS's place when
+ * one is mounted there and none at the default.
+ */
+export function servingPlace(mounts: readonly Mount[], identity: Identity): string {
+  const place = String(defaultOf("mountpoint"));
+  const isOursAt = (path: string): boolean => {
+    const mount = mountAt(mounts, path);
+    return mount !== undefined && isOurs(mount, identity);
+  };
+  return !isOursAt(place) && isOursAt(LXCFS_PLACE) ? LXCFS_PLACE : place;
+}
+
 /** True when a mount of ours, dead or alive, is what is seen at a canonical path. */
 export function isOnTop(system: MountpointSystem, path: string, identity: Identity): boolean {
   const mount = mountAt(system.mounts(), path);

@@ -64,7 +64,8 @@ struct Lost {
   std::string name, place;  ///< of the directory; relative to it
 };
 
-/// A root whose procfs or sysfs were fully visible, of which one each stays so (see clean.h).
+/// A root whose procfs or sysfs were fully visible, of which one each stays so
+/// (see clean.h).
 struct Clean {
   std::string root;
   bool proc = false, sysfs = false;
@@ -76,7 +77,8 @@ bool starts_with(std::string_view text, std::string_view start) {
 
 std::string explain(int code) { return std::strerror(code); }
 
-/// Holds off other runs for one mount namespace; ends with the process. Works without, too.
+/// Holds off other runs for one mount namespace; ends with the process. Works
+/// without, too.
 Fd lock_namespace(uint64_t mount_namespace) {
   ::mkdir(kStateDirectory, 0700);
   Fd file(::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
@@ -105,6 +107,10 @@ class Run {
     const auto roots = target_.roots(options_.hook == Hook::kOci);
     if (roots.empty()) return problem(target_.why_no_root());
     for (const auto& root : roots) {
+      if (!options_.replace_lxcfs && has_lxcfs(root)) {
+        plan_lxcfs(root, *files);
+        continue;
+      }
       plan_root(root, *files);
       plan_clean(root);
     }
@@ -180,7 +186,8 @@ class Run {
       return of_another ? Top::kStale : Top::kOurs;
     }
     if (is_lxcfs(top)) return Top::kLxcfs;
-    // How runtimes mask what a container must not see at all: /dev/null, or an empty tmpfs.
+    // How runtimes mask what a container must not see at all: /dev/null, or an
+    // empty tmpfs.
     if (top.root == "/null" || (is_directory && top.type == "tmpfs")) return Top::kForeign;
     for (const MountEntry* at = &top; at != nullptr && at->path == top.path;) {
       if (is_ours(*at)) return Top::kShadow;
@@ -189,7 +196,8 @@ class Run {
     return Top::kForeign;
   }
 
-  /// True when what is mounted below it would appear on the host's own proc or sysfs.
+  /// True when what is mounted below it would appear on the host's own proc or
+  /// sysfs.
   bool is_shared_with_host(const MountEntry& mount) const {
     if (mount.peers == 0) return false;
     for (const char* path : {"/proc", "/sys"}) {
@@ -251,8 +259,42 @@ class Run {
     }
   }
 
-  /// LXCFS's hook binds all that it finds in proc/, whole directories too. True when one is there,
-  /// and its files are settled with it.
+  /// True when a root has files of an LXCFS that are to stay.
+  bool has_lxcfs(const std::string& root) const {
+    const auto& all = target_.mounts().all();
+    return std::any_of(all.begin(), all.end(), [&](const MountEntry& mount) {
+      return is_lxcfs(mount) && !is_ours(mount) && is_below(root, mount.path);
+    });
+  }
+
+  static bool is_below(const std::string& root, const std::string& path) {
+    return starts_with(path, root + "/proc/") || starts_with(path, root + "/sys/devices/system/");
+  }
+
+  /// A container has the files of one of the two, never of both: their figures
+  /// do not fit each other. Where an LXCFS's stay, ours go, and no more come.
+  void plan_lxcfs(const std::string& root, const std::vector<TreeFile>& files) {
+    const auto& mounts = target_.mounts().all();
+    std::vector<std::string> given_up;
+    for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
+      const bool other = mount->device != device_ && host_.has_device(mount->device);
+      if (!is_ours(*mount) || other || !is_below(root, mount->path)) continue;
+      given_up.push_back(mount->path);
+      if (options_.action == Action::kCheck) {
+        note(mount->path, FileState::kMissing);
+      } else {
+        plan_unmount(*mount);
+      }
+    }
+    for (const auto& file : files) {
+      const std::string path = root + "/" + file.path;
+      if (std::find(given_up.begin(), given_up.end(), path) != given_up.end()) continue;
+      note(path, FileState::kLeft, "it has an LXCFS's files");
+    }
+  }
+
+  /// LXCFS's hook binds all that it finds in proc/, whole directories too. True
+  /// when one is there, and its files are settled with it.
   bool plan_cover(const std::string& root, const std::string& directory) {
     const MountEntry* top = target_.mounts().at(root + "/" + directory);
     if (top == nullptr) return false;
@@ -264,7 +306,8 @@ class Run {
     return true;
   }
 
-  /// Mounts that are about to be hidden by a whole directory, and would come to light again.
+  /// Mounts that are about to be hidden by a whole directory, and would come to
+  /// light again.
   void plan_hidden(const std::string& directory) {
     const auto& mounts = target_.mounts().all();
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
@@ -301,13 +344,38 @@ class Run {
       return note(path, FileState::kFailed, "of another type");
     }
     if (file.directory && !plan_below(path, file, seen, parent_id, step)) return;
+    if (seen == Top::kLxcfs && options_.replace_lxcfs && plan_uncover(path, step)) return;
     decide(path, file, seen, std::move(step));
     const bool covers = seen == Top::kKernel && options_.action == Action::kAttach;
     if (file.directory && covers) plan_hidden(path);
   }
 
-  /// What is mounted below a directory, or will be, when it is or gets covered by us. False with
-  /// the reason noted: it cannot be kept as it is.
+  /// An LXCFS's files over one of ours that serves: true when it is enough to
+  /// take them away.
+  bool plan_uncover(const std::string& path, const Step& top) {
+    std::vector<uint64_t> above;
+    const MountEntry* at = target_.mounts().by_id(top.top);
+    while (at != nullptr && at->path == path && is_lxcfs(*at) && !is_ours(*at)) {
+      above.push_back(at->id);
+      at = target_.mounts().by_id(at->parent);
+    }
+    if (at == nullptr || at->path != path || classify(*at, false) != Top::kOurs) return false;
+    if (options_.action == Action::kCheck) return note(path, FileState::kMissing), true;
+    for (const uint64_t mount : above) {
+      Step step;
+      step.parent = open_below(top.parent.get(), "", O_DIRECTORY);
+      step.name = top.name;
+      step.top = mount;
+      step.unmount = true;
+      note(path, FileState::kHealed);
+      step.report = report_.files.size() - 1;
+      steps_.push_back(std::move(step));
+    }
+    return true;
+  }
+
+  /// What is mounted below a directory, or will be, when it is or gets covered
+  /// by us. False with the reason noted: it cannot be kept as it is.
   bool plan_below(const std::string& path, const TreeFile& file, Top seen, uint64_t mount,
                   Step& step) {
     if (seen == Top::kForeign || seen == Top::kOther) return true;
@@ -333,8 +401,9 @@ class Run {
     return true;
   }
 
-  /// The kernel takes mounts off a name that a file system says is gone, as a CPU that is not shown
-  /// any more: what is still there below the cover comes back when the name does.
+  /// The kernel takes mounts off a name that a file system says is gone, as a
+  /// CPU that is not shown any more: what is still there below the cover comes
+  /// back when the name does.
   void plan_lost(const std::string& path, const Below& below, const Step& cover) {
     for (const auto& place : below.places) {
       Step found;
@@ -444,7 +513,7 @@ class Run {
     }
     for (auto& step : steps_) {
       int code = entered ? 0 : entered.error().code;
-      if (code == 0) code = step.unmount ? unmount_top(step) : mount_step(step);
+      if (code == 0) code = step.unmount ? unmount_step(step) : mount_step(step);
       if (code != 0) fail(step.report, entered ? explain(code) : entered.error().path);
     }
     for (auto& lost : lost_) {
@@ -472,8 +541,9 @@ class Run {
     if (code != 0 || !step.below || !step.below->directory) return code;
     const Below& below = *step.below;
     settle(below.directory, below.places, below.mount);
-    // The runtime masks what it finds, and that is the cover by now: the kernel's own is as before
-    // when the cover is gone, and so are CPUs that are shown some other day.
+    // The runtime masks what it finds, and that is the cover by now: the
+    // kernel's own is as before when the cover is gone, and so are CPUs that
+    // are shown some other day.
     for (const auto& place : below.masks) {
       const int masked = mask(below.directory, place, below.mount);
       if (masked != 0) return masked;
@@ -481,7 +551,8 @@ class Run {
     return 0;
   }
 
-  /// Has what is mounted below a directory stand below the cover that is to come, too.
+  /// Has what is mounted below a directory stand below the cover that is to
+  /// come, too.
   int keep_below(Step& step) const {
     const Below& below = *step.below;
     if (below.places.empty()) return 0;
@@ -492,6 +563,34 @@ class Run {
   }
 
   static int errno_of(int status) { return status == 0 ? 0 : errno; }
+
+  /// Takes `step.top` away. What is mounted over it, as an LXCFS's file, stays:
+  /// its place is taken by a copy of it below ours, and from Linux 6.5 on no
+  /// reader sees the node's figures in between.
+  static int unmount_step(const Step& step) {
+    const int code = unmount_top(step);
+    if (code != EBUSY) return code;
+    const Fd above = open_below(step.parent.get(), step.name, 0);
+    PathIdentity over, seen;
+    if (!above || !identify(above.get(), over)) return errno;
+    const Fd copy = clone_mount_at(above.get(), true);
+    if (!copy) return errno;
+    Step cover;
+    cover.parent = open_below(step.parent.get(), "", O_DIRECTORY);
+    cover.name = step.name;
+    cover.top = over.mount;
+    const int uncovered = unmount_top(cover);
+    if (uncovered != 0) return uncovered;
+    const Fd leaf = open_below(step.parent.get(), step.name, 0);
+    if (!leaf || !identify(leaf.get(), seen)) return errno;
+    const bool ours = seen.mount == step.top;
+    const bool beneath = ours && attach_mount(copy, leaf, true) == 0;
+    const int gone = ours ? unmount_top(step) : EBUSY;
+    if (beneath) return gone;
+    const Fd place = open_below(step.parent.get(), step.name, 0);
+    if (!place || attach_mount(copy, place, false) != 0) return errno;
+    return gone;
+  }
 
   /// Takes `step.top` away, if it still is what is seen there.
   static int unmount_top(const Step& step) {
@@ -526,7 +625,8 @@ Report run_attach(const Options& options) {
   };
   auto own = Target::own();
   if (!own) return fail("/proc: " + explain(own.error().code));
-  // Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
+  // Hooks of some runtimes run in the container's mount namespace: the host's
+  // is that of its init.
   const auto host = Target::open(1);
   auto target = Target::open(options.pid);
   if (!target) {

@@ -9,7 +9,7 @@ import { findContainer } from "../containers/find.js";
 import { ExitStatus, VprocfsError } from "../errors.js";
 import { canonicalPath } from "../mountpoint.js";
 import { printable } from "../text.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 import { requireMount } from "./show.js";
 
@@ -138,7 +138,7 @@ function add(program: Command, context: Context, action: Action, summary: string
   }
   addConfigFlags(command, ["mountpoint"]).action(
     async (word: string | undefined, options: Flags) => {
-      await act(context, configFor(context, command), action, word, options);
+      await act(context, servingConfigFor(context, command), action, word, options);
     },
   );
 }

@@ -12,7 +12,7 @@ import {
   uniqueLabels,
   worst,
 } from "../tools/nagios.js";
-import { type Context, configFor } from "./context.js";
+import { type Context, servingConfigFor } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 interface CheckOptions {
@@ -104,7 +104,7 @@ async function judgeDaemon(path: string, fsType: string, source: string): Promis
 
 async function check(context: Context, command: Command, word: string | undefined) {
   const limits = thresholdsOf(command.opts<CheckOptions>());
-  const config = configFor(context, command);
+  const config = servingConfigFor(context, command);
   const binding = context.addon();
   const id = word === undefined ? undefined : findContainer(binding, word).id;
   const { containers } = await new Surveys(binding, config.fsType, config.source).take();

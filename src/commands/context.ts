@@ -1,5 +1,7 @@
 import type { Command } from "commander";
-import { CONFIG_KEYS, type Config, type ConfigKey, loadConfig } from "../config.js";
+import { CONFIG_KEYS, type Config, type ConfigKey, defaultOf, loadConfig } from "../config.js";
+import { readMounts } from "../mountinfo.js";
+import { servingPlace } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 
 /** What commands take from outside, so that tests can run them without an addon or root. */
@@ -30,6 +32,18 @@ export function configFor(context: Context, command: Command): Config {
     file: typeof file === "string" ? file : undefined,
     ...(context.configFile === undefined ? {} : { defaultFile: context.configFile }),
   });
+}
+
+/**
+ * The same for commands that ask a vprocfs that serves: without a mount point in flags, environment
+ * and file it is looked for where it may be.
+ */
+export function servingConfigFor(context: Context, command: Command): Config {
+  const config = configFor(context, command);
+  const isNamed =
+    command.optsWithGlobals().mountpoint !== undefined ||
+    config.mountpoint !== defaultOf("mountpoint");
+  return isNamed ? config : { ...config, mountpoint: servingPlace(readMounts(), config) };
 }
 
 /** One JSON document, the form of every `--json`. */

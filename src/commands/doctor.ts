@@ -10,7 +10,7 @@ import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
 import { checkDaemon, checkHost } from "../tools/host-checks.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 /** What it ends with, by the worst finding; 1 and 2 are errors as everywhere. */
@@ -33,7 +33,7 @@ function asText(findings: readonly Finding[]): string {
 }
 
 async function examine(context: Context, command: Command, word: string | undefined) {
-  const config = configFor(context, command);
+  const config = servingConfigFor(context, command);
   const binding = context.addon();
   const all = binding.scanContainers();
   const wanted = word === undefined ? undefined : findContainer(binding, word).id;

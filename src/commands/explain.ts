@@ -8,7 +8,7 @@ import { VprocfsError } from "../errors.js";
 import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
 import { didYouMean, printable } from "../text.js";
 import { type Explanation, explain, FIELD_NAMES } from "../tools/explain.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 function asText(name: string, explanation: Explanation): string {
@@ -51,7 +51,7 @@ export function addExplain(program: Command, context: Context): void {
         const hint = didYouMean(name, FIELD_NAMES) || `; there are ${FIELD_NAMES.join(", ")}`;
         throw new VprocfsError("USAGE", `no field '${printable(name)}'${hint}`);
       }
-      const config = configFor(context, command);
+      const config = servingConfigFor(context, command);
       const binding = context.addon();
       const container = findContainer(binding, word);
       const mountpoint = canonicalPath(config.mountpoint);

@@ -16,7 +16,7 @@ import {
 import { settingsFileOf } from "../attach/settings.js";
 import { ExitStatus, VprocfsError } from "../errors.js";
 import { canonicalPath } from "../mountpoint.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 interface Flags {
@@ -96,7 +96,7 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     if (!dryRun && process.getuid?.() !== 0) {
       throw new VprocfsError("NOT_ROOT", "must be run as root");
     }
-    const config = configFor(context, command);
+    const config = servingConfigFor(context, command);
     const mountpoint = canonicalPath(config.mountpoint);
     // What is removed is all that there may be.
     const mode = act === uninstallHooks ? "all" : callModeOf(flags.sysinfo);

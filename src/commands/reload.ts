@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import { VprocfsError } from "../errors.js";
 import { askKeeper } from "../keeper.js";
 import { canonicalPath } from "../mountpoint.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 /** `vprocfs reload` */
@@ -17,7 +17,7 @@ export function addReload(program: Command, context: Context): void {
   addConfigFlags(command, ["mountpoint"])
     .option("--json", "print JSON")
     .action(async (options: { json?: boolean }) => {
-      const mountpoint = canonicalPath(configFor(context, command).mountpoint);
+      const mountpoint = canonicalPath(servingConfigFor(context, command).mountpoint);
       const result = await askKeeper(mountpoint, "reload");
       if (result !== "ok") {
         const why = result === "" ? "the keeper went away" : result;

@@ -7,7 +7,7 @@ import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { didYouMean, printable } from "../text.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 /** "meminfo", "/proc/meminfo" and "proc/meminfo" are the same file. */
@@ -84,7 +84,7 @@ export function addShow(program: Command, context: Context): void {
     .option("--json", "print an object with the container and its files");
   addConfigFlags(command, ["mountpoint"]).action(
     async (word: string, file: string | undefined, options: { readonly json?: boolean }) => {
-      const config = configFor(context, command);
+      const config = servingConfigFor(context, command);
       const binding = context.addon();
       const paths = binding.views().map((view) => view.path);
       const wanted = file === undefined ? paths : [matchFile(file, paths)];

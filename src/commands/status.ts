@@ -4,7 +4,7 @@ import { NO_BORDERS } from "../containers/table.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
 import { type DaemonFigures, daemonFigures } from "../tools/scraped.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 /** What the keeper's words for the worker that stands by mean. */
@@ -76,7 +76,7 @@ export function addStatus(program: Command, context: Context): void {
   addConfigFlags(command, ["mountpoint", "metrics"])
     .option("--json", "print JSON")
     .action(async (options: { json?: boolean }) => {
-      const config = configFor(context, command);
+      const config = servingConfigFor(context, command);
       const mountpoint = canonicalPath(config.mountpoint);
       const status = await readStatus(mountpoint);
       const figures = await daemonFigures(config.metrics);

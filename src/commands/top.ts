@@ -8,7 +8,7 @@ import { type Activity, activities, type Moment } from "../tools/rates.js";
 import { daemonFigures } from "../tools/scraped.js";
 import { openScreen } from "../tools/screen.js";
 import { arranged, type Order, SORT_KEYS, topTable } from "../tools/top-table.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 /** Lines of what is no terminal. */
@@ -194,7 +194,7 @@ export function addTop(program: Command, context: Context): void {
   addConfigFlags(command, ["mountpoint", "metrics"]).action(async (options: TopOptions) => {
     const order = orderOf(options);
     const intervalMs = 1000 * positive(options.interval, "--interval", 3600);
-    const config = configFor(context, command);
+    const config = servingConfigFor(context, command);
     const surveys = new Surveys(context.addon(), config.fsType, config.source);
     const watch = new Watch(surveys, config.metrics);
     const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;

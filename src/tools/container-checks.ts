@@ -86,10 +86,10 @@ export function sortMounts(
     );
     if (top !== undefined && isOurs(top, config)) {
       (top.device === device ? found.live : found.dead).push(path);
-    } else if (ours.length > 0) {
-      found.shadowed.push(path);
     } else if (top !== undefined && isLxcfs(top)) {
       (devices.has(top.device) ? found.lxcfs : found.dead).push(path);
+    } else if (ours.length > 0) {
+      found.shadowed.push(path);
     } else {
       found.missing.push(path);
     }
@@ -121,10 +121,16 @@ function checkMounts(
     findings.add(
       "warning",
       `something is mounted over: ${few(shadowed)}`,
-      "look at /proc/self/mountinfo inside; LXCFS and systemd's sandboxing do this",
+      "look at /proc/self/mountinfo inside; systemd's sandboxing does this",
     );
   }
-  if (lxcfs.length > 0) {
+  if (lxcfs.length > 0 && live.length > 0) {
+    findings.add(
+      "warning",
+      `${live.length} files are vprocfs's and ${lxcfs.length} an LXCFS's, whose figures do not fit each other: ${few(lxcfs)}`,
+      `vprocfs attach ${name}`,
+    );
+  } else if (lxcfs.length > 0) {
     findings.add("info", `an LXCFS's: ${few(lxcfs)}`, `vprocfs attach ${name}`);
   }
   if (live.length + dead.length + lxcfs.length === 0 && whyNot !== undefined) {

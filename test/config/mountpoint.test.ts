@@ -11,6 +11,7 @@ import {
   type MountpointSystem,
   mountState,
   prepareMountpoint,
+  servingPlace,
 } from "../../src/mountpoint.js";
 import { testName } from "../support/names.js";
 
@@ -194,5 +195,20 @@ describe("canonicalPath", () => {
     expect(canonicalPath(join(directory, "link/"))).toBe(join(directory, "empty"));
     expect(canonicalPath(join(directory, "link/../new"))).toBe(join(directory, "new"));
     expect(canonicalPath("/no/such/place")).toBe("/no/such/place");
+  });
+});
+
+describe("servingPlace", () => {
+  const ours = mount("/var/lib/vprocfs");
+  const inPlace = mount("/var/lib/lxcfs");
+  const lxcfs = mount("/var/lib/lxcfs", { source: "lxcfs" });
+
+  it.each([
+    ["the default, whatever is there", [], "/var/lib/vprocfs"],
+    ["the default, where one serves", [ours, inPlace], "/var/lib/vprocfs"],
+    ["LXCFS's place, where one serves instead", [inPlace], "/var/lib/lxcfs"],
+    ["not where LXCFS itself serves", [lxcfs], "/var/lib/vprocfs"],
+  ])("%s", (_, mounts, place) => {
+    expect(servingPlace(mounts, IDENTITY)).toBe(place);
   });
 });

@@ -98,12 +98,13 @@ describeLive("in the place of lxcfs", [], () => {
         child.kill("SIGTERM");
         await ended;
       });
-      const others = PLACES.filter((path) => path !== "/proc/meminfo");
-      const wanted = replaces ? PLACES : others;
-      await until("it has files", () => {
-        const files = filesOf(container.init);
-        return wanted.every((path) => files.includes(path));
-      });
+      // A second one, which LXCFS has never seen, tells when the watcher has been here.
+      const other = await Container.start(own, { memory: 64 * MIB });
+      const has = (init: number): boolean => PLACES.every((path) => filesOf(init).includes(path));
+      await until("the other has files", () => has(other.init));
+      await until("it is as it is to be", () =>
+        replaces ? has(container.init) : filesOf(container.init).length === 0,
+      );
       const meminfo = container.read("/proc/meminfo");
       await (replaces
         ? expect(meminfo.then(memTotalKb)).resolves.toBe(64 * 1024)

@@ -7,6 +7,7 @@ const PATHS = [
   "proc/stat",
   "proc/uptime",
   "proc/swaps",
+  "proc/vmstat",
   "sys/devices/system/cpu/online",
 ];
 const CONFIG = { fsType: "fuse.lxcfs", source: "vprocfs" };
@@ -21,6 +22,8 @@ const MOUNTS = parseMountinfo(
     "5 2 0:30 /containers/7/proc/uptime /proc/uptime ro - fuse.lxcfs vprocfs ro",
     "6 5 0:31 /proc/uptime /proc/uptime ro - fuse.lxcfs lxcfs ro",
     "7 1 0:30 /containers/7/sys/devices/system/cpu /sys/devices/system/cpu ro - fuse.lxcfs vprocfs ro",
+    "8 2 0:30 /containers/7/proc/vmstat /proc/vmstat ro - fuse.lxcfs vprocfs ro",
+    "9 8 0:6 /null /proc/vmstat ro - devtmpfs udev rw",
   ].join("\n"),
 );
 
@@ -30,9 +33,9 @@ describe("sortMounts", () => {
       {
         live: ["proc/meminfo", "sys/devices/system/cpu/online"],
         dead: ["proc/stat"],
-        shadowed: ["proc/uptime"],
+        shadowed: ["proc/vmstat"],
         missing: ["proc/swaps"],
-        lxcfs: [],
+        lxcfs: ["proc/uptime"],
       },
     );
   });
