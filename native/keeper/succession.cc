@@ -50,8 +50,8 @@ void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = 0;
   if (start_worker(options_, {connection_.fuse.get(), connection_.state.get()}, now, slot)) {
     // A machine that is starved does not get faster by beginning from nothing again.
-    slot.deadline_ms = now + std::min(kMaxStartMs, uint64_t{options_.start_ms}
-                                                       << std::min<uint32_t>(slow_starts_, 10));
+    const uint64_t usual = std::max<uint64_t>(options_.start_ms, 4 * started_in_ms_);
+    slot.deadline_ms = now + std::min(kMaxStartMs, usual << std::min<uint32_t>(slow_starts_, 10));
     return;
   }
   keeper_log(options_.log, LogLevel::kError, "cannot start a worker: %s", std::strerror(errno));
