@@ -61,6 +61,21 @@
         "native/source/read_file.cc"
       ],
       "ldflags": ["-static"]
+    },
+    {
+      "target_name": "vprocfs-writer",
+      "type": "executable",
+      "sources": [
+        "native/writer/main.cc",
+        "native/base/priority.cc",
+        "native/seccomp/ledger.cc",
+        "native/source/cgroup_mounts.cc",
+        "native/source/mount_table.cc",
+        "native/source/parse.cc",
+        "native/source/process.cc",
+        "native/source/read_file.cc"
+      ],
+      "ldflags": ["-static"]
     }
   ],
   "conditions": [

@@ -231,6 +231,7 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
     calls.Set("resumed", number(done.resumed));
     calls.Set("malformed", number(done.malformed));
     calls.Set("listeners", number(done.listeners));
+    calls.Set("stuck", number(done.stuck));
     out.Set("calls", calls);
   }
   if (const Commons* commons = engine_ ? engine_->commons() : nullptr) {

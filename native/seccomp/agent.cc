@@ -16,11 +16,11 @@ namespace vprocfs {
 namespace {
 
 // Keys of what is no source.
-constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2;
+constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kFirstWriter = 16;
+constexpr uint64_t kFirstSource = kFirstWriter + Ledger::kDesks;
 
-/// How long a call may take before it is let through to the kernel. The first one of a container
-/// waits for its load (100 ms at most).
-constexpr uint64_t kAnswerWithinUs = 250'000;
+/// How often writers are looked after while there are some at work.
+constexpr uint64_t kWatchUs = 50'000;
 
 /// Runtimes that have connected and say nothing: beyond these the oldest is dropped.
 constexpr size_t kMaxRuntimes = 64;
@@ -39,11 +39,11 @@ void drain(const Fd& timer) {
   if (::read(timer.get(), &expirations, sizeof expirations) < 0) return;
 }
 
-bool watch(const Fd& epoll, const Fd& fd, uint64_t key, uint32_t events) {
+bool watch(const Fd& epoll, int fd, uint64_t key, uint32_t events) {
   epoll_event event{};
   event.events = events;
   event.data.u64 = key;
-  return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event) == 0;
+  return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 }  // namespace
@@ -52,7 +52,8 @@ Agent::Agent(AgentOptions options, Registry& registry, Safe* safe)
     : options_(std::move(options)),
       registry_(registry),
       safe_(safe),
-      answerer_(options_.answers, registry_, counters_) {}
+      answerer_(options_.answers, registry_),
+      writers_(ledger_, options_.answers.procfs_fd) {}
 
 Agent::~Agent() { stop(false); }
 
@@ -64,13 +65,19 @@ Result<bool> Agent::start(std::vector<Safe::Kept> kept) {
   }
   if (!epoll_ || !stop_ || !pace_timer_ || !watch_timer_) return Error{errno, "epoll"};
   constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
-  if (!watch(epoll_, stop_, kStop, EPOLLIN) || !watch(epoll_, pace_timer_, kPaceTimer, kOnce) ||
-      !watch(epoll_, watch_timer_, kWatchTimer, kOnce)) {
+  if (!watch(epoll_, stop_.get(), kStop, EPOLLIN) ||
+      !watch(epoll_, pace_timer_.get(), kPaceTimer, kOnce) ||
+      !watch(epoll_, watch_timer_.get(), kWatchTimer, kOnce)) {
     return Error{errno, "epoll"};
   }
   auto adopted = adopt_all(std::move(kept));
   if (!adopted) return adopted;
+  adopt_writers();
   leftovers_ = ledger_.leftovers();
+  for (const Ledger::Entry& entry : leftovers_) {
+    if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
+  }
+  if (!watch(epoll_, writers_.done_fd(), kDone, kOnce)) return Error{errno, "epoll"};
   for (size_t i = 0; i < kThreads; ++i) spawn();
   return true;
 }
@@ -81,13 +88,18 @@ Result<bool> Agent::adopt_all(std::vector<Safe::Kept> kept) {
     last_key_ = std::max(last_key_, one.tag.key);
     const auto kind = static_cast<Kind>(one.tag.kind);
     if (kind == Kind::kLedger) {
-      has_ledger = !has_ledger && ledger_.open(one.fd.get());
+      const bool ours = !has_ledger && ledger_.open(one.fd.get()) && writers_.start(one.fd.get());
+      // One of another version is of no use any more.
+      if (!ours) safe_->remove(one.tag.key);
+      has_ledger = has_ledger || ours;
     }
   }
   if (!has_ledger) {
     auto made = Ledger::make();
     if (!made) return made.error();
-    if (!ledger_.open(made.value().get())) return Error{errno, "memfd"};
+    if (!ledger_.open(made.value().get()) || !writers_.start(made.value().get())) {
+      return Error{errno, "memfd"};
+    }
     if (safe_ != nullptr) {
       safe_->put({new_key(), static_cast<uint32_t>(Kind::kLedger)}, made.value().get());
     }
@@ -156,7 +168,7 @@ void Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   if (safe_ != nullptr && !resumed && kind != Kind::kRuntime) {
     safe_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
   }
-  if (!watch(epoll_, source->fd, key, EPOLLIN | EPOLLONESHOT)) remove(*source);
+  if (!watch(epoll_, source->fd.get(), key, EPOLLIN | EPOLLONESHOT)) remove(*source);
 }
 
 void Agent::remove(const Source& source) {
@@ -204,23 +216,18 @@ void Agent::on_pace_timer() {
   rearm(kPaceTimer, pace_timer_.get());
 }
 
-void Agent::watch_hands() {
-  if (!watching_.exchange(true)) arm(watch_timer_, boottime_us() + kAnswerWithinUs);
+void Agent::on_watch_timer(size_t index) {
+  drain(watch_timer_);
+  look_after_writers(index);
+  const std::lock_guard lock(mutex_);
+  watching_ = false;
+  for (size_t i = 0; i < Ledger::kDesks && !watching_; ++i) watching_ = writers_.is_busy(i);
+  if (watching_) arm(watch_timer_, boottime_us() + kWatchUs);
+  rearm(kWatchTimer, watch_timer_.get());
 }
 
-void Agent::on_watch_timer() {
-  drain(watch_timer_);
-  // Before looking: a call that is begun from now on arms it again.
-  watching_ = false;
-  const uint64_t now = boottime_us();
-  bool busy = false;
-  for (Hand& hand : hands_) {
-    const auto found = hand.watch(now > kAnswerWithinUs ? now - kAnswerWithinUs : 0);
-    if (found == Hand::Watch::kLate) counters_.late.fetch_add(1, std::memory_order_relaxed);
-    busy |= found == Hand::Watch::kInTime;
-  }
-  if (busy) watch_hands();
-  rearm(kWatchTimer, watch_timer_.get());
+void Agent::watch_writers() {
+  if (!std::exchange(watching_, true)) arm(watch_timer_, boottime_us() + kWatchUs);
 }
 
 void Agent::spawn() {
@@ -237,7 +244,10 @@ void Agent::run(size_t index) {
     for (size_t i = 0; i < leftovers_.size(); ++i) {
       // An answer to a monitor is settled when the monitor is heard.
       if (leftovers_[i].answering != 0 && find(leftovers_[i].key)) continue;
-      if (leftovers_[i].notification.id != 0) resume(leftovers_[i], index);
+      if (leftovers_[i].notification.id != 0) {
+        counters_.resumed.fetch_add(1, std::memory_order_relaxed);
+        resume(leftovers_[i], index);
+      }
       ledger_.settle(i);
     }
   }
@@ -254,7 +264,12 @@ void Agent::run(size_t index) {
 
 void Agent::handle(uint64_t key, uint32_t events, size_t index) {
   if (key == kPaceTimer) return on_pace_timer();
-  if (key == kWatchTimer) return on_watch_timer();
+  if (key == kWatchTimer) return on_watch_timer(index);
+  if (key == kDone) {
+    on_written(index);
+    return rearm(kDone, writers_.done_fd());
+  }
+  if (key >= kFirstWriter && key < kFirstSource) return on_writer_end(key - kFirstWriter, index);
   const SourcePtr source = find(key);
   if (!source) return;
   switch (source->kind) {
@@ -272,6 +287,10 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
     case Kind::kLedger:
       return;
   }
+}
+
+void Agent::watch_end(size_t desk, int pidfd) {
+  watch(epoll_, pidfd, kFirstWriter + desk, EPOLLIN | EPOLLONESHOT);
 }
 
 void Agent::accept(const Source& source) {
@@ -307,6 +326,7 @@ void Agent::stop(bool for_good) {
     threads.swap(threads_);
   }
   for (std::thread& thread : threads) thread.join();
+  leave_writers(for_good);
   // With a keeper that is left to what it leaves.
   if (for_good && safe_ == nullptr) {
     for (const auto& [key, source] : sources_) {

@@ -6,12 +6,15 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
@@ -19,10 +22,10 @@
 #include "container/budget.h"
 #include "container/registry.h"
 #include "seccomp/answerer.h"
-#include "seccomp/hand.h"
 #include "seccomp/ledger.h"
 #include "seccomp/message.h"
 #include "seccomp/socket.h"
+#include "seccomp/writers.h"
 #include "state/safe.h"
 
 namespace vprocfs {
@@ -34,8 +37,8 @@ struct AgentOptions {
 };
 
 /// Answers system calls of containers that their seccomp filters hand over: those of OCI runtimes
-/// through a notify descriptor each, LXC's through its monitors. Threads of its own; a container
-/// holds one of them at most.
+/// through a notify descriptor each, LXC's through its monitors. Threads of its own, which wait for
+/// no caller's memory: writers do (Writers), one for a tenant at most.
 class Agent {
  public:
   /// `safe` may be nullptr: calls then end with ENOSYS when this process does.
@@ -66,13 +69,37 @@ class Agent {
     const uint64_t key;
     const Kind kind;
     const Fd fd;
-    std::atomic<bool> stuck{false};  ///< a call of it takes too long: others are let through
-    bool resumed = false;            ///< of the worker before us, and not read from yet
+    /// Whose its last call was: while that one's turn is taken, no other is read. 0: not known.
+    std::atomic<uint64_t> tenant{0};
+    bool resumed = false;  ///< of the worker before us, and not read from yet
     Budget budget;
     std::string text;     ///< kRuntime: what came so far
     std::vector<Fd> fds;  ///< kRuntime
   };
   using SourcePtr = std::shared_ptr<Source>;
+
+  /// A question of LXC's monitor, with the descriptors that came with it.
+  struct Asked {
+    std::string packet;
+    LxcRequest request;
+    std::vector<Fd> fds;
+    static constexpr size_t kMemory = 1, kNotify = 2, kFds = 3;
+  };
+
+  /// What a writer is at.
+  struct Writing {
+    SourcePtr source;
+    std::shared_ptr<Container> who;
+    std::unique_ptr<Asked> asked;  ///< of a monitor
+  };
+
+  /// The one writer that a tenant may have, and who waits for it.
+  struct Turn {
+    bool taken = false, stuck = false;
+    size_t desk = 0;
+    std::vector<uint64_t> sources;  ///< keys, not read from before
+    std::deque<size_t> parked;      ///< calls, by place in the ledger
+  };
 
   // agent.cc: sources and threads
   Result<bool> adopt_all(std::vector<Safe::Kept> kept);
@@ -85,8 +112,9 @@ class Agent {
   void rearm(uint64_t key, int fd) const;
   void defer(const Source& source, uint64_t wait_us);
   void on_pace_timer();
-  void on_watch_timer();
-  void watch_hands();
+  void on_watch_timer(size_t index);
+  void watch_writers();
+  void watch_end(size_t desk, int pidfd);
   void spawn();
   void run(size_t index);
   void handle(uint64_t key, uint32_t events, size_t index);
@@ -96,14 +124,34 @@ class Agent {
   void on_runtime(const SourcePtr& source);
   void on_listener(const SourcePtr& source, size_t index);
   void resume(const Ledger::Entry& entry, size_t index);
-  void answer_listener(const SourcePtr& source, const seccomp_notif& notification, size_t index);
+  void answer_listener(const SourcePtr& source, size_t index);
   void on_monitor(const SourcePtr& source, size_t index);
+  void end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
   bool reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);
-  bool reply_lxc(const Source& source, std::string packet, const LxcRequest& request,
-                 const Verdict& verdict, size_t index);
+  bool reply_lxc(const Source& source, const Asked& asked, const Verdict& verdict, size_t index);
   bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
   void count(const Verdict& verdict);
-  void go_on(Source& source, const std::shared_ptr<Container>& who, Hand::End end);
+  void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls);
+
+  // writing.cc: what writers do
+  enum class Given : uint8_t { kGiven, kPass, kWait };
+  Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, const Answer& answer,
+             std::unique_ptr<Asked>& asked, size_t index);
+  void fill(Desk& desk, const Source& source, const Answer& answer, const Asked* asked,
+            const Ledger::Entry& call) const;
+  bool wait_for_turn(Source& source);
+  bool is_poisoned(uint64_t key, uint64_t id) const;
+  void on_written(size_t index);
+  void finish(size_t desk, Desk::End end, size_t index);
+  void end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
+                   size_t index);
+  void next_turn(uint64_t tenant, size_t index);
+  void on_writer_end(size_t desk, size_t index);
+  void look_after_writers(size_t index);
+  void count(const Desk& desk);
+  void adopt_writers();
+  void leave_writers(bool for_good);
+  void leave(size_t desk);
 
   static constexpr size_t kThreads = 2, kMaxThreads = Ledger::kHands;
 
@@ -113,16 +161,20 @@ class Agent {
   CallCounters counters_;
   const Answerer answerer_;
   Ledger ledger_;
-  std::vector<Ledger::Entry> leftovers_;  ///< the first thread's
+  std::vector<Ledger::Entry> leftovers_;              ///< the first thread's
+  std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of calls of workers before us
   Fd epoll_, stop_, pace_timer_, watch_timer_;
   mutable std::mutex mutex_;  ///< guards what follows
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
   std::vector<std::thread> threads_;
   uint64_t last_key_ = 0;
-  std::array<Hand, kMaxThreads> hands_;
+  Writers writers_;
+  std::array<Writing, Ledger::kDesks> writing_;
+  std::unordered_map<uint64_t, Turn> turns_;  ///< by tenant
+  bool watching_ = false;
   std::atomic<size_t> idle_{0};
-  std::atomic<bool> stopping_{false}, watching_{false};
+  std::atomic<bool> stopping_{false};
 };
 
 }  // namespace vprocfs

@@ -1,17 +1,12 @@
 #include "seccomp/answerer.h"
 
-#include <fcntl.h>
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
 #include <climits>
-#include <cstdio>
-#include <cstring>
 #include <utility>
 
 #include "source/process.h"
@@ -36,15 +31,6 @@ size_t count(const Mask& mask) {
 /// The kernel's masks are arrays of long: these are theirs where bytes run as bits do.
 constexpr bool kLittleEndian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
-bool still_waits(int listener_fd, uint64_t id) {
-  return ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
-}
-
-/// Pointers of 32-bit callers have 32 bits, whatever stands above them.
-uint64_t pointer_of(const seccomp_data& data, size_t argument, bool is_32bit) {
-  return is_32bit ? static_cast<uint32_t>(data.args[argument]) : data.args[argument];
-}
-
 }  // namespace
 
 seccomp_notif_resp Verdict::response(uint64_t id) const {
@@ -59,89 +45,54 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
   return out;
 }
 
-Answerer::Answerer(Options options, Registry& registry, CallCounters& counters)
-    : options_(options), registry_(registry), counters_(counters) {}
+Answerer::Answerer(Options options, Registry& registry) : options_(options), registry_(registry) {}
 
-Verdict Answerer::answer(const Question& question, std::shared_ptr<Container>& who) const {
-  const seccomp_notif& n = question.notification;
-  const Verdict pass;
+Answer Answerer::answer(const seccomp_notif& n, std::shared_ptr<Container>& who) const {
   const Call call = call_of(n.data);
   const bool wants_mask = call == Call::kAffinity64 || call == Call::kAffinity32;
-  if (call == Call::kOther || (wants_mask && !options_.affinity)) return pass;
+  if (call == Call::kOther || (wants_mask && !options_.affinity)) return {};
   auto found = registry_.by_process(static_cast<pid_t>(n.pid));
-  if (!found || !found.value()) return pass;
+  if (!found || !found.value()) return {};
   who = std::move(found.value());
   auto facts = who->call_facts(boottime_us(), options_.tick_us);
-  if (!facts) return pass;
-  if (wants_mask) return affinity(question, facts.value().shown_cpus);
-  const bool is_32bit = call == Call::kSysinfo32;
+  if (!facts) return {};
+  if (wants_mask) return affinity(n, facts.value().shown_cpus);
   const SysinfoFigures& figures = facts.value().sysinfo;
-  const auto bytes = is_32bit
-                         ? encode_sysinfo32(figures, static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)))
-                         : encode_sysinfo64(figures);
-  return write(question, pointer_of(n.data, 0, is_32bit), bytes.data(), bytes.size(), 0);
+  Answer out;
+  out.is_32bit = call == Call::kSysinfo32;
+  out.bytes = out.is_32bit
+                  ? encode_sysinfo32(figures, static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)))
+                  : encode_sysinfo64(figures);
+  out.repeats = true;
+  return out;
 }
 
-Verdict Answerer::affinity(const Question& question, const CpuSet& shown) const {
-  const seccomp_notif& n = question.notification;
-  const Verdict pass;
-  const bool is_32bit = call_of(n.data) == Call::kAffinity32;
+Answer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const {
   const auto of = static_cast<pid_t>(n.data.args[0]);
   const auto room = static_cast<uint32_t>(n.data.args[1]);
-  if (!kLittleEndian) return pass;
+  if (!kLittleEndian) return {};
   // The numbers of other processes are those of the caller's PID namespace.
   if (of != 0) {
     auto own = read_inner_pid(options_.procfs_fd, static_cast<pid_t>(n.pid));
-    if (!own || own.value() != of) return pass;
+    if (!own || own.value() != of) return {};
   }
   Mask real{};
   // How much it fills depends on the caller's room. What is refused is for the kernel to refuse.
   const size_t asked = std::min<size_t>(room, real.size());
   const long used = ::syscall(SYS_sched_getaffinity, n.pid, asked, real.data());
-  if (used <= 0) return pass;
+  if (used <= 0) return {};
   // Whoever was bound to some CPUs, by a cpuset or by itself, is told so by the kernel.
   Mask mask{};
   for (const uint32_t cpu : shown.ids()) {
-    if (!has(real, cpu)) return pass;
+    if (!has(real, cpu)) return {};
     mask[cpu / CHAR_BIT] = static_cast<uint8_t>(mask[cpu / CHAR_BIT] | 1u << (cpu % CHAR_BIT));
   }
-  if (shown.empty() || count(real) <= shown.size()) return pass;
-  return write(question, pointer_of(n.data, 2, is_32bit), mask.data(), static_cast<size_t>(used),
-               used);
-}
-
-Verdict Answerer::write(const Question& question, uint64_t address, const void* data, size_t bytes,
-                        int64_t value) const {
-  const seccomp_notif& n = question.notification;
-  // Opened before it is asked whether the caller still waits: what it leads to then is the caller's
-  // memory for good, whoever gets its number later. process_vm_writev(2) goes by the number.
-  Fd opened;
-  if (question.memory_fd < 0) {
-    char path[32];
-    std::snprintf(path, sizeof path, "%u/mem", n.pid);
-    opened = Fd(::openat(options_.procfs_fd, path, O_RDWR | O_CLOEXEC));
-  }
-  const int memory = question.memory_fd < 0 ? opened.get() : question.memory_fd;
-  Verdict out;
-  if (!still_waits(question.listener_fd, n.id)) {
-    counters_.gone.fetch_add(1, std::memory_order_relaxed);
-    out.kind = Verdict::Kind::kNone;
-    return out;
-  }
-  if (memory < 0) return out;
-  if (!question.claim()) {
-    out.kind = Verdict::Kind::kNone;
-    return out;
-  }
-  out.kind = Verdict::Kind::kReply;
-  out.value = value;
-  const bool in_reach = address <= static_cast<uint64_t>(INT64_MAX) - bytes;
-  const ssize_t written =
-      in_reach ? ::pwrite(memory, data, bytes, static_cast<off_t>(address)) : -1;
-  if (written != static_cast<ssize_t>(bytes)) {
-    counters_.faults.fetch_add(1, std::memory_order_relaxed);
-    out.error = EFAULT;
-  }
+  if (shown.empty() || count(real) <= shown.size()) return {};
+  Answer out;
+  out.bytes.assign(mask.begin(), mask.begin() + used);
+  out.argument = 2;
+  out.is_32bit = call_of(n.data) == Call::kAffinity32;
+  out.value = used;
   return out;
 }
 

@@ -4,8 +4,8 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
+#include <vector>
 
 #include "base/result.h"
 #include "container/registry.h"
@@ -17,13 +17,14 @@ namespace vprocfs {
 struct CallCounters {
   std::atomic<uint64_t> answered{0};   ///< calls that got the container's figures
   std::atomic<uint64_t> passed{0};     ///< calls let through to the kernel, for any reason
-  std::atomic<uint64_t> late{0};       ///< of these: could not be answered in time
+  std::atomic<uint64_t> late{0};       ///< of these: the memory of the tenant's callers blocks
   std::atomic<uint64_t> faults{0};     ///< calls with a pointer to nowhere
   std::atomic<uint64_t> gone{0};       ///< callers that did not wait for their answer
   std::atomic<uint64_t> paced{0};      ///< calls after which a container was over its budget
   std::atomic<uint64_t> resumed{0};    ///< calls that a worker before us had taken
   std::atomic<uint64_t> malformed{0};  ///< messages that nobody should send
   std::atomic<uint64_t> listeners{0};  ///< gauge: notify descriptors and monitors of LXC
+  std::atomic<uint64_t> stuck{0};      ///< gauge: writers that do not end
 };
 
 /// How a call ends for its caller.
@@ -31,12 +32,20 @@ struct Verdict {
   enum class Kind : uint8_t {
     kPass,   ///< the kernel is to run it
     kReply,  ///< `value` or `error` (an errno value, 0: none)
-    kNone,   ///< somebody else has answered already, or nobody waits any more
   } kind = Kind::kPass;
   int64_t value = 0;
   int error = 0;
 
   seccomp_notif_resp response(uint64_t id) const;
+};
+
+/// What is to be written into the caller's memory before it is told `value`.
+struct Answer {
+  std::vector<uint8_t> bytes;  ///< empty: nothing, the kernel is to run the call
+  uint32_t argument = 0;       ///< which one is the address
+  bool is_32bit = false;       ///< pointers have 32 bits, whatever stands above them
+  int64_t value = 0;
+  bool repeats = false;  ///< for some time it does for calls of others in the container, too
 };
 
 /// Finds the answer to one call of one process.
@@ -48,28 +57,16 @@ class Answerer {
     int procfs_fd = -1;
   };
 
-  Answerer(Options options, Registry& registry, CallCounters& counters);
-
-  /// A notification and where it came from.
-  struct Question {
-    const seccomp_notif& notification;
-    int listener_fd;  ///< to ask whether the caller still waits
-    int memory_fd;    ///< the caller's memory, when somebody opened it already; else -1
-    /// Called when nothing but the answer is missing. False: it is not wanted any more.
-    const std::function<bool()>& claim;
-  };
+  Answerer(Options options, Registry& registry);
 
   /// `who`: whose call it was; nullptr for a process of the host, or unknown.
-  Verdict answer(const Question& question, std::shared_ptr<Container>& who) const;
+  Answer answer(const seccomp_notif& notification, std::shared_ptr<Container>& who) const;
 
  private:
-  Verdict affinity(const Question& question, const CpuSet& shown) const;
-  Verdict write(const Question& question, uint64_t address, const void* data, size_t bytes,
-                int64_t value) const;
+  Answer affinity(const seccomp_notif& notification, const CpuSet& shown) const;
 
   const Options options_;
   Registry& registry_;
-  CallCounters& counters_;
 };
 
 }  // namespace vprocfs

@@ -7,6 +7,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "seccomp/agent.h"
@@ -55,6 +56,7 @@ void Agent::on_runtime(const SourcePtr& source) {
 }
 
 void Agent::on_listener(const SourcePtr& source, size_t index) {
+  if (wait_for_turn(*source)) return;
   Ledger::Entry& entry = ledger_.hand(index);
   entry = Ledger::Entry{};
   entry.key = source->key;
@@ -63,55 +65,45 @@ void Agent::on_listener(const SourcePtr& source, size_t index) {
     if (errno == ENOENT || errno == EINTR) return rearm(source->key, source->fd.get());
     return remove(*source);
   }
-  const seccomp_notif notification = entry.notification;
-  answer_listener(source, notification, index);
+  answer_listener(source, index);
 }
 
 void Agent::resume(const Ledger::Entry& entry, size_t index) {
   const SourcePtr source = find(entry.key);
-  if (!source || source->kind != Kind::kListener) return;
-  counters_.resumed.fetch_add(1, std::memory_order_relaxed);
-  answer_listener(source, entry.notification, index);
+  const bool is_listener = source && source->kind == Kind::kListener;
+  ledger_.hand(index) = is_listener ? entry : Ledger::Entry{};
+  if (is_listener) answer_listener(source, index);
 }
 
-void Agent::answer_listener(const SourcePtr& source, const seccomp_notif& notification,
-                            size_t index) {
-  Hand& hand = hands_[index];
+/// Of the call in the hand of this thread.
+void Agent::answer_listener(const SourcePtr& source, size_t index) {
+  const seccomp_notif notification = ledger_.hand(index).notification;
   std::shared_ptr<Container> who;
-  Verdict verdict;
-  const auto release = [this, source] {
-    source->stuck = true;
-    rearm(source->key, source->fd.get());
-  };
-  hand.begin(
-      boottime_us(),
-      [this, source, notification, release] {
-        reply(*source, notification, kPassed);
-        release();
-      },
-      release);
-  watch_hands();
-  if (!source->stuck) {
-    const std::function<bool()> claim = [&hand] { return hand.claim(); };
-    verdict = answerer_.answer({notification, source->fd.get(), -1, claim}, who);
+  if (is_poisoned(source->key, notification.id)) {
+    counters_.late.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    const Answer answer = answerer_.answer(notification, who);
+    std::unique_ptr<Asked> nobody;
+    if (!answer.bytes.empty() && give(source, who, answer, nobody, index) != Given::kPass) return;
   }
-  if (verdict.kind == Verdict::Kind::kPass && !hand.claim()) verdict.kind = Verdict::Kind::kNone;
-  if (verdict.kind != Verdict::Kind::kNone) reply(*source, notification, verdict);
-  const Hand::End end = hand.finish();
-  ledger_.hand(index) = Ledger::Entry{};
-  go_on(*source, who, end);
+  reply(*source, notification, kPassed);
+  end_call(source, who, index);
 }
 
-void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, Hand::End end) {
-  if (end != Hand::End::kAnswered) {
-    // It was let go on long ago, and this was what it was stuck in.
-    source.stuck = false;
-    return;
-  }
+void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
+  ledger_.hand(index) = Ledger::Entry{};
+  go_on(*source, who, 1);
+}
+
+void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls) {
   Budget& budget = who ? who->tenant().calls() : source.budget;
-  const uint64_t wait_us = budget.take(boottime_us());
+  const uint64_t now = boottime_us();
+  uint64_t wait_us = 0;
+  for (uint32_t i = 0; i < calls; ++i) {
+    wait_us = budget.take(now);
+    if (wait_us != 0) counters_.paced.fetch_add(1, std::memory_order_relaxed);
+  }
   if (wait_us == 0) return rearm(source.key, source.fd.get());
-  counters_.paced.fetch_add(1, std::memory_order_relaxed);
   defer(source, wait_us);
 }
 
@@ -131,16 +123,26 @@ bool Agent::reply(const Source& source, const seccomp_notif& notification, const
 }
 
 bool Agent::was_answered(const Source& source, uint64_t id, int listener_fd) const {
-  if (ledger_.answering(source.key) != id) return false;
-  // It is not known whether the worker before us had sent its answer: it had when it is still
-  // unread, or when the monitor has passed it on.
-  int unread = 0;
-  return (::ioctl(source.fd.get(), SIOCOUTQ, &unread) == 0 && unread > 0) ||
-         ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0;
+  const Ledger::Entry* former = ledger_.answering(source.key);
+  if (former == nullptr || former->answering != id) return false;
+  if (former->sent != 0) return true;
+  // The worker before us died while it sent its answer. It had sent it when it is still unread, or
+  // when the monitor passes it on, which it does at once.
+  constexpr int kAttempts = 200;
+  constexpr timespec kPause{0, 1'000'000};
+  for (int i = 0; i < kAttempts; ++i) {
+    int unread = 0;
+    if (::ioctl(source.fd.get(), SIOCOUTQ, &unread) == 0 && unread > 0) return true;
+    if (::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0) return true;
+    ::nanosleep(&kPause, nullptr);
+  }
+  return false;
 }
 
-bool Agent::reply_lxc(const Source& source, std::string packet, const LxcRequest& request,
-                      const Verdict& verdict, size_t index) {
+bool Agent::reply_lxc(const Source& source, const Asked& asked, const Verdict& verdict,
+                      size_t index) {
+  std::string packet = asked.packet;
+  const LxcRequest& request = asked.request;
   const seccomp_notif_resp response = verdict.response(request.notification.id);
   std::memcpy(packet.data() + request.response_at, &response, sizeof response);
   Ledger::Entry& entry = ledger_.hand(index);
@@ -148,6 +150,7 @@ bool Agent::reply_lxc(const Source& source, std::string packet, const LxcRequest
   entry.answering = request.notification.id;
   const ssize_t sent =
       ::send(source.fd.get(), packet.data(), request.answer_bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+  entry.sent = 1;
   // Only now: until it was answered it stays where the next worker would find it.
   char rest[1];
   ::recv(source.fd.get(), rest, sizeof rest, MSG_DONTWAIT | MSG_TRUNC);
@@ -160,58 +163,39 @@ bool Agent::reply_lxc(const Source& source, std::string packet, const LxcRequest
 }
 
 void Agent::on_monitor(const SourcePtr& source, size_t index) {
-  std::string packet(kMaxLxcPacket, '\0');
-  Received got = receive(source->fd.get(), packet.data(), packet.size(), true);
+  auto asked = std::make_unique<Asked>();
+  asked->packet.resize(kMaxLxcPacket);
+  Received got = receive(source->fd.get(), asked->packet.data(), asked->packet.size(), true);
   if (got.state == Received::State::kNothing) return rearm(source->key, source->fd.get());
   if (got.state == Received::State::kEnd) return remove(*source);
-  packet.resize(got.bytes);
-  const auto request = parse_lxc_request(packet);
-  constexpr size_t kMemory = 1, kNotify = 2, kFds = 3;
-  if (!request || got.cut || got.fds.size() != kFds) {
+  asked->packet.resize(got.bytes);
+  const auto request = parse_lxc_request(asked->packet);
+  if (!request || got.cut || got.fds.size() != Asked::kFds) {
     counters_.malformed.fetch_add(1, std::memory_order_relaxed);
     return remove(*source);
   }
-  const seccomp_notif& notification = request.value().notification;
-  const int listener = got.fds[kNotify].get();
+  asked->request = request.value();
+  asked->fds = std::move(got.fds);
+  const seccomp_notif& notification = asked->request.notification;
   if (std::exchange(source->resumed, false)) {
-    const bool answered = was_answered(*source, notification.id, listener);
+    const bool answered = was_answered(*source, notification.id, asked->fds[Asked::kNotify].get());
     char rest[1];
     if (answered) ::recv(source->fd.get(), rest, sizeof rest, MSG_DONTWAIT | MSG_TRUNC);
     // Only now: a worker that dies before leaves the question to the next one.
     ledger_.settle_answer(source->key);
     if (answered) return rearm(source->key, source->fd.get());
   }
-  Hand& hand = hands_[index];
   std::shared_ptr<Container> who;
-  const auto answer = [this, source, packet, asked = request.value(), index](const Verdict& how) {
-    return reply_lxc(*source, packet, asked, how, index);
-  };
-  // A monitor asks one thing at a time, and the packet stays in its socket until it is answered:
-  // while that is being done there is nothing else to be taken, and this not by another thread.
-  hand.begin(
-      boottime_us(),
-      [this, source, answer] {
-        if (!answer(kPassed)) return remove(*source);
-        source->stuck = true;
-        rearm(source->key, source->fd.get());
-      },
-      nullptr);
-  watch_hands();
-  Verdict verdict;
-  if (!source->stuck) {
-    const std::function<bool()> claim = [&hand] { return hand.claim(); };
-    verdict = answerer_.answer({notification, listener, got.fds[kMemory].get(), claim}, who);
+  // A monitor asks one thing at a time, and the packet stays in its socket until it is answered.
+  if (is_poisoned(source->key, notification.id)) {
+    counters_.late.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    const Answer answer = answerer_.answer(notification, who);
+    if (!answer.bytes.empty() && give(source, who, answer, asked, index) != Given::kPass) return;
   }
-  bool sent = true;
-  // A monitor waits for its answer even when the caller does not any more.
-  if (hand.claim()) {
-    if (verdict.kind == Verdict::Kind::kNone) verdict.kind = Verdict::Kind::kPass;
-    sent = answer(verdict);
-  }
-  const Hand::End end = hand.finish();
   // A monitor that does not read has no use for another answer.
-  if (!sent) return remove(*source);
-  go_on(*source, who, end);
+  if (!reply_lxc(*source, *asked, kPassed, index)) return remove(*source);
+  end_call(source, who, index);
 }
 
 }  // namespace vprocfs

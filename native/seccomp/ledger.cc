@@ -7,51 +7,59 @@
 #include <cerrno>
 
 namespace vprocfs {
-namespace {
-
-constexpr size_t kBytes = 8192;
-
-}  // namespace
 
 Ledger::~Ledger() {
-  if (entries_ != nullptr) ::munmap(entries_, kBytes);
+  if (layout_ != nullptr) ::munmap(layout_, sizeof(Layout));
 }
 
 Result<Fd> Ledger::make() {
   Fd fd(::memfd_create("vprocfs-calls", MFD_CLOEXEC));
-  if (!fd || ::ftruncate(fd.get(), kBytes) != 0) return Error{errno, "memfd"};
+  if (!fd || ::ftruncate(fd.get(), sizeof(Layout)) != 0) return Error{errno, "memfd"};
   return fd;
 }
 
 bool Ledger::open(int fd) {
-  static_assert((kHands + kLeftovers) * sizeof(Entry) <= kBytes);
   struct stat st {};
-  if (::fstat(fd, &st) != 0 || st.st_size != kBytes) return false;
-  void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (::fstat(fd, &st) != 0 || st.st_size != sizeof(Layout)) return false;
+  void* at = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (at == MAP_FAILED) return false;
-  entries_ = static_cast<Entry*>(at);
+  layout_ = static_cast<Layout*>(at);
   return true;
 }
 
-std::vector<Ledger::Entry> Ledger::leftovers() {
-  // Those of the last worker join those that it had not settled itself, and only then threads get
-  // their places.
-  size_t next = kHands;
-  for (size_t i = 0; i < kHands; ++i) {
-    Entry& from = entries_[i];
-    while (next < kHands + kLeftovers && entries_[next].in_use()) ++next;
-    if (from.in_use() && next < kHands + kLeftovers) entries_[next] = from;
+std::optional<size_t> Ledger::park(const Entry& entry) {
+  for (size_t place = 0; place < kParked; ++place) {
+    if (layout_->parked[place].in_use()) continue;
+    layout_->parked[place] = entry;
+    return place;
+  }
+  return std::nullopt;
+}
+
+const std::vector<Ledger::Entry>& Ledger::leftovers() {
+  // Those of the last worker join those that it had not settled itself, and only then threads and
+  // writers get their places.
+  for (Entry& from : layout_->hands) {
+    if (from.in_use()) park(from);
     from = Entry{};
   }
-  leftovers_.assign(entries_ + kHands, entries_ + kHands + kLeftovers);
+  for (Desk& desk : layout_->desks) {
+    Entry from;
+    from.key = desk.key;
+    from.poisoned = desk.poisoned;
+    from.notification = desk.notification;
+    if (from.in_use()) park(from);
+    desk.key = desk.notification.id = 0;
+  }
+  leftovers_.assign(layout_->parked, layout_->parked + kParked);
   return leftovers_;
 }
 
-uint64_t Ledger::answering(uint64_t key) const {
+const Ledger::Entry* Ledger::answering(uint64_t key) const {
   for (const Entry& entry : leftovers_) {
-    if (entry.key == key && entry.answering != 0) return entry.answering;
+    if (entry.key == key && entry.answering != 0) return &entry;
   }
-  return 0;
+  return nullptr;
 }
 
 void Ledger::settle_answer(uint64_t key) {

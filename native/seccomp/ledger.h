@@ -4,24 +4,30 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "seccomp/desk.h"
 
 namespace vprocfs {
 
-/// The notifications that threads have in hand, in memory that outlives the worker: the kernel
-/// hands each over once only, so that its caller would wait for ever after a crash. The kernel
-/// itself writes them there (SECCOMP_IOCTL_NOTIF_RECV), hence none is missing.
+/// The notifications that threads and writers have in hand, in memory that outlives the worker: the
+/// kernel hands each over once only, so that its caller would wait for ever after a crash. The
+/// kernel itself writes them there (SECCOMP_IOCTL_NOTIF_RECV), hence none is missing.
 class Ledger {
  public:
   /// Threads that may have one in hand.
   static constexpr size_t kHands = 16;
+  /// Writers at most, those that are stuck included.
+  static constexpr size_t kDesks = 64;
 
   struct Entry {
     uint64_t key = 0;              ///< of the notify descriptor, or of LXC's connection
     uint64_t answering = 0;        ///< the notification that LXC's monitor is being answered
+    uint32_t sent = 0;             ///< that answer was sent
+    uint32_t poisoned = 0;         ///< writing into its caller's memory blocked
     seccomp_notif notification{};  ///< `id` 0: none
 
     bool in_use() const { return key != 0 && (notification.id != 0 || answering != 0); }
@@ -35,22 +41,35 @@ class Ledger {
   static Result<Fd> make();
   /// Maps it. False when it is none of ours.
   bool open(int fd);
+  bool is_open() const { return layout_ != nullptr; }
 
   /// The entry of one thread.
-  Entry& hand(size_t index) { return entries_[index]; }
+  Entry& hand(size_t index) { return layout_->hands[index]; }
+  Desk& desk(size_t index) { return layout_->desks[index]; }
 
-  /// What workers before us had in hand; it stays in the ledger until settle().
-  std::vector<Entry> leftovers();
-  void settle(size_t leftover) { entries_[kHands + leftover] = Entry{}; }
+  /// Puts a call aside that has to wait for its turn. nullopt: no room.
+  std::optional<size_t> park(const Entry& entry);
+  /// One that was put aside, or is a leftover.
+  Entry& parked(size_t place) { return layout_->parked[place]; }
 
-  /// The answer to a monitor that a worker before us was about to give, by key; 0: none. It stays
-  /// in the ledger until settle_answer(), which is called once for each that is asked for.
-  uint64_t answering(uint64_t key) const;
+  /// What workers before us had in hand, by place; it stays there until settle(). Their writers
+  /// must have ended, or be stuck for good.
+  const std::vector<Entry>& leftovers();
+  void settle(size_t place) { layout_->parked[place] = Entry{}; }
+
+  /// The answer to a monitor that a worker before us was about to give, by key; nullptr: none. It
+  /// stays in the ledger until settle_answer(), which is called once for each that is asked for.
+  const Entry* answering(uint64_t key) const;
   void settle_answer(uint64_t key);
 
  private:
-  static constexpr size_t kLeftovers = 48;
-  Entry* entries_ = nullptr;
+  static constexpr size_t kParked = 128;
+  struct Layout {
+    Entry hands[kHands];
+    Entry parked[kParked];
+    Desk desks[kDesks];
+  };
+  Layout* layout_ = nullptr;
   std::vector<Entry> leftovers_;
 };
 

@@ -57,7 +57,8 @@ Napi::Value ledger_after(const Napi::CallbackInfo& info) {
     Ledger worker;
     if (!worker.open(fd.value().get())) return env.Null();
     static_cast<void>(worker.leftovers());
-    found = worker.answering(key);
+    const Ledger::Entry* known = worker.answering(key);
+    found = known == nullptr ? 0 : known->answering;
     if (settled && i + 1 == workers) worker.settle_answer(key);
   }
   return ValueMaker(env).u64(found);

@@ -108,7 +108,7 @@ function stageProgram(root) {
         isNeeded(source) && !relative(join(project, path), source).startsWith("node_modules"),
     });
   }
-  for (const name of ["vprocfs-keeper", "vprocfs-attach", "vprocfs.node"]) {
+  for (const name of ["vprocfs-keeper", "vprocfs-attach", "vprocfs-writer", "vprocfs.node"]) {
     const path = join(root, home, "build/Release", name);
     execFileSync("strip", ["--strip-debug", path]);
     chmodSync(path, name.endsWith(".node") ? 0o644 : 0o755);

@@ -97,7 +97,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "late_calls_total",
     "counter",
-    "System calls let through to the kernel since they took too long",
+    "System calls let through to the kernel because the memory of their callers blocks",
     ({ counters }) => counters.calls?.late,
   ],
   [

@@ -8,7 +8,7 @@ export interface CallCounters {
   readonly answered: number;
   /** Calls let through to the kernel, for any reason. */
   readonly passed: number;
-  /** Calls that could not be answered in time. */
+  /** Calls of these whose callers' memory blocks. */
   readonly late: number;
   /** Calls with a pointer to nowhere. */
   readonly faults: number;
@@ -22,6 +22,8 @@ export interface CallCounters {
   readonly malformed: number;
   /** Gauge: notify descriptors and monitors of LXC. */
   readonly listeners: number;
+  /** Gauge: processes that write into the memory of callers, and do not end when they are killed. */
+  readonly stuck: number;
 }
 
 /** What of something that all tenants (outermost containers) share is in use. */

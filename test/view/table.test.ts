@@ -122,6 +122,8 @@ const mayInclude: Record<string, string[]> = {
     ],
     "js_error.h",
   ],
+  // The program that writes into callers' memory shares the agent's ledger.
+  writer: ["base", "seccomp", "source"],
 };
 
 /** Headers through which a view could get at a clock, a file, a lock, or errno. */

@@ -1,0 +1,241 @@
+#include "seccomp/writers.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/eventfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <iterator>
+
+#include "source/process.h"
+#include "source/read_file.h"
+
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+
+namespace vprocfs {
+namespace {
+
+/// In a caller's memory for longer than this, a call is not tried again by anybody.
+constexpr uint64_t kPoisonedAfterUs = 50'000;
+/// And for longer than this, the call is left to the kernel.
+constexpr uint64_t kWriteWithinUs = 1'000'000;
+/// What computes is waited for, as long as it is not this.
+constexpr uint64_t kComputeWithinUs = 10'000'000;
+/// How long a killed process may take to end unless it is stuck.
+constexpr uint64_t kEndWithinUs = 50'000;
+
+constexpr char kProgram[] = "vprocfs-writer";
+
+int pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
+
+void kill_by(const Fd& pidfd) {
+  ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
+}
+
+bool ended(const Fd& pidfd, int wait_ms) {
+  pollfd p{pidfd.get(), POLLIN, 0};
+  return ::poll(&p, 1, wait_ms) > 0;
+}
+
+void wait_for(const Fd& pidfd) {
+  siginfo_t info{};
+  ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd.get()), &info,
+           WEXITED | WNOHANG);
+}
+
+/// The program lies beside the library that we are a part of.
+std::string program_path() {
+  Dl_info info{};
+  if (::dladdr(reinterpret_cast<const void*>(&program_path), &info) == 0) return kProgram;
+  const std::string own = info.dli_fname;
+  return own.substr(0, own.rfind('/') + 1) + kProgram;
+}
+
+}  // namespace
+
+bool Writers::start(int ledger_fd) {
+  program_ = program_path();
+  ledger_fd_ = Fd(::fcntl(ledger_fd, F_DUPFD_CLOEXEC, 3));
+  agent_ = Fd(pidfd_open(::getpid()));
+  done_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  return ledger_fd_ && agent_ && done_;
+}
+
+bool Writers::end_former(size_t index) {
+  Desk& desk = ledger_.desk(index);
+  if (desk.pid == 0) return false;
+  Fd process(pidfd_open(desk.pid));
+  const auto start = read_start_ticks(procfs_fd_, desk.pid);
+  const bool same = process && start && start.value() == desk.start_ticks;
+  if (same) kill_by(process);
+  if (!same || ended(process, static_cast<int>(kEndWithinUs / 1000))) {
+    desk.pid = 0;
+    return false;
+  }
+  places_[index].process = std::move(process);
+  places_[index].state = State::kStuck;
+  desk.poisoned = 1;
+  return true;
+}
+
+bool Writers::start_writer(size_t index) {
+  constexpr int kHigh = 16;
+  const int own[] = {ledger_fd_.get(), agent_.get(), done_.get(), procfs_fd_};
+  const int theirs[] = {kWriterLedgerFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
+  // Out of the way first: none may be overwritten before it was duplicated.
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  for (size_t i = 0; i < std::size(own); ++i) {
+    ::posix_spawn_file_actions_adddup2(&actions, own[i], kHigh + static_cast<int>(i));
+  }
+  for (size_t i = 0; i < std::size(own); ++i) {
+    ::posix_spawn_file_actions_adddup2(&actions, kHigh + static_cast<int>(i), theirs[i]);
+  }
+  for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
+    ::posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+  }
+  ::posix_spawn_file_actions_addchdir_np(&actions, "/");
+  posix_spawnattr_t attributes;
+  ::posix_spawnattr_init(&attributes);
+  sigset_t none;
+  ::sigemptyset(&none);
+  ::posix_spawnattr_setsigmask(&attributes, &none);
+  ::posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK);
+  std::string name = kProgram, number = std::to_string(index);
+  char* arguments[] = {name.data(), number.data(), nullptr};
+  char* environment[] = {nullptr};
+  pid_t pid = 0;
+  const int failed =
+      ::posix_spawn(&pid, program_.c_str(), &actions, &attributes, arguments, environment);
+  ::posix_spawnattr_destroy(&attributes);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (failed != 0) return false;
+  Place& place = places_[index];
+  place = Place{};
+  place.process = Fd(pidfd_open(pid));
+  const auto start = read_start_ticks(procfs_fd_, pid);
+  if (!place.process || !start) {
+    // It cannot be looked after.
+    ::kill(pid, SIGKILL);
+    ::waitpid(pid, nullptr, 0);
+    place = Place{};
+    return false;
+  }
+  Desk& desk = ledger_.desk(index);
+  desk.pid = pid;
+  desk.start_ticks = start.value();
+  place.state = State::kIdle;
+  return true;
+}
+
+std::optional<size_t> Writers::take(int& started) {
+  started = -1;
+  const auto find = [this](State state) {
+    const auto found = std::find_if(places_.begin(), places_.end(),
+                                    [state](const Place& place) { return place.state == state; });
+    return static_cast<size_t>(found - places_.begin());
+  };
+  size_t index = find(State::kIdle);
+  if (index == places_.size()) {
+    index = find(State::kNone);
+    if (index == places_.size() || !start_writer(index)) return std::nullopt;
+    started = places_[index].process.get();
+  }
+  Desk& desk = ledger_.desk(index);
+  desk.turn = Desk::kAgents;
+  desk.wanted = desk.poisoned = 0;
+  desk.busy_since_us = 0;
+  desk.answered = desk.faults = desk.gone = 0;
+  return index;
+}
+
+void Writers::give(size_t index) {
+  Desk& desk = ledger_.desk(index);
+  places_[index].state = State::kBusy;
+  places_[index].killed_us = 0;
+  desk.turn.store(Desk::kWriters, std::memory_order_release);
+  ::syscall(SYS_futex, &desk.turn, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+std::optional<size_t> Writers::next_done() {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (places_[i].state != State::kBusy) continue;
+    Desk& desk = ledger_.desk(i);
+    if (desk.turn.load(std::memory_order_acquire) != Desk::kDone) continue;
+    desk.turn = Desk::kAgents;
+    return i;
+  }
+  return std::nullopt;
+}
+
+void Writers::put_back(size_t index) {
+  Desk& desk = ledger_.desk(index);
+  desk.key = desk.notification.id = 0;
+  // Whose call a stuck one is at counts for the next agent, too.
+  if (places_[index].state == State::kBusy) places_[index].state = State::kIdle;
+}
+
+bool Writers::computes(size_t index) const {
+  const auto text = read_file(procfs_fd_, std::to_string(ledger_.desk(index).pid) + "/stat");
+  if (!text) return false;
+  const size_t end = text.value().rfind(')');
+  return end != std::string::npos && text.value().compare(end, 3, ") R") == 0;
+}
+
+Writers::Health Writers::look(size_t index, uint64_t now_us) {
+  Place& place = places_[index];
+  Desk& desk = ledger_.desk(index);
+  const uint64_t since = desk.busy_since_us.load(std::memory_order_relaxed);
+  if (place.state != State::kBusy || since == 0 || now_us < since + kPoisonedAfterUs) {
+    return Health::kWell;
+  }
+  if (place.killed_us != 0) {
+    if (now_us < place.killed_us + kEndWithinUs || ended(place.process, 0)) return Health::kWell;
+    place.state = State::kStuck;
+    return Health::kStuck;
+  }
+  // One that waits for a CPU waits for the node, not for its caller.
+  if (computes(index) && now_us < since + kComputeWithinUs) return Health::kWell;
+  desk.poisoned = 1;
+  if (now_us < since + kWriteWithinUs) return Health::kWell;
+  // With a signal pending it writes nothing any more, should it ever get the page.
+  kill_by(place.process);
+  place.killed_us = now_us;
+  return Health::kKilled;
+}
+
+bool Writers::reap(size_t index) {
+  Place& place = places_[index];
+  if (place.state == State::kNone || !ended(place.process, 0)) return false;
+  wait_for(place.process);
+  place = Place{};
+  ledger_.desk(index).pid = 0;
+  return true;
+}
+
+void Writers::stop() {
+  for (Place& place : places_) {
+    if (place.state == State::kIdle || place.state == State::kBusy) kill_by(place.process);
+  }
+  for (size_t i = 0; i < places_.size(); ++i) {
+    const State state = places_[i].state;
+    if (state != State::kIdle && state != State::kBusy) continue;
+    // What does not end is for the next agent to find.
+    if (ended(places_[i].process, static_cast<int>(kEndWithinUs / 1000))) reap(i);
+    places_[i] = Place{};
+  }
+}
+
+}  // namespace vprocfs

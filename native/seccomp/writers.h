@@ -1,0 +1,84 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "base/fd.h"
+#include "seccomp/ledger.h"
+
+namespace vprocfs {
+
+/// The processes that write into the memory of callers (native/writer), one for each desk of the
+/// ledger. The agent gives one a desk with an answer on it and does not wait. Not thread-safe.
+class Writers {
+ public:
+  Writers(Ledger& ledger, int procfs_fd) : ledger_(ledger), procfs_fd_(procfs_fd) {}
+  ~Writers() { stop(); }
+  Writers(const Writers&) = delete;
+  Writers& operator=(const Writers&) = delete;
+
+  /// `ledger_fd` is what the ledger was opened from. False with errno set.
+  bool start(int ledger_fd);
+  /// Readable once a writer is done; next_done() says which.
+  int done_fd() const { return done_.get(); }
+
+  /// Ends the writers of agents before us. Those that do not end stay stuck; `visit` is called with
+  /// the desk and the pidfd of each.
+  template <typename Visit>
+  void adopt(Visit visit) {
+    for (size_t i = 0; i < Ledger::kDesks; ++i) {
+      if (end_former(i)) visit(i, places_[i].process.get());
+    }
+  }
+
+  /// A desk with a writer that has nothing to do; starts one where there is none. nullopt: there
+  /// are no more, or it cannot be started. `started`: its pidfd, when it was; else -1.
+  std::optional<size_t> take(int& started);
+  /// The writer's turn.
+  void give(size_t desk);
+  /// Takes a desk whose writer is done.
+  std::optional<size_t> next_done();
+  /// It has nothing to do again.
+  void put_back(size_t desk);
+  /// Likewise, and what lies there is for the next agent.
+  void leave(size_t desk) { places_[desk].state = State::kIdle; }
+
+  enum class Health : uint8_t {
+    kWell,
+    kKilled,  ///< it was in a caller's memory for too long
+    kStuck,   ///< likewise, and does not end; once for each
+  };
+  /// Looks after one that has the turn.
+  Health look(size_t desk, uint64_t now_us);
+
+  bool is_busy(size_t desk) const { return places_[desk].state == State::kBusy; }
+  bool is_stuck(size_t desk) const { return places_[desk].state == State::kStuck; }
+  /// The process has ended: nothing is left at the desk. False: it has not.
+  bool reap(size_t desk);
+
+  /// Ends all of them.
+  void stop();
+
+ private:
+  enum class State : uint8_t { kNone, kIdle, kBusy, kStuck };
+  struct Place {
+    State state = State::kNone;
+    Fd process;  ///< pidfd
+    uint64_t killed_us = 0;
+  };
+
+  bool start_writer(size_t desk);
+  bool end_former(size_t desk);
+  bool computes(size_t desk) const;
+
+  Ledger& ledger_;
+  const int procfs_fd_;
+  std::string program_;
+  Fd ledger_fd_, agent_, done_;
+  std::array<Place, Ledger::kDesks> places_;
+};
+
+}  // namespace vprocfs

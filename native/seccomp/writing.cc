@@ -1,0 +1,295 @@
+// What writers do for the agent, and who waits for them.
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "seccomp/agent.h"
+#include "source/process.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr Verdict kPassed{};
+
+/// How long one answer does for further calls of the same source, and for how many of them.
+constexpr uint64_t kServeUs = 2000;
+constexpr uint64_t kMostServed = 1000;
+
+Verdict verdict_of(const Desk& desk, Desk::End end) {
+  Verdict out;
+  if (end != Desk::kWritten && end != Desk::kFault) return out;
+  out.kind = Verdict::Kind::kReply;
+  out.value = desk.value;
+  if (end == Desk::kFault) out.error = EFAULT;
+  return out;
+}
+
+}  // namespace
+
+bool Agent::is_poisoned(uint64_t key, uint64_t id) const { return poisoned_.count({key, id}) != 0; }
+
+bool Agent::wait_for_turn(Source& source) {
+  const std::lock_guard lock(mutex_);
+  const auto found = turns_.find(source.tenant);
+  if (found == turns_.end() || !found->second.taken || found->second.stuck) return false;
+  found->second.sources.push_back(source.key);
+  ledger_.desk(found->second.desk).wanted = 1;
+  return true;
+}
+
+Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Container>& who,
+                         const Answer& answer, std::unique_ptr<Asked>& asked, size_t index) {
+  const uint64_t tenant = who->tenant().id().packed();
+  source->tenant = tenant;
+  const std::lock_guard lock(mutex_);
+  Turn& turn = turns_[tenant];
+  Ledger::Entry& hand = ledger_.hand(index);
+  if (turn.stuck) {
+    counters_.late.fetch_add(1, std::memory_order_relaxed);
+    return Given::kPass;
+  }
+  if (turn.taken) {
+    ledger_.desk(turn.desk).wanted = 1;
+    // A monitor's question stays in its socket.
+    const auto place = asked ? std::nullopt : ledger_.park(hand);
+    if (!asked && !place) return Given::kPass;
+    hand = Ledger::Entry{};
+    if (place) {
+      turn.parked.push_back(*place);
+    } else {
+      turn.sources.push_back(source->key);
+    }
+    return Given::kWait;
+  }
+  int started = -1;
+  const auto desk = writers_.take(started);
+  if (started >= 0) watch_end(*desk, started);
+  if (!desk) return Given::kPass;
+  turn.taken = true;
+  turn.desk = *desk;
+  Desk& at = ledger_.desk(*desk);
+  at.tenant = tenant;
+  if (asked) {
+    hand = Ledger::Entry{};
+    hand.key = source->key;
+    hand.notification = asked->request.notification;
+  }
+  fill(at, *source, answer, asked.get(), hand);
+  writing_[*desk] = Writing{source, who, std::move(asked)};
+  // From here on it is the writer's: it must be in one place only.
+  hand = Ledger::Entry{};
+  watch_writers();
+  writers_.give(*desk);
+  return Given::kGiven;
+}
+
+void Agent::fill(Desk& desk, const Source& source, const Answer& answer, const Asked* asked,
+                 const Ledger::Entry& call) const {
+  desk.key = source.key;
+  desk.notification = call.notification;
+  desk.listener_fd = asked != nullptr ? asked->fds[Asked::kNotify].get() : source.fd.get();
+  desk.memory_fd = asked != nullptr ? asked->fds[Asked::kMemory].get() : -1;
+  desk.argument = answer.argument;
+  desk.is_32bit = answer.is_32bit ? 1 : 0;
+  desk.value = answer.value;
+  desk.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), Desk::kMostBytes));
+  std::memcpy(desk.data, answer.bytes.data(), desk.bytes);
+  desk.most_calls = 1;
+  if (asked != nullptr || !answer.repeats) return;
+  const auto ns =
+      read_namespaces(options_.answers.procfs_fd, static_cast<pid_t>(desk.notification.pid));
+  uint64_t id = desk.notification.id;
+  // While the caller waits, its number is its own: these are the namespaces that it was found by.
+  if (!ns || ::ioctl(desk.listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0) return;
+  desk.pid_ns = ns.value().pid;
+  desk.cgroup_ns = ns.value().cgroup;
+  desk.until_us = boottime_us() + std::min(kServeUs, options_.answers.tick_us);
+  // A tenth of what it has at once: what is over its budget is waited for afterwards.
+  const uint64_t per_second = options_.calls_per_second;
+  desk.most_calls = static_cast<uint32_t>(
+      per_second == 0 ? kMostServed : std::clamp<uint64_t>(per_second / 100, 1, kMostServed));
+}
+
+void Agent::on_written(size_t index) {
+  uint64_t times = 0;
+  if (::read(writers_.done_fd(), &times, sizeof times) < 0 && errno != EAGAIN) return;
+  for (;;) {
+    std::optional<size_t> desk;
+    {
+      const std::lock_guard lock(mutex_);
+      desk = writers_.next_done();
+    }
+    if (!desk) return;
+    finish(*desk, static_cast<Desk::End>(ledger_.desk(*desk).end), index);
+  }
+}
+
+void Agent::count(const Desk& desk) {
+  counters_.answered.fetch_add(desk.answered, std::memory_order_relaxed);
+  counters_.faults.fetch_add(desk.faults, std::memory_order_relaxed);
+  counters_.gone.fetch_add(desk.gone, std::memory_order_relaxed);
+}
+
+void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
+  Desk& desk = ledger_.desk(index_of_desk);
+  Ledger::Entry& hand = ledger_.hand(index);
+  count(desk);
+  const uint64_t tenant = desk.tenant;
+  const uint32_t calls = std::max<uint32_t>(1, desk.answered + desk.gone);
+  const Verdict verdict = verdict_of(desk, end);
+  Writing was;
+  {
+    const std::lock_guard lock(mutex_);
+    was = std::exchange(writing_[index_of_desk], Writing{});
+    hand = Ledger::Entry{};
+    hand.key = desk.key;
+    hand.notification = desk.notification;
+    writers_.put_back(index_of_desk);
+    const auto turn = turns_.find(tenant);
+    if (turn != turns_.end() && !turn->second.stuck) turn->second.taken = false;
+  }
+  end_call_of(was, end == Desk::kReturned, verdict, calls, index);
+  next_turn(tenant, index);
+}
+
+void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
+                        size_t index) {
+  Ledger::Entry& hand = ledger_.hand(index);
+  if (was.asked) {
+    // A monitor waits for its answer even when the caller does not any more.
+    if (!reply_lxc(*was.source, *was.asked, verdict, index)) return remove(*was.source);
+  } else if (returned) {
+    return answer_listener(was.source, index);
+  } else if (hand.notification.id != 0) {
+    reply(*was.source, hand.notification, kPassed);
+  }
+  hand = Ledger::Entry{};
+  go_on(*was.source, was.who, calls);
+}
+
+void Agent::next_turn(uint64_t tenant, size_t index) {
+  for (;;) {
+    Ledger::Entry next;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto found = turns_.find(tenant);
+      if (found == turns_.end()) return;
+      Turn& turn = found->second;
+      if (turn.taken && !turn.stuck) return;
+      if (turn.parked.empty()) {
+        for (const uint64_t key : std::exchange(turn.sources, {})) {
+          const auto source = sources_.find(key);
+          if (source != sources_.end()) rearm(key, source->second->fd.get());
+        }
+        if (!turn.stuck) turns_.erase(found);
+        return;
+      }
+      const size_t place = turn.parked.front();
+      turn.parked.pop_front();
+      // In two places rather than in none, should we die here.
+      next = ledger_.parked(place);
+      ledger_.hand(index) = next;
+      ledger_.settle(place);
+    }
+    resume(next, index);
+  }
+}
+
+void Agent::look_after_writers(size_t index) {
+  for (size_t i = 0; i < Ledger::kDesks; ++i) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (writers_.look(i, boottime_us()) != Writers::Health::kStuck) continue;
+      Turn& turn = turns_[ledger_.desk(i).tenant];
+      turn.taken = turn.stuck = true;
+      turn.desk = i;
+    }
+    counters_.stuck.fetch_add(1, std::memory_order_relaxed);
+    counters_.late.fetch_add(1, std::memory_order_relaxed);
+    finish(i, Desk::kUnwritable, index);
+  }
+}
+
+void Agent::on_writer_end(size_t index_of_desk, size_t index) {
+  bool was_stuck = false, was_busy = false;
+  std::vector<uint64_t> free;
+  Desk& desk = ledger_.desk(index_of_desk);
+  {
+    const std::lock_guard lock(mutex_);
+    was_stuck = writers_.is_stuck(index_of_desk);
+    // The agent's turn: somebody is about to take what was done.
+    was_busy = writers_.is_busy(index_of_desk) && desk.turn != Desk::kAgents;
+    if (!writers_.reap(index_of_desk)) return;
+    for (auto& [tenant, turn] : turns_) {
+      if (!turn.stuck || turn.desk != index_of_desk) continue;
+      turn.taken = turn.stuck = false;
+      free.push_back(tenant);
+    }
+  }
+  if (was_stuck) counters_.stuck.fetch_sub(1, std::memory_order_relaxed);
+  for (const uint64_t tenant : free) next_turn(tenant, index);
+  if (!was_busy) return;
+  const bool done = desk.turn.load(std::memory_order_acquire) == Desk::kDone;
+  if (done) return finish(index_of_desk, static_cast<Desk::End>(desk.end), index);
+  const bool poisoned = desk.poisoned.load(std::memory_order_relaxed) != 0;
+  if (poisoned) counters_.late.fetch_add(1, std::memory_order_relaxed);
+  // One that was killed by others is asked again: of another writer.
+  finish(index_of_desk, poisoned ? Desk::kUnwritable : Desk::kReturned, index);
+}
+
+void Agent::adopt_writers() {
+  writers_.adopt([this](size_t desk, int pidfd) {
+    Turn& turn = turns_[ledger_.desk(desk).tenant];
+    turn.taken = turn.stuck = true;
+    turn.desk = desk;
+    watch_end(desk, pidfd);
+    ++counters_.stuck;
+  });
+}
+
+void Agent::leave_writers(bool for_good) {
+  if (!ledger_.is_open()) return;
+  constexpr int kLeaveWithinMs = 100, kStepMs = 10;
+  for (size_t i = 0; i < Ledger::kDesks; ++i) ledger_.desk(i).wanted = 1;
+  const auto busy = [this] {
+    for (size_t i = 0; i < Ledger::kDesks; ++i) {
+      if (writers_.is_busy(i)) return true;
+    }
+    return false;
+  };
+  for (int waited = 0; busy() && waited < kLeaveWithinMs; waited += kStepMs) {
+    pollfd p{writers_.done_fd(), POLLIN, 0};
+    ::poll(&p, 1, kStepMs);
+    while (const auto desk = writers_.next_done()) leave(*desk);
+  }
+  // What is left in the ledger is for the next worker, where there is one.
+  writers_.stop();
+  if (!for_good && safe_ != nullptr) return;
+  for (const Ledger::Entry& entry : ledger_.leftovers()) {
+    const SourcePtr source = find(entry.key);
+    if (source && source->kind == Kind::kListener) reply(*source, entry.notification, kPassed);
+  }
+}
+
+void Agent::leave(size_t index_of_desk) {
+  Desk& desk = ledger_.desk(index_of_desk);
+  count(desk);
+  const auto end = static_cast<Desk::End>(desk.end);
+  const Writing was = std::exchange(writing_[index_of_desk], Writing{});
+  if (was.asked) {
+    reply_lxc(*was.source, *was.asked, verdict_of(desk, end), 0);
+  }
+  if (was.asked || desk.notification.id == 0) {
+    writers_.put_back(index_of_desk);
+  } else {
+    writers_.leave(index_of_desk);
+  }
+}
+
+}  // namespace vprocfs
