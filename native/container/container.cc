@@ -40,7 +40,9 @@ Container::Container(ContainerDescription description, Surroundings around,
       around_(around),
       tenant_(tenant ? std::move(tenant)
                      : std::make_shared<Tenant>(description_.id, nullptr, around.renders_per_second,
-                                                around.calls_per_second)) {
+                                                around.calls_per_second)),
+      mounted_(around.procfs_fd, around.host == nullptr ? -1 : around.host->sysfs_fd(),
+               description_.init) {
   tenant_->stake().note(Resource::kContainers, 1);
   load_histories();
 }
@@ -121,19 +123,13 @@ void Container::save(RecordType type, RecordIndex& record, const std::string& pa
   record = fresh;
 }
 
-uint64_t Container::hugepage_bytes(uint64_t now_us) const {
-  constexpr uint64_t kUsual = uint64_t{2} << 20;
-  auto meminfo = around_.host->meminfo(now_us);
-  return meminfo ? meminfo.value()->value("Hugepagesize").value_or(kUsual >> 10) << 10 : kUsual;
-}
-
 std::optional<Error> Container::open_source_locked(uint64_t now_us) {
   if (dead()) return Error{ESRCH, description_.cgroup};
   used_us_.store(now_us, std::memory_order_relaxed);
   if (source_) return std::nullopt;
   if (around_.sources != nullptr) around_.sources->opening(*this);
   auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier,
-                                      hugepage_bytes(now_us));
+                                      around_.host->hugepage_kb(now_us));
   if (!source) {
     if (around_.sources != nullptr) around_.sources->closed(*this);
     return source.error();
@@ -155,7 +151,8 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
   if (pressure_needed(needs) && !own_pressure()) return Error{EOPNOTSUPP, description_.cgroup};
   auto facts =
       gather(needs, *around_.host, *source_, histories_,
-             ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us});
+             ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us},
+             mounted_);
   const uint64_t life = description_.init_start_us;
   if (facts && needs & kNeedCpuReport) {
     save(RecordType::kHistory, history_record_, pack_history(histories_.cpu, life));

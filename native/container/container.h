@@ -170,7 +170,6 @@ class Container {
   std::shared_ptr<TaskLoad> task_load();
 
  private:
-  uint64_t hugepage_bytes(uint64_t now_us) const;
   /// Pressure is accounted for cgroup2 directories, which a container may share with others where
   /// it has none of its own.
   bool own_pressure() const { return description_.id.hierarchy() == IdentityHierarchy::kV2; }
@@ -199,8 +198,9 @@ class Container {
   struct Shared : Made {
     std::string text;
   };
-  std::mutex mutex_;  ///< guards source_, histories_, shared_ and call_facts_
+  std::mutex mutex_;  ///< guards source_, mounted_, histories_, shared_ and call_facts_
   std::unique_ptr<ContainerSource> source_;
+  MountedDevices mounted_;
   Histories histories_;
   RecordIndex history_record_ = 0, io_record_ = 0;
   std::map<uint16_t, Shared> shared_;  ///< by View::index

@@ -1,6 +1,8 @@
 #include "container/gather.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstdlib>
 
 #include "container/cpu_model.h"
 
@@ -22,18 +24,57 @@ MemoryEvents events_of(uint32_t needs) {
   return needs & kNeedEvents ? MemoryEvents::kStat : MemoryEvents::kNone;
 }
 
-/// A container with a boottime offset has an uptime, a btime and start times of processes from the
-/// kernel (fs/proc/uptime.c, stat.c, array.c), which agree: ours are the same.
-void shift(const ContainerClock& clock, ClockFacts& facts) {
+/// Whether the zero of a time namespace's clock of boot was chosen for the container: then the
+/// kernel tells its uptime (fs/proc/uptime.c), and ours is the same. Where a container is restored
+/// (CRIU) its clock goes on from wherever it was: mostly the node's, a little shifted.
+bool begins_with_container(const ContainerClock& clock) {
+  constexpr uint64_t kNearUs = uint64_t{2} * 86'400'000'000;
+  if (clock.offset_us == 0) return false;
+  const auto start = static_cast<int64_t>(clock.init_start_us);
+  const auto shifted = static_cast<uint64_t>(std::abs(clock.offset_us));
+  const auto before = static_cast<uint64_t>(std::abs(start + clock.offset_us));
+  return before <= kNearUs && shifted >= clock.init_start_us / 2;
+}
+
+uint64_t uptime_of(const ContainerClock& clock) {
+  const uint64_t now = clock.now_us;
+  if (!begins_with_container(clock)) {
+    return now > clock.init_start_us ? now - clock.init_start_us : 0;
+  }
+  return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(now) + clock.offset_us, 0));
+}
+
+/// A namespace shifts the start times of processes (fs/proc/array.c), wherever its zero is: dates
+/// fit where that of boot is shifted the other way.
+uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
   constexpr int64_t kUsPerSecond = 1'000'000;
-  const auto now = static_cast<int64_t>(clock.now_us);
-  facts.uptime_us = static_cast<uint64_t>(std::max<int64_t>(now + clock.offset_us, 0));
   // The kernel takes the offset off the exact time of boot and then rounds down; of the host's it
   // tells whole seconds, so for fractions ours may be a second off.
   int64_t seconds = clock.offset_us / kUsPerSecond;
   if (clock.offset_us % kUsPerSecond < 0) --seconds;
-  const int64_t btime = static_cast<int64_t>(facts.btime_s) - seconds;
-  facts.btime_s = static_cast<uint64_t>(std::max<int64_t>(btime, 0));
+  const int64_t btime = static_cast<int64_t>(host_btime_s) - seconds;
+  return static_cast<uint64_t>(std::max<int64_t>(btime, 0));
+}
+
+/// Programs take a machine without any disk for one that they cannot read (psutil).
+bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts& facts,
+                 Error& error) {
+  auto disks = facts.host_disks;
+  if (!disks && !take(host.shapes().disks(now), disks, error)) return error.code == ENOENT;
+  for (const DeviceNumber device : mounted.at(now, *disks)) {
+    if (facts.io.find(device) == nullptr) facts.io.devices.push_back({device});
+  }
+  return true;
+}
+
+bool gather_memory(uint32_t needs, HostSource& host, ContainerSource& source, uint64_t now,
+                   Facts& facts, Error& error) {
+  if (!facts.host_meminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return false;
+  if (!take(source.memory(events_of(needs), memory_size(*facts.host_meminfo)), facts.memory,
+            error)) {
+    return false;
+  }
+  return facts.memory.hugetlb.empty() || take(host.huge_pools(now), facts.huge_pools, error);
 }
 
 bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& facts, Error& error) {
@@ -48,18 +89,19 @@ bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& fact
          (!wants(kNeedHostSoftirqs) || take(shapes.softirqs(now), facts.host_softirqs, error)) &&
          (!wants(kNeedHostInterrupts) ||
           take(shapes.interrupts(now), facts.host_interrupts, error)) &&
-         (!wants(kNeedHostSchedstat) || take(shapes.schedstat(now), facts.host_schedstat, error));
+         (!wants(kNeedHostSchedstat) || take(shapes.schedstat(now), facts.host_schedstat, error)) &&
+         (!wants(kNeedHostArcstats) || take(shapes.arcstats(now), facts.host_arcstats, error));
 }
 
 }  // namespace
 
 Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
-                     Histories& histories, const ContainerClock& clock) {
+                     Histories& histories, const ContainerClock& clock, MountedDevices& mounted) {
   const ContainerSource::Joined joined(source);
   Facts facts;
   Error error;
   const uint64_t now = clock.now_us;
-  const uint64_t uptime = now > clock.init_start_us ? now - clock.init_start_us : 0;
+  const uint64_t uptime = uptime_of(clock);
   if (needs & kNeedHostMeminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
   if (needs & kNeedHostStat && !take(host.stat(now), facts.host_stat, error)) return error;
   if (needs & kNeedHostCpuinfo && !take(host.cpuinfo(now), facts.host_cpuinfo, error)) return error;
@@ -68,7 +110,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
     if (!take(source.pressure(*resource), facts.pressure, error)) return error;
   }
   if (needs & (kNeedMemory | kNeedEvents | kNeedTotals) &&
-      !take(source.memory(events_of(needs)), facts.memory, error)) {
+      !gather_memory(needs, host, source, now, facts, error)) {
     return error;
   }
   if (!gather_shapes(needs, host.shapes(), now, facts, error)) return error;
@@ -83,6 +125,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
     histories.io_changed = advance(histories.io, facts.io, *facts.host_disks);
     facts.io_totals = histories.io.totals;
   }
+  if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;
   if (needs & kNeedNodes) {
     if (!take(host.nodes(now), facts.nodes.host, error)) return error;
     // A host without nodes has nothing to limit.
@@ -110,8 +153,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   }
   if (needs & kNeedClock) {
     facts.clock.uptime_us = uptime;
-    if (facts.host_stat) facts.clock.btime_s = facts.host_stat->btime_s;
-    if (clock.offset_us != 0) shift(clock, facts.clock);
+    if (facts.host_stat) facts.clock.btime_s = btime_of(clock, facts.host_stat->btime_s);
   }
   return facts;
 }

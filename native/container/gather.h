@@ -8,6 +8,7 @@
 #include "facts/facts.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
+#include "source/mounted_devices.h"
 
 namespace vprocfs {
 
@@ -28,7 +29,9 @@ struct Histories {
 
 /// Collects what a view needs, and nothing else (`needs` are Need bits). A history is advanced when
 /// what it stands for is asked for. An error of a source that the view needs is an error.
+/// `mounted`: the devices that the container's file systems lie on, which it is shown whether it
+/// has used them or not.
 Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
-                     Histories& histories, const ContainerClock& clock);
+                     Histories& histories, const ContainerClock& clock, MountedDevices& mounted);
 
 }  // namespace vprocfs

@@ -47,6 +47,7 @@ enum Need : uint32_t {
   kNeedTotals = 1u << 26,    ///< of I/O, and OOM kills; implies kNeedEvents
   kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
   kNeedNodes = 1u << 27,     ///< memory nodes
+  kNeedHostArcstats = 1u << 14,
   // At most one of these: a view is about one resource.
   kNeedPressureCpu = 1u << 10,
   kNeedPressureMemory = 1u << 11,
@@ -75,8 +76,11 @@ struct Facts {
   std::shared_ptr<const HostBuddyinfo> host_buddyinfo;
   std::shared_ptr<const HostCpuTable> host_softirqs, host_interrupts;
   std::shared_ptr<const HostSchedstat> host_schedstat;
+  std::shared_ptr<const HostArcstats> host_arcstats;
   uint64_t page_kb = 4;  ///< the host's page size
   MemoryFacts memory;
+  /// Every size, with `memory`; nothing where no size is limited.
+  std::shared_ptr<const std::vector<HostHugePool>> huge_pools;
   IoFacts io;
   IoTotals io_totals;
   /// The CPUs shown, decided by shown_cpus() (container/cpu_model.h) once for all files.

@@ -8,6 +8,7 @@
 
 #include "facts/cpu_set.h"
 #include "facts/io.h"
+#include "facts/memory.h"
 
 namespace vprocfs {
 
@@ -30,6 +31,11 @@ struct HostMeminfo {
     return std::nullopt;
   }
 };
+
+/// How much memory and swap there is.
+inline HostMemorySize memory_size(const HostMeminfo& host) {
+  return {host.value("MemTotal").value_or(0) << 10, host.value("SwapTotal").value_or(0) << 10};
+}
 
 /// The shape of the host's /proc/stat (fs/proc/stat.c): never its activity.
 struct HostStat {
@@ -54,6 +60,17 @@ struct HostCpuinfo {
   std::vector<Block> blocks;  ///< in the host's order; s390x: the "processor N: ..." lines first
                               ///< and each CPU's detail block after, under the same cpu number
   std::string trailer;        ///< what follows the last block and belongs to no CPU (ppc64)
+};
+
+/// Huge pages of one size that the host has (mm/hugetlb_sysfs.c).
+struct HostHugePool {
+  struct Node {
+    uint32_t id = 0;
+    uint64_t pages = 0, free = 0;
+  };
+  uint64_t page_kb = 0;
+  uint64_t pages = 0, free = 0;
+  std::vector<Node> nodes;  ///< empty without NUMA
 };
 
 /// One line of the host's /proc/swaps (mm/swapfile.c).

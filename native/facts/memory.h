@@ -29,10 +29,26 @@ struct SwapFacts {
   bool swappiness_zero = false;
 };
 
-/// Huge pages of one size, bytes, from the hugetlb controller; nothing when not limited.
+/// Huge pages of one size that is limited by the hugetlb controller, bytes.
 struct HugetlbFacts {
-  std::optional<uint64_t> limit_bytes;
+  uint64_t page_kb = 0;
+  uint64_t limit_bytes = 0;  ///< the smallest along the ancestor chain
   uint64_t used_bytes = 0;
+};
+
+/// How much there is of what limits are set for: a limit that is not below it is none. Bytes.
+struct HostMemorySize {
+  uint64_t memory_bytes = UINT64_MAX, swap_bytes = UINT64_MAX;
+};
+
+/// What a container and all cgroups above it leave for it, bytes: the least over those that have a
+/// limit, nothing where none has one. A cgroup that uses more than its limit leaves 0.
+struct MemoryRoom {
+  std::optional<uint64_t> free_bytes;  ///< limit - usage
+  /// The lower of limit and memory.high - usage + what of it can be reclaimed. Beyond memory.high,
+  /// allocations stand still.
+  std::optional<uint64_t> available_bytes;
+  std::optional<uint64_t> swap_bytes;  ///< of the cgroups above it only: limit - usage of swap
 };
 
 /// An event counter of a container's memory, by the name that /proc/vmstat has for it.
@@ -53,7 +69,16 @@ struct MemoryFacts {
   /// Only where asked for: all keys of v2's memory.stat (so figures in bytes too, whose names
   /// /proc/vmstat does not have), pgfault and pgmajfault of v1's; oom_kill of both.
   std::vector<MemoryEvent> events;
-  HugetlbFacts hugetlb;  ///< of the default huge page size (Hugepagesize of the host's meminfo)
+  MemoryRoom room;
+  std::vector<HugetlbFacts> hugetlb;  ///< the sizes that are limited
+
+  /// What limits huge pages of a size, or nullptr.
+  const HugetlbFacts* limit_of_pages(uint64_t page_kb) const {
+    for (const auto& size : hugetlb) {
+      if (size.page_kb == page_kb) return &size;
+    }
+    return nullptr;
+  }
 };
 
 }  // namespace vprocfs

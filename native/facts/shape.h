@@ -73,6 +73,16 @@ struct HostCpuTable {
   std::vector<Row> rows;
 };
 
+/// ZFS's /proc/spl/kstat/zfs/arcstats, where the host has it.
+struct HostArcstats {
+  struct Line {
+    std::string head;  ///< name and type, and the blanks after them
+  };
+  /// The first two lines: the kstat's own, its times being 0, and the titles of the columns.
+  std::string heading;
+  std::vector<Line> lines;
+};
+
 /// The host's /proc/schedstat (kernel/sched/stats.c).
 struct HostSchedstat {
   struct Domain {

@@ -43,13 +43,6 @@ struct ContainerSource::Parts {
 
 namespace {
 
-/// As in the names of the controller's files (mm/hugetlb_cgroup.c mem_fmt).
-std::string hugepage_name(uint64_t bytes) {
-  if (bytes >= 1u << 30) return std::to_string(bytes >> 30) + "GB";
-  if (bytes >= 1u << 20) return std::to_string(bytes >> 20) + "MB";
-  return std::to_string(bytes >> 10) + "KB";
-}
-
 /// Opens the container's cgroup of each hierarchy once, whatever the number of controllers in it.
 class Opener {
  public:
@@ -92,10 +85,9 @@ class Opener {
 ContainerSource::ContainerSource(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 ContainerSource::~ContainerSource() = default;
 
-Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMounts& mounts,
-                                                               const CgroupPaths& paths,
-                                                               ChangeNotifier* notifier,
-                                                               uint64_t hugepage_bytes) {
+Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
+    const CgroupMounts& mounts, const CgroupPaths& paths, ChangeNotifier* notifier,
+    const std::vector<uint64_t>& hugepage_kb) {
   auto parts = std::make_unique<Parts>();
   parts->notifier = notifier;
   Opener opener(mounts, paths);
@@ -106,8 +98,9 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(const CgroupMount
     parts->memory_dir = at.dir;
     parts->memory_v2 = at.v2;
   }
-  if (const auto at = opener.of(Controller::kHugetlb, true, error); at.dir) {
-    parts->hugetlb = make_hugetlb(at.dir, notifier, at.v2, hugepage_name(hugepage_bytes));
+  if (const auto at = opener.of(Controller::kHugetlb, true, error);
+      at.dir && !hugepage_kb.empty()) {
+    parts->hugetlb = make_hugetlb(at.dir, notifier, at.v2, hugepage_kb);
   }
   if (const auto at = opener.of(Controller::kCpu, false, error); at.dir) {
     parts->bandwidth_dir = at.dir;
@@ -140,18 +133,18 @@ ContainerSource::Joined::Joined(ContainerSource& source) : source_(source) {
 
 ContainerSource::Joined::~Joined() { source_.parts_->joined = false; }
 
-Result<MemoryFacts> ContainerSource::memory(MemoryEvents events) {
+Result<MemoryFacts> ContainerSource::memory(MemoryEvents events, const HostMemorySize& host) {
   MemoryFacts none;
   if (!parts_->memory && !parts_->hugetlb) return none;
   parts_->drain();
   auto facts = parts_->memory
-                   ? parts_->memory->read(parts_->buffer,
-                                          parts_->memory_is_own ? events : MemoryEvents::kNone)
+                   ? parts_->memory->read(
+                         parts_->buffer, parts_->memory_is_own ? events : MemoryEvents::kNone, host)
                    : std::move(none);
   if (!facts || !parts_->hugetlb) return facts;
   auto hugetlb = parts_->hugetlb->read(parts_->buffer);
   if (!hugetlb) return hugetlb.error();
-  facts.value().hugetlb = hugetlb.value();
+  facts.value().hugetlb = std::move(hugetlb.value());
   return facts;
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -22,19 +23,20 @@ class PressureSource;
 ///
 /// Files are opened once and read with pread(2). Limits of the ancestors are read again only when
 /// the notifier tells of a write to one of them, so a reading costs the same at any depth: memory()
-/// takes 4 system calls (5 with a limit of huge pages, one more with events), cpu_limits() and
-/// cpu_usage() together 5, io() 2 (v2) or 4 (v1). A file that did not exist when the source was
-/// opened (controller enabled later) is found when an ancestor's cgroup.subtree_control (v2) was
-/// written. At most 11 descriptors are held (12 where cgroup v1 limits huge pages), and 4 more for
-/// who asks for io() on v1.
+/// takes 4 system calls (one more for each limited size of huge pages, and for events),
+/// cpu_limits() and cpu_usage() together 5, io() 2 (v2) or 4 (v1). Only cgroups above the container
+/// that limit its memory or swap cost memory() more: see MemoryLevels. A file that did not exist
+/// when the source was opened (controller enabled later) is found when an ancestor's
+/// cgroup.subtree_control (v2) was written. At most 11 descriptors are held, one for each limited
+/// size of huge pages, 4 more for who asks for io() on v1, and up to 6 for limited cgroups above
+/// the container.
 class ContainerSource {
  public:
-  /// `notifier` must outlive the source; with nullptr nothing is cached. `hugepage_bytes` is the
-  /// host's default huge page size. ENOENT/ENODEV when the cgroup is gone.
-  static Result<std::unique_ptr<ContainerSource>> open(const CgroupMounts& mounts,
-                                                       const CgroupPaths& paths,
-                                                       ChangeNotifier* notifier,
-                                                       uint64_t hugepage_bytes = 2u << 20);
+  /// `notifier` must outlive the source; with nullptr nothing is cached. `hugepage_kb` are the
+  /// sizes of the host's huge pages. ENOENT/ENODEV when the cgroup is gone.
+  static Result<std::unique_ptr<ContainerSource>> open(
+      const CgroupMounts& mounts, const CgroupPaths& paths, ChangeNotifier* notifier,
+      const std::vector<uint64_t>& hugepage_kb = {2048});
   ~ContainerSource();
 
   /// ENODEV: the cgroup vanished. Absent controllers are absent facts. Each reading sees all limits
@@ -53,8 +55,9 @@ class ContainerSource {
   };
 
   /// `events`: what of MemoryFacts::events is filled too, unless the container is in the
-  /// hierarchy's root.
-  Result<MemoryFacts> memory(MemoryEvents events = MemoryEvents::kNone);
+  /// hierarchy's root. `host`: limits that are not below it are none for MemoryFacts::room.
+  Result<MemoryFacts> memory(MemoryEvents events = MemoryEvents::kNone,
+                             const HostMemorySize& host = {});
   Result<CpuLimitFacts> cpu_limits();
   Result<CpuUsageFacts> cpu_usage();
   /// EOPNOTSUPP: the kernel does not account pressure for this cgroup, or there is no cgroup2.

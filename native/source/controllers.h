@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "facts/cpu.h"
@@ -30,13 +31,14 @@ class LimitedSource {
 class MemorySource : public LimitedSource {
  public:
   /// All but `hugetlb`; of `events` what is asked for.
-  virtual Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events) = 0;
+  virtual Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events,
+                                   const HostMemorySize& host) = 0;
 };
 
 class HugetlbSource : public LimitedSource {
  public:
-  /// Reads the use only where there is a limit.
-  virtual Result<HugetlbFacts> read(ReadBuffer& buffer) = 0;
+  /// The sizes that have a limit, whose use is read.
+  virtual Result<std::vector<HugetlbFacts>> read(ReadBuffer& buffer) = 0;
 };
 
 class BandwidthSource : public LimitedSource {
@@ -79,9 +81,9 @@ class NumaSource {
   virtual Result<std::vector<NodeUse>> read(ReadBuffer& buffer) = 0;
 };
 
-/// `size` as in the names of the controller's files, e.g. "2MB".
+/// `sizes`: of the huge pages that the host has, kB.
 std::unique_ptr<HugetlbSource> make_hugetlb(DirPtr dir, ChangeNotifier* notifier, bool v2,
-                                            const std::string& size);
+                                            const std::vector<uint64_t>& sizes);
 
 std::unique_ptr<BandwidthSource> make_bandwidth_v1(DirPtr dir, ChangeNotifier* notifier);
 std::unique_ptr<BandwidthSource> make_bandwidth_v2(DirPtr dir, ChangeNotifier* notifier);

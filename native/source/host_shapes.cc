@@ -43,7 +43,8 @@ struct HostShapes::Impl {
         buddyinfo(procfs_fd, "buddyinfo"),
         softirqs(procfs_fd, "softirqs"),
         interrupts(procfs_fd, "interrupts"),
-        schedstat(procfs_fd, "schedstat") {}
+        schedstat(procfs_fd, "schedstat"),
+        arcstats(procfs_fd, "spl/kstat/zfs/arcstats") {}
 
   const uint64_t tick_us;
   Shape<std::vector<HostDisk>> disks;
@@ -53,6 +54,7 @@ struct HostShapes::Impl {
   Shape<HostBuddyinfo> buddyinfo;
   Shape<HostCpuTable> softirqs, interrupts;
   Shape<HostSchedstat> schedstat;
+  Shape<HostArcstats> arcstats;
   std::atomic<uint64_t> page_kb{0};
 };
 
@@ -93,6 +95,10 @@ Result<std::shared_ptr<const HostSchedstat>> HostShapes::schedstat(uint64_t now_
   return impl_->schedstat.get(now_us, impl_->tick_us, [now_us](std::string_view text) {
     return parse_schedstat(text, now_us);
   });
+}
+
+Result<std::shared_ptr<const HostArcstats>> HostShapes::arcstats(uint64_t now_us) {
+  return impl_->arcstats.get(now_us, impl_->tick_us, parse_arcstats);
 }
 
 uint64_t HostShapes::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {

@@ -27,6 +27,7 @@ class HostShapes {
   Result<std::shared_ptr<const HostCpuTable>> softirqs(uint64_t now_us);
   Result<std::shared_ptr<const HostCpuTable>> interrupts(uint64_t now_us);
   Result<std::shared_ptr<const HostSchedstat>> schedstat(uint64_t now_us);
+  Result<std::shared_ptr<const HostArcstats>> arcstats(uint64_t now_us);
 
   /// The host's page size in kB, so that it is right for recorded trees of other architectures too:
   /// what programs use (AnonPages and Mapped of meminfo) divided by its pages in vmstat. MemTotal

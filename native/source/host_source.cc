@@ -100,6 +100,62 @@ Result<std::vector<HostNode>> read_nodes(int sysfs_fd) {
   return nodes;
 }
 
+uint64_t read_number(int sysfs_fd, const std::string& path) {
+  const auto text = read_file(sysfs_fd, path);
+  return text ? parse_u64(text.value()).value_or(0) : 0;
+}
+
+/// The sizes of which a directory has a "hugepages-<size>kB", kB.
+std::vector<uint64_t> sizes_in(int sysfs_fd, const std::string& path) {
+  constexpr std::string_view kPrefix = "hugepages-", kUnit = "kB";
+  std::vector<uint64_t> sizes;
+  const auto names = list_names(sysfs_fd, path);
+  if (!names) return sizes;
+  for (const std::string& name : names.value()) {
+    std::string_view size = name;
+    if (size.substr(0, kPrefix.size()) != kPrefix) continue;
+    size.remove_prefix(kPrefix.size());
+    if (size.size() <= kUnit.size() || size.substr(size.size() - kUnit.size()) != kUnit) continue;
+    size.remove_suffix(kUnit.size());
+    if (const auto kb = parse_u64(size)) sizes.push_back(*kb);
+  }
+  return sizes;
+}
+
+constexpr const char* kHugePages = "kernel/mm/hugepages";
+
+/// A host without huge pages has no pools, which is no error.
+Result<std::vector<HostHugePool>> read_huge_pools(int sysfs_fd,
+                                                  const std::vector<HostNode>& nodes) {
+  const std::string root = std::string(SysfsTree::kNodeRoot) + "/node";
+  const auto of_node = [&](uint32_t id) { return root + std::to_string(id) + "/hugepages"; };
+  std::vector<uint64_t> sizes = sizes_in(sysfs_fd, kHugePages);
+  for (const HostNode& node : nodes) {
+    for (const uint64_t kb : sizes_in(sysfs_fd, of_node(node.id))) sizes.push_back(kb);
+  }
+  std::sort(sizes.begin(), sizes.end());
+  sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  std::vector<HostHugePool> pools;
+  for (const uint64_t kb : sizes) {
+    const std::string size = "/hugepages-" + std::to_string(kb) + "kB/";
+    HostHugePool pool;
+    pool.page_kb = kb;
+    for (const HostNode& node : nodes) {
+      const std::string directory = of_node(node.id) + size;
+      pool.nodes.push_back({node.id, read_number(sysfs_fd, directory + "nr_hugepages"),
+                            read_number(sysfs_fd, directory + "free_hugepages")});
+      pool.pages += pool.nodes.back().pages;
+      pool.free += pool.nodes.back().free;
+    }
+    if (nodes.empty()) {
+      pool.pages = read_number(sysfs_fd, kHugePages + size + "nr_hugepages");
+      pool.free = read_number(sysfs_fd, kHugePages + size + "free_hugepages");
+    }
+    pools.push_back(std::move(pool));
+  }
+  return pools;
+}
+
 }  // namespace
 
 struct HostSource::Impl {
@@ -125,6 +181,7 @@ struct HostSource::Impl {
   Kept<std::vector<HostSwapDevice>> swaps;
   Kept<HostCpus> cpus;
   Kept<std::vector<HostNode>> nodes;
+  Kept<std::vector<HostHugePool>> huge_pools;
 };
 
 HostSource::HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us)
@@ -170,6 +227,25 @@ Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
 Result<std::shared_ptr<const std::vector<HostNode>>> HostSource::nodes(uint64_t now_us) {
   const uint64_t tick_us = impl_->tick_us == 0 ? 0 : std::max(impl_->tick_us, kSlowTickUs);
   return impl_->nodes.get(now_us, tick_us, [this] { return read_nodes(impl_->sysfs_fd); });
+}
+
+Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(uint64_t now_us) {
+  const auto found = nodes(now_us);
+  if (!found) return found.error();
+  return impl_->huge_pools.get(now_us, impl_->tick_us,
+                               [&] { return read_huge_pools(impl_->sysfs_fd, *found.value()); });
+}
+
+std::vector<uint64_t> HostSource::hugepage_kb(uint64_t now_us) {
+  std::vector<uint64_t> sizes;
+  if (const auto pools = huge_pools(now_us)) {
+    for (const HostHugePool& pool : *pools.value()) sizes.push_back(pool.page_kb);
+  }
+  if (!sizes.empty()) return sizes;
+  const auto info = meminfo(now_us);
+  const auto usual = info ? info.value()->value("Hugepagesize") : std::nullopt;
+  if (usual) sizes.push_back(*usual);
+  return sizes;
 }
 
 int HostSource::sysfs_fd() const { return impl_->sysfs_fd; }

@@ -37,6 +37,11 @@ class HostSource {
   /// Read again after one second. Empty where the host has no directory of nodes.
   Result<std::shared_ptr<const std::vector<HostNode>>> nodes(uint64_t now_us);
 
+  /// Every size of huge pages, ascending. Empty where the kernel has none.
+  Result<std::shared_ptr<const std::vector<HostHugePool>>> huge_pools(uint64_t now_us);
+  /// The sizes that there are, kB.
+  std::vector<uint64_t> hugepage_kb(uint64_t now_us);
+
   /// The root of sysfs.
   int sysfs_fd() const;
 

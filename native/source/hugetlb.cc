@@ -1,3 +1,5 @@
+#include <deque>
+
 #include "source/controllers.h"
 #include "source/limit_chain.h"
 #include "source/parse.h"
@@ -5,48 +7,82 @@
 namespace vprocfs {
 namespace {
 
+/// As in the names of the controller's files (mm/hugetlb_cgroup.c mem_fmt).
+std::string size_name(uint64_t kb) {
+  if (kb >= 1u << 20) return std::to_string(kb >> 20) + "GB";
+  if (kb >= 1u << 10) return std::to_string(kb >> 10) + "MB";
+  return std::to_string(kb) + "KB";
+}
+
+/// One size of huge pages.
+struct Size {
+  Size(const DirPtr& dir, bool v2, uint64_t kb)
+      : page_kb(kb),
+        limit_name("hugetlb." + size_name(kb) + (v2 ? ".max" : ".limit_in_bytes")),
+        usage_name("hugetlb." + size_name(kb) + (v2 ? ".current" : ".usage_in_bytes")),
+        usage(dir, usage_name.c_str()) {}
+
+  const uint64_t page_kb;
+  const std::string limit_name, usage_name;
+  KeptFile usage;
+  std::optional<uint64_t> limit;
+};
+
 /// Both versions differ only in the names of their files (mm/hugetlb_cgroup.c).
 class Hugetlb : public HugetlbSource {
  public:
-  Hugetlb(DirPtr dir, ChangeNotifier* notifier, bool v2, const std::string& size)
-      : limit_name_("hugetlb." + size + (v2 ? ".max" : ".limit_in_bytes")),
-        usage_name_("hugetlb." + size + (v2 ? ".current" : ".usage_in_bytes")),
-        limits_(dir, notifier, {limit_name_.c_str()},
-                v2 ? LimitChain::Reach::kAncestorsV2 : LimitChain::Reach::kAncestors),
-        usage_(dir, usage_name_.c_str()) {}
+  Hugetlb(const DirPtr& dir, ChangeNotifier* notifier, bool v2, const std::vector<uint64_t>& sizes)
+      : sizes_(sizes_of(dir, v2, sizes)),
+        limits_(dir, notifier, names(),
+                v2 ? LimitChain::Reach::kAncestorsV2 : LimitChain::Reach::kAncestors) {}
 
-  Result<HugetlbFacts> read(ReadBuffer& buffer) override {
+  Result<std::vector<HugetlbFacts>> read(ReadBuffer& buffer) override {
     const bool probe = limits_.stale();
     if (probe) {
-      limit_.reset();
+      for (Size& size : sizes_) size.limit.reset();
       const auto take = [this](const LimitChain::Texts& texts, size_t) {
-        if (texts[0]) take_lower(limit_, parse_limit(*texts[0]));
+        for (size_t i = 0; i < sizes_.size(); ++i) {
+          if (texts[i]) take_lower(sizes_[i].limit, parse_limit(*texts[i]));
+        }
       };
       if (auto error = limits_.refresh(buffer, take)) return *error;
     }
-    HugetlbFacts facts;
-    facts.limit_bytes = limit_;
-    if (!limit_) return facts;
-    const auto usage = usage_.read_figures(buffer, probe);
-    if (!usage) return usage.error();
-    if (usage.value()) facts.used_bytes = parse_u64(*usage.value()).value_or(0);
+    std::vector<HugetlbFacts> facts;
+    for (Size& size : sizes_) {
+      if (!size.limit) continue;
+      const auto usage = size.usage.read_figures(buffer, probe);
+      if (!usage) return usage.error();
+      const uint64_t used = usage.value() ? parse_u64(*usage.value()).value_or(0) : 0;
+      facts.push_back({size.page_kb, *size.limit, used});
+    }
     return facts;
   }
 
   std::optional<uint64_t> writes() const override { return limits_.writes(); }
 
  private:
-  const std::string limit_name_, usage_name_;
+  /// In a deque they stay where they are: the files know their names by address.
+  static std::deque<Size> sizes_of(const DirPtr& dir, bool v2, const std::vector<uint64_t>& sizes) {
+    std::deque<Size> out;
+    for (const uint64_t kb : sizes) out.emplace_back(dir, v2, kb);
+    return out;
+  }
+
+  std::vector<const char*> names() const {
+    std::vector<const char*> out;
+    for (const Size& size : sizes_) out.push_back(size.limit_name.c_str());
+    return out;
+  }
+
+  std::deque<Size> sizes_;
   LimitChain limits_;
-  KeptFile usage_;
-  std::optional<uint64_t> limit_;
 };
 
 }  // namespace
 
 std::unique_ptr<HugetlbSource> make_hugetlb(DirPtr dir, ChangeNotifier* notifier, bool v2,
-                                            const std::string& size) {
-  return std::make_unique<Hugetlb>(std::move(dir), notifier, v2, size);
+                                            const std::vector<uint64_t>& sizes) {
+  return std::make_unique<Hugetlb>(dir, notifier, v2, sizes);
 }
 
 }  // namespace vprocfs

@@ -1,5 +1,6 @@
 #include "source/controllers.h"
 #include "source/limit_chain.h"
+#include "source/memory_levels.h"
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -29,6 +30,21 @@ constexpr Key<StatV1> kStatKeys[] = {
     {"total_unevictable", &StatV1::unevictable},
 };
 
+uint64_t reclaimable(const MemoryStat& stat) {
+  return stat.active_file.value_or(0) + stat.inactive_file.value_or(0);
+}
+
+uint64_t reclaimable_of(std::string_view text) {
+  constexpr Key<MemoryStat> kKeys[] = {{"total_inactive_file", &MemoryStat::inactive_file},
+                                       {"total_active_file", &MemoryStat::active_file}};
+  MemoryStat stat;
+  parse_table(text, kKeys, stat);
+  return reclaimable(stat);
+}
+
+constexpr MemoryLevels::Files kFiles = {"memory.usage_in_bytes", "memory.stat",
+                                        "memory.memsw.usage_in_bytes", true, reclaimable_of};
+
 std::optional<uint64_t> real_limit(const std::optional<uint64_t>& value) {
   return value && *value < kNoLimitBytes ? value : std::nullopt;
 }
@@ -42,16 +58,14 @@ class MemoryV1 : public MemorySource {
         oom_control_(dir, "memory.oom_control"),
         swappiness_(dir, notifier, {"memory.swappiness"}, LimitChain::Reach::kSelf),
         limits_(dir, notifier, {"memory.limit_in_bytes", "memory.memsw.limit_in_bytes"},
-                LimitChain::Reach::kAncestors) {}
+                LimitChain::Reach::kAncestors),
+        levels_(dir, kFiles) {}
 
-  Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events) override {
+  Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events,
+                           const HostMemorySize& host) override {
     MemoryFacts facts;
     if (auto error = read_swappiness(buffer)) return *error;
-    if (limits_.stale()) {
-      if (auto error = limits_.refresh(buffer, [](const LimitChain::Texts&, size_t) {})) {
-        return *error;
-      }
-    }
+    if (auto error = read_limits(buffer)) return *error;
     const auto usage = usage_.read_figures(buffer, false);
     if (!usage) return usage.error();
     if (usage.value()) facts.usage_bytes = parse_u64(*usage.value());
@@ -70,6 +84,10 @@ class MemoryV1 : public MemorySource {
     facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
     facts.swap.used_bytes = stat.swap;
     facts.swap.swappiness_zero = swappiness_zero_;
+    const auto room =
+        levels_.read(buffer, {facts.usage_bytes.value_or(0), reclaimable(stat)}, host);
+    if (!room) return room.error();
+    facts.room = room.value();
     if (stat.swap || !facts.usage_bytes) return facts;
 
     const auto memsw = memsw_usage_.read_figures(buffer, false);
@@ -115,6 +133,17 @@ class MemoryV1 : public MemorySource {
     return std::nullopt;
   }
 
+  std::optional<Error> read_limits(ReadBuffer& buffer) {
+    if (!limits_.stale()) return std::nullopt;
+    levels_.clear();
+    return limits_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t level) {
+      const auto limit = [&](size_t at) {
+        return texts[at] ? parse_limit(*texts[at]) : std::nullopt;
+      };
+      levels_.add(level, {limit(0), std::nullopt, swap_limit(limit(0), limit(1))});
+    });
+  }
+
   std::optional<Error> read_swappiness(ReadBuffer& buffer) {
     if (!swappiness_.stale()) return std::nullopt;
     return swappiness_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t) {
@@ -124,8 +153,9 @@ class MemoryV1 : public MemorySource {
 
   KeptFile usage_, stat_, memsw_usage_, oom_control_;
   LimitChain swappiness_;
-  /// Watched only: memory.stat has the minimum of them.
+  /// memory.stat has the minimum of them.
   LimitChain limits_;
+  MemoryLevels levels_;
   bool swappiness_zero_ = false;
 };
 

@@ -1,5 +1,6 @@
 #include "source/controllers.h"
 #include "source/limit_chain.h"
+#include "source/memory_levels.h"
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -36,17 +37,37 @@ constexpr Key<MemoryStat> kStatKeys[] = {
     {"slab", &MemoryStat::slab},
 };
 
+uint64_t reclaimable(const MemoryStat& stat) {
+  return stat.active_file.value_or(0) + stat.inactive_file.value_or(0) +
+         stat.slab_reclaimable.value_or(0);
+}
+
+uint64_t reclaimable_of(std::string_view text) {
+  constexpr Key<MemoryStat> kKeys[] = {{"inactive_file", &MemoryStat::inactive_file},
+                                       {"active_file", &MemoryStat::active_file},
+                                       {"slab_reclaimable", &MemoryStat::slab_reclaimable}};
+  MemoryStat stat;
+  parse_table(text, kKeys, stat);
+  return reclaimable(stat);
+}
+
+constexpr MemoryLevels::Files kFiles = {"memory.current", "memory.stat", "memory.swap.current",
+                                        false, reclaimable_of};
+
 class MemoryV2 : public MemorySource {
  public:
   MemoryV2(DirPtr dir, ChangeNotifier* notifier)
       : dir_(dir),
-        limits_(dir, notifier, {"memory.max", "memory.swap.max"}, LimitChain::Reach::kAncestorsV2),
+        limits_(dir, notifier, {"memory.max", "memory.swap.max", "memory.high"},
+                LimitChain::Reach::kAncestorsV2),
+        levels_(dir, kFiles),
         current_(dir, "memory.current"),
         stat_(dir, "memory.stat"),
         events_(dir, "memory.events"),
         swap_current_(dir, "memory.swap.current") {}
 
-  Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events) override {
+  Result<MemoryFacts> read(ReadBuffer& buffer, MemoryEvents events,
+                           const HostMemorySize& host) override {
     const bool probe = limits_.stale();
     if (probe) {
       if (auto error = refresh(buffer)) return *error;
@@ -72,6 +93,11 @@ class MemoryV2 : public MemorySource {
     const auto swap = swap_current_.read_figures(buffer, probe);
     if (!swap) return swap.error();
     if (swap.value()) facts.swap.used_bytes = parse_u64(*swap.value());
+
+    const auto room =
+        levels_.read(buffer, {facts.usage_bytes.value_or(0), reclaimable(facts.stat)}, host);
+    if (!room) return room.error();
+    facts.room = room.value();
     return facts;
   }
 
@@ -95,14 +121,21 @@ class MemoryV2 : public MemorySource {
   std::optional<Error> refresh(ReadBuffer& buffer) {
     limit_.reset();
     swap_limit_.reset();
-    return limits_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t) {
-      if (texts[0]) take_lower(limit_, parse_limit(*texts[0]));
-      if (texts[1]) take_lower(swap_limit_, parse_limit(*texts[1]));
+    levels_.clear();
+    return limits_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t level) {
+      const auto limit = [&](size_t at) {
+        return texts[at] ? parse_limit(*texts[at]) : std::nullopt;
+      };
+      const MemoryLevels::Limits limits{limit(0), limit(2), limit(1)};
+      take_lower(limit_, limits.memory_bytes);
+      take_lower(swap_limit_, limits.swap_bytes);
+      levels_.add(level, limits);
     });
   }
 
   DirPtr dir_;
   LimitChain limits_;
+  MemoryLevels levels_;
   KeptFile current_, stat_, events_, swap_current_;
   std::optional<uint64_t> limit_, swap_limit_;
 };

@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -40,5 +41,8 @@ class ReadBuffer {
 
 /// The whole content of a file. Any errno of openat(2) or pread(2), or EFBIG.
 Result<std::string> read_file(int dir_fd, const std::string& path);
+
+/// The names in a directory but "." and "..", in no order. Any errno of openat(2) or readdir(3).
+Result<std::vector<std::string>> list_names(int dir_fd, const std::string& path);
 
 }  // namespace vprocfs

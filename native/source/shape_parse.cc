@@ -274,4 +274,29 @@ std::optional<HostSchedstat> parse_schedstat(std::string_view text, uint64_t boo
   return schedstat;
 }
 
+std::optional<HostArcstats> parse_arcstats(std::string_view text) {
+  // "13 1 0x01 147 39984 <created> <now>" (OpenZFS, kstat_seq_show_headers), "name  type data".
+  constexpr size_t kWordsBeforeTimes = 5;
+  HostArcstats out;
+  size_t at = 0;
+  for_each_line(text, [&](std::string_view line) {
+    ++at;
+    if (at == 1) {
+      for (size_t i = 0; i < kWordsBeforeTimes; ++i) {
+        out.heading.append(take_word(line)).push_back(' ');
+      }
+      out.heading += "0 0\n";
+    } else if (at == 2) {
+      out.heading.append(line).push_back('\n');
+    } else {
+      const size_t end = line.find_last_not_of(' ');
+      const size_t blank = end == std::string_view::npos ? end : line.find_last_of(' ', end);
+      if (blank == std::string_view::npos) return;
+      out.lines.push_back({std::string(line.substr(0, blank + 1))});
+    }
+  });
+  if (out.lines.empty()) return std::nullopt;
+  return out;
+}
+
 }  // namespace vprocfs

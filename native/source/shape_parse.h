@@ -29,4 +29,7 @@ std::optional<HostCpuTable> parse_cpu_table(std::string_view text);
 /// /proc/schedstat; nothing without a version. `boottime_us`: CLOCK_BOOTTIME when it was read.
 std::optional<HostSchedstat> parse_schedstat(std::string_view text, uint64_t boottime_us);
 
+/// Nothing where the text is no kstat of named figures.
+std::optional<HostArcstats> parse_arcstats(std::string_view text);
+
 }  // namespace vprocfs

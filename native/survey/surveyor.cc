@@ -146,7 +146,7 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member,
   auto host = place_.host->meminfo(now_us);
   if (!host) return host.error();
   facts.host_meminfo = std::move(host.value());
-  auto memory = source.memory();
+  auto memory = source.memory(MemoryEvents::kNone, memory_size(*facts.host_meminfo));
   if (!memory) return memory.error();
   facts.memory = memory.value();
   const MemoryModel model = memory_model(facts);

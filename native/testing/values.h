@@ -191,8 +191,14 @@ class ValueMaker {
     out.Set("swapLimitBytes", u64(memory.swap.limit_bytes));
     out.Set("swapUsedBytes", u64(memory.swap.used_bytes));
     out.Set("swappinessZero", Napi::Boolean::New(env_, memory.swap.swappiness_zero));
-    out.Set("hugetlbLimitBytes", u64(memory.hugetlb.limit_bytes));
-    out.Set("hugetlbUsedBytes", u64(memory.hugetlb.used_bytes));
+    constexpr uint64_t kUsualKb = 2048;
+    const HugetlbFacts* usual = memory.limit_of_pages(kUsualKb);
+    out.Set("hugetlbLimitBytes",
+            u64(usual == nullptr ? std::nullopt : std::optional(usual->limit_bytes)));
+    out.Set("hugetlbUsedBytes", u64(usual == nullptr ? 0 : usual->used_bytes));
+    out.Set("roomBytes", u64(memory.room.free_bytes));
+    out.Set("availableRoomBytes", u64(memory.room.available_bytes));
+    out.Set("swapRoomBytes", u64(memory.room.swap_bytes));
     out.Set("stat", stat(memory.stat));
     return out;
   }

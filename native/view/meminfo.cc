@@ -24,7 +24,7 @@ struct Rule {
 };
 
 /// The labels of fs/proc/meminfo.c whose figure the cgroup tells, sorted. All that is not here
-/// (Buffers, Mlocked, Bounce, HardwareCorrupted, ...) is 0, as is any line of a newer kernel;
+/// (Mlocked, Bounce, HardwareCorrupted, ...) is 0, as is any line of a newer kernel;
 /// DirectMap lines are a family of their own.
 constexpr Rule kRules[] = {
     {"Active", Part::kMemory, &MemoryModel::active},
@@ -32,14 +32,15 @@ constexpr Rule kRules[] = {
     {"Active(file)", Part::kMemory, &MemoryModel::active_file},
     {"AnonHugePages", Part::kMemory, &MemoryModel::anon_huge},
     {"AnonPages", Part::kMemory, &MemoryModel::anon},
+    {"Buffers", Part::kMemory, &MemoryModel::buffers},
     {"Cached", Part::kMemory, &MemoryModel::cached},
     {"CommitLimit", Part::kMemory, &MemoryModel::commit_limit},
     {"Committed_AS", Part::kMemory, &MemoryModel::committed},
     {"Dirty", Part::kMemory, &MemoryModel::dirty},
     {"FileHugePages", Part::kMemory, &MemoryModel::file_huge},
     {"HugePages_Free", Part::kHugetlb, &MemoryModel::huge_pages_free},
-    {"HugePages_Rsvd", Part::kHugetlb, nullptr},
-    {"HugePages_Surp", Part::kHugetlb, nullptr},
+    {"HugePages_Rsvd", Part::kHugetlb, &MemoryModel::huge_pages_reserved},
+    {"HugePages_Surp", Part::kHugetlb, &MemoryModel::huge_pages_surplus},
     {"HugePages_Total", Part::kHugetlb, &MemoryModel::huge_pages},
     {"Hugepagesize", Part::kHost, nullptr},
     {"Hugetlb", Part::kHugetlb, &MemoryModel::hugetlb},

@@ -23,18 +23,68 @@ uint64_t take(uint64_t& budget, uint64_t wanted) {
   return taken;
 }
 
-/// MemTotal, MemFree and MemAvailable; the latter needs the parts, hence comes last.
+/// What of a line of the host's there is; 0 where it has none.
+uint64_t of_host(const HostMeminfo& host, std::string_view label) {
+  return host.value(label).value_or(0);
+}
+
 void fill_totals(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& memory) {
-  const uint64_t host_total = host.value("MemTotal").value_or(0);
+  const uint64_t host_total = of_host(host, "MemTotal");
   const uint64_t limit = memory.limit_bytes ? *memory.limit_bytes / 1024 : UINT64_MAX;
   m.limited = limit < host_total;
   m.total = std::max(std::min(host_total, limit), kPageKb);
   m.used = std::min(kb(memory.usage_bytes), m.total);
-  m.free = m.total - m.used;
-  if (!m.limited) m.free = std::min(m.free, host.value("MemFree").value_or(UINT64_MAX));
 }
 
-void fill_user_pages(MemoryModel& m, const MemoryStat& stat) {
+/// What file pages and slab can be shown at most, so that tools which take free + buffers + cached
+/// + reclaimable off the total to get what is used do not wrap.
+struct Cache {
+  uint64_t file = 0, slab = 0;
+
+  Cache(const MemoryModel& m, const MemoryStat& stat)
+      : file(std::min(kb(stat.file), m.used)),
+        slab(std::min(kb(stat.slab_reclaimable), m.used - file)) {}
+
+  void cap(uint64_t most) {
+    file = std::min(file, most);
+    slab = std::min(slab, most - file);
+  }
+};
+
+/// MemFree of a limited container is what it can take without anything being reclaimed. One without
+/// a limit has the node's memory: what others have cached counts as free, since it is none of its
+/// own cache and it is not used either.
+void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryRoom& room, Cache& cache) {
+  const uint64_t host_free = host.value("MemFree").value_or(m.total);
+  if (m.limited) {
+    m.free = std::min(m.total - m.used, host_free);
+    if (room.free_bytes) m.free = std::min(m.free, *room.free_bytes / 1024);
+    return;
+  }
+  m.buffers = of_host(host, "Buffers");
+  const uint64_t all = saturating_add(of_host(host, "Cached"), of_host(host, "SReclaimable"));
+  const uint64_t others = saturating_sub(all, cache.file + cache.slab);
+  const uint64_t most = host.value("MemAvailable").value_or(host_free);
+  m.free =
+      std::min(std::max(std::min(saturating_add(host_free, others), most), host_free), m.total);
+  cache.cap(saturating_sub(m.total, saturating_add(m.free, m.buffers)));
+}
+
+/// The last: MemFree is never above it.
+void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryRoom& room) {
+  const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
+  const uint64_t own = saturating_add(m.free, reclaimable);
+  m.available = host.value("MemAvailable").value_or(own);
+  if (room.available_bytes) {
+    m.available = std::min(m.available, *room.available_bytes / 1024);
+  } else if (m.limited) {
+    m.available = std::min(m.available, own);
+  }
+  m.available = std::min(m.available, m.total);
+  m.free = std::min(m.free, m.available);
+}
+
+void fill_user_pages(MemoryModel& m, const MemoryStat& stat, const Cache& cache) {
   // Every page is on one list, so the lists together are at most what is charged. File pages come
   // first: MemAvailable is made of them.
   uint64_t lists = m.used;
@@ -48,7 +98,7 @@ void fill_user_pages(MemoryModel& m, const MemoryStat& stat) {
 
   m.anon = std::min(kb(stat.anon), m.used);
   m.anon_huge = std::min(kb(stat.anon_thp), m.anon);
-  m.cached = std::min(kb(stat.file), m.used);
+  m.cached = cache.file;
   m.shmem = std::min(kb(stat.shmem), m.cached);
   m.shmem_huge = std::min(kb(stat.shmem_thp), m.shmem);
   m.file_huge = std::min(kb(stat.file_thp), m.cached);
@@ -57,9 +107,8 @@ void fill_user_pages(MemoryModel& m, const MemoryStat& stat) {
   m.writeback = std::min(kb(stat.file_writeback), m.used);  // swap pages under writeback count too
 }
 
-void fill_kernel_pages(MemoryModel& m, const MemoryStat& stat) {
-  // Tools take free + cached + reclaimable off the total to get what is used: that must not wrap.
-  m.slab_reclaimable = std::min(kb(stat.slab_reclaimable), m.used - m.cached);
+void fill_kernel_pages(MemoryModel& m, const MemoryStat& stat, const Cache& cache) {
+  m.slab_reclaimable = cache.slab;
   const uint64_t unreclaimable = stat.slab_unreclaimable
                                      ? kb(stat.slab_unreclaimable)
                                      : saturating_sub(kb(stat.slab), kb(stat.slab_reclaimable));
@@ -83,16 +132,37 @@ void fill_swap(MemoryModel& m, const Facts& facts) {
   m.zswap = std::min(kb(stat.zswap), m.used);
 }
 
-void fill_hugetlb(MemoryModel& m, const HostMeminfo& host, const HugetlbFacts& hugetlb) {
-  m.hugetlb_limited = hugetlb.limit_bytes.has_value();
-  const uint64_t page_kb = host.value("Hugepagesize").value_or(0);
-  if (!m.hugetlb_limited || page_kb == 0) return;
-  m.huge_pages = std::min({kb(hugetlb.limit_bytes) / page_kb, m.total / page_kb,
-                           host.value("HugePages_Total").value_or(0)});
-  // The pool is the node's: what others hold of it cannot be had, whatever the limit says.
-  m.huge_pages_free = std::min(saturating_sub(m.huge_pages, hugetlb.used_bytes / 1024 / page_kb),
-                               host.value("HugePages_Free").value_or(0));
-  m.hugetlb = m.huge_pages * page_kb;
+/// The pool is the node's: what others hold of it cannot be had, whatever the limit says.
+void fill_hugetlb(MemoryModel& m, const Facts& facts) {
+  const HostMeminfo& host = *facts.host_meminfo;
+  const MemoryFacts& memory = facts.memory;
+  m.hugetlb_limited = !memory.hugetlb.empty();
+  const uint64_t page_kb = of_host(host, "Hugepagesize");
+  const uint64_t host_pages = of_host(host, "HugePages_Total");
+  const uint64_t host_free = of_host(host, "HugePages_Free");
+  const uint64_t most = page_kb == 0 ? 0 : m.total / page_kb;
+  if (const HugetlbFacts* limit = memory.limit_of_pages(page_kb)) {
+    const HugePool pool = limited_pool(*limit, host_pages, host_free);
+    m.huge_pages = std::min(pool.pages, most);
+    m.huge_pages_free = std::min(pool.free, m.huge_pages);
+  } else {
+    m.huge_pages = std::min(host_pages, most);
+    m.huge_pages_free = std::min(host_free, m.huge_pages);
+    m.huge_pages_reserved = std::min(of_host(host, "HugePages_Rsvd"), m.huge_pages_free);
+    m.huge_pages_surplus = std::min(of_host(host, "HugePages_Surp"), m.huge_pages);
+  }
+  // The host's line counts every size. Of those that are limited the container has less.
+  uint64_t less = saturating_sub(host_pages, m.huge_pages) * page_kb;
+  if (facts.huge_pools) {
+    for (const HostHugePool& pool : *facts.huge_pools) {
+      const HugetlbFacts* limit = memory.limit_of_pages(pool.page_kb);
+      if (limit == nullptr || pool.page_kb == page_kb) continue;
+      const uint64_t pages = limited_pool(*limit, pool.pages, pool.free).pages;
+      less = saturating_add(less, (pool.pages - pages) * pool.page_kb);
+    }
+  }
+  const uint64_t all = host.value("Hugetlb").value_or(host_pages * page_kb);
+  m.hugetlb = std::min(saturating_sub(all, less), m.total);
 }
 
 /// CommitLimit is the share of memory that the host's overcommit_ratio allows, plus swap
@@ -111,23 +181,29 @@ void fill_commit(MemoryModel& m, const HostMeminfo& host) {
 
 }  // namespace
 
+HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t host_free) {
+  if (limit.page_kb == 0) return {};
+  HugePool pool;
+  pool.pages = std::min(limit.limit_bytes / 1024 / limit.page_kb, host_pages);
+  pool.free =
+      std::min(saturating_sub(pool.pages, limit.used_bytes / 1024 / limit.page_kb), host_free);
+  return pool;
+}
+
 MemoryModel memory_model(const Facts& facts) {
   MemoryModel m;
   const HostMeminfo& host = *facts.host_meminfo;
   const MemoryFacts& memory = facts.memory;
   m.accounted = memory.usage_bytes.has_value() || memory.limit_bytes.has_value();
   fill_totals(m, host, memory);
-  fill_user_pages(m, memory.stat);
-  fill_kernel_pages(m, memory.stat);
-  const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
-  m.available = std::min(saturating_add(m.free, reclaimable), m.total);
-  // What nothing limits cannot have more than there is.
-  if (!memory.limit_bytes) {
-    const uint64_t ceiling = host.value("MemAvailable").value_or(m.available);
-    m.available = std::max(m.free, std::min(m.available, ceiling));
-  }
+  Cache cache(m, memory.stat);
+  fill_free(m, host, memory.room, cache);
+  fill_user_pages(m, memory.stat, cache);
+  fill_kernel_pages(m, memory.stat, cache);
+  fill_available(m, host, memory.room);
   fill_swap(m, facts);
-  fill_hugetlb(m, host, memory.hugetlb);
+  m.file_pages = saturating_add(saturating_add(m.cached, m.swap_cached), m.buffers);
+  fill_hugetlb(m, facts);
   fill_commit(m, host);
   return m;
 }

@@ -18,10 +18,15 @@ struct MemoryModel {
   /// The limit is below the host's memory.
   bool limited = false;
 
-  uint64_t total = 0;      ///< min(host, limit), never below one page
-  uint64_t used = 0;       ///< charged, at most `total`
-  uint64_t free = 0;       ///< total - used; at most the host's MemFree when not limited
-  uint64_t available = 0;  ///< free + file pages on the LRU + reclaimable slab, at most `total`
+  uint64_t total = 0;  ///< min(host, limit), never below one page
+  uint64_t used = 0;   ///< charged, at most `total`
+  /// What every cgroup on the way up leaves, at most the host's MemFree. Without a limit the host's
+  /// MemFree and what others have cached, at most the host's MemAvailable.
+  uint64_t free = 0;
+  /// The same with what can be reclaimed, and with memory.high for a limit; at most the host's,
+  /// and the host's without either.
+  uint64_t available = 0;
+  uint64_t buffers = 0;  ///< of the host, where not limited
 
   uint64_t active_anon = 0, inactive_anon = 0, active_file = 0, inactive_file = 0, unevictable = 0;
   uint64_t active = 0, inactive = 0;  ///< anon + file
@@ -29,6 +34,7 @@ struct MemoryModel {
   /// File pages, shmem included. The swap cache, which /proc/meminfo takes off the node's count,
   /// is in no cgroup's (mm/swap_state.c counts it for the node alone).
   uint64_t cached = 0;
+  uint64_t file_pages = 0;  ///< `cached`, `swap_cached` and `buffers`
   uint64_t shmem = 0, shmem_huge = 0, file_huge = 0, mapped = 0, dirty = 0, writeback = 0;
   uint64_t slab_reclaimable = 0, slab_unreclaimable = 0;
   uint64_t slab = 0;  ///< the sum of both
@@ -41,12 +47,19 @@ struct MemoryModel {
 
   uint64_t commit_limit = 0, committed = 0;
 
-  /// The pool of default-sized huge pages: the hugetlb limit, nothing without one. When false for
-  /// a container without memory controller, the host's lines stand.
+  /// Any size of huge pages is limited. When false for a container without memory controller, the
+  /// host's lines stand.
   bool hugetlb_limited = false;
-  uint64_t huge_pages = 0, huge_pages_free = 0;  ///< in pages
-  uint64_t hugetlb = 0;                          ///< the whole pool
+  /// Those of the default size, in pages: up to their limit, the host's without one.
+  uint64_t huge_pages = 0, huge_pages_free = 0, huge_pages_reserved = 0, huge_pages_surplus = 0;
+  uint64_t hugetlb = 0;  ///< of every size together
 };
+
+/// Huge pages of one size of a container: the host's, up to a limit.
+struct HugePool {
+  uint64_t pages = 0, free = 0;
+};
+HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t host_free);
 
 /// Everything that /proc/meminfo says, from `facts.memory` and `facts.host_meminfo` (not null).
 MemoryModel memory_model(const Facts& facts);

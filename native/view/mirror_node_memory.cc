@@ -67,9 +67,16 @@ class NodeMemory {
   NodeMemory(const Facts& facts, uint32_t node)
       : model_(memory_model(facts)),
         nodes_(facts, model_.total, model_.total - model_.free),
-        place_(nodes_.find(node)) {}
+        place_(nodes_.find(node)),
+        pools_(facts.huge_pools),
+        page_kb_(facts.host_meminfo->value("Hugepagesize").value_or(0)),
+        has_limited_pages_(facts.memory.limit_of_pages(page_kb_) != nullptr) {}
 
   bool accounted() const { return model_.accounted; }
+  /// Whether the host's line stands: of huge pages whose size is not limited.
+  bool is_hosts(std::string_view line) const {
+    return !has_limited_pages_ && line.substr(0, kHugePages.size()) == kHugePages;
+  }
   bool shown() const { return place_ < nodes_.nodes().size(); }
 
   /// kB of a line of meminfo, pages where the line counts them; 0 for what no cgroup tells.
@@ -82,8 +89,9 @@ class NodeMemory {
     if (name == "Inactive") return line("Inactive(anon)") + line("Inactive(file)");
     if (name == "Slab") return line("SReclaimable") + line("SUnreclaim");
     if (name == "FilePages") return file_pages();
-    if (name == "HugePages_Total") return huge_pages(model_.huge_pages);
-    if (name == "HugePages_Free") return huge_pages(model_.huge_pages_free);
+    using Node = HostHugePool::Node;
+    if (name == "HugePages_Total") return huge_pages(model_.huge_pages, page_kb_, &Node::pages);
+    if (name == "HugePages_Free") return huge_pages(model_.huge_pages_free, page_kb_, &Node::free);
     return labelled(kLabels, name);
   }
 
@@ -95,12 +103,37 @@ class NodeMemory {
   }
 
   uint64_t kernel_stack() const { return part(model_.kernel_stack); }
-  uint64_t huge_pages(uint64_t pages) const { return nodes_.part_by_size(pages, place_); }
+
+  /// The node's part of `pages` huge pages: as the host's are on its nodes, where that is known.
+  uint64_t huge_pages(uint64_t pages, uint64_t page_kb,
+                      uint64_t HostHugePool::Node::*weight) const {
+    std::vector<uint64_t> weights;
+    for (const NodeShare& node : nodes_.nodes()) {
+      weights.push_back(on_host(node.id, page_kb, weight));
+    }
+    const bool known =
+        std::any_of(weights.begin(), weights.end(), [](uint64_t w) { return w > 0; });
+    return known ? in_proportion(pages, weights)[place_] : nodes_.part_by_size(pages, place_);
+  }
   const MemoryModel& model() const { return model_; }
 
  private:
+  static constexpr std::string_view kHugePages = "HugePages_";
+
   uint64_t part(uint64_t amount) const { return nodes_.part(amount, place_); }
-  uint64_t file_pages() const { return part(saturating_add(model_.cached, model_.swap_cached)); }
+  uint64_t file_pages() const { return part(model_.file_pages); }
+
+  /// What the host has of huge pages on a node; 0 where that is not known.
+  uint64_t on_host(uint32_t node, uint64_t page_kb, uint64_t HostHugePool::Node::*figure) const {
+    if (!pools_) return 0;
+    for (const HostHugePool& pool : *pools_) {
+      if (pool.page_kb != page_kb) continue;
+      for (const auto& part : pool.nodes) {
+        if (part.id == node) return part.*figure;
+      }
+    }
+    return 0;
+  }
 
   template <size_t N>
   uint64_t labelled(const Label (&labels)[N], std::string_view name) const {
@@ -112,6 +145,9 @@ class NodeMemory {
   MemoryModel model_;
   NodeModel nodes_;
   size_t place_;
+  std::shared_ptr<const std::vector<HostHugePool>> pools_;
+  uint64_t page_kb_;
+  bool has_limited_pages_;
 };
 
 /// Calls `line` with every line of `text`, newline excluded.
@@ -139,9 +175,14 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
       return;
     }
     const size_t end = std::min(text.find_first_not_of("0123456789", digits), text.size());
-    const size_t name = text.rfind(' ', colon) + 1;
+    const size_t at = text.rfind(' ', colon) + 1;
+    const std::string_view name = text.substr(at, colon - at);
+    if (memory.is_hosts(name)) {
+      writer.text(text).ch('\n');
+      return;
+    }
     writer.text(text.substr(0, colon + 1));
-    writer.right(memory.line(text.substr(name, colon - name)), end - colon - 1);
+    writer.right(memory.line(name), end - colon - 1);
     writer.text(text.substr(end)).ch('\n');
   });
 }
@@ -160,15 +201,25 @@ void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer
   });
 }
 
-/// nodeN/hugepages/hugepages-SIZEkB/{nr,free,surplus}_hugepages: the node's part of the pool that
-/// /proc/meminfo tells of, for the default size; no pool of the others (mm/hugetlb_sysfs.c).
+/// nodeN/hugepages/hugepages-SIZEkB/{nr,free,surplus}_hugepages (mm/hugetlb_sysfs.c): the host's,
+/// or of a size that is limited the node's part of what the container may have.
 void mirror_node_hugepages(const Facts& facts, const HostText& host, Writer& writer) {
+  const HugetlbFacts* limit = facts.memory.limit_of_pages(host.page_kb);
+  if (limit == nullptr || !facts.huge_pools) {
+    writer.text(host.text);
+    return;
+  }
   const NodeMemory memory(facts, host.node);
-  const bool is_default = host.page_kb == facts.host_meminfo->value("Hugepagesize").value_or(0);
   uint64_t pages = 0;
-  if (is_default && memory.shown() && memory.model().hugetlb_limited) {
-    if (host.name == "nr_hugepages") pages = memory.line("HugePages_Total");
-    if (host.name == "free_hugepages") pages = memory.line("HugePages_Free");
+  for (const HostHugePool& of_host : *facts.huge_pools) {
+    if (of_host.page_kb != host.page_kb || !memory.shown()) continue;
+    using Node = HostHugePool::Node;
+    const HugePool pool = limited_pool(*limit, of_host.pages, of_host.free);
+    if (host.name == "nr_hugepages") {
+      pages = memory.huge_pages(pool.pages, host.page_kb, &Node::pages);
+    } else if (host.name == "free_hugepages") {
+      pages = memory.huge_pages(pool.free, host.page_kb, &Node::free);
+    }
   }
   writer.number(pages).ch('\n');
 }

@@ -22,7 +22,12 @@ SwapModel swap_model(const Facts& facts) {
   if (swap.swappiness_zero && used == 0) return model;
   model.total_kb = swap.limit_bytes ? std::max(*swap.limit_bytes / 1024, used) : host_total;
   model.total_kb = std::min(model.total_kb, host_total);
-  model.free_kb = saturating_sub(model.total_kb, used);
+  // What every level leaves, the node last.
+  model.free_kb = std::min(saturating_sub(model.total_kb, used),
+                           facts.host_meminfo->value("SwapFree").value_or(UINT64_MAX));
+  if (memory.room.swap_bytes) {
+    model.free_kb = std::min(model.free_kb, *memory.room.swap_bytes / 1024);
+  }
   return model;
 }
 

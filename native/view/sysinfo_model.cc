@@ -27,7 +27,7 @@ SysinfoFigures sysinfo_figures(const Facts& facts) {
   out.total = line("MemTotal", model.total);
   out.free = line("MemFree", model.free);
   out.shared = line("Shmem", model.shmem);
-  out.buffers = line("Buffers", 0);
+  out.buffers = line("Buffers", model.buffers);
   out.swap_total = bytes(model.swap_total);
   out.swap_free = bytes(model.swap_free);
   return out;

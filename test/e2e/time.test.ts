@@ -10,9 +10,9 @@ import { Daemon } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
-import { stat, uptime } from "../support/procfile.js";
+import { cpuList, stat, uptime } from "../support/procfile.js";
 import type { Inside } from "../support/shows.js";
-import { fileScope } from "../support/test-scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
 const LIMITS = { memory: 64 * MIB, swap: 0, quota: 1 };
@@ -137,6 +137,24 @@ describeLive("times", ["ps", "top", "uptime", "who", "busybox", "unshare", "lxc-
       await checkAge(bornAt(madeAt), async () => upOf(await shifted.output(busybox)), 60);
     });
   });
+
+  it.runIf(haveProgram("runc"))(
+    "a clock that goes on, as of a restored one, is no age",
+    async () => {
+      for (const bootOffset of [3, -2]) {
+        const own = testScope();
+        const restored = await OciContainer.start(own, "runc", daemon, { ...LIMITS, bootOffset });
+        const startS = startedAt(restored.init);
+        await checkUp(restored, startS);
+        expect(Math.abs((await lstart(restored)) - startS)).toBeLessThan(SLACK_S);
+        const { up, idle } = uptime(await restored.output(["cat", "/proc/uptime"]));
+        const cpus = cpuList(
+          await restored.output(["cat", "/sys/devices/system/cpu/online"]),
+        ).length;
+        expect(idle).toBeLessThanOrEqual(up * cpus + 0.02);
+      }
+    },
+  );
 
   describe.each(["runc", "crun"].filter((name) => haveProgram(name)))("in %s", (runtime) => {
     const own = fileScope();

@@ -259,7 +259,13 @@ function ofZoneinfo(text: string): Reading {
 
 function ofSlabinfo(text: string): Reading {
   const lines = linesOf(text);
-  assert.ok(lines.length === 2 && text.startsWith("slabinfo - version"), text);
+  assert.ok(lines.length === 4 && text.startsWith("slabinfo - version"), text);
+  for (const line of lines.slice(2)) {
+    matched(
+      line,
+      /^(\w+) +(\d+) +(\d+) +4096 +1 +1 : tunables +0 +0 +0 : slabdata +(\d+) +(\d+) +0 *$/,
+    );
+  }
   return reading({});
 }
 

@@ -75,14 +75,37 @@ echo max >$cgroups/box/memory.max
 echo max >$cgroups/box/memory.swap.max
 is "memory without it" "$(run "cat /proc/meminfo" | kb MemTotal)" 262144
 
+# A sibling fills the parent that both share, and memory.high is lower than memory.max.
+mkdir $cgroups/box/sibling
+echo 128M >$cgroups/box/memory.max
+sh -c 'echo $$ >'$cgroups'/box/sibling/cgroup.procs; x=$(head -c 50000000 /dev/zero | tr "\0" x)
+  : >/tmp/full; while :; do sleep 1; done' &
+for _ in $(seq 600); do
+  [ -e /tmp/full ] && break
+  sleep 0.1
+done
+meminfo=$(run "cat /proc/meminfo")
+is "memory beside a sibling" "$(echo "$meminfo" | kb MemTotal)" 131072
+is "what it leaves" "$(echo "$meminfo" | kb MemFree | awk '{ print ($1 < 82244) }')" 1
+is "what can be had" "$(echo "$meminfo" | kb MemAvailable | awk '{ print ($1 < 90000) }')" 1
+echo 1 >$cgroups/box/sibling/cgroup.kill
+echo max >$cgroups/box/memory.max
+echo 64M >$cgroups/box/inner/memory.high
+meminfo=$(run "cat /proc/meminfo")
+is "memory.high is no size" "$(echo "$meminfo" | kb MemTotal)" 262144
+is "and all that can be had" "$(echo "$meminfo" | kb MemAvailable | awk '{ print ($1 <= 65536) }')" 1
+echo max >$cgroups/box/inner/memory.high
+
 echo "50000 100000" >$cgroups/box/cpu.max
 is "quota of the parent" "$(run "grep -c ^processor /proc/cpuinfo")" 1
+is "a second directory" "$(run "cd /sys/devices/system/cpu; echo cpu[0-9]*; cat cpu1/online present; ls cpu1 | grep -c topology" | tr '\n' ' ')" "cpu0 cpu1 0 0 0 "
 echo max >$cgroups/box/cpu.max
 echo max >$cgroups/box/inner/cpu.max
 echo 1 >$cgroups/box/inner/cpuset.cpus
 is "cpuset" "$(run "cat /sys/devices/system/cpu/online; grep ^cpu[0-9] /proc/stat | cut -d' ' -f1" | tr '\n' ' ')" "1 cpu1 "
 is "names of CPUs" "$(run "ls /sys/devices/system/cpu | grep ^cpu[0-9]; ls /sys/devices/system/node/node0 | grep ^cpu[0-9]" | tr '\n' ' ')" "cpu1 cpu1 "
-is "possible CPUs" "$(run "cat /sys/devices/system/cpu/possible")" 1
+is "possible CPUs" "$(run "cat /sys/devices/system/cpu/possible")" "$(cat /sys/devices/system/cpu/possible)"
+is "offline CPUs" "$(run "cat /sys/devices/system/cpu/offline")" 0
 is "packages of CPUs" "$(run "cat /sys/devices/system/cpu/cpu1/topology/core_siblings_list")" 1
 is "lscpu" "$(run "lscpu -p=CPU | grep -v ^#")" 1
 is "writing" "$(run "echo 0 >/sys/devices/system/cpu/cpu1/online" 2>&1 | grep -c 'Read-only file system')" 1
@@ -112,7 +135,7 @@ is "CPUs of schedstat" "$(run "grep -o ^cpu[0-9] /proc/schedstat")" cpu1
 is "CPUs of zoneinfo" "$(run "grep -h cpu: /proc/zoneinfo | sort -u" | tr -d ' ')" cpu:1
 echo 0-1 >$cgroups/box/inner/cpuset.cpus
 is "zones" "$(run "awk '\$1 == \"managed\" { sum += \$2 } END { print sum * 4 }' /proc/zoneinfo")" 262144
-is "slabs" "$(run "wc -l </proc/slabinfo")" 2
+is "slabs" "$(run "wc -l </proc/slabinfo")" 4
 
 # Throttled: two loops share half a CPU, and /proc/stat says that time was taken away.
 echo "50000 100000" >$cgroups/box/inner/cpu.max
@@ -147,5 +170,5 @@ echo 1 >$cgroups/box/inner/cgroup.kill
 pkill -TERM vprocfs-keeper
 wait
 grep -q " $mnt " /proc/mounts && fail "still mounted"
-rmdir $cgroups/box/inner $cgroups/box
+rmdir $cgroups/box/inner $cgroups/box/sibling $cgroups/box
 echo "all checks hold"

@@ -1,0 +1,133 @@
+#include "source/memory_levels.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "source/controllers.h"
+#include "source/parse.h"
+
+namespace vprocfs {
+namespace {
+
+/// Of how many cgroups above a container files are kept open.
+constexpr size_t kHeld = 2;
+
+/// The smallest machine that is shown has a page, whatever its limit.
+constexpr uint64_t kLeastBytes = 4096;
+
+uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
+
+uint64_t plus(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
+
+/// The limit where it is one.
+std::optional<uint64_t> below(const std::optional<uint64_t>& limit, uint64_t capacity) {
+  return limit && *limit < capacity ? limit : std::nullopt;
+}
+
+}  // namespace
+
+void MemoryLevels::clear() {
+  own_ = {};
+  above_.clear();
+}
+
+void MemoryLevels::add(size_t level, const Limits& given) {
+  Limits limits = given;
+  for (auto* limit : {&limits.memory_bytes, &limits.high_bytes}) {
+    if (*limit) *limit = std::max(**limit, kLeastBytes);
+  }
+  if (level == 0) {
+    own_ = limits;
+    return;
+  }
+  if (!limits.memory_bytes && !limits.high_bytes && !limits.swap_bytes) return;
+  Level at;
+  at.level = level;
+  at.limits = limits;
+  above_.push_back(std::move(at));
+}
+
+Result<std::optional<std::string_view>> MemoryLevels::read_file(Level& at, Fd& file,
+                                                                const char* name,
+                                                                ReadBuffer& buffer) {
+  Fd once;
+  const bool held = static_cast<size_t>(&at - above_.data()) < kHeld;
+  Fd& open = held ? file : once;
+  if (!open) {
+    std::string path;
+    for (size_t i = 0; i < at.level; ++i) path += "../";
+    auto opened = open_file(dir_->fd(), path + name);
+    if (!opened) {
+      if (is_absence(opened.error().code)) return std::optional<std::string_view>();
+      return dir_->error(opened.error().code, name);
+    }
+    open = std::move(opened.value());
+  }
+  const int code = buffer.read_record(open.get());
+  if (code == 0 && !buffer.text().empty()) return std::optional(buffer.text());
+  open.reset();
+  if (code == 0 || is_absence(code)) return std::optional<std::string_view>();
+  return dir_->error(code, name);
+}
+
+std::optional<Error> MemoryLevels::read_figure(Level& at, Fd& file, const char* name,
+                                               ReadBuffer& buffer,
+                                               std::optional<uint64_t>& figure) {
+  const auto text = read_file(at, file, name, buffer);
+  if (!text) return text.error();
+  figure = text.value() ? parse_u64(*text.value()) : std::nullopt;
+  return std::nullopt;
+}
+
+std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
+                                               const HostMemorySize& host, MemoryRoom& room) {
+  const auto limit = below(at.limits.memory_bytes, host.memory_bytes);
+  auto ceiling = limit;
+  take_lower(ceiling, below(at.limits.high_bytes, host.memory_bytes));
+  if (!ceiling) return std::nullopt;
+  std::optional<uint64_t> usage;
+  if (auto error = read_figure(at, at.usage, files_.usage, buffer, usage)) return error;
+  if (!usage) return std::nullopt;
+  if (limit) take_lower(room.free_bytes, minus(*limit, *usage));
+  const uint64_t left = minus(*ceiling, *usage);
+  if (room.available_bytes && left >= *room.available_bytes) return std::nullopt;
+  const auto stat = read_file(at, at.stat, files_.stat, buffer);
+  if (!stat) return stat.error();
+  const uint64_t reclaimable = stat.value() ? files_.reclaimable(*stat.value()) : 0;
+  take_lower(room.available_bytes, plus(left, reclaimable));
+  return std::nullopt;
+}
+
+std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,
+                                             const HostMemorySize& host, MemoryRoom& room) {
+  const auto limit = below(at.limits.swap_bytes, host.swap_bytes);
+  if (!limit) return std::nullopt;
+  std::optional<uint64_t> used = 0, memory = 0;
+  if (*limit > 0) {
+    if (auto error = read_figure(at, at.swap_usage, files_.swap_usage, buffer, used)) return error;
+    if (used && files_.swap_counts_memory) {
+      if (auto error = read_figure(at, at.usage, files_.usage, buffer, memory)) return error;
+    }
+  }
+  if (used && memory) take_lower(room.swap_bytes, minus(*limit, minus(*used, *memory)));
+  return std::nullopt;
+}
+
+Result<MemoryRoom> MemoryLevels::read(ReadBuffer& buffer, const Own& own,
+                                      const HostMemorySize& host) {
+  MemoryRoom room;
+  auto ceiling = below(own_.memory_bytes, host.memory_bytes);
+  if (ceiling) room.free_bytes = minus(*ceiling, own.usage_bytes);
+  take_lower(ceiling, below(own_.high_bytes, host.memory_bytes));
+  if (ceiling) {
+    room.available_bytes = plus(minus(*ceiling, own.usage_bytes), own.reclaimable_bytes);
+  }
+  for (Level& at : above_) {
+    if (auto error = take_memory(at, buffer, host, room)) return *error;
+    if (auto error = take_swap(at, buffer, host, room)) return *error;
+  }
+  return room;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "facts/host.h"
+#include "facts/io.h"
+
+namespace vprocfs {
+
+/// The block devices that a process's file systems lie on, as its mount table tells them. Not
+/// thread-safe.
+///
+/// The table is the container's to fill: no more than its first 256 KiB are read, and not more
+/// often than every ten seconds.
+class MountedDevices {
+ public:
+  /// Borrows both descriptors, of a procfs and a sysfs.
+  MountedDevices(int procfs_fd, int sysfs_fd, pid_t pid)
+      : procfs_fd_(procfs_fd), sysfs_fd_(sysfs_fd), pid_(pid) {}
+
+  /// Devices, and the disks of those that are partitions; each once. None when the process is gone.
+  /// `disks` names those whose file systems have numbers of their own (btrfs).
+  const std::vector<DeviceNumber>& at(uint64_t now_us, const std::vector<HostDisk>& disks);
+
+ private:
+  void add(DeviceNumber device);
+  void add_with_disk(DeviceNumber device);
+
+  int procfs_fd_, sysfs_fd_;
+  pid_t pid_;
+  uint64_t taken_us_ = 0;
+  bool taken_ = false;
+  std::vector<DeviceNumber> devices_;
+};
+
+}  // namespace vprocfs

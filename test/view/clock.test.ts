@@ -1,0 +1,81 @@
+// Uptime, idle time and the date of boot of containers in time namespaces.
+
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { testName } from "../support/names.js";
+import { renderFixture } from "../support/testing.js";
+import { type Container, type Host, writeCase } from "./synthetic.ts";
+
+const dir = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), testName("clock-")));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+const HOST: Host = {
+  memTotalKb: 4194304n,
+  memFreeKb: 1048576n,
+  swapTotalKb: 0n,
+  cpus: 2,
+  threadsPerCore: 1,
+  packages: 1,
+};
+const NO_LIMITS = { memory: null, swap: null, cpu: null };
+const BUSY_S = 7;
+/** Its init began 1,000 s after the node. */
+const START_S = 1000;
+const AGE_S = 50;
+const BTIME = 1_700_000_000;
+
+function box(): Container {
+  return {
+    version: 2,
+    accounted: true,
+    limits: [NO_LIMITS, NO_LIMITS],
+    cpuset: [0, 1],
+    usage: 4096n,
+    swapUsed: 0n,
+    swappiness: 60,
+    stat: {},
+    uptimeUs: AGE_S * 1_000_000,
+    cpu: { user: BigInt(BUSY_S * 1_000_000), nice: 0n, system: 0n },
+    throttledUs: 0n,
+    io: [],
+    ioLimits: [],
+    events: { pgfault: 0n, pgmajfault: 0n },
+    oomKills: 0n,
+  };
+}
+
+function times(offset: string): { up: number; idle: number; btime: number } {
+  writeCase(dir, HOST, box());
+  writeFileSync(
+    join(dir, "proc/4711/timens_offsets"),
+    `monotonic           0         0\nboottime   ${offset}\n`,
+  );
+  const [up, idle] = renderFixture(dir, "proc/uptime").split(" ").map(Number);
+  const btime = /^btime (\d+)$/m.exec(renderFixture(dir, "proc/stat"))?.[1];
+  return { up: up ?? Number.NaN, idle: idle ?? Number.NaN, btime: Number(btime) };
+}
+
+describe("an offset of the clock of boot", () => {
+  it.each([
+    ["none", "0 0", AGE_S, BTIME],
+    ["that puts its zero at init's start", "-1000 0", AGE_S, BTIME + 1000],
+    ["that puts it some seconds before", "-985 0", AGE_S + 15, BTIME + 985],
+    ["that puts it after", "-1020 0", AGE_S - 20, BTIME + 1020],
+    ["that puts it beyond now", "-2000 0", 0, BTIME + 2000],
+    ["that makes it a day older", "85400 0", AGE_S + START_S + 85_400, BTIME - 85_400],
+    ["of seconds, as a restored container has", "3 0", AGE_S, BTIME - 3],
+    ["of seconds below zero", "-3 0", AGE_S, BTIME + 3],
+    ["of less than a second", "-1 999000000", AGE_S, BTIME + 1],
+    ["of a node that was up for a month", "2592000 0", AGE_S, BTIME - 2_592_000],
+    ["beyond all bounds", "99999999999999 0", AGE_S, BTIME],
+    ["that is none", "soon 0", AGE_S, BTIME],
+  ])("%s", (_, offset, up, btime) => {
+    const found = times(offset);
+    expect(found.up).toBe(up);
+    expect(found.btime).toBe(btime);
+    // All that there was is busy or idle, on each of two CPUs.
+    expect(found.idle).toBeCloseTo(Math.max(0, 2 * up - BUSY_S), 1);
+  });
+});

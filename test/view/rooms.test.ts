@@ -1,0 +1,426 @@
+// What a container can still have, when every cgroup above it has limits, and siblings that use them up.
+
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, it } from "vitest";
+import { testName } from "../support/names.js";
+import { renderFixture } from "../support/testing.js";
+import { type Container, type Host, hostValues, writeCase } from "./synthetic.ts";
+import { kb, max, min, minus } from "./worlds.ts";
+
+const MIB = 2n ** 20n;
+/** The smallest limit that is shown. */
+const PAGE = 4096n;
+const dir = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), testName("rooms-")));
+afterAll(() => rmSync(dir, { recursive: true, force: true }));
+
+/** A cgroup, bytes; null: no limit. */
+interface Level {
+  readonly limit: bigint | null;
+  /** v2 only. */
+  readonly high: bigint | null;
+  /** Swap alone. */
+  readonly swapLimit: bigint | null;
+  readonly usage: bigint;
+  readonly swapUsed: bigint;
+  readonly files: bigint;
+  readonly slab: bigint;
+}
+
+interface World {
+  readonly version: 1 | 2;
+  readonly host: Host;
+  /** From the container up. */
+  readonly chain: readonly Level[];
+}
+
+const HOST: Host = {
+  memTotalKb: 4194304n,
+  memFreeKb: 1048576n,
+  memAvailableKb: 2097152n,
+  cachedKb: 1048576n,
+  swapTotalKb: 1048576n,
+  cpus: 1,
+  threadsPerCore: 1,
+  packages: 1,
+};
+const FREE: Level = {
+  limit: null,
+  high: null,
+  swapLimit: null,
+  usage: 0n,
+  swapUsed: 0n,
+  files: 0n,
+  slab: 0n,
+};
+const NO_LIMITS = { memory: null, swap: null, cpu: null };
+const BOX: Container = {
+  version: 2,
+  accounted: true,
+  limits: [NO_LIMITS, NO_LIMITS],
+  cpuset: [0],
+  usage: 0n,
+  swapUsed: 0n,
+  swappiness: 60,
+  stat: {},
+  uptimeUs: 1_000_000,
+  cpu: { user: 0n, nice: 0n, system: 0n },
+  throttledUs: 0n,
+  io: [],
+  ioLimits: [],
+  events: { pgfault: 0n, pgmajfault: 0n },
+  oomKills: 0n,
+};
+const V1_NO_LIMIT = 9223372036854771712n;
+
+function least(values: readonly (bigint | null)[]): bigint | null {
+  return values.reduce((a, b) => (a === null || (b !== null && b < a) ? b : a), null);
+}
+
+/** v1 limits the sum of memory and swap. */
+function both({ limit, swapLimit }: Level): bigint | null {
+  return swapLimit === null ? null : (limit ?? 0n) + swapLimit;
+}
+
+function filesOf({ version, chain }: World, level: Level): Record<string, string> {
+  const { limit, high, swapLimit, usage, swapUsed, files, slab } = level;
+  if (version === 2) {
+    return {
+      "memory.max": `${limit ?? "max"}\n`,
+      "memory.high": `${high ?? "max"}\n`,
+      "memory.swap.max": `${swapLimit ?? "max"}\n`,
+      "memory.current": `${usage}\n`,
+      "memory.swap.current": `${swapUsed}\n`,
+      "memory.stat": `file ${files}\ninactive_file ${files}\nslab_reclaimable ${slab}\n`,
+    };
+  }
+  const above = chain.slice(chain.indexOf(level));
+  const memory = least(above.map((each) => each.limit)) ?? V1_NO_LIMIT;
+  const memsw = least(above.map(both)) ?? V1_NO_LIMIT;
+  return {
+    "memory.limit_in_bytes": `${limit ?? V1_NO_LIMIT}\n`,
+    "memory.memsw.limit_in_bytes": `${both(level) ?? V1_NO_LIMIT}\n`,
+    "memory.usage_in_bytes": `${usage}\n`,
+    "memory.memsw.usage_in_bytes": `${usage + swapUsed}\n`,
+    "memory.stat":
+      `hierarchical_memory_limit ${memory}\nhierarchical_memsw_limit ${memsw}\n` +
+      `total_cache ${files}\ntotal_inactive_file ${files}\ntotal_swap ${swapUsed}\n`,
+  };
+}
+
+/** The cgroup of each level, relative to the hierarchy's root. */
+function pathsOf(chain: readonly Level[]): string[] {
+  return chain.map(
+    (_, at) =>
+      `/${Array(chain.length - at)
+        .fill("c")
+        .join("/")}`,
+  );
+}
+
+function write(world: World): void {
+  const { version, host, chain } = world;
+  const root = join(dir, "cgroup", version === 2 ? "" : "memory");
+  writeCase(dir, host, { ...BOX, version });
+  const paths = pathsOf(chain);
+  const membership = join(dir, "proc/4711/cgroup");
+  const text = readFileSync(membership, "utf8");
+  const [own] = paths;
+  writeFileSync(
+    membership,
+    version === 2 ? `0::${own}\n` : text.replace(/:memory:.*/, `:memory:${own}`),
+  );
+  chain.forEach((level, at) => {
+    const directory = join(root, paths[at] ?? "");
+    mkdirSync(directory, { recursive: true });
+    for (const [name, content] of Object.entries(filesOf(world, level))) {
+      writeFileSync(join(directory, name), content);
+    }
+    if (version === 2) {
+      writeFileSync(join(directory, "cgroup.subtree_control"), "memory\n");
+    }
+  });
+}
+
+function read(): (label: string) => bigint {
+  const text = renderFixture(dir, "proc/meminfo");
+  expect(text).not.toMatch(/-\d|\d{15}/);
+  return (label) => BigInt(new RegExp(`^${label}: +(\\d+)`, "m").exec(text)?.[1] ?? -1);
+}
+
+function reclaimable({ files, slab }: Level, version: 1 | 2): bigint {
+  return files + (version === 2 ? slab : 0n);
+}
+
+/** SEMANTICS of the room, said again; kB. */
+function check(world: World): void {
+  const { version, host, chain } = world;
+  write(world);
+  const value = read();
+  const total = host.memTotalKb * 1024n;
+  const limited = chain.filter(({ limit }) => limit !== null && limit < total);
+  const [own = FREE] = chain;
+  const hostAvailable = host.memAvailableKb ?? host.memFreeKb;
+  const size = min(host.memTotalKb, kb(least(chain.map(({ limit }) => limit)) ?? total));
+  expect(value("MemTotal")).toBe(max(size, 4n));
+  const shown = value("MemTotal");
+
+  let available = hostAvailable;
+  for (const level of chain) {
+    const high = version === 2 ? level.high : null;
+    const set = [level.limit, high].filter((each) => each !== null && each < total);
+    const ceiling = least(set.map((each) => max(each ?? 0n, PAGE)));
+    if (ceiling !== null) {
+      const room = minus(ceiling, level.usage) + reclaimable(level, version);
+      available = min(available, kb(room));
+    }
+  }
+  available = min(available, shown);
+  expect(value("MemAvailable")).toBe(available);
+
+  if (limited.length > 0) {
+    const rooms = limited.map(({ limit, usage }) => kb(minus(max(limit ?? 0n, PAGE), usage)));
+    const used = min(kb(own.usage), shown);
+    const free = [shown - used, host.memFreeKb, available, ...rooms].reduce(min);
+    expect(value("MemFree")).toBe(free);
+  } else {
+    expect(value("MemFree")).toBeLessThanOrEqual(hostAvailable);
+    expect(value("MemFree")).toBeGreaterThanOrEqual(min(host.memFreeKb, available));
+    expect(value("Buffers")).toBe(hostValues(host).Buffers);
+  }
+  expect(value("MemFree")).toBeLessThanOrEqual(value("MemAvailable"));
+  // On v1 the container's own is what its limits of memory and of both leave between them.
+  for (const { swapLimit, swapUsed } of version === 2 ? chain : chain.slice(1)) {
+    if (swapLimit !== null && swapLimit < host.swapTotalKb * 1024n) {
+      expect(value("SwapFree")).toBeLessThanOrEqual(kb(minus(swapLimit, swapUsed)));
+    }
+  }
+  expect(value("SwapFree")).toBeLessThanOrEqual(value("SwapTotal"));
+  const unused = ["MemFree", "Buffers", "Cached", "SReclaimable"].map(value);
+  expect(unused.reduce((a, b) => a + b, 0n)).toBeLessThanOrEqual(shown);
+}
+
+describe("room", () => {
+  const amount = fc.oneof(
+    { weight: 4, arbitrary: fc.bigInt(0n, 2n ** 20n).map((pages) => pages * 4096n) },
+    { weight: 1, arbitrary: fc.constantFrom(0n, 4096n, 2n ** 40n) },
+  );
+  const limit = fc.option(amount);
+  const level: fc.Arbitrary<Level> = fc.record({
+    limit,
+    high: limit,
+    swapLimit: limit,
+    usage: amount,
+    swapUsed: amount,
+    files: amount,
+    slab: amount,
+  });
+  const worlds: fc.Arbitrary<World> = fc.record({
+    version: fc.constantFrom(1 as const, 2 as const),
+    host: fc.constant(HOST),
+    chain: fc.array(level, { minLength: 1, maxLength: 8 }),
+  });
+
+  it("is the least over all cgroups on the way up", () => {
+    fc.assert(fc.property(worlds, check), { numRuns: 100, interruptAfterTimeLimit: 12_000 });
+  });
+
+  it.each([1, 2] as const)("of a chain of 60 is the room of the tightest (v%d)", (version) => {
+    const chain = Array.from({ length: 60 }, (_, at) => ({
+      ...FREE,
+      limit: 512n * MIB,
+      usage: (at === 41 ? 500n : 100n) * MIB,
+      files: 10n * MIB,
+    }));
+    check({ version, host: HOST, chain });
+    expect(read()("MemFree")).toBe(12n * 1024n);
+    expect(read()("MemAvailable")).toBe(22n * 1024n);
+  });
+
+  const child: Level = { ...FREE, usage: 50n * MIB, files: 20n * MIB };
+  it.each<readonly [string, readonly Level[], Readonly<Record<string, bigint>>]>([
+    [
+      "a sibling has filled the shared parent",
+      [child, { ...FREE, limit: 256n * MIB, usage: 250n * MIB, files: 20n * MIB }],
+      { MemTotal: 256n, MemFree: 6n, MemAvailable: 26n },
+    ],
+    [
+      "a parent uses more than its limit",
+      [
+        { ...child, limit: 128n * MIB },
+        { ...FREE, limit: 256n * MIB, usage: 300n * MIB },
+      ],
+      { MemTotal: 128n, MemFree: 0n, MemAvailable: 0n },
+    ],
+    [
+      "memory.high is lower than memory.max",
+      [{ ...child, limit: 512n * MIB, high: 100n * MIB }],
+      { MemTotal: 512n, MemFree: 70n, MemAvailable: 70n },
+    ],
+    [
+      "memory.high is above memory.max",
+      [{ ...child, limit: 128n * MIB, high: 512n * MIB }],
+      { MemTotal: 128n, MemFree: 78n, MemAvailable: 98n },
+    ],
+    [
+      "only memory.high is set",
+      [{ ...child, high: 100n * MIB }],
+      { MemTotal: 4096n, MemFree: 70n, MemAvailable: 70n },
+    ],
+    [
+      "a limit above the host's memory",
+      [{ ...child, limit: 8192n * MIB }],
+      { MemTotal: 4096n, MemAvailable: 2048n, Buffers: 1024n },
+    ],
+    [
+      "a parent's swap is used by a sibling",
+      [
+        { ...child, limit: 128n * MIB, swapLimit: 256n * MIB },
+        { ...FREE, swapLimit: 300n * MIB, swapUsed: 280n * MIB },
+      ],
+      { SwapTotal: 256n, SwapFree: 20n },
+    ],
+  ])("%s", (_, chain, expected) => {
+    const world: World = { version: 2, host: HOST, chain };
+    check(world);
+    const value = read();
+    const labels = Object.keys(expected);
+    expect(Object.fromEntries(labels.map((label) => [label, value(label) / 1024n]))).toEqual(
+      expected,
+    );
+  });
+
+  it("counts what others have cached as free where there is no limit", () => {
+    write({ version: 2, host: HOST, chain: [child] });
+    const value = read();
+    expect(value("MemAvailable")).toBe(2097152n);
+    // A quarter is free, a quarter cached, of which 20 MiB are its own; the kernel has half for more.
+    expect(value("MemFree")).toBe(2097152n - 20n * 1024n);
+    expect(value("Cached")).toBe(20n * 1024n);
+  });
+
+  it("ignores a cgroup above that has lost its files", () => {
+    const parent: Level = { ...FREE, limit: 256n * MIB, usage: 250n * MIB };
+    for (const name of ["memory.current", "memory.stat", "memory.max"]) {
+      write({ version: 2, host: HOST, chain: [{ ...child, limit: 128n * MIB }, parent] });
+      rmSync(join(dir, "cgroup/c", name));
+      const value = read();
+      expect(value("MemTotal")).toBe(128n * 1024n);
+      expect(value("MemFree")).toBe((name === "memory.stat" ? 6n : 78n) * 1024n);
+    }
+    write({ version: 2, host: HOST, chain: [{ ...child, limit: 128n * MIB }, parent] });
+    for (const text of ["", "max\n", "-5\n", "99999999999999999999999\n"]) {
+      writeFileSync(join(dir, "cgroup/c/memory.current"), text);
+      expect(read()("MemFree")).toBeLessThanOrEqual(78n * 1024n);
+    }
+  });
+});
+
+describe("huge pages", () => {
+  const box = join(dir, "cgroup/outer/box");
+  const pools = (text: string): Record<string, bigint> =>
+    Object.fromEntries(
+      [...text.matchAll(/^(HugePages_\w+|Hugetlb): +(\d+)/gm)].map(([, name = "", value = ""]) => [
+        name,
+        BigInt(value),
+      ]),
+    );
+
+  /** 64 pages of 2 MiB, of which 40 are free, and 2 of 1 GiB; on two nodes. */
+  function writeHost(limits: Readonly<Record<string, string>>): void {
+    writeCase(dir, HOST, { ...BOX, cpuset: [0] });
+    const meminfo = join(dir, "proc/meminfo");
+    const text = readFileSync(meminfo, "utf8")
+      .replace(/^HugePages_Total: +0/m, "HugePages_Total:      64")
+      .replace(/^HugePages_Free: +0/m, "HugePages_Free:       40")
+      .replace(/^HugePages_Rsvd: +0/m, "HugePages_Rsvd:        3")
+      .replace(/^Hugetlb: .*/m, `Hugetlb:        ${64 * 2048 + 2 * 1048576} kB`);
+    writeFileSync(meminfo, text);
+    const files: Record<string, string> = {
+      "cgroup.controllers": "cpuset cpu io memory pids hugetlb\n",
+      ...Object.fromEntries(
+        Object.entries(limits).map(([name, limit]) => [`outer/box/${name}`, `${limit}\n`]),
+      ),
+    };
+    for (const [name, content] of Object.entries(files)) {
+      writeFileSync(join(dir, "cgroup", name), content);
+    }
+    const nodes = join(dir, "sys/devices/system/node");
+    const of = [
+      { small: [48, 30], large: [2, 1] },
+      { small: [16, 10], large: [0, 0] },
+    ] as const;
+    mkdirSync(nodes, { recursive: true });
+    writeFileSync(join(nodes, "online"), "0-1\n");
+    of.forEach(({ small, large }, id) => {
+      const node = join(nodes, `node${id}`);
+      for (const [size, [pages, free]] of [
+        ["2048", small],
+        ["1048576", large],
+      ] as const) {
+        const pool = join(node, `hugepages/hugepages-${size}kB`);
+        mkdirSync(pool, { recursive: true });
+        writeFileSync(join(pool, "nr_hugepages"), `${pages}\n`);
+        writeFileSync(join(pool, "free_hugepages"), `${free}\n`);
+        writeFileSync(join(pool, "surplus_hugepages"), "0\n");
+      }
+      writeFileSync(join(node, "cpulist"), id === 0 ? "0\n" : "\n");
+      writeFileSync(join(node, "meminfo"), `Node ${id} MemTotal:       2097152 kB\n`);
+    });
+  }
+
+  function ofNodes(size: string, name: string): number[] {
+    return [0, 1].map((id) =>
+      Number(
+        renderFixture(
+          dir,
+          `sys/devices/system/node/node${id}/hugepages/hugepages-${size}kB/${name}`,
+        ),
+      ),
+    );
+  }
+
+  it("are the node's where no size is limited", () => {
+    writeHost({});
+    expect(pools(renderFixture(dir, "proc/meminfo"))).toEqual({
+      HugePages_Total: 64n,
+      HugePages_Free: 40n,
+      HugePages_Rsvd: 3n,
+      HugePages_Surp: 0n,
+      Hugetlb: 2228224n,
+    });
+    expect(ofNodes("2048", "nr_hugepages")).toEqual([48, 16]);
+    expect(ofNodes("1048576", "free_hugepages")).toEqual([1, 0]);
+  });
+
+  it("are limited by size, and every size counts", () => {
+    writeHost({
+      "hugetlb.2MB.max": String(32n * 2n * MIB),
+      "hugetlb.2MB.current": String(4n * 2n * MIB),
+      "hugetlb.1GB.max": String(1024n * MIB),
+      "hugetlb.1GB.current": "0",
+    });
+    expect(pools(renderFixture(dir, "proc/meminfo"))).toEqual({
+      HugePages_Total: 32n,
+      HugePages_Free: 28n,
+      HugePages_Rsvd: 0n,
+      HugePages_Surp: 0n,
+      Hugetlb: 32n * 2048n + 1048576n,
+    });
+    expect(ofNodes("2048", "nr_hugepages")).toEqual([24, 8]);
+    expect(ofNodes("2048", "free_hugepages")).toEqual([21, 7]);
+    expect(ofNodes("1048576", "nr_hugepages")).toEqual([1, 0]);
+    expect(ofNodes("1048576", "surplus_hugepages")).toEqual([0, 0]);
+  });
+
+  it("of one size limited leave the others as they are", () => {
+    writeHost({ "hugetlb.1GB.max": "0", "hugetlb.1GB.current": "0" });
+    const found = pools(renderFixture(dir, "proc/meminfo"));
+    expect(found).toMatchObject({ HugePages_Total: 64n, HugePages_Free: 40n, Hugetlb: 131072n });
+    expect(ofNodes("1048576", "nr_hugepages")).toEqual([0, 0]);
+    expect(ofNodes("2048", "nr_hugepages")).toEqual([48, 16]);
+    expect(existsSync(box)).toBe(true);
+  });
+});
