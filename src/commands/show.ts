@@ -6,6 +6,7 @@ import { findContainer } from "../containers/find.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
+import { serviceOf } from "../service.js";
 import { didYouMean, printable } from "../text.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -39,10 +40,11 @@ export async function requireMount(config: Config): Promise<string> {
   if (state === "hung") {
     throw new VprocfsError("NOT_MOUNTED", `${place}: the vprocfs mounted here does not answer`);
   }
+  const { start } = serviceOf(path);
   const message =
     state === "dead"
-      ? `${place}: the vprocfs mounted here is dead: start it again with 'vprocfs run'`
-      : `${place}: no vprocfs is mounted here: start it with 'vprocfs run', or name its --mountpoint`;
+      ? `${place}: the vprocfs mounted here is dead: start it again with '${start}'`
+      : `${place}: no vprocfs is mounted here: start it with '${start}', or name its --mountpoint`;
   throw new VprocfsError("NOT_MOUNTED", message);
 }
 

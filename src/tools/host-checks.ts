@@ -8,6 +8,7 @@ import type { Containers } from "../metrics/survey.js";
 import { type Mount, readMounts } from "../mountinfo.js";
 import { mountState, realSystem } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
+import { serviceOf } from "../service.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
 import { type DaemonFigures, daemonFigures } from "./scraped.js";
@@ -257,11 +258,12 @@ export async function checkDaemon(
     config,
   );
   if (state !== "live") {
+    const { start, log } = serviceOf(mountpoint);
     const reasons = {
-      dead: ["the mount is dead", "start it again with 'vprocfs run'"],
-      hung: ["the mount does not answer", "see 'vprocfs status', and the log of 'vprocfs run'"],
+      dead: ["the mount is dead", `start it again with '${start}'`],
+      hung: ["the mount does not answer", `see 'vprocfs status', and ${log}`],
       foreign: ["something else is mounted there", "unmount it, or name another --mountpoint"],
-      none: ["nothing is mounted there", "start it with 'vprocfs run', or name its --mountpoint"],
+      none: ["nothing is mounted there", `start it with '${start}', or name its --mountpoint`],
     } as const;
     const [what, todo] = reasons[state];
     findings.add("problem", `${mountpoint}: ${what}`, todo);

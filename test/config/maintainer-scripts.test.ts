@@ -136,6 +136,22 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ]);
   });
 
+  it("leave something to run where a configuration of containers names the wrapper", async () => {
+    const name = "/usr/lib/vprocfs/vprocfs-runc";
+    const shown = `sed -n '$p' ${name}; grep -c 'now only runs runc' /run/out`;
+    expect(
+      await administer(
+        // The files of the package, which these packages do not have.
+        "mkdir /run/upper /run/work; mount -t overlay overlay -o lowerdir=/usr/lib,upperdir=/run/upper,workdir=/run/work /usr/lib",
+        "mkdir -p /etc/docker /usr/lib/vprocfs",
+        `echo '{"runtimes":{"vprocfs":{"path":"${name}"}}}' >/etc/docker/daemon.json`,
+        `install vprocfs-1; package --remove vprocfs; ${shown}`,
+        `rm ${name}; package --purge vprocfs; ${shown}`,
+        `rm ${name} /etc/docker/daemon.json; install vprocfs-1; package --purge vprocfs; ls /usr/lib/vprocfs`,
+      ),
+    ).toEqual(['exec runc "$@"', "1", 'exec runc "$@"', "1"]);
+  });
+
   it("put the service in LXCFS's place and back, again and again", async () => {
     const both = "install vprocfs-1; install vprocfs-lxcfs-compat-1";
     const enabled = "enabled: lxcfs.service vprocfs.service";
