@@ -1,6 +1,7 @@
 #!/usr/bin/env node
-// Makes docs/files.md from the table of views and the descriptions beside them, and
-// docs/dependencies.md from the npm packages that are installed.
+// Makes docs/files.md from the table of views and the descriptions beside them, docs/dependencies.md
+// from the npm packages that are installed, and docs/support.md from what scenarios on booted nodes
+// have shown.
 //
 //   node docs/generate.mjs          writes them
 //   node docs/generate.mjs --check  fails when they are not what would be written
@@ -9,6 +10,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
+import { supportPage } from "../test/node/support.mjs";
 import { renderDependencies } from "./dependencies.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -130,7 +132,11 @@ function renderAll() {
   const fail = (message) => {
     throw new DocumentationError(message);
   };
-  return { "files.md": render(), "dependencies.md": renderDependencies(fail) };
+  return {
+    "files.md": render(),
+    "dependencies.md": renderDependencies(fail),
+    "support.md": supportPage(),
+  };
 }
 
 function main(isCheck) {

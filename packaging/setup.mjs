@@ -48,7 +48,15 @@ const testPackages = [
   "strace",
   "sysstat",
   "uidmap",
-  ...(process.arch === "x64" ? ["qemu-system-x86", "linux-image-amd64|linux-image-generic"] : []),
+  ...(process.arch === "x64"
+    ? [
+        "mmdebstrap",
+        "openssh-client",
+        "qemu-system-x86",
+        "qemu-utils",
+        "linux-image-amd64|linux-image-generic",
+      ]
+    : []),
 ];
 
 class SetupError extends Error {}

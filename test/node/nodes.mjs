@@ -1,0 +1,48 @@
+// The nodes that scenarios run on.
+
+/**
+ * @typedef {object} NodeKind
+ * @property {string} name          What `--node` calls it.
+ * @property {string} title         Its column in docs/support.md.
+ * @property {string} suite         Debian's name of the release.
+ * @property {string} architecture  Debian's name of the architecture.
+ * @property {string[]} qemu        The program that emulates it, with what depends on the architecture.
+ * @property {string} console       The kernel's name of the first serial line.
+ * @property {boolean} resends      The kernel can be asked to hand requests again (Linux 6.9).
+ */
+
+/** @type {NodeKind[]} */
+export const NODES = [
+  {
+    name: "trixie",
+    title: "Debian 13, Linux 6.12, x86-64",
+    suite: "trixie",
+    architecture: "amd64",
+    qemu: ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    console: "ttyS0",
+    resends: true,
+  },
+  {
+    name: "bookworm",
+    title: "Debian 12, Linux 6.1, x86-64",
+    suite: "bookworm",
+    architecture: "amd64",
+    qemu: ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    console: "ttyS0",
+    resends: false,
+  },
+  {
+    name: "trixie-arm64",
+    title: "Debian 13, Linux 6.12, arm64",
+    suite: "trixie",
+    architecture: "arm64",
+    qemu: ["qemu-system-aarch64", "-machine", "virt", "-accel", "tcg,thread=multi", "-cpu", "max"],
+    console: "ttyAMA0",
+    resends: true,
+  },
+];
+
+/** MiB of memory of a node. */
+export const MEMORY_MIB = 2048;
+/** CPUs of a node. */
+export const CPUS = 2;

@@ -1,0 +1,20 @@
+// All scenarios, in the order of docs/support.md.
+
+import { containers } from "./containers.mjs";
+import { lifecycle } from "./lifecycle.mjs";
+import { node } from "./node.mjs";
+
+/**
+ * @typedef {object} Scenario
+ * @property {string} name   What `--scenario` calls it.
+ * @property {string} title  What is promised, as docs/support.md says it.
+ * @property {"populated" | "installed"} [from]  The state of the node at its beginning: with a running
+ *   container of each runtime, and then with the package installed, too (that one, unless told).
+ * @property {boolean} [short]  Part of the short form.
+ * @property {(kind: import("../nodes.mjs").NodeKind) => string | undefined} [impossible]
+ *   Why it cannot be had on a node.
+ * @property {(bed: any) => Promise<void>} run  Throws when the promise is broken.
+ */
+
+/** @type {Scenario[]} */
+export const SCENARIOS = [...lifecycle, ...containers, ...node];

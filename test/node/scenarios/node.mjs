@@ -1,0 +1,70 @@
+// The node: what it starts at boot, what it enforces, what else is installed on it.
+
+/** @type {import("./index.mjs").Scenario[]} */
+export const node = [
+  {
+    name: "reboot",
+    title: "a reboot with containers that start at boot: each sees its own",
+    async run(bed) {
+      await bed.sh(
+        `MORE="--restart=always" start docker boot-docker
+        MORE="--restart=always" start podman boot-podman
+        systemctl enable -q podman-restart.service
+        mkdir -p /etc/containers/systemd
+        printf '[Container]\\nImage=localhost/bb:latest\\nPodmanArgs=-m 128m --cpus 1\\nNetwork=none\\nExec=sleep 1000000\\n[Install]\\nWantedBy=multi-user.target\\n' >/etc/containers/systemd/quadlet.container
+        if [ -e /root/bed/runtimes ] && grep -qx incus /root/bed/runtimes; then incus config set incus0 boot.autostart=true; fi
+        printf '\\nlxc.start.auto = 1\\n' >>/var/lib/lxc/lxc0/config
+        systemctl enable -q lxc.service`,
+      );
+      await bed.machine.reboot();
+      bed.note(
+        await bed.sh(
+          `systemctl is-system-running --wait >/dev/null || true
+          served
+          set -- docker:boot-docker podman:boot-podman podman:systemd-quadlet lxc:lxc0
+          ! grep -qx incus /root/bed/runtimes || set -- "$@" incus:incus0
+          own 30 "$@"
+          for unit in docker containerd incus incus-startup podman-restart lxc quadlet; do
+              systemctl is-active -q $unit || continue
+              at=$(systemctl show -p ExecMainStartTimestampMonotonic --value $unit)
+              ours=$(systemctl show -p ActiveEnterTimestampMonotonic --value vprocfs)
+              [ "\${at:-0}" -ge "$ours" ] || [ "\${at:-0}" = 0 ] || fail "$unit was started before vprocfs served"
+          done >&2
+          say "vprocfs served after $(($(systemctl show -p ActiveEnterTimestampMonotonic --value vprocfs) / 1000000)) s of the boot"`,
+        ),
+      );
+    },
+  },
+  {
+    name: "apparmor",
+    title: "AppArmor in force: nothing of ours is denied",
+    async run(bed) {
+      await bed.sh(
+        `aa-status --enabled || fail "AppArmor is off"
+        pid_of docker:docker0
+        grep -q docker-default /proc/$PID/attr/current || fail "Docker's container is not confined"
+        start docker confined
+        own 20 docker:confined
+        ! dmesg | grep -i 'apparmor="DENIED"' | grep -i -m 1 vprocfs || fail "denied, see dmesg"`,
+      );
+    },
+  },
+  {
+    name: "beside-lxcfs",
+    title: "beside a running LXCFS: every container has one set of files, its own",
+    async run(bed) {
+      await bed.sh(
+        `rm -r /etc/systemd/system/lxcfs.service.d
+        systemctl daemon-reload
+        systemctl restart lxcfs
+        within 60 mountpoint -q /var/lib/lxcfs || fail "LXCFS does not start"
+        start lxc beside
+        start docker beside
+        own 20 docker:beside lxc:beside
+        pid_of lxc:beside
+        twice=$(awk '/ - fuse.lxcfs /{print $5}' /proc/$PID/mountinfo | sort | uniq -d | head -n 3 | tr '\\n' ' ')
+        [ -z "$twice" ] || fail "mounted twice: $twice"`,
+      );
+    },
+  },
+];

@@ -1,0 +1,65 @@
+// docs/support.md: what was seen on which node, from the outcomes that `run.mjs --keep` has written.
+
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { NODES } from "./nodes.mjs";
+import { SCENARIOS } from "./scenarios/index.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const escaped = (text) => text.replaceAll("|", "\\|");
+
+function outcomesOf({ name }) {
+  const file = join(here, "results", `${name}.json`);
+  return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
+}
+
+/** The text of docs/support.md. */
+export function supportPage() {
+  const columns = NODES.map((kind) => ({ ...kind, outcomes: outcomesOf(kind) }));
+  const reasons = [];
+  const cell = (outcome) => {
+    if (outcome === undefined) {
+      return "not run";
+    }
+    const text = outcome.reason ?? outcome.notes?.join("; ");
+    if (text === undefined) {
+      return outcome.result;
+    }
+    reasons.push(text);
+    return `${outcome.result} [${reasons.length}]`;
+  };
+  const rows = SCENARIOS.map(({ name, title }) => {
+    const cells = columns.map(({ outcomes }) => cell(outcomes[name]));
+    return `| ${escaped(title)} | ${cells.join(" | ")} |`;
+  });
+  const notes = reasons.map((text, index) => `${index + 1}. ${escaped(text)}`);
+  return `<!-- Made by docs/generate.mjs from test/node/results: run 'npm run test:node -- --keep'. -->
+
+# What works where
+
+Each row is a scenario that \`npm run test:node\` runs on booted nodes: machines with systemd, the
+distribution's kernel and its own packages of every runtime. **pass** is a promise. Nodes run in QEMU
+without KVM, 10 to 30 times slower than real ones; times in the notes are from there.
+
+| | ${columns.map(({ title }) => title).join(" | ")} |
+|---|${columns.map(() => "---").join("|")}|
+${rows.join("\n")}
+
+Unless told otherwise a node runs one container of each runtime that it has: Docker, podman as root and
+rootless, containerd (\`ctr\`), Incus, LXC and systemd-nspawn, each with 128 MiB and one CPU. "Its own"
+means its memory, its CPUs and its uptime. Readers check every byte of what they read.
+
+## Notes
+
+${notes.join("\n")}
+
+## Not tried here
+
+- **Kubernetes**: no kubelet can be installed on these nodes. What a pod is made of is tried by
+  containerd (containers that share a PID namespace with a pause container); the manifests and the
+  agent have tests of their own (test/config/kubernetes.test.ts, test/e2e/kubernetes.test.ts).
+- **Proxmox, Ubuntu, CentOS and others**: their packages are not in Debian's archive.
+- **Real hardware and KVM**: nothing here depends on how fast the machine is, but for deadlines.
+`;
+}
