@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Builds the Debian packages vprocfs and vprocfs-lxcfs-compat out of a built tree (npm run build):
+// Builds the Debian packages vprocfs, vprocfs-as-lxcfs and vprocfs-lxcfs-compat out of a built tree (npm run build):
 //
 //   node packaging/debian/build.mjs [--output DIR] [--version VERSION] [--compression xz|gzip|none]
 //                                   [--with-node [--cache DIR]]
@@ -339,6 +339,39 @@ if (process.argv.includes("--with-node")) {
   pack(root, "vprocfs-node", node, architecture, output);
 }
 
+/**
+ * What packages that depend on LXCFS need of it to be installed and to start. A package of its own, so
+ * that they stay when vprocfs-lxcfs-compat goes.
+ */
+const standIn = join(work, "as-lxcfs");
+mkdirSync(standIn, { mode: 0o755 });
+copy(
+  standIn,
+  "packaging/debian/vprocfs-as-lxcfs/generator",
+  "usr/lib/systemd/system-generators/vprocfs-as-lxcfs",
+  0o755,
+);
+for (const name of ["lxc.mount.hook", "lxc.reboot.hook"]) {
+  copy(standIn, `packaging/debian/vprocfs-as-lxcfs/${name}`, `usr/share/lxcfs/${name}`, 0o755);
+}
+copy(standIn, "LICENSE", "usr/share/doc/vprocfs-as-lxcfs/copyright");
+stageControl(
+  standIn,
+  {
+    Package: "vprocfs-as-lxcfs",
+    ...common,
+    Architecture: "all",
+    Provides: `lxcfs (= ${LXCFS})`,
+    Conflicts: "lxcfs",
+    Replaces: "lxcfs, vprocfs-lxcfs-compat",
+    Description:
+      "what depends on LXCFS can be installed with vprocfs\n" +
+      " The service and the hooks that packages like Incus and LXD need to be there.",
+  },
+  [],
+);
+pack(standIn, "vprocfs-as-lxcfs", version, "all", output);
+
 const compat = join(work, "compat");
 mkdirSync(compat, { mode: 0o755 });
 copy(compat, "packaging/lxcfs/lxcfs", "usr/bin/lxcfs", 0o755);
@@ -347,9 +380,6 @@ copy(
   "packaging/debian/vprocfs-lxcfs-compat/lxcfs.service",
   "usr/lib/systemd/system/lxcfs.service",
 );
-for (const name of ["lxc.mount.hook", "lxc.reboot.hook"]) {
-  copy(compat, `packaging/debian/vprocfs-lxcfs-compat/${name}`, `usr/share/lxcfs/${name}`, 0o755);
-}
 write(compat, "usr/lib/vprocfs/in-place-of-lxcfs", "");
 copy(compat, "docs/from-lxcfs.md", "usr/share/doc/vprocfs-lxcfs-compat/from-lxcfs.md");
 copy(compat, "LICENSE", "usr/share/doc/vprocfs-lxcfs-compat/copyright");
@@ -360,9 +390,8 @@ stageControl(
     Package: "vprocfs-lxcfs-compat",
     ...common,
     Architecture: "all",
-    Depends: `vprocfs (>= ${version})`,
-    Provides: `lxcfs (= ${LXCFS})`,
-    Conflicts: "lxcfs",
+    Depends: `vprocfs (>= ${version}), vprocfs-as-lxcfs`,
+    // Its program has LXCFS's name.
     Replaces: "lxcfs",
     Description:
       "vprocfs in the place of LXCFS\n" +

@@ -26,6 +26,7 @@ describe.runIf(missing.length === 0)(title, () => {
   let directory = "";
   let root = "";
   let compat = "";
+  let standIn = "";
 
   beforeAll(async () => {
     directory = mkdtempSync(join(tmpdir(), "vprocfs-test-deb-"));
@@ -35,8 +36,10 @@ describe.runIf(missing.length === 0)(title, () => {
     const named = (start: string): string =>
       join(directory, readdirSync(directory).find((name) => name.startsWith(start)) ?? start);
     [root, compat] = [join(directory, "root"), join(directory, "compat")];
+    standIn = join(directory, "as-lxcfs");
     await output(["dpkg-deb", "-R", named("vprocfs_"), root]);
     await output(["dpkg-deb", "-R", named("vprocfs-lxcfs-compat_"), compat]);
+    await output(["dpkg-deb", "-R", named("vprocfs-as-lxcfs_"), standIn]);
   }, 120_000);
 
   afterAll(() => rmSync(directory, { recursive: true, force: true }));
@@ -55,10 +58,43 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(text("DEBIAN/control")).toMatch(
       /^Depends: nodejs \(.*\) \| vprocfs-node, libc6 \(>= \d/m,
     );
-    const fields = readFileSync(join(compat, "DEBIAN/control"), "utf8");
-    for (const field of ["Provides: lxcfs (=", "Conflicts: lxcfs\n", "Replaces: lxcfs\n"]) {
+    const fields = readFileSync(join(standIn, "DEBIAN/control"), "utf8");
+    for (const field of ["Provides: lxcfs (=", "Conflicts: lxcfs\n", "Replaces: lxcfs,"]) {
       expect(fields).toContain(field);
     }
+  });
+
+  it.runIf(haveProgram("apt-get"))("can be removed without Incus, which needs LXCFS", async () => {
+    const incus = [
+      "Package: incus",
+      "Version: 6.0.4",
+      "Architecture: all",
+      "Depends: lxcfs (>= 6.0.3)",
+    ];
+    const control = (of: string): string[] =>
+      readFileSync(join(of, "DEBIAN/control"), "utf8").split("\n").filter(Boolean);
+    const nodes = [[...incus, "Maintainer: none", "Description: containers"]];
+    // What it is linked with is there.
+    const own = control(root).filter((line) => !line.startsWith("Depends:"));
+    const installed = [...nodes, own, control(standIn), control(compat)].map((fields) =>
+      [...fields, "Status: install ok installed", ""].join("\n"),
+    );
+    const place = join(directory, "apt");
+    for (const name of ["lists/partial", "archives/partial"]) {
+      mkdirSync(join(place, name), { recursive: true });
+    }
+    writeFileSync(join(place, "status"), `${installed.join("\n")}\n`);
+    const options = [
+      `Dir::State::status=${place}/status`,
+      `Dir::State::Lists=${place}/lists`,
+      `Dir::Cache=${place}`,
+    ].flatMap((option) => ["-o", option]);
+    const remove = (...names: string[]) =>
+      output(["apt-get", ...options, "-s", "remove", ...names]).then((said) =>
+        [...said.matchAll(/^Remv (\S+)/gm)].map(([, name]) => name),
+      );
+    expect(await remove("vprocfs-lxcfs-compat")).toEqual(["vprocfs-lxcfs-compat"]);
+    expect((await remove("vprocfs")).sort()).toEqual(["vprocfs", "vprocfs-lxcfs-compat"]);
   });
 
   it("hold an addon that runs with the C library of Ubuntu 22.04", async () => {

@@ -2,7 +2,7 @@
 # Runs in the cgroup-v2 machine: installs the package, upgrades it under load, puts it in LXCFS's
 # place, and purges it. Prints a line per check; exits 1 with the first that does not hold.
 #
-#   debian-guest.sh OLD.deb NEW.deb COMPAT.deb
+#   debian-guest.sh OLD.deb NEW.deb COMPAT.deb AS-LXCFS.deb
 set -eu
 
 mnt=/var/lib/vprocfs
@@ -83,7 +83,7 @@ is "its keeper is the new one" \
 is "reads that failed" "$(cat /tmp/readers)" ""
 
 if [ "$(dpkg-query -W -f '${db:Status-Status}' lxcfs 2>/dev/null)" = installed ]; then
-  package -i "$3"
+  package -i "$4" "$3"
   is "LXCFS's package" "$(dpkg-query -W -f '${db:Status-Status}' lxcfs)" config-files
   lxcfs --help >/dev/null
   lxcfs -f -l --enable-cfs --runtime-dir /run/x -p /tmp/lxcfs.pid /var/lib/lxcfs \
@@ -91,7 +91,7 @@ if [ "$(dpkg-query -W -f '${db:Status-Status}' lxcfs 2>/dev/null)" = installed ]
   wait_for "it serves in LXCFS's place" serves /var/lib/lxcfs
   grep -q -- '--mountpoint /var/lib/lxcfs' /usr/share/lxc/config/common.conf.d/20-vprocfs.conf ||
     fail "hooks are for another mount point"
-  package --purge vprocfs-lxcfs-compat
+  package --purge vprocfs-lxcfs-compat vprocfs-as-lxcfs
   is "mounted in LXCFS's place after the purge" "$(grep -c ' /var/lib/lxcfs ' /proc/mounts || true)" 0
   grep -q -- "--mountpoint $mnt" /usr/share/lxc/config/common.conf.d/20-vprocfs.conf ||
     fail "hooks are not for $mnt again"

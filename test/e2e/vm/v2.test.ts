@@ -99,7 +99,10 @@ async function debianPackages(): Promise<readonly string[]> {
       .filter((name) => name.startsWith(start))
       .sort()
       .map((name) => join(directory, name));
-  const packages = [...named("vprocfs_"), ...named("vprocfs-lxcfs-compat_").slice(0, 1)];
-  expect(packages).toHaveLength(3);
+  const packages = [
+    ...named("vprocfs_"),
+    ...["vprocfs-lxcfs-compat_", "vprocfs-as-lxcfs_"].flatMap((name) => named(name).slice(0, 1)),
+  ];
+  expect(packages).toHaveLength(4);
   return packages;
 }
