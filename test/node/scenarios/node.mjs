@@ -67,4 +67,26 @@ export const node = [
       );
     },
   },
+  {
+    name: "in-place-of-lxcfs",
+    title:
+      "`vprocfs-lxcfs-compat` installed and removed: Incus stays, its containers see their own",
+    impossible: (kind) => (kind.suite === "trixie" ? undefined : "no Incus on this node"),
+    async run(bed) {
+      await bed.sh(
+        `rm -r /etc/systemd/system/lxcfs.service.d
+        apt-get install -y /root/packages/old/vprocfs-as-lxcfs_*.deb /root/packages/old/vprocfs-lxcfs-compat_*.deb >/tmp/apt.log 2>&1 </dev/null ||
+            fail "apt install: $(grep -E '^(E:|dpkg: error)' /tmp/apt.log | head -n 2 | tr '\n' ' ')"
+        here() { [ "$(dpkg-query -W -f '\${db:Status-Status}' incus-base)" = installed ]; }
+        here || fail "apt install has removed Incus"
+        within 100 mountpoint -q /var/lib/lxcfs || fail "nothing is mounted on /var/lib/lxcfs"
+        own 30 $(everyone)
+        apt-get remove -y vprocfs-lxcfs-compat >/tmp/apt.log 2>&1 </dev/null || fail "apt remove: $(tail -n 1 /tmp/apt.log)"
+        here || fail "apt remove has taken Incus along"
+        systemctl restart incus || fail "Incus does not start without vprocfs-lxcfs-compat"
+        served
+        own 30 $(everyone)`,
+      );
+    },
+  },
 ];
