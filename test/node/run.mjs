@@ -228,6 +228,9 @@ async function runNode(kind, scenarios) {
     const since = Date.now();
     const outcome = await runScenario(scenario, image, states, work);
     outcomes[scenario.name] = { ...outcome, seconds: seconds(since) };
+    if (options.keep) {
+      keep(kind, outcomes);
+    }
     const mark = { pass: "ok    ", fail: "FAIL  ", "not possible": "-     " }[outcome.result];
     const more = outcome.reason ?? outcome.notes?.join("; ") ?? "";
     console.log(`${mark} ${scenario.name} (${seconds(since)} s)${more === "" ? "" : `: ${more}`}`);
@@ -278,9 +281,6 @@ try {
   for (const kind of kinds) {
     const outcomes = await runNode(kind, scenarios);
     failed += Object.values(outcomes).filter(({ result }) => result === "fail").length;
-    if (options.keep) {
-      keep(kind, outcomes);
-    }
     if (options.report !== undefined) {
       writeFileSync(options.report, JSON.stringify(outcomes));
     }
