@@ -32,7 +32,8 @@ describe.runIf(missing.length === 0)(title, () => {
     directory = mkdtempSync(join(tmpdir(), "vprocfs-test-deb-"));
     // Without a network.
     const build = ["unshare", "--net", process.execPath, "packaging/debian/build.mjs"];
-    await output([...build, "--output", directory], { cwd: project });
+    const options = ["--output", directory, "--compression", "gzip"];
+    await output([...build, ...options], { cwd: project });
     const named = (start: string): string =>
       join(directory, readdirSync(directory).find((name) => name.startsWith(start)) ?? start);
     [root, compat] = [join(directory, "root"), join(directory, "compat")];
