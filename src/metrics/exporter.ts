@@ -67,9 +67,12 @@ export class Exporter {
     if (this.#isClosed || address.kind === "off") {
       return;
     }
-    const server = metricsServer(pages, web, (error) => {
-      log.error({ error: messageOf(error) }, "a scrape failed");
-    });
+    const server = metricsServer(
+      pages,
+      web,
+      (error) => log.error({ error: messageOf(error) }, "a scrape failed"),
+      () => log.warn("metrics: too many connections: the most silent ones are closed for others"),
+    );
     const where: ListenOptions =
       address.kind === "unix"
         ? { path: address.path }

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
+import type { Socket } from "node:net";
+import { Connections } from "./connections.js";
 import { type Format, formatFor, OPENMETRICS_TYPE, TEXT_TYPE } from "./exposition.js";
 import { Doorkeeper, type WebConfig } from "./web-config.js";
 
@@ -12,8 +14,8 @@ export interface Pages {
 
 /** A scraper that does not read, or sends its request byte by byte, is cut off after this. */
 const IDLE_MS = 10_000;
-/** Together they can make us hold this many texts at most. */
-const MOST_CONNECTIONS = 64;
+/** How often the log is told that connections were closed for others. */
+const TELL_EVERY_MS = 60_000;
 
 const CONTENT_TYPES: Readonly<Record<Format, string>> = {
   text: TEXT_TYPE,
@@ -70,16 +72,35 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
-/** An HTTP server, or an HTTPS one where the web configuration says so; it does not listen yet. */
+/**
+ * An HTTP server, or an HTTPS one where the web configuration says so; it does not listen yet.
+ * `onCrowd` is told now and then of connections that were closed since there were too many.
+ */
 export function metricsServer(
   pages: Pages,
   web: WebConfig,
   onError: (error: unknown) => void,
+  onCrowd: () => void,
 ): Server {
   const doorkeeper = new Doorkeeper(web.users);
+  let toldMs = Number.NEGATIVE_INFINITY;
+  const connections = new Connections(() => {
+    if (performance.now() - toldMs >= TELL_EVERY_MS) {
+      toldMs = performance.now();
+      onCrowd();
+    }
+  });
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    // What is not read when the answer is there is as good as silence.
+    const end = connections.begin(request.socket);
     try {
-      if (!(await doorkeeper.admits(request.headers.authorization))) {
+      const { remoteAddress: address = "local", remotePort: port = 0 } = request.socket;
+      const admission = await doorkeeper.admits(request.headers.authorization, { address, port });
+      if (admission === "too many") {
+        send(request, response, plain(429, "too many passwords at once", { "Retry-After": "1" }));
+        return;
+      }
+      if (admission === "no") {
         const headers = { "WWW-Authenticate": 'Basic realm="vprocfs"' };
         send(request, response, plain(401, "a name and a password are needed", headers));
         return;
@@ -88,14 +109,19 @@ export function metricsServer(
     } catch (error) {
       onError(error);
       send(request, response, plain(500, "this failed; see the log"));
+    } finally {
+      end();
     }
   };
   const listener = (request: IncomingMessage, response: ServerResponse): void => {
     void serve(request, response);
   };
   const server =
-    web.tls === undefined ? createServer(listener) : createTlsServer({ ...web.tls }, listener);
-  server.maxConnections = MOST_CONNECTIONS;
+    web.tls === undefined
+      ? createServer(listener)
+      : createTlsServer({ ...web.tls, handshakeTimeout: IDLE_MS }, listener);
+  server.on("connection", (socket: Socket) => connections.admit(socket));
+  server.on("close", () => void doorkeeper.close());
   server.requestTimeout = IDLE_MS;
   server.headersTimeout = IDLE_MS;
   server.setTimeout(IDLE_MS, (socket) => socket.destroy());

@@ -1,12 +1,12 @@
-import { createHash, timingSafeEqual } from "node:crypto";
+import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import type { SecureVersion } from "node:tls";
-import { compare } from "bcryptjs";
 import { parse } from "yaml";
 import { z } from "zod";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { printable } from "../text.js";
+import { PasswordThread, type Peer } from "./password-client.js";
 
 /** As exporters name versions, and as Node does. */
 const VERSIONS = { TLS12: "TLSv1.2", TLS13: "TLSv1.3" } as const;
@@ -102,41 +102,60 @@ export function readWebConfig(path: string): WebConfig {
 const NOBODY = "$2b$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 const MOST_REMEMBERED = 100;
 
-/** Checks passwords; bcrypt is slow on purpose, so that what was right once is remembered. */
+/** Admitted, to be asked for a password, or refused without a look at it. */
+export type Admission = "yes" | "no" | "too many";
+
+/**
+ * Checks passwords; bcrypt is slow on purpose, so that it runs on another thread, and what was
+ * right once is remembered.
+ */
 export class Doorkeeper {
   readonly #users: ReadonlyMap<string, string>;
+  readonly #thread: Pick<PasswordThread, "check" | "close">;
+  readonly #key = randomBytes(32);
   readonly #right = new Map<string, Buffer>();
 
-  constructor(users: ReadonlyMap<string, string>) {
+  constructor(
+    users: ReadonlyMap<string, string>,
+    thread: Pick<PasswordThread, "check" | "close"> = new PasswordThread(),
+  ) {
     this.#users = users;
+    this.#thread = thread;
+  }
+
+  close(): Promise<void> {
+    return this.#thread.close();
   }
 
   /** Whether a request with this Authorization header may come in. */
-  async admits(authorization: string | undefined): Promise<boolean> {
+  async admits(authorization: string | undefined, peer: Peer): Promise<Admission> {
     if (this.#users.size === 0) {
-      return true;
+      return "yes";
     }
     const encoded = /^Basic ([A-Za-z0-9+/=]{1,1024})$/i.exec(authorization ?? "")?.[1];
     if (encoded === undefined) {
-      return false;
+      return "no";
     }
     const text = Buffer.from(encoded, "base64").toString();
     const colon = text.indexOf(":");
     const name = text.slice(0, Math.max(0, colon));
     const hash = this.#users.get(name);
-    const digest = createHash("sha256").update(text).digest();
+    const digest = createHmac("sha256", this.#key).update(text).digest();
     const known = this.#right.get(name);
     if (known !== undefined && timingSafeEqual(known, digest)) {
-      return true;
+      return "yes";
     }
-    const isRight = await compare(text.slice(colon + 1), hash ?? NOBODY);
+    const isRight = await this.#thread.check(text.slice(colon + 1), hash ?? NOBODY, peer);
+    if (isRight === undefined) {
+      return "too many";
+    }
     if (!isRight || hash === undefined) {
-      return false;
+      return "no";
     }
     if (this.#right.size >= MOST_REMEMBERED) {
       this.#right.clear();
     }
     this.#right.set(name, digest);
-    return true;
+    return "yes";
   }
 }

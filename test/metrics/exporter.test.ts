@@ -220,6 +220,26 @@ describe("the exporter", () => {
     await exporter.close();
   });
 
+  it("lets scrapers in among silent and deaf connections of anybody, and says so", async () => {
+    const own = testScope();
+    const port = await freePort();
+    const started = start(own, `127.0.0.1:${port}`);
+    await listening(started);
+    for (const text of ["", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"]) {
+      const sockets = Array.from({ length: 80 }, () => {
+        const socket = createConnection(port, "127.0.0.1");
+        own.defer(() => void socket.destroy());
+        socket.on("error", () => {}).pause();
+        return socket.write(text) && socket;
+      });
+      await until("they are there", () => sockets.every((one) => one && !one.connecting));
+      const answers = await Promise.all(Array.from({ length: 5 }, () => ask({ port }, "/metrics")));
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200, 200]);
+    }
+    const told = started.logs.filter((line) => line.includes("too many connections"));
+    expect(told).toHaveLength(1);
+  });
+
   it.runIf(haveProgram("openssl"))("asks for a password over TLS when it is told to", async () => {
     const own = testScope();
     const directory = temporaryDirectory(own, "tls");

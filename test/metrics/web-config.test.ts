@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { hashSync } from "bcryptjs";
 import { describe, expect, it } from "vitest";
 import { VprocfsError } from "../../src/errors.js";
+import { userOf } from "../../src/metrics/password-client.js";
 import { Doorkeeper, readWebConfig } from "../../src/metrics/web-config.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
@@ -80,15 +81,23 @@ basic_auth_users:
 });
 
 describe("Doorkeeper", () => {
+  const PEER = { address: "192.0.2.1", port: 4711 };
+
+  function doorFor(users: ReadonlyMap<string, string>): Doorkeeper {
+    const door = new Doorkeeper(users);
+    testScope().defer(() => door.close());
+    return door;
+  }
+
   it("admits everybody when there are no names", async () => {
-    expect(await new Doorkeeper(new Map()).admits(undefined)).toBe(true);
+    expect(await doorFor(new Map()).admits(undefined, PEER)).toBe("yes");
   });
 
   it("admits who knows the password, again and again", async () => {
-    const door = new Doorkeeper(new Map([["prometheus", HASH]]));
-    expect(await door.admits(basic("prometheus", "secret"))).toBe(true);
-    expect(await door.admits(basic("prometheus", "secret"))).toBe(true);
-    expect(await door.admits(basic("prometheus", "other"))).toBe(false);
+    const door = doorFor(new Map([["prometheus", HASH]]));
+    expect(await door.admits(basic("prometheus", "secret"), PEER)).toBe("yes");
+    expect(await door.admits(basic("prometheus", "secret"), PEER)).toBe("yes");
+    expect(await door.admits(basic("prometheus", "other"), PEER)).toBe("no");
   });
 
   it.each([
@@ -102,7 +111,32 @@ describe("Doorkeeper", () => {
     basic("", "secret"),
     `Basic ${"A".repeat(2000)}`,
   ])("refuses %j", async (authorization) => {
-    const door = new Doorkeeper(new Map([["prometheus", HASH]]));
-    expect(await door.admits(authorization)).toBe(false);
+    const door = doorFor(new Map([["prometheus", HASH]]));
+    expect(await door.admits(authorization, PEER)).toBe("no");
+  });
+
+  it("has wrong passwords of one client keep neither the thread nor another client", async () => {
+    const door = doorFor(new Map([["prometheus", hashSync("secret", 10)]]));
+    const begun = performance.now();
+    const wrong = Array.from({ length: 60 }, (_, i) =>
+      door.admits(basic("prometheus", `${i}`), PEER),
+    );
+    const right = door.admits(basic("prometheus", "secret"), { ...PEER, address: "192.0.2.2" });
+    expect(await right).toBe("yes");
+    const took = performance.now() - begun;
+    // What was right is known at once, whatever else waits.
+    expect(await door.admits(basic("prometheus", "secret"), PEER)).toBe("yes");
+    const all = await Promise.all(wrong);
+    expect(all.filter((admission) => admission === "too many").length).toBeGreaterThanOrEqual(50);
+    expect(took).toBeLessThan(performance.now() - begun);
+  });
+
+  it("tells users of one host apart by the port that they come from", () => {
+    const table = `  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid
+   0: 0100007F:2621 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1
+   1: 0100007F:C350 0100007F:2621 01 00000000:00000000 00:00000000 00000000  1000        0 2
+`;
+    expect(userOf(50_000, ["", table])).toBe("1000");
+    expect(userOf(50_001, [table])).toBe("");
   });
 });

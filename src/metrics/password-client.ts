@@ -1,0 +1,100 @@
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+
+/** A password to be checked, and where it came from. */
+export interface Check {
+  readonly id: number;
+  readonly password: string;
+  readonly hash: string;
+  readonly address: string;
+  /** 0: of a socket that has none. */
+  readonly port: number;
+}
+
+export interface Verdict {
+  readonly id: number;
+  /** Undefined: its client has too many that wait. */
+  readonly isRight: boolean | undefined;
+}
+
+/** Who has asked. */
+export interface Peer {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** Checks that were handed over; what is beyond is refused without. */
+const MOST_UNDER_WAY = 256;
+
+/** The user who has a TCP socket with this local port, by the texts of /proc/net/tcp and tcp6. */
+export function userOf(port: number, tables: readonly string[]): string {
+  const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
+  for (const table of tables) {
+    for (const line of table.split("\n")) {
+      const words = line.trim().split(/\s+/);
+      if (words[1]?.endsWith(suffix)) {
+        return words[7] ?? "";
+      }
+    }
+  }
+  return "";
+}
+
+/** Compiled beside this, or, for tests that run the sources, in dist. */
+function threadFile(): string {
+  const candidates = ["./password-thread.js", "../../dist/metrics/password-thread.js"];
+  const paths = candidates.map((path) => fileURLToPath(new URL(path, import.meta.url)));
+  return paths.find((path) => existsSync(path)) ?? paths[0] ?? "";
+}
+
+/** Checks passwords on a thread of their own, which is started by the first one. */
+export class PasswordThread {
+  readonly #open = new Map<number, (isRight: boolean | undefined) => void>();
+  #thread: Worker | undefined;
+  #last = 0;
+
+  /** Undefined: not checked, since its client, or all together, ask for too many. */
+  check(password: string, hash: string, { address, port }: Peer): Promise<boolean | undefined> {
+    if (this.#open.size >= MOST_UNDER_WAY) {
+      return Promise.resolve(undefined);
+    }
+    this.#last += 1;
+    const id = this.#last;
+    return new Promise((resolve) => {
+      this.#open.set(id, resolve);
+      const check: Check = { id, password, hash, address, port };
+      this.#start().postMessage(check);
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#thread?.terminate();
+    this.#giveUp();
+  }
+
+  #start(): Worker {
+    if (this.#thread !== undefined) {
+      return this.#thread;
+    }
+    const thread = new Worker(threadFile());
+    thread.unref();
+    thread.on("message", ({ id, isRight }: Verdict) => {
+      this.#open.get(id)?.(isRight);
+      this.#open.delete(id);
+    });
+    // The next check starts another one.
+    thread.on("error", () => this.#giveUp());
+    thread.on("exit", () => this.#giveUp());
+    this.#thread = thread;
+    return thread;
+  }
+
+  #giveUp(): void {
+    this.#thread = undefined;
+    for (const resolve of this.#open.values()) {
+      resolve(undefined);
+    }
+    this.#open.clear();
+  }
+}

@@ -1,0 +1,74 @@
+// The thread that checks passwords: bcrypt takes a tenth of a second on purpose, and nothing else is
+// to wait for it. Clients take turns, and so do the users of this host among the local ones.
+
+import { readFileSync } from "node:fs";
+import { parentPort } from "node:worker_threads";
+import { compareSync } from "bcryptjs";
+import { type Check, userOf, type Verdict } from "./password-client.js";
+
+/** Checks of one client that wait; more are refused. */
+const MOST_WAITING = 4;
+/** Clients that wait. */
+const MOST_CLIENTS = 64;
+
+const waiting = new Map<string, Check[]>();
+let isScheduled = false;
+
+function answer(verdict: Verdict): void {
+  parentPort?.postMessage(verdict);
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
+function clientOf({ address, port }: Check): string {
+  const isLocal = address === "::1" || address.replace(/^::ffff:/, "").startsWith("127.");
+  if (!isLocal || port === 0) {
+    return address;
+  }
+  return `${address} ${userOf(port, [read("/proc/net/tcp"), read("/proc/net/tcp6")])}`;
+}
+
+/** One check, of the client whose turn it is. */
+function work(): void {
+  isScheduled = false;
+  const [first] = waiting;
+  if (first === undefined) {
+    return;
+  }
+  const [client, checks] = first;
+  waiting.delete(client);
+  const check = checks.shift();
+  if (checks.length > 0) {
+    waiting.set(client, checks);
+  }
+  if (check !== undefined) {
+    answer({ id: check.id, isRight: compareSync(check.password, check.hash) });
+  }
+  schedule();
+}
+
+/** Those that have come meanwhile are taken in before the next. */
+function schedule(): void {
+  if (!isScheduled && waiting.size > 0) {
+    isScheduled = true;
+    setImmediate(work);
+  }
+}
+
+parentPort?.on("message", (check: Check) => {
+  const client = clientOf(check);
+  const checks = waiting.get(client) ?? [];
+  if (checks.length >= MOST_WAITING || (checks.length === 0 && waiting.size >= MOST_CLIENTS)) {
+    answer({ id: check.id, isRight: undefined });
+    return;
+  }
+  checks.push(check);
+  waiting.set(client, checks);
+  schedule();
+});
