@@ -117,12 +117,12 @@ std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,
 Result<MemoryRoom> MemoryLevels::read(ReadBuffer& buffer, const Own& own,
                                       const HostMemorySize& host) {
   MemoryRoom room;
+  // In whole kB, as what is in use is shown.
+  const uint64_t used = own.usage_bytes / 1024 * 1024;
   auto ceiling = below(own_.memory_bytes, host.memory_bytes);
-  if (ceiling) room.free_bytes = minus(*ceiling, own.usage_bytes);
+  if (ceiling) room.free_bytes = minus(*ceiling, used);
   take_lower(ceiling, below(own_.high_bytes, host.memory_bytes));
-  if (ceiling) {
-    room.available_bytes = plus(minus(*ceiling, own.usage_bytes), own.reclaimable_bytes);
-  }
+  if (ceiling) room.available_bytes = plus(minus(*ceiling, used), own.reclaimable_bytes);
   for (Level& at : above_) {
     if (auto error = take_memory(at, buffer, host, room)) return *error;
     if (auto error = take_swap(at, buffer, host, room)) return *error;
