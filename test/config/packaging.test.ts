@@ -140,6 +140,7 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(readdirSync(join(home, "build/Release")).sort()).toEqual([
       "vprocfs-attach",
       "vprocfs-keeper",
+      "vprocfs-writer",
       "vprocfs.node",
     ]);
   });
