@@ -8,6 +8,7 @@ import { project } from "./project.js";
 
 export type Program =
   | "alarmed"
+  | "blocked"
   | "calls"
   | "churn"
   | "container"

@@ -1,0 +1,98 @@
+// Callers of sysinfo(2) whose memory blocks for good: they wait alone.
+
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { servingAfter, statusOf } from "../e2e/never-down-support.js";
+import { startCaller, watched } from "../support/calls.js";
+import { MIB } from "../support/cgroups.js";
+import { output } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+/** A directory with what FUSE connections can be aborted by. */
+async function connections(scope: Scope): Promise<string> {
+  const directory = temporaryDirectory(scope, "connections");
+  await output(["mount", "-t", "fusectl", "none", directory]);
+  scope.defer(() => output(["umount", directory]).then(() => undefined));
+  return directory;
+}
+
+/** The writers that are there, with their states as in /proc/PID/stat. */
+function writers(): string[] {
+  const pids = readdirSync("/proc").filter((name) => /^\d+$/.test(name));
+  return pids.flatMap((pid) => {
+    try {
+      const [, state] =
+        /^\d+ \(vprocfs-writer\) (.)/.exec(readFileSync(`/proc/${pid}/stat`, "utf8")) ?? [];
+      return state === undefined ? [] : [state];
+    } catch {
+      return [];
+    }
+  });
+}
+
+/** A call whose buffer nobody ever gives the contents of, until the connection is aborted. */
+async function blockedCall(
+  scope: Scope,
+  container: Container,
+  socket: string,
+  control: string,
+): Promise<() => void> {
+  const directory = temporaryDirectory(scope, "blocked");
+  const child = container.start(scope, [program("blocked"), socket, directory]);
+  if (child.stdout === null) {
+    throw new Error("no output");
+  }
+  const [line] = await once(child.stdout, "data");
+  const file = join(control, `${line}`.trim(), "abort");
+  const abort = () => existsSync(file) && writeFileSync(file, "1");
+  scope.defer(abort);
+  return abort;
+}
+
+describeLive("callers whose memory blocks", ["runc", "busybox"], () => {
+  it("cost nobody else anything, nor any later worker", async () => {
+    const scope = testScope();
+    const sockets = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
+    scope.defer(() => rmSync(sockets, { recursive: true }));
+    const daemon = await Daemon.start(scope, "--calls-directory", sockets);
+    const socket = join(sockets, "oci.sock");
+    await until("it listens", () => existsSync(socket));
+    const victim = await startCaller(scope, "runc", { daemon, sockets });
+    const hostile = await Container.start(scope, { name: "hostile", memory: 64 * MIB });
+    const control = await connections(scope);
+    const aborts = [
+      await blockedCall(scope, hostile, socket, control),
+      await blockedCall(scope, hostile, socket, control),
+      await blockedCall(scope, hostile, socket, control),
+    ];
+    const quiet = await watched(victim, "", 500);
+    expect(quiet.wrong).toBe(0);
+    // One place for all of the tenant's: it stays taken, and is not waited for.
+    await until("one is stuck", () => writers().filter((state) => state === "D").length === 1);
+    for (let round = 0; round < 3; round += 1) {
+      const { workerPid, generation } = await statusOf(daemon);
+      process.kill(workerPid, "SIGKILL");
+      await servingAfter(daemon, generation);
+      expect(existsSync(`/proc/${workerPid}`)).toBe(false);
+      const { wrong, longestUs } = await watched(victim, "", 500);
+      expect(wrong).toBe(0);
+      expect(await victim.output(["cat", "/proc/meminfo"])).toMatch(/^MemTotal: +262144 kB\n/);
+      expect(longestUs).toBeLessThan(1_000_000);
+      expect(writers().filter((state) => state === "D")).toHaveLength(1);
+    }
+    for (const abort of aborts) {
+      abort();
+    }
+    await until("nothing is stuck", () => !writers().includes("D"));
+  });
+});
