@@ -53,7 +53,7 @@ Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundi
   Container container(d, around);
   auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
   const Facts f = facts ? facts.value() : Facts{};
-  const ContainerName name = container_name(d.cgroup);
+  const ContainerName name = container_name(d.cgroup, d.tenant_cgroup);
   Napi::Object out = Napi::Object::New(env);
   out.Set("id", d.id.name());
   out.Set("tenant", d.tenant.name());

@@ -30,7 +30,7 @@ Napi::Object to_js(Napi::Env env, const Survey& survey) {
   size_t at = 0;
   for (size_t i = 0; i < survey.rows.size(); ++i) {
     const SurveyRow& row = survey.rows[i];
-    const ContainerName name = container_name(row.cgroup);
+    const ContainerName name = container_name(row.cgroup, row.tenant_cgroup);
     Napi::Object one = Napi::Object::New(env);
     one.Set("id", row.id.name());
     one.Set("name", name.name);

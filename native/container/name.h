@@ -7,12 +7,16 @@ namespace vprocfs {
 /// What an operator calls a container.
 struct ContainerName {
   std::string name;
-  std::string runtime;  ///< lxc, docker, podman, crio, containerd, systemd-nspawn, or ""
+  /// lxc, docker, podman, crio, containerd, kubernetes (a pod's, made by containerd or Docker),
+  /// systemd-nspawn, runc, crun, or "".
+  std::string runtime;
 };
 
-/// From the path of a container's cgroup, by the naming habits of the runtimes:
-/// lxc.payload.NAME, lxc/NAME, docker-ID.scope, docker/ID, libpod-ID.scope, crio-ID.scope,
-/// cri-containerd-ID.scope, machine-NAME.scope, else the last component.
-ContainerName container_name(const std::string& cgroup_path);
+/// From the path of a container's cgroup, by how runtimes name theirs, whatever cgroup driver they
+/// use; the last component where none does. `tenant` is the path of the outermost container
+/// around it, `cgroup` itself where it is in none. What is below another container's cgroup bears
+/// that one's name too ("web1/inner"), so that nobody can take a name by making a cgroup within
+/// its own. No component of a name holds a slash.
+ContainerName container_name(const std::string& cgroup, const std::string& tenant);
 
 }  // namespace vprocfs

@@ -361,6 +361,7 @@ Result<ContainerDescription> Resolver::of_recorded(pid_t init) const {
   if (!own) return own.error();
   if (!own.value()) return Error{ESRCH, pid_path(init, "/cgroup")};
   out.tenant = out.id;
+  out.tenant_cgroup = out.cgroup;
   return out;
 }
 
@@ -382,6 +383,7 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   auto again = read_namespaces(procfs_fd_, out.init);
   if (!again || again.value().pid != out.namespaces.pid) return Error{ESRCH, pid_path(pid, "")};
   out.tenant = out.id;
+  out.tenant_cgroup = out.cgroup;
   const auto outer = outer_init(out.init);
   if (!outer) return outer.error();
   if (!outer.value()) return Answer(std::move(out));
@@ -389,7 +391,10 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
   if (!around) return around.error();
   if (around.value() && around.value()->id == out.id) return around;
   // One that could be taken for outermost would have budgets of its own.
-  if (around.value()) out.tenant = around.value()->tenant;
+  if (around.value()) {
+    out.tenant = around.value()->tenant;
+    out.tenant_cgroup = around.value()->tenant_cgroup;
+  }
   return Answer(std::move(out));
 }
 

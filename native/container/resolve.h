@@ -28,6 +28,7 @@ struct ContainerDescription {
   NamespaceIds namespaces;  ///< of the process it was found through, or of its init
   /// The outermost container around it, whose budgets it shares; `id` itself where it is in none.
   ContainerId tenant;
+  std::string tenant_cgroup;  ///< the path that `tenant` names
 };
 
 /// Finds containers. Thread-safe (const after construction); borrows its descriptors.

@@ -260,6 +260,7 @@ Survey Surveyor::take() {
     SurveyRow& row = out.rows.emplace_back();
     row.id = id;
     row.cgroup = member->description.cgroup;
+    row.tenant_cgroup = member->description.tenant_cgroup;
     row.init = member->description.init;
     if (!member->mounts) continue;
     row.figures.set(Figure::kMountedFiles, static_cast<double>(member->mounts->ours));

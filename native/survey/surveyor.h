@@ -23,6 +23,7 @@ namespace vprocfs {
 struct SurveyRow {
   ContainerId id;
   std::string cgroup;
+  std::string tenant_cgroup;
   pid_t init = 0;
   Figures figures;
   /// The command that was killed last for want of memory, where the kernel's log tells.

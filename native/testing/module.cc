@@ -14,6 +14,7 @@
 #include "container/container.h"
 #include "container/cpu_model.h"
 #include "container/mirror.h"
+#include "container/name.h"
 #include "container/task_load.h"
 #include "node/tree.h"
 #include "seccomp/call.h"
@@ -392,6 +393,19 @@ Napi::Value mounted_of(const Napi::CallbackInfo& info) {
   return out;
 }
 
+/// (cgroup, cgroup of its tenant) -> {name, runtime}
+Napi::Value name_container(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const std::string cgroup = reader.text(info[0], "cgroup");
+  const std::string tenant = reader.text(info[1], "tenant");
+  if (reader.failed()) return info.Env().Undefined();
+  const ContainerName name = container_name(cgroup, tenant);
+  Napi::Object out = ValueMaker(info.Env()).object();
+  out.Set("name", name.name);
+  out.Set("runtime", name.runtime);
+  return out;
+}
+
 Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
@@ -415,6 +429,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
   testing.Set("cgroupFigures", Napi::Function::New<cgroup_figures>(env));
   testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));
+  testing.Set("nameContainer", Napi::Function::New<name_container>(env));
   testing.Set("countMounted", Napi::Function::New<mounted_of>(env));
   testing.Set("readProcess", Napi::Function::New<read_process>(env));
   testing.Set("Source", SourceObject::define(env));

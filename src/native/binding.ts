@@ -248,9 +248,15 @@ export interface ContainerInfo {
    * none.
    */
   readonly tenant: string;
-  /** From the cgroup's name: "web1" of lxc.payload.web1, the OCI id, ... */
+  /**
+   * From the cgroup's path: "web1" of lxc.payload.web1, the OCI id, ...; "web1/inner" of one that is
+   * in web1.
+   */
   readonly name: string;
-  /** lxc, docker, podman, crio, containerd, kubernetes, systemd-nspawn, or "". */
+  /**
+   * lxc, docker, podman, crio, containerd, kubernetes (of the cgroupfs driver, which does not tell
+   * containerd from Docker), systemd-nspawn, runc, crun, or "".
+   */
   readonly runtime: string;
   /** Path in the identity hierarchy. */
   readonly cgroup: string;

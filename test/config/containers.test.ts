@@ -11,19 +11,28 @@ const digits = container({ id: "99", name: "4711" });
 const hash1 = container({ id: "33", name: `cafe1${"0".repeat(59)}` });
 const hash2 = container({ id: "44", name: `cafe2${"0".repeat(59)}` });
 
-const finder = fakeBinding([web, twin1, twin2, digits, hash1, hash2], (pid) => {
-  switch (pid) {
-    case 1:
-      return null;
-    case 500:
-    case 4711:
-      return web;
-    case 13:
-      throw new Error("broken");
-    default:
-      throw Object.assign(new Error("gone"), { code: "ESRCH" });
-  }
-});
+// Made inside other containers.
+const taken = container({ id: "55", tenant: "11", name: "evil/web1" });
+const inner = container({ id: "66", tenant: "1a2b", name: "web1/inner" });
+const innerHash = container({ id: "78", tenant: "33", name: `${hash1.name}/${hash2.name}` });
+const lone = container({ id: "88", tenant: "33", name: `${hash1.name}/beef${"0".repeat(60)}` });
+
+const finder = fakeBinding(
+  [taken, web, twin1, twin2, digits, innerHash, lone, hash1, hash2, inner],
+  (pid) => {
+    switch (pid) {
+      case 1:
+        return null;
+      case 500:
+      case 4711:
+        return web;
+      case 13:
+        throw new Error("broken");
+      default:
+        throw Object.assign(new Error("gone"), { code: "ESRCH" });
+    }
+  },
+);
 
 describe("findContainer", () => {
   it("finds by id, then by name, then by PID", () => {
@@ -36,9 +45,19 @@ describe("findContainer", () => {
     expect(findContainer(finder, hash2.name)).toBe(hash2);
   });
 
+  it("finds one within another by both names, and by its own where no other is meant", () => {
+    expect(findContainer(finder, "evil/web1")).toBe(taken);
+    expect(findContainer(finder, "inner")).toBe(inner);
+    expect(findContainer(finder, "web1/inner")).toBe(inner);
+    expect(findContainer(finder, innerHash.name)).toBe(innerHash);
+    expect(findContainer(finder, "cafe1/cafe2")).toBe(innerHash);
+    expect(findContainer(finder, "cafe2")).toBe(hash2);
+    expect(findContainer(finder, "beef")).toBe(lone);
+  });
+
   it.each([
-    ["twin", "several containers are named 'twin', use an id: 11, 22"],
-    ["cafe", "several containers have names that begin with 'cafe', use an id: 33, 44"],
+    ["twin", "several containers are named 'twin', use an id: 11 (lxc twin), 22 (lxc twin)"],
+    ["cafe", "several containers have names that begin with 'cafe', use an id: 33 ("],
     ["caf", "no container 'caf'"],
     ["twi", "no container 'twi', did you mean 'twin'?"],
     ["web2", "no container 'web2', did you mean 'web1'?"],

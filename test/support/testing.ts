@@ -241,6 +241,11 @@ interface Testing {
   cgroupFigures(caseDir: string, init: number): Record<string, number>;
   /** null: the line tells of no kill. */
   parseOomKill(line: string): OomKill | null;
+  /** By the paths of a container's cgroup and of that of the outermost one around it. */
+  nameContainer(
+    cgroup: string,
+    tenant: string,
+  ): { readonly name: string; readonly runtime: string };
   /** What counts of a container's mountinfo, on a host with that one. */
   countMounted(
     mountinfo: string,
@@ -299,6 +304,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parsePressure: "function",
   cgroupFigures: "function",
   parseOomKill: "function",
+  nameContainer: "function",
   countMounted: "function",
   readProcess: "function",
   Source: "function",
@@ -412,6 +418,7 @@ export const {
   parseStat,
   parsePressure,
   parseOomKill,
+  nameContainer,
   countMounted,
   readProcess,
   Source,
