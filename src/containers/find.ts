@@ -1,6 +1,7 @@
 import { errnoOf, VprocfsError } from "../errors.js";
 import type { ContainerInfo, NativeBinding } from "../native/binding.js";
 import { didYouMean, isShortFor, printable } from "../text.js";
+import { type GivenNames, givenNames } from "./given-names.js";
 
 type Finder = Pick<NativeBinding, "containerOf" | "scanContainers">;
 
@@ -42,16 +43,38 @@ function isBeginning(word: string, name: string): boolean {
   return isHead && (wordTail === tail || isShortFor(wordTail, tail));
 }
 
-function candidate({ id, name, runtime }: ContainerInfo): string {
-  return `${id} (${runtime === "" ? "" : `${runtime} `}${printable(name)})`;
+/** A container and all that it goes by. */
+interface Known {
+  readonly container: ContainerInfo;
+  /** The name of its cgroup, and those that people gave it. */
+  readonly names: readonly string[];
+  /** Its name in others' terms: the best that is known. */
+  readonly best: string;
+}
+
+function isInner({ name }: ContainerInfo): boolean {
+  return name.includes("/");
+}
+
+function known(containers: readonly ContainerInfo[], given: GivenNames): Known[] {
+  const byId = new Map(
+    containers.filter((one) => !isInner(one)).map((one) => [one.id, given(one)] as const),
+  );
+  return containers.map((container) => {
+    const { name } = container;
+    const of = byId.get(isInner(container) ? container.tenant : container.id) ?? [];
+    const others = isInner(container) ? of.map((head) => `${head}/${split(name)[1]}`) : of;
+    return { container, names: [name, ...others], best: others[0] ?? name };
+  });
+}
+
+function candidate({ container, best }: Known): string {
+  const { id, runtime } = container;
+  return `${id} (${runtime === "" ? "" : `${runtime} `}${printable(best)})`;
 }
 
 /** Throws when there are several. */
-function only(
-  found: readonly ContainerInfo[],
-  how: string,
-  word: string,
-): ContainerInfo | undefined {
+function only(found: readonly Known[], how: string, word: string): ContainerInfo | undefined {
   if (found.length > 1) {
     const list = found.slice(0, MOST_CANDIDATES).map(candidate).join(", ");
     const rest = found.length > MOST_CANDIDATES ? ", ..." : "";
@@ -60,35 +83,56 @@ function only(
       `several containers ${how} '${printable(word)}', use an id: ${list}${rest}`,
     );
   }
-  return found[0];
+  return found[0]?.container;
 }
 
+const NAMED = "are named";
+const BEGUN = "have names that begin with";
+
 /**
- * The container that an operator means: by id, else by name, else by the PID of any process, else by
- * the beginning of a name that is a hash. One within another is "web1/inner"; "inner" does where
- * nothing else is meant, so that what is made inside takes no other container's name.
+ * The container that an operator means: by id, else by name (the cgroup's or one that was given),
+ * else by the PID of any process, else by the beginning of a name that is a hash. One within another
+ * is "web1/inner"; "inner" does where nothing else is meant, so that what is made inside takes no
+ * other container's name.
  */
-export function findContainer(finder: Finder, word: string): ContainerInfo {
+export function findContainer(
+  finder: Finder,
+  word: string,
+  given: GivenNames = givenNames(),
+): ContainerInfo {
   const containers = finder.scanContainers();
-  const where = (fits: (name: string) => boolean, how: string): ContainerInfo | undefined =>
+  const exact = containers.find((container) => container.id === word);
+  if (exact !== undefined) {
+    return exact;
+  }
+  const all = known(containers, given);
+  const inner = all.filter(({ container }) => isInner(container));
+  const outer = all.filter(({ container }) => !isInner(container));
+  const isPid = PID.test(word);
+  const named = (among: readonly Known[]): ContainerInfo | undefined =>
     only(
-      containers.filter(({ name }) => fits(name)),
-      how,
+      among.filter(({ names }) => names.includes(word)),
+      NAMED,
       word,
     );
-  const isPid = PID.test(word);
+  const begun = (among: readonly Known[]): ContainerInfo | undefined =>
+    only(
+      among.filter(({ names }) => !isPid && names.some((name) => isBeginning(word, name))),
+      BEGUN,
+      word,
+    );
+  const bare = inner.map((one) => ({ ...one, names: [split(one.container.name)[1]] }));
   const found =
-    containers.find((container) => container.id === word) ??
-    where((name) => name === word, "are named") ??
+    named(outer) ??
+    named(inner) ??
     (isPid ? byPid(finder, Number(word)) : undefined) ??
-    (isPid ? undefined : where((name) => isBeginning(word, name), "have names that begin with")) ??
-    where((name) => split(name)[1] === word, "are named") ??
-    (isPid
-      ? undefined
-      : where((name) => isShortFor(word, split(name)[1]), "have names that begin with"));
+    begun(outer) ??
+    begun(inner) ??
+    named(bare) ??
+    begun(bare);
   if (found === undefined) {
-    const names = containers.map((container) => container.name);
     const what = isPid ? "no container or process" : "no container";
+    const names = all.flatMap((one) => one.names);
     throw new VprocfsError("CONTAINER", `${what} '${printable(word)}'${didYouMean(word, names)}`);
   }
   return found;

@@ -1,0 +1,197 @@
+/**
+ * The names that people gave to containers whose cgroups have an id for a name, from what their
+ * runtimes keep in files: a daemon that is asked may hang. Whatever cannot be read or understood is
+ * no name. Containers that users run without root, and those within others, are not looked for: what
+ * would be read is theirs.
+ */
+
+import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
+import { join } from "node:path";
+import type { ContainerInfo } from "../native/binding.js";
+
+/** The best name first; none where none is known. */
+export type GivenNames = (container: Pick<ContainerInfo, "name" | "runtime">) => readonly string[];
+
+/** What is read of one container's file, and of one that lists all of a store. */
+const MOST_BYTES = 4 << 20;
+const MOST_LIST_BYTES = 32 << 20;
+/** Longer ones are nobody's. */
+const MOST_NAME = 1024;
+/** Of containerd. */
+const MOST_NAMESPACES = 64;
+
+const HASH = /^[\da-f]{64}$/;
+/** As containerd has it; a path's component, never one that leads upwards. */
+const ID = /^[A-Za-z0-9][\w.-]{0,254}$/;
+
+const DOCKER = "var/lib/docker";
+const DOCKER_SETTINGS = "etc/docker/daemon.json";
+/** Of Docker, with `userns-remap`. */
+const REMAPPED = /^\d+\.\d+$/;
+const CONTAINERD = ["run/containerd", "run/k3s/containerd"].map((state) =>
+  join(state, "io.containerd.runtime.v2.task"),
+);
+const STORES = ["var/lib/containers/storage", "run/containers/storage"];
+const STORE_FILES = ["containers.json", "volatile-containers.json"];
+const DRIVERS = ["overlay", "vfs", "btrfs", "zfs"];
+
+/** Undefined where it is not an ordinary file of at most that size, or no JSON. */
+function readJson(path: string, mostBytes: number): unknown {
+  let fd: number | undefined;
+  try {
+    fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
+    const facts = fstatSync(fd);
+    if (!facts.isFile() || facts.size > mostBytes) {
+      return undefined;
+    }
+    // What grows meanwhile is cut off, and is no JSON.
+    const bytes = Buffer.alloc(facts.size);
+    return JSON.parse(bytes.toString("utf8", 0, readSync(fd, bytes, 0, facts.size, 0)));
+  } catch {
+    return undefined;
+  } finally {
+    if (fd !== undefined) {
+      closeSync(fd);
+    }
+  }
+}
+
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory).sort();
+  } catch {
+    return [];
+  }
+}
+
+/** A member of an object; undefined of anything else. */
+function member(value: unknown, key: string): unknown {
+  const isObject = typeof value === "object" && value !== null && Object.hasOwn(value, key);
+  return isObject ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
+}
+
+/** "" where it is no name. */
+function nameIn(value: unknown, key: string): string {
+  const name = member(value, key);
+  return typeof name === "string" && name.length <= MOST_NAME ? name : "";
+}
+
+/** A container of a pod goes by its own name, by its pod's, and by both. */
+function namesInPod(namespace: string, pod: string, container: string): string[] {
+  if (pod === "" || container === "") {
+    return [];
+  }
+  const full = namespace === "" ? [] : [`${namespace}/${pod}/${container}`];
+  return [`${pod}/${container}`, ...full, container, pod];
+}
+
+/** Where Docker keeps its containers. */
+function dockerDirectories(root: string): string[] {
+  const set = nameIn(readJson(join(root, DOCKER_SETTINGS), MOST_BYTES), "data-root");
+  const data = join(root, set === "" ? DOCKER : set);
+  const remapped = list(data).filter((name) => REMAPPED.test(name));
+  return ["", ...remapped].map((below) => join(data, below, "containers"));
+}
+
+function ofDocker(directories: readonly string[], id: string): string[] {
+  const names = directories.map((directory) =>
+    nameIn(readJson(join(directory, id, "config.v2.json"), MOST_BYTES), "Name"),
+  );
+  const bare = (names.find((name) => name !== "") ?? "").replace(/^\//, "");
+  if (bare === "") {
+    return [];
+  }
+  // Of the kubelet: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT; labels may come from an image.
+  const [kubelet, container = "", pod = "", namespace = ""] = bare.split("_");
+  const isOfPod = kubelet === "k8s" && container !== "POD";
+  return [...(isOfPod ? namesInPod(namespace, pod, container) : []), bare];
+}
+
+function ofContainerd(root: string, id: string): string[] {
+  for (const tasks of CONTAINERD) {
+    for (const namespace of list(join(root, tasks)).slice(0, MOST_NAMESPACES)) {
+      const spec = readJson(join(root, tasks, namespace, id, "config.json"), MOST_BYTES);
+      const annotations = member(spec, "annotations");
+      const cri = (key: string): string => nameIn(annotations, `io.kubernetes.cri.${key}`);
+      const nerdctl = nameIn(annotations, "nerdctl/name");
+      const names = [
+        ...(nerdctl === "" ? [] : [nerdctl]),
+        ...namesInPod(cri("sandbox-namespace"), cri("sandbox-name"), cri("container-name")),
+      ];
+      if (names.length > 0) {
+        return names;
+      }
+    }
+  }
+  return [];
+}
+
+function ofCrio(root: string, id: string): string[] {
+  for (const store of STORES) {
+    for (const driver of DRIVERS) {
+      const path = join(root, store, `${driver}-containers`, id, "userdata/config.json");
+      const annotations = member(readJson(path, MOST_BYTES), "annotations");
+      const of = (key: string): string => nameIn(annotations, `io.kubernetes.${key}`);
+      if (of("cri-o.ContainerType") === "container") {
+        return namesInPod(of("pod.namespace"), of("pod.name"), of("container.name"));
+      }
+    }
+  }
+  return [];
+}
+
+/** All names in the stores of podman by id. */
+function podmanNames(root: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  const files = STORES.flatMap((store) =>
+    DRIVERS.flatMap((driver) =>
+      STORE_FILES.map((file) => join(root, store, `${driver}-containers`, file)),
+    ),
+  );
+  for (const file of files) {
+    const entries = readJson(file, MOST_LIST_BYTES);
+    for (const entry of Array.isArray(entries) ? entries : []) {
+      const names = member(entry, "names");
+      const good = (Array.isArray(names) ? names : []).filter(
+        (name): name is string =>
+          typeof name === "string" && name !== "" && name.length <= MOST_NAME,
+      );
+      found.set(nameIn(entry, "id"), good);
+    }
+  }
+  return found;
+}
+
+/** As the files below `root` have them now; what is said of all containers is read once. */
+export function givenNames(root = "/"): GivenNames {
+  let stores: Map<string, string[]> | undefined;
+  const ofPodman = (id: string): readonly string[] => {
+    stores ??= podmanNames(root);
+    return stores.get(id) ?? [];
+  };
+  let directories: string[] | undefined;
+  const inDocker = (id: string): readonly string[] => {
+    directories ??= dockerDirectories(root);
+    return ofDocker(directories, id);
+  };
+  const look = (runtime: string, id: string): readonly string[] => {
+    switch (runtime) {
+      case "docker":
+        return inDocker(id);
+      case "podman":
+        return ofPodman(id);
+      case "crio":
+        return ofCrio(root, id);
+      case "containerd":
+        return ofContainerd(root, id);
+      case "kubernetes":
+        return [...ofContainerd(root, id), ...inDocker(id)];
+      case "":
+        // In a cgroup of the operator's own choice (docker run --cgroup-parent).
+        return HASH.test(id) ? [...inDocker(id), ...ofPodman(id), ...ofContainerd(root, id)] : [];
+      default:
+        return [];
+    }
+  };
+  return ({ name, runtime }) => (ID.test(name) ? look(runtime, name) : []);
+}
