@@ -157,6 +157,11 @@ size_t StateFile::rebuild_free_lists() {
     const uint32_t length = table()[at].load(std::memory_order_acquire);
     const bool possible = length != 0 && length <= std::min(end - at, kMaxClass);
     if (possible && intact(at, length)) {
+      // Only its first granule has a length: what stands at the others would be taken for records'
+      // once this one is released.
+      for (uint32_t i = 1; i < length; ++i) {
+        if (table()[at + i].load(std::memory_order_relaxed) != 0) table()[at + i].store(0);
+      }
       reserved_.resize(at + 1);
       reserved_[at] = length;
       used_ += length;
