@@ -127,10 +127,10 @@ pkill -TERM vprocfs-keeper
 wait || true
 grep -q " $mnt " /proc/mounts && fail "still mounted"
 for name in pod/pause pod/app pod/side pod box/init.scope box/service box two; do
-  for _ in $(seq 100); do
+  for _ in $(seq 600); do
     rmdir "$cgroups/$name" 2>/dev/null && break
     sleep 0.1
   done
-  [ ! -d "$cgroups/$name" ] || fail "$name is still there"
+  [ ! -d "$cgroups/$name" ] || fail "$name is still there: $(cat "$cgroups/$name/cgroup.procs") $(ls -d "$cgroups/$name"/*/) $(for p in $(cat "$cgroups/$name/cgroup.procs"); do tr "\0" " " </proc/$p/cmdline; cat /proc/$p/stat; done)"
 done
 echo "all checks hold"
