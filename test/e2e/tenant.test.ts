@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { expect, it } from "vitest";
+import { findContainer } from "../../src/containers/find.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
@@ -48,6 +49,11 @@ describeLive("a tenant", ["busybox"], () => {
     const found = chain.map(({ init }) => containerOf(init));
     expect(new Set(found.map((container) => container?.id)).size).toBe(3);
     expect(found.map((container) => container?.tenant)).toEqual(Array(3).fill(found[0]?.id));
+    // Nobody inside takes another's name.
+    const [name = "", ...inner] = found.map((container) => container?.name);
+    expect(name).toBe(chain[0]?.cgroup.name);
+    expect(inner).toEqual([`${name}/in1`, `${name}/in2`]);
+    expect(findContainer(loadAddon(), `${name}/in2`).id).toBe(found[2]?.id);
   });
 
   it("has one budget of open files with all that it nests", async () => {
