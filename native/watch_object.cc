@@ -28,9 +28,24 @@ Napi::Value to_js(Napi::Env env, const std::vector<WatchEvent>& events) {
     event.Set("kind", to_text(events[i].kind));
     event.Set("pid", Napi::Number::New(env, events[i].pid));
     event.Set("namespace", Napi::Number::New(env, static_cast<double>(events[i].mount_namespace)));
+    event.Set("tenant", Napi::Number::New(env, static_cast<double>(events[i].tenant)));
     out.Set(i, event);
   }
   return out;
+}
+
+const char* to_text(NamespaceWatch::Follow done) {
+  switch (done) {
+    case NamespaceWatch::Follow::kFollowed:
+      return "followed";
+    case NamespaceWatch::Follow::kEnded:
+      return "ended";
+    case NamespaceWatch::Follow::kFull:
+      return "full";
+    case NamespaceWatch::Follow::kShortage:
+      return "shortage";
+  }
+  return "?";
 }
 
 }  // namespace
@@ -39,8 +54,8 @@ Napi::Function WatchObject::define(Napi::Env env) {
   return DefineClass(
       env, "Watch",
       {InstanceMethod<&WatchObject::start>("start"), InstanceMethod<&WatchObject::stop>("stop"),
-       InstanceMethod<&WatchObject::follow>("follow"),
-       InstanceMethod<&WatchObject::unfollow>("unfollow")});
+       InstanceMethod<&WatchObject::follow>("follow"), InstanceMethod<&WatchObject::state>("state"),
+       InstanceMethod<&WatchObject::tenant_of>("tenantOf")});
 }
 
 WatchObject::WatchObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WatchObject>(info) {
@@ -77,15 +92,29 @@ Napi::Value WatchObject::stop(const Napi::CallbackInfo& info) {
 
 Napi::Value WatchObject::follow(const Napi::CallbackInfo& info) {
   const bool is_number = info.Length() > 0 && info[0].IsNumber();
-  const bool done = is_number && watch_->follow(info[0].As<Napi::Number>().Int32Value());
-  return Napi::Boolean::New(info.Env(), done);
+  const auto done = is_number ? watch_->follow(info[0].As<Napi::Number>().Int32Value())
+                              : NamespaceWatch::Follow::kEnded;
+  return Napi::String::New(info.Env(), to_text(done));
 }
 
-Napi::Value WatchObject::unfollow(const Napi::CallbackInfo& info) {
-  if (info.Length() > 0 && info[0].IsNumber()) {
-    watch_->unfollow(static_cast<uint64_t>(info[0].As<Napi::Number>().Int64Value()));
-  }
-  return info.Env().Undefined();
+Napi::Value WatchObject::state(const Napi::CallbackInfo& info) {
+  const NamespaceWatch::State state = watch_->state();
+  const auto number = [&info](auto value) {
+    return Napi::Number::New(info.Env(), static_cast<double>(value));
+  };
+  Napi::Object out = Napi::Object::New(info.Env());
+  out.Set("known", number(state.known));
+  out.Set("most", number(state.most));
+  out.Set("mostOfOne", number(state.most_of_one));
+  out.Set("refused", number(state.refused));
+  out.Set("shortages", number(state.shortages));
+  return out;
+}
+
+Napi::Value WatchObject::tenant_of(const Napi::CallbackInfo& info) {
+  const pid_t pid =
+      info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0;
+  return Napi::Number::New(info.Env(), static_cast<double>(watch_->tenant_of(pid)));
 }
 
 }  // namespace vprocfs

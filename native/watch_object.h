@@ -19,7 +19,8 @@ class WatchObject : public Napi::ObjectWrap<WatchObject> {
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
   Napi::Value follow(const Napi::CallbackInfo& info);
-  Napi::Value unfollow(const Napi::CallbackInfo& info);
+  Napi::Value state(const Napi::CallbackInfo& info);
+  Napi::Value tenant_of(const Napi::CallbackInfo& info);
 
   Napi::ThreadSafeFunction on_events_;
   std::unique_ptr<NamespaceWatch> watch_;

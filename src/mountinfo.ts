@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 
 /** One line of /proc/<pid>/mountinfo. */
 export interface Mount {
@@ -53,6 +53,36 @@ export function parseMountinfo(text: string): Mount[] {
 /** The mounts of this process's mount namespace. */
 export function readMounts(path = "/proc/self/mountinfo"): Mount[] {
   return parseMountinfo(readFileSync(path, "utf8"));
+}
+
+const PIECE = 65_536;
+/** Lines of a table that are kept: a container may have any number of mounts. */
+const MOST_KEPT = 16_384;
+const LONGEST_LINE = 65_536;
+
+/**
+ * The mounts at or below /proc and /sys of another process, whose table may be of any size. Throws
+ * what reading it does.
+ */
+export function readKernelTreeMounts(path: string): Mount[] {
+  const fd = openSync(path, "r");
+  try {
+    const piece = Buffer.alloc(PIECE);
+    const kept: string[] = [];
+    let begun = "";
+    for (let size = readSync(fd, piece); size > 0; size = readSync(fd, piece)) {
+      const lines = (begun + piece.toString("latin1", 0, size)).split("\n");
+      begun = (lines.pop() ?? "").slice(0, LONGEST_LINE);
+      for (const line of lines) {
+        if (kept.length < MOST_KEPT && / \/(?:proc|sys)[/ ]/.test(line)) {
+          kept.push(Buffer.from(line.slice(0, LONGEST_LINE), "latin1").toString());
+        }
+      }
+    }
+    return parseMountinfo(kept.join("\n"));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** What one sees at exactly this path: of mounts on top of each other the last one. */

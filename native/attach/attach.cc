@@ -16,15 +16,14 @@
 #include "attach/below.h"
 #include "attach/clean.h"
 #include "attach/kernel.h"
+#include "attach/limits.h"
 #include "attach/target.h"
 #include "attach/tree_files.h"
-#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
 
-constexpr char kStateDirectory[] = "/run/vprocfs";
-constexpr char kLockFile[] = "/run/vprocfs/attach.lock";
+constexpr int kMostRefreshes = 3;
 
 /// What is seen at a place where a file of ours belongs.
 enum class Top {
@@ -76,20 +75,6 @@ bool starts_with(std::string_view text, std::string_view start) {
 }
 
 std::string explain(int code) { return std::strerror(code); }
-
-/// Holds off other runs for one mount namespace; ends with the process. Works
-/// without, too.
-Fd lock_namespace(uint64_t mount_namespace) {
-  ::mkdir(kStateDirectory, 0700);
-  Fd file(::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
-  struct flock range {};
-  range.l_type = F_WRLCK;
-  range.l_whence = SEEK_SET;
-  range.l_start = static_cast<off_t>(mount_namespace & INT64_MAX);
-  range.l_len = 1;
-  if (file && ::fcntl(file.get(), F_OFD_SETLKW, &range) != 0) file.reset();
-  return file;
-}
 
 class Run {
  public:
@@ -220,7 +205,8 @@ class Run {
     if (!identify(fd, found)) return nullptr;
     mode = found.mode;
     if (const MountEntry* entry = target_.mounts().by_id(found.mount)) return entry;
-    // It is newer than what we have read.
+    // It is newer than what we have read. Mounts that never stop changing are not read for ever.
+    if (refreshes_++ >= kMostRefreshes) return nullptr;
     return target_.refresh() ? target_.mounts().by_id(found.mount) : nullptr;
   }
 
@@ -233,13 +219,18 @@ class Run {
     const size_t slash = path.rfind('/');
     step.name = path.substr(slash + 1);
     step.parent = target_.open_path(path.substr(0, slash), O_DIRECTORY);
-    if (step.parent) step.leaf = open_below(step.parent.get(), step.name, 0);
+    if (step.parent) step.leaf = target_.open_leaf(step.parent, step.name);
     if (step.leaf) return true;
     const int code = errno;
-    if (code != ENOENT && code != ENOTDIR) {
-      note(path, FileState::kFailed, code == ELOOP ? "there is a symlink" : explain(code));
-    }
+    if (code != ENOENT && code != ENOTDIR) note(path, FileState::kFailed, why_not_opened(code));
     return false;
+  }
+
+  static std::string why_not_opened(int code) {
+    if (code == ELOOP) return "there is a symlink";
+    if (code == EXDEV) return "something else is mounted on the way";
+    if (code == EAGAIN) return "on a file system that the container may serve itself";
+    return explain(code);
   }
 
   static bool is_on(const Fd& fd, bool in_proc) {
@@ -322,6 +313,7 @@ class Run {
     if (is_skipped(options_, file.path)) return;
     const std::string path = root + "/" + file.path;
     if (is_masked(file.path)) return note(path, FileState::kLeft, "its configuration masks it");
+    if (is_left(options_, path)) return;
     const bool in_proc = starts_with(file.path, "proc/");
     Step step;
     if (!open_place(path, step)) return;
@@ -363,7 +355,7 @@ class Run {
     if (options_.action == Action::kCheck) return note(path, FileState::kMissing), true;
     for (const uint64_t mount : above) {
       Step step;
-      step.parent = open_below(top.parent.get(), "", O_DIRECTORY);
+      step.parent = duplicate(top.parent);
       step.name = top.name;
       step.top = mount;
       step.unmount = true;
@@ -392,7 +384,7 @@ class Run {
     for (const auto& masked : options_.masked) {
       if (starts_with(masked, start)) below.masks.push_back(masked.substr(start.size()));
     }
-    if (seen == Top::kKernel) below.directory = open_below(step.leaf.get(), "", O_DIRECTORY);
+    if (seen == Top::kKernel) below.directory = duplicate(step.leaf);
     if (seen == Top::kOurs) {
       plan_lost(path, below, step);
     } else if (!below.places.empty() || !below.masks.empty()) {
@@ -414,8 +406,8 @@ class Run {
       if (top == nullptr || top->id != cover.top) continue;
       note(at, options_.action == Action::kCheck ? FileState::kMissing : FileState::kHealed);
       if (options_.action == Action::kCheck) continue;
-      lost_.push_back({report_.files.size() - 1, open_below(cover.parent.get(), "", O_DIRECTORY),
-                       std::move(found.leaf), cover.name, place});
+      lost_.push_back({report_.files.size() - 1, duplicate(cover.parent), std::move(found.leaf),
+                       cover.name, place});
     }
   }
 
@@ -532,7 +524,7 @@ class Run {
     report_.files[report].reason = std::move(reason);
   }
 
-  int mount_step(Step& step) const {
+  int mount_step(Step& step) {
     const int kept = step.below ? keep_below(step) : 0;
     if (kept != 0) return kept;
     const int code = step.beneath && attach_mount(step.mount, step.leaf, true) == 0
@@ -567,39 +559,45 @@ class Run {
   /// Takes `step.top` away. What is mounted over it, as an LXCFS's file, stays:
   /// its place is taken by a copy of it below ours, and from Linux 6.5 on no
   /// reader sees the node's figures in between.
-  static int unmount_step(const Step& step) {
+  int unmount_step(const Step& step) {
     const int code = unmount_top(step);
     if (code != EBUSY) return code;
-    const Fd above = open_below(step.parent.get(), step.name, 0);
+    const Fd above = target_.open_leaf(step.parent, step.name);
     PathIdentity over, seen;
     if (!above || !identify(above.get(), over)) return errno;
     const Fd copy = clone_mount_at(above.get(), true);
     if (!copy) return errno;
     Step cover;
-    cover.parent = open_below(step.parent.get(), "", O_DIRECTORY);
+    cover.parent = duplicate(step.parent);
     cover.name = step.name;
     cover.top = over.mount;
     const int uncovered = unmount_top(cover);
     if (uncovered != 0) return uncovered;
-    const Fd leaf = open_below(step.parent.get(), step.name, 0);
+    const Fd leaf = target_.open_leaf(step.parent, step.name);
     if (!leaf || !identify(leaf.get(), seen)) return errno;
     const bool ours = seen.mount == step.top;
     const bool beneath = ours && attach_mount(copy, leaf, true) == 0;
     const int gone = ours ? unmount_top(step) : EBUSY;
     if (beneath) return gone;
-    const Fd place = open_below(step.parent.get(), step.name, 0);
+    const Fd place = target_.open_leaf(step.parent, step.name);
     if (!place || attach_mount(copy, place, false) != 0) return errno;
     return gone;
   }
 
   /// Takes `step.top` away, if it still is what is seen there.
-  static int unmount_top(const Step& step) {
-    const Fd leaf = open_below(step.parent.get(), step.name, 0);
+  int unmount_top(const Step& step) {
+    const Fd leaf = target_.open_leaf(step.parent, step.name);
     PathIdentity seen;
     if (!leaf || !identify(leaf.get(), seen)) return errno;
     if (seen.mount != step.top) return EBUSY;
-    if (::fchdir(step.parent.get()) != 0) return errno;
-    return ::umount2(step.name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
+    if (target_.is_of_kernel(step.parent)) {
+      if (::fchdir(step.parent.get()) != 0) return errno;
+      return ::umount2(step.name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
+    }
+    // By its descriptor, which leads there without asking what the directory is on.
+    const std::string link = "fd/" + std::to_string(leaf.get());
+    if (::fchdir(target_.own_directory()) != 0) return errno;
+    return ::umount2(link.c_str(), MNT_DETACH) == 0 ? 0 : errno;
   }
 
   const Options& options_;
@@ -611,7 +609,21 @@ class Run {
   std::vector<Step> steps_;
   std::vector<Lost> lost_;
   std::vector<Clean> clean_;
+  int refreshes_ = 0;
 };
+
+std::string why_not_known(const Error& error) {
+  return error.code == ESRCH ? "there is no such process" : explain(error.code);
+}
+
+std::string why_not_seen(const Error& error) {
+  if (error.code == ESRCH) return "it has ended";
+  if (error.code == E2BIG) return "too much is mounted on its /proc and /sys";
+  if (error.code == EAGAIN) {
+    return "its root is on a file system that it may serve itself: " + error.path;
+  }
+  return error.path + ": " + explain(error.code);
+}
 
 }  // namespace
 
@@ -623,21 +635,19 @@ Report run_attach(const Options& options) {
     report.problems.push_back(std::move(why));
     return report;
   };
-  auto own = Target::own();
+  const Fd turn = options.tenant == 0 ? Fd() : lock_tenant(options.tenant, report.busy);
+  if (report.busy) return fail("another run for its tenant has not ended");
+  auto own = Target::own({options.mountpoint, true});
   if (!own) return fail("/proc: " + explain(own.error().code));
-  // Hooks of some runtimes run in the container's mount namespace: the host's
-  // is that of its init.
-  const auto host = Target::open(1);
-  auto target = Target::open(options.pid);
-  if (!target) {
-    return fail(target.error().code == ESRCH ? "there is no such process"
-                                             : explain(target.error().code));
-  }
+  // Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
+  const auto host = Target::open(1, nullptr);
+  auto target = Target::open(options.pid, &own.value().mounts());
+  if (!target) return fail(why_not_known(target.error()));
   if (host && target.value().in_namespace_of(host.value())) return fail("it is in no container");
   const Fd lock = lock_namespace(target.value().mount_namespace());
   // Whoever held the lock may have changed what is mounted.
   const auto seen = target.value().refresh();
-  if (!seen) return fail(seen.error().code == ESRCH ? "it has ended" : seen.error().path);
+  if (!seen) return fail(why_not_seen(seen.error()));
   Run run(options, report, target.value(), own.value().mounts());
   if (options.action == Action::kDetach) {
     run.detach();

@@ -39,7 +39,7 @@ int aside(const Fd& mount, int own, const std::function<int()>& action) {
 Fd uncover(const Fd& mount, const std::string& name) {
   PathIdentity below, seen;
   for (int covers = 0; covers <= kMaxCovers; ++covers) {
-    Fd directory = open_below(mount.get(), name, O_DIRECTORY);
+    Fd directory = open_below(mount.get(), name, O_DIRECTORY, Walk::kAny);
     if (!directory || !identify(mount.get(), below) || !identify(directory.get(), seen))
       return Fd();
     if (seen.mount == below.mount) return directory;
@@ -48,6 +48,9 @@ Fd uncover(const Fd& mount, const std::string& name) {
   }
   return errno = EMLINK, Fd();
 }
+
+/// Nothing is there, or what is there is hidden by something else.
+bool is_no_place(int code) { return code == ENOENT || code == ENOTDIR || code == EXDEV; }
 
 Fd copy_of_null() {
   const Fd null(::open("/dev/null", O_PATH | O_NOFOLLOW | O_CLOEXEC));
@@ -76,8 +79,8 @@ std::vector<std::string> mounts_below(const MountTable& mounts, const std::strin
 }
 
 int mask(const Fd& directory, const std::string& place, uint64_t on) {
-  const Fd at = open_below(directory.get(), place, 0);
-  if (!at) return errno == ENOENT || errno == ENOTDIR ? 0 : errno;
+  const Fd at = open_place_below(directory, place, 0);
+  if (!at) return is_no_place(errno) ? 0 : errno;
   PathIdentity there;
   if (!identify(at.get(), there)) return errno;
   if (there.mount != on) return 0;
@@ -94,8 +97,8 @@ int copy_below(const Fd& parent, const std::string& name, const std::vector<std:
     PathIdentity below, there;
     if (!directory || !identify(directory.get(), below)) return errno;
     for (const std::string& place : places) {
-      const Fd at = open_below(directory.get(), place, 0);
-      if (!at && (errno == ENOENT || errno == ENOTDIR)) continue;
+      const Fd at = open_place_below(directory, place, 0);
+      if (!at && is_no_place(errno)) continue;
       if (!at || !identify(at.get(), there)) return errno;
       if (there.mount == below.mount) continue;
       Fd copy = clone_mount_at(at.get(), true);
@@ -109,8 +112,8 @@ int copy_below(const Fd& parent, const std::string& name, const std::vector<std:
 int carry(const std::vector<Carried>& copies, Fd& cover, int own) {
   return aside(cover, own, [&] {
     for (const Carried& copy : copies) {
-      const Fd at = open_below(cover.get(), copy.place, 0);
-      if (!at && (errno == ENOENT || errno == ENOTDIR)) continue;
+      const Fd at = open_place_below(cover, copy.place, 0);
+      if (!at && is_no_place(errno)) continue;
       if (!at || attach_mount(copy.mount, at, false) != 0) return errno;
     }
     Fd whole = clone_mount_at(cover.get(), true);
@@ -122,13 +125,14 @@ int carry(const std::vector<Carried>& copies, Fd& cover, int own) {
 
 void settle(const Fd& directory, const std::vector<std::string>& places, uint64_t on) {
   for (const std::string& place : places) {
-    const Fd moved = open_below(directory.get(), place, 0);
+    const Fd moved = open_place_below(directory, place, 0);
     PathIdentity there;
     if (!moved || !identify(moved.get(), there) || there.mount == on) continue;
     // Nobody sees it: all of this is covered.
-    const Fd aside = open_below(directory.get(), there.mode == S_IFDIR ? "power" : "uevent", 0);
+    const Fd aside =
+        open_below(directory.get(), there.mode == S_IFDIR ? "power" : "uevent", 0, Walk::kAny);
     if (!aside || attach_mount(moved, aside, false) != 0) continue;
-    const Fd back = open_below(directory.get(), place, 0);
+    const Fd back = open_place_below(directory, place, 0);
     if (!back || attach_mount(moved, back, false) != 0) return;
   }
 }

@@ -63,11 +63,11 @@ int keep_clean(const Fd& proc, const Fd& sysfs, bool of_proc, bool of_sysfs) {
   const Fd of_sys = of_sysfs ? copy_of(sysfs) : Fd();
   const Fd of_procfs = of_proc ? copy_of(proc) : Fd();
   if ((of_sysfs && !of_sys) || (of_proc && !of_procfs)) return errno;
-  Fd place = open_below(proc.get(), kCleanPlace, O_DIRECTORY);
+  Fd place = open_place_below(proc, kCleanPlace, O_DIRECTORY);
   if (!place) return errno;
   if (of_sysfs) {
     if (attach_mount(of_sys, place, false) != 0) return errno;
-    place = open_below(of_sys.get(), kInSysfs + 1, O_DIRECTORY);
+    place = open_place_below(of_sys, kInSysfs + 1, O_DIRECTORY);
   }
   if (!of_proc) return 0;
   return place && attach_mount(of_procfs, place, false) == 0 ? 0 : errno;

@@ -21,6 +21,7 @@ constexpr unsigned kOpenTreeClone = 1;
 constexpr unsigned kMoveFromEmptyPath = 0x4;
 constexpr unsigned kMoveToEmptyPath = 0x40;
 constexpr unsigned kMoveBeneath = 0x200;
+constexpr uint64_t kResolveCached = 0x20;  // Linux 5.12
 
 constexpr unsigned kRecursive = 0x8000;  // AT_RECURSIVE
 constexpr unsigned kFsmountCloexec = 1;
@@ -91,20 +92,27 @@ int attach_mount(const Fd& mount, const Fd& target, bool beneath) {
   return static_cast<int>(::syscall(SYS_move_mount, mount.get(), "", target.get(), "", flags));
 }
 
-Fd open_below(int root_fd, const std::string& path, int flags) {
+Fd open_below(int root_fd, const std::string& path, int flags, Walk walk) {
   open_how how{};
   how.flags = static_cast<uint64_t>(O_PATH | O_CLOEXEC | O_NOFOLLOW | flags);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
+  if (walk == Walk::kMemory) how.resolve |= kResolveCached;
+  if (walk == Walk::kInside) how.resolve |= RESOLVE_NO_XDEV;
   Fd fd(static_cast<int>(
       ::syscall(SYS_openat2, root_fd, path.empty() ? "." : path.c_str(), &how, sizeof how)));
   // Filters that cannot look into its argument refuse it whole, as systemd's for
   // RestrictSUIDSGID= does.
   const bool refused = !fd && (errno == ENOSYS || errno == EPERM);
-  return refused ? open_below_stepwise(root_fd, path, flags) : std::move(fd);
+  if (!refused) return fd;
+  if (walk != Walk::kMemory) return open_below_stepwise(root_fd, path, flags, walk);
+  errno = EAGAIN;
+  return Fd();
 }
 
-Fd open_below_stepwise(int root_fd, const std::string& path, int flags) {
+Fd open_below_stepwise(int root_fd, const std::string& path, int flags, Walk walk) {
   Fd at;
+  PathIdentity from_mount, on;
+  if (walk == Walk::kInside && !identify(root_fd, from_mount)) return Fd();
   for (size_t from = 0; from < path.size();) {
     const size_t slash = std::min(path.find('/', from), path.size());
     const std::string name = path.substr(from, slash - from);
@@ -115,21 +123,36 @@ Fd open_below_stepwise(int root_fd, const std::string& path, int flags) {
     // A symlink in the middle is opened itself, and the next step fails with ENOTDIR.
     Fd next(::openat(dir, name.c_str(), O_PATH | O_CLOEXEC | O_NOFOLLOW));
     if (!next) return next;
+    if (walk == Walk::kInside && (!identify(next.get(), on) || on.mount != from_mount.mount)) {
+      return errno = EXDEV, Fd();
+    }
     at = std::move(next);
   }
   return Fd(reopen_path(at ? at.get() : root_fd, flags));
 }
 
+Fd open_place_below(const Fd& directory, const std::string& place, int flags) {
+  const size_t slash = place.rfind('/');
+  if (slash == place.npos) return open_below(directory.get(), place, flags, Walk::kAny);
+  const Fd parent = open_below(directory.get(), place.substr(0, slash), O_DIRECTORY, Walk::kInside);
+  if (!parent) return Fd();
+  return open_below(parent.get(), place.substr(slash + 1), flags, Walk::kAny);
+}
+
+Fd duplicate(const Fd& fd) { return Fd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, 0)); }
+
 bool identify(int fd, PathIdentity& out) {
   constexpr unsigned kMountId = 0x1000;  // STATX_MNT_ID, Linux 5.8
   struct statx st {};
-  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kMountId | STATX_TYPE, &st) != 0) {
+  if (::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, kMountId | STATX_TYPE | STATX_UID, &st) !=
+      0) {
     return false;
   }
   // Older headers have no name for the field; it stands right after stx_dev_minor.
   constexpr size_t kAt = offsetof(struct statx, stx_dev_minor) + sizeof(st.stx_dev_minor);
   std::memcpy(&out.mount, reinterpret_cast<const unsigned char*>(&st) + kAt, sizeof(out.mount));
   out.mode = st.stx_mode & S_IFMT;
+  out.owner = st.stx_uid;
   return (st.stx_mask & kMountId) != 0;
 }
 

@@ -32,18 +32,33 @@ Fd new_empty_directory();
 /// (Linux 6.5), or on top of it.
 int attach_mount(const Fd& mount, const Fd& target, bool beneath);
 
+/// How a path is walked.
+enum class Walk {
+  kMemory,  ///< by what the kernel has in memory: asks no file system anything, and cannot block
+  kInside,  ///< asking the file system that it begins on, and entering no other
+  kAny,     ///< asking whatever file systems are on the way, for as long as those take
+};
+
 /// O_PATH descriptor of `path` below `root_fd`, which no symlink (in any component) and no ".."
-/// leads out of. Asks no file system server anything.
-Fd open_below(int root_fd, const std::string& path, int flags);
+/// leads out of. EAGAIN: kMemory does not get there. EXDEV: kInside meets a mount.
+Fd open_below(int root_fd, const std::string& path, int flags, Walk walk);
 
 /// The same with one openat(2) for each component, for where openat2(2) is refused: as safe, since
-/// no step follows a symlink or leads upwards.
-Fd open_below_stepwise(int root_fd, const std::string& path, int flags);
+/// no step follows a symlink or leads upwards. Not for kMemory.
+Fd open_below_stepwise(int root_fd, const std::string& path, int flags, Walk walk);
+
+/// The same for a place in a file system that nobody in a container serves, and for whatever is
+/// mounted at just that place. EXDEV: something is mounted on the way.
+Fd open_place_below(const Fd& directory, const std::string& place, int flags);
+
+/// Another descriptor of the same. Empty with errno set.
+Fd duplicate(const Fd& fd);
 
 /// What is known of a descriptor without asking the server of its file system.
 struct PathIdentity {
   uint64_t mount = 0;  ///< the first field of mountinfo
   unsigned mode = 0;   ///< file type bits; of a dead file system too
+  unsigned owner = 0;  ///< as far as the kernel has it in memory
 };
 bool identify(int fd, PathIdentity& out);
 

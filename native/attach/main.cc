@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -11,17 +12,23 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <string>
 
 #include "attach/attach.h"
 #include "attach/hook.h"
 #include "attach/kernel.h"
+#include "attach/limits.h"
 
 namespace {
 
 using namespace vprocfs;
 
 constexpr int kUsage = 2;
+/// CPU time that every run may take at our own cost; many times what one takes as a rule.
+constexpr uint64_t kFreeMs = 50;
+/// How long a process that was killed may take to end.
+constexpr uint64_t kEndWithinMs = 200;
 
 void say(const std::string& line) {
   const std::string text = "vprocfs-attach: " + line + "\n";
@@ -55,7 +62,9 @@ int work(Options options) {
     }
     if (!wanted.value()) return 0;
   }
-  const Report report = run_attach(options);
+  limit_self();
+  Report report = run_attach(options);
+  report.cpu_us = cpu_time_us(::getpid());
   if (report.failed()) explain(options, report.line());
   if (options.json) {
     const std::string text = report.json() + "\n";
@@ -64,27 +73,75 @@ int work(Options options) {
   return status_of(options, report.failed());
 }
 
+uint64_t now_ms() {
+  timespec t{};
+  ::clock_gettime(CLOCK_MONOTONIC, &t);
+  return static_cast<uint64_t>(t.tv_sec) * 1000 + static_cast<uint64_t>(t.tv_nsec) / 1000000;
+}
+
+/// Waits until the process of a pidfd has ended; false: not until `deadline_ms`.
+bool wait_until(const Fd& pidfd, uint64_t deadline_ms) {
+  for (;;) {
+    const uint64_t now = now_ms();
+    const uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
+    pollfd p{pidfd.get(), POLLIN, 0};
+    const int ready = ::poll(&p, 1, static_cast<int>(left));
+    if (ready > 0 || (ready < 0 && errno != EINTR)) return true;
+    if (ready == 0 && now >= deadline_ms) return false;
+  }
+}
+
+/// The same, and has the container of `payer` pay for a process that takes long.
+bool wait_for_worker(pid_t worker, const Fd& pidfd, const Options& options) {
+  const uint64_t begun = now_ms();
+  const uint64_t deadline = begun + options.timeout_ms;
+  for (uint64_t look = begun + kFreeMs; look < deadline; look += kFreeMs) {
+    if (wait_until(pidfd, look)) return true;
+    // Not before: what takes as long as it should is ours, and the container may be starting.
+    if (cpu_time_us(worker) < kFreeMs * 1000) continue;
+    if (options.pid != 0) charge_to(worker, options.pid);
+    break;
+  }
+  return wait_until(pidfd, deadline);
+}
+
+/// Says why the process that works has not come to its end, and what it has cost.
+int give_up(const Options& options, const std::string& why, uint64_t cpu_us) {
+  explain(options, why);
+  if (options.json) {
+    Report report;
+    report.pid = options.pid;
+    report.name = options.name;
+    report.problems.push_back(why);
+    report.cpu_us = cpu_us;
+    const std::string text = report.json() + "\n";
+    if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) return 1;
+  }
+  return status_of(options, true);
+}
+
 /// Waits for the process that works, but never longer than the time it was given: a daemon that
 /// hangs must not keep a container from starting.
 int wait_for(pid_t worker, const Options& options) {
   const Fd pidfd(sys_pidfd_open(worker));
-  pollfd p{pidfd.get(), POLLIN, 0};
-  int ready = 0;
-  do {
-    ready = pidfd ? ::poll(&p, 1, static_cast<int>(options.timeout_ms)) : 1;
-  } while (ready < 0 && errno == EINTR);
-  if (ready == 0) {
+  if (pidfd && !wait_for_worker(worker, pidfd, options)) {
     ::kill(worker, SIGKILL);
-    explain(options, "gave up after " + std::to_string(options.timeout_ms) + " ms");
-    return status_of(options, true);
+    const bool ended = wait_until(pidfd, now_ms() + kEndWithinMs);
+    const std::string why = "gave up after " + std::to_string(options.timeout_ms) + " ms" +
+                            (ended ? "" : "; something that it waits for does not let it end");
+    return give_up(options, why, cpu_time_us(worker));
   }
   int status = 0;
-  while (::waitpid(worker, &status, 0) < 0) {
+  rusage used{};
+  while (::wait4(worker, &status, 0, &used) < 0) {
     if (errno != EINTR) return status_of(options, true);
   }
   if (WIFEXITED(status)) return WEXITSTATUS(status);
-  explain(options, std::string("ended by signal ") + ::strsignal(WTERMSIG(status)));
-  return status_of(options, true);
+  const auto us = [](const timeval& t) {
+    return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_usec);
+  };
+  const std::string why = std::string("ended by signal ") + ::strsignal(WTERMSIG(status));
+  return give_up(options, why, us(used.ru_utime) + us(used.ru_stime));
 }
 
 }  // namespace

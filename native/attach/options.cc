@@ -29,11 +29,16 @@ bool take_setting(std::string_view name, const std::string& value, Options& o) {
 
 bool take_value(std::string_view name, const std::string& value, Options& o) {
   if (name == "id") return o.id = value, !value.empty() && value.find('/') == value.npos;
+  if (name == "leave") return o.leave.push_back(value), value[0] == '/';
   if (name == "name") return o.name = value, true;
   if (name == "settings") return read_settings(value, o), true;
   if (name == "hook") {
     o.hook = value == "lxc" ? Hook::kLxc : Hook::kOci;
     return value == "lxc" || value == "oci";
+  }
+  if (name == "tenant") {
+    o.tenant = parse_u64(value).value_or(0);
+    return o.tenant > 0;
   }
   if (name == "timeout-ms") {
     const auto ms = parse_u64(value);
@@ -112,6 +117,10 @@ bool is_excluded(const Options& options, const std::string& runtime) {
     return std::any_of(patterns.begin(), patterns.end(), matches);
   };
   return any(options.exclude) || (!options.only.empty() && !any(options.only));
+}
+
+bool is_left(const Options& options, const std::string& place) {
+  return std::find(options.leave.begin(), options.leave.end(), place) != options.leave.end();
 }
 
 bool is_skipped(const Options& options, const std::string& file) {

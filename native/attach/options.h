@@ -23,6 +23,7 @@ struct Options {
   std::string type = "fuse.lxcfs", source = "vprocfs";
   std::string id;                    ///< under containers/; empty: the mount is asked
   std::vector<std::string> skip;     ///< patterns of files to leave as they are: "proc/uptime"
+  std::vector<std::string> leave;    ///< places in the container to leave: "/proc/uptime"
   std::vector<std::string> exclude;  ///< patterns of containers to leave: "web*", "lxc:db?"
   std::vector<std::string> only;     ///< patterns of the only containers to touch; empty: all
   std::vector<std::string> masked;   ///< paths that the runtime masks when the hooks have run
@@ -30,7 +31,8 @@ struct Options {
   bool replace_lxcfs = false;        ///< also where another LXCFS serves
   bool strict = false;               ///< exit status 1 when something could not be done
   bool json = false;                 ///< a report on stdout
-  uint32_t timeout_ms = 10000;       ///< past which it gives up
+  uint64_t tenant = 0;          ///< at most one run for it at a time, see lock_tenant(); 0: any
+  uint32_t timeout_ms = 10000;  ///< past which it gives up
 };
 
 /// From the command line. Error: path is the one line that says what is wrong.
@@ -42,6 +44,9 @@ bool read_settings(const std::string& path, Options& options);
 
 /// True when the patterns exclude a container of this name and runtime.
 bool is_excluded(const Options& options, const std::string& runtime);
+
+/// True when the place ("/proc/uptime") in the container is to be left as it is.
+bool is_left(const Options& options, const std::string& place);
 
 /// True when the file ("proc/uptime") is to be left as it is.
 bool is_skipped(const Options& options, const std::string& file);

@@ -74,7 +74,8 @@ std::string Report::json() const {
     out += separator + json_string(problem);
     separator = ",";
   }
-  return out + "]}";
+  out += std::string("],\"busy\":") + (busy ? "true" : "false");
+  return out + ",\"cpuUs\":" + std::to_string(cpu_us) + "}";
 }
 
 }  // namespace vprocfs

@@ -31,11 +31,13 @@ struct Report {
   std::string name, id;
   std::vector<FileReport> files;
   std::vector<std::string> problems;  ///< of the whole run
+  bool busy = false;                  ///< another run for the same tenant has not ended
+  uint64_t cpu_us = 0;                ///< CPU time that it took
 
   bool failed() const;
   /// One line for a log: why it failed.
   std::string line() const;
-  /// {"pid":…,"id":…,"files":[{"path":…,"state":…,"reason":…}],"problems":[…]}
+  /// {"pid":…,"id":…,"files":[{"path":…,"state":…,"reason":…}],"problems":[…],"busy":…,"cpuUs":…}
   std::string json() const;
 };
 

@@ -3,23 +3,28 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <iterator>
 #include <string_view>
+#include <utility>
 
 #include "attach/kernel.h"
 #include "source/process.h"
-#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr size_t kMaxRoots = 16;
+constexpr size_t kMaxLookedAt = 256;
+constexpr int kAttempts = 50;  ///< to walk in memory
 
 std::string link_of(int dir_fd, const char* path) {
   char target[64];
@@ -36,12 +41,31 @@ bool is_kept_apart(std::string_view path) {
   return ends_with(path, "/.lxc/proc") || ends_with(path, "/run/host/proc");
 }
 
+bool is_kernel_tree(std::string_view type) { return type == "proc" || type == "sysfs"; }
+
+/// File systems that lie on this machine's own memory and disks: nobody in a container serves them,
+/// whoever has mounted them.
+bool is_local(std::string_view type) {
+  constexpr std::string_view kLocal[] = {
+      "bcachefs", "btrfs", "cramfs", "erofs",    "ext2",  "ext3", "ext4", "f2fs",    "jfs",
+      "nilfs2",   "ramfs", "romfs",  "squashfs", "tmpfs", "udf",  "xfs",  "iso9660", "zfs",
+  };
+  return std::find(std::begin(kLocal), std::end(kLocal), type) != std::end(kLocal);
+}
+
+/// Those whose server is asked about a root that is merely looked at.
+bool asks_for_root(std::string_view type) {
+  constexpr std::string_view kAsking[] = {"9p", "afs", "nfs", "nfs4"};
+  return std::find(std::begin(kAsking), std::end(kAsking), type) != std::end(kAsking);
+}
+
 Error gone(pid_t pid) { return Error{ESRCH, "process " + std::to_string(pid)}; }
 
 }  // namespace
 
-Result<Target> Target::open(pid_t pid) {
+Result<Target> Target::open(pid_t pid, const MountTable* host) {
   Target t;
+  t.host_ = host;
   t.pidfd_ = Fd(sys_pidfd_open(pid));
   if (!t.pidfd_) return errno == ENOSYS ? Error{ENOSYS, "pidfd_open"} : gone(pid);
   const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -50,6 +74,7 @@ Result<Target> Target::open(pid_t pid) {
   if (!t.directory_) return gone(pid);
   t.own_ = Fd(::openat(procfs.get(), "self", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!t.own_) return Error{errno, "/proc/self"};
+  t.pids_ = Fd(::openat(t.directory_.get(), "ns/pid", O_RDONLY | O_CLOEXEC));
   t.pid_namespace_ = link_of(t.directory_.get(), "ns/pid");
   struct stat st {};
   const bool has_mounts = ::fstatat(t.directory_.get(), "ns/mnt", &st, 0) == 0;
@@ -61,10 +86,11 @@ Result<Target> Target::open(pid_t pid) {
   return t;
 }
 
-Result<Target> Target::own() {
-  auto t = Target::open(::getpid());
+Result<Target> Target::own(MountTable::Wanted wanted) {
+  auto t = Target::open(::getpid(), nullptr);
   if (!t) return t;
   t.value().entered_ = true;
+  t.value().wanted_ = std::move(wanted);
   auto read = t.value().refresh();
   if (!read) return read.error();
   return t;
@@ -73,12 +99,22 @@ Result<Target> Target::own() {
 bool Target::ended() const { return has_ended(pidfd_); }
 
 Result<bool> Target::look() {
+  // Its program's mount may lie anywhere.
+  const Fd program(::openat(directory_.get(), "exe", O_PATH | O_CLOEXEC));
+  PathIdentity on;
+  wanted_.id = program && identify(program.get(), on) ? on.mount : 0;
+  // Ours, and not the process's: a chroot sees only the mounts below it.
+  auto read = MountTable::read(own_.get(), "mountinfo", wanted_);
+  if (!read) return Error{read.error().code, "mountinfo"};
+  mounts_ = std::move(read.value());
+  // Only now is it known whether the root may be touched.
+  const MountEntry* root = mounts_.at("/");
+  may_ask_ = host_ == nullptr || (root != nullptr && may_ask(*root));
+  if (!may_ask_ && root != nullptr && asks_for_root(root->type)) return Error{EAGAIN, root->type};
   root_ = Fd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root_) return Error{errno, "/"};
-  // Ours, and not the process's: a chroot sees only the mounts below it.
-  const auto text = read_file(own_.get(), "mountinfo");
-  if (!text) return Error{text.error().code, "mountinfo"};
-  mounts_ = MountTable::parse(text.value());
+  PathIdentity identity;
+  if (identify(root_.get(), identity)) owner_ = identity.owner;
   return true;
 }
 
@@ -97,13 +133,93 @@ Result<bool> Target::refresh() {
 }
 
 bool Target::runs_own_program() const {
-  const Fd program(::openat(directory_.get(), "exe", O_PATH | O_CLOEXEC));
+  return wanted_.id != 0 && mounts_.by_id(wanted_.id) != nullptr;
+}
+
+Fd Target::open_in_memory(const std::string& path, int flags, int attempts) const {
+  Fd fd;
+  for (int attempt = 0; attempt < attempts; ++attempt) {
+    // The second time as the owner, for whom the kernel need not read an access control list.
+    const bool as_owner = attempt > 0 && owner_ != 0;
+    if (as_owner) ::setfsuid(owner_);
+    fd = open_below(root_.get(), path, flags, Walk::kMemory);
+    const int code = errno;
+    if (as_owner) ::setfsuid(0);
+    errno = code;
+    if (fd || code != EAGAIN) break;
+    // A mount or a rename anywhere on the machine may have come between.
+    if (attempt > 1) ::sched_yield();
+  }
+  // Linux before 5.12 has no such walk.
+  if (!fd && errno == EINVAL) errno = EAGAIN;
+  return fd;
+}
+
+bool Target::may_ask(const MountEntry& mount) const {
+  return host_ == nullptr || is_kernel_tree(mount.type) || is_local(mount.type) ||
+         host_->has_device(mount.device);
+}
+
+std::vector<const MountEntry*> Target::mounts_on(const std::string& path) const {
+  std::vector<const MountEntry*> found;
+  for (const auto& entry : mounts_.all()) {
+    const size_t size = entry.path.size();
+    const bool on = size > 1 && path.size() >= size && (path.size() == size || path[size] == '/') &&
+                    path.compare(0, size, entry.path) == 0;
+    if (!on) continue;
+    // Of those at one path the last one is on top.
+    if (!found.empty() && found.back()->path == entry.path) found.pop_back();
+    found.push_back(&entry);
+  }
+  const auto longer = [](auto a, auto b) { return a->path.size() > b->path.size(); };
+  std::stable_sort(found.begin(), found.end(), longer);
+  return found;
+}
+
+/// Empty: not to be had, or hidden by another mount.
+Fd Target::open_mounted(const MountEntry& mount) const {
+  Fd at = open_in_memory(mount.path.substr(1), 0, 2);
+  if (!at && errno == EAGAIN) {
+    // A procfs or sysfs wants to be asked about every name in it.
+    const size_t slash = mount.path.rfind('/');
+    const Fd parent = slash > 0 ? open_path(mount.path.substr(0, slash), O_DIRECTORY) : Fd();
+    if (parent) at = open_leaf(parent, mount.path.substr(slash + 1));
+  }
   PathIdentity found;
-  return program && identify(program.get(), found) && mounts_.by_id(found.mount) != nullptr;
+  if (at && identify(at.get(), found) && found.mount == mount.id) return at;
+  return Fd();
 }
 
 Fd Target::open_path(const std::string& path, int flags) const {
-  return open_below(root_.get(), path.compare(0, 1, "/") == 0 ? path.substr(1) : path, flags);
+  const std::string below = path.compare(0, 1, "/") == 0 ? path.substr(1) : path;
+  const auto on = mounts_on(path);
+  Fd fd = open_in_memory(below, flags, on.size() > 1 ? 1 : kAttempts);
+  if (fd || errno != EAGAIN) return fd;
+  for (const MountEntry* mount : on) {
+    Fd at = open_mounted(*mount);
+    // Another one may hide it, which is one of the next.
+    if (!at) continue;
+    if (mount->path == path) return at;
+    const Walk walk = may_ask(*mount) ? Walk::kInside : Walk::kMemory;
+    return open_below(at.get(), path.substr(mount->path.size() + 1), flags, walk);
+  }
+  if (may_ask_) return open_below(root_.get(), below, flags, Walk::kAny);
+  errno = EAGAIN;
+  return Fd();
+}
+
+bool Target::is_of_kernel(const Fd& fd) const {
+  PathIdentity found;
+  const MountEntry* on = identify(fd.get(), found) ? mounts_.by_id(found.mount) : nullptr;
+  return on != nullptr && is_kernel_tree(on->type);
+}
+
+Fd Target::open_leaf(const Fd& parent, const std::string& name) const {
+  // Elsewhere only a place where something is mounted can be had.
+  PathIdentity found;
+  const MountEntry* on = identify(parent.get(), found) ? mounts_.by_id(found.mount) : nullptr;
+  const Walk walk = on != nullptr && may_ask(*on) ? Walk::kAny : Walk::kMemory;
+  return open_below(parent.get(), name, 0, walk);
 }
 
 bool Target::is_own_proc(const MountEntry& entry) const {
@@ -121,9 +237,11 @@ bool Target::is_own_proc(const MountEntry& entry) const {
 
 std::vector<std::string> Target::roots(bool before_pivot) const {
   std::vector<std::string> found;
+  size_t looked_at = 0;
   for (const auto& entry : mounts_.all()) {
-    if (found.size() >= kMaxRoots) break;
+    if (found.size() >= kMaxRoots || looked_at >= kMaxLookedAt) break;
     if (entry.path != "/proc" && !before_pivot) continue;
+    if (entry.type == "proc") ++looked_at;
     if (!is_own_proc(entry)) continue;
     std::string root = entry.path.substr(0, entry.path.size() - std::string_view("/proc").size());
     found.push_back(std::move(root));
@@ -132,17 +250,16 @@ std::vector<std::string> Target::roots(bool before_pivot) const {
 }
 
 std::string Target::why_no_root() const {
-  const Fd fd = open_path("proc", 0);
+  const Fd fd = open_path("/proc", 0);
   PathIdentity found;
-  struct statfs fs {};
   if (!fd && errno == ENOENT) return "it has no /proc";
+  if (!fd && errno == EAGAIN) return "its root is on a file system that it may serve itself";
   if (!fd || !identify(fd.get(), found)) {
     return std::string("its /proc cannot be opened: ") + std::strerror(errno);
   }
   if (found.mode == S_IFLNK) return "its /proc is a symlink";
-  if (::fstatfs(fd.get(), &fs) != 0 || fs.f_type != PROC_SUPER_MAGIC) {
-    return "its /proc is no procfs";
-  }
+  const MountEntry* on = mounts_.by_id(found.mount);
+  if (on == nullptr || on->type != "proc") return "its /proc is no procfs";
   return "its /proc is of another PID namespace";
 }
 

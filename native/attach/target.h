@@ -17,16 +17,19 @@ namespace vprocfs {
 class Target {
  public:
   /// ESRCH: there is no such process, or it ended meanwhile. Only what the process itself says is
-  /// read: see refresh().
-  static Result<Target> open(pid_t pid);
+  /// read: see refresh(). `host` is what the host has mounted, which nobody in a container serves;
+  /// it is borrowed. nullptr where the process is the host's.
+  static Result<Target> open(pid_t pid, const MountTable* host);
 
-  /// This process itself, with its mounts read.
-  static Result<Target> own();
+  /// This process itself, with its mounts read, and of these what is wanted.
+  static Result<Target> own(MountTable::Wanted wanted);
 
   bool ended() const;
   const MountTable& mounts() const { return mounts_; }
   /// Looks at the namespace and its mounts, anew at each call: moves this (single-threaded) process
-  /// into it for a moment, unless it is there. ESRCH: it has ended.
+  /// into it for a moment, unless it is there. ESRCH: it has ended. E2BIG:
+  /// see MountTable::read(). EAGAIN: its root cannot be looked at without asking a file system that
+  /// somebody in it may serve; the path is its type.
   Result<bool> refresh();
 
   /// Where root file systems with a procfs of this process's PID namespace are: "" for the root of
@@ -42,8 +45,16 @@ class Target {
   /// still at work on it. By the mounts that were read last.
   bool runs_own_program() const;
 
-  /// O_PATH descriptor of a path below the namespace's root; no symlink is followed.
+  /// O_PATH descriptor of a path below the namespace's root; no symlink is followed. No file system
+  /// is asked for it that somebody in the container may serve, and could have us wait for: places
+  /// where something is mounted are in the kernel's memory, and below a procfs or a sysfs it is
+  /// the kernel that is asked. EAGAIN: there is no such way. EXDEV: something was mounted
+  /// meanwhile.
   Fd open_path(const std::string& path, int flags) const;
+  /// The same for what is in a directory, which open_path() has opened.
+  Fd open_leaf(const Fd& parent, const std::string& name) const;
+  /// True when what is opened is on a procfs or sysfs: the kernel alone answers there.
+  bool is_of_kernel(const Fd& fd) const;
 
   /// Moves this (single-threaded) process into the mount namespace for good.
   Result<bool> enter();
@@ -60,12 +71,23 @@ class Target {
 
  private:
   Target() = default;
+  Fd open_in_memory(const std::string& path, int flags, int attempts) const;
+  bool may_ask(const MountEntry& mount) const;
+  /// What is mounted at a path or above it: the deepest first, and of those at one path the
+  /// topmost.
+  std::vector<const MountEntry*> mounts_on(const std::string& path) const;
+  Fd open_mounted(const MountEntry& mount) const;
   bool is_own_proc(const MountEntry& entry) const;
   Result<bool> look();
 
   Fd pidfd_, directory_, root_, own_;
+  Fd pids_;  ///< its PID namespace: while this is open no other has its number, nor its tenant's
   bool entered_ = false;
+  const MountTable* host_ = nullptr;
   MountTable mounts_;
+  MountTable::Wanted wanted_;
+  bool may_ask_ = false;  ///< the file system of its root: nobody in it serves that
+  unsigned owner_ = 0;    ///< of its root
   std::string pid_namespace_;
   uint64_t mount_namespace_ = 0;
   uint64_t start_ticks_ = 0;

@@ -1,13 +1,39 @@
 #include "source/mount_table.h"
 
-#include <optional>
+#include <cerrno>
+#include <utility>
 
 #include "source/parse.h"
+#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
 
-std::optional<MountEntry> parse_entry(std::string_view line) {
+/// Whether a path has a component of this name ("/proc").
+bool has_component(std::string_view path, std::string_view name) {
+  for (size_t at = path.find(name); at != path.npos; at = path.find(name, at + 1)) {
+    const size_t end = at + name.size();
+    if (end == path.size() || path[end] == '/') return true;
+  }
+  return false;
+}
+
+/// The word of a line that has `before` words before it.
+std::string_view word_at(std::string_view line, size_t before) {
+  for (; before > 0; --before) take_word(line);
+  return take_word(line);
+}
+
+constexpr size_t kDeviceAt = 2, kPathAt = 4;
+
+bool is_at(std::string_view line, std::string_view path) {
+  const std::string_view found = word_at(line, kPathAt);
+  return found == path || (found.find('\\') != found.npos && unescape_octal(found) == path);
+}
+
+}  // namespace
+
+std::optional<MountEntry> parse_mount(std::string_view line) {
   // Optional fields of any number stand before the lone hyphen.
   const size_t hyphen = line.find(" - ");
   if (hyphen == line.npos) return std::nullopt;
@@ -34,13 +60,39 @@ std::optional<MountEntry> parse_entry(std::string_view line) {
   return entry;
 }
 
-}  // namespace
+bool is_of_kernel_tree(std::string_view line) {
+  const std::string_view path = word_at(line, kPathAt);
+  return path == "/" || has_component(path, "/proc") || has_component(path, "/sys");
+}
 
 MountTable MountTable::parse(std::string_view text) {
   MountTable table;
   for_each_line(text, [&](std::string_view line) {
-    if (auto entry = parse_entry(line)) table.entries_.push_back(std::move(*entry));
+    if (auto entry = parse_mount(line)) table.entries_.push_back(std::move(*entry));
   });
+  return table;
+}
+
+Result<MountTable> MountTable::read(int dir_fd, const std::string& file, const Wanted& wanted) {
+  const auto fd = open_file(dir_fd, file);
+  if (!fd) return fd.error();
+  MountTable table;
+  bool too_many = false;
+  size_t bytes = 0;
+  std::string room;
+  const int code = for_each_line_of(fd.value().get(), room, [&](std::string_view line) {
+    const bool keep = is_of_kernel_tree(line) ||
+                      (!wanted.path.empty() && is_at(line, wanted.path)) ||
+                      (wanted.id != 0 && parse_u64(word_at(line, 0)) == wanted.id);
+    if (keep && table.entries_.size() < kMostKept && (bytes += line.size()) < kMostBytes) {
+      if (auto entry = parse_mount(line)) table.entries_.push_back(std::move(*entry));
+      return;
+    }
+    too_many = too_many || keep;
+    if (wanted.devices) table.devices_.emplace(word_at(line, kDeviceAt));
+  });
+  if (code != 0) return Error{code, file};
+  if (too_many) return Error{E2BIG, file};
   return table;
 }
 
@@ -62,7 +114,7 @@ bool MountTable::has_device(std::string_view device) const {
   for (const auto& entry : entries_) {
     if (entry.device == device) return true;
   }
-  return false;
+  return devices_.find(device) != devices_.end();
 }
 
 }  // namespace vprocfs

@@ -1,9 +1,14 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "base/result.h"
 
 namespace vprocfs {
 
@@ -18,12 +23,32 @@ struct MountEntry {
   uint64_t peers = 0;  ///< peer group that mounts below it propagate to; 0: none
 };
 
+/// From a line of mountinfo; nothing for one of an unknown shape.
+std::optional<MountEntry> parse_mount(std::string_view line);
+
+/// Whether the line of mountinfo is of a mount at "/", or at or below a directory "proc" or "sys":
+/// what is mounted elsewhere does not matter to us, and there may be any number of it.
+bool is_of_kernel_tree(std::string_view line);
+
 /// The mounts of one mount namespace, in the kernel's order: of two at one path, the later is
 /// above.
 class MountTable {
  public:
+  /// What read() keeps beside the mounts of which is_of_kernel_tree() is true.
+  struct Wanted {
+    std::string path;      ///< mounts at exactly this path
+    bool devices = false;  ///< the devices of all mounts, for has_device()
+    uint64_t id = 0;       ///< the mount with this id, wherever it is
+  };
+
   /// From the text of mountinfo. Lines of an unknown shape are left out.
   static MountTable parse(std::string_view text);
+
+  /// From a file, however large it is. E2BIG: more than `kMostKept` mounts, or lines of
+  /// more than `kMostBytes`, would be kept. Any errno of openat(2) or pread(2).
+  static Result<MountTable> read(int dir_fd, const std::string& file, const Wanted& wanted);
+  static constexpr size_t kMostKept = 16384;
+  static constexpr size_t kMostBytes = size_t{4} << 20;
 
   const std::vector<MountEntry>& all() const { return entries_; }
   const MountEntry* by_id(uint64_t id) const;
@@ -33,6 +58,7 @@ class MountTable {
 
  private:
   std::vector<MountEntry> entries_;
+  std::set<std::string, std::less<>> devices_;  ///< of those that are not kept
 };
 
 }  // namespace vprocfs

@@ -12,15 +12,15 @@ namespace {
 
 constexpr size_t kFirstRoom = 4096;
 
-ssize_t pread_again(int fd, char* to, size_t size, size_t offset) {
+}  // namespace
+
+ssize_t read_piece(int fd, char* to, size_t size, size_t offset) {
   ssize_t n;
   do {
     n = ::pread(fd, to, size, static_cast<off_t>(offset));
   } while (n < 0 && errno == EINTR);
   return n;
 }
-
-}  // namespace
 
 Result<Fd> open_file(int dir_fd, const std::string& path) {
   int fd;
@@ -41,7 +41,7 @@ int ReadBuffer::read_record(int fd) {
   size_ = 0;
   if (room_.empty()) grow();
   for (;;) {
-    const ssize_t n = pread_again(fd, room_.data(), room_.size(), 0);
+    const ssize_t n = read_piece(fd, room_.data(), room_.size(), 0);
     if (n < 0) return errno;
     if (static_cast<size_t>(n) < room_.size()) {
       size_ = static_cast<size_t>(n);
@@ -56,7 +56,7 @@ int ReadBuffer::read_pieces(int fd) {
   size_t have = 0;
   for (;;) {
     if (have == room_.size() && !grow()) return EFBIG;
-    const ssize_t n = pread_again(fd, room_.data() + have, room_.size() - have, have);
+    const ssize_t n = read_piece(fd, room_.data() + have, room_.size() - have, have);
     if (n < 0) return errno;
     if (n == 0) break;
     have += static_cast<size_t>(n);

@@ -1,5 +1,8 @@
 #pragma once
 
+#include <sys/types.h>
+
+#include <cerrno>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -39,10 +42,62 @@ class ReadBuffer {
   size_t size_ = 0;
 };
 
+/// Cuts a text that comes in pieces into lines. Not thread-safe.
+class LineCutter {
+ public:
+  /// What is longer is cut off: no line that somebody else writes costs more room than this.
+  static constexpr size_t kLongest = size_t{64} << 10;
+
+  /// Takes in the next piece, and calls `line(std::string_view)` for every line that is whole now.
+  template <typename F>
+  void feed(std::string_view piece, F line) {
+    for (size_t end = piece.find('\n'); end != piece.npos; end = piece.find('\n')) {
+      const std::string_view first = piece.substr(0, end);
+      if (begun_.empty()) {
+        line(first.substr(0, kLongest));
+      } else {
+        append(first);
+        line(std::string_view(begun_));
+        begun_.clear();
+      }
+      piece.remove_prefix(end + 1);
+    }
+    append(piece);
+  }
+
+ private:
+  void append(std::string_view text) { begun_.append(text.substr(0, kLongest - begun_.size())); }
+
+  std::string begun_;  ///< of a line whose end has not come
+};
+
+/// Reads a text from its start to its end piece by piece, however long it is, and calls
+/// `line(std::string_view)` for every line; one without a newline at the end is none. `room` is for
+/// the pieces. Returns 0 or the errno of pread(2).
+template <typename F>
+int for_each_line_of(int fd, std::string& room, F line);
+
 /// The whole content of a file. Any errno of openat(2) or pread(2), or EFBIG.
 Result<std::string> read_file(int dir_fd, const std::string& path);
 
 /// The names in a directory but "." and "..", in no order. Any errno of openat(2) or readdir(3).
 Result<std::vector<std::string>> list_names(int dir_fd, const std::string& path);
+
+/// Reads a piece of a file: pread(2) that signals do not end.
+ssize_t read_piece(int fd, char* to, size_t size, size_t offset);
+
+template <typename F>
+int for_each_line_of(int fd, std::string& room, F line) {
+  constexpr size_t kPiece = size_t{64} << 10;
+  if (room.size() < kPiece) room.resize(kPiece);
+  LineCutter cutter;
+  for (size_t offset = 0;;) {
+    const ssize_t n = read_piece(fd, room.data(), room.size(), offset);
+    if (n < 0) return errno;
+    if (n == 0) return 0;
+    cutter.feed(std::string_view(room.data(), static_cast<size_t>(n)), line);
+    offset += static_cast<size_t>(n);
+  }
+}
 
 }  // namespace vprocfs

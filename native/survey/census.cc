@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <memory>
 #include <utility>
@@ -18,6 +19,9 @@ namespace {
 constexpr uint64_t kSettledUs = 5'000'000;
 // PIDs and namespace numbers are reused: everything is looked at anew after this time.
 constexpr uint64_t kFullUs = 30'000'000;
+
+// Of all containers that are told of, one tenant's at most.
+constexpr size_t kShareOfOne = 8, kLeastOfOne = 64;
 
 struct DirCloser {
   void operator()(DIR* dir) const { ::closedir(dir); }
@@ -75,7 +79,7 @@ void Census::drop_dead(const OnLeft& left) {
   fds.reserve(inits_.size());
   ids.reserve(inits_.size());
   for (const auto& [id, init] : inits_) {
-    fds.push_back({init, POLLIN, 0});
+    fds.push_back({init.fd, POLLIN, 0});
     ids.push_back(id);
   }
   if (::poll(fds.data(), fds.size(), 0) <= 0) return;
@@ -85,11 +89,23 @@ void Census::drop_dead(const OnLeft& left) {
 }
 
 void Census::leave(ContainerId id, const OnLeft& left) {
-  inits_.erase(id);
+  const auto init = inits_.find(id);
+  if (init != inits_.end()) {
+    const auto count = of_tenants_.find(init->second.tenant);
+    if (count != of_tenants_.end() && --count->second == 0) of_tenants_.erase(count);
+    inits_.erase(init);
+  }
   for (auto room = rooms_.begin(); room != rooms_.end();) {
     room = room->second.id == id ? rooms_.erase(room) : std::next(room);
   }
   left(id);
+}
+
+bool Census::has_room(ContainerId tenant) const {
+  const auto count = of_tenants_.find(tenant);
+  // A tenant's first one is always told of.
+  if (count == of_tenants_.end()) return true;
+  return inits_.size() < most_ && count->second < std::max(kLeastOfOne, most_ / kShareOfOne);
 }
 
 void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left) {
@@ -112,13 +128,14 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft&
     known->second.id = id;
     if (inits_.count(other) != 0) leave(other, left);
   }
-  if (id.none() || inits_.count(id) != 0 || inits_.size() >= most_) return;
+  if (id.none() || inits_.count(id) != 0 || !has_room(found.value()->tenant)) return;
   Came one;
   one.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, found.value()->init, 0)));
   // The PID may have been reused between finding it and pinning it.
   const auto start = read_start_ticks(procfs_fd_, found.value()->init);
   if (!one.init || !start || start.value() * 10000 != found.value()->init_start_us) return;
-  inits_[id] = one.init.get();
+  inits_[id] = {one.init.get(), found.value()->tenant};
+  ++of_tenants_[found.value()->tenant];
   one.description = std::move(*found.value());
   came(std::move(one));
 }

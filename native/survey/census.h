@@ -18,7 +18,8 @@ namespace vprocfs {
 /// what has changed and not what there is. Not thread-safe; borrows its arguments.
 class Census {
  public:
-  /// Containers beyond `most` are not told: who may nest containers could make any number.
+  /// Containers beyond `most` are not told, nor a tenant's beyond its part: who may nest containers
+  /// could make any number.
   Census(const Resolver& resolver, int procfs_fd, size_t most)
       : resolver_(resolver), procfs_fd_(procfs_fd), most_(most) {}
 
@@ -50,13 +51,19 @@ class Census {
   void drop_dead(const OnLeft& left);
   void visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left);
   void leave(ContainerId id, const OnLeft& left);
+  bool has_room(ContainerId tenant) const;
 
   const Resolver& resolver_;
   const int procfs_fd_;
   const size_t most_;
   std::unordered_map<pid_t, Seen> processes_;
   Rooms rooms_;
-  std::map<ContainerId, int> inits_;  ///< pidfds, which whoever was told owns
+  struct Init {
+    int fd = -1;  ///< a pidfd, which whoever was told owns
+    ContainerId tenant;
+  };
+  std::map<ContainerId, Init> inits_;
+  std::map<ContainerId, size_t> of_tenants_;  ///< how many of `inits_` each has
   uint64_t full_us_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "survey/mounted.h"
 
 #include "source/mount_table.h"
+#include "source/parse.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -14,37 +15,59 @@ bool is_below_proc_or_sys(std::string_view path) {
   return path.substr(0, 6) == "/proc/" || path.substr(0, 5) == "/sys/";
 }
 
+/// Adds a line of the host's mountinfo.
+void take_lxcfs(std::string_view line, Devices& out) {
+  if (line.find("lxcfs") == line.npos) return;
+  const auto mount = parse_mount(line);
+  if (mount && is_lxcfs(*mount)) out.insert(mount->device);
+}
+
+/// Adds a line of a container's mountinfo. Of most lines nothing is copied.
+void take_mount(std::string_view line, std::string_view type, std::string_view source,
+                const Devices& lxcfs, Mounted& out) {
+  if (!is_of_kernel_tree(line)) return;
+  const auto mount = parse_mount(line);
+  if (!mount || !is_below_proc_or_sys(mount->path)) return;
+  if (mount->type == type && mount->source == source) {
+    ++out.ours;
+  } else if (is_lxcfs(*mount) && lxcfs.count(mount->device) > 0) {
+    ++out.lxcfs;
+  }
+}
+
 }  // namespace
 
-Devices lxcfs_devices(std::string_view mountinfo) {
+Devices lxcfs_devices(int procfs_fd) {
   Devices out;
-  const MountTable table = MountTable::parse(mountinfo);
-  for (const MountEntry& mount : table.all()) {
-    if (is_lxcfs(mount)) out.insert(mount.device);
-  }
+  std::string room;
+  const auto file = open_file(procfs_fd, "self/mountinfo");
+  if (!file) return out;
+  for_each_line_of(file.value().get(), room, [&](auto line) { take_lxcfs(line, out); });
+  return out;
+}
+
+Devices lxcfs_devices_in(std::string_view mountinfo) {
+  Devices out;
+  for_each_line(mountinfo, [&](std::string_view line) { take_lxcfs(line, out); });
   return out;
 }
 
 Mounted count_mounted(std::string_view mountinfo, std::string_view type, std::string_view source,
                       const Devices& lxcfs) {
   Mounted out;
-  const MountTable table = MountTable::parse(mountinfo);
-  for (const MountEntry& mount : table.all()) {
-    if (!is_below_proc_or_sys(mount.path)) continue;
-    if (mount.type == type && mount.source == source) {
-      ++out.ours;
-    } else if (is_lxcfs(mount) && lxcfs.count(mount.device) > 0) {
-      ++out.lxcfs;
-    }
-  }
+  for_each_line(mountinfo, [&](auto line) { take_mount(line, type, source, lxcfs, out); });
   return out;
 }
 
 std::optional<Mounted> mounted_files(int procfs_fd, int pid, std::string_view type,
                                      std::string_view source, const Devices& lxcfs) {
-  const auto text = read_file(procfs_fd, std::to_string(pid) + "/mountinfo");
-  if (!text) return std::nullopt;
-  return count_mounted(text.value(), type, source, lxcfs);
+  const auto file = open_file(procfs_fd, std::to_string(pid) + "/mountinfo");
+  if (!file) return std::nullopt;
+  Mounted out;
+  std::string room;
+  const auto take = [&](auto line) { take_mount(line, type, source, lxcfs, out); };
+  if (for_each_line_of(file.value().get(), room, take) != 0) return std::nullopt;
+  return out;
 }
 
 }  // namespace vprocfs

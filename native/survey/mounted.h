@@ -17,11 +17,14 @@ struct Mounted {
 /// "major:minor" of file systems.
 using Devices = std::set<std::string, std::less<>>;
 
-/// What an LXCFS has mounted on the host, by the text of its mountinfo: one that is stopped takes
-/// it away, and what containers have of it is dead.
-Devices lxcfs_devices(std::string_view mountinfo);
+/// What an LXCFS has mounted on the host, by our own mountinfo: one that is stopped takes it away,
+/// and what containers have of it is dead.
+Devices lxcfs_devices(int procfs_fd);
 
-/// Counted in a process's mountinfo. Nothing where that cannot be read.
+/// The same by the text of a mountinfo.
+Devices lxcfs_devices_in(std::string_view mountinfo);
+
+/// Counted in a process's mountinfo, however long that is. Nothing where that cannot be read.
 std::optional<Mounted> mounted_files(int procfs_fd, int pid, std::string_view type,
                                      std::string_view source, const Devices& lxcfs);
 

@@ -25,6 +25,9 @@ constexpr size_t kFdsPerContainer = 17;
 // How old the count of mounts may get, and how many containers' are counted in one survey.
 constexpr uint64_t kMountsAgeUs = 60'000'000;
 constexpr size_t kMountsAtOnce = 250;
+// How long one survey goes on with it, and how many times longer than it took a container's rest.
+constexpr uint64_t kMountsWithinUs = 250'000;
+constexpr uint64_t kMountsRestFactor = 200;
 // Containers whose kills are remembered, but for those that are there.
 constexpr size_t kMostKnown = 1000;
 // Containers that are worth a thread of their own, and how many such there may be.
@@ -39,10 +42,10 @@ size_t descriptors() {
 }
 
 /// For how many containers descriptors are kept open.
-size_t most_kept() { return descriptors() / 2 / kFdsPerContainer; }
+size_t most_kept() { return descriptors() / 16 / kFdsPerContainer; }
 
 /// Of how many containers there is anything told; each takes one descriptor at least.
-size_t most_told() { return std::min<size_t>(10000, descriptors() / 8); }
+size_t most_told() { return std::min<size_t>(10000, descriptors() / 32); }
 
 double realtime_s() {
   timespec now{};
@@ -75,7 +78,7 @@ struct Surveyor::Member {
   std::string last_victim;
   std::optional<double> counted_kills;  ///< at the last survey
   std::optional<Mounted> mounts;
-  uint64_t mounts_us = 0;
+  uint64_t mounts_next_us = 0;  ///< when they are counted again
 };
 
 Surveyor::Surveyor(Place place)
@@ -206,16 +209,17 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
 void Surveyor::count_mounts(uint64_t now_us) {
   size_t counted = 0;
   Devices lxcfs;
+  const uint64_t until = boottime_us() + kMountsWithinUs;
   for (auto& [id, member] : members_) {
-    const bool fresh = member->mounts_us != 0 && now_us - member->mounts_us < kMountsAgeUs;
-    if (fresh || counted >= kMountsAtOnce) continue;
-    if (counted++ == 0) {
-      const auto host = read_file(place_.procfs_fd, "self/mountinfo");
-      if (host) lxcfs = lxcfs_devices(host.value());
-    }
-    member->mounts_us = now_us;
+    const uint64_t begin = boottime_us();
+    const bool due = now_us >= member->mounts_next_us;
+    if (!due || counted >= kMountsAtOnce || begin >= until) continue;
+    if (counted++ == 0) lxcfs = lxcfs_devices(place_.procfs_fd);
     member->mounts = mounted_files(place_.procfs_fd, member->description.init, place_.fs_type,
                                    place_.source, lxcfs);
+    // A container may have as many mounts as it likes: the more there are, the longer they rest.
+    const uint64_t took = boottime_us() - begin;
+    member->mounts_next_us = now_us + std::max(kMountsAgeUs, took * kMountsRestFactor);
   }
 }
 

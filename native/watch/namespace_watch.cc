@@ -5,30 +5,35 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
-#include <string_view>
 #include <utility>
 
-#include "source/parse.h"
 #include "source/process.h"
 #include "source/read_file.h"
+#include "watch/tenant_namespace.h"
 
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMaxKnown = 65536;
-constexpr uint32_t kMaxOfOne = 1024;            // namespaces of the processes of one PID namespace
+constexpr size_t kMostKnown = 65536;
+constexpr size_t kFdsPerKnown = 2;
+// Of the descriptors that this process may have, and of the known namespaces, one tenant's at most.
+constexpr size_t kShareOfAll = 8, kShareOfOne = 16, kLeastOfOne = 64, kMostOfOne = 1024;
+constexpr uint64_t kRetryUs = 1'000'000;
+constexpr size_t kPiece = size_t{64} << 10;
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
 /// Mounts come in bursts (a runtime sets up a container): look once in a while, not for each.
 constexpr uint64_t kLeastRestUs = 10000;
-/// How many times longer than a reading took its namespace then rests.
+/// How many times longer than a reading took its tenant then rests.
 constexpr uint64_t kRestFactor = 9;
 
 uint64_t now_us() {
@@ -68,26 +73,25 @@ pid_t representative(pid_t pid, uint64_t key) {
   return init > 0 && namespace_of(std::to_string(init), "mnt") == key ? init : pid;
 }
 
-bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+/// For how many namespaces there are descriptors.
+size_t most_known() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kMostKnown;
+  return std::min<size_t>(kMostKnown, limit.rlim_cur / kShareOfAll / kFdsPerKnown);
+}
 
 }  // namespace
 
-uint64_t digest_of_mounts(std::string_view mountinfo) {
-  uint64_t hash = 14695981039346656037u;
-  for_each_line(mountinfo, [&](std::string_view line) {
-    if (!contains(line, "/proc") && !contains(line, "/sys") && !contains(line, " - proc ")) return;
-    for (const char c : line) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
-  });
-  return hash;
-}
-
-NamespaceWatch::NamespaceWatch(OnEvents on_events) : on_events_(std::move(on_events)) {}
+NamespaceWatch::NamespaceWatch(OnEvents on_events)
+    : on_events_(std::move(on_events)),
+      own_mounts_(namespace_of("self", "mnt")),
+      own_pids_(namespace_of("self", "pid")),
+      most_(most_known()),
+      tenants_(most_) {}
 
 NamespaceWatch::~NamespaceWatch() { stop(); }
 
 Result<bool> NamespaceWatch::start() {
-  own_mounts_ = namespace_of("self", "mnt");
-  own_pids_ = namespace_of("self", "pid");
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_ || !wake_) return Error{errno, "epoll"};
@@ -102,20 +106,42 @@ Result<bool> NamespaceWatch::start() {
     has_execs_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, execs_.fd(), &event) == 0;
   }
   thread_ = std::thread([this] { loop(); });
+  reader_ = std::thread([this] { read_loop(); });
   if (!has_execs_) return execs ? Error{errno, "epoll"} : execs.error();
   return true;
 }
 
 void NamespaceWatch::stop() {
   if (!thread_.joinable()) return;
-  stopping_ = true;
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  due_.notify_all();
   const uint64_t one = 1;
   if (::write(wake_.get(), &one, sizeof one) < 0) return;
   thread_.join();
+  reader_.join();
   const std::lock_guard lock(mutex_);
   known_.clear();
-  counts_.clear();
+  uses_.clear();
+  tenants_.clear();
+  closing_.clear();
   dirty_ = 0;
+}
+
+NamespaceWatch::State NamespaceWatch::state() const {
+  const std::lock_guard lock(mutex_);
+  State state = state_;
+  state.known = known_.size();
+  state.most = most_;
+  state.most_of_one = most_of_one();
+  return state;
+}
+
+void NamespaceWatch::tell(Events events) {
+  const std::lock_guard lock(telling_);
+  on_events_(std::move(events));
 }
 
 bool NamespaceWatch::watch(uint64_t key, Known known) {
@@ -124,57 +150,111 @@ bool NamespaceWatch::watch(uint64_t key, Known known) {
   event.data.u64 = key | kProcessBit;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, known.process.get(), &event) != 0) return false;
   if (known.mounts) {
-    event.events = EPOLLPRI;
+    // One word of it until it is read: however fast mounts change, they cost nothing meanwhile.
+    event.events = EPOLLPRI | EPOLLONESHOT;
     event.data.u64 = key;
     if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, known.mounts.get(), &event) != 0) return false;
   }
-  ++counts_[known.pids];
+  ++uses_[known.tenant].count;
+  known.serial = ++serial_;
+  if (known.dirty) ++dirty_;
   known_[key] = std::move(known);
   return true;
 }
 
-bool NamespaceWatch::follow(pid_t pid) {
+NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   Known known;
   known.pid = pid;
   known.process = pidfd_of(pid);
+  const bool short_of = !known.process && is_shortage(errno);
   const std::string name = std::to_string(pid);
   known.mounts = Fd(::open(("/proc/" + name + "/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
+  const bool shorter = short_of || (!known.mounts && is_shortage(errno));
+  auto found = vprocfs::tenant_of(pid, own_pids_);
   const uint64_t key = namespace_of(name, "mnt");
   known.pids = namespace_of(name, "pid");
-  if (!known.process || !known.mounts || key == 0 || key == own_mounts_) return false;
   known.init = is_init(pid);
   // What has changed before it is read for the first time is told of then.
   known.dirty = true;
   const std::lock_guard lock(mutex_);
+  const auto tenant = key_of(std::move(found));
+  if (shorter || (!tenant && is_shortage(tenant.error().code))) {
+    note_shortage();
+    return Follow::kShortage;
+  }
+  if (!known.process || !known.mounts || key == 0 || key == own_mounts_ || !tenant) {
+    return Follow::kEnded;
+  }
+  known.tenant = tenant.value();
   const auto it = known_.find(key);
-  if (it != known_.end() && it->second.mounts) return true;
-  if (it == known_.end() && !has_room(known.pids)) return false;
-  if (it != known_.end()) drop(it);
-  if (!watch(key, std::move(known))) return false;
-  ++dirty_;
-  const uint64_t one = 1;
-  return ::write(wake_.get(), &one, sizeof one) > 0;
+  if (it != known_.end() && it->second.mounts) return Follow::kFollowed;
+  if (it == known_.end() && !has_room(known.tenant)) return Follow::kFull;
+  Events none;
+  if (it != known_.end()) drop(it, none);
+  if (!watch(key, std::move(known))) {
+    note_shortage();
+    return Follow::kShortage;
+  }
+  due_.notify_all();
+  return Follow::kFollowed;
 }
 
-bool NamespaceWatch::has_room(uint64_t pids) const {
-  const auto count = counts_.find(pids);
-  return known_.size() < kMaxKnown && (count == counts_.end() || count->second < kMaxOfOne);
-}
-
-void NamespaceWatch::drop(Map::iterator it) {
-  if (it->second.dirty) --dirty_;
-  const auto count = counts_.find(it->second.pids);
-  if (count != counts_.end() && --count->second == 0) counts_.erase(count);
-  known_.erase(it);
-}
-
-void NamespaceWatch::unfollow(uint64_t mount_namespace) {
+uint64_t NamespaceWatch::tenant_of(pid_t pid) {
+  auto found = vprocfs::tenant_of(pid, own_pids_);
   const std::lock_guard lock(mutex_);
-  const auto it = known_.find(mount_namespace);
-  if (it == known_.end()) return;
+  const auto key = key_of(std::move(found));
+  return key ? key.value() : 0;
+}
+
+Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
+  if (!tenant) return tenant.error();
+  const bool idle = tenants_.due_us() == 0;
+  const uint64_t key = tenants_.key_of(std::move(tenant.value()), now_us());
+  const uint64_t one = 1;
+  // The loop waits without an end.
+  if (idle && tenants_.due_us() != 0 && ::write(wake_.get(), &one, sizeof one) < 0) return key;
+  return key;
+}
+
+size_t NamespaceWatch::most_of_one() const {
+  return std::clamp(most_ / kShareOfOne, kLeastOfOne, kMostOfOne);
+}
+
+bool NamespaceWatch::has_room(uint64_t tenant) {
+  const auto use = uses_.find(tenant);
+  const size_t count = use == uses_.end() ? 0 : use->second.count;
+  const bool full = known_.size() >= most_;
+  // There is always room for a tenant's first.
+  if ((!full || count == 0) && count < most_of_one()) return true;
+  ++state_.refused;
+  if (full) {
+    full_ = true;
+  } else {
+    use->second.refused = true;
+  }
+  return false;
+}
+
+/// Whatever was to be done is done when everything is looked at again.
+void NamespaceWatch::note_shortage() {
+  ++state_.shortages;
+  if (retry_us_ == 0) retry_us_ = now_us() + kRetryUs;
+}
+
+void NamespaceWatch::drop(Map::iterator it, Events& out) {
   if (it->second.dirty) --dirty_;
-  it->second.dirty = false;
-  it->second.mounts.reset();
+  const auto use = uses_.find(it->second.tenant);
+  if (it->second.mounts) {
+    closing_.push_back(std::move(it->second.mounts));
+    due_.notify_all();
+  }
+  known_.erase(it);
+  if (std::exchange(full_, false)) out.push_back({});
+  if (use == uses_.end()) return;
+  if (std::exchange(use->second.refused, false)) out.push_back({});
+  if (--use->second.count > 0) return;
+  tenants_.leave(use->first, now_us());
+  if (!use->second.reading) uses_.erase(use);
 }
 
 void NamespaceWatch::take_exec(pid_t pid, Events& out) {
@@ -189,28 +269,41 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
     return has_ended(k.process) || namespace_of(std::to_string(k.pid), "mnt") != key;
   };
   if (it != known_.end() && is_past(it->second)) {
-    out.push_back({WatchEvent::Kind::kEnded, it->second.pid, key});
-    drop(it);
+    out.push_back({WatchEvent::Kind::kEnded, it->second.pid, key, it->second.tenant});
+    drop(it, out);
     it = known_.end();
   }
   if (it != known_.end() && it->second.init) return;
   Known known;
   known.pids = namespace_of(name, "pid");
   // A service of the host with mounts of its own is no container.
-  if (known.pids == own_pids_ || (it == known_.end() && !has_room(known.pids))) return;
+  if (known.pids == own_pids_) return;
+  const auto tenant = key_of(vprocfs::tenant_of(pid, own_pids_));
+  if (!tenant) {
+    if (is_shortage(tenant.error().code)) note_shortage();
+    return;
+  }
+  known.tenant = tenant.value();
+  if (it == known_.end() && !has_room(known.tenant)) return;
   // Who has made a mount namespace may be known before the init that it is for (unshare -m -p).
   if (it != known_.end() && it->second.pids == known.pids) return;
   known.pid = representative(pid, key);
   known.init = is_init(known.pid);
   if (it != known_.end() && !known.init) return;
-  if (it != known_.end()) drop(it);
+  if (it != known_.end()) drop(it, out);
   known.process = pidfd_of(known.pid);
-  const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key};
-  if (known.process && watch(key, std::move(known))) out.push_back(event);
+  const bool shortage = !known.process && is_shortage(errno);
+  const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key, known.tenant};
+  if (known.process && watch(key, std::move(known))) {
+    out.push_back(event);
+  } else if (shortage || is_shortage(errno)) {
+    note_shortage();
+  }
 }
 
 void NamespaceWatch::take_execs(Events& out) {
-  for (;;) {
+  // So many at a time: what else has happened has its turn too.
+  for (int taken = 0; taken < 1024; ++taken) {
     const pid_t pid = execs_.next();
     if (pid == 0) return;
     if (pid < 0) {
@@ -229,57 +322,22 @@ void NamespaceWatch::take_known(uint64_t key, bool process, Events& out) {
   if (process) {
     // The event may be of a process that was replaced meanwhile.
     if (!has_ended(known.process)) return;
-    out.push_back({WatchEvent::Kind::kEnded, known.pid, key});
-    drop(it);
+    out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant});
+    drop(it, out);
   } else if (!known.dirty && known.mounts) {
     known.dirty = true;
     ++dirty_;
-  }
-}
-
-std::vector<NamespaceWatch::Reading> NamespaceWatch::due() {
-  std::vector<Reading> readings;
-  const std::lock_guard lock(mutex_);
-  if (dirty_ == 0) return readings;
-  const uint64_t now = now_us();
-  for (auto& [key, known] : known_) {
-    if (!known.dirty || known.not_before > now) continue;
-    known.dirty = false;
-    --dirty_;
-    readings.push_back({key, Fd(::fcntl(known.mounts.get(), F_DUPFD_CLOEXEC, 0))});
-  }
-  return readings;
-}
-
-void NamespaceWatch::read_dirty(Events& out) {
-  ReadBuffer room;
-  // Without the lock: a container may have as many mounts as it likes.
-  for (const Reading& reading : due()) {
-    const uint64_t begun = now_us();
-    const bool read = room.read_pieces(reading.mounts.get()) == 0;
-    const uint64_t digest = read ? digest_of_mounts(room.text()) : 0;
-    const uint64_t ended = now_us();
-    const std::lock_guard lock(mutex_);
-    const auto it = known_.find(reading.key);
-    if (it == known_.end()) continue;
-    Known& known = it->second;
-    known.not_before = ended + std::max(kLeastRestUs, kRestFactor * (ended - begun));
-    if (!read || digest == known.digest) continue;
-    known.digest = digest;
-    out.push_back({WatchEvent::Kind::kMounts, known.pid, reading.key});
+    due_.notify_all();
   }
 }
 
 int NamespaceWatch::wait_ms() {
   const std::lock_guard lock(mutex_);
-  if (dirty_ == 0) return -1;
-  uint64_t soonest = UINT64_MAX;
-  for (const auto& [key, known] : known_) {
-    if (known.dirty) soonest = std::min(soonest, known.not_before);
-  }
+  uint64_t due = tenants_.due_us();
+  if (retry_us_ != 0) due = due == 0 ? retry_us_ : std::min(due, retry_us_);
+  if (due == 0) return -1;
   const uint64_t now = now_us();
-  return soonest <= now ? 0
-                        : static_cast<int>(std::min<uint64_t>((soonest - now) / 1000 + 1, 1000));
+  return due <= now ? 0 : static_cast<int>((due - now) / 1000 + 1);
 }
 
 void NamespaceWatch::loop() {
@@ -299,8 +357,155 @@ void NamespaceWatch::loop() {
         take_known(key & ~kProcessBit, (key & kProcessBit) != 0, out);
       }
     }
-    read_dirty(out);
-    if (!out.empty()) on_events_(std::move(out));
+    {
+      const std::lock_guard lock(mutex_);
+      if (retry_us_ != 0 && retry_us_ <= now_us()) {
+        retry_us_ = 0;
+        out.push_back({});
+      }
+      const uint64_t now = now_us();
+      if (tenants_.due_us() != 0 && tenants_.due_us() <= now) {
+        tenants_.sweep([this](uint64_t key) { return uses_.count(key) != 0; }, now);
+      }
+    }
+    if (!out.empty()) tell(std::move(out));
+  }
+}
+
+uint64_t NamespaceWatch::next_due() const {
+  uint64_t soonest = UINT64_MAX;
+  if (dirty_ == 0) return soonest;
+  for (const auto& [key, known] : known_) {
+    if (!known.dirty) continue;
+    const auto use = uses_.find(known.tenant);
+    if (use == uses_.end() || use->second.reading) continue;
+    soonest = std::min(soonest, std::max(known.not_before, use->second.not_before));
+  }
+  return soonest;
+}
+
+/// One for each tenant at a time.
+void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, uint64_t now) {
+  if (dirty_ == 0) return;
+  for (auto& [key, known] : known_) {
+    if (!known.dirty || known.not_before > now) continue;
+    Use& use = uses_[known.tenant];
+    if (use.reading || use.not_before > now) continue;
+    auto reading = std::make_unique<Reading>();
+    reading->key = key;
+    reading->serial = known.serial;
+    reading->tenant = known.tenant;
+    reading->mounts = Fd(::fcntl(known.mounts.get(), F_DUPFD_CLOEXEC, 0));
+    epoll_event event{};
+    event.events = EPOLLPRI | EPOLLONESHOT;
+    event.data.u64 = key;
+    // From here on the kernel tells of changes again; before the first byte is read.
+    if (!reading->mounts ||
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, known.mounts.get(), &event) != 0) {
+      ++state_.shortages;
+      known.not_before = now + kRetryUs;
+      continue;
+    }
+    known.dirty = false;
+    --dirty_;
+    use.reading = true;
+    use.spent_us = std::max(use.spent_us, clock_us_);
+    readings.push_back(std::move(reading));
+  }
+}
+
+/// False: it is to stop.
+bool NamespaceWatch::wait_for_due(std::vector<std::unique_ptr<Reading>>& readings) {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    // The last descriptor of a namespace takes all its mounts away, which may be many.
+    while (!closing_.empty()) {
+      std::vector<Fd> closing;
+      closing.swap(closing_);
+      lock.unlock();
+      closing.clear();
+      lock.lock();
+    }
+    begin_due(readings, now_us());
+    if (!readings.empty()) return true;
+    const uint64_t due = next_due();
+    const uint64_t now = now_us();
+    if (due == UINT64_MAX) {
+      due_.wait(lock);
+    } else if (due > now) {
+      due_.wait_for(lock, std::chrono::microseconds(due - now));
+    }
+  }
+  return false;
+}
+
+/// The reading of the tenant on which the least was spent.
+size_t NamespaceWatch::choose(const std::vector<std::unique_ptr<Reading>>& readings) const {
+  const std::lock_guard lock(mutex_);
+  size_t best = 0;
+  uint64_t least = UINT64_MAX;
+  for (size_t i = 0; i < readings.size(); ++i) {
+    const auto use = uses_.find(readings[i]->tenant);
+    const uint64_t spent = use == uses_.end() ? 0 : use->second.spent_us;
+    if (spent >= least) continue;
+    least = spent;
+    best = i;
+  }
+  return best;
+}
+
+void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
+  const std::lock_guard lock(mutex_);
+  const uint64_t now = now_us();
+  const auto use = uses_.find(reading.tenant);
+  if (use != uses_.end()) {
+    use->second.reading = false;
+    use->second.not_before = now + kRestFactor * reading.took_us;
+    if (use->second.count == 0) uses_.erase(use);
+  }
+  const auto it = known_.find(reading.key);
+  if (it == known_.end() || it->second.serial != reading.serial) return;
+  Known& known = it->second;
+  known.not_before = now + kLeastRestUs;
+  if (!whole && !known.dirty) {
+    known.dirty = true;
+    ++dirty_;
+  }
+  if (!whole) known.not_before = now + kRetryUs;
+  if (!whole || reading.digest.value() == known.digest) return;
+  known.digest = reading.digest.value();
+  out.push_back({WatchEvent::Kind::kMounts, known.pid, reading.key, known.tenant});
+}
+
+/// A container may have as many mounts as it likes: they are read piece by piece, and those of
+/// others in between.
+void NamespaceWatch::read_loop() {
+  std::string room(kPiece, '\0');
+  std::vector<std::unique_ptr<Reading>> readings;
+  while (wait_for_due(readings)) {
+    const size_t at = choose(readings);
+    Reading& reading = *readings[at];
+    const uint64_t begun = now_us();
+    const ssize_t n = read_piece(reading.mounts.get(), room.data(), room.size(), reading.offset);
+    if (n > 0) reading.digest.feed(std::string_view(room.data(), static_cast<size_t>(n)));
+    const uint64_t took = now_us() - begun;
+    reading.took_us += took;
+    {
+      const std::lock_guard lock(mutex_);
+      const auto use = uses_.find(reading.tenant);
+      if (use != uses_.end()) {
+        clock_us_ = use->second.spent_us;
+        use->second.spent_us += took;
+      }
+    }
+    if (n > 0) {
+      reading.offset += static_cast<size_t>(n);
+      continue;
+    }
+    Events out;
+    finish(reading, n == 0, out);
+    readings.erase(readings.begin() + static_cast<ptrdiff_t>(at));
+    if (!out.empty()) tell(std::move(out));
   }
 }
 

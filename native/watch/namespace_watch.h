@@ -3,8 +3,10 @@
 #include <sys/types.h>
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -14,6 +16,8 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "watch/exec_events.h"
+#include "watch/mounts_digest.h"
+#include "watch/tenants.h"
 
 namespace vprocfs {
 
@@ -23,19 +27,22 @@ struct WatchEvent {
     kAppeared,  ///< a program was executed in one that is not known yet
     kMounts,    ///< what is mounted on /proc or /sys of a followed one has changed
     kEnded,     ///< the process through which one was known has ended
-    kLost,      ///< some events were lost: look at everything again
+    kLost,      ///< some events were lost, or there is room again: look at everything again
   };
   Kind kind = Kind::kLost;
   pid_t pid = 0;
   uint64_t mount_namespace = 0;
+  uint64_t tenant = 0;  ///< see Tenants
 };
 
-/// Watches over the mount namespaces of containers on a thread of its own, by events alone:
-/// programs that are executed, and the kernel's word that mounts have changed. Decides nothing.
+/// Watches over the mount namespaces of containers on threads of its own, by events alone: programs
+/// that are executed, and the kernel's word that mounts have changed. Decides nothing. What one
+/// tenant's namespaces cost is bounded: their number, and the time in which their mounts are read.
 class NamespaceWatch {
  public:
   using OnEvents = std::function<void(std::vector<WatchEvent>)>;
 
+  /// Called from several threads, never from two at once.
   explicit NamespaceWatch(OnEvents on_events);
   ~NamespaceWatch();
 
@@ -43,15 +50,34 @@ class NamespaceWatch {
   Result<bool> start();
   void stop();
 
+  enum class Follow : uint8_t {
+    kFollowed,
+    kEnded,     ///< the process has
+    kFull,      ///< its tenant, or all together, have as many as can be followed
+    kShortage,  ///< no descriptor or no memory is to be had at the moment
+  };
   /// Tells of changes of the mounts in the namespace of a process, for as long as that lives.
-  /// False: it has ended, or too many are followed.
-  bool follow(pid_t pid);
-  void unfollow(uint64_t mount_namespace);
+  Follow follow(pid_t pid);
+
+  /// The key of its tenant, as events have it; 0: it is the host's, or has ended.
+  uint64_t tenant_of(pid_t pid);
+
+  /// How it stands.
+  struct State {
+    size_t known = 0;        ///< namespaces
+    size_t most = 0;         ///< that can be known
+    size_t most_of_one = 0;  ///< of one tenant
+    uint64_t refused = 0;    ///< times that there was no room for one, since the start
+    uint64_t shortages = 0;  ///< times that there was no descriptor or memory, since the start
+  };
+  State state() const;
 
  private:
   struct Known {
     pid_t pid = 0;
+    uint64_t serial = 0;      ///< tells it from an earlier one with its number
     uint64_t pids = 0;        ///< its PID namespace
+    uint64_t tenant = 0;      ///< see Tenants
     Fd process;               ///< readable once it has ended
     Fd mounts;                ///< mountinfo; keeps the namespace alive: closed with the process
     uint64_t digest = 0;      ///< of the mounts that matter
@@ -59,9 +85,21 @@ class NamespaceWatch {
     bool dirty = false;       ///< has changed since it was read
     bool init = false;        ///< `pid` is the init of `pids`
   };
+  /// What a tenant's namespaces take.
+  struct Use {
+    uint32_t count = 0;
+    bool refused = false;     ///< there was no room for one
+    bool reading = false;     ///< of one of them the mounts are being read
+    uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when the next one may be read
+    uint64_t spent_us = 0;    ///< reading, on the scale of `clock_us_`
+  };
+  /// The mounts of a namespace, of which a part has been read.
   struct Reading {
-    uint64_t key = 0;
+    uint64_t key = 0, serial = 0, tenant = 0;
     Fd mounts;
+    size_t offset = 0;
+    uint64_t took_us = 0;
+    MountsDigest digest;
   };
   using Events = std::vector<WatchEvent>;
   using Map = std::unordered_map<uint64_t, Known>;
@@ -70,27 +108,44 @@ class NamespaceWatch {
   void take_execs(Events& out);
   void take_exec(pid_t pid, Events& out);
   void take_known(uint64_t key, bool process, Events& out);
-  void read_dirty(Events& out);
-  std::vector<Reading> due();
   int wait_ms();
-  bool has_room(uint64_t pids) const;
-  void drop(Map::iterator it);
+  void tell(Events events);
+
+  void read_loop();
+  bool wait_for_due(std::vector<std::unique_ptr<Reading>>& readings);
+  void begin_due(std::vector<std::unique_ptr<Reading>>& readings, uint64_t now);
+  uint64_t next_due() const;
+  size_t choose(const std::vector<std::unique_ptr<Reading>>& readings) const;
+  void finish(Reading& reading, bool whole, Events& out);
+
+  size_t most_of_one() const;
+  bool has_room(uint64_t tenant);
+  void note_shortage();
+  Result<uint64_t> key_of(Result<TenantNamespace> tenant);
+  void drop(Map::iterator it, Events& out);
   bool watch(uint64_t key, Known known);
 
   const OnEvents on_events_;
-  uint64_t own_mounts_ = 0, own_pids_ = 0;
+  const uint64_t own_mounts_, own_pids_;
+  const size_t most_;
   ExecEvents execs_;
   bool has_execs_ = false;
   Fd epoll_, wake_;
   std::atomic<bool> stopping_{false};
-  std::mutex mutex_;
-  Map known_;                                      ///< by number of the mount namespace
-  std::unordered_map<uint64_t, uint32_t> counts_;  ///< of known ones, by PID namespace
-  size_t dirty_ = 0;                               ///< known ones that are
-  std::thread thread_;
+  mutable std::mutex mutex_;
+  std::mutex telling_;
+  std::condition_variable due_;
+  Map known_;  ///< by number of the mount namespace
+  Tenants tenants_;
+  std::unordered_map<uint64_t, Use> uses_;  ///< by tenant
+  std::vector<Fd> closing_;                 ///< of namespaces that are known no more
+  bool full_ = false;                       ///< there was no room for any more
+  size_t dirty_ = 0;                        ///< known ones that are
+  uint64_t clock_us_ = 0;                   ///< what has been spent by whom it was spent on last
+  uint64_t serial_ = 0;
+  uint64_t retry_us_ = 0;  ///< CLOCK_MONOTONIC: when to look again after a shortage; 0: never
+  State state_;
+  std::thread thread_, reader_;
 };
-
-/// A number that changes with the mounts on and below proc and sysfs, given mountinfo's text.
-uint64_t digest_of_mounts(std::string_view mountinfo);
 
 }  // namespace vprocfs

@@ -12,40 +12,110 @@ export class Bucket {
     this.#filledMs = now();
   }
 
-  /** Takes one token; false when there is none. */
-  take(): boolean {
+  #fill(): void {
     const now = this.now();
     const dropped = ((now - this.#filledMs) / 1000) * this.perSecond;
     this.#tokens = Math.min(this.capacity, this.#tokens + dropped);
     this.#filledMs = now;
+  }
+
+  /** Takes one token; false when there is none. */
+  take(): boolean {
+    this.#fill();
     if (this.#tokens < 1) {
       return false;
     }
     this.#tokens -= 1;
     return true;
   }
+
+  /** How long until there is a token; 0: there is one. */
+  waitMs(): number {
+    this.#fill();
+    return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / this.perSecond) * 1000);
+  }
+
+  isFull(): boolean {
+    this.#fill();
+    return this.#tokens >= this.capacity;
+  }
 }
 
-/** Runs jobs, at most `most` at a time and one per key; a job that waits is not queued twice. */
-export class Queue<K> {
-  readonly #waiting = new Map<K, () => Promise<void>>();
-  readonly #running = new Set<K>();
+/** What a job has cost, ms of CPU time; undefined: nothing that anybody knows of. */
+export type Job = () => Promise<number | undefined>;
+
+export interface FairQueueOptions {
+  /** Jobs at a time. */
+  readonly most: number;
+  /** A job that takes longer has no place among them any more, so that it is nobody's but its own. */
+  readonly slowMs: number;
+  /** Such jobs at a time; beyond, they take places. */
+  readonly mostSlow: number;
+  /** Jobs of one tenant: so many at once, then so many a second. */
+  readonly atOnce: number;
+  readonly perSecond: number;
+  /** What the jobs of one tenant may cost at once, ms, and the share of its time after that. */
+  readonly freeMs: number;
+  readonly share: number;
+  /** Told of jobs that reject. */
+  readonly onError: (error: unknown) => void;
+  readonly now?: () => number;
+}
+
+interface Line<K> {
+  readonly waiting: Map<K, Job>;
+  readonly bucket: Bucket;
+  isRunning: boolean;
+  /** When its jobs will have cost no more than its share. */
+  paidMs: number;
+  restsUntilMs: number;
+}
+
+/**
+ * Runs jobs of tenants: one at a time for each, and the tenants take turns. Whatever the jobs of one
+ * cost, and if they never end, those of another wait for no longer than it takes to start one.
+ */
+export class FairQueue<T, K> {
+  readonly #options: FairQueueOptions;
+  readonly #now: () => number;
+  /** In the order of their turns. */
+  readonly #lines = new Map<T, Line<K>>();
+  #running = 0;
+  #slow = 0;
+  #timer: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
 
-  /** `onError` is told of jobs that reject. */
-  constructor(
-    readonly most: number,
-    readonly onError: (error: unknown) => void,
-  ) {}
+  constructor(options: FairQueueOptions) {
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
+  }
 
-  add(key: K, job: () => Promise<void>): void {
-    this.#waiting.set(key, job);
+  /** A job that waits is replaced by a later one with its key. */
+  add(tenant: T, key: K, job: Job): void {
+    this.#lineOf(tenant).waiting.set(key, job);
     this.#next();
+  }
+
+  /** Has no job of a tenant start for a while. */
+  rest(tenant: T, ms: number): void {
+    const line = this.#lineOf(tenant);
+    line.restsUntilMs = Math.max(line.restsUntilMs, this.#now() + ms);
+  }
+
+  /** Jobs that wait and that run, and those of them that are slow. */
+  state(): { readonly waiting: number; readonly running: number; readonly slow: number } {
+    let waiting = 0;
+    for (const line of this.#lines.values()) {
+      waiting += line.waiting.size;
+    }
+    return { waiting, running: this.#running, slow: this.#slow };
   }
 
   /** Drops what waits, and resolves when nothing runs. */
   async close(): Promise<void> {
-    this.#waiting.clear();
+    for (const line of this.#lines.values()) {
+      line.waiting.clear();
+    }
     await this.idle();
   }
 
@@ -57,30 +127,112 @@ export class Queue<K> {
     });
   }
 
+  #lineOf(tenant: T): Line<K> {
+    const known = this.#lines.get(tenant);
+    if (known !== undefined) {
+      return known;
+    }
+    const { atOnce, perSecond } = this.#options;
+    const line: Line<K> = {
+      waiting: new Map(),
+      bucket: new Bucket(atOnce, perSecond, this.#now),
+      isRunning: false,
+      paidMs: 0,
+      restsUntilMs: 0,
+    };
+    this.#lines.set(tenant, line);
+    return line;
+  }
+
   #settle(): void {
-    if (this.#waiting.size === 0 && this.#running.size === 0) {
+    const { waiting, running } = this.state();
+    if (waiting === 0 && running === 0) {
       for (const resolve of this.#idle.splice(0)) {
         resolve();
       }
     }
   }
 
+  /** How long until a tenant's next job may start. */
+  #waitMs(line: Line<K>): number {
+    const now = this.#now();
+    const { freeMs, share } = this.#options;
+    const owes = line.paidMs - now - freeMs / share;
+    return Math.max(0, owes, line.restsUntilMs - now, line.bucket.waitMs());
+  }
+
+  #hasPlace(): boolean {
+    const { most, mostSlow } = this.#options;
+    return this.#running - Math.min(this.#slow, mostSlow) < most;
+  }
+
   #next(): void {
-    for (const [key, job] of this.#waiting) {
-      if (this.#running.size >= this.most) {
-        break;
+    let soonest = Number.POSITIVE_INFINITY;
+    for (const [tenant, line] of [...this.#lines]) {
+      if (line.isRunning) {
+        continue;
       }
-      if (!this.#running.has(key)) {
-        this.#waiting.delete(key);
-        this.#running.add(key);
-        void job()
-          .catch(this.onError)
-          .finally(() => {
-            this.#running.delete(key);
-            this.#next();
-            this.#settle();
-          });
+      const wait = this.#waitMs(line);
+      if (line.waiting.size === 0) {
+        this.#forget(tenant, line, wait);
+      } else if (wait > 0) {
+        soonest = Math.min(soonest, wait);
+      } else if (this.#hasPlace()) {
+        this.#start(tenant, line);
       }
     }
+    clearTimeout(this.#timer);
+    if (Number.isFinite(soonest)) {
+      this.#timer = setTimeout(() => this.#next(), Math.ceil(soonest));
+      this.#timer.unref();
+    }
+  }
+
+  /** Nothing is to be remembered of a tenant that owes nothing. */
+  #forget(tenant: T, line: Line<K>, wait: number): void {
+    if (wait === 0 && line.paidMs <= this.#now() && line.bucket.isFull()) {
+      this.#lines.delete(tenant);
+    }
+  }
+
+  #start(tenant: T, line: Line<K>): void {
+    const [first] = line.waiting;
+    if (first === undefined) {
+      return;
+    }
+    const [key, job] = first;
+    line.waiting.delete(key);
+    line.bucket.take();
+    line.isRunning = true;
+    this.#running += 1;
+    void this.#run(tenant, line, job);
+  }
+
+  async #run(tenant: T, line: Line<K>, job: Job): Promise<void> {
+    let isSlow = false;
+    const timer = setTimeout(() => {
+      isSlow = true;
+      this.#slow += 1;
+      this.#next();
+    }, this.#options.slowMs);
+    timer.unref();
+    let cost: number | undefined;
+    try {
+      cost = await job();
+    } catch (error) {
+      this.#options.onError(error);
+    }
+    clearTimeout(timer);
+    if (isSlow) {
+      this.#slow -= 1;
+    }
+    this.#running -= 1;
+    line.isRunning = false;
+    // Its next turn comes after those of all who wait by now.
+    this.#lines.delete(tenant);
+    this.#lines.set(tenant, line);
+    line.paidMs = Math.max(line.paidMs, this.#now()) + (cost ?? 0) / this.#options.share;
+    this.#next();
+    this.#settle();
   }
 }

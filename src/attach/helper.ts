@@ -32,6 +32,12 @@ const ReportSchema = z.object({
     }),
   ),
   problems: z.array(z.string()),
+  /** Another run for the same tenant has not ended: this one has done nothing. */
+  busy: z.boolean().default(false),
+  /** CPU time that it took, µs. */
+  cpuUs: z.number().optional(),
+  /** It failed for want of descriptors, processes, memory or room: later it may not. */
+  isShort: z.boolean().default(false),
 });
 
 /** What the helper has done in one mount namespace. */
@@ -64,6 +70,10 @@ export interface HelperRun {
   readonly id?: string | undefined;
   /** When it gives up; 10000 unless told. */
   readonly timeoutMs?: number;
+  /** At most one run with this number at a time, whoever starts it. */
+  readonly tenant?: number;
+  /** Places in the container that are left as they are: "/proc/uptime". */
+  readonly leave?: readonly string[];
 }
 
 function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
@@ -75,10 +85,21 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
     ...["--name", run.name],
     ...(run.timeoutMs === undefined ? [] : ["--timeout-ms", String(run.timeoutMs)]),
     ...(run.id === undefined ? [] : ["--id", run.id]),
+    ...(run.tenant === undefined ? [] : ["--tenant", String(run.tenant)]),
+    ...(run.leave ?? []).flatMap((place) => ["--leave", place]),
     ...settings.skipFiles.flatMap((pattern) => ["--skip", pattern]),
     ...(settings.replaceLxcfs ? ["--replace"] : []),
     String(run.pid),
   ];
+}
+
+/** What there may be more of later, as errno has it and as strerror(3) says it. */
+const SHORT =
+  /\b(EAGAIN|EMFILE|ENFILE|ENOMEM|ENOSPC)\b|Too many open files|Cannot allocate memory|Resource temporarily unavailable|No space left on device/;
+
+/** True for an error of that kind. */
+export function isShortage(message: string): boolean {
+  return SHORT.test(message);
 }
 
 /** Runs the helper for the mount namespace of one process. Never rejects: failures are problems. */
@@ -88,12 +109,15 @@ export function runHelper(settings: HelperSettings, run: HelperRun): Promise<Hel
     id: run.id ?? "",
     files: [],
     problems: [problem],
+    busy: false,
+    isShort: isShortage(problem),
   });
   return new Promise((resolve) => {
     const options = { timeout: KILL_AFTER_MS, killSignal: "SIGKILL" } as const;
     const ended = (error: Error | null, stdout: string, stderr: string): void => {
       try {
-        resolve(ReportSchema.parse(JSON.parse(stdout)));
+        const report = ReportSchema.parse(JSON.parse(stdout));
+        resolve({ ...report, isShort: isShortage(failureOf(report) ?? "") });
       } catch {
         const line = stderr.trim().replace(/^vprocfs-attach: /, "");
         resolve(failed(line === "" ? (error?.message ?? "it printed nothing") : line));

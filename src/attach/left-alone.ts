@@ -46,6 +46,21 @@ export function leftAloneNow(directory = DIRECTORY): (init: number) => boolean {
   return (init) => inits.has(init) && files.has(nameOf(init));
 }
 
+/** Takes away what is remembered of containers that have ended. */
+export function forgetEnded(directory = DIRECTORY): void {
+  let names: string[] = [];
+  try {
+    names = readdirSync(directory);
+  } catch {
+    // Nobody ever was.
+  }
+  for (const name of names) {
+    if (nameOf(Number(name.split("-", 1)[0])) !== name) {
+      rmSync(join(directory, name), { force: true });
+    }
+  }
+}
+
 /** Has the watcher leave a container alone from now on, or not any more. */
 export function leaveAlone(init: number, leave: boolean): void {
   const path = fileOf(init);

@@ -53,26 +53,34 @@ export function containerOf(
   }
 }
 
-/**
- * All mount namespaces of containers, by looking once at every process: those of the containers'
- * inits first, then the ones nested in them.
- */
-export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
+/** One process of every mount namespace that is not the host's and not of its processes alone. */
+export function namespacesOf(pids: readonly number[], first = new Map<number, number>()) {
   const own = mountNamespaceOf(process.pid);
   const ownPids = link("self", "pid");
-  const first = new Map<number, number>();
-  const pids = readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .sort((a, b) => a - b);
   for (const pid of pids) {
     const key = mountNamespaceOf(pid);
     if (key !== undefined && key !== own && !first.has(key) && link(pid, "pid") !== ownPids) {
       first.set(key, pid);
     }
   }
+  return first;
+}
+
+/** All processes of the host, the oldest first as far as numbers tell. */
+export function listProcesses(): number[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .sort((a, b) => a - b);
+}
+
+/**
+ * All mount namespaces of containers, by looking once at every process: those of the containers'
+ * inits first, then the ones nested in them.
+ */
+export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
   const found: MountNamespace[] = [];
-  for (const [key, pid] of first) {
+  for (const [key, pid] of namespacesOf(listProcesses())) {
     const container = containerOf(finder, pid);
     if (container !== undefined) {
       const isMain = mountNamespaceOf(container.init) === key;

@@ -58,7 +58,13 @@ interface Place {
 }
 
 /** Metrics: without them the engine serves on. */
-function metricsOf(binding: NativeBinding, config: Config, place: Place): Companion {
+function metricsOf(
+  binding: NativeBinding,
+  config: Config,
+  place: Place,
+  watcher: Watcher | undefined,
+): Companion {
+  const attaching = watcher && (() => watcher.state());
   // Loaded while a worker stands by, so that a takeover does not wait for it.
   const loading = Promise.all([import("../metrics/web-config.js"), import("../metrics/start.js")]);
   loading.catch(() => {});
@@ -66,7 +72,7 @@ function metricsOf(binding: NativeBinding, config: Config, place: Place): Compan
     try {
       const [{ readWebConfig }, { startMetrics }] = await loading;
       const web = readWebConfig(config.metricsWebConfig);
-      return await startMetrics(engine, { binding, config, web, ...place });
+      return await startMetrics(engine, { binding, config, web, attaching, ...place });
     } catch (error) {
       place.log.error({ error: messageOf(error) }, "no metrics");
       return undefined;
@@ -118,11 +124,10 @@ function watcherOf(
 
 /** What looks after containers while an engine serves: the settings of hooks, and the watcher. */
 function attachingOf(
-  binding: NativeBinding,
   config: Config,
   { mountpoint, log }: Place,
+  watcher: Watcher | undefined,
 ): Companion {
-  const watcher = watcherOf(config, binding, mountpoint, log);
   const detach = async (): Promise<void> => {
     try {
       const files = await watcher?.detachAll();
@@ -153,8 +158,11 @@ function attachingOf(
 }
 
 function companionsOf(binding: NativeBinding, config: Config, place: Place): Companion[] {
-  const attaching = attachingOf(binding, config, place);
-  return config.metrics === "off" ? [attaching] : [metricsOf(binding, config, place), attaching];
+  const watcher = watcherOf(config, binding, place.mountpoint, place.log);
+  const attaching = attachingOf(config, place, watcher);
+  return config.metrics === "off"
+    ? [attaching]
+    : [metricsOf(binding, config, place, watcher), attaching];
 }
 
 /** The chosen engine. Only the one that is chosen is loaded. */

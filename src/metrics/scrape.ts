@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { WhyNot } from "../attach/wanted.js";
+import type { WatcherState } from "../attach/watcher.js";
 import type { Engine } from "../engine/engine.js";
 import type { Status } from "../keeper-status.js";
 import { type ContainerSheet, containerMetrics, containerSheet } from "./container-metrics.js";
@@ -20,6 +21,8 @@ export interface ScrapeSources {
   readonly whyNot: () => WhyNot;
   /** Undefined where no keeper is. */
   readonly keeper: (() => Promise<Status>) | undefined;
+  /** What looks after containers, where something does. */
+  readonly attaching?: (() => WatcherState) | undefined;
 }
 
 interface Sheets {
@@ -96,7 +99,7 @@ export class Scrapes {
   }
 
   async #collect(): Promise<Writer> {
-    const { engine, version, keeper, whyNot } = this.#sources;
+    const { engine, version, keeper, whyNot, attaching } = this.#sources;
     const [exposition, survey, status] = await Promise.all([
       this.#exposition,
       inTime(this.#takeSurvey(), SURVEY_WITHIN_MS),
@@ -117,6 +120,7 @@ export class Scrapes {
         keeper: status,
         survey,
         lateSurveys: this.#lateSurveys,
+        attaching: attaching?.(),
       },
       containers: containerSheet(containers, counters, whyNot()),
     };

@@ -1,4 +1,5 @@
 import { release } from "node:os";
+import type { WatcherState } from "../attach/watcher.js";
 import type { Status } from "../keeper-status.js";
 import type {
   ResourceUse,
@@ -21,6 +22,8 @@ export interface SelfSheet {
   /** Undefined when it was not ready in time. */
   readonly survey: Containers | undefined;
   readonly lateSurveys: number;
+  /** Undefined where containers are left alone. */
+  readonly attaching: WatcherState | undefined;
 }
 
 type Value = number | undefined;
@@ -152,6 +155,19 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     ({ lateSurveys }) => lateSurveys,
   ],
   [
+    "attach_waiting",
+    "gauge",
+    "Mount namespaces that wait for their tenant's turn to be looked at",
+    ({ attaching }) => attaching?.waiting,
+  ],
+  ["attach_helpers", "gauge", "Attach helpers that run", ({ attaching }) => attaching?.running],
+  [
+    "attach_hung_tenants",
+    "gauge",
+    "Tenants of which an attach helper does not end, and for which no other is started",
+    ({ attaching }) => attaching?.hung,
+  ],
+  [
     "worker_generation",
     "gauge",
     "Which worker since the keeper started this one is",
@@ -253,6 +269,17 @@ const RESOURCES: readonly (readonly [string, Kind, string, keyof ResourceUse])[]
   ],
 ];
 
+/** Of the engine and of the watcher, by resource. */
+function resourcesOf({ counters, attaching }: SelfSheet): [string, ResourceUse][] {
+  const resources = Object.entries(counters.resources ?? {});
+  if (attaching !== undefined) {
+    const { followed: used, mostFollowed: limit, tenantMost: tenantLimit } = attaching;
+    const { refused, shortages: short } = attaching;
+    resources.push(["namespaces", { used, limit, tenantLimit, refused, short }]);
+  }
+  return resources;
+}
+
 function emitFeatures({ features, survey }: SelfSheet, emit: Emit): void {
   const has = (feature: string, there: boolean | undefined): void => {
     if (there !== undefined) {
@@ -332,8 +359,8 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
       },
     ),
     ...RESOURCES.map(([name, kind, help, figure]) =>
-      metric(name, kind, help, ({ counters }, emit) => {
-        for (const [resource, use] of Object.entries(counters.resources ?? {})) {
+      metric(name, kind, help, (sheet, emit) => {
+        for (const [resource, use] of resourcesOf(sheet)) {
           emit(use[figure], { resource });
         }
       }),

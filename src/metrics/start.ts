@@ -1,4 +1,5 @@
 import { whyNotNow } from "../attach/wanted.js";
+import type { WatcherState } from "../attach/watcher.js";
 import type { Config } from "../config.js";
 import type { Engine } from "../engine/engine.js";
 import { VprocfsError } from "../errors.js";
@@ -19,6 +20,8 @@ export interface MetricsOptions {
   readonly web: WebConfig;
   readonly mountpoint: string;
   readonly hasKeeper: boolean;
+  /** What looks after containers, where something does. */
+  readonly attaching: (() => WatcherState) | undefined;
   readonly log: Logger;
 }
 
@@ -29,7 +32,7 @@ export function killsFileOf(mountpoint: string): string {
 
 /** Serves the metrics of an engine that serves. */
 export function startMetrics(engine: Engine, options: MetricsOptions): Exporter {
-  const { binding, config, web, mountpoint, hasKeeper, log } = options;
+  const { binding, config, web, mountpoint, hasKeeper, attaching, log } = options;
   const address = parseAddress(config.metrics);
   if (address === undefined) {
     throw new VprocfsError("CONFIG", `metrics: '${config.metrics}' is no address`);
@@ -39,6 +42,7 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
     version: binding.version,
     surveys: new Surveys(binding, config.fsType, config.source, killsFileOf(mountpoint)),
     whyNot: () => whyNotNow(binding, config),
+    attaching,
     keeper: hasKeeper ? () => readStatus(mountpoint) : undefined,
   });
   const readiness = new Readiness(mountpoint);

@@ -318,21 +318,45 @@ export interface WatchEvent {
   /**
    * "appeared": a program was executed in one not known yet; "mounts": what is mounted on proc or
    * sysfs of a followed one has changed; "ended": the process it was known by has; "lost": some
-   * events were lost.
+   * events were lost, or there is room again.
    */
   readonly kind: "appeared" | "mounts" | "ended" | "lost";
   readonly pid: number;
   /** Number of the mount namespace. */
   readonly namespace: number;
+  /** Number of the tenant: see tenantOf. */
+  readonly tenant: number;
 }
 
-/** Watches over mount namespaces by events of the kernel, on a native thread. */
+/** How a watch stands. */
+export interface WatchState {
+  /** Gauges: namespaces that are known, and how many can be. */
+  readonly known: number;
+  readonly most: number;
+  /** How many one tenant's can be. */
+  readonly mostOfOne: number;
+  /** Times that there was no room for one: its tenant had its share, or all were taken. */
+  readonly refused: number;
+  /** Times that no descriptor or no memory was to be had. */
+  readonly shortages: number;
+}
+
+/** Watches over mount namespaces by events of the kernel, on native threads. */
 export interface NativeWatch {
   /** Throws when the kernel tells nobody of new processes; what is followed is told of even so. */
   start(): void;
-  /** Tells of changes of the mounts in the namespace of a process; false when it has ended. */
-  follow(pid: number): boolean;
-  unfollow(namespace: number): void;
+  /**
+   * Tells of changes of the mounts in the namespace of a process. Otherwise: it has ended, there is
+   * no room for more ("lost" tells when there may be), or no descriptor was to be had.
+   */
+  follow(pid: number): "followed" | "ended" | "full" | "shortage";
+  state(): WatchState;
+  /**
+   * A number for the tenant of a process, which is the outermost container around it. No other
+   * tenant gets it after that one; its lower 32 bits are the number of the tenant's PID namespace.
+   * 0: the process is of the host, or has ended.
+   */
+  tenantOf(pid: number): number;
   stop(): void;
 }
 

@@ -3,7 +3,7 @@ import type { WhyNot } from "../attach/wanted.js";
 import type { Config } from "../config.js";
 import { errnoOf, messageOf } from "../errors.js";
 import type { Surveyed, Surveys } from "../metrics/survey.js";
-import { type Mount, mountAt, parseMountinfo } from "../mountinfo.js";
+import { type Mount, mountAt, readKernelTreeMounts } from "../mountinfo.js";
 import { isOurs } from "../mountpoint.js";
 import { formatBytes } from "../text.js";
 import { type Finding, Findings } from "./findings.js";
@@ -31,7 +31,7 @@ export interface ContainerInputs {
 
 function mountsOf(init: number): Mount[] | undefined {
   try {
-    return parseMountinfo(readFileSync(`/proc/${init}/mountinfo`, "utf8"));
+    return readKernelTreeMounts(`/proc/${init}/mountinfo`);
   } catch {
     return undefined;
   }

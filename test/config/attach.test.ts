@@ -1,6 +1,7 @@
-import { describe, expect, it } from "vitest";
-import { Bucket, Queue } from "../../src/attach/bounds.js";
+import { describe, expect, it, vi } from "vitest";
+import { Bucket, FairQueue, type FairQueueOptions } from "../../src/attach/bounds.js";
 import { matchesAny, patternsOf } from "../../src/attach/glob.js";
+import { Heals } from "../../src/attach/heals.js";
 import { mapLimited } from "../../src/attach/limit.js";
 import { settingsText } from "../../src/attach/settings.js";
 import { loadConfig } from "../../src/config.js";
@@ -41,34 +42,131 @@ describe("bounds", () => {
     expect([bucket.take(), bucket.take()]).toEqual([true, false]);
   });
 
-  it("a queue runs so many at a time, and a key once", async () => {
-    const queue = new Queue<number>(2, () => {});
-    let running = 0;
-    let most = 0;
-    let done = 0;
-    for (const key of [1, 2, 3, 3, 3, 4]) {
-      queue.add(key, async () => {
-        running += 1;
-        most = Math.max(most, running);
-        await Promise.resolve();
-        running -= 1;
-        done += 1;
+  const queueOf = (options: Partial<FairQueueOptions>) =>
+    new FairQueue<string, number>({
+      most: 2,
+      slowMs: 60_000,
+      mostSlow: 1,
+      atOnce: 100,
+      perSecond: 1,
+      freeMs: 1000,
+      share: 0.1,
+      onError: () => {},
+      ...options,
+    });
+
+  /** Jobs that end when the test says so. */
+  function jobs() {
+    const begun: string[] = [];
+    const ends = new Map<string, () => void>();
+    const job = (name: string) => () =>
+      new Promise<number>((resolve) => {
+        begun.push(name);
+        ends.set(name, () => resolve(0));
+      });
+    return { begun, job, end: (name: string) => ends.get(name)?.() };
+  }
+
+  it("a queue runs so many at a time, one of each tenant, and a key once", async () => {
+    const queue = queueOf({});
+    const { begun, job, end } = jobs();
+    for (const [tenant, key] of [
+      ["a", 1],
+      ["a", 2],
+      ["a", 2],
+      ["b", 3],
+      ["c", 4],
+    ] as const) {
+      queue.add(tenant, key, job(`${tenant}${key}`));
+    }
+    expect(begun).toEqual(["a1", "b3"]);
+    end("a1");
+    await new Promise(setImmediate);
+    expect(begun).toEqual(["a1", "b3", "c4"]);
+    end("b3");
+    end("c4");
+    await new Promise(setImmediate);
+    end("a2");
+    await queue.idle();
+    expect(begun).toEqual(["a1", "b3", "c4", "a2"]);
+  });
+
+  it("a tenant whose jobs hang keeps nobody else waiting", async () => {
+    const queue = queueOf({ most: 1, slowMs: 1 });
+    const { begun, job, end } = jobs();
+    queue.add("hangs", 1, job("hangs 1"));
+    queue.add("hangs", 2, job("hangs 2"));
+    queue.add("works", 3, job("works"));
+    await vi.waitFor(() => expect(begun).toEqual(["hangs 1", "works"]));
+    expect(queue.state()).toMatchObject({ waiting: 1, running: 2 });
+    end("works");
+    end("hangs 1");
+    await vi.waitFor(() => expect(begun).toContain("hangs 2"));
+    end("hangs 2");
+    await queue.idle();
+  });
+
+  it("a tenant gets no more than its rate and its share", async () => {
+    let now = 0;
+    const counts = { often: 0, costly: 0 };
+    const queue = queueOf({ atOnce: 3, now: () => now });
+    const run = (name: keyof typeof counts, costMs: number) => async () => {
+      counts[name] += 1;
+      return costMs;
+    };
+    for (let key = 0; key < 10; key += 1) {
+      queue.add("often", key, run("often", 0));
+      queue.add("costly", key, run("costly", 600));
+    }
+    const settled = () => new Promise((resolve) => setTimeout(resolve, 5));
+    await settled();
+    expect(counts).toEqual({ often: 3, costly: 2 });
+    // A token a second; 1.2 s of work less the second that is free is paid after two.
+    now = 2000;
+    queue.add("other", 1, run("often", 0));
+    await settled();
+    expect(counts).toEqual({ often: 6, costly: 3 });
+    await queue.close();
+  });
+
+  it("nobody pays for what is not known to have cost anything", async () => {
+    let now = 0;
+    const queue = queueOf({ atOnce: 3, now: () => now });
+    const begun: number[] = [];
+    for (const key of [1, 2]) {
+      queue.add("a", key, async () => {
+        begun.push(key);
+        now += 60_000;
+        return undefined;
       });
     }
     await queue.idle();
-    expect([most, done]).toEqual([2, 4]);
+    expect(begun).toEqual([1, 2]);
   });
 
   it("a queue goes on after a job that rejects, and tells of it", async () => {
     const errors: unknown[] = [];
-    const queue = new Queue<number>(1, (error) => errors.push(error));
+    const queue = queueOf({ most: 1, onError: (error) => errors.push(error) });
     let done = 0;
-    queue.add(1, () => Promise.reject(new Error("no")));
-    queue.add(2, async () => {
+    queue.add("a", 1, () => Promise.reject(new Error("no")));
+    queue.add("b", 2, async () => {
       done += 1;
+      return 0;
     });
     await queue.idle();
     expect([errors, done]).toEqual([[new Error("no")], 1]);
+  });
+
+  it("a file that keeps being taken away is left alone for an hour, and only that", () => {
+    let now = 0;
+    const heals = new Heals(() => now);
+    const counted = Array.from({ length: 5 }, () => heals.count(1, ["/proc/stat"]));
+    expect(counted.flat()).toEqual(["/proc/stat"]);
+    expect(heals.count(1, ["/proc/meminfo"])).toEqual([]);
+    expect([heals.left(1), heals.left(2)]).toEqual([["/proc/stat"], []]);
+    now = Heals.forgivenAfterMs;
+    expect(heals.left(1)).toEqual([]);
+    expect(heals.count(1, ["/proc/stat"])).toEqual([]);
   });
 
   it("mapLimited keeps the order", async () => {

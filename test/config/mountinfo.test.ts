@@ -1,6 +1,10 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { mountAt, parseMountinfo, readMounts } from "../../src/mountinfo.js";
+import { mountAt, parseMountinfo, readKernelTreeMounts, readMounts } from "../../src/mountinfo.js";
+import { temporaryDirectory } from "../support/daemon.js";
+import { testScope } from "../support/test-scope.js";
 
 const LINES = `31 23 0:28 / /sys/fs/cgroup rw,relatime shared:9 master:1 - tmpfs tmpfs rw,mode=755
 35 31 0:32 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory
@@ -61,5 +65,19 @@ describe("mountAt", () => {
     const text = "1 0 0:1 / /m rw - ext4 a rw\n2 1 0:2 / /m rw - fuse b rw\n";
     expect(mountAt(parseMountinfo(text), "/m")?.source).toBe("b");
     expect(mountAt(parseMountinfo(text), "/m/x")).toBeUndefined();
+  });
+});
+
+describe("readKernelTreeMounts", () => {
+  it("keeps what is at or below /proc and /sys, across the pieces that it reads", () => {
+    const path = join(temporaryDirectory(testScope(), "mounts"), "mountinfo");
+    const other = `80 23 0:70 / /srv/proc/${"x".repeat(3000)} rw - tmpfs none rw\n`;
+    const text = LINES + other.repeat(200) + LINES.repeat(100) + other.repeat(50);
+    writeFileSync(path, text);
+    const inKernelTrees = parseMountinfo(text).filter(({ mountpoint }) =>
+      /^\/(?:proc|sys)(?:\/|$)/.test(mountpoint),
+    );
+    expect(inKernelTrees).toHaveLength(303);
+    expect(readKernelTreeMounts(path)).toEqual(inKernelTrees);
   });
 });

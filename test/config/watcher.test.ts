@@ -3,9 +3,10 @@
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
-import { mountNamespaceOf } from "../../src/attach/namespaces.js";
+import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { Watcher } from "../../src/attach/watcher.js";
 import { createLogger } from "../../src/log.js";
+import { loadAddon } from "../../src/native/addon.js";
 import type { ContainerInfo, NativeWatch, WatchEvent } from "../../src/native/binding.js";
 import { until } from "../support/wait.js";
 
@@ -18,6 +19,26 @@ async function elsewhere(): Promise<number> {
   const list = `/proc/${child.pid}/task/${child.pid}/children`;
   return until("it has a child", () => Number(readFileSync(list, "utf8").trim()) || undefined);
 }
+
+it.runIf(process.getuid?.() === 0)(
+  "every tenant has a number of its own, also after one whose namespace had the same",
+  async () => {
+    const { Watch } = loadAddon();
+    const watch = new Watch(() => {});
+    expect(watch.tenantOf(process.pid)).toBe(0);
+    const seen = new Set<number>();
+    for (let count = 1; count <= 5; count += 1) {
+      const pid = await elsewhere();
+      const tenant = watch.tenantOf(pid);
+      seen.add(tenant);
+      expect(seen.size).toBe(count);
+      expect(watch.tenantOf(pid)).toBe(tenant);
+      expect(tenant % 2 ** 32).toBe(pidNamespaceOf(pid));
+      process.kill(pid, "SIGKILL");
+      await until("it has ended", () => pidNamespaceOf(pid) === undefined || undefined);
+    }
+  },
+);
 
 it.runIf(process.getuid?.() === 0)(
   "an event that is put off does not stand in for another one of a namespace with its number",
@@ -44,9 +65,14 @@ it.runIf(process.getuid?.() === 0)(
       }
       start(): void {}
       stop(): void {}
-      unfollow(): void {}
-      follow(): boolean {
-        return true;
+      follow(): "followed" {
+        return "followed";
+      }
+      state() {
+        return { known: 0, most: 0, mostOfOne: 0, refused: 0, shortages: 0 };
+      }
+      tenantOf(): number {
+        return 1;
       }
     }
     let asked = 0;
@@ -72,13 +98,20 @@ it.runIf(process.getuid?.() === 0)(
       log: createLogger("error", "json"),
       run: (_, run) => {
         served.push(run.pid);
-        return Promise.resolve({ pid: run.pid, id: "1", files: [], problems: [] });
+        return Promise.resolve({
+          pid: run.pid,
+          id: "1",
+          files: [],
+          problems: [],
+          busy: false,
+          isShort: false,
+        });
       },
     });
     onTestFinished(() => watcher.stop());
     // Of no container, and asked about again for a while.
-    tell([{ kind: "appeared", pid: process.pid, namespace }]);
-    tell([{ kind: "appeared", pid, namespace }]);
+    tell([{ kind: "appeared", pid: process.pid, namespace, tenant: 1 }]);
+    tell([{ kind: "appeared", pid, namespace, tenant: 1 }]);
     await until("the other one is served", () => served.includes(pid));
     expect(served).toEqual([pid]);
   },

@@ -104,10 +104,15 @@ export function fakeBinding(
     },
     Watch: class {
       start(): void {}
-      follow(): boolean {
-        return true;
+      follow(): "followed" {
+        return "followed";
       }
-      unfollow(): void {}
+      state() {
+        return { known: 0, most: 0, mostOfOne: 0, refused: 0, shortages: 0 };
+      }
+      tenantOf(): number {
+        return 1;
+      }
       stop(): void {}
     },
     scanContainers: () => [...containers],

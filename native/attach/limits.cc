@@ -1,0 +1,106 @@
+#include "attach/limits.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <ctime>
+#include <string>
+
+#include "source/cgroup_mounts.h"
+#include "source/process.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr char kStateDirectory[] = "/run/vprocfs";
+constexpr char kLockFile[] = "/run/vprocfs/attach.lock";
+/// Numbers of namespaces are smaller: locks for tenants lie behind those for mount namespaces.
+constexpr off_t kTenants = off_t{1} << 40;
+
+constexpr rlim_t kMostCpuSeconds = 10;
+constexpr rlim_t kMostMemory = rlim_t{256} << 20;
+
+void limit(__rlimit_resource_t what, rlim_t most) {
+  rlimit now{};
+  if (::getrlimit(what, &now) != 0) return;
+  now.rlim_max = std::min(now.rlim_max, most);
+  now.rlim_cur = std::min(now.rlim_cur, most);
+  ::setrlimit(what, &now);
+}
+
+bool write_text(int dir_fd, const std::string& path, const std::string& text) {
+  const Fd file(::openat(dir_fd, path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
+  return file && ::write(file.get(), text.data(), text.size()) >= 0;
+}
+
+/// The payer's own cgroup in a hierarchy that limits something; empty where there is none.
+std::string limiting_cgroup(const Hierarchy& hierarchy, const CgroupPaths& paths) {
+  for (const Controller controller : {Controller::kCpu, Controller::kMemory}) {
+    const auto index = static_cast<size_t>(controller);
+    if ((hierarchy.controllers & (1u << index)) == 0) continue;
+    const std::string& path = hierarchy.v2 ? paths.v2 : paths.v1[index];
+    // The root is nobody's, and what lies outside of our cgroup namespace cannot be reached.
+    if (path.size() > 1 && path.compare(0, 3, "/..") != 0) return path;
+  }
+  return "";
+}
+
+Fd lock_at(off_t offset, int command) {
+  ::mkdir(kStateDirectory, 0700);
+  Fd file(::open(kLockFile, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600));
+  struct flock range {};
+  range.l_type = F_WRLCK;
+  range.l_whence = SEEK_SET;
+  range.l_start = offset;
+  range.l_len = 1;
+  if (file && ::fcntl(file.get(), command, &range) != 0) {
+    const int code = errno;
+    file.reset();
+    errno = code;
+  }
+  return file;
+}
+
+}  // namespace
+
+void limit_self() {
+  limit(RLIMIT_CPU, kMostCpuSeconds);
+  limit(RLIMIT_AS, kMostMemory);
+  limit(RLIMIT_CORE, 0);
+  write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");
+}
+
+uint64_t cpu_time_us(pid_t pid) {
+  clockid_t clock{};
+  timespec used{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return 0;
+  return static_cast<uint64_t>(used.tv_sec) * 1000000 + static_cast<uint64_t>(used.tv_nsec) / 1000;
+}
+
+void charge_to(pid_t process, pid_t payer) {
+  const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const auto paths = read_cgroup_paths(procfs.get(), payer);
+  const auto mounts = CgroupMounts::discover(procfs.get());
+  if (!paths || !mounts) return;
+  for (const Hierarchy& hierarchy : mounts.value().all()) {
+    const std::string path = limiting_cgroup(hierarchy, paths.value());
+    if (path.empty()) continue;
+    write_text(hierarchy.root.get(), path.substr(1) + "/cgroup.procs", std::to_string(process));
+  }
+}
+
+Fd lock_namespace(uint64_t mount_namespace) {
+  return lock_at(static_cast<off_t>(mount_namespace & INT64_MAX), F_OFD_SETLKW);
+}
+
+Fd lock_tenant(uint64_t tenant, bool& busy) {
+  Fd file = lock_at(kTenants + static_cast<off_t>(tenant & UINT32_MAX), F_OFD_SETLK);
+  busy = !file && (errno == EAGAIN || errno == EACCES);
+  return file;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,17 @@
+#include "watch/mounts_digest.h"
+
+namespace vprocfs {
+namespace {
+
+bool contains(std::string_view text, std::string_view part) { return text.find(part) != text.npos; }
+
+}  // namespace
+
+void MountsDigest::feed(std::string_view piece) {
+  lines_.feed(piece, [this](std::string_view line) {
+    if (!contains(line, "/proc") && !contains(line, "/sys") && !contains(line, " - proc ")) return;
+    for (const char c : line) hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  });
+}
+
+}  // namespace vprocfs

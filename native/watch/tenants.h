@@ -1,0 +1,48 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <unordered_map>
+
+#include "watch/tenant_namespace.h"
+
+namespace vprocfs {
+
+/// Gives every tenant a key that no other gets after it: the kernel gives the number of a namespace
+/// that has ended to the next one at once, and what a tenant owes is not its successor's. Keeps the
+/// namespace of each open for that, as long as it is in use and a while longer. Not thread-safe.
+class Tenants {
+ public:
+  /// `most`: beyond so many, none is kept longer than it is in use.
+  explicit Tenants(size_t most) : most_(most) {}
+
+  /// The key: below 2^52, and its lower 32 bits are the number of the namespace. 0: the host.
+  uint64_t key_of(TenantNamespace tenant, uint64_t now_us);
+  /// It is in use no more, as far as one knows.
+  void leave(uint64_t key, uint64_t now_us);
+
+  /// When sweep() may have something to do, on the scale of `now_us`; 0: never.
+  uint64_t due_us() const { return due_us_; }
+  /// Forgets those that are not in use and have not been for a while.
+  void sweep(const std::function<bool(uint64_t key)>& in_use, uint64_t now_us);
+  void clear();
+  size_t size() const { return kept_.size(); }
+
+  /// What a tenant owes is forgotten when nothing was heard of it for so long.
+  static constexpr uint64_t kKeepUs = 60'000'000;
+
+ private:
+  struct Kept {
+    Fd pids;
+    uint64_t key = 0;
+    uint64_t seen_us = 0;
+  };
+
+  const size_t most_;
+  std::unordered_map<uint64_t, Kept> kept_;  ///< by number of the namespace
+  uint64_t serial_ = 0;
+  uint64_t due_us_ = 0;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,53 @@
+/** How often a file comes back after it was taken away or covered. */
+const MOST_HEALS = 5;
+/** A file that is left in peace for so long is given back again. */
+const FORGIVE_MS = 3_600_000;
+/** Places of one namespace that are remembered. */
+const MOST_PLACES = 1024;
+
+interface Record {
+  times: number;
+  lastMs: number;
+}
+
+/**
+ * How often each file of a container was given back. A container that keeps taking one away keeps
+ * its will about that one, for a while; its other files are none the worse for it.
+ */
+export class Heals {
+  static readonly forgivenAfterMs = FORGIVE_MS;
+  readonly #byNamespace = new Map<number, Map<string, Record>>();
+
+  constructor(readonly now: () => number) {}
+
+  /** Counts what was given back now; returns the places that are left as they are from now on. */
+  count(namespace: number, places: readonly string[]): string[] {
+    const records = this.#byNamespace.get(namespace) ?? new Map<string, Record>();
+    this.#byNamespace.set(namespace, records);
+    const now = this.now();
+    const left: string[] = [];
+    for (const place of places) {
+      const known = records.get(place);
+      const times = known !== undefined && now - known.lastMs < FORGIVE_MS ? known.times + 1 : 1;
+      if (known !== undefined || records.size < MOST_PLACES) {
+        records.set(place, { times, lastMs: now });
+      }
+      if (times === MOST_HEALS) {
+        left.push(place);
+      }
+    }
+    return left;
+  }
+
+  /** The places of a namespace that are left as they are. */
+  left(namespace: number): string[] {
+    const now = this.now();
+    return [...(this.#byNamespace.get(namespace) ?? [])]
+      .filter(([, { times, lastMs }]) => times >= MOST_HEALS && now - lastMs < FORGIVE_MS)
+      .map(([place]) => place);
+  }
+
+  forget(namespace: number): void {
+    this.#byNamespace.delete(namespace);
+  }
+}
