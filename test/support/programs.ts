@@ -19,6 +19,7 @@ export type Program =
   | "filtered"
   | "flood"
   | "hoard"
+  | "mounter"
   | "nests"
   | "pages"
   | "pulse"
