@@ -110,6 +110,7 @@ void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_
 void Agent::count(const Verdict& verdict) {
   auto& counter = verdict.kind == Verdict::Kind::kPass ? counters_.passed : counters_.answered;
   counter.fetch_add(1, std::memory_order_relaxed);
+  if (verdict.error == EFAULT) counters_.faults.fetch_add(1, std::memory_order_relaxed);
 }
 
 bool Agent::reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict) {

@@ -21,7 +21,7 @@ struct Desk {
     kWritten,     ///< the answer is in the caller's memory, and nobody replied yet
     kFault,       ///< likewise, but the pointer leads nowhere
     kGone,        ///< the caller does not wait any more
-    kUnwritable,  ///< the caller's memory cannot be opened
+    kUnwritable,  ///< the caller's memory, or the listener, cannot be had
     kReturned,    ///< `notification` is another call, which needs another answer
   };
 

@@ -167,7 +167,7 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
   } else if (returned) {
     return answer_listener(was.source, index);
   } else if (hand.notification.id != 0) {
-    reply(*was.source, hand.notification, kPassed);
+    reply(*was.source, hand.notification, verdict);
   }
   hand = Ledger::Entry{};
   go_on(*was.source, was.who, calls);

@@ -40,7 +40,8 @@ uint64_t now_us() {
   return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
 }
 
-/// A duplicate of one of the agent's descriptors.
+/// A duplicate of one of the agent's descriptors. None where the kernel has no pidfd_getfd(2)
+/// (before Linux 5.6), or refuses it (Yama).
 Fd borrow(int fd) {
   return Fd(static_cast<int>(::syscall(SYS_pidfd_getfd, kWriterAgentFd, fd, 0)));
 }
@@ -63,6 +64,7 @@ Desk::End write_answer(Desk& desk, Fd& listener) {
   // Asked after it was opened: what it leads to then is the caller's memory for good, whoever gets
   // its number later.
   if (!listener) listener = borrow(desk.listener_fd);
+  if (!listener) return Desk::kUnwritable;
   if (!still_waits(listener, desk.notification.id)) return Desk::kGone;
   if (!memory) return Desk::kUnwritable;
   const uint64_t given = desk.notification.data.args[desk.argument];
@@ -73,12 +75,14 @@ Desk::End write_answer(Desk& desk, Fd& listener) {
   return n == static_cast<ssize_t>(desk.bytes) ? Desk::kWritten : Desk::kFault;
 }
 
-void reply(Desk& desk, Fd& listener, Desk::End end) {
+/// False: the listener cannot be had, the agent has to reply.
+bool reply(Desk& desk, Fd& listener, Desk::End end) {
+  if (!listener) listener = borrow(desk.listener_fd);
+  if (!listener) return false;
   seccomp_notif_resp response{};
   response.id = desk.notification.id;
   response.val = end == Desk::kFault ? 0 : desk.value;
   response.error = end == Desk::kFault ? -EFAULT : 0;
-  if (!listener) listener = borrow(desk.listener_fd);
   const bool sent = ::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
   desk.notification.id = 0;
   if (!sent) {
@@ -87,6 +91,7 @@ void reply(Desk& desk, Fd& listener, Desk::End end) {
     ++desk.answered;
     if (end == Desk::kFault) ++desk.faults;
   }
+  return true;
 }
 
 /// Whether the answer on the desk does for the call on it, too.
@@ -124,8 +129,8 @@ Desk::End serve(Desk& desk) {
     if (end == Desk::kGone) {
       desk.notification.id = 0;
       ++desk.gone;
-    } else {
-      reply(desk, listener, end);
+    } else if (!reply(desk, listener, end)) {
+      return end;
     }
     if (calls >= desk.most_calls || now_us() >= desk.until_us) return Desk::kServed;
     if (!next_call(desk, listener)) return Desk::kServed;

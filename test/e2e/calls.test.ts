@@ -84,6 +84,21 @@ async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, numbe
   return JSON.parse(found?.[1] ?? "{}");
 }
 
+/** How many descriptors a writer has that waits for work. */
+const WRITER_DESCRIPTORS = 7;
+
+/** The writers of a worker, by PID. */
+function writersOf(workerPid: number): string[] {
+  return readdirSync(`/proc/${workerPid}/task`).flatMap((task) =>
+    readFileSync(`/proc/${workerPid}/task/${task}/children`, "utf8")
+      .split(" ")
+      .filter(
+        (pid) =>
+          pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8").startsWith("vprocfs-writer"),
+      ),
+  );
+}
+
 const MONITOR_TOOLS = ["python3", "mkfs.ext4", "losetup", "fsfreeze"];
 
 /** A file system in which writing waits while it is frozen. */
@@ -305,6 +320,28 @@ describeLive("the agent", ["runc", "busybox"], () => {
     // Who binds itself is told the truth.
     const bound = await caller.output(["taskset", "-c", "0", CALLS, "affinity"]);
     expect(bound).toMatch(/^\d+ 0\n/);
+  });
+
+  it("leaves calls to the kernel where it cannot have the listener for its writer", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startCaller(scope, "runc", node);
+    expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    const writers = writersOf((await statusOf(node.daemon)).workerPid);
+    expect(writers).not.toEqual([]);
+    const allow = (descriptors: number) =>
+      Promise.all(
+        writers.map((pid) => output(["prlimit", "--pid", pid, `--nofile=${descriptors}:`])),
+      );
+    // As where the kernel has no pidfd_getfd(2), or Yama refuses it: with room for the caller's
+    // memory, and without.
+    const kernels = meminfoOf(readFileSync("/proc/meminfo", "utf8"))("MemTotal");
+    for (const room of [1, 0]) {
+      await allow(WRITER_DESCRIPTORS + room);
+      expect((await sysinfoOf(caller)).total).toBe(kernels);
+    }
+    await allow(1024);
+    expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
   });
 
   it("calls that a hanging worker has are answered by the next one", async () => {
