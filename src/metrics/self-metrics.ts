@@ -110,6 +110,12 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     ({ counters }) => counters.calls?.paced,
   ],
   [
+    "stuck_call_writers",
+    "gauge",
+    "Processes that wait for memory of a caller which blocks, and do not end",
+    ({ counters }) => counters.calls?.stuck,
+  ],
+  [
     "call_listeners",
     "gauge",
     "Containers that hand system calls over",
