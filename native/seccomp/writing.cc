@@ -161,6 +161,11 @@ void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
 void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
                         size_t index) {
   Ledger::Entry& hand = ledger_.hand(index);
+  if (was.asked && returned) {
+    // The question is still in its socket.
+    hand = Ledger::Entry{};
+    return rearm(was.source->key, was.source->fd.get());
+  }
   if (was.asked) {
     // A monitor waits for its answer even when the caller does not any more.
     if (!reply_lxc(*was.source, *was.asked, verdict, index)) return remove(*was.source);
