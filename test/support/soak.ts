@@ -262,7 +262,10 @@ export class Watched {
     }
   }
 
-  /** The directory of CPUs has those that are shown. */
+  /**
+   * The directory of CPUs has those that are shown, and beside a single one that of a second, offline,
+   * where processes may run on more.
+   */
   async #list(calls: Syscalls): Promise<void> {
     const begin = now();
     const directory = "sys/devices/system/cpu";
@@ -272,13 +275,15 @@ export class Watched {
     const ids = entries
       ?.flatMap(({ name }) => /^cpu(\d+)$/.exec(name)?.[1] ?? [])
       .map(Number)
-      .sort((a, b) => a - b)
-      .join(",");
+      .sort((a, b) => a - b);
     if (ids === undefined) {
       return;
     }
-    const sets = this.#limited.cpus.between(begin - this.#staleMs, now()).map((set) => `${set}`);
-    if (!sets.includes(ids)) {
+    const sets = this.#limited.cpus.between(begin - this.#staleMs, now());
+    const fits = (set: readonly number[]): boolean =>
+      `${set}` === `${ids}` ||
+      (set.length === 1 && ids.length === 2 && set.every((id) => ids.includes(id)));
+    if (!sets.some(fits)) {
       this.#note(directory, `has CPUs ${ids}, where they are ${sets.join(" or ")}`);
     }
   }
