@@ -28,10 +28,13 @@ const POLL_MS = 100;
 /** Daemons that are asked to end take their files back out of containers. */
 const PATIENCE_MS = 8_000;
 
-/** Whether a process has ended, reaped or not. */
+/**
+ * Whether a process has ended, reaped or not. One that has no memory any more has: the init of a PID
+ * namespace waits then until everybody who was in there has been reaped by parents outside.
+ */
 function isGone(pid) {
   const status = textOf(`/proc/${pid}/status`);
-  return status === "" || /^State:\s+Z/m.test(status);
+  return status === "" || !/^VmSize:/m.test(status);
 }
 
 /** Whether `text` mentions a name made by testName() in a process that is gone. */
