@@ -8,6 +8,7 @@ import { isV2, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon, VIEWS } from "../support/daemon.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -63,7 +64,7 @@ describeLive(`disks${lack}`, ["dd", "vmstat", "setpriv"], () => {
 
   beforeAll(async () => {
     daemon = await Daemon.start(scope);
-    directory = mkdtempSync(join(PLACE, "vprocfs-disks-"));
+    directory = mkdtempSync(join(PLACE, testName("disks-")));
     scope.defer(() => rmSync(directory, { recursive: true, force: true }));
     const binds = bindsOf(daemon);
     writer = await Container.start(scope, { name: "writer", memory: 64 * MIB, binds });
