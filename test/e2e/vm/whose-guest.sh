@@ -80,7 +80,7 @@ is "app with a cgroup namespace" "$found" 80
 kill -KILL "$init"
 
 # A service with a cgroup namespace of its own below the container's cgroup; a visitor.
-box=$cgroups/box
+box=$cgroups/served
 mkdir -p $box/init.scope $box/service
 begin $box --cgroup
 for pid in $(cat $box/cgroup.procs); do
@@ -126,7 +126,7 @@ kill -KILL "$young"
 pkill -TERM vprocfs-keeper
 wait || true
 grep -q " $mnt " /proc/mounts && fail "still mounted"
-for name in pod/pause pod/app pod/side pod box/init.scope box/service box two; do
+for name in pod/pause pod/app pod/side pod served/init.scope served/service served two; do
   for _ in $(seq 600); do
     rmdir "$cgroups/$name" 2>/dev/null && break
     sleep 0.1
