@@ -15,6 +15,7 @@ import {
   readlinkSync,
   rmdirSync,
   rmSync,
+  writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -109,6 +110,9 @@ function signal(pids, name) {
 }
 
 async function endProcesses() {
+  for (const path of cgroups()) {
+    thaw(path);
+  }
   const found = leftoverProcesses();
   const named = found.map((pid) => `process ${pid} (${textOf(`/proc/${pid}/comm`).trim()})`);
   signal(found, "SIGTERM");
@@ -148,10 +152,25 @@ function unmountAll() {
   return found.map((point) => `mount ${point}`);
 }
 
+/** A frozen process does not even end when it is killed. */
+function thaw(path) {
+  for (const [name, word] of [
+    ["freezer.state", "THAWED"],
+    ["cgroup.freeze", "0"],
+  ]) {
+    try {
+      writeFileSync(join(path, name), word, { flag: "r+" });
+    } catch {
+      // The hierarchy has no such file.
+    }
+  }
+}
+
 function removeCgroup(path) {
   for (const child of directoriesIn(path)) {
     removeCgroup(child);
   }
+  thaw(path);
   const pids = textOf(join(path, "cgroup.procs")).split("\n").map(Number);
   signal(
     pids.filter((pid) => pid > 0),
