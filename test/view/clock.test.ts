@@ -6,48 +6,25 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { testName } from "../support/names.js";
 import { renderFixture } from "../support/testing.js";
-import { type Container, type Host, writeCase } from "./synthetic.ts";
+import { type Container, PLAIN_BOX, PLAIN_HOST, writeCase } from "./synthetic.ts";
 
 const dir = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), testName("clock-")));
 afterAll(() => rmSync(dir, { recursive: true, force: true }));
 
-const HOST: Host = {
-  memTotalKb: 4194304n,
-  memFreeKb: 1048576n,
-  swapTotalKb: 0n,
-  cpus: 2,
-  threadsPerCore: 1,
-  packages: 1,
-};
-const NO_LIMITS = { memory: null, swap: null, cpu: null };
 const BUSY_S = 7;
 /** Its init began 1,000 s after the node. */
 const START_S = 1000;
 const AGE_S = 50;
 const BTIME = 1_700_000_000;
 
-function box(): Container {
-  return {
-    version: 2,
-    accounted: true,
-    limits: [NO_LIMITS, NO_LIMITS],
-    cpuset: [0, 1],
-    usage: 4096n,
-    swapUsed: 0n,
-    swappiness: 60,
-    stat: {},
-    uptimeUs: AGE_S * 1_000_000,
-    cpu: { user: BigInt(BUSY_S * 1_000_000), nice: 0n, system: 0n },
-    throttledUs: 0n,
-    io: [],
-    ioLimits: [],
-    events: { pgfault: 0n, pgmajfault: 0n },
-    oomKills: 0n,
-  };
-}
+const BOX: Container = {
+  ...PLAIN_BOX,
+  uptimeUs: AGE_S * 1_000_000,
+  cpu: { user: BigInt(BUSY_S * 1_000_000), nice: 0n, system: 0n },
+};
 
 function times(offset: string): { up: number; idle: number; btime: number } {
-  writeCase(dir, HOST, box());
+  writeCase(dir, PLAIN_HOST, BOX);
   writeFileSync(
     join(dir, "proc/4711/timens_offsets"),
     `monotonic           0         0\nboottime   ${offset}\n`,

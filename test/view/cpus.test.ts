@@ -9,7 +9,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { testName } from "../support/names.js";
 import { cpuList } from "../support/procfile.js";
 import { listFixture, renderFixture } from "../support/testing.js";
-import { type Container, type Host, writeCase } from "./synthetic.ts";
+import { type Container, NO_LIMITS, PLAIN_BOX, PLAIN_HOST, writeCase } from "./synthetic.ts";
 
 const CPU = "sys/devices/system/cpu";
 const dir = mkdtempSync(join(existsSync("/dev/shm") ? "/dev/shm" : tmpdir(), testName("cpus-")));
@@ -24,32 +24,7 @@ interface World {
   readonly version: 1 | 2;
 }
 
-const HOST: Host = {
-  memTotalKb: 4194304n,
-  memFreeKb: 1048576n,
-  swapTotalKb: 0n,
-  cpus: 2,
-  threadsPerCore: 1,
-  packages: 1,
-};
-const NO_LIMITS = { memory: null, swap: null, cpu: null };
-const BOX: Container = {
-  version: 2,
-  accounted: true,
-  limits: [NO_LIMITS, NO_LIMITS],
-  cpuset: [0],
-  usage: 4096n,
-  swapUsed: 0n,
-  swappiness: 60,
-  stat: {},
-  uptimeUs: 1_000_000,
-  cpu: { user: 0n, nice: 0n, system: 0n },
-  throttledUs: 0n,
-  io: [],
-  ioLimits: [],
-  events: { pgfault: 0n, pgmajfault: 0n },
-  oomKills: 0n,
-};
+const BOX: Container = { ...PLAIN_BOX, cpuset: [0] };
 
 /** As the kernel prints a set ("%*pbl"). */
 function ranges(ids: readonly number[]): string {
@@ -68,7 +43,7 @@ function ranges(ids: readonly number[]): string {
 function write({ possible, online, usable, quota, version }: World): void {
   rmSync(join(dir, CPU), { recursive: true, force: true });
   const cpu = quota === null ? null : { quotaUs: BigInt(quota), periodUs: 100_000n };
-  writeCase(dir, HOST, {
+  writeCase(dir, PLAIN_HOST, {
     ...BOX,
     version,
     cpuset: usable,

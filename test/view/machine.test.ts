@@ -5,7 +5,15 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { renderFixture, treePaths } from "../support/testing.ts";
-import { type Container, disks, type Host, type Io, vmstatKeys, writeCase } from "./synthetic.ts";
+import {
+  type Container,
+  disks,
+  type Io,
+  PLAIN_BOX,
+  PLAIN_HOST,
+  vmstatKeys,
+  writeCase,
+} from "./synthetic.ts";
 import { forAll, minus, root } from "./worlds.ts";
 
 type Read = (path: string) => string;
@@ -58,32 +66,6 @@ function isItsOwn(box: Container, device: string): boolean {
   return limited || figuresOf(box, device) !== undefined;
 }
 
-const plainHost: Host = {
-  memTotalKb: 4194304n,
-  memFreeKb: 1048576n,
-  swapTotalKb: 0n,
-  cpus: 2,
-  threadsPerCore: 1,
-  packages: 1,
-};
-const noLimits = { memory: null, swap: null, cpu: null };
-const plainBox: Container = {
-  version: 2,
-  accounted: true,
-  limits: [noLimits, noLimits],
-  cpuset: [0, 1],
-  usage: 4096n,
-  swapUsed: 0n,
-  swappiness: 60,
-  stat: {},
-  uptimeUs: 1_000_000,
-  cpu: { user: 0n, nice: 0n, system: 0n },
-  throttledUs: 0n,
-  io: [],
-  ioLimits: [],
-  events: { pgfault: 0n, pgmajfault: 0n },
-  oomKills: 0n,
-};
 const busy: Io = {
   device: "8:0",
   readBytes: 4096n,
@@ -158,7 +140,7 @@ describe("io.stat", () => {
     ],
   ])("%s", (_, text, expected) => {
     const dir = join(root, "io");
-    writeCase(dir, plainHost, { ...plainBox, version: 2 });
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, version: 2 });
     writeFileSync(join(dir, "cgroup/outer/box/io.stat"), text);
     const shown = renderFixture(dir, "proc/diskstats");
     if (expected === undefined) {
@@ -177,7 +159,7 @@ describe("io.stat", () => {
     ["no limits either", "cgroup/outer/io.max"],
   ])("%s: no disks", (_, file) => {
     const dir = join(root, "io");
-    writeCase(dir, plainHost, { ...plainBox, version: 2 });
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, version: 2 });
     rmSync(join(dir, file));
     expect(renderFixture(dir, "proc/diskstats")).toBe("");
     expect(renderFixture(dir, "proc/partitions")).toBe("major minor  #blocks  name\n\n");
@@ -186,7 +168,7 @@ describe("io.stat", () => {
 
   it("of the root is the node's: nobody in it sees disks", () => {
     const dir = join(root, "io");
-    writeCase(dir, plainHost, { ...plainBox, version: 1, io: [busy] });
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, version: 1, io: [busy] });
     writeFileSync(
       join(dir, "proc/4711/cgroup"),
       readFileSync(join(dir, "proc/4711/cgroup"), "utf8").replace(/:blkio:.*/, ":blkio:/"),
@@ -459,7 +441,7 @@ describe("nothing of the node", () => {
 
   it("diskstats has the disks that its file systems lie on, at 0", () => {
     const dir = join(root, "mounts");
-    writeCase(dir, plainHost, { ...plainBox, io: [busy] });
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, io: [busy] });
     const mounts = [
       "1 0 7:0 / / rw - ext4 /dev/loop0 rw",
       "2 1 8:0 /x /data rw - ext4 /dev/sda rw",
@@ -479,7 +461,7 @@ describe("nothing of the node", () => {
 
   it("ZFS's cache is none of the container's", () => {
     const dir = join(root, "zfs");
-    writeCase(dir, plainHost, plainBox);
+    writeCase(dir, PLAIN_HOST, PLAIN_BOX);
     const path = "proc/spl/kstat/zfs/arcstats";
     const text =
       "9 1 0x01 4 1088 5280238473 7777712345678\n" +

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { testName } from "../support/names.js";
 import { renderFixture } from "../support/testing.js";
-import { type Container, type Host, hostValues, writeCase } from "./synthetic.ts";
+import { type Container, type Host, hostValues, PLAIN_BOX, writeCase } from "./synthetic.ts";
 import { kb, max, min, minus } from "./worlds.ts";
 
 const MIB = 2n ** 20n;
@@ -55,24 +55,7 @@ const FREE: Level = {
   files: 0n,
   slab: 0n,
 };
-const NO_LIMITS = { memory: null, swap: null, cpu: null };
-const BOX: Container = {
-  version: 2,
-  accounted: true,
-  limits: [NO_LIMITS, NO_LIMITS],
-  cpuset: [0],
-  usage: 0n,
-  swapUsed: 0n,
-  swappiness: 60,
-  stat: {},
-  uptimeUs: 1_000_000,
-  cpu: { user: 0n, nice: 0n, system: 0n },
-  throttledUs: 0n,
-  io: [],
-  ioLimits: [],
-  events: { pgfault: 0n, pgmajfault: 0n },
-  oomKills: 0n,
-};
+const BOX: Container = { ...PLAIN_BOX, cpuset: [0], usage: 0n };
 const V1_NO_LIMIT = 9223372036854771712n;
 
 function least(values: readonly (bigint | null)[]): bigint | null {

@@ -490,3 +490,34 @@ export function writeCase(dir: string, host: Host, container: Container): void {
     writeFileSync(file, text);
   }
 }
+
+/** A node of two CPUs and 4 GiB, for tests of one thing at a time. */
+export const PLAIN_HOST: Host = {
+  memTotalKb: 4194304n,
+  memFreeKb: 1048576n,
+  swapTotalKb: 0n,
+  cpus: 2,
+  threadsPerCore: 1,
+  packages: 1,
+};
+
+export const NO_LIMITS = { memory: null, swap: null, cpu: null };
+
+/** A container of that node: no limits, nothing used but a page, one second old. */
+export const PLAIN_BOX: Container = {
+  version: 2,
+  accounted: true,
+  limits: [NO_LIMITS, NO_LIMITS],
+  cpuset: [0, 1],
+  usage: 4096n,
+  swapUsed: 0n,
+  swappiness: 60,
+  stat: {},
+  uptimeUs: 1_000_000,
+  cpu: { user: 0n, nice: 0n, system: 0n },
+  throttledUs: 0n,
+  io: [],
+  ioLimits: [],
+  events: { pgfault: 0n, pgmajfault: 0n },
+  oomKills: 0n,
+};
