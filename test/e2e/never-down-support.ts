@@ -23,16 +23,25 @@ import { until } from "../support/wait.js";
 /** The documented time after which a silent worker is replaced. */
 export const WATCHDOG_MS = 5_000;
 
+/** So much of a daemon's log tells why it did not do what was expected, in characters. */
+const LOG_TAIL = 8_000;
+
 export function statusOf(daemon: Daemon): Promise<Status> {
   return readStatus(daemon.mountpoint);
 }
 
 /** Waits until a worker later than `generation` serves. */
-export function servingAfter(daemon: Daemon, generation: number): Promise<Status> {
-  return until(`a worker after generation ${generation} serves`, async () => {
-    const status = await statusOf(daemon);
-    return status.state === "serving" && status.generation > generation && status;
-  });
+export async function servingAfter(daemon: Daemon, generation: number): Promise<Status> {
+  let last: Status | undefined;
+  try {
+    return await until(`a worker after generation ${generation} serves`, async () => {
+      last = await statusOf(daemon);
+      return last.state === "serving" && last.generation > generation && last;
+    });
+  } catch (error) {
+    const seen = `${JSON.stringify(last)}\n${daemon.logs.slice(-LOG_TAIL)}`;
+    throw new Error(`${error instanceof Error ? error.message : error}; it said:\n${seen}`);
+  }
 }
 
 /** Waits until a second worker stands by. */
