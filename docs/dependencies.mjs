@@ -1,4 +1,4 @@
-// The text of docs/dependencies.md: what of others vprocfs runs with, from package-lock.json and the
+// The text of docs/reference/dependencies.md: what of others vprocfs runs with, from package-lock.json and the
 // packages that are installed here.
 
 import { existsSync, readFileSync } from "node:fs";
@@ -72,7 +72,7 @@ KiB, of the files that are shipped.
 |---|---|---|---|---|
 ${[...rows.filter((row) => row.isDirect), ...rows.filter((row) => !row.isDirect)].map(line).join("\n")}
 
-\`fuse-native\` (MIT) is optional and not in the Debian package; see [engines.md](engines.md). The keeper and
+\`fuse-native\` (MIT) is optional and not in the Debian package; see [engines.md](../design/engines.md). The keeper and
 the attach helper are static programs without any of these.
 
 ## To build and test

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Makes docs/files.md from the table of views and the descriptions beside them, docs/dependencies.md
-// from the npm packages that are installed, and docs/support.md from what scenarios on booted nodes
+// Makes docs/reference/files.md from the table of views and the descriptions beside them, docs/reference/dependencies.md
+// from the npm packages that are installed, and docs/reference/support.md from what scenarios on booted nodes
 // have shown.
 //
 //   node docs/generate.mjs          writes them
@@ -133,9 +133,9 @@ function renderAll() {
     throw new DocumentationError(message);
   };
   return {
-    "files.md": render(),
-    "dependencies.md": renderDependencies(fail),
-    "support.md": supportPage(),
+    "reference/files.md": render(),
+    "reference/dependencies.md": renderDependencies(fail),
+    "reference/support.md": supportPage(),
   };
 }
 

@@ -1,4 +1,4 @@
-/** Exit statuses of the command line; a page of docs/configuration.md lists them too. */
+/** Exit statuses of the command line; a page of docs/reference/configuration.md lists them too. */
 export const ExitStatus = {
   ok: 0,
   /** What was asked for could not be done. */

@@ -1,5 +1,5 @@
 // vprocfs-attach: puts the files of a running vprocfs over those of one container. See
-// docs/attach.md.
+// docs/guide/attach.md.
 
 #include <poll.h>
 #include <signal.h>

@@ -170,7 +170,8 @@ async function stageDocuments(root, version) {
     write(root, path, text);
   }
   const doc = "usr/share/doc/vprocfs";
-  for (const name of readdirSync(join(project, "docs")).filter((file) => file.endsWith(".md"))) {
+  const pages = readdirSync(join(project, "docs"), { recursive: true });
+  for (const name of pages.filter((file) => /\.(md|svg)$/.test(file))) {
     copy(root, `docs/${name}`, `${doc}/${name}`);
   }
   write(root, `${doc}/copyright`, readFileSync(join(project, "LICENSE"), "utf8") + bundled());
@@ -381,7 +382,7 @@ copy(
   "usr/lib/systemd/system/lxcfs.service",
 );
 write(compat, "usr/lib/vprocfs/in-place-of-lxcfs", "");
-copy(compat, "docs/from-lxcfs.md", "usr/share/doc/vprocfs-lxcfs-compat/from-lxcfs.md");
+copy(compat, "docs/guide/from-lxcfs.md", "usr/share/doc/vprocfs-lxcfs-compat/from-lxcfs.md");
 copy(compat, "LICENSE", "usr/share/doc/vprocfs-lxcfs-compat/copyright");
 mkdirSync(join(compat, "var/lib/lxcfs"), { recursive: true, mode: 0o755 });
 stageControl(

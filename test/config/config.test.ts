@@ -52,7 +52,10 @@ function failure(inputs: Parameters<typeof load>[0]): string {
 
 describe("defaults and precedence", () => {
   it("has the defaults that its documentation names, for every key", () => {
-    const docs = readFileSync(new URL("../../docs/configuration.md", import.meta.url), "utf8");
+    const docs = readFileSync(
+      new URL("../../docs/reference/configuration.md", import.meta.url),
+      "utf8",
+    );
     const config = load();
     for (const key of CONFIG_KEYS) {
       const row = docs.split("\n").find((line) => line.startsWith(`| \`${kebabOf(key)}\` |`));

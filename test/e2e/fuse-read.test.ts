@@ -102,7 +102,7 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
         }
         expect(shape(text)).toBe(shape(whole));
         expect(cpuinfoIds(text)).toEqual(cpuinfoIds(whole));
-        // Held open over a change, such a file stays what it was: docs/consistency.md.
+        // Held open over a change, such a file stays what it was: docs/design/consistency.md.
         expect(cpuinfoIds(await calls.pread(fd, 65536, 0))).toEqual(cpuinfoIds(whole));
         await calls.close(fd);
         expect(cpuinfoIds(await calls.file("/proc/cpuinfo"))).toHaveLength(1);

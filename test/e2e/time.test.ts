@@ -1,5 +1,5 @@
 // What ps, top, uptime and who make of uptime, btime and the start times of processes, in containers
-// with and without a time namespace: docs/files.md says what was chosen and why.
+// with and without a time namespace: docs/reference/files.md says what was chosen and why.
 
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";

@@ -1,5 +1,5 @@
 /*
- * The takeover of docs/never-down.md: readers' requests, workers that take and answer them, a keeper
+ * The takeover of docs/design/never-down.md: readers' requests, workers that take and answer them, a keeper
  * that replaces workers, and a service manager that replaces the keeper. Anything may be killed or
  * stopped at any moment, a bounded number of times. takeover.long.test.ts has spin check it.
  *

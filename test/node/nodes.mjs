@@ -3,7 +3,7 @@
 /**
  * @typedef {object} NodeKind
  * @property {string} name          What `--node` calls it.
- * @property {string} title         Its column in docs/support.md.
+ * @property {string} title         Its column in docs/reference/support.md.
  * @property {string} suite         Debian's name of the release.
  * @property {string} architecture  Debian's name of the architecture.
  * @property {string[]} qemu        The program that emulates it, with what depends on the architecture.

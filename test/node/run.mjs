@@ -9,7 +9,7 @@
 // --short     only those of the short form
 // --check     says why these nodes cannot be run here, with exit status 1
 // --report    writes the outcomes of the last node to this file
-// --keep      writes the outcomes to test/node/results, from which docs/support.md is made
+// --keep      writes the outcomes to test/node/results, from which docs/reference/support.md is made
 //
 // Exit status 0 when no scenario failed, 1 otherwise.
 

@@ -1,4 +1,4 @@
-// docs/support.md: what was seen on which node, from the outcomes that `run.mjs --keep` has written.
+// docs/reference/support.md: what was seen on which node, from the outcomes that `run.mjs --keep` has written.
 
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -14,7 +14,7 @@ function outcomesOf({ name }) {
   return existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : {};
 }
 
-/** The text of docs/support.md. */
+/** The text of docs/reference/support.md. */
 export function supportPage() {
   const columns = NODES.map((kind) => ({ ...kind, outcomes: outcomesOf(kind) }));
   const reasons = [];

@@ -1,4 +1,4 @@
-// Real containers of OCI runtimes, with the bind mounts that docs/containers.md tells to use.
+// Real containers of OCI runtimes, with the bind mounts that docs/guide/containers.md tells to use.
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -33,7 +33,7 @@ const DEFAULT_TREE = "/var/lib/vprocfs";
 const SHARES = 262_144;
 
 function documentation(daemon: Daemon): string {
-  const text = readFileSync(join(project, "docs/containers.md"), "utf8");
+  const text = readFileSync(join(project, "docs/guide/containers.md"), "utf8");
   return text.replaceAll(DEFAULT_TREE, daemon.mountpoint);
 }
 

@@ -577,7 +577,7 @@ const PROBES: readonly Probe[] = [
   {
     tool: "ps",
     argv: ["env", "TZ=UTC", "LC_ALL=C", "ps", "-o", "etimes=,lstart=", "-p", "1"],
-    // Start times are the kernel's: docs/times.md.
+    // Start times are the kernel's: docs/design/times.md.
     claims: (text, span) => {
       const [elapsed = "", ...words] = text.trim().split(/\s+/);
       return [

@@ -1,4 +1,4 @@
-// docs/files.md is made from the descriptions beside the views: they describe what there is.
+// docs/reference/files.md is made from the descriptions beside the views: they describe what there is.
 
 import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
@@ -36,7 +36,7 @@ function matches(name: string, key: string): boolean {
   return new RegExp(`^${pattern}$`).test(key);
 }
 
-describe("docs/files.md", () => {
+describe("docs/reference/files.md", () => {
   it("is what would be written now", () => {
     const check = spawnSync(process.execPath, ["docs/generate.mjs", "--check"], {
       cwd: project,

@@ -1,4 +1,4 @@
-// All scenarios, in the order of docs/support.md.
+// All scenarios, in the order of docs/reference/support.md.
 
 import { containers } from "./containers.mjs";
 import { lifecycle } from "./lifecycle.mjs";
@@ -7,7 +7,7 @@ import { node } from "./node.mjs";
 /**
  * @typedef {object} Scenario
  * @property {string} name   What `--scenario` calls it.
- * @property {string} title  What is promised, as docs/support.md says it.
+ * @property {string} title  What is promised, as docs/reference/support.md says it.
  * @property {"populated" | "installed"} [from]  The state of the node at its beginning: with a running
  *   container of each runtime, and then with the package installed, too (that one, unless told).
  * @property {boolean} [short]  Part of the short form.
