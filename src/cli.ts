@@ -16,6 +16,9 @@ await main(
     print: (text) => {
       process.stdout.write(`${text}\n`);
     },
+    warn: (line) => {
+      process.stderr.write(`vprocfs: warning: ${line}\n`);
+    },
     exit: (status) => {
       process.exitCode = status;
     },

@@ -5,6 +5,7 @@ import { addCheck } from "./commands/check.js";
 import type { Context } from "./commands/context.js";
 import { addDoctor } from "./commands/doctor.js";
 import { addExplain } from "./commands/explain.js";
+import { addWholeHelp } from "./commands/help.js";
 import { addHooks } from "./commands/hooks.js";
 import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
@@ -22,15 +23,15 @@ Examples:
   vprocfs run /var/lib/lxcfs      serve where LXCFS was
   vprocfs ls                      containers and their limits
   vprocfs show web1 meminfo       the memory that web1 sees
-  vprocfs top                     what all containers are doing
+  vprocfs top                     what the containers are doing
   vprocfs explain web1 MemTotal   why web1 sees what it sees
-  vprocfs doctor                  what is wrong, and what to do
-  vprocfs show 4711               all files as process 4711 sees them
-  vprocfs attach --all            give the files to containers that run already
-  vprocfs bench --quick           what reads cost here, beside LXCFS and the kernel
+  vprocfs doctor                  find problems, and how to fix them
+  vprocfs show 4711               every file as process 4711 sees it
+  vprocfs attach --all            mount the files into every running container
+  vprocfs bench --quick           measure reads here, beside LXCFS and the kernel
 
-Every option of run can also be set in /etc/vprocfs/vprocfs.toml (max-threads = 4) or in the
-environment (VPROCFS_MAX_THREADS=4). Flags win over the environment, which wins over the file.`;
+Every option of run can also be set in /etc/vprocfs/vprocfs.toml (watch = "off") or in the
+environment (VPROCFS_WATCH=off). Flags win over the environment, which wins over the file.`;
 
 /** The whole command line. Errors are thrown, never printed. */
 export function createProgram(context: Context): Command {
@@ -48,6 +49,7 @@ export function createProgram(context: Context): Command {
       writeErr: () => {},
       getOutHelpWidth: () => 100,
     });
+  addWholeHelp(program, context.print);
   addRun(program, context);
   addLs(program, context);
   addTop(program, context);
@@ -60,9 +62,6 @@ export function createProgram(context: Context): Command {
   addStatus(program, context);
   addReload(program, context);
   addWorker(program, context);
-  for (const command of program.commands) {
-    command.helpOption("-h, --help", "print this help").copyInheritedSettings(program);
-  }
   // Its options are its own, --help among them.
   addBench(program, context);
   return program;

@@ -12,7 +12,7 @@ export function helperSettings(config: Config, mountpoint: string): HelperSettin
     fsType: config.fsType,
     source: config.source,
     skipFiles: patternsOf(config.skipFiles),
-    replaceLxcfs: config.replaceLxcfs === "yes",
+    replaceLxcfs: config.replaceLxcfs === "on",
   };
 }
 

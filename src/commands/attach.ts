@@ -129,12 +129,9 @@ function add(program: Command, context: Context, action: Action, summary: string
     .description(text)
     .argument("[CONTAINER]", "id, name, or the PID of any process in it")
     .option("--all", "all containers of this host")
-    .option("--json", "print an array with a container and what was done in each");
+    .option("--json", "print an array of containers and what was done in each");
   if (action === "detach") {
-    command.option(
-      "--for-now",
-      "do not have the watcher leave them alone: for when vprocfs is stopped",
-    );
+    command.option("--for-now", "let the watcher attach them again later; used when vprocfs stops");
   }
   addConfigFlags(command, ["mountpoint"]).action(
     async (word: string | undefined, options: Flags) => {
@@ -149,16 +146,16 @@ export function addAttach(program: Command, context: Context): void {
     program,
     context,
     "attach",
-    "give running containers the files",
-    "Mounts the files over those of a container that runs already, also where a dead vprocfs or an " +
-      "LXCFS has left its own. What is there already stays.",
+    "mount the files into running containers",
+    "Mounts the files into a running container, and replaces those of a dead vprocfs or of LXCFS. " +
+      "Files that are mounted already stay.",
   );
   add(
     program,
     context,
     "detach",
-    "take the files out of running containers",
-    "Unmounts the files in a container, dead ones too. It is left alone then, for as long as it " +
-      "runs or until it is attached.",
+    "unmount the files in running containers",
+    "Unmounts the files in a container, dead ones too. The watcher then leaves it alone until it " +
+      "ends or is attached again.",
   );
 }

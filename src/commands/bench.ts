@@ -14,9 +14,9 @@ const BENCH = fileURLToPath(new URL("../../bench/run.mjs", import.meta.url));
 export function addBench(program: Command, context: Context): void {
   program
     .command("bench")
-    .summary("measure vprocfs and its peers on this machine")
-    .description("Measures vprocfs and its peers on this machine; see vprocfs bench --help.")
-    .argument("[ARGUMENTS...]", "of the benchmark")
+    .summary("measure vprocfs and LXCFS on this machine")
+    .description("Measures vprocfs and LXCFS on this machine; see vprocfs bench --help.")
+    .argument("[ARGUMENTS...]", "arguments of the benchmark")
     .allowUnknownOption()
     .helpOption(false)
     .action(async (args: readonly string[]) => {

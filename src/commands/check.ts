@@ -131,15 +131,15 @@ async function check(context: Context, command: Command, word: string | undefine
 export function addCheck(program: Command, context: Context): void {
   const command = program
     .command("check")
-    .summary("a plug-in for Nagios, Icinga and their kin")
+    .summary("Nagios-compatible check")
     .description(
       "Checks the mount and the memory of every container, or of one. Prints one line with performance " +
-        "data; ends with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown).",
+        "data; exits with 0 (ok), 1 (warning), 2 (critical) or 3 (unknown).",
     )
     .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
-    .option("-w, --warning <PERCENT>", "memory in use from which it warns", "90")
-    .option("-C, --critical <PERCENT>", "memory in use from which it is critical", "95")
-    .option("--oom-minutes <MINUTES>", "for how long it warns of an OOM kill", "60");
+    .option("-w, --warning <PERCENT>", "warn when memory in use reaches this share", "90")
+    .option("-C, --critical <PERCENT>", "be critical when memory in use reaches this share", "95")
+    .option("--oom-minutes <MINUTES>", "how long to warn after an OOM kill", "60");
   addConfigFlags(command, ["mountpoint"]).action(async (word: string | undefined) => {
     try {
       await check(context, command, word);

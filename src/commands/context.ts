@@ -1,5 +1,6 @@
 import type { Command } from "commander";
-import { CONFIG_KEYS, type Config, type ConfigKey, defaultOf, loadConfig } from "../config.js";
+import { CONFIG_KEYS, type Config, type ConfigKey, defaultOf } from "../config.js";
+import { type ConfigInputs, loadConfig } from "../config-load.js";
 import { readMounts } from "../mountinfo.js";
 import { servingPlace } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
@@ -11,12 +12,21 @@ export interface Context {
   readonly env: NodeJS.ProcessEnv;
   readonly configFile?: string;
   print(text: string): void;
+  /** One line on stderr that is no error. */
+  warn?(line: string): void;
   /** Sets the status that the process will end with. */
   exit(status: number): void;
 }
 
-/** The configuration for a command: its flags over environment over file. */
-export function configFor(context: Context, command: Command): Config {
+/**
+ * The configuration for a command: its flags over environment over file. `more.flags` win over those
+ * of the command line.
+ */
+export function configFor(
+  context: Context,
+  command: Command,
+  more: Pick<ConfigInputs, "flags" | "warn"> = {},
+): Config {
   const options: Record<string, unknown> = command.optsWithGlobals();
   const flags: Partial<Record<ConfigKey, string>> = {};
   for (const key of CONFIG_KEYS) {
@@ -27,7 +37,8 @@ export function configFor(context: Context, command: Command): Config {
   }
   const file = options.config;
   return loadConfig({
-    flags,
+    ...more,
+    flags: { ...flags, ...more.flags },
     env: context.env,
     file: typeof file === "string" ? file : undefined,
     ...(context.configFile === undefined ? {} : { defaultFile: context.configFile }),
@@ -38,8 +49,12 @@ export function configFor(context: Context, command: Command): Config {
  * The same for commands that ask a vprocfs that serves: without a mount point in flags, environment
  * and file it is looked for where it may be.
  */
-export function servingConfigFor(context: Context, command: Command): Config {
-  const config = configFor(context, command);
+export function servingConfigFor(
+  context: Context,
+  command: Command,
+  more: Pick<ConfigInputs, "warn"> = {},
+): Config {
+  const config = configFor(context, command, more);
   const isNamed =
     command.optsWithGlobals().mountpoint !== undefined ||
     config.mountpoint !== defaultOf("mountpoint");

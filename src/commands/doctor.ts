@@ -66,11 +66,11 @@ async function examine(context: Context, command: Command, word: string | undefi
 export function addDoctor(program: Command, context: Context): void {
   const command = program
     .command("doctor")
-    .summary("what is wrong on this host, and what to do about it")
+    .summary("find problems on this host and say how to fix them")
     .description(
-      "Checks kernel, controllers, the mount, and every container or one: what is mounted in it, whether " +
-        "it sees what its cgroup says, and what it suffers from. Ends with 0 when all is well, 3 with " +
-        "warnings, 4 with problems.",
+      "Checks the kernel, the controllers, the mount and the containers: what is mounted in them, whether " +
+        "they see what their cgroups say, and what they suffer from. Exits with 0 when all is well, 3 " +
+        "with warnings, 4 with problems.",
     )
     .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
     .option("--json", "print an array of findings");

@@ -37,10 +37,10 @@ function asText(name: string, explanation: Explanation): string {
 export function addExplain(program: Command, context: Context): void {
   const command = program
     .command("explain")
-    .summary("how a figure that a container sees comes about")
+    .summary("explain a figure that a container sees")
     .description(
-      "Prints the formula of a figure, its sources with what they say now, the cgroup whose limit decided, " +
-        "and the result. Works with and without a running vprocfs.",
+      "Prints the formula of a figure, the current values of its sources, the cgroup whose limit " +
+        "applies, and the result. Works with and without a running vprocfs.",
     )
     .argument("<CONTAINER>", "id, name, or the PID of any process in it")
     .argument("<FIELD>", FIELD_NAMES.join(", "))

@@ -6,7 +6,7 @@ export function addConfigFlags(command: Command, keys: readonly ConfigKey[]): Co
   command.option("-c, --config <FILE>", `configuration file (default: ${DEFAULT_CONFIG_FILE})`);
   for (const key of keys) {
     const { description, placeholder } = notesOf(key);
-    const text = `${description} (default: ${defaultOf(key)})`;
+    const text = `${description} (default: ${defaultOf(key) === "" ? "none" : defaultOf(key)})`;
     command.addOption(new Option(`--${kebabOf(key)} <${placeholder}>`, text));
   }
   return command;

@@ -78,17 +78,20 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     .command(name)
     .summary(summary)
     .description(description)
-    .option("--dry-run", "print what would be done, with the files' contents, and do nothing")
+    .option(
+      "--dry-run",
+      "print what would be done, with the contents of the files, and change nothing",
+    )
     .option(
       "--runtime <LIST>",
-      `only for these: ${HOOK_KINDS.join(",")} (default: what is installed)`,
+      `only for these: ${HOOK_KINDS.join(",")} (default: those that are installed)`,
     )
     .option("--root <DIR>", "work below this directory instead of /")
     .option("--json", "print an array of objects");
   if (act === installHooks) {
     command.option(
       `--sysinfo <${CALL_MODES.join("|")}>`,
-      "also what hands sysinfo(2) over to vprocfs: for containers of your choice, or for all new ones",
+      "also let vprocfs answer sysinfo(2), for containers of your choice or for all new ones",
     );
   }
   addConfigFlags(command, ["mountpoint", "callsDirectory", "affinity"]).action((flags: Flags) => {
@@ -96,7 +99,9 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     if (!dryRun && process.getuid?.() !== 0) {
       throw new VprocfsError("NOT_ROOT", "must be run as root");
     }
-    const config = servingConfigFor(context, command);
+    const config = servingConfigFor(context, command, {
+      warn: (line) => context.warn?.(line),
+    });
     const mountpoint = canonicalPath(config.mountpoint);
     // What is removed is all that there may be.
     const mode = act === uninstallHooks ? "all" : callModeOf(flags.sysinfo);
@@ -108,7 +113,7 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     });
     const calls = {
       directory: config.callsDirectory,
-      names: ["sysinfo", ...(config.affinity === "shown" ? ["sched_getaffinity"] : [])],
+      names: ["sysinfo", ...(config.affinity === "on" ? ["sched_getaffinity"] : [])],
       mark: MARK,
       ...(act === installHooks && { root: flags.root ?? "/" }),
     };
@@ -130,12 +135,12 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
 /** `vprocfs install-hooks` and `vprocfs uninstall-hooks` */
 export function addHooks(program: Command, context: Context): void {
   add(program, context, "install-hooks", installHooks, [
-    "have container runtimes give new containers the files",
-    "Writes hooks for the runtimes that are installed, so that containers have the files before " +
-      "their first process runs. Files of others are never changed.",
+    "make container runtimes mount the files into new containers",
+    "Writes hooks for the installed runtimes, so that containers have the files before their first " +
+      "process runs. Never changes files of others.",
   ]);
   add(program, context, "uninstall-hooks", uninstallHooks, [
-    "remove what install-hooks has written",
-    "Removes the hooks again. Containers that run keep the files: see detach.",
+    "remove what install-hooks wrote",
+    "Removes the hooks. Running containers keep the files: see detach.",
   ]);
 }

@@ -8,7 +8,7 @@ export function addLs(program: Command, context: Context): void {
     .command("ls")
     .summary("list the containers of this host")
     .description(
-      "Lists the containers found on this host with their cgroups and limits. Works with and without a running vprocfs.",
+      "Lists the containers of this host with their cgroups and limits. Works with and without a running vprocfs.",
     )
     .option("--json", "print an array of objects; sizes in bytes, null for no limit")
     .action((options: { readonly json?: boolean }) => {

@@ -11,8 +11,8 @@ export function addReload(program: Command, context: Context): void {
     .command("reload")
     .summary("replace the worker, for an upgrade or a new configuration")
     .description(
-      "Starts a new worker and, once it is ready, has the old one hand over: no reader notices. " +
-        "If the new one does not get ready the old one goes on, and this command says why.",
+      "Starts a new worker. When it is ready the old one hands over, and no reader notices. If the new " +
+        "one does not start, the old one continues and this command says why.",
     );
   addConfigFlags(command, ["mountpoint"])
     .option("--json", "print JSON")

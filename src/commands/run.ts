@@ -1,25 +1,27 @@
-import { mkdirSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { patternsOf } from "../attach/glob.js";
-import { helperSettings, removeSettings, writeSettings } from "../attach/settings.js";
-import { isPassive } from "../attach/wanted.js";
-import { Watcher } from "../attach/watcher.js";
-import { CONFIG_KEYS, type Config, kebabOf } from "../config.js";
-import { type Companion, serve } from "../daemon.js";
-import type { Engine, EngineFactory } from "../engine/engine.js";
+import {
+  checkServing,
+  companionsOf,
+  engineOf,
+  engineOptions,
+  makeCallsDirectory,
+} from "../compose.js";
+import { COMMON_KEYS, CONFIG_KEYS, type Config, type ConfigKey, kebabOf } from "../config.js";
+import { serve } from "../daemon.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { execKeeper, inheritsMount, tellKeeper, workplace } from "../keeper.js";
-import { createLogger, isText, type Logger } from "../log.js";
+import { createLogger, isText } from "../log.js";
 import { readMounts } from "../mountinfo.js";
 import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 import { printable } from "../text.js";
 import { type Context, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
+import { shortenHelp } from "./help.js";
 
-/** Errors of mount(2) and of the addon as one line with the path. */
+/** One line with the path for errors of mount(2) and of the addon. */
 function startError(error: unknown, mountpoint: string): unknown {
   if (error instanceof VprocfsError || errnoOf(error) === undefined) {
     return error;
@@ -29,178 +31,30 @@ function startError(error: unknown, mountpoint: string): unknown {
   });
 }
 
-/** The part of the configuration that an engine wants. */
-function engineOptions(config: Config) {
-  const { fsType, source, maxThreads, maxOpenPerContainer, rendersPerSecond } = config;
-  const { consistency, tickMs, bpf, maxTriggersPerContainer } = config;
-  const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
-  const { callsDirectory: directory, callsPerSecond: perSecond } = config;
-  const calls = { directory, perSecond, affinity: config.affinity === "shown" };
-  const all = { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
-  return config.calls === "on" ? { ...all, calls } : all;
-}
-
-/** What cannot be made shows when the sockets cannot be made in it. */
-function makeCallsDirectory({ calls, callsDirectory }: Config): void {
-  if (calls === "on") {
-    try {
-      mkdirSync(callsDirectory, { recursive: true, mode: 0o700 });
-    } catch {
-      // Told by whoever wants to listen there.
-    }
-  }
-}
-
-interface Place {
-  readonly mountpoint: string;
-  readonly hasKeeper: boolean;
-  readonly log: Logger;
-}
-
-/** Metrics: without them the engine serves on. */
-function metricsOf(
-  binding: NativeBinding,
-  config: Config,
-  place: Place,
-  watcher: Watcher | undefined,
-): Companion {
-  const attaching = watcher && (() => watcher.state());
-  // Loaded while a worker stands by, so that a takeover does not wait for it.
-  const loading = Promise.all([import("../metrics/web-config.js"), import("../metrics/start.js")]);
-  loading.catch(() => {});
-  const begin = async (engine: Engine) => {
-    try {
-      const [{ readWebConfig }, { startMetrics }] = await loading;
-      const web = readWebConfig(config.metricsWebConfig);
-      return await startMetrics(engine, { binding, config, web, attaching, ...place });
-    } catch (error) {
-      place.log.error({ error: messageOf(error) }, "no metrics");
-      return undefined;
-    }
-  };
-  let running: ReturnType<typeof begin> | undefined;
-  return {
-    start: (engine) => {
-      running = begin(engine);
-    },
-    stop: async () => (await running)?.close(),
-  };
-}
-
-/** Throws when the file with TLS and passwords is not as it should be. */
-async function checkWebConfig(config: Config): Promise<void> {
-  if (config.metrics !== "off" && config.metricsWebConfig !== "") {
-    const { readWebConfig } = await import("../metrics/web-config.js");
-    readWebConfig(config.metricsWebConfig);
-  }
-}
-
-/** The watcher, unless it is configured not to be. */
-function watcherOf(
-  config: Config,
-  binding: NativeBinding,
-  mountpoint: string,
-  log: Logger,
-): Watcher | undefined {
-  const passive = isPassive(config);
-  if (passive) {
-    log.info(
-      "this is vpsAdminOS, whose kernel shows containers their own: containers are left alone",
-    );
-  }
-  if (config.watch === "off" || passive) {
-    return undefined;
-  }
-  return new Watcher({
-    binding,
-    settings: helperSettings(config, mountpoint),
-    only: patternsOf(config.attachOnly),
-    exclude: patternsOf(config.attachExclude),
-    nested: config.nested === "follow",
-    tellId: config.engine === "fuse-native",
-    log,
-  });
-}
-
-/** What looks after containers while an engine serves: the settings of hooks, and the watcher. */
-function attachingOf(
-  config: Config,
-  { mountpoint, log }: Place,
-  watcher: Watcher | undefined,
-): Companion {
-  const detach = async (): Promise<void> => {
-    try {
-      const files = await watcher?.detachAll();
-      log.info({ files }, "detached from all containers");
-    } catch (error) {
-      log.error({ error: messageOf(error) }, "not detached from all containers");
-    }
-  };
-  return {
-    start: () => {
-      try {
-        writeSettings(config, mountpoint);
-      } catch (error) {
-        log.warn({ error: messageOf(error) }, "hooks will not know the configuration");
-      }
-      watcher?.start();
-    },
-    stop: async (forGood) => {
-      await watcher?.stop();
-      if (forGood && watcher !== undefined && config.onStop === "detach") {
-        await detach();
-      }
-      if (forGood) {
-        removeSettings(mountpoint);
-      }
-    },
-  };
-}
-
-function companionsOf(binding: NativeBinding, config: Config, place: Place): Companion[] {
-  const watcher = watcherOf(config, binding, place.mountpoint, place.log);
-  const attaching = attachingOf(config, place, watcher);
-  return config.metrics === "off"
-    ? [attaching]
-    : [metricsOf(binding, config, place, watcher), attaching];
-}
-
-/** The chosen engine. Only the one that is chosen is loaded. */
-async function engineOf(config: Config, binding: NativeBinding): Promise<EngineFactory> {
-  if (config.engine === "native") {
-    return nativeEngine(binding);
-  }
-  const { fuseNativeEngine } = await import("../engine/fuse-native.js");
-  return fuseNativeEngine(binding);
-}
-
-/** Throws when the engine cannot do what is configured. */
-function checkEngine(config: Config): void {
-  if (config.engine === "fuse-native" && config.consistency === "tick") {
-    throw new VprocfsError(
-      "CONFIG",
-      "engine fuse-native cannot do consistency tick: use --consistency exact or --engine native",
-    );
-  }
-}
-
-/** Becomes the keeper, which mounts, or goes on with the mount of an earlier one. */
+/** Becomes the keeper, which mounts or continues with the mount of an earlier keeper. */
 function becomeKeeper(binding: NativeBinding, config: Config, mountpoint: string): never {
-  const worker = [process.execPath, ...process.argv.slice(1)];
-  worker[worker.indexOf("run")] = "worker";
+  const [program = "", , ...options] = process.argv.slice(1);
+  const worker = [process.execPath, program, "worker", ...options];
   execKeeper(binding, { ...config, mountpoint }, !isText(config.logFormat), worker);
 }
 
-/** Mounts by itself, or becomes the keeper that mounts and has a worker serve. */
-async function run(context: Context, config: Config, keeper: boolean): Promise<void> {
-  checkEngine(config);
-  await checkWebConfig(config);
+/** Becomes the keeper, which mounts and starts workers; without a keeper mounts and serves itself. */
+async function run(
+  context: Context,
+  config: Config,
+  warnings: readonly string[],
+  keeper: boolean,
+): Promise<void> {
+  await checkServing(config);
   const binding = context.addon();
-  // Before anything is touched: what is missing is told at once.
+  // Before anything is touched, so that a missing package is reported at once.
   const engine = await engineOf(config, binding);
   const log = createLogger(config.logLevel, config.logFormat);
+  for (const warning of warnings) {
+    log.warn(warning);
+  }
   const system = realSystem((path) => binding.unmount(path));
-  // Nobody can take over what libfuse has mounted.
+  // Another process cannot take over a mount of libfuse.
   const hasKeeper = keeper && config.engine === "native";
   if (hasKeeper && inheritsMount(context.env, process.pid)) {
     const mount = mountOf(readMounts(), config.mountpoint);
@@ -210,7 +64,7 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
   }
   const { path, removed } = await prepareMountpoint(system, config.mountpoint, config);
   if (removed > 0) {
-    log.warn({ mountpoint: path, removed }, "removed a dead mount of an earlier vprocfs");
+    log.warn({ mountpoint: path, removed }, "removed the dead mount of an earlier vprocfs");
   }
   if (hasKeeper) {
     becomeKeeper(binding, config, path);
@@ -230,13 +84,13 @@ async function run(context: Context, config: Config, keeper: boolean): Promise<v
   }
 }
 
-/** Serves on the connection that a keeper holds. */
+/** Serves on the connection that the keeper holds. */
 async function work(context: Context, config: Config): Promise<void> {
   const binding = context.addon();
   makeCallsDirectory(config);
   const place = workplace(context.env);
   if (place === undefined) {
-    throw new VprocfsError("USAGE", "worker is started by the keeper: use 'vprocfs run'");
+    throw new VprocfsError("USAGE", "only the keeper starts workers: use 'vprocfs run'");
   }
   const system = realSystem((path) => binding.unmount(path));
   const { mountpoint } = place;
@@ -252,18 +106,19 @@ async function work(context: Context, config: Config): Promise<void> {
 }
 
 /** The configuration of a command that takes a mount point as its argument. */
-function configOf(context: Context, command: Command, mountpoint: string | undefined): Config {
-  if (mountpoint !== undefined) {
-    command.setOptionValue("mountpoint", resolve(mountpoint));
-  }
+function configOf(
+  context: Context,
+  command: Command,
+  mountpoint: string | undefined,
+  warn: (line: string) => void = () => {},
+): Config {
   const { json, logFormat, watch } = command.opts();
-  if (watch === false) {
-    command.setOptionValue("watch", "off");
-  }
-  if (json === true && logFormat === undefined) {
-    command.setOptionValue("logFormat", "json");
-  }
-  return configFor(context, command);
+  const flags: Partial<Record<ConfigKey, string>> = {
+    ...(mountpoint === undefined ? {} : { mountpoint: resolve(mountpoint) }),
+    ...(watch === false ? { watch: "off" } : {}),
+    ...(json === true && logFormat === undefined ? { logFormat: "json" } : {}),
+  };
+  return configFor(context, command, { flags, warn });
 }
 
 function addServingFlags(command: Command): void {
@@ -288,20 +143,22 @@ export function addRun(program: Command, context: Context): void {
         "SIGHUP replaces the worker (see reload).",
     );
   addServingFlags(command);
+  shortenHelp(command, ["config", ...COMMON_KEYS.map(kebabOf), "print-config"], context.print);
   command
     .option("--print-config", "print the configuration as JSON and exit")
     .action(async (mountpoint: string | undefined, options: Record<string, unknown>) => {
-      const config = configOf(context, command, mountpoint);
+      const warnings: string[] = [];
+      const config = configOf(context, command, mountpoint, (line) => warnings.push(line));
       if (options.printConfig === true) {
         const named = CONFIG_KEYS.map((key) => [kebabOf(key), config[key]]);
         context.print(toJson(Object.fromEntries(named)));
         return;
       }
-      await run(context, config, options.keeper !== false);
+      await run(context, config, warnings, options.keeper !== false);
     });
 }
 
-/** `vprocfs worker`: what the keeper starts. */
+/** `vprocfs worker`, which only the keeper starts. */
 export function addWorker(program: Command, context: Context): void {
   const command = program.command("worker", { hidden: true });
   addServingFlags(command);

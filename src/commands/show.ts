@@ -78,9 +78,7 @@ export function addShow(program: Command, context: Context): void {
   const command = program
     .command("show")
     .summary("show what a container sees")
-    .description(
-      "Prints a container's files as the container itself reads them, from the mounted tree.",
-    )
+    .description("Prints files of the mounted tree as a container reads them.")
     .argument("<CONTAINER>", "id, name, or the PID of any process in it")
     .argument("[FILE]", "for example meminfo or sys/devices/system/cpu/online (default: all files)")
     .option("--json", "print an object with the container and its files");

@@ -71,8 +71,10 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures): st
 export function addStatus(program: Command, context: Context): void {
   const command = program
     .command("status")
-    .summary("how the mount and its worker stand")
-    .description("Shows generation, uptime, restarts and their reasons, as the keeper knows them.");
+    .summary("show the state of the mount and its worker")
+    .description(
+      "Shows generation, uptime, restarts and their reasons, as the keeper reports them.",
+    );
   addConfigFlags(command, ["mountpoint", "metrics"])
     .option("--json", "print JSON")
     .action(async (options: { json?: boolean }) => {

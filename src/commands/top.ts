@@ -179,18 +179,18 @@ async function runInteractive(
 export function addTop(program: Command, context: Context): void {
   const command = program
     .command("top")
-    .summary("what the containers of this host are doing")
+    .summary("show what the containers of this host are doing")
     .description(
       "Shows CPU, throttling, memory, swap, pressure, load, OOM kills and requests of every container, " +
         "as a live table on a terminal and as plain lines elsewhere. Works without a running vprocfs; " +
         "load and requests come from the metrics of a running one.",
     )
     .option("--sort <COLUMN>", `column to sort by: ${SORT_KEYS.join(", ")}`, "cpu")
-    .option("--reverse", "turn the order round")
-    .option("--filter <TEXT>", "only those with this in their name, id or runtime", "")
-    .option("--interval <SECONDS>", "time between two looks", "2")
-    .option("--iterations <N>", "end after so many (default: 1 where there is no terminal)")
-    .option("--json", "print an array of objects for each look");
+    .option("--reverse", "reverse the order")
+    .option("--filter <TEXT>", "only containers with this text in their name, id or runtime", "")
+    .option("--interval <SECONDS>", "time between two samples", "2")
+    .option("--iterations <N>", "exit after N samples (default: 1 without a terminal)")
+    .option("--json", "print an array of objects for each sample");
   addConfigFlags(command, ["mountpoint", "metrics"]).action(async (options: TopOptions) => {
     const order = orderOf(options);
     const intervalMs = 1000 * positive(options.interval, "--interval", 3600);

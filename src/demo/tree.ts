@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { loadConfig } from "../config.js";
+import { loadConfig } from "../config-load.js";
 import { VprocfsError } from "../errors.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath, mountState, realSystem } from "../mountpoint.js";

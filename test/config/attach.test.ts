@@ -4,7 +4,7 @@ import { matchesAny, patternsOf } from "../../src/attach/glob.js";
 import { Heals } from "../../src/attach/heals.js";
 import { mapLimited } from "../../src/attach/limit.js";
 import { settingsText } from "../../src/attach/settings.js";
-import { loadConfig } from "../../src/config.js";
+import { loadConfig } from "../../src/config-load.js";
 import { loadAddon } from "../../src/native/addon.js";
 
 describe("patterns", () => {
@@ -177,7 +177,7 @@ describe("bounds", () => {
 
 it("hooks are told what is configured", () => {
   const config = loadConfig({
-    flags: { skipFiles: "proc/uptime,sys/*", attachExclude: "web*", replaceLxcfs: "yes" },
+    flags: { skipFiles: "proc/uptime,sys/*", attachExclude: "web*", replaceLxcfs: "on" },
     env: {},
     defaultFile: "/nonexistent",
   });

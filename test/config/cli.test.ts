@@ -36,23 +36,50 @@ const two = fakeBinding(
 describe("help and version", () => {
   it("lists the commands with a summary", async () => {
     const { out, err, status } = await cli(["--help"]);
-    for (const text of ["run", "ls", "show", "Examples:", "VPROCFS_MAX_THREADS"]) {
+    for (const text of ["run", "ls", "show", "Examples:", "VPROCFS_WATCH=off"]) {
       expect(out).toContain(text);
     }
     expect(Math.max(...out.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
     expect({ err, status }).toEqual({ err: "", status: 0 });
   });
 
-  it("has a flag for every key of the configuration", async () => {
+  it("shows what most people need, and says where the rest is", async () => {
     const { out } = await cli(["run", "--help"]);
+    const options = out.split("\n").filter((line) => /^ +-/.test(line));
+    expect(options.length).toBeLessThanOrEqual(16);
+    for (const text of ["--watch <", "--attach-exclude <", "--metrics <", "--help-all"]) {
+      expect(out).toContain(text);
+    }
+    expect(out).not.toContain("--max-threads");
+  });
+
+  it("shows every command with every option on request", async () => {
+    const { out, err, status } = await cli(["--help-all"]);
+    for (const text of [
+      "vprocfs run",
+      "--watchdog-ms <",
+      "vprocfs uninstall-hooks",
+      "--no-keeper",
+    ]) {
+      expect(out).toContain(text);
+    }
+    expect({ err, status }).toEqual({ err: "", status: 0 });
+  });
+
+  it("has a flag for every key of the configuration", async () => {
+    const { out } = await cli(["run", "--help-all"]);
     for (const key of CONFIG_KEYS.filter((name) => name !== "mountpoint")) {
       expect(out).toContain(`--${kebabOf(key)} <`);
     }
     expect(out).toContain("MOUNTPOINT");
   });
 
-  it.each(["run", "ls", "show"])("offers --json for %s", async (command) => {
-    expect((await cli([command, "--help"])).out).toContain("--json");
+  it.each([
+    ["run", "--help-all"],
+    ["ls", "--help"],
+    ["show", "--help"],
+  ])("offers --json for %s", async (...argv) => {
+    expect((await cli(argv)).out).toContain("--json");
   });
 
   it("prints the version", async () => {

@@ -3,14 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  CONFIG_KEYS,
-  type ConfigInputs,
-  kebabOf,
-  loadConfig,
-  notesOf,
-  variableOf,
-} from "../../src/config.js";
+import { CONFIG_KEYS, kebabOf, notesOf, variableOf } from "../../src/config.js";
+import { type ConfigInputs, loadConfig } from "../../src/config-load.js";
 import { VprocfsError } from "../../src/errors.js";
 import { testName } from "../support/names.js";
 
@@ -115,6 +109,45 @@ describe("errors", () => {
     );
     expect(failure({ toml: "maxThreads = 4" })).toContain("did you mean 'max-threads'?");
     expect(failure({ toml: "[daemon]\nx = 1" })).toBe("FILE: unknown key 'daemon'");
+  });
+
+  it.each([
+    ["nested = 'ignore'", { nested: "off" }, "FILE: nested: 'ignore' is called 'off' now"],
+    ["nested = 'follow'", { nested: "on" }, "FILE: nested: 'follow' is called 'on' now"],
+    [
+      "replace-lxcfs = 'yes'",
+      { replaceLxcfs: "on" },
+      "FILE: replace-lxcfs: 'yes' is called 'on' now",
+    ],
+    [
+      "replace-lxcfs = 'no'",
+      { replaceLxcfs: "off" },
+      "FILE: replace-lxcfs: 'no' is called 'off' now",
+    ],
+    ["affinity = 'shown'", { affinity: "on" }, "FILE: affinity: 'shown' is called 'on' now"],
+    ["affinity = 'kernel'", { affinity: "off" }, "FILE: affinity: 'kernel' is called 'off' now"],
+  ])("takes the words of an earlier version, and says so: %s", (toml, values, warning) => {
+    const warnings: string[] = [];
+    const warn = (line: string) => warnings.push(line.replaceAll(file, "FILE"));
+    expect(load({ toml, warn })).toMatchObject(values);
+    expect(warnings).toEqual([warning]);
+  });
+
+  it("says nothing of a former word that something else overrides", () => {
+    const warnings: string[] = [];
+    const warn = (line: string) => warnings.push(line);
+    load({ toml: "nested = 'ignore'", flags: { nested: "on" }, warn });
+    expect(warnings).toEqual([]);
+  });
+
+  it("has one vocabulary for yes and no", () => {
+    const words = CONFIG_KEYS.map((key) => notesOf(key).placeholder.split("|"));
+    const yesAndNo = words.filter((some) =>
+      some.some((word) => /^(on|off|yes|no|true|false|enable|disable)$/i.test(word)),
+    );
+    for (const some of yesAndNo) {
+      expect(["auto", "on", "off"]).toEqual(expect.arrayContaining(some));
+    }
   });
 
   it("leaves variables of others alone", () => {

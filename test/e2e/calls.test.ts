@@ -299,7 +299,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("answers sched_getaffinity(2) with the CPUs shown, where it is told to", async () => {
     const scope = testScope();
-    const node = await startNode(scope, "--affinity", "shown");
+    const node = await startNode(scope, "--affinity", "on");
     const caller = await startCaller(scope, "runc", node);
     const online = (await caller.output(["cat", "/sys/devices/system/cpu/online"])).trim();
     expect(online).toMatch(/^\d+$/);

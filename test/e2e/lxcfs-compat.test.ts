@@ -78,7 +78,7 @@ describeLive("in the place of lxcfs", [], () => {
   describeLive("after an LXCFS that has stopped", ["lxcfs"], () => {
     it.each([
       ["gives containers files that answer", {}, true],
-      ["leaves them as they are when it is told to", { VPROCFS_REPLACE_LXCFS: "no" }, false],
+      ["leaves them as they are when it is told to", { VPROCFS_REPLACE_LXCFS: "off" }, false],
     ])("%s", { timeout: 60_000 }, async (_, settings, replaces) => {
       const own = testScope();
       const directory = temporaryDirectory(own, "lxcfs");

@@ -58,7 +58,7 @@ describeLive("the truth table", ["free", "top", "vmstat", "lscpu", "busybox"], (
   beforeAll(async () => {
     swapOn(scope, 320);
     sockets = temporaryDirectory(scope, "calls");
-    daemon = await Daemon.start(scope, "--calls-directory", sockets, "--affinity", "shown");
+    daemon = await Daemon.start(scope, "--calls-directory", sockets, "--affinity", "on");
     cpus = cpuList(await daemon.read("sys/devices/system/cpu/online"));
   });
 

@@ -119,7 +119,7 @@ describeLive("the watcher", ["unshare"], () => {
 
   it("does not follow them when it is told not to", async () => {
     const own = testScope();
-    const ignoring = await Daemon.start(own, ...OWN, "--nested", "ignore");
+    const ignoring = await Daemon.start(own, ...OWN, "--nested", "off");
     const container = await served(await started(own, "own"));
     const script = "mount -t proc proc /proc; exec sleep 1000";
     const service = container.start(own, ["unshare", "--mount", "/bin/sh", "-c", script]);

@@ -1,0 +1,166 @@
+// What a configuration makes: the options of an engine, and what works beside it.
+
+import { mkdirSync } from "node:fs";
+import { patternsOf } from "./attach/glob.js";
+import { helperSettings, removeSettings, writeSettings } from "./attach/settings.js";
+import { isPassive } from "./attach/wanted.js";
+import { Watcher } from "./attach/watcher.js";
+import type { Config } from "./config.js";
+import type { Companion } from "./daemon.js";
+import type { Engine, EngineFactory } from "./engine/engine.js";
+import { nativeEngine } from "./engine/native.js";
+import { messageOf, VprocfsError } from "./errors.js";
+import type { Logger } from "./log.js";
+import type { NativeBinding } from "./native/binding.js";
+
+/** The part of the configuration that engines need. */
+export function engineOptions(config: Config) {
+  const { fsType, source, maxThreads, maxOpenPerContainer, rendersPerSecond } = config;
+  const { consistency, tickMs, bpf, maxTriggersPerContainer } = config;
+  const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
+  const { callsDirectory: directory, callsPerSecond: perSecond } = config;
+  const calls = { directory, perSecond, affinity: config.affinity === "on" };
+  const all = { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
+  return config.calls === "on" ? { ...all, calls } : all;
+}
+
+/** Best effort: creating the sockets reports a missing directory. */
+export function makeCallsDirectory({ calls, callsDirectory }: Config): void {
+  if (calls === "on") {
+    try {
+      mkdirSync(callsDirectory, { recursive: true, mode: 0o700 });
+    } catch {
+      // Listening there will fail with the reason.
+    }
+  }
+}
+
+/** Where and how a process serves. */
+export interface Place {
+  readonly mountpoint: string;
+  /** Whether a keeper holds the mount. */
+  readonly hasKeeper: boolean;
+  readonly log: Logger;
+}
+
+/** Serves metrics. If they cannot be served, the engine goes on without. */
+function metricsOf(
+  binding: NativeBinding,
+  config: Config,
+  place: Place,
+  watcher: Watcher | undefined,
+): Companion {
+  const attaching = watcher && (() => watcher.state());
+  // Load while the worker is standby, so that a takeover does not wait for it.
+  const loading = Promise.all([import("./metrics/web-config.js"), import("./metrics/start.js")]);
+  loading.catch(() => {});
+  const begin = async (engine: Engine) => {
+    try {
+      const [{ readWebConfig }, { startMetrics }] = await loading;
+      const web = readWebConfig(config.metricsWebConfig);
+      return await startMetrics(engine, { binding, config, web, attaching, ...place });
+    } catch (error) {
+      place.log.error({ error: messageOf(error) }, "no metrics");
+      return undefined;
+    }
+  };
+  let running: ReturnType<typeof begin> | undefined;
+  return {
+    start: (engine) => {
+      running = begin(engine);
+    },
+    stop: async () => (await running)?.close(),
+  };
+}
+
+/** The watcher; undefined if the configuration turns it off. */
+function watcherOf(
+  config: Config,
+  binding: NativeBinding,
+  mountpoint: string,
+  log: Logger,
+): Watcher | undefined {
+  const passive = isPassive(config);
+  if (passive) {
+    log.info("this is vpsAdminOS, whose kernel virtualises /proc: leaving containers alone");
+  }
+  if (config.watch === "off" || passive) {
+    return undefined;
+  }
+  return new Watcher({
+    binding,
+    settings: helperSettings(config, mountpoint),
+    only: patternsOf(config.attachOnly),
+    exclude: patternsOf(config.attachExclude),
+    nested: config.nested === "on",
+    tellId: config.engine === "fuse-native",
+    log,
+  });
+}
+
+/** Attaches containers while an engine serves: writes the settings of hooks and runs the watcher. */
+function attachingOf(
+  config: Config,
+  { mountpoint, log }: Place,
+  watcher: Watcher | undefined,
+): Companion {
+  const detach = async (): Promise<void> => {
+    try {
+      const files = await watcher?.detachAll();
+      log.info({ files }, "detached from all containers");
+    } catch (error) {
+      log.error({ error: messageOf(error) }, "cannot detach from all containers");
+    }
+  };
+  return {
+    start: () => {
+      try {
+        writeSettings(config, mountpoint);
+      } catch (error) {
+        log.warn({ error: messageOf(error) }, "cannot write the settings for hooks");
+      }
+      watcher?.start();
+    },
+    stop: async (forGood) => {
+      await watcher?.stop();
+      if (forGood && watcher !== undefined && config.onStop === "detach") {
+        await detach();
+      }
+      if (forGood) {
+        removeSettings(mountpoint);
+      }
+    },
+  };
+}
+
+/** What works beside the engine, in the order in which it starts. */
+export function companionsOf(binding: NativeBinding, config: Config, place: Place): Companion[] {
+  const watcher = watcherOf(config, binding, place.mountpoint, place.log);
+  const attaching = attachingOf(config, place, watcher);
+  return config.metrics === "off"
+    ? [attaching]
+    : [metricsOf(binding, config, place, watcher), attaching];
+}
+
+/** Throws if the configuration asks for something that does not go together or cannot be read. */
+export async function checkServing(config: Config): Promise<void> {
+  if (config.engine === "fuse-native" && config.consistency === "tick") {
+    throw new VprocfsError(
+      "CONFIG",
+      "engine fuse-native cannot do consistency tick: use --consistency exact or --engine native",
+    );
+  }
+  if (config.metrics !== "off" && config.metricsWebConfig !== "") {
+    const { readWebConfig } = await import("./metrics/web-config.js");
+    readWebConfig(config.metricsWebConfig);
+  }
+}
+
+/** Loads the configured engine, and no other. */
+export async function engineOf(config: Config, binding: NativeBinding): Promise<EngineFactory> {
+  if (config.engine === "native") {
+    return nativeEngine(binding);
+  }
+  const { fuseNativeEngine } = await import("./engine/fuse-native.js");
+  return fuseNativeEngine(binding);
+}
