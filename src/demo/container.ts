@@ -12,8 +12,8 @@ shift
 exec "$@"
 `;
 
-/** The container's init: puts the files of the tree in place and shows what it sees then. */
-const INIT = `
+/** Puts the files of the tree `$1` in place. */
+export const BIND_TREE = `
 tree=$1
 for file in "$tree"/proc/*; do
   target=/proc/\${file##*/}
@@ -21,6 +21,10 @@ for file in "$tree"/proc/*; do
 done
 target=/sys/devices/system/cpu/online
 mount --bind "$tree$target" "$target" || exit 1
+`;
+
+/** The container's init: puts the files in place and shows what it sees then. */
+const INIT = `${BIND_TREE}
 sleep 2
 shift
 for file; do
@@ -48,14 +52,15 @@ function finished(child: ChildProcess): Promise<number | null> {
   });
 }
 
-/** Runs the container to its end; returns the files as it saw them. */
-export async function runContainer(
+/** Runs a shell script as the init of a container, to its end; returns what it printed. */
+export async function runInit(
   directories: readonly string[],
-  tree: string,
+  script: string,
+  args: readonly string[],
   signal: AbortSignal,
-): Promise<Map<string, string>> {
+): Promise<string> {
   const unshare = ["unshare", "--fork", "--kill-child", ...NAMESPACES, "--mount-proc"];
-  const init = ["/bin/sh", "-c", INIT, "init", tree, ...PROC_FILES];
+  const init = ["/bin/sh", "-c", script, "init", ...args];
   const child = spawn(
     "/bin/sh",
     ["-c", ENTER, "enter", ...directories, "--", ...unshare, ...init],
@@ -79,5 +84,14 @@ export async function runContainer(
   if (status !== 0) {
     throw new VprocfsError("SYSTEM", `the container failed with exit status ${status}`);
   }
-  return splitFiles(output);
+  return output;
+}
+
+/** Runs the container to its end; returns the files as it saw them. */
+export async function runContainer(
+  directories: readonly string[],
+  tree: string,
+  signal: AbortSignal,
+): Promise<Map<string, string>> {
+  return splitFiles(await runInit(directories, INIT, [tree, ...PROC_FILES], signal));
 }
