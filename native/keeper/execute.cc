@@ -1,6 +1,7 @@
 // How a keeper becomes a keeper of another version without letting go of anything.
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -55,6 +56,9 @@ Resume Supervisor::describe() const {
 void Supervisor::execute_self() {
   if (reloading_ || stopping_ || !current_.serves()) return;
   discard_standby();
+  // Signals that are blocked outlive execve(2): who asked for a reload meanwhile gets it.
+  if (reload_wanted_) ::kill(::getpid(), SIGHUP);
+  end_reloads("busy: the keeper executes itself again");
   const Resume r = describe();
   write_resume(r);
   const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.memo_fd};

@@ -117,7 +117,7 @@ void Supervisor::begin_stop() {
   start_at_ms_ = 0;
   stop_by_ms_ = now + options_.stop_ms + kUndyingMs;
   next_.kill("stopping", now);
-  end_reload("stopping");
+  end_reloads("stopping");
   if (!current_.alive()) return;
   const bool asked = current_.serves() && current_.send(KeeperMessage::kStop);
   if (!asked) return current_.kill("stopping", now);
@@ -140,7 +140,7 @@ void Supervisor::begin_leave() {
   start_at_ms_ = 0;
   stop_by_ms_ = now + options_.drain_ms + kUndyingMs;
   next_.kill("stopping", now);
-  end_reload("stopping");
+  end_reloads("stopping");
   if (!current_.alive()) return;
   // What it holds it answers, so that nobody waits for the next one, which an older kernel could
   // not hand it again.
@@ -161,7 +161,7 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
   if (worker.deadline_ms != 0 && now >= worker.deadline_ms) {
     const bool draining = worker.state == WorkerState::kDraining;
     const bool stops = worker.state == WorkerState::kStopping;
-    if (!draining && !stops) ++slow_starts_;
+    if (!draining && !stops && !hurried(worker)) ++slow_starts_;
     worker.kill(draining ? "did not drain in time"
                 : stops  ? "did not stop in time"
                          : "did not start in time",
@@ -226,6 +226,7 @@ void Supervisor::on_timers(uint64_t now) {
     }
   }
   hedge(now);
+  begin_wanted_reload(now);
   stand_by(now);
   store_.flush();
   if (client_ && now >= client_until_ms_) client_.reset();

@@ -79,7 +79,13 @@ class Supervisor {
   uint64_t hedge_at_ms() const;
   void hedge(uint64_t now);
   void discard_standby();
+  bool can_reload() const;
   void begin_reload(int client);
+  void begin_wanted_reload(uint64_t now);
+  void start_for_reload(uint64_t now);
+  bool hurried(const Worker& worker) const;
+  bool retry_reload(const char* why, uint64_t now);
+  void end_reloads(const char* result);
   void end_reload(const char* result);
   void remember(const char* what);
 
@@ -100,8 +106,9 @@ class Supervisor {
   Memo& memo_;
   Store& store_;
   Fd signals_, listener_, client_, reload_client_;
-  Worker current_;  ///< serves, or is to
-  Worker next_;     ///< a reload's, or the standby: ready to take over, takes no requests yet
+  Fd waiting_client_;  ///< asked for a reload while none could begin
+  Worker current_;     ///< serves, or is to
+  Worker next_;        ///< a reload's, or the standby: ready to take over, takes no requests yet
   Worker retired_[kMostRetired];  ///< handed over, or were killed and have not died yet
   uint32_t generation_ = 0;       ///< of the last worker that took over
   uint32_t restarts_ = 0;
@@ -125,6 +132,8 @@ class Supervisor {
   bool killed_ = false;  ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
   bool reloading_ = false;
+  bool reload_wanted_ = false;   ///< once a worker serves
+  bool reload_retried_ = false;  ///< the second worker of a reload is being started
   bool stopping_ = false;
   bool leaving_ = false;  ///< stopping, but only for the next keeper to go on
   int exit_status_ = 0;

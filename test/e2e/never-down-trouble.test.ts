@@ -13,6 +13,7 @@ import { output } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import {
@@ -28,6 +29,12 @@ import {
 const GRACE_MS = 4_000;
 const PATIENCE_MS = 3_000;
 const FREEZER = "/sys/fs/cgroup/freezer";
+
+/** The worker, and who is to follow it. */
+function workersOf(keeperPid: number): number[] {
+  const children = readFileSync(`/proc/${keeperPid}/task/${keeperPid}/children`, "utf8");
+  return children.split(" ").filter(Boolean).map(Number);
+}
 
 async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: number }> {
   const begin = Date.now();
@@ -222,6 +229,47 @@ describeLive("a worker that stands by", [], () => {
     expect(after.generation).toBe(2);
     expect(after.workerPid).not.toBe(standby);
     await until("the old one is gone", () => !existsSync(`/proc/${standby}`));
+  });
+
+  it("is reloaded when it serves, though it was asked for while it started", async () => {
+    const daemon = await Daemon.start(testScope());
+    const standby = await standbyOf(daemon);
+    const { workerPid } = await statusOf(daemon);
+    process.kill(standby, "SIGKILL");
+    process.kill(workerPid, "SIGKILL");
+    await until("another one starts", async () => (await statusOf(daemon)).state === "starting");
+    process.kill(daemon.pid, "SIGHUP");
+    expect((await servingAfter(daemon, 2)).generation).toBe(3);
+    expect(daemon.logs).not.toContain("not reloading");
+  });
+
+  it("is started once more when the first one of a reload fails", async () => {
+    const daemon = await Daemon.start(testScope());
+    const { workerPid, keeperPid } = await standingBy(daemon);
+    const old = workersOf(keeperPid);
+    const reload = vprocfs("reload", "--mountpoint", daemon.mountpoint);
+    const first = await until("the first one starts", () =>
+      workersOf(keeperPid).find((pid) => !old.includes(pid)),
+    );
+    process.kill(first, "SIGKILL");
+    expect((await reload).stdout.toString()).toBe("reloaded\n");
+    expect(daemon.logs).toContain("the new worker failed (signal 9): trying once more");
+    const { generation, workerPid: now, restarts } = await statusOf(daemon);
+    expect({ generation, restarts }).toEqual({ generation: 2, restarts: 0 });
+    expect([workerPid, first]).not.toContain(now);
+  });
+
+  itLong("is given up for another one when the first one of a reload hangs", async () => {
+    const daemon = await Daemon.start(testScope());
+    const { keeperPid } = await standingBy(daemon);
+    const old = workersOf(keeperPid);
+    const reload = vprocfs("reload", "--mountpoint", daemon.mountpoint);
+    const first = await until("the first one starts", () =>
+      workersOf(keeperPid).find((pid) => !old.includes(pid)),
+    );
+    process.kill(first, "SIGSTOP");
+    expect((await reload).stdout.toString()).toBe("reloaded\n");
+    expect(await statusOf(daemon)).toMatchObject({ generation: 2, restarts: 0 });
   });
 
   it("is not there when it is switched off", async () => {

@@ -17,6 +17,8 @@ const SIZES = [
   { KILLS: 1, RELOADS: 1, RESTARTS: 0 },
   { KILLS: 1, RELOADS: 0, RESTARTS: 1 },
   { KILLS: 0, RELOADS: 1, RESTARTS: 1 },
+  { KILLS: 2, RELOADS: 1, RESTARTS: 0, REQUESTS: 1 },
+  { KILLS: 1, RELOADS: 1, RESTARTS: 0, REFUSE: 1 },
 ];
 
 describeLive("the model of the takeover", ["spin", "gcc"], () => {

@@ -1,7 +1,7 @@
 /*
  * The takeover of docs/design/never-down.md: readers' requests, workers that take and answer them, a keeper
  * that replaces workers, and a service manager that replaces the keeper. Anything may be killed or
- * stopped at any moment, a bounded number of times. takeover.long.test.ts has spin check it.
+ * stopped at any moment, a bounded number of times. takeover-model.long.test.ts has spin check it.
  *
  * Where it is in the code: the keeper is native/keeper/{supervisor,succession}.cc, the worker
  * native/fuse/{keeper_link,engine}.cc, the store native/keeper/store.cc; the queue is the kernel's
@@ -40,7 +40,7 @@ bool told_activate[WORKERS], told_drain[WORKERS];
 bool keeper_alive = false;
 byte current = NOBODY, next = NOBODY;
 byte started = 0;
-bool reloading = false, leaving = false;
+bool reloading = false, retried = false, leaving = false;
 byte kills = 0, reloads = 0, restarts = 0;
 
 #define writes(w) (alive[w] && (state[w] == activating || state[w] == serving || state[w] == draining))
@@ -112,12 +112,32 @@ inline end_worker(w) {
 /* One loop in which nothing blocks. What a worker says is read from its state: packets are not lost
  * and are read before its end is noticed, or do not matter then. */
 proctype Keeper() {
+  byte r;
 end:
   do
   :: !keeper_alive -> break
   /* on_child, and abandon_undying: killed is as good as ended. */
   :: atomic { keeper_alive && ended(current) -> current = NOBODY }
-  :: atomic { keeper_alive && ended(next) -> next = NOBODY; reloading = false }
+  :: atomic { keeper_alive && ended(next) ->
+       next = NOBODY;
+       if
+       /* retry_reload(): once. */
+       :: reloading && !retried && !leaving && is(current, serving) && !told_drain[current] ->
+            retried = true; start(next)
+       :: else -> reloading = false
+       fi }
+#ifdef REFUSE
+  /* refuse(): readers that have waited for longer than patience get an error. Not while one serves. */
+  :: atomic { keeper_alive && !leaving && !is(current, serving) && some_queued ->
+       for (r : 0 .. REQUESTS - 1) {
+         if
+         :: request[r] == queued ->
+              assert(holder[r] == NOBODY);
+              request[r] = answered; break
+         :: else
+         fi
+       } }
+#endif
   /* The watchdog; a start or an activation that takes too long. */
   :: atomic { keeper_alive && current != NOBODY && alive[current] && stopped[current] ->
        end_worker(current) }
@@ -135,7 +155,7 @@ end:
   :: atomic { keeper_alive && !leaving && is(current, starting) && is(next, ready) ->
        end_worker(current); current = next; next = NOBODY; told_activate[current] = true }
   :: atomic { keeper_alive && !leaving && is(current, serving) && !reloading && reloads < RELOADS ->
-       reloads++; end_worker(next); next = NOBODY; reloading = true; start(next) }
+       reloads++; end_worker(next); next = NOBODY; reloading = true; retried = false; start(next) }
   :: atomic { keeper_alive && !leaving && reloading && is(next, ready) && is(current, serving) &&
        !told_drain[current] -> told_drain[current] = true }
   /* hand_over_to_next(): what is left of it is not waited for. */
