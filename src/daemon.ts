@@ -3,32 +3,32 @@ import { ExitStatus, messageOf } from "./errors.js";
 import { findHolders } from "./holders.js";
 import type { Logger } from "./log.js";
 
-/** How the native side says that a reload has another worker go on. */
+/** Stop reason that the addon reports after handing over to a new worker. */
 const HANDED_OVER = "drained";
 
-/** How it says that the keeper was told to stop. */
+/** Stop reason if the keeper was told to stop. */
 const STOPPED_BY_KEEPER = "stop";
 
-/** How it says that the keeper is gone, and that this process serves on. */
+/** Reason that the addon reports when the keeper is gone and this process serves on. */
 const KEEPER_GONE = "alone";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
-/** Has what was done so far logged. */
+/** Makes the daemon log its counters. */
 const COUNTERS_SIGNAL = "SIGUSR2";
 
-/** Of process, what a daemon listens to. */
+/** The part of `process` that a daemon listens to. */
 export interface SignalSource {
   on(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
   off(signal: NodeJS.Signals, listener: (signal: NodeJS.Signals) => void): unknown;
 }
 
 /**
- * Something that works beside an engine for as long as that serves, and is no reason for it to stop:
- * neither may throw.
+ * Something that runs beside an engine while it serves. Its failure does not stop the engine: neither
+ * method may throw.
  */
 export interface Companion {
   start(engine: Engine): void;
-  /** Before the engine ends. `forGood`: the mount is about to go. */
+  /** Called before the engine stops. `forGood`: the mount will be removed. */
   stop(forGood: boolean): Promise<void>;
 }
 
@@ -37,12 +37,12 @@ export interface ServeOptions {
   readonly options: Omit<EngineOptions, "onEnd" | "onServing">;
   readonly log: Logger;
   /**
-   * Asked when it ends: shall the mount go too? Not when something else has been mounted over it.
-   * Under a keeper it is asked only when the keeper stops.
+   * Called when it ends: whether to unmount too, which is wrong if something else was mounted over it.
+   * Under a keeper it is called only when the keeper stops.
    */
   readonly unmount: () => boolean;
   readonly signals?: SignalSource;
-  /** Start in this order, and stop in the opposite one. */
+  /** They start in this order and stop in reverse. */
   readonly companions?: readonly Companion[];
 }
 
@@ -66,8 +66,8 @@ async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Pr
 }
 
 /**
- * Serves until a signal or until the connection ends; resolves to the exit status. Mounting and
- * what must be true before it are the caller's.
+ * Serves until a signal or until the connection ends; resolves to the exit status. The caller has
+ * prepared the mount point.
  */
 export async function serve(serving: ServeOptions): Promise<number> {
   const { log, options, signals = process, companions = [] } = serving;

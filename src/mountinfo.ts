@@ -4,7 +4,7 @@ import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 export interface Mount {
   readonly id: number;
   readonly parentId: number;
-  /** "major:minor" of the file system: another one for every mount that was made anew. */
+  /** "major:minor" of the file system; every new mount of vprocfs has another one. */
   readonly device: string;
   /** Path in the mounted file system that is mounted here. */
   readonly root: string;

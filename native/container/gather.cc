@@ -109,8 +109,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (const auto resource = pressure_needed(needs)) {
     if (!take(source.pressure(*resource), facts.pressure, error)) return error;
   }
-  if (needs & (kNeedMemory | kNeedEvents | kNeedTotals) &&
-      !gather_memory(needs, host, source, now, facts, error)) {
+  if (needs & kAnyMemory && !gather_memory(needs, host, source, now, facts, error)) {
     return error;
   }
   if (!gather_shapes(needs, host.shapes(), now, facts, error)) return error;
@@ -118,8 +117,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
     if (!facts.host_meminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
     facts.page_kb = host.shapes().page_kb(*facts.host_meminfo, now);
   }
-  if (needs & (kNeedIo | kNeedTotals) && !take(source.io((needs & kNeedIo) != 0), facts.io, error))
-    return error;
+  if (needs & kAnyIo && !take(source.io((needs & kNeedIo) != 0), facts.io, error)) return error;
   histories.io_changed = false;
   if (needs & kNeedTotals) {
     histories.io_changed = advance(histories.io, facts.io, *facts.host_disks);
@@ -133,7 +131,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
       return error;
     }
   }
-  if (needs & (kNeedCpus | kNeedCpuReport)) {
+  if (needs & kAnyCpus) {
     std::shared_ptr<const HostCpus> cpus;
     CpuLimitFacts limits;
     if (!take(host.cpus(now), cpus, error)) return error;

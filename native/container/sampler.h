@@ -25,7 +25,7 @@ struct Counting {
 /// five seconds, on a thread of its own, which sleeps while nobody has asked for kPatienceUs.
 class Sampler {
  public:
-  /// How long after the last question about it a container is still counted.
+  /// How long a container is sampled after its load was last read.
   static constexpr uint64_t kPatienceUs = uint64_t{10} * 60 * 1000000;
   /// What a pass may take where tasks are counted by reading files.
   static constexpr uint64_t kScanBudgetUs = 3000;

@@ -30,11 +30,17 @@ enum Need : uint32_t {
   kNeedHostSwaps = 1u << 3,
   kNeedMemory = 1u << 4,     ///< memory figures and limits, swap
   kNeedCpus = 1u << 5,       ///< which CPUs are shown
-  kNeedCpuReport = 1u << 6,  ///< CPU time counters; implies kNeedCpus
+  kNeedCpuReport = 1u << 6,  ///< CPU time counters
   kNeedClock = 1u << 7,      ///< uptime, btime
   kNeedTasks = 1u << 8,      ///< running and blocked tasks
   kNeedLoad = 1u << 9,       ///< load averages too, which the first who asks waits for
-  kNeedIo = 1u << 16,        ///< what the container read and wrote, by device
+  // At most one of these three: a view is about one resource.
+  kNeedPressureCpu = 1u << 10,
+  kNeedPressureMemory = 1u << 11,
+  kNeedPressureIo = 1u << 12,
+  kNeedHostBuddyinfo = 1u << 13,
+  kNeedHostArcstats = 1u << 14,
+  kNeedIo = 1u << 16,  ///< what the container read and wrote, by device
   kNeedHostDisks = 1u << 17,
   kNeedHostPartitions = 1u << 18,
   kNeedHostVmstat = 1u << 19,
@@ -42,17 +48,16 @@ enum Need : uint32_t {
   kNeedHostSoftirqs = 1u << 21,
   kNeedHostInterrupts = 1u << 22,
   kNeedHostSchedstat = 1u << 23,
-  kNeedHostBuddyinfo = 1u << 13,
-  kNeedEvents = 1u << 24,    ///< of memory.stat; implies kNeedMemory
-  kNeedTotals = 1u << 26,    ///< of I/O, and OOM kills; implies kNeedEvents
-  kNeedPageSize = 1u << 25,  ///< implies kNeedHostMeminfo
+  kNeedEvents = 1u << 24,    ///< events of memory.stat
+  kNeedPageSize = 1u << 25,  ///< size of a page, from zoneinfo and meminfo
+  kNeedTotals = 1u << 26,    ///< totals of I/O, and OOM kills
   kNeedNodes = 1u << 27,     ///< memory nodes
-  kNeedHostArcstats = 1u << 14,
-  // At most one of these: a view is about one resource.
-  kNeedPressureCpu = 1u << 10,
-  kNeedPressureMemory = 1u << 11,
-  kNeedPressureIo = 1u << 12,
 };
+
+// Needs that imply others: a view that names any of these gets the facts of the first one.
+constexpr uint32_t kAnyMemory = kNeedMemory | kNeedEvents | kNeedTotals;
+constexpr uint32_t kAnyCpus = kNeedCpus | kNeedCpuReport;
+constexpr uint32_t kAnyIo = kNeedIo | kNeedTotals;
 
 /// The resource whose pressure is needed.
 constexpr std::optional<PressureResource> pressure_needed(uint32_t needs) {

@@ -39,8 +39,6 @@ class ContainerSource {
       const std::vector<uint64_t>& hugepage_kb = {2048});
   ~ContainerSource();
 
-  /// ENODEV: the cgroup vanished. Absent controllers are absent facts. Each reading sees all limits
-  /// that were written before it began.
   /// Readings that belong together: while it lives, limits written since the first one may count
   /// from the next lot on, which saves asking the notifier again.
   class Joined {
@@ -53,6 +51,9 @@ class ContainerSource {
    private:
     ContainerSource& source_;
   };
+
+  // Of all readings: ENODEV if the cgroup vanished; absent controllers are absent facts; each
+  // reading sees all limits that were written before it began.
 
   /// `events`: what of MemoryFacts::events is filled too, unless the container is in the
   /// hierarchy's root. `host`: limits that are not below it are none for MemoryFacts::room.

@@ -15,7 +15,7 @@
 
 namespace vprocfs {
 
-/// How often files are read that are expensive or hardly ever change.
+/// Refresh interval for files that are expensive to read or rarely change.
 inline constexpr uint64_t kSlowTickUs = 1'000'000;
 
 /// A file that is kept open.

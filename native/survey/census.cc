@@ -15,12 +15,12 @@
 namespace vprocfs {
 namespace {
 
-// A runtime moves its process into place step by step: until then it is looked at each time.
+// A runtime moves its process into place step by step; a younger process is checked at each look.
 constexpr uint64_t kSettledUs = 5'000'000;
-// PIDs and namespace numbers are reused: everything is looked at anew after this time.
+// PIDs and namespace numbers are reused, so everything is checked again after this time.
 constexpr uint64_t kFullUs = 30'000'000;
 
-// Of all containers that are told of, one tenant's at most.
+// A tenant may have this share of the limit (one in kShareOfOne), and always kLeastOfOne.
 constexpr size_t kShareOfOne = 8, kLeastOfOne = 64;
 
 struct DirCloser {
@@ -42,11 +42,11 @@ std::vector<pid_t> all_processes(int procfs_fd) {
 
 }  // namespace
 
-void Census::look(uint64_t now_us, const OnCame& came, const OnLeft& left) {
+void Census::look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left) {
   drop_dead(left);
   if (full_us_ == 0 || now_us - full_us_ >= kFullUs) {
     for (auto& [pid, seen] : processes_) seen.settled = false;
-    // Whoever was not met since the last time is gone, and was no container that we would know of.
+    // A room that was not seen since the last full look is gone and held no known container.
     for (auto room = rooms_.begin(); room != rooms_.end();) {
       room = room->second.checked_us < full_us_ ? rooms_.erase(room) : std::next(room);
     }
@@ -58,7 +58,7 @@ void Census::look(uint64_t now_us, const OnCame& came, const OnLeft& left) {
     const auto known = before.find(pid);
     Seen seen = known == before.end() ? Seen{now_us, false} : known->second;
     if (!seen.settled) {
-      visit(pid, now_us, came, left);
+      visit(pid, now_us, discovered, left);
       seen.settled = now_us - seen.since_us >= kSettledUs;
     }
     processes_.emplace(pid, seen);
@@ -103,12 +103,12 @@ void Census::leave(ContainerId id, const OnLeft& left) {
 
 bool Census::has_room(ContainerId tenant) const {
   const auto count = of_tenants_.find(tenant);
-  // A tenant's first one is always told of.
+  // The first container of a tenant is always reported.
   if (count == of_tenants_.end()) return true;
-  return inits_.size() < most_ && count->second < std::max(kLeastOfOne, most_ / kShareOfOne);
+  return inits_.size() < limit_ && count->second < std::max(kLeastOfOne, limit_ / kShareOfOne);
 }
 
-void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left) {
+void Census::visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left) {
   const auto at = resolver_.room_of(pid);
   if (!at || at.value().namespaces.pid == resolver_.own().pid) return;
   const auto known = rooms_.find(at.value());
@@ -129,7 +129,7 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft&
     if (inits_.count(other) != 0) leave(other, left);
   }
   if (id.none() || inits_.count(id) != 0 || !has_room(found.value()->tenant)) return;
-  Came one;
+  Discovered one;
   one.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, found.value()->init, 0)));
   // The PID may have been reused between finding it and pinning it.
   const auto start = read_start_ticks(procfs_fd_, found.value()->init);
@@ -137,7 +137,7 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft&
   inits_[id] = {one.init.get(), found.value()->tenant};
   ++of_tenants_[found.value()->tenant];
   one.description = std::move(*found.value());
-  came(std::move(one));
+  discovered(std::move(one));
 }
 
 }  // namespace vprocfs

@@ -14,33 +14,34 @@
 
 namespace vprocfs {
 
-/// Who is there: the containers of a host, kept from one look to the next, so that a look costs
-/// what has changed and not what there is. Not thread-safe; borrows its arguments.
+/// The containers of a host. They are remembered between two looks, so that a look costs as much as
+/// has changed. Not thread-safe; borrows its arguments.
 class Census {
  public:
-  /// Containers beyond `most` are not told, nor a tenant's beyond its part: who may nest containers
-  /// could make any number.
-  Census(const Resolver& resolver, int procfs_fd, size_t most)
-      : resolver_(resolver), procfs_fd_(procfs_fd), most_(most) {}
+  /// Reports at most `limit` containers, and at most its share of a tenant: a container that can
+  /// nest may create any number.
+  Census(const Resolver& resolver, int procfs_fd, size_t limit)
+      : resolver_(resolver), procfs_fd_(procfs_fd), limit_(limit) {}
 
-  struct Came {
+  struct Discovered {
     ContainerDescription description;
     Fd init;  ///< pidfd
   };
-  using OnCame = std::function<void(Came)>;
+  using OnDiscovered = std::function<void(Discovered)>;
   using OnLeft = std::function<void(ContainerId)>;
 
-  /// Takes in what happened since the last look. A container that starts while we look may be told
-  /// under another id, which leaves when it is known better. `now_us` is CLOCK_BOOTTIME.
-  void look(uint64_t now_us, const OnCame& came, const OnLeft& left);
+  /// Reports what has changed since the last look. A container that starts meanwhile may first be
+  /// reported with another id, which leaves when the right one is known. `now_us` is
+  /// CLOCK_BOOTTIME.
+  void look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left);
 
-  /// How many were not told of at the last look.
+  /// How many containers the last look left out.
   size_t left_out() const;
 
  private:
   struct Seen {
     uint64_t since_us = 0;
-    bool settled = false;  ///< it was looked at when it was old enough to stay where it is
+    bool settled = false;  ///< old enough, when last seen, to stay where it is
   };
   struct Room {
     ContainerId id;  ///< none: no container
@@ -49,17 +50,17 @@ class Census {
   using Rooms = std::map<Resolver::Room, Room>;
 
   void drop_dead(const OnLeft& left);
-  void visit(pid_t pid, uint64_t now_us, const OnCame& came, const OnLeft& left);
+  void visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left);
   void leave(ContainerId id, const OnLeft& left);
   bool has_room(ContainerId tenant) const;
 
   const Resolver& resolver_;
   const int procfs_fd_;
-  const size_t most_;
+  const size_t limit_;
   std::unordered_map<pid_t, Seen> processes_;
   Rooms rooms_;
   struct Init {
-    int fd = -1;  ///< a pidfd, which whoever was told owns
+    int fd = -1;  ///< a pidfd that the receiver of Discovered owns
     ContainerId tenant;
   };
   std::map<ContainerId, Init> inits_;

@@ -91,7 +91,7 @@ Surveyor::Surveyor(Place place)
 
 Surveyor::~Surveyor() = default;
 
-void Surveyor::ascribe(Member& member, const OomKill& kill) {
+void Surveyor::attribute(Member& member, const OomKill& kill) {
   const std::string& own = member.description.paths.of(*place_.mounts, Controller::kMemory);
   const bool inside = !own.empty() && kill.cgroup.compare(0, own.size(), own) == 0 &&
                       (kill.cgroup.size() == own.size() || kill.cgroup[own.size()] == '/');
@@ -105,23 +105,23 @@ void Surveyor::ascribe(Member& member, const OomKill& kill) {
   member.last_victim = kill.task;
 }
 
-void Surveyor::come(Census::Came came) {
+void Surveyor::add(Census::Discovered found) {
   auto member =
-      std::make_unique<Member>(std::move(came.description), std::move(came.init), *place_.mounts);
-  for (const OomKill& kill : log_.kills()) ascribe(*member, kill);
+      std::make_unique<Member>(std::move(found.description), std::move(found.init), *place_.mounts);
+  for (const OomKill& kill : log_.kills()) attribute(*member, kill);
   const ContainerId id = member->description.id;
   members_[id] = std::move(member);
 }
 
-/// Before anybody is told of them: a worker that dies then has told no more than the next one
-/// knows.
+/// Writes them down before they are reported, so that after a crash the next worker knows at least
+/// as many as this one reported.
 void Surveyor::remember_kills() {
   if (!kills_fresh_) return;
   auto& entries = ledger_.entries;
   for (auto entry = entries.begin(); entries.size() > kMostKnown && entry != entries.end();) {
     entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
   }
-  // Tried again with the next survey where it cannot be written.
+  // If it cannot be written, the next survey tries again.
   kills_fresh_ = !place_.kills_file.empty() && !ledger_.save(place_.kills_file);
 }
 
@@ -247,10 +247,10 @@ Survey Surveyor::take() {
   const size_t fresh = log_.update();
   const auto& kills = log_.kills();
   for (size_t i = kills.size() - fresh; i < kills.size(); ++i) {
-    for (auto& [id, member] : members_) ascribe(*member, kills[i]);
+    for (auto& [id, member] : members_) attribute(*member, kills[i]);
   }
   census_.look(
-      begin, [this](Census::Came came) { come(std::move(came)); },
+      begin, [this](Census::Discovered found) { add(std::move(found)); },
       [this](ContainerId id) {
         const auto member = members_.find(id);
         if (member == members_.end()) return;

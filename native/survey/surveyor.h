@@ -64,8 +64,8 @@ class Surveyor {
 
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
-  void come(Census::Came came);
-  void ascribe(Member& member, const OomKill& kill);
+  void add(Census::Discovered found);
+  void attribute(Member& member, const OomKill& kill);
   void remember_kills();
   /// False when something could not be read of one that goes on.
   bool read(Member& member, uint64_t now_us, Figures& out);

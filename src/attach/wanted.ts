@@ -4,10 +4,10 @@ import type { NativeBinding } from "../native/binding.js";
 import { matchesAny, patternsOf } from "./glob.js";
 import { leftAloneNow } from "./left-alone.js";
 
-/** There where the kernel itself shows containers their own figures. */
+/** Exists on kernels that virtualise /proc themselves. */
 const VPSADMINOS = "/proc/vpsadminos";
 
-/** Of a container, what it is chosen by. */
+/** The properties by which a container is chosen. */
 export interface Chosen {
   readonly name: string;
   readonly runtime: string;
@@ -15,15 +15,15 @@ export interface Chosen {
   readonly init: number;
 }
 
-/** Why the watcher leaves a container alone; undefined: it is to have the files. */
+/** Why the watcher leaves a container alone; undefined if it gets the files. */
 export type WhyNot = (container: Chosen) => string | undefined;
 
-/** True where the kernel does what the watcher is for, and nobody has switched that on. */
+/** True if the kernel virtualises /proc itself and the watcher is not explicitly on. */
 export function isPassive({ watch }: Pick<Config, "watch">): boolean {
   return watch === "auto" && existsSync(VPSADMINOS);
 }
 
-/** What patterns are matched against: its name, "lxc:name", and its cgroup. */
+/** The texts that patterns are matched against: its name, "lxc:name" and its cgroup. */
 function namesOf({ name, runtime, cgroup }: Chosen): string[] {
   return [name, `${runtime}:${name}`, cgroup];
 }
@@ -43,7 +43,7 @@ export function whyNotByName(
   };
 }
 
-/** By the whole configuration, and by what operators have detached until now. */
+/** By the whole configuration and by what operators have detached. */
 export function whyNotNow(
   binding: Pick<NativeBinding, "fnmatch">,
   config: Pick<Config, "watch" | "attachOnly" | "attachExclude">,

@@ -439,7 +439,7 @@ export class Watcher {
     }
     // The init outlives the others.
     const pid = mountNamespaceOf(container.init) === namespace ? container.init : visit.pid;
-    // Followed before it is looked at: what changes in between is told of.
+    // Subscribe before the first read so that no change is missed.
     const followed = this.#watch.follow(pid);
     if (followed !== "followed") {
       log.debug({ pid, followed }, "cannot be followed");

@@ -15,7 +15,7 @@ function byPid(finder: Finder, pid: number): ContainerInfo | undefined {
   try {
     const container = finder.containerOf(pid);
     if (container === null) {
-      throw new VprocfsError("CONTAINER", `process ${pid} is in no container`);
+      throw new VprocfsError("CONTAINER", `process ${pid} is not in a container`);
     }
     return container;
   } catch (error) {

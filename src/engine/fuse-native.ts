@@ -35,7 +35,7 @@ const BLOCK = 4096;
 /** O_ACCMODE of open(2); 0 in it is O_RDONLY. */
 const ACCESS_MODE = 3;
 
-/** What only several threads or a kernel that hands again can have. */
+/** Counters that need worker threads or FUSE_NOTIFY_RESEND; always 0 here. */
 const IDLE = {
   shared: 0,
   waiting: 0,

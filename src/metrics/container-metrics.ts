@@ -7,7 +7,7 @@ interface ContainerMetric {
   readonly name: string;
   readonly help: string;
   readonly kind: "counter" | "gauge";
-  /** Figures of a survey (native/survey/figures.def), with what sets them apart. */
+  /** Figures of a survey (native/survey/figures.def), with the labels that tell them apart. */
   readonly figures: readonly (readonly [figure: string, labels?: Labels])[];
 }
 
@@ -23,7 +23,7 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "memory_limit_bytes",
-    help: "Tightest memory limit along the chain of cgroups; absent without one",
+    help: "Tightest memory limit of its cgroup and all ancestors; absent without a limit",
     kind: "gauge",
     figures: [["memoryLimit"]],
   },
@@ -66,19 +66,19 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "oom_kills_total",
-    help: "Processes of the container that were killed for want of memory",
+    help: "Processes of the container killed by the OOM killer",
     kind: "counter",
     figures: [["oomKills"]],
   },
   {
     name: "last_oom_kill_timestamp_seconds",
-    help: "Time of the last such kill that is known of, seconds since the epoch",
+    help: "Time of the last known OOM kill, seconds since the epoch",
     kind: "gauge",
     figures: [["lastOomTime"]],
   },
   {
     name: "swap_limit_bytes",
-    help: "Tightest swap limit along the chain of cgroups; absent without one",
+    help: "Tightest swap limit of its cgroup and all ancestors; absent without a limit",
     kind: "gauge",
     figures: [["swapLimit"]],
   },
@@ -108,7 +108,7 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "cpu_seconds_total",
-    help: "CPU time of the container by mode; nice is part of user where the kernel does not tell",
+    help: "CPU time of the container by mode; nice is part of user if the kernel does not report it",
     kind: "counter",
     figures: [
       ["cpuUser", { mode: "user" }],
@@ -118,7 +118,7 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "cpu_throttled_seconds_total",
-    help: "Time in which CPU quotas held the container back, summed over CPUs",
+    help: "Time that the container was throttled by CPU quotas, summed over CPUs",
     kind: "counter",
     figures: [["throttled"]],
   },
@@ -180,13 +180,13 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "mounted_files",
-    help: "Files of vprocfs that the container's init has mounted; counted once in a minute or less",
+    help: "Files of vprocfs mounted in the container; counted at most once a minute",
     kind: "gauge",
     figures: [["mountedFiles"]],
   },
   {
     name: "lxcfs_files",
-    help: "Files of an LXCFS that lives, which it has mounted in the same places; absent without any",
+    help: "Files mounted at the same paths by a running LXCFS; absent without any",
     kind: "gauge",
     figures: [["lxcfsFiles"]],
   },
@@ -199,7 +199,7 @@ interface ServingMetric {
   readonly value: (counters: ContainerCounters) => number | undefined;
 }
 
-/** What the engine counts of a container. */
+/** Counters of the engine for each container. */
 const SERVING_METRICS: readonly ServingMetric[] = [
   {
     name: "requests_total",
@@ -209,7 +209,7 @@ const SERVING_METRICS: readonly ServingMetric[] = [
   },
   {
     name: "refused_opens_total",
-    help: "Opens refused since the container held too many files or bytes",
+    help: "Opens refused because the container held too many files or bytes",
     kind: "counter",
     value: (counters) => counters.refused,
   },
@@ -221,7 +221,7 @@ const SERVING_METRICS: readonly ServingMetric[] = [
   },
   {
     name: "held_bytes",
-    help: "Bytes of the snapshots behind these files",
+    help: "Bytes of the snapshots of these files",
     kind: "gauge",
     value: (counters) => counters.heldBytes,
   },
@@ -233,11 +233,11 @@ const SERVING_METRICS: readonly ServingMetric[] = [
   })),
 ];
 
-/** What is known of the containers at one moment. */
+/** The state of all containers at one moment. */
 export interface ContainerSheet {
   readonly containers: readonly Surveyed[];
   readonly counters: ReadonlyMap<string, ContainerCounters>;
-  /** Ids of those that are not to have the files. */
+  /** Ids of containers that are configured not to get the files. */
   readonly unwanted: ReadonlySet<string>;
   /** One object per container, so that it is written out once. */
   readonly labels: ReadonlyMap<string, Labels>;
@@ -282,7 +282,7 @@ function emitServing(metric: ServingMetric, sheet: ContainerSheet, emit: Emit): 
   }
 }
 
-/** The metrics of all containers; `current` is asked when a text is begun. */
+/** The metrics of all containers; `current` is called at the start of each page. */
 export function containerMetrics(current: () => ContainerSheet): MetricSource[] {
   const info: MetricSource = {
     name: `${PREFIX}info`,
@@ -309,7 +309,7 @@ export function containerMetrics(current: () => ContainerSheet): MetricSource[] 
   }));
   const wanted: MetricSource = {
     name: `${PREFIX}wanted`,
-    help: "1: the watcher gives the container its files; 0: it is configured or told not to, or off",
+    help: "1 if the watcher mounts the files into the container; 0 if it is off or told to leave the container alone",
     kind: "gauge",
     values: (emit) => {
       const { containers, unwanted, labels } = current();

@@ -10,19 +10,19 @@ import type {
 import type { Emit, Kind, MetricSource } from "./sheet.js";
 import type { Containers } from "./survey.js";
 
-/** What is known of vprocfs itself at one moment. */
+/** The state of vprocfs itself at one moment. */
 export interface SelfSheet {
   readonly engine: string;
   readonly version: string;
   readonly counters: SessionCounters;
   readonly measures: SessionMeasures;
   readonly features: SessionFeatures;
-  /** What the keeper tells; undefined without one, or when it does not answer. */
+  /** The keeper's status; undefined without a keeper, or if it does not answer. */
   readonly keeper: Status | undefined;
-  /** Undefined when it was not ready in time. */
+  /** Undefined if it was not ready in time. */
   readonly survey: Containers | undefined;
   readonly lateSurveys: number;
-  /** Undefined where containers are left alone. */
+  /** Undefined if the watcher is off. */
   readonly attaching: WatcherState | undefined;
 }
 
@@ -30,65 +30,65 @@ type Value = number | undefined;
 
 /** Name, kind, help and value of the metrics with one value. */
 const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Value])[] = [
-  ["renders_total", "counter", "Files made for a reader", ({ counters }) => counters.renders],
+  ["renders_total", "counter", "Files rendered", ({ counters }) => counters.renders],
   [
     "render_cache_hits_total",
     "counter",
-    "Readers served with what was made for another one within a tick",
+    "Reads served with a file rendered for another reader within the same tick",
     ({ counters }) => counters.shared,
   ],
   [
     "failed_requests_total",
     "counter",
-    "Requests answered with an error of any kind, missing names included",
+    "Requests answered with an error, including lookups of missing names",
     ({ counters }) => counters.errors,
   ],
   [
     "source_errors_total",
     "counter",
-    "Requests that failed since a source of figures could not be read",
+    "Requests that failed because a file of the host or of a cgroup could not be read",
     ({ counters }) => counters.sourceErrors,
   ],
   [
     "refused_opens_total",
     "counter",
-    "Opens refused since a container held too many files or bytes",
+    "Opens refused because a container held too many files or bytes",
     ({ counters }) => counters.refusedOpens,
   ],
   [
     "deferred_requests_total",
     "counter",
-    "Requests that waited for another one of the same container",
+    "Requests that waited for another request of the same container",
     ({ counters }) => counters.deferred,
   ],
   [
     "paced_requests_total",
     "counter",
-    "Requests that waited since their container was over its renders per second",
+    "Requests that waited because their container exceeded renders-per-second",
     ({ counters }) => counters.paced,
   ],
   [
     "resent_requests_total",
     "counter",
-    "Requests that the kernel handed again after a worker died",
+    "Requests that the kernel resent after a worker died",
     ({ counters }) => counters.resent,
   ],
   [
     "task_passes_total",
     "counter",
-    "Passes over tasks for load averages",
+    "Passes that count tasks for load averages",
     ({ counters }) => counters.taskPasses,
   ],
   [
     "task_passes_seconds_total",
     "counter",
-    "Time that these passes took",
+    "Time spent in these passes",
     ({ counters }) => counters.taskPassUs / 1e6,
   ],
   [
     "queued_requests",
     "gauge",
-    "Requests that wait for their turn",
+    "Requests waiting for their turn",
     ({ counters }) => counters.waiting,
   ],
   [
@@ -100,38 +100,38 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "late_calls_total",
     "counter",
-    "System calls let through to the kernel because the memory of their callers blocks",
+    "System calls passed to the kernel because the memory of their callers blocks",
     ({ counters }) => counters.calls?.late,
   ],
   [
     "paced_calls_total",
     "counter",
-    "System calls after which their container was over its calls per second",
+    "System calls that made their container exceed calls-per-second",
     ({ counters }) => counters.calls?.paced,
   ],
   [
     "stuck_call_writers",
     "gauge",
-    "Processes that wait for memory of a caller which blocks, and do not end",
+    "Writer processes that are stuck on the memory of a caller",
     ({ counters }) => counters.calls?.stuck,
   ],
   [
     "call_listeners",
     "gauge",
-    "Containers that hand system calls over",
+    "Containers whose runtime hands system calls over",
     ({ counters }) => counters.calls?.listeners,
   ],
   [
     "pending_notices",
     "gauge",
-    "Notices about files that wait for the kernel",
+    "Notifications about files that wait to be sent to the kernel",
     ({ counters }) => counters.notices,
   ],
-  ["open_files", "gauge", "Files that are open", ({ counters }) => counters.openFiles],
+  ["open_files", "gauge", "Open files", ({ counters }) => counters.openFiles],
   [
     "known_containers",
     "gauge",
-    "Containers that asked for something and live",
+    "Running containers that have sent a request",
     ({ counters }) => counters.containers,
   ],
   ["threads", "gauge", "Threads that answer requests", ({ counters }) => counters.threads],
@@ -145,62 +145,62 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "survey_failed_containers",
     "gauge",
-    "Containers of which something could not be read",
+    "Containers with figures that could not be read",
     ({ survey }) => survey?.failed,
   ],
   [
     "survey_left_out_containers",
     "gauge",
-    "Containers beyond what is told of in one scrape",
+    "Containers left out because there are more than one scrape reports",
     ({ survey }) => survey?.leftOut,
   ],
   [
     "late_surveys_total",
     "counter",
-    "Scrapes without figures of containers, which were not there in time",
+    "Scrapes without figures of containers because reading them took too long",
     ({ lateSurveys }) => lateSurveys,
   ],
   [
     "attach_waiting",
     "gauge",
-    "Mount namespaces that wait for their tenant's turn to be looked at",
+    "Mount namespaces waiting to be checked in their tenant's turn",
     ({ attaching }) => attaching?.waiting,
   ],
-  ["attach_helpers", "gauge", "Attach helpers that run", ({ attaching }) => attaching?.running],
+  ["attach_helpers", "gauge", "Running attach helpers", ({ attaching }) => attaching?.running],
   [
     "attach_hung_tenants",
     "gauge",
-    "Tenants of which an attach helper does not end, and for which no other is started",
+    "Tenants with an attach helper that hangs; no other helper is started for them",
     ({ attaching }) => attaching?.hung,
   ],
   [
     "worker_generation",
     "gauge",
-    "Which worker since the keeper started this one is",
+    "Number of workers since the keeper started, including this one",
     ({ keeper }) => keeper?.generation,
   ],
   [
     "worker_restarts_total",
     "counter",
-    "Workers that ended without being told to",
+    "Workers that ended unexpectedly",
     ({ keeper }) => keeper?.restarts,
   ],
   [
     "worker_failures_in_a_row",
     "gauge",
-    "Workers that failed one after the other",
+    "Consecutive failures of workers",
     ({ keeper }) => keeper?.failuresInARow,
   ],
   [
     "damaged_states_total",
     "counter",
-    "Times that what an earlier worker left could not be taken over",
+    "Times that the state of an earlier worker could not be restored",
     ({ keeper }) => keeper?.statesIgnored,
   ],
   [
     "descriptors_lost_total",
     "counter",
-    "Descriptors of containers that did not get from one worker to the next",
+    "Descriptors of containers that were lost between two workers",
     ({ keeper }) => keeper?.descriptorsLost,
   ],
   [
@@ -212,7 +212,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "standby_ready",
     "gauge",
-    "1 when a second worker is ready to take over",
+    "1 if a second worker is ready to take over",
     ({ keeper }) => keeper && (keeper.standby === "ready" ? 1 : 0),
   ],
   [
@@ -223,7 +223,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   ],
 ];
 
-/** µs of the first bucket that is shown, and how many follow, each twice as long. */
+/** Index of the first bucket that is shown, and how many are shown; each is twice as long as the one before. */
 const FIRST_BUCKET = 1;
 const SHOWN_BUCKETS = 23;
 
@@ -251,31 +251,26 @@ function emitCalls({ counters: { calls } }: SelfSheet, emit: Emit): void {
   }
 }
 
-/** What all tenants share: which figure of each resource. */
+/** The metrics of each resource that all tenants share. */
 const RESOURCES: readonly (readonly [string, Kind, string, keyof ResourceUse])[] = [
-  ["resource_used", "gauge", "What of each shared resource is in use", "used"],
+  ["resource_used", "gauge", "Use of each shared resource", "used"],
   [
     "resource_limit",
     "gauge",
-    "Beyond this, all together, a tenant gets only what is kept back for it",
+    "Use by all tenants beyond which a tenant gets only its reserve",
     "limit",
   ],
-  ["resource_tenant_limit", "gauge", "What one tenant has at most", "tenantLimit"],
-  [
-    "resource_refused_total",
-    "counter",
-    "Times that a tenant asked for more than it may have",
-    "refused",
-  ],
+  ["resource_tenant_limit", "gauge", "Limit of one tenant", "tenantLimit"],
+  ["resource_refused_total", "counter", "Requests for a resource that were refused", "refused"],
   [
     "resource_short_total",
     "counter",
-    "Times of these that it had less than one tenant may have, since others had the rest",
+    "Refused requests of tenants that were below their limit, because others used the rest",
     "short",
   ],
 ];
 
-/** Of the engine and of the watcher, by resource. */
+/** The use of the resources of the engine and of the watcher, by name. */
 function resourcesOf({ counters, attaching }: SelfSheet): [string, ResourceUse][] {
   const resources = Object.entries(counters.resources ?? {});
   if (attaching !== undefined) {
@@ -299,7 +294,7 @@ function emitFeatures({ features, survey }: SelfSheet, emit: Emit): void {
   has("kernel_log", survey?.readsLog);
 }
 
-/** The metrics of vprocfs itself; `current` is asked when a text is begun. */
+/** The metrics of vprocfs itself; `current` is called at the start of each page. */
 export function selfMetrics(current: () => SelfSheet): MetricSource[] {
   const metric = (
     name: string,
@@ -325,11 +320,11 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
       const fuse = `${features.protocolMajor}.${features.protocolMinor}`;
       emit(1, { release: release(), fuse_protocol: fuse });
     }),
-    metric("kernel_feature", "gauge", "1 for what is in use on this kernel", emitFeatures),
+    metric("kernel_feature", "gauge", "1 for features in use on this kernel", emitFeatures),
     metric(
       "requests_total",
       "counter",
-      "Requests by file and result; file is empty for those that are about no file",
+      "Requests by file and result; file is empty for requests that concern no file",
       ({ measures }, emit) => {
         for (const { file, result, count } of measures.requests) {
           emit(count, { file, result });
@@ -341,22 +336,17 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
         emit(count, { operation: operation.toLowerCase() });
       }
     }),
-    metric(
-      "calls_total",
-      "counter",
-      "System calls of containers by what became of them",
-      emitCalls,
-    ),
+    metric("calls_total", "counter", "System calls of containers by result", emitCalls),
     metric(
       duration,
       "histogram",
-      "Time from taking a request to its answer",
+      "Time from receiving a request to answering it",
       ({ measures }, emit) => emitHistogram(`vprocfs_${duration}`, measures, emit),
     ),
     metric(
       "worker_last_restart_info",
       "gauge",
-      "Why the last worker ended that was not told to",
+      "Why the last worker ended unexpectedly",
       ({ keeper }, emit) => {
         const reason = keeper?.reasons.at(0);
         if (reason !== undefined) {

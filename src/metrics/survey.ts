@@ -48,7 +48,7 @@ export interface Containers {
   readonly tookSeconds: number;
   /** Containers of which something could not be read. */
   readonly failed: number;
-  /** Containers beyond what is told of in one survey. */
+  /** Containers left out because there are more than one survey reports. */
   readonly leftOut: number;
   /** Whether the kernel's log dates kills. */
   readonly readsLog: boolean;

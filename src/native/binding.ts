@@ -106,7 +106,7 @@ export interface SessionMeasures {
 export interface ContainerCounters {
   readonly id: string;
   readonly requests: number;
-  /** Opens refused since it held too much. */
+  /** Opens refused because it held too much. */
   readonly refused: number;
   /** Gauge. */
   readonly openFiles: number;
@@ -124,7 +124,7 @@ export interface SurveyedContainer {
   readonly cgroup: string;
   /** PID of its init as the host sees it. */
   readonly init: number;
-  /** The command killed last for want of memory; "" where nothing is known. */
+  /** The command of the last OOM kill; "" if unknown. */
   readonly lastVictim: string;
 }
 
@@ -136,7 +136,7 @@ export interface Survey {
   readonly tookSeconds: number;
   /** Containers of which something could not be read. */
   readonly failed: number;
-  /** Containers beyond what is told of in one survey. */
+  /** Containers left out because there are more than one survey reports. */
   readonly leftOut: number;
   /** Whether the kernel's log can be read, which dates kills. */
   readonly readsLog: boolean;

@@ -17,7 +17,7 @@ export interface Activity {
   readonly pressure: number | undefined;
   /** Over one minute. */
   readonly load: number | undefined;
-  /** Processes killed for want of memory since it began. */
+  /** OOM kills since it started. */
   readonly oomKills: number | undefined;
   /** Seconds since the last of them that is known of. */
   readonly oomAgo: number | undefined;
@@ -45,7 +45,7 @@ function sumOf(figures: Figures, names: readonly string[]) {
   return values.length === 0 ? undefined : values.reduce((sum, value) => sum + value, 0);
 }
 
-/** A counter's growth per second; nothing for one that began anew. */
+/** A counter's growth per second; nothing for one that was reset. */
 function perSecond(before: number | undefined, now: number | undefined, seconds: number) {
   if (before === undefined || now === undefined || now < before || seconds <= 0) {
     return undefined;

@@ -61,7 +61,7 @@ describe("findContainer", () => {
     ["caf", "no container 'caf'"],
     ["twi", "no container 'twi', did you mean 'twin'?"],
     ["web2", "no container 'web2', did you mean 'web1'?"],
-    ["1", "process 1 is in no container"],
+    ["1", "process 1 is not in a container"],
     ["77", "no container or process '77'"],
     ["../x\n", "no container '../x\\x0a'"],
     ["99999999", "no container '99999999'"],
