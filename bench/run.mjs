@@ -1,8 +1,7 @@
 #!/usr/bin/env node
 // Starts the benchmark; compiles it first when its sources are here, and newer than dist/bench.
 
-import { spawnSync } from "node:child_process";
-import { readdirSync, statSync, utimesSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -24,15 +23,7 @@ function newest(directory) {
 }
 
 if ((statSync(built, { throwIfNoEntry: false })?.mtimeMs ?? 0) < newest(bench)) {
-  const compiler = join(project, "node_modules", ".bin", "tsc");
-  const { status, error } = spawnSync(compiler, ["-p", join(bench, "tsconfig.json")], {
-    stdio: "inherit",
-  });
-  if (status !== 0) {
-    console.error(`bench: cannot compile${error === undefined ? "" : `: ${error.message}`}`);
-    process.exit(1);
-  }
-  // The compiler leaves files alone that would not change.
-  utimesSync(built, new Date(), new Date());
+  const { bundle } = await import("../packaging/bundle.mjs");
+  await bundle("dist/bench");
 }
 await import(built);

@@ -3,7 +3,12 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { manifestOf, neededBytes, project, runtimePackages } from "../packaging/npm-packages.mjs";
+import {
+  installedBytes,
+  manifestOf,
+  project,
+  runtimePackages,
+} from "../packaging/npm-packages.mjs";
 
 /** What those that we ask for are for; the others come with them. */
 const PURPOSES = {
@@ -50,7 +55,7 @@ export function renderDependencies(fail) {
     if (licence === "") {
       fail(`${path}/package.json names no licence`);
     }
-    const bytes = neededBytes(path);
+    const bytes = installedBytes(path);
     return { name, version, licence, purpose, bytes, isDirect };
   });
   const sum = rows.reduce((bytes, row) => bytes + row.bytes, 0);
@@ -65,8 +70,8 @@ export function renderDependencies(fail) {
 # What vprocfs runs with
 
 Beside Node.js, the C library and libstdc++, the daemon and its commands use ${rows.length} npm packages,
-${direct.length} of which they ask for. The Debian package brings them along: ${kib(sum)} KiB in all. Sizes are in
-KiB, of the files that are shipped.
+${direct.length} of which they ask for. What the programs need of them is compiled into the programs: no package
+lies beside the daemon. Sizes are in KiB, of the packages as npm installs them, ${kib(sum)} in all.
 
 | package | version | licence | KiB | for |
 |---|---|---|---|---|

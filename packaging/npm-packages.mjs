@@ -1,4 +1,4 @@
-// The npm packages that run with vprocfs, and which of their files.
+// The npm packages that vprocfs holds code of.
 
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -28,18 +28,18 @@ export function manifestOf(path) {
   return JSON.parse(readFileSync(join(project, path, "package.json"), "utf8"));
 }
 
-/** Of files of npm packages, those that something needs at run time, or their licence asks for. */
-export function isNeeded(path) {
-  return (
-    /\/licen[cs]e[^/]*$/i.test(path) ||
-    !/\.(?:map|d\.[cm]?ts|md|flow)$|\/(?:test|tests|benchmarks|docs|\.github)$/i.test(path)
-  );
+/** The texts of the licence that the package in a directory has. */
+export function licencesOf(path) {
+  return readdirSync(join(project, path))
+    .filter((name) => /^(?:licen[cs]e|copying|notice)\b/i.test(name))
+    .sort()
+    .map((name) => readFileSync(join(project, path, name), "utf8"));
 }
 
-/** Bytes of the needed files of the package in a directory, without packages inside of it. */
-export function neededBytes(path) {
+/** Bytes of the package in a directory as npm installs it, without packages inside of it. */
+export function installedBytes(path) {
   const sum = (at) => {
-    if (!isNeeded(at) || at === join(project, path, "node_modules")) {
+    if (at === join(project, path, "node_modules")) {
       return 0;
     }
     const stats = statSync(at);

@@ -279,25 +279,30 @@ function touch(path) {
   run("touch", "touch", [path]);
 }
 
-function ensureDist() {
-  compile();
+async function ensureDist(mode) {
+  await compile("dist", "cli.js");
   // For links to it, such as /usr/bin/vprocfs.
   chmodSync(join(project, "dist/cli.js"), 0o755);
+  if (mode !== "start") {
+    await compile("build/modules", "program.js");
+  }
 }
 
-function compile() {
-  const built = modified("dist/cli.js");
-  if (built !== undefined && built >= newestOf(["src", "tsconfig.json", "package.json"])) {
+/** Compiles what a directory holds, when `program` in it is older than the sources. */
+async function compile(directory, program) {
+  const built = modified(`${directory}/${program}`);
+  if (built !== undefined && built >= newestOf(["src", "packaging/bundle.mjs", "package.json"])) {
     return;
   }
-  console.log("setup: compiling TypeScript");
-  run("tsc", join(project, "node_modules/.bin/tsc"), ["-p", "tsconfig.json"]);
-  touch(join(project, "dist/cli.js"));
+  console.log(`setup: compiling TypeScript into ${directory}`);
+  // It needs an npm package, which was not here when this program began.
+  const { bundle } = await import("./bundle.mjs");
+  await bundle(directory);
 }
 
 // --- main --------------------------------------------------------------------------------------
 
-function main(mode) {
+async function main(mode) {
   if (mode !== "start" && mode !== "test" && mode !== "check") {
     throw new SetupError("usage: node packaging/setup.mjs start|test|check");
   }
@@ -319,11 +324,11 @@ function main(mode) {
     }
   }
   ensureAddon(mode === "check" ? "test" : mode);
-  ensureDist();
+  await ensureDist(mode);
 }
 
 try {
-  main(process.argv[2]);
+  await main(process.argv[2]);
 } catch (error) {
   const text = error instanceof SetupError ? error.message : String(error?.stack ?? error);
   console.error(`setup: ${text}`);

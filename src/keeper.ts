@@ -2,16 +2,11 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, writeSync } from "node:fs";
 import { createConnection } from "node:net";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { Config } from "./config.js";
 import { errnoOf, VprocfsError } from "./errors.js";
+import { nativeCandidates } from "./layout.js";
 import type { Inheritance, NativeBinding } from "./native/binding.js";
 import { printable } from "./text.js";
-
-/** Built here by node-gyp, or shipped beside the compiled JavaScript. */
-const CANDIDATES = ["../build/Release/vprocfs-keeper", "./vprocfs-keeper"].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
 
 /** The canonical mount point, for workers: to resolve it they would have to ask the mount. */
 const MOUNTPOINT_VARIABLE = "VPROCFS_KEEPER_MOUNTPOINT";
@@ -92,7 +87,7 @@ export function execKeeper(
   json: boolean,
   worker: readonly string[],
 ): never {
-  const keeper = CANDIDATES.find((path) => existsSync(path));
+  const keeper = nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
   if (keeper === undefined) {
     throw new VprocfsError("ADDON", "the keeper is not built: run 'npm run build'");
   }
@@ -122,7 +117,7 @@ const HOLD_MS = 5000;
  * inherited mount waiting. Returns when it cannot.
  */
 export function holdMount(binding: Pick<NativeBinding, "exec">): void {
-  const keeper = CANDIDATES.find((path) => existsSync(path));
+  const keeper = nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
   if (keeper !== undefined) {
     binding.exec([keeper, "--hold-ms", String(HOLD_MS)]);
   }

@@ -5,7 +5,7 @@
 //                                   [--with-node [--cache DIR]]
 //
 // Needs dpkg-deb, strip, objdump and gzip. Nothing is fetched: the addon, the programs and the npm
-// packages are those that are here. Only --with-node, for vprocfs-node too, gets the official Node.js
+// packages that are bundled are those that are here. Only --with-node, for vprocfs-node too, gets the official Node.js
 // from npm's registry, once.
 
 import { execFileSync } from "node:child_process";
@@ -24,9 +24,10 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { isNeeded, manifestOf, runtimePackages } from "../npm-packages.mjs";
+import { bundle } from "../bundle.mjs";
+import { licencesOf, manifestOf, runtimePackages } from "../npm-packages.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const project = resolve(here, "../..");
@@ -81,32 +82,13 @@ const INTEGRATIONS = ["containerd", "kubernetes", "lxc", "monitoring", "oci", "o
   (name) => existsSync(join(project, "packaging", name)),
 );
 
-/** The benchmark for operators, whose compiler the package does not have. */
-function compileBenchmark() {
-  execFileSync(
-    join(project, "node_modules/.bin/tsc"),
-    ["-p", join(project, "bench/tsconfig.json")],
-    {
-      stdio: ["ignore", 2, 2],
-    },
-  );
-}
-
 function stageProgram(root) {
   const home = "usr/lib/vprocfs";
-  compileBenchmark();
   for (const path of PROGRAM) {
     if (!existsSync(join(project, path))) {
       fail(`${path} is not there: run 'npm run build' first`);
     }
     cpSync(join(project, path), join(root, home, path), { recursive: true, dereference: true });
-  }
-  for (const path of npmPackages()) {
-    cpSync(join(project, path), join(root, home, path), {
-      recursive: true,
-      filter: (source) =>
-        isNeeded(source) && !relative(join(project, path), source).startsWith("node_modules"),
-    });
   }
   for (const name of ["vprocfs-keeper", "vprocfs-attach", "vprocfs-writer", "vprocfs.node"]) {
     const path = join(root, home, "build/Release", name);
@@ -151,13 +133,14 @@ function stageServices(root) {
   mkdirSync(join(root, "var/lib/vprocfs"), { recursive: true, mode: 0o755 });
 }
 
-/** What each bundled npm package is licensed under, for the copyright file. */
+/** The npm packages that the programs hold code of, and their licences, for the copyright file. */
 function bundled() {
-  const lines = npmPackages().map((path) => {
+  const packages = npmPackages().map((path) => {
     const { name, version: its, license } = manifestOf(path);
-    return `  ${name} ${its}: ${license}`;
+    const texts = licencesOf(path).map((text) => text.trim().replaceAll(/^/gm, "    "));
+    return [`  ${name} ${its}: ${license}`, ...texts].join("\n\n");
   });
-  return `\nBundled npm packages, with their licences in /usr/lib/vprocfs/node_modules:\n${lines.join("\n")}\n`;
+  return `\nThe programs hold code of these npm packages:\n\n${packages.join("\n\n")}\n`;
 }
 
 async function stageDocuments(root, version) {
@@ -218,6 +201,8 @@ const work = mkdtempSync(join(tmpdir(), "vprocfs-deb-"));
 process.on("exit", () => rmSync(work, { recursive: true, force: true }));
 mkdirSync(output, { recursive: true });
 process.umask(0o022);
+// The benchmark for operators, who have nothing to compile it with.
+await bundle("dist/bench");
 
 /** The newest version of a symbol of that kind that a program needs; what is static needs none. */
 function newestSymbol(path, kind) {

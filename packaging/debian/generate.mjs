@@ -1,9 +1,9 @@
 // Man pages and completions out of the command line itself: what it accepts is what they say.
 
-import { fileURLToPath } from "node:url";
+import { bundle } from "../bundle.mjs";
 
-const dist = new URL("../../dist/", import.meta.url);
-const load = (path) => import(fileURLToPath(new URL(path, dist)));
+await bundle("build/modules");
+const load = (name) => import(`../../build/modules/${name}`);
 
 async function program() {
   const { createProgram } = await load("program.js");

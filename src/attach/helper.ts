@@ -1,13 +1,8 @@
 import { execFile } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { messageOf, VprocfsError } from "../errors.js";
-
-/** Built here by node-gyp, or shipped beside the compiled JavaScript. */
-const CANDIDATES = ["../../build/Release/vprocfs-attach", "../vprocfs-attach"].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
+import { nativeCandidates } from "../layout.js";
 
 /** The helper kills what it started after its own timeout; this is for when even that hangs. */
 const KILL_AFTER_MS = 30_000;
@@ -46,7 +41,7 @@ export type FileState = HelperReport["files"][number]["state"];
 
 /** Where the native helper is. */
 export function helperPath(): string {
-  const path = CANDIDATES.find((candidate) => existsSync(candidate));
+  const path = nativeCandidates("vprocfs-attach").find((candidate) => existsSync(candidate));
   if (path === undefined) {
     throw new VprocfsError("ADDON", "the attach helper is not built: run 'npm run build'");
   }

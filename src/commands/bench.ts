@@ -1,11 +1,11 @@
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { ExitStatus, VprocfsError } from "../errors.js";
+import { installed } from "../layout.js";
 import type { Context } from "./context.js";
 
-const BENCH = fileURLToPath(new URL("../../bench/run.mjs", import.meta.url));
+const BENCH = installed("bench/run.mjs");
 
 /**
  * `vprocfs bench [ARGUMENT]...`: the benchmark has a command line of its own, and runs in a process

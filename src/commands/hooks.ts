@@ -1,4 +1,3 @@
-import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { CALL_MODES, type CallMode, callFiles } from "../attach/call-files.js";
 import { helperPath } from "../attach/helper.js";
@@ -15,6 +14,7 @@ import {
 } from "../attach/hooks.js";
 import { settingsFileOf } from "../attach/settings.js";
 import { ExitStatus, VprocfsError } from "../errors.js";
+import { installed } from "../layout.js";
 import { canonicalPath } from "../mountpoint.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -107,7 +107,7 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     const mode = act === uninstallHooks ? "all" : callModeOf(flags.sysinfo);
     const hooks = hookFiles({
       helper: helperPath(),
-      program: [process.execPath, fileURLToPath(new URL("../cli.js", import.meta.url))],
+      program: [process.execPath, installed("dist/cli.js")],
       mountpoint,
       settings: settingsFileOf(mountpoint),
     });

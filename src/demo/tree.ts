@@ -3,9 +3,9 @@ import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { loadConfig } from "../config-load.js";
 import { VprocfsError } from "../errors.js";
+import { installed } from "../layout.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
 
@@ -49,7 +49,7 @@ async function stopServer(child: ChildProcess): Promise<void> {
 
 async function startServer(name: string, signal: AbortSignal): Promise<Tree> {
   const path = canonicalPath(mkdtempSync(join(tmpdir(), `${name}-`)));
-  const cli = fileURLToPath(new URL("../cli.js", import.meta.url));
+  const cli = installed("dist/cli.js");
   const alone = ["--no-watch", "--metrics", "off"];
   const child = spawn(process.execPath, [cli, "run", path, ...alone, "--log-level", "warn"], {
     stdio: ["ignore", "inherit", "inherit"],

@@ -1,6 +1,5 @@
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
+import { installed } from "../layout.js";
 
 /** A password to be checked, and where it came from. */
 export interface Check {
@@ -41,13 +40,6 @@ export function userOf(port: number, tables: readonly string[]): string {
   return "";
 }
 
-/** Compiled beside this, or, for tests that run the sources, in dist. */
-function threadFile(): string {
-  const candidates = ["./password-thread.js", "../../dist/metrics/password-thread.js"];
-  const paths = candidates.map((path) => fileURLToPath(new URL(path, import.meta.url)));
-  return paths.find((path) => existsSync(path)) ?? paths[0] ?? "";
-}
-
 /** Checks passwords on a thread of their own, which is started by the first one. */
 export class PasswordThread {
   readonly #open = new Map<number, (isRight: boolean | undefined) => void>();
@@ -77,7 +69,7 @@ export class PasswordThread {
     if (this.#thread !== undefined) {
       return this.#thread;
     }
-    const thread = new Worker(threadFile());
+    const thread = new Worker(installed("dist/password-thread.js"));
     thread.unref();
     thread.on("message", ({ id, isRight }: Verdict) => {
       this.#open.get(id)?.(isRight);

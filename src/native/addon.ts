@@ -1,13 +1,8 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { fileURLToPath } from "node:url";
 import { messageOf, VprocfsError } from "../errors.js";
+import { nativeCandidates } from "../layout.js";
 import type { NativeBinding } from "./binding.js";
-
-/** Built here by node-gyp, or shipped beside the compiled JavaScript. */
-const CANDIDATES = ["../../build/Release/vprocfs.node", "../vprocfs.node"].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
 
 const EXPORTS = [
   "Session",
@@ -42,7 +37,7 @@ function requireAddon(path: string): unknown {
 }
 
 /** Loads the native addon; a VprocfsError says in one line what to do when that fails. */
-export function loadAddon(candidates: readonly string[] = CANDIDATES): NativeBinding {
+export function loadAddon(candidates = nativeCandidates("vprocfs.node")): NativeBinding {
   const path = candidates.find((candidate) => existsSync(candidate));
   if (path === undefined) {
     throw new VprocfsError("ADDON", "the native addon is not built: run 'npm run build'");

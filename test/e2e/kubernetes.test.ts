@@ -1,7 +1,7 @@
 // What runs on a Kubernetes node, without a cluster: the agent of the DaemonSet on a node that is a
 // directory, the hooks it leaves there with real runtimes, and pods that share a PID namespace.
 
-import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { filesOf, PLACES } from "../support/attach.js";
@@ -68,9 +68,6 @@ class Node {
       AGENT_ONCE: "yes",
       AGENT_RETRY: "0.1",
     };
-    // Where it looks for them last.
-    mkdirSync(join(this.root, "opt"));
-    symlinkSync(join(project, "node_modules"), join(this.root, "opt/node_modules"));
   }
 
   agent(action: string): Promise<Outcome> {

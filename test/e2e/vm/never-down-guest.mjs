@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 
 const [project, program, kills] = process.argv.slice(2);
-const { readStatus } = await import(join(project, "dist/keeper-status.js"));
+const { readStatus } = await import(join(project, "build/modules/keeper-status.js"));
 const MOUNTPOINT = "/tmp/vprocfs-test-nd";
 const CGROUP = "/sys/fs/cgroup/vprocfs-test-nd";
 const TOTAL_KIB = 64 * 1024;
