@@ -30,6 +30,8 @@ OpenRecord* open_record(StateFile& state, RecordIndex record) {
 // that counted from 1.
 constexpr uint64_t kHandleBits = uint64_t{3} << 62;
 
+constexpr uint64_t kToldMaxAgeUs = 1000 * 1000;
+
 uint64_t first_handle() { return kHandleBits | boottime_us() * 1000; }
 
 }  // namespace
@@ -85,6 +87,11 @@ void OpenFile::hold(std::shared_ptr<Snapshot> snapshot) {
 std::shared_ptr<Snapshot> OpenFile::snapshot() const {
   const std::lock_guard lock(mutex_);
   return snapshot_;
+}
+
+uint64_t OpenFile::tell_size() {
+  told_ = true;
+  return snapshot()->text().size();
 }
 
 OpenFiles::OpenFiles(StateFile& state) : state_(state), next_handle_(first_handle()) {}
@@ -185,8 +192,8 @@ bool OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
                               uint64_t max_age_us) {
   if (offset != 0) return false;
   if (file.begun_.exchange(true)) return true;
-  const auto snapshot = file.snapshot();
-  return snapshot->taken_us() + max_age_us < now_us;
+  if (file.told_) max_age_us = std::max(max_age_us, kToldMaxAgeUs);
+  return file.snapshot()->taken_us() + max_age_us < now_us;
 }
 
 std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t size) {

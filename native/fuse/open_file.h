@@ -62,6 +62,8 @@ class OpenFile {
   const std::optional<Clock> clock;
 
   std::shared_ptr<Snapshot> snapshot() const;
+  /// The size of what it holds, for one who will read no more than that.
+  uint64_t tell_size();
 
  private:
   friend class OpenFiles;
@@ -71,6 +73,7 @@ class OpenFile {
   std::shared_ptr<Snapshot> snapshot_;
   RecordIndex record_ = 0;
   std::atomic<bool> begun_{false};  ///< somebody has read from offset 0
+  std::atomic<bool> told_{false};   ///< somebody knows the size of what it holds
 };
 
 /// All open files of a connection, kept so that another worker can take them over. The only offset
@@ -97,7 +100,8 @@ class OpenFiles {
   void renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot);
 
   /// True when a read at `offset` asks for a new snapshot: at offset 0 again, or for the first time
-  /// when the one taken at open is older than `max_age_us` by now.
+  /// when the one taken at open is older than `max_age_us` by now. One whose size was told may be a
+  /// second old: another one could be longer, and would be cut.
   static bool wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us, uint64_t max_age_us);
   /// The bytes for a read.
   static std::string_view slice(std::string_view text, uint64_t offset, size_t size);

@@ -32,7 +32,7 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   const auto file = open_files_.find(last.handle, node);
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
-    const uint64_t size = file->snapshot()->text().size();
+    const uint64_t size = file->tell_size();
     if (container) container->told_size(view.index) = size;
     fuse_attr_out out{};
     out.attr = attributes(node, &view, size);
