@@ -11,10 +11,11 @@ import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
 import { program } from "../support/programs.js";
+import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
-const OPENS = 100_000;
+const OPENS = inLong(10_000, 100_000);
 
 describe("vprocfs bench", () => {
   it("hands its arguments on to the benchmark, and its status back", async () => {
