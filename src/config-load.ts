@@ -162,14 +162,19 @@ export interface ConfigInputs {
   readonly warn?: (line: string) => void;
 }
 
+/** The file that is read, if there is one, and whether it must be there. */
+export function configFileOf(inputs: ConfigInputs): { path: string; isRequired: boolean } {
+  const { env = process.env, defaultFile = DEFAULT_CONFIG_FILE } = inputs;
+  const named = inputs.file ?? env[FILE_VARIABLE];
+  return { path: resolve(named ?? defaultFile), isRequired: named !== undefined };
+}
+
 /** Flags over environment over file over defaults. Throws a VprocfsError that names the culprit. */
 export function loadConfig(inputs: ConfigInputs = {}): Config {
-  const { flags = {}, env = process.env, defaultFile = DEFAULT_CONFIG_FILE } = inputs;
-  const { warn = () => {} } = inputs;
-  const named = inputs.file ?? env[FILE_VARIABLE];
-  const path = named === undefined ? defaultFile : resolve(named);
+  const { flags = {}, env = process.env, warn = () => {} } = inputs;
+  const { path, isRequired } = configFileOf(inputs);
   return check(
-    new Map([...readFile(path, named !== undefined), ...readEnvironment(env), ...readFlags(flags)]),
+    new Map([...readFile(path, isRequired), ...readEnvironment(env), ...readFlags(flags)]),
     warn,
   );
 }

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, writeSync } from "node:fs";
+import { existsSync, mkdirSync, realpathSync, statSync, writeSync } from "node:fs";
 import { createConnection } from "node:net";
 import { dirname, join } from "node:path";
 import type { Config } from "./config.js";
@@ -8,7 +8,7 @@ import { nativeCandidates } from "./layout.js";
 import type { Inheritance, NativeBinding } from "./native/binding.js";
 import { printable } from "./text.js";
 
-/** The canonical mount point, for workers: to resolve it they would have to ask the mount. */
+/** kMountpointVariable of native/state/keeper_protocol.h. */
 const MOUNTPOINT_VARIABLE = "VPROCFS_KEEPER_MOUNTPOINT";
 
 const ANSWER_WITHIN_MS = 60_000;
@@ -77,6 +77,32 @@ export function tellKeeper(env: NodeJS.ProcessEnv, why: string): void {
   }
 }
 
+/** A file's state and its path, as native/keeper/launch.cc compares them. */
+export function stampOf(path: string): string {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  if (found === undefined) {
+    return `- ${path}`;
+  }
+  return `${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs} ${path}`;
+}
+
+/** What another version replaces. */
+export function programFiles(): string[] {
+  const scripts = process.argv.slice(1, 2).map((path) => realpathSync(path));
+  return [
+    process.execPath,
+    ...scripts,
+    ...nativeCandidates("vprocfs-keeper").filter((path) => existsSync(path)),
+  ];
+}
+
+/** What a keeper starts. */
+export interface WorkerCommand {
+  readonly command: readonly string[];
+  /** stampOf() of all files that decide on the keeper's own options. */
+  readonly stamps: readonly string[];
+}
+
 /**
  * Becomes the keeper, which mounts and then starts `vprocfs worker` with the arguments that this
  * process had. The process id stays, so that supervisors see one service. Returns only by throwing.
@@ -85,7 +111,7 @@ export function execKeeper(
   binding: Pick<NativeBinding, "exec">,
   config: Config,
   json: boolean,
-  worker: readonly string[],
+  worker: WorkerCommand,
 ): never {
   const keeper = nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
   if (keeper === undefined) {
@@ -93,7 +119,6 @@ export function execKeeper(
   }
   const socket = socketOf(config.mountpoint);
   mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
-  process.env[MOUNTPOINT_VARIABLE] = config.mountpoint;
   // Where what it leaves when it ends waits for the next one (native/keeper/rest.h).
   const rest = config.calls === "on" ? ["--rest", join(config.callsDirectory, "rest.sock")] : [];
   return binding.exec([
@@ -104,8 +129,9 @@ export function execKeeper(
     ...["--socket", socket, "--log-format", json ? "json" : "text"],
     ...["--log-level", config.logLevel, "--standby", config.standby],
     ...["--watchdog-ms", String(config.watchdogMs), "--patience-ms", String(config.patienceMs)],
+    ...worker.stamps.flatMap((stamp) => ["--unchanged", stamp]),
     "--",
-    ...worker,
+    ...worker.command,
   ]);
 }
 
@@ -133,9 +159,18 @@ export function askKeeper(mountpoint: string, command: "status" | "reload"): Pro
       socket.destroy();
       reject(new VprocfsError("NOT_MOUNTED", `${mountpoint}: ${reason}`, { cause }));
     };
+    const isLate = (): void => fail("its keeper does not answer");
     socket
       .setEncoding("utf8")
-      .setTimeout(ANSWER_WITHIN_MS, () => fail("its keeper does not answer"));
+      .setTimeout(ANSWER_WITHIN_MS)
+      .on("timeout", () => {
+        if (command === "status") {
+          isLate();
+          return;
+        }
+        // On a starved machine a worker takes long to start: how long it may is up to the keeper.
+        askKeeper(mountpoint, "status").then(() => socket.setTimeout(ANSWER_WITHIN_MS), isLate);
+      });
     socket.on("data", (text: string) => {
       answer += text;
     });

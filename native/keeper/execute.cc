@@ -50,6 +50,7 @@ Resume Supervisor::describe() const {
   r.agreed = connection_.agreed;
   r.vault_fd = vault_.table_fd();
   r.memo_fd = memo_.fd();
+  r.launch_fd = launch_.fd();
   return r;
 }
 
@@ -61,7 +62,7 @@ void Supervisor::execute_self() {
   end_reloads("busy: the keeper executes itself again");
   const Resume r = describe();
   write_resume(r);
-  const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.memo_fd};
+  const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.memo_fd, r.launch_fd};
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
   vault_.outlive(true);
   keeper_log(options_.log, LogLevel::kInfo, "executing itself again");

@@ -10,6 +10,7 @@
 
 #include "keeper/connection.h"
 #include "keeper/hold.h"
+#include "keeper/launch.h"
 #include "keeper/log.h"
 #include "keeper/memo.h"
 #include "keeper/options.h"
@@ -69,6 +70,7 @@ int main(int argc, char** argv) {
   if (!occupy_standard_descriptors()) return 1;
   make_absolute(argv);
   if (!parse_options(argc, argv, options)) return 2;
+  if (options.launch) return launch(options);
   if (options.hold_ms != 0) {
     block_signals();
     return hold(options);
@@ -87,6 +89,7 @@ int main(int argc, char** argv) {
   static Store store;  // Large, and the stack is small.
   store.receive();
   Memo memo;
+  Launch launched;
   Connection connection;
   const bool known = memo.open(inherited == Inherited::kAll ? Fd(earlier.memo_fd)
                                                             : store.take({StoreKind::kMemo}));
@@ -108,6 +111,11 @@ int main(int argc, char** argv) {
   if (!known && !memo.open(Fd())) {
     keeper_log(options.log, LogLevel::kWarn, "no memory of its own: %s", std::strerror(errno));
   }
+  const bool goes_on = launched.open(
+      inherited == Inherited::kAll ? Fd(earlier.launch_fd) : store.take({StoreKind::kLaunch}));
+  // What another version left is not ours to read.
+  if (!goes_on) launched.open(Fd());
+  launched.write(options);
   Vault vault;
   // Without one nothing outlives workers in it, and they serve all the same.
   if (!vault.open(earlier.vault_fd)) {
@@ -118,7 +126,8 @@ int main(int argc, char** argv) {
   store.drop_offered();
   keep(connection, options, memo, store);
   store.put({StoreKind::kMemo}, memo.fd());
-  Supervisor supervisor(options, {connection, vault, memo, store});
+  store.put({StoreKind::kLaunch}, launched.fd());
+  Supervisor supervisor(options, {connection, vault, memo, store, launched});
   if (inherited == Inherited::kAll) supervisor.resume(earlier);
   if (adopted) supervisor.succeed(memo.record());
   const int status = supervisor.run();

@@ -30,6 +30,7 @@ struct MemoRecord {
     uint64_t device = 0;     ///< of the mounted file system
     ConnectionState agreed;  ///< what INIT negotiated; initialised 0: there is no such connection
   } connections[kMostConnections];
+  uint64_t started_in_ms = 0;  ///< how long the last worker took to get ready; 0: not known
 };
 
 class Memo {

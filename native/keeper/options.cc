@@ -43,6 +43,8 @@ bool take(const char* name, const char* value, KeeperOptions& o) {
   if (is("--stop-ms")) return parse_ms(value, o.stop_ms);
   if (is("--hold-ms")) return parse_ms(value, o.hold_ms);
   if (is("--check")) return o.check = true, true;
+  if (is("--launch")) return o.launch = true, true;
+  if (is("--unchanged")) return true;  // For the next keeper: see keeper/launch.h.
   if (is("--patience-ms")) return parse_ms(value, o.patience_ms);
   return false;
 }
@@ -72,7 +74,7 @@ bool parse_options(int argc, char** argv, KeeperOptions& out) {
   }
   if (at < argc - 1) out.worker = argv + at + 1;
   if (out.hold_ms != 0) return true;
-  if (out.mountpoint != nullptr && out.worker != nullptr) return true;
+  if ((out.mountpoint != nullptr || out.launch) && out.worker != nullptr) return true;
   std::fprintf(stderr,
                "vprocfs-keeper: usage: vprocfs-keeper --mountpoint DIR [--type TYPE] "
                "[--source SOURCE] [--socket PATH] -- WORKER [ARGUMENT]...\n");

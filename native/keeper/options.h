@@ -19,13 +19,14 @@ struct KeeperOptions {
   bool standby = true;           ///< hold a second worker ready to take over
   LogOptions log;
   uint32_t hold_ms = 0;           ///< only answer with errors for so long; see keeper/hold.h
+  bool launch = false;            ///< find out what to become; see launch() of keeper/launch.h
   bool check = false;             ///< only say whether this program would start with all that
   uint32_t watchdog_ms = 5000;    ///< silence after which a worker is replaced
   uint32_t start_ms = 30000;      ///< how long a worker may take to get ready
   uint32_t drain_ms = 3000;       ///< how long a worker may take to answer what it holds
   uint32_t stop_ms = 25000;       ///< how long a worker may take to unmount and end
   uint32_t patience_ms = 10000;   ///< how long readers wait without a worker before they get EIO
-  char* const* worker = nullptr;  ///< argv of a worker, nullptr-terminated
+  char* const* worker = nullptr;  ///< argv of a worker, nullptr-terminated; see launch()
   char* const* self = nullptr;    ///< our own argv, to execute ourselves again
 };
 

@@ -11,9 +11,9 @@ namespace vprocfs {
 namespace {
 
 constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
-// Versions from before the vault end after 17, those from before the memo after 18, and ignore what
-// comes after them.
-constexpr int kFewestFields = 17, kFields = 19;
+// Versions from before the vault end after 17, those from before the memo after 18, from before the
+// launch after 19, and ignore what comes after them.
+constexpr int kFewestFields = 17, kFields = 20;
 
 }  // namespace
 
@@ -21,11 +21,11 @@ void write_resume(const Resume& r) {
   char text[400];
   std::snprintf(text, sizeof(text),
                 "1 %d %d %d %d %d %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                " %u %u %u %" PRIu64 " %" PRIu64 " %d %d",
+                " %u %u %u %" PRIu64 " %" PRIu64 " %d %d %d",
                 r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
                 r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
                 r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
-                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd, r.memo_fd);
+                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd, r.memo_fd, r.launch_fd);
   ::setenv(kVariable, text, 1);
 }
 
@@ -35,11 +35,11 @@ Inherited read_resume(Resume& r) {
   const int fields = std::sscanf(
       text,
       "1 %d %d %d %d %d %u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-      " %u %u %u %" SCNu64 " %" SCNu64 " %d %d",
+      " %u %u %u %" SCNu64 " %" SCNu64 " %d %d %d",
       &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid, &r.generation,
       &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent, &r.requests, &r.device,
       &r.agreed.kernel_major, &r.agreed.kernel_minor, &r.agreed.max_readahead,
-      &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd, &r.memo_fd);
+      &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd, &r.memo_fd, &r.launch_fd);
   r.agreed.initialised = 1;
   r.agreed.tick = (r.agreed.flags & FUSE_NO_OPEN_SUPPORT) != 0 ? 1 : 0;
   return fields >= kFewestFields && fields <= kFields ? Inherited::kAll : Inherited::kUnknown;
@@ -48,7 +48,7 @@ Inherited read_resume(Resume& r) {
 void clear_resume() { ::unsetenv(kVariable); }
 
 void take_over(const Resume& r, Connection& out) {
-  for (const int fd : {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd}) {
+  for (const int fd : {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.memo_fd, r.launch_fd}) {
     ::fcntl(fd, F_SETFD, FD_CLOEXEC);
   }
   out.fuse = Fd(r.fuse_fd);

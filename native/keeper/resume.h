@@ -12,8 +12,9 @@ struct Resume {
   uint32_t generation = 0, restarts = 0;
   uint64_t born_ms = 0, worker_started_ms = 0, resent = 0, requests = 0, device = 0;
   ConnectionState agreed;
-  int vault_fd = -1;  ///< -1: the earlier self had no vault
-  int memo_fd = -1;   ///< -1: the earlier self had no memo
+  int vault_fd = -1;   ///< -1: the earlier self had no vault
+  int memo_fd = -1;    ///< -1: the earlier self had no memo
+  int launch_fd = -1;  ///< -1: the earlier self knew nothing of how it was launched
 };
 
 enum class Inherited : uint8_t { kNothing, kAll, kUnknown };

@@ -19,11 +19,9 @@ struct Word {
   StoreKind kind;
   const char* word;
 };
-constexpr Word kWords[] = {{StoreKind::kMemo, "memo"},
-                           {StoreKind::kFuse, "fuse"},
-                           {StoreKind::kRefusal, "refusal"},
-                           {StoreKind::kState, "state"},
-                           {StoreKind::kVault, "vault"}};
+constexpr Word kWords[] = {{StoreKind::kMemo, "memo"},       {StoreKind::kFuse, "fuse"},
+                           {StoreKind::kRefusal, "refusal"}, {StoreKind::kState, "state"},
+                           {StoreKind::kVault, "vault"},     {StoreKind::kLaunch, "launch"}};
 
 /// A name as sd_notify(3) takes it: no colon, no control character, at most 255 bytes.
 struct NameText {
@@ -74,20 +72,36 @@ bool is_for_us() {
   return pid != nullptr && std::strtol(pid, nullptr, 10) == ::getpid();
 }
 
-}  // namespace
-
-void Store::receive() {
+/// Calls `visit(fd, name, length of the name)` for each descriptor that the manager hands us.
+template <typename Visit>
+void for_each_offered(Visit visit) {
   const char* count_text = std::getenv("LISTEN_FDS");
   const char* names = std::getenv("LISTEN_FDNAMES");
   const long count =
       is_for_us() && count_text != nullptr ? std::strtol(count_text, nullptr, 10) : 0;
   for (long i = 0; i < count; ++i) {
-    const int fd = kFirstListened + static_cast<int>(i);
     const char* name = names == nullptr ? "" : names;
     const size_t length = std::strcspn(name, ":");
     if (names != nullptr) names = name[length] == ':' ? name + length + 1 : nullptr;
+    visit(kFirstListened + static_cast<int>(i), name, length);
+  }
+}
+
+}  // namespace
+
+int offered_as(StoreName name) {
+  int found = -1;
+  for_each_offered([&](int fd, const char* text, size_t length) {
+    StoreName its;
+    if (found < 0 && parse_name(text, length, its) && its == name) found = fd;
+  });
+  return found;
+}
+
+void Store::receive() {
+  for_each_offered([this](int fd, const char* name, size_t length) {
     // Not one that somebody else opened there meanwhile.
-    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) continue;
+    if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return;
     StoreName known;
     Entry* free = nullptr;
     if (parse_name(name, length, known) && find(known) == nullptr) {
@@ -100,12 +114,12 @@ void Store::receive() {
     }
     if (free != nullptr) {
       *free = {known, fd, State::kOffered};
-      continue;
+      return;
     }
     // Of a version that knew more, or one of two of the same name: nobody here needs it.
     ::close(fd);
     if (!parse_name(name, length, known)) send_remove(name, length);
-  }
+  });
   for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}) {
     ::unsetenv(variable);
   }

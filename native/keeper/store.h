@@ -16,6 +16,7 @@ enum class StoreKind : uint8_t {
   kRefusal,  ///< its clone to refuse requests through
   kState,    ///< the memory of its workers
   kVault,    ///< what workers left (keeper/vault.h)
+  kLaunch,   ///< how this keeper was started (keeper/launch.h)
 };
 
 /// The name of one descriptor.
@@ -28,6 +29,10 @@ struct StoreName {
     return kind == other.kind && which == other.which && key == other.key;
   }
 };
+
+/// The descriptor of that name that the service manager hands this process, which stays as it is;
+/// -1 when there is none.
+int offered_as(StoreName name);
 
 /// THE table of all descriptors that outlive this keeper. systemd holds a duplicate of each
 /// (FDSTORE=1 of sd_notify(3)) and hands them to the next keeper (LISTEN_FDS of sd_listen_fds(3)):

@@ -175,6 +175,7 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   refusing_ = false;
   slow_starts_ = 0;
   next_extension_ms_ = 0;
+  launch_.prove();
   keeper_log(options_.log, LogLevel::kInfo, "worker %d serves, generation %u", worker.pid,
              worker.generation);
   // A reload says so itself.

@@ -26,6 +26,7 @@ constexpr uint64_t kExtensionMs = 5000;
 constexpr uint64_t kSlowMs = 3000;
 constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
 constexpr uint64_t kStoreAgainMs = 50;
+constexpr uint64_t kMostPatienceMs = 60000;
 
 }  // namespace
 
@@ -35,6 +36,7 @@ Supervisor::Supervisor(const KeeperOptions& options, const Estate& estate)
       vault_(estate.vault),
       memo_(estate.memo),
       store_(estate.store),
+      launch_(estate.launch),
       born_ms_(monotonic_ms()),
       trouble_ms_(born_ms_) {
   if (const char* usec = std::getenv("WATCHDOG_USEC")) {
@@ -55,6 +57,7 @@ void Supervisor::resume(const Resume& from) {
   resent_before_ = from.resent;
   requests_before_ = from.requests;
   trouble_ms_ = 0;
+  launch_.prove();
   keeper_log(options_.log, LogLevel::kInfo, "goes on with worker %d", current_.pid);
 }
 
@@ -64,6 +67,7 @@ void Supervisor::succeed(const MemoRecord& from) {
   born_ms_ = from.born_ms;
   resent_before_ = from.resent;
   requests_before_ = from.requests;
+  started_in_ms_ = from.started_in_ms;
   keeper_log(options_.log, LogLevel::kInfo,
              "goes on with the mount of an earlier keeper, %zu descriptors", store_.size());
 }
@@ -76,6 +80,7 @@ void Supervisor::note() {
   record.born_ms = born_ms_;
   record.resent = resent_before_ + current_.resent;
   record.requests = requests_before_ + current_.requests;
+  record.started_in_ms = started_in_ms_;
 }
 
 void Supervisor::reap() {
@@ -178,9 +183,17 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
   }
 }
 
+/// How long readers wait. Not for less than a start is known to take on this machine, while there
+/// is one under way that nothing speaks against.
+uint64_t Supervisor::patience_ms() const {
+  const bool starts = current_.alive() && current_.doom == nullptr && failures_ <= 1;
+  const uint64_t slow = std::min(kMostPatienceMs, 2 * started_in_ms_);
+  return starts ? std::max<uint64_t>(options_.patience_ms, slow) : options_.patience_ms;
+}
+
 void Supervisor::refuse(uint64_t now) {
   const bool lost = !current_.serves() && trouble_ms_ != 0 && !stopping_;
-  if (!lost || now - trouble_ms_ < options_.patience_ms) return;
+  if (!lost || now - trouble_ms_ < patience_ms()) return;
   if (!refusing_) {
     keeper_log(options_.log, LogLevel::kError,
                "no worker serves: readers get an error until one does");
@@ -263,7 +276,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (store_.pending()) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
   if (trouble_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
-    sooner(trouble_ms_ + options_.patience_ms);
+    sooner(trouble_ms_ + patience_ms());
   }
   return static_cast<int>(until > now ? until - now : 0);
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "keeper/connection.h"
+#include "keeper/launch.h"
 #include "keeper/memo.h"
 #include "keeper/options.h"
 #include "keeper/resume.h"
@@ -23,6 +24,7 @@ class Supervisor {
     Vault& vault;
     Memo& memo;
     Store& store;
+    Launch& launch;
   };
   Supervisor(const KeeperOptions& options, const Estate& estate);
 
@@ -49,6 +51,7 @@ class Supervisor {
   void reap();
   void on_timers(uint64_t now);
   void check_worker(Worker& worker, uint64_t now);
+  uint64_t patience_ms() const;
   void refuse(uint64_t now);
   void begin_stop();
   void begin_leave();
@@ -105,6 +108,7 @@ class Supervisor {
   Vault& vault_;
   Memo& memo_;
   Store& store_;
+  Launch& launch_;
   Fd signals_, listener_, client_, reload_client_;
   Fd waiting_client_;  ///< asked for a reload while none could begin
   Worker current_;     ///< serves, or is to

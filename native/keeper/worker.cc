@@ -43,6 +43,7 @@ void unblock_signals() {
   ::setenv(kFuseFdVariable, "3", 1);
   ::setenv(kStateFdVariable, "4", 1);
   ::setenv(kControlFdVariable, "5", 1);
+  ::setenv(kMountpointVariable, options.mountpoint, 1);
   ::unsetenv("NOTIFY_SOCKET");
   ::unsetenv("WATCHDOG_USEC");
   unblock_signals();

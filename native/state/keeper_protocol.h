@@ -59,5 +59,7 @@ inline constexpr size_t kShortestPacket = offsetof(KeeperPacket, why);
 inline constexpr char kFuseFdVariable[] = "VPROCFS_KEEPER_FUSE_FD";
 inline constexpr char kStateFdVariable[] = "VPROCFS_KEEPER_STATE_FD";
 inline constexpr char kControlFdVariable[] = "VPROCFS_KEEPER_CONTROL_FD";
+/// The canonical mount point: to resolve it a worker would have to ask the mount.
+inline constexpr char kMountpointVariable[] = "VPROCFS_KEEPER_MOUNTPOINT";
 
 }  // namespace vprocfs

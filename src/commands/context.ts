@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { CONFIG_KEYS, type Config, type ConfigKey, defaultOf } from "../config.js";
-import { type ConfigInputs, loadConfig } from "../config-load.js";
+import { type ConfigInputs, configFileOf, loadConfig } from "../config-load.js";
 import { readMounts } from "../mountinfo.js";
 import { servingPlace } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
@@ -18,15 +18,9 @@ export interface Context {
   exit(status: number): void;
 }
 
-/**
- * The configuration for a command: its flags over environment over file. `more.flags` win over those
- * of the command line.
- */
-export function configFor(
-  context: Context,
-  command: Command,
-  more: Pick<ConfigInputs, "flags" | "warn"> = {},
-): Config {
+type More = Pick<ConfigInputs, "flags" | "warn">;
+
+function inputsFor(context: Context, command: Command, more: More = {}): ConfigInputs {
   const options: Record<string, unknown> = command.optsWithGlobals();
   const flags: Partial<Record<ConfigKey, string>> = {};
   for (const key of CONFIG_KEYS) {
@@ -36,13 +30,26 @@ export function configFor(
     }
   }
   const file = options.config;
-  return loadConfig({
+  return {
     ...more,
     flags: { ...flags, ...more.flags },
     env: context.env,
     file: typeof file === "string" ? file : undefined,
     ...(context.configFile === undefined ? {} : { defaultFile: context.configFile }),
-  });
+  };
+}
+
+/**
+ * The configuration for a command: its flags over environment over file. `more.flags` win over those
+ * of the command line.
+ */
+export function configFor(context: Context, command: Command, more: More = {}): Config {
+  return loadConfig(inputsFor(context, command, more));
+}
+
+/** The configuration file of a command, which need not be there. */
+export function configFileFor(context: Context, command: Command): string {
+  return configFileOf(inputsFor(context, command)).path;
 }
 
 /**

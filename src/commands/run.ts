@@ -11,13 +11,20 @@ import { COMMON_KEYS, CONFIG_KEYS, type Config, type ConfigKey, kebabOf } from "
 import { serve } from "../daemon.js";
 import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import { execKeeper, inheritsMount, tellKeeper, workplace } from "../keeper.js";
+import {
+  execKeeper,
+  inheritsMount,
+  programFiles,
+  stampOf,
+  tellKeeper,
+  workplace,
+} from "../keeper.js";
 import { createLogger, isText } from "../log.js";
 import { readMounts } from "../mountinfo.js";
 import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 import { printable } from "../text.js";
-import { type Context, configFor, toJson } from "./context.js";
+import { type Context, configFileFor, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 import { shortenHelp } from "./help.js";
 
@@ -31,20 +38,31 @@ function startError(error: unknown, mountpoint: string): unknown {
   });
 }
 
+/** How `run` was asked to mount. */
+interface Asked {
+  /** By a keeper, rather than in this process. */
+  readonly keeper: boolean;
+  /** stampOf() of what the configuration was read from and what reads it, as it was before. */
+  readonly stamps: readonly string[];
+  /** What is to be logged. */
+  readonly warnings: readonly string[];
+}
+
 /** Becomes the keeper, which mounts or continues with the mount of an earlier keeper. */
-function becomeKeeper(binding: NativeBinding, config: Config, mountpoint: string): never {
+function becomeKeeper(
+  binding: NativeBinding,
+  config: Config,
+  mountpoint: string,
+  stamps: readonly string[],
+): never {
   const [program = "", , ...options] = process.argv.slice(1);
-  const worker = [process.execPath, program, "worker", ...options];
+  const worker = { command: [process.execPath, program, "worker", ...options], stamps };
   execKeeper(binding, { ...config, mountpoint }, !isText(config.logFormat), worker);
 }
 
 /** Becomes the keeper, which mounts and starts workers; without a keeper mounts and serves itself. */
-async function run(
-  context: Context,
-  config: Config,
-  warnings: readonly string[],
-  keeper: boolean,
-): Promise<void> {
+async function run(context: Context, config: Config, asked: Asked): Promise<void> {
+  const { keeper, stamps, warnings } = asked;
   await checkServing(config);
   const binding = context.addon();
   // Before anything is touched, so that a missing package is reported at once.
@@ -59,7 +77,7 @@ async function run(
   if (hasKeeper && inheritsMount(context.env, process.pid)) {
     const mount = mountOf(readMounts(), config.mountpoint);
     if (mount !== undefined && isOurs(mount, config)) {
-      becomeKeeper(binding, config, mount.mountpoint);
+      becomeKeeper(binding, config, mount.mountpoint, stamps);
     }
   }
   const { path, removed } = await prepareMountpoint(system, config.mountpoint, config);
@@ -67,7 +85,7 @@ async function run(
     log.warn({ mountpoint: path, removed }, "removed the dead mount of an earlier vprocfs");
   }
   if (hasKeeper) {
-    becomeKeeper(binding, config, path);
+    becomeKeeper(binding, config, path, stamps);
   }
   makeCallsDirectory(config);
   try {
@@ -147,6 +165,7 @@ export function addRun(program: Command, context: Context): void {
   command
     .option("--print-config", "print the configuration as JSON and exit")
     .action(async (mountpoint: string | undefined, options: Record<string, unknown>) => {
+      const stamps = [configFileFor(context, command), ...programFiles()].map(stampOf);
       const warnings: string[] = [];
       const config = configOf(context, command, mountpoint, (line) => warnings.push(line));
       if (options.printConfig === true) {
@@ -154,7 +173,7 @@ export function addRun(program: Command, context: Context): void {
         context.print(toJson(Object.fromEntries(named)));
         return;
       }
-      await run(context, config, warnings, options.keeper !== false);
+      await run(context, config, { keeper: options.keeper !== false, stamps, warnings });
     });
 }
 

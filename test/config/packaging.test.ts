@@ -118,18 +118,22 @@ describe.runIf(missing.length === 0)(title, () => {
     const launch = text("usr/bin/vprocfs").replaceAll("/usr/lib/", `${place}/`);
     const own = join(place, "vprocfs-node/bin/node");
     const path = join(directory, "path");
+    const keeper = join(place, "vprocfs/build/Release/vprocfs-keeper");
     for (const [file, says] of [
+      [keeper, "the keeper:"],
       [own, "ours"],
       [join(path, "node"), "the node's"],
     ] as const) {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, `#!/bin/sh\necho "${says} $*"\n`, { mode: 0o755 });
     }
-    const start = () =>
-      output(["sh", "-c", launch, "sh", "a b"], { env: { PATH: `${path}:/bin` } });
-    expect(await start()).toBe(`ours ${place}/vprocfs/dist/cli.js a b\n`);
+    const start = (...words: string[]) =>
+      output(["sh", "-c", launch, "sh", ...words], { env: { PATH: `${path}:/bin` } });
+    const cli = `${place}/vprocfs/dist/cli.js`;
+    expect(await start("a b")).toBe(`ours ${cli} a b\n`);
+    expect(await start("run", "/x")).toBe(`the keeper: --launch 1 -- ${own} ${cli} run /x\n`);
     rmSync(own);
-    expect(await start()).toBe(`the node's ${place}/vprocfs/dist/cli.js a b\n`);
+    expect(await start("a b")).toBe(`the node's ${cli} a b\n`);
   });
 
   it("measure and run without npm packages, and have nothing of the tests", async () => {

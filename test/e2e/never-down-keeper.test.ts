@@ -20,7 +20,7 @@ import { Storm, type StormResult } from "./never-down-support.js";
 const ROUNDS = inLong(2, 40);
 
 /** What every connection has in the store, and the keeper itself. */
-const KEPT = ["fuse-0-0", "memo-0-0", "refusal-0-0", "state-0-0"];
+const KEPT = ["fuse-0-0", "launch-0-0", "memo-0-0", "refusal-0-0", "state-0-0"];
 
 describeLive("a keeper whose service manager keeps descriptors", ["g++", "python3"], () => {
   async function underLoad(
@@ -132,7 +132,7 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
   });
 
   it("unmounts at a restart when nothing was kept", async () => {
-    const managed = await Managed.start(testScope(), [], 0);
+    const managed = await Managed.start(testScope(), [], { limit: 0 });
     const first = await managed.serving();
     managed.tell("restart");
     const next = await managed.serving(first.keeperPid);

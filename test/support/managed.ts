@@ -15,8 +15,12 @@ import { project } from "./project.js";
 import type { Scope } from "./scope.js";
 import { until } from "./wait.js";
 
-/** More than any test needs. */
-const LIMIT = 4200;
+export interface ManagedOptions {
+  /** How many descriptors the manager's store takes: more than any test needs, unless told. */
+  readonly limit?: number;
+  /** What starts `vprocfs run`, whose words follow. */
+  readonly launcher?: readonly string[];
+}
 
 export class Managed {
   readonly mountpoint: string;
@@ -35,8 +39,12 @@ export class Managed {
     });
   }
 
-  /** Starts `vprocfs run` under a manager whose store takes `limit` descriptors, and waits. */
-  static async start(scope: Scope, args: readonly string[], limit = LIMIT): Promise<Managed> {
+  /** Starts `vprocfs run` under a manager, and waits until it serves. */
+  static async start(
+    scope: Scope,
+    args: readonly string[],
+    { limit = 4200, launcher = [] }: ManagedOptions = {},
+  ): Promise<Managed> {
     const mountpoint = mkdtempSync(join(tmpdir(), `${testName("mnt")}-`));
     chmodSync(mountpoint, 0o755);
     scope.defer(() => rmdirSync(mountpoint));
@@ -47,7 +55,16 @@ export class Managed {
     });
     const directory = temporaryDirectory(scope, "manager");
     const manager = ["python3", join(project, "test/support/native/manager.py")];
-    const run = [process.execPath, cli, "run", mountpoint, "--no-watch", "--metrics", "off"];
+    const run = [
+      ...launcher,
+      process.execPath,
+      cli,
+      "run",
+      mountpoint,
+      "--no-watch",
+      "--metrics",
+      "off",
+    ];
     const calls = args.includes("--calls-directory") ? [] : ["--calls", "off"];
     const command = [...manager, directory, String(limit), ...run, ...calls, ...args];
     const managed = new Managed(background(scope, command), mountpoint);

@@ -1,0 +1,177 @@
+#include "keeper/launch.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cinttypes>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "keeper/log.h"
+#include "keeper/store.h"
+
+extern char** environ;
+
+namespace vprocfs {
+
+/// Fields are for ever; another version is not read.
+struct LaunchRecord {
+  static constexpr uint32_t kVersion = 1;
+  static constexpr size_t kRoom = 65536 - 24;
+  uint32_t version;
+  uint32_t proven;   ///< 1: a worker of this launch has served
+  uint64_t command;  ///< what launched_by() says; 0: nothing is written down
+  uint32_t bytes;    ///< of `words`
+  uint32_t padding;
+  char words[kRoom];  ///< the keeper's command line, each word ended by a 0
+};
+
+namespace {
+
+static_assert(sizeof(LaunchRecord) == 65536);
+
+/// What launch() tells the keeper that comes of it: the number of launched_by().
+constexpr char kVariable[] = "VPROCFS_KEEPER_LAUNCH";
+constexpr char kUnchanged[] = "--unchanged";
+constexpr uint64_t kSeed = 14695981039346656037u;
+
+uint64_t add(uint64_t hash, const char* text) {
+  for (;; ++text) {
+    hash = (hash ^ static_cast<unsigned char>(*text)) * 1099511628211u;
+    if (*text == '\0') return hash;
+  }
+}
+
+bool begins(const char* text, const char* start) {
+  return std::strncmp(text, start, std::strlen(start)) == 0;
+}
+
+/// A number for a command and the variables that decide what it does, in any order. Never 0.
+uint64_t launched_by(char* const* command) {
+  uint64_t hash = kSeed;
+  for (; *command != nullptr; ++command) hash = add(hash, *command);
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const bool ours = begins(*variable, "VPROCFS_") && !begins(*variable, "VPROCFS_KEEPER_");
+    if (ours || begins(*variable, "NODE_") || begins(*variable, "PATH=")) {
+      hash += add(kSeed, *variable);
+    }
+  }
+  return hash == 0 ? 1 : hash;
+}
+
+/// `stamp` as stampOf() of src/keeper.ts writes it: a file's state, a blank, its path.
+bool is_unchanged(const char* stamp) {
+  const char* blank = std::strchr(stamp, ' ');
+  if (blank == nullptr) return false;
+  struct stat st {};
+  char now[96] = "-";
+  const auto ns = [](const timespec& time) {
+    return static_cast<int64_t>(time.tv_sec) * 1000000000 + time.tv_nsec;
+  };
+  if (::stat(blank + 1, &st) == 0) {
+    std::snprintf(now, sizeof(now), "%ju:%jd:%" PRId64 ":%" PRId64,
+                  static_cast<uintmax_t>(st.st_ino), static_cast<intmax_t>(st.st_size),
+                  ns(st.st_mtim), ns(st.st_ctim));
+  }
+  const auto length = static_cast<size_t>(blank - stamp);
+  return std::strlen(now) == length && std::memcmp(now, stamp, length) == 0;
+}
+
+/// Whether every file that a keeper's command line depends on is as it was.
+bool are_unchanged(char* const* argv) {
+  bool any = false;
+  for (; argv[0] != nullptr && argv[1] != nullptr && std::strcmp(argv[0], "--") != 0; argv += 2) {
+    if (std::strcmp(argv[0], kUnchanged) != 0) continue;
+    any = true;
+    if (!is_unchanged(argv[1])) return false;
+  }
+  return any;
+}
+
+}  // namespace
+
+bool Launch::open(Fd fd) {
+  const bool inherited = static_cast<bool>(fd);
+  fd_ = inherited ? std::move(fd) : Fd(::memfd_create("vprocfs-launch", MFD_CLOEXEC));
+  struct stat st {};
+  constexpr off_t kBytes = sizeof(LaunchRecord);
+  if (!fd_ || (!inherited && ::ftruncate(fd_.get(), kBytes) != 0) || ::fstat(fd_.get(), &st) != 0 ||
+      st.st_size != kBytes) {
+    fd_.reset();
+    return false;
+  }
+  void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
+  if (at == MAP_FAILED) {
+    fd_.reset();
+    return false;
+  }
+  record_ = static_cast<LaunchRecord*>(at);
+  return true;
+}
+
+void Launch::write(const KeeperOptions& options) {
+  if (record_ == nullptr) return;
+  record_->version = LaunchRecord::kVersion;
+  record_->proven = 0;
+  record_->command = 0;
+  record_->bytes = 0;
+  const char* command = std::getenv(kVariable);
+  if (command == nullptr) return;
+  size_t bytes = 0;
+  for (char* const* word = options.self; *word != nullptr; ++word) {
+    const size_t length = std::strlen(*word) + 1;
+    if (bytes + length > LaunchRecord::kRoom) return;
+    std::memcpy(record_->words + bytes, *word, length);
+    bytes += length;
+  }
+  record_->bytes = static_cast<uint32_t>(bytes);
+  record_->command = std::strtoull(command, nullptr, 16);
+}
+
+void Launch::prove() {
+  if (record_ != nullptr) record_->proven = 1;
+}
+
+bool Launch::repeats(uint64_t command, char** argv, size_t room) {
+  const size_t bytes = record_->bytes;
+  if (record_->version != LaunchRecord::kVersion || record_->proven != 1 ||
+      record_->command != command || bytes == 0 || bytes > LaunchRecord::kRoom ||
+      record_->words[bytes - 1] != '\0') {
+    return false;
+  }
+  size_t count = 0;
+  for (size_t at = 0; at < bytes; at += std::strlen(record_->words + at) + 1) {
+    if (count + 1 >= room) return false;
+    argv[count++] = record_->words + at;
+  }
+  argv[count] = nullptr;
+  if (!are_unchanged(argv + 1)) return false;
+  record_->proven = 0;
+  return true;
+}
+
+int launch(const KeeperOptions& options) {
+  constexpr size_t kMost = 256;
+  static char* argv[kMost];
+  const uint64_t command = launched_by(options.worker);
+  char text[24];
+  std::snprintf(text, sizeof(text), "%" PRIx64, command);
+  ::setenv(kVariable, text, 1);
+  Launch last;
+  // A duplicate: the keeper, or whoever starts it, finds what is offered as it was.
+  const int offered = offered_as({StoreKind::kLaunch});
+  if (offered >= 0 && last.open(Fd(::fcntl(offered, F_DUPFD_CLOEXEC, 0))) &&
+      last.repeats(command, argv, kMost)) {
+    ::execv(argv[0], argv);
+  }
+  ::execvp(options.worker[0], options.worker);
+  keeper_log(options.log, LogLevel::kError, "%s: %s", options.worker[0], std::strerror(errno));
+  return 127;
+}
+
+}  // namespace vprocfs
