@@ -78,9 +78,15 @@ const PROGRAM = ["package.json", "LICENSE", ...manifest.files].filter(
 );
 
 /** Of packaging/, what operators copy or name in a configuration. */
-const INTEGRATIONS = ["containerd", "kubernetes", "lxc", "monitoring", "oci", "osctl"].filter(
-  (name) => existsSync(join(project, "packaging", name)),
-);
+const INTEGRATIONS = [
+  "containerd",
+  "criu",
+  "kubernetes",
+  "lxc",
+  "monitoring",
+  "oci",
+  "osctl",
+].filter((name) => existsSync(join(project, "packaging", name)));
 
 function stageProgram(root) {
   const home = "usr/lib/vprocfs";
