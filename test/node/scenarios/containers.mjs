@@ -26,7 +26,10 @@ export const containers = [
             esac
             if [ $runtime = lxc ]; then
                 root=$(own_root first-lxc)
-                printf '#!/bin/sh\\n%s\\n' ${JSON.stringify(FIRST)} >$root/bin/first
+                cat >$root/bin/first <<'PROGRAM'
+#!/bin/sh
+${FIRST}
+PROGRAM
                 chmod +x $root/bin/first
                 start lxc first-lxc /bin/first
             else
