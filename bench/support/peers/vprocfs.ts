@@ -5,7 +5,7 @@ import { FILES } from "../files.js";
 import { launch } from "./launch.js";
 import type { Peer, PeerContext, RunningPeer } from "./peer.js";
 
-/** The help of `vprocfs run`, which says what this vprocfs can do. */
+/** The help of `vprocfs run` with every option, which says what this vprocfs can do. */
 const helps = new Map<string, string>();
 
 function helpOf(cli: string): string {
@@ -13,9 +13,11 @@ function helpOf(cli: string): string {
   if (known !== undefined) {
     return known;
   }
-  const { stdout, stderr } = spawnSync(process.execPath, [cli, "run", "--help"], {
-    encoding: "utf8",
-  });
+  const ask = (option: string) =>
+    spawnSync(process.execPath, [cli, "run", option], { encoding: "utf8" });
+  // Earlier versions have every option in --help.
+  const whole = ask("--help-all");
+  const { stdout, stderr } = whole.status === 0 ? whole : ask("--help");
   helps.set(cli, stdout + stderr);
   return stdout + stderr;
 }
