@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "source/controllers.h"
 #include "source/io_parse.h"
 #include "source/limit_chain.h"
@@ -38,33 +40,32 @@ class IoV2 : public IoSource {
   IoFacts limited_;
 };
 
-/// The throttling policy counts every request, but only for devices on which some limit was set
-/// once; bfq counts what it schedules. A kernel may have either, both or none in use.
 class IoV1 : public IoSource {
  public:
-  explicit IoV1(const DirPtr& dir)
-      : files_{{{dir, "blkio.throttle.io_service_bytes_recursive"}, IoUnit::kBytes},
-               {{dir, "blkio.throttle.io_serviced_recursive"}, IoUnit::kRequests},
-               {{dir, "blkio.bfq.io_service_bytes_recursive"}, IoUnit::kBytes},
-               {{dir, "blkio.bfq.io_serviced_recursive"}, IoUnit::kRequests}} {}
+  explicit IoV1(const DirPtr& dir) {
+    for (const BlkioFile& file : kBlkioFiles) {
+      files_.push_back({{dir, file.name}, {dir, file.older}, file.unit});
+    }
+  }
 
   Result<IoFacts> read(ReadBuffer& buffer, bool with_requests) override {
     IoFacts facts;
-    for (auto& [file, unit] : files_) {
-      if (unit == IoUnit::kRequests && !with_requests) continue;
-      const auto text = file.read_figures(buffer, false);
+    for (File& file : files_) {
+      if (file.unit == IoUnit::kRequests && !with_requests) continue;
+      auto text = file.file.read_figures(buffer, false);
+      if (text && !text.value()) text = file.older.read_figures(buffer, false);
       if (!text) return text.error();
-      if (text.value()) add_blkio(*text.value(), unit, facts);
+      if (text.value()) add_blkio(*text.value(), file.unit, facts);
     }
     return facts;
   }
 
  private:
   struct File {
-    KeptFile file;
+    KeptFile file, older;
     IoUnit unit;
   };
-  File files_[4];
+  std::vector<File> files_;
 };
 
 }  // namespace

@@ -24,9 +24,24 @@ void add_io_max(std::string_view text, IoFacts& facts);
 /// Which figures a file of v1 has.
 enum class IoUnit : uint8_t { kBytes, kRequests };
 
+/// The files of v1. The throttling policy counts every request, but only for devices on which some
+/// limit was set once; bfq counts what it schedules. A kernel may have either, both or none in use.
+struct BlkioFile {
+  const char* name;
+  const char* older;  ///< of the cgroup alone, for kernels that lack the first one
+  IoUnit unit;
+};
+inline constexpr BlkioFile kBlkioFiles[] = {
+    {"blkio.throttle.io_service_bytes_recursive", "blkio.throttle.io_service_bytes",
+     IoUnit::kBytes},
+    {"blkio.throttle.io_serviced_recursive", "blkio.throttle.io_serviced", IoUnit::kRequests},
+    {"blkio.bfq.io_service_bytes_recursive", "blkio.bfq.io_service_bytes", IoUnit::kBytes},
+    {"blkio.bfq.io_serviced_recursive", "blkio.bfq.io_serviced", IoUnit::kRequests},
+};
+
 /// Adds what blkio.throttle.io_service_bytes_recursive, blkio.throttle.io_serviced_recursive and
-/// their twins of bfq say (block/blk-cgroup-rwstat.c): "MAJ:MIN Read N", one line per kind. Where a
-/// device has a figure already the larger one stays: both files count the same requests.
+/// the others of kBlkioFiles say (block/blk-cgroup-rwstat.c): "MAJ:MIN Read N", one line per kind.
+/// Where a device has a figure already the larger one stays: both files count the same requests.
 void add_blkio(std::string_view text, IoUnit unit, IoFacts& facts);
 
 }  // namespace vprocfs

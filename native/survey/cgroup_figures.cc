@@ -5,7 +5,9 @@
 #include <string>
 #include <string_view>
 
+#include "source/io_parse.h"
 #include "source/parse.h"
+#include "source/pressure.h"
 
 namespace vprocfs {
 namespace {
@@ -24,25 +26,6 @@ struct Periods {
 };
 constexpr Key<Periods> kPeriodKeys[] = {{"nr_periods", &Periods::all},
                                         {"nr_throttled", &Periods::throttled}};
-
-/// The value of "name=" in a line; empty without one.
-std::string_view value_of(std::string_view line, std::string_view name) {
-  while (!line.empty()) {
-    const std::string_view word = take_word(line);
-    if (word.substr(0, name.size()) == name) return word.substr(name.size());
-  }
-  return {};
-}
-
-/// "0.25", as the kernel writes averages: digits, a point, two digits.
-std::optional<double> parse_average(std::string_view text) {
-  const size_t point = text.find('.');
-  if (point == std::string_view::npos) return std::nullopt;
-  const auto whole = parse_u64(text.substr(0, point));
-  const auto cents = parse_u64(text.substr(point + 1));
-  if (!whole || !cents || text.size() - point != 3) return std::nullopt;
-  return static_cast<double>(*whole * 100 + *cents) / 100;
-}
 
 struct Resource {
   const char* file;
@@ -131,14 +114,13 @@ void CgroupFigures::read_periods(Figures& out) {
 void CgroupFigures::read_pressure(Figures& out) {
   for (const Resource& resource : kResources) {
     const auto found = text(pressure_, resource.file);
-    if (!found) continue;
-    for_each_line(*found, [&](std::string_view line) {
-      const bool some = take_word(line) == "some";
-      out.set_micro(some ? resource.waiting : resource.stalled,
-                    parse_u64(value_of(line, "total=")));
-      const auto average = some ? parse_average(value_of(line, "avg10=")) : std::nullopt;
-      if (average) out.set(resource.average, *average);
-    });
+    const auto pressure = found ? parse_pressure(*found) : std::nullopt;
+    if (!pressure) continue;
+    if (pressure->some) {
+      out.set_micro(resource.waiting, pressure->some->total_us);
+      out.set(resource.average, static_cast<double>(pressure->some->averages[0]) / 100);
+    }
+    if (pressure->full) out.set_micro(resource.stalled, pressure->full->total_us);
   }
 }
 
@@ -148,29 +130,29 @@ void CgroupFigures::read_pids(Figures& out) {
 }
 
 void CgroupFigures::read_io(Figures& out) {
-  uint64_t read = 0, written = 0;
+  IoFacts io;
+  bool is_counted = false;
   if (io_.v2) {
     const auto found = text(io_, "io.stat");
-    if (!found) return;
-    for_each_line(*found, [&](std::string_view line) {
-      read += parse_u64(value_of(line, "rbytes=")).value_or(0);
-      written += parse_u64(value_of(line, "wbytes=")).value_or(0);
-    });
+    is_counted = found.has_value();
+    if (found) add_io_stat(*found, io);
   } else {
-    auto found = text(io_, "blkio.throttle.io_service_bytes_recursive");
-    if (!found) found = text(io_, "blkio.throttle.io_service_bytes");
-    if (!found) return;
-    // "8:0 Read 4096"; the last line is a total without a device.
-    for_each_line(*found, [&](std::string_view line) {
-      if (take_word(line).find(':') == std::string_view::npos) return;
-      const std::string_view what = take_word(line);
-      const uint64_t bytes = parse_u64(line).value_or(0);
-      if (what == "Read") read += bytes;
-      if (what == "Write") written += bytes;
-    });
+    for (const BlkioFile& file : kBlkioFiles) {
+      if (file.unit != IoUnit::kBytes) continue;
+      auto found = text(io_, file.name);
+      if (!found) found = text(io_, file.older);
+      is_counted = is_counted || found;
+      if (found) add_blkio(*found, file.unit, io);
+    }
   }
-  out.set(Figure::kReadBytes, static_cast<double>(read));
-  out.set(Figure::kWrittenBytes, static_cast<double>(written));
+  if (!is_counted) return;
+  double read = 0, written = 0;
+  for (const DeviceIo& device : io.devices) {
+    read += static_cast<double>(device.read_bytes);
+    written += static_cast<double>(device.written_bytes);
+  }
+  out.set(Figure::kReadBytes, read);
+  out.set(Figure::kWrittenBytes, written);
 }
 
 }  // namespace vprocfs

@@ -1,8 +1,10 @@
 // What recorded cgroups tell operators, on v1, v2 and both.
 
-import { readFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { testName } from "../support/names.js";
 import { project } from "../support/project.js";
 import { figuresOfFixture } from "../support/testing.js";
 
@@ -86,5 +88,35 @@ describe("both", () => {
     expect(found.get("memoryWaiting")).toBeCloseTo(total / 1e6, 9);
     const tasks = recorded(name, `pids/${own}/pids.current`, /^(\d+)$/m);
     expect(found.get("pids")).toBe(tasks);
+  });
+});
+
+describe("traffic of block devices is the same as in diskstats", () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), testName("io-")));
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  function copied(name: string): string {
+    cpSync(join(FIXTURES, name), directory, { recursive: true });
+    return directory;
+  }
+
+  it("where bfq counts and the throttling policy does not (v1)", () => {
+    const own = join(copied("v1-x86"), "cgroup/blkio/lxc");
+    mkdirSync(own, { recursive: true });
+    const bytes = "8:0 Read 4096\n8:0 Write 8192\n8:0 Total 12288\nTotal 12288\n";
+    writeFileSync(join(own, "blkio.bfq.io_service_bytes_recursive"), bytes);
+    writeFileSync(join(own, "blkio.throttle.io_service_bytes_recursive"), "Total 0\n");
+    const found = figuresOfFixture(directory);
+    expect([found.get("readBytes"), found.get("writtenBytes")]).toEqual([4096, 8192]);
+  });
+
+  it("where a kernel writes several devices in one line (v2)", () => {
+    const own = join(copied("v2-x86-2cpu-swap"), "cgroup/lxc.payload.web");
+    writeFileSync(join(own, "io.stat"), "8:16 8:0 rbytes=4096 wbytes=1 rios=1 wios=1\n");
+    const found = figuresOfFixture(directory);
+    expect([found.get("readBytes"), found.get("writtenBytes")]).toEqual([4096, 1]);
   });
 });
