@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <ctime>
 #include <utility>
 
 #include "container/history_record.h"
@@ -15,22 +14,10 @@
 
 namespace vprocfs {
 
-uint64_t boottime_us() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
-
 namespace {
 
 /// The first who asks for the load waits this long for it at most, rather than be told of none.
 constexpr std::chrono::milliseconds kFirstLoadWait{100};
-
-uint64_t realtime_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
-}
 
 }  // namespace
 
@@ -174,7 +161,7 @@ CachedTextPtr Container::cached_text(uint16_t view_index) {
 CachedTextPtr Container::set_tick_text(const View& view, std::string text, uint64_t now_us) {
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
-  made->modified_ns = realtime_ns();
+  made->modified_ns = clock_ns(CLOCK_REALTIME);
   const std::lock_guard lock(cached_mutex_);
   auto& present = cached_[view.index];
   // The columns of meminfo are of fixed widths already, and some match its lines up to their ends.
@@ -206,7 +193,7 @@ CachedTextPtr Container::set_mirror_text(uint32_t number, std::string text, bool
   if (moves) stabilise(text, present ? present->text.size() : 0, false);
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
-  made->modified_ns = realtime_ns();
+  made->modified_ns = clock_ns(CLOCK_REALTIME);
   if (present && present->text == text) {
     made->modified_ns = present->modified_ns;
   } else if (present && made->modified_ns <= present->modified_ns) {
@@ -246,7 +233,7 @@ Result<CachedTextPtr> Container::limits_text(const View& view, uint64_t now_us, 
   made->taken_us = now_us;
   made->shown = facts.value().shown_cpus;
   changed = !present || present->text != text.value();
-  made->modified_ns = changed ? realtime_ns() : present->modified_ns;
+  made->modified_ns = changed ? clock_ns(CLOCK_REALTIME) : present->modified_ns;
   made->text = std::move(text.value());
   const std::lock_guard lock(cached_mutex_);
   cached_[view.index] = made;

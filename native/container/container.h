@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "base/clock.h"
 #include "base/result.h"
 #include "container/cpu_history.h"
 #include "container/gather.h"
@@ -222,8 +223,5 @@ class Container {
   std::mutex last_open_mutex_;
   std::array<LastOpen, kViewSlots> last_open_{};
 };
-
-/// CLOCK_BOOTTIME in µs.
-uint64_t boottime_us();
 
 }  // namespace vprocfs

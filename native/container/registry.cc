@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <optional>
 
 namespace vprocfs {
@@ -30,12 +29,6 @@ constexpr size_t kLookForOthersIn = 32;
 constexpr uint64_t kLongSearchUs = 2000, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
 constexpr size_t kMaxAbsent = 4096;
 constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
-
-uint64_t thread_cpu_us() {
-  timespec used{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
-  return static_cast<uint64_t>(used.tv_sec) * 1000000 + static_cast<uint64_t>(used.tv_nsec) / 1000;
-}
 
 bool exited(const Fd& pidfd) {
   pollfd p{pidfd.get(), POLLIN, 0};
@@ -65,9 +58,9 @@ Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id) {
     const auto it = absent_.find(id);
     if (it != absent_.end() && boottime_us() < it->second) return Error{ESRCH, id.name()};
   }
-  const uint64_t began_us = thread_cpu_us();
+  const uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
   auto found = resolver_.of_id(id);
-  const uint64_t took_us = thread_cpu_us() - began_us;
+  const uint64_t took_us = clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us;
   if (!found && took_us > kLongSearchUs) {
     // Who makes cgroups without processes could have all threads search them.
     const std::lock_guard lock(mutex_);

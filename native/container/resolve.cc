@@ -1,6 +1,5 @@
 #include "container/resolve.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
@@ -13,6 +12,7 @@
 #include <memory>
 #include <set>
 
+#include "base/directory.h"
 #include "source/cgroup_dir.h"
 #include "source/read_file.h"
 
@@ -28,29 +28,7 @@ constexpr uint64_t kTicksPerSecond = 100;  // USER_HZ on every architecture that
 constexpr int kMaxProcessesTried = 1024;
 constexpr int kMaxParents = 64;
 
-struct DirCloser {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
-using Dir = std::unique_ptr<DIR, DirCloser>;
-
-Dir open_dir(Fd fd) {
-  DIR* dir = fd ? ::fdopendir(fd.get()) : nullptr;
-  if (dir != nullptr) fd.release();
-  return Dir(dir);
-}
-
 std::string pid_path(pid_t pid, const char* rest) { return std::to_string(pid) + rest; }
-
-template <typename Visit>
-void for_each_process(int procfs_fd, Visit visit) {
-  Dir dir = open_dir(Fd(::openat(procfs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-  while (dir) {
-    const dirent* entry = ::readdir(dir.get());
-    if (entry == nullptr) return;
-    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
-    if (!visit(static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10)))) return;
-  }
-}
 
 /// Removes `below` from the end of `path`: what is left is where `below` is rooted.
 std::optional<std::string> strip_suffix(const std::string& path, const std::string& below) {
@@ -438,13 +416,13 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t most) const 
       if (of_another) break;
     }
     if (of_another) continue;
-    Dir dir = open_dir(Fd(::openat(at.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC)));
-    while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-      if (entry->d_type != DT_DIR || entry->d_name[0] == '.') continue;
-      if (todo.size() >= 512) break;
-      Fd child(::openat(at.get(), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
+    for_each_entry(open_directory(at.get(), "."), [&](const dirent& entry) {
+      if (entry.d_type != DT_DIR || entry.d_name[0] == '.') return true;
+      if (todo.size() >= 512) return false;
+      Fd child = open_directory(at.get(), entry.d_name, O_NOFOLLOW);
       if (child) todo.push_back(std::move(child));
-    }
+      return true;
+    });
   }
   return Error{ESRCH, id.name()};
 }

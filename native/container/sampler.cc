@@ -3,21 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
-#include <ctime>
 #include <utility>
 
+#include "base/clock.h"
 #include "container/container.h"
 
 namespace vprocfs {
-namespace {
-
-uint64_t monotonic_us() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
-
-}  // namespace
+namespace {}  // namespace
 
 Sampler::Sampler(Counting how) : how_(how) {}
 

@@ -2,33 +2,9 @@
 
 #include <cstddef>
 
-namespace vprocfs {
+#include "base/wide.h"
 
-uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c) {
-  uint64_t product = 0;
-  if (!__builtin_mul_overflow(a, b, &product)) return product / c;
-  // Schoolbook multiplication from b's highest bit down, keeping quotient and remainder by c. The
-  // remainder stays below c, so "r + x >= c" is asked as "r >= c - x", which cannot wrap.
-  uint64_t quotient = 0;
-  uint64_t remainder = 0;
-  const auto add = [&](uint64_t x) {
-    if (remainder >= c - x) {
-      remainder -= c - x;
-      ++quotient;
-    } else {
-      remainder += x;
-    }
-  };
-  for (int bit = 63; bit >= 0; --bit) {
-    quotient <<= 1;
-    add(remainder);
-    if ((b >> bit & 1) != 0) {
-      quotient += a / c;
-      add(a % c);
-    }
-  }
-  return quotient;
-}
+namespace vprocfs {
 
 std::vector<uint64_t> split(uint64_t amount, const std::vector<uint64_t>& weights) {
   std::vector<uint64_t> parts(weights.size());

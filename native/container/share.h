@@ -5,9 +5,6 @@
 
 namespace vprocfs {
 
-/// a * b / c, rounded down, for any a and 0 < c, b <= c: exact, without a wider type.
-uint64_t mul_div(uint64_t a, uint64_t b, uint64_t c);
-
 /// Splits `amount` in proportion to `weights`, evenly where all are 0. The parts add up to `amount`
 /// exactly (but are none when there are no weights), a part of weight 0 is 0, and where `amount` is
 /// at most the sum of the weights, no part is larger than its weight (sums below 2^64).

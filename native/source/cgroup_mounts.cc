@@ -1,6 +1,5 @@
 #include "source/cgroup_mounts.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
@@ -12,6 +11,7 @@
 #include <optional>
 #include <string_view>
 
+#include "base/directory.h"
 #include "source/parse.h"
 #include "source/read_file.h"
 
@@ -85,10 +85,6 @@ void take_options(std::string_view options, Hierarchy& to) {
   });
 }
 
-Fd open_dir(int dir_fd, const char* path) {
-  return Fd(::openat(dir_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-}
-
 bool has_magic(int fd, bool v2) {
   struct statfs fs {};
   if (::fstatfs(fd, &fs) != 0) return false;
@@ -120,29 +116,24 @@ bool is_known(const std::vector<Hierarchy>& all, const Hierarchy& one) {
   });
 }
 
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
-
 Result<std::vector<std::string>> list_directories(int dir_fd) {
-  Fd fd = open_dir(dir_fd, ".");
-  if (!fd) return Error{errno, "."};
-  std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd.get()));
-  if (!dir) return Error{errno, "."};
-  fd.release();
   std::vector<std::string> names;
-  while (const dirent* entry = ::readdir(dir.get())) {
+  const int code = for_each_entry(open_directory(dir_fd, "."), [&](const dirent& entry) {
     struct stat st {};
-    if (entry->d_name[0] == '.' || ::fstatat(dir_fd, entry->d_name, &st, 0) != 0) continue;
-    if (S_ISDIR(st.st_mode)) names.emplace_back(entry->d_name);
-  }
+    if (entry.d_name[0] != '.' && ::fstatat(dir_fd, entry.d_name, &st, 0) == 0 &&
+        S_ISDIR(st.st_mode)) {
+      names.emplace_back(entry.d_name);
+    }
+    return true;
+  });
+  if (code != 0) return Error{code, "."};
   std::sort(names.begin(), names.end());
   return names;
 }
 
 std::optional<Hierarchy> open_v2(int dir_fd, const char* path) {
   Hierarchy tree;
-  tree.root = open_dir(dir_fd, path);
+  tree.root = open_directory(dir_fd, path);
   if (!tree.root || ::faccessat(tree.root.get(), "cgroup.controllers", F_OK, 0) != 0) {
     return std::nullopt;
   }
@@ -161,7 +152,7 @@ Result<CgroupMounts> CgroupMounts::discover(int procfs_fd) {
   for_each_line(text.value(), [&](std::string_view line) {
     auto found = parse_mount(line);
     if (!found || is_known(mounts.hierarchies_, *found)) return;
-    found->root = open_dir(AT_FDCWD, found->mount.c_str());
+    found->root = open_directory(AT_FDCWD, found->mount.c_str());
     // Something else may be mounted over it, or it may be out of our reach.
     if (!found->root || !has_magic(found->root.get(), found->v2)) return;
     if (found->v2) found->controllers = v2_bits_now(found->root.get());
@@ -187,7 +178,7 @@ Result<CgroupMounts> CgroupMounts::from_tree(int dir_fd) {
     const bool repeated = tree.controllers != 0 && (tree.controllers & ~taken) == 0;
     if (tree.name.empty() || repeated) continue;
     tree.controllers &= ~taken;
-    tree.root = open_dir(dir_fd, name.c_str());
+    tree.root = open_directory(dir_fd, name.c_str());
     if (!tree.root) return Error{errno, name};
     tree.mount = name;
     taken |= tree.controllers;

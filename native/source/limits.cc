@@ -1,10 +1,10 @@
+#include "base/wide.h"
 #include "source/controllers.h"
 #include "source/parse.h"
 
 namespace vprocfs {
 
 void take_tighter(std::optional<CpuBandwidth>& least, const CpuBandwidth& next) {
-  __extension__ using Wide = unsigned __int128;
   if (least && Wide{next.quota_us} * least->period_us >= Wide{least->quota_us} * next.period_us) {
     return;
   }

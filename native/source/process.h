@@ -3,12 +3,23 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <cstdlib>
 #include <string>
 
+#include "base/directory.h"
 #include "base/result.h"
 #include "source/cgroup_mounts.h"
 
 namespace vprocfs {
+
+/// Calls `visit(pid)` for each process of a procfs, until it returns false.
+template <typename Visit>
+void for_each_process(int procfs_fd, Visit visit) {
+  for_each_entry(open_directory(procfs_fd, "."), [&](const dirent& entry) {
+    if (entry.d_name[0] < '1' || entry.d_name[0] > '9') return true;
+    return bool{visit(static_cast<pid_t>(std::strtol(entry.d_name, nullptr, 10)))};
+  });
+}
 
 /// The start of a process in ticks (1/USER_HZ s) since boot: field 22 of /proc/<pid>/stat, counted
 /// after the *last* ')', since the command may hold blanks and parentheses. ESRCH when gone.

@@ -1,11 +1,12 @@
 #include "source/read_file.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <memory>
+
+#include "base/directory.h"
 
 namespace vprocfs {
 namespace {
@@ -75,24 +76,12 @@ Result<std::string> read_file(int dir_fd, const std::string& path) {
 }
 
 Result<std::vector<std::string>> list_names(int dir_fd, const std::string& path) {
-  const int fd = ::openat(dir_fd, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return Error{errno, path};
-  const auto close_directory = [](DIR* directory) { ::closedir(directory); };
-  const std::unique_ptr<DIR, decltype(close_directory)> directory(::fdopendir(fd), close_directory);
-  if (!directory) {
-    const int code = errno;
-    ::close(fd);
-    return Error{code, path};
-  }
   std::vector<std::string> names;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(directory.get());
-    if (entry == nullptr) break;
-    const std::string name = entry->d_name;
-    if (name != "." && name != "..") names.push_back(name);
-  }
-  if (errno != 0) return Error{errno, path};
+  const int code = for_each_entry(open_directory(dir_fd, path.c_str()), [&](const dirent& entry) {
+    names.emplace_back(entry.d_name);
+    return true;
+  });
+  if (code != 0) return Error{code, path};
   return names;
 }
 

@@ -1,6 +1,5 @@
 #include "source/sysfs_tree.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -8,10 +7,11 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <memory>
 #include <string_view>
 
+#include "base/clock.h"
+#include "base/directory.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -23,11 +23,7 @@ constexpr unsigned kMostDepth = 16;
 /// A number that nobody knows makes us look again, but not more often than this.
 constexpr uint64_t kScanEveryMs = 1000;
 
-uint64_t clock_ms() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
-}
+uint64_t clock_ms() { return clock_us(CLOCK_MONOTONIC_COARSE) / 1000; }
 
 /// The `attempt`th number of a path. Part of node ids that kernels hold: never to change.
 uint32_t candidate(std::string_view path, uint32_t attempt) {
@@ -36,10 +32,6 @@ uint32_t candidate(std::string_view path, uint32_t attempt) {
   hash ^= hash >> 29;
   return static_cast<uint32_t>(hash & ((uint64_t{1} << SysfsTree::kNumberBits) - 1));
 }
-
-struct CloseDirectory {
-  void operator()(DIR* directory) const { ::closedir(directory); }
-};
 
 uint32_t type_of(const dirent& entry) { return DTTOIF(entry.d_type); }
 
@@ -72,24 +64,14 @@ bool SysfsTree::hidden(const std::string& directory, const std::string& name) {
 }
 
 Result<std::vector<SysfsTree::Name>> SysfsTree::names(const std::string& path) const {
-  const int fd = ::openat(fd_, path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0) return Error{errno, path};
-  const std::unique_ptr<DIR, CloseDirectory> directory(::fdopendir(fd));
-  if (!directory) {
-    const int code = errno;
-    ::close(fd);
-    return Error{code, path};
-  }
   std::vector<Name> out;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(directory.get());
-    if (entry == nullptr) break;
-    const std::string name = entry->d_name;
-    if (name == "." || name == ".." || hidden(path, name)) continue;
-    out.push_back({name, type_of(*entry)});
-  }
-  if (errno != 0) return Error{errno, path};
+  const int code =
+      for_each_entry(open_directory(fd_, path.c_str(), O_NOFOLLOW), [&](const dirent& entry) {
+        const std::string name = entry.d_name;
+        if (!hidden(path, name)) out.push_back({name, type_of(entry)});
+        return true;
+      });
+  if (code != 0) return Error{code, path};
   std::sort(out.begin(), out.end(), [](const Name& a, const Name& b) { return a.name < b.name; });
   return out;
 }

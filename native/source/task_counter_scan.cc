@@ -1,17 +1,17 @@
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
 #include <utility>
 
+#include "base/clock.h"
+#include "base/directory.h"
 #include "base/fd.h"
 #include "source/cgroup_dir.h"
 #include "source/parse.h"
@@ -33,26 +33,13 @@ constexpr size_t kClockEvery = 16;
 /// What a pass may take for one container, however many there are.
 constexpr uint64_t kLeastShareUs = 500;
 
-uint64_t monotonic_us() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
-
-struct DirCloser {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
-
 /// The names of the directories in a directory; none where it cannot be read.
 std::vector<std::string> directories_in(int dir_fd) {
   std::vector<std::string> names;
-  Fd fd(::openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::unique_ptr<DIR, DirCloser> dir(fd ? ::fdopendir(fd.get()) : nullptr);
-  if (!dir) return names;
-  fd.release();
-  while (const dirent* entry = ::readdir(dir.get())) {
-    if (entry->d_type == DT_DIR && entry->d_name[0] != '.') names.emplace_back(entry->d_name);
-  }
+  for_each_entry(open_directory(dir_fd, "."), [&](const dirent& entry) {
+    if (entry.d_type == DT_DIR && entry.d_name[0] != '.') names.emplace_back(entry.d_name);
+    return true;
+  });
   return names;
 }
 

@@ -1,6 +1,5 @@
 #include "survey/census.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/syscall.h>
@@ -11,6 +10,8 @@
 #include <memory>
 #include <utility>
 #include <vector>
+
+#include "source/process.h"
 
 namespace vprocfs {
 namespace {
@@ -23,20 +24,12 @@ constexpr uint64_t kFullUs = 30'000'000;
 // A tenant may have this share of the limit (one in kShareOfOne), and always kLeastOfOne.
 constexpr size_t kShareOfOne = 8, kLeastOfOne = 64;
 
-struct DirCloser {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
-
 std::vector<pid_t> all_processes(int procfs_fd) {
   std::vector<pid_t> out;
-  Fd fd(::openat(procfs_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const std::unique_ptr<DIR, DirCloser> dir(fd ? ::fdopendir(fd.get()) : nullptr);
-  if (!dir) return out;
-  fd.release();
-  while (const dirent* entry = ::readdir(dir.get())) {
-    if (entry->d_name[0] < '1' || entry->d_name[0] > '9') continue;
-    out.push_back(static_cast<pid_t>(std::strtol(entry->d_name, nullptr, 10)));
-  }
+  for_each_process(procfs_fd, [&](pid_t pid) {
+    out.push_back(pid);
+    return true;
+  });
   return out;
 }
 

@@ -4,8 +4,8 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <ctime>
 
+#include "base/clock.h"
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -16,12 +16,6 @@ constexpr size_t kMostKills = 1024;
 constexpr int kMostRecords = 100000;
 constexpr std::string_view kStart = "oom-kill:constraint=";
 constexpr std::string_view kTask = ",task_memcg=";
-
-double seconds(clockid_t clock) {
-  timespec now{};
-  ::clock_gettime(clock, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
 
 bool starts_with(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
@@ -93,7 +87,7 @@ size_t OomLog::update() {
   if (!kmsg_) return 0;
   size_t found = 0;
   // The log's clock stands still in suspend, as CLOCK_MONOTONIC does.
-  const double boot_s = seconds(CLOCK_REALTIME) - seconds(CLOCK_MONOTONIC);
+  const double boot_s = clock_s(CLOCK_REALTIME) - clock_s(CLOCK_MONOTONIC);
   char record[8192];
   for (int i = 0; i < kMostRecords; ++i) {
     const ssize_t n = ::read(kmsg_.get(), record, sizeof(record));

@@ -5,12 +5,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <ctime>
 #include <iterator>
 #include <optional>
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
 #include "source/read_file.h"
@@ -47,12 +47,6 @@ size_t most_kept() { return descriptors() / 16 / kFdsPerContainer; }
 /// Of how many containers there is anything told; each takes one descriptor at least.
 size_t most_told() { return std::min<size_t>(10000, descriptors() / 32); }
 
-double realtime_s() {
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME, &now);
-  return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
-}
-
 double seconds(uint64_t us) { return static_cast<double>(us) / 1e6; }
 
 constexpr double kKb = 1024;
@@ -66,7 +60,8 @@ struct Surveyor::Member {
   Member(ContainerDescription d, Fd fd, const CgroupMounts& tree)
       : description(std::move(d)),
         init(std::move(fd)),
-        started_s(realtime_s() - seconds(boottime_us()) + seconds(description.init_start_us)),
+        started_s(clock_s(CLOCK_REALTIME) - seconds(boottime_us()) +
+                  seconds(description.init_start_us)),
         cgroups(tree, description) {}
 
   const ContainerDescription description;
@@ -137,7 +132,7 @@ void Surveyor::note_kills(Member& member, Figures& out) const {
     const double kills = out.get(Figure::kOomKills);
     const bool more = member.counted_kills && kills > *member.counted_kills;
     // Without a log the time is that at which it was noticed.
-    if (more && !log_.readable()) member.last_kill_s = realtime_s();
+    if (more && !log_.readable()) member.last_kill_s = clock_s(CLOCK_REALTIME);
     member.counted_kills = kills;
   }
   if (member.last_kill_s > 0) out.set(Figure::kLastOomTime, member.last_kill_s);

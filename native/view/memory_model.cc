@@ -173,7 +173,7 @@ void fill_commit(MemoryModel& m, const HostMeminfo& host) {
   const uint64_t memory =
       saturating_sub(host.value("MemTotal").value_or(0), host.value("Hugetlb").value_or(0));
   m.commit_limit =
-      std::min(saturating_add(scale(m.total - m.hugetlb, share, memory), m.swap_total), limit);
+      std::min(saturating_add(mul_div(m.total - m.hugetlb, share, memory), m.swap_total), limit);
   m.committed =
       std::min(saturating_add(saturating_add(m.anon, m.shmem), (m.swap_total - m.swap_free)),
                saturating_add(m.total, m.swap_total));

@@ -3,20 +3,14 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "base/wide.h"
+
 namespace vprocfs {
 namespace {
-
-__extension__ typedef unsigned __int128 Wide;
 
 bool memory_allowed(const HostNode& node, const Facts& facts) {
   const auto& allowed = facts.nodes.limits.allowed;
   return node.total_kb > 0 && (!allowed || allowed->contains(node.id));
-}
-
-/// amount * weight / whole without overflow; weight <= whole.
-uint64_t share(uint64_t amount, uint64_t weight, uint64_t whole) {
-  if (whole == 0) return 0;
-  return static_cast<uint64_t>(static_cast<Wide>(amount) * weight / whole);
 }
 
 }  // namespace
@@ -44,7 +38,7 @@ std::vector<uint64_t> in_proportion(uint64_t amount, const std::vector<uint64_t>
   uint64_t up_to = 0, given = 0;
   for (size_t i = 0; i < weights.size(); ++i) {
     up_to += weights[i];
-    const uint64_t now = share(amount, up_to, whole);
+    const uint64_t now = mul_div(amount, up_to, whole);
     parts[i] = now - given;
     given = now;
   }

@@ -122,7 +122,7 @@ uint64_t dirty_threshold(const Facts& facts, const MemoryModel& model, std::stri
   }
   if (!model.accounted) return threshold;
   const uint64_t own = (model.free + model.inactive_file + model.active_file) / facts.page_kb;
-  return std::min(scale(threshold, own, dirtyable), own);
+  return std::min(mul_div(threshold, own, dirtyable), own);
 }
 
 }  // namespace

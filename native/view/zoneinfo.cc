@@ -63,7 +63,7 @@ class ZoneText {
 
   /// Sizes go with the size of the zone.
   static uint64_t scaled(const Line& line, const Zone& zone) {
-    return scale(line.values[0], zone.managed, zone.host->managed());
+    return mul_div(line.values[0], zone.managed, zone.host->managed());
   }
 
   /// What a zone keeps from requests for higher zones: a share of those zones' memory
@@ -82,7 +82,7 @@ class ZoneText {
         host = saturating_add(host, zones[higher].host->managed());
       }
       if (i > 0) writer_.text(", ");
-      writer_.number(zones[index].managed == 0 ? 0 : scale(line.values[i], own, host));
+      writer_.number(zones[index].managed == 0 ? 0 : mul_div(line.values[i], own, host));
     }
     writer_.text(")\n");
   }
