@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Draws docs/before-after.svg: `free -m` and `top` of one limited container, without vprocfs and with
 // it. What it shows is a real run on this machine: a container is made as the demo makes it, and the
-// same programs run in it twice. Needs root, a build and procps.
+// same programs run in it twice. Needs root, procps and `node packaging/setup.mjs test`.
 //
 //   node docs/picture.mjs
 
@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
-const load = (name) => import(join(project, "dist", name));
+const load = (name) => import(join(project, "build/modules", name));
 
 const MIB = 2 ** 20;
 const LIMITS = { memoryBytes: 256 * MIB, swapBytes: 128 * MIB, cpus: 1 };
@@ -111,9 +111,9 @@ ${two.svg}
 }
 
 async function main() {
-  const { createCgroups } = await load("demo/cgroups.js");
-  const { BIND_TREE, runInit } = await load("demo/container.js");
-  const { findTree } = await load("demo/tree.js");
+  const { createCgroups } = await load("demo-cgroups.js");
+  const { BIND_TREE, runInit } = await load("demo-container.js");
+  const { findTree } = await load("demo-tree.js");
   const { readMounts } = await load("mountinfo.js");
   const name = `vprocfs-picture-${process.pid}`;
   const abort = new AbortController();

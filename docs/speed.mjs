@@ -10,7 +10,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
-const { CaseFigures, loadResults } = await import(join(project, "dist/bench/results.js"));
+const { CaseFigures, loadResults } = await import(join(project, "build/modules/bench-results.js"));
 
 const FILES = ["meminfo", "stat", "cpuinfo", "uptime"];
 const PEERS = [

@@ -23,8 +23,13 @@ const BUNDLES = {
   "dist/bench": { run: "bench/run.ts", trial: "bench/trial.ts" },
   // What scripts and tests load instead of running it.
   "build/modules": {
+    "bench-results": "bench/results.ts",
     config: "src/config.ts",
+    "demo-cgroups": "src/demo/cgroups.ts",
+    "demo-container": "src/demo/container.ts",
+    "demo-tree": "src/demo/tree.ts",
     "keeper-status": "src/keeper-status.ts",
+    mountinfo: "src/mountinfo.ts",
     program: "src/program.ts",
   },
 };

@@ -1,13 +1,15 @@
 import {
-  type CgroupHost,
   cgroupDirectories,
-  cgroupHost,
-  cgroupId,
-  cgroupSteps,
+  findHierarchies,
+  type Hierarchies,
   type Limits,
+  limitSteps,
   limitsMemory,
-} from "./cgroups.js";
+  placeSteps,
+} from "../../src/demo/cgroups.js";
+import { cgroupId } from "./cgroups.js";
 import { NAME_PREFIX } from "./paths.js";
+import { FAVOURED_SHARES } from "./priority.js";
 import type { Stage } from "./stage.js";
 
 /** A limited container without anything in it but a first process. */
@@ -36,19 +38,19 @@ const limitsFor = (cpus: number, favoured: boolean): Limits => ({
   memoryBytes: 256 * MIB,
   swapBytes: 128 * MIB,
   cpus,
-  favoured,
+  ...(favoured && { cpuShares: FAVOURED_SHARES }),
 });
 
 /** Makes and removes containers; what is left at the end is removed with the stage. */
 export class ContainerMaker {
   readonly #stage: Stage;
-  readonly #host: CgroupHost;
+  readonly #host: Hierarchies;
   readonly #limits: Limits;
   #made = 0;
 
   constructor(stage: Stage, cpus: number, favoured: boolean) {
     this.#stage = stage;
-    this.#host = cgroupHost();
+    this.#host = findHierarchies();
     this.#limits = limitsFor(cpus, favoured);
   }
 
@@ -58,7 +60,9 @@ export class ContainerMaker {
     let path = outermost;
     const steps: Promise<string>[] = [];
     const perform = (limits: Limits | undefined): void => {
-      steps.push(...cgroupSteps(this.#host, path, limits).map((step) => this.#stage.run(...step)));
+      const limiting = limits === undefined ? [] : limitSteps(this.#host, path, limits);
+      const all = [...placeSteps(this.#host, path), ...limiting];
+      steps.push(...all.map((step) => this.#stage.run(...step)));
     };
     perform(this.#limits);
     for (let level = 2; level <= (options.depth ?? 1); level += 1) {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { arch, cpus, totalmem } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
-import { cgroupHost } from "./cgroups.js";
+import { findHierarchies } from "../../src/demo/cgroups.js";
 import { lxcfsVersion } from "./peers/lxcfs.js";
 
 /** Facts without which figures cannot be compared. */
@@ -35,7 +35,7 @@ export function machineFacts(): Machine {
     governor: textOf("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor") ?? "none",
     clocksource:
       textOf("/sys/devices/system/clocksource/clocksource0/current_clocksource") ?? "unknown",
-    cgroups: cgroupHost().mode,
+    cgroups: findHierarchies().layout,
     virtualised: /^flags\s*:.*\bhypervisor\b/m.test(textOf("/proc/cpuinfo") ?? ""),
     node: process.versions.node,
     lxcfs: lxcfsVersion() ?? "not installed",

@@ -9,9 +9,6 @@ import { processTree, taskDirectories } from "./daemon.js";
  */
 export const FAVOURED_SHARES = 88_761;
 
-/** The same for cpu.weight of v2, where 100 stands for the 1024 shares of v1. */
-export const FAVOURED_WEIGHT = Math.round((FAVOURED_SHARES * 100) / 1024);
-
 /**
  * Puts a process and its descendants before all else on the machine, so that figures are of use also
  * where other things run. Those favoured compete with each other as they would without it.

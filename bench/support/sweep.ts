@@ -3,7 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { cgroupDirectories, cgroupHost } from "./cgroups.js";
+import { cgroupDirectories, findHierarchies } from "../../src/demo/cgroups.js";
 import { NAME_PREFIX } from "./paths.js";
 
 /** The process that made it stands in the name: "vprocfs-bench-1234-7". */
@@ -48,7 +48,7 @@ async function removeCgroup(directory: string): Promise<void> {
  */
 export async function sweep(): Promise<string[]> {
   const swept: string[] = [];
-  const host = cgroupHost();
+  const host = findHierarchies();
   for (const root of cgroupDirectories(host, "")) {
     for (const name of readdirSync(root).filter(isLeftover)) {
       await removeCgroup(join(root, name));

@@ -9,6 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
+import { findHierarchies, killAll, PERIOD_US } from "../../src/demo/cgroups.js";
 import { errnoOf } from "../../src/errors.js";
 import { readMounts } from "../../src/mountinfo.js";
 import type { Scope } from "./scope.js";
@@ -18,7 +19,6 @@ export type Controller = "blkio" | "cpu" | "cpuacct" | "cpuset" | "memory" | "pi
 
 const CONTROLLERS: readonly Controller[] = ["blkio", "cpu", "cpuacct", "cpuset", "memory", "pids"];
 
-export const PERIOD_US = 100_000;
 export const MIB = 2 ** 20;
 
 /** What bytes and CPUs may be; null takes the limit away, text is written as it is. */
@@ -30,23 +30,6 @@ export interface Limits {
   readonly quota?: number | null;
   /** A list such as "0-1,3". */
   readonly cpuset?: string;
-}
-
-interface Hierarchies {
-  /** Mount points of v1 controllers at their roots. */
-  readonly v1: ReadonlyMap<string, string>;
-  readonly v2: string | undefined;
-}
-
-function findHierarchies(): Hierarchies {
-  const mounts = readMounts().filter((mount) => mount.root === "/");
-  const v1 = new Map<string, string>();
-  for (const mount of mounts.filter((candidate) => candidate.fsType === "cgroup")) {
-    for (const option of mount.superOptions) {
-      v1.set(option, mount.mountpoint);
-    }
-  }
-  return { v1, v2: mounts.find((mount) => mount.fsType === "cgroup2")?.mountpoint };
 }
 
 const hierarchies = findHierarchies();
@@ -65,19 +48,6 @@ export function hierarchyOf(pid: number, controller: Controller): string {
     }
   }
   throw new Error(`process ${pid} is in no cgroup for ${controller}`);
-}
-
-function killAll(directory: string): void {
-  try {
-    for (const pid of readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n")) {
-      // 0: a process that we do not see.
-      if (pid !== "" && pid !== "0") {
-        process.kill(Number(pid), "SIGKILL");
-      }
-    }
-  } catch {
-    // Gone by itself.
-  }
 }
 
 /** One path in the hierarchies, or one for each controller. */

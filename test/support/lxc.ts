@@ -2,7 +2,8 @@
 
 import { chmodSync, cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
+import { PERIOD_US } from "../../src/demo/cgroups.js";
+import { isV2, removeEverywhere } from "./cgroups.js";
 import { background, type Outcome, output, outputOf, run } from "./command.js";
 import { type Daemon, temporaryDirectory } from "./daemon.js";
 import { InitPrograms } from "./init-programs.js";

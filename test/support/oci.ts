@@ -2,7 +2,8 @@
 
 import { cpSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { hierarchyOf, isV2, PERIOD_US, removeEverywhere } from "./cgroups.js";
+import { PERIOD_US } from "../../src/demo/cgroups.js";
+import { hierarchyOf, isV2, removeEverywhere } from "./cgroups.js";
 import { background, type Outcome, output, outputOf, run } from "./command.js";
 import { type Daemon, temporaryDirectory } from "./daemon.js";
 import { testName } from "./names.js";

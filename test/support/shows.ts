@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { hierarchyOf, isV2, PERIOD_US } from "./cgroups.js";
+import { PERIOD_US } from "../../src/demo/cgroups.js";
+import { hierarchyOf, isV2 } from "./cgroups.js";
 import { BINDS } from "./daemon.js";
 import {
   checkGrowth,
