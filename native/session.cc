@@ -2,15 +2,20 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <thread>
 #include <utility>
 
 #include "js_error.h"
+#include "klog/record.h"
 
 namespace vprocfs {
 namespace {
+
+/// What marks an object as a session of ours.
+constexpr napi_type_tag kSessionTag{0x9f3d1c7a5b2e4860, 0x8c41e07d6a935bf2};
 
 /// Reads an object's properties, remembering the first that is not as it should be.
 class Arguments {
@@ -68,7 +73,8 @@ Napi::Function SessionObject::define(Napi::Env env) {
        InstanceMethod<&SessionObject::counters>("counters"),
        InstanceMethod<&SessionObject::measures>("measures"),
        InstanceMethod<&SessionObject::containers>("containers"),
-       InstanceMethod<&SessionObject::features>("features")});
+       InstanceMethod<&SessionObject::features>("features"),
+       InstanceMethod<&SessionObject::kernel_log>("kernelLog")});
 }
 
 SessionObject::SessionObject(const Napi::CallbackInfo& info)
@@ -96,6 +102,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   if (!options_.server.tick && consistency != "exact") {
     arguments.wrong("consistency", "\"exact\" or \"tick\"");
   }
+  options_.kernel_log = object.Get("kernelLog").ToBoolean();
   if (const Napi::Value inherit = object.Get("inherit"); inherit.IsObject()) {
     Arguments inherited(env, inherit.As<Napi::Object>());
     options_.fuse_fd = static_cast<int>(inherited.number("fuseFd", 3, 65535));
@@ -119,6 +126,17 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   on_serving_ =
       Napi::ThreadSafeFunction::New(env, on_serving.As<Napi::Function>(), "vprocfs-serving", 0, 1);
   on_serving_.Unref(env);
+  napi_type_tag_object(env, info.This(), &kSessionTag);
+}
+
+std::optional<std::shared_ptr<KillFeed>> SessionObject::kills_of(Napi::Env env, Napi::Value value) {
+  bool is_session = false;
+  const bool asked = value.IsObject() &&
+                     napi_check_object_type_tag(env, value, &kSessionTag, &is_session) == napi_ok;
+  if (!asked || !is_session) return std::nullopt;
+  const SessionObject* session = Unwrap(value.As<Napi::Object>());
+  if (!session->engine_) return std::shared_ptr<KillFeed>();
+  return session->engine_->log_reader();
 }
 
 SessionObject::~SessionObject() {
@@ -248,9 +266,77 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
     }
     out.Set("resources", resources);
   }
+  count_log(out);
   out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
   out.Set("threads", number(engine_ ? engine_->threads() : 0));
   return out;
+}
+
+void SessionObject::count_log(Napi::Object out) const {
+  if (!engine_ || !engine_->log_reader() || engine_->logs() == nullptr) return;
+  const Napi::Env env = out.Env();
+  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
+  const LogReader::Counters done = engine_->log_reader()->counters();
+  Napi::Object records = Napi::Object::New(env);
+  for (size_t i = 0; i < kLogKinds; ++i) {
+    records.Set(to_text(static_cast<LogKind>(i)), number(done.records[i]));
+  }
+  Napi::Object log = Napi::Object::New(env);
+  log.Set("records", records);
+  log.Set("unproven", number(done.unproven));
+  log.Set("lost", number(done.lost));
+  log.Set("refused", number(engine_->logs()->refused()));
+  log.Set("logs", number(engine_->logs()->size()));
+  log.Set("bytes", number(engine_->logs()->bytes()));
+  out.Set("kernelLog", log);
+}
+
+/// (id, from, most) -> a promise of {records, first, next}
+Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
+  constexpr double kMost = 10000;
+  const Napi::Env env = info.Env();
+  if (info.Length() < 3 || !info[0].IsString() || !info[1].IsNumber() || !info[2].IsNumber()) {
+    Napi::TypeError::New(env, "id must be a string, from and most numbers")
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
+  const double from = info[1].As<Napi::Number>().DoubleValue();
+  const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);
+  auto deferred = Napi::Promise::Deferred::New(env);
+  if (!id || !engine_ || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(most >= 0)) {
+    deferred.Reject(to_js_error(env, Error{ESRCH, "kernel log"}).Value());
+    return deferred.Promise();
+  }
+  auto done = Napi::ThreadSafeFunction::New(
+      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-log", 0, 1);
+  // A thread of its own: what a new log begins with is read from the container's cgroups.
+  std::thread([engine = engine_, id, from, most, done, deferred]() mutable {
+    const auto page =
+        engine->kernel_log(*id, static_cast<uint64_t>(from), static_cast<size_t>(most));
+    engine.reset();
+    done.BlockingCall([page, deferred](Napi::Env e, Napi::Function) {
+      if (!page) return deferred.Reject(to_js_error(e, page.error()).Value());
+      const auto number = [e](uint64_t v) { return Napi::Number::New(e, static_cast<double>(v)); };
+      Napi::Array records = Napi::Array::New(e);
+      for (const KernelLogs::Record& record : page.value().records) {
+        const Napi::HandleScope scope(e);
+        Napi::Object one = Napi::Object::New(e);
+        one.Set("sequence", number(record.sequence));
+        one.Set("timeUs", number(record.time_us));
+        one.Set("priority", record.priority);
+        one.Set("text", escape_record(record.text));
+        records.Set(records.Length(), one);
+      }
+      Napi::Object out = Napi::Object::New(e);
+      out.Set("records", records);
+      out.Set("first", number(page.value().first));
+      out.Set("next", number(page.value().next));
+      deferred.Resolve(out);
+    });
+    done.Release();
+  }).detach();
+  return deferred.Promise();
 }
 
 Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
@@ -330,6 +416,7 @@ Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
   out.Set("taskCounter", sampler == nullptr ? std::string() : sampler->counter());
   out.Set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback());
   out.Set("callsProblem", engine_ ? engine_->agent_problem() : std::string());
+  out.Set("kernelLogProblem", engine_ ? engine_->log_problem() : std::string());
   out.Set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
   return out;
 }

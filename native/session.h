@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "fuse/engine.h"
@@ -17,6 +18,10 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   explicit SessionObject(const Napi::CallbackInfo& info);
   ~SessionObject() override;
 
+  /// What tells of kills of the session that a value is; nullptr where it serves not (yet). Nothing
+  /// for what is no session.
+  static std::optional<std::shared_ptr<KillFeed>> kills_of(Napi::Env env, Napi::Value value);
+
  private:
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
@@ -24,6 +29,8 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value measures(const Napi::CallbackInfo& info);
   Napi::Value containers(const Napi::CallbackInfo& info);
   Napi::Value features(const Napi::CallbackInfo& info);
+  Napi::Value kernel_log(const Napi::CallbackInfo& info);
+  void count_log(Napi::Object out) const;
 
   EngineOptions options_;
   int control_fd_ = -1;

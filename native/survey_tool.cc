@@ -11,6 +11,7 @@
 #include "container/name.h"
 #include "fuse/engine.h"
 #include "js_error.h"
+#include "session.h"
 #include "survey/inside.h"
 #include "survey/surveyor.h"
 
@@ -77,6 +78,15 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
         .ThrowAsJavaScriptException();
     return;
   }
+  std::shared_ptr<KillFeed> kills;
+  if (info.Length() > 3 && !info[3].IsUndefined()) {
+    const auto of_session = SessionObject::kills_of(env, info[3]);
+    if (!of_session) {
+      Napi::TypeError::New(env, "session must be a Session").ThrowAsJavaScriptException();
+      return;
+    }
+    kills = *of_session;
+  }
   auto state = std::make_shared<State>();
   auto host = Host::open();
   if (!host) {
@@ -87,10 +97,11 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
   // One reading of the host's files serves a whole survey.
   state->source = std::make_unique<HostSource>(state->host->procfs.get(), state->host->sysfs.get(),
                                                uint64_t{500000});
-  state->surveyor = std::make_unique<Surveyor>(Surveyor::Place{
-      &state->host->mounts, state->host->resolver.get(), state->source.get(),
-      state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
-      info[1].As<Napi::String>().Utf8Value(), info[2].As<Napi::String>().Utf8Value()});
+  state->surveyor = std::make_unique<Surveyor>(
+      Surveyor::Place{&state->host->mounts, state->host->resolver.get(), state->source.get(),
+                      state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
+                      info[1].As<Napi::String>().Utf8Value(),
+                      info[2].As<Napi::String>().Utf8Value(), std::move(kills)});
   state_ = std::move(state);
 }
 

@@ -10,6 +10,7 @@ import type { Companion } from "./daemon.js";
 import type { Engine, EngineFactory } from "./engine/engine.js";
 import { nativeEngine } from "./engine/native.js";
 import { messageOf, VprocfsError } from "./errors.js";
+import { kernelLogServer } from "./klog/server.js";
 import type { Logger } from "./log.js";
 import type { NativeBinding } from "./native/binding.js";
 
@@ -20,7 +21,8 @@ export function engineOptions(config: Config) {
   const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
   const { callsDirectory: directory, callsPerSecond: perSecond } = config;
   const calls = { directory, perSecond, affinity: config.affinity === "on" };
-  const all = { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond };
+  const kernelLog = config.kernelLog === "on";
+  const all = { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond, kernelLog };
   return config.calls === "on" ? { ...all, calls } : all;
 }
 
@@ -137,9 +139,9 @@ function attachingOf(
 export function companionsOf(binding: NativeBinding, config: Config, place: Place): Companion[] {
   const watcher = watcherOf(config, binding, place.mountpoint, place.log);
   const attaching = attachingOf(config, place, watcher);
-  return config.metrics === "off"
-    ? [attaching]
-    : [metricsOf(binding, config, place, watcher), attaching];
+  const logs = config.kernelLog === "on" ? [kernelLogServer(place.mountpoint, place.log)] : [];
+  const metrics = config.metrics === "off" ? [] : [metricsOf(binding, config, place, watcher)];
+  return [...logs, ...metrics, attaching];
 }
 
 /** Throws if the configuration asks for something that does not go together or cannot be read. */

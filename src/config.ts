@@ -127,6 +127,7 @@ export const ConfigSchema = z.strictObject({
     "answer sched_getaffinity(2) too, with the CPUs that the files show under a quota",
     { on: "shown", off: "kernel" },
   ).default("off"),
+  kernelLog: onOff("keep a kernel log for every container, see dmesg").default("on"),
   watch: oneOf(
     ["auto", "on", "off"],
     "mount the files into every container automatically; auto: on, but not on vpsAdminOS",

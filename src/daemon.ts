@@ -79,7 +79,10 @@ export async function serve(serving: ServeOptions): Promise<number> {
   const engine = serving.engine({
     ...options,
     onServing: () => {
-      const { callsProblem } = engine.features();
+      const { callsProblem, kernelLogProblem } = engine.features();
+      if (kernelLogProblem !== undefined && kernelLogProblem !== "") {
+        log.warn({ reason: kernelLogProblem }, "containers' kernel logs tell of nothing");
+      }
       if (callsProblem !== undefined && callsProblem !== "") {
         log.warn({ reason: callsProblem }, "no system calls of containers are answered");
       }

@@ -3,6 +3,7 @@ import { addAttach } from "./commands/attach.js";
 import { addBench } from "./commands/bench.js";
 import { addCheck } from "./commands/check.js";
 import type { Context } from "./commands/context.js";
+import { addDmesg } from "./commands/dmesg.js";
 import { addDoctor } from "./commands/doctor.js";
 import { addExplain } from "./commands/explain.js";
 import { addWholeHelp } from "./commands/help.js";
@@ -25,6 +26,7 @@ Examples:
   vprocfs show web1 meminfo       the memory that web1 sees
   vprocfs top                     what the containers are doing
   vprocfs explain web1 MemTotal   why web1 sees what it sees
+  vprocfs dmesg web1              the kernel log of web1: kills, faults, rejected forks
   vprocfs doctor                  find problems, and how to fix them
   vprocfs show 4711               every file as process 4711 sees it
   vprocfs attach --all            mount the files into every running container
@@ -54,6 +56,7 @@ export function createProgram(context: Context): Command {
   addLs(program, context);
   addTop(program, context);
   addExplain(program, context);
+  addDmesg(program, context);
   addDoctor(program, context);
   addCheck(program, context);
   addShow(program, context);

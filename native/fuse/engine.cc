@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
+#include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -11,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "fuse/mount.h"
 
 namespace vprocfs {
@@ -50,8 +52,14 @@ Result<std::unique_ptr<Host>> Host::open() {
   return host;
 }
 
+namespace {
+
+constexpr uint64_t kFirstCgroupNamespace = 0xEFFFFFFB;  // PROC_CGROUP_INIT_INO
+constexpr uint64_t kFirstPidNamespace = 0xEFFFFFFC;     // PROC_PID_INIT_INO
+
+}  // namespace
+
 Counting Host::counting(bool bpf) const {
-  constexpr uint64_t kFirstCgroupNamespace = 0xEFFFFFFB;  // PROC_CGROUP_INIT_INO
   const bool first = resolver->own().cgroup == kFirstCgroupNamespace;
   return Counting{&mounts, procfs.get(), sysfs.get(), bpf && first};
 }
@@ -146,6 +154,66 @@ Result<bool> Engine::start_agent(Safe* safe) {
   return true;
 }
 
+BannerFacts Engine::banner(const ContainerDescription& description) {
+  BannerFacts out;
+  utsname system{};
+  if (::uname(&system) == 0) {
+    out.release = system.release;
+    out.version = system.version;
+  }
+  const int64_t started = static_cast<int64_t>(description.init_start_us) -
+                          static_cast<int64_t>(log_clock_behind_us()) +
+                          description.boottime_offset_us;
+  out.time_us = static_cast<uint64_t>(std::max<int64_t>(started, 0));
+  const auto container = registry_->by_id(description.id);
+  if (!container) return out;
+  const auto facts = container.value()->call_facts(boottime_us(), options_.server.tick_us);
+  if (!facts) return out;
+  constexpr uint64_t kKb = 1024;
+  out.cpus = facts.value().shown_cpus.size();
+  out.memory_kb = facts.value().sysinfo.total / kKb;
+  out.swap_kb = facts.value().sysinfo.swap_total / kKb;
+  return out;
+}
+
+void Engine::start_log() {
+  LogReader::Place place;
+  place.mounts = &host_->mounts;
+  place.resolver = host_->resolver.get();
+  place.procfs_fd = host_->procfs.get();
+  place.sysfs_fd = host_->sysfs.get();
+  place.bpf = options_.bpf;
+  if (options_.kernel_log) {
+    logs_ = std::make_unique<KernelLogs>(*state_);
+    logs_->adopt();
+    // Elsewhere PIDs and paths in the log are not what we know by these names.
+    const NamespaceIds& own = host_->resolver->own();
+    const bool first = own.pid == kFirstPidNamespace && own.cgroup == kFirstCgroupNamespace;
+    if (first) place.logs = logs_.get();
+    if (!first) log_problem_ = "not in the first PID and cgroup namespaces of the host";
+    place.banner = [this](const ContainerDescription& description) { return banner(description); };
+  }
+  log_reader_ = std::make_shared<LogReader>(std::move(place));
+  if (options_.kernel_log && log_problem_.empty()) log_problem_ = log_reader_->problem();
+  log_reader_->start();
+}
+
+Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_t most) {
+  if (!logs_) return Error{ENOTSUP, "kernel log"};
+  KernelLogs::Page page;
+  if (logs_->read(id, from, most, page)) return page;
+  const auto container = registry_->by_id(id);
+  if (!container) return container.error();
+  page.next = kBannerLines;
+  uint64_t sequence = 0;
+  for (OwnLine& line : banner_lines(banner(container.value()->description()))) {
+    const uint64_t number = sequence++;
+    if (number < from || page.records.size() >= most) continue;
+    page.records.push_back({number, line.time_us, line.priority, std::move(line.text)});
+  }
+  return page;
+}
+
 Result<bool> Engine::activate(Safe* safe) {
   auto connected = connect();
   if (!connected) return connected;
@@ -175,6 +243,7 @@ Result<bool> Engine::activate(Safe* safe) {
   // Before we take any: what is handed again is then what others took, and nothing of ours.
   if (options_.fuse_fd >= 0 && resend()) reply_->notify_resend();
   loop_->start();
+  start_log();
   auto answering = start_agent(safe);
   if (!answering) return answering;
   return wait_initialised();
@@ -185,6 +254,8 @@ Result<bool> Engine::stop(bool unmount) {
   bool lazy = false;
   Result<bool> done = true;
   loop_->expect_end();
+  // Another worker goes on from where it was.
+  if (log_reader_) log_reader_->stop();
   if (agent_) agent_->stop(unmount);
   if (unmount) done = unmount_fuse(options_.mountpoint, lazy);
   loop_->stop();

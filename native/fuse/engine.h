@@ -14,6 +14,7 @@
 #include "container/sampler.h"
 #include "fuse/loop.h"
 #include "fuse/server.h"
+#include "klog/log_reader.h"
 #include "seccomp/agent.h"
 #include "state/safe.h"
 
@@ -25,6 +26,7 @@ struct EngineOptions {
   ServerOptions server;
   bool bpf = true;  ///< tasks may be counted by a BPF program
   AgentOptions agent;
+  bool kernel_log = true;  ///< containers have kernel logs of their own
   /// Handed down by a keeper; -1: mount by ourselves with a state file of our own.
   int fuse_fd = -1;
   int state_fd = -1;
@@ -61,6 +63,14 @@ class Engine {
 
   const Server* server() const { return server_.get(); }
   Registry* registry() const { return registry_.get(); }
+  /// nullptr before activate().
+  const std::shared_ptr<LogReader>& log_reader() const { return log_reader_; }
+  /// The log of a container from a record on; what it begins with where there is none yet. Errors
+  /// as Registry::by_id(), and ENOTSUP: containers have no logs.
+  Result<KernelLogs::Page> kernel_log(ContainerId id, uint64_t from, size_t most);
+  /// Why logs tell of nothing; empty when they do, or are not to be.
+  const std::string& log_problem() const { return log_problem_; }
+  const KernelLogs* logs() const { return logs_.get(); }
   const Sampler* sampler() const { return sampler_.get(); }
   /// What all tenants share; nullptr before prepare().
   const Commons* commons() const { return commons_.get(); }
@@ -81,10 +91,12 @@ class Engine {
   Result<bool> wait_initialised();
   Result<bool> start_agent(Safe* safe);
   bool resend() const;
+  void start_log();
+  BannerFacts banner(const ContainerDescription& description);
 
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
-  std::string state_ignored_, agent_problem_;
+  std::string state_ignored_, agent_problem_, log_problem_;
   std::unique_ptr<Host> host_;
   std::unique_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> host_source_;
@@ -94,6 +106,8 @@ class Engine {
   OpenSources sources_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<KernelLogs> logs_;
+  std::shared_ptr<LogReader> log_reader_;
   std::unique_ptr<Agent> agent_;
   std::unique_ptr<Reply> reply_;
   std::unique_ptr<Server> server_;

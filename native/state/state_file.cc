@@ -34,7 +34,7 @@ struct StateFile::RecordHeader {
   uint32_t bytes;
   uint64_t key;
   uint64_t checksum;  ///< of the fields above
-  uint64_t content;   ///< checksum of what it holds; 0 for kOpenFile, which changes in place
+  uint64_t content;   ///< checksum of what it holds; 0 where that changes in place
 };
 
 Result<Fd> StateFile::make_memfd(size_t bytes) {
@@ -140,7 +140,7 @@ bool StateFile::intact(RecordIndex record, uint32_t length) const {
   if (header->checksum != checksum(header, offsetof(RecordHeader, checksum))) return false;
   const size_t room = size_t{length} * kGranule - sizeof(RecordHeader);
   if (header->bytes > room) return false;
-  if (header->type == static_cast<uint32_t>(RecordType::kOpenFile)) return true;
+  if (changes_in_place(static_cast<RecordType>(header->type))) return true;
   return header->content == checksum(header + 1, header->bytes);
 }
 
@@ -231,7 +231,7 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
   header->bytes = static_cast<uint32_t>(bytes);
   header->key = key;
   header->checksum = checksum(header, offsetof(RecordHeader, checksum));
-  header->content = type == RecordType::kOpenFile ? 0 : checksum(data(record), bytes);
+  header->content = changes_in_place(type) ? 0 : checksum(data(record), bytes);
   uint32_t length = 0;
   {
     const std::lock_guard lock(mutex_);

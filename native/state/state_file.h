@@ -25,7 +25,15 @@ enum class RecordType : uint32_t {
   kLoad = 4,
   kTrigger = 5,
   kIoHistory = 8,
+  kLog = 16,      ///< of a container, as the kernel's; see klog/logs.h
+  kLogMark = 17,  ///< up to where the host's log has been dealt with
 };
+
+/// Whether what a record of a type holds changes while it is there: it then looks after its own
+/// wholeness.
+constexpr bool changes_in_place(RecordType type) {
+  return type == RecordType::kOpenFile || type == RecordType::kLog || type == RecordType::kLogMark;
+}
 
 /// What INIT negotiated: a worker that adopts a connection sees no INIT.
 struct ConnectionState {

@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
+#include "klog/host_log.h"
 #include "source/read_file.h"
 #include "survey/mounted.h"
 #include "view/memory_model.h"
@@ -28,6 +29,8 @@ constexpr size_t kMountsAtOnce = 250;
 // How long one survey goes on with it, and how many times longer than it took a container's rest.
 constexpr uint64_t kMountsWithinUs = 250'000;
 constexpr uint64_t kMountsRestFactor = 200;
+// Kills that containers which are not known yet are told of.
+constexpr size_t kMostKills = 1024;
 // Containers whose kills are remembered, but for those that are there.
 constexpr size_t kMostKnown = 1000;
 // Containers that are worth a thread of their own, and how many such there may be.
@@ -80,7 +83,8 @@ Surveyor::Surveyor(Place place)
     : place_(std::move(place)),
       most_kept_(most_kept()),
       notifier_(make_inotify_notifier()),
-      census_(*place_.resolver, place_.procfs_fd, most_told()) {
+      census_(*place_.resolver, place_.procfs_fd, most_told()),
+      log_(place_.kills ? place_.kills : std::make_shared<HostLog>()) {
   if (!place_.kills_file.empty()) ledger_ = KillLedger::load(place_.kills_file);
 }
 
@@ -103,7 +107,7 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
 void Surveyor::add(Census::Discovered found) {
   auto member =
       std::make_unique<Member>(std::move(found.description), std::move(found.init), *place_.mounts);
-  for (const OomKill& kill : log_.kills()) attribute(*member, kill);
+  for (const OomKill& kill : kills_) attribute(*member, kill);
   const ContainerId id = member->description.id;
   members_[id] = std::move(member);
 }
@@ -132,7 +136,7 @@ void Surveyor::note_kills(Member& member, Figures& out) const {
     const double kills = out.get(Figure::kOomKills);
     const bool more = member.counted_kills && kills > *member.counted_kills;
     // Without a log the time is that at which it was noticed.
-    if (more && !log_.readable()) member.last_kill_s = clock_s(CLOCK_REALTIME);
+    if (more && !log_->readable()) member.last_kill_s = clock_s(CLOCK_REALTIME);
     member.counted_kills = kills;
   }
   if (member.last_kill_s > 0) out.set(Figure::kLastOomTime, member.last_kill_s);
@@ -239,10 +243,11 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
 Survey Surveyor::take() {
   Survey out;
   const uint64_t begin = boottime_us();
-  const size_t fresh = log_.update();
-  const auto& kills = log_.kills();
-  for (size_t i = kills.size() - fresh; i < kills.size(); ++i) {
-    for (auto& [id, member] : members_) attribute(*member, kills[i]);
+  log_->update();
+  for (OomKill& kill : log_->kills(kills_seen_)) {
+    for (auto& [id, member] : members_) attribute(*member, kill);
+    kills_.push_back(std::move(kill));
+    if (kills_.size() > kMostKills) kills_.pop_front();
   }
   census_.look(
       begin, [this](Census::Discovered found) { add(std::move(found)); },
@@ -272,7 +277,7 @@ Survey Surveyor::take() {
   const auto ended = [](const SurveyRow& row) { return !row.figures.has(Figure::kStartTime); };
   out.rows.erase(std::remove_if(out.rows.begin(), out.rows.end(), ended), out.rows.end());
   out.left_out = census_.left_out();
-  out.reads_log = log_.readable();
+  out.reads_log = log_->readable();
   out.took_us = boottime_us() - begin;
   return out;
 }

@@ -2,20 +2,21 @@
 
 #include <atomic>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "container/census.h"
 #include "container/resolve.h"
+#include "klog/kill_feed.h"
 #include "source/change_notifier.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
-#include "survey/census.h"
 #include "survey/cgroup_figures.h"
 #include "survey/figures.h"
 #include "survey/kill_ledger.h"
-#include "survey/oom_log.h"
 
 namespace vprocfs {
 
@@ -53,6 +54,8 @@ class Surveyor {
     std::string fs_type, source;
     /// Where kills that the log told of are remembered; empty: nowhere.
     std::string kills_file;
+    /// Tells of kills; nullptr: a reader of the kernel's log of its own does.
+    std::shared_ptr<KillFeed> kills;
   };
   explicit Surveyor(Place place);
   ~Surveyor();
@@ -78,9 +81,11 @@ class Surveyor {
   const size_t most_kept_;
   std::unique_ptr<ChangeNotifier> notifier_;
   Census census_;
-  OomLog log_;
-  KillLedger ledger_;         ///< kills by limits, in cgroups below containers' own
-  bool kills_fresh_ = false;  ///< something was counted that is not in the file
+  const std::shared_ptr<KillFeed> log_;
+  uint64_t kills_seen_ = 0;
+  std::deque<OomKill> kills_;  ///< the latest, for containers that are not known yet
+  KillLedger ledger_;          ///< kills by limits, in cgroups below containers' own
+  bool kills_fresh_ = false;   ///< something was counted that is not in the file
   std::map<ContainerId, std::unique_ptr<Member>> members_;
   std::atomic<size_t> kept_ = 0;
 };

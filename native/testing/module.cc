@@ -16,6 +16,8 @@
 #include "container/mirror.h"
 #include "container/name.h"
 #include "container/task_load.h"
+#include "klog/oom_kill.h"
+#include "klog/record.h"
 #include "node/tree.h"
 #include "seccomp/call.h"
 #include "source/container_source.h"
@@ -26,8 +28,8 @@
 #include "source/process.h"
 #include "survey/cgroup_figures.h"
 #include "survey/mounted.h"
-#include "survey/oom_log.h"
 #include "testing/calls.h"
+#include "testing/klog.h"
 #include "testing/source.h"
 #include "testing/state.h"
 #include "testing/tasks.h"
@@ -367,7 +369,7 @@ Napi::Value cgroup_figures(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value make_oom_kill(const ValueMaker& maker, const std::string& text) {
-  const auto kill = parse_oom_kill(text);
+  const auto kill = parse_oom_kill(unescape_record(text));
   if (!kill) return maker.u64(std::nullopt);
   Napi::Object out = maker.object();
   out.Set("cgroup", kill->cgroup);
@@ -428,6 +430,10 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("parsePressure", Napi::Function::New<parse_text<make_pressure>>(env));
   testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
   testing.Set("cgroupFigures", Napi::Function::New<cgroup_figures>(env));
+  testing.Set("readLogRecord", Napi::Function::New<read_log_record>(env));
+  testing.Set("sortLog", Napi::Function::New<sort_log>(env));
+  testing.Set("timeLog", Napi::Function::New<time_log>(env));
+  testing.Set("KernelLogs", KernelLogsObject::define(env));
   testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));
   testing.Set("nameContainer", Napi::Function::New<name_container>(env));
   testing.Set("countMounted", Napi::Function::New<mounted_of>(env));

@@ -99,7 +99,7 @@ Result<bool> NamespaceWatch::start() {
   event.events = EPOLLIN;
   event.data.u64 = kWakeKey;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
-  auto execs = ExecEvents::open();
+  auto execs = ProcessEvents::open(ProcessEvents::Kind::kExec);
   if (execs) {
     execs_ = std::move(execs.value());
     event.data.u64 = kExecKey;

@@ -15,8 +15,8 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "watch/exec_events.h"
 #include "watch/mounts_digest.h"
+#include "watch/process_events.h"
 #include "watch/tenants.h"
 
 namespace vprocfs {
@@ -128,7 +128,7 @@ class NamespaceWatch {
   const OnEvents on_events_;
   const uint64_t own_mounts_, own_pids_;
   const size_t most_;
-  ExecEvents execs_;
+  ProcessEvents execs_;
   bool has_execs_ = false;
   Fd epoll_, wake_;
   std::atomic<bool> stopping_{false};

@@ -78,7 +78,7 @@ function choices({ flags }) {
 }
 
 /** Commands whose operand is a container. */
-const OF_CONTAINERS = ["show", "attach", "detach", "explain"];
+const OF_CONTAINERS = ["show", "dmesg", "attach", "detach", "explain"];
 const LIST_CONTAINERS = "vprocfs ls 2>/dev/null | awk 'NR > 1 { print $2 }'";
 
 /** Every option that takes one of a few words, once. */

@@ -2,6 +2,7 @@ import type {
   CallOptions,
   ContainerCounters,
   Inheritance,
+  NativeSession,
   SessionCounters,
   SessionFeatures,
   SessionMeasures,
@@ -21,6 +22,8 @@ export interface EngineOptions {
   readonly bpf: "auto" | "off";
   /** How system calls are answered; not at all without it. */
   readonly calls?: CallOptions;
+  /** Whether containers have kernel logs of their own. */
+  readonly kernelLog?: boolean;
   /** Under a keeper: serving begins when it says so, on the connection that it keeps. */
   readonly inherit?: Inheritance;
   /** Called once when it serves: at once, or when the keeper has it take over. */
@@ -42,6 +45,8 @@ export interface Engine {
   /** What it counts of these containers; nothing in engines that do not. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
+  /** The native session behind it, in engines that have one. */
+  readonly session?: NativeSession;
 }
 
 export type EngineFactory = (options: EngineOptions) => Engine;

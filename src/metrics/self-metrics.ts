@@ -122,6 +122,36 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     ({ counters }) => counters.calls?.listeners,
   ],
   [
+    "kernel_log_unproven_total",
+    "counter",
+    "Events in the host's kernel log that look like a container's, and nothing proves whose",
+    ({ counters }) => counters.kernelLog?.unproven,
+  ],
+  [
+    "kernel_log_overruns_total",
+    "counter",
+    "Times that the host's kernel log was overwritten before it was read",
+    ({ counters }) => counters.kernelLog?.lost,
+  ],
+  [
+    "kernel_log_refused_total",
+    "counter",
+    "Events told to nobody since containers' kernel logs have the size that they may",
+    ({ counters }) => counters.kernelLog?.refused,
+  ],
+  [
+    "container_logs",
+    "gauge",
+    "Containers whose kernel log has records",
+    ({ counters }) => counters.kernelLog?.logs,
+  ],
+  [
+    "container_logs_bytes",
+    "gauge",
+    "Memory that containers' kernel logs take",
+    ({ counters }) => counters.kernelLog?.bytes,
+  ],
+  [
     "pending_notices",
     "gauge",
     "Notifications about files that wait to be sent to the kernel",
@@ -337,6 +367,16 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
       }
     }),
     metric("calls_total", "counter", "System calls of containers by result", emitCalls),
+    metric(
+      "container_log_records_total",
+      "counter",
+      "Records told to containers in kernel logs of their own",
+      ({ counters: { kernelLog } }, emit) => {
+        for (const [kind, count] of Object.entries(kernelLog?.records ?? {})) {
+          emit(count, { kind });
+        }
+      },
+    ),
     metric(
       duration,
       "histogram",

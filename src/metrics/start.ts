@@ -40,7 +40,13 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
   const scrapes = new Scrapes({
     engine,
     version: binding.version,
-    surveys: new Surveys(binding, config.fsType, config.source, killsFileOf(mountpoint)),
+    surveys: new Surveys(
+      binding,
+      config.fsType,
+      config.source,
+      killsFileOf(mountpoint),
+      engine.session,
+    ),
     whyNot: () => whyNotNow(binding, config),
     attaching,
     keeper: hasKeeper ? () => readStatus(mountpoint) : undefined,

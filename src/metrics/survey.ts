@@ -1,4 +1,4 @@
-import type { NativeBinding, SurveyedContainer } from "../native/binding.js";
+import type { NativeBinding, NativeSession, SurveyedContainer } from "../native/binding.js";
 
 /** One container of a survey with its figures by name; what is not told has no entry. */
 export interface Surveyed extends SurveyedContainer {
@@ -65,9 +65,10 @@ export class Surveys {
     fsType: string,
     source: string,
     killsFile = "",
+    session?: NativeSession,
   ) {
     this.#columns = new Map(binding.Surveyor.figures.map((name, column) => [name, column]));
-    this.#surveyor = new binding.Surveyor(fsType, source, killsFile);
+    this.#surveyor = new binding.Surveyor(fsType, source, killsFile, session);
   }
 
   /** See the binding. */

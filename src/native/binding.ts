@@ -26,6 +26,43 @@ export interface CallCounters {
   readonly stuck: number;
 }
 
+/** Counters of containers' kernel logs; all only grow, except gauges marked so. */
+export interface KernelLogCounters {
+  /** Records told to containers, by kind: oom, forks, fault, seccomp, hung, caller. */
+  readonly records: Readonly<Record<string, number>>;
+  /** Events in the host's log that look like a container's, and nothing proves whose they are. */
+  readonly unproven: number;
+  /** Times that the host's log was overwritten before it was read. */
+  readonly lost: number;
+  /** Events that were told to nobody: the logs together, or those of a tenant, have their size. */
+  readonly refused: number;
+  /** Gauge: containers whose log has records. */
+  readonly logs: number;
+  /** Gauge: bytes of memory that these take. */
+  readonly bytes: number;
+}
+
+/** A record of a container's kernel log. */
+export interface KernelLogRecord {
+  /** Counts up by one from record to record of the container. */
+  readonly sequence: number;
+  /** Microseconds of the clock that the container's kernel log has. */
+  readonly timeUs: number;
+  /** Facility * 8 + level. */
+  readonly priority: number;
+  /** Bytes that are not printable ASCII are written as "\\x0a". */
+  readonly text: string;
+}
+
+/** Records of a container's kernel log from one on. */
+export interface KernelLogPage {
+  readonly records: readonly KernelLogRecord[];
+  /** The oldest one that is still there. */
+  readonly first: number;
+  /** The number that the next one will have. */
+  readonly next: number;
+}
+
 /** What of something that all tenants (outermost containers) share is in use. */
 export interface ResourceUse {
   /** Gauge. */
@@ -74,6 +111,8 @@ export interface SessionCounters {
   readonly openFiles: number;
   /** Of system calls; absent where none are answered. */
   readonly calls?: CallCounters;
+  /** Of containers' kernel logs; absent where they have none. */
+  readonly kernelLog?: KernelLogCounters;
   /** By name: containers, sources, open_files, held_bytes, triggers, waiting. */
   readonly resources?: Readonly<Record<string, ResourceUse>>;
   /** Gauge: containers with state in memory. */
@@ -157,6 +196,8 @@ export interface SessionFeatures {
   readonly taskCounterFallback: string;
   /** Why no system calls are answered though they should be; empty when they are. */
   readonly callsProblem?: string;
+  /** Why the host's kernel log cannot be read though containers have logs; empty when it can. */
+  readonly kernelLogProblem?: string;
   /** Why what an earlier worker left was not taken over; empty when it was. */
   readonly stateIgnored: string;
 }
@@ -201,6 +242,8 @@ export interface SessionOptions {
   readonly bpf: "auto" | "off";
   /** Without it no system calls are answered. */
   readonly calls?: CallOptions;
+  /** Whether containers have kernel logs of their own; they do not without it. */
+  readonly kernelLog?: boolean;
   /** Descriptors handed down by the keeper; without them the session mounts by itself. */
   readonly inherit?: Inheritance;
   /** Called once when it serves: at once, or when the keeper has it take over. */
@@ -226,6 +269,11 @@ export interface NativeSession {
   /** Of these those that live, whether they asked for anything or not. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
+  /**
+   * The kernel log of a container from a record on, at most so many. Rejects with an Error with
+   * `code`: ESRCH where there is no such container, ENOTSUP where containers have no logs.
+   */
+  kernelLog(id: string, from: number, most: number): Promise<KernelLogPage>;
 }
 
 export type ControllerName = "cpu" | "cpuacct" | "cpuset" | "memory" | "io" | "pids";
@@ -378,13 +426,15 @@ export interface NativeBinding {
   readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
    * Constructs what takes surveys. The type and source say whose mounts inside of containers count,
-   * the file where kills that the kernel's log told of are remembered ("": nowhere).
+   * the file where kills that the kernel's log told of are remembered ("": nowhere). The kernel's log
+   * is read by a session that serves, where there is one.
    */
   readonly Surveyor: {
     new (
       fsType: string,
       source: string,
       killsFile: string,
+      session?: NativeSession,
     ): {
       /** Takes one on a thread of its own; several at once are taken one after the other. */
       take(): Promise<Survey>;

@@ -111,10 +111,11 @@ function checkKernel(findings: Findings, survey: Containers): void {
       : "the kernel has no type information (BTF): load is counted by reading files",
   );
   findings.add(
-    survey.readsLog ? "ok" : "info",
+    survey.readsLog ? "ok" : "warning",
     survey.readsLog
-      ? "the kernel's log dates OOM kills"
-      : "the kernel's log cannot be read: OOM kills are dated when they are noticed",
+      ? "the kernel's log can be read: it dates OOM kills, and containers get what is theirs"
+      : "the kernel's log cannot be read: OOM kills are dated when they are noticed, and containers' logs tell of nothing",
+    survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
   const watches = Number(readFigure("/proc/sys/fs/inotify/max_user_watches"));
   if (survey.containers.length * WATCHES_PER_CONTAINER > watches) {

@@ -62,6 +62,10 @@ export class FakeSession implements NativeSession {
     throw new Error("not faked");
   }
 
+  kernelLog(): never {
+    throw new Error("not faked");
+  }
+
   features() {
     return {
       protocolMajor: 7,

@@ -16,6 +16,7 @@ export type Program =
   | "crowd"
   | "drain"
   | "eat"
+  | "fault"
   | "filtered"
   | "flood"
   | "hoard"

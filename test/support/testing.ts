@@ -200,6 +200,72 @@ export interface OomKill {
   readonly byLimit: boolean;
 }
 
+/** native/klog/record.h */
+export interface LogRecord {
+  readonly level: number;
+  readonly facility: number;
+  readonly sequence: bigint;
+  readonly timeUs: bigint;
+  readonly fragment: boolean;
+  readonly callerTask: number;
+  readonly text: string;
+  readonly rest: string;
+  readonly escaped: string;
+}
+
+/** How a container knows what the host's log tells of. */
+export interface LogContainer {
+  /** Its cgroups. */
+  readonly memory: string;
+  readonly pids: string;
+  /** The host's uid that is root inside. */
+  readonly firstUser: number;
+  readonly processes: readonly { readonly host: number; readonly own: number }[];
+}
+
+/** native/klog/sorter.h */
+export interface LogGroup {
+  readonly kind: string;
+  /** What proves whose it is: the first of these that is not empty. */
+  readonly memoryPath: string;
+  readonly pidsPath: string;
+  readonly pid: number;
+  readonly limitPath: string;
+  readonly first: bigint;
+  readonly killed: string;
+  readonly lines: readonly string[];
+}
+
+/** native/klog/logs.h, in a state file of their own. */
+export interface KernelLogs {
+  add(
+    id: bigint,
+    tenant: bigint,
+    first: bigint,
+    lines: readonly { readonly host: bigint; readonly text: string }[],
+  ): number;
+  read(
+    id: bigint,
+    from: bigint,
+    most: number,
+  ): {
+    readonly texts: readonly string[];
+    readonly sequences: readonly number[];
+    readonly first: number;
+    readonly next: number;
+  } | null;
+  keep(ids: readonly bigint[]): void;
+  /** Another worker goes on with the same memory; false: it was damaged. */
+  takeOver(): boolean;
+  figures(): {
+    readonly size: number;
+    readonly bytes: number;
+    readonly refused: number;
+    readonly mark: bigint;
+  };
+  setMark(mark: bigint): void;
+}
+
 interface Testing {
   renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
   /** struct sysinfo as a 64-bit process of the container gets it. */
@@ -239,6 +305,18 @@ interface Testing {
   parsePressure(text: string): string | null;
   /** By the names of native/survey/figures.def; what is not told is left out. */
   cgroupFigures(caseDir: string, init: number): Record<string, number>;
+  /** A record of /dev/kmsg; null for what is none. */
+  readLogRecord(bytes: string): LogRecord | null;
+  /** Events of the host's log, as a container is told them; proof comes before telling. */
+  sortLog(records: readonly string[], container: LogContainer): LogGroup[];
+  /** Seconds that sorting and translating records takes. */
+  timeLog(records: readonly string[]): number;
+  /** Bytes that one log, those of a tenant, and all may take. */
+  readonly KernelLogs: new (
+    each: number,
+    tenant: number,
+    all: number,
+  ) => KernelLogs;
   /** null: the line tells of no kill. */
   parseOomKill(line: string): OomKill | null;
   /** By the paths of a container's cgroup and of that of the outermost one around it. */
@@ -303,6 +381,10 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseStat: "function",
   parsePressure: "function",
   cgroupFigures: "function",
+  readLogRecord: "function",
+  sortLog: "function",
+  timeLog: "function",
+  KernelLogs: "function",
   parseOomKill: "function",
   nameContainer: "function",
   countMounted: "function",

@@ -1,4 +1,4 @@
-#include "watch/exec_events.h"
+#include "watch/process_events.h"
 
 #include <arpa/inet.h>
 #include <linux/cn_proc.h>
@@ -19,14 +19,19 @@ namespace {
 
 constexpr size_t kConnectorAt = NLMSG_HDRLEN;
 constexpr size_t kEventAt = kConnectorAt + sizeof(cn_msg);
-constexpr uint32_t kExec = 0x2;  // PROC_EVENT_EXEC; the enumeration has moved between headers
+// PROC_EVENT_EXEC and PROC_EVENT_COREDUMP; the enumeration has moved between headers.
+constexpr uint32_t kExec = 0x2, kCoredump = 0x40000000;
 constexpr int kRoomBytes = 4 << 20;
 
-/// Passes only messages about executed programs.
-bool filter(int fd) {
+uint32_t number_of(ProcessEvents::Kind kind) {
+  return kind == ProcessEvents::Kind::kExec ? kExec : kCoredump;
+}
+
+/// Passes only messages about one kind of events.
+bool filter(int fd, uint32_t what) {
   sock_filter code[] = {
       {BPF_LD | BPF_W | BPF_ABS, 0, 0, kEventAt},
-      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, htonl(kExec)},
+      {BPF_JMP | BPF_JEQ | BPF_K, 0, 1, htonl(what)},
       {BPF_RET | BPF_K, 0, 0, 0xffffffff},
       {BPF_RET | BPF_K, 0, 0, 0},
   };
@@ -52,8 +57,9 @@ bool subscribe(int fd) {
 
 }  // namespace
 
-Result<ExecEvents> ExecEvents::open() {
-  ExecEvents events;
+Result<ProcessEvents> ProcessEvents::open(Kind kind) {
+  ProcessEvents events;
+  events.kind_ = kind;
   events.socket_ =
       Fd(::socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_CONNECTOR));
   const int fd = events.socket_.get();
@@ -63,13 +69,13 @@ Result<ExecEvents> ExecEvents::open() {
   address.nl_family = AF_NETLINK;
   address.nl_groups = CN_IDX_PROC;
   const auto* generic = reinterpret_cast<const sockaddr*>(&address);
-  if (!filter(fd) || ::bind(fd, generic, sizeof address) != 0 || !subscribe(fd)) {
+  if (!filter(fd, number_of(kind)) || ::bind(fd, generic, sizeof address) != 0 || !subscribe(fd)) {
     return Error{errno, "process connector"};
   }
   return events;
 }
 
-pid_t ExecEvents::next() const {
+pid_t ProcessEvents::next() const {
   alignas(nlmsghdr) unsigned char message[1024];
   for (;;) {
     sockaddr_nl from{};
@@ -86,7 +92,9 @@ pid_t ExecEvents::next() const {
     std::memset(&event, 0, sizeof event);
     std::memcpy(&event, message + kEventAt,
                 std::min(sizeof event, static_cast<size_t>(n) - kEventAt));
-    if (static_cast<uint32_t>(event.what) == kExec) return event.event_data.exec.process_tgid;
+    if (static_cast<uint32_t>(event.what) != number_of(kind_)) continue;
+    return kind_ == Kind::kExec ? event.event_data.exec.process_tgid
+                                : event.event_data.coredump.process_pid;
   }
 }
 

@@ -1,4 +1,4 @@
-#include "survey/census.h"
+#include "container/census.h"
 
 #include <fcntl.h>
 #include <poll.h>

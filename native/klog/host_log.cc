@@ -1,0 +1,94 @@
+#include "klog/host_log.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr size_t kMostKills = 1024;
+
+}  // namespace
+
+uint64_t log_clock_behind_us() { return boottime_us() - monotonic_us(); }
+
+HostLog::HostLog() : kmsg_(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
+  char record[kLongestRecord];
+  // Opening may be allowed where reading is not.
+  const bool refused =
+      kmsg_ && ::read(kmsg_.get(), record, sizeof(record)) < 0 && errno != EAGAIN && errno != EPIPE;
+  if (kmsg_ && !refused) {
+    ::lseek(kmsg_.get(), 0, SEEK_SET);
+    return;
+  }
+  problem_ = std::string("/dev/kmsg: ") + std::strerror(errno);
+  kmsg_ = Fd();
+}
+
+bool HostLog::read_some(size_t most) {
+  char bytes[kLongestRecord];
+  const uint64_t now = boottime_us();
+  bool more = kmsg_ && most > 0;
+  for (size_t i = 0; i < most && more; ++i) {
+    const ssize_t n = ::read(kmsg_.get(), bytes, sizeof(bytes));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0 && errno == EPIPE) {
+      // Overwritten before we came; the next read goes on with the oldest that is left.
+      ++lost_;
+      continue;
+    }
+    if (n <= 0) {
+      more = false;
+      break;
+    }
+    const auto record = parse_record(std::string_view(bytes, static_cast<size_t>(n)));
+    if (!record) {
+      ++foreign_;
+      continue;
+    }
+    next_sequence_ = record->sequence + 1;
+    sorter_.take(*record, now);
+  }
+  sorter_.idle(boottime_us());
+  return more;
+}
+
+std::optional<LogGroup> HostLog::next() {
+  auto group = sorter_.next();
+  if (group && group->kill) {
+    OomKill kill = *group->kill;
+    const uint64_t boot_us = clock_us(CLOCK_REALTIME) - monotonic_us();
+    kill.time_s = static_cast<double>(boot_us + group->lines.back().time_us) / 1e6;
+    kills_.push_back(std::move(kill));
+    if (kills_.size() > kMostKills) kills_.pop_front();
+    ++killed_;
+  }
+  return group;
+}
+
+void HostLog::update() {
+  constexpr size_t kMost = 100000;
+  read_some(kMost);
+  while (next()) {
+  }
+}
+
+std::vector<OomKill> HostLog::kills(uint64_t& seen) const {
+  const uint64_t dropped = killed_ - kills_.size();
+  const auto from = static_cast<ptrdiff_t>(seen <= dropped ? 0 : seen - dropped);
+  seen = killed_;
+  return {kills_.begin() + from, kills_.end()};
+}
+
+uint64_t HostLog::mark() const {
+  const uint64_t waiting = sorter_.first_waiting();
+  return waiting != 0 ? waiting : next_sequence_;
+}
+
+}  // namespace vprocfs

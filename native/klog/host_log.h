@@ -1,0 +1,57 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/fd.h"
+#include "klog/kill_feed.h"
+#include "klog/sorter.h"
+
+namespace vprocfs {
+
+/// Reads the host's kernel log (/dev/kmsg) once, from its oldest record on, and puts it into
+/// groups. Not thread-safe.
+class HostLog : public KillFeed {
+ public:
+  HostLog();
+
+  bool readable() const override { return static_cast<bool>(kmsg_); }
+  /// Why it is not; empty when it is.
+  const std::string& problem() const { return problem_; }
+  int fd() const { return kmsg_.get(); }
+
+  /// Reads up to so many records. False: there is no more at the moment.
+  bool read_some(size_t most);
+  /// The next group that is whole.
+  std::optional<LogGroup> next();
+  /// All groups that there are, for whoever only wants kills.
+  void update() override;
+  std::vector<OomKill> kills(uint64_t& seen) const override;
+
+  /// The first record that is not part of a group that next() gave; it may be yet to come.
+  uint64_t mark() const;
+  /// When the next group may become whole though nothing is logged, CLOCK_BOOTTIME; 0: never.
+  uint64_t due_us() const { return sorter_.due_us(); }
+  /// Records that were overwritten before they were read.
+  uint64_t lost() const { return lost_; }
+  /// What is not understood, and what is cut off.
+  uint64_t foreign() const { return foreign_; }
+
+ private:
+  Fd kmsg_;
+  std::string problem_;
+  LogSorter sorter_;
+  std::deque<OomKill> kills_;  ///< the latest ones
+  uint64_t killed_ = 0;        ///< how many there were
+  uint64_t next_sequence_ = 0;
+  uint64_t lost_ = 0, foreign_ = 0;
+};
+
+/// What CLOCK_BOOTTIME is ahead of the log's clock, µs: time in suspend.
+uint64_t log_clock_behind_us();
+
+}  // namespace vprocfs

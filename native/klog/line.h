@@ -1,0 +1,65 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace vprocfs {
+
+/// What a line of the host's log has that a container knows by another name.
+struct LinePiece {
+  enum class Kind : uint8_t {
+    kText,
+    kPid,         ///< a line whose process the container does not know is left out
+    kVictim,      ///< the same, but 0 stands for one that is not known (any more)
+    kUser,        ///< a user id
+    kMemoryPath,  ///< a cgroup, where memory is accounted
+    kPidsPath,    ///< a cgroup, where processes are counted
+  };
+  Kind kind = Kind::kText;
+  std::string text;     ///< of kText and paths
+  uint64_t number = 0;  ///< of the others, as the host has it
+  int width = 0;        ///< to which a number is padded on the left
+};
+
+/// A line that may be told to containers, apart from how: nothing in it is the host's but numbers
+/// and paths that are still to be translated.
+struct LogLine {
+  uint64_t sequence = 0;  ///< of the host's record
+  uint64_t time_us = 0;   ///< of the log's clock
+  uint8_t level = 6;
+  /// Tells of all that a limit is for: only for containers that hold all of that.
+  bool of_limit = false;
+  std::vector<LinePiece> pieces;
+
+  LogLine& text(std::string_view text);
+  LogLine& pid(uint64_t pid, int width = 0);
+  LogLine& victim(uint64_t pid);
+  LogLine& user(uint64_t uid, int width = 0);
+  LogLine& memory_path(std::string_view path);
+  LogLine& pids_path(std::string_view path);
+};
+
+/// How one container names what the host names otherwise.
+class LineTranslator {
+ public:
+  virtual ~LineTranslator() = default;
+  /// Nothing: the container does not know the process, or it is gone.
+  virtual std::optional<pid_t> pid(pid_t host) = 0;
+  virtual uint64_t user(uint64_t host) = 0;
+  /// What is not the container's is "/".
+  virtual std::string memory_path(const std::string& host) = 0;
+  virtual std::string pids_path(const std::string& host) = 0;
+};
+
+/// The line as a container is told it; nothing when it is not.
+std::optional<std::string> translate(const LogLine& line, LineTranslator& to);
+
+/// A path as seen from a cgroup: "/" for that cgroup itself, and for whatever is not below it.
+std::string path_below(const std::string& path, const std::string& root);
+
+}  // namespace vprocfs

@@ -1,0 +1,200 @@
+#include "klog/log_reader.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/clock.h"
+#include "klog/oom_kill.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr size_t kAtOnce = 1000;
+constexpr size_t kMostDying = 512;
+constexpr uint64_t kDyingUs = 5'000'000;
+// Of what was logged before we came: how much older a process has to be than what it is said of.
+constexpr uint64_t kOldUs = 2'000'000;
+// Two clocks' difference.
+constexpr uint64_t kSlackUs = 1'000'000;
+constexpr uint64_t kForgetUs = 60'000'000;
+
+}  // namespace
+
+LogReader::LogReader(Place place)
+    : place_(std::move(place)), owners_(*place_.mounts, *place_.resolver, place_.procfs_fd) {}
+
+LogReader::~LogReader() { stop(); }
+
+void LogReader::start() {
+  if (!log_.readable()) return;
+  wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  if (place_.logs != nullptr) {
+    begin_ = place_.logs->mark();
+    auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
+    has_events_ = static_cast<bool>(events);
+    if (events) events_ = std::move(events.value());
+    if (place_.bpf) {
+      auto exited = ExitedTasks::open(place_.sysfs_fd);
+      if (exited) owners_.remember_exited(std::move(exited.value()));
+    }
+  }
+  thread_ = std::thread([this] { run(); });
+}
+
+void LogReader::stop() {
+  stopping_ = true;
+  const uint64_t one = 1;
+  if (thread_.joinable() && ::write(wake_.get(), &one, sizeof one) > 0) thread_.join();
+  const std::lock_guard lock(mutex_);
+  ended_ = true;
+}
+
+void LogReader::run() {
+  if (place_.logs != nullptr) {
+    const std::lock_guard lock(mutex_);
+    // So that the first record does not wait for it.
+    owners_.look(boottime_us());
+    forget_ended(boottime_us());
+  }
+  while (!stopping_) {
+    uint64_t due = 0;
+    bool more = true;
+    {
+      const std::lock_guard lock(mutex_);
+      take_dying();
+      pump(kAtOnce);
+      due = log_.due_us();
+      more = !live_;
+    }
+    const uint64_t now = boottime_us();
+    int wait_ms = -1;
+    if (due != 0) wait_ms = due <= now ? 1 : static_cast<int>((due - now) / 1000) + 1;
+    if (more) wait_ms = 0;
+    pollfd fds[] = {{log_.fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}, {events_.fd(), POLLIN, 0}};
+    ::poll(fds, has_events_ ? 3 : 2, wait_ms);
+  }
+}
+
+void LogReader::update() {
+  const std::lock_guard lock(mutex_);
+  if (!ended_) pump(kAtOnce * 100);
+}
+
+std::vector<OomKill> LogReader::kills(uint64_t& seen) const {
+  const std::lock_guard lock(mutex_);
+  return log_.kills(seen);
+}
+
+/// A process that is about to end is looked at now: when the log tells of it, it may be gone.
+void LogReader::take_dying() {
+  if (!has_events_) return;
+  const uint64_t now = boottime_us();
+  for (size_t taken = 0; taken < kMostDying; ++taken) {
+    const pid_t pid = events_.next();
+    if (pid == 0) return;
+    if (pid < 0) continue;
+    auto process = owners_.process(pid, now);
+    if (!process) continue;
+    dying_.push_back({pid, now, std::move(*process)});
+    if (dying_.size() > kMostDying) dying_.pop_front();
+  }
+}
+
+void LogReader::pump(size_t most) {
+  const bool more = log_.read_some(most);
+  while (auto group = log_.next()) {
+    if (place_.logs != nullptr && group->first() >= begin_) tell(*group);
+  }
+  if (place_.logs != nullptr && log_.mark() > place_.logs->mark()) {
+    place_.logs->set_mark(log_.mark());
+  }
+  counters_.lost = log_.lost();
+  if (!more) live_ = true;
+}
+
+std::optional<KnownProcess> LogReader::process_of(pid_t pid, uint64_t time_us, uint64_t now_us) {
+  const auto dying =
+      std::find_if(dying_.rbegin(), dying_.rend(), [pid](const Dying& d) { return d.pid == pid; });
+  const bool is_dying = dying != dying_.rend() && now_us - dying->seen_us < kDyingUs;
+  return is_dying ? std::optional(dying->process) : owners_.process(pid, not_after(time_us));
+}
+
+/// When a process has to have started at the latest to be the one that a record is about. PIDs are
+/// used again: not within the moment between a record and our reading it, in which as many
+/// processes would have to start as there are PIDs; but of what was logged before us, those that
+/// are there now are hardly meant.
+uint64_t LogReader::not_after(uint64_t time_us) const {
+  const uint64_t logged_us = time_us + log_clock_behind_us();
+  return live_ ? logged_us + kSlackUs : logged_us - std::min(logged_us, kOldUs);
+}
+
+LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
+  LogOwners::Owners found;
+  const uint64_t time_us = group.lines.front().time_us;
+  if (!group.memory_path.empty()) {
+    found = owners_.of_path(LogOwners::Path::kMemory, group.memory_path, now_us);
+  } else if (!group.pids_path.empty()) {
+    found = owners_.of_path(LogOwners::Path::kPids, group.pids_path, now_us);
+  } else if (group.pid != 0) {
+    auto process = process_of(group.pid, time_us, now_us);
+    if (!process) return {};
+    found = owners_.of_process(*process, now_us);
+    known_[group.pid] = std::move(process);
+  }
+  // A cgroup's name is used again: what is older than a container is not its.
+  const uint64_t logged_us = time_us + log_clock_behind_us() + kSlackUs;
+  const auto younger = [logged_us](const LogOwner* owner) {
+    return owner->description.init_start_us > logged_us;
+  };
+  found.erase(std::remove_if(found.begin(), found.end(), younger), found.end());
+  return found;
+}
+
+size_t LogReader::tell_one(const LogGroup& group, const LogOwner& owner) {
+  const uint64_t latest = not_after(group.lines.front().time_us);
+  OwnerTranslator translator(owners_, owner, place_.procfs_fd, latest, known_);
+  const bool sees_limit =
+      !group.limit_path.empty() && is_below(group.limit_path, owner.memory_path);
+  const int64_t offset = owner.description.boottime_offset_us;
+  std::vector<OwnLine> lines;
+  lines.reserve(group.lines.size());
+  for (const LogLine& line : group.lines) {
+    if (line.of_limit && !sees_limit) continue;
+    auto text = translate(line, translator);
+    if (!text) continue;
+    const auto time_us = std::max<int64_t>(static_cast<int64_t>(line.time_us) + offset, 0);
+    lines.push_back({line.sequence, static_cast<uint64_t>(time_us), line.level, std::move(*text)});
+  }
+  return place_.logs->add(
+      owner.description.id, owner.description.tenant, group.first(), lines,
+      [this, &owner] { return banner_lines(place_.banner(owner.description)); });
+}
+
+void LogReader::tell(const LogGroup& group) {
+  const uint64_t now = boottime_us();
+  known_.clear();
+  const auto owners = owners_of(group, now);
+  if (owners.empty() && live_) ++counters_.unproven;
+  for (const LogOwner* owner : owners) {
+    counters_.records[static_cast<size_t>(group.kind)] += tell_one(group, *owner);
+  }
+  forget_ended(now);
+}
+
+void LogReader::forget_ended(uint64_t now_us) {
+  if (forgotten_us_ != 0 && now_us - forgotten_us_ < kForgetUs) return;
+  forgotten_us_ = now_us;
+  place_.logs->keep([this](ContainerId id) { return place_.resolver->exists(id); });
+}
+
+LogReader::Counters LogReader::counters() const {
+  const std::lock_guard lock(mutex_);
+  return counters_;
+}
+
+}  // namespace vprocfs

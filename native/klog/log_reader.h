@@ -1,0 +1,87 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <thread>
+
+#include "base/fd.h"
+#include "klog/banner.h"
+#include "klog/host_log.h"
+#include "klog/logs.h"
+#include "klog/owners.h"
+#include "watch/process_events.h"
+
+namespace vprocfs {
+
+/// The one reader of the host's kernel log: tells containers what is proven to be theirs, and
+/// operators of kills. A thread of its own waits for records; while none come, nothing runs.
+class LogReader : public KillFeed {
+ public:
+  struct Place {
+    const CgroupMounts* mounts = nullptr;
+    const Resolver* resolver = nullptr;
+    int procfs_fd = -1, sysfs_fd = -1;
+    bool bpf = false;            ///< a BPF program may note which processes end
+    KernelLogs* logs = nullptr;  ///< nullptr: only kills are looked for
+    /// What the log of a container begins with. Reads its cgroups.
+    std::function<BannerFacts(const ContainerDescription&)> banner;
+  };
+  explicit LogReader(Place place);
+  ~LogReader() override;
+
+  void start();
+  void stop();
+
+  bool readable() const override { return log_.readable(); }
+  const std::string& problem() const { return log_.problem(); }
+  void update() override;
+  std::vector<OomKill> kills(uint64_t& seen) const override;
+
+  struct Counters {
+    std::array<uint64_t, kLogKinds> records{};  ///< told to containers, by kind
+    uint64_t unproven = 0;  ///< groups that look like a container's, and nothing proves whose
+    uint64_t lost = 0;      ///< times that the host's log was overwritten before it was read
+  };
+  Counters counters() const;
+
+ private:
+  void run();
+  void pump(size_t most);
+  void take_dying();
+  void tell(const LogGroup& group);
+  LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);
+  std::optional<KnownProcess> process_of(pid_t pid, uint64_t time_us, uint64_t now_us);
+  uint64_t not_after(uint64_t time_us) const;
+  size_t tell_one(const LogGroup& group, const LogOwner& owner);
+  void forget_ended(uint64_t now_us);
+
+  const Place place_;
+  HostLog log_;
+  LogOwners owners_;
+  ProcessEvents events_;
+  bool has_events_ = false;
+  uint64_t begin_ = 0;         ///< records before it were dealt with by an earlier worker
+  uint64_t forgotten_us_ = 0;  ///< when logs of ended containers were looked for last
+  bool ended_ = false;         ///< what `place_` points to may be gone
+  bool live_ = false;          ///< all that was logged before us has been read
+  struct Dying {
+    pid_t pid = 0;
+    uint64_t seen_us = 0;
+    KnownProcess process;
+  };
+  std::deque<Dying> dying_;
+  OwnerTranslator::Known known_;  ///< processes that the present group is about
+  mutable std::mutex mutex_;      ///< guards all of the above
+  Counters counters_;
+  std::atomic<bool> stopping_{false};
+  Fd wake_;
+  std::thread thread_;
+};
+
+}  // namespace vprocfs

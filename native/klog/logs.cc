@@ -1,0 +1,212 @@
+#include "klog/logs.h"
+
+#include <cstring>
+#include <utility>
+
+namespace vprocfs {
+namespace {
+
+// What the state file puts before a record's bytes.
+constexpr size_t kStateHeader = 32;
+constexpr size_t kFirstBytes = 8192;
+constexpr uint64_t kMarkKey = 0;
+
+/// What stands before the ring.
+struct Prefix {
+  uint64_t tenant;
+  uint64_t unused;
+};
+
+}  // namespace
+
+KernelLogs::KernelLogs(StateFile& state, LogBounds bounds) : state_(state), bounds_(bounds) {}
+
+void KernelLogs::adopt() {
+  const std::lock_guard lock(mutex_);
+  std::vector<std::pair<ContainerId, RecordIndex>> surplus;
+  state_.for_each(RecordType::kLog, [&](RecordIndex record, uint64_t key, size_t bytes) {
+    const ContainerId id = ContainerId::from_packed(key);
+    Log log;
+    log.record = record;
+    log.bytes = StateFile::room_for(bytes);
+    if (bytes > sizeof(Prefix)) {
+      Prefix prefix{};
+      std::memcpy(&prefix, state_.data(record), sizeof prefix);
+      log.tenant = ContainerId::from_packed(prefix.tenant);
+      log.ring =
+          std::make_unique<LogRing>(state_.data(record) + sizeof prefix, bytes - sizeof prefix);
+    }
+    const auto known = logs_.find(id);
+    // Whoever died while a log grew left two, of which the larger one is the later one.
+    const bool better = known == logs_.end() || known->second.bytes < log.bytes;
+    if (!log.ring || !log.ring->adopt() || !better) {
+      surplus.emplace_back(id, record);
+      return;
+    }
+    if (known != logs_.end()) {
+      surplus.emplace_back(id, known->second.record);
+      bytes_ -= known->second.bytes;
+      of_tenants_[known->second.tenant] -= known->second.bytes;
+    }
+    bytes_ += log.bytes;
+    of_tenants_[log.tenant] += log.bytes;
+    logs_[id] = std::move(log);
+  });
+  for (const auto& [id, record] : surplus) state_.release(record, RecordType::kLog, id.packed());
+  state_.for_each(RecordType::kLogMark, [&](RecordIndex record, uint64_t, size_t bytes) {
+    if (bytes == sizeof(uint64_t)) mark_record_ = record;
+  });
+}
+
+bool KernelLogs::has_room_locked(ContainerId tenant, size_t more) const {
+  const auto of_tenant = of_tenants_.find(tenant);
+  const size_t has = of_tenant == of_tenants_.end() ? 0 : of_tenant->second;
+  return bytes_ + more <= bounds_.all && has + more <= bounds_.tenant;
+}
+
+KernelLogs::Log KernelLogs::make_locked(ContainerId tenant, size_t bytes) {
+  Log log;
+  log.record = state_.allocate(bytes - kStateHeader, StateFile::Use::kTransient);
+  if (log.record == 0) return log;
+  log.bytes = bytes;
+  log.tenant = tenant;
+  const Prefix prefix{tenant.packed(), 0};
+  uint8_t* memory = state_.data(log.record);
+  std::memcpy(memory, &prefix, sizeof prefix);
+  log.ring =
+      std::make_unique<LogRing>(memory + sizeof prefix, bytes - kStateHeader - sizeof prefix);
+  log.ring->format(0);
+  bytes_ += bytes;
+  of_tenants_[tenant] += bytes;
+  return log;
+}
+
+void KernelLogs::publish_locked(ContainerId id, const Log& log) {
+  state_.publish(log.record, RecordType::kLog, id.packed(), log.bytes - kStateHeader);
+}
+
+void KernelLogs::drop_locked(Map::iterator it) {
+  const Log& log = it->second;
+  state_.release(log.record, RecordType::kLog, it->first.packed());
+  bytes_ -= log.bytes;
+  const auto tenant = of_tenants_.find(log.tenant);
+  if ((tenant->second -= log.bytes) == 0) of_tenants_.erase(tenant);
+  logs_.erase(it);
+}
+
+void KernelLogs::grow_locked(ContainerId id, Log& log) {
+  const size_t bytes = log.bytes * 2;
+  // While it grows both are there.
+  if (bytes > bounds_.each || !has_room_locked(log.tenant, bytes)) return;
+  Log larger = make_locked(log.tenant, bytes);
+  if (larger.record == 0) return;
+  larger.ring->copy_from(*log.ring);
+  publish_locked(id, larger);
+  drop_locked(logs_.find(id));
+  logs_[id] = std::move(larger);
+}
+
+size_t KernelLogs::add(ContainerId id, ContainerId tenant, uint64_t first,
+                       const std::vector<OwnLine>& lines, const Banner& banner) {
+  if (lines.empty()) return 0;
+  bool is_new = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_new = logs_.count(id) == 0;
+    if (is_new && !has_room_locked(tenant, kFirstBytes)) {
+      ++refused_;
+      return 0;
+    }
+  }
+  // It reads the container's cgroups: not under the lock. Only one thread adds.
+  const std::vector<OwnLine> opening = is_new ? banner() : std::vector<OwnLine>();
+  const std::lock_guard lock(mutex_);
+  if (logs_.count(id) == 0) {
+    Log made = make_locked(tenant, kFirstBytes);
+    if (made.record == 0) {
+      ++refused_;
+      return 0;
+    }
+    for (const OwnLine& line : opening) {
+      made.ring->append(line.time_us, line.priority, line.text, {});
+    }
+    publish_locked(id, made);
+    logs_[id] = std::move(made);
+  }
+  size_t added = 0;
+  for (const OwnLine& line : lines) {
+    const LogRing::HostPlace done = logs_[id].ring->host();
+    const bool before = first + 1 < done.group;
+    if (before || (first + 1 == done.group && line.host_sequence + 1 <= done.record)) continue;
+    if (!logs_[id].ring->has_room()) grow_locked(id, logs_[id]);
+    logs_[id].ring->append(line.time_us, line.priority, line.text,
+                           {first + 1, line.host_sequence + 1});
+    ++added;
+  }
+  return added;
+}
+
+bool KernelLogs::read(ContainerId id, uint64_t from, size_t most, Page& out) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return false;
+  const LogRing& ring = *it->second.ring;
+  out.first = ring.first_sequence();
+  out.next = ring.next_sequence();
+  ring.for_each(from, [&](const OwnRecord& record) {
+    if (out.records.size() >= most) return false;
+    out.records.push_back(
+        {record.sequence, record.time_us, record.priority, std::string(record.text)});
+    return true;
+  });
+  return true;
+}
+
+void KernelLogs::keep(const std::function<bool(ContainerId)>& is_there) {
+  std::vector<ContainerId> ids;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [id, log] : logs_) ids.push_back(id);
+  }
+  for (const ContainerId id : ids) {
+    if (is_there(id)) continue;
+    const std::lock_guard lock(mutex_);
+    const auto it = logs_.find(id);
+    if (it != logs_.end()) drop_locked(it);
+  }
+}
+
+uint64_t KernelLogs::mark() const {
+  const std::lock_guard lock(mutex_);
+  uint64_t mark = 0;
+  if (mark_record_ != 0) std::memcpy(&mark, state_.data(mark_record_), sizeof mark);
+  return mark;
+}
+
+void KernelLogs::set_mark(uint64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  const bool is_new = mark_record_ == 0;
+  if (is_new) mark_record_ = state_.allocate(sizeof sequence);
+  if (mark_record_ == 0) return;
+  // One word: whoever reads it has the old one or the new one.
+  std::atomic<uint64_t>* at = reinterpret_cast<std::atomic<uint64_t>*>(state_.data(mark_record_));
+  at->store(sequence, std::memory_order_release);
+  if (is_new) state_.publish(mark_record_, RecordType::kLogMark, kMarkKey, sizeof sequence);
+}
+
+size_t KernelLogs::size() const {
+  const std::lock_guard lock(mutex_);
+  return logs_.size();
+}
+
+size_t KernelLogs::bytes() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_;
+}
+
+uint64_t KernelLogs::refused() const {
+  const std::lock_guard lock(mutex_);
+  return refused_;
+}
+
+}  // namespace vprocfs

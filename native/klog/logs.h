@@ -1,0 +1,105 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "container/id.h"
+#include "klog/ring.h"
+#include "state/state_file.h"
+
+namespace vprocfs {
+
+/// A line for a container's log.
+struct OwnLine {
+  uint64_t host_sequence = 0;  ///< of the host's record that it was made from
+  uint64_t time_us = 0;
+  uint16_t priority = 6;
+  std::string text;
+};
+
+/// What logs may take, in bytes of the state file.
+struct LogBounds {
+  size_t each = size_t{64} << 10;
+  size_t tenant = size_t{256} << 10;  ///< of an outermost container with all nested in it
+  size_t all = size_t{16} << 20;
+};
+
+/// The logs of all containers. They lie in the state file, which the keeper and the service
+/// manager's store hold: so records and their numbers survive whatever serves them, without a file
+/// of their own that would have to be written for each record. A log takes nothing until its first
+/// record; then it grows as far as the bounds let it, and after that its own oldest records go.
+/// Thread-safe.
+class KernelLogs {
+ public:
+  explicit KernelLogs(StateFile& state, LogBounds bounds = {});
+
+  /// Takes over what an earlier worker left. Once, before anything else.
+  void adopt();
+
+  /// Adds the lines of a group of the host's log, which begins with the record `first`; lines that
+  /// are there already are passed over, so that a group that is read again is told once. `banner`
+  /// makes a new log's first lines. Returns how many lines were added.
+  using Banner = std::function<std::vector<OwnLine>()>;
+  size_t add(ContainerId id, ContainerId tenant, uint64_t first, const std::vector<OwnLine>& lines,
+             const Banner& banner);
+
+  struct Record {
+    uint64_t sequence = 0;
+    uint64_t time_us = 0;
+    uint16_t priority = 6;
+    std::string text;
+  };
+  /// Records of a log from a number on.
+  struct Page {
+    std::vector<Record> records;
+    uint64_t first = 0;  ///< the oldest one that is still there
+    uint64_t next = 0;   ///< the number that the next one will have
+  };
+  /// False: there is no log yet.
+  bool read(ContainerId id, uint64_t from, size_t most, Page& out) const;
+
+  /// Forgets the logs of containers for which `is_there` is false.
+  void keep(const std::function<bool(ContainerId)>& is_there);
+
+  /// Up to where the host's log has been dealt with: the first record that has not; 0: none was.
+  uint64_t mark() const;
+  void set_mark(uint64_t sequence);
+
+  size_t size() const;
+  size_t bytes() const;
+  /// Groups of lines that were told to nobody, since the bounds left no room for a log.
+  uint64_t refused() const;
+
+ private:
+  struct Log {
+    RecordIndex record = 0;
+    size_t bytes = 0;
+    ContainerId tenant;
+    std::unique_ptr<LogRing> ring;
+  };
+  using Map = std::map<ContainerId, Log>;
+
+  /// Room for a log of `bytes`; its record is 0 when there is none.
+  Log make_locked(ContainerId tenant, size_t bytes);
+  bool has_room_locked(ContainerId tenant, size_t more) const;
+  void publish_locked(ContainerId id, const Log& log);
+  void grow_locked(ContainerId id, Log& log);
+  void drop_locked(Map::iterator it);
+
+  StateFile& state_;
+  const LogBounds bounds_;
+  mutable std::mutex mutex_;
+  Map logs_;
+  std::map<ContainerId, size_t> of_tenants_;  ///< bytes
+  size_t bytes_ = 0;
+  uint64_t refused_ = 0;
+  RecordIndex mark_record_ = 0;
+};
+
+}  // namespace vprocfs

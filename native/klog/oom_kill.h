@@ -1,0 +1,31 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace vprocfs {
+
+/// A process that the kernel killed for want of memory.
+struct OomKill {
+  double time_s = 0;         ///< since the epoch
+  std::string constraint;    ///< "CONSTRAINT_MEMCG" and the like
+  std::string cgroup;        ///< its memory cgroup, from the hierarchy's root
+  std::string limit_cgroup;  ///< the one whose limit was reached; empty: none was
+  std::string task;          ///< its command
+  uint64_t pid = 0;          ///< as the host sees it
+  uint64_t uid = 0;          ///< likewise
+  uint64_t sequence = 0;     ///< of the log's record
+  bool by_limit = false;     ///< a cgroup's limit was reached, not the end of the node's memory
+};
+
+/// The line that begins with "oom-kill:" (mm/oom_kill.c dump_oom_summary), without escapes; nothing
+/// for any other. Names in it are chosen by containers, commas and all; whatever they choose, none
+/// can have a kill ascribed to another container's cgroup.
+std::optional<OomKill> parse_oom_kill(std::string_view line);
+
+/// Whether a cgroup is `root` or below it.
+bool is_below(std::string_view path, std::string_view root);
+
+}  // namespace vprocfs

@@ -1,0 +1,228 @@
+#include "klog/owners.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <climits>
+#include <utility>
+
+#include "klog/oom_kill.h"
+#include "source/parse.h"
+#include "source/process.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr size_t kMostOwners = 10000;
+// A look goes through all processes: not more often than this, and at least so often when asked.
+constexpr uint64_t kLeastBetweenUs = 50'000, kMostBetweenUs = 1'000'000;
+constexpr uint64_t kTickUs = 10'000;
+constexpr uint64_t kYoungUs = 1'100'000;
+constexpr uint64_t kNobody = 65534, kNoUser = UINT32_MAX;
+/// What one thing is told to at most: containers may be nested as deep as somebody likes.
+constexpr size_t kMostAround = 8;
+
+std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
+  std::vector<pid_t> out;
+  const auto text = read_file(procfs_fd, std::to_string(pid) + "/status");
+  if (!text) return out;
+  for_each_line(text.value(), [&](std::string_view line) {
+    if (take_word(line) != "NSpid:") return;
+    for (line = trim(line); !line.empty(); line = trim(line)) {
+      const auto number = parse_u64(take_word(line));
+      if (number && *number <= INT_MAX) out.push_back(static_cast<pid_t>(*number));
+    }
+  });
+  return out;
+}
+
+/// Also of a process that has ended and is still there, whose other namespaces are gone. 0: none.
+uint64_t pid_namespace_of(int procfs_fd, pid_t pid) {
+  struct stat st {};
+  const std::string path = std::to_string(pid) + "/ns/pid";
+  return ::fstatat(procfs_fd, path.c_str(), &st, 0) == 0 ? st.st_ino : 0;
+}
+
+}  // namespace
+
+LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd)
+    : mounts_(mounts), procfs_fd_(procfs_fd), census_(resolver, procfs_fd, kMostOwners) {}
+
+void LogOwners::look(uint64_t now_us) {
+  if (looked_us_ != 0 && now_us - looked_us_ < kLeastBetweenUs) return;
+  const auto came = [this](Census::Discovered one) {
+    auto owner = std::make_unique<LogOwner>();
+    owner->description = std::move(one.description);
+    owner->init = std::move(one.init);
+    const auto numbers = numbers_of(procfs_fd_, owner->description.init);
+    owner->depth = numbers.empty() ? 0 : numbers.size() - 1;
+    const CgroupPaths& paths = owner->description.paths;
+    owner->memory_path = path_of(paths, Path::kMemory);
+    owner->pids_path = path_of(paths, Path::kPids);
+    for (size_t i = 0; i < kPaths; ++i) {
+      const std::string path = path_of(paths, static_cast<Path>(i));
+      if (!path.empty()) by_path_[i][path] = owner.get();
+    }
+    const ContainerId id = owner->description.id;
+    owners_[id] = std::move(owner);
+  };
+  const auto left = [this](ContainerId id) {
+    const auto it = owners_.find(id);
+    if (it == owners_.end()) return;
+    const LogOwner* gone = it->second.get();
+    for (size_t i = 0; i < kPaths; ++i) {
+      const auto at = by_path_[i].find(path_of(gone->description.paths, static_cast<Path>(i)));
+      if (at != by_path_[i].end() && at->second == gone) by_path_[i].erase(at);
+    }
+    owners_.erase(it);
+  };
+  census_.look(now_us, came, left);
+  looked_us_ = now_us;
+}
+
+std::string LogOwners::path_of(const CgroupPaths& paths, Path which) const {
+  if (which == Path::kUnified) return paths.v2;
+  return paths.of(mounts_, which == Path::kMemory ? Controller::kMemory : Controller::kPids);
+}
+
+LogOwners::Owners LogOwners::find(Path which, const std::string& path) const {
+  const Map& map = by_path_[static_cast<size_t>(which)];
+  Owners out;
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const auto it = map.find(path.substr(0, end));
+    if (it != map.end() && out.size() < kMostAround) out.push_back(it->second);
+    if (end == path.npos) return out;
+  }
+}
+
+LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64_t now_us) {
+  if (path.empty()) return {};
+  Owners found = find(which, path);
+  if (!found.empty() && now_us - looked_us_ < kMostBetweenUs) return found;
+  look(now_us);
+  return find(which, path);
+}
+
+LogOwners::Owners LogOwners::of_process(const KnownProcess& process, uint64_t now_us) {
+  // Of a process that ends v1 hierarchies tell the root; cgroup2 does not.
+  Owners found;
+  for (const Path which : {Path::kUnified, Path::kMemory, Path::kPids}) {
+    const std::string path = path_of(process.cgroups, which);
+    if (found.empty() && path.size() > 1) found = of_path(which, path, now_us);
+  }
+  if (found.empty()) {
+    look(now_us);
+    const LogOwner* owner = of_namespace(process);
+    if (owner != nullptr) found = find(Path::kMemory, owner->memory_path);
+    if (owner != nullptr && found.empty()) found.push_back(owner);
+  }
+  // Whoever is in a container's cgroup and not in its PID namespace is not of it.
+  const auto outside = [&](const LogOwner* owner) { return !is_inside(process, *owner); };
+  found.erase(std::remove_if(found.begin(), found.end(), outside), found.end());
+  return found;
+}
+
+bool LogOwners::is_inside(const KnownProcess& process, const LogOwner& owner) {
+  if (owner.depth == 0 || process.numbers.size() <= owner.depth) return false;
+  const uint64_t there = process.namespaces[owner.depth];
+  return there == 0 ? process.numbers.size() > owner.depth + 1
+                    : there == owner.description.namespaces.pid;
+}
+
+/// The innermost container that has one of the process's PID namespaces for itself.
+const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
+  for (size_t level = process.namespaces.size(); level-- > 1;) {
+    const LogOwner* only = nullptr;
+    size_t count = 0;
+    for (const auto& [id, owner] : owners_) {
+      if (owner->description.namespaces.pid != process.namespaces[level]) continue;
+      only = owner.get();
+      ++count;
+    }
+    if (count == 1) return only;
+    // Containers that share one: which of them it was in nobody knows any more.
+    if (count > 1) return nullptr;
+  }
+  return nullptr;
+}
+
+std::optional<KnownProcess> LogOwners::process(pid_t pid, uint64_t not_after_us) const {
+  auto found = living(pid);
+  // One that started about when it is said to have done something may have the number of one that
+  // ended then.
+  const bool is_young = found && found->start_us + kYoungUs > not_after_us;
+  auto former = !found || is_young ? ended(pid) : std::nullopt;
+  if (former && former->start_us <= not_after_us) found = std::move(former);
+  if (!found || found->start_us > not_after_us) return std::nullopt;
+  return found;
+}
+
+std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
+  const auto task = exited_ ? exited_->find(pid) : std::nullopt;
+  if (!task) return std::nullopt;
+  KnownProcess out;
+  out.start_us = task->start_ns / 1000;
+  for (size_t i = 0; i < ExitedTask::kLevels && i <= task->level; ++i) {
+    out.numbers.push_back(static_cast<pid_t>(task->numbers[i]));
+    out.namespaces.push_back(task->namespaces[i]);
+  }
+  return out;
+}
+
+std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
+  KnownProcess out;
+  const auto begun = read_start_ticks(procfs_fd_, pid);
+  if (!begun) return std::nullopt;
+  out.start_us = begun.value() * kTickUs;
+  out.numbers = numbers_of(procfs_fd_, pid);
+  const uint64_t own = pid_namespace_of(procfs_fd_, pid);
+  auto cgroups = read_cgroup_paths(procfs_fd_, pid);
+  const auto again = read_start_ticks(procfs_fd_, pid);
+  // All of it is of one process, or of none.
+  if (!cgroups || !again || again.value() != begun.value() || out.numbers.empty()) {
+    return std::nullopt;
+  }
+  out.namespaces.assign(out.numbers.size(), 0);
+  out.namespaces.back() = own;
+  out.cgroups = std::move(cgroups.value());
+  return out;
+}
+
+std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
+  auto known = known_.find(host);
+  if (known == known_.end()) {
+    known = known_.emplace(host, owners_.process(host, not_after_us_)).first;
+  }
+  const auto& process = known->second;
+  if (!process || !LogOwners::is_inside(*process, owner_)) return std::nullopt;
+  return process->numbers[owner_.depth];
+}
+
+uint64_t OwnerTranslator::user(uint64_t host) {
+  if (host == kNoUser) return host;
+  if (!users_) {
+    users_.emplace();
+    const std::string path = std::to_string(owner_.description.init) + "/uid_map";
+    const auto text = read_file(procfs_fd_, path);
+    for_each_line(text ? text.value() : std::string(), [&](std::string_view line) {
+      const auto next = [&line] {
+        line = trim(line);
+        return parse_u64(take_word(line)).value_or(0);
+      };
+      Users users;
+      users.inside = next();
+      users.outside = next();
+      users.count = next();
+      users_->push_back(users);
+    });
+  }
+  for (const Users& users : *users_) {
+    if (host >= users.outside && host - users.outside < users.count) {
+      return users.inside + (host - users.outside);
+    }
+  }
+  return kNobody;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,119 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "base/fd.h"
+#include "container/census.h"
+#include "container/resolve.h"
+#include "klog/line.h"
+#include "source/cgroup_mounts.h"
+#include "source/exited_tasks.h"
+
+namespace vprocfs {
+
+/// A process, or one of its threads, as it was found.
+struct KnownProcess {
+  std::vector<pid_t> numbers;  ///< its PID in each namespace that it is in, the host's first
+  /// Inode numbers of these namespaces; of one that lives only its own is known, the others are 0.
+  std::vector<uint64_t> namespaces;
+  CgroupPaths cgroups;    ///< none of one that has ended
+  uint64_t start_us = 0;  ///< CLOCK_BOOTTIME, at most one tick too early
+};
+
+/// A container whose log something may be for.
+struct LogOwner {
+  ContainerDescription description;
+  Fd init;           ///< pidfd
+  size_t depth = 0;  ///< of its PID namespace below the host's
+  std::string memory_path, pids_path;
+};
+
+/// The containers of the host and their processes, for proving whose a line is. Looks for new ones
+/// only when it is asked about something. Not thread-safe; borrows its arguments.
+class LogOwners {
+ public:
+  LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd);
+  /// Processes that have ended are found too, if they ended after this.
+  void remember_exited(std::unique_ptr<ExitedTasks> exited) { exited_ = std::move(exited); }
+
+  /// Takes in which containers there are, unless it has done so just now.
+  void look(uint64_t now_us);
+
+  using Owners = std::vector<const LogOwner*>;
+  enum class Path : uint8_t { kMemory, kPids, kUnified };
+  static constexpr size_t kPaths = 3;
+  /// Those that a cgroup is in, the outermost first. Looks again where that may find more. Valid
+  /// until the next look.
+  Owners of_path(Path which, const std::string& path, uint64_t now_us);
+  /// Those that a process is in.
+  Owners of_process(const KnownProcess& process, uint64_t now_us);
+
+  /// Nothing: there is none of that number, or not since before `not_after_us` (CLOCK_BOOTTIME).
+  std::optional<KnownProcess> process(pid_t pid, uint64_t not_after_us) const;
+  /// Whether a process is of a container, as far as PID namespaces tell.
+  static bool is_inside(const KnownProcess& process, const LogOwner& owner);
+
+ private:
+  using Map = std::unordered_map<std::string, const LogOwner*>;
+  Owners find(Path which, const std::string& path) const;
+  std::string path_of(const CgroupPaths& paths, Path which) const;
+
+  std::optional<KnownProcess> living(pid_t pid) const;
+  std::optional<KnownProcess> ended(pid_t pid) const;
+  const LogOwner* of_namespace(const KnownProcess& process) const;
+
+  const CgroupMounts& mounts_;
+  const int procfs_fd_;
+  std::unique_ptr<ExitedTasks> exited_;
+  Census census_;
+  std::map<ContainerId, std::unique_ptr<LogOwner>> owners_;
+  std::array<Map, kPaths> by_path_;
+  uint64_t looked_us_ = 0;
+};
+
+/// Translates for one container. Processes that were looked up once are kept, for one group.
+class OwnerTranslator : public LineTranslator {
+ public:
+  /// `known`: what is known of processes already, by their numbers; shared by translators.
+  using Known = std::unordered_map<pid_t, std::optional<KnownProcess>>;
+  OwnerTranslator(const LogOwners& owners, const LogOwner& owner, int procfs_fd,
+                  uint64_t not_after_us, Known& known)
+      : owners_(owners),
+        owner_(owner),
+        procfs_fd_(procfs_fd),
+        not_after_us_(not_after_us),
+        known_(known) {}
+
+  std::optional<pid_t> pid(pid_t host) override;
+  uint64_t user(uint64_t host) override;
+  std::string memory_path(const std::string& host) override {
+    return path_below(host, owner_.memory_path);
+  }
+  std::string pids_path(const std::string& host) override {
+    return path_below(host, owner_.pids_path);
+  }
+
+ private:
+  struct Users {
+    uint64_t inside = 0, outside = 0, count = 0;
+  };
+  const LogOwners& owners_;
+  const LogOwner& owner_;
+  const int procfs_fd_;
+  const uint64_t not_after_us_;  ///< a process that started later is not who is meant
+  Known& known_;
+  std::optional<std::vector<Users>> users_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,156 @@
+#include "klog/ring.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstring>
+
+#include "state/state_file.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kMagic = 0x316d676b6f6c7076;
+constexpr size_t kAlign = 8;
+
+}  // namespace
+
+/// Two states, of which one counts: the other is written whole before the word that says which.
+struct LogRing::Header {
+  uint64_t magic;
+  std::atomic<uint64_t> current;
+  State states[2];
+};
+
+LogRing::Header* LogRing::header() const { return reinterpret_cast<Header*>(memory_); }
+
+size_t LogRing::room() const { return (bytes_ - sizeof(Header)) / kAlign * kAlign; }
+
+uint64_t LogRing::checksum_of(const State& state) {
+  return StateFile::checksum(&state, offsetof(State, checksum));
+}
+
+bool LogRing::intact(const State& state) { return state.checksum == checksum_of(state); }
+
+void LogRing::commit() {
+  const uint64_t other = 1 - header()->current.load(std::memory_order_relaxed) % 2;
+  state_.checksum = checksum_of(state_);
+  header()->states[other] = state_;
+  header()->current.store(other, std::memory_order_release);
+}
+
+void LogRing::format(uint64_t next_sequence) {
+  state_ = State{};
+  state_.next_sequence = next_sequence;
+  header()->current.store(0);
+  commit();
+  header()->magic = kMagic;
+}
+
+bool LogRing::adopt() {
+  if (bytes_ < kLeastBytes / 2 || header()->magic != kMagic) return false;
+  const uint64_t current = header()->current.load(std::memory_order_acquire);
+  if (current > 1 || !intact(header()->states[current])) return false;
+  state_ = header()->states[current];
+  if (state_.tail > state_.head || state_.head - state_.tail > room()) return false;
+  uint64_t at = state_.tail;
+  uint64_t before = 0;
+  for (bool first = true; at < state_.head; first = false) {
+    Entry entry;
+    if (!entry_at(at, entry) || (!first && entry.sequence != before + 1)) return false;
+    before = entry.sequence;
+    at += entry.bytes;
+  }
+  return at == state_.head && (state_.tail == at || before + 1 == state_.next_sequence);
+}
+
+void LogRing::copy_in(uint64_t at, const void* from, size_t bytes) {
+  uint8_t* ring = memory_ + sizeof(Header);
+  const size_t begin = at % room(), first = std::min(bytes, room() - begin);
+  std::memcpy(ring + begin, from, first);
+  std::memcpy(ring, static_cast<const uint8_t*>(from) + first, bytes - first);
+}
+
+void LogRing::copy_out(uint64_t at, void* to, size_t bytes) const {
+  const uint8_t* ring = memory_ + sizeof(Header);
+  const size_t begin = at % room(), first = std::min(bytes, room() - begin);
+  std::memcpy(to, ring + begin, first);
+  std::memcpy(static_cast<uint8_t*>(to) + first, ring, bytes - first);
+}
+
+bool LogRing::entry_at(uint64_t at, Entry& out) const {
+  if (state_.head - at < sizeof(Entry)) return false;
+  copy_out(at, &out, sizeof out);
+  return out.bytes % kAlign == 0 && out.bytes >= sizeof(Entry) + out.text_bytes &&
+         out.bytes <= state_.head - at && out.text_bytes <= kLongestText;
+}
+
+uint64_t LogRing::first_sequence() const {
+  Entry entry;
+  return state_.tail < state_.head && entry_at(state_.tail, entry) ? entry.sequence
+                                                                   : state_.next_sequence;
+}
+
+void LogRing::append(uint64_t time_us, uint16_t priority, std::string_view text, HostPlace host) {
+  text = text.substr(0, kLongestText);
+  Entry entry;
+  entry.bytes = static_cast<uint32_t>((sizeof entry + text.size() + kAlign - 1) / kAlign * kAlign);
+  entry.priority = priority;
+  entry.text_bytes = static_cast<uint16_t>(text.size());
+  entry.sequence = state_.next_sequence;
+  entry.time_us = time_us;
+  bool dropped = false;
+  while (room() - (state_.head - state_.tail) < entry.bytes) {
+    Entry oldest;
+    // Not a ring any more: nobody but us writes here, so this does not happen.
+    if (!entry_at(state_.tail, oldest)) return;
+    state_.tail += oldest.bytes;
+    dropped = true;
+  }
+  // Nobody may find them any more when their room is written to.
+  if (dropped) commit();
+  copy_in(state_.head, &entry, sizeof entry);
+  copy_in(state_.head + sizeof entry, text.data(), text.size());
+  state_.head += entry.bytes;
+  ++state_.next_sequence;
+  state_.host = host;
+  commit();
+}
+
+void LogRing::copy_from(const LogRing& other) {
+  state_.next_sequence = other.first_sequence();
+  other.for_each(0, [this](const OwnRecord& record) {
+    append(record.time_us, record.priority, record.text, {});
+    return true;
+  });
+  state_.next_sequence = other.state_.next_sequence;
+  state_.cleared = other.state_.cleared;
+  state_.taken = other.state_.taken;
+  state_.host = other.state_.host;
+  commit();
+}
+
+void LogRing::for_each(uint64_t sequence,
+                       const std::function<bool(const OwnRecord&)>& visit) const {
+  char text[kLongestText];
+  for (uint64_t at = state_.tail; at < state_.head;) {
+    Entry entry;
+    if (!entry_at(at, entry)) return;
+    if (entry.sequence >= sequence) {
+      copy_out(at + sizeof entry, text, entry.text_bytes);
+      if (!visit({entry.sequence, entry.time_us, entry.priority, {text, entry.text_bytes}})) return;
+    }
+    at += entry.bytes;
+  }
+}
+
+void LogRing::clear() {
+  state_.cleared = state_.next_sequence;
+  commit();
+}
+
+void LogRing::set_taken(uint64_t sequence) {
+  state_.taken = sequence;
+  commit();
+}
+
+}  // namespace vprocfs

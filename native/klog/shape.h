@@ -1,0 +1,48 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <optional>
+#include <string>
+
+#include "klog/line.h"
+#include "klog/oom_kill.h"
+#include "klog/record.h"
+
+namespace vprocfs {
+
+/// What a record of the host's log is, by its wording in Linux 4.19 to 6.18. Containers choose
+/// names of processes (15 bytes), of files and of cgroups that stand in it; none of these decides
+/// whose it is. Text that no rule knows is nothing: it is told to nobody.
+struct LogShape {
+  enum class Is : uint8_t {
+    kNothing,
+    kOomBegin,      ///< "NAME invoked oom-killer: …"
+    kOomDetail,     ///< usage, statistics, the table of tasks
+    kOomPlace,      ///< "Memory cgroup stats for PATH:"; `kill.limit_cgroup` is the path
+    kOomSummary,    ///< "oom-kill:…", and before 5.0 "Task in PATH killed …"; `kill`
+    kOomScore,      ///< "… Kill process PID (NAME) score …", before 5.3
+    kOomKilled,     ///< "… Killed process PID (NAME) …", the last line of one; `pid`
+    kOomGroup,      ///< "Tasks in PATH are going to be killed …"; `kill.cgroup` is the path
+    kOomReaped,     ///< "oom_reaper: reaped process PID …"
+    kForkRejected,  ///< `path`
+    kFault,         ///< a segmentation fault or trap of `pid`
+    kCode,          ///< "Code: …", which follows some faults
+    kSeccomp,       ///< a process killed for a system call: `pid`
+    kHung,          ///< "INFO: task NAME:PID blocked …"
+  };
+  Is is = Is::kNothing;
+  bool has_code = false;  ///< kFault: a line kCode follows
+  pid_t pid = 0;
+  std::string path;
+  OomKill kill;
+  LogLine line;  ///< what may be told
+};
+
+LogShape shape_of(const LogRecord& record);
+
+/// A record of which only its thread (PRINTK_CALLER) tells whose it is; nothing when it has what is
+/// the host's alone: addresses, CPUs, stacks.
+std::optional<LogLine> plain_line(const LogRecord& record);
+
+}  // namespace vprocfs

@@ -1,0 +1,228 @@
+#include "klog/sorter.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace vprocfs {
+namespace {
+
+using Is = LogShape::Is;
+
+// The lines of one event come within a millisecond, but for slow consoles.
+constexpr uint64_t kOomWaitUs = 300'000, kCodeWaitUs = 20'000;
+constexpr uint64_t kGroupKillUs = 5'000'000;
+// A block with more lines than this is no kernel's.
+constexpr size_t kMostLines = 20000;
+constexpr size_t kMostGroups = 4096;
+constexpr size_t kMostVictims = 256;
+
+}  // namespace
+
+const char* to_text(LogKind kind) {
+  constexpr const char* kNames[kLogKinds] = {"oom", "forks", "fault", "seccomp", "hung", "caller"};
+  const auto i = static_cast<size_t>(kind);
+  return i < kLogKinds ? kNames[i] : "?";
+}
+
+void LogSorter::take(const LogRecord& record, uint64_t now_us) {
+  LogShape shape = shape_of(record);
+  // Only what is printed at once can have its code next to it.
+  if (shape.is != Is::kCode && record.caller_task == 0) close_faults();
+  switch (shape.is) {
+    case Is::kNothing: {
+      const bool of_block = block_ != groups_.end() && block_->caller == record.caller_task;
+      auto line = of_block ? std::nullopt : plain_line(record);
+      if (!line) return;
+      shape.line = std::move(*line);
+      shape.pid = record.caller_task;
+      begin_group(LogKind::kCaller, shape, now_us)->group.pid = shape.pid;
+      break;
+    }
+    case Is::kFault:
+      take_fault(shape, record.caller_task, now_us);
+      break;
+    case Is::kCode:
+      take_code(shape, record.caller_task);
+      break;
+    case Is::kSeccomp:
+      begin_group(LogKind::kSeccomp, shape, now_us)->group.pid = shape.pid;
+      break;
+    case Is::kHung:
+      begin_group(LogKind::kHung, shape, now_us)->group.pid = shape.pid;
+      break;
+    case Is::kForkRejected: {
+      std::string path = shape.path;
+      begin_group(LogKind::kForks, shape, now_us)->group.pids_path = std::move(path);
+      break;
+    }
+    default:
+      take_oom(shape, record.caller_task, now_us);
+  }
+  // Whatever is going on: nobody has to wait for so much.
+  if (groups_.size() > kMostGroups) {
+    close_block();
+    close_faults();
+  }
+}
+
+LogSorter::Groups::iterator LogSorter::begin_group(LogKind kind, LogShape& shape, uint64_t now_us) {
+  Pending& pending = groups_.emplace_back();
+  pending.group.kind = kind;
+  pending.group.lines.push_back(std::move(shape.line));
+  pending.touched_us = now_us;
+  return std::prev(groups_.end());
+}
+
+void LogSorter::add(Groups::iterator to, LogShape& shape, uint64_t now_us) {
+  to->touched_us = now_us;
+  if (to->group.lines.size() < kMostLines) to->group.lines.push_back(std::move(shape.line));
+}
+
+void LogSorter::take_oom(LogShape& shape, pid_t caller, uint64_t now_us) {
+  if (shape.is == Is::kOomBegin) {
+    close_block();
+    group_path_.clear();
+    block_ = begin_group(LogKind::kOom, shape, now_us);
+    block_->caller = caller;
+    block_->open = true;
+    return;
+  }
+  if (shape.is == Is::kOomReaped) return take_reaped(shape, now_us);
+  if (shape.is == Is::kOomGroup) {
+    close_block();
+    group_path_ = shape.kill.cgroup;
+    group_since_us_ = now_us;
+    begin_group(LogKind::kOom, shape, now_us)->group.memory_path = group_path_;
+    return;
+  }
+  if (shape.is == Is::kOomKilled) return take_killed(shape, now_us);
+  // Its beginning was overwritten, or another thread's line looks like one of these.
+  const bool summary = shape.is == Is::kOomSummary;
+  const bool stray =
+      block_ == groups_.end() || (caller != 0 && block_->caller != 0 && caller != block_->caller);
+  if (stray && !summary) return;
+  if (stray) {
+    close_block();
+    block_ = begin_group(LogKind::kOom, shape, now_us);
+    block_->open = true;
+  } else {
+    add(block_, shape, now_us);
+  }
+  LogGroup& group = block_->group;
+  if (summary) {
+    shape.kill.sequence = group.lines.back().sequence;
+    group.memory_path = shape.kill.cgroup;
+    group.limit_path = shape.kill.limit_cgroup;
+    group.kill = shape.kill;
+    group.pid = shape.pid;
+  } else if (shape.is == Is::kOomPlace && group.limit_path.empty()) {
+    group.limit_path = shape.kill.limit_cgroup;
+  } else if (shape.is == Is::kOomScore) {
+    group.pid = shape.pid;
+  }
+}
+
+void LogSorter::take_killed(LogShape& shape, uint64_t now_us) {
+  const pid_t pid = shape.pid;
+  if (block_ != groups_.end()) {
+    add(block_, shape, now_us);
+    if (block_->group.pid == 0) block_->group.pid = pid;
+    close_block();
+    return;
+  }
+  const bool of_group = !group_path_.empty() && now_us - group_since_us_ < kGroupKillUs;
+  LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
+  group.pid = pid;
+  if (of_group) group.memory_path = group_path_;
+  remember(pid, group);
+}
+
+void LogSorter::take_reaped(LogShape& shape, uint64_t now_us) {
+  const pid_t pid = shape.pid;
+  const auto victim = std::find_if(victims_.rbegin(), victims_.rend(),
+                                   [pid](const Victim& v) { return v.pid == pid; });
+  LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
+  group.pid = pid;
+  if (victim != victims_.rend()) group.memory_path = victim->memory_path;
+}
+
+void LogSorter::remember(pid_t pid, const LogGroup& group) {
+  if (pid == 0 || group.memory_path.empty()) return;
+  victims_.push_back({pid, group.memory_path});
+  if (victims_.size() > kMostVictims) victims_.pop_front();
+}
+
+void LogSorter::close_block() {
+  if (block_ == groups_.end()) return;
+  LogGroup& group = block_->group;
+  // No task could be killed, or the line that tells was lost.
+  if (group.memory_path.empty()) group.memory_path = group.limit_path;
+  remember(group.pid, group);
+  block_->open = false;
+  if (group.memory_path.empty() && group.pid == 0) groups_.erase(block_);
+  block_ = groups_.end();
+}
+
+void LogSorter::take_fault(LogShape& shape, pid_t caller, uint64_t now_us) {
+  const pid_t pid = shape.pid;
+  const bool has_code = shape.has_code;
+  const auto group = begin_group(LogKind::kFault, shape, now_us);
+  group->group.pid = pid;
+  group->caller = caller;
+  if (!has_code) return;
+  ++codes_owed_;
+  owed_since_us_ = now_us;
+  // Two at once: nobody knows whose code comes next.
+  group->open = caller != 0 || codes_owed_ == 1;
+}
+
+void LogSorter::take_code(LogShape& shape, pid_t caller) {
+  if (codes_owed_ > 0) --codes_owed_;
+  const uint64_t sequence = shape.line.sequence;
+  for (auto it = groups_.begin(); it != groups_.end(); ++it) {
+    if (!it->open || it == block_) continue;
+    const bool next = it->group.lines.back().sequence + 1 == sequence;
+    if (caller != 0 ? it->caller != caller : it->caller != 0 || !next) continue;
+    if (!shape.line.pieces.empty()) it->group.lines.push_back(std::move(shape.line));
+    it->open = false;
+    return;
+  }
+}
+
+void LogSorter::close_faults() {
+  for (auto it = groups_.begin(); it != groups_.end(); ++it) {
+    if (it != block_) it->open = false;
+  }
+}
+
+void LogSorter::idle(uint64_t now_us) {
+  if (block_ != groups_.end() && now_us - block_->touched_us >= kOomWaitUs) close_block();
+  for (auto it = groups_.begin(); it != groups_.end(); ++it) {
+    if (it != block_ && now_us - it->touched_us >= kCodeWaitUs) it->open = false;
+  }
+  if (codes_owed_ > 0 && now_us - owed_since_us_ >= kGroupKillUs) codes_owed_ = 0;
+}
+
+uint64_t LogSorter::due_us() const {
+  uint64_t due = 0;
+  for (auto it = groups_.begin(); it != groups_.end(); ++it) {
+    if (!it->open) continue;
+    const uint64_t at =
+        it->touched_us + (Groups::const_iterator(block_) == it ? kOomWaitUs : kCodeWaitUs);
+    due = due == 0 ? at : std::min(due, at);
+  }
+  return due;
+}
+
+std::optional<LogGroup> LogSorter::next() {
+  if (groups_.empty() || groups_.front().open) return std::nullopt;
+  LogGroup out = std::move(groups_.front().group);
+  groups_.pop_front();
+  return out;
+}
+
+uint64_t LogSorter::first_waiting() const {
+  return groups_.empty() ? 0 : groups_.front().group.first();
+}
+
+}  // namespace vprocfs

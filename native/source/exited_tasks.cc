@@ -1,0 +1,170 @@
+#include "source/exited_tasks.h"
+
+#include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "source/bpf_program.h"
+#include "source/kernel_types.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+// About a megabyte of the kernel's memory.
+constexpr uint32_t kMostTasks = 4096;
+
+/// Where the program finds what it needs in the kernel's structures.
+struct Layout {
+  uint32_t task_pid = 0, task_start = 0;
+  uint32_t pid_level = 0, pid_numbers = 0;
+  uint32_t number_size = 0, number_value = 0, number_namespace = 0, namespace_inum = 0;
+
+  static Result<Layout> of(const KernelTypes& types);
+};
+
+Result<Layout> Layout::of(const KernelTypes& types) {
+  Layout out;
+  std::string missing;
+  const auto field = [&](const char* structure, const char* member) -> uint32_t {
+    const auto at = types.offset(structure, member);
+    if (!at && missing.empty()) missing = std::string(structure) + "." + member;
+    return at.value_or(0);
+  };
+  out.task_pid = field("task_struct", "thread_pid");
+  const auto start = types.offset("task_struct", "start_boottime");
+  // Before 5.5 it has another name.
+  out.task_start = start ? *start : field("task_struct", "real_start_time");
+  out.pid_level = field("pid", "level");
+  out.pid_numbers = field("pid", "numbers");
+  out.number_size = types.size("upid").value_or(0);
+  out.number_value = field("upid", "nr");
+  out.number_namespace = field("upid", "ns");
+  out.namespace_inum = field("pid_namespace", "ns") + field("ns_common", "inum");
+  if (!missing.empty() || out.number_size == 0) return Error{ENOENT, missing};
+  return out;
+}
+
+/// Writes the program: the task that ends into the map, unless it is the host's.
+class ProgramWriter {
+ public:
+  ProgramWriter(const Layout& layout, int map_fd) : layout_(layout), map_fd_(map_fd) {}
+
+  BpfProgram write() {
+    BpfProgram::Label end, whole;
+    p_.load64(kTask, BPF_REG_1, 0);
+    p_.set(BPF_REG_1, 0);
+    for (int16_t at = kTaskAt; at < 0; at = static_cast<int16_t>(at + 8)) {
+      p_.store64(BPF_REG_10, at, BPF_REG_1);
+    }
+    read(kPointerAt, 8, kTask, layout_.task_pid);
+    p_.load64(kPid, BPF_REG_10, kPointerAt);
+    read(field(offsetof(ExitedTask, level)), 4, kPid, layout_.pid_level);
+    p_.load32(kLevel, BPF_REG_10, field(offsetof(ExitedTask, level)));
+    p_.jump_if(BPF_JEQ, kLevel, 0, end);
+    read(field(offsetof(ExitedTask, start_ns)), 8, kTask, layout_.task_start);
+    for (size_t i = 0; i < ExitedTask::kLevels; ++i) {
+      if (i > 1) p_.jump_if(BPF_JLT, kLevel, static_cast<int32_t>(i), whole);
+      const auto at = static_cast<uint32_t>(layout_.pid_numbers + i * layout_.number_size);
+      read(field(offsetof(ExitedTask, numbers) + 4 * i), 4, kPid, at + layout_.number_value);
+      read(kPointerAt, 8, kPid, at + layout_.number_namespace);
+      p_.load64(kNamespace, BPF_REG_10, kPointerAt);
+      read(field(offsetof(ExitedTask, namespaces) + 4 * i), 4, kNamespace, layout_.namespace_inum);
+    }
+    p_.bind(whole);
+    p_.load32(BPF_REG_1, BPF_REG_10, field(offsetof(ExitedTask, numbers)));
+    p_.store32(BPF_REG_10, kKeyAt, BPF_REG_1);
+    p_.set_map(BPF_REG_1, map_fd_);
+    p_.move(BPF_REG_2, BPF_REG_10);
+    p_.add(BPF_REG_2, kKeyAt);
+    p_.move(BPF_REG_3, BPF_REG_10);
+    p_.add(BPF_REG_3, kTaskAt);
+    p_.set(BPF_REG_4, BPF_ANY);
+    p_.call(BPF_FUNC_map_update_elem);
+    p_.bind(end);
+    p_.set(BPF_REG_0, 0);
+    p_.exit();
+    return std::move(p_);
+  }
+
+ private:
+  static constexpr int kTask = BPF_REG_6, kPid = BPF_REG_7, kNamespace = BPF_REG_8,
+                       kLevel = BPF_REG_9;
+  // Places on the stack.
+  static constexpr int16_t kKeyAt = -8, kPointerAt = -16,
+                           kTaskAt = -16 - static_cast<int16_t>(sizeof(ExitedTask));
+
+  static int16_t field(size_t offset) { return static_cast<int16_t>(kTaskAt + offset); }
+
+  /// Copies `size` bytes of the kernel's memory at `base` + `offset` to the stack.
+  void read(int16_t to, int32_t size, int base, uint32_t offset) {
+    p_.move(BPF_REG_1, BPF_REG_10);
+    p_.add(BPF_REG_1, to);
+    p_.set(BPF_REG_2, size);
+    p_.move(BPF_REG_3, base);
+    p_.add(BPF_REG_3, static_cast<int32_t>(offset));
+    p_.call(BPF_FUNC_probe_read_kernel);
+  }
+
+  const Layout& layout_;
+  const int map_fd_;
+  BpfProgram p_;
+};
+
+int bpf(int command, bpf_attr& attributes) {
+  return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof(attributes)));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<ExitedTasks>> ExitedTasks::open(int sysfs_fd) {
+  static_assert(sizeof(ExitedTask) == 64, "the program clears it by eights");
+  auto bytes = read_file(sysfs_fd, "kernel/btf/vmlinux");
+  if (!bytes) return bytes.error();
+  const auto types = KernelTypes::parse(std::move(bytes.value()));
+  if (!types) return types.error();
+  const auto layout = Layout::of(types.value());
+  if (!layout) return layout.error();
+  auto out = std::make_unique<ExitedTasks>();
+  bpf_attr map{};
+  map.map_type = BPF_MAP_TYPE_LRU_HASH;
+  map.key_size = sizeof(uint32_t);
+  map.value_size = sizeof(ExitedTask);
+  map.max_entries = kMostTasks;
+  out->map_ = Fd(bpf(BPF_MAP_CREATE, map));
+  if (!out->map_) return Error{errno, "bpf map"};
+  const BpfProgram program = ProgramWriter(layout.value(), out->map_.get()).write();
+  static constexpr char kLicense[] = "Dual MIT/GPL";
+  bpf_attr load{};
+  load.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT;
+  load.insns = reinterpret_cast<uint64_t>(program.code().data());
+  load.insn_cnt = static_cast<uint32_t>(program.code().size());
+  load.license = reinterpret_cast<uint64_t>(kLicense);
+  std::memcpy(load.prog_name, "vprocfs_exit", sizeof("vprocfs_exit"));
+  out->program_ = Fd(bpf(BPF_PROG_LOAD, load));
+  if (!out->program_) return Error{errno, "bpf program"};
+  bpf_attr attach{};
+  attach.raw_tracepoint.name = reinterpret_cast<uint64_t>("sched_process_exit");
+  attach.raw_tracepoint.prog_fd = static_cast<uint32_t>(out->program_.get());
+  out->link_ = Fd(bpf(BPF_RAW_TRACEPOINT_OPEN, attach));
+  if (!out->link_) return Error{errno, "bpf tracepoint"};
+  return out;
+}
+
+std::optional<ExitedTask> ExitedTasks::find(pid_t pid) const {
+  ExitedTask out;
+  const auto key = static_cast<uint32_t>(pid);
+  bpf_attr look{};
+  look.map_fd = static_cast<uint32_t>(map_.get());
+  look.key = reinterpret_cast<uint64_t>(&key);
+  look.value = reinterpret_cast<uint64_t>(&out);
+  if (bpf(BPF_MAP_LOOKUP_ELEM, look) != 0) return std::nullopt;
+  return out;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,240 @@
+#include "testing/klog.h"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "js_error.h"
+#include "klog/banner.h"
+#include "klog/record.h"
+#include "klog/sorter.h"
+#include "testing/values.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kLaterUs = 60'000'000;
+
+/// A container whose processes, users and paths a test has made up.
+class MadeUp : public LineTranslator {
+ public:
+  std::map<pid_t, pid_t> processes;
+  uint64_t first_user = 0;
+  std::string memory, pids;
+
+  std::optional<pid_t> pid(pid_t host) override {
+    const auto it = processes.find(host);
+    return it == processes.end() ? std::nullopt : std::optional(it->second);
+  }
+  uint64_t user(uint64_t host) override { return host - first_user; }
+  std::string memory_path(const std::string& host) override { return path_below(host, memory); }
+  std::string pids_path(const std::string& host) override { return path_below(host, pids); }
+};
+
+std::vector<std::string> texts(ValueReader& reader, Napi::Value value) {
+  std::vector<std::string> out;
+  reader.each(value, "records",
+              [&](Napi::Value one) { out.push_back(reader.text(one, "record")); });
+  return out;
+}
+
+Napi::Value to_js(const ValueMaker& maker, const LogGroup& group, MadeUp& container) {
+  Napi::Object out = maker.object();
+  out.Set("kind", to_text(group.kind));
+  out.Set("memoryPath", maker.text(group.memory_path));
+  out.Set("pidsPath", maker.text(group.pids_path));
+  out.Set("pid", maker.integer(static_cast<uint64_t>(group.pid)));
+  out.Set("limitPath", maker.text(group.limit_path));
+  out.Set("first", maker.u64(group.first()));
+  out.Set("killed", maker.text(group.kill ? group.kill->task : ""));
+  const bool sees_limit = !group.limit_path.empty() && is_below(group.limit_path, container.memory);
+  std::vector<std::string> lines;
+  for (const LogLine& line : group.lines) {
+    if (line.of_limit && !sees_limit) continue;
+    if (auto text = translate(line, container)) lines.push_back(escape_record(*text));
+  }
+  out.Set("lines", maker.list(lines, [&](const std::string& text) { return maker.text(text); }));
+  return out;
+}
+
+}  // namespace
+
+Napi::Value read_log_record(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const std::string bytes = reader.text(info[0], "bytes");
+  if (reader.failed()) return info.Env().Undefined();
+  const auto record = parse_record(bytes);
+  if (!record) return info.Env().Null();
+  const ValueMaker maker(info.Env());
+  Napi::Object out = maker.object();
+  out.Set("level", maker.integer(record->level));
+  out.Set("facility", maker.integer(record->facility));
+  out.Set("sequence", maker.u64(record->sequence));
+  out.Set("timeUs", maker.u64(record->time_us));
+  out.Set("fragment", Napi::Boolean::New(info.Env(), record->fragment));
+  out.Set("callerTask", maker.integer(static_cast<uint64_t>(record->caller_task)));
+  out.Set("text", maker.text(record->text));
+  out.Set("rest", maker.text(std::string(record->rest)));
+  out.Set("escaped", maker.text(escape_record(record->text)));
+  return out;
+}
+
+Napi::Value sort_log(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const auto records = texts(reader, info[0]);
+  const Napi::Object from = reader.object(info[1], "container");
+  MadeUp container;
+  container.memory = reader.text(reader.member(from, "memory"), "memory");
+  container.pids = reader.text(reader.member(from, "pids"), "pids");
+  container.first_user = reader.integer(reader.member(from, "firstUser"), "firstUser", UINT32_MAX);
+  reader.each(reader.member(from, "processes"), "processes", [&](Napi::Value one) {
+    const Napi::Object pair = reader.object(one, "process");
+    const auto host =
+        static_cast<pid_t>(reader.integer(reader.member(pair, "host"), "host", INT32_MAX));
+    container.processes[host] =
+        static_cast<pid_t>(reader.integer(reader.member(pair, "own"), "own", INT32_MAX));
+  });
+  if (reader.failed()) return env.Undefined();
+  LogSorter sorter;
+  for (const std::string& bytes : records) {
+    const auto record = parse_record(bytes);
+    if (record) sorter.take(*record, record->time_us);
+  }
+  sorter.idle(UINT64_MAX - kLaterUs);
+  const ValueMaker maker(env);
+  Napi::Array out = Napi::Array::New(env);
+  while (const auto group = sorter.next()) out.Set(out.Length(), to_js(maker, *group, container));
+  return out;
+}
+
+Napi::Value time_log(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto records = texts(reader, info[0]);
+  if (reader.failed()) return info.Env().Undefined();
+  MadeUp container;
+  container.memory = "/";
+  const auto begun = std::chrono::steady_clock::now();
+  LogSorter sorter;
+  size_t bytes = 0;
+  for (const std::string& text : records) {
+    const auto record = parse_record(text);
+    if (!record) continue;
+    sorter.take(*record, record->time_us);
+    while (const auto group = sorter.next()) {
+      for (const LogLine& line : group->lines) bytes += translate(line, container)->size();
+    }
+  }
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
+  return Napi::Number::New(info.Env(), took.count() + static_cast<double>(bytes) * 0);
+}
+
+Napi::Function KernelLogsObject::define(Napi::Env env) {
+  return DefineClass(env, "KernelLogs",
+                     {InstanceMethod<&KernelLogsObject::add>("add"),
+                      InstanceMethod<&KernelLogsObject::read>("read"),
+                      InstanceMethod<&KernelLogsObject::keep>("keep"),
+                      InstanceMethod<&KernelLogsObject::take_over>("takeOver"),
+                      InstanceMethod<&KernelLogsObject::figures>("figures"),
+                      InstanceMethod<&KernelLogsObject::set_mark>("setMark")});
+}
+
+KernelLogsObject::KernelLogsObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<KernelLogsObject>(info) {
+  ValueReader reader(info.Env());
+  bounds_.each = reader.integer(info[0], "each", UINT32_MAX);
+  bounds_.tenant = reader.integer(info[1], "tenant", UINT32_MAX);
+  bounds_.all = reader.integer(info[2], "all", UINT32_MAX);
+  if (reader.failed()) return;
+  auto memory = StateFile::make_memfd();
+  if (memory) memory_ = std::move(memory.value());
+  if (!memory || !open()) reader.wrong("memory", "there");
+}
+
+bool KernelLogsObject::open() {
+  logs_.reset();
+  state_.reset();
+  std::string ignored;
+  auto state = StateFile::open(memory_.get(), &ignored);
+  if (!state || !ignored.empty()) return false;
+  state_ = std::move(state.value());
+  logs_ = std::make_unique<KernelLogs>(*state_, bounds_);
+  logs_->adopt();
+  return true;
+}
+
+/// (id, tenant, first, [{ host, text }]) -> how many lines were added
+Napi::Value KernelLogsObject::add(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  const auto tenant = ContainerId::from_packed(reader.u64(info[1], "tenant"));
+  const uint64_t first = reader.u64(info[2], "first");
+  std::vector<OwnLine> lines;
+  reader.each(info[3], "lines", [&](Napi::Value one) {
+    const Napi::Object line = reader.object(one, "line");
+    OwnLine& own = lines.emplace_back();
+    own.host_sequence = reader.u64(line, "host");
+    own.text = reader.text(reader.member(line, "text"), "text");
+  });
+  if (reader.failed()) return info.Env().Undefined();
+  const size_t added = logs_->add(id, tenant, first, lines, [] { return banner_lines({}); });
+  return ValueMaker(info.Env()).integer(added);
+}
+
+/// (id, from, most) -> { texts, sequences, first, next }; null: there is no log
+Napi::Value KernelLogsObject::read(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  const uint64_t from = reader.u64(info[1], "from");
+  const uint32_t most = reader.integer(info[2], "most", UINT32_MAX);
+  if (reader.failed()) return info.Env().Undefined();
+  KernelLogs::Page page;
+  if (!logs_->read(id, from, most, page)) return info.Env().Null();
+  const ValueMaker maker(info.Env());
+  Napi::Object out = maker.object();
+  out.Set("texts", maker.list(page.records, [&](const auto& r) { return maker.text(r.text); }));
+  out.Set("sequences",
+          maker.list(page.records, [&](const auto& r) { return maker.integer(r.sequence); }));
+  out.Set("first", maker.integer(page.first));
+  out.Set("next", maker.integer(page.next));
+  return out;
+}
+
+/// (ids): those that are there
+Napi::Value KernelLogsObject::keep(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  std::vector<uint64_t> ids;
+  reader.each(info[0], "ids", [&](Napi::Value id) { ids.push_back(reader.u64(id, "id")); });
+  if (reader.failed()) return info.Env().Undefined();
+  logs_->keep([&ids](ContainerId id) {
+    return std::find(ids.begin(), ids.end(), id.packed()) != ids.end();
+  });
+  return info.Env().Undefined();
+}
+
+/// Another worker goes on.
+Napi::Value KernelLogsObject::take_over(const Napi::CallbackInfo& info) {
+  return Napi::Boolean::New(info.Env(), open());
+}
+
+Napi::Value KernelLogsObject::figures(const Napi::CallbackInfo& info) {
+  const ValueMaker maker(info.Env());
+  Napi::Object out = maker.object();
+  out.Set("size", maker.integer(logs_->size()));
+  out.Set("bytes", maker.integer(logs_->bytes()));
+  out.Set("refused", maker.integer(logs_->refused()));
+  out.Set("mark", maker.u64(logs_->mark()));
+  return out;
+}
+
+Napi::Value KernelLogsObject::set_mark(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const uint64_t mark = reader.u64(info[0], "mark");
+  if (!reader.failed()) logs_->set_mark(mark);
+  return info.Env().Undefined();
+}
+
+}  // namespace vprocfs

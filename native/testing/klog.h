@@ -1,0 +1,44 @@
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "base/fd.h"
+#include "klog/logs.h"
+#include "state/state_file.h"
+
+namespace vprocfs {
+
+/// (bytes) -> a record of /dev/kmsg; null for what is none
+Napi::Value read_log_record(const Napi::CallbackInfo& info);
+
+/// (records, { memory, pids, processes, firstUser }) -> the groups that are whole after the last
+/// one, as a container with these paths, PIDs and user ids is told them
+Napi::Value sort_log(const Napi::CallbackInfo& info);
+
+/// (records) -> seconds that sorting and translating them took
+Napi::Value time_log(const Napi::CallbackInfo& info);
+
+/// `new KernelLogs(each, tenant, all)`: logs in a state file of their own.
+class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
+ public:
+  static Napi::Function define(Napi::Env env);
+  explicit KernelLogsObject(const Napi::CallbackInfo& info);
+
+ private:
+  bool open();
+  Napi::Value add(const Napi::CallbackInfo& info);
+  Napi::Value read(const Napi::CallbackInfo& info);
+  Napi::Value keep(const Napi::CallbackInfo& info);
+  Napi::Value take_over(const Napi::CallbackInfo& info);
+  Napi::Value figures(const Napi::CallbackInfo& info);
+  Napi::Value set_mark(const Napi::CallbackInfo& info);
+
+  LogBounds bounds_;
+  Fd memory_;
+  std::unique_ptr<StateFile> state_;
+  std::unique_ptr<KernelLogs> logs_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,33 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+
+#include "base/fd.h"
+#include "base/result.h"
+
+namespace vprocfs {
+
+/// Tells of what processes of this host do (the kernel's process connector, filtered in the
+/// kernel). Needs CAP_NET_ADMIN and the initial PID and network namespaces.
+class ProcessEvents {
+ public:
+  enum class Kind : uint8_t {
+    kExec,      ///< a program is executed
+    kCoredump,  ///< a signal ends a process that leaves a core, whether one is written or not
+  };
+  static Result<ProcessEvents> open(Kind kind);
+
+  int fd() const { return socket_.get(); }
+
+  /// The next process (kExec) or thread (kCoredump) that an event is about; 0: none is waiting;
+  /// -1: some were lost.
+  pid_t next() const;
+
+ private:
+  Fd socket_;
+  Kind kind_ = Kind::kExec;
+};
+
+}  // namespace vprocfs

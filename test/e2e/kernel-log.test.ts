@@ -1,0 +1,142 @@
+// What containers' own kernel logs tell, and to whom.
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { readStatus } from "../../src/keeper-status.js";
+import { MIB } from "../support/cgroups.js";
+import { background, run } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { cli, Daemon, vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+interface Told {
+  readonly sequence: number;
+  readonly seconds: number;
+  readonly level: string;
+  readonly facility: number;
+  readonly text: string;
+}
+
+const BANNER = 4;
+
+async function logOf(daemon: Daemon, container: Container): Promise<Told[]> {
+  const place = ["--mountpoint", daemon.mountpoint];
+  const told = await vprocfs("dmesg", `${container.init}`, "--json", ...place);
+  expect(told.stderr).toBe("");
+  return `${told.stdout}`
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => JSON.parse(line));
+}
+
+/** Waits for a line, and returns all that come after the banner. */
+function told(daemon: Daemon, container: Container, line: RegExp): Promise<string[]> {
+  return until(`the log has ${line}`, async () => {
+    const texts = (await logOf(daemon, container)).slice(BANNER).map(({ text }) => text);
+    return texts.some((text) => line.test(text)) && texts;
+  });
+}
+
+/** Has a process of a container end by a fault of its own; returns its PID there. */
+async function fault(container: Container, name: string, what: string): Promise<string> {
+  const outcome = await container.run([program("fault"), name, what]);
+  expect(outcome.status).not.toBe(0);
+  return `${outcome.stdout}`.trim();
+}
+
+/** Has one use more memory than its container has; returns its PID there. */
+async function starve(container: Container): Promise<string> {
+  const outcome = await container.run(["sh", "-c", "echo $$; exec tail /dev/zero"]);
+  expect(outcome.status).not.toBe(0);
+  return `${outcome.stdout}`.trim();
+}
+
+describeLive("a container's kernel log", [], () => {
+  it("tells of a kill with the PID and the path that the container knows, and nobody else", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const container = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+    const other = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+    const banner = await logOf(daemon, container);
+    expect(banner.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3]);
+    expect(banner[0]?.text).toMatch(/^Linux version /);
+    expect(banner[2]?.text).toBe(`Memory: ${64 * 1024}K/${64 * 1024}K available`);
+    const pid = await starve(container);
+    const lines = await told(daemon, container, /^Memory cgroup out of memory: Killed process/);
+    expect(lines[0]).toMatch(/^tail invoked oom-killer: /);
+    expect(lines).toContain("Memory cgroup stats for /:");
+    expect(
+      lines.some((line) =>
+        line.startsWith(`Memory cgroup out of memory: Killed process ${pid} (tail)`),
+      ),
+    ).toBe(true);
+    expect(lines.some((line) => /oom_memcg=\/,task_memcg=\/,task=tail,/.test(line))).toBe(true);
+    expect(lines.join("\n")).not.toContain(container.cgroup.name);
+    expect((await logOf(daemon, other)).length).toBe(BANNER);
+    const sequences = (await logOf(daemon, container)).map(({ sequence }) => sequence);
+    expect(sequences).toEqual(sequences.map((_, i) => i));
+  });
+
+  it("tells of faults, system calls that kill, and rejected forks", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const container = await Container.start(own);
+    const pids = join(container.cgroup.directory("pids"), "pids.max");
+    const name = "a\nb[1]: x;";
+    const pid = await fault(container, name, "segfault");
+    const lines = await told(daemon, container, /segfault at 8/);
+    expect(lines[0]).toMatch(new RegExp(`^a\\\\x0ab\\[1\\]: x;\\[${pid}\\]: segfault at 8 ip `));
+    expect(lines[0]).not.toContain("CPU");
+    expect(lines[1]).toMatch(/^Code: /);
+    const trapped = await fault(container, "traps", "trap");
+    await told(daemon, container, new RegExp(`^traps: traps\\[${trapped}\\] trap invalid opcode `));
+    writeFileSync(pids, "8");
+    await container.run([program("fault"), "forks", "forks", "20"]);
+    await told(daemon, container, /^cgroup: fork rejected by pids controller in \/$/);
+  });
+
+  it("goes on where it was with the next worker, and follows across it", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const container = await Container.start(own, { memory: 32 * MIB, swap: 0 });
+    const argv = ["dmesg", `${container.init}`, "-w", "--mountpoint", daemon.mountpoint];
+    const follower = background(own, [process.execPath, cli, ...argv]);
+    let followed = "";
+    follower.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      followed += text;
+    });
+    const kills = () => followed.match(/Killed process/g)?.length ?? 0;
+    await starve(container);
+    await until("the first kill is told", () => kills() === 1);
+    const before = await logOf(daemon, container);
+    const { workerPid, generation } = await readStatus(daemon.mountpoint);
+    process.kill(workerPid, "SIGKILL");
+    await until("the next worker serves", async () => {
+      const status = await readStatus(daemon.mountpoint);
+      return status.generation > generation && status.state === "serving";
+    });
+    await starve(container);
+    await until("the second kill is told", () => kills() === 2);
+    const after = await until("the log has it", async () => {
+      const now = await logOf(daemon, container);
+      return now.filter(({ text }) => text.includes("Killed process")).length === 2 && now;
+    });
+    expect(after.slice(0, before.length)).toEqual(before);
+    expect(after.map(({ sequence }) => sequence)).toEqual(after.map((_, i) => i));
+    expect(followed.trimEnd().split("\n")).toHaveLength(after.length);
+  });
+
+  it("is not there when it is not wanted", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own, "--kernel-log", "off");
+    const container = await Container.start(own);
+    const place = ["--mountpoint", daemon.mountpoint];
+    const outcome = await run([process.execPath, cli, "dmesg", `${container.init}`, ...place]);
+    expect(outcome.status).not.toBe(0);
+    expect(outcome.stderr).toContain("keeps no kernel logs");
+  });
+});

@@ -1,0 +1,347 @@
+// What the host's kernel log tells of, and whose it is.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { project } from "../support/project.js";
+import { type LogContainer, type LogGroup, native } from "../support/testing.js";
+
+function recorded(name: string): string[] {
+  const text = readFileSync(join(project, "test/source/kernel-log", name), "utf8");
+  return text.split("\n").flatMap((line) => (line === "" ? [] : [`${line}\n`]));
+}
+
+const WEB1: LogContainer = { memory: "/lxc/web1", pids: "/lxc/web1", firstUser: 0, processes: [] };
+
+function knows(...pairs: readonly (readonly [host: number, own: number])[]): LogContainer {
+  return { ...WEB1, processes: pairs.map(([host, own]) => ({ host, own })) };
+}
+
+/** Records with the texts given, one after the other. */
+function records(texts: readonly string[], prefix = "6", suffix = ""): string[] {
+  return texts.map((text, i) => `${prefix},${i + 1},${1000 + i},-${suffix};${text}\n`);
+}
+
+function sort(texts: readonly string[], container = WEB1): LogGroup[] {
+  return native.sortLog(records(texts), container);
+}
+
+function linesOf(groups: readonly LogGroup[]): string[] {
+  return groups.flatMap(({ lines }) => lines);
+}
+
+describe("readLogRecord", () => {
+  it("takes a record apart", () => {
+    const bytes = "30,12,345,c,caller=T77;a\\x0ab\\x5c;c\n SUBSYSTEM=x\n DEVICE=y\n";
+    expect(native.readLogRecord(bytes)).toEqual({
+      level: 6,
+      facility: 3,
+      sequence: 12n,
+      timeUs: 345n,
+      fragment: true,
+      callerTask: 77,
+      text: "a\nb\\;c",
+      rest: " SUBSYSTEM=x\n DEVICE=y\n",
+      escaped: "a\\x0ab\\x5c;c",
+    });
+  });
+
+  it("passes over fields that it does not know", () => {
+    expect(native.readLogRecord("6,1,2,-,caller=C3,later=1;x\n")).toMatchObject({ callerTask: 0 });
+    expect(native.readLogRecord("6,1,2,-,later=1,caller=T3(comm);x\n")?.callerTask).toBe(3);
+  });
+
+  it.each(["", "\n", "6,1,2,-;cut off", "6,1;x\n", "x,1,2,-;y\n", "6,1,2,- no semicolon\n"])(
+    "takes %j for none",
+    (bytes) => {
+      expect(native.readLogRecord(bytes)).toBeNull();
+    },
+  );
+});
+
+describe("a kill for want of memory", () => {
+  it("is told whole with the container's own PIDs and paths (6.18)", () => {
+    const [kill, ...others] = native.sortLog(recorded("6.18-x86.log"), knows([6451, 7]));
+    expect(kill).toMatchObject({
+      kind: "oom",
+      memoryPath: "/lxc/web1/app",
+      limitPath: "/lxc/web1",
+      first: 2842n,
+      killed: "m",
+    });
+    const lines = kill?.lines ?? [];
+    expect(lines[0]).toBe(
+      "m invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+    );
+    expect(lines).toContain("memory: usage 65536kB, limit 65536kB, failcnt 60539");
+    expect(lines).toContain("Memory cgroup stats for /:");
+    expect(lines).toContain("total_rss 66256896");
+    expect(lines).toContain(
+      "[      7]     0     7    82345    16375    16160      215         0   704512    65504             0 m",
+    );
+    expect(lines.at(-2)).toBe(
+      "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/,task_memcg=/app,task=m,pid=7,uid=0",
+    );
+    expect(lines.at(-1)).toMatch(/^Memory cgroup out of memory: Killed process 7 \(m\) total-vm/);
+    expect(lines.join("\n")).not.toMatch(/6451|klogrec|web1|RIP|Call Trace|CPU:|\+0x/);
+    expect(others.map(({ kind }) => kind)).toEqual(["fault", "fault", "fault", "fault", "forks"]);
+  });
+
+  it("is told in the form of Linux 4.19", () => {
+    const groups = native.sortLog(recorded("4.19-x86.log"), knows([4242, 12], [4240, 10]));
+    expect(groups.map(({ kind, memoryPath }) => [kind, memoryPath])).toEqual([
+      ["oom", "/lxc/web1/app"],
+      ["oom", "/lxc/web1/app"],
+      ["fault", ""],
+      ["forks", ""],
+    ]);
+    const lines = linesOf(groups);
+    expect(lines).toContain("Task in /app killed as a result of limit of /");
+    expect(
+      lines.filter((line) => line.startsWith("Memory cgroup stats for /app: cache")),
+    ).toHaveLength(1);
+    expect(lines).toContain(
+      "[     10]     0    10      600      180    45056        0             0 sh",
+    );
+    expect(lines).toContain(
+      "Memory cgroup out of memory: Kill process 12 (memeat) score 985 or sacrifice child",
+    );
+    expect(lines).toContain(
+      "oom_reaper: reaped process 12 (memeat), now anon-rss:0kB, file-rss:0kB, shmem-rss:0kB",
+    );
+    expect(lines.join("\n")).not.toMatch(/424|web1|QEMU|CPU|cpuset=web1/);
+  });
+
+  it("has the container's user ids, and nothing that others print in between (5.10)", () => {
+    const container = { ...knows([5120, 33]), firstUser: 100_000 };
+    const groups = native.sortLog(recorded("5.10-x86-userns.log"), container);
+    const lines = linesOf(groups.filter(({ kind }) => kind === "oom"));
+    expect(lines).toContain("anon 66252800\\x0afile 0\\x0akernel_stack 16384");
+    expect(lines.join("\n")).toContain("task=python3,pid=33,uid=1000");
+    expect(lines.join("\n")).toContain("UID:1000 pgtables");
+    expect(lines.join("\n")).toContain("[     33]  1000    33 ");
+    expect(lines.at(-1)).toMatch(/^oom_reaper: reaped process 33/);
+    expect(lines.join("\n")).not.toMatch(/eth0|5120|101000|mems_allowed=0-1/);
+  });
+
+  it("of the node's memory tells the container of its own process only (6.1)", () => {
+    const container = { ...knows([9000, 5], [812, 6]), firstUser: 0 };
+    const [kill] = native.sortLog(recorded("6.1-x86-global.log"), container);
+    expect(kill).toMatchObject({ memoryPath: "/lxc/web1", limitPath: "" });
+    expect(kill?.lines).toEqual([
+      "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/,task=java,pid=5,uid=1000",
+      expect.stringMatching(/^Out of memory: Killed process 5 \(java\) total-vm/),
+    ]);
+  });
+
+  it("by a limit above the container leaves out what is of all below that limit", () => {
+    const groups = sort(
+      [
+        "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+        "memory: usage 1kB, limit 1kB, failcnt 1",
+        "Memory cgroup stats for /lxc:",
+        "[      9]     0     9        1        1     1        0             0 neighbour",
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/lxc,task_memcg=/lxc/web1/a,task=m,pid=9,uid=0",
+        "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB",
+      ],
+      knows([9, 3]),
+    );
+    expect(linesOf(groups)).toEqual([
+      "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/,task_memcg=/a,task=m,pid=3,uid=0",
+      "Memory cgroup out of memory: Killed process 3 (m) total-vm:1kB",
+    ]);
+  });
+
+  it("has 0 for a victim that nobody knows any more, and no line for others that are gone", () => {
+    const [kill] = native.sortLog(recorded("6.18-x86.log"), WEB1);
+    expect(kill?.lines.at(-1)).toMatch(/Killed process 0 \(m\)/);
+    expect(kill?.lines.some((line) => line.startsWith("[      "))).toBe(false);
+  });
+
+  it("of a whole cgroup tells of every process of it", () => {
+    const groups = native.sortLog(recorded("6.1-x86-global.log"), knows([9100, 8]));
+    const last = groups.slice(-2);
+    expect(last.map(({ memoryPath }) => memoryPath)).toEqual(["/lxc/web1/app", "/lxc/web1/app"]);
+    expect(linesOf(last)).toEqual([
+      "Tasks in /app are going to be killed due to memory.oom.group set",
+      expect.stringMatching(/Killed process 8 \(a\)/),
+    ]);
+  });
+
+  it("whose beginning was overwritten is told from where it goes on", () => {
+    const groups = native.sortLog(recorded("6.18-x86.log").slice(77), knows([6451, 7]));
+    expect(groups[0]).toMatchObject({ kind: "oom", memoryPath: "/lxc/web1/app" });
+    expect(groups[0]?.lines).toHaveLength(2);
+  });
+});
+
+describe("what a process is", () => {
+  it("is told of faults and their code, not of the host's CPU (6.18)", () => {
+    const faults = native
+      .sortLog(recorded("6.18-x86.log"), knows([6523, 2], [6639, 3], [6698, 4], [6708, 1]))
+      .filter(({ kind }) => kind === "fault");
+    expect(faults.map(({ pid }) => pid)).toEqual([6523, 6639, 6698, 6708]);
+    expect(faults[0]?.lines).toEqual([
+      "m[2]: segfault at 0 ip 000055cea4c6420a sp 00007ffd12b187a0 error 6 in m[120a,55cea4c64000+1000]",
+      expect.stringMatching(/^Code: 00 00 10 00/),
+    ]);
+    expect(faults[1]?.lines[0]).toMatch(/^traps: x\]: segfault\[3\] trap invalid opcode ip:/);
+    expect(faults[2]?.lines[0]).toMatch(/^traps: m\[4\] general protection fault ip:/);
+    expect(faults[3]?.lines[0]).toMatch(/^a\\x0ab;c\[1\]: segfault at 0/);
+  });
+
+  it("is told of faults on arm64", () => {
+    const [fault] = native.sortLog(recorded("6.12-arm64.log"), knows([321, 9]));
+    expect(fault).toMatchObject({ kind: "fault", pid: 321 });
+    expect(fault?.lines[0]).toMatch(/^prog\[9\]: unhandled exception: DABT/);
+  });
+
+  it("is told of a system call that killed it, whatever a label says", () => {
+    const groups = native.sortLog(recorded("6.1-x86-global.log"), knows([9100, 8]));
+    const [seccomp] = groups.filter(({ kind }) => kind === "seccomp");
+    expect(seccomp?.pid).toBe(9100);
+    expect(seccomp?.lines).toEqual([
+      'audit: type=1326 audit(1700000000.123:0): auid=4294967295 uid=1000 gid=1000 pid=8 comm="curl" exe="/usr/bin/curl" sig=31 arch=c000003e syscall=39 compat=0 ip=0x7f2b2c1d3a1b code=0x80000000',
+    ]);
+  });
+
+  it("is told that it hangs, by the PID in the text", () => {
+    const groups = native.sortLog(recorded("6.1-x86-global.log"), knows([9100, 8]));
+    const hung = groups.filter(({ kind }) => kind === "hung");
+    expect(hung.map(({ pid }) => pid)).toEqual([77, 9100]);
+    expect(linesOf(hung)).toEqual(["INFO: task a:1 b:8 blocked for more than 120 seconds."]);
+  });
+
+  it("gives code to nobody when two faults come at once", () => {
+    const groups = sort(
+      [
+        "a[10]: segfault at 0 ip 1 sp 2 error 6 in a[1+1]",
+        "b[20]: segfault at 0 ip 1 sp 2 error 6 in b[1+1]",
+        "Code: 11 11 <c7>",
+        "Code: 22 22 <c7>",
+        "c[30]: segfault at 0 ip 1 sp 2 error 6 in c[1+1]",
+        "Code: 33 33 <c7>",
+      ],
+      knows([10, 1], [20, 2], [30, 3]),
+    );
+    expect(groups.map(({ lines }) => lines.length)).toEqual([1, 1, 2]);
+  });
+
+  it("gives code to whose thread printed it where the log tells", () => {
+    const lines = [
+      "6,1,1,-,caller=T10;a[10]: segfault at 0 ip 1 sp 2 error 6 in a[1+1]\n",
+      "6,2,2,-,caller=T20;b[20]: segfault at 0 ip 1 sp 2 error 6 in b[1+1]\n",
+      "6,3,3,-,caller=T10;Code: 11 <c7>\n",
+      "6,4,4,-,caller=T20;Code: 22 <c7>\n",
+    ];
+    const groups = native.sortLog(lines, knows([10, 1], [20, 2]));
+    expect(groups.map(({ lines: [, code] }) => code)).toEqual(["Code: 11 <c7>", "Code: 22 <c7>"]);
+  });
+
+  it("takes no code that does not follow a fault", () => {
+    expect(sort(["Code: 11 <c7>"])).toEqual([]);
+    const groups = sort(
+      [
+        "a[10]: segfault at 0 ip 1 sp 2 error 6 in a[1+1]",
+        "RIP: 0010:native_halt+0xa/0x10",
+        "Code: 11 <c7>",
+      ],
+      knows([10, 1]),
+    );
+    expect(linesOf(groups)).toHaveLength(1);
+  });
+});
+
+describe("what the log's threads tell (PRINTK_CALLER)", () => {
+  it("is passed on without the host's addresses", () => {
+    const told = native.sortLog(
+      records(
+        [
+          "process 321 did something",
+          "WARNING: CPU: 1 PID: 321 at mm/x.c:1",
+          "RAX: 0000000000000001 RBX: 00007ffcd5c65c08",
+          " dump_stack_lvl+0x57/0x80",
+          "at ffff8881deadbeef",
+        ],
+        "4",
+        ",caller=T321",
+      ),
+      knows([321, 5]),
+    );
+    expect(told.map(({ kind, pid }) => [kind, pid])).toEqual([["caller", 321]]);
+    expect(linesOf(told)).toEqual(["process 5 did something"]);
+  });
+
+  it("is nothing without a thread", () => {
+    expect(sort(["something happened"])).toEqual([]);
+    expect(native.sortLog(["6,1,2,-,caller=C1;something\n"], WEB1)).toEqual([]);
+  });
+});
+
+describe("what a hostile container does", () => {
+  it("tells nobody anything by writing to the host's log", () => {
+    const texts = [
+      "cgroup: fork rejected by pids controller in /lxc/web1",
+      "a[10]: segfault at 0 ip 1 sp 2 error 6 in a[1+1]",
+      "Memory cgroup out of memory: Killed process 10 (a) total-vm:1kB",
+    ];
+    expect(native.sortLog(records(texts, "14"), knows([10, 1]))).toEqual([]);
+  });
+
+  const HEAD = "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=";
+  it.each([
+    [
+      "a kill, by the name of a cpuset",
+      `${HEAD}x,oom_memcg=,task_memcg=,mems_allowed=0,oom_memcg=/evil,task_memcg=/evil,task=t,pid=1,uid=0`,
+    ],
+    [
+      "a kill, by the name of a cgroup",
+      `${HEAD}/,mems_allowed=0,oom_memcg=/evil/x,task_memcg=/lxc/web1,task_memcg=/evil/x,task_memcg=/lxc/web1/y,task=t,pid=1,uid=0`,
+    ],
+    [
+      "a kill of the node's, by the name of a cgroup",
+      "oom-kill:constraint=CONSTRAINT_NONE,nodemask=(null),cpuset=/,mems_allowed=0,global_oom,task_memcg=/evil/x,task_memcg=/lxc/web1,task=t,pid=1,uid=0",
+    ],
+    [
+      "a kill, by a command",
+      `${HEAD}/,mems_allowed=0,oom_memcg=/evil,task_memcg=/evil,task=a,task_memcg=/,pid=1,uid=0`,
+    ],
+    [
+      "a kill in the form of 4.19",
+      "Task in /evil killed as a result of limit of /lxc/web1 killed as a result of limit of /evil",
+    ],
+    [
+      "a rejected fork",
+      "cgroup: fork rejected by pids controller in /evil/cgroup: fork rejected by pids controller in /lxc/web1",
+    ],
+  ])("gives nobody else %s", (_what, text) => {
+    for (const { memoryPath, pidsPath, limitPath } of sort([text])) {
+      for (const path of [memoryPath, pidsPath, limitPath]) {
+        expect(path === "" || path.startsWith("/evil")).toBe(true);
+      }
+    }
+  });
+
+  it.each([
+    ["a[1] trap b", "traps: a[1] trap b[42] trap invalid opcode ip:1 sp:2 error:0 in x[1+1]"],
+    ["[1]: segfault (", "[1]: segfault ([42]: segfault at 0 ip 1 sp 2 error 6 in x[1+1]"],
+    ["a[1]: segfault", "a[1]: segfault[42]: segfault at 0 ip 1 sp 2 error 6 in x[1+1]"],
+    ["a file", "a[42]: segfault at 0 ip 1 sp 2 error 6 in b[1]: segfault at 0[1+1]"],
+    [
+      "a file, trapped",
+      "traps: a[42] trap int3 ip:1 sp:2 error:0 in b[1] trap int3 ip:1 sp:2 error:0[1+1]",
+    ],
+    ["oom-kill:", "oom-kill:[42]: segfault at 0 ip 1 sp 2 error 6 in x[1+1]"],
+    ["a newline", "a\\x0a4,5,-;b[42]: segfault at 0 ip 1 sp 2 error 6 in x[1+1]"],
+  ])("is itself, though it is called %s", (_name, text) => {
+    expect(sort([text]).map(({ pid }) => pid)).toEqual([42]);
+  });
+
+  it("does not have 100,000 lines in hand", () => {
+    const begin = "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
+    const rows = new Array<string>(100_000).fill("anon 1");
+    const summary = `${HEAD}/,mems_allowed=0,oom_memcg=/lxc/web1,task_memcg=/lxc/web1,task=t,pid=1,uid=0`;
+    const [kill] = sort([begin, ...rows, summary]);
+    expect(kill?.lines.length ?? 0).toBeLessThanOrEqual(20_000);
+  });
+});
