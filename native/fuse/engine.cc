@@ -129,6 +129,11 @@ Result<bool> Engine::prepare() {
     auto text = host_source_->raw(path);
     if (!text && text.error().code != EOPNOTSUPP) return text.error();
   }
+  // Early: what ends from now on is known when we take over.
+  if (options_.kernel_log && options_.bpf) {
+    auto exited = ExitedTasks::open(host_->sysfs.get());
+    if (exited) exited_ = std::move(exited.value());
+  }
   return true;
 }
 
@@ -181,8 +186,6 @@ void Engine::start_log() {
   place.mounts = &host_->mounts;
   place.resolver = host_->resolver.get();
   place.procfs_fd = host_->procfs.get();
-  place.sysfs_fd = host_->sysfs.get();
-  place.bpf = options_.bpf;
   if (options_.kernel_log) {
     logs_ = std::make_unique<KernelLogs>(*state_);
     logs_->adopt();
@@ -190,6 +193,7 @@ void Engine::start_log() {
     const NamespaceIds& own = host_->resolver->own();
     const bool first = own.pid == kFirstPidNamespace && own.cgroup == kFirstCgroupNamespace;
     if (first) place.logs = logs_.get();
+    place.exited = std::move(exited_);
     if (!first) log_problem_ = "not in the first PID and cgroup namespaces of the host";
     place.banner = [this](const ContainerDescription& description) { return banner(description); };
   }

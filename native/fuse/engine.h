@@ -106,6 +106,7 @@ class Engine {
   OpenSources sources_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;
+  std::unique_ptr<ExitedTasks> exited_;  ///< until activate()
   std::unique_ptr<KernelLogs> logs_;
   std::shared_ptr<LogReader> log_reader_;
   std::unique_ptr<Agent> agent_;

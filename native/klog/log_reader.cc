@@ -17,10 +17,7 @@ namespace {
 constexpr size_t kAtOnce = 1000;
 constexpr size_t kMostDying = 512;
 constexpr uint64_t kDyingUs = 5'000'000;
-// Of what was logged before we came: how much older a process has to be than what it is said of.
-constexpr uint64_t kOldUs = 2'000'000;
-// Two clocks' difference.
-constexpr uint64_t kSlackUs = 1'000'000;
+constexpr uint64_t kSlackUs = 2'000'000;
 constexpr uint64_t kForgetUs = 60'000'000;
 
 }  // namespace
@@ -38,10 +35,7 @@ void LogReader::start() {
     auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
     has_events_ = static_cast<bool>(events);
     if (events) events_ = std::move(events.value());
-    if (place_.bpf) {
-      auto exited = ExitedTasks::open(place_.sysfs_fd);
-      if (exited) owners_.remember_exited(std::move(exited.value()));
-    }
+    owners_.remember_exited(std::move(place_.exited));
   }
   thread_ = std::thread([this] { run(); });
 }
@@ -98,7 +92,7 @@ void LogReader::take_dying() {
     const pid_t pid = events_.next();
     if (pid == 0) return;
     if (pid < 0) continue;
-    auto process = owners_.process(pid, now);
+    auto process = owners_.process(pid, {now, 0});
     if (!process) continue;
     dying_.push_back({pid, now, std::move(*process)});
     if (dying_.size() > kMostDying) dying_.pop_front();
@@ -121,16 +115,14 @@ std::optional<KnownProcess> LogReader::process_of(pid_t pid, uint64_t time_us, u
   const auto dying =
       std::find_if(dying_.rbegin(), dying_.rend(), [pid](const Dying& d) { return d.pid == pid; });
   const bool is_dying = dying != dying_.rend() && now_us - dying->seen_us < kDyingUs;
-  return is_dying ? std::optional(dying->process) : owners_.process(pid, not_after(time_us));
+  return is_dying ? std::optional(dying->process) : owners_.process(pid, moment_of(time_us));
 }
 
-/// When a process has to have started at the latest to be the one that a record is about. PIDs are
-/// used again: not within the moment between a record and our reading it, in which as many
-/// processes would have to start as there are PIDs; but of what was logged before us, those that
-/// are there now are hardly meant.
-uint64_t LogReader::not_after(uint64_t time_us) const {
-  const uint64_t logged_us = time_us + log_clock_behind_us();
-  return live_ ? logged_us + kSlackUs : logged_us - std::min(logged_us, kOldUs);
+LogMoment LogReader::moment_of(uint64_t time_us) const {
+  if (live_) return {boottime_us(), 0};
+  // The log's clock is not corrected as others are: some 100 µs in a second.
+  constexpr uint64_t kDrift = 5000;
+  return {time_us + log_clock_behind_us(), kSlackUs + boottime_us() / kDrift};
 }
 
 LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
@@ -147,7 +139,8 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
     known_[group.pid] = std::move(process);
   }
   // A cgroup's name is used again: what is older than a container is not its.
-  const uint64_t logged_us = time_us + log_clock_behind_us() + kSlackUs;
+  const LogMoment moment = moment_of(time_us);
+  const uint64_t logged_us = moment.at_us + moment.slack_us;
   const auto younger = [logged_us](const LogOwner* owner) {
     return owner->description.init_start_us > logged_us;
   };
@@ -156,8 +149,8 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
 }
 
 size_t LogReader::tell_one(const LogGroup& group, const LogOwner& owner) {
-  const uint64_t latest = not_after(group.lines.front().time_us);
-  OwnerTranslator translator(owners_, owner, place_.procfs_fd, latest, known_);
+  const LogMoment moment = moment_of(group.lines.front().time_us);
+  OwnerTranslator translator(owners_, owner, place_.procfs_fd, moment, known_);
   const bool sees_limit =
       !group.limit_path.empty() && is_below(group.limit_path, owner.memory_path);
   const int64_t offset = owner.description.boottime_offset_us;

@@ -26,9 +26,9 @@ class LogReader : public KillFeed {
   struct Place {
     const CgroupMounts* mounts = nullptr;
     const Resolver* resolver = nullptr;
-    int procfs_fd = -1, sysfs_fd = -1;
-    bool bpf = false;            ///< a BPF program may note which processes end
-    KernelLogs* logs = nullptr;  ///< nullptr: only kills are looked for
+    int procfs_fd = -1;
+    std::unique_ptr<ExitedTasks> exited;  ///< may be nullptr
+    KernelLogs* logs = nullptr;           ///< nullptr: only kills are looked for
     /// What the log of a container begins with. Reads its cgroups.
     std::function<BannerFacts(const ContainerDescription&)> banner;
   };
@@ -57,11 +57,11 @@ class LogReader : public KillFeed {
   void tell(const LogGroup& group);
   LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);
   std::optional<KnownProcess> process_of(pid_t pid, uint64_t time_us, uint64_t now_us);
-  uint64_t not_after(uint64_t time_us) const;
+  LogMoment moment_of(uint64_t time_us) const;
   size_t tell_one(const LogGroup& group, const LogOwner& owner);
   void forget_ended(uint64_t now_us);
 
-  const Place place_;
+  Place place_;
   HostLog log_;
   LogOwners owners_;
   ProcessEvents events_;

@@ -6,6 +6,7 @@
 #include <climits>
 #include <utility>
 
+#include "base/clock.h"
 #include "klog/oom_kill.h"
 #include "source/parse.h"
 #include "source/process.h"
@@ -18,7 +19,10 @@ constexpr size_t kMostOwners = 10000;
 // A look goes through all processes: not more often than this, and at least so often when asked.
 constexpr uint64_t kLeastBetweenUs = 50'000, kMostBetweenUs = 1'000'000;
 constexpr uint64_t kTickUs = 10'000;
-constexpr uint64_t kYoungUs = 1'100'000;
+// A process younger than this may have the number of one that has just ended.
+constexpr uint64_t kYoungUs = 100'000;
+// What is logged is read within this time.
+constexpr uint64_t kReadWithinUs = 5'000'000;
 constexpr uint64_t kNobody = 65534, kNoUser = UINT32_MAX;
 /// What one thing is told to at most: containers may be nested as deep as somebody likes.
 constexpr size_t kMostAround = 8;
@@ -147,15 +151,20 @@ const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
   return nullptr;
 }
 
-std::optional<KnownProcess> LogOwners::process(pid_t pid, uint64_t not_after_us) const {
-  auto found = living(pid);
-  // One that started about when it is said to have done something may have the number of one that
-  // ended then.
-  const bool is_young = found && found->start_us + kYoungUs > not_after_us;
-  auto former = !found || is_young ? ended(pid) : std::nullopt;
-  if (former && former->start_us <= not_after_us) found = std::move(former);
-  if (!found || found->start_us > not_after_us) return std::nullopt;
-  return found;
+/// PIDs are used again. Not within the moment between a record and our reading it, in which as many
+/// processes would have to start as there are PIDs; but of what was logged before we came, those
+/// that are there now are hardly meant, unless they are much older.
+std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment) const {
+  const bool live = moment.slack_us == 0;
+  auto now = living(pid);
+  if (now && now->start_us + (live ? kYoungUs : moment.slack_us) <= moment.at_us) return now;
+  auto former = ended(pid);
+  const uint64_t within_us = live ? kReadWithinUs : moment.slack_us;
+  if (former && former->start_us <= moment.at_us + moment.slack_us &&
+      former->end_us + within_us > moment.at_us) {
+    return former;
+  }
+  return live ? now : std::nullopt;
 }
 
 std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
@@ -163,6 +172,7 @@ std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
   if (!task) return std::nullopt;
   KnownProcess out;
   out.start_us = task->start_ns / 1000;
+  out.end_us = task->end_ns / 1000 + boottime_us() - monotonic_us();
   for (size_t i = 0; i < ExitedTask::kLevels && i <= task->level; ++i) {
     out.numbers.push_back(static_cast<pid_t>(task->numbers[i]));
     out.namespaces.push_back(task->namespaces[i]);
@@ -192,7 +202,7 @@ std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
 std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
   auto known = known_.find(host);
   if (known == known_.end()) {
-    known = known_.emplace(host, owners_.process(host, not_after_us_)).first;
+    known = known_.emplace(host, owners_.process(host, moment_)).first;
   }
   const auto& process = known->second;
   if (!process || !LogOwners::is_inside(*process, owner_)) return std::nullopt;

@@ -29,6 +29,14 @@ struct KnownProcess {
   std::vector<uint64_t> namespaces;
   CgroupPaths cgroups;    ///< none of one that has ended
   uint64_t start_us = 0;  ///< CLOCK_BOOTTIME, at most one tick too early
+  uint64_t end_us = 0;    ///< likewise; 0: it lives
+};
+
+/// When something was logged about a process.
+struct LogMoment {
+  uint64_t at_us = 0;  ///< CLOCK_BOOTTIME
+  /// How far off that may be: the log's clock runs freely. 0: it is read as it is logged, now.
+  uint64_t slack_us = 0;
 };
 
 /// A container whose log something may be for.
@@ -59,8 +67,8 @@ class LogOwners {
   /// Those that a process is in.
   Owners of_process(const KnownProcess& process, uint64_t now_us);
 
-  /// Nothing: there is none of that number, or not since before `not_after_us` (CLOCK_BOOTTIME).
-  std::optional<KnownProcess> process(pid_t pid, uint64_t not_after_us) const;
+  /// Who had that number at a moment; nothing: that is not known.
+  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment) const;
   /// Whether a process is of a container, as far as PID namespaces tell.
   static bool is_inside(const KnownProcess& process, const LogOwner& owner);
 
@@ -88,12 +96,8 @@ class OwnerTranslator : public LineTranslator {
   /// `known`: what is known of processes already, by their numbers; shared by translators.
   using Known = std::unordered_map<pid_t, std::optional<KnownProcess>>;
   OwnerTranslator(const LogOwners& owners, const LogOwner& owner, int procfs_fd,
-                  uint64_t not_after_us, Known& known)
-      : owners_(owners),
-        owner_(owner),
-        procfs_fd_(procfs_fd),
-        not_after_us_(not_after_us),
-        known_(known) {}
+                  const LogMoment& moment, Known& known)
+      : owners_(owners), owner_(owner), procfs_fd_(procfs_fd), moment_(moment), known_(known) {}
 
   std::optional<pid_t> pid(pid_t host) override;
   uint64_t user(uint64_t host) override;
@@ -111,7 +115,7 @@ class OwnerTranslator : public LineTranslator {
   const LogOwners& owners_;
   const LogOwner& owner_;
   const int procfs_fd_;
-  const uint64_t not_after_us_;  ///< a process that started later is not who is meant
+  const LogMoment moment_;
   Known& known_;
   std::optional<std::vector<Users>> users_;
 };

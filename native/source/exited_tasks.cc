@@ -77,6 +77,8 @@ class ProgramWriter {
       read(field(offsetof(ExitedTask, namespaces) + 4 * i), 4, kNamespace, layout_.namespace_inum);
     }
     p_.bind(whole);
+    p_.call(BPF_FUNC_ktime_get_ns);
+    p_.store64(BPF_REG_10, field(offsetof(ExitedTask, end_ns)), BPF_REG_0);
     p_.load32(BPF_REG_1, BPF_REG_10, field(offsetof(ExitedTask, numbers)));
     p_.store32(BPF_REG_10, kKeyAt, BPF_REG_1);
     p_.set_map(BPF_REG_1, map_fd_);
@@ -123,7 +125,7 @@ int bpf(int command, bpf_attr& attributes) {
 }  // namespace
 
 Result<std::unique_ptr<ExitedTasks>> ExitedTasks::open(int sysfs_fd) {
-  static_assert(sizeof(ExitedTask) == 64, "the program clears it by eights");
+  static_assert(sizeof(ExitedTask) == 72, "the program clears it by eights");
   auto bytes = read_file(sysfs_fd, "kernel/btf/vmlinux");
   if (!bytes) return bytes.error();
   const auto types = KernelTypes::parse(std::move(bytes.value()));

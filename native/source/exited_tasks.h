@@ -18,6 +18,7 @@ struct ExitedTask {
   /// PID namespaces that are kept of one, the host's first.
   static constexpr size_t kLevels = 6;
   uint64_t start_ns = 0;                       ///< CLOCK_BOOTTIME
+  uint64_t end_ns = 0;                         ///< CLOCK_MONOTONIC
   uint32_t level = 0;                          ///< of its own PID namespace; the host's is 0
   std::array<uint32_t, kLevels> numbers{};     ///< its PID in each
   std::array<uint32_t, kLevels> namespaces{};  ///< their inode numbers

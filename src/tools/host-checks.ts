@@ -117,6 +117,14 @@ function checkKernel(findings: Findings, survey: Containers): void {
       : "the kernel's log cannot be read: OOM kills are dated when they are noticed, and containers' logs tell of nothing",
     survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
+  // Whatever its own log tells, a container then has that of the whole host.
+  if (readFigure("/proc/sys/kernel/dmesg_restrict") === "0") {
+    findings.add(
+      "warning",
+      "kernel.dmesg_restrict is 0: containers can read the kernel's log of the whole host",
+      "sysctl kernel.dmesg_restrict=1",
+    );
+  }
   const watches = Number(readFigure("/proc/sys/fs/inotify/max_user_watches"));
   if (survey.containers.length * WATCHES_PER_CONTAINER > watches) {
     findings.add(
