@@ -4,12 +4,12 @@
 
 #include "container/id.h"
 #include "input.h"
+#include "klog/oom_kill.h"
 #include "source/cgroup_mounts.h"
 #include "source/host_parse.h"
 #include "source/io_parse.h"
 #include "source/parse.h"
 #include "source/shape_parse.h"
-#include "survey/oom_log.h"
 
 using namespace vprocfs;
 

@@ -61,6 +61,7 @@ const SEEDS = {
   ],
   json: [Buffer.from('{"a":[1,"\\u00e9\\ud83d\\ude00",true,null],"b":{"c":-1.5e3}}')],
   keeper: [Buffer.concat([Buffer.from([1, 24, 21, 0, 0, 0, 1, 0, 0, 0]), Buffer.alloc(14, 7)])],
+  klog: [Buffer.alloc(13, 1)],
   mounts: [
     Buffer.from("36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - ext3 /dev/root rw,errors=continue\n"),
   ],
@@ -101,6 +102,14 @@ function plantRecorded() {
     if (parser !== undefined) {
       plant(join(out, "corpus/parsers"), Buffer.concat([Buffer.of(parser), readFileSync(path)]));
     }
+  }
+}
+
+/** Recorded kernel logs, as text. */
+function plantLogs() {
+  const root = join(project, "test/source/kernel-log");
+  for (const name of readdirSync(root).filter((file) => file.endsWith(".log"))) {
+    plant(join(out, "corpus/klog"), Buffer.concat([Buffer.of(0), readFileSync(join(root, name))]));
   }
 }
 
@@ -145,6 +154,7 @@ for (const [name, seeds] of Object.entries(SEEDS)) {
   }
 }
 plantRecorded();
+plantLogs();
 
 let found = 0;
 for (const name of names) {

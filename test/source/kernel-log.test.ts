@@ -345,3 +345,16 @@ describe("what a hostile container does", () => {
     expect(kill?.lines.length ?? 0).toBeLessThanOrEqual(20_000);
   });
 });
+
+describe("10,000 records a second", () => {
+  it.each([
+    ["kills and faults", recorded("6.18-x86.log")],
+    ["what is nobody's", records(["eth0: link is up and running at 1000 Mbps"])],
+  ])("take less than a fifth of a CPU: %s", (_what, some) => {
+    const flood = Array.from({ length: 10_000 }, (_, i) => some[i % some.length] ?? "");
+    const begun = process.cpuUsage();
+    native.timeLog(flood);
+    const { user, system } = process.cpuUsage(begun);
+    expect((user + system) / 1e6).toBeLessThan(0.2);
+  });
+});
