@@ -3,6 +3,7 @@
 //
 //   node test/check.mjs all [FILE...]  everything, or the linters and these files of tests
 //   node test/check.mjs lint           formatters and linters
+//   node test/check.mjs nodes          unit tests and a smoke test on the other versions of Node.js
 //   node test/check.mjs check          what a change needs in between: linters of seconds, unit tests
 //
 // All parts run even when one fails. The last line counts: each linter as one, each test as one. With
@@ -13,10 +14,14 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { allLinters, bin, LINTER_SECONDS, quickLinters } from "./lanes/linters.mjs";
+import { otherNodes } from "./lanes/nodes.mjs";
 import { Programs } from "./lanes/processes.mjs";
 import { Results } from "./lanes/results.mjs";
 
 const INTERRUPTED = 130;
+/** Vitest for a Node.js that is not ours. */
+const VITEST = "node_modules/vitest/vitest.mjs";
+const SMOKE = ["test/e2e/daemon.test.ts"];
 const [mode, ...files] = process.argv.slice(2);
 const programs = new Programs();
 const results = new Results();
@@ -43,18 +48,33 @@ async function test(name, projects, options = {}, more = []) {
   const report = join(reports, name);
   const of = projects.flatMap((one) => ["--project", one]);
   const argv = [
-    bin("vitest"),
+    ...(options.node === undefined ? [bin("vitest")] : [options.node, VITEST]),
     "run",
     "--config",
     "test/vitest.config.ts",
     ...of,
-    ...files,
+    ...(options.files ?? files),
     ...more,
   ];
   const env = { ...options.env, VPROCFS_TEST_REPORT: report };
   const end = await programs.run(name, argv, { ...options, env });
   note(name, end);
   results.addTests(report, end.passed);
+}
+
+/** What must hold on every Node.js that we support: the daemon's own tests are the smoke test. */
+async function testNodes() {
+  for (const { version, program, reason } of otherNodes()) {
+    const name = `node ${version}`;
+    if (program === undefined) {
+      note(name, { passed: false, reason, seconds: 0 });
+      results.addPart(false);
+      continue;
+    }
+    const options = { node: program, isPatient: true };
+    await test(`${name} unit`, ["unit"], options, ["--exclude", "test/config/packaging.test.ts"]);
+    await test(`${name} smoke`, ["e2e"], { ...options, files: SMOKE });
+  }
 }
 
 /**
@@ -73,6 +93,9 @@ async function runAll() {
     await test("vm", ["vm"], { isPatient: true });
   };
   await Promise.all([test("e2e", ["e2e", "e2e-once"]), computing()]);
+  if (process.env.VPROCFS_TEST_LONG === "on") {
+    await testNodes();
+  }
 }
 
 /** All at once; unit tests without those that build packages or need the kernel's cgroups. */
@@ -88,10 +111,10 @@ async function check() {
   await Promise.all([...linters, test("unit", ["unit"], { env }, without)]);
 }
 
-const modes = { lint, check, all: runAll };
+const modes = { lint, check, all: runAll, nodes: testNodes };
 const work = modes[mode];
 if (work === undefined) {
-  console.error("usage: node test/check.mjs lint|check|all [VITEST ARGUMENT...]");
+  console.error("usage: node test/check.mjs lint|check|nodes|all [VITEST ARGUMENT...]");
   process.exit(2);
 }
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"]) {
