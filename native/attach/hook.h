@@ -14,6 +14,11 @@ namespace vprocfs {
 /// a container's end). Error: what was told makes no sense; its path is the line that says so.
 Result<bool> read_hook(Options& options);
 
+/// Leaves the AppArmor profile of lxc-start, which its hooks inherit: it has no rule for mounts
+/// within containers, but lets go whoever asks to be unconfined. Stays where there is none, or it
+/// forbids it.
+void leave_lxc_profile();
+
 /// What an OCI runtime writes to a hook's stdin (runtime-spec, "State").
 struct OciState {
   pid_t pid = 0;

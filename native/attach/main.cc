@@ -62,6 +62,7 @@ int work(Options options) {
     }
     if (!wanted.value()) return 0;
   }
+  if (options.hook == Hook::kLxc) leave_lxc_profile();
   limit_self();
   Report report = run_attach(options);
   report.cpu_us = cpu_time_us(::getpid());
