@@ -127,6 +127,13 @@ function stageServices(root) {
   for (const name of LATER_UNITS) {
     write(root, `usr/lib/systemd/system/${name}.d/10-vprocfs.conf`, LATER);
   }
+  const stop = "[Service]\nExecStop=-/usr/lib/vprocfs/relieve-lxcfs\n";
+  write(
+    root,
+    "usr/lib/systemd/system/lxcfs.service.d/10-vprocfs.conf",
+    `# What an LXCFS that ends has in containers would answer nobody any more.\n${stop}`,
+  );
+  copy(root, "packaging/lxcfs/relieve-lxcfs", "usr/lib/vprocfs/relieve-lxcfs", 0o755);
   for (const kind of ["container", "kube", "pod"]) {
     write(root, `usr/share/containers/systemd/${kind}.d/10-vprocfs.conf`, LATER);
   }

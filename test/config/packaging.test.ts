@@ -136,6 +136,12 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(await start("a b")).toBe(`the node's ${cli} a b\n`);
   });
 
+  it("have LXCFS relieved before it stops", () => {
+    const dropIn = text("usr/lib/systemd/system/lxcfs.service.d/10-vprocfs.conf");
+    const [, script = ""] = /^ExecStop=-(.*)$/m.exec(dropIn) ?? [];
+    expect(text(script.slice(1))).toContain("attach --all");
+  });
+
   it("measure and run without npm packages, and have nothing of the tests", async () => {
     const home = join(root, "usr/lib/vprocfs");
     const help = await output([process.execPath, join(home, "dist/cli.js"), "bench", "--help"]);

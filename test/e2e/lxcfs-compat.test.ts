@@ -75,6 +75,41 @@ describeLive("in the place of lxcfs", [], () => {
     expect(await ended).toBe(0);
   });
 
+  describeLive("before an LXCFS that is stopped", ["lxcfs"], () => {
+    it.each([
+      ["mounts our files in the place of its own", {}, true],
+      ["leaves them when it is told to", { VPROCFS_REPLACE_LXCFS: "off" }, false],
+    ])("%s", { timeout: 60_000 }, async (_, settings, replaces) => {
+      const own = testScope();
+      const daemon = await Daemon.start(own);
+      const directory = temporaryDirectory(own, "lxcfs");
+      const pidFile = join(temporaryDirectory(own, "run"), "lxcfs.pid");
+      const lxcfs = background(own, ["lxcfs", "-f", "-p", pidFile, directory]);
+      await until("LXCFS serves", () => existsSync(join(directory, "proc/meminfo")));
+      const binds = [[join(directory, "proc/meminfo"), "/proc/meminfo"]] as const;
+      const container = await Container.start(own, { memory: 64 * MIB, binds });
+      // The only container, for this test.
+      const attach = `exec ${process.execPath} ${cli} attach --mountpoint ${daemon.mountpoint} ${container.init}`;
+      const program = join(temporaryDirectory(own, "bin"), "vprocfs");
+      writeFileSync(program, `#!/bin/sh\n[ "$1 $2" != "attach --all" ] || ${attach}\n`, {
+        mode: 0o755,
+      });
+      const env = {
+        PATH: process.env.PATH,
+        VPROCFS: program,
+        MAINPID: `${lxcfs.pid}`,
+        ...settings,
+      };
+      await output([join(project, "packaging/lxcfs/relieve-lxcfs")], { env });
+      lxcfs.kill("SIGTERM");
+      await once(lxcfs, "exit");
+      const meminfo = container.read("/proc/meminfo");
+      await (replaces
+        ? expect(meminfo.then(memTotalKb)).resolves.toBe(64 * 1024)
+        : expect(meminfo).rejects.toThrow("not connected"));
+    });
+  });
+
   describeLive("after an LXCFS that has stopped", ["lxcfs"], () => {
     it.each([
       ["gives containers files that answer", {}, true],
