@@ -69,6 +69,7 @@ PROGRAM
       await bed.sh(
         `printf '{"live-restore":true}' >/etc/docker/daemon.json
         systemctl reload docker
+        within 60 sh -c 'docker info -f "{{.LiveRestoreEnabled}}" | grep -q true' || fail "Docker does not know live-restore"
         pid_of docker:docker0; before=$PID
         systemctl restart docker
         [ "$(pid docker docker0)" = "$before" ] || fail "Docker has not kept the container"

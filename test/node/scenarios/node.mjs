@@ -44,7 +44,8 @@ export const node = [
         pid_of docker:docker0
         grep -q docker-default /proc/$PID/attr/current || fail "Docker's container is not confined"
         start docker confined
-        own 20 docker:confined
+        ! grep -qx lxc /root/bed/runtimes || start lxc confined
+        own 20 docker:confined $(sed -n 's/^lxc$/lxc:confined/p' /root/bed/runtimes)
         ! dmesg | grep -i 'apparmor="DENIED"' | grep -i -m 1 vprocfs || fail "denied, see dmesg"`,
       );
     },
