@@ -91,6 +91,9 @@ async function runAll() {
     await lint();
     await test("unit", ["unit"], { isPatient: true });
     await test("vm", ["vm"], { isPatient: true });
+    if (process.env.VPROCFS_TEST_NODE === "on") {
+      await test("node", ["node"], { isPatient: true });
+    }
   };
   await Promise.all([test("e2e", ["e2e", "e2e-once"]), computing()]);
   if (process.env.VPROCFS_TEST_LONG === "on") {
