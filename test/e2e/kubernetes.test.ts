@@ -110,7 +110,10 @@ describeLive("Kubernetes", ["unshare"], () => {
       "enable --now vprocfs.service",
     ]);
     const unit = readFileSync(join(node.root, "units/vprocfs.service"), "utf8");
-    expect(unit).toContain(`ExecStart=${node.home}/bin/node ${node.home}/dist/cli.js run`);
+    const keeper = `${node.home}/build/Release/vprocfs-keeper`;
+    const command = `${node.home}/bin/node ${node.home}/dist/cli.js`;
+    expect(unit).toContain(`ExecStart=${keeper} --launch 1 -- ${command} run\n`);
+    expect(unit).toContain(`ExecReload=${command} reload\n`);
     expect(unit).toMatch(/^Before=kubelet\.service /m);
     expect(readFileSync(node.hook, "utf8")).toContain(`${node.home}/build/Release/vprocfs-attach`);
     // It runs by now; the pod comes again with another version.
