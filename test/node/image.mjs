@@ -19,6 +19,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Machine, MachineError } from "./machine.mjs";
+import { CPUS, MEMORY_MIB } from "./nodes.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const DAYS = 24 * 3600 * 1000;
@@ -135,9 +136,10 @@ const MACHINE = 1;
 
 function stateName(kind) {
   const version = spawnSync(kind.qemu[0], ["--version"], { encoding: "utf8" }).stdout;
-  const files = ["nodes.mjs", "guest/lib.sh", "guest/populate.sh"];
+  const hardware = JSON.stringify([MACHINE, kind.qemu, kind.console, CPUS, MEMORY_MIB]);
+  const files = ["guest/lib.sh", "guest/populate.sh"];
   const texts = files.map((name) => readFileSync(join(here, name)));
-  return `state-${digest(version, String(MACHINE), ...texts)}`;
+  return `state-${digest(version, hardware, ...texts)}`;
 }
 
 /**
