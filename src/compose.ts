@@ -10,6 +10,7 @@ import type { Companion } from "./daemon.js";
 import type { Engine, EngineFactory } from "./engine/engine.js";
 import { nativeEngine } from "./engine/native.js";
 import { messageOf, VprocfsError } from "./errors.js";
+import { figuresCompanion } from "./figures.js";
 import { kernelLogServer } from "./klog/server.js";
 import type { Logger } from "./log.js";
 import type { NativeBinding } from "./native/binding.js";
@@ -141,7 +142,13 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
   const attaching = attachingOf(config, place, watcher);
   const logs = config.kernelLog === "on" ? [kernelLogServer(place.mountpoint, place.log)] : [];
   const metrics = config.metrics === "off" ? [] : [metricsOf(binding, config, place, watcher)];
-  return [...logs, ...metrics, attaching];
+  const figures = figuresCompanion({
+    ...place,
+    version: binding.version,
+    attaching: watcher && (() => watcher.state()),
+  });
+  // The directory of its socket is made by what comes before it.
+  return [...logs, ...metrics, attaching, figures];
 }
 
 /** Throws if the configuration asks for something that does not go together or cannot be read. */

@@ -1,9 +1,9 @@
 import Table from "cli-table3";
 import type { Command } from "commander";
 import { NO_BORDERS } from "../containers/table.js";
+import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
-import { type DaemonFigures, daemonFigures } from "../tools/scraped.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -17,13 +17,13 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** What all containers share, where metrics tell of it. */
-function sharedOf({ resources }: DaemonFigures): string {
-  const parts = [...resources].map(([name, { used, limit, refused }]) => {
+/** What all containers share, if the worker answers. */
+function sharedOf(figures: DaemonFigures | undefined): string {
+  const parts = Object.entries(figures?.resources ?? {}).map(([name, { used, limit, refused }]) => {
     const often = refused === 0 ? "" : ` (${refused} times refused)`;
     return `${name.replaceAll("_", " ")} ${used} of ${limit}${often}`;
   });
-  return parts.join(", ") || "not known without metrics";
+  return parts.join(", ") || "not known: the worker does not answer";
 }
 
 function keeperDies({ stored }: Status): string {
@@ -32,10 +32,10 @@ function keeperDies({ stored }: Status): string {
     : "the worker goes on, and nobody replaces it";
 }
 
-function asTable(mountpoint: string, status: Status, figures: DaemonFigures): string {
+function asTable(mountpoint: string, status: Status, figures: DaemonFigures | undefined): string {
   const takeover = status.resend
-    ? "requests in hand are handed again (Linux 6.9)"
-    : "requests in hand fail, all others wait";
+    ? "requests in flight are resent (Linux 6.9)"
+    : "requests in flight fail, all others wait";
   const style = { head: [], border: [], "padding-left": 0, "padding-right": 0 };
   const table = new Table({ chars: NO_BORDERS, style });
   table.push(
@@ -48,7 +48,7 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures): st
       restarts: `${status.restarts}${status.failuresInARow > 1 ? `, ${status.failuresInARow} in a row` : ""}`,
     },
     { "last reasons": status.reasons.join("; ") || "none" },
-    { requests: `${status.requests}, handed again ${status.resent}` },
+    { requests: `${status.requests}, resent ${status.resent}` },
     { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
     ...(status.undying > 0 ? [{ "do not end": `${status.undying} killed workers` }] : []),
@@ -81,8 +81,8 @@ export function addStatus(program: Command, context: Context): void {
       const config = servingConfigFor(context, command);
       const mountpoint = canonicalPath(config.mountpoint);
       const status = await readStatus(mountpoint);
-      const figures = await daemonFigures(config.metrics);
-      const shared = Object.fromEntries(figures.resources);
+      const figures = await askFigures(mountpoint);
+      const shared = figures?.resources ?? {};
       context.print(
         options.json === true
           ? toJson({ mountpoint, ...status, shared })

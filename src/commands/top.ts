@@ -2,10 +2,11 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { VprocfsError } from "../errors.js";
+import { askFigures } from "../figures.js";
 import { type Containers, Surveys } from "../metrics/survey.js";
+import { canonicalPath } from "../mountpoint.js";
 import { didYouMean, fitted, printable } from "../text.js";
 import { type Activity, activities, type Moment } from "../tools/rates.js";
-import { daemonFigures } from "../tools/scraped.js";
 import { openScreen } from "../tools/screen.js";
 import { arranged, type Order, SORT_KEYS, topTable } from "../tools/top-table.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
@@ -50,20 +51,20 @@ function asJson(activity: Activity): object {
 /** Takes moments one after the other. */
 class Watch {
   readonly #surveys: Surveys;
-  readonly #address: string;
+  readonly #mountpoint: string;
   #before: Moment | undefined;
 
-  constructor(surveys: Surveys, address: string) {
+  constructor(surveys: Surveys, mountpoint: string) {
     this.#surveys = surveys;
-    this.#address = address;
+    this.#mountpoint = mountpoint;
   }
 
   async next(): Promise<Activity[]> {
-    const [survey, daemon] = await Promise.all([
-      this.#surveys.take() as Promise<Containers>,
-      daemonFigures(this.#address),
-    ]);
-    const { requests, loads } = daemon;
+    const survey: Containers = await this.#surveys.take();
+    const ids = survey.containers.map(({ id }) => id);
+    const counted = Object.entries((await askFigures(this.#mountpoint, ids))?.containers ?? {});
+    const requests = new Map(counted.map(([id, figures]) => [id, figures.requests]));
+    const loads = new Map(counted.map(([id, figures]) => [id, figures.load]));
     const [atMs, epochS] = [performance.now(), Date.now() / 1000];
     const now = { atMs, epochS, containers: survey.containers, requests, loads };
     const found = activities(this.#before, now);
@@ -183,7 +184,7 @@ export function addTop(program: Command, context: Context): void {
     .description(
       "Shows CPU, throttling, memory, swap, pressure, load, OOM kills and requests of every container, " +
         "as a live table on a terminal and as plain lines elsewhere. Works without a running vprocfs; " +
-        "load and requests come from the metrics of a running one.",
+        "a running one adds load and requests.",
     )
     .option("--sort <COLUMN>", `column to sort by: ${SORT_KEYS.join(", ")}`, "cpu")
     .option("--reverse", "reverse the order")
@@ -196,7 +197,7 @@ export function addTop(program: Command, context: Context): void {
     const intervalMs = 1000 * positive(options.interval, "--interval", 3600);
     const config = servingConfigFor(context, command);
     const surveys = new Surveys(context.addon(), config.fsType, config.source);
-    const watch = new Watch(surveys, config.metrics);
+    const watch = new Watch(surveys, canonicalPath(config.mountpoint));
     const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
     const json = options.json === true;
     const most = isTerminal && !json ? Number.POSITIVE_INFINITY : 1;

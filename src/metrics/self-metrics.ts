@@ -7,6 +7,7 @@ import type {
   SessionFeatures,
   SessionMeasures,
 } from "../native/binding.js";
+import { resourcesOf } from "./resources.js";
 import type { Emit, Kind, MetricSource } from "./sheet.js";
 import type { Containers } from "./survey.js";
 
@@ -300,17 +301,6 @@ const RESOURCES: readonly (readonly [string, Kind, string, keyof ResourceUse])[]
   ],
 ];
 
-/** The use of the resources of the engine and of the watcher, by name. */
-function resourcesOf({ counters, attaching }: SelfSheet): [string, ResourceUse][] {
-  const resources = Object.entries(counters.resources ?? {});
-  if (attaching !== undefined) {
-    const { followed: used, mostFollowed: limit, tenantMost: tenantLimit } = attaching;
-    const { refused, shortages: short } = attaching;
-    resources.push(["namespaces", { used, limit, tenantLimit, refused, short }]);
-  }
-  return resources;
-}
-
 function emitFeatures({ features, survey }: SelfSheet, emit: Emit): void {
   const has = (feature: string, there: boolean | undefined): void => {
     if (there !== undefined) {
@@ -396,7 +386,7 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
     ),
     ...RESOURCES.map(([name, kind, help, figure]) =>
       metric(name, kind, help, (sheet, emit) => {
-        for (const [resource, use] of resourcesOf(sheet)) {
+        for (const [resource, use] of resourcesOf(sheet.counters, sheet.attaching)) {
           emit(use[figure], { resource });
         }
       }),

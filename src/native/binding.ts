@@ -95,7 +95,7 @@ export interface SessionCounters {
   readonly deferred: number;
   /** Requests that waited since their container was over its renders per second. */
   readonly paced: number;
-  /** Requests the kernel handed again after a worker died. */
+  /** Requests that the kernel resent after a worker died. */
   readonly resent: number;
   /** Passes over the tasks of the node or of containers, for loadavg and stat. */
   readonly taskPasses: number;
@@ -260,7 +260,7 @@ export interface NativeSession {
    */
   start(): void;
   /**
-   * Stops taking requests, answers those in hand, joins the threads. `unmount`: also unmounts
+   * Stops taking requests, answers those in flight, joins the threads. `unmount`: also unmounts
    * (lazily when busy); returns true when the unmount had to be lazy.
    */
   stop(unmount: boolean): Promise<boolean>;

@@ -3,6 +3,7 @@ import { release } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.js";
 import { messageOf } from "../errors.js";
+import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, readMounts } from "../mountinfo.js";
@@ -11,7 +12,6 @@ import type { ContainerInfo } from "../native/binding.js";
 import { serviceOf } from "../service.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
-import { type DaemonFigures, daemonFigures } from "./scraped.js";
 
 /** Files that are watched for each container, about. */
 const WATCHES_PER_CONTAINER = 24;
@@ -93,7 +93,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
   const resend = isAtLeast(6, 9);
   findings.add(
     resend ? "ok" : "info",
-    `Linux ${release()}: ${resend ? "no request is lost when a worker dies" : "requests in hand fail when a worker dies (Linux 6.9 hands them again)"}`,
+    `Linux ${release()}: ${resend ? "no request is lost when a worker dies" : "requests in flight fail when a worker dies (Linux 6.9 resends them)"}`,
   );
   if (!existsSync("/dev/fuse")) {
     findings.add("problem", "there is no /dev/fuse", "modprobe fuse");
@@ -206,8 +206,8 @@ function checkStatus(findings: Findings, status: Status): void {
 const NEARLY_ALL = 0.8;
 
 function checkResources(findings: Findings, figures: DaemonFigures): void {
-  const { resources } = figures;
-  if (resources.size === 0) {
+  const resources = Object.entries(figures.resources);
+  if (resources.length === 0) {
     return;
   }
   let isWorthAWord = false;
@@ -231,25 +231,26 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
   }
 }
 
-async function checkVersion(findings: Findings, config: Config, version: string): Promise<void> {
-  if (config.metrics === "off") {
-    findings.add("info", "metrics are off");
+async function checkVersion(
+  findings: Findings,
+  { metrics }: Config,
+  mountpoint: string,
+  version: string,
+): Promise<void> {
+  const daemon = await askFigures(mountpoint);
+  if (daemon === undefined) {
+    findings.add("info", "the worker does not answer: version, load and requests are not known");
     return;
   }
-  const daemon = await daemonFigures(config.metrics);
-  if (daemon.version === undefined) {
-    findings.add(
-      "info",
-      `no metrics on ${config.metrics} without a password: version, load and requests are not known`,
-    );
-  } else if (daemon.version !== version) {
+  if (daemon.version !== version) {
     findings.add(
       "warning",
       `version ${daemon.version} serves, ${version} is installed`,
       "vprocfs reload",
     );
   } else {
-    findings.add("ok", `version ${version} serves, metrics on ${config.metrics}`);
+    const where = metrics === "off" ? "metrics are off" : `metrics on ${metrics}`;
+    findings.add("ok", `version ${version} serves, ${where}`);
   }
   checkResources(findings, daemon);
 }
@@ -284,6 +285,6 @@ export async function checkDaemon(
   } catch (error) {
     findings.add("warning", messageOf(error), "without a keeper nobody replaces a dead worker");
   }
-  await checkVersion(findings, config, version);
+  await checkVersion(findings, config, mountpoint, version);
   return findings.list;
 }

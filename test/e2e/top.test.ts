@@ -4,22 +4,22 @@ import { expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { background, haveProgram } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { cli, vprocfs } from "../support/daemon.js";
+import { cli, Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
-import { serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
 describeLive("vprocfs top", [], () => {
   it("prints what containers do", async () => {
     const own = testScope();
-    const { daemon, address } = await serveMetrics(own);
+    const daemon = await Daemon.start(own, "--metrics", "off");
     const container = await Container.start(own, { name: "busy", memory: 64 * MIB, quota: 0.2 });
     const id = await container.id(daemon);
     container.start(own, ["sh", "-c", "while :; do :; done"]);
+    const place = ["--mountpoint", daemon.mountpoint];
     const row = await until("its work is seen", async () => {
-      const args = ["--json", "--interval", "0.5", "--filter", id, "--metrics", address];
-      const [found] = JSON.parse(`${(await vprocfs("top", ...args)).stdout}`);
+      const args = ["--json", "--interval", "0.5", "--filter", id];
+      const [found] = JSON.parse(`${(await vprocfs("top", ...args, ...place)).stdout}`);
       return found?.cpu > 0 && found.throttled > 0 && found;
     });
     expect(row).toMatchObject({ id, memoryTotal: 64 * MIB, oomKills: 0 });

@@ -1,0 +1,161 @@
+// Figures that only the process that serves has, for the commands of an operator: they ask on a socket
+// of its own beside the keeper's, which works with and without metrics.
+
+import { chmodSync, renameSync, rmSync } from "node:fs";
+import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { z } from "zod";
+import type { WatcherState } from "./attach/watcher.js";
+import type { Companion } from "./daemon.js";
+import type { Engine } from "./engine/engine.js";
+import { messageOf } from "./errors.js";
+import { socketOf } from "./keeper.js";
+import type { Logger } from "./log.js";
+import { resourcesOf } from "./metrics/resources.js";
+
+const ANSWER_WITHIN_MS = 1000;
+/** A question lists the ids of containers, of which a survey has 10,000 at most. */
+const LONGEST_QUESTION = 1 << 20;
+const LONGEST_ANSWER = 16 << 20;
+/** A client that is silent for so long is cut off. */
+const SILENT_MS = 5000;
+const MOST_CLIENTS = 16;
+
+const Question = z.object({ containers: z.array(z.string()) });
+
+const Resource = z.object({
+  used: z.number(),
+  limit: z.number(),
+  /** Requests for it that were refused. */
+  refused: z.number(),
+  /** Refused requests of tenants below their limit, because others used the rest. */
+  short: z.number(),
+});
+
+const Answer = z.object({
+  /** The version of the process that serves. */
+  version: z.string(),
+  /** What all tenants share, by name. */
+  resources: z.record(z.string(), Resource),
+  /** Requests so far and the load average over one minute, by id of a container. */
+  containers: z.record(z.string(), z.object({ requests: z.number(), load: z.number() })),
+});
+
+export type DaemonFigures = z.infer<typeof Answer>;
+export type SharedResource = z.infer<typeof Resource>;
+
+/** Where the process that serves a mount point is asked; for root only. */
+export function figuresSocketOf(mountpoint: string): string {
+  return socketOf(mountpoint).replace(/\.sock$/, ".figures");
+}
+
+function answerTo(
+  question: string,
+  engine: Engine,
+  version: string,
+  attaching: WatcherState | undefined,
+): DaemonFigures {
+  const { containers } = Question.parse(JSON.parse(question));
+  const counted = engine.containers(containers).map(({ id, requests, load }) => {
+    return [id, { requests, load: load[0] ?? 0 }] as const;
+  });
+  return {
+    version,
+    resources: Object.fromEntries(resourcesOf(engine.counters(), attaching)),
+    containers: Object.fromEntries(counted),
+  };
+}
+
+/** Reads one question, and writes what `answer` makes of it. */
+function serveClient(client: Socket, answer: (question: string) => object): void {
+  let question = "";
+  client.setTimeout(SILENT_MS, () => client.destroy());
+  client.on("error", () => client.destroy());
+  client.setEncoding("utf8").on("data", (text: string) => {
+    question += text;
+    if (question.length > LONGEST_QUESTION) {
+      client.destroy();
+    }
+  });
+  client.on("end", () => {
+    try {
+      client.end(JSON.stringify(answer(question)));
+    } catch {
+      // No question that we know.
+      client.destroy();
+    }
+  });
+}
+
+/** Answers on the socket of a mount point while an engine serves it. */
+export function figuresCompanion(options: {
+  readonly mountpoint: string;
+  readonly version: string;
+  readonly attaching: (() => WatcherState) | undefined;
+  readonly log: Logger;
+}): Companion {
+  const { mountpoint, version, attaching, log } = options;
+  const path = figuresSocketOf(mountpoint);
+  // A name of its own, which then replaces that of the worker before: its end removes nothing of ours.
+  const own = `${path}.${process.pid}`;
+  let server: Server | undefined;
+  return {
+    start: (engine) => {
+      const answer = (question: string) => answerTo(question, engine, version, attaching?.());
+      const listening = createServer({ allowHalfOpen: true }, (client) =>
+        serveClient(client, answer),
+      );
+      listening.maxConnections = MOST_CLIENTS;
+      listening.on("error", (error) => {
+        log.warn({ error: messageOf(error) }, "cannot answer top, status and doctor");
+      });
+      listening.listen(own, () => {
+        try {
+          chmodSync(own, 0o600);
+          renameSync(own, path);
+        } catch (error) {
+          log.warn({ error: messageOf(error) }, "cannot answer top, status and doctor");
+        }
+      });
+      listening.unref();
+      server = listening;
+    },
+    stop: async (forGood) => {
+      server?.close();
+      if (forGood) {
+        rmSync(path, { force: true });
+      }
+    },
+  };
+}
+
+function exchange(path: string, question: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    let answer = "";
+    const socket = createConnection({ path, allowHalfOpen: true }, () => socket.end(question));
+    socket.setTimeout(ANSWER_WITHIN_MS, () => socket.destroy(new Error("no answer")));
+    socket.on("error", reject);
+    socket.setEncoding("utf8").on("data", (text: string) => {
+      answer += text;
+      if (answer.length > LONGEST_ANSWER) {
+        socket.destroy(new Error("the answer is too long"));
+      }
+    });
+    socket.on("end", () => resolve(answer));
+  });
+}
+
+/**
+ * Asks the process that serves a mount point, about these containers; undefined if none serves there,
+ * or if it is of a version that does not answer.
+ */
+export async function askFigures(
+  mountpoint: string,
+  containers: readonly string[] = [],
+): Promise<DaemonFigures | undefined> {
+  try {
+    const text = await exchange(figuresSocketOf(mountpoint), JSON.stringify({ containers }));
+    return Answer.parse(JSON.parse(text));
+  } catch {
+    return undefined;
+  }
+}

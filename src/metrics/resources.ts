@@ -1,0 +1,16 @@
+import type { WatcherState } from "../attach/watcher.js";
+import type { ResourceUse, SessionCounters } from "../native/binding.js";
+
+/** The use of what all tenants share: the resources of the engine and of the watcher, by name. */
+export function resourcesOf(
+  counters: SessionCounters,
+  attaching: WatcherState | undefined,
+): [string, ResourceUse][] {
+  const resources = Object.entries(counters.resources ?? {});
+  if (attaching !== undefined) {
+    const { followed: used, mostFollowed: limit, tenantMost: tenantLimit } = attaching;
+    const { refused, shortages: short } = attaching;
+    resources.push(["namespaces", { used, limit, tenantLimit, refused, short }]);
+  }
+  return resources;
+}

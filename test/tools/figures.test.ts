@@ -1,0 +1,99 @@
+// What the process that serves tells operators' commands, on its socket.
+
+import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
+import { createConnection } from "node:net";
+import { dirname } from "node:path";
+import pino from "pino";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { Companion } from "../../src/daemon.js";
+import type { Engine } from "../../src/engine/engine.js";
+import { askFigures, figuresCompanion, figuresSocketOf } from "../../src/figures.js";
+import { testName } from "../support/names.js";
+import { until } from "../support/wait.js";
+
+const log = pino({ level: "silent" });
+
+/** An engine that counts as many requests as an id is long. */
+function engine(): Engine {
+  const use = { used: 3, limit: 10, tenantLimit: 5, refused: 2, short: 1 };
+  return {
+    containers: (ids: readonly string[]) =>
+      ids.map((id) => ({ id, requests: id.length, load: [0.5, 0, 0] })),
+    counters: () => ({ resources: { open_files: use } }),
+  } as unknown as Engine;
+}
+
+describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
+  let mountpoint: string;
+  let started: Companion[];
+  const start = async (version: string): Promise<Companion> => {
+    const companion = figuresCompanion({ mountpoint, version, attaching: undefined, log });
+    companion.start(engine());
+    started.push(companion);
+    await until("it answers", async () => (await askFigures(mountpoint))?.version === version);
+    return companion;
+  };
+
+  beforeEach(() => {
+    mountpoint = `/${testName("figures-")}`;
+    mkdirSync(dirname(figuresSocketOf(mountpoint)), { recursive: true, mode: 0o700 });
+    started = [];
+  });
+  afterEach(async () => {
+    for (const companion of started) {
+      await companion.stop(true);
+    }
+  });
+
+  it("are those of the containers that were named, and of what all share", async () => {
+    await start("1.2.3");
+    expect(await askFigures(mountpoint, ["abc", "de"])).toEqual({
+      version: "1.2.3",
+      resources: { open_files: { used: 3, limit: 10, refused: 2, short: 1 } },
+      containers: { abc: { requests: 3, load: 0.5 }, de: { requests: 2, load: 0.5 } },
+    });
+  });
+
+  it("are for root only", async () => {
+    await start("1");
+    expect(statSync(figuresSocketOf(mountpoint)).mode & 0o777).toBe(0o600);
+  });
+
+  it("are not known where nobody serves", async () => {
+    expect(await askFigures(mountpoint)).toBeUndefined();
+  });
+
+  it("come from the next worker while the one before ends", async () => {
+    const before = await start("1");
+    await start("2");
+    await before.stop(false);
+    expect((await askFigures(mountpoint))?.version).toBe("2");
+  });
+
+  it("leave nothing behind", async () => {
+    const companion = await start("1");
+    await companion.stop(true);
+    const path = figuresSocketOf(mountpoint);
+    expect(existsSync(path)).toBe(false);
+    const names = readdirSync(dirname(path)).filter((name) =>
+      `/run/vprocfs/${name}`.startsWith(path),
+    );
+    expect(names).toEqual([]);
+  });
+
+  it("are not for questions that make no sense", async () => {
+    await start("1");
+    const socket = createConnection(figuresSocketOf(mountpoint));
+    const ended = new Promise<string>((resolve) => {
+      let text = "";
+      socket.on("data", (chunk) => {
+        text += chunk.toString();
+      });
+      socket.on("error", () => {});
+      socket.on("close", () => resolve(text));
+    });
+    socket.end("{nonsense");
+    expect(await ended).toBe("");
+    expect((await askFigures(mountpoint))?.version).toBe("1");
+  });
+});
