@@ -1,6 +1,6 @@
 import type { WhyNot } from "../attach/wanted.js";
 import type { ContainerCounters } from "../native/binding.js";
-import type { Emit, Labels, MetricSource } from "./sheet.js";
+import type { Emit, Labels, MetricSource } from "./computed-metric.js";
 import type { Surveyed } from "./survey.js";
 
 interface ContainerMetric {

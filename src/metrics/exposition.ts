@@ -1,5 +1,12 @@
 import { collectDefaultMetrics, Registry } from "prom-client";
-import { Book, type Emit, type Kind, type Labels, type MetricSource, Sheet } from "./sheet.js";
+import {
+  ComputedMetric,
+  type Emit,
+  type Kind,
+  type Labels,
+  type MetricSource,
+  TextRegistry,
+} from "./computed-metric.js";
 
 export const TEXT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export const OPENMETRICS_TYPE = Registry.OPENMETRICS_CONTENT_TYPE;
@@ -55,11 +62,11 @@ export class Exposition {
   readonly #registries: Readonly<Record<Format, { metrics(): Promise<string> }>>;
 
   private constructor(sources: readonly MetricSource[]) {
-    const text = new Book(TEXT_TYPE);
-    const open = new Book(OPENMETRICS_TYPE);
+    const text = new TextRegistry(TEXT_TYPE);
+    const open = new TextRegistry(OPENMETRICS_TYPE);
     for (const source of sources) {
-      text.registerMetric(new Sheet(source, false));
-      open.registerMetric(new Sheet(source, true));
+      text.registerMetric(new ComputedMetric(source, false));
+      open.registerMetric(new ComputedMetric(source, true));
     }
     this.#registries = { text, openmetrics: open };
   }

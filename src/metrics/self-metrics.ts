@@ -7,8 +7,8 @@ import type {
   SessionFeatures,
   SessionMeasures,
 } from "../native/binding.js";
+import type { Emit, Kind, MetricSource } from "./computed-metric.js";
 import { resourcesOf } from "./resources.js";
-import type { Emit, Kind, MetricSource } from "./sheet.js";
 import type { Containers } from "./survey.js";
 
 /** The state of vprocfs itself at one moment. */

@@ -3,7 +3,7 @@ import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
 import { Connections } from "./connections.js";
 import { type Format, formatFor, OPENMETRICS_TYPE, TEXT_TYPE } from "./exposition.js";
-import { Doorkeeper, type WebConfig } from "./web-config.js";
+import { BasicAuth, type WebConfig } from "./web-config.js";
 
 /** What the pages show. */
 export interface Pages {
@@ -82,7 +82,7 @@ export function metricsServer(
   onError: (error: unknown) => void,
   onCrowd: () => void,
 ): Server {
-  const doorkeeper = new Doorkeeper(web.users);
+  const basicAuth = new BasicAuth(web.users);
   let toldMs = Number.NEGATIVE_INFINITY;
   const connections = new Connections(() => {
     if (performance.now() - toldMs >= TELL_EVERY_MS) {
@@ -95,7 +95,7 @@ export function metricsServer(
     const end = connections.begin(request.socket);
     try {
       const { remoteAddress: address = "local", remotePort: port = 0 } = request.socket;
-      const admission = await doorkeeper.admits(request.headers.authorization, { address, port });
+      const admission = await basicAuth.admits(request.headers.authorization, { address, port });
       if (admission === "too many") {
         send(request, response, plain(429, "too many passwords at once", { "Retry-After": "1" }));
         return;
@@ -121,7 +121,7 @@ export function metricsServer(
       ? createServer(listener)
       : createTlsServer({ ...web.tls, handshakeTimeout: IDLE_MS }, listener);
   server.on("connection", (socket: Socket) => connections.admit(socket));
-  server.on("close", () => void doorkeeper.close());
+  server.on("close", () => void basicAuth.close());
   server.requestTimeout = IDLE_MS;
   server.headersTimeout = IDLE_MS;
   server.setTimeout(IDLE_MS, (socket) => socket.destroy());

@@ -109,7 +109,7 @@ export type Admission = "yes" | "no" | "too many";
  * Checks passwords; bcrypt is slow on purpose, so that it runs on another thread, and what was
  * right once is remembered.
  */
-export class Doorkeeper {
+export class BasicAuth {
   readonly #users: ReadonlyMap<string, string>;
   readonly #thread: Pick<PasswordThread, "check" | "close">;
   readonly #key = randomBytes(32);

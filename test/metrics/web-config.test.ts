@@ -4,7 +4,7 @@ import { hashSync } from "bcryptjs";
 import { describe, expect, it } from "vitest";
 import { VprocfsError } from "../../src/errors.js";
 import { userOf } from "../../src/metrics/password-client.js";
-import { Doorkeeper, readWebConfig } from "../../src/metrics/web-config.js";
+import { BasicAuth, readWebConfig } from "../../src/metrics/web-config.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
 
@@ -80,11 +80,11 @@ basic_auth_users:
   });
 });
 
-describe("Doorkeeper", () => {
+describe("BasicAuth", () => {
   const PEER = { address: "192.0.2.1", port: 4711 };
 
-  function doorFor(users: ReadonlyMap<string, string>): Doorkeeper {
-    const door = new Doorkeeper(users);
+  function doorFor(users: ReadonlyMap<string, string>): BasicAuth {
+    const door = new BasicAuth(users);
     testScope().defer(() => door.close());
     return door;
   }

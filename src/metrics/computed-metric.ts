@@ -6,17 +6,17 @@ export type Kind = "counter" | "gauge" | "histogram";
 export type Labels = Readonly<Record<string, string>>;
 
 /**
- * Takes one value of a metric. `shared` are labels that many values have: the same object is written
- * out once. `name` is given where it is not the metric's own.
+ * Takes one value of a metric. `shared` holds labels that many values have; the same object is
+ * formatted once. `name` is given if it is not the metric's own.
  */
 export type Emit = (value: number, labels: Labels, shared?: Labels, name?: string) => void;
 
-/** A metric whose values others count. */
+/** A metric and where its values come from. */
 export interface MetricSource {
   readonly name: string;
   readonly help: string;
   readonly kind: Kind;
-  /** Asked in the moment in which a text is begun. */
+  /** Called when a page is begun. */
   readonly values: (emit: Emit) => void | Promise<void>;
 }
 
@@ -28,7 +28,7 @@ function escaped(text: string): string {
 
 const written = new WeakMap<Labels, string>();
 
-/** 'id="1",name="web1"'; an object that comes again is written once. */
+/** 'id="1",name="web1"'; formatted once for each object. */
 function labelText(labels: Labels): string {
   let text = written.get(labels);
   if (text === undefined) {
@@ -45,10 +45,10 @@ function numberText(value: number): string {
 }
 
 /**
- * A metric for a registry of prom-client that takes its values as they are rather than counting
- * itself. In the OpenMetrics format a counter's family has its name without "_total".
+ * A metric for a registry of prom-client whose values are computed when a page is written. In the
+ * OpenMetrics format a counter's family has its name without "_total".
  */
-export class Sheet extends Gauge {
+export class ComputedMetric extends Gauge {
   readonly #source: MetricSource;
   readonly #isOpenMetrics: boolean;
 
@@ -58,14 +58,14 @@ export class Sheet extends Gauge {
     this.#isOpenMetrics = isOpenMetrics;
   }
 
-  /** What the registry writes of it. Tens of thousands of samples are one text in no time. */
+  /** The text that the registry writes. Fast enough for tens of thousands of samples. */
   async text(): Promise<string> {
     const { name, help, kind, values } = this.#source;
     const family = this.#isOpenMetrics && kind === "counter" ? name.replace(/_total$/, "") : name;
     const lines = [`# HELP ${family} ${help.replaceAll("\n", " ")}`, `# TYPE ${family} ${kind}`];
     const plain = kind === "counter" && this.#isOpenMetrics ? `${family}_total` : name;
     await values((value, labels, shared, own) => {
-      // What is not known has no sample, not one that says so.
+      // An unknown value has no sample.
       if (Number.isNaN(value)) {
         return;
       }
@@ -78,14 +78,14 @@ export class Sheet extends Gauge {
   }
 }
 
-/** A registry of sheets. */
-export class Book extends Registry<RegistryContentType> {
+/** A registry of computed metrics. */
+export class TextRegistry extends Registry<RegistryContentType> {
   constructor(contentType: RegistryContentType) {
     super();
     this.setContentType(contentType);
   }
 
   async getMetricsAsString(metric: unknown): Promise<string> {
-    return metric instanceof Sheet ? await metric.text() : "";
+    return metric instanceof ComputedMetric ? await metric.text() : "";
   }
 }
