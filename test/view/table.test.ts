@@ -98,14 +98,16 @@ const mayInclude: Record<string, string[]> = {
   state: ["base"],
   container: ["base", "facts", "source", "state", "view"],
   node: ["base", "facts", "container", "view"],
-  survey: ["base", "facts", "container", "source", "view"],
+  // Kernel logs of containers: whose a line is, and what has been told of it.
+  klog: ["base", "container", "source", "state", "watch"],
+  survey: ["base", "facts", "container", "klog", "source", "view"],
   // The helper that mounts into containers asks the tree; it knows neither containers nor views.
   attach: ["base", "source"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
   keeper: ["base", "fuse", "state"],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
   seccomp: ["base", "facts", "container", "source", "state", "view"],
-  fuse: ["base", "facts", "container", "node", "seccomp", "state", "view"],
+  fuse: ["base", "facts", "container", "klog", "node", "seccomp", "state", "view"],
   watch: ["base", "source"],
   // The addon of the tests looks at every part.
   testing: [
@@ -114,6 +116,7 @@ const mayInclude: Record<string, string[]> = {
       "facts",
       "container",
       "fuse",
+      "klog",
       "node",
       "seccomp",
       "source",
