@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // Makes docs/reference/files.md from the table of views and the descriptions beside them, docs/reference/dependencies.md
 // from the npm packages that are installed, and docs/reference/support.md from what scenarios on booted nodes
-// have shown.
+// have shown, and the bind mounts in docs/guide/containers.md from the table of views.
 //
 //   node docs/generate.mjs          writes them
 //   node docs/generate.mjs --check  fails when they are not what would be written
@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parse } from "smol-toml";
 import { supportPage } from "../test/node/support.mjs";
+import { withBinds } from "./binds.mjs";
 import { renderDependencies } from "./dependencies.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -136,6 +137,11 @@ function renderAll() {
     "reference/files.md": render(),
     "reference/dependencies.md": renderDependencies(fail),
     "reference/support.md": supportPage(),
+    "guide/containers.md": withBinds(
+      readFileSync(join(project, "docs/guide/containers.md"), "utf8"),
+      readTable(),
+      fail,
+    ),
   };
 }
 

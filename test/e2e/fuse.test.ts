@@ -6,7 +6,7 @@ import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { MIB } from "../support/cgroups.js";
 import { output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, SETTLED, SYSFS, VIEWS, type ViewPath, vprocfs } from "../support/daemon.js";
+import { Daemon, SETTLED, SYSFS, VIEWS, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Answer, Syscalls } from "../support/syscalls.js";
 import { Syscalls as Calls } from "../support/syscalls.js";
@@ -18,7 +18,7 @@ const LINK = 10;
 const NOBODY = 65534;
 
 /** Files of the host whose length is the same for as long as a test takes. */
-const HOST_STEADY: readonly ViewPath[] = [
+const HOST_STEADY = [
   "proc/cpuinfo",
   "proc/meminfo",
   "proc/partitions",

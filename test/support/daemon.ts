@@ -18,40 +18,16 @@ import { type Outcome, output, outputSync, run } from "./command.js";
 import { testName } from "./names.js";
 import { project } from "./project.js";
 import type { Scope } from "./scope.js";
+import { views } from "./testing.js";
 import { until } from "./wait.js";
 
 export const cli = join(project, "dist/cli.js");
 
-/** What a node in a container's place reads from these is the container's. */
-const ALL_VIEWS = [
-  "proc/buddyinfo",
-  "proc/cpuinfo",
-  "proc/diskstats",
-  "proc/interrupts",
-  "proc/loadavg",
-  "proc/meminfo",
-  "proc/partitions",
-  "proc/pressure/cpu",
-  "proc/pressure/io",
-  "proc/pressure/memory",
-  "proc/schedstat",
-  "proc/slabinfo",
-  "proc/softirqs",
-  "proc/stat",
-  "proc/swaps",
-  "proc/uptime",
-  "proc/vmstat",
-  "proc/zoneinfo",
-  "sys/devices/system/cpu/offline",
-  "sys/devices/system/cpu/online",
-  "sys/devices/system/cpu/possible",
-  "sys/devices/system/cpu/present",
-] as const;
-
-export type ViewPath = (typeof ALL_VIEWS)[number];
-
-/** Those that this host's kernel has. */
-export const VIEWS: readonly ViewPath[] = ALL_VIEWS.filter((view) => existsSync(`/${view}`));
+/** The files of the table of views that this host's kernel has. */
+export const VIEWS: readonly string[] = views()
+  .map(({ path }) => path)
+  .filter((path) => existsSync(`/${path}`))
+  .sort();
 
 /** runc takes mounts over no other files of /proc than these (libcontainer, checkProcMount). */
 const RUNC_FILES = [
@@ -66,7 +42,7 @@ const RUNC_FILES = [
 ];
 
 /** Two readings of these differ: they have times, or the node's figures for who is on the host. */
-const RESTLESS: readonly ViewPath[] = [
+const RESTLESS = [
   "proc/loadavg",
   "proc/pressure/cpu",
   "proc/pressure/io",
@@ -241,7 +217,7 @@ export class Daemon {
   }
 
   /** Binds a file of the tree from the host: whoever opens it is found out at every open. */
-  bindFromHost(scope: Scope, view: ViewPath, target: string): void {
+  bindFromHost(scope: Scope, view: string, target: string): void {
     outputSync(["mount", "--bind", this.path(view), target]);
     scope.defer(() => outputSync(["umount", "--lazy", target]));
   }
