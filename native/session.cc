@@ -113,6 +113,7 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
     Arguments wanted(env, calls.As<Napi::Object>());
     options_.agent.directory = wanted.text("directory");
     options_.agent.calls_per_second = wanted.number("perSecond", 0, 10000000);
+    options_.agent.patience_us = wanted.number("patienceMs", 0, 3600000) * 1000;
     options_.agent.answers.affinity = wanted.flag("affinity");
   }
   const Napi::Value on_end = object.Get("onEnd");
@@ -245,6 +246,8 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
     calls.Set("late", number(done.late));
     calls.Set("faults", number(done.faults));
     calls.Set("gone", number(done.gone));
+    calls.Set("waited", number(done.waited));
+    calls.Set("failed", number(done.failed));
     calls.Set("paced", number(done.paced));
     calls.Set("resumed", number(done.resumed));
     calls.Set("malformed", number(done.malformed));

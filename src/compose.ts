@@ -21,7 +21,8 @@ export function engineOptions(config: Config) {
   const { consistency, tickMs, bpf, maxTriggersPerContainer } = config;
   const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
   const { callsDirectory: directory, callsPerSecond: perSecond } = config;
-  const calls = { directory, perSecond, affinity: config.affinity === "on" };
+  const affinity = config.affinity === "on";
+  const calls = { directory, perSecond, affinity, patienceMs: config.patienceMs };
   const kernelLog = config.kernelLog === "on";
   const all = { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond, kernelLog };
   return config.calls === "on" ? { ...all, calls } : all;

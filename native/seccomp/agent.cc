@@ -195,23 +195,31 @@ void Agent::rearm(uint64_t key, int fd) const {
 }
 
 void Agent::defer(const Source& source, uint64_t wait_us) {
-  const uint64_t at = boottime_us() + wait_us;
   const std::lock_guard lock(mutex_);
-  const auto placed = paced_.emplace(at, source.key);
-  if (placed == paced_.begin()) arm(pace_timer_, at);
+  paced_.emplace(boottime_us() + wait_us, source.key);
+  arm_pace_timer();
 }
 
-void Agent::on_pace_timer() {
+/// For what is due first. With mutex_ held.
+void Agent::arm_pace_timer() {
+  uint64_t at = UINT64_MAX;
+  if (!paced_.empty()) at = paced_.begin()->first;
+  if (!later_.empty()) at = std::min(at, later_.begin()->first);
+  if (at != UINT64_MAX) arm(pace_timer_, at);
+}
+
+void Agent::on_pace_timer(size_t index) {
   drain(pace_timer_);
-  const uint64_t now = boottime_us();
+  resume_later(index);
   {
+    const uint64_t now = boottime_us();
     const std::lock_guard lock(mutex_);
     while (!paced_.empty() && paced_.begin()->first <= now) {
       const auto found = sources_.find(paced_.begin()->second);
       if (found != sources_.end()) rearm(found->first, found->second->fd.get());
       paced_.erase(paced_.begin());
     }
-    if (!paced_.empty()) arm(pace_timer_, paced_.begin()->first);
+    arm_pace_timer();
   }
   rearm(kPaceTimer, pace_timer_.get());
 }
@@ -263,7 +271,7 @@ void Agent::run(size_t index) {
 }
 
 void Agent::handle(uint64_t key, uint32_t events, size_t index) {
-  if (key == kPaceTimer) return on_pace_timer();
+  if (key == kPaceTimer) return on_pace_timer(index);
   if (key == kWatchTimer) return on_watch_timer(index);
   if (key == kDone) {
     on_written(index);

@@ -31,8 +31,9 @@
 namespace vprocfs {
 
 struct AgentOptions {
-  std::string directory;          ///< of its sockets; empty: no agent
-  uint64_t calls_per_second = 0;  ///< of one source that is in no container; 0: no limit
+  std::string directory;              ///< of its sockets; empty: no agent
+  uint64_t calls_per_second = 0;      ///< of one source that is in no container; 0: no limit
+  uint64_t patience_us = 10'000'000;  ///< how long a call waits for an answer before it fails
   Answerer::Options answers;
 };
 
@@ -72,6 +73,8 @@ class Agent {
     /// Whose its last call was: while that one's turn is taken, no other is read. 0: not known.
     std::atomic<uint64_t> tenant{0};
     bool resumed = false;  ///< of the worker before us, and not read from yet
+    /// Since when its call waits for an answer that cannot be had (CLOCK_BOOTTIME); 0: none does.
+    uint64_t waits_since_us = 0;
     Budget budget;
     std::string text;     ///< kRuntime: what came so far
     std::vector<Fd> fds;  ///< kRuntime
@@ -111,7 +114,8 @@ class Agent {
   uint64_t new_key();
   void rearm(uint64_t key, int fd) const;
   void defer(const Source& source, uint64_t wait_us);
-  void on_pace_timer();
+  void arm_pace_timer();
+  void on_pace_timer(size_t index);
   void on_watch_timer(size_t index);
   void watch_writers();
   void watch_end(size_t desk, int pidfd);
@@ -127,6 +131,8 @@ class Agent {
   void answer_listener(const SourcePtr& source, size_t index);
   void on_monitor(const SourcePtr& source, size_t index);
   void end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
+  bool wait_for_answer(Source& source, bool is_monitor, size_t index);
+  void resume_later(size_t index);
   bool reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);
   bool reply_lxc(const Source& source, const Asked& asked, const Verdict& verdict, size_t index);
   bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
@@ -134,7 +140,15 @@ class Agent {
   void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls);
 
   // writing.cc: what writers do
-  enum class Given : uint8_t { kGiven, kPass, kWait };
+  enum class Given : uint8_t {
+    kGiven,
+    kPass,   ///< the memory of the tenant's callers blocks: the kernel is to run the call
+    kWait,   ///< for its turn
+    kLater,  ///< no writer can be had at the moment
+  };
+  Given given_for(const Answer& answer, const SourcePtr& source,
+                  const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
+                  size_t index);
   Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, const Answer& answer,
              std::unique_ptr<Asked>& asked, size_t index);
   void fill(Desk& desk, const Source& source, const Answer& answer, const Asked* asked,
@@ -167,6 +181,7 @@ class Agent {
   mutable std::mutex mutex_;  ///< guards what follows
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
+  std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call in the ledger
   std::vector<std::thread> threads_;
   uint64_t last_key_ = 0;
   Writers writers_;

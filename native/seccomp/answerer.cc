@@ -52,10 +52,13 @@ Answer Answerer::answer(const seccomp_notif& n, std::shared_ptr<Container>& who)
   const bool wants_mask = call == Call::kAffinity64 || call == Call::kAffinity32;
   if (call == Call::kOther || (wants_mask && !options_.affinity)) return {};
   auto found = registry_.by_process(static_cast<pid_t>(n.pid));
-  if (!found || !found.value()) return {};
+  Answer later;
+  later.later = true;
+  if (!found) return later;
+  if (!found.value()) return {};
   who = std::move(found.value());
   auto facts = who->call_facts(boottime_us(), options_.tick_us);
-  if (!facts) return {};
+  if (!facts) return later;
   if (wants_mask) return affinity(n, facts.value().shown_cpus);
   const SysinfoFigures& figures = facts.value().sysinfo;
   Answer out;

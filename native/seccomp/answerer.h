@@ -20,6 +20,8 @@ struct CallCounters {
   std::atomic<uint64_t> late{0};       ///< of these: the memory of the tenant's callers blocks
   std::atomic<uint64_t> faults{0};     ///< calls with a pointer to nowhere
   std::atomic<uint64_t> gone{0};       ///< callers that did not wait for their answer
+  std::atomic<uint64_t> waited{0};     ///< calls that could not be answered at once
+  std::atomic<uint64_t> failed{0};     ///< of these: not within patience, they got EAGAIN
   std::atomic<uint64_t> paced{0};      ///< calls after which a container was over its budget
   std::atomic<uint64_t> resumed{0};    ///< calls that a worker before us had taken
   std::atomic<uint64_t> malformed{0};  ///< messages that nobody should send
@@ -42,6 +44,7 @@ struct Verdict {
 /// What is to be written into the caller's memory before it is told `value`.
 struct Answer {
   std::vector<uint8_t> bytes;  ///< empty: nothing, the kernel is to run the call
+  bool later = false;          ///< there is one, but it cannot be had at the moment
   uint32_t argument = 0;       ///< which one is the address
   bool is_32bit = false;       ///< pointers have 32 bits, whatever stands above them
   int64_t value = 0;

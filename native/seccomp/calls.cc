@@ -23,6 +23,11 @@ namespace {
 constexpr unsigned long kSyncWakeUp = 1;
 
 constexpr Verdict kPassed{};
+/// Where no answer was to be had within patience.
+constexpr Verdict kTooLate{Verdict::Kind::kReply, 0, EAGAIN};
+
+/// How long after it could not be answered a call is tried again.
+constexpr uint64_t kAgainUs = 20'000;
 
 }  // namespace
 
@@ -57,6 +62,8 @@ void Agent::on_runtime(const SourcePtr& source) {
 
 void Agent::on_listener(const SourcePtr& source, size_t index) {
   if (wait_for_turn(*source)) return;
+  // One that is taken must have a place to wait in.
+  if (!ledger_.has_room()) return defer(*source, kAgainUs);
   Ledger::Entry& entry = ledger_.hand(index);
   entry = Ledger::Entry{};
   entry.key = source->key;
@@ -79,15 +86,72 @@ void Agent::resume(const Ledger::Entry& entry, size_t index) {
 void Agent::answer_listener(const SourcePtr& source, size_t index) {
   const seccomp_notif notification = ledger_.hand(index).notification;
   std::shared_ptr<Container> who;
+  Verdict verdict = kPassed;
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
     const Answer answer = answerer_.answer(notification, who);
     std::unique_ptr<Asked> nobody;
-    if (!answer.bytes.empty() && give(source, who, answer, nobody, index) != Given::kPass) return;
+    const Given given = given_for(answer, source, who, nobody, index);
+    if (given == Given::kGiven || given == Given::kWait) return;
+    if (given == Given::kLater) {
+      if (wait_for_answer(*source, false, index)) return;
+      verdict = kTooLate;
+    }
   }
-  reply(*source, notification, kPassed);
+  reply(*source, notification, verdict);
   end_call(source, who, index);
+}
+
+Agent::Given Agent::given_for(const Answer& answer, const SourcePtr& source,
+                              const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
+                              size_t index) {
+  if (answer.later) return Given::kLater;
+  return answer.bytes.empty() ? Given::kPass : give(source, who, answer, asked, index);
+}
+
+/// Has the call in the hand of this thread, or a monitor's question, tried again after a moment:
+/// its caller waits as a reader of files does. False: it has waited for long enough.
+bool Agent::wait_for_answer(Source& source, bool is_monitor, size_t index) {
+  const uint64_t now = boottime_us();
+  if (source.waits_since_us == 0) {
+    source.waits_since_us = now;
+    counters_.waited.fetch_add(1, std::memory_order_relaxed);
+  }
+  const bool too_late = now >= source.waits_since_us + options_.patience_us;
+  if (!too_late && is_monitor) {
+    // The question is still in its socket.
+    defer(source, kAgainUs);
+    return true;
+  }
+  const std::lock_guard lock(mutex_);
+  const auto place = too_late ? std::nullopt : ledger_.park(ledger_.hand(index));
+  if (!place) {
+    source.waits_since_us = 0;
+    counters_.failed.fetch_add(1, std::memory_order_relaxed);
+    return false;
+  }
+  ledger_.hand(index) = Ledger::Entry{};
+  later_.emplace(now + kAgainUs, *place);
+  arm_pace_timer();
+  return true;
+}
+
+void Agent::resume_later(size_t index) {
+  for (;;) {
+    Ledger::Entry next;
+    {
+      const std::lock_guard lock(mutex_);
+      if (later_.empty() || later_.begin()->first > boottime_us()) return;
+      const size_t place = later_.begin()->second;
+      later_.erase(later_.begin());
+      // In two places rather than in none, should we die here.
+      next = ledger_.parked(place);
+      ledger_.hand(index) = next;
+      ledger_.settle(place);
+    }
+    resume(next, index);
+  }
 }
 
 void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
@@ -187,15 +251,21 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     if (answered) return rearm(source->key, source->fd.get());
   }
   std::shared_ptr<Container> who;
+  Verdict verdict = kPassed;
   // A monitor asks one thing at a time, and the packet stays in its socket until it is answered.
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
     const Answer answer = answerer_.answer(notification, who);
-    if (!answer.bytes.empty() && give(source, who, answer, asked, index) != Given::kPass) return;
+    const Given given = given_for(answer, source, who, asked, index);
+    if (given == Given::kGiven || given == Given::kWait) return;
+    if (given == Given::kLater) {
+      if (wait_for_answer(*source, true, index)) return;
+      verdict = kTooLate;
+    }
   }
   // A monitor that does not read has no use for another answer.
-  if (!reply_lxc(*source, *asked, kPassed, index)) return remove(*source);
+  if (!reply_lxc(*source, *asked, verdict, index)) return remove(*source);
   end_call(source, who, index);
 }
 

@@ -27,6 +27,12 @@ bool Ledger::open(int fd) {
   return true;
 }
 
+bool Ledger::has_room() const {
+  size_t free = 0;
+  for (const Entry& entry : layout_->parked) free += entry.in_use() ? 0 : 1;
+  return free > kHands;
+}
+
 std::optional<size_t> Ledger::park(const Entry& entry) {
   for (size_t place = 0; place < kParked; ++place) {
     if (layout_->parked[place].in_use()) continue;

@@ -47,6 +47,8 @@ class Ledger {
   Entry& hand(size_t index) { return layout_->hands[index]; }
   Desk& desk(size_t index) { return layout_->desks[index]; }
 
+  /// Whether every thread could put one more call aside.
+  bool has_room() const;
   /// Puts a call aside that has to wait for its turn. nullopt: no room.
   std::optional<size_t> park(const Entry& entry);
   /// One that was put aside, or is a leftover.

@@ -143,8 +143,9 @@ bool Writers::start_writer(size_t index) {
 std::optional<size_t> Writers::take(int& started) {
   started = -1;
   const auto find = [this](State state) {
-    const auto found = std::find_if(places_.begin(), places_.end(),
-                                    [state](const Place& place) { return place.state == state; });
+    const auto found = std::find_if(places_.begin(), places_.end(), [state](const Place& place) {
+      return place.state == state && !place.in_use;
+    });
     return static_cast<size_t>(found - places_.begin());
   };
   size_t index = find(State::kIdle);
@@ -164,6 +165,7 @@ std::optional<size_t> Writers::take(int& started) {
 void Writers::give(size_t index) {
   Desk& desk = ledger_.desk(index);
   places_[index].state = State::kBusy;
+  places_[index].in_use = true;
   places_[index].killed_us = 0;
   desk.turn.store(Desk::kWriters, std::memory_order_release);
   ::syscall(SYS_futex, &desk.turn, FUTEX_WAKE, 1, nullptr, nullptr, 0);
@@ -183,6 +185,11 @@ std::optional<size_t> Writers::next_done() {
 void Writers::put_back(size_t index) {
   Desk& desk = ledger_.desk(index);
   desk.key = desk.notification.id = 0;
+  leave(index);
+}
+
+void Writers::leave(size_t index) {
+  places_[index].in_use = false;
   // Whose call a stuck one is at counts for the next agent, too.
   if (places_[index].state == State::kBusy) places_[index].state = State::kIdle;
 }
@@ -201,6 +208,8 @@ Writers::Health Writers::look(size_t index, uint64_t now_us) {
   if (place.state != State::kBusy || since == 0 || now_us < since + kPoisonedAfterUs) {
     return Health::kWell;
   }
+  // Others have killed it. It was not its caller's memory that it waited for.
+  if (place.killed_us == 0 && ended(place.process, 0)) return Health::kWell;
   if (place.killed_us != 0) {
     if (now_us < place.killed_us + kEndWithinUs || ended(place.process, 0)) return Health::kWell;
     place.state = State::kStuck;
@@ -220,7 +229,9 @@ bool Writers::reap(size_t index) {
   Place& place = places_[index];
   if (place.state == State::kNone || !ended(place.process, 0)) return false;
   wait_for(place.process);
+  const bool in_use = place.in_use;
   place = Place{};
+  place.in_use = in_use;
   ledger_.desk(index).pid = 0;
   return true;
 }

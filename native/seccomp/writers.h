@@ -44,7 +44,7 @@ class Writers {
   /// It has nothing to do again.
   void put_back(size_t desk);
   /// Likewise, and what lies there is for the next agent.
-  void leave(size_t desk) { places_[desk].state = State::kIdle; }
+  void leave(size_t desk);
 
   enum class Health : uint8_t {
     kWell,
@@ -55,8 +55,11 @@ class Writers {
   Health look(size_t desk, uint64_t now_us);
 
   bool is_busy(size_t desk) const { return places_[desk].state == State::kBusy; }
+  /// look() has killed it.
+  bool was_killed(size_t desk) const { return places_[desk].killed_us != 0; }
   bool is_stuck(size_t desk) const { return places_[desk].state == State::kStuck; }
-  /// The process has ended: nothing is left at the desk. False: it has not.
+  /// The process has ended: another one may get the desk, once what lies there was put_back().
+  /// False: it has not.
   bool reap(size_t desk);
 
   /// Ends all of them.
@@ -66,7 +69,8 @@ class Writers {
   enum class State : uint8_t { kNone, kIdle, kBusy, kStuck };
   struct Place {
     State state = State::kNone;
-    Fd process;  ///< pidfd
+    bool in_use = false;  ///< a call lies there, though its writer may have ended
+    Fd process;           ///< pidfd
     uint64_t killed_us = 0;
   };
 

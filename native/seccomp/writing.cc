@@ -58,7 +58,7 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
     ledger_.desk(turn.desk).wanted = 1;
     // A monitor's question stays in its socket.
     const auto place = asked ? std::nullopt : ledger_.park(hand);
-    if (!asked && !place) return Given::kPass;
+    if (!asked && !place) return Given::kLater;
     hand = Ledger::Entry{};
     if (place) {
       turn.parked.push_back(*place);
@@ -70,7 +70,8 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
   int started = -1;
   const auto desk = writers_.take(started);
   if (started >= 0) watch_end(*desk, started);
-  if (!desk) return Given::kPass;
+  if (!desk) return Given::kLater;
+  source->waits_since_us = 0;
   turn.taken = true;
   turn.desk = *desk;
   Desk& at = ledger_.desk(*desk);
@@ -152,7 +153,8 @@ void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
     hand.notification = desk.notification;
     writers_.put_back(index_of_desk);
     const auto turn = turns_.find(tenant);
-    if (turn != turns_.end() && !turn->second.stuck) turn->second.taken = false;
+    const bool its = turn != turns_.end() && turn->second.desk == index_of_desk;
+    if (its && !turn->second.stuck) turn->second.taken = false;
   }
   end_call_of(was, end == Desk::kReturned, verdict, calls, index);
   next_turn(tenant, index);
@@ -222,7 +224,7 @@ void Agent::look_after_writers(size_t index) {
 }
 
 void Agent::on_writer_end(size_t index_of_desk, size_t index) {
-  bool was_stuck = false, was_busy = false;
+  bool was_stuck = false, was_busy = false, too_late = false;
   std::vector<uint64_t> free;
   Desk& desk = ledger_.desk(index_of_desk);
   {
@@ -230,6 +232,7 @@ void Agent::on_writer_end(size_t index_of_desk, size_t index) {
     was_stuck = writers_.is_stuck(index_of_desk);
     // The agent's turn: somebody is about to take what was done.
     was_busy = writers_.is_busy(index_of_desk) && desk.turn != Desk::kAgents;
+    too_late = writers_.was_killed(index_of_desk);
     if (!writers_.reap(index_of_desk)) return;
     for (auto& [tenant, turn] : turns_) {
       if (!turn.stuck || turn.desk != index_of_desk) continue;
@@ -242,10 +245,9 @@ void Agent::on_writer_end(size_t index_of_desk, size_t index) {
   if (!was_busy) return;
   const bool done = desk.turn.load(std::memory_order_acquire) == Desk::kDone;
   if (done) return finish(index_of_desk, static_cast<Desk::End>(desk.end), index);
-  const bool poisoned = desk.poisoned.load(std::memory_order_relaxed) != 0;
-  if (poisoned) counters_.late.fetch_add(1, std::memory_order_relaxed);
+  if (too_late) counters_.late.fetch_add(1, std::memory_order_relaxed);
   // One that was killed by others is asked again: of another writer.
-  finish(index_of_desk, poisoned ? Desk::kUnwritable : Desk::kReturned, index);
+  finish(index_of_desk, too_late ? Desk::kUnwritable : Desk::kReturned, index);
 }
 
 void Agent::adopt_writers() {

@@ -105,6 +105,18 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     ({ counters }) => counters.calls?.late,
   ],
   [
+    "waiting_calls_total",
+    "counter",
+    "System calls that waited because they could not be answered at once",
+    ({ counters }) => counters.calls?.waited,
+  ],
+  [
+    "failed_calls_total",
+    "counter",
+    "System calls that got EAGAIN because they could not be answered within patience",
+    ({ counters }) => counters.calls?.failed,
+  ],
+  [
     "paced_calls_total",
     "counter",
     "System calls that made their container exceed calls-per-second",

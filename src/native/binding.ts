@@ -14,6 +14,10 @@ export interface CallCounters {
   readonly faults: number;
   /** Callers that did not wait for their answer. */
   readonly gone: number;
+  /** Calls that could not be answered at once: no writer, or no figures. */
+  readonly waited: number;
+  /** Calls of these that got EAGAIN, since that did not change within patience. */
+  readonly failed: number;
   /** Calls after which their container was over its calls per second. */
   readonly paced: number;
   /** Calls that a worker before this one had taken. */
@@ -210,6 +214,8 @@ export interface CallOptions {
   readonly perSecond: number;
   /** Whether sched_getaffinity(2) is answered too. */
   readonly affinity: boolean;
+  /** How long a call that cannot be answered waits before it fails, in ms (0..3600000). */
+  readonly patienceMs: number;
 }
 
 /** Descriptors that a worker has from its keeper. */

@@ -30,6 +30,7 @@ import {
   sysinfoOf,
   watched,
 } from "../support/calls.js";
+import { removeCgroup } from "../support/cgroups.js";
 import { finished, haveProgram, output, outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
@@ -39,6 +40,7 @@ import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
 import { project } from "../support/project.js";
 import { Scope } from "../support/scope.js";
+import { inLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -83,6 +85,9 @@ async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, numbe
   });
   return JSON.parse(found?.[1] ?? "{}");
 }
+
+/** So many writers are killed under calls. */
+const WRITER_KILLS = inLong(30, 1_000);
 
 /** How many descriptors a writer has that waits for work. */
 const WRITER_DESCRIPTORS = 7;
@@ -342,6 +347,78 @@ describeLive("the agent", ["runc", "busybox"], () => {
     }
     await allow(1024);
     expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+  });
+
+  it("answers the calls of two containers whose writers are killed all the time", async () => {
+    const scope = testScope();
+    const node = await startNode(scope, "--calls-per-second", "0");
+    const callers = [
+      await startCaller(scope, "runc", node),
+      await startCaller(scope, "runc", node),
+    ] as const;
+    const stops = callers.map(({ rootfs }) => join(rootfs, "tmp/stop"));
+    const outcomes = callers.flatMap((caller) => [
+      watched(caller, "/tmp/stop"),
+      watched(caller, "/tmp/stop"),
+    ]);
+    const { workerPid } = await statusOf(node.daemon);
+    const killed = new Set<string>();
+    await until(
+      "many writers were killed",
+      () => {
+        for (const pid of writersOf(workerPid)) {
+          process.kill(Number(pid), "SIGKILL");
+          killed.add(pid);
+        }
+        return killed.size >= WRITER_KILLS;
+      },
+      WRITER_KILLS * 1_000,
+    );
+    for (const stop of stops) {
+      writeFileSync(stop, "");
+    }
+    for (const { calls, wrong } of await Promise.all(outcomes)) {
+      expect(wrong).toBe(0);
+      expect(calls).toBeGreaterThan(0);
+    }
+    expect(await statusOf(node.daemon)).toMatchObject({ workerPid, restarts: 0 });
+    expect((await countersOf(node.daemon)).passed).toBe(0);
+  });
+
+  const PIDS = "/sys/fs/cgroup/pids";
+  it.runIf(existsSync(PIDS))("has calls wait while no writer can be started", async () => {
+    const scope = testScope();
+    const node = await startNode(scope, "--patience-ms", "1000");
+    const caller = await startCaller(scope, "runc", node);
+    const full = join(PIDS, testName("full"));
+    mkdirSync(full);
+    scope.defer(() => removeCgroup(full));
+    const { workerPid } = await statusOf(node.daemon);
+    const before = readFileSync(`/proc/${workerPid}/cgroup`, "utf8");
+    const home = join(PIDS, /:pids:(.*)/.exec(before)?.[1] ?? "");
+    const endWriters = async () => {
+      for (const pid of writersOf(workerPid)) {
+        process.kill(Number(pid), "SIGKILL");
+        await until("it is gone", () => !existsSync(`/proc/${pid}`));
+      }
+    };
+    writeFileSync(join(full, "cgroup.procs"), String(workerPid));
+    scope.defer(endWriters);
+    scope.defer(() => writeFileSync(join(home, "cgroup.procs"), String(workerPid)));
+    const allow = (processes: string) => writeFileSync(join(full, "pids.max"), processes);
+    allow("1");
+    await endWriters();
+    const waited = watched(caller, "", 10);
+    await until("one waits", async () => (await countersOf(node.daemon)).waited === 1);
+    allow("max");
+    expect(await waited).toMatchObject({ calls: 10, wrong: 0 });
+    allow("1");
+    await endWriters();
+    const refused = await caller.run([CALLS, "show"]);
+    expect(refused.stderr.toString()).toBe("sysinfo: Resource temporarily unavailable\n");
+    allow("max");
+    expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    expect(await countersOf(node.daemon)).toMatchObject({ waited: 2, failed: 1, passed: 0 });
   });
 
   it("calls that a hanging worker has are answered by the next one", async () => {
