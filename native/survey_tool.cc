@@ -127,19 +127,22 @@ Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
 
 Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 2 || !info[0].IsNumber() || !info[1].IsString()) {
-    Napi::TypeError::New(env, "pid must be a number and path a string")
+  const auto is_text = [&info](size_t i) { return info.Length() > i && info[i].IsString(); };
+  if (info.Length() < 1 || !info[0].IsNumber() || !is_text(1) || !is_text(2) || !is_text(3)) {
+    Napi::TypeError::New(env, "pid must be a number, path and devices strings")
         .ThrowAsJavaScriptException();
     return env.Undefined();
   }
   const int pid = info[0].As<Napi::Number>().Int32Value();
-  const std::string path = info[1].As<Napi::String>().Utf8Value();
+  const auto text_of = [&info](size_t i) { return info[i].As<Napi::String>().Utf8Value(); };
+  const vprocfs::MountedFile wanted{text_of(1), text_of(2), text_of(3)};
   auto deferred = Napi::Promise::Deferred::New(env);
   auto done = Napi::ThreadSafeFunction::New(
       env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-inside", 0, 1);
-  // A thread of its own: what a container has there may never answer.
-  std::thread([state = state_, pid, path, done, deferred]() mutable {
-    const auto text = vprocfs::read_inside(state->host->procfs.get(), pid, path, kMostInside);
+  // A thread of its own: it goes by the owner of the container's root, and waits for the mount.
+  std::thread([state = state_, pid, wanted, done, deferred]() mutable {
+    const int procfs = state->host->procfs.get();
+    const auto text = vprocfs::read_inside(procfs, pid, wanted, kMostInside);
     state.reset();
     done.BlockingCall([text, deferred](Napi::Env e, Napi::Function) {
       if (text) {

@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <sched.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -11,20 +13,61 @@
 #include "base/fd.h"
 
 namespace vprocfs {
+namespace {
 
-Result<std::string> read_inside(int procfs_fd, pid_t pid, const std::string& path, size_t most) {
+constexpr uint64_t kResolveCached = 0x20;  // Linux 5.12
+constexpr int kAttempts = 50;
+
+/// What is known of a descriptor without asking the server of its file system.
+bool look_at(int fd, struct statx& st) {
+  return ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_UID, &st) == 0;
+}
+
+Fd walk_in_memory(int root, const std::string& path) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
+  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | kResolveCached;
+  struct statx of_root {};
+  const uid_t owner = look_at(root, of_root) ? of_root.stx_uid : 0;
+  Fd fd;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // The second time as the owner, for whom the kernel need not read an access control list.
+    const bool as_owner = attempt > 0 && owner != 0;
+    if (as_owner) ::setfsuid(owner);
+    fd = Fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how))));
+    const int code = errno;
+    if (as_owner) ::setfsuid(0);
+    errno = code == EINVAL || code == ENOSYS ? EAGAIN : code;
+    if (fd || errno != EAGAIN || code != EAGAIN) break;
+    // A mount or a rename anywhere on the machine may have come between.
+    if (attempt > 1) ::sched_yield();
+  }
+  return fd;
+}
+
+bool is_on(int fd, const std::string& device, unsigned type) {
+  struct statx st {};
+  if (!look_at(fd, st) || (st.stx_mode & S_IFMT) != type) return false;
+  return std::to_string(st.stx_dev_major) + ":" + std::to_string(st.stx_dev_minor) == device;
+}
+
+}  // namespace
+
+Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& wanted, size_t most) {
+  const std::string& path = wanted.path;
+  const size_t slash = path.rfind('/');
+  if (slash == path.npos || slash == 0) return Error{EINVAL, path};
   const std::string link = std::to_string(pid) + "/root";
   const Fd root(::openat(procfs_fd, link.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root) return Error{errno == ENOENT ? ESRCH : errno, link};
-  open_how how{};
-  how.flags = O_PATH | O_CLOEXEC;
-  how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+  const Fd directory = walk_in_memory(root.get(), path.substr(0, slash));
+  if (!directory) return Error{errno, path};
+  if (!is_on(directory.get(), wanted.directory, S_IFDIR)) return Error{EXDEV, path};
+  // A procfs wants to be asked about every name in it.
   const Fd place(
-      static_cast<int>(::syscall(SYS_openat2, root.get(), path.c_str(), &how, sizeof(how))));
+      ::openat(directory.get(), path.c_str() + slash + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!place) return Error{errno, path};
-  struct stat st {};
-  if (::fstat(place.get(), &st) != 0) return Error{errno, path};
-  if (!S_ISREG(st.st_mode)) return Error{EINVAL, path};
+  if (!is_on(place.get(), wanted.device, S_IFREG)) return Error{EXDEV, path};
   // What was looked at is what gets opened, whatever its path leads to by now.
   const std::string again = "self/fd/" + std::to_string(place.get());
   const Fd file(::openat(procfs_fd, again.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));

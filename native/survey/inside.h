@@ -9,10 +9,19 @@
 
 namespace vprocfs {
 
-/// The first bytes of a regular file as a process sees it: in its mount namespace, below its root.
-/// Whatever lies there was chosen by a container: links are followed within its root only, and what
-/// is no regular file is not opened (EINVAL). Errors: ESRCH when the process is gone, else of
-/// openat2(2), openat(2) and read(2).
-Result<std::string> read_inside(int procfs_fd, pid_t pid, const std::string& path, size_t most);
+/// A file that something is mounted on in a procfs or a sysfs. Devices are "major:minor", as in
+/// mountinfo.
+struct MountedFile {
+  std::string path;       ///< such as "/proc/meminfo"
+  std::string device;     ///< of what is mounted there
+  std::string directory;  ///< of the procfs or sysfs
+};
+
+/// The first bytes of a file as a process sees it: in its mount namespace, below its root. Only the
+/// server of what is mounted there is asked, and the kernel, and none that the process may have
+/// chosen: the way to the directory is walked in the kernel's memory (Linux 5.12), where all places
+/// are at which something is mounted. Errors: EAGAIN when that does not lead there, EXDEV when
+/// something else is there, ESRCH when the process is gone, else of openat(2) and read(2).
+Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& file, size_t most);
 
 }  // namespace vprocfs

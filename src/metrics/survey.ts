@@ -72,8 +72,8 @@ export class Surveys {
   }
 
   /** See the binding. */
-  readInside(pid: number, path: string): Promise<string> {
-    return this.#surveyor.readInside(pid, path);
+  readInside(pid: number, path: string, device: string, directory: string): Promise<string> {
+    return this.#surveyor.readInside(pid, path, device, directory);
   }
 
   async take(): Promise<Containers> {

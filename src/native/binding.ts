@@ -445,11 +445,13 @@ export interface NativeBinding {
       /** Takes one on a thread of its own; several at once are taken one after the other. */
       take(): Promise<Survey>;
       /**
-       * A file as a process sees it, in its mount namespace and below its root, on a thread of its
-       * own. Rejects with an Error with `code`; EINVAL for what is no regular file. Does not settle
-       * while the file does not answer.
+       * A file that something is mounted on in a procfs or sysfs, as a process sees it, in its mount
+       * namespace and below its root, on a thread of its own. `device` ("major:minor") is that of what is
+       * mounted there, `directory` that of the procfs or sysfs. Rejects with an Error with `code`;
+       * EXDEV where something else is there, EAGAIN where another file system would have to be asked
+       * for the way. Does not settle while `device` does not answer.
        */
-      readInside(pid: number, path: string): Promise<string>;
+      readInside(pid: number, path: string, device: string, directory: string): Promise<string>;
     };
     /** Names of the columns of a survey: native/survey/figures.def. */
     readonly figures: readonly string[];

@@ -146,13 +146,16 @@ function checkMounts(
   }
 }
 
-async function readWithin(surveys: ContainerInputs["surveys"], init: number, path: string) {
+async function readWithin(
+  { surveys, device = "" }: ContainerInputs,
+  { init, path, directory }: { init: number; path: string; directory: string },
+): Promise<string> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error("does not answer")), WITHIN_MS);
   });
   try {
-    return await Promise.race([surveys.readInside(init, path), late]);
+    return await Promise.race([surveys.readInside(init, path, device, directory), late]);
   } finally {
     clearTimeout(timer);
   }
@@ -162,9 +165,12 @@ async function checkFigures(
   findings: Findings,
   container: Surveyed,
   mounted: Mounted,
+  mounts: readonly Mount[],
   inputs: ContainerInputs,
 ): Promise<void> {
   const { figures, init } = container;
+  const proc = mountAt(mounts, "/proc");
+  const directory = proc?.fsType === "proc" ? proc.device : "";
   const right: string[] = [];
   const compare = async (
     path: string,
@@ -177,7 +183,7 @@ async function checkFigures(
       return;
     }
     try {
-      const found = parse(await readWithin(inputs.surveys, init, `/${path}`));
+      const found = parse(await readWithin(inputs, { init, path: `/${path}`, directory }));
       if (found === expected) {
         right.push(`${what} ${found}`);
       } else if (found === ofHost) {
@@ -187,7 +193,10 @@ async function checkFigures(
         findings.add("problem", `${what} inside is ${found}, its cgroup says ${expected}`);
       }
     } catch (error) {
-      if (errnoOf(error) !== "ESRCH") {
+      const code = errnoOf(error);
+      if (code === "EAGAIN" || code === "EXDEV") {
+        findings.add("info", `/${path} inside: not checked, its own file systems are not asked`);
+      } else if (code !== "ESRCH") {
         findings.add("problem", `/${path} inside: ${messageOf(error)}`);
       }
     }
@@ -274,7 +283,7 @@ export async function checkContainer(
   if (mounts !== undefined) {
     const mounted = sortMounts(mounts, inputs.paths, inputs);
     checkMounts(findings, mounted, name, inputs.whyNot(container));
-    await checkFigures(findings, container, mounted, inputs);
+    await checkFigures(findings, container, mounted, mounts, inputs);
   }
   checkUse(findings, container);
   return findings.list;

@@ -104,7 +104,12 @@ export function fakeBinding(
         throw new Error("not faked");
       }
       declare take: () => Promise<Survey>;
-      declare readInside: (pid: number, path: string) => Promise<string>;
+      declare readInside: (
+        pid: number,
+        path: string,
+        device: string,
+        directory: string,
+      ) => Promise<string>;
     },
     Watch: class {
       start(): void {}

@@ -4,6 +4,8 @@
 //                                system of its own, which hangs from then on
 //   mounter many MOUNTS COUNT    MOUNTS bind mounts, in each of COUNT mount namespaces
 //   mounter long BYTES           a mount table of at least so many bytes
+//   mounter pivot                the root of the container itself is such a FUSE file system, below
+//                                which /proc is what it was
 //   mounter churn                mount namespaces that come and go, one program in each
 //
 // Prints "ready" and runs until it is killed.
@@ -192,6 +194,18 @@ static void hanging(int count) {
   close(go[1]);
 }
 
+/* The kernel moves all processes of this mount namespace that had the old root. */
+static void pivot(void) {
+  volatile int *const hang = mmap(NULL, sizeof(int), PROT_READ | PROT_WRITE,
+                                  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  make_directory(BASE "/root");
+  mount_served(BASE "/root", hang);
+  check(mount("/proc", BASE "/root/proc", NULL, MS_BIND | MS_REC, NULL) != 0, "bind proc");
+  check(chdir(BASE "/root") != 0, "chdir");
+  check(syscall(SYS_pivot_root, ".", "old") != 0, "pivot_root");
+  *hang = 1;
+}
+
 static void many(int mounts, int count) {
   char path[128];
   check(mount("mounter", BASE, "tmpfs", 0, NULL) != 0, "mount tmpfs");
@@ -250,12 +264,13 @@ int main(int argc, char **argv) {
     for (;;) pause();
   }
   load_program();
-  check(unshare(CLONE_NEWNS) != 0, "unshare");
+  check(strcmp(what, "pivot") != 0 && unshare(CLONE_NEWNS) != 0, "unshare");
   check(mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0, "make private");
   // The container may share its /tmp with the host.
   check(mount("mounter", "/tmp", "tmpfs", 0, NULL) != 0, "mount tmpfs");
   make_directory(BASE);
   if (strcmp(what, "hanging") == 0 && argc == 3) hanging(atoi(argv[2]));
+  else if (strcmp(what, "pivot") == 0) pivot();
   else if (strcmp(what, "many") == 0 && argc == 4) many(atoi(argv[2]), atoi(argv[3]));
   else if (strcmp(what, "long") == 0 && argc == 3) make_long(atol(argv[2]));
   else if (strcmp(what, "churn") != 0) return 2;
