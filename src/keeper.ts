@@ -118,7 +118,11 @@ export function execKeeper(
     throw new VprocfsError("ADDON", "the keeper is not built: run 'npm run build'");
   }
   const socket = socketOf(config.mountpoint);
-  mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
+  } catch {
+    // A full or read-only /run: the keeper serves without a socket, and says so.
+  }
   // Where what it leaves when it ends waits for the next one (native/keeper/rest.h).
   const rest = config.calls === "on" ? ["--rest", join(config.callsDirectory, "rest.sock")] : [];
   return binding.exec([

@@ -46,6 +46,12 @@ export function removeSettings(mountpoint: string): void {
 export function writeSettings(config: Config, mountpoint: string): void {
   const path = settingsFileOf(mountpoint);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  writeFileSync(`${path}.new`, settingsText(config, mountpoint), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
+  try {
+    writeFileSync(`${path}.new`, settingsText(config, mountpoint), { mode: 0o600 });
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    // A full file system leaves a part of it.
+    rmSync(`${path}.new`, { force: true });
+    throw error;
+  }
 }

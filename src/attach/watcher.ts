@@ -222,8 +222,9 @@ export class Watcher {
 
   #noteShortage(what: string): void {
     this.#shortages += 1;
-    const isNews = Date.now() - (this.#lastShortage?.atMs ?? 0) > PATIENT_MS.most;
-    this.#lastShortage = { what, atMs: Date.now() };
+    const isNews =
+      performance.now() - (this.#lastShortage?.atMs ?? Number.NEGATIVE_INFINITY) > PATIENT_MS.most;
+    this.#lastShortage = { what, atMs: performance.now() };
     if (isNews) {
       this.#options.log.warn({ reason: printable(what) }, "something is short: trying again");
     }

@@ -39,7 +39,7 @@ function isAbandoned(path: string): Promise<boolean> {
 /** Serves metrics from start to close, whatever happens to its address: serving files comes first. */
 export class Exporter {
   readonly #options: ExporterOptions;
-  readonly #begun = Date.now();
+  readonly #begun = performance.now();
   #server: Server | undefined;
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
@@ -114,7 +114,7 @@ export class Exporter {
     if (this.#isClosed) {
       return;
     }
-    if (!this.#hasWarned && (!isInUse || Date.now() - this.#begun >= PATIENCE_MS)) {
+    if (!this.#hasWarned && (!isInUse || performance.now() - this.#begun >= PATIENCE_MS)) {
       this.#hasWarned = true;
       const reason = isInUse ? "the address is in use" : messageOf(error);
       log.warn({ metrics: nameOf(address), reason }, "no metrics yet, trying again");

@@ -1,8 +1,9 @@
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import { request as httpsRequest } from "node:https";
-import { type AddressInfo, createConnection, createServer } from "node:net";
+import { type AddressInfo, createConnection, createServer, type Socket } from "node:net";
 import { join } from "node:path";
+import { connect as connectTls } from "node:tls";
 import { hashSync } from "bcryptjs";
 import { describe, expect, it } from "vitest";
 import { createLogger } from "../../src/log.js";
@@ -240,8 +241,8 @@ describe("the exporter", () => {
     expect(told).toHaveLength(1);
   });
 
-  it.runIf(haveProgram("openssl"))("asks for a password over TLS when it is told to", async () => {
-    const own = testScope();
+  /** A certificate for localhost, and the web configuration that uses it with a password. */
+  async function withTls(own: Scope): Promise<{ readonly ca: string; readonly webConfig: string }> {
     const directory = temporaryDirectory(own, "tls");
     const [key, cert] = [join(directory, "key.pem"), join(directory, "cert.pem")];
     await output([
@@ -249,18 +250,76 @@ describe("the exporter", () => {
       ...["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"],
       ...["-keyout", key, "-out", cert],
     ]);
-    const path = join(directory, "web.yml");
+    const webConfig = join(directory, "web.yml");
     writeFileSync(
-      path,
+      webConfig,
       `tls_server_config: {cert_file: cert.pem, key_file: key.pem}\nbasic_auth_users:\n  prom: ${hashSync("pass", 4)}\n`,
     );
+    return { ca: await output(["cat", cert]), webConfig };
+  }
+
+  const AUTHORIZED = { Authorization: `Basic ${Buffer.from("prom:pass").toString("base64")}` };
+
+  it.runIf(haveProgram("openssl"))("asks for a password over TLS when it is told to", async () => {
+    const own = testScope();
+    const { ca, webConfig } = await withTls(own);
     const port = await freePort();
-    const started = start(own, `127.0.0.1:${port}`, PAGES, path);
+    const started = start(own, `127.0.0.1:${port}`, PAGES, webConfig);
     await listening(started);
-    const ca = await output(["cat", cert]);
-    const auth = { Authorization: `Basic ${Buffer.from("prom:pass").toString("base64")}` };
     expect(await ask({ port }, "/metrics", { ca })).toMatchObject({ status: 401 });
-    expect(await ask({ port }, "/metrics", { ca, headers: auth })).toMatchObject({ status: 200 });
+    const authorized = await ask({ port }, "/metrics", { ca, headers: AUTHORIZED });
+    expect(authorized).toMatchObject({ status: 200 });
     await expect(ask({ port }, "/metrics")).rejects.toThrow();
+  });
+
+  it.runIf(haveProgram("openssl"))("answers beside handshakes that come to nothing", async () => {
+    const own = testScope();
+    const { ca, webConfig } = await withTls(own);
+    const port = await freePort();
+    const started = start(own, `127.0.0.1:${port}`, PAGES, webConfig);
+    await listening(started);
+    // A record of 512 bytes that announces a ClientHello, and no more of it than this.
+    const begun = Buffer.from([0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3]);
+    const sockets: Socket[] = [];
+    own.defer(() => {
+      for (const socket of sockets) {
+        socket.destroy();
+      }
+    });
+    const isRight = async (): Promise<void> => {
+      for (let round = 0; round < 3; round += 1) {
+        const answer = await ask({ port }, "/metrics", { ca, headers: AUTHORIZED });
+        expect(answer).toMatchObject({ status: 200 });
+      }
+    };
+    for (const said of [Buffer.alloc(0), begun, Buffer.alloc(4096, 0x5a)]) {
+      for (let count = 0; count < 200; count += 1) {
+        // From many addresses: none is the scraper's.
+        const localAddress = `127.0.0.${2 + (count % 20)}`;
+        const socket = createConnection({ port, host: "127.0.0.1", localAddress });
+        socket.on("error", () => {}).on("connect", () => said.length > 0 && socket.write(said));
+        sockets.push(socket);
+      }
+      await isRight();
+    }
+    // Whole ones that ask nothing, one after the other from several.
+    let isOver = false;
+    const shake = async (): Promise<number> => {
+      for (let count = 0; ; count += 1) {
+        if (isOver) {
+          return count;
+        }
+        await new Promise<void>((resolve) => {
+          const socket = connectTls({ port, host: "127.0.0.1", ca, servername: "localhost" });
+          socket.on("error", () => resolve()).on("secureConnect", () => socket.destroy());
+          socket.on("close", () => resolve());
+        });
+      }
+    };
+    const shaking = Array.from({ length: 20 }, shake);
+    await isRight();
+    isOver = true;
+    const shaken = await Promise.all(shaking);
+    expect(shaken.reduce((sum, count) => sum + count, 0)).toBeGreaterThan(0);
   });
 });

@@ -115,6 +115,17 @@ async function isAnswering(mountpoint: string): Promise<boolean> {
   }
 }
 
+/** What a daemon has of our environment: also what sanitizers and other preloaded libraries want. */
+const PASSED = [
+  "PATH",
+  "VPROCFS_TEST_RUN",
+  "VPROCFS_TEST_CLOCK",
+  "LD_PRELOAD",
+  "ASAN_OPTIONS",
+  "TSAN_OPTIONS",
+  "UBSAN_OPTIONS",
+];
+
 /** A daemon on a mount point of its own. */
 export class Daemon {
   readonly mountpoint: string;
@@ -133,7 +144,7 @@ export class Daemon {
     const quiet = [...metrics, ...watch, ...calls];
     this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...quiet, ...args], {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { PATH: process.env.PATH ?? "", VPROCFS_TEST_RUN: process.env.VPROCFS_TEST_RUN },
+      env: Object.fromEntries(PASSED.map((name) => [name, process.env[name]])),
     });
     for (const stream of [this.#child.stdout, this.#child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {

@@ -31,8 +31,7 @@ export type Program =
 
 const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "-pthread"];
 
-/** The path of a compiled program; below the project, since /tmp is not shared with the VM. */
-export function program(name: Program): string {
+function compiled(name: string, flags: readonly string[]): string {
   const source = join(project, "test/support/native", `${name}.c`);
   const version = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 12);
   const directory = join(project, "build/test-programs");
@@ -40,9 +39,19 @@ export function program(name: Program): string {
   if (!existsSync(path)) {
     mkdirSync(directory, { recursive: true });
     const unfinished = `${path}.${process.pid}`;
-    // Static: some containers have no libraries.
-    outputSync(["gcc", ...FLAGS, "-static", "-o", unfinished, source]);
+    outputSync(["gcc", ...FLAGS, ...flags, "-o", unfinished, source]);
     renameSync(unfinished, path);
   }
   return path;
+}
+
+/** The path of a compiled program; below the project, since /tmp is not shared with the VM. */
+export function program(name: Program): string {
+  // Static: some containers have no libraries.
+  return compiled(name, ["-static"]);
+}
+
+/** The path of a compiled library for LD_PRELOAD. */
+export function preload(name: "shift"): string {
+  return compiled(name, ["-shared", "-fPIC"]);
 }
