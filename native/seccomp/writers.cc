@@ -92,6 +92,8 @@ bool Writers::end_former(size_t index) {
 
 bool Writers::start_writer(size_t index) {
   constexpr int kHigh = 16;
+  // It may look before we do anything more: what its predecessor was killed at is not its turn.
+  ledger_.desk(index).turn = Desk::kAgents;
   const int own[] = {ledger_fd_.get(), agent_.get(), done_.get(), procfs_fd_};
   const int theirs[] = {kWriterLedgerFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
   // Out of the way first: none may be overwritten before it was duplicated.
