@@ -1,11 +1,13 @@
 // One container asks without end, or holds what the kernel needs to tell of files. Another one's reads
 // go on: none fails, and they take no longer than with as many threads beside them that only burn CPU.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
@@ -88,6 +90,37 @@ describeLive("floods of one container", ["busybox"], () => {
       expect(found.p99).toBeLessThan(allowed);
     },
   );
+
+  it("of inodes that the kernel forgets", async () => {
+    const forgotten = async (): Promise<number> => {
+      const { FORGET = 0, BATCH_FORGET = 0 } = (await counters(daemon)).requests;
+      return FORGET + BATCH_FORGET;
+    };
+    const before = await forgotten();
+    await attack(testScope(), [program("flood"), "walk", `${THREADS}`, files.hostile]);
+    // As when its memory is short all the time: what the kernel has of files goes, too.
+    let isOver = false;
+    const squeeze = async (): Promise<void> => {
+      const empty = join(hostile.cgroup.directory("memory"), "memory.force_empty");
+      const [file, text] = existsSync(empty)
+        ? [empty, "0"]
+        : [join(empty, "../memory.reclaim"), "1G"];
+      while (!isOver) {
+        // EAGAIN: not all of it.
+        await writeFile(file, text).catch(() => {});
+      }
+    };
+    const squeezing = squeeze();
+    try {
+      const found = await bestPulse();
+      expect(found.failed).toBe(0);
+      expect(found.p99).toBeLessThan(allowed);
+      await until("much is forgotten", async () => (await forgotten()) > before + 100);
+    } finally {
+      isOver = true;
+      await squeezing;
+    }
+  });
 
   it("of pages that are held while the kernel is to be told of files", async () => {
     await attack(testScope(), [program("pages"), `${THREADS}`, "8", files.hostile]);

@@ -15,6 +15,10 @@ import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
+const PULSE_MS = inLong(1_000, 10_000);
+/** What a busy machine adds to the slowest of a hundred reads. */
+const NOISE_US = 5_000;
+
 function rssMib(pid: number): number {
   const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
   return Number(kb) / 1024;
@@ -40,6 +44,23 @@ async function nests(
   return { child, tally: `${line}`.trim().split(" ").map(Number) };
 }
 
+/** What a victim's reads cost: none fails, and the slowest of a hundred, µs. */
+async function p99Of(victim: Container, file: string): Promise<number> {
+  const text = await victim.output([program("pulse"), `${PULSE_MS}`, file]);
+  const [, failed = 1, , p99 = 0] = text.trim().split(" ").map(Number);
+  expect(failed).toBe(0);
+  return p99;
+}
+
+/** Who hoards does nothing meanwhile: a few tries, because a machine does other work too. */
+async function expectAsQuick(victim: Container, file: string, quietUs: number): Promise<void> {
+  const tries: number[] = [];
+  do {
+    tries.push(await p99Of(victim, file));
+  } while (Math.min(...tries) >= 2 * quietUs + NOISE_US && tries.length < 4);
+  expect(Math.min(...tries)).toBeLessThan(2 * quietUs + NOISE_US);
+}
+
 describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
   it("share one budget of open files and of snapshots, and give all of it back", async () => {
     const scope = testScope();
@@ -48,6 +69,7 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
     const file = daemon.path("proc/stat");
     expect(await victim.read(file)).toMatch(/^cpu /);
+    const quiet = await p99Of(victim, file);
     const before = rssMib(daemon.pid);
     const opens = 4000;
     const { child, tally } = await nests(scope, hostile, inLong(6, 30), opens, file);
@@ -56,7 +78,7 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     expect(opened).toBeLessThanOrEqual(4096);
     expect(opened + refused).toBe(ready * opens);
     expect(rssMib(daemon.pid) - before).toBeLessThan(48);
-    expect(await victim.read(file)).toMatch(/^cpu /);
+    await expectAsQuick(victim, file, quiet);
     const full = (await counters(daemon)).resources;
     expect(full.open_files?.used).toBeLessThanOrEqual(4096);
     expect(full.held_bytes?.used).toBeLessThanOrEqual(17 * MIB);
@@ -73,6 +95,8 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
     const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
     const file = daemon.path("proc/stat");
+    expect(await victim.read(file)).toMatch(/^cpu /);
+    const quiet = await p99Of(victim, file);
     const count = inLong(150, 1300);
     const { child, tally } = await nests(scope, hostile, count, 1, file);
     expect(tally[0]).toBe(count);
@@ -81,7 +105,7 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     const { containers, sources } = resources;
     expect(containers?.used).toBeLessThanOrEqual((containers?.tenantLimit ?? 0) + 2);
     expect(sources?.used).toBeLessThanOrEqual((sources?.tenantLimit ?? 0) + 2);
-    expect(await victim.read(file)).toMatch(/^cpu /);
+    await expectAsQuick(victim, file, quiet);
     const stranger = await Container.start(scope, { name: "stranger", memory: 64 * MIB });
     expect(await stranger.read(file)).toMatch(/^cpu /);
     child.stdin?.end();

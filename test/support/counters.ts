@@ -11,6 +11,7 @@ const ResourceSchema = z.object({
 });
 
 const CountersSchema = z.object({
+  requests: z.record(z.string(), z.number()),
   renders: z.number(),
   errors: z.number(),
   refusedOpens: z.number(),

@@ -2,12 +2,13 @@
 //
 //   flood WHAT THREADS FILE
 //
-// WHAT: "poll", "readdir" (FILE's directory), "stat", "access", "pread", "open" or "write" (bytes that
-// are no trigger). Prints "ready" and runs until it is killed.
+// WHAT: "poll", "readdir" (FILE's directory), "walk" (all that is two directories above it), "stat",
+// "access", "pread", "open" or "write" (bytes that are no trigger). Prints "ready" and runs until it is killed.
 
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <libgen.h>
 #include <poll.h>
 #include <pthread.h>
@@ -18,7 +19,12 @@
 #include <unistd.h>
 
 static const char *what, *file;
-static char directory[4096];
+static char directory[4096], tree[4096 + 3];
+
+static int visit(const char *path, const struct stat *st, int type, struct FTW *at) {
+  (void)path, (void)st, (void)type, (void)at;
+  return 0;
+}
 
 static void once(int fd) {
   char bytes[64];
@@ -30,6 +36,8 @@ static void once(int fd) {
     while (dir != NULL && readdir(dir) != NULL) {
     }
     if (dir != NULL) closedir(dir);
+  } else if (strcmp(what, "walk") == 0) {
+    nftw(tree, visit, 16, FTW_PHYS);
   } else if (strcmp(what, "stat") == 0) {
     struct stat st;
     stat(file, &st);
@@ -57,6 +65,7 @@ int main(int argc, char **argv) {
   file = argv[3];
   snprintf(directory, sizeof(directory), "%s", file);
   dirname(directory);
+  snprintf(tree, sizeof(tree), "%s/..", directory);
   pthread_t thread;
   for (int i = atoi(argv[2]); i > 0; --i) {
     if (pthread_create(&thread, NULL, flood, NULL) != 0) return 1;

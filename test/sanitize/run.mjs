@@ -1,0 +1,163 @@
+#!/usr/bin/env node
+// Builds all native code with gcc's sanitizers, and runs tests on it: the addon in Node, the keeper, the
+// attach helper and the writers, under live load.
+//
+//   npm run sanitize -- asan|tsan [FILE...]
+//
+// asan: AddressSanitizer and UBSan; tsan: ThreadSanitizer. FILE: test files instead of the usual ones
+// (unit tests, storms, calls, fairness, hostile programs). Needs root, as those tests do. What was
+// found is in build/sanitize/KIND/found.*. Exit status: 1 when something was found or a test failed, 2
+// when it cannot be built or an argument is wrong.
+
+import { spawnSync } from "node:child_process";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+
+const KINDS = {
+  asan: {
+    flags: ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"],
+    libraries: ["libasan.so", "libubsan.so"],
+    variable: "ASAN_OPTIONS",
+    // Node ends without giving anything back.
+    options: ["detect_leaks=0", "halt_on_error=1", "abort_on_error=0", "verify_asan_link_order=0"],
+  },
+  tsan: {
+    flags: ["-fsanitize=thread"],
+    libraries: ["libtsan.so"],
+    variable: "TSAN_OPTIONS",
+    options: ["halt_on_error=0", "report_signal_unsafe=0", "ignore_noninstrumented_modules=1"],
+  },
+};
+
+const UNIT = ["test/view", "test/source", "test/container"];
+const LIVE = [
+  "test/e2e/never-down-storm.test.ts",
+  "test/e2e/calls.test.ts",
+  "test/e2e/fair.test.ts",
+  "test/e2e/watcher.test.ts",
+  "test/hostile",
+];
+/** So many times slower than usual. */
+const SLOWNESS = "4";
+
+function fail(text) {
+  console.error(`sanitize: ${text}`);
+  process.exit(2);
+}
+
+function run(argv, cwd, env = {}) {
+  const [program, ...args] = argv;
+  const done = spawnSync(program, args, {
+    cwd,
+    stdio: "inherit",
+    env: { ...process.env, ...env },
+  });
+  return done.status ?? 1;
+}
+
+/** Where gcc has a library of its own. */
+function libraryPath(name) {
+  const { stdout } = spawnSync("gcc", [`-print-file-name=${name}`], { encoding: "utf8" });
+  const path = stdout?.trim() ?? "";
+  return path.startsWith("/") ? path : fail(`gcc has no ${name}`);
+}
+
+/** A tree of its own beside the one that is used: the same, but built with the sanitizer. */
+function build(kind, tree) {
+  const { flags } = KINDS[kind];
+  mkdirSync(tree, { recursive: true });
+  for (const name of ["bench", "docs", "native", "packaging", "src", "test"]) {
+    rmSync(join(tree, name), { recursive: true, force: true });
+    cpSync(join(project, name), join(tree, name), { recursive: true, preserveTimestamps: true });
+  }
+  for (const name of [
+    "package.json",
+    "package-lock.json",
+    "tsconfig.json",
+    "biome.json",
+    "README.md",
+    "CHANGELOG.md",
+  ]) {
+    cpSync(join(project, name), join(tree, name));
+  }
+  if (!existsSync(join(tree, "node_modules"))) {
+    symlinkSync(join(project, "node_modules"), join(tree, "node_modules"));
+  }
+  // No sanitizer goes into a program that is linked statically.
+  const gyp = readFileSync(join(project, "binding.gyp"), "utf8")
+    .replaceAll('"ldflags": ["-static"]', '"ldflags": []')
+    // Instrumented, gcc takes for uninitialised what is not.
+    .replace(', "-Werror"', "")
+    .replace('"cflags_cc": ["-O2"]', '"cflags_cc": ["-O1", "-fno-omit-frame-pointer"]');
+  writeFileSync(join(tree, "binding.gyp"), gyp);
+  const env = {
+    CXXFLAGS: flags.join(" "),
+    LDFLAGS: flags.join(" "),
+    // What a sanitizer adds is none of our code.
+    npm_config_loglevel: "error",
+  };
+  const gypProgram = join(project, "node_modules/.bin/node-gyp");
+  // Headers of this very Node, where it brings them along; else node-gyp fetches them.
+  const prefix = dirname(dirname(process.execPath));
+  const nodedir = existsSync(join(prefix, "include/node/node.h")) ? [`--nodedir=${prefix}`] : [];
+  const steps = [
+    [gypProgram, "configure", "--silent", ...nodedir, "--", "-Dvprocfs_tests=1"],
+    [gypProgram, "build", "--silent", "--jobs=2", ...nodedir],
+    [join(project, "node_modules/.bin/tsc"), "-p", "tsconfig.json"],
+  ];
+  for (const step of steps) {
+    if (run(step, tree, env) !== 0) {
+      fail(`${step[0]} failed`);
+    }
+  }
+}
+
+function vitest(kind, tree, projects, files) {
+  const { libraries, variable, options } = KINDS[kind];
+  const found = join(tree, "found");
+  const chosen = projects.flatMap((name) => ["--project", name]);
+  const argv = ["npx", "vitest", "run", "--config", "test/vitest.config.ts", ...chosen, ...files];
+  const preload = ["env", `LD_PRELOAD=${libraries.map(libraryPath).join(":")}`];
+  // ThreadSanitizer wants addresses where it expects them, in this program too.
+  const wrapped = kind === "tsan" ? ["setarch", "-R", ...preload] : preload;
+  return run([...wrapped, ...argv], tree, {
+    [variable]: [...options, `log_path=${found}`].join(":"),
+    UBSAN_OPTIONS: `print_stacktrace=1:log_path=${found}`,
+    VPROCFS_TEST_SLOWNESS: SLOWNESS,
+  });
+}
+
+const [kind = "", ...files] = process.argv.slice(2);
+if (!Object.hasOwn(KINDS, kind)) {
+  fail("say which: asan or tsan");
+}
+const tree = join(project, "build/sanitize", kind);
+build(kind, tree);
+for (const name of readdirSync(tree).filter((one) => one.startsWith("found."))) {
+  rmSync(join(tree, name));
+}
+const live = ["e2e", "e2e-once"];
+const failed =
+  files.length > 0
+    ? vitest(kind, tree, ["unit", ...live], files)
+    : vitest(kind, tree, ["unit"], UNIT) + vitest(kind, tree, live, LIVE);
+const reports = readdirSync(tree).filter((one) => one.startsWith("found."));
+for (const name of reports.slice(0, 10)) {
+  console.log(`${name}:\n${readFileSync(join(tree, name), "utf8").slice(0, 4000)}`);
+}
+console.log(
+  `sanitize: ${kind}: ${reports.length} reports, tests ${failed === 0 ? "passed" : "failed"}`,
+);
+process.exit(reports.length > 0 || failed !== 0 ? 1 : 0);
