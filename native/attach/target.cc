@@ -24,7 +24,8 @@ namespace {
 
 constexpr size_t kMaxRoots = 16;
 constexpr size_t kMaxLookedAt = 256;
-constexpr int kAttempts = 50;  ///< to walk in memory
+constexpr int kAttempts = 50;    ///< to walk in memory, where there is no other way
+constexpr int kFewAttempts = 2;  ///< where there is one
 
 std::string link_of(int dir_fd, const char* path) {
   char target[64];
@@ -178,11 +179,11 @@ std::vector<const MountEntry*> Target::mounts_on(const std::string& path) const 
 
 /// Empty: not to be had, or hidden by another mount.
 Fd Target::open_mounted(const MountEntry& mount) const {
-  Fd at = open_in_memory(mount.path.substr(1), 0, 2);
-  if (!at && errno == EAGAIN) {
+  const size_t slash = mount.path.rfind('/');
+  Fd at = open_in_memory(mount.path.substr(1), 0, slash > 0 ? kFewAttempts : kAttempts);
+  if (!at && errno == EAGAIN && slash > 0) {
     // A procfs or sysfs wants to be asked about every name in it.
-    const size_t slash = mount.path.rfind('/');
-    const Fd parent = slash > 0 ? open_path(mount.path.substr(0, slash), O_DIRECTORY) : Fd();
+    const Fd parent = open_path(mount.path.substr(0, slash), O_DIRECTORY);
     if (parent) at = open_leaf(parent, mount.path.substr(slash + 1));
   }
   PathIdentity found;
@@ -193,7 +194,11 @@ Fd Target::open_mounted(const MountEntry& mount) const {
 Fd Target::open_path(const std::string& path, int flags) const {
   const std::string below = path.compare(0, 1, "/") == 0 ? path.substr(1) : path;
   const auto on = mounts_on(path);
-  Fd fd = open_in_memory(below, flags, on.size() > 1 ? 1 : kAttempts);
+  // A name that the kernel has not in memory is refused as one is that something came between: to
+  // try again is for where nobody may be asked.
+  const bool below_mount = on.size() == 1 && on.front()->path != path && may_ask(*on.front());
+  const bool asks = on.size() > 1 || below_mount || (on.empty() && may_ask_);
+  Fd fd = open_in_memory(below, flags, asks ? 1 : kAttempts);
   if (fd || errno != EAGAIN) return fd;
   for (const MountEntry* mount : on) {
     Fd at = open_mounted(*mount);
