@@ -45,6 +45,10 @@ describe.runIf(missing === undefined)(title, () => {
     expectAll(await guest("v2-tasks", program("crowd"), program("trigger")));
   });
 
+  it("tells a container what the kernel says about it", TIMEOUT, async () => {
+    expectAll(await guest("kernel-log", program("fault")));
+  });
+
   it("finds whose figures a process is to see", TIMEOUT, async () => {
     expectAll(await guest("whose"));
   });

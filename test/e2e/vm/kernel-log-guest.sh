@@ -1,0 +1,77 @@
+#!/bin/bash
+# Runs in the cgroup-v2 machine: `kernel-log-guest.sh FAULT`, the path of a test program. What the
+# kernel's log says about a container is told to it, in words of that kernel. Prints a line per check;
+# exits 1 with the first that does not hold.
+set -eu
+
+fault=$1
+cgroups=/sys/fs/cgroup
+mnt=/tmp/vprocfs
+mkdir -p "$mnt" $cgroups/box/app $cgroups/other
+
+fail() {
+  echo "FAIL: $*"
+  exit 1
+}
+
+node dist/cli.js run "$mnt" --no-keeper --no-watch --metrics off --calls off --json >/tmp/daemon.log 2>&1 &
+daemon=$!
+for _ in $(seq 600); do
+  grep -q '"serving"' /tmp/daemon.log && break
+  sleep 0.1
+done
+
+# A container: prints nothing, lives until its file is gone.
+contain() { # NAME
+  touch "/tmp/$1.alive"
+  sh -c 'echo $$ >'$cgroups'/'"$1"'/cgroup.procs; exec unshare --cgroup --pid --fork --mount --mount-proc \
+    sh -c "while [ -e /tmp/'"$1"'.alive ]; do sleep 1; done"' &
+  until grep -qs . "$cgroups/$1/cgroup.procs"; do sleep 0.1; done
+  sleep 3
+}
+
+init_of() { # NAME
+  for pid in $(cat "$cgroups/$1/cgroup.procs"); do
+    if grep -qs '^NSpid:.*[[:space:]]1$' "/proc/$pid/status"; then echo "$pid"; fi
+  done
+}
+
+inside() { # COMMAND...
+  sh -c 'echo $$ >'$cgroups'/box/cgroup.procs; exec nsenter -t '"$init"' -m -p -C --wd=/ -- "$@"' - "$@"
+}
+
+told() { # PATTERN
+  for _ in $(seq 60); do
+    node dist/cli.js dmesg "$init" --mountpoint "$mnt" >/tmp/told
+    grep -qE "$1" /tmp/told && return
+    sleep 0.5
+  done
+  fail "not told of $1: $(cat /tmp/told); the kernel: $(dmesg | tail -n 5)"
+}
+
+contain box
+contain other
+init=$(init_of box)
+echo 33554432 >$cgroups/box/memory.max
+echo 0 >$cgroups/box/memory.swap.max
+pid=$(inside sh -c 'echo $$; exec tail /dev/zero' || true)
+told "Memory cgroup out of memory: Killed process $pid \(tail\)"
+grep -qF "oom_memcg=/,task_memcg=/,task=tail,pid=$pid,uid=0" /tmp/told || fail "no summary: $(cat /tmp/told)"
+grep -q "/box" /tmp/told && fail "the host's path: $(cat /tmp/told)"
+echo "ok a kill, with PID $pid"
+pid=$(inside "$fault" segv segfault || true)
+told "segv\[$pid\]: segfault at 8 "
+echo "ok a fault, with PID $pid"
+echo 4 >$cgroups/box/pids.max
+inside "$fault" forks forks 20 >/dev/null 2>&1 || true
+told "cgroup: fork rejected by pids controller in /$"
+echo "ok a rejected fork"
+lines=$(node dist/cli.js dmesg "$(init_of other)" --mountpoint "$mnt" | wc -l)
+[ "$lines" = 4 ] || fail "another container was told $lines lines"
+echo "ok nobody else was told"
+
+rm /tmp/box.alive /tmp/other.alive
+kill -TERM $daemon
+wait $daemon || fail "it ended badly: $(cat /tmp/daemon.log)"
+wait
+echo "all checks hold"
