@@ -48,10 +48,8 @@ bool HostLog::read_some(size_t most) {
       break;
     }
     const auto record = parse_record(std::string_view(bytes, static_cast<size_t>(n)));
-    if (!record) {
-      ++foreign_;
-      continue;
-    }
+    // Cut off, or of a kernel to come.
+    if (!record) continue;
     next_sequence_ = record->sequence + 1;
     sorter_.take(*record, now);
   }

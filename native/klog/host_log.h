@@ -38,8 +38,6 @@ class HostLog : public KillFeed {
   uint64_t due_us() const { return sorter_.due_us(); }
   /// Records that were overwritten before they were read.
   uint64_t lost() const { return lost_; }
-  /// What is not understood, and what is cut off.
-  uint64_t foreign() const { return foreign_; }
 
  private:
   Fd kmsg_;
@@ -48,7 +46,7 @@ class HostLog : public KillFeed {
   std::deque<OomKill> kills_;  ///< the latest ones
   uint64_t killed_ = 0;        ///< how many there were
   uint64_t next_sequence_ = 0;
-  uint64_t lost_ = 0, foreign_ = 0;
+  uint64_t lost_ = 0;
 };
 
 /// What CLOCK_BOOTTIME is ahead of the log's clock, µs: time in suspend.

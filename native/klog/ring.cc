@@ -123,8 +123,6 @@ void LogRing::copy_from(const LogRing& other) {
     return true;
   });
   state_.next_sequence = other.state_.next_sequence;
-  state_.cleared = other.state_.cleared;
-  state_.taken = other.state_.taken;
   state_.host = other.state_.host;
   commit();
 }
@@ -141,16 +139,6 @@ void LogRing::for_each(uint64_t sequence,
     }
     at += entry.bytes;
   }
-}
-
-void LogRing::clear() {
-  state_.cleared = state_.next_sequence;
-  commit();
-}
-
-void LogRing::set_taken(uint64_t sequence) {
-  state_.taken = sequence;
-  commit();
 }
 
 }  // namespace vprocfs

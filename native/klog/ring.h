@@ -50,13 +50,6 @@ class LogRing {
   uint64_t first_sequence() const;
   uint64_t next_sequence() const { return state_.next_sequence; }
   HostPlace host() const { return state_.host; }
-  /// Records before it were cleared (SYSLOG_ACTION_CLEAR): whoever asks for what is left does not
-  /// get them.
-  uint64_t cleared() const { return state_.cleared; }
-  void clear();
-  /// Up to where syslog(2) has read.
-  uint64_t taken() const { return state_.taken; }
-  void set_taken(uint64_t sequence);
   /// Whether one more record of the longest kind has room without an old one's going.
   bool has_room() const { return room() - (state_.head - state_.tail) >= kLongestText + 64; }
 
@@ -65,7 +58,7 @@ class LogRing {
     uint64_t tail = 0,
              head = 0;  ///< bytes written since the beginning; the ring is what is between
     uint64_t next_sequence = 0;
-    uint64_t cleared = 0, taken = 0;
+    uint64_t unused[2] = {};  ///< for what readers of a log will have to leave there
     HostPlace host;
     uint64_t checksum = 0;
   };
