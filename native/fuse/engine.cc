@@ -104,7 +104,7 @@ Result<bool> Engine::connect() {
   return true;
 }
 
-bool Engine::resend() const { return (connection().flags & kFuseHasResend) != 0; }
+bool Engine::resend() const { return state_ && (state_->connection().flags & kFuseHasResend) != 0; }
 
 Result<bool> Engine::wait_initialised() {
   for (int i = 0; i < kInitDeadlineMs; ++i) {
@@ -250,7 +250,9 @@ Result<bool> Engine::activate(Safe* safe) {
   start_log();
   auto answering = start_agent(safe);
   if (!answering) return answering;
-  return wait_initialised();
+  auto initialised = wait_initialised();
+  if (initialised) active_.store(true, std::memory_order_release);
+  return initialised;
 }
 
 Result<bool> Engine::stop(bool unmount) {
@@ -276,12 +278,13 @@ Result<bool> Engine::stop(bool unmount) {
 }
 
 size_t Engine::threads() const {
+  if (!active()) return 0;
   const std::lock_guard lock(loop_mutex_);
   return loop_ ? loop_->threads() : 0;
 }
 
 ConnectionState Engine::connection() const {
-  return state_ ? state_->connection() : ConnectionState{};
+  return active() ? state_->connection() : ConnectionState{};
 }
 
 }  // namespace vprocfs

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -61,32 +62,33 @@ class Engine {
   /// to take over. True when the unmount had to be lazy.
   Result<bool> stop(bool unmount);
 
-  const Server* server() const { return server_.get(); }
-  Registry* registry() const { return registry_.get(); }
-  /// nullptr before activate().
-  const std::shared_ptr<LogReader>& log_reader() const { return log_reader_; }
+  // Of these there is nothing before activate() has succeeded, whatever thread that runs on.
+  const Server* server() const { return active() ? server_.get() : nullptr; }
+  Registry* registry() const { return active() ? registry_.get() : nullptr; }
+  std::shared_ptr<LogReader> log_reader() const { return active() ? log_reader_ : nullptr; }
   /// The log of a container from a record on; what it begins with where there is none yet. Errors
   /// as Registry::by_id(), and ENOTSUP: containers have no logs.
   Result<KernelLogs::Page> kernel_log(ContainerId id, uint64_t from, size_t most);
   /// Why logs tell of nothing; empty when they do, or are not to be.
-  const std::string& log_problem() const { return log_problem_; }
-  const KernelLogs* logs() const { return logs_.get(); }
-  const Sampler* sampler() const { return sampler_.get(); }
+  std::string log_problem() const { return active() ? log_problem_ : std::string(); }
+  const KernelLogs* logs() const { return active() ? logs_.get() : nullptr; }
+  const Sampler* sampler() const { return active() ? sampler_.get() : nullptr; }
   /// What all tenants share; nullptr before prepare().
   const Commons* commons() const { return commons_.get(); }
   /// nullptr: there is none, see agent_problem().
-  const Agent* agent() const { return agent_.get(); }
+  const Agent* agent() const { return active() ? agent_.get() : nullptr; }
   /// Why no system calls are answered; empty when they are, or are not to be.
-  const std::string& agent_problem() const { return agent_problem_; }
+  std::string agent_problem() const { return active() ? agent_problem_ : std::string(); }
   /// Worker threads; from any thread, as long as nobody calls activate().
   size_t threads() const;
   /// True while some thread waits for requests.
   bool serving() const { return loop_ && loop_->idle(); }
   ConnectionState connection() const;
   /// Why the state file of the worker before us was not taken over; empty when it was.
-  const std::string& state_ignored() const { return state_ignored_; }
+  std::string state_ignored() const { return active() ? state_ignored_ : std::string(); }
 
  private:
+  bool active() const { return active_.load(std::memory_order_acquire); }
   Result<bool> connect();
   Result<bool> wait_initialised();
   Result<bool> start_agent(Safe* safe);
@@ -96,6 +98,7 @@ class Engine {
 
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
+  std::atomic<bool> active_{false};  ///< activate() has succeeded
   std::string state_ignored_, agent_problem_, log_problem_;
   std::unique_ptr<Host> host_;
   std::unique_ptr<ChangeNotifier> notifier_;
