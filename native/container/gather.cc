@@ -78,19 +78,13 @@ bool gather_memory(uint32_t needs, HostSource& host, ContainerSource& source, ui
 }
 
 bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& facts, Error& error) {
-  const auto wants = [needs](uint32_t bits) { return (needs & bits) != 0; };
-  return (!wants(kNeedHostDisks | kNeedTotals) ||
-          take(shapes.disks(now), facts.host_disks, error)) &&
-         (!wants(kNeedHostPartitions) ||
-          take(shapes.partitions(now), facts.host_partitions, error)) &&
-         (!wants(kNeedHostVmstat) || take(shapes.vmstat(now), facts.host_vmstat, error)) &&
-         (!wants(kNeedHostZoneinfo) || take(shapes.zoneinfo(now), facts.host_zoneinfo, error)) &&
-         (!wants(kNeedHostBuddyinfo) || take(shapes.buddyinfo(now), facts.host_buddyinfo, error)) &&
-         (!wants(kNeedHostSoftirqs) || take(shapes.softirqs(now), facts.host_softirqs, error)) &&
-         (!wants(kNeedHostInterrupts) ||
-          take(shapes.interrupts(now), facts.host_interrupts, error)) &&
-         (!wants(kNeedHostSchedstat) || take(shapes.schedstat(now), facts.host_schedstat, error)) &&
-         (!wants(kNeedHostArcstats) || take(shapes.arcstats(now), facts.host_arcstats, error));
+  // Totals of I/O count the host's disks.
+  if (needs & kNeedTotals) needs |= kNeedHostDisks;
+#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) \
+  if (needs & kNeedHost##Name && !take(shapes.name(now), facts.host_##name, error)) return false;
+#include "facts/host_shapes.def"
+#undef VPROCFS_HOST_SHAPE
+  return true;
 }
 
 }  // namespace

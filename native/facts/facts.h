@@ -38,20 +38,15 @@ enum Need : uint32_t {
   kNeedPressureCpu = 1u << 10,
   kNeedPressureMemory = 1u << 11,
   kNeedPressureIo = 1u << 12,
-  kNeedHostBuddyinfo = 1u << 13,
-  kNeedHostArcstats = 1u << 14,
-  kNeedIo = 1u << 16,  ///< what the container read and wrote, by device
-  kNeedHostDisks = 1u << 17,
-  kNeedHostPartitions = 1u << 18,
-  kNeedHostVmstat = 1u << 19,
-  kNeedHostZoneinfo = 1u << 20,
-  kNeedHostSoftirqs = 1u << 21,
-  kNeedHostInterrupts = 1u << 22,
-  kNeedHostSchedstat = 1u << 23,
+  kNeedIo = 1u << 16,        ///< what the container read and wrote, by device
   kNeedEvents = 1u << 24,    ///< events of memory.stat
   kNeedPageSize = 1u << 25,  ///< size of a page, from zoneinfo and meminfo
   kNeedTotals = 1u << 26,    ///< totals of I/O, and OOM kills
   kNeedNodes = 1u << 27,     ///< memory nodes
+// Files of the host: kNeedHostDisks and so on.
+#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) kNeedHost##Name = 1u << (bit),
+#include "facts/host_shapes.def"
+#undef VPROCFS_HOST_SHAPE
 };
 
 // Needs that imply others: a view that names any of these gets the facts of the first one.
@@ -74,14 +69,11 @@ struct Facts {
   std::shared_ptr<const HostStat> host_stat;
   std::shared_ptr<const HostCpuinfo> host_cpuinfo;
   std::shared_ptr<const std::vector<HostSwapDevice>> host_swaps;
-  std::shared_ptr<const std::vector<HostDisk>> host_disks;
-  std::shared_ptr<const std::vector<HostPartition>> host_partitions;
-  std::shared_ptr<const HostVmstat> host_vmstat;
-  std::shared_ptr<const HostZoneinfo> host_zoneinfo;
-  std::shared_ptr<const HostBuddyinfo> host_buddyinfo;
-  std::shared_ptr<const HostCpuTable> host_softirqs, host_interrupts;
-  std::shared_ptr<const HostSchedstat> host_schedstat;
-  std::shared_ptr<const HostArcstats> host_arcstats;
+// host_disks and so on.
+#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) \
+  std::shared_ptr<const type> host_##name;
+#include "facts/host_shapes.def"
+#undef VPROCFS_HOST_SHAPE
   uint64_t page_kb = 4;  ///< the host's page size
   MemoryFacts memory;
   /// Every size, with `memory`; nothing where no size is limited.

@@ -1,6 +1,7 @@
 #include "source/host_shapes.h"
 
 #include <atomic>
+#include <type_traits>
 
 #include "source/host_file.h"
 #include "source/shape_parse.h"
@@ -25,36 +26,26 @@ class Shape {
   Kept<T> kept_;
 };
 
-/// As a parser that always finds something.
-template <typename T, T (*parse)(std::string_view)>
-std::optional<T> always(std::string_view text) {
-  return parse(text);
+/// What a parser of host_shapes.def makes of a text; some always find something.
+template <typename T, typename Parse>
+std::optional<T> parsed(Parse parse, std::string_view text, uint64_t now_us) {
+  if constexpr (std::is_invocable_v<Parse, std::string_view, uint64_t>) {
+    return parse(text, now_us);
+  } else {
+    return parse(text);
+  }
 }
 
 }  // namespace
 
 struct HostShapes::Impl {
-  Impl(int procfs_fd, bool fresh)
-      : tick_us(fresh ? 0 : kSlowTickUs),
-        disks(procfs_fd, "diskstats"),
-        partitions(procfs_fd, "partitions"),
-        vmstat(procfs_fd, "vmstat"),
-        zoneinfo(procfs_fd, "zoneinfo"),
-        buddyinfo(procfs_fd, "buddyinfo"),
-        softirqs(procfs_fd, "softirqs"),
-        interrupts(procfs_fd, "interrupts"),
-        schedstat(procfs_fd, "schedstat"),
-        arcstats(procfs_fd, "spl/kstat/zfs/arcstats") {}
+  Impl(int procfs, bool fresh) : tick_us(fresh ? 0 : kSlowTickUs), procfs_fd(procfs) {}
 
   const uint64_t tick_us;
-  Shape<std::vector<HostDisk>> disks;
-  Shape<std::vector<HostPartition>> partitions;
-  Shape<HostVmstat> vmstat;
-  Shape<HostZoneinfo> zoneinfo;
-  Shape<HostBuddyinfo> buddyinfo;
-  Shape<HostCpuTable> softirqs, interrupts;
-  Shape<HostSchedstat> schedstat;
-  Shape<HostArcstats> arcstats;
+  const int procfs_fd;
+#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) Shape<type> name{procfs_fd, path};
+#include "facts/host_shapes.def"
+#undef VPROCFS_HOST_SHAPE
   std::atomic<uint64_t> page_kb{0};
 };
 
@@ -62,44 +53,14 @@ HostShapes::HostShapes(int procfs_fd, bool fresh)
     : impl_(std::make_unique<Impl>(procfs_fd, fresh)) {}
 HostShapes::~HostShapes() = default;
 
-Result<std::shared_ptr<const std::vector<HostDisk>>> HostShapes::disks(uint64_t now_us) {
-  return impl_->disks.get(now_us, impl_->tick_us, always<std::vector<HostDisk>, parse_diskstats>);
-}
-
-Result<std::shared_ptr<const std::vector<HostPartition>>> HostShapes::partitions(uint64_t now_us) {
-  return impl_->partitions.get(now_us, impl_->tick_us,
-                               always<std::vector<HostPartition>, parse_partitions>);
-}
-
-Result<std::shared_ptr<const HostVmstat>> HostShapes::vmstat(uint64_t now_us) {
-  return impl_->vmstat.get(now_us, impl_->tick_us, parse_vmstat);
-}
-
-Result<std::shared_ptr<const HostZoneinfo>> HostShapes::zoneinfo(uint64_t now_us) {
-  return impl_->zoneinfo.get(now_us, impl_->tick_us, parse_zoneinfo);
-}
-
-Result<std::shared_ptr<const HostBuddyinfo>> HostShapes::buddyinfo(uint64_t now_us) {
-  return impl_->buddyinfo.get(now_us, impl_->tick_us, parse_buddyinfo);
-}
-
-Result<std::shared_ptr<const HostCpuTable>> HostShapes::softirqs(uint64_t now_us) {
-  return impl_->softirqs.get(now_us, impl_->tick_us, parse_cpu_table);
-}
-
-Result<std::shared_ptr<const HostCpuTable>> HostShapes::interrupts(uint64_t now_us) {
-  return impl_->interrupts.get(now_us, impl_->tick_us, parse_cpu_table);
-}
-
-Result<std::shared_ptr<const HostSchedstat>> HostShapes::schedstat(uint64_t now_us) {
-  return impl_->schedstat.get(now_us, impl_->tick_us, [now_us](std::string_view text) {
-    return parse_schedstat(text, now_us);
-  });
-}
-
-Result<std::shared_ptr<const HostArcstats>> HostShapes::arcstats(uint64_t now_us) {
-  return impl_->arcstats.get(now_us, impl_->tick_us, parse_arcstats);
-}
+#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser)                      \
+  Result<std::shared_ptr<const type>> HostShapes::name(uint64_t now_us) {            \
+    return impl_->name.get(now_us, impl_->tick_us, [now_us](std::string_view text) { \
+      return parsed<type>(parser, text, now_us);                                     \
+    });                                                                              \
+  }
+#include "facts/host_shapes.def"
+#undef VPROCFS_HOST_SHAPE
 
 uint64_t HostShapes::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {
   constexpr uint64_t kUsual = 4, kLargest = 1024;

@@ -19,15 +19,11 @@ class HostShapes {
   HostShapes(int procfs_fd, bool fresh);
   ~HostShapes();
 
-  Result<std::shared_ptr<const std::vector<HostDisk>>> disks(uint64_t now_us);
-  Result<std::shared_ptr<const std::vector<HostPartition>>> partitions(uint64_t now_us);
-  Result<std::shared_ptr<const HostVmstat>> vmstat(uint64_t now_us);
-  Result<std::shared_ptr<const HostZoneinfo>> zoneinfo(uint64_t now_us);
-  Result<std::shared_ptr<const HostBuddyinfo>> buddyinfo(uint64_t now_us);
-  Result<std::shared_ptr<const HostCpuTable>> softirqs(uint64_t now_us);
-  Result<std::shared_ptr<const HostCpuTable>> interrupts(uint64_t now_us);
-  Result<std::shared_ptr<const HostSchedstat>> schedstat(uint64_t now_us);
-  Result<std::shared_ptr<const HostArcstats>> arcstats(uint64_t now_us);
+// disks() and so on.
+#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) \
+  Result<std::shared_ptr<const type>> name(uint64_t now_us);
+#include "facts/host_shapes.def"
+#undef VPROCFS_HOST_SHAPE
 
   /// The host's page size in kB, so that it is right for recorded trees of other architectures too:
   /// what programs use (AnonPages and Mapped of meminfo) divided by its pages in vmstat. MemTotal

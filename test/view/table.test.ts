@@ -67,15 +67,29 @@ describe("views.def", () => {
     expect(row.path).not.toMatch(/\/$|\/\//);
     expect(row.mode).toMatch(/^0[0-7]{3}$/);
     expect(["kAlways", "kWithLimits"]).toContain(row.changes);
-    const facts = readText("facts", "facts.h");
-    for (const need of row.needs) {
-      expect(facts).toContain(`  ${need} = `);
-    }
+    const named = readText("facts", "facts.h").matchAll(/^ {2}(kNeed\w+) = /gm);
+    const shapes = readText("facts", "host_shapes.def").matchAll(
+      /^VPROCFS_HOST_SHAPE\(\w+, (\w+),/gm,
+    );
+    const known = [
+      ...[...named].map(([, name = ""]) => name),
+      ...[...shapes].map(([, name = ""]) => `kNeedHost${name}`),
+    ];
+    expect(known).toEqual(expect.arrayContaining(row.needs));
   });
 
   it.each(rows())("$path: $render stands in the file of its name", (row) => {
     const file = join("view", `${row.render.replace(/^render_/, "")}.cc`);
     expect(definedViews(file)).toEqual([row.render]);
+  });
+
+  it("has needs of one bit each", () => {
+    const bits = [
+      ...readText("facts", "facts.h").matchAll(/^ {2}kNeed\w+ = 1u << (\d+)/gm),
+      ...readText("facts", "host_shapes.def").matchAll(/^VPROCFS_HOST_SHAPE\(\w+, \w+, (\d+)/gm),
+    ].map(([, bit]) => bit);
+    expect(bits.length).toBeGreaterThan(20);
+    expect(new Set(bits).size).toBe(bits.length);
   });
 
   it("lists every render function there is", () => {
