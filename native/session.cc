@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "arguments.h"
 #include "js_error.h"
 #include "klog/record.h"
 
@@ -16,44 +17,6 @@ namespace {
 
 /// What marks an object as a session of ours.
 constexpr napi_type_tag kSessionTag{0x9f3d1c7a5b2e4860, 0x8c41e07d6a935bf2};
-
-/// Reads an object's properties, remembering the first that is not as it should be.
-class Arguments {
- public:
-  Arguments(Napi::Env env, Napi::Object object) : env_(env), object_(object) {}
-
-  std::string text(const char* name) {
-    const Napi::Value v = object_.Get(name);
-    if (!v.IsString()) return wrong(name, "a string"), std::string();
-    return v.As<Napi::String>().Utf8Value();
-  }
-  uint32_t number(const char* name, uint32_t low, uint32_t high) {
-    const Napi::Value v = object_.Get(name);
-    const double d = v.IsNumber() ? v.As<Napi::Number>().DoubleValue() : -1;
-    if (!(d >= low && d <= high) || d != static_cast<double>(static_cast<uint32_t>(d))) {
-      wrong(name,
-            ("an integer from " + std::to_string(low) + " to " + std::to_string(high)).c_str());
-      return low;
-    }
-    return static_cast<uint32_t>(d);
-  }
-  bool flag(const char* name) {
-    const Napi::Value v = object_.Get(name);
-    if (!v.IsBoolean()) wrong(name, "a boolean");
-    return v.ToBoolean();
-  }
-  bool failed() const { return env_.IsExceptionPending(); }
-
-  void wrong(const char* name, const char* expected) {
-    if (failed()) return;
-    Napi::TypeError::New(env_, std::string(name) + " must be " + expected)
-        .ThrowAsJavaScriptException();
-  }
-
- private:
-  Napi::Env env_;
-  Napi::Object object_;
-};
 
 /// Averages over 1, 5 and 15 minutes.
 Napi::Array load_of(Napi::Env env, const TaskFacts& tasks) {
@@ -86,7 +49,10 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   }
   const auto object = info[0].As<Napi::Object>();
   Arguments arguments(env, object);
-  options_.mountpoint = arguments.text("mountpoint");
+  options_.plain.mountpoint = arguments.text("mountpoint");
+  if (!object.Get("polledMountpoint").IsUndefined()) {
+    options_.polled.mountpoint = arguments.text("polledMountpoint");
+  }
   options_.type = arguments.text("fsType");
   options_.source = arguments.text("source");
   options_.max_threads = arguments.number("maxThreads", 2, 256);
@@ -105,9 +71,18 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   options_.kernel_log = object.Get("kernelLog").ToBoolean();
   if (const Napi::Value inherit = object.Get("inherit"); inherit.IsObject()) {
     Arguments inherited(env, inherit.As<Napi::Object>());
-    options_.fuse_fd = static_cast<int>(inherited.number("fuseFd", 3, 65535));
-    options_.state_fd = static_cast<int>(inherited.number("stateFd", 3, 65535));
-    control_fd_ = static_cast<int>(inherited.number("controlFd", 3, 65535));
+    const auto fd = [&inherited](const char* name) {
+      return static_cast<int>(inherited.number(name, 3, 65535));
+    };
+    options_.plain.fuse_fd = fd("fuseFd");
+    options_.plain.state_fd = fd("stateFd");
+    control_fd_ = fd("controlFd");
+    if (inherit.As<Napi::Object>().Get("polledFuseFd").IsNumber()) {
+      options_.polled.fuse_fd = fd("polledFuseFd");
+      options_.polled.state_fd = fd("polledStateFd");
+    } else {
+      options_.polled.mountpoint.clear();
+    }
   }
   if (const Napi::Value calls = object.Get("calls"); calls.IsObject()) {
     Arguments wanted(env, calls.As<Napi::Object>());
@@ -215,9 +190,17 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   Napi::Object out = Napi::Object::New(env);
   Napi::Object requests = Napi::Object::New(env);
   out.Set("requests", requests);
-  const Server* server = engine_ ? engine_->server() : nullptr;
-  static const Counters kNone;
-  const Counters& c = server == nullptr ? kNone : server->counters();
+  CounterSums c;
+  size_t triggers = 0, waiting = 0, notices = 0, open_files = 0;
+  if (engine_) {
+    engine_->for_each_server([&](const Server& server) {
+      c.add(server.counters());
+      triggers += server.triggers();
+      waiting += server.waiting();
+      notices += server.notices();
+      open_files += server.open_files();
+    });
+  }
   for (uint32_t op = 0; op < Counters::kOpcodes; ++op) {
     const uint64_t n = c.requests[op];
     const char* name = opcode_name(op);
@@ -234,10 +217,10 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
   out.Set("taskPasses", number(sampler == nullptr ? 0 : sampler->passes()));
   out.Set("taskPassUs", number(sampler == nullptr ? 0 : sampler->spent_us()));
-  out.Set("triggers", number(server == nullptr ? 0 : server->triggers()));
-  out.Set("waiting", number(server == nullptr ? 0 : server->waiting()));
-  out.Set("notices", number(server == nullptr ? 0 : server->notices()));
-  out.Set("openFiles", number(server == nullptr ? 0 : server->open_files()));
+  out.Set("triggers", number(triggers));
+  out.Set("waiting", number(waiting));
+  out.Set("notices", number(notices));
+  out.Set("openFiles", number(open_files));
   if (const Agent* agent = engine_ ? engine_->agent() : nullptr) {
     const CallCounters& done = agent->counters();
     Napi::Object calls = Napi::Object::New(env);
@@ -345,8 +328,10 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
-  const Server* server = engine_ ? engine_->server() : nullptr;
-  const auto sum = server == nullptr ? Measures::Sum{} : server->measures();
+  Measures::Sum sum;
+  if (engine_) {
+    engine_->for_each_server([&sum](const Server& server) { server.measures().add_to(sum); });
+  }
   Napi::Array requests = Napi::Array::New(env);
   for (size_t file = 0; file < Measures::kFiles; ++file) {
     for (size_t i = 0; i < kOutcomes; ++i) {
@@ -418,6 +403,8 @@ Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
   const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
   out.Set("taskCounter", sampler == nullptr ? std::string() : sampler->counter());
   out.Set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback());
+  out.Set("polled", engine_ && engine_->has_polled());
+  out.Set("polledProblem", engine_ ? engine_->polled_problem() : std::string());
   out.Set("callsProblem", engine_ ? engine_->agent_problem() : std::string());
   out.Set("kernelLogProblem", engine_ ? engine_->log_problem() : std::string());
   out.Set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());

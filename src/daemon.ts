@@ -12,6 +12,9 @@ const STOPPED_BY_KEEPER = "stop";
 /** Reason that the addon reports when the keeper is gone and this process serves on. */
 const KEEPER_GONE = "alone";
 
+/** The reason when the mount of files that are polled is gone. */
+const POLLED_GONE = "polled";
+
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 /** Makes the daemon log its counters. */
 const COUNTERS_SIGNAL = "SIGUSR2";
@@ -79,7 +82,10 @@ export async function serve(serving: ServeOptions): Promise<number> {
   const engine = serving.engine({
     ...options,
     onServing: () => {
-      const { callsProblem, kernelLogProblem } = engine.features();
+      const { callsProblem, kernelLogProblem, polledProblem } = engine.features();
+      if (polledProblem !== undefined && polledProblem !== "") {
+        log.warn({ reason: polledProblem }, "pressure files have no connection of their own");
+      }
       if (kernelLogProblem !== undefined && kernelLogProblem !== "") {
         log.warn({ reason: kernelLogProblem }, "containers' kernel logs tell of nothing");
       }
@@ -93,6 +99,10 @@ export async function serve(serving: ServeOptions): Promise<number> {
     onEnd: (reason) => {
       if (reason === KEEPER_GONE) {
         log.error("the keeper is gone: serving on, but nobody will replace this worker");
+        return;
+      }
+      if (reason === POLLED_GONE) {
+        log.warn("the mount of pressure files is gone: containers cannot read theirs");
         return;
       }
       finish({ kind: "ended", reason });

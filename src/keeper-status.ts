@@ -27,6 +27,8 @@ const StatusSchema = z.object({
   descriptorsLost: z.number().default(0),
   /** Workers that were killed and have not ended. */
   undying: z.number().default(0),
+  /** Files that are polled have a connection of their own. */
+  polled: z.boolean().optional(),
   watchdogMs: z.number(),
   patienceMs: z.number(),
 });

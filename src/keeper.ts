@@ -13,12 +13,17 @@ const MOUNTPOINT_VARIABLE = "VPROCFS_KEEPER_MOUNTPOINT";
 
 const ANSWER_WITHIN_MS = 60_000;
 
-/** Where the keeper of a mount point listens: one socket per mount, for root only. */
-export function socketOf(mountpoint: string): string {
+/** What files are called that are about one mount point. */
+export function nameOf(mountpoint: string): string {
   const name = encodeURIComponent(mountpoint.replace(/^\/+/, ""));
   // A socket's path has room for 107 bytes.
   const hash = createHash("sha256").update(mountpoint).digest("hex").slice(0, 16);
-  return `/run/vprocfs/${name.length > 80 ? `${name.slice(0, 60)}-${hash}` : name}.sock`;
+  return name.length > 80 ? `${name.slice(0, 60)}-${hash}` : name;
+}
+
+/** Where the keeper of a mount point listens: one socket per mount, for root only. */
+export function socketOf(mountpoint: string): string {
+  return `/run/vprocfs/${nameOf(mountpoint)}.sock`;
 }
 
 /**
@@ -39,20 +44,25 @@ export interface Workplace {
 /** What a worker has from its keeper; undefined for a process that no keeper started. */
 export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
   const mountpoint = env[MOUNTPOINT_VARIABLE];
-  const [fuseFd, stateFd, controlFd] = ["FUSE", "STATE", "CONTROL"].map((name) =>
-    Number(env[`VPROCFS_KEEPER_${name}_FD`]),
-  );
-  const isWhole = [fuseFd, stateFd, controlFd].every((fd) => Number.isInteger(fd));
+  const fdOf = (name: string): number | undefined => {
+    const fd = Number(env[`VPROCFS_KEEPER_${name}_FD`]);
+    return Number.isInteger(fd) ? fd : undefined;
+  };
+  const [fuseFd, stateFd, controlFd] = [fdOf("FUSE"), fdOf("STATE"), fdOf("CONTROL")];
   if (
     mountpoint === undefined ||
-    !isWhole ||
     fuseFd === undefined ||
     stateFd === undefined ||
     controlFd === undefined
   ) {
     return undefined;
   }
-  return { inherit: { fuseFd, stateFd, controlFd }, mountpoint };
+  const [polledFuseFd, polledStateFd] = [fdOf("POLLED_FUSE"), fdOf("POLLED_STATE")];
+  const polled =
+    polledFuseFd === undefined || polledStateFd === undefined
+      ? {}
+      : { polledFuseFd, polledStateFd };
+  return { inherit: { fuseFd, stateFd, controlFd, ...polled }, mountpoint };
 }
 
 /** KeeperPacket and KeeperMessage::kFailed of native/state/keeper_protocol.h. */
@@ -103,6 +113,13 @@ export interface WorkerCommand {
   readonly stamps: readonly string[];
 }
 
+/** What the keeper is told that is not in the configuration. */
+export interface KeeperPlace {
+  /** Where files are mounted that are polled; without it they are polled on the one mount. */
+  readonly polled: string | undefined;
+  readonly json: boolean;
+}
+
 /**
  * Becomes the keeper, which mounts and then starts `vprocfs worker` with the arguments that this
  * process had. The process id stays, so that supervisors see one service. Returns only by throwing.
@@ -110,7 +127,7 @@ export interface WorkerCommand {
 export function execKeeper(
   binding: Pick<NativeBinding, "exec">,
   config: Config,
-  json: boolean,
+  { polled, json }: KeeperPlace,
   worker: WorkerCommand,
 ): never {
   const keeper = nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
@@ -129,6 +146,7 @@ export function execKeeper(
     keeper,
     ...["--mountpoint", config.mountpoint, "--type", config.fsType, "--source", config.source],
     ...["--consistency", config.consistency],
+    ...(polled === undefined ? [] : ["--polled", polled]),
     ...rest,
     ...["--socket", socket, "--log-format", json ? "json" : "text"],
     ...["--log-level", config.logLevel, "--standby", config.standby],

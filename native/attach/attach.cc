@@ -17,6 +17,7 @@
 #include "attach/clean.h"
 #include "attach/kernel.h"
 #include "attach/limits.h"
+#include "attach/polled.h"
 #include "attach/target.h"
 #include "attach/tree_files.h"
 
@@ -80,8 +81,8 @@ class Run {
  public:
   Run(const Options& options, Report& report, Target& target, const MountTable& host)
       : options_(options), report_(report), target_(target), host_(host) {
-    const MountEntry* mount = host.at(options.mountpoint);
-    if (mount != nullptr && is_ours(*mount)) device_ = mount->device;
+    device_ = device_at(options.mountpoint);
+    if (!options.polled.empty()) polled_device_ = device_at(options.polled);
   }
 
   void attach() {
@@ -105,8 +106,9 @@ class Run {
   void detach() {
     const auto& mounts = target_.mounts().all();
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
-      const bool other = mount->device != device_ && host_.has_device(mount->device);
-      if (is_ours(*mount) && !other && is_below_proc_or_sys(mount->path)) plan_unmount(*mount);
+      if (is_ours(*mount) && !is_others(*mount) && is_below_proc_or_sys(mount->path)) {
+        plan_unmount(*mount);
+      }
     }
     perform();
     // What stood below the covers.
@@ -120,6 +122,18 @@ class Run {
   }
 
  private:
+  /// Of what is ours at a path of the host; empty: nothing is.
+  std::string device_at(const std::string& path) const {
+    const MountEntry* mount = host_.at(path);
+    return mount != nullptr && is_ours(*mount) ? mount->device : std::string();
+  }
+
+  /// True for another vprocfs that lives.
+  bool is_others(const MountEntry& mount) const {
+    return mount.device != device_ && mount.device != polled_device_ &&
+           host_.has_device(mount.device) && !is_orphan(mount.device);
+  }
+
   void problem(std::string text) { report_.problems.push_back(std::move(text)); }
 
   bool is_ours(const MountEntry& mount) const {
@@ -157,15 +171,22 @@ class Run {
     }
     tree_ = Fd(
         ::openat(all.get(), report_.id.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    auto files = tree_ ? list_tree(tree_.get()) : Result<std::vector<TreeFile>>(Error{errno, ""});
+    if (!polled_device_.empty()) {
+      const std::string polled = options_.polled + "/containers/" + report_.id;
+      polled_tree_ = Fd(::open(polled.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    }
+    auto files = tree_ ? list_tree(tree_.get(), polled_tree_.get())
+                       : Result<std::vector<TreeFile>>(Error{errno, ""});
     if (files) return std::optional<std::vector<TreeFile>>(std::move(files.value()));
     problem(files.error().code == ENOENT ? "the container is gone" : explain(files.error().code));
     return std::nullopt;
   }
 
-  Top classify(const MountEntry& top, bool is_directory) const {
+  Top classify(const MountEntry& top, const TreeFile& file) const {
     if (is_ours(top)) {
-      if (top.device != device_) return host_.has_device(top.device) ? Top::kOther : Top::kStale;
+      if (is_others(top)) return Top::kOther;
+      // The one that cannot be polled is no better than a dead one where the other can be had.
+      if (top.device != (file.polled ? polled_device_ : device_)) return Top::kStale;
       const bool of_another = starts_with(top.root, "/containers/") &&
                               !starts_with(top.root, "/containers/" + report_.id + "/");
       return of_another ? Top::kStale : Top::kOurs;
@@ -173,7 +194,7 @@ class Run {
     if (is_lxcfs(top)) return Top::kLxcfs;
     // How runtimes mask what a container must not see at all: /dev/null, or an
     // empty tmpfs.
-    if (top.root == "/null" || (is_directory && top.type == "tmpfs")) return Top::kForeign;
+    if (top.root == "/null" || (file.directory && top.type == "tmpfs")) return Top::kForeign;
     for (const MountEntry* at = &top; at != nullptr && at->path == top.path;) {
       if (is_ours(*at)) return Top::kShadow;
       at = target_.mounts().by_id(at->parent);
@@ -244,7 +265,9 @@ class Run {
     std::string looked_at;
     for (const auto& file : files) {
       const std::string directory = file.path.substr(0, file.path.rfind('/'));
-      if (directory != looked_at && plan_cover(root, directory)) covered = directory;
+      if (directory != looked_at && plan_cover(root, {directory, true, file.polled, ""})) {
+        covered = directory;
+      }
       looked_at = directory;
       if (directory != covered) plan(root, file);
     }
@@ -268,8 +291,7 @@ class Run {
     const auto& mounts = target_.mounts().all();
     std::vector<std::string> given_up;
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
-      const bool other = mount->device != device_ && host_.has_device(mount->device);
-      if (!is_ours(*mount) || other || !is_below(root, mount->path)) continue;
+      if (!is_ours(*mount) || is_others(*mount) || !is_below(root, mount->path)) continue;
       given_up.push_back(mount->path);
       if (options_.action == Action::kCheck) {
         note(mount->path, FileState::kMissing);
@@ -286,14 +308,14 @@ class Run {
 
   /// LXCFS's hook binds all that it finds in proc/, whole directories too. True
   /// when one is there, and its files are settled with it.
-  bool plan_cover(const std::string& root, const std::string& directory) {
-    const MountEntry* top = target_.mounts().at(root + "/" + directory);
+  bool plan_cover(const std::string& root, const TreeFile& directory) {
+    const MountEntry* top = target_.mounts().at(root + "/" + directory.path);
     if (top == nullptr) return false;
-    const Top seen = classify(*top, true);
+    const Top seen = classify(*top, directory);
     if (seen == Top::kForeign || seen == Top::kShadow) return false;
     Step step;
     step.top = top->id;
-    if (open_place(top->path, step)) decide(top->path, {directory, true}, seen, std::move(step));
+    if (open_place(top->path, step)) decide(top->path, directory, seen, std::move(step));
     return true;
   }
 
@@ -303,7 +325,7 @@ class Run {
     const auto& mounts = target_.mounts().all();
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
       if (!starts_with(mount->path, directory + "/")) continue;
-      const Top seen = classify(*mount, false);
+      const Top seen = classify(*mount, {});
       if (seen != Top::kStale && (seen != Top::kLxcfs || !options_.replace_lxcfs)) continue;
       plan_unmount(*mount, FileState::kReplaced);
     }
@@ -330,13 +352,13 @@ class Run {
     const MountEntry* top = mount_of(step.leaf.get(), mode);
     if (top == nullptr) return note(path, FileState::kFailed, "its mounts change");
     step.top = top->id;
-    const Top seen = top->id == parent_id ? Top::kKernel : classify(*top, file.directory);
+    const Top seen = top->id == parent_id ? Top::kKernel : classify(*top, file);
     const bool fits = mode == (file.directory ? S_IFDIR : S_IFREG);
     if (!fits && seen != Top::kForeign) {
       return note(path, FileState::kFailed, "of another type");
     }
     if (file.directory && !plan_below(path, file, seen, parent_id, step)) return;
-    if (seen == Top::kLxcfs && options_.replace_lxcfs && plan_uncover(path, step)) return;
+    if (seen == Top::kLxcfs && options_.replace_lxcfs && plan_uncover(path, file, step)) return;
     decide(path, file, seen, std::move(step));
     const bool covers = seen == Top::kKernel && options_.action == Action::kAttach;
     if (file.directory && covers) plan_hidden(path);
@@ -344,14 +366,14 @@ class Run {
 
   /// An LXCFS's files over one of ours that serves: true when it is enough to
   /// take them away.
-  bool plan_uncover(const std::string& path, const Step& top) {
+  bool plan_uncover(const std::string& path, const TreeFile& file, const Step& top) {
     std::vector<uint64_t> above;
     const MountEntry* at = target_.mounts().by_id(top.top);
     while (at != nullptr && at->path == path && is_lxcfs(*at) && !is_ours(*at)) {
       above.push_back(at->id);
       at = target_.mounts().by_id(at->parent);
     }
-    if (at == nullptr || at->path != path || classify(*at, false) != Top::kOurs) return false;
+    if (at == nullptr || at->path != path || classify(*at, file) != Top::kOurs) return false;
     if (options_.action == Action::kCheck) return note(path, FileState::kMissing), true;
     for (const uint64_t mount : above) {
       Step step;
@@ -474,7 +496,8 @@ class Run {
         break;
     }
     if (options_.action == Action::kCheck) return note(path, FileState::kMissing);
-    step.mount = clone_mount(tree_.get(), file.path);
+    step.mount = clone_mount(file.polled ? polled_tree_.get() : tree_.get(),
+                             file.source.empty() ? file.path : file.source);
     if (!step.mount) return note(path, FileState::kFailed, explain(errno));
     note(path, done);
     step.report = report_.files.size() - 1;
@@ -604,8 +627,9 @@ class Run {
   Report& report_;
   Target& target_;
   const MountTable& host_;
-  std::string device_;  ///< of the live mount; empty: there is none
-  Fd tree_;
+  std::string device_;         ///< of the live mount; empty: there is none
+  std::string polled_device_;  ///< the same of the mount of files that are polled
+  Fd tree_, polled_tree_;
   std::vector<Step> steps_;
   std::vector<Lost> lost_;
   std::vector<Clean> clean_;
@@ -637,7 +661,9 @@ Report run_attach(const Options& options) {
   };
   const Fd turn = options.tenant == 0 ? Fd() : lock_tenant(options.tenant, report.busy);
   if (report.busy) return fail("another run for its tenant has not ended");
-  auto own = Target::own({options.mountpoint, true});
+  std::vector<std::string> places{options.mountpoint};
+  if (!options.polled.empty()) places.push_back(options.polled);
+  auto own = Target::own({std::move(places), true});
   if (!own) return fail("/proc: " + explain(own.error().code));
   // Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
   const auto host = Target::open(1, nullptr);

@@ -18,6 +18,7 @@ namespace {
 bool take_setting(std::string_view name, const std::string& value, Options& o) {
   if (value.empty()) return false;
   if (name == "mountpoint") return o.mountpoint = value, value[0] == '/';
+  if (name == "polled") return o.polled = value, value[0] == '/';
   if (name == "type") return o.type = value, true;
   if (name == "source") return o.source = value, true;
   if (name == "skip") return o.skip.push_back(value), true;

@@ -20,6 +20,7 @@ struct Options {
   pid_t pid = 0;
   std::string name;  ///< as the operator knows the container; for patterns and messages
   std::string mountpoint = "/var/lib/vprocfs";
+  std::string polled;  ///< mount point of files that are polled; empty: there is none
   std::string type = "fuse.lxcfs", source = "vprocfs";
   std::string id;                    ///< under containers/; empty: the mount is asked
   std::vector<std::string> skip;     ///< patterns of files to leave as they are: "proc/uptime"

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -19,7 +20,14 @@ struct CloseDir {
 
 struct Name {
   std::string name;
-  bool directory = false;
+  unsigned char type = DT_UNKNOWN;
+};
+
+/// A tree that files are listed of.
+struct Tree {
+  int fd;
+  int polled_fd;  ///< where its links lead to; -1: nowhere
+  bool polled;    ///< it is the second mount's
 };
 
 Result<std::vector<Name>> names_in(int container_fd, const std::string& path) {
@@ -33,44 +41,67 @@ Result<std::vector<Name>> names_in(int container_fd, const std::string& path) {
     errno = 0;
     const dirent* entry = ::readdir(dir.get());
     if (entry == nullptr) break;
-    if (entry->d_name[0] != '.') names.push_back({entry->d_name, entry->d_type == DT_DIR});
+    if (entry->d_name[0] != '.') names.push_back({entry->d_name, entry->d_type});
   }
   if (errno != 0) return Error{errno, path};
   return names;
 }
 
-/// Appends what is at or below the directory `path`.
-Result<bool> collect(int container_fd, const std::string& path, int depth,
-                     std::vector<TreeFile>& out) {
-  auto names = names_in(container_fd, path);
+bool is_directory(int fd, const std::string& path) {
+  struct stat found {};
+  return ::fstatat(fd, path.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found.st_mode);
+}
+
+Result<bool> collect(const Tree& tree, const std::string& path, const std::string& source,
+                     int depth, std::vector<TreeFile>& out);
+
+/// What a link stands for, wherever that can be had.
+Result<bool> collect_link(const Tree& tree, const std::string& path, const std::string& beside,
+                          int depth, std::vector<TreeFile>& out) {
+  const bool elsewhere = tree.polled_fd >= 0 && !tree.polled;
+  const Tree from{elsewhere ? tree.polled_fd : tree.fd, -1, elsewhere};
+  const std::string& source = elsewhere ? path : beside;
+  if (is_directory(from.fd, source)) return collect(from, path, source, depth, out);
+  out.push_back({path, false, from.polled, source == path ? "" : source});
+  return true;
+}
+
+/// Appends what is at or below the directory `path`, which stands at `source` of its tree.
+Result<bool> collect(const Tree& tree, const std::string& path, const std::string& source,
+                     int depth, std::vector<TreeFile>& out) {
+  auto names = names_in(tree.fd, source);
   if (!names) return names.error();
   const auto& all = names.value();
   const bool whole =
       path.compare(0, 4, "sys/") == 0 &&
       std::any_of(all.begin(), all.end(), [](const Name& n) { return n.name == "possible"; });
   if (whole) {
-    out.push_back({path, true});
+    out.push_back({path, true, false, ""});
     return true;
   }
   for (const auto& entry : all) {
     if (out.size() >= kMaxFiles) return true;
     const std::string below = path + "/" + entry.name;
-    if (!entry.directory) {
-      out.push_back({below, false});
+    const std::string its = source + "/" + entry.name;
+    Result<bool> done = true;
+    if (entry.type == DT_LNK) {
+      done = collect_link(tree, below, source + "/." + entry.name, depth + 1, out);
+    } else if (entry.type != DT_DIR) {
+      out.push_back({below, false, tree.polled, its == below ? "" : its});
     } else if (depth < kMaxDepth) {
-      auto done = collect(container_fd, below, depth + 1, out);
-      if (!done) return done;
+      done = collect(tree, below, its, depth + 1, out);
     }
+    if (!done) return done;
   }
   return true;
 }
 
 }  // namespace
 
-Result<std::vector<TreeFile>> list_tree(int container_fd) {
+Result<std::vector<TreeFile>> list_tree(int container_fd, int polled_fd) {
   std::vector<TreeFile> files;
   for (const char* top : {"proc", "sys"}) {
-    auto done = collect(container_fd, top, 0, files);
+    auto done = collect({container_fd, polled_fd, false}, top, top, 0, files);
     if (!done) return done.error();
   }
   return files;

@@ -272,14 +272,14 @@ CachedTextPtr Container::kernel_copy(uint16_t view_index) {
   return it == copies_.end() ? nullptr : it->second.text;
 }
 
-Container::LastOpen Container::last_open(uint16_t view_index) {
+Container::LastOpen Container::last_open(size_t connection, uint16_t view_index) {
   const std::lock_guard lock(last_open_mutex_);
-  return last_open_[view_index];
+  return last_open_[connection][view_index];
 }
 
-void Container::set_last_open(uint16_t view_index, LastOpen last) {
+void Container::set_last_open(size_t connection, uint16_t view_index, LastOpen last) {
   const std::lock_guard lock(last_open_mutex_);
-  last_open_[view_index] = last;
+  last_open_[connection][view_index] = last;
 }
 
 bool Container::busy() {

@@ -158,11 +158,15 @@ class Container {
     uint64_t handle = 0;
     uint32_t pid = 0;
   };
-  LastOpen last_open(uint16_t view_index);
-  void set_last_open(uint16_t view_index, LastOpen last);
+  /// Every connection has inodes and open files of its own.
+  static constexpr size_t kConnections = 2;
+  LastOpen last_open(size_t connection, uint16_t view_index);
+  void set_last_open(size_t connection, uint16_t view_index, LastOpen last);
 
   /// The size of a file that the kernel was last told, by View::index; 0: not known.
-  std::atomic<uint64_t>& told_size(uint16_t view_index) { return told_sizes_[view_index]; }
+  std::atomic<uint64_t>& told_size(size_t connection, uint16_t view_index) {
+    return told_sizes_[connection][view_index];
+  }
 
   /// Its tasks and load (kNeedTasks; with kNeedLoad the first who asks waits for figures), which
   /// are counted for a while from now on.
@@ -209,7 +213,7 @@ class Container {
   Made call_made_;
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
-  std::array<std::atomic<uint64_t>, kViewSlots> told_sizes_{};
+  std::array<std::array<std::atomic<uint64_t>, kViewSlots>, kConnections> told_sizes_{};
   std::mutex cached_mutex_;
   struct KernelCopy {
     CachedTextPtr text;
@@ -221,7 +225,7 @@ class Container {
   std::map<uint32_t, CachedTextPtr> mirrored_;
   size_t mirrored_bytes_ = 0;
   std::mutex last_open_mutex_;
-  std::array<LastOpen, kViewSlots> last_open_{};
+  std::array<std::array<LastOpen, kViewSlots>, kConnections> last_open_{};
 };
 
 }  // namespace vprocfs

@@ -21,6 +21,14 @@ struct Counters {
   std::atomic<uint64_t> resent{0};
 };
 
+/// The figures of several servers together.
+struct CounterSums {
+  std::array<uint64_t, Counters::kOpcodes> requests{};
+  uint64_t renders = 0, shared = 0, errors = 0, source_errors = 0, refused_opens = 0, deferred = 0,
+           paced = 0, resent = 0;
+  void add(const Counters& counters);
+};
+
 /// "OPEN" for FUSE_OPEN; nullptr for a number without a name.
 const char* opcode_name(uint32_t opcode);
 

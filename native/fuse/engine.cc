@@ -1,14 +1,10 @@
 #include "fuse/engine.h"
 
-#include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/utsname.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -17,8 +13,6 @@
 
 namespace vprocfs {
 namespace {
-
-constexpr int kInitDeadlineMs = 10000;
 
 Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
   constexpr uint64_t kMib = uint64_t{1} << 20, kFiles = 65536;
@@ -32,6 +26,8 @@ Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
   bound_descriptors(descriptors, options.max_triggers_per_tenant, bounds);
   return bounds;
 }
+
+std::string problem_of(const Error& error) { return error.path + ": " + std::strerror(error.code); }
 
 }  // namespace
 
@@ -68,50 +64,55 @@ Engine::Engine(EngineOptions options, Loop::OnEnd on_end)
     : options_(std::move(options)), on_end_(std::move(on_end)) {}
 
 Engine::~Engine() {
-  if (loop_) static_cast<void>(stop(true));
+  if (started_) static_cast<void>(stop(true));
+  for (Served* served : {polled_.get(), plain_.get()}) {
+    if (served != nullptr) served->close();
+  }
 }
 
 Result<bool> Engine::connect() {
-  if (options_.fuse_fd < 0) {
-    auto memory = StateFile::make_memfd();
-    if (!memory) return memory.error();
-    own_state_fd_ = std::move(memory.value());
-  }
-  auto state = StateFile::open(options_.fuse_fd < 0 ? own_state_fd_.get() : options_.state_fd,
-                               &state_ignored_);
-  if (!state) return state.error();
-  state_ = std::move(state.value());
-  if (options_.fuse_fd < 0) {
-    auto fuse =
-        mount_fuse(options_.mountpoint, options_.type, options_.source, options_.server.tick);
-    if (!fuse) return fuse.error();
-    fuse_fd_ = std::move(fuse.value());
-    return true;
-  }
-  if (state_->connection().initialised != 1) return Error{EPROTO, "inherited connection"};
-  if (resend()) {
-    fuse_fd_ = Fd(::fcntl(options_.fuse_fd, F_DUPFD_CLOEXEC, 3));
-    if (!fuse_fd_) return Error{errno, "inherited FUSE descriptor"};
-    return true;
-  }
-  // Without resend (before 6.9) requests that we took must fail when we die rather than wait for
-  // ever: they do when the descriptor that they were read from closes, so it has to be ours alone.
-  fuse_fd_ = Fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
-  uint32_t from = static_cast<uint32_t>(options_.fuse_fd);
-  if (!fuse_fd_ || ::ioctl(fuse_fd_.get(), FUSE_DEV_IOC_CLONE, &from) != 0) {
-    return Error{errno, "/dev/fuse clone"};
-  }
+  plain_ = std::make_unique<Served>(Served::Wanted{options_.plain, options_.type, options_.source,
+                                                   options_.max_threads, options_.server});
+  auto connected = plain_->connect();
+  if (!connected) return connected;
+  // Once under a keeper that has one, for ever: the kernel does not ask here any more.
+  plain_->options().polls = plain_->connection().polled_elsewhere == 0;
+  if (!options_.polled.mountpoint.empty()) connect_polled();
   return true;
 }
 
-bool Engine::resend() const { return state_ && (state_->connection().flags & kFuseHasResend) != 0; }
-
-Result<bool> Engine::wait_initialised() {
-  for (int i = 0; i < kInitDeadlineMs; ++i) {
-    if (state_->connection().initialised == 1) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+void Engine::connect_polled() {
+  ServerOptions server = options_.server;
+  server.connection = 1;
+  auto polled = std::make_unique<Served>(Served::Wanted{
+      options_.polled, options_.type, options_.source, options_.max_threads, std::move(server)});
+  auto connected = polled->connect();
+  if (!connected) {
+    polled_problem_ = problem_of(connected.error());
+    return;
   }
-  return Error{ETIMEDOUT, "FUSE INIT"};
+  polled_ = std::move(polled);
+  plain_->options().polls = false;
+  plain_->options().polled_place = [this](uint32_t pid) {
+    return polled_->place_for(host_->procfs.get(), pid);
+  };
+}
+
+void Engine::start_servers() {
+  const auto has = [this](const std::string& path) { return host_source_->has(path); };
+  const bool elsewhere = !plain_->options().polls;
+  plain_->prepare(*registry_, *host_source_,
+                  Tree(has, elsewhere ? is_polled : std::function<bool(const View&)>()));
+  if (!polled_) return;
+  polled_->prepare(*registry_, *host_source_, Tree([has](const std::string& path) {
+    const View* const view = find_view(path);
+    return view != nullptr && is_polled(*view) && has(path);
+  }));
+}
+
+void Engine::limits_changed() {
+  plain_->server()->limits_changed();
+  if (polled_) polled_->server()->limits_changed();
 }
 
 Result<bool> Engine::prepare() {
@@ -152,7 +153,7 @@ Result<bool> Engine::start_agent(Safe* safe) {
   auto started = made->start(std::move(kept));
   // Files are served all the same.
   if (!started) {
-    agent_problem_ = started.error().path + ": " + std::strerror(started.error().code);
+    agent_problem_ = problem_of(started.error());
   } else {
     agent_ = std::move(made);
   }
@@ -187,7 +188,7 @@ void Engine::start_log() {
   place.resolver = host_->resolver.get();
   place.procfs_fd = host_->procfs.get();
   if (options_.kernel_log) {
-    logs_ = std::make_unique<KernelLogs>(*state_);
+    logs_ = std::make_unique<KernelLogs>(plain_->state());
     logs_->adopt();
     // Elsewhere PIDs and paths in the log are not what we know by these names.
     const NamespaceIds& own = host_->resolver->own();
@@ -229,62 +230,71 @@ Result<bool> Engine::activate(Safe* safe) {
   around.mounts = &host_->mounts;
   around.notifier = notifier_.get();
   around.host = host_source_.get();
-  around.state = state_.get();
+  around.state = &plain_->state();
   around.procfs_fd = host_->procfs.get();
   around.renders_per_second = options_.server.renders_per_second;
   around.calls_per_second = options_.agent.calls_per_second;
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
-  reply_ = std::make_unique<Reply>(fuse_fd_.get());
-  server_ = std::make_unique<Server>(*reply_, *registry_, *host_source_, *state_, options_.server);
+  start_servers();
   sampler_->start();
-  server_->start_helpers();
-  auto watching = registry_->start([this] { server_->limits_changed(); });
+  auto watching = registry_->start([this] { limits_changed(); });
   if (!watching) return watching;
-  server_->adopt_open_files();
-  loop_ = std::make_unique<Loop>(
-      fuse_fd_.get(), options_.max_threads, [this](const Request& r) { server_->handle(r); },
-      on_end_);
-  // Before we take any: what is handed again is then what others took, and nothing of ours.
-  if (options_.fuse_fd >= 0 && resend()) reply_->notify_resend();
-  loop_->start();
+  started_ = true;
+  // First: links of the plain one lead there.
+  if (polled_) polled_->start([this](const std::string&) { on_end_(kPolledGone); });
+  plain_->start(on_end_);
   start_log();
   auto answering = start_agent(safe);
   if (!answering) return answering;
-  auto initialised = wait_initialised();
+  if (polled_) static_cast<void>(polled_->wait_initialised());
+  auto initialised = plain_->wait_initialised();
   if (initialised) active_.store(true, std::memory_order_release);
   return initialised;
 }
 
 Result<bool> Engine::stop(bool unmount) {
-  if (!loop_) return false;
+  if (!started_) return false;
+  started_ = false;
   bool lazy = false;
   Result<bool> done = true;
-  loop_->expect_end();
+  const auto each = [this](auto what) {
+    if (polled_) what(*polled_);
+    what(*plain_);
+  };
+  each([](Served& served) { served.expect_end(); });
   // Another worker goes on from where it was.
   if (log_reader_) log_reader_->stop();
   if (agent_) agent_->stop(unmount);
-  if (unmount) done = unmount_fuse(options_.mountpoint, lazy);
-  loop_->stop();
-  {
-    const std::lock_guard lock(loop_mutex_);
-    loop_.reset();
-  }
+  // Without the other one it is of no use, whatever became of that. A keeper sees to it itself.
+  const bool whole = unmount || options_.polled.fuse_fd < 0;
+  bool ignored = false;
+  if (polled_ && whole) static_cast<void>(polled_->unmount(ignored));
+  if (unmount) done = plain_->unmount(lazy);
+  each([](Served& served) { served.stop_requests(); });
   registry_->stop();
   sampler_->stop();
-  server_->stop_helpers();
-  if (!unmount) server_->hand_over_open_files();
+  each([unmount](Served& served) { served.stop(!unmount); });
   if (!done && done.error().code != EINVAL) return done;
   return lazy;
 }
 
 size_t Engine::threads() const {
   if (!active()) return 0;
-  const std::lock_guard lock(loop_mutex_);
-  return loop_ ? loop_->threads() : 0;
+  return plain_->threads() + (polled_ ? polled_->threads() : 0);
+}
+
+bool Engine::serving() const {
+  return plain_ && plain_->serving() && (!polled_ || polled_->ended() || polled_->serving());
 }
 
 ConnectionState Engine::connection() const {
-  return active() ? state_->connection() : ConnectionState{};
+  return active() ? plain_->connection() : ConnectionState{};
+}
+
+std::string Engine::state_ignored() const {
+  if (!active()) return {};
+  const std::string& plain = plain_->state_ignored();
+  return plain.empty() && polled_ ? polled_->state_ignored() : plain;
 }
 
 }  // namespace vprocfs

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "base/fd.h"
@@ -14,6 +13,7 @@
 #include "container/registry.h"
 #include "container/sampler.h"
 #include "fuse/loop.h"
+#include "fuse/served.h"
 #include "fuse/server.h"
 #include "klog/log_reader.h"
 #include "seccomp/agent.h"
@@ -22,15 +22,16 @@
 namespace vprocfs {
 
 struct EngineOptions {
-  std::string mountpoint, type, source;
+  std::string type, source;
   size_t max_threads = 64;
   ServerOptions server;
   bool bpf = true;  ///< tasks may be counted by a BPF program
   AgentOptions agent;
   bool kernel_log = true;  ///< containers have kernel logs of their own
-  /// Handed down by a keeper; -1: mount by ourselves with a state file of our own.
-  int fuse_fd = -1;
-  int state_fd = -1;
+  ConnectionPlace plain;
+  /// For files that are polled. Without one they are polled on the plain connection, which costs
+  /// every open by a program that polls all its files a request.
+  ConnectionPlace polled;
 };
 
 /// What every part of the daemon reads the host through.
@@ -46,9 +47,12 @@ struct Host {
   Counting counting(bool bpf) const;
 };
 
-/// A served mount: all parts put together.
+/// A served tree: all parts put together.
 class Engine {
  public:
+  /// What `on_end` is told when the mount of files that are polled is gone: no end of serving.
+  static constexpr char kPolledGone[] = "polled";
+
   explicit Engine(EngineOptions options, Loop::OnEnd on_end);
   ~Engine();
 
@@ -63,7 +67,20 @@ class Engine {
   Result<bool> stop(bool unmount);
 
   // Of these there is nothing before activate() has succeeded, whatever thread that runs on.
-  const Server* server() const { return active() ? server_.get() : nullptr; }
+  bool active() const { return active_.load(std::memory_order_acquire); }
+  /// Calls `visit(server)` for each connection that is served.
+  template <typename Visit>
+  void for_each_server(Visit visit) const {
+    if (!active()) return;
+    for (const Served* served : {plain_.get(), polled_.get()}) {
+      if (served != nullptr && served->server() != nullptr) visit(*served->server());
+    }
+  }
+  /// Connections that are served.
+  uint32_t connections() const { return active() ? (polled_ ? 2 : 1) : 0; }
+  bool has_polled() const { return active() && polled_ != nullptr; }
+  /// Why there is no connection for files that are polled; empty when there is, or is not to be.
+  std::string polled_problem() const { return active() ? polled_problem_ : std::string(); }
   Registry* registry() const { return active() ? registry_.get() : nullptr; }
   std::shared_ptr<LogReader> log_reader() const { return active() ? log_reader_ : nullptr; }
   /// The log of a container from a record on; what it begins with where there is none yet. Errors
@@ -81,30 +98,31 @@ class Engine {
   std::string agent_problem() const { return active() ? agent_problem_ : std::string(); }
   /// Worker threads; from any thread, as long as nobody calls activate().
   size_t threads() const;
-  /// True while some thread waits for requests.
-  bool serving() const { return loop_ && loop_->idle(); }
+  /// True while some thread of each connection waits for requests. Without its mount the second one
+  /// has none.
+  bool serving() const;
   ConnectionState connection() const;
-  /// Why the state file of the worker before us was not taken over; empty when it was.
-  std::string state_ignored() const { return active() ? state_ignored_ : std::string(); }
+  /// Why a state file of the worker before us was not taken over; empty when all were.
+  std::string state_ignored() const;
 
  private:
-  bool active() const { return active_.load(std::memory_order_acquire); }
   Result<bool> connect();
-  Result<bool> wait_initialised();
+  void connect_polled();
+  void start_servers();
+  void limits_changed();
   Result<bool> start_agent(Safe* safe);
-  bool resend() const;
   void start_log();
   BannerFacts banner(const ContainerDescription& description);
 
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
   std::atomic<bool> active_{false};  ///< activate() has succeeded
-  std::string state_ignored_, agent_problem_, log_problem_;
+  std::string agent_problem_, polled_problem_, log_problem_;
   std::unique_ptr<Host> host_;
   std::unique_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> host_source_;
-  Fd own_state_fd_, fuse_fd_;
-  std::unique_ptr<StateFile> state_;
+  /// Before all that keeps something in their state files.
+  std::unique_ptr<Served> plain_, polled_;
   std::unique_ptr<Commons> commons_;
   OpenSources sources_;
   std::unique_ptr<Sampler> sampler_;
@@ -113,10 +131,7 @@ class Engine {
   std::unique_ptr<KernelLogs> logs_;
   std::shared_ptr<LogReader> log_reader_;
   std::unique_ptr<Agent> agent_;
-  std::unique_ptr<Reply> reply_;
-  std::unique_ptr<Server> server_;
-  mutable std::mutex loop_mutex_;  ///< guards the end of loop_ against threads()
-  std::unique_ptr<Loop> loop_;
+  bool started_ = false;
 };
 
 }  // namespace vprocfs

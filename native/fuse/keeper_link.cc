@@ -61,10 +61,10 @@ bool KeeperLink::send(KeeperPacket packet) const {
 
 KeeperPacket KeeperLink::counted(KeeperMessage type) const {
   KeeperPacket packet = packet_of(type);
-  const Server* server = engine_.server();
-  if (server == nullptr) return packet;
-  for (const auto& n : server->counters().requests) packet.requests += n;
-  packet.resent = server->counters().resent;
+  engine_.for_each_server([&packet](const Server& server) {
+    for (const auto& n : server.counters().requests) packet.requests += n;
+    packet.resent += server.counters().resent;
+  });
   return packet;
 }
 
@@ -81,6 +81,7 @@ bool KeeperLink::obey(KeeperMessage message) {
     auto active = engine_.activate(this);
     if (active) {
       KeeperPacket packet = packet_of(KeeperMessage::kServing);
+      packet.serving = engine_.connections();
       engine_.state_ignored().copy(packet.why, sizeof(packet.why) - 1);
       packet.lost = lost_;
       send(packet);
@@ -182,7 +183,7 @@ void KeeperLink::run() {
       const ssize_t n = ::recv(control_.get(), &packet, sizeof(packet), MSG_DONTWAIT);
       // A keeper that is gone does not stop us: its descriptors are ours too, and readers wait.
       // One that only stands by has nothing to wait for.
-      if (n == 0) return on_end_(engine_.server() == nullptr ? "the keeper ended" : kAloneReason);
+      if (n == 0) return on_end_(!engine_.active() ? "the keeper ended" : kAloneReason);
       const bool activates = packet.type == static_cast<uint32_t>(KeeperMessage::kActivate);
       if (activates) answers_ = packet.serving == 1;
       if (n >= static_cast<ssize_t>(kShortestPacket) &&

@@ -34,6 +34,8 @@ class Loop {
   /// Stops taking requests, lets those in hand be answered, and joins all threads.
   void stop();
 
+  /// True once the connection has ended by itself, or is about to be ended.
+  bool ended() const { return ended_.load(std::memory_order_relaxed); }
   /// True while a thread waits for the next request: nothing is stuck behind those in hand.
   bool idle() const { return idle_.load(std::memory_order_relaxed) > 0; }
   size_t threads() const { return thread_count_.load(std::memory_order_relaxed); }

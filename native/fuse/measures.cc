@@ -84,8 +84,7 @@ void Measures::add(uint32_t opcode, uint16_t file, Outcome outcome, uint64_t too
   bump(slot.took_ns[operation], took_ns);
 }
 
-Measures::Sum Measures::sum() const {
-  Sum out;
+void Measures::add_to(Sum& out) const {
   const auto load = [](const Counter& counter) { return counter.load(std::memory_order_relaxed); };
   for (const Slot& slot : slots_) {
     for (size_t file = 0; file < kFiles; ++file) {
@@ -98,7 +97,6 @@ Measures::Sum Measures::sum() const {
       out.took_ns[operation] += load(slot.took_ns[operation]);
     }
   }
-  return out;
 }
 
 }  // namespace vprocfs

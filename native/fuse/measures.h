@@ -43,7 +43,8 @@ class Measures {
     std::array<std::array<uint64_t, kBuckets>, kOperations> buckets{};
     std::array<uint64_t, kOperations> took_ns{};
   };
-  Sum sum() const;
+  /// Adds what was measured to `sum`.
+  void add_to(Sum& sum) const;
 
  private:
   static constexpr size_t kSlots = 16;

@@ -56,13 +56,13 @@ struct Server::Waiting : Deferred {
 };
 
 Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state,
-               const ServerOptions& options)
+               Tree tree, const ServerOptions& options)
     : reply_(reply),
       registry_(registry),
       host_(host),
       state_(state),
       options_(options),
-      tree_([&host](const std::string& path) { return host.has(path); }),
+      tree_(std::move(tree)),
       mirror_(host),
       open_files_(state),
       triggers_(reply, state, notifier_),

@@ -34,14 +34,23 @@ struct ServerOptions {
   uint64_t renders_per_second = 20000;  ///< 0: no limit
   uint32_t max_triggers_per_tenant = 32;
   uint64_t tick_us = 10000;
-  bool tick = false;  ///< asks for the contract `tick` when the connection is made
+  bool tick = false;      ///< asks for the contract `tick` when the connection is made
+  size_t connection = 0;  ///< which one it is, below Container::kConnections
+  /// Whether files are polled here, and take triggers. Else the kernel is told once that nothing
+  /// is, and asks no more.
+  bool polls = true;
+  /// Where the mount is whose files are polled, as a process sees it; "" where it does not. Without
+  /// it everything is here.
+  std::function<std::string(uint32_t pid)> polled_place;
 };
 
 /// Answers requests: the operations of the tree, without any knowledge of single files.
 /// Thread-safe: every worker thread calls handle().
 class Server {
  public:
-  Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state,
+  /// `registry` and `host` may be shared with the servers of other connections; all else is its
+  /// own.
+  Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state, Tree tree,
          const ServerOptions& options);
 
   /// Answers one request, or leaves it with its tenant's gate to be answered by whoever has the
@@ -53,7 +62,7 @@ class Server {
   void hand_over_open_files() { open_files_.hand_over(); }
 
   const Counters& counters() const { return counters_; }
-  Measures::Sum measures() const { return measures_.sum(); }
+  const Measures& measures() const { return measures_; }
   /// Requests that wait for their turn, or for their container's budget.
   size_t waiting() const;
   /// Notices to the kernel that wait or are being sent.
@@ -158,6 +167,8 @@ class Server {
   void poll(const Request& r);
   void readdir(const Request& r);
   void readlink(const Request& r);
+  bool is_link(NodeId node) const;
+  std::string polled_target(const Request& r, NodeId node, const std::string& path) const;
   void interrupt(const Request& r);
   /// Whether two threads, by the numbers that requests have, are of one process.
   bool in_one_process(uint32_t thread, uint32_t other) const;

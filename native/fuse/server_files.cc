@@ -9,7 +9,7 @@
 
 namespace vprocfs {
 Container::LastOpen Server::last_open(const ContainerPtr& container, const View& view) {
-  if (container) return container->last_open(view.index);
+  if (container) return container->last_open(options_.connection, view.index);
   const std::lock_guard lock(host_opens_mutex_);
   const auto it = host_opens_.find(view.index);
   return it == host_opens_.end() ? Container::LastOpen{} : it->second;
@@ -33,7 +33,7 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
     const uint64_t size = file->tell_size();
-    if (container) container->told_size(view.index) = size;
+    if (container) container->told_size(options_.connection, view.index) = size;
     fuse_attr_out out{};
     out.attr = attributes(node, &view, size);
     reply_.value(r.header().unique, out);
@@ -44,7 +44,7 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   const bool refused = !text && text.error().code == EOPNOTSUPP;
   if (!text && !refused) return fail(r, text.error());
   const uint64_t size = refused ? kUnknownSize : text.value().size();
-  if (container) container->told_size(view.index) = size;
+  if (container) container->told_size(options_.connection, view.index) = size;
   fuse_attr_out out{};
   out.attr = attributes(node, &view, size);
   reply_.value(r.header().unique, out);
@@ -112,9 +112,9 @@ void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file
     }
     return answer();
   }
-  file->container->set_last_open(file->view->index, {out.fh, r.header().pid});
+  file->container->set_last_open(options_.connection, file->view->index, {out.fh, r.header().pid});
   if (node.container().none()) return answer();
-  auto& told = file->container->told_size(file->view->index);
+  auto& told = file->container->told_size(options_.connection, file->view->index);
   if (told.load() >= size) return answer();
   told = size;
   notifier_.post(lane_of(*file->container), [this, node, size, last, answer] {
@@ -175,7 +175,7 @@ void Server::read_file(const Request& r, const std::shared_ptr<OpenFile>& file) 
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (cached && bytes.size() < in->size && file->container) {
     // The kernel takes a short read of the cache for the end of the file.
-    file->container->told_size(file->view->index) = snapshot->text().size();
+    file->container->told_size(options_.connection, file->view->index) = snapshot->text().size();
   }
   reply_.data(r.header().unique, bytes.data(), bytes.size());
 }
@@ -233,7 +233,7 @@ void Server::entry_of(const Request& r, const ContainerPtr& container, const Tre
 
 void Server::answer_entry(const Request& r, Container& container, const TreeEntry& found,
                           uint64_t valid_s) {
-  auto& told = container.told_size(found.view->index);
+  auto& told = container.told_size(options_.connection, found.view->index);
   if (told == 0) told = kUnknownSize;
   const NodeId node(container.id(), found.index);
   // The size of what the kernel caches must not change with a look-up.
@@ -249,7 +249,7 @@ void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& foun
     const auto path = Mirror::root(mirrored->path);
     if (path) return lookup_mirror_root(r, parent, found.index, *path);
   }
-  if (found.view == nullptr) {
+  if (found.view == nullptr) {  // a directory or a link
     return entry(r, NodeId(parent_container, found.index), nullptr, 0, kForeverSeconds);
   }
   if (!parent_container.none()) {

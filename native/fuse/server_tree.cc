@@ -48,12 +48,22 @@ const char* below_container(NodeIndex index) {
   }
 }
 
-bool is_link(NodeId node) {
+}  // namespace
+
+bool Server::is_link(NodeId node) const {
+  if (tree_.link(node.index()) != nullptr) return true;
   if (!node.container().none()) return node.index() == kContainerLinkIndex;
   return below_container(node.index()) != nullptr;
 }
 
-}  // namespace
+/// To the mount whose files can be polled, where the caller sees that; else to what stands beside.
+std::string Server::polled_target(const Request& r, NodeId node, const std::string& path) const {
+  const std::string place =
+      options_.polled_place ? options_.polled_place(r.header().pid) : std::string();
+  if (place.empty()) return "." + path.substr(path.rfind('/') + 1);
+  if (node.container().none()) return place + "/" + path;
+  return place + "/containers/" + node.container().name() + "/" + path;
+}
 
 fuse_attr Server::attributes(NodeId node, const View* view, uint64_t size) const {
   fuse_attr attr{};
@@ -209,6 +219,11 @@ void Server::readlink(const Request& r) {
   const NodeId node(r.header().nodeid);
   if (node.mirrored()) return readlink_mirror(r, node);
   if (!is_link(node)) return fail(r, EINVAL);
+  if (const std::string* const path = tree_.link(node.index())) {
+    const std::string target = polled_target(r, node, *path);
+    reply_.data(r.header().unique, target.data(), target.size());
+    return;
+  }
   if (!node.container().none()) {
     const std::string id = node.container().name();
     reply_.data(r.header().unique, id.data(), id.size());
@@ -258,12 +273,16 @@ void Server::readdir(const Request& r) {
                              : Result<ContainerPtr>(ContainerPtr());
     const bool links = caller && caller.value();
     for (const auto& e : dir->entries) {
+      if (e.hidden) continue;
       if (links && link_at_top(e.name) != 0) {
         names.push_back({NodeId({}, link_at_top(e.name)).raw(), kLink, e.name});
         continue;
       }
       names.push_back({NodeId(node.container(), e.index).raw(),
-                       e.view == nullptr ? kDirectory : kRegular, e.name});
+                       e.link              ? kLink
+                       : e.view == nullptr ? kDirectory
+                                           : kRegular,
+                       e.name});
     }
   }
   for (size_t i = static_cast<size_t>(std::min<uint64_t>(in->offset, names.size()));

@@ -47,7 +47,7 @@ void Server::write(const Request& r) {
   // fs/proc/inode.c: a file without a write method.
   if (view == nullptr || !takes_triggers(*view)) return fail(r, node.mirrored() ? EROFS : EIO);
   // In tick nobody tells us of opens and closes: nothing to hang a trigger on.
-  if (tick_) return fail(r, EOPNOTSUPP);
+  if (tick_ || !options_.polls) return fail(r, EOPNOTSUPP);
   const auto file = open_files_.find(in->fh, node);
   if (!file) return fail(r, EBADF);
   // The host's own are in /proc/pressure.
@@ -78,6 +78,12 @@ void Server::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
 void Server::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
   if (in == nullptr) return fail(r, EINVAL);
+  // The kernel remembers, and says of every file what it says of one without a poll method. Not
+  // while triggers are here that an earlier version has taken: they would be told no more.
+  if (!options_.polls && triggers_.size() == 0) {
+    reply_.error(r.header().unique, ENOSYS);
+    return;
+  }
   fuse_poll_out out{};
   out.revents = kDefaultPollMask;
   const NodeId node(r.header().nodeid);

@@ -21,12 +21,21 @@ namespace vprocfs {
 namespace {
 
 constexpr int kInitDeadlineMs = 10000;
+constexpr int kRefusalsAtOnce = 256;
 
 struct Buffer {
   alignas(8) uint8_t bytes[kRequestBytes];
 };
 
 Buffer g_buffer;
+
+constexpr size_t kLongestPlace = sizeof(MemoRecord::mountpoint);
+static_assert(sizeof(MemoRecord::polled) == kLongestPlace);
+
+/// Where a memo has the mount point of a connection.
+char* place_in(MemoRecord& record, uint32_t number) {
+  return number == Connection::kPlain ? record.mountpoint : record.polled;
+}
 
 ssize_t read_request(int fd) { return ::read(fd, g_buffer.bytes, sizeof(g_buffer.bytes)); }
 
@@ -79,15 +88,20 @@ const Connection::Held Connection::kHeld[3] = {{StoreKind::kFuse, &Connection::f
                                                {StoreKind::kRefusal, &Connection::refusal},
                                                {StoreKind::kState, &Connection::state}};
 
-bool Connection::resend() const { return (agreed.flags & kFuseHasResend) != 0; }
+bool Connection::resend() const { return made() && (agreed.flags & kFuseHasResend) != 0; }
 
 bool Connection::ended() const {
   pollfd p{refusal.get(), 0, 0};
-  return ::poll(&p, 1, 0) > 0 && (p.revents & POLLERR) != 0;
+  return refusal && ::poll(&p, 1, 0) > 0 && (p.revents & POLLERR) != 0;
 }
 
 void Connection::requeue() const {
   if (resend()) Reply(fuse.get()).notify_resend();
+}
+
+void Connection::refuse_some() const {
+  for (int i = 0; i < kRefusalsAtOnce && refuse_one(); ++i) {
+  }
 }
 
 bool Connection::refuse_one() const {
@@ -108,9 +122,16 @@ bool Connection::refuse_one() const {
   }
 }
 
+Connection connection_of(const KeeperOptions& options, uint32_t number) {
+  Connection out;
+  out.number = number;
+  out.mountpoint = number == Connection::kPlain ? options.mountpoint : options.polled;
+  return out;
+}
+
 bool connect(const KeeperOptions& options, Connection& out) {
   auto memory = StateFile::make_memfd();
-  auto fuse = mount_fuse(options.mountpoint, options.type, options.source, options.tick);
+  auto fuse = mount_fuse(out.mountpoint, options.type, options.source, options.tick);
   if (!memory || !fuse) {
     const Error& error = memory ? fuse.error() : memory.error();
     keeper_log(options.log, LogLevel::kError, "%s: cannot mount: %s", error.path.c_str(),
@@ -122,7 +143,7 @@ bool connect(const KeeperOptions& options, Connection& out) {
   out.fuse = std::move(fuse.value());
   if (answer_init(options, out) && clone(options, out) &&
       StateFile::repair_connection(out.state.get(), out.agreed)) {
-    out.device = device_at(options.mountpoint);
+    out.device = device_at(out.mountpoint);
     return true;
   }
   disconnect(options, out);
@@ -139,9 +160,8 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
   out.agreed = its.agreed;
   out.device = its.device;
   const bool whole = out.fuse && out.refusal && out.state && its.agreed.initialised == 1;
-  const bool same = known.mounted_as == mounted_as(options);
-  if (whole && same && !out.ended() && out.device != 0 &&
-      device_at(options.mountpoint) == out.device) {
+  const bool same = out.mountpoint != nullptr && known.mounted_as == mounted_as(options);
+  if (whole && same && !out.ended() && out.device != 0 && device_at(out.mountpoint) == out.device) {
     StateFile::repair_connection(out.state.get(), out.agreed);
     return true;
   }
@@ -150,26 +170,25 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
              : !same       ? "it is configured differently now"
              : out.ended() ? "it has ended"
                            : "something else is seen at the mount point");
-  if (known.mountpoint[0] != '\0' && out.device != 0 && device_at(known.mountpoint) == out.device) {
+  const char* const place = place_in(memo.record(), out.number);
+  if (place[0] != '\0' && out.device != 0 && device_at(place) == out.device) {
     bool lazy = false;
-    static_cast<void>(unmount_fuse(known.mountpoint, lazy));
+    static_cast<void>(unmount_fuse(place, lazy));
   }
   forget(out, memo, store);
-  const uint32_t number = out.number;
-  out = Connection{};
-  out.number = number;
+  out = connection_of(options, out.number);
   return false;
 }
 
-bool is_free(const KeeperOptions& options) {
-  const std::string parent = std::string(options.mountpoint) + "/..";
-  return device_at(parent.c_str()) == device_at(options.mountpoint);
+bool is_free(const Connection& connection) {
+  const std::string parent = std::string(connection.mountpoint) + "/..";
+  return device_at(parent.c_str()) == device_at(connection.mountpoint);
 }
 
 void keep(const Connection& connection, const KeeperOptions& options, Memo& memo, Store& store) {
   MemoRecord& known = memo.record();
-  if (std::strlen(options.mountpoint) < sizeof(known.mountpoint)) {
-    std::strcpy(known.mountpoint, options.mountpoint);
+  if (std::strlen(connection.mountpoint) < kLongestPlace) {
+    std::strcpy(place_in(known, connection.number), connection.mountpoint);
   }
   known.mounted_as = mounted_as(options);
   known.connections[connection.number] = {connection.device, connection.agreed};
@@ -186,11 +205,12 @@ void forget(const Connection& connection, Memo& memo, Store& store) {
 }
 
 void disconnect(const KeeperOptions& options, const Connection& connection) {
-  if (connection.device != 0 && device_at(options.mountpoint) != connection.device) return;
+  if (connection.device != 0 && device_at(connection.mountpoint) != connection.device) return;
   bool lazy = false;
-  const auto done = unmount_fuse(options.mountpoint, lazy);
+  const auto done = unmount_fuse(connection.mountpoint, lazy);
   if (done && lazy) {
-    keeper_log(options.log, LogLevel::kWarn, "%s was busy: unmounted lazily", options.mountpoint);
+    keeper_log(options.log, LogLevel::kWarn, "%s was busy: unmounted lazily",
+               connection.mountpoint);
   }
 }
 

@@ -13,7 +13,10 @@ namespace vprocfs {
 /// A connection to the kernel that outlives all workers. The state file is only held: workers map
 /// it, so that no fault in it is ours.
 struct Connection {
+  static constexpr uint32_t kPlain = 0, kPolled = 1;
+
   uint32_t number = 0;  ///< below kMostConnections; in the names of its descriptors in the store
+  const char* mountpoint = nullptr;  ///< nullptr: there is to be none
   Fd fuse, state;
   /// A clone of `fuse` to refuse requests through: reading from it never blocks, whatever workers
   /// take from the same queue meanwhile.
@@ -28,6 +31,7 @@ struct Connection {
   };
   static const Held kHeld[3];
 
+  bool made() const { return static_cast<bool>(fuse); }
   bool resend() const;
   /// Whether the file system was unmounted, by whomever.
   bool ended() const;
@@ -36,18 +40,27 @@ struct Connection {
   /// Answers one request with EIO if there is one: for when no worker has been there for too long.
   /// False when there was none.
   bool refuse_one() const;
+  /// The same for some that wait, and never so many that nothing else is done.
+  void refuse_some() const;
 };
 
 /// Mounts, answers the kernel's INIT, and leaves the result in the state file. False after a line
 /// on stderr, with nothing left mounted.
 bool connect(const KeeperOptions& options, Connection& out);
 
+/// What is served for whom: the connection of this number.
+Connection connection_of(const KeeperOptions& options, uint32_t number);
+
 /// Goes on with the connection of an earlier keeper that is in the store. False when there is none,
 /// or none that can be gone on with: then what is left of it has been unmounted.
 bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& out);
 
-/// Whether nothing is mounted at the mount point.
-bool is_free(const KeeperOptions& options);
+/// Whether nothing is mounted at its mount point.
+bool is_free(const Connection& connection);
+
+/// Mounts that of files that are polled. False after a warning: then these files are polled on the
+/// plain one. (polled.cc)
+bool make_polled(const KeeperOptions& options, Connection& polled);
 
 /// Puts a connection where the next keeper finds it, or takes it away from there.
 void keep(const Connection& connection, const KeeperOptions& options, Memo& memo, Store& store);

@@ -51,6 +51,10 @@ Resume Supervisor::describe() const {
   r.vault_fd = vault_.table_fd();
   r.memo_fd = memo_.fd();
   r.launch_fd = launch_.fd();
+  r.polled_fuse_fd = polled_.fuse.get();
+  r.polled_state_fd = polled_.state.get();
+  r.polled_refusal_fd = polled_.refusal.get();
+  r.connections = current_.connections;
   return r;
 }
 
@@ -62,7 +66,9 @@ void Supervisor::execute_self() {
   end_reloads("busy: the keeper executes itself again");
   const Resume r = describe();
   write_resume(r);
-  const int kept[] = {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.memo_fd, r.launch_fd};
+  const int kept[] = {r.fuse_fd,        r.state_fd,        r.refusal_fd,
+                      r.control_fd,     r.memo_fd,         r.launch_fd,
+                      r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd};
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
   vault_.outlive(true);
   keeper_log(options_.log, LogLevel::kInfo, "executing itself again");

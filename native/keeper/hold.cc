@@ -39,7 +39,9 @@ int hold(const KeeperOptions& options) {
     const bool told = ::read(signals.get(), &info, sizeof(info)) == sizeof(info);
     if (told && (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)) {
       bool lazy = false;
-      if (known) static_cast<void>(unmount_fuse(memo.record().mountpoint, lazy));
+      for (const char* place : {memo.record().mountpoint, memo.record().polled}) {
+        if (known && place[0] != '\0') static_cast<void>(unmount_fuse(place, lazy));
+      }
       return 1;
     }
     for (uint32_t i = 0; i < kMostConnections; ++i) {

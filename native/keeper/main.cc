@@ -90,29 +90,40 @@ int main(int argc, char** argv) {
   store.receive();
   Memo memo;
   Launch launched;
-  Connection connection;
-  const bool known = memo.open(inherited == Inherited::kAll ? Fd(earlier.memo_fd)
-                                                            : store.take({StoreKind::kMemo}));
+  Connection plain = connection_of(options, Connection::kPlain);
+  Connection polled = connection_of(options, Connection::kPolled);
+  const bool resumes = inherited == Inherited::kAll;
+  const bool known = memo.open(resumes ? Fd(earlier.memo_fd) : store.take({StoreKind::kMemo}));
   const bool offered = store.offers({StoreKind::kFuse});
   bool adopted = false;
-  if (inherited == Inherited::kAll) {
-    take_over(earlier, connection);
+  if (resumes) {
+    take_over(earlier, plain);
+    plain.agreed.polled_elsewhere =
+        memo.record().connections[Connection::kPlain].agreed.polled_elsewhere;
+    take_over_polled(earlier, memo.record(), polled);
   } else {
-    adopted = adopt(options, store, memo, connection);
+    adopted = adopt(options, store, memo, plain);
     // Nobody looked whether there is room: what was offered was to be gone on with.
-    if (!adopted && offered && !is_free(options)) {
+    if (!adopted && offered && !is_free(plain)) {
       store.drop_offered();
       keeper_log(options.log, LogLevel::kError, "%s: something is mounted here",
                  options.mountpoint);
       return 1;
     }
-    if (!adopted && !connect(options, connection)) return 1;
+    adopt(options, store, memo, polled);
+    if (!adopted && !connect(options, plain)) {
+      if (polled.made()) disconnect(options, polled);
+      return 1;
+    }
   }
   if (!known && !memo.open(Fd())) {
     keeper_log(options.log, LogLevel::kWarn, "no memory of its own: %s", std::strerror(errno));
   }
-  const bool goes_on = launched.open(
-      inherited == Inherited::kAll ? Fd(earlier.launch_fd) : store.take({StoreKind::kLaunch}));
+  // A worker that goes on does not serve what it does not have.
+  if (!polled.made() && !resumes) make_polled(options, polled);
+  if (polled.made()) plain.agreed.polled_elsewhere = 1;
+  const bool goes_on =
+      launched.open(resumes ? Fd(earlier.launch_fd) : store.take({StoreKind::kLaunch}));
   // What another version left is not ours to read.
   if (!goes_on) launched.open(Fd());
   launched.write(options);
@@ -124,11 +135,12 @@ int main(int argc, char** argv) {
   vault.outlive(false);
   vault.attach(store);
   store.drop_offered();
-  keep(connection, options, memo, store);
+  keep(plain, options, memo, store);
+  if (polled.made()) keep(polled, options, memo, store);
   store.put({StoreKind::kMemo}, memo.fd());
   store.put({StoreKind::kLaunch}, launched.fd());
-  Supervisor supervisor(options, {connection, vault, memo, store, launched});
-  if (inherited == Inherited::kAll) supervisor.resume(earlier);
+  Supervisor supervisor(options, {plain, polled, vault, memo, store, launched});
+  if (resumes) supervisor.resume(earlier);
   if (adopted) supervisor.succeed(memo.record());
   const int status = supervisor.run();
   if (!supervisor.left()) leave_rest(options, vault);

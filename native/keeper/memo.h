@@ -31,6 +31,7 @@ struct MemoRecord {
     ConnectionState agreed;  ///< what INIT negotiated; initialised 0: there is no such connection
   } connections[kMostConnections];
   uint64_t started_in_ms = 0;  ///< how long the last worker took to get ready; 0: not known
+  char polled[1024] = {};      ///< mount point of the second connection; empty: none, or too long
 };
 
 class Memo {

@@ -29,6 +29,7 @@ bool parse_level(const char* text, LogLevel& out) {
 bool take(const char* name, const char* value, KeeperOptions& o) {
   const auto is = [name](const char* flag) { return std::strcmp(name, flag) == 0; };
   if (is("--mountpoint")) return o.mountpoint = value, true;
+  if (is("--polled")) return o.polled = value, true;
   if (is("--type")) return o.type = value, true;
   if (is("--source")) return o.source = value, true;
   if (is("--rest")) return o.rest = value, true;

@@ -11,6 +11,7 @@ namespace vprocfs {
 /// The keeper's command line. Strings are argv's own.
 struct KeeperOptions {
   const char* mountpoint = nullptr;
+  const char* polled = nullptr;  ///< mount point of files that are polled; nullptr: none
   const char* type = "fuse.lxcfs";
   const char* source = "vprocfs";
   const char* socket = nullptr;  ///< control socket; nullptr: none

@@ -12,20 +12,21 @@ namespace {
 
 constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
 // Versions from before the vault end after 17, those from before the memo after 18, from before the
-// launch after 19, and ignore what comes after them.
-constexpr int kFewestFields = 17, kFields = 20;
+// launch after 19, with one connection only after 20, and ignore what comes after them.
+constexpr int kFewestFields = 17, kFields = 24;
 
 }  // namespace
 
 void write_resume(const Resume& r) {
-  char text[400];
+  char text[600];
   std::snprintf(text, sizeof(text),
                 "1 %d %d %d %d %d %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                " %u %u %u %" PRIu64 " %" PRIu64 " %d %d %d",
+                " %u %u %u %" PRIu64 " %" PRIu64 " %d %d %d %d %d %d %u",
                 r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
                 r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
                 r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
-                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd, r.memo_fd, r.launch_fd);
+                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd, r.memo_fd, r.launch_fd,
+                r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd, r.connections);
   ::setenv(kVariable, text, 1);
 }
 
@@ -35,11 +36,12 @@ Inherited read_resume(Resume& r) {
   const int fields = std::sscanf(
       text,
       "1 %d %d %d %d %d %u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-      " %u %u %u %" SCNu64 " %" SCNu64 " %d %d %d",
+      " %u %u %u %" SCNu64 " %" SCNu64 " %d %d %d %d %d %d %u",
       &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid, &r.generation,
       &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent, &r.requests, &r.device,
       &r.agreed.kernel_major, &r.agreed.kernel_minor, &r.agreed.max_readahead,
-      &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd, &r.memo_fd, &r.launch_fd);
+      &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd, &r.memo_fd, &r.launch_fd,
+      &r.polled_fuse_fd, &r.polled_state_fd, &r.polled_refusal_fd, &r.connections);
   r.agreed.initialised = 1;
   r.agreed.tick = (r.agreed.flags & FUSE_NO_OPEN_SUPPORT) != 0 ? 1 : 0;
   return fields >= kFewestFields && fields <= kFields ? Inherited::kAll : Inherited::kUnknown;
@@ -56,6 +58,20 @@ void take_over(const Resume& r, Connection& out) {
   out.refusal = Fd(r.refusal_fd);
   out.agreed = r.agreed;
   out.device = r.device;
+}
+
+bool take_over_polled(const Resume& r, const MemoRecord& known, Connection& out) {
+  const auto& its = known.connections[out.number];
+  if (r.polled_fuse_fd < 0 || its.agreed.initialised != 1) return false;
+  for (const int fd : {r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd}) {
+    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
+  out.fuse = Fd(r.polled_fuse_fd);
+  out.state = Fd(r.polled_state_fd);
+  out.refusal = Fd(r.polled_refusal_fd);
+  out.agreed = its.agreed;
+  out.device = its.device;
+  return true;
 }
 
 }  // namespace vprocfs

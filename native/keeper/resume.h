@@ -15,6 +15,10 @@ struct Resume {
   int vault_fd = -1;   ///< -1: the earlier self had no vault
   int memo_fd = -1;    ///< -1: the earlier self had no memo
   int launch_fd = -1;  ///< -1: the earlier self knew nothing of how it was launched
+  /// Of the connection for files that are polled; -1: there was none. What was agreed on it is in
+  /// the memo.
+  int polled_fuse_fd = -1, polled_state_fd = -1, polled_refusal_fd = -1;
+  uint32_t connections = 1;  ///< that the worker serves
 };
 
 enum class Inherited : uint8_t { kNothing, kAll, kUnknown };
@@ -26,5 +30,7 @@ void clear_resume();
 
 /// Makes the inherited descriptors ours.
 void take_over(const Resume& resume, Connection& out);
+/// The same for the connection of files that are polled; false when there is none.
+bool take_over_polled(const Resume& resume, const MemoRecord& known, Connection& out);
 
 }  // namespace vprocfs

@@ -57,7 +57,9 @@ void Supervisor::remember(const char* what) {
 
 void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = 0;
-  if (start_worker(options_, {connection_.fuse.get(), connection_.state.get()}, now, slot)) {
+  const Inheritance inheritance{connection_.fuse.get(), connection_.state.get(), polled_.fuse.get(),
+                                polled_.state.get()};
+  if (start_worker(options_, inheritance, now, slot)) {
     // A machine that is starved does not get faster by beginning from nothing again.
     const uint64_t usual = std::max<uint64_t>(options_.start_ms, 4 * started_in_ms_);
     slot.deadline_ms = now + std::min(kMaxStartMs, usual << std::min<uint32_t>(slow_starts_, 10));
@@ -76,7 +78,10 @@ uint64_t Supervisor::activate_by_ms(uint64_t now) const { return now + options_.
 
 void Supervisor::activate(Worker& worker, uint64_t now) {
   // Whoever served before writes no more: what it damaged is put right unseen.
-  StateFile::repair_connection(connection_.state.get(), connection_.agreed);
+  for (const Connection* connection : {&connection_, &polled_}) {
+    if (!connection->made()) continue;
+    StateFile::repair_connection(connection->state.get(), connection->agreed);
+  }
   worker.state = WorkerState::kActivating;
   worker.generation = ++generation_;
   worker.deadline_ms = activate_by_ms(now);
@@ -217,6 +222,7 @@ void Supervisor::on_packet(Worker& worker) {
       return on_ready(worker, now);
     case KeeperMessage::kServing:
       lose_descriptors(packet.lost, "did not reach the next worker");
+      worker.connections = packet.serving;
       return on_serving(worker, packet.why, now);
     case KeeperMessage::kBeat:
       worker.resent = packet.resent;
@@ -321,7 +327,10 @@ void Supervisor::lose_next(const char* why, uint64_t now) {
 void Supervisor::lose_current(const char* why, uint64_t now) {
   if (trouble_ms_ == 0) trouble_ms_ = now;
   if (stopping_) return;
-  if (refusing_) connection_.requeue();
+  if (refusing_) {
+    connection_.requeue();
+    polled_.requeue();
+  }
   remember(why);
   ++restarts_;
   uint64_t wait = backoff_ms(++failures_);

@@ -16,7 +16,6 @@
 namespace vprocfs {
 namespace {
 
-constexpr int kRefusalsAtOnce = 256;
 constexpr uint64_t kUndyingMs = 1000;
 // How much too late the loop may come round before it counts as one that did not run at all.
 constexpr uint64_t kAbsentMs = 500;
@@ -33,6 +32,7 @@ constexpr uint64_t kMostPatienceMs = 60000;
 Supervisor::Supervisor(const KeeperOptions& options, const Estate& estate)
     : options_(options),
       connection_(estate.connection),
+      polled_(estate.polled),
       vault_(estate.vault),
       memo_(estate.memo),
       store_(estate.store),
@@ -52,6 +52,7 @@ void Supervisor::resume(const Resume& from) {
   current_.control = Fd(from.control_fd);
   current_.state = WorkerState::kServing;
   current_.generation = from.generation;
+  current_.connections = from.connections;
   current_.started_ms = from.worker_started_ms;
   current_.serving_ms = current_.last_beat_ms = monotonic_ms();
   resent_before_ = from.resent;
@@ -200,10 +201,11 @@ void Supervisor::refuse(uint64_t now) {
     notify_supervisor("STATUS=no worker serves, readers get an error");
     refusing_ = true;
     connection_.requeue();
+    polled_.requeue();
   }
   // A worker that is about to serve reads the same queue: what it takes, it answers.
-  for (int i = 0; i < kRefusalsAtOnce && connection_.refuse_one(); ++i) {
-  }
+  connection_.refuse_some();
+  polled_.refuse_some();
 }
 
 void Supervisor::make_up_for_absence(uint64_t planned_ms, uint64_t now) {
@@ -297,7 +299,8 @@ int Supervisor::run() {
                     {current_.control.get(), POLLIN, 0},
                     {next_.control.get(), POLLIN, 0},
                     {client_ ? -1 : listener_.get(), POLLIN, 0},
-                    {client_.get(), POLLIN, 0}};
+                    {client_.get(), POLLIN, 0},
+                    {refusing_ || wants_polled() ? polled_.refusal.get() : -1, POLLIN, 0}};
     const uint64_t begin = monotonic_ms();
     if (woken_ms != 0) make_up_for_absence(woken_ms, begin);
     const int wait = wait_ms(begin);
@@ -309,6 +312,7 @@ int Supervisor::run() {
       exit_status_ = 1;
       begin_stop();
     }
+    look_after_polled(woken_ms);
     if (fds[2].revents != 0) on_packet(current_);
     if (fds[3].revents != 0) on_packet(next_);
     if (fds[1].revents != 0) on_signal();
@@ -320,8 +324,12 @@ int Supervisor::run() {
   if (options_.socket != nullptr) ::unlink(options_.socket);
   if (leaving_) return 0;
   // Usually the worker has done it.
-  disconnect(options_, connection_);
-  forget(connection_, memo_, store_);
+  for (const Connection* connection : {&polled_, &connection_}) {
+    if (connection->made()) disconnect(options_, *connection);
+    forget(*connection, memo_, store_);
+  }
+  // A directory of ours, which nothing else is in.
+  if (options_.polled != nullptr) ::rmdir(options_.polled);
   return exit_status_;
 }
 

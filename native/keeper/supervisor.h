@@ -21,6 +21,7 @@ class Supervisor {
   /// What outlives a supervisor.
   struct Estate {
     Connection& connection;
+    Connection& polled;  ///< of files that are polled; not made where there is none
     Vault& vault;
     Memo& memo;
     Store& store;
@@ -92,6 +93,10 @@ class Supervisor {
   void end_reload(const char* result);
   void remember(const char* what);
 
+  // polled.cc: the connection of files that are polled
+  bool wants_polled() const;
+  void look_after_polled(uint64_t now);
+
   // control.cc: the control socket
   bool open_socket();
   void on_connect(uint64_t now);
@@ -105,6 +110,7 @@ class Supervisor {
 
   const KeeperOptions& options_;
   Connection& connection_;
+  Connection& polled_;
   Vault& vault_;
   Memo& memo_;
   Store& store_;
@@ -131,6 +137,7 @@ class Supervisor {
   uint64_t next_extension_ms_ = 1;  ///< when more time for the start is asked for; 0: it is over
   uint64_t next_notify_ms_ = 0;
   uint64_t client_until_ms_ = 0;
+  uint64_t polled_again_ms_ = 0;  ///< not before then that connection is made again
   uint64_t stop_by_ms_ = 0;
   int probe_ = 0;        ///< PID of the program that we are to become, while it is tried
   bool killed_ = false;  ///< the last one ended by a SIGKILL that was not ours

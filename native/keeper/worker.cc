@@ -6,8 +6,10 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
+#include <iterator>
 #include <utility>
 
 #include "base/descriptors.h"
@@ -31,18 +33,34 @@ void unblock_signals() {
   ::signal(SIGPIPE, SIG_DFL);
 }
 
+/// A descriptor that a worker finds by the name of a variable; -1: it gets none.
+struct Bequest {
+  int fd;
+  const char* variable;
+};
+
 [[noreturn]] void become_worker(const KeeperOptions& options, const Inheritance& inheritance,
                                 int control) {
+  const Bequest passed[] = {{inheritance.fuse_fd, kFuseFdVariable},
+                            {inheritance.state_fd, kStateFdVariable},
+                            {control, kControlFdVariable},
+                            {inheritance.polled_fuse_fd, kPolledFuseFdVariable},
+                            {inheritance.polled_state_fd, kPolledStateFdVariable}};
+  int from[std::size(passed)];
   // Out of the way first: dup2 must not overwrite one that is still to be moved.
-  const int from[3] = {::fcntl(inheritance.fuse_fd, F_DUPFD_CLOEXEC, 10),
-                       ::fcntl(inheritance.state_fd, F_DUPFD_CLOEXEC, 10),
-                       ::fcntl(control, F_DUPFD_CLOEXEC, 10)};
-  for (int i = 0; i < 3; ++i) {
-    if (from[i] < 0 || ::dup2(from[i], kFirstInherited + i) < 0) ::_exit(126);
+  for (size_t i = 0; i < std::size(passed); ++i) {
+    from[i] = passed[i].fd < 0 ? -1 : ::fcntl(passed[i].fd, F_DUPFD_CLOEXEC, 10);
+    if (from[i] < 0 && passed[i].fd >= 0) ::_exit(126);
   }
-  ::setenv(kFuseFdVariable, "3", 1);
-  ::setenv(kStateFdVariable, "4", 1);
-  ::setenv(kControlFdVariable, "5", 1);
+  int next = kFirstInherited;
+  for (size_t i = 0; i < std::size(passed); ++i) {
+    ::unsetenv(passed[i].variable);
+    if (from[i] < 0) continue;
+    char number[16];
+    std::snprintf(number, sizeof(number), "%d", next);
+    if (::dup2(from[i], next++) < 0) ::_exit(126);
+    ::setenv(passed[i].variable, number, 1);
+  }
   ::setenv(kMountpointVariable, options.mountpoint, 1);
   ::unsetenv("NOTIFY_SOCKET");
   ::unsetenv("WATCHDOG_USEC");

@@ -35,6 +35,7 @@ struct Worker {
   uint64_t last_beat_ms =
       0;  ///< last time it said that it serves, or when it stands by that it is there
   uint64_t resent = 0, requests = 0;
+  uint32_t connections = 0;    ///< that it serves
   const char* doom = nullptr;  ///< why we killed it
   uint64_t doomed_ms = 0;      ///< when
   char why[96] = {};           ///< what it gave as the reason of its failure
@@ -59,10 +60,11 @@ struct Worker {
 /// Descriptors that every worker inherits.
 struct Inheritance {
   int fuse_fd = -1, state_fd = -1;
+  int polled_fuse_fd = -1, polled_state_fd = -1;  ///< -1: there is no such connection
 };
 
-/// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and 5, named in
-/// its environment.
+/// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and so on, named
+/// in its environment.
 bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
                   Worker& out);
 

@@ -1,6 +1,18 @@
 #include "node/tree.h"
 
+#include <algorithm>
+#include <utility>
+
 namespace vprocfs {
+namespace {
+
+uint32_t hash_of(std::string_view path) {
+  uint32_t hash = 2166136261u;
+  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
+  return hash ^ (hash >> 14);
+}
+
+}  // namespace
 
 const TreeEntry* TreeDir::find(std::string_view name) const {
   for (const auto& entry : entries) {
@@ -10,12 +22,10 @@ const TreeEntry* TreeDir::find(std::string_view name) const {
 }
 
 NodeIndex Tree::dir_index(std::string_view path) {
-  uint32_t hash = 2166136261u;
-  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 16777619u;
-  return static_cast<NodeIndex>(kFirstDirIndex + (hash ^ (hash >> 14)) % kDirIndexes);
+  return static_cast<NodeIndex>(kFirstDirIndex + hash_of(path) % kDirIndexes);
 }
 
-Tree::Tree(const std::function<bool(const std::string&)>& has) {
+Tree::Tree(const Has& has, const std::function<bool(const View&)>& elsewhere) {
   dirs_.push_back(TreeDir{kContainerRootIndex, kContainerRootIndex, "", {}});
   // All of it is the host's: no view implies it.
   if (has("sys/devices/system/node")) ensure("sys/devices/system/node");
@@ -30,6 +40,41 @@ Tree::Tree(const std::function<bool(const std::string&)>& has) {
     ensure(parent).entries.push_back(
         TreeEntry{std::string(name), static_cast<NodeIndex>(kFirstFileIndex + view->index), view});
   }
+  if (elsewhere) add_links(dirs_.front(), elsewhere);
+}
+
+bool Tree::all_elsewhere(const TreeEntry& entry,
+                         const std::function<bool(const View&)>& elsewhere) const {
+  if (entry.view != nullptr) return elsewhere(*entry.view);
+  const TreeDir* const below = dir(entry.index);
+  return below != nullptr && !below->entries.empty() &&
+         std::all_of(below->entries.begin(), below->entries.end(),
+                     [&](const TreeEntry& e) { return all_elsewhere(e, elsewhere); });
+}
+
+void Tree::add_links(TreeDir& in, const std::function<bool(const View&)>& elsewhere) {
+  std::vector<TreeEntry> kept;
+  for (TreeEntry& entry : in.entries) {
+    // proc and sys themselves are links of another kind to those in a container.
+    if (in.path.empty() || !all_elsewhere(entry, elsewhere)) {
+      if (entry.view == nullptr) {
+        const auto below = std::find_if(dirs_.begin(), dirs_.end(),
+                                        [&](const TreeDir& d) { return d.index == entry.index; });
+        if (below != dirs_.end()) add_links(*below, elsewhere);
+      }
+      continue;
+    }
+    const std::string path = in.path + "/" + entry.name;
+    TreeEntry link;
+    link.name = entry.name;
+    link.index = static_cast<NodeIndex>(kFirstLinkIndex + hash_of(path) % kLinkIndexes);
+    link.link = true;
+    links_.push_back({link.index, path});
+    entry.name.insert(0, ".");
+    entry.hidden = true;
+    kept.push_back(std::move(link));
+  }
+  for (TreeEntry& link : kept) in.entries.push_back(std::move(link));
 }
 
 TreeDir& Tree::ensure(std::string_view path) {
@@ -51,6 +96,13 @@ TreeDir& Tree::ensure(std::string_view path) {
 const TreeDir* Tree::dir(NodeIndex index) const {
   for (const auto& dir : dirs_) {
     if (dir.index == index) return &dir;
+  }
+  return nullptr;
+}
+
+const std::string* Tree::link(NodeIndex index) const {
+  for (const auto& link : links_) {
+    if (link.index == index) return &link.path;
   }
   return nullptr;
 }

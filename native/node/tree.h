@@ -14,7 +14,9 @@ namespace vprocfs {
 struct TreeEntry {
   std::string name;
   NodeIndex index = 0;
-  const View* view = nullptr;  ///< nullptr: a directory
+  const View* view = nullptr;  ///< nullptr: a directory, or a link
+  bool link = false;           ///< to where it can be polled
+  bool hidden = false;         ///< found, not listed: what the link stands for
 };
 
 /// A directory below a container's root. The same for every container and for the caller-identified
@@ -31,8 +33,12 @@ struct TreeDir {
 /// The directories that the view table implies. Immutable after construction.
 class Tree {
  public:
-  /// With the views for which `has(View::path)` is true: what the host lacks is not there.
-  explicit Tree(const std::function<bool(const std::string&)>& has);
+  using Has = std::function<bool(const std::string&)>;
+
+  /// With the views for which `has(View::path)` is true: what the host lacks is not there. A file
+  /// for which `elsewhere` is true, and a directory of such files only, is a link to the same path
+  /// of another mount; it stays here as well, under its name with a dot before it.
+  explicit Tree(const Has& has, const std::function<bool(const View&)>& elsewhere = nullptr);
 
   /// The top: what stands in a container's root.
   const TreeDir& top() const { return dirs_.front(); }
@@ -40,14 +46,24 @@ class Tree {
   const TreeDir* dir(NodeIndex index) const;
   /// By index; nullptr for what is not a file.
   const View* file(NodeIndex index) const;
+  /// Where a link leads to, by its index: a path like "proc/pressure". nullptr for what is none.
+  const std::string* link(NodeIndex index) const;
 
   /// The node index of a directory path: derived from the path, so that it never moves.
   static NodeIndex dir_index(std::string_view path);
 
  private:
+  struct Link {
+    NodeIndex index = 0;
+    std::string path;
+  };
   TreeDir& ensure(std::string_view path);
+  bool all_elsewhere(const TreeEntry& entry,
+                     const std::function<bool(const View&)>& elsewhere) const;
+  void add_links(TreeDir& dir, const std::function<bool(const View&)>& elsewhere);
   std::vector<const View*> views_;
   std::vector<TreeDir> dirs_;
+  std::vector<Link> links_;
 };
 
 }  // namespace vprocfs

@@ -1,5 +1,6 @@
 #include "source/mount_table.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -82,7 +83,8 @@ Result<MountTable> MountTable::read(int dir_fd, const std::string& file, const W
   std::string room;
   const int code = for_each_line_of(fd.value().get(), room, [&](std::string_view line) {
     const bool keep = is_of_kernel_tree(line) ||
-                      (!wanted.path.empty() && is_at(line, wanted.path)) ||
+                      std::any_of(wanted.paths.begin(), wanted.paths.end(),
+                                  [&](const std::string& path) { return is_at(line, path); }) ||
                       (wanted.id != 0 && parse_u64(word_at(line, 0)) == wanted.id);
     if (keep && table.entries_.size() < kMostKept && (bytes += line.size()) < kMostBytes) {
       if (auto entry = parse_mount(line)) table.entries_.push_back(std::move(*entry));

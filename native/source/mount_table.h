@@ -36,9 +36,9 @@ class MountTable {
  public:
   /// What read() keeps beside the mounts of which is_of_kernel_tree() is true.
   struct Wanted {
-    std::string path;      ///< mounts at exactly this path
-    bool devices = false;  ///< the devices of all mounts, for has_device()
-    uint64_t id = 0;       ///< the mount with this id, wherever it is
+    std::vector<std::string> paths;  ///< mounts at exactly these paths
+    bool devices = false;            ///< the devices of all mounts, for has_device()
+    uint64_t id = 0;                 ///< the mount with this id, wherever it is
   };
 
   /// From the text of mountinfo. Lines of an unknown shape are left out.

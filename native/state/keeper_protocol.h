@@ -24,7 +24,8 @@ enum class KeeperMessage : uint32_t {
 
 struct KeeperPacket {
   uint32_t type = 0;
-  uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests
+  uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests; kServing: connections
+                          ///< that it serves, 0 from versions that know of one only
   uint64_t resent = 0;    ///< kBeat, kDrained: requests handed again so far
   uint64_t requests = 0;  ///< kBeat, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
@@ -61,5 +62,8 @@ inline constexpr char kStateFdVariable[] = "VPROCFS_KEEPER_STATE_FD";
 inline constexpr char kControlFdVariable[] = "VPROCFS_KEEPER_CONTROL_FD";
 /// The canonical mount point: to resolve it a worker would have to ask the mount.
 inline constexpr char kMountpointVariable[] = "VPROCFS_KEEPER_MOUNTPOINT";
+/// Of the connection for files that are polled; not set where there is none.
+inline constexpr char kPolledFuseFdVariable[] = "VPROCFS_KEEPER_POLLED_FUSE_FD";
+inline constexpr char kPolledStateFdVariable[] = "VPROCFS_KEEPER_POLLED_STATE_FD";
 
 }  // namespace vprocfs

@@ -40,10 +40,10 @@ struct ConnectionState {
   uint32_t initialised = 0;  ///< 1 once INIT was answered
   uint32_t kernel_major = 0, kernel_minor = 0;
   uint32_t max_readahead = 0;
-  uint32_t tick = 0;  ///< 1: files come out of the page cache (contract `tick`)
-  uint32_t reserved = 0;
-  uint64_t kernel_flags = 0;  ///< what the kernel offered
-  uint64_t flags = 0;         ///< what we took
+  uint32_t tick = 0;              ///< 1: files come out of the page cache (contract `tick`)
+  uint32_t polled_elsewhere = 0;  ///< 1: files that are polled have a connection of their own
+  uint64_t kernel_flags = 0;      ///< what the kernel offered
+  uint64_t flags = 0;             ///< what we took
 };
 
 /// Memory that outlives a worker: a memfd that the keeper holds and workers map.

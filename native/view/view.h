@@ -31,6 +31,9 @@ struct View {
 /// (Documentation/accounting/psi.rst).
 constexpr bool takes_triggers(const View& view) { return pressure_needed(view.needs).has_value(); }
 
+/// Whether poll(2) on the file tells more than that it can be read and written.
+constexpr bool is_polled(const View& view) { return takes_triggers(view); }
+
 /// All views, in the order of views.def.
 const View* views_begin();
 const View* views_end();

@@ -51,6 +51,8 @@ export function helperPath(): string {
 /** What of the configuration the helper is told. */
 export interface HelperSettings {
   readonly mountpoint: string;
+  /** Where files are mounted that are polled, if they are. */
+  readonly polled?: string;
   readonly fsType: string;
   readonly source: string;
   readonly skipFiles: readonly string[];
@@ -76,6 +78,7 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
     ...(run.action === "attach" ? [] : [`--${run.action}`]),
     "--json",
     ...["--mountpoint", settings.mountpoint],
+    ...(settings.polled === undefined ? [] : ["--polled", settings.polled]),
     ...["--type", settings.fsType, "--source", settings.source],
     ...["--name", run.name],
     ...(run.timeoutMs === undefined ? [] : ["--timeout-ms", String(run.timeoutMs)]),

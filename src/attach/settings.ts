@@ -2,6 +2,7 @@ import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import type { Config } from "../config.js";
 import { socketOf } from "../keeper.js";
+import { polledMountpointOf } from "../polled.js";
 import { patternsOf } from "./glob.js";
 import type { HelperSettings } from "./helper.js";
 
@@ -9,6 +10,7 @@ import type { HelperSettings } from "./helper.js";
 export function helperSettings(config: Config, mountpoint: string): HelperSettings {
   return {
     mountpoint,
+    polled: polledMountpointOf(mountpoint),
     fsType: config.fsType,
     source: config.source,
     skipFiles: patternsOf(config.skipFiles),
@@ -46,8 +48,9 @@ export function removeSettings(mountpoint: string): void {
 export function writeSettings(config: Config, mountpoint: string): void {
   const path = settingsFileOf(mountpoint);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  const polled = `polled ${polledMountpointOf(mountpoint)}\n`;
   try {
-    writeFileSync(`${path}.new`, settingsText(config, mountpoint), { mode: 0o600 });
+    writeFileSync(`${path}.new`, polled + settingsText(config, mountpoint), { mode: 0o600 });
     renameSync(`${path}.new`, path);
   } catch (error) {
     // A full file system leaves a part of it.

@@ -5,6 +5,7 @@ import { findContainer } from "../containers/find.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
+import { polledMountpointOf } from "../polled.js";
 import { printable, shortened, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
@@ -45,6 +46,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     surveys,
     config,
     device: mountAt(mounts, mountpoint)?.device,
+    polledDevice: mountAt(mounts, polledMountpointOf(mountpoint))?.device,
     devices: new Set(mounts.map(({ device }) => device)),
     whyNot: whyNotNow(binding, config),
     paths: binding.views().map(({ path }) => path),

@@ -19,10 +19,16 @@ import {
   tellKeeper,
   workplace,
 } from "../keeper.js";
-import { createLogger, isText } from "../log.js";
+import { createLogger, isText, type Logger } from "../log.js";
 import { readMounts } from "../mountinfo.js";
 import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
+import {
+  makePolledMountpoint,
+  polledMountpointOf,
+  preparePolled,
+  removePolledMountpoint,
+} from "../polled.js";
 import { printable } from "../text.js";
 import { type Context, configFileFor, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -53,11 +59,25 @@ function becomeKeeper(
   binding: NativeBinding,
   config: Config,
   mountpoint: string,
-  stamps: readonly string[],
+  { polled, stamps }: { polled: string | undefined; stamps: readonly string[] },
 ): never {
   const [program = "", , ...options] = process.argv.slice(1);
   const worker = { command: [process.execPath, program, "worker", ...options], stamps };
-  execKeeper(binding, { ...config, mountpoint }, !isText(config.logFormat), worker);
+  const place = { polled, json: !isText(config.logFormat) };
+  execKeeper(binding, { ...config, mountpoint }, place, worker);
+}
+
+/** The second mount point as `make` makes it; undefined, with a warning, when that fails. */
+async function polledPlace(
+  log: Logger,
+  make: () => string | Promise<string>,
+): Promise<string | undefined> {
+  try {
+    return await make();
+  } catch (error) {
+    log.warn({ reason: messageOf(error) }, "pressure files have no connection of their own");
+    return undefined;
+  }
 }
 
 /** Becomes the keeper, which mounts and starts workers; without a keeper mounts and serves itself. */
@@ -74,24 +94,35 @@ async function run(context: Context, config: Config, asked: Asked): Promise<void
   const system = realSystem((path) => binding.unmount(path));
   // Another process cannot take over a mount of libfuse.
   const hasKeeper = keeper && config.engine === "native";
-  if (hasKeeper && inheritsMount(context.env, process.pid)) {
+  const inherits = hasKeeper && inheritsMount(context.env, process.pid);
+  if (inherits) {
     const mount = mountOf(readMounts(), config.mountpoint);
     if (mount !== undefined && isOurs(mount, config)) {
-      becomeKeeper(binding, config, mount.mountpoint, stamps);
+      const polled = await polledPlace(log, () => makePolledMountpoint(mount.mountpoint));
+      becomeKeeper(binding, config, mount.mountpoint, { polled, stamps });
     }
   }
   const { path, removed } = await prepareMountpoint(system, config.mountpoint, config);
   if (removed > 0) {
     log.warn({ mountpoint: path, removed }, "removed the dead mount of an earlier vprocfs");
   }
+  // What the keeper inherits is not to be asked anything.
+  const makePolled = (): string | Promise<string> =>
+    inherits ? makePolledMountpoint(path) : preparePolled(system, path, config);
+  const polledMountpoint =
+    config.engine === "native" ? await polledPlace(log, makePolled) : undefined;
   if (hasKeeper) {
-    becomeKeeper(binding, config, path, stamps);
+    becomeKeeper(binding, config, path, { polled: polledMountpoint, stamps });
   }
   makeCallsDirectory(config);
   try {
     const status = await serve({
       engine,
-      options: { mountpoint: path, ...engineOptions(config) },
+      options: {
+        mountpoint: path,
+        ...(polledMountpoint === undefined ? {} : { polledMountpoint }),
+        ...engineOptions(config),
+      },
       log,
       companions: companionsOf(binding, config, { mountpoint: path, hasKeeper: false, log }),
       unmount: () => isOnTop(system, path, config),
@@ -99,6 +130,10 @@ async function run(context: Context, config: Config, asked: Asked): Promise<void
     context.exit(status);
   } catch (error) {
     throw startError(error, path);
+  } finally {
+    if (polledMountpoint !== undefined) {
+      removePolledMountpoint(polledMountpoint);
+    }
   }
 }
 
@@ -115,7 +150,11 @@ async function work(context: Context, config: Config): Promise<void> {
   const log = createLogger(config.logLevel, config.logFormat);
   const status = await serve({
     engine: nativeEngine(binding),
-    options: { ...place, ...engineOptions(config) },
+    options: {
+      ...place,
+      polledMountpoint: polledMountpointOf(mountpoint),
+      ...engineOptions(config),
+    },
     log,
     companions: companionsOf(binding, config, { mountpoint, hasKeeper: true, log }),
     unmount: () => isOnTop(system, mountpoint, config),

@@ -202,6 +202,10 @@ export interface SessionFeatures {
   readonly callsProblem?: string;
   /** Why the host's kernel log cannot be read though containers have logs; empty when it can. */
   readonly kernelLogProblem?: string;
+  /** Files that are polled have a connection of their own. */
+  readonly polled?: boolean;
+  /** Why they have none though they should; empty when they have. */
+  readonly polledProblem?: string;
   /** Why what an earlier worker left was not taken over; empty when it was. */
   readonly stateIgnored: string;
 }
@@ -223,11 +227,16 @@ export interface Inheritance {
   readonly fuseFd: number;
   readonly stateFd: number;
   readonly controlFd: number;
+  /** Both or none: of the connection for files that are polled. */
+  readonly polledFuseFd?: number;
+  readonly polledStateFd?: number;
 }
 
 export interface SessionOptions {
   /** Absolute path of an existing directory. Ignored with `inherit`. */
   readonly mountpoint: string;
+  /** Where files are mounted that are polled; without it they are polled on the one mount. */
+  readonly polledMountpoint?: string;
   /** File system type shown in mount tables, e.g. "fuse.lxcfs". */
   readonly fsType: string;
   /** Mount source, e.g. "vprocfs". */

@@ -19,6 +19,8 @@ export interface ContainerInputs {
   readonly config: Config;
   /** "major:minor" of the live mount; undefined when there is none. */
   readonly device: string | undefined;
+  /** That of the mount of files that are polled; undefined when there is none. */
+  readonly polledDevice?: string | undefined;
   /** Those of all that is mounted on the host. */
   readonly devices: ReadonlySet<string>;
   /** Why the watcher leaves a container alone. */
@@ -64,11 +66,12 @@ function isLxcfs({ fsType, source }: Mount): boolean {
 export function sortMounts(
   mounts: readonly Mount[],
   paths: readonly string[],
-  inputs: Pick<ContainerInputs, "device" | "devices"> & {
+  inputs: Pick<ContainerInputs, "device" | "devices" | "polledDevice"> & {
     readonly config: Pick<Config, "fsType" | "source">;
   },
 ): Mounted {
-  const { config, device, devices } = inputs;
+  const { config, device, devices, polledDevice } = inputs;
+  const live = [device, polledDevice];
   const found = {
     live: [] as string[],
     missing: [] as string[],
@@ -85,7 +88,7 @@ export function sortMounts(
       (mount) => targets.includes(mount.mountpoint) && isOurs(mount, config),
     );
     if (top !== undefined && isOurs(top, config)) {
-      (top.device === device ? found.live : found.dead).push(path);
+      (live.includes(top.device) ? found.live : found.dead).push(path);
     } else if (top !== undefined && isLxcfs(top)) {
       (devices.has(top.device) ? found.lxcfs : found.dead).push(path);
     } else if (ours.length > 0) {

@@ -6,9 +6,10 @@ import { messageOf } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
-import { type Mount, readMounts } from "../mountinfo.js";
-import { mountState, realSystem } from "../mountpoint.js";
+import { type Mount, mountAt, readMounts } from "../mountinfo.js";
+import { isOurs, mountState, realSystem } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
+import { polledMountpointOf } from "../polled.js";
 import { serviceOf } from "../service.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
@@ -231,6 +232,23 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
   }
 }
 
+/** Whether files that are polled have a mount of their own. */
+function checkPolled(findings: Findings, config: Config, mountpoint: string): void {
+  if (config.engine !== "native") {
+    return;
+  }
+  const mount = mountAt(readMounts(), polledMountpointOf(mountpoint));
+  if (mount !== undefined && isOurs(mount, config)) {
+    findings.add("ok", "pressure files are polled through a mount of their own");
+  } else {
+    findings.add(
+      "warning",
+      "pressure files have no mount of their own: every program that polls all files it opens waits longer, and one that polls keeps the node from suspending",
+      `start vprocfs anew; why it could not be mounted is in ${serviceOf(mountpoint).log}`,
+    );
+  }
+}
+
 async function checkVersion(
   findings: Findings,
   { metrics }: Config,
@@ -285,6 +303,7 @@ export async function checkDaemon(
   } catch (error) {
     findings.add("warning", messageOf(error), "without a keeper nobody replaces a dead worker");
   }
+  checkPolled(findings, config, mountpoint);
   await checkVersion(findings, config, mountpoint, version);
   return findings.list;
 }

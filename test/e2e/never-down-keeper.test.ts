@@ -19,8 +19,11 @@ import { Storm, type StormResult } from "./never-down-support.js";
 
 const ROUNDS = inLong(2, 40);
 
-/** What every connection has in the store, and the keeper itself. */
-const KEPT = ["fuse-0-0", "launch-0-0", "memo-0-0", "refusal-0-0", "state-0-0"];
+/** What both connections have in the store, and the keeper itself. */
+const KEPT = [
+  ...["fuse-0-0", "fuse-1-0", "launch-0-0", "memo-0-0"],
+  ...["refusal-0-0", "refusal-1-0", "state-0-0", "state-1-0"],
+];
 
 describeLive("a keeper whose service manager keeps descriptors", ["g++", "python3"], () => {
   async function underLoad(

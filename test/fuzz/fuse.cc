@@ -50,9 +50,7 @@ Kernel start() {
     state.value()->set_connection(agreed);
   }
   EngineOptions options;
-  options.mountpoint = "/nonexistent";
-  options.fuse_fd = pair[1];
-  options.state_fd = kernel.state.get();
+  options.plain = {"/nonexistent", pair[1], kernel.state.get()};
   options.bpf = false;
   kernel.engine = new Engine(options, [](const std::string&) {});
   if (!kernel.engine->prepare() || !kernel.engine->activate(nullptr)) {

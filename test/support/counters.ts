@@ -11,6 +11,7 @@ const ResourceSchema = z.object({
 });
 
 const CountersSchema = z.object({
+  /** By the name of the FUSE operation. */
   requests: z.record(z.string(), z.number()),
   renders: z.number(),
   errors: z.number(),

@@ -14,6 +14,7 @@ import { join } from "node:path";
 import { settingsFileOf } from "../../src/attach/settings.js";
 import { socketOf } from "../../src/keeper.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
+import { polledMountpointOf } from "../../src/polled.js";
 import { type Outcome, output, outputSync, run } from "./command.js";
 import { testName } from "./names.js";
 import { project } from "./project.js";
@@ -100,7 +101,10 @@ function processesOf(mountpoint: string): number[] {
 
 /** Mounts below the mount point in any mount namespace would keep the connection alive. */
 function leftoversOf(mountpoint: string): string[] {
-  const mounts = mountAt(readMounts(), mountpoint) === undefined ? [] : ["its mount"];
+  const places = [mountpoint, polledMountpointOf(mountpoint)];
+  const mounts = places
+    .filter((place) => mountAt(readMounts(), place) !== undefined)
+    .map((place) => `the mount on ${place}`);
   const processes = processesOf(mountpoint).map((pid) => `process ${pid}`);
   const socket = socketOf(mountpoint);
   return [...mounts, ...processes, ...(existsSync(socket) ? [socket] : [])];
@@ -125,6 +129,17 @@ const PASSED = [
   "TSAN_OPTIONS",
   "UBSAN_OPTIONS",
 ];
+
+/** Unmounts what a daemon has left that was killed. */
+export async function unmountLeft(mountpoint: string): Promise<void> {
+  const polled = polledMountpointOf(mountpoint);
+  for (const place of [polled, mountpoint]) {
+    if (mountAt(readMounts(), place) !== undefined) {
+      await output(["umount", "--lazy", place]);
+    }
+  }
+  rmSync(polled, { recursive: true, force: true });
+}
 
 /** A daemon on a mount point of its own. */
 export class Daemon {
@@ -252,9 +267,7 @@ export class Daemon {
       }
     } finally {
       this.kill();
-      if (this.isMounted) {
-        await output(["umount", "--lazy", this.mountpoint]);
-      }
+      await unmountLeft(this.mountpoint);
       // What one that was killed has left behind for the next.
       for (const file of [settingsFileOf(this.mountpoint), socketOf(this.mountpoint)]) {
         rmSync(file, { force: true });

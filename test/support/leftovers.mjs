@@ -145,7 +145,10 @@ function unmountAll() {
   const points = textOf("/proc/self/mountinfo")
     .split("\n")
     .map((line) => line.split(" ")[4] ?? "");
-  const found = points.filter((point) => point.split("/").some(isLeftover)).reverse();
+  const isOurs = (point) =>
+    point.split("/").some(isLeftover) ||
+    (point.startsWith("/run/vprocfs-poll/") && mentionsLeftover(basename(point)));
+  const found = points.filter(isOurs).reverse();
   for (const point of found) {
     spawnSync("umount", ["--lazy", point]);
   }
@@ -204,7 +207,7 @@ async function removeCgroups() {
 }
 
 function removeFiles() {
-  const found = [...new Set([tmpdir(), "/var/tmp", "/run/vprocfs"])]
+  const found = [...new Set([tmpdir(), "/var/tmp", "/run/vprocfs", "/run/vprocfs-poll"])]
     .filter((directory) => existsSync(directory))
     .flatMap((directory) => readdirSync(directory).map((name) => join(directory, name)))
     .filter((path) => mentionsLeftover(basename(path)));

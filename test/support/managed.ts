@@ -9,7 +9,7 @@ import { socketOf } from "../../src/keeper.js";
 import { readStatus, type Status } from "../../src/keeper-status.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { background, output } from "./command.js";
-import { cli, temporaryDirectory } from "./daemon.js";
+import { cli, temporaryDirectory, unmountLeft } from "./daemon.js";
 import { testName } from "./names.js";
 import { project } from "./project.js";
 import type { Scope } from "./scope.js";
@@ -119,6 +119,7 @@ export class Managed {
       this.tell("stop");
       await this.ended();
     }
+    await unmountLeft(this.mountpoint);
     for (const file of [settingsFileOf(this.mountpoint), socketOf(this.mountpoint)]) {
       rmSync(file, { force: true });
     }

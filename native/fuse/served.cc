@@ -1,0 +1,141 @@
+#include "fuse/served.h"
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <cerrno>
+#include <chrono>
+#include <thread>
+#include <utility>
+
+#include "fuse/mount.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr int kInitDeadlineMs = 10000;
+
+/// What is seen at a path, without asking whoever serves it.
+struct Seen {
+  uint64_t device = 0, inode = 0;
+};
+
+Seen look(int directory, const std::string& path) {
+  struct statx found {};
+  constexpr int kFlags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
+  if (::statx(directory, path.c_str(), kFlags, STATX_TYPE | STATX_INO, &found) != 0) return {};
+  return {makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino};
+}
+
+}  // namespace
+
+Served::Served(Wanted wanted) : wanted_(std::move(wanted)) {}
+
+Served::~Served() = default;
+
+Result<bool> Served::connect() {
+  const ConnectionPlace& place = wanted_.place;
+  if (!inherited()) {
+    auto memory = StateFile::make_memfd();
+    if (!memory) return memory.error();
+    own_state_fd_ = std::move(memory.value());
+  }
+  auto state = StateFile::open(inherited() ? place.state_fd : own_state_fd_.get(), &state_ignored_);
+  if (!state) return state.error();
+  state_ = std::move(state.value());
+  if (!inherited()) {
+    auto fuse = mount_fuse(place.mountpoint, wanted_.type, wanted_.source, wanted_.server.tick);
+    if (!fuse) return fuse.error();
+    fuse_fd_ = std::move(fuse.value());
+    device_ = look(AT_FDCWD, place.mountpoint).device;
+    return true;
+  }
+  if (state_->connection().initialised != 1) return Error{EPROTO, "inherited connection"};
+  device_ = look(AT_FDCWD, place.mountpoint).device;
+  if (resend()) {
+    fuse_fd_ = Fd(::fcntl(place.fuse_fd, F_DUPFD_CLOEXEC, 3));
+    if (!fuse_fd_) return Error{errno, "inherited FUSE descriptor"};
+    return true;
+  }
+  // Without resend (before 6.9) requests that we took must fail when we die rather than wait for
+  // ever: they do when the descriptor that they were read from closes, so it has to be ours alone.
+  fuse_fd_ = Fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  uint32_t from = static_cast<uint32_t>(place.fuse_fd);
+  if (!fuse_fd_ || ::ioctl(fuse_fd_.get(), FUSE_DEV_IOC_CLONE, &from) != 0) {
+    return Error{errno, "/dev/fuse clone"};
+  }
+  return true;
+}
+
+bool Served::resend() const { return (connection().flags & kFuseHasResend) != 0; }
+
+void Served::prepare(Registry& registry, HostSource& host, Tree tree) {
+  reply_ = std::make_unique<Reply>(fuse_fd_.get());
+  server_ =
+      std::make_unique<Server>(*reply_, registry, host, *state_, std::move(tree), wanted_.server);
+  server_->start_helpers();
+}
+
+void Served::start(Loop::OnEnd on_end) {
+  server_->adopt_open_files();
+  loop_ = std::make_unique<Loop>(
+      fuse_fd_.get(), wanted_.max_threads, [this](const Request& r) { server_->handle(r); },
+      std::move(on_end));
+  // Before we take any: what is handed again is then what others took, and nothing of ours.
+  if (inherited() && resend()) reply_->notify_resend();
+  loop_->start();
+}
+
+Result<bool> Served::wait_initialised() const {
+  for (int i = 0; i < kInitDeadlineMs; ++i) {
+    if (state_->connection().initialised == 1) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return Error{ETIMEDOUT, "FUSE INIT"};
+}
+
+void Served::expect_end() {
+  if (loop_) loop_->expect_end();
+}
+
+Result<bool> Served::unmount(bool& lazy) const {
+  // Not what somebody else has mounted over it.
+  const uint64_t seen = look(AT_FDCWD, wanted_.place.mountpoint).device;
+  if (device_ != 0 && seen != 0 && seen != device_) return true;
+  return unmount_fuse(wanted_.place.mountpoint, lazy);
+}
+
+void Served::stop_requests() {
+  if (!loop_) return;
+  loop_->stop();
+  const std::lock_guard lock(loop_mutex_);
+  loop_.reset();
+}
+
+void Served::stop(bool hand_over) {
+  if (!server_) return;
+  server_->stop_helpers();
+  if (hand_over) server_->hand_over_open_files();
+}
+
+void Served::close() {
+  server_.reset();
+  reply_.reset();
+}
+
+size_t Served::threads() const {
+  const std::lock_guard lock(loop_mutex_);
+  return loop_ ? loop_->threads() : 0;
+}
+
+std::string Served::place_for(int procfs_fd, uint32_t pid) const {
+  const Seen own = look(AT_FDCWD, "/");
+  const Seen its = look(procfs_fd, std::to_string(pid) + "/root");
+  if (own.device == 0 || own.device != its.device || own.inode != its.inode) return {};
+  const Seen mounted = look(AT_FDCWD, wanted_.place.mountpoint);
+  return mounted.device == device_ && device_ != 0 ? wanted_.place.mountpoint : std::string();
+}
+
+}  // namespace vprocfs

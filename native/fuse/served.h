@@ -1,0 +1,89 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "fuse/loop.h"
+#include "fuse/reply.h"
+#include "fuse/server.h"
+#include "state/state_file.h"
+
+namespace vprocfs {
+
+/// Where a connection is mounted, and by whom.
+struct ConnectionPlace {
+  std::string mountpoint;  ///< "": there is no such connection
+  /// Handed down by a keeper; -1: mount by ourselves with a state file of our own.
+  int fuse_fd = -1;
+  int state_fd = -1;
+};
+
+/// One connection to the kernel with all that answers it: what it reads the host and containers
+/// through is shared with others, and borrowed.
+class Served {
+ public:
+  struct Wanted {
+    ConnectionPlace place;
+    std::string type, source;
+    size_t max_threads = 64;
+    ServerOptions server;
+  };
+  explicit Served(Wanted wanted);
+  ~Served();
+
+  /// Mounts, or takes over what the keeper holds. Nothing is taken from the kernel yet.
+  Result<bool> connect();
+  /// After connect(). The options of the server may say more by now.
+  ServerOptions& options() { return wanted_.server; }
+  void prepare(Registry& registry, HostSource& host, Tree tree);
+  /// Takes over what the worker before us left, and requests from then on.
+  void start(Loop::OnEnd on_end);
+  Result<bool> wait_initialised() const;
+
+  /// Nobody needs to be told of the end.
+  void expect_end();
+  /// `lazy`: whether it was busy.
+  Result<bool> unmount(bool& lazy) const;
+  /// Answers what is in hand, and takes no more.
+  void stop_requests();
+  /// After stop_requests(). `hand_over`: another worker goes on with what is open.
+  void stop(bool hand_over);
+  /// Lets go of all that is not its own. After stop().
+  void close();
+
+  Server* server() const { return server_.get(); }
+  StateFile& state() const { return *state_; }
+  ConnectionState connection() const { return state_ ? state_->connection() : ConnectionState{}; }
+  /// Why the state file of the worker before us was not taken over; empty when it was.
+  const std::string& state_ignored() const { return state_ignored_; }
+  /// Worker threads; from any thread.
+  size_t threads() const;
+  /// True once the connection has ended by itself.
+  bool ended() const { return loop_ && loop_->ended(); }
+  /// True while some thread waits for requests.
+  bool serving() const { return loop_ && loop_->idle(); }
+  /// Where it is mounted as a process sees it; "" where its root is another one, or when somebody
+  /// has unmounted it. `procfs_fd` is of the host's procfs.
+  std::string place_for(int procfs_fd, uint32_t pid) const;
+
+ private:
+  bool resend() const;
+  bool inherited() const { return wanted_.place.fuse_fd >= 0; }
+
+  Wanted wanted_;
+  std::string state_ignored_;
+  Fd own_state_fd_, fuse_fd_;
+  std::unique_ptr<StateFile> state_;
+  std::unique_ptr<Reply> reply_;
+  std::unique_ptr<Server> server_;
+  uint64_t device_ = 0;            ///< of the mounted file system; 0: not known
+  mutable std::mutex loop_mutex_;  ///< guards the end of loop_ against threads()
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace vprocfs
