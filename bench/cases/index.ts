@@ -4,6 +4,7 @@ import { cost } from "./cost.js";
 import { cpus } from "./cpus.js";
 import { density } from "./density.js";
 import { depth } from "./depth.js";
+import { goReader } from "./go-reader.js";
 import { hammer } from "./hammer.js";
 import { latency } from "./latency.js";
 import { memory } from "./memory.js";
@@ -14,6 +15,7 @@ import { start } from "./start.js";
 export const CASES: readonly BenchCase[] = [
   latency,
   readers,
+  goReader,
   hammer,
   cost,
   depth,

@@ -20,6 +20,7 @@ const char kHelp[] =
     "out;\n"
     "                     0 as fast as they go (0)\n"
     "  --single           one read(2) per open, as procps does\n"
+    "  --poller           put each file into an epoll set first, as Go's os.Open does\n"
     "  --buffer BYTES     of each read(2) (65536)\n"
     "  --min-bytes BYTES  less is counted as a short read\n"
     "  --enter PID[:CGROUP-DIRECTORY]...\n"
@@ -51,6 +52,7 @@ const option kLong[] = {
     {"threads", required_argument, nullptr, 't'},
     {"rate", required_argument, nullptr, 'r'},
     {"single", no_argument, nullptr, '1'},
+    {"poller", no_argument, nullptr, 'g'},
     {"buffer", required_argument, nullptr, 'b'},
     {"min-bytes", required_argument, nullptr, 'm'},
     {"enter", required_argument, nullptr, 'e'},
@@ -80,6 +82,9 @@ void take(int key, const char* value, Options& options) {
       return;
     case '1':
       options.single = true;
+      return;
+    case 'g':
+      options.poller = true;
       return;
     case 'b':
       options.buffer = static_cast<size_t>(number("buffer", value));

@@ -13,6 +13,7 @@ struct Options {
   std::vector<std::string> paths;     ///< a round reads each of them once
   std::vector<Container> containers;  ///< one process in each; none: one process right here
   bool single = false;    ///< one read(2) per open instead of reading to the end of file
+  bool poller = false;    ///< puts each file into an epoll set first, as Go's os.Open does
   size_t buffer = 65536;  ///< bytes asked for by each read(2)
   size_t min_bytes = 0;   ///< fewer are a short read
   unsigned threads = 1;   ///< per process

@@ -1,6 +1,7 @@
 #include "worker.h"
 
 #include <fcntl.h>
+#include <sys/epoll.h>
 #include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
@@ -26,13 +27,36 @@ struct Outcome {
   char last = '\0';
 };
 
-Outcome read_file(const char* path, bool single, std::vector<char>& buffer) {
+/// An epoll set of a thread, when it is to have one.
+class Poller {
+ public:
+  explicit Poller(bool wanted) : fd_(wanted ? epoll_create1(EPOLL_CLOEXEC) : -1) {}
+  ~Poller() {
+    if (fd_ >= 0) close(fd_);
+  }
+  Poller(const Poller&) = delete;
+  Poller& operator=(const Poller&) = delete;
+
+  /// As the runtime of Go does it. Files that cannot be polled (EPERM) are read all the same.
+  void add(int fd) const {
+    epoll_event event{};
+    event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+    event.data.fd = fd;
+    if (fd_ >= 0) epoll_ctl(fd_, EPOLL_CTL_ADD, fd, &event);
+  }
+
+ private:
+  int fd_;
+};
+
+Outcome read_file(const char* path, bool single, const Poller& poller, std::vector<char>& buffer) {
   Outcome outcome;
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
   if (fd < 0) {
     outcome.error = errno;
     return outcome;
   }
+  poller.add(fd);
   for (;;) {
     const ssize_t got = read(fd, buffer.data(), buffer.size());
     if (got < 0) {
@@ -63,10 +87,10 @@ bool is_cut(const Outcome& outcome, const Options& options) {
   return !partial && outcome.last != '\n';
 }
 
-void round(const Options& options, std::vector<char>& buffer, Tally& tally) {
+void round(const Options& options, const Poller& poller, std::vector<char>& buffer, Tally& tally) {
   for (const std::string& path : options.paths) {
     const uint64_t before = monotonic_ns();
-    const Outcome outcome = read_file(path.c_str(), options.single, buffer);
+    const Outcome outcome = read_file(path.c_str(), options.single, poller, buffer);
     const uint64_t after = monotonic_ns();
     if (outcome.error != 0) {
       const bool known = outcome.error > 0 && outcome.error < kErrnos;
@@ -113,9 +137,10 @@ void work(const Options& options, uint32_t index, uint32_t total, Gate& gate, Ta
   // Otherwise the kernel may wake paced readers 50 µs late, which is as much as is measured.
   prctl(PR_SET_TIMERSLACK, 1UL, 0UL, 0UL, 0UL);
   std::vector<char> buffer(options.buffer);
+  const Poller poller(options.poller);
   Tally unmeasured{};
   for (uint64_t i = 0; i < options.warmup; ++i) {
-    round(options, buffer, unmeasured);
+    round(options, poller, buffer, unmeasured);
   }
   const uint64_t start = wait_for_start(total, gate);
   if (start == 0) {
@@ -140,7 +165,7 @@ void work(const Options& options, uint32_t index, uint32_t total, Gate& gate, Ta
     if (paced) {
       sleep_until(due);
     }
-    round(options, buffer, tally);
+    round(options, poller, buffer, tally);
     if (paced) {
       tally.response.record(monotonic_ns() - due);
     }

@@ -49,6 +49,8 @@ export interface LoadOptions {
   readonly warmup?: number;
   /** One read(2) per open instead of reading to the end of file. */
   readonly single?: boolean;
+  /** Puts each file into an epoll set after the open, as Go's os.Open does. */
+  readonly poller?: boolean;
 }
 
 export interface RunningLoad {
@@ -73,6 +75,7 @@ function loadArguments(options: LoadOptions): string[] {
     ...options.containers.flatMap(({ pid, cgroups }) => ["--enter", [pid, ...cgroups].join(":")]),
     ...flags.flatMap(([flag, value]) => (value === undefined ? [] : [flag, `${value}`])),
     ...(options.single === true ? ["--single"] : []),
+    ...(options.poller === true ? ["--poller"] : []),
   ];
 }
 
