@@ -13,6 +13,7 @@ import { Vm, type VmResult, vmUnavailable } from "../../support/vm/vm.js";
 import { stormProgram } from "../never-down-support.js";
 
 const KILLS = inLong(3, 20);
+const SUSPENDS = inLong(5, 20);
 /** Everything takes many times longer in there, and more when the machine around it is busy. */
 const SECONDS = 1500;
 const TIMEOUT = { timeout: (SECONDS + 400) * 1000 };
@@ -51,6 +52,10 @@ describe.runIf(missing === undefined)(title, () => {
 
   it("finds whose figures a process is to see", TIMEOUT, async () => {
     expectAll(await guest("whose"));
+  });
+
+  it("suspends while programs poll every file", TIMEOUT, async () => {
+    expectAll(await guest("suspend", `${SUSPENDS}`));
   });
 
   it("gives all containers their files, and takes them away", TIMEOUT, async () => {
