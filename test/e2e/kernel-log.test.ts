@@ -99,6 +99,26 @@ describeLive("a container's kernel log", [], () => {
     await told(daemon, container, /^cgroup: fork rejected by pids controller in \/$/);
   });
 
+  it("tells a container in another one, and the one around it, each in its own words", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const outer = await Container.start(own);
+    const cgroup = outer.cgroup.child(own, "inner");
+    const inner = await Container.startIn(outer, own, { cgroup, memory: 32 * MIB, swap: 0 });
+    const other = await Container.start(own);
+    const pid = await starve(inner);
+    const summary = /^oom-kill:.*,task_memcg=([^,]*),task=tail,pid=(\d+),/;
+    const found = async (container: Container) => {
+      const lines = await told(daemon, container, summary);
+      return summary.exec(lines.find((line) => summary.test(line)) ?? "")?.slice(1);
+    };
+    expect(await found(inner)).toEqual(["/", pid]);
+    const [path, outerPid] = (await found(outer)) ?? [];
+    expect(path).toBe("/inner");
+    expect(Number(outerPid)).toBeGreaterThan(Number(pid));
+    expect((await logOf(daemon, other)).length).toBe(BANNER);
+  });
+
   it("goes on where it was with the next worker, and follows across it", async () => {
     const own = testScope();
     const daemon = await Daemon.start(own);
