@@ -52,7 +52,8 @@ export const node = [
   },
   {
     name: "beside-lxcfs",
-    title: "beside a running LXCFS: every container has one set of files, its own",
+    title:
+      "beside a running LXCFS: every container has files of one of the two, and ours when LXCFS stops",
     async run(bed) {
       await bed.sh(
         `rm -r /etc/systemd/system/lxcfs.service.d
@@ -61,10 +62,19 @@ export const node = [
         within 60 mountpoint -q /var/lib/lxcfs || fail "LXCFS does not start"
         start lxc beside
         start docker beside
-        own 20 docker:beside lxc:beside
+        own 20 docker:beside
+        # As docs/guide/attach.md says for replace-lxcfs = "off", without which nothing is configured.
+        files() { awk -v of="$2" '$5 ~ "^/(proc|sys)/" && / - fuse.lxcfs / && $(NF - 1) == of { print $5 }' "/proc/$1/mountinfo"; }
         pid_of lxc:beside
-        twice=$(awk '/ - fuse.lxcfs /{print $5}' /proc/$PID/mountinfo | sort | uniq -d | head -n 3 | tr '\\n' ' ')
-        [ -z "$twice" ] || fail "mounted twice: $twice"`,
+        [ -n "$(files $PID lxcfs)" ] || fail "LXCFS's hook has mounted nothing"
+        [ -z "$(files $PID vprocfs)" ] || fail "files of both: $(files $PID vprocfs | head -n 3 | tr '\n' ' ')"
+        vprocfs attach $PID >/dev/null || fail "vprocfs attach fails"
+        own 20 lxc:beside
+        [ -z "$(files $PID lxcfs)" ] || fail "LXCFS's after attach: $(files $PID lxcfs | head -n 3 | tr '\n' ' ')"
+        [ -z "$(files $PID vprocfs | sort | uniq -d)" ] || fail "mounted twice: $(files $PID vprocfs | sort | uniq -d | head -n 3 | tr '\n' ' ')"
+        start lxc last
+        systemctl stop lxcfs
+        own 20 lxc:last`,
       );
     },
   },
