@@ -1,7 +1,5 @@
 // Commands of the host that look into a container whose root never answers.
 
-import { readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -12,7 +10,6 @@ import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { SLOWNESS, until } from "../support/wait.js";
 
-const CONNECTIONS = "/sys/fs/fuse/connections";
 /** A command starts Node and looks at all of the host; one that hangs never ends. */
 const WITHIN_MS = 20_000 * SLOWNESS;
 
@@ -21,15 +18,9 @@ async function pivoted(
   scope: Scope,
   daemon: Daemon,
 ): Promise<{ readonly id: string; readonly init: number }> {
-  const before = new Set(readdirSync(CONNECTIONS));
   const container = await Container.start(scope, { memory: 64 * MIB, binds: bindsOf(daemon) });
   // From now on nothing more can be executed in it.
   const id = await container.id(daemon);
-  scope.defer(() => {
-    for (const name of readdirSync(CONNECTIONS).filter((one) => !before.has(one))) {
-      writeFileSync(join(CONNECTIONS, name, "abort"), "1");
-    }
-  });
   const child = container.start(scope, [program("mounter"), "pivot"]);
   let text = "";
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
