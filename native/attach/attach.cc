@@ -265,7 +265,8 @@ class Run {
     std::string looked_at;
     for (const auto& file : files) {
       const std::string directory = file.path.substr(0, file.path.rfind('/'));
-      if (directory != looked_at && plan_cover(root, {directory, true, file.polled, ""})) {
+      const std::string source = file.source.substr(0, file.source.find_last_of('/') + 1);
+      if (directory != looked_at && plan_cover(root, {directory, true, file.polled, source})) {
         covered = directory;
       }
       looked_at = directory;
