@@ -69,7 +69,8 @@ describeLive("the mounted tree", ["busybox", "df"], () => {
     const files = VIEWS.filter((view) => view.startsWith("proc/")).map((view) => view.slice(5));
     const entryOf = (name: string): [string, number] => {
       const [directory = ""] = name.split("/");
-      return directory === name ? [name, REGULAR] : [directory, DIRECTORY];
+      // Files that are polled are elsewhere.
+      return directory === name ? [name, REGULAR] : [directory, LINK];
     };
     const proc = { ...dots, ...Object.fromEntries(files.map(entryOf)) };
     expect(await types(daemon.path("proc"))).toEqual(proc);

@@ -6,6 +6,7 @@ import { type HelperReport, helperPath } from "../../src/attach/helper.js";
 import { hookFiles, installHooks } from "../../src/attach/hooks.js";
 import { settingsFileOf } from "../../src/attach/settings.js";
 import { type Mount, parseMountinfo } from "../../src/mountinfo.js";
+import { polledMountpointOf } from "../../src/polled.js";
 import { type Outcome, outputOf, type RunOptions, run } from "./command.js";
 import { type Daemon, SYSFS, temporaryDirectory, VIEWS } from "./daemon.js";
 import type { Scope } from "./scope.js";
@@ -14,12 +15,13 @@ export { helperPath };
 
 /** Runs the helper for a process, with the tree of a daemon. */
 export function attach(
-  daemon: Pick<Daemon, "mountpoint">,
+  { mountpoint }: Pick<Daemon, "mountpoint">,
   pid: number,
   flags: readonly string[] = [],
   options: RunOptions = {},
 ): Promise<Outcome> {
-  return run([helperPath(), "--mountpoint", daemon.mountpoint, ...flags, `${pid}`], options);
+  const places = ["--mountpoint", mountpoint, "--polled", polledMountpointOf(mountpoint)];
+  return run([helperPath(), ...places, ...flags, `${pid}`], options);
 }
 
 /** The same for its report; throws unless it printed one. */
