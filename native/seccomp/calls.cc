@@ -29,6 +29,11 @@ constexpr Verdict kTooLate{Verdict::Kind::kReply, 0, EAGAIN};
 /// How long after it could not be answered a call is tried again.
 constexpr uint64_t kAgainUs = 20'000;
 
+/// False: the caller was killed, or somebody has answered.
+bool still_waits(int listener_fd, uint64_t id) {
+  return ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0 || errno != ENOENT;
+}
+
 }  // namespace
 
 void Agent::on_runtime(const SourcePtr& source) {
@@ -94,7 +99,8 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
     std::unique_ptr<Asked> nobody;
     const Given given = given_for(answer, source, who, nobody, index);
     if (given == Given::kGiven || given == Given::kWait) return;
-    if (given == Given::kLater) {
+    // Of a caller that is gone no container is found either: others are not to wait for that.
+    if (given == Given::kLater && still_waits(source->fd.get(), notification.id)) {
       if (wait_for_answer(*source, false, index)) return;
       verdict = kTooLate;
     }
@@ -156,6 +162,7 @@ void Agent::resume_later(size_t index) {
 
 void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
   ledger_.hand(index) = Ledger::Entry{};
+  source->waits_since_us = 0;
   go_on(*source, who, 1);
 }
 
@@ -259,7 +266,8 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     const Answer answer = answerer_.answer(notification, who);
     const Given given = given_for(answer, source, who, asked, index);
     if (given == Given::kGiven || given == Given::kWait) return;
-    if (given == Given::kLater) {
+    const int listener = asked->fds[Asked::kNotify].get();
+    if (given == Given::kLater && still_waits(listener, notification.id)) {
       if (wait_for_answer(*source, true, index)) return;
       verdict = kTooLate;
     }

@@ -48,6 +48,8 @@ import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
 
 /** Longer than anybody would wait who could do without an answer. */
 const KEEPER_PAUSE_MS = 3_000;
+/** The documented time after which a call that nobody can answer fails. */
+const PATIENCE_MS = 10_000;
 
 interface Node {
   readonly daemon: Daemon;
@@ -248,8 +250,11 @@ for (const { kind, mapped, needs } of KINDS) {
 
     it("callers that die in the middle of it harm nobody", async () => {
       const { caller } = await ready();
+      const begin = Date.now();
       expect(await caller.output([CALLS, "doomed", "200"])).toBe("killed\n");
       expect(await watched(caller, "", 1000)).toMatchObject({ calls: 1000, wrong: 0 });
+      // Nobody waits for an answer to one that is gone.
+      expect(Date.now() - begin).toBeLessThan(PATIENCE_MS);
     });
 
     it("kills and reloads of the worker cost a pause and nothing else", async () => {
