@@ -12,7 +12,8 @@ namespace vprocfs {
 
 /// Whose turn it is: a request, and the thread that waits for its answer.
 struct Holder {
-  uint64_t request = 0;  ///< 0: nobody's
+  uint64_t request = 0;   ///< 0: nobody's
+  size_t connection = 0;  ///< which one's request: each numbers its own
   uint32_t pid = 0;
 };
 

@@ -19,8 +19,6 @@ namespace {
 /// How soon, and how often in the end, it is looked whether an interrupted caller was killed.
 constexpr uint64_t kFirstLookUs = 50'000, kLastLookUs = 1'000'000;
 
-Holder holder_of(const Request& r) { return {r.identity(), r.header().pid}; }
-
 /// Whether /proc/<tid>/status tells of a SIGKILL that waits for its thread; every signal that ends
 /// a process shows as one.
 bool killed(const std::string& status) {
@@ -35,8 +33,9 @@ bool killed(const std::string& status) {
 
 /// A request that waits for its container's turn.
 struct Server::Waiting : Deferred {
-  Waiting(const Request& r, ContainerPtr c, Work w)
-      : bytes(r.bytes(), r.bytes() + r.size()),
+  Waiting(Server& s, const Request& r, ContainerPtr c, Work w)
+      : server(s),
+        bytes(r.bytes(), r.bytes() + r.size()),
         taken_ns(r.taken_ns()),
         container(std::move(c)),
         work(std::move(w)) {
@@ -48,7 +47,9 @@ struct Server::Waiting : Deferred {
     r.set_taken(taken_ns);
     return r;
   }
-  Holder holder() const override { return holder_of(request()); }
+  Holder holder() const override { return server.holder_of(request()); }
+  /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
+  Server& server;
   std::vector<uint8_t> bytes;
   uint64_t taken_ns;
   ContainerPtr container;
@@ -67,6 +68,10 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       open_files_(state),
       triggers_(reply, state, notifier_),
       tick_(state.connection().tick != 0) {}
+
+Holder Server::holder_of(const Request& r) const {
+  return {r.identity(), options_.connection, r.header().pid};
+}
 
 void Server::start_helpers() {
   notifier_.start();
@@ -276,7 +281,7 @@ void Server::in_turn(const Request& r, const ContainerPtr& container, const Work
   if (!may_wait(r, container)) return;
   counters_.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
-  auto waiting = std::make_shared<Waiting>(r, container, work);
+  auto waiting = std::make_shared<Waiting>(*this, r, container, work);
   pacer_.post(now + wait_us, [this, waiting, container] {
     // An INTERRUPT may have answered it meanwhile.
     const Request request = waiting->request();
@@ -292,17 +297,21 @@ void Server::pass_gate(const Request& r, const ContainerPtr& container, const Wo
   const bool mine = gate.enter(holder_of(r), line, [&]() -> std::unique_ptr<Deferred> {
     if (!may_wait(r, container)) return nullptr;
     wait_for_turn(r, container);
-    return std::make_unique<Waiting>(r, container, work);
+    return std::make_unique<Waiting>(*this, r, container, work);
   });
   if (!mine) return;
   work(r);
   while (const std::unique_ptr<Deferred> next = gate.leave()) {
-    auto& waiting = static_cast<Waiting&>(*next);
-    const Request request = waiting.request();
-    if (!stop_waiting(request)) continue;
-    waiting.work(request);
-    measure(request);
+    const auto& waiting = static_cast<const Waiting&>(*next);
+    waiting.server.take_turn(waiting);
   }
+}
+
+void Server::take_turn(const Waiting& waiting) {
+  const Request request = waiting.request();
+  if (!stop_waiting(request)) return;
+  waiting.work(request);
+  measure(request);
 }
 
 void Server::interrupt(const Request& r) {
@@ -334,7 +343,8 @@ std::optional<uint32_t> Server::caller_of(uint64_t unique) const {
   }
   for (const auto& tenant : registry_.tenants()) {
     const Holder holder = tenant->gate().holder();
-    if (holder.request == (unique & ~kFuseUniqueResend)) return holder.pid;
+    const bool ours = holder.connection == options_.connection;
+    if (ours && holder.request == (unique & ~kFuseUniqueResend)) return holder.pid;
   }
   return std::nullopt;
 }
@@ -355,7 +365,8 @@ void Server::answer_interrupted(uint64_t unique) {
     return;
   }
   const auto of_request = [&](const Deferred& deferred) {
-    return static_cast<const Waiting&>(deferred).request().header().unique == unique;
+    const auto& waiting = static_cast<const Waiting&>(deferred);
+    return &waiting.server == this && waiting.request().header().unique == unique;
   };
   const auto left = container->tenant().gate().remove(container->id().packed(), of_request);
   if (left) {

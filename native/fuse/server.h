@@ -190,6 +190,9 @@ class Server {
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
   void pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
+  /// Answers what had to wait, in the turn of its tenant.
+  void take_turn(const Waiting& waiting);
+  Holder holder_of(const Request& r) const;
   void in_turn(const Request& r, const ContainerPtr& container, const Work& work);
   /// `clock`: the caller's, where it is not the container's.
   Result<std::string> render(const View& view, const ContainerPtr& container,

@@ -108,6 +108,9 @@ void Server::limits_changed() {
     if (container->busy()) continue;
     for (const View* view = views_begin(); view != views_end(); ++view) {
       if (view->changes != Changes::kWithLimits || !container->kernel_copy(view->index)) continue;
+      // The kernel's copy is of the connection that has the file.
+      const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
+      if (tree_.file(index) == nullptr) continue;
       bool changed = false, settling = false;
       const auto text = container->limits_text(*view, boottime_us(), changed);
       if (!text) continue;
@@ -115,8 +118,7 @@ void Server::limits_changed() {
       if (use == Container::CopyUse::kOwn) continue;
       container->drop_copy(view->index);
       if (use == Container::CopyUse::kShare) continue;
-      const NodeId node(container->id(), static_cast<NodeIndex>(kFirstFileIndex + view->index));
-      replace_copy(node, container, text.value(), [] {});
+      replace_copy(NodeId(container->id(), index), container, text.value(), [] {});
     }
   }
 }
