@@ -51,9 +51,10 @@ void LogReader::stop() {
 void LogReader::run() {
   if (place_.logs != nullptr) {
     const std::lock_guard lock(mutex_);
-    // So that the first record does not wait for it.
-    owners_.look(boottime_us());
-    forget_ended(boottime_us());
+    // So that the first record does not wait for it; and enough for all that was logged before.
+    begun_us_ = boottime_us();
+    owners_.look(begun_us_);
+    forget_ended(begun_us_);
   }
   while (!stopping_) {
     uint64_t due = 0;
@@ -169,7 +170,7 @@ size_t LogReader::tell_one(const LogGroup& group, const LogOwner& owner) {
 }
 
 void LogReader::tell(const LogGroup& group) {
-  const uint64_t now = boottime_us();
+  const uint64_t now = live_ ? boottime_us() : begun_us_;
   known_.clear();
   const auto owners = owners_of(group, now);
   if (owners.empty() && live_) ++counters_.unproven;

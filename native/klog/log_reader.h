@@ -68,6 +68,7 @@ class LogReader : public KillFeed {
   bool has_events_ = false;
   uint64_t begin_ = 0;         ///< records before it were dealt with by an earlier worker
   uint64_t forgotten_us_ = 0;  ///< when logs of ended containers were looked for last
+  uint64_t begun_us_ = 0;      ///< when reading began
   bool ended_ = false;         ///< what `place_` points to may be gone
   bool live_ = false;          ///< all that was logged before us has been read
   struct Dying {

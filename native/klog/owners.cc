@@ -16,8 +16,10 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kMostOwners = 10000;
-// A look goes through all processes: not more often than this, and at least so often when asked.
+// A look goes through all processes: not more often than this but for a few, so that containers are
+// known that have only just begun; and at least so often when asked.
 constexpr uint64_t kLeastBetweenUs = 50'000, kMostBetweenUs = 1'000'000;
+constexpr uint64_t kAhead = 8;
 constexpr uint64_t kTickUs = 10'000;
 // A process younger than this may have the number of one that has just ended.
 constexpr uint64_t kYoungUs = 100'000;
@@ -54,7 +56,9 @@ LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int p
     : mounts_(mounts), procfs_fd_(procfs_fd), census_(resolver, procfs_fd, kMostOwners) {}
 
 void LogOwners::look(uint64_t now_us) {
-  if (looked_us_ != 0 && now_us - looked_us_ < kLeastBetweenUs) return;
+  const bool too_often = next_look_us_ > now_us + kAhead * kLeastBetweenUs;
+  if (too_often || looked_us_ == now_us) return;
+  next_look_us_ = std::max(next_look_us_, now_us) + kLeastBetweenUs;
   const auto came = [this](Census::Discovered one) {
     auto owner = std::make_unique<LogOwner>();
     owner->description = std::move(one.description);

@@ -87,7 +87,7 @@ class LogOwners {
   Census census_;
   std::map<ContainerId, std::unique_ptr<LogOwner>> owners_;
   std::array<Map, kPaths> by_path_;
-  uint64_t looked_us_ = 0;
+  uint64_t looked_us_ = 0, next_look_us_ = 0;
 };
 
 /// Translates for one container. Processes that were looked up once are kept, for one group.
