@@ -23,6 +23,7 @@ echo 4000 >/sys/power/pm_freeze_timeout
 
 echo +memory >$cgroups/cgroup.subtree_control
 node dist/cli.js run "$mnt" --no-watch --json >/tmp/daemon.log 2>&1 &
+daemon=$!
 for _ in $(seq 600); do
   grep -q "serves, generation" /tmp/daemon.log && break
   sleep 0.1
@@ -58,10 +59,12 @@ print("waits", flush=True)
 while True:
     wait.poll()
 END
+pollers=
 poller() { # NAME HOW FILE...
   local name=$1
   shift
   python3 /tmp/poller.py "$@" >"/tmp/$name" 2>&1 &
+  pollers="$pollers $!"
   for _ in $(seq 600); do
     grep -q waits "/tmp/$name" && return
     sleep 0.1
@@ -99,4 +102,11 @@ if [ "${2:-}" = try-poll ]; then
   echo "with poll(2) on pressure files: $(suspends 3) of 3"
   dmesg | grep -A6 "Freezing" | tail -n 20
 fi
+echo none >/sys/power/pm_test
+kill $pollers
+echo 1 >$cgroups/c/cgroup.kill
+kill -TERM $daemon
+wait $daemon || fail "it ended badly: $(cat /tmp/daemon.log)"
+wait
+rmdir $cgroups/c
 echo "all checks hold"
