@@ -113,6 +113,8 @@ int main(int argc, char** argv) {
     adopt(options, store, memo, polled);
     if (!adopted && !connect(options, plain)) {
       if (polled.made()) disconnect(options, polled);
+      // Made for us, and of no use to anybody.
+      if (options.polled != nullptr) ::rmdir(options.polled);
       return 1;
     }
   }

@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { helperPath } from "../../src/attach/helper.js";
+import { settingsFileOf } from "../../src/attach/settings.js";
 import { filesOf, PLACES, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { outputOf, run } from "../support/command.js";
@@ -179,7 +180,13 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
     const container = await hostile(own, "long", inLong(`${16 * MIB}`, `${80 * MIB}`));
     const inside = await until("it is in place", () => sleeperOf(container));
     const argv = ["prlimit", `--as=${32 * MIB}`, helperPath(), "--json"];
-    const outcome = await run([...argv, "--mountpoint", daemon.mountpoint, `${inside}`]);
+    const place = [
+      "--mountpoint",
+      daemon.mountpoint,
+      "--settings",
+      settingsFileOf(daemon.mountpoint),
+    ];
+    const outcome = await run([...argv, ...place, `${inside}`]);
     expect(`${outcome.stderr}`).toBe("");
     const states = statesOf(JSON.parse(outputOf(argv, outcome)));
     expect(states.every((state) => state === "attached" || state === "present")).toBe(true);

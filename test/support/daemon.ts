@@ -10,9 +10,8 @@ import {
 } from "node:fs";
 import { open, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { settingsFileOf } from "../../src/attach/settings.js";
-import { socketOf } from "../../src/keeper.js";
+import { dirname, join } from "node:path";
+import { nameOf, socketOf } from "../../src/keeper.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { type Outcome, output, outputSync, run } from "./command.js";
@@ -130,8 +129,8 @@ const PASSED = [
   "UBSAN_OPTIONS",
 ];
 
-/** Unmounts what a daemon has left that was killed. */
-export async function unmountLeft(mountpoint: string): Promise<void> {
+/** Takes away what a daemon has left that was killed: mounts, sockets, settings. */
+export async function removeLeft(mountpoint: string): Promise<void> {
   const polled = polledMountpointOf(mountpoint);
   for (const place of [polled, mountpoint]) {
     if (mountAt(readMounts(), place) !== undefined) {
@@ -139,6 +138,11 @@ export async function unmountLeft(mountpoint: string): Promise<void> {
     }
   }
   rmSync(polled, { recursive: true, force: true });
+  const [directory, start] = [dirname(socketOf(mountpoint)), `${nameOf(mountpoint)}.`];
+  const left = existsSync(directory) ? readdirSync(directory) : [];
+  for (const file of left.filter((one) => one.startsWith(start))) {
+    rmSync(join(directory, file), { force: true });
+  }
 }
 
 /** A daemon on a mount point of its own. */
@@ -267,11 +271,7 @@ export class Daemon {
       }
     } finally {
       this.kill();
-      await unmountLeft(this.mountpoint);
-      // What one that was killed has left behind for the next.
-      for (const file of [settingsFileOf(this.mountpoint), socketOf(this.mountpoint)]) {
-        rmSync(file, { force: true });
-      }
+      await removeLeft(this.mountpoint);
     }
   }
 }

@@ -1,15 +1,13 @@
 // A service under a service manager that keeps its descriptors, without systemd.
 
 import type { ChildProcess } from "node:child_process";
-import { chmodSync, mkdtempSync, rmdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { settingsFileOf } from "../../src/attach/settings.js";
-import { socketOf } from "../../src/keeper.js";
 import { readStatus, type Status } from "../../src/keeper-status.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { background, output } from "./command.js";
-import { cli, temporaryDirectory, unmountLeft } from "./daemon.js";
+import { cli, removeLeft, temporaryDirectory } from "./daemon.js";
 import { testName } from "./names.js";
 import { project } from "./project.js";
 import type { Scope } from "./scope.js";
@@ -119,10 +117,7 @@ export class Managed {
       this.tell("stop");
       await this.ended();
     }
-    await unmountLeft(this.mountpoint);
-    for (const file of [settingsFileOf(this.mountpoint), socketOf(this.mountpoint)]) {
-      rmSync(file, { force: true });
-    }
+    await removeLeft(this.mountpoint);
   }
 
   async ended(): Promise<void> {
