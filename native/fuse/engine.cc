@@ -14,6 +14,10 @@
 namespace vprocfs {
 namespace {
 
+/// Of the connection whose files are polled: a flood of polls, which are answered at once and take
+/// no turns, is to keep no CPU from those who read.
+constexpr size_t kPolledThreads = 4;
+
 Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
   constexpr uint64_t kMib = uint64_t{1} << 20, kFiles = 65536;
   constexpr uint64_t kWaitingEach = 16384, kWaitingAll = 65536;
@@ -84,8 +88,9 @@ Result<bool> Engine::connect() {
 void Engine::connect_polled() {
   ServerOptions server = options_.server;
   server.connection = 1;
-  auto polled = std::make_unique<Served>(Served::Wanted{
-      options_.polled, options_.type, options_.source, options_.max_threads, std::move(server)});
+  auto polled = std::make_unique<Served>(
+      Served::Wanted{options_.polled, options_.type, options_.source,
+                     std::min(options_.max_threads, kPolledThreads), std::move(server)});
   auto connected = polled->connect();
   if (!connected) {
     polled_problem_ = problem_of(connected.error());
