@@ -1,7 +1,10 @@
 #include "klog/logs.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
+
+#include "klog/syslog_text.h"
 
 namespace vprocfs {
 namespace {
@@ -16,6 +19,36 @@ struct Prefix {
   uint64_t tenant;
   uint64_t unused;
 };
+
+constexpr KernelLogs::Place kEnd{UINT64_MAX, 0};
+
+/// Up to `most` bytes of the records from `at` to `end`; `at` moves on by them. Whole records, and
+/// the beginning of the first one where it is longer.
+std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Place end,
+                      size_t most) {
+  std::string out;
+  ring.for_each(at.sequence, [&](const OwnRecord& record) {
+    if (record.sequence > end.sequence || (record.sequence == end.sequence && end.bytes == 0)) {
+      return false;
+    }
+    // What was there has gone.
+    if (record.sequence != at.sequence) at = {record.sequence, 0};
+    std::string text = syslog_text(record.time_us, record.priority, record.text);
+    if (record.sequence == end.sequence) text.resize(std::min<size_t>(text.size(), end.bytes));
+    text.erase(0, at.bytes);
+    const bool fits = text.size() <= most - out.size();
+    if (!fits && !out.empty()) return false;
+    if (fits && record.sequence != end.sequence) {
+      at = {record.sequence + 1, 0};
+    } else {
+      text.resize(std::min(text.size(), most));
+      at.bytes = static_cast<uint16_t>(at.bytes + text.size());
+    }
+    out += text;
+    return fits;
+  });
+  return out;
+}
 
 }  // namespace
 
@@ -106,43 +139,53 @@ void KernelLogs::grow_locked(ContainerId id, Log& log) {
   logs_[id] = std::move(larger);
 }
 
-size_t KernelLogs::add(ContainerId id, ContainerId tenant, uint64_t first,
-                       const std::vector<OwnLine>& lines, const Banner& banner) {
-  if (lines.empty()) return 0;
-  bool is_new = false;
+bool KernelLogs::begin(ContainerId id, ContainerId tenant, const Banner& banner) {
   {
     const std::lock_guard lock(mutex_);
-    is_new = logs_.count(id) == 0;
-    if (is_new && !has_room_locked(tenant, kFirstBytes)) {
+    if (logs_.count(id) != 0) return true;
+    if (!has_room_locked(tenant, kFirstBytes)) {
       ++refused_;
-      return 0;
+      return false;
     }
   }
-  // It reads the container's cgroups: not under the lock. Only one thread adds.
-  const std::vector<OwnLine> opening = is_new ? banner() : std::vector<OwnLine>();
+  // It reads the container's cgroups: not under the lock.
+  const std::vector<OwnLine> opening = banner();
   const std::lock_guard lock(mutex_);
-  if (logs_.count(id) == 0) {
-    Log made = make_locked(tenant, kFirstBytes);
-    if (made.record == 0) {
-      ++refused_;
-      return 0;
-    }
-    for (const OwnLine& line : opening) {
-      made.ring->append(line.time_us, line.priority, line.text, {});
-    }
-    publish_locked(id, made);
-    logs_[id] = std::move(made);
+  if (logs_.count(id) != 0) return true;
+  Log made;
+  if (has_room_locked(tenant, kFirstBytes)) made = make_locked(tenant, kFirstBytes);
+  if (made.record == 0) {
+    ++refused_;
+    return false;
   }
+  for (const OwnLine& line : opening) {
+    made.ring->append(line.time_us, line.priority, line.text, {});
+  }
+  publish_locked(id, made);
+  logs_[id] = std::move(made);
+  return true;
+}
+
+size_t KernelLogs::add(ContainerId id, ContainerId tenant, uint64_t first,
+                       const std::vector<OwnLine>& lines, const Banner& banner) {
+  if (lines.empty() || !begin(id, tenant, banner)) return 0;
   size_t added = 0;
-  for (const OwnLine& line : lines) {
-    const LogRing::HostPlace done = logs_[id].ring->host();
-    const bool before = first + 1 < done.group;
-    if (before || (first + 1 == done.group && line.host_sequence + 1 <= done.record)) continue;
-    if (!logs_[id].ring->has_room()) grow_locked(id, logs_[id]);
-    logs_[id].ring->append(line.time_us, line.priority, line.text,
-                           {first + 1, line.host_sequence + 1});
-    ++added;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = logs_.find(id);
+    // It was forgotten in between: the container is gone.
+    if (it == logs_.end()) return 0;
+    for (const OwnLine& line : lines) {
+      const LogRing::HostPlace done = logs_[id].ring->host();
+      const bool before = first + 1 < done.group;
+      if (before || (first + 1 == done.group && line.host_sequence + 1 <= done.record)) continue;
+      if (!logs_[id].ring->has_room()) grow_locked(id, logs_[id]);
+      logs_[id].ring->append(line.time_us, line.priority, line.text,
+                             {first + 1, line.host_sequence + 1});
+      ++added;
+    }
   }
+  if (added != 0) told(id);
   return added;
 }
 
@@ -160,6 +203,87 @@ bool KernelLogs::read(ContainerId id, uint64_t from, size_t most, Page& out) con
     return true;
   });
   return true;
+}
+
+std::optional<LogMarks> KernelLogs::marks(ContainerId id) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return std::nullopt;
+  return it->second.ring->marks();
+}
+
+bool KernelLogs::change_marks(ContainerId id, const Change& change) {
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return false;
+  LogMarks marks = it->second.ring->marks();
+  change(marks, it->second.ring->next_sequence());
+  it->second.ring->set_marks(marks);
+  return true;
+}
+
+KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
+  Unread out;
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return out;
+  const LogMarks marks = it->second.ring->marks();
+  it->second.ring->for_each(marks.taken, [&](const OwnRecord& record) {
+    const size_t bytes = syslog_text(record.time_us, record.priority, record.text).size();
+    const bool in_part = record.sequence == marks.taken;
+    out.bytes += bytes - std::min<size_t>(in_part ? marks.taken_bytes : 0, bytes);
+    ++out.records;
+    return true;
+  });
+  return out;
+}
+
+std::string KernelLogs::take(ContainerId id, size_t most, const Taken& taken) {
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return {};
+  LogRing& ring = *it->second.ring;
+  LogMarks marks = ring.marks();
+  const Place from{marks.taken, marks.taken_bytes};
+  Place to = from;
+  std::string out = text_from(ring, to, kEnd, most);
+  if (out.empty()) return out;
+  if (taken) taken(from, to);
+  marks.taken = to.sequence;
+  marks.taken_bytes = to.bytes;
+  ring.set_marks(marks);
+  return out;
+}
+
+std::string KernelLogs::again(ContainerId id, Place from, Place to) {
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return {};
+  LogRing& ring = *it->second.ring;
+  LogMarks marks = ring.marks();
+  std::string out = text_from(ring, from, to, std::string::npos);
+  if (Place{marks.taken, marks.taken_bytes} < to) {
+    marks.taken = to.sequence;
+    marks.taken_bytes = to.bytes;
+    ring.set_marks(marks);
+  }
+  return out;
+}
+
+size_t KernelLogs::listen(Listener listener) {
+  const std::lock_guard lock(listening_);
+  listeners_[++last_token_] = std::move(listener);
+  return last_token_;
+}
+
+void KernelLogs::unlisten(size_t token) {
+  const std::lock_guard lock(listening_);
+  listeners_.erase(token);
+}
+
+void KernelLogs::told(ContainerId id) {
+  const std::lock_guard lock(listening_);
+  for (const auto& [token, listener] : listeners_) listener(id);
 }
 
 void KernelLogs::keep(const std::function<bool(ContainerId)>& is_there) {

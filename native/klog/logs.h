@@ -6,7 +6,9 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "container/id.h"
@@ -64,6 +66,46 @@ class KernelLogs {
   /// False: there is no log yet.
   bool read(ContainerId id, uint64_t from, size_t most, Page& out) const;
 
+  /// Makes the log of a container that has none, as add() does. False: the bounds leave no room.
+  bool begin(ContainerId id, ContainerId tenant, const Banner& banner);
+
+  /// What readers left there; nullopt: there is no log yet.
+  std::optional<LogMarks> marks(ContainerId id) const;
+  /// Has `change` see and change them, with nobody else in between; `next` is the number that the
+  /// next record will have. Must not call back. False: there is no log yet.
+  using Change = std::function<void(LogMarks& marks, uint64_t next)>;
+  bool change_marks(ContainerId id, const Change& change);
+
+  /// What destructive readers, which share one place, have not had (SYSLOG_ACTION_READ and
+  /// /proc/kmsg).
+  struct Unread {
+    uint64_t records = 0;
+    size_t bytes = 0;  ///< of syslog_text()
+  };
+  Unread unread(ContainerId id) const;
+  /// Before which byte of which record's syslog_text() a destructive reader is.
+  struct Place {
+    uint64_t sequence = 0;
+    uint16_t bytes = 0;
+    friend bool operator<(const Place& a, const Place& b) {
+      return std::tie(a.sequence, a.bytes) < std::tie(b.sequence, b.bytes);
+    }
+  };
+  /// Takes up to `most` bytes of that: whole records, and the beginning of the first one where it
+  /// is longer. `taken` is told from where to where before they are: whoever may die before its
+  /// reader has them keeps that for again(). It must not call back. Empty: there is nothing.
+  using Taken = std::function<void(Place from, Place to)>;
+  std::string take(ContainerId id, size_t most, const Taken& taken = nullptr);
+  /// What an earlier worker took, as far as it is still there; it is taken now where it was not.
+  std::string again(ContainerId id, Place from, Place to);
+
+  /// Calls `listener` after each time that records were added to a log, until unlisten(). It must
+  /// neither wait nor call these two.
+  using Listener = std::function<void(ContainerId)>;
+  size_t listen(Listener listener);
+  /// Waits for a call that is under way.
+  void unlisten(size_t token);
+
   /// Forgets the logs of containers for which `is_there` is false.
   void keep(const std::function<bool(ContainerId)>& is_there);
 
@@ -91,6 +133,7 @@ class KernelLogs {
   void publish_locked(ContainerId id, const Log& log);
   void grow_locked(ContainerId id, Log& log);
   void drop_locked(Map::iterator it);
+  void told(ContainerId id);
 
   StateFile& state_;
   const LogBounds bounds_;
@@ -100,6 +143,9 @@ class KernelLogs {
   size_t bytes_ = 0;
   uint64_t refused_ = 0;
   RecordIndex mark_record_ = 0;
+  std::mutex listening_;  ///< guards what follows
+  std::map<size_t, Listener> listeners_;
+  size_t last_token_ = 0;
 };
 
 }  // namespace vprocfs

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <cstring>
 
 #include "state/state_file.h"
@@ -11,6 +12,7 @@ namespace {
 
 constexpr uint64_t kMagic = 0x316d676b6f6c7076;
 constexpr size_t kAlign = 8;
+constexpr unsigned kMarkBits = 48;
 
 }  // namespace
 
@@ -116,6 +118,25 @@ void LogRing::append(uint64_t time_us, uint16_t priority, std::string_view text,
   commit();
 }
 
+LogMarks LogRing::marks() const {
+  LogMarks out;
+  out.cleared = std::min(state_.cleared & LogMarks::kMostSequence, state_.next_sequence);
+  out.taken = std::min(state_.taken & LogMarks::kMostSequence, state_.next_sequence);
+  out.taken_bytes = static_cast<uint16_t>(state_.taken >> kMarkBits);
+  const auto level = static_cast<uint8_t>(state_.cleared >> kMarkBits);
+  if (level != 0) out.console_level = level;
+  out.saved_level = static_cast<uint8_t>(state_.cleared >> (kMarkBits + CHAR_BIT));
+  return out;
+}
+
+void LogRing::set_marks(const LogMarks& marks) {
+  state_.cleared = (marks.cleared & LogMarks::kMostSequence) |
+                   uint64_t{marks.console_level} << kMarkBits |
+                   uint64_t{marks.saved_level} << (kMarkBits + CHAR_BIT);
+  state_.taken = (marks.taken & LogMarks::kMostSequence) | uint64_t{marks.taken_bytes} << kMarkBits;
+  commit();
+}
+
 void LogRing::copy_from(const LogRing& other) {
   state_.next_sequence = other.first_sequence();
   other.for_each(0, [this](const OwnRecord& record) {
@@ -124,6 +145,8 @@ void LogRing::copy_from(const LogRing& other) {
   });
   state_.next_sequence = other.state_.next_sequence;
   state_.host = other.state_.host;
+  state_.cleared = other.state_.cleared;
+  state_.taken = other.state_.taken;
   commit();
 }
 

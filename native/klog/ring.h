@@ -15,6 +15,19 @@ struct OwnRecord {
   std::string_view text;  ///< bytes, without escapes
 };
 
+/// What readers of a log have in common and leave there.
+struct LogMarks {
+  uint64_t cleared = 0;      ///< the first record after the last clear (SYSLOG_ACTION_CLEAR)
+  uint64_t taken = 0;        ///< the first record that destructive readers have not taken whole
+  uint16_t taken_bytes = 0;  ///< how much of that record they have, in bytes of syslog_text()
+  /// Records of a lower level than this would be printed on a console.
+  uint8_t console_level = kDefaultConsoleLevel;
+  uint8_t saved_level = 0;  ///< the console's before it was turned off; 0: it was not
+
+  static constexpr uint8_t kDefaultConsoleLevel = 7;
+  static constexpr uint64_t kMostSequence = (uint64_t{1} << 48) - 1;
+};
+
 /// A container's log: the latest records, in memory that outlives a worker and that the next one
 /// does not trust. A worker that dies at any moment leaves all records that were added and none in
 /// part. Not thread-safe.
@@ -50,6 +63,10 @@ class LogRing {
   uint64_t first_sequence() const;
   uint64_t next_sequence() const { return state_.next_sequence; }
   HostPlace host() const { return state_.host; }
+  /// Never after the next record; one that is gone already may be meant.
+  LogMarks marks() const;
+  /// Keeps all of them at once, whenever the worker dies.
+  void set_marks(const LogMarks& marks);
   /// Whether one more record of the longest kind has room without an old one's going.
   bool has_room() const { return room() - (state_.head - state_.tail) >= kLongestText + 64; }
 
@@ -58,7 +75,7 @@ class LogRing {
     uint64_t tail = 0,
              head = 0;  ///< bytes written since the beginning; the ring is what is between
     uint64_t next_sequence = 0;
-    uint64_t unused[2] = {};  ///< for what readers of a log will have to leave there
+    uint64_t cleared = 0, taken = 0;  ///< LogMarks: 48 bits of each are a sequence number
     HostPlace host;
     uint64_t checksum = 0;
   };

@@ -139,6 +139,15 @@ Napi::Function KernelLogsObject::define(Napi::Env env) {
                       InstanceMethod<&KernelLogsObject::keep>("keep"),
                       InstanceMethod<&KernelLogsObject::take_over>("takeOver"),
                       InstanceMethod<&KernelLogsObject::figures>("figures"),
+                      InstanceMethod<&KernelLogsObject::begin>("begin"),
+                      InstanceMethod<&KernelLogsObject::marks>("marks"),
+                      InstanceMethod<&KernelLogsObject::clear>("clear"),
+                      InstanceMethod<&KernelLogsObject::set_console>("setConsole"),
+                      InstanceMethod<&KernelLogsObject::unread>("unread"),
+                      InstanceMethod<&KernelLogsObject::take>("take"),
+                      InstanceMethod<&KernelLogsObject::again>("again"),
+                      InstanceMethod<&KernelLogsObject::listen>("listen"),
+                      InstanceMethod<&KernelLogsObject::unlisten>("unlisten"),
                       InstanceMethod<&KernelLogsObject::set_mark>("setMark")});
 }
 
@@ -228,6 +237,106 @@ Napi::Value KernelLogsObject::figures(const Napi::CallbackInfo& info) {
   out.Set("refused", maker.integer(logs_->refused()));
   out.Set("mark", maker.u64(logs_->mark()));
   return out;
+}
+
+/// (id, tenant) -> whether there is a log now
+Napi::Value KernelLogsObject::begin(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  const auto tenant = ContainerId::from_packed(reader.u64(info[1], "tenant"));
+  if (reader.failed()) return info.Env().Undefined();
+  const bool there = logs_->begin(id, tenant, [] { return banner_lines({}); });
+  return Napi::Boolean::New(info.Env(), there);
+}
+
+/// (id) -> { cleared, taken, takenBytes, consoleLevel, savedLevel }; null: there is no log
+Napi::Value KernelLogsObject::marks(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  if (reader.failed()) return info.Env().Undefined();
+  const auto marks = logs_->marks(id);
+  if (!marks) return info.Env().Null();
+  const ValueMaker maker(info.Env());
+  Napi::Object out = maker.object();
+  out.Set("cleared", maker.integer(marks->cleared));
+  out.Set("taken", maker.integer(marks->taken));
+  out.Set("takenBytes", maker.integer(marks->taken_bytes));
+  out.Set("consoleLevel", maker.integer(marks->console_level));
+  out.Set("savedLevel", maker.integer(marks->saved_level));
+  return out;
+}
+
+/// (id) -> whether there is a log
+Napi::Value KernelLogsObject::clear(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  if (reader.failed()) return info.Env().Undefined();
+  const bool there =
+      logs_->change_marks(id, [](LogMarks& marks, uint64_t next) { marks.cleared = next; });
+  return Napi::Boolean::New(info.Env(), there);
+}
+
+/// (id, level, saved)
+Napi::Value KernelLogsObject::set_console(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  const auto level = static_cast<uint8_t>(reader.integer(info[1], "level", UINT8_MAX));
+  const auto saved = static_cast<uint8_t>(reader.integer(info[2], "saved", UINT8_MAX));
+  if (reader.failed()) return info.Env().Undefined();
+  logs_->change_marks(id, [&](LogMarks& marks, uint64_t) {
+    marks.console_level = level;
+    marks.saved_level = saved;
+  });
+  return info.Env().Undefined();
+}
+
+/// (id) -> { records, bytes }
+Napi::Value KernelLogsObject::unread(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  if (reader.failed()) return info.Env().Undefined();
+  const KernelLogs::Unread unread = logs_->unread(id);
+  const ValueMaker maker(info.Env());
+  Napi::Object out = maker.object();
+  out.Set("records", maker.integer(unread.records));
+  out.Set("bytes", maker.integer(unread.bytes));
+  return out;
+}
+
+/// (id, most) -> text
+Napi::Value KernelLogsObject::take(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  const uint32_t most = reader.integer(info[1], "most", UINT32_MAX);
+  if (reader.failed()) return info.Env().Undefined();
+  const std::string text =
+      logs_->take(id, most, [this](KernelLogs::Place from, KernelLogs::Place to) {
+        from_ = from;
+        to_ = to;
+      });
+  return ValueMaker(info.Env()).text(text);
+}
+
+/// (id) -> what the last take() gave
+Napi::Value KernelLogsObject::again(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  if (reader.failed()) return info.Env().Undefined();
+  return ValueMaker(info.Env()).text(logs_->again(id, from_, to_));
+}
+
+Napi::Value KernelLogsObject::listen(const Napi::CallbackInfo& info) {
+  token_ = logs_->listen([this](ContainerId id) { told_.push_back(id.packed()); });
+  return info.Env().Undefined();
+}
+
+/// () -> ids of the logs that were added to since listen()
+Napi::Value KernelLogsObject::unlisten(const Napi::CallbackInfo& info) {
+  logs_->unlisten(token_);
+  const ValueMaker maker(info.Env());
+  const Napi::Array ids = maker.list(told_, [&](uint64_t id) { return maker.u64(id); });
+  told_.clear();
+  return ids;
 }
 
 Napi::Value KernelLogsObject::set_mark(const Napi::CallbackInfo& info) {

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
 #include "base/fd.h"
 #include "klog/logs.h"
@@ -33,12 +34,24 @@ class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
   Napi::Value keep(const Napi::CallbackInfo& info);
   Napi::Value take_over(const Napi::CallbackInfo& info);
   Napi::Value figures(const Napi::CallbackInfo& info);
+  Napi::Value begin(const Napi::CallbackInfo& info);
+  Napi::Value marks(const Napi::CallbackInfo& info);
+  Napi::Value clear(const Napi::CallbackInfo& info);
+  Napi::Value set_console(const Napi::CallbackInfo& info);
+  Napi::Value unread(const Napi::CallbackInfo& info);
+  Napi::Value take(const Napi::CallbackInfo& info);
+  Napi::Value again(const Napi::CallbackInfo& info);
+  Napi::Value listen(const Napi::CallbackInfo& info);
+  Napi::Value unlisten(const Napi::CallbackInfo& info);
   Napi::Value set_mark(const Napi::CallbackInfo& info);
 
   LogBounds bounds_;
   Fd memory_;
   std::unique_ptr<StateFile> state_;
   std::unique_ptr<KernelLogs> logs_;
+  KernelLogs::Place from_, to_;  ///< of the last take()
+  size_t token_ = 0;
+  std::vector<uint64_t> told_;  ///< since listen()
 };
 
 }  // namespace vprocfs

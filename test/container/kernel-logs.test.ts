@@ -120,3 +120,152 @@ describe("KernelLogs", () => {
     expect(kept.figures()).toMatchObject({ size: 1, bytes: 8 * KIB });
   });
 });
+
+/** As syslog(2) gives records of the log whose banner is that of the testing module. */
+function old(host: number, text = `line ${host}`): string {
+  return `<6>[    0.000000] ${text}\n`;
+}
+
+describe("what readers leave in a log", () => {
+  it("is where nobody has been in the beginning", () => {
+    const kept = logs();
+    expect(kept.marks(1n)).toBeNull();
+    expect(kept.clear(1n)).toBe(false);
+    expect(kept.take(1n, 100)).toBe("");
+    expect(kept.begin(1n, 1n)).toBe(true);
+    expect(kept.begin(1n, 1n)).toBe(true);
+    expect(kept.read(1n, 0n, 9)?.sequences).toHaveLength(BANNER);
+    expect(kept.marks(1n)).toEqual({
+      cleared: 0,
+      taken: 0,
+      takenBytes: 0,
+      consoleLevel: 7,
+      savedLevel: 0,
+    });
+  });
+
+  it("makes no log where the bounds leave no room", () => {
+    const kept = logs(64 * KIB, 8 * KIB);
+    expect(kept.begin(1n, 1n)).toBe(true);
+    expect(kept.begin(2n, 1n)).toBe(false);
+    expect(kept.marks(2n)).toBeNull();
+    expect(kept.figures()).toMatchObject({ size: 1, refused: 1 });
+  });
+
+  it("outlives a worker, growing and the loss of records", () => {
+    const kept = logs();
+    kept.add(1n, 1n, 1n, [line(1), line(2)]);
+    kept.clear(1n);
+    kept.add(1n, 1n, 3n, [line(3)]);
+    kept.take(1n, 10);
+    kept.setConsole(1n, 3, 7);
+    const marks = { cleared: BANNER + 2, taken: 0, takenBytes: 10, consoleLevel: 3, savedLevel: 7 };
+    expect(kept.marks(1n)).toEqual(marks);
+    expect(kept.takeOver()).toBe(true);
+    expect(kept.marks(1n)).toEqual(marks);
+    for (let host = 4; host <= 1000; ++host) {
+      kept.add(1n, 1n, BigInt(host), [line(host, "x".repeat(500))]);
+    }
+    expect(kept.figures().bytes).toBe(64 * KIB);
+    expect(kept.takeOver()).toBe(true);
+    expect(kept.marks(1n)).toEqual(marks);
+  });
+
+  it("is forgotten with the container", () => {
+    const kept = logs();
+    kept.add(1n, 1n, 1n, [line(1)]);
+    kept.clear(1n);
+    kept.keep([]);
+    expect(kept.marks(1n)).toBeNull();
+    expect(kept.begin(1n, 1n)).toBe(true);
+    expect(kept.marks(1n)).toMatchObject({ cleared: 0 });
+  });
+});
+
+describe("reading destructively", () => {
+  /** Without its banner, and with lines from 1 on. */
+  function taken(...texts: string[]) {
+    const kept = logs();
+    kept.begin(1n, 1n);
+    kept.take(1n, 64 * KIB);
+    kept.add(
+      1n,
+      1n,
+      1n,
+      texts.map((text, i) => line(i + 1, text)),
+    );
+    return kept;
+  }
+
+  it("gives whole records, once", () => {
+    const kept = taken("one", "two", "three");
+    const two = old(1, "one") + old(2, "two");
+    expect(kept.unread(1n)).toEqual({
+      records: 3,
+      bytes: two.length + old(3, "three").length,
+    });
+    expect(kept.take(1n, two.length + 5)).toBe(two);
+    expect(kept.unread(1n)).toEqual({ records: 1, bytes: old(3, "three").length });
+    expect(kept.take(1n, 1000)).toBe(old(3, "three"));
+    expect(kept.take(1n, 1000)).toBe("");
+    expect(kept.unread(1n)).toEqual({ records: 0, bytes: 0 });
+    // Of others that read in other ways nothing was taken.
+    expect(kept.read(1n, 0n, 100)?.sequences).toHaveLength(BANNER + 3);
+  });
+
+  it("gives a record in pieces to a buffer that is smaller", () => {
+    const kept = taken("first", "second");
+    const all = old(1, "first") + old(2, "second");
+    expect(kept.take(1n, 0)).toBe("");
+    let read = "";
+    for (let n = 0; n < all.length; ++n) {
+      expect(kept.unread(1n).bytes).toBe(all.length - n);
+      read += kept.take(1n, 1);
+    }
+    expect(read).toBe(all);
+    expect(kept.marks(1n)).toMatchObject({ taken: BANNER + 2, takenBytes: 0 });
+  });
+
+  it("goes on with the oldest record where the next one is gone", () => {
+    const kept = taken("first");
+    kept.take(1n, 7);
+    for (let host = 2; host <= 1000; ++host) {
+      kept.add(1n, 1n, BigInt(host), [line(host, `${host} ${"x".repeat(500)}`)]);
+    }
+    const first = (kept.read(1n, 0n, 1)?.first ?? 0) - BANNER + 1;
+    expect(kept.take(1n, 30)).toBe(old(first, `${first} ${"x".repeat(500)}`).slice(0, 30));
+  });
+
+  it("has the priority and the time before every line of a record", () => {
+    const kept = taken("a\nb\n");
+    expect(kept.take(1n, 1000)).toBe(old(1, "a") + old(1, "b") + old(1, ""));
+  });
+
+  it("gives again what a worker took that died", () => {
+    const kept = taken("one", "two", "three");
+    const begin = old(1, "one").slice(0, 5);
+    expect(kept.take(1n, 5)).toBe(begin);
+    expect(kept.takeOver()).toBe(true);
+    expect(kept.again(1n)).toBe(begin);
+    const rest = old(1, "one").slice(5) + old(2, "two");
+    expect(kept.take(1n, rest.length)).toBe(rest);
+    expect(kept.again(1n)).toBe(rest);
+    // Whatever came after it is the next one's.
+    expect(kept.take(1n, 1000)).toBe(old(3, "three"));
+    expect(kept.again(1n)).toBe(old(3, "three"));
+    expect(kept.take(1n, 1000)).toBe("");
+  });
+});
+
+describe("listeners", () => {
+  it("hear of every log that is added to, until they are taken away", () => {
+    const kept = logs();
+    kept.listen();
+    kept.add(1n, 1n, 1n, [line(1)]);
+    kept.add(1n, 1n, 1n, [line(1)]);
+    kept.add(2n, 2n, 2n, [line(2), line(3)]);
+    expect(kept.unlisten()).toEqual([1n, 2n]);
+    kept.add(1n, 1n, 4n, [line(4)]);
+    expect(kept.unlisten()).toEqual([]);
+  });
+});

@@ -264,6 +264,25 @@ export interface KernelLogs {
     readonly mark: bigint;
   };
   setMark(mark: bigint): void;
+  /** False: the bounds leave no room for a log. */
+  begin(id: bigint, tenant: bigint): boolean;
+  marks(id: bigint): {
+    readonly cleared: number;
+    readonly taken: number;
+    readonly takenBytes: number;
+    readonly consoleLevel: number;
+    readonly savedLevel: number;
+  } | null;
+  /** False: there is no log. */
+  clear(id: bigint): boolean;
+  setConsole(id: bigint, level: number, saved: number): void;
+  unread(id: bigint): { readonly records: number; readonly bytes: number };
+  take(id: bigint, most: number): string;
+  /** What the last take() gave, as far as it is there. */
+  again(id: bigint): string;
+  listen(): void;
+  /** The logs that were added to since listen(), once for each time. */
+  unlisten(): readonly bigint[];
 }
 
 interface Testing {
