@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -22,6 +23,8 @@ constexpr uint64_t kClientMs = 1000;
 
 bool Supervisor::open_socket() {
   if (options_.socket == nullptr) return true;
+  // Of our earlier self: who asks meanwhile waits in its backlog.
+  if (listener_ && ::fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) == 0) return true;
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   if (std::strlen(options_.socket) >= sizeof(address.sun_path)) {

@@ -55,6 +55,7 @@ Resume Supervisor::describe() const {
   r.polled_state_fd = polled_.state.get();
   r.polled_refusal_fd = polled_.refusal.get();
   r.connections = current_.connections;
+  r.listener_fd = listener_.get();
   return r;
 }
 
@@ -66,9 +67,9 @@ void Supervisor::execute_self() {
   end_reloads("busy: the keeper executes itself again");
   const Resume r = describe();
   write_resume(r);
-  const int kept[] = {r.fuse_fd,        r.state_fd,        r.refusal_fd,
-                      r.control_fd,     r.memo_fd,         r.launch_fd,
-                      r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd};
+  const int kept[] = {r.fuse_fd,           r.state_fd,   r.refusal_fd,     r.control_fd,
+                      r.memo_fd,           r.launch_fd,  r.polled_fuse_fd, r.polled_state_fd,
+                      r.polled_refusal_fd, r.listener_fd};
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
   vault_.outlive(true);
   keeper_log(options_.log, LogLevel::kInfo, "executing itself again");

@@ -12,8 +12,9 @@ namespace {
 
 constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
 // Versions from before the vault end after 17, those from before the memo after 18, from before the
-// launch after 19, with one connection only after 20, and ignore what comes after them.
-constexpr int kFewestFields = 17, kFields = 24;
+// launch after 19, with one connection only after 20, from before the control socket outlived them
+// after 24, and ignore what comes after them.
+constexpr int kFewestFields = 17, kFields = 25;
 
 }  // namespace
 
@@ -21,12 +22,13 @@ void write_resume(const Resume& r) {
   char text[600];
   std::snprintf(text, sizeof(text),
                 "1 %d %d %d %d %d %u %u %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64
-                " %u %u %u %" PRIu64 " %" PRIu64 " %d %d %d %d %d %d %u",
+                " %u %u %u %" PRIu64 " %" PRIu64 " %d %d %d %d %d %d %u %d",
                 r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
                 r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
                 r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
                 r.agreed.kernel_flags, r.agreed.flags, r.vault_fd, r.memo_fd, r.launch_fd,
-                r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd, r.connections);
+                r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd, r.connections,
+                r.listener_fd);
   ::setenv(kVariable, text, 1);
 }
 
@@ -36,12 +38,12 @@ Inherited read_resume(Resume& r) {
   const int fields = std::sscanf(
       text,
       "1 %d %d %d %d %d %u %u %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64 " %" SCNu64
-      " %u %u %u %" SCNu64 " %" SCNu64 " %d %d %d %d %d %d %u",
+      " %u %u %u %" SCNu64 " %" SCNu64 " %d %d %d %d %d %d %u %d",
       &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid, &r.generation,
       &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent, &r.requests, &r.device,
       &r.agreed.kernel_major, &r.agreed.kernel_minor, &r.agreed.max_readahead,
       &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd, &r.memo_fd, &r.launch_fd,
-      &r.polled_fuse_fd, &r.polled_state_fd, &r.polled_refusal_fd, &r.connections);
+      &r.polled_fuse_fd, &r.polled_state_fd, &r.polled_refusal_fd, &r.connections, &r.listener_fd);
   r.agreed.initialised = 1;
   r.agreed.tick = (r.agreed.flags & FUSE_NO_OPEN_SUPPORT) != 0 ? 1 : 0;
   return fields >= kFewestFields && fields <= kFields ? Inherited::kAll : Inherited::kUnknown;

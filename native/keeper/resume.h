@@ -19,6 +19,7 @@ struct Resume {
   /// the memo.
   int polled_fuse_fd = -1, polled_state_fd = -1, polled_refusal_fd = -1;
   uint32_t connections = 1;  ///< that the worker serves
+  int listener_fd = -1;      ///< the control socket; -1: the earlier self had none, or kept it
 };
 
 enum class Inherited : uint8_t { kNothing, kAll, kUnknown };
