@@ -4,6 +4,8 @@ import { existsSync, readFileSync } from "node:fs";
 
 const SLOWEST = 20;
 const SLOW_MS = 100;
+/** Lines of an error that the last lines of a run repeat. */
+const ERROR_LINES = 8;
 
 /** Counts of linters and tests. */
 export class Results {
@@ -59,15 +61,25 @@ export class Results {
     const retried = this.#tests.filter(({ retries }) => retries > 0);
     section(
       "Tests that were tried again",
-      retried.map(({ file, name, state, retries }) => `${file}: ${name} (${retries}×, ${state})`),
+      retried.map((test) => `${named(test)} (${test.retries}×, ${test.state})${reasons(test)}`),
     );
     section("Left behind by tests, removed now", this.#left);
     const failed = this.#tests.filter(({ state }) => state === "failed");
     section(
       "Failed tests",
-      failed.map(({ file, name }) => `${file}: ${name}`),
+      failed.map((test) => `${named(test)}${reasons(test)}`),
     );
   }
+}
+
+function named({ file, name }) {
+  return `${file}: ${name}`;
+}
+
+/** What the failures of a test said: often the last lines of a run are all that is kept of it. */
+function reasons({ errors = [] }) {
+  const lines = errors.flatMap((error) => error.split("\n").slice(0, ERROR_LINES));
+  return lines.map((line) => `\n      ${line}`).join("");
 }
 
 /** A line that was cut off by a crash says nothing. */

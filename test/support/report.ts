@@ -14,6 +14,8 @@ export interface TestLine {
   readonly duration: number;
   /** How many times it failed before it ended like this. */
   readonly retries: number;
+  /** What the failures said, also those of tries before one that passed. */
+  readonly errors: readonly string[];
 }
 
 /** The last line. */
@@ -48,6 +50,7 @@ export class Report implements Reporter {
       state,
       duration: Math.round(diagnostic?.duration ?? 0),
       retries: diagnostic?.retryCount ?? 0,
+      errors: (test.result().errors ?? []).map(({ message }) => message),
     });
   }
 
