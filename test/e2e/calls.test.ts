@@ -294,17 +294,18 @@ for (const { kind, mapped, needs } of KINDS) {
 describeLive("the agent", ["runc", "busybox"], () => {
   it("a container that floods slows only itself", async () => {
     const scope = testScope();
-    const node = await startNode(scope, "--calls-per-second", "1000");
+    // A rate that any machine can have, however busy it is.
+    const node = await startNode(scope, "--calls-per-second", "200");
     const flooding = await startCaller(scope, "runc", node);
     const other = await startCaller(scope, "runc", node);
-    const flood = [1, 2, 3].map(() => watched(flooding, "", 1500));
+    const flood = [1, 2, 3].map(() => watched(flooding, "", 400));
     const quiet = await watched(other, "", 50);
     const [one] = await Promise.all(flood);
     expect(quiet).toMatchObject({ calls: 50, wrong: 0 });
-    // Three callers share what one container may have: 1 ms for each call.
-    expect(one?.meanUs).toBeGreaterThan(1500);
+    // Three callers share what one container may have: 5 ms for each call.
+    expect(one?.meanUs).toBeGreaterThan(7500);
     expect(quiet.meanUs).toBeLessThan(one?.meanUs ?? 0);
-    expect((await countersOf(node.daemon)).paced).toBeGreaterThan(1000);
+    expect((await countersOf(node.daemon)).paced).toBeGreaterThan(500);
   });
 
   it("answers sched_getaffinity(2) with the CPUs shown, where it is told to", async () => {
@@ -393,7 +394,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
   const PIDS = "/sys/fs/cgroup/pids";
   it.runIf(existsSync(PIDS))("has calls wait while no writer can be started", async () => {
     const scope = testScope();
-    const node = await startNode(scope, "--patience-ms", "1000");
+    const node = await startNode(scope, "--patience-ms", "5000");
     const caller = await startCaller(scope, "runc", node);
     const full = join(PIDS, testName("full"));
     mkdirSync(full);

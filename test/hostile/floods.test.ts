@@ -52,6 +52,40 @@ describeLive("floods of one container", ["busybox"], () => {
     return best;
   }
 
+  /** What a read may take while others have as many threads that only burn CPU. */
+  async function measureAllowed(): Promise<number> {
+    const quiet = await pulse();
+    const burning = new Scope();
+    try {
+      await attack(burning, [program("pages"), "0", `${THREADS}`, files.hostile]);
+      return 2 * quiet.p99 + (await pulse()).p99 + NOISE_US;
+    } finally {
+      await burning.close();
+    }
+  }
+
+  /** Reads go on under an attack; what else the machine does may be more than at first. */
+  async function expectPulse(begin: (own: Scope) => Promise<void>): Promise<void> {
+    for (let tries = 3; tries > 0; tries -= 1) {
+      const own = new Scope();
+      let found: Pulse;
+      try {
+        await begin(own);
+        found = await bestPulse();
+      } finally {
+        await own.close();
+      }
+      expect(found.failed).toBe(0);
+      if (found.p99 < allowed) {
+        return;
+      }
+      if (tries === 1) {
+        expect(found.p99).toBeLessThan(allowed);
+      }
+      allowed = await measureAllowed();
+    }
+  }
+
   async function attack(own: Scope, argv: readonly string[]): Promise<void> {
     const child = hostile.start(own, argv);
     let text = "";
@@ -72,22 +106,14 @@ describeLive("floods of one container", ["busybox"], () => {
       pressure: join(await tree(hostile), "proc/pressure/cpu"),
       hostile: join(await tree(hostile), "proc/stat"),
     };
-    const quiet = await pulse();
-    const burning = new Scope();
-    await attack(burning, [program("pages"), "0", `${THREADS}`, files.hostile]);
-    const burnt = await pulse();
-    await burning.close();
-    allowed = 2 * quiet.p99 + burnt.p99 + NOISE_US;
+    allowed = await measureAllowed();
   });
 
   it.each(["poll", "readdir", "stat", "access", "pread", "open", "write"])(
     "of %s",
     async (what) => {
       const file = what === "poll" || what === "write" ? files.pressure : files.hostile;
-      await attack(testScope(), [program("flood"), what, `${THREADS}`, file]);
-      const found = await bestPulse();
-      expect(found.failed).toBe(0);
-      expect(found.p99).toBeLessThan(allowed);
+      await expectPulse((own) => attack(own, [program("flood"), what, `${THREADS}`, file]));
     },
   );
 
@@ -97,29 +123,27 @@ describeLive("floods of one container", ["busybox"], () => {
       return FORGET + BATCH_FORGET;
     };
     const before = await forgotten();
-    await attack(testScope(), [program("flood"), "walk", `${THREADS}`, files.hostile]);
     // As when its memory is short all the time: what the kernel has of files goes, too.
-    let isOver = false;
-    const squeeze = async (): Promise<void> => {
-      const empty = join(hostile.cgroup.directory("memory"), "memory.force_empty");
-      const [file, text] = existsSync(empty)
-        ? [empty, "0"]
-        : [join(empty, "../memory.reclaim"), "1G"];
-      while (!isOver) {
-        // EAGAIN: not all of it.
-        await writeFile(file, text).catch(() => {});
-      }
-    };
-    const squeezing = squeeze();
-    try {
-      const found = await bestPulse();
-      expect(found.failed).toBe(0);
-      expect(found.p99).toBeLessThan(allowed);
+    const empty = join(hostile.cgroup.directory("memory"), "memory.force_empty");
+    const [file, text] = existsSync(empty)
+      ? [empty, "0"]
+      : [join(empty, "../memory.reclaim"), "1G"];
+    await expectPulse(async (own) => {
+      await attack(own, [program("flood"), "walk", `${THREADS}`, files.hostile]);
+      let isOver = false;
+      const squeeze = async (): Promise<void> => {
+        while (!isOver) {
+          // EAGAIN: not all of it.
+          await writeFile(file, text).catch(() => {});
+        }
+      };
+      const squeezing = squeeze();
+      own.defer(() => {
+        isOver = true;
+        return squeezing;
+      });
       await until("much is forgotten", async () => (await forgotten()) > before + 100);
-    } finally {
-      isOver = true;
-      await squeezing;
-    }
+    });
   });
 
   it("of pages that are held while the kernel is to be told of files", async () => {

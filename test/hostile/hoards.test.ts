@@ -57,7 +57,7 @@ async function expectAsQuick(victim: Container, file: string, quietUs: number): 
   const tries: number[] = [];
   do {
     tries.push(await p99Of(victim, file));
-  } while (Math.min(...tries) >= 2 * quietUs + NOISE_US && tries.length < 4);
+  } while (Math.min(...tries) >= 2 * quietUs + NOISE_US && tries.length < 8);
   expect(Math.min(...tries)).toBeLessThan(2 * quietUs + NOISE_US);
 }
 

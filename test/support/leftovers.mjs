@@ -28,6 +28,8 @@ const MARK = "VPROCFS_TEST_RUN";
 const POLL_MS = 100;
 /** Daemons that are asked to end take their files back out of containers. */
 const PATIENCE_MS = 8_000;
+/** Vitest does not wait for its own workers, which take a moment to end on a busy machine. */
+const FAREWELL_MS = 3_000;
 
 /**
  * Whether a process has ended, reaped or not. One that has no memory any more has: the init of a PID
@@ -112,6 +114,11 @@ function signal(pids, name) {
 async function endProcesses() {
   for (const path of cgroups()) {
     thaw(path);
+  }
+  for (const end = Date.now() + FAREWELL_MS; Date.now() < end; await pause(POLL_MS)) {
+    if (leftoverProcesses().length === 0) {
+      return [];
+    }
   }
   const found = leftoverProcesses();
   const named = found.map((pid) => `process ${pid} (${textOf(`/proc/${pid}/comm`).trim()})`);

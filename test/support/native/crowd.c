@@ -1,7 +1,8 @@
 // Tasks of all kinds until stdin ends: `crowd SLEEPING RUNNING BLOCKED`.
 //
 // SLEEPING threads sleep, RUNNING processes never stop, BLOCKED ones wait in vfork(2) for a child
-// that sleeps, which is an uninterruptible wait. Prints "ready" once all of them are there.
+// that sleeps, which is an uninterruptible wait. Prints "ready" once all of them are there; those that
+// wait begin to do so right after.
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -26,6 +27,8 @@ static void child_of_group(void) {
 
 int main(int argc, char **argv) {
   if (argc != 4) return 2;
+  int born[2];
+  if (pipe(born) != 0) return 1;
   setpgid(0, 0);
   const pid_t self = getpid();
   for (long i = atol(argv[2]); i > 0; --i) {
@@ -41,9 +44,14 @@ int main(int argc, char **argv) {
     if (getpid() == self) continue;
     if (vfork() == 0) {
       prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (write(born[1], "", 1) != 1) _exit(1);
       for (;;) pause();
     }
     _exit(0);
+  }
+  char child;
+  for (long i = atol(argv[3]); i > 0; --i) {
+    if (read(born[0], &child, 1) != 1) return 1;
   }
   pthread_attr_t small;
   pthread_attr_init(&small);
