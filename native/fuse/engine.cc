@@ -105,14 +105,29 @@ void Engine::connect_polled() {
 
 void Engine::start_servers() {
   const auto has = [this](const std::string& path) { return host_source_->has(path); };
+  open_logs();
   const bool elsewhere = !plain_->options().polls;
   plain_->prepare(*registry_, *host_source_,
                   Tree(has, elsewhere ? is_polled : std::function<bool(const View&)>()));
   if (!polled_) return;
-  polled_->prepare(*registry_, *host_source_, Tree([has](const std::string& path) {
-    const View* const view = find_view(path);
-    return view != nullptr && is_polled(*view) && has(path);
-  }));
+  // In tick the kernel does not tell of opens, and each reader has a place of its own.
+  const bool logs = logs_ && !options_.server.tick && polled_->connection().tick == 0;
+  if (logs) {
+    polled_->options().kernel_logs = {
+        logs_.get(),
+        [this](const ContainerDescription& description) {
+          return banner_lines(banner(description));
+        },
+        host_->procfs.get(),
+    };
+  }
+  polled_->prepare(*registry_, *host_source_, Tree::of_polled(has, logs));
+}
+
+void Engine::open_logs() {
+  if (!options_.kernel_log) return;
+  logs_ = std::make_unique<KernelLogs>(plain_->state());
+  logs_->adopt();
 }
 
 void Engine::limits_changed() {
@@ -193,8 +208,6 @@ void Engine::start_log() {
   place.resolver = host_->resolver.get();
   place.procfs_fd = host_->procfs.get();
   if (options_.kernel_log) {
-    logs_ = std::make_unique<KernelLogs>(plain_->state());
-    logs_->adopt();
     // Elsewhere PIDs and paths in the log are not what we know by these names.
     const NamespaceIds& own = host_->resolver->own();
     const bool first = own.pid == kFirstPidNamespace && own.cgroup == kFirstCgroupNamespace;

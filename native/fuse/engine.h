@@ -111,6 +111,7 @@ class Engine {
   void start_servers();
   void limits_changed();
   Result<bool> start_agent(Safe* safe);
+  void open_logs();
   void start_log();
   BannerFacts banner(const ContainerDescription& description);
 

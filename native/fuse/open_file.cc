@@ -24,15 +24,12 @@ OpenRecord* open_record(StateFile& state, RecordIndex record) {
   return reinterpret_cast<OpenRecord*>(state.data(record));
 }
 
-// Handles are never given out twice in the life of a connection, whatever became of the state file:
-// a worker counts on from the nanoseconds since boot, and cannot open a file in less than one. The
-// two highest bits, which that number needs in 146 years, keep them apart from those of workers
-// that counted from 1.
+// A worker counts handles on from the nanoseconds since boot, and cannot open a file in less than
+// one. The two highest bits, which that number needs in 146 years, keep them apart from those of
+// workers that counted from 1.
 constexpr uint64_t kHandleBits = uint64_t{3} << 62;
 
 constexpr uint64_t kToldMaxAgeUs = 1000 * 1000;
-
-uint64_t first_handle() { return kHandleBits | boottime_us() * 1000; }
 
 }  // namespace
 
@@ -97,6 +94,8 @@ uint64_t OpenFile::tell_size() {
 OpenFiles::OpenFiles(StateFile& state) : state_(state), next_handle_(first_handle()) {}
 
 OpenFiles::~OpenFiles() = default;
+
+uint64_t OpenFiles::first_handle() { return kHandleBits | boottime_us() * 1000; }
 
 auto OpenFiles::Shard::find(uint64_t handle, NodeId node) -> decltype(files)::iterator {
   const auto [begin, end] = files.equal_range(handle);

@@ -83,6 +83,10 @@ class OpenFiles {
   explicit OpenFiles(StateFile& state);
   ~OpenFiles();
 
+  /// Where a worker begins to count handles. They are never given out twice in the life of a
+  /// connection, whatever became of the state file.
+  static uint64_t first_handle();
+
   /// Registers an open file and returns its handle. `request` is the OPEN's identity: when the same
   /// OPEN comes again after a takeover, what the dead worker had registered is given back first.
   uint64_t insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot,

@@ -67,7 +67,32 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
       mirror_(host),
       open_files_(state),
       triggers_(reply, state, notifier_),
+      kmsg_(make_kmsg()),
       tick_(state.connection().tick != 0) {}
+
+std::unique_ptr<Kmsg> Server::make_kmsg() {
+  if (options_.kernel_logs.logs == nullptr) return nullptr;
+  return std::make_unique<Kmsg>(Kmsg::Uses{
+      reply_,
+      registry_,
+      state_,
+      options_.kernel_logs,
+      [this](const Request& r, int errno_value) { fail(r, errno_value); },
+      [this](const Request& r, const Error& error) { fail(r, error); },
+      [this](const ContainerPtr& container) { return full(container); },
+      [this](const Request& r, const ContainerPtr& container, const Work& work) {
+        in_turn(r, container, work);
+      },
+      [this](NodeId node, const View& view, uint64_t size) {
+        return attributes(node, &view, size);
+      },
+  });
+}
+
+bool Server::is_for_log(const Request& r) {
+  const View* view = kmsg_ ? tree_.file(NodeId(r.header().nodeid).index()) : nullptr;
+  return view != nullptr && is_of_log(*view) && kmsg_->handle(r, *view);
+}
 
 Holder Server::holder_of(const Request& r) const {
   return {r.identity(), options_.connection, r.header().pid};
@@ -77,9 +102,11 @@ void Server::start_helpers() {
   notifier_.start();
   pacer_.start();
   triggers_.start();
+  if (kmsg_) kmsg_->start();
 }
 
 void Server::stop_helpers() {
+  if (kmsg_) kmsg_->stop();
   pacer_.stop();
   triggers_.stop();
   notifier_.stop();
@@ -130,6 +157,7 @@ void Server::dispatch(const Request& r) {
     counters_.requests[opcode].fetch_add(1, std::memory_order_relaxed);
   }
   if (r.resent()) counters_.resent.fetch_add(1, std::memory_order_relaxed);
+  if (is_for_log(r)) return;
   const uint64_t unique = r.header().unique;
   switch (opcode) {
     case FUSE_INIT:
@@ -174,6 +202,11 @@ void Server::dispatch(const Request& r) {
       return write(r);
     case FUSE_POLL:
       return poll(r);
+    case FUSE_LSEEK:
+      // The kernel would remember ENOSYS, and ask no more where readers of logs seek.
+      if (kmsg_) return fail(r, EINVAL);
+      reply_.error(unique, ENOSYS);
+      return;
     case FUSE_IOCTL:
       return fail(r, ENOTTY);
     case FUSE_ACCESS:
@@ -197,7 +230,7 @@ void Server::dispatch(const Request& r) {
       // The directory forbids others to write before proc says that nobody can.
       return fail(r, r.header().uid == 0 ? EPERM : EACCES);
     default:
-      // The kernel remembers ENOSYS and stops asking: FLUSH, xattrs, LSEEK, ...
+      // The kernel remembers ENOSYS and stops asking: FLUSH, xattrs, ...
       reply_.error(unique, ENOSYS);
   }
 }
@@ -316,7 +349,16 @@ void Server::take_turn(const Waiting& waiting) {
 
 void Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
-  if (in != nullptr) release_killed(in->unique, kFirstLookUs, true);
+  if (in == nullptr || (kmsg_ && kmsg_->interrupt(in->unique))) return;
+  release_killed(in->unique, kFirstLookUs, true);
+  if (kmsg_ && !caller_of(in->unique)) interrupt_again(r);
+}
+
+void Server::interrupt_again(const Request& r) {
+  // A reader of a log ends with any signal, and another thread may be about to have it wait. The
+  // kernel sends the same again for a request that is still in hand.
+  pacer_.post_unless_stopping(boottime_us() + kFirstLookUs,
+                              [this, unique = r.header().unique] { reply_.error(unique, EAGAIN); });
 }
 
 void Server::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
@@ -390,7 +432,13 @@ size_t Server::adopt_open_files() {
                                           container ? container.value() : registry_.ended(id));
       });
   triggers_.adopt([this](uint64_t handle) { return open_files_.adopted(handle); });
+  if (kmsg_) kmsg_->adopt();
   return adopted;
+}
+
+void Server::hand_over_open_files() {
+  open_files_.hand_over();
+  if (kmsg_) kmsg_->hand_over((state_.connection().flags & kFuseHasResend) != 0);
 }
 
 }  // namespace vprocfs

@@ -15,6 +15,7 @@
 #include "container/mirror.h"
 #include "container/registry.h"
 #include "fuse/counters.h"
+#include "fuse/kmsg.h"
 #include "fuse/measures.h"
 #include "fuse/notifier.h"
 #include "fuse/open_file.h"
@@ -42,6 +43,7 @@ struct ServerOptions {
   /// Where the mount is whose files are polled, as a process sees it; "" where it does not. Without
   /// it everything is here.
   std::function<std::string(uint32_t pid)> polled_place;
+  LogPlace kernel_logs;  ///< only where their files are in the tree
 };
 
 /// Answers requests: the operations of the tree, without any knowledge of single files.
@@ -59,7 +61,7 @@ class Server {
 
   /// Takes over the open files that a dead or retired worker left.
   size_t adopt_open_files();
-  void hand_over_open_files() { open_files_.hand_over(); }
+  void hand_over_open_files();
 
   const Counters& counters() const { return counters_; }
   const Measures& measures() const { return measures_; }
@@ -67,7 +69,9 @@ class Server {
   size_t waiting() const;
   /// Notices to the kernel that wait or are being sent.
   size_t notices() const { return notifier_.pending(); }
-  size_t open_files() const { return open_files_.size(); }
+  size_t open_files() const { return open_files_.size() + (kmsg_ ? kmsg_->open_files() : 0); }
+  /// Readers of kernel logs who wait for a record.
+  size_t log_readers() const { return kmsg_ ? kmsg_->waiting() : 0; }
   size_t triggers() const { return triggers_.size(); }
   /// Starts and ends the threads that send notices and that wait for budgets.
   void start_helpers();
@@ -90,6 +94,10 @@ class Server {
   using Work = std::function<void(const Request&)>;
 
   void dispatch(const Request& r);
+  /// nullptr unless containers have kernel logs here.
+  std::unique_ptr<Kmsg> make_kmsg();
+  /// True when the request is about a file of a kernel log, and was taken.
+  bool is_for_log(const Request& r);
   /// Counts a request that was answered; one that waits is counted when its turn has come.
   void measure(const Request& r);
   void init(const Request& r);
@@ -170,6 +178,7 @@ class Server {
   bool is_link(NodeId node) const;
   std::string polled_target(const Request& r, NodeId node, const std::string& path) const;
   void interrupt(const Request& r);
+  void interrupt_again(const Request& r);
   /// Whether two threads, by the numbers that requests have, are of one process.
   bool in_one_process(uint32_t thread, uint32_t other) const;
   /// Answers a request whose caller has been killed. The kernel tells of the first signal only, so
@@ -218,6 +227,7 @@ class Server {
   OpenFiles open_files_;
   Notifier notifier_;
   Triggers triggers_;
+  std::unique_ptr<Kmsg> kmsg_;  ///< nullptr: the tree has no files of kernel logs
   Pacer pacer_;
   Counters counters_;
   Measures measures_;

@@ -261,6 +261,8 @@ void Server::lookup_entry(const Request& r, NodeId parent, const TreeEntry& foun
   // or cached under it is that container's for ever. Never cached, since the next caller differs.
   auto container = registry_.by_process(static_cast<pid_t>(r.header().pid));
   if (!container) return fail_lookup(r, container.error());
+  // The host's own log is not ours to give.
+  if (!container.value() && is_of_log(*found.view)) return fail(r, ENOENT);
   if (!container.value()) return entry(r, NodeId({}, found.index), found.view, kUnknownSize, 0);
   entry_of(r, container.value(), found, 0);
 }

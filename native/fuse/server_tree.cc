@@ -31,6 +31,7 @@ constexpr std::string_view kProcessPrefix = "pid:";
 /// What those in a container find by a name at the top: a link, 0 for none.
 NodeIndex link_at_top(std::string_view name) {
   if (name == "proc") return kProcLinkIndex;
+  if (name == "dev") return kDevLinkIndex;
   return name == "sys" ? kSysLinkIndex : NodeIndex{0};
 }
 
@@ -43,6 +44,8 @@ const char* below_container(NodeIndex index) {
       return "/proc";
     case kSysLinkIndex:
       return "/sys";
+    case kDevLinkIndex:
+      return "/dev";
     default:
       return nullptr;
   }
@@ -273,7 +276,7 @@ void Server::readdir(const Request& r) {
                              : Result<ContainerPtr>(ContainerPtr());
     const bool links = caller && caller.value();
     for (const auto& e : dir->entries) {
-      if (e.hidden) continue;
+      if (e.hidden || (e.view != nullptr && is_of_log(*e.view) && top)) continue;
       if (links && link_at_top(e.name) != 0) {
         names.push_back({NodeId({}, link_at_top(e.name)).raw(), kLink, e.name});
         continue;

@@ -189,6 +189,20 @@ size_t KernelLogs::add(ContainerId id, ContainerId tenant, uint64_t first,
   return added;
 }
 
+bool KernelLogs::write(ContainerId id, const OwnLine& line) {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = logs_.find(id);
+    if (it == logs_.end()) return false;
+    if (!it->second.ring->has_room()) grow_locked(id, it->second);
+    LogRing& ring = *logs_[id].ring;
+    // What is known of the host's log stays as it is.
+    ring.append(line.time_us, line.priority, line.text, ring.host());
+  }
+  told(id);
+  return true;
+}
+
 bool KernelLogs::read(ContainerId id, uint64_t from, size_t most, Page& out) const {
   const std::lock_guard lock(mutex_);
   const auto it = logs_.find(id);

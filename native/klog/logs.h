@@ -51,6 +51,9 @@ class KernelLogs {
   size_t add(ContainerId id, ContainerId tenant, uint64_t first, const std::vector<OwnLine>& lines,
              const Banner& banner);
 
+  /// Adds what somebody in the container has written. False: there is no log yet, see begin().
+  bool write(ContainerId id, const OwnLine& line);
+
   struct Record {
     uint64_t sequence = 0;
     uint64_t time_us = 0;

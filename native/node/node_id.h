@@ -19,6 +19,7 @@ inline constexpr NodeIndex kContainerRootIndex = 5;   ///< containers/<id>/
 inline constexpr NodeIndex kContainerLinkIndex = 6;   ///< containers/pid:<PID>, to <id>
 inline constexpr NodeIndex kProcLinkIndex = 7;        ///< proc, to those in a container
 inline constexpr NodeIndex kSysLinkIndex = 8;         ///< sys, likewise
+inline constexpr NodeIndex kDevLinkIndex = 9;         ///< dev, likewise
 inline constexpr NodeIndex kFirstLinkIndex = 0x0100;  ///< + hash of a link's path
 inline constexpr NodeIndex kLinkIndexes = 0x0f00;
 inline constexpr NodeIndex kFirstFileIndex = 0x1000;  ///< + View::index

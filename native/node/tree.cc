@@ -30,17 +30,30 @@ Tree::Tree(const Has& has, const std::function<bool(const View&)>& elsewhere) {
   // All of it is the host's: no view implies it.
   if (has("sys/devices/system/node")) ensure("sys/devices/system/node");
   for (const View* view = views_begin(); view != views_end(); ++view) {
-    if (!has(std::string(view->path))) continue;
-    views_.push_back(view);
-    const size_t slash = view->path.rfind('/');
-    const std::string_view parent =
-        slash == std::string_view::npos ? std::string_view() : view->path.substr(0, slash);
-    const std::string_view name =
-        view->path.substr(slash == std::string_view::npos ? 0 : slash + 1);
-    ensure(parent).entries.push_back(
-        TreeEntry{std::string(name), static_cast<NodeIndex>(kFirstFileIndex + view->index), view});
+    if (has(std::string(view->path))) add(*view);
   }
   if (elsewhere) add_links(dirs_.front(), elsewhere);
+}
+
+Tree Tree::of_polled(const Has& has, bool logs) {
+  Tree tree([&has](const std::string& path) {
+    const View* const view = find_view(path);
+    return view != nullptr && is_polled(*view) && has(path);
+  });
+  for (const View* view : kLogViews) {
+    if (logs) tree.add(*view);
+  }
+  return tree;
+}
+
+void Tree::add(const View& view) {
+  views_.push_back(&view);
+  const size_t slash = view.path.rfind('/');
+  const std::string_view parent =
+      slash == std::string_view::npos ? std::string_view() : view.path.substr(0, slash);
+  const std::string_view name = view.path.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  ensure(parent).entries.push_back(
+      TreeEntry{std::string(name), static_cast<NodeIndex>(kFirstFileIndex + view.index), &view});
 }
 
 bool Tree::all_elsewhere(const TreeEntry& entry,

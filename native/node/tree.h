@@ -39,6 +39,9 @@ class Tree {
   /// for which `elsewhere` is true, and a directory of such files only, is a link to the same path
   /// of another mount; it stays here as well, under its name with a dot before it.
   explicit Tree(const Has& has, const std::function<bool(const View&)>& elsewhere = nullptr);
+  /// That of files that are polled: those of these views that `has` is true for, and the files of
+  /// kernel logs where there are logs.
+  static Tree of_polled(const Has& has, bool logs);
 
   /// The top: what stands in a container's root.
   const TreeDir& top() const { return dirs_.front(); }
@@ -57,6 +60,7 @@ class Tree {
     NodeIndex index = 0;
     std::string path;
   };
+  void add(const View& view);
   TreeDir& ensure(std::string_view path);
   bool all_elsewhere(const TreeEntry& entry,
                      const std::function<bool(const View&)>& elsewhere) const;

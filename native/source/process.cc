@@ -121,6 +121,32 @@ Result<pid_t> read_status_pid(int procfs_fd, pid_t pid, std::string_view key) {
 
 }  // namespace
 
+Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid) {
+  return read_namespace(procfs_fd, pid, "user");
+}
+
+Result<uint64_t> read_capabilities(int procfs_fd, pid_t pid) {
+  const auto text = read_process_file(procfs_fd, pid, "status");
+  if (!text) return text.error();
+  constexpr std::string_view kKey = "\nCapEff:\t";
+  const size_t at = text.value().find(kKey);
+  if (at == std::string::npos) return Error{EINVAL, std::to_string(pid) + "/status"};
+  return std::strtoull(text.value().c_str() + at + kKey.size(), nullptr, 16);
+}
+
+Result<uint64_t> read_root_user(int procfs_fd, pid_t pid) {
+  const auto text = read_process_file(procfs_fd, pid, "uid_map");
+  if (!text) return text.error();
+  std::optional<uint64_t> found;
+  for_each_line(text.value(), [&](std::string_view line) {
+    const auto inside = parse_u64(take_word(line));
+    const auto outside = parse_u64(take_word(line));
+    if (inside && *inside == 0) found = outside;
+  });
+  if (!found) return Error{ENOENT, std::to_string(pid) + "/uid_map"};
+  return *found;
+}
+
 Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid) {
   return read_status_pid(procfs_fd, pid, "NSpid:");
 }

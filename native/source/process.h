@@ -38,6 +38,17 @@ struct NamespaceIds {
 };
 Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid);
 
+/// The same of its user namespace. ESRCH when gone.
+Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid);
+
+/// Its effective capabilities, in its own user namespace (CapEff of /proc/<pid>/status). ESRCH when
+/// gone.
+Result<uint64_t> read_capabilities(int procfs_fd, pid_t pid);
+
+/// The user that a user namespace calls root, as we see it (/proc/<pid>/uid_map). ESRCH when the
+/// process is gone; ENOENT: there is no root.
+Result<uint64_t> read_root_user(int procfs_fd, pid_t pid);
+
 /// The process's PID in its own (innermost) PID namespace: last number of status' NSpid.
 Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid);
 

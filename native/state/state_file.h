@@ -27,12 +27,14 @@ enum class RecordType : uint32_t {
   kIoHistory = 8,
   kLog = 16,      ///< of a container, as the kernel's; see klog/logs.h
   kLogMark = 17,  ///< up to where the host's log has been dealt with
+  kLogFile = 18,  ///< an open file of a container's log; see fuse/kmsg_file.h
 };
 
 /// Whether what a record of a type holds changes while it is there: it then looks after its own
 /// wholeness.
 constexpr bool changes_in_place(RecordType type) {
-  return type == RecordType::kOpenFile || type == RecordType::kLog || type == RecordType::kLogMark;
+  return type == RecordType::kOpenFile || type == RecordType::kLog ||
+         type == RecordType::kLogMark || type == RecordType::kLogFile;
 }
 
 /// What INIT negotiated: a worker that adopts a connection sees no INIT.

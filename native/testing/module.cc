@@ -30,6 +30,7 @@
 #include "survey/mounted.h"
 #include "testing/calls.h"
 #include "testing/klog.h"
+#include "testing/kmsg.h"
 #include "testing/source.h"
 #include "testing/state.h"
 #include "testing/tasks.h"
@@ -432,6 +433,9 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("cgroupFigures", Napi::Function::New<cgroup_figures>(env));
   testing.Set("readLogRecord", Napi::Function::New<read_log_record>(env));
   testing.Set("sortLog", Napi::Function::New<sort_log>(env));
+  testing.Set("readWritten", Napi::Function::New<read_written>(env));
+  testing.Set("writeKmsg", Napi::Function::New<write_kmsg>(env));
+  testing.Set("followKmsg", Napi::Function::New<follow_kmsg>(env));
   testing.Set("timeLog", Napi::Function::New<time_log>(env));
   testing.Set("KernelLogs", KernelLogsObject::define(env));
   testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));

@@ -23,6 +23,9 @@ constexpr bool indexes_are_usable() {
     for (const View& other : kViews) {
       if (&other != &view && (other.index == view.index || other.path == view.path)) return false;
     }
+    for (const View* log : kLogViews) {
+      if (log->index == view.index || log->path == view.path) return false;
+    }
   }
   return true;
 }
@@ -44,6 +47,9 @@ const View* find_view(std::string_view path) {
 const View* find_view(uint16_t index) {
   for (const View& view : kViews) {
     if (view.index == index) return &view;
+  }
+  for (const View* view : kLogViews) {
+    if (view->index == index) return view;
   }
   return nullptr;
 }

@@ -34,17 +34,24 @@ constexpr bool takes_triggers(const View& view) { return pressure_needed(view.ne
 /// Whether poll(2) on the file tells more than that it can be read and written.
 constexpr bool is_polled(const View& view) { return takes_triggers(view); }
 
-/// All views, in the order of views.def.
+/// Files of a container's kernel log. What they hold is no text made of facts, so that they have no
+/// `render`; only the tree whose files are polled has them.
+inline constexpr View kDevKmsg{40, "dev/kmsg", 0644, 0, Changes::kAlways, nullptr};
+inline constexpr View kProcKmsg{41, "proc/kmsg", 0400, 0, Changes::kAlways, nullptr};
+inline constexpr const View* kLogViews[] = {&kDevKmsg, &kProcKmsg};
+constexpr bool is_of_log(const View& view) { return view.render == nullptr; }
+
+/// All others, in the order of views.def.
 const View* views_begin();
 const View* views_end();
 
-/// The view of `path`, or nullptr.
+/// The view of `path` among these, or nullptr.
 const View* find_view(std::string_view path);
 
 /// Every index is below this (view/table.cc): containers keep figures of files in slots by it.
 inline constexpr uint16_t kViewSlots = 64;
 
-/// The view with `index`, or nullptr.
+/// The view with `index`, those of kernel logs included, or nullptr.
 const View* find_view(uint16_t index);
 
 }  // namespace vprocfs

@@ -330,6 +330,17 @@ interface Testing {
   sortLog(records: readonly string[], container: LogContainer): LogGroup[];
   /** Seconds that sorting and translating records takes. */
   timeLog(records: readonly string[]): number;
+  /** What was written to /dev/kmsg. */
+  readWritten(bytes: string): { readonly priority: number; readonly text: string };
+  /** A record as /dev/kmsg gives it. */
+  writeKmsg(sequence: bigint, timeUs: bigint, priority: number, text: string): string;
+  /** What the reads of one reader of kmsg find, each with the records that are there. */
+  followKmsg(
+    steps: readonly ({ readonly first: number; readonly next: number } & (
+      | { readonly at: number; readonly bytes: number }
+      | { readonly seek: number }
+    ))[],
+  ): readonly (number | "nothing" | "loss")[];
   /** Bytes that one log, those of a tenant, and all may take. */
   readonly KernelLogs: new (
     each: number,
@@ -403,6 +414,9 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   readLogRecord: "function",
   sortLog: "function",
   timeLog: "function",
+  readWritten: "function",
+  writeKmsg: "function",
+  followKmsg: "function",
   KernelLogs: "function",
   parseOomKill: "function",
   nameContainer: "function",

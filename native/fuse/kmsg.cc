@@ -1,0 +1,329 @@
+#include "fuse/kmsg.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/priority.h"
+#include "fuse/open_file.h"
+#include "klog/kmsg_text.h"
+
+namespace vprocfs {
+namespace {
+
+/// Readers of one tenant that may wait for records.
+constexpr size_t kMostParked = 256;
+/// What a tenant may write at once, and how soon it may write one more record.
+constexpr uint64_t kBurst = 256, kRefillUs = 16'000;
+constexpr size_t kMostAllowances = 4096;
+/// More than this of /proc/kmsg is not given at once.
+constexpr size_t kMostTaken = size_t{64} << 10;
+
+bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
+
+KernelLogs::Place place_of(const KmsgCursor& cursor) {
+  return {cursor.next, static_cast<uint16_t>(cursor.offset)};
+}
+
+KmsgCursor cursor_of(KernelLogs::Place place) { return {place.sequence, place.bytes}; }
+
+}  // namespace
+
+Kmsg::Kmsg(Uses uses)
+    : uses_(std::move(uses)),
+      logs_(*uses_.place.logs),
+      access_(uses_.place.procfs_fd),
+      next_handle_(OpenFiles::first_handle()) {}
+
+Kmsg::~Kmsg() { stop(); }
+
+void Kmsg::start() {
+  listener_ = logs_.listen([this](ContainerId id) {
+    {
+      const std::lock_guard lock(told_mutex_);
+      told_.insert(id);
+    }
+    wake_.notify_one();
+  });
+  thread_ = std::thread([this] { run(); });
+}
+
+void Kmsg::stop() {
+  if (!thread_.joinable()) return;
+  logs_.unlisten(listener_);
+  {
+    const std::lock_guard lock(told_mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void Kmsg::run() {
+  go_first();
+  std::unique_lock lock(told_mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || !told_.empty(); });
+    if (stopping_) return;
+    std::set<ContainerId> told;
+    told.swap(told_);
+    lock.unlock();
+    for (const ContainerId id : told) tell(id);
+    lock.lock();
+  }
+}
+
+void Kmsg::tell(ContainerId id) {
+  const std::lock_guard lock(mutex_);
+  const auto it = by_log_.find(id);
+  if (it == by_log_.end()) return;
+  // In the order in which they came: their numbers count up.
+  const std::set<uint64_t> waiting = it->second.parked;
+  for (const uint64_t unique : waiting) {
+    const Parked& parked = parked_.at(unique);
+    if (!answer_locked(*parked.file, parked.read)) continue;
+    it->second.parked.erase(unique);
+    unpark_locked(parked_.find(unique));
+  }
+  for (const FilePtr& file : it->second.files) {
+    const uint64_t poll_handle = file->now().poll_handle;
+    if (poll_handle != 0) uses_.reply.notify_poll(poll_handle);
+  }
+}
+
+auto Kmsg::find_locked(uint64_t handle, NodeId node) const -> FilePtr {
+  const auto it = files_.find(handle);
+  return it != files_.end() && it->second->node.raw() == node.raw() ? it->second : nullptr;
+}
+
+auto Kmsg::find_or_restore_locked(uint64_t handle, NodeId node, const View& view) -> FilePtr {
+  auto file = find_locked(handle, node);
+  // A handle of a worker whose state was lost: the node says whose it is.
+  if (file || files_.count(handle) != 0) return file;
+  auto container = uses_.registry.by_id(node.container());
+  if (!container) return nullptr;
+  file = std::make_shared<KmsgFile>(uses_.state, node, view, std::move(container.value()), handle,
+                                    uint64_t{0});
+  add_locked(file);
+  return file;
+}
+
+void Kmsg::add_locked(const FilePtr& file) {
+  files_[file->handle] = file;
+  by_log_[file->node.container()].files.push_back(file);
+}
+
+auto Kmsg::remove_locked(uint64_t handle, NodeId node) -> FilePtr {
+  FilePtr gone = find_locked(handle, node);
+  if (!gone) return gone;
+  files_.erase(handle);
+  const auto log = by_log_.find(node.container());
+  auto& files = log->second.files;
+  files.erase(std::find(files.begin(), files.end(), gone));
+  if (files.empty() && log->second.parked.empty()) by_log_.erase(log);
+  return gone;
+}
+
+bool Kmsg::answer_locked(KmsgFile& file, const Read& read) {
+  return is_stream(file.view) ? answer_stream_locked(file, read) : answer_record_locked(file, read);
+}
+
+bool Kmsg::answer_record_locked(KmsgFile& file, const Read& read) {
+  KmsgState to = file.now();
+  if (to.request == read.identity()) to.cursor = to.before;
+  const KmsgCursor before = to.cursor;
+  KernelLogs::Page page;
+  const uint64_t from = to.cursor.rewinds(read.offset) ? 0 : to.cursor.next;
+  logs_.read(file.container->id(), from, 1, page);
+  const auto finds = to.cursor.read_at(read.offset, page.first, page.next);
+  if (finds == KmsgCursor::Finds::kNothing) return false;
+  std::string text;
+  if (finds == KmsgCursor::Finds::kRecord) {
+    const auto& record = page.records.front();
+    text = kmsg_text(record.sequence, record.time_us, record.priority, record.text);
+    to.cursor.had(read.offset, text.size() <= read.size ? text.size() : 0);
+  }
+  to.request = read.identity();
+  to.before = before;
+  // First: who dies in between is asked again, and begins again.
+  file.change(to);
+  bool taken = false;
+  if (finds == KmsgCursor::Finds::kLoss) {
+    taken = uses_.reply.error(read.unique, EPIPE);
+  } else if (text.size() > read.size) {
+    taken = uses_.reply.error(read.unique, EINVAL);  // and it is passed over, as the kernel does
+  } else {
+    taken = uses_.reply.data(read.unique, text.data(), text.size());
+  }
+  if (taken) return true;
+  // The reader is gone: others that have the file open find what it has not had.
+  to.cursor = before;
+  file.change(to);
+  return true;
+}
+
+bool Kmsg::answer_stream_locked(KmsgFile& file, const Read& read) {
+  const ContainerId id = file.container->id();
+  const size_t most = std::min(read.size, kMostTaken);
+  KmsgState to = file.now();
+  std::string text;
+  if (to.request == read.identity()) {
+    text = logs_.again(id, place_of(to.before), place_of(to.after));
+  } else {
+    text = logs_.take(id, most, [&](KernelLogs::Place begin, KernelLogs::Place end) {
+      to.request = read.identity();
+      to.before = cursor_of(begin);
+      to.after = cursor_of(end);
+      // First: who dies in between is asked again, and gives the same.
+      file.change(to);
+    });
+  }
+  if (text.empty()) return false;
+  if (!uses_.reply.data(read.unique, text.data(), text.size())) give_back(file);
+  return true;
+}
+
+/// What a reader of /proc/kmsg took who is gone, unless another one has taken more.
+void Kmsg::give_back(const KmsgFile& file) {
+  const KernelLogs::Place from = place_of(file.now().before), to = place_of(file.now().after);
+  logs_.change_marks(file.container->id(), [&](LogMarks& marks, uint64_t) {
+    if (marks.taken != to.sequence || marks.taken_bytes != to.bytes) return;
+    marks.taken = from.sequence;
+    marks.taken_bytes = from.bytes;
+  });
+}
+
+bool Kmsg::may_park_locked(const KmsgFile& file) const {
+  const auto it = parked_of_.find(file.container->tenant().id());
+  return it == parked_of_.end() || it->second < kMostParked;
+}
+
+void Kmsg::park_locked(const Read& read, const FilePtr& file) {
+  if (!parked_.try_emplace(read.unique, Parked{read, file}).second) return;
+  by_log_[file->node.container()].parked.insert(read.unique);
+  ++parked_of_[file->container->tenant().id()];
+}
+
+void Kmsg::unpark_locked(std::unordered_map<uint64_t, Parked>::iterator it) {
+  const auto of_tenant = parked_of_.find(it->second.file->container->tenant().id());
+  if (--of_tenant->second == 0) parked_of_.erase(of_tenant);
+  parked_.erase(it);
+}
+
+bool Kmsg::interrupt(uint64_t unique) {
+  const std::lock_guard lock(mutex_);
+  auto it = parked_.find(unique);
+  // The kernel names a request that was handed again by its number without the mark of that.
+  if (it == parked_.end()) it = parked_.find(unique | kFuseUniqueResend);
+  if (it == parked_.end()) return false;
+  const uint64_t parked = it->first;
+  const auto log = by_log_.find(it->second.file->node.container());
+  if (log != by_log_.end()) log->second.parked.erase(parked);
+  unpark_locked(it);
+  uses_.reply.error(parked, EINTR);
+  return true;
+}
+
+uint32_t Kmsg::events_locked(const KmsgFile& file) const {
+  constexpr uint32_t kReadable = POLLIN | POLLRDNORM;
+  const ContainerId id = file.container->id();
+  if (is_stream(file.view)) return logs_.unread(id).records != 0 ? kReadable : 0;
+  KernelLogs::Page page;
+  logs_.read(id, file.now().cursor.next, 0, page);
+  const uint64_t next = file.now().cursor.next;
+  if (next < page.first || next > page.next) return kReadable | POLLERR | POLLPRI;
+  return next < page.next ? kReadable : 0;
+}
+
+uint64_t Kmsg::furthest_locked(NodeId node) const {
+  const auto log = by_log_.find(node.container());
+  uint64_t furthest = 0;
+  if (log == by_log_.end()) return furthest;
+  for (const FilePtr& file : log->second.files) {
+    if (file->node.raw() == node.raw()) {
+      furthest = std::max(furthest, file->now().cursor.offset);
+    }
+  }
+  return furthest;
+}
+
+bool Kmsg::take_allowance_locked(ContainerId tenant) {
+  const uint64_t now = boottime_us();
+  if (allowances_.size() >= kMostAllowances && allowances_.count(tenant) == 0) {
+    // Who has all of it back is as good as forgotten.
+    for (auto it = allowances_.begin(); it != allowances_.end();) {
+      const bool full = now - it->second.at_us > kBurst * kRefillUs;
+      it = full ? allowances_.erase(it) : std::next(it);
+    }
+    if (allowances_.size() >= kMostAllowances) return false;
+  }
+  const auto [it, is_new] = allowances_.try_emplace(tenant);
+  Allowance& allowance = it->second;
+  if (is_new) allowance = {kBurst, now};
+  const uint64_t gained = (now - allowance.at_us) / kRefillUs;
+  allowance.tokens = std::min(kBurst, allowance.tokens + gained);
+  allowance.at_us = allowance.tokens == kBurst ? now : allowance.at_us + gained * kRefillUs;
+  if (allowance.tokens == 0) return false;
+  --allowance.tokens;
+  return true;
+}
+
+/// Whether a worker that died before it had answered has added a line all the same.
+bool Kmsg::was_written_locked(const KmsgFile& file, const OwnLine& line) const {
+  KernelLogs::Page page;
+  constexpr size_t kLookedAt = 64;
+  logs_.read(file.container->id(), file.now().before.next, kLookedAt, page);
+  return std::any_of(page.records.begin(), page.records.end(), [&](const auto& record) {
+    return record.priority == line.priority &&
+           record.text == std::string_view(line.text).substr(0, LogRing::kLongestText);
+  });
+}
+
+void Kmsg::adopt() {
+  std::vector<uint64_t> pollers;
+  const std::lock_guard lock(mutex_);
+  KmsgFile::adopt(uses_.state, [&](const KmsgFile::Left& left) -> FilePtr {
+    const View* view = nullptr;
+    for (const View* one : kLogViews) {
+      if (left.node.index() == kFirstFileIndex + one->index) view = one;
+    }
+    if (view == nullptr || left.node.container().none()) return nullptr;
+    auto found = uses_.registry.by_id(left.node.container());
+    ContainerPtr container =
+        found ? std::move(found.value()) : uses_.registry.ended(left.node.container());
+    auto file = std::make_shared<KmsgFile>(uses_.state, left, *view, std::move(container));
+    add_locked(file);
+    if (left.request != 0) left_[left.request] = left.handle;
+    if (left.state.poll_handle != 0) pollers.push_back(left.state.poll_handle);
+    return file;
+  });
+  // The one before us may have died between a record and its notice.
+  for (const uint64_t poll_handle : pollers) uses_.reply.notify_poll(poll_handle);
+}
+
+void Kmsg::hand_over(bool resend) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [unique, parked] : parked_) {
+    if (!resend) uses_.reply.error(unique, EINTR);
+  }
+  parked_.clear();
+  parked_of_.clear();
+  by_log_.clear();
+  for (const auto& [handle, file] : files_) file->keep();
+  files_.clear();
+}
+
+size_t Kmsg::open_files() const {
+  const std::lock_guard lock(mutex_);
+  return files_.size();
+}
+
+size_t Kmsg::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return parked_.size();
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+namespace vprocfs {
+
+/// Where a reader of /dev/kmsg is. Its kernel knows nothing of records, and of what it does to a
+/// file's position tells only the next read.
+struct KmsgCursor {
+  uint64_t next = 0;    ///< number of the record that is read next
+  uint64_t offset = 0;  ///< where a read is expected that nobody has sought for
+
+  /// What a read finds.
+  enum class Finds : uint8_t {
+    kNothing,  ///< not yet
+    kRecord,   ///< the one with the number `next`
+    kLoss,     ///< records are gone that it has not had: it goes on with the oldest
+  };
+
+  /// Whether a read at an offset begins at the oldest record: 0 where another one is expected.
+  bool rewinds(uint64_t at) const { return at == 0 && offset != 0; }
+  /// Takes in the offset of a read, and what is there: the records from `first` to before `end`.
+  Finds read_at(uint64_t at, uint64_t first, uint64_t end);
+  /// A record of so many bytes was read at `at`. The kernel does not move where it was too long.
+  void had(uint64_t at, uint64_t bytes);
+  /// SEEK_END, SEEK_DATA: goes on with a record. What was read before counts as a part of the file.
+  void seek(uint64_t record);
+};
+
+/// What SEEK_DATA is answered with. Not 0, which rewinds.
+inline constexpr uint64_t kSoughtOffset = 1;
+
+/// The size that the file is said to have: more than any log holds, since tools that follow it as a
+/// file start again where it is shorter than what they have read; not so much that archives of it
+/// take long. `furthest` is the highest offset that a reader of it has; the kernel takes no size
+/// beyond 63 bits.
+constexpr uint64_t kmsg_size(uint64_t furthest) {
+  constexpr uint64_t kMost = uint64_t{1} << 62;
+  return (uint64_t{16} << 20) + (furthest < kMost ? furthest : kMost);
+}
+
+}  // namespace vprocfs
