@@ -96,21 +96,8 @@ bool are_unchanged(char* const* argv) {
 }  // namespace
 
 bool Launch::open(Fd fd) {
-  const bool inherited = static_cast<bool>(fd);
-  fd_ = inherited ? std::move(fd) : Fd(::memfd_create("vprocfs-launch", MFD_CLOEXEC));
-  struct stat st {};
-  constexpr off_t kBytes = sizeof(LaunchRecord);
-  if (!fd_ || (!inherited && ::ftruncate(fd_.get(), kBytes) != 0) || ::fstat(fd_.get(), &st) != 0 ||
-      st.st_size != kBytes) {
-    fd_.reset();
-    return false;
-  }
-  void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
-  if (at == MAP_FAILED) {
-    fd_.reset();
-    return false;
-  }
-  record_ = static_cast<LaunchRecord*>(at);
+  if (!memory_.open(std::move(fd), "vprocfs-launch", sizeof(LaunchRecord))) return false;
+  record_ = static_cast<LaunchRecord*>(memory_.at());
   return true;
 }
 

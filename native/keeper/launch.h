@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/fd.h"
+#include "keeper/kept_memory.h"
 #include "keeper/options.h"
 
 namespace vprocfs {
@@ -17,7 +18,7 @@ class Launch {
  public:
   /// As Memo::open().
   bool open(Fd fd);
-  int fd() const { return fd_.get(); }
+  int fd() const { return memory_.fd(); }
 
   /// Writes down how this keeper was launched. Nothing, and the next one starts Node, when launch()
   /// did not start it, or when its command line has no room.
@@ -30,7 +31,7 @@ class Launch {
   bool repeats(uint64_t command, char** argv, size_t room);
 
  private:
-  Fd fd_;
+  KeptMemory memory_;
   LaunchRecord* record_ = nullptr;
 };
 

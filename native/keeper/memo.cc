@@ -1,15 +1,11 @@
 #include "keeper/memo.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <utility>
 
 namespace vprocfs {
 namespace {
 
-constexpr off_t kBytes = 4096;
+constexpr size_t kBytes = 4096;
 static_assert(sizeof(MemoRecord) <= kBytes);
 
 uint64_t add(uint64_t hash, const char* text) {
@@ -23,22 +19,10 @@ uint64_t add(uint64_t hash, const char* text) {
 
 bool Memo::open(Fd fd) {
   const bool inherited = static_cast<bool>(fd);
-  fd_ = inherited ? std::move(fd) : Fd(::memfd_create("vprocfs-memo", MFD_CLOEXEC));
-  struct stat st {};
-  if (!fd_ || (!inherited && ::ftruncate(fd_.get(), kBytes) != 0) || ::fstat(fd_.get(), &st) != 0 ||
-      st.st_size != kBytes) {
-    fd_.reset();
-    return false;
-  }
-  void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
-  if (at == MAP_FAILED) {
-    fd_.reset();
-    return false;
-  }
-  auto* record = static_cast<MemoRecord*>(at);
+  if (!memory_.open(std::move(fd), "vprocfs-memo", kBytes)) return false;
+  auto* record = static_cast<MemoRecord*>(memory_.at());
   if (inherited && record->version != MemoRecord::kVersion) {
-    ::munmap(at, kBytes);
-    fd_.reset();
+    memory_.drop();
     return false;
   }
   record_ = record;

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/fd.h"
+#include "keeper/kept_memory.h"
 #include "keeper/options.h"
 #include "state/state_file.h"
 
@@ -39,12 +40,12 @@ class Memo {
   /// `fd`: of an earlier keeper; empty: begin with nothing. False when there can be none, or when
   /// what is there is not ours to read: then it holds nothing.
   bool open(Fd fd);
-  int fd() const { return fd_.get(); }
+  int fd() const { return memory_.fd(); }
   /// Always there; when open() failed, nobody will read it.
   MemoRecord& record() { return *record_; }
 
  private:
-  Fd fd_;
+  KeptMemory memory_;
   MemoRecord own_;
   MemoRecord* record_ = &own_;
 };

@@ -16,6 +16,19 @@ constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
 // after 24, and ignore what comes after them.
 constexpr int kFewestFields = 17, kFields = 25;
 
+struct Descriptors {
+  int fuse, state, refusal;
+};
+
+void own(const Descriptors& fds, const ConnectionState& agreed, uint64_t device, Connection& out) {
+  for (const int fd : {fds.fuse, fds.state, fds.refusal}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  out.fuse = Fd(fds.fuse);
+  out.state = Fd(fds.state);
+  out.refusal = Fd(fds.refusal);
+  out.agreed = agreed;
+  out.device = device;
+}
+
 }  // namespace
 
 void write_resume(const Resume& r) {
@@ -52,27 +65,14 @@ Inherited read_resume(Resume& r) {
 void clear_resume() { ::unsetenv(kVariable); }
 
 void take_over(const Resume& r, Connection& out) {
-  for (const int fd : {r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.memo_fd, r.launch_fd}) {
-    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  }
-  out.fuse = Fd(r.fuse_fd);
-  out.state = Fd(r.state_fd);
-  out.refusal = Fd(r.refusal_fd);
-  out.agreed = r.agreed;
-  out.device = r.device;
+  for (const int fd : {r.control_fd, r.memo_fd, r.launch_fd}) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  own({r.fuse_fd, r.state_fd, r.refusal_fd}, r.agreed, r.device, out);
 }
 
 bool take_over_polled(const Resume& r, const MemoRecord& known, Connection& out) {
   const auto& its = known.connections[out.number];
   if (r.polled_fuse_fd < 0 || its.agreed.initialised != 1) return false;
-  for (const int fd : {r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd}) {
-    ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  }
-  out.fuse = Fd(r.polled_fuse_fd);
-  out.state = Fd(r.polled_state_fd);
-  out.refusal = Fd(r.polled_refusal_fd);
-  out.agreed = its.agreed;
-  out.device = its.device;
+  own({r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd}, its.agreed, its.device, out);
   return true;
 }
 

@@ -23,15 +23,6 @@ constexpr uint64_t kMaxKilledBackoffMs = 200;
 constexpr uint64_t kMaxStandbyBackoffMs = 60000;
 constexpr uint64_t kMaxStartMs = 600000;
 constexpr uint64_t kHedgeMs = 3000;
-// How soon a reload's first worker is given up for a second one.
-constexpr uint64_t kSoonMs = 10000;
-
-constexpr char kBusy[] = "busy: a worker is being started or stopped";
-
-void answer(Fd& client, const char* text) {
-  if (client) ::send(client.get(), text, std::strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT);
-  client.reset();
-}
 
 uint64_t backoff_ms(uint32_t failures) {
   // The first death is answered at once; a loop of them is slowed down.
@@ -188,70 +179,6 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   end_reload("ok");
 }
 
-void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
-  const bool came = static_cast<bool>(descriptor);
-  if (vault_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
-  lose_descriptors(1, came ? "found no room with the keeper" : "did not reach the keeper");
-}
-
-void Supervisor::lose_descriptors(uint64_t count, const char* how) {
-  if (count == 0) return;
-  descriptors_lost_ += count;
-  keeper_log(options_.log, LogLevel::kError,
-             "%llu descriptors of containers %s (RLIMIT_NOFILE?): their system calls wait or fail",
-             static_cast<unsigned long long>(count), how);
-}
-
-void Supervisor::on_packet(Worker& worker) {
-  KeeperPacket packet;
-  Fd descriptor;
-  if (!worker.receive(packet, descriptor)) return;
-  packet.why[sizeof(packet.why) - 1] = '\0';
-  const uint64_t now = monotonic_ms();
-  switch (static_cast<KeeperMessage>(packet.type)) {
-    case KeeperMessage::kKeep:
-      return keep_descriptor(packet, std::move(descriptor));
-    case KeeperMessage::kForget:
-      return vault_.forget(packet.requests);
-    case KeeperMessage::kWantKept:
-      // How long it waited was up to us.
-      if (worker.state == WorkerState::kActivating) worker.deadline_ms = activate_by_ms(now);
-      if (!vault_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
-      return;
-    case KeeperMessage::kReady:
-      return on_ready(worker, now);
-    case KeeperMessage::kServing:
-      lose_descriptors(packet.lost, "did not reach the next worker");
-      worker.connections = packet.serving;
-      return on_serving(worker, packet.why, now);
-    case KeeperMessage::kBeat:
-      worker.resent = packet.resent;
-      worker.requests = packet.requests;
-      if (packet.serving != 0 || worker.state == WorkerState::kReady) worker.last_beat_ms = now;
-      if (worker.serves() && worker.last_beat_ms == now && worker.proven(now)) {
-        trouble_ms_ = 0;
-        failures_ = 0;
-      }
-      return;
-    case KeeperMessage::kDrained:
-      if (worker.state != WorkerState::kDraining) return;
-      worker.resent = packet.resent;
-      worker.requests = packet.requests;
-      // It takes no more and writes no more: what is left of it need not be waited for.
-      if (stopping_) {
-        stop_by_ms_ = now;
-        return;
-      }
-      if (next_.state == WorkerState::kReady) hand_over_to_next(now);
-      return;
-    case KeeperMessage::kFailed:
-      std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
-      return;
-    default:
-      return;
-  }
-}
-
 void Supervisor::on_child(int pid, int status) {
   for (Worker& worker : retired_) {
     if (pid == worker.pid) {
@@ -268,20 +195,7 @@ void Supervisor::on_child(int pid, int status) {
   }
   Worker& worker = pid == next_.pid ? next_ : current_;
   if (worker.pid != pid) return;
-  // What it said last may still be unread, descriptors that it left among it.
-  KeeperPacket packet;
-  Fd descriptor;
-  while (worker.control && worker.receive(packet, descriptor)) {
-    const auto type = static_cast<KeeperMessage>(packet.type);
-    if (type == KeeperMessage::kKeep) {
-      keep_descriptor(packet, std::move(descriptor));
-    } else if (type == KeeperMessage::kForget) {
-      vault_.forget(packet.requests);
-    }
-    if (packet.type != static_cast<uint32_t>(KeeperMessage::kFailed)) continue;
-    packet.why[sizeof(packet.why) - 1] = '\0';
-    std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
-  }
+  hear_last_words(worker);
   char what[kReasonBytes];
   if (worker.doom != nullptr || worker.why[0] != '\0') {
     std::snprintf(what, sizeof(what), "%s", worker.doom != nullptr ? worker.doom : worker.why);
@@ -383,81 +297,6 @@ void Supervisor::discard_standby() {
   // It has taken nothing, so nobody waits for its end.
   ::kill(next_.pid, SIGKILL);
   next_ = Worker{};
-}
-
-bool Supervisor::can_reload() const {
-  if (reloading_ || stopping_ || probe_ != 0) return false;
-  return current_.serves() || (!current_.alive() && !next_.alive());
-}
-
-void Supervisor::begin_reload(int client) {
-  Fd asking(client);
-  if (stopping_ || (asking && waiting_client_)) {
-    keeper_log(options_.log, LogLevel::kWarn, "not reloading: %s", kBusy);
-    return answer(asking, kBusy);
-  }
-  reload_wanted_ = true;
-  if (asking) waiting_client_ = std::move(asking);
-  if (!can_reload()) {
-    keeper_log(options_.log, LogLevel::kInfo, "reloading as soon as the worker serves");
-    return;
-  }
-  begin_wanted_reload(monotonic_ms());
-}
-
-/// A worker that is just being started may have read what is to be replaced: who asks meanwhile
-/// waits until it serves.
-void Supervisor::begin_wanted_reload(uint64_t now) {
-  if (!reload_wanted_ || !can_reload()) return;
-  // It was started from what is to be replaced.
-  discard_standby();
-  reload_wanted_ = false;
-  reload_client_ = std::move(waiting_client_);
-  reloading_ = true;
-  reload_retried_ = false;
-  keeper_log(options_.log, LogLevel::kInfo, "reloading");
-  char text[80];
-  std::snprintf(text, sizeof(text), "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=reloading",
-                static_cast<unsigned long long>(now) * 1000);
-  notify_supervisor(text);
-  if (current_.alive()) return start_for_reload(now);
-  failures_ = 0;
-  start(current_, now);
-}
-
-void Supervisor::start_for_reload(uint64_t now) {
-  start(next_, now);
-  // The old one serves meanwhile, so that a start that hangs can be given up early for another.
-  if (!next_.alive() || reload_retried_) return;
-  const uint64_t soon = std::max(kSoonMs, 6 * started_in_ms_);
-  next_.deadline_ms = std::min(next_.deadline_ms, now + soon);
-}
-
-bool Supervisor::hurried(const Worker& worker) const {
-  return reloading_ && !reload_retried_ && &worker == &next_;
-}
-
-bool Supervisor::retry_reload(const char* why, uint64_t now) {
-  if (reload_retried_) return false;
-  reload_retried_ = true;
-  keeper_log(options_.log, LogLevel::kWarn, "the new worker failed (%s): trying once more", why);
-  start_for_reload(now);
-  return true;
-}
-
-void Supervisor::end_reload(const char* result) {
-  if (!reloading_) return;
-  reloading_ = false;
-  // For systemd a reload ends with this, whichever way it went.
-  if (!stopping_)
-    notify_supervisor(current_.serves() ? "READY=1\nSTATUS=serving" : "READY=1\nSTATUS=restarting");
-  answer(reload_client_, result);
-}
-
-void Supervisor::end_reloads(const char* result) {
-  end_reload(result);
-  reload_wanted_ = false;
-  answer(waiting_client_, result);
 }
 
 }  // namespace vprocfs

@@ -69,9 +69,6 @@ class Supervisor {
   Worker& retire(Worker& worker);
   void hand_over_to_next(uint64_t now);
   void abandon_undying(uint64_t now);
-  void on_packet(Worker& worker);
-  void keep_descriptor(const KeeperPacket& packet, Fd descriptor);
-  void lose_descriptors(uint64_t count, const char* how);
   void on_ready(Worker& worker, uint64_t now);
   void on_serving(Worker& worker, const char* ignored, uint64_t now);
   void on_child(int pid, int status);
@@ -83,6 +80,15 @@ class Supervisor {
   uint64_t hedge_at_ms() const;
   void hedge(uint64_t now);
   void discard_standby();
+  void remember(const char* what);
+
+  // messages.cc: what workers say
+  void on_packet(Worker& worker);
+  void hear_last_words(Worker& worker);
+  void keep_descriptor(const KeeperPacket& packet, Fd descriptor);
+  void lose_descriptors(uint64_t count, const char* how);
+
+  // reload.cc: a new worker by order
   bool can_reload() const;
   void begin_reload(int client);
   void begin_wanted_reload(uint64_t now);
@@ -91,7 +97,6 @@ class Supervisor {
   bool retry_reload(const char* why, uint64_t now);
   void end_reloads(const char* result);
   void end_reload(const char* result);
-  void remember(const char* what);
 
   // polled.cc: the connection of files that are polled
   bool wants_polled() const;

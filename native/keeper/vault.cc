@@ -1,9 +1,7 @@
 #include "keeper/vault.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <utility>
@@ -16,14 +14,10 @@ namespace vprocfs {
 static_assert(KeptPacket::kMost <= kMostPassed);
 
 bool Vault::open(int table_fd) {
-  constexpr size_t kBytes = kMost * sizeof(Place);
-  table_ = Fd(table_fd >= 0 ? table_fd : ::memfd_create("vprocfs-vault", MFD_CLOEXEC));
-  struct stat st {};
-  if (table_fd < 0 && (!table_ || ::ftruncate(table_.get(), kBytes) != 0)) return false;
-  if (::fstat(table_.get(), &st) != 0 || st.st_size != kBytes) return false;
-  void* at = ::mmap(nullptr, kBytes, PROT_READ | PROT_WRITE, MAP_SHARED, table_.get(), 0);
-  if (at == MAP_FAILED) return false;
-  places_ = static_cast<Place*>(at);
+  if (!table_.open(table_fd >= 0 ? Fd(table_fd) : Fd(), "vprocfs-vault", kMost * sizeof(Place))) {
+    return false;
+  }
+  places_ = static_cast<Place*>(table_.at());
   return true;
 }
 
@@ -82,7 +76,7 @@ bool Vault::send(int control, uint64_t from) const {
 
 void Vault::outlive(bool execve) const {
   const int flags = execve ? 0 : FD_CLOEXEC;
-  ::fcntl(table_.get(), F_SETFD, flags);
+  ::fcntl(table_.fd(), F_SETFD, flags);
   for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
     if (places_[i].fd != 0) ::fcntl(places_[i].fd, F_SETFD, flags);
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "base/fd.h"
+#include "keeper/kept_memory.h"
 #include "state/keeper_protocol.h"
 
 namespace vprocfs {
@@ -18,7 +19,7 @@ class Vault {
 
   /// `table_fd`: of an earlier self; -1: begin with nothing.
   bool open(int table_fd);
-  int table_fd() const { return table_.get(); }
+  int table_fd() const { return table_.fd(); }
   /// From now on all that is here is in the store too; takes what an earlier keeper left there.
   void attach(Store& store);
 
@@ -47,7 +48,7 @@ class Vault {
     uint32_t kind;
     int32_t fd;  ///< 0: empty; no descriptor of ours is 0
   };
-  Fd table_;
+  KeptMemory table_;
   Place* places_ = nullptr;
   Store* store_ = nullptr;
 };

@@ -1,0 +1,103 @@
+// What workers tell the keeper.
+
+#include <cstdio>
+#include <utility>
+
+#include "keeper/log.h"
+#include "keeper/supervisor.h"
+
+namespace vprocfs {
+namespace {
+
+void note_failure(Worker& worker, const KeeperPacket& packet) {
+  std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
+}
+
+}  // namespace
+
+void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
+  const bool came = static_cast<bool>(descriptor);
+  if (vault_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
+  lose_descriptors(1, came ? "found no room with the keeper" : "did not reach the keeper");
+}
+
+void Supervisor::lose_descriptors(uint64_t count, const char* how) {
+  if (count == 0) return;
+  descriptors_lost_ += count;
+  keeper_log(options_.log, LogLevel::kError,
+             "%llu descriptors of containers %s (RLIMIT_NOFILE?): their system calls wait or fail",
+             static_cast<unsigned long long>(count), how);
+}
+
+void Supervisor::on_packet(Worker& worker) {
+  KeeperPacket packet;
+  Fd descriptor;
+  if (!worker.receive(packet, descriptor)) return;
+  packet.why[sizeof(packet.why) - 1] = '\0';
+  const uint64_t now = monotonic_ms();
+  switch (static_cast<KeeperMessage>(packet.type)) {
+    case KeeperMessage::kKeep:
+      return keep_descriptor(packet, std::move(descriptor));
+    case KeeperMessage::kForget:
+      return vault_.forget(packet.requests);
+    case KeeperMessage::kWantKept:
+      // How long it waited was up to us.
+      if (worker.state == WorkerState::kActivating) worker.deadline_ms = activate_by_ms(now);
+      if (!vault_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
+      return;
+    case KeeperMessage::kReady:
+      return on_ready(worker, now);
+    case KeeperMessage::kServing:
+      lose_descriptors(packet.lost, "did not reach the next worker");
+      worker.connections = packet.serving;
+      return on_serving(worker, packet.why, now);
+    case KeeperMessage::kBeat:
+      worker.resent = packet.resent;
+      worker.requests = packet.requests;
+      if (packet.serving != 0 || worker.state == WorkerState::kReady) worker.last_beat_ms = now;
+      if (worker.serves() && worker.last_beat_ms == now && worker.proven(now)) {
+        trouble_ms_ = 0;
+        failures_ = 0;
+      }
+      return;
+    case KeeperMessage::kDrained:
+      if (worker.state != WorkerState::kDraining) return;
+      worker.resent = packet.resent;
+      worker.requests = packet.requests;
+      // It takes no more and writes no more: what is left of it need not be waited for.
+      if (stopping_) {
+        stop_by_ms_ = now;
+        return;
+      }
+      if (next_.state == WorkerState::kReady) hand_over_to_next(now);
+      return;
+    case KeeperMessage::kFailed:
+      return note_failure(worker, packet);
+    default:
+      return;
+  }
+}
+
+/// What a worker that has ended said last may still be unread, descriptors that it left among it.
+void Supervisor::hear_last_words(Worker& worker) {
+  KeeperPacket packet;
+  Fd descriptor;
+  while (worker.control && worker.receive(packet, descriptor)) {
+    packet.why[sizeof(packet.why) - 1] = '\0';
+    switch (static_cast<KeeperMessage>(packet.type)) {
+      case KeeperMessage::kKeep:
+        keep_descriptor(packet, std::move(descriptor));
+        break;
+      case KeeperMessage::kForget:
+        vault_.forget(packet.requests);
+        break;
+      case KeeperMessage::kFailed:
+        note_failure(worker, packet);
+        break;
+      default:
+        break;
+    }
+  }
+}
+
+}  // namespace vprocfs
