@@ -12,10 +12,9 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
-#include <ctime>
 #include <utility>
 
+#include "base/clock.h"
 #include "source/process.h"
 #include "source/read_file.h"
 #include "watch/tenant_namespace.h"
@@ -28,19 +27,8 @@ constexpr size_t kFdsPerKnown = 2;
 // Of the descriptors that this process may have, and of the known namespaces, one tenant's at most.
 constexpr size_t kShareOfAll = 8, kShareOfOne = 16, kLeastOfOne = 64, kMostOfOne = 1024;
 constexpr uint64_t kRetryUs = 1'000'000;
-constexpr size_t kPiece = size_t{64} << 10;
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
-/// Mounts come in bursts (a runtime sets up a container): look once in a while, not for each.
-constexpr uint64_t kLeastRestUs = 10000;
-/// How many times longer than a reading took its tenant then rests.
-constexpr uint64_t kRestFactor = 9;
-
-uint64_t now_us() {
-  timespec t{};
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_nsec) / 1000;
-}
 
 /// 0: the process has ended.
 uint64_t namespace_of(const std::string& process, const char* which) {
@@ -209,7 +197,7 @@ uint64_t NamespaceWatch::tenant_of(pid_t pid) {
 Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
   if (!tenant) return tenant.error();
   const bool idle = tenants_.due_us() == 0;
-  const uint64_t key = tenants_.key_of(std::move(tenant.value()), now_us());
+  const uint64_t key = tenants_.key_of(std::move(tenant.value()), monotonic_us());
   const uint64_t one = 1;
   // The loop waits without an end.
   if (idle && tenants_.due_us() != 0 && ::write(wake_.get(), &one, sizeof one) < 0) return key;
@@ -238,7 +226,7 @@ bool NamespaceWatch::has_room(uint64_t tenant) {
 /// Whatever was to be done is done when everything is looked at again.
 void NamespaceWatch::note_shortage() {
   ++state_.shortages;
-  if (retry_us_ == 0) retry_us_ = now_us() + kRetryUs;
+  if (retry_us_ == 0) retry_us_ = monotonic_us() + kRetryUs;
 }
 
 void NamespaceWatch::drop(Map::iterator it, Events& out) {
@@ -253,7 +241,7 @@ void NamespaceWatch::drop(Map::iterator it, Events& out) {
   if (use == uses_.end()) return;
   if (std::exchange(use->second.refused, false)) out.push_back({});
   if (--use->second.count > 0) return;
-  tenants_.leave(use->first, now_us());
+  tenants_.leave(use->first, monotonic_us());
   if (!use->second.reading) uses_.erase(use);
 }
 
@@ -336,7 +324,7 @@ int NamespaceWatch::wait_ms() {
   uint64_t due = tenants_.due_us();
   if (retry_us_ != 0) due = due == 0 ? retry_us_ : std::min(due, retry_us_);
   if (due == 0) return -1;
-  const uint64_t now = now_us();
+  const uint64_t now = monotonic_us();
   return due <= now ? 0 : static_cast<int>((due - now) / 1000 + 1);
 }
 
@@ -359,152 +347,15 @@ void NamespaceWatch::loop() {
     }
     {
       const std::lock_guard lock(mutex_);
-      if (retry_us_ != 0 && retry_us_ <= now_us()) {
+      if (retry_us_ != 0 && retry_us_ <= monotonic_us()) {
         retry_us_ = 0;
         out.push_back({});
       }
-      const uint64_t now = now_us();
+      const uint64_t now = monotonic_us();
       if (tenants_.due_us() != 0 && tenants_.due_us() <= now) {
         tenants_.sweep([this](uint64_t key) { return uses_.count(key) != 0; }, now);
       }
     }
-    if (!out.empty()) tell(std::move(out));
-  }
-}
-
-uint64_t NamespaceWatch::next_due() const {
-  uint64_t soonest = UINT64_MAX;
-  if (dirty_ == 0) return soonest;
-  for (const auto& [key, known] : known_) {
-    if (!known.dirty) continue;
-    const auto use = uses_.find(known.tenant);
-    if (use == uses_.end() || use->second.reading) continue;
-    soonest = std::min(soonest, std::max(known.not_before, use->second.not_before));
-  }
-  return soonest;
-}
-
-/// One for each tenant at a time.
-void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, uint64_t now) {
-  if (dirty_ == 0) return;
-  for (auto& [key, known] : known_) {
-    if (!known.dirty || known.not_before > now) continue;
-    Use& use = uses_[known.tenant];
-    if (use.reading || use.not_before > now) continue;
-    auto reading = std::make_unique<Reading>();
-    reading->key = key;
-    reading->serial = known.serial;
-    reading->tenant = known.tenant;
-    reading->mounts = Fd(::fcntl(known.mounts.get(), F_DUPFD_CLOEXEC, 0));
-    epoll_event event{};
-    event.events = EPOLLPRI | EPOLLONESHOT;
-    event.data.u64 = key;
-    // From here on the kernel tells of changes again; before the first byte is read.
-    if (!reading->mounts ||
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, known.mounts.get(), &event) != 0) {
-      ++state_.shortages;
-      known.not_before = now + kRetryUs;
-      continue;
-    }
-    known.dirty = false;
-    --dirty_;
-    use.reading = true;
-    use.spent_us = std::max(use.spent_us, clock_us_);
-    readings.push_back(std::move(reading));
-  }
-}
-
-/// False: it is to stop.
-bool NamespaceWatch::wait_for_due(std::vector<std::unique_ptr<Reading>>& readings) {
-  std::unique_lock lock(mutex_);
-  while (!stopping_) {
-    // The last descriptor of a namespace takes all its mounts away, which may be many.
-    while (!closing_.empty()) {
-      std::vector<Fd> closing;
-      closing.swap(closing_);
-      lock.unlock();
-      closing.clear();
-      lock.lock();
-    }
-    begin_due(readings, now_us());
-    if (!readings.empty()) return true;
-    const uint64_t due = next_due();
-    const uint64_t now = now_us();
-    if (due == UINT64_MAX) {
-      due_.wait(lock);
-    } else if (due > now) {
-      due_.wait_for(lock, std::chrono::microseconds(due - now));
-    }
-  }
-  return false;
-}
-
-/// The reading of the tenant on which the least was spent.
-size_t NamespaceWatch::choose(const std::vector<std::unique_ptr<Reading>>& readings) const {
-  const std::lock_guard lock(mutex_);
-  size_t best = 0;
-  uint64_t least = UINT64_MAX;
-  for (size_t i = 0; i < readings.size(); ++i) {
-    const auto use = uses_.find(readings[i]->tenant);
-    const uint64_t spent = use == uses_.end() ? 0 : use->second.spent_us;
-    if (spent >= least) continue;
-    least = spent;
-    best = i;
-  }
-  return best;
-}
-
-void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
-  const std::lock_guard lock(mutex_);
-  const uint64_t now = now_us();
-  const auto use = uses_.find(reading.tenant);
-  if (use != uses_.end()) {
-    use->second.reading = false;
-    use->second.not_before = now + kRestFactor * reading.took_us;
-    if (use->second.count == 0) uses_.erase(use);
-  }
-  const auto it = known_.find(reading.key);
-  if (it == known_.end() || it->second.serial != reading.serial) return;
-  Known& known = it->second;
-  known.not_before = now + kLeastRestUs;
-  if (!whole && !known.dirty) {
-    known.dirty = true;
-    ++dirty_;
-  }
-  if (!whole) known.not_before = now + kRetryUs;
-  if (!whole || reading.digest.value() == known.digest) return;
-  known.digest = reading.digest.value();
-  out.push_back({WatchEvent::Kind::kMounts, known.pid, reading.key, known.tenant});
-}
-
-/// A container may have as many mounts as it likes: they are read piece by piece, and those of
-/// others in between.
-void NamespaceWatch::read_loop() {
-  std::string room(kPiece, '\0');
-  std::vector<std::unique_ptr<Reading>> readings;
-  while (wait_for_due(readings)) {
-    const size_t at = choose(readings);
-    Reading& reading = *readings[at];
-    const uint64_t begun = now_us();
-    const ssize_t n = read_piece(reading.mounts.get(), room.data(), room.size(), reading.offset);
-    if (n > 0) reading.digest.feed(std::string_view(room.data(), static_cast<size_t>(n)));
-    const uint64_t took = now_us() - begun;
-    reading.took_us += took;
-    {
-      const std::lock_guard lock(mutex_);
-      const auto use = uses_.find(reading.tenant);
-      if (use != uses_.end()) {
-        clock_us_ = use->second.spent_us;
-        use->second.spent_us += took;
-      }
-    }
-    if (n > 0) {
-      reading.offset += static_cast<size_t>(n);
-      continue;
-    }
-    Events out;
-    finish(reading, n == 0, out);
-    readings.erase(readings.begin() + static_cast<ptrdiff_t>(at));
     if (!out.empty()) tell(std::move(out));
   }
 }

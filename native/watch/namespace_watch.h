@@ -104,6 +104,7 @@ class NamespaceWatch {
   using Events = std::vector<WatchEvent>;
   using Map = std::unordered_map<uint64_t, Known>;
 
+  // namespace_watch.cc: what the kernel tells of
   void loop();
   void take_execs(Events& out);
   void take_exec(pid_t pid, Events& out);
@@ -111,6 +112,7 @@ class NamespaceWatch {
   int wait_ms();
   void tell(Events events);
 
+  // mount_reading.cc: each tenant's in turn
   void read_loop();
   bool wait_for_due(std::vector<std::unique_ptr<Reading>>& readings);
   void begin_due(std::vector<std::unique_ptr<Reading>>& readings, uint64_t now);
