@@ -157,15 +157,23 @@ describeLive("attach", ["unshare"], () => {
     await container.shell(build);
     const inside = container.start(own, ["chroot", root, "/bin/wait"]);
     const procs = join(container.cgroup.directories[0] ?? "", "cgroup.procs");
+    const commOf = (pid: string): string => {
+      try {
+        return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+      } catch {
+        return ""; // It has ended.
+      }
+    };
     const chrooted = (): string | undefined =>
       readFileSync(procs, "utf8")
         .split("\n")
-        .find((pid) => pid !== "" && readFileSync(`/proc/${pid}/comm`, "utf8") === "wait\n");
+        .find((pid) => pid !== "" && commOf(pid) === "wait");
     await until("it is there", () => chrooted() !== undefined);
     expect(statesOf(await report(daemon, Number(chrooted())))).toEqual(["attached"]);
     expect(statesOf(await report(daemon, container.init))).toEqual(["present"]);
     expect(filesOf(container.init)).toEqual(PLACES);
     inside.kill("SIGKILL");
+    await until("nobody is in it any more", () => chrooted() === undefined);
     // What debootstrap and image builders do.
     await container.shell(`umount ${root}/proc && umount ${root}/sys && umount -R ${root}`);
   });
