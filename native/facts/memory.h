@@ -7,15 +7,11 @@
 
 namespace vprocfs {
 
-/// The hierarchical memory.stat of a container. All in bytes; nothing where the kernel has no key.
-/// v1 names are folded on to v2's (total_cache is `file`, total_rss is `anon`, ...).
+/// The hierarchical memory.stat of a container, by v2's names. All in bytes; nothing where the
+/// kernel has no key.
 struct MemoryStat {
-  std::optional<uint64_t> anon, file, shmem, file_mapped, file_dirty, file_writeback, swapcached;
-  std::optional<uint64_t> anon_thp, file_thp, shmem_thp;
-  std::optional<uint64_t> inactive_anon, active_anon, inactive_file, active_file, unevictable;
-  std::optional<uint64_t> slab_reclaimable, slab_unreclaimable, slab;
-  std::optional<uint64_t> kernel, kernel_stack, pagetables, sec_pagetables, percpu, sock, vmalloc;
-  std::optional<uint64_t> zswap, zswapped;
+#define VPROCFS_MEMORY_KEY(key) std::optional<uint64_t> key;
+#include "facts/memory_keys.def"
 };
 
 /// Swap of a container, in bytes.

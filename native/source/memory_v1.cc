@@ -14,20 +14,10 @@ struct StatV1 : MemoryStat {
 constexpr Key<StatV1> kStatKeys[] = {
     {"hierarchical_memory_limit", &StatV1::memory_limit},
     {"hierarchical_memsw_limit", &StatV1::memsw_limit},
-    {"total_cache", &StatV1::file},
-    {"total_rss", &StatV1::anon},
-    {"total_rss_huge", &StatV1::anon_thp},
-    {"total_shmem", &StatV1::shmem},
-    {"total_mapped_file", &StatV1::file_mapped},
-    {"total_dirty", &StatV1::file_dirty},
-    {"total_writeback", &StatV1::file_writeback},
+#define VPROCFS_MEMORY_KEY(key)
+#define VPROCFS_MEMORY_KEY_OF(key, v1_key) {#v1_key, &StatV1::key},
+#include "facts/memory_keys.def"
     {"total_swap", &StatV1::swap},
-    {"total_swapcached", &StatV1::swapcached},
-    {"total_inactive_anon", &StatV1::inactive_anon},
-    {"total_active_anon", &StatV1::active_anon},
-    {"total_inactive_file", &StatV1::inactive_file},
-    {"total_active_file", &StatV1::active_file},
-    {"total_unevictable", &StatV1::unevictable},
 };
 
 uint64_t reclaimable(const MemoryStat& stat) {

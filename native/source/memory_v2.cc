@@ -8,33 +8,8 @@ namespace {
 
 /// memory.stat of v2 (mm/memcontrol.c memory_stats).
 constexpr Key<MemoryStat> kStatKeys[] = {
-    {"anon", &MemoryStat::anon},
-    {"file", &MemoryStat::file},
-    {"kernel", &MemoryStat::kernel},
-    {"kernel_stack", &MemoryStat::kernel_stack},
-    {"pagetables", &MemoryStat::pagetables},
-    {"sec_pagetables", &MemoryStat::sec_pagetables},
-    {"percpu", &MemoryStat::percpu},
-    {"sock", &MemoryStat::sock},
-    {"vmalloc", &MemoryStat::vmalloc},
-    {"shmem", &MemoryStat::shmem},
-    {"zswap", &MemoryStat::zswap},
-    {"zswapped", &MemoryStat::zswapped},
-    {"file_mapped", &MemoryStat::file_mapped},
-    {"file_dirty", &MemoryStat::file_dirty},
-    {"file_writeback", &MemoryStat::file_writeback},
-    {"swapcached", &MemoryStat::swapcached},
-    {"anon_thp", &MemoryStat::anon_thp},
-    {"file_thp", &MemoryStat::file_thp},
-    {"shmem_thp", &MemoryStat::shmem_thp},
-    {"inactive_anon", &MemoryStat::inactive_anon},
-    {"active_anon", &MemoryStat::active_anon},
-    {"inactive_file", &MemoryStat::inactive_file},
-    {"active_file", &MemoryStat::active_file},
-    {"unevictable", &MemoryStat::unevictable},
-    {"slab_reclaimable", &MemoryStat::slab_reclaimable},
-    {"slab_unreclaimable", &MemoryStat::slab_unreclaimable},
-    {"slab", &MemoryStat::slab},
+#define VPROCFS_MEMORY_KEY(key) {#key, &MemoryStat::key},
+#include "facts/memory_keys.def"
 };
 
 uint64_t reclaimable(const MemoryStat& stat) {

@@ -63,11 +63,12 @@ void parse_table(std::string_view text, const Key<T> (&keys)[N], T& out) {
   size_t at = 0;
   for_each_line(text, [&](std::string_view line) {
     const std::string_view name = take_word(line);
-    for (size_t tries = 0; tries < N; ++tries) {
-      const Key<T>& key = keys[(at + tries) % N];
+    for (size_t tries = 0, i = at; tries < N; ++tries) {
+      const Key<T>& key = keys[i];
+      if (++i == N) i = 0;
       if (key.name != name) continue;
       if (const auto value = parse_u64(line)) out.*key.field = value;
-      at = (at + tries + 1) % N;
+      at = i;
       return;
     }
   });

@@ -259,6 +259,22 @@ Napi::Value list_views(const Napi::CallbackInfo& info) {
   return out;
 }
 
+/// Keys of memory.stat that are read: [v2's, v1's or null].
+Napi::Value memory_keys(const Napi::CallbackInfo& info) {
+  const ValueMaker maker(info.Env());
+  Napi::Array out = Napi::Array::New(info.Env());
+  const auto add = [&](const char* key, const Napi::Value& v1_key) {
+    Napi::Array row = Napi::Array::New(info.Env(), 2);
+    row.Set(0u, key);
+    row.Set(1u, v1_key);
+    out.Set(out.Length(), row);
+  };
+#define VPROCFS_MEMORY_KEY(key) add(#key, maker.null());
+#define VPROCFS_MEMORY_KEY_OF(key, v1_key) add(#key, maker.text(#v1_key));
+#include "facts/memory_keys.def"
+  return out;
+}
+
 /// A parser of one text: `make(maker, text)`.
 template <Napi::Value (*make)(const ValueMaker&, const std::string&)>
 Napi::Value parse_text(const Napi::CallbackInfo& info) {
@@ -423,6 +439,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("advanceSamples", Napi::Function::New<advance_samples>(env));
   testing.Set("shownCpus", Napi::Function::New<shown_cpus_of>(env));
   testing.Set("views", Napi::Function::New<list_views>(env));
+  testing.Set("memoryKeys", Napi::Function::New<memory_keys>(env));
   testing.Set("parseU64", Napi::Function::New<parse_text<make_u64>>(env));
   testing.Set("parseCpuList", Napi::Function::New<parse_text<make_cpu_list>>(env));
   testing.Set("parseCpuinfo", Napi::Function::New<parse_text<make_cpuinfo>>(env));

@@ -219,39 +219,10 @@ class ValueMaker {
  private:
   /// Only the keys that the kernel has.
   Napi::Value stat(const MemoryStat& stat) const {
-    static constexpr std::pair<const char*, std::optional<uint64_t> MemoryStat::*> kFields[] = {
-        {"anon", &MemoryStat::anon},
-        {"file", &MemoryStat::file},
-        {"shmem", &MemoryStat::shmem},
-        {"file_mapped", &MemoryStat::file_mapped},
-        {"file_dirty", &MemoryStat::file_dirty},
-        {"file_writeback", &MemoryStat::file_writeback},
-        {"swapcached", &MemoryStat::swapcached},
-        {"anon_thp", &MemoryStat::anon_thp},
-        {"file_thp", &MemoryStat::file_thp},
-        {"shmem_thp", &MemoryStat::shmem_thp},
-        {"inactive_anon", &MemoryStat::inactive_anon},
-        {"active_anon", &MemoryStat::active_anon},
-        {"inactive_file", &MemoryStat::inactive_file},
-        {"active_file", &MemoryStat::active_file},
-        {"unevictable", &MemoryStat::unevictable},
-        {"slab_reclaimable", &MemoryStat::slab_reclaimable},
-        {"slab_unreclaimable", &MemoryStat::slab_unreclaimable},
-        {"slab", &MemoryStat::slab},
-        {"kernel", &MemoryStat::kernel},
-        {"kernel_stack", &MemoryStat::kernel_stack},
-        {"pagetables", &MemoryStat::pagetables},
-        {"sec_pagetables", &MemoryStat::sec_pagetables},
-        {"percpu", &MemoryStat::percpu},
-        {"sock", &MemoryStat::sock},
-        {"vmalloc", &MemoryStat::vmalloc},
-        {"zswap", &MemoryStat::zswap},
-        {"zswapped", &MemoryStat::zswapped},
-    };
     Napi::Object out = object();
-    for (const auto& [name, field] : kFields) {
-      if (stat.*field) out.Set(name, u64(stat.*field));
-    }
+#define VPROCFS_MEMORY_KEY(key) \
+  if (stat.key) out.Set(#key, u64(stat.key));
+#include "facts/memory_keys.def"
     return out;
   }
 

@@ -27,7 +27,7 @@ const odd: readonly unknown[] = [
 ];
 
 const names = [...unchecked.keys()].filter(
-  (name) => !["views", "Source", "State", "TaskCounter"].includes(name),
+  (name) => !["views", "memoryKeys", "Source", "State", "TaskCounter"].includes(name),
 );
 
 function call(name: string, args: readonly unknown[]): unknown {

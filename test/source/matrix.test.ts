@@ -1,7 +1,10 @@
 // Every key and file that is read, with everything that may stand in it: one line each.
 
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import type { Source } from "../support/testing.js";
+import { project } from "../support/project.js";
+import { memoryKeys, type Source } from "../support/testing.js";
 import { codeOr, type Files, sourceOf } from "./tree.js";
 
 const BIG = 2n ** 50n;
@@ -134,50 +137,19 @@ for (const [version, path, read, cases, others] of files) {
   });
 }
 
-/** The key of v2's memory.stat, and the one of v1's that tells the same. */
-const statKeys: readonly (readonly [string, string?])[] = [
-  ["anon", "total_rss"],
-  ["file", "total_cache"],
-  ["shmem", "total_shmem"],
-  ["file_mapped", "total_mapped_file"],
-  ["file_dirty", "total_dirty"],
-  ["file_writeback", "total_writeback"],
-  ["swapcached", "total_swapcached"],
-  ["anon_thp", "total_rss_huge"],
-  ["file_thp"],
-  ["shmem_thp"],
-  ["inactive_anon", "total_inactive_anon"],
-  ["active_anon", "total_active_anon"],
-  ["inactive_file", "total_inactive_file"],
-  ["active_file", "total_active_file"],
-  ["unevictable", "total_unevictable"],
-  ["slab_reclaimable"],
-  ["slab_unreclaimable"],
-  ["slab"],
-  ["kernel"],
-  ["kernel_stack"],
-  ["pagetables"],
-  ["sec_pagetables"],
-  ["percpu"],
-  ["sock"],
-  ["vmalloc"],
-  ["zswap"],
-  ["zswapped"],
-];
-
 /** `key value` among keys that begin or end like it. */
 function statText(key: string, value: string): string {
   return `${key}_x 1\n${key.slice(0, -1)} 2\n${key} ${value.trimEnd()}\nx_${key} 3\n`;
 }
 
-for (const [key, v1Key] of statKeys) {
+for (const [key, v1Key] of memoryKeys()) {
   describe(`memory.stat ${key}`, () => {
     it.each(KEY)("v2: %s", (_name, text, expected) => {
       const source = sourceOf("v2", { "c/memory.stat": statText(key, text ?? "") });
       expect(source.memory().stat).toEqual(expected === null ? {} : { [key]: expected });
     });
 
-    it.each(v1Key === undefined ? [] : KEY)(`v1 ${v1Key}: %s`, (_name, text, expected) => {
+    it.each(v1Key === null ? [] : KEY)(`v1 ${v1Key}: %s`, (_name, text, expected) => {
       const stat = `${statText(v1Key ?? "", text ?? "")}${key}_local 4\n`;
       const source = sourceOf("v1", { "memory/c/memory.stat": stat });
       expect(source.memory().stat).toEqual(expected === null ? {} : { [key]: expected });
@@ -189,6 +161,24 @@ for (const [key, v1Key] of statKeys) {
     });
   });
 }
+
+/** The keys of every recorded memory.stat. */
+function recordedKeys(): ReadonlySet<string> {
+  const fixtures = join(project, "test/fixtures");
+  const files = readdirSync(fixtures, { recursive: true, encoding: "utf8" }).filter((path) =>
+    path.endsWith("/memory.stat"),
+  );
+  const lines = files.flatMap((path) => readFileSync(join(fixtures, path), "utf8").split("\n"));
+  return new Set(lines.map((line) => line.split(" ", 1)[0] ?? ""));
+}
+
+it("keys of memory.stat are those of kernels", () => {
+  const known = recordedKeys();
+  const keys = memoryKeys().flatMap(([key, v1Key]) => (v1Key === null ? [key] : [key, v1Key]));
+  expect(keys.length).toBeGreaterThan(30);
+  expect(keys.filter((key) => !known.has(key))).toEqual([]);
+  expect(new Set(keys).size).toBe(keys.length);
+});
 
 const limitKeys: readonly (readonly [string, Read, Cases])[] = [
   ["hierarchical_memory_limit", LIMIT_BYTES, LIMIT_KEY],

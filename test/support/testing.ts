@@ -313,6 +313,8 @@ interface Testing {
   advanceSamples(samples: readonly CpuSample[]): CpuReport[];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
   views(): ViewRow[];
+  /** The keys of memory.stat that are read: v2's name and v1's (native/facts/memory_keys.def). */
+  memoryKeys(): (readonly [key: string, v1: string | null])[];
   /** A decimal number, clamped to 64 bits; null for anything else. */
   parseU64(text: string): bigint | null;
   parseCpuList(text: string): number[] | null;
@@ -403,6 +405,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   advanceSamples: "function",
   shownCpus: "function",
   views: "function",
+  memoryKeys: "function",
   parseU64: "function",
   parseCpuList: "function",
   parseCpuinfo: "function",
@@ -525,6 +528,7 @@ export const {
   advanceSamples,
   shownCpus,
   views,
+  memoryKeys,
   parseU64,
   parseCpuList,
   parseCpuinfo,

@@ -5,6 +5,7 @@
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { memoryKeys } from "../support/testing.ts";
 
 export interface Bandwidth {
   readonly quotaUs: bigint;
@@ -73,21 +74,7 @@ const init = 4711;
 const startTicks = 100_000;
 
 /** What v1 calls the keys of v2's memory.stat. */
-const v1Keys: Readonly<Record<string, string>> = {
-  file: "total_cache",
-  anon: "total_rss",
-  anon_thp: "total_rss_huge",
-  shmem: "total_shmem",
-  file_mapped: "total_mapped_file",
-  file_dirty: "total_dirty",
-  file_writeback: "total_writeback",
-  swapcached: "total_swapcached",
-  inactive_anon: "total_inactive_anon",
-  active_anon: "total_active_anon",
-  inactive_file: "total_inactive_file",
-  active_file: "total_active_file",
-  unevictable: "total_unevictable",
-};
+const v1Keys: ReadonlyMap<string, string | null> = new Map(memoryKeys());
 
 type Files = Record<string, string>;
 
@@ -410,8 +397,8 @@ function v1Stat(container: Container): string {
     hierarchical_memsw_limit: least([outer.swap, inner.swap]) ?? v1NoLimit,
   };
   for (const [key, value] of Object.entries(container.stat)) {
-    const name = v1Keys[key];
-    if (name !== undefined) {
+    const name = v1Keys.get(key) ?? null;
+    if (name !== null) {
       values[name] = value;
     }
   }

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll } from "vitest";
-import { renderFixture } from "../support/testing.ts";
+import { memoryKeys, renderFixture } from "../support/testing.ts";
 import { type Container, disks, type Host, type Io, writeCase } from "./synthetic.ts";
 
 export const root = mkdtempSync(
@@ -49,10 +49,7 @@ const bandwidth = fc.option(
 );
 const limits = fc.record({ memory: limit, swap: limit, cpu: bandwidth });
 
-const statKeys = `anon file shmem file_mapped file_dirty file_writeback swapcached anon_thp file_thp
-  shmem_thp inactive_anon active_anon inactive_file active_file unevictable slab_reclaimable
-  slab_unreclaimable slab kernel kernel_stack pagetables sec_pagetables percpu sock vmalloc zswap
-  zswapped`.split(/\s+/);
+const statKeys = memoryKeys().map(([key]) => key);
 /** Any of the keys: no kernel has all of them. */
 const stats = fc
   .array(fc.option(amount, { freq: 8 }), {
