@@ -1,25 +1,9 @@
 // The bind mounts in docs/guide/containers.md, out of the table of views: the page is written by hand
 // but for what stands between its markers.
 
+import { DIRECTORIES, RUNC_FILES } from "./views.mjs";
+
 const TREE = "/var/lib/vprocfs";
-
-/** runc takes mounts over no other files of /proc than these (libcontainer, checkProcMount). */
-const RUNC_FILES = [
-  "cpuinfo",
-  "diskstats",
-  "loadavg",
-  "meminfo",
-  "slabinfo",
-  "stat",
-  "swaps",
-  "uptime",
-].map((name) => `/proc/${name}`);
-
-/** Files that common hosts lack: without its source a bind mount fails. The page names them. */
-const UNCOMMON = ["/proc/schedstat", "/proc/spl/kstat/zfs/arcstats"];
-
-/** Directories that are bound as a whole. */
-const DIRECTORIES = ["/sys/devices/system/cpu", "/sys/devices/system/node"];
 
 function mountLine({ path, mode }) {
   // What containers may write to is not read-only.
@@ -37,12 +21,13 @@ function podman(rows) {
   return ["```sh", "podman run -m 256m \\", ...lines, "  debian free -m", "```"].join("\n");
 }
 
-/** The page with its blocks made again. `views` have a path and a mode; `fail(message)` throws. */
+/** The page with its blocks made again; `fail(message)` throws. */
 export function withBinds(page, views, fail) {
+  // Without its source a bind mount fails: the page names files that common hosts lack.
   const files = views
-    .filter(({ path }) => path.startsWith("/proc/") && !UNCOMMON.includes(path))
+    .filter(({ path, description }) => path.startsWith("/proc/") && description.common)
     .sort((a, b) => (a.path < b.path ? -1 : 1));
-  const directories = DIRECTORIES.map((path) => ({ path, mode: "0555" }));
+  const directories = DIRECTORIES.map(({ path }) => ({ path, mode: "0555" }));
   const runc = [...files.filter(({ path }) => RUNC_FILES.includes(path)), ...directories];
   const blocks = {
     runc: json(runc),

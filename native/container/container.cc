@@ -337,7 +337,7 @@ void Container::mark_dead() {
 
 std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {
   if (!source_) return std::nullopt;
-  return source_->limit_writes((needs & kAnyMemory) != 0, (needs & kAnyCpus) != 0);
+  return source_->limit_writes(needs);
 }
 
 bool Container::is_current_locked(uint32_t needs, const Made& made, uint64_t now_us,

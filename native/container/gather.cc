@@ -59,8 +59,8 @@ uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
 /// Programs take a machine without any disk for one that they cannot read (psutil).
 bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts& facts,
                  Error& error) {
-  auto disks = facts.host_disks;
-  if (!disks && !take(host.shapes().disks(now), disks, error)) return error.code == ENOENT;
+  auto disks = facts.host_diskstats;
+  if (!disks && !take(host.shapes().diskstats(now), disks, error)) return error.code == ENOENT;
   for (const DeviceNumber device : mounted.at(now, *disks)) {
     if (facts.io.find(device) == nullptr) facts.io.devices.push_back({device});
   }
@@ -79,11 +79,26 @@ bool gather_memory(uint32_t needs, HostSource& host, ContainerSource& source, ui
 
 bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& facts, Error& error) {
   // Totals of I/O count the host's disks.
-  if (needs & kNeedTotals) needs |= kNeedHostDisks;
-#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) \
+  if (needs & kNeedTotals) needs |= kNeedHostDiskstats;
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
   if (needs & kNeedHost##Name && !take(shapes.name(now), facts.host_##name, error)) return false;
-#include "facts/host_shapes.def"
-#undef VPROCFS_HOST_SHAPE
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
+  return true;
+}
+
+/// A host without nodes has nothing to limit.
+bool gather_nodes(uint32_t& needs, HostSource& host, uint64_t now, Facts& facts, Error& error) {
+  if (!take(host.nodes(now), facts.host_nodes, error)) return false;
+  if (facts.host_nodes->empty()) needs &= ~uint32_t{kNeedNodes};
+  return true;
+}
+
+bool gather_cgroup_facts(uint32_t needs, ContainerSource& source, Facts& facts, Error& error) {
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) \
+  if (needs & kNeed##Name && !take(source.name(), facts.name, error)) return false;
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
   return true;
 }
 
@@ -114,17 +129,12 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kAnyIo && !take(source.io((needs & kNeedIo) != 0), facts.io, error)) return error;
   histories.io_changed = false;
   if (needs & kNeedTotals) {
-    histories.io_changed = advance(histories.io, facts.io, *facts.host_disks);
+    histories.io_changed = advance(histories.io, facts.io, *facts.host_diskstats);
     facts.io_totals = histories.io.totals;
   }
   if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;
-  if (needs & kNeedNodes) {
-    if (!take(host.nodes(now), facts.nodes.host, error)) return error;
-    // A host without nodes has nothing to limit.
-    if (!facts.nodes.host->empty() && !take(source.nodes(), facts.nodes.limits, error)) {
-      return error;
-    }
-  }
+  if (needs & kNeedHostNodes && !gather_nodes(needs, host, now, facts, error)) return error;
+  if (!gather_cgroup_facts(needs, source, facts, error)) return error;
   if (needs & kAnyCpus) {
     std::shared_ptr<const HostCpus> cpus;
     CpuLimitFacts limits;

@@ -5,6 +5,7 @@
 #include <optional>
 #include <vector>
 
+#include "facts/cgroup.h"
 #include "facts/cpu.h"
 #include "facts/host.h"
 #include "facts/io.h"
@@ -38,15 +39,23 @@ enum Need : uint32_t {
   kNeedPressureCpu = 1u << 10,
   kNeedPressureMemory = 1u << 11,
   kNeedPressureIo = 1u << 12,
-  kNeedIo = 1u << 16,        ///< what the container read and wrote, by device
-  kNeedEvents = 1u << 24,    ///< events of memory.stat
-  kNeedPageSize = 1u << 25,  ///< size of a page, from zoneinfo and meminfo
-  kNeedTotals = 1u << 26,    ///< totals of I/O, and OOM kills
-  kNeedNodes = 1u << 27,     ///< memory nodes
-// Files of the host: kNeedHostDisks and so on.
-#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) kNeedHost##Name = 1u << (bit),
-#include "facts/host_shapes.def"
-#undef VPROCFS_HOST_SHAPE
+  kNeedIo = 1u << 16,         ///< what the container read and wrote, by device
+  kNeedEvents = 1u << 24,     ///< events of memory.stat
+  kNeedPageSize = 1u << 25,   ///< size of a page, from zoneinfo and meminfo
+  kNeedTotals = 1u << 26,     ///< totals of I/O, and OOM kills
+  kNeedHostNodes = 1u << 27,  ///< memory nodes of the host
+// Files of the host: kNeedHostDiskstats and so on.
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
+  kNeedHost##Name = 1u << (bit),
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
+// Figures of cgroups: kNeedNodeUse and so on.
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) kNeed##Name = 1u << (bit),
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
+  /// Memory nodes, of the host and of the container. On a host without nodes the container's are
+  /// not looked for.
+  kNeedNodes = kNeedHostNodes | kNeedAllowedNodes | kNeedNodeUse,
 };
 
 // Needs that imply others: a view that names any of these gets the facts of the first one.
@@ -69,11 +78,15 @@ struct Facts {
   std::shared_ptr<const HostStat> host_stat;
   std::shared_ptr<const HostCpuinfo> host_cpuinfo;
   std::shared_ptr<const std::vector<HostSwapDevice>> host_swaps;
-// host_disks and so on.
-#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) \
+// host_diskstats and so on.
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
   std::shared_ptr<const type> host_##name;
-#include "facts/host_shapes.def"
-#undef VPROCFS_HOST_SHAPE
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
+// allowed_nodes and so on.
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) type name;
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
   uint64_t page_kb = 4;  ///< the host's page size
   MemoryFacts memory;
   /// Every size, with `memory`; nothing where no size is limited.
@@ -90,8 +103,8 @@ struct Facts {
   CpuReport cpu_report;
   ClockFacts clock;
   TaskFacts tasks;
-  NodeFacts nodes;
-  PressureFacts pressure;  ///< of the resource that is needed
+  std::shared_ptr<const std::vector<HostNode>> host_nodes;  ///< ascending; empty without NUMA
+  PressureFacts pressure;                                   ///< of the resource that is needed
 };
 
 }  // namespace vprocfs

@@ -73,14 +73,11 @@ struct HostCpuTable {
   std::vector<Row> rows;
 };
 
-/// ZFS's /proc/spl/kstat/zfs/arcstats, where the host has it.
-struct HostArcstats {
-  struct Line {
-    std::string head;  ///< name and type, and the blanks after them
-  };
-  /// The first two lines: the kstat's own, its times being 0, and the titles of the columns.
-  std::string heading;
-  std::vector<Line> lines;
+/// A file of which a container sees the names of figures, the figures being others: ZFS's
+/// /proc/spl/kstat/zfs/arcstats.
+struct HostLines {
+  std::string heading;             ///< whole lines before the first name
+  std::vector<std::string> heads;  ///< each line up to its figure, blanks included
 };
 
 /// The host's /proc/schedstat (kernel/sched/stats.c).

@@ -18,40 +18,31 @@
 namespace vprocfs {
 namespace {
 
-struct ControllerName {
-  Controller controller;
-  std::string_view v1, v2;
-};
-
-constexpr ControllerName kControllers[] = {
-    {Controller::kCpu, "cpu", "cpu"},
-    {Controller::kCpuacct, "cpuacct", ""},
-    {Controller::kCpuset, "cpuset", "cpuset"},
-    {Controller::kMemory, "memory", "memory"},
-    {Controller::kIo, "blkio", "io"},
-    {Controller::kPids, "pids", "pids"},
-    {Controller::kHugetlb, "hugetlb", "hugetlb"},
-};
-
 /// Controllers that have a hierarchy in v1 and are of no interest but as part of its name.
 constexpr std::string_view kOtherControllers[] = {
     "devices", "freezer", "net_cls", "perf_event", "net_prio", "rdma", "misc", "debug", "dmem"};
 
 constexpr uint32_t bit(Controller controller) { return 1u << static_cast<unsigned>(controller); }
 
-uint32_t v1_bit(std::string_view name) {
-  for (const auto& known : kControllers) {
-    if (known.v1 == name) return bit(known.controller);
+/// The controller that v1 calls `name`.
+std::optional<Controller> v1_controller(std::string_view name) {
+  for (size_t i = 0; i < kControllerCount; ++i) {
+    if (kControllers[i].v1 == name) return static_cast<Controller>(i);
   }
-  return 0;
+  return std::nullopt;
+}
+
+uint32_t v1_bit(std::string_view name) {
+  const auto controller = v1_controller(name);
+  return controller ? bit(*controller) : 0;
 }
 
 uint32_t v2_bits(std::string_view text) {
   uint32_t bits = bit(Controller::kCpuacct);
   for (text = trim(text); !text.empty();) {
     const std::string_view name = take_word(text);
-    for (const auto& known : kControllers) {
-      if (!known.v2.empty() && known.v2 == name) bits |= bit(known.controller);
+    for (size_t i = 0; i < kControllerCount; ++i) {
+      if (kControllers[i].v2 == name) bits |= bit(static_cast<Controller>(i));
     }
   }
   return bits;
@@ -221,9 +212,8 @@ Result<CgroupPaths> CgroupPaths::parse(const std::string& text) {
     const std::string_view path = line.substr(second + 1);
     if (names.empty()) paths.v2 = path;
     for_each_item(names, [&](std::string_view name) {
-      for (const auto& known : kControllers) {
-        if (known.v1 == name) paths.v1[static_cast<size_t>(known.controller)] = path;
-      }
+      const auto controller = v1_controller(name);
+      if (controller) paths.v1[static_cast<size_t>(*controller)] = path;
     });
   });
   if (malformed) return Error{EINVAL, "cgroup"};

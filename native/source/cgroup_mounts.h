@@ -2,7 +2,9 @@
 
 #include <array>
 #include <cstdint>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -10,9 +12,24 @@
 
 namespace vprocfs {
 
-/// The controllers that vprocfs reads. `kIo` is v1's blkio.
-enum class Controller : uint8_t { kCpu, kCpuacct, kCpuset, kMemory, kIo, kPids, kHugetlb };
-inline constexpr size_t kControllerCount = 7;
+/// The controllers that vprocfs reads: source/controllers.def. `kIo` is v1's blkio.
+enum class Controller : uint8_t {
+#define VPROCFS_CONTROLLER(Name, v1, v2, told) k##Name,
+#include "source/controllers.def"
+#undef VPROCFS_CONTROLLER
+};
+
+struct ControllerNames {
+  std::string_view v1;    ///< in /proc/<pid>/cgroup
+  std::string_view v2;    ///< in cgroup.controllers; empty: part of every cgroup's own figures
+  std::string_view told;  ///< to tools; empty: not told
+};
+inline constexpr ControllerNames kControllers[] = {
+#define VPROCFS_CONTROLLER(Name, v1, v2, told) {v1, v2, told},
+#include "source/controllers.def"
+#undef VPROCFS_CONTROLLER
+};
+inline constexpr size_t kControllerCount = std::size(kControllers);
 
 /// One mounted cgroup hierarchy.
 struct Hierarchy {

@@ -1,14 +1,36 @@
 #include "source/container_source.h"
 
+#include <array>
 #include <cerrno>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "facts/facts.h"
 #include "source/controllers.h"
 #include "source/pressure.h"
 
 namespace vprocfs {
+
+namespace {
+
+/// Whether a row of facts/cgroup_facts.def is read there.
+constexpr bool has_facts(Controller controller) {
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, from) \
+  if (std::optional<Controller>(from) == controller) return true;
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
+  return false;
+}
+
+/// Figures that are opened when they are first asked for.
+template <typename T>
+struct Asked {
+  std::unique_ptr<FactsSource<T>> source;  ///< nullptr: absent there
+  bool is_open = false;
+};
+
+}  // namespace
 
 /// One source per controller; nullptr where no hierarchy has it.
 struct ContainerSource::Parts {
@@ -26,11 +48,11 @@ struct ContainerSource::Parts {
   std::unique_ptr<PressureSource> pressure;  ///< nullptr until it is asked for
   std::unique_ptr<IoSource> io;
   bool io_has_limits = false;  ///< v2: whose changes the notifier tells
-  /// Where to open what few ask for.
-  DirPtr memory_dir, cpuset_dir;
-  bool memory_v2 = false, cpuset_v2 = false;
-  std::unique_ptr<CpusetSource> memset;
-  std::unique_ptr<NumaSource> numa;
+  /// Where to open what few ask for, by Controller; of those that have any of it.
+  std::array<CgroupPlace, kControllerCount> places;
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) Asked<type> name;
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
 
   bool joined = false, drained = false;
 
@@ -39,6 +61,36 @@ struct ContainerSource::Parts {
     notifier->drain();
     drained = true;
   }
+
+  /// The container's directory in cgroup2, or none. ENOENT/ENODEV: it is gone.
+  Result<DirPtr> cgroup2() const {
+    for (const CgroupPlace& place : places) {
+      if (place.v2) return place.dir;
+    }
+    return v2 == nullptr ? DirPtr() : CgroupDir::open(*v2, v2_path);
+  }
+
+  Result<CgroupPlace> place_of(const std::optional<Controller>& controller) const {
+    if (controller) return places[static_cast<size_t>(*controller)];
+    auto dir = cgroup2();
+    if (!dir) return dir.error();
+    // What the root counts is the node's.
+    if (!dir.value() || dir.value()->depth() == 0) return CgroupPlace{};
+    return CgroupPlace{std::move(dir.value()), true, notifier};
+  }
+
+  template <typename T, typename Make>
+  Result<T> read(Asked<T>& asked, const std::optional<Controller>& controller, Make make) {
+    if (!asked.is_open) {
+      auto place = place_of(controller);
+      if (!place) return place.error();
+      if (place.value().dir) asked.source = make(place.value());
+      asked.is_open = true;
+    }
+    if (!asked.source) return T{};
+    drain();
+    return asked.source->read(buffer);
+  }
 };
 
 namespace {
@@ -46,16 +98,12 @@ namespace {
 /// Opens the container's cgroup of each hierarchy once, whatever the number of controllers in it.
 class Opener {
  public:
-  Opener(const CgroupMounts& mounts, const CgroupPaths& paths) : mounts_(mounts), paths_(paths) {}
-
-  struct Place {
-    DirPtr dir;  ///< nullptr: no such hierarchy, or the container is not in it
-    bool v2 = false;
-  };
+  Opener(const CgroupMounts& mounts, const CgroupPaths& paths, ChangeNotifier* notifier)
+      : mounts_(mounts), paths_(paths), notifier_(notifier) {}
 
   /// The place of `controller`. One that is nowhere yet may be enabled on cgroup2 later, so that
   /// is where it is looked for then; `now` says that only one which is there counts.
-  Place of(Controller controller, bool now, Error& error) {
+  CgroupPlace of(Controller controller, bool now, Error& error) {
     const Hierarchy* tree = mounts_.of(controller);
     if (tree == nullptr && !now) tree = mounts_.v2();
     if (tree == nullptr) return {};
@@ -71,12 +119,13 @@ class Opener {
       }
       opened_[index] = std::move(dir.value());
     }
-    return {opened_[index], tree->v2};
+    return {opened_[index], tree->v2, notifier_};
   }
 
  private:
   const CgroupMounts& mounts_;
   const CgroupPaths& paths_;
+  ChangeNotifier* const notifier_;
   std::vector<DirPtr> opened_;
 };
 
@@ -90,33 +139,33 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
     const std::vector<uint64_t>& hugepage_kb) {
   auto parts = std::make_unique<Parts>();
   parts->notifier = notifier;
-  Opener opener(mounts, paths);
+  Opener opener(mounts, paths, notifier);
   Error error;
-  if (const auto at = opener.of(Controller::kMemory, false, error); at.dir) {
+  const auto open = [&](Controller controller, bool now = false) {
+    auto place = opener.of(controller, now, error);
+    if (has_facts(controller)) parts->places[static_cast<size_t>(controller)] = place;
+    return place;
+  };
+  if (const auto at = open(Controller::kMemory); at.dir) {
     parts->memory_is_own = at.dir->depth() > 0;
     parts->memory = at.v2 ? make_memory_v2(at.dir, notifier) : make_memory_v1(at.dir, notifier);
-    parts->memory_dir = at.dir;
-    parts->memory_v2 = at.v2;
   }
-  if (const auto at = opener.of(Controller::kHugetlb, true, error);
-      at.dir && !hugepage_kb.empty()) {
+  if (const auto at = open(Controller::kHugetlb, true); at.dir && !hugepage_kb.empty()) {
     parts->hugetlb = make_hugetlb(at.dir, notifier, at.v2, hugepage_kb);
   }
-  if (const auto at = opener.of(Controller::kCpu, false, error); at.dir) {
+  if (const auto at = open(Controller::kCpu); at.dir) {
     parts->bandwidth_dir = at.dir;
     parts->bandwidth =
         at.v2 ? make_bandwidth_v2(at.dir, notifier) : make_bandwidth_v1(at.dir, notifier);
   }
-  if (const auto at = opener.of(Controller::kCpuacct, false, error); at.dir) {
+  if (const auto at = open(Controller::kCpuacct); at.dir) {
     parts->cpu_time = at.v2 ? make_cpu_time_v2(at.dir) : make_cpu_time_v1(at.dir);
   }
-  if (const auto at = opener.of(Controller::kCpuset, false, error); at.dir) {
+  if (const auto at = open(Controller::kCpuset); at.dir) {
     parts->cpuset = make_cpuset(at.dir, notifier, at.v2);
-    parts->cpuset_dir = at.dir;
-    parts->cpuset_v2 = at.v2;
   }
   // What the root counts is the node's.
-  if (const auto at = opener.of(Controller::kIo, false, error); at.dir && at.dir->depth() > 0) {
+  if (const auto at = open(Controller::kIo); at.dir && at.dir->depth() > 0) {
     parts->io = at.v2 ? make_io_v2(at.dir, notifier) : make_io_v1(at.dir);
     parts->io_has_limits = at.v2;
   }
@@ -191,9 +240,9 @@ Result<CpuUsageFacts> ContainerSource::cpu_usage() {
 
 Result<PressureSource*> ContainerSource::pressure_source() {
   if (!parts_->pressure) {
-    if (parts_->v2 == nullptr) return Error{EOPNOTSUPP, "cgroup2"};
-    auto dir = CgroupDir::open(*parts_->v2, parts_->v2_path);
+    auto dir = parts_->cgroup2();
     if (!dir) return dir.error();
+    if (!dir.value()) return Error{EOPNOTSUPP, "cgroup2"};
     parts_->pressure = std::make_unique<PressureSource>(std::move(dir.value()));
   }
   return parts_->pressure.get();
@@ -213,39 +262,38 @@ Result<Fd> ContainerSource::open_trigger(PressureResource resource) {
 
 void ContainerSource::drain() { parts_->drain(); }
 
-std::optional<uint64_t> ContainerSource::limit_writes(bool memory, bool cpus) const {
-  const LimitedSource* of_memory[] = {parts_->memory.get(), parts_->hugetlb.get()};
-  const LimitedSource* of_cpus[] = {parts_->bandwidth.get(), parts_->cpuset.get()};
+std::optional<uint64_t> ContainerSource::limit_writes(uint32_t needs) const {
+  const Parts& p = *parts_;
   uint64_t total = 0;
-  for (const auto& [wanted, sources] : {std::pair(memory, of_memory), std::pair(cpus, of_cpus)}) {
-    if (!wanted) continue;
-    for (const LimitedSource* source : {sources[0], sources[1]}) {
-      if (source == nullptr) continue;
-      const auto writes = source->writes();
-      if (!writes) return std::nullopt;
-      total += *writes;
-    }
+  bool known = true;
+  const auto add = [&](const LimitedSource* source) {
+    const auto writes = source == nullptr ? 0 : source->writes();
+    known = known && writes;
+    total += writes.value_or(0);
+  };
+  if (needs & kAnyMemory) {
+    add(p.memory.get());
+    add(p.hugetlb.get());
   }
-  return total;
+  if (needs & kAnyCpus) {
+    add(p.bandwidth.get());
+    add(p.cpuset.get());
+  }
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) \
+  if (needs & kNeed##Name) {                                    \
+    known = known && p.name.is_open;                            \
+    add(p.name.source.get());                                   \
+  }
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
+  return known ? std::optional(total) : std::nullopt;
 }
 
-Result<NodeLimitFacts> ContainerSource::nodes() {
-  NodeLimitFacts facts;
-  Parts& p = *parts_;
-  if (p.cpuset_dir && !p.memset) p.memset = make_memset(p.cpuset_dir, p.notifier, p.cpuset_v2);
-  if (p.memory_dir && !p.numa) p.numa = make_numa(p.memory_dir, p.memory_v2);
-  p.drain();
-  if (p.memset) {
-    auto allowed = p.memset->read(p.buffer);
-    if (!allowed) return allowed.error();
-    facts.allowed = std::move(allowed.value());
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) \
+  Result<type> ContainerSource::name() {                        \
+    return parts_->read(parts_->name, controller, make_##name); \
   }
-  if (p.numa) {
-    auto used = p.numa->read(p.buffer);
-    if (!used) return used.error();
-    facts.used = std::move(used.value());
-  }
-  return facts;
-}
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
 
 }  // namespace vprocfs

@@ -2,14 +2,15 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "facts/cgroup.h"
 #include "facts/cpu.h"
 #include "facts/io.h"
 #include "facts/memory.h"
-#include "facts/node.h"
 #include "facts/pressure.h"
 #include "source/cgroup_mounts.h"
 #include "source/change_notifier.h"
@@ -69,16 +70,19 @@ class ContainerSource {
   /// Without an io (v1: blkio) controller there are no devices, nor where the container is in that
   /// hierarchy's root, which counts for the node.
   Result<IoFacts> io(bool with_requests = true);
-  /// Opens two more descriptors when it is first asked.
-  Result<NodeLimitFacts> nodes();
+  // Rows of facts/cgroup_facts.def: node_use() and so on. Each opens a descriptor more when it is
+  // first asked, and tells nothing where the container is not in the hierarchy.
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) Result<type> name();
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
 
   /// Takes in what was written before this call, for limit_writes(). One system call.
   void drain();
-  /// How often the limits behind `memory` figures, and behind those of `cpus`, were written: while
-  /// it stays the same, limits read earlier hold. Nothing before they were read for the first time
-  /// and where they cannot be watched. CPU hotplug and the partitions of other cgroups change
-  /// effective cpusets without a write.
-  std::optional<uint64_t> limit_writes(bool memory, bool cpus) const;
+  /// How often the limits behind what a view needs (Need bits) were written: while it stays the
+  /// same, limits read earlier hold. Nothing before they were read for the first time and where
+  /// they cannot be watched. CPU hotplug and the partitions of other cgroups change effective
+  /// cpusets without a write.
+  std::optional<uint64_t> limit_writes(uint32_t needs) const;
 
  private:
   struct Parts;

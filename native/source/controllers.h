@@ -7,15 +7,24 @@
 #include <vector>
 
 #include "base/result.h"
+#include "facts/cgroup.h"
 #include "facts/cpu.h"
 #include "facts/io.h"
 #include "facts/memory.h"
-#include "facts/node.h"
 #include "source/cgroup_dir.h"
 #include "source/change_notifier.h"
 #include "source/memory_events.h"
 
 namespace vprocfs {
+
+using DirPtr = std::shared_ptr<const CgroupDir>;
+
+/// One cgroup to read figures from.
+struct CgroupPlace {
+  DirPtr dir;  ///< nullptr: no such hierarchy, or the container is not in it
+  bool v2 = false;
+  ChangeNotifier* notifier = nullptr;
+};
 
 /// What one controller tells of one container. Each has a v1 and a v2 twin that fill the same
 /// facts. `buffer` is lent by the caller; whoever calls has drained the notifier. All fail with
@@ -24,9 +33,23 @@ class LimitedSource {
  public:
   virtual ~LimitedSource() = default;
   /// How often anything that limits was written, as far as the notifier was drained; nothing before
-  /// the first reading and where that cannot be known.
-  virtual std::optional<uint64_t> writes() const = 0;
+  /// the first reading and where that cannot be known. Figures without limits are never written.
+  virtual std::optional<uint64_t> writes() const { return 0; }
 };
+
+/// One that has one kind of figures.
+template <typename T>
+class FactsSource : public LimitedSource {
+ public:
+  virtual Result<T> read(ReadBuffer& buffer) = 0;
+};
+
+// The sources of facts/cgroup_facts.def; nullptr where there is nothing to read.
+inline constexpr std::nullopt_t kCgroup2Only = std::nullopt;
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) \
+  std::unique_ptr<FactsSource<type>> make_##name(const CgroupPlace& place);
+#include "facts/cgroup_facts.def"
+#undef VPROCFS_CGROUP_FACTS
 
 class MemorySource : public LimitedSource {
  public:
@@ -35,11 +58,8 @@ class MemorySource : public LimitedSource {
                                    const HostMemorySize& host) = 0;
 };
 
-class HugetlbSource : public LimitedSource {
- public:
-  /// The sizes that have a limit, whose use is read.
-  virtual Result<std::vector<HugetlbFacts>> read(ReadBuffer& buffer) = 0;
-};
+/// The sizes that have a limit, whose use is read.
+using HugetlbSource = FactsSource<std::vector<HugetlbFacts>>;
 
 class BandwidthSource : public LimitedSource {
  public:
@@ -49,18 +69,11 @@ class BandwidthSource : public LimitedSource {
   virtual Result<std::optional<uint64_t>> throttled_us(ReadBuffer& buffer) = 0;
 };
 
-class CpuTimeSource {
- public:
-  virtual ~CpuTimeSource() = default;
-  /// `throttled_us` is filled where the same file tells.
-  virtual Result<CpuUsageFacts> read(ReadBuffer& buffer) = 0;
-};
+/// `throttled_us` is filled where the same file tells.
+using CpuTimeSource = FactsSource<CpuUsageFacts>;
 
-class CpusetSource : public LimitedSource {
- public:
-  /// The effective cpuset of the cgroup, or of its nearest ancestor that has one.
-  virtual Result<std::optional<CpuSet>> read(ReadBuffer& buffer) = 0;
-};
+/// The effective set of the cgroup, or of its nearest ancestor that has one.
+using CpusetSource = FactsSource<std::optional<CpuSet>>;
 
 class IoSource {
  public:
@@ -69,17 +82,8 @@ class IoSource {
   virtual Result<IoFacts> read(ReadBuffer& buffer, bool with_requests) = 0;
 };
 
-using DirPtr = std::shared_ptr<const CgroupDir>;
-
 std::unique_ptr<MemorySource> make_memory_v1(DirPtr dir, ChangeNotifier* notifier);
 std::unique_ptr<MemorySource> make_memory_v2(DirPtr dir, ChangeNotifier* notifier);
-
-class NumaSource {
- public:
-  virtual ~NumaSource() = default;
-  /// What the container has on each node; empty where the kernel does not tell.
-  virtual Result<std::vector<NodeUse>> read(ReadBuffer& buffer) = 0;
-};
 
 /// `sizes`: of the huge pages that the host has, kB.
 std::unique_ptr<HugetlbSource> make_hugetlb(DirPtr dir, ChangeNotifier* notifier, bool v2,
@@ -92,10 +96,6 @@ std::unique_ptr<CpuTimeSource> make_cpu_time_v1(const DirPtr& dir);
 std::unique_ptr<CpuTimeSource> make_cpu_time_v2(DirPtr dir);
 
 std::unique_ptr<CpusetSource> make_cpuset(DirPtr dir, ChangeNotifier* notifier, bool v2);
-/// The same of memory nodes.
-std::unique_ptr<CpusetSource> make_memset(DirPtr dir, ChangeNotifier* notifier, bool v2);
-
-std::unique_ptr<NumaSource> make_numa(DirPtr dir, bool v2);
 
 std::unique_ptr<IoSource> make_io_v1(const DirPtr& dir);
 std::unique_ptr<IoSource> make_io_v2(DirPtr dir, ChangeNotifier* notifier);

@@ -107,11 +107,11 @@ std::unique_ptr<CpusetSource> make_cpuset(DirPtr dir, ChangeNotifier* notifier, 
       "cpuset.cpus");
 }
 
-std::unique_ptr<CpusetSource> make_memset(DirPtr dir, ChangeNotifier* notifier, bool v2) {
+std::unique_ptr<FactsSource<std::optional<CpuSet>>> make_allowed_nodes(const CgroupPlace& place) {
   return std::make_unique<Cpuset>(
-      std::move(dir), notifier, v2,
-      v2 ? std::vector<const char*>{"cpuset.mems.effective"}
-         : std::vector<const char*>{"cpuset.effective_mems", "cpuset.mems"},
+      place.dir, place.notifier, place.v2,
+      place.v2 ? std::vector<const char*>{"cpuset.mems.effective"}
+               : std::vector<const char*>{"cpuset.effective_mems", "cpuset.mems"},
       "cpuset.mems");
 }
 

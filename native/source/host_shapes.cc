@@ -1,7 +1,6 @@
 #include "source/host_shapes.h"
 
 #include <atomic>
-#include <type_traits>
 
 #include "source/host_file.h"
 #include "source/shape_parse.h"
@@ -26,16 +25,6 @@ class Shape {
   Kept<T> kept_;
 };
 
-/// What a parser of host_shapes.def makes of a text; some always find something.
-template <typename T, typename Parse>
-std::optional<T> parsed(Parse parse, std::string_view text, uint64_t now_us) {
-  if constexpr (std::is_invocable_v<Parse, std::string_view, uint64_t>) {
-    return parse(text, now_us);
-  } else {
-    return parse(text);
-  }
-}
-
 }  // namespace
 
 struct HostShapes::Impl {
@@ -43,9 +32,10 @@ struct HostShapes::Impl {
 
   const uint64_t tick_us;
   const int procfs_fd;
-#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) Shape<type> name{procfs_fd, path};
-#include "facts/host_shapes.def"
-#undef VPROCFS_HOST_SHAPE
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
+  Shape<type> name{procfs_fd, path};
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
   std::atomic<uint64_t> page_kb{0};
 };
 
@@ -53,14 +43,14 @@ HostShapes::HostShapes(int procfs_fd, bool fresh)
     : impl_(std::make_unique<Impl>(procfs_fd, fresh)) {}
 HostShapes::~HostShapes() = default;
 
-#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser)                      \
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
   Result<std::shared_ptr<const type>> HostShapes::name(uint64_t now_us) {            \
     return impl_->name.get(now_us, impl_->tick_us, [now_us](std::string_view text) { \
-      return parsed<type>(parser, text, now_us);                                     \
+      return parse_##name(text, now_us);                                             \
     });                                                                              \
   }
-#include "facts/host_shapes.def"
-#undef VPROCFS_HOST_SHAPE
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
 
 uint64_t HostShapes::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {
   constexpr uint64_t kUsual = 4, kLargest = 1024;

@@ -19,11 +19,11 @@ class HostShapes {
   HostShapes(int procfs_fd, bool fresh);
   ~HostShapes();
 
-// disks() and so on.
-#define VPROCFS_HOST_SHAPE(name, Name, bit, type, path, parser) \
+// diskstats() and so on.
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
   Result<std::shared_ptr<const type>> name(uint64_t now_us);
-#include "facts/host_shapes.def"
-#undef VPROCFS_HOST_SHAPE
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
 
   /// The host's page size in kB, so that it is right for recorded trees of other architectures too:
   /// what programs use (AnonPages and Mapped of meminfo) divided by its pages in vmstat. MemTotal

@@ -37,7 +37,7 @@ void add_nodes(std::string_view line, uint64_t unit, std::vector<NodeUse>& used)
 
 /// memory.numa_stat: on v2 "anon N0=<bytes> N1=<bytes>", on v1 "hierarchical_total=<pages>
 /// N0=<pages> N1=<pages>" (mm/memcontrol.c, mm/memcontrol-v1.c).
-class Numa : public NumaSource {
+class Numa : public FactsSource<std::vector<NodeUse>> {
  public:
   Numa(DirPtr dir, bool v2) : file_(std::move(dir), "memory.numa_stat"), v2_(v2) {}
 
@@ -64,8 +64,8 @@ class Numa : public NumaSource {
 
 }  // namespace
 
-std::unique_ptr<NumaSource> make_numa(DirPtr dir, bool v2) {
-  return std::make_unique<Numa>(std::move(dir), v2);
+std::unique_ptr<FactsSource<std::vector<NodeUse>>> make_node_use(const CgroupPlace& place) {
+  return std::make_unique<Numa>(place.dir, place.v2);
 }
 
 }  // namespace vprocfs

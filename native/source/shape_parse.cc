@@ -168,64 +168,8 @@ bool is_mask(std::string_view word) {
   return !word.empty() && word.find_first_not_of("0123456789abcdef,") == std::string_view::npos;
 }
 
-}  // namespace
-
-std::vector<HostDisk> parse_diskstats(std::string_view text) {
-  std::vector<HostDisk> disks;
-  for_each_line(text, [&](std::string_view line) {
-    const auto device = take_device(line);
-    const std::string_view name = take_word(line);
-    if (!device || name.empty()) return;
-    disks.push_back({*device, std::string(name), count_words(line)});
-  });
-  return disks;
-}
-
-std::vector<HostPartition> parse_partitions(std::string_view text) {
-  std::vector<HostPartition> partitions;
-  for_each_line(text, [&](std::string_view line) {
-    const auto device = take_device(line);
-    const auto blocks = parse_u64(take_word(line));
-    const std::string_view name = take_word(line);
-    if (!device || !blocks || name.empty()) return;
-    partitions.push_back({*device, *blocks, std::string(name)});
-  });
-  return partitions;
-}
-
-std::optional<HostVmstat> parse_vmstat(std::string_view text) {
-  HostVmstat vmstat;
-  for_each_line(text, [&](std::string_view line) {
-    const std::string_view key = take_word(line);
-    const auto value = parse_u64(line);
-    if (!key.empty() && value) vmstat.lines.push_back({std::string(key), *value});
-  });
-  if (vmstat.lines.empty()) return std::nullopt;
-  return vmstat;
-}
-
-std::optional<HostZoneinfo> parse_zoneinfo(std::string_view text) {
-  ZoneReader reader;
-  for_each_line(text, [&](std::string_view line) { reader.take(line); });
-  HostZoneinfo zoneinfo = reader.done();
-  if (zoneinfo.zones.empty()) return std::nullopt;
-  return zoneinfo;
-}
-
-std::optional<HostBuddyinfo> parse_buddyinfo(std::string_view text) {
-  constexpr size_t kMostOrders = 64;
-  std::string_view line = text.substr(0, text.find('\n'));
-  // "Node 0, zone      DMA": all zones have the same columns.
-  for (const std::string_view word : {"Node", "", "zone", ""}) {
-    const std::string_view taken = take_word(line);
-    if (taken.empty() || (!word.empty() && taken != word)) return std::nullopt;
-  }
-  const size_t orders = count_words(line);
-  if (orders == 0 || orders > kMostOrders) return std::nullopt;
-  return HostBuddyinfo{orders};
-}
-
-std::optional<HostCpuTable> parse_cpu_table(std::string_view text) {
+/// Nothing without a heading.
+std::optional<HostCpuTable> cpu_table(std::string_view text) {
   std::optional<HostCpuTable> table;
   size_t cpus = 0;
   for_each_line(text, [&](std::string_view line) {
@@ -241,6 +185,72 @@ std::optional<HostCpuTable> parse_cpu_table(std::string_view text) {
     if (colon != std::string_view::npos) table->rows.push_back(table_row(line, colon, cpus));
   });
   return table;
+}
+
+}  // namespace
+
+// Lines that are none are left out.
+std::optional<std::vector<HostDisk>> parse_diskstats(std::string_view text, uint64_t) {
+  std::vector<HostDisk> disks;
+  for_each_line(text, [&](std::string_view line) {
+    const auto device = take_device(line);
+    const std::string_view name = take_word(line);
+    if (!device || name.empty()) return;
+    disks.push_back({*device, std::string(name), count_words(line)});
+  });
+  return disks;
+}
+
+std::optional<std::vector<HostPartition>> parse_partitions(std::string_view text, uint64_t) {
+  std::vector<HostPartition> partitions;
+  for_each_line(text, [&](std::string_view line) {
+    const auto device = take_device(line);
+    const auto blocks = parse_u64(take_word(line));
+    const std::string_view name = take_word(line);
+    if (!device || !blocks || name.empty()) return;
+    partitions.push_back({*device, *blocks, std::string(name)});
+  });
+  return partitions;
+}
+
+std::optional<HostVmstat> parse_vmstat(std::string_view text, uint64_t) {
+  HostVmstat vmstat;
+  for_each_line(text, [&](std::string_view line) {
+    const std::string_view key = take_word(line);
+    const auto value = parse_u64(line);
+    if (!key.empty() && value) vmstat.lines.push_back({std::string(key), *value});
+  });
+  if (vmstat.lines.empty()) return std::nullopt;
+  return vmstat;
+}
+
+std::optional<HostZoneinfo> parse_zoneinfo(std::string_view text, uint64_t) {
+  ZoneReader reader;
+  for_each_line(text, [&](std::string_view line) { reader.take(line); });
+  HostZoneinfo zoneinfo = reader.done();
+  if (zoneinfo.zones.empty()) return std::nullopt;
+  return zoneinfo;
+}
+
+std::optional<HostBuddyinfo> parse_buddyinfo(std::string_view text, uint64_t) {
+  constexpr size_t kMostOrders = 64;
+  std::string_view line = text.substr(0, text.find('\n'));
+  // "Node 0, zone      DMA": all zones have the same columns.
+  for (const std::string_view word : {"Node", "", "zone", ""}) {
+    const std::string_view taken = take_word(line);
+    if (taken.empty() || (!word.empty() && taken != word)) return std::nullopt;
+  }
+  const size_t orders = count_words(line);
+  if (orders == 0 || orders > kMostOrders) return std::nullopt;
+  return HostBuddyinfo{orders};
+}
+
+std::optional<HostCpuTable> parse_softirqs(std::string_view text, uint64_t) {
+  return cpu_table(text);
+}
+
+std::optional<HostCpuTable> parse_interrupts(std::string_view text, uint64_t) {
+  return cpu_table(text);
 }
 
 std::optional<HostSchedstat> parse_schedstat(std::string_view text, uint64_t boottime_us) {
@@ -274,10 +284,10 @@ std::optional<HostSchedstat> parse_schedstat(std::string_view text, uint64_t boo
   return schedstat;
 }
 
-std::optional<HostArcstats> parse_arcstats(std::string_view text) {
+std::optional<HostLines> parse_arcstats(std::string_view text, uint64_t) {
   // "13 1 0x01 147 39984 <created> <now>" (OpenZFS, kstat_seq_show_headers), "name  type data".
   constexpr size_t kWordsBeforeTimes = 5;
-  HostArcstats out;
+  HostLines out;
   size_t at = 0;
   for_each_line(text, [&](std::string_view line) {
     ++at;
@@ -292,10 +302,10 @@ std::optional<HostArcstats> parse_arcstats(std::string_view text) {
       const size_t end = line.find_last_not_of(' ');
       const size_t blank = end == std::string_view::npos ? end : line.find_last_of(' ', end);
       if (blank == std::string_view::npos) return;
-      out.lines.push_back({std::string(line.substr(0, blank + 1))});
+      out.heads.emplace_back(line.substr(0, blank + 1));
     }
   });
-  if (out.lines.empty()) return std::nullopt;
+  if (out.heads.empty()) return std::nullopt;
   return out;
 }
 

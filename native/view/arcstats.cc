@@ -7,11 +7,10 @@ namespace vprocfs {
 /// off the memory in use (htop, btop) would take it off the container's.
 void render_arcstats(const Facts& facts, Writer& writer) {
   if (!facts.host_arcstats) return;
-  const HostArcstats& host = *facts.host_arcstats;
-  writer.text(host.heading);
-  for (const HostArcstats::Line& line : host.lines) {
+  writer.text(facts.host_arcstats->heading);
+  for (const std::string& head : facts.host_arcstats->heads) {
     // "%-31s %-4d " and the figure.
-    writer.text(line.head).ch('0').ch('\n');
+    writer.text(head).ch('0').ch('\n');
   }
 }
 

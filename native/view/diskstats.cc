@@ -30,8 +30,8 @@ std::array<uint64_t, kKnownColumns> columns_of(const DeviceIo& io) {
 /// the host's order, with as many columns as the host's kernel has. Devices that are gone have no
 /// line on the host, hence none here.
 void render_diskstats(const Facts& facts, Writer& writer) {
-  if (!facts.host_disks) return;
-  for (const HostDisk& disk : *facts.host_disks) {
+  if (!facts.host_diskstats) return;
+  for (const HostDisk& disk : *facts.host_diskstats) {
     const DeviceIo* io = facts.io.find(disk.device);
     if (io == nullptr) continue;
     writer.right(disk.device.major, 4).ch(' ').right(disk.device.minor, 7).ch(' ').text(disk.name);

@@ -48,7 +48,7 @@ void mirror_node_distance(const Facts& facts, const HostText& host, Writer& writ
   const CpuSet shown = shown_nodes(facts);
   std::string_view rest = host.text;
   bool first = true;
-  for (const HostNode& node : *facts.nodes.host) {
+  for (const HostNode& node : *facts.host_nodes) {
     const size_t end = rest.find_first_of(" \n");
     if (shown.contains(node.id)) {
       if (!first) writer.ch(' ');

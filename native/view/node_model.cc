@@ -9,7 +9,7 @@ namespace vprocfs {
 namespace {
 
 bool memory_allowed(const HostNode& node, const Facts& facts) {
-  const auto& allowed = facts.nodes.limits.allowed;
+  const auto& allowed = facts.allowed_nodes;
   return node.total_kb > 0 && (!allowed || allowed->contains(node.id));
 }
 
@@ -17,8 +17,8 @@ bool memory_allowed(const HostNode& node, const Facts& facts) {
 
 CpuSet shown_nodes(const Facts& facts) {
   std::vector<uint32_t> ids;
-  if (!facts.nodes.host) return CpuSet();
-  for (const HostNode& node : *facts.nodes.host) {
+  if (!facts.host_nodes) return CpuSet();
+  for (const HostNode& node : *facts.host_nodes) {
     if (memory_allowed(node, facts) || !node.cpus.intersect(facts.shown_cpus).empty()) {
       ids.push_back(node.id);
     }
@@ -50,7 +50,7 @@ NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used) {
   std::vector<uint64_t> sizes;
   uint64_t sum = 0;
   for (const uint32_t id : shown.ids()) {
-    for (const HostNode& host : *facts.nodes.host) {
+    for (const HostNode& host : *facts.host_nodes) {
       if (host.id != id) continue;
       nodes_.push_back({id, host.cpus.intersect(facts.shown_cpus), memory_allowed(host, facts)});
       sizes.push_back(nodes_.back().has_memory ? host.total_kb : 0);
@@ -63,7 +63,7 @@ NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used) {
   std::vector<uint64_t> weights;
   for (const NodeShare& node : nodes_) {
     uint64_t bytes = 0;
-    for (const NodeUse& use : facts.nodes.limits.used) {
+    for (const NodeUse& use : facts.node_use) {
       if (use.id == node.id) bytes = use.bytes;
     }
     weights.push_back(bytes >> 10);

@@ -41,7 +41,7 @@ inline constexpr View kProcKmsg{41, "proc/kmsg", 0400, 0, Changes::kAlways, null
 inline constexpr const View* kLogViews[] = {&kDevKmsg, &kProcKmsg};
 constexpr bool is_of_log(const View& view) { return view.render == nullptr; }
 
-/// All others, in the order of views.def.
+/// All others, by index.
 const View* views_begin();
 const View* views_end();
 

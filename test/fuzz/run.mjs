@@ -19,25 +19,24 @@ const project = dirname(dirname(here));
 const out = join(project, "build/fuzz");
 const MAX_SEED = 64 * 1024;
 
-/** What parsers.cc does with an input that begins with this byte, by the name of the host's file. */
+/** Parsers of parsers.cc before those of host_files.def. */
+const OTHER_PARSERS = 13;
+const hostFiles = readFileSync(join(project, "native/facts/host_files.def"), "utf8").matchAll(
+  /^VPROCFS_HOST_FILE\([^"]*"([^"]+)"/gm,
+);
+
+/** What parsers.cc does with an input that begins with this byte, by the name of the file. */
 const PARSERS = {
   meminfo: 0,
   stat: 1,
   swaps: 2,
   cpuinfo: 3,
-  diskstats: 4,
-  partitions: 5,
-  vmstat: 6,
-  buddyinfo: 7,
-  zoneinfo: 8,
-  softirqs: 9,
-  interrupts: 9,
-  schedstat: 10,
-  "io.stat": 11,
-  "io.max": 12,
-  "blkio.throttle.io_service_bytes_recursive": 13,
-  cgroup: 14,
-  "cpuset.cpus.effective": 16,
+  "io.stat": 4,
+  "io.max": 5,
+  "blkio.throttle.io_service_bytes_recursive": 6,
+  cgroup: 7,
+  "cpuset.cpus.effective": 8,
+  ...Object.fromEntries([...hostFiles].map(([, path], i) => [basename(path), OTHER_PARSERS + i])),
 };
 
 /** A FUSE request as fuse.cc takes it apart: opcode, node, caller, length of the payload, payload. */
@@ -67,7 +66,7 @@ const SEEDS = {
   ],
   parsers: [
     Buffer.from(
-      "\x0foom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0," +
+      "\x09oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0," +
         "oom_memcg=/a,task_memcg=/a/b,task=eat,pid=42,uid=0",
     ),
   ],

@@ -17,19 +17,38 @@ interface Row {
   render: string;
 }
 
-const rowPattern =
+const viewPattern =
   /^VPROCFS_VIEW\(\s*(\d+),\s*"([^"]*)",\s*(\w+),\s*([\w\s|]+),\s*(\w+),\s*(\w+)\s*\)$/gm;
+const hostPattern =
+  /^VPROCFS_HOST_FILE\((\d+), (\w+), (\w+), \d+, [^"]+, "([^"]*)", (\w+), ([\w |]+), (\w+)\)$/gm;
 
 function readText(...parts: string[]): string {
   return readFileSync(join(native, ...parts), "utf8");
 }
 
+function split(needs: string): string[] {
+  return needs.split("|").map((need) => need.trim());
+}
+
+/** All views: rows of views.def, and those of host_files.def. */
 function rows(): Row[] {
-  return [...readText("view", "views.def").matchAll(rowPattern)].map((match) => {
+  const views = [...readText("view", "views.def").matchAll(viewPattern)].map((match) => {
     const [, index = "", path = "", mode = "", needs = "", changes = "", render = ""] = match;
-    const names = needs.split("|").map((need) => need.trim());
-    return { index: Number(index), path, mode, needs: names, changes, render };
+    return { index: Number(index), path, mode, needs: split(needs), changes, render };
   });
+  const hosts = [...readText("facts", "host_files.def").matchAll(hostPattern)].map((match) => {
+    const [, index = "", name = "", need = "", path = "", mode = "", others = "", changes = ""] =
+      match;
+    return {
+      index: Number(index),
+      path: `proc/${path}`,
+      mode,
+      needs: [`kNeedHost${need}`, ...split(others)],
+      changes,
+      render: `render_${name}`,
+    };
+  });
+  return [...views, ...hosts];
 }
 
 function sourceFiles(extension: RegExp): string[] {
@@ -44,16 +63,16 @@ function definedViews(file: string): string[] {
   return [...readText(file).matchAll(definition)].map(([, name = ""]) => name);
 }
 
-describe("views.def", () => {
-  it("has only rows that this test understands", () => {
-    const calls = readText("view", "views.def")
-      .split("\n")
-      .filter((line) => line.startsWith("VPROCFS_VIEW"));
+describe("views.def and host_files.def", () => {
+  it("have only rows that this test understands", () => {
+    const calls = [readText("view", "views.def"), readText("facts", "host_files.def")]
+      .flatMap((text) => text.split("\n"))
+      .filter((line) => line.startsWith("VPROCFS_"));
     expect(rows()).toHaveLength(calls.length);
     expect(calls.length).toBeGreaterThan(0);
   });
 
-  it("gives every view an index, a path and a function of its own", () => {
+  it("give every view an index, a path and a function of its own", () => {
     for (const key of ["index", "path", "render"] as const) {
       const values = rows().map((row) => row[key]);
       expect(new Set(values).size, key).toBe(values.length);
@@ -68,12 +87,12 @@ describe("views.def", () => {
     expect(row.mode).toMatch(/^0[0-7]{3}$/);
     expect(["kAlways", "kWithLimits"]).toContain(row.changes);
     const named = readText("facts", "facts.h").matchAll(/^ {2}(kNeed\w+) = /gm);
-    const shapes = readText("facts", "host_shapes.def").matchAll(
-      /^VPROCFS_HOST_SHAPE\(\w+, (\w+),/gm,
-    );
+    const hosts = readText("facts", "host_files.def").matchAll(/^VPROCFS_\w+\(\d+, \w+, (\w+),/gm);
+    const cgroups = readText("facts", "cgroup_facts.def").matchAll(/^VPROCFS_\w+\(\w+, (\w+),/gm);
     const known = [
       ...[...named].map(([, name = ""]) => name),
-      ...[...shapes].map(([, name = ""]) => `kNeedHost${name}`),
+      ...[...hosts].map(([, name = ""]) => `kNeedHost${name}`),
+      ...[...cgroups].map(([, name = ""]) => `kNeed${name}`),
     ];
     expect(known).toEqual(expect.arrayContaining(row.needs));
   });
@@ -83,21 +102,35 @@ describe("views.def", () => {
     expect(definedViews(file)).toEqual([row.render]);
   });
 
-  it("has needs of one bit each", () => {
+  it("have needs of one bit each", () => {
     const bits = [
       ...readText("facts", "facts.h").matchAll(/^ {2}kNeed\w+ = 1u << (\d+)/gm),
-      ...readText("facts", "host_shapes.def").matchAll(/^VPROCFS_HOST_SHAPE\(\w+, \w+, (\d+)/gm),
+      ...readText("facts", "host_files.def").matchAll(/^VPROCFS_\w+\(\d+, \w+, \w+, (\d+)/gm),
+      ...readText("facts", "cgroup_facts.def").matchAll(/^VPROCFS_\w+\(\w+, \w+, (\d+)/gm),
     ].map(([, bit]) => bit);
     expect(bits.length).toBeGreaterThan(20);
     expect(new Set(bits).size).toBe(bits.length);
   });
 
-  it("lists every render function there is", () => {
+  it("list every render function there is", () => {
     const defined = sourceFiles(/^view\/.*\.cc$/).flatMap(definedViews);
     expect(defined.sort()).toEqual(
       rows()
         .map((row) => row.render)
         .sort(),
+    );
+  });
+});
+
+describe("controllers.def", () => {
+  it("has the names that tools know", () => {
+    const told = readText("source", "controllers.def").matchAll(
+      /^VPROCFS_CONTROLLER\(\w+, "\w+", "\w*", "(\w+)"\)$/gm,
+    );
+    const binding = readFileSync(join(native, "../src/native/binding.ts"), "utf8");
+    const [, names = ""] = /^export type ControllerName =([^;]+);/m.exec(binding) ?? [];
+    expect([...names.matchAll(/"(\w+)"/g)].map(([, name]) => name)).toEqual(
+      [...told].map(([, name]) => name),
     );
   });
 });
