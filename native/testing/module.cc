@@ -246,6 +246,8 @@ Napi::Value shown_cpus_of(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value list_views(const Napi::CallbackInfo& info) {
+  constexpr uint32_t kTimes = kNeedCpuReport | kNeedClock | kNeedTasks | kNeedLoad |
+                              kNeedPressureCpu | kNeedPressureMemory | kNeedPressureIo;
   const ValueMaker maker(info.Env());
   Napi::Array out = Napi::Array::New(info.Env());
   for (const View* view = views_begin(); view != views_end(); ++view) {
@@ -254,6 +256,7 @@ Napi::Value list_views(const Napi::CallbackInfo& info) {
     row.Set("path", maker.text(std::string(view->path)));
     row.Set("mode", maker.integer(view->mode));
     row.Set("changes", view->changes == Changes::kAlways ? "always" : "with-limits");
+    row.Set("hasTimes", (view->needs & kTimes) != 0);
     out.Set(out.Length(), row);
   }
   return out;

@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram } from "../support/command.js";
-import { BINDS, Daemon, RUNC_BINDS, vprocfs } from "../support/daemon.js";
+import { CRUN_BINDS, Daemon, RUNC_BINDS, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { documentedMounts, documentedVolumes, OciContainer } from "../support/oci.js";
 import { cpuList, memTotalKb } from "../support/procfile.js";
@@ -37,8 +37,7 @@ describeLive("OCI", ["free", "top", "swapon", "unshare"], () => {
     const pairs = (list: typeof mounts.all) =>
       list.map(({ source, destination }) => [source, destination]).sort();
     expect(pairs(mounts.all)).toEqual(expected);
-    // One is not on every host.
-    const others = BINDS.filter((path) => !RUNC_BINDS.includes(path) && path !== "proc/schedstat");
+    const others = CRUN_BINDS.filter((path) => !RUNC_BINDS.includes(path));
     expect(pairs(mounts.crun)).toEqual(others.map((path) => [daemon.path(path), `/${path}`]));
     const volumes = documentedVolumes(daemon).filter((word) => word !== "-v");
     expect(volumes.sort()).toEqual(expected.map(([from, to]) => `${from}:${to}:ro`));
@@ -68,8 +67,7 @@ describeLive("OCI", ["free", "top", "swapon", "unshare"], () => {
     });
 
     it("shows 256 MiB, 128 MiB of swap and two CPUs to every tool", async () => {
-      const binds =
-        kind === "crun" ? BINDS.filter((path) => path !== "proc/schedstat") : RUNC_BINDS;
+      const binds = kind === "crun" ? CRUN_BINDS : RUNC_BINDS;
       const cpus = hostCpus.slice(0, 2);
       await checkShows(container, { memoryMiB: 256, swapMiB: 128, cpus, binds });
     });

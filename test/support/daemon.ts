@@ -11,6 +11,7 @@ import {
 import { open, readdir, readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { RUNC_FILES, readViews } from "../../docs/views.mjs";
 import { nameOf, socketOf } from "../../src/keeper.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { polledMountpointOf } from "../../src/polled.js";
@@ -24,36 +25,11 @@ import { until } from "./wait.js";
 export const cli = join(project, "dist/cli.js");
 
 /** The files of the table of views that this host's kernel has. */
-export const VIEWS: readonly string[] = views()
-  .map(({ path }) => path)
-  .filter((path) => existsSync(`/${path}`))
-  .sort();
-
-/** runc takes mounts over no other files of /proc than these (libcontainer, checkProcMount). */
-const RUNC_FILES = [
-  "cpuinfo",
-  "diskstats",
-  "loadavg",
-  "meminfo",
-  "slabinfo",
-  "stat",
-  "swaps",
-  "uptime",
-];
-
-/** Two readings of these differ: they have times, or the node's figures for who is on the host. */
-const RESTLESS = [
-  "proc/loadavg",
-  "proc/pressure/cpu",
-  "proc/pressure/io",
-  "proc/pressure/memory",
-  "proc/schedstat",
-  "proc/stat",
-  "proc/uptime",
-];
+const hostViews = views().filter(({ path }) => existsSync(`/${path}`));
+export const VIEWS: readonly string[] = hostViews.map(({ path }) => path).sort();
 
 /** What a container reads from these changes only when it does something, or its limits change. */
-export const SETTLED = VIEWS.filter((view) => !RESTLESS.includes(view));
+export const SETTLED = hostViews.flatMap(({ path, hasTimes }) => (hasTimes ? [] : [path])).sort();
 
 /** Directories of the host's sysfs that every container has; hosts without NUMA lack the second. */
 export const SYSFS = ["sys/devices/system/cpu", "sys/devices/system/node"].filter((path) =>
@@ -68,7 +44,14 @@ export const BINDS: readonly string[] = [
 
 /** What containers of runc have when only mounts are configured. */
 export const RUNC_BINDS = BINDS.filter(
-  (path) => !path.startsWith("proc/") || RUNC_FILES.includes(path.slice("proc/".length)),
+  (path) => !path.startsWith("proc/") || RUNC_FILES.includes(`/${path}`),
+);
+
+const uncommon = readViews().filter(({ description }) => !description.common);
+
+/** What the documentation has crun bind: files that common hosts lack are left to the reader. */
+export const CRUN_BINDS = BINDS.filter(
+  (path) => !uncommon.some((view) => view.path === `/${path}`),
 );
 
 /** Runs a command of vprocfs to its end. */

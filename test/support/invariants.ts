@@ -315,10 +315,20 @@ function ofNodeVmstat(text: string): Reading {
   return reading({});
 }
 
+/** A file that nothing more is known of. */
+function ofAnything(text: string): Reading {
+  for (const line of linesOf(text)) {
+    for (const [number] of line.matchAll(/(?<![\w.:,-])\d+(?![\w.:,-])/g)) {
+      count(number, line);
+    }
+  }
+  return reading({});
+}
+
 const CPU_DIRECTORY = "sys/devices/system/cpu";
 const NODE = "sys/devices/system/node/node0";
 
-/** Every file with how it is read. */
+/** Files with how they are read. */
 export const FILES: Readonly<Record<string, (text: string) => Reading>> = {
   "proc/buddyinfo": ofBuddyinfo,
   "proc/cpuinfo": ofCpuinfo,
@@ -352,6 +362,11 @@ export const FILES: Readonly<Record<string, (text: string) => Reading>> = {
   [`${NODE}/numastat`]: ofNumastat,
   [`${NODE}/vmstat`]: ofNodeVmstat,
 };
+
+/** How a file is read. */
+export function invariantsOf(file: string): (text: string) => Reading {
+  return FILES[file] ?? ofAnything;
+}
 
 /** What has gone back or changed between two readings; `areCpusSame`: nothing was done to the CPUs. */
 export function regressions(before: Reading, after: Reading, areCpusSame: boolean): string[] {

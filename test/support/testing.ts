@@ -91,6 +91,8 @@ export interface ViewRow {
   /** Permission bits. */
   readonly mode: number;
   readonly changes: "always" | "with-limits";
+  /** Two readings differ while the container does nothing: they tell times, or averages of time. */
+  readonly hasTimes: boolean;
 }
 
 export interface Cpuinfo {
