@@ -1,10 +1,17 @@
 #pragma once
 
 #include <linux/bpf.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
 
 namespace vprocfs {
 
@@ -77,5 +84,42 @@ class BpfProgram {
 
   std::vector<bpf_insn> code_;
 };
+
+/// bpf(2): -1 and errno where it fails.
+inline int bpf(int command, bpf_attr& attributes) {
+  return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof(attributes)));
+}
+
+inline Result<Fd> make_bpf_map(bpf_map_type type, uint32_t key, uint32_t value, uint32_t count,
+                               uint32_t flags) {
+  bpf_attr a{};
+  a.map_type = type;
+  a.key_size = key;
+  a.value_size = value;
+  a.max_entries = count;
+  a.map_flags = flags;
+  Fd fd(bpf(BPF_MAP_CREATE, a));
+  if (!fd) return Error{errno, "bpf map"};
+  return fd;
+}
+
+/// `expected` and `function` (a type id of KernelTypes) are for types of programs that want them.
+template <size_t N>
+Result<Fd> load_bpf_program(const char (&name)[N], const std::vector<bpf_insn>& code,
+                            bpf_prog_type type, uint32_t expected = 0, uint32_t function = 0) {
+  static_assert(N <= BPF_OBJ_NAME_LEN);
+  static constexpr char kLicense[] = "Dual MIT/GPL";
+  bpf_attr a{};
+  a.prog_type = type;
+  a.expected_attach_type = expected;
+  a.insns = reinterpret_cast<uint64_t>(code.data());
+  a.insn_cnt = static_cast<uint32_t>(code.size());
+  a.license = reinterpret_cast<uint64_t>(kLicense);
+  a.attach_btf_id = function;
+  std::memcpy(a.prog_name, name, N);
+  Fd fd(bpf(BPF_PROG_LOAD, a));
+  if (!fd) return Error{errno, "bpf program"};
+  return fd;
+}
 
 }  // namespace vprocfs

@@ -1,17 +1,12 @@
 #include "source/exited_tasks.h"
 
 #include <linux/bpf.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
-#include <string>
 #include <utility>
 
 #include "source/bpf_program.h"
 #include "source/kernel_types.h"
-#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
@@ -22,31 +17,22 @@ constexpr uint32_t kMostTasks = 4096;
 /// Where the program finds what it needs in the kernel's structures.
 struct Layout {
   uint32_t task_pid = 0, task_start = 0;
-  uint32_t pid_level = 0, pid_numbers = 0;
-  uint32_t number_size = 0, number_value = 0, number_namespace = 0, namespace_inum = 0;
+  uint32_t number_value = 0;
+  PidLayout pid;
 
   static Result<Layout> of(const KernelTypes& types);
 };
 
 Result<Layout> Layout::of(const KernelTypes& types) {
   Layout out;
-  std::string missing;
-  const auto field = [&](const char* structure, const char* member) -> uint32_t {
-    const auto at = types.offset(structure, member);
-    if (!at && missing.empty()) missing = std::string(structure) + "." + member;
-    return at.value_or(0);
-  };
+  RequiredFields field(types);
   out.task_pid = field("task_struct", "thread_pid");
   const auto start = types.offset("task_struct", "start_boottime");
   // Before 5.5 it has another name.
   out.task_start = start ? *start : field("task_struct", "real_start_time");
-  out.pid_level = field("pid", "level");
-  out.pid_numbers = field("pid", "numbers");
-  out.number_size = types.size("upid").value_or(0);
+  out.pid = PidLayout::of(field);
   out.number_value = field("upid", "nr");
-  out.number_namespace = field("upid", "ns");
-  out.namespace_inum = field("pid_namespace", "ns") + field("ns_common", "inum");
-  if (!missing.empty() || out.number_size == 0) return Error{ENOENT, missing};
+  if (field.missing()) return *field.missing();
   return out;
 }
 
@@ -64,17 +50,18 @@ class ProgramWriter {
     }
     read(kPointerAt, 8, kTask, layout_.task_pid);
     p_.load64(kPid, BPF_REG_10, kPointerAt);
-    read(field(offsetof(ExitedTask, level)), 4, kPid, layout_.pid_level);
+    read(field(offsetof(ExitedTask, level)), 4, kPid, layout_.pid.level);
     p_.load32(kLevel, BPF_REG_10, field(offsetof(ExitedTask, level)));
     p_.jump_if(BPF_JEQ, kLevel, 0, end);
     read(field(offsetof(ExitedTask, start_ns)), 8, kTask, layout_.task_start);
     for (size_t i = 0; i < ExitedTask::kLevels; ++i) {
       if (i > 1) p_.jump_if(BPF_JLT, kLevel, static_cast<int32_t>(i), whole);
-      const auto at = static_cast<uint32_t>(layout_.pid_numbers + i * layout_.number_size);
+      const auto at = static_cast<uint32_t>(layout_.pid.numbers + i * layout_.pid.number_size);
       read(field(offsetof(ExitedTask, numbers) + 4 * i), 4, kPid, at + layout_.number_value);
-      read(kPointerAt, 8, kPid, at + layout_.number_namespace);
+      read(kPointerAt, 8, kPid, at + layout_.pid.number_namespace);
       p_.load64(kNamespace, BPF_REG_10, kPointerAt);
-      read(field(offsetof(ExitedTask, namespaces) + 4 * i), 4, kNamespace, layout_.namespace_inum);
+      read(field(offsetof(ExitedTask, namespaces) + 4 * i), 4, kNamespace,
+           layout_.pid.namespace_inum);
     }
     p_.bind(whole);
     p_.call(BPF_FUNC_ktime_get_ns);
@@ -118,38 +105,23 @@ class ProgramWriter {
   BpfProgram p_;
 };
 
-int bpf(int command, bpf_attr& attributes) {
-  return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof(attributes)));
-}
-
 }  // namespace
 
 Result<std::unique_ptr<ExitedTasks>> ExitedTasks::open(int sysfs_fd) {
   static_assert(sizeof(ExitedTask) == 72, "the program clears it by eights");
-  auto bytes = read_file(sysfs_fd, "kernel/btf/vmlinux");
-  if (!bytes) return bytes.error();
-  const auto types = KernelTypes::parse(std::move(bytes.value()));
+  const auto types = KernelTypes::read(sysfs_fd);
   if (!types) return types.error();
   const auto layout = Layout::of(types.value());
   if (!layout) return layout.error();
   auto out = std::make_unique<ExitedTasks>();
-  bpf_attr map{};
-  map.map_type = BPF_MAP_TYPE_LRU_HASH;
-  map.key_size = sizeof(uint32_t);
-  map.value_size = sizeof(ExitedTask);
-  map.max_entries = kMostTasks;
-  out->map_ = Fd(bpf(BPF_MAP_CREATE, map));
-  if (!out->map_) return Error{errno, "bpf map"};
+  auto map =
+      make_bpf_map(BPF_MAP_TYPE_LRU_HASH, sizeof(uint32_t), sizeof(ExitedTask), kMostTasks, 0);
+  if (!map) return map.error();
+  out->map_ = std::move(map.value());
   const BpfProgram program = ProgramWriter(layout.value(), out->map_.get()).write();
-  static constexpr char kLicense[] = "Dual MIT/GPL";
-  bpf_attr load{};
-  load.prog_type = BPF_PROG_TYPE_RAW_TRACEPOINT;
-  load.insns = reinterpret_cast<uint64_t>(program.code().data());
-  load.insn_cnt = static_cast<uint32_t>(program.code().size());
-  load.license = reinterpret_cast<uint64_t>(kLicense);
-  std::memcpy(load.prog_name, "vprocfs_exit", sizeof("vprocfs_exit"));
-  out->program_ = Fd(bpf(BPF_PROG_LOAD, load));
-  if (!out->program_) return Error{errno, "bpf program"};
+  auto loaded = load_bpf_program("vprocfs_exit", program.code(), BPF_PROG_TYPE_RAW_TRACEPOINT);
+  if (!loaded) return loaded.error();
+  out->program_ = std::move(loaded.value());
   bpf_attr attach{};
   attach.raw_tracepoint.name = reinterpret_cast<uint64_t>("sched_process_exit");
   attach.raw_tracepoint.prog_fd = static_cast<uint32_t>(out->program_.get());

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <utility>
 
+#include "source/read_file.h"
+
 namespace vprocfs {
 namespace {
 
@@ -152,6 +154,35 @@ std::optional<uint32_t> KernelTypes::enumerator(std::string_view enumeration,
     if (name_at(e.name_off) == name) return static_cast<uint32_t>(e.val);
   }
   return std::nullopt;
+}
+
+Result<KernelTypes> KernelTypes::read(int sysfs_fd) {
+  auto bytes = read_file(sysfs_fd, "kernel/btf/vmlinux");
+  if (!bytes) return bytes.error();
+  return parse(std::move(bytes.value()));
+}
+
+uint32_t RequiredFields::found(const std::optional<uint32_t>& value, const std::string& name) {
+  if (!value && !missing_) missing_ = Error{ENOENT, name};
+  return value.value_or(0);
+}
+
+uint32_t RequiredFields::operator()(const char* structure, const char* member) {
+  return found(types_.offset(structure, member), std::string(structure) + "." + member);
+}
+
+uint32_t RequiredFields::size(const char* structure) {
+  return found(types_.size(structure), structure);
+}
+
+PidLayout PidLayout::of(RequiredFields& field) {
+  PidLayout out;
+  out.level = field("pid", "level");
+  out.numbers = field("pid", "numbers");
+  out.number_size = field.size("upid");
+  out.number_namespace = field("upid", "ns");
+  out.namespace_inum = field("pid_namespace", "ns") + field("ns_common", "inum");
+  return out;
 }
 
 }  // namespace vprocfs

@@ -15,6 +15,9 @@ namespace vprocfs {
 /// fields of its structures lie. Immutable.
 class KernelTypes {
  public:
+  /// Those of the kernel that runs. ENOENT where it does not tell.
+  static Result<KernelTypes> read(int sysfs_fd);
+
   /// Takes the content of /sys/kernel/btf/vmlinux. EINVAL for anything else.
   static Result<KernelTypes> parse(std::string bytes);
 
@@ -42,6 +45,35 @@ class KernelTypes {
   std::string bytes_;
   std::string_view strings_;
   std::vector<uint32_t> types_;  ///< where each type begins, by type id; 0 is void
+};
+
+/// Looks fields up that must all be there, and remembers the first that is not.
+class RequiredFields {
+ public:
+  explicit RequiredFields(const KernelTypes& types) : types_(types) {}
+
+  /// Where `member` lies in `structure`; 0 where it is missing.
+  uint32_t operator()(const char* structure, const char* member);
+  /// The size of a structure; 0 where it is missing.
+  uint32_t size(const char* structure);
+
+  /// ENOENT with what is missing; nothing where all is there.
+  const std::optional<Error>& missing() const { return missing_; }
+
+ private:
+  uint32_t found(const std::optional<uint32_t>& value, const std::string& name);
+
+  const KernelTypes& types_;
+  std::optional<Error> missing_;
+};
+
+/// Where a struct pid says which numbers its task has in which PID namespaces.
+struct PidLayout {
+  uint32_t level = 0, numbers = 0;
+  uint32_t number_size = 0, number_namespace = 0;  ///< of a struct upid
+  uint32_t namespace_inum = 0;
+
+  static PidLayout of(RequiredFields& field);
 };
 
 }  // namespace vprocfs

@@ -2,7 +2,6 @@
 #include <linux/bpf.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,7 +15,6 @@
 #include "base/fd.h"
 #include "source/bpf_program.h"
 #include "source/kernel_types.h"
-#include "source/read_file.h"
 #include "source/task_counter.h"
 
 namespace vprocfs {
@@ -54,8 +52,8 @@ struct Layout {
   uint32_t set_v2 = 0, set_subsystems = 0, subsystem_cgroup = 0;
   uint32_t cgroup_level = 0, cgroup_ancestors = 0, cgroup_node = 0, node_id = 0;
   bool ancestors_are_ids = false;  ///< before 6.1
-  uint32_t pid_level = 0, pid_numbers = 0, number_size = 0, number_namespace = 0;
-  uint32_t namespace_inum = 0, namespace_next = 0;
+  PidLayout pid;
+  uint32_t namespace_next = 0;
   std::map<Controller, uint32_t> subsystems;
 
   static Result<Layout> of(const KernelTypes& types);
@@ -63,12 +61,7 @@ struct Layout {
 
 Result<Layout> Layout::of(const KernelTypes& types) {
   Layout out;
-  std::string missing;
-  const auto field = [&](const char* structure, const char* member) -> uint32_t {
-    const auto at = types.offset(structure, member);
-    if (!at && missing.empty()) missing = std::string(structure) + "." + member;
-    return at.value_or(0);
-  };
+  RequiredFields field(types);
   const auto iterator = types.function("bpf_iter_task");
   if (!iterator) return Error{ENOENT, "bpf_iter_task"};
   out.iterator = *iterator;
@@ -87,13 +80,9 @@ Result<Layout> Layout::of(const KernelTypes& types) {
   const auto ancestors = types.offset("cgroup", "ancestors");
   out.ancestors_are_ids = !ancestors;
   out.cgroup_ancestors = ancestors ? *ancestors : field("cgroup", "ancestor_ids");
-  out.pid_level = field("pid", "level");
-  out.pid_numbers = field("pid", "numbers");
-  out.number_size = types.size("upid").value_or(0);
-  out.number_namespace = field("upid", "ns");
-  out.namespace_inum = field("pid_namespace", "ns") + field("ns_common", "inum");
+  out.pid = PidLayout::of(field);
   out.namespace_next = field("pid_namespace", "idr") + field("idr", "idr_next");
-  if (!missing.empty()) return Error{ENOENT, missing};
+  if (field.missing()) return *field.missing();
   // The two that are read without a helper, with the short offset of an instruction.
   if (std::max(out.task_state, out.task_flags) > INT16_MAX) return Error{ERANGE, "task_struct"};
   constexpr std::pair<Controller, const char*> kSubsystems[] = {
@@ -315,13 +304,13 @@ class ProgramWriter {
   void last_pid(BpfProgram::Label& other) {
     read(kKeyAt, 8, kTask, layout_.task_pid);
     p_.load64(kBase, BPF_REG_10, kKeyAt);
-    read(kValueAt, 4, kBase, layout_.pid_level);
+    read(kValueAt, 4, kBase, layout_.pid.level);
     p_.load32(BPF_REG_1, BPF_REG_10, kValueAt);
-    p_.multiply(BPF_REG_1, static_cast<int32_t>(layout_.number_size));
+    p_.multiply(BPF_REG_1, static_cast<int32_t>(layout_.pid.number_size));
     p_.add_register(kBase, BPF_REG_1);
-    read(kKeyAt, 8, kBase, layout_.pid_numbers + layout_.number_namespace);
+    read(kKeyAt, 8, kBase, layout_.pid.numbers + layout_.pid.number_namespace);
     p_.load64(kBase, BPF_REG_10, kKeyAt);
-    read(kValueAt, 4, kBase, layout_.namespace_inum);
+    read(kValueAt, 4, kBase, layout_.pid.namespace_inum);
     p_.load32(BPF_REG_1, BPF_REG_10, kValueAt);
     p_.load32(BPF_REG_2, kSlot, offsetof(Slot, pid_namespace));
     p_.jump_if_registers(BPF_JNE, BPF_REG_1, BPF_REG_2, other);
@@ -337,38 +326,6 @@ class ProgramWriter {
   const Maps maps_;
   BpfProgram p_;
 };
-
-int bpf(int command, bpf_attr& attributes) {
-  return static_cast<int>(::syscall(SYS_bpf, command, &attributes, sizeof(attributes)));
-}
-
-Result<Fd> make_map(bpf_map_type type, uint32_t key, uint32_t value, uint32_t count,
-                    uint32_t flags) {
-  bpf_attr a{};
-  a.map_type = type;
-  a.key_size = key;
-  a.value_size = value;
-  a.max_entries = count;
-  a.map_flags = flags;
-  Fd fd(bpf(BPF_MAP_CREATE, a));
-  if (!fd) return Error{errno, "bpf map"};
-  return fd;
-}
-
-Result<Fd> load_program(const std::vector<bpf_insn>& code, uint32_t iterator) {
-  static constexpr char kLicense[] = "Dual MIT/GPL";
-  bpf_attr a{};
-  a.prog_type = BPF_PROG_TYPE_TRACING;
-  a.expected_attach_type = BPF_TRACE_ITER;
-  a.insns = reinterpret_cast<uint64_t>(code.data());
-  a.insn_cnt = static_cast<uint32_t>(code.size());
-  a.license = reinterpret_cast<uint64_t>(kLicense);
-  a.attach_btf_id = iterator;
-  std::memcpy(a.prog_name, "vprocfs_tasks", sizeof("vprocfs_tasks"));
-  Fd fd(bpf(BPF_PROG_LOAD, a));
-  if (!fd) return Error{errno, "bpf program"};
-  return fd;
-}
 
 Result<Fd> attach_iterator(int program_fd) {
   bpf_attr a{};
@@ -471,15 +428,17 @@ class BpfTaskCounter : public TaskCounter {
   Result<bool> build(const Places& places, size_t wanted) {
     uint32_t room = kMinSlots;
     while (room < wanted) room *= 2;
-    auto ids = make_map(BPF_MAP_TYPE_HASH, sizeof(uint64_t), sizeof(uint32_t), room, 0);
+    auto ids = make_bpf_map(BPF_MAP_TYPE_HASH, sizeof(uint64_t), sizeof(uint32_t), room, 0);
     if (!ids) return ids.error();
-    auto slots = make_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(Slot), room, BPF_F_MMAPABLE);
+    auto slots =
+        make_bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(Slot), room, BPF_F_MMAPABLE);
     if (!slots) return slots.error();
-    auto memo = make_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(Memo), 1, BPF_F_MMAPABLE);
+    auto memo = make_bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(Memo), 1, BPF_F_MMAPABLE);
     if (!memo) return memo.error();
     const ProgramWriter::Maps maps{ids.value().get(), slots.value().get(), memo.value().get()};
     const BpfProgram program = ProgramWriter(layout_, places, maps).write();
-    auto loaded = load_program(program.code(), layout_.iterator);
+    auto loaded = load_bpf_program("vprocfs_tasks", program.code(), BPF_PROG_TYPE_TRACING,
+                                   BPF_TRACE_ITER, layout_.iterator);
     if (!loaded) return loaded.error();
     auto link = attach_iterator(loaded.value().get());
     if (!link) return link.error();
@@ -550,9 +509,7 @@ void raise_locked_memory() {
 }  // namespace
 
 Result<std::unique_ptr<TaskCounter>> make_bpf_task_counter(int sysfs_fd) {
-  auto bytes = read_file(sysfs_fd, "kernel/btf/vmlinux");
-  if (!bytes) return bytes.error();
-  const auto types = KernelTypes::parse(std::move(bytes.value()));
+  const auto types = KernelTypes::read(sysfs_fd);
   if (!types) return types.error();
   auto layout = Layout::of(types.value());
   if (!layout) return layout.error();
