@@ -7,7 +7,8 @@ import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js
 import { Watcher } from "../../src/attach/watcher.js";
 import { createLogger } from "../../src/log.js";
 import { loadAddon } from "../../src/native/addon.js";
-import type { ContainerInfo, NativeWatch, WatchEvent } from "../../src/native/binding.js";
+import type { ContainerInfo, WatchEvent } from "../../src/native/binding.js";
+import { FakeWatch } from "../support/fake-binding.js";
 import { until } from "../support/wait.js";
 
 /** A process in our mount namespace, and in a PID namespace of its own. */
@@ -59,20 +60,10 @@ it.runIf(process.getuid?.() === 0)(
       cpus: 1,
     };
     let tell = (_: readonly WatchEvent[]): void => {};
-    class Watch implements NativeWatch {
+    class Watch extends FakeWatch {
       constructor(onEvents: (events: readonly WatchEvent[]) => void) {
+        super();
         tell = onEvents;
-      }
-      start(): void {}
-      stop(): void {}
-      follow(): "followed" {
-        return "followed";
-      }
-      state() {
-        return { known: 0, most: 0, mostOfOne: 0, refused: 0, shortages: 0 };
-      }
-      tenantOf(): number {
-        return 1;
       }
     }
     let asked = 0;

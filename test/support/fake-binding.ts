@@ -3,6 +3,7 @@ import type {
   ContainerInfo,
   NativeBinding,
   NativeSession,
+  NativeWatch,
   SessionOptions,
   Survey,
 } from "../../src/native/binding.js";
@@ -23,6 +24,21 @@ export function container(change: Partial<ContainerInfo> = {}): ContainerInfo {
     cpuQuota: 1.5,
     ...change,
   };
+}
+
+/** A watch that nothing ever happens to. */
+export class FakeWatch implements NativeWatch {
+  start(): void {}
+  stop(): void {}
+  follow(): "followed" {
+    return "followed";
+  }
+  state() {
+    return { known: 0, most: 0, mostOfOne: 0, refused: 0, shortages: 0 };
+  }
+  tenantOf(): number {
+    return 1;
+  }
 }
 
 /** A session without a kernel: records its calls, ends when told. */
@@ -111,19 +127,7 @@ export function fakeBinding(
         directory: string,
       ) => Promise<string>;
     },
-    Watch: class {
-      start(): void {}
-      follow(): "followed" {
-        return "followed";
-      }
-      state() {
-        return { known: 0, most: 0, mostOfOne: 0, refused: 0, shortages: 0 };
-      }
-      tenantOf(): number {
-        return 1;
-      }
-      stop(): void {}
-    },
+    Watch: FakeWatch,
     scanContainers: () => [...containers],
     containerOf: byPid,
     views: () =>
