@@ -16,6 +16,7 @@
 #include "render_tool.h"
 #include "session.h"
 #include "survey_tool.h"
+#include "to_js.h"
 #include "view/view.h"
 #include "watch_object.h"
 
@@ -25,26 +26,19 @@ namespace {
 #define VPROCFS_STRING_(x) #x
 #define VPROCFS_STRING(x) VPROCFS_STRING_(x)
 
-Napi::Value optional_number(Napi::Env env, const std::optional<uint64_t>& v) {
-  return v ? Napi::Value(Napi::Number::New(env, static_cast<double>(*v))) : env.Null();
-}
-
 /// The container's directory in the hierarchy of each controller that it is in.
 Napi::Object cgroups_of(Napi::Env env, const ContainerDescription& d, const CgroupMounts& mounts) {
-  static constexpr std::pair<Controller, const char*> kNames[] = {
-      {Controller::kCpu, "cpu"},       {Controller::kCpuacct, "cpuacct"},
-      {Controller::kCpuset, "cpuset"}, {Controller::kMemory, "memory"},
-      {Controller::kIo, "io"},         {Controller::kPids, "pids"}};
-  Napi::Object out = Napi::Object::New(env);
-  for (const auto& [controller, name] : kNames) {
+  JsObject out(env);
+  for (size_t i = 0; i < kControllerCount; ++i) {
+    const auto controller = static_cast<Controller>(i);
+    const std::string name(kControllers[i].told);
+    if (name.empty()) continue;
     const Hierarchy* tree = mounts.of(controller);
     const std::string& path = d.paths.of(mounts, controller);
     if (tree == nullptr || path.empty()) continue;
-    Napi::Object one = Napi::Object::New(env);
-    one.Set("mount", tree->mount);
-    one.Set("path", path);
-    one.Set("v2", tree->v2);
-    out.Set(name, one);
+    JsObject one(env);
+    one.set("mount", tree->mount).set("path", path).set("v2", tree->v2);
+    out.set(name, Napi::Object(one));
   }
   return out;
 }
@@ -54,23 +48,23 @@ Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundi
   auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
   const Facts f = facts ? facts.value() : Facts{};
   const ContainerName name = container_name(d.cgroup, d.tenant_cgroup);
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("id", d.id.name());
-  out.Set("tenant", d.tenant.name());
-  out.Set("name", name.name);
-  out.Set("runtime", name.runtime);
-  out.Set("cgroup", d.cgroup);
-  out.Set("init", Napi::Number::New(env, d.init));
-  out.Set("cgroups", cgroups_of(env, d, *around.mounts));
-  out.Set("memoryLimit", optional_number(env, f.memory.limit_bytes));
-  out.Set("swapLimit", optional_number(env, f.memory.swap.limit_bytes));
-  out.Set("cpus", Napi::Number::New(env, static_cast<double>(f.shown_cpus.size())));
-  out.Set("cpuQuota", env.Null());
+  std::optional<double> quota;
   if (f.bandwidth) {
-    out.Set("cpuQuota", Napi::Number::New(env, static_cast<double>(f.bandwidth->quota_us) /
-                                                   static_cast<double>(f.bandwidth->period_us)));
+    quota =
+        static_cast<double>(f.bandwidth->quota_us) / static_cast<double>(f.bandwidth->period_us);
   }
-  return out;
+  return JsObject(env)
+      .set("id", d.id.name())
+      .set("tenant", d.tenant.name())
+      .set("name", name.name)
+      .set("runtime", name.runtime)
+      .set("cgroup", d.cgroup)
+      .set("init", d.init)
+      .set("cgroups", cgroups_of(env, d, *around.mounts))
+      .set("memoryLimit", f.memory.limit_bytes)
+      .set("swapLimit", f.memory.swap.limit_bytes)
+      .set("cpus", f.shown_cpus.size())
+      .set("cpuQuota", quota);
 }
 
 /// What reading a container outside a session needs; nullptr with an exception pending.
@@ -129,11 +123,9 @@ Napi::Value list_views(const Napi::CallbackInfo& info) {
   for (const View* view = views_begin(); view != views_end(); ++view) {
     // What this host lacks no container has.
     if (::access(("/" + std::string(view->path)).c_str(), F_OK) != 0) continue;
-    Napi::Object row = Napi::Object::New(env);
-    row.Set("index", Napi::Number::New(env, view->index));
-    row.Set("path", std::string(view->path));
-    row.Set("mode", Napi::Number::New(env, view->mode));
-    out.Set(out.Length(), row);
+    JsObject row(env);
+    row.set("index", view->index).set("path", view->path).set("mode", view->mode);
+    out.Set(out.Length(), Napi::Object(row));
   }
   return out;
 }

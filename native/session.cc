@@ -11,6 +11,7 @@
 #include "arguments.h"
 #include "js_error.h"
 #include "klog/record.h"
+#include "to_js.h"
 
 namespace vprocfs {
 namespace {
@@ -18,13 +19,62 @@ namespace {
 /// What marks an object as a session of ours.
 constexpr napi_type_tag kSessionTag{0x9f3d1c7a5b2e4860, 0x8c41e07d6a935bf2};
 
+// Counters by their names in src/native/binding.ts.
+constexpr JsMember<CounterSums, uint64_t> kSums[] = {
+    {"renders", &CounterSums::renders},
+    {"shared", &CounterSums::shared},
+    {"errors", &CounterSums::errors},
+    {"sourceErrors", &CounterSums::source_errors},
+    {"refusedOpens", &CounterSums::refused_opens},
+    {"deferred", &CounterSums::deferred},
+    {"paced", &CounterSums::paced},
+    {"resent", &CounterSums::resent},
+};
+constexpr JsMember<CallCounters, std::atomic<uint64_t>> kCalls[] = {
+    {"answered", &CallCounters::answered},   {"passed", &CallCounters::passed},
+    {"late", &CallCounters::late},           {"faults", &CallCounters::faults},
+    {"gone", &CallCounters::gone},           {"waited", &CallCounters::waited},
+    {"failed", &CallCounters::failed},       {"paced", &CallCounters::paced},
+    {"resumed", &CallCounters::resumed},     {"malformed", &CallCounters::malformed},
+    {"listeners", &CallCounters::listeners}, {"stuck", &CallCounters::stuck},
+};
+
 /// Averages over 1, 5 and 15 minutes.
 Napi::Array load_of(Napi::Env env, const TaskFacts& tasks) {
-  Napi::Array out = Napi::Array::New(env);
-  for (const uint64_t load : tasks.load) {
-    out.Set(out.Length(), static_cast<double>(load) / static_cast<double>(kFixedOne));
+  return to_js_list(env, tasks.load, [env](uint64_t load) {
+    return to_js(env, static_cast<double>(load) / static_cast<double>(kFixedOne));
+  });
+}
+
+Napi::Object resources_of(Napi::Env env, const Commons& commons) {
+  JsObject out(env);
+  for (size_t i = 0; i < kResources; ++i) {
+    const auto resource = static_cast<Resource>(i);
+    JsObject one(env);
+    one.set("used", commons.used(resource))
+        .set("limit", commons.bound(resource).all)
+        .set("tenantLimit", commons.bound(resource).each)
+        .set("refused", commons.refused(resource))
+        .set("short", commons.short_of(resource));
+    out.set(to_text(resource), Napi::Object(one));
   }
   return out;
+}
+
+Napi::Object record_of(Napi::Env env, const KernelLogs::Record& record) {
+  return JsObject(env)
+      .set("sequence", record.sequence)
+      .set("timeUs", record.time_us)
+      .set("priority", record.priority)
+      .set("text", escape_record(record.text));
+}
+
+Napi::Object page_of(Napi::Env env, const KernelLogs::Page& page) {
+  const auto record = [env](const KernelLogs::Record& one) { return record_of(env, one); };
+  return JsObject(env)
+      .set("records", to_js_list(env, page.records, record))
+      .set("first", page.first)
+      .set("next", page.next);
 }
 
 }  // namespace
@@ -186,10 +236,6 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
-  Napi::Object out = Napi::Object::New(env);
-  Napi::Object requests = Napi::Object::New(env);
-  out.Set("requests", requests);
   CounterSums c;
   size_t triggers = 0, waiting = 0, notices = 0, open_files = 0;
   if (engine_) {
@@ -201,80 +247,48 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
       open_files += server.open_files();
     });
   }
+  JsObject requests(env);
   for (uint32_t op = 0; op < Counters::kOpcodes; ++op) {
-    const uint64_t n = c.requests[op];
     const char* name = opcode_name(op);
-    if (n != 0) requests.Set(name == nullptr ? "OP" + std::to_string(op) : name, number(n));
+    if (c.requests[op] == 0) continue;
+    requests.set(name == nullptr ? "OP" + std::to_string(op) : name, c.requests[op]);
   }
-  out.Set("renders", number(c.renders));
-  out.Set("shared", number(c.shared));
-  out.Set("errors", number(c.errors));
-  out.Set("sourceErrors", number(c.source_errors));
-  out.Set("refusedOpens", number(c.refused_opens));
-  out.Set("deferred", number(c.deferred));
-  out.Set("paced", number(c.paced));
-  out.Set("resent", number(c.resent));
   const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
-  out.Set("taskPasses", number(sampler == nullptr ? 0 : sampler->passes()));
-  out.Set("taskPassUs", number(sampler == nullptr ? 0 : sampler->spent_us()));
-  out.Set("triggers", number(triggers));
-  out.Set("waiting", number(waiting));
-  out.Set("notices", number(notices));
-  out.Set("openFiles", number(open_files));
-  if (const Agent* agent = engine_ ? engine_->agent() : nullptr) {
-    const CallCounters& done = agent->counters();
-    Napi::Object calls = Napi::Object::New(env);
-    calls.Set("answered", number(done.answered));
-    calls.Set("passed", number(done.passed));
-    calls.Set("late", number(done.late));
-    calls.Set("faults", number(done.faults));
-    calls.Set("gone", number(done.gone));
-    calls.Set("waited", number(done.waited));
-    calls.Set("failed", number(done.failed));
-    calls.Set("paced", number(done.paced));
-    calls.Set("resumed", number(done.resumed));
-    calls.Set("malformed", number(done.malformed));
-    calls.Set("listeners", number(done.listeners));
-    calls.Set("stuck", number(done.stuck));
-    out.Set("calls", calls);
-  }
-  if (const Commons* commons = engine_ ? engine_->commons() : nullptr) {
-    Napi::Object resources = Napi::Object::New(env);
-    for (size_t i = 0; i < kResources; ++i) {
-      const auto resource = static_cast<Resource>(i);
-      Napi::Object one = Napi::Object::New(env);
-      one.Set("used", number(commons->used(resource)));
-      one.Set("limit", number(commons->bound(resource).all));
-      one.Set("tenantLimit", number(commons->bound(resource).each));
-      one.Set("refused", number(commons->refused(resource)));
-      one.Set("short", number(commons->short_of(resource)));
-      resources.Set(to_text(resource), one);
-    }
-    out.Set("resources", resources);
-  }
+  const Agent* agent = engine_ ? engine_->agent() : nullptr;
+  const Commons* commons = engine_ ? engine_->commons() : nullptr;
+  JsObject out(env);
+  out.set("requests", Napi::Object(requests))
+      .set(c, kSums)
+      .set("taskPasses", sampler == nullptr ? 0 : sampler->passes())
+      .set("taskPassUs", sampler == nullptr ? 0 : sampler->spent_us())
+      .set("triggers", triggers)
+      .set("waiting", waiting)
+      .set("notices", notices)
+      .set("openFiles", open_files);
+  if (agent != nullptr)
+    out.set("calls", Napi::Object(JsObject(env).set(agent->counters(), kCalls)));
+  if (commons != nullptr) out.set("resources", resources_of(env, *commons));
   count_log(out);
-  out.Set("containers", number(engine_ && engine_->registry() ? engine_->registry()->size() : 0));
-  out.Set("threads", number(engine_ ? engine_->threads() : 0));
+  out.set("containers", engine_ && engine_->registry() ? engine_->registry()->size() : 0)
+      .set("threads", engine_ ? engine_->threads() : 0);
   return out;
 }
 
 void SessionObject::count_log(Napi::Object out) const {
   if (!engine_ || !engine_->log_reader() || engine_->logs() == nullptr) return;
   const Napi::Env env = out.Env();
-  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
   const LogReader::Counters done = engine_->log_reader()->counters();
-  Napi::Object records = Napi::Object::New(env);
+  JsObject records(env), log(env);
   for (size_t i = 0; i < kLogKinds; ++i) {
-    records.Set(to_text(static_cast<LogKind>(i)), number(done.records[i]));
+    records.set(to_text(static_cast<LogKind>(i)), done.records[i]);
   }
-  Napi::Object log = Napi::Object::New(env);
-  log.Set("records", records);
-  log.Set("unproven", number(done.unproven));
-  log.Set("lost", number(done.lost));
-  log.Set("refused", number(engine_->logs()->refused()));
-  log.Set("logs", number(engine_->logs()->size()));
-  log.Set("bytes", number(engine_->logs()->bytes()));
-  out.Set("kernelLog", log);
+  log.set("records", Napi::Object(records))
+      .set("unproven", done.unproven)
+      .set("lost", done.lost)
+      .set("refused", engine_->logs()->refused())
+      .set("logs", engine_->logs()->size())
+      .set("bytes", engine_->logs()->bytes());
+  out.Set("kernelLog", Napi::Object(log));
 }
 
 /// (id, from, most) -> a promise of {records, first, next}
@@ -303,22 +317,7 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
     engine.reset();
     done.BlockingCall([page, deferred](Napi::Env e, Napi::Function) {
       if (!page) return deferred.Reject(to_js_error(e, page.error()).Value());
-      const auto number = [e](uint64_t v) { return Napi::Number::New(e, static_cast<double>(v)); };
-      Napi::Array records = Napi::Array::New(e);
-      for (const KernelLogs::Record& record : page.value().records) {
-        const Napi::HandleScope scope(e);
-        Napi::Object one = Napi::Object::New(e);
-        one.Set("sequence", number(record.sequence));
-        one.Set("timeUs", number(record.time_us));
-        one.Set("priority", record.priority);
-        one.Set("text", escape_record(record.text));
-        records.Set(records.Length(), one);
-      }
-      Napi::Object out = Napi::Object::New(e);
-      out.Set("records", records);
-      out.Set("first", number(page.value().first));
-      out.Set("next", number(page.value().next));
-      deferred.Resolve(out);
+      deferred.Resolve(page_of(e, page.value()));
     });
     done.Release();
   }).detach();
@@ -327,7 +326,6 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
   Measures::Sum sum;
   if (engine_) {
     engine_->for_each_server([&sum](const Server& server) { server.measures().add_to(sum); });
@@ -336,35 +334,28 @@ Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
   for (size_t file = 0; file < Measures::kFiles; ++file) {
     for (size_t i = 0; i < kOutcomes; ++i) {
       if (sum.requests[file][i] == 0) continue;
-      Napi::Object one = Napi::Object::New(env);
       const View* view = find_view(static_cast<uint16_t>(file));
-      one.Set("file", view == nullptr ? std::string() : std::string(view->path));
-      one.Set("result", to_text(static_cast<Outcome>(i)));
-      one.Set("count", number(sum.requests[file][i]));
-      requests.Set(requests.Length(), one);
+      JsObject one(env);
+      one.set("file", view == nullptr ? std::string_view() : view->path)
+          .set("result", to_text(static_cast<Outcome>(i)))
+          .set("count", sum.requests[file][i]);
+      requests.Set(requests.Length(), Napi::Object(one));
     }
   }
   Napi::Array times = Napi::Array::New(env);
   for (size_t operation = 0; operation < kOperations; ++operation) {
-    Napi::Object one = Napi::Object::New(env);
-    Napi::Array buckets = Napi::Array::New(env, Measures::kBuckets);
-    for (uint32_t i = 0; i < Measures::kBuckets; ++i) {
-      buckets.Set(i, number(sum.buckets[operation][i]));
-    }
-    one.Set("operation", to_text(static_cast<Operation>(operation)));
-    one.Set("buckets", buckets);
-    one.Set("seconds", static_cast<double>(sum.took_ns[operation]) / 1e9);
-    times.Set(times.Length(), one);
+    const auto count = [env](uint64_t n) { return to_js(env, n); };
+    JsObject one(env);
+    one.set("operation", to_text(static_cast<Operation>(operation)))
+        .set("buckets", to_js_list(env, sum.buckets[operation], count))
+        .set("seconds", static_cast<double>(sum.took_ns[operation]) / 1e9);
+    times.Set(times.Length(), Napi::Object(one));
   }
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("requests", requests);
-  out.Set("times", times);
-  return out;
+  return JsObject(env).set("requests", requests).set("times", times);
 }
 
 Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto number = [env](uint64_t v) { return Napi::Number::New(env, static_cast<double>(v)); };
   if (info.Length() < 1 || !info[0].IsArray()) {
     Napi::TypeError::New(env, "ids must be an array of strings").ThrowAsJavaScriptException();
     return env.Undefined();
@@ -379,36 +370,34 @@ Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
     const auto found = id ? registry->by_id(*id) : Error{ESRCH, name};
     if (!found) continue;
     Container& container = *found.value();
-    Napi::Object one = Napi::Object::New(env);
-    one.Set("id", name);
-    one.Set("requests", number(container.requests));
-    one.Set("refused", number(container.refused));
-    one.Set("openFiles", number(container.open_files()));
-    one.Set("heldBytes", number(container.held_bytes()));
-    one.Set("load", load_of(env, container.tasks(kNeedTasks, now)));
-    out.Set(out.Length(), one);
+    JsObject one(env);
+    one.set("id", name)
+        .set("requests", container.requests.load())
+        .set("refused", container.refused.load())
+        .set("openFiles", container.open_files())
+        .set("heldBytes", container.held_bytes())
+        .set("load", load_of(env, container.tasks(kNeedTasks, now)));
+    out.Set(out.Length(), Napi::Object(one));
   }
   return out;
 }
 
 Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
   const ConnectionState c = engine_ ? engine_->connection() : ConnectionState{};
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("protocolMajor", c.kernel_major);
-  out.Set("protocolMinor", c.kernel_minor);
-  out.Set("resend", (c.kernel_flags & kFuseHasResend) != 0);
-  out.Set("tick", c.tick != 0);
-  out.Set("maxReadahead", c.max_readahead);
   const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
-  out.Set("taskCounter", sampler == nullptr ? std::string() : sampler->counter());
-  out.Set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback());
-  out.Set("polled", engine_ && engine_->has_polled());
-  out.Set("polledProblem", engine_ ? engine_->polled_problem() : std::string());
-  out.Set("callsProblem", engine_ ? engine_->agent_problem() : std::string());
-  out.Set("kernelLogProblem", engine_ ? engine_->log_problem() : std::string());
-  out.Set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
-  return out;
+  return JsObject(info.Env())
+      .set("protocolMajor", c.kernel_major)
+      .set("protocolMinor", c.kernel_minor)
+      .set("resend", (c.kernel_flags & kFuseHasResend) != 0)
+      .set("tick", c.tick != 0)
+      .set("maxReadahead", c.max_readahead)
+      .set("taskCounter", sampler == nullptr ? std::string() : sampler->counter())
+      .set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback())
+      .set("polled", engine_ && engine_->has_polled())
+      .set("polledProblem", engine_ ? engine_->polled_problem() : std::string())
+      .set("callsProblem", engine_ ? engine_->agent_problem() : std::string())
+      .set("kernelLogProblem", engine_ ? engine_->log_problem() : std::string())
+      .set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
 }
 
 }  // namespace vprocfs

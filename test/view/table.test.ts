@@ -135,6 +135,30 @@ describe("controllers.def", () => {
   });
 });
 
+describe("the addon", () => {
+  /** The names of an interface's members in binding.ts. */
+  function membersOf(name: string): string[] {
+    const binding = readFileSync(join(native, "../src/native/binding.ts"), "utf8");
+    const [, body = ""] =
+      new RegExp(`^export interface ${name} \\{\n([^}]*)^\\}`, "m").exec(binding) ?? [];
+    return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, member = ""]) => member);
+  }
+
+  /** The names in a table of session.cc. */
+  function tableOf(name: string): string[] {
+    const [, body = ""] =
+      new RegExp(` ${name}\\[\\] = \\{([^;]*)\\};`).exec(readText("session.cc")) ?? [];
+    return [...body.matchAll(/\{"(\w+)",/g)].map(([, member = ""]) => member);
+  }
+
+  it("tells the counters that binding.ts describes", () => {
+    expect(tableOf("kCalls").length).toBeGreaterThan(5);
+    expect(tableOf("kCalls")).toEqual(membersOf("CallCounters"));
+    expect(tableOf("kSums").length).toBeGreaterThan(5);
+    expect(membersOf("SessionCounters")).toEqual(expect.arrayContaining(tableOf("kSums")));
+  });
+});
+
 /** What the files of a directory may include beside their own: directories, or single files. */
 const mayInclude: Record<string, string[]> = {
   base: [],
