@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "js_error.h"
+#include "to_js.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -142,21 +143,20 @@ Napi::Value RenderObject::sysfs(const Napi::CallbackInfo& info) {
   const auto place = mirror_->resolve(*path, ask);
   const auto node = place ? mirror_->stat(place.value()) : place.error();
   if (!node) return env.Null();
-  Napi::Object out = Napi::Object::New(env);
-  out.Set("mode", node.value().st_mode);
-  out.Set("uid", node.value().st_uid);
-  out.Set("gid", node.value().st_gid);
-  out.Set("size", static_cast<double>(node.value().st_size));
-  out.Set("links", static_cast<double>(node.value().st_nlink));
+  JsObject out(env);
+  out.set("mode", node.value().st_mode)
+      .set("uid", node.value().st_uid)
+      .set("gid", node.value().st_gid)
+      .set("size", node.value().st_size)
+      .set("links", node.value().st_nlink);
   if (S_ISLNK(node.value().st_mode)) {
     const auto target = mirror_->link(place.value());
-    out.Set("target", target ? target.value() : std::string());
+    out.set("target", target ? target.value() : std::string());
   } else if (S_ISDIR(node.value().st_mode)) {
-    Napi::Array names = Napi::Array::New(env);
     const auto found = mirror_->list(place.value(), ask);
     if (!found) return env.Null();
-    for (const SysfsEntry& entry : found.value()) names.Set(names.Length(), entry.name);
-    out.Set("names", names);
+    const auto as_name = [env](const SysfsEntry& entry) { return to_js(env, entry.name); };
+    out.set("names", to_js_list(env, found.value(), as_name));
   }
   return out;
 }

@@ -14,6 +14,7 @@
 #include "session.h"
 #include "survey/inside.h"
 #include "survey/surveyor.h"
+#include "to_js.h"
 
 namespace vprocfs {
 namespace {
@@ -25,30 +26,29 @@ constexpr size_t kMostInside = size_t{4} << 20;
 
 /// Names are bytes; what is not UTF-8 becomes U+FFFD, as Node does it.
 Napi::Object to_js(Napi::Env env, const Survey& survey) {
-  Napi::Object out = Napi::Object::New(env);
   Napi::Array containers = Napi::Array::New(env, survey.rows.size());
   auto figures = Napi::Float64Array::New(env, survey.rows.size() * kFigureCount);
   size_t at = 0;
   for (size_t i = 0; i < survey.rows.size(); ++i) {
     const SurveyRow& row = survey.rows[i];
     const ContainerName name = container_name(row.cgroup, row.tenant_cgroup);
-    Napi::Object one = Napi::Object::New(env);
-    one.Set("id", row.id.name());
-    one.Set("name", name.name);
-    one.Set("runtime", name.runtime);
-    one.Set("cgroup", row.cgroup);
-    one.Set("init", Napi::Number::New(env, row.init));
-    one.Set("lastVictim", row.last_victim);
-    containers.Set(static_cast<uint32_t>(i), one);
+    JsObject one(env);
+    one.set("id", row.id.name())
+        .set("name", name.name)
+        .set("runtime", name.runtime)
+        .set("cgroup", row.cgroup)
+        .set("init", row.init)
+        .set("lastVictim", row.last_victim);
+    containers.Set(static_cast<uint32_t>(i), Napi::Object(one));
     for (const double value : row.figures.values()) figures[at++] = value;
   }
-  out.Set("containers", containers);
-  out.Set("figures", figures);
-  out.Set("tookSeconds", static_cast<double>(survey.took_us) / 1e6);
-  out.Set("failed", static_cast<double>(survey.failed));
-  out.Set("leftOut", static_cast<double>(survey.left_out));
-  out.Set("readsLog", survey.reads_log);
-  return out;
+  return JsObject(env)
+      .set("containers", containers)
+      .set("figures", figures)
+      .set("tookSeconds", static_cast<double>(survey.took_us) / 1e6)
+      .set("failed", survey.failed)
+      .set("leftOut", survey.left_out)
+      .set("readsLog", survey.reads_log);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "js_error.h"
+#include "to_js.h"
 
 namespace vprocfs {
 namespace {
@@ -22,16 +23,13 @@ const char* to_text(WatchEvent::Kind kind) {
 }
 
 Napi::Value to_js(Napi::Env env, const std::vector<WatchEvent>& events) {
-  Napi::Array out = Napi::Array::New(env, events.size());
-  for (uint32_t i = 0; i < events.size(); ++i) {
-    Napi::Object event = Napi::Object::New(env);
-    event.Set("kind", to_text(events[i].kind));
-    event.Set("pid", Napi::Number::New(env, events[i].pid));
-    event.Set("namespace", Napi::Number::New(env, static_cast<double>(events[i].mount_namespace)));
-    event.Set("tenant", Napi::Number::New(env, static_cast<double>(events[i].tenant)));
-    out.Set(i, event);
-  }
-  return out;
+  return to_js_list(env, events, [env](const WatchEvent& event) {
+    return JsObject(env)
+        .set("kind", to_text(event.kind))
+        .set("pid", event.pid)
+        .set("namespace", event.mount_namespace)
+        .set("tenant", event.tenant);
+  });
 }
 
 const char* to_text(NamespaceWatch::Follow done) {
@@ -99,16 +97,12 @@ Napi::Value WatchObject::follow(const Napi::CallbackInfo& info) {
 
 Napi::Value WatchObject::state(const Napi::CallbackInfo& info) {
   const NamespaceWatch::State state = watch_->state();
-  const auto number = [&info](auto value) {
-    return Napi::Number::New(info.Env(), static_cast<double>(value));
-  };
-  Napi::Object out = Napi::Object::New(info.Env());
-  out.Set("known", number(state.known));
-  out.Set("most", number(state.most));
-  out.Set("mostOfOne", number(state.most_of_one));
-  out.Set("refused", number(state.refused));
-  out.Set("shortages", number(state.shortages));
-  return out;
+  return JsObject(info.Env())
+      .set("known", state.known)
+      .set("most", state.most)
+      .set("mostOfOne", state.most_of_one)
+      .set("refused", state.refused)
+      .set("shortages", state.shortages);
 }
 
 Napi::Value WatchObject::tenant_of(const Napi::CallbackInfo& info) {

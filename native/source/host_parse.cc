@@ -8,12 +8,6 @@
 namespace vprocfs {
 namespace {
 
-size_t count_words(std::string_view text) {
-  size_t count = 0;
-  while (!take_word(text).empty()) ++count;
-  return count;
-}
-
 /// "cpu", "cpu0", "cpu17".
 bool is_cpu_line(std::string_view key) {
   if (key.substr(0, 3) != "cpu") return false;

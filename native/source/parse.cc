@@ -37,6 +37,12 @@ std::string_view take_word(std::string_view& text) {
   return word;
 }
 
+size_t count_words(std::string_view text) {
+  size_t count = 0;
+  while (!take_word(text).empty()) ++count;
+  return count;
+}
+
 std::optional<uint64_t> parse_u64(std::string_view text) {
   text = trim(text);
   if (text.empty()) return std::nullopt;

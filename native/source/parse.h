@@ -23,6 +23,8 @@ std::string_view trim(std::string_view text);
 /// Cuts the first word (up to a blank or tab) off `text`; empty when there is none.
 std::string_view take_word(std::string_view& text);
 
+size_t count_words(std::string_view text);
+
 /// Calls `line(std::string_view)` for every line, without its newline.
 template <typename F>
 void for_each_line(std::string_view text, F line) {

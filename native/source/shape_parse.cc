@@ -19,12 +19,6 @@ std::optional<DeviceNumber> take_device(std::string_view& line) {
   return DeviceNumber{static_cast<uint32_t>(*major), static_cast<uint32_t>(*minor)};
 }
 
-size_t count_words(std::string_view text) {
-  size_t count = 0;
-  while (!take_word(text).empty()) ++count;
-  return count;
-}
-
 bool starts_with(std::string_view text, std::string_view with) {
   return text.substr(0, with.size()) == with;
 }

@@ -47,6 +47,9 @@ constexpr bool indexes_are_usable() {
       if (log->index == view.index || log->path == view.path) return false;
     }
   }
+  for (const View* log : kLogViews) {
+    if (log->index >= kViewSlots) return false;
+  }
   return true;
 }
 static_assert(indexes_are_usable(),
