@@ -44,6 +44,7 @@
         "native/base/descriptors.cc",
         "native/fuse/init.cc",
         "native/fuse/mount.cc",
+        "native/fuse/operations.cc",
         "native/fuse/reply.cc"
       ],
       "ldflags": ["-static"]

@@ -248,8 +248,8 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
     });
   }
   JsObject requests(env);
-  for (uint32_t op = 0; op < Counters::kOpcodes; ++op) {
-    const char* name = opcode_name(op);
+  for (uint32_t op = 0; op < kOpcodes; ++op) {
+    const char* name = operation_of(op).name;
     if (c.requests[op] == 0) continue;
     requests.set(name == nullptr ? "OP" + std::to_string(op) : name, c.requests[op]);
   }

@@ -5,11 +5,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fuse/operations.h"
+
 namespace vprocfs {
 
 /// What a server has done. Relaxed: each figure is right, no two are of the same instant.
 struct Counters {
-  static constexpr size_t kOpcodes = 64;  ///< FUSE opcodes end at 53 (7.45)
   std::array<std::atomic<uint64_t>, kOpcodes> requests{};
   std::atomic<uint64_t> renders{0};
   std::atomic<uint64_t> shared{0};  ///< readers served with what was made for another
@@ -23,13 +24,10 @@ struct Counters {
 
 /// The figures of several servers together.
 struct CounterSums {
-  std::array<uint64_t, Counters::kOpcodes> requests{};
+  std::array<uint64_t, kOpcodes> requests{};
   uint64_t renders = 0, shared = 0, errors = 0, source_errors = 0, refused_opens = 0, deferred = 0,
            paced = 0, resent = 0;
   void add(const Counters& counters);
 };
-
-/// "OPEN" for FUSE_OPEN; nullptr for a number without a name.
-const char* opcode_name(uint32_t opcode);
 
 }  // namespace vprocfs

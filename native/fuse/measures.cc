@@ -50,26 +50,6 @@ Outcome outcome_of(int errno_value) {
   }
 }
 
-const char* to_text(Operation operation) {
-  static constexpr const char* kTexts[kOperations] = {"lookup", "getattr", "open", "read", "other"};
-  return kTexts[static_cast<size_t>(operation)];
-}
-
-Operation operation_of(uint32_t opcode) {
-  switch (opcode) {
-    case FUSE_LOOKUP:
-      return Operation::kLookup;
-    case FUSE_GETATTR:
-      return Operation::kGetattr;
-    case FUSE_OPEN:
-      return Operation::kOpen;
-    case FUSE_READ:
-      return Operation::kRead;
-    default:
-      return Operation::kOther;
-  }
-}
-
 uint64_t monotonic_ns() {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
@@ -78,7 +58,7 @@ uint64_t monotonic_ns() {
 
 void Measures::add(uint32_t opcode, uint16_t file, Outcome outcome, uint64_t took_ns) {
   Slot& slot = slots_[slot_of_thread(kSlots)];
-  const auto operation = static_cast<size_t>(operation_of(opcode));
+  const auto operation = static_cast<size_t>(operation_of(opcode).measured);
   bump(slot.requests[file < kFiles ? file : 0][static_cast<size_t>(outcome)], 1);
   bump(slot.buckets[operation][bucket_of(took_ns, kBuckets)], 1);
   bump(slot.took_ns[operation], took_ns);

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "fuse/operations.h"
+
 namespace vprocfs {
 
 /// How a request ended.
@@ -18,12 +20,6 @@ enum class Outcome : uint8_t {
 inline constexpr size_t kOutcomes = 5;
 const char* to_text(Outcome outcome);
 Outcome outcome_of(int errno_value);
-
-/// What is told apart when times are measured.
-enum class Operation : uint8_t { kLookup, kGetattr, kOpen, kRead, kOther };
-inline constexpr size_t kOperations = 5;
-const char* to_text(Operation operation);
-Operation operation_of(uint32_t opcode);
 
 /// CLOCK_MONOTONIC, ns.
 uint64_t monotonic_ns();

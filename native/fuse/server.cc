@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -152,87 +153,66 @@ size_t Server::waiting() const {
 }
 
 void Server::dispatch(const Request& r) {
+  using Handler = void (Server::*)(const Request&);
+  static constexpr auto kHandlers = [] {
+    std::array<Handler, kOpcodes> handlers{};
+#define VPROCFS_OPERATION(NAME, argument, measured, answered, handler) \
+  handlers[FUSE_##NAME] = &Server::handler;
+#include "fuse/operations.def"
+#undef VPROCFS_OPERATION
+    return handlers;
+  }();
   const uint32_t opcode = r.header().opcode;
-  if (opcode < Counters::kOpcodes) {
-    counters_.requests[opcode].fetch_add(1, std::memory_order_relaxed);
-  }
+  if (opcode < kOpcodes) counters_.requests[opcode].fetch_add(1, std::memory_order_relaxed);
   if (r.resent()) counters_.resent.fetch_add(1, std::memory_order_relaxed);
-  if (is_for_log(r)) return;
-  const uint64_t unique = r.header().unique;
-  switch (opcode) {
-    case FUSE_INIT:
-      return init(r);
-    case FUSE_LOOKUP:
-      return lookup(r);
-    case FUSE_GETATTR:
-      return getattr(r);
-    case FUSE_SETATTR:
-      return setattr(r);
-    case FUSE_OPEN:
-      return open(r);
-    case FUSE_READ:
-      return read(r);
-    case FUSE_RELEASE:
-      return release(r);
-    case FUSE_OPENDIR:
-      return opendir(r);
-    case FUSE_READDIR:
-      return readdir(r);
-    case FUSE_READLINK:
-      return readlink(r);
-    case FUSE_INTERRUPT:
-      return interrupt(r);
-    case FUSE_STATFS: {
-      fuse_statfs_out out{};
-      out.st.bsize = 4096;
-      out.st.frsize = 4096;
-      out.st.namelen = 255;
-      reply_.value(unique, out);
-      return;
-    }
-    case FUSE_FORGET:
-    case FUSE_BATCH_FORGET:
-    case FUSE_NOTIFY_REPLY:
-      return;  // ids are derived: there is nothing to forget; none of these is answered
-    case FUSE_RELEASEDIR:
-    case FUSE_DESTROY:
-      reply_.ok(unique);
-      return;
-    case FUSE_WRITE:
-      return write(r);
-    case FUSE_POLL:
-      return poll(r);
-    case FUSE_LSEEK:
-      // The kernel would remember ENOSYS, and ask no more where readers of logs seek.
-      if (kmsg_) return fail(r, EINVAL);
-      reply_.error(unique, ENOSYS);
-      return;
-    case FUSE_IOCTL:
-      return fail(r, ENOTTY);
-    case FUSE_ACCESS:
-      return access(r);
-    case FUSE_FSYNC:
-    case FUSE_FSYNCDIR:
-      return fail(r, EINVAL);  // likewise: a file without an fsync method
-    case FUSE_CREATE:
-      return fail(r, in_sysfs(r) ? EACCES : ENOENT);
-    case FUSE_MKNOD:
-    case FUSE_MKDIR:
-    case FUSE_SYMLINK:
-    case FUSE_LINK:
-      // proc looks a new name up and does not find it. sysfs has no such methods (fs/namei.c).
-      if (!in_sysfs(r)) return fail(r, ENOENT);
-      return fail(r, r.header().uid == 0 ? EPERM : EACCES);
-    case FUSE_UNLINK:
-    case FUSE_RMDIR:
-    case FUSE_RENAME:
-    case FUSE_RENAME2:
-      // The directory forbids others to write before proc says that nobody can.
-      return fail(r, r.header().uid == 0 ? EPERM : EACCES);
-    default:
-      // The kernel remembers ENOSYS and stops asking: FLUSH, xattrs, ...
-      reply_.error(unique, ENOSYS);
+  const OperationRow& row = operation_of(opcode);
+  if (row.name == nullptr) return unsupported(r);
+  if (r.payload_size() < row.least_bytes) {
+    if (row.answered) fail(r, EINVAL);
+    return;
   }
+  if (is_for_log(r)) return;
+  (this->*kHandlers[opcode])(r);
+}
+
+/// The kernel remembers it and stops asking: FLUSH, xattrs, ...
+void Server::unsupported(const Request& r) { reply_.error(r.header().unique, ENOSYS); }
+
+void Server::statfs(const Request& r) {
+  fuse_statfs_out out{};
+  out.st.bsize = 4096;
+  out.st.frsize = 4096;
+  out.st.namelen = 255;
+  reply_.value(r.header().unique, out);
+}
+
+/// Ids are derived: there is nothing to forget.
+void Server::ignore(const Request&) {}
+
+void Server::acknowledge(const Request& r) { reply_.ok(r.header().unique); }
+
+void Server::seek(const Request& r) {
+  // The kernel would remember ENOSYS, and ask no more where readers of logs seek.
+  if (kmsg_) return fail(r, EINVAL);
+  unsupported(r);
+}
+
+void Server::refuse_ioctl(const Request& r) { fail(r, ENOTTY); }
+
+/// As of a file without an fsync method.
+void Server::refuse_sync(const Request& r) { fail(r, EINVAL); }
+
+void Server::refuse_creation(const Request& r) { fail(r, in_sysfs(r) ? EACCES : ENOENT); }
+
+void Server::refuse_name(const Request& r) {
+  // proc looks a new name up and does not find it. sysfs has no such methods (fs/namei.c).
+  if (!in_sysfs(r)) return fail(r, ENOENT);
+  fail(r, r.header().uid == 0 ? EPERM : EACCES);
+}
+
+void Server::refuse_removal(const Request& r) {
+  // The directory forbids others to write before proc says that nobody can.
+  fail(r, r.header().uid == 0 ? EPERM : EACCES);
 }
 
 void Server::init(const Request& r) {
@@ -349,7 +329,7 @@ void Server::take_turn(const Waiting& waiting) {
 
 void Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
-  if (in == nullptr || (kmsg_ && kmsg_->interrupt(in->unique))) return;
+  if (kmsg_ && kmsg_->interrupt(in->unique)) return;
   release_killed(in->unique, kFirstLookUs, true);
   if (kmsg_ && !caller_of(in->unique)) interrupt_again(r);
 }

@@ -100,7 +100,18 @@ class Server {
   bool is_for_log(const Request& r);
   /// Counts a request that was answered; one that waits is counted when its turn has come.
   void measure(const Request& r);
+  // The handlers of operations.def: the request has at least the argument that its row names.
   void init(const Request& r);
+  void unsupported(const Request& r);
+  void statfs(const Request& r);
+  void ignore(const Request& r);
+  void acknowledge(const Request& r);
+  void seek(const Request& r);
+  void refuse_ioctl(const Request& r);
+  void refuse_sync(const Request& r);
+  void refuse_creation(const Request& r);
+  void refuse_name(const Request& r);
+  void refuse_removal(const Request& r);
   void lookup(const Request& r);
   void lookup_container(const Request& r, const std::string& name);
   void lookup_top(const Request& r, const std::string& name, NodeIndex link);

@@ -90,10 +90,10 @@ void Server::release(const Request& r) {
   const NodeId node(r.header().nodeid);
   const auto* in = r.arg<fuse_release_in>();
   const View* view = tree_.file(node.index());
-  if (in != nullptr && in->fh != kCachedHandle) {
+  if (in->fh != kCachedHandle) {
     triggers_.release(in->fh, node);
     open_files_.erase(in->fh, node);
-  } else if (in != nullptr && view != nullptr) {
+  } else if (view != nullptr) {
     if (const auto container = registry_.known(node.container())) {
       container->drop_copy(view->index);
     }

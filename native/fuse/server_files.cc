@@ -69,9 +69,9 @@ void Server::open(const Request& r) {
   }
   const auto* in = r.arg<fuse_open_in>();
   const NodeId node(r.header().nodeid);
-  if (in != nullptr && node.mirrored()) return open_mirror(r, *in, node);
+  if (node.mirrored()) return open_mirror(r, *in, node);
   const View* view = tree_.file(node.index());
-  if (in == nullptr || view == nullptr) return fail(r, ENOENT);
+  if (view == nullptr) return fail(r, ENOENT);
   // The kernel leaves permissions to us. As for proc's files, only root passes where bits forbid.
   const bool wants_write = (in->flags & O_ACCMODE) != O_RDONLY;
   const bool may_write = (view->mode & 0002) != 0;
@@ -130,7 +130,6 @@ void Server::cached_bytes(const Request& r, const View& view, const ContainerPtr
 
 void Server::read(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
-  if (in == nullptr) return fail(r, EINVAL);
   const NodeId node(r.header().nodeid);
   // Reads without a lock owner fill the page cache (sendfile, splice, mmap). What one caller sees
   // of a caller-identified node must not be there for the next one; sendfile(2) says EINVAL for

@@ -41,7 +41,7 @@ unsigned window_of(const std::string& text) {
 
 void Server::write(const Request& r) {
   const auto* in = r.arg<fuse_write_in>();
-  if (in == nullptr || in->size > r.payload_size() - sizeof(*in)) return fail(r, EINVAL);
+  if (in->size > r.payload_size() - sizeof(*in)) return fail(r, EINVAL);
   const NodeId node(r.header().nodeid);
   const View* view = tree_.file(node.index());
   // fs/proc/inode.c: a file without a write method.
@@ -77,7 +77,6 @@ void Server::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
 
 void Server::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
-  if (in == nullptr) return fail(r, EINVAL);
   // The kernel remembers, and says of every file what it says of one without a poll method. Not
   // while triggers are here that an earlier version has taken: they would be told no more.
   if (!options_.polls && triggers_.size() == 0) {

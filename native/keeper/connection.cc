@@ -13,6 +13,7 @@
 
 #include "fuse/init.h"
 #include "fuse/mount.h"
+#include "fuse/operations.h"
 #include "fuse/protocol.h"
 #include "fuse/reply.h"
 #include "keeper/log.h"
@@ -110,16 +111,10 @@ bool Connection::refuse_one() const {
   if (n < 0) return errno == ENOENT || errno == EINTR;
   if (n < static_cast<ssize_t>(sizeof(fuse_in_header))) return false;
   const Request request(g_buffer.bytes, static_cast<size_t>(n));
-  switch (request.header().opcode) {
-    case FUSE_FORGET:
-    case FUSE_BATCH_FORGET:
-    case FUSE_INTERRUPT:
-    case FUSE_NOTIFY_REPLY:
-      return true;
-    default:
-      Reply(refusal.get()).error(request.header().unique, EIO);
-      return true;
+  if (operation_of(request.header().opcode).answered) {
+    Reply(refusal.get()).error(request.header().unique, EIO);
   }
+  return true;
 }
 
 Connection connection_of(const KeeperOptions& options, uint32_t number) {

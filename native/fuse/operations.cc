@@ -1,0 +1,38 @@
+#include "fuse/operations.h"
+
+#include <array>
+
+namespace vprocfs {
+namespace {
+
+struct None {};
+
+template <typename T>
+constexpr size_t kBytes = sizeof(T);
+template <>
+constexpr size_t kBytes<None> = 0;
+
+constexpr std::array<OperationRow, kOpcodes> make_rows() {
+  std::array<OperationRow, kOpcodes> rows{};
+#define VPROCFS_OPERATION(NAME, argument, measured, answered, handler) \
+  rows[FUSE_##NAME] = {#NAME, kBytes<argument>, Operation::measured, answered};
+#include "fuse/operations.def"
+#undef VPROCFS_OPERATION
+  return rows;
+}
+
+constexpr std::array<OperationRow, kOpcodes> kRows = make_rows();
+constexpr OperationRow kUnknown;
+
+}  // namespace
+
+const char* to_text(Operation operation) {
+  static constexpr const char* kTexts[kOperations] = {"lookup", "getattr", "open", "read", "other"};
+  return kTexts[static_cast<size_t>(operation)];
+}
+
+const OperationRow& operation_of(uint32_t opcode) {
+  return opcode < kOpcodes ? kRows[opcode] : kUnknown;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,29 @@
+#pragma once
+
+#include <linux/fuse.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace vprocfs {
+
+/// What is told apart when times are measured.
+enum class Operation : uint8_t { kLookup, kGetattr, kOpen, kRead, kOther };
+inline constexpr size_t kOperations = 5;
+const char* to_text(Operation operation);
+
+/// Opcodes from here on are unknown to us: those of FUSE end at 53 (7.45).
+inline constexpr uint32_t kOpcodes = 64;
+
+/// A row of operations.def.
+struct OperationRow {
+  const char* name = nullptr;  ///< "OPEN"; nullptr: there is no such row
+  size_t least_bytes = 0;      ///< of the request's argument
+  Operation measured = Operation::kOther;
+  bool answered = true;  ///< the kernel waits for an answer
+};
+
+/// The row of an opcode, whatever it is.
+const OperationRow& operation_of(uint32_t opcode);
+
+}  // namespace vprocfs
