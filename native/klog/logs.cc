@@ -50,6 +50,23 @@ std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Pl
   return out;
 }
 
+/// The first record from `sequence` on from which all that follow have room in `most` bytes.
+KernelLogs::Place first_that_fits(const LogRing& ring, uint64_t sequence, size_t most) {
+  size_t bytes = 0;
+  ring.for_each(sequence, [&bytes](const OwnRecord& record) {
+    bytes += syslog_text_bytes(record.time_us, record.priority, record.text);
+    return true;
+  });
+  ring.for_each(sequence, [&](const OwnRecord& record) {
+    sequence = record.sequence;
+    if (bytes <= most) return false;
+    bytes -= syslog_text_bytes(record.time_us, record.priority, record.text);
+    ++sequence;
+    return true;
+  });
+  return {sequence, 0};
+}
+
 }  // namespace
 
 KernelLogs::KernelLogs(StateFile& state, LogBounds bounds) : state_(state), bounds_(bounds) {}
@@ -243,7 +260,7 @@ KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
   if (it == logs_.end()) return out;
   const LogMarks marks = it->second.ring->marks();
   it->second.ring->for_each(marks.taken, [&](const OwnRecord& record) {
-    const size_t bytes = syslog_text(record.time_us, record.priority, record.text).size();
+    const size_t bytes = syslog_text_bytes(record.time_us, record.priority, record.text);
     const bool in_part = record.sequence == marks.taken;
     out.bytes += bytes - std::min<size_t>(in_part ? marks.taken_bytes : 0, bytes);
     ++out.records;
@@ -282,6 +299,48 @@ std::string KernelLogs::again(ContainerId id, Place from, Place to) {
     ring.set_marks(marks);
   }
   return out;
+}
+
+void KernelLogs::give_back(ContainerId id, Place from, Place to) {
+  change_marks(id, [&](LogMarks& marks, uint64_t) {
+    if (marks.taken != to.sequence || marks.taken_bytes != to.bytes) return;
+    marks.taken = from.sequence;
+    marks.taken_bytes = from.bytes;
+  });
+}
+
+std::string KernelLogs::last(ContainerId id, size_t most) const {
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return {};
+  const LogRing& ring = *it->second.ring;
+  Place at = first_that_fits(ring, ring.marks().cleared, most);
+  return text_from(ring, at, kEnd, most);
+}
+
+std::string KernelLogs::last_and_clear(ContainerId id, size_t most, const Taken& cleared) {
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  if (it == logs_.end()) return {};
+  LogRing& ring = *it->second.ring;
+  LogMarks marks = ring.marks();
+  const Place from = first_that_fits(ring, marks.cleared, most);
+  Place to = from;
+  std::string out = text_from(ring, to, kEnd, most);
+  cleared(from, to);
+  marks.cleared = to.sequence;
+  ring.set_marks(marks);
+  return out;
+}
+
+std::string KernelLogs::last_again(ContainerId id, Place from, Place to) {
+  change_marks(id, [&to](LogMarks& marks, uint64_t) {
+    marks.cleared = std::max(marks.cleared, to.sequence);
+  });
+  const std::lock_guard lock(mutex_);
+  const auto it = logs_.find(id);
+  return it == logs_.end() ? std::string()
+                           : text_from(*it->second.ring, from, to, std::string::npos);
 }
 
 size_t KernelLogs::listen(Listener listener) {

@@ -101,6 +101,16 @@ class KernelLogs {
   std::string take(ContainerId id, size_t most, const Taken& taken = nullptr);
   /// What an earlier worker took, as far as it is still there; it is taken now where it was not.
   std::string again(ContainerId id, Place from, Place to);
+  /// Nobody got what take() took: the next one does, unless somebody has taken more.
+  void give_back(ContainerId id, Place from, Place to);
+
+  /// The newest records after the last clear that have room in `most` bytes of syslog_text(), the
+  /// oldest of them first (SYSLOG_ACTION_READ_ALL).
+  std::string last(ContainerId id, size_t most) const;
+  /// The same, and clears up to the last one of them. `cleared` as `taken` of take().
+  std::string last_and_clear(ContainerId id, size_t most, const Taken& cleared);
+  /// What an earlier worker cleared, as again().
+  std::string last_again(ContainerId id, Place from, Place to);
 
   /// Calls `listener` after each time that records were added to a log, until unlisten(). It must
   /// neither wait nor call these two.

@@ -11,6 +11,7 @@
 #include "klog/banner.h"
 #include "klog/record.h"
 #include "klog/sorter.h"
+#include "klog/syslog.h"
 #include "testing/values.h"
 
 namespace vprocfs {
@@ -58,6 +59,12 @@ Napi::Value to_js(const ValueMaker& maker, const LogGroup& group, MadeUp& contai
   }
   out.Set("lines", maker.list(lines, [&](const std::string& text) { return maker.text(text); }));
   return out;
+}
+
+int32_t int32(ValueReader& reader, Napi::Value value, const char* what) {
+  if (value.IsNumber()) return value.As<Napi::Number>().Int32Value();
+  reader.wrong(what, "a number");
+  return 0;
 }
 
 }  // namespace
@@ -146,6 +153,8 @@ Napi::Function KernelLogsObject::define(Napi::Env env) {
                       InstanceMethod<&KernelLogsObject::unread>("unread"),
                       InstanceMethod<&KernelLogsObject::take>("take"),
                       InstanceMethod<&KernelLogsObject::again>("again"),
+                      InstanceMethod<&KernelLogsObject::syslog>("syslog"),
+                      InstanceMethod<&KernelLogsObject::give_back_text>("giveBack"),
                       InstanceMethod<&KernelLogsObject::listen>("listen"),
                       InstanceMethod<&KernelLogsObject::unlisten>("unlisten"),
                       InstanceMethod<&KernelLogsObject::set_mark>("setMark")});
@@ -323,6 +332,47 @@ Napi::Value KernelLogsObject::again(const Napi::CallbackInfo& info) {
   const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
   if (reader.failed()) return info.Env().Undefined();
   return ValueMaker(info.Env()).text(logs_->again(id, from_, to_));
+}
+
+/// (id, action, bytes, buffer, again) -> a value, -errno, "wait", or { text }. `again`: it is
+/// the call before, of a worker that died.
+Napi::Value KernelLogsObject::syslog(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  const int32_t action = int32(reader, info[1], "action");
+  const int32_t bytes = int32(reader, info[2], "bytes");
+  const uint64_t buffer = reader.u64(info[3], "buffer");
+  if (reader.failed()) return env.Undefined();
+  const SyslogCall call{action, buffer, bytes};
+  const SyslogAnswer answer = answer_syslog(*logs_, id, call);
+  const ValueMaker maker(env);
+  // What was taken for it is not there to be seen any more.
+  const bool again = info[4].ToBoolean();
+  if (!again) span_ = LogSpan{};
+  if (answer.kind == SyslogAnswer::Kind::kWait && !again) return maker.text("wait");
+  if (answer.kind == SyslogAnswer::Kind::kValue) {
+    return Napi::Number::New(env,
+                             static_cast<double>(answer.error == 0 ? answer.value : -answer.error));
+  }
+  Napi::Object out = maker.object();
+  out.Set("text", maker.text(text_of_syslog(*logs_, id, call, span_)));
+  return out;
+}
+
+/// (id): what the last syslog() took
+Napi::Value KernelLogsObject::give_back_text(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
+  if (!reader.failed()) give_back(*logs_, id, span_);
+  return info.Env().Undefined();
+}
+
+Napi::Value needs_capability(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const int32_t action = int32(reader, info[0], "action");
+  if (reader.failed()) return info.Env().Undefined();
+  return Napi::Boolean::New(info.Env(), needs_syslog_capability(action, info[1].ToBoolean()));
 }
 
 Napi::Value KernelLogsObject::listen(const Napi::CallbackInfo& info) {

@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "klog/logs.h"
+#include "klog/span.h"
 #include "state/state_file.h"
 
 namespace vprocfs {
@@ -20,6 +21,9 @@ Napi::Value sort_log(const Napi::CallbackInfo& info);
 
 /// (records) -> seconds that sorting and translating them took
 Napi::Value time_log(const Napi::CallbackInfo& info);
+
+/// (action, restricted) -> whether that action of syslog(2) is for holders of CAP_SYSLOG only
+Napi::Value needs_capability(const Napi::CallbackInfo& info);
 
 /// `new KernelLogs(each, tenant, all)`: logs in a state file of their own.
 class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
@@ -41,6 +45,8 @@ class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
   Napi::Value unread(const Napi::CallbackInfo& info);
   Napi::Value take(const Napi::CallbackInfo& info);
   Napi::Value again(const Napi::CallbackInfo& info);
+  Napi::Value syslog(const Napi::CallbackInfo& info);
+  Napi::Value give_back_text(const Napi::CallbackInfo& info);
   Napi::Value listen(const Napi::CallbackInfo& info);
   Napi::Value unlisten(const Napi::CallbackInfo& info);
   Napi::Value set_mark(const Napi::CallbackInfo& info);
@@ -50,6 +56,7 @@ class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
   std::unique_ptr<StateFile> state_;
   std::unique_ptr<KernelLogs> logs_;
   KernelLogs::Place from_, to_;  ///< of the last take()
+  LogSpan span_;                 ///< of the last syslog()
   size_t token_ = 0;
   std::vector<uint64_t> told_;  ///< since listen()
 };

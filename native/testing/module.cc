@@ -457,6 +457,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("writeKmsg", Napi::Function::New<write_kmsg>(env));
   testing.Set("followKmsg", Napi::Function::New<follow_kmsg>(env));
   testing.Set("timeLog", Napi::Function::New<time_log>(env));
+  testing.Set("needsSyslogCapability", Napi::Function::New<needs_capability>(env));
   testing.Set("KernelLogs", KernelLogsObject::define(env));
   testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));
   testing.Set("nameContainer", Napi::Function::New<name_container>(env));

@@ -282,6 +282,16 @@ export interface KernelLogs {
   take(id: bigint, most: number): string;
   /** What the last take() gave, as far as it is there. */
   again(id: bigint): string;
+  /** A value, -errno, "wait", or text for the caller's buffer; `again`: of a worker that died. */
+  syslog(
+    id: bigint,
+    action: number,
+    bytes: number,
+    buffer: bigint,
+    again?: boolean,
+  ): number | "wait" | { readonly text: string };
+  /** What the last syslog() took. */
+  giveBack(id: bigint): void;
   listen(): void;
   /** The logs that were added to since listen(), once for each time. */
   unlisten(): readonly bigint[];
@@ -345,6 +355,7 @@ interface Testing {
       | { readonly seek: number }
     ))[],
   ): readonly (number | "nothing" | "loss")[];
+  needsSyslogCapability(action: number, restricted: boolean): boolean;
   /** Bytes that one log, those of a tenant, and all may take. */
   readonly KernelLogs: new (
     each: number,
@@ -422,6 +433,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   readWritten: "function",
   writeKmsg: "function",
   followKmsg: "function",
+  needsSyslogCapability: "function",
   KernelLogs: "function",
   parseOomKill: "function",
   nameContainer: "function",

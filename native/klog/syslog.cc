@@ -1,0 +1,109 @@
+#include "klog/syslog.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace vprocfs {
+namespace {
+
+constexpr uint8_t kLeastConsoleLevel = 1;
+constexpr int32_t kMostConsoleLevel = 8;
+
+SyslogAnswer failed(int error) { return {SyslogAnswer::Kind::kValue, 0, error}; }
+
+/// What stands before all that fills a buffer.
+SyslogAnswer check_buffer(const SyslogCall& call) {
+  if (call.buffer == 0 || call.bytes < 0) return failed(EINVAL);
+  if (call.bytes == 0) return {};
+  const auto last = static_cast<uint64_t>(INT64_MAX) - static_cast<uint64_t>(call.bytes);
+  if (call.buffer > last) return failed(EFAULT);
+  return {SyslogAnswer::Kind::kText, 0, 0};
+}
+
+SyslogAnswer change_console(KernelLogs& logs, ContainerId id, const SyslogCall& call) {
+  const bool sets = call.action == kSyslogConsoleLevel;
+  if (sets && (call.bytes < 1 || call.bytes > kMostConsoleLevel)) return failed(EINVAL);
+  logs.change_marks(id, [&call](LogMarks& marks, uint64_t) {
+    if (call.action == kSyslogConsoleOff) {
+      if (marks.saved_level == 0) marks.saved_level = marks.console_level;
+      marks.console_level = kLeastConsoleLevel;
+      return;
+    }
+    if (call.action == kSyslogConsoleLevel) {
+      marks.console_level = static_cast<uint8_t>(call.bytes);
+    } else if (marks.saved_level != 0) {
+      marks.console_level = marks.saved_level;
+    }
+    marks.saved_level = 0;
+  });
+  return {};
+}
+
+}  // namespace
+
+bool needs_syslog_capability(int32_t action, bool restricted) {
+  return restricted || (action != kSyslogReadAll && action != kSyslogSize);
+}
+
+SyslogAnswer answer_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& call) {
+  SyslogAnswer out;
+  switch (call.action) {
+    case kSyslogClose:
+    case kSyslogOpen:
+      return out;
+    case kSyslogRead:
+      out = check_buffer(call);
+      if (out.kind == SyslogAnswer::Kind::kText && logs.unread(id).records == 0) {
+        out.kind = SyslogAnswer::Kind::kWait;
+      }
+      return out;
+    case kSyslogReadAll:
+    case kSyslogReadClear:
+      return check_buffer(call);
+    case kSyslogClear:
+      logs.change_marks(id, [](LogMarks& marks, uint64_t next) { marks.cleared = next; });
+      return out;
+    case kSyslogConsoleOff:
+    case kSyslogConsoleOn:
+    case kSyslogConsoleLevel:
+      return change_console(logs, id, call);
+    case kSyslogUnread:
+      out.value = static_cast<int64_t>(logs.unread(id).bytes);
+      return out;
+    case kSyslogSize:
+      out.value = kSyslogBytes;
+      return out;
+    default:
+      return failed(EINVAL);
+  }
+}
+
+std::string text_of_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& call,
+                           LogSpan& span) {
+  const KernelLogs::Place from{span.from, static_cast<uint16_t>(span.from_bytes)};
+  const KernelLogs::Place to{span.to, static_cast<uint16_t>(span.to_bytes)};
+  if (span.kind == LogSpan::kTaken) return logs.again(id, from, to);
+  if (span.kind == LogSpan::kCleared) return logs.last_again(id, from, to);
+  const auto most = std::min(static_cast<size_t>(std::max(call.bytes, 0)), kSyslogBytes);
+  const auto note = [&span](LogSpan::Kind kind) {
+    return [&span, kind](KernelLogs::Place begin, KernelLogs::Place end) {
+      span.from = begin.sequence;
+      span.from_bytes = begin.bytes;
+      span.to = end.sequence;
+      span.to_bytes = end.bytes;
+      // Last: a span that is half there is none.
+      __atomic_store_n(&span.kind, kind, __ATOMIC_RELEASE);
+    };
+  };
+  if (call.action == kSyslogRead) return logs.take(id, most, note(LogSpan::kTaken));
+  if (call.action == kSyslogReadAll) return logs.last(id, most);
+  return logs.last_and_clear(id, most, note(LogSpan::kCleared));
+}
+
+void give_back(KernelLogs& logs, ContainerId id, const LogSpan& span) {
+  if (span.kind != LogSpan::kTaken) return;
+  logs.give_back(id, {span.from, static_cast<uint16_t>(span.from_bytes)},
+                 {span.to, static_cast<uint16_t>(span.to_bytes)});
+}
+
+}  // namespace vprocfs
