@@ -169,6 +169,10 @@ Result<bool> Engine::start_agent(Safe* safe) {
   AgentOptions agent = options_.agent;
   agent.answers.tick_us = options_.server.tick_us;
   agent.answers.procfs_fd = host_->procfs.get();
+  agent.answers.logs = logs_.get();
+  agent.answers.banner = [this](const ContainerDescription& description) {
+    return banner_lines(banner(description));
+  };
   auto made = std::make_unique<Agent>(std::move(agent), *registry_, safe);
   auto started = made->start(std::move(kept));
   // Files are served all the same.

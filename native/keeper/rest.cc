@@ -20,6 +20,7 @@
 
 #include "base/descriptors.h"
 #include "keeper/rest_group.h"
+#include "seccomp/abi.h"
 #include "state/safe.h"
 
 namespace vprocfs {
@@ -56,12 +57,21 @@ Fd listen_for_successor() {
   return bound && ::listen(fd.get(), 1) == 0 ? std::move(fd) : Fd();
 }
 
+/// The kernel is to run it, but not what would tell the host's log.
+void pass(const seccomp_notif& notification, seccomp_notif_resp& response) {
+  response.id = notification.id;
+  if (is_syslog(notification.data)) {
+    response.error = -EPERM;
+  } else {
+    response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  }
+}
+
 void pass_call(int listener) {
   seccomp_notif notification{};
   seccomp_notif_resp response{};
   if (::ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &notification) != 0) return;
-  response.id = notification.id;
-  response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  pass(notification, response);
   ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
@@ -81,8 +91,9 @@ bool pass_lxc(int monitor) {
       end > static_cast<size_t>(n)) {
     return false;
   }
-  std::memcpy(&response.id, packet + kHeader, sizeof response.id);
-  response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  seccomp_notif asked{};
+  std::memcpy(&asked, packet + kHeader, sizeof asked);
+  pass(asked, response);
   std::memcpy(packet + at, &response, sizeof response);
   return ::send(monitor, packet, end, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(end);
 }

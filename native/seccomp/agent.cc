@@ -16,7 +16,8 @@ namespace vprocfs {
 namespace {
 
 // Keys of what is no source.
-constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kFirstWriter = 16;
+constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kLogReady = 4,
+                   kFirstWriter = 16;
 constexpr uint64_t kFirstSource = kFirstWriter + Ledger::kDesks;
 
 /// How often writers are looked after while there are some at work.
@@ -60,12 +61,16 @@ Agent::~Agent() { stop(false); }
 Result<bool> Agent::start(std::vector<Safe::Kept> kept) {
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  log_ready_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   for (Fd* timer : {&pace_timer_, &watch_timer_}) {
     *timer = Fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
   }
-  if (!epoll_ || !stop_ || !pace_timer_ || !watch_timer_) return Error{errno, "epoll"};
+  if (!epoll_ || !stop_ || !log_ready_ || !pace_timer_ || !watch_timer_) {
+    return Error{errno, "epoll"};
+  }
   constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
   if (!watch(epoll_, stop_.get(), kStop, EPOLLIN) ||
+      !watch(epoll_, log_ready_.get(), kLogReady, kOnce) ||
       !watch(epoll_, pace_timer_.get(), kPaceTimer, kOnce) ||
       !watch(epoll_, watch_timer_.get(), kWatchTimer, kOnce)) {
     return Error{errno, "epoll"};
@@ -76,6 +81,11 @@ Result<bool> Agent::start(std::vector<Safe::Kept> kept) {
   leftovers_ = ledger_.leftovers();
   for (const Ledger::Entry& entry : leftovers_) {
     if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
+    if (entry.log.kind != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
+  }
+  adopt_holding();
+  if (options_.answers.logs != nullptr) {
+    log_token_ = options_.answers.logs->listen([this](ContainerId id) { on_log(id); });
   }
   if (!watch(epoll_, writers_.done_fd(), kDone, kOnce)) return Error{errno, "epoll"};
   for (size_t i = 0; i < kThreads; ++i) spawn();
@@ -178,6 +188,7 @@ void Agent::remove(const Source& source) {
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd.get(), nullptr);
   if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
   if (safe_ != nullptr && source.kind != Kind::kRuntime) safe_->remove(source.key);
+  forget_holding_locked(source.key);
   sources_.erase(found);
 }
 
@@ -205,12 +216,14 @@ void Agent::arm_pace_timer() {
   uint64_t at = UINT64_MAX;
   if (!paced_.empty()) at = paced_.begin()->first;
   if (!later_.empty()) at = std::min(at, later_.begin()->first);
+  if (!holding_.empty()) at = std::min(at, holding_.front().until_us);
   if (at != UINT64_MAX) arm(pace_timer_, at);
 }
 
 void Agent::on_pace_timer(size_t index) {
   drain(pace_timer_);
   resume_later(index);
+  end_holding(index);
   {
     const uint64_t now = boottime_us();
     const std::lock_guard lock(mutex_);
@@ -258,6 +271,7 @@ void Agent::run(size_t index) {
       }
       ledger_.settle(i);
     }
+    resume_holding(index);
   }
   while (!stopping_.load(std::memory_order_acquire)) {
     epoll_event event{};
@@ -273,6 +287,10 @@ void Agent::run(size_t index) {
 void Agent::handle(uint64_t key, uint32_t events, size_t index) {
   if (key == kPaceTimer) return on_pace_timer(index);
   if (key == kWatchTimer) return on_watch_timer(index);
+  if (key == kLogReady) {
+    on_log_ready(index);
+    return rearm(kLogReady, log_ready_.get());
+  }
   if (key == kDone) {
     on_written(index);
     return rearm(kDone, writers_.done_fd());
@@ -324,6 +342,7 @@ void Agent::accept(const Source& source) {
 
 void Agent::stop(bool for_good) {
   stopping_ = true;
+  if (log_token_ != 0) options_.answers.logs->unlisten(std::exchange(log_token_, 0));
   if (stop_) {
     const uint64_t one = 1;
     if (::write(stop_.get(), &one, sizeof(one)) < 0) return;

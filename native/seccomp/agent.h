@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -96,6 +97,15 @@ class Agent {
     std::unique_ptr<Asked> asked;  ///< of a monitor
   };
 
+  /// A call that waits for its container's log to be added to.
+  struct Holding {
+    uint64_t key = 0;  ///< of its source
+    ContainerId container;
+    uint64_t tenant = 0;
+    uint64_t until_us = 0;  ///< CLOCK_BOOTTIME
+    size_t place = 0;       ///< in the ledger
+  };
+
   /// The one writer that a tenant may have, and who waits for it.
   struct Turn {
     bool taken = false, stuck = false;
@@ -130,6 +140,7 @@ class Agent {
   void resume(const Ledger::Entry& entry, size_t index);
   void answer_listener(const SourcePtr& source, size_t index);
   void on_monitor(const SourcePtr& source, size_t index);
+  bool has_taken(const Source& source, const Asked* asked, size_t index) const;
   void end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
   bool wait_for_answer(Source& source, bool is_monitor, size_t index);
   void resume_later(size_t index);
@@ -137,22 +148,35 @@ class Agent {
   bool reply_lxc(const Source& source, const Asked& asked, const Verdict& verdict, size_t index);
   bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
   void count(const Verdict& verdict);
-  void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls);
+  void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls, bool rearms);
+
+  // holding.cc: calls that wait for a log
+  bool hold(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
+  void adopt_holding();
+  void resume_holding(size_t index);
+  bool take_holding(size_t place, size_t index);
+  void on_log(ContainerId id);
+  void on_log_ready(size_t index);
+  void end_holding(size_t index);
+  void forget_holding_locked(uint64_t key);
 
   // writing.cc: what writers do
   enum class Given : uint8_t {
     kGiven,
-    kPass,   ///< the memory of the tenant's callers blocks: the kernel is to run the call
+    kPass,   ///< it is unanswered(); or the memory of the tenant's callers blocks
+    kReply,  ///< nothing is to be written
+    kEmpty,  ///< there is nothing in the container's log
     kWait,   ///< for its turn
     kLater,  ///< no writer can be had at the moment
   };
-  Given given_for(const Answer& answer, const SourcePtr& source,
-                  const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
-                  size_t index);
-  Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, const Answer& answer,
+  Given given_for(Answer& answer, const SourcePtr& source, const std::shared_ptr<Container>& who,
+                  std::unique_ptr<Asked>& asked, size_t index);
+  Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, Answer& answer,
              std::unique_ptr<Asked>& asked, size_t index);
   void fill(Desk& desk, const Source& source, const Answer& answer, const Asked* asked,
             const Ledger::Entry& call) const;
+  bool fill_from_log(Desk& desk, Answer& answer, ContainerId container, int listener_fd,
+                     Ledger::Entry& call);
   bool wait_for_turn(Source& source);
   bool is_poisoned(uint64_t key, uint64_t id) const;
   void on_written(size_t index);
@@ -177,7 +201,9 @@ class Agent {
   Ledger ledger_;
   std::vector<Ledger::Entry> leftovers_;              ///< the first thread's
   std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of calls of workers before us
-  Fd epoll_, stop_, pace_timer_, watch_timer_;
+  std::vector<size_t> held_before_;                   ///< the first thread's
+  Fd epoll_, stop_, pace_timer_, watch_timer_, log_ready_;
+  size_t log_token_ = 0;
   mutable std::mutex mutex_;  ///< guards what follows
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
@@ -188,6 +214,11 @@ class Agent {
   std::array<Writing, Ledger::kDesks> writing_;
   std::unordered_map<uint64_t, Turn> turns_;  ///< by tenant
   bool watching_ = false;
+  std::list<Holding> holding_;   ///< those that end first are first
+  std::set<ContainerId> ready_;  ///< whose logs were added to
+  /// What was taken from logs for questions of monitors that have to be answered again, by key and
+  /// id.
+  std::map<std::pair<uint64_t, uint64_t>, LogSpan> taken_;
   std::atomic<size_t> idle_{0};
   std::atomic<bool> stopping_{false};
 };

@@ -1,14 +1,17 @@
 #include "seccomp/answerer.h"
 
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <climits>
 #include <utility>
 
+#include "seccomp/abi.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -45,9 +48,19 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
   return out;
 }
 
-Answerer::Answerer(Options options, Registry& registry) : options_(options), registry_(registry) {}
+Verdict unanswered(const seccomp_data& data) {
+  return is_syslog(data) ? Verdict{Verdict::Kind::kReply, 0, EPERM} : Verdict{};
+}
 
-Answer Answerer::answer(const seccomp_notif& n, std::shared_ptr<Container>& who) const {
+bool still_waits(int listener_fd, uint64_t id) {
+  return ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0 || errno != ENOENT;
+}
+
+Answerer::Answerer(Options options, Registry& registry)
+    : options_(std::move(options)), registry_(registry), access_(options_.procfs_fd) {}
+
+Answer Answerer::answer(const seccomp_notif& n, int listener_fd,
+                        std::shared_ptr<Container>& who) const {
   const Call call = call_of(n.data);
   const bool wants_mask = call == Call::kAffinity64 || call == Call::kAffinity32;
   if (call == Call::kOther || (wants_mask && !options_.affinity)) return {};
@@ -57,6 +70,7 @@ Answer Answerer::answer(const seccomp_notif& n, std::shared_ptr<Container>& who)
   if (!found) return later;
   if (!found.value()) return {};
   who = std::move(found.value());
+  if (is_syslog(n.data)) return syslog(n, listener_fd, *who);
   auto facts = who->call_facts(boottime_us(), options_.tick_us);
   if (!facts) return later;
   if (wants_mask) return affinity(n, facts.value().shown_cpus);
@@ -67,6 +81,38 @@ Answer Answerer::answer(const seccomp_notif& n, std::shared_ptr<Container>& who)
                   ? encode_sysinfo32(figures, static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)))
                   : encode_sysinfo64(figures);
   out.repeats = true;
+  return out;
+}
+
+Answer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Container& who) const {
+  Answer out;
+  if (options_.logs == nullptr) return out;
+  const SyslogCall call = syslog_of(n.data);
+  const ContainerDescription& description = who.description();
+  LogCaller caller;
+  caller.pid = static_cast<pid_t>(n.pid);
+  const bool refused = needs_syslog_capability(call.action, access_.is_restricted()) &&
+                       !access_.has_syslog(caller, description);
+  // Asked after its number was looked at: until here it was nobody else's.
+  if (!still_waits(listener_fd, n.id)) {
+    out.reply = Verdict{Verdict::Kind::kReply, 0, EINTR};
+    return out;
+  }
+  if (refused) return out;
+  // The kernel's has been there since it began. Where there is no room for one it stays empty.
+  if (call.action >= kSyslogRead && call.action <= kSyslogUnread) {
+    options_.logs->begin(description.id, description.tenant,
+                         [&] { return options_.banner(description); });
+  }
+  const SyslogAnswer found = answer_syslog(*options_.logs, description.id, call);
+  out.is_32bit = call_of(n.data) == Call::kSyslog32;
+  out.argument = 1;
+  out.waits = found.kind == SyslogAnswer::Kind::kWait;
+  if (found.kind == SyslogAnswer::Kind::kValue) {
+    out.reply = Verdict{Verdict::Kind::kReply, found.value, found.error};
+  } else {
+    out.log = call;
+  }
   return out;
 }
 

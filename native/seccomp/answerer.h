@@ -4,11 +4,15 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "base/result.h"
 #include "container/registry.h"
+#include "klog/access.h"
+#include "klog/syslog.h"
 #include "seccomp/call.h"
 
 namespace vprocfs {
@@ -41,12 +45,24 @@ struct Verdict {
   seccomp_notif_resp response(uint64_t id) const;
 };
 
+/// How a call ends that has no answer of ours: the kernel runs it, but for syslog(2), with which it
+/// would tell the host's log (EPERM).
+Verdict unanswered(const seccomp_data& data);
+
+/// Whether a call still waits for its answer. False: its caller was killed or interrupted, or
+/// somebody has answered.
+bool still_waits(int listener_fd, uint64_t id);
+
 /// What is to be written into the caller's memory before it is told `value`.
 struct Answer {
-  std::vector<uint8_t> bytes;  ///< empty: nothing, the kernel is to run the call
-  bool later = false;          ///< there is one, but it cannot be had at the moment
-  uint32_t argument = 0;       ///< which one is the address
-  bool is_32bit = false;       ///< pointers have 32 bits, whatever stands above them
+  std::vector<uint8_t> bytes;    ///< empty: nothing, and none of what follows: it is unanswered()
+  std::optional<Verdict> reply;  ///< nothing is to be written: this is all
+  /// The bytes are of its container's log, and taken from there when somebody can write them.
+  std::optional<SyslogCall> log;
+  bool waits = false;     ///< its container's log has to be added to first
+  bool later = false;     ///< there is one, but it cannot be had at the moment
+  uint32_t argument = 0;  ///< which one is the address
+  bool is_32bit = false;  ///< pointers have 32 bits, whatever stands above them
   int64_t value = 0;
   bool repeats = false;  ///< for some time it does for calls of others in the container, too
 };
@@ -58,18 +74,26 @@ class Answerer {
     uint64_t tick_us = 10000;
     bool affinity = false;  ///< answers sched_getaffinity(2) too
     int procfs_fd = -1;
+    /// Of containers; nullptr: they have none, and syslog(2) is EPERM.
+    KernelLogs* logs = nullptr;
+    /// What a log begins with. Reads the container's cgroups.
+    std::function<std::vector<OwnLine>(const ContainerDescription&)> banner;
   };
 
   Answerer(Options options, Registry& registry);
 
-  /// `who`: whose call it was; nullptr for a process of the host, or unknown.
-  Answer answer(const seccomp_notif& notification, std::shared_ptr<Container>& who) const;
+  /// `who`: whose call it was; nullptr for a process of the host, or unknown. `listener_fd`: where
+  /// it came from.
+  Answer answer(const seccomp_notif& notification, int listener_fd,
+                std::shared_ptr<Container>& who) const;
 
  private:
+  Answer syslog(const seccomp_notif& notification, int listener_fd, const Container& who) const;
   Answer affinity(const seccomp_notif& notification, const CpuSet& shown) const;
 
   const Options options_;
   Registry& registry_;
+  const LogAccess access_;
 };
 
 }  // namespace vprocfs

@@ -1,40 +1,13 @@
 #include "seccomp/call.h"
 
-#include <linux/audit.h>
-#include <sys/syscall.h>
-
 #include <algorithm>
 #include <cstring>
 #include <limits>
 
+#include "seccomp/abi.h"
+
 namespace vprocfs {
 namespace {
-
-/// How one ABI numbers the calls.
-struct Abi {
-  uint32_t arch;
-  int sysinfo, affinity;
-  bool is_32bit;
-};
-
-#if defined(__x86_64__)
-// x32 calls are told by bit 30 and laid out as 64-bit ones.
-constexpr int kX32Bit = 0x40000000;
-constexpr Abi kAbis[] = {{AUDIT_ARCH_X86_64, SYS_sysinfo, SYS_sched_getaffinity, false},
-                         {AUDIT_ARCH_X86_64, kX32Bit | 99, kX32Bit | 204, false},
-                         {AUDIT_ARCH_I386, 116, 242, true}};
-#elif defined(__aarch64__)
-constexpr Abi kAbis[] = {{AUDIT_ARCH_AARCH64, SYS_sysinfo, SYS_sched_getaffinity, false},
-                         {AUDIT_ARCH_ARM, 116, 242, true}};
-#elif defined(__riscv) && __riscv_xlen == 64
-constexpr Abi kAbis[] = {{AUDIT_ARCH_RISCV64, SYS_sysinfo, SYS_sched_getaffinity, false}};
-#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
-constexpr Abi kAbis[] = {{AUDIT_ARCH_PPC64LE, SYS_sysinfo, SYS_sched_getaffinity, false}};
-#elif defined(__s390x__)
-constexpr Abi kAbis[] = {{AUDIT_ARCH_S390X, SYS_sysinfo, SYS_sched_getaffinity, false}};
-#else
-constexpr Abi kAbis[] = {{0, -1, -1, false}};
-#endif
 
 /// struct sysinfo of include/uapi/linux/sysinfo.h where long has 64 bits.
 struct Sysinfo64 {
@@ -78,8 +51,18 @@ Call call_of(const seccomp_data& data) {
     if (data.arch != abi.arch) continue;
     if (data.nr == abi.sysinfo) return abi.is_32bit ? Call::kSysinfo32 : Call::kSysinfo64;
     if (data.nr == abi.affinity) return abi.is_32bit ? Call::kAffinity32 : Call::kAffinity64;
+    if (data.nr == abi.syslog) return abi.is_32bit ? Call::kSyslog32 : Call::kSyslog64;
   }
   return Call::kOther;
+}
+
+SyslogCall syslog_of(const seccomp_data& data) {
+  const bool is_32bit = call_of(data) == Call::kSyslog32;
+  SyslogCall out;
+  out.action = static_cast<int32_t>(data.args[0]);
+  out.buffer = is_32bit ? static_cast<uint32_t>(data.args[1]) : data.args[1];
+  out.bytes = static_cast<int32_t>(data.args[2]);
+  return out;
 }
 
 std::vector<uint8_t> encode_sysinfo64(const SysinfoFigures& f) {

@@ -6,15 +6,27 @@
 #include <cstdint>
 #include <vector>
 
+#include "klog/syslog.h"
 #include "view/sysinfo_model.h"
 
 namespace vprocfs {
 
 /// A system call that we know an answer to, and how its caller lays out memory.
-enum class Call : uint8_t { kOther, kSysinfo64, kSysinfo32, kAffinity64, kAffinity32 };
+enum class Call : uint8_t {
+  kOther,
+  kSysinfo64,
+  kSysinfo32,
+  kAffinity64,
+  kAffinity32,
+  kSyslog64,
+  kSyslog32,
+};
 
 /// Which call a notification is about: the same numbers mean different calls in different ABIs.
 Call call_of(const seccomp_data& data);
+
+/// The arguments of a call of syslog(2), as the kernel takes them.
+SyslogCall syslog_of(const seccomp_data& data);
 
 /// struct sysinfo of a 64-bit caller, and compat_sysinfo (kernel/sys.c) of a 32-bit one, in which
 /// amounts that do not fit are counted in units of up to a page.

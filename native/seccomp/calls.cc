@@ -22,17 +22,14 @@ namespace {
 // SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP: caller and answerer take turns on one CPU.
 constexpr unsigned long kSyncWakeUp = 1;
 
-constexpr Verdict kPassed{};
 /// Where no answer was to be had within patience.
 constexpr Verdict kTooLate{Verdict::Kind::kReply, 0, EAGAIN};
 
 /// How long after it could not be answered a call is tried again.
 constexpr uint64_t kAgainUs = 20'000;
 
-/// False: the caller was killed, or somebody has answered.
-bool still_waits(int listener_fd, uint64_t id) {
-  return ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0 || errno != ENOENT;
-}
+/// Where something would come, and the monitor or too many others have to wait for it.
+constexpr Verdict kInterrupted{Verdict::Kind::kReply, 0, EINTR};
 
 }  // namespace
 
@@ -90,30 +87,47 @@ void Agent::resume(const Ledger::Entry& entry, size_t index) {
 /// Of the call in the hand of this thread.
 void Agent::answer_listener(const SourcePtr& source, size_t index) {
   const seccomp_notif notification = ledger_.hand(index).notification;
+  const bool was_held = ledger_.hand(index).held != 0;
   std::shared_ptr<Container> who;
-  Verdict verdict = kPassed;
+  Verdict verdict = unanswered(notification.data);
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
-    const Answer answer = answerer_.answer(notification, who);
+    Answer answer = answerer_.answer(notification, source->fd.get(), who);
     std::unique_ptr<Asked> nobody;
     const Given given = given_for(answer, source, who, nobody, index);
     if (given == Given::kGiven || given == Given::kWait) return;
+    if (given == Given::kReply) verdict = *answer.reply;
+    if (given == Given::kEmpty) {
+      if (hold(source, who, index)) return;
+      verdict = kTooLate;
+    }
     // Of a caller that is gone no container is found either: others are not to wait for that.
     if (given == Given::kLater && still_waits(source->fd.get(), notification.id)) {
-      if (wait_for_answer(*source, false, index)) return;
-      verdict = kTooLate;
+      // Its source is not its any more.
+      if (!was_held && wait_for_answer(*source, false, index)) return;
+      verdict = was_held ? kInterrupted : kTooLate;
     }
   }
   reply(*source, notification, verdict);
   end_call(source, who, index);
 }
 
-Agent::Given Agent::given_for(const Answer& answer, const SourcePtr& source,
+Agent::Given Agent::given_for(Answer& answer, const SourcePtr& source,
                               const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
                               size_t index) {
   if (answer.later) return Given::kLater;
-  return answer.bytes.empty() ? Given::kPass : give(source, who, answer, asked, index);
+  if (answer.reply) return Given::kReply;
+  // What a worker before us, or a writer that was killed, has taken for it is there.
+  if (answer.waits && !has_taken(*source, asked.get(), index)) return Given::kEmpty;
+  const bool has_bytes = answer.log || !answer.bytes.empty();
+  return has_bytes ? give(source, who, answer, asked, index) : Given::kPass;
+}
+
+bool Agent::has_taken(const Source& source, const Asked* asked, size_t index) const {
+  if (asked == nullptr) return ledger_.hand(index).log.kind != LogSpan::kNone;
+  const std::lock_guard lock(mutex_);
+  return taken_.count({source.key, asked->request.notification.id}) != 0;
 }
 
 /// Has the call in the hand of this thread, or a monitor's question, tried again after a moment:
@@ -161,12 +175,15 @@ void Agent::resume_later(size_t index) {
 }
 
 void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
+  const bool was_held = ledger_.hand(index).held != 0;
   ledger_.hand(index) = Ledger::Entry{};
-  source->waits_since_us = 0;
-  go_on(*source, who, 1);
+  if (!was_held) source->waits_since_us = 0;
+  go_on(*source, who, 1, !was_held);
 }
 
-void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls) {
+/// `rearms`: the source waits for that, and not only its budget is charged.
+void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls,
+                  bool rearms) {
   Budget& budget = who ? who->tenant().calls() : source.budget;
   const uint64_t now = boottime_us();
   uint64_t wait_us = 0;
@@ -174,6 +191,7 @@ void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_
     wait_us = budget.take(now);
     if (wait_us != 0) counters_.paced.fetch_add(1, std::memory_order_relaxed);
   }
+  if (!rearms) return;
   if (wait_us == 0) return rearm(source.key, source.fd.get());
   defer(source, wait_us);
 }
@@ -258,15 +276,22 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     if (answered) return rearm(source->key, source->fd.get());
   }
   std::shared_ptr<Container> who;
-  Verdict verdict = kPassed;
+  Verdict verdict = unanswered(notification.data);
+  const int listener = asked->fds[Asked::kNotify].get();
   // A monitor asks one thing at a time, and the packet stays in its socket until it is answered.
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
-    const Answer answer = answerer_.answer(notification, who);
+    Answer answer = answerer_.answer(notification, listener, who);
     const Given given = given_for(answer, source, who, asked, index);
     if (given == Given::kGiven || given == Given::kWait) return;
-    const int listener = asked->fds[Asked::kNotify].get();
+    if (given == Given::kReply) verdict = *answer.reply;
+    if (given == Given::kEmpty) {
+      // All other calls of the container wait meanwhile. The question is still in its socket.
+      const bool is_new = std::exchange(source->waits_since_us, boottime_us()) == 0;
+      if (is_new && still_waits(listener, notification.id)) return defer(*source, kAgainUs);
+      verdict = kInterrupted;
+    }
     if (given == Given::kLater && still_waits(listener, notification.id)) {
       if (wait_for_answer(*source, true, index)) return;
       verdict = kTooLate;

@@ -6,7 +6,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "klog/span.h"
+
 namespace vprocfs {
+
+/// The longest answer.
+inline constexpr size_t kMostAnswerBytes = size_t{64} << 10;
 
 /// Where an agent and one of its writers (native/writer) meet: the call to be answered, in memory
 /// that outlives both (see Ledger). A writer is a process of its own that writes into the memory of
@@ -50,12 +55,17 @@ struct Desk {
   uint64_t until_us;
   uint64_t pid_ns, cgroup_ns;
 
+  // Of a container's log, for whoever has to answer the call in our place.
+  LogSpan log;
+  uint32_t held;  ///< Ledger::Entry::held
+
   // What became of it.
   uint32_t end;
   uint32_t answered, faults, gone;
 
-  static constexpr size_t kMostBytes = 1024;
-  uint8_t data[kMostBytes];
+  /// The whole of a container's log. Pages that nobody wrote to take no memory.
+  static constexpr size_t kMostBytes = kMostAnswerBytes;
+  alignas(4096) uint8_t data[kMostBytes];
 };
 
 /// Descriptors that a writer starts with. It keeps no others, and these hold nothing up: a memfd,

@@ -42,6 +42,15 @@ std::optional<size_t> Ledger::park(const Entry& entry) {
   return std::nullopt;
 }
 
+std::optional<size_t> Ledger::hold(const Entry& entry) {
+  for (size_t place = 0; place < kHeld; ++place) {
+    if (layout_->held[place].in_use()) continue;
+    layout_->held[place] = entry;
+    return place;
+  }
+  return std::nullopt;
+}
+
 const std::vector<Ledger::Entry>& Ledger::leftovers() {
   // Those of the last worker join those that it had not settled itself, and only then threads and
   // writers get their places.
@@ -53,6 +62,8 @@ const std::vector<Ledger::Entry>& Ledger::leftovers() {
     Entry from;
     from.key = desk.key;
     from.poisoned = desk.poisoned;
+    from.held = desk.held;
+    from.log = desk.log;
     from.notification = desk.notification;
     if (from.in_use()) park(from);
     desk.key = desk.notification.id = 0;

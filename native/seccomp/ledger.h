@@ -28,6 +28,8 @@ class Ledger {
     uint64_t answering = 0;        ///< the notification that LXC's monitor is being answered
     uint32_t sent = 0;             ///< that answer was sent
     uint32_t poisoned = 0;         ///< writing into its caller's memory blocked
+    uint32_t held = 0;             ///< it was, and its source has gone on without it
+    LogSpan log;                   ///< what was taken for it
     seccomp_notif notification{};  ///< `id` 0: none
 
     bool in_use() const { return key != 0 && (notification.id != 0 || answering != 0); }
@@ -45,6 +47,7 @@ class Ledger {
 
   /// The entry of one thread.
   Entry& hand(size_t index) { return layout_->hands[index]; }
+  const Entry& hand(size_t index) const { return layout_->hands[index]; }
   Desk& desk(size_t index) { return layout_->desks[index]; }
 
   /// Whether every thread could put one more call aside.
@@ -53,6 +56,13 @@ class Ledger {
   std::optional<size_t> park(const Entry& entry);
   /// One that was put aside, or is a leftover.
   Entry& parked(size_t place) { return layout_->parked[place]; }
+
+  /// Calls that wait for something that may never come.
+  static constexpr size_t kHeld = 1024;
+  /// Puts one aside that does. nullopt: no room.
+  std::optional<size_t> hold(const Entry& entry);
+  Entry& held(size_t place) { return layout_->held[place]; }
+  void drop_held(size_t place) { layout_->held[place] = Entry{}; }
 
   /// What workers before us had in hand, by place; it stays there until settle(). Their writers
   /// must have ended, or be stuck for good.
@@ -69,6 +79,7 @@ class Ledger {
   struct Layout {
     Entry hands[kHands];
     Entry parked[kParked];
+    Entry held[kHeld];
     Desk desks[kDesks];
   };
   Layout* layout_ = nullptr;

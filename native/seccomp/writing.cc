@@ -15,15 +15,16 @@
 namespace vprocfs {
 namespace {
 
-constexpr Verdict kPassed{};
-
 /// How long one answer does for further calls of the same source, and for how many of them.
 constexpr uint64_t kServeUs = 2000;
 constexpr uint64_t kMostServed = 1000;
 
+/// An answer of more bytes counts as several calls.
+constexpr uint32_t kBytesOfCall = 1024;
+
 Verdict verdict_of(const Desk& desk, Desk::End end) {
+  if (end != Desk::kWritten && end != Desk::kFault) return unanswered(desk.notification.data);
   Verdict out;
-  if (end != Desk::kWritten && end != Desk::kFault) return out;
   out.kind = Verdict::Kind::kReply;
   out.value = desk.value;
   if (end == Desk::kFault) out.error = EFAULT;
@@ -44,7 +45,7 @@ bool Agent::wait_for_turn(Source& source) {
 }
 
 Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Container>& who,
-                         const Answer& answer, std::unique_ptr<Asked>& asked, size_t index) {
+                         Answer& answer, std::unique_ptr<Asked>& asked, size_t index) {
   const uint64_t tenant = who->tenant().id().packed();
   source->tenant = tenant;
   const std::lock_guard lock(mutex_);
@@ -71,23 +72,57 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
   const auto desk = writers_.take(started);
   if (started >= 0) watch_end(*desk, started);
   if (!desk) return Given::kLater;
-  source->waits_since_us = 0;
-  turn.taken = true;
-  turn.desk = *desk;
   Desk& at = ledger_.desk(*desk);
-  at.tenant = tenant;
   if (asked) {
     hand = Ledger::Entry{};
     hand.key = source->key;
     hand.notification = asked->request.notification;
+    const auto taken = taken_.find({hand.key, hand.notification.id});
+    if (taken != taken_.end()) hand.log = taken->second;
   }
+  const int listener_fd = asked ? asked->fds[Asked::kNotify].get() : source->fd.get();
+  if (answer.log && !fill_from_log(at, answer, who->id(), listener_fd, hand)) {
+    if (asked) hand = Ledger::Entry{};
+    if (turn.parked.empty() && turn.sources.empty()) turns_.erase(tenant);
+    return answer.reply ? Given::kReply : Given::kEmpty;
+  }
+  if (hand.held == 0) source->waits_since_us = 0;
+  turn.taken = true;
+  turn.desk = *desk;
+  at.tenant = tenant;
   fill(at, *source, answer, asked.get(), hand);
+  if (asked) taken_.erase({hand.key, hand.notification.id});
   writing_[*desk] = Writing{source, who, std::move(asked)};
   // From here on it is the writer's: it must be in one place only.
   hand = Ledger::Entry{};
   watch_writers();
   writers_.give(*desk);
   return Given::kGiven;
+}
+
+/// Takes what a call gets of its container's log. False: that is nothing, and how the call ends
+/// stands in `answer` unless it is to wait. What was taken is in `call` before it is.
+bool Agent::fill_from_log(Desk& desk, Answer& answer, ContainerId container, int listener_fd,
+                          Ledger::Entry& call) {
+  // For nobody nothing is taken.
+  if (!still_waits(listener_fd, call.notification.id)) {
+    answer.reply = Verdict{Verdict::Kind::kReply, 0, EINTR};
+    return false;
+  }
+  KernelLogs& logs = *options_.answers.logs;
+  std::string text = text_of_syslog(logs, container, *answer.log, call.log);
+  if (text.empty() && call.log.kind == LogSpan::kTaken) {
+    // What was taken for it before has gone meanwhile.
+    call.log = LogSpan{};
+    text = text_of_syslog(logs, container, *answer.log, call.log);
+  }
+  desk.bytes = static_cast<uint32_t>(std::min(text.size(), Desk::kMostBytes));
+  std::memcpy(desk.data, text.data(), desk.bytes);
+  answer.value = desk.bytes;
+  if (desk.bytes == 0 && answer.log->action != kSyslogRead) {
+    answer.reply = Verdict{Verdict::Kind::kReply, 0, 0};
+  }
+  return desk.bytes != 0;
 }
 
 void Agent::fill(Desk& desk, const Source& source, const Answer& answer, const Asked* asked,
@@ -99,8 +134,12 @@ void Agent::fill(Desk& desk, const Source& source, const Answer& answer, const A
   desk.argument = answer.argument;
   desk.is_32bit = answer.is_32bit ? 1 : 0;
   desk.value = answer.value;
-  desk.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), Desk::kMostBytes));
-  std::memcpy(desk.data, answer.bytes.data(), desk.bytes);
+  desk.held = call.held;
+  desk.log = call.log;
+  if (!answer.log) {
+    desk.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), Desk::kMostBytes));
+    std::memcpy(desk.data, answer.bytes.data(), desk.bytes);
+  }
   desk.most_calls = 1;
   if (asked != nullptr || !answer.repeats) return;
   const auto ns =
@@ -142,8 +181,10 @@ void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
   Ledger::Entry& hand = ledger_.hand(index);
   count(desk);
   const uint64_t tenant = desk.tenant;
-  const uint32_t calls = std::max<uint32_t>(1, desk.answered + desk.gone);
+  const uint32_t calls =
+      std::max<uint32_t>(1, desk.answered + desk.gone) + desk.bytes / (kBytesOfCall + 1);
   const Verdict verdict = verdict_of(desk, end);
+  const bool nobody_has_it = end == Desk::kGone || end == Desk::kUnwritable || desk.gone != 0;
   Writing was;
   {
     const std::lock_guard lock(mutex_);
@@ -151,10 +192,15 @@ void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
     hand = Ledger::Entry{};
     hand.key = desk.key;
     hand.notification = desk.notification;
+    hand.held = desk.held;
+    hand.log = desk.log;
     writers_.put_back(index_of_desk);
     const auto turn = turns_.find(tenant);
     const bool its = turn != turns_.end() && turn->second.desk == index_of_desk;
     if (its && !turn->second.stuck) turn->second.taken = false;
+  }
+  if (hand.log.kind != LogSpan::kNone && nobody_has_it) {
+    give_back(*options_.answers.logs, was.who->id(), hand.log);
   }
   end_call_of(was, end == Desk::kReturned, verdict, calls, index);
   next_turn(tenant, index);
@@ -165,6 +211,10 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
   Ledger::Entry& hand = ledger_.hand(index);
   if (was.asked && returned) {
     // The question is still in its socket.
+    if (hand.log.kind != LogSpan::kNone) {
+      const std::lock_guard lock(mutex_);
+      taken_[{hand.key, hand.notification.id}] = hand.log;
+    }
     hand = Ledger::Entry{};
     return rearm(was.source->key, was.source->fd.get());
   }
@@ -176,8 +226,9 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
   } else if (hand.notification.id != 0) {
     reply(*was.source, hand.notification, verdict);
   }
+  const bool was_held = hand.held != 0;
   hand = Ledger::Entry{};
-  go_on(*was.source, was.who, calls);
+  go_on(*was.source, was.who, calls, !was_held);
 }
 
 void Agent::next_turn(uint64_t tenant, size_t index) {
@@ -280,7 +331,14 @@ void Agent::leave_writers(bool for_good) {
   if (!for_good && safe_ != nullptr) return;
   for (const Ledger::Entry& entry : ledger_.leftovers()) {
     const SourcePtr source = find(entry.key);
-    if (source && source->kind == Kind::kListener) reply(*source, entry.notification, kPassed);
+    if (source && source->kind == Kind::kListener) {
+      reply(*source, entry.notification, unanswered(entry.notification.data));
+    }
+  }
+  for (const Holding& one : holding_) {
+    const SourcePtr source = find(one.key);
+    const seccomp_notif& notification = ledger_.held(one.place).notification;
+    if (source) reply(*source, notification, unanswered(notification.data));
   }
 }
 

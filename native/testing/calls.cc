@@ -80,6 +80,10 @@ Napi::Value name_call(const Napi::CallbackInfo& info) {
       return maker.text("affinity64");
     case Call::kAffinity32:
       return maker.text("affinity32");
+    case Call::kSyslog64:
+      return maker.text("syslog64");
+    case Call::kSyslog32:
+      return maker.text("syslog32");
     case Call::kOther:
       break;
   }

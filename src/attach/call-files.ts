@@ -93,7 +93,7 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   const owned = { owns: [OWN] };
   const profile = podmanProfile(places);
   const lxcLines = [
-    `# ${mark}: hands sysinfo(2) over to vprocfs, without which such containers do not start.`,
+    `# ${mark}: hands system calls over to vprocfs, without which such containers do not start.`,
     `lxc.seccomp.profile = ${POLICY}`,
     `lxc.seccomp.notify.proxy = unix:${join(directory, "lxc.sock")}`,
     "",

@@ -91,7 +91,8 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
   if (act === installHooks) {
     command.option(
       `--sysinfo <${CALL_MODES.join("|")}>`,
-      "also let vprocfs answer sysinfo(2), for containers of your choice or for all new ones",
+      "also let vprocfs answer sysinfo(2) and syslog(2), for containers of your choice or for all " +
+        "new ones",
     );
   }
   addConfigFlags(command, ["mountpoint", "callsDirectory", "affinity"]).action((flags: Flags) => {
@@ -113,7 +114,11 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     });
     const calls = {
       directory: config.callsDirectory,
-      names: ["sysinfo", ...(config.affinity === "on" ? ["sched_getaffinity"] : [])],
+      names: [
+        "sysinfo",
+        ...(config.kernelLog === "on" ? ["syslog"] : []),
+        ...(config.affinity === "on" ? ["sched_getaffinity"] : []),
+      ],
       mark: MARK,
       ...(act === installHooks && { root: flags.root ?? "/" }),
     };

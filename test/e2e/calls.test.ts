@@ -573,7 +573,7 @@ describeLive("what install-hooks --sysinfo writes", ["podman", "runc", "lxc-crea
   /** The files with the policy of LXC where it is here. */
   function write(scope: Scope, sockets: string): { conf: string; profile: string } {
     const directory = temporaryDirectory(scope, "installed");
-    const names = ["sysinfo", "sched_getaffinity"];
+    const names = ["sysinfo", "syslog", "sched_getaffinity"];
     const files = callFiles({ directory: sockets, names, mark: MARK, root: "/" }, "chosen");
     const paths = files.map(({ path, content }) => {
       const here = join(directory, basename(path));

@@ -1,17 +1,92 @@
-// What LXC's monitor and OCI runtimes send about system calls. The first byte chooses which.
+// What LXC's monitor and OCI runtimes send about system calls, and what callers of syslog(2) ask of
+// a log. The first byte chooses which.
 
+#include <algorithm>
 #include <cstdlib>
+#include <memory>
+#include <string>
+#include <utility>
 
 #include "input.h"
+#include "klog/banner.h"
+#include "klog/syslog.h"
+#include "seccomp/call.h"
 #include "seccomp/message.h"
+#include "state/state_file.h"
 
 using namespace vprocfs;
 
+namespace {
+
+constexpr size_t kStateBytes = size_t{1} << 20;
+const ContainerId kId = ContainerId::from_packed(7);
+
+/// A log, and the worker that has it.
+struct Logs {
+  std::unique_ptr<StateFile> state;
+  std::unique_ptr<KernelLogs> logs;
+};
+
+Logs open(int memory) {
+  Logs out;
+  std::string ignored;
+  auto state = StateFile::open(memory, &ignored);
+  if (!state || !ignored.empty()) std::abort();
+  out.state = std::move(state.value());
+  out.logs = std::make_unique<KernelLogs>(*out.state);
+  out.logs->adopt();
+  return out;
+}
+
+/// What a worker took and did not give is what the next one gives.
+void take(Logs& logs, const SyslogCall& call, int memory, bool dies) {
+  LogSpan span;
+  const std::string text = text_of_syslog(*logs.logs, kId, call, span);
+  if (text.size() > std::min(static_cast<size_t>(call.bytes), kSyslogBytes)) std::abort();
+  if (!dies) return;
+  logs = Logs{};
+  logs = open(memory);
+  const bool took = span.kind != LogSpan::kNone;
+  if (took && text_of_syslog(*logs.logs, kId, call, span) != text) std::abort();
+}
+
+void ask(fuzz::Input& input) {
+  const auto memory = StateFile::make_memfd(kStateBytes);
+  if (!memory) return;
+  Logs logs = open(memory.value().get());
+  logs.logs->begin(kId, kId, [] { return banner_lines({}); });
+  uint64_t last = 0;
+  while (!input.empty()) {
+    const auto what = input.number<uint8_t>();
+    if (what % 4 == 0) {
+      ++last;
+      const std::string text(input.text(what / 4));
+      logs.logs->add(kId, kId, last, {{last, last, what, text}}, [] { return banner_lines({}); });
+      continue;
+    }
+    seccomp_data data{};
+    data.args[0] = what % 4 == 1 ? input.number<uint64_t>() : what / 16;
+    data.args[1] = input.number<uint32_t>();
+    data.args[2] = what % 4 == 3 ? input.number<uint16_t>() : input.number<uint64_t>();
+    const SyslogCall call = syslog_of(data);
+    const SyslogAnswer answer = answer_syslog(*logs.logs, kId, call);
+    if (answer.value < 0 || (answer.error != 0 && answer.value != 0)) std::abort();
+    const bool has_text = answer.kind == SyslogAnswer::Kind::kText;
+    if (has_text) take(logs, call, memory.value().get(), what % 8 < 4);
+  }
+}
+
+}  // namespace
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   fuzz::Input input(bytes, size);
-  const bool lxc = (input.number<uint8_t>() & 1) == 0;
+  const auto what = input.number<uint8_t>();
+  if ((what & 2) != 0) {
+    ask(input);
+    return 0;
+  }
   const std::string_view text = input.rest();
-  if (!lxc) {
+  if ((what & 1) != 0) {
     const auto handover = parse_oci_state(text);
     if (handover && handover.value().listener >= kMaxOciFds) std::abort();
     return 0;

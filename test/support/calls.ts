@@ -45,9 +45,15 @@ export type Watched = z.infer<typeof Watched>;
 /** Where the test's program is in every container. */
 export const CALLS = "/tmp/calls";
 
+/** The one that calls syslog(2), and the one that the kernel logs. */
+export const SYSLOG = "/tmp/syslog";
+export const FAULT = "/tmp/fault";
+
 /** A container with a way to it. */
 export interface Caller extends Inside {
   run(argv: readonly string[]): Promise<Outcome>;
+  /** Starts a program that runs until the scope ends it. */
+  background(scope: Scope, argv: readonly string[]): void;
   readonly rootfs: string;
 }
 
@@ -72,11 +78,11 @@ export function lxcCalls(scope: Scope, sockets: string, calls: readonly string[]
   ];
 }
 
-const NOTIFIED = ["sysinfo", "sched_getaffinity", "getpriority"];
+const NOTIFIED = ["sysinfo", "sched_getaffinity", "syslog", "getpriority"];
 
 export type Kind = "runc" | "crun" | "podman" | "lxc";
 
-/** Starts one whose runtime hands over sysinfo, sched_getaffinity and one call that is not ours. */
+/** Starts one whose runtime hands over the calls that are answered and one that is not ours. */
 export async function startCaller(
   scope: Scope,
   kind: Kind,
@@ -86,12 +92,20 @@ export async function startCaller(
     readonly mapped?: boolean;
     /** Without the files. */
     readonly plain?: boolean;
+    /** Of runc and crun: what its processes may do as root. */
+    readonly capabilities?: readonly string[];
   },
 ): Promise<Caller> {
   const { daemon, sockets, mapped = false, plain = false } = place;
   const user = mapped ? { userBase: USER_BASE } : {};
   const install = (container: Caller): Caller => {
-    copyFileSync(program("calls"), join(container.rootfs, CALLS));
+    for (const [path, name] of [
+      [CALLS, "calls"],
+      [SYSLOG, "syslog"],
+      [FAULT, "fault"],
+    ] as const) {
+      copyFileSync(program(name), join(container.rootfs, path));
+    }
     return container;
   };
   if (kind === "lxc") {
@@ -107,7 +121,13 @@ export async function startCaller(
     const podmanRun = ["--security-opt", `seccomp=${path}`];
     return install(await OciContainer.podman(scope, "runc", daemon, LIMITS, { podmanRun }));
   }
-  const variant = { seccomp: profile, plain, ...user };
+  const { capabilities } = place;
+  const variant = {
+    seccomp: profile,
+    plain,
+    ...user,
+    ...(capabilities !== undefined && { capabilities }),
+  };
   return install(await OciContainer.start(scope, kind, daemon, LIMITS, variant));
 }
 

@@ -91,6 +91,8 @@ export interface OciVariant {
   readonly annotations?: Readonly<Record<string, string>>;
   /** "linux.seccomp" of config.json. */
   readonly seccomp?: object;
+  /** What its processes may do as root; nothing unless told. */
+  readonly capabilities?: readonly string[];
   /** "linux.maskedPaths" of config.json. */
   readonly maskedPaths?: readonly string[];
   /** The host's uid that is root inside. */
@@ -142,6 +144,7 @@ export function specOf(
   const namespaces = ["pid", "mount", "ipc", "uts", "network", "cgroup"];
   const maps = [{ containerID: 0, hostID: userBase, size: 65_536 }];
   const user = userBase === undefined ? [] : ["user"];
+  const { capabilities: own } = variant;
   return {
     ociVersion: "1.0.2",
     process: {
@@ -150,6 +153,9 @@ export function specOf(
       env: ["PATH=/usr/sbin:/usr/bin"],
       cwd: "/",
       noNewPrivileges: true,
+      ...(own !== undefined && {
+        capabilities: { bounding: own, effective: own, permitted: own },
+      }),
     },
     root: { path: rootfs, readonly: false },
     hostname: "test",

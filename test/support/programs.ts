@@ -26,6 +26,7 @@ export type Program =
   | "pulse"
   | "resend"
   | "syscalls"
+  | "syslog"
   | "threads"
   | "trigger";
 

@@ -175,9 +175,10 @@ const mayInclude: Record<string, string[]> = {
   // The helper that mounts into containers asks the tree; it knows neither containers nor views.
   attach: ["base", "source"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
-  keeper: ["base", "fuse", "state"],
+  // What it leaves behind has to know by its number which call the kernel must not run.
+  keeper: ["base", "fuse", "state", "seccomp/abi.h"],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
-  seccomp: ["base", "facts", "container", "source", "state", "view"],
+  seccomp: ["base", "facts", "container", "klog", "source", "state", "view"],
   fuse: ["base", "facts", "container", "klog", "node", "seccomp", "state", "view"],
   watch: ["base", "source"],
   // The addon of the tests looks at every part.

@@ -1,0 +1,50 @@
+#pragma once
+
+#include <linux/audit.h>
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
+
+#include <cstdint>
+
+namespace vprocfs {
+
+/// How one ABI numbers the calls.
+struct Abi {
+  uint32_t arch;
+  int sysinfo, affinity, syslog;
+  bool is_32bit;
+};
+
+#if defined(__x86_64__)
+// x32 calls are told by bit 30 and laid out as 64-bit ones.
+inline constexpr int kX32Bit = 0x40000000;
+inline constexpr Abi kAbis[] = {
+    {AUDIT_ARCH_X86_64, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false},
+    {AUDIT_ARCH_X86_64, kX32Bit | 99, kX32Bit | 204, kX32Bit | 103, false},
+    {AUDIT_ARCH_I386, 116, 242, 103, true}};
+#elif defined(__aarch64__)
+inline constexpr Abi kAbis[] = {
+    {AUDIT_ARCH_AARCH64, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false},
+    {AUDIT_ARCH_ARM, 116, 242, 103, true}};
+#elif defined(__riscv) && __riscv_xlen == 64
+inline constexpr Abi kAbis[] = {
+    {AUDIT_ARCH_RISCV64, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false}};
+#elif defined(__powerpc64__) && defined(__LITTLE_ENDIAN__)
+inline constexpr Abi kAbis[] = {
+    {AUDIT_ARCH_PPC64LE, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false}};
+#elif defined(__s390x__)
+inline constexpr Abi kAbis[] = {
+    {AUDIT_ARCH_S390X, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false}};
+#else
+inline constexpr Abi kAbis[] = {{0, -1, -1, -1, false}};
+#endif
+
+/// Whether a call is syslog(2), of whatever ABI: the kernel would tell the host's log.
+inline bool is_syslog(const seccomp_data& data) {
+  for (const Abi& abi : kAbis) {
+    if (abi.arch == data.arch && abi.syslog == data.nr) return true;
+  }
+  return false;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,153 @@
+// Calls that wait until their container's log is added to (SYSLOG_ACTION_READ).
+
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "seccomp/agent.h"
+
+namespace vprocfs {
+namespace {
+
+/// Of one tenant at most.
+constexpr size_t kMostOfTenant = 8;
+
+/// Then a call ends with EINTR, and whoever means it asks again: where the runtime has the kernel
+/// let only fatal signals through to a caller (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), others are
+/// seen no later.
+constexpr uint64_t kHoldUs = 10'000'000;
+
+constexpr Verdict kInterrupted{Verdict::Kind::kReply, 0, EINTR};
+
+}  // namespace
+
+/// Puts the call in the hand of this thread aside. False: it may not wait.
+bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
+  Ledger::Entry& hand = ledger_.hand(index);
+  const bool was_held = hand.held != 0;
+  const uint64_t tenant = who->tenant().id().packed();
+  {
+    const std::lock_guard lock(mutex_);
+    size_t of_tenant = 0;
+    for (auto it = holding_.begin(); it != holding_.end();) {
+      const auto next = std::next(it);
+      if (it->tenant == tenant) {
+        const auto from = sources_.find(it->key);
+        const uint64_t id = ledger_.held(it->place).notification.id;
+        const bool waits = from != sources_.end() && still_waits(from->second->fd.get(), id);
+        of_tenant += waits ? 1 : 0;
+        if (!waits) {
+          ledger_.drop_held(it->place);
+          holding_.erase(it);
+        }
+      }
+      it = next;
+    }
+    if (of_tenant >= kMostOfTenant || sources_.count(source->key) == 0) return false;
+    Ledger::Entry entry = hand;
+    entry.held = 1;
+    const auto place = ledger_.hold(entry);
+    if (!place) return false;
+    holding_.push_back({source->key, who->id(), tenant, boottime_us() + kHoldUs, *place});
+    hand = Ledger::Entry{};
+    arm_pace_timer();
+  }
+  // What came before it was put aside woke nobody.
+  if (options_.answers.logs->unread(who->id()).records != 0) on_log(who->id());
+  if (!was_held) go_on(*source, who, 1, true);
+  return true;
+}
+
+/// Before threads.
+void Agent::adopt_holding() {
+  for (size_t place = 0; place < Ledger::kHeld; ++place) {
+    if (ledger_.held(place).in_use()) held_before_.push_back(place);
+  }
+}
+
+/// Asks again for what a worker before us held.
+void Agent::resume_holding(size_t index) {
+  for (const size_t place : held_before_) {
+    // In two places rather than in none, should we die here.
+    const Ledger::Entry entry = ledger_.held(place);
+    ledger_.hand(index) = entry;
+    ledger_.drop_held(place);
+    counters_.resumed.fetch_add(1, std::memory_order_relaxed);
+    resume(entry, index);
+  }
+}
+
+/// Takes what is held in a place into the hand of this thread. False: nothing is.
+bool Agent::take_holding(size_t place, size_t index) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(holding_.begin(), holding_.end(),
+                                  [place](const Holding& one) { return one.place == place; });
+  if (found == holding_.end()) return false;
+  ledger_.hand(index) = ledger_.held(place);
+  ledger_.drop_held(place);
+  holding_.erase(found);
+  return true;
+}
+
+/// Of the thread that added to a log.
+void Agent::on_log(ContainerId id) {
+  {
+    const std::lock_guard lock(mutex_);
+    const bool waits = std::any_of(holding_.begin(), holding_.end(),
+                                   [id](const Holding& one) { return one.container == id; });
+    if (!waits) return;
+    ready_.insert(id);
+  }
+  const uint64_t one = 1;
+  if (::write(log_ready_.get(), &one, sizeof one) < 0) return;
+}
+
+void Agent::on_log_ready(size_t index) {
+  uint64_t times = 0;
+  if (::read(log_ready_.get(), &times, sizeof times) < 0 && errno != EAGAIN) return;
+  std::vector<size_t> places;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const Holding& one : holding_) {
+      if (ready_.count(one.container) != 0) places.push_back(one.place);
+    }
+    ready_.clear();
+  }
+  for (const size_t place : places) {
+    if (!take_holding(place, index)) continue;
+    const Ledger::Entry entry = ledger_.hand(index);
+    resume(entry, index);
+  }
+}
+
+/// Of those that have waited for long enough.
+void Agent::end_holding(size_t index) {
+  for (;;) {
+    size_t place = 0;
+    {
+      const std::lock_guard lock(mutex_);
+      if (holding_.empty() || holding_.front().until_us > boottime_us()) return;
+      place = holding_.front().place;
+    }
+    if (!take_holding(place, index)) continue;
+    const SourcePtr source = find(ledger_.hand(index).key);
+    if (source) reply(*source, ledger_.hand(index).notification, kInterrupted);
+    ledger_.hand(index) = Ledger::Entry{};
+  }
+}
+
+/// Nobody is left to answer through.
+void Agent::forget_holding_locked(uint64_t key) {
+  for (auto it = holding_.begin(); it != holding_.end();) {
+    const auto next = std::next(it);
+    if (it->key == key) {
+      ledger_.drop_held(it->place);
+      holding_.erase(it);
+    }
+    it = next;
+  }
+}
+
+}  // namespace vprocfs

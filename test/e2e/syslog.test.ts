@@ -1,0 +1,362 @@
+// syslog(2) in containers tells of their own kernel log, whatever happens to the worker.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import {
+  type Caller,
+  FAULT,
+  type Kind,
+  LIMITS,
+  SYSLOG,
+  startCaller,
+  sysinfoOf,
+  watched,
+} from "../support/calls.js";
+import { haveProgram } from "../support/command.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
+import { describeLive } from "../support/needs.js";
+import type { Scope } from "../support/scope.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { servingAfter, statusOf } from "./never-down-support.js";
+
+const READ = "2";
+const READ_ALL = "3";
+const READ_CLEAR = "4";
+const CLEAR = "5";
+const UNREAD = "9";
+const SIZE = "10";
+const ALL = "65536";
+const BANNER = 4;
+
+/** What the kernel itself says to the program's bad arguments where its own log is not empty. */
+const REFUSED = [3, 4]
+  .flatMap((action) => [
+    `${action} none: -1 EINVAL`,
+    `${action} negative: -1 EINVAL`,
+    `${action} empty: 0 -`,
+    `${action} nowhere: -1 EFAULT`,
+    `${action} beyond: -1 EFAULT`,
+    // What the first of these has cleared is not there any more.
+    action === 3 ? "3 end: -1 EFAULT" : "4 end: 0 -",
+  ])
+  .concat(
+    "2 none: -1 EINVAL",
+    "2 negative: -1 EINVAL",
+    "2 empty: 0 -",
+    "8 level 0: -1 EINVAL",
+    "8 level 9: -1 EINVAL",
+    "11 unknown: -1 EINVAL",
+    "-1 unknown: -1 EINVAL",
+  );
+
+interface Node {
+  readonly daemon: Daemon;
+  readonly sockets: string;
+}
+
+async function startNode(scope: Scope, ...args: string[]): Promise<Node> {
+  // Short: the path of a socket has room for 107 bytes.
+  const sockets = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
+  scope.defer(() => rmSync(sockets, { recursive: true }));
+  const daemon = await Daemon.start(scope, "--calls-directory", sockets, ...args);
+  await until("it listens", () => existsSync(join(sockets, "oci.sock")));
+  return { daemon, sockets };
+}
+
+function startLogged(scope: Scope, kind: Kind, node: Node, mapped = false): Promise<Caller> {
+  return startCaller(scope, kind, { ...node, mapped, capabilities: ["CAP_SYSLOG"] });
+}
+
+/** The first line, and what is in the buffer. */
+async function ask(caller: Caller, action: string, bytes = ALL) {
+  const text = await caller.output([SYSLOG, "call", action, bytes]);
+  const [line = ""] = text.split("\n");
+  const [result, error] = line.split(" ");
+  return { result: Number(result), error, text: text.slice(line.length + 1) };
+}
+
+/** The texts of records in the old format. */
+function textsOf(text: string): string[] {
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => line.replace(/^<\d+>\[ *\d+\.\d{6}\] /, ""));
+}
+
+async function told(node: Node, caller: Caller): Promise<string[]> {
+  const place = ["--mountpoint", node.daemon.mountpoint];
+  const outcome = await vprocfs("dmesg", `${caller.init}`, "--json", ...place);
+  const lines = `${outcome.stdout}`.split("\n").filter((line) => line !== "");
+  return lines.map((line) => `${JSON.parse(line).text}`);
+}
+
+let faults = 0;
+
+/** Has the kernel log something of the container; returns a part of that which nothing else has. */
+async function fault(node: Node, caller: Caller): Promise<string> {
+  faults += 1;
+  const name = `fault${process.pid % 1000}x${faults}`;
+  // The kernel lets ten through in five seconds, of the whole node.
+  return until("the kernel has logged it", async () => {
+    await caller.run([FAULT, name, "segfault"]);
+    return (await told(node, caller)).some((line) => line.includes(name)) && name;
+  });
+}
+
+function outputOf(caller: Caller, path: string): string {
+  const file = join(caller.rootfs, path);
+  return existsSync(file) ? readFileSync(file, "latin1") : "";
+}
+
+/** Starts a program of the container with its output in a file there; returns the file's path. */
+function start(scope: Scope, caller: Caller, name: string, command: string): string {
+  const path = `tmp/${name}`;
+  // Runtimes that end leave what they have started: it would read what others wait for.
+  scope.defer(async () => {
+    await caller.run(["/bin/sh", "-c", `kill -9 $(cat /${path}.pid)`]);
+  });
+  const script = `echo $$ >/${path}.pid; exec ${command} >/${path} 2>&1`;
+  caller.background(scope, ["/bin/sh", "-c", script]);
+  return path;
+}
+
+const KINDS: readonly { kind: Kind; mapped: boolean; needs: readonly string[] }[] = [
+  { kind: "runc", mapped: false, needs: ["runc"] },
+  { kind: "runc", mapped: true, needs: ["runc"] },
+  { kind: "crun", mapped: false, needs: ["crun"] },
+  { kind: "lxc", mapped: false, needs: ["lxc-create", "lxc-attach"] },
+  { kind: "lxc", mapped: true, needs: ["lxc-create", "lxc-attach", "newuidmap"] },
+];
+
+for (const { kind, mapped, needs } of KINDS) {
+  const title = mapped ? `${kind} with a user namespace` : kind;
+  describeLive(title, ["busybox", ...needs], () => {
+    const scope = fileScope();
+    let started: Promise<{ node: Node; caller: Caller }> | undefined;
+    const ready = () => {
+      started ??= (async () => {
+        const node = await startNode(scope);
+        return { node, caller: await startLogged(scope, kind, node, mapped) };
+      })();
+      return started;
+    };
+
+    it("reads the container's log and nothing else", async () => {
+      const { node, caller } = await ready();
+      const first = await ask(caller, READ_ALL);
+      expect(textsOf(first.text)).toHaveLength(BANNER);
+      expect(first.text).toMatch(/^<5>\[ *\d+\.\d{6}\] Linux version /);
+      const name = await fault(node, caller);
+      const { result, text } = await ask(caller, READ_ALL);
+      expect(text).toHaveLength(result);
+      expect(text).toContain(name);
+      expect(textsOf(text)).toEqual(await told(node, caller));
+      expect(await ask(caller, SIZE)).toMatchObject({ result: 65_536 });
+    });
+
+    it("reads destructively, once", async () => {
+      const { node, caller } = await ready();
+      const name = await fault(node, caller);
+      const { result: bytes } = await ask(caller, UNREAD);
+      const begin = await ask(caller, READ, "10");
+      expect(begin.text).toMatch(/^<\d>\[ *\d/);
+      const rest = await ask(caller, READ);
+      expect(begin.text.length + rest.text.length).toBe(bytes);
+      expect(rest.text).toContain(name);
+      expect(await ask(caller, UNREAD)).toMatchObject({ result: 0 });
+      // Others still have it.
+      expect((await ask(caller, READ_ALL)).text).toBe(begin.text + rest.text);
+    });
+
+    it("clears", async () => {
+      const { node, caller } = await ready();
+      const first = await fault(node, caller);
+      expect((await ask(caller, READ_CLEAR)).text).toContain(first);
+      expect(await ask(caller, READ_ALL)).toEqual({ result: 0, error: "-", text: "" });
+      const second = await fault(node, caller);
+      const { text } = await ask(caller, READ_ALL);
+      expect(text).toContain(second);
+      expect(text).not.toContain(first);
+      expect(await ask(caller, CLEAR)).toMatchObject({ result: 0 });
+      expect(await ask(caller, READ_ALL)).toMatchObject({ result: 0 });
+      for (const [action, bytes] of [
+        ["8", "4"],
+        ["6", "0"],
+        ["7", "0"],
+      ] as const) {
+        expect(await ask(caller, action, bytes)).toEqual({ result: 0, error: "-", text: "" });
+      }
+    });
+
+    it("refuses what the kernel refuses", async () => {
+      const { node, caller } = await ready();
+      await fault(node, caller);
+      const lines = (await caller.output([SYSLOG, "refused"])).trimEnd().split("\n");
+      expect(lines).toEqual(REFUSED);
+    });
+
+    it.runIf(process.arch === "x64")("programs of 32 bits get theirs", async () => {
+      const { node, caller } = await ready();
+      const name = await fault(node, caller);
+      const text = await caller.output([SYSLOG, "call32", READ_ALL, ALL]);
+      expect(text).toContain(name);
+      expect(await caller.output([SYSLOG, "call32", "8", "9"])).toBe("-22\n");
+    });
+
+    it("waits for records, over kills and reloads of the worker, and is interrupted", async () => {
+      const { node, caller } = await ready();
+      const own = testScope();
+      const path = start(own, caller, "followed", `${SYSLOG} follow`);
+      const before = await fault(node, caller);
+      await until("it has the first", () => outputOf(caller, path).includes(before));
+      expect(await caller.output([SYSLOG, "alarms", "3"])).toBe("interrupted\n");
+      for (let round = 0; round < 2; round += 1) {
+        const { workerPid, generation } = await statusOf(node.daemon);
+        process.kill(workerPid, "SIGKILL");
+        await servingAfter(node.daemon, generation);
+        // Whoever waits holds nobody up.
+        expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+        const name = await fault(node, caller);
+        await until("it has the next", () => outputOf(caller, path).includes(name));
+      }
+      const reload = await vprocfs("reload", "--mountpoint", node.daemon.mountpoint);
+      expect(reload.stdout.toString()).toBe("reloaded\n");
+      const last = await fault(node, caller);
+      await until("it has the last", () => outputOf(caller, path).includes(last));
+      // Every record once and in order.
+      const texts = textsOf(outputOf(caller, path));
+      const all = await told(node, caller);
+      expect(texts).toEqual(all.slice(all.length - texts.length));
+      expect(new Set(texts.filter((line) => line.includes("segfault"))).size).toBe(
+        texts.filter((line) => line.includes("segfault")).length,
+      );
+    });
+
+    it("busybox dmesg and klogd have it", async () => {
+      const { node, caller } = await ready();
+      const own = testScope();
+      const name = await fault(node, caller);
+      const text = await caller.output(["busybox", "dmesg"]);
+      expect(text).toContain(name);
+      expect((await caller.run(["busybox", "dmesg", "-n", "4"])).status).toBe(0);
+      expect(await caller.output(["busybox", "dmesg", "-c"])).toBe(text);
+      expect(await caller.output(["busybox", "dmesg"])).toBe("");
+      start(own, caller, "syslogd", "busybox syslogd -n -O /tmp/messages");
+      await until("it listens", () => outputOf(caller, "tmp/messages").includes("syslogd started"));
+      start(own, caller, "klogd", "busybox klogd -n");
+      const later = await fault(node, caller);
+      await until("klogd has it", () => outputOf(caller, "tmp/messages").includes(later));
+      expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    });
+
+    it.runIf(haveProgram("dmesg"))("dmesg -S, -c, -C and -n of util-linux have it", async () => {
+      const { node, caller } = await ready();
+      const name = await fault(node, caller);
+      const dmesg = kind === "lxc" ? "/mnt/bin/dmesg" : "/usr/bin/dmesg";
+      const ofIt = (...args: string[]) => caller.output([dmesg, "-S", ...args]);
+      expect(await ofIt()).toContain(name);
+      expect(await ofIt("-c")).toContain(name);
+      expect(await ofIt()).toBe("");
+      const later = await fault(node, caller);
+      expect(await ofIt()).toContain(later);
+      await caller.output([dmesg, "-C"]);
+      expect(await ofIt()).toBe("");
+      await caller.output([dmesg, "-n", "3"]);
+      await caller.output([dmesg, "-D"]);
+      await caller.output([dmesg, "-E"]);
+    });
+  });
+}
+
+describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
+  it("is refused where the kernel refuses it", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startCaller(scope, "runc", node);
+    const isRestricted = readFileSync("/proc/sys/kernel/dmesg_restrict", "utf8").trim() !== "0";
+    for (let action = -1; action <= 11; action += 1) {
+      const { result, error, text } = await ask(caller, `${action}`);
+      const free = !isRestricted && (action === Number(READ_ALL) || action === Number(SIZE));
+      expect([error, result < 0], `${action}`).toEqual(free ? ["-", false] : ["EPERM", true]);
+      expect(text === "").toBe(!free || action === Number(SIZE));
+    }
+  });
+
+  it("is refused where containers have no logs, and while vprocfs is stopped", async () => {
+    const scope = testScope();
+    const node = await startNode(scope, "--kernel-log", "off");
+    const caller = await startLogged(scope, "runc", node);
+    const all = async () => {
+      for (let action = 0; action <= 10; action += 1) {
+        expect(await ask(caller, `${action}`)).toEqual({ result: -1, error: "EPERM", text: "" });
+      }
+    };
+    await all();
+    await node.daemon.stop();
+    await all();
+    // The kernel answers others.
+    expect((await sysinfoOf(caller)).total).toBeGreaterThan(0);
+  });
+
+  it("ends for those who wait when vprocfs is stopped", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startLogged(scope, "runc", node);
+    const path = start(scope, caller, "followed", `${SYSLOG} follow`);
+    await until("it has the banner", () => outputOf(caller, path).split("\n").length > BANNER);
+    await node.daemon.stop();
+    await until("it is refused", () => outputOf(caller, path).endsWith("EPERM\n"));
+  });
+
+  it("has few wait of one container, and nobody else wait for them", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const hostile = await startLogged(scope, "runc", node);
+    const other = await startLogged(scope, "runc", node);
+    await ask(hostile, READ);
+    const path = start(scope, hostile, "waiters", `${SYSLOG} waiters 300`);
+    // Of these all but a few are told that they may not.
+    await until("the others are refused", () => {
+      return outputOf(hostile, path).split("EAGAIN\n").length - 1 >= 292;
+    });
+    for (const caller of [other, hostile]) {
+      expect(await watched(caller, "", 50)).toMatchObject({ calls: 50, wrong: 0 });
+    }
+    const followed = start(scope, other, "followed", `${SYSLOG} follow`);
+    const name = await fault(node, other);
+    await until("it has its record", () => outputOf(other, followed).includes(name));
+    expect(outputOf(hostile, path)).not.toContain(name);
+    // Whoever was killed leaves room for others.
+    await hostile.output(["busybox", "killall", "-9", "syslog"]);
+    const late = start(scope, hostile, "late", `${SYSLOG} follow`);
+    const own = await fault(node, hostile);
+    await until("it waits as any", () => outputOf(hostile, late).includes(own));
+    expect(outputOf(hostile, late)).not.toContain("EAGAIN");
+  });
+
+  it("keeps a flood of one container from others", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const flooding = await startLogged(scope, "runc", node);
+    const other = await startLogged(scope, "runc", node);
+    await fault(node, flooding);
+    const paths = [1, 2, 3].map((i) =>
+      start(scope, flooding, `flood${i}`, `${SYSLOG} flood /tmp/stop`),
+    );
+    for (const path of paths) {
+      await until("it floods", () => outputOf(flooding, path).includes("floods"));
+    }
+    // Each within the patience of a caller, on however busy a machine.
+    const quiet = await watched(other, "", 200);
+    expect(quiet).toMatchObject({ calls: 200, wrong: 0 });
+    expect(quiet.longestUs).toBeLessThan(2_000_000);
+    writeFileSync(join(flooding.rootfs, "tmp/stop"), "");
+    for (const path of paths) {
+      await until("it ends", () => /^\d+ 0$/m.test(outputOf(flooding, path)));
+    }
+  });
+});
