@@ -9,14 +9,12 @@ import {
   readdirSync,
   readFileSync,
   rmdirSync,
-  rmSync,
   statfsSync,
 } from "node:fs";
 import { open, readdir, readFile, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
-import { settingsFileOf } from "../../src/attach/settings.js";
 import type { Engine } from "../../src/engine/engine.js";
 import { fuseNativeEngine } from "../../src/engine/fuse-native.js";
 import { loadFusePackage } from "../../src/engine/fuse-native-package.js";
@@ -28,7 +26,7 @@ import type { Renderer } from "../../src/native/binding.js";
 import { MIB } from "../support/cgroups.js";
 import { output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { cli, Daemon, SETTLED, SYSFS, VIEWS, vprocfs } from "../support/daemon.js";
+import { cli, Daemon, removeLeft, SETTLED, SYSFS, VIEWS, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
@@ -52,13 +50,9 @@ const lack = whyNot();
 
 function emptyMountpoint(scope: Scope): string {
   const mountpoint = mkdtempSync(join(tmpdir(), `${testName("fn")}-`));
-  scope.defer(() => {
-    if (mountAt(readMounts(), mountpoint) !== undefined) {
-      outputSync(["umount", "--lazy", mountpoint]);
-    }
+  scope.defer(async () => {
+    await removeLeft(mountpoint);
     rmdirSync(mountpoint);
-    // What one that was killed has left behind for the next.
-    rmSync(settingsFileOf(mountpoint), { force: true });
   });
   return mountpoint;
 }
