@@ -286,10 +286,12 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
     }
   });
 
-  it("is refused where containers have no logs, and while vprocfs is stopped", async () => {
+  const kinds: readonly Kind[] = haveProgram("lxc-create") ? ["runc", "lxc"] : ["runc"];
+
+  it.each(kinds)("is refused in %s without logs, and while vprocfs is stopped", async (kind) => {
     const scope = testScope();
     const node = await startNode(scope, "--kernel-log", "off");
-    const caller = await startLogged(scope, "runc", node);
+    const caller = await startLogged(scope, kind, node);
     const all = async () => {
       for (let action = 0; action <= 10; action += 1) {
         expect(await ask(caller, `${action}`)).toEqual({ result: -1, error: "EPERM", text: "" });
