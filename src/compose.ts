@@ -108,10 +108,11 @@ function attachingOf(
   { mountpoint, log }: Place,
   watcher: Watcher | undefined,
 ): Companion {
-  const detach = async (): Promise<void> => {
+  const detach = async (onlyLogs: boolean): Promise<void> => {
     try {
-      const files = await watcher?.detachAll();
-      log.info({ files }, "detached from all containers");
+      const files = await watcher?.detachAll(onlyLogs);
+      const what = onlyLogs ? "kernel logs detached" : "detached";
+      log.info({ files }, `${what} from all containers`);
     } catch (error) {
       log.error({ error: messageOf(error) }, "cannot detach from all containers");
     }
@@ -127,8 +128,9 @@ function attachingOf(
     },
     stop: async (forGood) => {
       await watcher?.stop();
-      if (forGood && watcher !== undefined && config.onStop === "detach") {
-        await detach();
+      if (forGood && watcher !== undefined) {
+        // Services that protect kernel logs do not start where these are dead.
+        await detach(config.onStop === "leave");
       }
       if (forGood) {
         removeSettings(mountpoint);

@@ -61,7 +61,7 @@ const MOST_KEPT = 16_384;
 const LONGEST_LINE = 65_536;
 
 /**
- * The mounts at or below /proc and /sys of another process, whose table may be of any size. Throws
+ * The mounts at or below /proc and /sys, and at /dev/kmsg, of another process, whose table may be of any size. Throws
  * what reading it does.
  */
 export function readKernelTreeMounts(path: string): Mount[] {
@@ -74,7 +74,7 @@ export function readKernelTreeMounts(path: string): Mount[] {
       const lines = (begun + piece.toString("latin1", 0, size)).split("\n");
       begun = (lines.pop() ?? "").slice(0, LONGEST_LINE);
       for (const line of lines) {
-        if (kept.length < MOST_KEPT && / \/(?:proc|sys)[/ ]/.test(line)) {
+        if (kept.length < MOST_KEPT && / \/(?:(?:proc|sys)[/ ]|dev\/kmsg )/.test(line)) {
           kept.push(Buffer.from(line.slice(0, LONGEST_LINE), "latin1").toString());
         }
       }

@@ -12,6 +12,9 @@ export function polledMountpointOf(mountpoint: string): string {
   return `/run/vprocfs-poll/${nameOf(mountpoint)}`;
 }
 
+/** Files of a container's kernel log, which only that mount has: with the contract `tick` none does. */
+export const LOG_FILES: readonly string[] = ["dev/kmsg", "proc/kmsg"];
+
 /** Makes its directory. Throws what the system says. */
 export function makePolledMountpoint(mountpoint: string): string {
   const path = polledMountpointOf(mountpoint);

@@ -17,6 +17,7 @@
 #include "attach/clean.h"
 #include "attach/kernel.h"
 #include "attach/limits.h"
+#include "attach/log_node.h"
 #include "attach/polled.h"
 #include "attach/target.h"
 #include "attach/tree_files.h"
@@ -53,6 +54,7 @@ struct Step {
   uint64_t top = 0;      ///< mount that is seen there now
   bool unmount = false;  ///< detach: take `top` away
   bool beneath = false;  ///< attach: take the place of `top`
+  bool absent = false;   ///< nothing is there yet
   Fd mount;
   std::optional<Below> below;
 };
@@ -73,6 +75,10 @@ struct Clean {
 
 bool starts_with(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
+}
+
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
 std::string explain(int code) { return std::strerror(code); }
@@ -106,11 +112,13 @@ class Run {
   void detach() {
     const auto& mounts = target_.mounts().all();
     for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
-      if (is_ours(*mount) && !is_others(*mount) && is_below_proc_or_sys(mount->path)) {
+      if (options_.only_logs && !is_of_log(mount->path)) continue;
+      if (is_ours(*mount) && !is_others(*mount) && is_place_of_ours(mount->path)) {
         plan_unmount(*mount);
       }
     }
     perform();
+    if (options_.only_logs) return;
     // What stood below the covers.
     if (!target_.refresh()) return;
     for (const auto& mount : target_.mounts().all()) {
@@ -146,8 +154,17 @@ class Run {
            (starts_with(mount.type, "fuse") && mount.source == "lxcfs");
   }
 
-  static bool is_below_proc_or_sys(const std::string& path) {
-    return path.find("/proc/") != path.npos || path.find("/sys/devices/system/") != path.npos;
+  static bool is_place_of_ours(const std::string& path) {
+    return path.find("/proc/") != path.npos || path.find("/sys/devices/system/") != path.npos ||
+           is_log_node(path);
+  }
+
+  static bool is_of_log(const std::string& path) {
+    return is_log_node(path) || ends_with(path, "/proc/kmsg");
+  }
+
+  static bool is_log_node(const std::string& path) {
+    return ends_with(path, "/" + std::string(kLogNode));
   }
 
   /// The files of the container's tree; none with a problem noted.
@@ -206,7 +223,7 @@ class Run {
   /// sysfs.
   bool is_shared_with_host(const MountEntry& mount) const {
     if (mount.peers == 0) return false;
-    for (const char* path : {"/proc", "/sys"}) {
+    for (const char* path : {"/proc", "/sys", "/dev"}) {
       const MountEntry* own = host_.at(path);
       if (own != nullptr && own->peers == mount.peers) return true;
     }
@@ -243,6 +260,7 @@ class Run {
     if (step.parent) step.leaf = target_.open_leaf(step.parent, step.name);
     if (step.leaf) return true;
     const int code = errno;
+    step.absent = step.parent && code == ENOENT;
     if (code != ENOENT && code != ENOTDIR) note(path, FileState::kFailed, why_not_opened(code));
     return false;
   }
@@ -283,7 +301,8 @@ class Run {
   }
 
   static bool is_below(const std::string& root, const std::string& path) {
-    return starts_with(path, root + "/proc/") || starts_with(path, root + "/sys/devices/system/");
+    return starts_with(path, root + "/proc/") || starts_with(path, root + "/sys/devices/system/") ||
+           path == root + "/" + std::string(kLogNode);
   }
 
   /// A container has the files of one of the two, never of both: their figures
@@ -337,6 +356,7 @@ class Run {
     const std::string path = root + "/" + file.path;
     if (is_masked(file.path)) return note(path, FileState::kLeft, "its configuration masks it");
     if (is_left(options_, path)) return;
+    if (file.path == kLogNode) return plan_log_node(root, path, file);
     const bool in_proc = starts_with(file.path, "proc/");
     Step step;
     if (!open_place(path, step)) return;
@@ -363,6 +383,43 @@ class Run {
     decide(path, file, seen, std::move(step));
     const bool covers = seen == Top::kKernel && options_.action == Action::kAttach;
     if (file.directory && covers) plan_hidden(path);
+  }
+
+  /// Over the kernel's log in the container's own /dev, or where there is none.
+  void plan_log_node(const std::string& root, const std::string& path, const TreeFile& file) {
+    const MountEntry* dev = target_.mounts().at(root + "/dev");
+    if (dev == nullptr || (dev->type != "tmpfs" && dev->type != "devtmpfs")) return;
+    if (is_shared_with_host(*dev)) {
+      return note(path, FileState::kFailed, "the host would see it too");
+    }
+    const uint64_t dev_id = dev->id;
+    Step step;
+    if (!open_place(path, step)) {
+      if (step.absent) plan_new_log_node(path, file, *dev, std::move(step));
+      return;
+    }
+    unsigned mode = 0;
+    const MountEntry* top = mount_of(step.leaf.get(), mode);
+    if (top == nullptr) return note(path, FileState::kFailed, "its mounts change");
+    step.top = top->id;
+    const Top seen = top->id == dev_id ? Top::kKernel : classify(*top, file);
+    const LogNode node = seen == Top::kKernel ? look_at_log_node(step.leaf) : LogNode::kKernel;
+    if (node == LogNode::kLink) return note(path, FileState::kLeft, "it is a symlink");
+    if (node == LogNode::kOther) {
+      return note(path, FileState::kLeft, "it is not the kernel's log");
+    }
+    decide(path, file, seen, std::move(step));
+  }
+
+  void plan_new_log_node(const std::string& path, const TreeFile& file, const MountEntry& dev,
+                         Step step) {
+    if (dev.type != "tmpfs" || host_.has_device(dev.device)) {
+      return note(path, FileState::kLeft, "its /dev is not its own");
+    }
+    if (!is_writable(step.parent)) {
+      return note(path, FileState::kLeft, "its /dev is read-only");
+    }
+    decide(path, file, Top::kKernel, std::move(step));
   }
 
   /// An LXCFS's files over one of ours that serves: true when it is enough to
@@ -531,6 +588,9 @@ class Run {
       int code = entered ? 0 : entered.error().code;
       if (code == 0) code = step.unmount ? unmount_step(step) : mount_step(step);
       if (code != 0) fail(step.report, entered ? explain(code) : entered.error().path);
+      if (entered && step.unmount && is_log_node(report_.files[step.report].path)) {
+        remove_log_place(step.parent, step.name);
+      }
     }
     for (auto& lost : lost_) {
       std::vector<Carried> copies;
@@ -549,6 +609,12 @@ class Run {
   }
 
   int mount_step(Step& step) {
+    if (step.absent) {
+      const int made = make_log_place(step.parent, step.name);
+      if (made != 0) return made;
+      step.leaf = target_.open_leaf(step.parent, step.name);
+      if (!step.leaf) return errno;
+    }
     const int kept = step.below ? keep_below(step) : 0;
     if (kept != 0) return kept;
     const int code = step.beneath && attach_mount(step.mount, step.leaf, true) == 0

@@ -52,6 +52,7 @@ bool take_value(std::string_view name, const std::string& value, Options& o) {
 bool take_flag(std::string_view name, Options& o) {
   if (name == "detach") return o.action = Action::kDetach, true;
   if (name == "check") return o.action = Action::kCheck, true;
+  if (name == "logs") return o.only_logs = true;
   if (name == "strict") return o.strict = true;
   if (name == "json") return o.json = true;
   if (name == "replace") return o.replace_lxcfs = true;

@@ -30,6 +30,7 @@ struct Options {
   std::vector<std::string> masked;   ///< paths that the runtime masks when the hooks have run
   std::vector<std::string> sealed;   ///< these, and those that it makes read-only
   bool replace_lxcfs = false;        ///< also where another LXCFS serves
+  bool only_logs = false;            ///< to detach: what is of kernel logs, and nothing else
   bool strict = false;               ///< exit status 1 when something could not be done
   bool json = false;                 ///< a report on stdout
   uint64_t tenant = 0;          ///< at most one run for it at a time, see lock_tenant(); 0: any

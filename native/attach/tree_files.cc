@@ -104,6 +104,18 @@ Result<std::vector<TreeFile>> list_tree(int container_fd, int polled_fd) {
     auto done = collect({container_fd, polled_fd, false}, top, top, 0, files);
     if (!done) return done.error();
   }
+  if (polled_fd < 0) return files;
+  std::vector<TreeFile> polled;
+  for (const char* top : {"proc", "dev"}) {
+    auto done = collect({polled_fd, -1, true}, top, top, 0, polled);
+    // Without kernel logs it has no dev.
+    if (!done && done.error().code != ENOENT) return done.error();
+  }
+  for (TreeFile& file : polled) {
+    const bool known = std::any_of(files.begin(), files.end(),
+                                   [&](const TreeFile& one) { return one.path == file.path; });
+    if (!known) files.push_back(std::move(file));
+  }
   return files;
 }
 

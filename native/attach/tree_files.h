@@ -23,7 +23,7 @@ struct TreeFile {
 ///
 /// Links lead to files of the same path that can be polled: they are those of `polled_fd`, the same
 /// container's tree in the second mount. Without it (-1), what stands beside a link takes its
-/// place.
+/// place. What only that one has, which is kernel logs, comes last.
 Result<std::vector<TreeFile>> list_tree(int container_fd, int polled_fd);
 
 }  // namespace vprocfs

@@ -19,6 +19,10 @@ bool has_component(std::string_view path, std::string_view name) {
   return false;
 }
 
+bool ends_with(std::string_view text, std::string_view end) {
+  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
+}
+
 /// The word of a line that has `before` words before it.
 std::string_view word_at(std::string_view line, size_t before) {
   for (; before > 0; --before) take_word(line);
@@ -63,7 +67,8 @@ std::optional<MountEntry> parse_mount(std::string_view line) {
 
 bool is_of_kernel_tree(std::string_view line) {
   const std::string_view path = word_at(line, kPathAt);
-  return path == "/" || has_component(path, "/proc") || has_component(path, "/sys");
+  return path == "/" || has_component(path, "/proc") || has_component(path, "/sys") ||
+         ends_with(path, "/dev") || ends_with(path, "/dev/kmsg");
 }
 
 MountTable MountTable::parse(std::string_view text) {

@@ -11,8 +11,8 @@ bool is_lxcfs(const MountEntry& mount) {
   return mount.type.compare(0, 4, "fuse") == 0 && mount.source == "lxcfs";
 }
 
-bool is_below_proc_or_sys(std::string_view path) {
-  return path.substr(0, 6) == "/proc/" || path.substr(0, 5) == "/sys/";
+bool is_place_of_files(std::string_view path) {
+  return path.substr(0, 6) == "/proc/" || path.substr(0, 5) == "/sys/" || path == "/dev/kmsg";
 }
 
 /// Adds a line of the host's mountinfo.
@@ -27,7 +27,7 @@ void take_mount(std::string_view line, std::string_view type, std::string_view s
                 const Devices& lxcfs, Mounted& out) {
   if (!is_of_kernel_tree(line)) return;
   const auto mount = parse_mount(line);
-  if (!mount || !is_below_proc_or_sys(mount->path)) return;
+  if (!mount || !is_place_of_files(mount->path)) return;
   if (mount->type == type && mount->source == source) {
     ++out.ours;
   } else if (is_lxcfs(*mount) && lxcfs.count(mount->device) > 0) {

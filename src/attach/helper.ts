@@ -69,6 +69,8 @@ export interface HelperRun {
   readonly timeoutMs?: number;
   /** At most one run with this number at a time, whoever starts it. */
   readonly tenant?: number;
+  /** To detach the files of its kernel log and no others. */
+  readonly onlyLogs?: boolean;
   /** Places in the container that are left as they are: "/proc/uptime". */
   readonly leave?: readonly string[];
 }
@@ -84,6 +86,7 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
     ...(run.timeoutMs === undefined ? [] : ["--timeout-ms", String(run.timeoutMs)]),
     ...(run.id === undefined ? [] : ["--id", run.id]),
     ...(run.tenant === undefined ? [] : ["--tenant", String(run.tenant)]),
+    ...(run.onlyLogs === true ? ["--logs"] : []),
     ...(run.leave ?? []).flatMap((place) => ["--leave", place]),
     ...settings.skipFiles.flatMap((pattern) => ["--skip", pattern]),
     ...(settings.replaceLxcfs ? ["--replace"] : []),

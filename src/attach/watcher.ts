@@ -162,8 +162,11 @@ export class Watcher {
     await this.#queue.close();
   }
 
-  /** Takes the files out of all containers; those of a pattern's too, which hooks may have served. */
-  async detachAll(): Promise<number> {
+  /**
+   * Takes the files, or those of kernel logs only, out of all containers; those of a pattern's too,
+   * which hooks may have served.
+   */
+  async detachAll(onlyLogs: boolean): Promise<number> {
     const { binding, settings } = this.#options;
     // Nothing but the time that a stop has bounds this.
     const forever = { atOnce: 2 ** 30, perSecond: 2 ** 30, freeMs: 2 ** 30, share: 1 };
@@ -178,7 +181,8 @@ export class Watcher {
     for (const { pid, container, key } of listNamespaces(binding)) {
       queue.add(this.#watch.tenantOf(pid), key, async () => {
         const { name } = container;
-        const run = { action: "detach", pid, name, timeoutMs: DETACH_WITHIN_MS } as const;
+        const what = { action: "detach", onlyLogs } as const;
+        const run = { ...what, pid, name, timeoutMs: DETACH_WITHIN_MS };
         files += countOf(await this.#run(settings, run), "detached");
         return 0;
       });

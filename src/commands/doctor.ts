@@ -5,7 +5,7 @@ import { findContainer } from "../containers/find.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
-import { polledMountpointOf } from "../polled.js";
+import { LOG_FILES, polledMountpointOf } from "../polled.js";
 import { printable, shortened, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
@@ -42,14 +42,17 @@ async function examine(context: Context, command: Command, word: string | undefi
   const survey = await surveys.take();
   const mountpoint = canonicalPath(config.mountpoint);
   const mounts = readMounts();
+  const polledDevice = mountAt(mounts, polledMountpointOf(mountpoint))?.device;
+  const hasLogs =
+    config.kernelLog === "on" && config.consistency !== "tick" && polledDevice !== undefined;
   const inputs = {
     surveys,
     config,
     device: mountAt(mounts, mountpoint)?.device,
-    polledDevice: mountAt(mounts, polledMountpointOf(mountpoint))?.device,
+    polledDevice,
     devices: new Set(mounts.map(({ device }) => device)),
     whyNot: whyNotNow(binding, config),
-    paths: binding.views().map(({ path }) => path),
+    paths: [...binding.views().map(({ path }) => path), ...(hasLogs ? LOG_FILES : [])],
     hostMeminfo: readFigure("/proc/meminfo") ?? "",
   };
   const findings = [

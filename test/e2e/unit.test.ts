@@ -4,6 +4,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
+import { polledMountpointOf } from "../../src/polled.js";
 import { helperPath, mountsOf, PLACES, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { outputOf, run } from "../support/command.js";
@@ -66,11 +67,13 @@ describeLive("the shipped units", ["setpriv"], () => {
   async function attachUnder(command: Command): Promise<string[]> {
     const own = testScope();
     const container = await Container.start(own, { memory: 64 * MIB });
-    const helper = [helperPath(), "--mountpoint", daemon.mountpoint, "--json"];
+    const { mountpoint } = daemon;
+    const places = ["--mountpoint", mountpoint, "--polled", polledMountpointOf(mountpoint)];
+    const helper = [helperPath(), ...places, "--json"];
     const outcome = await run([...command, ...helper, `${container.init}`]);
     const states = statesOf(JSON.parse(outputOf(["vprocfs-attach"], outcome)));
-    const places = mountsOf(container.init).filter(({ mountpoint }) => PLACES.includes(mountpoint));
-    expect(places).toHaveLength(PLACES.length);
+    const mounted = mountsOf(container.init).filter((mount) => PLACES.includes(mount.mountpoint));
+    expect(mounted).toHaveLength(PLACES.length);
     return states;
   }
 

@@ -53,7 +53,12 @@ export function filesOf(pid: number): string[] {
 }
 
 /** Where they belong. */
-export const PLACES = [...VIEWS.filter((view) => view.startsWith("proc/")), ...SYSFS]
+export const PLACES = [
+  ...VIEWS.filter((view) => view.startsWith("proc/")),
+  ...SYSFS,
+  "dev/kmsg",
+  "proc/kmsg",
+]
   .map((path) => `/${path}`)
   .sort();
 
