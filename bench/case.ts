@@ -26,8 +26,8 @@ export interface Trial {
   readonly directory: string;
   /** The vprocfs that is measured: path of its cli.js. */
   readonly cli: string;
-  /** Starts the peer that is measured; once per trial. */
-  startPeer(): Promise<RunningPeer>;
+  /** Starts the peer that is measured; once per trial. `metrics`: see PeerContext. */
+  startPeer(how?: { readonly metrics?: boolean }): Promise<RunningPeer>;
   /** Makes a container that sees the peer's files; the peer must have been started. */
   container(files: readonly FileName[], options?: ContainerOptions): Promise<Container>;
   removeContainer(container: Container): Promise<void>;

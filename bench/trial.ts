@@ -28,11 +28,11 @@ function makeTrial(request: TrialRequest, stage: Stage, directory: string): Tria
     programs: request.programs,
     directory,
     cli: request.cli,
-    startPeer: async () => {
+    startPeer: async ({ metrics = false } = {}) => {
       const own = join(directory, request.peer);
       mkdirSync(own);
       const { cli, favoured } = request;
-      peer = await peerNamed(request.peer).start({ stage, directory: own, cli, favoured });
+      peer = await peerNamed(request.peer).start({ stage, directory: own, cli, favoured, metrics });
       return peer;
     },
     container: async (files, options) => {

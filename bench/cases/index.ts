@@ -6,8 +6,10 @@ import { density } from "./density.js";
 import { depth } from "./depth.js";
 import { goReader } from "./go-reader.js";
 import { hammer } from "./hammer.js";
+import { idle } from "./idle.js";
 import { latency } from "./latency.js";
 import { memory } from "./memory.js";
+import { pss } from "./pss.js";
 import { readers } from "./readers.js";
 import { start } from "./start.js";
 
@@ -21,7 +23,9 @@ export const CASES: readonly BenchCase[] = [
   depth,
   cpus,
   density,
+  idle,
   memory,
+  pss,
   churn,
   start,
 ];

@@ -73,3 +73,11 @@ export function taskDirectories(root: number): string[] {
     readdirSync(`/proc/${pid}/task`).map((tid) => `/proc/${pid}/task/${tid}`),
   );
 }
+
+/** How often threads of a daemon have slept and gone on, since each began. */
+export function wakeups(root: number): number {
+  return taskDirectories(root).reduce((sum, task) => {
+    const status = readFileSync(`${task}/status`, "utf8");
+    return sum + Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)?.[1]);
+  }, 0);
+}

@@ -19,9 +19,17 @@ const SOURCES: Readonly<Record<keyof Programs, readonly string[]>> = {
 
 const FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pthread"];
 
+function run(
+  [program = "", ...first]: readonly string[],
+  args: readonly string[],
+  out: 2 | "pipe",
+) {
+  return execFileSync(program, [...first, ...args], { stdio: ["ignore", out, 2] });
+}
+
 /** Changes whenever the sources, the flags or the compiler do. */
-function fingerprint(compiler: string, directory: string): string {
-  const hash = createHash("sha256").update(execFileSync(compiler, ["--version"]));
+function fingerprint(compiler: readonly string[], directory: string): string {
+  const hash = createHash("sha256").update(run(compiler, ["--version"], "pipe"));
   hash.update(JSON.stringify([FLAGS, SOURCES, process.arch]));
   for (const name of readdirSync(directory).sort()) {
     hash.update(name).update(readFileSync(join(directory, name)));
@@ -31,7 +39,8 @@ function fingerprint(compiler: string, directory: string): string {
 
 /** Builds what is not in the cache yet. */
 export function buildPrograms(): Programs {
-  const compiler = process.env.CXX ?? "g++";
+  // As for make, it may be a command with arguments: "ccache g++".
+  const compiler = (process.env.CXX ?? "g++").trim().split(/\s+/);
   const sources = join(projectDirectory(), "bench", "load");
   const directory = join(cacheDirectory(), fingerprint(compiler, sources));
   mkdirSync(directory, { recursive: true, mode: 0o700 });
@@ -41,7 +50,7 @@ export function buildPrograms(): Programs {
       // Under another name first: a build that was interrupted leaves no half a program.
       const partial = `${program}.${process.pid}`;
       const files = SOURCES[name].map((file) => join(sources, file));
-      execFileSync(compiler, [...FLAGS, "-o", partial, ...files], { stdio: ["ignore", 2, 2] });
+      run(compiler, [...FLAGS, "-o", partial, ...files], 2);
       renameSync(partial, program);
     }
     return program;

@@ -14,6 +14,8 @@ export interface PeerContext {
   readonly cli: string;
   /** It goes before everything else on the machine. */
   readonly favoured: boolean;
+  /** A vprocfs serves its metrics, as it does when it is installed. */
+  readonly metrics: boolean;
 }
 
 export interface StartTimes {

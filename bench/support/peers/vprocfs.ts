@@ -32,11 +32,16 @@ function lacks(cli: string, options: readonly string[]): string | undefined {
   return missing === undefined ? undefined : `this vprocfs has no ${missing}`;
 }
 
-function command(cli: string, mountpoint: string, options: readonly string[]): string[] {
+function command(
+  { cli, directory, metrics }: PeerContext,
+  mountpoint: string,
+  options: readonly string[],
+): string[] {
   // Containers of this machine are none of a benchmark's business, and the port is another's.
   const help = helpOf(cli);
   const quiet = help.includes("--no-watch") ? ["--no-watch"] : [];
-  const mute = help.includes("--metrics ") ? ["--metrics", "off"] : [];
+  const place = metrics ? `unix:${join(directory, "metrics.sock")}` : "off";
+  const mute = help.includes("--metrics ") ? ["--metrics", place] : [];
   return [process.execPath, cli, "run", mountpoint, ...quiet, ...mute, ...options];
 }
 
@@ -47,7 +52,7 @@ async function startNative(
   probe: string,
 ): Promise<RunningPeer> {
   const { pid, mountpoint, start } = await launch(context, {
-    command: (path) => command(context.cli, path, options),
+    command: (path) => command(context, path, options),
     probe,
     optional: false,
   });
@@ -82,7 +87,7 @@ export const fuseNative: Peer = {
   unavailable: (cli) => lacks(cli, ["--engine"]),
   start: async (context) => {
     const { pid, mountpoint, start } = await launch(context, {
-      command: (path) => command(context.cli, path, ["--engine", "fuse-native"]),
+      command: (path) => command(context, path, ["--engine", "fuse-native"]),
       probe: "containers",
       optional: true,
     });
