@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "arguments.h"
+#include "fuse/container_files.h"
 #include "js_error.h"
 #include "klog/record.h"
 #include "to_js.h"
@@ -374,8 +375,8 @@ Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
     one.set("id", name)
         .set("requests", container.requests.load())
         .set("refused", container.refused.load())
-        .set("openFiles", container.open_files())
-        .set("heldBytes", container.held_bytes())
+        .set("openFiles", ContainerFiles::of(container).open_files())
+        .set("heldBytes", ContainerFiles::of(container).held_bytes())
         .set("load", load_of(env, container.tasks(kNeedTasks, now)));
     out.Set(out.Length(), Napi::Object(one));
   }

@@ -9,7 +9,6 @@
 #include "container/history_record.h"
 #include "container/open_sources.h"
 #include "container/sampler.h"
-#include "view/stable.h"
 #include "view/writer.h"
 
 namespace vprocfs {
@@ -42,21 +41,6 @@ Container::~Container() {
   const uint64_t key = description_.id.packed();
   if (history_record_ != 0) around_.state->release(history_record_, RecordType::kHistory, key);
   if (io_record_ != 0) around_.state->release(io_record_, RecordType::kIoHistory, key);
-}
-
-void Container::count_open(bool opened) {
-  open_files_.fetch_add(opened ? 1 : ~uint64_t{0}, std::memory_order_relaxed);
-  if (opened) {
-    tenant_->stake().note(Resource::kOpenFiles, 1);
-  } else {
-    tenant_->stake().give(Resource::kOpenFiles, 1);
-  }
-}
-
-void Container::count_held(uint64_t more, uint64_t less) {
-  held_bytes_.fetch_add(more - less, std::memory_order_relaxed);
-  tenant_->stake().note(Resource::kHeldBytes, more);
-  tenant_->stake().give(Resource::kHeldBytes, less);
 }
 
 bool Container::close_idle_source() {
@@ -150,136 +134,6 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
   if (facts && needs & (kNeedTasks | kNeedLoad)) facts.value().tasks = tasks(needs, now_us);
   if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;
-}
-
-CachedTextPtr Container::cached_text(uint16_t view_index) {
-  const std::lock_guard lock(cached_mutex_);
-  const auto it = cached_.find(view_index);
-  return it == cached_.end() ? nullptr : it->second;
-}
-
-CachedTextPtr Container::set_tick_text(const View& view, std::string text, uint64_t now_us) {
-  auto made = std::make_shared<CachedText>();
-  made->taken_us = now_us;
-  made->modified_ns = clock_ns(CLOCK_REALTIME);
-  const std::lock_guard lock(cached_mutex_);
-  auto& present = cached_[view.index];
-  // The columns of meminfo are of fixed widths already, and some match its lines up to their ends.
-  // Those of partitions are names at the end, and sizes that do not change.
-  const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo" ||
-                     view.path == "proc/partitions";
-  stabilise(text, present ? present->text.size() : 0, fixed);
-  // The kernel knows a change by its time: a clock that is set back must not hide one.
-  if (present && made->modified_ns <= present->modified_ns) {
-    made->modified_ns = present->modified_ns + 1;
-  }
-  made->text = std::move(text);
-  present = made;
-  return made;
-}
-
-CachedTextPtr Container::mirror_text(uint32_t number) {
-  const std::lock_guard lock(cached_mutex_);
-  const auto it = mirrored_.find(number);
-  return it == mirrored_.end() ? nullptr : it->second;
-}
-
-CachedTextPtr Container::set_mirror_text(uint32_t number, std::string text, bool moves,
-                                         uint64_t now_us) {
-  constexpr size_t kMostBytes = size_t{256} << 10, kOverhead = 128;
-  const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
-  const std::lock_guard lock(cached_mutex_);
-  CachedTextPtr& present = mirrored_[number];
-  if (moves) stabilise(text, present ? present->text.size() : 0, false);
-  auto made = std::make_shared<CachedText>();
-  made->taken_us = now_us;
-  made->modified_ns = clock_ns(CLOCK_REALTIME);
-  if (present && present->text == text) {
-    made->modified_ns = present->modified_ns;
-  } else if (present && made->modified_ns <= present->modified_ns) {
-    made->modified_ns = present->modified_ns + 1;
-  }
-  made->text = std::move(text);
-  if (present) mirrored_bytes_ -= room_of(present);
-  present = made;
-  mirrored_bytes_ += room_of(present);
-  while (mirrored_bytes_ > kMostBytes && mirrored_.size() > 1) {
-    const auto oldest = std::min_element(
-        mirrored_.begin(), mirrored_.end(),
-        [&](const auto& a, const auto& b) { return a.second->taken_us < b.second->taken_us; });
-    if (oldest->first == number) break;
-    mirrored_bytes_ -= room_of(oldest->second);
-    mirrored_.erase(oldest);
-  }
-  return made;
-}
-
-void Container::drop_text(uint16_t view_index) {
-  const std::lock_guard lock(cached_mutex_);
-  cached_.erase(view_index);
-}
-
-Result<CachedTextPtr> Container::limits_text(const View& view, uint64_t now_us, bool& changed) {
-  constexpr uint64_t kOldUs = 1000000;
-  auto facts = this->facts(kNeedCpus, now_us);
-  if (!facts) return facts.error();
-  const CachedTextPtr present = cached_text(view.index);
-  const bool same = present && present->shown == facts.value().shown_cpus;
-  changed = false;
-  if (same && now_us - present->taken_us < kOldUs) return present;
-  auto text = render(view, now_us);
-  if (!text) return text.error();
-  auto made = std::make_shared<CachedText>();
-  made->taken_us = now_us;
-  made->shown = facts.value().shown_cpus;
-  changed = !present || present->text != text.value();
-  made->modified_ns = changed ? clock_ns(CLOCK_REALTIME) : present->modified_ns;
-  made->text = std::move(text.value());
-  const std::lock_guard lock(cached_mutex_);
-  cached_[view.index] = made;
-  return CachedTextPtr(made);
-}
-
-Container::CopyUse Container::hold_copy(uint16_t view_index, const CachedTextPtr& now,
-                                        bool& settling) {
-  const std::lock_guard lock(cached_mutex_);
-  KernelCopy& copy = copies_[view_index];
-  const bool same = copy.text && copy.text->text == now->text;
-  if (!same && copy.readers > 0) return CopyUse::kOwn;
-  ++copy.readers;
-  settling = copy.settling > 0;
-  if (same) return CopyUse::kShare;
-  copy.text = now;
-  ++copy.settling;
-  return CopyUse::kReplace;
-}
-
-void Container::copy_settled(uint16_t view_index) {
-  const std::lock_guard lock(cached_mutex_);
-  --copies_[view_index].settling;
-}
-
-void Container::drop_copy(uint16_t view_index) {
-  const std::lock_guard lock(cached_mutex_);
-  KernelCopy& copy = copies_[view_index];
-  // Readers of a worker before us were not counted.
-  if (copy.readers > 0) --copy.readers;
-}
-
-CachedTextPtr Container::kernel_copy(uint16_t view_index) {
-  const std::lock_guard lock(cached_mutex_);
-  const auto it = copies_.find(view_index);
-  return it == copies_.end() ? nullptr : it->second.text;
-}
-
-Container::LastOpen Container::last_open(size_t connection, uint16_t view_index) {
-  const std::lock_guard lock(last_open_mutex_);
-  return last_open_[connection][view_index];
-}
-
-void Container::set_last_open(size_t connection, uint16_t view_index, LastOpen last) {
-  const std::lock_guard lock(last_open_mutex_);
-  last_open_[connection][view_index] = last;
 }
 
 bool Container::busy() {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <atomic>
 #include <cstdint>
 #include <map>
@@ -47,15 +46,6 @@ struct Clock {
   uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
   int64_t offset_us = 0;       ///< of its time namespace
 };
-
-/// What a file holds while the kernel caches it: size, time and content are of one moment.
-struct CachedText {
-  std::string text;
-  uint64_t taken_us = 0;     ///< CLOCK_BOOTTIME
-  CpuSet shown;              ///< for files that change with limits: the CPUs it was made for
-  uint64_t modified_ns = 0;  ///< CLOCK_REALTIME; another one for each snapshot of a file
-};
-using CachedTextPtr = std::shared_ptr<const CachedText>;
 
 /// One container that somebody asked about: who it is, its sources, and its history.
 class Container {
@@ -106,14 +96,6 @@ class Container {
   /// The outermost container around it, and what all that are nested in that share.
   Tenant& tenant() const { return *tenant_; }
 
-  /// A file of it was opened or closed; the limit is the caller's to keep.
-  void count_open(bool opened);
-  /// Its open files hold snapshots of so many bytes more, and of so many less.
-  void count_held(uint64_t more, uint64_t less);
-  /// Its open files, and the bytes that they hold.
-  uint64_t open_files() const { return open_files_.load(std::memory_order_relaxed); }
-  uint64_t held_bytes() const { return held_bytes_.load(std::memory_order_relaxed); }
-
   /// When its cgroups were last read, CLOCK_BOOTTIME µs.
   uint64_t used_us() const { return used_us_.load(std::memory_order_relaxed); }
   /// Closes its cgroup files, and drops what was made from them. False while somebody reads them.
@@ -122,50 +104,16 @@ class Container {
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> refused{0};
 
-  /// What the kernel is to have of a file that it caches; nullptr when there is none yet.
-  CachedTextPtr cached_text(uint16_t view_index);
-  /// Makes a rendered text the present one of a file in contract `tick`. Its length stays that of
-  /// the one before it where that can be.
-  CachedTextPtr set_tick_text(const View& view, std::string text, uint64_t now_us);
-  /// There is nothing that the kernel could have of a file.
-  void drop_text(uint16_t view_index);
-  /// The present text of a file that changes with limits only, rendered anew when the CPUs shown
-  /// are others or when it is old (clock rates in cpuinfo). `changed` tells whether the kernel has
-  /// to forget what it has.
-  Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, bool& changed);
-
-  /// The present text of a mirrored file in contract `tick`, by the number of its path. The oldest
-  /// are dropped when they exceed 256 KiB together. `moves`: its length is to be kept.
-  CachedTextPtr mirror_text(uint32_t number);
-  CachedTextPtr set_mirror_text(uint32_t number, std::string text, bool moves, uint64_t now_us);
-
-  /// How an OPEN of a file that the kernel caches is to be served.
-  enum class CopyUse {
-    kShare,    ///< the kernel's copy says this: read it from there
-    kReplace,  ///< nobody reads the old copy: have the kernel forget it first
-    kOwn,      ///< somebody reads an older copy, which must stay whole: a snapshot of its own
+  /// What whoever serves its files keeps for it: made once, and destroyed with it. `T` is derived
+  /// from Attached and made of a Container&; the same one in every call.
+  class Attached {
+   public:
+    virtual ~Attached() = default;
   };
-  /// Decides it for the present text `now`, and counts the reader unless kOwn. `settling`: a
-  /// replacement is under way, so that the answer has to queue behind it.
-  CopyUse hold_copy(uint16_t view_index, const CachedTextPtr& now, bool& settling);
-  void copy_settled(uint16_t view_index);
-  void drop_copy(uint16_t view_index);
-  /// What the kernel has, or is about to have, of a file; nullptr when nobody asked for it yet.
-  CachedTextPtr kernel_copy(uint16_t view_index);
-
-  /// Which open of a file came last, and by which thread.
-  struct LastOpen {
-    uint64_t handle = 0;
-    uint32_t pid = 0;
-  };
-  /// Every connection has inodes and open files of its own.
-  static constexpr size_t kConnections = 2;
-  LastOpen last_open(size_t connection, uint16_t view_index);
-  void set_last_open(size_t connection, uint16_t view_index, LastOpen last);
-
-  /// The size of a file that the kernel was last told, by View::index; 0: not known.
-  std::atomic<uint64_t>& told_size(size_t connection, uint16_t view_index) {
-    return told_sizes_[connection][view_index];
+  template <typename T>
+  T& attached() {
+    std::call_once(attached_once_, [this] { attached_ = std::make_unique<T>(*this); });
+    return static_cast<T&>(*attached_);
   }
 
   /// Its tasks and load (kNeedTasks; with kNeedLoad the first who asks waits for figures), which
@@ -199,7 +147,7 @@ class Container {
   const Surroundings around_;
   const std::shared_ptr<Tenant> tenant_;
   std::atomic<bool> dead_{false};
-  std::atomic<uint64_t> open_files_{0}, held_bytes_{0}, used_us_{0};
+  std::atomic<uint64_t> used_us_{0};
   struct Shared : Made {
     std::string text;
   };
@@ -213,19 +161,8 @@ class Container {
   Made call_made_;
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
-  std::array<std::array<std::atomic<uint64_t>, kViewSlots>, kConnections> told_sizes_{};
-  std::mutex cached_mutex_;
-  struct KernelCopy {
-    CachedTextPtr text;
-    uint32_t readers = 0;
-    uint32_t settling = 0;
-  };
-  std::map<uint16_t, KernelCopy> copies_;
-  std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
-  std::map<uint32_t, CachedTextPtr> mirrored_;
-  size_t mirrored_bytes_ = 0;
-  std::mutex last_open_mutex_;
-  std::array<std::array<LastOpen, kViewSlots>, kConnections> last_open_{};
+  std::once_flag attached_once_;
+  std::unique_ptr<Attached> attached_;  ///< nullptr until somebody asks
 };
 
 }  // namespace vprocfs

@@ -6,6 +6,8 @@
 #include <utility>
 #include <vector>
 
+#include "fuse/container_files.h"
+
 namespace vprocfs {
 namespace {
 
@@ -48,7 +50,7 @@ bool is_whole(const Packed& packed) {
 KmsgFile::KmsgFile(StateFile& state, NodeId n, const View& v, std::shared_ptr<Container> c,
                    uint64_t h, uint64_t request)
     : node(n), view(v), container(std::move(c)), handle(h), state_(state) {
-  container->count_open(true);
+  ContainerFiles::of(*container).count_open(true);
   record_ = state_.allocate(sizeof(Packed), StateFile::Use::kTransient);
   if (record_ != 0) publish(request);
 }
@@ -61,11 +63,11 @@ KmsgFile::KmsgFile(StateFile& state, const Left& left, const View& v, std::share
       state_(state),
       record_(left.record),
       now_(left.state) {
-  container->count_open(true);
+  ContainerFiles::of(*container).count_open(true);
 }
 
 KmsgFile::~KmsgFile() {
-  container->count_open(false);
+  ContainerFiles::of(*container).count_open(false);
   if (record_ != 0) state_.release(record_, RecordType::kLogFile, handle);
 }
 

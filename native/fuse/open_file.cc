@@ -7,6 +7,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include "fuse/container_files.h"
+
 namespace vprocfs {
 namespace {
 
@@ -65,18 +67,18 @@ size_t Snapshot::room() const {
 
 OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c, std::optional<Clock> k)
     : node(n), view(v), container(std::move(c)), clock(k) {
-  if (container) container->count_open(true);
+  if (container) ContainerFiles::of(*container).count_open(true);
 }
 
 OpenFile::~OpenFile() {
   if (!container) return;
-  container->count_open(false);
-  if (snapshot_) container->count_held(0, snapshot_->room());
+  ContainerFiles::of(*container).count_open(false);
+  if (snapshot_) ContainerFiles::of(*container).count_held(0, snapshot_->room());
 }
 
 void OpenFile::hold(std::shared_ptr<Snapshot> snapshot) {
   if (container) {
-    container->count_held(snapshot->room(), snapshot_ ? snapshot_->room() : 0);
+    ContainerFiles::of(*container).count_held(snapshot->room(), snapshot_ ? snapshot_->room() : 0);
   }
   snapshot_ = std::move(snapshot);
 }

@@ -14,6 +14,7 @@
 
 #include "container/mirror.h"
 #include "container/registry.h"
+#include "fuse/container_files.h"
 #include "fuse/counters.h"
 #include "fuse/kmsg.h"
 #include "fuse/measures.h"
@@ -36,7 +37,7 @@ struct ServerOptions {
   uint32_t max_triggers_per_tenant = 32;
   uint64_t tick_us = 10000;
   bool tick = false;      ///< asks for the contract `tick` when the connection is made
-  size_t connection = 0;  ///< which one it is, below Container::kConnections
+  size_t connection = 0;  ///< which one it is, below ContainerFiles::kConnections
   /// Whether files are polled here, and take triggers. Else the kernel is told once that nothing
   /// is, and asks no more.
   bool polls = true;
@@ -123,7 +124,7 @@ class Server {
   void lookup_entry(const Request& r, NodeId parent, const TreeEntry& entry);
   void access(const Request& r);
   void getattr(const Request& r);
-  Container::LastOpen last_open(const ContainerPtr& container, const View& view);
+  ContainerFiles::LastOpen last_open(const ContainerPtr& container, const View& view);
   void getattr_file(const Request& r, NodeId node, const View& view, const ContainerPtr& container);
   /// True for files that the kernel may cache in `exact`: they change with limits only.
   bool cacheable(NodeId node, const View& view) const;
@@ -245,7 +246,8 @@ class Server {
   /// What the connection was made for: the kernel keeps to it for its life, so we do.
   std::atomic<bool> tick_;
   std::mutex host_opens_mutex_;
-  std::map<uint16_t, Container::LastOpen> host_opens_;  ///< of caller-identified nodes, by the host
+  std::map<uint16_t, ContainerFiles::LastOpen>
+      host_opens_;  ///< of caller-identified nodes, by the host
   mutable std::mutex waiting_mutex_;
   /// Of one request that waits, or of several copies of it: the kernel hands again what it thinks
   /// lost, and only the copy that came last is the one whose answer it takes.

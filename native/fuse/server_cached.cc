@@ -19,20 +19,20 @@ void Server::replace_copy(NodeId node, const ContainerPtr& container, const Cach
                           std::function<void()> after) {
   notifier_.post(lane_of(*container), [this, node, container, now, after = std::move(after)] {
     replace_cached(node.raw(), *now);
-    container->copy_settled(static_cast<uint16_t>(node.index() - kFirstFileIndex));
+    ContainerFiles::of(*container)
+        .copy_settled(static_cast<uint16_t>(node.index() - kFirstFileIndex));
     after();
   });
 }
 
 void Server::open_cached(const Request& r, const View& view, const ContainerPtr& container) {
-  bool changed = false;
   counters_.renders.fetch_add(1, std::memory_order_relaxed);
-  auto text = container->limits_text(view, boottime_us(), changed);
+  auto text = ContainerFiles::of(*container).limits_text(view, boottime_us());
   if (!text) return fail(r, text.error());
   bool settling = false;
-  const auto use = container->hold_copy(view.index, text.value(), settling);
+  const auto use = ContainerFiles::of(*container).hold_copy(view.index, text.value(), settling);
   // What reads the kernel's copy holds nothing here, and is not counted.
-  if (use == Container::CopyUse::kOwn) {
+  if (use == ContainerFiles::CopyUse::kOwn) {
     if (full(container)) return fail(r, ENFILE);
     return finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container),
                        text.value()->text);
@@ -41,9 +41,9 @@ void Server::open_cached(const Request& r, const View& view, const ContainerPtr&
   out.fh = kCachedHandle;
   out.open_flags = FOPEN_KEEP_CACHE;
   const auto answer = [this, unique = r.header().unique, out, container, index = view.index] {
-    if (!reply_.value(unique, out)) container->drop_copy(index);
+    if (!reply_.value(unique, out)) ContainerFiles::of(*container).drop_copy(index);
   };
-  if (use == Container::CopyUse::kReplace) {
+  if (use == ContainerFiles::CopyUse::kReplace) {
     return replace_copy(NodeId(r.header().nodeid), container, text.value(), answer);
   }
   if (settling) return notifier_.post(lane_of(*container), answer);
@@ -52,21 +52,21 @@ void Server::open_cached(const Request& r, const View& view, const ContainerPtr&
 
 void Server::cached_attributes(const Request& r, NodeId node, const View& view,
                                const ContainerPtr& container) {
-  bool changed = false;
-  auto text = container->limits_text(view, boottime_us(), changed);
+  auto text = ContainerFiles::of(*container).limits_text(view, boottime_us());
   if (!text) return fail(r, text.error());
   bool settling = false;
-  const auto use = container->hold_copy(view.index, text.value(), settling);
+  const auto use = ContainerFiles::of(*container).hold_copy(view.index, text.value(), settling);
   // What the kernel keeps must be told of: sizes of another text would cut that one.
-  const CachedTextPtr told =
-      use == Container::CopyUse::kOwn ? container->kernel_copy(view.index) : text.value();
-  if (use != Container::CopyUse::kOwn) container->drop_copy(view.index);
+  const CachedTextPtr told = use == ContainerFiles::CopyUse::kOwn
+                                 ? ContainerFiles::of(*container).kernel_copy(view.index)
+                                 : text.value();
+  if (use != ContainerFiles::CopyUse::kOwn) ContainerFiles::of(*container).drop_copy(view.index);
   fuse_attr_out out{};
   out.attr = tick_attr(node, view, *told);
   // Forgotten by notice, not by time.
   out.attr_valid = kForeverSeconds;
   const auto answer = [this, unique = r.header().unique, out] { reply_.value(unique, out); };
-  if (use == Container::CopyUse::kReplace) {
+  if (use == ContainerFiles::CopyUse::kReplace) {
     return replace_copy(node, container, text.value(), answer);
   }
   if (settling) return notifier_.post(lane_of(*container), answer);
@@ -75,10 +75,9 @@ void Server::cached_attributes(const Request& r, NodeId node, const View& view,
 
 void Server::cached_read(const Request& r, const View& view, const ContainerPtr& container) {
   const auto* in = r.arg<fuse_read_in>();
-  CachedTextPtr text = container->kernel_copy(view.index);
+  CachedTextPtr text = ContainerFiles::of(*container).kernel_copy(view.index);
   if (!text) {
-    bool changed = false;
-    auto made = container->limits_text(view, boottime_us(), changed);
+    auto made = ContainerFiles::of(*container).limits_text(view, boottime_us());
     if (!made) return fail(r, made.error());
     text = std::move(made.value());
   }
@@ -95,7 +94,7 @@ void Server::release(const Request& r) {
     open_files_.erase(in->fh, node);
   } else if (view != nullptr) {
     if (const auto container = registry_.known(node.container())) {
-      container->drop_copy(view->index);
+      ContainerFiles::of(*container).drop_copy(view->index);
     }
   }
   reply_.ok(r.header().unique);
@@ -107,17 +106,20 @@ void Server::limits_changed() {
     // Its next OPEN looks anyway; one whose source blocks must not keep the others waiting.
     if (container->busy()) continue;
     for (const View* view = views_begin(); view != views_end(); ++view) {
-      if (view->changes != Changes::kWithLimits || !container->kernel_copy(view->index)) continue;
+      if (view->changes != Changes::kWithLimits ||
+          !ContainerFiles::of(*container).kernel_copy(view->index))
+        continue;
       // The kernel's copy is of the connection that has the file.
       const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
       if (tree_.file(index) == nullptr) continue;
-      bool changed = false, settling = false;
-      const auto text = container->limits_text(*view, boottime_us(), changed);
+      bool settling = false;
+      const auto text = ContainerFiles::of(*container).limits_text(*view, boottime_us());
       if (!text) continue;
-      const auto use = container->hold_copy(view->index, text.value(), settling);
-      if (use == Container::CopyUse::kOwn) continue;
-      container->drop_copy(view->index);
-      if (use == Container::CopyUse::kShare) continue;
+      const auto use =
+          ContainerFiles::of(*container).hold_copy(view->index, text.value(), settling);
+      if (use == ContainerFiles::CopyUse::kOwn) continue;
+      ContainerFiles::of(*container).drop_copy(view->index);
+      if (use == ContainerFiles::CopyUse::kShare) continue;
       replace_copy(NodeId(container->id(), index), container, text.value(), [] {});
     }
   }

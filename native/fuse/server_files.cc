@@ -8,11 +8,11 @@
 #include "fuse/server.h"
 
 namespace vprocfs {
-Container::LastOpen Server::last_open(const ContainerPtr& container, const View& view) {
-  if (container) return container->last_open(options_.connection, view.index);
+ContainerFiles::LastOpen Server::last_open(const ContainerPtr& container, const View& view) {
+  if (container) return ContainerFiles::of(*container).last_open(options_.connection, view.index);
   const std::lock_guard lock(host_opens_mutex_);
   const auto it = host_opens_.find(view.index);
-  return it == host_opens_.end() ? Container::LastOpen{} : it->second;
+  return it == host_opens_.end() ? ContainerFiles::LastOpen{} : it->second;
 }
 
 bool Server::in_one_process(uint32_t thread, uint32_t other) const {
@@ -33,7 +33,7 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
     const uint64_t size = file->tell_size();
-    if (container) container->told_size(options_.connection, view.index) = size;
+    if (container) ContainerFiles::of(*container).told_size(options_.connection, view.index) = size;
     fuse_attr_out out{};
     out.attr = attributes(node, &view, size);
     reply_.value(r.header().unique, out);
@@ -44,7 +44,7 @@ void Server::getattr_file(const Request& r, NodeId node, const View& view,
   const bool refused = !text && text.error().code == EOPNOTSUPP;
   if (!text && !refused) return fail(r, text.error());
   const uint64_t size = refused ? kUnknownSize : text.value().size();
-  if (container) container->told_size(options_.connection, view.index) = size;
+  if (container) ContainerFiles::of(*container).told_size(options_.connection, view.index) = size;
   fuse_attr_out out{};
   out.attr = attributes(node, &view, size);
   reply_.value(r.header().unique, out);
@@ -112,9 +112,11 @@ void Server::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file
     }
     return answer();
   }
-  file->container->set_last_open(options_.connection, file->view->index, {out.fh, r.header().pid});
+  ContainerFiles::of(*file->container)
+      .set_last_open(options_.connection, file->view->index, {out.fh, r.header().pid});
   if (node.container().none()) return answer();
-  auto& told = file->container->told_size(options_.connection, file->view->index);
+  auto& told =
+      ContainerFiles::of(*file->container).told_size(options_.connection, file->view->index);
   if (told.load() >= size) return answer();
   told = size;
   notifier_.post(lane_of(*file->container), [this, node, size, last, answer] {
@@ -142,7 +144,7 @@ void Server::read(const Request& r) {
     auto container = view == nullptr ? Error{ENOENT, ""} : registry_.by_id(node.container());
     if (!container) return fail(r, container.error());
     const ContainerPtr owner = std::move(container.value());
-    if (owner->cached_text(view->index)) {
+    if (ContainerFiles::of(*owner).cached_text(view->index)) {
       owner->requests.fetch_add(1, std::memory_order_relaxed);
       return cached_bytes(r, *view, owner);
     }
@@ -174,7 +176,8 @@ void Server::read_file(const Request& r, const std::shared_ptr<OpenFile>& file) 
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (cached && bytes.size() < in->size && file->container) {
     // The kernel takes a short read of the cache for the end of the file.
-    file->container->told_size(options_.connection, file->view->index) = snapshot->text().size();
+    ContainerFiles::of(*file->container).told_size(options_.connection, file->view->index) =
+        snapshot->text().size();
   }
   reply_.data(r.header().unique, bytes.data(), bytes.size());
 }
@@ -222,7 +225,7 @@ void Server::entry(const Request& r, NodeId node, const View* view, uint64_t siz
 void Server::entry_of(const Request& r, const ContainerPtr& container, const TreeEntry& found,
                       uint64_t valid_s) {
   // In tick attributes are of a snapshot: taking the first one may block.
-  if (!tick_ || container->cached_text(found.view->index)) {
+  if (!tick_ || ContainerFiles::of(*container).cached_text(found.view->index)) {
     return answer_entry(r, *container, found, valid_s);
   }
   in_turn(r, container, [this, container, &found, valid_s](const Request& req) {
@@ -232,12 +235,13 @@ void Server::entry_of(const Request& r, const ContainerPtr& container, const Tre
 
 void Server::answer_entry(const Request& r, Container& container, const TreeEntry& found,
                           uint64_t valid_s) {
-  auto& told = container.told_size(options_.connection, found.view->index);
+  auto& told = ContainerFiles::of(container).told_size(options_.connection, found.view->index);
   if (told == 0) told = kUnknownSize;
   const NodeId node(container.id(), found.index);
   // The size of what the kernel caches must not change with a look-up.
-  const CachedTextPtr cached =
-      cacheable(node, *found.view) ? container.cached_text(found.view->index) : CachedTextPtr();
+  const CachedTextPtr cached = cacheable(node, *found.view)
+                                   ? ContainerFiles::of(container).cached_text(found.view->index)
+                                   : CachedTextPtr();
   entry(r, node, found.view, cached ? cached->text.size() : told.load(), valid_s);
 }
 

@@ -150,13 +150,13 @@ void Server::mirror_entry(const Request& r, NodeId parent, const ContainerPtr& c
 Result<CachedTextPtr> Server::mirror_snapshot(NodeId node, const ContainerPtr& container,
                                               const std::string& path, bool any_age) {
   const uint64_t now = boottime_us();
-  CachedTextPtr present = container->mirror_text(node.number());
+  CachedTextPtr present = ContainerFiles::of(*container).mirror_text(node.number());
   if (present && (any_age || now < present->taken_us + options_.tick_us)) return present;
   counters_.renders.fetch_add(1, std::memory_order_relaxed);
   auto text = mirror_.text(path, ask_of(container));
   if (!text) return text.error();
-  return container->set_mirror_text(node.number(), std::move(text.value()), Mirror::moves(path),
-                                    now);
+  return ContainerFiles::of(*container)
+      .set_mirror_text(node.number(), std::move(text.value()), Mirror::moves(path), now);
 }
 
 void Server::mirror_snapshot_attr(NodeId node, const ContainerPtr& container,
@@ -235,7 +235,7 @@ void Server::read_mirror(const Request& r, const fuse_read_in& in, NodeId node) 
       const auto bytes = OpenFiles::slice(snapshot.value()->text, arg->offset, arg->size);
       reply_.data(req.header().unique, bytes.data(), bytes.size());
     };
-    if (owner->mirror_text(node.number())) return answer(r);
+    if (ContainerFiles::of(*owner).mirror_text(node.number())) return answer(r);
     return in_turn(r, owner, answer);
   }
   // Not through the page cache: sizes are the kernel's own of sysfs, a page for whatever is in it.

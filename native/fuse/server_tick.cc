@@ -13,15 +13,15 @@ constexpr uint64_t kNsPerSecond = 1000000000;
 Result<CachedTextPtr> Server::tick_snapshot(const View& view, const ContainerPtr& container,
                                             bool any_age) {
   const uint64_t now = boottime_us();
-  CachedTextPtr present = container->cached_text(view.index);
+  CachedTextPtr present = ContainerFiles::of(*container).cached_text(view.index);
   if (present && (any_age || now < present->taken_us + options_.tick_us)) return present;
   auto text = render(view, container);
   if (!text) {
     // Not the figures of a moment ago either, when there are none any more.
-    if (text.error().code == EOPNOTSUPP) container->drop_text(view.index);
+    if (text.error().code == EOPNOTSUPP) ContainerFiles::of(*container).drop_text(view.index);
     return text.error();
   }
-  return container->set_tick_text(view, std::move(text.value()), now);
+  return ContainerFiles::of(*container).set_tick_text(view, std::move(text.value()), now);
 }
 
 fuse_attr Server::tick_attr(NodeId node, const View& view, const CachedText& snapshot) const {
