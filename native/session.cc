@@ -238,11 +238,12 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   CounterSums c;
-  size_t triggers = 0, waiting = 0, notices = 0, open_files = 0;
+  size_t triggers = 0, waiting = 0, notices = 0, open_files = 0, log_readers = 0;
   if (engine_) {
     engine_->for_each_server([&](const Server& server) {
       c.add(server.counters());
       triggers += server.triggers();
+      log_readers += server.log_readers();
       waiting += server.waiting();
       notices += server.notices();
       open_files += server.open_files();
@@ -263,6 +264,7 @@ Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
       .set("taskPasses", sampler == nullptr ? 0 : sampler->passes())
       .set("taskPassUs", sampler == nullptr ? 0 : sampler->spent_us())
       .set("triggers", triggers)
+      .set("logReaders", log_readers)
       .set("waiting", waiting)
       .set("notices", notices)
       .set("openFiles", open_files);

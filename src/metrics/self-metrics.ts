@@ -99,6 +99,12 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
     ({ counters }) => counters.triggers,
   ],
   [
+    "kernel_log_readers",
+    "gauge",
+    "Readers of containers' kernel logs that wait for a record",
+    ({ counters }) => counters.logReaders,
+  ],
+  [
     "late_calls_total",
     "counter",
     "System calls passed to the kernel because the memory of their callers blocks",

@@ -107,6 +107,8 @@ export interface SessionCounters {
   readonly taskPassUs: number;
   /** Gauge: pressure triggers. */
   readonly triggers: number;
+  /** Gauge: readers of containers' kernel logs that wait for a record. */
+  readonly logReaders?: number;
   /** Gauge: requests that wait for their turn or for their container's budget. */
   readonly waiting: number;
   /** Gauge: notices about files that wait for the kernel. */

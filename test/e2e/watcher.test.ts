@@ -170,6 +170,15 @@ describeLive("the watcher", ["unshare"], () => {
     }
   });
 
+  it("one that is stopped and leaves its files takes kernel logs out, which services look at", async () => {
+    const own = testScope();
+    const leaving = await Daemon.start(own, ...OWN, "--on-stop", "leave");
+    const container = await served(await started(own, "own"));
+    await leaving.stop();
+    const kept = PLACES.filter((place) => !place.endsWith("/kmsg"));
+    expect(filesOf(container.init)).toEqual(kept);
+  });
+
   it("serves many that start at once", async () => {
     const own = testScope();
     const many = sized("VPROCFS_TEST_MANY", 20, 40);
