@@ -173,9 +173,9 @@ class Agent {
                   std::unique_ptr<Asked>& asked, size_t index);
   Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, Answer& answer,
              std::unique_ptr<Asked>& asked, size_t index);
-  void fill(Desk& desk, const Source& source, const Answer& answer, const Asked* asked,
-            const Ledger::Entry& call) const;
-  bool fill_from_log(Desk& desk, Answer& answer, ContainerId container, int listener_fd,
+  void fill(size_t index_of_desk, const Source& source, const Answer& answer, const Asked* asked,
+            const Ledger::Entry& call);
+  bool fill_from_log(size_t index_of_desk, Answer& answer, ContainerId container, int listener_fd,
                      Ledger::Entry& call);
   bool wait_for_turn(Source& source);
   bool is_poisoned(uint64_t key, uint64_t id) const;

@@ -10,9 +10,6 @@
 
 namespace vprocfs {
 
-/// The longest answer.
-inline constexpr size_t kMostAnswerBytes = size_t{64} << 10;
-
 /// Where an agent and one of its writers (native/writer) meet: the call to be answered, in memory
 /// that outlives both (see Ledger). A writer is a process of its own that writes into the memory of
 /// callers. That may block for as long as the caller likes, beyond any signal: a page of a file
@@ -63,9 +60,8 @@ struct Desk {
   uint32_t end;
   uint32_t answered, faults, gone;
 
-  /// The whole of a container's log. Pages that nobody wrote to take no memory.
-  static constexpr size_t kMostBytes = kMostAnswerBytes;
-  alignas(4096) uint8_t data[kMostBytes];
+  /// Of the answer, which lies beside the desks (Ledger::text): the whole of a container's log.
+  static constexpr size_t kMostBytes = size_t{64} << 10;
 };
 
 /// Descriptors that a writer starts with. It keeps no others, and these hold nothing up: a memfd,

@@ -62,7 +62,8 @@ bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who,
 
 /// Before threads.
 void Agent::adopt_holding() {
-  for (size_t place = 0; place < Ledger::kHeld; ++place) {
+  const size_t end = std::min(ledger_.held_end(), Ledger::kHeld);
+  for (size_t place = 0; place < end; ++place) {
     if (ledger_.held(place).in_use()) held_before_.push_back(place);
   }
 }

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <unistd.h>
+
+#include <algorithm>
 #include <cerrno>
 
 namespace vprocfs {
@@ -44,7 +46,8 @@ std::optional<size_t> Ledger::park(const Entry& entry) {
 
 std::optional<size_t> Ledger::hold(const Entry& entry) {
   for (size_t place = 0; place < kHeld; ++place) {
-    if (layout_->held[place].in_use()) continue;
+    if (place < layout_->held_end && layout_->held[place].in_use()) continue;
+    layout_->held_end = std::max<uint64_t>(layout_->held_end, place + 1);
     layout_->held[place] = entry;
     return place;
   }

@@ -49,6 +49,8 @@ class Ledger {
   Entry& hand(size_t index) { return layout_->hands[index]; }
   const Entry& hand(size_t index) const { return layout_->hands[index]; }
   Desk& desk(size_t index) { return layout_->desks[index]; }
+  /// Room for Desk::kMostBytes of the answer on a desk. Pages that nobody wrote to take no memory.
+  uint8_t* text(size_t index) { return layout_->texts[index]; }
 
   /// Whether every thread could put one more call aside.
   bool has_room() const;
@@ -59,6 +61,8 @@ class Ledger {
 
   /// Calls that wait for something that may never come.
   static constexpr size_t kHeld = 1024;
+  /// Places from this one on have never been used.
+  size_t held_end() const { return layout_->held_end; }
   /// Puts one aside that does. nullopt: no room.
   std::optional<size_t> hold(const Entry& entry);
   Entry& held(size_t place) { return layout_->held[place]; }
@@ -79,8 +83,10 @@ class Ledger {
   struct Layout {
     Entry hands[kHands];
     Entry parked[kParked];
-    Entry held[kHeld];
     Desk desks[kDesks];
+    uint64_t held_end;
+    Entry held[kHeld];
+    alignas(4096) uint8_t texts[kDesks][Desk::kMostBytes];
   };
   Layout* layout_ = nullptr;
   std::vector<Entry> leftovers_;

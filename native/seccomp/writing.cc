@@ -81,7 +81,7 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
     if (taken != taken_.end()) hand.log = taken->second;
   }
   const int listener_fd = asked ? asked->fds[Asked::kNotify].get() : source->fd.get();
-  if (answer.log && !fill_from_log(at, answer, who->id(), listener_fd, hand)) {
+  if (answer.log && !fill_from_log(*desk, answer, who->id(), listener_fd, hand)) {
     if (asked) hand = Ledger::Entry{};
     if (turn.parked.empty() && turn.sources.empty()) turns_.erase(tenant);
     return answer.reply ? Given::kReply : Given::kEmpty;
@@ -90,7 +90,7 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
   turn.taken = true;
   turn.desk = *desk;
   at.tenant = tenant;
-  fill(at, *source, answer, asked.get(), hand);
+  fill(*desk, *source, answer, asked.get(), hand);
   if (asked) taken_.erase({hand.key, hand.notification.id});
   writing_[*desk] = Writing{source, who, std::move(asked)};
   // From here on it is the writer's: it must be in one place only.
@@ -102,8 +102,9 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
 
 /// Takes what a call gets of its container's log. False: that is nothing, and how the call ends
 /// stands in `answer` unless it is to wait. What was taken is in `call` before it is.
-bool Agent::fill_from_log(Desk& desk, Answer& answer, ContainerId container, int listener_fd,
-                          Ledger::Entry& call) {
+bool Agent::fill_from_log(size_t index_of_desk, Answer& answer, ContainerId container,
+                          int listener_fd, Ledger::Entry& call) {
+  Desk& desk = ledger_.desk(index_of_desk);
   // For nobody nothing is taken.
   if (!still_waits(listener_fd, call.notification.id)) {
     answer.reply = Verdict{Verdict::Kind::kReply, 0, EINTR};
@@ -117,7 +118,7 @@ bool Agent::fill_from_log(Desk& desk, Answer& answer, ContainerId container, int
     text = text_of_syslog(logs, container, *answer.log, call.log);
   }
   desk.bytes = static_cast<uint32_t>(std::min(text.size(), Desk::kMostBytes));
-  std::memcpy(desk.data, text.data(), desk.bytes);
+  std::memcpy(ledger_.text(index_of_desk), text.data(), desk.bytes);
   answer.value = desk.bytes;
   if (desk.bytes == 0 && answer.log->action != kSyslogRead) {
     answer.reply = Verdict{Verdict::Kind::kReply, 0, 0};
@@ -125,8 +126,9 @@ bool Agent::fill_from_log(Desk& desk, Answer& answer, ContainerId container, int
   return desk.bytes != 0;
 }
 
-void Agent::fill(Desk& desk, const Source& source, const Answer& answer, const Asked* asked,
-                 const Ledger::Entry& call) const {
+void Agent::fill(size_t index_of_desk, const Source& source, const Answer& answer,
+                 const Asked* asked, const Ledger::Entry& call) {
+  Desk& desk = ledger_.desk(index_of_desk);
   desk.key = source.key;
   desk.notification = call.notification;
   desk.listener_fd = asked != nullptr ? asked->fds[Asked::kNotify].get() : source.fd.get();
@@ -138,7 +140,7 @@ void Agent::fill(Desk& desk, const Source& source, const Answer& answer, const A
   desk.log = call.log;
   if (!answer.log) {
     desk.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), Desk::kMostBytes));
-    std::memcpy(desk.data, answer.bytes.data(), desk.bytes);
+    std::memcpy(ledger_.text(index_of_desk), answer.bytes.data(), desk.bytes);
   }
   desk.most_calls = 1;
   if (asked != nullptr || !answer.repeats) return;

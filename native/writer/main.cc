@@ -58,7 +58,7 @@ bool still_waits(const Fd& listener, uint64_t id) {
 }
 
 /// One answer into one caller's memory. `listener` is closed while that may block for good.
-Desk::End write_answer(Desk& desk, Fd& listener) {
+Desk::End write_answer(Desk& desk, const uint8_t* text, Fd& listener) {
   // Waits at most for a killable lock: with a signal it ends, and the descriptor with it.
   const Fd memory = open_memory(desk);
   // Asked after it was opened: what it leads to then is the caller's memory for good, whoever gets
@@ -71,7 +71,7 @@ Desk::End write_answer(Desk& desk, Fd& listener) {
   const uint64_t address = desk.is_32bit != 0 ? static_cast<uint32_t>(given) : given;
   if (address > static_cast<uint64_t>(INT64_MAX) - desk.bytes) return Desk::kFault;
   listener.reset();
-  const ssize_t n = ::pwrite(memory.get(), desk.data, desk.bytes, static_cast<off_t>(address));
+  const ssize_t n = ::pwrite(memory.get(), text, desk.bytes, static_cast<off_t>(address));
   return n == static_cast<ssize_t>(desk.bytes) ? Desk::kWritten : Desk::kFault;
 }
 
@@ -118,12 +118,12 @@ bool next_call(Desk& desk, Fd& listener) {
   }
 }
 
-Desk::End serve(Desk& desk) {
+Desk::End serve(Desk& desk, const uint8_t* text) {
   Fd listener;
   for (uint32_t calls = 1;; ++calls) {
     const seccomp_notif last = desk.notification;
     desk.busy_since_us.store(now_us(), std::memory_order_relaxed);
-    const Desk::End end = write_answer(desk, listener);
+    const Desk::End end = write_answer(desk, text, listener);
     desk.busy_since_us.store(0, std::memory_order_relaxed);
     if (desk.memory_fd >= 0 || end == Desk::kUnwritable) return end;
     if (end == Desk::kGone) {
@@ -142,12 +142,12 @@ void futex(std::atomic<uint32_t>& word, int operation, uint32_t value) {
   ::syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
 }
 
-[[noreturn]] void run(Desk& desk) {
+[[noreturn]] void run(Desk& desk, const uint8_t* text) {
   for (;;) {
     for (uint32_t turn; (turn = desk.turn.load(std::memory_order_acquire)) != Desk::kWriters;) {
       futex(desk.turn, FUTEX_WAIT, turn);
     }
-    desk.end = serve(desk);
+    desk.end = serve(desk, text);
     desk.turn.store(Desk::kDone, std::memory_order_release);
     const uint64_t one = 1;
     if (::write(kWriterDoneFd, &one, sizeof one) < 0) std::exit(1);
@@ -168,5 +168,5 @@ int main(int argc, char** argv) {
   const size_t index = std::strtoul(argv[1], nullptr, 10);
   if (index >= Ledger::kDesks || !ledger.open(vprocfs::kWriterLedgerFd)) return 1;
   vprocfs::go_first();
-  vprocfs::run(ledger.desk(index));
+  vprocfs::run(ledger.desk(index), ledger.text(index));
 }
