@@ -1,6 +1,6 @@
-import { type BenchCase, type Mark, SkipError } from "../case.js";
+import type { BenchCase, Mark } from "../case.js";
 import { samples } from "../measure.js";
-import type { Container } from "../support/containers.js";
+import { startCrowd } from "../support/crowd.js";
 import { daemonCpuNs, footprint } from "../support/daemon.js";
 import { type FileName, pathOf } from "../support/files.js";
 import { failedReads } from "../support/load.js";
@@ -24,14 +24,7 @@ export const density: BenchCase = {
   trials: { quick: 1, full: 3 },
   variants: (scale) => (scale === "quick" ? ["100"] : ["100", "500", "1000"]),
   measure: async (trial, variant) => {
-    const { pid } = await trial.startPeer();
-    if (pid === undefined) {
-      throw new SkipError("there is no daemon");
-    }
-    const containers: Container[] = [];
-    while (containers.length < Number(variant)) {
-      containers.push(await trial.container(READ));
-    }
+    const { pid, containers } = await startCrowd(trial, Number(variant), READ);
     const load = trial.startLoad({
       paths: READ.map(pathOf),
       containers,

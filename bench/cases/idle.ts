@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type BenchCase, type Mark, SkipError } from "../case.js";
+import type { BenchCase, Mark } from "../case.js";
 import { samples } from "../measure.js";
-import type { Container } from "../support/containers.js";
+import { startCrowd } from "../support/crowd.js";
 import { daemonCpuNs, footprint, wakeups } from "../support/daemon.js";
 import { type FileName, pathOf } from "../support/files.js";
 
@@ -34,14 +34,7 @@ export const idle: BenchCase = {
   trials: { quick: 1, full: 3 },
   variants: (scale) => (scale === "quick" ? ["100"] : ["1000"]),
   measure: async (trial, variant) => {
-    const { pid } = await trial.startPeer();
-    if (pid === undefined) {
-      throw new SkipError("there is no daemon");
-    }
-    const containers: Container[] = [];
-    while (containers.length < Number(variant)) {
-      containers.push(await trial.container(READ));
-    }
+    const { pid, containers } = await startCrowd(trial, Number(variant), READ);
     await trial.load({ paths: READ.map(pathOf), containers, count: 1, warmup: 0 });
     await sleep(REST_MS);
     const before = { cpuNs: await daemonCpuNs(trial.stage, pid), woken: wakeups(pid) };

@@ -1,0 +1,20 @@
+import { SkipError, type Trial } from "../case.js";
+import type { Container } from "./containers.js";
+import type { FileName } from "./files.js";
+
+/** Starts the peer, and so many containers that see its files. */
+export async function startCrowd(
+  trial: Trial,
+  count: number,
+  files: readonly FileName[],
+): Promise<{ readonly pid: number; readonly containers: readonly Container[] }> {
+  const { pid } = await trial.startPeer();
+  if (pid === undefined) {
+    throw new SkipError("there is no daemon");
+  }
+  const containers: Container[] = [];
+  while (containers.length < count) {
+    containers.push(await trial.container(files));
+  }
+  return { pid, containers };
+}
