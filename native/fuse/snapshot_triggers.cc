@@ -1,5 +1,3 @@
-#include <poll.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -7,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-#include "fuse/server.h"
+#include "fuse/snapshot_files.h"
 
 namespace vprocfs {
 namespace {
@@ -15,9 +13,6 @@ namespace {
 constexpr size_t kMaxTrigger = 32;  // psi_write(), kernel/sched/psi.c
 constexpr unsigned kUnprivilegedWindowUs = 2000000;
 constexpr unsigned kCapSysResource = 24;
-
-/// A file without a poll method, and every pressure file whatever else it says (fs/select.c).
-constexpr uint32_t kDefaultPollMask = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
 
 /// Whether the effective capabilities in /proc/<tid>/status have CAP_SYS_RESOURCE, in whatever user
 /// namespace: psi_trigger_create() asks no more either.
@@ -39,23 +34,19 @@ unsigned window_of(const std::string& text) {
 
 }  // namespace
 
-void Server::write(const Request& r) {
+void SnapshotFiles::write(const Request& r) {
   const auto* in = r.arg<fuse_write_in>();
-  if (in->size > r.payload_size() - sizeof(*in)) return fail(r, EINVAL);
-  const NodeId node(r.header().nodeid);
-  const View* view = tree_.file(node.index());
-  // fs/proc/inode.c: a file without a write method.
-  if (view == nullptr || !takes_triggers(*view)) return fail(r, node.mirrored() ? EROFS : EIO);
-  // In tick nobody tells us of opens and closes: nothing to hang a trigger on.
-  if (tick_ || !options_.polls) return fail(r, EOPNOTSUPP);
-  const auto file = open_files_.find(in->fh, node);
+  const NodeId node = node_of(r);
+  if (!takes_triggers(*serving_.tree.file(node.index()))) return Files::write(r);
+  if (!options().polls) return fail(r, EOPNOTSUPP);
+  const auto file = serving_.open_files.find(in->fh, node);
   if (!file) return fail(r, EBADF);
   // The host's own are in /proc/pressure.
   if (!file->container) return fail(r, EOPNOTSUPP);
   in_turn(r, file->container, [this, file](const Request& req) { arm(req, file); });
 }
 
-void Server::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
+void SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
   const auto* in = r.arg<fuse_write_in>();
   const auto* bytes = reinterpret_cast<const char*>(r.payload() + sizeof(*in));
   // As psi_write() does it: the last byte is not part of the text.
@@ -64,33 +55,22 @@ void Server::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
   text.back() = '\0';
   // What the kernel asks of the writer it would ask of us, who may more.
   if (window_of(text) % kUnprivilegedWindowUs != 0) {
-    const auto status = host_.raw("proc/" + std::to_string(r.header().pid) + "/status");
+    const auto status = serving_.host.raw("proc/" + std::to_string(r.header().pid) + "/status");
     if (!status || !may_use_resources(status.value())) return fail(r, EINVAL);
   }
-  const int error = triggers_.arm(in->fh, file, text);
+  const int error = serving_.triggers.arm(in->fh, file, text);
   if (error == ESRCH || error == ENODEV) return fail(r, ESRCH);
   if (error != 0) return fail(r, error);
   fuse_write_out out{};
   out.size = in->size;
-  reply_.value(r.header().unique, out);
+  answer(r, out);
 }
 
-void Server::poll(const Request& r) {
+uint32_t SnapshotFiles::poll_events(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
-  // The kernel remembers, and says of every file what it says of one without a poll method. Not
-  // while triggers are here that an earlier version has taken: they would be told no more.
-  if (!options_.polls && triggers_.size() == 0) {
-    reply_.error(r.header().unique, ENOSYS);
-    return;
-  }
-  fuse_poll_out out{};
-  out.revents = kDefaultPollMask;
-  const NodeId node(r.header().nodeid);
-  const View* view = tree_.file(node.index());
-  if (view != nullptr && takes_triggers(*view)) {
-    out.revents |= tick_ ? POLLERR | POLLPRI : triggers_.poll(in->fh, node, in->kh);
-  }
-  reply_.value(r.header().unique, out);
+  const NodeId node = node_of(r);
+  if (!takes_triggers(*serving_.tree.file(node.index()))) return 0;
+  return serving_.triggers.poll(in->fh, node, in->kh);
 }
 
 }  // namespace vprocfs

@@ -1,3 +1,5 @@
+#include "fuse/tree_files.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -5,12 +7,11 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
-#include <ctime>
 #include <string_view>
 #include <system_error>
 
+#include "fuse/all_files.h"
 #include "fuse/listing.h"
-#include "fuse/server.h"
 
 namespace vprocfs {
 namespace {
@@ -53,67 +54,53 @@ const char* below_container(NodeIndex index) {
 
 }  // namespace
 
-bool Server::is_link(NodeId node) const {
-  if (tree_.link(node.index()) != nullptr) return true;
+bool TreeFiles::is_link(NodeId node) const {
+  if (serving_.tree.link(node.index()) != nullptr) return true;
   if (!node.container().none()) return node.index() == kContainerLinkIndex;
   return below_container(node.index()) != nullptr;
 }
 
 /// To the mount whose files can be polled, where the caller sees that; else to what stands beside.
-std::string Server::polled_target(const Request& r, NodeId node, const std::string& path) const {
+std::string TreeFiles::polled_target(const Request& r, NodeId node, const std::string& path) const {
   const std::string place =
-      options_.polled_place ? options_.polled_place(r.header().pid) : std::string();
+      options().polled_place ? options().polled_place(r.header().pid) : std::string();
   if (place.empty()) return "." + path.substr(path.rfind('/') + 1);
   if (node.container().none()) return place + "/" + path;
   return place + "/containers/" + node.container().name() + "/" + path;
 }
 
-fuse_attr Server::attributes(NodeId node, const View* view, uint64_t size) const {
-  fuse_attr attr{};
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  attr.ino = node.raw();
-  attr.size = size;
-  attr.atime = attr.mtime = attr.ctime = static_cast<uint64_t>(now.tv_sec);
-  attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(now.tv_nsec);
-  attr.nlink = 1;
-  attr.blksize = 4096;
-  if (is_link(node)) {
-    attr.mode = S_IFLNK | 0777;
-  } else if (view != nullptr) {
-    // In tick nothing can be written.
-    attr.mode = S_IFREG | (tick_ ? view->mode & ~0222u : view->mode);
-  } else {
-    attr.mode = S_IFDIR | 0555;
-    attr.nlink = 2;
-  }
+fuse_attr TreeFiles::attributes_of(NodeId node) const {
+  const bool link = is_link(node);
+  fuse_attr attr = vprocfs::attributes_of(node, link ? S_IFLNK | 0777 : S_IFDIR | 0555, 0);
+  attr.nlink = link ? 1 : 2;
   return attr;
 }
 
-void Server::lookup(const Request& r) {
-  const auto* bytes = reinterpret_cast<const char*>(r.payload());
-  const std::string name(bytes, ::strnlen(bytes, r.payload_size()));
-  const NodeId parent(r.header().nodeid);
+void TreeFiles::entry(const Request& r, NodeId node, const ContainerPtr&, uint64_t valid_s) {
+  fuse_entry_out out{};
+  out.attr = attributes_of(node);
+  out.nodeid = node.raw();
+  out.entry_valid = out.attr_valid = valid_s;
+  answer(r, out);
+}
+
+void TreeFiles::lookup(const Request& r, const std::string& name) {
+  const NodeId parent = node_of(r);
   NodeIndex index = parent.index();
   if (parent.container().none()) {
     if (index == kContainersIndex) return lookup_container(r, name);
     if (index == kRootIndex) {
       if (name == "containers")
-        return entry(r, NodeId({}, kContainersIndex), nullptr, 0, kForeverSeconds);
-      if (name == "cgroup") return entry(r, NodeId({}, kCgroupIndex), nullptr, 0, kForeverSeconds);
-      if (name == "self") return entry(r, NodeId({}, kSelfIndex), nullptr, 0, kForeverSeconds);
+        return entry(r, NodeId({}, kContainersIndex), nullptr, kForeverSeconds);
+      if (name == "cgroup") return entry(r, NodeId({}, kCgroupIndex), nullptr, kForeverSeconds);
+      if (name == "self") return entry(r, NodeId({}, kSelfIndex), nullptr, kForeverSeconds);
       if (const NodeIndex link = link_at_top(name)) return lookup_top(r, name, link);
       index = kContainerRootIndex;
     }
   }
-  const TreeDir* dir = parent.mirrored() ? nullptr : tree_.dir(index);
+  const TreeDir* dir = serving_.tree.dir(index);
   const TreeEntry* found = dir == nullptr ? nullptr : dir->find(name);
-  if (found == nullptr) {
-    const auto mirrored = mirror_path(parent);
-    if (mirrored) return lookup_mirror(r, parent, *mirrored, name);
-    reply_.error(r.header().unique, ENOENT);
-    return;
-  }
+  if (found == nullptr) return Files::lookup(r, name);
   lookup_entry(r, parent, *found);
 }
 
@@ -121,129 +108,88 @@ void Server::lookup(const Request& r) {
 /// a container find links to their own tree: were they to find files of their own by the same path
 /// as others, each look-up would take the name from what the one before has just bound, which runc
 /// ("possibly malicious path", "(deleted)") and others take for an attack.
-void Server::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
-  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
-  const TreeEntry* found = tree_.dir(kContainerRootIndex)->find(name);
-  if (!caller) return fail_lookup(r, caller.error());
+void TreeFiles::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
+  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  const TreeEntry* found = serving_.tree.dir(kContainerRootIndex)->find(name);
+  if (!caller) return serving_.answers.fail_lookup(r, caller.error());
   if (found == nullptr) return fail(r, ENOENT);
   // The next caller may be another's.
-  entry(r, NodeId({}, caller.value() ? link : found->index), nullptr, 0, 0);
+  entry(r, NodeId({}, caller.value() ? link : found->index), nullptr, 0);
 }
 
 /// containers/pid:<PID> leads from any process that the host knows to its container. What it leads
 /// to is in the node id, so that every worker can answer for it.
-void Server::lookup_process(const Request& r, std::string_view digits) {
-  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+void TreeFiles::lookup_process(const Request& r, std::string_view digits) {
+  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
   pid_t pid = 0;
   const char* const end = digits.data() + digits.size();
   const auto read = std::from_chars(digits.data(), end, pid);
   const bool is_pid = read.ec == std::errc() && read.ptr == end && pid > 0;
   const bool may = is_pid && caller && !caller.value();
-  const auto found = may ? registry_.by_process(pid) : caller;
+  const auto found = may ? serving_.registry.by_process(pid) : caller;
   if (!may || !found || !found.value()) {
-    reply_.error(r.header().unique, ENOENT);
+    reply().error(r.header().unique, ENOENT);
     return;
   }
-  entry(r, NodeId(found.value()->id(), kContainerLinkIndex), nullptr, 0, 0);
+  entry(r, NodeId(found.value()->id(), kContainerLinkIndex), nullptr, 0);
 }
 
-void Server::lookup_container(const Request& r, const std::string& name) {
+void TreeFiles::lookup_container(const Request& r, const std::string& name) {
   if (name.compare(0, kProcessPrefix.size(), kProcessPrefix) == 0) {
     return lookup_process(r, std::string_view(name).substr(kProcessPrefix.size()));
   }
   const auto id = ContainerId::parse(name);
-  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
   // To others a container is not there, rather than forbidden: names are not to be probed either.
   const bool may = caller && (!caller.value() || (id && caller.value()->id() == *id));
-  if (!caller) return fail_lookup(r, caller.error());
+  if (!caller) return serving_.answers.fail_lookup(r, caller.error());
   if (!id || !may) {
-    reply_.error(r.header().unique, ENOENT);
+    reply().error(r.header().unique, ENOENT);
     return;
   }
-  const auto found = registry_.by_id(*id);
-  if (!found) return fail_lookup(r, found.error());
-  entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0, 0);
+  const auto found = serving_.registry.by_id(*id);
+  if (!found) return serving_.answers.fail_lookup(r, found.error());
+  entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0);
 }
 
-void Server::getattr(const Request& r) {
-  const NodeId node(r.header().nodeid);
-  if (const auto mirrored = mirror_path(node)) return getattr_mirror(r, node, *mirrored);
-  if (node.mirrored()) return fail(r, ESTALE);
-  const View* view = tree_.file(node.index());
-  if (view == nullptr) {
-    const bool fixed = node.container().none() && node.index() <= kCgroupIndex;
-    if (!fixed && !is_link(node) && node.index() != kContainerRootIndex &&
-        tree_.dir(node.index()) == nullptr) {
-      return fail(r, ENOENT);
-    }
-    fuse_attr_out out{};
-    out.attr_valid = kForeverSeconds;
-    out.attr = attributes(node, nullptr, 0);
-    reply_.value(r.header().unique, out);
-    return;
+void TreeFiles::attributes(const Request& r) {
+  const NodeId node = node_of(r);
+  const bool fixed = node.container().none() && node.index() <= kCgroupIndex;
+  if (!fixed && !is_link(node) && node.index() != kContainerRootIndex &&
+      serving_.tree.dir(node.index()) == nullptr) {
+    return fail(r, ENOENT);
   }
-  auto container = container_of(r, node);
-  if (!container) return fail(r, container.error());
-  const ContainerPtr owner = std::move(container.value());
-  in_turn(r, owner,
-          [this, node, view, owner](const Request& req) { getattr_file(req, node, *view, owner); });
+  fuse_attr_out out{};
+  out.attr_valid = kForeverSeconds;
+  out.attr = attributes_of(node);
+  answer(r, out);
 }
 
-void Server::access(const Request& r) {
-  const auto* in = r.arg<fuse_access_in>();
-  if (const auto mirrored = mirror_path(NodeId(r.header().nodeid))) {
-    return access_mirror(r, *in, *mirrored);
-  }
-  const View* view = tree_.file(NodeId(r.header().nodeid).index());
-  const uint32_t mode = view == nullptr ? 0555 : view->mode;
-  // Everything is root's and no group's; root lacks only what nobody has: execution.
-  const uint32_t allowed = r.header().uid == 0 ? (R_OK | W_OK | (mode & X_OK)) : mode & 07;
-  if ((in->mask & ~allowed & 07) != 0) {
-    reply_.error(r.header().unique, EACCES);
-    return;
-  }
-  reply_.ok(r.header().unique);
-}
-
-void Server::setattr(const Request& r) {
-  const auto* in = r.arg<fuse_setattr_in>();
-  // open(O_TRUNC) on a proc file changes nothing and succeeds for who may write; nothing else is
-  // ours to change.
-  if ((in->valid & ~uint32_t{FATTR_SIZE | FATTR_FH | FATTR_LOCKOWNER}) != 0) {
-    return fail(r, EPERM);
-  }
-  if (r.header().uid != 0) return fail(r, EACCES);
-  if (NodeId(r.header().nodeid).mirrored()) return fail(r, EROFS);
-  getattr(r);
-}
-
-void Server::readlink(const Request& r) {
-  const NodeId node(r.header().nodeid);
-  if (node.mirrored()) return readlink_mirror(r, node);
+void TreeFiles::readlink(const Request& r) {
+  const NodeId node = node_of(r);
   if (!is_link(node)) return fail(r, EINVAL);
-  if (const std::string* const path = tree_.link(node.index())) {
+  if (const std::string* const path = serving_.tree.link(node.index())) {
     const std::string target = polled_target(r, node, *path);
-    reply_.data(r.header().unique, target.data(), target.size());
+    answer_bytes(r, target);
     return;
   }
   if (!node.container().none()) {
     const std::string id = node.container().name();
-    reply_.data(r.header().unique, id.data(), id.size());
+    answer_bytes(r, id);
     return;
   }
-  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
-  if (!caller) return fail_lookup(r, caller.error());
+  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  if (!caller) return serving_.answers.fail_lookup(r, caller.error());
   if (!caller.value() && node.index() != kSelfIndex) return fail(r, ENOENT);
   const std::string target =
       caller.value() ? "containers/" + caller.value()->id().name() + below_container(node.index())
                      : std::string(".");
-  reply_.data(r.header().unique, target.data(), target.size());
+  answer_bytes(r, target);
 }
 
-void Server::readdir(const Request& r) {
+void TreeFiles::readdir(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
-  const NodeId node(r.header().nodeid);
-  if (const auto mirrored = mirror_path(node)) return readdir_mirror(r, node, *mirrored);
+  const NodeId node = node_of(r);
   std::vector<Name> names = {{node.raw(), kDirectory, "."}, {kRootIndex, kDirectory, ".."}};
   Listing listing(in->size);
   const bool top = node.container().none();
@@ -259,7 +205,7 @@ void Server::readdir(const Request& r) {
       room = listing.add(NodeId(id, kContainerRootIndex).raw(), id.packed() + 2, kDirectory,
                          id.name());
     }
-    reply_.data(r.header().unique, listing.bytes().data(), listing.bytes().size());
+    answer_bytes(r, listing.bytes());
     return;
   }
   if (top && node.index() == kRootIndex) {
@@ -268,9 +214,9 @@ void Server::readdir(const Request& r) {
     names.push_back({NodeId({}, kSelfIndex).raw(), kLink, "self"});
   }
   const bool root = top && node.index() == kRootIndex;
-  const TreeDir* dir = tree_.dir(root ? kContainerRootIndex : node.index());
+  const TreeDir* dir = serving_.tree.dir(root ? kContainerRootIndex : node.index());
   if (dir != nullptr) {
-    const auto caller = root ? registry_.by_process(static_cast<pid_t>(r.header().pid))
+    const auto caller = root ? serving_.registry.by_process(static_cast<pid_t>(r.header().pid))
                              : Result<ContainerPtr>(ContainerPtr());
     const bool links = caller && caller.value();
     for (const auto& e : dir->entries) {
@@ -290,20 +236,37 @@ void Server::readdir(const Request& r) {
        i < names.size(); ++i) {
     if (!listing.add(names[i].ino, i + 1, names[i].type, names[i].name)) break;
   }
-  reply_.data(r.header().unique, listing.bytes().data(), listing.bytes().size());
+  answer_bytes(r, listing.bytes());
 }
 
-std::vector<ContainerId> Server::visible_containers(const Request& r) {
+std::vector<ContainerId> TreeFiles::visible_containers(const Request& r) {
   std::vector<ContainerId> ids;
-  const auto caller = registry_.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
   if (!caller) return ids;
   if (caller.value()) {
     ids.push_back(caller.value()->id());
     return ids;
   }
-  for (const auto& description : registry_.list()) ids.push_back(description.id);
+  for (const auto& description : serving_.registry.list()) ids.push_back(description.id);
   std::sort(ids.begin(), ids.end());
   return ids;
+}
+
+void TreeFiles::lookup_entry(const Request& r, NodeId parent, const TreeEntry& found) {
+  const bool callers = parent.container().none();
+  if (found.view == nullptr) {  // a directory or a link
+    const NodeId node(parent.container(), found.index);
+    return all_.of(node).entry(r, node, nullptr, kForeverSeconds);
+  }
+  // The caller-identified tree: every caller gets its own container's node, so that what is bound
+  // or cached under it is that container's for ever. Never cached, since the next caller differs.
+  const auto container = serving_.container_of(r, parent);
+  if (!container) return serving_.answers.fail_lookup(r, container.error());
+  const ContainerPtr& owner = container.value();
+  // The host's own log is not ours to give.
+  if (!owner && is_of_log(*found.view)) return fail(r, ENOENT);
+  const NodeId node(owner ? owner->id() : ContainerId(), found.index);
+  all_.of(node).entry(r, node, owner, callers ? 0 : kForeverSeconds);
 }
 
 }  // namespace vprocfs

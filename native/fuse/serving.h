@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "container/registry.h"
+#include "fuse/answers.h"
+#include "fuse/kmsg.h"
+#include "fuse/notifier.h"
+#include "fuse/open_file.h"
+#include "fuse/triggers.h"
+#include "fuse/turns.h"
+#include "node/tree.h"
+
+namespace vprocfs {
+
+struct ServerOptions {
+  // Each is of one tenant: an outermost container with all that are nested in it.
+  uint32_t max_open_per_tenant = 4096;
+  /// What the snapshots of its open files may take together; beyond: ENFILE.
+  uint64_t max_held_bytes = uint64_t{16} << 20;
+  uint64_t renders_per_second = 20000;  ///< 0: no limit
+  uint32_t max_triggers_per_tenant = 32;
+  uint64_t tick_us = 10000;
+  bool tick = false;      ///< asks for the contract `tick` when the connection is made
+  size_t connection = 0;  ///< which one it is, below ContainerFiles::kConnections
+  /// Whether files are polled here, and take triggers. Else the kernel is told once that nothing
+  /// is, and asks no more.
+  bool polls = true;
+  /// Where the mount is whose files are polled, as a process sees it; "" where it does not. Without
+  /// it everything is here.
+  std::function<std::string(uint32_t pid)> polled_place;
+  LogPlace kernel_logs;  ///< only where their files are in the tree
+};
+
+/// What all ways of serving files share. Thread-safe.
+struct Serving {
+  using ContainerPtr = std::shared_ptr<Container>;
+
+  Serving(const Reply& r, Registry& containers, HostSource& h, StateFile& s, Tree t,
+          const ServerOptions& o)
+      : registry(containers),
+        host(h),
+        state(s),
+        options(o),
+        tree(std::move(t)),
+        answers(r),
+        turns(answers, containers, h, o.connection),
+        open_files(s),
+        triggers(r, s, notifier) {}
+
+  /// The container that a node belongs to, or the caller's for the caller-identified nodes.
+  Result<ContainerPtr> container_of(const Request& r, NodeId node);
+  /// True, and counted, when a container's tenant holds as many open files as it may.
+  bool full(const ContainerPtr& container);
+
+  Registry& registry;
+  HostSource& host;
+  StateFile& state;
+  const ServerOptions options;
+  const Tree tree;
+  Answers answers;
+  Turns turns;
+  OpenFiles open_files;
+  Notifier notifier;
+  Triggers triggers;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,199 @@
+#include "fuse/turns.h"
+
+#include <signal.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <string>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace vprocfs {
+namespace {
+
+/// How soon, and how often in the end, it is looked whether an interrupted caller was killed.
+constexpr uint64_t kFirstLookUs = 50'000, kLastLookUs = 1'000'000;
+
+/// Whether /proc/<tid>/status tells of a SIGKILL that waits for its thread; every signal that ends
+/// a process shows as one.
+bool killed(const std::string& status) {
+  constexpr std::string_view kKey = "\nSigPnd:\t";
+  const size_t at = status.find(kKey);
+  if (at == std::string::npos) return false;
+  const uint64_t pending = std::strtoull(status.c_str() + at + kKey.size(), nullptr, 16);
+  return (pending >> (SIGKILL - 1) & 1) != 0;
+}
+
+}  // namespace
+
+/// A request that waits for its container's turn.
+struct Turns::Waiting : Deferred {
+  Waiting(Turns& t, const Request& r, ContainerPtr c, Work w)
+      : turns(t),
+        bytes(r.bytes(), r.bytes() + r.size()),
+        taken_ns(r.taken_ns()),
+        container(std::move(c)),
+        work(std::move(w)) {
+    container->tenant().stake().note(Resource::kWaiting, 1);
+  }
+  ~Waiting() override { container->tenant().stake().give(Resource::kWaiting); }
+  Request request() const {
+    const Request r(bytes.data(), bytes.size());
+    r.set_taken(taken_ns);
+    return r;
+  }
+  Holder holder() const override { return turns.holder_of(request()); }
+  /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
+  Turns& turns;
+  std::vector<uint8_t> bytes;
+  uint64_t taken_ns;
+  ContainerPtr container;
+  Work work;
+};
+
+Holder Turns::holder_of(const Request& r) const {
+  return {r.identity(), connection_, r.header().pid};
+}
+
+size_t Turns::waiting() const {
+  const std::lock_guard lock(waiting_mutex_);
+  return waiting_.size();
+}
+
+void Turns::wait_for_turn(const Request& r, const ContainerPtr& container) {
+  answers_.counters.deferred.fetch_add(1, std::memory_order_relaxed);
+  r.park();
+  const std::lock_guard lock(waiting_mutex_);
+  ParkedRequest& line = waiting_[r.header().unique];
+  line.container = container;
+  line.pid = r.header().pid;
+  ++line.copies;
+}
+
+bool Turns::stop_waiting(const Request& r) {
+  const std::lock_guard lock(waiting_mutex_);
+  const auto it = waiting_.find(r.header().unique);
+  if (it == waiting_.end()) return false;
+  if (--it->second.copies == 0) waiting_.erase(it);
+  return true;
+}
+
+bool Turns::may_wait(const Request& r, const ContainerPtr& container) {
+  Stake& stake = container->tenant().stake();
+  if (!stake.spent(Resource::kWaiting)) return true;
+  stake.refuse(Resource::kWaiting);
+  answers_.fail(r, ENOMEM);
+  return false;
+}
+
+void Turns::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
+  if (!container) return work(r);
+  container->requests.fetch_add(1, std::memory_order_relaxed);
+  const uint64_t now = boottime_us();
+  const uint64_t wait_us = container->tenant().renders().take(now);
+  if (wait_us == 0) return pass_gate(r, container, work);
+  if (!may_wait(r, container)) return;
+  answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
+  wait_for_turn(r, container);
+  auto waiting = std::make_shared<Waiting>(*this, r, container, work);
+  pacer_.post(now + wait_us, [this, waiting, container] {
+    // An INTERRUPT may have answered it meanwhile.
+    const Request request = waiting->request();
+    if (!stop_waiting(request)) return;
+    pass_gate(request, container, waiting->work);
+    answers_.measure(request);
+  });
+}
+
+void Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
+  Gate& gate = container->tenant().gate();
+  const uint64_t line = container->id().packed();
+  const bool mine = gate.enter(holder_of(r), line, [&]() -> std::unique_ptr<Deferred> {
+    if (!may_wait(r, container)) return nullptr;
+    wait_for_turn(r, container);
+    return std::make_unique<Waiting>(*this, r, container, work);
+  });
+  if (!mine) return;
+  work(r);
+  while (const std::unique_ptr<Deferred> next = gate.leave()) {
+    const auto& waiting = static_cast<const Waiting&>(*next);
+    waiting.turns.take_turn(waiting);
+  }
+}
+
+void Turns::take_turn(const Waiting& waiting) {
+  const Request request = waiting.request();
+  if (!stop_waiting(request)) return;
+  waiting.work(request);
+  answers_.measure(request);
+}
+
+void Turns::interrupt(uint64_t unique) { release_killed(unique, kFirstLookUs, true); }
+
+void Turns::interrupt_again(uint64_t unique) {
+  pacer_.post_unless_stopping(boottime_us() + kFirstLookUs,
+                              [this, unique] { answers_.reply.error(unique, EAGAIN); });
+}
+
+void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
+  // Its turn may be far off, its source may block for long, and until it is answered the thread
+  // cannot end. Signals that do not kill must not be seen, as they are not in proc.
+  const std::optional<uint32_t> pid = caller_of(unique);
+  if (pid) {
+    const auto status = host_.raw("proc/" + std::to_string(*pid) + "/status");
+    if (status && killed(status.value())) return answer_interrupted(unique);
+  }
+  // Between two places it is in neither for a moment: only one missed twice has been answered.
+  if (!pid && !was_found) return;
+  pacer_.post_unless_stopping(boottime_us() + again_us,
+                              [this, unique, again_us, found = pid.has_value()] {
+                                release_killed(unique, std::min(2 * again_us, kLastLookUs), found);
+                              });
+}
+
+std::optional<uint32_t> Turns::caller_of(uint64_t unique) const {
+  {
+    const std::lock_guard lock(waiting_mutex_);
+    const auto it = waiting_.find(unique);
+    if (it != waiting_.end()) return it->second.pid;
+  }
+  for (const auto& tenant : registry_.tenants()) {
+    const Holder holder = tenant->gate().holder();
+    const bool ours = holder.connection == connection_;
+    if (ours && holder.request == (unique & ~kFuseUniqueResend)) return holder.pid;
+  }
+  return std::nullopt;
+}
+
+void Turns::answer_interrupted(uint64_t unique) {
+  ContainerPtr container;
+  {
+    const std::lock_guard lock(waiting_mutex_);
+    const auto it = waiting_.find(unique);
+    if (it != waiting_.end()) {
+      container = it->second.container.lock();
+      waiting_.erase(it);
+    }
+  }
+  // Somebody works on it: the kernel takes the first answer.
+  if (!container) {
+    answers_.reply.error(unique, EINTR);
+    return;
+  }
+  const auto of_request = [&](const Deferred& deferred) {
+    const auto& waiting = static_cast<const Waiting&>(deferred);
+    return &waiting.turns == this && waiting.request().header().unique == unique;
+  };
+  const auto left = container->tenant().gate().remove(container->id().packed(), of_request);
+  if (left) {
+    const Request request = static_cast<const Waiting&>(*left).request();
+    request.set_failure(EINTR);
+    answers_.measure(request);
+  }
+  answers_.counters.errors.fetch_add(1, std::memory_order_relaxed);
+  answers_.reply.error(unique, EINTR);
+}
+
+}  // namespace vprocfs

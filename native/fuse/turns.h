@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <unordered_map>
+
+#include "container/registry.h"
+#include "fuse/answers.h"
+#include "fuse/pacer.h"
+#include "fuse/protocol.h"
+
+namespace vprocfs {
+
+/// Has each tenant's requests work one at a time and within its budget; the others wait without a
+/// thread. Answers those whose callers were killed meanwhile. Thread-safe.
+class Turns {
+ public:
+  using ContainerPtr = std::shared_ptr<Container>;
+  using Work = std::function<void(const Request&)>;
+
+  /// `connection`: which one's requests these are. Borrows all.
+  Turns(Answers& answers, Registry& registry, HostSource& host, size_t connection)
+      : answers_(answers), registry_(registry), host_(host), connection_(connection) {}
+
+  /// Starts and ends the thread that waits for budgets.
+  void start() { pacer_.start(); }
+  void stop() { pacer_.stop(); }
+
+  /// Runs `work` when it is this container's turn; at once for the host.
+  void in_turn(const Request& r, const ContainerPtr& container, const Work& work);
+
+  /// The caller of a request got a signal. The request is answered when that kills the caller, be
+  /// it now or later.
+  void interrupt(uint64_t unique);
+  /// Has the kernel send an INTERRUPT again, whose own `unique` this is.
+  void interrupt_again(uint64_t unique);
+  /// Who waits for the answer to a request that waits, or that somebody works on.
+  std::optional<uint32_t> caller_of(uint64_t unique) const;
+
+  /// Requests that wait for their turn, or for their container's budget.
+  size_t waiting() const;
+
+ private:
+  struct Waiting;
+
+  Holder holder_of(const Request& r) const;
+  /// False when its tenant has so many requests that wait that this one was answered with ENOMEM.
+  bool may_wait(const Request& r, const ContainerPtr& container);
+  void wait_for_turn(const Request& r, const ContainerPtr& container);
+  /// One copy leaves the line to be answered. False when it was answered meanwhile.
+  bool stop_waiting(const Request& r);
+  void pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
+  /// Answers what had to wait, in the turn of its tenant.
+  void take_turn(const Waiting& waiting);
+  /// Answers a request whose caller has been killed. The kernel tells of the first signal only, so
+  /// others are looked for in `again_us`, and then less and less often. `was_found`: the last look
+  /// found the request.
+  void release_killed(uint64_t unique, uint64_t again_us, bool was_found);
+  /// Answers a request that waits, or that somebody works on, with EINTR.
+  void answer_interrupted(uint64_t unique);
+
+  Answers& answers_;
+  Registry& registry_;
+  HostSource& host_;
+  const size_t connection_;
+  Pacer pacer_;
+  mutable std::mutex waiting_mutex_;
+  /// One request that waits, or several copies of it: the kernel resends what it thinks lost, and
+  /// takes only the answer to the copy that came last.
+  struct ParkedRequest {
+    std::weak_ptr<Container> container;
+    uint32_t pid = 0;  ///< of the thread that waits for the answer
+    uint32_t copies = 0;
+  };
+  std::unordered_map<uint64_t, ParkedRequest> waiting_;  ///< by unique
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "fuse/container_files.h"
+#include "fuse/files.h"
+#include "view/view.h"
+
+namespace vprocfs {
+
+/// What all ways of serving the files of the view table have in common: whose a file is, whether
+/// the caller may open it, and that each is worked on in its container's turn.
+class ViewFiles : public Files {
+ public:
+  using Files::Files;
+
+  void attributes(const Request& r) override;
+  void open(const Request& r) override;
+
+ protected:
+  /// In the turn of `container`; nullptr: the host's.
+  virtual void attributes_in_turn(const Request& r, NodeId node, const View& view,
+                                  const ContainerPtr& container) = 0;
+  /// Of an OPEN that its caller may do.
+  virtual void open_in_turn(const Request& r, const View& view, const ContainerPtr& container) = 0;
+
+  /// Type and permissions.
+  virtual uint32_t mode_of(const View& view) const;
+  /// Whose notices wait for one another.
+  static uint64_t lane_of(const Container& container) { return container.tenant().id().packed(); }
+  /// The size that the kernel was told of a container's file on this connection.
+  std::atomic<uint64_t>& told_size(Container& container, const View& view) {
+    return ContainerFiles::of(container).told_size(options().connection, view.index);
+  }
+  void answer_attributes(const Request& r, NodeId node, const View& view, uint64_t size);
+  void answer_entry(const Request& r, NodeId node, const fuse_attr& attr, uint64_t valid_s);
+};
+
+}  // namespace vprocfs
