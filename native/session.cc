@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <thread>
 #include <utility>
 
+#include "apart.h"
 #include "arguments.h"
 #include "fuse/container_files.h"
 #include "js_error.h"
@@ -208,31 +208,25 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const bool unmount = info.Length() > 0 && info[0].ToBoolean();
-  auto deferred = Napi::Promise::Deferred::New(env);
   if (!engine_ || stopped_) {
+    auto deferred = Napi::Promise::Deferred::New(env);
     deferred.Resolve(Napi::Boolean::New(env, false));
     return deferred.Promise();
   }
   stopped_ = true;
-  // Joining threads blocks, so it happens off the JavaScript thread; the function below brings the
-  // result home and keeps the event loop alive until then.
-  auto done = Napi::ThreadSafeFunction::New(
-      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-stop", 0, 1);
-  std::thread([engine = engine_, link = link_, done, deferred, unmount]() mutable {
+  // Joining threads blocks.
+  const auto stop = [engine = engine_, link = link_, unmount]() mutable {
     if (link) link->stop();
     const Result<bool> lazy = engine->stop(unmount);
     link.reset();
     engine.reset();
-    done.BlockingCall([lazy, deferred](Napi::Env e, Napi::Function) {
-      if (lazy) {
-        deferred.Resolve(Napi::Boolean::New(e, lazy.value()));
-      } else {
-        deferred.Reject(to_js_error(e, lazy.error()).Value());
-      }
-    });
-    done.Release();
-  }).detach();
-  return deferred.Promise();
+    return lazy;
+  };
+  return apart(env, "vprocfs-stop", stop,
+               [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<bool>& lazy) {
+                 if (!lazy) return deferred.Reject(to_js_error(e, lazy.error()).Value());
+                 deferred.Resolve(Napi::Boolean::New(e, lazy.value()));
+               });
 }
 
 Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
@@ -306,25 +300,23 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
   const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
   const double from = info[1].As<Napi::Number>().DoubleValue();
   const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);
-  auto deferred = Napi::Promise::Deferred::New(env);
   if (!id || !engine_ || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(most >= 0)) {
+    auto deferred = Napi::Promise::Deferred::New(env);
     deferred.Reject(to_js_error(env, Error{ESRCH, "kernel log"}).Value());
     return deferred.Promise();
   }
-  auto done = Napi::ThreadSafeFunction::New(
-      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-log", 0, 1);
-  // A thread of its own: what a new log begins with is read from the container's cgroups.
-  std::thread([engine = engine_, id, from, most, done, deferred]() mutable {
-    const auto page =
-        engine->kernel_log(*id, static_cast<uint64_t>(from), static_cast<size_t>(most));
+  // What a new log begins with is read from the container's cgroups.
+  const auto read = [engine = engine_, id, from, most]() mutable {
+    auto page = engine->kernel_log(*id, static_cast<uint64_t>(from), static_cast<size_t>(most));
     engine.reset();
-    done.BlockingCall([page, deferred](Napi::Env e, Napi::Function) {
-      if (!page) return deferred.Reject(to_js_error(e, page.error()).Value());
-      deferred.Resolve(page_of(e, page.value()));
-    });
-    done.Release();
-  }).detach();
-  return deferred.Promise();
+    return page;
+  };
+  using Page = decltype(engine_->kernel_log(*id, 0, 0));
+  return apart(env, "vprocfs-log", read,
+               [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Page& page) {
+                 if (!page) return deferred.Reject(to_js_error(e, page.error()).Value());
+                 deferred.Resolve(page_of(e, page.value()));
+               });
 }
 
 Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {

@@ -5,9 +5,9 @@
 #include <unistd.h>
 
 #include <mutex>
-#include <thread>
 #include <utility>
 
+#include "apart.h"
 #include "container/name.h"
 #include "fuse/engine.h"
 #include "js_error.h"
@@ -107,22 +107,19 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
 
 Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  auto deferred = Napi::Promise::Deferred::New(env);
-  auto done = Napi::ThreadSafeFunction::New(
-      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-survey", 0, 1);
-  std::thread([state = state_, done, deferred]() mutable {
+  const auto survey = [state = state_]() mutable {
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
-    auto survey = std::make_shared<Survey>();
+    auto found = std::make_shared<Survey>();
     {
       const std::lock_guard lock(state->mutex);
-      *survey = state->surveyor->take();
+      *found = state->surveyor->take();
     }
     state.reset();
-    done.BlockingCall(
-        [survey, deferred](Napi::Env e, Napi::Function) { deferred.Resolve(to_js(e, *survey)); });
-    done.Release();
-  }).detach();
-  return deferred.Promise();
+    return found;
+  };
+  return apart(env, "vprocfs-survey", survey,
+               [](Napi::Env e, const Napi::Promise::Deferred& deferred,
+                  const std::shared_ptr<Survey>& found) { deferred.Resolve(to_js(e, *found)); });
 }
 
 Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
@@ -136,24 +133,18 @@ Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
   const int pid = info[0].As<Napi::Number>().Int32Value();
   const auto text_of = [&info](size_t i) { return info[i].As<Napi::String>().Utf8Value(); };
   const vprocfs::MountedFile wanted{text_of(1), text_of(2), text_of(3)};
-  auto deferred = Napi::Promise::Deferred::New(env);
-  auto done = Napi::ThreadSafeFunction::New(
-      env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), "vprocfs-inside", 0, 1);
   // A thread of its own: it goes by the owner of the container's root, and waits for the mount.
-  std::thread([state = state_, pid, wanted, done, deferred]() mutable {
-    const int procfs = state->host->procfs.get();
-    const auto text = vprocfs::read_inside(procfs, pid, wanted, kMostInside);
+  const auto read = [state = state_, pid, wanted]() mutable {
+    auto text = vprocfs::read_inside(state->host->procfs.get(), pid, wanted, kMostInside);
     state.reset();
-    done.BlockingCall([text, deferred](Napi::Env e, Napi::Function) {
-      if (text) {
+    return text;
+  };
+  return apart(
+      env, "vprocfs-inside", read,
+      [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<std::string>& text) {
+        if (!text) return deferred.Reject(to_js_error(e, text.error()).Value());
         deferred.Resolve(Napi::String::New(e, text.value()));
-      } else {
-        deferred.Reject(to_js_error(e, text.error()).Value());
-      }
-    });
-    done.Release();
-  }).detach();
-  return deferred.Promise();
+      });
 }
 
 }  // namespace vprocfs

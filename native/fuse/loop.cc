@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "base/priority.h"
@@ -34,6 +35,7 @@ void Loop::start() {
   ::sigaction(wake_signal(), &action, nullptr);
   spawn();
   spawn();
+  if (threads() == 0) end("no thread can be had");
 }
 
 void Loop::spawn() {
@@ -41,9 +43,12 @@ void Loop::spawn() {
   if (stopping_ || workers_.size() >= max_threads_) return;
   workers_.push_back(std::make_unique<Worker>());
   Worker& worker = *workers_.back();
-  thread_count_.store(workers_.size(), std::memory_order_relaxed);
   idle_.fetch_add(1);
-  worker.thread = std::thread([this, &worker] { run(worker); });
+  if (!worker.thread.start([this, &worker] { run(worker); })) {
+    idle_.fetch_sub(1);
+    workers_.pop_back();
+  }
+  thread_count_.store(workers_.size(), std::memory_order_relaxed);
 }
 
 void Loop::end(const std::string& reason) {
@@ -93,11 +98,11 @@ void Loop::stop() {
     workers.swap(workers_);
   }
   // All at once first, so that they end at the same time.
-  for (auto& worker : workers) ::pthread_kill(worker->thread.native_handle(), wake_signal());
+  for (auto& worker : workers) ::pthread_kill(worker->thread.handle(), wake_signal());
   for (auto& worker : workers) {
     // The signal may come just before the read(2) that it is to interrupt: repeated until it works.
     while (!worker->done.load(std::memory_order_acquire)) {
-      ::pthread_kill(worker->thread.native_handle(), wake_signal());
+      ::pthread_kill(worker->thread.handle(), wake_signal());
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }
     worker->thread.join();

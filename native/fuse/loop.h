@@ -1,23 +1,22 @@
 #pragma once
 
-#include <pthread.h>
-
 #include <atomic>
 #include <cstddef>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "base/thread.h"
 #include "fuse/protocol.h"
 
 namespace vprocfs {
 
 /// Threads that take requests from a FUSE descriptor. There is always one that waits: when the last
 /// idle one takes a request another is started, up to a maximum, so that a request that blocks
-/// holds one thread and no other request.
+/// holds one thread and no other request. While the host has no thread to give, those that there
+/// are go on.
 class Loop {
  public:
   using Handler = std::function<void(const Request&)>;
@@ -42,7 +41,7 @@ class Loop {
 
  private:
   struct Worker {
-    std::thread thread;
+    Thread thread;
     std::atomic<bool> done{false};
   };
   void spawn();

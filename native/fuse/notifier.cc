@@ -10,11 +10,11 @@ Notifier::~Notifier() { stop(); }
 
 void Notifier::start() {
   const std::lock_guard lock(mutex_);
-  threads_.emplace_back([this] { run(); });
+  add_thread();
 }
 
 void Notifier::stop() {
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -40,6 +40,12 @@ size_t Notifier::pending() const {
   return pending_;
 }
 
+void Notifier::add_thread() {
+  Thread thread;
+  // Where there is none to be had those that there are go on.
+  if (thread.start([this] { run(); })) threads_.push_back(std::move(thread));
+}
+
 void Notifier::run() {
   go_first();
   std::unique_lock lock(mutex_);
@@ -54,9 +60,7 @@ void Notifier::run() {
     const Job job = std::move(at->second.front());
     at->second.pop_front();
     // It may take long: somebody must be left for the other lanes.
-    if (idle_ == 0 && !stopping_ && threads_.size() < kMaxThreads) {
-      threads_.emplace_back([this] { run(); });
-    }
+    if (idle_ == 0 && !stopping_ && threads_.size() < kMaxThreads) add_thread();
     lock.unlock();
     job();
     lock.lock();

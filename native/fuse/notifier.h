@@ -6,9 +6,10 @@
 #include <deque>
 #include <functional>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <vector>
+
+#include "base/thread.h"
 
 namespace vprocfs {
 
@@ -40,6 +41,8 @@ class Notifier {
   static constexpr size_t kMaxThreads = 64;
 
   void run();
+  /// Under the lock.
+  void add_thread();
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -49,7 +52,7 @@ class Notifier {
   size_t pending_ = 0;
   size_t idle_ = 0;  ///< threads that wait
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<Thread> threads_;
 };
 
 }  // namespace vprocfs

@@ -12,11 +12,11 @@ Pacer::~Pacer() { stop(); }
 
 void Pacer::start() {
   const std::lock_guard lock(mutex_);
-  threads_.emplace_back([this] { run(); });
+  add_thread();
 }
 
 void Pacer::stop() {
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
@@ -43,6 +43,12 @@ void Pacer::post_unless_stopping(uint64_t due_us, Work work) {
   wake_.notify_one();
 }
 
+void Pacer::add_thread() {
+  Thread thread;
+  // Where there is none to be had those that there are go on.
+  if (thread.start([this] { run(); })) threads_.push_back(std::move(thread));
+}
+
 void Pacer::run() {
   go_first();
   std::unique_lock lock(mutex_);
@@ -64,9 +70,7 @@ void Pacer::run() {
     }
     const Work work = std::move(first->second);
     waiting_.erase(first);
-    if (idle_ == 0 && !stopping_ && threads_.size() < kMaxThreads) {
-      threads_.emplace_back([this] { run(); });
-    }
+    if (idle_ == 0 && !stopping_ && threads_.size() < kMaxThreads) add_thread();
     lock.unlock();
     work();
     lock.lock();

@@ -6,8 +6,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <thread>
 #include <vector>
+
+#include "base/thread.h"
 
 namespace vprocfs {
 
@@ -34,12 +35,14 @@ class Pacer {
   static constexpr size_t kMaxThreads = 64;
 
   void run();
+  /// Under the lock.
+  void add_thread();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::multimap<uint64_t, Work> waiting_;
   bool stopping_ = false;
-  std::vector<std::thread> threads_;
+  std::vector<Thread> threads_;
   size_t idle_ = 0;  ///< threads that wait
 };
 

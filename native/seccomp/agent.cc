@@ -255,7 +255,12 @@ void Agent::spawn() {
   const std::lock_guard lock(mutex_);
   if (stopping_ || threads_.size() >= kMaxThreads) return;
   idle_.fetch_add(1);
-  threads_.emplace_back([this, index = threads_.size()] { run(index); });
+  Thread thread;
+  if (thread.start([this, index = threads_.size()] { run(index); })) {
+    threads_.push_back(std::move(thread));
+  } else {
+    idle_.fetch_sub(1);
+  }
 }
 
 void Agent::run(size_t index) {
@@ -347,12 +352,12 @@ void Agent::stop(bool for_good) {
     const uint64_t one = 1;
     if (::write(stop_.get(), &one, sizeof(one)) < 0) return;
   }
-  std::vector<std::thread> threads;
+  std::vector<Thread> threads;
   {
     const std::lock_guard lock(mutex_);
     threads.swap(threads_);
   }
-  for (std::thread& thread : threads) thread.join();
+  for (Thread& thread : threads) thread.join();
   leave_writers(for_good);
   // With a keeper that is left to what it leaves.
   if (for_good && safe_ == nullptr) {

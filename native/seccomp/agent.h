@@ -20,6 +20,7 @@
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/thread.h"
 #include "container/budget.h"
 #include "container/registry.h"
 #include "seccomp/answerer.h"
@@ -208,7 +209,7 @@ class Agent {
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
   std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call in the ledger
-  std::vector<std::thread> threads_;
+  std::vector<Thread> threads_;
   uint64_t last_key_ = 0;
   Writers writers_;
   std::array<Writing, Ledger::kDesks> writing_;

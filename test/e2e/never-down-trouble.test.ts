@@ -1,11 +1,11 @@
 // Workers that hang, do not start, or find damaged state; reloads that fail; stopping.
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
 import { removeCgroup } from "../support/cgroups.js";
@@ -29,6 +29,7 @@ import {
 const GRACE_MS = 4_000;
 const PATIENCE_MS = 3_000;
 const FREEZER = "/sys/fs/cgroup/freezer";
+const PIDS = "/sys/fs/cgroup/pids";
 
 /** The worker, and who is to follow it. */
 function workersOf(keeperPid: number): number[] {
@@ -41,6 +42,34 @@ async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: num
   const result = await work.catch((error: unknown) => errnoOf(error) ?? String(error));
   return { result, ms: Date.now() - begin };
 }
+
+describe.runIf(existsSync(PIDS))("a node that is out of PIDs", () => {
+  it("is served by the threads that there are", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const { workerPid } = await standingBy(daemon);
+    const full = join(PIDS, testName("full"));
+    mkdirSync(full);
+    scope.defer(() => removeCgroup(full));
+    const pids = /:pids:(.*)/.exec(readFileSync(`/proc/${workerPid}/cgroup`, "utf8"))?.[1] ?? "";
+    scope.defer(() => {
+      if (existsSync(`/proc/${workerPid}`)) {
+        writeFileSync(join(PIDS, pids, "cgroup.procs"), String(workerPid));
+      }
+    });
+    writeFileSync(join(full, "cgroup.procs"), String(workerPid));
+    writeFileSync(join(full, "pids.max"), "1");
+    // More at once than there are threads.
+    const files = ["stat", "meminfo", "cpuinfo", "uptime", "diskstats", "vmstat"];
+    const reads = Array.from({ length: 20 }, () =>
+      files.map((file) => readFile(daemon.path("proc", file), "utf8")),
+    );
+    for (const text of await Promise.all(reads.flat())) {
+      expect(text).not.toBe("");
+    }
+    expect(await statusOf(daemon)).toMatchObject({ workerPid, restarts: 0, state: "serving" });
+  });
+});
 
 describeLive("a worker in trouble", [], () => {
   it("is replaced when it is stopped", async () => {

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <pthread.h>
+
+#include <memory>
+#include <utility>
+
+namespace vprocfs {
+
+/// A thread. Unlike std::thread it says when there can be none, which ends no process: a node may
+/// be out of PIDs for a while. Must be joined before it goes.
+class Thread {
+ public:
+  Thread() = default;
+  Thread(Thread&& other) noexcept
+      : handle_(other.handle_), joinable_(std::exchange(other.joinable_, false)) {}
+  Thread& operator=(Thread&& other) noexcept {
+    handle_ = other.handle_;
+    joinable_ = std::exchange(other.joinable_, false);
+    return *this;
+  }
+
+  /// Has a thread run `body`. False, and nothing runs, when the host or the service has as many
+  /// threads as it may (EAGAIN).
+  template <typename Body>
+  bool start(Body body) {
+    auto kept = std::make_unique<Body>(std::move(body));
+    if (::pthread_create(&handle_, nullptr, run<Body>, kept.get()) != 0) return false;
+    static_cast<void>(kept.release());  // the thread's from now on
+    joinable_ = true;
+    return true;
+  }
+
+  void join() {
+    if (std::exchange(joinable_, false)) ::pthread_join(handle_, nullptr);
+  }
+  /// Nobody waits for its end.
+  void detach() {
+    if (std::exchange(joinable_, false)) ::pthread_detach(handle_);
+  }
+  pthread_t handle() const { return handle_; }
+
+ private:
+  template <typename Body>
+  static void* run(void* body) {
+    const std::unique_ptr<Body> mine(static_cast<Body*>(body));
+    (*mine)();
+    return nullptr;
+  }
+
+  pthread_t handle_{};
+  bool joinable_ = false;
+};
+
+}  // namespace vprocfs
