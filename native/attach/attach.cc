@@ -588,7 +588,9 @@ class Run {
       int code = entered ? 0 : entered.error().code;
       if (code == 0) code = step.unmount ? unmount_step(step) : mount_step(step);
       if (code != 0) fail(step.report, entered ? explain(code) : entered.error().path);
-      if (entered && step.unmount && is_log_node(report_.files[step.report].path)) {
+      // Without a mount it is a file that keeps what root writes to it.
+      const bool bare = step.unmount || (step.absent && code != 0);
+      if (entered && bare && is_log_node(report_.files[step.report].path)) {
         remove_log_place(step.parent, step.name);
       }
     }
