@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/priority.h"
 #include "klog/oom_kill.h"
 
 namespace vprocfs {
@@ -49,6 +50,7 @@ void LogReader::stop() {
 }
 
 void LogReader::run() {
+  go_first();
   if (place_.logs != nullptr) {
     const std::lock_guard lock(mutex_);
     // So that the first record does not wait for it; and enough for all that was logged before.
