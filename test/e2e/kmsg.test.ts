@@ -1,6 +1,5 @@
 // /dev/kmsg and /proc/kmsg of containers, read and written as programs do.
 
-import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
@@ -11,11 +10,13 @@ import { hierarchyOf, MIB } from "../support/cgroups.js";
 import { haveProgram, type Outcome, output } from "../support/command.js";
 import { Container, type ContainerOptions } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
+import { sized } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter } from "./never-down-support.js";
@@ -24,7 +25,7 @@ const CHECKS = join(project, "test/support/native/kmsg_checks.py");
 const FOLLOW = join(project, "test/support/native/kmsg_follow.py");
 const PLACES = ["/dev/kmsg", "/proc/kmsg"];
 const BANNER = 4;
-const KILLS = process.env.VPROCFS_TEST_LONG === "on" ? 1000 : 20;
+const KILLS = sized("VPROCFS_TEST_KMSG_KILLS", 20, 1000);
 
 /** A container that has the files of a daemon's tree. */
 async function attached(
@@ -46,20 +47,6 @@ async function starve(container: Container): Promise<string> {
   const outcome = await container.run(["sh", "-c", "echo $$; exec tail /dev/zero"]);
   expect(outcome.status).not.toBe(0);
   return `${outcome.stdout}`.trim();
-}
-
-/** What a program prints, as it does. */
-function follow(scope: Scope, container: Container, argv: readonly string[]) {
-  const child = container.start(scope, argv);
-  const ended: Promise<(number | string | null)[]> = once(child, "close");
-  const told = { child, ended, text: "", errors: "" };
-  child.stdout?.setEncoding("utf8").on("data", (text: string) => {
-    told.text += text;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-    told.errors += text;
-  });
-  return told;
 }
 
 function dmesg(container: Container, ...flags: readonly string[]): Promise<string> {

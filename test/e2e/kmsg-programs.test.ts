@@ -1,0 +1,270 @@
+// Real programs on a container's kernel log, and what containers do to break it.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { readStatus } from "../../src/keeper-status.js";
+import { installedHooks, report } from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
+import { LxcContainer } from "../support/lxc.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { servingAfter } from "./never-down-support.js";
+
+const WATCH = join(project, "test/support/native/kmsg_watch.py");
+const BANNER = 4;
+const LIMITS = { memory: 64 * MIB, swap: 0 };
+/** Ends with an error where there is no more. */
+const READ_ALL = ["dd", "if=/dev/kmsg", "bs=64k", "iflag=nonblock"];
+const STARVE = ["sh", "-c", "echo $$; exec tail /dev/zero"];
+
+async function attached(scope: Scope, daemon: Daemon): Promise<Container> {
+  const container = await Container.start(scope, LIMITS);
+  await report(daemon, container.init);
+  return container;
+}
+
+/** Has the worker killed, or replaced, and waits for the next one. */
+async function replace(daemon: Daemon, how: "kill" | "reload"): Promise<void> {
+  const { workerPid, generation } = await readStatus(daemon.mountpoint);
+  if (how === "kill") {
+    process.kill(workerPid, "SIGKILL");
+  } else {
+    await vprocfs("reload", "--mountpoint", daemon.mountpoint);
+  }
+  await servingAfter(daemon, generation);
+}
+
+describeLive("programs that read a kernel log", ["python3", "dmesg", "dd"], () => {
+  it.each(["kubelet", "go"])(
+    "a watcher like %s's sees each kill once, across workers",
+    async (how) => {
+      const scope = testScope();
+      const daemon = await Daemon.start(scope);
+      const container = await attached(scope, daemon);
+      const watcher = follow(scope, container, ["python3", WATCH, how]);
+      await until("it watches", () => watcher.text.startsWith("ready\n"));
+      const pids: string[] = [];
+      for (const change of ["kill", "reload", undefined] as const) {
+        const pid = `${(await container.run(STARVE)).stdout}`.trim();
+        pids.push(pid);
+        await until("the kill is told", () =>
+          watcher.text.includes(`Killed process ${pid} (tail)`),
+        );
+        if (change !== undefined) {
+          await replace(daemon, change);
+        }
+      }
+      await container.shell("echo the end >/dev/kmsg");
+      expect(await watcher.ended).toEqual([0, null]);
+      const lines = watcher.text.trimEnd().split("\n").slice(1);
+      // What kubelet's OOM watcher looks for.
+      const kills = lines.flatMap((line) => {
+        const found = /oom-kill:constraint=CONSTRAINT_MEMCG,.*,task=(.+),pid=(\d+),uid=0$/.exec(
+          line,
+        );
+        return found === null ? [] : [found.slice(1)];
+      });
+      expect(kills).toEqual(pids.map((pid) => ["tail", pid]));
+      const numbers = lines.map((line) => Number(line.split(" ")[1]));
+      expect(numbers).toEqual(numbers.map((_, i) => BANNER + i));
+    },
+  );
+
+  it("dd, head and grep have one record for each read", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const container = await attached(scope, daemon);
+    const whole = await container.output(["dd", "if=/dev/kmsg", "bs=64k", `count=${BANNER}`]);
+    expect(whole.trimEnd().split("\n")).toHaveLength(BANNER);
+    const one = await container.run(["dd", "if=/dev/kmsg", "bs=1", "count=1"]);
+    expect([one.status, one.stdout.toString()]).toEqual([1, ""]);
+    expect(`${one.stderr}`).toContain("Invalid argument");
+    const none = await container.run(READ_ALL);
+    expect([none.status, `${none.stdout}`]).toEqual([1, whole]);
+    expect(`${none.stderr}`).toContain("Resource temporarily unavailable");
+    const lines = ["-n", `${BANNER}`];
+    expect(await container.output(["head", ...lines, "/dev/kmsg"])).toBe(whole);
+    expect(await container.output(["grep", "-m1", "No swap", "/dev/kmsg"])).toContain("No swap");
+    const taken = await container.output(["dd", "if=/proc/kmsg", "bs=1", "count=3"]);
+    expect(taken).toMatch(/^<\d>$/);
+  });
+
+  it("dmesg -w goes on across workers", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const container = await attached(scope, daemon);
+    const whole = follow(scope, container, ["dmesg", "-w"]);
+    const fresh = follow(scope, container, ["dmesg", "-W"]);
+    await until("it reads", () => whole.text.includes("No swap space"));
+    // The second one says nothing yet: its first record may come before it has begun.
+    await until("both read", async () => {
+      await container.shell("echo begun >/dev/kmsg");
+      return fresh.text.includes("begun");
+    });
+    for (const change of ["kill", "kill", "reload"] as const) {
+      await container.shell(`echo before ${change} >/dev/kmsg`);
+      await replace(daemon, change);
+      await container.shell(`echo after ${change} >/dev/kmsg`);
+    }
+    const end = [
+      "before kill",
+      "after kill",
+      "before kill",
+      "after kill",
+      "before reload",
+      "after reload",
+    ];
+    for (const { text } of [whole, fresh]) {
+      expect(text).not.toBe("");
+    }
+    for (const reader of [whole, fresh]) {
+      const told = () => reader.text.split("\n").map((line) => line.replace(/^\[.*?\] /, ""));
+      await until(
+        "it has all",
+        () => told().filter((line) => /^(before|after)/.test(line)).length >= end.length,
+      );
+      expect(told().filter((line) => /^(before|after)/.test(line))).toEqual(end);
+    }
+  });
+});
+
+const SYSTEMD = "/lib/systemd/systemd";
+const JOURNALD = "systemd-journald.service";
+
+/** A unit that has nothing to do with what else a machine starts. */
+function unit(name: string, ...lines: readonly string[]): string {
+  const all = ["[Unit]", "DefaultDependencies=no", ...lines];
+  return `cat >$units/${name} <<'EOF'\n${all.join("\n")}\nEOF`;
+}
+
+/** What a machine of systemd's has at least: a journal; and services that hide kernel logs. */
+const FIRST = [
+  "#!/bin/sh",
+  "units=/etc/systemd/system",
+  "mkdir -p $units",
+  "echo 0123456789abcdef0123456789abcdef >/etc/machine-id",
+  "printf 'root:x:0:\\nsystemd-journal:x:101:\\n' >/etc/group",
+  unit("default.target", `Wants=${JOURNALD}`),
+  ...["ProtectKernelLogs", "PrivateDevices"].map((setting) =>
+    unit(
+      `${setting}.service`,
+      "[Service]",
+      `${setting}=yes`,
+      "Type=oneshot",
+      "ExecStart=/bin/true",
+    ),
+  ),
+  `exec ${SYSTEMD}`,
+  "",
+].join("\n");
+
+/** CPU time of what /proc/PID/stat is about, in ticks. */
+function ticksOf(stat: string): number {
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return Number(fields[11]) + Number(fields[12]);
+}
+
+describeLive(
+  "systemd as a container's init",
+  ["lxc-start", "lxc-attach", "journalctl", "systemctl"],
+  () => {
+    it("keeps the kernel's log in its journal, over workers, a detach and an attach", async () => {
+      const scope = testScope();
+      const daemon = await Daemon.start(scope);
+      const hooks = installedHooks(scope, daemon.mountpoint);
+      const container = await LxcContainer.start(scope, {
+        memory: 128 * MIB,
+        swap: 0,
+        quota: 1,
+        hostUsr: true,
+        scripts: { "etc/first": FIRST },
+        lines: [
+          `lxc.include = ${hooks.lxc}`,
+          "lxc.init.cmd = /etc/first",
+          "lxc.mount.auto = cgroup:mixed",
+        ],
+      });
+      const journal = async (...flags: readonly string[]) =>
+        `${(await container.run(["journalctl", "--no-pager", "-o", "cat", ...flags])).stdout}`;
+      const journaled = async (text: string) => {
+        await container.output(["sh", "-c", `echo '<4>${text}' >/dev/kmsg`]);
+        await until(`the journal has ${text}`, async () => (await journal("-k")).includes(text));
+      };
+      const hides = async () => {
+        const names = ["ProtectKernelLogs", "PrivateDevices"];
+        await container.output(["systemctl", "restart", ...names]);
+      };
+      await until("there is a journal", async () =>
+        (await journal("-k")).includes("Linux version"),
+      );
+      await journaled("the first");
+      const { stdout } = await container.run(STARVE);
+      const kill = `Killed process ${`${stdout}`.trim()} (tail)`;
+      await until("the journal has the kill", async () => (await journal("-k")).includes(kill));
+      await hides();
+      for (const how of ["kill", "reload"] as const) {
+        await replace(daemon, how);
+        await journaled(`after ${how}`);
+      }
+      await hides();
+      await container.output(["systemctl", "restart", JOURNALD]);
+      await journaled("after its restart");
+      await report(daemon, container.init, ["--detach"]);
+      expect(await container.output(["ls", "/dev"])).not.toContain("kmsg");
+      await hides();
+      await container.output(["systemctl", "restart", JOURNALD]);
+      await report(daemon, container.init);
+      await hides();
+      await container.output(["systemctl", "restart", JOURNALD]);
+      await journaled("after it was attached again");
+      const show = ["systemctl", "show", "--value", "-p", "MainPID", JOURNALD];
+      const stat = `/proc/${(await container.output(show)).trim()}/stat`;
+      const before = ticksOf(await container.output(["cat", stat]));
+      await sleep(1000);
+      // Of 100: an empty log wakes nobody.
+      expect(ticksOf(await container.output(["cat", stat])) - before).toBeLessThan(10);
+      expect(await journal()).not.toMatch(/missed \d+ kernel messages/i);
+      const kernels = (await journal("-k")).split("\n");
+      expect(kernels.filter((line) => line === "the first")).toHaveLength(1);
+    });
+  },
+  existsSync(SYSTEMD) ? [] : [`no ${SYSTEMD}`],
+);
+
+// Each of these begins as a line of the kernel's own does, or ends one before its time.
+const NAMES = [
+  "a\noom-kill:\nb",
+  "Killed process ",
+  "oom-kill:constr",
+  "x[1]: segfault ",
+  "Code: 90 90",
+] as const;
+
+describeLive("a kernel log that somebody attacks", ["dd"], () => {
+  it("names of processes neither reach others nor change whose a record is", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const hostile = await attached(scope, daemon);
+    const other = await attached(scope, daemon);
+    for (const name of NAMES) {
+      const escaped = name.replaceAll("\n", "\\x0a");
+      // The kernel lets ten through in five seconds, of the whole node.
+      await until(`${name} is told`, async () => {
+        const { stdout } = await hostile.run([program("fault"), name, "segfault"]);
+        const line = `${escaped}[${`${stdout}`.trim()}]: segfault at 8 `;
+        return `${(await hostile.run(READ_ALL)).stdout}`.includes(line);
+      });
+    }
+    const told = `${(await other.run(READ_ALL)).stdout}`;
+    expect(told.trim().split("\n")).toHaveLength(BANNER);
+  });
+});
