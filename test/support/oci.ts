@@ -275,7 +275,7 @@ export class OciContainer implements Inside {
       await removeEverywhere(name);
     });
     const { memory, swap, quota } = limits;
-    const started = await output([
+    const argv = [
       ...[...podman, "run", "--detach", "--name", name, "--network", "none"],
       ...["--cgroup-parent", `/${name}`],
       ...["--memory", `${memory}`, "--memory-swap", `${memory + swap}`],
@@ -294,7 +294,9 @@ export class OciContainer implements Inside {
       ...(variant.plain === true ? [] : documentedVolumes(daemon)),
       ...(variant.podmanRun ?? []),
       ...["--rootfs", rootfs, ...(variant.args ?? SLEEP)],
-    ]);
+    ];
+    // conmon leaves a file "oom" where it runs.
+    const started = await output(argv, { cwd: storage });
     const id = started.trim();
     const init = await output([...podman, "inspect", "--format", "{{.State.Pid}}", name]);
     // Its weight counts within the parent's only.
