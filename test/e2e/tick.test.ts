@@ -49,8 +49,8 @@ function compileReader(): string {
   return path;
 }
 
-/** Take and give back memory and burn CPU, for ever. */
-const RESTLESS = [24_000_000, 90_000].map(
+/** Take and give back memory, far from their limit, and burn CPU, for ever. */
+const RESTLESS = [12_000_000, 90_000].map(
   (bytes) => `while :; do head -c ${bytes} /dev/zero | tail -c ${bytes} >/dev/null; done`,
 );
 
