@@ -9,6 +9,7 @@
  * @property {string[]} qemu        The program that emulates it, with what depends on the architecture.
  * @property {string} console       The kernel's name of the first serial line.
  * @property {boolean} resends      The kernel can be asked to hand requests again (Linux 6.9).
+ * @property {boolean} [needsNode]  The release's Node.js is too old: vprocfs-node is installed with us.
  */
 
 /** @type {NodeKind[]} */
@@ -30,6 +31,7 @@ export const NODES = [
     qemu: ["qemu-system-x86_64", "-accel", "tcg,thread=multi", "-cpu", "max"],
     console: "ttyS0",
     resends: false,
+    needsNode: true,
   },
   {
     name: "trixie-arm64",

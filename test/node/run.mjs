@@ -81,7 +81,8 @@ function buildPackages(kind, directory) {
   mkdirSync(directory, { recursive: true });
   const build = (age, version) => {
     const script = join(project, "packaging/debian/build.mjs");
-    const options = ["--version", version, "--compression", "gzip"];
+    const node = kind.needsNode ? ["--with-node"] : [];
+    const options = ["--version", version, "--compression", "gzip", ...node];
     const argv = [process.execPath, script, "--output", join(directory, age), ...options];
     return output("the package does not build", argv).trim().split("\n");
   };

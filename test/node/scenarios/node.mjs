@@ -21,7 +21,9 @@ export const node = [
         await bed.sh(
           `systemctl is-system-running --wait >/dev/null || true
           served
-          set -- docker:boot-docker podman:boot-podman podman:systemd-quadlet lxc:lxc0
+          set -- docker:boot-docker podman:boot-podman lxc:lxc0
+          # Since podman 4.4.
+          ! [ -e /usr/lib/systemd/system-generators/podman-system-generator ] || set -- "$@" podman:systemd-quadlet
           ! grep -qx incus /root/bed/runtimes || set -- "$@" incus:incus0
           own 30 "$@"
           for unit in docker containerd incus incus-startup podman-restart lxc quadlet; do
