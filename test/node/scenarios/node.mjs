@@ -56,6 +56,8 @@ export const node = [
     name: "beside-lxcfs",
     title:
       "beside a running LXCFS: every container has files of one of the two, and ours when LXCFS stops",
+    // It comes with Incus.
+    impossible: (kind) => (kind.suite === "trixie" ? undefined : "no LXCFS on this node"),
     async run(bed) {
       await bed.sh(
         `rm -r /etc/systemd/system/lxcfs.service.d
