@@ -32,7 +32,8 @@ const char* to_text(Operation operation) {
 }
 
 const OperationRow& operation_of(uint32_t opcode) {
-  return opcode < kOpcodes ? kRows[opcode] : kUnknown;
+  if (opcode < kOpcodes) return kRows[opcode];
+  return kUnknown;
 }
 
 }  // namespace vprocfs
