@@ -1,5 +1,6 @@
 #include "fuse/notifier.h"
 
+#include <cstdlib>
 #include <utility>
 
 #include "base/priority.h"
@@ -11,6 +12,8 @@ Notifier::~Notifier() { stop(); }
 void Notifier::start() {
   const std::lock_guard lock(mutex_);
   add_thread();
+  // Without any nobody is told: as with std::thread, another worker is to try.
+  if (threads_.empty()) std::abort();
 }
 
 void Notifier::stop() {

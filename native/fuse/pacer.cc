@@ -1,6 +1,7 @@
 #include "fuse/pacer.h"
 
 #include <chrono>
+#include <cstdlib>
 #include <utility>
 
 #include "base/priority.h"
@@ -13,6 +14,8 @@ Pacer::~Pacer() { stop(); }
 void Pacer::start() {
   const std::lock_guard lock(mutex_);
   add_thread();
+  // Without any what waits would wait for ever: as with std::thread, another worker is to try.
+  if (threads_.empty()) std::abort();
 }
 
 void Pacer::stop() {

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 #include "base/priority.h"
@@ -89,6 +90,11 @@ Result<bool> Agent::start(std::vector<Safe::Kept> kept) {
   }
   if (!watch(epoll_, writers_.done_fd(), kDone, kOnce)) return Error{errno, "epoll"};
   for (size_t i = 0; i < kThreads; ++i) spawn();
+  {
+    const std::lock_guard lock(mutex_);
+    // Without any no call is answered: as with std::thread, another worker is to try.
+    if (threads_.empty() && !stopping_) std::abort();
+  }
   return true;
 }
 
