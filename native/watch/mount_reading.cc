@@ -71,12 +71,14 @@ bool NamespaceWatch::wait_for_due(std::vector<std::unique_ptr<Reading>>& reading
   std::unique_lock lock(mutex_);
   while (!stopping_) {
     // The last descriptor of a namespace takes all its mounts away, which may be many.
-    while (!closing_.empty()) {
+    if (!closing_.empty()) {
       std::vector<Fd> closing;
       closing.swap(closing_);
       lock.unlock();
       closing.clear();
       lock.lock();
+      // A stop that came while the lock was free is not announced again.
+      continue;
     }
     begin_due(readings, monotonic_us());
     if (!readings.empty()) return true;

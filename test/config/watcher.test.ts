@@ -1,6 +1,7 @@
 // The watcher's own decisions, with events that the test makes up.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
@@ -38,6 +39,46 @@ it.runIf(process.getuid?.() === 0)(
       process.kill(pid, "SIGKILL");
       await until("it has ended", () => pidNamespaceOf(pid) === undefined || undefined);
     }
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "stops while the mounts of a namespace that has ended are being taken away",
+  async () => {
+    const { Watch } = loadAddon();
+    let pid = 0;
+    let isRead = false;
+    let hasStopped = false;
+    const watch = new Watch((events) => {
+      isRead ||= events.some((event) => event.pid === pid && event.kind === "mounts");
+      // At once: what is left of it is being taken away.
+      if (events.some((event) => event.pid === pid && event.kind === "ended")) {
+        watch.stop();
+        hasStopped = true;
+      }
+    });
+    watch.start();
+    onTestFinished(() => watch.stop());
+    // 4096 mounts: each recursive bind doubles what there is.
+    const script =
+      "mount -t tmpfs none /mnt && cd /mnt && mkdir 0 1 2 3 4 5 6 7 8 9 a b && " +
+      "for i in *; do mount --rbind . $i; done && echo ready && exec sleep 1000";
+    const child = spawn("unshare", ["--mount", "--pid", "--fork", "sh", "-c", script], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    onTestFinished(() => {
+      child.kill("SIGKILL");
+    });
+    await once(child.stdout, "data");
+    const list = `/proc/${child.pid}/task/${child.pid}/children`;
+    pid = Number(readFileSync(list, "utf8").trim());
+    onTestFinished(() => void spawnSync("kill", ["-9", `${pid}`]));
+    // What has made the namespace is in it too, and would keep it.
+    child.kill("SIGKILL");
+    expect(watch.follow(pid)).toBe("followed");
+    await until("its mounts have been read", () => isRead);
+    process.kill(pid, "SIGKILL");
+    await until("the watch has stopped", () => hasStopped);
   },
 );
 
