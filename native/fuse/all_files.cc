@@ -11,7 +11,25 @@ AllFiles::AllFiles(Serving& serving, bool tick)
       cached_(serving, snapshots_),
       tick_files_(serving),
       mirrored_(serving, mirror_, directories_),
-      tick_mirrored_(serving, mirror_, directories_) {}
+      tick_mirrored_(serving, mirror_, directories_) {
+  if (serving.options.kernel_logs.logs != nullptr) kmsg_.emplace(serving);
+}
+
+void AllFiles::start() {
+  if (kmsg_) kmsg_->start();
+}
+
+void AllFiles::stop() {
+  if (kmsg_) kmsg_->stop();
+}
+
+void AllFiles::adopt() {
+  if (kmsg_) kmsg_->adopt();
+}
+
+void AllFiles::hand_over() {
+  if (kmsg_) kmsg_->hand_over((serving_.state.connection().flags & kFuseHasResend) != 0);
+}
 
 bool AllFiles::is_mirrored(NodeId node) const {
   if (node.mirrored()) return true;
@@ -21,6 +39,7 @@ bool AllFiles::is_mirrored(NodeId node) const {
 
 Files& AllFiles::of(NodeId node) {
   if (const View* view = serving_.tree.file(node.index())) {
+    if (kmsg_ && is_of_log(*view)) return *kmsg_;
     if (tick_) return tick_files_;
     const bool cached = view->changes == Changes::kWithLimits && !node.container().none();
     if (cached) return cached_;

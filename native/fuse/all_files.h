@@ -1,9 +1,13 @@
 #pragma once
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
 
 #include "container/mirror.h"
 #include "fuse/cached_files.h"
+#include "fuse/kmsg_files.h"
 #include "fuse/mirror_files.h"
 #include "fuse/snapshot_files.h"
 #include "fuse/tick_files.h"
@@ -24,6 +28,20 @@ class AllFiles {
   /// Somebody wrote to a limit: has the kernel forget files that say something else now.
   void limits_changed() { cached_.limits_changed(); }
 
+  /// Starts and ends what answers readers of kernel logs.
+  void start();
+  void stop();
+  /// Takes over what a worker before us left, or leaves it to the next one.
+  void adopt();
+  void hand_over();
+  /// The caller of a request got a signal. True: its wait has ended.
+  bool interrupt(uint64_t unique) { return kmsg_ && kmsg_->interrupt(unique); }
+  /// Whether a reader may be about to wait whom any signal ends.
+  bool has_waits() const { return kmsg_.has_value(); }
+  /// Open files, and readers who wait for a record, that OpenFiles and Turns know nothing of.
+  size_t open_files() const { return kmsg_ ? kmsg_->open_files() : 0; }
+  size_t log_readers() const { return kmsg_ ? kmsg_->waiting() : 0; }
+
  private:
   bool is_mirrored(NodeId node) const;
 
@@ -36,6 +54,7 @@ class AllFiles {
   TickFiles tick_files_;
   MirrorFiles mirrored_;
   TickMirrorFiles tick_mirrored_;
+  std::optional<KmsgFiles> kmsg_;  ///< where the tree has files of kernel logs
 };
 
 }  // namespace vprocfs

@@ -1,37 +1,40 @@
 #include "fuse/answers.h"
 
-#include <cerrno>
-
+#include "base/clock.h"
 #include "node/node_id.h"
 
 namespace vprocfs {
 
-void Answers::fail(const Request& r, int errno_value) {
-  counters.errors.fetch_add(1, std::memory_order_relaxed);
-  r.set_failure(errno_value);
-  reply.error(r.header().unique, errno_value);
+bool Answers::give(const Asked& asked, const Answer& answer) {
+  if (answer.to_ == Answer::To::kElsewhere) return true;
+  if (!answer.notice_) return write(asked, answer);
+  notifier_.post(answer.lane_, [this, asked, answer] {
+    answer.notice_();
+    write(asked, answer);
+  });
+  return true;
 }
 
-void Answers::fail(const Request& r, const Error& error) {
-  // Not an error of ours: what cannot be had, as the kernel says it.
-  if (error.code == EOPNOTSUPP) return fail(r, EOPNOTSUPP);
-  // Its tenant has too much already, or all have.
-  if (error.code == ENFILE || error.code == EMFILE) return fail(r, ENFILE);
-  const bool gone = error.code == ESRCH || error.code == ENOENT;
-  if (!gone) counters.source_errors.fetch_add(1, std::memory_order_relaxed);
-  fail(r, gone ? ESRCH : EIO);
+bool Answers::write(const Asked& asked, const Answer& answer) {
+  bool taken = true;
+  if (answer.to_ == Answer::To::kKernel) {
+    const uint64_t unique = asked.header.unique;
+    taken = answer.errno_ != 0 ? reply.error(unique, answer.errno_)
+                               : reply.data(unique, answer.bytes(), answer.size());
+  }
+  if (!taken && answer.undo_) answer.undo_();
+  count(asked, answer);
+  return taken;
 }
 
-void Answers::fail_lookup(const Request& r, const Error& error) {
-  fail(r, error.code == ENFILE || error.code == EMFILE ? ENFILE : ENOENT);
-}
-
-void Answers::measure(const Request& r) {
-  if (r.parked()) return;
-  const NodeIndex index = NodeId(r.header().nodeid).index();
+void Answers::count(const Asked& asked, const Answer& answer) {
+  if (answer.counts_as_error_) counters.errors.fetch_add(1, std::memory_order_relaxed);
+  if (answer.source_failed_) counters.source_errors.fetch_add(1, std::memory_order_relaxed);
+  const NodeIndex index = NodeId(asked.header.nodeid).index();
   const bool file = index >= kFirstFileIndex && index < kFirstDirIndex;
-  measures.add(r.header().opcode, static_cast<uint16_t>(file ? index - kFirstFileIndex : 0),
-               outcome_of(r.failure()), monotonic_ns() - r.taken_ns());
+  measures.add(asked.header.opcode, static_cast<uint16_t>(file ? index - kFirstFileIndex : 0),
+               outcome_of(answer.counts_as_error_ ? answer.errno_ : 0),
+               clock_ns(CLOCK_MONOTONIC) - asked.taken_ns);
 }
 
 }  // namespace vprocfs

@@ -1,8 +1,11 @@
 #pragma once
 
-#include "base/result.h"
+#include <cstdint>
+
+#include "fuse/answer.h"
 #include "fuse/counters.h"
 #include "fuse/measures.h"
+#include "fuse/notifier.h"
 #include "fuse/protocol.h"
 #include "fuse/reply.h"
 
@@ -11,20 +14,26 @@ namespace vprocfs {
 /// Where a connection's requests are answered, and counted. Thread-safe.
 class Answers {
  public:
-  explicit Answers(const Reply& r) : reply(r) {}
+  /// `notifier`: who gives answers that a notice has to precede.
+  Answers(const Reply& r, Notifier& notifier) : reply(r), notifier_(notifier) {}
 
-  /// Refuses a request, and counts that.
-  void fail(const Request& r, int errno_value);
-  /// With what the kernel says of an error in a file of its own.
-  void fail(const Request& r, const Error& error);
-  /// A name that leads to a container which was not found.
-  void fail_lookup(const Request& r, const Error& error);
-  /// Counts a request that was answered; one that waits is counted when its turn has come.
-  void measure(const Request& r);
+  /// Gives the kernel what a handler made of a request, and counts that: the only place where
+  /// either is done. False when the caller is gone, and what it was to have has been undone.
+  bool give(const Asked& asked, const Answer& answer);
+  /// Ends the wait of a request that somebody else answers and counts: the kernel takes the first
+  /// answer.
+  void end(uint64_t unique, int errno_value) const { reply.error(unique, errno_value); }
 
+  /// For notices.
   const Reply& reply;
   Counters counters;
   Measures measures;
+
+ private:
+  bool write(const Asked& asked, const Answer& answer);
+  void count(const Asked& asked, const Answer& answer);
+
+  Notifier& notifier_;
 };
 
 }  // namespace vprocfs

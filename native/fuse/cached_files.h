@@ -16,25 +16,29 @@ class CachedFiles : public ViewFiles {
   CachedFiles(Serving& serving, SnapshotFiles& snapshots)
       : ViewFiles(serving), snapshots_(snapshots) {}
 
-  void entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
-  void read(const Request& r) override;
-  void release(const Request& r) override;
+  Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer read(const Request& r) override;
+  Answer release(const Request& r) override;
 
   /// Somebody wrote to a limit: has the kernel forget what says something else now.
   void limits_changed();
 
  protected:
-  void attributes_in_turn(const Request& r, NodeId node, const View& view,
-                          const ContainerPtr& container) override;
-  void open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
+  Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
+                            const ContainerPtr& container) override;
+  Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
 
  private:
   /// The handle of files that the kernel caches: nothing is held for them.
   static constexpr uint64_t kCachedHandle = 0;
 
-  void replace_copy(NodeId node, const ContainerPtr& container, const CachedTextPtr& now,
-                    std::function<void()> after);
-  void answer_copy(const Request& r, const View& view, const ContainerPtr& container);
+  /// Puts `now` in the place of the kernel's copy, on the notifier's threads.
+  std::function<void()> replacement(NodeId node, const ContainerPtr& container,
+                                    const CachedTextPtr& now);
+  /// An answer in which the caller is told of `now`: what has to happen to the kernel's copy first.
+  Answer after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling, NodeId node,
+                    const ContainerPtr& container, const CachedTextPtr& now);
+  Answer answer_copy(const Request& r, const View& view, const ContainerPtr& container);
 
   SnapshotFiles& snapshots_;
 };

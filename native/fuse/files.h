@@ -4,10 +4,8 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "fuse/protocol.h"
 #include "fuse/serving.h"
@@ -27,6 +25,9 @@ fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size);
 /// The same with a size and a time that belong together.
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size, uint64_t modified_ns);
 
+/// What a LOOKUP is answered with. The kernel may keep the name for `valid_s`.
+Answer entry_of(NodeId node, const fuse_attr& attr, uint64_t valid_s);
+
 /// One way of serving nodes. Each answers requests about the nodes for which AllFiles::of() chooses
 /// it; what a way does not override is refused as procfs refuses it. Thread-safe.
 class Files {
@@ -38,53 +39,47 @@ class Files {
 
   /// Answers the LOOKUP by which a node is found. `owner`: whose it is where it is a file; nullptr:
   /// the host's. The kernel may keep the name for `valid_s`.
-  virtual void entry(const Request& r, NodeId node, const ContainerPtr& owner,
-                     uint64_t valid_s) = 0;
-  virtual void attributes(const Request& r) = 0;
+  virtual Answer entry(const Request& r, NodeId node, const ContainerPtr& owner,
+                       uint64_t valid_s) = 0;
+  virtual Answer attributes(const Request& r) = 0;
+  virtual Answer set_attributes(const Request& r);
   /// A change of the size that the caller may ask for: by open(O_TRUNC), which changes nothing.
-  virtual void truncate(const Request& r) { attributes(r); }
-  virtual void access(const Request& r);
+  virtual Answer truncate(const Request& r) { return attributes(r); }
+  virtual Answer access(const Request& r);
 
   // Of directories and links.
-  virtual void lookup(const Request& r, const std::string& name);
-  virtual void opendir(const Request& r);
-  virtual void readdir(const Request& r);
-  virtual void readlink(const Request& r);
+  virtual Answer lookup(const Request& r);
+  virtual Answer opendir(const Request& r);
+  virtual Answer readdir(const Request& r);
+  virtual Answer readlink(const Request& r);
   /// CREATE; and MKNOD, MKDIR, SYMLINK, LINK.
-  virtual void refuse_creation(const Request& r);
-  virtual void refuse_name(const Request& r);
+  virtual Answer refuse_creation(const Request& r);
+  virtual Answer refuse_name(const Request& r);
 
   // Of files.
-  virtual void open(const Request& r);
-  virtual void read(const Request& r);
-  virtual void write(const Request& r);
-  virtual void release(const Request& r);
-  /// What poll(2) is told beyond what it is told of every file.
-  virtual uint32_t poll_events(const Request&) { return 0; }
+  virtual Answer open(const Request& r);
+  virtual Answer read(const Request& r);
+  virtual Answer write(const Request& r);
+  virtual Answer release(const Request& r);
+  virtual Answer seek(const Request& r);
+  virtual Answer poll(const Request& r);
 
  protected:
   static NodeId node_of(const Request& r) { return NodeId(r.header().nodeid); }
-  template <typename... Why>
-  void fail(const Request& r, Why... why) {
-    serving_.answers.fail(r, why...);
+  /// The name that a LOOKUP asks for.
+  static std::string name_of(const Request& r);
+  /// What poll(2) is told of every file, and `events`.
+  Answer answer_poll(uint32_t events) const;
+  /// What a READ has of a text, which `owner` keeps.
+  static Answer slice(const Request& r, std::string_view text, std::shared_ptr<const void> owner);
+  static Answer slice(const Request& r, const std::shared_ptr<Snapshot>& snapshot) {
+    return slice(r, snapshot->text(), snapshot);
   }
-  template <typename T>
-  bool answer(const Request& r, const T& value) {
-    return reply().value(r.header().unique, value);
-  }
-  void answer_bytes(const Request& r, std::string_view bytes) {
-    reply().data(r.header().unique, bytes.data(), bytes.size());
-  }
-  void answer_bytes(const Request& r, const std::vector<uint8_t>& bytes) {
-    reply().data(r.header().unique, bytes.data(), bytes.size());
-  }
-  /// Answers a READ with its part of `text`.
-  void answer_slice(const Request& r, std::string_view text);
   const Reply& reply() const { return serving_.answers.reply; }
   const ServerOptions& options() const { return serving_.options; }
   Counters& counters() { return serving_.answers.counters; }
-  void in_turn(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
-    serving_.turns.in_turn(r, container, work);
+  Answer in_turn(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
+    return serving_.turns.in_turn(r, container, work);
   }
 
   Serving& serving_;

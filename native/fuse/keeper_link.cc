@@ -10,8 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/descriptors.h"
-#include "fuse/measures.h"
 
 namespace vprocfs {
 namespace {
@@ -117,7 +117,7 @@ void KeeperLink::remove(uint64_t key) { send(safe_packet(KeeperMessage::kForget,
 
 Result<bool> KeeperLink::hears(uint64_t until_ms) const {
   for (;;) {
-    const uint64_t now = monotonic_ns() / 1'000'000;
+    const uint64_t now = monotonic_us() / 1000;
     if (until_ms != 0 && now >= until_ms) return false;
     pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
     const int n = ::poll(fds, 2, until_ms == 0 ? -1 : static_cast<int>(until_ms - now));
@@ -132,7 +132,7 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
   // One that has a safe answers, or ends, or ends us: to go on without what it keeps would leave
   // callers in containers waiting for ever.
   const bool sure = answers_ || from != 0;
-  const uint64_t until_ms = sure ? 0 : monotonic_ns() / 1'000'000 + kSafeMs;
+  const uint64_t until_ms = sure ? 0 : monotonic_us() / 1000 + kSafeMs;
   for (;;) {
     auto heard = hears(until_ms);
     if (!heard || !heard.value()) return heard;

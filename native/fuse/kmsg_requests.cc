@@ -1,4 +1,5 @@
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -7,7 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "fuse/kmsg.h"
+#include "fuse/kmsg_files.h"
 #include "klog/host_log.h"
 #include "klog/kmsg_text.h"
 
@@ -30,33 +31,13 @@ uint64_t log_clock_us(const ContainerDescription& container) {
 
 }  // namespace
 
-bool Kmsg::handle(const Request& r, const View& view) {
-  switch (r.header().opcode) {
-    case FUSE_GETATTR:
-      return getattr(r, view), true;
-    case FUSE_SETATTR:
-      return setattr(r, view), true;
-    case FUSE_ACCESS:
-      return access(r, view), true;
-    case FUSE_OPEN:
-      return open(r, view), true;
-    case FUSE_READ:
-      return read(r, view), true;
-    case FUSE_WRITE:
-      return write(r, view), true;
-    case FUSE_LSEEK:
-      return seek(r, view), true;
-    case FUSE_POLL:
-      return poll(r, view), true;
-    case FUSE_RELEASE:
-      return release(r), true;
-    default:
-      return false;
-  }
+Answer KmsgFiles::entry(const Request&, NodeId node, const ContainerPtr&, uint64_t valid_s) {
+  const View& view = *serving_.tree.file(node.index());
+  return entry_of(node, vprocfs::attributes_of(node, S_IFREG | view.mode, kUnknownSize), valid_s);
 }
 
-int Kmsg::check_open(const Request& r, const View& view,
-                     const ContainerDescription& container) const {
+int KmsgFiles::check_open(const Request& r, const View& view,
+                          const ContainerDescription& container) const {
   const auto* in = r.arg<fuse_open_in>();
   const bool reading = reads(in->flags), writing = writes(in->flags);
   // First the mode, then what the file itself asks for.
@@ -68,39 +49,39 @@ int Kmsg::check_open(const Request& r, const View& view,
   return access_.has_syslog(caller, container) ? 0 : EPERM;
 }
 
-void Kmsg::open(const Request& r, const View& view) {
+Answer KmsgFiles::open(const Request& r) {
   const auto* in = r.arg<fuse_open_in>();
-  if (in == nullptr) return uses_.fail(r, EINVAL);
-  auto found = uses_.registry.by_id(NodeId(r.header().nodeid).container());
-  if (!found) return uses_.fail_with(r, found.error());
+  const View& view = view_of(r);
+  auto found = serving_.registry.by_id(node_of(r).container());
+  if (!found) return Answer::error(found.error());
   const ContainerPtr container = std::move(found.value());
   const int refused = check_open(r, view, container->description());
-  if (refused != 0) return uses_.fail(r, refused);
-  if (uses_.full(container)) return uses_.fail(r, ENFILE);
+  if (refused != 0) return Answer::error(refused);
+  if (serving_.full(container)) return Answer::error(ENFILE);
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const auto finish = [this, &view, container](const Request& req) {
-    finish_open(req, view, container);
+    return finish_open(req, view, container);
   };
   // Who only writes may never do so: systemd keeps it open.
   if (!reads(in->flags)) return finish(r);
-  with_log(r, container, finish);
+  return with_log(r, container, finish);
 }
 
-void Kmsg::with_log(const Request& r, const ContainerPtr& container, const Work& work) {
+Answer KmsgFiles::with_log(const Request& r, const ContainerPtr& container,
+                           const Turns::Work& work) {
   if (logs_.marks(container->id())) return work(r);
-  uses_.in_turn(r, container, [this, container, work](const Request& req) {
+  return in_turn(r, container, [this, container, work](const Request& req) {
     const ContainerDescription& description = container->description();
-    logs_.begin(description.id, description.tenant,
-                [&] { return uses_.place.banner(description); });
-    work(req);
+    logs_.begin(description.id, description.tenant, [&] { return place_.banner(description); });
+    return work(req);
   });
 }
 
-void Kmsg::finish_open(const Request& r, const View& view, const ContainerPtr& container) {
-  const NodeId node(r.header().nodeid);
+Answer KmsgFiles::finish_open(const Request& r, const View& view, const ContainerPtr& container) {
+  const NodeId node = node_of(r);
   fuse_open_out out{};
   out.open_flags = FOPEN_DIRECT_IO;
-  if (view.index == kProcKmsg.index) out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
+  if (is_stream(view)) out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
   FilePtr gone;  // after the lock
   const std::lock_guard lock(mutex_);
   const auto left = left_.find(r.identity());
@@ -108,8 +89,8 @@ void Kmsg::finish_open(const Request& r, const View& view, const ContainerPtr& c
     gone = remove_locked(left->second, node);
     left_.erase(left);
   }
-  const auto file =
-      std::make_shared<KmsgFile>(uses_.state, node, view, container, ++next_handle_, r.identity());
+  const auto file = std::make_shared<KmsgFile>(serving_.state, node, view, container,
+                                               ++next_handle_, r.identity());
   KernelLogs::Page page;
   logs_.read(container->id(), 0, 0, page);
   KmsgState begin;
@@ -117,18 +98,28 @@ void Kmsg::finish_open(const Request& r, const View& view, const ContainerPtr& c
   file->change(begin);
   add_locked(file);
   out.fh = file->handle;
-  if (!uses_.reply.value(r.header().unique, out)) remove_locked(file->handle, node);
+  return Answer::of(out).or_undo([this, handle = out.fh, node] {
+    FilePtr closed;  // after the lock
+    const std::lock_guard again(mutex_);
+    closed = remove_locked(handle, node);
+  });
 }
 
-void Kmsg::getattr(const Request& r, const View& view) {
-  const auto* in = r.arg<fuse_getattr_in>();
-  if (in == nullptr) return uses_.fail(r, EINVAL);
-  const NodeId node(r.header().nodeid);
+fuse_attr_out KmsgFiles::attributes_locked(NodeId node, const View& view) const {
   fuse_attr_out out{};
+  const uint64_t size = is_stream(view) ? 0 : kmsg_size(furthest_locked(node));
+  out.attr = attributes_of(node, S_IFREG | view.mode, size);
+  return out;
+}
+
+Answer KmsgFiles::attributes(const Request& r) {
+  const auto* in = r.arg<fuse_getattr_in>();
+  if (in == nullptr) return Answer::error(EINVAL);
+  const NodeId node = node_of(r);
+  const View& view = view_of(r);
   const std::lock_guard lock(mutex_);
-  const bool stream = view.index == kProcKmsg.index;
-  out.attr = uses_.attributes(node, view, stream ? 0 : kmsg_size(furthest_locked(node)));
-  if (!stream && (in->getattr_flags & FUSE_GETATTR_FH) != 0) {
+  const fuse_attr_out out = attributes_locked(node, view);
+  if (!is_stream(view) && (in->getattr_flags & FUSE_GETATTR_FH) != 0) {
     // Nobody but lseek(SEEK_END) asks for it by an open file.
     if (const FilePtr file = find_locked(in->fh, node)) {
       KernelLogs::Page page;
@@ -138,85 +129,74 @@ void Kmsg::getattr(const Request& r, const View& view) {
       file->change(to);
     }
   }
-  uses_.reply.value(r.header().unique, out);
+  return Answer::of(out);
 }
 
-bool Kmsg::may_write(const Request& r, const ContainerDescription& container) const {
+bool KmsgFiles::may_write(const Request& r, const ContainerDescription& container) const {
   return access_.is_root(caller_of(r), container);
 }
 
-void Kmsg::setattr(const Request& r, const View& view) {
+Answer KmsgFiles::set_attributes(const Request& r) {
   const auto* in = r.arg<fuse_setattr_in>();
   constexpr uint32_t kTruncates = FATTR_SIZE | FATTR_FH | FATTR_LOCKOWNER | FATTR_MTIME |
                                   FATTR_MTIME_NOW | FATTR_CTIME | FATTR_KILL_SUIDGID;
   // Truncating changes nothing, and succeeds for who may write.
-  if (in == nullptr || (in->valid & FATTR_SIZE) == 0 || (in->valid & ~kTruncates) != 0) {
-    return uses_.fail(r, EPERM);
+  if ((in->valid & FATTR_SIZE) == 0 || (in->valid & ~kTruncates) != 0) {
+    return Answer::error(EPERM);
   }
-  const NodeId node(r.header().nodeid);
-  const auto container = uses_.registry.by_id(node.container());
-  if (!container) return uses_.fail_with(r, container.error());
-  if (!may_write(r, container.value()->description())) return uses_.fail(r, EACCES);
-  fuse_attr_out out{};
+  const NodeId node = node_of(r);
+  const auto container = serving_.registry.by_id(node.container());
+  if (!container) return Answer::error(container.error());
+  if (!may_write(r, container.value()->description())) return Answer::error(EACCES);
   const std::lock_guard lock(mutex_);
-  const bool stream = view.index == kProcKmsg.index;
-  out.attr = uses_.attributes(node, view, stream ? 0 : kmsg_size(furthest_locked(node)));
-  uses_.reply.value(r.header().unique, out);
+  return Answer::of(attributes_locked(node, view_of(r)));
 }
 
-void Kmsg::access(const Request& r, const View& view) {
+Answer KmsgFiles::access(const Request& r) {
   const auto* in = r.arg<fuse_access_in>();
-  if (in == nullptr) return uses_.fail(r, EINVAL);
-  uint32_t allowed = view.mode & 07;
+  uint32_t allowed = view_of(r).mode & 07;
   if ((in->mask & ~allowed & (R_OK | W_OK)) != 0) {
-    const auto container = uses_.registry.by_id(NodeId(r.header().nodeid).container());
+    const auto container = serving_.registry.by_id(node_of(r).container());
     if (container && may_write(r, container.value()->description())) allowed |= R_OK | W_OK;
   }
-  if ((in->mask & ~allowed & 07) != 0) {
-    uses_.reply.error(r.header().unique, EACCES);
-    return;
-  }
-  uses_.reply.ok(r.header().unique);
+  if ((in->mask & ~allowed & 07) != 0) return Answer::tell(EACCES);
+  return Answer::ok();
 }
 
-void Kmsg::read(const Request& r, const View& view) {
+Answer KmsgFiles::read(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
-  if (in == nullptr) return uses_.fail(r, EINVAL);
   // These fill the page cache, as sendfile(2) and private mappings do: whoever tries it falls back
   // to read(2).
-  if ((in->read_flags & FUSE_READ_LOCKOWNER) == 0) return uses_.fail(r, EINVAL);
+  if ((in->read_flags & FUSE_READ_LOCKOWNER) == 0) return Answer::error(EINVAL);
   const std::lock_guard lock(mutex_);
-  const FilePtr file = find_or_restore_locked(in->fh, NodeId(r.header().nodeid), view);
-  if (!file) return uses_.fail(r, EBADF);
+  const FilePtr file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
+  if (!file) return Answer::error(EBADF);
   file->container->requests.fetch_add(1, std::memory_order_relaxed);
-  const Read read{r.header().unique, in->offset, in->size};
-  if (answer_locked(*file, read)) return;
+  const Read read{r.asked(), in->offset, in->size};
+  if (answer_locked(*file, read)) return Answer::elsewhere();
   // The flags of the moment, not those of open(2).
-  if ((in->flags & O_NONBLOCK) != 0) {
-    uses_.reply.error(r.header().unique, EAGAIN);
-    return;
-  }
-  if (!may_park_locked(*file)) return uses_.fail(r, ENOMEM);
-  r.park();
+  if ((in->flags & O_NONBLOCK) != 0) return Answer::tell(EAGAIN);
+  if (!may_park_locked(*file)) return Answer::error(ENOMEM);
   park_locked(read, file);
+  return Answer::elsewhere();
 }
 
-void Kmsg::write(const Request& r, const View& view) {
+Answer KmsgFiles::write(const Request& r) {
   const auto* in = r.arg<fuse_write_in>();
-  if (in == nullptr || in->size > r.payload_size() - sizeof(*in)) return uses_.fail(r, EINVAL);
-  if (view.index == kProcKmsg.index) return uses_.fail(r, EIO);  // it has no write method
-  if (in->size > kLongestWritten) return uses_.fail(r, EINVAL);
+  if (is_stream(view_of(r))) return Answer::error(EIO);  // it has no write method
+  if (in->size > kLongestWritten) return Answer::error(EINVAL);
   FilePtr file;
   {
     const std::lock_guard lock(mutex_);
-    file = find_or_restore_locked(in->fh, NodeId(r.header().nodeid), view);
+    file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
   }
-  if (!file) return uses_.fail(r, EBADF);
+  if (!file) return Answer::error(EBADF);
   file->container->requests.fetch_add(1, std::memory_order_relaxed);
-  with_log(r, file->container, [this, file](const Request& req) { append(req, file); });
+  return with_log(r, file->container,
+                  [this, file](const Request& req) { return append(req, file); });
 }
 
-void Kmsg::append(const Request& r, const FilePtr& file) {
+Answer KmsgFiles::append(const Request& r, const FilePtr& file) {
   const auto* in = r.arg<fuse_write_in>();
   const auto* bytes = reinterpret_cast<const char*>(r.payload() + sizeof(*in));
   const WrittenText written = parse_written({bytes, in->size});
@@ -239,50 +219,49 @@ void Kmsg::append(const Request& r, const FilePtr& file) {
     if (!again) file->change(to);
     logs_.write(file->container->id(), line);
   }
-  uses_.reply.value(r.header().unique, out);
+  return Answer::of(out);
 }
 
-void Kmsg::seek(const Request& r, const View& view) {
+Answer KmsgFiles::seek(const Request& r) {
   const auto* in = r.arg<fuse_lseek_in>();
-  if (in == nullptr) return uses_.fail(r, EINVAL);
+  if (in == nullptr) return Answer::error(EINVAL);
   const std::lock_guard lock(mutex_);
-  const FilePtr file = find_or_restore_locked(in->fh, NodeId(r.header().nodeid), view);
-  if (!file) return uses_.fail(r, EBADF);
-  if (in->offset != 0) return uses_.fail(r, ESPIPE);
-  if (in->whence != SEEK_DATA || view.index == kProcKmsg.index) return uses_.fail(r, EINVAL);
+  const FilePtr file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
+  if (!file) return Answer::error(EBADF);
+  if (in->offset != 0) return Answer::error(ESPIPE);
+  if (in->whence != SEEK_DATA || is_stream(file->view)) return Answer::error(EINVAL);
   const auto marks = logs_.marks(file->container->id());
   KmsgState to = file->now();
   to.cursor.seek(marks ? marks->cleared : 0);
   file->change(to);
   fuse_lseek_out out{};
   out.offset = kSoughtOffset;
-  uses_.reply.value(r.header().unique, out);
+  return Answer::of(out);
 }
 
-void Kmsg::poll(const Request& r, const View& view) {
+Answer KmsgFiles::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
-  if (in == nullptr) return uses_.fail(r, EINVAL);
   fuse_poll_out out{};
   const std::lock_guard lock(mutex_);
-  const FilePtr file = find_or_restore_locked(in->fh, NodeId(r.header().nodeid), view);
-  if (!file) return uses_.fail(r, EBADF);
+  const FilePtr file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
+  if (!file) return Answer::error(EBADF);
   if ((in->flags & FUSE_POLL_SCHEDULE_NOTIFY) != 0 && file->now().poll_handle != in->kh) {
     KmsgState to = file->now();
     to.poll_handle = in->kh;
     file->change(to);
   }
   out.revents = events_locked(*file);
-  uses_.reply.value(r.header().unique, out);
+  return Answer::of(out);
 }
 
-void Kmsg::release(const Request& r) {
+Answer KmsgFiles::release(const Request& r) {
   const auto* in = r.arg<fuse_release_in>();
   FilePtr gone;  // after the lock
   {
     const std::lock_guard lock(mutex_);
-    if (in != nullptr) gone = remove_locked(in->fh, NodeId(r.header().nodeid));
+    gone = remove_locked(in->fh, node_of(r));
   }
-  uses_.reply.ok(r.header().unique);
+  return Answer::ok();
 }
 
 }  // namespace vprocfs

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include "fuse/protocol.h"
 
@@ -31,11 +30,11 @@ class Listing {
     return true;
   }
 
-  const std::vector<uint8_t>& bytes() const { return bytes_; }
+  const std::string& bytes() const { return bytes_; }
 
  private:
   size_t room_;
-  std::vector<uint8_t> bytes_;
+  std::string bytes_;
 };
 
 }  // namespace vprocfs

@@ -9,6 +9,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/priority.h"
 
 namespace vprocfs {
@@ -82,7 +83,7 @@ void Loop::run(Worker& self) {
   size_t size = 0;
   while (take(bytes, size)) {
     if (idle_.fetch_sub(1) == 1) spawn();
-    handler_(Request(bytes, size));
+    handler_(Request(bytes, size, clock_ns(CLOCK_MONOTONIC)));
     idle_.fetch_add(1);
   }
   idle_.fetch_sub(1);

@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 
 namespace vprocfs {
 namespace {
@@ -48,12 +47,6 @@ Outcome outcome_of(int errno_value) {
     default:
       return Outcome::kRefused;
   }
-}
-
-uint64_t monotonic_ns() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000000000 + static_cast<uint64_t>(now.tv_nsec);
 }
 
 void Measures::add(uint32_t opcode, uint16_t file, Outcome outcome, uint64_t took_ns) {

@@ -21,9 +21,6 @@ inline constexpr size_t kOutcomes = 5;
 const char* to_text(Outcome outcome);
 Outcome outcome_of(int errno_value);
 
-/// CLOCK_MONOTONIC, ns.
-uint64_t monotonic_ns();
-
 /// How many requests ended how, by file, and how long they took. Each thread writes to a slot of
 /// its own (threads beyond the number of slots share one), so that none waits for another's cache
 /// line; whoever asks adds the slots up.

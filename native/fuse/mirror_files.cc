@@ -86,13 +86,13 @@ fuse_attr MirrorFiles::mirror_attr(NodeId node, const struct stat& from) {
   return attr;
 }
 
-void MirrorFiles::entry(const Request& r, NodeId root, const ContainerPtr&, uint64_t) {
+Answer MirrorFiles::entry(const Request& r, NodeId root, const ContainerPtr&, uint64_t) {
   const NodeId parent = node_of(r);
   const auto path = path_of(root);
   const auto found = path ? mirror_.stat(*path) : Result<struct stat>(Error{ESTALE, ""});
   // As with files: what is bound of a mirrored directory is that container's for ever.
   auto container = serving_.container_of(r, parent);
-  if (!found || !container) return fail(r, ENOENT);
+  if (!found || !container) return Answer::error(ENOENT);
   const ContainerId id = container.value() ? container.value()->id() : ContainerId();
   const NodeId node(id, root.index());
   fuse_entry_out out{};
@@ -100,40 +100,39 @@ void MirrorFiles::entry(const Request& r, NodeId root, const ContainerPtr&, uint
   out.attr = mirror_attr(node, found.value());
   out.entry_valid = parent.container().none() ? 0 : kForeverSeconds;
   out.attr_valid = kSettledSeconds;
-  answer(r, out);
+  return Answer::of(out);
 }
 
-void MirrorFiles::lookup(const Request& r, const std::string& name) {
+Answer MirrorFiles::lookup(const Request& r) {
+  const std::string name = name_of(r);
   const NodeId parent = node_of(r);
   const TreeDir* dir = parent.mirrored() ? nullptr : serving_.tree.dir(parent.index());
   // Some files below are of the view table.
-  if (dir != nullptr && dir->find(name) != nullptr) return directories_.lookup(r, name);
+  if (dir != nullptr && dir->find(name) != nullptr) return directories_.lookup(r);
   const auto directory = path_of(parent);
-  if (!directory) return Files::lookup(r, name);
+  if (!directory) return Files::lookup(r);
   if (name.empty() || name == "." || name == ".." || SysfsTree::hidden(*directory, name)) {
-    reply().error(r.header().unique, ENOENT);
-    return;
+    return Answer::tell(ENOENT);
   }
   auto container = serving_.container_of(r, parent);
-  if (!container) return serving_.answers.fail_lookup(r, container.error());
+  if (!container) return Answer::no_entry(container.error());
   const ContainerPtr owner = std::move(container.value());
-  in_turn(r, owner, [this, parent, owner, path = *directory + "/" + name](const Request& req) {
-    answer_entry(req, parent, owner, path);
+  return in_turn(r, owner, [this, parent, owner, path = *directory + "/" + name](const Request&) {
+    return found_entry(parent, owner, path);
   });
 }
 
-void MirrorFiles::answer_entry(const Request& r, NodeId parent, const ContainerPtr& container,
-                               const std::string& path) {
-  const auto none = [&] { reply().error(r.header().unique, ENOENT); };
+Answer MirrorFiles::found_entry(NodeId parent, const ContainerPtr& container,
+                                const std::string& path) {
   const auto found = mirror_.stat(path);
-  if (!found) return none();
+  if (!found) return Answer::tell(ENOENT);
   const auto place = mirror_.place(path, ask_of(container));
-  if (!place) return fail(r, place.error());
-  if (!place.value()) return none();
+  if (!place) return Answer::error(place.error());
+  if (!place.value()) return Answer::tell(ENOENT);
   const auto number = mirror_.number(*place.value());
   const auto node =
       number ? NodeId::mirror(container ? container->id() : ContainerId(), *number) : std::nullopt;
-  if (!node) return none();
+  if (!node) return Answer::tell(ENOENT);
   fuse_entry_out out{};
   out.nodeid = node->raw();
   out.attr = mirror_attr(*node, found.value());
@@ -142,70 +141,73 @@ void MirrorFiles::answer_entry(const Request& r, NodeId parent, const ContainerP
   const bool keeps = !parent.container().none();
   if (keeps && !Mirror::depends(path)) out.entry_valid = kSettledSeconds;
   complete_entry(*node, container, *place.value(), keeps && Mirror::depends(path), out);
-  answer(r, out);
+  return Answer::of(out);
 }
 
-void MirrorFiles::attributes(const Request& r) {
+Answer MirrorFiles::attributes(const Request& r) {
   const NodeId node = node_of(r);
   const auto path = path_of(node);
-  if (!path) return fail(r, ESTALE);
+  if (!path) return Answer::error(ESTALE);
   const auto found = mirror_.stat(*path);
-  if (!found) return fail(r, ENOENT);
+  if (!found) return Answer::error(ENOENT);
   fuse_attr_out out{};
   out.attr = mirror_attr(node, found.value());
   out.attr_valid = kSettledSeconds;
-  answer_attributes(r, node, *path, out);
+  return told_attributes(r, node, *path, out);
 }
 
-void MirrorFiles::answer_attributes(const Request& r, NodeId, const std::string&,
+Answer MirrorFiles::told_attributes(const Request&, NodeId, const std::string&,
                                     const fuse_attr_out& out) {
-  answer(r, out);
+  return Answer::of(out);
 }
 
 void MirrorFiles::complete_entry(NodeId, const ContainerPtr&, const std::string&, bool,
                                  fuse_entry_out&) {}
 
-void MirrorFiles::truncate(const Request& r) {
-  if (node_of(r).mirrored()) return fail(r, EROFS);
-  attributes(r);
+Answer MirrorFiles::truncate(const Request& r) {
+  if (node_of(r).mirrored()) return Answer::error(EROFS);
+  return attributes(r);
 }
 
-void MirrorFiles::refuse_creation(const Request& r) {
-  fail(r, path_of(node_of(r)) ? EACCES : ENOENT);
+Answer MirrorFiles::refuse_creation(const Request& r) {
+  return Answer::error(path_of(node_of(r)) ? EACCES : ENOENT);
 }
 
-void MirrorFiles::refuse_name(const Request& r) {
+Answer MirrorFiles::refuse_name(const Request& r) {
   // sysfs has no such methods (fs/namei.c).
-  if (!path_of(node_of(r))) return fail(r, ENOENT);
-  fail(r, r.header().uid == 0 ? EPERM : EACCES);
+  if (!path_of(node_of(r))) return Answer::error(ENOENT);
+  return Answer::error(r.header().uid == 0 ? EPERM : EACCES);
 }
 
-void MirrorFiles::write(const Request& r) { fail(r, node_of(r).mirrored() ? EROFS : EIO); }
+Answer MirrorFiles::write(const Request& r) {
+  return Answer::error(node_of(r).mirrored() ? EROFS : EIO);
+}
 
-void MirrorFiles::open(const Request& r) {
+Answer MirrorFiles::open(const Request& r) {
   const auto& in = *r.arg<fuse_open_in>();
   const NodeId node = node_of(r);
   const auto path = path_of(node);
   const auto found = path ? mirror_.stat(*path) : Result<struct stat>(Error{ESTALE, ""});
-  if (!found) return fail(r, found.error().code);
+  if (!found) return Answer::error(found.error().code);
   const bool reads = (in.flags & O_ACCMODE) != O_WRONLY;
   const int mask = (reads ? R_OK : 0) | (is_write(in.flags) ? W_OK : 0);
-  if (!may_use(r, found.value(), mask) || !may_reach(r, *path)) return fail(r, EACCES);
+  if (!may_use(r, found.value(), mask) || !may_reach(r, *path)) return Answer::error(EACCES);
   // Nothing that a container writes ever gets to the host's file.
-  if (is_write(in.flags)) return fail(r, EROFS);
+  if (is_write(in.flags)) return Answer::error(EROFS);
   auto container = serving_.container_of(r, node);
-  if (!container) return fail(r, container.error());
+  if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
-  in_turn(r, owner, [this, node, owner, path = *path](const Request& req) {
-    if (serving_.full(owner)) return fail(req, ENFILE);
+  return in_turn(r, owner, [this, node, owner, path = *path](const Request& req) {
+    if (serving_.full(owner)) return Answer::error(ENFILE);
     const auto text = text_of(path, owner);
-    if (!text) return fail(req, text.error().code);
+    if (!text) return Answer::error(text.error().code);
     fuse_open_out out{};
     out.open_flags = FOPEN_DIRECT_IO;
     out.fh = serving_.open_files.insert(
         std::make_shared<OpenFile>(node, nullptr, owner),
         std::make_shared<Snapshot>(serving_.state, text.value(), boottime_us()), req.identity());
-    if (!answer(req, out)) serving_.open_files.erase(out.fh, node);
+    return Answer::of(out).or_undo(
+        [this, handle = out.fh, node] { serving_.open_files.erase(handle, node); });
   });
 }
 
@@ -214,21 +216,21 @@ Result<std::string> MirrorFiles::text_of(const std::string& path, const Containe
   return mirror_.text(path, ask_of(container));
 }
 
-void MirrorFiles::read(const Request& r) {
+Answer MirrorFiles::read(const Request& r) {
   const auto& in = *r.arg<fuse_read_in>();
   const NodeId node = node_of(r);
   // Not through the page cache: sizes are the kernel's own of sysfs, a page for whatever is in it.
   // sendfile(2) says EINVAL, as for sysfs before 5.11, and its users fall back to read(2).
-  if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) return fail(r, EINVAL);
+  if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) return Answer::error(EINVAL);
   const auto file = serving_.open_files.find(in.fh, node);
   if (file && !OpenFiles::wants_renewal(*file, in.offset, boottime_us(), options().tick_us)) {
-    return answer_slice(r, file->snapshot()->text());
+    return slice(r, file->snapshot());
   }
   const auto path = path_of(node);
   auto container = file ? Result<ContainerPtr>(file->container) : serving_.container_of(r, node);
-  if (!container || (!path && !file)) return fail(r, ESTALE);
+  if (!container || (!path && !file)) return Answer::error(ESTALE);
   const ContainerPtr owner = std::move(container.value());
-  in_turn(r, owner, [this, node, file, owner, path](const Request& req) {
+  return in_turn(r, owner, [this, node, file, owner, path](const Request& req) {
     auto text = path ? text_of(*path, owner) : Result<std::string>(Error{ESTALE, ""});
     if (file) {
       // What cannot be renewed any more stays what it was: the last good snapshot.
@@ -237,28 +239,28 @@ void MirrorFiles::read(const Request& r) {
             *file,
             std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
       }
-      return answer_slice(req, file->snapshot()->text());
+      return slice(req, file->snapshot());
     }
     // A handle of a worker whose state was lost: the node says whose file it is.
-    if (!text) return fail(req, text.error().code);
+    if (!text) return Answer::error(text.error().code);
     const auto again = std::make_shared<OpenFile>(node, nullptr, owner);
     serving_.open_files.restore(
         req.arg<fuse_read_in>()->fh, again,
         std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
-    answer_slice(req, again->snapshot()->text());
+    return slice(req, again->snapshot());
   });
 }
 
-void MirrorFiles::readdir(const Request& r) {
+Answer MirrorFiles::readdir(const Request& r) {
   const NodeId node = node_of(r);
   const auto path = path_of(node);
   if (!path) return directories_.readdir(r);
   auto container = serving_.container_of(r, node);
-  if (!container) return fail(r, container.error());
+  if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
-  in_turn(r, owner, [this, node, owner, path = *path](const Request& req) {
+  return in_turn(r, owner, [this, node, owner, path = *path](const Request& req) {
     auto found = mirror_.list(path, ask_of(owner));
-    if (!found) return fail(req, found.error().code);
+    if (!found) return Answer::error(found.error().code);
     const auto* in = req.arg<fuse_read_in>();
     const TreeDir* dir = node.mirrored() ? nullptr : serving_.tree.dir(node.index());
     const ContainerId id = owner ? owner->id() : ContainerId();
@@ -277,35 +279,35 @@ void MirrorFiles::readdir(const Request& r) {
       room = room && listing.add(ino.raw(), next, entry.type >> 12, entry.name);
       if (!room) break;
     }
-    answer_bytes(req, listing.bytes());
+    return Answer::text(listing.bytes());
   });
 }
 
-void MirrorFiles::opendir(const Request& r) {
+Answer MirrorFiles::opendir(const Request& r) {
   const NodeId node = node_of(r);
   if (const auto path = path_of(node)) {
     const auto found = mirror_.stat(*path);
-    if (!found) return fail(r, ENOENT);
-    if (!may_use(r, found.value(), R_OK) || !may_reach(r, *path)) return fail(r, EACCES);
+    if (!found) return Answer::error(ENOENT);
+    if (!may_use(r, found.value(), R_OK) || !may_reach(r, *path)) return Answer::error(EACCES);
   }
-  answer(r, fuse_open_out{});
+  return Answer::of(fuse_open_out{});
 }
 
-void MirrorFiles::readlink(const Request& r) {
+Answer MirrorFiles::readlink(const Request& r) {
   const NodeId node = node_of(r);
   if (!node.mirrored()) return Files::readlink(r);
   const auto path = path_of(node);
   const auto target = path ? mirror_.link(*path) : Result<std::string>(Error{ESTALE, ""});
-  if (!target) return fail(r, target.error().code);
-  answer_bytes(r, target.value());
+  if (!target) return Answer::error(target.error().code);
+  return Answer::text(target.value());
 }
 
-void MirrorFiles::access(const Request& r) {
+Answer MirrorFiles::access(const Request& r) {
   const auto& in = *r.arg<fuse_access_in>();
   const auto path = path_of(node_of(r));
   if (!path) return Files::access(r);
   const auto found = mirror_.stat(*path);
-  if (!found) return fail(r, ENOENT);
+  if (!found) return Answer::error(ENOENT);
   const int mask = static_cast<int>(in.mask) & (R_OK | W_OK | X_OK);
   int code = 0;
   if (!may_use(r, found.value(), mask) || !may_reach(r, *path)) {
@@ -313,7 +315,7 @@ void MirrorFiles::access(const Request& r) {
   } else if ((mask & W_OK) != 0) {
     code = EROFS;
   }
-  code == 0 ? reply().ok(r.header().unique) : reply().error(r.header().unique, code);
+  return code == 0 ? Answer::ok() : Answer::tell(code);
 }
 
 }  // namespace vprocfs

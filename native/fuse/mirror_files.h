@@ -22,23 +22,23 @@ class MirrorFiles : public Files {
   MirrorFiles(Serving& serving, Mirror& mirror, TreeFiles& directories)
       : Files(serving), mirror_(mirror), directories_(directories) {}
 
-  void entry(const Request& r, NodeId root, const ContainerPtr& owner, uint64_t valid_s) override;
-  void attributes(const Request& r) override;
-  void truncate(const Request& r) override;
-  void access(const Request& r) override;
-  void lookup(const Request& r, const std::string& name) override;
-  void opendir(const Request& r) override;
-  void readdir(const Request& r) override;
-  void readlink(const Request& r) override;
-  void refuse_creation(const Request& r) override;
-  void refuse_name(const Request& r) override;
-  void open(const Request& r) override;
-  void read(const Request& r) override;
-  void write(const Request& r) override;
+  Answer entry(const Request& r, NodeId root, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer attributes(const Request& r) override;
+  Answer truncate(const Request& r) override;
+  Answer access(const Request& r) override;
+  Answer lookup(const Request& r) override;
+  Answer opendir(const Request& r) override;
+  Answer readdir(const Request& r) override;
+  Answer readlink(const Request& r) override;
+  Answer refuse_creation(const Request& r) override;
+  Answer refuse_name(const Request& r) override;
+  Answer open(const Request& r) override;
+  Answer read(const Request& r) override;
+  Answer write(const Request& r) override;
 
  protected:
-  /// Answers GETATTR with `out`, or with what a contract has to say of the size and its age.
-  virtual void answer_attributes(const Request& r, NodeId node, const std::string& path,
+  /// What GETATTR has: `out`, or what a contract has to say of the size and its age.
+  virtual Answer told_attributes(const Request& r, NodeId node, const std::string& path,
                                  const fuse_attr_out& out);
   /// The same for LOOKUP. `may_vanish`: the name is shown only to some.
   virtual void complete_entry(NodeId node, const ContainerPtr& container, const std::string& path,
@@ -53,8 +53,7 @@ class MirrorFiles : public Files {
   /// Whether the caller may use a file of sysfs as it could natively.
   bool may_use(const Request& r, const struct stat& file, int mask);
   bool may_reach(const Request& r, const std::string& path);
-  void answer_entry(const Request& r, NodeId parent, const ContainerPtr& container,
-                    const std::string& path);
+  Answer found_entry(NodeId parent, const ContainerPtr& container, const std::string& path);
 
   Mirror& mirror_;
   TreeFiles& directories_;
@@ -65,11 +64,11 @@ class TickMirrorFiles : public MirrorFiles {
  public:
   using MirrorFiles::MirrorFiles;
 
-  void open(const Request& r) override;
-  void read(const Request& r) override;
+  Answer open(const Request& r) override;
+  Answer read(const Request& r) override;
 
  protected:
-  void answer_attributes(const Request& r, NodeId node, const std::string& path,
+  Answer told_attributes(const Request& r, NodeId node, const std::string& path,
                          const fuse_attr_out& out) override;
   void complete_entry(NodeId node, const ContainerPtr& container, const std::string& path,
                       bool may_vanish, fuse_entry_out& out) override;

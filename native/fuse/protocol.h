@@ -16,10 +16,18 @@ inline constexpr int kFuseNotifyResend = 7;                       ///< FUSE_NOTI
 inline constexpr size_t kMaxWrite = 4096;
 inline constexpr size_t kRequestBytes = 64 * 1024;
 
+/// What there is to know of a request for whoever answers it.
+struct Asked {
+  fuse_in_header header{};
+  uint64_t taken_ns = 0;  ///< when it was taken from the kernel, CLOCK_MONOTONIC
+};
+
 /// A request as the kernel sent it. Valid while the worker's buffer is.
 class Request {
  public:
-  Request(const uint8_t* bytes, size_t size) : bytes_(bytes), size_(size) {}
+  /// `taken_ns`: when it was taken from the kernel, on CLOCK_MONOTONIC.
+  Request(const uint8_t* bytes, size_t size, uint64_t taken_ns = 0)
+      : bytes_(bytes), size_(size), taken_ns_(taken_ns) {}
 
   const fuse_in_header& header() const { return *reinterpret_cast<const fuse_in_header*>(bytes_); }
   /// The unique without the resend bit: the same request, whoever answers it.
@@ -30,16 +38,8 @@ class Request {
   size_t size() const { return size_; }
   const uint8_t* payload() const { return bytes_ + sizeof(fuse_in_header); }
   size_t payload_size() const { return size_ - sizeof(fuse_in_header); }
-
-  /// When it was taken from the kernel: CLOCK_MONOTONIC ns; 0: not known.
   uint64_t taken_ns() const { return taken_ns_; }
-  void set_taken(uint64_t ns) const { taken_ns_ = ns; }
-  /// The errno that it was answered with; 0 when it was not refused.
-  int failure() const { return failure_; }
-  void set_failure(int errno_value) const { failure_ = errno_value; }
-  /// Its answer is for another time, and for another copy of it.
-  bool parked() const { return parked_; }
-  void park() const { parked_ = true; }
+  Asked asked() const { return {header(), taken_ns_}; }
 
   /// The operation's argument, or nullptr when the request is too short for it.
   template <typename T>
@@ -50,10 +50,7 @@ class Request {
  private:
   const uint8_t* bytes_;
   size_t size_;
-  // What becomes of it, for whoever counts: no part of what the kernel sent.
-  mutable uint64_t taken_ns_ = 0;
-  mutable int failure_ = 0;
-  mutable bool parked_ = false;
+  uint64_t taken_ns_;
 };
 
 }  // namespace vprocfs

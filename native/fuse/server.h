@@ -1,11 +1,9 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
+#include <cstddef>
 
 #include "fuse/all_files.h"
 #include "fuse/counters.h"
-#include "fuse/kmsg.h"
 #include "fuse/measures.h"
 #include "fuse/protocol.h"
 #include "fuse/serving.h"
@@ -36,11 +34,9 @@ class Server {
   size_t waiting() const { return serving_.turns.waiting(); }
   /// Notices to the kernel that wait or are being sent.
   size_t notices() const { return serving_.notifier.pending(); }
-  size_t open_files() const {
-    return serving_.open_files.size() + (kmsg_ ? kmsg_->open_files() : 0);
-  }
+  size_t open_files() const { return serving_.open_files.size() + files_.open_files(); }
   /// Readers of kernel logs who wait for a record.
-  size_t log_readers() const { return kmsg_ ? kmsg_->waiting() : 0; }
+  size_t log_readers() const { return files_.log_readers(); }
   size_t triggers() const { return serving_.triggers.size(); }
   /// Starts and ends the threads that send notices and that wait for budgets.
   void start_helpers();
@@ -50,44 +46,27 @@ class Server {
   void limits_changed() { files_.limits_changed(); }
 
  private:
-  void dispatch(const Request& r);
-  /// nullptr unless containers have kernel logs here.
-  std::unique_ptr<Kmsg> make_kmsg();
-  /// True when the request is about a file of a kernel log, and was taken.
-  bool is_for_log(const Request& r);
-  // The handlers of operations.def: the request has at least the argument that its row names.
-  void init(const Request& r);
-  void unsupported(const Request& r);
-  void statfs(const Request& r);
-  void ignore(const Request& r);
-  void acknowledge(const Request& r);
-  void seek(const Request& r);
-  void refuse_ioctl(const Request& r);
-  void refuse_sync(const Request& r);
-  void refuse_creation(const Request& r);
-  void refuse_name(const Request& r);
-  void refuse_removal(const Request& r);
-  void interrupt(const Request& r);
-  void lookup(const Request& r);
-  void getattr(const Request& r);
-  void setattr(const Request& r);
-  void access(const Request& r);
-  void opendir(const Request& r);
-  void readdir(const Request& r);
-  void readlink(const Request& r);
-  void open(const Request& r);
-  void read(const Request& r);
-  void write(const Request& r);
-  void poll(const Request& r);
-  void release(const Request& r);
+  Answer dispatch(const Request& r);
+  /// Has a handler of operations.def do its work: the request has at least the argument that its
+  /// row names.
+  template <auto kHandler>
+  static Answer call(Server& server, const Request& r);
+  Answer init(const Request& r);
+  Answer unsupported(const Request& r);
+  Answer statfs(const Request& r);
+  Answer ignore(const Request& r);
+  Answer acknowledge(const Request& r);
+  Answer refuse_ioctl(const Request& r);
+  Answer refuse_sync(const Request& r);
+  Answer refuse_removal(const Request& r);
+  Answer interrupt(const Request& r);
+  Answer read(const Request& r);
+  Answer write(const Request& r);
 
   Files& files_of(const Request& r) { return files_.of(NodeId(r.header().nodeid)); }
-  const Reply& reply() const { return serving_.answers.reply; }
-  void fail(const Request& r, int errno_value) { serving_.answers.fail(r, errno_value); }
 
   Serving serving_;
   AllFiles files_;
-  std::unique_ptr<Kmsg> kmsg_;  ///< nullptr: the tree has no files of kernel logs
 };
 
 }  // namespace vprocfs

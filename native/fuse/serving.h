@@ -5,17 +5,27 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "container/registry.h"
 #include "fuse/answers.h"
-#include "fuse/kmsg.h"
 #include "fuse/notifier.h"
 #include "fuse/open_file.h"
 #include "fuse/triggers.h"
 #include "fuse/turns.h"
+#include "klog/logs.h"
 #include "node/tree.h"
 
 namespace vprocfs {
+
+/// Where kernel logs are, for whoever serves files of them.
+struct LogPlace {
+  KernelLogs* logs = nullptr;  ///< nullptr: there are no such files
+  /// What the log of a container begins with. Reads its cgroups.
+  std::function<std::vector<OwnLine>(const ContainerDescription&)> banner;
+  int procfs_fd = -1;
+};
 
 struct ServerOptions {
   // Each is of one tenant: an outermost container with all that are nested in it.
@@ -47,7 +57,7 @@ struct Serving {
         state(s),
         options(o),
         tree(std::move(t)),
-        answers(r),
+        answers(r, notifier),
         turns(answers, containers, h, o.connection),
         open_files(s),
         triggers(r, s, notifier) {}

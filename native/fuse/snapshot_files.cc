@@ -44,8 +44,8 @@ bool SnapshotFiles::in_one_process(uint32_t thread, uint32_t other) const {
   return thread != 0 && other != 0 && serving_.host.raw(path + "/comm").ok();
 }
 
-void SnapshotFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
-                          uint64_t valid_s) {
+Answer SnapshotFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
+                            uint64_t valid_s) {
   const View& view = *serving_.tree.file(node.index());
   uint64_t size = kUnknownSize;
   if (owner) {
@@ -53,11 +53,11 @@ void SnapshotFiles::entry(const Request& r, NodeId node, const ContainerPtr& own
     if (told == 0) told = kUnknownSize;
     size = told;
   }
-  answer_entry(r, node, attributes_of(node, mode_of(view), size), valid_s);
+  return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
 
-void SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const View& view,
-                                       const ContainerPtr& container) {
+Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const View& view,
+                                         const ContainerPtr& container) {
   // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
   // seek by it.
   const auto last = last_open(container, view);
@@ -66,29 +66,29 @@ void SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const View
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
     const uint64_t size = file->tell_size();
     if (container) told_size(*container, view) = size;
-    return answer_attributes(r, node, view, size);
+    return answer_attributes(node, view, size);
   }
   auto text = render(view, container);
   // A file that says EOPNOTSUPP is there all the same.
   const bool refused = !text && text.error().code == EOPNOTSUPP;
-  if (!text && !refused) return fail(r, text.error());
+  if (!text && !refused) return Answer::error(text.error());
   const uint64_t size = refused ? kUnknownSize : text.value().size();
   if (container) told_size(*container, view) = size;
-  answer_attributes(r, node, view, size);
+  return answer_attributes(node, view, size);
 }
 
-void SnapshotFiles::open_in_turn(const Request& r, const View& view,
-                                 const ContainerPtr& container) {
-  if (serving_.full(container)) return fail(r, ENFILE);
+Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
+                                   const ContainerPtr& container) {
+  if (serving_.full(container)) return Answer::error(ENFILE);
   const auto clock = clock_of(r, view, container);
   auto text = render(view, container, clock);
-  if (!text) return fail(r, text.error());
-  finish_open(r, std::make_shared<OpenFile>(NodeId(r.header().nodeid), &view, container, clock),
-              std::move(text.value()));
+  if (!text) return Answer::error(text.error());
+  return finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container, clock),
+                     std::move(text.value()));
 }
 
-void SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file,
-                                std::string text) {
+Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file,
+                                  std::string text) {
   const uint64_t size = text.size();
   const char last = text.empty() ? '\n' : text.back();
   fuse_open_out out{};
@@ -97,30 +97,28 @@ void SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFile
       file, std::make_shared<Snapshot>(serving_.state, std::move(text), boottime_us()),
       r.identity());
   const NodeId node = file->node;
-  const auto send = [this, unique = r.header().unique, out, node] {
-    // Nobody is there to close it.
-    if (!reply().value(unique, out)) serving_.open_files.erase(out.fh, node);
-  };
+  // Nobody is there to close it.
+  Answer opened = Answer::of(out).or_undo(
+      [this, handle = out.fh, node] { serving_.open_files.erase(handle, node); });
   if (!file->container) {
     {
       const std::lock_guard lock(host_opens_mutex_);
       host_opens_[file->view->index] = {out.fh, r.header().pid};
     }
-    return send();
+    return opened;
   }
   ContainerFiles::of(*file->container)
       .set_last_open(options().connection, file->view->index, {out.fh, r.header().pid});
-  if (node.container().none()) return send();
+  if (node.container().none()) return opened;
   auto& told = told_size(*file->container, *file->view);
-  if (told.load() >= size) return send();
+  if (told.load() >= size) return opened;
   told = size;
-  serving_.notifier.post(lane_of(*file->container), [this, node, size, last, send] {
+  return std::move(opened).after_notice(lane_of(*file->container), [this, node, size, last] {
     reply().notify_grow(node.raw(), size, last);
-    send();
   });
 }
 
-void SnapshotFiles::read(const Request& r) {
+Answer SnapshotFiles::read(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
   const NodeId node = node_of(r);
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
@@ -135,14 +133,14 @@ void SnapshotFiles::read(const Request& r) {
             *file,
             std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
       }
-      read_file(req, file);
+      return read_file(req, file);
     });
   }
   if (file->container) file->container->requests.fetch_add(1, std::memory_order_relaxed);
-  read_file(r, file);
+  return read_file(r, file);
 }
 
-void SnapshotFiles::read_file(const Request& r, const std::shared_ptr<OpenFile>& file) {
+Answer SnapshotFiles::read_file(const Request& r, const std::shared_ptr<OpenFile>& file) {
   const auto* in = r.arg<fuse_read_in>();
   const auto snapshot = file->snapshot();
   const std::string_view bytes = OpenFiles::slice(snapshot->text(), in->offset, in->size);
@@ -151,25 +149,25 @@ void SnapshotFiles::read_file(const Request& r, const std::shared_ptr<OpenFile>&
     // The kernel takes a short read of the cache for the end of the file.
     told_size(*file->container, *file->view) = snapshot->text().size();
   }
-  answer_bytes(r, bytes);
+  return Answer::part(bytes, snapshot);
 }
 
-void SnapshotFiles::reopen(const Request& r) {
+Answer SnapshotFiles::reopen(const Request& r) {
   // A handle of a worker whose state was lost: the node says whose file it is.
   const NodeId node = node_of(r);
   const View* view = serving_.tree.file(node.index());
   auto container = serving_.container_of(r, node);
-  if (!container) return fail(r, container.error());
+  if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
-  in_turn(r, owner, [this, view, node, owner](const Request& req) {
+  return in_turn(r, owner, [this, view, node, owner](const Request& req) {
     const auto clock = clock_of(req, *view, owner);
     auto text = render(*view, owner, clock);
-    if (!text) return fail(req, text.error());
+    if (!text) return Answer::error(text.error());
     const auto file = std::make_shared<OpenFile>(node, view, owner, clock);
     serving_.open_files.restore(
         req.arg<fuse_read_in>()->fh, file,
         std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
-    read_file(req, file);
+    return read_file(req, file);
   });
 }
 

@@ -17,18 +17,18 @@ class SnapshotFiles : public ViewFiles {
  public:
   using ViewFiles::ViewFiles;
 
-  void entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
-  void read(const Request& r) override;
-  void write(const Request& r) override;
-  uint32_t poll_events(const Request& r) override;
+  Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer read(const Request& r) override;
+  Answer write(const Request& r) override;
+  Answer poll(const Request& r) override;
 
   /// Registers an open file that holds `text`, and answers its OPEN.
-  void finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text);
+  Answer finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text);
 
  protected:
-  void attributes_in_turn(const Request& r, NodeId node, const View& view,
-                          const ContainerPtr& container) override;
-  void open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
+  Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
+                            const ContainerPtr& container) override;
+  Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
 
  private:
   ContainerFiles::LastOpen last_open(const ContainerPtr& container, const View& view);
@@ -39,9 +39,9 @@ class SnapshotFiles : public ViewFiles {
   /// `clock`: the caller's, where it is not the container's.
   Result<std::string> render(const View& view, const ContainerPtr& container,
                              const std::optional<Clock>& clock = std::nullopt);
-  void read_file(const Request& r, const std::shared_ptr<OpenFile>& file);
-  void reopen(const Request& r);
-  void arm(const Request& r, const std::shared_ptr<OpenFile>& file);
+  Answer read_file(const Request& r, const std::shared_ptr<OpenFile>& file);
+  Answer reopen(const Request& r);
+  Answer arm(const Request& r, const std::shared_ptr<OpenFile>& file);
 
   std::mutex host_opens_mutex_;
   /// Of caller-identified nodes, by the host.

@@ -34,43 +34,43 @@ unsigned window_of(const std::string& text) {
 
 }  // namespace
 
-void SnapshotFiles::write(const Request& r) {
+Answer SnapshotFiles::write(const Request& r) {
   const auto* in = r.arg<fuse_write_in>();
   const NodeId node = node_of(r);
   if (!takes_triggers(*serving_.tree.file(node.index()))) return Files::write(r);
-  if (!options().polls) return fail(r, EOPNOTSUPP);
+  if (!options().polls) return Answer::error(EOPNOTSUPP);
   const auto file = serving_.open_files.find(in->fh, node);
-  if (!file) return fail(r, EBADF);
+  if (!file) return Answer::error(EBADF);
   // The host's own are in /proc/pressure.
-  if (!file->container) return fail(r, EOPNOTSUPP);
-  in_turn(r, file->container, [this, file](const Request& req) { arm(req, file); });
+  if (!file->container) return Answer::error(EOPNOTSUPP);
+  return in_turn(r, file->container, [this, file](const Request& req) { return arm(req, file); });
 }
 
-void SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
+Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
   const auto* in = r.arg<fuse_write_in>();
   const auto* bytes = reinterpret_cast<const char*>(r.payload() + sizeof(*in));
   // As psi_write() does it: the last byte is not part of the text.
   std::string text(bytes, std::min<size_t>(in->size, kMaxTrigger));
-  if (text.empty()) return fail(r, EINVAL);
+  if (text.empty()) return Answer::error(EINVAL);
   text.back() = '\0';
   // What the kernel asks of the writer it would ask of us, who may more.
   if (window_of(text) % kUnprivilegedWindowUs != 0) {
     const auto status = serving_.host.raw("proc/" + std::to_string(r.header().pid) + "/status");
-    if (!status || !may_use_resources(status.value())) return fail(r, EINVAL);
+    if (!status || !may_use_resources(status.value())) return Answer::error(EINVAL);
   }
   const int error = serving_.triggers.arm(in->fh, file, text);
-  if (error == ESRCH || error == ENODEV) return fail(r, ESRCH);
-  if (error != 0) return fail(r, error);
+  if (error == ESRCH || error == ENODEV) return Answer::error(ESRCH);
+  if (error != 0) return Answer::error(error);
   fuse_write_out out{};
   out.size = in->size;
-  answer(r, out);
+  return Answer::of(out);
 }
 
-uint32_t SnapshotFiles::poll_events(const Request& r) {
+Answer SnapshotFiles::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
   const NodeId node = node_of(r);
-  if (!takes_triggers(*serving_.tree.file(node.index()))) return 0;
-  return serving_.triggers.poll(in->fh, node, in->kh);
+  if (!takes_triggers(*serving_.tree.file(node.index()))) return Files::poll(r);
+  return answer_poll(serving_.triggers.poll(in->fh, node, in->kh));
 }
 
 }  // namespace vprocfs

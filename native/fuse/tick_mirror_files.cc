@@ -43,38 +43,38 @@ void TickMirrorFiles::complete_entry(NodeId node, const ContainerPtr& container,
   out.entry_valid_nsec = static_cast<uint32_t>(options().tick_us % 1000000 * 1000);
 }
 
-void TickMirrorFiles::answer_attributes(const Request& r, NodeId node, const std::string& path,
+Answer TickMirrorFiles::told_attributes(const Request& r, NodeId node, const std::string& path,
                                         const fuse_attr_out& out) {
   if (node.container().none() || !S_ISREG(out.attr.mode)) {
-    return MirrorFiles::answer_attributes(r, node, path, out);
+    return MirrorFiles::told_attributes(r, node, path, out);
   }
   auto container = serving_.container_of(r, node);
-  if (!container) return fail(r, container.error());
+  if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
-  in_turn(r, owner, [this, node, owner, path, out](const Request& req) {
+  return in_turn(r, owner, [this, node, owner, path, out](const Request& req) {
     fuse_attr_out told = out;
     set_attributes(node, owner, path, false, told.attr);
     told.attr_valid = options().tick_us / 1000000;
     told.attr_valid_nsec = static_cast<uint32_t>(options().tick_us % 1000000 * 1000);
-    answer(req, told);
+    return Answer::of(told);
   });
 }
 
-void TickMirrorFiles::open(const Request& r) { refuse_opens(reply(), r); }
+Answer TickMirrorFiles::open(const Request&) { return refuse_open(); }
 
-void TickMirrorFiles::read(const Request& r) {
+Answer TickMirrorFiles::read(const Request& r) {
   const NodeId node = node_of(r);
   const auto path = path_of(node);
   auto container = serving_.registry.by_id(node.container());
-  if (!path || !container) return fail(r, ESTALE);
+  if (!path || !container) return Answer::error(ESTALE);
   const ContainerPtr owner = std::move(container.value());
   const auto answer_text = [this, node, owner, path = *path](const Request& req) {
     const auto text = snapshot(node, owner, path, true);
-    if (!text) return fail(req, text.error().code);
-    answer_slice(req, text.value()->text);
+    if (!text) return Answer::error(text.error().code);
+    return slice(req, text.value()->text, text.value());
   };
   if (ContainerFiles::of(*owner).mirror_text(node.number())) return answer_text(r);
-  in_turn(r, owner, answer_text);
+  return in_turn(r, owner, answer_text);
 }
 
 }  // namespace vprocfs

@@ -76,15 +76,16 @@ fuse_attr TreeFiles::attributes_of(NodeId node) const {
   return attr;
 }
 
-void TreeFiles::entry(const Request& r, NodeId node, const ContainerPtr&, uint64_t valid_s) {
+Answer TreeFiles::entry(const Request& r, NodeId node, const ContainerPtr&, uint64_t valid_s) {
   fuse_entry_out out{};
   out.attr = attributes_of(node);
   out.nodeid = node.raw();
   out.entry_valid = out.attr_valid = valid_s;
-  answer(r, out);
+  return Answer::of(out);
 }
 
-void TreeFiles::lookup(const Request& r, const std::string& name) {
+Answer TreeFiles::lookup(const Request& r) {
+  const std::string name = name_of(r);
   const NodeId parent = node_of(r);
   NodeIndex index = parent.index();
   if (parent.container().none()) {
@@ -100,26 +101,26 @@ void TreeFiles::lookup(const Request& r, const std::string& name) {
   }
   const TreeDir* dir = serving_.tree.dir(index);
   const TreeEntry* found = dir == nullptr ? nullptr : dir->find(name);
-  if (found == nullptr) return Files::lookup(r, name);
-  lookup_entry(r, parent, *found);
+  if (found == nullptr) return Files::lookup(r);
+  return lookup_entry(r, parent, *found);
 }
 
 /// To the host proc and sys are directories whose files say whose they are at every open. Those in
 /// a container find links to their own tree: were they to find files of their own by the same path
 /// as others, each look-up would take the name from what the one before has just bound, which runc
 /// ("possibly malicious path", "(deleted)") and others take for an attack.
-void TreeFiles::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
+Answer TreeFiles::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
   const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
   const TreeEntry* found = serving_.tree.dir(kContainerRootIndex)->find(name);
-  if (!caller) return serving_.answers.fail_lookup(r, caller.error());
-  if (found == nullptr) return fail(r, ENOENT);
+  if (!caller) return Answer::no_entry(caller.error());
+  if (found == nullptr) return Answer::error(ENOENT);
   // The next caller may be another's.
-  entry(r, NodeId({}, caller.value() ? link : found->index), nullptr, 0);
+  return entry(r, NodeId({}, caller.value() ? link : found->index), nullptr, 0);
 }
 
 /// containers/pid:<PID> leads from any process that the host knows to its container. What it leads
 /// to is in the node id, so that every worker can answer for it.
-void TreeFiles::lookup_process(const Request& r, std::string_view digits) {
+Answer TreeFiles::lookup_process(const Request& r, std::string_view digits) {
   const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
   pid_t pid = 0;
   const char* const end = digits.data() + digits.size();
@@ -128,13 +129,12 @@ void TreeFiles::lookup_process(const Request& r, std::string_view digits) {
   const bool may = is_pid && caller && !caller.value();
   const auto found = may ? serving_.registry.by_process(pid) : caller;
   if (!may || !found || !found.value()) {
-    reply().error(r.header().unique, ENOENT);
-    return;
+    return Answer::tell(ENOENT);
   }
-  entry(r, NodeId(found.value()->id(), kContainerLinkIndex), nullptr, 0);
+  return entry(r, NodeId(found.value()->id(), kContainerLinkIndex), nullptr, 0);
 }
 
-void TreeFiles::lookup_container(const Request& r, const std::string& name) {
+Answer TreeFiles::lookup_container(const Request& r, const std::string& name) {
   if (name.compare(0, kProcessPrefix.size(), kProcessPrefix) == 0) {
     return lookup_process(r, std::string_view(name).substr(kProcessPrefix.size()));
   }
@@ -142,52 +142,47 @@ void TreeFiles::lookup_container(const Request& r, const std::string& name) {
   const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
   // To others a container is not there, rather than forbidden: names are not to be probed either.
   const bool may = caller && (!caller.value() || (id && caller.value()->id() == *id));
-  if (!caller) return serving_.answers.fail_lookup(r, caller.error());
+  if (!caller) return Answer::no_entry(caller.error());
   if (!id || !may) {
-    reply().error(r.header().unique, ENOENT);
-    return;
+    return Answer::tell(ENOENT);
   }
   const auto found = serving_.registry.by_id(*id);
-  if (!found) return serving_.answers.fail_lookup(r, found.error());
-  entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0);
+  if (!found) return Answer::no_entry(found.error());
+  return entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0);
 }
 
-void TreeFiles::attributes(const Request& r) {
+Answer TreeFiles::attributes(const Request& r) {
   const NodeId node = node_of(r);
   const bool fixed = node.container().none() && node.index() <= kCgroupIndex;
   if (!fixed && !is_link(node) && node.index() != kContainerRootIndex &&
       serving_.tree.dir(node.index()) == nullptr) {
-    return fail(r, ENOENT);
+    return Answer::error(ENOENT);
   }
   fuse_attr_out out{};
   out.attr_valid = kForeverSeconds;
   out.attr = attributes_of(node);
-  answer(r, out);
+  return Answer::of(out);
 }
 
-void TreeFiles::readlink(const Request& r) {
+Answer TreeFiles::readlink(const Request& r) {
   const NodeId node = node_of(r);
-  if (!is_link(node)) return fail(r, EINVAL);
+  if (!is_link(node)) return Answer::error(EINVAL);
   if (const std::string* const path = serving_.tree.link(node.index())) {
-    const std::string target = polled_target(r, node, *path);
-    answer_bytes(r, target);
-    return;
+    return Answer::text(polled_target(r, node, *path));
   }
   if (!node.container().none()) {
-    const std::string id = node.container().name();
-    answer_bytes(r, id);
-    return;
+    return Answer::text(node.container().name());
   }
   const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
-  if (!caller) return serving_.answers.fail_lookup(r, caller.error());
-  if (!caller.value() && node.index() != kSelfIndex) return fail(r, ENOENT);
+  if (!caller) return Answer::no_entry(caller.error());
+  if (!caller.value() && node.index() != kSelfIndex) return Answer::error(ENOENT);
   const std::string target =
       caller.value() ? "containers/" + caller.value()->id().name() + below_container(node.index())
                      : std::string(".");
-  answer_bytes(r, target);
+  return Answer::text(target);
 }
 
-void TreeFiles::readdir(const Request& r) {
+Answer TreeFiles::readdir(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
   const NodeId node = node_of(r);
   std::vector<Name> names = {{node.raw(), kDirectory, "."}, {kRootIndex, kDirectory, ".."}};
@@ -205,8 +200,7 @@ void TreeFiles::readdir(const Request& r) {
       room = listing.add(NodeId(id, kContainerRootIndex).raw(), id.packed() + 2, kDirectory,
                          id.name());
     }
-    answer_bytes(r, listing.bytes());
-    return;
+    return Answer::text(listing.bytes());
   }
   if (top && node.index() == kRootIndex) {
     names.push_back({NodeId({}, kContainersIndex).raw(), kDirectory, "containers"});
@@ -236,7 +230,7 @@ void TreeFiles::readdir(const Request& r) {
        i < names.size(); ++i) {
     if (!listing.add(names[i].ino, i + 1, names[i].type, names[i].name)) break;
   }
-  answer_bytes(r, listing.bytes());
+  return Answer::text(listing.bytes());
 }
 
 std::vector<ContainerId> TreeFiles::visible_containers(const Request& r) {
@@ -252,7 +246,7 @@ std::vector<ContainerId> TreeFiles::visible_containers(const Request& r) {
   return ids;
 }
 
-void TreeFiles::lookup_entry(const Request& r, NodeId parent, const TreeEntry& found) {
+Answer TreeFiles::lookup_entry(const Request& r, NodeId parent, const TreeEntry& found) {
   const bool callers = parent.container().none();
   if (found.view == nullptr) {  // a directory or a link
     const NodeId node(parent.container(), found.index);
@@ -261,12 +255,12 @@ void TreeFiles::lookup_entry(const Request& r, NodeId parent, const TreeEntry& f
   // The caller-identified tree: every caller gets its own container's node, so that what is bound
   // or cached under it is that container's for ever. Never cached, since the next caller differs.
   const auto container = serving_.container_of(r, parent);
-  if (!container) return serving_.answers.fail_lookup(r, container.error());
+  if (!container) return Answer::no_entry(container.error());
   const ContainerPtr& owner = container.value();
   // The host's own log is not ours to give.
-  if (!owner && is_of_log(*found.view)) return fail(r, ENOENT);
+  if (!owner && is_of_log(*found.view)) return Answer::error(ENOENT);
   const NodeId node(owner ? owner->id() : ContainerId(), found.index);
-  all_.of(node).entry(r, node, owner, callers ? 0 : kForeverSeconds);
+  return all_.of(node).entry(r, node, owner, callers ? 0 : kForeverSeconds);
 }
 
 }  // namespace vprocfs

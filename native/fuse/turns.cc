@@ -39,11 +39,7 @@ struct Turns::Waiting : Deferred {
     container->tenant().stake().note(Resource::kWaiting, 1);
   }
   ~Waiting() override { container->tenant().stake().give(Resource::kWaiting); }
-  Request request() const {
-    const Request r(bytes.data(), bytes.size());
-    r.set_taken(taken_ns);
-    return r;
-  }
+  Request request() const { return {bytes.data(), bytes.size(), taken_ns}; }
   Holder holder() const override { return turns.holder_of(request()); }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
   Turns& turns;
@@ -64,11 +60,10 @@ size_t Turns::waiting() const {
 
 void Turns::wait_for_turn(const Request& r, const ContainerPtr& container) {
   answers_.counters.deferred.fetch_add(1, std::memory_order_relaxed);
-  r.park();
   const std::lock_guard lock(waiting_mutex_);
   ParkedRequest& line = waiting_[r.header().unique];
   line.container = container;
-  line.pid = r.header().pid;
+  line.asked = r.asked();
   ++line.copies;
 }
 
@@ -80,21 +75,20 @@ bool Turns::stop_waiting(const Request& r) {
   return true;
 }
 
-bool Turns::may_wait(const Request& r, const ContainerPtr& container) {
+bool Turns::may_wait(const ContainerPtr& container) {
   Stake& stake = container->tenant().stake();
   if (!stake.spent(Resource::kWaiting)) return true;
   stake.refuse(Resource::kWaiting);
-  answers_.fail(r, ENOMEM);
   return false;
 }
 
-void Turns::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
+Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t now = boottime_us();
   const uint64_t wait_us = container->tenant().renders().take(now);
   if (wait_us == 0) return pass_gate(r, container, work);
-  if (!may_wait(r, container)) return;
+  if (!may_wait(container)) return Answer::error(ENOMEM);
   answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
   auto waiting = std::make_shared<Waiting>(*this, r, container, work);
@@ -102,39 +96,41 @@ void Turns::in_turn(const Request& r, const ContainerPtr& container, const Work&
     // An INTERRUPT may have answered it meanwhile.
     const Request request = waiting->request();
     if (!stop_waiting(request)) return;
-    pass_gate(request, container, waiting->work);
-    answers_.measure(request);
+    answers_.give(request.asked(), pass_gate(request, container, waiting->work));
   });
+  return Answer::elsewhere();
 }
 
-void Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
+Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
   Gate& gate = container->tenant().gate();
   const uint64_t line = container->id().packed();
+  bool waits = false;
   const bool mine = gate.enter(holder_of(r), line, [&]() -> std::unique_ptr<Deferred> {
-    if (!may_wait(r, container)) return nullptr;
+    if (!may_wait(container)) return nullptr;
+    waits = true;
     wait_for_turn(r, container);
     return std::make_unique<Waiting>(*this, r, container, work);
   });
-  if (!mine) return;
-  work(r);
+  if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
+  answers_.give(r.asked(), work(r));
   while (const std::unique_ptr<Deferred> next = gate.leave()) {
     const auto& waiting = static_cast<const Waiting&>(*next);
     waiting.turns.take_turn(waiting);
   }
+  return Answer::elsewhere();
 }
 
 void Turns::take_turn(const Waiting& waiting) {
   const Request request = waiting.request();
   if (!stop_waiting(request)) return;
-  waiting.work(request);
-  answers_.measure(request);
+  answers_.give(request.asked(), waiting.work(request));
 }
 
 void Turns::interrupt(uint64_t unique) { release_killed(unique, kFirstLookUs, true); }
 
 void Turns::interrupt_again(uint64_t unique) {
   pacer_.post_unless_stopping(boottime_us() + kFirstLookUs,
-                              [this, unique] { answers_.reply.error(unique, EAGAIN); });
+                              [this, unique] { answers_.end(unique, EAGAIN); });
 }
 
 void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
@@ -157,7 +153,7 @@ std::optional<uint32_t> Turns::caller_of(uint64_t unique) const {
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
-    if (it != waiting_.end()) return it->second.pid;
+    if (it != waiting_.end()) return it->second.asked.header.pid;
   }
   for (const auto& tenant : registry_.tenants()) {
     const Holder holder = tenant->gate().holder();
@@ -169,31 +165,24 @@ std::optional<uint32_t> Turns::caller_of(uint64_t unique) const {
 
 void Turns::answer_interrupted(uint64_t unique) {
   ContainerPtr container;
+  Asked asked;
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
       container = it->second.container.lock();
+      asked = it->second.asked;
       waiting_.erase(it);
     }
   }
-  // Somebody works on it: the kernel takes the first answer.
-  if (!container) {
-    answers_.reply.error(unique, EINTR);
-    return;
-  }
+  // Somebody works on it.
+  if (!container) return answers_.end(unique, EINTR);
   const auto of_request = [&](const Deferred& deferred) {
     const auto& waiting = static_cast<const Waiting&>(deferred);
     return &waiting.turns == this && waiting.request().header().unique == unique;
   };
-  const auto left = container->tenant().gate().remove(container->id().packed(), of_request);
-  if (left) {
-    const Request request = static_cast<const Waiting&>(*left).request();
-    request.set_failure(EINTR);
-    answers_.measure(request);
-  }
-  answers_.counters.errors.fetch_add(1, std::memory_order_relaxed);
-  answers_.reply.error(unique, EINTR);
+  container->tenant().gate().remove(container->id().packed(), of_request);
+  answers_.give(asked, Answer::error(EINTR));
 }
 
 }  // namespace vprocfs

@@ -19,7 +19,7 @@ namespace vprocfs {
 class Turns {
  public:
   using ContainerPtr = std::shared_ptr<Container>;
-  using Work = std::function<void(const Request&)>;
+  using Work = std::function<Answer(const Request&)>;
 
   /// `connection`: which one's requests these are. Borrows all.
   Turns(Answers& answers, Registry& registry, HostSource& host, size_t connection)
@@ -29,8 +29,9 @@ class Turns {
   void start() { pacer_.start(); }
   void stop() { pacer_.stop(); }
 
-  /// Runs `work` when it is this container's turn; at once for the host.
-  void in_turn(const Request& r, const ContainerPtr& container, const Work& work);
+  /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
+  /// once for the host.
+  Answer in_turn(const Request& r, const ContainerPtr& container, const Work& work);
 
   /// The caller of a request got a signal. The request is answered when that kills the caller, be
   /// it now or later.
@@ -47,12 +48,12 @@ class Turns {
   struct Waiting;
 
   Holder holder_of(const Request& r) const;
-  /// False when its tenant has so many requests that wait that this one was answered with ENOMEM.
-  bool may_wait(const Request& r, const ContainerPtr& container);
+  /// False when its tenant has too many requests that wait.
+  static bool may_wait(const ContainerPtr& container);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
-  void pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
+  Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
   /// Answers what had to wait, in the turn of its tenant.
   void take_turn(const Waiting& waiting);
   /// Answers a request whose caller has been killed. The kernel tells of the first signal only, so
@@ -72,7 +73,7 @@ class Turns {
   /// takes only the answer to the copy that came last.
   struct ParkedRequest {
     std::weak_ptr<Container> container;
-    uint32_t pid = 0;  ///< of the thread that waits for the answer
+    Asked asked;
     uint32_t copies = 0;
   };
   std::unordered_map<uint64_t, ParkedRequest> waiting_;  ///< by unique

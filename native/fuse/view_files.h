@@ -15,15 +15,16 @@ class ViewFiles : public Files {
  public:
   using Files::Files;
 
-  void attributes(const Request& r) override;
-  void open(const Request& r) override;
+  Answer attributes(const Request& r) override;
+  Answer open(const Request& r) override;
 
  protected:
   /// In the turn of `container`; nullptr: the host's.
-  virtual void attributes_in_turn(const Request& r, NodeId node, const View& view,
-                                  const ContainerPtr& container) = 0;
+  virtual Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
+                                    const ContainerPtr& container) = 0;
   /// Of an OPEN that its caller may do.
-  virtual void open_in_turn(const Request& r, const View& view, const ContainerPtr& container) = 0;
+  virtual Answer open_in_turn(const Request& r, const View& view,
+                              const ContainerPtr& container) = 0;
 
   /// Type and permissions.
   virtual uint32_t mode_of(const View& view) const;
@@ -33,8 +34,7 @@ class ViewFiles : public Files {
   std::atomic<uint64_t>& told_size(Container& container, const View& view) {
     return ContainerFiles::of(container).told_size(options().connection, view.index);
   }
-  void answer_attributes(const Request& r, NodeId node, const View& view, uint64_t size);
-  void answer_entry(const Request& r, NodeId node, const fuse_attr& attr, uint64_t valid_s);
+  Answer answer_attributes(NodeId node, const View& view, uint64_t size) const;
 };
 
 }  // namespace vprocfs

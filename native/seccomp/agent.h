@@ -170,14 +170,15 @@ class Agent {
     kWait,   ///< for its turn
     kLater,  ///< no writer can be had at the moment
   };
-  Given given_for(Answer& answer, const SourcePtr& source, const std::shared_ptr<Container>& who,
-                  std::unique_ptr<Asked>& asked, size_t index);
-  Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, Answer& answer,
+  Given given_for(CallAnswer& answer, const SourcePtr& source,
+                  const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
+                  size_t index);
+  Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, CallAnswer& answer,
              std::unique_ptr<Asked>& asked, size_t index);
-  void fill(size_t index_of_desk, const Source& source, const Answer& answer, const Asked* asked,
-            const Ledger::Entry& call);
-  bool fill_from_log(size_t index_of_desk, Answer& answer, ContainerId container, int listener_fd,
-                     Ledger::Entry& call);
+  void fill(size_t index_of_desk, const Source& source, const CallAnswer& answer,
+            const Asked* asked, const Ledger::Entry& call);
+  bool fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId container,
+                     int listener_fd, Ledger::Entry& call);
   bool wait_for_turn(Source& source);
   bool is_poisoned(uint64_t key, uint64_t id) const;
   void on_written(size_t index);

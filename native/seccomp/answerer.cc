@@ -59,13 +59,13 @@ bool still_waits(int listener_fd, uint64_t id) {
 Answerer::Answerer(Options options, Registry& registry)
     : options_(std::move(options)), registry_(registry), access_(options_.procfs_fd) {}
 
-Answer Answerer::answer(const seccomp_notif& n, int listener_fd,
-                        std::shared_ptr<Container>& who) const {
+CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd,
+                            std::shared_ptr<Container>& who) const {
   const Call call = call_of(n.data);
   const bool wants_mask = call == Call::kAffinity64 || call == Call::kAffinity32;
   if (call == Call::kOther || (wants_mask && !options_.affinity)) return {};
   auto found = registry_.by_process(static_cast<pid_t>(n.pid));
-  Answer later;
+  CallAnswer later;
   later.later = true;
   if (!found) return later;
   if (!found.value()) return {};
@@ -75,7 +75,7 @@ Answer Answerer::answer(const seccomp_notif& n, int listener_fd,
   if (!facts) return later;
   if (wants_mask) return affinity(n, facts.value().shown_cpus);
   const SysinfoFigures& figures = facts.value().sysinfo;
-  Answer out;
+  CallAnswer out;
   out.is_32bit = call == Call::kSysinfo32;
   out.bytes = out.is_32bit
                   ? encode_sysinfo32(figures, static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)))
@@ -84,8 +84,8 @@ Answer Answerer::answer(const seccomp_notif& n, int listener_fd,
   return out;
 }
 
-Answer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Container& who) const {
-  Answer out;
+CallAnswer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Container& who) const {
+  CallAnswer out;
   if (options_.logs == nullptr) return out;
   const SyslogCall call = syslog_of(n.data);
   const ContainerDescription& description = who.description();
@@ -116,7 +116,7 @@ Answer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Container
   return out;
 }
 
-Answer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const {
+CallAnswer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const {
   const auto of = static_cast<pid_t>(n.data.args[0]);
   const auto room = static_cast<uint32_t>(n.data.args[1]);
   if (!kLittleEndian) return {};
@@ -137,7 +137,7 @@ Answer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const {
     mask[cpu / CHAR_BIT] = static_cast<uint8_t>(mask[cpu / CHAR_BIT] | 1u << (cpu % CHAR_BIT));
   }
   if (shown.empty() || count(real) <= shown.size()) return {};
-  Answer out;
+  CallAnswer out;
   out.bytes.assign(mask.begin(), mask.begin() + used);
   out.argument = 2;
   out.is_32bit = call_of(n.data) == Call::kAffinity32;

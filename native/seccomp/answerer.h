@@ -54,7 +54,7 @@ Verdict unanswered(const seccomp_data& data);
 bool still_waits(int listener_fd, uint64_t id);
 
 /// What is to be written into the caller's memory before it is told `value`.
-struct Answer {
+struct CallAnswer {
   std::vector<uint8_t> bytes;    ///< empty: nothing, and none of what follows: it is unanswered()
   std::optional<Verdict> reply;  ///< nothing is to be written: this is all
   /// The bytes are of its container's log, and taken from there when somebody can write them.
@@ -84,12 +84,12 @@ class Answerer {
 
   /// `who`: whose call it was; nullptr for a process of the host, or unknown. `listener_fd`: where
   /// it came from.
-  Answer answer(const seccomp_notif& notification, int listener_fd,
-                std::shared_ptr<Container>& who) const;
+  CallAnswer answer(const seccomp_notif& notification, int listener_fd,
+                    std::shared_ptr<Container>& who) const;
 
  private:
-  Answer syslog(const seccomp_notif& notification, int listener_fd, const Container& who) const;
-  Answer affinity(const seccomp_notif& notification, const CpuSet& shown) const;
+  CallAnswer syslog(const seccomp_notif& notification, int listener_fd, const Container& who) const;
+  CallAnswer affinity(const seccomp_notif& notification, const CpuSet& shown) const;
 
   const Options options_;
   Registry& registry_;

@@ -93,7 +93,7 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
-    Answer answer = answerer_.answer(notification, source->fd.get(), who);
+    CallAnswer answer = answerer_.answer(notification, source->fd.get(), who);
     std::unique_ptr<Asked> nobody;
     const Given given = given_for(answer, source, who, nobody, index);
     if (given == Given::kGiven || given == Given::kWait) return;
@@ -113,7 +113,7 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
   end_call(source, who, index);
 }
 
-Agent::Given Agent::given_for(Answer& answer, const SourcePtr& source,
+Agent::Given Agent::given_for(CallAnswer& answer, const SourcePtr& source,
                               const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
                               size_t index) {
   if (answer.later) return Given::kLater;
@@ -282,7 +282,7 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
-    Answer answer = answerer_.answer(notification, listener, who);
+    CallAnswer answer = answerer_.answer(notification, listener, who);
     const Given given = given_for(answer, source, who, asked, index);
     if (given == Given::kGiven || given == Given::kWait) return;
     if (given == Given::kReply) verdict = *answer.reply;

@@ -45,7 +45,7 @@ bool Agent::wait_for_turn(Source& source) {
 }
 
 Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Container>& who,
-                         Answer& answer, std::unique_ptr<Asked>& asked, size_t index) {
+                         CallAnswer& answer, std::unique_ptr<Asked>& asked, size_t index) {
   const uint64_t tenant = who->tenant().id().packed();
   source->tenant = tenant;
   const std::lock_guard lock(mutex_);
@@ -102,7 +102,7 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
 
 /// Takes what a call gets of its container's log. False: that is nothing, and how the call ends
 /// stands in `answer` unless it is to wait. What was taken is in `call` before it is.
-bool Agent::fill_from_log(size_t index_of_desk, Answer& answer, ContainerId container,
+bool Agent::fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId container,
                           int listener_fd, Ledger::Entry& call) {
   Desk& desk = ledger_.desk(index_of_desk);
   // For nobody nothing is taken.
@@ -126,7 +126,7 @@ bool Agent::fill_from_log(size_t index_of_desk, Answer& answer, ContainerId cont
   return desk.bytes != 0;
 }
 
-void Agent::fill(size_t index_of_desk, const Source& source, const Answer& answer,
+void Agent::fill(size_t index_of_desk, const Source& source, const CallAnswer& answer,
                  const Asked* asked, const Ledger::Entry& call) {
   Desk& desk = ledger_.desk(index_of_desk);
   desk.key = source.key;

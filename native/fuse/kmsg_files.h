@@ -14,54 +14,36 @@
 #include <unordered_map>
 #include <vector>
 
-#include "container/registry.h"
+#include "fuse/files.h"
 #include "fuse/kmsg_file.h"
-#include "fuse/protocol.h"
-#include "fuse/reply.h"
 #include "klog/access.h"
 #include "klog/logs.h"
-#include "state/state_file.h"
 #include "view/view.h"
 
 namespace vprocfs {
 
-/// Where kernel logs are, for whoever serves files of them.
-struct LogPlace {
-  KernelLogs* logs = nullptr;  ///< nullptr: there are no such files
-  /// What the log of a container begins with. Reads its cgroups.
-  std::function<std::vector<OwnLine>(const ContainerDescription&)> banner;
-  int procfs_fd = -1;
-};
-
-/// Serves dev/kmsg and proc/kmsg: the kernel's own files of these names over a container's log
-/// (kernel/printk/printk.c, fs/proc/kmsg.c). A reader who waits for a record is a request that is
-/// answered later: it holds no thread. Thread-safe.
-class Kmsg {
+/// Files of kernel logs, dev/kmsg and proc/kmsg: the kernel's own of these names over a container's
+/// log (kernel/printk/printk.c, fs/proc/kmsg.c). A reader who waits for a record is a request that
+/// is answered later: it holds no thread.
+class KmsgFiles : public Files {
  public:
-  using ContainerPtr = std::shared_ptr<Container>;
-  using Work = std::function<void(const Request&)>;
+  explicit KmsgFiles(Serving& serving);
+  ~KmsgFiles() override;
 
-  /// What it uses of the server that it is a part of.
-  struct Uses {
-    const Reply& reply;
-    Registry& registry;
-    StateFile& state;
-    LogPlace place;
-    /// As Server has them.
-    std::function<void(const Request&, int errno_value)> fail;
-    std::function<void(const Request&, const Error&)> fail_with;
-    std::function<bool(const ContainerPtr&)> full;
-    std::function<void(const Request&, const ContainerPtr&, const Work&)> in_turn;
-    std::function<fuse_attr(NodeId, const View&, uint64_t size)> attributes;
-  };
-  explicit Kmsg(Uses uses);
-  ~Kmsg();
+  Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer attributes(const Request& r) override;
+  Answer set_attributes(const Request& r) override;
+  Answer access(const Request& r) override;
+  Answer open(const Request& r) override;
+  Answer read(const Request& r) override;
+  Answer write(const Request& r) override;
+  Answer seek(const Request& r) override;
+  Answer poll(const Request& r) override;
+  Answer release(const Request& r) override;
 
   void start();
   void stop();
 
-  /// A request about a file of it. False: it is none of those that are answered here.
-  bool handle(const Request& r, const View& view);
   /// Answers a reader who waits with EINTR; false: that request does not wait here.
   bool interrupt(uint64_t unique);
 
@@ -79,10 +61,10 @@ class Kmsg {
 
   /// A READ, or what is left of one that waits.
   struct Read {
-    uint64_t unique = 0;
+    Asked asked;
     uint64_t offset = 0;
     size_t size = 0;
-    uint64_t identity() const { return unique & ~kFuseUniqueResend; }
+    uint64_t identity() const { return asked.header.unique & ~kFuseUniqueResend; }
   };
   struct Parked {
     Read read;
@@ -99,20 +81,14 @@ class Kmsg {
     uint64_t at_us = 0;
   };
 
-  void open(const Request& r, const View& view);
-  void finish_open(const Request& r, const View& view, const ContainerPtr& container);
-  void getattr(const Request& r, const View& view);
-  void setattr(const Request& r, const View& view);
-  void access(const Request& r, const View& view);
-  void read(const Request& r, const View& view);
-  void write(const Request& r, const View& view);
-  void append(const Request& r, const FilePtr& file);
-  void seek(const Request& r, const View& view);
-  void poll(const Request& r, const View& view);
-  void release(const Request& r);
+  const View& view_of(const Request& r) const { return *serving_.tree.file(node_of(r).index()); }
+  static bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
+  fuse_attr_out attributes_locked(NodeId node, const View& view) const;
+  Answer finish_open(const Request& r, const View& view, const ContainerPtr& container);
+  Answer append(const Request& r, const FilePtr& file);
 
   /// Runs `work` when the container has a log, or there is no room for one.
-  void with_log(const Request& r, const ContainerPtr& container, const Work& work);
+  Answer with_log(const Request& r, const ContainerPtr& container, const Turns::Work& work);
   bool may_write(const Request& r, const ContainerDescription& container) const;
   /// 0 or an errno: whether a file may be opened.
   int check_open(const Request& r, const View& view, const ContainerDescription& container) const;
@@ -137,7 +113,7 @@ class Kmsg {
   /// Something new is in a log: answers who waits for it, and tells who polls.
   void tell(ContainerId id);
 
-  const Uses uses_;
+  const LogPlace& place_;
   KernelLogs& logs_;
   const LogAccess access_;
   mutable std::mutex mutex_;                     ///< guards what follows

@@ -1,4 +1,4 @@
-#include "fuse/kmsg.h"
+#include "fuse/kmsg_files.h"
 
 #include <poll.h>
 
@@ -22,8 +22,6 @@ constexpr size_t kMostAllowances = 4096;
 /// More than this of /proc/kmsg is not given at once.
 constexpr size_t kMostTaken = size_t{64} << 10;
 
-bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
-
 KernelLogs::Place place_of(const KmsgCursor& cursor) {
   return {cursor.next, static_cast<uint16_t>(cursor.offset)};
 }
@@ -32,15 +30,16 @@ KmsgCursor cursor_of(KernelLogs::Place place) { return {place.sequence, place.by
 
 }  // namespace
 
-Kmsg::Kmsg(Uses uses)
-    : uses_(std::move(uses)),
-      logs_(*uses_.place.logs),
-      access_(uses_.place.procfs_fd),
+KmsgFiles::KmsgFiles(Serving& serving)
+    : Files(serving),
+      place_(serving.options.kernel_logs),
+      logs_(*place_.logs),
+      access_(place_.procfs_fd),
       next_handle_(OpenFiles::first_handle()) {}
 
-Kmsg::~Kmsg() { stop(); }
+KmsgFiles::~KmsgFiles() { stop(); }
 
-void Kmsg::start() {
+void KmsgFiles::start() {
   listener_ = logs_.listen([this](ContainerId id) {
     {
       const std::lock_guard lock(told_mutex_);
@@ -51,7 +50,7 @@ void Kmsg::start() {
   thread_ = std::thread([this] { run(); });
 }
 
-void Kmsg::stop() {
+void KmsgFiles::stop() {
   if (!thread_.joinable()) return;
   logs_.unlisten(listener_);
   {
@@ -62,7 +61,7 @@ void Kmsg::stop() {
   thread_.join();
 }
 
-void Kmsg::run() {
+void KmsgFiles::run() {
   go_first();
   std::unique_lock lock(told_mutex_);
   for (;;) {
@@ -76,47 +75,49 @@ void Kmsg::run() {
   }
 }
 
-void Kmsg::tell(ContainerId id) {
+void KmsgFiles::tell(ContainerId id) {
   const std::lock_guard lock(mutex_);
   const auto it = by_log_.find(id);
   if (it == by_log_.end()) return;
   // In the order in which they came: their numbers count up.
   const std::set<uint64_t> waiting = it->second.parked;
   for (const uint64_t unique : waiting) {
-    const Parked& parked = parked_.at(unique);
+    Parked& parked = parked_.at(unique);
+    // Nobody was slow while there was nothing to read.
+    parked.read.asked.taken_ns = clock_ns(CLOCK_MONOTONIC);
     if (!answer_locked(*parked.file, parked.read)) continue;
     it->second.parked.erase(unique);
     unpark_locked(parked_.find(unique));
   }
   for (const FilePtr& file : it->second.files) {
     const uint64_t poll_handle = file->now().poll_handle;
-    if (poll_handle != 0) uses_.reply.notify_poll(poll_handle);
+    if (poll_handle != 0) reply().notify_poll(poll_handle);
   }
 }
 
-auto Kmsg::find_locked(uint64_t handle, NodeId node) const -> FilePtr {
+auto KmsgFiles::find_locked(uint64_t handle, NodeId node) const -> FilePtr {
   const auto it = files_.find(handle);
   return it != files_.end() && it->second->node.raw() == node.raw() ? it->second : nullptr;
 }
 
-auto Kmsg::find_or_restore_locked(uint64_t handle, NodeId node, const View& view) -> FilePtr {
+auto KmsgFiles::find_or_restore_locked(uint64_t handle, NodeId node, const View& view) -> FilePtr {
   auto file = find_locked(handle, node);
   // A handle of a worker whose state was lost: the node says whose it is.
   if (file || files_.count(handle) != 0) return file;
-  auto container = uses_.registry.by_id(node.container());
+  auto container = serving_.registry.by_id(node.container());
   if (!container) return nullptr;
-  file = std::make_shared<KmsgFile>(uses_.state, node, view, std::move(container.value()), handle,
-                                    uint64_t{0});
+  file = std::make_shared<KmsgFile>(serving_.state, node, view, std::move(container.value()),
+                                    handle, uint64_t{0});
   add_locked(file);
   return file;
 }
 
-void Kmsg::add_locked(const FilePtr& file) {
+void KmsgFiles::add_locked(const FilePtr& file) {
   files_[file->handle] = file;
   by_log_[file->node.container()].files.push_back(file);
 }
 
-auto Kmsg::remove_locked(uint64_t handle, NodeId node) -> FilePtr {
+auto KmsgFiles::remove_locked(uint64_t handle, NodeId node) -> FilePtr {
   FilePtr gone = find_locked(handle, node);
   if (!gone) return gone;
   files_.erase(handle);
@@ -127,11 +128,11 @@ auto Kmsg::remove_locked(uint64_t handle, NodeId node) -> FilePtr {
   return gone;
 }
 
-bool Kmsg::answer_locked(KmsgFile& file, const Read& read) {
+bool KmsgFiles::answer_locked(KmsgFile& file, const Read& read) {
   return is_stream(file.view) ? answer_stream_locked(file, read) : answer_record_locked(file, read);
 }
 
-bool Kmsg::answer_record_locked(KmsgFile& file, const Read& read) {
+bool KmsgFiles::answer_record_locked(KmsgFile& file, const Read& read) {
   KmsgState to = file.now();
   if (to.request == read.identity()) to.cursor = to.before;
   const KmsgCursor before = to.cursor;
@@ -150,22 +151,22 @@ bool Kmsg::answer_record_locked(KmsgFile& file, const Read& read) {
   to.before = before;
   // First: who dies in between is asked again, and begins again.
   file.change(to);
-  bool taken = false;
-  if (finds == KmsgCursor::Finds::kLoss) {
-    taken = uses_.reply.error(read.unique, EPIPE);
-  } else if (text.size() > read.size) {
-    taken = uses_.reply.error(read.unique, EINVAL);  // and it is passed over, as the kernel does
-  } else {
-    taken = uses_.reply.data(read.unique, text.data(), text.size());
-  }
-  if (taken) return true;
   // The reader is gone: others that have the file open find what it has not had.
-  to.cursor = before;
-  file.change(to);
+  const auto undo = [&file, to, before]() mutable {
+    to.cursor = before;
+    file.change(to);
+  };
+  const bool lost = finds == KmsgCursor::Finds::kLoss;
+  // One that is too long for the reader is passed over, as the kernel does.
+  const bool too_long = text.size() > read.size;
+  Answer answer = lost       ? Answer::tell(EPIPE)
+                  : too_long ? Answer::tell(EINVAL)
+                             : Answer::text(std::move(text));
+  serving_.answers.give(read.asked, std::move(answer).or_undo(undo));
   return true;
 }
 
-bool Kmsg::answer_stream_locked(KmsgFile& file, const Read& read) {
+bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   const ContainerId id = file.container->id();
   const size_t most = std::min(read.size, kMostTaken);
   KmsgState to = file.now();
@@ -182,12 +183,13 @@ bool Kmsg::answer_stream_locked(KmsgFile& file, const Read& read) {
     });
   }
   if (text.empty()) return false;
-  if (!uses_.reply.data(read.unique, text.data(), text.size())) give_back(file);
+  Answer answer = Answer::text(std::move(text));
+  serving_.answers.give(read.asked, std::move(answer).or_undo([this, &file] { give_back(file); }));
   return true;
 }
 
 /// What a reader of /proc/kmsg took who is gone, unless another one has taken more.
-void Kmsg::give_back(const KmsgFile& file) {
+void KmsgFiles::give_back(const KmsgFile& file) {
   const KernelLogs::Place from = place_of(file.now().before), to = place_of(file.now().after);
   logs_.change_marks(file.container->id(), [&](LogMarks& marks, uint64_t) {
     if (marks.taken != to.sequence || marks.taken_bytes != to.bytes) return;
@@ -196,24 +198,25 @@ void Kmsg::give_back(const KmsgFile& file) {
   });
 }
 
-bool Kmsg::may_park_locked(const KmsgFile& file) const {
+bool KmsgFiles::may_park_locked(const KmsgFile& file) const {
   const auto it = parked_of_.find(file.container->tenant().id());
   return it == parked_of_.end() || it->second < kMostParked;
 }
 
-void Kmsg::park_locked(const Read& read, const FilePtr& file) {
-  if (!parked_.try_emplace(read.unique, Parked{read, file}).second) return;
-  by_log_[file->node.container()].parked.insert(read.unique);
+void KmsgFiles::park_locked(const Read& read, const FilePtr& file) {
+  const uint64_t unique = read.asked.header.unique;
+  if (!parked_.try_emplace(unique, Parked{read, file}).second) return;
+  by_log_[file->node.container()].parked.insert(unique);
   ++parked_of_[file->container->tenant().id()];
 }
 
-void Kmsg::unpark_locked(std::unordered_map<uint64_t, Parked>::iterator it) {
+void KmsgFiles::unpark_locked(std::unordered_map<uint64_t, Parked>::iterator it) {
   const auto of_tenant = parked_of_.find(it->second.file->container->tenant().id());
   if (--of_tenant->second == 0) parked_of_.erase(of_tenant);
   parked_.erase(it);
 }
 
-bool Kmsg::interrupt(uint64_t unique) {
+bool KmsgFiles::interrupt(uint64_t unique) {
   const std::lock_guard lock(mutex_);
   auto it = parked_.find(unique);
   // The kernel names a request that was handed again by its number without the mark of that.
@@ -222,12 +225,14 @@ bool Kmsg::interrupt(uint64_t unique) {
   const uint64_t parked = it->first;
   const auto log = by_log_.find(it->second.file->node.container());
   if (log != by_log_.end()) log->second.parked.erase(parked);
+  Asked asked = it->second.read.asked;
+  asked.taken_ns = clock_ns(CLOCK_MONOTONIC);
   unpark_locked(it);
-  uses_.reply.error(parked, EINTR);
+  serving_.answers.give(asked, Answer::tell(EINTR));
   return true;
 }
 
-uint32_t Kmsg::events_locked(const KmsgFile& file) const {
+uint32_t KmsgFiles::events_locked(const KmsgFile& file) const {
   constexpr uint32_t kReadable = POLLIN | POLLRDNORM;
   const ContainerId id = file.container->id();
   if (is_stream(file.view)) return logs_.unread(id).records != 0 ? kReadable : 0;
@@ -238,7 +243,7 @@ uint32_t Kmsg::events_locked(const KmsgFile& file) const {
   return next < page.next ? kReadable : 0;
 }
 
-uint64_t Kmsg::furthest_locked(NodeId node) const {
+uint64_t KmsgFiles::furthest_locked(NodeId node) const {
   const auto log = by_log_.find(node.container());
   uint64_t furthest = 0;
   if (log == by_log_.end()) return furthest;
@@ -250,7 +255,7 @@ uint64_t Kmsg::furthest_locked(NodeId node) const {
   return furthest;
 }
 
-bool Kmsg::take_allowance_locked(ContainerId tenant) {
+bool KmsgFiles::take_allowance_locked(ContainerId tenant) {
   const uint64_t now = boottime_us();
   if (allowances_.size() >= kMostAllowances && allowances_.count(tenant) == 0) {
     // Who has all of it back is as good as forgotten.
@@ -272,7 +277,7 @@ bool Kmsg::take_allowance_locked(ContainerId tenant) {
 }
 
 /// Whether a worker that died before it had answered has added a line all the same.
-bool Kmsg::was_written_locked(const KmsgFile& file, const OwnLine& line) const {
+bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) const {
   KernelLogs::Page page;
   constexpr size_t kLookedAt = 64;
   logs_.read(file.container->id(), file.now().before.next, kLookedAt, page);
@@ -282,32 +287,32 @@ bool Kmsg::was_written_locked(const KmsgFile& file, const OwnLine& line) const {
   });
 }
 
-void Kmsg::adopt() {
+void KmsgFiles::adopt() {
   std::vector<uint64_t> pollers;
   const std::lock_guard lock(mutex_);
-  KmsgFile::adopt(uses_.state, [&](const KmsgFile::Left& left) -> FilePtr {
+  KmsgFile::adopt(serving_.state, [&](const KmsgFile::Left& left) -> FilePtr {
     const View* view = nullptr;
     for (const View* one : kLogViews) {
       if (left.node.index() == kFirstFileIndex + one->index) view = one;
     }
     if (view == nullptr || left.node.container().none()) return nullptr;
-    auto found = uses_.registry.by_id(left.node.container());
+    auto found = serving_.registry.by_id(left.node.container());
     ContainerPtr container =
-        found ? std::move(found.value()) : uses_.registry.ended(left.node.container());
-    auto file = std::make_shared<KmsgFile>(uses_.state, left, *view, std::move(container));
+        found ? std::move(found.value()) : serving_.registry.ended(left.node.container());
+    auto file = std::make_shared<KmsgFile>(serving_.state, left, *view, std::move(container));
     add_locked(file);
     if (left.request != 0) left_[left.request] = left.handle;
     if (left.state.poll_handle != 0) pollers.push_back(left.state.poll_handle);
     return file;
   });
   // The one before us may have died between a record and its notice.
-  for (const uint64_t poll_handle : pollers) uses_.reply.notify_poll(poll_handle);
+  for (const uint64_t poll_handle : pollers) reply().notify_poll(poll_handle);
 }
 
-void Kmsg::hand_over(bool resend) {
+void KmsgFiles::hand_over(bool resend) {
   const std::lock_guard lock(mutex_);
   for (const auto& [unique, parked] : parked_) {
-    if (!resend) uses_.reply.error(unique, EINTR);
+    if (!resend) serving_.answers.end(unique, EINTR);
   }
   parked_.clear();
   parked_of_.clear();
@@ -316,12 +321,12 @@ void Kmsg::hand_over(bool resend) {
   files_.clear();
 }
 
-size_t Kmsg::open_files() const {
+size_t KmsgFiles::open_files() const {
   const std::lock_guard lock(mutex_);
   return files_.size();
 }
 
-size_t Kmsg::waiting() const {
+size_t KmsgFiles::waiting() const {
   const std::lock_guard lock(mutex_);
   return parked_.size();
 }
