@@ -1,5 +1,8 @@
 #include "klog/oom_kill.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -10,9 +13,36 @@ namespace {
 constexpr std::string_view kStart = "oom-kill:constraint=";
 constexpr std::string_view kLimit = ",oom_memcg=/";
 constexpr std::string_view kTask = ",task_memcg=/";
+constexpr std::string_view kCommand = ",task=";
+// TASK_COMM_LEN without its end.
+constexpr size_t kLongestCommand = 15;
 
 bool starts_with(std::string_view text, std::string_view start) {
   return text.substr(0, start.size()) == start;
+}
+
+/// Takes the paths from what stands before the command; false: there are none.
+bool take_paths(std::string_view before, OomKill& kill) {
+  if (!kill.by_limit) {
+    // Below the container's own cgroup anything may follow.
+    const size_t at = before.find(kTask);
+    if (at == before.npos) return false;
+    kill.cgroup = before.substr(at + kTask.size() - 1);
+    return true;
+  }
+  const size_t limit = before.find(kLimit);
+  if (limit == before.npos) return false;
+  const size_t root = limit + kLimit.size() - 1;
+  // Where one path ends and the other begins is where the second lies below the first.
+  for (size_t at = before.find(kTask, root); at != before.npos; at = before.find(kTask, at + 1)) {
+    const std::string_view path = before.substr(at + kTask.size() - 1);
+    const std::string_view above = before.substr(root, at - root);
+    if (!is_below(path, above)) continue;
+    kill.cgroup = path;
+    kill.limit_cgroup = above;
+    return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -27,38 +57,29 @@ std::optional<OomKill> parse_oom_kill(std::string_view line) {
   OomKill kill;
   kill.constraint = line.substr(kStart.size(), line.find(',') - kStart.size());
   kill.by_limit = kill.constraint == "CONSTRAINT_MEMCG";
-  // "…,task_memcg=PATH,task=COMMAND,pid=N,uid=N"; the command has no more than 15 bytes.
+  // "…,task_memcg=PATH,task=COMMAND,pid=N,uid=N"
   const size_t uid = line.rfind(",uid=");
   const size_t pid = uid == line.npos ? uid : line.rfind(",pid=", uid);
-  const size_t task = pid == line.npos ? pid : line.rfind(",task=", pid);
-  if (task == line.npos) return std::nullopt;
+  if (pid == line.npos) return std::nullopt;
   const auto number = parse_u64(line.substr(pid + 5, uid - pid - 5));
   const auto user = parse_u64(line.substr(uid + 5));
   if (!number || !user) return std::nullopt;
   kill.pid = *number;
   kill.uid = *user;
-  kill.task = line.substr(task + 6, pid - task - 6);
-  const std::string_view before = line.substr(0, task);
-  if (!kill.by_limit) {
-    // Below the container's own cgroup anything may follow.
-    const size_t at = before.find(kTask);
-    if (at == before.npos) return std::nullopt;
-    kill.cgroup = before.substr(at + kTask.size() - 1);
-    return kill;
+  // A command may look like the end of a path and a path like the beginning of a command. The
+  // command has no more than 15 bytes, and only where it begins do the paths fit each other.
+  const size_t first = pid - std::min(pid, kCommand.size() + kLongestCommand);
+  size_t readings = 0;
+  for (size_t at = line.find(kCommand, first); at < pid; at = line.find(kCommand, at + 1)) {
+    OomKill other = kill;
+    if (!take_paths(line.substr(0, at), other) || ++readings > 1) continue;
+    other.task = line.substr(at + kCommand.size(), pid - at - kCommand.size());
+    kill = std::move(other);
   }
-  const size_t limit = before.find(kLimit);
-  if (limit == before.npos) return std::nullopt;
-  const size_t root = limit + kLimit.size() - 1;
-  // Where one path ends and the other begins is where the second lies below the first.
-  for (size_t at = before.find(kTask, root); at != before.npos; at = before.find(kTask, at + 1)) {
-    const std::string_view path = before.substr(at + kTask.size() - 1);
-    const std::string_view above = before.substr(root, at - root);
-    if (!is_below(path, above)) continue;
-    kill.cgroup = path;
-    kill.limit_cgroup = above;
-    return kill;
-  }
-  return std::nullopt;
+  if (readings == 0) return std::nullopt;
+  // They agree in all but its last name.
+  if (readings > 1) kill.cgroup.resize(std::max<size_t>(kill.cgroup.rfind('/'), 1));
+  return kill;
 }
 
 }  // namespace vprocfs

@@ -11,7 +11,7 @@ namespace vprocfs {
 struct OomKill {
   double time_s = 0;         ///< since the epoch
   std::string constraint;    ///< "CONSTRAINT_MEMCG" and the like
-  std::string cgroup;        ///< its memory cgroup, from the hierarchy's root
+  std::string cgroup;        ///< its memory cgroup, from the hierarchy's root; or one above
   std::string limit_cgroup;  ///< the one whose limit was reached; empty: none was
   std::string task;          ///< its command
   uint64_t pid = 0;          ///< as the host sees it
@@ -22,7 +22,8 @@ struct OomKill {
 
 /// The line that begins with "oom-kill:" (mm/oom_kill.c dump_oom_summary), without escapes; nothing
 /// for any other. Names in it are chosen by containers, commas and all; whatever they choose, none
-/// can have a kill ascribed to another container's cgroup.
+/// can have a kill ascribed to another container's cgroup. Where the end of a path cannot be told
+/// from the beginning of a command, `cgroup` is the one above.
 std::optional<OomKill> parse_oom_kill(std::string_view line);
 
 /// Whether a cgroup is `root` or below it.

@@ -20,7 +20,7 @@ struct LogRecord {
   uint32_t facility = 0;  ///< 0: the kernel's own; what was written to the log never has it
   uint64_t sequence = 0;  ///< counts up by one from record to record
   uint64_t time_us = 0;   ///< of the log's clock (local_clock()), which is about CLOCK_MONOTONIC
-  bool fragment = false;  ///< flag "c": the beginning of a line that may go on
+  bool fragment = false;  ///< flag "c": it goes on with a line whose beginning is in another one
   pid_t caller_task = 0;  ///< the thread that printed it (PRINTK_CALLER); 0: not told
   std::string text;       ///< the bytes themselves: escapes are undone
   std::string_view rest;  ///< the lines of details, as they came

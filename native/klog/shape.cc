@@ -150,6 +150,7 @@ bool hung(std::string_view text, LogShape& out) {
   if (at == text.npos) return false;
   const size_t colon = text.substr(0, at).find_last_not_of(kDigits);
   if (colon == text.npos || text[colon] != ':' || colon + 1 == at) return false;
+  if (colon > kStart.size() + kLongestName) return false;
   out.is = Is::kHung;
   return about(text, colon + 1, out);
 }
@@ -241,7 +242,7 @@ bool task_in(std::string_view text, LogShape& out) {
   text.remove_prefix(kStart.size());
   for (size_t at = text.find(kMiddle); at != text.npos; at = text.find(kMiddle, at + 1)) {
     const std::string_view path = text.substr(0, at), limit = text.substr(at + kMiddle.size());
-    if (!is_below(path, limit)) continue;
+    if (!starts_with(limit, "/") || !is_below(path, limit)) continue;
     out.is = Is::kOomSummary;
     out.kill.by_limit = true;
     out.kill.cgroup = path;
@@ -312,8 +313,9 @@ bool oom_kill(std::string_view text, LogShape& out) {
 bool oom_group(std::string_view text, LogShape& out) {
   constexpr std::string_view kStart = "Tasks in ";
   constexpr std::string_view kEnd = " are going to be killed due to memory.oom.group set";
-  const size_t end = text.rfind(kEnd);
-  if (!starts_with(text, kStart) || end == text.npos || end < kStart.size()) return false;
+  const size_t end = text.size() - std::min(text.size(), kEnd.size());
+  // The kernel's own ends so: one that begins with a name has a file's name within it at most.
+  if (!starts_with(text, kStart) || end < kStart.size() || text.substr(end) != kEnd) return false;
   out.is = Is::kOomGroup;
   out.kill.cgroup = text.substr(kStart.size(), end - kStart.size());
   out.line.text(kStart).memory_path(out.kill.cgroup).text(kEnd);
@@ -351,8 +353,9 @@ LogLine line_of(const LogRecord& record) {
 }  // namespace
 
 LogShape shape_of(const LogRecord& record) {
-  // What somebody wrote to the log has another facility, whatever it says.
-  if (record.facility != 0) return {};
+  // What somebody wrote to the log has another facility, whatever it says. A line that goes on in
+  // a record of its own goes on with a name, perhaps.
+  if (record.facility != 0 || record.fragment) return {};
   constexpr bool (*kRules[])(std::string_view, LogShape&) = {
       oom_begin, oom_summary, oom_kill, oom_group, oom_place,     fault,
       trap,      code,        seccomp,  hung,      fork_rejected, oom_detail};

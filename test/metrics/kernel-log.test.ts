@@ -36,6 +36,17 @@ describe("parseOomKill", () => {
   });
 
   it.each([
+    ["/lxc/a", "/lxc/a", "/lxc/a", ",task=/lxc/b"],
+    ["/lxc/a", "/lxc/a", "/lxc/a", "x,task=y,task="],
+    ["/lxc", "/lxc/a/b", "/lxc/a", "x,task=y"],
+    ["/lxc", "/lxc/a,task=b", "/lxc", "c"],
+    ["/lxc/a,task=b", "/lxc/a,task=b", "/lxc/a,task=b", "c"],
+  ])("has no container hide its kill: limit %s, cgroup %s", (limit, path, proven, task) => {
+    const line = `${HEAD},oom_memcg=${limit},task_memcg=${path},task=${task},pid=9,uid=0`;
+    expect(parseOomKill(line)).toMatchObject({ cgroup: proven, pid: 9n });
+  });
+
+  it.each([
     "",
     "x",
     "oom-kill:",

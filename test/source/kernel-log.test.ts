@@ -337,6 +337,33 @@ describe("what a hostile container does", () => {
     expect(sort([text]).map(({ pid }) => pid)).toEqual([42]);
   });
 
+  it("is told of its own kills, whatever its command is called", () => {
+    const groups = native
+      .sortLog(recorded("hostile.log"), knows([42, 1]))
+      .map(({ kind, memoryPath, pid, lines }) => [kind, memoryPath, pid, lines.at(-1)]);
+    const own = ["oom", "/lxc/evil", 43];
+    const killed = (name: string) => `Memory cgroup out of memory: Killed process 0 (${name})`;
+    expect(groups).toEqual([
+      [...own, expect.stringContaining(killed(",task=a"))],
+      [...own, expect.stringContaining(killed(",task=,pid=42"))],
+      // Its path may end where its command begins, or later: what is above both is proven.
+      ["oom", "/lxc", 43, expect.stringContaining("Killed process 0 (,task=,task=)")],
+      ["oom", "/lxc/evil", 43, expect.stringContaining("Killed process 0 (a,task=b/)")],
+      ["fault", "", 43, undefined],
+      ["fault", "", 43, undefined],
+    ]);
+  });
+
+  it("is told nothing that goes on with a line of somebody else", () => {
+    const texts = [
+      "Memory cgroup out of memory: Killed process 42 (a) total-vm:1kB",
+      "a[42]: segfault at 0 ip 1 sp 2 error 6 in a[1+1]",
+      "cgroup: fork rejected by pids controller in /lxc/web1",
+    ];
+    const fragments = texts.map((text, i) => `6,${i + 1},${1000 + i},c;${text}\n`);
+    expect(native.sortLog(fragments, knows([42, 1]))).toEqual([]);
+  });
+
   it("does not have 100,000 lines in hand", () => {
     const begin = "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0";
     const rows = new Array<string>(100_000).fill("anon 1");
