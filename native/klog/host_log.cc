@@ -51,6 +51,7 @@ bool HostLog::read_some(size_t most) {
     // Cut off, or of a kernel to come.
     if (!record) continue;
     next_sequence_ = record->sequence + 1;
+    clock_.saw(record->time_us, monotonic_us(), log_clock_behind_us());
     sorter_.take(*record, now);
   }
   sorter_.idle(boottime_us());

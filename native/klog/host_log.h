@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "klog/kill_feed.h"
+#include "klog/log_clock.h"
 #include "klog/sorter.h"
 
 namespace vprocfs {
@@ -38,10 +39,12 @@ class HostLog : public KillFeed {
   uint64_t due_us() const { return sorter_.due_us(); }
   /// Records that were overwritten before they were read.
   uint64_t lost() const { return lost_; }
+  const LogClock& clock() const { return clock_; }
 
  private:
   Fd kmsg_;
   std::string problem_;
+  LogClock clock_;
   LogSorter sorter_;
   std::deque<OomKill> kills_;  ///< the latest ones
   uint64_t killed_ = 0;        ///< how many there were

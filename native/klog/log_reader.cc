@@ -95,8 +95,9 @@ void LogReader::take_dying() {
     const pid_t pid = events_.next();
     if (pid == 0) return;
     if (pid < 0) continue;
-    auto process = owners_.process(pid, {now, 0});
+    auto process = owners_.last_process(pid);
     if (!process) continue;
+    process->end_us = now;
     dying_.push_back({pid, now, std::move(*process)});
     if (dying_.size() > kMostDying) dying_.pop_front();
   }
@@ -115,14 +116,16 @@ void LogReader::pump(size_t most) {
 }
 
 std::optional<KnownProcess> LogReader::process_of(pid_t pid, uint64_t time_us, uint64_t now_us) {
-  const auto dying =
-      std::find_if(dying_.rbegin(), dying_.rend(), [pid](const Dying& d) { return d.pid == pid; });
+  const LogMoment moment = moment_of(time_us);
+  const auto dying = std::find_if(dying_.rbegin(), dying_.rend(), [&](const Dying& d) {
+    return d.pid == pid && d.process.start_us <= moment.at_us + moment.slack_us;
+  });
   const bool is_dying = dying != dying_.rend() && now_us - dying->seen_us < kDyingUs;
-  return is_dying ? std::optional(dying->process) : owners_.process(pid, moment_of(time_us));
+  return owners_.process(pid, moment, is_dying ? &dying->process : nullptr);
 }
 
 LogMoment LogReader::moment_of(uint64_t time_us) const {
-  if (live_) return {boottime_us(), 0};
+  if (live_) return {log_.clock().by(time_us, monotonic_us()) + log_clock_behind_us(), 0};
   // The log's clock is not corrected as others are: some 100 µs in a second.
   constexpr uint64_t kDrift = 5000;
   return {time_us + log_clock_behind_us(), kSlackUs + boottime_us() / kDrift};
@@ -130,7 +133,7 @@ LogMoment LogReader::moment_of(uint64_t time_us) const {
 
 LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
   LogOwners::Owners found;
-  const uint64_t time_us = group.lines.front().time_us;
+  const uint64_t time_us = group.lines.back().time_us;
   if (!group.memory_path.empty()) {
     found = owners_.of_path(LogOwners::Path::kMemory, group.memory_path, now_us);
   } else if (!group.pids_path.empty()) {
@@ -152,7 +155,7 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
 }
 
 size_t LogReader::tell_one(const LogGroup& group, const LogOwner& owner) {
-  const LogMoment moment = moment_of(group.lines.front().time_us);
+  const LogMoment moment = moment_of(group.lines.back().time_us);
   OwnerTranslator translator(owners_, owner, place_.procfs_fd, moment, known_);
   const bool sees_limit =
       !group.limit_path.empty() && is_below(group.limit_path, owner.memory_path);

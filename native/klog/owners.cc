@@ -155,20 +155,32 @@ const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
   return nullptr;
 }
 
-/// PIDs are used again. Not within the moment between a record and our reading it, in which as many
-/// processes would have to start as there are PIDs; but of what was logged before we came, those
-/// that are there now are hardly meant, unless they are much older.
-std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment) const {
+/// PIDs are used again, perhaps at once. Whoever began after something was logged is not meant by
+/// it, and who began just before it hardly is if somebody had the number just before that. Of what
+/// was logged before we came those that are there now are not meant unless they are much older.
+std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment,
+                                               const KnownProcess* dying) const {
   const bool live = moment.slack_us == 0;
   auto now = living(pid);
-  if (now && now->start_us + (live ? kYoungUs : moment.slack_us) <= moment.at_us) return now;
+  const uint64_t begun_us = now ? now->start_us : UINT64_MAX;
+  // Of one that has ended already less can be read.
+  if (dying != nullptr && begun_us == dying->start_us) return *dying;
+  const uint64_t young_us = live ? kYoungUs : moment.slack_us;
+  if (begun_us <= moment.at_us && moment.at_us - begun_us >= young_us) return now;
   auto former = ended(pid);
+  const bool later = former && dying != nullptr && former->start_us > dying->start_us + kTickUs;
+  if (dying != nullptr && !later) former = *dying;
   const uint64_t within_us = live ? kReadWithinUs : moment.slack_us;
   if (former && former->start_us <= moment.at_us + moment.slack_us &&
       former->end_us + within_us > moment.at_us) {
     return former;
   }
-  return live ? now : std::nullopt;
+  return live && begun_us <= moment.at_us ? now : std::nullopt;
+}
+
+std::optional<KnownProcess> LogOwners::last_process(pid_t pid) const {
+  auto now = living(pid);
+  return now ? now : ended(pid);
 }
 
 std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {

@@ -35,7 +35,8 @@ struct KnownProcess {
 /// When something was logged about a process.
 struct LogMoment {
   uint64_t at_us = 0;  ///< CLOCK_BOOTTIME
-  /// How far off that may be: the log's clock runs freely. 0: it is read as it is logged, now.
+  /// How far off that may be: the log's clock runs freely. 0: it was logged a moment before, and
+  /// it is read as it is logged.
   uint64_t slack_us = 0;
 };
 
@@ -67,8 +68,12 @@ class LogOwners {
   /// Those that a process is in.
   Owners of_process(const KnownProcess& process, uint64_t now_us);
 
-  /// Who had that number at a moment; nothing: that is not known.
-  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment) const;
+  /// Who had that number at a moment; nothing: that is not known. `dying`: who was found with it
+  /// before that moment, about to end; may be nullptr.
+  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment,
+                                      const KnownProcess* dying = nullptr) const;
+  /// Who has it, or had it last.
+  std::optional<KnownProcess> last_process(pid_t pid) const;
   /// Whether a process is of a container, as far as PID namespaces tell.
   static bool is_inside(const KnownProcess& process, const LogOwner& owner);
 

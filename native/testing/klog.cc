@@ -9,6 +9,7 @@
 
 #include "js_error.h"
 #include "klog/banner.h"
+#include "klog/log_clock.h"
 #include "klog/record.h"
 #include "klog/sorter.h"
 #include "klog/syslog.h"
@@ -116,6 +117,20 @@ Napi::Value sort_log(const Napi::CallbackInfo& info) {
   Napi::Array out = Napi::Array::New(env);
   while (const auto group = sorter.next()) out.Set(out.Length(), to_js(maker, *group, container));
   return out;
+}
+
+Napi::Value log_clock(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  LogClock clock;
+  reader.each(info[0], "reads", [&](Napi::Value one) {
+    const Napi::Object read = reader.object(one, "read");
+    clock.saw(reader.u64(read, "record"), reader.u64(read, "monotonic"),
+              reader.u64(read, "behind"));
+  });
+  const uint64_t record = reader.u64(info[1], "record");
+  const uint64_t monotonic = reader.u64(info[2], "monotonic");
+  if (reader.failed()) return info.Env().Undefined();
+  return ValueMaker(info.Env()).u64(clock.by(record, monotonic));
 }
 
 Napi::Value time_log(const Napi::CallbackInfo& info) {

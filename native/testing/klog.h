@@ -22,6 +22,9 @@ Napi::Value sort_log(const Napi::CallbackInfo& info);
 /// (records) -> seconds that sorting and translating them took
 Napi::Value time_log(const Napi::CallbackInfo& info);
 
+/// ([{ record, monotonic, behind }], record, monotonic) -> by when that record had been logged, µs
+Napi::Value log_clock(const Napi::CallbackInfo& info);
+
 /// (action, restricted) -> whether that action of syslog(2) is for holders of CAP_SYSLOG only
 Napi::Value needs_capability(const Napi::CallbackInfo& info);
 

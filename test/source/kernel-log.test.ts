@@ -373,6 +373,33 @@ describe("what a hostile container does", () => {
   });
 });
 
+describe("the log's clock", () => {
+  const S = 1_000_000n;
+  const read = (record: bigint, monotonic: bigint, behind = 0n) => ({ record, monotonic, behind });
+
+  it("is that of the reader until a record has been read", () => {
+    expect(native.logClock([], 5n * S, 9n * S)).toBe(9n * S);
+  });
+
+  it("is known by the record that was read soonest", () => {
+    const reads = [read(S, 3n * S), read(2n * S, 2n * S + 5000n), read(3n * S, 6n * S)];
+    const by = native.logClock(reads, 4n * S, 9n * S);
+    expect(by).toBeGreaterThanOrEqual(4n * S + 5000n);
+    expect(by).toBeLessThan(4n * S + 50_000n);
+  });
+
+  it("is never later than now", () => {
+    expect(native.logClock([read(S, 2n * S)], 2n * S, 2n * S + 1n)).toBe(2n * S + 1n);
+  });
+
+  it("may part from others as time passes, and after a suspend", () => {
+    const once = [read(S, S)];
+    expect(native.logClock(once, 3601n * S, 3700n * S)).toBeGreaterThan(3604n * S);
+    const by = native.logClock([...once, read(2n * S, 3n * S, 100n * S)], 5n * S, 9n * S);
+    expect(by).toBeGreaterThanOrEqual(6n * S);
+  });
+});
+
 describe("10,000 records a second", () => {
   it.each([
     ["kills and faults", recorded("6.18-x86.log")],

@@ -342,6 +342,16 @@ interface Testing {
   readLogRecord(bytes: string): LogRecord | null;
   /** Events of the host's log, as a container is told them; proof comes before telling. */
   sortLog(records: readonly string[], container: LogContainer): LogGroup[];
+  /** By when a record had been logged, of those that were read at these times; all in µs. */
+  logClock(
+    reads: readonly {
+      readonly record: bigint;
+      readonly monotonic: bigint;
+      readonly behind: bigint;
+    }[],
+    record: bigint,
+    monotonic: bigint,
+  ): bigint;
   /** Seconds that sorting and translating records takes. */
   timeLog(records: readonly string[]): number;
   /** What was written to /dev/kmsg. */
@@ -429,6 +439,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   cgroupFigures: "function",
   readLogRecord: "function",
   sortLog: "function",
+  logClock: "function",
   timeLog: "function",
   readWritten: "function",
   writeKmsg: "function",

@@ -1,0 +1,38 @@
+#include "klog/log_clock.h"
+
+#include <algorithm>
+
+namespace vprocfs {
+namespace {
+
+// How far the two clocks part: one is corrected (adjtimex(2): 0.05 %), the other is not.
+constexpr uint64_t kPart = 1000;
+// What CPUs may have different times, and a tick of the times at which processes began.
+constexpr int64_t kMarginUs = 20'000;
+// The clocks may have been stopped at different moments.
+constexpr uint64_t kSuspendedUs = 1000;
+
+}  // namespace
+
+int64_t LogClock::bound_us(uint64_t monotonic_us) const {
+  const uint64_t passed = monotonic_us > since_us_ ? monotonic_us - since_us_ : 0;
+  return ahead_us_ + static_cast<int64_t>(passed / kPart);
+}
+
+void LogClock::saw(uint64_t record_us, uint64_t monotonic_us, uint64_t behind_us) {
+  const int64_t ahead = static_cast<int64_t>(monotonic_us) - static_cast<int64_t>(record_us);
+  const bool suspended = known_ && behind_us > behind_us_ + kSuspendedUs;
+  if (known_ && !suspended && ahead >= bound_us(monotonic_us)) return;
+  known_ = true;
+  ahead_us_ = ahead;
+  since_us_ = monotonic_us;
+  behind_us_ = behind_us;
+}
+
+uint64_t LogClock::by(uint64_t record_us, uint64_t monotonic_us) const {
+  if (!known_) return monotonic_us;
+  const int64_t by = static_cast<int64_t>(record_us) + bound_us(monotonic_us) + kMarginUs;
+  return std::min(monotonic_us, static_cast<uint64_t>(std::max<int64_t>(by, 0)));
+}
+
+}  // namespace vprocfs
