@@ -3,12 +3,14 @@
 
 #include <poll.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -121,9 +123,34 @@ int give_up(const Options& options, const std::string& why, uint64_t cpu_us) {
   return status_of(options, true);
 }
 
+/// What the process that works has printed. It is kept in memory: a process that cannot be killed
+/// would hold the pipes of a caller, who waits until nobody has them open.
+struct Printed {
+  Fd out{::memfd_create("vprocfs-attach", MFD_CLOEXEC)};
+  Fd err{::memfd_create("vprocfs-attach", MFD_CLOEXEC)};
+};
+
+/// Makes what is kept the output of this process.
+void print_to(const Printed& printed) {
+  if (printed.out) ::dup2(printed.out.get(), STDOUT_FILENO);
+  if (printed.err) ::dup2(printed.err.get(), STDERR_FILENO);
+}
+
+void pass_on(const Fd& kept, int to) {
+  char piece[4096];
+  off_t at = 0;
+  for (;;) {
+    const ssize_t n = kept ? ::pread(kept.get(), piece, sizeof piece, at) : 0;
+    if (n <= 0) return;
+    const ssize_t written = ::write(to, piece, static_cast<size_t>(n));
+    if (written <= 0 && errno != EINTR) return;
+    at += std::max<ssize_t>(written, 0);
+  }
+}
+
 /// Waits for the process that works, but never longer than the time it was given: a daemon that
 /// hangs must not keep a container from starting.
-int wait_for(pid_t worker, const Options& options) {
+int wait_for(pid_t worker, const Options& options, const Printed& printed) {
   const Fd pidfd(sys_pidfd_open(worker));
   if (pidfd && !wait_for_worker(worker, pidfd, options)) {
     ::kill(worker, SIGKILL);
@@ -137,7 +164,11 @@ int wait_for(pid_t worker, const Options& options) {
   while (::wait4(worker, &status, 0, &used) < 0) {
     if (errno != EINTR) return status_of(options, true);
   }
-  if (WIFEXITED(status)) return WEXITSTATUS(status);
+  pass_on(printed.err, STDERR_FILENO);
+  if (WIFEXITED(status)) {
+    pass_on(printed.out, STDOUT_FILENO);
+    return WEXITSTATUS(status);
+  }
   const auto us = [](const timeval& t) {
     return static_cast<uint64_t>(t.tv_sec) * 1000000 + static_cast<uint64_t>(t.tv_usec);
   };
@@ -154,14 +185,16 @@ int main(int argc, char** argv) {
     return kUsage;
   }
   const pid_t parent = ::getpid();
+  const Printed printed;
   const pid_t worker = ::fork();
   if (worker < 0) {
     explain(options.value(), std::string("fork: ") + std::strerror(errno));
     return status_of(options.value(), true);
   }
-  if (worker > 0) return wait_for(worker, options.value());
+  if (worker > 0) return wait_for(worker, options.value(), printed);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) return 1;
+  print_to(printed);
   ::fflush(nullptr);
   return work(std::move(options.value()));
 }

@@ -111,12 +111,23 @@ export class FairQueue<T, K> {
     return { waiting, running: this.#running, slow: this.#slow };
   }
 
-  /** Drops what waits, and resolves when nothing runs. */
-  async close(): Promise<void> {
+  /** Drops what waits. */
+  drop(): void {
     for (const line of this.#lines.values()) {
       line.waiting.clear();
     }
-    await this.idle();
+    this.#settle();
+  }
+
+  /** Resolves to true when nothing waits or runs, to false when something still does after `ms`. */
+  async idleWithin(ms: number): Promise<boolean> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<false>((resolve) => {
+      timer = setTimeout(() => resolve(false), ms);
+    });
+    const isIdle = await Promise.race([this.idle().then(() => true), late]);
+    clearTimeout(timer);
+    return isIdle;
   }
 
   /** Resolves when nothing waits or runs. */

@@ -103,8 +103,15 @@ export function isShortage(message: string): boolean {
   return SHORT.test(message);
 }
 
-/** Runs the helper for the mount namespace of one process. Never rejects: failures are problems. */
-export function runHelper(settings: HelperSettings, run: HelperRun): Promise<HelperReport> {
+/**
+ * Runs the helper for the mount namespace of one process, until `signal` ends it. Never rejects:
+ * failures are problems.
+ */
+export function runHelper(
+  settings: HelperSettings,
+  run: HelperRun,
+  signal?: AbortSignal,
+): Promise<HelperReport> {
   const failed = (problem: string): HelperReport => ({
     pid: run.pid,
     id: run.id ?? "",
@@ -114,7 +121,7 @@ export function runHelper(settings: HelperSettings, run: HelperRun): Promise<Hel
     isShort: isShortage(problem),
   });
   return new Promise((resolve) => {
-    const options = { timeout: KILL_AFTER_MS, killSignal: "SIGKILL" } as const;
+    const options = { timeout: KILL_AFTER_MS, killSignal: "SIGKILL", signal } as const;
     const ended = (error: Error | null, stdout: string, stderr: string): void => {
       try {
         const report = ReportSchema.parse(JSON.parse(stdout));

@@ -31,8 +31,11 @@ const MOST_SLOW = 64;
 const LOOKS = { atOnce: 200, perSecond: 10 } as const;
 /** CPU time of the helpers for one tenant: so much at once, then this share of one CPU. */
 const COST = { freeMs: 2000, share: 0.1 } as const;
-/** Taking the files out of one namespace: all of them have the time that a stop has. */
-const DETACH_WITHIN_MS = 5000;
+/**
+ * A stop: how long helpers that attach may go on, how long one may take to detach from a namespace,
+ * and all of them. The keeper kills a worker that has not stopped after 20 s.
+ */
+const STOP = { attachingMs: 1000, detachMs: 5000, detachAllMs: 10_000 } as const;
 /** When to look again after a failure: the container may not have been ready. */
 const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
 /** When something was short, or a helper for the tenant hangs: as long as it takes. */
@@ -120,6 +123,7 @@ export class Watcher {
   #around: "no" | "under way" | "again" = "no";
   #looked: Promise<void> = Promise.resolve();
   #forgotMs = Number.NEGATIVE_INFINITY;
+  readonly #abort = new AbortController();
   #stopped = false;
 
   constructor(options: WatcherOptions) {
@@ -159,15 +163,21 @@ export class Watcher {
     for (const timer of this.#timers) {
       clearTimeout(timer);
     }
-    await this.#queue.close();
+    this.#queue.drop();
+    if (!(await this.#queue.idleWithin(STOP.attachingMs))) {
+      // What they have not finished, detaching or the next worker does.
+      this.#abort.abort();
+      await this.#queue.idleWithin(STOP.attachingMs);
+    }
   }
 
   /**
    * Takes the files, or those of kernel logs only, out of all containers; those of a pattern's too,
-   * which hooks may have served.
+   * which hooks may have served. Resolves to their number. A container that takes too long keeps its
+   * files, and nobody else.
    */
   async detachAll(onlyLogs: boolean): Promise<number> {
-    const { binding, settings } = this.#options;
+    const { binding, settings, log } = this.#options;
     // Nothing but the time that a stop has bounds this.
     const forever = { atOnce: 2 ** 30, perSecond: 2 ** 30, freeMs: 2 ** 30, share: 1 };
     const queue = new FairQueue<number, number>({
@@ -177,17 +187,23 @@ export class Watcher {
       ...forever,
       onError: (error) => this.#fail(error),
     });
+    const abort = new AbortController();
     let files = 0;
     for (const { pid, container, key } of listNamespaces(binding)) {
       queue.add(this.#watch.tenantOf(pid), key, async () => {
         const { name } = container;
         const what = { action: "detach", onlyLogs } as const;
-        const run = { ...what, pid, name, timeoutMs: DETACH_WITHIN_MS };
-        files += countOf(await this.#run(settings, run), "detached");
+        const run = { ...what, pid, name, timeoutMs: STOP.detachMs };
+        files += countOf(await this.#run(settings, run, abort.signal), "detached");
         return 0;
       });
     }
-    await queue.idle();
+    if (!(await queue.idleWithin(STOP.detachAllMs))) {
+      const { waiting, running } = queue.state();
+      queue.drop();
+      abort.abort();
+      log.warn({ namespaces: waiting + running }, "not detached in time");
+    }
     return files;
   }
 
@@ -398,6 +414,9 @@ export class Watcher {
   /** Looks at a namespace in its tenant's turn. Resolves to the CPU time that this took, ms. */
   async #visit(visit: Visit, attempt: number): Promise<number | undefined> {
     const { pid, namespace } = visit;
+    if (this.#stopped) {
+      return 0;
+    }
     // It has ended, and its number may be another process's now.
     if (mountNamespaceOf(pid) !== namespace) {
       if (!this.#later.has(visit.tenant)) {
@@ -456,15 +475,18 @@ export class Watcher {
     }
     const care = this.#careFor(container);
     this.#owners.set(namespace, container.id);
-    const report = await this.#run(settings, {
+    const run = {
       action: "attach",
       pid,
       name: container.name,
       id: tellId ? container.id : undefined,
       tenant,
       leave: care.heals.left(namespace),
-    });
-    this.#guard(() => this.#judge({ pid, namespace, tenant }, care, report, attempt));
+    } as const;
+    const report = await this.#run(settings, run, this.#abort.signal);
+    if (!this.#stopped) {
+      this.#guard(() => this.#judge({ pid, namespace, tenant }, care, report, attempt));
+    }
     return report.cpuUs === undefined ? undefined : report.cpuUs / 1000;
   }
 

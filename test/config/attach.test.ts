@@ -102,6 +102,7 @@ describe("bounds", () => {
     end("works");
     end("hangs 1");
     await vi.waitFor(() => expect(begun).toContain("hangs 2"));
+    expect(await queue.idleWithin(1)).toBe(false);
     end("hangs 2");
     await queue.idle();
   });
@@ -126,7 +127,8 @@ describe("bounds", () => {
     queue.add("other", 1, run("often", 0));
     await settled();
     expect(counts).toEqual({ often: 6, costly: 3 });
-    await queue.close();
+    queue.drop();
+    expect(await queue.idleWithin(60_000)).toBe(true);
   });
 
   it("nobody pays for what is not known to have cost anything", async () => {
