@@ -17,6 +17,10 @@ namespace vprocfs {
 namespace {
 
 constexpr int kBeatMs = 500;
+/// So many more beats follow the last request, or the start, before they become rarer.
+constexpr int kLastBeats = 4;
+/// Beats count requests too: nobody who asks for the count waits longer.
+constexpr uint64_t kLongestBeatMs = 2000;
 /// How long a keeper that does not say whether it has a safe may take to show it.
 constexpr uint64_t kSafeMs = 5000;
 
@@ -71,9 +75,15 @@ KeeperPacket KeeperLink::counted(KeeperMessage type) const {
 void KeeperLink::beat() {
   KeeperPacket packet = counted(KeeperMessage::kBeat);
   // Serving means that somebody waits for the next request, or that requests are being answered.
-  packet.serving = engine_.serving() || packet.requests != last_requests_ ? 1 : 0;
+  const bool asked = packet.requests != last_requests_;
+  packet.serving = engine_.serving() || asked ? 1 : 0;
   last_requests_ = packet.requests;
+  quiet_beats_ = asked ? 0 : std::min(quiet_beats_ + 1, kLastBeats);
   send(packet);
+}
+
+int KeeperLink::beat_ms() const {
+  return quiet_beats_ < kLastBeats ? kBeatMs : std::max(kBeatMs, quiet_beat_ms_);
 }
 
 bool KeeperLink::obey(KeeperMessage message) {
@@ -176,7 +186,7 @@ void KeeperLink::run() {
       if (!obey(message)) return;
     }
     pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
-    if (::poll(fds, 2, kBeatMs) < 0 && errno != EINTR) return;
+    if (::poll(fds, 2, beat_ms()) < 0 && errno != EINTR) return;
     if (fds[1].revents != 0) return;
     if (fds[0].revents != 0) {
       KeeperPacket packet;
@@ -184,12 +194,14 @@ void KeeperLink::run() {
       // A keeper that is gone does not stop us: its descriptors are ours too, and readers wait.
       // One that only stands by has nothing to wait for.
       if (n == 0) return on_end_(!engine_.active() ? "the keeper ended" : kAloneReason);
-      const bool activates = packet.type == static_cast<uint32_t>(KeeperMessage::kActivate);
-      if (activates) answers_ = packet.serving == 1;
-      if (n >= static_cast<ssize_t>(kShortestPacket) &&
-          !obey(static_cast<KeeperMessage>(packet.type))) {
-        return;
+      const auto message = static_cast<KeeperMessage>(packet.type);
+      if (message == KeeperMessage::kActivate) {
+        answers_ = packet.serving == 1;
+        quiet_beats_ = 0;
+      } else if (message == KeeperMessage::kPace) {
+        quiet_beat_ms_ = static_cast<int>(std::min(packet.requests, kLongestBeatMs));
       }
+      if (n >= static_cast<ssize_t>(kShortestPacket) && !obey(message)) return;
     }
     beat();
   }

@@ -41,6 +41,8 @@ class KeeperLink : public Safe {
   void run();
   bool obey(KeeperMessage message);
   void beat();
+  /// How long until the next beat is due.
+  int beat_ms() const;
   KeeperPacket counted(KeeperMessage type) const;
   bool send(KeeperPacket packet) const;
   /// What one packet brings. False when nobody answers any more, or ever did.
@@ -54,6 +56,8 @@ class KeeperLink : public Safe {
   const OnServing on_serving_;
   const OnEnd on_end_;
   uint64_t last_requests_ = 0;
+  int quiet_beats_ = 0;                 ///< in a row, between which nobody asked anything
+  int quiet_beat_ms_ = 0;               ///< as the keeper says; 0: as one that has not said so
   uint64_t lost_ = 0;                   ///< kept descriptors that did not arrive
   bool answers_ = false;                ///< the keeper answers every kWantKept
   std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for

@@ -138,6 +138,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   started_in_ms_ = now - worker.started_ms;
   worker.deadline_ms = 0;
   worker.last_beat_ms = now;
+  worker.pace(options_.watchdog_ms);
   if (&worker == &current_) return activate(worker, now);
   standby_failures_ = 0;
   // It was quicker than one that had begun before it, and has taken nothing.

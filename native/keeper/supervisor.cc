@@ -17,6 +17,9 @@ namespace vprocfs {
 namespace {
 
 constexpr uint64_t kUndyingMs = 1000;
+/// How long the loop waits at most, for what nothing tells of; and so long while a worker serves,
+/// whose beats have it come round anyway.
+constexpr uint64_t kRoundMs = 1000, kServedRoundMs = 2000;
 // How much too late the loop may come round before it counts as one that did not run at all.
 constexpr uint64_t kAbsentMs = 500;
 // More time for the start is asked for so often, and so much of it. Only for a worker that is slow,
@@ -59,6 +62,7 @@ void Supervisor::resume(const Resume& from) {
   resent_before_ = from.resent;
   requests_before_ = from.requests;
   trouble_ms_ = 0;
+  current_.pace(options_.watchdog_ms);
   launch_.prove();
   keeper_log(options_.log, LogLevel::kInfo, "goes on with worker %d", current_.pid);
 }
@@ -254,7 +258,7 @@ void Supervisor::on_timers(uint64_t now) {
 }
 
 int Supervisor::wait_ms(uint64_t now) const {
-  uint64_t until = now + 1000;
+  uint64_t until = now + (current_.serves() && !stopping_ ? kServedRoundMs : kRoundMs);
   const auto sooner = [&until](uint64_t at) {
     if (at != 0) until = std::min(until, at);
   };

@@ -20,6 +20,9 @@ namespace {
 constexpr int kFirstInherited = 3;
 constexpr uint64_t kProvenMs = 250;
 constexpr uint64_t kUndyingMs = 1000;
+/// So many beats of a quiet worker for each time after which it is replaced, and two before one
+/// that stands by counts as silent.
+constexpr uint32_t kBeatsPerWatchdog = 4;
 
 void set_oom_score(const char* value) {
   const Fd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
@@ -38,6 +41,11 @@ struct Bequest {
   int fd;
   const char* variable;
 };
+
+bool send_packet(const Fd& control, const KeeperPacket& packet) {
+  return ::send(control.get(), &packet, sizeof(packet), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+         static_cast<ssize_t>(sizeof(packet));
+}
 
 [[noreturn]] void become_worker(const KeeperOptions& options, const Inheritance& inheritance,
                                 int control) {
@@ -104,8 +112,14 @@ bool Worker::send(KeeperMessage type) const {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
   packet.serving = type == KeeperMessage::kActivate ? 1 : 0;
-  return ::send(control.get(), &packet, sizeof(packet), MSG_NOSIGNAL | MSG_DONTWAIT) ==
-         static_cast<ssize_t>(sizeof(packet));
+  return send_packet(control, packet);
+}
+
+void Worker::pace(uint32_t watchdog_ms) const {
+  KeeperPacket packet;
+  packet.type = static_cast<uint32_t>(KeeperMessage::kPace);
+  packet.requests = watchdog_ms / kBeatsPerWatchdog;
+  send_packet(control, packet);
 }
 
 bool Worker::proven(uint64_t now_ms) const {

@@ -45,6 +45,8 @@ struct Worker {
   /// It did real work and not only begin to: whatever ends it now is no failure to start.
   bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;
+  /// Tells it how rarely it may beat while nobody asks anything. Earlier versions ignore it.
+  void pace(uint32_t watchdog_ms) const;
   void kill(const char* why, uint64_t now_ms);
   /// Killed, and should have ended by now. It takes no more requests and touches the state no more:
   /// only a system call that it is in, or a frozen cgroup, keeps it.

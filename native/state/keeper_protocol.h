@@ -12,6 +12,7 @@ enum class KeeperMessage : uint32_t {
   kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
   kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
   kKept = 4,       ///< keeper: descriptors from its safe, as a KeptPacket
+  kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything
   kReady = 16,     ///< worker: started, has read the host, waits for kActivate
   kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
   kDrained = 18,   ///< worker: takes no more and has answered all

@@ -37,6 +37,12 @@ function workersOf(keeperPid: number): number[] {
   return children.split(" ").filter(Boolean).map(Number);
 }
 
+/** How often a process has slept. */
+function sleepsOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);
+}
+
 async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: number }> {
   const begin = Date.now();
   const result = await work.catch((error: unknown) => errnoOf(error) ?? String(error));
@@ -330,15 +336,27 @@ describeLive("the keeper", ["busybox"], () => {
     const own = testScope();
     const daemon = await Daemon.start(own);
     const { keeperPid } = await statusOf(daemon);
-    const sleeps = (): number => {
-      const status = readFileSync(`/proc/${keeperPid}/status`, "utf8");
-      return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);
-    };
-    const before = sleeps();
+    const before = sleepsOf(keeperPid);
     const again = 'for i in $(busybox seq 2000); do read -r line <"$1"; done';
     await output(["busybox", "sh", "-c", again, "sh", daemon.path("proc/uptime")]);
     // It has its timers, and workers that report.
-    expect(sleeps() - before).toBeLessThan(500);
+    expect(sleepsOf(keeperPid) - before).toBeLessThan(500);
+  });
+
+  it("is rarely woken while nobody asks, and still sees a worker that stops", async () => {
+    const daemon = await Daemon.start(testScope());
+    const { keeperPid, workerPid, generation } = await standingBy(daemon);
+    await until("it sleeps for longer", async () => {
+      const [before, at] = [sleepsOf(keeperPid), performance.now()];
+      await pause(2_000);
+      // Of each worker less than a beat a second, where one that is asked has two.
+      return sleepsOf(keeperPid) - before < (3 * (performance.now() - at)) / 1_000;
+    });
+    process.kill(workerPid, "SIGSTOP");
+    const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(read.result).toMatch(/^MemTotal:.*\n$/s);
+    expect(read.ms).toBeLessThan(WATCHDOG_MS + GRACE_MS);
+    await servingAfter(daemon, generation);
   });
 });
 
