@@ -9,8 +9,6 @@
 #include "container/container.h"
 
 namespace vprocfs {
-namespace {}  // namespace
-
 Sampler::Sampler(Counting how) : how_(how) {}
 
 Sampler::~Sampler() { stop(); }
@@ -76,7 +74,7 @@ Sampler::Loads Sampler::keep_wanted(uint64_t boottime_us) {
 }
 
 void Sampler::run() {
-  uint64_t next_us = 0;
+  uint64_t next_us = 0, rested_us = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
     if (wanted_.empty()) next_us = 0;
@@ -86,9 +84,11 @@ void Sampler::run() {
     if (loads.empty()) continue;
     const uint64_t now = monotonic_us();
     if (next_us == 0) next_us = now + kLoadPeriodUs;
-    if (now < next_us && !fresh_) {
-      wake_.wait_for(lock, std::chrono::microseconds(next_us - now),
-                     [this] { return stopping_ || fresh_; });
+    const bool awaited = fresh_;
+    const uint64_t due = awaited ? rested_us : std::max(next_us, rested_us);
+    if (now < due) {
+      wake_.wait_for(lock, std::chrono::microseconds(due - now),
+                     [this, awaited] { return stopping_ || (fresh_ && !awaited); });
       continue;
     }
     const bool sample = now >= next_us;
@@ -97,10 +97,9 @@ void Sampler::run() {
     fresh_ = false;
     lock.unlock();
     const uint64_t took_us = pass(loads, sample);
-    lock.lock();
     // However many containers begin to ask one after the other: a tenth of the time at most.
-    wake_.wait_for(lock, std::chrono::microseconds(std::min<uint64_t>(9 * took_us, 1000000)),
-                   [this] { return stopping_; });
+    rested_us = monotonic_us() + std::min<uint64_t>(9 * took_us, 1000000);
+    lock.lock();
   }
 }
 
