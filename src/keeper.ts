@@ -12,6 +12,8 @@ import { printable } from "./text.js";
 const MOUNTPOINT_VARIABLE = "VPROCFS_KEEPER_MOUNTPOINT";
 
 const ANSWER_WITHIN_MS = 60_000;
+/** How often a keeper is asked that has hung up before it was told what. */
+const ATTEMPTS = 30;
 
 /** What files are called that are about one mount point. */
 export function nameOf(mountpoint: string): string {
@@ -171,9 +173,22 @@ export function holdMount(binding: Pick<NativeBinding, "exec">): void {
   }
 }
 
-/** Sends one command to the keeper of a mount point and resolves to its answer. */
+/**
+ * Sends one command to the keeper of a mount point and resolves to its answer. A keeper hangs up on who
+ * says nothing for a second, since it hears one at a time: on a starved machine that is us, and we try
+ * again.
+ */
 export function askKeeper(mountpoint: string, command: "status" | "reload"): Promise<string> {
-  const path = socketOf(mountpoint);
+  return askSocket(socketOf(mountpoint), mountpoint, command);
+}
+
+/** The same at a path. */
+export function askSocket(
+  path: string,
+  mountpoint: string,
+  command: "status" | "reload",
+  attempts = ATTEMPTS,
+): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = "";
     const socket = createConnection(path, () => socket.write(command));
@@ -202,6 +217,12 @@ export function askKeeper(mountpoint: string, command: "status" | "reload"): Pro
     });
     socket.on("error", (error) => {
       const code = errnoOf(error);
+      // The command was not taken, or it would have had an answer or an end.
+      if ((code === "EPIPE" || code === "ECONNRESET") && answer === "" && attempts > 1) {
+        socket.destroy();
+        resolve(askSocket(path, mountpoint, command, attempts - 1));
+        return;
+      }
       const isAbsent = code === "ENOENT" || code === "ECONNREFUSED";
       const reason = isAbsent ? "no keeper serves here" : `its keeper cannot be asked (${code})`;
       fail(code === "EACCES" ? "must be run as root" : reason, error);
