@@ -2,7 +2,10 @@
 // Builds the Debian packages vprocfs, vprocfs-as-lxcfs and vprocfs-lxcfs-compat out of a built tree (npm run build):
 //
 //   node packaging/debian/build.mjs [--output DIR] [--version VERSION] [--compression xz|gzip|none]
-//                                   [--with-node [--cache DIR]]
+//                                   [--with-node [--cache DIR]] [--architecture NAME --programs DIR]
+//
+// --architecture names another one as Node.js does (arm64); --programs is where the addon and the programs
+// are that somebody has compiled for it. STRIP and OBJDUMP name tools that know it.
 //
 // Needs dpkg-deb, strip, objdump and gzip. Nothing is fetched: the addon, the programs and the npm
 // packages that are bundled are those that are here. Only --with-node, for vprocfs-node too, gets the official Node.js
@@ -12,6 +15,7 @@ import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
   chmodSync,
+  copyFileSync,
   cpSync,
   existsSync,
   mkdirSync,
@@ -98,7 +102,8 @@ function stageProgram(root) {
   }
   for (const name of ["vprocfs-keeper", "vprocfs-attach", "vprocfs-writer", "vprocfs.node"]) {
     const path = join(root, home, "build/Release", name);
-    execFileSync("strip", ["--strip-debug", path]);
+    copyFileSync(join(programs, name), path);
+    execFileSync(process.env.STRIP ?? "strip", ["--strip-debug", path]);
     chmodSync(path, name.endsWith(".node") ? 0o644 : 0o755);
   }
   chmodSync(join(root, home, "dist/cli.js"), 0o755);
@@ -207,7 +212,12 @@ function pack(root, name, version, architecture, output) {
   console.log(path);
 }
 
-const architecture = ARCHITECTURES[process.arch] ?? fail(`no Debian name for ${process.arch}`);
+const arch = option("architecture", process.arch);
+const programs = resolve(option("programs", join(project, "build/Release")));
+const architecture = ARCHITECTURES[arch] ?? fail(`no Debian name for ${arch}`);
+if (arch !== process.arch && !process.argv.includes("--programs")) {
+  fail(`--architecture ${arch} needs --programs`);
+}
 const version = option("version", manifest.version);
 const output = resolve(option("output", join(project, "build/debian")));
 const work = mkdtempSync(join(tmpdir(), "vprocfs-deb-"));
@@ -219,7 +229,7 @@ await bundle("dist/bench");
 
 /** The newest version of a symbol of that kind that a program needs; what is static needs none. */
 function newestSymbol(path, kind) {
-  const table = execFileSync("objdump", ["-p", path], { encoding: "utf8" });
+  const table = execFileSync(process.env.OBJDUMP ?? "objdump", ["-p", path], { encoding: "utf8" });
   const versions = [...table.matchAll(new RegExp(`\\b${kind}_([\\d.]+)`, "g"))].map(([, v]) => v);
   return versions.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).pop() ?? "0";
 }
@@ -287,8 +297,8 @@ pack(main, "vprocfs", version, architecture, output);
  */
 function stageNode(root) {
   const { version: node, integrity } = JSON.parse(readFileSync(join(here, "node.json"), "utf8"));
-  const name = `node-linux-${process.arch}`;
-  const wanted = integrity[process.arch] ?? fail(`no Node.js in node.json for ${process.arch}`);
+  const name = `node-linux-${arch}`;
+  const wanted = integrity[arch] ?? fail(`no Node.js in node.json for ${arch}`);
   const directory = option("cache", join(project, "build/node-binary"));
   const file = join(directory, `${name}-${node}.tgz`);
   const sum = () => `sha512-${createHash("sha512").update(readFileSync(file)).digest("base64")}`;

@@ -37,9 +37,14 @@ const have = (program) => spawnSync("sh", ["-c", `command -v ${program}`]).statu
 
 /** Why this machine cannot run such a node; undefined if it can. */
 export function unavailable(kind) {
-  const missing = [...PROGRAMS, kind.qemu[0]].filter((name) => !have(name));
+  const foreign = kind.arch === process.arch ? [] : [`${kind.tools}g++`, "arch-test"];
+  const missing = [...PROGRAMS, kind.qemu[0], ...foreign].filter((name) => !have(name));
   if (missing.length > 0) {
     return `no ${missing.join(", no ")}`;
+  }
+  // Its packages configure themselves when the image is built.
+  if (foreign.length > 0 && spawnSync("arch-test", [kind.architecture]).status !== 0) {
+    return `programs for ${kind.architecture} do not run here (qemu-user-static, binfmt_misc)`;
   }
   return process.getuid?.() === 0 ? undefined : "not root";
 }

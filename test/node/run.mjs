@@ -14,7 +14,6 @@
 // Exit status 0 when no scenario failed, 1 otherwise; 75 when a machine failed again and again, which says
 // nothing about vprocfs.
 
-import { spawnSync } from "node:child_process";
 import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,6 +21,7 @@ import { parseArgs } from "node:util";
 import { imageOf, populated, seconds, unavailable } from "./image.mjs";
 import { Machine, MachineError } from "./machine.mjs";
 import { NODES } from "./nodes.mjs";
+import { buildPackages } from "./packages.mjs";
 import { SCENARIOS } from "./scenarios/index.mjs";
 
 const here = dirname(fileURLToPath(import.meta.url));
@@ -60,38 +60,6 @@ const { values: options } = parseArgs({
     list: { type: "boolean", default: false },
   },
 });
-
-/** What a program writes; the run is over when it fails. */
-function output(what, argv) {
-  const { status, stdout, stderr, error } = spawnSync(argv[0], argv.slice(1), {
-    cwd: project,
-    encoding: "utf8",
-  });
-  if (status !== 0) {
-    fail(`${what}: ${error?.message ?? stderr.trim().split("\n").pop()}`);
-  }
-  return stdout;
-}
-
-/** The packages that scenarios install, of today and of a later version, and readers to compile. */
-function buildPackages(kind, directory) {
-  if (kind.architecture !== { x64: "amd64", arm64: "arm64" }[process.arch]) {
-    fail(`${kind.name}: packages for ${kind.architecture} cannot be built on ${process.arch}`);
-  }
-  mkdirSync(directory, { recursive: true });
-  const build = (age, version) => {
-    const script = join(project, "packaging/debian/build.mjs");
-    const node = kind.needsNode ? ["--with-node"] : [];
-    const options = ["--version", version, "--compression", "gzip", ...node];
-    const argv = [process.execPath, script, "--output", join(directory, age), ...options];
-    return output("the package does not build", argv).trim().split("\n");
-  };
-  const storm = join(directory, "storm");
-  const flags = ["-std=c++17", "-O2", "-pthread", "-static", "-o", storm];
-  const source = join(project, "test/support/native/storm.cc");
-  output("the readers do not compile", ["g++", ...flags, source]);
-  return { old: build("old", "0.1.0+1"), new: build("new", "0.1.0+2"), storm };
-}
 
 /** The scenario that the state `installed` is made by. */
 const INSTALL = "install";
@@ -188,8 +156,9 @@ async function attempt(machine, kind, scenario, work) {
 async function furnished(image, from, packages, work) {
   const machine = await Machine.start(image, from, join(work, "furnished"));
   try {
-    const functions = ["lib.sh", "scenario.sh"].map((name) => join(here, "guest", name));
-    await machine.copy([...functions, packages.storm], "/root/bed");
+    const guest = ["lib.sh", "scenario.sh"];
+    const files = guest.map((name) => join(here, "guest", name));
+    await machine.copy([...files, packages.storm], "/root/bed");
     await machine.copy(packages.old, "/root/packages/old");
     await machine.copy(packages.new, "/root/packages/new");
     return await machine.freeze(join(work, "furnished/memory"));
@@ -215,6 +184,14 @@ async function install(scenario, image, states, work) {
   }
 }
 
+function packagesOf(kind, directory) {
+  try {
+    return buildPackages(kind, directory);
+  } catch (error) {
+    return fail(error.message);
+  }
+}
+
 async function runNode(kind, scenarios) {
   const tell = (text) => console.log(`       ${text}`);
   console.log(`${kind.name}: ${kind.title}`);
@@ -222,7 +199,7 @@ async function runNode(kind, scenarios) {
   rmSync(work, { recursive: true, force: true });
   mkdirSync(work, { recursive: true });
   const begin = Date.now();
-  const packages = buildPackages(kind, join(work, "packages"));
+  const packages = packagesOf(kind, join(work, "packages"));
   const image = await imageOf(kind, join(work, "image.log"), tell);
   const base = await populated(image, work, tell);
   const states = { populated: await furnished(image, base, packages, work) };
