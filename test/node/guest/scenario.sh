@@ -115,3 +115,28 @@ readers_end() {
 keeper() { status keeperPid; }
 worker() { status workerPid; }
 later_than() { [ "$(status generation || echo 0)" -gt "$1" ]; }
+
+# A program as somebody who works in the container runs it, with what the container's processes may do.
+# It reads what `feed` reads, and nothing with `execute`.
+feed() { # RUNTIME:NAME COMMAND...
+    local runtime=${1%%:*} name=${1#*:}
+    shift
+    case $runtime in
+    docker | podman) "$runtime" exec -i "$name" "$@" ;;
+    incus) incus exec -T "$name" -- "$@" ;;
+    lxc) lxc-attach -n "$name" -- "$@" ;;
+    *) fail "nothing can be executed by $runtime" ;;
+    esac
+}
+execute() { feed "$@" </dev/null; }
+
+# Gives a container programs of the node, with their libraries, by its own hands: the node's root may be
+# nobody there.
+give() { # RUNTIME:NAME PROGRAM...
+    local one=$1 libraries
+    shift
+    libraries=$(ldd "$@" 2>/dev/null | grep -o '/[^ )]*[^ ):]' | sort -u)
+    # shellcheck disable=SC2086
+    tar -C / -ch $(printf '%s\n' "$@" $libraries | sed 's,^/,,' | sort -u) | feed "$one" busybox tar -x -C / ||
+        fail "$one: cannot be given $*"
+}
