@@ -12,11 +12,13 @@ import { Container, type ContainerOptions } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { LxcContainer } from "../support/lxc.js";
+import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
+import { preload } from "../support/programs.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
-import { sized } from "../support/size.js";
+import { inLong, sized } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter } from "./never-down-support.js";
@@ -26,11 +28,12 @@ const FOLLOW = join(project, "test/support/native/kmsg_follow.py");
 const PLACES = ["/dev/kmsg", "/proc/kmsg"];
 const BANNER = 4;
 const KILLS = sized("VPROCFS_TEST_KMSG_KILLS", 20, 1000);
+const RESTARTS = inLong(1, 10);
 
 /** A container that has the files of a daemon's tree. */
 async function attached(
   scope: Scope,
-  daemon: Daemon,
+  daemon: Pick<Daemon, "mountpoint">,
   options: ContainerOptions = {},
 ): Promise<Container> {
   const container = await Container.start(scope, options);
@@ -47,6 +50,42 @@ async function starve(container: Container): Promise<string> {
   const outcome = await container.run(["sh", "-c", "echo $$; exec tail /dev/zero"]);
   expect(outcome.status).not.toBe(0);
   return `${outcome.stdout}`.trim();
+}
+
+/** Has readers and a writer at work while something happens so often, and compares what they have. */
+async function underReaders(
+  scope: Scope,
+  daemon: Pick<Daemon, "mountpoint">,
+  times: number,
+  disturb: () => Promise<void>,
+): Promise<void> {
+  const container = await attached(scope, daemon);
+  const readers = ["dev", "epoll", "proc"].map((kind) =>
+    follow(scope, container, ["python3", FOLLOW, kind]),
+  );
+  await until("all read", () => readers.every(({ text }) => text.includes("No swap space")));
+  const writer = follow(scope, container, ["python3", FOLLOW, "write"]);
+  for (let i = 0; i < times; ++i) {
+    const had = readers.map(({ text }) => text.length);
+    await until("each has one more", () =>
+      readers.every(({ text }, reader) => text.length > (had[reader] ?? 0)),
+    );
+    await disturb();
+  }
+  writer.child.stdin?.end();
+  for (const { ended, errors } of [writer, ...readers]) {
+    expect([await ended, errors]).toEqual([[0, null], ""]);
+  }
+  const written = Array.from({ length: Number(writer.text) }, (_, i) => `number ${i}`);
+  expect(written.length).toBeGreaterThanOrEqual(times);
+  for (const { text } of readers) {
+    const lines = text.trimEnd().split("\n").slice(BANNER);
+    expect(lines.map((line) => line.replace(/^.*?[;\]] ?/, ""))).toEqual([...written, "the end"]);
+  }
+  for (const { text } of readers.slice(0, 2)) {
+    const numbers = text.match(/^\d+,\d+/gm)?.map((head) => Number(head.split(",")[1]));
+    expect(numbers).toEqual(numbers?.map((_, i) => i));
+  }
 }
 
 function dmesg(container: Container, ...flags: readonly string[]): Promise<string> {
@@ -144,41 +183,29 @@ function kmsg(): void {
     async () => {
       const scope = testScope();
       const daemon = await Daemon.start(scope);
-      const container = await attached(scope, daemon);
-      const readers = ["dev", "epoll", "proc"].map((kind) =>
-        follow(scope, container, ["python3", FOLLOW, kind]),
-      );
-      await until("all read", () => readers.every(({ text }) => text.includes("No swap space")));
-      const writer = follow(scope, container, ["python3", FOLLOW, "write"]);
-      for (let kill = 0; kill < KILLS; ++kill) {
-        const had = readers.map(({ text }) => text.length);
-        await until("each has one more", () =>
-          readers.every(({ text }, i) => text.length > (had[i] ?? 0)),
-        );
+      await underReaders(scope, daemon, KILLS, async () => {
         const { workerPid, generation } = await readStatus(daemon.mountpoint);
         process.kill(workerPid, "SIGKILL");
         await servingAfter(daemon, generation);
-      }
-      writer.child.stdin?.end();
-      for (const { ended, errors } of [writer, ...readers]) {
-        expect([await ended, errors]).toEqual([[0, null], ""]);
-      }
-      const written = Array.from({ length: Number(writer.text) }, (_, i) => `number ${i}`);
-      expect(written.length).toBeGreaterThanOrEqual(KILLS);
-      for (const { text } of readers) {
-        const lines = text.trimEnd().split("\n").slice(BANNER);
-        expect(lines.map((line) => line.replace(/^.*?[;\]] ?/, ""))).toEqual([
-          ...written,
-          "the end",
-        ]);
-      }
-      for (const { text } of readers.slice(0, 2)) {
-        const numbers = text.match(/^\d+,\d+/gm)?.map((head) => Number(head.split(",")[1]));
-        expect(numbers).toEqual(numbers?.map((_, i) => i));
-      }
+      });
     },
     60_000 + KILLS * 1000,
   );
+
+  it("loses and doubles nothing while its keeper is killed, nor at a restart", async () => {
+    const scope = testScope();
+    const managed = await Managed.start(scope, []);
+    let times = 0;
+    await underReaders(scope, managed, 2 * RESTARTS, async () => {
+      const { keeperPid } = await managed.serving();
+      if (times++ % 2 === 0) {
+        process.kill(keeperPid, "SIGKILL");
+      } else {
+        managed.tell("restart");
+      }
+      await managed.serving(keeperPid);
+    });
+  });
 
   it("goes on where it was after a reload, and does not wake who polls", async () => {
     const scope = testScope();
@@ -234,6 +261,32 @@ function kmsg(): void {
     expect(filesOf(skipping.init)).not.toContain("/dev/kmsg");
     expect(filesOf(skipping.init)).not.toContain("/proc/kmsg");
   });
+
+  it.each(["EPERM", "ENOENT"])(
+    "has its first lines, and what is written, where the host's log fails with %s",
+    async (error) => {
+      const scope = testScope();
+      const environment = { LD_PRELOAD: preload("nolog"), VPROCFS_TEST_KMSG: error };
+      Object.assign(process.env, environment);
+      let daemon: Daemon;
+      try {
+        daemon = await Daemon.start(scope);
+      } finally {
+        for (const name of Object.keys(environment)) {
+          delete process.env[name];
+        }
+      }
+      const container = await attached(scope, daemon, { memory: 64 * MIB, swap: 0 });
+      await starve(container);
+      await container.shell("echo written >/dev/kmsg");
+      const lines = (await dmesg(container)).trimEnd().split("\n");
+      expect(lines[0]).toContain("Linux version");
+      expect(lines.slice(BANNER)).toEqual([expect.stringContaining("] written")]);
+      const said = daemon.logs.match(/containers' kernel logs tell of nothing/g);
+      expect(said).toHaveLength(1);
+      expect(daemon.logs).toMatch(/\/dev\/kmsg: (Operation not permitted|No such file)/);
+    },
+  );
 
   it("is not there where kernel logs are off", async () => {
     const scope = testScope();

@@ -54,6 +54,6 @@ export function program(name: Program): string {
 }
 
 /** The path of a compiled library for LD_PRELOAD. */
-export function preload(name: "shift"): string {
+export function preload(name: "nolog" | "shift"): string {
   return compiled(name, ["-shared", "-fPIC"]);
 }

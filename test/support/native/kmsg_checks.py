@@ -108,6 +108,9 @@ def seeks():
     assert len(drain(other)) == len(whole) + 1
     assert code_of(lambda: os.lseek(other, 0, os.SEEK_HOLE)) == "EINVAL"
     assert os.stat(DEV).st_size >= SIZE and os.fstat(other).st_size >= SIZE
+    # To a file system a pread at 0 looks as a seek to the beginning and a read.
+    assert os.pread(other, MOST, 0) == whole[0] == os.pread(other, MOST, 0)
+    assert os.pread(other, MOST, 1) == whole[1] and os.pread(other, MOST, 1 << 40) == whole[2]
     # To look at it moves nobody.
     fresh = opened(os.O_RDONLY | os.O_NONBLOCK)
     os.fstat(fresh)
