@@ -12,7 +12,7 @@ import { fileURLToPath } from "node:url";
 import { supportPage } from "../test/node/support.mjs";
 import { withBinds } from "./binds.mjs";
 import { renderDependencies } from "./dependencies.mjs";
-import { DIRECTORIES, DocumentationError, readViews } from "./views.mjs";
+import { DIRECTORIES, DocumentationError, LOGS, readViews } from "./views.mjs";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const code = (text) => `\`${text}\``;
@@ -48,8 +48,17 @@ function section({ path, mode, changes, description }) {
   return parts.filter((part) => part !== "").join("\n\n");
 }
 
+function logSection({ path, mode, summary }) {
+  const more = "Who may open it, and how it differs from the kernel's: [dmesg.md](dmesg.md).";
+  return [`## ${path}`, summary, `Mode ${mode}. Changes at any moment.`, more].join("\n\n");
+}
+
 function render(views) {
-  const files = [...views].sort((a, b) => (a.path < b.path ? -1 : 1));
+  const all = [
+    ...views.map((view) => ({ path: view.path, text: section(view) })),
+    ...LOGS.map((log) => ({ path: log.path, text: logSection(log) })),
+  ];
+  const files = all.sort((a, b) => (a.path < b.path ? -1 : 1)).map(({ text }) => text);
   const head = `<!-- Made by docs/generate.mjs from native/view/*.toml: change those. -->
 
 # Every file and what it says
@@ -60,7 +69,7 @@ names of cgroup v2. A file that the host's kernel does not have is not there. Wh
 figure it is 0: the node's is never shown, but for the form (which lines, columns and units there
 are).
 `;
-  return `${[head.trimEnd(), ...files.map(section)].join("\n\n")}\n`;
+  return `${[head.trimEnd(), ...files].join("\n\n")}\n`;
 }
 
 /** The table of files in README.md: files that show the same have one row, where the first is. */
@@ -76,7 +85,10 @@ function withFiles(page, views, fail) {
     const isDirectory = first !== "/proc" && paths.every((path) => dirname(path) === first);
     return paths.length > 1 && isDirectory ? [`${first}/*`] : paths;
   };
-  const lines = [...rows, ...DIRECTORIES.map(({ path, shows }) => [shows, [path]])].map(
+  const shows =
+    "its own [kernel log](docs/reference/dmesg.md): OOM kills, crashes, rejected forks, and what its programs write there";
+  const log = [shows, LOGS.map(({ path }) => path)];
+  const lines = [...rows, log, ...DIRECTORIES.map(({ path, shows }) => [shows, [path]])].map(
     ([shows, paths]) => `| ${listed(paths).map(code).join(", ")} | ${cell(shows)} |`,
   );
   const [begin, end] = [

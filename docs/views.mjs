@@ -35,6 +35,21 @@ export const DIRECTORIES = [
   },
 ];
 
+/** Files of the container's kernel log, which no table has: they are no views of facts. */
+export const LOGS = [
+  {
+    path: "/dev/kmsg",
+    mode: "0644",
+    summary:
+      "The container's kernel log, one record for each read: what is proven to be about it of the host's log, and what is written here.",
+  },
+  {
+    path: "/proc/kmsg",
+    mode: "0400",
+    summary: "The same log in the old format, each record once, to whoever reads first.",
+  },
+];
+
 /** Rows of both tables by index: where a file is, its mode, and the name of its description. */
 function readTable() {
   const read = (file, pattern) => [...readFileSync(join(native, file), "utf8").matchAll(pattern)];
