@@ -45,17 +45,24 @@ cat >/tmp/poller.py <<'END'
 import os, select, sys
 how, files = sys.argv[1], sys.argv[2:]
 fds = []
+wait = select.epoll() if how == "epoll" else select.poll()
 for name in files:
-    pressure = "/pressure/" in name
-    fd = os.open(name, os.O_RDWR if pressure else os.O_RDONLY)
+    pressure, log = "/pressure/" in name, name.endswith("/kmsg")
+    fd = os.open(name, (os.O_RDWR if pressure else os.O_RDONLY) | (os.O_NONBLOCK if log else 0))
+    fds.append(fd)
     if pressure:
         os.write(fd, b"full 1900000 2000000\0")
-    os.read(fd, 65536)
-    fds.append(fd)
-wait = select.epoll() if how == "epoll" else select.poll()
-for fd in fds:
-    wait.register(fd, select.EPOLLPRI if how == "epoll" else select.POLLPRI)
+    try:
+        # Of a log all that there is: what comes later is waited for.
+        while os.read(fd, 65536) and log:
+            pass
+    except BlockingIOError:
+        pass
+    wait.register(fd, select.POLLIN if log else select.POLLPRI)
 print("waits", flush=True)
+if how == "read":
+    os.set_blocking(fds[0], True)
+    os.read(fds[0], 65536)
 while True:
     wait.poll()
 END
@@ -85,11 +92,15 @@ beside=$(find "$tree/proc/.pressure" -type f)
 pressure=$(find -L "$tree/proc/pressure" -type f)
 [ "$(echo "$pressure" | wc -l)" = 3 ] || fail "pressure files: $pressure"
 
+# Of the second mount, where the links of the tree lead.
+logs=$(find "$(dirname "$(dirname "$(readlink "$tree/proc/pressure")")")" -name kmsg)
+[ "$(echo "$logs" | wc -l)" = 2 ] || fail "kernel logs: $logs"
+
 [ "$(suspends 3)" = 3 ] || fail "the machine does not suspend at all"
 # What every file of the first mount is polled by, with poll(2) and with epoll; of the second with epoll.
 poller poll poll $plain
 poller beside poll $beside
-poller epoll epoll $plain $pressure
+poller epoll epoll $plain $pressure $logs
 [ "$(suspends "$rounds")" = "$rounds" ] || fail "it does not suspend: $(dmesg | tail -n 20)"
 echo "ok suspends: $rounds of $rounds"
 for name in poll beside epoll; do
@@ -100,6 +111,12 @@ echo "ok serves after it"
 if [ "${2:-}" = try-poll ]; then
   poller blocked poll $pressure
   echo "with poll(2) on pressure files: $(suspends 3) of 3"
+  kill "${pollers##* }"
+  wait "${pollers##* }" || true
+  pollers=${pollers% *}
+  [ "$(suspends 3)" = 3 ] || fail "it does not suspend without them"
+  poller reader read $logs
+  echo "with read(2) on a kernel log that waits: $(suspends 3) of 3"
   dmesg | grep -A6 "Freezing" | tail -n 20
 fi
 echo none >/sys/power/pm_test
