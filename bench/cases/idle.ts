@@ -9,9 +9,9 @@ const READ: readonly FileName[] = ["meminfo", "stat", "cpuinfo", "uptime"];
 const MARKED = "1000 containers";
 /**
  * What a daemon still does because it has just started or was asked a moment ago is no cost of
- * idling: V8 collects the garbage of its start for 10 to 15 s.
+ * idling: V8 collects the garbage of its start up to three times, with 8 s in between.
  */
-const REST_MS = { quick: 15_000, full: 30_000 } as const;
+const REST_MS = { quick: 25_000, full: 40_000 } as const;
 const MEASURED_MS = { quick: 10_000, full: 20_000 } as const;
 
 const marks = (["exact", "tick"] as const).flatMap((peer): Mark[] => [
