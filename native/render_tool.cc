@@ -62,7 +62,8 @@ Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
   notifier_ = make_inotify_notifier();
   source_ = std::make_unique<HostSource>(host_->procfs.get(), host_->sysfs.get(), tick_us);
   sampler_ = std::make_unique<Sampler>(host_->counting(bpf));
-  sampler_->start();
+  auto sampling = sampler_->start();
+  if (!sampling) return sampling;
   Surroundings around;
   around.sampler = sampler_.get();
   around.mounts = &host_->mounts;

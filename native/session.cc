@@ -200,7 +200,8 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
   if (control_fd_ >= 0) {
     ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
     link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving, tell);
-    link_->start();
+    const auto linked = link_->start();
+    if (!linked) to_js_error(env, linked.error()).ThrowAsJavaScriptException();
   }
   return env.Undefined();
 }
@@ -222,11 +223,13 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
     engine.reset();
     return lazy;
   };
-  return apart(env, "vprocfs-stop", stop,
-               [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<bool>& lazy) {
-                 if (!lazy) return deferred.Reject(to_js_error(e, lazy.error()).Value());
-                 deferred.Resolve(Napi::Boolean::New(e, lazy.value()));
-               });
+  return apart(
+      env, "vprocfs-stop", stop,
+      [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<bool>& lazy) {
+        if (!lazy) return deferred.Reject(to_js_error(e, lazy.error()).Value());
+        deferred.Resolve(Napi::Boolean::New(e, lazy.value()));
+      },
+      Refused::kRunHere);
 }
 
 Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {

@@ -1,9 +1,12 @@
 #pragma once
 
 #include <pthread.h>
+#include <signal.h>
 
 #include <memory>
 #include <utility>
+
+#include "base/result.h"
 
 namespace vprocfs {
 
@@ -20,12 +23,13 @@ class Thread {
     return *this;
   }
 
-  /// Has a thread run `body`. False, and nothing runs, when the host or the service has as many
+  /// Has a thread run `body`. Error, and nothing runs, when the host or the service has as many
   /// threads as it may (EAGAIN).
   template <typename Body>
-  bool start(Body body) {
+  Result<bool> start(Body body) {
     auto kept = std::make_unique<Body>(std::move(body));
-    if (::pthread_create(&handle_, nullptr, run<Body>, kept.get()) != 0) return false;
+    const int refused = ::pthread_create(&handle_, nullptr, run<Body>, kept.get());
+    if (refused != 0) return Error{refused, "cannot start a thread"};
     static_cast<void>(kept.release());  // the thread's from now on
     joinable_ = true;
     return true;
@@ -38,7 +42,11 @@ class Thread {
   void detach() {
     if (std::exchange(joinable_, false)) ::pthread_detach(handle_);
   }
-  pthread_t handle() const { return handle_; }
+  bool joinable() const { return joinable_; }
+  /// 0: none.
+  void signal(int number) const {
+    if (number != 0 && joinable_) ::pthread_kill(handle_, number);
+  }
 
  private:
   template <typename Body>

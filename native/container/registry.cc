@@ -364,8 +364,7 @@ Result<bool> Registry::start(std::function<void()> limits_changed) {
     event.data.u64 = kLimitsChanged;
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, around_.notifier->poll_fd(), &event);
   }
-  watcher_ = std::thread([this] { watch(); });
-  return true;
+  return watcher_.start([this] { watch(); });
 }
 
 void Registry::pace_limits_changed() {

@@ -7,13 +7,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/thread.h"
 #include "container/container.h"
 #include "container/resolve.h"
 
@@ -109,7 +109,7 @@ class Registry {
   size_t tenant_sweep_ = kSweepAt;         ///< tenants at which to look for those that are no more
   std::function<void()> limits_changed_;
   Fd epoll_, stop_;
-  std::thread watcher_;
+  Thread watcher_;
 };
 
 }  // namespace vprocfs

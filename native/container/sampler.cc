@@ -13,8 +13,8 @@ Sampler::Sampler(Counting how) : how_(how) {}
 
 Sampler::~Sampler() { stop(); }
 
-void Sampler::start() {
-  thread_ = std::thread([this] { run(); });
+Result<bool> Sampler::start() {
+  return thread_.start([this] { run(); });
 }
 
 void Sampler::stop() {
@@ -26,7 +26,7 @@ void Sampler::stop() {
     }
   }
   wake_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  thread_.join();
 }
 
 void Sampler::want(const std::shared_ptr<TaskLoad>& load, uint64_t boottime_us) {

@@ -6,9 +6,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
+#include "base/result.h"
+#include "base/thread.h"
 #include "container/task_load.h"
 #include "source/task_counter.h"
 
@@ -33,7 +34,8 @@ class Sampler {
   explicit Sampler(Counting how);
   ~Sampler();
 
-  void start();
+  /// Error: there is no thread for it.
+  Result<bool> start();
   void stop();
 
   /// Somebody asks about a container now. Costs nothing where it is being counted already.
@@ -66,7 +68,7 @@ class Sampler {
   bool fresh_ = false;  ///< some of them have no figures yet
   bool stopping_ = false;
   std::string counter_name_, fallback_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace vprocfs

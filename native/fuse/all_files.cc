@@ -15,8 +15,9 @@ AllFiles::AllFiles(Serving& serving, bool tick)
   if (serving.options.kernel_logs.logs != nullptr) kmsg_.emplace(serving);
 }
 
-void AllFiles::start() {
-  if (kmsg_) kmsg_->start();
+Result<bool> AllFiles::start() {
+  if (kmsg_) return kmsg_->start();
+  return true;
 }
 
 void AllFiles::stop() {

@@ -29,7 +29,7 @@ class AllFiles {
   void limits_changed() { cached_.limits_changed(); }
 
   /// Starts and ends what answers readers of kernel logs.
-  void start();
+  Result<bool> start();
   void stop();
   /// Takes over what a worker before us left, or leaves it to the next one.
   void adopt();

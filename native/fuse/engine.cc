@@ -103,12 +103,12 @@ void Engine::connect_polled() {
   };
 }
 
-void Engine::start_servers() {
+void Engine::make_servers() {
   const auto has = [this](const std::string& path) { return host_source_->has(path); };
   open_logs();
   const bool elsewhere = !plain_->options().polls;
-  plain_->prepare(*registry_, *host_source_,
-                  Tree(has, elsewhere ? is_polled : std::function<bool(const View&)>()));
+  plain_->make_server(*registry_, *host_source_,
+                      Tree(has, elsewhere ? is_polled : std::function<bool(const View&)>()));
   if (!polled_) return;
   // In tick the kernel does not tell of opens, and each reader has a place of its own.
   const bool logs = logs_ && !options_.server.tick && polled_->connection().tick == 0;
@@ -121,7 +121,7 @@ void Engine::start_servers() {
         host_->procfs.get(),
     };
   }
-  polled_->prepare(*registry_, *host_source_, Tree::of_polled(has, logs));
+  polled_->make_server(*registry_, *host_source_, Tree::of_polled(has, logs));
 }
 
 void Engine::open_logs() {
@@ -174,14 +174,14 @@ Result<bool> Engine::start_agent(Safe* safe) {
     return banner_lines(banner(description));
   };
   auto made = std::make_unique<Agent>(std::move(agent), *registry_, safe);
-  auto started = made->start(std::move(kept));
+  auto prepared = made->prepare(std::move(kept));
   // Files are served all the same.
-  if (!started) {
-    agent_problem_ = problem_of(started.error());
-  } else {
-    agent_ = std::move(made);
+  if (!prepared) {
+    agent_problem_ = problem_of(prepared.error());
+    return true;
   }
-  return true;
+  agent_ = std::move(made);
+  return agent_->start();
 }
 
 BannerFacts Engine::banner(const ContainerDescription& description) {
@@ -206,7 +206,7 @@ BannerFacts Engine::banner(const ContainerDescription& description) {
   return out;
 }
 
-void Engine::start_log() {
+Result<bool> Engine::start_log() {
   LogReader::Place place;
   place.mounts = &host_->mounts;
   place.resolver = host_->resolver.get();
@@ -222,7 +222,7 @@ void Engine::start_log() {
   }
   log_reader_ = std::make_shared<LogReader>(std::move(place));
   if (options_.kernel_log && log_problem_.empty()) log_problem_ = log_reader_->problem();
-  log_reader_->start();
+  return log_reader_->start();
 }
 
 Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_t most) {
@@ -257,21 +257,32 @@ Result<bool> Engine::activate(Safe* safe) {
   around.renders_per_second = options_.server.renders_per_second;
   around.calls_per_second = options_.agent.calls_per_second;
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
-  start_servers();
-  sampler_->start();
-  auto watching = registry_->start([this] { limits_changed(); });
-  if (!watching) return watching;
+  make_servers();
   started_ = true;
+  auto begun = begin(safe);
+  if (begun) {
+    active_.store(true, std::memory_order_release);
+  } else {
+    // What a keeper has mounted stays: another worker will be tried.
+    static_cast<void>(stop(options_.plain.fuse_fd < 0));
+  }
+  return begun;
+}
+
+/// Each step may be refused a thread: those that take requests come late.
+Result<bool> Engine::begin(Safe* safe) {
+  auto begun = plain_->prepare();
+  if (begun && polled_) begun = polled_->prepare();
+  if (begun) begun = sampler_->start();
+  if (begun) begun = registry_->start([this] { limits_changed(); });
   // First: links of the plain one lead there.
-  if (polled_) polled_->start([this](const std::string&) { on_end_(kPolledGone); });
-  plain_->start(on_end_);
-  start_log();
-  auto answering = start_agent(safe);
-  if (!answering) return answering;
+  if (begun && polled_) begun = polled_->start([this](const auto&) { on_end_(kPolledGone); });
+  if (begun) begun = plain_->start(on_end_);
+  if (begun) begun = start_log();
+  if (begun) begun = start_agent(safe);
+  if (!begun) return begun;
   if (polled_) static_cast<void>(polled_->wait_initialised());
-  auto initialised = plain_->wait_initialised();
-  if (initialised) active_.store(true, std::memory_order_release);
-  return initialised;
+  return plain_->wait_initialised();
 }
 
 Result<bool> Engine::stop(bool unmount) {

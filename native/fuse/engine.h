@@ -108,11 +108,12 @@ class Engine {
  private:
   Result<bool> connect();
   void connect_polled();
-  void start_servers();
+  void make_servers();
+  Result<bool> begin(Safe* safe);
   void limits_changed();
   Result<bool> start_agent(Safe* safe);
   void open_logs();
-  void start_log();
+  Result<bool> start_log();
   BannerFacts banner(const ContainerDescription& description);
 
   const EngineOptions options_;

@@ -46,9 +46,11 @@ KeeperLink::KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd o
 
 KeeperLink::~KeeperLink() { stop(); }
 
-void KeeperLink::start() {
-  send(packet_of(KeeperMessage::kReady));
-  thread_ = std::thread([this] { run(); });
+Result<bool> KeeperLink::start() {
+  return thread_.start([this] {
+    send(packet_of(KeeperMessage::kReady));
+    run();
+  });
 }
 
 void KeeperLink::stop() {

@@ -3,10 +3,11 @@
 #include <atomic>
 #include <functional>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "base/fd.h"
+#include "base/result.h"
+#include "base/thread.h"
 #include "fuse/engine.h"
 #include "state/keeper_protocol.h"
 #include "state/safe.h"
@@ -27,8 +28,8 @@ class KeeperLink : public Safe {
   KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd on_end);
   ~KeeperLink() override;
 
-  /// Says that the engine is prepared, and listens.
-  void start();
+  /// Says that the engine is prepared, and listens. Error: there is no thread for it.
+  Result<bool> start();
   void stop();
 
   bool put(SafeTag tag, int fd) override;
@@ -61,7 +62,7 @@ class KeeperLink : public Safe {
   uint64_t lost_ = 0;                   ///< kept descriptors that did not arrive
   bool answers_ = false;                ///< the keeper answers every kWantKept
   std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace vprocfs

@@ -39,7 +39,7 @@ KmsgFiles::KmsgFiles(Serving& serving)
 
 KmsgFiles::~KmsgFiles() { stop(); }
 
-void KmsgFiles::start() {
+Result<bool> KmsgFiles::start() {
   listener_ = logs_.listen([this](ContainerId id) {
     {
       const std::lock_guard lock(told_mutex_);
@@ -47,12 +47,11 @@ void KmsgFiles::start() {
     }
     wake_.notify_one();
   });
-  thread_ = std::thread([this] { run(); });
+  return thread_.start([this] { run(); });
 }
 
 void KmsgFiles::stop() {
-  if (!thread_.joinable()) return;
-  logs_.unlisten(listener_);
+  if (listener_ != 0) logs_.unlisten(std::exchange(listener_, 0));
   {
     const std::lock_guard lock(told_mutex_);
     stopping_ = true;

@@ -10,10 +10,11 @@
 #include <set>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
+#include "base/result.h"
+#include "base/thread.h"
 #include "fuse/files.h"
 #include "fuse/kmsg_file.h"
 #include "klog/access.h"
@@ -41,7 +42,8 @@ class KmsgFiles : public Files {
   Answer poll(const Request& r) override;
   Answer release(const Request& r) override;
 
-  void start();
+  /// Error: there is no thread for it.
+  Result<bool> start();
   void stop();
 
   /// Answers a reader who waits with EINTR; false: that request does not wait here.
@@ -130,7 +132,7 @@ class KmsgFiles : public Files {
   std::set<ContainerId> told_;  ///< logs with something new
   bool stopping_ = false;
   size_t listener_ = 0;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace vprocfs

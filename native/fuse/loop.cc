@@ -4,10 +4,9 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <chrono>
 #include <cstring>
-#include <thread>
 #include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/priority.h"
@@ -24,32 +23,17 @@ void ignore_wake(int) {}
 
 Loop::Loop(int fuse_fd, size_t max_threads, Handler handler, OnEnd on_end)
     : fd_(fuse_fd),
-      max_threads_(max_threads),
       handler_(std::move(handler)),
-      on_end_(std::move(on_end)) {}
+      on_end_(std::move(on_end)),
+      threads_(max_threads, [this](size_t) { run(); }) {}
 
 Loop::~Loop() { stop(); }
 
-void Loop::start() {
+Result<bool> Loop::start() {
   struct sigaction action {};
   action.sa_handler = ignore_wake;  // without SA_RESTART
   ::sigaction(wake_signal(), &action, nullptr);
-  spawn();
-  spawn();
-  if (threads() == 0) end("no thread can be had");
-}
-
-void Loop::spawn() {
-  const std::lock_guard lock(mutex_);
-  if (stopping_ || workers_.size() >= max_threads_) return;
-  workers_.push_back(std::make_unique<Worker>());
-  Worker& worker = *workers_.back();
-  idle_.fetch_add(1);
-  if (!worker.thread.start([this, &worker] { run(worker); })) {
-    idle_.fetch_sub(1);
-    workers_.pop_back();
-  }
-  thread_count_.store(workers_.size(), std::memory_order_relaxed);
+  return threads_.start(2);
 }
 
 void Loop::end(const std::string& reason) {
@@ -71,7 +55,7 @@ bool Loop::take(uint8_t* buffer, size_t& size) {
   return false;
 }
 
-void Loop::run(Worker& self) {
+void Loop::run() {
   sigset_t wake;
   ::sigemptyset(&wake);
   ::sigaddset(&wake, wake_signal());
@@ -82,33 +66,15 @@ void Loop::run(Worker& self) {
   auto* bytes = reinterpret_cast<uint8_t*>(buffer.data());
   size_t size = 0;
   while (take(bytes, size)) {
-    if (idle_.fetch_sub(1) == 1) spawn();
+    threads_.busy();
     handler_(Request(bytes, size, clock_ns(CLOCK_MONOTONIC)));
-    idle_.fetch_add(1);
+    threads_.idle();
   }
-  idle_.fetch_sub(1);
-  self.done.store(true, std::memory_order_release);
 }
 
 void Loop::stop() {
   stopping_.store(true, std::memory_order_release);
-  std::vector<std::unique_ptr<Worker>> workers;
-  {
-    // Not held while they end: one that has just taken a request may be about to spawn() another.
-    const std::lock_guard lock(mutex_);
-    workers.swap(workers_);
-  }
-  // All at once first, so that they end at the same time.
-  for (auto& worker : workers) ::pthread_kill(worker->thread.handle(), wake_signal());
-  for (auto& worker : workers) {
-    // The signal may come just before the read(2) that it is to interrupt: repeated until it works.
-    while (!worker->done.load(std::memory_order_acquire)) {
-      ::pthread_kill(worker->thread.handle(), wake_signal());
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
-    }
-    worker->thread.join();
-  }
-  thread_count_.store(0, std::memory_order_relaxed);
+  threads_.join(wake_signal());
 }
 
 }  // namespace vprocfs

@@ -7,9 +7,9 @@
 #include <functional>
 #include <mutex>
 #include <unordered_map>
-#include <vector>
 
-#include "base/thread.h"
+#include "base/result.h"
+#include "base/threads.h"
 
 namespace vprocfs {
 
@@ -26,7 +26,8 @@ class Notifier {
 
   ~Notifier();
 
-  void start();
+  /// Error: there is no thread for it.
+  Result<bool> start();
   /// Finishes what is queued and ends the threads.
   void stop();
 
@@ -41,8 +42,6 @@ class Notifier {
   static constexpr size_t kMaxThreads = 64;
 
   void run();
-  /// Under the lock.
-  void add_thread();
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
@@ -50,9 +49,8 @@ class Notifier {
   std::unordered_map<uint64_t, std::deque<Job>> lanes_;
   std::deque<uint64_t> ready_;  ///< lanes with jobs, none of which is being done
   size_t pending_ = 0;
-  size_t idle_ = 0;  ///< threads that wait
   bool stopping_ = false;
-  std::vector<Thread> threads_;
+  Threads threads_{kMaxThreads, [this](size_t) { run(); }};
 };
 
 }  // namespace vprocfs

@@ -6,9 +6,9 @@
 #include <functional>
 #include <map>
 #include <mutex>
-#include <vector>
 
-#include "base/thread.h"
+#include "base/result.h"
+#include "base/threads.h"
 
 namespace vprocfs {
 
@@ -21,7 +21,8 @@ class Pacer {
 
   ~Pacer();
 
-  void start();
+  /// Error: there is no thread for it.
+  Result<bool> start();
   /// Runs at once all that waits, and ends the threads.
   void stop();
 
@@ -35,15 +36,12 @@ class Pacer {
   static constexpr size_t kMaxThreads = 64;
 
   void run();
-  /// Under the lock.
-  void add_thread();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::multimap<uint64_t, Work> waiting_;
   bool stopping_ = false;
-  std::vector<Thread> threads_;
-  size_t idle_ = 0;  ///< threads that wait
+  Threads threads_{kMaxThreads, [this](size_t) { run(); }};
 };
 
 }  // namespace vprocfs

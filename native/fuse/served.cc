@@ -71,21 +71,22 @@ Result<bool> Served::connect() {
 
 bool Served::resend() const { return (connection().flags & kFuseHasResend) != 0; }
 
-void Served::prepare(Registry& registry, HostSource& host, Tree tree) {
+void Served::make_server(Registry& registry, HostSource& host, Tree tree) {
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ =
       std::make_unique<Server>(*reply_, registry, host, *state_, std::move(tree), wanted_.server);
-  server_->start_helpers();
 }
 
-void Served::start(Loop::OnEnd on_end) {
+Result<bool> Served::prepare() { return server_->start_helpers(); }
+
+Result<bool> Served::start(Loop::OnEnd on_end) {
   server_->adopt_open_files();
   loop_ = std::make_unique<Loop>(
       fuse_fd_.get(), wanted_.max_threads, [this](const Request& r) { server_->handle(r); },
       std::move(on_end));
   // Before we take any: what is handed again is then what others took, and nothing of ours.
   if (inherited() && resend()) reply_->notify_resend();
-  loop_->start();
+  return loop_->start();
 }
 
 Result<bool> Served::wait_initialised() const {

@@ -40,9 +40,11 @@ class Served {
   Result<bool> connect();
   /// After connect(). The options of the server may say more by now.
   ServerOptions& options() { return wanted_.server; }
-  void prepare(Registry& registry, HostSource& host, Tree tree);
-  /// Takes over what the worker before us left, and requests from then on.
-  void start(Loop::OnEnd on_end);
+  void make_server(Registry& registry, HostSource& host, Tree tree);
+  /// Begins whatever is not taking requests. Error: there is no thread for it.
+  Result<bool> prepare();
+  /// Takes over what the worker before us left, and requests from then on. Error: likewise.
+  Result<bool> start(Loop::OnEnd on_end);
   Result<bool> wait_initialised() const;
 
   /// Nobody needs to be told of the end.

@@ -14,11 +14,12 @@ Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFi
     : serving_(reply, registry, host, state, std::move(tree), options),
       files_(serving_, state.connection().tick != 0) {}
 
-void Server::start_helpers() {
-  serving_.notifier.start();
-  serving_.turns.start();
-  serving_.triggers.start();
-  files_.start();
+Result<bool> Server::start_helpers() {
+  auto started = serving_.notifier.start();
+  if (started) started = serving_.turns.start();
+  if (started) started = serving_.triggers.start();
+  if (started) started = files_.start();
+  return started;
 }
 
 void Server::stop_helpers() {

@@ -39,7 +39,7 @@ class Server {
   size_t log_readers() const { return files_.log_readers(); }
   size_t triggers() const { return serving_.triggers.size(); }
   /// Starts and ends the threads that send notices and that wait for budgets.
-  void start_helpers();
+  Result<bool> start_helpers();
   void stop_helpers();
 
   /// Somebody wrote to a limit: makes the kernel forget files that say something else now.

@@ -47,13 +47,13 @@ Triggers::Triggers(const Reply& reply, StateFile& state, Notifier& notifier)
 
 Triggers::~Triggers() { stop(); }
 
-void Triggers::start() {
-  closers_.start();
-  thread_ = std::thread([this] { run(); });
+Result<bool> Triggers::start() {
+  auto started = closers_.start();
+  if (started) started = thread_.start([this] { run(); });
+  return started;
 }
 
 void Triggers::stop() {
-  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;

@@ -8,12 +8,12 @@
 #include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/thread.h"
 #include "fuse/notifier.h"
 #include "fuse/open_file.h"
 #include "fuse/pacer.h"
@@ -32,7 +32,8 @@ class Triggers {
   Triggers(const Reply& reply, StateFile& state, Notifier& notifier);
   ~Triggers();
 
-  void start();
+  /// Error: there is no thread for it.
+  Result<bool> start();
   void stop();
 
   /// Gives an open file its trigger. 0 or an errno: EBUSY when it has one, ENOSPC when its
@@ -91,7 +92,7 @@ class Triggers {
   std::unordered_map<uint64_t, TriggerPtr> triggers_;  ///< by handle
   std::vector<TriggerPtr> adopted_;                    ///< to be set again
   bool stopping_ = false;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace vprocfs

@@ -26,7 +26,7 @@ class Turns {
       : answers_(answers), registry_(registry), host_(host), connection_(connection) {}
 
   /// Starts and ends the thread that waits for budgets.
-  void start() { pacer_.start(); }
+  Result<bool> start() { return pacer_.start(); }
   void stop() { pacer_.stop(); }
 
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At

@@ -28,8 +28,8 @@ LogReader::LogReader(Place place)
 
 LogReader::~LogReader() { stop(); }
 
-void LogReader::start() {
-  if (!log_.readable()) return;
+Result<bool> LogReader::start() {
+  if (!log_.readable()) return true;
   wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (place_.logs != nullptr) {
     begin_ = place_.logs->mark();
@@ -38,7 +38,7 @@ void LogReader::start() {
     if (events) events_ = std::move(events.value());
     owners_.remember_exited(std::move(place_.exited));
   }
-  thread_ = std::thread([this] { run(); });
+  return thread_.start([this] { run(); });
 }
 
 void LogReader::stop() {

@@ -8,9 +8,10 @@
 #include <memory>
 #include <mutex>
 #include <string>
-#include <thread>
 
 #include "base/fd.h"
+#include "base/result.h"
+#include "base/thread.h"
 #include "klog/banner.h"
 #include "klog/host_log.h"
 #include "klog/logs.h"
@@ -35,7 +36,8 @@ class LogReader : public KillFeed {
   explicit LogReader(Place place);
   ~LogReader() override;
 
-  void start();
+  /// Error: there is no thread for it.
+  Result<bool> start();
   void stop();
 
   bool readable() const override { return log_.readable(); }
@@ -82,7 +84,7 @@ class LogReader : public KillFeed {
   Counters counters_;
   std::atomic<bool> stopping_{false};
   Fd wake_;
-  std::thread thread_;
+  Thread thread_;
 };
 
 }  // namespace vprocfs

@@ -8,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 
 #include "base/priority.h"
@@ -59,7 +58,7 @@ Agent::Agent(AgentOptions options, Registry& registry, Safe* safe)
 
 Agent::~Agent() { stop(false); }
 
-Result<bool> Agent::start(std::vector<Safe::Kept> kept) {
+Result<bool> Agent::prepare(std::vector<Safe::Kept> kept) {
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   log_ready_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -89,14 +88,10 @@ Result<bool> Agent::start(std::vector<Safe::Kept> kept) {
     log_token_ = options_.answers.logs->listen([this](ContainerId id) { on_log(id); });
   }
   if (!watch(epoll_, writers_.done_fd(), kDone, kOnce)) return Error{errno, "epoll"};
-  for (size_t i = 0; i < kThreads; ++i) spawn();
-  {
-    const std::lock_guard lock(mutex_);
-    // Without any no call is answered: as with std::thread, another worker is to try.
-    if (threads_.empty() && !stopping_) std::abort();
-  }
   return true;
 }
+
+Result<bool> Agent::start() { return threads_.start(kThreads); }
 
 Result<bool> Agent::adopt_all(std::vector<Safe::Kept> kept) {
   bool has_ledger = false;
@@ -257,18 +252,6 @@ void Agent::watch_writers() {
   if (!std::exchange(watching_, true)) arm(watch_timer_, boottime_us() + kWatchUs);
 }
 
-void Agent::spawn() {
-  const std::lock_guard lock(mutex_);
-  if (stopping_ || threads_.size() >= kMaxThreads) return;
-  idle_.fetch_add(1);
-  Thread thread;
-  if (thread.start([this, index = threads_.size()] { run(index); })) {
-    threads_.push_back(std::move(thread));
-  } else {
-    idle_.fetch_sub(1);
-  }
-}
-
 void Agent::run(size_t index) {
   go_first();
   if (index == 0) {
@@ -289,9 +272,9 @@ void Agent::run(size_t index) {
     if (::epoll_wait(epoll_.get(), &event, 1, -1) != 1) continue;
     if (event.data.u64 == kStop) return;
     // Whatever it does may take long.
-    if (idle_.fetch_sub(1) == 1) spawn();
+    threads_.busy();
     handle(event.data.u64, event.events, index);
-    idle_.fetch_add(1);
+    threads_.idle();
   }
 }
 
@@ -358,12 +341,7 @@ void Agent::stop(bool for_good) {
     const uint64_t one = 1;
     if (::write(stop_.get(), &one, sizeof(one)) < 0) return;
   }
-  std::vector<Thread> threads;
-  {
-    const std::lock_guard lock(mutex_);
-    threads.swap(threads_);
-  }
-  for (Thread& thread : threads) thread.join();
+  threads_.join();
   leave_writers(for_good);
   // With a keeper that is left to what it leaves.
   if (for_good && safe_ == nullptr) {

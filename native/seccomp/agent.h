@@ -13,14 +13,13 @@
 #include <mutex>
 #include <set>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "base/thread.h"
+#include "base/threads.h"
 #include "container/budget.h"
 #include "container/registry.h"
 #include "seccomp/answerer.h"
@@ -48,8 +47,10 @@ class Agent {
   Agent(AgentOptions options, Registry& registry, Safe* safe);
   ~Agent();
 
-  /// Listens, and goes on with what the worker before us had: all that the safe has.
-  Result<bool> start(std::vector<Safe::Kept> kept);
+  /// Listens, and takes what the worker before us had: all that the safe has.
+  Result<bool> prepare(std::vector<Safe::Kept> kept);
+  /// Answers from now on. After prepare(). Error: there is no thread for it.
+  Result<bool> start();
   /// Answers what is in hand and ends all threads. `for_good`: nobody is to go on.
   void stop(bool for_good);
 
@@ -130,7 +131,6 @@ class Agent {
   void on_watch_timer(size_t index);
   void watch_writers();
   void watch_end(size_t desk, int pidfd);
-  void spawn();
   void run(size_t index);
   void handle(uint64_t key, uint32_t events, size_t index);
   void accept(const Source& source);
@@ -210,7 +210,6 @@ class Agent {
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
   std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call in the ledger
-  std::vector<Thread> threads_;
   uint64_t last_key_ = 0;
   Writers writers_;
   std::array<Writing, Ledger::kDesks> writing_;
@@ -221,8 +220,8 @@ class Agent {
   /// What was taken from logs for questions of monitors that have to be answered again, by key and
   /// id.
   std::map<std::pair<uint64_t, uint64_t>, LogSpan> taken_;
-  std::atomic<size_t> idle_{0};
   std::atomic<bool> stopping_{false};
+  Threads threads_{kMaxThreads, [this](size_t index) { run(index); }};
 };
 
 }  // namespace vprocfs

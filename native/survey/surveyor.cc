@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
 #include "klog/host_log.h"
@@ -233,10 +234,14 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
   };
   const size_t cpus = std::max(std::thread::hardware_concurrency(), 1u);
   const size_t most = std::min({kMostThreads, cpus, rows.size() / kRowsPerThread + 1});
-  std::vector<std::thread> others;
-  while (others.size() + 1 < most) others.emplace_back(work);
+  std::vector<Thread> others;
+  while (others.size() + 1 < most) {
+    Thread other;
+    if (!other.start(work)) break;
+    others.push_back(std::move(other));
+  }
   work();
-  for (std::thread& other : others) other.join();
+  for (Thread& other : others) other.join();
   return failed;
 }
 

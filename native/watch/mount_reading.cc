@@ -15,7 +15,6 @@
 namespace vprocfs {
 namespace {
 
-constexpr uint64_t kRetryUs = 1'000'000;
 constexpr size_t kPiece = size_t{64} << 10;
 /// Mounts come in bursts (a runtime sets up a container): look once in a while, not for each.
 constexpr uint64_t kLeastRestUs = 10000;

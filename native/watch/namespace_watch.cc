@@ -26,7 +26,6 @@ constexpr size_t kMostKnown = 65536;
 constexpr size_t kFdsPerKnown = 2;
 // Of the descriptors that this process may have, and of the known namespaces, one tenant's at most.
 constexpr size_t kShareOfAll = 8, kShareOfOne = 16, kLeastOfOne = 64, kMostOfOne = 1024;
-constexpr uint64_t kRetryUs = 1'000'000;
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
 
@@ -80,6 +79,19 @@ NamespaceWatch::NamespaceWatch(OnEvents on_events)
 NamespaceWatch::~NamespaceWatch() { stop(); }
 
 Result<bool> NamespaceWatch::start() {
+  if (!epoll_ || !wake_) {
+    auto listening = listen();
+    if (!listening) return listening;
+  }
+  Result<bool> started = true;
+  if (!thread_.joinable()) started = thread_.start([this] { loop(); });
+  if (started && !reader_.joinable()) started = reader_.start([this] { read_loop(); });
+  if (!started) return started;
+  if (no_execs_) return *no_execs_;
+  return true;
+}
+
+Result<bool> NamespaceWatch::listen() {
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!epoll_ || !wake_) return Error{errno, "epoll"};
@@ -88,26 +100,26 @@ Result<bool> NamespaceWatch::start() {
   event.data.u64 = kWakeKey;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
   auto execs = ProcessEvents::open(ProcessEvents::Kind::kExec);
-  if (execs) {
-    execs_ = std::move(execs.value());
-    event.data.u64 = kExecKey;
-    has_execs_ = ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, execs_.fd(), &event) == 0;
+  if (!execs) {
+    no_execs_ = execs.error();
+    return true;
   }
-  thread_ = std::thread([this] { loop(); });
-  reader_ = std::thread([this] { read_loop(); });
-  if (!has_execs_) return execs ? Error{errno, "epoll"} : execs.error();
+  execs_ = std::move(execs.value());
+  event.data.u64 = kExecKey;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, execs_.fd(), &event) != 0) {
+    no_execs_ = Error{errno, "epoll"};
+  }
   return true;
 }
 
 void NamespaceWatch::stop() {
-  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   due_.notify_all();
   const uint64_t one = 1;
-  if (::write(wake_.get(), &one, sizeof one) < 0) return;
+  if (wake_ && ::write(wake_.get(), &one, sizeof one) < 0) return;
   thread_.join();
   reader_.join();
   const std::lock_guard lock(mutex_);

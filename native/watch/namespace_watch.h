@@ -8,13 +8,14 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
+#include "base/thread.h"
 #include "watch/mounts_digest.h"
 #include "watch/process_events.h"
 #include "watch/tenants.h"
@@ -46,7 +47,8 @@ class NamespaceWatch {
   explicit NamespaceWatch(OnEvents on_events);
   ~NamespaceWatch();
 
-  /// Error: the process connector cannot be had. Then only what is followed is told of.
+  /// Errors: the process connector cannot be had, then only what is followed is told of; EAGAIN:
+  /// there is no thread for it at the moment, and start() is to be called again.
   Result<bool> start();
   void stop();
 
@@ -123,15 +125,18 @@ class NamespaceWatch {
   size_t most_of_one() const;
   bool has_room(uint64_t tenant);
   void note_shortage();
+  Result<bool> listen();
   Result<uint64_t> key_of(Result<TenantNamespace> tenant);
   void drop(Map::iterator it, Events& out);
   bool watch(uint64_t key, Known known);
+
+  static constexpr uint64_t kRetryUs = 1'000'000;
 
   const OnEvents on_events_;
   const uint64_t own_mounts_, own_pids_;
   const size_t most_;
   ProcessEvents execs_;
-  bool has_execs_ = false;
+  std::optional<Error> no_execs_;  ///< why programs that are executed are not told of
   Fd epoll_, wake_;
   std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;
@@ -147,7 +152,7 @@ class NamespaceWatch {
   uint64_t serial_ = 0;
   uint64_t retry_us_ = 0;  ///< CLOCK_MONOTONIC: when to look again after a shortage; 0: never
   State state_;
-  std::thread thread_, reader_;
+  Thread thread_, reader_;
 };
 
 }  // namespace vprocfs

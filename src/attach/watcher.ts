@@ -1,4 +1,4 @@
-import { messageOf } from "../errors.js";
+import { errnoOf, messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
 import type { ContainerInfo, NativeBinding, NativeWatch, WatchEvent } from "../native/binding.js";
 import { printable } from "../text.js";
@@ -145,14 +145,7 @@ export class Watcher {
 
   /** Watches first and looks around then, so that nothing falls between. */
   start(): void {
-    try {
-      this.#watch.start();
-    } catch (error) {
-      this.#options.log.warn(
-        { reason: messageOf(error) },
-        "the kernel does not tell of new processes: new containers are found by hooks only",
-      );
-    }
+    this.#listen();
     this.#forgetEnded();
     this.#lookAround();
   }
@@ -225,6 +218,28 @@ export class Watcher {
       shortages: shortages + this.#shortages,
       ...(this.#lastShortage === undefined ? {} : { lastShortage: this.#lastShortage }),
     };
+  }
+
+  /** False: the host has no thread for it at the moment. It is tried again, and looks around then. */
+  #listen(): boolean {
+    try {
+      this.#watch.start();
+    } catch (error) {
+      if (errnoOf(error) === "EAGAIN") {
+        this.#noteShortage(messageOf(error));
+        this.#after(PATIENT_MS.first, () => {
+          if (this.#listen()) {
+            this.#lookAround();
+          }
+        });
+        return false;
+      }
+      this.#options.log.warn(
+        { reason: messageOf(error) },
+        "the kernel does not tell of new processes: new containers are found by hooks only",
+      );
+    }
+    return true;
   }
 
   /** Nothing that goes wrong here may end the process that serves. */

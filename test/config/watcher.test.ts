@@ -22,6 +22,46 @@ async function elsewhere(): Promise<number> {
   return until("it has a child", () => Number(readFileSync(list, "utf8").trim()) || undefined);
 }
 
+/** What a watcher needs that no test is about. */
+const USUAL = {
+  settings: {
+    mountpoint: "/nowhere",
+    fsType: "fuse.lxcfs",
+    source: "vprocfs",
+    skipFiles: [],
+    replaceLxcfs: false,
+  },
+  only: ["*"],
+  exclude: [],
+  nested: true,
+  tellId: false,
+  log: createLogger("error", "json"),
+} as const;
+
+it("listens as soon as the host has threads for it", async () => {
+  let refusals = 1;
+  let isListening = false;
+  class Watch extends FakeWatch {
+    override start(): void {
+      if (refusals > 0) {
+        refusals -= 1;
+        throw Object.assign(new Error("cannot start a thread"), { code: "EAGAIN" });
+      }
+      isListening = true;
+    }
+  }
+  const binding = { Watch, containerOf: () => null, fnmatch: () => true };
+  const watcher = new Watcher({ ...USUAL, binding });
+  onTestFinished(() => watcher.stop());
+  watcher.start();
+  expect(watcher.state()).toMatchObject({
+    shortages: 1,
+    lastShortage: { what: "cannot start a thread" },
+  });
+  await until("it listens", () => isListening);
+  expect(watcher.state().shortages).toBe(1);
+});
+
 it.runIf(process.getuid?.() === 0)(
   "every tenant has a number of its own, also after one whose namespace had the same",
   async () => {
@@ -110,24 +150,13 @@ it.runIf(process.getuid?.() === 0)(
     let asked = 0;
     const served: number[] = [];
     const watcher = new Watcher({
+      ...USUAL,
       // Its runtime has not moved it to its cgroups when it is seen first.
       binding: {
         Watch,
         containerOf: () => (asked++ === 0 ? null : container),
         fnmatch: (pattern) => pattern === "*",
       },
-      settings: {
-        mountpoint: "/nowhere",
-        fsType: "fuse.lxcfs",
-        source: "vprocfs",
-        skipFiles: [],
-        replaceLxcfs: false,
-      },
-      only: ["*"],
-      exclude: [],
-      nested: true,
-      tellId: false,
-      log: createLogger("error", "json"),
       run: (_, run) => {
         served.push(run.pid);
         return Promise.resolve({

@@ -1,0 +1,70 @@
+#include "base/threads.h"
+
+#include <chrono>
+#include <thread>
+#include <utility>
+
+namespace vprocfs {
+
+Threads::Threads(size_t most, Body body) : most_(most), body_(std::move(body)) {}
+
+Threads::~Threads() { join(); }
+
+Result<bool> Threads::start(size_t count) {
+  Result<bool> added = true;
+  for (size_t i = 0; i < count && added; ++i) added = add();
+  if (size() > 0) return true;
+  return added;
+}
+
+Result<bool> Threads::add() {
+  const std::lock_guard lock(mutex_);
+  if (closed_ || all_.size() >= most_) return true;
+  all_.push_back(std::make_unique<One>());
+  One& one = *all_.back();
+  idle_.fetch_add(1);
+  auto started = one.thread.start([this, &one, index = all_.size() - 1] {
+    body_(index);
+    idle_.fetch_sub(1);
+    one.ended.store(true, std::memory_order_release);
+  });
+  if (!started) {
+    idle_.fetch_sub(1);
+    all_.pop_back();
+  }
+  size_.store(all_.size(), std::memory_order_relaxed);
+  return started;
+}
+
+void Threads::busy() {
+  if (idle_.fetch_sub(1) == 1) static_cast<void>(add());
+}
+
+void Threads::idle() { idle_.fetch_add(1); }
+
+void Threads::reinforce() {
+  if (!any_idle() && size() > 0 && size() < most_) static_cast<void>(add());
+}
+
+void Threads::join(int wake) {
+  std::vector<std::unique_ptr<One>> all;
+  {
+    // Not held while they end: one that has just become busy may be about to add another.
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    all.swap(all_);
+  }
+  // All at once first, so that they end at the same time.
+  for (const auto& one : all) one->thread.signal(wake);
+  for (const auto& one : all) {
+    // The signal may come just before what it is to interrupt: repeated until it works.
+    while (wake != 0 && !one->ended.load(std::memory_order_acquire)) {
+      one->thread.signal(wake);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    one->thread.join();
+  }
+  size_.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace vprocfs

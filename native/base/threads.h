@@ -1,0 +1,56 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread.h"
+
+namespace vprocfs {
+
+/// Threads that all run one body. There is always one that waits: when the last idle one is about
+/// to be busy another is started, up to a maximum, so that work that blocks holds one thread and no
+/// other work. While the host has no thread to give, those that there are go on.
+class Threads {
+ public:
+  /// Is given the number of its thread, from 0 on. When it returns the thread ends.
+  using Body = std::function<void(size_t index)>;
+
+  Threads(size_t most, Body body);
+  ~Threads();
+
+  /// Starts `count` of them. Error: not even one is to be had.
+  Result<bool> start(size_t count);
+  /// For the body: before work that may take long, and after it.
+  void busy();
+  void idle();
+  /// For who brings work: when all are busy, and none could be had for the next, it tries again.
+  void reinforce();
+  /// Starts none from now on, and waits for the end of all. The caller has told them to end;
+  /// `wake`, if any, is a signal that makes them look.
+  void join(int wake = 0);
+
+  size_t size() const { return size_.load(std::memory_order_relaxed); }
+  bool any_idle() const { return idle_.load(std::memory_order_relaxed) > 0; }
+
+ private:
+  struct One {
+    Thread thread;
+    std::atomic<bool> ended{false};
+  };
+  Result<bool> add();
+
+  const size_t most_;
+  const Body body_;
+  std::atomic<size_t> idle_{0};
+  std::atomic<size_t> size_{0};
+  std::mutex mutex_;  ///< guards what follows
+  bool closed_ = false;
+  std::vector<std::unique_ptr<One>> all_;
+};
+
+}  // namespace vprocfs
