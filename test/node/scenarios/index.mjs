@@ -1,6 +1,7 @@
 // All scenarios, in the order of docs/reference/support.md.
 
 import { containers } from "./containers.mjs";
+import { crowd } from "./crowd.mjs";
 import { kernelLog } from "./kernel-log.mjs";
 import { lifecycle } from "./lifecycle.mjs";
 import { node } from "./node.mjs";
@@ -18,4 +19,4 @@ import { node } from "./node.mjs";
  */
 
 /** @type {Scenario[]} */
-export const SCENARIOS = [...lifecycle, ...containers, ...kernelLog, ...node];
+export const SCENARIOS = [...lifecycle, ...containers, ...kernelLog, ...node, ...crowd];
