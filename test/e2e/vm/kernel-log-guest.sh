@@ -59,6 +59,14 @@ told "Memory cgroup out of memory: Killed process $pid \(tail\)"
 grep -qF "oom_memcg=/,task_memcg=/,task=tail,pid=$pid,uid=0" /tmp/told || fail "no summary: $(cat /tmp/told)"
 grep -q "/box" /tmp/told && fail "the host's path: $(cat /tmp/told)"
 echo "ok a kill, with PID $pid"
+node dist/cli.js attach "$init" --mountpoint "$mnt" >/tmp/attached
+inside sh -c 'echo "<30>written inside" >/dev/kmsg'
+inside dmesg >/tmp/inside
+grep -qF "Killed process $pid (tail)" /tmp/inside || fail "not in its dmesg: $(cat /tmp/inside /tmp/attached)"
+inside head -n 1 /proc/kmsg | grep -q "Linux version" || fail "no /proc/kmsg: $(cat /tmp/attached)"
+grep -q "written inside" /tmp/inside || fail "not in its dmesg: $(cat /tmp/inside)"
+dmesg | grep -q "written inside" && fail "it was written to the host's log"
+echo "ok its own /dev/kmsg and /proc/kmsg"
 pid=$(inside "$fault" segv segfault || true)
 told "segv\[$pid\]: segfault at 8 "
 echo "ok a fault, with PID $pid"
