@@ -29,7 +29,7 @@ Answer CachedFiles::after_copy(Answer answer, ContainerFiles::CopyUse use, bool 
   return answer;
 }
 
-Answer CachedFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
+Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                           uint64_t valid_s) {
   const View& view = *serving_.tree.file(node.index());
   auto& told = told_size(*owner, view);
@@ -62,7 +62,7 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
   return after_copy(std::move(opened), use, settling, node_of(r), container, text.value());
 }
 
-Answer CachedFiles::attributes_in_turn(const Request& r, NodeId node, const View& view,
+Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& view,
                                        const ContainerPtr& container) {
   ContainerFiles& files = ContainerFiles::of(*container);
   auto text = files.limits_text(view, boottime_us());

@@ -77,8 +77,8 @@ class TickMirrorFiles : public MirrorFiles {
   /// What the page cache is to have of a file.
   Result<CachedTextPtr> snapshot(NodeId node, const ContainerPtr& container,
                                  const std::string& path, bool any_age);
-  void set_attributes(NodeId node, const ContainerPtr& container, const std::string& path,
-                      bool any_age, fuse_attr& attr);
+  void fill_attributes(NodeId node, const ContainerPtr& container, const std::string& path,
+                       bool any_age, fuse_attr& attr);
 };
 
 }  // namespace vprocfs

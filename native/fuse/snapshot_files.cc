@@ -44,7 +44,7 @@ bool SnapshotFiles::in_one_process(uint32_t thread, uint32_t other) const {
   return thread != 0 && other != 0 && serving_.host.raw(path + "/comm").ok();
 }
 
-Answer SnapshotFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
+Answer SnapshotFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                             uint64_t valid_s) {
   const View& view = *serving_.tree.file(node.index());
   uint64_t size = kUnknownSize;

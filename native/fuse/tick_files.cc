@@ -58,7 +58,7 @@ Answer TickFiles::first_entry(NodeId node, const View& view, const ContainerPtr&
   return entry_of(node, attr, valid_s);
 }
 
-Answer TickFiles::attributes_in_turn(const Request& r, NodeId node, const View& view,
+Answer TickFiles::attributes_in_turn(const Request&, NodeId node, const View& view,
                                      const ContainerPtr& container) {
   if (!container || node.container().none()) {
     const auto text = render(view, container);

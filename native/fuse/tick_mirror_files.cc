@@ -20,8 +20,8 @@ Result<CachedTextPtr> TickMirrorFiles::snapshot(NodeId node, const ContainerPtr&
   return files.set_mirror_text(node.number(), std::move(text.value()), Mirror::moves(path), now);
 }
 
-void TickMirrorFiles::set_attributes(NodeId node, const ContainerPtr& container,
-                                     const std::string& path, bool any_age, fuse_attr& attr) {
+void TickMirrorFiles::fill_attributes(NodeId node, const ContainerPtr& container,
+                                      const std::string& path, bool any_age, fuse_attr& attr) {
   constexpr uint64_t kNsPerSecond = 1000000000;
   const auto text = snapshot(node, container, path, any_age);
   // What cannot be read has no content: the READ says why.
@@ -35,7 +35,7 @@ void TickMirrorFiles::complete_entry(NodeId node, const ContainerPtr& container,
                                      const std::string& path, bool may_vanish,
                                      fuse_entry_out& out) {
   if (container && S_ISREG(out.attr.mode)) {
-    set_attributes(node, container, path, true, out.attr);
+    fill_attributes(node, container, path, true, out.attr);
     out.attr_valid = 0;
   }
   if (!may_vanish) return;
@@ -51,9 +51,9 @@ Answer TickMirrorFiles::told_attributes(const Request& r, NodeId node, const std
   auto container = serving_.container_of(r, node);
   if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
-  return in_turn(r, owner, [this, node, owner, path, out](const Request& req) {
+  return in_turn(r, owner, [this, node, owner, path, out](const Request&) {
     fuse_attr_out told = out;
-    set_attributes(node, owner, path, false, told.attr);
+    fill_attributes(node, owner, path, false, told.attr);
     told.attr_valid = options().tick_us / 1000000;
     told.attr_valid_nsec = static_cast<uint32_t>(options().tick_us % 1000000 * 1000);
     return Answer::of(told);

@@ -76,7 +76,7 @@ fuse_attr TreeFiles::attributes_of(NodeId node) const {
   return attr;
 }
 
-Answer TreeFiles::entry(const Request& r, NodeId node, const ContainerPtr&, uint64_t valid_s) {
+Answer TreeFiles::entry(const Request&, NodeId node, const ContainerPtr&, uint64_t valid_s) {
   fuse_entry_out out{};
   out.attr = attributes_of(node);
   out.nodeid = node.raw();
