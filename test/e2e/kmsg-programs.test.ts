@@ -7,7 +7,6 @@ import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { installedHooks, report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
@@ -268,45 +267,4 @@ describeLive("a kernel log that somebody attacks", ["dd"], () => {
     const told = `${(await other.run(READ_ALL)).stdout}`;
     expect(told.trim().split("\n")).toHaveLength(BANNER);
   });
-
-  it.each(["auto", "off"])(
-    "whoever gets the PID of one that is gone is not told of it, bpf %s",
-    async (bpf) => {
-      const scope = testScope();
-      const daemon = await Daemon.start(scope, "--bpf", bpf, "--watchdog-ms", "60000");
-      const former = await attached(scope, daemon);
-      const later = await attached(scope, daemon);
-      const fault = (container: Container, name: string) =>
-        container.run([program("fault"), name, "segfault"]);
-      const logOf = async (container: Container) => `${(await container.run(READ_ALL)).stdout}`;
-      const isTold = (container: Container, name: string) =>
-        until(`${name} is told`, async () => {
-          await fault(container, name);
-          return (await logOf(container)).includes(`${name}[`);
-        });
-      await isTold(former, "before");
-      const { workerPid } = await readStatus(daemon.mountpoint);
-      const name = `gone${process.pid}`;
-      process.kill(workerPid, "SIGSTOP");
-      try {
-        const pid = await until("the kernel tells of it", async () => {
-          await fault(former, name);
-          const lines = (await output(["dmesg"])).matchAll(/(\w+)\[(\d+)\]: segfault at /g);
-          return [...lines].filter(([, whose]) => whose === name).at(-1)?.[2];
-        });
-        const taker = follow(scope, later, [program("taken"), pid, "innocent"]);
-        await until("its PID is taken", () => taker.text === "ready\n");
-        // Nor is it told when it has had that PID for long.
-        const since = Date.now();
-        await until("that is some time ago", () => Date.now() - since > 300);
-      } finally {
-        process.kill(workerPid, "SIGCONT");
-      }
-      await isTold(later, "after");
-      expect(await logOf(later)).not.toContain(name);
-      if (bpf === "auto") {
-        expect(await logOf(former)).toContain(`${name}[`);
-      }
-    },
-  );
 });

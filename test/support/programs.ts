@@ -27,7 +27,6 @@ export type Program =
   | "resend"
   | "syscalls"
   | "syslog"
-  | "taken"
   | "threads"
   | "trigger";
 
