@@ -9,8 +9,9 @@ namespace {
 constexpr uint64_t kPart = 1000;
 // What CPUs may have different times, and a tick of the times at which processes began.
 constexpr int64_t kMarginUs = 20'000;
-// The clocks may have been stopped at different moments.
-constexpr uint64_t kSuspendedUs = 1000;
+// The clocks may have been stopped at different moments. Whoever compares them may be stopped
+// between the two: what is less than this is no suspend.
+constexpr uint64_t kSuspendedUs = 1'000'000;
 
 }  // namespace
 
