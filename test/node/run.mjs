@@ -156,7 +156,7 @@ async function attempt(machine, kind, scenario, work) {
 async function furnished(image, from, packages, work) {
   const machine = await Machine.start(image, from, join(work, "furnished"));
   try {
-    const guest = ["lib.sh", "scenario.sh", "crowd.sh"];
+    const guest = ["lib.sh", "scenario.sh", "crowd.sh", "gap.py"];
     const files = guest.map((name) => join(here, "guest", name));
     await machine.copy([...files, packages.storm], "/root/bed");
     await machine.copy(packages.old, "/root/packages/old");

@@ -88,19 +88,31 @@ export const node = [
       "`vprocfs-lxcfs-compat` installed and removed: Incus stays, its containers see their own",
     impossible: (kind) => (kind.suite === "trixie" ? undefined : "no Incus on this node"),
     async run(bed) {
-      await bed.sh(
+      const text = await bed.sh(
         `rm -r /etc/systemd/system/lxcfs.service.d
+        pid_of docker:docker0
+        mkfifo /tmp/gap.in
+        /root/bed/gap.py $PID $KIB </tmp/gap.in >/tmp/gap.out 2>&1 &
+        exec 9>/tmp/gap.in
         apt-get install -y /root/packages/old/vprocfs-as-lxcfs_*.deb /root/packages/old/vprocfs-lxcfs-compat_*.deb >/tmp/apt.log 2>&1 </dev/null ||
             fail "apt install: $(grep -E '^(E:|dpkg: error)' /tmp/apt.log | head -n 2 | tr '\n' ' ')"
         here() { [ "$(dpkg-query -W -f '\${db:Status-Status}' incus-base)" = installed ]; }
         here || fail "apt install has removed Incus"
         within 100 mountpoint -q /var/lib/lxcfs || fail "nothing is mounted on /var/lib/lxcfs"
         own 30 $(everyone)
+        exec 9>&-
+        wait $!
         apt-get remove -y vprocfs-lxcfs-compat >/tmp/apt.log 2>&1 </dev/null || fail "apt remove: $(tail -n 1 /tmp/apt.log)"
         here || fail "apt remove has taken Incus along"
         systemctl restart incus || fail "Incus does not start without vprocfs-lxcfs-compat"
         served
-        own 30 $(everyone)`,
+        own 30 $(everyone)
+        tail -n 1 /tmp/gap.out`,
+      );
+      const [reads, wrong, failed, gap] = text.split("\n").pop().split(" ");
+      bed.note(
+        `while vprocfs.service gives way ${wrong} of ${reads} reads saw the node's figures, ${failed} ` +
+          `failed; without its own for ${gap} s`,
       );
     },
   },
