@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "attach/kernel.h"
+#include "base/affix.h"
 
 namespace vprocfs {
 namespace {
@@ -29,10 +30,6 @@ bool is_mount_point(std::string_view below) {
 
 /// One of procfs beside one of sysfs stands on a directory of the latter that hides nothing.
 constexpr char kInSysfs[] = "/fs/cgroup";
-
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
 
 Fd copy_of(const Fd& mount) {
   Fd copy = mount ? clone_mount_at(mount.get(), false) : Fd();

@@ -9,6 +9,8 @@
 
 #include <cerrno>
 
+#include "base/affix.h"
+
 namespace vprocfs {
 namespace {
 
@@ -36,6 +38,10 @@ class As {
 };
 
 }  // namespace
+
+bool is_log_node(std::string_view path) {
+  return ends_with(path, kLogNode) && ends_with(path.substr(0, path.size() - kLogNode.size()), "/");
+}
 
 LogNode look_at_log_node(const Fd& leaf) {
   struct statx found {};

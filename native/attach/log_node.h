@@ -10,6 +10,8 @@ namespace vprocfs {
 /// Where a container finds its kernel log beside /proc/kmsg. It need not be there: runtimes other
 /// than LXC make none.
 inline constexpr std::string_view kLogNode = "dev/kmsg";
+/// Whether a path leads there from some root.
+bool is_log_node(std::string_view path);
 
 /// What stands at such a place, as far as that is not a mount.
 enum class LogNode {

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include "attach/kernel.h"
+#include "base/affix.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -31,10 +32,6 @@ std::string link_of(int dir_fd, const char* path) {
   char target[64];
   const ssize_t n = ::readlinkat(dir_fd, path, target, sizeof target);
   return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
-}
-
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
 /// What LXC, LXD and systemd-nspawn keep uncovered so that containers within may mount proc.

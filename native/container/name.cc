@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/affix.h"
+
 namespace vprocfs {
 namespace {
 
@@ -59,14 +61,6 @@ struct Match {
   ContainerName found;
   size_t end = 0;  ///< the component behind its own
 };
-
-bool starts_with(std::string_view s, std::string_view prefix) {
-  return s.substr(0, prefix.size()) == prefix;
-}
-
-bool ends_with(std::string_view s, std::string_view suffix) {
-  return s.size() >= suffix.size() && s.substr(s.size() - suffix.size()) == suffix;
-}
 
 Components components_of(std::string_view path) {
   Components out;

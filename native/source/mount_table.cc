@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/affix.h"
 #include "source/parse.h"
 #include "source/read_file.h"
 
@@ -17,10 +18,6 @@ bool has_component(std::string_view path, std::string_view name) {
     if (end == path.size() || path[end] == '/') return true;
   }
   return false;
-}
-
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
 }
 
 /// The word of a line that has `before` words before it.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/affix.h"
 #include "source/io_parse.h"
 #include "source/parse.h"
 
@@ -17,10 +18,6 @@ std::optional<DeviceNumber> take_device(std::string_view& line) {
   const auto minor = parse_u64(take_word(line));
   if (!major || !minor || *major > kMaxMajor || *minor > kMaxMinor) return std::nullopt;
   return DeviceNumber{static_cast<uint32_t>(*major), static_cast<uint32_t>(*minor)};
-}
-
-bool starts_with(std::string_view text, std::string_view with) {
-  return text.substr(0, with.size()) == with;
 }
 
 /// Splits "  text:   12" in what comes before the number, the number, and the word before it.

@@ -1,0 +1,63 @@
+#include "attach/mount_owners.h"
+
+#include "attach/polled.h"
+#include "base/affix.h"
+
+namespace vprocfs {
+
+MountOwners::MountOwners(const Options& options, const MountTable& host)
+    : options_(options), host_(host) {
+  device_ = device_at(options.mountpoint);
+  if (!options.polled.empty()) polled_device_ = device_at(options.polled);
+}
+
+bool MountOwners::is_ours(const MountEntry& mount) const {
+  return (mount.type == options_.type || mount.type == "fuse.lxcfs") &&
+         (mount.source == options_.source || mount.source == "vprocfs");
+}
+
+bool MountOwners::is_others(const MountEntry& mount) const {
+  return mount.device != device_ && mount.device != polled_device_ &&
+         host_.has_device(mount.device) && !is_orphan(mount.device);
+}
+
+bool MountOwners::is_lxcfs(const MountEntry& mount) {
+  return mount.type == "fuse.lxcfs" || (starts_with(mount.type, "fuse") && mount.source == "lxcfs");
+}
+
+std::string MountOwners::device_at(const std::string& path) const {
+  const MountEntry* mount = host_.at(path);
+  return mount != nullptr && is_ours(*mount) ? mount->device : std::string();
+}
+
+Top MountOwners::classify(const MountTable& mounts, const MountEntry& top, const TreeFile& file,
+                          const std::string& id) const {
+  if (is_ours(top)) {
+    if (is_others(top)) return Top::kOther;
+    // The one that cannot be polled is no better than a dead one where the other can be had.
+    if (top.device != (file.polled ? polled_device_ : device_)) return Top::kStale;
+    const bool of_another =
+        starts_with(top.root, "/containers/") && !starts_with(top.root, "/containers/" + id + "/");
+    return of_another ? Top::kStale : Top::kOurs;
+  }
+  if (is_lxcfs(top)) return Top::kLxcfs;
+  // How runtimes mask what a container must not see at all: /dev/null, or an
+  // empty tmpfs.
+  if (top.root == "/null" || (file.directory && top.type == "tmpfs")) return Top::kForeign;
+  for (const MountEntry* at = &top; at != nullptr && at->path == top.path;) {
+    if (is_ours(*at)) return Top::kShadow;
+    at = mounts.by_id(at->parent);
+  }
+  return Top::kForeign;
+}
+
+bool MountOwners::is_shared_with_host(const MountEntry& mount) const {
+  if (mount.peers == 0) return false;
+  for (const char* path : {"/proc", "/sys", "/dev"}) {
+    const MountEntry* own = host_.at(path);
+    if (own != nullptr && own->peers == mount.peers) return true;
+  }
+  return false;
+}
+
+}  // namespace vprocfs

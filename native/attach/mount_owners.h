@@ -1,0 +1,55 @@
+#pragma once
+
+#include <string>
+
+#include "attach/options.h"
+#include "attach/tree_files.h"
+#include "source/mount_table.h"
+
+namespace vprocfs {
+
+/// What is seen at a place where a file of ours belongs.
+enum class Top {
+  kKernel,   ///< the kernel's own file
+  kOurs,     ///< of the live mount, for this container
+  kStale,    ///< ours, and dead or another container's
+  kOther,    ///< of another live vprocfs
+  kLxcfs,    ///< of an LXCFS
+  kShadow,   ///< something of the container's, over one of ours
+  kForeign,  ///< something of the container's or its runtime's
+};
+
+/// Tells by mount tables whose a mount is.
+class MountOwners {
+ public:
+  /// `host`: what the host has mounted. Both are borrowed.
+  MountOwners(const Options& options, const MountTable& host);
+
+  bool has_vprocfs() const { return !device_.empty(); }
+  /// Whether files that can be polled have a mount of their own.
+  bool has_polled() const { return !polled_device_.empty(); }
+
+  bool is_ours(const MountEntry& mount) const;
+  /// True for another vprocfs that lives.
+  bool is_others(const MountEntry& mount) const;
+  static bool is_lxcfs(const MountEntry& mount);
+  /// Of what is seen at the place of `file`, for the container with that id. `mounts` has it.
+  Top classify(const MountTable& mounts, const MountEntry& top, const TreeFile& file,
+               const std::string& id) const;
+  /// True when what is mounted below it would appear on the host's own proc or
+  /// sysfs.
+  bool is_shared_with_host(const MountEntry& mount) const;
+  /// True when a file system is mounted on the host, too.
+  bool is_on_host(const MountEntry& mount) const { return host_.has_device(mount.device); }
+
+ private:
+  /// Of what is ours at a path of the host; empty: nothing is.
+  std::string device_at(const std::string& path) const;
+
+  const Options& options_;
+  const MountTable& host_;
+  std::string device_;         ///< of the live mount; empty: there is none
+  std::string polled_device_;  ///< the same of the mount of files that are polled
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,97 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "attach/mount_owners.h"
+#include "attach/options.h"
+#include "attach/report.h"
+#include "attach/steps.h"
+#include "attach/target.h"
+#include "attach/tree_files.h"
+#include "base/fd.h"
+
+namespace vprocfs {
+
+/// The tree of a container, of which files are mounted.
+struct ContainerTree {
+  std::string id;
+  Fd own, polled;  ///< directories; the second of files that can be polled
+  std::vector<TreeFile> files;
+};
+
+/// Decides what is to be done in a container's mount namespace, and says for each file in the
+/// report what becomes of it. Changes nothing. Borrows all.
+class Planner {
+ public:
+  Planner(const Options& options, const MountOwners& owners, const ContainerTree& tree,
+          Target& target, Report& report)
+      : options_(options), owners_(owners), tree_(tree), target_(target), report_(report) {}
+
+  /// To have the files below a root that Target::roots() has found.
+  void attach(const std::string& root);
+  /// To take all away that is ours.
+  void detach();
+  Plan& plan() { return plan_; }
+
+  /// Opens directory and leaf of a place; false when it is not there.
+  bool open_place(const std::string& path, Step& step);
+
+ private:
+  void note(const std::string& path, FileState state, const std::string& reason = "");
+  /// The mount that a descriptor is on, as mountinfo has it.
+  const MountEntry* mount_of(int fd, unsigned& mode);
+  /// True when the runtime is about to mask it, or something above it.
+  bool is_masked(const std::string& file) const;
+  Top classify(const MountEntry& top, const TreeFile& file) const {
+    return owners_.classify(target_.mounts(), top, file, tree_.id);
+  }
+  void plan_root(const std::string& root);
+  /// True when a root has files of an LXCFS that are to stay.
+  bool has_lxcfs(const std::string& root) const;
+  /// A container has the files of one of the two, never of both: their figures
+  /// do not fit each other. Where an LXCFS's stay, ours go, and no more come.
+  void plan_lxcfs(const std::string& root);
+  /// LXCFS's hook binds all that it finds in proc/, whole directories too. True
+  /// when one is there, and its files are settled with it.
+  bool plan_cover(const std::string& root, const TreeFile& directory);
+  /// Mounts that are about to be hidden by a whole directory, and would come to
+  /// light again.
+  void plan_hidden(const std::string& directory);
+  void plan_file(const std::string& root, const TreeFile& file);
+  /// Over the kernel's log in the container's own /dev, or where there is none.
+  void plan_log_node(const std::string& root, const std::string& path, const TreeFile& file);
+  void plan_new_log_node(const std::string& path, const TreeFile& file, const MountEntry& dev,
+                         Step step);
+  /// An LXCFS's files over one of ours that serves: true when it is enough to
+  /// take them away.
+  bool plan_uncover(const std::string& path, const TreeFile& file, const Step& top);
+  /// What is mounted below a directory, or will be, when it is or gets covered
+  /// by us. False with the reason noted: it cannot be kept as it is.
+  bool plan_below(const std::string& path, const TreeFile& file, Top seen, uint64_t mount,
+                  Step& step);
+  /// The kernel takes mounts off a name that a file system says is gone, as a
+  /// CPU that is not shown any more: what is still there below the cover comes
+  /// back when the name does.
+  void plan_lost(const std::string& path, const Below& below, const Step& cover);
+  /// Has a procfs and a sysfs that were fully visible stay so.
+  void plan_clean(const std::string& root);
+  /// True when the file system there is fully visible but for what is ours.
+  bool is_spoiled(const std::string& root, const std::string& at, const std::string& type) const;
+  /// True when something of ours is, or will be, mounted below the path.
+  bool covers_any(const std::string& path) const;
+  bool has_clean(const std::string& root) const;
+  void decide(const std::string& path, const TreeFile& file, Top seen, Step step);
+  void plan_unmount(const MountEntry& mount, FileState done = FileState::kDetached);
+
+  const Options& options_;
+  const MountOwners& owners_;
+  const ContainerTree& tree_;
+  Target& target_;
+  Report& report_;
+  Plan plan_;
+  int refreshes_ = 0;
+};
+
+}  // namespace vprocfs

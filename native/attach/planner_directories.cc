@@ -1,0 +1,152 @@
+// Whole directories that are covered, what is mounted below them, and what containers within may
+// still mount.
+
+#include <algorithm>
+#include <utility>
+
+#include "attach/below.h"
+#include "attach/clean.h"
+#include "attach/kernel.h"
+#include "attach/planner.h"
+#include "base/affix.h"
+
+namespace vprocfs {
+
+void Planner::plan_root(const std::string& root) {
+  std::string covered;  // directory whose files need nothing more
+  std::string looked_at;
+  for (const auto& file : tree_.files) {
+    const std::string directory = file.path.substr(0, file.path.rfind('/'));
+    const std::string source = file.source.substr(0, file.source.find_last_of('/') + 1);
+    if (directory != looked_at && plan_cover(root, {directory, true, file.polled, source})) {
+      covered = directory;
+    }
+    looked_at = directory;
+    if (directory != covered) plan_file(root, file);
+  }
+}
+
+bool Planner::plan_cover(const std::string& root, const TreeFile& directory) {
+  const MountEntry* top = target_.mounts().at(root + "/" + directory.path);
+  if (top == nullptr) return false;
+  const Top seen = classify(*top, directory);
+  if (seen == Top::kForeign || seen == Top::kShadow) return false;
+  Step step;
+  step.top = top->id;
+  if (open_place(top->path, step)) decide(top->path, directory, seen, std::move(step));
+  return true;
+}
+
+void Planner::plan_hidden(const std::string& directory) {
+  const auto& mounts = target_.mounts().all();
+  for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
+    if (!starts_with(mount->path, directory + "/")) continue;
+    const Top seen = classify(*mount, {});
+    if (seen != Top::kStale && (seen != Top::kLxcfs || !options_.replace_lxcfs)) continue;
+    plan_unmount(*mount, FileState::kReplaced);
+  }
+}
+
+bool Planner::plan_uncover(const std::string& path, const TreeFile& file, const Step& top) {
+  std::vector<uint64_t> above;
+  const MountEntry* at = target_.mounts().by_id(top.top);
+  while (at != nullptr && at->path == path && MountOwners::is_lxcfs(*at) && !owners_.is_ours(*at)) {
+    above.push_back(at->id);
+    at = target_.mounts().by_id(at->parent);
+  }
+  if (at == nullptr || at->path != path || classify(*at, file) != Top::kOurs) return false;
+  if (options_.action == Action::kCheck) return note(path, FileState::kMissing), true;
+  for (const uint64_t mount : above) {
+    Step step;
+    step.parent = duplicate(top.parent);
+    step.name = top.name;
+    step.top = mount;
+    step.unmount = true;
+    note(path, FileState::kHealed);
+    step.report = report_.files.size() - 1;
+    plan_.steps.push_back(std::move(step));
+  }
+  return true;
+}
+
+bool Planner::plan_below(const std::string& path, const TreeFile& file, Top seen, uint64_t mount,
+                         Step& step) {
+  if (seen == Top::kForeign || seen == Top::kOther) return true;
+  if (seen == Top::kLxcfs && !options_.replace_lxcfs) return true;
+  Below below;
+  below.mount = mount;
+  const auto leave = [this](const MountEntry& m) {
+    return owners_.is_ours(m) || MountOwners::is_lxcfs(m);
+  };
+  below.places = mounts_below(target_.mounts(), path, mount, leave);
+  if (below.places.size() > kMaxBelow) {
+    note(path, FileState::kFailed, "more is mounted below it than can be kept");
+    return false;
+  }
+  const std::string start = "/" + file.path + "/";
+  for (const auto& masked : options_.masked) {
+    if (starts_with(masked, start)) below.masks.push_back(masked.substr(start.size()));
+  }
+  if (seen == Top::kKernel) below.directory = duplicate(step.leaf);
+  if (seen == Top::kOurs) {
+    plan_lost(path, below, step);
+  } else if (!below.places.empty() || !below.masks.empty()) {
+    step.below = std::move(below);
+  }
+  return true;
+}
+
+void Planner::plan_lost(const std::string& path, const Below& below, const Step& cover) {
+  for (const auto& place : below.places) {
+    Step found;
+    unsigned mode = 0;
+    const std::string at = path + "/" + place;
+    if (!open_place(at, found)) continue;
+    const MountEntry* top = mount_of(found.leaf.get(), mode);
+    if (top == nullptr || top->id != cover.top) continue;
+    note(at, options_.action == Action::kCheck ? FileState::kMissing : FileState::kHealed);
+    if (options_.action == Action::kCheck) continue;
+    plan_.lost.push_back({report_.files.size() - 1, duplicate(cover.parent), std::move(found.leaf),
+                          cover.name, place});
+  }
+}
+
+void Planner::plan_clean(const std::string& root) {
+  if (options_.action != Action::kAttach || has_clean(root)) return;
+  // What the runtime is still to mask would be seen in the copy.
+  if (options_.hook == Hook::kNone && !target_.runs_own_program()) return;
+  Clean clean;
+  clean.root = root;
+  clean.proc = is_spoiled(root, "/proc", "proc");
+  clean.sysfs = is_spoiled(root, "/sys", "sysfs");
+  if (clean.proc || clean.sysfs) plan_.clean.push_back(std::move(clean));
+}
+
+bool Planner::is_spoiled(const std::string& root, const std::string& at,
+                         const std::string& type) const {
+  const MountTable& mounts = target_.mounts();
+  const std::string path = root + at;
+  const MountEntry* own = mounts.at(path);
+  const auto ours = [this](const MountEntry& m) { return owners_.is_ours(m); };
+  const bool is_sealed =
+      std::any_of(options_.sealed.begin(), options_.sealed.end(),
+                  [&](const std::string& sealed) { return starts_with(sealed, at + "/"); });
+  return own != nullptr && own->type == type && !is_sealed && covers_any(path) &&
+         is_visible(mounts, *own, ours);
+}
+
+bool Planner::covers_any(const std::string& path) const {
+  return std::any_of(report_.files.begin(), report_.files.end(), [&](const FileReport& file) {
+    return starts_with(file.path, path + "/") && file.state != FileState::kFailed &&
+           file.state != FileState::kLeft;
+  });
+}
+
+bool Planner::has_clean(const std::string& root) const {
+  const auto& all = target_.mounts().all();
+  return std::any_of(all.begin(), all.end(), [&](const MountEntry& mount) {
+    return starts_with(mount.path, root + "/proc/") && is_clean_copy(mount);
+  });
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,142 @@
+#include "attach/steps.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "attach/below.h"
+#include "attach/clean.h"
+#include "attach/kernel.h"
+#include "attach/log_node.h"
+
+namespace vprocfs {
+namespace {
+
+int errno_of(int status) { return status == 0 ? 0 : errno; }
+
+/// Has what is mounted below a directory stand below the cover that is to
+/// come, too.
+int keep_below(const Target& target, Step& step) {
+  const Below& below = *step.below;
+  if (below.places.empty()) return 0;
+  std::vector<Carried> copies;
+  const int own = target.own_directory();
+  const int code = copy_below(step.parent, step.name, below.places, own, copies);
+  return code == 0 ? carry(copies, step.mount, own) : code;
+}
+
+int mount_step(const Target& target, Step& step) {
+  if (step.absent) {
+    const int made = make_log_place(step.parent, step.name);
+    if (made != 0) return made;
+    step.leaf = target.open_leaf(step.parent, step.name);
+    if (!step.leaf) return errno;
+  }
+  const int kept = step.below ? keep_below(target, step) : 0;
+  if (kept != 0) return kept;
+  const int code = step.beneath && attach_mount(step.mount, step.leaf, true) == 0
+                       ? unmount_top(target, step)
+                       : errno_of(attach_mount(step.mount, step.leaf, false));
+  if (code != 0 || !step.below || !step.below->directory) return code;
+  const Below& below = *step.below;
+  settle(below.directory, below.places, below.mount);
+  // The runtime masks what it finds, and that is the cover by now: the
+  // kernel's own is as before when the cover is gone, and so are CPUs that
+  // are shown some other day.
+  for (const auto& place : below.masks) {
+    const int masked = mask(below.directory, place, below.mount);
+    if (masked != 0) return masked;
+  }
+  return 0;
+}
+
+/// Takes `step.top` away. What is mounted over it, as an LXCFS's file, stays:
+/// its place is taken by a copy of it below ours, and from Linux 6.5 on no
+/// reader sees the node's figures in between.
+int unmount_step(const Target& target, const Step& step) {
+  const int code = unmount_top(target, step);
+  if (code != EBUSY) return code;
+  const Fd above = target.open_leaf(step.parent, step.name);
+  PathIdentity over, seen;
+  if (!above || !identify(above.get(), over)) return errno;
+  const Fd copy = clone_mount_at(above.get(), true);
+  if (!copy) return errno;
+  Step cover;
+  cover.parent = duplicate(step.parent);
+  cover.name = step.name;
+  cover.top = over.mount;
+  const int uncovered = unmount_top(target, cover);
+  if (uncovered != 0) return uncovered;
+  const Fd leaf = target.open_leaf(step.parent, step.name);
+  if (!leaf || !identify(leaf.get(), seen)) return errno;
+  const bool ours = seen.mount == step.top;
+  const bool beneath = ours && attach_mount(copy, leaf, true) == 0;
+  const int gone = ours ? unmount_top(target, step) : EBUSY;
+  if (beneath) return gone;
+  const Fd place = target.open_leaf(step.parent, step.name);
+  if (!place || attach_mount(copy, place, false) != 0) return errno;
+  return gone;
+}
+
+void fail(FileReport& file, std::string reason) {
+  file.state = FileState::kFailed;
+  file.reason = std::move(reason);
+}
+
+}  // namespace
+
+std::string explain(int code) { return std::strerror(code); }
+
+int unmount_top(const Target& target, const Step& step) {
+  const Fd leaf = target.open_leaf(step.parent, step.name);
+  PathIdentity seen;
+  if (!leaf || !identify(leaf.get(), seen)) return errno;
+  if (seen.mount != step.top) return EBUSY;
+  if (target.is_of_kernel(step.parent)) {
+    if (::fchdir(step.parent.get()) != 0) return errno;
+    return ::umount2(step.name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
+  }
+  // By its descriptor, which leads there without asking what the directory is on.
+  const std::string link = "fd/" + std::to_string(leaf.get());
+  if (::fchdir(target.own_directory()) != 0) return errno;
+  return ::umount2(link.c_str(), MNT_DETACH) == 0 ? 0 : errno;
+}
+
+void perform(Plan& plan, Target& target, Report& report) {
+  if (plan.empty()) return;
+  const auto entered = target.enter();
+  for (const auto& clean : plan.clean) {
+    if (!entered) break;
+    const Fd proc = target.open_path(clean.root + "/proc", O_DIRECTORY);
+    const Fd sysfs = target.open_path(clean.root + "/sys", O_DIRECTORY);
+    const int code = keep_clean(proc, sysfs, clean.proc, clean.sysfs);
+    if (code == 0) continue;
+    report.files.push_back({clean.root + "/proc/" + kCleanPlace, FileState::kFailed,
+                            "user namespaces will mount no proc: " + explain(code)});
+  }
+  for (auto& step : plan.steps) {
+    int code = entered ? 0 : entered.error().code;
+    if (code == 0) code = step.unmount ? unmount_step(target, step) : mount_step(target, step);
+    if (code != 0) fail(report.files[step.report], entered ? explain(code) : entered.error().path);
+    // Without a mount it is a file that keeps what root writes to it.
+    const bool bare = step.unmount || (step.absent && code != 0);
+    if (entered && bare && is_log_node(report.files[step.report].path)) {
+      remove_log_place(step.parent, step.name);
+    }
+  }
+  for (auto& lost : plan.lost) {
+    std::vector<Carried> copies;
+    int code =
+        entered ? copy_below(lost.parent, lost.name, {lost.place}, target.own_directory(), copies)
+                : entered.error().code;
+    if (code == 0 && !copies.empty())
+      code = errno_of(attach_mount(copies[0].mount, lost.at, false));
+    if (code != 0) fail(report.files[lost.report], explain(code));
+  }
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "attach/report.h"
+#include "attach/target.h"
+#include "base/fd.h"
+
+namespace vprocfs {
+
+/// What of a directory that is covered as a whole is to be seen as before.
+struct Below {
+  uint64_t mount = 0;               ///< that the directory is on
+  Fd directory;                     ///< when nothing covers it yet
+  std::vector<std::string> places;  ///< with mounts below it, relative
+  std::vector<std::string> masks;   ///< places that the runtime is about to mask
+};
+
+/// One thing to do once we are in the container's mount namespace.
+struct Step {
+  size_t report = 0;  ///< index into Report::files
+  Fd parent, leaf;    ///< the directory, and what is seen there at `name` now
+  std::string name;
+  uint64_t top = 0;      ///< mount that is seen there now
+  bool unmount = false;  ///< detach: take `top` away
+  bool beneath = false;  ///< attach: take the place of `top`
+  bool absent = false;   ///< nothing is there yet
+  Fd mount;
+  std::optional<Below> below;
+};
+
+/// A mount below a cover of ours that has got lost there.
+struct Lost {
+  size_t report = 0;
+  Fd parent, at;            ///< of the covered directory; the place below the cover
+  std::string name, place;  ///< of the directory; relative to it
+};
+
+/// A root whose procfs or sysfs were fully visible, of which one each stays so
+/// (see clean.h).
+struct Clean {
+  std::string root;
+  bool proc = false, sysfs = false;
+};
+
+/// What has been planned for one container.
+struct Plan {
+  std::vector<Step> steps;
+  std::vector<Lost> lost;
+  std::vector<Clean> clean;
+  bool empty() const { return steps.empty() && lost.empty() && clean.empty(); }
+};
+
+/// Moves into the target's mount namespace and does what was planned. What fails is in the report.
+void perform(Plan& plan, Target& target, Report& report);
+
+/// Takes `step.top` away, if it still is what is seen there. 0, or an errno value.
+int unmount_top(const Target& target, const Step& step);
+
+/// What an errno value means.
+std::string explain(int code);
+
+}  // namespace vprocfs
