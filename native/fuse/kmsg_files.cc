@@ -113,7 +113,9 @@ auto KmsgFiles::find_or_restore_locked(uint64_t handle, NodeId node, const View&
 
 void KmsgFiles::add_locked(const FilePtr& file) {
   files_[file->handle] = file;
-  by_log_[file->node.container()].files.push_back(file);
+  Log& log = by_log_[file->node.container()];
+  log.files.push_back(file);
+  log.furthest = std::max(log.furthest, file->now().cursor.offset);
 }
 
 auto KmsgFiles::remove_locked(uint64_t handle, NodeId node) -> FilePtr {
@@ -145,6 +147,8 @@ bool KmsgFiles::answer_record_locked(KmsgFile& file, const Read& read) {
     const auto& record = page.records.front();
     text = kmsg_text(record.sequence, record.time_us, record.priority, record.text);
     to.cursor.had(read.offset, text.size() <= read.size ? text.size() : 0);
+    Log& log = by_log_[file.node.container()];
+    log.furthest = std::max(log.furthest, to.cursor.offset);
   }
   to.request = read.identity();
   to.before = before;
@@ -244,14 +248,7 @@ uint32_t KmsgFiles::events_locked(const KmsgFile& file) const {
 
 uint64_t KmsgFiles::furthest_locked(NodeId node) const {
   const auto log = by_log_.find(node.container());
-  uint64_t furthest = 0;
-  if (log == by_log_.end()) return furthest;
-  for (const FilePtr& file : log->second.files) {
-    if (file->node.raw() == node.raw()) {
-      furthest = std::max(furthest, file->now().cursor.offset);
-    }
-  }
-  return furthest;
+  return log == by_log_.end() ? 0 : log->second.furthest;
 }
 
 bool KmsgFiles::take_allowance_locked(ContainerId tenant) {

@@ -76,6 +76,9 @@ class KmsgFiles : public Files {
   struct Log {
     std::vector<FilePtr> files;
     std::set<uint64_t> parked;  ///< by unique
+    /// The highest offset that a reader of dev/kmsg has had while one has it open. Kept, since
+    /// whoever asks for the size must not make others wait for a look at each open file.
+    uint64_t furthest = 0;
   };
   /// How much its containers may write.
   struct Allowance {
