@@ -16,6 +16,7 @@
 #include "klog/logs.h"
 #include "klog/record.h"
 #include "klog/sorter.h"
+#include "log_in_state.h"
 #include "source/parse.h"
 #include "state/state_file.h"
 
@@ -37,22 +38,6 @@ class Somebody : public LineTranslator {
   std::string pids_path(const std::string& host) override { return path_below(host, "/a"); }
 };
 
-struct Logs {
-  std::unique_ptr<StateFile> state;
-  std::unique_ptr<KernelLogs> logs;
-};
-
-Logs open(int memory) {
-  Logs out;
-  std::string ignored;
-  auto state = StateFile::open(memory, &ignored);
-  if (!state) std::abort();
-  out.state = std::move(state.value());
-  out.logs = std::make_unique<KernelLogs>(*out.state);
-  out.logs->adopt();
-  return out;
-}
-
 KernelLogs::Page read(const KernelLogs& logs) {
   KernelLogs::Page page;
   logs.read(kId, 0, kMost, page);
@@ -65,7 +50,7 @@ KernelLogs::Page read(const KernelLogs& logs) {
 }
 
 void sort_and_tell(std::string_view text, int memory) {
-  Logs first = open(memory);
+  fuzz::LogInState first = fuzz::open_log(memory, false);
   LogSorter sorter;
   Somebody somebody;
   uint64_t now = 0;
@@ -92,13 +77,13 @@ void sort_and_tell(std::string_view text, int memory) {
   const KernelLogs::Page before = read(*first.logs);
   first.logs.reset();
   first.state.reset();
-  const KernelLogs::Page after = read(*open(memory).logs);
+  const KernelLogs::Page after = read(*fuzz::open_log(memory, false).logs);
   if (after.next != before.next || after.records.size() != before.records.size()) std::abort();
 }
 
 void damage(fuzz::Input& input, int memory) {
   {
-    Logs made = open(memory);
+    fuzz::LogInState made = fuzz::open_log(memory, false);
     for (uint64_t i = 1; i < 40; ++i) {
       made.logs->add(kId, kId, i, {{i, i, 6, std::string(300, 'x')}},
                      [] { return banner_lines({}); });
@@ -112,7 +97,7 @@ void damage(fuzz::Input& input, int memory) {
     std::memcpy(static_cast<uint8_t*>(at) + offset, &value, sizeof value);
   }
   ::munmap(at, kBytes);
-  Logs next = open(memory);
+  fuzz::LogInState next = fuzz::open_log(memory, false);
   KernelLogs::Page page;
   next.logs->read(kId, 0, kMost, page);
   next.logs->add(kId, kId, 1000, {{1000, 1, 6, "y"}}, [] { return banner_lines({}); });

@@ -10,6 +10,7 @@
 #include "input.h"
 #include "klog/banner.h"
 #include "klog/syslog.h"
+#include "log_in_state.h"
 #include "seccomp/call.h"
 #include "seccomp/message.h"
 #include "state/state_file.h"
@@ -21,31 +22,14 @@ namespace {
 constexpr size_t kStateBytes = size_t{1} << 20;
 const ContainerId kId = ContainerId::from_packed(7);
 
-/// A log, and the worker that has it.
-struct Logs {
-  std::unique_ptr<StateFile> state;
-  std::unique_ptr<KernelLogs> logs;
-};
-
-Logs open(int memory) {
-  Logs out;
-  std::string ignored;
-  auto state = StateFile::open(memory, &ignored);
-  if (!state || !ignored.empty()) std::abort();
-  out.state = std::move(state.value());
-  out.logs = std::make_unique<KernelLogs>(*out.state);
-  out.logs->adopt();
-  return out;
-}
-
 /// What a worker took and did not give is what the next one gives.
-void take(Logs& logs, const SyslogCall& call, int memory, bool dies) {
+void take(fuzz::LogInState& logs, const SyslogCall& call, int memory, bool dies) {
   LogSpan span;
   const std::string text = text_of_syslog(*logs.logs, kId, call, span);
   if (text.size() > std::min(static_cast<size_t>(call.bytes), kSyslogBytes)) std::abort();
   if (!dies) return;
-  logs = Logs{};
-  logs = open(memory);
+  logs = fuzz::LogInState{};
+  logs = fuzz::open_log(memory);
   const bool took = span.kind != LogSpan::kNone;
   if (took && text_of_syslog(*logs.logs, kId, call, span) != text) std::abort();
 }
@@ -53,7 +37,7 @@ void take(Logs& logs, const SyslogCall& call, int memory, bool dies) {
 void ask(fuzz::Input& input) {
   const auto memory = StateFile::make_memfd(kStateBytes);
   if (!memory) return;
-  Logs logs = open(memory.value().get());
+  fuzz::LogInState logs = fuzz::open_log(memory.value().get());
   logs.logs->begin(kId, kId, [] { return banner_lines({}); });
   uint64_t last = 0;
   while (!input.empty()) {
