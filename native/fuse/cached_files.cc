@@ -82,28 +82,11 @@ Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& 
 
 Answer CachedFiles::read(const Request& r) {
   if (r.arg<fuse_read_in>()->fh != kCachedHandle) return snapshots_.read(r);
-  const NodeId node = node_of(r);
-  const View* view = serving_.tree.file(node.index());
-  auto container = serving_.registry.by_id(node.container());
-  if (!container) return Answer::error(container.error());
-  const ContainerPtr owner = std::move(container.value());
-  if (ContainerFiles::of(*owner).cached_text(view->index)) {
-    owner->requests.fetch_add(1, std::memory_order_relaxed);
-    return answer_copy(r, *view, owner);
-  }
-  // After a takeover there is none yet, and making one may block.
-  return in_turn(
-      r, owner, [this, view, owner](const Request& req) { return answer_copy(req, *view, owner); });
-}
-
-Answer CachedFiles::answer_copy(const Request& r, const View& view, const ContainerPtr& container) {
-  CachedTextPtr text = ContainerFiles::of(*container).kernel_copy(view.index);
-  if (!text) {
-    auto made = ContainerFiles::of(*container).limits_text(view, boottime_us());
-    if (!made) return Answer::error(made.error());
-    text = std::move(made.value());
-  }
-  return slice(r, text->text, text);
+  return read_for_cache(r, [](const View& view, Container& container) -> Result<CachedTextPtr> {
+    ContainerFiles& files = ContainerFiles::of(container);
+    if (CachedTextPtr kept = files.kernel_copy(view.index)) return kept;
+    return files.limits_text(view, boottime_us());
+  });
 }
 
 Answer CachedFiles::release(const Request& r) {

@@ -38,7 +38,6 @@ class CachedFiles : public ViewFiles {
   /// An answer in which the caller is told of `now`: what has to happen to the kernel's copy first.
   Answer after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling, NodeId node,
                     const ContainerPtr& container, const CachedTextPtr& now);
-  Answer answer_copy(const Request& r, const View& view, const ContainerPtr& container);
 
   SnapshotFiles& snapshots_;
 };

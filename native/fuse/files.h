@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "fuse/protocol.h"
 #include "fuse/serving.h"
@@ -80,6 +81,15 @@ class Files {
   Counters& counters() { return serving_.answers.counters; }
   Answer in_turn(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
     return serving_.turns.in_turn(r, container, work);
+  }
+  /// The same for the container that the node belongs to, or the caller's: `work` is given the
+  /// request, maybe a copy of it, and that container.
+  template <typename Work>
+  Answer in_turn_of_owner(const Request& r, Work work) {
+    auto found = serving_.container_of(r, node_of(r));
+    if (!found) return Answer::error(found.error());
+    const ContainerPtr owner = std::move(found.value());
+    return in_turn(r, owner, [owner, work](const Request& req) { return work(req, owner); });
   }
 
   Serving& serving_;

@@ -194,10 +194,7 @@ Answer MirrorFiles::open(const Request& r) {
   if (!may_use(r, found.value(), mask) || !may_reach(r, *path)) return Answer::error(EACCES);
   // Nothing that a container writes ever gets to the host's file.
   if (is_write(in.flags)) return Answer::error(EROFS);
-  auto container = serving_.container_of(r, node);
-  if (!container) return Answer::error(container.error());
-  const ContainerPtr owner = std::move(container.value());
-  return in_turn(r, owner, [this, node, owner, path = *path](const Request& req) {
+  return in_turn_of_owner(r, [this, node, path = *path](const Request& req, auto& owner) {
     if (serving_.full(owner)) return Answer::error(ENFILE);
     const auto text = text_of(path, owner);
     if (!text) return Answer::error(text.error().code);
@@ -255,10 +252,7 @@ Answer MirrorFiles::readdir(const Request& r) {
   const NodeId node = node_of(r);
   const auto path = path_of(node);
   if (!path) return directories_.readdir(r);
-  auto container = serving_.container_of(r, node);
-  if (!container) return Answer::error(container.error());
-  const ContainerPtr owner = std::move(container.value());
-  return in_turn(r, owner, [this, node, owner, path = *path](const Request& req) {
+  return in_turn_of_owner(r, [this, node, path = *path](const Request& req, auto& owner) {
     auto found = mirror_.list(path, ask_of(owner));
     if (!found) return Answer::error(found.error().code);
     const auto* in = req.arg<fuse_read_in>();

@@ -156,10 +156,7 @@ Answer SnapshotFiles::reopen(const Request& r) {
   // A handle of a worker whose state was lost: the node says whose file it is.
   const NodeId node = node_of(r);
   const View* view = serving_.tree.file(node.index());
-  auto container = serving_.container_of(r, node);
-  if (!container) return Answer::error(container.error());
-  const ContainerPtr owner = std::move(container.value());
-  return in_turn(r, owner, [this, view, node, owner](const Request& req) {
+  return in_turn_of_owner(r, [this, view, node](const Request& req, auto& owner) {
     const auto clock = clock_of(req, *view, owner);
     auto text = render(*view, owner, clock);
     if (!text) return Answer::error(text.error());

@@ -12,19 +12,18 @@ Answer refuse_open() { return Answer::tell(ENOSYS); }
 /// Nothing can be written.
 uint32_t TickFiles::mode_of(const View& view) const { return ViewFiles::mode_of(view) & ~0222u; }
 
-Result<std::string> TickFiles::render(const View& view, const ContainerPtr& container) {
+Result<std::string> TickFiles::render(const View& view, Container* container) {
   counters().renders.fetch_add(1, std::memory_order_relaxed);
   if (!container) return serving_.host.raw(std::string(view.path));
   return container->render(view, boottime_us());
 }
 
-Result<CachedTextPtr> TickFiles::snapshot(const View& view, const ContainerPtr& container,
-                                          bool any_age) {
+Result<CachedTextPtr> TickFiles::snapshot(const View& view, Container& container, bool any_age) {
   const uint64_t now = boottime_us();
-  ContainerFiles& files = ContainerFiles::of(*container);
+  ContainerFiles& files = ContainerFiles::of(container);
   CachedTextPtr present = files.cached_text(view.index);
   if (present && (any_age || now < present->taken_us + options().tick_us)) return present;
-  auto text = render(view, container);
+  auto text = render(view, &container);
   if (!text) {
     // Not the figures of a moment ago either, when there are none any more.
     if (text.error().code == EOPNOTSUPP) files.drop_text(view.index);
@@ -49,7 +48,7 @@ Answer TickFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner
 Answer TickFiles::first_entry(NodeId node, const View& view, const ContainerPtr& container,
                               uint64_t valid_s) {
   // Those of the snapshot that is in the page cache: any others would empty it.
-  const auto text = snapshot(view, container, true);
+  const auto text = snapshot(view, *container, true);
   const bool refused = !text && text.error().code == EOPNOTSUPP;
   if (!text && !refused) return Answer::error(ENOENT);
   const fuse_attr attr = refused ? attributes_of(node, mode_of(view), kUnknownSize)
@@ -61,13 +60,13 @@ Answer TickFiles::first_entry(NodeId node, const View& view, const ContainerPtr&
 Answer TickFiles::attributes_in_turn(const Request&, NodeId node, const View& view,
                                      const ContainerPtr& container) {
   if (!container || node.container().none()) {
-    const auto text = render(view, container);
+    const auto text = render(view, container.get());
     // A file that says EOPNOTSUPP is there all the same.
     const bool refused = !text && text.error().code == EOPNOTSUPP;
     if (!text && !refused) return Answer::error(text.error());
     return answer_attributes(node, view, refused ? kUnknownSize : text.value().size());
   }
-  const auto text = snapshot(view, container, false);
+  const auto text = snapshot(view, *container, false);
   if (!text && text.error().code == EOPNOTSUPP) return answer_attributes(node, view, kUnknownSize);
   if (!text) return Answer::error(text.error());
   const CachedText& s = *text.value();
@@ -89,25 +88,10 @@ Answer TickFiles::open_in_turn(const Request& r, const View&, const ContainerPtr
 }
 
 Answer TickFiles::read(const Request& r) {
-  const NodeId node = node_of(r);
-  const View* view = serving_.tree.file(node.index());
-  auto container = serving_.registry.by_id(node.container());
-  if (!container) return Answer::error(container.error());
-  const ContainerPtr owner = std::move(container.value());
-  if (ContainerFiles::of(*owner).cached_text(view->index)) {
-    owner->requests.fetch_add(1, std::memory_order_relaxed);
-    return answer_read(r, *view, owner);
-  }
-  // After a takeover there is none yet, and making one may block.
-  return in_turn(
-      r, owner, [this, view, owner](const Request& req) { return answer_read(req, *view, owner); });
-}
-
-Answer TickFiles::answer_read(const Request& r, const View& view, const ContainerPtr& container) {
   // The bytes of the attributes that the kernel has, however old they are by now.
-  const auto text = snapshot(view, container, true);
-  if (!text) return Answer::error(text.error());
-  return slice(r, text.value()->text, text.value());
+  return read_for_cache(r, [this](const View& view, Container& container) {
+    return snapshot(view, container, true);
+  });
 }
 
 Answer TickFiles::write(const Request& r) {

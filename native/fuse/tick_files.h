@@ -26,13 +26,13 @@ class TickFiles : public ViewFiles {
   uint32_t mode_of(const View& view) const override;
 
  private:
-  Result<std::string> render(const View& view, const ContainerPtr& container);
+  /// nullptr: the host's.
+  Result<std::string> render(const View& view, Container* container);
   /// What the page cache is to have of a file; the present one when it is of this tick, or
   /// `any_age`.
-  Result<CachedTextPtr> snapshot(const View& view, const ContainerPtr& container, bool any_age);
+  Result<CachedTextPtr> snapshot(const View& view, Container& container, bool any_age);
   Answer first_entry(NodeId node, const View& view, const ContainerPtr& container,
                      uint64_t valid_s);
-  Answer answer_read(const Request& r, const View& view, const ContainerPtr& container);
 };
 
 /// What every file answers to OPEN in contract `tick`. The kernel remembers: from now on it opens,

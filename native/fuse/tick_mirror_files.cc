@@ -48,10 +48,7 @@ Answer TickMirrorFiles::told_attributes(const Request& r, NodeId node, const std
   if (node.container().none() || !S_ISREG(out.attr.mode)) {
     return MirrorFiles::told_attributes(r, node, path, out);
   }
-  auto container = serving_.container_of(r, node);
-  if (!container) return Answer::error(container.error());
-  const ContainerPtr owner = std::move(container.value());
-  return in_turn(r, owner, [this, node, owner, path, out](const Request&) {
+  return in_turn_of_owner(r, [this, node, path, out](const Request&, auto& owner) {
     fuse_attr_out told = out;
     fill_attributes(node, owner, path, false, told.attr);
     told.attr_valid = options().tick_us / 1000000;

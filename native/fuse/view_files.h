@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <functional>
 
 #include "fuse/container_files.h"
 #include "fuse/files.h"
@@ -34,6 +35,10 @@ class ViewFiles : public Files {
   std::atomic<uint64_t>& told_size(Container& container, const View& view) {
     return ContainerFiles::of(container).told_size(options().connection, view.index);
   }
+  /// What a READ of the kernel, which caches the file, is answered with: its part of what
+  /// `text_of` finds. At once where the file has a text; else in the container's turn.
+  using TextOf = std::function<Result<CachedTextPtr>(const View&, Container&)>;
+  Answer read_for_cache(const Request& r, const TextOf& text_of);
   Answer answer_attributes(NodeId node, const View& view, uint64_t size) const;
 };
 
