@@ -21,7 +21,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 
 const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
@@ -80,7 +80,7 @@ function libraryPath(name) {
 }
 
 /** A tree of its own beside the one that is used: the same, but built with the sanitizer. */
-function build(kind, tree) {
+async function build(kind, tree) {
   const { flags } = KINDS[kind];
   mkdirSync(tree, { recursive: true });
   for (const name of ["bench", "docs", "native", "packaging", "src", "test"]) {
@@ -120,13 +120,15 @@ function build(kind, tree) {
   const steps = [
     [gypProgram, "configure", "--silent", ...nodedir, "--", "-Dvprocfs_tests=1"],
     [gypProgram, "build", "--silent", "--jobs=2", ...nodedir],
-    [join(project, "node_modules/.bin/tsc"), "-p", "tsconfig.json"],
   ];
   for (const step of steps) {
     if (run(step, tree, env) !== 0) {
       fail(`${step[0]} failed`);
     }
   }
+  const { bundle } = await import(pathToFileURL(join(tree, "packaging/bundle.mjs")).href);
+  await bundle("dist");
+  await bundle("build/modules");
 }
 
 function vitest(kind, tree, projects, files) {
@@ -151,7 +153,7 @@ if (!Object.hasOwn(KINDS, kind)) {
   fail("say which: asan or tsan");
 }
 const tree = join(project, "build/sanitize", kind);
-build(kind, tree);
+await build(kind, tree);
 for (const name of readdirSync(tree).filter((one) => one.startsWith("found."))) {
   rmSync(join(tree, name));
 }
