@@ -57,7 +57,7 @@ ${notes.join("\n")}
 ## arm64
 
 Packages for that node are built by the same script of the same sources, with Debian's cross compilers: to
-compile there takes hours. Emulation makes most scenarios too slow: what says "not run" is left out for that.
+compile there takes hours. Emulation is slow: what says "not run" there has not been tried yet.
 The unit tests of the addon (test/view, test/source, test/container) ran for arm64 in Debian 13's Node.js and
 QEMU's emulation of programs: 2,308 of 2,311 pass, and three are too slow there: both of "take less than a
 fifth of a CPU" (test/source/kernel-log.test.ts) and the clean-up of "a host of 512 CPUs"
