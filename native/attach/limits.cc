@@ -69,7 +69,10 @@ Fd lock_at(off_t offset, int command) {
 
 void limit_self() {
   limit(RLIMIT_CPU, kMostCpuSeconds);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  // Sanitizers take all addresses there are.
   limit(RLIMIT_AS, kMostMemory);
+#endif
   limit(RLIMIT_CORE, 0);
   write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");
 }
