@@ -135,6 +135,7 @@ export class Daemon {
   readonly #child: ChildProcess;
   readonly #end: Promise<number | null>;
   #logs = "";
+  #startedInMs = 0;
 
   private constructor(mountpoint: string, args: readonly string[]) {
     this.mountpoint = mountpoint;
@@ -170,6 +171,7 @@ export class Daemon {
 
   /** On a directory that is there. */
   static async startAt(scope: Scope, mountpoint: string, ...args: string[]): Promise<Daemon> {
+    const begun = performance.now();
     const daemon = new Daemon(mountpoint, args);
     scope.defer(() => daemon.#destroy());
     await until("vprocfs serves", async () => {
@@ -178,7 +180,13 @@ export class Daemon {
       }
       return daemon.isMounted && (await isAnswering(mountpoint));
     });
+    daemon.#startedInMs = performance.now() - begun;
     return daemon;
+  }
+
+  /** How long it took until it served, ms: on a busy machine, so much longer. */
+  get startedInMs(): number {
+    return this.#startedInMs;
   }
 
   get pid(): number {
