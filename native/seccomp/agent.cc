@@ -79,7 +79,7 @@ Result<bool> Agent::prepare(std::vector<Safe::Kept> kept) {
   if (!adopted) return adopted;
   adopt_writers();
   leftovers_ = ledger_.leftovers();
-  for (const Ledger::Entry& entry : leftovers_) {
+  for (const auto& [place, entry] : leftovers_) {
     if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
     if (entry.log.kind != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
   }
@@ -256,14 +256,15 @@ void Agent::run(size_t index) {
   go_first();
   if (index == 0) {
     // Others take what is new meanwhile.
-    for (size_t i = 0; i < leftovers_.size(); ++i) {
+    for (const auto& [place, entry] : leftovers_) {
       // An answer to a monitor is settled when the monitor is heard.
-      if (leftovers_[i].answering != 0 && find(leftovers_[i].key)) continue;
-      if (leftovers_[i].notification.id != 0) {
+      if (entry.answering != 0 && find(entry.key)) continue;
+      if (entry.notification.id != 0) {
         counters_.resumed.fetch_add(1, std::memory_order_relaxed);
-        resume(leftovers_[i], index);
+        resume(entry, index);
       }
-      ledger_.settle(i);
+      const std::lock_guard lock(mutex_);
+      ledger_.settle(place);
     }
     resume_holding(index);
   }

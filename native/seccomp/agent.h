@@ -201,12 +201,12 @@ class Agent {
   CallCounters counters_;
   const Answerer answerer_;
   Ledger ledger_;
-  std::vector<Ledger::Entry> leftovers_;              ///< the first thread's
+  std::vector<Ledger::Leftover> leftovers_;           ///< the first thread's
   std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of calls of workers before us
   std::vector<size_t> held_before_;                   ///< the first thread's
   Fd epoll_, stop_, pace_timer_, watch_timer_, log_ready_;
   size_t log_token_ = 0;
-  mutable std::mutex mutex_;  ///< guards what follows
+  mutable std::mutex mutex_;  ///< guards what follows, and which places of the ledger are free
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
   std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call in the ledger

@@ -272,7 +272,10 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     char rest[1];
     if (answered) ::recv(source->fd.get(), rest, sizeof rest, MSG_DONTWAIT | MSG_TRUNC);
     // Only now: a worker that dies before leaves the question to the next one.
-    ledger_.settle_answer(source->key);
+    {
+      const std::lock_guard lock(mutex_);
+      ledger_.settle_answer(source->key);
+    }
     if (answered) return rearm(source->key, source->fd.get());
   }
   std::shared_ptr<Container> who;

@@ -74,7 +74,10 @@ void Agent::resume_holding(size_t index) {
     // In two places rather than in none, should we die here.
     const Ledger::Entry entry = ledger_.held(place);
     ledger_.hand(index) = entry;
-    ledger_.drop_held(place);
+    {
+      const std::lock_guard lock(mutex_);
+      ledger_.drop_held(place);
+    }
     counters_.resumed.fetch_add(1, std::memory_order_relaxed);
     resume(entry, index);
   }

@@ -54,7 +54,7 @@ std::optional<size_t> Ledger::hold(const Entry& entry) {
   return std::nullopt;
 }
 
-const std::vector<Ledger::Entry>& Ledger::leftovers() {
+const std::vector<Ledger::Leftover>& Ledger::leftovers() {
   // Those of the last worker join those that it had not settled itself, and only then threads and
   // writers get their places.
   for (Entry& from : layout_->hands) {
@@ -71,20 +71,24 @@ const std::vector<Ledger::Entry>& Ledger::leftovers() {
     if (from.in_use()) park(from);
     desk.key = desk.notification.id = 0;
   }
-  leftovers_.assign(layout_->parked, layout_->parked + kParked);
+  leftovers_.clear();
+  for (size_t place = 0; place < kParked; ++place) {
+    const Entry& entry = layout_->parked[place];
+    if (entry.in_use()) leftovers_.push_back({place, entry});
+  }
   return leftovers_;
 }
 
 const Ledger::Entry* Ledger::answering(uint64_t key) const {
-  for (const Entry& entry : leftovers_) {
+  for (const auto& [place, entry] : leftovers_) {
     if (entry.key == key && entry.answering != 0) return &entry;
   }
   return nullptr;
 }
 
 void Ledger::settle_answer(uint64_t key) {
-  for (size_t i = 0; i < leftovers_.size(); ++i) {
-    if (leftovers_[i].key == key && leftovers_[i].answering != 0) settle(i);
+  for (const auto& [place, entry] : leftovers_) {
+    if (entry.key == key && entry.answering != 0) settle(place);
   }
 }
 

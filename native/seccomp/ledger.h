@@ -34,6 +34,11 @@ class Ledger {
 
     bool in_use() const { return key != 0 && (notification.id != 0 || answering != 0); }
   };
+  /// What a worker before us left in one of the places for calls that were put aside.
+  struct Leftover {
+    size_t place;
+    Entry entry;
+  };
 
   Ledger() = default;
   ~Ledger();
@@ -68,9 +73,9 @@ class Ledger {
   Entry& held(size_t place) { return layout_->held[place]; }
   void drop_held(size_t place) { layout_->held[place] = Entry{}; }
 
-  /// What workers before us had in hand, by place; it stays there until settle(). Their writers
-  /// must have ended, or be stuck for good.
-  const std::vector<Entry>& leftovers();
+  /// What workers before us had in hand. Each stays in its place until settle(), and all other
+  /// places are free. Their writers must have ended, or be stuck for good.
+  const std::vector<Leftover>& leftovers();
   void settle(size_t place) { layout_->parked[place] = Entry{}; }
 
   /// The answer to a monitor that a worker before us was about to give, by key; nullptr: none. It
@@ -89,7 +94,7 @@ class Ledger {
     alignas(4096) uint8_t texts[kDesks][Desk::kMostBytes];
   };
   Layout* layout_ = nullptr;
-  std::vector<Entry> leftovers_;
+  std::vector<Leftover> leftovers_;
 };
 
 }  // namespace vprocfs

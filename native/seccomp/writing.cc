@@ -331,7 +331,7 @@ void Agent::leave_writers(bool for_good) {
   // What is left in the ledger is for the next worker, where there is one.
   writers_.stop();
   if (!for_good && safe_ != nullptr) return;
-  for (const Ledger::Entry& entry : ledger_.leftovers()) {
+  for (const auto& [place, entry] : ledger_.leftovers()) {
     const SourcePtr source = find(entry.key);
     if (source && source->kind == Kind::kListener) {
       reply(*source, entry.notification, unanswered(entry.notification.data));

@@ -91,6 +91,9 @@ async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, numbe
 /** So many writers are killed under calls. */
 const WRITER_KILLS = inLong(30, 1_000);
 
+/** So many workers are killed under calls, each some milliseconds after it began to serve. */
+const WORKER_KILLS = inLong(40, 1_000);
+
 /** How many descriptors a writer has that waits for work. */
 const WRITER_DESCRIPTORS = 7;
 
@@ -306,6 +309,27 @@ describeLive("the agent", ["runc", "busybox"], () => {
     expect(one?.meanUs).toBeGreaterThan(7500);
     expect(quiet.meanUs).toBeLessThan(one?.meanUs ?? 0);
     expect((await countersOf(node.daemon)).paced).toBeGreaterThan(500);
+  });
+
+  it("a call that is made while another one is resumed is not lost", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startCaller(scope, "runc", node);
+    const stop = join(caller.rootfs, "tmp/stop");
+    // One makes the next call as soon as the last worker's is answered; the other one's is resumed.
+    const outcomes = [watched(caller, "/tmp/stop"), watched(caller, "/tmp/stop")];
+    for (let kill = 0; kill < WORKER_KILLS; kill += 1) {
+      const { workerPid, generation } = await statusOf(node.daemon);
+      // At any moment of its work.
+      await sleep((kill * 7) % 60);
+      process.kill(workerPid, "SIGKILL");
+      await servingAfter(node.daemon, generation);
+    }
+    writeFileSync(stop, "");
+    for (const { calls, wrong } of await Promise.all(outcomes)) {
+      expect(wrong).toBe(0);
+      expect(calls).toBeGreaterThan(0);
+    }
   });
 
   it("answers sched_getaffinity(2) with the CPUs shown, where it is told to", async () => {
