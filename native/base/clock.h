@@ -20,4 +20,25 @@ inline uint64_t boottime_us() { return clock_us(CLOCK_BOOTTIME); }
 /// The clock for measuring how long something takes.
 inline uint64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
 
+/// What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC, which changes by suspends only: at least and at
+/// most, for whoever reads both clocks may be stopped in between.
+struct BoottimeAhead {
+  uint64_t least_us = 0, most_us = 0;
+};
+inline BoottimeAhead boottime_ahead() {
+  constexpr uint64_t kNearUs = 5;
+  constexpr int kMostTries = 10;
+  BoottimeAhead out;
+  for (int i = 0; i < kMostTries; ++i) {
+    const uint64_t before = monotonic_us();
+    const uint64_t boottime = boottime_us();
+    const uint64_t after = monotonic_us();
+    // Both are cut to microseconds.
+    const BoottimeAhead now{boottime > after ? boottime - after : 0, boottime - before + 1};
+    if (i == 0 || now.most_us - now.least_us < out.most_us - out.least_us) out = now;
+    if (out.most_us - out.least_us <= kNearUs) break;
+  }
+  return out;
+}
+
 }  // namespace vprocfs

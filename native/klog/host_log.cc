@@ -16,7 +16,7 @@ constexpr size_t kMostKills = 1024;
 
 }  // namespace
 
-uint64_t log_clock_behind_us() { return boottime_us() - monotonic_us(); }
+uint64_t log_clock_behind_us() { return boottime_ahead().most_us; }
 
 HostLog::HostLog() : kmsg_(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
   char record[kLongestRecord];

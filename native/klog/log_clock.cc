@@ -7,8 +7,8 @@ namespace {
 
 // How far the two clocks part: one is corrected (adjtimex(2): 0.05 %), the other is not.
 constexpr uint64_t kPart = 1000;
-// What CPUs may have different times, and a tick of the times at which processes began.
-constexpr int64_t kMarginUs = 20'000;
+// What CPUs may have different times: a tick of the kernel's (sched_clock_cpu()).
+constexpr int64_t kMarginUs = 10'000;
 // The clocks may have been stopped at different moments. Whoever compares them may be stopped
 // between the two: what is less than this is no suspend.
 constexpr uint64_t kSuspendedUs = 1'000'000;

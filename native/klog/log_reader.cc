@@ -16,8 +16,10 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kAtOnce = 1000;
-constexpr size_t kMostDying = 512;
-constexpr uint64_t kDyingUs = 5'000'000;
+constexpr size_t kMostEvents = 512;
+// Who crashes is told of first and killed then, and others may run in between. But of the time no
+// more than a part is for waiting: somebody may want the reader to wait.
+constexpr uint64_t kPatienceUs = 50'000, kPart = 10;
 constexpr uint64_t kSlackUs = 2'000'000;
 constexpr uint64_t kForgetUs = 60'000'000;
 
@@ -35,6 +37,7 @@ Result<bool> LogReader::start() {
     begin_ = place_.logs->mark();
     auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
     has_events_ = static_cast<bool>(events);
+    events_ahead_us_ = boottime_ahead().least_us;
     if (events) events_ = std::move(events.value());
     owners_.remember_exited(std::move(place_.exited));
   }
@@ -63,7 +66,7 @@ void LogReader::run() {
     bool more = true;
     {
       const std::lock_guard lock(mutex_);
-      take_dying();
+      take_crashes();
       pump(kAtOnce);
       due = log_.due_us();
       more = !live_;
@@ -87,19 +90,20 @@ std::vector<OomKill> LogReader::kills(uint64_t& seen) const {
   return log_.kills(seen);
 }
 
-/// A process that is about to end is looked at now: when the log tells of it, it may be gone.
-void LogReader::take_dying() {
+/// Who crashes is looked at now: when the log tells of it, it may be gone.
+void LogReader::take_crashes() {
   if (!has_events_) return;
-  const uint64_t now = boottime_us();
-  for (size_t taken = 0; taken < kMostDying; ++taken) {
-    const pid_t pid = events_.next();
-    if (pid == 0) return;
-    if (pid < 0) continue;
-    auto process = owners_.last_process(pid);
-    if (!process) continue;
-    process->end_us = now;
-    dying_.push_back({pid, now, std::move(*process)});
-    if (dying_.size() > kMostDying) dying_.pop_front();
+  const uint64_t ahead = boottime_ahead().least_us;
+  for (size_t taken = 0; taken < kMostEvents; ++taken) {
+    const auto event = events_.next();
+    if (event.pid > 0) {
+      // The machine may have slept since; then what began after the crash began before this.
+      crashes_.add(event.pid, event.at_us + events_ahead_us_, owners_.holders(event.pid));
+    }
+    if (event.pid == 0) {
+      events_ahead_us_ = ahead;
+      return;
+    }
   }
 }
 
@@ -115,13 +119,39 @@ void LogReader::pump(size_t most) {
   if (!more) live_ = true;
 }
 
-std::optional<KnownProcess> LogReader::process_of(pid_t pid, uint64_t time_us, uint64_t now_us) {
-  const LogMoment moment = moment_of(time_us);
-  const auto dying = std::find_if(dying_.rbegin(), dying_.rend(), [&](const Dying& d) {
-    return d.pid == pid && d.process.start_us <= moment.at_us + moment.slack_us;
-  });
-  const bool is_dying = dying != dying_.rend() && now_us - dying->seen_us < kDyingUs;
-  return owners_.process(pid, moment, is_dying ? &dying->process : nullptr);
+/// Whoever has a number whose holder the log has just told to crash: once it is seen that it does,
+/// or that it is not that one.
+PidHolders LogReader::wait_for_crash(pid_t pid) {
+  const uint64_t begun = monotonic_us();
+  const uint64_t until = live_ && begun >= patient_from_us_ ? begun + kPatienceUs : begun;
+  PidHolders found;
+  for (;;) {
+    take_crashes();
+    found = owners_.holders(pid);
+    const uint64_t now = monotonic_us();
+    const bool may_crash =
+        found.living && !found.living->is_killed && !crashes_.knows(pid, boottime_us());
+    const bool may_end = owners_.remembers() && crashes_.is_unsure(pid, found, boottime_us());
+    if ((!may_crash && !may_end) || now >= until) break;
+    pollfd events{events_.fd(), POLLIN, 0};
+    ::poll(&events, has_events_ ? 1 : 0, 1);
+  }
+  const uint64_t waited = monotonic_us() - begun;
+  patient_from_us_ = std::max(patient_from_us_, begun + waited * kPart);
+  return found;
+}
+
+std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_t now_us) {
+  const LogMoment moment = moment_of(group.lines.back().time_us);
+  if (group.kind == LogKind::kFault) {
+    const PidHolders holders = wait_for_crash(group.pid);
+    return crashes_.who(group.pid, moment, holders, boottime_us());
+  }
+  // Old kernels end it otherwise, or only one of its threads.
+  if (group.kind == LogKind::kSeccomp && crashes_.knows(group.pid, now_us)) {
+    return crashes_.who(group.pid, moment, owners_.holders(group.pid), now_us);
+  }
+  return owners_.process(group.pid, moment);
 }
 
 LogMoment LogReader::moment_of(uint64_t time_us) const {
@@ -139,7 +169,7 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
   } else if (!group.pids_path.empty()) {
     found = owners_.of_path(LogOwners::Path::kPids, group.pids_path, now_us);
   } else if (group.pid != 0) {
-    auto process = process_of(group.pid, time_us, now_us);
+    auto process = process_of(group, now_us);
     if (!process) return {};
     found = owners_.of_process(*process, now_us);
     known_[group.pid] = std::move(process);

@@ -3,7 +3,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -13,6 +12,7 @@
 #include "base/result.h"
 #include "base/thread.h"
 #include "klog/banner.h"
+#include "klog/crashes.h"
 #include "klog/host_log.h"
 #include "klog/logs.h"
 #include "klog/owners.h"
@@ -55,10 +55,11 @@ class LogReader : public KillFeed {
  private:
   void run();
   void pump(size_t most);
-  void take_dying();
+  void take_crashes();
   void tell(const LogGroup& group);
   LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);
-  std::optional<KnownProcess> process_of(pid_t pid, uint64_t time_us, uint64_t now_us);
+  std::optional<KnownProcess> process_of(const LogGroup& group, uint64_t now_us);
+  PidHolders wait_for_crash(pid_t pid);
   LogMoment moment_of(uint64_t time_us) const;
   size_t tell_one(const LogGroup& group, const LogOwner& owner);
   void forget_ended(uint64_t now_us);
@@ -73,12 +74,9 @@ class LogReader : public KillFeed {
   uint64_t begun_us_ = 0;      ///< when reading began
   bool ended_ = false;         ///< what `place_` points to may be gone
   bool live_ = false;          ///< all that was logged before us has been read
-  struct Dying {
-    pid_t pid = 0;
-    uint64_t seen_us = 0;
-    KnownProcess process;
-  };
-  std::deque<Dying> dying_;
+  Crashes crashes_;
+  uint64_t events_ahead_us_ = 0;  ///< of CLOCK_BOOTTIME, at least, at events that come now
+  uint64_t patient_from_us_ = 0;  ///< when a crash may be waited for again
   OwnerTranslator::Known known_;  ///< processes that the present group is about
   mutable std::mutex mutex_;      ///< guards all of the above
   Counters counters_;

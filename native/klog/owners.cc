@@ -20,7 +20,6 @@ constexpr size_t kMostOwners = 10000;
 // known that have only just begun; and at least so often when asked.
 constexpr uint64_t kLeastBetweenUs = 50'000, kMostBetweenUs = 1'000'000;
 constexpr uint64_t kAhead = 8;
-constexpr uint64_t kTickUs = 10'000;
 // A process younger than this may have the number of one that has just ended.
 constexpr uint64_t kYoungUs = 100'000;
 // What is logged is read within this time.
@@ -158,18 +157,13 @@ const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
 /// PIDs are used again, perhaps at once. Whoever began after something was logged is not meant by
 /// it, and who began just before it hardly is if somebody had the number just before that. Of what
 /// was logged before we came those that are there now are not meant unless they are much older.
-std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment,
-                                               const KnownProcess* dying) const {
+std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment) const {
   const bool live = moment.slack_us == 0;
   auto now = living(pid);
   const uint64_t begun_us = now ? now->start_us : UINT64_MAX;
-  // Of one that has ended already less can be read.
-  if (dying != nullptr && begun_us == dying->start_us) return *dying;
   const uint64_t young_us = live ? kYoungUs : moment.slack_us;
   if (begun_us <= moment.at_us && moment.at_us - begun_us >= young_us) return now;
   auto former = ended(pid);
-  const bool later = former && dying != nullptr && former->start_us > dying->start_us + kTickUs;
-  if (dying != nullptr && !later) former = *dying;
   const uint64_t within_us = live ? kReadWithinUs : moment.slack_us;
   if (former && former->start_us <= moment.at_us + moment.slack_us &&
       former->end_us + within_us > moment.at_us) {
@@ -178,17 +172,13 @@ std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& momen
   return live && begun_us <= moment.at_us ? now : std::nullopt;
 }
 
-std::optional<KnownProcess> LogOwners::last_process(pid_t pid) const {
-  auto now = living(pid);
-  return now ? now : ended(pid);
-}
-
 std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
   const auto task = exited_ ? exited_->find(pid) : std::nullopt;
   if (!task) return std::nullopt;
   KnownProcess out;
   out.start_us = task->start_ns / 1000;
-  out.end_us = task->end_ns / 1000 + boottime_us() - monotonic_us();
+  out.end_us = task->end_ns / 1000 + boottime_ahead().most_us;
+  out.is_killed = (task->flags & kSignaled) != 0;
   for (size_t i = 0; i < ExitedTask::kLevels && i <= task->level; ++i) {
     out.numbers.push_back(static_cast<pid_t>(task->numbers[i]));
     out.namespaces.push_back(task->namespaces[i]);
@@ -198,17 +188,19 @@ std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
 
 std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
   KnownProcess out;
-  const auto begun = read_start_ticks(procfs_fd_, pid);
-  if (!begun) return std::nullopt;
-  out.start_us = begun.value() * kTickUs;
+  const auto before = read_process_stat(procfs_fd_, pid);
+  if (!before) return std::nullopt;
+  out.start_us = before.value().start_ticks * kTickUs;
   out.numbers = numbers_of(procfs_fd_, pid);
   const uint64_t own = pid_namespace_of(procfs_fd_, pid);
   auto cgroups = read_cgroup_paths(procfs_fd_, pid);
-  const auto again = read_start_ticks(procfs_fd_, pid);
+  const auto after = read_process_stat(procfs_fd_, pid);
   // All of it is of one process, or of none.
-  if (!cgroups || !again || again.value() != begun.value() || out.numbers.empty()) {
+  if (!cgroups || !after || after.value().start_ticks != before.value().start_ticks ||
+      out.numbers.empty()) {
     return std::nullopt;
   }
+  out.is_killed = after.value().is_killed;
   out.namespaces.assign(out.numbers.size(), 0);
   out.namespaces.back() = own;
   out.cgroups = std::move(cgroups.value());

@@ -16,29 +16,12 @@
 #include "base/fd.h"
 #include "container/census.h"
 #include "container/resolve.h"
+#include "klog/known_process.h"
 #include "klog/line.h"
 #include "source/cgroup_mounts.h"
 #include "source/exited_tasks.h"
 
 namespace vprocfs {
-
-/// A process, or one of its threads, as it was found.
-struct KnownProcess {
-  std::vector<pid_t> numbers;  ///< its PID in each namespace that it is in, the host's first
-  /// Inode numbers of these namespaces; of one that lives only its own is known, the others are 0.
-  std::vector<uint64_t> namespaces;
-  CgroupPaths cgroups;    ///< none of one that has ended
-  uint64_t start_us = 0;  ///< CLOCK_BOOTTIME, at most one tick too early
-  uint64_t end_us = 0;    ///< likewise; 0: it lives
-};
-
-/// When something was logged about a process.
-struct LogMoment {
-  uint64_t at_us = 0;  ///< CLOCK_BOOTTIME
-  /// How far off that may be: the log's clock runs freely. 0: it was logged a moment before, and
-  /// it is read as it is logged.
-  uint64_t slack_us = 0;
-};
 
 /// A container whose log something may be for.
 struct LogOwner {
@@ -68,12 +51,12 @@ class LogOwners {
   /// Those that a process is in.
   Owners of_process(const KnownProcess& process, uint64_t now_us);
 
-  /// Who had that number at a moment; nothing: that is not known. `dying`: who was found with it
-  /// before that moment, about to end; may be nullptr.
-  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment,
-                                      const KnownProcess* dying = nullptr) const;
-  /// Who has it, or had it last.
-  std::optional<KnownProcess> last_process(pid_t pid) const;
+  /// Who has that number, and who had it last.
+  PidHolders holders(pid_t pid) const { return {living(pid), ended(pid)}; }
+  /// Whether those that have ended are remembered.
+  bool remembers() const { return static_cast<bool>(exited_); }
+  /// Who had it at a moment; nothing: that is not known.
+  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment) const;
   /// Whether a process is of a container, as far as PID namespaces tell.
   static bool is_inside(const KnownProcess& process, const LogOwner& owner);
 

@@ -16,7 +16,7 @@ constexpr uint32_t kMostTasks = 4096;
 
 /// Where the program finds what it needs in the kernel's structures.
 struct Layout {
-  uint32_t task_pid = 0, task_start = 0;
+  uint32_t task_pid = 0, task_start = 0, task_flags = 0;
   uint32_t number_value = 0;
   PidLayout pid;
 
@@ -27,6 +27,7 @@ Result<Layout> Layout::of(const KernelTypes& types) {
   Layout out;
   RequiredFields field(types);
   out.task_pid = field("task_struct", "thread_pid");
+  out.task_flags = field("task_struct", "flags");
   const auto start = types.offset("task_struct", "start_boottime");
   // Before 5.5 it has another name.
   out.task_start = start ? *start : field("task_struct", "real_start_time");
@@ -54,6 +55,7 @@ class ProgramWriter {
     p_.load32(kLevel, BPF_REG_10, field(offsetof(ExitedTask, level)));
     p_.jump_if(BPF_JEQ, kLevel, 0, end);
     read(field(offsetof(ExitedTask, start_ns)), 8, kTask, layout_.task_start);
+    read(field(offsetof(ExitedTask, flags)), 4, kTask, layout_.task_flags);
     for (size_t i = 0; i < ExitedTask::kLevels; ++i) {
       if (i > 1) p_.jump_if(BPF_JLT, kLevel, static_cast<int32_t>(i), whole);
       const auto at = static_cast<uint32_t>(layout_.pid.numbers + i * layout_.pid.number_size);

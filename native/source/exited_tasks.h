@@ -22,7 +22,7 @@ struct ExitedTask {
   uint32_t level = 0;                          ///< of its own PID namespace; the host's is 0
   std::array<uint32_t, kLevels> numbers{};     ///< its PID in each
   std::array<uint32_t, kLevels> namespaces{};  ///< their inode numbers
-  uint32_t unused = 0;
+  uint32_t flags = 0;                          ///< see kSignaled
 };
 
 /// The tasks of containers that have ended last, kept by the kernel: a BPF program notes each at

@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <climits>
+#include <csignal>
 #include <optional>
 #include <string_view>
 
@@ -73,7 +74,7 @@ int64_t read_boottime_offset(int procfs_fd, pid_t pid) {
   return boottime_offset(procfs_fd, std::to_string(pid)) - boottime_offset(procfs_fd, "self");
 }
 
-Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid) {
+Result<ProcessStat> read_process_stat(int procfs_fd, pid_t pid) {
   const auto text = read_process_file(procfs_fd, pid, "stat");
   if (!text) return text.error();
   const Error malformed{EINVAL, std::to_string(pid) + "/stat"};
@@ -81,11 +82,29 @@ Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid) {
   const size_t command_end = rest.rfind(')');
   if (command_end == rest.npos) return malformed;
   rest.remove_prefix(command_end + 1);
-  constexpr int kFirstField = 3, kStartTime = 22;
-  for (int field = kFirstField; field < kStartTime; ++field) take_word(rest);
-  const auto ticks = parse_u64(take_word(rest));
-  if (!ticks) return malformed;
-  return *ticks;
+  constexpr int kFirstField = 3, kFlags = 9, kStartTime = 22, kPending = 31, kBlocked = 32;
+  std::optional<uint64_t> flags, ticks, pending, blocked;
+  for (int field = kFirstField; field <= kBlocked; ++field) {
+    const std::string_view word = take_word(rest);
+    if (field == kFlags) flags = parse_u64(word);
+    if (field == kStartTime) ticks = parse_u64(word);
+    if (field == kPending) pending = parse_u64(word);
+    if (field == kBlocked) blocked = parse_u64(word);
+  }
+  if (!flags || !ticks || !pending || !blocked) return malformed;
+  // What a fault sends is neither blocked nor handled (force_sig()).
+  uint64_t faults = 0;
+  for (const int signal : {SIGILL, SIGTRAP, SIGBUS, SIGFPE, SIGSEGV}) {
+    faults |= uint64_t{1} << (signal - 1);
+  }
+  const bool is_killed = (*flags & kSignaled) != 0 || (*pending & ~*blocked & faults) != 0;
+  return ProcessStat{*ticks, is_killed};
+}
+
+Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid) {
+  const auto stat = read_process_stat(procfs_fd, pid);
+  if (!stat) return stat.error();
+  return stat.value().start_ticks;
 }
 
 Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid) {

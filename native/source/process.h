@@ -21,8 +21,19 @@ void for_each_process(int procfs_fd, Visit visit) {
   });
 }
 
-/// The start of a process in ticks (1/USER_HZ s) since boot: field 22 of /proc/<pid>/stat, counted
-/// after the *last* ')', since the command may hold blanks and parentheses. ESRCH when gone.
+/// What /proc/<pid>/stat tells of a process.
+struct ProcessStat {
+  uint64_t start_ticks = 0;  ///< its start in ticks (1/USER_HZ s) since boot
+  /// A signal has ended it or is about to; or a fault of its own has it get one that will.
+  bool is_killed = false;
+};
+
+/// In a task's flags: a signal ends it (PF_SIGNALED, the same in all kernels).
+inline constexpr uint64_t kSignaled = 0x400;
+
+/// Fields are counted after the *last* ')', since the command may hold blanks and parentheses.
+/// ESRCH when gone.
+Result<ProcessStat> read_process_stat(int procfs_fd, pid_t pid);
 Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid);
 
 /// /proc/<pid>/cgroup, as seen from the reading thread's cgroup namespace. ESRCH when gone.

@@ -9,6 +9,7 @@
 
 #include "js_error.h"
 #include "klog/banner.h"
+#include "klog/crashes.h"
 #include "klog/log_clock.h"
 #include "klog/record.h"
 #include "klog/sorter.h"
@@ -131,6 +132,38 @@ Napi::Value log_clock(const Napi::CallbackInfo& info) {
   const uint64_t monotonic = reader.u64(info[2], "monotonic");
   if (reader.failed()) return info.Env().Undefined();
   return ValueMaker(info.Env()).u64(clock.by(record, monotonic));
+}
+
+Napi::Value who_crashed(const Napi::CallbackInfo& info) {
+  constexpr pid_t kPid = 7;
+  ValueReader reader(info.Env());
+  const auto holder = [&](Napi::Object from, const char* name) -> std::optional<KnownProcess> {
+    const Napi::Value value = reader.member(from, name);
+    if (reader.failed() || value.IsUndefined()) return std::nullopt;
+    const Napi::Object given = reader.object(value, name);
+    KnownProcess out;
+    out.numbers = {kPid, 1};
+    out.namespaces = {1, 2};
+    out.start_us = reader.u64(given, "start");
+    out.end_us = reader.u64(given, "end");
+    out.is_killed = reader.member(given, "killed").ToBoolean();
+    return out;
+  };
+  const auto holders = [&](Napi::Object from) {
+    return PidHolders{holder(from, "living"), holder(from, "ended")};
+  };
+  Crashes crashes;
+  reader.each(info[0], "crashes", [&](Napi::Value one) {
+    const Napi::Object crash = reader.object(one, "crash");
+    const PidHolders found = holders(crash);
+    crashes.add(kPid, reader.u64(crash, "at"), found);
+  });
+  const Napi::Object at = reader.object(info[1], "moment");
+  const LogMoment moment{reader.u64(at, "at"), reader.u64(at, "slack")};
+  const PidHolders now = holders(reader.object(info[2], "holders"));
+  if (reader.failed()) return info.Env().Undefined();
+  const auto found = crashes.who(kPid, moment, now, moment.at_us);
+  return found ? ValueMaker(info.Env()).u64(found->start_us) : info.Env().Null();
 }
 
 Napi::Value time_log(const Napi::CallbackInfo& info) {

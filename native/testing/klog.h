@@ -25,6 +25,10 @@ Napi::Value time_log(const Napi::CallbackInfo& info);
 /// ([{ record, monotonic, behind }], record, monotonic) -> by when that record had been logged, µs
 Napi::Value log_clock(const Napi::CallbackInfo& info);
 
+/// ([{ at, living, ended }], { at, slack }, { living, ended }) -> when the one began, µs, that a
+/// record of that moment says has crashed; null: that is not proven
+Napi::Value who_crashed(const Napi::CallbackInfo& info);
+
 /// (action, restricted) -> whether that action of syslog(2) is for holders of CAP_SYSLOG only
 Napi::Value needs_capability(const Napi::CallbackInfo& info);
 

@@ -304,7 +304,7 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
 void NamespaceWatch::take_execs(Events& out) {
   // So many at a time: what else has happened has its turn too.
   for (int taken = 0; taken < 1024; ++taken) {
-    const pid_t pid = execs_.next();
+    const pid_t pid = execs_.next().pid;
     if (pid == 0) return;
     if (pid < 0) {
       out.push_back({});

@@ -75,7 +75,7 @@ Result<ProcessEvents> ProcessEvents::open(Kind kind) {
   return events;
 }
 
-pid_t ProcessEvents::next() const {
+ProcessEvents::Event ProcessEvents::next() const {
   alignas(nlmsghdr) unsigned char message[1024];
   for (;;) {
     sockaddr_nl from{};
@@ -83,7 +83,7 @@ pid_t ProcessEvents::next() const {
     const ssize_t n = ::recvfrom(socket_.get(), message, sizeof message, 0,
                                  reinterpret_cast<sockaddr*>(&from), &from_size);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return errno == ENOBUFS ? -1 : 0;
+    if (n < 0) return {errno == ENOBUFS ? -1 : 0, 0};
     proc_event event;
     constexpr size_t kLeast =
         kEventAt + offsetof(proc_event, event_data) + sizeof(event.event_data.exec);
@@ -93,8 +93,9 @@ pid_t ProcessEvents::next() const {
     std::memcpy(&event, message + kEventAt,
                 std::min(sizeof event, static_cast<size_t>(n) - kEventAt));
     if (static_cast<uint32_t>(event.what) != number_of(kind_)) continue;
-    return kind_ == Kind::kExec ? event.event_data.exec.process_tgid
-                                : event.event_data.coredump.process_pid;
+    const pid_t pid = kind_ == Kind::kExec ? event.event_data.exec.process_tgid
+                                           : event.event_data.coredump.process_pid;
+    return {pid, event.timestamp_ns / 1000};
   }
 }
 

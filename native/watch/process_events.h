@@ -21,9 +21,14 @@ class ProcessEvents {
 
   int fd() const { return socket_.get(); }
 
-  /// The next process (kExec) or thread (kCoredump) that an event is about; 0: none is waiting;
-  /// -1: some were lost.
-  pid_t next() const;
+  struct Event {
+    /// The process (kExec) or thread (kCoredump) that it is about; 0: none is waiting; -1: some
+    /// were lost.
+    pid_t pid = 0;
+    uint64_t at_us = 0;  ///< when that was, CLOCK_MONOTONIC
+  };
+  /// The next one, in the order in which they happened to a process.
+  Event next() const;
 
  private:
   Fd socket_;

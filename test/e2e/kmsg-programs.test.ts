@@ -1,12 +1,13 @@
 // Real programs on a container's kernel log, and what containers do to break it.
 
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { installedHooks, report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
+import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
@@ -267,4 +268,66 @@ describeLive("a kernel log that somebody attacks", ["dd"], () => {
     const told = `${(await other.run(READ_ALL)).stdout}`;
     expect(told.trim().split("\n")).toHaveLength(BANNER);
   });
+
+  it.each([
+    ["auto", "lives", "at once"],
+    ["auto", "lives", "late"],
+    ["auto", "crashes", "at once"],
+    ["auto", "crashes", "late"],
+    ["off", "lives", "at once"],
+    ["off", "lives", "late"],
+  ])(
+    "whoever takes the PID of one that crashes is not told of it: bpf %s, it %s, all is read %s",
+    async (bpf, how, when) => {
+      const scope = testScope();
+      const daemon = await Daemon.start(scope, "--bpf", bpf, "--watchdog-ms", "60000");
+      const former = await attached(scope, daemon);
+      const later = await attached(scope, daemon);
+      const logOf = async (container: Container) => `${(await container.run(READ_ALL)).stdout}`;
+      const tries = { victims: 0 };
+      const crash = async () => {
+        tries.victims += 1;
+        const victim = `gone${process.pid % 1000}x${tries.victims}`;
+        const taker = `took${process.pid % 1000}x${tries.victims}`;
+        const waits = ["sh", "-c", `read go; exec ${program("fault")} ${victim} segfault`];
+        const crashing = follow(scope, former, waits);
+        const pid = await until("the victim waits", () =>
+          former.cgroup
+            .read("memory", "cgroup.procs")
+            .split("\n")
+            .find(
+              (one) =>
+                one !== "" && readFileSync(`/proc/${one}/cmdline`, "utf8").startsWith("sh\0-c"),
+            ),
+        );
+        const taking = follow(scope, later, [program("taken"), pid, taker, how]);
+        await until("somebody wants its PID", () => taking.text.startsWith("ready\n"));
+        crashing.child.stdin?.end("go\n");
+        await crashing.ended;
+        await until("its PID is taken", () => taking.text.endsWith("taken\n"));
+        return { victim, taker };
+      };
+      // The kernel lets ten through in five seconds, of the whole node.
+      const told = () =>
+        until("the kernel tells of it", async () => {
+          const names = await crash();
+          return (await output(["dmesg"])).includes(`${names.victim}[`) && names;
+        });
+      const { workerPid } = await readStatus(daemon.mountpoint);
+      const stop = (signal: string) => when === "late" && process.kill(workerPid, signal);
+      stop("SIGSTOP");
+      const { victim, taker } = await told().finally(() => stop("SIGCONT"));
+      // Whatever is told of it has been told when a later record is.
+      writeFileSync(join(later.cgroup.directory("pids"), "pids.max"), "8");
+      await later.run([program("fault"), "forks", "forks", "20"]);
+      await until("it is told of what comes after", async () =>
+        (await logOf(later)).includes("fork rejected"),
+      );
+      expect(await logOf(later)).not.toContain(victim);
+      expect(await logOf(former)).not.toContain(taker);
+      if (bpf === "auto" && how === "lives") {
+        expect(await logOf(former)).toContain(`${victim}[`);
+      }
+    },
+  );
 });

@@ -27,6 +27,7 @@ export type Program =
   | "resend"
   | "syscalls"
   | "syslog"
+  | "taken"
   | "threads"
   | "trigger";
 

@@ -225,6 +225,19 @@ export interface LogContainer {
   readonly processes: readonly { readonly host: number; readonly own: number }[];
 }
 
+/** Who has a PID, and who had it last and has ended; in µs. */
+export interface PidHolders {
+  readonly living?: PidHolder;
+  readonly ended?: PidHolder;
+}
+
+interface PidHolder {
+  readonly start: bigint;
+  readonly end: bigint;
+  /** A signal has ended it or is about to. */
+  readonly killed: boolean;
+}
+
 /** native/klog/sorter.h */
 export interface LogGroup {
   readonly kind: string;
@@ -352,6 +365,12 @@ interface Testing {
     record: bigint,
     monotonic: bigint,
   ): bigint;
+  /** When the one began that a record says has crashed (native/klog/crashes.h); null: not proven. */
+  whoCrashed(
+    crashes: readonly ({ readonly at: bigint } & PidHolders)[],
+    moment: { readonly at: bigint; readonly slack: bigint },
+    holders: PidHolders,
+  ): bigint | null;
   /** Seconds that sorting and translating records takes. */
   timeLog(records: readonly string[]): number;
   /** What was written to /dev/kmsg. */
@@ -440,6 +459,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   readLogRecord: "function",
   sortLog: "function",
   logClock: "function",
+  whoCrashed: "function",
   timeLog: "function",
   readWritten: "function",
   writeKmsg: "function",

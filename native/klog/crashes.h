@@ -1,0 +1,45 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <optional>
+
+#include "klog/known_process.h"
+
+namespace vprocfs {
+
+/// Who crashed, for records that tell of a crash by a PID, which somebody else may have a moment
+/// later. Whoever it was is being killed or gone since; and the kernel tells of each crash a second
+/// time, with a time of the clock that processes begin by (process connector). When either is read
+/// does not matter. Not thread-safe.
+class Crashes {
+ public:
+  /// The kernel said that whoever had that number crashed at `at_us`, CLOCK_BOOTTIME; since then
+  /// these were found with it.
+  void add(pid_t pid, uint64_t at_us, const PidHolders& holders);
+
+  /// Whether a crash of that number was told of within the last seconds.
+  bool knows(pid_t pid, uint64_t now_us) const;
+
+  /// Whether it may have been told of somebody who began within the same tick: when that one has
+  /// ended it is known better.
+  bool is_unsure(pid_t pid, const PidHolders& holders, uint64_t now_us) const;
+
+  /// Who it was that a record of that moment says has crashed; nothing: that is not proven.
+  std::optional<KnownProcess> who(pid_t pid, const LogMoment& moment, const PidHolders& holders,
+                                  uint64_t now_us) const;
+
+ private:
+  struct Crash {
+    pid_t pid = 0;
+    uint64_t at_us = 0;
+    std::optional<KnownProcess> process;
+    bool is_sure = false;  ///< that it is not who got the number within the same tick
+  };
+  std::deque<Crash> crashes_;
+};
+
+}  // namespace vprocfs

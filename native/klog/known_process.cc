@@ -1,0 +1,22 @@
+#include "klog/known_process.h"
+
+namespace vprocfs {
+
+bool may_be_one(const PidHolders& holders) {
+  const auto& [living, ended] = holders;
+  return living && ended && ended->start_us >= living->start_us &&
+         ended->start_us - living->start_us < kTickUs;
+}
+
+KnownProcess as_one(const PidHolders& holders) {
+  KnownProcess out = *holders.ended;
+  // Of deep namespaces the kernel's list of those that have ended has the outermost ones.
+  if (holders.living->numbers.size() > out.numbers.size()) {
+    out.numbers = holders.living->numbers;
+    out.namespaces = holders.living->namespaces;
+  }
+  out.cgroups = holders.living->cgroups;
+  return out;
+}
+
+}  // namespace vprocfs

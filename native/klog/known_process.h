@@ -1,0 +1,46 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "source/cgroup_mounts.h"
+
+namespace vprocfs {
+
+/// A tick of the times that /proc tells processes to have begun at.
+inline constexpr uint64_t kTickUs = 10'000;
+
+/// A process, or one of its threads, as it was found.
+struct KnownProcess {
+  std::vector<pid_t> numbers;  ///< its PID in each namespace that it is in, the host's first
+  /// Inode numbers of these namespaces; of one that lives only its own is known, the others are 0.
+  std::vector<uint64_t> namespaces;
+  CgroupPaths cgroups;     ///< none of one that has ended
+  uint64_t start_us = 0;   ///< CLOCK_BOOTTIME; at most one tick too early of one that lives
+  uint64_t end_us = 0;     ///< likewise; 0: it lives
+  bool is_killed = false;  ///< a signal has ended it or is about to
+};
+
+/// When something was logged about a process.
+struct LogMoment {
+  uint64_t at_us = 0;  ///< CLOCK_BOOTTIME, not before it was logged
+  /// How far off that may be: the log's clock runs freely. 0: it was logged a moment before, and
+  /// it is read as it is logged.
+  uint64_t slack_us = 0;
+};
+
+/// What is found under a PID.
+struct PidHolders {
+  std::optional<KnownProcess> living;  ///< who has it
+  std::optional<KnownProcess> ended;   ///< the last one of those that had it and have ended
+};
+
+/// Whether both may be one process, which has ended and is still there.
+bool may_be_one(const PidHolders& holders);
+/// What is known of that one by both.
+KnownProcess as_one(const PidHolders& holders);
+
+}  // namespace vprocfs

@@ -1,0 +1,46 @@
+// Takes a PID of the host's the moment it is free: `taken PID NAME lives|crashes`, run in a
+// container whose user namespace is the host's. Says "ready" when it tries, and "taken" when its
+// child has that PID; the child ends with its stdin, or by a fault of its own.
+
+#include <errno.h>
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+int main(int argc, char** argv) {
+  if (argc < 4) return 1;
+  const int crashes = strcmp(argv[3], "crashes") == 0;
+  // The innermost first: one that nobody in the container has.
+  pid_t numbers[] = {20000, (pid_t)atoi(argv[1])};
+  struct clone_args args = {
+      .exit_signal = SIGCHLD, .set_tid = (uintptr_t)numbers, .set_tid_size = 2};
+  prctl(PR_SET_NAME, argv[2]);
+  if (write(1, "ready\n", 6) != 6) return 1;
+  pid_t child;
+  do {
+    child = (pid_t)syscall(SYS_clone3, &args, sizeof args);
+  } while (child < 0 && errno == EEXIST);
+  if (child < 0) {
+    perror("clone3");
+    return 1;
+  }
+  if (child == 0) {
+    volatile uintptr_t nowhere = 8;
+    if (crashes) *(volatile int*)nowhere = 1;
+    char byte;
+    while (read(0, &byte, 1) > 0) {
+    }
+    _exit(0);
+  }
+  if (write(1, "taken\n", 6) != 6) return 1;
+  int status;
+  waitpid(child, &status, 0);
+  return 0;
+}
