@@ -40,15 +40,35 @@ export function userOf(port: number, tables: readonly string[]): string {
   return "";
 }
 
+/** What is asked of a Worker. */
+type Thread = Pick<Worker, "on" | "postMessage" | "terminate" | "unref">;
+
+function startThread(): Thread {
+  return new Worker(installed("dist/password-thread.js"));
+}
+
 /** Checks passwords on a thread of their own, which is started by the first one. */
 export class PasswordThread {
+  readonly #startThread: () => Thread;
   readonly #open = new Map<number, (isRight: boolean | undefined) => void>();
-  #thread: Worker | undefined;
+  #thread: Thread | undefined;
   #last = 0;
 
-  /** Undefined: not checked, since its client, or all together, ask for too many. */
+  /** `start` throws while the host has no thread to give. */
+  constructor(start: () => Thread = startThread) {
+    this.#startThread = start;
+  }
+
+  /** Undefined: not checked, because its client, or all together, ask for too many, or there is no thread for it. */
   check(password: string, hash: string, { address, port }: Peer): Promise<boolean | undefined> {
     if (this.#open.size >= MOST_UNDER_WAY) {
+      return Promise.resolve(undefined);
+    }
+    let thread: Thread;
+    try {
+      thread = this.#start();
+    } catch {
+      // The next check tries again.
       return Promise.resolve(undefined);
     }
     this.#last += 1;
@@ -56,7 +76,7 @@ export class PasswordThread {
     return new Promise((resolve) => {
       this.#open.set(id, resolve);
       const check: Check = { id, password, hash, address, port };
-      this.#start().postMessage(check);
+      thread.postMessage(check);
     });
   }
 
@@ -65,11 +85,11 @@ export class PasswordThread {
     this.#giveUp();
   }
 
-  #start(): Worker {
+  #start(): Thread {
     if (this.#thread !== undefined) {
       return this.#thread;
     }
-    const thread = new Worker(installed("dist/password-thread.js"));
+    const thread = this.#startThread();
     thread.unref();
     thread.on("message", ({ id, isRight }: Verdict) => {
       this.#open.get(id)?.(isRight);

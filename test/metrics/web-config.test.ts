@@ -1,9 +1,11 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import { hashSync } from "bcryptjs";
 import { describe, expect, it } from "vitest";
 import { VprocfsError } from "../../src/errors.js";
-import { userOf } from "../../src/metrics/password-client.js";
+import { installed } from "../../src/layout.js";
+import { PasswordThread, userOf } from "../../src/metrics/password-client.js";
 import { BasicAuth, readWebConfig } from "../../src/metrics/web-config.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
@@ -138,5 +140,26 @@ describe("BasicAuth", () => {
 `;
     expect(userOf(50_000, ["", table])).toBe("1000");
     expect(userOf(50_001, [table])).toBe("");
+  });
+});
+
+describe("PasswordThread", () => {
+  const PEER = { address: "192.0.2.1", port: 4711 };
+
+  it("checks again as soon as the host has a thread to give", async () => {
+    let hasThreads = false;
+    const passwords = new PasswordThread(() => {
+      if (!hasThreads) {
+        throw new Error("no thread");
+      }
+      return new Worker(installed("dist/password-thread.js"));
+    });
+    testScope().defer(() => passwords.close());
+    // More than may be under way at a time.
+    for (let times = 0; times < 300; times += 1) {
+      expect(await passwords.check("secret", HASH, PEER)).toBeUndefined();
+    }
+    hasThreads = true;
+    expect(await passwords.check("secret", HASH, PEER)).toBe(true);
   });
 });
