@@ -5,7 +5,7 @@
 //   npm run sanitize -- asan|tsan [FILE...]
 //
 // asan: AddressSanitizer and UBSan; tsan: ThreadSanitizer. FILE: test files instead of the usual ones
-// (unit tests, storms, calls, fairness, hostile programs). Needs root, as those tests do. What was
+// (unit tests, storms, calls, kernel logs, fairness, hostile programs). Needs root, as those tests do. What was
 // found is in build/sanitize/KIND/found.*. Exit status: 1 when something was found or a test failed, 2
 // when it cannot be built or an argument is wrong.
 
@@ -50,6 +50,7 @@ const UNIT = ["test/view", "test/source", "test/container"];
 const LIVE = [
   "test/e2e/never-down-storm.test.ts",
   "test/e2e/calls.test.ts",
+  "test/e2e/kmsg.test.ts",
   "test/e2e/fair.test.ts",
   "test/e2e/watcher.test.ts",
   "test/hostile",
