@@ -28,7 +28,8 @@ class Threads {
   /// For the body: before work that may take long, and after it.
   void busy();
   void idle();
-  /// For who brings work: when all are busy, and none could be had for the next, it tries again.
+  /// When all are busy, and none could be had for what comes next, tries again. For who brings
+  /// work, and from time to time: those that block cannot.
   void reinforce();
   /// Starts none from now on, and waits for the end of all. The caller has told them to end;
   /// `wake`, if any, is a signal that makes them look.

@@ -15,6 +15,7 @@ struct Holder {
   uint64_t request = 0;   ///< 0: nobody's
   size_t connection = 0;  ///< which one's request: each numbers its own
   uint32_t pid = 0;
+  uint64_t node = 0;
 };
 
 /// Something that waits for its turn.

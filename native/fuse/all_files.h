@@ -36,7 +36,9 @@ class AllFiles {
   void hand_over();
   /// The caller of a request got a signal. True: its wait has ended.
   bool interrupt(uint64_t unique) { return kmsg_ && kmsg_->interrupt(unique); }
-  /// Whether a reader may be about to wait whom any signal ends.
+  /// Whether a reader of this node may be about to wait whom any signal ends.
+  bool has_waits(NodeId node) { return kmsg_ && &of(node) == &*kmsg_; }
+  /// Whether there are such nodes.
   bool has_waits() const { return kmsg_.has_value(); }
   /// Open files, and readers who wait for a record, that OpenFiles and Turns know nothing of.
   size_t open_files() const { return kmsg_ ? kmsg_->open_files() : 0; }

@@ -316,6 +316,13 @@ size_t Engine::threads() const {
   return plain_->threads() + (polled_ ? polled_->threads() : 0);
 }
 
+void Engine::reinforce() {
+  if (!active()) return;
+  plain_->reinforce();
+  if (polled_) polled_->reinforce();
+  if (agent_) agent_->reinforce();
+}
+
 bool Engine::serving() const {
   return plain_ && plain_->serving() && (!polled_ || polled_->ended() || polled_->serving());
 }

@@ -96,6 +96,8 @@ class Engine {
   const Agent* agent() const { return active() ? agent_.get() : nullptr; }
   /// Why no system calls are answered; empty when they are, or are not to be.
   std::string agent_problem() const { return active() ? agent_problem_ : std::string(); }
+  /// From time to time: tries again to have threads where the node had none to give.
+  void reinforce();
   /// Worker threads; from any thread, as long as nobody calls activate().
   size_t threads() const;
   /// True while some thread of each connection waits for requests. Without its mount the second one

@@ -82,7 +82,11 @@ class Files {
   Answer in_turn(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
     return serving_.turns.in_turn(r, container, work);
   }
-  /// The same for the container that the node belongs to, or the caller's: `work` is given the
+  /// The same for what makes nothing anew: against no budget.
+  Answer at_gate(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
+    return serving_.turns.at_gate(r, container, work);
+  }
+  /// in_turn() for the container that the node belongs to, or the caller's: `work` is given the
   /// request, maybe a copy of it, and that container.
   template <typename Work>
   Answer in_turn_of_owner(const Request& r, Work work) {

@@ -82,6 +82,7 @@ void KeeperLink::beat() {
   last_requests_ = packet.requests;
   quiet_beats_ = asked ? 0 : std::min(quiet_beats_ + 1, kLastBeats);
   send(packet);
+  engine_.reinforce();
 }
 
 int KeeperLink::beat_ms() const {

@@ -75,9 +75,15 @@ void KmsgFiles::run() {
 }
 
 void KmsgFiles::tell(ContainerId id) {
+  // A tenant may have thousands polled: the kernel is told without the lock that all share.
+  for (const uint64_t poll_handle : answer_parked(id)) reply().notify_poll(poll_handle);
+}
+
+std::vector<uint64_t> KmsgFiles::answer_parked(ContainerId id) {
+  std::vector<uint64_t> polled;
   const std::lock_guard lock(mutex_);
   const auto it = by_log_.find(id);
-  if (it == by_log_.end()) return;
+  if (it == by_log_.end()) return polled;
   // In the order in which they came: their numbers count up.
   const std::set<uint64_t> waiting = it->second.parked;
   for (const uint64_t unique : waiting) {
@@ -90,8 +96,22 @@ void KmsgFiles::tell(ContainerId id) {
   }
   for (const FilePtr& file : it->second.files) {
     const uint64_t poll_handle = file->now().poll_handle;
-    if (poll_handle != 0) reply().notify_poll(poll_handle);
+    if (poll_handle != 0) polled.push_back(poll_handle);
   }
+  return polled;
+}
+
+auto KmsgFiles::opener_of(NodeId node) const -> ContainerPtr {
+  const std::lock_guard lock(mutex_);
+  const auto log = by_log_.find(node.container());
+  if (log == by_log_.end() || log->second.files.empty()) return nullptr;
+  return log->second.files.front()->container;
+}
+
+Answer KmsgFiles::in_turn_of_file(const Request& r, uint64_t handle, const FileWork& work) {
+  const FilePtr file = find_or_restore(handle, node_of(r), view_of(r));
+  if (!file) return Answer::error(EBADF);
+  return at_gate(r, file->container, [file, work](const Request& req) { return work(req, file); });
 }
 
 auto KmsgFiles::find_locked(uint64_t handle, NodeId node) const -> FilePtr {
@@ -99,12 +119,18 @@ auto KmsgFiles::find_locked(uint64_t handle, NodeId node) const -> FilePtr {
   return it != files_.end() && it->second->node.raw() == node.raw() ? it->second : nullptr;
 }
 
-auto KmsgFiles::find_or_restore_locked(uint64_t handle, NodeId node, const View& view) -> FilePtr {
-  auto file = find_locked(handle, node);
+auto KmsgFiles::find_or_restore(uint64_t handle, NodeId node, const View& view) -> FilePtr {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto file = find_locked(handle, node);
+    if (file || files_.count(handle) != 0) return file;
+  }
   // A handle of a worker whose state was lost: the node says whose it is.
-  if (file || files_.count(handle) != 0) return file;
   auto container = serving_.registry.by_id(node.container());
   if (!container) return nullptr;
+  const std::lock_guard lock(mutex_);
+  auto file = find_locked(handle, node);
+  if (file || files_.count(handle) != 0) return file;
   file = std::make_shared<KmsgFile>(serving_.state, node, view, std::move(container.value()),
                                     handle, uint64_t{0});
   add_locked(file);

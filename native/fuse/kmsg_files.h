@@ -89,17 +89,29 @@ class KmsgFiles : public Files {
   const View& view_of(const Request& r) const { return *serving_.tree.file(node_of(r).index()); }
   static bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
   fuse_attr_out attributes_locked(NodeId node, const View& view) const;
+  Answer attributes_in_turn(const Request& r);
+  Answer open_in_turn(const Request& r, const ContainerPtr& container);
+  Answer read_in_turn(const Request& r, const FilePtr& file);
+  Answer seek_in_turn(const Request& r, const FilePtr& file);
+  Answer poll_in_turn(const Request& r, const FilePtr& file);
+  /// The container whose log this is while somebody has it open, else nullptr.
+  ContainerPtr opener_of(NodeId node) const;
   Answer finish_open(const Request& r, const View& view, const ContainerPtr& container);
   Answer append(const Request& r, const FilePtr& file);
 
-  /// Runs `work` when the container has a log, or there is no room for one.
-  Answer with_log(const Request& r, const ContainerPtr& container, const Turns::Work& work);
+  /// Gives a container a log, unless it has one or there is no room for it.
+  void begin_log(const ContainerDescription& container);
   bool may_write(const Request& r, const ContainerDescription& container) const;
   /// 0 or an errno: whether a file may be opened.
   int check_open(const Request& r, const View& view, const ContainerDescription& container) const;
 
+  /// Runs `work` on an open file when it is its tenant's turn: who hammers one log keeps nobody
+  /// from the lock of all.
+  using FileWork = std::function<Answer(const Request&, const FilePtr&)>;
+  Answer in_turn_of_file(const Request& r, uint64_t handle, const FileWork& work);
+
   FilePtr find_locked(uint64_t handle, NodeId node) const;
-  FilePtr find_or_restore_locked(uint64_t handle, NodeId node, const View& view);
+  FilePtr find_or_restore(uint64_t handle, NodeId node, const View& view);
   void add_locked(const FilePtr& file);
   FilePtr remove_locked(uint64_t handle, NodeId node);
   /// True when the request was answered; else it has to wait.
@@ -117,6 +129,8 @@ class KmsgFiles : public Files {
   void run();
   /// Something new is in a log: answers who waits for it, and tells who polls.
   void tell(ContainerId id);
+  /// The former; what the latter are notified by.
+  std::vector<uint64_t> answer_parked(ContainerId id);
 
   const LogPlace& place_;
   KernelLogs& logs_;

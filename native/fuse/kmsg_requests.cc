@@ -50,31 +50,27 @@ int KmsgFiles::check_open(const Request& r, const View& view,
 }
 
 Answer KmsgFiles::open(const Request& r) {
-  const auto* in = r.arg<fuse_open_in>();
-  const View& view = view_of(r);
   auto found = serving_.registry.by_id(node_of(r).container());
   if (!found) return Answer::error(found.error());
-  const ContainerPtr container = std::move(found.value());
+  // Who may is read from several files of the caller: it counts as a file made anew.
+  return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
+    return open_in_turn(req, container);
+  });
+}
+
+Answer KmsgFiles::open_in_turn(const Request& r, const ContainerPtr& container) {
+  const View& view = view_of(r);
   const int refused = check_open(r, view, container->description());
   if (refused != 0) return Answer::error(refused);
   if (serving_.full(container)) return Answer::error(ENFILE);
-  container->requests.fetch_add(1, std::memory_order_relaxed);
-  const auto finish = [this, &view, container](const Request& req) {
-    return finish_open(req, view, container);
-  };
   // Who only writes may never do so: systemd keeps it open.
-  if (!reads(in->flags)) return finish(r);
-  return with_log(r, container, finish);
+  if (reads(r.arg<fuse_open_in>()->flags)) begin_log(container->description());
+  return finish_open(r, view, container);
 }
 
-Answer KmsgFiles::with_log(const Request& r, const ContainerPtr& container,
-                           const Turns::Work& work) {
-  if (logs_.marks(container->id())) return work(r);
-  return in_turn(r, container, [this, container, work](const Request& req) {
-    const ContainerDescription& description = container->description();
-    logs_.begin(description.id, description.tenant, [&] { return place_.banner(description); });
-    return work(req);
-  });
+void KmsgFiles::begin_log(const ContainerDescription& container) {
+  if (logs_.marks(container.id)) return;
+  logs_.begin(container.id, container.tenant, [&] { return place_.banner(container); });
 }
 
 Answer KmsgFiles::finish_open(const Request& r, const View& view, const ContainerPtr& container) {
@@ -113,8 +109,13 @@ fuse_attr_out KmsgFiles::attributes_locked(NodeId node, const View& view) const 
 }
 
 Answer KmsgFiles::attributes(const Request& r) {
+  if (r.arg<fuse_getattr_in>() == nullptr) return Answer::error(EINVAL);
+  return at_gate(r, opener_of(node_of(r)),
+                 [this](const Request& req) { return attributes_in_turn(req); });
+}
+
+Answer KmsgFiles::attributes_in_turn(const Request& r) {
   const auto* in = r.arg<fuse_getattr_in>();
-  if (in == nullptr) return Answer::error(EINVAL);
   const NodeId node = node_of(r);
   const View& view = view_of(r);
   const std::lock_guard lock(mutex_);
@@ -144,23 +145,24 @@ Answer KmsgFiles::set_attributes(const Request& r) {
   if ((in->valid & FATTR_SIZE) == 0 || (in->valid & ~kTruncates) != 0) {
     return Answer::error(EPERM);
   }
-  const NodeId node = node_of(r);
-  const auto container = serving_.registry.by_id(node.container());
-  if (!container) return Answer::error(container.error());
-  if (!may_write(r, container.value()->description())) return Answer::error(EACCES);
-  const std::lock_guard lock(mutex_);
-  return Answer::of(attributes_locked(node, view_of(r)));
+  const auto found = serving_.registry.by_id(node_of(r).container());
+  if (!found) return Answer::error(found.error());
+  return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
+    if (!may_write(req, container->description())) return Answer::error(EACCES);
+    const std::lock_guard lock(mutex_);
+    return Answer::of(attributes_locked(node_of(req), view_of(req)));
+  });
 }
 
 Answer KmsgFiles::access(const Request& r) {
-  const auto* in = r.arg<fuse_access_in>();
-  uint32_t allowed = view_of(r).mode & 07;
-  if ((in->mask & ~allowed & (R_OK | W_OK)) != 0) {
-    const auto container = serving_.registry.by_id(node_of(r).container());
-    if (container && may_write(r, container.value()->description())) allowed |= R_OK | W_OK;
-  }
-  if ((in->mask & ~allowed & 07) != 0) return Answer::tell(EACCES);
-  return Answer::ok();
+  const uint32_t lacks = r.arg<fuse_access_in>()->mask & ~(view_of(r).mode & 07) & 07;
+  if (lacks == 0) return Answer::ok();
+  if ((lacks & X_OK) != 0) return Answer::tell(EACCES);
+  const auto found = serving_.registry.by_id(node_of(r).container());
+  if (!found) return Answer::tell(EACCES);
+  return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
+    return may_write(req, container->description()) ? Answer::ok() : Answer::tell(EACCES);
+  });
 }
 
 Answer KmsgFiles::read(const Request& r) {
@@ -168,11 +170,15 @@ Answer KmsgFiles::read(const Request& r) {
   // These fill the page cache, as sendfile(2) and private mappings do: whoever tries it falls back
   // to read(2).
   if ((in->read_flags & FUSE_READ_LOCKOWNER) == 0) return Answer::error(EINVAL);
-  const std::lock_guard lock(mutex_);
-  const FilePtr file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
-  if (!file) return Answer::error(EBADF);
-  file->container->requests.fetch_add(1, std::memory_order_relaxed);
+  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
+    return read_in_turn(req, file);
+  });
+}
+
+Answer KmsgFiles::read_in_turn(const Request& r, const FilePtr& file) {
+  const auto* in = r.arg<fuse_read_in>();
   const Read read{r.asked(), in->offset, in->size};
+  const std::lock_guard lock(mutex_);
   if (answer_locked(*file, read)) return Answer::elsewhere();
   // The flags of the moment, not those of open(2).
   if ((in->flags & O_NONBLOCK) != 0) return Answer::tell(EAGAIN);
@@ -185,15 +191,10 @@ Answer KmsgFiles::write(const Request& r) {
   const auto* in = r.arg<fuse_write_in>();
   if (is_stream(view_of(r))) return Answer::error(EIO);  // it has no write method
   if (in->size > kLongestWritten) return Answer::error(EINVAL);
-  FilePtr file;
-  {
-    const std::lock_guard lock(mutex_);
-    file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
-  }
-  if (!file) return Answer::error(EBADF);
-  file->container->requests.fetch_add(1, std::memory_order_relaxed);
-  return with_log(r, file->container,
-                  [this, file](const Request& req) { return append(req, file); });
+  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
+    begin_log(file->container->description());
+    return append(req, file);
+  });
 }
 
 Answer KmsgFiles::append(const Request& r, const FilePtr& file) {
@@ -225,9 +226,14 @@ Answer KmsgFiles::append(const Request& r, const FilePtr& file) {
 Answer KmsgFiles::seek(const Request& r) {
   const auto* in = r.arg<fuse_lseek_in>();
   if (in == nullptr) return Answer::error(EINVAL);
+  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
+    return seek_in_turn(req, file);
+  });
+}
+
+Answer KmsgFiles::seek_in_turn(const Request& r, const FilePtr& file) {
+  const auto* in = r.arg<fuse_lseek_in>();
   const std::lock_guard lock(mutex_);
-  const FilePtr file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
-  if (!file) return Answer::error(EBADF);
   if (in->offset != 0) return Answer::error(ESPIPE);
   if (in->whence != SEEK_DATA || is_stream(file->view)) return Answer::error(EINVAL);
   const auto marks = logs_.marks(file->container->id());
@@ -241,10 +247,15 @@ Answer KmsgFiles::seek(const Request& r) {
 
 Answer KmsgFiles::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
+  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
+    return poll_in_turn(req, file);
+  });
+}
+
+Answer KmsgFiles::poll_in_turn(const Request& r, const FilePtr& file) {
+  const auto* in = r.arg<fuse_poll_in>();
   fuse_poll_out out{};
   const std::lock_guard lock(mutex_);
-  const FilePtr file = find_or_restore_locked(in->fh, node_of(r), view_of(r));
-  if (!file) return Answer::error(EBADF);
   if ((in->flags & FUSE_POLL_SCHEDULE_NOTIFY) != 0 && file->now().poll_handle != in->kh) {
     KmsgState to = file->now();
     to.poll_handle = in->kh;

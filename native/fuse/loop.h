@@ -35,6 +35,8 @@ class Loop {
   /// True while a thread waits for the next request: nothing is stuck behind those in hand.
   bool idle() const { return threads_.any_idle(); }
   size_t threads() const { return threads_.size(); }
+  /// See Threads.
+  void reinforce() { threads_.reinforce(); }
 
  private:
   void run();

@@ -30,6 +30,8 @@ class Notifier {
   Result<bool> start();
   /// Finishes what is queued and ends the threads.
   void stop();
+  /// See Threads.
+  void reinforce() { threads_.reinforce(); }
 
   /// `lane`: any number that stands for the tenant.
   void post(uint64_t lane, Job job);

@@ -25,6 +25,8 @@ class Pacer {
   Result<bool> start();
   /// Runs at once all that waits, and ends the threads.
   void stop();
+  /// See Threads.
+  void reinforce() { threads_.reinforce(); }
 
   /// Runs `work` at `due_us` (CLOCK_BOOTTIME).
   void post(uint64_t due_us, Work work);

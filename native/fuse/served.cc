@@ -131,6 +131,13 @@ size_t Served::threads() const {
   return loop_ ? loop_->threads() : 0;
 }
 
+void Served::reinforce() {
+  const std::lock_guard lock(loop_mutex_);
+  if (!loop_) return;
+  loop_->reinforce();
+  server_->reinforce();
+}
+
 std::string Served::place_for(int procfs_fd, uint32_t pid) const {
   const Seen own = look(AT_FDCWD, "/");
   const Seen its = look(procfs_fd, std::to_string(pid) + "/root");

@@ -65,6 +65,8 @@ class Served {
   const std::string& state_ignored() const { return state_ignored_; }
   /// Worker threads; from any thread.
   size_t threads() const;
+  /// Tries again to have a thread for what comes next where none was to be had. See Threads.
+  void reinforce();
   /// True once the connection has ended by itself.
   bool ended() const { return loop_ && loop_->ended(); }
   /// True while some thread waits for requests.

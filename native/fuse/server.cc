@@ -29,6 +29,11 @@ void Server::stop_helpers() {
   serving_.notifier.stop();
 }
 
+void Server::reinforce() {
+  serving_.notifier.reinforce();
+  serving_.turns.reinforce();
+}
+
 void Server::handle(const Request& r) { serving_.answers.give(r.asked(), dispatch(r)); }
 
 template <auto kHandler>
@@ -106,9 +111,11 @@ Answer Server::interrupt(const Request& r) {
   if (files_.interrupt(in->unique)) return Answer::none();
   Turns& turns = serving_.turns;
   turns.interrupt(in->unique);
-  // A reader of a log ends with any signal, and another thread may be about to have it wait. The
-  // kernel sends the same again for a request that is still in hand.
-  if (files_.has_waits() && !turns.caller_of(in->unique)) {
+  // A reader of a log ends with any signal, and it may be about to wait for a record. The kernel
+  // sends the same again for a request that is still in hand.
+  if (!files_.has_waits()) return Answer::none();
+  const auto caller = turns.caller_of(in->unique);
+  if (!caller || files_.has_waits(NodeId(caller->node))) {
     turns.interrupt_again(r.header().unique);
   }
   return Answer::none();

@@ -41,6 +41,8 @@ class Server {
   /// Starts and ends the threads that send notices and that wait for budgets.
   Result<bool> start_helpers();
   void stop_helpers();
+  /// Tries again to have the threads of these where none were to be had.
+  void reinforce();
 
   /// Somebody wrote to a limit: makes the kernel forget files that say something else now.
   void limits_changed() { files_.limits_changed(); }

@@ -50,7 +50,7 @@ struct Turns::Waiting : Deferred {
 };
 
 Holder Turns::holder_of(const Request& r) const {
-  return {r.identity(), connection_, r.header().pid};
+  return {r.identity(), connection_, r.header().pid, r.header().nodeid};
 }
 
 size_t Turns::waiting() const {
@@ -80,6 +80,12 @@ bool Turns::may_wait(const ContainerPtr& container) {
   if (!stake.spent(Resource::kWaiting)) return true;
   stake.refuse(Resource::kWaiting);
   return false;
+}
+
+Answer Turns::at_gate(const Request& r, const ContainerPtr& container, const Work& work) {
+  if (!container) return work(r);
+  container->requests.fetch_add(1, std::memory_order_relaxed);
+  return pass_gate(r, container, work);
 }
 
 Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
@@ -136,29 +142,32 @@ void Turns::interrupt_again(uint64_t unique) {
 void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   // Its turn may be far off, its source may block for long, and until it is answered the thread
   // cannot end. Signals that do not kill must not be seen, as they are not in proc.
-  const std::optional<uint32_t> pid = caller_of(unique);
-  if (pid) {
-    const auto status = host_.raw("proc/" + std::to_string(*pid) + "/status");
+  const std::optional<Holder> caller = caller_of(unique);
+  if (caller) {
+    const auto status = host_.raw("proc/" + std::to_string(caller->pid) + "/status");
     if (status && killed(status.value())) return answer_interrupted(unique);
   }
   // Between two places it is in neither for a moment: only one missed twice has been answered.
-  if (!pid && !was_found) return;
+  if (!caller && !was_found) return;
   pacer_.post_unless_stopping(boottime_us() + again_us,
-                              [this, unique, again_us, found = pid.has_value()] {
+                              [this, unique, again_us, found = caller.has_value()] {
                                 release_killed(unique, std::min(2 * again_us, kLastLookUs), found);
                               });
 }
 
-std::optional<uint32_t> Turns::caller_of(uint64_t unique) const {
+std::optional<Holder> Turns::caller_of(uint64_t unique) const {
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
-    if (it != waiting_.end()) return it->second.asked.header.pid;
+    if (it != waiting_.end()) {
+      const fuse_in_header& header = it->second.asked.header;
+      return Holder{unique & ~kFuseUniqueResend, connection_, header.pid, header.nodeid};
+    }
   }
   for (const auto& tenant : registry_.tenants()) {
     const Holder holder = tenant->gate().holder();
     const bool ours = holder.connection == connection_;
-    if (ours && holder.request == (unique & ~kFuseUniqueResend)) return holder.pid;
+    if (ours && holder.request == (unique & ~kFuseUniqueResend)) return holder;
   }
   return std::nullopt;
 }

@@ -28,10 +28,14 @@ class Turns {
   /// Starts and ends the thread that waits for budgets.
   Result<bool> start() { return pacer_.start(); }
   void stop() { pacer_.stop(); }
+  /// See Threads.
+  void reinforce() { pacer_.reinforce(); }
 
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
   /// once for the host.
   Answer in_turn(const Request& r, const ContainerPtr& container, const Work& work);
+  /// The same for what makes nothing anew: it takes its turn, and counts against no budget.
+  Answer at_gate(const Request& r, const ContainerPtr& container, const Work& work);
 
   /// The caller of a request got a signal. The request is answered when that kills the caller, be
   /// it now or later.
@@ -39,7 +43,7 @@ class Turns {
   /// Has the kernel send an INTERRUPT again, whose own `unique` this is.
   void interrupt_again(uint64_t unique);
   /// Who waits for the answer to a request that waits, or that somebody works on.
-  std::optional<uint32_t> caller_of(uint64_t unique) const;
+  std::optional<Holder> caller_of(uint64_t unique) const;
 
   /// Requests that wait for their turn, or for their container's budget.
   size_t waiting() const;

@@ -53,6 +53,8 @@ class Agent {
   Result<bool> start();
   /// Answers what is in hand and ends all threads. `for_good`: nobody is to go on.
   void stop(bool for_good);
+  /// See Threads.
+  void reinforce() { threads_.reinforce(); }
 
   const CallCounters& counters() const { return counters_; }
 

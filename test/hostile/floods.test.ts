@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
+import { polledMountpointOf } from "../../src/polled.js";
 import { MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
@@ -34,7 +35,7 @@ describeLive("floods of one container", ["busybox"], () => {
   let daemon: Daemon;
   let hostile: Container;
   let victim: Container;
-  let files: Record<"stat" | "polled" | "pressure" | "hostile", string>;
+  let files: Record<"stat" | "polled" | "log" | "pressure" | "hostile" | "hostileLog", string>;
   let allowed = 0;
 
   async function pulse(file = files.stat): Promise<Pulse> {
@@ -99,13 +100,16 @@ describeLive("floods of one container", ["busybox"], () => {
     daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json", "--no-watch");
     hostile = await Container.start(scope, { name: "hostile", memory: 256 * MIB });
     victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
-    const tree = async (one: Container): Promise<string> =>
-      daemon.path("containers", await one.id(daemon));
+    const place = async (one: Container): Promise<string> =>
+      join("containers", await one.id(daemon));
+    const tree = async (one: Container): Promise<string> => daemon.path(await place(one));
     files = {
       stat: join(await tree(victim), "proc/stat"),
       polled: join(await tree(victim), "proc/pressure/cpu"),
+      log: join(polledMountpointOf(daemon.mountpoint), await place(victim), "dev/kmsg"),
       pressure: join(await tree(hostile), "proc/pressure/cpu"),
       hostile: join(await tree(hostile), "proc/stat"),
+      hostileLog: join(polledMountpointOf(daemon.mountpoint), await place(hostile), "dev/kmsg"),
     };
     allowed = await measureAllowed();
   });
@@ -115,6 +119,15 @@ describeLive("floods of one container", ["busybox"], () => {
     async (what) => {
       const file = what === "poll" || what === "write" ? files.pressure : files.hostile;
       await expectPulse((own) => attack(own, [program("flood"), what, `${THREADS}`, file]));
+    },
+  );
+
+  it.each(["stat", "fstat", "seek", "read", "poll", "open", "write"])(
+    "of %s of a kernel log",
+    async (what) => {
+      const argv = [program("flood"), what, `${THREADS}`, files.hostileLog];
+      await expectPulse((own) => attack(own, argv));
+      await expectPulse((own) => attack(own, argv), files.log);
     },
   );
 

@@ -2,11 +2,13 @@
 //
 //   flood WHAT THREADS FILE
 //
-// WHAT: "poll", "readdir" (FILE's directory), "walk" (all that is two directories above it), "stat",
-// "access", "pread", "open" or "write" (bytes that are no trigger). Prints "ready" and runs until it is killed.
+// WHAT: "poll", "readdir" (FILE's directory), "walk" (all that is two directories above it),
+// "stat", "fstat", "access", "pread", "read" (what is there, without waiting), "seek" (to the end),
+// "open" or "write" (bytes that are no trigger). Prints "ready" and runs until it is killed.
 
 #define _GNU_SOURCE
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <libgen.h>
@@ -21,18 +23,18 @@
 static const char *what, *file;
 static char directory[4096], tree[4096 + 3];
 
-static int visit(const char *path, const struct stat *st, int type, struct FTW *at) {
+static int visit(const char* path, const struct stat* st, int type, struct FTW* at) {
   (void)path, (void)st, (void)type, (void)at;
   return 0;
 }
 
 static void once(int fd) {
-  char bytes[64];
+  char bytes[1024];
   if (strcmp(what, "poll") == 0) {
     struct pollfd p = {fd, POLLPRI, 0};
     poll(&p, 1, 0);
   } else if (strcmp(what, "readdir") == 0) {
-    DIR *dir = opendir(directory);
+    DIR* dir = opendir(directory);
     while (dir != NULL && readdir(dir) != NULL) {
     }
     if (dir != NULL) closedir(dir);
@@ -41,6 +43,14 @@ static void once(int fd) {
   } else if (strcmp(what, "stat") == 0) {
     struct stat st;
     stat(file, &st);
+  } else if (strcmp(what, "fstat") == 0) {
+    struct stat st;
+    fstat(fd, &st);
+  } else if (strcmp(what, "seek") == 0) {
+    lseek(fd, 0, SEEK_END);
+  } else if (strcmp(what, "read") == 0) {
+    // From the beginning again when all is read.
+    if (read(fd, bytes, sizeof(bytes)) < 0 && errno == EAGAIN) lseek(fd, 0, SEEK_SET);
   } else if (strcmp(what, "access") == 0) {
     access(file, R_OK);
   } else if (strcmp(what, "pread") == 0) {
@@ -53,13 +63,14 @@ static void once(int fd) {
   }
 }
 
-static void *flood(void *unused) {
-  const int fd = open(file, strcmp(what, "write") == 0 ? O_RDWR | O_CLOEXEC : O_RDONLY | O_CLOEXEC);
+static void* flood(void* unused) {
+  const int mode = strcmp(what, "write") == 0 ? O_RDWR : O_RDONLY;
+  const int fd = open(file, mode | O_CLOEXEC | O_NONBLOCK);
   for (;;) once(fd);
   return unused;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 4) return 2;
   what = argv[1];
   file = argv[3];
