@@ -14,6 +14,7 @@ import { figuresCompanion } from "./figures.js";
 import { kernelLogServer } from "./klog/server.js";
 import type { Logger } from "./log.js";
 import type { NativeBinding } from "./native/binding.js";
+import { sleepGuard } from "./sleep/guard.js";
 
 /** The part of the configuration that engines need. */
 export function engineOptions(config: Config) {
@@ -151,7 +152,7 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
     attaching: watcher && (() => watcher.state()),
   });
   // The directory of its socket is made by what comes before it.
-  return [...logs, ...metrics, attaching, figures];
+  return [sleepGuard(place.log), ...logs, ...metrics, attaching, figures];
 }
 
 /** Throws if the configuration asks for something that does not go together or cannot be read. */

@@ -34,6 +34,8 @@ const Resource = z.object({
 const Answer = z.object({
   /** The version of the process that serves. */
   version: z.string(),
+  /** Its PID; not told by earlier versions. */
+  pid: z.number().optional(),
   /** What all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -60,6 +62,7 @@ function answerTo(
   });
   return {
     version,
+    pid: process.pid,
     resources: Object.fromEntries(resourcesOf(engine.counters(), attaching)),
     containers: Object.fromEntries(counted),
   };

@@ -12,6 +12,7 @@ import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
 import { addRun, addWorker } from "./commands/run.js";
 import { addShow } from "./commands/show.js";
+import { addSleep } from "./commands/sleep.js";
 import { addStatus } from "./commands/status.js";
 import { addTop } from "./commands/top.js";
 import { ExitStatus, messageOf, VprocfsError } from "./errors.js";
@@ -62,6 +63,7 @@ export function createProgram(context: Context): Command {
   addShow(program, context);
   addAttach(program, context);
   addHooks(program, context);
+  addSleep(program, context);
   addStatus(program, context);
   addReload(program, context);
   addWorker(program, context);

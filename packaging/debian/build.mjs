@@ -129,6 +129,7 @@ const LATER =
 
 function stageServices(root) {
   copy(root, "packaging/systemd/vprocfs.service", "usr/lib/systemd/system/vprocfs.service");
+  copy(root, "packaging/systemd/vprocfs-sleep", "usr/lib/systemd/system-sleep/vprocfs", 0o755);
   for (const name of LATER_UNITS) {
     write(root, `usr/lib/systemd/system/${name}.d/10-vprocfs.conf`, LATER);
   }

@@ -240,6 +240,8 @@ describe.runIf(missing.length === 0)(title, () => {
       }
     }
     const unit = text("usr/lib/systemd/system/vprocfs.service");
+    const hook = join(root, "usr/lib/systemd/system-sleep/vprocfs");
+    expect(statSync(hook).mode & 0o7777).toBe(0o755);
     expect(unit).toContain("ExecStart=/usr/bin/vprocfs run");
     // What gives a service a mount namespace would keep the mount from the host.
     expect(unit).not.toMatch(/^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|ReadOnlyPaths)=/m);

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs in the machine of cgroup v2: suspends as far as freezing goes (pm_test) while programs poll every
-# file of a container. Prints a line per check; exits 1 with the first that does not hold.
+# Runs in the machine of cgroup v2: suspends as far as freezing goes (pm_test) while programs of the host and
+# of a container wait for every file. Prints a line per check; exits 1 with the first that does not hold.
 set -eu
 
 rounds=$1
@@ -32,7 +32,7 @@ grep -q "serves, generation" /tmp/daemon.log || fail "no daemon: $(cat /tmp/daem
 
 mkdir $cgroups/c
 echo 64M >$cgroups/c/memory.max
-sh -c 'echo $$ >"$1/cgroup.procs"; exec unshare --pid --fork sleep 10000' sh $cgroups/c &
+sh -c 'echo $$ >"$1/cgroup.procs"; exec unshare --pid --mount --mount-proc --fork sleep 10000' sh $cgroups/c &
 for _ in $(seq 300); do
   init=$(pgrep -f "^sleep 10000" | head -n 1 || true)
   [ -n "$init" ] && [ -e "$mnt/containers/pid:$init/proc/meminfo" ] && break
@@ -41,15 +41,14 @@ done
 tree=$mnt/containers/$(readlink "$mnt/containers/pid:$init") || fail "no container"
 
 # Holds every file that it is given and waits for what never comes; with a trigger where that can be.
-cat >/tmp/poller.py <<'END'
+cat >/tmp/waiter.py <<'END'
 import os, select, sys
 how, files = sys.argv[1], sys.argv[2:]
-fds = []
-wait = select.epoll() if how == "epoll" else select.poll()
+fds = {}
 for name in files:
     pressure, log = "/pressure/" in name, name.endswith("/kmsg")
     fd = os.open(name, (os.O_RDWR if pressure else os.O_RDONLY) | (os.O_NONBLOCK if log else 0))
-    fds.append(fd)
+    fds[fd] = select.POLLIN if log else select.POLLPRI
     if pressure:
         os.write(fd, b"full 1900000 2000000\0")
     try:
@@ -58,20 +57,38 @@ for name in files:
             pass
     except BlockingIOError:
         pass
-    wait.register(fd, select.POLLIN if log else select.POLLPRI)
+if how in ("poll", "epoll"):
+    wait = select.epoll() if how == "epoll" else select.poll()
+    for fd, events in fds.items():
+        wait.register(fd, events)
+logs = [fd for fd, events in fds.items() if events == select.POLLIN]
 print("waits", flush=True)
-if how == "read":
-    os.set_blocking(fds[0], True)
-    os.read(fds[0], 65536)
 while True:
-    wait.poll()
+    if how == "read":
+        os.set_blocking(fd, True)
+        try:
+            os.read(fd, 65536)
+            print("has read", flush=True)
+        except InterruptedError:
+            pass
+    elif how == "again":
+        # Some request of it is always under way.
+        for fd in fds:
+            os.pread(fd, 65536, 0)
+    elif how == "select":
+        select.select(logs, [], [fd for fd in fds if fd not in logs])
+        print("is told", flush=True)
+    else:
+        wait.poll()
+        print("is told", flush=True)
 END
-pollers=
-poller() { # NAME HOW FILE...
+waiters=
+within=
+waiter() { # NAME HOW FILE...
   local name=$1
   shift
-  python3 /tmp/poller.py "$@" >"/tmp/$name" 2>&1 &
-  pollers="$pollers $!"
+  $within python3 /tmp/waiter.py "$@" >"/tmp/$name" 2>&1 &
+  waiters="$waiters $name"
   for _ in $(seq 600); do
     grep -q waits "/tmp/$name" && return
     sleep 0.1
@@ -98,32 +115,81 @@ logs=$(find "$(dirname "$(dirname "$(readlink "$tree/proc/pressure")")")" -name 
 
 [ "$(suspends 3)" = 3 ] || fail "the machine does not suspend at all"
 # What every file of the first mount is polled by, with poll(2) and with epoll; of the second with epoll.
-poller poll poll $plain
-poller beside poll $beside
-poller epoll epoll $plain $pressure $logs
+waiter poll poll $plain
+waiter beside poll $beside
+waiter epoll epoll $plain $pressure $logs
 [ "$(suspends "$rounds")" = "$rounds" ] || fail "it does not suspend: $(dmesg | tail -n 20)"
 echo "ok suspends: $rounds of $rounds"
-for name in poll beside epoll; do
-  [ "$(cat /tmp/$name)" = waits ] || fail "$name: $(cat /tmp/$name)"
+
+# What systemd-sleep(8) runs before and after.
+VPROCFS=/tmp/vprocfs-command
+printf '#!/bin/sh\nexec node %s/dist/cli.js "$@" --mountpoint %s\n' "$PWD" "$mnt" >$VPROCFS
+chmod +x $VPROCFS
+export VPROCFS SLEEP_HOOK_SECONDS=60
+hook() {
+  sh packaging/systemd/vprocfs-sleep "$1" >&2 || fail "the hook ends with $?"
+}
+frozen() {
+  cat $cgroups/c/cgroup.freeze
+}
+
+node dist/cli.js attach "$init" --mountpoint "$mnt" >/dev/null || fail "it cannot be attached"
+cat >/tmp/within.sh <<'END'
+echo $$ >/sys/fs/cgroup/c/cgroup.procs
+exec nsenter --target "$1" --pid --mount -- "${@:2}"
+END
+within="bash /tmp/within.sh $init"
+own="/proc/meminfo /proc/stat /proc/uptime /proc/loadavg /proc/swaps /proc/diskstats /proc/cpuinfo"
+held="/proc/pressure/cpu /proc/pressure/io /proc/pressure/memory"
+for how in poll select epoll; do
+  waiter "within-$how" $how $own $held /dev/kmsg /proc/kmsg
+done
+waiter within-kmsg read /dev/kmsg
+waiter within-proc-kmsg read /proc/kmsg
+waiter within-again again $own
+if [ "${2:-}" = without ]; then
+  echo "without the hook: $(suspends 3) of 3"
+  dmesg | grep -A6 "Freezing" | tail -n 20
+fi
+good=0
+for _ in $(seq "$rounds"); do
+  hook pre
+  [ "$(frozen)" = 1 ] || fail "the container is not frozen"
+  if echo freeze >/sys/power/state; then good=$((good + 1)); fi
+  hook post
+  [ "$(frozen)" = 0 ] || fail "the container is still frozen"
+done
+[ $good = "$rounds" ] || fail "$good of $rounds suspends: $(dmesg | tail -n 20)"
+echo "ok suspends with a container in which everything waits: $rounds of $rounds"
+for name in $waiters; do
+  [ "$(cat "/tmp/$name")" = waits ] || fail "$name: $(cat "/tmp/$name")"
 done
 cat "$tree/proc/meminfo" $pressure >/dev/null
 echo "ok serves after it"
-if [ "${2:-}" = try-poll ]; then
-  poller blocked poll $pressure
-  echo "with poll(2) on pressure files: $(suspends 3) of 3"
-  kill "${pollers##* }"
-  wait "${pollers##* }" || true
-  pollers=${pollers% *}
-  [ "$(suspends 3)" = 3 ] || fail "it does not suspend without them"
-  poller reader read $logs
-  echo "with read(2) on a kernel log that waits: $(suspends 3) of 3"
-  dmesg | grep -A6 "Freezing" | tail -n 20
-fi
 echo none >/sys/power/pm_test
-kill $pollers
+
+# Whoever else froze a container keeps it frozen.
+echo 1 >$cgroups/c/cgroup.freeze
+hook pre
+hook post
+[ "$(frozen)" = 1 ] || fail "a container that was frozen before has been thawed"
+echo 0 >$cgroups/c/cgroup.freeze
+
+# Nobody who dies leaves one frozen.
+hook pre
+[ "$(frozen)" = 1 ] || fail "the container is not frozen"
+kill -KILL $daemon $(pgrep -f "cli.js worker")
+wait $daemon || true
+hook post
+[ "$(frozen)" = 0 ] || fail "it stays frozen without vprocfs"
+rm -f /run/vprocfs/*.figures
+VPROCFS=/bin/false hook pre
+echo "ok thaws without vprocfs"
+
 echo 1 >$cgroups/c/cgroup.kill
-kill -TERM $daemon
-wait $daemon || fail "it ended badly: $(cat /tmp/daemon.log)"
+# What polls on the host has an end of its files only.
+kill $(jobs -p) 2>/dev/null || true
 wait
+umount --lazy "$mnt" 2>/dev/null || true
 rmdir $cgroups/c
 echo "all checks hold"

@@ -1,0 +1,55 @@
+import type { Command } from "commander";
+import { VprocfsError } from "../errors.js";
+import { askFigures } from "../figures.js";
+import { canonicalPath } from "../mountpoint.js";
+import { freezeContainers, type Prepared } from "../sleep/prepare.js";
+import { SLEEP_RECORD, thawRecorded } from "../sleep/record.js";
+import { type Context, servingConfigFor, toJson } from "./context.js";
+import { addConfigFlags } from "./flags.js";
+
+const NOTHING: Prepared = { frozen: [], late: [] };
+
+/** Freezes the containers of a vprocfs that serves; where none does, nobody can wait for it. */
+async function before(context: Context, command: Command): Promise<Prepared> {
+  const config = servingConfigFor(context, command);
+  const mountpoint = canonicalPath(config.mountpoint);
+  const figures = await askFigures(mountpoint);
+  if (figures === undefined) {
+    return NOTHING;
+  }
+  return freezeContainers({
+    containers: context.addon().scanContainers(),
+    identity: config,
+    serving: figures.pid === undefined ? [] : [figures.pid],
+    record: SLEEP_RECORD,
+  });
+}
+
+/** `vprocfs sleep pre|post` */
+export function addSleep(program: Command, context: Context): void {
+  const command = program
+    .command("sleep")
+    .summary("freeze containers before the node suspends, and thaw them after it")
+    .description(
+      "Run with pre before the node suspends and with post after it, which systemd does by itself. Containers " +
+        "that have the files are frozen meanwhile: programs in them that poll could keep the node from suspending.",
+    )
+    .argument("<WHEN>", "pre or post");
+  addConfigFlags(command, ["mountpoint"])
+    .option("--json", "print JSON")
+    .action(async (when: string, options: { readonly json?: boolean }) => {
+      if (when !== "pre" && when !== "post") {
+        throw new VprocfsError("USAGE", `expected pre or post, not '${when}'`);
+      }
+      if (when === "post") {
+        const thawed = thawRecorded(SLEEP_RECORD);
+        context.print(options.json === true ? toJson({ thawed }) : `thawed: ${thawed}`);
+        return;
+      }
+      const { frozen, late } = await before(context, command);
+      if (late.length > 0) {
+        context.warn?.(`not frozen in time: ${late.join(" ")}`);
+      }
+      context.print(options.json === true ? toJson({ frozen, late }) : `frozen: ${frozen.length}`);
+    });
+}

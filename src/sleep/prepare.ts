@@ -1,0 +1,86 @@
+// Before a suspend: freezes the containers that have our files.
+//
+// The kernel freezes processes in any order. One that then asks us something, as every poll(2) does again
+// when it is woken to be frozen, waits for a worker that may be frozen already, and cannot be frozen
+// itself: the suspend fails after 20 s. Containers that are frozen before, while the worker still
+// answers, ask nothing.
+
+import { readKernelTreeMounts, readMounts } from "../mountinfo.js";
+import { type Identity, isOurs } from "../mountpoint.js";
+import type { ContainerInfo } from "../native/binding.js";
+import {
+  ancestorsOf,
+  type Freezer,
+  freezerOf,
+  isFrozen,
+  isToBeFrozen,
+  setFrozen,
+} from "./freezer.js";
+import { recorded, recordFrozen } from "./record.js";
+
+/** So long is waited until all of them stand still. */
+const FROZEN_WITHIN_MS = 1000;
+const LOOK_MS = 5;
+
+export interface Prepared {
+  /** Ids of the containers that are frozen, or are about to be. */
+  readonly frozen: readonly string[];
+  /** Those of them that did not stand still in time. */
+  readonly late: readonly string[];
+}
+
+function hasOurs({ init }: ContainerInfo, identity: Identity): boolean {
+  try {
+    return readKernelTreeMounts(`/proc/${init}/mountinfo`).some((mount) => isOurs(mount, identity));
+  } catch {
+    return false; // it has ended
+  }
+}
+
+/** The outermost containers around those that have our files: these are frozen as a whole. */
+function outermost(containers: readonly ContainerInfo[], identity: Identity): ContainerInfo[] {
+  const having = containers.filter((one) => hasOurs(one, identity));
+  const tenants = new Set(having.map(({ tenant }) => tenant));
+  return containers.filter(({ id }) => tenants.has(id));
+}
+
+/**
+ * Freezes them, but for those that somebody else has frozen. Nothing is frozen in which one of `serving`
+ * (processes that answer) or this process lives.
+ */
+export async function freezeContainers(options: {
+  readonly containers: readonly ContainerInfo[];
+  readonly identity: Identity;
+  readonly serving: readonly number[];
+  readonly record: string;
+}): Promise<Prepared> {
+  const { containers, identity, serving, record } = options;
+  const mounts = readMounts();
+  const spared = [...new Set([process.pid, ...serving].flatMap((pid) => ancestorsOf(pid)))];
+  // Of an earlier call, after which nobody said that the node has woken up.
+  const before = new Set(recorded(record).map(({ control }) => control));
+  const ours: [string, Freezer][] = [];
+  for (const container of outermost(containers, identity)) {
+    const freezer = freezerOf(container, mounts, spared);
+    if (freezer === undefined) {
+      continue;
+    }
+    if (!before.has(freezer.control)) {
+      if (isToBeFrozen(freezer)) {
+        continue;
+      }
+      recordFrozen(record, freezer);
+    }
+    if (setFrozen(freezer, true)) {
+      ours.push([container.id, freezer]);
+    }
+  }
+  const until = performance.now() + FROZEN_WITHIN_MS;
+  const moving = () => ours.filter(([, freezer]) => !isFrozen(freezer)).map(([id]) => id);
+  let late = moving();
+  while (late.length > 0 && performance.now() < until) {
+    await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
+    late = moving();
+  }
+  return { frozen: ours.map(([id]) => id), late };
+}
