@@ -26,6 +26,7 @@ const project = dirname(dirname(fileURLToPath(import.meta.url)));
 const startPackages = ["g++", "make", "python3"];
 
 const testPackages = [
+  "bpftool|linux-tools-generic",
   "busybox-static",
   "clang-format",
   "cpio",

@@ -252,6 +252,26 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
       );
     });
 
+    // The kernel writes a value for every possible CPU, into room for as many as libbpf has counted.
+    it.runIf(haveProgram("bpftool"))(
+      "have bpftool read maps that are kept for each CPU",
+      async () => {
+        const make = "type percpu_array key 4 value 64 entries 64 name each";
+        const { status, stdout, stderr } = await one.run([
+          ...["unshare", "--mount", "sh", "-ec"],
+          "mount -t bpf bpf /mnt; " +
+            `bpftool map create /mnt/map ${make}; bpftool -j map dump pinned /mnt/map`,
+        ]);
+        expect(status, `${stderr}`).toBe(0);
+        const elements: { values: { cpu: number }[] }[] = JSON.parse(`${stdout}`);
+        expect(elements).toHaveLength(64);
+        const possible = cpuList(readFileSync(`${CPU}/possible`, "utf8"));
+        for (const { values } of elements) {
+          expect(values.map(({ cpu }) => cpu)).toEqual(possible);
+        }
+      },
+    );
+
     it("keep what is held open over a worker's death", async () => {
       const own = testScope();
       const calls = one.syscalls(own);
