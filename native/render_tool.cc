@@ -1,5 +1,7 @@
 #include "render_tool.h"
 
+#include <sys/stat.h>
+
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -26,6 +28,26 @@ std::optional<std::string> text_argument(const Napi::CallbackInfo& info, size_t 
   return std::nullopt;
 }
 
+/// The names of what is in a directory.
+template <typename Entries>
+Napi::Array names_of(Napi::Env env, const Entries& entries) {
+  return to_js_list(env, entries, [env](const auto& entry) { return to_js(env, entry.name); });
+}
+
+/// What a file or directory that is no file of the host has beside its name.
+JsObject made(Napi::Env env, uint32_t mode, uint32_t links) {
+  JsObject out(env);
+  out.set("mode", mode).set("links", links);
+  out.set("uid", 0).set("gid", 0).set("size", 0).set("isMirrored", false);
+  return out;
+}
+
+Napi::Value made_file(Napi::Env env, const View& view) { return made(env, S_IFREG | view.mode, 1); }
+
+Napi::Value made_directory(Napi::Env env, const TreeDir& dir) {
+  return made(env, S_IFDIR | 0555, 2).set("names", names_of(env, dir.entries));
+}
+
 Mirror::Ask ask_of(const std::shared_ptr<Container>& container) {
   return [container](uint32_t needs) { return container->facts(needs, boottime_us()); };
 }
@@ -35,10 +57,8 @@ Mirror::Ask ask_of(const std::shared_ptr<Container>& container) {
 Napi::Function RenderObject::define(Napi::Env env) {
   return DefineClass(
       env, "Renderer",
-      {InstanceMethod<&RenderObject::list>("list"), InstanceMethod<&RenderObject::has>("has"),
-       InstanceMethod<&RenderObject::render>("render"),
-       InstanceMethod<&RenderObject::sysfs>("sysfs"),
-       InstanceMethod<&RenderObject::close>("close")});
+      {InstanceMethod<&RenderObject::list>("list"), InstanceMethod<&RenderObject::render>("render"),
+       InstanceMethod<&RenderObject::look>("look"), InstanceMethod<&RenderObject::close>("close")});
 }
 
 RenderObject::RenderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RenderObject>(info) {
@@ -71,6 +91,7 @@ Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
   around.host = source_.get();
   around.procfs_fd = host_->procfs.get();
   mirror_ = std::make_unique<Mirror>(*source_);
+  tree_.emplace([this](const std::string& path) { return source_->has(path); });
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   // Nothing is cached beyond a tick here, so that nobody has to be told of new limits.
   return registry_->start([] {});
@@ -90,14 +111,6 @@ Napi::Value RenderObject::list(const Napi::CallbackInfo& info) {
     out.Set(out.Length(), Napi::String::New(env, description.id.name()));
   }
   return out;
-}
-
-Napi::Value RenderObject::has(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto name = text_argument(info, 0, "id must be a string");
-  if (!name || !usable(env)) return env.Undefined();
-  const auto id = ContainerId::parse(*name);
-  return Napi::Boolean::New(env, id && registry_->by_id(*id).ok());
 }
 
 Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {
@@ -129,35 +142,45 @@ Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {
   return Napi::Buffer<char>::Copy(env, text.value().data(), text.value().size());
 }
 
-Napi::Value RenderObject::sysfs(const Napi::CallbackInfo& info) {
+Napi::Value RenderObject::look(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const auto name = text_argument(info, 0, "id must be a string");
   if (!name) return env.Undefined();
-  const auto tree_path = text_argument(info, 1, "path must be a string");
-  if (!tree_path || !usable(env)) return env.Undefined();
-  const auto path = Mirror::below_root(*tree_path);
+  const auto path = text_argument(info, 1, "path must be a string");
+  if (!path || !usable(env)) return env.Undefined();
   const auto id = ContainerId::parse(*name);
-  auto container =
+  const auto container =
       id ? registry_->by_id(*id) : Result<std::shared_ptr<Container>>(Error{ESRCH, *name});
-  if (!path || !container) return env.Null();
-  const auto ask = ask_of(container.value());
-  const auto place = mirror_->resolve(*path, ask);
+  if (!container) return env.Null();
+  const Tree::Found found = tree_->find(*path);
+  if (found.view != nullptr) return made_file(env, *found.view);
+  const auto mirrored = Mirror::below_root(*path);
+  const Napi::Value there =
+      mirrored ? look_at_mirrored(env, *mirrored, ask_of(container.value())) : env.Null();
+  // Without sysfs there are still the views.
+  if (!there.IsNull() || found.dir == nullptr) return there;
+  return made_directory(env, *found.dir);
+}
+
+Napi::Value RenderObject::look_at_mirrored(Napi::Env env, const std::string& path,
+                                           const Mirror::Ask& ask) {
+  const auto place = mirror_->resolve(path, ask);
   const auto node = place ? mirror_->stat(place.value()) : place.error();
   if (!node) return env.Null();
   JsObject out(env);
   out.set("mode", node.value().st_mode)
+      .set("links", node.value().st_nlink)
       .set("uid", node.value().st_uid)
       .set("gid", node.value().st_gid)
       .set("size", node.value().st_size)
-      .set("links", node.value().st_nlink);
+      .set("isMirrored", true);
   if (S_ISLNK(node.value().st_mode)) {
     const auto target = mirror_->link(place.value());
     out.set("target", target ? target.value() : std::string());
   } else if (S_ISDIR(node.value().st_mode)) {
     const auto found = mirror_->list(place.value(), ask);
     if (!found) return env.Null();
-    const auto as_name = [env](const SysfsEntry& entry) { return to_js(env, entry.name); };
-    out.set("names", to_js_list(env, found.value(), as_name));
+    out.set("names", names_of(env, found.value()));
   }
   return out;
 }

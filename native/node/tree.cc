@@ -106,6 +106,16 @@ TreeDir& Tree::ensure(std::string_view path) {
   return dirs_.back();
 }
 
+Tree::Found Tree::find(std::string_view path) const {
+  for (const auto& dir : dirs_) {
+    if (dir.path == path) return {&dir, nullptr};
+  }
+  for (const View* view : views_) {
+    if (view->path == path) return {nullptr, view};
+  }
+  return {};
+}
+
 const TreeDir* Tree::dir(NodeIndex index) const {
   for (const auto& dir : dirs_) {
     if (dir.index == index) return &dir;

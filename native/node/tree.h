@@ -45,6 +45,12 @@ class Tree {
 
   /// The top: what stands in a container's root.
   const TreeDir& top() const { return dirs_.front(); }
+  /// What is at a path below the top: one of both, or neither.
+  struct Found {
+    const TreeDir* dir = nullptr;
+    const View* view = nullptr;
+  };
+  Found find(std::string_view path) const;
   /// By index; nullptr for what is not a directory of ours.
   const TreeDir* dir(NodeIndex index) const;
   /// By index; nullptr for what is not a file.

@@ -19,9 +19,9 @@ import {
   type PackageOptions,
   type PackageStat,
 } from "./fuse-native-package.js";
-import { FuseTree, TreeError } from "./fuse-tree.js";
+import { FuseTree, isFile, TreeError } from "./fuse-tree.js";
 
-type Binding = Pick<NativeBinding, "Renderer" | "unmount" | "views">;
+type Binding = Pick<NativeBinding, "Renderer" | "unmount">;
 
 /** libfuse 2.9 speaks this, whatever the kernel offers. */
 const PROTOCOL = { protocolMajor: 7, protocolMinor: 19 } as const;
@@ -47,9 +47,6 @@ const IDLE = {
   triggers: 0,
   threads: 1,
 } as const;
-
-const DIRECTORY = 0o040000;
-const REGULAR = 0o100000;
 
 /** What changes the tree is refused as the native engine refuses it. */
 const REFUSED = {
@@ -93,13 +90,16 @@ class Answers {
     const entry = this.tree.lookup(path);
     const now = new Date();
     const times = { mtime: now, atime: now, ctime: now, blksize: BLOCK };
-    if (entry.kind !== "link" && entry.sysfs === undefined) {
-      return entry.kind === "directory"
-        ? { ...times, mode: DIRECTORY | 0o555, size: 0, nlink: 2 }
-        : { ...times, mode: REGULAR | entry.mode, size: this.tree.size(entry), nlink: 1 };
-    }
-    const { mode = 0, uid = 0, gid = 0, size = 0, links = 1 } = entry.sysfs ?? {};
-    return { ...times, mode, uid, gid, size, nlink: links };
+    const { mode, uid, gid, links: nlink } = entry;
+    const isRendered = isFile(entry) && !entry.isMirrored;
+    return {
+      ...times,
+      mode,
+      uid,
+      gid,
+      nlink,
+      size: isRendered ? this.tree.size(entry) : entry.size,
+    };
   }
 
   operations(): PackageOperations {
@@ -170,7 +170,7 @@ class FuseNativeEngine implements Engine {
     this.#binding = binding;
     this.#options = options;
     this.#renderer = new binding.Renderer(options.tickMs, options.bpf);
-    this.#answers = new Answers(new FuseTree(this.#renderer, binding.views(), options));
+    this.#answers = new Answers(new FuseTree(this.#renderer, options));
   }
 
   async start(): Promise<void> {

@@ -1,5 +1,5 @@
 import { errnoOf } from "../errors.js";
-import type { Renderer, SysfsNode, ViewInfo } from "../native/binding.js";
+import type { Renderer, TreeNode } from "../native/binding.js";
 
 /** Why an operation fails: the name of an errno. */
 export class TreeError extends Error {
@@ -27,24 +27,13 @@ export interface TreeOptions {
   readonly now?: () => number;
 }
 
-/** A file: a view, or one of the host's sysfs with the attributes that it has there. */
-export interface TreeFile {
-  readonly kind: "file";
+/** What is at a path of the mount. */
+export interface TreeEntry extends TreeNode {
+  /** "" above the containers. */
   readonly container: string;
+  /** Below the container's directory. */
   readonly path: string;
-  /** Permission bits. */
-  readonly mode: number;
-  readonly sysfs?: SysfsNode;
 }
-
-export type TreeEntry =
-  | {
-      readonly kind: "directory";
-      readonly names: () => string[];
-      readonly sysfs?: SysfsNode;
-    }
-  | { readonly kind: "link"; readonly sysfs: SysfsNode }
-  | TreeFile;
 
 interface Snapshot {
   readonly bytes: Buffer;
@@ -59,16 +48,10 @@ interface OpenFile {
   begun: boolean;
 }
 
-/** Directories of the host's sysfs that every container has where the host has them. */
-const SYSFS = ["sys/devices/system/cpu", "sys/devices/system/node"];
-
-function isSysfs(path: string): boolean {
-  return SYSFS.some((root) => path === root || path.startsWith(`${root}/`));
-}
-
 /** Types in st_mode. */
 const TYPE = 0o170000;
 const DIRECTORY = 0o040000;
+const REGULAR = 0o100000;
 const LINK = 0o120000;
 
 /** Past so many the old ones among the last snapshots are dropped. */
@@ -76,23 +59,20 @@ const MANY_SNAPSHOTS = 1024;
 /** What the package can pass as a handle, without 0. */
 const MOST_HANDLES = 0x7fff_ffff;
 
-/** The directories that the views imply: path to names, "" the container's own. */
-function directoriesOf(views: readonly ViewInfo[]): Map<string, Set<string>> {
-  const directories = new Map<string, Set<string>>([["", new Set()]]);
-  for (const { path } of views) {
-    const names = path.split("/");
-    names.forEach((name, depth) => {
-      const parent = names.slice(0, depth).join("/");
-      const entries = directories.get(parent) ?? new Set<string>();
-      directories.set(parent, entries.add(name));
-    });
-  }
-  return directories;
+/** A directory that no container has. */
+function directory(names: readonly string[]): TreeEntry {
+  const mode = DIRECTORY | 0o555;
+  const own = { uid: 0, gid: 0, size: 0, links: 2, isMirrored: false };
+  return { container: "", path: "", mode, names, ...own };
+}
+
+export function isFile(entry: TreeEntry): boolean {
+  return (entry.mode & TYPE) === REGULAR;
 }
 
 /**
- * `containers/<id>/...` by path, with open files, for an engine that answers requests in JavaScript.
- * Knows no FUSE. Operations throw a TreeError.
+ * Open files of `containers/<id>/...`, for an engine that answers requests in JavaScript. What is
+ * where the addon knows. Knows no FUSE. Operations throw a TreeError.
  */
 export class FuseTree {
   renders = 0;
@@ -102,20 +82,16 @@ export class FuseTree {
   readonly #renderer: Renderer;
   readonly #options: TreeOptions;
   readonly #now: () => number;
-  readonly #views: ReadonlyMap<string, ViewInfo>;
-  readonly #directories: ReadonlyMap<string, ReadonlySet<string>>;
   readonly #files = new Map<number, OpenFile>();
   readonly #openByContainer = new Map<string, number>();
   /** By container and view: whoever looks within a tick sees the same one. */
   readonly #last = new Map<string, Snapshot>();
   #handle = 0;
 
-  constructor(renderer: Renderer, views: readonly ViewInfo[], options: TreeOptions) {
+  constructor(renderer: Renderer, options: TreeOptions) {
     this.#renderer = renderer;
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#views = new Map(views.map((view) => [view.path, view]));
-    this.#directories = directoriesOf(views);
   }
 
   get openFiles(): number {
@@ -131,74 +107,31 @@ export class FuseTree {
   lookup(absolute: string): TreeEntry {
     const [top, container, ...rest] = absolute.split("/").filter(Boolean);
     if (top === undefined) {
-      return { kind: "directory", names: () => ["containers"] };
+      return directory(["containers"]);
     }
-    if (top !== "containers") {
-      throw new TreeError("ENOENT");
-    }
-    if (container === undefined) {
-      return { kind: "directory", names: () => this.#renderer.list() };
-    }
-    if (!this.#renderer.has(container)) {
-      throw new TreeError("ENOENT");
+    if (top === "containers" && container === undefined) {
+      return directory(this.#renderer.list());
     }
     const path = rest.join("/");
-    const view = this.#views.get(path);
-    if (view !== undefined) {
-      return { kind: "file", container, path, mode: view.mode };
-    }
-    if (isSysfs(path)) {
-      return this.#sysfs(container, path);
-    }
-    const names = this.#directories.get(path);
-    if (names === undefined) {
+    const isBelow = top === "containers" && container !== undefined;
+    const node = isBelow ? this.#renderer.look(container, path) : null;
+    if (!isBelow || node === null) {
       throw new TreeError("ENOENT");
     }
-    return { kind: "directory", names: () => [...names, ...this.#sysfsIn(container, path)] };
-  }
-
-  #sysfs(container: string, path: string): TreeEntry {
-    const sysfs = this.#renderer.sysfs(container, path);
-    const names = this.#directories.get(path);
-    if (sysfs === null) {
-      // Without sysfs there are still the views.
-      if (names === undefined) {
-        throw new TreeError("ENOENT");
-      }
-      return { kind: "directory", names: () => [...names] };
-    }
-    switch (sysfs.mode & TYPE) {
-      case DIRECTORY:
-        return { kind: "directory", names: () => [...(sysfs.names ?? [])], sysfs };
-      case LINK:
-        return { kind: "link", sysfs };
-      default:
-        return { kind: "file", container, path, mode: sysfs.mode & ~TYPE, sysfs };
-    }
-  }
-
-  /** Those in a directory that no view implies, and that the host has. */
-  #sysfsIn(container: string, directory: string): string[] {
-    return SYSFS.filter(
-      (root) =>
-        root.startsWith(`${directory}/`) &&
-        !root.slice(directory.length + 1).includes("/") &&
-        !this.#directories.has(root) &&
-        this.#renderer.sysfs(container, root) !== null,
-    ).map((root) => root.slice(directory.length + 1));
+    return { container, path, ...node };
   }
 
   /** Names in a directory, without "." and "..". */
-  list(path: string): string[] {
-    const entry = this.lookup(path);
-    if (entry.kind !== "directory") {
+  list(path: string): readonly string[] {
+    const { names } = this.lookup(path);
+    if (names === undefined) {
       throw new TreeError("ENOTDIR");
     }
-    return entry.names();
+    return names;
   }
 
   /** Bytes that somebody who opens the file now will read. */
-  size(file: TreeFile): number {
+  size(file: TreeEntry): number {
     try {
       return this.#recent(file.container, file.path).bytes.length;
     } catch (error) {
@@ -212,31 +145,31 @@ export class FuseTree {
 
   /** Where a symlink leads to. */
   target(path: string): string {
-    const entry = this.lookup(path);
-    if (entry.kind !== "link") {
+    const { mode, target = "" } = this.lookup(path);
+    if ((mode & TYPE) !== LINK) {
       throw new TreeError("EINVAL");
     }
-    return entry.sysfs.target ?? "";
+    return target;
   }
 
   /** open(O_TRUNC) on a proc file changes nothing and succeeds for who may write. */
   truncate(path: string): void {
-    if (this.#file(path).sysfs !== undefined) {
+    if (this.#file(path).isMirrored) {
       throw new TreeError("EROFS");
     }
   }
 
   /** Why nothing can be written to a file: triggers cannot be had, other files take nothing. */
   refusal(path: string): "EIO" | "EOPNOTSUPP" {
-    const mode = this.#views.get(this.#file(path).path)?.mode ?? 0;
-    return (mode & 0o222) === 0 ? "EIO" : "EOPNOTSUPP";
+    const { mode, isMirrored } = this.#file(path);
+    return isMirrored || (mode & 0o222) === 0 ? "EIO" : "EOPNOTSUPP";
   }
 
   /** Opens a file and returns its handle. */
   open(path: string, writes = false): number {
     const entry = this.#file(path);
     const { container } = entry;
-    if (writes && entry.sysfs !== undefined) {
+    if (writes && entry.isMirrored) {
       throw new TreeError("EROFS");
     }
     const open = this.#openByContainer.get(container) ?? 0;
@@ -281,10 +214,10 @@ export class FuseTree {
     }
   }
 
-  #file(path: string): TreeFile {
+  #file(path: string): TreeEntry {
     const entry = this.lookup(path);
-    if (entry.kind !== "file") {
-      throw new TreeError(entry.kind === "directory" ? "EISDIR" : "EINVAL");
+    if (!isFile(entry)) {
+      throw new TreeError((entry.mode & TYPE) === DIRECTORY ? "EISDIR" : "EINVAL");
     }
     return entry;
   }
@@ -338,7 +271,7 @@ export class FuseTree {
         throw new TreeError("ESRCH");
       }
       // Root may open a file of sysfs that only takes writes, and is told when it reads.
-      if (code === "EACCES" && isSysfs(path)) {
+      if (code === "EACCES" && this.#renderer.look(container, path)?.isMirrored) {
         throw new TreeError("EACCES");
       }
       if (code === "EOPNOTSUPP") {

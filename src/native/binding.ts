@@ -348,14 +348,17 @@ export interface ViewInfo {
   readonly mode: number;
 }
 
-/** A file, directory or symlink of the host's sysfs as a container is shown it. */
-export interface SysfsNode {
+/** What is at a path of a container's tree. */
+export interface TreeNode {
   /** As st_mode of stat(2). */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
+  /** Bytes; 0 of what is rendered, until it is. */
   readonly size: number;
   readonly links: number;
+  /** It is the host's, of sysfs, as a container is shown it. */
+  readonly isMirrored: boolean;
   /** Of a symlink. */
   readonly target?: string;
   /** Of a directory. */
@@ -369,11 +372,10 @@ export interface SysfsNode {
 export interface Renderer {
   /** The ids of all containers with processes. */
   list(): string[];
-  has(id: string): boolean;
   /** The bytes of a view or of a file of sysfs. ESRCH: there is no such container. */
   render(id: string, path: string): Buffer;
-  /** What is at or below "sys/devices/system/cpu" or ".../node"; null: nothing, or elsewhere. */
-  sysfs(id: string, path: string): SysfsNode | null;
+  /** What is at a path below a container's directory; null: nothing. */
+  look(id: string, path: string): TreeNode | null;
   /** Ends its thread; afterwards every call throws EBADF. */
   close(): void;
 }

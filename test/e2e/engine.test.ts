@@ -22,7 +22,7 @@ import { FuseTree } from "../../src/engine/fuse-tree.js";
 import { messageOf } from "../../src/errors.js";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
 import { loadAddon } from "../../src/native/addon.js";
-import type { Renderer } from "../../src/native/binding.js";
+import type { Renderer, TreeNode } from "../../src/native/binding.js";
 import { MIB } from "../support/cgroups.js";
 import { output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
@@ -47,6 +47,23 @@ function whyNot(): string {
 }
 
 const lack = whyNot();
+
+/** The files, and the directories that they imply, by path. */
+function nodesOf(files: readonly { path: string; mode: number }[]): Map<string, TreeNode> {
+  const own = { uid: 0, gid: 0, size: 0, isMirrored: false };
+  const nodes = new Map<string, TreeNode>();
+  for (const { path, mode } of files) {
+    nodes.set(path, { ...own, mode: 0o100000 | mode, links: 1 });
+    const names = path.split("/");
+    for (const [depth, name] of names.entries()) {
+      const parent = names.slice(0, depth).join("/");
+      const others = nodes.get(parent)?.names ?? [];
+      const all = [...new Set([...others, name])];
+      nodes.set(parent, { ...own, mode: 0o040555, links: 2, names: all });
+    }
+  }
+  return nodes;
+}
 
 function emptyMountpoint(scope: Scope): string {
   const mountpoint = mkdtempSync(join(tmpdir(), `${testName("fn")}-`));
@@ -394,11 +411,11 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
   describe.runIf(lack === "")("over recorded containers", () => {
     /** One container, whose files are those of a recorded case. */
     function recorded(caseDir: string): Renderer {
+      const nodes = nodesOf(views().filter(({ path }) => viewsOf(caseDir).includes(path)));
       return {
         list: () => ["1"],
-        has: (id) => id === "1",
         render: (_id, path) => Buffer.from(renderFixture(caseDir, path)),
-        sysfs: () => null,
+        look: (id, path) => (id === "1" ? (nodes.get(path) ?? null) : null),
         close: () => {},
       };
     }
@@ -412,7 +429,6 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
           return recorded(caseDir);
         } as unknown as typeof addon.Renderer,
         unmount: addon.unmount,
-        views: () => views().filter(({ path }) => viewsOf(caseDir).includes(path)),
       });
       const engine: Engine = factory({
         mountpoint,
@@ -480,12 +496,12 @@ describe("the package", () => {
 
 describe("its tree", () => {
   const file = "/containers/7/proc/meminfo";
+  const nodes = nodesOf([{ path: "proc/meminfo", mode: 0o444 }]);
 
   function tree(renders: (string | Error)[]) {
     let now = 0;
     const renderer: Renderer = {
       list: () => ["7"],
-      has: (id) => id === "7",
       render: () => {
         const next = renders.length > 1 ? renders.shift() : renders[0];
         if (next instanceof Error) {
@@ -493,11 +509,10 @@ describe("its tree", () => {
         }
         return Buffer.from(next ?? "");
       },
-      sysfs: () => null,
+      look: (id, path) => (id === "7" ? (nodes.get(path) ?? null) : null),
       close: () => {},
     };
-    const all = [{ index: 1, path: "proc/meminfo", mode: 0o444 }];
-    const made = new FuseTree(renderer, all, {
+    const made = new FuseTree(renderer, {
       tickMs: 10,
       maxOpenPerContainer: 2,
       now: () => now,
@@ -551,7 +566,7 @@ describe("its tree", () => {
     t.open(file);
   });
 
-  it("has directories by the views, and nothing else", () => {
+  it("has what the addon finds, and nothing else", () => {
     const { tree: t } = tree(["one"]);
     expect(t.list("/")).toEqual(["containers"]);
     expect(t.list("/containers")).toEqual(["7"]);

@@ -109,9 +109,8 @@ export function fakeBinding(
         throw new Error("not faked");
       }
       declare list: () => string[];
-      declare has: () => boolean;
       declare render: () => Buffer;
-      declare sysfs: () => null;
+      declare look: () => null;
       declare close: () => void;
     },
     Surveyor: class {
