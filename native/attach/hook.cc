@@ -1,6 +1,5 @@
 #include "attach/hook.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -9,8 +8,8 @@
 #include <climits>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 
+#include "base/directory.h"
 #include "base/fd.h"
 #include "base/json.h"
 #include "source/parse.h"
@@ -23,10 +22,6 @@ namespace {
 /// One file per container that is to be left alone: "<pid>-<start in ticks>".
 constexpr char kLeftAlone[] = "/run/vprocfs/left-alone";
 constexpr size_t kMaxState = size_t{1} << 20;
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 std::string variable(const char* name) {
   const char* value = std::getenv(name);
@@ -171,18 +166,18 @@ void leave_alone(pid_t pid) {
 }
 
 void forget_ended() {
-  const std::unique_ptr<DIR, CloseDir> dir(::opendir(kLeftAlone));
-  const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  while (const dirent* entry = dir ? ::readdir(dir.get()) : nullptr) {
-    if (entry->d_name[0] == '.') continue;
-    const std::string name = entry->d_name;
+  const Fd procfs = open_directory(AT_FDCWD, "/proc");
+  const Fd marks = open_directory(AT_FDCWD, kLeftAlone);
+  for_each_entry(Fd(::dup(marks.get())), [&](const dirent& entry) {
+    const std::string name = entry.d_name;
     const auto pid = parse_u64(name.substr(0, name.find('-')));
     const auto start = pid && *pid <= INT_MAX
                            ? read_start_ticks(procfs.get(), static_cast<pid_t>(*pid))
                            : Result<uint64_t>(Error{ESRCH, name});
     const bool lives = start && process_name(static_cast<pid_t>(*pid), start.value()) == name;
-    if (!lives) ::unlinkat(::dirfd(dir.get()), entry->d_name, 0);
-  }
+    if (!lives) ::unlinkat(marks.get(), entry.d_name, 0);
+    return true;
+  });
 }
 
 }  // namespace vprocfs

@@ -14,13 +14,13 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <string>
 
 #include "attach/attach.h"
 #include "attach/hook.h"
 #include "attach/kernel.h"
 #include "attach/limits.h"
+#include "base/clock.h"
 
 namespace {
 
@@ -76,16 +76,10 @@ int work(Options options) {
   return status_of(options, report.failed());
 }
 
-uint64_t now_ms() {
-  timespec t{};
-  ::clock_gettime(CLOCK_MONOTONIC, &t);
-  return static_cast<uint64_t>(t.tv_sec) * 1000 + static_cast<uint64_t>(t.tv_nsec) / 1000000;
-}
-
 /// Waits until the process of a pidfd has ended; false: not until `deadline_ms`.
 bool wait_until(const Fd& pidfd, uint64_t deadline_ms) {
   for (;;) {
-    const uint64_t now = now_ms();
+    const uint64_t now = monotonic_ms();
     const uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
     pollfd p{pidfd.get(), POLLIN, 0};
     const int ready = ::poll(&p, 1, static_cast<int>(left));
@@ -96,7 +90,7 @@ bool wait_until(const Fd& pidfd, uint64_t deadline_ms) {
 
 /// The same, and has the container of `payer` pay for a process that takes long.
 bool wait_for_worker(pid_t worker, const Fd& pidfd, const Options& options) {
-  const uint64_t begun = now_ms();
+  const uint64_t begun = monotonic_ms();
   const uint64_t deadline = begun + options.timeout_ms;
   for (uint64_t look = begun + kFreeMs; look < deadline; look += kFreeMs) {
     if (wait_until(pidfd, look)) return true;
@@ -154,7 +148,7 @@ int wait_for(pid_t worker, const Options& options, const Printed& printed) {
   const Fd pidfd(sys_pidfd_open(worker));
   if (pidfd && !wait_for_worker(worker, pidfd, options)) {
     ::kill(worker, SIGKILL);
-    const bool ended = wait_until(pidfd, now_ms() + kEndWithinMs);
+    const bool ended = wait_until(pidfd, monotonic_ms() + kEndWithinMs);
     const std::string why = "gave up after " + std::to_string(options.timeout_ms) + " ms" +
                             (ended ? "" : "; something that it waits for does not let it end");
     return give_up(options, why, cpu_time_us(worker));

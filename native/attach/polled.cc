@@ -1,11 +1,11 @@
 #include "attach/polled.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
-#include <memory>
+
+#include "base/directory.h"
 
 namespace vprocfs {
 namespace {
@@ -14,10 +14,6 @@ namespace {
 constexpr char kPlaces[] = "/run/vprocfs-poll/";
 /// Longer names end with a hash: what they are of is not known.
 constexpr size_t kLongestWhole = 76;
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 /// "major:minor" of what is seen there; empty: nothing.
 std::string device_at(const std::string& path) {
@@ -44,16 +40,15 @@ std::string decode(const std::string& name) {
 }  // namespace
 
 bool is_orphan(const std::string& device) {
-  const std::unique_ptr<DIR, CloseDir> dir(::opendir(kPlaces));
-  if (!dir) return false;
-  while (const dirent* entry = ::readdir(dir.get())) {
-    const std::string name = entry->d_name;
-    if (name[0] == '.' || device_at(kPlaces + name) != device) continue;
-    if (name.size() > kLongestWhole) return false;
+  bool orphan = false;
+  for_each_entry(open_directory(AT_FDCWD, kPlaces), [&](const dirent& entry) {
+    const std::string name = entry.d_name;
+    if (device_at(kPlaces + name) != device) return true;
     const std::string first = decode(name);
-    return device_at(first) == device_at(first + "/..");
-  }
-  return false;
+    orphan = name.size() <= kLongestWhole && device_at(first) == device_at(first + "/..");
+    return false;
+  });
+  return orphan;
 }
 
 }  // namespace vprocfs

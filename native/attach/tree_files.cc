@@ -1,22 +1,18 @@
 #include "attach/tree_files.h"
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
+
+#include "base/directory.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr int kMaxDepth = 6;
 constexpr size_t kMaxFiles = 256;
-
-struct CloseDir {
-  void operator()(DIR* dir) const { ::closedir(dir); }
-};
 
 struct Name {
   std::string name;
@@ -31,19 +27,15 @@ struct Tree {
 };
 
 Result<std::vector<Name>> names_in(int container_fd, const std::string& path) {
-  Fd fd(::openat(container_fd, path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd) return Error{errno, path};
-  const std::unique_ptr<DIR, CloseDir> dir(::fdopendir(fd.get()));
-  if (!dir) return Error{errno, path};
-  fd.release();
   std::vector<Name> names;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(dir.get());
-    if (entry == nullptr) break;
-    if (entry->d_name[0] != '.') names.push_back({entry->d_name, entry->d_type});
-  }
-  if (errno != 0) return Error{errno, path};
+  const int failed = for_each_entry(open_directory(container_fd, path.c_str(), O_NOFOLLOW),
+                                    [&names](const dirent& entry) {
+                                      // What a link stands for is found by the link.
+                                      if (entry.d_name[0] == '.') return true;
+                                      names.push_back({entry.d_name, entry.d_type});
+                                      return true;
+                                    });
+  if (failed != 0) return Error{failed, path};
   return names;
 }
 

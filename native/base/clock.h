@@ -19,6 +19,7 @@ inline double clock_s(clockid_t clock) { return static_cast<double>(clock_ns(clo
 inline uint64_t boottime_us() { return clock_us(CLOCK_BOOTTIME); }
 /// The clock for measuring how long something takes.
 inline uint64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
+inline uint64_t monotonic_ms() { return monotonic_us() / 1000; }
 
 /// What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC, which changes by suspends only: at least and at
 /// most, for whoever reads both clocks may be stopped in between.

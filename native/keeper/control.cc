@@ -10,6 +10,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
 

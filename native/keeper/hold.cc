@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 
+#include "base/clock.h"
 #include "fuse/mount.h"
 #include "keeper/connection.h"
 #include "keeper/log.h"

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <utility>
 
+#include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
 

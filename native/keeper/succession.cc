@@ -11,6 +11,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/notify.h"
 #include "keeper/supervisor.h"

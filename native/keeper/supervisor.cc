@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <iterator>
 
+#include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/notify.h"
 

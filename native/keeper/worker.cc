@@ -8,10 +8,10 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <ctime>
 #include <iterator>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/descriptors.h"
 
 namespace vprocfs {
@@ -100,12 +100,6 @@ const char* to_text(WorkerState state) {
       return "stopping";
   }
   return "?";
-}
-
-uint64_t monotonic_ms() {
-  timespec now{};
-  ::clock_gettime(CLOCK_MONOTONIC, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1000 + static_cast<uint64_t>(now.tv_nsec) / 1000000;
 }
 
 bool Worker::send(KeeperMessage type) const {

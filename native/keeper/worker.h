@@ -73,7 +73,4 @@ bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, 
 /// Runs another program in a child with nothing of ours; its PID, -1 with errno set.
 pid_t start_program(char* const* argv);
 
-/// CLOCK_MONOTONIC in ms.
-uint64_t monotonic_ms();
-
 }  // namespace vprocfs

@@ -23,6 +23,7 @@
 #include <cstring>
 #include <ctime>
 
+#include "base/clock.h"
 #include "base/fd.h"
 #include "base/priority.h"
 #include "seccomp/ledger.h"
@@ -33,12 +34,6 @@ namespace {
 
 /// How long it waits for the next call of the same source before the agent waits for all of them.
 constexpr timespec kNextWithin{0, 500'000};
-
-uint64_t now_us() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<uint64_t>(now.tv_sec) * 1'000'000 + static_cast<uint64_t>(now.tv_nsec) / 1000;
-}
 
 /// A duplicate of one of the agent's descriptors. None where the kernel has no pidfd_getfd(2)
 /// (before Linux 5.6), or refuses it (Yama).
@@ -98,7 +93,7 @@ bool reply(Desk& desk, Fd& listener, Desk::End end) {
 bool suits(const Desk& desk, const seccomp_notif& last) {
   const seccomp_notif& n = desk.notification;
   if (n.data.arch != last.data.arch || n.data.nr != last.data.nr) return false;
-  if (now_us() >= desk.until_us) return false;
+  if (boottime_us() >= desk.until_us) return false;
   // No number comes round again in so short a time.
   if (n.pid == last.pid) return true;
   const auto ns = read_namespaces(kWriterProcFd, static_cast<pid_t>(n.pid));
@@ -122,7 +117,7 @@ Desk::End serve(Desk& desk, const uint8_t* text) {
   Fd listener;
   for (uint32_t calls = 1;; ++calls) {
     const seccomp_notif last = desk.notification;
-    desk.busy_since_us.store(now_us(), std::memory_order_relaxed);
+    desk.busy_since_us.store(boottime_us(), std::memory_order_relaxed);
     const Desk::End end = write_answer(desk, text, listener);
     desk.busy_since_us.store(0, std::memory_order_relaxed);
     if (desk.memory_fd >= 0 || end == Desk::kUnwritable) return end;
@@ -132,7 +127,7 @@ Desk::End serve(Desk& desk, const uint8_t* text) {
     } else if (!reply(desk, listener, end)) {
       return end;
     }
-    if (calls >= desk.most_calls || now_us() >= desk.until_us) return Desk::kServed;
+    if (calls >= desk.most_calls || boottime_us() >= desk.until_us) return Desk::kServed;
     if (!next_call(desk, listener)) return Desk::kServed;
     if (!suits(desk, last)) return Desk::kReturned;
   }
