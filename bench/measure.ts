@@ -22,6 +22,8 @@ export const METRICS = {
   readerCpu: { label: "reader CPU/read", unit: "us", better: "lower" },
   syscalls: { label: "daemon syscalls/read", unit: "count", better: "lower" },
   cpuShare: { label: "daemon CPU", unit: "percent", better: "lower" },
+  records: { label: "host's records/s", unit: "perSecond", better: "higher" },
+  untold: { label: "not told", unit: "percent", better: "lower" },
   wakeups: { label: "wake-ups/s", unit: "count", better: "lower" },
   rss: { label: "RSS", unit: "MiB", better: "lower" },
   pss: { label: "PSS", unit: "MiB", better: "lower" },

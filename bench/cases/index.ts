@@ -7,6 +7,7 @@ import { depth } from "./depth.js";
 import { goReader } from "./go-reader.js";
 import { hammer } from "./hammer.js";
 import { idle } from "./idle.js";
+import { kernelLog } from "./kernel-log.js";
 import { latency } from "./latency.js";
 import { memory } from "./memory.js";
 import { pss } from "./pss.js";
@@ -24,6 +25,7 @@ export const CASES: readonly BenchCase[] = [
   cpus,
   density,
   idle,
+  kernelLog,
   memory,
   pss,
   churn,

@@ -21,6 +21,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -72,6 +73,7 @@ class Stage {
   Answer directory(const std::string& path);
   Answer remove(const std::string& path);
   static Answer write_file(const std::string& path, const std::string& text);
+  Answer set(const std::string& path, const std::string& text);
   Answer mount_tmpfs(const std::string& path);
   Answer container(const Words& words);
   Answer bind(const std::string& name, const std::string& source, const std::string& target);
@@ -86,6 +88,7 @@ class Stage {
   Words mounts_;
   std::map<std::string, Init> containers_;
   std::map<pid_t, Guarded> guarded_;
+  std::map<std::string, std::string> settings_;  ///< as they were
 };
 
 /// The processes of a cgroup that was just emptied are counted for a moment longer.
@@ -110,6 +113,9 @@ void end_process(const Guarded& process) {
 }
 
 Stage::~Stage() {
+  for (const auto& [path, text] : settings_) {
+    write_file(path, text);
+  }
   for (const auto& [name, init] : containers_) {
     kill(init.pid, SIGKILL);  // all of them before waiting for the first: they end side by side
   }
@@ -159,6 +165,17 @@ Answer Stage::write_file(const std::string& path, const std::string& text) {
   const Answer answer = written ? Answer{} : failed(path);
   close(fd);
   return answer;
+}
+
+/// A setting of the machine, which gets back what it had.
+Answer Stage::set(const std::string& path, const std::string& text) {
+  std::ifstream file(path);
+  std::string before;
+  if (!std::getline(file, before)) {
+    return failed(path);
+  }
+  settings_.emplace(path, before);
+  return write_file(path, text);
 }
 
 Answer Stage::mount_tmpfs(const std::string& path) {
@@ -271,6 +288,7 @@ Answer Stage::run(const Words& words) {
       {"directory", 2, [&] { return directory(words[1]); }},
       {"remove", 2, [&] { return remove(words[1]); }},
       {"write", 3, [&] { return write_file(words[1], words[2]); }},
+      {"set", 3, [&] { return set(words[1], words[2]); }},
       {"tmpfs", 2, [&] { return mount_tmpfs(words[1]); }},
       {"bind", 4, [&] { return bind(words[1], words[2], words[3]); }},
       {"head", 3, [&] { return head(words[1], words[2]); }},

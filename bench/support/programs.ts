@@ -10,11 +10,14 @@ export interface Programs {
   readonly load: string;
   /** Makes containers and removes them. */
   readonly stage: string;
+  /** Has the kernel log faults of a container. */
+  readonly crash: string;
 }
 
 const SOURCES: Readonly<Record<keyof Programs, readonly string[]>> = {
   load: ["load.cc", "options.cc", "worker.cc", "enter.cc"],
   stage: ["stage.cc", "init.cc"],
+  crash: ["crash.cc", "enter.cc"],
 };
 
 const FLAGS = ["-std=c++17", "-O2", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pthread"];
@@ -55,5 +58,5 @@ export function buildPrograms(): Programs {
     }
     return program;
   };
-  return { load: build("load"), stage: build("stage") };
+  return { load: build("load"), stage: build("stage"), crash: build("crash") };
 }

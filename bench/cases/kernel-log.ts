@@ -1,0 +1,134 @@
+import { execFile } from "node:child_process";
+import { closeSync, constants, openSync, readSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { promisify } from "node:util";
+import { type BenchCase, type Mark, SkipError, type Trial } from "../case.js";
+import { samples } from "../measure.js";
+import type { Container } from "../support/containers.js";
+import { startCrowd } from "../support/crowd.js";
+import { daemonCpuNs, wakeups } from "../support/daemon.js";
+
+/** The kernel lets ten faults in five seconds through, of the whole node, unless told not to. */
+const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
+/** A fault takes two records. */
+const FAULTS = 5000;
+const RECORDS = 10_000;
+const PROCESSES = 2;
+const CROWD = { quick: 20, full: 1000 } as const;
+const REST_MS = { quick: 25_000, full: 40_000 } as const;
+const MEASURED_S = { quick: 2, full: 10 } as const;
+const BANNER = 4;
+
+const FLOOD = "10000 records a second";
+const SILENT = "silent";
+
+const marks: readonly Mark[] = [
+  {
+    title: `a core's share of what tells of ${FLOOD}`,
+    limit: 20,
+    metric: "cpuShare",
+    measure: (medians) => medians.of("exact", FLOOD, "cpuShare"),
+  },
+  {
+    title: "records of a flood that its container is not told",
+    limit: 1,
+    metric: "untold",
+    measure: (medians) => medians.of("exact", FLOOD, "untold"),
+  },
+  {
+    title: "an idle daemon's share of a core while the host's log is silent",
+    limit: 0.1,
+    metric: "cpuShare",
+    measure: (medians) => medians.of("exact", SILENT, "cpuShare"),
+  },
+];
+
+const run = promisify(execFile);
+
+/** The number of the last record of the host's log. */
+function lastRecord(): number {
+  const file = openSync("/dev/kmsg", constants.O_RDONLY | constants.O_NONBLOCK);
+  const bytes = Buffer.alloc(8192);
+  let last = 0;
+  try {
+    for (;;) {
+      try {
+        const text = bytes.toString("latin1", 0, readSync(file, bytes));
+        last = Number(text.split(",")[1]);
+      } catch (error) {
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "EAGAIN") {
+          return last;
+        }
+        // What was overwritten meanwhile is passed over.
+        if (code !== "EPIPE") {
+          throw error;
+        }
+      }
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** How many records a container has been told, those included that its log has lost. */
+async function toldTo(trial: Trial, mountpoint: string, container: Container): Promise<number> {
+  const argv = [trial.cli, "dmesg", `${container.pid}`, "--json", "--mountpoint", mountpoint];
+  const { stdout } = await run(process.execPath, argv, { maxBuffer: 2 ** 24 });
+  const last = stdout.trimEnd().split("\n").at(-1) ?? "";
+  return Number(/"sequence":(\d+)/.exec(last)?.[1] ?? BANNER - 1) + 1 - BANNER;
+}
+
+export const kernelLog: BenchCase = {
+  name: "kernel-log",
+  title: "The kernel's log, told to containers",
+  about: `Processes of one container among many crash as fast as they can, up to ${FAULTS} a second, and the kernel logs all of it (its rate limit is off meanwhile): the daemon's share of a core for ${RECORDS.toLocaleString("en-US")} records a second. Before that nothing is logged.`,
+  peers: ["exact"],
+  trials: { quick: 1, full: 3 },
+  measure: async (trial) => {
+    const { pid, containers, source } = await startCrowd(trial, CROWD[trial.scale], ["meminfo"]);
+    const [container] = containers;
+    if (container === undefined) {
+      throw new SkipError("there is no container");
+    }
+    const [mountpoint = ""] = ((await source(container, "meminfo")) ?? "").split("/self/");
+    const help = await run(process.execPath, [trial.cli, "--help"]);
+    if (!help.stdout.includes("dmesg")) {
+      throw new SkipError("this vprocfs tells of no kernel log");
+    }
+    await sleep(REST_MS[trial.scale]);
+    const cost = async (doing: () => Promise<unknown>) => {
+      const before = { cpuNs: await daemonCpuNs(trial.stage, pid), woken: wakeups(pid) };
+      const at = process.hrtime.bigint();
+      await doing();
+      const seconds = Number(process.hrtime.bigint() - at) / 1e9;
+      const cpuNs = (await daemonCpuNs(trial.stage, pid)) - before.cpuNs;
+      return {
+        seconds,
+        cpuShare: cpuNs / 1e7 / seconds,
+        wakeups: (wakeups(pid) - before.woken) / seconds,
+      };
+    };
+    const seconds = MEASURED_S[trial.scale];
+    const { cpuShare: silent, wakeups: woken } = await cost(() => sleep(seconds * 1000));
+    await trial.stage.run("set", RATE_LIMIT, "0");
+    const enter = [container.pid, ...container.cgroups].join(":");
+    const first = lastRecord();
+    const flood = await cost(() =>
+      run(trial.programs.crash, [enter, `${PROCESSES}`, `${FAULTS}`, `${seconds}`]),
+    );
+    const logged = lastRecord() - first;
+    const records = logged / flood.seconds;
+    const told = await toldTo(trial, mountpoint, container);
+    return [
+      ...samples(SILENT, { cpuShare: silent, wakeups: woken }),
+      ...samples(FLOOD, {
+        cpuShare: (flood.cpuShare * RECORDS) / records,
+        records,
+        untold: Math.max(0, 1 - told / logged) * 100,
+      }),
+    ];
+  },
+  metrics: ["cpuShare", "records", "untold", "wakeups"],
+  marks,
+};
