@@ -13,7 +13,7 @@ const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
 /** A fault takes two records. */
 const FAULTS = 5000;
 const RECORDS = 10_000;
-const PROCESSES = 2;
+const PROCESSES = 1;
 const CROWD = { quick: 20, full: 1000 } as const;
 const REST_MS = { quick: 25_000, full: 40_000 } as const;
 const MEASURED_S = { quick: 2, full: 10 } as const;

@@ -30,23 +30,31 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   const bool is_exact = process && process->end_us != 0;
   const bool is_sure = is_exact || (process && process->start_us + kTickUs <= at_us);
   if (process) process->end_us = at_us;
-  crashes_.push_back({pid, at_us, std::move(process), is_sure});
-  if (crashes_.size() > kMost) crashes_.pop_front();
+  crashes_.insert({pid, {at_us, std::move(process), is_sure}});
+  order_.push_back(pid);
+  if (order_.size() > kMost) {
+    // Of those with one number the oldest comes first.
+    crashes_.erase(crashes_.lower_bound(order_.front()));
+    order_.pop_front();
+  }
 }
 
 bool Crashes::knows(pid_t pid, uint64_t now_us) const {
-  for (const Crash& crash : crashes_) {
-    if (crash.pid == pid && now_us - crash.at_us < kKeptUs) return true;
-  }
-  return false;
+  const auto [begin, end] = crashes_.equal_range(pid);
+  return std::any_of(begin, end,
+                     [now_us](const auto& entry) { return now_us - entry.second.at_us < kKeptUs; });
 }
 
 bool Crashes::is_unsure(pid_t pid, const PidHolders& holders, uint64_t now_us) const {
-  for (const Crash& crash : crashes_) {
-    if (crash.pid != pid || now_us - crash.at_us >= kKeptUs || !crash.process) continue;
+  const auto [begin, end] = crashes_.equal_range(pid);
+  for (auto it = begin; it != end; ++it) {
+    const Crash& crash = it->second;
+    if (crash.is_sure || now_us - crash.at_us >= kKeptUs) continue;
     const auto& ended = holders.ended;
-    const bool known = ended && ended->start_us >= crash.process->start_us;
-    if (!crash.is_sure && !known) return true;
+    if (!ended ||
+        (crash.process ? ended->start_us < crash.process->start_us : ended->end_us < crash.at_us)) {
+      return true;
+    }
   }
   return false;
 }
@@ -55,21 +63,25 @@ std::optional<KnownProcess> Crashes::who(pid_t pid, const LogMoment& moment,
                                          const PidHolders& holders, uint64_t now_us) const {
   const uint64_t latest_us = moment.at_us - std::min(moment.at_us, moment.slack_us);
   const auto& [living, ended] = holders;
-  const KnownProcess* found = nullptr;
-  for (const Crash& crash : crashes_) {
-    if (crash.pid != pid || now_us - crash.at_us >= kKeptUs) continue;
+  std::optional<KnownProcess> found;
+  const auto [begin, end] = crashes_.equal_range(pid);
+  for (auto it = begin; it != end; ++it) {
+    const Crash& crash = it->second;
+    if (now_us - crash.at_us >= kKeptUs) continue;
+    // What was not found then may be found now.
+    auto process = crash.process ? crash.process : holder_at(crash.at_us, holders);
     // Nobody knows who it was, and it may be meant.
-    if (!crash.process) return std::nullopt;
-    const uint64_t start_us = crash.process->start_us;
+    if (!process) return std::nullopt;
+    const uint64_t start_us = process->start_us;
     if (start_us > latest_us) continue;
     // By now it may be known better when it began.
     const bool later = !crash.is_sure && ended && ended->start_us > crash.at_us &&
                        ended->start_us - start_us < kTickUs;
     // Of two that crashed with that number either may be meant.
-    if (later || found != nullptr) return std::nullopt;
-    found = &*crash.process;
+    if (later || found) return std::nullopt;
+    found = std::move(process);
   }
-  if (found != nullptr) return *found;
+  if (found) return found;
   const bool lives = living && living->is_killed && living->start_us <= latest_us;
   const bool lived = ended && ended->is_killed && ended->start_us <= latest_us &&
                      ended->end_us + kKeptUs > moment.at_us;

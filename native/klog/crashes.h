@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
 
 #include "klog/known_process.h"
@@ -34,12 +35,12 @@ class Crashes {
 
  private:
   struct Crash {
-    pid_t pid = 0;
     uint64_t at_us = 0;
     std::optional<KnownProcess> process;
     bool is_sure = false;  ///< that it is not who got the number within the same tick
   };
-  std::deque<Crash> crashes_;
+  std::multimap<pid_t, Crash> crashes_;
+  std::deque<pid_t> order_;  ///< in which they came
 };
 
 }  // namespace vprocfs

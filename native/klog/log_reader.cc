@@ -77,6 +77,7 @@ void LogReader::run() {
     if (more) wait_ms = 0;
     pollfd fds[] = {{log_.fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}, {events_.fd(), POLLIN, 0}};
     ::poll(fds, has_events_ ? 3 : 2, wait_ms);
+    if (!more) pace();
   }
 }
 
@@ -90,6 +91,20 @@ std::vector<OomKill> LogReader::kills(uint64_t& seen) const {
   return log_.kills(seen);
 }
 
+/// Of a flood many records are read at once, which costs less; and by then those that it is about
+/// have ended, and the kernel has noted who they were. Short enough for the smallest log.
+void LogReader::pace() {
+  constexpr uint64_t kEachUs = 10'000, kPromptUs = 32 * kEachUs;
+  constexpr int kPauseMs = 5;
+  if (!owners_.remembers()) return;
+  const uint64_t now = monotonic_us();
+  promptly_from_us_ = std::max(promptly_from_us_, now) + kEachUs;
+  if (promptly_from_us_ < now + kPromptUs) return;
+  promptly_from_us_ = now + kPromptUs;
+  pollfd wake{wake_.get(), POLLIN, 0};
+  ::poll(&wake, 1, kPauseMs);
+}
+
 /// Who crashes is looked at now: when the log tells of it, it may be gone.
 void LogReader::take_crashes() {
   if (!has_events_) return;
@@ -98,7 +113,8 @@ void LogReader::take_crashes() {
     const auto event = events_.next();
     if (event.pid > 0) {
       // The machine may have slept since; then what began after the crash began before this.
-      crashes_.add(event.pid, event.at_us + events_ahead_us_, owners_.holders(event.pid));
+      const uint64_t at_us = event.at_us + events_ahead_us_;
+      crashes_.add(event.pid, at_us, owners_.holders_at(event.pid, at_us));
     }
     if (event.pid == 0) {
       events_ahead_us_ = ahead;
@@ -127,10 +143,12 @@ PidHolders LogReader::wait_for_crash(pid_t pid) {
   PidHolders found;
   for (;;) {
     take_crashes();
-    found = owners_.holders(pid);
+    // Who has the number now matters only where the kernel has told of nobody.
+    const bool is_known = crashes_.knows(pid, boottime_us());
+    found = is_known ? PidHolders{std::nullopt, owners_.ended(pid)} : owners_.holders(pid);
+    if (is_known && crashes_.is_unsure(pid, found, boottime_us())) found = owners_.holders(pid);
     const uint64_t now = monotonic_us();
-    const bool may_crash =
-        found.living && !found.living->is_killed && !crashes_.knows(pid, boottime_us());
+    const bool may_crash = !is_known && found.living && !found.living->is_killed;
     const bool may_end = owners_.remembers() && crashes_.is_unsure(pid, found, boottime_us());
     if ((!may_crash && !may_end) || now >= until) break;
     pollfd events{events_.fd(), POLLIN, 0};

@@ -54,6 +54,7 @@ class LogReader : public KillFeed {
 
  private:
   void run();
+  void pace();
   void pump(size_t most);
   void take_crashes();
   void tell(const LogGroup& group);
@@ -75,10 +76,11 @@ class LogReader : public KillFeed {
   bool ended_ = false;         ///< what `place_` points to may be gone
   bool live_ = false;          ///< all that was logged before us has been read
   Crashes crashes_;
-  uint64_t events_ahead_us_ = 0;  ///< of CLOCK_BOOTTIME, at least, at events that come now
-  uint64_t patient_from_us_ = 0;  ///< when a crash may be waited for again
-  OwnerTranslator::Known known_;  ///< processes that the present group is about
-  mutable std::mutex mutex_;      ///< guards all of the above
+  uint64_t events_ahead_us_ = 0;   ///< of CLOCK_BOOTTIME, at least, at events that come now
+  uint64_t patient_from_us_ = 0;   ///< when a crash may be waited for again
+  uint64_t promptly_from_us_ = 0;  ///< see pace()
+  OwnerTranslator::Known known_;   ///< processes that the present group is about
+  mutable std::mutex mutex_;       ///< guards all of the above
   Counters counters_;
   std::atomic<bool> stopping_{false};
   Fd wake_;

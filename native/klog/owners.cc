@@ -71,6 +71,7 @@ void LogOwners::look(uint64_t now_us) {
       const std::string path = path_of(paths, static_cast<Path>(i));
       if (!path.empty()) by_path_[i][path] = owner.get();
     }
+    by_namespace_.emplace(owner->description.namespaces.pid, owner.get());
     const ContainerId id = owner->description.id;
     owners_[id] = std::move(owner);
   };
@@ -82,6 +83,10 @@ void LogOwners::look(uint64_t now_us) {
       const auto at = by_path_[i].find(path_of(gone->description.paths, static_cast<Path>(i)));
       if (at != by_path_[i].end() && at->second == gone) by_path_[i].erase(at);
     }
+    const auto range = by_namespace_.equal_range(gone->description.namespaces.pid);
+    const auto at = std::find_if(range.first, range.second,
+                                 [gone](const auto& entry) { return entry.second == gone; });
+    if (at != range.second) by_namespace_.erase(at);
     owners_.erase(it);
   };
   census_.look(now_us, came, left);
@@ -119,8 +124,12 @@ LogOwners::Owners LogOwners::of_process(const KnownProcess& process, uint64_t no
     if (found.empty() && path.size() > 1) found = of_path(which, path, now_us);
   }
   if (found.empty()) {
-    look(now_us);
-    const LogOwner* owner = of_namespace(process);
+    // Where nobody has its own namespace there may be a container that is not known yet.
+    const LogOwner* owner = of_innermost(process);
+    if (owner == nullptr) {
+      look(now_us);
+      owner = of_namespace(process);
+    }
     if (owner != nullptr) found = find(Path::kMemory, owner->memory_path);
     if (owner != nullptr && found.empty()) found.push_back(owner);
   }
@@ -140,18 +149,31 @@ bool LogOwners::is_inside(const KnownProcess& process, const LogOwner& owner) {
 /// The innermost container that has one of the process's PID namespaces for itself.
 const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
   for (size_t level = process.namespaces.size(); level-- > 1;) {
-    const LogOwner* only = nullptr;
-    size_t count = 0;
-    for (const auto& [id, owner] : owners_) {
-      if (owner->description.namespaces.pid != process.namespaces[level]) continue;
-      only = owner.get();
-      ++count;
-    }
-    if (count == 1) return only;
+    const auto found = by_namespace_.find(process.namespaces[level]);
+    if (found == by_namespace_.end()) continue;
     // Containers that share one: which of them it was in nobody knows any more.
-    if (count > 1) return nullptr;
+    return by_namespace_.count(process.namespaces[level]) == 1 ? found->second : nullptr;
   }
   return nullptr;
+}
+
+/// The container that has the process's own PID namespace for itself.
+const LogOwner* LogOwners::of_innermost(const KnownProcess& process) const {
+  // Of deep ones the outermost are known only.
+  if (process.namespaces.empty() || process.namespaces.size() >= ExitedTask::kLevels) {
+    return nullptr;
+  }
+  const uint64_t own = process.namespaces.back();
+  const auto found = by_namespace_.find(own);
+  if (own == 0 || found == by_namespace_.end() || by_namespace_.count(own) != 1) return nullptr;
+  return found->second;
+}
+
+PidHolders LogOwners::holders_at(pid_t pid, uint64_t at_us) const {
+  auto former = ended(pid);
+  const bool is_it = former && former->start_us <= at_us && at_us <= former->end_us;
+  if (is_it && of_innermost(*former) != nullptr) return {std::nullopt, std::move(former)};
+  return {living(pid), std::move(former)};
 }
 
 /// PIDs are used again, perhaps at once. Whoever began after something was logged is not meant by

@@ -53,6 +53,11 @@ class LogOwners {
 
   /// Who has that number, and who had it last.
   PidHolders holders(pid_t pid) const { return {living(pid), ended(pid)}; }
+  /// The same of whoever had it at a moment, CLOCK_BOOTTIME: who has it is not looked at where it
+  /// would tell nothing more.
+  PidHolders holders_at(pid_t pid, uint64_t at_us) const;
+  /// Who had it last and has ended.
+  std::optional<KnownProcess> ended(pid_t pid) const;
   /// Whether those that have ended are remembered.
   bool remembers() const { return static_cast<bool>(exited_); }
   /// Who had it at a moment; nothing: that is not known.
@@ -66,8 +71,8 @@ class LogOwners {
   std::string path_of(const CgroupPaths& paths, Path which) const;
 
   std::optional<KnownProcess> living(pid_t pid) const;
-  std::optional<KnownProcess> ended(pid_t pid) const;
   const LogOwner* of_namespace(const KnownProcess& process) const;
+  const LogOwner* of_innermost(const KnownProcess& process) const;
 
   const CgroupMounts& mounts_;
   const int procfs_fd_;
@@ -75,6 +80,7 @@ class LogOwners {
   Census census_;
   std::map<ContainerId, std::unique_ptr<LogOwner>> owners_;
   std::array<Map, kPaths> by_path_;
+  std::unordered_multimap<uint64_t, const LogOwner*> by_namespace_;  ///< of PIDs
   uint64_t looked_us_ = 0, next_look_us_ = 0;
 };
 

@@ -109,6 +109,15 @@ describe("KernelLogs", () => {
     expect(kept.figures().bytes).toBe(64 * KIB);
   });
 
+  it("has room for the beginnings of a thousand", () => {
+    const kept = logs();
+    for (let id = 1; id <= 1000; ++id) {
+      expect(kept.begin(BigInt(id), BigInt(id))).toBe(true);
+    }
+    expect(kept.figures().bytes).toBeLessThanOrEqual(16 * KIB * KIB);
+    expect(kept.figures()).toMatchObject({ size: 1000, refused: 0 });
+  });
+
   it("forgets those that are gone, also for the next worker", () => {
     const kept = logs();
     kept.add(1n, 1n, 1n, [line(1)]);

@@ -451,6 +451,13 @@ describe("whose a crash is", () => {
     expect(native.whoCrashed([crash], now(5n * S + TICK), later)).toBeNull();
   });
 
+  it("is told by what is found later, when the one is gone", () => {
+    const crash = { at: 5n * S };
+    expect(native.whoCrashed([crash], now(6n * S), {})).toBeNull();
+    expect(native.whoCrashed([crash], now(6n * S), ended(2n * S, 5n * S + 40n))).toBe(2n * S);
+    expect(native.whoCrashed([crash], now(6n * S), ended(5n * S + 1n, 6n * S))).toBeNull();
+  });
+
   it("is told by what is found, where the kernel has not told of the crash", () => {
     expect(native.whoCrashed([], now(5n * S), living(2n * S))).toBe(2n * S);
     expect(native.whoCrashed([], now(5n * S), ended(2n * S, 5n * S))).toBe(2n * S);
