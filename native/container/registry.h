@@ -25,8 +25,10 @@ class Registry {
   Registry(const Resolver& resolver, Surroundings around);
   ~Registry();
 
-  /// ESRCH: no such container, or nobody lives in it. ENFILE: its tenant has too many.
-  Result<std::shared_ptr<Container>> by_id(ContainerId id);
+  /// ESRCH: no such container, or nobody lives in it as far as `most` cgroups of it tell. ENFILE:
+  /// its tenant has too many.
+  Result<std::shared_ptr<Container>> by_id(ContainerId id,
+                                           size_t most = Resolver::kMaxCgroupsSearched);
 
   /// The age of a container to a process: that of the process's PID namespace, of which a container
   /// may have several.

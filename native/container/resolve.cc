@@ -416,9 +416,10 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t most) const 
       if (of_another) break;
     }
     if (of_another) continue;
+    const size_t others = std::min<size_t>(512, most - seen - 1);
     for_each_entry(open_directory(at.get(), "."), [&](const dirent& entry) {
       if (entry.d_type != DT_DIR || entry.d_name[0] == '.') return true;
-      if (todo.size() >= 512) return false;
+      if (todo.size() >= others) return false;
       Fd child = open_directory(at.get(), entry.d_name, O_NOFOLLOW);
       if (child) todo.push_back(std::move(child));
       return true;

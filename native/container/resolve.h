@@ -34,6 +34,9 @@ struct ContainerDescription {
 /// Finds containers. Thread-safe (const after construction); borrows its descriptors.
 class Resolver {
  public:
+  /// Cgroups of a container in which a process of it is looked for.
+  static constexpr size_t kMaxCgroupsSearched = 4096;
+
   Resolver(const CgroupMounts& mounts, int procfs_fd);
 
   /// Reads our own namespaces: what "the host" is. Must succeed before anything else is asked.
@@ -78,8 +81,6 @@ class Resolver {
   const NamespaceIds& own() const { return own_; }
 
  private:
-  static constexpr size_t kMaxCgroupsSearched = 4096;
-
   Result<pid_t> find_init(pid_t pid, uint64_t pid_namespace) const;
   /// The same by looking at every process.
   Result<pid_t> scan_for_init(uint64_t pid_namespace) const;

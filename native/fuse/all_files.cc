@@ -24,8 +24,8 @@ void AllFiles::stop() {
   if (kmsg_) kmsg_->stop();
 }
 
-void AllFiles::adopt() {
-  if (kmsg_) kmsg_->adopt();
+void AllFiles::adopt(LeftContainers& left) {
+  if (kmsg_) kmsg_->adopt(left);
 }
 
 void AllFiles::hand_over() {

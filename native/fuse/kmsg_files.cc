@@ -309,7 +309,7 @@ bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) co
   });
 }
 
-void KmsgFiles::adopt() {
+void KmsgFiles::adopt(LeftContainers& containers) {
   std::vector<uint64_t> pollers;
   const std::lock_guard lock(mutex_);
   KmsgFile::adopt(serving_.state, [&](const KmsgFile::Left& left) -> FilePtr {
@@ -318,10 +318,8 @@ void KmsgFiles::adopt() {
       if (left.node.index() == kFirstFileIndex + one->index) view = one;
     }
     if (view == nullptr || left.node.container().none()) return nullptr;
-    auto found = serving_.registry.by_id(left.node.container());
-    ContainerPtr container =
-        found ? std::move(found.value()) : serving_.registry.ended(left.node.container());
-    auto file = std::make_shared<KmsgFile>(serving_.state, left, *view, std::move(container));
+    auto file = std::make_shared<KmsgFile>(serving_.state, left, *view,
+                                           containers.of(left.node.container()));
     add_locked(file);
     if (left.request != 0) left_[left.request] = left.handle;
     if (left.state.poll_handle != 0) pollers.push_back(left.state.poll_handle);

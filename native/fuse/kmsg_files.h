@@ -15,6 +15,7 @@
 
 #include "base/result.h"
 #include "base/thread.h"
+#include "container/left_containers.h"
 #include "fuse/files.h"
 #include "fuse/kmsg_file.h"
 #include "klog/access.h"
@@ -50,7 +51,7 @@ class KmsgFiles : public Files {
   bool interrupt(uint64_t unique);
 
   /// Takes over what a worker before us left.
-  void adopt();
+  void adopt(LeftContainers& containers);
   /// The next worker goes on. `resend`: it will be handed what waits; else that ends now.
   void hand_over(bool resend);
 

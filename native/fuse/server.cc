@@ -5,6 +5,7 @@
 #include <type_traits>
 #include <utility>
 
+#include "container/left_containers.h"
 #include "fuse/init.h"
 
 namespace vprocfs {
@@ -138,18 +139,17 @@ Answer Server::write(const Request& r) {
 }
 
 size_t Server::adopt_open_files() {
+  LeftContainers left(serving_.registry);
   const size_t adopted =
-      serving_.open_files.adopt([this](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
+      serving_.open_files.adopt([&](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
         const View* view = serving_.tree.file(node.index());
         if (view == nullptr && !node.mirrored()) return nullptr;
         if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
-        auto container = serving_.registry.by_id(id);
         // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
-        return std::make_shared<OpenFile>(
-            node, view, container ? container.value() : serving_.registry.ended(id));
+        return std::make_shared<OpenFile>(node, view, left.of(id));
       });
   serving_.triggers.adopt([this](uint64_t handle) { return serving_.open_files.adopted(handle); });
-  files_.adopt();
+  files_.adopt(left);
   return adopted;
 }
 

@@ -114,7 +114,7 @@ describeLive("floods of one container", ["busybox"], () => {
     allowed = await measureAllowed();
   });
 
-  it.each(["poll", "readdir", "stat", "access", "pread", "open", "write"])(
+  it.each(["poll", "readdir", "stat", "lookup", "signals", "access", "pread", "open", "write"])(
     "of %s",
     async (what) => {
       const file = what === "poll" || what === "write" ? files.pressure : files.hostile;

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
+import { servingAfter, standingBy } from "../e2e/never-down-support.js";
 import { MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
@@ -18,6 +19,9 @@ import { until } from "../support/wait.js";
 const PULSE_MS = inLong(1_000, 10_000);
 /** What a busy machine adds to the slowest of a hundred reads. */
 const NOISE_US = 5_000;
+/** Nested containers that have ended, and what they may add to a takeover. */
+const GHOSTS = inLong(200, 1_000);
+const TAKEOVER_US = 250_000;
 
 function rssMib(pid: number): number {
   const kb = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
@@ -111,5 +115,42 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     child.stdin?.end();
     await until("they are forgotten", async () => (await counters(daemon)).containers <= 3);
     expect(await hostile.read(file)).toMatch(/^cpu /);
+  });
+
+  it("and have ended do not hold up who takes over", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
+    const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
+    const file = daemon.path("proc/stat");
+    expect(await victim.read(file)).toMatch(/^cpu /);
+    const takeover = async (): Promise<number> => {
+      const { workerPid, generation } = await standingBy(daemon);
+      const pulse = victim.output([program("pulse"), "1500", file]);
+      process.kill(workerPid, "SIGKILL");
+      await servingAfter(daemon, generation);
+      const [, failed = 1, , , max = 0] = (await pulse).trim().split(" ").map(Number);
+      expect(failed).toBe(0);
+      return max;
+    };
+    const quiet = Math.max(await takeover(), await takeover());
+    hostile.cgroup.delegate();
+    // The first is where it is looked for them.
+    const first = hostile.cgroup.directory("pids");
+    const others = hostile.cgroup.directories.filter((directory) => directory !== first);
+    const argv = [program("ghosts"), `${GHOSTS}`, "200", file, first, ...others];
+    const child = hostile.start(scope, argv);
+    let text = "";
+    child.stdout?.on("data", (bytes: Buffer) => {
+      text += bytes.toString();
+    });
+    await until("all have ended", () => text.includes("\n"));
+    expect(text).toBe(`${GHOSTS} 0\n`);
+    // Looking for all of them would take 4 ms each.
+    const tries: number[] = [];
+    do {
+      tries.push(await takeover());
+    } while (Math.min(...tries) >= 2 * quiet + TAKEOVER_US && tries.length < 5);
+    expect(Math.min(...tries)).toBeLessThan(2 * quiet + TAKEOVER_US);
   });
 });

@@ -19,6 +19,7 @@ export type Program =
   | "fault"
   | "filtered"
   | "flood"
+  | "ghosts"
   | "hoard"
   | "mounter"
   | "nests"

@@ -3,8 +3,9 @@
 //   flood WHAT THREADS FILE
 //
 // WHAT: "poll", "readdir" (FILE's directory), "walk" (all that is two directories above it),
-// "stat", "fstat", "access", "pread", "read" (what is there, without waiting), "seek" (to the end),
-// "open" or "write" (bytes that are no trigger). Prints "ready" and runs until it is killed.
+// "stat", "signals" (the same while signals come), "lookup" (what is not there), "fstat", "access",
+// "pread", "read" (what is there, without waiting), "seek" (to the end), "open" or "write" (bytes
+// that are no trigger). Prints "ready" and runs until it is killed.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -14,16 +15,20 @@
 #include <libgen.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
+static __thread timer_t alarm_of_thread;
 static const char *what, *file;
-static char directory[4096], tree[4096 + 3];
+static char directory[4096], tree[4096 + 3], nothing[4096 + 6];
 
-static int visit(const char* path, const struct stat* st, int type, struct FTW* at) {
+static int visit(const char *path, const struct stat *st, int type, struct FTW *at) {
   (void)path, (void)st, (void)type, (void)at;
   return 0;
 }
@@ -34,7 +39,7 @@ static void once(int fd) {
     struct pollfd p = {fd, POLLPRI, 0};
     poll(&p, 1, 0);
   } else if (strcmp(what, "readdir") == 0) {
-    DIR* dir = opendir(directory);
+    DIR *dir = opendir(directory);
     while (dir != NULL && readdir(dir) != NULL) {
     }
     if (dir != NULL) closedir(dir);
@@ -51,6 +56,15 @@ static void once(int fd) {
   } else if (strcmp(what, "read") == 0) {
     // From the beginning again when all is read.
     if (read(fd, bytes, sizeof(bytes)) < 0 && errno == EAGAIN) lseek(fd, 0, SEEK_SET);
+  } else if (strcmp(what, "lookup") == 0) {
+    struct stat st;
+    stat(nothing, &st);
+  } else if (strcmp(what, "signals") == 0) {
+    // Each is told of one signal, or more.
+    struct stat st;
+    const struct itimerspec soon = {{0, 200000}, {0, 100000}};
+    timer_settime(alarm_of_thread, 0, &soon, NULL);
+    stat(file, &st);
   } else if (strcmp(what, "access") == 0) {
     access(file, R_OK);
   } else if (strcmp(what, "pread") == 0) {
@@ -63,20 +77,27 @@ static void once(int fd) {
   }
 }
 
-static void* flood(void* unused) {
+static void ignore(int number) { (void)number; }
+
+static void *flood(void *unused) {
+  struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGUSR1};
+  event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+  timer_create(CLOCK_MONOTONIC, &event, &alarm_of_thread);
   const int mode = strcmp(what, "write") == 0 ? O_RDWR : O_RDONLY;
   const int fd = open(file, mode | O_CLOEXEC | O_NONBLOCK);
   for (;;) once(fd);
   return unused;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char **argv) {
   if (argc != 4) return 2;
   what = argv[1];
   file = argv[3];
   snprintf(directory, sizeof(directory), "%s", file);
   dirname(directory);
+  snprintf(nothing, sizeof(nothing), "%s/none", directory);
   snprintf(tree, sizeof(tree), "%s/..", directory);
+  signal(SIGUSR1, ignore);
   pthread_t thread;
   for (int i = atoi(argv[2]); i > 0; --i) {
     if (pthread_create(&thread, NULL, flood, NULL) != 0) return 1;

@@ -24,12 +24,12 @@ static uint64_t now_us(void) {
   return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static int compare(const void* a, const void* b) {
-  const uint32_t x = *(const uint32_t*)a, y = *(const uint32_t*)b;
+static int compare(const void *a, const void *b) {
+  const uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
   return x < y ? -1 : x > y;
 }
 
-static int read_whole(const char* file) {
+static int read_whole(const char *file) {
   static char bytes[1 << 16];
   const int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return 0;
@@ -40,7 +40,7 @@ static int read_whole(const char* file) {
   return at_end && sum > 0;
 }
 
-int main(int argc, char** argv) {
+int main(int argc, char **argv) {
   if (argc != 3) return 2;
   const uint64_t end = now_us() + strtoull(argv[1], NULL, 10) * 1000;
   size_t count = 0, failed = 0;

@@ -1,0 +1,34 @@
+#include "container/left_containers.h"
+
+#include <utility>
+
+#include "base/clock.h"
+#include "container/container.h"
+#include "container/resolve.h"
+
+namespace vprocfs {
+namespace {
+
+/// What looking in vain may take in all, and where it is looked from then on: processes are mostly
+/// at the top of a container.
+constexpr uint64_t kBudgetUs = 50'000;
+constexpr size_t kFewCgroups = 2;
+
+}  // namespace
+
+std::shared_ptr<Container> LeftContainers::of(ContainerId id) {
+  auto& known = known_[id];
+  if (!known) known = look_for(id);
+  return known;
+}
+
+std::shared_ptr<Container> LeftContainers::look_for(ContainerId id) {
+  const uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
+  const bool spent = spent_us_ > kBudgetUs;
+  auto found = registry_.by_id(id, spent ? kFewCgroups : Resolver::kMaxCgroupsSearched);
+  if (found) return std::move(found.value());
+  spent_us_ += clock_us(CLOCK_THREAD_CPUTIME_ID) - began_us;
+  return registry_.ended(id);
+}
+
+}  // namespace vprocfs
