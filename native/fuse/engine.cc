@@ -158,11 +158,11 @@ Result<bool> Engine::prepare() {
   return true;
 }
 
-Result<bool> Engine::start_agent(Safe* safe) {
+Result<bool> Engine::start_agent(FdStore* fd_store) {
   if (options_.agent.directory.empty()) return true;
-  std::vector<Safe::Kept> kept;
-  if (safe != nullptr) {
-    auto all = safe->all();
+  std::vector<FdStore::Kept> kept;
+  if (fd_store != nullptr) {
+    auto all = fd_store->all();
     if (!all) return all.error();
     kept = std::move(all.value());
   }
@@ -173,7 +173,7 @@ Result<bool> Engine::start_agent(Safe* safe) {
   agent.answers.banner = [this](const ContainerDescription& description) {
     return banner_lines(banner(description));
   };
-  auto made = std::make_unique<Agent>(std::move(agent), *registry_, safe);
+  auto made = std::make_unique<Agent>(std::move(agent), *registry_, fd_store);
   auto prepared = made->prepare(std::move(kept));
   // Files are served all the same.
   if (!prepared) {
@@ -241,7 +241,7 @@ Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_
   return page;
 }
 
-Result<bool> Engine::activate(Safe* safe) {
+Result<bool> Engine::activate(FdStore* fd_store) {
   auto connected = connect();
   if (!connected) return connected;
   sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
@@ -259,7 +259,7 @@ Result<bool> Engine::activate(Safe* safe) {
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   make_servers();
   started_ = true;
-  auto begun = begin(safe);
+  auto begun = begin(fd_store);
   if (begun) {
     active_.store(true, std::memory_order_release);
   } else {
@@ -270,7 +270,7 @@ Result<bool> Engine::activate(Safe* safe) {
 }
 
 /// Each step may be refused a thread: those that take requests come late.
-Result<bool> Engine::begin(Safe* safe) {
+Result<bool> Engine::begin(FdStore* fd_store) {
   auto begun = plain_->prepare();
   if (begun && polled_) begun = polled_->prepare();
   if (begun) begun = sampler_->start();
@@ -279,7 +279,7 @@ Result<bool> Engine::begin(Safe* safe) {
   if (begun && polled_) begun = polled_->start([this](const auto&) { on_end_(kPolledGone); });
   if (begun) begun = plain_->start(on_end_);
   if (begun) begun = start_log();
-  if (begun) begun = start_agent(safe);
+  if (begun) begun = start_agent(fd_store);
   if (!begun) return begun;
   if (polled_) static_cast<void>(polled_->wait_initialised());
   return plain_->wait_initialised();

@@ -17,7 +17,7 @@
 #include "fuse/server.h"
 #include "klog/log_reader.h"
 #include "seccomp/agent.h"
-#include "state/safe.h"
+#include "state/fd_store.h"
 
 namespace vprocfs {
 
@@ -59,9 +59,9 @@ class Engine {
   /// All that can fail or take time before requests are taken: reads the host once.
   Result<bool> prepare();
   /// Mounts (or adopts the keeper's connection and what the worker before us left), and serves when
-  /// it returns. After prepare(). `safe`: where descriptors are that the next worker needs; may be
-  /// nullptr.
-  Result<bool> activate(Safe* safe);
+  /// it returns. After prepare(). `fd_store`: where descriptors are that the next worker needs; may
+  /// be nullptr.
+  Result<bool> activate(FdStore* fd_store);
   /// Answers what is in hand and ends all threads. `unmount`: unmounts too; else another worker is
   /// to take over. True when the unmount had to be lazy.
   Result<bool> stop(bool unmount);
@@ -111,9 +111,9 @@ class Engine {
   Result<bool> connect();
   void connect_polled();
   void make_servers();
-  Result<bool> begin(Safe* safe);
+  Result<bool> begin(FdStore* fd_store);
   void limits_changed();
-  Result<bool> start_agent(Safe* safe);
+  Result<bool> start_agent(FdStore* fd_store);
   void open_logs();
   Result<bool> start_log();
   BannerFacts banner(const ContainerDescription& description);

@@ -21,8 +21,8 @@ constexpr int kBeatMs = 500;
 constexpr int kLastBeats = 4;
 /// Beats count requests too: nobody who asks for the count waits longer.
 constexpr uint64_t kLongestBeatMs = 2000;
-/// How long a keeper that does not say whether it has a safe may take to show it.
-constexpr uint64_t kSafeMs = 5000;
+/// How long a keeper that does not say whether it stores descriptors may take to show it.
+constexpr uint64_t kFdStoreMs = 5000;
 
 // A reason that is not the end of anything gone wrong; known to the daemon.
 constexpr char kDrainedReason[] = "drained";
@@ -120,13 +120,13 @@ bool KeeperLink::obey(KeeperMessage message) {
   return true;
 }
 
-bool KeeperLink::put(SafeTag tag, int fd) {
-  const KeeperPacket packet = safe_packet(KeeperMessage::kKeep, tag.kind, tag.key);
+bool KeeperLink::put(FdTag tag, int fd) {
+  const KeeperPacket packet = fd_packet(KeeperMessage::kKeep, tag.kind, tag.key);
   return send_with(control_.get(), &packet, sizeof(packet), &fd, 1, 0) ==
          static_cast<ssize_t>(sizeof(packet));
 }
 
-void KeeperLink::remove(uint64_t key) { send(safe_packet(KeeperMessage::kForget, 0, key)); }
+void KeeperLink::remove(uint64_t key) { send(fd_packet(KeeperMessage::kForget, 0, key)); }
 
 Result<bool> KeeperLink::hears(uint64_t until_ms) const {
   for (;;) {
@@ -141,11 +141,11 @@ Result<bool> KeeperLink::hears(uint64_t until_ms) const {
 }
 
 Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next) {
-  if (!send(safe_packet(KeeperMessage::kWantKept, 0, from))) return false;
-  // One that has a safe answers, or ends, or ends us: to go on without what it keeps would leave
+  if (!send(fd_packet(KeeperMessage::kWantKept, 0, from))) return false;
+  // One that stores them answers, or ends, or ends us: to go on without what it keeps would leave
   // callers in containers waiting for ever.
   const bool sure = answers_ || from != 0;
-  const uint64_t until_ms = sure ? 0 : monotonic_us() / 1000 + kSafeMs;
+  const uint64_t until_ms = sure ? 0 : monotonic_us() / 1000 + kFdStoreMs;
   for (;;) {
     auto heard = hears(until_ms);
     if (!heard || !heard.value()) return heard;
@@ -170,7 +170,7 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
   }
 }
 
-Result<std::vector<Safe::Kept>> KeeperLink::all() {
+Result<std::vector<FdStore::Kept>> KeeperLink::all() {
   std::vector<Kept> out;
   uint64_t next = 0;
   do {

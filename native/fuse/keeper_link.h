@@ -9,14 +9,14 @@
 #include "base/result.h"
 #include "base/thread.h"
 #include "fuse/engine.h"
+#include "state/fd_store.h"
 #include "state/keeper_protocol.h"
-#include "state/safe.h"
 
 namespace vprocfs {
 
 /// A worker's end of the talk with its keeper, on a thread of its own: says that it serves, takes
-/// over when told to, and hands over when told to. Its keeper is a safe for descriptors.
-class KeeperLink : public Safe {
+/// over when told to, and hands over when told to. Its keeper stores descriptors for it.
+class KeeperLink : public FdStore {
  public:
   using OnEnd = std::function<void(const std::string& reason)>;
   using OnServing = std::function<void()>;
@@ -32,7 +32,7 @@ class KeeperLink : public Safe {
   Result<bool> start();
   void stop();
 
-  bool put(SafeTag tag, int fd) override;
+  bool put(FdTag tag, int fd) override;
   void remove(uint64_t key) override;
   /// Only while the engine is being activated. Waits for as long as the keeper lets us: what it
   /// has is listened to by nobody else.

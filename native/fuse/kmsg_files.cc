@@ -248,7 +248,7 @@ void KmsgFiles::unpark_locked(std::unordered_map<uint64_t, Parked>::iterator it)
 bool KmsgFiles::interrupt(uint64_t unique) {
   const std::lock_guard lock(mutex_);
   auto it = parked_.find(unique);
-  // The kernel names a request that was handed again by its number without the mark of that.
+  // The kernel names a request that was resent by its number without the mark of that.
   if (it == parked_.end()) it = parked_.find(unique | kFuseUniqueResend);
   if (it == parked_.end()) return false;
   const uint64_t parked = it->first;

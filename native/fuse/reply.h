@@ -23,7 +23,7 @@ class Reply {
     return send(unique, 0, &v, sizeof(v));
   }
 
-  /// FUSE_NOTIFY_RESEND: hand again what a dead worker had taken. False where the kernel cannot.
+  /// FUSE_NOTIFY_RESEND: resend what a dead worker had taken. False where the kernel cannot.
   bool notify_resend() const;
   /// FUSE_NOTIFY_STORE of one byte at `size` - 1: the kernel's idea of a file's size grows to
   /// `size`. May block while the page is being read, so never call it from a thread that answers

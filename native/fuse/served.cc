@@ -84,7 +84,7 @@ Result<bool> Served::start(Loop::OnEnd on_end) {
   loop_ = std::make_unique<Loop>(
       fuse_fd_.get(), wanted_.max_threads, [this](const Request& r) { server_->handle(r); },
       std::move(on_end));
-  // Before we take any: what is handed again is then what others took, and nothing of ours.
+  // Before we take any: what is resent is then what others took, and nothing of ours.
   if (inherited() && resend()) reply_->notify_resend();
   return loop_->start();
 }

@@ -93,7 +93,7 @@ void Supervisor::answer_status(int client) const {
       failures_, reasons, static_cast<unsigned long long>(resent_before_ + current_.resent),
       static_cast<unsigned long long>(requests_before_ + current_.requests), c.kernel_major,
       c.kernel_minor, connection_.resend() ? "true" : "false", states_ignored_, standby,
-      vault_.size(), store_.size(), static_cast<unsigned long long>(descriptors_lost_), undying,
+      fd_store_.size(), store_.size(), static_cast<unsigned long long>(descriptors_lost_), undying,
       polled_.made() ? "true" : "false", options_.watchdog_ms, options_.patience_ms);
   if (length > 0) {
     const size_t size = std::min(static_cast<size_t>(length), sizeof(text) - 1);

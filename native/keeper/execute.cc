@@ -48,7 +48,7 @@ Resume Supervisor::describe() const {
   r.requests = requests_before_;
   r.device = connection_.device;
   r.agreed = connection_.agreed;
-  r.vault_fd = vault_.table_fd();
+  r.fd_store_fd = fd_store_.table_fd();
   r.memo_fd = memo_.fd();
   r.launch_fd = launch_.fd();
   r.polled_fuse_fd = polled_.fuse.get();
@@ -71,12 +71,12 @@ void Supervisor::execute_self() {
                       r.memo_fd,           r.launch_fd,  r.polled_fuse_fd, r.polled_state_fd,
                       r.polled_refusal_fd, r.listener_fd};
   for (const int fd : kept) ::fcntl(fd, F_SETFD, 0);
-  vault_.outlive(true);
+  fd_store_.outlive(true);
   keeper_log(options_.log, LogLevel::kInfo, "executing itself again");
   ::execv(options_.self[0], options_.self);
   keeper_log(options_.log, LogLevel::kError, "cannot execute itself: %s", std::strerror(errno));
   for (const int fd : kept) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
-  vault_.outlive(false);
+  fd_store_.outlive(false);
   clear_resume();
 }
 

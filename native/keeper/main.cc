@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "keeper/connection.h"
+#include "keeper/fd_store_table.h"
 #include "keeper/hold.h"
 #include "keeper/launch.h"
 #include "keeper/log.h"
@@ -17,7 +18,6 @@
 #include "keeper/rest.h"
 #include "keeper/store.h"
 #include "keeper/supervisor.h"
-#include "keeper/vault.h"
 
 namespace {
 
@@ -129,22 +129,22 @@ int main(int argc, char** argv) {
   // What another version left is not ours to read.
   if (!goes_on) launched.open(Fd());
   launched.write(options);
-  Vault vault;
+  FdStoreTable fd_store;
   // Without one nothing outlives workers in it, and they serve all the same.
-  if (!vault.open(earlier.vault_fd)) {
+  if (!fd_store.open(earlier.fd_store_fd)) {
     keeper_log(options.log, LogLevel::kWarn, "no memory for descriptors: %s", std::strerror(errno));
   }
-  vault.outlive(false);
-  vault.attach(store);
+  fd_store.outlive(false);
+  fd_store.attach(store);
   store.drop_offered();
   keep(plain, options, memo, store);
   if (polled.made()) keep(polled, options, memo, store);
   store.put({StoreKind::kMemo}, memo.fd());
   store.put({StoreKind::kLaunch}, launched.fd());
-  Supervisor supervisor(options, {plain, polled, vault, memo, store, launched});
+  Supervisor supervisor(options, {plain, polled, fd_store, memo, store, launched});
   if (resumes) supervisor.resume(earlier);
   if (adopted) supervisor.succeed(memo.record());
   const int status = supervisor.run();
-  if (!supervisor.left()) leave_rest(options, vault);
+  if (!supervisor.left()) leave_rest(options, fd_store);
   return status;
 }

@@ -18,7 +18,7 @@ void note_failure(Worker& worker, const KeeperPacket& packet) {
 
 void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
   const bool came = static_cast<bool>(descriptor);
-  if (vault_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
+  if (fd_store_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
   lose_descriptors(1, came ? "found no room with the keeper" : "did not reach the keeper");
 }
 
@@ -40,11 +40,11 @@ void Supervisor::on_packet(Worker& worker) {
     case KeeperMessage::kKeep:
       return keep_descriptor(packet, std::move(descriptor));
     case KeeperMessage::kForget:
-      return vault_.forget(packet.requests);
+      return fd_store_.forget(packet.requests);
     case KeeperMessage::kWantKept:
       // How long it waited was up to us.
       if (worker.state == WorkerState::kActivating) worker.deadline_ms = activate_by_ms(now);
-      if (!vault_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
+      if (!fd_store_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
       return;
     case KeeperMessage::kReady:
       return on_ready(worker, now);
@@ -90,7 +90,7 @@ void Supervisor::hear_last_words(Worker& worker) {
         keep_descriptor(packet, std::move(descriptor));
         break;
       case KeeperMessage::kForget:
-        vault_.forget(packet.requests);
+        fd_store_.forget(packet.requests);
         break;
       case KeeperMessage::kFailed:
         note_failure(worker, packet);

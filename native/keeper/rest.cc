@@ -21,7 +21,7 @@
 #include "base/descriptors.h"
 #include "keeper/rest_group.h"
 #include "seccomp/abi.h"
-#include "state/safe.h"
+#include "state/fd_store.h"
 
 namespace vprocfs {
 namespace {
@@ -37,8 +37,8 @@ struct Held {
 
 struct Rest {
   char socket[sizeof(sockaddr_un::sun_path)] = {};
-  Held held[Vault::kMost];
-  pollfd polled[Vault::kMost + 1];
+  Held held[FdStoreTable::kMost];
+  pollfd polled[FdStoreTable::kMost + 1];
   size_t count = 0;
 };
 
@@ -98,7 +98,7 @@ bool pass_lxc(int monitor) {
   return ::send(monitor, packet, end, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(end);
 }
 
-bool is_socket(uint32_t kind) { return kind == kSafeLxcSocket || kind == kSafeOciSocket; }
+bool is_socket(uint32_t kind) { return kind == kFdLxcSocket || kind == kFdOciSocket; }
 
 void unlink_socket(int fd) {
   sockaddr_un address{};
@@ -114,7 +114,7 @@ bool is_root(int peer) {
 }
 
 void hold(Fd fd, uint32_t kind) {
-  if (fd && g_rest.count < Vault::kMost) g_rest.held[g_rest.count++] = {fd.release(), kind};
+  if (fd && g_rest.count < FdStoreTable::kMost) g_rest.held[g_rest.count++] = {fd.release(), kind};
 }
 
 /// A runtime that starts a container: of what it says only the notify descriptor counts.
@@ -131,7 +131,7 @@ void accept_oci(int listening) {
       Fd& fd = passed.fds[i];
       uint64_t nobody = 0;
       const int asked = ::ioctl(fd.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &nobody);
-      if (asked == 0 || errno == ENOENT) hold(std::move(fd), kSafeNotify);
+      if (asked == 0 || errno == ENOENT) hold(std::move(fd), kFdNotify);
     }
     if (passed.count > 0) return;
   }
@@ -139,7 +139,7 @@ void accept_oci(int listening) {
 
 void accept_lxc(int listening) {
   Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (peer && is_root(peer.get())) hold(std::move(peer), kSafeMonitor);
+  if (peer && is_root(peer.get())) hold(std::move(peer), kFdMonitor);
 }
 
 /// Gives everything to a worker of root's. Each packet has as many kinds as descriptors.
@@ -169,12 +169,12 @@ size_t containers() {
 bool serve_one(const Held& held, short events) {
   if (is_socket(held.kind)) {
     if ((events & POLLIN) == 0) return events == 0;
-    if (held.kind == kSafeOciSocket) accept_oci(held.fd);
-    if (held.kind == kSafeLxcSocket) accept_lxc(held.fd);
+    if (held.kind == kFdOciSocket) accept_oci(held.fd);
+    if (held.kind == kFdLxcSocket) accept_lxc(held.fd);
     return true;
   }
-  if ((events & POLLIN) != 0 && held.kind == kSafeNotify) pass_call(held.fd);
-  if ((events & POLLIN) != 0 && held.kind == kSafeMonitor && !pass_lxc(held.fd)) return false;
+  if ((events & POLLIN) != 0 && held.kind == kFdNotify) pass_call(held.fd);
+  if ((events & POLLIN) != 0 && held.kind == kFdMonitor && !pass_lxc(held.fd)) return false;
   return (events & (POLLHUP | POLLERR | POLLNVAL)) == 0;
 }
 
@@ -213,9 +213,10 @@ bool serve_one(const Held& held, short events) {
 /// Returns what has become of `ready`.
 Fd keep_only_these(int ready) {
   for (size_t i = 0; i < g_rest.count; ++i) {
-    g_rest.held[i].fd = ::fcntl(g_rest.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{Vault::kMost});
+    g_rest.held[i].fd =
+        ::fcntl(g_rest.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kMost});
   }
-  const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, kFirst + int{Vault::kMost});
+  const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kMost});
   for (size_t i = 0; i < g_rest.count; ++i) {
     g_rest.held[i].fd = ::dup2(g_rest.held[i].fd, kFirst + static_cast<int>(i));
   }
@@ -236,10 +237,10 @@ void wait_until_ready(const Fd& ready) {
 
 }  // namespace
 
-void leave_rest(const KeeperOptions& options, const Vault& vault) {
+void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store) {
   g_rest.count = 0;
-  vault.for_each([](uint32_t kind, int fd) {
-    const bool counts = kind == kSafeNotify || kind == kSafeMonitor || is_socket(kind);
+  fd_store.for_each([](uint32_t kind, int fd) {
+    const bool counts = kind == kFdNotify || kind == kFdMonitor || is_socket(kind);
     if (counts) g_rest.held[g_rest.count++] = {fd, kind};
   });
   if (containers() == 0) {

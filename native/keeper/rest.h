@@ -1,7 +1,7 @@
 #pragma once
 
+#include "keeper/fd_store_table.h"
 #include "keeper/options.h"
-#include "keeper/vault.h"
 
 namespace vprocfs {
 
@@ -10,6 +10,6 @@ namespace vprocfs {
 /// own lets them through to the kernel, and takes more from runtimes, until the last such container
 /// has ended or a later worker comes to `options.rest` for all of it. Without such containers it
 /// only takes the sockets away.
-void leave_rest(const KeeperOptions& options, const Vault& vault);
+void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store);
 
 }  // namespace vprocfs

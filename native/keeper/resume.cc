@@ -11,9 +11,9 @@ namespace vprocfs {
 namespace {
 
 constexpr char kVariable[] = "VPROCFS_KEEPER_RESUME";
-// Versions from before the vault end after 17, those from before the memo after 18, from before the
-// launch after 19, with one connection only after 20, from before the control socket outlived them
-// after 24, and ignore what comes after them.
+// Versions from before the store of descriptors end after 17, those from before the memo after 18,
+// from before the launch after 19, with one connection only after 20, from before the control
+// socket outlived them after 24, and ignore what comes after them.
 constexpr int kFewestFields = 17, kFields = 25;
 
 struct Descriptors {
@@ -39,7 +39,7 @@ void write_resume(const Resume& r) {
                 r.fuse_fd, r.state_fd, r.refusal_fd, r.control_fd, r.worker_pid, r.generation,
                 r.restarts, r.born_ms, r.worker_started_ms, r.resent, r.requests, r.device,
                 r.agreed.kernel_major, r.agreed.kernel_minor, r.agreed.max_readahead,
-                r.agreed.kernel_flags, r.agreed.flags, r.vault_fd, r.memo_fd, r.launch_fd,
+                r.agreed.kernel_flags, r.agreed.flags, r.fd_store_fd, r.memo_fd, r.launch_fd,
                 r.polled_fuse_fd, r.polled_state_fd, r.polled_refusal_fd, r.connections,
                 r.listener_fd);
   ::setenv(kVariable, text, 1);
@@ -55,7 +55,7 @@ Inherited read_resume(Resume& r) {
       &r.fuse_fd, &r.state_fd, &r.refusal_fd, &r.control_fd, &r.worker_pid, &r.generation,
       &r.restarts, &r.born_ms, &r.worker_started_ms, &r.resent, &r.requests, &r.device,
       &r.agreed.kernel_major, &r.agreed.kernel_minor, &r.agreed.max_readahead,
-      &r.agreed.kernel_flags, &r.agreed.flags, &r.vault_fd, &r.memo_fd, &r.launch_fd,
+      &r.agreed.kernel_flags, &r.agreed.flags, &r.fd_store_fd, &r.memo_fd, &r.launch_fd,
       &r.polled_fuse_fd, &r.polled_state_fd, &r.polled_refusal_fd, &r.connections, &r.listener_fd);
   r.agreed.initialised = 1;
   r.agreed.tick = (r.agreed.flags & FUSE_NO_OPEN_SUPPORT) != 0 ? 1 : 0;

@@ -12,9 +12,9 @@ struct Resume {
   uint32_t generation = 0, restarts = 0;
   uint64_t born_ms = 0, worker_started_ms = 0, resent = 0, requests = 0, device = 0;
   ConnectionState agreed;
-  int vault_fd = -1;   ///< -1: the earlier self had no vault
-  int memo_fd = -1;    ///< -1: the earlier self had no memo
-  int launch_fd = -1;  ///< -1: the earlier self knew nothing of how it was launched
+  int fd_store_fd = -1;  ///< -1: the earlier self stored nothing for workers
+  int memo_fd = -1;      ///< -1: the earlier self had no memo
+  int launch_fd = -1;    ///< -1: the earlier self knew nothing of how it was launched
   /// Of the connection for files that are polled; -1: there was none. What was agreed on it is in
   /// the memo.
   int polled_fuse_fd = -1, polled_state_fd = -1, polled_refusal_fd = -1;

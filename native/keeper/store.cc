@@ -21,7 +21,7 @@ struct Word {
 };
 constexpr Word kWords[] = {{StoreKind::kMemo, "memo"},       {StoreKind::kFuse, "fuse"},
                            {StoreKind::kRefusal, "refusal"}, {StoreKind::kState, "state"},
-                           {StoreKind::kVault, "vault"},     {StoreKind::kLaunch, "launch"}};
+                           {StoreKind::kFdStore, "vault"},   {StoreKind::kLaunch, "launch"}};
 
 /// A name as sd_notify(3) takes it: no colon, no control character, at most 255 bytes.
 struct NameText {

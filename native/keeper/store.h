@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/fd.h"
-#include "keeper/vault.h"
+#include "keeper/fd_store_table.h"
 
 namespace vprocfs {
 
@@ -15,15 +15,15 @@ enum class StoreKind : uint8_t {
   kFuse,     ///< a connection to the kernel
   kRefusal,  ///< its clone to refuse requests through
   kState,    ///< the memory of its workers
-  kVault,    ///< what workers left (keeper/vault.h)
+  kFdStore,  ///< what workers left (keeper/fd_store_table.h)
   kLaunch,   ///< how this keeper was started (keeper/launch.h)
 };
 
 /// The name of one descriptor.
 struct StoreName {
   StoreKind kind = StoreKind::kMemo;
-  uint32_t which = 0;  ///< number of the connection; of the vault's the kind that workers gave it
-  uint64_t key = 0;    ///< of the vault's
+  uint32_t which = 0;  ///< number of the connection; of kFdStore the kind that workers gave it
+  uint64_t key = 0;    ///< of kFdStore
 
   bool operator==(const StoreName& other) const {
     return kind == other.kind && which == other.which && key == other.key;
@@ -40,8 +40,8 @@ int offered_as(StoreName name);
 /// Nothing here blocks or allocates; what the manager cannot take at once is sent again by flush().
 class Store {
  public:
-  /// The vault, a few for each connection, the memo.
-  static constexpr size_t kMost = Vault::kMost + 32;
+  /// What workers left, a few for each connection, the memo.
+  static constexpr size_t kMost = FdStoreTable::kMost + 32;
 
   /// Takes over what LISTEN_FDS brings. Each is to be taken, or goes with drop_offered().
   void receive();

@@ -37,7 +37,7 @@ Supervisor::Supervisor(const KeeperOptions& options, const Estate& estate)
     : options_(options),
       connection_(estate.connection),
       polled_(estate.polled),
-      vault_(estate.vault),
+      fd_store_(estate.fd_store),
       memo_(estate.memo),
       store_(estate.store),
       launch_(estate.launch),

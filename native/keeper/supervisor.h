@@ -4,12 +4,12 @@
 #include <cstdint>
 
 #include "keeper/connection.h"
+#include "keeper/fd_store_table.h"
 #include "keeper/launch.h"
 #include "keeper/memo.h"
 #include "keeper/options.h"
 #include "keeper/resume.h"
 #include "keeper/store.h"
-#include "keeper/vault.h"
 #include "keeper/worker.h"
 
 namespace vprocfs {
@@ -22,7 +22,7 @@ class Supervisor {
   struct Estate {
     Connection& connection;
     Connection& polled;  ///< of files that are polled; not made where there is none
-    Vault& vault;
+    FdStoreTable& fd_store;
     Memo& memo;
     Store& store;
     Launch& launch;
@@ -116,7 +116,7 @@ class Supervisor {
   const KeeperOptions& options_;
   Connection& connection_;
   Connection& polled_;
-  Vault& vault_;
+  FdStoreTable& fd_store_;
   Memo& memo_;
   Store& store_;
   Launch& launch_;

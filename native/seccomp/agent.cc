@@ -49,16 +49,16 @@ bool watch(const Fd& epoll, int fd, uint64_t key, uint32_t events) {
 
 }  // namespace
 
-Agent::Agent(AgentOptions options, Registry& registry, Safe* safe)
+Agent::Agent(AgentOptions options, Registry& registry, FdStore* fd_store)
     : options_(std::move(options)),
       registry_(registry),
-      safe_(safe),
+      fd_store_(fd_store),
       answerer_(options_.answers, registry_),
       writers_(ledger_, options_.answers.procfs_fd) {}
 
 Agent::~Agent() { stop(false); }
 
-Result<bool> Agent::prepare(std::vector<Safe::Kept> kept) {
+Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
   epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
   stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   log_ready_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
@@ -93,15 +93,15 @@ Result<bool> Agent::prepare(std::vector<Safe::Kept> kept) {
 
 Result<bool> Agent::start() { return threads_.start(kThreads); }
 
-Result<bool> Agent::adopt_all(std::vector<Safe::Kept> kept) {
+Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
   bool has_ledger = false;
-  for (Safe::Kept& one : kept) {
+  for (FdStore::Kept& one : kept) {
     last_key_ = std::max(last_key_, one.tag.key);
     const auto kind = static_cast<Kind>(one.tag.kind);
     if (kind == Kind::kLedger) {
       const bool ours = !has_ledger && ledger_.open(one.fd.get()) && writers_.start(one.fd.get());
       // One of another version is of no use any more.
-      if (!ours) safe_->remove(one.tag.key);
+      if (!ours) fd_store_->remove(one.tag.key);
       has_ledger = has_ledger || ours;
     }
   }
@@ -111,17 +111,17 @@ Result<bool> Agent::adopt_all(std::vector<Safe::Kept> kept) {
     if (!ledger_.open(made.value().get()) || !writers_.start(made.value().get())) {
       return Error{errno, "memfd"};
     }
-    if (safe_ != nullptr) {
-      safe_->put({new_key(), static_cast<uint32_t>(Kind::kLedger)}, made.value().get());
+    if (fd_store_ != nullptr) {
+      fd_store_->put({new_key(), static_cast<uint32_t>(Kind::kLedger)}, made.value().get());
     }
   }
-  for (Safe::Kept& one : kept) {
+  for (FdStore::Kept& one : kept) {
     const auto kind = static_cast<Kind>(one.tag.kind);
     const bool is_socket = kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
     // One of another configuration is of no use any more.
     if (is_socket && bound_path(one.fd.get()).rfind(options_.directory + "/", 0) != 0) {
       ::unlink(bound_path(one.fd.get()).c_str());
-      safe_->remove(one.tag.key);
+      fd_store_->remove(one.tag.key);
     } else if (is_socket || kind == Kind::kMonitor || kind == Kind::kListener) {
       add(kind, std::move(one.fd), one.tag.key, true);
     }
@@ -176,8 +176,8 @@ void Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
     sources_[key] = source;
   }
   if (kind == Kind::kListener || kind == Kind::kMonitor) ++counters_.listeners;
-  if (safe_ != nullptr && !resumed && kind != Kind::kRuntime) {
-    safe_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
+  if (fd_store_ != nullptr && !resumed && kind != Kind::kRuntime) {
+    fd_store_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
   }
   if (!watch(epoll_, source->fd.get(), key, EPOLLIN | EPOLLONESHOT)) remove(*source);
 }
@@ -188,7 +188,7 @@ void Agent::remove(const Source& source) {
   if (found == sources_.end()) return;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd.get(), nullptr);
   if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
-  if (safe_ != nullptr && source.kind != Kind::kRuntime) safe_->remove(source.key);
+  if (fd_store_ != nullptr && source.kind != Kind::kRuntime) fd_store_->remove(source.key);
   forget_holding_locked(source.key);
   sources_.erase(found);
 }
@@ -345,7 +345,7 @@ void Agent::stop(bool for_good) {
   threads_.join();
   leave_writers(for_good);
   // With a keeper that is left to what it leaves.
-  if (for_good && safe_ == nullptr) {
+  if (for_good && fd_store_ == nullptr) {
     for (const auto& [key, source] : sources_) {
       const bool is_socket = source->kind == Kind::kLxcSocket || source->kind == Kind::kOciSocket;
       if (is_socket) ::unlink(bound_path(source->fd.get()).c_str());

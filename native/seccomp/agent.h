@@ -27,7 +27,7 @@
 #include "seccomp/message.h"
 #include "seccomp/socket.h"
 #include "seccomp/writers.h"
-#include "state/safe.h"
+#include "state/fd_store.h"
 
 namespace vprocfs {
 
@@ -43,12 +43,12 @@ struct AgentOptions {
 /// no caller's memory: writers do (Writers), one for a tenant at most.
 class Agent {
  public:
-  /// `safe` may be nullptr: calls then end with ENOSYS when this process does.
-  Agent(AgentOptions options, Registry& registry, Safe* safe);
+  /// `fd_store` may be nullptr: calls then end with ENOSYS when this process does.
+  Agent(AgentOptions options, Registry& registry, FdStore* fd_store);
   ~Agent();
 
-  /// Listens, and takes what the worker before us had: all that the safe has.
-  Result<bool> prepare(std::vector<Safe::Kept> kept);
+  /// Listens, and takes what the worker before us had: all that is in the store.
+  Result<bool> prepare(std::vector<FdStore::Kept> kept);
   /// Answers from now on. After prepare(). Error: there is no thread for it.
   Result<bool> start();
   /// Answers what is in hand and ends all threads. `for_good`: nobody is to go on.
@@ -59,12 +59,12 @@ class Agent {
   const CallCounters& counters() const { return counters_; }
 
  private:
-  /// Numbers are those of SafeTag.
+  /// Numbers are those of FdTag.
   enum class Kind : uint32_t {
-    kLxcSocket = kSafeLxcSocket,
-    kOciSocket = kSafeOciSocket,
-    kMonitor = kSafeMonitor,  ///< a connection of LXC's
-    kListener = kSafeNotify,  ///< a notify descriptor
+    kLxcSocket = kFdLxcSocket,
+    kOciSocket = kFdOciSocket,
+    kMonitor = kFdMonitor,  ///< a connection of LXC's
+    kListener = kFdNotify,  ///< a notify descriptor
     kLedger = 5,
     kRuntime = 6,  ///< a connection of an OCI runtime, which is about to hand one over
   };
@@ -119,7 +119,7 @@ class Agent {
   };
 
   // agent.cc: sources and threads
-  Result<bool> adopt_all(std::vector<Safe::Kept> kept);
+  Result<bool> adopt_all(std::vector<FdStore::Kept> kept);
   void adopt_rest();
   Result<bool> listen(Kind kind, const char* name, int type);
   void add(Kind kind, Fd fd, uint64_t key, bool resumed);
@@ -199,7 +199,7 @@ class Agent {
 
   const AgentOptions options_;
   Registry& registry_;
-  Safe* const safe_;
+  FdStore* const fd_store_;
   CallCounters counters_;
   const Answerer answerer_;
   Ledger ledger_;

@@ -330,7 +330,7 @@ void Agent::leave_writers(bool for_good) {
   }
   // What is left in the ledger is for the next worker, where there is one.
   writers_.stop();
-  if (!for_good && safe_ != nullptr) return;
+  if (!for_good && fd_store_ != nullptr) return;
   for (const auto& [place, entry] : ledger_.leftovers()) {
     const SourcePtr source = find(entry.key);
     if (source && source->kind == Kind::kListener) {

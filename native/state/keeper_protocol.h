@@ -11,30 +11,30 @@ enum class KeeperMessage : uint32_t {
   kActivate = 1,   ///< keeper: take requests now; `serving` 1: every kWantKept will be answered
   kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
   kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
-  kKept = 4,       ///< keeper: descriptors from its safe, as a KeptPacket
+  kKept = 4,       ///< keeper: descriptors that it stores, as a KeptPacket
   kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything
   kReady = 16,     ///< worker: started, has read the host, waits for kActivate
   kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
   kDrained = 18,   ///< worker: takes no more and has answered all
   kBeat = 19,      ///< worker: alive; see `serving`
   kFailed = 20,    ///< worker: cannot serve, is about to exit; see `why`
-  kKeep = 21,      ///< worker: keep the descriptor that comes with this; see safe_packet()
+  kKeep = 21,      ///< worker: keep the descriptor that comes with this; see fd_packet()
   kForget = 22,    ///< worker: close the descriptor with this key
-  kWantKept = 23,  ///< worker: say kKept with what stands in the safe from that place on
+  kWantKept = 23,  ///< worker: say kKept with what is stored from that place on
 };
 
 struct KeeperPacket {
   uint32_t type = 0;
   uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests; kServing: connections
                           ///< that it serves, 0 from versions that know of one only
-  uint64_t resent = 0;    ///< kBeat, kDrained: requests handed again so far
+  uint64_t resent = 0;    ///< kBeat, kDrained: requests resent so far
   uint64_t requests = 0;  ///< kBeat, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
   uint64_t lost = 0;      ///< kServing: kept descriptors that did not arrive
 };
 
 /// kKeep, kForget and kWantKept: `serving` is the kind, `requests` the key.
-inline KeeperPacket safe_packet(KeeperMessage type, uint32_t kind, uint64_t key) {
+inline KeeperPacket fd_packet(KeeperMessage type, uint32_t kind, uint64_t key) {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
   packet.serving = kind;

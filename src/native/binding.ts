@@ -191,7 +191,7 @@ export interface Survey {
 export interface SessionFeatures {
   readonly protocolMajor: number;
   readonly protocolMinor: number;
-  /** The kernel can hand again what a dead worker had taken (Linux 6.9). */
+  /** The kernel can resend what a dead worker had taken (Linux 6.9). */
   readonly resend: boolean;
   readonly maxReadahead: number;
   /** The contract in force: files come out of the page cache. */

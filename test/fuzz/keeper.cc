@@ -13,7 +13,7 @@
 
 #include "base/descriptors.h"
 #include "input.h"
-#include "keeper/vault.h"
+#include "keeper/fd_store_table.h"
 #include "keeper/worker.h"
 
 using namespace vprocfs;
@@ -26,8 +26,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
   worker.pid = 1;
   worker.control = Fd(pair[0]);
   // A keeper has one for its life: each maps its table.
-  static Vault& vault = *new Vault;
-  static const bool is_open = vault.open(-1);
+  static FdStoreTable& fd_store = *new FdStoreTable;
+  static const bool is_open = fd_store.open(-1);
   if (!is_open) std::abort();
   std::vector<uint64_t> kept;
   fuzz::Input input(bytes, size);
@@ -44,21 +44,21 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     if (std::strlen(packet.why) >= sizeof(packet.why)) std::abort();
     switch (static_cast<KeeperMessage>(packet.type)) {
       case KeeperMessage::kKeep:
-        if (descriptor) vault.keep(packet.requests, packet.serving, std::move(descriptor));
+        if (descriptor) fd_store.keep(packet.requests, packet.serving, std::move(descriptor));
         kept.push_back(packet.requests);
         break;
       case KeeperMessage::kForget:
-        vault.forget(packet.requests);
+        fd_store.forget(packet.requests);
         break;
       case KeeperMessage::kWantKept:
-        vault.send(worker.control.get(), packet.requests);
+        fd_store.send(worker.control.get(), packet.requests);
         break;
       default:
         break;
     }
-    if (vault.size() > Vault::kMost) std::abort();
+    if (fd_store.size() > FdStoreTable::kMost) std::abort();
   }
-  for (const uint64_t key : kept) vault.forget(key);
-  if (vault.size() != 0) std::abort();
+  for (const uint64_t key : kept) fd_store.forget(key);
+  if (fd_store.size() != 0) std::abort();
   return 0;
 }

@@ -11,31 +11,31 @@ namespace vprocfs {
 
 /// Kinds of descriptors that mean something to others than who put them there. Numbers are for
 /// ever: keeper and workers may be of different versions.
-inline constexpr uint32_t kSafeLxcSocket = 1;  ///< listens for connections of LXC's monitors
-inline constexpr uint32_t kSafeOciSocket = 2;  ///< listens for OCI runtimes with a descriptor
-inline constexpr uint32_t kSafeMonitor = 3;    ///< a connection of LXC's seccomp proxy protocol
-inline constexpr uint32_t kSafeNotify = 4;     ///< a seccomp notify descriptor
+inline constexpr uint32_t kFdLxcSocket = 1;  ///< listens for connections of LXC's monitors
+inline constexpr uint32_t kFdOciSocket = 2;  ///< listens for OCI runtimes with a descriptor
+inline constexpr uint32_t kFdMonitor = 3;    ///< a connection of LXC's seccomp proxy protocol
+inline constexpr uint32_t kFdNotify = 4;     ///< a seccomp notify descriptor
 
 /// How many descriptors a packet from what a keeper left (keeper/rest.h) brings at most.
 inline constexpr size_t kRestFds = 16;
 
-/// What a descriptor in the safe is.
-struct SafeTag {
+/// What a descriptor in the store is.
+struct FdTag {
   uint64_t key = 0;   ///< another one for each descriptor of a mount
   uint32_t kind = 0;  ///< 0: none; for whoever put it there
 };
 
 /// A place for descriptors that outlives a worker. Thread-safe.
-class Safe {
+class FdStore {
  public:
   struct Kept {
-    SafeTag tag;
+    FdTag tag;
     Fd fd;
   };
 
-  virtual ~Safe() = default;
+  virtual ~FdStore() = default;
   /// Puts a duplicate there. False when it is known that it could not be.
-  virtual bool put(SafeTag tag, int fd) = 0;
+  virtual bool put(FdTag tag, int fd) = 0;
   virtual void remove(uint64_t key) = 0;
   /// Duplicates of all that is there. An error when there may be more than could be had.
   virtual Result<std::vector<Kept>> all() = 0;

@@ -1,4 +1,4 @@
-#include "keeper/vault.h"
+#include "keeper/fd_store_table.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
@@ -13,52 +13,53 @@ namespace vprocfs {
 
 static_assert(KeptPacket::kMost <= kMostPassed);
 
-bool Vault::open(int table_fd) {
-  if (!table_.open(table_fd >= 0 ? Fd(table_fd) : Fd(), "vprocfs-vault", kMost * sizeof(Place))) {
+bool FdStoreTable::open(int table_fd) {
+  if (!table_.open(table_fd >= 0 ? Fd(table_fd) : Fd(), "vprocfs-fd-store",
+                   kMost * sizeof(Place))) {
     return false;
   }
   places_ = static_cast<Place*>(table_.at());
   return true;
 }
 
-void Vault::attach(Store& store) {
-  store.take_all(StoreKind::kVault, [this](const StoreName& name, Fd fd) {
+void FdStoreTable::attach(Store& store) {
+  store.take_all(StoreKind::kFdStore, [this](const StoreName& name, Fd fd) {
     keep(name.key, name.which, std::move(fd));
   });
   store_ = &store;
   for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
     if (places_[i].fd == 0) continue;
-    store.put({StoreKind::kVault, places_[i].kind, places_[i].key}, places_[i].fd);
+    store.put({StoreKind::kFdStore, places_[i].kind, places_[i].key}, places_[i].fd);
   }
 }
 
-bool Vault::keep(uint64_t key, uint32_t kind, Fd fd) {
+bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
   if (places_ == nullptr || !fd || kind == 0) return false;
   for (size_t i = 0; i < kMost; ++i) {
     if (places_[i].fd != 0) continue;
     places_[i] = {key, kind, fd.release()};
-    if (store_ != nullptr) store_->put({StoreKind::kVault, kind, key}, places_[i].fd);
+    if (store_ != nullptr) store_->put({StoreKind::kFdStore, kind, key}, places_[i].fd);
     return true;
   }
   return false;
 }
 
-void Vault::forget(uint64_t key) {
+void FdStoreTable::forget(uint64_t key) {
   for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
     if (places_[i].fd == 0 || places_[i].key != key) continue;
-    if (store_ != nullptr) store_->remove({StoreKind::kVault, places_[i].kind, key});
+    if (store_ != nullptr) store_->remove({StoreKind::kFdStore, places_[i].kind, key});
     ::close(places_[i].fd);
     places_[i] = {};
   }
 }
 
-size_t Vault::size() const {
+size_t FdStoreTable::size() const {
   size_t n = 0;
   for (size_t i = 0; places_ != nullptr && i < kMost; ++i) n += places_[i].fd != 0;
   return n;
 }
 
-bool Vault::send(int control, uint64_t from) const {
+bool FdStoreTable::send(int control, uint64_t from) const {
   KeptPacket packet;
   int fds[KeptPacket::kMost];
   for (size_t i = from; places_ != nullptr && i < kMost; ++i) {
@@ -74,7 +75,7 @@ bool Vault::send(int control, uint64_t from) const {
          static_cast<ssize_t>(sizeof(packet));
 }
 
-void Vault::outlive(bool execve) const {
+void FdStoreTable::outlive(bool execve) const {
   const int flags = execve ? 0 : FD_CLOEXEC;
   ::fcntl(table_.fd(), F_SETFD, flags);
   for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {

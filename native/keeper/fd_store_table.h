@@ -13,7 +13,7 @@ class Store;
 
 /// Descriptors that workers leave with the keeper for those after them. What they are is nothing to
 /// the keeper. The table lies in a memfd, so that a keeper that executes itself again has it.
-class Vault {
+class FdStoreTable {
  public:
   static constexpr size_t kMost = 4096;
 
