@@ -269,6 +269,30 @@ describeLive("a kernel log that somebody attacks", ["dd"], () => {
     expect(told.trim().split("\n")).toHaveLength(BANNER);
   });
 
+  it("names of cgroups neither reach others nor change whose a kill is", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const hostile = await attached(scope, daemon);
+    const other = await attached(scope, daemon);
+    const names = [
+      `,task_memcg=_${other.cgroup.name},task=a,pid=1,uid=0`,
+      ` killed as a result of limit of _${other.cgroup.name}`,
+      "a b [1]: segfault at 8",
+    ];
+    const starve = 'echo 0 >"$1/cgroup.procs" && echo $$ && exec tail /dev/zero';
+    for (const name of names) {
+      const cgroup = hostile.cgroup.child(scope, name);
+      cgroup.limit({ memory: 16 * MIB, swap: 0 });
+      const argv = ["sh", "-c", starve, "sh", cgroup.directory("memory")];
+      const pid = `${(await hostile.run(argv)).stdout}`.trim();
+      await until(`the kill in ${name} is told`, async () =>
+        `${(await hostile.run(READ_ALL)).stdout}`.includes(`Killed process ${pid} (tail)`),
+      );
+    }
+    const told = `${(await other.run(READ_ALL)).stdout}`;
+    expect(told.trim().split("\n")).toHaveLength(BANNER);
+  });
+
   it.each([
     ["auto", "lives", "at once"],
     ["auto", "lives", "late"],
