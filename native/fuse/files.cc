@@ -9,6 +9,11 @@
 #include <utility>
 
 namespace vprocfs {
+namespace {
+
+bool is_read_only(const View* view) { return view != nullptr && is_of_sysfs(*view); }
+
+}  // namespace
 
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size) {
   fuse_attr attr{};
@@ -61,6 +66,11 @@ Answer Files::set_attributes(const Request& r) {
   return truncate(r);
 }
 
+Answer Files::truncate(const Request& r) {
+  if (is_read_only(serving_.tree.file(node_of(r).index()))) return Answer::error(EROFS);
+  return attributes(r);
+}
+
 Answer Files::access(const Request& r) {
   const auto* in = r.arg<fuse_access_in>();
   const View* view = serving_.tree.file(node_of(r).index());
@@ -68,6 +78,7 @@ Answer Files::access(const Request& r) {
   // Everything is root's and no group's; root lacks only what nobody has: execution.
   const uint32_t allowed = r.header().uid == 0 ? (R_OK | W_OK | (mode & X_OK)) : mode & 07;
   if ((in->mask & ~allowed & 07) != 0) return Answer::tell(EACCES);
+  if ((in->mask & W_OK) != 0 && is_read_only(view)) return Answer::tell(EROFS);
   return Answer::ok();
 }
 
@@ -90,7 +101,9 @@ Answer Files::read(const Request& r) {
 }
 
 // fs/proc/inode.c: a file without a write method.
-Answer Files::write(const Request&) { return Answer::error(EIO); }
+Answer Files::write(const Request& r) {
+  return Answer::error(is_read_only(serving_.tree.file(node_of(r).index())) ? EROFS : EIO);
+}
 
 Answer Files::release(const Request& r) {
   const auto* in = r.arg<fuse_release_in>();

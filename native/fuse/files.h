@@ -45,7 +45,7 @@ class Files {
   virtual Answer attributes(const Request& r) = 0;
   virtual Answer set_attributes(const Request& r);
   /// A change of the size that the caller may ask for: by open(O_TRUNC), which changes nothing.
-  virtual Answer truncate(const Request& r) { return attributes(r); }
+  virtual Answer truncate(const Request& r);
   virtual Answer access(const Request& r);
 
   // Of directories and links.

@@ -165,8 +165,7 @@ void MirrorFiles::complete_entry(NodeId, const ContainerPtr&, const std::string&
                                  fuse_entry_out&) {}
 
 Answer MirrorFiles::truncate(const Request& r) {
-  if (node_of(r).mirrored()) return Answer::error(EROFS);
-  return attributes(r);
+  return node_of(r).mirrored() ? Answer::error(EROFS) : Files::truncate(r);
 }
 
 Answer MirrorFiles::refuse_creation(const Request& r) {
@@ -180,7 +179,7 @@ Answer MirrorFiles::refuse_name(const Request& r) {
 }
 
 Answer MirrorFiles::write(const Request& r) {
-  return Answer::error(node_of(r).mirrored() ? EROFS : EIO);
+  return node_of(r).mirrored() ? Answer::error(EROFS) : Files::write(r);
 }
 
 Answer MirrorFiles::open(const Request& r) {

@@ -27,6 +27,8 @@ Answer ViewFiles::open(const Request& r) {
   const bool may_read = (view->mode & 0004) != 0;
   if (r.header().uid != 0 && ((wants_write && !may_write) || !may_read))
     return Answer::error(EACCES);
+  const bool changes = wants_write || (in->flags & O_TRUNC) != 0;
+  if (changes && is_of_sysfs(*view)) return Answer::error(EROFS);
   return in_turn_of_owner(
       r, [this, view](const Request& req, auto& owner) { return open_in_turn(req, *view, owner); });
 }

@@ -34,6 +34,9 @@ constexpr bool takes_triggers(const View& view) { return pressure_needed(view.ne
 /// Whether poll(2) on the file tells more than that it can be read and written.
 constexpr bool is_polled(const View& view) { return takes_triggers(view); }
 
+/// Files of sysfs, whose tree is read-only, as the container's own is; procfs is written by root.
+constexpr bool is_of_sysfs(const View& view) { return view.path.substr(0, 4) == "sys/"; }
+
 /// Files of a container's kernel log. What they hold is no text made of facts, so that they have no
 /// `render`; only the tree whose files are polled has them.
 inline constexpr View kDevKmsg{40, "dev/kmsg", 0644, 0, Changes::kAlways, nullptr};

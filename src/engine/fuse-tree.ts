@@ -35,6 +35,11 @@ export interface TreeEntry extends TreeNode {
   readonly path: string;
 }
 
+/** sysfs is read-only in a container, whoever makes its files. */
+function isOfSysfs({ path }: TreeEntry): boolean {
+  return path.startsWith("sys/");
+}
+
 interface Snapshot {
   readonly bytes: Buffer;
   readonly takenMs: number;
@@ -154,22 +159,25 @@ export class FuseTree {
 
   /** open(O_TRUNC) on a proc file changes nothing and succeeds for who may write. */
   truncate(path: string): void {
-    if (this.#file(path).isMirrored) {
+    if (isOfSysfs(this.#file(path))) {
       throw new TreeError("EROFS");
     }
   }
 
   /** Why nothing can be written to a file: triggers cannot be had, other files take nothing. */
-  refusal(path: string): "EIO" | "EOPNOTSUPP" {
-    const { mode, isMirrored } = this.#file(path);
-    return isMirrored || (mode & 0o222) === 0 ? "EIO" : "EOPNOTSUPP";
+  refusal(path: string): "EIO" | "EOPNOTSUPP" | "EROFS" {
+    const file = this.#file(path);
+    if (isOfSysfs(file)) {
+      return "EROFS";
+    }
+    return (file.mode & 0o222) === 0 ? "EIO" : "EOPNOTSUPP";
   }
 
   /** Opens a file and returns its handle. */
   open(path: string, writes = false): number {
     const entry = this.#file(path);
     const { container } = entry;
-    if (writes && entry.isMirrored) {
+    if (writes && isOfSysfs(entry)) {
       throw new TreeError("EROFS");
     }
     const open = this.#openByContainer.get(container) ?? 0;

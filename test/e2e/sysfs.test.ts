@@ -131,30 +131,39 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
       const calls = mapped.syscalls(own);
       const root = one.syscalls(own);
       const before = readFileSync(`${CPU}/online`, "utf8");
-      const uevent = `${CPU}/uevent`;
-      for (const flags of [
-        constants.O_WRONLY,
-        constants.O_RDWR,
-        constants.O_WRONLY | constants.O_TRUNC,
-      ]) {
-        const answer = await root.call("open", flags, uevent);
-        // Without OPEN it is the write that fails.
-        const { error } =
-          answer.error === undefined ? await root.call("write", answer.result, 4) : answer;
-        expect({ flags, error }).toEqual({ flags, error: "EROFS" });
-        expect((await calls.call("open", flags, uevent)).error).toBe("EACCES");
+      // One that is passed through, and some that are made here.
+      const files = ["uevent", "online", "possible", "present", "offline"];
+      for (const file of files.map((name) => `${CPU}/${name}`)) {
+        for (const flags of [
+          constants.O_WRONLY,
+          constants.O_RDWR,
+          constants.O_WRONLY | constants.O_TRUNC,
+        ]) {
+          const answer = await root.call("open", flags, file);
+          // Without OPEN it is the write that fails.
+          const { error } =
+            answer.error === undefined ? await root.call("write", answer.result, 4) : answer;
+          expect({ file, flags, error }).toEqual({ file, flags, error: "EROFS" });
+          expect((await calls.call("open", flags, file)).error).toBe("EACCES");
+        }
+        for (const words of [
+          ["mkdir"],
+          ["unlink"],
+          ["chmod", 0o777],
+          ["truncate", 0],
+          ["rename"],
+        ]) {
+          expect((await root.call(...words, file)).error).toMatch(
+            /^E(EXIST|NOENT|PERM|ROFS|ACCES)$/,
+          );
+        }
+        // The kernel answers it alone in tick, where it does not ask whether the file system is read-only.
+        const { error } = await root.call("access", 2, file);
+        expect(error).toBe(consistency === "tick" ? undefined : "EROFS");
       }
       if (existsSync(online)) {
         await one.run(["/bin/sh", "-c", `echo 0 >${online}`]);
       }
-      for (const words of [["mkdir"], ["unlink"], ["chmod", 0o777], ["truncate", 0], ["rename"]]) {
-        expect((await root.call(...words, uevent)).error).toMatch(
-          /^E(EXIST|NOENT|PERM|ROFS|ACCES)$/,
-        );
-      }
-      // The kernel answers it alone in tick, where it does not ask whether the file system is read-only.
-      const { error } = await root.call("access", 2, uevent);
-      expect(error).toBe(consistency === "tick" ? undefined : "EROFS");
       expect(readFileSync(`${CPU}/online`, "utf8")).toBe(before);
     });
 
