@@ -1,0 +1,150 @@
+// Which cgroups are a container's.
+
+#include <fcntl.h>
+#include <sched.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "container/resolve.h"
+
+namespace vprocfs {
+namespace {
+
+/// Removes `below` from the end of `path`: what is left is where `below` is rooted.
+std::optional<std::string> strip_suffix(const std::string& path, const std::string& below) {
+  if (below == "/") return path;
+  if (below.compare(0, 3, "/..") == 0) return std::nullopt;
+  if (path.size() < below.size()) return std::nullopt;
+  if (path.compare(path.size() - below.size(), below.size(), below) != 0) return std::nullopt;
+  const std::string root = path.substr(0, path.size() - below.size());
+  return root.empty() ? "/" : root;
+}
+
+bool strip_paths(const CgroupPaths& absolute, const CgroupPaths& relative, CgroupPaths& out) {
+  const auto one = [](const std::string& a, const std::string& r, std::string& to) {
+    if (a.empty() || r.empty()) return true;
+    const auto root = strip_suffix(a, r);
+    if (root) to = *root;
+    return root.has_value();
+  };
+  if (!one(absolute.v2, relative.v2, out.v2)) return false;
+  for (size_t i = 0; i < kControllerCount; ++i) {
+    if (!one(absolute.v1[i], relative.v1[i], out.v1[i])) return false;
+  }
+  return true;
+}
+
+/// Whether a cgroup is another one or below it.
+bool is_within(const std::string& path, const std::string& other) {
+  if (path == other || other == "/") return true;
+  return path.size() > other.size() && path.compare(0, other.size(), other) == 0 &&
+         path[other.size()] == '/';
+}
+
+/// "/a" for "/a/b" and "/a/c"; "/" where there is nothing in common.
+std::string common_ancestor(const std::string& a, const std::string& b) {
+  std::string common = a;
+  while (!is_within(b, common)) common.resize(common.rfind('/'));
+  return common.empty() ? "/" : common;
+}
+
+/// The child of `ancestor` on the way down to `path`; empty where the ancestor is the root, and
+/// where `path` leads no further.
+std::string child_towards(const std::string& ancestor, const std::string& path) {
+  if (ancestor == "/" || path == ancestor) return {};
+  return path.substr(0, path.find('/', ancestor.size() + 1));
+}
+
+}  // namespace
+
+Result<CgroupPaths> Resolver::namespace_root(pid_t pid) const {
+  const std::string path = std::to_string(pid) + "/ns/cgroup";
+  const Fd ns(::openat(procfs_fd_, path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!ns) return Error{process_errno(errno), path};
+  // The same file reads differently from within the namespace: relative to its root. What the two
+  // readings differ by is the root. A process that moves between them is asked again.
+  for (int attempt = 0; attempt < 3; ++attempt) {
+    auto absolute = read_cgroup_paths(procfs_fd_, pid);
+    if (!absolute) return absolute.error();
+    if (::setns(ns.get(), CLONE_NEWCGROUP) != 0) return Error{errno, path};
+    auto relative = read_cgroup_paths(procfs_fd_, pid);
+    if (::setns(own_cgroup_ns_.get(), CLONE_NEWCGROUP) != 0) std::abort();
+    if (!relative) return relative.error();
+    CgroupPaths root;
+    if (strip_paths(absolute.value(), relative.value(), root)) return root;
+  }
+  return Error{EXDEV, path};
+}
+
+Result<CgroupPaths> Resolver::home_of(pid_t init) const {
+  const auto ns = read_namespaces(procfs_fd_, init);
+  if (!ns) return ns.error();
+  if (ns.value().cgroup != own_.cgroup) {
+    auto root = namespace_root(init);
+    // EXDEV: it was moved out of its own namespace's root.
+    if (root || root.error().code != EXDEV) return root;
+  }
+  return init_paths(init);
+}
+
+Result<CgroupPaths> Resolver::init_paths(pid_t init) const {
+  auto paths = read_cgroup_paths(procfs_fd_, init);
+  if (!paths) return paths;
+  const auto strip_scope = [](std::string& path) {
+    constexpr std::string_view kScope = "/init.scope";
+    if (path.size() > kScope.size() &&
+        path.compare(path.size() - kScope.size(), kScope.size(), kScope) == 0) {
+      path.resize(path.size() - kScope.size());
+    }
+  };
+  strip_scope(paths.value().v2);
+  for (auto& path : paths.value().v1) strip_scope(path);
+  return paths;
+}
+
+/// A PID namespace may be shared: what is at or below the init's cgroup is of the init's container,
+/// whatever cgroup namespace it has (services of systemd); a sibling of it (pods) is a container of
+/// its own; and a process from elsewhere is a visitor, who sees the init's.
+Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const {
+  auto home = home_of(init);
+  if (!home || pid == init) return home;
+  const auto at = read_cgroup_paths(procfs_fd_, pid);
+  if (!at) return at.error();
+  CgroupPaths found = home.value();
+  bool within = false, sibling = false;
+  const auto one = [&](const std::string& of_init, const std::string& of_caller,
+                       const std::string& own, std::string& out) {
+    if (of_init.empty() || of_caller.empty()) return;
+    // One that we live in tells nothing: it was not made for a container.
+    const bool telling = !own_or_above(of_init, own);
+    if (is_within(of_caller, of_init)) {
+      within |= telling;
+      return;
+    }
+    const std::string beside = child_towards(common_ancestor(of_init, of_caller), of_caller);
+    if (beside.empty() || own_or_above(beside, own)) return;
+    sibling |= telling;
+    out = beside;
+  };
+  one(home.value().v2, at.value().v2, own_paths_.v2, found.v2);
+  for (size_t i = 0; i < kControllerCount; ++i) {
+    one(home.value().v1[i], at.value().v1[i], own_paths_.v1[i], found.v1[i]);
+  }
+  if (within) return home;
+  if (sibling) return found;
+  // From elsewhere, but in a cgroup namespace that is neither ours nor the init's: at home there.
+  const auto of_init = read_namespaces(procfs_fd_, init);
+  if (ns.cgroup == own_.cgroup || !of_init || of_init.value().cgroup == ns.cgroup) return home;
+  auto root = namespace_root(pid);
+  return root || root.error().code != EXDEV ? root : home;
+}
+
+bool Resolver::own_or_above(const std::string& path, const std::string& own) const {
+  return is_within(own, path);
+}
+
+}  // namespace vprocfs
