@@ -10,6 +10,7 @@ import { Container } from "../support/container.js";
 import { cli, Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
+import { serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -148,6 +149,31 @@ describeLive("a container's kernel log", [], () => {
     expect(after.slice(0, before.length)).toEqual(before);
     expect(after.map(({ sequence }) => sequence)).toEqual(after.map((_, i) => i));
     expect(followed.trimEnd().split("\n")).toHaveLength(after.length);
+  });
+
+  it("is counted by kind of what was told", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+    const counted = async (kind: string) => {
+      const found = new RegExp(
+        `^vprocfs_container_log_records_total\\{kind="${kind}"\\} (\\d+)$`,
+        "m",
+      ).exec(await scrape());
+      return Number(found?.[1] ?? Number.NaN);
+    };
+    for (const kind of ["oom", "forks", "fault", "seccomp", "hung", "caller"]) {
+      expect([kind, Number.isNaN(await counted(kind))]).toEqual([kind, false]);
+    }
+    // Other containers of this host may have been told of what was logged before.
+    const [oom, forks] = [await counted("oom"), await counted("forks")];
+    await starve(container);
+    const lines = await told(daemon, container, /^Memory cgroup out of memory: Killed process/);
+    await until("it is counted", async () => (await counted("oom")) >= oom + lines.length);
+    expect(await counted("forks")).toBe(forks);
+    writeFileSync(join(container.cgroup.directory("pids"), "pids.max"), "8");
+    await container.run([program("fault"), "forks", "forks", "20"]);
+    await until("the rejected fork is counted", async () => (await counted("forks")) === forks + 1);
   });
 
   it("is not there when it is not wanted", async () => {
