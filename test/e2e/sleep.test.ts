@@ -3,6 +3,7 @@
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { figuresSocketOf } from "../../src/figures.js";
 import { readMounts } from "../../src/mountinfo.js";
 import type { ContainerInfo } from "../../src/native/binding.js";
 import {
@@ -153,6 +154,7 @@ describeLive("a node that goes to sleep", ["timeout"], () => {
     const env = { ...process.env, VPROCFS: command, SLEEP_HOOK_SECONDS: "3" };
     const hook = (when: string) => run(["sh", HOOK, when, "suspend"], { env });
     const daemon = await Daemon.start(scope);
+    await until("it answers", () => existsSync(figuresSocketOf(daemon.mountpoint)));
     expect((await hook("pre")).status).toBe(0);
     expect((await hook("neither")).status).toBe(0);
     expect(readFileSync(called, "utf8")).toBe("sleep pre\n");
