@@ -10,6 +10,7 @@ import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { unpacked } from "../support/debian.js";
 import { follow } from "../support/follow.js";
+import { LOGGERS, startLine } from "../support/loggers.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { isLong } from "../support/size.js";
@@ -25,62 +26,6 @@ async function attached(scope: Scope, daemon: Daemon): Promise<Container> {
   await report(daemon, container.init);
   return container;
 }
-
-interface Logger {
-  readonly name: string;
-  readonly packages: readonly string[];
-  /** Files of its configuration, and its command line; `out` is what it writes. */
-  configuration(files: string, out: string): string;
-  argv(files: string, work: string): readonly string[];
-}
-
-/** The directories of the libraries that programs of the packages need. */
-function libraries(files: string): string[] {
-  const all = readdirSync(join(files, "usr/lib"));
-  const own = all.filter((name) => name.includes("linux-gnu") || name === "syslog-ng");
-  return own.map((name) => join(files, "usr/lib", name));
-}
-
-function versionOfSyslogNg(files: string): string {
-  return readdirSync(join(files, "usr/lib/syslog-ng")).find((name) => /^\d/.test(name)) ?? "";
-}
-
-const LOGGERS: readonly Logger[] = [
-  {
-    name: "rsyslog",
-    packages: ["rsyslog", "libestr0", "libfastjson4", "liblognorm5"],
-    configuration: (_, out) =>
-      `module(load="imklog" permitnonkernelfacility="on")\naction(type="omfile" file="${out}")\n`,
-    argv: (files, work) => [
-      join(files, "usr/sbin/rsyslogd"),
-      ...["-n", "-f", `${work}/conf`, "-i", `${work}/pid`],
-      ...[
-        "-M",
-        libraries(files)
-          .map((path) => join(path, "rsyslog"))
-          .join(":"),
-      ],
-    ],
-  },
-  {
-    name: "syslog-ng",
-    packages: ["syslog-ng-core", "libivykis0", "libwrap0"],
-    configuration: (files, out) =>
-      [
-        `@version: ${versionOfSyslogNg(files)}`,
-        'source s { file("/dev/kmsg" flags("kernel") program-override("kernel") format("linux-kmsg") keep-timestamp(no)); };',
-        `destination d { file("${out}" template("$MSG\\n")); };`,
-        "log { source(s); destination(d); };",
-        "",
-      ].join("\n"),
-    argv: (files, work) => [
-      join(files, "usr/sbin/syslog-ng"),
-      ...["-F", "--no-caps", "-f", `${work}/conf`, "-p", `${work}/pid`, "-c", `${work}/ctl`],
-      ...["-R", `${work}/persist`],
-      `--module-path=${join(files, "usr/lib/syslog-ng", versionOfSyslogNg(files))}`,
-    ],
-  },
-];
 
 /** CPU time of a process so far, in ticks. */
 function ticksOf(pid: string): number {
@@ -166,9 +111,8 @@ describeLive("daemons that write a kernel log down", [], () => {
     const container = await attached(scope, daemon);
     const work = temporaryDirectory(scope, "logger");
     const out = join(work, "out");
-    writeFileSync(join(work, "conf"), logger.configuration(files, out));
-    const environment = `LD_LIBRARY_PATH=${libraries(files).join(":")}`;
-    const argv = ["env", environment, ...logger.argv(files, work)];
+    writeFileSync(join(work, "conf"), logger.configuration({ files, work }));
+    const argv = startLine(logger, { files, work });
     const running = follow(scope, container, argv);
     const text = () => (existsSync(out) ? readFileSync(out, "utf8") : "");
     await until("it has what is there", () => {

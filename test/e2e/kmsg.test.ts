@@ -1,25 +1,22 @@
 // /dev/kmsg and /proc/kmsg of containers, read and written as programs do.
 
-import { existsSync, readFileSync } from "node:fs";
-import { basename, join } from "node:path";
-import { beforeAll, expect, it } from "vitest";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { filesOf, report } from "../support/attach.js";
-import { hierarchyOf, MIB } from "../support/cgroups.js";
-import { haveProgram, type Outcome, output } from "../support/command.js";
+import { MIB } from "../support/cgroups.js";
 import { Container, type ContainerOptions } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
-import { LxcContainer } from "../support/lxc.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
-import { OciContainer } from "../support/oci.js";
 import { preload } from "../support/programs.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { inLong, sized } from "../support/size.js";
-import { fileScope, testScope } from "../support/test-scope.js";
+import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter } from "./never-down-support.js";
 
@@ -297,76 +294,3 @@ function kmsg(): void {
     expect(existsSync(join(polledMountpointOf(daemon.mountpoint), "dev"))).toBe(false);
   });
 }
-
-/** A container of a real runtime. */
-interface Real {
-  readonly init: number;
-  output(argv: readonly string[]): Promise<string>;
-  run(argv: readonly string[]): Promise<Outcome>;
-}
-
-const LIMITS = { memory: 96 * MIB, swap: 0, quota: 1 };
-const STARVE = ["/bin/sh", "-c", "echo $$; exec tail /dev/zero"];
-
-/** It has in its log what it writes there, and what the kernel tells of it. */
-async function logsItsOwn(container: Real, dmesg: readonly string[]): Promise<void> {
-  expect(filesOf(container.init)).toEqual(expect.arrayContaining(PLACES));
-  await container.output(["/bin/sh", "-c", "echo '<29>written inside' >/dev/kmsg"]);
-  const outcome = await container.run(STARVE);
-  expect(outcome.status).not.toBe(0);
-  const pid = `${outcome.stdout}`.trim();
-  const log = await until("the kill is told", async () => {
-    const text = await output(dmesg);
-    return text.includes(`Killed process ${pid} (tail)`) && text;
-  });
-  expect(log).toContain("Linux version");
-  expect(log).toContain("written inside");
-  expect(log).not.toContain(basename(hierarchyOf(container.init, "memory")));
-}
-
-describeLive("kmsg of real runtimes", ["dmesg"], () => {
-  const scope = fileScope();
-  let daemon: Daemon;
-
-  beforeAll(async () => {
-    daemon = await Daemon.start(scope);
-  });
-
-  describeLive("LXC", ["lxc-create", "lxc-start"], () => {
-    it.each([
-      ["privileged", undefined],
-      ["in a user namespace", 500_000],
-    ])("%s", async (_, userBase) => {
-      const own = testScope();
-      const container = await LxcContainer.start(own, {
-        ...LIMITS,
-        ...(userBase !== undefined && { userBase }),
-        hostUsr: true,
-      });
-      await report(daemon, container.init);
-      const inside = await container.output(["dmesg"]);
-      expect(inside.trim().split("\n")).toHaveLength(BANNER);
-      await logsItsOwn(container, [
-        "nsenter",
-        ...["-t", `${container.init}`, "-m", "-p", "-C"],
-        ...["--", "dmesg"],
-      ]);
-      expect(await container.output(["dmesg"])).toContain("written inside");
-    });
-  });
-
-  it.each(["runc", "crun", "podman"].filter(haveProgram))("%s", async (runtime) => {
-    const own = testScope();
-    const start = runtime === "podman" ? OciContainer.podman : OciContainer.start;
-    const by = runtime === "podman" ? "crun" : runtime;
-    const container = await start(own, by, daemon, LIMITS, { plain: true });
-    await report(daemon, container.init);
-    const enter = ["nsenter", "-t", `${container.init}`, "-m", "-p", "-C", "--"];
-    await logsItsOwn(container, [...enter, "dmesg"]);
-    // These give no CAP_SYSLOG.
-    const restricted = readFileSync("/proc/sys/kernel/dmesg_restrict", "utf8") !== "0\n";
-    expect((await container.run(["cat", "/proc/kmsg"])).stderr).toContain("not permitted");
-    const head = await container.run(["head", "-c", "10", "/dev/kmsg"]);
-    expect(head.status === 0).toBe(!restricted);
-  });
-});

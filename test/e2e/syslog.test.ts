@@ -286,6 +286,17 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
     }
   });
 
+  it.runIf(haveProgram("podman"))("busybox dmesg has it in podman's container", async () => {
+    const scope = testScope();
+    const node = await startNode(scope);
+    const caller = await startLogged(scope, "podman", node);
+    const name = await fault(node, caller);
+    const text = await caller.output(["busybox", "dmesg", "-c"]);
+    expect(text).toContain("Linux version");
+    expect(text).toContain(name);
+    expect(await caller.output(["busybox", "dmesg"])).toBe("");
+  });
+
   const kinds: readonly Kind[] = haveProgram("lxc-create") ? ["runc", "lxc"] : ["runc"];
 
   it.each(kinds)("is refused in %s without logs, and while vprocfs is stopped", async (kind) => {

@@ -92,7 +92,7 @@ export async function startCaller(
     readonly mapped?: boolean;
     /** Without the files. */
     readonly plain?: boolean;
-    /** Of runc and crun: what its processes may do as root. */
+    /** What its processes may do as root, beside what LXC and podman let them. */
     readonly capabilities?: readonly string[];
   },
 ): Promise<Caller> {
@@ -114,14 +114,15 @@ export async function startCaller(
     const options = { ...LIMITS, ...user, ...tree, lines, byInit: true };
     return install(await LxcContainer.start(scope, options));
   }
+  const { capabilities } = place;
   const profile = seccompProfile(join(sockets, "oci.sock"), NOTIFIED);
   if (kind === "podman") {
     const path = join(temporaryDirectory(scope, "profile"), "seccomp.json");
     writeFileSync(path, JSON.stringify(profile));
-    const podmanRun = ["--security-opt", `seccomp=${path}`];
+    const added = (capabilities ?? []).flatMap((name) => ["--cap-add", name]);
+    const podmanRun = ["--security-opt", `seccomp=${path}`, ...added];
     return install(await OciContainer.podman(scope, "runc", daemon, LIMITS, { podmanRun }));
   }
-  const { capabilities } = place;
   const variant = {
     seccomp: profile,
     plain,

@@ -67,9 +67,26 @@ inside head -n 1 /proc/kmsg | grep -q "Linux version" || fail "no /proc/kmsg: $(
 grep -q "written inside" /tmp/inside || fail "not in its dmesg: $(cat /tmp/inside)"
 dmesg | grep -q "written inside" && fail "it was written to the host's log"
 echo "ok its own /dev/kmsg and /proc/kmsg"
+inside sh -c 'echo $$ >/tmp/following; exec dmesg -w' >/tmp/followed &
+following=$!
+followed() { # TEXT
+  for _ in $(seq 300); do
+    grep -qF "$1" /tmp/followed && return
+    sleep 0.1
+  done
+  fail "dmesg -w has no $1: $(cat /tmp/followed)"
+}
+followed "written inside"
+inside sh -c 'echo "<30>written later" >/dev/kmsg'
+followed "written later"
 pid=$(inside "$fault" segv segfault || true)
 told "segv\[$pid\]: segfault at 8 "
 echo "ok a fault, with PID $pid"
+followed "segv[$pid]: segfault at 8 "
+[ "$(grep -c "written inside" /tmp/followed)" = 1 ] || fail "told more than once: $(cat /tmp/followed)"
+inside sh -c 'kill $(cat /tmp/following)'
+wait $following || true
+echo "ok dmesg -w"
 echo 4 >$cgroups/box/pids.max
 inside "$fault" forks forks 20 >/dev/null 2>&1 || true
 told "cgroup: fork rejected by pids controller in /$"
