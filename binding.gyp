@@ -69,7 +69,7 @@
       "sources": [
         "native/writer/main.cc",
         "native/base/priority.cc",
-        "native/seccomp/ledger.cc",
+        "native/seccomp/pending_calls.cc",
         "native/source/cgroup_mounts.cc",
         "native/source/mount_table.cc",
         "native/source/parse.cc",

@@ -43,7 +43,7 @@ Napi::Object cgroups_of(Napi::Env env, const ContainerDescription& d, const Cgro
   return out;
 }
 
-Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundings& around) {
+Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedServices& around) {
   Container container(d, around);
   auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
   const Facts f = facts ? facts.value() : Facts{};
@@ -71,7 +71,7 @@ Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const Surroundi
 struct Tools {
   std::unique_ptr<Host> host;
   std::unique_ptr<HostSource> source;
-  Surroundings around;
+  SharedServices around;
 
   static std::unique_ptr<Tools> open(Napi::Env env) {
     auto tools = std::make_unique<Tools>();

@@ -84,7 +84,7 @@ Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
   sampler_ = std::make_unique<Sampler>(host_->counting(bpf));
   auto sampling = sampler_->start();
   if (!sampling) return sampling;
-  Surroundings around;
+  SharedServices around;
   around.sampler = sampler_.get();
   around.mounts = &host_->mounts;
   around.notifier = notifier_.get();

@@ -6,7 +6,7 @@
 
 namespace vprocfs {
 
-Threads::Threads(size_t most, Body body) : most_(most), body_(std::move(body)) {}
+Threads::Threads(size_t most, Body body) : limit_(most), body_(std::move(body)) {}
 
 Threads::~Threads() { join(); }
 
@@ -19,7 +19,7 @@ Result<bool> Threads::start(size_t count) {
 
 Result<bool> Threads::add() {
   const std::lock_guard lock(mutex_);
-  if (closed_ || all_.size() >= most_) return true;
+  if (closed_ || all_.size() >= limit_) return true;
   all_.push_back(std::make_unique<One>());
   One& one = *all_.back();
   idle_.fetch_add(1);
@@ -43,7 +43,7 @@ void Threads::busy() {
 void Threads::idle() { idle_.fetch_add(1); }
 
 void Threads::reinforce() {
-  if (!any_idle() && size() > 0 && size() < most_) static_cast<void>(add());
+  if (!any_idle() && size() > 0 && size() < limit_) static_cast<void>(add());
 }
 
 void Threads::join(int wake) {

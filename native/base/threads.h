@@ -45,7 +45,7 @@ class Threads {
   };
   Result<bool> add();
 
-  const size_t most_;
+  const size_t limit_;
   const Body body_;
   std::atomic<size_t> idle_{0};
   std::atomic<size_t> size_{0};

@@ -20,7 +20,7 @@ constexpr std::chrono::milliseconds kFirstLoadWait{100};
 
 }  // namespace
 
-Container::Container(ContainerDescription description, Surroundings around,
+Container::Container(ContainerDescription description, SharedServices around,
                      std::shared_ptr<Tenant> tenant)
     : description_(std::move(description)),
       around_(around),

@@ -28,7 +28,7 @@ class OpenSources;
 class Sampler;
 
 /// What all containers share. Borrowed; outlives every Container.
-struct Surroundings {
+struct SharedServices {
   const CgroupMounts* mounts = nullptr;
   ChangeNotifier* notifier = nullptr;  ///< may be nullptr
   HostSource* host = nullptr;
@@ -51,7 +51,7 @@ struct Clock {
 class Container {
  public:
   /// `tenant`: whose budgets it shares; nullptr: it has some of its own.
-  Container(ContainerDescription description, Surroundings around,
+  Container(ContainerDescription description, SharedServices around,
             std::shared_ptr<Tenant> tenant = nullptr);
   ~Container();
 
@@ -144,7 +144,7 @@ class Container {
   void save(RecordType type, RecordIndex& record, const std::string& packed);
 
   const ContainerDescription description_;
-  const Surroundings around_;
+  const SharedServices around_;
   const std::shared_ptr<Tenant> tenant_;
   std::atomic<bool> dead_{false};
   std::atomic<uint64_t> used_us_{0};

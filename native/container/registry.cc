@@ -37,7 +37,7 @@ bool exited(const Fd& pidfd) {
 
 }  // namespace
 
-Registry::Registry(const Resolver& resolver, Surroundings around)
+Registry::Registry(const Resolver& resolver, SharedServices around)
     : resolver_(resolver), around_(around) {}
 
 Registry::~Registry() { stop(); }
@@ -266,7 +266,7 @@ std::shared_ptr<Container> Registry::ended(ContainerId id) {
   ContainerDescription description;
   description.id = id;
   // What is kept of it is not this one's: it may live, and only not be found at the moment.
-  Surroundings around = around_;
+  SharedServices around = around_;
   around.state = nullptr;
   around.sources = nullptr;
   auto container = std::make_shared<Container>(std::move(description), around);

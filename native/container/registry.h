@@ -22,7 +22,7 @@ namespace vprocfs {
 /// The containers that were asked about. Thread-safe.
 class Registry {
  public:
-  Registry(const Resolver& resolver, Surroundings around);
+  Registry(const Resolver& resolver, SharedServices around);
   ~Registry();
 
   /// ESRCH: no such container, or nobody lives in it as far as `most` cgroups of it tell. ENFILE:
@@ -97,7 +97,7 @@ class Registry {
   void watch();
 
   const Resolver& resolver_;
-  const Surroundings around_;
+  const SharedServices around_;
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;

@@ -32,7 +32,7 @@ Answer CachedFiles::after_copy(Answer answer, ContainerFiles::CopyUse use, bool 
 Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                           uint64_t valid_s) {
   const View& view = *serving_.tree.file(node.index());
-  auto& told = told_size(*owner, view);
+  auto& told = announced_size(*owner, view);
   if (told == 0) told = kUnknownSize;
   // The size of what the kernel caches must not change with a look-up.
   const CachedTextPtr cached = ContainerFiles::of(*owner).cached_text(view.index);

@@ -81,8 +81,8 @@ class ContainerFiles : public Container::Attached {
   void set_last_open(size_t connection, uint16_t view_index, LastOpen last);
 
   /// The size of a file that the kernel was last told, by View::index; 0: not known.
-  std::atomic<uint64_t>& told_size(size_t connection, uint16_t view_index) {
-    return told_sizes_[connection][view_index];
+  std::atomic<uint64_t>& announced_size(size_t connection, uint16_t view_index) {
+    return announced_sizes_[connection][view_index];
   }
 
  private:
@@ -94,7 +94,7 @@ class ContainerFiles : public Container::Attached {
 
   Container& container_;
   std::atomic<uint64_t> open_files_{0}, held_bytes_{0};
-  std::array<std::array<std::atomic<uint64_t>, kViewSlots>, kConnections> told_sizes_{};
+  std::array<std::array<std::atomic<uint64_t>, kViewSlots>, kConnections> announced_sizes_{};
   std::mutex mutex_;  ///< guards what follows
   std::map<uint16_t, KernelCopy> copies_;
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index

@@ -245,7 +245,7 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   auto connected = connect();
   if (!connected) return connected;
   sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
-  Surroundings around;
+  SharedServices around;
   around.sampler = sampler_.get();
   around.commons = commons_.get();
   around.sources = &sources_;

@@ -49,7 +49,7 @@ Answer SnapshotFiles::entry(const Request&, NodeId node, const ContainerPtr& own
   const View& view = *serving_.tree.file(node.index());
   uint64_t size = kUnknownSize;
   if (owner) {
-    auto& told = told_size(*owner, view);
+    auto& told = announced_size(*owner, view);
     if (told == 0) told = kUnknownSize;
     size = told;
   }
@@ -65,7 +65,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
     const uint64_t size = file->tell_size();
-    if (container) told_size(*container, view) = size;
+    if (container) announced_size(*container, view) = size;
     return answer_attributes(node, view, size);
   }
   auto text = render(view, container);
@@ -73,7 +73,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
   const bool refused = !text && text.error().code == EOPNOTSUPP;
   if (!text && !refused) return Answer::error(text.error());
   const uint64_t size = refused ? kUnknownSize : text.value().size();
-  if (container) told_size(*container, view) = size;
+  if (container) announced_size(*container, view) = size;
   return answer_attributes(node, view, size);
 }
 
@@ -110,7 +110,7 @@ Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFi
   ContainerFiles::of(*file->container)
       .set_last_open(options().connection, file->view->index, {out.fh, r.header().pid});
   if (node.container().none()) return opened;
-  auto& told = told_size(*file->container, *file->view);
+  auto& told = announced_size(*file->container, *file->view);
   if (told.load() >= size) return opened;
   told = size;
   return std::move(opened).after_notice(lane_of(*file->container), [this, node, size, last] {
@@ -147,7 +147,7 @@ Answer SnapshotFiles::read_file(const Request& r, const std::shared_ptr<OpenFile
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (cached && bytes.size() < in->size && file->container) {
     // The kernel takes a short read of the cache for the end of the file.
-    told_size(*file->container, *file->view) = snapshot->text().size();
+    announced_size(*file->container, *file->view) = snapshot->text().size();
   }
   return Answer::part(bytes, snapshot);
 }

@@ -88,7 +88,8 @@ Worker& Supervisor::retire(Worker& worker) {
       place = &other;
       break;
     }
-    if (other.doom != nullptr && (place->doom == nullptr || other.doomed_ms < place->doomed_ms)) {
+    if (other.kill_reason != nullptr &&
+        (place->kill_reason == nullptr || other.killed_ms < place->killed_ms)) {
       place = &other;
     }
   }
@@ -112,7 +113,7 @@ void Supervisor::abandon_undying(uint64_t now) {
     if (!worker->undying(now)) continue;
     keeper_log(options_.log, LogLevel::kError,
                "worker %d was killed and does not end: going on without", worker->pid);
-    const char* why = worker->doom;
+    const char* why = worker->kill_reason;
     if (worker == &current_) {
       resent_before_ += current_.resent;
       requests_before_ += current_.requests;
@@ -152,7 +153,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
     if (now >= start_at_ms_) promote(now);
     return;
   }
-  if (current_.doom != nullptr) return;  // promoted when that one has ended
+  if (current_.kill_reason != nullptr) return;  // promoted when that one has ended
   if (!reloading_) return;
   current_.state = WorkerState::kDraining;
   current_.deadline_ms = now + options_.drain_ms;
@@ -199,8 +200,9 @@ void Supervisor::on_child(int pid, int status) {
   if (worker.pid != pid) return;
   hear_last_words(worker);
   char what[kReasonBytes];
-  if (worker.doom != nullptr || worker.why[0] != '\0') {
-    std::snprintf(what, sizeof(what), "%s", worker.doom != nullptr ? worker.doom : worker.why);
+  if (worker.kill_reason != nullptr || worker.why[0] != '\0') {
+    std::snprintf(what, sizeof(what), "%s",
+                  worker.kill_reason != nullptr ? worker.kill_reason : worker.why);
   } else if (WIFSIGNALED(status)) {
     std::snprintf(what, sizeof(what), "signal %d", WTERMSIG(status));
   } else {
@@ -214,7 +216,7 @@ void Supervisor::on_child(int pid, int status) {
   requests_before_ += gone.requests;
   // Whoever kills it (an operator, the kernel when memory is short) says nothing about whether it
   // works: only one that never gets to serve is in trouble.
-  killed_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && gone.doom == nullptr;
+  killed_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && gone.kill_reason == nullptr;
   if (gone.proven(now) || (killed_ && gone.serving_ms != 0)) trouble_ms_ = failures_ = 0;
   const bool handed_over = gone.state == WorkerState::kDraining && status == 0;
   if (handed_over && next_.state == WorkerState::kReady && !stopping_) return promote(now);
@@ -224,7 +226,7 @@ void Supervisor::on_child(int pid, int status) {
 void Supervisor::lose_next(const char* why, uint64_t now) {
   next_ = Worker{};
   if (stopping_) return;
-  if (current_.alive() && current_.doom == nullptr) {
+  if (current_.alive() && current_.kill_reason == nullptr) {
     if (reloading_ && current_.serves() && retry_reload(why, now)) return;
     if (reloading_) {
       keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): the old one goes on",
@@ -253,7 +255,7 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   if (killed_) wait = std::min(wait, kMaxKilledBackoffMs);
   killed_ = false;
   if (next_.silent(now, options_.watchdog_ms)) discard_standby();
-  if (next_.alive() && next_.doom == nullptr) {
+  if (next_.alive() && next_.kill_reason == nullptr) {
     // It becomes the replacement when it is ready, and not before its time.
     keeper_log(options_.log, LogLevel::kWarn,
                "the worker ended (%s), the next one takes over in %llu ms", why,
@@ -271,7 +273,7 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
 }
 
 bool Supervisor::hedges() const {
-  return !stopping_ && !next_.alive() && current_.alive() && current_.doom == nullptr &&
+  return !stopping_ && !next_.alive() && current_.alive() && current_.kill_reason == nullptr &&
          current_.state == WorkerState::kStarting && started_in_ms_ != 0;
 }
 

@@ -169,7 +169,7 @@ bool Supervisor::stopped(uint64_t now) const {
 }
 
 void Supervisor::check_worker(Worker& worker, uint64_t now) {
-  if (!worker.alive() || worker.doom != nullptr) return;
+  if (!worker.alive() || worker.kill_reason != nullptr) return;
   if (worker.deadline_ms != 0 && now >= worker.deadline_ms) {
     const bool draining = worker.state == WorkerState::kDraining;
     const bool stops = worker.state == WorkerState::kStopping;
@@ -193,7 +193,7 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
 /// How long readers wait. Not for less than a start is known to take on this machine, while there
 /// is one under way that nothing speaks against.
 uint64_t Supervisor::patience_ms() const {
-  const bool starts = current_.alive() && current_.doom == nullptr && failures_ <= 1;
+  const bool starts = current_.alive() && current_.kill_reason == nullptr && failures_ <= 1;
   const uint64_t slow = std::min(kMostPatienceMs, 2 * started_in_ms_);
   return starts ? std::max<uint64_t>(options_.patience_ms, slow) : options_.patience_ms;
 }
@@ -235,14 +235,15 @@ void Supervisor::report_progress(uint64_t now) {
 void Supervisor::on_timers(uint64_t now) {
   for (Worker* worker : {&current_, &next_}) check_worker(*worker, now);
   for (Worker& worker : retired_) check_worker(worker, now);
-  if (current_.doom != nullptr && trouble_ms_ == 0 && !stopping_) trouble_ms_ = current_.doomed_ms;
+  if (current_.kill_reason != nullptr && trouble_ms_ == 0 && !stopping_)
+    trouble_ms_ = current_.killed_ms;
   abandon_undying(now);
   report_progress(now);
   if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
   if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive()) {
     if (!next_.alive()) {
       start(current_, now);
-    } else if (next_.state == WorkerState::kReady && next_.doom == nullptr) {
+    } else if (next_.state == WorkerState::kReady && next_.kill_reason == nullptr) {
       promote(now);
     }
   }
@@ -265,12 +266,12 @@ int Supervisor::wait_ms(uint64_t now) const {
   };
   const auto consider = [&](const Worker& worker) {
     if (!worker.alive() || worker.undying(now)) return;
-    if (worker.doom == nullptr) {
+    if (worker.kill_reason == nullptr) {
       sooner(worker.deadline_ms);
       const bool beats = worker.serves() || worker.state == WorkerState::kReady;
       if (beats) sooner(worker.last_beat_ms + options_.watchdog_ms);
     } else {
-      sooner(worker.doomed_ms + kUndyingMs);
+      sooner(worker.killed_ms + kUndyingMs);
     }
   };
   for (const Worker* worker : {&current_, &next_}) consider(*worker);

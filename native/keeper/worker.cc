@@ -119,18 +119,18 @@ void Worker::pace(uint32_t watchdog_ms) const {
 bool Worker::proven(uint64_t now_ms) const {
   if (serving_ms == 0) return false;
   // Of one that we killed only its own word counts: it may have hung from the beginning.
-  return (doom == nullptr ? now_ms : last_beat_ms) >= serving_ms + kProvenMs;
+  return (kill_reason == nullptr ? now_ms : last_beat_ms) >= serving_ms + kProvenMs;
 }
 
 void Worker::kill(const char* reason, uint64_t now_ms) {
-  if (!alive() || doom != nullptr) return;
-  doom = reason;
-  doomed_ms = now_ms;
+  if (!alive() || kill_reason != nullptr) return;
+  kill_reason = reason;
+  killed_ms = now_ms;
   ::kill(pid, SIGKILL);
 }
 
 bool Worker::undying(uint64_t now_ms) const {
-  return alive() && doom != nullptr && now_ms >= doomed_ms + kUndyingMs;
+  return alive() && kill_reason != nullptr && now_ms >= killed_ms + kUndyingMs;
 }
 
 bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
@@ -139,7 +139,7 @@ bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
 
 void Worker::postpone(uint64_t by_ms, uint64_t now_ms) {
   if (deadline_ms != 0) deadline_ms += by_ms;
-  if (doom == nullptr) last_beat_ms = now_ms;
+  if (kill_reason == nullptr) last_beat_ms = now_ms;
 }
 
 bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {

@@ -35,13 +35,13 @@ struct Worker {
   uint64_t last_beat_ms =
       0;  ///< last time it said that it serves, or when it stands by that it is there
   uint64_t resent = 0, requests = 0;
-  uint32_t connections = 0;    ///< that it serves
-  const char* doom = nullptr;  ///< why we killed it
-  uint64_t doomed_ms = 0;      ///< when
-  char why[96] = {};           ///< what it gave as the reason of its failure
+  uint32_t connections = 0;           ///< that it serves
+  const char* kill_reason = nullptr;  ///< why we killed it
+  uint64_t killed_ms = 0;             ///< when
+  char why[96] = {};                  ///< what it gave as the reason of its failure
 
   bool alive() const { return pid > 0; }
-  bool serves() const { return state == WorkerState::kServing && doom == nullptr; }
+  bool serves() const { return state == WorkerState::kServing && kill_reason == nullptr; }
   /// It did real work and not only begin to: whatever ends it now is no failure to start.
   bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;

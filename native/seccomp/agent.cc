@@ -18,7 +18,7 @@ namespace {
 // Keys of what is no source.
 constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kLogReady = 4,
                    kFirstWriter = 16;
-constexpr uint64_t kFirstSource = kFirstWriter + Ledger::kDesks;
+constexpr uint64_t kFirstSource = kFirstWriter + PendingCalls::kDesks;
 
 /// How often writers are looked after while there are some at work.
 constexpr uint64_t kWatchUs = 50'000;
@@ -54,7 +54,7 @@ Agent::Agent(AgentOptions options, Registry& registry, FdStore* fd_store)
       registry_(registry),
       fd_store_(fd_store),
       answerer_(options_.answers, registry_),
-      writers_(ledger_, options_.answers.procfs_fd) {}
+      writers_(pending_, options_.answers.procfs_fd) {}
 
 Agent::~Agent() { stop(false); }
 
@@ -78,7 +78,7 @@ Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
   auto adopted = adopt_all(std::move(kept));
   if (!adopted) return adopted;
   adopt_writers();
-  leftovers_ = ledger_.leftovers();
+  leftovers_ = pending_.leftovers();
   for (const auto& [place, entry] : leftovers_) {
     if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
     if (entry.log.kind != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
@@ -94,25 +94,25 @@ Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
 Result<bool> Agent::start() { return threads_.start(kThreads); }
 
 Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
-  bool has_ledger = false;
+  bool has_pending = false;
   for (FdStore::Kept& one : kept) {
     last_key_ = std::max(last_key_, one.tag.key);
     const auto kind = static_cast<Kind>(one.tag.kind);
-    if (kind == Kind::kLedger) {
-      const bool ours = !has_ledger && ledger_.open(one.fd.get()) && writers_.start(one.fd.get());
+    if (kind == Kind::kPendingCalls) {
+      const bool ours = !has_pending && pending_.open(one.fd.get()) && writers_.start(one.fd.get());
       // One of another version is of no use any more.
       if (!ours) fd_store_->remove(one.tag.key);
-      has_ledger = has_ledger || ours;
+      has_pending = has_pending || ours;
     }
   }
-  if (!has_ledger) {
-    auto made = Ledger::make();
+  if (!has_pending) {
+    auto made = PendingCalls::make();
     if (!made) return made.error();
-    if (!ledger_.open(made.value().get()) || !writers_.start(made.value().get())) {
+    if (!pending_.open(made.value().get()) || !writers_.start(made.value().get())) {
       return Error{errno, "memfd"};
     }
     if (fd_store_ != nullptr) {
-      fd_store_->put({new_key(), static_cast<uint32_t>(Kind::kLedger)}, made.value().get());
+      fd_store_->put({new_key(), static_cast<uint32_t>(Kind::kPendingCalls)}, made.value().get());
     }
   }
   for (FdStore::Kept& one : kept) {
@@ -243,7 +243,7 @@ void Agent::on_watch_timer(size_t index) {
   look_after_writers(index);
   const std::lock_guard lock(mutex_);
   watching_ = false;
-  for (size_t i = 0; i < Ledger::kDesks && !watching_; ++i) watching_ = writers_.is_busy(i);
+  for (size_t i = 0; i < PendingCalls::kDesks && !watching_; ++i) watching_ = writers_.is_busy(i);
   if (watching_) arm(watch_timer_, boottime_us() + kWatchUs);
   rearm(kWatchTimer, watch_timer_.get());
 }
@@ -264,7 +264,7 @@ void Agent::run(size_t index) {
         resume(entry, index);
       }
       const std::lock_guard lock(mutex_);
-      ledger_.settle(place);
+      pending_.settle(place);
     }
     resume_holding(index);
   }
@@ -305,7 +305,7 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
       // Nobody is left who could call.
       if ((events & EPOLLIN) == 0) return remove(*source);
       return on_listener(source, index);
-    case Kind::kLedger:
+    case Kind::kPendingCalls:
       return;
   }
 }

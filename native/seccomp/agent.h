@@ -23,8 +23,8 @@
 #include "container/budget.h"
 #include "container/registry.h"
 #include "seccomp/answerer.h"
-#include "seccomp/ledger.h"
 #include "seccomp/message.h"
+#include "seccomp/pending_calls.h"
 #include "seccomp/socket.h"
 #include "seccomp/writers.h"
 #include "state/fd_store.h"
@@ -65,7 +65,7 @@ class Agent {
     kOciSocket = kFdOciSocket,
     kMonitor = kFdMonitor,  ///< a connection of LXC's
     kListener = kFdNotify,  ///< a notify descriptor
-    kLedger = 5,
+    kPendingCalls = 5,
     kRuntime = 6,  ///< a connection of an OCI runtime, which is about to hand one over
   };
 
@@ -107,7 +107,7 @@ class Agent {
     ContainerId container;
     uint64_t tenant = 0;
     uint64_t until_us = 0;  ///< CLOCK_BOOTTIME
-    size_t place = 0;       ///< in the ledger
+    size_t place = 0;       ///< among the pending calls
   };
 
   /// The one writer that a tenant may have, and who waits for it.
@@ -115,7 +115,7 @@ class Agent {
     bool taken = false, stuck = false;
     size_t desk = 0;
     std::vector<uint64_t> sources;  ///< keys, not read from before
-    std::deque<size_t> parked;      ///< calls, by place in the ledger
+    std::deque<size_t> parked;      ///< calls, by place
   };
 
   // agent.cc: sources and threads
@@ -140,7 +140,7 @@ class Agent {
   // calls.cc: one call
   void on_runtime(const SourcePtr& source);
   void on_listener(const SourcePtr& source, size_t index);
-  void resume(const Ledger::Entry& entry, size_t index);
+  void resume(const PendingCalls::Entry& entry, size_t index);
   void answer_listener(const SourcePtr& source, size_t index);
   void on_monitor(const SourcePtr& source, size_t index);
   bool has_taken(const Source& source, const Asked* asked, size_t index) const;
@@ -178,9 +178,9 @@ class Agent {
   Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, CallAnswer& answer,
              std::unique_ptr<Asked>& asked, size_t index);
   void fill(size_t index_of_desk, const Source& source, const CallAnswer& answer,
-            const Asked* asked, const Ledger::Entry& call);
+            const Asked* asked, const PendingCalls::Entry& call);
   bool fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId container,
-                     int listener_fd, Ledger::Entry& call);
+                     int listener_fd, PendingCalls::Entry& call);
   bool wait_for_turn(Source& source);
   bool is_poisoned(uint64_t key, uint64_t id) const;
   void on_written(size_t index);
@@ -195,26 +195,26 @@ class Agent {
   void leave_writers(bool for_good);
   void leave(size_t desk);
 
-  static constexpr size_t kThreads = 2, kMaxThreads = Ledger::kHands;
+  static constexpr size_t kThreads = 2, kMaxThreads = PendingCalls::kHands;
 
   const AgentOptions options_;
   Registry& registry_;
   FdStore* const fd_store_;
   CallCounters counters_;
   const Answerer answerer_;
-  Ledger ledger_;
-  std::vector<Ledger::Leftover> leftovers_;           ///< the first thread's
+  PendingCalls pending_;
+  std::vector<PendingCalls::Leftover> leftovers_;     ///< the first thread's
   std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of calls of workers before us
   std::vector<size_t> held_before_;                   ///< the first thread's
   Fd epoll_, stop_, pace_timer_, watch_timer_, log_ready_;
   size_t log_token_ = 0;
-  mutable std::mutex mutex_;  ///< guards what follows, and which places of the ledger are free
+  mutable std::mutex mutex_;  ///< guards what follows, and which places for pending calls are free
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
-  std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call in the ledger
+  std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call
   uint64_t last_key_ = 0;
   Writers writers_;
-  std::array<Writing, Ledger::kDesks> writing_;
+  std::array<Writing, PendingCalls::kDesks> writing_;
   std::unordered_map<uint64_t, Turn> turns_;  ///< by tenant
   bool watching_ = false;
   std::list<Holding> holding_;   ///< those that end first are first

@@ -65,9 +65,9 @@ void Agent::on_runtime(const SourcePtr& source) {
 void Agent::on_listener(const SourcePtr& source, size_t index) {
   if (wait_for_turn(*source)) return;
   // One that is taken must have a place to wait in.
-  if (!ledger_.has_room()) return defer(*source, kAgainUs);
-  Ledger::Entry& entry = ledger_.hand(index);
-  entry = Ledger::Entry{};
+  if (!pending_.has_room()) return defer(*source, kAgainUs);
+  PendingCalls::Entry& entry = pending_.hand(index);
+  entry = PendingCalls::Entry{};
   entry.key = source->key;
   if (::ioctl(source->fd.get(), SECCOMP_IOCTL_NOTIF_RECV, &entry.notification) != 0) {
     // ENOENT: the caller was killed meanwhile.
@@ -77,17 +77,17 @@ void Agent::on_listener(const SourcePtr& source, size_t index) {
   answer_listener(source, index);
 }
 
-void Agent::resume(const Ledger::Entry& entry, size_t index) {
+void Agent::resume(const PendingCalls::Entry& entry, size_t index) {
   const SourcePtr source = find(entry.key);
   const bool is_listener = source && source->kind == Kind::kListener;
-  ledger_.hand(index) = is_listener ? entry : Ledger::Entry{};
+  pending_.hand(index) = is_listener ? entry : PendingCalls::Entry{};
   if (is_listener) answer_listener(source, index);
 }
 
 /// Of the call in the hand of this thread.
 void Agent::answer_listener(const SourcePtr& source, size_t index) {
-  const seccomp_notif notification = ledger_.hand(index).notification;
-  const bool was_held = ledger_.hand(index).held != 0;
+  const seccomp_notif notification = pending_.hand(index).notification;
+  const bool was_held = pending_.hand(index).held != 0;
   std::shared_ptr<Container> who;
   Verdict verdict = unanswered(notification.data);
   if (is_poisoned(source->key, notification.id)) {
@@ -125,7 +125,7 @@ Agent::Given Agent::given_for(CallAnswer& answer, const SourcePtr& source,
 }
 
 bool Agent::has_taken(const Source& source, const Asked* asked, size_t index) const {
-  if (asked == nullptr) return ledger_.hand(index).log.kind != LogSpan::kNone;
+  if (asked == nullptr) return pending_.hand(index).log.kind != LogSpan::kNone;
   const std::lock_guard lock(mutex_);
   return taken_.count({source.key, asked->request.notification.id}) != 0;
 }
@@ -145,13 +145,13 @@ bool Agent::wait_for_answer(Source& source, bool is_monitor, size_t index) {
     return true;
   }
   const std::lock_guard lock(mutex_);
-  const auto place = too_late ? std::nullopt : ledger_.park(ledger_.hand(index));
+  const auto place = too_late ? std::nullopt : pending_.park(pending_.hand(index));
   if (!place) {
     source.waits_since_us = 0;
     counters_.failed.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
-  ledger_.hand(index) = Ledger::Entry{};
+  pending_.hand(index) = PendingCalls::Entry{};
   later_.emplace(now + kAgainUs, *place);
   arm_pace_timer();
   return true;
@@ -159,24 +159,24 @@ bool Agent::wait_for_answer(Source& source, bool is_monitor, size_t index) {
 
 void Agent::resume_later(size_t index) {
   for (;;) {
-    Ledger::Entry next;
+    PendingCalls::Entry next;
     {
       const std::lock_guard lock(mutex_);
       if (later_.empty() || later_.begin()->first > boottime_us()) return;
       const size_t place = later_.begin()->second;
       later_.erase(later_.begin());
       // In two places rather than in none, should we die here.
-      next = ledger_.parked(place);
-      ledger_.hand(index) = next;
-      ledger_.settle(place);
+      next = pending_.parked(place);
+      pending_.hand(index) = next;
+      pending_.settle(place);
     }
     resume(next, index);
   }
 }
 
 void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
-  const bool was_held = ledger_.hand(index).held != 0;
-  ledger_.hand(index) = Ledger::Entry{};
+  const bool was_held = pending_.hand(index).held != 0;
+  pending_.hand(index) = PendingCalls::Entry{};
   if (!was_held) source->waits_since_us = 0;
   go_on(*source, who, 1, !was_held);
 }
@@ -213,7 +213,7 @@ bool Agent::reply(const Source& source, const seccomp_notif& notification, const
 }
 
 bool Agent::was_answered(const Source& source, uint64_t id, int listener_fd) const {
-  const Ledger::Entry* former = ledger_.answering(source.key);
+  const PendingCalls::Entry* former = pending_.answering(source.key);
   if (former == nullptr || former->answering != id) return false;
   if (former->sent != 0) return true;
   // The worker before us died while it sent its answer. It had sent it when it is still unread, or
@@ -235,7 +235,7 @@ bool Agent::reply_lxc(const Source& source, const Asked& asked, const Verdict& v
   const LxcRequest& request = asked.request;
   const seccomp_notif_resp response = verdict.response(request.notification.id);
   std::memcpy(packet.data() + request.response_at, &response, sizeof response);
-  Ledger::Entry& entry = ledger_.hand(index);
+  PendingCalls::Entry& entry = pending_.hand(index);
   entry.key = source.key;
   entry.answering = request.notification.id;
   const ssize_t sent =
@@ -244,7 +244,7 @@ bool Agent::reply_lxc(const Source& source, const Asked& asked, const Verdict& v
   // Only now: until it was answered it stays where the next worker would find it.
   char rest[1];
   ::recv(source.fd.get(), rest, sizeof rest, MSG_DONTWAIT | MSG_TRUNC);
-  entry = Ledger::Entry{};
+  entry = PendingCalls::Entry{};
   if (sent == static_cast<ssize_t>(request.answer_bytes)) {
     count(verdict);
     return true;
@@ -274,7 +274,7 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     // Only now: a worker that dies before leaves the question to the next one.
     {
       const std::lock_guard lock(mutex_);
-      ledger_.settle_answer(source->key);
+      pending_.settle_answer(source->key);
     }
     if (answered) return rearm(source->key, source->fd.get());
   }

@@ -11,9 +11,9 @@
 namespace vprocfs {
 
 /// Where an agent and one of its writers (native/writer) meet: the call to be answered, in memory
-/// that outlives both (see Ledger). A writer is a process of its own that writes into the memory of
-/// callers. That may block for as long as the caller likes, beyond any signal: a page of a file
-/// whose server hangs. So it is done where it can be abandoned.
+/// that outlives both (see PendingCalls). A writer is a process of its own that writes into the
+/// memory of callers. That may block for as long as the caller likes, beyond any signal: a page of
+/// a file whose server hangs. So it is done where it can be abandoned.
 struct Desk {
   /// Whose turn it is. All but the atomics belongs to that side.
   enum Turn : uint32_t { kAgents, kWriters, kDone };
@@ -54,18 +54,19 @@ struct Desk {
 
   // Of a container's log, for whoever has to answer the call in our place.
   LogSpan log;
-  uint32_t held;  ///< Ledger::Entry::held
+  uint32_t held;  ///< PendingCalls::Entry::held
 
   // What became of it.
   uint32_t end;
   uint32_t answered, faults, gone;
 
-  /// Of the answer, which lies beside the desks (Ledger::text): the whole of a container's log.
+  /// Of the answer, which lies beside the desks (PendingCalls::text): the whole of a container's
+  /// log.
   static constexpr size_t kMostBytes = size_t{64} << 10;
 };
 
 /// Descriptors that a writer starts with. It keeps no others, and these hold nothing up: a memfd,
 /// the agent's pidfd, an eventfd for "done", and /proc.
-inline constexpr int kWriterLedgerFd = 3, kWriterAgentFd = 4, kWriterDoneFd = 5, kWriterProcFd = 6;
+inline constexpr int kWriterCallsFd = 3, kWriterAgentFd = 4, kWriterDoneFd = 5, kWriterProcFd = 6;
 
 }  // namespace vprocfs

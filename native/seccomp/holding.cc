@@ -25,7 +25,7 @@ constexpr Verdict kInterrupted{Verdict::Kind::kReply, 0, EINTR};
 
 /// Puts the call in the hand of this thread aside. False: it may not wait.
 bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
-  Ledger::Entry& hand = ledger_.hand(index);
+  PendingCalls::Entry& hand = pending_.hand(index);
   const bool was_held = hand.held != 0;
   const uint64_t tenant = who->tenant().id().packed();
   {
@@ -35,23 +35,23 @@ bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who,
       const auto next = std::next(it);
       if (it->tenant == tenant) {
         const auto from = sources_.find(it->key);
-        const uint64_t id = ledger_.held(it->place).notification.id;
+        const uint64_t id = pending_.held(it->place).notification.id;
         const bool waits = from != sources_.end() && still_waits(from->second->fd.get(), id);
         of_tenant += waits ? 1 : 0;
         if (!waits) {
-          ledger_.drop_held(it->place);
+          pending_.drop_held(it->place);
           holding_.erase(it);
         }
       }
       it = next;
     }
     if (of_tenant >= kMostOfTenant || sources_.count(source->key) == 0) return false;
-    Ledger::Entry entry = hand;
+    PendingCalls::Entry entry = hand;
     entry.held = 1;
-    const auto place = ledger_.hold(entry);
+    const auto place = pending_.hold(entry);
     if (!place) return false;
     holding_.push_back({source->key, who->id(), tenant, boottime_us() + kHoldUs, *place});
-    hand = Ledger::Entry{};
+    hand = PendingCalls::Entry{};
     arm_pace_timer();
   }
   // What came before it was put aside woke nobody.
@@ -62,9 +62,9 @@ bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who,
 
 /// Before threads.
 void Agent::adopt_holding() {
-  const size_t end = std::min(ledger_.held_end(), Ledger::kHeld);
+  const size_t end = std::min(pending_.held_end(), PendingCalls::kHeld);
   for (size_t place = 0; place < end; ++place) {
-    if (ledger_.held(place).in_use()) held_before_.push_back(place);
+    if (pending_.held(place).in_use()) held_before_.push_back(place);
   }
 }
 
@@ -72,11 +72,11 @@ void Agent::adopt_holding() {
 void Agent::resume_holding(size_t index) {
   for (const size_t place : held_before_) {
     // In two places rather than in none, should we die here.
-    const Ledger::Entry entry = ledger_.held(place);
-    ledger_.hand(index) = entry;
+    const PendingCalls::Entry entry = pending_.held(place);
+    pending_.hand(index) = entry;
     {
       const std::lock_guard lock(mutex_);
-      ledger_.drop_held(place);
+      pending_.drop_held(place);
     }
     counters_.resumed.fetch_add(1, std::memory_order_relaxed);
     resume(entry, index);
@@ -89,8 +89,8 @@ bool Agent::take_holding(size_t place, size_t index) {
   const auto found = std::find_if(holding_.begin(), holding_.end(),
                                   [place](const Holding& one) { return one.place == place; });
   if (found == holding_.end()) return false;
-  ledger_.hand(index) = ledger_.held(place);
-  ledger_.drop_held(place);
+  pending_.hand(index) = pending_.held(place);
+  pending_.drop_held(place);
   holding_.erase(found);
   return true;
 }
@@ -121,7 +121,7 @@ void Agent::on_log_ready(size_t index) {
   }
   for (const size_t place : places) {
     if (!take_holding(place, index)) continue;
-    const Ledger::Entry entry = ledger_.hand(index);
+    const PendingCalls::Entry entry = pending_.hand(index);
     resume(entry, index);
   }
 }
@@ -136,9 +136,9 @@ void Agent::end_holding(size_t index) {
       place = holding_.front().place;
     }
     if (!take_holding(place, index)) continue;
-    const SourcePtr source = find(ledger_.hand(index).key);
-    if (source) reply(*source, ledger_.hand(index).notification, kInterrupted);
-    ledger_.hand(index) = Ledger::Entry{};
+    const SourcePtr source = find(pending_.hand(index).key);
+    if (source) reply(*source, pending_.hand(index).notification, kInterrupted);
+    pending_.hand(index) = PendingCalls::Entry{};
   }
 }
 
@@ -147,7 +147,7 @@ void Agent::forget_holding_locked(uint64_t key) {
   for (auto it = holding_.begin(); it != holding_.end();) {
     const auto next = std::next(it);
     if (it->key == key) {
-      ledger_.drop_held(it->place);
+      pending_.drop_held(it->place);
       holding_.erase(it);
     }
     it = next;

@@ -65,16 +65,16 @@ std::string program_path() {
 
 }  // namespace
 
-bool Writers::start(int ledger_fd) {
+bool Writers::start(int calls_fd) {
   program_ = program_path();
-  ledger_fd_ = Fd(::fcntl(ledger_fd, F_DUPFD_CLOEXEC, 3));
+  calls_fd_ = Fd(::fcntl(calls_fd, F_DUPFD_CLOEXEC, 3));
   agent_ = Fd(pidfd_open(::getpid()));
   done_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  return ledger_fd_ && agent_ && done_;
+  return calls_fd_ && agent_ && done_;
 }
 
 bool Writers::end_former(size_t index) {
-  Desk& desk = ledger_.desk(index);
+  Desk& desk = pending_.desk(index);
   if (desk.pid == 0) return false;
   Fd process(pidfd_open(desk.pid));
   const auto start = read_start_ticks(procfs_fd_, desk.pid);
@@ -93,9 +93,9 @@ bool Writers::end_former(size_t index) {
 bool Writers::start_writer(size_t index) {
   constexpr int kHigh = 16;
   // It may look before we do anything more: what its predecessor was killed at is not its turn.
-  ledger_.desk(index).turn = Desk::kAgents;
-  const int own[] = {ledger_fd_.get(), agent_.get(), done_.get(), procfs_fd_};
-  const int theirs[] = {kWriterLedgerFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
+  pending_.desk(index).turn = Desk::kAgents;
+  const int own[] = {calls_fd_.get(), agent_.get(), done_.get(), procfs_fd_};
+  const int theirs[] = {kWriterCallsFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
   // Out of the way first: none may be overwritten before it was duplicated.
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
@@ -135,7 +135,7 @@ bool Writers::start_writer(size_t index) {
     place = Place{};
     return false;
   }
-  Desk& desk = ledger_.desk(index);
+  Desk& desk = pending_.desk(index);
   desk.pid = pid;
   desk.start_ticks = start.value();
   place.state = State::kIdle;
@@ -156,7 +156,7 @@ std::optional<size_t> Writers::take(int& started) {
     if (index == places_.size() || !start_writer(index)) return std::nullopt;
     started = places_[index].process.get();
   }
-  Desk& desk = ledger_.desk(index);
+  Desk& desk = pending_.desk(index);
   desk.turn = Desk::kAgents;
   desk.wanted = desk.poisoned = 0;
   desk.busy_since_us = 0;
@@ -165,7 +165,7 @@ std::optional<size_t> Writers::take(int& started) {
 }
 
 void Writers::give(size_t index) {
-  Desk& desk = ledger_.desk(index);
+  Desk& desk = pending_.desk(index);
   places_[index].state = State::kBusy;
   places_[index].in_use = true;
   places_[index].killed_us = 0;
@@ -176,7 +176,7 @@ void Writers::give(size_t index) {
 std::optional<size_t> Writers::next_done() {
   for (size_t i = 0; i < places_.size(); ++i) {
     if (places_[i].state != State::kBusy) continue;
-    Desk& desk = ledger_.desk(i);
+    Desk& desk = pending_.desk(i);
     if (desk.turn.load(std::memory_order_acquire) != Desk::kDone) continue;
     desk.turn = Desk::kAgents;
     return i;
@@ -185,7 +185,7 @@ std::optional<size_t> Writers::next_done() {
 }
 
 void Writers::put_back(size_t index) {
-  Desk& desk = ledger_.desk(index);
+  Desk& desk = pending_.desk(index);
   desk.key = desk.notification.id = 0;
   leave(index);
 }
@@ -197,7 +197,7 @@ void Writers::leave(size_t index) {
 }
 
 bool Writers::computes(size_t index) const {
-  const auto text = read_file(procfs_fd_, std::to_string(ledger_.desk(index).pid) + "/stat");
+  const auto text = read_file(procfs_fd_, std::to_string(pending_.desk(index).pid) + "/stat");
   if (!text) return false;
   const size_t end = text.value().rfind(')');
   return end != std::string::npos && text.value().compare(end, 3, ") R") == 0;
@@ -205,7 +205,7 @@ bool Writers::computes(size_t index) const {
 
 Writers::Health Writers::look(size_t index, uint64_t now_us) {
   Place& place = places_[index];
-  Desk& desk = ledger_.desk(index);
+  Desk& desk = pending_.desk(index);
   const uint64_t since = desk.busy_since_us.load(std::memory_order_relaxed);
   if (place.state != State::kBusy || since == 0 || now_us < since + kPoisonedAfterUs) {
     return Health::kWell;
@@ -234,7 +234,7 @@ bool Writers::reap(size_t index) {
   const bool in_use = place.in_use;
   place = Place{};
   place.in_use = in_use;
-  ledger_.desk(index).pid = 0;
+  pending_.desk(index).pid = 0;
   return true;
 }
 

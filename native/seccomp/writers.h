@@ -7,21 +7,22 @@
 #include <string>
 
 #include "base/fd.h"
-#include "seccomp/ledger.h"
+#include "seccomp/pending_calls.h"
 
 namespace vprocfs {
 
 /// The processes that write into the memory of callers (native/writer), one for each desk of the
-/// ledger. The agent gives one a desk with an answer on it and does not wait. Not thread-safe.
+/// pending calls. The agent gives one a desk with an answer on it and does not wait. Not
+/// thread-safe.
 class Writers {
  public:
-  Writers(Ledger& ledger, int procfs_fd) : ledger_(ledger), procfs_fd_(procfs_fd) {}
+  Writers(PendingCalls& pending, int procfs_fd) : pending_(pending), procfs_fd_(procfs_fd) {}
   ~Writers() { stop(); }
   Writers(const Writers&) = delete;
   Writers& operator=(const Writers&) = delete;
 
-  /// `ledger_fd` is what the ledger was opened from. False with errno set.
-  bool start(int ledger_fd);
+  /// `calls_fd` is what the pending calls were opened from. False with errno set.
+  bool start(int calls_fd);
   /// Readable once a writer is done; next_done() says which.
   int done_fd() const { return done_.get(); }
 
@@ -29,7 +30,7 @@ class Writers {
   /// the desk and the pidfd of each.
   template <typename Visit>
   void adopt(Visit visit) {
-    for (size_t i = 0; i < Ledger::kDesks; ++i) {
+    for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
       if (end_former(i)) visit(i, places_[i].process.get());
     }
   }
@@ -78,11 +79,11 @@ class Writers {
   bool end_former(size_t desk);
   bool computes(size_t desk) const;
 
-  Ledger& ledger_;
+  PendingCalls& pending_;
   const int procfs_fd_;
   std::string program_;
-  Fd ledger_fd_, agent_, done_;
-  std::array<Place, Ledger::kDesks> places_;
+  Fd calls_fd_, agent_, done_;
+  std::array<Place, PendingCalls::kDesks> places_;
 };
 
 }  // namespace vprocfs

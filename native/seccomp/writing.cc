@@ -40,7 +40,7 @@ bool Agent::wait_for_turn(Source& source) {
   const auto found = turns_.find(source.tenant);
   if (found == turns_.end() || !found->second.taken || found->second.stuck) return false;
   found->second.sources.push_back(source.key);
-  ledger_.desk(found->second.desk).wanted = 1;
+  pending_.desk(found->second.desk).wanted = 1;
   return true;
 }
 
@@ -50,17 +50,17 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
   source->tenant = tenant;
   const std::lock_guard lock(mutex_);
   Turn& turn = turns_[tenant];
-  Ledger::Entry& hand = ledger_.hand(index);
+  PendingCalls::Entry& hand = pending_.hand(index);
   if (turn.stuck) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
     return Given::kPass;
   }
   if (turn.taken) {
-    ledger_.desk(turn.desk).wanted = 1;
+    pending_.desk(turn.desk).wanted = 1;
     // A monitor's question stays in its socket.
-    const auto place = asked ? std::nullopt : ledger_.park(hand);
+    const auto place = asked ? std::nullopt : pending_.park(hand);
     if (!asked && !place) return Given::kLater;
-    hand = Ledger::Entry{};
+    hand = PendingCalls::Entry{};
     if (place) {
       turn.parked.push_back(*place);
     } else {
@@ -72,9 +72,9 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
   const auto desk = writers_.take(started);
   if (started >= 0) watch_end(*desk, started);
   if (!desk) return Given::kLater;
-  Desk& at = ledger_.desk(*desk);
+  Desk& at = pending_.desk(*desk);
   if (asked) {
-    hand = Ledger::Entry{};
+    hand = PendingCalls::Entry{};
     hand.key = source->key;
     hand.notification = asked->request.notification;
     const auto taken = taken_.find({hand.key, hand.notification.id});
@@ -82,7 +82,7 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
   }
   const int listener_fd = asked ? asked->fds[Asked::kNotify].get() : source->fd.get();
   if (answer.log && !fill_from_log(*desk, answer, who->id(), listener_fd, hand)) {
-    if (asked) hand = Ledger::Entry{};
+    if (asked) hand = PendingCalls::Entry{};
     if (turn.parked.empty() && turn.sources.empty()) turns_.erase(tenant);
     return answer.reply ? Given::kReply : Given::kEmpty;
   }
@@ -94,7 +94,7 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
   if (asked) taken_.erase({hand.key, hand.notification.id});
   writing_[*desk] = Writing{source, who, std::move(asked)};
   // From here on it is the writer's: it must be in one place only.
-  hand = Ledger::Entry{};
+  hand = PendingCalls::Entry{};
   watch_writers();
   writers_.give(*desk);
   return Given::kGiven;
@@ -103,8 +103,8 @@ Agent::Given Agent::give(const SourcePtr& source, const std::shared_ptr<Containe
 /// Takes what a call gets of its container's log. False: that is nothing, and how the call ends
 /// stands in `answer` unless it is to wait. What was taken is in `call` before it is.
 bool Agent::fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId container,
-                          int listener_fd, Ledger::Entry& call) {
-  Desk& desk = ledger_.desk(index_of_desk);
+                          int listener_fd, PendingCalls::Entry& call) {
+  Desk& desk = pending_.desk(index_of_desk);
   // For nobody nothing is taken.
   if (!still_waits(listener_fd, call.notification.id)) {
     answer.reply = Verdict{Verdict::Kind::kReply, 0, EINTR};
@@ -118,7 +118,7 @@ bool Agent::fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId 
     text = text_of_syslog(logs, container, *answer.log, call.log);
   }
   desk.bytes = static_cast<uint32_t>(std::min(text.size(), Desk::kMostBytes));
-  std::memcpy(ledger_.text(index_of_desk), text.data(), desk.bytes);
+  std::memcpy(pending_.text(index_of_desk), text.data(), desk.bytes);
   answer.value = desk.bytes;
   if (desk.bytes == 0 && answer.log->action != kSyslogRead) {
     answer.reply = Verdict{Verdict::Kind::kReply, 0, 0};
@@ -127,8 +127,8 @@ bool Agent::fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId 
 }
 
 void Agent::fill(size_t index_of_desk, const Source& source, const CallAnswer& answer,
-                 const Asked* asked, const Ledger::Entry& call) {
-  Desk& desk = ledger_.desk(index_of_desk);
+                 const Asked* asked, const PendingCalls::Entry& call) {
+  Desk& desk = pending_.desk(index_of_desk);
   desk.key = source.key;
   desk.notification = call.notification;
   desk.listener_fd = asked != nullptr ? asked->fds[Asked::kNotify].get() : source.fd.get();
@@ -140,7 +140,7 @@ void Agent::fill(size_t index_of_desk, const Source& source, const CallAnswer& a
   desk.log = call.log;
   if (!answer.log) {
     desk.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), Desk::kMostBytes));
-    std::memcpy(ledger_.text(index_of_desk), answer.bytes.data(), desk.bytes);
+    std::memcpy(pending_.text(index_of_desk), answer.bytes.data(), desk.bytes);
   }
   desk.most_calls = 1;
   if (asked != nullptr || !answer.repeats) return;
@@ -168,7 +168,7 @@ void Agent::on_written(size_t index) {
       desk = writers_.next_done();
     }
     if (!desk) return;
-    finish(*desk, static_cast<Desk::End>(ledger_.desk(*desk).end), index);
+    finish(*desk, static_cast<Desk::End>(pending_.desk(*desk).end), index);
   }
 }
 
@@ -179,8 +179,8 @@ void Agent::count(const Desk& desk) {
 }
 
 void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
-  Desk& desk = ledger_.desk(index_of_desk);
-  Ledger::Entry& hand = ledger_.hand(index);
+  Desk& desk = pending_.desk(index_of_desk);
+  PendingCalls::Entry& hand = pending_.hand(index);
   count(desk);
   const uint64_t tenant = desk.tenant;
   const uint32_t calls =
@@ -191,7 +191,7 @@ void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
   {
     const std::lock_guard lock(mutex_);
     was = std::exchange(writing_[index_of_desk], Writing{});
-    hand = Ledger::Entry{};
+    hand = PendingCalls::Entry{};
     hand.key = desk.key;
     hand.notification = desk.notification;
     hand.held = desk.held;
@@ -210,14 +210,14 @@ void Agent::finish(size_t index_of_desk, Desk::End end, size_t index) {
 
 void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
                         size_t index) {
-  Ledger::Entry& hand = ledger_.hand(index);
+  PendingCalls::Entry& hand = pending_.hand(index);
   if (was.asked && returned) {
     // The question is still in its socket.
     if (hand.log.kind != LogSpan::kNone) {
       const std::lock_guard lock(mutex_);
       taken_[{hand.key, hand.notification.id}] = hand.log;
     }
-    hand = Ledger::Entry{};
+    hand = PendingCalls::Entry{};
     return rearm(was.source->key, was.source->fd.get());
   }
   if (was.asked) {
@@ -229,13 +229,13 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
     reply(*was.source, hand.notification, verdict);
   }
   const bool was_held = hand.held != 0;
-  hand = Ledger::Entry{};
+  hand = PendingCalls::Entry{};
   go_on(*was.source, was.who, calls, !was_held);
 }
 
 void Agent::next_turn(uint64_t tenant, size_t index) {
   for (;;) {
-    Ledger::Entry next;
+    PendingCalls::Entry next;
     {
       const std::lock_guard lock(mutex_);
       const auto found = turns_.find(tenant);
@@ -253,20 +253,20 @@ void Agent::next_turn(uint64_t tenant, size_t index) {
       const size_t place = turn.parked.front();
       turn.parked.pop_front();
       // In two places rather than in none, should we die here.
-      next = ledger_.parked(place);
-      ledger_.hand(index) = next;
-      ledger_.settle(place);
+      next = pending_.parked(place);
+      pending_.hand(index) = next;
+      pending_.settle(place);
     }
     resume(next, index);
   }
 }
 
 void Agent::look_after_writers(size_t index) {
-  for (size_t i = 0; i < Ledger::kDesks; ++i) {
+  for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
     {
       const std::lock_guard lock(mutex_);
       if (writers_.look(i, boottime_us()) != Writers::Health::kStuck) continue;
-      Turn& turn = turns_[ledger_.desk(i).tenant];
+      Turn& turn = turns_[pending_.desk(i).tenant];
       turn.taken = turn.stuck = true;
       turn.desk = i;
     }
@@ -279,7 +279,7 @@ void Agent::look_after_writers(size_t index) {
 void Agent::on_writer_end(size_t index_of_desk, size_t index) {
   bool was_stuck = false, was_busy = false, too_late = false;
   std::vector<uint64_t> free;
-  Desk& desk = ledger_.desk(index_of_desk);
+  Desk& desk = pending_.desk(index_of_desk);
   {
     const std::lock_guard lock(mutex_);
     was_stuck = writers_.is_stuck(index_of_desk);
@@ -305,7 +305,7 @@ void Agent::on_writer_end(size_t index_of_desk, size_t index) {
 
 void Agent::adopt_writers() {
   writers_.adopt([this](size_t desk, int pidfd) {
-    Turn& turn = turns_[ledger_.desk(desk).tenant];
+    Turn& turn = turns_[pending_.desk(desk).tenant];
     turn.taken = turn.stuck = true;
     turn.desk = desk;
     watch_end(desk, pidfd);
@@ -314,11 +314,11 @@ void Agent::adopt_writers() {
 }
 
 void Agent::leave_writers(bool for_good) {
-  if (!ledger_.is_open()) return;
+  if (!pending_.is_open()) return;
   constexpr int kLeaveWithinMs = 100, kStepMs = 10;
-  for (size_t i = 0; i < Ledger::kDesks; ++i) ledger_.desk(i).wanted = 1;
+  for (size_t i = 0; i < PendingCalls::kDesks; ++i) pending_.desk(i).wanted = 1;
   const auto busy = [this] {
-    for (size_t i = 0; i < Ledger::kDesks; ++i) {
+    for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
       if (writers_.is_busy(i)) return true;
     }
     return false;
@@ -328,10 +328,10 @@ void Agent::leave_writers(bool for_good) {
     ::poll(&p, 1, kStepMs);
     while (const auto desk = writers_.next_done()) leave(*desk);
   }
-  // What is left in the ledger is for the next worker, where there is one.
+  // What is still pending is for the next worker, where there is one.
   writers_.stop();
   if (!for_good && fd_store_ != nullptr) return;
-  for (const auto& [place, entry] : ledger_.leftovers()) {
+  for (const auto& [place, entry] : pending_.leftovers()) {
     const SourcePtr source = find(entry.key);
     if (source && source->kind == Kind::kListener) {
       reply(*source, entry.notification, unanswered(entry.notification.data));
@@ -339,13 +339,13 @@ void Agent::leave_writers(bool for_good) {
   }
   for (const Holding& one : holding_) {
     const SourcePtr source = find(one.key);
-    const seccomp_notif& notification = ledger_.held(one.place).notification;
+    const seccomp_notif& notification = pending_.held(one.place).notification;
     if (source) reply(*source, notification, unanswered(notification.data));
   }
 }
 
 void Agent::leave(size_t index_of_desk) {
-  Desk& desk = ledger_.desk(index_of_desk);
+  Desk& desk = pending_.desk(index_of_desk);
   count(desk);
   const auto end = static_cast<Desk::End>(desk.end);
   const Writing was = std::exchange(writing_[index_of_desk], Writing{});

@@ -86,7 +86,7 @@ Surveyor::Surveyor(Place place)
       notifier_(make_inotify_notifier()),
       census_(*place_.resolver, place_.procfs_fd, most_told()),
       log_(place_.kills ? place_.kills : std::make_shared<HostLog>()) {
-  if (!place_.kills_file.empty()) ledger_ = KillLedger::load(place_.kills_file);
+  if (!place_.kills_file.empty()) kill_totals_ = KillTotals::load(place_.kills_file);
 }
 
 Surveyor::~Surveyor() = default;
@@ -99,7 +99,7 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
   if (!inside || kill.time_s < member.started_s - 1) return;
   // The kernel counts those of the container's own cgroup.
   const bool below = kill.by_limit && kill.cgroup.size() > own.size();
-  if (below && ledger_.count(member.description.id, kill.sequence)) kills_fresh_ = true;
+  if (below && kill_totals_.count(member.description.id, kill.sequence)) kills_fresh_ = true;
   if (kill.time_s < member.last_kill_s) return;
   member.last_kill_s = kill.time_s;
   member.last_victim = kill.task;
@@ -117,20 +117,20 @@ void Surveyor::add(Census::Discovered found) {
 /// as many as this one reported.
 void Surveyor::remember_kills() {
   if (!kills_fresh_) return;
-  auto& entries = ledger_.entries;
+  auto& entries = kill_totals_.entries;
   for (auto entry = entries.begin(); entries.size() > kMostKnown && entry != entries.end();) {
     entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
   }
   // If it cannot be written, the next survey tries again.
-  kills_fresh_ = !place_.kills_file.empty() && !ledger_.save(place_.kills_file);
+  kills_fresh_ = !place_.kills_file.empty() && !kill_totals_.save(place_.kills_file);
 }
 
 void Surveyor::note_kills(Member& member, Figures& out) const {
   const std::string& v1 = member.description.paths.v1[static_cast<size_t>(Controller::kMemory)];
   if (!v1.empty() && out.has(Figure::kOomKills)) {
     // v1 counts a kill where its victim was and nowhere above it; the log knows those below.
-    const auto below = ledger_.entries.find(member.description.id);
-    const uint64_t kills = below == ledger_.entries.end() ? 0 : below->second.kills;
+    const auto below = kill_totals_.entries.find(member.description.id);
+    const uint64_t kills = below == kill_totals_.entries.end() ? 0 : below->second.kills;
     out.set(Figure::kOomKills, out.get(Figure::kOomKills) + static_cast<double>(kills));
   }
   if (out.has(Figure::kOomKills)) {

@@ -16,7 +16,7 @@
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
 #include "survey/figures.h"
-#include "survey/kill_ledger.h"
+#include "survey/kill_totals.h"
 
 namespace vprocfs {
 
@@ -84,7 +84,7 @@ class Surveyor {
   const std::shared_ptr<KillFeed> log_;
   uint64_t kills_seen_ = 0;
   std::deque<OomKill> kills_;  ///< the latest, for containers that are not known yet
-  KillLedger ledger_;          ///< kills by limits, in cgroups below containers' own
+  KillTotals kill_totals_;     ///< kills by limits, in cgroups below containers' own
   bool kills_fresh_ = false;   ///< something was counted that is not in the file
   std::map<ContainerId, std::unique_ptr<Member>> members_;
   std::atomic<size_t> kept_ = 0;

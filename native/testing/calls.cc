@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "seccomp/call.h"
-#include "seccomp/ledger.h"
 #include "seccomp/message.h"
+#include "seccomp/pending_calls.h"
 #include "testing/values.h"
 
 namespace vprocfs {
@@ -39,7 +39,7 @@ Napi::Value read_oci_state(const Napi::CallbackInfo& info) {
   return maker.integer(found.value().listener);
 }
 
-Napi::Value ledger_after(const Napi::CallbackInfo& info) {
+Napi::Value pending_call_after(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);
   const uint64_t key = reader.u64(info[0], "key");
@@ -47,17 +47,17 @@ Napi::Value ledger_after(const Napi::CallbackInfo& info) {
   const uint32_t workers = reader.integer(info[2], "workers", 100);
   if (reader.failed()) return env.Undefined();
   const bool settled = info[3].ToBoolean();
-  const auto fd = Ledger::make();
-  Ledger dying;
+  const auto fd = PendingCalls::make();
+  PendingCalls dying;
   if (!fd || !dying.open(fd.value().get())) return env.Null();
   dying.hand(0).key = key;
   dying.hand(0).answering = id;
   uint64_t found = 0;
   for (uint32_t i = 1; i <= workers; ++i) {
-    Ledger worker;
+    PendingCalls worker;
     if (!worker.open(fd.value().get())) return env.Null();
     static_cast<void>(worker.leftovers());
-    const Ledger::Entry* known = worker.answering(key);
+    const PendingCalls::Entry* known = worker.answering(key);
     found = known == nullptr ? 0 : known->answering;
     if (settled && i + 1 == workers) worker.settle_answer(key);
   }

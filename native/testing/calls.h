@@ -13,7 +13,7 @@ Napi::Value read_oci_state(const Napi::CallbackInfo& info);
 /// (key, id, workers, settled) -> the answer to monitor `key` that the last of so many workers,
 /// which follow one that died while it gave answer `id`, finds not settled; 0: none. `settled`: the
 /// one before it has settled it.
-Napi::Value ledger_after(const Napi::CallbackInfo& info);
+Napi::Value pending_call_after(const Napi::CallbackInfo& info);
 
 /// (arch, nr) -> "sysinfo64", ..., "other"
 Napi::Value name_call(const Napi::CallbackInfo& info);

@@ -60,7 +60,7 @@ class RecordedCase {
     auto description = Resolver(out->mounts_, out->proc_.get()).of_recorded(init);
     if (!description) return description.error();
     out->host_ = std::make_unique<HostSource>(out->proc_.get(), out->sys_.get(), 0);
-    Surroundings around;
+    SharedServices around;
     around.mounts = &out->mounts_;
     around.host = out->host_.get();
     around.procfs_fd = out->proc_.get();
@@ -433,7 +433,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
   testing.Set("readOciState", Napi::Function::New<read_oci_state>(env));
-  testing.Set("ledgerAfter", Napi::Function::New<ledger_after>(env));
+  testing.Set("pendingCallAfter", Napi::Function::New<pending_call_after>(env));
   testing.Set("nameCall", Napi::Function::New<name_call>(env));
   testing.Set("encodeSysinfo", Napi::Function::New<encode_sysinfo>(env));
   testing.Set("listFixture", Napi::Function::New<list_fixture>(env));

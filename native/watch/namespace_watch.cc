@@ -73,8 +73,8 @@ NamespaceWatch::NamespaceWatch(OnEvents on_events)
     : on_events_(std::move(on_events)),
       own_mounts_(namespace_of("self", "mnt")),
       own_pids_(namespace_of("self", "pid")),
-      most_(most_known()),
-      tenants_(most_) {}
+      limit_(most_known()),
+      tenants_(limit_) {}
 
 NamespaceWatch::~NamespaceWatch() { stop(); }
 
@@ -134,7 +134,7 @@ NamespaceWatch::State NamespaceWatch::state() const {
   const std::lock_guard lock(mutex_);
   State state = state_;
   state.known = known_.size();
-  state.most = most_;
+  state.most = limit_;
   state.most_of_one = most_of_one();
   return state;
 }
@@ -217,13 +217,13 @@ Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
 }
 
 size_t NamespaceWatch::most_of_one() const {
-  return std::clamp(most_ / kShareOfOne, kLeastOfOne, kMostOfOne);
+  return std::clamp(limit_ / kShareOfOne, kLeastOfOne, kMostOfOne);
 }
 
 bool NamespaceWatch::has_room(uint64_t tenant) {
   const auto use = uses_.find(tenant);
   const size_t count = use == uses_.end() ? 0 : use->second.count;
-  const bool full = known_.size() >= most_;
+  const bool full = known_.size() >= limit_;
   // There is always room for a tenant's first.
   if ((!full || count == 0) && count < most_of_one()) return true;
   ++state_.refused;

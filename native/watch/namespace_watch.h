@@ -134,7 +134,7 @@ class NamespaceWatch {
 
   const OnEvents on_events_;
   const uint64_t own_mounts_, own_pids_;
-  const size_t most_;
+  const size_t limit_;
   ProcessEvents execs_;
   std::optional<Error> no_execs_;  ///< why programs that are executed are not told of
   Fd epoll_, wake_;

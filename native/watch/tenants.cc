@@ -21,7 +21,7 @@ uint64_t Tenants::key_of(TenantNamespace tenant, uint64_t now_us) {
   if (!kept.pids) {
     kept.pids = std::move(tenant.pids);
     kept.key = (++serial_ & kSerials) << 32 | number;
-    const uint64_t due = now_us + (kept_.size() > most_ ? kCrowdedUs : kKeepUs);
+    const uint64_t due = now_us + (kept_.size() > limit_ ? kCrowdedUs : kKeepUs);
     due_us_ = due_us_ == 0 ? due : std::min(due_us_, due);
   }
   kept.seen_us = now_us;
@@ -36,7 +36,7 @@ void Tenants::leave(uint64_t key, uint64_t now_us) {
 }
 
 void Tenants::sweep(const std::function<bool(uint64_t key)>& in_use, uint64_t now_us) {
-  const bool crowded = kept_.size() > most_;
+  const bool crowded = kept_.size() > limit_;
   uint64_t due = 0;
   for (auto it = kept_.begin(); it != kept_.end();) {
     const Kept& kept = it->second;

@@ -15,7 +15,7 @@ namespace vprocfs {
 class Tenants {
  public:
   /// `most`: beyond so many, none is kept longer than it is in use.
-  explicit Tenants(size_t most) : most_(most) {}
+  explicit Tenants(size_t most) : limit_(most) {}
 
   /// The key: below 2^52, and its lower 32 bits are the number of the namespace. 0: the host.
   uint64_t key_of(TenantNamespace tenant, uint64_t now_us);
@@ -39,7 +39,7 @@ class Tenants {
     uint64_t seen_us = 0;
   };
 
-  const size_t most_;
+  const size_t limit_;
   std::unordered_map<uint64_t, Kept> kept_;  ///< by number of the namespace
   uint64_t serial_ = 0;
   uint64_t due_us_ = 0;

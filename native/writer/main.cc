@@ -26,7 +26,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/priority.h"
-#include "seccomp/ledger.h"
+#include "seccomp/pending_calls.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -153,15 +153,15 @@ void futex(std::atomic<uint32_t>& word, int operation, uint32_t value) {
 }  // namespace vprocfs
 
 int main(int argc, char** argv) {
-  using vprocfs::Ledger;
+  using vprocfs::PendingCalls;
   // It has no end of its own.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   pollfd agent{vprocfs::kWriterAgentFd, POLLIN, 0};
   if (argc != 2 || ::poll(&agent, 1, 0) != 0) return 1;
   ::syscall(SYS_close_range, vprocfs::kWriterProcFd + 1, UINT_MAX, 0);
-  static Ledger ledger;
+  static PendingCalls pending;
   const size_t index = std::strtoul(argv[1], nullptr, 10);
-  if (index >= Ledger::kDesks || !ledger.open(vprocfs::kWriterLedgerFd)) return 1;
+  if (index >= PendingCalls::kDesks || !pending.open(vprocfs::kWriterCallsFd)) return 1;
   vprocfs::go_first();
-  vprocfs::run(ledger.desk(index), ledger.text(index));
+  vprocfs::run(pending.desk(index), pending.text(index));
 }

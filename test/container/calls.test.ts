@@ -47,9 +47,9 @@ function packet(options: Packet = {}): Buffer {
 describe("an answer to LXC's monitor that a worker gave when it died", () => {
   it("is known to the workers after it until one has heard the monitor", () => {
     for (const workers of [1, 2, 3, 50]) {
-      expect(native.ledgerAfter(7n, 4711n, workers, false)).toBe(4711n);
+      expect(native.pendingCallAfter(7n, 4711n, workers, false)).toBe(4711n);
     }
-    expect(native.ledgerAfter(7n, 4711n, 2, true)).toBe(0n);
+    expect(native.pendingCallAfter(7n, 4711n, 2, true)).toBe(0n);
   });
 });
 

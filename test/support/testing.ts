@@ -322,7 +322,7 @@ interface Testing {
    * The answer to monitor `key` that the last of `workers`, which follow one that died giving answer
    * `id`, finds not settled; 0: none. `settled`: the one before it has settled it.
    */
-  ledgerAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
+  pendingCallAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
   /** What a system call is by its architecture (linux/audit.h) and number. */
   nameCall(arch: number, nr: number): string;
   /** What a caller of that many bits gets. */
@@ -438,7 +438,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   sysinfoFixture: "function",
   readLxcRequest: "function",
   readOciState: "function",
-  ledgerAfter: "function",
+  pendingCallAfter: "function",
   nameCall: "function",
   encodeSysinfo: "function",
   listFixture: "function",

@@ -198,7 +198,7 @@ const mayInclude: Record<string, string[]> = {
     ],
     "js_error.h",
   ],
-  // The program that writes into callers' memory shares the agent's ledger.
+  // The program that writes into callers' memory shares the agent's pending calls.
   writer: ["base", "seccomp", "source"],
 };
 

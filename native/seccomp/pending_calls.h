@@ -16,7 +16,7 @@ namespace vprocfs {
 /// The notifications that threads and writers have in hand, in memory that outlives the worker: the
 /// kernel hands each over once only, so that its caller would wait for ever after a crash. The
 /// kernel itself writes them there (SECCOMP_IOCTL_NOTIF_RECV), hence none is missing.
-class Ledger {
+class PendingCalls {
  public:
   /// Threads that may have one in hand.
   static constexpr size_t kHands = 16;
@@ -40,10 +40,10 @@ class Ledger {
     Entry entry;
   };
 
-  Ledger() = default;
-  ~Ledger();
-  Ledger(const Ledger&) = delete;
-  Ledger& operator=(const Ledger&) = delete;
+  PendingCalls() = default;
+  ~PendingCalls();
+  PendingCalls(const PendingCalls&) = delete;
+  PendingCalls& operator=(const PendingCalls&) = delete;
 
   static Result<Fd> make();
   /// Maps it. False when it is none of ours.
@@ -79,7 +79,7 @@ class Ledger {
   void settle(size_t place) { layout_->parked[place] = Entry{}; }
 
   /// The answer to a monitor that a worker before us was about to give, by key; nullptr: none. It
-  /// stays in the ledger until settle_answer(), which is called once for each that is asked for.
+  /// stays there until settle_answer(), which is called once for each that is asked for.
   const Entry* answering(uint64_t key) const;
   void settle_answer(uint64_t key);
 

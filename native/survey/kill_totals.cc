@@ -1,4 +1,4 @@
-#include "survey/kill_ledger.h"
+#include "survey/kill_totals.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -18,7 +18,7 @@ constexpr std::string_view kEnd = "end";
 
 }  // namespace
 
-bool KillLedger::count(ContainerId id, uint64_t sequence) {
+bool KillTotals::count(ContainerId id, uint64_t sequence) {
   const auto found = entries.find(id);
   if (found != entries.end() && sequence <= found->second.sequence) return false;
   Entry& entry = found == entries.end() ? entries[id] : found->second;
@@ -27,7 +27,7 @@ bool KillLedger::count(ContainerId id, uint64_t sequence) {
   return true;
 }
 
-std::string KillLedger::text() const {
+std::string KillTotals::text() const {
   std::string out = std::string(kFirst) + "\n";
   for (const auto& [id, entry] : entries) {
     out += id.name() + " " + std::to_string(entry.kills) + " " + std::to_string(entry.sequence);
@@ -36,8 +36,8 @@ std::string KillLedger::text() const {
   return out.append(kEnd) + "\n";
 }
 
-std::optional<KillLedger> KillLedger::parse(std::string_view text) {
-  KillLedger out;
+std::optional<KillTotals> KillTotals::parse(std::string_view text) {
+  KillTotals out;
   size_t lines = 0;
   bool valid = true, whole = false;
   for_each_line(text, [&](std::string_view line) {
@@ -53,16 +53,16 @@ std::optional<KillLedger> KillLedger::parse(std::string_view text) {
     valid = id && kills && sequence && out.entries.size() < kMost;
     if (valid) out.entries[*id] = {*kills, *sequence};
   });
-  return valid && whole ? std::optional<KillLedger>(std::move(out)) : std::nullopt;
+  return valid && whole ? std::optional<KillTotals>(std::move(out)) : std::nullopt;
 }
 
-KillLedger KillLedger::load(const std::string& path) {
+KillTotals KillTotals::load(const std::string& path) {
   const auto found = read_file(AT_FDCWD, path);
   if (!found) return {};
-  return parse(found.value()).value_or(KillLedger{});
+  return parse(found.value()).value_or(KillTotals{});
 }
 
-Result<bool> KillLedger::save(const std::string& path) const {
+Result<bool> KillTotals::save(const std::string& path) const {
   const std::string made = path + ".new";
   const std::string content = text();
   const Fd file(::open(made.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600));

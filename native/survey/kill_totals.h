@@ -13,7 +13,7 @@ namespace vprocfs {
 
 /// The kills that were counted from the kernel's log, which forgets them. A file, so that what one
 /// worker has counted does not become less with the next one.
-struct KillLedger {
+struct KillTotals {
   /// Containers that are remembered; there are not more in a survey.
   static constexpr size_t kMost = 10000;
 
@@ -27,11 +27,11 @@ struct KillLedger {
   bool count(ContainerId id, uint64_t sequence);
 
   std::string text() const;
-  /// Nothing for what is no ledger, or not a whole one.
-  static std::optional<KillLedger> parse(std::string_view text);
+  /// Nothing for what is no such text, or not a whole one.
+  static std::optional<KillTotals> parse(std::string_view text);
 
   /// An empty one where there is none.
-  static KillLedger load(const std::string& path);
+  static KillTotals load(const std::string& path);
   /// Whoever reads it meanwhile sees the old one or the new one.
   Result<bool> save(const std::string& path) const;
 };

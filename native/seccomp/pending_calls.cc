@@ -1,4 +1,4 @@
-#include "seccomp/ledger.h"
+#include "seccomp/pending_calls.h"
 
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,17 +10,17 @@
 
 namespace vprocfs {
 
-Ledger::~Ledger() {
+PendingCalls::~PendingCalls() {
   if (layout_ != nullptr) ::munmap(layout_, sizeof(Layout));
 }
 
-Result<Fd> Ledger::make() {
+Result<Fd> PendingCalls::make() {
   Fd fd(::memfd_create("vprocfs-calls", MFD_CLOEXEC));
   if (!fd || ::ftruncate(fd.get(), sizeof(Layout)) != 0) return Error{errno, "memfd"};
   return fd;
 }
 
-bool Ledger::open(int fd) {
+bool PendingCalls::open(int fd) {
   struct stat st {};
   if (::fstat(fd, &st) != 0 || st.st_size != sizeof(Layout)) return false;
   void* at = ::mmap(nullptr, sizeof(Layout), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -29,13 +29,13 @@ bool Ledger::open(int fd) {
   return true;
 }
 
-bool Ledger::has_room() const {
+bool PendingCalls::has_room() const {
   size_t free = 0;
   for (const Entry& entry : layout_->parked) free += entry.in_use() ? 0 : 1;
   return free > kHands;
 }
 
-std::optional<size_t> Ledger::park(const Entry& entry) {
+std::optional<size_t> PendingCalls::park(const Entry& entry) {
   for (size_t place = 0; place < kParked; ++place) {
     if (layout_->parked[place].in_use()) continue;
     layout_->parked[place] = entry;
@@ -44,7 +44,7 @@ std::optional<size_t> Ledger::park(const Entry& entry) {
   return std::nullopt;
 }
 
-std::optional<size_t> Ledger::hold(const Entry& entry) {
+std::optional<size_t> PendingCalls::hold(const Entry& entry) {
   for (size_t place = 0; place < kHeld; ++place) {
     if (place < layout_->held_end && layout_->held[place].in_use()) continue;
     layout_->held_end = std::max<uint64_t>(layout_->held_end, place + 1);
@@ -54,7 +54,7 @@ std::optional<size_t> Ledger::hold(const Entry& entry) {
   return std::nullopt;
 }
 
-const std::vector<Ledger::Leftover>& Ledger::leftovers() {
+const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
   // Those of the last worker join those that it had not settled itself, and only then threads and
   // writers get their places.
   for (Entry& from : layout_->hands) {
@@ -79,14 +79,14 @@ const std::vector<Ledger::Leftover>& Ledger::leftovers() {
   return leftovers_;
 }
 
-const Ledger::Entry* Ledger::answering(uint64_t key) const {
+const PendingCalls::Entry* PendingCalls::answering(uint64_t key) const {
   for (const auto& [place, entry] : leftovers_) {
     if (entry.key == key && entry.answering != 0) return &entry;
   }
   return nullptr;
 }
 
-void Ledger::settle_answer(uint64_t key) {
+void PendingCalls::settle_answer(uint64_t key) {
   for (const auto& [place, entry] : leftovers_) {
     if (entry.key == key && entry.answering != 0) settle(place);
   }
