@@ -87,6 +87,39 @@ describe("a kill for want of memory", () => {
     expect(others.map(({ kind }) => kind)).toEqual(["fault", "fault", "fault", "fault", "forks"]);
   });
 
+  it.each([
+    ["5.10", 133],
+    ["6.1", 147],
+    ["6.12", 191],
+  ])("and whatever else befalls a container are told as recorded (%s)", (version, first) => {
+    // 2 is killed, then 3 with 4; 5, 6 and 7 make faults, 8 a system call that kills it.
+    const pids = [0, 1, 2, 3, 4, 6, 7].map((at, i) => [first + at, i + 2] as const);
+    const groups = native.sortLog(recorded(`${version}-x86.log`), knows(...pids));
+    expect(groups.map(({ kind }) => kind)).toEqual([
+      ...Array(5).fill("oom"),
+      ...Array(3).fill("fault"),
+      "seccomp",
+      "forks",
+    ]);
+    const lines = linesOf(groups);
+    for (const pattern of [
+      /^tail invoked oom-killer: gfp_mask=/,
+      /^Memory cgroup stats for \/:/,
+      /oom_memcg=\/,task_memcg=\/app,task=tail,pid=3,uid=0$/,
+      /^Tasks in \/app are going to be killed due to memory\.oom\.group set$/,
+      /Killed process 4 \(sleep\) total-vm/,
+      /^victim\[5\]: segfault at 8 ip 000000000040156e /,
+      /^traps: x\]: segfault\[6\] trap invalid opcode ip:401100 /,
+      /^a\\x0ab;c\[7\]: segfault at 8 /,
+      /^audit: type=1326 audit\([\d.]+:0\): .* pid=8 comm=286E/,
+      /^cgroup: fork rejected by pids controller in \/app$/,
+    ]) {
+      expect(lines.filter((line) => pattern.test(line))).not.toEqual([]);
+    }
+    expect(lines.join("\n")).not.toMatch(/lxc|web1|Hardware|Call Trace|RIP|CPU: |\+0x/);
+    expect(lines.join("\n")).not.toMatch(new RegExp(`(pid=|process |\\[ *)${first}\\b`));
+  });
+
   it("is told in the form of Linux 4.19", () => {
     const groups = native.sortLog(recorded("4.19-x86.log"), knows([4242, 12], [4240, 10]));
     expect(groups.map(({ kind, memoryPath }) => [kind, memoryPath])).toEqual([
