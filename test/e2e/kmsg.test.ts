@@ -12,7 +12,6 @@ import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
-import { preload } from "../support/programs.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { inLong, sized } from "../support/size.js";
@@ -258,32 +257,6 @@ function kmsg(): void {
     expect(filesOf(skipping.init)).not.toContain("/dev/kmsg");
     expect(filesOf(skipping.init)).not.toContain("/proc/kmsg");
   });
-
-  it.each(["EPERM", "ENOENT"])(
-    "has its first lines, and what is written, where the host's log fails with %s",
-    async (error) => {
-      const scope = testScope();
-      const environment = { LD_PRELOAD: preload("nolog"), VPROCFS_TEST_KMSG: error };
-      Object.assign(process.env, environment);
-      let daemon: Daemon;
-      try {
-        daemon = await Daemon.start(scope);
-      } finally {
-        for (const name of Object.keys(environment)) {
-          delete process.env[name];
-        }
-      }
-      const container = await attached(scope, daemon, { memory: 64 * MIB, swap: 0 });
-      await starve(container);
-      await container.shell("echo written >/dev/kmsg");
-      const lines = (await dmesg(container)).trimEnd().split("\n");
-      expect(lines[0]).toContain("Linux version");
-      expect(lines.slice(BANNER)).toEqual([expect.stringContaining("] written")]);
-      const said = daemon.logs.match(/containers' kernel logs tell of nothing/g);
-      expect(said).toHaveLength(1);
-      expect(daemon.logs).toMatch(/\/dev\/kmsg: (Operation not permitted|No such file)/);
-    },
-  );
 
   it("is not there where kernel logs are off", async () => {
     const scope = testScope();

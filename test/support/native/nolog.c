@@ -1,19 +1,64 @@
 // Preloaded into a program: whoever opens /dev/kmsg to read it without waiting gets the error that
-// VPROCFS_TEST_KMSG names, EPERM or ENOENT.
+// VPROCFS_TEST_KMSG names, EPERM or ENOENT. "bad": it opens, and whatever a log can do wrong comes
+// before each read that gives a record. VPROCFS_TEST_CONNECTOR: there is no process connector.
 
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-static int opened(const char *path, int flags, mode_t mode) {
-  const char *const error = getenv("VPROCFS_TEST_KMSG");
+static int bad_log = -1;
+
+// NULL stands for EPIPE: records were overwritten.
+static const char* const BAD[] = {
+    NULL,
+    "4,1",
+    "4,1,2,-;cut off",
+    "<4>of another log\n",
+    "4,1,2,c;Memory cgroup out of memory: Killed process 1 (goes on)\n",
+    "4,1,2,-;\\x0\\xzz\\x\n",
+    "\xff\xfe,,;\n",
+    NULL,
+};
+
+ssize_t read(int fd, void* buffer, size_t size) {
+  static _Thread_local size_t next;
+  const size_t count = sizeof BAD / sizeof *BAD;
+  if (fd != bad_log || bad_log < 0 || next++ % (count + 1) == count) {
+    return syscall(SYS_read, fd, buffer, size);
+  }
+  const char* const bad = BAD[(next - 1) % (count + 1)];
+  if (bad == NULL) {
+    errno = EPIPE;
+    return -1;
+  }
+  const size_t length = strlen(bad);
+  memcpy(buffer, bad, length < size ? length : size);
+  return (ssize_t)length;
+}
+
+int socket(int domain, int type, int protocol) {
+  if (domain == AF_NETLINK && protocol == NETLINK_CONNECTOR &&
+      getenv("VPROCFS_TEST_CONNECTOR") != NULL) {
+    errno = EPROTONOSUPPORT;
+    return -1;
+  }
+  return (int)syscall(SYS_socket, domain, type, protocol);
+}
+
+static int opened(const char* path, int flags, mode_t mode) {
+  const char* const error = getenv("VPROCFS_TEST_KMSG");
   const int reads = (flags & O_ACCMODE) == O_RDONLY && (flags & O_NONBLOCK) != 0;
   if (error != NULL && reads && strcmp(path, "/dev/kmsg") == 0) {
+    if (strcmp(error, "bad") == 0) {
+      return bad_log = (int)syscall(SYS_openat, AT_FDCWD, path, flags, mode);
+    }
     errno = strcmp(error, "ENOENT") == 0 ? ENOENT : EPERM;
     return -1;
   }
@@ -24,7 +69,7 @@ static mode_t mode_of(int flags, va_list rest) {
   return (flags & (O_CREAT | __O_TMPFILE)) != 0 ? va_arg(rest, mode_t) : 0;
 }
 
-int open(const char *path, int flags, ...) {
+int open(const char* path, int flags, ...) {
   va_list rest;
   va_start(rest, flags);
   const mode_t mode = mode_of(flags, rest);
@@ -32,7 +77,7 @@ int open(const char *path, int flags, ...) {
   return opened(path, flags, mode);
 }
 
-int open64(const char *path, int flags, ...) {
+int open64(const char* path, int flags, ...) {
   va_list rest;
   va_start(rest, flags);
   const mode_t mode = mode_of(flags, rest);
