@@ -32,21 +32,24 @@ export function freezerAt(control: string): Freezer | undefined {
   }
 }
 
+function isWholeCgroup2({ fsType, root }: Mount): boolean {
+  return fsType === "cgroup2" && root === "/";
+}
+
+function isWholeFreezer({ fsType, root, superOptions }: Mount): boolean {
+  return fsType === "cgroup" && root === "/" && superOptions.includes("freezer");
+}
+
 /** A process's cgroups that can be frozen, by the path where the hierarchy is mounted. */
 function frozenWith(pid: number, mounts: readonly Mount[], procfs: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const line of (readFigure(`${procfs}/${pid}/cgroup`) ?? "").split("\n")) {
     const [, names = "", ...rest] = line.split(":");
     const path = rest.join(":");
-    const mount = mounts.find(({ fsType, root, superOptions }) =>
-      names === ""
-        ? fsType === "cgroup2" && root === "/"
-        : fsType === "cgroup" &&
-          root === "/" &&
-          superOptions.includes("freezer") &&
-          names.split(",").includes("freezer"),
-    );
-    if (mount !== undefined && path.startsWith("/")) {
+    const isFreezer = names.split(",").includes("freezer");
+    const mount =
+      names === "" ? mounts.find(isWholeCgroup2) : isFreezer && mounts.find(isWholeFreezer);
+    if (mount && path.startsWith("/")) {
       found.set(mount.mountpoint, path);
     }
   }
@@ -57,9 +60,14 @@ function isAtOrBelow(path: string, top: string): boolean {
   return path === top || path.startsWith(`${top}/`);
 }
 
+/** Whether anybody lives in a cgroup of cgroup2 or below it. */
+function isPopulated({ control }: Freezer): boolean {
+  return valueIn(readFigure(join(dirname(control), "cgroup.events")) ?? "", "populated") === 1;
+}
+
 /**
- * The freezer of exactly a container's cgroup, as its init tells where that is; undefined where it has
- * none of its own, or where one of `spared` would be frozen with it.
+ * The freezer of exactly a container's cgroup; undefined where it has none of its own, or where one of
+ * `spared` would be frozen with it.
  */
 export function freezerOf(
   { init, cgroup }: Pick<ContainerInfo, "init" | "cgroup">,
@@ -67,28 +75,38 @@ export function freezerOf(
   spared: readonly number[],
   procfs = "/proc",
 ): Freezer | undefined {
-  const sparedIn = spared.map((pid) => frozenWith(pid, mounts, procfs));
-  const own = [...frozenWith(init, mounts, procfs)].map(([mountpoint, path]) => {
-    const isCgroup2 = mounts.some(
-      (mount) => mount.mountpoint === mountpoint && mount.fsType === "cgroup2",
+  const freezerIn = (
+    { mountpoint }: Mount,
+    top: string,
+    file: string,
+    others = spared,
+  ): Freezer | undefined => {
+    const isShared = others.some((pid) =>
+      isAtOrBelow(frozenWith(pid, mounts, procfs).get(mountpoint) ?? "/", top),
     );
-    // Below the container's cgroup is its own business.
-    const isInside = isCgroup2 && isAtOrBelow(path, cgroup);
-    const top = isInside ? cgroup : path.replace(/\/init\.scope$/, "");
-    return { mountpoint, top, file: isCgroup2 ? V2 : V1 };
-  });
-  // cgroup2's first: it wakes who waits for it, and nobody who is frozen there is unkillable.
-  own.sort((a, b) => Number(b.file === V2) - Number(a.file === V2));
-  for (const { mountpoint, top, file } of own) {
-    const isShared = sparedIn.some((paths) => isAtOrBelow(paths.get(mountpoint) ?? "/", top));
-    if (top !== "" && top !== "/" && !isShared) {
-      const freezer = freezerAt(join(mountpoint, top, file));
-      if (freezer !== undefined) {
-        return freezer;
-      }
-    }
+    // What is above our own cgroup namespace's root is not below the mount.
+    const isBelow = top.startsWith("/") && top !== "/" && !top.split("/").includes("..");
+    return isBelow && !isShared ? freezerAt(join(mountpoint, top, file)) : undefined;
+  };
+  // cgroup2's first: it wakes who waits for it, and nobody who is frozen there is unkillable. Never of
+  // another path than the container's: where v1 has the controllers, runtimes leave all that they start
+  // in a cgroup2 directory in which they live themselves.
+  const v2 = mounts.find(isWholeCgroup2);
+  const unified = v2 && freezerIn(v2, cgroup, V2);
+  if (unified !== undefined && isPopulated(unified)) {
+    return unified;
   }
-  return undefined;
+  const v1 = mounts.find(isWholeFreezer);
+  if (v1 === undefined) {
+    return undefined;
+  }
+  const path = (frozenWith(init, mounts, procfs).get(v1.mountpoint) ?? "/").replace(
+    /\/init\.scope$/,
+    "",
+  );
+  // Where paths differ from controller to controller: none in which whoever has started it lives too.
+  const outside = [...spared, ...ancestorsOf(init, procfs).slice(1)];
+  return freezerIn(v1, cgroup, V1) ?? freezerIn(v1, path, V1, outside);
 }
 
 /** Whether somebody wants it frozen, whether or not it is already; not by those above it. */

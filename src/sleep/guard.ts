@@ -3,7 +3,7 @@ import { basename, dirname } from "node:path";
 import type { Companion } from "../daemon.js";
 import { messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
-import { SLEEP_RECORD, thawRecorded } from "./record.js";
+import { hasRecords, SLEEP_RECORD, thawRecorded } from "./record.js";
 
 /**
  * For so long containers may be frozen for a suspend, in time that the node is awake: longer than
@@ -19,7 +19,7 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
     clearTimeout(timer);
     timer = undefined;
     try {
-      if (existsSync(record)) {
+      if (hasRecords(record)) {
         const containers = thawRecorded(record);
         log.warn({ containers }, "thawed containers that were frozen for a suspend");
       }

@@ -16,7 +16,7 @@ import {
   isToBeFrozen,
   setFrozen,
 } from "./freezer.js";
-import { recorded, recordFrozen } from "./record.js";
+import { isRecorded, recordFrozen } from "./record.js";
 
 /** So long is waited until all of them stand still. */
 const FROZEN_WITHIN_MS = 1000;
@@ -25,7 +25,7 @@ const LOOK_MS = 5;
 export interface Prepared {
   /** Ids of the containers that are frozen, or are about to be. */
   readonly frozen: readonly string[];
-  /** Those of them that did not stand still in time. */
+  /** Those that did not stand still in time, or could not be frozen. */
   readonly late: readonly string[];
 }
 
@@ -44,6 +44,26 @@ function outermost(containers: readonly ContainerInfo[], identity: Identity): Co
   return containers.filter(({ id }) => tenants.has(id));
 }
 
+/** Freezes one, unless somebody else has. Returns whether it is to be waited for. */
+function freeze(record: string, freezer: Freezer): boolean {
+  // Of an earlier call, after which nobody said that the node has woken up.
+  const isKnown = isRecorded(record, freezer);
+  if (!isKnown) {
+    if (isToBeFrozen(freezer)) {
+      return false;
+    }
+    recordFrozen(record, freezer);
+  }
+  if (!setFrozen(freezer, true)) {
+    return false;
+  }
+  // A worker that begins now has taken the record before this one was frozen.
+  if (!isRecorded(record, freezer)) {
+    recordFrozen(record, freezer);
+  }
+  return true;
+}
+
 /**
  * Freezes them, but for those that somebody else has frozen. Nothing is frozen in which one of `serving`
  * (processes that answer) or this process lives.
@@ -57,22 +77,16 @@ export async function freezeContainers(options: {
   const { containers, identity, serving, record } = options;
   const mounts = readMounts();
   const spared = [...new Set([process.pid, ...serving].flatMap((pid) => ancestorsOf(pid)))];
-  // Of an earlier call, after which nobody said that the node has woken up.
-  const before = new Set(recorded(record).map(({ control }) => control));
   const ours: [string, Freezer][] = [];
+  const failed: string[] = [];
   for (const container of outermost(containers, identity)) {
     const freezer = freezerOf(container, mounts, spared);
-    if (freezer === undefined) {
-      continue;
-    }
-    if (!before.has(freezer.control)) {
-      if (isToBeFrozen(freezer)) {
-        continue;
+    try {
+      if (freezer !== undefined && freeze(record, freezer)) {
+        ours.push([container.id, freezer]);
       }
-      recordFrozen(record, freezer);
-    }
-    if (setFrozen(freezer, true)) {
-      ours.push([container.id, freezer]);
+    } catch {
+      failed.push(container.id); // the others are frozen all the same
     }
   }
   const until = performance.now() + FROZEN_WITHIN_MS;
@@ -82,5 +96,5 @@ export async function freezeContainers(options: {
     await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
     late = moving();
   }
-  return { frozen: ours.map(([id]) => id), late };
+  return { frozen: ours.map(([id]) => id), late: [...late, ...failed] };
 }

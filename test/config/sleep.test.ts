@@ -1,6 +1,6 @@
 // Containers that are frozen for a suspend, on recorded cgroups: whose freezer it is, what is recorded.
 
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type Logger, pino } from "pino";
 import { beforeEach, describe, expect, it } from "vitest";
@@ -8,6 +8,7 @@ import type { Engine } from "../../src/engine/engine.js";
 import type { Mount } from "../../src/mountinfo.js";
 import {
   ancestorsOf,
+  type Freezer,
   freezerAt,
   freezerOf,
   isFrozen,
@@ -15,7 +16,13 @@ import {
   setFrozen,
 } from "../../src/sleep/freezer.js";
 import { sleepGuard } from "../../src/sleep/guard.js";
-import { recorded, recordFrozen, thawRecorded } from "../../src/sleep/record.js";
+import {
+  hasRecords,
+  isRecorded,
+  recorded,
+  recordFrozen,
+  thawRecorded,
+} from "../../src/sleep/record.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { fileScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -88,11 +95,41 @@ describe("the freezer of a container", () => {
     isIn(71, "0::/user.slice/session2", "5:freezer:/");
     expect(controlOf("/user.slice/session", [1, 71])).toMatch(/session\/cgroup\.freeze$/);
     expect(controlOf("/user.slice/session", [1, 70])).toBeUndefined();
-    // Nor of a process that has ended, or of the root.
-    isIn(INIT, "0::/", "5:freezer:/");
+    // Nor of one in which nobody lives, of the root, or of what is not below the mount.
+    put("unified/user.slice/session/cgroup.events", "populated 0\nfrozen 0\n");
+    expect(controlOf("/user.slice/session", [1])).toBeUndefined();
     expect(controlOf("/")).toBeUndefined();
+    v2("/../elsewhere");
+    expect(controlOf("/../elsewhere")).toBeUndefined();
     rmSync(join(procfs, `${INIT}`), { recursive: true });
     expect(controlOf("/user.slice/session")).toBeUndefined();
+  });
+
+  it("is none of a cgroup2 directory in which a runtime and all that it has started live", () => {
+    v2("/system.slice/containerd.service");
+    const control = v1("/docker/a");
+    isIn(INIT, "0::/system.slice/containerd.service", "5:freezer:/docker/a");
+    expect(controlOf("/docker/a")).toBe(control);
+    mounts = mounts.slice(0, 1);
+    expect(controlOf("/docker/a")).toBeUndefined();
+  });
+
+  it("is that of v1's own path where paths differ, but not with whoever has started it", () => {
+    const control = v1("/other/a");
+    isIn(INIT, "0::/", "7:memory:/docker/a", "5:freezer:/other/a");
+    put(`proc/${INIT}/stat`, `${INIT} (init) S 40 1 1`);
+    put("proc/40/stat", "40 (shim) S 1 1 1");
+    isIn(40, "0::/", "5:freezer:/other");
+    expect(controlOf("/docker/a")).toBe(control);
+    isIn(40, "0::/", "5:freezer:/other/a");
+    expect(controlOf("/docker/a")).toBeUndefined();
+  });
+
+  it("is each container's own where they share a PID namespace", () => {
+    v2("/pod/pause");
+    const control = v2("/pod/app");
+    isIn(INIT, "0::/pod/pause");
+    expect(controlOf("/pod/app")).toBe(control);
   });
 
   it("is written to only while it is the same cgroup", () => {
@@ -123,12 +160,17 @@ describe("the freezer of a container", () => {
 describe("the record of frozen containers", () => {
   const record = (): string => join(root, "run/frozen");
 
+  function frozenAt(control: string): Freezer {
+    const freezer = freezerAt(control);
+    if (freezer === undefined) {
+      throw new Error("none");
+    }
+    return freezer;
+  }
+
   function freeze(path: string): string {
     const control = v2(path, 1);
-    const freezer = freezerAt(control);
-    if (freezer !== undefined) {
-      recordFrozen(record(), freezer);
-    }
+    recordFrozen(record(), frozenAt(control));
     return control;
   }
 
@@ -141,6 +183,39 @@ describe("the record of frozen containers", () => {
     expect(thawRecorded(record())).toBe(1);
     expect(readFileSync(controls[1] ?? "", "utf8")[0]).toBe("0");
     expect(thawRecorded(record())).toBe(0);
+  });
+
+  it("has what was recorded after a line that was torn, and no other cgroup of that name", () => {
+    const freezer = frozenAt(v2("/web1", 1));
+    mkdirSync(join(root, "run"));
+    writeFileSync(record(), "12");
+    recordFrozen(record(), freezer);
+    expect(recorded(record())).toEqual([freezer]);
+    expect(isRecorded(record(), freezer)).toBe(true);
+    expect(isRecorded(record(), { ...freezer, inode: freezer.inode + 1n })).toBe(false);
+  });
+
+  it("is what somebody left who did not come to the end of thawing, too", () => {
+    const first = freeze("/first");
+    renameSync(record(), `${record()}.taken`);
+    const second = freeze("/second");
+    expect(thawRecorded(record())).toBe(2);
+    expect([first, second].map((control) => readFileSync(control, "utf8")[0])).toEqual(["0", "0"]);
+    expect(hasRecords(record())).toBe(false);
+  });
+
+  it("keeps those that cannot be thawed, and thaws all others", () => {
+    const bad = freeze("/bad");
+    const good = freeze("/good");
+    // A write to it fails, whoever writes.
+    rmSync(bad);
+    mkdirSync(bad);
+    expect(() => thawRecorded(record())).toThrow(/EISDIR/);
+    expect(readFileSync(good, "utf8")[0]).toBe("0");
+    expect(readdirSync(join(root, "run"))).toHaveLength(1);
+    rmSync(bad, { recursive: true });
+    expect(thawRecorded(record())).toBe(1);
+    expect(hasRecords(record())).toBe(false);
   });
 
   it("is done with by whoever serves: at the start, in time, and at the end", async () => {
