@@ -1,12 +1,21 @@
 // The kernel's own cgroups: what recorded trees cannot show.
 
-import { accessSync, constants, existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+import {
+  accessSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmdirSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { testName } from "../support/names.js";
 import { Source } from "../support/testing.js";
 import { codeOr } from "./tree.js";
 
+const MIB = 2 ** 20;
 const root = "/sys/fs/cgroup";
 const v2 = existsSync(join(root, "cgroup.controllers"));
 
@@ -84,7 +93,47 @@ class Nest {
   }
 }
 
+/** System calls that read, of this thread and so far. */
+function readsSoFar(): number {
+  return Number(/^syscr: (\d+)$/m.exec(readFileSync("/proc/thread-self/io", "utf8"))?.[1]);
+}
+
 describe.runIf(usable)("this machine's cgroups", () => {
+  it.runIf(existsSync("/proc/thread-self/io"))(
+    "cost one read more for each cgroup above that has a limit, and a second where it is tighter",
+    () => {
+      const depth = 6;
+      const nest = new Nest(depth);
+      for (let level = 0; v2 && level < depth - 1; level += 1) {
+        nest.control(level, "+memory");
+      }
+      const source = nest.source();
+      // From the leaf's own limit up they leave more and more.
+      const roomy = (level: number): number => (100 - level) * MIB;
+      const cost = (work: () => unknown): number => {
+        const before = readsSoFar();
+        work();
+        return readsSoFar() - before;
+      };
+      const reading = (): number => {
+        source.memory(); // limits that have changed are read
+        return cost(() => source.memory());
+      };
+      const nothing = cost(() => {});
+      nest.limitMemory(depth - 1, roomy(depth - 1));
+      const own = reading();
+      expect(own).toBeGreaterThan(nothing);
+      for (let level = depth - 2; level >= 0; level -= 1) {
+        nest.limitMemory(level, roomy(level));
+        expect(reading() - own).toBeLessThanOrEqual(depth - 1 - level);
+      }
+      const all = reading();
+      expect(all - own).toBe(depth - 1);
+      nest.limitMemory(0, 10 * MIB);
+      expect(reading() - all).toBeLessThanOrEqual(1);
+    },
+  );
+
   it("limits anywhere on the chain are seen at once", () => {
     const depth = 6;
     const nest = new Nest(depth);

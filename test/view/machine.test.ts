@@ -453,23 +453,27 @@ describe("nothing of the node", () => {
     const dir = join(root, "zfs");
     writeCase(dir, PLAIN_HOST, PLAIN_BOX);
     const path = "proc/spl/kstat/zfs/arcstats";
-    const text =
-      "9 1 0x01 4 1088 5280238473 7777712345678\n" +
-      "name                            type data\n" +
-      "hits                            4    7777700001\n" +
-      "c_min                           4    7777700002\n" +
-      "size                            4    7777700003\n" +
-      "arc_meta_used                   4    7777700004\n";
+    // As OpenZFS 2.1 writes it: all that htop, btop and arc_summary look for, and what may be below 0.
+    const names = [
+      ...["hits", "misses", "deleted", "c", "c_min", "c_max", "size", "compressed_size"],
+      ...["uncompressed_size", "overhead_size", "hdr_size", "data_size", "metadata_size"],
+      ...["dbuf_size", "dnode_size", "bonus_size", "anon_size", "mru_size", "mru_ghost_size"],
+      ...["mfu_size", "mfu_evictable_metadata", "l2_size", "l2_hdr_size", "arc_meta_used"],
+      ...["memory_all_bytes", "memory_free_bytes", "cached_only_in_progress"],
+    ];
+    const lineOf = (name: string, type: number, figure: bigint) =>
+      `${name.padEnd(31)} ${String(type).padEnd(4)} ${figure}\n`;
+    const arcstats = (times: string, of: (at: number) => bigint) =>
+      `13 1 0x01 147 39984 ${times}\nname                            type data\n` +
+      names.map((name, at) => lineOf(name, 4, of(at))).join("") +
+      lineOf("memory_available_bytes", 3, -of(1));
+    const text = arcstats("5280238473 7777712345678", (at) => 7_777_700_000n + BigInt(at));
     mkdirSync(join(dir, "proc/spl/kstat/zfs"), { recursive: true });
     writeFileSync(join(dir, path), text);
-    expect(renderFixture(dir, path)).toBe(
-      "9 1 0x01 4 1088 0 0\n" +
-        "name                            type data\n" +
-        "hits                            4    0\n" +
-        "c_min                           4    0\n" +
-        "size                            4    0\n" +
-        "arc_meta_used                   4    0\n",
-    );
+    const shown = renderFixture(dir, path);
+    expect(shown).toBe(arcstats("0 0", () => 0n));
+    // htop shows a meter of it, and takes it off the memory in use, where this is above 0.
+    expect(shown).toMatch(/^size +4 +0$/m);
     expect(treePaths(dir)).toContain(path);
     rmSync(join(dir, path));
     expect(treePaths(dir)).not.toContain(path);
