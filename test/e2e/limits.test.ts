@@ -173,15 +173,44 @@ describeLive("limits", [], () => {
     });
   });
 
-  it("combine along 30 levels of cgroups", async () => {
+  it("leave what a neighbour leaves of a parent that both share", async () => {
     const own = testScope();
-    const names = [testName("deep"), ...Array.from({ length: 29 }, (_, level) => `l${level}`)];
+    const parent = Cgroup.create(own, testName("shared"));
+    parent.delegate();
+    parent.limit({ memory: 256 * MIB });
+    const beside = (name: string): Promise<Container> =>
+      Container.start(own, { cgroup: parent.child(own, name), memory: 200 * MIB });
+    const [one, other] = [await beside("one"), await beside("other")];
+    const free = async (): Promise<number> => {
+      const text = await one.read(daemon.path("proc/meminfo"));
+      checkMeminfo(text);
+      expect(value(meminfo(text), "MemTotal")).toBe(200 * 1024);
+      expect(value(meminfo(text), "MemAvailable")).toBeLessThanOrEqual(200 * 1024);
+      return value(meminfo(text), "MemFree");
+    };
+    expect(await free()).toBeGreaterThan(150 * 1024);
+    const eater = other.start(own, [program("eat"), "160"]);
+    await until("the neighbour's is not free", async () => (await free()) <= 96 * 1024);
+    // More is in use than the parent may have, as far as the kernel lets it be so.
+    parent.limit({ memory: 176 * MIB });
+    await until("no more than what is left", async () => {
+      const text = await one.read(daemon.path("proc/meminfo"));
+      return value(meminfo(text), "MemFree") <= 16 * 1024;
+    });
+    parent.limit({ memory: 256 * MIB });
+    eater.kill("SIGKILL");
+    await until("it is free again", async () => (await free()) > 150 * 1024);
+  });
+
+  it("combine along 60 levels of cgroups", async () => {
+    const own = testScope();
+    const names = [testName("deep"), ...Array.from({ length: 59 }, (_, level) => `l${level}`)];
     const at = (depth: number): Cgroup => Cgroup.create(own, join(...names.slice(0, depth)));
-    const container = await Container.start(own, { cgroup: at(30), memory: 200 * MIB });
+    const container = await Container.start(own, { cgroup: at(60), memory: 200 * MIB });
     expect(await look(container)).toMatchObject({ total: 200 * 1024, online: hostCpus });
     at(5).limit({ memory: 80 * MIB });
     expect(await look(container)).toMatchObject({ total: 80 * 1024 });
-    at(17).limit({ memory: 60 * MIB });
+    at(47).limit({ memory: 60 * MIB });
     at(10).limit({ quota: 1 });
     expect(await look(container)).toMatchObject({ total: 60 * 1024, online: [hostCpus[0]] });
     at(1).limit({ memory: 50 * MIB });

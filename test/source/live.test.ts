@@ -131,6 +131,17 @@ describe.runIf(usable)("this machine's cgroups", () => {
       expect(all - own).toBe(depth - 1);
       nest.limitMemory(0, 10 * MIB);
       expect(reading() - all).toBeLessThanOrEqual(1);
+      // What they leave follows them. The kernel charges a cgroup for those below it.
+      const leave = (limit: number): void => {
+        const room = Number(source.memory().roomBytes);
+        expect(room).toBeLessThanOrEqual(limit);
+        expect(room).toBeGreaterThan(limit - 8 * MIB);
+      };
+      leave(10 * MIB);
+      nest.limitMemory(0, roomy(0));
+      leave(roomy(depth - 1));
+      nest.limitMemory(2, 20 * MIB);
+      leave(20 * MIB);
     },
   );
 

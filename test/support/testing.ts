@@ -80,6 +80,8 @@ export interface Memory {
   readonly swapUsedBytes: bigint | null;
   readonly swappinessZero: boolean;
   readonly hugetlbLimitBytes: bigint | null;
+  /** What all cgroups that have a limit leave; null: none has. */
+  readonly roomBytes: bigint | null;
   readonly hugetlbUsedBytes: bigint;
   /** By v2's names; only what the kernel tells. */
   readonly stat: Readonly<Record<string, bigint>>;
