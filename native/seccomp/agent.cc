@@ -84,6 +84,7 @@ Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
     if (entry.log.kind != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
   }
   adopt_holding();
+  drop_idle_asides();
   if (options_.answers.logs != nullptr) {
     log_token_ = options_.answers.logs->listen([this](ContainerId id) { on_log(id); });
   }
@@ -122,7 +123,8 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
     if (is_socket && bound_path(one.fd.get()).rfind(options_.directory + "/", 0) != 0) {
       ::unlink(bound_path(one.fd.get()).c_str());
       fd_store_->remove(one.tag.key);
-    } else if (is_socket || kind == Kind::kMonitor || kind == Kind::kListener) {
+    } else if (is_socket || kind == Kind::kMonitor || kind == Kind::kListener ||
+               kind == Kind::kAside) {
       add(kind, std::move(one.fd), one.tag.key, true);
     }
   }
@@ -166,7 +168,7 @@ uint64_t Agent::new_key() {
   return last_key_;
 }
 
-void Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
+uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   SourcePtr source;
   {
     const std::lock_guard lock(mutex_);
@@ -179,7 +181,10 @@ void Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   if (fd_store_ != nullptr && !resumed && kind != Kind::kRuntime) {
     fd_store_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
   }
-  if (!watch(epoll_, source->fd.get(), key, EPOLLIN | EPOLLONESHOT)) remove(*source);
+  // What comes by one that is put aside is for LXC's monitor: only its end is told.
+  const uint32_t events = kind == Kind::kAside ? 0u : EPOLLIN;
+  if (!watch(epoll_, source->fd.get(), key, events | EPOLLONESHOT)) remove(*source);
+  return key;
 }
 
 void Agent::remove(const Source& source) {
@@ -305,6 +310,8 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
       // Nobody is left who could call.
       if ((events & EPOLLIN) == 0) return remove(*source);
       return on_listener(source, index);
+    case Kind::kAside:
+      return remove(*source);
     case Kind::kPendingCalls:
       return;
   }

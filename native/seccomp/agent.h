@@ -66,7 +66,8 @@ class Agent {
     kMonitor = kFdMonitor,  ///< a connection of LXC's
     kListener = kFdNotify,  ///< a notify descriptor
     kPendingCalls = 5,
-    kRuntime = 6,  ///< a connection of an OCI runtime, which is about to hand one over
+    kRuntime = 6,       ///< a connection of an OCI runtime, which is about to hand one over
+    kAside = kFdAside,  ///< a notify descriptor that is only answered by
   };
 
   struct Source {
@@ -80,6 +81,7 @@ class Agent {
     bool resumed = false;  ///< of the worker before us, and not read from yet
     /// Since when its call waits for an answer that cannot be had (CLOCK_BOOTTIME); 0: none does.
     uint64_t waits_since_us = 0;
+    uint64_t aside = 0;  ///< kMonitor: key of what calls are answered by that it let go; 0: none
     Budget budget;
     std::string text;     ///< kRuntime: what came so far
     std::vector<Fd> fds;  ///< kRuntime
@@ -122,7 +124,8 @@ class Agent {
   Result<bool> adopt_all(std::vector<FdStore::Kept> kept);
   void adopt_rest();
   Result<bool> listen(Kind kind, const char* name, int type);
-  void add(Kind kind, Fd fd, uint64_t key, bool resumed);
+  /// Returns its key.
+  uint64_t add(Kind kind, Fd fd, uint64_t key, bool resumed);
   void remove(const Source& source);
   SourcePtr find(uint64_t key) const;
   uint64_t new_key();
@@ -155,7 +158,10 @@ class Agent {
 
   // holding.cc: calls that wait for a log
   bool hold(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
+  bool hold_aside(Source& monitor, const Asked& asked, const std::shared_ptr<Container>& who,
+                  size_t index);
   void adopt_holding();
+  void drop_idle_asides();
   void resume_holding(size_t index);
   bool take_holding(size_t place, size_t index);
   void on_log(ContainerId id);

@@ -41,6 +41,9 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
   out.id = id;
   if (kind == Kind::kPass) {
     out.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
+  } else if (kind == Kind::kLetGo) {
+    // EINVAL for flags that it does not know (seccomp_notify_send() of kernel/seccomp.c).
+    out.flags = ~0u;
   } else {
     out.val = error == 0 ? value : 0;
     out.error = -error;

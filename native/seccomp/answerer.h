@@ -38,6 +38,7 @@ struct Verdict {
   enum class Kind : uint8_t {
     kPass,   ///< the kernel is to run it
     kReply,  ///< `value` or `error` (an errno value, 0: none)
+    kLetGo,  ///< the kernel is to refuse this as an answer: the call goes on waiting for one
   } kind = Kind::kPass;
   int64_t value = 0;
   int error = 0;

@@ -28,8 +28,12 @@ constexpr Verdict kTooLate{Verdict::Kind::kReply, 0, EAGAIN};
 /// How long after it could not be answered a call is tried again.
 constexpr uint64_t kAgainUs = 20'000;
 
-/// Where something would come, and the monitor or too many others have to wait for it.
+/// Where something would come, and too many others wait for it.
 constexpr Verdict kInterrupted{Verdict::Kind::kReply, 0, EINTR};
+
+/// To LXC's monitor, which passes it on, logs that the kernel refuses it, and takes the next call
+/// (seccomp_notify_handler() of its src/lxc/seccomp.c, 4.0 to 6.0).
+constexpr Verdict kLetGo{Verdict::Kind::kLetGo, 0, 0};
 
 }  // namespace
 
@@ -79,7 +83,8 @@ void Agent::on_listener(const SourcePtr& source, size_t index) {
 
 void Agent::resume(const PendingCalls::Entry& entry, size_t index) {
   const SourcePtr source = find(entry.key);
-  const bool is_listener = source && source->kind == Kind::kListener;
+  const bool is_listener =
+      source && (source->kind == Kind::kListener || source->kind == Kind::kAside);
   pending_.hand(index) = is_listener ? entry : PendingCalls::Entry{};
   if (is_listener) answer_listener(source, index);
 }
@@ -197,6 +202,7 @@ void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_
 }
 
 void Agent::count(const Verdict& verdict) {
+  if (verdict.kind == Verdict::Kind::kLetGo) return;
   auto& counter = verdict.kind == Verdict::Kind::kPass ? counters_.passed : counters_.answered;
   counter.fetch_add(1, std::memory_order_relaxed);
   if (verdict.error == EFAULT) counters_.faults.fetch_add(1, std::memory_order_relaxed);
@@ -290,10 +296,9 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     if (given == Given::kGiven || given == Given::kWait) return;
     if (given == Given::kReply) verdict = *answer.reply;
     if (given == Given::kEmpty) {
-      // All other calls of the container wait meanwhile. The question is still in its socket.
-      const bool is_new = std::exchange(source->waits_since_us, boottime_us()) == 0;
-      if (is_new && still_waits(listener, notification.id)) return defer(*source, kAgainUs);
-      verdict = kInterrupted;
+      // All other calls of the container wait for the monitor: it is not to wait for this one.
+      const bool waits = still_waits(listener, notification.id);
+      verdict = waits && hold_aside(*source, *asked, who, index) ? kLetGo : kTooLate;
     }
     if (given == Given::kLater && still_waits(listener, notification.id)) {
       if (wait_for_answer(*source, true, index)) return;

@@ -1,5 +1,6 @@
 // Calls that wait until their container's log is added to (SYSLOG_ACTION_READ).
 
+#include <fcntl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@ constexpr size_t kMostOfTenant = 8;
 /// let only fatal signals through to a caller (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), others are
 /// seen no later.
 constexpr uint64_t kHoldUs = 10'000'000;
+/// LXC sets no such flag, and its monitor logs a line each time.
+constexpr uint64_t kHoldAsideUs = 600'000'000;
 
 constexpr Verdict kInterrupted{Verdict::Kind::kReply, 0, EINTR};
 
@@ -50,7 +53,12 @@ bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who,
     entry.held = 1;
     const auto place = pending_.hold(entry);
     if (!place) return false;
-    holding_.push_back({source->key, who->id(), tenant, boottime_us() + kHoldUs, *place});
+    const uint64_t for_us = source->kind == Kind::kAside ? kHoldAsideUs : kHoldUs;
+    const Holding one{source->key, who->id(), tenant, boottime_us() + for_us, *place};
+    const auto later = std::find_if(holding_.begin(), holding_.end(), [&](const Holding& other) {
+      return other.until_us > one.until_us;
+    });
+    holding_.insert(later, one);
     hand = PendingCalls::Entry{};
     arm_pace_timer();
   }
@@ -58,6 +66,51 @@ bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who,
   if (options_.answers.logs->unread(who->id()).records != 0) on_log(who->id());
   if (!was_held) go_on(*source, who, 1, true);
   return true;
+}
+
+/// Puts a call aside that LXC's monitor asked for, to be answered past it. False: it may not wait.
+bool Agent::hold_aside(Source& monitor, const Asked& asked, const std::shared_ptr<Container>& who,
+                       size_t index) {
+  const seccomp_notif& notification = asked.request.notification;
+  {
+    // A worker before us has put it aside, and did not get to say so.
+    const std::lock_guard lock(mutex_);
+    const uint64_t tenant = who->tenant().id().packed();
+    const bool is_held = std::any_of(holding_.begin(), holding_.end(), [&](const Holding& one) {
+      const uint64_t id = pending_.held(one.place).notification.id;
+      return one.tenant == tenant && id == notification.id;
+    });
+    if (is_held) return true;
+  }
+  SourcePtr aside = find(monitor.aside);
+  if (!aside) {
+    Fd notify(::fcntl(asked.fds[Asked::kNotify].get(), F_DUPFD_CLOEXEC, 0));
+    if (!notify) return false;
+    monitor.aside = add(Kind::kAside, std::move(notify), 0, false);
+    aside = find(monitor.aside);
+    if (!aside) return false;
+  }
+  PendingCalls::Entry& hand = pending_.hand(index);
+  hand = PendingCalls::Entry{};
+  hand.key = aside->key;
+  hand.notification = notification;
+  // Its source has not stopped for it.
+  hand.held = 1;
+  if (hold(aside, who, index)) return true;
+  hand = PendingCalls::Entry{};
+  return false;
+}
+
+/// Before threads: of those that workers before us put aside, without a call.
+void Agent::drop_idle_asides() {
+  std::set<uint64_t> used;
+  for (const size_t place : held_before_) used.insert(pending_.held(place).key);
+  for (const auto& [place, entry] : leftovers_) used.insert(entry.key);
+  std::vector<SourcePtr> idle;
+  for (const auto& [key, source] : sources_) {
+    if (source->kind == Kind::kAside && used.count(key) == 0) idle.push_back(source);
+  }
+  for (const SourcePtr& source : idle) remove(*source);
 }
 
 /// Before threads.

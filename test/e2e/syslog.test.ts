@@ -236,6 +236,26 @@ for (const { kind, mapped, needs } of KINDS) {
       );
     });
 
+    it("one call waits for as long as nothing comes, and no other call for it", async () => {
+      const { node, caller } = await ready();
+      // All that there is.
+      while ((await ask(caller, UNREAD)).result > 0) {
+        await ask(caller, READ);
+      }
+      const path = start(testScope(), caller, "waiting", `${SYSLOG} call ${READ} ${ALL}`);
+      await until("it has begun", () => existsSync(join(caller.rootfs, `${path}.pid`)));
+      for (let round = 0; round < 2; round += 1) {
+        expect(await watched(caller, "", 200)).toMatchObject({ calls: 200, wrong: 0 });
+        const { workerPid, generation } = await statusOf(node.daemon);
+        process.kill(workerPid, "SIGKILL");
+        await servingAfter(node.daemon, generation);
+      }
+      expect(outputOf(caller, path)).toBe("");
+      const name = await fault(node, caller);
+      await until("it has the record", () => outputOf(caller, path).includes(name));
+      expect(outputOf(caller, path)).toMatch(/^[1-9]\d* -\n<6>/);
+    });
+
     it("busybox dmesg and klogd have it", async () => {
       const { node, caller } = await ready();
       const own = testScope();
@@ -325,10 +345,10 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
     await until("it is refused", () => outputOf(caller, path).endsWith("EPERM\n"));
   });
 
-  it("has few wait of one container, and nobody else wait for them", async () => {
+  it.each(kinds)("has few wait of one %s container, and nobody else for them", async (kind) => {
     const scope = testScope();
     const node = await startNode(scope);
-    const hostile = await startLogged(scope, "runc", node);
+    const hostile = await startLogged(scope, kind, node);
     const other = await startLogged(scope, "runc", node);
     await ask(hostile, READ);
     const path = start(scope, hostile, "waiters", `${SYSLOG} waiters 300`);
