@@ -36,6 +36,8 @@ const Answer = z.object({
   version: z.string(),
   /** Its PID; not told by earlier versions. */
   pid: z.number().optional(),
+  /** Whether containers have kernel logs; not told by earlier versions. */
+  kernelLog: z.boolean().optional(),
   /** What all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -57,13 +59,15 @@ function answerTo(
   attaching: WatcherState | undefined,
 ): DaemonFigures {
   const { containers } = Question.parse(JSON.parse(question));
+  const counters = engine.counters();
   const counted = engine.containers(containers).map(({ id, requests, load }) => {
     return [id, { requests, load: load[0] ?? 0 }] as const;
   });
   return {
     version,
     pid: process.pid,
-    resources: Object.fromEntries(resourcesOf(engine.counters(), attaching)),
+    kernelLog: counters.kernelLog !== undefined,
+    resources: Object.fromEntries(resourcesOf(counters, attaching)),
     containers: Object.fromEntries(counted),
   };
 }

@@ -2,6 +2,7 @@ import type { Command } from "commander";
 import stringWidth from "string-width";
 import { whyNotNow } from "../attach/wanted.js";
 import { findContainer } from "../containers/find.js";
+import { askFigures } from "../figures.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
@@ -43,8 +44,9 @@ async function examine(context: Context, command: Command, word: string | undefi
   const mountpoint = canonicalPath(config.mountpoint);
   const mounts = readMounts();
   const polledDevice = mountAt(mounts, polledMountpointOf(mountpoint))?.device;
-  const hasLogs =
-    config.kernelLog === "on" && config.consistency !== "tick" && polledDevice !== undefined;
+  // What it was started with may not be in our configuration.
+  const { kernelLog = config.kernelLog === "on" } = (await askFigures(mountpoint)) ?? {};
+  const hasLogs = kernelLog && config.consistency !== "tick" && polledDevice !== undefined;
   const inputs = {
     surveys,
     config,

@@ -114,7 +114,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
   findings.add(
     survey.readsLog ? "ok" : "warning",
     survey.readsLog
-      ? "the kernel's log can be read: it dates OOM kills, and containers get what is theirs"
+      ? "the kernel's log can be read: it dates OOM kills"
       : "the kernel's log cannot be read: OOM kills are dated when they are noticed, and containers' logs tell of nothing",
     survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
@@ -269,6 +269,14 @@ async function checkVersion(
   } else {
     const where = metrics === "off" ? "metrics are off" : `metrics on ${metrics}`;
     findings.add("ok", `version ${version} serves, ${where}`);
+  }
+  if (daemon.kernelLog !== undefined) {
+    findings.add(
+      daemon.kernelLog ? "ok" : "info",
+      daemon.kernelLog
+        ? "containers have kernel logs of their own"
+        : 'containers have no kernel logs of their own: kernel-log is "off"',
+    );
   }
   checkResources(findings, daemon);
 }

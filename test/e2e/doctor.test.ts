@@ -1,6 +1,7 @@
 // What doctor finds in real containers.
 
 import { expect, it } from "vitest";
+import { report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -74,6 +75,23 @@ describeLive("vprocfs doctor", [], () => {
     });
     const shadowed = await findingsOf(daemon, address, await covered.id(daemon));
     expect(shadowed.map(({ what }) => what)).toContain("something is mounted over: uptime");
+  });
+
+  it.each([
+    ["on", "containers have kernel logs of their own", "something else is mounted there"],
+    ["off", 'containers have no kernel logs of their own: kernel-log is "off"', undefined],
+  ])("says what of kernel logs it finds where they are %s", async (setting, says, reason) => {
+    const own = testScope();
+    const { daemon, address } = await serveMetrics(own, "--kernel-log", setting);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    await container.shell("mount --bind /dev/null /dev/kmsg");
+    const { files } = await report(daemon, container.init);
+    expect(files.find(({ path }) => path === "/dev/kmsg")?.reason).toBe(reason);
+    const found = await findingsOf(daemon, address, await container.id(daemon));
+    const texts = found.map(({ what }) => what);
+    expect(texts).toContain(says);
+    const missing = texts.filter((text) => text.startsWith("not mounted: "));
+    expect(missing).toEqual(setting === "on" ? ["not mounted: dev/kmsg"] : []);
   });
 
   it("finds mounts of a vprocfs that is no more", async () => {

@@ -50,6 +50,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
     expect(await askFigures(mountpoint, ["abc", "de"])).toEqual({
       version: "1.2.3",
       pid: process.pid,
+      kernelLog: false,
       resources: { open_files: { used: 3, limit: 10, refused: 2, short: 1 } },
       containers: { abc: { requests: 3, load: 0.5 }, de: { requests: 2, load: 0.5 } },
     });
