@@ -9,7 +9,7 @@ import { bindsOf, Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb, stat, uptime } from "../support/procfile.js";
-import { preload } from "../support/programs.js";
+import { withPreload } from "../support/programs.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -24,16 +24,9 @@ describeLive("when the clock is set", [], () => {
     const scope = testScope();
     const clock = join(temporaryDirectory(scope, "clock"), "shift");
     writeFileSync(clock, "0");
-    const environment = { LD_PRELOAD: preload("shift"), VPROCFS_TEST_CLOCK: clock };
-    Object.assign(process.env, environment);
-    let daemon: Daemon;
-    try {
-      daemon = await Daemon.start(scope, "--consistency", c, "--log-format", "json");
-    } finally {
-      for (const name of Object.keys(environment)) {
-        delete process.env[name];
-      }
-    }
+    const daemon = await withPreload("shift", { VPROCFS_TEST_CLOCK: clock }, () =>
+      Daemon.start(scope, "--consistency", c, "--log-format", "json"),
+    );
     const container = await Container.start(scope, { memory: 64 * MIB, binds: bindsOf(daemon) });
     let last = { up: 0, user: 0, idle: 0, total: 64 };
     let generation = 0;

@@ -10,7 +10,7 @@ import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
-import { preload, program } from "../support/programs.js";
+import { program, withPreload } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
@@ -26,16 +26,8 @@ async function attached(scope: Scope, daemon: Daemon): Promise<Container> {
 }
 
 /** Starts something whose system calls do not do what they did. */
-async function where<T>(environment: Readonly<Record<string, string>>, start: () => Promise<T>) {
-  const all = { LD_PRELOAD: preload("nolog"), ...environment };
-  Object.assign(process.env, all);
-  try {
-    return await start();
-  } finally {
-    for (const name of Object.keys(all)) {
-      delete process.env[name];
-    }
-  }
+function where<T>(environment: Readonly<Record<string, string>>, start: () => Promise<T>) {
+  return withPreload("nolog", environment, start);
 }
 
 /** Has one use more memory than its container has; returns its PID there. */

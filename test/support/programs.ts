@@ -54,7 +54,30 @@ export function program(name: Program): string {
   return compiled(name, ["-static"]);
 }
 
-/** The path of a compiled library for LD_PRELOAD. */
-export function preload(name: "nolog" | "shift"): string {
-  return compiled(name, ["-shared", "-fPIC"]);
+/** What LD_PRELOAD is with a compiled library, after what is preloaded now: a sanitizer's is the first. */
+function preloaded(name: "nolog" | "shift"): string {
+  const now = process.env.LD_PRELOAD ?? "";
+  return [now, compiled(name, ["-shared", "-fPIC"])].filter((one) => one !== "").join(":");
+}
+
+/** Starts something that has a compiled library preloaded, and these variables; then all is as before. */
+export async function withPreload<T>(
+  name: "nolog" | "shift",
+  variables: Readonly<Record<string, string>>,
+  start: () => Promise<T>,
+): Promise<T> {
+  const environment = { ...variables, LD_PRELOAD: preloaded(name) };
+  const before = Object.keys(environment).map((one) => [one, process.env[one]] as const);
+  Object.assign(process.env, environment);
+  try {
+    return await start();
+  } finally {
+    for (const [one, value] of before) {
+      if (value === undefined) {
+        delete process.env[one];
+      } else {
+        process.env[one] = value;
+      }
+    }
+  }
 }
