@@ -105,21 +105,31 @@ void CachedFiles::limits_changed() {
     if (container->busy()) continue;
     ContainerFiles& files = ContainerFiles::of(*container);
     for (const View* view = views_begin(); view != views_end(); ++view) {
-      if (view->changes != Changes::kWithLimits || !files.kernel_copy(view->index)) continue;
+      if (view->changes != Changes::kWithLimits) continue;
+      const CachedTextPtr copy = files.kernel_copy(view->index);
+      if (!copy) continue;
       // The kernel's copy is of the connection that has the file.
       const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
       if (serving_.tree.file(index) == nullptr) continue;
-      bool settling = false;
       const auto text = files.limits_text(*view, boottime_us());
-      if (!text) continue;
-      const auto use = files.hold_copy(view->index, text.value(), settling);
-      if (use == ContainerFiles::CopyUse::kOwn) continue;
-      files.drop_copy(view->index);
-      if (use == ContainerFiles::CopyUse::kShare) continue;
+      if (!text || text.value()->text == copy->text) continue;
+      // All of it in the lane: whoever is told that a replacement is under way queues behind it.
+      const NodeId node(container->id(), index);
       serving_.notifier.post(lane_of(*container),
-                             replacement(NodeId(container->id(), index), container, text.value()));
+                             [this, view, node, container] { renew(*view, node, container); });
     }
   }
+}
+
+void CachedFiles::renew(const View& view, NodeId node, const ContainerPtr& container) {
+  ContainerFiles& files = ContainerFiles::of(*container);
+  const auto text = files.limits_text(view, boottime_us());
+  if (!text) return;
+  bool settling = false;
+  const auto use = files.hold_copy(view.index, text.value(), settling);
+  if (use == ContainerFiles::CopyUse::kOwn) return;
+  files.drop_copy(view.index);
+  if (use == ContainerFiles::CopyUse::kReplace) replacement(node, container, text.value())();
 }
 
 }  // namespace vprocfs

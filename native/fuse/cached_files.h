@@ -35,6 +35,8 @@ class CachedFiles : public ViewFiles {
   /// Puts `now` in the place of the kernel's copy, on the notifier's threads.
   std::function<void()> replacement(NodeId node, const ContainerPtr& container,
                                     const CachedTextPtr& now);
+  /// The same with the present text, where the kernel has another one; on these threads.
+  void renew(const View& view, NodeId node, const ContainerPtr& container);
   /// An answer in which the caller is told of `now`: what has to happen to the kernel's copy first.
   Answer after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling, NodeId node,
                     const ContainerPtr& container, const CachedTextPtr& now);

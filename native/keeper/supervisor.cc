@@ -325,7 +325,11 @@ int Supervisor::run() {
     if (fds[1].revents != 0) on_signal();
     if (fds[4].revents != 0) on_connect(monotonic_ms());
     if (fds[5].revents != 0) on_client();
-    on_timers(monotonic_ms());
+    // It may have been stopped anywhere in here, too.
+    const uint64_t now = monotonic_ms();
+    make_up_for_absence(woken_ms, now);
+    woken_ms = now;
+    on_timers(now);
     note();
   }
   if (options_.socket != nullptr) ::unlink(options_.socket);
