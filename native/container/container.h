@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "container/cpu_history.h"
 #include "container/gather.h"
+#include "container/last_thread.h"
 #include "container/resolve.h"
 #include "container/task_load.h"
 #include "container/tenant.h"
@@ -73,6 +74,9 @@ class Container {
     return clock.init_start_us == description_.init_start_us &&
            clock.offset_us == description_.boottime_offset_us;
   }
+
+  /// Who was found to have that clock last.
+  LastThread first_clock;
 
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);

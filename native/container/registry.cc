@@ -156,25 +156,29 @@ void Registry::join_locked(Entry& entry, const ContainerDescription& description
   entry.lives.push_back(std::move(life));
 }
 
-Clock Registry::clock_of(const Container& container, pid_t pid) {
+Clock Registry::clock_of(Container& container, pid_t pid) {
   const ContainerDescription& own = container.description();
   const Clock first{own.init_start_us, own.boottime_offset_us};
-  const auto ns = read_namespaces(around_.procfs_fd, pid);
-  if (!ns || ns.value().pid == own.namespaces.pid || ns.value().pid == resolver_.own().pid) {
+  const uint64_t now = boottime_us();
+  if (container.first_clock.is(pid, now)) return first;
+  const auto ns = read_pid_namespace(around_.procfs_fd, pid);
+  if (!ns || ns.value() == resolver_.own().pid) return first;
+  if (ns.value() == own.namespaces.pid) {
+    container.first_clock.set(pid, now);
     return first;
   }
   const auto known = [&]() -> std::optional<Clock> {
     const std::lock_guard lock(mutex_);
     const auto entry = containers_.find(container.id());
     if (entry == containers_.end()) return first;
-    const auto at = entry->second.clocks.find(ns.value().pid);
+    const auto at = entry->second.clocks.find(ns.value());
     return at == entry->second.clocks.end() ? std::nullopt : std::optional<Clock>(at->second);
   };
   if (const auto clock = known()) return *clock;
   auto found = resolver_.of_process(pid);
   // One within it has no clock of its own, nor has a visitor.
   const bool its = found && found.value() && found.value()->id == container.id();
-  if (its && found.value()->namespaces.pid == ns.value().pid) {
+  if (its && found.value()->namespaces.pid == ns.value()) {
     static_cast<void>(adopt(std::move(*found.value())));
     if (const auto clock = known()) return *clock;
   }
@@ -182,7 +186,7 @@ Clock Registry::clock_of(const Container& container, pid_t pid) {
   const auto entry = containers_.find(container.id());
   if (entry != containers_.end()) {
     if (entry->second.clocks.size() >= kMaxClocks) entry->second.clocks.clear();
-    entry->second.clocks[ns.value().pid] = first;
+    entry->second.clocks[ns.value()] = first;
   }
   return first;
 }

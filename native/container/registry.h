@@ -32,7 +32,7 @@ class Registry {
 
   /// The age of a container to a process: that of the process's PID namespace, of which a container
   /// may have several.
-  Clock clock_of(const Container& container, pid_t pid);
+  Clock clock_of(Container& container, pid_t pid);
 
   /// nullptr: a process of the host. ESRCH: the process is gone, or not visible to us (pid 0).
   Result<std::shared_ptr<Container>> by_process(pid_t pid);

@@ -140,6 +140,10 @@ Result<pid_t> read_status_pid(int procfs_fd, pid_t pid, std::string_view key) {
 
 }  // namespace
 
+Result<uint64_t> read_pid_namespace(int procfs_fd, pid_t pid) {
+  return read_namespace(procfs_fd, pid, "pid");
+}
+
 Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid) {
   return read_namespace(procfs_fd, pid, "user");
 }

@@ -49,7 +49,8 @@ struct NamespaceIds {
 };
 Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid);
 
-/// The same of its user namespace. ESRCH when gone.
+/// The same of one namespace alone. ESRCH when gone.
+Result<uint64_t> read_pid_namespace(int procfs_fd, pid_t pid);
 Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid);
 
 /// Its effective capabilities, in its own user namespace (CapEff of /proc/<pid>/status). ESRCH when
