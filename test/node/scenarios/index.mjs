@@ -5,6 +5,7 @@ import { crowd } from "./crowd.mjs";
 import { kernelLog } from "./kernel-log.mjs";
 import { lifecycle } from "./lifecycle.mjs";
 import { node } from "./node.mjs";
+import { service } from "./service.mjs";
 
 /**
  * @typedef {object} Scenario
@@ -19,4 +20,4 @@ import { node } from "./node.mjs";
  */
 
 /** @type {Scenario[]} */
-export const SCENARIOS = [...lifecycle, ...containers, ...kernelLog, ...node, ...crowd];
+export const SCENARIOS = [...lifecycle, ...service, ...containers, ...kernelLog, ...node, ...crowd];
