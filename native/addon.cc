@@ -1,13 +1,16 @@
 #include <fcntl.h>
 #include <fnmatch.h>
+#include <linux/openat2.h>
 #include <napi.h>
 #include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <utility>
 
+#include "base/fd.h"
 #include "container/container.h"
 #include "container/name.h"
 #include "fuse/engine.h"
@@ -188,6 +191,14 @@ Napi::Value match(const Napi::CallbackInfo& info) {
   return Napi::Boolean::New(env, ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0);
 }
 
+/// What openat2(2) ends with here, of which a filter may make an error: 0, or the errno.
+Napi::Value openat2_error(const Napi::CallbackInfo& info) {
+  open_how how{};
+  how.flags = O_PATH | O_CLOEXEC | O_DIRECTORY;
+  const Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how)));
+  return Napi::Number::New(info.Env(), fd ? 0 : errno);
+}
+
 Napi::Value exit_now(const Napi::CallbackInfo& info) {
   ::_exit(info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
 }
@@ -203,6 +214,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("views", Napi::Function::New<list_views>(env));
   exports.Set("exec", Napi::Function::New<exec>(env));
   exports.Set("fnmatch", Napi::Function::New<match>(env));
+  exports.Set("openat2Error", Napi::Function::New<openat2_error>(env));
   exports.Set("exitNow", Napi::Function::New<exit_now>(env));
   exports.Set("unmount", Napi::Function::New<unmount>(env));
   return exports;

@@ -148,7 +148,7 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
   const metrics = config.metrics === "off" ? [] : [metricsOf(binding, config, place, watcher)];
   const figures = figuresCompanion({
     ...place,
-    version: binding.version,
+    binding,
     attaching: watcher && (() => watcher.state()),
   });
   // The directory of its socket is made by what comes before it.

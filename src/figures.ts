@@ -3,6 +3,7 @@
 
 import { chmodSync, renameSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { getSystemErrorName } from "node:util";
 import { z } from "zod";
 import type { WatcherState } from "./attach/watcher.js";
 import type { Companion } from "./daemon.js";
@@ -11,6 +12,7 @@ import { messageOf } from "./errors.js";
 import { socketOf } from "./keeper.js";
 import type { Logger } from "./log.js";
 import { resourcesOf } from "./metrics/resources.js";
+import type { NativeBinding } from "./native/binding.js";
 
 const ANSWER_WITHIN_MS = 1000;
 /** A question lists the ids of containers, of which a survey has 10,000 at most. */
@@ -38,6 +40,8 @@ const Answer = z.object({
   pid: z.number().optional(),
   /** Whether containers have kernel logs; not told by earlier versions. */
   kernelLog: z.boolean().optional(),
+  /** The error by which openat2(2) is refused to it, as "ENOSYS". */
+  openat2: z.string().optional(),
   /** What all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -52,10 +56,16 @@ export function figuresSocketOf(mountpoint: string): string {
   return socketOf(mountpoint).replace(/\.sock$/, ".figures");
 }
 
+/** By which error a filter of the service's unit refuses what the helper opens paths with. */
+function refusalOf({ openat2Error }: Pick<NativeBinding, "openat2Error">): { openat2?: string } {
+  const code = openat2Error();
+  return code === 0 ? {} : { openat2: getSystemErrorName(-code) };
+}
+
 function answerTo(
   question: string,
   engine: Engine,
-  version: string,
+  binding: Pick<NativeBinding, "version" | "openat2Error">,
   attaching: WatcherState | undefined,
 ): DaemonFigures {
   const { containers } = Question.parse(JSON.parse(question));
@@ -64,9 +74,10 @@ function answerTo(
     return [id, { requests, load: load[0] ?? 0 }] as const;
   });
   return {
-    version,
+    version: binding.version,
     pid: process.pid,
     kernelLog: counters.kernelLog !== undefined,
+    ...refusalOf(binding),
     resources: Object.fromEntries(resourcesOf(counters, attaching)),
     containers: Object.fromEntries(counted),
   };
@@ -96,18 +107,18 @@ function serveClient(client: Socket, answer: (question: string) => object): void
 /** Answers on the socket of a mount point while an engine serves it. */
 export function figuresCompanion(options: {
   readonly mountpoint: string;
-  readonly version: string;
+  readonly binding: Pick<NativeBinding, "version" | "openat2Error">;
   readonly attaching: (() => WatcherState) | undefined;
   readonly log: Logger;
 }): Companion {
-  const { mountpoint, version, attaching, log } = options;
+  const { mountpoint, binding, attaching, log } = options;
   const path = figuresSocketOf(mountpoint);
   // A name of its own, which then replaces that of the worker before: its end removes nothing of ours.
   const own = `${path}.${process.pid}`;
   let server: Server | undefined;
   return {
     start: (engine) => {
-      const answer = (question: string) => answerTo(question, engine, version, attaching?.());
+      const answer = (question: string) => answerTo(question, engine, binding, attaching?.());
       const listening = createServer({ allowHalfOpen: true }, (client) =>
         serveClient(client, answer),
       );

@@ -477,6 +477,8 @@ export interface NativeBinding {
   unmount(path: string): boolean;
   /** fnmatch(3) without flags: what the attach helper matches patterns with. */
   fnmatch(pattern: string, name: string): boolean;
+  /** The errno of openat2(2) of a directory that is there; 0 where no filter refuses it. */
+  openat2Error(): number;
   /** Ends the process at once, without waiting for threads that something holds. */
   exitNow(status: number): never;
 }

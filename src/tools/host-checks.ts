@@ -278,6 +278,13 @@ async function checkVersion(
         : 'containers have no kernel logs of their own: kernel-log is "off"',
     );
   }
+  if (daemon.openat2 !== undefined) {
+    findings.add(
+      "problem",
+      `openat2(2) is refused to the service (${daemon.openat2}): containers whose root is on a file system of their own get no files`,
+      "see 'systemctl cat vprocfs' for RestrictSUIDSGID= or a SystemCallFilter= that refuses it",
+    );
+  }
   checkResources(findings, daemon);
 }
 

@@ -6,14 +6,17 @@ import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { polledMountpointOf } from "../../src/polled.js";
 import { helperPath, mountsOf, PLACES, statesOf } from "../support/attach.js";
-import { MIB } from "../support/cgroups.js";
+import { Cgroup, isV2, MIB } from "../support/cgroups.js";
 import { outputOf, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
 import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { servingAfter, statusOf } from "./never-down-support.js";
 
 type Command = readonly string[];
 
@@ -88,7 +91,38 @@ describeLive("the shipped units", ["setpriv"], () => {
     expect(await attachUnder(command)).toEqual(["attached"]);
   });
 
-  it("attaches where openat2(2) is refused", async () => {
-    expect(await attachUnder(SET.RestrictSUIDSGID?.("yes") ?? [])).toEqual(["attached"]);
+  it("attaches where openat2(2) is refused, which doctor calls a problem", async () => {
+    const refused = SET.RestrictSUIDSGID?.("yes") ?? [];
+    expect(await attachUnder(refused)).toEqual(["attached"]);
+    const under = await Daemon.startUnder(testScope(), refused);
+    const problems = async ({ mountpoint }: Daemon): Promise<string[]> => {
+      const { stdout } = await vprocfs("doctor", "--json", "--mountpoint", mountpoint);
+      const findings: { level: string; what: string }[] = JSON.parse(`${stdout}`);
+      return findings.filter(({ level }) => level === "problem").map(({ what }) => what);
+    };
+    const openat2 = "openat2(2) is refused to the service (ENOSYS): ";
+    const said = [await problems(under), await problems(daemon)];
+    expect(said.map((all) => all.some((what) => what.startsWith(openat2)))).toEqual([true, false]);
+  });
+
+  it("MemoryMax= ends workers, which are replaced when it lets them, and not the service", async () => {
+    const own = testScope();
+    const service = await Daemon.start(own, "--standby", "off");
+    const { keeperPid, workerPid, generation } = await statusOf(service);
+    const cgroup = Cgroup.create(own, `/${testName("service")}`);
+    const counter = isV2 ? "memory.events" : "memory.oom_control";
+    const kills = (): number =>
+      Number(/^oom_kill (\d+)/m.exec(cgroup.read("memory", counter))?.[1]);
+    // Less than a worker needs, and more than the keeper has.
+    cgroup.limit({ memory: 16 * MIB, swap: 0 });
+    cgroup.write("memory", "cgroup.procs", keeperPid);
+    process.kill(workerPid, "SIGKILL");
+    await until("the limit ends a worker", () => kills() > 0);
+    cgroup.limit({ memory: null, swap: null });
+    const after = await servingAfter(service, generation);
+    expect(after.keeperPid).toBe(keeperPid);
+    expect(await service.isServing()).toBe(true);
+    expect(service.logs).toContain("signal 9");
+    expect(await service.stop()).toBe(0);
   });
 });

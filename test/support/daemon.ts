@@ -137,7 +137,7 @@ export class Daemon {
   #logs = "";
   #startedInMs = 0;
 
-  private constructor(mountpoint: string, args: readonly string[]) {
+  private constructor(mountpoint: string, args: readonly string[], under: readonly string[] = []) {
     this.mountpoint = mountpoint;
     // Daemons of other tests may have the port.
     const metrics = args.includes("--metrics") ? [] : ["--metrics", "off"];
@@ -146,7 +146,9 @@ export class Daemon {
     // Nor would they let us listen where they do.
     const calls = args.includes("--calls-directory") ? [] : ["--calls", "off"];
     const quiet = [...metrics, ...watch, ...calls];
-    this.#child = spawn(process.execPath, [cli, "run", mountpoint, ...quiet, ...args], {
+    const own = [process.execPath, cli, "run", mountpoint, ...quiet, ...args];
+    const [program = "", ...rest] = [...under, ...own];
+    this.#child = spawn(program, rest, {
       stdio: ["ignore", "pipe", "pipe"],
       env: Object.fromEntries(PASSED.map((name) => [name, process.env[name]])),
     });
@@ -163,22 +165,30 @@ export class Daemon {
 
   /** Starts one and waits until it serves. The scope stops it, and fails when it leaves a trace. */
   static start(scope: Scope, ...args: string[]): Promise<Daemon> {
+    return Daemon.startUnder(scope, [], ...args);
+  }
+
+  /** The same, by a program that becomes it. */
+  static startUnder(scope: Scope, program: readonly string[], ...args: string[]): Promise<Daemon> {
     const mountpoint = mkdtempSync(join(tmpdir(), `${testName("mnt")}-`));
     chmodSync(mountpoint, 0o755);
     scope.defer(() => rmdirSync(mountpoint));
-    return Daemon.startAt(scope, mountpoint, ...args);
+    return Daemon.#serving(scope, new Daemon(mountpoint, args, program));
   }
 
   /** On a directory that is there. */
-  static async startAt(scope: Scope, mountpoint: string, ...args: string[]): Promise<Daemon> {
+  static startAt(scope: Scope, mountpoint: string, ...args: string[]): Promise<Daemon> {
+    return Daemon.#serving(scope, new Daemon(mountpoint, args));
+  }
+
+  static async #serving(scope: Scope, daemon: Daemon): Promise<Daemon> {
     const begun = performance.now();
-    const daemon = new Daemon(mountpoint, args);
     scope.defer(() => daemon.#destroy());
     await until("vprocfs serves", async () => {
       if (daemon.hasEnded) {
         throw new Error(`vprocfs did not start:\n${daemon.#logs}`);
       }
-      return daemon.isMounted && (await isAnswering(mountpoint));
+      return daemon.isMounted && (await isAnswering(daemon.mountpoint));
     });
     daemon.#startedInMs = performance.now() - begun;
     return daemon;

@@ -137,6 +137,7 @@ export function fakeBinding(
       })),
     unmount: () => false,
     fnmatch: (pattern, name) => pattern === name,
+    openat2Error: () => 0,
     exitNow: () => {
       throw new Error("not faked");
     },

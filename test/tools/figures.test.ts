@@ -27,7 +27,8 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
   let mountpoint: string;
   let started: Companion[];
   const start = async (version: string): Promise<Companion> => {
-    const companion = figuresCompanion({ mountpoint, version, attaching: undefined, log });
+    const binding = { version, openat2Error: () => 0 };
+    const companion = figuresCompanion({ mountpoint, binding, attaching: undefined, log });
     companion.start(engine());
     started.push(companion);
     await until("it answers", async () => (await askFigures(mountpoint))?.version === version);
