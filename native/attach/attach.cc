@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <optional>
 #include <string>
@@ -72,9 +73,17 @@ std::string why_not_seen(const Error& error) {
   return error.path + ": " + explain(error.code);
 }
 
+/// True when it has files that ours are to take the place of: who has none was left alone.
+bool has_replaced(const MountOwners& owners, const Target& target) {
+  const auto& all = target.mounts().all();
+  return std::any_of(all.begin(), all.end(),
+                     [&](const MountEntry& mount) { return owners.is_replaced(mount); });
+}
+
 void attach(const Options& options, const MountOwners& owners, Target& target, Report& report) {
   const auto problem = [&report](std::string text) { report.problems.push_back(std::move(text)); };
   if (!owners.has_vprocfs()) return problem("no vprocfs on " + options.mountpoint);
+  if (!options.in_place_of.empty() && !has_replaced(owners, target)) return;
   const auto tree = open_tree(options, owners, report);
   if (!tree) return;
   if (target.ended()) return problem("it has ended");
@@ -115,6 +124,7 @@ Report run_attach(const Options& options) {
   if (report.busy) return fail("another run for its tenant has not ended");
   std::vector<std::string> places{options.mountpoint};
   if (!options.polled.empty()) places.push_back(options.polled);
+  places.insert(places.end(), options.in_place_of.begin(), options.in_place_of.end());
   auto own = Target::own({std::move(places), true});
   if (!own) return fail("/proc: " + explain(own.error().code));
   // Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.

@@ -1,5 +1,8 @@
 #include "attach/mount_owners.h"
 
+#include <algorithm>
+#include <utility>
+
 #include "attach/polled.h"
 #include "base/affix.h"
 
@@ -9,6 +12,11 @@ MountOwners::MountOwners(const Options& options, const MountTable& host)
     : options_(options), host_(host) {
   device_ = device_at(options.mountpoint);
   if (!options.polled.empty()) polled_device_ = device_at(options.polled);
+  for (const std::string& place : options.in_place_of) {
+    std::string device = device_at(place);
+    const bool is_own = device == device_ || device == polled_device_;
+    if (!device.empty() && !is_own) replaced_devices_.push_back(std::move(device));
+  }
 }
 
 bool MountOwners::is_ours(const MountEntry& mount) const {
@@ -17,8 +25,13 @@ bool MountOwners::is_ours(const MountEntry& mount) const {
 }
 
 bool MountOwners::is_others(const MountEntry& mount) const {
-  return mount.device != device_ && mount.device != polled_device_ &&
+  return mount.device != device_ && mount.device != polled_device_ && !is_replaced(mount) &&
          host_.has_device(mount.device) && !is_orphan(mount.device);
+}
+
+bool MountOwners::is_replaced(const MountEntry& mount) const {
+  const auto& all = replaced_devices_;
+  return is_ours(mount) && std::find(all.begin(), all.end(), mount.device) != all.end();
 }
 
 bool MountOwners::is_lxcfs(const MountEntry& mount) {

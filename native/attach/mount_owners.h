@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "attach/options.h"
 #include "attach/tree_files.h"
@@ -30,8 +31,10 @@ class MountOwners {
   bool has_polled() const { return !polled_device_.empty(); }
 
   bool is_ours(const MountEntry& mount) const;
-  /// True for another vprocfs that lives.
+  /// True for another vprocfs that lives, unless its files are to be replaced.
   bool is_others(const MountEntry& mount) const;
+  /// True for a vprocfs in the place of which ours are to be.
+  bool is_replaced(const MountEntry& mount) const;
   static bool is_lxcfs(const MountEntry& mount);
   /// Of what is seen at the place of `file`, for the container with that id. `mounts` has it.
   Top classify(const MountTable& mounts, const MountEntry& top, const TreeFile& file,
@@ -48,8 +51,9 @@ class MountOwners {
 
   const Options& options_;
   const MountTable& host_;
-  std::string device_;         ///< of the live mount; empty: there is none
-  std::string polled_device_;  ///< the same of the mount of files that are polled
+  std::string device_;                         ///< of the live mount; empty: there is none
+  std::string polled_device_;                  ///< the same of the mount of files that are polled
+  std::vector<std::string> replaced_devices_;  ///< of mounts in the place of which ours are to be
 };
 
 }  // namespace vprocfs

@@ -30,6 +30,7 @@ bool take_setting(std::string_view name, const std::string& value, Options& o) {
 
 bool take_value(std::string_view name, const std::string& value, Options& o) {
   if (name == "id") return o.id = value, !value.empty() && value.find('/') == value.npos;
+  if (name == "in-place-of") return o.in_place_of.push_back(value), value[0] == '/';
   if (name == "leave") return o.leave.push_back(value), value[0] == '/';
   if (name == "name") return o.name = value, true;
   if (name == "settings") return read_settings(value, o), true;

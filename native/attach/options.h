@@ -22,17 +22,18 @@ struct Options {
   std::string mountpoint = "/var/lib/vprocfs";
   std::string polled;  ///< mount point of files that are polled; empty: there is none
   std::string type = "fuse.lxcfs", source = "vprocfs";
-  std::string id;                    ///< under containers/; empty: the mount is asked
-  std::vector<std::string> skip;     ///< patterns of files to leave as they are: "proc/uptime"
-  std::vector<std::string> leave;    ///< places in the container to leave: "/proc/uptime"
-  std::vector<std::string> exclude;  ///< patterns of containers to leave: "web*", "lxc:db?"
-  std::vector<std::string> only;     ///< patterns of the only containers to touch; empty: all
-  std::vector<std::string> masked;   ///< paths that the runtime masks when the hooks have run
-  std::vector<std::string> sealed;   ///< these, and those that it makes read-only
-  bool replace_lxcfs = false;        ///< also where another LXCFS serves
-  bool only_logs = false;            ///< to detach: what is of kernel logs, and nothing else
-  bool strict = false;               ///< exit status 1 when something could not be done
-  bool json = false;                 ///< a report on stdout
+  std::string id;                        ///< under containers/; empty: the mount is asked
+  std::vector<std::string> skip;         ///< patterns of files to leave as they are: "proc/uptime"
+  std::vector<std::string> leave;        ///< places in the container to leave: "/proc/uptime"
+  std::vector<std::string> exclude;      ///< patterns of containers to leave: "web*", "lxc:db?"
+  std::vector<std::string> only;         ///< patterns of the only containers to touch; empty: all
+  std::vector<std::string> masked;       ///< paths that the runtime masks when the hooks have run
+  std::vector<std::string> sealed;       ///< these, and those that it makes read-only
+  std::vector<std::string> in_place_of;  ///< mount points of another vprocfs whose files to replace
+  bool replace_lxcfs = false;            ///< also where another LXCFS serves
+  bool only_logs = false;                ///< to detach: what is of kernel logs, and nothing else
+  bool strict = false;                   ///< exit status 1 when something could not be done
+  bool json = false;                     ///< a report on stdout
   uint64_t tenant = 0;          ///< at most one run for it at a time, see lock_tenant(); 0: any
   uint32_t timeout_ms = 10000;  ///< past which it gives up
 };

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { z } from "zod";
 import { messageOf, VprocfsError } from "../errors.js";
 import { nativeCandidates } from "../layout.js";
+import { polledMountpointOf } from "../polled.js";
 
 /** The helper kills what it started after its own timeout; this is for when even that hangs. */
 const KILL_AFTER_MS = 30_000;
@@ -57,6 +58,8 @@ export interface HelperSettings {
   readonly source: string;
   readonly skipFiles: readonly string[];
   readonly replaceLxcfs: boolean;
+  /** The mount point of another vprocfs: its files are replaced, and only who has them is touched. */
+  readonly inPlaceOf?: string;
 }
 
 export interface HelperRun {
@@ -75,6 +78,11 @@ export interface HelperRun {
   readonly leave?: readonly string[];
 }
 
+/** Both mount points of a vprocfs. */
+function placesOf(mountpoint: string | undefined): string[] {
+  return mountpoint === undefined ? [] : [mountpoint, polledMountpointOf(mountpoint)];
+}
+
 function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
   return [
     ...(run.action === "attach" ? [] : [`--${run.action}`]),
@@ -90,6 +98,7 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
     ...(run.leave ?? []).flatMap((place) => ["--leave", place]),
     ...settings.skipFiles.flatMap((pattern) => ["--skip", pattern]),
     ...(settings.replaceLxcfs ? ["--replace"] : []),
+    ...placesOf(settings.inPlaceOf).flatMap((place) => ["--in-place-of", place]),
     String(run.pid),
   ];
 }

@@ -27,6 +27,7 @@ interface Flags {
   readonly all?: boolean;
   readonly json?: boolean;
   readonly forNow?: boolean;
+  readonly inPlaceOf?: string;
 }
 
 /** The namespaces to work on, by container. */
@@ -55,10 +56,12 @@ interface Work {
   readonly mountpoint: string;
   /** Whether the watcher leaves a container alone that is detached. */
   readonly remember: boolean;
+  /** The vprocfs whose files are replaced, where it has any. */
+  readonly inPlaceOf: string | undefined;
 }
 
 async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promise<Outcome[]> {
-  const { action, config, mountpoint } = work;
+  const { action, config, mountpoint, inPlaceOf } = work;
   const [first] = namespaces;
   if (first === undefined) {
     return [];
@@ -66,7 +69,8 @@ async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promis
   const { container } = first;
   const configured = helperSettings(config, mountpoint);
   // Whoever asks for it by name wants ours, and not an LXCFS's.
-  const settings = { ...configured, replaceLxcfs: true };
+  const settings =
+    inPlaceOf === undefined ? { ...configured, replaceLxcfs: true } : { ...configured, inPlaceOf };
   const id = config.engine === "fuse-native" ? container.id : undefined;
   if (work.remember) {
     leaveAlone(container.init, action === "detach");
@@ -93,6 +97,15 @@ function lineOf({ container, reports }: Outcome, action: Action): string {
   return `${printable(container.name)}: ${[...parts, ...failures.map(printable)].join(", ")}`;
 }
 
+/** The vprocfs that gives its place to the one on `mountpoint`. */
+function predecessor(path: string, mountpoint: string): string {
+  const place = canonicalPath(path);
+  if (place === mountpoint) {
+    throw new VprocfsError("USAGE", `--in-place-of: ${printable(place)} is where this one serves`);
+  }
+  return place;
+}
+
 async function act(
   context: Context,
   config: Config,
@@ -106,9 +119,11 @@ async function act(
   const groups = wanted(context, word, options.all === true);
   const mountpoint =
     action === "attach" ? await requireMount(config) : canonicalPath(config.mountpoint);
-  const outcomes = await mapLimited(groups, AT_A_TIME, (namespaces) =>
-    workOn({ action, config, mountpoint, remember: options.forNow !== true }, namespaces),
-  );
+  const inPlaceOf =
+    options.inPlaceOf === undefined ? undefined : predecessor(options.inPlaceOf, mountpoint);
+  const remember = options.forNow !== true && inPlaceOf === undefined;
+  const work = { action, config, mountpoint, remember, inPlaceOf };
+  const outcomes = await mapLimited(groups, AT_A_TIME, (namespaces) => workOn(work, namespaces));
   const all = outcomes.flat();
   if (options.json === true) {
     context.print(toJson(all));
@@ -130,6 +145,12 @@ function add(program: Command, context: Context, action: Action, summary: string
     .argument("[CONTAINER]", "id, name, or the PID of any process in it")
     .option("--all", "all containers of this host")
     .option("--json", "print an array of containers and what was done in each");
+  if (action === "attach") {
+    command.option(
+      "--in-place-of <DIR>",
+      "replace the files of the vprocfs that serves there, only where they are",
+    );
+  }
   if (action === "detach") {
     command.option("--for-now", "let the watcher attach them again later; used when vprocfs stops");
   }

@@ -35,10 +35,17 @@ wants=/etc/systemd/system/multi-user.target.wants
 case $verb in
 enable) mkdir -p $wants; ln -sf "/usr/lib/systemd/system/$unit" "$wants/$unit"; [ -z "$now" ] || verb=start ;;
 disable) rm -f "$wants/$unit"; [ -z "$now" ] || verb=stop ;;
+is-active) exec test -e "/run/active/$unit" ;;
 is-enabled) exec test -L "$wants/$unit" ;;
 esac
+echo "$verb $unit" >>/run/units
 case $verb in
-start | restart) rm -f /run/active/*; mkdir -p /run/active; touch "/run/active/$unit" ;;
+start | restart)
+  mkdir -p /run/active
+  touch "/run/active/$unit"
+  # As vprocfs-unit does for it.
+  [ "$unit" != lxcfs.service ] || rm -f /run/active/vprocfs.service
+  ;;
 stop) rm -f "/run/active/$unit" ;;
 esac
 `;
@@ -150,6 +157,16 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
         `rm ${name} /etc/docker/daemon.json; install vprocfs-1; package --purge vprocfs; ls /usr/lib/vprocfs`,
       ),
     ).toEqual(['exec runc "$@"', "1", 'exec runc "$@"', "1"]);
+  });
+
+  it("have the one that takes over serve before the other one stops", async () => {
+    const told = "grep -E '^(start|stop|restart) ' /run/units";
+    expect(
+      await administer(
+        "install vprocfs-1; install vprocfs-lxcfs-compat-1; rm /run/units",
+        `package --remove vprocfs-lxcfs-compat; ${told} | head -n 2`,
+      ),
+    ).toEqual(["start vprocfs.service", "stop lxcfs.service"]);
   });
 
   it("put the service in LXCFS's place and back, again and again", async () => {

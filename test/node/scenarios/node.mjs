@@ -91,29 +91,39 @@ export const node = [
       const text = await bed.sh(
         `rm -r /etc/systemd/system/lxcfs.service.d
         pid_of docker:docker0
-        mkfifo /tmp/gap.in
-        /root/bed/gap.py $PID $KIB </tmp/gap.in >/tmp/gap.out 2>&1 &
-        exec 9>/tmp/gap.in
+        # Reads until gap_end, which says how many saw another's figures.
+        gap_begin() { rm -f /tmp/gap.in; mkfifo /tmp/gap.in; /root/bed/gap.py $PID $KIB </tmp/gap.in >/tmp/gap.out 2>&1 & exec 9>/tmp/gap.in; }
+        gap_end() { exec 9>&-; wait $!; tail -n 1 /tmp/gap.out; }
+        gap_begin
         apt-get install -y /root/packages/old/vprocfs-as-lxcfs_*.deb /root/packages/old/vprocfs-lxcfs-compat_*.deb >/tmp/apt.log 2>&1 </dev/null ||
             fail "apt install: $(grep -E '^(E:|dpkg: error)' /tmp/apt.log | head -n 2 | tr '\n' ' ')"
         here() { [ "$(dpkg-query -W -f '\${db:Status-Status}' incus-base)" = installed ]; }
         here || fail "apt install has removed Incus"
         within 100 mountpoint -q /var/lib/lxcfs || fail "nothing is mounted on /var/lib/lxcfs"
+        [ "$(systemctl is-active vprocfs)" = inactive ] || fail "vprocfs.service is $(systemctl is-active vprocfs)"
         own 30 $(everyone)
-        exec 9>&-
-        wait $!
+        there=$(gap_end)
+        gap_begin
         apt-get remove -y vprocfs-lxcfs-compat >/tmp/apt.log 2>&1 </dev/null || fail "apt remove: $(tail -n 1 /tmp/apt.log)"
         here || fail "apt remove has taken Incus along"
         systemctl restart incus || fail "Incus does not start without vprocfs-lxcfs-compat"
         served
         own 30 $(everyone)
-        tail -n 1 /tmp/gap.out`,
+        back=$(gap_end)
+        say "$there $back"`,
       );
-      const [reads, wrong, failed, gap] = text.split("\n").pop().split(" ");
-      bed.note(
-        `while vprocfs.service gives way ${wrong} of ${reads} reads saw the node's figures, ${failed} ` +
-          `failed; without its own for ${gap} s`,
-      );
+      const [reads, wrong, failed, , readsBack, wrongBack, failedBack] = text
+        .split("\n")
+        .pop()
+        .split(" ")
+        .map(Number);
+      const told = (all, node, none) =>
+        `${all} reads, ${node} saw the node's figures, ${none} failed`;
+      const said = `giving way: ${told(reads, wrong, failed)}; back: ${told(readsBack, wrongBack, failedBack)}`;
+      if (wrong + failed + wrongBack + failedBack > 0) {
+        throw new Error(said);
+      }
+      bed.note(said);
     },
   },
 ];

@@ -1,0 +1,94 @@
+// One vprocfs gives its place to another one, as packages have them do by their units' ExecStop=.
+
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { type Mount, mountAt, readMounts } from "../../src/mountinfo.js";
+import { filesOf, mountsOf, PLACES } from "../support/attach.js";
+import { MIB } from "../support/cgroups.js";
+import { output } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { project } from "../support/project.js";
+import { fileScope, testScope } from "../support/test-scope.js";
+import { Storm, statusOf } from "./never-down-support.js";
+
+const MEMORY = 64 * MIB;
+/** Other containers of this machine are not ours. */
+const MINE = `vprocfs-test-${process.pid}-*`;
+const WATCH = ["--watch", "on", "--attach-only", MINE];
+
+const unit = join(project, "packaging/systemd/vprocfs-unit");
+
+/** What a stop of vprocfs.service runs, on a node where `other` is lxcfs.service. */
+async function execStop(keeper: number, other: number): Promise<void> {
+  const own = testScope();
+  const directory = temporaryDirectory(own, "bin");
+  const systemctl = `#!/bin/sh
+case "$*" in
+"show --property=MainPID --value lxcfs.service") echo ${other} ;;
+is-system-running) echo running ;;
+esac
+`;
+  writeFileSync(join(directory, "systemctl"), systemctl, { mode: 0o755 });
+  const program = join(directory, "vprocfs");
+  writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${cli} "$@"\n`, { mode: 0o755 });
+  const env = {
+    PATH: `${directory}:${process.env.PATH}`,
+    MAINPID: `${keeper}`,
+    VPROCFS: program,
+  };
+  await output([unit, "stop", "vprocfs.service"], { env });
+}
+
+/** How many places of a container have files of the vprocfs that is mounted at `mountpoint`. */
+function placesOf(container: Container, mountpoint: string): number {
+  const device = mountAt(readMounts(), mountpoint)?.device;
+  // The container may have a copy of the host's mount, too.
+  const isPlace = (mount: Mount): boolean => mount.device === device && mount.root !== "/";
+  return mountsOf(container.init).filter(isPlace).length;
+}
+
+describeLive("another vprocfs", ["g++"], () => {
+  const scope = fileScope();
+
+  it("takes the place of one that stops, and no reader sees the node's figures", async () => {
+    const own = testScope();
+    const first = await Daemon.start(scope, ...WATCH);
+    const container = await Container.start(own, { memory: MEMORY, name: "c" });
+    const alone = await Container.start(own, { memory: MEMORY, name: "alone" });
+    for (const { init } of [container, alone]) {
+      await vprocfs("attach", "--mountpoint", first.mountpoint, `${init}`);
+    }
+    await vprocfs("detach", "--mountpoint", first.mountpoint, `${alone.init}`);
+    const readers = await Storm.start(own, container, "", 4);
+    const second = await Daemon.start(own, ...WATCH);
+    // Beside each other each leaves the other's files as they are.
+    const beside = placesOf(container, first.mountpoint);
+    expect(beside).toBeGreaterThan(0);
+    expect(placesOf(container, second.mountpoint)).toBe(0);
+
+    await execStop((await statusOf(first)).keeperPid, (await statusOf(second)).keeperPid);
+    expect(placesOf(container, first.mountpoint)).toBe(0);
+    expect(placesOf(container, second.mountpoint)).toBe(beside);
+    expect(await first.stop()).toBe(0);
+    expect(filesOf(container.init)).toEqual(PLACES);
+    const found = await readers.end();
+    expect(found).toMatchObject({ failures: {}, inFlight: {}, hung: 0 });
+    expect(found.reads).toBeGreaterThan(100);
+    // What an operator has detached is no business of either.
+    expect(filesOf(alone.init)).toEqual([]);
+  });
+
+  it("says when it is asked to take its own place", async () => {
+    const daemon = await Daemon.start(testScope());
+    const on = ["--mountpoint", daemon.mountpoint];
+    expect(
+      await vprocfs("attach", "--all", ...on, "--in-place-of", daemon.mountpoint),
+    ).toMatchObject({
+      status: 2,
+      stderr: `vprocfs: --in-place-of: ${daemon.mountpoint} is where this one serves\n`,
+    });
+  });
+});
