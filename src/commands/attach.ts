@@ -1,5 +1,12 @@
 import type { Command } from "commander";
-import { countOf, failureOf, type HelperReport, runHelper } from "../attach/helper.js";
+import {
+  countOf,
+  failureOf,
+  type HelperReport,
+  type HelperRun,
+  type HelperSettings,
+  runHelper,
+} from "../attach/helper.js";
 import { leaveAlone } from "../attach/left-alone.js";
 import { mapLimited } from "../attach/limit.js";
 import { listNamespaces, type MountNamespace } from "../attach/namespaces.js";
@@ -15,6 +22,9 @@ import { requireMount } from "./show.js";
 
 /** Namespaces of one container one after the other, several containers at a time. */
 const AT_A_TIME = 4;
+
+/** What stands between the containers and a gap may take longer, and is tried again. */
+const IN_PLACE = { timeoutMs: 25_000, attempts: 3 } as const;
 
 interface Outcome {
   readonly container: MountNamespace["container"];
@@ -60,6 +70,19 @@ interface Work {
   readonly inPlaceOf: string | undefined;
 }
 
+/**
+ * The watchers of both look at a container whose mounts change, and so a helper may have to wait for
+ * theirs.
+ */
+async function takePlace(settings: HelperSettings, run: HelperRun): Promise<HelperReport> {
+  for (let attempt = 1; ; attempt += 1) {
+    const report = await runHelper(settings, { ...run, timeoutMs: IN_PLACE.timeoutMs });
+    if (failureOf(report) === undefined || attempt === IN_PLACE.attempts) {
+      return report;
+    }
+  }
+}
+
 async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promise<Outcome[]> {
   const { action, config, mountpoint, inPlaceOf } = work;
   const [first] = namespaces;
@@ -77,7 +100,10 @@ async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promis
   }
   const reports: HelperReport[] = [];
   for (const { pid } of namespaces) {
-    reports.push(await runHelper(settings, { action, pid, name: container.name, id }));
+    const run = { action, pid, name: container.name, id };
+    reports.push(
+      await (inPlaceOf === undefined ? runHelper(settings, run) : takePlace(settings, run)),
+    );
   }
   return [{ container, reports }];
 }
