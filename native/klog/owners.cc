@@ -160,7 +160,7 @@ const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
 /// The container that has the process's own PID namespace for itself.
 const LogOwner* LogOwners::of_innermost(const KnownProcess& process) const {
   // Of deep ones the outermost are known only.
-  if (process.namespaces.empty() || process.namespaces.size() >= ExitedTask::kLevels) {
+  if (process.namespaces.empty() || process.namespaces.size() >= kExitLevels) {
     return nullptr;
   }
   const uint64_t own = process.namespaces.back();
@@ -201,7 +201,7 @@ std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
   out.start_us = task->start_ns / 1000;
   out.end_us = task->end_ns / 1000 + boottime_ahead().most_us;
   out.is_killed = (task->flags & kSignaled) != 0;
-  for (size_t i = 0; i < ExitedTask::kLevels && i <= task->level; ++i) {
+  for (size_t i = 0; i < kExitLevels && i <= task->level; ++i) {
     out.numbers.push_back(static_cast<pid_t>(task->numbers[i]));
     out.namespaces.push_back(task->namespaces[i]);
   }

@@ -175,11 +175,12 @@ uint32_t RequiredFields::size(const char* structure) {
   return found(types_.size(structure), structure);
 }
 
-PidLayout PidLayout::of(RequiredFields& field) {
-  PidLayout out;
+PidLayout pid_layout(RequiredFields& field) {
+  PidLayout out{};
   out.level = field("pid", "level");
   out.numbers = field("pid", "numbers");
   out.number_size = field.size("upid");
+  out.number_value = field("upid", "nr");
   out.number_namespace = field("upid", "ns");
   out.namespace_inum = field("pid_namespace", "ns") + field("ns_common", "inum");
   return out;

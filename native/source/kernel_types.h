@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "bpf/pid_layout.h"
 
 namespace vprocfs {
 
@@ -67,13 +68,7 @@ class RequiredFields {
   std::optional<Error> missing_;
 };
 
-/// Where a struct pid says which numbers its task has in which PID namespaces.
-struct PidLayout {
-  uint32_t level = 0, numbers = 0;
-  uint32_t number_size = 0, number_namespace = 0;  ///< of a struct upid
-  uint32_t namespace_inum = 0;
-
-  static PidLayout of(RequiredFields& field);
-};
+/// Where this kernel has what programs read of a struct pid.
+PidLayout pid_layout(RequiredFields& field);
 
 }  // namespace vprocfs

@@ -13,85 +13,59 @@
 #include <utility>
 
 #include "base/fd.h"
-#include "source/bpf_program.h"
+#include "bpf/program.h"
+#include "bpf/tasks.h"
+#include "bpf/tasks.skel.h"
 #include "source/kernel_types.h"
 #include "source/task_counter.h"
 
 namespace vprocfs {
 namespace {
 
-// What the kernel calls states (include/linux/sched.h); none of them is in any header for us.
-constexpr int32_t kTaskUninterruptible = 0x2;
-constexpr int32_t kTaskNoLoad = 0x400;
-constexpr int32_t kTaskFrozen = 0x8000;      // since 6.1
-constexpr int32_t kFlagFrozen = 0x00010000;  // PF_FROZEN, before 6.1; now kcompactd's alone
-
-constexpr size_t kMaxPlaces = 32;  ///< different depths of containers that one program knows
 constexpr uint32_t kMinSlots = 64;
-constexpr unsigned kHierarchyShift = 56;  // kernfs ids count up from 1
 
-/// The figures of one cgroup, shared with the program.
-struct Slot {
-  uint32_t running, blocked, total, last_pid;
-  uint32_t pid_namespace;
-  uint32_t unused[3];
-};
-
-/// Which slots the tasks of a css_set count for. Tasks that follow each other are mostly of the
-/// same one, so that the program looks its cgroups up once for many.
-struct Memo {
-  uint64_t set;                ///< address; 0: none yet
-  uint32_t slots[kMaxPlaces];  ///< by place, + 1; 0: none
-};
-
-/// Where the program finds what it needs in the kernel's structures.
-struct Layout {
+/// What the kernel's types say, before it is known which cgroups are to be counted.
+struct Kernel {
   uint32_t iterator = 0;  ///< type id of bpf_iter_task
-  uint32_t task_state = 0, task_flags = 0, task_cgroups = 0, task_pid = 0;
-  bool state_is_long = false;  ///< before 5.14
-  uint32_t set_v2 = 0, set_subsystems = 0, subsystem_cgroup = 0;
-  uint32_t cgroup_level = 0, cgroup_ancestors = 0, cgroup_node = 0, node_id = 0;
-  bool ancestors_are_ids = false;  ///< before 6.1
-  PidLayout pid;
-  uint32_t namespace_next = 0;
-  std::map<Controller, uint32_t> subsystems;
+  TaskLayout layout{};
+  std::map<Controller, uint32_t> subsystems;  ///< where a css_set has those of v1
 
-  static Result<Layout> of(const KernelTypes& types);
+  static Result<Kernel> of(const KernelTypes& types);
 };
 
-Result<Layout> Layout::of(const KernelTypes& types) {
-  Layout out;
+Result<Kernel> Kernel::of(const KernelTypes& types) {
+  Kernel out;
+  TaskLayout& layout = out.layout;
   RequiredFields field(types);
   const auto iterator = types.function("bpf_iter_task");
   if (!iterator) return Error{ENOENT, "bpf_iter_task"};
   out.iterator = *iterator;
   const auto state = types.offset("task_struct", "__state");
-  out.state_is_long = !state;
-  out.task_state = state ? *state : field("task_struct", "state");
-  out.task_flags = field("task_struct", "flags");
-  out.task_cgroups = field("task_struct", "cgroups");
-  out.task_pid = field("task_struct", "thread_pid");
-  out.set_v2 = field("css_set", "dfl_cgrp");
-  out.set_subsystems = field("css_set", "subsys");
-  out.subsystem_cgroup = field("cgroup_subsys_state", "cgroup");
-  out.cgroup_level = field("cgroup", "level");
-  out.cgroup_node = field("cgroup", "kn");
-  out.node_id = field("kernfs_node", "id");
+  layout.state_is_long = !state;
+  layout.task_state = state ? *state : field("task_struct", "state");
+  layout.task_flags = field("task_struct", "flags");
+  layout.task_cgroups = field("task_struct", "cgroups");
+  layout.task_pid = field("task_struct", "thread_pid");
+  layout.set_v2 = field("css_set", "dfl_cgrp");
+  layout.subsystem_cgroup = field("cgroup_subsys_state", "cgroup");
+  layout.cgroup_level = field("cgroup", "level");
+  layout.cgroup_node = field("cgroup", "kn");
+  layout.node_id = field("kernfs_node", "id");
   const auto ancestors = types.offset("cgroup", "ancestors");
-  out.ancestors_are_ids = !ancestors;
-  out.cgroup_ancestors = ancestors ? *ancestors : field("cgroup", "ancestor_ids");
-  out.pid = PidLayout::of(field);
-  out.namespace_next = field("pid_namespace", "idr") + field("idr", "idr_next");
+  layout.ancestors_are_ids = !ancestors;
+  layout.cgroup_ancestors = ancestors ? *ancestors : field("cgroup", "ancestor_ids");
+  layout.pid = pid_layout(field);
+  layout.namespace_next = field("pid_namespace", "idr") + field("idr", "idr_next");
+  const uint32_t subsystems = field("css_set", "subsys");
   if (field.missing()) return *field.missing();
-  // The two that are read without a helper, with the short offset of an instruction.
-  if (std::max(out.task_state, out.task_flags) > INT16_MAX) return Error{ERANGE, "task_struct"};
   constexpr std::pair<Controller, const char*> kSubsystems[] = {
       {Controller::kMemory, "memory_cgrp_id"},
       {Controller::kCpu, "cpu_cgrp_id"},
       {Controller::kPids, "pids_cgrp_id"}};
   for (const auto& [controller, name] : kSubsystems) {
-    if (const auto id = types.enumerator("cgroup_subsys_id", name))
-      out.subsystems[controller] = *id;
+    if (const auto id = types.enumerator("cgroup_subsys_id", name)) {
+      out.subsystems[controller] = subsystems + *id * uint32_t{sizeof(void*)};
+    }
   }
   return out;
 }
@@ -115,217 +89,6 @@ uint64_t key_of(const CountedCgroup& cgroup) {
 
 /// The depths at which cgroups are looked for, by hierarchy.
 using Places = std::map<std::optional<Controller>, std::set<uint32_t>>;
-
-/// Writes the program that looks at one task. It never refuses a task: what cannot be read reads as
-/// 0, which is in no map.
-class ProgramWriter {
- public:
-  struct Maps {
-    int ids, slots, memo;  ///< descriptors
-  };
-
-  ProgramWriter(const Layout& layout, const Places& places, Maps maps)
-      : layout_(layout), places_(places), maps_(maps) {}
-
-  BpfProgram write() {
-    BpfProgram::Label end;
-    p_.load64(kTask, BPF_REG_1, 8);  // struct bpf_iter__task: after the last task it is nullptr
-    p_.jump_if(BPF_JEQ, kTask, 0, end);
-    classify();
-    read(kSetAt, 8, kTask, layout_.task_cgroups);
-    p_.set(BPF_REG_1, 0);
-    p_.store32(BPF_REG_10, kValueAt, BPF_REG_1);
-    look_up(maps_.memo, kValueAt, end);
-    p_.store64(BPF_REG_10, kMemoAt, BPF_REG_0);
-    p_.load64(BPF_REG_1, BPF_REG_0, offsetof(Memo, set));
-    p_.load64(BPF_REG_2, BPF_REG_10, kSetAt);
-    BpfProgram::Label known;
-    p_.jump_if_registers(BPF_JEQ, BPF_REG_1, BPF_REG_2, known);
-    p_.store64(BPF_REG_0, offsetof(Memo, set), BPF_REG_2);
-    size_t place = 0;
-    for (const auto& [v1, depths] : places_) {
-      in_hierarchy(v1, depths, place);
-      place += depths.size();
-    }
-    p_.bind(known);
-    for (size_t i = 0; i < place; ++i) count_at(i);
-    p_.bind(end);
-    p_.set(BPF_REG_0, 0);
-    p_.exit();
-    return std::move(p_);
-  }
-
- private:
-  static constexpr int kTask = BPF_REG_6, kBase = BPF_REG_7, kClass = BPF_REG_8, kSlot = BPF_REG_9;
-  enum Class { kOther = 0, kRunning = 1, kBlocked = 2 };
-  // Places on the stack.
-  static constexpr int16_t kValueAt = -8, kSetAt = -16, kCgroupAt = -24, kKeyAt = -32,
-                           kMemoAt = -40;
-
-  /// Copies `size` bytes of the kernel's memory at `base` + `offset` to the stack.
-  void read(int16_t to, int32_t size, int base, uint32_t offset) {
-    p_.move(BPF_REG_1, BPF_REG_10);
-    p_.add(BPF_REG_1, to);
-    p_.set(BPF_REG_2, size);
-    p_.move(BPF_REG_3, base);
-    p_.add(BPF_REG_3, static_cast<int32_t>(offset));
-    p_.call(BPF_FUNC_probe_read_kernel);
-  }
-
-  /// What fs/proc/loadavg.c would count the task as (kernel/sched/loadavg.c).
-  void classify() {
-    BpfProgram::Label done, other, running;
-    const auto state = static_cast<int16_t>(layout_.task_state);
-    if (layout_.state_is_long) {
-      p_.load64(BPF_REG_1, kTask, state);
-    } else {
-      p_.load32(BPF_REG_1, kTask, state);
-    }
-    p_.jump_if(BPF_JEQ, BPF_REG_1, 0, running);
-    p_.move(BPF_REG_2, BPF_REG_1);
-    p_.and_with(BPF_REG_2, kTaskUninterruptible);
-    p_.jump_if(BPF_JEQ, BPF_REG_2, 0, other);
-    p_.and_with(BPF_REG_1, kTaskNoLoad | kTaskFrozen);
-    p_.jump_if(BPF_JNE, BPF_REG_1, 0, other);
-    p_.load32(BPF_REG_1, kTask, static_cast<int16_t>(layout_.task_flags));
-    p_.and_with(BPF_REG_1, kFlagFrozen);
-    p_.jump_if(BPF_JNE, BPF_REG_1, 0, other);
-    p_.set(kClass, kBlocked);
-    p_.jump(done);
-    p_.bind(running);
-    p_.set(kClass, kRunning);
-    p_.jump(done);
-    p_.bind(other);
-    p_.set(kClass, kOther);
-    p_.bind(done);
-  }
-
-  /// Fills in the memo for all depths of a hierarchy, which are its places from `place` on.
-  void in_hierarchy(const std::optional<Controller>& v1, const std::set<uint32_t>& depths,
-                    size_t place) {
-    for (size_t i = 0; i < depths.size(); ++i) {
-      p_.set(BPF_REG_1, 0);
-      remember(place + i);
-    }
-    p_.load64(kBase, BPF_REG_10, kSetAt);
-    if (v1) {
-      read(kCgroupAt, 8, kBase, layout_.set_subsystems + 8 * layout_.subsystems.at(*v1));
-      p_.load64(kBase, BPF_REG_10, kCgroupAt);
-      read(kCgroupAt, 8, kBase, layout_.subsystem_cgroup);
-    } else {
-      read(kCgroupAt, 8, kBase, layout_.set_v2);
-    }
-    BpfProgram::Label next;
-    for (const uint32_t depth : depths) at_depth(hierarchy_number(v1), depth, place++, next);
-    p_.bind(next);
-  }
-
-  /// Remembers the slot of its ancestor (or itself) at `depth`, where that is asked for. `next`:
-  /// the cgroup is not that deep, nor any deeper.
-  void at_depth(uint64_t hierarchy, uint32_t depth, size_t place, BpfProgram::Label& next) {
-    BpfProgram::Label skip;
-    p_.load64(kBase, BPF_REG_10, kCgroupAt);
-    read(kValueAt, 4, kBase, layout_.cgroup_level);
-    p_.load32(BPF_REG_1, BPF_REG_10, kValueAt);
-    p_.jump_if(BPF_JLT, BPF_REG_1, static_cast<int32_t>(depth), next);
-    read(kKeyAt, 8, kBase, layout_.cgroup_ancestors + 8 * depth);
-    if (!layout_.ancestors_are_ids) {
-      p_.load64(kBase, BPF_REG_10, kKeyAt);
-      read(kKeyAt, 8, kBase, layout_.cgroup_node);
-      p_.load64(kBase, BPF_REG_10, kKeyAt);
-      read(kKeyAt, 8, kBase, layout_.node_id);
-    }
-    p_.load64(BPF_REG_1, BPF_REG_10, kKeyAt);
-    p_.set_wide(BPF_REG_2, hierarchy << kHierarchyShift);
-    p_.or_register(BPF_REG_1, BPF_REG_2);
-    p_.store64(BPF_REG_10, kKeyAt, BPF_REG_1);
-    look_up(maps_.ids, kKeyAt, skip);
-    p_.load32(BPF_REG_1, BPF_REG_0, 0);
-    p_.add(BPF_REG_1, 1);
-    remember(place);
-    p_.bind(skip);
-  }
-
-  static int16_t memo_field(size_t place) {
-    return static_cast<int16_t>(offsetof(Memo, slots) + place * sizeof(uint32_t));
-  }
-
-  /// Register 1 holds what to remember for a place.
-  void remember(size_t place) {
-    p_.load64(BPF_REG_2, BPF_REG_10, kMemoAt);
-    p_.store32(BPF_REG_2, memo_field(place), BPF_REG_1);
-  }
-
-  void count_at(size_t place) {
-    BpfProgram::Label skip;
-    p_.load64(BPF_REG_1, BPF_REG_10, kMemoAt);
-    p_.load32(BPF_REG_1, BPF_REG_1, memo_field(place));
-    p_.jump_if(BPF_JEQ, BPF_REG_1, 0, skip);
-    p_.add(BPF_REG_1, -1);
-    p_.store32(BPF_REG_10, kValueAt, BPF_REG_1);
-    look_up(maps_.slots, kValueAt, skip);
-    p_.move(kSlot, BPF_REG_0);
-    take();
-    p_.bind(skip);
-  }
-
-  void look_up(int map_fd, int16_t key_at, BpfProgram::Label& absent) {
-    p_.set_map(BPF_REG_1, map_fd);
-    p_.move(BPF_REG_2, BPF_REG_10);
-    p_.add(BPF_REG_2, key_at);
-    p_.call(BPF_FUNC_map_lookup_elem);
-    p_.jump_if(BPF_JEQ, BPF_REG_0, 0, absent);
-  }
-
-  void increment(size_t field) {
-    const auto at = static_cast<int16_t>(field);
-    p_.load32(BPF_REG_1, kSlot, at);
-    p_.add(BPF_REG_1, 1);
-    p_.store32(kSlot, at, BPF_REG_1);
-  }
-
-  void take() {
-    BpfProgram::Label counted, not_running, known;
-    increment(offsetof(Slot, total));
-    p_.jump_if(BPF_JNE, kClass, kRunning, not_running);
-    increment(offsetof(Slot, running));
-    p_.jump(counted);
-    p_.bind(not_running);
-    p_.jump_if(BPF_JNE, kClass, kBlocked, counted);
-    increment(offsetof(Slot, blocked));
-    p_.bind(counted);
-    p_.load32(BPF_REG_1, kSlot, offsetof(Slot, last_pid));
-    p_.jump_if(BPF_JNE, BPF_REG_1, 0, known);
-    last_pid(known);
-    p_.bind(known);
-  }
-
-  /// As fs/proc/loadavg.c: one before the next PID that the task's namespace gives.
-  void last_pid(BpfProgram::Label& other) {
-    read(kKeyAt, 8, kTask, layout_.task_pid);
-    p_.load64(kBase, BPF_REG_10, kKeyAt);
-    read(kValueAt, 4, kBase, layout_.pid.level);
-    p_.load32(BPF_REG_1, BPF_REG_10, kValueAt);
-    p_.multiply(BPF_REG_1, static_cast<int32_t>(layout_.pid.number_size));
-    p_.add_register(kBase, BPF_REG_1);
-    read(kKeyAt, 8, kBase, layout_.pid.numbers + layout_.pid.number_namespace);
-    p_.load64(kBase, BPF_REG_10, kKeyAt);
-    read(kValueAt, 4, kBase, layout_.pid.namespace_inum);
-    p_.load32(BPF_REG_1, BPF_REG_10, kValueAt);
-    p_.load32(BPF_REG_2, kSlot, offsetof(Slot, pid_namespace));
-    p_.jump_if_registers(BPF_JNE, BPF_REG_1, BPF_REG_2, other);
-    read(kValueAt, 4, kBase, layout_.namespace_next);
-    p_.load32(BPF_REG_1, BPF_REG_10, kValueAt);
-    p_.jump_if(BPF_JEQ, BPF_REG_1, 0, other);
-    p_.add(BPF_REG_1, -1);
-    p_.store32(kSlot, offsetof(Slot, last_pid), BPF_REG_1);
-  }
-
-  const Layout& layout_;
-  const Places& places_;
-  const Maps maps_;
-  BpfProgram p_;
-};
 
 Result<Fd> attach_iterator(int program_fd) {
   bpf_attr a{};
@@ -368,7 +131,7 @@ class SharedArray {
 
 class BpfTaskCounter : public TaskCounter {
  public:
-  explicit BpfTaskCounter(Layout layout) : layout_(std::move(layout)) {}
+  explicit BpfTaskCounter(Kernel kernel) : kernel_(std::move(kernel)) {}
 
   const char* name() const override { return "bpf"; }
 
@@ -378,7 +141,7 @@ class BpfTaskCounter : public TaskCounter {
       if (!ready) return ready.error();
     }
     for (size_t i = 0; i < cgroups.size(); ++i) {
-      slots_[i] = Slot{0, 0, 0, 0, static_cast<uint32_t>(cgroups[i].pid_namespace), {}};
+      slots_[i] = TaskSlot{0, 0, 0, 0, static_cast<uint32_t>(cgroups[i].pid_namespace), {}};
     }
     memo_[0].set = 0;
     auto done = pass();
@@ -386,7 +149,7 @@ class BpfTaskCounter : public TaskCounter {
     std::vector<TaskCount> out;
     out.reserve(cgroups.size());
     for (size_t i = 0; i < cgroups.size(); ++i) {
-      const Slot& s = slots_[i];
+      const TaskSlot& s = slots_[i];
       out.push_back({s.running, s.blocked, s.total, s.last_pid});
     }
     return out;
@@ -397,12 +160,12 @@ class BpfTaskCounter : public TaskCounter {
     Places places;
     std::map<uint32_t, std::set<std::optional<Controller>>> by_depth;
     for (const auto& cgroup : cgroups) {
-      if (cgroup.v1 && layout_.subsystems.count(*cgroup.v1) == 0) return Error{ENOTSUP, "bpf"};
+      if (cgroup.v1 && kernel_.subsystems.count(*cgroup.v1) == 0) return Error{ENOTSUP, "bpf"};
       by_depth[depth_of(cgroup.path)].insert(cgroup.v1);
     }
     // Whoever nests containers deeper than all others must not take the program from them: those
     // at the greatest depths are left out where there are too many different ones.
-    size_t room = kMaxPlaces;
+    size_t room = kMaxTaskPlaces;
     for (const auto& [depth, hierarchies] : by_depth) {
       for (const auto& v1 : hierarchies) {
         if (room == 0) break;
@@ -431,18 +194,27 @@ class BpfTaskCounter : public TaskCounter {
     auto ids = make_bpf_map(BPF_MAP_TYPE_HASH, sizeof(uint64_t), sizeof(uint32_t), room, 0);
     if (!ids) return ids.error();
     auto slots =
-        make_bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(Slot), room, BPF_F_MMAPABLE);
+        make_bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(TaskSlot), room, BPF_F_MMAPABLE);
     if (!slots) return slots.error();
-    auto memo = make_bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(Memo), 1, BPF_F_MMAPABLE);
+    auto memo =
+        make_bpf_map(BPF_MAP_TYPE_ARRAY, sizeof(uint32_t), sizeof(TaskMemo), 1, BPF_F_MMAPABLE);
     if (!memo) return memo.error();
-    const ProgramWriter::Maps maps{ids.value().get(), slots.value().get(), memo.value().get()};
-    const BpfProgram program = ProgramWriter(layout_, places, maps).write();
-    auto loaded = load_bpf_program("vprocfs_tasks", program.code(), BPF_PROG_TYPE_TRACING,
-                                   BPF_TRACE_ITER, layout_.iterator);
+    const TaskLayout layout = layout_with(places);
+    const auto constants = make_bpf_constants(&layout, sizeof(layout));
+    if (!constants) return constants.error();
+    BpfProgram program(kTasksInstructions, kTasksReferences);
+    program.set_constants(constants.value().get());
+    program.set_map("ids", ids.value().get());
+    program.set_map("slots", slots.value().get());
+    program.set_map("memo", memo.value().get());
+    auto loaded =
+        program.load("vprocfs_tasks", BPF_PROG_TYPE_TRACING, BPF_TRACE_ITER, kernel_.iterator);
     if (!loaded) return loaded.error();
     auto link = attach_iterator(loaded.value().get());
     if (!link) return link.error();
-    if (!slots_.map(maps.slots, room) || !memo_.map(maps.memo, 1)) return Error{errno, "bpf map"};
+    if (!slots_.map(slots.value().get(), room) || !memo_.map(memo.value().get(), 1)) {
+      return Error{errno, "bpf map"};
+    }
     ids_fd_ = std::move(ids.value());
     slots_fd_ = std::move(slots.value());
     memo_fd_ = std::move(memo.value());
@@ -451,6 +223,20 @@ class BpfTaskCounter : public TaskCounter {
     places_ = places;
     ids_.clear();
     return true;
+  }
+
+  TaskLayout layout_with(const Places& places) const {
+    TaskLayout out = kernel_.layout;
+    for (const auto& [v1, depths] : places) {
+      uint32_t is_first = 1;
+      for (const uint32_t depth : depths) {
+        const uint32_t subsystem = v1 ? kernel_.subsystems.at(*v1) : 0;
+        const auto hierarchy = static_cast<uint32_t>(hierarchy_number(v1));
+        out.places[out.place_count++] = {depth, hierarchy, is_first, !v1, subsystem};
+        is_first = 0;
+      }
+    }
+    return out;
   }
 
   Result<bool> put_id(uint64_t key, uint32_t slot) {
@@ -489,13 +275,13 @@ class BpfTaskCounter : public TaskCounter {
     }
   }
 
-  const Layout layout_;
+  const Kernel kernel_;
   std::vector<CountedCgroup> known_;
   Places places_;
   std::vector<uint64_t> ids_;
   Fd ids_fd_, slots_fd_, memo_fd_, program_fd_, link_fd_;
-  SharedArray<Slot> slots_;
-  SharedArray<Memo> memo_;
+  SharedArray<TaskSlot> slots_;
+  SharedArray<TaskMemo> memo_;
 };
 
 /// Before 5.11 maps and programs count as locked memory, of which little is allowed by default.
@@ -511,11 +297,11 @@ void raise_locked_memory() {
 Result<std::unique_ptr<TaskCounter>> make_bpf_task_counter(int sysfs_fd) {
   const auto types = KernelTypes::read(sysfs_fd);
   if (!types) return types.error();
-  auto layout = Layout::of(types.value());
-  if (!layout) return layout.error();
+  auto kernel = Kernel::of(types.value());
+  if (!kernel) return kernel.error();
   raise_locked_memory();
   std::unique_ptr<TaskCounter> counter =
-      std::make_unique<BpfTaskCounter>(std::move(layout.value()));
+      std::make_unique<BpfTaskCounter>(std::move(kernel.value()));
   // Whether the kernel takes the program shows only when it is loaded.
   CountedCgroup probe;
   probe.id = 1;

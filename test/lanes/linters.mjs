@@ -25,6 +25,7 @@ function cppcheckDirectory() {
 
 const biome = ["biome", [bin("biome"), "check", "--error-on-warnings", "."]];
 const docs = ["docs", [process.execPath, "docs/generate.mjs", "--check"]];
+const bpf = ["bpf", [process.execPath, "native/bpf/make.mjs", "--check"]];
 const tsc = [
   "tsc",
   [
@@ -35,7 +36,7 @@ const tsc = [
 ];
 const clangFormat = [
   "clang-format",
-  ["clang-format", "--dry-run", "-Werror", ...nativeFiles([".cc", ".h"])],
+  ["clang-format", "--dry-run", "-Werror", ...nativeFiles([".c", ".cc", ".h"])],
 ];
 
 function cppcheck() {
@@ -63,7 +64,7 @@ function cppcheck() {
 
 /** Those of seconds, each as its name and its command line. */
 export function quickLinters() {
-  return [tsc, biome, docs, clangFormat];
+  return [tsc, biome, docs, bpf, clangFormat];
 }
 
 export function allLinters() {

@@ -165,7 +165,8 @@ const mayInclude: Record<string, string[]> = {
   facts: [],
   // Of base only arithmetic, so that views stay pure.
   view: ["facts", "base/wide.h"],
-  source: ["base", "facts"],
+  bpf: ["base"],
+  source: ["base", "bpf", "facts"],
   state: ["base"],
   container: ["base", "facts", "source", "state", "view"],
   node: ["base", "facts", "container", "view"],
