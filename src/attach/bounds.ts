@@ -1,3 +1,8 @@
+/** Helpers at a time: a start of 200 containers must not be a start of 200 more processes. */
+export const AT_A_TIME = 8;
+/** A helper takes some milliseconds: one that takes longer has much to do, or hangs. */
+export const SLOW = { slowMs: 250, mostSlow: 64 } as const;
+
 /** A bucket of tokens: a few at once, then as many as drop in. */
 export class Bucket {
   #tokens: number;

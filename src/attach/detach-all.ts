@@ -1,0 +1,49 @@
+import type { Logger } from "../log.js";
+import type { NativeBinding } from "../native/binding.js";
+import { AT_A_TIME, FairQueue, SLOW } from "./bounds.js";
+import { countOf, type HelperSettings, type runHelper } from "./helper.js";
+import { listNamespaces } from "./namespaces.js";
+
+/**
+ * How long one helper may take to detach from a namespace, and all of them. The keeper kills a
+ * worker that has not stopped after 20 s.
+ */
+const STOP = { detachMs: 5000, detachAllMs: 10_000 } as const;
+/** Nothing but the time that a stop has bounds this. */
+const FOREVER = { atOnce: 2 ** 30, perSecond: 2 ** 30, freeMs: 2 ** 30, share: 1 } as const;
+
+export interface DetachAllOptions {
+  readonly binding: Pick<NativeBinding, "containerOf">;
+  readonly settings: HelperSettings;
+  readonly log: Logger;
+  readonly tenantOf: (pid: number) => number;
+  readonly run: typeof runHelper;
+  readonly onError: (error: unknown) => void;
+}
+
+/**
+ * Takes the files, or those of kernel logs only, out of all containers; those of a pattern's too,
+ * which hooks may have served. Resolves to their number. A container that takes too long keeps its
+ * files, and nobody else.
+ */
+export async function detachAll(options: DetachAllOptions, onlyLogs: boolean): Promise<number> {
+  const { binding, settings, log, tenantOf, run, onError } = options;
+  const queue = new FairQueue<number, number>({ most: AT_A_TIME, ...SLOW, ...FOREVER, onError });
+  const abort = new AbortController();
+  let files = 0;
+  for (const { pid, container, key } of listNamespaces(binding)) {
+    queue.add(tenantOf(pid), key, async () => {
+      const { name } = container;
+      const what = { action: "detach", onlyLogs, pid, name, timeoutMs: STOP.detachMs } as const;
+      files += countOf(await run(settings, what, abort.signal), "detached");
+      return 0;
+    });
+  }
+  if (!(await queue.idleWithin(STOP.detachAllMs))) {
+    const { waiting, running } = queue.state();
+    queue.drop();
+    abort.abort();
+    log.warn({ namespaces: waiting + running }, "not detached in time");
+  }
+  return files;
+}

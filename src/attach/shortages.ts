@@ -1,0 +1,27 @@
+import type { Logger } from "../log.js";
+import { printable } from "../text.js";
+
+/** One line in the log for so long. */
+const NEWS_MS = 30_000;
+
+/** Times that descriptors, processes or memory were short. */
+export class Shortages {
+  count = 0;
+  /** What was short last, and when (ms since the epoch). */
+  last: { readonly what: string; readonly atMs: number } | undefined;
+
+  #notedMs = Number.NEGATIVE_INFINITY;
+
+  constructor(readonly log: Logger) {}
+
+  note(what: string): void {
+    const now = performance.now();
+    const isNews = now - this.#notedMs > NEWS_MS;
+    this.count += 1;
+    this.last = { what, atMs: Date.now() };
+    this.#notedMs = now;
+    if (isNews) {
+      this.log.warn({ reason: printable(what) }, "something is short: trying again");
+    }
+  }
+}

@@ -1,0 +1,240 @@
+import { messageOf } from "../errors.js";
+import type { Logger } from "../log.js";
+import type { ContainerInfo, NativeBinding, NativeWatch } from "../native/binding.js";
+import { printable } from "../text.js";
+import type { Care, Cares } from "./cares.js";
+import { Heals } from "./heals.js";
+import {
+  countOf,
+  failureOf,
+  type HelperReport,
+  type HelperSettings,
+  isShortage,
+  type runHelper,
+} from "./helper.js";
+import { isLeftAlone } from "./left-alone.js";
+import { containerOf, mountNamespaceOf } from "./namespaces.js";
+import type { Shortages } from "./shortages.js";
+import { type WhyNot, whyNotByName } from "./wanted.js";
+
+/** When to look again after a failure: the container may not have been ready. */
+const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
+/** When something was short, or a helper for the tenant hangs: as long as it takes. */
+const PATIENT_MS = { first: 1000, most: 30_000 } as const;
+
+/** A namespace that is to be looked at, through one process of it. */
+export interface Visit {
+  readonly pid: number;
+  readonly namespace: number;
+  readonly tenant: number;
+}
+
+export interface VisitsOptions {
+  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch">;
+  readonly settings: HelperSettings;
+  /** Patterns of the containers to take care of, and of those among them not to. */
+  readonly only: readonly string[];
+  readonly exclude: readonly string[];
+  /** Whether services within containers that have a /proc of their own are followed. */
+  readonly nested: boolean;
+  /** Tells the helper the container's id: for engines that cannot be asked for it. */
+  readonly tellId: boolean;
+  readonly log: Logger;
+  readonly run: typeof runHelper;
+  readonly watch: NativeWatch;
+  readonly cares: Cares;
+  readonly shortages: Shortages;
+  /** Whether something of a tenant is to be looked at later. */
+  readonly isAwaited: (tenant: number) => boolean;
+  readonly after: (ms: number, action: () => void) => void;
+  readonly look: (visit: Visit) => void;
+  readonly lookLater: (ms: number, visit: Visit, attempt: number) => void;
+  /** Nothing of a tenant is done for a while. */
+  readonly rest: (tenant: number, ms: number) => void;
+  readonly onError: (error: unknown) => void;
+}
+
+/** Gives namespaces the files, and judges how it went. */
+export class Visits {
+  readonly #options: VisitsOptions;
+  readonly #whyNot: WhyNot;
+  /** Tenants of which a helper hangs, with the rest that they take. */
+  readonly #hung = new Map<number, number>();
+  readonly #abort = new AbortController();
+  #stopped = false;
+
+  constructor(options: VisitsOptions) {
+    this.#options = options;
+    this.#whyNot = whyNotByName(options.binding, options.only, options.exclude);
+  }
+
+  /** Tenants of which a helper was given up that has not ended. */
+  get hung(): number {
+    return this.#hung.size;
+  }
+
+  /** What is found from now on is not acted on. */
+  stop(): void {
+    this.#stopped = true;
+  }
+
+  /** Ends helpers that run. */
+  abort(): void {
+    this.#abort.abort();
+  }
+
+  /** Whether a namespace is to have the files at all. */
+  #isWanted(container: ContainerInfo, namespace: number): boolean {
+    if (this.#whyNot(container) !== undefined || isLeftAlone(container.init)) {
+      return false;
+    }
+    return this.#options.nested || mountNamespaceOf(container.init) === namespace;
+  }
+
+  /** Looks at a namespace in its tenant's turn. Resolves to the CPU time that this took, ms. */
+  async visit(visit: Visit, attempt: number): Promise<number | undefined> {
+    const { pid, namespace } = visit;
+    // It has ended, and its number may be another process's now.
+    if (mountNamespaceOf(pid) !== namespace) {
+      if (!this.#options.isAwaited(visit.tenant)) {
+        this.#hung.delete(visit.tenant);
+      }
+      return 0;
+    }
+    try {
+      const container = containerOf(this.#options.binding, pid);
+      if (container !== undefined) {
+        return await this.#serve(visit, container, attempt);
+      }
+    } catch (error) {
+      if (isShortage(messageOf(error))) {
+        this.#options.shortages.note(messageOf(error));
+      } else {
+        this.#options.onError(error);
+      }
+      this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
+      return undefined;
+    }
+    // Its runtime may still be moving it to its cgroups.
+    const wait = RETRIES_MS[attempt];
+    if (wait !== undefined) {
+      this.#options.log.debug({ pid, attempt }, "of no container so far");
+      this.#options.lookLater(wait, visit, attempt + 1);
+    }
+    return undefined;
+  }
+
+  #patience(attempt: number): number {
+    return Math.min(PATIENT_MS.most, PATIENT_MS.first * 2 ** Math.min(attempt, 10));
+  }
+
+  async #serve(
+    visit: Visit,
+    container: ContainerInfo,
+    attempt: number,
+  ): Promise<number | undefined> {
+    const { settings, tellId, log } = this.#options;
+    const { namespace, tenant } = visit;
+    if (!this.#isWanted(container, namespace)) {
+      return undefined;
+    }
+    // The init outlives the others.
+    const pid = mountNamespaceOf(container.init) === namespace ? container.init : visit.pid;
+    // Subscribe before the first read so that no change is missed.
+    const followed = this.#options.watch.follow(pid);
+    if (followed !== "followed") {
+      log.debug({ pid, followed }, "cannot be followed");
+      if (followed === "shortage") {
+        this.#options.shortages.note("descriptors, to follow a container");
+        this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
+      }
+      return undefined;
+    }
+    const care = this.#options.cares.add(container, namespace);
+    const run = {
+      action: "attach",
+      pid,
+      name: container.name,
+      id: tellId ? container.id : undefined,
+      tenant,
+      leave: care.heals.left(namespace),
+    } as const;
+    const report = await this.#options.run(settings, run, this.#abort.signal);
+    if (!this.#stopped) {
+      this.#judge({ pid, namespace, tenant }, care, report, attempt);
+    }
+    return report.cpuUs === undefined ? undefined : report.cpuUs / 1000;
+  }
+
+  #judge(visit: Visit, care: Care, report: HelperReport, attempt: number): void {
+    const { log } = this.#options;
+    const { pid, namespace, tenant } = visit;
+    const container = printable(care.container.name);
+    if (report.busy) {
+      this.#waitForHung(visit, container, attempt);
+      return;
+    }
+    this.#hung.delete(tenant);
+    const attached = countOf(report, "attached", "replaced", "healed");
+    const failure = failureOf(report);
+    if (attached > 0 && care.served.has(namespace)) {
+      this.#countHeals(visit, care, report);
+    } else if (attached > 0) {
+      log.info({ container, pid, files: attached }, "attached");
+    }
+    if (failure === undefined) {
+      care.served.set(namespace, pid);
+      return;
+    }
+    const servedBy = care.served.get(namespace);
+    if ((servedBy !== undefined && servedBy !== pid) || mountNamespaceOf(pid) !== namespace) {
+      return;
+    }
+    if (report.isShort) {
+      this.#options.shortages.note(failure);
+      this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
+      return;
+    }
+    const wait = RETRIES_MS[attempt];
+    if (wait !== undefined) {
+      this.#options.lookLater(wait, visit, attempt + 1);
+    } else {
+      log.warn({ container, pid, reason: printable(failure) }, "not attached");
+    }
+  }
+
+  /** A helper for this tenant was given up and has not ended: none is started until it has. */
+  #waitForHung(visit: Visit, container: string, attempt: number): void {
+    const before = this.#hung.get(visit.tenant);
+    const wait = Math.min(
+      PATIENT_MS.most,
+      before === undefined ? PATIENT_MS.first / 10 : before * 2,
+    );
+    if (before === undefined) {
+      this.#options.log.warn(
+        { container, pid: visit.pid },
+        "a helper hangs in it: no other is started for it until that has ended",
+      );
+    }
+    this.#hung.set(visit.tenant, wait);
+    this.#options.rest(visit.tenant, wait);
+    this.#options.lookLater(wait, visit, attempt);
+  }
+
+  #countHeals(visit: Visit, care: Care, report: HelperReport): void {
+    const { log } = this.#options;
+    const container = printable(care.container.name);
+    const places = report.files
+      .filter(({ state }) => state === "attached" || state === "replaced" || state === "healed")
+      .map(({ path }) => path);
+    const left = care.heals.count(visit.namespace, places);
+    log.info({ container, files: places.length }, "attached again");
+    if (left.length > 0) {
+      log.warn(
+        { container, files: left.length, first: printable(left[0] ?? "") },
+        "keeps taking files away: those are not given back for an hour",
+      );
+      this.#options.after(Heals.forgivenAfterMs, () => this.#options.look(visit));
+    }
+  }
+}
