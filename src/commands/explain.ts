@@ -7,7 +7,7 @@ import { NO_BORDERS } from "../containers/table.js";
 import { VprocfsError } from "../errors.js";
 import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
 import { didYouMean, printable } from "../text.js";
-import { type Explanation, explain, FIELD_NAMES } from "../tools/explain.js";
+import { type Explanation, explain, FIELD_NAMES } from "../tools/explain/explain.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 

@@ -28,6 +28,13 @@ describeLive("vprocfs explain", [], () => {
       decidedBy: parent.directory("memory"),
       result: `${48 * 1024} kB`,
     });
+    // What others use of an ancestor's limit, this one cannot have.
+    for (const field of ["MemFree", "MemAvailable"]) {
+      const { sources, ...room } = await explained(field);
+      expect(room).toMatchObject({ field, decidedBy: parent.directory("memory") });
+      const means = sources.map((one: { means: string }) => one.means);
+      expect(means).toContain("charged of an ancestor, bytes");
+    }
     const values = total.sources.map(({ value }: { value: string }) => value);
     expect(values).toContain(`${64 * MIB}`);
     expect(values).toContain(`${48 * MIB}`);

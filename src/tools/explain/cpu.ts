@@ -1,0 +1,199 @@
+import { dirname, join } from "node:path";
+import { chainOf, limitOf, readFigure } from "../cgroup-files.js";
+import { type Field, type Inputs, own, type Part, source } from "./parts.js";
+
+const STAT = "proc/stat";
+
+const cpuOf = ({ container }: Inputs) => container.cgroups.cpu;
+
+/** The smallest quota / period along the chain, which decides where it is below `most` CPUs. */
+function quota(inputs: Inputs, most = Number.POSITIVE_INFINITY): Part {
+  const place = cpuOf(inputs);
+  if (place === undefined) {
+    return { sources: [source("-", "", "no controller", "CPU quota")] };
+  }
+  const found = chainOf(place).flatMap((directory) => {
+    if (place.v2) {
+      const path = join(directory, "cpu.max");
+      const text = readFigure(path);
+      const [most, period] = (text ?? "").split(" ").map(limitOf);
+      const ratio = most === undefined || period === undefined ? undefined : most / period;
+      return text === undefined ? [] : [{ directory, path, text, ratio }];
+    }
+    const path = join(directory, "cpu.cfs_quota_us");
+    const text = readFigure(path);
+    const period = limitOf(readFigure(join(directory, "cpu.cfs_period_us")));
+    const most = limitOf(text);
+    const ratio = most === undefined || period === undefined ? undefined : most / period;
+    return text === undefined ? [] : [{ directory, path, text: `${text} of ${period}`, ratio }];
+  });
+  const least = Math.min(...found.map(({ ratio }) => ratio ?? Number.POSITIVE_INFINITY));
+  return {
+    sources: found.map(({ path, text, ratio }, level) =>
+      source(
+        path,
+        "",
+        text,
+        `${level === 0 ? "quota and period, µs" : "of an ancestor"}${ratio === undefined ? "" : `: ${Number(ratio.toFixed(3))} CPUs`}`,
+      ),
+    ),
+    decidedBy:
+      Math.ceil(least) < most ? found.find(({ ratio }) => ratio === least)?.directory : undefined,
+  };
+}
+
+/** How many there are in a list such as "0-3,6". */
+function countOf(list: string | undefined): number {
+  return (list ?? "").split(",").reduce((sum, range) => {
+    const [first = "", last = first] = range.split("-");
+    return /^\d+$/.test(first) ? sum + Number(last) - Number(first) + 1 : sum;
+  }, 0);
+}
+
+/** Which CPUs there are: of the effective cpuset as many as the quota has room for. */
+function cpus(inputs: Inputs): readonly Part[] {
+  const set = cpuset(inputs);
+  const [own, host] = [set.sources[0], set.sources.at(-1)];
+  const limit = quota(inputs, countOf(own?.value));
+  const isSmaller = countOf(own?.value) < countOf(host?.value);
+  const decidedBy = limit.decidedBy ?? (isSmaller ? dirname(own?.path ?? "") : undefined);
+  return [{ ...set, decidedBy }, limit];
+}
+
+function cpuset({ container }: Inputs): Part {
+  const place = container.cgroups.cpuset;
+  const host = source(
+    "/sys/devices/system/cpu/online",
+    "",
+    readFigure("/sys/devices/system/cpu/online"),
+    "CPUs of the host",
+  );
+  if (place === undefined) {
+    return { sources: [host] };
+  }
+  for (const directory of chainOf(place)) {
+    const path = join(directory, place.v2 ? "cpuset.cpus.effective" : "cpuset.effective_cpus");
+    const text = readFigure(path);
+    if (text !== undefined && text !== "") {
+      return { sources: [source(path, "", text, "effective cpuset"), host] };
+    }
+  }
+  return { sources: [host] };
+}
+
+function cpuTime(inputs: Inputs, v2: string, v1: string, what: string): Part {
+  const place = inputs.container.cgroups.cpuacct;
+  const unit = place?.v2 === true ? "µs" : "ticks of 10 ms";
+  return own(place, ["cpu.stat", v2], ["cpuacct.stat", v1], `${what}, ${unit}`);
+}
+
+function throttled(inputs: Inputs): Part {
+  const place = cpuOf(inputs);
+  const directory = place === undefined ? "" : (chainOf(place)[0] ?? "");
+  const hasLocal = readFigure(join(directory, "cpu.stat.local")) !== undefined;
+  const file = hasLocal ? "cpu.stat.local" : "cpu.stat";
+  return own(
+    place,
+    [file, "throttled_usec"],
+    [file, "throttled_time"],
+    place?.v2 === true ? "held back, µs" : "held back, ns",
+  );
+}
+
+/** A column of the "cpu" line of /proc/stat, in ticks. */
+function statColumn(column: number) {
+  return (text: string): string | undefined => {
+    const ticks = /^cpu +(.*)$/m.exec(text)?.[1]?.split(" ")[column];
+    return ticks === undefined ? undefined : `${ticks} ticks (${Number(ticks) / 100} s)`;
+  };
+}
+
+/** CPUs, their time, and what runs on them. */
+export const CPU_FIELDS: readonly Field[] = [
+  {
+    names: ["cpus", "online", "nproc"],
+    file: "sys/devices/system/cpu/online",
+    formula:
+      "the first n CPUs of the effective cpuset, n = min(CPUs in it, smallest quota ÷ period along the chain rounded up), at least 1",
+    parts: cpus,
+    result: (text) => text.trim(),
+  },
+  {
+    names: ["user"],
+    file: STAT,
+    formula: "CPU time in user mode without nice; never less than what was shown before",
+    parts: (inputs) => [cpuTime(inputs, "user_usec", "user", "user time")],
+    result: statColumn(0),
+  },
+  {
+    names: ["nice"],
+    file: STAT,
+    formula: "CPU time in user mode of niced tasks, where the kernel tells (v2, Linux 6.13)",
+    parts: (inputs) => [cpuTime(inputs, "nice_usec", "nice", "niced user time")],
+    result: statColumn(1),
+  },
+  {
+    names: ["system"],
+    file: STAT,
+    formula: "CPU time in the kernel; never less than what was shown before",
+    parts: (inputs) => [cpuTime(inputs, "system_usec", "system", "system time")],
+    result: statColumn(2),
+  },
+  {
+    names: ["idle"],
+    file: STAT,
+    formula: "CPUs × time since the container began - user - nice - system - steal",
+    parts: (inputs) => [
+      cpuTime(inputs, "user_usec", "user", "user time"),
+      cpuTime(inputs, "system_usec", "system", "system time"),
+      throttled(inputs),
+      ...cpus(inputs),
+    ],
+    result: statColumn(3),
+  },
+  {
+    names: ["steal"],
+    file: STAT,
+    formula:
+      "time in which CPU quotas held the container back, as far as its CPUs had that much time to lose",
+    parts: (inputs) => [throttled(inputs), quota(inputs)],
+    result: statColumn(7),
+  },
+  {
+    names: ["uptime"],
+    file: "proc/uptime",
+    formula: "time since the container's init began; then idle time summed over its CPUs",
+    parts: ({ container }) => {
+      const path = `/proc/${container.init}/stat`;
+      const words = readFigure(path)?.replace(/^.*\)/s, "").trim().split(" ");
+      const now = readFigure("/proc/uptime");
+      return [
+        { sources: [source(path, "starttime", words?.[19], "start of init, ticks since boot")] },
+        { sources: [source("/proc/uptime", "", now, "of the host, s")] },
+      ];
+    },
+    result: (text) => text.trim(),
+  },
+  {
+    names: ["loadavg", "load"],
+    file: "proc/loadavg",
+    formula:
+      "averages over 1, 5 and 15 minutes of the container's running and blocked tasks, sampled each 5 s",
+    parts: ({ container }) => [
+      {
+        sources: [
+          source(
+            join(
+              container.cgroups.pids?.mount ?? container.cgroups.memory?.mount ?? "",
+              container.cgroup,
+            ),
+            "cgroup.procs",
+            "",
+            "the cgroup whose tasks are counted, with all below it",
+          ),
+        ],
+      },
+    ],
+    result: (text) => text.trim(),
+  },
+];

@@ -1,0 +1,223 @@
+import { join } from "node:path";
+import { chainOf, limitOf, readFigure, valueIn } from "../cgroup-files.js";
+import {
+  type Field,
+  hostBytes,
+  hostMeminfo,
+  type Inputs,
+  limits,
+  own,
+  type Part,
+  type SourceValue,
+  source,
+} from "./parts.js";
+
+const MEMINFO = "proc/meminfo";
+
+const memoryOf = ({ container }: Inputs) => container.cgroups.memory;
+
+function memoryLimit(inputs: Inputs): Part {
+  const most = hostBytes("MemTotal");
+  return limits(
+    memoryOf(inputs),
+    "memory.max",
+    "memory.limit_in_bytes",
+    "memory limit, bytes",
+    most,
+  );
+}
+
+function stat(inputs: Inputs, v2: string, v1: string, means: string): Part {
+  return own(memoryOf(inputs), ["memory.stat", v2], ["memory.stat", v1], `${means}, bytes`);
+}
+
+function swapLimit(inputs: Inputs): readonly Part[] {
+  const place = memoryOf(inputs);
+  const limit = limits(
+    place,
+    "memory.swap.max",
+    "memory.memsw.limit_in_bytes",
+    place?.v2 === true ? "swap limit, bytes" : "limit of memory and swap together, bytes",
+    place?.v2 === true ? hostBytes("SwapTotal") : undefined,
+  );
+  return place?.v2 === true ? [limit] : [limit, memoryLimit(inputs)];
+}
+
+/** What swap there is, and what of it is used. */
+function swapParts(inputs: Inputs): readonly Part[] {
+  return [
+    hostMeminfo("SwapTotal", "what the host has"),
+    ...swapLimit(inputs),
+    own(
+      memoryOf(inputs),
+      ["memory.swap.current", ""],
+      ["memory.stat", "total_swap"],
+      "swapped out, bytes",
+    ),
+  ];
+}
+
+/** What of a cgroup's memory the kernel can take back. */
+const RECLAIMABLE = [
+  ["active_file", "total_active_file", "file pages in use"],
+  ["inactive_file", "total_inactive_file", "file pages out of use"],
+  ["slab_reclaimable", "slab_reclaimable", "slab that can be dropped"],
+] as const;
+
+/**
+ * What every cgroup along the chain leaves that has a limit below the host's memory: the least
+ * decides. `reclaimable`: with what can be taken back, and with memory.high for a limit.
+ */
+function room(inputs: Inputs, reclaimable: boolean): Part {
+  const place = memoryOf(inputs);
+  if (place === undefined) {
+    return { sources: [source("-", "", "no controller", "memory limit, bytes")] };
+  }
+  const host = hostBytes("MemTotal");
+  const files = place.v2 ? ["memory.max"] : ["memory.limit_in_bytes"];
+  const limiting = place.v2 && reclaimable ? [...files, "memory.high"] : files;
+  const levels = chainOf(place).flatMap((directory, level) => {
+    const of = level === 0 ? "" : " of an ancestor";
+    const all = limiting.map((file) => [join(directory, file), `limit${of}, bytes`] as const);
+    const found = all.filter(([path]) => (limitOf(readFigure(path)) ?? host) < host);
+    if (found.length === 0 && level > 0) {
+      return [];
+    }
+    const usagePath = join(directory, place.v2 ? "memory.current" : "memory.usage_in_bytes");
+    const used = readFigure(usagePath);
+    const stat = join(directory, "memory.stat");
+    const text = reclaimable ? readFigure(stat) : undefined;
+    const parts = RECLAIMABLE.map(([v2, v1, means]) => {
+      const key = place.v2 ? v2 : v1;
+      return { key, value: valueIn(text, key), means: `${means}${of}, bytes` };
+    });
+    const sources: SourceValue[] = [
+      ...found.map(([path, means]) => source(path, "", readFigure(path), means)),
+      source(usagePath, "", used, `charged${of}, bytes`),
+      ...(reclaimable ? parts.map(({ key, value, means }) => source(stat, key, value, means)) : []),
+    ];
+    const limit = Math.min(...found.map(([path]) => limitOf(readFigure(path)) ?? host), host);
+    const back = parts.reduce((sum, { value }) => sum + (value ?? 0), 0);
+    const left = Math.max(limit - Number(used ?? 0), 0) + back;
+    return [{ directory, sources, left: found.length === 0 ? host : left }];
+  });
+  const least = levels
+    .filter(({ left }) => left < hostBytes(reclaimable ? "MemAvailable" : "MemFree"))
+    .reduce<(typeof levels)[number] | undefined>(
+      (lower, one) => (lower === undefined || one.left < lower.left ? one : lower),
+      undefined,
+    );
+  return { sources: levels.flatMap(({ sources }) => sources), decidedBy: least?.directory };
+}
+
+/** What every cgroup above leaves of swap: files of those that have a limit. */
+function swapAbove(inputs: Inputs): Part {
+  const place = memoryOf(inputs);
+  if (place === undefined) {
+    return { sources: [] };
+  }
+  const [limit, ...used] = place.v2
+    ? (["memory.swap.max", "memory.swap.current"] as const)
+    : (["memory.memsw.limit_in_bytes", "memory.memsw.usage_in_bytes"] as const);
+  const above = chainOf(place)
+    .slice(1)
+    .filter((directory) => limitOf(readFigure(join(directory, limit))) !== undefined);
+  return {
+    sources: above.flatMap((directory) =>
+      used.map((file) => {
+        const path = join(directory, file);
+        return source(path, "", readFigure(path), "in use of an ancestor's limit, bytes");
+      }),
+    ),
+  };
+}
+
+/** "MemTotal" of meminfo. */
+function meminfo(label: string) {
+  return (text: string): string | undefined =>
+    text
+      .split("\n")
+      .find((line) => line.startsWith(`${label}:`))
+      ?.slice(label.length + 1)
+      .trim();
+}
+
+/** Those of /proc/meminfo. */
+export const MEMORY_FIELDS: readonly Field[] = [
+  {
+    names: ["MemTotal"],
+    file: MEMINFO,
+    formula: "min(the host's MemTotal, the smallest memory limit along the chain of cgroups)",
+    parts: (inputs) => [hostMeminfo("MemTotal", "what the host has"), memoryLimit(inputs)],
+    result: meminfo("MemTotal"),
+  },
+  {
+    names: ["MemFree"],
+    file: MEMINFO,
+    formula:
+      "the least of limit - charged of the cgroup and of every one above that has a limit, and the host's MemFree; without a limit the host's MemFree and what others have cached, at most its MemAvailable",
+    parts: (inputs) => [
+      hostMeminfo("MemFree", "what the host has free"),
+      hostMeminfo("MemAvailable", "what it could give"),
+      room(inputs, false),
+    ],
+    result: meminfo("MemFree"),
+  },
+  {
+    names: ["MemAvailable"],
+    file: MEMINFO,
+    formula:
+      "the least of limit - charged + active_file + inactive_file + slab_reclaimable of the cgroup and of every one above that has a limit (memory.high counts as one), and the host's MemAvailable",
+    parts: (inputs) => [
+      hostMeminfo("MemAvailable", "what the host could give"),
+      room(inputs, true),
+    ],
+    result: meminfo("MemAvailable"),
+  },
+  {
+    names: ["Cached"],
+    file: MEMINFO,
+    formula: "file pages charged to the container, shared memory included",
+    parts: (inputs) => [stat(inputs, "file", "total_cache", "file pages")],
+    result: meminfo("Cached"),
+  },
+  {
+    names: ["Shmem"],
+    file: MEMINFO,
+    formula: "shared memory and tmpfs charged to the container",
+    parts: (inputs) => [stat(inputs, "shmem", "total_shmem", "shared memory")],
+    result: meminfo("Shmem"),
+  },
+  {
+    names: ["AnonPages"],
+    file: MEMINFO,
+    formula: "anonymous memory charged to the container",
+    parts: (inputs) => [stat(inputs, "anon", "total_rss", "anonymous memory")],
+    result: meminfo("AnonPages"),
+  },
+  {
+    names: ["SwapTotal"],
+    file: MEMINFO,
+    formula:
+      "the smallest swap limit along the chain (v1: limit of memory and swap - memory limit), at least what is swapped out, at most the host's SwapTotal; 0 on v1 with swappiness 0 and nothing swapped out",
+    parts: (inputs) => [
+      ...swapParts(inputs),
+      ...(memoryOf(inputs)?.v2 === false
+        ? [own(memoryOf(inputs), ["", ""], ["memory.swappiness", ""], "swappiness")]
+        : []),
+    ],
+    result: meminfo("SwapTotal"),
+  },
+  {
+    names: ["SwapFree"],
+    file: MEMINFO,
+    formula:
+      "the least of SwapTotal - what the container has swapped out, limit - use of every cgroup above that has a limit, and the host's SwapFree",
+    parts: (inputs) => [
+      ...swapParts(inputs),
+      swapAbove(inputs),
+      hostMeminfo("SwapFree", "what the host has free"),
+    ],
+    result: meminfo("SwapFree"),
+  },
+];
