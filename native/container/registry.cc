@@ -1,11 +1,5 @@
 #include "container/registry.h"
 
-#include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <optional>
@@ -24,16 +18,9 @@ constexpr uint64_t kSeatTtlUs = 20000;
 constexpr size_t kMaxSeats = 8192;
 // PID namespaces of one container that are told apart. Only the host can make more than one.
 constexpr size_t kMaxLives = 16, kMaxClocks = 64;
-constexpr size_t kLookForOthersIn = 32;
 // A search in vain that took more CPU time is not begun again for so many times as long.
 constexpr uint64_t kLongSearchUs = 2000, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
 constexpr size_t kMaxAbsent = 4096;
-constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
-
-bool exited(const Fd& pidfd) {
-  pollfd p{pidfd.get(), POLLIN, 0};
-  return ::poll(&p, 1, 0) > 0;
-}
 
 }  // namespace
 
@@ -122,30 +109,6 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   if (callers_.size() >= kMaxCallers) callers_.clear();
   callers_[room.value()] = Caller{container.value(), now + kCallerTtlUs};
   return container;
-}
-
-bool Registry::ended(const Entry& entry) {
-  return std::all_of(entry.lives.begin(), entry.lives.end(),
-                     [](const Life& life) { return exited(life.init); });
-}
-
-Result<Registry::Life> Registry::pin(const ContainerDescription& description) {
-  Life life;
-  life.pid_namespace = description.namespaces.pid;
-  life.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, description.init, 0)));
-  if (!life.init) return Error{process_errno(errno), description.cgroup};
-  // The PID may have been reused between finding it and pinning it.
-  const auto start = read_start_ticks(around_.procfs_fd, description.init);
-  if (!start || start.value() * 10000 != description.init_start_us) {
-    return Error{ESRCH, description.cgroup};
-  }
-  if (epoll_) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = description.id.packed();
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, life.init.get(), &event);
-  }
-  return life;
 }
 
 void Registry::join_locked(Entry& entry, const ContainerDescription& description, Life life) {
@@ -266,79 +229,6 @@ std::vector<std::shared_ptr<Tenant>> Registry::tenants() const {
   return all;
 }
 
-std::shared_ptr<Container> Registry::ended(ContainerId id) {
-  ContainerDescription description;
-  description.id = id;
-  // What is kept of it is not this one's: it may live, and only not be found at the moment.
-  SharedServices around = around_;
-  around.state = nullptr;
-  around.sources = nullptr;
-  auto container = std::make_shared<Container>(std::move(description), around);
-  container->mark_dead();
-  return container;
-}
-
-void Registry::forget_dead(ContainerId id) {
-  std::shared_ptr<Container> last;
-  {
-    const std::lock_guard lock(mutex_);
-    const auto it = containers_.find(id);
-    if (it == containers_.end()) return;
-    auto& lives = it->second.lives;
-    lives.erase(std::remove_if(lives.begin(), lives.end(),
-                               [](const Life& life) { return exited(life.init); }),
-                lives.end());
-    if (!lives.empty()) return;
-    last = it->second.container;
-  }
-  // Another PID namespace of it may live, of which nobody has asked: then it goes on.
-  const auto other = resolver_.of_id(id, kLookForOthersIn);
-  auto life = other ? pin(other.value()) : Result<Life>(other.error());
-  Containers gone;
-  const std::lock_guard lock(mutex_);
-  const auto it = containers_.find(id);
-  if (it == containers_.end() || it->second.container != last || !it->second.lives.empty()) return;
-  if (life) return join_locked(it->second, other.value(), std::move(life.value()));
-  erase_locked(id, gone);
-}
-
-void Registry::erase_locked(ContainerId id, Containers& gone) {
-  const auto it = containers_.find(id);
-  gone.push_back(it->second.container);
-  gone.back()->mark_dead();
-  containers_.erase(it);
-  for (auto caller = callers_.begin(); caller != callers_.end();) {
-    const bool same = caller->second.container == gone.back();
-    caller = same ? callers_.erase(caller) : std::next(caller);
-  }
-}
-
-bool Registry::make_room(Tenant& tenant) {
-  if (!tenant.stake().spent(Resource::kContainers)) return true;
-  constexpr uint64_t kSweepEveryUs = 1000000;
-  std::vector<ContainerId> its;
-  {
-    const std::lock_guard lock(mutex_);
-    const uint64_t now = boottime_us();
-    if (now < tenant.swept_us + kSweepEveryUs) return false;
-    tenant.swept_us = now;
-    for (const auto& [id, entry] : containers_) {
-      if (&entry.container->tenant() == &tenant) its.push_back(id);
-    }
-  }
-  const auto there = [this](ContainerId id) { return resolver_.exists(id); };
-  its.erase(std::remove_if(its.begin(), its.end(), there), its.end());
-  Containers gone;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const ContainerId id : its) {
-      if (containers_.count(id) != 0) erase_locked(id, gone);
-    }
-  }
-  gone.clear();
-  return !tenant.stake().spent(Resource::kContainers);
-}
-
 std::shared_ptr<Container> Registry::known(ContainerId id) const {
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);
@@ -351,58 +241,6 @@ std::vector<std::shared_ptr<Container>> Registry::known() const {
   all.reserve(containers_.size());
   for (const auto& [id, entry] : containers_) all.push_back(entry.container);
   return all;
-}
-
-Result<bool> Registry::start(std::function<void()> limits_changed) {
-  limits_changed_ = std::move(limits_changed);
-  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
-  stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (!epoll_ || !stop_) return Error{errno, "epoll"};
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = 0;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event);
-  if (around_.notifier != nullptr && around_.notifier->poll_fd() >= 0) {
-    // Edge-triggered: readings drain it too, and what they took in is looked at here all the same.
-    event.events = EPOLLIN | EPOLLET;
-    event.data.u64 = kLimitsChanged;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, around_.notifier->poll_fd(), &event);
-  }
-  return watcher_.start([this] { watch(); });
-}
-
-void Registry::pace_limits_changed() {
-  around_.notifier->drain();
-  const uint64_t begun = boottime_us();
-  limits_changed_();
-  // Containers may write limits of cgroups of their own as often as they like: looking at what
-  // changed is kept to a tenth of this thread's time.
-  const uint64_t rest_us = std::min<uint64_t>(1000000, 9 * (boottime_us() - begun));
-  pollfd p{stop_.get(), POLLIN, 0};
-  ::poll(&p, 1, static_cast<int>(rest_us / 1000));
-}
-
-void Registry::watch() {
-  epoll_event events[64];
-  for (;;) {
-    const int n = ::epoll_wait(epoll_.get(), events, 64, -1);
-    if (n < 0 && errno != EINTR) return;
-    for (int i = 0; i < n; ++i) {
-      if (events[i].data.u64 == 0) return;
-      if (events[i].data.u64 == kLimitsChanged) {
-        pace_limits_changed();
-        continue;
-      }
-      forget_dead(ContainerId::from_packed(events[i].data.u64));
-    }
-  }
-}
-
-void Registry::stop() {
-  if (!watcher_.joinable()) return;
-  const uint64_t one = 1;
-  if (::write(stop_.get(), &one, sizeof(one)) < 0) return;
-  watcher_.join();
 }
 
 }  // namespace vprocfs

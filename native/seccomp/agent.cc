@@ -1,8 +1,6 @@
 #include "seccomp/agent.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -23,11 +21,6 @@ constexpr uint64_t kFirstSource = kFirstWriter + PendingCalls::kDesks;
 /// How often writers are looked after while there are some at work.
 constexpr uint64_t kWatchUs = 50'000;
 
-/// Runtimes that have connected and say nothing: beyond these the oldest is dropped.
-constexpr size_t kMaxRuntimes = 64;
-
-constexpr int kAcceptAtOnce = 16;
-
 void arm(const Fd& timer, uint64_t at_us) {
   itimerspec when{};
   when.it_value.tv_sec = static_cast<time_t>(at_us / 1'000'000);
@@ -38,13 +31,6 @@ void arm(const Fd& timer, uint64_t at_us) {
 void drain(const Fd& timer) {
   uint64_t expirations = 0;
   if (::read(timer.get(), &expirations, sizeof expirations) < 0) return;
-}
-
-bool watch(const Fd& epoll, int fd, uint64_t key, uint32_t events) {
-  epoll_event event{};
-  event.events = events;
-  event.data.u64 = key;
-  return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 }  // namespace
@@ -69,10 +55,9 @@ Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
     return Error{errno, "epoll"};
   }
   constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
-  if (!watch(epoll_, stop_.get(), kStop, EPOLLIN) ||
-      !watch(epoll_, log_ready_.get(), kLogReady, kOnce) ||
-      !watch(epoll_, pace_timer_.get(), kPaceTimer, kOnce) ||
-      !watch(epoll_, watch_timer_.get(), kWatchTimer, kOnce)) {
+  if (!watch(stop_.get(), kStop, EPOLLIN) || !watch(log_ready_.get(), kLogReady, kOnce) ||
+      !watch(pace_timer_.get(), kPaceTimer, kOnce) ||
+      !watch(watch_timer_.get(), kWatchTimer, kOnce)) {
     return Error{errno, "epoll"};
   }
   auto adopted = adopt_all(std::move(kept));
@@ -88,121 +73,11 @@ Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
   if (options_.answers.logs != nullptr) {
     log_token_ = options_.answers.logs->listen([this](ContainerId id) { on_log(id); });
   }
-  if (!watch(epoll_, writers_.done_fd(), kDone, kOnce)) return Error{errno, "epoll"};
+  if (!watch(writers_.done_fd(), kDone, kOnce)) return Error{errno, "epoll"};
   return true;
 }
 
 Result<bool> Agent::start() { return threads_.start(kThreads); }
-
-Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
-  bool has_pending = false;
-  for (FdStore::Kept& one : kept) {
-    last_key_ = std::max(last_key_, one.tag.key);
-    const auto kind = static_cast<Kind>(one.tag.kind);
-    if (kind == Kind::kPendingCalls) {
-      const bool ours = !has_pending && pending_.open(one.fd.get()) && writers_.start(one.fd.get());
-      // One of another version is of no use any more.
-      if (!ours) fd_store_->remove(one.tag.key);
-      has_pending = has_pending || ours;
-    }
-  }
-  if (!has_pending) {
-    auto made = PendingCalls::make();
-    if (!made) return made.error();
-    if (!pending_.open(made.value().get()) || !writers_.start(made.value().get())) {
-      return Error{errno, "memfd"};
-    }
-    if (fd_store_ != nullptr) {
-      fd_store_->put({new_key(), static_cast<uint32_t>(Kind::kPendingCalls)}, made.value().get());
-    }
-  }
-  for (FdStore::Kept& one : kept) {
-    const auto kind = static_cast<Kind>(one.tag.kind);
-    const bool is_socket = kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
-    // One of another configuration is of no use any more.
-    if (is_socket && bound_path(one.fd.get()).rfind(options_.directory + "/", 0) != 0) {
-      ::unlink(bound_path(one.fd.get()).c_str());
-      fd_store_->remove(one.tag.key);
-    } else if (is_socket || kind == Kind::kMonitor || kind == Kind::kListener ||
-               kind == Kind::kAside) {
-      add(kind, std::move(one.fd), one.tag.key, true);
-    }
-  }
-  adopt_rest();
-  auto listening = listen(Kind::kLxcSocket, "lxc.sock", SOCK_SEQPACKET);
-  if (listening) listening = listen(Kind::kOciSocket, "oci.sock", SOCK_STREAM);
-  return listening;
-}
-
-void Agent::adopt_rest() {
-  constexpr int kRestMs = 1000;
-  const Fd rest = connect_to(options_.directory + "/rest.sock", SOCK_SEQPACKET);
-  pollfd p{rest.get(), POLLIN, 0};
-  while (rest && ::poll(&p, 1, kRestMs) > 0) {
-    uint32_t kinds[kRestFds];
-    Received got = receive(rest.get(), kinds, sizeof kinds, false);
-    if (got.state != Received::State::kSome) return;
-    const size_t count = std::min(got.fds.size(), got.bytes / sizeof(kinds[0]));
-    for (size_t i = 0; i < count; ++i) {
-      const auto kind = static_cast<Kind>(kinds[i]);
-      const bool known = kind == Kind::kMonitor || kind == Kind::kListener ||
-                         kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
-      if (known) add(kind, std::move(got.fds[i]), 0, false);
-    }
-  }
-}
-
-Result<bool> Agent::listen(Kind kind, const char* name, int type) {
-  for (const auto& [key, source] : sources_) {
-    if (source->kind == kind) return true;
-  }
-  auto fd = listen_at(options_.directory + "/" + name, type);
-  if (!fd) return fd.error();
-  add(kind, std::move(fd.value()), 0, false);
-  return true;
-}
-
-uint64_t Agent::new_key() {
-  // The clock sets them apart from those of workers before us.
-  last_key_ = std::max(last_key_ + 1, boottime_us() << 8);
-  return last_key_;
-}
-
-uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
-  SourcePtr source;
-  {
-    const std::lock_guard lock(mutex_);
-    if (key == 0) key = new_key();
-    source = std::make_shared<Source>(key, kind, std::move(fd), options_.calls_per_second);
-    source->resumed = resumed;
-    sources_[key] = source;
-  }
-  if (kind == Kind::kListener || kind == Kind::kMonitor) ++counters_.listeners;
-  if (fd_store_ != nullptr && !resumed && kind != Kind::kRuntime) {
-    fd_store_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
-  }
-  // What comes by one that is put aside is for LXC's monitor: only its end is told.
-  const uint32_t events = kind == Kind::kAside ? 0u : EPOLLIN;
-  if (!watch(epoll_, source->fd.get(), key, events | EPOLLONESHOT)) remove(*source);
-  return key;
-}
-
-void Agent::remove(const Source& source) {
-  const std::lock_guard lock(mutex_);
-  const auto found = sources_.find(source.key);
-  if (found == sources_.end()) return;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd.get(), nullptr);
-  if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
-  if (fd_store_ != nullptr && source.kind != Kind::kRuntime) fd_store_->remove(source.key);
-  forget_holding_locked(source.key);
-  sources_.erase(found);
-}
-
-Agent::SourcePtr Agent::find(uint64_t key) const {
-  const std::lock_guard lock(mutex_);
-  const auto found = sources_.find(key);
-  return found == sources_.end() ? nullptr : found->second;
-}
 
 void Agent::rearm(uint64_t key, int fd) const {
   epoll_event event{};
@@ -317,29 +192,15 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
   }
 }
 
-void Agent::watch_end(size_t desk, int pidfd) {
-  watch(epoll_, pidfd, kFirstWriter + desk, EPOLLIN | EPOLLONESHOT);
+bool Agent::watch(int fd, uint64_t key, uint32_t events) const {
+  epoll_event event{};
+  event.events = events;
+  event.data.u64 = key;
+  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-void Agent::accept(const Source& source) {
-  const Kind kind = source.kind == Kind::kLxcSocket ? Kind::kMonitor : Kind::kRuntime;
-  for (int i = 0; i < kAcceptAtOnce; ++i) {
-    Fd peer = accept_root(source.fd.get());
-    if (peer) add(kind, std::move(peer), 0, false);
-  }
-  if (kind == Kind::kRuntime) {
-    std::vector<SourcePtr> waiting;
-    {
-      const std::lock_guard lock(mutex_);
-      for (const auto& [key, other] : sources_) {
-        if (other->kind == kind) waiting.push_back(other);
-      }
-    }
-    std::sort(waiting.begin(), waiting.end(),
-              [](const SourcePtr& a, const SourcePtr& b) { return a->key > b->key; });
-    for (size_t i = kMaxRuntimes; i < waiting.size(); ++i) remove(*waiting[i]);
-  }
-  rearm(source.key, source.fd.get());
+void Agent::watch_end(size_t desk, int pidfd) {
+  watch(pidfd, kFirstWriter + desk, EPOLLIN | EPOLLONESHOT);
 }
 
 void Agent::stop(bool for_good) {

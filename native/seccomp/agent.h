@@ -120,15 +120,19 @@ class Agent {
     std::deque<size_t> parked;      ///< calls, by place
   };
 
-  // agent.cc: sources and threads
+  // sources.cc
   Result<bool> adopt_all(std::vector<FdStore::Kept> kept);
   void adopt_rest();
   Result<bool> listen(Kind kind, const char* name, int type);
+  void accept(const Source& source);
   /// Returns its key.
   uint64_t add(Kind kind, Fd fd, uint64_t key, bool resumed);
   void remove(const Source& source);
   SourcePtr find(uint64_t key) const;
   uint64_t new_key();
+
+  // agent.cc: threads and timers
+  bool watch(int fd, uint64_t key, uint32_t events) const;
   void rearm(uint64_t key, int fd) const;
   void defer(const Source& source, uint64_t wait_us);
   void arm_pace_timer();
@@ -138,7 +142,6 @@ class Agent {
   void watch_end(size_t desk, int pidfd);
   void run(size_t index);
   void handle(uint64_t key, uint32_t events, size_t index);
-  void accept(const Source& source);
 
   // calls.cc: one call
   void on_runtime(const SourcePtr& source);
