@@ -273,9 +273,17 @@ void StateFile::for_each(
   for (uint32_t at = 1; at < end;) {
     const uint32_t length = table()[at].load(std::memory_order_acquire);
     size_t bytes = 0;
-    if (length != 0 && find(at, type, header_of(at)->key, &bytes)) {
-      visit(at, header_of(at)->key, bytes);
+    uint64_t key = 0;
+    bool found = false;
+    if (length != 0) {
+      // Else it could be released meanwhile, and be another one's when its header is read.
+      const std::lock_guard lock(mutex_);
+      if (table()[at].load(std::memory_order_acquire) != 0) {
+        key = header_of(at)->key;
+        found = find(at, type, key, &bytes);
+      }
     }
+    if (found) visit(at, key, bytes);
     at += std::max<uint32_t>(1, length);
   }
 }
