@@ -29,36 +29,50 @@ bool PendingCalls::open(int fd) {
   return true;
 }
 
-bool PendingCalls::has_room() const {
+size_t PendingCalls::free_parked() const {
   size_t free = 0;
   for (const Entry& entry : layout_->parked) free += entry.in_use() ? 0 : 1;
-  return free > kHands;
+  return free;
 }
 
+// Threads that have looked at the same time each find a place to put theirs aside.
+bool PendingCalls::has_room() const { return free_parked() > 2 * kHands; }
+
 std::optional<size_t> PendingCalls::park(const Entry& entry) {
-  for (size_t place = 0; place < kParked; ++place) {
-    if (layout_->parked[place].in_use()) continue;
-    layout_->parked[place] = entry;
-    return place;
-  }
-  return std::nullopt;
+  return free_parked() > kHands ? put(layout_->parked, kParked, entry) : std::nullopt;
 }
 
 std::optional<size_t> PendingCalls::hold(const Entry& entry) {
-  for (size_t place = 0; place < kHeld; ++place) {
-    if (place < layout_->held_end && layout_->held[place].in_use()) continue;
-    layout_->held_end = std::max<uint64_t>(layout_->held_end, place + 1);
-    layout_->held[place] = entry;
+  size_t in_use = 0;
+  for (size_t place = 0; place < layout_->held_end; ++place) {
+    in_use += layout_->held[place].in_use() ? 1 : 0;
+  }
+  return in_use + kDesks < kHeld ? put_held(entry) : std::nullopt;
+}
+
+std::optional<size_t> PendingCalls::put(Entry* entries, size_t end, const Entry& entry) {
+  for (size_t place = 0; place < end; ++place) {
+    if (entries[place].in_use()) continue;
+    entries[place] = entry;
     return place;
   }
   return std::nullopt;
+}
+
+std::optional<size_t> PendingCalls::put_held(const Entry& entry) {
+  const size_t end = std::min<uint64_t>(layout_->held_end, kHeld);
+  if (const auto place = put(layout_->held, end, entry)) return place;
+  if (end == kHeld) return std::nullopt;
+  layout_->held_end = end + 1;
+  layout_->held[end] = entry;
+  return end;
 }
 
 const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
   // Those of the last worker join those that it had not settled itself, and only then threads and
   // writers get their places.
   for (Entry& from : layout_->hands) {
-    if (from.in_use()) park(from);
+    if (from.in_use()) put(layout_->parked, kParked, from);
     from = Entry{};
   }
   for (Desk& desk : layout_->desks) {
@@ -68,7 +82,8 @@ const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
     from.held = desk.held;
     from.log = desk.log;
     from.notification = desk.notification;
-    if (from.in_use()) park(from);
+    // What there is no room for is taken up with what was held.
+    if (from.in_use() && !put(layout_->parked, kParked, from)) put_held(from);
     desk.key = desk.notification.id = 0;
   }
   leftovers_.clear();

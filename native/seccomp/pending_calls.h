@@ -59,7 +59,8 @@ class PendingCalls {
 
   /// Whether every thread could put one more call aside.
   bool has_room() const;
-  /// Puts a call aside that has to wait for its turn. nullopt: no room.
+  /// Puts a call aside that has to wait for its turn. nullopt: no room, but for what the next
+  /// worker finds in hands.
   std::optional<size_t> park(const Entry& entry);
   /// One that was put aside, or is a leftover.
   Entry& parked(size_t place) { return layout_->parked[place]; }
@@ -68,7 +69,7 @@ class PendingCalls {
   static constexpr size_t kHeld = 1024;
   /// Places from this one on have never been used.
   size_t held_end() const { return layout_->held_end; }
-  /// Puts one aside that does. nullopt: no room.
+  /// Puts one aside that does. nullopt: no room, but for what the next worker finds with writers.
   std::optional<size_t> hold(const Entry& entry);
   Entry& held(size_t place) { return layout_->held[place]; }
   void drop_held(size_t place) { layout_->held[place] = Entry{}; }
@@ -93,6 +94,11 @@ class PendingCalls {
     Entry held[kHeld];
     alignas(4096) uint8_t texts[kDesks][Desk::kMostBytes];
   };
+  size_t free_parked() const;
+  /// Puts an entry into the first place that is free; nullopt: none is.
+  static std::optional<size_t> put(Entry* entries, size_t end, const Entry& entry);
+  std::optional<size_t> put_held(const Entry& entry);
+
   Layout* layout_ = nullptr;
   std::vector<Leftover> leftovers_;
 };
