@@ -1,11 +1,11 @@
 // Workers that hang, do not start, or find damaged state; reloads that fail; stopping.
 
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
-import { describe, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
 import { removeCgroup } from "../support/cgroups.js";
@@ -13,7 +13,6 @@ import { output } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
-import type { Scope } from "../support/scope.js";
 import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -33,7 +32,6 @@ function graceMs(daemon: Daemon): number {
 
 const PATIENCE_MS = 3_000;
 const FREEZER = "/sys/fs/cgroup/freezer";
-const PIDS = "/sys/fs/cgroup/pids";
 
 /** The worker, and who is to follow it. */
 function workersOf(keeperPid: number): number[] {
@@ -52,60 +50,6 @@ async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: num
   const result = await work.catch((error: unknown) => errnoOf(error) ?? String(error));
   return { result, ms: Date.now() - begin };
 }
-
-/** From now on a process gets so many threads more, and no others. */
-function fill(scope: Scope, pid: number, spare = 0): void {
-  const full = join(PIDS, testName("full"));
-  mkdirSync(full);
-  scope.defer(() => removeCgroup(full));
-  const before = /:pids:(.*)/.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[1] ?? "";
-  scope.defer(() => {
-    if (existsSync(`/proc/${pid}`)) {
-      writeFileSync(join(PIDS, before, "cgroup.procs"), String(pid));
-    }
-  });
-  writeFileSync(join(full, "cgroup.procs"), String(pid));
-  const taken = Number(readFileSync(join(full, "pids.current"), "utf8"));
-  writeFileSync(join(full, "pids.max"), String(taken + spare));
-}
-
-describe.runIf(existsSync(PIDS))("a node that is out of PIDs", () => {
-  it("is served, and left, by the threads that there are", async () => {
-    const scope = testScope();
-    const daemon = await Daemon.start(scope);
-    const { workerPid } = await standingBy(daemon);
-    fill(scope, workerPid);
-    // More at once than there are threads.
-    const files = ["stat", "meminfo", "cpuinfo", "uptime", "diskstats", "vmstat"];
-    const reads = Array.from({ length: 20 }, () =>
-      files.map((file) => readFile(daemon.path("proc", file), "utf8")),
-    );
-    for (const text of await Promise.all(reads.flat())) {
-      expect(text).not.toBe("");
-    }
-    expect(await statusOf(daemon)).toMatchObject({ workerPid, restarts: 0, state: "serving" });
-    expect(await daemon.stop()).toBe(0);
-    expect(daemon.logs).not.toContain("stopping failed");
-  });
-
-  it.each([0, 6, 12])("is served by the next worker when one finds %i threads", async (spare) => {
-    const scope = testScope();
-    const daemon = await Daemon.start(scope);
-    const { workerPid, generation } = await standingBy(daemon);
-    const standby = await standbyOf(daemon);
-    fill(scope, standby, spare);
-    process.kill(workerPid, "SIGKILL");
-    const files = ["stat", "meminfo", "cpuinfo", "uptime"];
-    const reads = files.map((file) => readFile(daemon.path("proc", file), "utf8"));
-    for (const text of await Promise.all(reads)) {
-      expect(text).not.toBe("");
-    }
-    const after = await servingAfter(daemon, generation + 1);
-    expect([workerPid, standby]).not.toContain(after.workerPid);
-    expect(after.reasons[0]).toBe("cannot start a thread: Resource temporarily unavailable");
-    expect(after.restarts).toBe(2);
-  });
-});
 
 describeLive("a worker in trouble", [], () => {
   it("is replaced when it is stopped", async () => {

@@ -1,0 +1,84 @@
+// Stops each thread of a process when it is about to end a piece of work, and holds it there: to others
+// it is at work that does not end.
+//
+//   stall PID answers|replies
+//
+// "answers": those that write to a descriptor of /dev/fuse; "replies": those that answer a system call
+// (SECCOMP_IOCTL_NOTIF_SEND). Threads that begin later are let alone. Prints "ready" once it has all of
+// them, and "held" with how many it holds each time it holds one more. Ends with its stdin, and lets all go.
+
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static int pid;
+static const char *what;
+
+static int is_fuse(unsigned long fd) {
+  char link[64], path[PATH_MAX];
+  snprintf(link, sizeof(link), "/proc/%d/fd/%lu", pid, fd);
+  const ssize_t n = readlink(link, path, sizeof(path) - 1);
+  return n > 0 && strncmp(path, "/dev/fuse", 9) == 0;
+}
+
+static int ends_work(pid_t thread) {
+  struct __ptrace_syscall_info info;
+  const long n = ptrace(PTRACE_GET_SYSCALL_INFO, thread, sizeof(info), &info);
+  if (n <= 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY) return 0;
+  if (strcmp(what, "replies") == 0) {
+    return info.entry.nr == SYS_ioctl && info.entry.args[1] == SECCOMP_IOCTL_NOTIF_SEND;
+  }
+  const int writes = info.entry.nr == SYS_writev || info.entry.nr == SYS_write;
+  return writes && is_fuse((unsigned long)info.entry.args[0]);
+}
+
+int main(int argc, char **argv) {
+  if (argc != 3) return 2;
+  pid = atoi(argv[1]);
+  what = argv[2];
+  char path[64];
+  snprintf(path, sizeof(path), "/proc/%d/task", pid);
+  DIR *threads = opendir(path);
+  if (threads == NULL) return 1;
+  for (struct dirent *one; (one = readdir(threads)) != NULL;) {
+    const pid_t thread = (pid_t)atoi(one->d_name);
+    if (thread <= 0) continue;
+    if (ptrace(PTRACE_SEIZE, thread, NULL, (void *)PTRACE_O_TRACESYSGOOD) != 0) return 1;
+    if (ptrace(PTRACE_INTERRUPT, thread, NULL, NULL) != 0) return 1;
+  }
+  closedir(threads);
+  puts("ready");
+  fflush(stdout);
+  for (int held = 0;;) {
+    int status = 0;
+    const pid_t thread = waitpid(-1, &status, __WALL | WNOHANG);
+    if (thread == 0) {
+      struct pollfd p = {STDIN_FILENO, POLLIN, 0};
+      // Not told of by poll(2): looked at every millisecond.
+      if (poll(&p, 1, 1) > 0) return 0;
+      continue;
+    }
+    if (thread < 0 && errno != EINTR) return 0;
+    if (thread < 0 || !WIFSTOPPED(status)) continue;
+    const int number = WSTOPSIG(status);
+    if (number == (SIGTRAP | 0x80) && ends_work(thread)) {
+      printf("held %d\n", ++held);
+      fflush(stdout);
+      continue;
+    }
+    const int is_ours = number == (SIGTRAP | 0x80) || status >> 16 != 0;
+    ptrace(PTRACE_SYSCALL, thread, NULL, (void *)(long)(is_ours ? 0 : number));
+  }
+}
