@@ -7,8 +7,8 @@ import { Report } from "./support/report.js";
 const report = process.env.VPROCFS_TEST_REPORT;
 const isLong = process.env.VPROCFS_TEST_LONG === "on";
 
-/** Files of tests that only `npm run test:long` runs. */
-const exclude = [...configDefaults.exclude, ...(isLong ? [] : ["**/*.long.test.ts"])];
+/** Copies that `npm run sanitize` makes, and files of tests that only `npm run test:long` runs. */
+const exclude = [...configDefaults.exclude, "build/**", ...(isLong ? [] : ["**/*.long.test.ts"])];
 
 /** Real mounts, cgroups, containers and machines: one file at a time, in one order. */
 const serial = {

@@ -12,88 +12,24 @@ import { counters } from "../support/counters.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
-import { Scope } from "../support/scope.js";
+import { attackFrom, pulseOf, Watch } from "../support/pulse.js";
+import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
 const THREADS = inLong(40, 200);
 const MEASURED_MS = inLong(1500, 20_000);
-/** What a busy machine adds to the slowest of a hundred reads. */
-const NOISE_US = 5000;
-
-interface Pulse {
-  readonly count: number;
-  readonly failed: number;
-  readonly p50: number;
-  readonly p99: number;
-  readonly max: number;
-}
-
 describeLive("floods of one container", ["busybox"], () => {
   const scope = fileScope();
   let daemon: Daemon;
   let hostile: Container;
   let victim: Container;
   let files: Record<"stat" | "polled" | "log" | "pressure" | "hostile" | "hostileLog", string>;
-  let allowed = 0;
-
-  async function pulse(file = files.stat): Promise<Pulse> {
-    const text = await victim.output([program("pulse"), `${MEASURED_MS}`, file]);
-    const [count = 0, failed = 0, p50 = 0, p99 = 0, max = 0] = text.trim().split(" ").map(Number);
-    return { count, failed, p50, p99, max };
-  }
-
-  /** The first of a few that is within what is allowed, else the last: other work only adds. */
-  async function bestPulse(file?: string): Promise<Pulse> {
-    let best = await pulse(file);
-    for (let more = 0; more < 3 && best.failed === 0 && best.p99 >= allowed; more += 1) {
-      best = await pulse(file);
-    }
-    return best;
-  }
-
-  /** What a read may take while others have as many threads that only burn CPU. */
-  async function measureAllowed(): Promise<number> {
-    const quiet = await pulse();
-    const burning = new Scope();
-    try {
-      await attack(burning, [program("pages"), "0", `${THREADS}`, files.hostile]);
-      return 2 * quiet.p99 + (await pulse()).p99 + NOISE_US;
-    } finally {
-      await burning.close();
-    }
-  }
-
-  /** Reads go on under an attack; what else the machine does may be more than at first. */
-  async function expectPulse(begin: (own: Scope) => Promise<void>, file?: string): Promise<void> {
-    for (let tries = 3; tries > 0; tries -= 1) {
-      const own = new Scope();
-      let found: Pulse;
-      try {
-        await begin(own);
-        found = await bestPulse(file);
-      } finally {
-        await own.close();
-      }
-      expect(found.failed).toBe(0);
-      if (found.p99 < allowed) {
-        return;
-      }
-      if (tries === 1) {
-        expect(found.p99).toBeLessThan(allowed);
-      }
-      allowed = await measureAllowed();
-    }
-  }
+  let watch: Watch;
 
   async function attack(own: Scope, argv: readonly string[]): Promise<void> {
-    const child = hostile.start(own, argv);
-    let text = "";
-    child.stdout?.on("data", (bytes: Buffer) => {
-      text += bytes.toString();
-    });
-    await until("it has begun", () => text.includes("ready"));
+    await attackFrom(own, hostile, argv);
   }
 
   beforeAll(async () => {
@@ -111,14 +47,17 @@ describeLive("floods of one container", ["busybox"], () => {
       hostile: join(await tree(hostile), "proc/stat"),
       hostileLog: join(polledMountpointOf(daemon.mountpoint), await place(hostile), "dev/kmsg"),
     };
-    allowed = await measureAllowed();
+    watch = new Watch(victim, MEASURED_MS, files.stat, (own) => {
+      return attack(own, [program("pages"), "0", `${THREADS}`, files.hostile]);
+    });
+    await watch.measure();
   });
 
   it.each(["poll", "readdir", "stat", "lookup", "signals", "access", "pread", "open", "write"])(
     "of %s",
     async (what) => {
       const file = what === "poll" || what === "write" ? files.pressure : files.hostile;
-      await expectPulse((own) => attack(own, [program("flood"), what, `${THREADS}`, file]));
+      await watch.expectPulse((own) => attack(own, [program("flood"), what, `${THREADS}`, file]));
     },
   );
 
@@ -126,15 +65,15 @@ describeLive("floods of one container", ["busybox"], () => {
     "of %s of a kernel log",
     async (what) => {
       const argv = [program("flood"), what, `${THREADS}`, files.hostileLog];
-      await expectPulse((own) => attack(own, argv));
-      await expectPulse((own) => attack(own, argv), files.log);
+      await watch.expectPulse((own) => attack(own, argv));
+      await watch.expectPulse((own) => attack(own, argv), files.log);
     },
   );
 
   it("of poll, beside others' files that are polled", async () => {
     // On the connection of what is polled, which has few threads.
     const argv = [program("flood"), "poll", `${THREADS}`, files.pressure];
-    await expectPulse((own) => attack(own, argv), files.polled);
+    await watch.expectPulse((own) => attack(own, argv), files.polled);
   });
 
   it("of inodes that the kernel forgets", async () => {
@@ -148,7 +87,7 @@ describeLive("floods of one container", ["busybox"], () => {
     const [file, text] = existsSync(empty)
       ? [empty, "0"]
       : [join(empty, "../memory.reclaim"), "1G"];
-    await expectPulse(async (own) => {
+    await watch.expectPulse(async (own) => {
       await attack(own, [program("flood"), "walk", `${THREADS}`, files.hostile]);
       let isOver = false;
       const squeeze = async (): Promise<void> => {
@@ -182,6 +121,6 @@ describeLive("floods of one container", ["busybox"], () => {
     }
     slowest.sort((a, b) => a - b);
     expect(slowest.at(-1)).toBeLessThan(1000);
-    expect((await pulse()).failed).toBe(0);
+    expect((await pulseOf(victim, MEASURED_MS, files.stat)).failed).toBe(0);
   });
 });

@@ -6,19 +6,19 @@ import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { servingAfter, standingBy } from "../e2e/never-down-support.js";
 import { MIB } from "../support/cgroups.js";
+import { environmentOf } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
+import { NOISE_US, pulseOf } from "../support/pulse.js";
 import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
-import { until } from "../support/wait.js";
+import { isSanitized, until } from "../support/wait.js";
 
 const PULSE_MS = inLong(1_000, 10_000);
-/** What a busy machine adds to the slowest of a hundred reads. */
-const NOISE_US = 5_000;
 /** Nested containers that have ended, and what they may add to a takeover. */
 const GHOSTS = inLong(200, 1_000);
 const TAKEOVER_US = 250_000;
@@ -38,7 +38,9 @@ async function nests(
 ): Promise<{ readonly child: ChildProcess; readonly tally: readonly number[] }> {
   outer.cgroup.delegate();
   const argv = [program("nests"), `${count}`, `${opens}`, file, ...outer.cgroup.directories];
-  const child = spawn("/usr/bin/env", outer.command(argv), { stdio: ["pipe", "pipe", "inherit"] });
+  const [command = "", ...rest] = outer.command(argv);
+  const env = environmentOf(rest);
+  const child = spawn(command, rest, { stdio: ["pipe", "pipe", "inherit"], env });
   const ended = once(child, "exit");
   scope.defer(async () => {
     child.stdin.end();
@@ -50,8 +52,7 @@ async function nests(
 
 /** What a victim's reads cost: none fails, and the slowest of a hundred, µs. */
 async function p99Of(victim: Container, file: string): Promise<number> {
-  const text = await victim.output([program("pulse"), `${PULSE_MS}`, file]);
-  const [, failed = 1, , p99 = 0] = text.trim().split(" ").map(Number);
+  const { failed, p99 } = await pulseOf(victim, PULSE_MS, file);
   expect(failed).toBe(0);
   return p99;
 }
@@ -81,7 +82,8 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     expect(other).toBe(0);
     expect(opened).toBeLessThanOrEqual(4096);
     expect(opened + refused).toBe(ready * opens);
-    expect(rssMib(daemon.pid) - before).toBeLessThan(48);
+    // A sanitizer's own memory grows with what it has seen.
+    expect(isSanitized || rssMib(daemon.pid) - before < 48).toBe(true);
     await expectAsQuick(victim, file, quiet);
     const full = (await counters(daemon)).resources;
     expect(full.open_files?.used).toBeLessThanOrEqual(4096);
@@ -126,10 +128,10 @@ describeLive("nested containers that hoard", ["busybox", "prlimit"], () => {
     expect(await victim.read(file)).toMatch(/^cpu /);
     const takeover = async (): Promise<number> => {
       const { workerPid, generation } = await standingBy(daemon);
-      const pulse = victim.output([program("pulse"), "1500", file]);
+      const pulse = pulseOf(victim, 1500, file);
       process.kill(workerPid, "SIGKILL");
       await servingAfter(daemon, generation);
-      const [, failed = 1, , , max = 0] = (await pulse).trim().split(" ").map(Number);
+      const { failed, max } = await pulse;
       expect(failed).toBe(0);
       return max;
     };

@@ -13,6 +13,7 @@ import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
 import { type Program, program } from "../support/programs.js";
+import { attackFrom, NOISE_US, type Pulse, pulseOf } from "../support/pulse.js";
 import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
@@ -20,29 +21,14 @@ import { SLOWNESS, until } from "../support/wait.js";
 
 const FOR_MS = inLong(8_000, 600_000);
 const PULSE_MS = inLong(1_500, 10_000);
-/** What a busy machine adds to the slowest of a hundred reads. */
-const NOISE_US = 5_000;
 const ATTACHED_WITHIN_MS = 1_000 * SLOWNESS;
 /** What two tenants may have at most, by docs/design/threats.md. */
 const MOST_MIB = 2 * 16 + 64;
 const MOST_DESCRIPTORS = 2 * (1024 + 64 * 16 + 2 * 1024 + 64);
 
-interface Pulse {
-  readonly count: number;
-  readonly failed: number;
-  readonly p50: number;
-  readonly p99: number;
-}
-
-async function pulseOf(victim: Container): Promise<Pulse> {
-  const text = await victim.output([program("pulse"), `${PULSE_MS}`, "/proc/stat"]);
-  const [count = 0, failed = 0, p50 = 0, p99 = 0] = text.trim().split(" ").map(Number);
-  return { count, failed, p50, p99 };
-}
-
 /** What all three get at the same time: the worst of each figure. */
-async function pulses(victims: readonly Container[]): Promise<Pulse> {
-  const all = await Promise.all(victims.map(pulseOf));
+async function pulses(victims: readonly Container[]): Promise<Omit<Pulse, "max">> {
+  const all = await Promise.all(victims.map((one) => pulseOf(one, PULSE_MS, "/proc/stat")));
   const most = (of: (one: Pulse) => number) => Math.max(...all.map(of));
   return {
     count: Math.min(...all.map(({ count }) => count)),
@@ -72,29 +58,8 @@ function statesOf(name: string): string[] {
     });
 }
 
-/** Has one begin, and resolves to what it says then. */
-async function attack(
-  scope: Scope,
-  from: Container,
-  name: Program,
-  ...args: string[]
-): Promise<string> {
-  const child = from.start(scope, [program(name), ...args]);
-  let text = "";
-  let errors = "";
-  child.stdout?.setEncoding("utf8").on("data", (bytes: string) => {
-    text += bytes;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (bytes: string) => {
-    errors += bytes;
-  });
-  await until(`${name} ${args[0]} has begun`, () => {
-    if (child.exitCode !== null) {
-      throw new Error(`${name} has ended: ${errors}`);
-    }
-    return text.includes("\n");
-  });
-  return text;
+function attack(scope: Scope, from: Container, name: Program, ...args: string[]): Promise<string> {
+  return attackFrom(scope, from, [program(name), ...args]);
 }
 
 describeLive("all hostile programs together", ["busybox", "runc", "prlimit"], () => {
@@ -157,7 +122,7 @@ describeLive("all hostile programs together", ["busybox", "runc", "prlimit"], ()
     const nests = [program("nests"), inLong("6", "200"), "1000", daemon.path("proc/stat")];
     background(mayhem, second.command([...nests, ...second.cgroup.directories]));
 
-    const seen: Pulse[] = [];
+    const seen: Omit<Pulse, "max">[] = [];
     const attached: number[] = [];
     const most = { mib: 0, descriptors: 0 };
     let resources: Counters["resources"] = {};

@@ -185,13 +185,16 @@ function vitest(kind, tree, projects, files) {
   // Itself: npx does not get through ThreadSanitizer.
   const program = [process.execPath, join(project, "node_modules/vitest/vitest.mjs")];
   const argv = [...program, "run", "--config", "test/vitest.config.ts", ...chosen, ...files];
-  const preload = ["env", `LD_PRELOAD=${preloaded(kind, tree).join(":")}`];
+  const libraries = preloaded(kind, tree).join(":");
+  const preload = ["env", `LD_PRELOAD=${libraries}`];
   // ThreadSanitizer wants addresses where it expects them, in this program too.
   const wrapped = kind === "tsan" ? ["setarch", "-R", ...preload] : preload;
   return run([...wrapped, ...argv], tree, {
     [variable]: [...options, `log_path=${found}`].join(":"),
     UBSAN_OPTIONS: `print_stacktrace=1:log_path=${found}`,
     VPROCFS_TEST_SLOWNESS: SLOWNESS,
+    // So that tests know what runtimes and containers are to be started without.
+    VPROCFS_TEST_SANITIZER: libraries,
   });
 }
 

@@ -41,14 +41,28 @@ export function finished(child: ChildProcess): Promise<Outcome> {
   });
 }
 
+/**
+ * The environment of a command. A sanitizer is preloaded into Node alone, which loads what is built with it:
+ * runtimes hang with it or end, and so does what they start.
+ */
+export function environmentOf(
+  argv: readonly string[],
+  environment: NodeJS.ProcessEnv = process.env,
+): NodeJS.ProcessEnv {
+  const { LD_PRELOAD: preloaded, ...others } = environment;
+  const isSanitizer = preloaded !== undefined && preloaded === process.env.VPROCFS_TEST_SANITIZER;
+  return isSanitizer && !argv.includes(process.execPath) ? others : environment;
+}
+
 /** Runs a program to its end, whatever its exit status. */
 export function run(argv: readonly string[], options: RunOptions = {}): Promise<Outcome> {
   const [program = "", ...rest] = argv;
-  const { timeoutMs = TIMEOUT_MS, ...others } = options;
+  const { timeoutMs = TIMEOUT_MS, env, ...others } = options;
   const child = spawn(program, rest, {
     stdio: ["ignore", "pipe", "pipe"],
     timeout: timeoutMs,
     killSignal: "SIGKILL",
+    env: environmentOf(argv, env),
     ...others,
   });
   return finished(child);
@@ -71,7 +85,8 @@ export async function output(argv: readonly string[], options: RunOptions = {}):
 /** The same without letting anything else run; for clean-up. */
 export function outputSync(argv: readonly string[]): string {
   const [program = "", ...rest] = argv;
-  const result = spawnSync(program, rest, { encoding: "utf8", timeout: TIMEOUT_MS });
+  const env = environmentOf(argv);
+  const result = spawnSync(program, rest, { encoding: "utf8", timeout: TIMEOUT_MS, env });
   if (result.error !== undefined || result.status !== 0) {
     throw new Error(`${argv.join(" ")}: ${result.error?.message ?? result.stderr}`);
   }
@@ -97,7 +112,8 @@ function killTree(pid: number | undefined): void {
 /** Starts a program that runs until the scope ends it or its stdin is closed. */
 export function background(scope: Scope, argv: readonly string[]): ChildProcess {
   const [program = "", ...rest] = argv;
-  const child = spawn(program, rest, { stdio: ["pipe", "pipe", "pipe"] });
+  const env = environmentOf(argv);
+  const child = spawn(program, rest, { stdio: ["pipe", "pipe", "pipe"], env });
   const ended = once(child, "close");
   scope.defer(async () => {
     child.stdin?.destroy();

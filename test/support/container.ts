@@ -5,7 +5,14 @@ import { once } from "node:events";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Cgroup, type Limits } from "./cgroups.js";
-import { background, type Outcome, outputOf, type RunOptions, run } from "./command.js";
+import {
+  background,
+  environmentOf,
+  type Outcome,
+  outputOf,
+  type RunOptions,
+  run,
+} from "./command.js";
 import { type Daemon, VIEWS } from "./daemon.js";
 import { testName } from "./names.js";
 import { program } from "./programs.js";
@@ -91,8 +98,10 @@ export class Container {
       // Whoever makes cgroups below its own has controllers there.
       cgroup.delegate();
     }
-    const child = spawn(program("container"), containerArguments(cgroup, options), {
+    const argv = containerArguments(cgroup, options);
+    const child = spawn(program("container"), argv, {
       stdio: ["ignore", "pipe", "pipe"],
+      env: environmentOf(argv),
     });
     const ended = once(child, "close");
     scope.defer(async () => {

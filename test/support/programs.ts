@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { outputSync } from "./command.js";
 import { project } from "./project.js";
 
@@ -14,6 +14,7 @@ export type Program =
   | "container"
   | "counts"
   | "crowd"
+  | "disturb"
   | "drain"
   | "eat"
   | "fault"
@@ -21,11 +22,13 @@ export type Program =
   | "flood"
   | "ghosts"
   | "hoard"
+  | "hold"
   | "mounter"
   | "nests"
   | "pages"
   | "pulse"
   | "resend"
+  | "stall"
   | "syscalls"
   | "syslog"
   | "taken"
@@ -36,7 +39,13 @@ const FLAGS = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Wshadow", "-Werror", "
 
 function compiled(name: string, flags: readonly string[]): string {
   const source = join(project, "test/support/native", `${name}.c`);
-  const version = createHash("sha256").update(readFileSync(source)).digest("hex").slice(0, 12);
+  const text = readFileSync(source, "utf8");
+  const headers = [...text.matchAll(/^#include "(.*)"$/gm)].map(([, name = ""]) => name);
+  const all = headers.map((header) => readFileSync(join(dirname(source), header), "utf8"));
+  const version = createHash("sha256")
+    .update([text, ...all].join(""))
+    .digest("hex")
+    .slice(0, 12);
   const directory = join(project, "build/test-programs");
   const path = join(directory, `${name}-${version}`);
   if (!existsSync(path)) {

@@ -4,6 +4,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { constants } from "node:fs";
 import { getSystemErrorName } from "node:util";
+import { environmentOf } from "./command.js";
 import { program } from "./programs.js";
 import type { Scope } from "./scope.js";
 
@@ -40,7 +41,8 @@ export class Syscalls {
 
   private constructor(argv: readonly string[]) {
     const [command = "", ...rest] = argv;
-    this.#child = spawn(command, rest, { stdio: ["pipe", "pipe", "inherit"] });
+    const env = environmentOf(argv);
+    this.#child = spawn(command, rest, { stdio: ["pipe", "pipe", "inherit"], env });
     this.#child.stdout?.on("data", (bytes: Buffer) => {
       this.#received = Buffer.concat([this.#received, bytes]);
       this.#wake();

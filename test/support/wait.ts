@@ -5,6 +5,9 @@ const POLL_MS = 10;
 /** How many times slower than usual this machine is: emulated ones are. */
 export const SLOWNESS = Number(process.env.VPROCFS_TEST_SLOWNESS ?? 1);
 
+/** Whether what is tried is built with a sanitizer: `npm run sanitize`. */
+export const isSanitized = process.env.VPROCFS_TEST_SANITIZER !== undefined;
+
 /** How long an event may take before the test has failed; only ever reached by failures. */
 export const DEADLINE_MS = 30_000 * SLOWNESS;
 
