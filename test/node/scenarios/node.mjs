@@ -93,7 +93,7 @@ export const node = [
         pid_of docker:docker0
         # Reads until gap_end, which says how many saw another's figures.
         gap_begin() { rm -f /tmp/gap.in; mkfifo /tmp/gap.in; /root/bed/gap.py $PID $KIB </tmp/gap.in >/tmp/gap.out 2>&1 & exec 9>/tmp/gap.in; }
-        gap_end() { exec 9>&-; wait $!; tail -n 1 /tmp/gap.out; }
+        gap_end() { exec 9>&-; wait $!; GAP=$(tail -n 1 /tmp/gap.out); }
         gap_begin
         apt-get install -y /root/packages/old/vprocfs-as-lxcfs_*.deb /root/packages/old/vprocfs-lxcfs-compat_*.deb >/tmp/apt.log 2>&1 </dev/null ||
             fail "apt install: $(grep -E '^(E:|dpkg: error)' /tmp/apt.log | head -n 2 | tr '\n' ' ')"
@@ -102,15 +102,15 @@ export const node = [
         within 100 mountpoint -q /var/lib/lxcfs || fail "nothing is mounted on /var/lib/lxcfs"
         [ "$(systemctl is-active vprocfs)" = inactive ] || fail "vprocfs.service is $(systemctl is-active vprocfs)"
         own 30 $(everyone)
-        there=$(gap_end)
+        gap_end; there=$GAP
         gap_begin
         apt-get remove -y vprocfs-lxcfs-compat >/tmp/apt.log 2>&1 </dev/null || fail "apt remove: $(tail -n 1 /tmp/apt.log)"
         here || fail "apt remove has taken Incus along"
         systemctl restart incus || fail "Incus does not start without vprocfs-lxcfs-compat"
         served
         own 30 $(everyone)
-        back=$(gap_end)
-        say "$there $back"`,
+        gap_end
+        say "$there $GAP"`,
       );
       const [reads, wrong, failed, , readsBack, wrongBack, failedBack] = text
         .split("\n")
