@@ -1,7 +1,7 @@
 // Containers that make attaching as costly as they can. A stranger is attached in time all the same,
 // and nothing is left of it.
 
-import { type ChildProcess, execFileSync } from "node:child_process";
+import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
@@ -15,6 +15,7 @@ import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
 import { program } from "../support/programs.js";
+import { attackFrom } from "../support/pulse.js";
 import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -71,21 +72,7 @@ function helpers(): { readonly all: number; readonly stuck: number } {
 /** Runs the adversary in a container until it is in place. */
 async function hostile(scope: Scope, ...argv: readonly string[]): Promise<Container> {
   const container = await Container.start(scope, { name: "hostile", memory: 4096 * MIB });
-  const child: ChildProcess = container.start(scope, [program("mounter"), ...argv]);
-  let text = "";
-  let errors = "";
-  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk;
-  });
-  child.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
-    errors += chunk;
-  });
-  await until("the adversary is in place", () => {
-    if (child.exitCode !== null) {
-      throw new Error(`the adversary has ended: ${errors}`);
-    }
-    return text.includes("ready");
-  });
+  await attackFrom(scope, container, [program("mounter"), ...argv]);
   return container;
 }
 
@@ -152,6 +139,18 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
   it("makes namespaces without end", async () => {
     const own = testScope();
     await hostile(own, "churn");
+    await victims(own);
+  });
+
+  it("executes programs without end", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { name: "hostile", memory: 256 * MIB });
+    await attackFrom(own, container, [
+      program("flood"),
+      "exec",
+      inLong("20", "100"),
+      program("flood"),
+    ]);
     await victims(own);
   });
 

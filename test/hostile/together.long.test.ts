@@ -15,11 +15,11 @@ import { memTotalKb } from "../support/procfile.js";
 import { type Program, program } from "../support/programs.js";
 import { attackFrom, NOISE_US, type Pulse, pulseOf } from "../support/pulse.js";
 import { Scope } from "../support/scope.js";
-import { inLong } from "../support/size.js";
+import { inLong, sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { SLOWNESS, until } from "../support/wait.js";
 
-const FOR_MS = inLong(8_000, 600_000);
+const FOR_MS = 1000 * sized("VPROCFS_TEST_TOGETHER_S", 8, 600);
 const PULSE_MS = inLong(1_500, 10_000);
 const ATTACHED_WITHIN_MS = 1_000 * SLOWNESS;
 /** What two tenants may have at most, by docs/design/threats.md. */

@@ -5,7 +5,7 @@
 // WHAT: "poll", "readdir" (FILE's directory), "walk" (all that is two directories above it),
 // "stat", "signals" (the same while signals come), "lookup" (what is not there), "fstat", "access",
 // "pread", "read" (what is there, without waiting), "seek" (to the end), "open" or "write" (bytes
-// that are no trigger). Prints "ready" and runs until it is killed.
+// that are no trigger), or "exec" (FILE, which is to end at once). Prints "ready" and runs until it is killed.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -16,11 +16,13 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -71,6 +73,10 @@ static void once(int fd) {
     if (pread(fd, bytes, sizeof(bytes), 1) < 0) return;
   } else if (strcmp(what, "write") == 0) {
     if (write(fd, "nothing", 7) < 0) return;
+  } else if (strcmp(what, "exec") == 0) {
+    char *const arguments[] = {"flood", NULL};
+    pid_t pid = 0;
+    if (posix_spawn(&pid, file, NULL, NULL, arguments, environ) == 0) waitpid(pid, NULL, 0);
   } else {
     const int again = open(file, O_RDONLY | O_CLOEXEC);
     if (again >= 0) close(again);
