@@ -63,15 +63,20 @@ describe.runIf(missing === undefined)(title, () => {
   });
 
   // CRIU 3.17 does not know the kernels of today's hosts, and this one it does.
-  const lacking = ["criu", "runc"].filter((name) => !haveProgram(name));
-  const reason = lacking.length === 0 ? "" : ` (skipped: no ${lacking.join(", no ")})`;
-  it.runIf(isLong && lacking.length === 0)(
-    `lets runc checkpoint and restore a container that has the files${reason}`,
-    TIMEOUT,
-    async () => {
-      expectAll(await guest("criu"));
-    },
-  );
+  for (const [runtime, name] of [
+    ["runc", "runc"],
+    ["lxc", "lxc-checkpoint"],
+  ] as const) {
+    const lacking = ["criu", name].filter((one) => !haveProgram(one));
+    const reason = lacking.length === 0 ? "" : ` (skipped: no ${lacking.join(", no ")})`;
+    it.runIf(isLong && lacking.length === 0)(
+      `lets CRIU checkpoint and restore a container of ${runtime} that has the files${reason}`,
+      TIMEOUT,
+      async () => {
+        expectAll(await guest("criu", runtime));
+      },
+    );
+  }
 
   it("without resend, fails only requests in flight when a worker dies", TIMEOUT, async () => {
     const script = `${project}/test/e2e/vm/never-down-guest.mjs`;
