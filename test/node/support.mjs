@@ -71,7 +71,7 @@ fifth of a CPU" (test/source/kernel-log.test.ts) and the clean-up of "a host of 
   tested for what it names (test/config/kubernetes.test.ts); by the schemas of the API, as npm's package
   kubernetes-models 4.5.1 has them, all its documents are valid (tried by hand).
 - **Checkpoints** on these nodes: Debian 13 has no CRIU. With Debian 12's (3.17) and Linux 6.1 containers of runc
-  are tried in test/e2e/vm.
+  and LXC are tried in test/e2e/vm.
 - **Proxmox, Ubuntu, CentOS and others**: their packages are not in Debian's archive.
 - **Real hardware and KVM**: nothing here depends on how fast the machine is, but for deadlines.
 `;
