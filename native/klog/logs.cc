@@ -4,8 +4,6 @@
 #include <cstring>
 #include <utility>
 
-#include "klog/syslog_text.h"
-
 namespace vprocfs {
 namespace {
 
@@ -19,53 +17,6 @@ struct Prefix {
   uint64_t tenant;
   uint64_t unused;
 };
-
-constexpr KernelLogs::Place kEnd{UINT64_MAX, 0};
-
-/// Up to `most` bytes of the records from `at` to `end`; `at` moves on by them. Whole records, and
-/// the beginning of the first one where it is longer.
-std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Place end,
-                      size_t most) {
-  std::string out;
-  ring.for_each(at.sequence, [&](const OwnRecord& record) {
-    if (record.sequence > end.sequence || (record.sequence == end.sequence && end.bytes == 0)) {
-      return false;
-    }
-    // What was there has gone.
-    if (record.sequence != at.sequence) at = {record.sequence, 0};
-    std::string text = syslog_text(record.time_us, record.priority, record.text);
-    if (record.sequence == end.sequence) text.resize(std::min<size_t>(text.size(), end.bytes));
-    text.erase(0, at.bytes);
-    const bool fits = text.size() <= most - out.size();
-    if (!fits && !out.empty()) return false;
-    if (fits && record.sequence != end.sequence) {
-      at = {record.sequence + 1, 0};
-    } else {
-      text.resize(std::min(text.size(), most));
-      at.bytes = static_cast<uint16_t>(at.bytes + text.size());
-    }
-    out += text;
-    return fits;
-  });
-  return out;
-}
-
-/// The first record from `sequence` on from which all that follow have room in `most` bytes.
-KernelLogs::Place first_that_fits(const LogRing& ring, uint64_t sequence, size_t most) {
-  size_t bytes = 0;
-  ring.for_each(sequence, [&bytes](const OwnRecord& record) {
-    bytes += syslog_text_bytes(record.time_us, record.priority, record.text);
-    return true;
-  });
-  ring.for_each(sequence, [&](const OwnRecord& record) {
-    sequence = record.sequence;
-    if (bytes <= most) return false;
-    bytes -= syslog_text_bytes(record.time_us, record.priority, record.text);
-    ++sequence;
-    return true;
-  });
-  return {sequence, 0};
-}
 
 }  // namespace
 
@@ -251,96 +202,6 @@ bool KernelLogs::change_marks(ContainerId id, const Change& change) {
   change(marks, it->second.ring->next_sequence());
   it->second.ring->set_marks(marks);
   return true;
-}
-
-KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
-  Unread out;
-  const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return out;
-  const LogMarks marks = it->second.ring->marks();
-  it->second.ring->for_each(marks.taken, [&](const OwnRecord& record) {
-    const size_t bytes = syslog_text_bytes(record.time_us, record.priority, record.text);
-    const bool in_part = record.sequence == marks.taken;
-    out.bytes += bytes - std::min<size_t>(in_part ? marks.taken_bytes : 0, bytes);
-    ++out.records;
-    return true;
-  });
-  return out;
-}
-
-std::string KernelLogs::take(ContainerId id, size_t most, const Taken& taken) {
-  const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  LogRing& ring = *it->second.ring;
-  LogMarks marks = ring.marks();
-  const Place from{marks.taken, marks.taken_bytes};
-  Place to = from;
-  std::string out = text_from(ring, to, kEnd, most);
-  if (out.empty()) return out;
-  if (taken) taken(from, to);
-  marks.taken = to.sequence;
-  marks.taken_bytes = to.bytes;
-  ring.set_marks(marks);
-  return out;
-}
-
-std::string KernelLogs::again(ContainerId id, Place from, Place to) {
-  const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  LogRing& ring = *it->second.ring;
-  LogMarks marks = ring.marks();
-  std::string out = text_from(ring, from, to, std::string::npos);
-  if (Place{marks.taken, marks.taken_bytes} < to) {
-    marks.taken = to.sequence;
-    marks.taken_bytes = to.bytes;
-    ring.set_marks(marks);
-  }
-  return out;
-}
-
-void KernelLogs::give_back(ContainerId id, Place from, Place to) {
-  change_marks(id, [&](LogMarks& marks, uint64_t) {
-    if (marks.taken != to.sequence || marks.taken_bytes != to.bytes) return;
-    marks.taken = from.sequence;
-    marks.taken_bytes = from.bytes;
-  });
-}
-
-std::string KernelLogs::last(ContainerId id, size_t most) const {
-  const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  const LogRing& ring = *it->second.ring;
-  Place at = first_that_fits(ring, ring.marks().cleared, most);
-  return text_from(ring, at, kEnd, most);
-}
-
-std::string KernelLogs::last_and_clear(ContainerId id, size_t most, const Taken& cleared) {
-  const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  LogRing& ring = *it->second.ring;
-  LogMarks marks = ring.marks();
-  const Place from = first_that_fits(ring, marks.cleared, most);
-  Place to = from;
-  std::string out = text_from(ring, to, kEnd, most);
-  cleared(from, to);
-  marks.cleared = to.sequence;
-  ring.set_marks(marks);
-  return out;
-}
-
-std::string KernelLogs::last_again(ContainerId id, Place from, Place to) {
-  change_marks(id, [&to](LogMarks& marks, uint64_t) {
-    marks.cleared = std::max(marks.cleared, to.sequence);
-  });
-  const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  return it == logs_.end() ? std::string()
-                           : text_from(*it->second.ring, from, to, std::string::npos);
 }
 
 size_t KernelLogs::listen(Listener listener) {

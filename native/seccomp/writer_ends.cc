@@ -1,0 +1,100 @@
+// Writers that hang, end, or are left to the next worker.
+
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "seccomp/agent.h"
+#include "source/process.h"
+
+namespace vprocfs {
+
+void Agent::look_after_writers(size_t index) {
+  for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (writers_.look(i, boottime_us()) != Writers::Health::kStuck) continue;
+      Turn& turn = turns_[pending_.desk(i).tenant];
+      turn.taken = turn.stuck = true;
+      turn.desk = i;
+    }
+    counters_.stuck.fetch_add(1, std::memory_order_relaxed);
+    counters_.late.fetch_add(1, std::memory_order_relaxed);
+    finish(i, Desk::kUnwritable, index);
+  }
+}
+
+void Agent::on_writer_end(size_t index_of_desk, size_t index) {
+  bool was_stuck = false, was_busy = false, too_late = false;
+  std::vector<uint64_t> free;
+  Desk& desk = pending_.desk(index_of_desk);
+  {
+    const std::lock_guard lock(mutex_);
+    was_stuck = writers_.is_stuck(index_of_desk);
+    // The agent's turn: somebody is about to take what was done.
+    was_busy = writers_.is_busy(index_of_desk) && desk.turn != Desk::kAgents;
+    too_late = writers_.was_killed(index_of_desk);
+    if (!writers_.reap(index_of_desk)) return;
+    for (auto& [tenant, turn] : turns_) {
+      if (!turn.stuck || turn.desk != index_of_desk) continue;
+      turn.taken = turn.stuck = false;
+      free.push_back(tenant);
+    }
+  }
+  if (was_stuck) counters_.stuck.fetch_sub(1, std::memory_order_relaxed);
+  for (const uint64_t tenant : free) next_turn(tenant, index);
+  if (!was_busy) return;
+  const bool done = desk.turn.load(std::memory_order_acquire) == Desk::kDone;
+  if (done) return finish(index_of_desk, static_cast<Desk::End>(desk.end), index);
+  if (too_late) counters_.late.fetch_add(1, std::memory_order_relaxed);
+  // One that was killed by others is asked again: of another writer.
+  finish(index_of_desk, too_late ? Desk::kUnwritable : Desk::kReturned, index);
+}
+
+void Agent::adopt_writers() {
+  writers_.adopt([this](size_t desk, int pidfd) {
+    Turn& turn = turns_[pending_.desk(desk).tenant];
+    turn.taken = turn.stuck = true;
+    turn.desk = desk;
+    watch_end(desk, pidfd);
+    ++counters_.stuck;
+  });
+}
+
+void Agent::leave_writers(bool for_good) {
+  if (!pending_.is_open()) return;
+  constexpr int kLeaveWithinMs = 100, kStepMs = 10;
+  for (size_t i = 0; i < PendingCalls::kDesks; ++i) pending_.desk(i).wanted = 1;
+  const auto busy = [this] {
+    for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
+      if (writers_.is_busy(i)) return true;
+    }
+    return false;
+  };
+  for (int waited = 0; busy() && waited < kLeaveWithinMs; waited += kStepMs) {
+    pollfd p{writers_.done_fd(), POLLIN, 0};
+    ::poll(&p, 1, kStepMs);
+    while (const auto desk = writers_.next_done()) leave(*desk);
+  }
+  // What is still pending is for the next worker, where there is one.
+  writers_.stop();
+  if (!for_good && fd_store_ != nullptr) return;
+  for (const auto& [place, entry] : pending_.leftovers()) {
+    const SourcePtr source = find(entry.key);
+    if (source && source->kind == Kind::kListener) {
+      reply(*source, entry.notification, unanswered(entry.notification.data));
+    }
+  }
+  for (const Holding& one : holding_) {
+    const SourcePtr source = find(one.key);
+    const seccomp_notif& notification = pending_.held(one.place).notification;
+    if (source) reply(*source, notification, unanswered(notification.data));
+  }
+}
+
+}  // namespace vprocfs
