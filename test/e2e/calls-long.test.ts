@@ -1,13 +1,12 @@
 // Many calls of sysinfo(2): nothing grows, and what one costs. bench/calls/calls.sh makes it long.
 
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { type CallNode, socketsDirectory, startCallNode } from "../support/call-node.js";
 import { type Caller, startCaller, Watched, watched } from "../support/calls.js";
 import { background } from "../support/command.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
-import { testName } from "../support/names.js";
+import { type Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
@@ -27,17 +26,7 @@ const CALLS_PER_TRIAL = inLong(5_000, 20_000);
 const ROUNDS = inLong(2, 4);
 const SECONDS_PER_CALL = 1 / 2000;
 
-function shortDirectory(scope: Scope): string {
-  const path = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
-  scope.defer(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
-async function start(scope: Scope): Promise<{ daemon: Daemon; sockets: string }> {
-  const sockets = shortDirectory(scope);
-  const args = ["--calls-directory", sockets, "--calls-per-second", "0"];
-  return { daemon: await Daemon.start(scope, ...args), sockets };
-}
+const start = (scope: Scope): Promise<CallNode> => startCallNode(scope, "--calls-per-second", "0");
 
 async function callOften(caller: Caller, most: number): Promise<void> {
   for (let made = 0; made < most; ) {
@@ -112,7 +101,7 @@ describeLive("many calls", ["runc", "lxc-create", "busybox"], () => {
     async () => {
       const scope = testScope();
       const node = await start(scope);
-      const least = shortDirectory(scope);
+      const least = socketsDirectory(scope);
       background(scope, [program("calls"), "agent", join(least, "oci.sock")]);
       await until("it listens", () => existsSync(join(least, "oci.sock")));
       const ours = await startCaller(scope, "runc", node);

@@ -3,7 +3,6 @@
 import {
   existsSync,
   mkdirSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -11,12 +10,19 @@ import {
   writeFileSync,
 } from "node:fs";
 import { connect } from "node:net";
-import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { callFiles } from "../../src/attach/call-files.js";
 import { MARK } from "../../src/attach/hooks.js";
+import {
+  CALL_KINDS,
+  type CallNode,
+  socketsDirectory,
+  startCallNode,
+  startIn,
+  titleOf,
+} from "../support/call-node.js";
 import {
   asService,
   CALLS,
@@ -50,29 +56,6 @@ import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
 const KEEPER_PAUSE_MS = 3_000;
 /** The documented time after which a call that nobody can answer fails. */
 const PATIENCE_MS = 10_000;
-
-interface Node {
-  readonly daemon: Daemon;
-  readonly sockets: string;
-}
-
-function socketsDirectory(scope: Scope): string {
-  // Short: the path of a socket has room for 107 bytes.
-  const sockets = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
-  scope.defer(() => rmSync(sockets, { recursive: true }));
-  return sockets;
-}
-
-async function startIn(scope: Scope, sockets: string, ...args: string[]): Promise<Daemon> {
-  const daemon = await Daemon.start(scope, "--calls-directory", sockets, ...args);
-  await until("it listens", () => existsSync(join(sockets, "oci.sock")));
-  return daemon;
-}
-
-async function startNode(scope: Scope, ...args: string[]): Promise<Node> {
-  const sockets = socketsDirectory(scope);
-  return { daemon: await startIn(scope, sockets, ...args), sockets };
-}
 
 /** The counters of the agent, which the worker logs when it is asked to. */
 async function countersOf(daemon: Daemon): Promise<Readonly<Record<string, number>>> {
@@ -171,26 +154,16 @@ async function expectAgreement(caller: Caller): Promise<void> {
   expect(Math.abs(told.tasks - Number(tasks))).toBeLessThanOrEqual(3);
 }
 
-const KINDS: readonly { kind: Kind; mapped: boolean; needs: readonly string[] }[] = [
-  { kind: "runc", mapped: false, needs: ["runc"] },
-  { kind: "runc", mapped: true, needs: ["runc"] },
-  { kind: "crun", mapped: false, needs: ["crun"] },
-  { kind: "crun", mapped: true, needs: ["crun"] },
-  { kind: "podman", mapped: false, needs: ["podman", "runc"] },
-  { kind: "lxc", mapped: false, needs: ["lxc-create", "lxc-attach"] },
-  { kind: "lxc", mapped: true, needs: ["lxc-create", "lxc-attach", "newuidmap"] },
-];
-
-for (const { kind, mapped, needs } of KINDS) {
-  const title = mapped ? `${kind} with a user namespace` : kind;
-  describeLive(title, ["busybox", ...needs], () => {
+for (const one of CALL_KINDS) {
+  const { kind, mapped, needs } = one;
+  describeLive(titleOf(one), ["busybox", ...needs], () => {
     const scope = fileScope();
-    let started: Promise<{ node: Node; caller: Caller }> | undefined;
+    let started: Promise<{ node: CallNode; caller: Caller }> | undefined;
     const ready = () => {
       started ??= (async () => {
         // Containers have no more swap than the node.
         swapOn(scope, 192);
-        const node = await startNode(scope);
+        const node = await startCallNode(scope);
         const caller = await startCaller(scope, kind, { ...node, mapped });
         return { node, caller };
       })();
@@ -298,7 +271,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
   it("a container that floods slows only itself", async () => {
     const scope = testScope();
     // A rate that any machine can have, however busy it is.
-    const node = await startNode(scope, "--calls-per-second", "200");
+    const node = await startCallNode(scope, "--calls-per-second", "200");
     const flooding = await startCaller(scope, "runc", node);
     const other = await startCaller(scope, "runc", node);
     const flood = [1, 2, 3].map(() => watched(flooding, "", 400));
@@ -313,7 +286,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("a call that is made while another one is resumed is not lost", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startCaller(scope, "runc", node);
     const stop = join(caller.rootfs, "tmp/stop");
     // One makes the next call as soon as the last worker's is answered; the other one's is resumed.
@@ -334,7 +307,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("answers sched_getaffinity(2) with the CPUs shown, where it is told to", async () => {
     const scope = testScope();
-    const node = await startNode(scope, "--affinity", "on");
+    const node = await startCallNode(scope, "--affinity", "on");
     const caller = await startCaller(scope, "runc", node);
     const online = (await caller.output(["cat", "/sys/devices/system/cpu/online"])).trim();
     expect(online).toMatch(/^\d+$/);
@@ -359,7 +332,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("leaves calls to the kernel where it cannot have the listener for its writer", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startCaller(scope, "runc", node);
     expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
     const writers = writersOf((await statusOf(node.daemon)).workerPid);
@@ -381,7 +354,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("answers the calls of two containers whose writers are killed all the time", async () => {
     const scope = testScope();
-    const node = await startNode(scope, "--calls-per-second", "0");
+    const node = await startCallNode(scope, "--calls-per-second", "0");
     const callers = [
       await startCaller(scope, "runc", node),
       await startCaller(scope, "runc", node),
@@ -418,7 +391,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
   const PIDS = "/sys/fs/cgroup/pids";
   it.runIf(existsSync(PIDS))("has calls wait while no writer can be started", async () => {
     const scope = testScope();
-    const node = await startNode(scope, "--patience-ms", "5000");
+    const node = await startCallNode(scope, "--patience-ms", "5000");
     const caller = await startCaller(scope, "runc", node);
     const full = join(PIDS, testName("full"));
     mkdirSync(full);
@@ -453,7 +426,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("calls that a hanging worker has are answered by the next one", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startCaller(scope, "runc", node);
     const { workerPid, generation } = await statusOf(node.daemon);
     process.kill(workerPid, "SIGSTOP");
@@ -464,7 +437,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("a keeper that takes its time to give what it keeps is waited for", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startCaller(scope, "runc", node);
     const standby = await standbyOf(node.daemon);
     const { keeperPid, workerPid, generation } = await statusOf(node.daemon);
@@ -494,7 +467,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("survives whatever is said on its sockets", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startCaller(scope, "runc", node);
     const say = (text: string | Buffer) =>
       new Promise<void>((resolve) => {
@@ -521,7 +494,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     "writes nothing for forged ids, and drops monitors that say what none says",
     async () => {
       const scope = testScope();
-      const node = await startNode(scope);
+      const node = await startCallNode(scope);
       const caller = await startCaller(scope, "runc", node);
       const memory = join(temporaryDirectory(scope, "memory"), "memory");
       const script = join(project, "test/support/native/monitor.py");
@@ -542,7 +515,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     "gives a monitor one answer, the kernel's, where the memory of its caller blocks",
     async () => {
       const scope = testScope();
-      const node = await startNode(scope);
+      const node = await startCallNode(scope);
       const memory = await freezable(scope);
       const container = await Container.start(scope, { memory: 64 * MIB });
       const script = join(project, "test/support/native/late_monitor.py");
@@ -572,7 +545,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("does not take the sockets of another one", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const second = await Daemon.start(scope, "--calls-directory", node.sockets);
     await until("it says so", () => second.logs.includes("no system calls of containers"));
     expect(second.logs).toContain("Address already in use");
@@ -582,7 +555,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
 
   it("forgets containers that ended", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const before = await statusOf(node.daemon);
     const inner = new Scope();
     await startCaller(inner, "runc", node);
@@ -610,7 +583,7 @@ describeLive("what install-hooks --sysinfo writes", ["podman", "runc", "lxc-crea
 
   it("works with LXC", async () => {
     const scope = testScope();
-    const { daemon, sockets } = await startNode(scope);
+    const { daemon, sockets } = await startCallNode(scope);
     const lines = [`lxc.include = ${write(scope, sockets).conf}`];
     const tree = daemon.mountpoint;
     const container = await LxcContainer.start(scope, { ...LIMITS, tree, lines });
@@ -619,7 +592,7 @@ describeLive("what install-hooks --sysinfo writes", ["podman", "runc", "lxc-crea
 
   it("works with podman", async () => {
     const scope = testScope();
-    const { daemon, sockets } = await startNode(scope);
+    const { daemon, sockets } = await startCallNode(scope);
     const podmanRun = ["--security-opt", `seccomp=${write(scope, sockets).profile}`];
     const container = await OciContainer.podman(scope, "runc", daemon, LIMITS, { podmanRun });
     expect(await container.output(["busybox", "free", "-m"])).toMatch(/^Mem: +256 /m);
@@ -702,7 +675,7 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
 describe("the sockets", () => {
   it("are root's, and gone when it stops", async () => {
     const scope = testScope();
-    const { daemon, sockets } = await startNode(scope);
+    const { daemon, sockets } = await startCallNode(scope);
     // A worker that has not begun to serve is killed, whatever it has just made.
     await servingAfter(daemon, 0);
     for (const name of ["lxc.sock", "oci.sock"]) {

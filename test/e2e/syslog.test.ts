@@ -1,9 +1,9 @@
 // syslog(2) in containers tells of their own kernel log, whatever happens to the worker.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import { CALL_KINDS, type CallNode, startCallNode, titleOf } from "../support/call-node.js";
 import {
   type Caller,
   FAULT,
@@ -15,8 +15,7 @@ import {
   watched,
 } from "../support/calls.js";
 import { haveProgram } from "../support/command.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
-import { testName } from "../support/names.js";
+import { vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -53,21 +52,7 @@ const REFUSED = [3, 4]
     "-1 unknown: -1 EINVAL",
   );
 
-interface Node {
-  readonly daemon: Daemon;
-  readonly sockets: string;
-}
-
-async function startNode(scope: Scope, ...args: string[]): Promise<Node> {
-  // Short: the path of a socket has room for 107 bytes.
-  const sockets = mkdtempSync(join(tmpdir(), `${testName("c")}-`));
-  scope.defer(() => rmSync(sockets, { recursive: true }));
-  const daemon = await Daemon.start(scope, "--calls-directory", sockets, ...args);
-  await until("it listens", () => existsSync(join(sockets, "oci.sock")));
-  return { daemon, sockets };
-}
-
-function startLogged(scope: Scope, kind: Kind, node: Node, mapped = false): Promise<Caller> {
+function startLogged(scope: Scope, kind: Kind, node: CallNode, mapped = false): Promise<Caller> {
   return startCaller(scope, kind, { ...node, mapped, capabilities: ["CAP_SYSLOG"] });
 }
 
@@ -87,7 +72,7 @@ function textsOf(text: string): string[] {
     .map((line) => line.replace(/^<\d+>\[ *\d+\.\d{6}\] /, ""));
 }
 
-async function told(node: Node, caller: Caller): Promise<string[]> {
+async function told(node: CallNode, caller: Caller): Promise<string[]> {
   const place = ["--mountpoint", node.daemon.mountpoint];
   const outcome = await vprocfs("dmesg", `${caller.init}`, "--json", ...place);
   const lines = `${outcome.stdout}`.split("\n").filter((line) => line !== "");
@@ -97,7 +82,7 @@ async function told(node: Node, caller: Caller): Promise<string[]> {
 let faults = 0;
 
 /** Has the kernel log something of the container; returns a part of that which nothing else has. */
-async function fault(node: Node, caller: Caller): Promise<string> {
+async function fault(node: CallNode, caller: Caller): Promise<string> {
   faults += 1;
   const name = `fault${process.pid % 1000}x${faults}`;
   // The kernel lets ten through in five seconds, of the whole node.
@@ -124,22 +109,17 @@ function start(scope: Scope, caller: Caller, name: string, command: string): str
   return path;
 }
 
-const KINDS: readonly { kind: Kind; mapped: boolean; needs: readonly string[] }[] = [
-  { kind: "runc", mapped: false, needs: ["runc"] },
-  { kind: "runc", mapped: true, needs: ["runc"] },
-  { kind: "crun", mapped: false, needs: ["crun"] },
-  { kind: "lxc", mapped: false, needs: ["lxc-create", "lxc-attach"] },
-  { kind: "lxc", mapped: true, needs: ["lxc-create", "lxc-attach", "newuidmap"] },
-];
+/** Their way is that of the others. */
+const LEFT_OUT = ["podman", "crun with a user namespace"];
 
-for (const { kind, mapped, needs } of KINDS) {
-  const title = mapped ? `${kind} with a user namespace` : kind;
-  describeLive(title, ["busybox", ...needs], () => {
+for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))) {
+  const { kind, mapped, needs } = one;
+  describeLive(titleOf(one), ["busybox", ...needs], () => {
     const scope = fileScope();
-    let started: Promise<{ node: Node; caller: Caller }> | undefined;
+    let started: Promise<{ node: CallNode; caller: Caller }> | undefined;
     const ready = () => {
       started ??= (async () => {
-        const node = await startNode(scope);
+        const node = await startCallNode(scope);
         return { node, caller: await startLogged(scope, kind, node, mapped) };
       })();
       return started;
@@ -295,7 +275,7 @@ for (const { kind, mapped, needs } of KINDS) {
 describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
   it("is refused where the kernel refuses it", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startCaller(scope, "runc", node);
     const isRestricted = readFileSync("/proc/sys/kernel/dmesg_restrict", "utf8").trim() !== "0";
     for (let action = -1; action <= 11; action += 1) {
@@ -308,7 +288,7 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
 
   it.runIf(haveProgram("podman"))("busybox dmesg has it in podman's container", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startLogged(scope, "podman", node);
     const name = await fault(node, caller);
     const text = await caller.output(["busybox", "dmesg", "-c"]);
@@ -321,7 +301,7 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
 
   it.each(kinds)("is refused in %s without logs, and while vprocfs is stopped", async (kind) => {
     const scope = testScope();
-    const node = await startNode(scope, "--kernel-log", "off");
+    const node = await startCallNode(scope, "--kernel-log", "off");
     const caller = await startLogged(scope, kind, node);
     const all = async () => {
       for (let action = 0; action <= 10; action += 1) {
@@ -337,7 +317,7 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
 
   it("ends for those who wait when vprocfs is stopped", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const caller = await startLogged(scope, "runc", node);
     const path = start(scope, caller, "followed", `${SYSLOG} follow`);
     await until("it has the banner", () => outputOf(caller, path).split("\n").length > BANNER);
@@ -347,7 +327,7 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
 
   it.each(kinds)("has few wait of one %s container, and nobody else for them", async (kind) => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const hostile = await startLogged(scope, kind, node);
     const other = await startLogged(scope, "runc", node);
     await ask(hostile, READ);
@@ -373,7 +353,7 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
 
   it("keeps a flood of one container from others", async () => {
     const scope = testScope();
-    const node = await startNode(scope);
+    const node = await startCallNode(scope);
     const flooding = await startLogged(scope, "runc", node);
     const other = await startLogged(scope, "runc", node);
     await fault(node, flooding);
