@@ -1,26 +1,34 @@
-import { execFile } from "node:child_process";
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { execFile, spawn } from "node:child_process";
+import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { polledMountpointOf } from "../../src/polled.js";
 import { type BenchCase, type Mark, SkipError, type Trial } from "../case.js";
 import { samples } from "../measure.js";
 import type { Container } from "../support/containers.js";
 import { startCrowd } from "../support/crowd.js";
-import { daemonCpuNs, wakeups } from "../support/daemon.js";
+import { daemonCpuNs, footprint, wakeups } from "../support/daemon.js";
 
 /** The kernel lets ten faults in five seconds through, of the whole node, unless told not to. */
 const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
 /** A fault takes two records. */
 const FAULTS = 5000;
 const RECORDS = 10_000;
-const PROCESSES = 1;
+const PROCESSES = 2;
 const CROWD = { quick: 20, full: 1000 } as const;
 const REST_MS = { quick: 25_000, full: 40_000 } as const;
 const MEASURED_S = { quick: 2, full: 10 } as const;
 const BANNER = 4;
 
+const KILLS = { quick: 5, full: 20 } as const;
+const KILL_WITHIN_MS = 30_000;
+const MIB = 2 ** 20;
+
 const FLOOD = "10000 records a second";
 const SILENT = "silent";
+const KILL = "kill";
+const BEGUN = "logs that have begun";
 
 const marks: readonly Mark[] = [
   {
@@ -40,6 +48,18 @@ const marks: readonly Mark[] = [
     limit: 0.1,
     metric: "cpuShare",
     measure: (medians) => medians.of("exact", SILENT, "cpuShare"),
+  },
+  {
+    title: "from when the host's log tells of a kill until the container's does, at most",
+    limit: 100e6,
+    metric: "max",
+    measure: (medians) => medians.of("exact", KILL, "max"),
+  },
+  {
+    title: "memory for the logs of 1,000 containers that have begun",
+    limit: 16,
+    metric: "pss",
+    measure: (medians) => medians.of("exact", BEGUN, "pss"),
   },
 ];
 
@@ -79,10 +99,73 @@ async function toldTo(trial: Trial, mountpoint: string, container: Container): P
   return Number(/"sequence":(\d+)/.exec(last)?.[1] ?? BANNER - 1) + 1 - BANNER;
 }
 
+/** Follows a log, and calls `seen` with each line. */
+function followLog(path: string, seen: (line: string) => void): () => void {
+  const child = spawn("cat", [path], { stdio: ["ignore", "pipe", "ignore"] });
+  let rest = "";
+  child.stdout.setEncoding("latin1").on("data", (text: string) => {
+    const lines = (rest + text).split("\n");
+    rest = lines.pop() ?? "";
+    lines.forEach(seen);
+  });
+  return () => child.kill("SIGKILL");
+}
+
+/** How much later the log of a container tells of kills than the host's, in ms. */
+async function killDelays(kmsg: string, container: Container, kills: number): Promise<number[]> {
+  const host = new Map<string, bigint>();
+  const own: bigint[] = [];
+  const stops = [
+    followLog("/dev/kmsg", (line) => {
+      const pid = /Killed process (\d+) /.exec(line)?.[1];
+      if (pid !== undefined) {
+        host.set(pid, process.hrtime.bigint());
+      }
+    }),
+    followLog(kmsg, (line) => {
+      if (line.includes("Killed process")) {
+        own.push(process.hrtime.bigint());
+      }
+    }),
+  ];
+  const eat = ["-c", 'for dir; do echo 0 >"$dir/cgroup.procs"; done; exec tail /dev/zero', "sh"];
+  const delays: number[] = [];
+  try {
+    while (delays.length < kills) {
+      const count = own.length;
+      const child = spawn("sh", [...eat, ...container.cgroups], { stdio: "ignore" });
+      const until = Date.now() + KILL_WITHIN_MS;
+      let at = host.get(`${child.pid}`);
+      while (at === undefined || own.length === count) {
+        if (Date.now() > until) {
+          throw new SkipError("a kill was not told");
+        }
+        await sleep(5);
+        at = host.get(`${child.pid}`);
+      }
+      delays.push(Math.max(0, Number((own[count] ?? at) - at) / 1e6));
+    }
+  } finally {
+    for (const stop of stops) {
+      stop();
+    }
+  }
+  return delays;
+}
+
+/** Has the logs of all begin; returns the MiB that the daemon then holds more. */
+function beginLogs(pid: number, kmsgOf: (one: Container) => string, all: readonly Container[]) {
+  const before = footprint(pid).pssKiB;
+  for (const one of all) {
+    closeSync(openSync(kmsgOf(one), constants.O_RDONLY | constants.O_NONBLOCK));
+  }
+  return ((footprint(pid).pssKiB - before) * 1024) / MIB;
+}
+
 export const kernelLog: BenchCase = {
   name: "kernel-log",
   title: "The kernel's log, told to containers",
-  about: `Processes of one container among many crash as fast as they can, up to ${FAULTS} a second, and the kernel logs all of it (its rate limit is off meanwhile): the daemon's share of a core for ${RECORDS.toLocaleString("en-US")} records a second. Before that nothing is logged.`,
+  about: `Processes of one container among many crash as fast as they can, up to ${FAULTS} a second, and the kernel logs all of it (its rate limit is off meanwhile): the daemon's share of a core for ${RECORDS.toLocaleString("en-US")} records a second. Before that nothing is logged; and before that the logs of all begin, and one container's processes are killed for want of memory, which its log tells of some ms after the host's.`,
   peers: ["exact"],
   trials: { quick: 1, full: 3 },
   measure: async (trial) => {
@@ -96,6 +179,14 @@ export const kernelLog: BenchCase = {
     if (!help.stdout.includes("dmesg")) {
       throw new SkipError("this vprocfs tells of no kernel log");
     }
+    // What all containers take that have been read from is not their logs'.
+    for (const one of containers) {
+      readFileSync((await source(one, "meminfo")) ?? "/dev/null");
+    }
+    const kmsgOf = (one: Container): string =>
+      join(polledMountpointOf(mountpoint), "containers", one.id, "dev/kmsg");
+    const mib = beginLogs(pid, kmsgOf, containers);
+    const delays = await killDelays(kmsgOf(container), container, KILLS[trial.scale]);
     await sleep(REST_MS[trial.scale]);
     const cost = async (doing: () => Promise<unknown>) => {
       const before = { cpuNs: await daemonCpuNs(trial.stage, pid), woken: wakeups(pid) };
@@ -120,7 +211,13 @@ export const kernelLog: BenchCase = {
     const logged = lastRecord() - first;
     const records = logged / flood.seconds;
     const told = await toldTo(trial, mountpoint, container);
+    const sorted = delays.toSorted((a, b) => a - b);
     return [
+      ...samples(KILL, {
+        p50: (sorted[Math.floor(sorted.length / 2)] ?? Number.NaN) * 1e6,
+        max: (sorted.at(-1) ?? Number.NaN) * 1e6,
+      }),
+      ...samples(BEGUN, { pss: (mib * 1000) / containers.length }),
       ...samples(SILENT, { cpuShare: silent, wakeups: woken }),
       ...samples(FLOOD, {
         cpuShare: (flood.cpuShare * RECORDS) / records,
@@ -129,6 +226,6 @@ export const kernelLog: BenchCase = {
       }),
     ];
   },
-  metrics: ["cpuShare", "records", "untold", "wakeups"],
+  metrics: ["cpuShare", "records", "untold", "wakeups", "p50", "max", "pss"],
   marks,
 };

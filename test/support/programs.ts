@@ -20,6 +20,7 @@ export type Program =
   | "fault"
   | "filtered"
   | "flood"
+  | "forger"
   | "ghosts"
   | "hoard"
   | "hold"
