@@ -380,6 +380,16 @@ Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
   return out;
 }
 
+Napi::Array SessionObject::log_missing(Napi::Env env) const {
+  Napi::Array out = Napi::Array::New(env);
+  const auto reader = engine_ ? engine_->log_reader() : nullptr;
+  if (!reader || engine_->logs() == nullptr || !reader->readable()) return out;
+  for (const std::string& one : reader->missing()) {
+    out.Set(out.Length(), Napi::String::New(env, one));
+  }
+  return out;
+}
+
 Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
   const ConnectionState c = engine_ ? engine_->connection() : ConnectionState{};
   const Sampler* sampler = engine_ ? engine_->sampler() : nullptr;
@@ -395,6 +405,7 @@ Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
       .set("polledProblem", engine_ ? engine_->polled_problem() : std::string())
       .set("callsProblem", engine_ ? engine_->agent_problem() : std::string())
       .set("kernelLogProblem", engine_ ? engine_->log_problem() : std::string())
+      .set("kernelLogMissing", log_missing(info.Env()))
       .set("stateIgnored", engine_ ? engine_->state_ignored() : std::string());
 }
 

@@ -82,12 +82,15 @@ export async function serve(serving: ServeOptions): Promise<number> {
   const engine = serving.engine({
     ...options,
     onServing: () => {
-      const { callsProblem, kernelLogProblem, polledProblem } = engine.features();
+      const { callsProblem, kernelLogMissing, kernelLogProblem, polledProblem } = engine.features();
       if (polledProblem !== undefined && polledProblem !== "") {
         log.warn({ reason: polledProblem }, "pressure files have no connection of their own");
       }
       if (kernelLogProblem !== undefined && kernelLogProblem !== "") {
         log.warn({ reason: kernelLogProblem }, "containers' kernel logs tell of nothing");
+      }
+      for (const reason of kernelLogMissing ?? []) {
+        log.warn({ reason }, "containers' kernel logs do without, and tell less of what has ended");
       }
       if (callsProblem !== undefined && callsProblem !== "") {
         log.warn({ reason: callsProblem }, "no system calls of containers are answered");

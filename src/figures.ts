@@ -42,6 +42,8 @@ const Answer = z.object({
   kernelLog: z.boolean().optional(),
   /** The error by which openat2(2) is refused to it, as "ENOSYS". */
   openat2: z.string().optional(),
+  /** What would prove more of them and is not there; not told by earlier versions. */
+  kernelLogMissing: z.array(z.string()).optional(),
   /** What all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -78,6 +80,7 @@ function answerTo(
     pid: process.pid,
     kernelLog: counters.kernelLog !== undefined,
     ...refusalOf(binding),
+    kernelLogMissing: [...(engine.features().kernelLogMissing ?? [])],
     resources: Object.fromEntries(resourcesOf(counters, attaching)),
     containers: Object.fromEntries(counted),
   };

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstring>
 #include <string>
 #include <utility>
 #include <variant>
@@ -11,6 +12,11 @@ struct Error {
   int code = 0;
   std::string path;  ///< what was being read, as the operator knows it
 };
+
+/// As operators read it: "/dev/kmsg: Operation not permitted".
+inline std::string problem_of(const Error& error) {
+  return error.path + ": " + std::strerror(error.code);
+}
 
 /// A value or the reason why there is none. Absence that is normal (a controller that is not there)
 /// is not an Error: it is an empty std::optional inside the value.

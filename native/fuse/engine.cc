@@ -31,8 +31,6 @@ Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
   return bounds;
 }
 
-std::string problem_of(const Error& error) { return error.path + ": " + std::strerror(error.code); }
-
 }  // namespace
 
 Result<std::unique_ptr<Host>> Host::open() {
@@ -154,6 +152,7 @@ Result<bool> Engine::prepare() {
   if (options_.kernel_log && options_.bpf) {
     auto exited = ExitedTasks::open(host_->sysfs.get());
     if (exited) exited_ = std::move(exited.value());
+    if (!exited) exited_problem_ = problem_of(exited.error());
   }
   return true;
 }
@@ -217,6 +216,7 @@ Result<bool> Engine::start_log() {
     const bool first = own.pid == kFirstPidNamespace && own.cgroup == kFirstCgroupNamespace;
     if (first) place.logs = logs_.get();
     place.exited = std::move(exited_);
+    place.exited_problem = exited_problem_;
     if (!first) log_problem_ = "not in the first PID and cgroup namespaces of the host";
     place.banner = [this](const ContainerDescription& description) { return banner(description); };
   }

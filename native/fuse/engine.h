@@ -121,7 +121,7 @@ class Engine {
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
   std::atomic<bool> active_{false};  ///< activate() has succeeded
-  std::string agent_problem_, polled_problem_, log_problem_;
+  std::string agent_problem_, polled_problem_, log_problem_, exited_problem_;
   std::unique_ptr<Host> host_;
   std::unique_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> host_source_;

@@ -74,16 +74,17 @@ std::optional<KnownProcess> Crashes::who(pid_t pid, const LogMoment& moment,
     if (!process) return std::nullopt;
     const uint64_t start_us = process->start_us;
     if (start_us > latest_us) continue;
-    // By now it may be known better when it began.
-    const bool later = !crash.is_sure && ended && ended->start_us > crash.at_us &&
-                       ended->start_us - start_us < kTickUs;
+    // By now it may be known better when it began; or it began within a tick, perhaps afterwards.
+    const bool is_sure = crash.is_sure || (ended && ended->start_us <= crash.at_us &&
+                                           ended->start_us - start_us < kTickUs);
     // Of two that crashed with that number either may be meant.
-    if (later || found) return std::nullopt;
+    if (!is_sure || found) return std::nullopt;
     found = std::move(process);
   }
   if (found) return found;
-  const bool lives = living && living->is_killed && living->start_us <= latest_us;
-  const bool lived = ended && ended->is_killed && ended->start_us <= latest_us &&
+  // The kernel has not told of it, and the record's own time is not known that well.
+  const bool lives = living && living->is_killed && living->start_us + kYoungUs <= latest_us;
+  const bool lived = ended && ended->is_killed && ended->start_us + kYoungUs <= latest_us &&
                      ended->end_us + kKeptUs > moment.at_us;
   if (lives && lived && !may_be_one(holders)) return std::nullopt;
   if (lives && lived) return as_one(holders);

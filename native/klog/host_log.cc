@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
@@ -13,6 +14,8 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kMostKills = 1024;
+/// Records that are read before it is looked who printed them.
+constexpr size_t kBatch = 64;
 
 }  // namespace
 
@@ -32,10 +35,24 @@ HostLog::HostLog() : kmsg_(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC
 }
 
 bool HostLog::read_some(size_t most) {
-  char bytes[kLongestRecord];
   const uint64_t now = boottime_us();
   bool more = kmsg_ && most > 0;
-  for (size_t i = 0; i < most && more; ++i) {
+  while (more && most > 0) {
+    const size_t part = std::min(most, kBatch);
+    more = read_batch(part);
+    most -= part;
+    name_printers();
+    for (const LogRecord& record : batch_) sorter_.take(record, now);
+    batch_.clear();
+  }
+  sorter_.idle(boottime_us());
+  return more;
+}
+
+/// False: there is no more at the moment.
+bool HostLog::read_batch(size_t most) {
+  char bytes[kLongestRecord];
+  for (size_t i = 0; i < most; ++i) {
     const ssize_t n = ::read(kmsg_.get(), bytes, sizeof(bytes));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EPIPE) {
@@ -43,19 +60,27 @@ bool HostLog::read_some(size_t most) {
       ++lost_;
       continue;
     }
-    if (n <= 0) {
-      more = false;
-      break;
-    }
-    const auto record = parse_record(std::string_view(bytes, static_cast<size_t>(n)));
+    if (n <= 0) return false;
+    auto record = parse_record(std::string_view(bytes, static_cast<size_t>(n)));
     // Cut off, or of a kernel to come.
     if (!record) continue;
     next_sequence_ = record->sequence + 1;
     clock_.saw(record->time_us, monotonic_us(), log_clock_behind_us());
-    sorter_.take(*record, now);
+    record->rest = {};
+    batch_.push_back(std::move(*record));
   }
-  sorter_.idle(boottime_us());
-  return more;
+  return true;
+}
+
+/// After they were read: whoever printed one has been noted before it could be.
+void HostLog::name_printers() {
+  if (!printers_ || batch_.empty()) return;
+  printers_->update();
+  const uint64_t now = monotonic_us();
+  for (LogRecord& record : batch_) {
+    record.printer = printers_->take(record, clock_.by(record.time_us, now));
+  }
+  printers_->forget(clock_.by(batch_.back().time_us, now));
 }
 
 std::optional<LogGroup> HostLog::next() {

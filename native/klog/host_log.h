@@ -3,13 +3,16 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/fd.h"
 #include "klog/kill_feed.h"
 #include "klog/log_clock.h"
+#include "klog/printers.h"
 #include "klog/sorter.h"
 
 namespace vprocfs {
@@ -19,6 +22,9 @@ namespace vprocfs {
 class HostLog : public KillFeed {
  public:
   HostLog();
+
+  /// Has records tell who printed them, as far as that is known.
+  void know_printers(std::unique_ptr<Printers> printers) { printers_ = std::move(printers); }
 
   bool readable() const override { return static_cast<bool>(kmsg_); }
   /// Why it is not; empty when it is.
@@ -42,9 +48,14 @@ class HostLog : public KillFeed {
   const LogClock& clock() const { return clock_; }
 
  private:
+  bool read_batch(size_t most);
+  void name_printers();
+
   Fd kmsg_;
   std::string problem_;
   LogClock clock_;
+  std::unique_ptr<Printers> printers_;  ///< may be nullptr
+  std::vector<LogRecord> batch_;        ///< read, and not sorted yet
   LogSorter sorter_;
   std::deque<OomKill> kills_;  ///< the latest ones
   uint64_t killed_ = 0;        ///< how many there were

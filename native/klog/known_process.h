@@ -13,6 +13,10 @@ namespace vprocfs {
 /// A tick of the times that /proc tells processes to have begun at.
 inline constexpr uint64_t kTickUs = 10'000;
 
+/// How well the log's own time tells when something was logged: a process that is younger than this
+/// then may have the number of one that had just ended.
+inline constexpr uint64_t kYoungUs = 100'000;
+
 /// A process, or one of its threads, as it was found.
 struct KnownProcess {
   std::vector<pid_t> numbers;  ///< its PID in each namespace that it is in, the host's first

@@ -36,6 +36,10 @@ struct LogLine {
   bool of_limit = false;
   std::vector<LinePiece> pieces;
 
+  LogLine() = default;
+  LogLine(uint64_t sequence_, uint64_t time_us_, uint8_t level_)
+      : sequence(sequence_), time_us(time_us_), level(level_) {}
+
   LogLine& text(std::string_view text);
   LogLine& pid(uint64_t pid, int width = 0);
   LogLine& victim(uint64_t pid);

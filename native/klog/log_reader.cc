@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/priority.h"
 #include "klog/oom_kill.h"
+#include "klog/printers.h"
 
 namespace vprocfs {
 namespace {
@@ -35,13 +36,23 @@ Result<bool> LogReader::start() {
   wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (place_.logs != nullptr) {
     begin_ = place_.logs->mark();
-    auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
-    has_events_ = static_cast<bool>(events);
-    events_ahead_us_ = boottime_ahead().least_us;
-    if (events) events_ = std::move(events.value());
-    owners_.remember_exited(std::move(place_.exited));
+    find_proofs();
   }
   return thread_.start([this] { run(); });
+}
+
+/// What the kernel tells of processes beside its log. None of it has to be there.
+void LogReader::find_proofs() {
+  auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
+  has_events_ = static_cast<bool>(events);
+  events_ahead_us_ = boottime_ahead().least_us;
+  if (events) events_ = std::move(events.value());
+  if (!events) missing_.push_back(problem_of(events.error()));
+  owners_.remember_exited(std::move(place_.exited));
+  if (!place_.exited_problem.empty()) missing_.push_back(place_.exited_problem);
+  auto printers = Printers::open();
+  if (printers) log_.know_printers(std::move(printers.value()));
+  if (!printers) missing_.push_back(problem_of(printers.error()));
 }
 
 void LogReader::stop() {
@@ -161,6 +172,13 @@ PidHolders LogReader::wait_for_crash(pid_t pid) {
 
 std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_t now_us) {
   const LogMoment moment = moment_of(group.lines.back().time_us);
+  const auto& printer = group.printer;
+  const bool told = printer && printer->task == group.pid && live_;
+  if (told) {
+    const uint64_t at_us = printer->at_us + log_clock_behind_us();
+    auto found = owners_.printer(group.pid, at_us, printer->cgroup);
+    if (found || group.kind == LogKind::kCaller) return found;
+  }
   if (group.kind == LogKind::kFault) {
     const PidHolders holders = wait_for_crash(group.pid);
     return crashes_.who(group.pid, moment, holders, boottime_us());

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -29,6 +30,7 @@ class LogReader : public KillFeed {
     const Resolver* resolver = nullptr;
     int procfs_fd = -1;
     std::unique_ptr<ExitedTasks> exited;  ///< may be nullptr
+    std::string exited_problem;           ///< why it is; empty: it is not to be
     KernelLogs* logs = nullptr;           ///< nullptr: only kills are looked for
     /// What the log of a container begins with. Reads its cgroups.
     std::function<BannerFacts(const ContainerDescription&)> banner;
@@ -42,6 +44,8 @@ class LogReader : public KillFeed {
 
   bool readable() const override { return log_.readable(); }
   const std::string& problem() const { return log_.problem(); }
+  /// What would prove more and is not there, with the reason; set by start().
+  const std::vector<std::string>& missing() const { return missing_; }
   void update() override;
   std::vector<OomKill> kills(uint64_t& seen) const override;
 
@@ -65,7 +69,10 @@ class LogReader : public KillFeed {
   size_t tell_one(const LogGroup& group, const LogOwner& owner);
   void forget_ended(uint64_t now_us);
 
+  void find_proofs();
+
   Place place_;
+  std::vector<std::string> missing_;
   HostLog log_;
   LogOwners owners_;
   ProcessEvents events_;

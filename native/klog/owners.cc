@@ -20,8 +20,6 @@ constexpr size_t kMostOwners = 10000;
 // known that have only just begun; and at least so often when asked.
 constexpr uint64_t kLeastBetweenUs = 50'000, kMostBetweenUs = 1'000'000;
 constexpr uint64_t kAhead = 8;
-// A process younger than this may have the number of one that has just ended.
-constexpr uint64_t kYoungUs = 100'000;
 // What is logged is read within this time.
 constexpr uint64_t kReadWithinUs = 5'000'000;
 constexpr uint64_t kNobody = 65534, kNoUser = UINT32_MAX;
@@ -176,22 +174,56 @@ PidHolders LogOwners::holders_at(pid_t pid, uint64_t at_us) const {
   return {living(pid), std::move(former)};
 }
 
-/// PIDs are used again, perhaps at once. Whoever began after something was logged is not meant by
-/// it, and who began just before it hardly is if somebody had the number just before that. Of what
-/// was logged before we came those that are there now are not meant unless they are much older.
-std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment) const {
+/// PIDs are used again, perhaps at once, and when something was logged is not known exactly. Who
+/// is much older than that is meant; who is younger may be somebody else. Of what was logged before
+/// we came those that are there now are not meant unless they are much older.
+std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment,
+                                               Young young) const {
   const bool live = moment.slack_us == 0;
-  auto now = living(pid);
+  PidHolders found = holders(pid);
+  const auto& [now, former] = found;
   const uint64_t begun_us = now ? now->start_us : UINT64_MAX;
-  const uint64_t young_us = live ? kYoungUs : moment.slack_us;
-  if (begun_us <= moment.at_us && moment.at_us - begun_us >= young_us) return now;
-  auto former = ended(pid);
+  const uint64_t least_us = live ? kYoungUs : moment.slack_us;
+  if (begun_us <= moment.at_us && moment.at_us - begun_us >= least_us) return now;
   const uint64_t within_us = live ? kReadWithinUs : moment.slack_us;
-  if (former && former->start_us <= moment.at_us + moment.slack_us &&
-      former->end_us + within_us > moment.at_us) {
-    return former;
-  }
-  return live && begun_us <= moment.at_us ? now : std::nullopt;
+  const bool was_there = former && former->start_us <= moment.at_us + moment.slack_us &&
+                         former->end_us + within_us > moment.at_us;
+  const bool may_be_now = live && young == Young::kMaybe && begun_us <= moment.at_us;
+  if (!was_there) return may_be_now ? now : std::nullopt;
+  if (may_be_one(found)) return as_one(found);
+  // Of two that had it just then either may be meant.
+  const bool is_one_of_two = begun_us <= moment.at_us + moment.slack_us;
+  return is_one_of_two && young == Young::kNever ? std::nullopt : former;
+}
+
+/// That moment is exact, and so are the times of what has ended. Whoever began within the same tick
+/// as it printed may have come afterwards, but for where it was printed.
+std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64_t cgroup) const {
+  PidHolders found;
+  found.ended = ended(pid);
+  const bool was_it = found.ended && found.ended->start_us <= at_us && at_us <= found.ended->end_us;
+  if (was_it && found.ended->numbers.size() < kExitLevels) return found.ended;
+  found.living = living(pid);
+  if (was_it) return may_be_one(found) ? as_one(found) : found.ended;
+  if (!found.living || found.living->start_us > at_us) return std::nullopt;
+  const bool is_older = found.living->start_us + kTickUs <= at_us;
+  return is_older || is_in_cgroup(*found.living, cgroup) ? found.living : std::nullopt;
+}
+
+/// Whether its cgroup has this id, of the hierarchy that perf_event is in: known where that is
+/// cgroup2, and the cgroup not the root, which all may be in.
+bool LogOwners::is_in_cgroup(const KnownProcess& process, uint64_t cgroup) const {
+  const Hierarchy* v2 = mounts_.v2();
+  const std::string& path = process.cgroups.v2;
+  if (cgroup == 0 || v2 == nullptr || path.size() < 2) return false;
+  const auto controllers = read_file(procfs_fd_, "cgroups");
+  bool is_there = false;
+  for_each_line(controllers ? controllers.value() : std::string(), [&](std::string_view line) {
+    if (take_word(line) == "perf_event") is_there = parse_u64(take_word(line)).value_or(1) == 0;
+  });
+  struct stat st {};
+  return is_there && ::fstatat(v2->root.get(), path.c_str() + 1, &st, 0) == 0 &&
+         st.st_ino == cgroup;
 }
 
 std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
@@ -232,7 +264,8 @@ std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
 std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
   auto known = known_.find(host);
   if (known == known_.end()) {
-    known = known_.emplace(host, owners_.process(host, moment_)).first;
+    // Whose it is has been proven otherwise: all that may be wrong is which of its own it is.
+    known = known_.emplace(host, owners_.process(host, moment_, LogOwners::Young::kMaybe)).first;
   }
   const auto& process = known->second;
   if (!process || !LogOwners::is_inside(*process, owner_)) return std::nullopt;

@@ -60,8 +60,14 @@ class LogOwners {
   std::optional<KnownProcess> ended(pid_t pid) const;
   /// Whether those that have ended are remembered.
   bool remembers() const { return static_cast<bool>(exited_); }
+  /// Whether who has it and is as young as the moment is uncertain may be meant.
+  enum class Young : uint8_t { kNever, kMaybe };
   /// Who had it at a moment; nothing: that is not known.
-  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment) const;
+  std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment,
+                                      Young young = Young::kNever) const;
+  /// Who had it when it printed something, `at_us` of CLOCK_BOOTTIME, being in a cgroup as
+  /// Printer::cgroup says. Nothing: that is not proven.
+  std::optional<KnownProcess> printer(pid_t pid, uint64_t at_us, uint64_t cgroup) const;
   /// Whether a process is of a container, as far as PID namespaces tell.
   static bool is_inside(const KnownProcess& process, const LogOwner& owner);
 
@@ -71,6 +77,7 @@ class LogOwners {
   std::string path_of(const CgroupPaths& paths, Path which) const;
 
   std::optional<KnownProcess> living(pid_t pid) const;
+  bool is_in_cgroup(const KnownProcess& process, uint64_t cgroup) const;
   const LogOwner* of_namespace(const KnownProcess& process) const;
   const LogOwner* of_innermost(const KnownProcess& process) const;
 

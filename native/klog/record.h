@@ -13,6 +13,13 @@ namespace vprocfs {
 /// prefix and details).
 inline constexpr size_t kLongestRecord = 8192;
 
+/// Who printed a record.
+struct Printer {
+  pid_t task = 0;       ///< the thread, as the host sees it; 0: an interrupt
+  uint64_t at_us = 0;   ///< CLOCK_MONOTONIC
+  uint64_t cgroup = 0;  ///< its id, of the hierarchy that perf_event is in; 0: not told
+};
+
 /// One record of the kernel's log, as /dev/kmsg gives it
 /// (Documentation/ABI/testing/dev-kmsg): "6,123,4567,-;text", then lines of details.
 struct LogRecord {
@@ -22,8 +29,9 @@ struct LogRecord {
   uint64_t time_us = 0;   ///< of the log's clock (local_clock()), which is about CLOCK_MONOTONIC
   bool fragment = false;  ///< flag "c": it goes on with a line whose beginning is in another one
   pid_t caller_task = 0;  ///< the thread that printed it (PRINTK_CALLER); 0: not told
-  std::string text;       ///< the bytes themselves: escapes are undone
-  std::string_view rest;  ///< the lines of details, as they came
+  std::optional<Printer> printer;  ///< where a tracepoint tells
+  std::string text;                ///< the bytes themselves: escapes are undone
+  std::string_view rest;           ///< the lines of details, as they came
 };
 
 /// Nothing for what is no record, or not a whole one. Fields beyond the known ones are passed over.

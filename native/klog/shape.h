@@ -2,7 +2,6 @@
 
 #include <sys/types.h>
 
-#include <optional>
 #include <string>
 
 #include "klog/line.h"
@@ -40,9 +39,5 @@ struct LogShape {
 };
 
 LogShape shape_of(const LogRecord& record);
-
-/// A record of which only its thread (PRINTK_CALLER) tells whose it is; nothing when it has what is
-/// the host's alone: addresses, CPUs, stacks.
-std::optional<LogLine> plain_line(const LogRecord& record);
 
 }  // namespace vprocfs

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "klog/plain_line.h"
+
 namespace vprocfs {
 namespace {
 
@@ -29,17 +31,12 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   // Only what is printed at once can have its code next to it.
   if (shape.is != Is::kCode && record.caller_task == 0) close_faults();
   switch (shape.is) {
-    case Is::kNothing: {
-      const bool of_block = block_ != groups_.end() && block_->caller == record.caller_task;
-      auto line = of_block ? std::nullopt : plain_line(record);
-      if (!line) return;
-      shape.line = std::move(*line);
-      shape.pid = record.caller_task;
-      begin_group(LogKind::kCaller, shape, now_us)->group.pid = shape.pid;
+    case Is::kNothing:
+      take_plain(record, now_us);
       break;
-    }
     case Is::kFault:
       take_fault(shape, record.caller_task, now_us);
+      groups_.back().group.printer = record.printer;
       break;
     case Is::kCode:
       take_code(shape, record.caller_task);
@@ -63,6 +60,22 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
     close_block();
     close_faults();
   }
+}
+
+/// Nothing in it says whose it is but who printed it.
+void LogSorter::take_plain(const LogRecord& record, uint64_t now_us) {
+  const bool of_block = block_ != groups_.end() && block_->caller == record.caller_task;
+  pid_t task = record.caller_task;
+  if (task == 0 && record.printer) task = record.printer->task;
+  if (of_block || task == 0 || record.facility != 0) return;
+  if (dumps_.has(task, record.text, record.time_us)) return;
+  LogShape shape;
+  auto line = plain_line(record, task);
+  if (!line) return;
+  shape.line = std::move(*line);
+  LogGroup& group = begin_group(LogKind::kCaller, shape, now_us)->group;
+  group.pid = task;
+  if (record.printer && record.printer->task == task) group.printer = record.printer;
 }
 
 LogSorter::Groups::iterator LogSorter::begin_group(LogKind kind, LogShape& shape, uint64_t now_us) {

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "klog/dumps.h"
 #include "klog/line.h"
 #include "klog/oom_kill.h"
 #include "klog/record.h"
@@ -31,7 +32,8 @@ struct LogGroup {
   pid_t pid = 0;            ///< a thread, as the host sees it
   std::string limit_path;   ///< the cgroup that lines `of_limit` are about; empty: nobody's to see
   std::vector<LogLine> lines;
-  std::optional<OomKill> kill;  ///< what the group tells of
+  std::optional<Printer> printer;  ///< of its first line, where a tracepoint tells
+  std::optional<OomKill> kill;     ///< what the group tells of
 
   uint64_t first() const { return lines.empty() ? 0 : lines.front().sequence; }
 };
@@ -62,6 +64,7 @@ class LogSorter {
   using Groups = std::list<Pending>;
 
   Groups::iterator begin_group(LogKind kind, LogShape& shape, uint64_t now_us);
+  void take_plain(const LogRecord& record, uint64_t now_us);
   void take_oom(LogShape& shape, pid_t caller, uint64_t now_us);
   void take_killed(LogShape& shape, uint64_t now_us);
   void take_reaped(LogShape& shape, uint64_t now_us);
@@ -77,6 +80,7 @@ class LogSorter {
     std::string memory_path;
   };
   Groups groups_;
+  Dumps dumps_;
   Groups::iterator block_ = groups_.end();  ///< of the kill that is being told of
   size_t codes_owed_ = 0;                   ///< faults whose "Code:" has not come
   uint64_t owed_since_us_ = 0;

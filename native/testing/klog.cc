@@ -11,6 +11,7 @@
 #include "klog/banner.h"
 #include "klog/crashes.h"
 #include "klog/log_clock.h"
+#include "klog/printers.h"
 #include "klog/record.h"
 #include "klog/sorter.h"
 #include "klog/syslog.h"
@@ -164,6 +165,31 @@ Napi::Value who_crashed(const Napi::CallbackInfo& info) {
   if (reader.failed()) return info.Env().Undefined();
   const auto found = crashes.who(kPid, moment, now, moment.at_us);
   return found ? ValueMaker(info.Env()).u64(found->start_us) : info.Env().Null();
+}
+
+Napi::Value who_printed(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  PrintedTexts printed;
+  reader.each(info[0], "samples", [&](Napi::Value one) {
+    if (!one.IsBuffer()) return reader.wrong("sample", "a buffer");
+    const auto bytes = one.As<Napi::Buffer<char>>();
+    TraceHit hit;
+    if (parse_trace_hit({bytes.Data(), bytes.Length()}, hit)) printed.add(hit);
+  });
+  printed.lose(reader.u64(info[2], "lost"));
+  const ValueMaker maker(info.Env());
+  Napi::Array out = Napi::Array::New(info.Env());
+  reader.each(info[1], "records", [&](Napi::Value one) {
+    const Napi::Object asked = reader.object(one, "asked");
+    const auto record = parse_record(reader.text(reader.member(asked, "record"), "record"));
+    const uint64_t logged = reader.u64(asked, "logged");
+    if (reader.failed() || !record) return;
+    const auto found = printed.take(*record, logged);
+    Napi::Value told = info.Env().Null();
+    if (found) told = maker.integer(static_cast<uint64_t>(found->task));
+    out.Set(out.Length(), told);
+  });
+  return reader.failed() ? info.Env().Undefined() : out;
 }
 
 Napi::Value time_log(const Napi::CallbackInfo& info) {

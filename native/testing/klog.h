@@ -29,6 +29,10 @@ Napi::Value log_clock(const Napi::CallbackInfo& info);
 /// record of that moment says has crashed; null: that is not proven
 Napi::Value who_crashed(const Napi::CallbackInfo& info);
 
+/// ([samples of perf_event_open(2)], [{ record, logged }], lost) -> who printed each record; null
+/// where that is not proven. `lost`: until when others were lost, µs
+Napi::Value who_printed(const Napi::CallbackInfo& info);
+
 /// (action, restricted) -> whether that action of syslog(2) is for holders of CAP_SYSLOG only
 Napi::Value needs_capability(const Napi::CallbackInfo& info);
 

@@ -458,6 +458,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("followKmsg", Napi::Function::New<follow_kmsg>(env));
   testing.Set("logClock", Napi::Function::New<log_clock>(env));
   testing.Set("whoCrashed", Napi::Function::New<who_crashed>(env));
+  testing.Set("whoPrinted", Napi::Function::New<who_printed>(env));
   testing.Set("timeLog", Napi::Function::New<time_log>(env));
   testing.Set("needsSyslogCapability", Napi::Function::New<needs_capability>(env));
   testing.Set("KernelLogs", KernelLogsObject::define(env));

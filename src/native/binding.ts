@@ -204,6 +204,8 @@ export interface SessionFeatures {
   readonly callsProblem?: string;
   /** Why the host's kernel log cannot be read though containers have logs; empty when it can. */
   readonly kernelLogProblem?: string;
+  /** What would prove more of containers' kernel logs and is not there, with the reason. */
+  readonly kernelLogMissing?: readonly string[];
   /** Files that are polled have a connection of their own. */
   readonly polled?: boolean;
   /** Why they have none though they should; empty when they have. */

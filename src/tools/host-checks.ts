@@ -285,6 +285,9 @@ async function checkVersion(
       "see 'systemctl cat vprocfs' for RestrictSUIDSGID= or a SystemCallFilter= that refuses it",
     );
   }
+  for (const reason of daemon.kernelLogMissing ?? []) {
+    findings.add("info", `kernel logs do without, and tell less of what has ended: ${reason}`);
+  }
   checkResources(findings, daemon);
 }
 

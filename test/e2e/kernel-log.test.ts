@@ -1,11 +1,11 @@
 // What containers' own kernel logs tell, and to whom.
 
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
-import { background, run } from "../support/command.js";
+import { background, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
@@ -78,6 +78,8 @@ describeLive("a container's kernel log", [], () => {
     expect(lines.some((line) => /oom_memcg=\/,task_memcg=\/,task=tail,/.test(line))).toBe(true);
     expect(lines.join("\n")).not.toContain(container.cgroup.name);
     expect((await logOf(daemon, other)).length).toBe(BANNER);
+    // Neither has the files: its log is the operator's, and nothing inside is another than before.
+    expect(readFileSync(`/proc/${container.init}/mountinfo`, "utf8")).not.toMatch(/kmsg/);
     const sequences = (await logOf(daemon, container)).map(({ sequence }) => sequence);
     expect(sequences).toEqual(sequences.map((_, i) => i));
   });
@@ -98,6 +100,33 @@ describeLive("a container's kernel log", [], () => {
     writeFileSync(pids, "8");
     await container.run([program("fault"), "forks", "forks", "20"]);
     await told(daemon, container, /^cgroup: fork rejected by pids controller in \/$/);
+  });
+
+  it("tells of what its own task had the kernel print that says no PID, and nobody else", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own);
+    const container = await Container.start(own);
+    const other = await Container.start(own);
+    const tag = `${process.pid % 10_000}`;
+    const leftover = (name: string) => [program("fault"), name, "netlink"];
+    const says = (name: string) => `parsing attributes in process \`${name}'.`;
+    // The kernel lets ten through in five seconds, of the whole node.
+    const print = (who: string, from: (name: string) => Promise<unknown>) => {
+      let tries = 0;
+      return until(`the kernel tells of ${who}`, async () => {
+        tries += 1;
+        const name = `${who}${tag}x${tries}`;
+        await from(name);
+        return (await output(["dmesg"])).includes(says(name)) && name;
+      });
+    };
+    await print("h", (name) => run(leftover(name)));
+    const before = await print("o", (name) => other.run(leftover(name)));
+    const name = await print("c", (one) => container.run(leftover(one)));
+    const ownLines = await told(daemon, container, new RegExp(`\`${name}'`));
+    const otherLines = await told(daemon, other, new RegExp(`\`${before}'`));
+    expect(ownLines.filter((line) => !line.includes(`\`c${tag}x`))).toEqual([]);
+    expect(otherLines.filter((line) => !line.includes(`\`o${tag}x`))).toEqual([]);
   });
 
   it("tells a container in another one, and the one around it, each in its own words", async () => {

@@ -8,7 +8,7 @@ import { report } from "../support/attach.js";
 import { MIB, removeCgroup } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program, withPreload } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
@@ -106,24 +106,38 @@ describeLive("kernel logs of containers", ["dmesg"], () => {
     expect(Number(overruns)).toBeGreaterThan(0);
   });
 
-  it.each(["auto", "off"])(
-    "tell of nobody else without the process connector, with bpf %s",
-    async (bpf) => {
+  it.each([
+    ["auto", "", ["process connector: Protocol not supported"]],
+    ["off", "", ["process connector: Protocol not supported"]],
+    ["auto", "bpf perf_event_open", ["process connector", "bpf", "perf_event_open: Operation not"]],
+  ])(
+    "tell of nobody else without the process connector, with bpf %s, without %j, and say so",
+    async (bpf, refused, missing) => {
       const scope = testScope();
-      const daemon = await where({ VPROCFS_TEST_CONNECTOR: "none" }, () =>
-        Daemon.start(scope, "--bpf", bpf),
-      );
+      const environment = { VPROCFS_TEST_CONNECTOR: "none", VPROCFS_TEST_REFUSED: refused };
+      const daemon = await where(environment, () => Daemon.start(scope, "--bpf", bpf));
       const container = await attached(scope, daemon);
       const other = await attached(scope, daemon);
       const crash = await fault(container);
-      await told(container, `Killed process ${await starve(container)} (tail)`);
+      const victim = await starve(container);
+      await told(container, "(tail) total-vm:");
       await rejectFork(container);
       const lines = await told(container, "fork rejected by pids controller in /");
       const crashes = lines.filter((line) => line.includes("segfault at"));
-      // Without either, who was gone before it could be looked up is not proven.
+      // Without any of them, who was gone before it could be looked up is not proven.
       const isTold = crashes.some((line) => line.startsWith(`${crash.name}[${crash.pid}]`));
-      expect(isTold || (bpf === "off" && crashes.length === 0)).toBe(true);
+      const isProven = bpf === "auto" && refused === "";
+      expect(isTold || (!isProven && crashes.length === 0)).toBe(true);
+      const killed = isProven ? victim : `(${victim}|0)`;
+      expect(lines.join("\n")).toMatch(new RegExp(`Killed process ${killed} \\(tail\\)`));
       expect(await linesOf(other)).toHaveLength(BANNER);
+      const said = daemon.logs.split("\n").filter((line) => line.includes("logs do without"));
+      expect(said).toHaveLength(missing.length);
+      const doctor = `${(await vprocfs("doctor", "--mountpoint", daemon.mountpoint)).stdout}`;
+      for (const reason of missing) {
+        expect(said.join("\n")).toContain(reason);
+        expect(doctor).toContain(reason);
+      }
     },
   );
 

@@ -287,7 +287,7 @@ describe("what a process is", () => {
 
 describe("what the log's threads tell (PRINTK_CALLER)", () => {
   it("is passed on without the host's addresses", () => {
-    const told = native.sortLog(
+    const groups = native.sortLog(
       records(
         [
           "process 321 did something",
@@ -301,8 +301,51 @@ describe("what the log's threads tell (PRINTK_CALLER)", () => {
       ),
       knows([321, 5]),
     );
-    expect(told.map(({ kind, pid }) => [kind, pid])).toEqual([["caller", 321]]);
-    expect(linesOf(told)).toEqual(["process 5 did something"]);
+    expect(groups.map(({ kind, pid }) => [kind, pid])).toEqual([["caller", 321]]);
+    expect(linesOf(groups)).toEqual(["process 5 did something"]);
+  });
+
+  const told = (texts: readonly string[], container = knows([321, 5])) =>
+    linesOf(native.sortLog(records(texts, "4", ",caller=T321"), container));
+
+  it("has the container's PIDs wherever the kernel writes one, and is not told with others", () => {
+    const lines = [
+      "mmap: x (321): limit",
+      "x[320] asked",
+      "y (322) was traced by pid=321",
+      "by pid 320",
+    ];
+    expect(told(lines, knows([321, 5], [320, 4]))).toEqual([
+      "mmap: x (5): limit",
+      "x[4] asked",
+      "by pid 4",
+    ]);
+  });
+
+  it("is not told of the node's memory and tasks, which it may have made the kernel tell of", () => {
+    const dump = [
+      "x: page allocation failure: order:9, mode:0x40dc0(GFP_KERNEL), nodemask=(null),cpuset=/",
+      "active_anon:123 inactive_anon:456 isolated_anon:0",
+      "Node 0 Normal free:1234kB boost:0kB",
+      "524158 pages RAM",
+    ];
+    expect(told([...dump, "its own"])).toEqual([]);
+    // A second later it is over.
+    const later = "4,99,9000000,-,caller=T321;its own\n";
+    const all = [...records(dump, "4", ",caller=T321"), later];
+    expect(linesOf(native.sortLog(all, knows([321, 5])))).toEqual(["its own"]);
+    // And others were never part of it.
+    const between = [...records(dump, "4", ",caller=T321"), "4,9,1009,-,caller=T322;else\n"];
+    expect(linesOf(native.sortLog(between, knows([322, 6])))).toEqual(["else"]);
+  });
+
+  it("has no names of the host's for the other ends of its network devices", () => {
+    const lines = [
+      "br0: port 2(veth1) entered disabled state",
+      "veth1 (unregistering): left promiscuous mode",
+      "eth0: entered promiscuous mode",
+    ];
+    expect(told(lines)).toEqual(["eth0: entered promiscuous mode"]);
   });
 
   it("is nothing without a thread", () => {
@@ -477,11 +520,13 @@ describe("whose a crash is", () => {
     expect(told(both.slice(1), 5n * S + TICK)).toBe(5n * S + 300n);
   });
 
-  it("is taken back when it is known better who began when", () => {
+  it("is not who began within the same tick, until it is known better when", () => {
     const crash = { at: 5n * S + 100n, ...living(5n * S) };
-    expect(native.whoCrashed([crash], now(5n * S + TICK), living(5n * S))).toBe(5n * S);
+    expect(native.whoCrashed([crash], now(5n * S + TICK), living(5n * S))).toBeNull();
     const later = ended(5n * S + 300n, 5n * S + 900n);
     expect(native.whoCrashed([crash], now(5n * S + TICK), later)).toBeNull();
+    const before = ended(5n * S + 99n, 5n * S + 900n);
+    expect(native.whoCrashed([crash], now(5n * S + TICK), before)).toBe(5n * S);
   });
 
   it("is told by what is found later, when the one is gone", () => {
@@ -498,6 +543,10 @@ describe("whose a crash is", () => {
     expect(native.whoCrashed([], now(5n * S), one)).toBe(2n * S + 42n);
     const two = { ...living(4n * S), ...ended(2n * S, 3n * S) };
     expect(native.whoCrashed([], now(5n * S), two)).toBeNull();
+    // Who is as young as the log's time is uncertain may have come afterwards.
+    const young = 5n * S - 50_000n;
+    expect(native.whoCrashed([], now(5n * S), living(young))).toBeNull();
+    expect(native.whoCrashed([], now(5n * S), ended(young, 5n * S))).toBeNull();
   });
 
   it("is nobody's who began, or ended, at another time", () => {

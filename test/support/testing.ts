@@ -373,6 +373,12 @@ interface Testing {
     moment: { readonly at: bigint; readonly slack: bigint },
     holders: PidHolders,
   ): bigint | null;
+  /** Who printed each record, by samples of perf_event_open(2); null where that is not proven. */
+  whoPrinted(
+    samples: readonly Buffer[],
+    records: readonly { readonly record: string; readonly logged: bigint }[],
+    lost: bigint,
+  ): (number | null)[];
   /** Seconds that sorting and translating records takes. */
   timeLog(records: readonly string[]): number;
   /** What was written to /dev/kmsg. */
@@ -462,6 +468,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   sortLog: "function",
   logClock: "function",
   whoCrashed: "function",
+  whoPrinted: "function",
   timeLog: "function",
   readWritten: "function",
   writeKmsg: "function",

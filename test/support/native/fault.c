@@ -1,7 +1,10 @@
 // Ends by a fault of its own: `fault NAME segfault|trap|syscall` after its PID, which it prints.
-// NAME becomes the name of the process. `fault NAME forks N` makes N children that wait.
+// NAME becomes the name of the process. `fault NAME forks N` makes N children that wait, `fault NAME
+// netlink` has the kernel tell of a message that is too long, of whom by the name only.
 
 #include <linux/filter.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -9,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -24,6 +28,19 @@ static void forbid_getppid(void) {
   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
+static int send_leftover(void) {
+  struct {
+    struct nlmsghdr header;
+    struct ifinfomsg link;
+    char leftover[3];
+  } message = {0};
+  message.header.nlmsg_len = NLMSG_LENGTH(sizeof message.link) + sizeof message.leftover;
+  message.header.nlmsg_type = RTM_GETLINK;
+  message.header.nlmsg_flags = NLM_F_REQUEST;
+  const int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+  return fd < 0 || send(fd, &message, message.header.nlmsg_len, 0) < 0;
+}
+
 int main(int argc, char **argv) {
   if (argc < 3) return 1;
   prctl(PR_SET_NAME, argv[1]);
@@ -36,6 +53,7 @@ int main(int argc, char **argv) {
     forbid_getppid();
     syscall(SYS_getppid);
   }
+  if (strcmp(argv[2], "netlink") == 0) return send_leftover();
   if (strcmp(argv[2], "forks") == 0 && argc > 3) {
     for (int i = 0; i < atoi(argv[3]); ++i) {
       if (fork() == 0) {

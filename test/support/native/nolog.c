@@ -1,8 +1,10 @@
 // Preloaded into a program: whoever opens /dev/kmsg to read it without waiting gets the error that
 // VPROCFS_TEST_KMSG names, EPERM or ENOENT. "bad": it opens, and whatever a log can do wrong comes
 // before each read that gives a record. VPROCFS_TEST_CONNECTOR: there is no process connector.
+// VPROCFS_TEST_REFUSED: system calls named there, bpf and perf_event_open, fail with EPERM.
 
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/netlink.h>
@@ -14,6 +16,28 @@
 #include <unistd.h>
 
 static int bad_log = -1;
+
+static int is_refused(long number) {
+  const char* const refused = getenv("VPROCFS_TEST_REFUSED");
+  if (refused == NULL) return 0;
+  return (number == SYS_bpf && strstr(refused, "bpf") != NULL) ||
+         (number == SYS_perf_event_open && strstr(refused, "perf_event_open") != NULL);
+}
+
+long syscall(long number, ...) {
+  static long (*next)(long, ...);
+  if (next == NULL) *(void**)&next = dlsym(RTLD_NEXT, "syscall");
+  va_list rest;
+  va_start(rest, number);
+  long a[6];
+  for (int i = 0; i < 6; ++i) a[i] = va_arg(rest, long);
+  va_end(rest);
+  if (is_refused(number)) {
+    errno = EPERM;
+    return -1;
+  }
+  return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+}
 
 // NULL stands for EPIPE: records were overwritten.
 static const char* const BAD[] = {

@@ -1,0 +1,123 @@
+#include "klog/printers.h"
+
+#include <sys/utsname.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace vprocfs {
+namespace {
+
+// Where an entry has what (tracefs: events/printk/console/format).
+constexpr size_t kFlagsAt = 2, kTaskAt = 4, kTextAt = 8, kLeast = 12;
+// TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ, TRACE_FLAG_NMI: the task only happened to run.
+constexpr uint8_t kInterrupt = 0x08 | 0x10 | 0x40;
+/// How well it is known when a record was logged.
+constexpr uint64_t kNearUs = 1'000'000;
+/// How much later than it was a record may seem to have been logged when others were lost.
+constexpr uint64_t kLostUs = 100'000;
+constexpr size_t kMost = 16384;
+
+/// Before, it was hit by whoever writes to consoles, which may be anybody.
+bool is_hit_by_printers() {
+  utsname system{};
+  if (::uname(&system) != 0) return false;
+  char* end = nullptr;
+  const long major = std::strtol(system.release, &end, 10);
+  const long minor = *end == '.' ? std::strtol(end + 1, nullptr, 10) : 0;
+  return major > 5 || (major == 5 && minor >= 19);
+}
+
+}  // namespace
+
+bool PrintedTexts::knows_format(std::string_view format) {
+  for (const std::string_view field :
+       {"common_flags;\toffset:2;\tsize:1;", "common_pid;\toffset:4;\tsize:4;",
+        "__data_loc char[] msg;\toffset:8;\tsize:4;"}) {
+    if (format.find(field) == format.npos) return false;
+  }
+  return true;
+}
+
+void PrintedTexts::add(const TraceHit& hit) {
+  if (hit.entry.size() < kLeast) return;
+  int32_t task = 0;
+  uint32_t place = 0;
+  std::memcpy(&task, hit.entry.data() + kTaskAt, sizeof task);
+  std::memcpy(&place, hit.entry.data() + kTextAt, sizeof place);
+  const size_t at = place & 0xffff, size = place >> 16;
+  if (at > hit.entry.size() || size > hit.entry.size() - at) return;
+  std::string_view text = hit.entry.substr(at, size);
+  text = text.substr(0, text.find('\0'));
+  const bool in_interrupt = (static_cast<uint8_t>(hit.entry[kFlagsAt]) & kInterrupt) != 0;
+  const Printer printer{in_interrupt ? 0 : static_cast<pid_t>(task), hit.at_us, hit.cgroup};
+  order_.push_back(hits_.emplace(text, Hit{printer, false}));
+  if (order_.size() <= kMost) return;
+  lose(hit.at_us);
+  drop_oldest();
+}
+
+void PrintedTexts::drop_oldest() {
+  const Hits::iterator oldest = order_.front();
+  order_.pop_front();
+  hits_.erase(oldest);
+}
+
+std::optional<Printer> PrintedTexts::take_text(const std::string& text, uint64_t logged_us) {
+  Hit* first = nullptr;
+  const auto [begin, end] = hits_.equal_range(text);
+  for (auto it = begin; it != end; ++it) {
+    Hit& hit = it->second;
+    const uint64_t at_us = hit.printer.at_us;
+    if (hit.is_taken || at_us > logged_us || at_us + kNearUs < logged_us) continue;
+    // Of two either may be meant.
+    if (first != nullptr && first->printer.task != hit.printer.task) return std::nullopt;
+    if (first == nullptr || at_us < first->printer.at_us) first = &hit;
+  }
+  if (first == nullptr) return std::nullopt;
+  first->is_taken = true;
+  return first->printer;
+}
+
+std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logged_us) {
+  if (record.facility != 0 || logged_us <= lost_us_ + kLostUs) return std::nullopt;
+  auto found = take_text(record.text, logged_us);
+  // Some are printed in parts (show_signal_msg()): the first tells.
+  for (const char* part : {" likely on CPU ", " in "}) {
+    const size_t end = record.text.find(part, record.text.find(" error "));
+    if (!found && end != record.text.npos) {
+      found = take_text(record.text.substr(0, end), logged_us);
+    }
+  }
+  return found && found->task != 0 ? found : std::nullopt;
+}
+
+void PrintedTexts::forget(uint64_t logged_us) {
+  while (!order_.empty() && order_.front()->second.printer.at_us + 2 * kNearUs < logged_us) {
+    drop_oldest();
+  }
+}
+
+Result<std::unique_ptr<Printers>> Printers::open() {
+  if (!is_hit_by_printers()) return Error{ENOSYS, "tracepoint printk:console"};
+  auto out = std::make_unique<Printers>();
+  std::string format;
+  auto rings = PerfRings::open("printk/console", format);
+  if (!rings) return rings.error();
+  if (!PrintedTexts::knows_format(format)) return Error{ENOTSUP, "tracepoint printk:console"};
+  out->rings_ = std::move(rings.value());
+  // What was printed before is known to nobody.
+  out->texts_.lose(monotonic_us());
+  return out;
+}
+
+void Printers::update() {
+  const bool whole = rings_->drain([this](const TraceHit& hit) { texts_.add(hit); });
+  if (!whole) texts_.lose(monotonic_us());
+}
+
+}  // namespace vprocfs

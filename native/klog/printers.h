@@ -1,0 +1,73 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/result.h"
+#include "klog/record.h"
+#include "source/perf_rings.h"
+
+namespace vprocfs {
+
+/// Who printed which text, as the tracepoint printk:console says, which the kernel hits when it
+/// stores a record, as whoever prints it (printk_sprint(), since Linux 5.19). It says neither the
+/// record's number nor its time on the log's clock: a text is a record's if it is the same and
+/// nobody else printed it at about that time. Not thread-safe.
+class PrintedTexts {
+ public:
+  /// A hit: an entry of "printk/console", whose fields are as `knows_format()` checks.
+  void add(const TraceHit& hit);
+  static bool knows_format(std::string_view format);
+
+  /// Who printed a record, each of which is asked about once, in their order. It was logged by
+  /// `logged_us`, CLOCK_MONOTONIC, and not long before. Nothing: that is not proven, or it was an
+  /// interrupt.
+  std::optional<Printer> take(const LogRecord& record, uint64_t logged_us);
+
+  /// Forgets what nothing logged from then on can have been printed by.
+  void forget(uint64_t logged_us);
+  /// Something was printed that is not known of: nothing is proven of what was logged by then.
+  void lose(uint64_t now_us) { lost_us_ = now_us; }
+
+ private:
+  struct Hit {
+    Printer printer;
+    bool is_taken = false;
+  };
+  using Hits = std::unordered_multimap<std::string, Hit>;
+  void drop_oldest();
+  std::optional<Printer> take_text(const std::string& text, uint64_t logged_us);
+
+  Hits hits_;
+  std::deque<Hits::iterator> order_;
+  uint64_t lost_us_ = 0;
+};
+
+/// The same, of this machine.
+class Printers {
+ public:
+  /// Error: the kernel is older, or forbids it; why.
+  static Result<std::unique_ptr<Printers>> open();
+
+  /// Takes in what has been printed. Whatever can be read from the log by now is known afterwards.
+  void update();
+  std::optional<Printer> take(const LogRecord& record, uint64_t logged_us) {
+    return texts_.take(record, logged_us);
+  }
+  /// All that was logged by then has been asked about.
+  void forget(uint64_t logged_us) { texts_.forget(logged_us); }
+
+ private:
+  std::unique_ptr<PerfRings> rings_;
+  PrintedTexts texts_;
+};
+
+}  // namespace vprocfs
