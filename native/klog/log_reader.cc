@@ -244,7 +244,8 @@ void LogReader::tell(const LogGroup& group) {
   const uint64_t now = live_ ? boottime_us() : begun_us_;
   known_.clear();
   const auto owners = owners_of(group, now);
-  if (owners.empty() && live_) ++counters_.unproven;
+  // Of what only its printer proves most is the host's own.
+  if (owners.empty() && live_ && group.kind != LogKind::kCaller) ++counters_.unproven;
   for (const LogOwner* owner : owners) {
     counters_.records[static_cast<size_t>(group.kind)] += tell_one(group, *owner);
   }

@@ -50,7 +50,10 @@ uint64_t pid_namespace_of(int procfs_fd, pid_t pid) {
 }  // namespace
 
 LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd)
-    : mounts_(mounts), procfs_fd_(procfs_fd), census_(resolver, procfs_fd, kMostOwners) {}
+    : mounts_(mounts),
+      procfs_fd_(procfs_fd),
+      own_namespace_(resolver.own().pid),
+      census_(resolver, procfs_fd, kMostOwners) {}
 
 void LogOwners::look(uint64_t now_us) {
   const bool too_often = next_look_us_ > now_us + kAhead * kLeastBetweenUs;
@@ -203,6 +206,9 @@ std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64
   found.ended = ended(pid);
   const bool was_it = found.ended && found.ended->start_us <= at_us && at_us <= found.ended->end_us;
   if (was_it && found.ended->numbers.size() < kExitLevels) return found.ended;
+  // Most of what is printed is by the host's own tasks: that costs one look.
+  const uint64_t there = was_it ? 0 : pid_namespace_of(procfs_fd_, pid);
+  if (there != 0 && there == own_namespace_) return std::nullopt;
   found.living = living(pid);
   if (was_it) return may_be_one(found) ? as_one(found) : found.ended;
   if (!found.living || found.living->start_us > at_us) return std::nullopt;

@@ -83,6 +83,7 @@ class LogOwners {
 
   const CgroupMounts& mounts_;
   const int procfs_fd_;
+  const uint64_t own_namespace_;  ///< of PIDs: the host's
   std::unique_ptr<ExitedTasks> exited_;
   Census census_;
   std::map<ContainerId, std::unique_ptr<LogOwner>> owners_;
