@@ -20,6 +20,7 @@ function engine(): Engine {
     containers: (ids: readonly string[]) =>
       ids.map((id) => ({ id, requests: id.length, load: [0.5, 0, 0] })),
     counters: () => ({ resources: { open_files: use } }),
+    features: () => ({ kernelLogMissing: ["process connector: none"] }),
   } as unknown as Engine;
 }
 
@@ -52,6 +53,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       version: "1.2.3",
       pid: process.pid,
       kernelLog: false,
+      kernelLogMissing: ["process connector: none"],
       resources: { open_files: { used: 3, limit: 10, refused: 2, short: 1 } },
       containers: { abc: { requests: 3, load: 0.5 }, de: { requests: 2, load: 0.5 } },
     });
