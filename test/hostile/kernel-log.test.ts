@@ -19,6 +19,8 @@ const FOR_MS = sized("VPROCFS_FORGE_MS", 4_000, 300_000);
 const FORGERS = 2;
 /** The kernel lets ten faults in five seconds through, of the whole node, unless told not to. */
 const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
+/** Is killed for want of memory, before the forgers are. */
+const STARVE = ["sh", "-c", "echo 1000 >/proc/self/oom_score_adj; exec tail /dev/zero"];
 const READ_ALL = ["dd", "if=/dev/kmsg", "bs=64k", "iflag=nonblock"];
 
 const logOf = async (container: Container): Promise<string> =>
@@ -77,7 +79,7 @@ describeLive("a container that forges records", ["dd"], () => {
     let passedOn = 0;
     for (const begun = Date.now(); Date.now() - begun < FOR_MS; passedOn += 1) {
       await passOn(hostile, victim, `gone${passedOn}`);
-      await hostile.run(["sh", "-c", "exec tail /dev/zero"]);
+      await hostile.run(STARVE);
       expect(await logOf(victim)).toBe(before);
     }
     for (const forger of forgers) {
