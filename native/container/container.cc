@@ -47,6 +47,8 @@ bool Container::close_idle_source() {
   const std::unique_lock lock(mutex_, std::try_to_lock);
   if (!lock.owns_lock()) return false;
   source_.reset();
+  recent_cpus_.reset();
+  recent_memory_.reset();
   shared_.clear();
   call_facts_.reset();
   return true;
@@ -117,15 +119,42 @@ Result<Fd> Container::open_trigger(const View& view) {
   return source_->open_trigger(*resource);
 }
 
-Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us) {
+const Facts* Container::recent_locked(const std::optional<Recent>& recent, uint32_t needs,
+                                      uint64_t now_us, uint64_t tick_us) {
+  if (!recent || !is_current_locked(needs, *recent, now_us, tick_us)) return nullptr;
+  taken_us_ = std::min(taken_us_, recent->taken_us);
+  return &recent->facts;
+}
+
+Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us) {
   if (auto error = open_source_locked(now_us)) return *error;
   if (pressure_needed(needs) && !own_pressure()) return Error{EOPNOTSUPP, description_.cgroup};
+  taken_us_ = now_us;
+  const bool for_cpus = (needs & kNeedCpuReport) != 0;
+  const bool for_memory = (needs & kAnyMemory) == kNeedMemory;
+  Gathered before;
+  if (for_cpus) before.cpus = recent_locked(recent_cpus_, kAnyCpus, now_us, tick_us);
+  if (for_memory) before.memory = recent_locked(recent_memory_, kNeedMemory, now_us, tick_us);
+  // Counted before the limits are read: what is written meanwhile is not in these.
+  const auto cpu_writes = limit_writes_locked(kAnyCpus);
+  const auto memory_writes = limit_writes_locked(kNeedMemory);
   auto facts =
       gather(needs, *around_.host, *source_, histories_,
              ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us},
-             mounted_);
+             mounted_, before);
   const uint64_t life = description_.init_start_us;
-  if (facts && needs & kNeedCpuReport) {
+  if (facts && for_memory && before.memory == nullptr) {
+    recent_memory_.reset();
+    if (memory_writes && tick_us > 0) {
+      copy_memory(facts.value(),
+                  recent_memory_.emplace(Recent{{now_us, *memory_writes}, {}}).facts);
+    }
+  }
+  if (facts && for_cpus && before.cpus == nullptr) {
+    recent_cpus_.reset();
+    if (cpu_writes && tick_us > 0) {
+      copy_cpus(facts.value(), recent_cpus_.emplace(Recent{{now_us, *cpu_writes}, {}}).facts);
+    }
     save(RecordType::kHistory, history_record_, pack_history(histories_.cpu, life));
   }
   if (facts && histories_.io_changed) {
@@ -209,9 +238,9 @@ Result<std::string> Container::render_shared(const View& view, uint64_t now_us, 
   if (!made) return found->second.text;
   // Counted before the limits are read: what is written meanwhile is not in this text.
   const auto writes = limit_writes_locked(view.needs);
-  auto text = render_locked(view, now_us);
+  auto text = render_locked(view, now_us, tick_us);
   if (text && writes) {
-    shared_[view.index] = {{now_us, *writes}, text.value()};
+    shared_[view.index] = {{taken_us_, *writes}, text.value()};
   } else {
     shared_.erase(view.index);
   }
@@ -224,19 +253,19 @@ Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tic
   if (call_facts_ && is_current_locked(kNeeds, call_made_, now_us, tick_us)) return *call_facts_;
   // Counted before the limits are read: what is written meanwhile is not in these.
   const auto writes = limit_writes_locked(kNeeds);
-  auto facts = gather_locked(kNeeds, now_us);
+  auto facts = gather_locked(kNeeds, now_us, tick_us);
   call_facts_.reset();
   if (!facts) return facts.error();
   CallFacts made{sysinfo_figures(facts.value()), std::move(facts.value().shown_cpus)};
   if (writes) {
-    call_made_ = {now_us, *writes};
+    call_made_ = {taken_us_, *writes};
     call_facts_ = made;
   }
   return made;
 }
 
-Result<std::string> Container::render_locked(const View& view, uint64_t now_us) {
-  auto facts = gather_locked(view.needs, now_us);
+Result<std::string> Container::render_locked(const View& view, uint64_t now_us, uint64_t tick_us) {
+  auto facts = gather_locked(view.needs, now_us, tick_us);
   if (!facts) return facts.error();
   std::string text;
   text.reserve(2048);

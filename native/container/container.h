@@ -131,8 +131,9 @@ class Container {
   /// it has none of its own.
   bool own_pressure() const { return description_.id.hierarchy() == IdentityHierarchy::kV2; }
   std::optional<Error> open_source_locked(uint64_t now_us);
-  Result<Facts> gather_locked(uint32_t needs, uint64_t now_us);
-  Result<std::string> render_locked(const View& view, uint64_t now_us);
+  /// With what was gathered at most `tick_us` ago for another view, where that is the same.
+  Result<Facts> gather_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us = 0);
+  Result<std::string> render_locked(const View& view, uint64_t now_us, uint64_t tick_us = 0);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
   /// When something was made, and how often the limits had been written by then.
   struct Made {
@@ -141,6 +142,12 @@ class Container {
   };
   /// Whether what was made may still be told: within the tick, and no limit was written since.
   bool is_current_locked(uint32_t needs, const Made& made, uint64_t now_us, uint64_t tick_us) const;
+  struct Recent : Made {
+    Facts facts;
+  };
+  /// What it has, where that is still current; taken_us_ is then its moment.
+  const Facts* recent_locked(const std::optional<Recent>& recent, uint32_t needs, uint64_t now_us,
+                             uint64_t tick_us);
   void load_histories();
   /// Calls `unpack(data, bytes)` for each record of ours; the last for which it is true stays.
   template <typename Unpack>
@@ -155,10 +162,12 @@ class Container {
   struct Shared : Made {
     std::string text;
   };
-  std::mutex mutex_;  ///< guards source_, mounted_, histories_, shared_ and call_facts_
+  std::mutex mutex_;  ///< guards what follows to call_made_
   std::unique_ptr<ContainerSource> source_;
   MountedDevices mounted_;
   Histories histories_;
+  std::optional<Recent> recent_cpus_, recent_memory_;  ///< see Gathered
+  uint64_t taken_us_ = 0;  ///< the earliest moment of what was gathered last
   RecordIndex history_record_ = 0, io_record_ = 0;
   std::map<uint16_t, Shared> shared_;  ///< by View::index
   std::optional<CallFacts> call_facts_;

@@ -77,6 +77,26 @@ bool gather_memory(uint32_t needs, HostSource& host, ContainerSource& source, ui
   return facts.memory.hugetlb.empty() || take(host.huge_pools(now), facts.huge_pools, error);
 }
 
+bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Histories& histories,
+                 uint64_t now, uint64_t uptime, Facts& facts, Error& error) {
+  std::shared_ptr<const HostCpus> cpus;
+  CpuLimitFacts limits;
+  if (!take(host.cpus(now), cpus, error)) return false;
+  if (!take(source.cpu_limits(), limits, error)) return false;
+  facts.shown_cpus = shown_cpus(limits, *cpus);
+  facts.bare_cpu = bare_cpu(limits, *cpus, facts.shown_cpus);
+  facts.host_cpus = cpus;
+  facts.bandwidth = limits.bandwidth;
+  if ((needs & kNeedCpuReport) == 0) return true;
+  CpuSample sample;
+  if (!take(source.cpu_usage(), sample.usage, error)) return false;
+  sample.uptime_us = uptime;
+  sample.shown = facts.shown_cpus;
+  sample.host_cpuset = limits.cpuset.value_or(cpus->online);
+  facts.cpu_report = advance(histories.cpu, sample);
+  return true;
+}
+
 bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& facts, Error& error) {
   // Totals of I/O count the host's disks.
   if (needs & kNeedTotals) needs |= kNeedHostDiskstats;
@@ -104,13 +124,29 @@ bool gather_cgroup_facts(uint32_t needs, ContainerSource& source, Facts& facts, 
 
 }  // namespace
 
+void copy_memory(const Facts& from, Facts& to) {
+  to.host_meminfo = from.host_meminfo;
+  to.memory = from.memory;
+  to.huge_pools = from.huge_pools;
+}
+
+void copy_cpus(const Facts& from, Facts& to) {
+  to.shown_cpus = from.shown_cpus;
+  to.bare_cpu = from.bare_cpu;
+  to.host_cpus = from.host_cpus;
+  to.bandwidth = from.bandwidth;
+  to.cpu_report = from.cpu_report;
+  to.clock = from.clock;
+}
+
 Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
-                     Histories& histories, const ContainerClock& clock, MountedDevices& mounted) {
+                     Histories& histories, const ContainerClock& clock, MountedDevices& mounted,
+                     const Gathered& before) {
   const ContainerSource::Joined joined(source);
   Facts facts;
   Error error;
   const uint64_t now = clock.now_us;
-  const uint64_t uptime = uptime_of(clock);
+  uint64_t uptime = uptime_of(clock);
   if (needs & kNeedHostMeminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
   if (needs & kNeedHostStat && !take(host.stat(now), facts.host_stat, error)) return error;
   if (needs & kNeedHostCpuinfo && !take(host.cpuinfo(now), facts.host_cpuinfo, error)) return error;
@@ -118,7 +154,9 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (const auto resource = pressure_needed(needs)) {
     if (!take(source.pressure(*resource), facts.pressure, error)) return error;
   }
-  if (needs & kAnyMemory && !gather_memory(needs, host, source, now, facts, error)) {
+  if (before.memory != nullptr && (needs & kAnyMemory) == kNeedMemory) {
+    copy_memory(*before.memory, facts);
+  } else if (needs & kAnyMemory && !gather_memory(needs, host, source, now, facts, error)) {
     return error;
   }
   if (!gather_shapes(needs, host.shapes(), now, facts, error)) return error;
@@ -135,23 +173,12 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;
   if (needs & kNeedHostNodes && !gather_nodes(needs, host, now, facts, error)) return error;
   if (!gather_cgroup_facts(needs, source, facts, error)) return error;
-  if (needs & kAnyCpus) {
-    std::shared_ptr<const HostCpus> cpus;
-    CpuLimitFacts limits;
-    if (!take(host.cpus(now), cpus, error)) return error;
-    if (!take(source.cpu_limits(), limits, error)) return error;
-    facts.shown_cpus = shown_cpus(limits, *cpus);
-    facts.bare_cpu = bare_cpu(limits, *cpus, facts.shown_cpus);
-    facts.host_cpus = cpus;
-    facts.bandwidth = limits.bandwidth;
-    if (needs & kNeedCpuReport) {
-      CpuSample sample;
-      if (!take(source.cpu_usage(), sample.usage, error)) return error;
-      sample.uptime_us = uptime;
-      sample.shown = facts.shown_cpus;
-      sample.host_cpuset = limits.cpuset.value_or(cpus->online);
-      facts.cpu_report = advance(histories.cpu, sample);
-    }
+  if (before.cpus != nullptr && needs & kNeedCpuReport) {
+    copy_cpus(*before.cpus, facts);
+    uptime = before.cpus->clock.uptime_us;
+  } else if (needs & kAnyCpus &&
+             !gather_cpus(needs, host, source, histories, now, uptime, facts, error)) {
+    return error;
   }
   if (needs & kNeedClock) {
     facts.clock.uptime_us = uptime;

@@ -27,11 +27,22 @@ struct Histories {
   bool io_changed = false;  ///< by the last gathering
 };
 
+/// What was gathered for another view a moment ago, and is the same for this one: files that are
+/// read together agree, and cost what one of them does.
+struct Gathered {
+  const Facts* memory = nullptr;  ///< has what kNeedMemory asks for
+  const Facts* cpus = nullptr;    ///< has what kNeedCpuReport and kNeedClock ask for
+};
+
+void copy_memory(const Facts& from, Facts& to);
+void copy_cpus(const Facts& from, Facts& to);
+
 /// Collects what a view needs, and nothing else (`needs` are Need bits). A history is advanced when
 /// what it stands for is asked for. An error of a source that the view needs is an error.
 /// `mounted`: the devices that the container's file systems lie on, which it is shown whether it
 /// has used them or not.
 Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
-                     Histories& histories, const ContainerClock& clock, MountedDevices& mounted);
+                     Histories& histories, const ContainerClock& clock, MountedDevices& mounted,
+                     const Gathered& before = {});
 
 }  // namespace vprocfs

@@ -49,6 +49,33 @@ describeLive("CPU time and live limits", [], () => {
     return checkStat(await container.read(daemon.path("proc/stat")));
   }
 
+  it("files that are read within a tick tell of one moment, until a limit changes", async () => {
+    const own = testScope();
+    const slow = await Daemon.start(own, "--tick-ms", "1000");
+    const container = await Container.start(own, { memory: 64 * MIB, quota: 1 });
+    const calls = container.syscalls(own);
+    const pair = async (between: () => void): Promise<{ apart: number; tookMs: number }> => {
+      const begun = performance.now();
+      const { total } = checkStat(await calls.file(slow.path("proc/stat")));
+      // For both to differ where they are of two moments.
+      while (performance.now() < begun + 50);
+      between();
+      const { idle } = uptime(await calls.file(slow.path("proc/uptime")));
+      return { apart: idle - total.idle / TICKS_PER_SECOND, tookMs: performance.now() - begun };
+    };
+    const within = async (between: () => void): Promise<number> =>
+      until("both are read within a tick", async () => {
+        // Limits are watched from their first reading on; what that told is told no longer then.
+        await calls.file(slow.path("proc/uptime"));
+        const old = performance.now();
+        await until("a tick has passed", () => performance.now() > old + 1000);
+        const { apart, tookMs } = await pair(between);
+        return tookMs < 900 && { apart };
+      }).then(({ apart }) => apart);
+    expect(Math.abs(await within(() => {}))).toBeLessThanOrEqual(0.01);
+    expect(await within(() => container.cgroup.limit({ quota: 0.9 }))).toBeGreaterThan(0.03);
+  });
+
   it("every change of a limit is in the very next read", async () => {
     const own = testScope();
     const parent = Cgroup.create(own, `${(await Container.start(own)).cgroup.name}-parent`);
