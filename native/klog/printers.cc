@@ -20,7 +20,7 @@ constexpr uint8_t kInterrupt = 0x08 | 0x10 | 0x40;
 constexpr uint64_t kNearUs = 1'000'000;
 /// How much later than it was a record may seem to have been logged when others were lost.
 constexpr uint64_t kLostUs = 100'000;
-constexpr size_t kMost = 16384;
+constexpr size_t kMost = 16384, kMostAlike = 64;
 
 /// Before, it was hit by whoever writes to consoles, which may be anybody.
 bool is_hit_by_printers() {
@@ -53,25 +53,34 @@ void PrintedTexts::add(const TraceHit& hit) {
   if (at > hit.entry.size() || size > hit.entry.size() - at) return;
   std::string_view text = hit.entry.substr(at, size);
   text = text.substr(0, text.find('\0'));
+  // Later parts of a record, and what a fault has beside it, are never asked about.
+  if (text.empty() || text.front() == ' ' || text.substr(0, 6) == "Code: ") return;
   const bool in_interrupt = (static_cast<uint8_t>(hit.entry[kFlagsAt]) & kInterrupt) != 0;
   const Printer printer{in_interrupt ? 0 : static_cast<pid_t>(task), hit.at_us, hit.cgroup};
-  order_.push_back(hits_.emplace(text, Hit{printer, false}));
+  const auto it = hits_.try_emplace(std::string(text)).first;
+  if (it->second.hits.size() >= kMostAlike) {
+    it->second.lost_us = hit.at_us;
+    return;
+  }
+  it->second.hits.push_back(Hit{printer, false});
+  order_.push_back(&it->first);
   if (order_.size() <= kMost) return;
   lose(hit.at_us);
   drop_oldest();
 }
 
 void PrintedTexts::drop_oldest() {
-  const Hits::iterator oldest = order_.front();
+  const auto it = hits_.find(*order_.front());
   order_.pop_front();
-  hits_.erase(oldest);
+  it->second.hits.pop_front();
+  if (it->second.hits.empty()) hits_.erase(it);
 }
 
 std::optional<Printer> PrintedTexts::take_text(const std::string& text, uint64_t logged_us) {
   Hit* first = nullptr;
-  const auto [begin, end] = hits_.equal_range(text);
-  for (auto it = begin; it != end; ++it) {
-    Hit& hit = it->second;
+  const auto found = hits_.find(text);
+  if (found == hits_.end() || logged_us <= found->second.lost_us + kLostUs) return std::nullopt;
+  for (Hit& hit : found->second.hits) {
     const uint64_t at_us = hit.printer.at_us;
     if (hit.is_taken || at_us > logged_us || at_us + kNearUs < logged_us) continue;
     // Of two either may be meant.
@@ -84,7 +93,7 @@ std::optional<Printer> PrintedTexts::take_text(const std::string& text, uint64_t
 }
 
 std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logged_us) {
-  if (record.facility != 0 || logged_us <= lost_us_ + kLostUs) return std::nullopt;
+  if (hits_.empty() || record.facility != 0 || logged_us <= lost_us_ + kLostUs) return std::nullopt;
   auto found = take_text(record.text, logged_us);
   // Some are printed in parts (show_signal_msg()): the first tells.
   for (const char* part : {" likely on CPU ", " in "}) {
@@ -97,7 +106,8 @@ std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logg
 }
 
 void PrintedTexts::forget(uint64_t logged_us) {
-  while (!order_.empty() && order_.front()->second.printer.at_us + 2 * kNearUs < logged_us) {
+  while (!order_.empty() &&
+         hits_.find(*order_.front())->second.hits.front().printer.at_us + 2 * kNearUs < logged_us) {
     drop_oldest();
   }
 }

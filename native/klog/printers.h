@@ -42,12 +42,16 @@ class PrintedTexts {
     Printer printer;
     bool is_taken = false;
   };
-  using Hits = std::unordered_multimap<std::string, Hit>;
+  struct Alike {
+    std::deque<Hit> hits;  ///< the oldest first
+    uint64_t lost_us = 0;  ///< there were too many until then
+  };
+  using Hits = std::unordered_map<std::string, Alike>;
   void drop_oldest();
   std::optional<Printer> take_text(const std::string& text, uint64_t logged_us);
 
   Hits hits_;
-  std::deque<Hits::iterator> order_;
+  std::deque<const std::string*> order_;  ///< keys, once for each hit
   uint64_t lost_us_ = 0;
 };
 
