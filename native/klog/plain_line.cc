@@ -27,6 +27,9 @@ bool is_of_other_end(std::string_view text) {
          (port != text.npos && text.find("state", port) != text.npos);
 }
 
+/// "net_ratelimit: 42 callbacks suppressed": whoever comes next prints how much all others did.
+bool counts_others(std::string_view text) { return ends_with(text, " callbacks suppressed"); }
+
 /// Whether the word before a number, but for blanks and signs, is this.
 bool follows(std::string_view before, std::string_view word) {
   while (!before.empty() &&
@@ -59,7 +62,7 @@ std::optional<LogLine> plain_line(const LogRecord& record, pid_t task) {
     if (starts_with(text, start)) return std::nullopt;
   }
   if (has_address(text) || text.find("CPU") != text.npos) return std::nullopt;
-  if (is_of_other_end(text)) return std::nullopt;
+  if (is_of_other_end(text) || counts_others(text)) return std::nullopt;
   LogLine line(record.sequence, record.time_us, record.level);
   const auto own = static_cast<uint64_t>(task);
   size_t done = 0;
