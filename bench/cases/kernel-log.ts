@@ -23,6 +23,11 @@ const BANNER = 4;
 
 const KILLS = { quick: 5, full: 20 } as const;
 const KILL_WITHIN_MS = 30_000;
+/**
+ * Ten kills in five seconds are told of with their cgroups (oom_kill_process()), others by the PID
+ * alone; and who is killed here is in the container's cgroup, but not in its PID namespace.
+ */
+const KILL_REST_MS = 600;
 const MIB = 2 ** 20;
 
 const FLOOD = "10000 records a second";
@@ -144,6 +149,7 @@ async function killDelays(kmsg: string, container: Container, kills: number): Pr
         at = host.get(`${child.pid}`);
       }
       delays.push(Math.max(0, Number((own[count] ?? at) - at) / 1e6));
+      await sleep(KILL_REST_MS);
     }
   } finally {
     for (const stop of stops) {
