@@ -29,8 +29,8 @@ export interface Visit {
   readonly tenant: number;
 }
 
-export interface VisitsOptions {
-  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch">;
+/** Which containers get the files, and how. */
+export interface AttachingOptions {
   readonly settings: HelperSettings;
   /** Patterns of the containers to take care of, and of those among them not to. */
   readonly only: readonly string[];
@@ -40,6 +40,10 @@ export interface VisitsOptions {
   /** Tells the helper the container's id: for engines that cannot be asked for it. */
   readonly tellId: boolean;
   readonly log: Logger;
+}
+
+export interface VisitsOptions extends AttachingOptions {
+  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch">;
   readonly run: typeof runHelper;
   readonly watch: NativeWatch;
   readonly cares: Cares;

@@ -1,16 +1,15 @@
 import { errnoOf, messageOf } from "../errors.js";
-import type { Logger } from "../log.js";
 import type { NativeBinding, NativeWatch, WatchEvent } from "../native/binding.js";
 import { LookAround } from "./around.js";
 import { AT_A_TIME, FairQueue, SLOW } from "./bounds.js";
 import { Cares } from "./cares.js";
 import { detachAll } from "./detach-all.js";
-import { type HelperSettings, runHelper } from "./helper.js";
+import { runHelper } from "./helper.js";
 import { Later } from "./later.js";
 import { forgetEnded } from "./left-alone.js";
 import { mountNamespaceOf } from "./namespaces.js";
 import { Shortages } from "./shortages.js";
-import { type Visit, Visits } from "./visits.js";
+import { type AttachingOptions, type Visit, Visits } from "./visits.js";
 
 /** Looks into one tenant's namespaces: so many at once, then so many a second. */
 const LOOKS = { atOnce: 200, perSecond: 10 } as const;
@@ -22,17 +21,8 @@ const ATTACHING_MS = 1000;
 const LISTEN_AGAIN_MS = 1000;
 const FORGET_ENDED_MS = 60_000;
 
-export interface WatcherOptions {
+export interface WatcherOptions extends AttachingOptions {
   readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch" | "Watch">;
-  readonly settings: HelperSettings;
-  /** Patterns of the containers to take care of, and of those among them not to. */
-  readonly only: readonly string[];
-  readonly exclude: readonly string[];
-  /** Whether services within containers that have a /proc of their own are followed. */
-  readonly nested: boolean;
-  /** Tells the helper the container's id: for engines that cannot be asked for it. */
-  readonly tellId: boolean;
-  readonly log: Logger;
   readonly now?: () => number;
   readonly run?: typeof runHelper;
 }
