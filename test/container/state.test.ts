@@ -144,6 +144,25 @@ describe("the room of a state file", () => {
     );
   });
 
+  it("is kept for counters, however many files are open", () => {
+    const state = new State(MIB);
+    const text = "x".repeat(1000);
+    const handles = Array.from({ length: 2000 }, () => state.openFile(A, text));
+    let kept = 0;
+    while (state.add(1n, BYTES) !== 0) {
+      kept += BYTES;
+    }
+    // Heads of records and of the file come out of it.
+    expect(kept).toBeGreaterThan(0.9 * (MIB / 4));
+    // What there is no room for is not lost before another worker takes over.
+    expect(handles.every((handle) => state.readFile(A, handle) === text)).toBe(true);
+    expect(state.takeOver(false)).toBe("");
+    const left = handles.filter((handle) => state.readFile(A, handle) === text).length;
+    expect(left).toBeGreaterThan(300);
+    expect(left).toBeLessThan(1000);
+    expect(state.records()).toHaveLength(kept / BYTES);
+  });
+
   it("is one piece again when all is given back", () => {
     const state = new State(MIB);
     const fill = (bytes: number): number[] => {

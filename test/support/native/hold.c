@@ -5,9 +5,11 @@
 // WHAT: "rights" (open files on their way through sockets that nobody reads), "ring" (reads, polls and
 // files of an io_uring), "pipes" (splice, tee, vmsplice and sendfile into pipes that nobody reads), "maps",
 // "locks" (flock, locks of ranges and leases), "watches" (inotify, and fanotify that permits nothing on a
-// mount of its own), "stopped" (readers that stop between open and read) and "inits" (PID namespaces whose
-// init is dead and not reaped). Prints "ready DONE REFUSED" after the first COUNT of them, goes on with what
-// can be repeated, and runs until it is killed. Exits with 3 where the kernel does not have it.
+// mount of its own), "stopped" (readers that stop between open and read), "inits" (PID namespaces whose
+// init is dead and not reaped) and "readers" (processes that wait at the end of a kernel log, each of which
+// prints "read" or "refused" on a line of its own when its read ends). Prints "ready DONE REFUSED" after the
+// first COUNT of them, goes on with what can be repeated, and runs until it is killed. Exits with 3 where
+// the kernel does not have it.
 
 #define _GNU_SOURCE
 #include <errno.h>
@@ -263,8 +265,26 @@ static void inits(void) {
   rest();
 }
 
+static void readers(void) {
+  for (long n = 0; n < count; ++n) {
+    const pid_t pid = child();
+    if (pid == 0) {
+      char record[8192];
+      const int fd = open_it();
+      if (fd < 0 || lseek(fd, 0, SEEK_END) < 0) _exit(1);
+      const ssize_t got = read(fd, record, sizeof(record));
+      const char *told = got > 0 ? "read\n" : errno == ENOMEM ? "refused\n" : "failed\n";
+      if (write(STDOUT_FILENO, told, strlen(told)) < 0) _exit(1);
+      rest();
+    }
+    tally(pid > 0);
+  }
+  began();
+  rest();
+}
+
 static const struct Act ACTS[] = {
     {"rights", rights}, {"ring", rings},       {"pipes", pipes},     {"maps", maps},  {"locks", locks},
-    {"watches", watches}, {"stopped", stopped}, {"inits", inits}, {NULL, NULL}};
+    {"watches", watches}, {"stopped", stopped}, {"inits", inits}, {"readers", readers}, {NULL, NULL}};
 
 int main(int argc, char **argv) { return run_act(ACTS, argc, argv); }
