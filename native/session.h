@@ -29,9 +29,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value measures(const Napi::CallbackInfo& info);
   Napi::Value containers(const Napi::CallbackInfo& info);
   Napi::Value features(const Napi::CallbackInfo& info);
-  Napi::Array log_missing(Napi::Env env) const;
   Napi::Value kernel_log(const Napi::CallbackInfo& info);
-  void count_log(Napi::Object out) const;
 
   EngineOptions options_;
   int control_fd_ = -1;

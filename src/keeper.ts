@@ -5,7 +5,8 @@ import { dirname, join } from "node:path";
 import type { Config } from "./config.js";
 import { errnoOf, VprocfsError } from "./errors.js";
 import { nativeCandidates } from "./layout.js";
-import type { Inheritance, NativeBinding } from "./native/binding.js";
+import type { NativeBinding } from "./native/binding.js";
+import type { Inheritance } from "./native/session.js";
 import { printable } from "./text.js";
 
 /** kMountpointVariable of native/state/keeper_protocol.h. */

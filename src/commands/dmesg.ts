@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { findContainer } from "../containers/find.js";
 import { readKernelLog } from "../klog/client.js";
-import type { KernelLogRecord } from "../native/binding.js";
+import type { KernelLogRecord } from "../native/session.js";
 import { type Context, servingConfigFor } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 import { requireMount } from "./show.js";

@@ -5,7 +5,7 @@ import type {
   SessionFeatures,
   SessionMeasures,
   SessionOptions,
-} from "../native/binding.js";
+} from "../native/session.js";
 
 /** What every engine needs to know to serve a tree. */
 export type EngineOptions = SessionOptions;

@@ -2,14 +2,13 @@ import { constants } from "node:os";
 import { messageOf, VprocfsError } from "../errors.js";
 import { findHolders } from "../holders.js";
 import { mountAt, readMounts } from "../mountinfo.js";
+import type { NativeBinding, Renderer } from "../native/binding.js";
 import type {
   ContainerCounters,
-  NativeBinding,
-  Renderer,
   SessionCounters,
   SessionFeatures,
   SessionMeasures,
-} from "../native/binding.js";
+} from "../native/session.js";
 import type { Engine, EngineFactory, EngineOptions } from "./engine.js";
 import {
   type FusePackage,

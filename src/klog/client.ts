@@ -1,7 +1,7 @@
 import { createConnection } from "node:net";
 import { createInterface } from "node:readline";
 import { errnoOf, VprocfsError } from "../errors.js";
-import type { KernelLogRecord } from "../native/binding.js";
+import type { KernelLogRecord } from "../native/session.js";
 import { printable } from "../text.js";
 import { logSocketOf, ReplySchema, type Request } from "./protocol.js";
 

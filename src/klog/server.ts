@@ -6,7 +6,7 @@ import type { Companion } from "../daemon.js";
 import type { Engine } from "../engine/engine.js";
 import { errnoOf, messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
-import type { NativeSession } from "../native/binding.js";
+import type { NativeSession } from "../native/session.js";
 import { logSocketOf, type Reply, type Request, RequestSchema } from "./protocol.js";
 
 /** Records that are asked for at once. */

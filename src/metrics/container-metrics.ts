@@ -1,5 +1,5 @@
 import type { WhyNot } from "../attach/wanted.js";
-import type { ContainerCounters } from "../native/binding.js";
+import type { ContainerCounters } from "../native/session.js";
 import type { Emit, Labels, MetricSource } from "./computed-metric.js";
 import type { Surveyed } from "./survey.js";
 

@@ -1,5 +1,5 @@
 import type { WatcherState } from "../attach/watcher.js";
-import type { ResourceUse, SessionCounters } from "../native/binding.js";
+import type { ResourceUse, SessionCounters } from "../native/session.js";
 
 /** The use of what all tenants share: the resources of the engine and of the watcher, by name. */
 export function resourcesOf(

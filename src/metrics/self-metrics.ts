@@ -6,7 +6,7 @@ import type {
   SessionCounters,
   SessionFeatures,
   SessionMeasures,
-} from "../native/binding.js";
+} from "../native/session.js";
 import type { Emit, Kind, MetricSource } from "./computed-metric.js";
 import { resourcesOf } from "./resources.js";
 import type { Containers } from "./survey.js";

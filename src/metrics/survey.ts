@@ -1,4 +1,5 @@
-import type { NativeBinding, NativeSession, SurveyedContainer } from "../native/binding.js";
+import type { NativeBinding, SurveyedContainer } from "../native/binding.js";
+import type { NativeSession } from "../native/session.js";
 
 /** One container of a survey with its figures by name; what is not told has no entry. */
 export interface Surveyed extends SurveyedContainer {

@@ -4,7 +4,7 @@ import type { Status } from "../../src/keeper-status.js";
 import { CONTAINER_METRICS } from "../../src/metrics/container-metrics.js";
 import type { ScrapeSources } from "../../src/metrics/scrape.js";
 import type { Containers, Surveyed } from "../../src/metrics/survey.js";
-import type { ContainerCounters } from "../../src/native/binding.js";
+import type { ContainerCounters } from "../../src/native/session.js";
 
 const FIGURES = CONTAINER_METRICS.flatMap(({ figures }) => figures.map(([figure]) => figure));
 

@@ -2,11 +2,10 @@ import type { Context } from "../../src/commands/context.js";
 import type {
   ContainerInfo,
   NativeBinding,
-  NativeSession,
   NativeWatch,
-  SessionOptions,
   Survey,
 } from "../../src/native/binding.js";
+import type { NativeSession, SessionOptions } from "../../src/native/session.js";
 
 /** A container with some limits; `change` sets what matters to a test. */
 export function container(change: Partial<ContainerInfo> = {}): ContainerInfo {

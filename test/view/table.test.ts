@@ -136,22 +136,22 @@ describe("controllers.def", () => {
 });
 
 describe("the addon", () => {
-  /** The names of an interface's members in binding.ts. */
+  /** The names of an interface's members in session.ts. */
   function membersOf(name: string): string[] {
-    const binding = readFileSync(join(native, "../src/native/binding.ts"), "utf8");
+    const binding = readFileSync(join(native, "../src/native/session.ts"), "utf8");
     const [, body = ""] =
       new RegExp(`^export interface ${name} \\{\n([^}]*)^\\}`, "m").exec(binding) ?? [];
     return [...body.matchAll(/^ {2}readonly (\w+)\??:/gm)].map(([, member = ""]) => member);
   }
 
-  /** The names in a table of session.cc. */
+  /** The names in a table of session_figures.cc. */
   function tableOf(name: string): string[] {
     const [, body = ""] =
-      new RegExp(` ${name}\\[\\] = \\{([^;]*)\\};`).exec(readText("session.cc")) ?? [];
+      new RegExp(` ${name}\\[\\] = \\{([^;]*)\\};`).exec(readText("session_figures.cc")) ?? [];
     return [...body.matchAll(/\{"(\w+)",/g)].map(([, member = ""]) => member);
   }
 
-  it("tells the counters that binding.ts describes", () => {
+  it("tells the counters that session.ts describes", () => {
     expect(tableOf("kCalls").length).toBeGreaterThan(5);
     expect(tableOf("kCalls")).toEqual(membersOf("CallCounters"));
     expect(tableOf("kSums").length).toBeGreaterThan(5);
