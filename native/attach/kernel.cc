@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -61,13 +60,6 @@ int reopen_path(int fd, int flags) {
 }
 
 }  // namespace
-
-int sys_pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
-
-bool has_ended(const Fd& pidfd) {
-  pollfd p{pidfd.get(), POLLIN, 0};
-  return ::poll(&p, 1, 0) != 0;
-}
 
 Fd clone_mount(int dir_fd, const std::string& path) {
   return clone_tree(dir_fd, path.c_str(), AT_SYMLINK_NOFOLLOW);

@@ -12,11 +12,6 @@ namespace vprocfs {
 // System calls that the C library has no wrapper for on every system we build on. All return what
 // the kernel returns: -1 and errno for a failure.
 
-int sys_pidfd_open(pid_t pid);
-
-/// True once the process of a pidfd has ended.
-bool has_ended(const Fd& pidfd);
-
 /// A detached copy of the mount at `path`, which takes no part in propagation: what a container
 /// mounts over its copy must not appear in ours. Empty with errno set.
 Fd clone_mount(int dir_fd, const std::string& path);

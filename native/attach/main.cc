@@ -21,6 +21,7 @@
 #include "attach/kernel.h"
 #include "attach/limits.h"
 #include "base/clock.h"
+#include "base/pidfd.h"
 
 namespace {
 
@@ -145,7 +146,7 @@ void pass_on(const Fd& kept, int to) {
 /// Waits for the process that works, but never longer than the time it was given: a daemon that
 /// hangs must not keep a container from starting.
 int wait_for(pid_t worker, const Options& options, const Printed& printed) {
-  const Fd pidfd(sys_pidfd_open(worker));
+  const Fd pidfd = open_pidfd(worker);
   if (pidfd && !wait_for_worker(worker, pidfd, options)) {
     ::kill(worker, SIGKILL);
     const bool ended = wait_until(pidfd, monotonic_ms() + kEndWithinMs);

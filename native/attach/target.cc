@@ -18,6 +18,7 @@
 
 #include "attach/kernel.h"
 #include "base/affix.h"
+#include "base/pidfd.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -64,7 +65,7 @@ Error gone(pid_t pid) { return Error{ESRCH, "process " + std::to_string(pid)}; }
 Result<Target> Target::open(pid_t pid, const MountTable* host) {
   Target t;
   t.host_ = host;
-  t.pidfd_ = Fd(sys_pidfd_open(pid));
+  t.pidfd_ = open_pidfd(pid);
   if (!t.pidfd_) return errno == ENOSYS ? Error{ENOSYS, "pidfd_open"} : gone(pid);
   const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const std::string name = std::to_string(pid);

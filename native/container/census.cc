@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/pidfd.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -123,7 +123,7 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, c
   }
   if (id.none() || inits_.count(id) != 0 || !has_room(found.value()->tenant)) return;
   Discovered one;
-  one.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, found.value()->init, 0)));
+  one.init = open_pidfd(found.value()->init);
   // The PID may have been reused between finding it and pinning it.
   const auto start = read_start_ticks(procfs_fd_, found.value()->init);
   if (!one.init || !start || start.value() * 10000 != found.value()->init_start_us) return;

@@ -3,12 +3,12 @@
 #include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 
+#include "base/pidfd.h"
 #include "container/registry.h"
 
 namespace vprocfs {
@@ -17,22 +17,17 @@ namespace {
 constexpr size_t kLookForOthersIn = 32;
 constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
 
-bool exited(const Fd& pidfd) {
-  pollfd p{pidfd.get(), POLLIN, 0};
-  return ::poll(&p, 1, 0) > 0;
-}
-
 }  // namespace
 
 bool Registry::ended(const Entry& entry) {
   return std::all_of(entry.lives.begin(), entry.lives.end(),
-                     [](const Life& life) { return exited(life.init); });
+                     [](const Life& life) { return has_ended(life.init); });
 }
 
 Result<Registry::Life> Registry::pin(const ContainerDescription& description) {
   Life life;
   life.pid_namespace = description.namespaces.pid;
-  life.init = Fd(static_cast<int>(::syscall(SYS_pidfd_open, description.init, 0)));
+  life.init = open_pidfd(description.init);
   if (!life.init) return Error{process_errno(errno), description.cgroup};
   // The PID may have been reused between finding it and pinning it.
   const auto start = read_start_ticks(around_.procfs_fd, description.init);
@@ -68,7 +63,7 @@ void Registry::forget_dead(ContainerId id) {
     if (it == containers_.end()) return;
     auto& lives = it->second.lives;
     lives.erase(std::remove_if(lives.begin(), lives.end(),
-                               [](const Life& life) { return exited(life.init); }),
+                               [](const Life& life) { return has_ended(life.init); }),
                 lives.end());
     if (!lives.empty()) return;
     last = it->second.container;

@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <linux/futex.h>
-#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/eventfd.h>
@@ -17,6 +16,7 @@
 #include <cstring>
 #include <iterator>
 
+#include "base/pidfd.h"
 #include "source/process.h"
 #include "source/read_file.h"
 
@@ -38,15 +38,8 @@ constexpr uint64_t kEndWithinUs = 50'000;
 
 constexpr char kProgram[] = "vprocfs-writer";
 
-int pidfd_open(pid_t pid) { return static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)); }
-
 void kill_by(const Fd& pidfd) {
   ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
-}
-
-bool ended(const Fd& pidfd, int wait_ms) {
-  pollfd p{pidfd.get(), POLLIN, 0};
-  return ::poll(&p, 1, wait_ms) > 0;
 }
 
 void wait_for(const Fd& pidfd) {
@@ -68,7 +61,7 @@ std::string program_path() {
 bool Writers::start(int calls_fd) {
   program_ = program_path();
   calls_fd_ = Fd(::fcntl(calls_fd, F_DUPFD_CLOEXEC, 3));
-  agent_ = Fd(pidfd_open(::getpid()));
+  agent_ = open_pidfd(::getpid());
   done_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   return calls_fd_ && agent_ && done_;
 }
@@ -76,11 +69,11 @@ bool Writers::start(int calls_fd) {
 bool Writers::end_former(size_t index) {
   Desk& desk = pending_.desk(index);
   if (desk.pid == 0) return false;
-  Fd process(pidfd_open(desk.pid));
+  Fd process = open_pidfd(desk.pid);
   const auto start = read_start_ticks(procfs_fd_, desk.pid);
   const bool same = process && start && start.value() == desk.start_ticks;
   if (same) kill_by(process);
-  if (!same || ended(process, static_cast<int>(kEndWithinUs / 1000))) {
+  if (!same || has_ended(process, static_cast<int>(kEndWithinUs / 1000))) {
     desk.pid = 0;
     return false;
   }
@@ -126,7 +119,7 @@ bool Writers::start_writer(size_t index) {
   if (failed != 0) return false;
   Place& place = places_[index];
   place = Place{};
-  place.process = Fd(pidfd_open(pid));
+  place.process = open_pidfd(pid);
   const auto start = read_start_ticks(procfs_fd_, pid);
   if (!place.process || !start) {
     // It cannot be looked after.
@@ -211,9 +204,10 @@ Writers::Health Writers::look(size_t index, uint64_t now_us) {
     return Health::kWell;
   }
   // Others have killed it. It was not its caller's memory that it waited for.
-  if (place.killed_us == 0 && ended(place.process, 0)) return Health::kWell;
+  if (place.killed_us == 0 && has_ended(place.process, 0)) return Health::kWell;
   if (place.killed_us != 0) {
-    if (now_us < place.killed_us + kEndWithinUs || ended(place.process, 0)) return Health::kWell;
+    if (now_us < place.killed_us + kEndWithinUs || has_ended(place.process, 0))
+      return Health::kWell;
     place.state = State::kStuck;
     return Health::kStuck;
   }
@@ -229,7 +223,7 @@ Writers::Health Writers::look(size_t index, uint64_t now_us) {
 
 bool Writers::reap(size_t index) {
   Place& place = places_[index];
-  if (place.state == State::kNone || !ended(place.process, 0)) return false;
+  if (place.state == State::kNone || !has_ended(place.process, 0)) return false;
   wait_for(place.process);
   const bool in_use = place.in_use;
   place = Place{};
@@ -246,7 +240,7 @@ void Writers::stop() {
     const State state = places_[i].state;
     if (state != State::kIdle && state != State::kBusy) continue;
     // What does not end is for the next agent to find.
-    if (ended(places_[i].process, static_cast<int>(kEndWithinUs / 1000))) reap(i);
+    if (has_ended(places_[i].process, static_cast<int>(kEndWithinUs / 1000))) reap(i);
     places_[i] = Place{};
   }
 }

@@ -1,13 +1,9 @@
 #include "watch/namespace_watch.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ioctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,8 +11,9 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "source/process.h"
+#include "base/pidfd.h"
 #include "source/read_file.h"
+#include "watch/process_namespaces.h"
 #include "watch/tenant_namespace.h"
 
 namespace vprocfs {
@@ -28,37 +25,6 @@ constexpr size_t kFdsPerKnown = 2;
 constexpr size_t kShareOfAll = 8, kShareOfOne = 16, kLeastOfOne = 64, kMostOfOne = 1024;
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
-
-/// 0: the process has ended.
-uint64_t namespace_of(const std::string& process, const char* which) {
-  struct stat st {};
-  const std::string path = "/proc/" + process + "/ns/" + which;
-  return ::stat(path.c_str(), &st) == 0 ? st.st_ino : 0;
-}
-
-Fd pidfd_of(pid_t pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
-
-bool has_ended(const Fd& pidfd) {
-  pollfd p{pidfd.get(), POLLIN, 0};
-  return ::poll(&p, 1, 0) != 0;
-}
-
-/// Whether a process is the init of its PID namespace: what is mounted on /proc is its own then.
-bool is_init(pid_t pid) {
-  const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const auto inner = read_inner_pid(procfs.get(), pid);
-  return inner && inner.value() == 1;
-}
-
-/// Who is to be asked about a mount namespace: the init of the process's PID namespace where it
-/// lives in the same one, since that outlives the others (Linux 6.11), else the process.
-pid_t representative(pid_t pid, uint64_t key) {
-  constexpr unsigned long kGetInit = _IOR(0xb7, 0x7, int);  // NS_GET_TGID_FROM_PIDNS
-  const std::string path = "/proc/" + std::to_string(pid) + "/ns/pid";
-  const Fd pids(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const int init = pids ? ::ioctl(pids.get(), kGetInit, 1) : -1;
-  return init > 0 && namespace_of(std::to_string(init), "mnt") == key ? init : pid;
-}
 
 /// For how many namespaces there are descriptors.
 size_t most_known() {
@@ -165,7 +131,7 @@ bool NamespaceWatch::watch(uint64_t key, Known known) {
 NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   Known known;
   known.pid = pid;
-  known.process = pidfd_of(pid);
+  known.process = open_pidfd(pid);
   const bool short_of = !known.process && is_shortage(errno);
   const std::string name = std::to_string(pid);
   known.mounts = Fd(::open(("/proc/" + name + "/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
@@ -291,7 +257,7 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   known.init = is_init(known.pid);
   if (it != known_.end() && !known.init) return;
   if (it != known_.end()) drop(it, out);
-  known.process = pidfd_of(known.pid);
+  known.process = open_pidfd(known.pid);
   const bool shortage = !known.process && is_shortage(errno);
   const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key, known.tenant};
   if (known.process && watch(key, std::move(known))) {
