@@ -135,22 +135,24 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
   Gathered before;
   if (for_cpus) before.cpus = recent_locked(recent_cpus_, kAnyCpus, now_us, tick_us);
   if (for_memory) before.memory = recent_locked(recent_memory_, kNeedMemory, now_us, tick_us);
+  const bool new_cpus = for_cpus && before.cpus == nullptr;
+  const bool new_memory = for_memory && before.memory == nullptr;
   // Counted before the limits are read: what is written meanwhile is not in these.
-  const auto cpu_writes = limit_writes_locked(kAnyCpus);
-  const auto memory_writes = limit_writes_locked(kNeedMemory);
+  const auto cpu_writes = new_cpus ? limit_writes_locked(kAnyCpus) : std::nullopt;
+  const auto memory_writes = new_memory ? limit_writes_locked(kNeedMemory) : std::nullopt;
   auto facts =
       gather(needs, *around_.host, *source_, histories_,
              ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us},
              mounted_, before);
   const uint64_t life = description_.init_start_us;
-  if (facts && for_memory && before.memory == nullptr) {
+  if (facts && new_memory) {
     recent_memory_.reset();
     if (memory_writes && tick_us > 0) {
       copy_memory(facts.value(),
                   recent_memory_.emplace(Recent{{now_us, *memory_writes}, {}}).facts);
     }
   }
-  if (facts && for_cpus && before.cpus == nullptr) {
+  if (facts && new_cpus) {
     recent_cpus_.reset();
     if (cpu_writes && tick_us > 0) {
       copy_cpus(facts.value(), recent_cpus_.emplace(Recent{{now_us, *cpu_writes}, {}}).facts);
