@@ -3,39 +3,7 @@
 # watcher as it is by default, and hooks. Linux 6.1 has no MOVE_MOUNT_BENEATH. Prints a line per
 # check; exits 1 with the first that does not hold.
 set -eu
-
-# Every start of Node takes long where the CPU is emulated, and nothing here is about these.
-export VPROCFS_STANDBY=off VPROCFS_METRICS=off
-
-cgroups=/sys/fs/cgroup
-mnt=/tmp/vprocfs
-mkdir -p "$mnt"
-
-fail() {
-  echo "FAIL: $*"
-  cat /tmp/daemon.log
-  exit 1
-}
-
-is() { # WHAT FOUND WANTED
-  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
-  echo "ok $1: $2"
-}
-
-start_daemon() {
-  node dist/cli.js run "$mnt" --json "$@" >>/tmp/daemon.log 2>&1 &
-  daemon=$!
-  for _ in $(seq 600); do
-    [ -e "$mnt/containers" ] && return
-    sleep 0.1
-  done
-  fail "no daemon"
-}
-
-stop_daemon() {
-  kill -TERM "$daemon"
-  wait "$daemon"
-}
+. "$(dirname "$0")/guest.sh"
 
 # Starts a container of 64 MiB, and sets init to its first process.
 start_container() { # NAME

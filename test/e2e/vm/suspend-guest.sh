@@ -2,18 +2,9 @@
 # Runs in the machine of cgroup v2: suspends as far as freezing goes (pm_test) while programs of the host and
 # of a container wait for every file. Prints a line per check; exits 1 with the first that does not hold.
 set -eu
+. "$(dirname "$0")/guest.sh"
 
 rounds=$1
-export VPROCFS_STANDBY=off
-
-cgroups=/sys/fs/cgroup
-mnt=/tmp/vprocfs
-mkdir -p "$mnt"
-
-fail() {
-  echo "FAIL: $*"
-  exit 1
-}
 
 [ -w /sys/power/pm_test ] || fail "a kernel without CONFIG_PM_DEBUG"
 echo freezer >/sys/power/pm_test
@@ -22,13 +13,7 @@ echo 0 >/sys/module/suspend/parameters/pm_test_delay
 echo 4000 >/sys/power/pm_freeze_timeout
 
 echo +memory >$cgroups/cgroup.subtree_control
-node dist/cli.js run "$mnt" --no-watch --json >/tmp/daemon.log 2>&1 &
-daemon=$!
-for _ in $(seq 600); do
-  grep -q "serves, generation" /tmp/daemon.log && break
-  sleep 0.1
-done
-grep -q "serves, generation" /tmp/daemon.log || fail "no daemon: $(cat /tmp/daemon.log)"
+start_daemon --no-watch
 
 mkdir $cgroups/c
 echo 64M >$cgroups/c/memory.max

@@ -2,30 +2,11 @@
 # Runs in the machine of cgroup v1: a container with limits of every kind reads its own files. Prints a line
 # per check; exits 1 with the first that does not hold.
 set -eu
+. "$(dirname "$0")/guest.sh"
 
-export VPROCFS_STANDBY=off
-
-cgroups=/sys/fs/cgroup
-mnt=/tmp/vprocfs
 inside=/tmp/inside
-mkdir -p "$mnt"
 
-fail() {
-  echo "FAIL: $*"
-  exit 1
-}
-
-is() { # WHAT FOUND WANTED
-  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
-  echo "ok $1: $2"
-}
-
-node dist/cli.js run "$mnt" --no-watch --json >/tmp/daemon.log 2>&1 &
-for _ in $(seq 600); do
-  grep -q "serves, generation" /tmp/daemon.log && break
-  sleep 0.1
-done
-grep -q "serves, generation" /tmp/daemon.log || fail "no daemon: $(cat /tmp/daemon.log)"
+start_daemon --no-watch
 
 for hierarchy in memory cpu,cpuacct cpuset blkio pids; do
   mkdir -p "$cgroups/$hierarchy/box/inner"

@@ -2,34 +2,14 @@
 # Runs in the cgroup-v2 machine: containers with limits of every kind read their own files. Prints a
 # line per check; exits 1 with the first that does not hold.
 set -eu
+. "$(dirname "$0")/guest.sh"
 
-# Every start of Node takes long where the CPU is emulated, and nothing here is about this one.
-export VPROCFS_STANDBY=off
-
-cgroups=/sys/fs/cgroup
-mnt=/tmp/vprocfs
 inside=/tmp/inside
-mkdir -p "$mnt"
-
-fail() {
-  echo "FAIL: $*"
-  exit 1
-}
-
-is() { # WHAT FOUND WANTED
-  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
-  echo "ok $1: $2"
-}
 
 # Without controllers below the root: they are enabled when the daemon runs already.
 echo "-memory -cpu -cpuset" >$cgroups/cgroup.subtree_control
 
-node dist/cli.js run "$mnt" --no-watch --json >/tmp/daemon.log 2>&1 &
-for _ in $(seq 600); do
-  grep -q "serves, generation" /tmp/daemon.log && break
-  sleep 0.1
-done
-grep -q "serves, generation" /tmp/daemon.log || fail "no daemon: $(cat /tmp/daemon.log)"
+start_daemon --no-watch
 
 echo "+memory +cpu +cpuset +io" >$cgroups/cgroup.subtree_control
 mkdir $cgroups/box

@@ -3,37 +3,10 @@
 # container's tasks are counted in both ways, and its pressure triggers have windows of one second.
 # Prints a line per check; exits 1 with the first that does not hold.
 set -eu
+. "$(dirname "$0")/guest.sh"
 
 crowd=$1
 trigger=$2
-cgroups=/sys/fs/cgroup
-mnt=/tmp/vprocfs
-mkdir -p "$mnt"
-
-fail() {
-  echo "FAIL: $*"
-  exit 1
-}
-
-is() { # WHAT FOUND WANTED
-  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
-  echo "ok $1: $2"
-}
-
-begin() { # OPTION...
-  node dist/cli.js run "$mnt" --no-keeper --no-watch --metrics off --json "$@" >/tmp/daemon.log 2>&1 &
-  daemon=$!
-  for _ in $(seq 600); do
-    grep -q '"serving"' /tmp/daemon.log && return
-    sleep 0.1
-  done
-  fail "no daemon: $(cat /tmp/daemon.log)"
-}
-
-end() {
-  kill -TERM $daemon
-  wait $daemon || fail "it ended badly: $(cat /tmp/daemon.log)"
-}
 
 mkdir -p $cgroups/box/a/b/c/d/e
 # A container in box, with a crowd five levels down; its files bound from inside.
@@ -52,7 +25,7 @@ exec 9>/tmp/life
 until grep -q ready /tmp/crowd.out; do sleep 0.1; done
 
 for bpf in auto off; do
-  begin --bpf $bpf
+  start_daemon --no-keeper --no-watch --bpf $bpf
   # The reader, its shell and its init are tasks too; who reads may be running. A machine this slow
   # may take longer for the first count than the first reader waits for it.
   found=$(run 'for i in $(seq 30); do
@@ -71,10 +44,10 @@ for bpf in auto off; do
   until grep -q taskCounter /tmp/daemon.log; do sleep 0.1; done
   is "counted by" "$(grep -o '"taskCounter":"[a-z]*"' /tmp/daemon.log | tail -n 1)" \
     "\"taskCounter\":\"$([ $bpf = auto ] && echo bpf || echo scan)\""
-  end
+  stop_daemon
 done
 
-begin
+start_daemon --no-keeper --no-watch
 is "pressure" "$(run 'cut -d" " -f1 /proc/pressure/cpu' | tr '\n' ' ')" "some full "
 # Three loops on two CPUs: some of them wait.
 events=$(run "$trigger poll /proc/pressure/cpu 'some 1000 1000000' <>/tmp/idle | head -n 3" | tr '\n' ' ')
@@ -82,7 +55,7 @@ is "events of a window of a second" "$events" "armed 2 2 "
 is "odd windows without CAP_SYS_RESOURCE" \
   "$(run "setpriv --bounding-set -sys_resource $trigger try /proc/pressure/cpu 'some 1000 1000000' 'some 1000 2000000'" | tr '\n' ' ')" \
   "EINVAL ok "
-end
+stop_daemon
 
 exec 9>&-
 wait

@@ -3,27 +3,13 @@
 # namespaces below a container's, and where one cgroup has several PID namespaces. Prints a line per
 # check; exits 1 with the first that does not hold.
 set -eu
+. "$(dirname "$0")/guest.sh"
 
-export VPROCFS_STANDBY=off
-
-cgroups=/sys/fs/cgroup
 limit=memory.max
 if [ -d $cgroups/memory ]; then
   cgroups=$cgroups/memory
   limit=memory.limit_in_bytes
 fi
-mnt=/tmp/vprocfs
-mkdir -p "$mnt"
-
-fail() {
-  echo "FAIL: $*"
-  exit 1
-}
-
-is() { # WHAT FOUND WANTED
-  [ "$2" = "$3" ] || fail "$1: found '$2', wanted '$3'"
-  echo "ok $1: $2"
-}
 
 # Its children may have limits; on v1 all may.
 delegate() {
@@ -31,12 +17,7 @@ delegate() {
 }
 
 delegate $cgroups
-node dist/cli.js run "$mnt" --no-watch --json >/tmp/daemon.log 2>&1 &
-for _ in $(seq 600); do
-  grep -q "serves, generation" /tmp/daemon.log && break
-  sleep 0.1
-done
-grep -q "serves, generation" /tmp/daemon.log || fail "no daemon: $(cat /tmp/daemon.log)"
+start_daemon --no-watch
 
 # Starts an init in a cgroup, with further namespaces; sets `init`.
 begin() { # CGROUP FLAG...
