@@ -15,6 +15,7 @@ import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
+import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { SLOWNESS, until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
@@ -27,6 +28,8 @@ const POLLERR = 0x8;
 /** Two seconds: what the kernel allows everybody (6.5), CAP_SYS_RESOURCE or not. */
 const WINDOW = "2000000";
 const ANY_WAITING = `some 1000 ${WINDOW}`;
+
+const CHURN = SLOWNESS === 1 ? inLong(2_000, 10_000) : 500;
 
 const lacks = existsSync("/proc/pressure/cpu") ? [] : ["a kernel that accounts pressure"];
 
@@ -213,7 +216,7 @@ function triggers(): void {
   });
 
   // Each waits for a grace period of the kernel's when it goes: 0.01 s, and more on a busy machine.
-  it("come and go, 10,000 of them that nobody polls for", { timeout: 900_000 }, async () => {
+  it(`come and go, ${CHURN} of them that nobody polls for`, { timeout: 900_000 }, async () => {
     const scope = testScope();
     const daemon = await start(scope);
     // The kernel takes them away one after the other, per file, waiting for a grace period each time.
@@ -238,7 +241,7 @@ function triggers(): void {
     expect(await modest.read("/proc/pressure/io")).toMatch(/^some /);
     await until("they are given back", async () => (await counters(daemon)).triggers === 0);
     const before = descriptors();
-    await churn(SLOWNESS === 1 ? 10_000 : 500);
+    await churn(CHURN);
     expect(await modest.read("/proc/pressure/io")).toMatch(/^some /);
     await until("they are given back", async () => (await counters(daemon)).triggers === 0);
     await until("nothing of them is left", () => descriptors() <= before);

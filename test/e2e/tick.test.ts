@@ -13,12 +13,15 @@ import { Daemon, SETTLED, VIEWS } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { checkMeminfo } from "../support/procfile.js";
 import { project } from "../support/project.js";
+import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
-const SECONDS = 5;
+const SECONDS = inLong(2, 5);
+/** Longer than three kills take. */
+const KILLED_SECONDS = inLong(8, 15);
 /** Far fewer than a busy machine makes; fewer would prove nothing. */
-const LEAST_READS = 5_000;
+const LEAST_READS = 1_000 * SECONDS;
 
 const TallySchema = z.object({
   reads: z.number(),
@@ -180,7 +183,7 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
 
   it("goes on when the worker is killed", async () => {
     const before = await readStatus(daemon.mountpoint);
-    const argv = [reader, "read", "meminfo", "2", "15", "/proc/meminfo"];
+    const argv = [reader, "read", "meminfo", "2", `${KILLED_SECONDS}`, "/proc/meminfo"];
     const child = container.start(testScope(), argv);
     const outcome = finished(child);
     for (let kill = 1; kill <= 3; kill += 1) {

@@ -13,7 +13,7 @@ import { Vm, type VmResult, vmUnavailable } from "../../support/vm/vm.js";
 import { stormProgram } from "../never-down-support.js";
 
 const KILLS = inLong(3, 20);
-const SUSPENDS = inLong(5, 20);
+const SUSPENDS = inLong(2, 20);
 /** Everything takes many times longer in there, and more when the machine around it is busy. */
 const SECONDS = 1500;
 const TIMEOUT = { timeout: (SECONDS + 400) * 1000 };

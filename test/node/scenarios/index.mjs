@@ -1,5 +1,6 @@
 // All scenarios, in the order of docs/reference/support.md.
 
+import { agent } from "./agent.mjs";
 import { containers } from "./containers.mjs";
 import { crowd } from "./crowd.mjs";
 import { kernelLog } from "./kernel-log.mjs";
@@ -20,4 +21,12 @@ import { service } from "./service.mjs";
  */
 
 /** @type {Scenario[]} */
-export const SCENARIOS = [...lifecycle, ...service, ...containers, ...kernelLog, ...node, ...crowd];
+export const SCENARIOS = [
+  ...lifecycle,
+  ...service,
+  ...containers,
+  ...kernelLog,
+  ...node,
+  ...crowd,
+  ...agent,
+];
