@@ -109,6 +109,33 @@ function killTree(pid: number | undefined): void {
   }
 }
 
+/** All that could hold what has not ended: who waits in the kernel, and the children of `pid`. */
+function suspects(pid: number | undefined): string {
+  const rows = outputSync(["ps", "-eo", "pid,ppid,stat,wchan:32,args"]).split("\n");
+  const [title, ...all] = rows;
+  const isSuspect = (row: string): boolean => {
+    const [own, parent, state = ""] = row.trim().split(/ +/);
+    return own === `${pid}` || parent === `${pid}` || /^[DZ]/.test(state);
+  };
+  return [title, ...all.filter(isSuspect)].join("\n");
+}
+
+/** Waits for the end of a killed program and of all that has its output; names who does not end. */
+export async function closed(child: ChildProcess, closing: Promise<unknown>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      const what = child.spawnargs.join(" ").slice(0, 300);
+      reject(new Error(`does not end: ${what} (${child.pid})\n${suspects(child.pid)}`));
+    }, TIMEOUT_MS);
+  });
+  try {
+    await Promise.race([closing, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
 /** Starts a program that runs until the scope ends it or its stdin is closed. */
 export function background(scope: Scope, argv: readonly string[]): ChildProcess {
   const [program = "", ...rest] = argv;
@@ -120,7 +147,7 @@ export function background(scope: Scope, argv: readonly string[]): ChildProcess 
     killTree(child.pid);
     child.stdout?.resume();
     child.stderr?.resume();
-    await ended;
+    await closed(child, ended);
   });
   return child;
 }

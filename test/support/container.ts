@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { Cgroup, type Limits } from "./cgroups.js";
 import {
   background,
+  closed,
   environmentOf,
   type Outcome,
   outputOf,
@@ -106,7 +107,7 @@ export class Container {
     const ended = once(child, "close");
     scope.defer(async () => {
       child.kill("SIGKILL");
-      await ended;
+      await closed(child, ended);
     });
     const init = Number(await firstLine(child));
     return new Container(init, cgroup, options.inner ?? cgroup, options.userBase, child);
