@@ -67,7 +67,7 @@ fifth of a CPU" (test/source/kernel-log.test.ts) and the clean-up of "a host of 
 
 - **Kubernetes**: Debian has no kubelet and no crictl, so nothing has asked containerd's CRI for a pod. What a
   pod is made of is tried by containerd (containers that share a PID namespace with a pause container). The agent runs
-  on a node that is a directory, and not in a container of containerd (test/e2e/kubernetes.test.ts). The manifest is
+  in a privileged container of containerd, as above. The manifest is
   tested for what it names (test/config/kubernetes.test.ts); by the schemas of the API, as npm's package
   kubernetes-models 4.5.1 has them, all its documents are valid (tried by hand).
 - **Checkpoints** on these nodes: Debian 13 has no CRIU. With Debian 12's (3.17) and Linux 6.1 containers of runc
