@@ -13,6 +13,7 @@ import { memory } from "./memory.js";
 import { pss } from "./pss.js";
 import { readers } from "./readers.js";
 import { start } from "./start.js";
+import { takeover } from "./takeover.js";
 
 /** All scenarios, in the order in which they are run and reported. */
 export const CASES: readonly BenchCase[] = [
@@ -30,6 +31,7 @@ export const CASES: readonly BenchCase[] = [
   pss,
   churn,
   start,
+  takeover,
 ];
 
 export function caseNamed(name: string): BenchCase {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "keeper/ending.h"
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
 
@@ -33,7 +34,7 @@ void Supervisor::lose_descriptors(uint64_t count, const char* how) {
 void Supervisor::on_packet(Worker& worker) {
   KeeperPacket packet;
   Fd descriptor;
-  if (!worker.receive(packet, descriptor)) return;
+  if (!worker.receive(packet, descriptor)) return on_hang_up(worker);
   packet.why[sizeof(packet.why) - 1] = '\0';
   const uint64_t now = monotonic_ms();
   switch (static_cast<KeeperMessage>(packet.type)) {
@@ -77,6 +78,12 @@ void Supervisor::on_packet(Worker& worker) {
     default:
       return;
   }
+}
+
+/// Readers wait: for one that a signal has ended wait(2) is not waited for. It is reaped whenever.
+void Supervisor::on_hang_up(Worker& worker) {
+  if (worker.control || &worker != &current_) return;
+  if (const auto status = ending(worker.pid)) on_child(worker.pid, *status);
 }
 
 /// What a worker that has ended said last may still be unread, descriptors that it left among it.

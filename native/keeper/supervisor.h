@@ -84,6 +84,7 @@ class Supervisor {
 
   // messages.cc: what workers say
   void on_packet(Worker& worker);
+  void on_hang_up(Worker& worker);
   void hear_last_words(Worker& worker);
   void keep_descriptor(const KeeperPacket& packet, Fd descriptor);
   void lose_descriptors(uint64_t count, const char* how);

@@ -18,6 +18,9 @@ namespace vprocfs {
 namespace {
 
 constexpr int kFirstInherited = 3;
+/// Of what a process holds the kernel gives up the highest descriptor first, and some take it long:
+/// this one is how we learn of its end.
+constexpr int kControlFd = 1023;
 constexpr uint64_t kProvenMs = 250;
 constexpr uint64_t kUndyingMs = 1000;
 /// So many beats of a quiet worker for each time after which it is replaced, and two before one
@@ -65,8 +68,11 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
     ::unsetenv(passed[i].variable);
     if (from[i] < 0) continue;
     char number[16];
-    std::snprintf(number, sizeof(number), "%d", next);
-    if (::dup2(from[i], next++) < 0) ::_exit(126);
+    int to = passed[i].fd == control ? ::dup2(from[i], kControlFd) : -1;
+    // It may be allowed fewer.
+    if (to < 0) to = ::dup2(from[i], next++);
+    if (to < 0) ::_exit(126);
+    std::snprintf(number, sizeof(number), "%d", to);
     ::setenv(passed[i].variable, number, 1);
   }
   ::setenv(kMountpointVariable, options.mountpoint, 1);

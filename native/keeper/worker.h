@@ -65,8 +65,8 @@ struct Inheritance {
   int polled_fuse_fd = -1, polled_state_fd = -1;  ///< -1: there is no such connection
 };
 
-/// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and so on, named
-/// in its environment.
+/// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and so on, the
+/// control socket as a high one; all are named in its environment.
 bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
                   Worker& out);
 

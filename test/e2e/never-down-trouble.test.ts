@@ -61,7 +61,8 @@ describeLive("a worker in trouble", [], () => {
     expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
     const status = await servingAfter(daemon, generation);
     expect(status.reasons).toEqual(["watchdog: it stopped serving"]);
-    expect(existsSync(`/proc/${workerPid}`)).toBe(false);
+    // Readers do not wait for that.
+    await until("it has ended", () => !existsSync(`/proc/${workerPid}`));
   });
 
   it.runIf(existsSync(FREEZER))("is replaced when it cannot even be killed", async () => {

@@ -29,6 +29,8 @@ export interface StartTimes {
 export interface RunningPeer {
   /** The first of the daemon's processes; undefined when it is the kernel itself. */
   readonly pid: number | undefined;
+  /** Where the peer is mounted, if it has a keeper that can be asked there. */
+  readonly mountpoint?: string;
   /** From launch to the first successful read; undefined when there is no daemon. */
   readonly start: StartTimes | undefined;
   /** What is bound over the container's file; undefined: the kernel's own stays. */

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { FILES } from "../files.js";
+import type { Container } from "../containers.js";
+import { FILES, type FileName } from "../files.js";
 import { launch } from "./launch.js";
 import type { Peer, PeerContext, RunningPeer } from "./peer.js";
 
@@ -56,7 +57,8 @@ async function startNative(
     probe,
     optional: false,
   });
-  return { pid, start, source: async (_, file) => join(mountpoint, "self", FILES[file]) };
+  const source = async (_: Container, file: FileName) => join(mountpoint, "self", FILES[file]);
+  return { pid, mountpoint, start, source };
 }
 
 export const exact: Peer = {
