@@ -16,6 +16,8 @@ import { servingAfter, standbyOf, standingBy, statusOf } from "./never-down-supp
 
 const PIDS = "/sys/fs/cgroup/pids";
 const MORE_THAN_THREADS = 24;
+/** Of 10 ms: a worker that was asked something beats every 500 ms. */
+const BEATS_IN_LOOKS = 150;
 
 /** From now on a process gets so many threads more, and no others, until something else is allowed. */
 function fill(scope: Scope, pid: number, spare = 0): (processes: string) => void {
@@ -36,14 +38,54 @@ function fill(scope: Scope, pid: number, spare = 0): (processes: string) => void
 }
 
 /** Stops threads of a process when they are about to answer; says how many it holds. */
-async function stall(scope: Scope, pid: number): Promise<() => number> {
-  const child = background(scope, [program("stall"), `${pid}`, "answers"]);
+async function stall(
+  scope: Scope,
+  pid: number,
+  what: "answers" | "beats" = "answers",
+): Promise<() => number> {
+  const child = background(scope, [program("stall"), `${pid}`, what]);
   let text = "";
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
     text += chunk;
   });
   await until("it has all threads", () => text.includes("ready\n"));
   return () => Number(/held (\d+)\n$/.exec(text)?.[1] ?? 0);
+}
+
+/** A worker all of whose threads are held while readers wait, and which gets no others. */
+async function allBlocked(scope: Scope, what: "answers" | "beats") {
+  const daemon = await Daemon.start(scope, "--watchdog-ms", "60000");
+  const { workerPid, generation } = await standingBy(daemon);
+  const allow = fill(scope, workerPid);
+  const own = new Scope();
+  scope.defer(() => own.close());
+  const held = await stall(own, workerPid, what);
+  let answered = 0;
+  const reads = Array.from({ length: MORE_THAN_THREADS }, async () => {
+    await output(["cat", daemon.path("proc/uptime")]);
+    answered += 1;
+  });
+  let most = 0;
+  let looks = 0;
+  await until("all threads are held", () => {
+    looks = held() === most ? looks + 1 : 0;
+    most = held();
+    return most > 0 && looks > 25;
+  });
+  expect(answered).toBe(0);
+  return {
+    /** Those that no thread holds; one that is held for a beat has none of them. */
+    waiting: reads.length - most,
+    answered: () => answered,
+    allow: () => allow("max"),
+    /** Lets all threads go, after which all are answered. */
+    letGo: async () => {
+      expect(held()).toBe(most);
+      await own.close();
+      await Promise.all(reads);
+      expect(await statusOf(daemon)).toMatchObject({ workerPid, generation, restarts: 0 });
+    },
+  };
 }
 
 describe.runIf(existsSync(PIDS))("a node that is out of PIDs", () => {
@@ -67,32 +109,25 @@ describe.runIf(existsSync(PIDS))("a node that is out of PIDs", () => {
 
   it("is served by a thread more as soon as it has one, though all that there are block", async () => {
     const scope = testScope();
-    const daemon = await Daemon.start(scope, "--watchdog-ms", "60000");
-    const { workerPid, generation } = await standingBy(daemon);
-    const allow = fill(scope, workerPid);
-    const own = new Scope();
-    scope.defer(() => own.close());
-    const held = await stall(own, workerPid);
-    let answered = 0;
-    const reads = Array.from({ length: MORE_THAN_THREADS }, async () => {
-      await output(["cat", daemon.path("proc/uptime")]);
-      answered += 1;
-    });
-    let most = 0;
-    let looks = 0;
-    await until("all threads are held", () => {
-      looks = held() === most ? looks + 1 : 0;
-      most = held();
-      return most > 0 && looks > 25;
-    });
-    expect(answered).toBe(0);
+    const blocked = await allBlocked(scope, "answers");
     // Nothing new is asked from now on: only a beat of the worker tries for a thread.
-    allow("max");
-    await until("the others are answered", () => answered >= reads.length - most);
-    expect(held()).toBe(most);
-    await own.close();
-    await Promise.all(reads);
-    expect(await statusOf(daemon)).toMatchObject({ workerPid, generation, restarts: 0 });
+    blocked.allow();
+    await until("the others are answered", () => blocked.answered() >= blocked.waiting);
+    expect(blocked.answered()).toBe(blocked.waiting);
+    await blocked.letGo();
+  });
+
+  it("and is not where there is no beat, which is what tries for one", async () => {
+    const scope = testScope();
+    const blocked = await allBlocked(scope, "beats");
+    blocked.allow();
+    let looks = 0;
+    await until("some beats would have come", () => {
+      looks += 1;
+      return looks > BEATS_IN_LOOKS;
+    });
+    expect(blocked.answered()).toBe(0);
+    await blocked.letGo();
   });
 
   it.each([0, 6, 12])("is served by the next worker when one finds %i threads", async (spare) => {
