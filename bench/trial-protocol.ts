@@ -12,7 +12,12 @@ export const trialRequestSchema = z.object({
   cli: z.string(),
   /** What is measured goes before everything else on the machine. */
   favoured: z.boolean(),
-  programs: z.object({ load: z.string(), stage: z.string(), crash: z.string() }),
+  programs: z.object({
+    load: z.string(),
+    stage: z.string(),
+    floor: z.string(),
+    crash: z.string(),
+  }),
 });
 export type TrialRequest = z.infer<typeof trialRequestSchema>;
 

@@ -31,8 +31,15 @@ function makeTrial(request: TrialRequest, stage: Stage, directory: string): Tria
     startPeer: async ({ metrics = false } = {}) => {
       const own = join(directory, request.peer);
       mkdirSync(own);
-      const { cli, favoured } = request;
-      peer = await peerNamed(request.peer).start({ stage, directory: own, cli, favoured, metrics });
+      const { cli, favoured, programs } = request;
+      peer = await peerNamed(request.peer).start({
+        stage,
+        programs,
+        directory: own,
+        cli,
+        favoured,
+        metrics,
+      });
       return peer;
     },
     container: async (files, options) => {

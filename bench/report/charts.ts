@@ -13,6 +13,7 @@ import { PEER_NAMES, type PeerName } from "../support/peers/peer.js";
 export const PEER_COLOURS: Readonly<Record<PeerName, string>> = {
   host: "#666666",
   tmpfs: "#aaaaaa",
+  floor: "#56b4e9",
   lxcfs: "#d55e00",
   exact: "#0072b2",
   tick: "#009e73",

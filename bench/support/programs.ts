@@ -10,6 +10,8 @@ export interface Programs {
   readonly load: string;
   /** Makes containers and removes them. */
   readonly stage: string;
+  /** A FUSE server that does nothing but answer. */
+  readonly floor: string;
   /** Has the kernel log faults of a container. */
   readonly crash: string;
 }
@@ -17,6 +19,7 @@ export interface Programs {
 const SOURCES: Readonly<Record<keyof Programs, readonly string[]>> = {
   load: ["load.cc", "options.cc", "worker.cc", "enter.cc"],
   stage: ["stage.cc", "init.cc"],
+  floor: ["floor.cc"],
   crash: ["crash.cc", "enter.cc"],
 };
 
@@ -58,5 +61,10 @@ export function buildPrograms(): Programs {
     }
     return program;
   };
-  return { load: build("load"), stage: build("stage"), crash: build("crash") };
+  return {
+    load: build("load"),
+    stage: build("stage"),
+    floor: build("floor"),
+    crash: build("crash"),
+  };
 }

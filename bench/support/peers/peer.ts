@@ -1,13 +1,23 @@
 import type { Container } from "../containers.js";
 import type { FileName } from "../files.js";
+import type { Programs } from "../programs.js";
 import type { Stage } from "../stage.js";
 
-export const PEER_NAMES = ["host", "tmpfs", "lxcfs", "exact", "tick", "fuse-native"] as const;
+export const PEER_NAMES = [
+  "host",
+  "tmpfs",
+  "floor",
+  "lxcfs",
+  "exact",
+  "tick",
+  "fuse-native",
+] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
 /** What a peer needs for its start. */
 export interface PeerContext {
   readonly stage: Stage;
+  readonly programs: Programs;
   /** An empty directory on a tmpfs of its own, removed afterwards. */
   readonly directory: string;
   /** The vprocfs that is measured: path of its cli.js. */

@@ -1,0 +1,20 @@
+import { join } from "node:path";
+import { FILE_NAMES, pathOf } from "../files.js";
+import { launch } from "./launch.js";
+import type { Peer } from "./peer.js";
+
+/** A FUSE server that does nothing but answer: below its times no answer of a process can get. */
+export const floor: Peer = {
+  name: "floor",
+  title: "FUSE floor",
+  unavailable: () => undefined,
+  start: async (context) => {
+    const { mountpoint, start } = await launch(context, {
+      command: (path) => [context.programs.floor, path, ...FILE_NAMES.map(pathOf)],
+      probe: "meminfo",
+      optional: false,
+    });
+    // No container sees its own limits here: it is none of the daemons that are looked at.
+    return { pid: undefined, start, source: async (_, file) => join(mountpoint, file) };
+  },
+};
