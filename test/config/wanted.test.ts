@@ -1,10 +1,10 @@
 // Which containers are to have the files.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { leftAloneNow } from "../../src/attach/left-alone.js";
+import { forgetEnded, leftAloneNow } from "../../src/attach/left-alone.js";
 import { whyNotNow } from "../../src/attach/wanted.js";
 import { loadAddon } from "../../src/native/addon.js";
 
@@ -24,6 +24,20 @@ describe("containers", () => {
 
   it("that were detached are left alone", () => {
     expect(whyNotNow(addon, ON, (init) => init === 7)(CONTAINER)).toMatch(/^it was detached/);
+  });
+
+  it("that have ended are forgotten, and nobody else", () => {
+    const directory = mkdtempSync(join(tmpdir(), "vprocfs-left-"));
+    onTestFinished(() => rmSync(directory, { recursive: true }));
+    const text = readFileSync("/proc/self/stat", "utf8");
+    const lives = `${process.pid}-${text.slice(text.lastIndexOf(")") + 2).split(" ")[19]}`;
+    // No process has the first number; the second one's has passed on to another process.
+    for (const name of ["4194304-1", `${process.pid}-1`, lives]) {
+      writeFileSync(join(directory, name), "");
+    }
+    forgetEnded(directory);
+    expect(readdirSync(directory)).toEqual([lives]);
+    forgetEnded(join(directory, "none"));
   });
 
   it("are left alone by the start of their init, whose number another process may have", () => {

@@ -2,7 +2,7 @@
 // own figures.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { filesOf, helperPath, installedHooks, PLACES } from "../support/attach.js";
@@ -220,6 +220,24 @@ exec /sbin/init
       const result = spawnSync(helperPath(), ["--hook", "lxc"], { encoding: "utf8", env: {} });
       expect(result.status).toBe(0);
       expect(result.stderr).toContain("LXC_PID is not set");
+    });
+
+    it("LXC's hook after the end of a container forgets who has ended", () => {
+      const directory = "/run/vprocfs/left-alone";
+      const text = readFileSync("/proc/self/stat", "utf8");
+      const start = text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
+      const [gone, lives] = [`${process.pid}-1`, `${process.pid}-${start}`];
+      const own = testScope();
+      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      for (const name of [gone, lives]) {
+        writeFileSync(join(directory, name), "");
+        own.defer(() => rmSync(join(directory, name), { force: true }));
+      }
+      const env = { LXC_HOOK_TYPE: "post-stop", LXC_NAME: "x" };
+      const result = spawnSync(helperPath(), ["--hook", "lxc"], { encoding: "utf8", env });
+      expect([result.status, result.stderr]).toEqual([0, ""]);
+      const marks = readdirSync(directory);
+      expect([marks.includes(gone), marks.includes(lives)]).toEqual([false, true]);
     });
 
     it("says so in the system's log, and not on what is the container's stderr", () => {
