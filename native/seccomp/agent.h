@@ -80,7 +80,7 @@ class Agent {
     std::atomic<uint64_t> tenant{0};
     bool resumed = false;  ///< of the worker before us, and not read from yet
     /// Since when its call waits for an answer that cannot be had (CLOCK_BOOTTIME); 0: none does.
-    uint64_t waits_since_us = 0;
+    std::atomic<uint64_t> waits_since_us{0};
     uint64_t aside = 0;  ///< kMonitor: key of what calls are answered by that it let go; 0: none
     Budget budget;
     std::string text;     ///< kRuntime: what came so far
@@ -145,6 +145,7 @@ class Agent {
 
   // calls.cc: one call
   void on_runtime(const SourcePtr& source);
+  bool has_room() const;
   void on_listener(const SourcePtr& source, size_t index);
   void resume(const PendingCalls::Entry& entry, size_t index);
   void answer_listener(const SourcePtr& source, size_t index);

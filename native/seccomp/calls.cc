@@ -66,10 +66,15 @@ void Agent::on_runtime(const SourcePtr& source) {
   }
 }
 
+/// One that is taken must have a place to wait in.
+bool Agent::has_room() const {
+  const std::lock_guard lock(mutex_);
+  return pending_.has_room();
+}
+
 void Agent::on_listener(const SourcePtr& source, size_t index) {
   if (wait_for_turn(*source)) return;
-  // One that is taken must have a place to wait in.
-  if (!pending_.has_room()) return defer(*source, kAgainUs);
+  if (!has_room()) return defer(*source, kAgainUs);
   PendingCalls::Entry& entry = pending_.hand(index);
   entry = PendingCalls::Entry{};
   entry.key = source->key;

@@ -303,12 +303,14 @@ uint64_t StateFile::checksum(const void* data, size_t bytes) {
 }
 
 ConnectionState StateFile::connection() const {
+  const std::lock_guard lock(mutex_);
   const bool good =
       header_->connection_checksum == checksum(&header_->connection, sizeof(header_->connection));
   return good ? header_->connection : ConnectionState{};
 }
 
 void StateFile::set_connection(const ConnectionState& state) {
+  const std::lock_guard lock(mutex_);
   header_->connection = state;
   header_->connection_checksum = checksum(&header_->connection, sizeof(header_->connection));
 }
