@@ -42,6 +42,17 @@ const Answer = z.object({
   kernelLog: z.boolean().optional(),
   /** The error by which openat2(2) is refused to it, as "ENOSYS". */
   openat2: z.string().optional(),
+  /** What of the host's log they were not told; not told by earlier versions. */
+  kernelLogUntold: z
+    .object({
+      /** Groups of records that nothing proves whose they are. */
+      unproven: z.number(),
+      /** Times that the host's log was overwritten before it was read. */
+      lost: z.number(),
+      /** Groups for which there was no room. */
+      refused: z.number(),
+    })
+    .optional(),
   /** What would prove more of them and is not there; not told by earlier versions. */
   kernelLogMissing: z.array(z.string()).optional(),
   /** What all tenants share, by name. */
@@ -80,6 +91,7 @@ function answerTo(
     pid: process.pid,
     kernelLog: counters.kernelLog !== undefined,
     ...refusalOf(binding),
+    kernelLogUntold: counters.kernelLog,
     kernelLogMissing: [...(engine.features().kernelLogMissing ?? [])],
     resources: Object.fromEntries(resourcesOf(counters, attaching)),
     containers: Object.fromEntries(counted),

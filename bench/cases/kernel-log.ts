@@ -3,6 +3,7 @@ import { closeSync, constants, openSync, readFileSync, readSync } from "node:fs"
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { askFigures } from "../../src/figures.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { type BenchCase, type Mark, SkipError, type Trial } from "../case.js";
 import { samples } from "../measure.js";
@@ -42,6 +43,15 @@ const marks: readonly Mark[] = [
     metric: "cpuShare",
     measure: (medians) => medians.of("exact", FLOOD, "cpuShare"),
   },
+  {
+    title: "times that the host's log was overwritten before it was read",
+    limit: 0,
+    metric: "lost",
+    measure: (medians) => medians.of("exact", FLOOD, "lost"),
+  },
+  // All of it can be proven; of what is overwritten in its own log afterwards, which is to be, there is
+  // no limit. What is left is a fault while the machine stops us for longer than the kernel's rings
+  // last, or code that came apart from its fault.
   {
     title: "records of a flood that its container is not told",
     limit: 1,
@@ -96,12 +106,15 @@ function lastRecord(): number {
   }
 }
 
-/** How many records a container has been told, those included that its log has lost. */
-async function toldTo(trial: Trial, mountpoint: string, container: Container): Promise<number> {
+/** What a container has been told after its first lines, and how much of that its log still has. */
+async function toldTo(trial: Trial, mountpoint: string, container: Container) {
   const argv = [trial.cli, "dmesg", `${container.pid}`, "--json", "--mountpoint", mountpoint];
   const { stdout } = await run(process.execPath, argv, { maxBuffer: 2 ** 24 });
-  const last = stdout.trimEnd().split("\n").at(-1) ?? "";
-  return Number(/"sequence":(\d+)/.exec(last)?.[1] ?? BANNER - 1) + 1 - BANNER;
+  const numbers = [...stdout.matchAll(/^.*?"sequence":(\d+)/gm)].map(([, number]) =>
+    Number(number),
+  );
+  const told = (numbers.at(-1) ?? BANNER - 1) + 1 - BANNER;
+  return { told, kept: numbers.filter((number) => number >= BANNER).length };
 }
 
 /** Follows a log, and calls `seen` with each line. */
@@ -212,13 +225,19 @@ export const kernelLog: BenchCase = {
     const { cpuShare: silent, wakeups: woken } = await cost(() => sleep(seconds * 1000));
     await trial.stage.run("set", RATE_LIMIT, "0");
     const enter = [container.pid, ...container.cgroups].join(":");
+    const before = await askFigures(mountpoint);
+    const { told: toldBefore } = await toldTo(trial, mountpoint, container);
     const first = lastRecord();
     const flood = await cost(() =>
       run(trial.programs.crash, [enter, `${PROCESSES}`, `${FAULTS}`, `${seconds}`]),
     );
     const logged = lastRecord() - first;
     const records = logged / flood.seconds;
-    const told = await toldTo(trial, mountpoint, container);
+    const { told, kept } = await toldTo(trial, mountpoint, container);
+    const after = await askFigures(mountpoint);
+    const grown = (what: "lost" | "unproven"): number =>
+      (after?.kernelLogUntold?.[what] ?? Number.NaN) - (before?.kernelLogUntold?.[what] ?? 0);
+    const ofFlood = told - toldBefore;
     const sorted = delays.toSorted((a, b) => a - b);
     return [
       ...samples(KILL, {
@@ -232,10 +251,24 @@ export const kernelLog: BenchCase = {
       ...samples(FLOOD, {
         cpuShare: (flood.cpuShare * RECORDS) / records,
         records,
-        untold: Math.max(0, 1 - told / logged) * 100,
+        untold: Math.max(0, 1 - ofFlood / logged) * 100,
+        unproven: grown("unproven"),
+        lost: grown("lost"),
+        overwritten: Math.max(0, 1 - kept / ofFlood) * 100,
       }),
     ];
   },
-  metrics: ["cpuShare", "records", "untold", "wakeups", "p50", "max", "pss"],
+  metrics: [
+    "cpuShare",
+    "records",
+    "untold",
+    "unproven",
+    "lost",
+    "overwritten",
+    "wakeups",
+    "p50",
+    "max",
+    "pss",
+  ],
   marks,
 };

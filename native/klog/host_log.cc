@@ -41,9 +41,7 @@ bool HostLog::read_some(size_t most) {
     const size_t part = std::min(most, kBatch);
     more = read_batch(part);
     most -= part;
-    name_printers();
-    for (const LogRecord& record : batch_) sorter_.take(record, now);
-    batch_.clear();
+    sort_batch(now);
   }
   sorter_.idle(boottime_us());
   return more;
@@ -72,15 +70,20 @@ bool HostLog::read_batch(size_t most) {
   return true;
 }
 
-/// After they were read: whoever printed one has been noted before it could be.
-void HostLog::name_printers() {
-  if (!printers_ || batch_.empty()) return;
-  printers_->update();
+/// After all of it was read: whoever printed a record has been noted before it could be.
+void HostLog::sort_batch(uint64_t now_us) {
+  if (batch_.empty()) return;
+  if (printers_) printers_->update();
   const uint64_t now = monotonic_us();
   for (LogRecord& record : batch_) {
-    record.printer = printers_->take(record, clock_.by(record.time_us, now));
+    if (printers_) {
+      const auto faulted = is_code(record.text) ? sorter_.without_code() : std::vector<pid_t>();
+      record.printer = printers_->take(record, clock_.by(record.time_us, now), faulted);
+    }
+    sorter_.take(record, now_us);
   }
-  printers_->forget(clock_.by(batch_.back().time_us, now));
+  if (printers_) printers_->forget(clock_.by(batch_.back().time_us, now));
+  batch_.clear();
 }
 
 std::optional<LogGroup> HostLog::next() {

@@ -49,7 +49,7 @@ class HostLog : public KillFeed {
 
  private:
   bool read_batch(size_t most);
-  void name_printers();
+  void sort_batch(uint64_t now_us);
 
   Fd kmsg_;
   std::string problem_;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "klog/shape.h"
 
 namespace vprocfs {
 namespace {
@@ -21,6 +22,11 @@ constexpr uint64_t kNearUs = 1'000'000;
 /// How much later than it was a record may seem to have been logged when others were lost.
 constexpr uint64_t kLostUs = 100'000;
 constexpr size_t kMost = 16384, kMostAlike = 64;
+
+/// What code is kept as: no record has this text.
+std::string code_of(std::string_view text, pid_t task) {
+  return std::string(text) + '\n' + std::to_string(task);
+}
 
 /// Before, it was hit by whoever writes to consoles, which may be anybody.
 bool is_hit_by_printers() {
@@ -53,11 +59,12 @@ void PrintedTexts::add(const TraceHit& hit) {
   if (at > hit.entry.size() || size > hit.entry.size() - at) return;
   std::string_view text = hit.entry.substr(at, size);
   text = text.substr(0, text.find('\0'));
-  // Later parts of a record, and what a fault has beside it, are never asked about.
-  if (text.empty() || text.front() == ' ' || text.substr(0, 6) == "Code: ") return;
+  // Later parts of a record are never asked about.
+  if (text.empty() || text.front() == ' ') return;
   const bool in_interrupt = (static_cast<uint8_t>(hit.entry[kFlagsAt]) & kInterrupt) != 0;
   const Printer printer{in_interrupt ? 0 : static_cast<pid_t>(task), hit.at_us, hit.cgroup};
-  const auto it = hits_.try_emplace(std::string(text)).first;
+  const auto it =
+      hits_.try_emplace(is_code(text) ? code_of(text, printer.task) : std::string(text)).first;
   if (it->second.hits.size() >= kMostAlike) {
     it->second.lost_us = hit.at_us;
     return;
@@ -92,9 +99,17 @@ std::optional<Printer> PrintedTexts::take_text(const std::string& text, uint64_t
   return first->printer;
 }
 
-std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logged_us) {
+std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logged_us,
+                                          const std::vector<pid_t>& faulted) {
   if (hits_.empty() || record.facility != 0 || logged_us <= lost_us_ + kLostUs) return std::nullopt;
-  auto found = take_text(record.text, logged_us);
+  std::optional<Printer> found;
+  if (is_code(record.text)) {
+    for (size_t i = 0; !found && i < faulted.size(); ++i) {
+      found = take_text(code_of(record.text, faulted[i]), logged_us);
+    }
+  } else {
+    found = take_text(record.text, logged_us);
+  }
   // Some are printed in parts (show_signal_msg()): the first tells.
   for (const char* part : {" likely on CPU ", " in "}) {
     const size_t end = record.text.find(part, record.text.find(" error "));
@@ -106,8 +121,9 @@ std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logg
 }
 
 void PrintedTexts::forget(uint64_t logged_us) {
-  while (!order_.empty() &&
-         hits_.find(*order_.front())->second.hits.front().printer.at_us + 2 * kNearUs < logged_us) {
+  while (!order_.empty()) {
+    const Hit& oldest = hits_.find(*order_.front())->second.hits.front();
+    if (!oldest.is_taken && oldest.printer.at_us + 2 * kNearUs >= logged_us) return;
     drop_oldest();
   }
 }

@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include "base/result.h"
 #include "klog/record.h"
@@ -29,8 +30,10 @@ class PrintedTexts {
 
   /// Who printed a record, each of which is asked about once, in their order. It was logged by
   /// `logged_us`, CLOCK_MONOTONIC, and not long before. Nothing: that is not proven, or it was an
-  /// interrupt.
-  std::optional<Printer> take(const LogRecord& record, uint64_t logged_us);
+  /// interrupt. Code ("Code: …") is asked about for tasks that have `faulted`: of those of them
+  /// that printed the same it is the first, since which one does not matter.
+  std::optional<Printer> take(const LogRecord& record, uint64_t logged_us,
+                              const std::vector<pid_t>& faulted = {});
 
   /// Forgets what nothing logged from then on can have been printed by.
   void forget(uint64_t logged_us);
@@ -63,8 +66,9 @@ class Printers {
 
   /// Takes in what has been printed. Whatever can be read from the log by now is known afterwards.
   void update();
-  std::optional<Printer> take(const LogRecord& record, uint64_t logged_us) {
-    return texts_.take(record, logged_us);
+  std::optional<Printer> take(const LogRecord& record, uint64_t logged_us,
+                              const std::vector<pid_t>& faulted) {
+    return texts_.take(record, logged_us, faulted);
   }
   /// All that was logged by then has been asked about.
   void forget(uint64_t logged_us) { texts_.forget(logged_us); }

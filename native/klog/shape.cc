@@ -75,7 +75,7 @@ bool trap(std::string_view text, LogShape& out) {
 }
 
 bool code(std::string_view text, LogShape& out) {
-  if (!starts_with(text, "Code: ")) return false;
+  if (!is_code(text)) return false;
   out.is = Is::kCode;
   if (text.substr(6).find_first_not_of("0123456789abcdef <>") == text.npos) out.line.text(text);
   return true;
@@ -133,6 +133,8 @@ bool fork_rejected(std::string_view text, LogShape& out) {
 }
 
 }  // namespace
+
+bool is_code(std::string_view text) { return starts_with(text, "Code: "); }
 
 LogShape shape_of(const LogRecord& record) {
   // What somebody wrote to the log has another facility, whatever it says. A line that goes on in

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <string>
+#include <string_view>
 
 #include "klog/line.h"
 #include "klog/oom_kill.h"
@@ -39,5 +40,9 @@ struct LogShape {
 };
 
 LogShape shape_of(const LogRecord& record);
+
+/// Whether a text is the code that some faults have beside them (LogShape::Is::kCode). Of one
+/// program that faults again and again it is always the same.
+bool is_code(std::string_view text);
 
 }  // namespace vprocfs

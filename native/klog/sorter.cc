@@ -18,6 +18,12 @@ constexpr size_t kMostLines = 20000;
 constexpr size_t kMostGroups = 4096;
 constexpr size_t kMostVictims = 256;
 
+/// The thread that printed a record; 0: that is not known.
+pid_t printer_of(const LogRecord& record) {
+  if (record.caller_task != 0 || !record.printer) return record.caller_task;
+  return record.printer->task;
+}
+
 }  // namespace
 
 const char* to_text(LogKind kind) {
@@ -29,17 +35,16 @@ const char* to_text(LogKind kind) {
 void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   LogShape shape = shape_of(record);
   // Only what is printed at once can have its code next to it.
-  if (shape.is != Is::kCode && record.caller_task == 0) close_faults();
+  if (shape.is != Is::kCode && record.caller_task == 0) close_faults(Faults::kOfUnknown);
   switch (shape.is) {
     case Is::kNothing:
       take_plain(record, now_us);
       break;
     case Is::kFault:
-      take_fault(shape, record.caller_task, now_us);
-      groups_.back().group.printer = record.printer;
+      take_fault(shape, record, now_us);
       break;
     case Is::kCode:
-      take_code(shape, record.caller_task);
+      take_code(shape, printer_of(record));
       break;
     case Is::kSeccomp:
       begin_group(LogKind::kSeccomp, shape, now_us)->group.pid = shape.pid;
@@ -58,15 +63,14 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   // Whatever is going on: nobody has to wait for so much.
   if (groups_.size() > kMostGroups) {
     close_block();
-    close_faults();
+    close_faults(Faults::kAll);
   }
 }
 
 /// Nothing in it says whose it is but who printed it.
 void LogSorter::take_plain(const LogRecord& record, uint64_t now_us) {
   const bool of_block = block_ != groups_.end() && block_->caller == record.caller_task;
-  pid_t task = record.caller_task;
-  if (task == 0 && record.printer) task = record.printer->task;
+  const pid_t task = printer_of(record);
   if (of_block || task == 0 || record.facility != 0) return;
   if (dumps_.has(task, record.text, record.time_us)) return;
   LogShape shape;
@@ -176,17 +180,19 @@ void LogSorter::close_block() {
   block_ = groups_.end();
 }
 
-void LogSorter::take_fault(LogShape& shape, pid_t caller, uint64_t now_us) {
+void LogSorter::take_fault(LogShape& shape, const LogRecord& record, uint64_t now_us) {
   const pid_t pid = shape.pid;
   const bool has_code = shape.has_code;
-  const auto group = begin_group(LogKind::kFault, shape, now_us);
-  group->group.pid = pid;
-  group->caller = caller;
+  const auto fault = begin_group(LogKind::kFault, shape, now_us);
+  fault->group.pid = pid;
+  fault->group.printer = record.printer;
+  fault->caller = printer_of(record);
   if (!has_code) return;
   ++codes_owed_;
   owed_since_us_ = now_us;
-  // Two at once: nobody knows whose code comes next.
-  group->open = caller != 0 || codes_owed_ == 1;
+  // Two at once: nobody knows whose code comes next, but for where it is known who prints it.
+  fault->alone = codes_owed_ == 1;
+  fault->open = fault->alone || fault->caller != 0;
 }
 
 void LogSorter::take_code(LogShape& shape, pid_t caller) {
@@ -195,16 +201,26 @@ void LogSorter::take_code(LogShape& shape, pid_t caller) {
   for (auto it = groups_.begin(); it != groups_.end(); ++it) {
     if (!it->open || it == block_) continue;
     const bool next = it->group.lines.back().sequence + 1 == sequence;
-    if (caller != 0 ? it->caller != caller : it->caller != 0 || !next) continue;
+    if (caller != 0 ? it->caller != caller : !it->alone || !next) continue;
     if (!shape.line.pieces.empty()) it->group.lines.push_back(std::move(shape.line));
     it->open = false;
     return;
   }
 }
 
-void LogSorter::close_faults() {
+std::vector<pid_t> LogSorter::without_code() const {
+  std::vector<pid_t> out;
   for (auto it = groups_.begin(); it != groups_.end(); ++it) {
-    if (it != block_) it->open = false;
+    if (it->open && Groups::const_iterator(block_) != it && it->caller != 0) {
+      out.push_back(it->caller);
+    }
+  }
+  return out;
+}
+
+void LogSorter::close_faults(Faults which) {
+  for (auto it = groups_.begin(); it != groups_.end(); ++it) {
+    if (it != block_ && (which == Faults::kAll || it->caller == 0)) it->open = false;
   }
 }
 

@@ -49,6 +49,10 @@ class LogSorter {
   /// When idle() has something to do, on the scale of `now_us`; 0: never.
   uint64_t due_us() const;
 
+  /// Tasks whose faults are to have code that has not come, the oldest first, as far as it is known
+  /// that they printed them.
+  std::vector<pid_t> without_code() const;
+
   /// The next group that is whole, if those that began before it are.
   std::optional<LogGroup> next();
   /// The first record that may still be part of a group; 0: there is none.
@@ -58,7 +62,8 @@ class LogSorter {
   struct Pending {
     LogGroup group;
     uint64_t touched_us = 0;
-    pid_t caller = 0;
+    pid_t caller = 0;    ///< who printed its first line, where that is known
+    bool alone = false;  ///< of a fault: when it came all earlier ones had their code
     bool open = false;
   };
   using Groups = std::list<Pending>;
@@ -68,11 +73,12 @@ class LogSorter {
   void take_oom(LogShape& shape, pid_t caller, uint64_t now_us);
   void take_killed(LogShape& shape, uint64_t now_us);
   void take_reaped(LogShape& shape, uint64_t now_us);
-  void take_fault(LogShape& shape, pid_t caller, uint64_t now_us);
+  void take_fault(LogShape& shape, const LogRecord& record, uint64_t now_us);
   void take_code(LogShape& shape, pid_t caller);
   void add(Groups::iterator to, LogShape& shape, uint64_t now_us);
   void close_block();
-  void close_faults();
+  enum class Faults : uint8_t { kOfUnknown, kAll };
+  void close_faults(Faults which);
   void remember(pid_t pid, const LogGroup& group);
 
   struct Victim {

@@ -45,6 +45,14 @@ std::vector<std::string> texts(ValueReader& reader, Napi::Value value) {
   return out;
 }
 
+std::vector<pid_t> tasks(ValueReader& reader, Napi::Value value) {
+  std::vector<pid_t> out;
+  reader.each(value, "tasks", [&](Napi::Value one) {
+    out.push_back(static_cast<pid_t>(reader.integer(one, "task", INT32_MAX)));
+  });
+  return out;
+}
+
 Napi::Value to_js(const ValueMaker& maker, const LogGroup& group, MadeUp& container) {
   Napi::Object out = maker.object();
   out.Set("kind", to_text(group.kind));
@@ -97,6 +105,8 @@ Napi::Value sort_log(const Napi::CallbackInfo& info) {
   ValueReader reader(env);
   const auto records = texts(reader, info[0]);
   const Napi::Object from = reader.object(info[1], "container");
+  std::vector<pid_t> printers;
+  if (!info[2].IsUndefined()) printers = tasks(reader, info[2]);
   MadeUp container;
   container.memory = reader.text(reader.member(from, "memory"), "memory");
   container.pids = reader.text(reader.member(from, "pids"), "pids");
@@ -110,9 +120,11 @@ Napi::Value sort_log(const Napi::CallbackInfo& info) {
   });
   if (reader.failed()) return env.Undefined();
   LogSorter sorter;
-  for (const std::string& bytes : records) {
-    const auto record = parse_record(bytes);
-    if (record) sorter.take(*record, record->time_us);
+  for (size_t i = 0; i < records.size(); ++i) {
+    auto record = parse_record(records[i]);
+    if (!record) continue;
+    if (i < printers.size()) record->printer = Printer{printers[i], record->time_us, 0};
+    sorter.take(*record, record->time_us);
   }
   sorter.idle(UINT64_MAX - kLaterUs);
   const ValueMaker maker(env);
@@ -183,8 +195,10 @@ Napi::Value who_printed(const Napi::CallbackInfo& info) {
     const Napi::Object asked = reader.object(one, "asked");
     const auto record = parse_record(reader.text(reader.member(asked, "record"), "record"));
     const uint64_t logged = reader.u64(asked, "logged");
+    std::vector<pid_t> faulted;
+    if (asked.Has("faulted")) faulted = tasks(reader, reader.member(asked, "faulted"));
     if (reader.failed() || !record) return;
-    const auto found = printed.take(*record, logged);
+    const auto found = printed.take(*record, logged, faulted);
     Napi::Value told = info.Env().Null();
     if (found) told = maker.integer(static_cast<uint64_t>(found->task));
     out.Set(out.Length(), told);

@@ -15,8 +15,9 @@ namespace vprocfs {
 /// (bytes) -> a record of /dev/kmsg; null for what is none
 Napi::Value read_log_record(const Napi::CallbackInfo& info);
 
-/// (records, { memory, pids, processes, firstUser }) -> the groups that are whole after the last
-/// one, as a container with these paths, PIDs and user ids is told them
+/// (records, { memory, pids, processes, firstUser }, printers) -> the groups that are whole after
+/// the last one, as a container with these paths, PIDs and user ids is told them. `printers`, if
+/// given: the task that printed each record
 Napi::Value sort_log(const Napi::CallbackInfo& info);
 
 /// (records) -> seconds that sorting and translating them took
@@ -29,8 +30,9 @@ Napi::Value log_clock(const Napi::CallbackInfo& info);
 /// record of that moment says has crashed; null: that is not proven
 Napi::Value who_crashed(const Napi::CallbackInfo& info);
 
-/// ([samples of perf_event_open(2)], [{ record, logged }], lost) -> who printed each record; null
-/// where that is not proven. `lost`: until when others were lost, µs
+/// ([samples of perf_event_open(2)], [{ record, logged, faulted }], lost) -> who printed each
+/// record; null where that is not proven. `faulted`: tasks without their code; `lost`: until when
+/// others were lost, µs
 Napi::Value who_printed(const Napi::CallbackInfo& info);
 
 /// (action, restricted) -> whether that action of syslog(2) is for holders of CAP_SYSLOG only

@@ -271,6 +271,29 @@ describe("what a process is", () => {
     expect(groups.map(({ lines: [, code] }) => code)).toEqual(["Code: 11 <c7>", "Code: 22 <c7>"]);
   });
 
+  it("gives code to whose task printed it where a tracepoint tells, whatever comes in between", () => {
+    const fault = (pid: number) => `a[${pid}]: segfault at 0 ip 1 sp 2 error 6 in a[1+1]`;
+    const forged = "Code: 90 90[40]: segfault at 0 ip 1 sp 2 error 6 in a[1+1]";
+    const texts = [fault(10), fault(20), "x", forged, "Code: 22 <c7>", fault(30), "Code: 11 <c7>"];
+    const container = knows([10, 1], [20, 2], [30, 3], [40, 4]);
+    const codes = (printers: readonly number[]) =>
+      native
+        .sortLog(records([...texts, "Code: 33 <c7>"]), container, printers)
+        .filter(({ pid }) => [10, 20, 30].includes(pid))
+        .map(({ pid, lines: [, code] }) => [pid, code]);
+    expect(codes([10, 20, 5, 40, 20, 30, 10, 30])).toEqual([
+      [10, "Code: 11 <c7>"],
+      [20, "Code: 22 <c7>"],
+      [30, "Code: 33 <c7>"],
+    ]);
+    // Nothing is known of the last two but that they come last.
+    expect(codes([10, 20, 5, 40, 20, 30])).toEqual([
+      [10, undefined],
+      [20, "Code: 22 <c7>"],
+      [30, undefined],
+    ]);
+  });
+
   it("takes no code that does not follow a fault", () => {
     expect(sort(["Code: 11 <c7>"])).toEqual([]);
     const groups = sort(

@@ -105,6 +105,27 @@ describe("the printer of a record", () => {
     expect(printers(hits.slice(0, 1), `${parts[0]}${parts[2]}`)).toEqual([42]);
   });
 
+  it("is of code each of those that printed the same, and nobody who did not", () => {
+    const code = "Code: 00 00 <c7> 00";
+    const fault = (pid: number) => `x[${pid}]: segfault at 8 ip 401 sp 7ff error 6`;
+    const hits = [41, 42, 43].flatMap((task) => [
+      { text: fault(task), task },
+      { text: code, task },
+    ]);
+    const asked = (faulted: readonly number[]) => ({ ...record(code), faulted });
+    const found = native.whoPrinted(
+      hits.map(sample),
+      [asked([42, 41]), asked([41]), asked([41, 44]), asked([]), asked([44, 43])],
+      0n,
+    );
+    expect(found).toEqual([42, 41, null, null, 43]);
+    expect(native.whoPrinted(hits.map(sample), [record(code)], 0n)).toEqual([null]);
+    const other = { ...record("Code: 00 00 <c7> 01"), faulted: [41, 42, 43] };
+    expect(native.whoPrinted(hits.map(sample), [other], 0n)).toEqual([null]);
+    const interrupted = [sample({ text: code, task: 42, flags: HARD })];
+    expect(native.whoPrinted(interrupted, [asked([42, 0])], 0n)).toEqual([null]);
+  });
+
   it("is nobody who printed it at another time, or while others were lost", () => {
     const asked = (at: bigint, lost: bigint) =>
       native.whoPrinted([sample({ text: TEXT, task: 42, at })], [record(TEXT)], lost);

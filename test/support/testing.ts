@@ -355,8 +355,15 @@ interface Testing {
   cgroupFigures(caseDir: string, init: number): Record<string, number>;
   /** A record of /dev/kmsg; null for what is none. */
   readLogRecord(bytes: string): LogRecord | null;
-  /** Events of the host's log, as a container is told them; proof comes before telling. */
-  sortLog(records: readonly string[], container: LogContainer): LogGroup[];
+  /**
+   * Events of the host's log, as a container is told them; proof comes before telling. `printers`:
+   * the task that printed each record, by the tracepoint.
+   */
+  sortLog(
+    records: readonly string[],
+    container: LogContainer,
+    printers?: readonly number[],
+  ): LogGroup[];
   /** By when a record had been logged, of those that were read at these times; all in µs. */
   logClock(
     reads: readonly {
@@ -373,10 +380,17 @@ interface Testing {
     moment: { readonly at: bigint; readonly slack: bigint },
     holders: PidHolders,
   ): bigint | null;
-  /** Who printed each record, by samples of perf_event_open(2); null where that is not proven. */
+  /**
+   * Who printed each record, by samples of perf_event_open(2); null where that is not proven.
+   * `faulted`: tasks without their code.
+   */
   whoPrinted(
     samples: readonly Buffer[],
-    records: readonly { readonly record: string; readonly logged: bigint }[],
+    records: readonly {
+      readonly record: string;
+      readonly logged: bigint;
+      readonly faulted?: readonly number[];
+    }[],
     lost: bigint,
   ): (number | null)[];
   /** Seconds that sorting and translating records takes. */
