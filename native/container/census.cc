@@ -24,10 +24,18 @@ constexpr uint64_t kFullUs = 30'000'000;
 // A tenant may have this share of the limit (one in kShareOfOne), and always kLeastOfOne.
 constexpr size_t kShareOfOne = 8, kLeastOfOne = 64;
 
-std::vector<pid_t> all_processes(int procfs_fd) {
-  std::vector<pid_t> out;
-  for_each_process(procfs_fd, [&](pid_t pid) {
-    out.push_back(pid);
+// Containers may be nested as deep as somebody likes.
+constexpr int kMostAround = 32;
+
+struct Entry {
+  pid_t pid = 0;
+  uint64_t inode = 0;
+};
+
+std::vector<Entry> all_processes(int procfs_fd) {
+  std::vector<Entry> out;
+  for_each_process(procfs_fd, [&](pid_t pid, const dirent& entry) {
+    out.push_back({pid, entry.d_ino});
     return true;
   });
   return out;
@@ -35,27 +43,62 @@ std::vector<pid_t> all_processes(int procfs_fd) {
 
 }  // namespace
 
-void Census::look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left) {
-  drop_dead(left);
-  if (full_us_ == 0 || now_us - full_us_ >= kFullUs) {
-    for (auto& [pid, seen] : processes_) seen.settled = false;
-    // A room that was not seen since the last full look is gone and held no known container.
-    for (auto room = rooms_.begin(); room != rooms_.end();) {
-      room = room->second.checked_us < full_us_ ? rooms_.erase(room) : std::next(room);
-    }
-    full_us_ = now_us;
+bool Census::is_old(uint64_t now_us) const { return full_us_ == 0 || now_us - full_us_ >= kFullUs; }
+
+void Census::begin_check(uint64_t now_us) {
+  // A room that was not seen since the last check is gone and held no known container.
+  for (auto room = rooms_.begin(); room != rooms_.end();) {
+    room = room->second.checked_us < full_us_ ? rooms_.erase(room) : std::next(room);
   }
+  full_us_ = now_us;
+}
+
+void Census::look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left, Old old) {
+  drop_dead(left);
+  const bool all = full_us_ == 0 || (old == Old::kCheck && is_old(now_us));
+  if (all) begin_check(now_us);
   std::unordered_map<pid_t, Seen> before;
   before.swap(processes_);
-  for (const pid_t pid : all_processes(procfs_fd_)) {
+  for (const auto& [pid, inode] : all_processes(procfs_fd_)) {
     const auto known = before.find(pid);
-    Seen seen = known == before.end() ? Seen{now_us, false} : known->second;
-    if (!seen.settled) {
+    const bool is_new = known == before.end() || known->second.inode != inode;
+    Seen seen = is_new ? Seen{inode, now_us, false} : known->second;
+    if (all || !seen.settled) {
       visit(pid, now_us, discovered, left);
       seen.settled = now_us - seen.since_us >= kSettledUs;
     }
     processes_.emplace(pid, seen);
   }
+}
+
+bool Census::look_at(pid_t pid, uint64_t now_us, const OnDiscovered& discovered,
+                     const OnLeft& left) {
+  drop_dead(left);
+  bool is_inside = false;
+  for (int depth = 0; depth < kMostAround; ++depth) {
+    const auto found = resolver_.of_process(pid);
+    if (!found || !found.value()) return is_inside;
+    is_inside = true;
+    visit(pid, now_us, discovered, left);
+    const auto outer = resolver_.outer_init(found.value()->init);
+    if (!outer || !outer.value()) return is_inside;
+    pid = *outer.value();
+  }
+  return is_inside;
+}
+
+bool Census::check_old(uint64_t now_us, size_t most, const OnDiscovered& discovered,
+                       const OnLeft& left) {
+  if (to_check_.empty()) {
+    if (full_us_ == 0 || !is_old(now_us)) return false;
+    begin_check(now_us);
+    for (const auto& [pid, seen] : processes_) to_check_.push_back(pid);
+  }
+  for (; most > 0 && !to_check_.empty(); --most) {
+    visit(to_check_.back(), now_us, discovered, left);
+    to_check_.pop_back();
+  }
+  return !to_check_.empty();
 }
 
 size_t Census::left_out() const {

@@ -8,6 +8,7 @@
 #include <string>
 #include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "base/fd.h"
 #include "container/resolve.h"
@@ -30,16 +31,28 @@ class Census {
   using OnDiscovered = std::function<void(Discovered)>;
   using OnLeft = std::function<void(ContainerId)>;
 
+  /// Whether a look also checks again, now and then, what it has known for long.
+  enum class Old : uint8_t { kCheck, kLeave };
   /// Reports what has changed since the last look. A container that starts meanwhile may first be
   /// reported with another id, which leaves when the right one is known. `now_us` is
   /// CLOCK_BOOTTIME.
-  void look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left);
+  void look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left,
+            Old old = Old::kCheck);
+
+  /// Takes in the containers that a process is in, without a look at any other process. False: it
+  /// is in none.
+  bool look_at(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left);
+
+  /// Checks again what Old::kLeave has left, `most` processes at once. False: nothing is left to
+  /// check.
+  bool check_old(uint64_t now_us, size_t most, const OnDiscovered& discovered, const OnLeft& left);
 
   /// How many containers the last look left out.
   size_t left_out() const;
 
  private:
   struct Seen {
+    uint64_t inode = 0;  ///< of its directory in the procfs: another one is another process's
     uint64_t since_us = 0;
     bool settled = false;  ///< old enough, when last seen, to stay where it is
   };
@@ -49,6 +62,8 @@ class Census {
   };
   using Rooms = std::map<Resolver::Room, Room>;
 
+  bool is_old(uint64_t now_us) const;
+  void begin_check(uint64_t now_us);
   void drop_dead(const OnLeft& left);
   void visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left);
   void leave(ContainerId id, const OnLeft& left);
@@ -65,7 +80,8 @@ class Census {
   };
   std::map<ContainerId, Init> inits_;
   std::map<ContainerId, size_t> of_tenants_;  ///< how many of `inits_` each has
-  uint64_t full_us_ = 0;
+  uint64_t full_us_ = 0;                      ///< when all of it was checked last, or began to be
+  std::vector<pid_t> to_check_;               ///< by check_old()
 };
 
 }  // namespace vprocfs

@@ -48,6 +48,10 @@ class Resolver {
   /// the outermost one's. ESRCH when it is gone.
   Result<std::optional<ContainerDescription>> of_process(pid_t pid) const;
 
+  /// The init of the PID namespace around that of `init`; nullopt: that is the host's. ESRCH when
+  /// one of them is gone.
+  Result<std::optional<pid_t>> outer_init(pid_t init) const;
+
   /// What is recorded of the container of this init, on a host that does not run: its namespaces
   /// are not known, and there are no containers around it. ESRCH: it has no cgroup of its own.
   Result<ContainerDescription> of_recorded(pid_t init) const;
@@ -84,9 +88,6 @@ class Resolver {
   Result<pid_t> find_init(pid_t pid, uint64_t pid_namespace) const;
   /// The same by looking at every process.
   Result<pid_t> scan_for_init(uint64_t pid_namespace) const;
-  /// The init of the PID namespace around that of `init`; nullopt: that is the host's. ESRCH when
-  /// one of them is gone.
-  Result<std::optional<pid_t>> outer_init(pid_t init) const;
   /// The cgroups of the container that a process is in; `init` is its PID namespace's.
   Result<CgroupPaths> container_paths(pid_t pid, pid_t init, const NamespaceIds& ns) const;
   /// The cgroups of an init; of those that systemd has made for itself inside, the ones above.

@@ -80,7 +80,8 @@ void LogReader::run() {
       take_crashes();
       pump(kAtOnce);
       due = log_.due_us();
-      more = !live_;
+      // Records come first: whoever is told of one waits for it.
+      more = !live_ || owners_.check_some(boottime_us());
     }
     const uint64_t now = boottime_us();
     int wait_ms = -1;

@@ -16,6 +16,7 @@
 #include "klog/crashes.h"
 #include "klog/host_log.h"
 #include "klog/logs.h"
+#include "klog/owner_translator.h"
 #include "klog/owners.h"
 #include "watch/process_events.h"
 

@@ -1,13 +1,15 @@
 #include "klog/owners.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <climits>
 #include <utility>
 
 #include "base/clock.h"
-#include "klog/oom_kill.h"
+#include "source/cgroup_dir.h"
 #include "source/parse.h"
 #include "source/process.h"
 #include "source/read_file.h"
@@ -22,7 +24,6 @@ constexpr uint64_t kLeastBetweenUs = 50'000, kMostBetweenUs = 1'000'000;
 constexpr uint64_t kAhead = 8;
 // What is logged is read within this time.
 constexpr uint64_t kReadWithinUs = 5'000'000;
-constexpr uint64_t kNobody = 65534, kNoUser = UINT32_MAX;
 /// What one thing is told to at most: containers may be nested as deep as somebody likes.
 constexpr size_t kMostAround = 8;
 
@@ -59,44 +60,65 @@ void LogOwners::look(uint64_t now_us) {
   const bool too_often = next_look_us_ > now_us + kAhead * kLeastBetweenUs;
   if (too_often || looked_us_ == now_us) return;
   next_look_us_ = std::max(next_look_us_, now_us) + kLeastBetweenUs;
-  const auto came = [this](Census::Discovered one) {
-    auto owner = std::make_unique<LogOwner>();
-    owner->description = std::move(one.description);
-    owner->init = std::move(one.init);
-    const auto numbers = numbers_of(procfs_fd_, owner->description.init);
-    owner->depth = numbers.empty() ? 0 : numbers.size() - 1;
-    const CgroupPaths& paths = owner->description.paths;
-    owner->memory_path = path_of(paths, Path::kMemory);
-    owner->pids_path = path_of(paths, Path::kPids);
-    for (size_t i = 0; i < kPaths; ++i) {
-      const std::string path = path_of(paths, static_cast<Path>(i));
-      if (!path.empty()) by_path_[i][path] = owner.get();
-    }
-    by_namespace_.emplace(owner->description.namespaces.pid, owner.get());
-    const ContainerId id = owner->description.id;
-    owners_[id] = std::move(owner);
-  };
-  const auto left = [this](ContainerId id) {
-    const auto it = owners_.find(id);
-    if (it == owners_.end()) return;
-    const LogOwner* gone = it->second.get();
-    for (size_t i = 0; i < kPaths; ++i) {
-      const auto at = by_path_[i].find(path_of(gone->description.paths, static_cast<Path>(i)));
-      if (at != by_path_[i].end() && at->second == gone) by_path_[i].erase(at);
-    }
-    const auto range = by_namespace_.equal_range(gone->description.namespaces.pid);
-    const auto at = std::find_if(range.first, range.second,
-                                 [gone](const auto& entry) { return entry.second == gone; });
-    if (at != range.second) by_namespace_.erase(at);
-    owners_.erase(it);
-  };
-  census_.look(now_us, came, left);
+  // What is asked about waits for this: what was known before is checked afterwards.
+  census_.look(
+      now_us, [this](Census::Discovered one) { add(std::move(one)); },
+      [this](ContainerId id) { remove(id); }, Census::Old::kLeave);
   looked_us_ = now_us;
+  is_checked_ = false;
+}
+
+bool LogOwners::check_some(uint64_t now_us) {
+  constexpr size_t kAtOnce = 32;
+  const bool more =
+      !is_checked_ && census_.check_old(
+                          now_us, kAtOnce, [this](Census::Discovered one) { add(std::move(one)); },
+                          [this](ContainerId id) { remove(id); });
+  is_checked_ = !more;
+  return more;
+}
+
+void LogOwners::add(Census::Discovered one) {
+  auto owner = std::make_unique<LogOwner>();
+  owner->description = std::move(one.description);
+  owner->init = std::move(one.init);
+  const auto numbers = numbers_of(procfs_fd_, owner->description.init);
+  owner->depth = numbers.empty() ? 0 : numbers.size() - 1;
+  const CgroupPaths& paths = owner->description.paths;
+  owner->memory_path = path_of(paths, Path::kMemory);
+  owner->pids_path = path_of(paths, Path::kPids);
+  for (size_t i = 0; i < kPaths; ++i) {
+    const std::string path = path_of(paths, static_cast<Path>(i));
+    if (!path.empty()) by_path_[i][path] = owner.get();
+  }
+  by_namespace_.emplace(owner->description.namespaces.pid, owner.get());
+  const ContainerId id = owner->description.id;
+  owners_[id] = std::move(owner);
+}
+
+void LogOwners::remove(ContainerId id) {
+  const auto it = owners_.find(id);
+  if (it == owners_.end()) return;
+  const LogOwner* gone = it->second.get();
+  for (size_t i = 0; i < kPaths; ++i) {
+    const auto at = by_path_[i].find(path_of(gone->description.paths, static_cast<Path>(i)));
+    if (at != by_path_[i].end() && at->second == gone) by_path_[i].erase(at);
+  }
+  const auto range = by_namespace_.equal_range(gone->description.namespaces.pid);
+  const auto at = std::find_if(range.first, range.second,
+                               [gone](const auto& entry) { return entry.second == gone; });
+  if (at != range.second) by_namespace_.erase(at);
+  owners_.erase(it);
 }
 
 std::string LogOwners::path_of(const CgroupPaths& paths, Path which) const {
   if (which == Path::kUnified) return paths.v2;
   return paths.of(mounts_, which == Path::kMemory ? Controller::kMemory : Controller::kPids);
+}
+
+const Hierarchy* LogOwners::hierarchy(Path which) const {
+  if (which == Path::kUnified) return mounts_.v2();
+  return mounts_.of(which == Path::kMemory ? Controller::kMemory : Controller::kPids);
 }
 
 LogOwners::Owners LogOwners::find(Path which, const std::string& path) const {
@@ -113,8 +135,38 @@ LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64
   if (path.empty()) return {};
   Owners found = find(which, path);
   if (!found.empty() && now_us - looked_us_ < kMostBetweenUs) return found;
+  // Of a thousand containers that are not known yet only this one is waited for.
+  if (look_in(which, path, now_us)) {
+    found = find(which, path);
+    if (!found.empty()) return found;
+  }
   look(now_us);
   return find(which, path);
+}
+
+/// Takes in the containers that a process of this cgroup is in. False: there is none in any.
+bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
+  constexpr int kMostTried = 16;
+  const Hierarchy* tree = hierarchy(which);
+  if (tree == nullptr) return false;
+  const auto cgroup = CgroupDir::open(*tree, path);
+  const Fd processes(cgroup ? ::openat(cgroup.value()->fd(), "cgroup.procs", O_RDONLY | O_CLOEXEC)
+                            : -1);
+  char text[512];
+  const ssize_t size = processes ? ::read(processes.get(), text, sizeof text) : 0;
+  if (size <= 0) return false;
+  std::string_view rest(text, static_cast<size_t>(size));
+  for (int i = 0; i < kMostTried; ++i) {
+    const size_t end = rest.find('\n');
+    const auto pid = end == rest.npos ? std::nullopt : parse_u64(rest.substr(0, end));
+    if (!pid || *pid > INT_MAX) return false;
+    rest.remove_prefix(end + 1);
+    const bool is_inside = census_.look_at(
+        static_cast<pid_t>(*pid), now_us, [this](Census::Discovered one) { add(std::move(one)); },
+        [this](ContainerId id) { remove(id); });
+    if (is_inside) return true;
+  }
+  return false;
 }
 
 LogOwners::Owners LogOwners::of_process(const KnownProcess& process, uint64_t now_us) {
@@ -265,43 +317,6 @@ std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
   out.namespaces.back() = own;
   out.cgroups = std::move(cgroups.value());
   return out;
-}
-
-std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
-  auto known = known_.find(host);
-  if (known == known_.end()) {
-    // Whose it is has been proven otherwise: all that may be wrong is which of its own it is.
-    known = known_.emplace(host, owners_.process(host, moment_, LogOwners::Young::kMaybe)).first;
-  }
-  const auto& process = known->second;
-  if (!process || !LogOwners::is_inside(*process, owner_)) return std::nullopt;
-  return process->numbers[owner_.depth];
-}
-
-uint64_t OwnerTranslator::user(uint64_t host) {
-  if (host == kNoUser) return host;
-  if (!users_) {
-    users_.emplace();
-    const std::string path = std::to_string(owner_.description.init) + "/uid_map";
-    const auto text = read_file(procfs_fd_, path);
-    for_each_line(text ? text.value() : std::string(), [&](std::string_view line) {
-      const auto next = [&line] {
-        line = trim(line);
-        return parse_u64(take_word(line)).value_or(0);
-      };
-      Users users;
-      users.inside = next();
-      users.outside = next();
-      users.count = next();
-      users_->push_back(users);
-    });
-  }
-  for (const Users& users : *users_) {
-    if (host >= users.outside && host - users.outside < users.count) {
-      return users.inside + (host - users.outside);
-    }
-  }
-  return kNobody;
 }
 
 }  // namespace vprocfs

@@ -17,7 +17,6 @@
 #include "container/census.h"
 #include "container/resolve.h"
 #include "klog/known_process.h"
-#include "klog/line.h"
 #include "source/cgroup_mounts.h"
 #include "source/exited_tasks.h"
 
@@ -41,12 +40,15 @@ class LogOwners {
 
   /// Takes in which containers there are, unless it has done so just now.
   void look(uint64_t now_us);
+  /// Has a few of the processes that looks have known for long checked again. False: nothing is
+  /// left to check until the next look.
+  bool check_some(uint64_t now_us);
 
   using Owners = std::vector<const LogOwner*>;
   enum class Path : uint8_t { kMemory, kPids, kUnified };
   static constexpr size_t kPaths = 3;
-  /// Those that a cgroup is in, the outermost first. Looks again where that may find more. Valid
-  /// until the next look.
+  /// Those that a cgroup is in, the outermost first. Looks again where that may find more: at the
+  /// processes in it, and where these tell nothing at all of the host. Valid until the next look.
   Owners of_path(Path which, const std::string& path, uint64_t now_us);
   /// Those that a process is in.
   Owners of_process(const KnownProcess& process, uint64_t now_us);
@@ -73,6 +75,10 @@ class LogOwners {
 
  private:
   using Map = std::unordered_map<std::string, const LogOwner*>;
+  bool look_in(Path which, const std::string& path, uint64_t now_us);
+  const Hierarchy* hierarchy(Path which) const;
+  void add(Census::Discovered one);
+  void remove(ContainerId id);
   Owners find(Path which, const std::string& path) const;
   std::string path_of(const CgroupPaths& paths, Path which) const;
 
@@ -90,36 +96,7 @@ class LogOwners {
   std::array<Map, kPaths> by_path_;
   std::unordered_multimap<uint64_t, const LogOwner*> by_namespace_;  ///< of PIDs
   uint64_t looked_us_ = 0, next_look_us_ = 0;
-};
-
-/// Translates for one container. Processes that were looked up once are kept, for one group.
-class OwnerTranslator : public LineTranslator {
- public:
-  /// `known`: what is known of processes already, by their numbers; shared by translators.
-  using Known = std::unordered_map<pid_t, std::optional<KnownProcess>>;
-  OwnerTranslator(const LogOwners& owners, const LogOwner& owner, int procfs_fd,
-                  const LogMoment& moment, Known& known)
-      : owners_(owners), owner_(owner), procfs_fd_(procfs_fd), moment_(moment), known_(known) {}
-
-  std::optional<pid_t> pid(pid_t host) override;
-  uint64_t user(uint64_t host) override;
-  std::string memory_path(const std::string& host) override {
-    return path_below(host, owner_.memory_path);
-  }
-  std::string pids_path(const std::string& host) override {
-    return path_below(host, owner_.pids_path);
-  }
-
- private:
-  struct Users {
-    uint64_t inside = 0, outside = 0, count = 0;
-  };
-  const LogOwners& owners_;
-  const LogOwner& owner_;
-  const int procfs_fd_;
-  const LogMoment moment_;
-  Known& known_;
-  std::optional<std::vector<Users>> users_;
+  bool is_checked_ = true;  ///< see check_some()
 };
 
 }  // namespace vprocfs

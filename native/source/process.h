@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <string>
+#include <type_traits>
 
 #include "base/directory.h"
 #include "base/result.h"
@@ -12,12 +13,18 @@
 
 namespace vprocfs {
 
-/// Calls `visit(pid)` for each process of a procfs, until it returns false.
+/// Calls `visit(pid)` or `visit(pid, entry)`, with its entry of the directory, for each process of
+/// a procfs, until it returns false.
 template <typename Visit>
 void for_each_process(int procfs_fd, Visit visit) {
   for_each_entry(open_directory(procfs_fd, "."), [&](const dirent& entry) {
     if (entry.d_name[0] < '1' || entry.d_name[0] > '9') return true;
-    return bool{visit(static_cast<pid_t>(std::strtol(entry.d_name, nullptr, 10)))};
+    const auto pid = static_cast<pid_t>(std::strtol(entry.d_name, nullptr, 10));
+    if constexpr (std::is_invocable_v<Visit, pid_t, const dirent&>) {
+      return bool{visit(pid, entry)};
+    } else {
+      return bool{visit(pid)};
+    }
   });
 }
 
