@@ -45,6 +45,8 @@ export interface ServeOptions {
    */
   readonly unmount: () => boolean;
   readonly signals?: SignalSource;
+  /** Whether it is the first worker of its keeper; there is none unless told. Must not fail. */
+  readonly isFirst?: () => Promise<boolean>;
   /** They start in this order and stop in reverse. */
   readonly companions?: readonly Companion[];
 }
@@ -68,6 +70,20 @@ async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Pr
   }
 }
 
+/** What the host lacks for kernel logs. It stays the same: the keeper's first worker says it. */
+async function warnOfLogs({ log, isFirst }: ServeOptions, engine: Engine): Promise<void> {
+  const { kernelLogMissing = [], kernelLogProblem = "" } = engine.features();
+  if ((kernelLogProblem === "" && kernelLogMissing.length === 0) || (await isFirst?.()) === false) {
+    return;
+  }
+  if (kernelLogProblem !== "") {
+    log.warn({ reason: kernelLogProblem }, "containers' kernel logs tell of nothing");
+  }
+  for (const reason of kernelLogMissing) {
+    log.warn({ reason }, "containers' kernel logs do without, and tell less of what has ended");
+  }
+}
+
 /**
  * Serves until a signal or until the connection ends; resolves to the exit status. The caller has
  * prepared the mount point.
@@ -82,16 +98,11 @@ export async function serve(serving: ServeOptions): Promise<number> {
   const engine = serving.engine({
     ...options,
     onServing: () => {
-      const { callsProblem, kernelLogMissing, kernelLogProblem, polledProblem } = engine.features();
+      const { callsProblem, polledProblem } = engine.features();
       if (polledProblem !== undefined && polledProblem !== "") {
         log.warn({ reason: polledProblem }, "pressure files have no connection of their own");
       }
-      if (kernelLogProblem !== undefined && kernelLogProblem !== "") {
-        log.warn({ reason: kernelLogProblem }, "containers' kernel logs tell of nothing");
-      }
-      for (const reason of kernelLogMissing ?? []) {
-        log.warn({ reason }, "containers' kernel logs do without, and tell less of what has ended");
-      }
+      void warnOfLogs(serving, engine);
       if (callsProblem !== undefined && callsProblem !== "") {
         log.warn({ reason: callsProblem }, "no system calls of containers are answered");
       }

@@ -19,6 +19,7 @@ import {
   tellKeeper,
   workplace,
 } from "../keeper.js";
+import { readStatus } from "../keeper-status.js";
 import { createLogger, isText, type Logger } from "../log.js";
 import { readMounts } from "../mountinfo.js";
 import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
@@ -157,6 +158,11 @@ async function work(context: Context, config: Config): Promise<void> {
     },
     log,
     companions: companionsOf(binding, config, { mountpoint, hasKeeper: true, log }),
+    isFirst: () =>
+      readStatus(mountpoint).then(
+        ({ generation }) => generation <= 1,
+        () => true,
+      ),
     unmount: () => isOnTop(system, mountpoint, config),
   });
   context.exit(status);

@@ -18,7 +18,11 @@ const OPTIONS = {
   bpf: "auto",
 } as const;
 
-function daemon(change: (session: FakeSession) => void = () => {}, unmount = true) {
+function daemon(
+  change: (session: FakeSession) => void = () => {},
+  unmount = true,
+  more: Partial<Parameters<typeof serve>[0]> = {},
+) {
   const signals = new EventEmitter();
   const records: Record<string, unknown>[] = [];
   const sessions: FakeSession[] = [];
@@ -40,6 +44,7 @@ function daemon(change: (session: FakeSession) => void = () => {}, unmount = tru
     log,
     unmount: () => unmount,
     signals,
+    ...more,
   });
   return { signals, records, status, session: sessions[0] };
 }
@@ -78,6 +83,27 @@ describe("serve", () => {
     expect(await status).toBe(0);
     expect(records.at(-1)).toMatchObject({ level: "warn" });
   });
+
+  it.each([undefined, true, false])(
+    "says what the host lacks for kernel logs unless an earlier worker has (first: %s)",
+    async (first) => {
+      const lacks = (session: FakeSession) => {
+        const features = session.features.bind(session);
+        session.features = () => ({
+          ...features(),
+          kernelLogProblem: "/dev/kmsg: none",
+          kernelLogMissing: ["bpf: none"],
+        });
+      };
+      const isFirst = async () => first === true;
+      const more = first === undefined ? {} : { isFirst };
+      const { signals, records, status } = daemon(lacks, true, more);
+      signals.emit("SIGTERM", "SIGTERM");
+      expect(await status).toBe(0);
+      const warned = records.filter(({ level }) => level === "warn").map(({ reason }) => reason);
+      expect(warned).toEqual(first === false ? [] : ["/dev/kmsg: none", "bpf: none"]);
+    },
+  );
 
   it("ends with 1 when the connection ends", async () => {
     const { records, session, status } = daemon();
