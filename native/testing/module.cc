@@ -29,6 +29,7 @@
 #include "survey/cgroup_figures.h"
 #include "survey/mounted.h"
 #include "testing/calls.h"
+#include "testing/kernel_logs.h"
 #include "testing/klog.h"
 #include "testing/kmsg.h"
 #include "testing/source.h"

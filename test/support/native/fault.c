@@ -3,18 +3,16 @@
 // netlink` has the kernel tell of a message that is too long, of whom by the name only.
 
 #include <linux/filter.h>
-#include <linux/netlink.h>
-#include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "printed.h"
 
 static void forbid_getppid(void) {
   struct sock_filter code[] = {
@@ -28,26 +26,12 @@ static void forbid_getppid(void) {
   prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-static int send_leftover(void) {
-  struct {
-    struct nlmsghdr header;
-    struct ifinfomsg link;
-    char leftover[3];
-  } message = {0};
-  message.header.nlmsg_len = NLMSG_LENGTH(sizeof message.link) + sizeof message.leftover;
-  message.header.nlmsg_type = RTM_GETLINK;
-  message.header.nlmsg_flags = NLM_F_REQUEST;
-  const int fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
-  return fd < 0 || send(fd, &message, message.header.nlmsg_len, 0) < 0;
-}
-
 int main(int argc, char **argv) {
   if (argc < 3) return 1;
   prctl(PR_SET_NAME, argv[1]);
   printf("%d\n", (int)getpid());
   fflush(stdout);
-  volatile uintptr_t nowhere = 8;
-  if (strcmp(argv[2], "segfault") == 0) *(volatile int *)nowhere = 1;
+  if (strcmp(argv[2], "segfault") == 0) fault();
   if (strcmp(argv[2], "trap") == 0) __builtin_trap();
   if (strcmp(argv[2], "syscall") == 0) {
     forbid_getppid();

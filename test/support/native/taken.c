@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "printed.h"
+
 int main(int argc, char** argv) {
   if (argc < 4) return 1;
   const int crashes = strcmp(argv[3], "crashes") == 0;
@@ -32,8 +34,7 @@ int main(int argc, char** argv) {
     return 1;
   }
   if (child == 0) {
-    volatile uintptr_t nowhere = 8;
-    if (crashes) *(volatile int*)nowhere = 1;
+    if (crashes) fault();
     char byte;
     while (read(0, &byte, 1) > 0) {
     }

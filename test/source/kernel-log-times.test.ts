@@ -1,0 +1,114 @@
+// When a record of the host's kernel log was logged, and who had the PID in it then.
+
+import { describe, expect, it } from "vitest";
+import { native } from "../support/testing.js";
+
+describe("the log's clock", () => {
+  const S = 1_000_000n;
+  const read = (record: bigint, monotonic: bigint, behind = 0n) => ({ record, monotonic, behind });
+
+  it("is that of the reader until a record has been read", () => {
+    expect(native.logClock([], 5n * S, 9n * S)).toBe(9n * S);
+  });
+
+  it("is known by the record that was read soonest", () => {
+    const reads = [read(S, 3n * S), read(2n * S, 2n * S + 5000n), read(3n * S, 6n * S)];
+    const by = native.logClock(reads, 4n * S, 9n * S);
+    expect(by).toBeGreaterThanOrEqual(4n * S + 5000n);
+    expect(by).toBeLessThan(4n * S + 50_000n);
+  });
+
+  it("is never later than now", () => {
+    expect(native.logClock([read(S, 2n * S)], 2n * S, 2n * S + 1n)).toBe(2n * S + 1n);
+  });
+
+  it("may part from others as time passes, and after a suspend", () => {
+    const once = [read(S, S)];
+    expect(native.logClock(once, 3601n * S, 3700n * S)).toBeGreaterThan(3604n * S);
+    const by = native.logClock([...once, read(2n * S, 3n * S, 100n * S)], 5n * S, 9n * S);
+    expect(by).toBeGreaterThanOrEqual(6n * S);
+  });
+});
+
+describe("whose a crash is", () => {
+  const S = 1_000_000n;
+  const TICK = 10_000n;
+  const now = (at: bigint, slack = 0n) => ({ at, slack });
+  // Of one that lives the start is cut to a tick; of one that has ended it is exact.
+  const living = (start: bigint, killed = true) => ({ living: { start, end: 0n, killed } });
+  const ended = (start: bigint, end: bigint, killed = true) => ({ ended: { start, end, killed } });
+
+  it("is who had the PID and was killed, however late all is read", () => {
+    const crash = { at: 5n * S, ...living(2n * S) };
+    for (const late of [0n, TICK, S, 4n * S]) {
+      expect(native.whoCrashed([crash], now(5n * S + late), living(2n * S))).toBe(2n * S);
+    }
+    const gone = { at: 5n * S, ...ended(2n * S, 5n * S + 40n) };
+    expect(native.whoCrashed([gone], now(6n * S), {})).toBe(2n * S);
+  });
+
+  it("is not who has it since, and lives", () => {
+    const young = living(5n * S, false);
+    for (const late of [0n, TICK, S]) {
+      expect(native.whoCrashed([{ at: 5n * S, ...young }], now(5n * S + late), young)).toBeNull();
+      expect(native.whoCrashed([], now(5n * S + late), young)).toBeNull();
+    }
+    // Nor one that has it for long: whoever crashes ends.
+    expect(native.whoCrashed([], now(5n * S), living(S, false))).toBeNull();
+    expect(native.whoCrashed([], now(500n * S, 9n * S), living(S, false))).toBeNull();
+  });
+
+  it("is not who has it since and was killed too, told by exact times", () => {
+    const young = ended(5n * S + 300n, 5n * S + 900n);
+    const told = (crashes: Parameters<typeof native.whoCrashed>[0], at: bigint) =>
+      native.whoCrashed(crashes, now(at), young);
+    // By the time that it is looked for only the second one is known.
+    expect(told([{ at: 5n * S + 100n, ...young }], 5n * S + TICK)).toBeNull();
+    const both = [
+      { at: 5n * S + 100n, ...ended(2n * S, 5n * S + 200n) },
+      { at: 5n * S + 800n, ...young },
+    ];
+    // Both crashed: which of them is meant is not to be told within what the clocks agree to.
+    expect(told(both, 5n * S + TICK)).toBeNull();
+    expect(told(both, 5n * S + 200n)).toBe(2n * S);
+    expect(told(both.slice(1), 5n * S + TICK)).toBe(5n * S + 300n);
+  });
+
+  it("is not who began within the same tick, until it is known better when", () => {
+    const crash = { at: 5n * S + 100n, ...living(5n * S) };
+    expect(native.whoCrashed([crash], now(5n * S + TICK), living(5n * S))).toBeNull();
+    const later = ended(5n * S + 300n, 5n * S + 900n);
+    expect(native.whoCrashed([crash], now(5n * S + TICK), later)).toBeNull();
+    const before = ended(5n * S + 99n, 5n * S + 900n);
+    expect(native.whoCrashed([crash], now(5n * S + TICK), before)).toBe(5n * S);
+  });
+
+  it("is told by what is found later, when the one is gone", () => {
+    const crash = { at: 5n * S };
+    expect(native.whoCrashed([crash], now(6n * S), {})).toBeNull();
+    expect(native.whoCrashed([crash], now(6n * S), ended(2n * S, 5n * S + 40n))).toBe(2n * S);
+    expect(native.whoCrashed([crash], now(6n * S), ended(5n * S + 1n, 6n * S))).toBeNull();
+  });
+
+  it("is told by what is found, where the kernel has not told of the crash", () => {
+    expect(native.whoCrashed([], now(5n * S), living(2n * S))).toBe(2n * S);
+    expect(native.whoCrashed([], now(5n * S), ended(2n * S, 5n * S))).toBe(2n * S);
+    const one = { ...living(2n * S), ...ended(2n * S + 42n, 5n * S) };
+    expect(native.whoCrashed([], now(5n * S), one)).toBe(2n * S + 42n);
+    const two = { ...living(4n * S), ...ended(2n * S, 3n * S) };
+    expect(native.whoCrashed([], now(5n * S), two)).toBeNull();
+    // Who is as young as the log's time is uncertain may have come afterwards.
+    const young = 5n * S - 50_000n;
+    expect(native.whoCrashed([], now(5n * S), living(young))).toBeNull();
+    expect(native.whoCrashed([], now(5n * S), ended(young, 5n * S))).toBeNull();
+  });
+
+  it("is nobody's who began, or ended, at another time", () => {
+    expect(native.whoCrashed([], now(5n * S), living(6n * S))).toBeNull();
+    expect(native.whoCrashed([], now(50n * S), ended(2n * S, 5n * S))).toBeNull();
+    expect(native.whoCrashed([], now(5n * S), ended(2n * S, 5n * S, false))).toBeNull();
+    // What was logged before we came: as far as the clocks may part.
+    expect(native.whoCrashed([], now(50n * S, 9n * S), living(45n * S))).toBeNull();
+    expect(native.whoCrashed([], now(50n * S, 9n * S), living(2n * S))).toBe(2n * S);
+  });
+});
