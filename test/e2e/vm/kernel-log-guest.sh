@@ -3,23 +3,11 @@
 # kernel's log says about a container is told to it, in words of that kernel. Prints a line per check;
 # exits 1 with the first that does not hold.
 set -eu
+. "$(dirname "$0")/guest.sh"
 
 fault=$1
-cgroups=/sys/fs/cgroup
-mnt=/tmp/vprocfs
-mkdir -p "$mnt" $cgroups/box/app $cgroups/other
-
-fail() {
-  echo "FAIL: $*"
-  exit 1
-}
-
-node dist/cli.js run "$mnt" --no-keeper --no-watch --metrics off --calls off --json >/tmp/daemon.log 2>&1 &
-daemon=$!
-for _ in $(seq 600); do
-  grep -q '"serving"' /tmp/daemon.log && break
-  sleep 0.1
-done
+mkdir -p $cgroups/box/app $cgroups/other
+start_daemon --no-keeper --no-watch --calls off
 
 # A container: prints nothing, lives until its file is gone.
 contain() { # NAME
@@ -87,6 +75,10 @@ followed "segv[$pid]: segfault at 8 "
 inside sh -c 'kill $(cat /tmp/following)'
 wait $following || true
 echo "ok dmesg -w"
+# It names the process and no PID: that it was this container's is what the tracepoint proves.
+inside "$fault" bare netlink >/dev/null || fail "it has the kernel print nothing"
+told "netlink: .* in process .bare'"
+echo "ok what only the tracepoint proves"
 echo 4 >$cgroups/box/pids.max
 inside "$fault" forks forks 20 >/dev/null 2>&1 || true
 told "cgroup: fork rejected by pids controller in /$"
@@ -96,7 +88,6 @@ lines=$(node dist/cli.js dmesg "$(init_of other)" --mountpoint "$mnt" | wc -l)
 echo "ok nobody else was told"
 
 rm /tmp/box.alive /tmp/other.alive
-kill -TERM $daemon
-wait $daemon || fail "it ended badly: $(cat /tmp/daemon.log)"
+stop_daemon
 wait
 echo "all checks hold"
