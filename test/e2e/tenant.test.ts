@@ -56,6 +56,20 @@ describeLive("a tenant", ["busybox"], () => {
     expect(findContainer(loadAddon(), `${name}/in2`).id).toBe(found[2]?.id);
   });
 
+  it("takes no other's name for what it nests", async () => {
+    const scope = testScope();
+    const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
+    const hostile = await Container.start(scope, { name: "hostile", memory: 64 * MIB });
+    hostile.cgroup.delegate();
+    const cgroup = hostile.cgroup.child(scope, `lxc.payload.${victim.cgroup.name}`);
+    const nested = await Container.startIn(hostile, scope, { cgroup, memory: 32 * MIB });
+    const addon = loadAddon();
+    const [own, theirs] = [victim, nested].map(({ init }) => addon.containerOf(init));
+    expect(theirs?.name).toBe(`${hostile.cgroup.name}/${victim.cgroup.name}`);
+    // Whoever asks for the victim gets it, and is not asked which of the two is meant.
+    expect(findContainer(addon, victim.cgroup.name).id).toBe(own?.id);
+  });
+
   it("has one budget of open files with all that it nests", async () => {
     const scope = testScope();
     const daemon = await start(scope, "--max-open-per-container", "20");
