@@ -99,6 +99,9 @@ void KernelLogs::grow_locked(ContainerId id, Log& log) {
   const size_t bytes = log.bytes * 2;
   // While it grows both are there.
   if (bytes > bounds_.each || !has_room_locked(log.tenant, bytes)) return;
+  // What has grown leaves room for the first records of others.
+  const size_t grown = bytes_ - logs_.size() * kFirstBytes;
+  if (grown + bytes > bounds_.all / 2) return;
   Log larger = make_locked(log.tenant, bytes);
   if (larger.record == 0) return;
   larger.ring->copy_from(*log.ring);

@@ -29,7 +29,7 @@ struct OwnLine {
 struct LogBounds {
   size_t each = size_t{64} << 10;
   size_t tenant = size_t{256} << 10;  ///< of an outermost container with all nested in it
-  size_t all = size_t{16} << 20;
+  size_t all = size_t{16} << 20;      ///< half of it is for what logs begin with
 };
 
 /// The logs of all containers. They lie in the state file, which the keeper and the service

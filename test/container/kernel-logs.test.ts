@@ -109,6 +109,20 @@ describe("KernelLogs", () => {
     expect(kept.figures().bytes).toBe(64 * KIB);
   });
 
+  it("leaves room for others to begin when some have grown", () => {
+    const kept = logs(64 * KIB, 256 * KIB, 256 * KIB);
+    for (let host = 1; host <= 1000; ++host) {
+      const id = BigInt((host % 4) + 1);
+      expect(kept.add(id, id, BigInt(host), [line(host, "x".repeat(500))])).toBe(1);
+    }
+    expect(kept.figures().bytes).toBeGreaterThan(4 * 8 * KIB);
+    expect(kept.figures().bytes).toBeLessThanOrEqual(128 * KIB + 4 * 8 * KIB);
+    for (let id = 10n; id < 20n; ++id) {
+      expect(kept.begin(id, id)).toBe(true);
+    }
+    expect(kept.figures().refused).toBe(0);
+  });
+
   it("has room for the beginnings of a thousand", () => {
     const kept = logs();
     for (let id = 1; id <= 1000; ++id) {
