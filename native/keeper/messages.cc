@@ -80,7 +80,8 @@ void Supervisor::on_packet(Worker& worker) {
   }
 }
 
-/// Readers wait: for one that a signal has ended wait(2) is not waited for. It is reaped whenever.
+/// Readers are waiting, so a worker that a signal has ended is replaced before wait(2) tells of it.
+/// It is reaped later.
 void Supervisor::on_hang_up(Worker& worker) {
   if (worker.control || &worker != &current_) return;
   if (const auto status = ending(worker.pid)) on_child(worker.pid, *status);

@@ -18,8 +18,8 @@ namespace vprocfs {
 namespace {
 
 constexpr int kFirstInherited = 3;
-/// Of what a process holds the kernel gives up the highest descriptor first, and some take it long:
-/// this one is how we learn of its end.
+/// When a process ends, the kernel closes its highest descriptor first, and some of the others take
+/// long to close. We learn of a worker's end by this one.
 constexpr int kControlFd = 1023;
 constexpr uint64_t kProvenMs = 250;
 constexpr uint64_t kUndyingMs = 1000;
