@@ -47,6 +47,7 @@ Napi::Function SessionObject::define(Napi::Env env) {
        InstanceMethod<&SessionObject::measures>("measures"),
        InstanceMethod<&SessionObject::containers>("containers"),
        InstanceMethod<&SessionObject::features>("features"),
+       InstanceMethod<&SessionObject::files>("files"),
        InstanceMethod<&SessionObject::kernel_log>("kernelLog")});
 }
 
@@ -103,6 +104,12 @@ Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
   return features_of(info.Env(), engine_.get());
+}
+
+Napi::Value SessionObject::files(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto line = [env](const std::string& text) { return Napi::String::New(env, text); };
+  return to_js_list(env, engine_ ? engine_->tree_lines() : std::vector<std::string>(), line);
 }
 
 Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {

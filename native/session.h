@@ -29,6 +29,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   Napi::Value measures(const Napi::CallbackInfo& info);
   Napi::Value containers(const Napi::CallbackInfo& info);
   Napi::Value features(const Napi::CallbackInfo& info);
+  Napi::Value files(const Napi::CallbackInfo& info);
   Napi::Value kernel_log(const Napi::CallbackInfo& info);
 
   EngineOptions options_;

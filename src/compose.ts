@@ -119,9 +119,9 @@ function attachingOf(
     }
   };
   return {
-    start: () => {
+    start: (engine) => {
       try {
-        writeSettings(config, mountpoint);
+        writeSettings(config, mountpoint, engine.files?.());
       } catch (error) {
         log.warn({ error: messageOf(error) }, "cannot write the settings for hooks");
       }

@@ -1,6 +1,7 @@
 #include "attach/attach.h"
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,13 +22,25 @@
 namespace vprocfs {
 namespace {
 
+/// What was said of a tree, which is the same for all containers.
+std::vector<TreeFile> said_files(const Options& options, bool has_polled) {
+  std::vector<TreeFile> files;
+  for (TreeFile file : options.files) {
+    if (file.polled && has_polled) file.source.clear();
+    if (file.polled && !has_polled && file.source.empty()) continue;
+    file.polled = file.polled && has_polled;
+    files.push_back(std::move(file));
+  }
+  return files;
+}
+
 /// What the container's tree holds; none with a problem noted.
 std::optional<ContainerTree> open_tree(const Options& options, const MountOwners& owners,
                                        Report& report) {
   const auto problem = [&report](std::string text) { report.problems.push_back(std::move(text)); };
   ContainerTree tree;
   const Fd all(
-      ::open((options.mountpoint + "/containers").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+      ::open((options.mountpoint + "/containers").c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!all) {
     problem(options.mountpoint + ": " + explain(errno));
     return std::nullopt;
@@ -43,14 +56,16 @@ std::optional<ContainerTree> open_tree(const Options& options, const MountOwners
     }
     report.id.assign(id, static_cast<size_t>(n));
   }
-  tree.own =
-      Fd(::openat(all.get(), report.id.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  // By descriptors that only name it: no server is asked to open a directory.
+  constexpr int kFlags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+  tree.own = Fd(::openat(all.get(), report.id.c_str(), kFlags));
   if (owners.has_polled()) {
     const std::string polled = options.polled + "/containers/" + report.id;
-    tree.polled = Fd(::open(polled.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    tree.polled = Fd(::open(polled.c_str(), kFlags));
   }
-  auto files = tree.own ? list_tree(tree.own.get(), tree.polled.get())
-                        : Result<std::vector<TreeFile>>(Error{errno, ""});
+  auto files = !tree.own               ? Result<std::vector<TreeFile>>(Error{errno, ""})
+               : options.files.empty() ? list_tree(tree.own.get(), tree.polled.get())
+                                       : said_files(options, bool(tree.polled));
   if (files) {
     tree.id = report.id;
     tree.files = std::move(files.value());
@@ -78,6 +93,12 @@ bool has_replaced(const MountOwners& owners, const Target& target) {
   const auto& all = target.mounts().all();
   return std::any_of(all.begin(), all.end(),
                      [&](const MountEntry& mount) { return owners.is_replaced(mount); });
+}
+
+/// Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
+bool is_of_host(const Target& target) {
+  struct stat host {};
+  return ::stat("/proc/1/ns/mnt", &host) == 0 && host.st_ino == target.mount_namespace();
 }
 
 void attach(const Options& options, const MountOwners& owners, Target& target, Report& report) {
@@ -125,18 +146,16 @@ Report run_attach(const Options& options) {
   std::vector<std::string> places{options.mountpoint};
   if (!options.polled.empty()) places.push_back(options.polled);
   places.insert(places.end(), options.in_place_of.begin(), options.in_place_of.end());
-  auto own = Target::own({std::move(places), true});
+  const auto own = MountTable::read(AT_FDCWD, "/proc/self/mountinfo", {std::move(places), true});
   if (!own) return fail("/proc: " + explain(own.error().code));
-  // Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
-  const auto host = Target::open(1, nullptr);
-  auto target = Target::open(options.pid, &own.value().mounts());
+  auto target = Target::open(options.pid, own.value());
   if (!target) return fail(why_not_known(target.error()));
-  if (host && target.value().in_namespace_of(host.value())) return fail("it is in no container");
+  if (is_of_host(target.value())) return fail("it is in no container");
   const Fd lock = lock_namespace(target.value().mount_namespace());
   // Whoever held the lock may have changed what is mounted.
   const auto seen = target.value().refresh();
   if (!seen) return fail(why_not_seen(seen.error()));
-  const MountOwners owners(options, own.value().mounts());
+  const MountOwners owners(options, own.value());
   if (options.action == Action::kDetach) {
     detach(options, owners, target.value(), report);
   } else {

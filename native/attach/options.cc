@@ -28,6 +28,16 @@ bool take_setting(std::string_view name, const std::string& value, Options& o) {
   return false;
 }
 
+/// A file of the tree, as tree_lines() of native/node has it. False: it is none.
+bool take_file(std::string_view name, const std::string& value, Options& o) {
+  const size_t blank = value.find(' ');
+  if (name == "file") return o.files.push_back({value, false, false, ""}), true;
+  if (name == "directory") return o.files.push_back({value, true, false, ""}), true;
+  if (name == "log") return o.files.push_back({value, false, true, ""}), true;
+  if (name != "link" || blank == value.npos) return false;
+  return o.files.push_back({value.substr(0, blank), false, true, value.substr(blank + 1)}), true;
+}
+
 bool take_value(std::string_view name, const std::string& value, Options& o) {
   if (name == "id") return o.id = value, !value.empty() && value.find('/') == value.npos;
   if (name == "in-place-of") return o.in_place_of.push_back(value), value[0] == '/';
@@ -102,7 +112,8 @@ bool read_settings(const std::string& path, Options& options) {
     if (!whole && blank != line.npos && name == "mountpoint" && line.substr(blank + 1)[0] != '/') {
       valid = false;
     } else if (!whole && blank != line.npos) {
-      take_setting(name, std::string(line.substr(blank + 1)), read);
+      const std::string value(line.substr(blank + 1));
+      if (!take_file(name, value, read)) take_setting(name, value, read);
     }
   });
   if (!whole || !valid) return false;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "attach/tree_files.h"
 #include "base/result.h"
 
 namespace vprocfs {
@@ -30,10 +31,13 @@ struct Options {
   std::vector<std::string> masked;       ///< paths that the runtime masks when the hooks have run
   std::vector<std::string> sealed;       ///< these, and those that it makes read-only
   std::vector<std::string> in_place_of;  ///< mount points of another vprocfs whose files to replace
-  bool replace_lxcfs = false;            ///< also where another LXCFS serves
-  bool only_logs = false;                ///< to detach: what is of kernel logs, and nothing else
-  bool strict = false;                   ///< exit status 1 when something could not be done
-  bool json = false;                     ///< a report on stdout
+  /// The container's tree as it is said to be; empty: it is listed. Of those that are polled some
+  /// have a source, which is for where there is no such mount.
+  std::vector<TreeFile> files;
+  bool replace_lxcfs = false;   ///< also where another LXCFS serves
+  bool only_logs = false;       ///< to detach: what is of kernel logs, and nothing else
+  bool strict = false;          ///< exit status 1 when something could not be done
+  bool json = false;            ///< a report on stdout
   uint64_t tenant = 0;          ///< at most one run for it at a time, see lock_tenant(); 0: any
   uint32_t timeout_ms = 10000;  ///< past which it gives up
 };

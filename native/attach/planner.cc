@@ -67,11 +67,21 @@ void Planner::note(const std::string& path, FileState state, const std::string& 
   report_.files.push_back({path, state, reason});
 }
 
+Directory Planner::directory_at(const std::string& path) {
+  if (looks_ != target_.looks()) directories_.clear();
+  looks_ = target_.looks();
+  const auto found = directories_.find(path);
+  if (found != directories_.end()) return found->second;
+  auto opened = target_.open_directory(path);
+  if (opened) directories_.emplace(path, opened);
+  return opened;
+}
+
 bool Planner::open_place(const std::string& path, Step& step) {
   const size_t slash = path.rfind('/');
   step.name = path.substr(slash + 1);
-  step.parent = target_.open_path(path.substr(0, slash), O_DIRECTORY);
-  if (step.parent) step.leaf = target_.open_leaf(step.parent, step.name);
+  step.parent = directory_at(path.substr(0, slash));
+  if (step.parent) step.leaf = Target::open_leaf(*step.parent, step.name);
   if (step.leaf) return true;
   const int code = errno;
   step.absent = step.parent && code == ENOENT;
@@ -83,10 +93,30 @@ const MountEntry* Planner::mount_of(int fd, unsigned& mode) {
   PathIdentity found;
   if (!identify(fd, found)) return nullptr;
   mode = found.mode;
-  if (const MountEntry* entry = target_.mounts().by_id(found.mount)) return entry;
+  return mount_with(found.mount);
+}
+
+const MountEntry* Planner::mount_with(uint64_t id) {
+  if (const MountEntry* entry = target_.mounts().by_id(id)) return entry;
   // It is newer than what we have read. Mounts that never stop changing are not read for ever.
   if (refreshes_++ >= kMostRefreshes) return nullptr;
-  return target_.refresh() ? target_.mounts().by_id(found.mount) : nullptr;
+  return target_.refresh() ? target_.mounts().by_id(id) : nullptr;
+}
+
+bool Planner::is_place(const std::string& path, const Directory& parent, bool in_proc) {
+  const MountEntry* on = mount_with(parent->on.mount);
+  // The same directory was right for the file before.
+  if (on != nullptr && parent == place_) return true;
+  if (on == nullptr || on->type != (in_proc ? "proc" : "sysfs") || !is_on(parent->fd, in_proc)) {
+    note(path, FileState::kFailed, in_proc ? "not on a procfs" : "not on a sysfs");
+    return false;
+  }
+  if (owners_.is_shared_with_host(*on)) {
+    note(path, FileState::kFailed, "the host would see it too");
+    return false;
+  }
+  place_ = parent;
+  return true;
 }
 
 bool Planner::is_masked(const std::string& file) const {
@@ -131,16 +161,9 @@ void Planner::plan_file(const std::string& root, const TreeFile& file) {
   const bool in_proc = starts_with(file.path, "proc/");
   Step step;
   if (!open_place(path, step)) return;
+  if (!is_place(path, step.parent, in_proc)) return;
   unsigned mode = 0;
-  const MountEntry* below = mount_of(step.parent.get(), mode);
-  if (below == nullptr || below->type != (in_proc ? "proc" : "sysfs") ||
-      !is_on(step.parent, in_proc)) {
-    return note(path, FileState::kFailed, in_proc ? "not on a procfs" : "not on a sysfs");
-  }
-  if (owners_.is_shared_with_host(*below)) {
-    return note(path, FileState::kFailed, "the host would see it too");
-  }
-  const uint64_t parent_id = below->id;
+  const uint64_t parent_id = step.parent->on.mount;
   const MountEntry* top = mount_of(step.leaf.get(), mode);
   if (top == nullptr) return note(path, FileState::kFailed, "its mounts change");
   step.top = top->id;
@@ -187,7 +210,7 @@ void Planner::plan_new_log_node(const std::string& path, const TreeFile& file,
   if (dev.type != "tmpfs" || owners_.is_on_host(dev)) {
     return note(path, FileState::kLeft, "its /dev is not its own");
   }
-  if (!is_writable(step.parent)) {
+  if (!is_writable(step.parent->fd)) {
     return note(path, FileState::kLeft, "its /dev is read-only");
   }
   decide(path, file, Top::kKernel, std::move(step));

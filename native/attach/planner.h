@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -40,8 +41,13 @@ class Planner {
 
  private:
   void note(const std::string& path, FileState state, const std::string& reason = "");
+  /// The directory, which is opened once for all that is in it. Empty with errno set.
+  Directory directory_at(const std::string& path);
   /// The mount that a descriptor is on, as mountinfo has it.
   const MountEntry* mount_of(int fd, unsigned& mode);
+  const MountEntry* mount_with(uint64_t id);
+  /// True when it is one of a procfs, or else of a sysfs, that belongs to the container.
+  bool is_place(const std::string& path, const Directory& parent, bool in_proc);
   /// True when the runtime is about to mask it, or something above it.
   bool is_masked(const std::string& file) const;
   Top classify(const MountEntry& top, const TreeFile& file) const {
@@ -91,6 +97,9 @@ class Planner {
   Target& target_;
   Report& report_;
   Plan plan_;
+  std::map<std::string, Directory> directories_;  ///< as they were at look number `looks_`
+  unsigned looks_ = 0;
+  Directory place_;  ///< the last of which is_place() was true
   int refreshes_ = 0;
 };
 

@@ -58,7 +58,7 @@ bool Planner::plan_uncover(const std::string& path, const TreeFile& file, const 
   if (options_.action == Action::kCheck) return note(path, FileState::kMissing), true;
   for (const uint64_t mount : above) {
     Step step;
-    step.parent = duplicate(top.parent);
+    step.parent = top.parent;
     step.name = top.name;
     step.top = mount;
     step.unmount = true;
@@ -106,8 +106,8 @@ void Planner::plan_lost(const std::string& path, const Below& below, const Step&
     if (top == nullptr || top->id != cover.top) continue;
     note(at, options_.action == Action::kCheck ? FileState::kMissing : FileState::kHealed);
     if (options_.action == Action::kCheck) continue;
-    plan_.lost.push_back({report_.files.size() - 1, duplicate(cover.parent), std::move(found.leaf),
-                          cover.name, place});
+    plan_.lost.push_back(
+        {report_.files.size() - 1, cover.parent, std::move(found.leaf), cover.name, place});
   }
 }
 

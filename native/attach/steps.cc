@@ -25,15 +25,15 @@ int keep_below(const Target& target, Step& step) {
   if (below.places.empty()) return 0;
   std::vector<Carried> copies;
   const int own = target.own_directory();
-  const int code = copy_below(step.parent, step.name, below.places, own, copies);
+  const int code = copy_below(step.parent->fd, step.name, below.places, own, copies);
   return code == 0 ? carry(copies, step.mount, own) : code;
 }
 
 int mount_step(const Target& target, Step& step) {
   if (step.absent) {
-    const int made = make_log_place(step.parent, step.name);
+    const int made = make_log_place(step.parent->fd, step.name);
     if (made != 0) return made;
-    step.leaf = target.open_leaf(step.parent, step.name);
+    step.leaf = Target::open_leaf(*step.parent, step.name);
     if (!step.leaf) return errno;
   }
   const int kept = step.below ? keep_below(target, step) : 0;
@@ -60,24 +60,24 @@ int mount_step(const Target& target, Step& step) {
 int unmount_step(const Target& target, const Step& step) {
   const int code = unmount_top(target, step);
   if (code != EBUSY) return code;
-  const Fd above = target.open_leaf(step.parent, step.name);
+  const Fd above = Target::open_leaf(*step.parent, step.name);
   PathIdentity over, seen;
   if (!above || !identify(above.get(), over)) return errno;
   const Fd copy = clone_mount_at(above.get(), true);
   if (!copy) return errno;
   Step cover;
-  cover.parent = duplicate(step.parent);
+  cover.parent = step.parent;
   cover.name = step.name;
   cover.top = over.mount;
   const int uncovered = unmount_top(target, cover);
   if (uncovered != 0) return uncovered;
-  const Fd leaf = target.open_leaf(step.parent, step.name);
+  const Fd leaf = Target::open_leaf(*step.parent, step.name);
   if (!leaf || !identify(leaf.get(), seen)) return errno;
   const bool ours = seen.mount == step.top;
   const bool beneath = ours && attach_mount(copy, leaf, true) == 0;
   const int gone = ours ? unmount_top(target, step) : EBUSY;
   if (beneath) return gone;
-  const Fd place = target.open_leaf(step.parent, step.name);
+  const Fd place = Target::open_leaf(*step.parent, step.name);
   if (!place || attach_mount(copy, place, false) != 0) return errno;
   return gone;
 }
@@ -92,12 +92,12 @@ void fail(FileReport& file, std::string reason) {
 std::string explain(int code) { return std::strerror(code); }
 
 int unmount_top(const Target& target, const Step& step) {
-  const Fd leaf = target.open_leaf(step.parent, step.name);
+  const Fd leaf = Target::open_leaf(*step.parent, step.name);
   PathIdentity seen;
   if (!leaf || !identify(leaf.get(), seen)) return errno;
   if (seen.mount != step.top) return EBUSY;
-  if (target.is_of_kernel(step.parent)) {
-    if (::fchdir(step.parent.get()) != 0) return errno;
+  if (step.parent->of_kernel) {
+    if (::fchdir(step.parent->fd.get()) != 0) return errno;
     return ::umount2(step.name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
   }
   // By its descriptor, which leads there without asking what the directory is on.
@@ -125,14 +125,14 @@ void perform(Plan& plan, Target& target, Report& report) {
     // Without a mount it is a file that keeps what root writes to it.
     const bool bare = step.unmount || (step.absent && code != 0);
     if (entered && bare && is_log_node(report.files[step.report].path)) {
-      remove_log_place(step.parent, step.name);
+      remove_log_place(step.parent->fd, step.name);
     }
   }
   for (auto& lost : plan.lost) {
     std::vector<Carried> copies;
-    int code =
-        entered ? copy_below(lost.parent, lost.name, {lost.place}, target.own_directory(), copies)
-                : entered.error().code;
+    int code = entered ? copy_below(lost.parent->fd, lost.name, {lost.place},
+                                    target.own_directory(), copies)
+                       : entered.error().code;
     if (code == 0 && !copies.empty())
       code = errno_of(attach_mount(copies[0].mount, lost.at, false));
     if (code != 0) fail(report.files[lost.report], explain(code));

@@ -23,7 +23,8 @@ struct Below {
 /// One thing to do once we are in the container's mount namespace.
 struct Step {
   size_t report = 0;  ///< index into Report::files
-  Fd parent, leaf;    ///< the directory, and what is seen there at `name` now
+  Directory parent;
+  Fd leaf;  ///< what is seen there at `name` now
   std::string name;
   uint64_t top = 0;      ///< mount that is seen there now
   bool unmount = false;  ///< detach: take `top` away
@@ -36,7 +37,8 @@ struct Step {
 /// A mount below a cover of ours that has got lost there.
 struct Lost {
   size_t report = 0;
-  Fd parent, at;            ///< of the covered directory; the place below the cover
+  Directory parent;         ///< of the covered directory
+  Fd at;                    ///< the place below the cover
   std::string name, place;  ///< of the directory; relative to it
 };
 

@@ -19,7 +19,6 @@
 #include "attach/kernel.h"
 #include "base/affix.h"
 #include "base/pidfd.h"
-#include "source/process.h"
 
 namespace vprocfs {
 namespace {
@@ -62,9 +61,9 @@ Error gone(pid_t pid) { return Error{ESRCH, "process " + std::to_string(pid)}; }
 
 }  // namespace
 
-Result<Target> Target::open(pid_t pid, const MountTable* host) {
+Result<Target> Target::open(pid_t pid, const MountTable& host) {
   Target t;
-  t.host_ = host;
+  t.host_ = &host;
   t.pidfd_ = open_pidfd(pid);
   if (!t.pidfd_) return errno == ENOSYS ? Error{ENOSYS, "pidfd_open"} : gone(pid);
   const Fd procfs(::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -77,27 +76,16 @@ Result<Target> Target::open(pid_t pid, const MountTable* host) {
   t.pid_namespace_ = link_of(t.directory_.get(), "ns/pid");
   struct stat st {};
   const bool has_mounts = ::fstatat(t.directory_.get(), "ns/mnt", &st, 0) == 0;
-  const auto start = read_start_ticks(procfs.get(), pid);
   // The number may have passed on to another process before the directory was opened.
-  if (!has_mounts || !start || t.pid_namespace_.empty() || t.ended()) return gone(pid);
+  if (!has_mounts || t.pid_namespace_.empty() || t.ended()) return gone(pid);
   t.mount_namespace_ = st.st_ino;
-  t.start_ticks_ = start.value();
-  return t;
-}
-
-Result<Target> Target::own(MountTable::Wanted wanted) {
-  auto t = Target::open(::getpid(), nullptr);
-  if (!t) return t;
-  t.value().entered_ = true;
-  t.value().wanted_ = std::move(wanted);
-  auto read = t.value().refresh();
-  if (!read) return read.error();
   return t;
 }
 
 bool Target::ended() const { return has_ended(pidfd_); }
 
 Result<bool> Target::look() {
+  ++looks_;
   // Its program's mount may lie anywhere.
   const Fd program(::openat(directory_.get(), "exe", O_PATH | O_CLOEXEC));
   PathIdentity on;
@@ -108,7 +96,7 @@ Result<bool> Target::look() {
   mounts_ = std::move(read.value());
   // Only now is it known whether the root may be touched.
   const MountEntry* root = mounts_.at("/");
-  may_ask_ = host_ == nullptr || (root != nullptr && may_ask(*root));
+  may_ask_ = root != nullptr && may_ask(*root);
   if (!may_ask_ && root != nullptr && asks_for_root(root->type)) return Error{EAGAIN, root->type};
   root_ = Fd(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root_) return Error{errno, "/"};
@@ -155,8 +143,7 @@ Fd Target::open_in_memory(const std::string& path, int flags, int attempts) cons
 }
 
 bool Target::may_ask(const MountEntry& mount) const {
-  return host_ == nullptr || is_kernel_tree(mount.type) || is_local(mount.type) ||
-         host_->has_device(mount.device);
+  return is_kernel_tree(mount.type) || is_local(mount.type) || host_->has_device(mount.device);
 }
 
 std::vector<const MountEntry*> Target::mounts_on(const std::string& path) const {
@@ -181,8 +168,8 @@ Fd Target::open_mounted(const MountEntry& mount) const {
   Fd at = open_in_memory(mount.path.substr(1), 0, slash > 0 ? kFewAttempts : kAttempts);
   if (!at && errno == EAGAIN && slash > 0) {
     // A procfs or sysfs wants to be asked about every name in it.
-    const Fd parent = open_path(mount.path.substr(0, slash), O_DIRECTORY);
-    if (parent) at = open_leaf(parent, mount.path.substr(slash + 1));
+    const auto parent = open_directory(mount.path.substr(0, slash));
+    if (parent) at = open_leaf(*parent, mount.path.substr(slash + 1));
   }
   PathIdentity found;
   if (at && identify(at.get(), found) && found.mount == mount.id) return at;
@@ -211,18 +198,20 @@ Fd Target::open_path(const std::string& path, int flags) const {
   return Fd();
 }
 
-bool Target::is_of_kernel(const Fd& fd) const {
-  PathIdentity found;
-  const MountEntry* on = identify(fd.get(), found) ? mounts_.by_id(found.mount) : nullptr;
-  return on != nullptr && is_kernel_tree(on->type);
+Directory Target::open_directory(const std::string& path) const {
+  OpenDirectory directory;
+  directory.fd = open_path(path, O_DIRECTORY);
+  if (!directory.fd) return nullptr;
+  if (!identify(directory.fd.get(), directory.on)) directory.on = {};
+  const MountEntry* on = mounts_.by_id(directory.on.mount);
+  directory.of_kernel = on != nullptr && is_kernel_tree(on->type);
+  // Elsewhere only a place where something is mounted can be had.
+  directory.walk = on != nullptr && may_ask(*on) ? Walk::kAny : Walk::kMemory;
+  return std::make_shared<const OpenDirectory>(std::move(directory));
 }
 
-Fd Target::open_leaf(const Fd& parent, const std::string& name) const {
-  // Elsewhere only a place where something is mounted can be had.
-  PathIdentity found;
-  const MountEntry* on = identify(parent.get(), found) ? mounts_.by_id(found.mount) : nullptr;
-  const Walk walk = on != nullptr && may_ask(*on) ? Walk::kAny : Walk::kMemory;
-  return open_below(parent.get(), name, 0, walk);
+Fd Target::open_leaf(const OpenDirectory& parent, const std::string& name) {
+  return open_below(parent.fd.get(), name, 0, parent.walk);
 }
 
 bool Target::is_own_proc(const MountEntry& entry) const {

@@ -2,14 +2,26 @@
 
 #include <sys/types.h>
 
+#include <memory>
 #include <string>
 #include <vector>
 
+#include "attach/kernel.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "source/mount_table.h"
 
 namespace vprocfs {
+
+/// A directory in a container that Target::open_directory() has opened. It stays that directory,
+/// whatever is mounted over it meanwhile: all files in it are worked on through one.
+struct OpenDirectory {
+  Fd fd;
+  PathIdentity on;
+  Walk walk = Walk::kMemory;  ///< how what is in it may be opened
+  bool of_kernel = false;     ///< on a procfs or sysfs: the kernel alone answers there
+};
+using Directory = std::shared_ptr<const OpenDirectory>;
 
 /// A process whose mount namespace is to be worked on, pinned: whatever is read through it is of
 /// that process or an error, and never of one that has its number by now. Paths are those of the
@@ -18,11 +30,8 @@ class Target {
  public:
   /// ESRCH: there is no such process, or it ended meanwhile. Only what the process itself says is
   /// read: see refresh(). `host` is what the host has mounted, which nobody in a container serves;
-  /// it is borrowed. nullptr where the process is the host's.
-  static Result<Target> open(pid_t pid, const MountTable* host);
-
-  /// This process itself, with its mounts read, and of these what is wanted.
-  static Result<Target> own(MountTable::Wanted wanted);
+  /// it is borrowed.
+  static Result<Target> open(pid_t pid, const MountTable& host);
 
   bool ended() const;
   const MountTable& mounts() const { return mounts_; }
@@ -51,10 +60,12 @@ class Target {
   /// the kernel that is asked. EAGAIN: there is no such way. EXDEV: something was mounted
   /// meanwhile.
   Fd open_path(const std::string& path, int flags) const;
-  /// The same for what is in a directory, which open_path() has opened.
-  Fd open_leaf(const Fd& parent, const std::string& name) const;
-  /// True when what is opened is on a procfs or sysfs: the kernel alone answers there.
-  bool is_of_kernel(const Fd& fd) const;
+  /// The same for a directory that things are done in. Empty with errno set.
+  Directory open_directory(const std::string& path) const;
+  /// The same for what is in it.
+  static Fd open_leaf(const OpenDirectory& parent, const std::string& name);
+  /// How often the mounts were looked at: what was opened before may stand elsewhere since.
+  unsigned looks() const { return looks_; }
 
   /// Moves this (single-threaded) process into the mount namespace for good.
   Result<bool> enter();
@@ -63,11 +74,6 @@ class Target {
 
   /// The number of the mount namespace: a key for locks.
   uint64_t mount_namespace() const { return mount_namespace_; }
-  bool in_namespace_of(const Target& other) const {
-    return mount_namespace_ == other.mount_namespace_;
-  }
-  /// Start in ticks since boot: with the PID, names the process for good.
-  uint64_t start_ticks() const { return start_ticks_; }
 
  private:
   Target() = default;
@@ -83,6 +89,7 @@ class Target {
   Fd pidfd_, directory_, root_, own_;
   Fd pids_;  ///< its PID namespace: while this is open no other has its number, nor its tenant's
   bool entered_ = false;
+  unsigned looks_ = 0;
   const MountTable* host_ = nullptr;
   MountTable mounts_;
   MountTable::Wanted wanted_;
@@ -90,7 +97,6 @@ class Target {
   unsigned owner_ = 0;    ///< of its root
   std::string pid_namespace_;
   uint64_t mount_namespace_ = 0;
-  uint64_t start_ticks_ = 0;
 };
 
 }  // namespace vprocfs

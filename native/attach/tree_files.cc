@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "base/affix.h"
 #include "base/directory.h"
 
 namespace vprocfs {
@@ -39,6 +40,13 @@ Result<std::vector<Name>> names_in(int container_fd, const std::string& path) {
   return names;
 }
 
+/// True when it is mounted as one: the lists of CPUs and of nodes.
+bool is_whole(int fd, const std::string& path, const std::string& source) {
+  struct stat found {};
+  return starts_with(path, "sys/devices/system/") &&
+         ::fstatat(fd, (source + "/possible").c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
 bool is_directory(int fd, const std::string& path) {
   struct stat found {};
   return ::fstatat(fd, path.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(found.st_mode);
@@ -61,17 +69,13 @@ Result<bool> collect_link(const Tree& tree, const std::string& path, const std::
 /// Appends what is at or below the directory `path`, which stands at `source` of its tree.
 Result<bool> collect(const Tree& tree, const std::string& path, const std::string& source,
                      int depth, std::vector<TreeFile>& out) {
-  auto names = names_in(tree.fd, source);
-  if (!names) return names.error();
-  const auto& all = names.value();
-  const bool whole =
-      path.compare(0, 4, "sys/") == 0 &&
-      std::any_of(all.begin(), all.end(), [](const Name& n) { return n.name == "possible"; });
-  if (whole) {
+  if (is_whole(tree.fd, path, source)) {
     out.push_back({path, true, false, ""});
     return true;
   }
-  for (const auto& entry : all) {
+  auto names = names_in(tree.fd, source);
+  if (!names) return names.error();
+  for (const auto& entry : names.value()) {
     if (out.size() >= kMaxFiles) return true;
     const std::string below = path + "/" + entry.name;
     const std::string its = source + "/" + entry.name;

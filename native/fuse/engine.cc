@@ -10,6 +10,7 @@
 
 #include "base/clock.h"
 #include "fuse/mount.h"
+#include "node/tree_lines.h"
 
 namespace vprocfs {
 namespace {
@@ -120,6 +121,12 @@ void Engine::make_servers() {
     };
   }
   polled_->make_server(*registry_, *host_source_, Tree::of_polled(has, logs));
+}
+
+std::vector<std::string> Engine::tree_lines() const {
+  if (!active()) return {};
+  return vprocfs::tree_lines(plain_->server()->tree(),
+                             polled_ ? &polled_->server()->tree() : nullptr);
 }
 
 void Engine::open_logs() {

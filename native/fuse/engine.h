@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/fd.h"
 #include "base/result.h"
@@ -79,6 +80,8 @@ class Engine {
   /// Connections that are served.
   uint32_t connections() const { return active() ? (polled_ ? 2 : 1) : 0; }
   bool has_polled() const { return active() && polled_ != nullptr; }
+  /// See tree_lines().
+  std::vector<std::string> tree_lines() const;
   /// Why there is no connection for files that are polled; empty when there is, or is not to be.
   std::string polled_problem() const { return active() ? polled_problem_ : std::string(); }
   Registry* registry() const { return active() ? registry_.get() : nullptr; }

@@ -28,6 +28,7 @@ class Server {
   size_t adopt_open_files();
   void hand_over_open_files();
 
+  const Tree& tree() const { return serving_.tree; }
   const Counters& counters() const { return serving_.answers.counters; }
   const Measures& measures() const { return serving_.answers.measures; }
   /// Requests that wait for their turn, or for their container's budget.

@@ -44,13 +44,22 @@ export function removeSettings(mountpoint: string): void {
   rmSync(settingsFileOf(mountpoint), { force: true });
 }
 
-/** Writes the settings for hooks. They see the old ones or the new ones, never a part. */
-export function writeSettings(config: Config, mountpoint: string): void {
+/**
+ * Writes the settings for hooks, with the files of the tree as Engine.files() has them. Hooks see the
+ * old settings or the new ones, never a part.
+ */
+export function writeSettings(
+  config: Config,
+  mountpoint: string,
+  files: readonly string[] = [],
+): void {
   const path = settingsFileOf(mountpoint);
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const polled = `polled ${polledMountpointOf(mountpoint)}\n`;
+  const before = [`polled ${polledMountpointOf(mountpoint)}`, ...files];
   try {
-    writeFileSync(`${path}.new`, polled + settingsText(config, mountpoint), { mode: 0o600 });
+    writeFileSync(`${path}.new`, `${before.join("\n")}\n${settingsText(config, mountpoint)}`, {
+      mode: 0o600,
+    });
     renameSync(`${path}.new`, path);
   } catch (error) {
     // A full file system leaves a part of it.

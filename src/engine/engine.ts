@@ -23,6 +23,11 @@ export interface Engine {
   /** What it counts of these containers; nothing in engines that do not. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
+  /**
+   * The files of its tree as lines of the attach helper's settings; in engines without, the helper
+   * lists them.
+   */
+  files?(): readonly string[];
   /** The native session behind it, in engines that have one. */
   readonly session?: NativeSession;
 }

@@ -260,6 +260,8 @@ export interface NativeSession {
   /** Of these those that live, whether they asked for anything or not. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
+  /** The files of its tree as lines of the attach helper's settings; none before it serves. */
+  files(): string[];
   /**
    * The kernel log of a container from a record on, at most so many. Rejects with an Error with
    * `code`: ESRCH where there is no such container, ENOTSUP where containers have no logs.

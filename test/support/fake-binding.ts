@@ -81,6 +81,10 @@ export class FakeSession implements NativeSession {
     throw new Error("not faked");
   }
 
+  files(): string[] {
+    return [];
+  }
+
   features() {
     return {
       protocolMajor: 7,
