@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // What the hook adds to the start of a container: containers of an OCI runtime that end at once, in
-// turn without a hook, with one that does nothing (/bin/true), and with vprocfs's.
+// turn without a hook, with one that does nothing (/bin/true), and with vprocfs's: its helper alone, and
+// as install-hooks has it started.
 //
 //   node bench/start-cost.mjs [--runtime runc] [--rounds 60]
 //
@@ -25,6 +26,7 @@ const rounds = Number(values.rounds);
 const directory = mkdtempSync(join(tmpdir(), "vprocfs-start-"));
 const mountpoint = join(directory, "mnt");
 const helper = join(project, "build/Release/vprocfs-attach");
+const starter = join(project, "build/Release/vprocfs-hook");
 
 function bundle(name, hook) {
   const path = join(directory, name);
@@ -81,20 +83,13 @@ try {
     }
     await sleep(20);
   }
-  const args = ["vprocfs-attach", "--mountpoint", mountpoint, "--hook", "oci"];
-  const shell = [helper, ...args.slice(1)].join(" ");
+  const settings = `/run/vprocfs/${encodeURIComponent(mountpoint.slice(1))}.attach`;
+  const args = [helper, "--mountpoint", mountpoint, "--settings", settings, "--hook", "oci"];
   const kinds = new Map([
     ["no hook", bundle("none", undefined)],
     ["/bin/true", bundle("true", { path: "/bin/true", args: ["true"] })],
     ["vprocfs-attach", bundle("attach", { path: helper, args })],
-    // As install-hooks writes it: fails open when the helper is gone.
-    [
-      "sh -c vprocfs-attach",
-      bundle("shell", {
-        path: "/bin/sh",
-        args: ["sh", "-c", `test ! -x ${helper} || exec ${shell}`],
-      }),
-    ],
+    ["as installed", bundle("hook", { path: starter, args: ["vprocfs-hook", ...args] })],
   ]);
   const times = new Map([...kinds.keys()].map((kind) => [kind, []]));
   for (let round = -3; round < rounds; round += 1) {
@@ -126,7 +121,7 @@ try {
   await ended;
   spawnSync("umount", ["--lazy", mountpoint], { stdio: "ignore" });
   rmSync(directory, { recursive: true, force: true });
-  for (const name of ["none", "true", "attach", "shell"]) {
+  for (const name of ["none", "true", "attach", "hook"]) {
     const pattern = `vprocfs-start-${process.pid}-${name}`;
     execFileSync("find", ["/sys/fs/cgroup", "-depth", "-type", "d", "-name", pattern, "-delete"], {
       stdio: "ignore",

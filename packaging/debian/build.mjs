@@ -76,9 +76,16 @@ function link(root, to, path) {
 
 const npmPackages = () => runtimePackages(fail);
 
+const arch = option("architecture", process.arch);
+/** Processors that vprocfs-hook is written for (binding.gyp). */
+const STARTER = ["x64", "arm64"].includes(arch) ? ["vprocfs-hook"] : [];
+const PROGRAMS = ["vprocfs-keeper", "vprocfs-attach", "vprocfs-writer", "vprocfs.node", ...STARTER];
+
 /** What runs of the project itself; documents and integrations have places of their own. */
 const PROGRAM = ["package.json", "LICENSE", ...manifest.files].filter(
-  (path) => !["packaging", "docs", "CHANGELOG.md"].includes(path),
+  (path) =>
+    !["packaging", "docs", "CHANGELOG.md"].includes(path) &&
+    !(path === "build/Release/vprocfs-hook" && STARTER.length === 0),
 );
 
 /** Of packaging/, what operators copy or name in a configuration. */
@@ -100,7 +107,7 @@ function stageProgram(root) {
     }
     cpSync(join(project, path), join(root, home, path), { recursive: true, dereference: true });
   }
-  for (const name of ["vprocfs-keeper", "vprocfs-attach", "vprocfs-writer", "vprocfs.node"]) {
+  for (const name of PROGRAMS) {
     const path = join(root, home, "build/Release", name);
     copyFileSync(join(programs, name), path);
     execFileSync(process.env.STRIP ?? "strip", ["--strip-debug", path]);
@@ -213,7 +220,6 @@ function pack(root, name, version, architecture, output) {
   console.log(path);
 }
 
-const arch = option("architecture", process.arch);
 const programs = resolve(option("programs", join(project, "build/Release")));
 const architecture = ARCHITECTURES[arch] ?? fail(`no Debian name for ${arch}`);
 if (arch !== process.arch && !process.argv.includes("--programs")) {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { z } from "zod";
 import { messageOf, VprocfsError } from "../errors.js";
 import { nativeCandidates } from "../layout.js";
@@ -47,6 +47,12 @@ export function helperPath(): string {
     throw new VprocfsError("ADDON", "the attach helper is not built: run 'npm run build'");
   }
   return path;
+}
+
+/** The program that starts the helper as a hook, a byte for each character; not for every processor. */
+export function starterProgram(): string | undefined {
+  const path = nativeCandidates("vprocfs-hook").find((candidate) => existsSync(candidate));
+  return path && readFileSync(path, "latin1");
 }
 
 /** What of the configuration the helper is told. */

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 
@@ -12,6 +20,8 @@ export const MARK = "managed by vprocfs install-hooks";
 export interface HookPlaces {
   /** The helper, as an absolute path. */
   readonly helper: string;
+  /** The program that starts it (native/hook), a byte for each character; without it a shell does. */
+  readonly starter?: string;
   /** The command line's own program and its arguments, for hooks that call it. */
   readonly program: readonly string[];
   readonly mountpoint: string;
@@ -27,6 +37,10 @@ export interface HookFile {
   readonly content: string;
   /** Directories above it that go when they are empty, from below. */
   readonly owns: readonly string[];
+  /** It can be run, and is no text: a byte for each character of `content`. */
+  readonly isProgram?: boolean;
+  /** It is not removed: what it is for may be named where nobody looks. */
+  readonly stays?: boolean;
   /** Why it cannot be written where it is needed. */
   readonly problem?: string;
 }
@@ -46,7 +60,8 @@ function failOpen(places: HookPlaces, hook: "lxc" | "oci"): string {
 }
 
 function lxcFile(places: HookPlaces): HookFile {
-  const command = `/bin/sh -c '${failOpen(places, "lxc")}'`;
+  // LXC has a shell run it, with "exec " before it: which then takes another stdin, and goes on.
+  const command = `</dev/null; ${failOpen(places, "lxc")}`;
   return {
     kind: "lxc",
     path: `${LXC_DIRECTORY}/20-vprocfs.conf`,
@@ -63,12 +78,30 @@ function lxcFile(places: HookPlaces): HookFile {
   };
 }
 
+const OCI_FILE = "/usr/share/containers/oci/hooks.d/20-vprocfs.json";
+/**
+ * Outside of all that goes with vprocfs, and left there for good: the configuration of a container that
+ * was made with the hook, and is kept by an engine, must not name what is gone.
+ */
+export const STARTER = "/usr/libexec/vprocfs-hook";
+
+function starterFiles({ starter }: HookPlaces): HookFile[] {
+  const isOurs = starter?.includes(MARK) === true;
+  const file = { kind: "oci", path: STARTER, needs: "/etc/containers", owns: [] } as const;
+  return isOurs ? [{ ...file, content: starter, isProgram: true, stays: true }] : [];
+}
+
 function ociFile(places: HookPlaces): HookFile {
+  const { helper } = places;
+  const byShell = { path: "/bin/sh", args: ["sh", "-c", failOpen(places, "oci")] };
+  const byStarter = {
+    path: STARTER,
+    args: ["vprocfs-hook", helper, ...helperArguments(places, "oci")],
+  };
   const hook = {
     version: "1.0.0",
     hook: {
-      path: "/bin/sh",
-      args: ["sh", "-c", failOpen(places, "oci")],
+      ...(starterFiles(places).length > 0 ? byStarter : byShell),
       env: [`VPROCFS_HOOK=${MARK}`],
       timeout: 30,
     },
@@ -78,7 +111,7 @@ function ociFile(places: HookPlaces): HookFile {
   return {
     kind: "oci",
     // Where podman and CRI-O look when nobody has configured another place.
-    path: "/usr/share/containers/oci/hooks.d/20-vprocfs.json",
+    path: OCI_FILE,
     needs: "/etc/containers",
     owns: ["/usr/share/containers/oci/hooks.d", "/usr/share/containers/oci"],
     content: `${JSON.stringify(hook, null, 2)}\n`,
@@ -101,14 +134,14 @@ function nspawnFile({ program }: HookPlaces): HookFile {
   };
 }
 
-/** All files that hooks consist of. */
+/** All files that hooks consist of, in the order in which they are written. */
 export function hookFiles(places: HookPlaces): HookFile[] {
   for (const word of [places.helper, places.mountpoint, places.settings, ...places.program]) {
     if (!/^[\w./%@:+-]+$/.test(word)) {
       throw new VprocfsError("USAGE", `hooks cannot name '${word}': use a path of plain letters`);
     }
   }
-  return [lxcFile(places), ociFile(places), nspawnFile(places)];
+  return [lxcFile(places), ...starterFiles(places), ociFile(places), nspawnFile(places)];
 }
 
 export type HookState =
@@ -117,6 +150,7 @@ export type HookState =
   | "unchanged"
   | "removed"
   | "absent"
+  | "left"
   | "foreign"
   | "not needed"
   | "failed";
@@ -138,9 +172,13 @@ export interface HookOptions {
   readonly root: string;
 }
 
-function readIfThere(path: string): string | undefined {
+function encodingOf({ isProgram }: Pick<HookFile, "isProgram">): "latin1" | "utf8" {
+  return isProgram === true ? "latin1" : "utf8";
+}
+
+function readIfThere(path: string, encoding: "latin1" | "utf8"): string | undefined {
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync(path, encoding);
   } catch (error) {
     if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") {
       return undefined;
@@ -173,8 +211,22 @@ function installState(
   return present === file.content ? "unchanged" : "updated";
 }
 
+/** Whoever runs or reads it has the old one or the new one. */
+function write(path: string, file: HookFile): void {
+  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
+  const mode = file.isProgram === true ? 0o755 : 0o644;
+  try {
+    writeFileSync(`${path}.new`, file.content, { encoding: encodingOf(file), mode });
+    renameSync(`${path}.new`, path);
+  } catch (error) {
+    rmSync(`${path}.new`, { force: true });
+    throw error;
+  }
+}
+
 function guarded(file: HookFile, act: () => HookState): HookOutcome {
-  const { kind, path, content } = file;
+  const { kind, path } = file;
+  const content = file.isProgram === true ? "(a program)\n" : file.content;
   try {
     return { kind, path, content, state: act() };
   } catch (error) {
@@ -187,10 +239,9 @@ export function installHooks(files: readonly HookFile[], options: HookOptions): 
   return files.map((file) =>
     guarded(file, () => {
       const path = join(options.root, file.path);
-      const state = installState(file, options, readIfThere(path));
+      const state = installState(file, options, readIfThere(path, encodingOf(file)));
       if (!options.dryRun && (state === "written" || state === "updated")) {
-        mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
-        writeFileSync(path, file.content, { mode: 0o644 });
+        write(path, file);
       }
       return state;
     }),
@@ -199,10 +250,10 @@ export function installHooks(files: readonly HookFile[], options: HookOptions): 
 
 /** Removes what installHooks has written, and the directories that this leaves empty. */
 export function uninstallHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
-  return files.map((file) =>
+  const act = (file: HookFile): HookOutcome =>
     guarded(file, () => {
       const path = join(options.root, file.path);
-      const present = readIfThere(path);
+      const present = readIfThere(path, encodingOf(file));
       if (options.kinds.length > 0 && !options.kinds.includes(file.kind)) {
         return "not needed";
       }
@@ -212,13 +263,16 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
       if (!present.includes(MARK)) {
         return "foreign";
       }
+      if (file.stays === true) {
+        return "left";
+      }
       if (!options.dryRun) {
         rmSync(path);
         removeEmpty(file.owns.map((directory) => join(options.root, directory)));
       }
       return "removed";
-    }),
-  );
+    });
+  return files.map(act);
 }
 
 function removeEmpty(directories: readonly string[]): void {

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { CALL_MODES, type CallMode, callFiles } from "../attach/call-files.js";
-import { helperPath } from "../attach/helper.js";
+import { helperPath, starterProgram } from "../attach/helper.js";
 import {
   HOOK_KINDS,
   type HookFile,
@@ -54,6 +54,7 @@ const WORDS: Readonly<Record<HookOutcome["state"], string>> = {
   unchanged: "is there already",
   removed: "removed",
   absent: "is not there",
+  left: "stays: containers that were made with the hook may name it, and it does nothing without vprocfs",
   foreign: "is somebody else's: left as it is",
   "not needed": "not needed here",
   failed: "failed",
@@ -106,8 +107,10 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     const mountpoint = canonicalPath(config.mountpoint);
     // What is removed is all that there may be.
     const mode = act === uninstallHooks ? "all" : callModeOf(flags.sysinfo);
+    const starter = starterProgram();
     const hooks = hookFiles({
       helper: helperPath(),
+      ...(starter !== undefined && { starter }),
       program: [process.execPath, installed("dist/cli.js")],
       mountpoint,
       settings: settingsFileOf(mountpoint),

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
@@ -8,6 +16,7 @@ import {
   hookFiles,
   installHooks,
   MARK,
+  STARTER,
   uninstallHooks,
 } from "../../src/attach/hooks.js";
 
@@ -61,6 +70,44 @@ describe("hooks", () => {
     ]);
     expect(existsSync(join(root, "/usr/share/containers/oci"))).toBe(false);
     expect(existsSync(join(root, "/etc/containers/policy.json"))).toBe(true);
+  });
+
+  describe("with a program that starts the helper", () => {
+    const HOOK = "/usr/share/containers/oci/hooks.d/20-vprocfs.json";
+    const withStarter = hookFiles({
+      helper: "/usr/lib/vprocfs/vprocfs-attach",
+      starter: `\x7fELF\xff ${MARK}`,
+      program: ["/usr/bin/vprocfs"],
+      mountpoint: "/var/lib/vprocfs",
+      settings: "/run/x.attach",
+    });
+
+    beforeEach(() => {
+      make("/etc/containers");
+      installHooks(withStarter, options());
+    });
+
+    it("have no shell, and leave it for containers that were made with it", () => {
+      expect(statSync(join(root, STARTER)).mode & 0o777).toBe(0o755);
+      expect(readFileSync(join(root, STARTER), "latin1")).toBe(`\x7fELF\xff ${MARK}`);
+      const { hook } = JSON.parse(readFileSync(join(root, HOOK), "utf8"));
+      expect([hook.path, hook.args[1]]).toEqual([STARTER, "/usr/lib/vprocfs/vprocfs-attach"]);
+      const again = states(installHooks(withStarter, options()));
+      expect(again.filter((one) => one.startsWith("oci"))).toEqual([
+        "oci unchanged",
+        "oci unchanged",
+      ]);
+      const gone = states(uninstallHooks(withStarter, options()));
+      expect(gone.filter((one) => one.startsWith("oci"))).toEqual(["oci left", "oci removed"]);
+      expect(existsSync(join(root, STARTER))).toBe(true);
+    });
+
+    it("leave a foreign program alone", () => {
+      writeFileSync(join(root, STARTER), "theirs");
+      const outcomes = uninstallHooks(withStarter, options());
+      expect(outcomes.find((one) => one.path === STARTER)?.state).toBe("foreign");
+      expect(readFileSync(join(root, STARTER), "utf8")).toBe("theirs");
+    });
   });
 
   it("are written where they are asked for", () => {

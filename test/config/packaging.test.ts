@@ -149,6 +149,7 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(existsSync(join(home, "node_modules"))).toBe(false);
     expect(readdirSync(join(home, "build/Release")).sort()).toEqual([
       "vprocfs-attach",
+      ...(["x64", "arm64"].includes(process.arch) ? ["vprocfs-hook"] : []),
       "vprocfs-keeper",
       "vprocfs-writer",
       "vprocfs.node",

@@ -94,6 +94,14 @@ exec /sbin/init
       expect(container.log).toContain("no vprocfs on");
     });
 
+    it("a container starts when the helper has gone", async () => {
+      const own = testScope();
+      const { lxc } = installedHooks(own, daemon.mountpoint, "/nowhere/vprocfs-attach");
+      const lines = [`lxc.include = ${lxc}`];
+      const container = await LxcContainer.start(own, { ...LIMITS, lines });
+      expect(filesOf(container.init)).toEqual([]);
+    });
+
     it("a container within a container mounts its own proc, and sees its own limits", async () => {
       const own = testScope();
       const nesting = "lxc.mount.entry = proc dev/.lxc/proc proc create=dir,optional 0 0";
@@ -140,6 +148,14 @@ exec /sbin/init
       const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);
       expect(filesOf(container.init)).toEqual([]);
     });
+  });
+
+  it.each(runtimes)("%s: a container starts when the helper has gone", async (runtime) => {
+    const own = testScope();
+    const { oci } = installedHooks(own, daemon.mountpoint, "/nowhere/vprocfs-attach");
+    const variant = { plain: true, hooks: configHooks(oci) };
+    const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);
+    expect(filesOf(container.init)).toEqual([]);
   });
 
   describe.each(haveProgram("podman") ? runtimes : [])("podman on %s", (runtime) => {

@@ -4,6 +4,7 @@
 import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import { STARTER } from "../../src/attach/hooks.js";
 import { filesOf, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram, type Outcome, run } from "../support/command.js";
@@ -29,15 +30,24 @@ class Node {
     this.root = temporaryDirectory(scope, "node");
     this.home = join(this.root, "opt/vprocfs");
     const image = join(this.root, "image");
-    for (const directory of ["etc/containers", "usr/share/containers", "bin", "image"]) {
+    for (const directory of [
+      "etc/containers",
+      "usr/share/containers",
+      "usr/libexec",
+      "bin",
+      "image",
+    ]) {
       mkdirSync(join(this.root, directory), { recursive: true });
     }
     for (const path of ["package.json", "dist", "build/Release/vprocfs.node"]) {
       cpSync(join(project, path), join(image, path), { recursive: true });
     }
-    for (const name of ["vprocfs-attach", "vprocfs-keeper"]) {
+    for (const name of ["vprocfs-attach", "vprocfs-hook", "vprocfs-keeper"]) {
       const path = join("build/Release", name);
-      cpSync(join(project, path), join(image, path));
+      // The second is not for every processor.
+      if (existsSync(join(project, path))) {
+        cpSync(join(project, path), join(image, path));
+      }
     }
     const log = join(this.root, "systemctl.log");
     writeFileSync(log, "");
@@ -48,7 +58,7 @@ class Node {
     );
     // What nsenter does on a node: its mounts, its programs.
     const enter = join(this.root, "bin/enter");
-    const binds = ["/etc/containers", "/usr/share/containers"].map(
+    const binds = ["/etc/containers", "/usr/share/containers", "/usr/libexec"].map(
       (path) => `mount --bind ${this.root}${path} ${path} && `,
     );
     const inside = `${binds.join("")}exec "$@"`;
@@ -85,8 +95,8 @@ class Node {
 }
 
 /** The hooks of a file for CRI-O, as it puts them into config.json. */
-function configHooks(path: string): object {
-  const { hook } = JSON.parse(readFileSync(path, "utf8"));
+function configHooks({ hook: path, root }: Node): object {
+  const { hook } = JSON.parse(readFileSync(path, "utf8").replaceAll(STARTER, join(root, STARTER)));
   return { createRuntime: [hook] };
 }
 
@@ -135,7 +145,7 @@ describeLive("Kubernetes", ["unshare"], () => {
   describe.each(runtimes)("a pod on %s", (runtime) => {
     it("whose containers share a PID namespace: each sees its own memory", async () => {
       const own = testScope();
-      const hooks = configHooks(node.hook);
+      const hooks = configHooks(node);
       const pod = await OciContainer.start(own, runtime, daemon, LIMITS, { plain: true, hooks });
       const start = (memory: number) => {
         const first = ["/bin/sh", "-c", "cat /proc/meminfo >/first; exec sleep 1000000"];
@@ -175,7 +185,7 @@ describeLive("Kubernetes", ["unshare"], () => {
 
   it("containers start when the agent has taken everything away, and hooks are still configured", async () => {
     const own = testScope();
-    const hooks = configHooks(node.hook);
+    const hooks = configHooks(node);
     const gone = await node.agent("uninstall");
     expect(gone.status).toBe(0);
     expect(node.calls.slice(-2)).toEqual(["disable --now vprocfs.service", "daemon-reload"]);

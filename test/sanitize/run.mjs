@@ -133,6 +133,8 @@ async function build(kind, tree) {
       ? `"cflags!": ${own}, "ldflags!": ${own}, "ldflags": ["-static"]`
       : '"ldflags": []';
   const gyp = readFileSync(join(project, "binding.gyp"), "utf8")
+    // It has no library to be linked with.
+    .replace('"target_name": "vprocfs-hook",', `$& "cflags!": ${own}, "ldflags!": ${own},`)
     .replace('"target_defaults": {', `"target_defaults": { "cflags": ${own}, "ldflags": ${own},`)
     .replaceAll('"ldflags": ["-static"]', linked)
     // Instrumented, gcc takes for uninitialised what is not.

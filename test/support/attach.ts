@@ -1,9 +1,9 @@
 // The attach helper, and what of it is seen in a container.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type HelperReport, helperPath } from "../../src/attach/helper.js";
-import { hookFiles, installHooks } from "../../src/attach/hooks.js";
+import { type HelperReport, helperPath, starterProgram } from "../../src/attach/helper.js";
+import { hookFiles, installHooks, STARTER } from "../../src/attach/hooks.js";
 import { settingsFileOf } from "../../src/attach/settings.js";
 import { type Mount, parseMountinfo } from "../../src/mountinfo.js";
 import { polledMountpointOf } from "../../src/polled.js";
@@ -63,15 +63,24 @@ export const PLACES = [
   .sort();
 
 /** install-hooks below a directory of its own; paths of what it has written. */
-export function installedHooks(scope: Scope, mountpoint: string): { lxc: string; oci: string } {
+export function installedHooks(
+  scope: Scope,
+  mountpoint: string,
+  helper = helperPath(),
+): { lxc: string; oci: string } {
   const root = temporaryDirectory(scope, "hooks");
+  const starter = starterProgram();
   const files = hookFiles({
-    helper: helperPath(),
+    helper,
+    ...(starter !== undefined && { starter }),
     program: ["/usr/bin/vprocfs"],
     mountpoint,
     settings: settingsFileOf(mountpoint),
   });
   const written = installHooks(files, { dryRun: false, kinds: ["lxc", "oci"], root });
-  const [lxc = "", oci = ""] = written.map(({ path }) => join(root, path));
+  const [lxc = "", oci = ""] = written
+    .map(({ path }) => join(root, path))
+    .filter((path) => !path.endsWith(STARTER));
+  writeFileSync(oci, readFileSync(oci, "utf8").replaceAll(STARTER, join(root, STARTER)));
   return { lxc, oci };
 }

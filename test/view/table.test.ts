@@ -199,6 +199,8 @@ const mayInclude: Record<string, string[]> = {
     ],
     "js_error.h",
   ],
+  // Without any library.
+  hook: [],
   // The program that writes into callers' memory shares the agent's pending calls.
   writer: ["base", "seccomp", "source"],
 };
