@@ -2,11 +2,13 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -33,6 +35,14 @@ KeeperPacket packet_of(KeeperMessage type) {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
   return packet;
+}
+
+/// The first descriptor that is not taken over. The kernel gives the lowest that is free: where all
+/// are taken, no file and no call could be answered, to nobody.
+int first_not_taken() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT_MAX;
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur - limit.rlim_cur / 4, INT_MAX));
 }
 
 }  // namespace
@@ -162,7 +172,12 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
     const size_t count = std::min<size_t>(passed.count, packet.count);
     // More than this process may have open: the kernel leaves the rest out.
     lost_ += packet.count - count;
+    const int most = first_not_taken();
     for (size_t i = 0; i < count; ++i) {
+      if (passed.fds[i].get() >= most) {
+        ++lost_;
+        continue;
+      }
       out.push_back({{packet.tags[i].key, packet.tags[i].kind}, std::move(passed.fds[i])});
     }
     next = packet.next;

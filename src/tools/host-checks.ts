@@ -195,7 +195,7 @@ function checkStatus(findings: Findings, status: Status): void {
     findings.add(
       "problem",
       `${status.descriptorsLost} descriptors of containers were lost: their system calls wait or fail`,
-      "raise LimitNOFILE= of the service, and restart those containers",
+      "raise LimitNOFILE= of the service and restart it; if their calls still wait, restart those containers",
     );
   }
   if (status.statesIgnored > 0) {

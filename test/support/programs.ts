@@ -24,6 +24,7 @@ export type Program =
   | "ghosts"
   | "hoard"
   | "hold"
+  | "listeners"
   | "mounter"
   | "nests"
   | "pages"

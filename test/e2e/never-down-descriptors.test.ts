@@ -1,0 +1,74 @@
+// A worker that may have fewer descriptors open than its predecessor.
+
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { startCallNode } from "../support/call-node.js";
+import { MIB } from "../support/calls.js";
+import { environmentOf, output } from "../support/command.js";
+import { Container } from "../support/container.js";
+import { vprocfs } from "../support/daemon.js";
+import { describeLive } from "../support/needs.js";
+import { program } from "../support/programs.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
+
+/** More than a worker has open for all else. */
+const LISTENERS = 300;
+
+/** Processes of a container, each of which hands its calls over, and makes one when it is told to. */
+async function listeners(scope: Scope, container: Container, socket: string) {
+  const argv = container.command([program("listeners"), socket, `${LISTENERS}`]);
+  const [command = "", ...rest] = argv;
+  const env = environmentOf(rest);
+  const child = spawn(command, rest, { stdio: ["pipe", "pipe", "inherit"], env });
+  const ended = once(child, "exit");
+  scope.defer(async () => {
+    await container.kill();
+    await ended;
+  });
+  expect(`${await once(child.stdout, "data")}`).toBe("ready\n");
+  return async () => {
+    child.stdin.end();
+    return Number(await once(child.stdout, "data"));
+  };
+}
+
+describeLive("descriptors that a worker has no room for", ["busybox", "prlimit"], () => {
+  it("are told of, cost nobody else anything, and come back with the room", async () => {
+    const scope = testScope();
+    const { daemon, sockets } = await startCallNode(scope);
+    const container = await Container.start(scope, { memory: 64 * MIB });
+    const ask = await listeners(scope, container, join(sockets, "oci.sock"));
+    const standby = await standbyOf(daemon);
+    const before = await statusOf(daemon);
+    expect(before.descriptors).toBeGreaterThanOrEqual(LISTENERS);
+    const open = readdirSync(`/proc/${before.workerPid}/fd`).length;
+    await output(["prlimit", `--pid=${standby}`, `--nofile=${open - LISTENERS / 2}:`]);
+    process.kill(before.workerPid, "SIGKILL");
+    const after = await servingAfter(daemon, before.generation);
+    expect(after).toMatchObject({ workerPid: standby, failuresInARow: 1 });
+    expect(after.descriptorsLost).toBeGreaterThanOrEqual(LISTENERS / 2);
+    expect(after.descriptorsLost).toBeLessThan(LISTENERS);
+    expect(daemon.logs).toContain(
+      `${after.descriptorsLost} descriptors of containers did not reach the next worker`,
+    );
+    const place = ["--mountpoint", daemon.mountpoint];
+    const status = `${(await vprocfs("status", ...place)).stdout}`;
+    expect(status).toMatch(new RegExp(`^lost descriptors +${after.descriptorsLost}$`, "m"));
+    expect(`${(await vprocfs("doctor", ...place)).stdout}`).toContain(
+      `${after.descriptorsLost} descriptors of containers`,
+    );
+    // Others are served, and so are calls that did reach it.
+    expect(await container.read(daemon.path("proc/meminfo"))).toMatch(/^MemTotal: +65536 kB\n/);
+    expect(daemon.logs).not.toContain("no system calls of containers are answered");
+    // The keeper has them still; the next worker may have as many open as the keeper says.
+    await vprocfs("reload", ...place);
+    await servingAfter(daemon, after.generation);
+    expect(await ask()).toBe(LISTENERS);
+    expect((await statusOf(daemon)).descriptorsLost).toBe(after.descriptorsLost);
+  });
+});
