@@ -21,6 +21,7 @@ import {
 
 const MIB = 2 ** 20;
 const KILLS = sized("VPROCFS_TEST_STORM_KILLS", 10, 1000);
+const STOPS = sized("VPROCFS_TEST_STORM_STOPS", 10, 1000);
 const RELOADS = sized("VPROCFS_TEST_STORM_RELOADS", 5, 100);
 /**
  * Kills fall anywhere in the life of a worker, one in five during its start. Not all: who never lets
@@ -123,20 +124,23 @@ describeLive("under eight readers in two containers", ["g++"], () => {
   });
 
   itLong(
-    `loses no read to ${KILLS} deaths and stops of worker and standby`,
+    `loses no read to ${KILLS} deaths and ${STOPS} stops of worker and standby`,
     {
-      timeout: 60_000 + KILLS * 20_000,
+      timeout: 60_000 + KILLS * 5_000 + STOPS * 20_000,
     },
     async () => {
+      const done = { SIGKILL: 0, SIGSTOP: 0 };
       const results = await underLoad(async () => {
-        for (let i = 0; i < KILLS; i += 1) {
+        while (done.SIGKILL < KILLS || done.SIGSTOP < STOPS) {
           const { workerPid, keeperPid } = await servingAfter(daemon, 0);
           const others = daemon.processes.filter((pid) => pid !== keeperPid && pid !== workerPid);
           const victims = Math.random() < 0.5 ? [workerPid, ...others] : [...others, workerPid];
           for (const pid of victims) {
             await pause(Math.random() * KILL_WITHIN_MS);
+            const signal = Math.random() < STOPS / (KILLS + STOPS) ? "SIGSTOP" : "SIGKILL";
             try {
-              process.kill(pid, Math.random() < 0.5 ? "SIGSTOP" : "SIGKILL");
+              process.kill(pid, signal);
+              done[signal] += 1;
             } catch {
               // It has ended by itself.
             }
@@ -145,7 +149,7 @@ describeLive("under eight readers in two containers", ["g++"], () => {
         }
         await servingAfter(daemon, (await statusOf(daemon)).generation - 1);
       });
-      report("stops", { results });
+      report("stops", { ...done, results });
       expectWhole(results);
     },
   );
