@@ -1,7 +1,7 @@
 #include "base/threads.h"
 
+#include <algorithm>
 #include <chrono>
-#include <thread>
 #include <utility>
 
 namespace vprocfs {
@@ -26,7 +26,9 @@ Result<bool> Threads::add() {
   auto started = one.thread.start([this, &one, index = all_.size() - 1] {
     body_(index);
     idle_.fetch_sub(1);
-    one.ended.store(true, std::memory_order_release);
+    const std::lock_guard ended(mutex_);
+    one.ended = true;
+    ended_.notify_all();
   });
   if (!started) {
     idle_.fetch_sub(1);
@@ -47,23 +49,25 @@ void Threads::reinforce() {
 }
 
 void Threads::join(int wake) {
+  constexpr std::chrono::milliseconds kAgain{1};
   std::vector<std::unique_ptr<One>> all;
   {
-    // Not held while they end: one that has just become busy may be about to add another.
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
     closed_ = true;
     all.swap(all_);
-  }
-  // All at once first, so that they end at the same time.
-  for (const auto& one : all) one->thread.signal(wake);
-  for (const auto& one : all) {
-    // The signal may come just before what it is to interrupt: repeated until it works.
-    while (wake != 0 && !one->ended.load(std::memory_order_acquire)) {
-      one->thread.signal(wake);
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    // All at once, so that they end at the same time. The signal may come just before what it is
+    // to interrupt: repeated until it works.
+    const auto waits = [](const std::unique_ptr<One>& one) { return !one->ended; };
+    while (wake != 0 && std::any_of(all.begin(), all.end(), waits)) {
+      for (const auto& one : all) {
+        if (waits(one)) one->thread.signal(wake);
+      }
+      // One that has just become busy may be about to add another, and takes the lock meanwhile.
+      ended_.wait_for(lock, kAgain,
+                      [&] { return std::none_of(all.begin(), all.end(), waits); });
     }
-    one->thread.join();
   }
+  for (const auto& one : all) one->thread.join();
   size_.store(0, std::memory_order_relaxed);
 }
 

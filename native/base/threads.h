@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <functional>
 #include <memory>
@@ -41,7 +42,7 @@ class Threads {
  private:
   struct One {
     Thread thread;
-    std::atomic<bool> ended{false};
+    bool ended = false;  ///< guarded by mutex_
   };
   Result<bool> add();
 
@@ -49,7 +50,8 @@ class Threads {
   const Body body_;
   std::atomic<size_t> idle_{0};
   std::atomic<size_t> size_{0};
-  std::mutex mutex_;  ///< guards what follows
+  std::condition_variable ended_;  ///< one of them has
+  std::mutex mutex_;               ///< guards what follows
   bool closed_ = false;
   std::vector<std::unique_ptr<One>> all_;
 };

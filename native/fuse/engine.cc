@@ -285,8 +285,9 @@ Result<bool> Engine::begin(FdStore* fd_store) {
   // First: links of the plain one lead there.
   if (begun && polled_) begun = polled_->start([this](const auto&) { on_end_(kPolledGone); });
   if (begun) begun = plain_->start(on_end_);
-  if (begun) begun = start_log();
+  // Callers wait for the agent, and nobody for the log.
   if (begun) begun = start_agent(fd_store);
+  if (begun) begun = start_log();
   if (!begun) return begun;
   if (polled_) static_cast<void>(polled_->wait_initialised());
   return plain_->wait_initialised();
