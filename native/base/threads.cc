@@ -63,8 +63,7 @@ void Threads::join(int wake) {
         if (waits(one)) one->thread.signal(wake);
       }
       // One that has just become busy may be about to add another, and takes the lock meanwhile.
-      ended_.wait_for(lock, kAgain,
-                      [&] { return std::none_of(all.begin(), all.end(), waits); });
+      ended_.wait_for(lock, kAgain, [&] { return std::none_of(all.begin(), all.end(), waits); });
     }
   }
   for (const auto& one : all) one->thread.join();

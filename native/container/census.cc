@@ -53,8 +53,8 @@ void Census::begin_check(uint64_t now_us) {
   full_us_ = now_us;
 }
 
-void Census::look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left, Old old) {
-  drop_dead(left);
+void Census::look(uint64_t now_us, Old old) {
+  drop_dead();
   const bool all = full_us_ == 0 || (old == Old::kCheck && is_old(now_us));
   if (all) begin_check(now_us);
   std::unordered_map<pid_t, Seen> before;
@@ -64,22 +64,21 @@ void Census::look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft&
     const bool is_new = known == before.end() || known->second.inode != inode;
     Seen seen = is_new ? Seen{inode, now_us, false} : known->second;
     if (all || !seen.settled) {
-      visit(pid, now_us, discovered, left);
+      visit(pid, now_us);
       seen.settled = now_us - seen.since_us >= kSettledUs;
     }
     processes_.emplace(pid, seen);
   }
 }
 
-bool Census::look_at(pid_t pid, uint64_t now_us, const OnDiscovered& discovered,
-                     const OnLeft& left) {
-  drop_dead(left);
+bool Census::look_at(pid_t pid, uint64_t now_us) {
+  drop_dead();
   bool is_inside = false;
   for (int depth = 0; depth < kMostAround; ++depth) {
     const auto found = resolver_.of_process(pid);
     if (!found || !found.value()) return is_inside;
     is_inside = true;
-    visit(pid, now_us, discovered, left);
+    visit(pid, now_us);
     const auto outer = resolver_.outer_init(found.value()->init);
     if (!outer || !outer.value()) return is_inside;
     pid = *outer.value();
@@ -87,15 +86,14 @@ bool Census::look_at(pid_t pid, uint64_t now_us, const OnDiscovered& discovered,
   return is_inside;
 }
 
-bool Census::check_old(uint64_t now_us, size_t most, const OnDiscovered& discovered,
-                       const OnLeft& left) {
+bool Census::check_old(uint64_t now_us, size_t most) {
   if (to_check_.empty()) {
     if (full_us_ == 0 || !is_old(now_us)) return false;
     begin_check(now_us);
     for (const auto& [pid, seen] : processes_) to_check_.push_back(pid);
   }
   for (; most > 0 && !to_check_.empty(); --most) {
-    visit(to_check_.back(), now_us, discovered, left);
+    visit(to_check_.back(), now_us);
     to_check_.pop_back();
   }
   return !to_check_.empty();
@@ -109,7 +107,7 @@ size_t Census::left_out() const {
   return count;
 }
 
-void Census::drop_dead(const OnLeft& left) {
+void Census::drop_dead() {
   std::vector<pollfd> fds;
   std::vector<ContainerId> ids;
   fds.reserve(inits_.size());
@@ -120,11 +118,11 @@ void Census::drop_dead(const OnLeft& left) {
   }
   if (::poll(fds.data(), fds.size(), 0) <= 0) return;
   for (size_t i = 0; i < fds.size(); ++i) {
-    if (fds[i].revents != 0) leave(ids[i], left);
+    if (fds[i].revents != 0) leave(ids[i]);
   }
 }
 
-void Census::leave(ContainerId id, const OnLeft& left) {
+void Census::leave(ContainerId id) {
   const auto init = inits_.find(id);
   if (init != inits_.end()) {
     const auto count = of_tenants_.find(init->second.tenant);
@@ -134,7 +132,7 @@ void Census::leave(ContainerId id, const OnLeft& left) {
   for (auto room = rooms_.begin(); room != rooms_.end();) {
     room = room->second.id == id ? rooms_.erase(room) : std::next(room);
   }
-  left(id);
+  told_.left(id);
 }
 
 bool Census::has_room(ContainerId tenant) const {
@@ -144,7 +142,7 @@ bool Census::has_room(ContainerId tenant) const {
   return inits_.size() < limit_ && count->second < std::max(kLeastOfOne, limit_ / kShareOfOne);
 }
 
-void Census::visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left) {
+void Census::visit(pid_t pid, uint64_t now_us) {
   const auto at = resolver_.room_of(pid);
   if (!at || at.value().namespaces.pid == resolver_.own().pid) return;
   const auto known = rooms_.find(at.value());
@@ -162,7 +160,7 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, c
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;
-    if (inits_.count(other) != 0) leave(other, left);
+    if (inits_.count(other) != 0) leave(other);
   }
   if (id.none() || inits_.count(id) != 0 || !has_room(found.value()->tenant)) return;
   Discovered one;
@@ -173,7 +171,7 @@ void Census::visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, c
   inits_[id] = {one.init.get(), found.value()->tenant};
   ++of_tenants_[found.value()->tenant];
   one.description = std::move(*found.value());
-  discovered(std::move(one));
+  told_.discovered(std::move(one));
 }
 
 }  // namespace vprocfs

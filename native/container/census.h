@@ -19,33 +19,35 @@ namespace vprocfs {
 /// has changed. Not thread-safe; borrows its arguments.
 class Census {
  public:
-  /// Reports at most `limit` containers, and at most its share of a tenant: a container that can
-  /// nest may create any number.
-  Census(const Resolver& resolver, int procfs_fd, size_t limit)
-      : resolver_(resolver), procfs_fd_(procfs_fd), limit_(limit) {}
-
   struct Discovered {
     ContainerDescription description;
     Fd init;  ///< pidfd
   };
-  using OnDiscovered = std::function<void(Discovered)>;
-  using OnLeft = std::function<void(ContainerId)>;
+  /// What becomes of what is found, each time something is looked at.
+  struct Told {
+    std::function<void(Discovered)> discovered;
+    std::function<void(ContainerId)> left;
+  };
+
+  /// Reports at most `limit` containers, and at most its share of a tenant: a container that can
+  /// nest may create any number.
+  Census(const Resolver& resolver, int procfs_fd, size_t limit, Told told)
+      : resolver_(resolver), procfs_fd_(procfs_fd), limit_(limit), told_(std::move(told)) {}
 
   /// Whether a look also checks again, now and then, what it has known for long.
   enum class Old : uint8_t { kCheck, kLeave };
   /// Reports what has changed since the last look. A container that starts meanwhile may first be
   /// reported with another id, which leaves when the right one is known. `now_us` is
   /// CLOCK_BOOTTIME.
-  void look(uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left,
-            Old old = Old::kCheck);
+  void look(uint64_t now_us, Old old = Old::kCheck);
 
   /// Takes in the containers that a process is in, without a look at any other process. False: it
   /// is in none.
-  bool look_at(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left);
+  bool look_at(pid_t pid, uint64_t now_us);
 
   /// Checks again what Old::kLeave has left, `most` processes at once. False: nothing is left to
   /// check.
-  bool check_old(uint64_t now_us, size_t most, const OnDiscovered& discovered, const OnLeft& left);
+  bool check_old(uint64_t now_us, size_t most);
 
   /// How many containers the last look left out.
   size_t left_out() const;
@@ -64,14 +66,15 @@ class Census {
 
   bool is_old(uint64_t now_us) const;
   void begin_check(uint64_t now_us);
-  void drop_dead(const OnLeft& left);
-  void visit(pid_t pid, uint64_t now_us, const OnDiscovered& discovered, const OnLeft& left);
-  void leave(ContainerId id, const OnLeft& left);
+  void drop_dead();
+  void visit(pid_t pid, uint64_t now_us);
+  void leave(ContainerId id);
   bool has_room(ContainerId tenant) const;
 
   const Resolver& resolver_;
   const int procfs_fd_;
   const size_t limit_;
+  const Told told_;
   std::unordered_map<pid_t, Seen> processes_;
   Rooms rooms_;
   struct Init {

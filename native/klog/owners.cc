@@ -54,26 +54,23 @@ LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int p
     : mounts_(mounts),
       procfs_fd_(procfs_fd),
       own_namespace_(resolver.own().pid),
-      census_(resolver, procfs_fd, kMostOwners) {}
+      census_(resolver, procfs_fd, kMostOwners,
+              {[this](Census::Discovered one) { add(std::move(one)); },
+               [this](ContainerId id) { remove(id); }}) {}
 
 void LogOwners::look(uint64_t now_us) {
   const bool too_often = next_look_us_ > now_us + kAhead * kLeastBetweenUs;
   if (too_often || looked_us_ == now_us) return;
   next_look_us_ = std::max(next_look_us_, now_us) + kLeastBetweenUs;
   // What is asked about waits for this: what was known before is checked afterwards.
-  census_.look(
-      now_us, [this](Census::Discovered one) { add(std::move(one)); },
-      [this](ContainerId id) { remove(id); }, Census::Old::kLeave);
+  census_.look(now_us, Census::Old::kLeave);
   looked_us_ = now_us;
   is_checked_ = false;
 }
 
 bool LogOwners::check_some(uint64_t now_us) {
   constexpr size_t kAtOnce = 32;
-  const bool more =
-      !is_checked_ && census_.check_old(
-                          now_us, kAtOnce, [this](Census::Discovered one) { add(std::move(one)); },
-                          [this](ContainerId id) { remove(id); });
+  const bool more = !is_checked_ && census_.check_old(now_us, kAtOnce);
   is_checked_ = !more;
   return more;
 }
@@ -161,10 +158,7 @@ bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
     const auto pid = end == rest.npos ? std::nullopt : parse_u64(rest.substr(0, end));
     if (!pid || *pid > INT_MAX) return false;
     rest.remove_prefix(end + 1);
-    const bool is_inside = census_.look_at(
-        static_cast<pid_t>(*pid), now_us, [this](Census::Discovered one) { add(std::move(one)); },
-        [this](ContainerId id) { remove(id); });
-    if (is_inside) return true;
+    if (census_.look_at(static_cast<pid_t>(*pid), now_us)) return true;
   }
   return false;
 }

@@ -84,7 +84,9 @@ Surveyor::Surveyor(Place place)
     : place_(std::move(place)),
       most_kept_(most_kept()),
       notifier_(make_inotify_notifier()),
-      census_(*place_.resolver, place_.procfs_fd, most_told()),
+      census_(*place_.resolver, place_.procfs_fd, most_told(),
+              {[this](Census::Discovered found) { add(std::move(found)); },
+               [this](ContainerId id) { remove(id); }}),
       log_(place_.kills ? place_.kills : std::make_shared<HostLog>()) {
   if (!place_.kills_file.empty()) kill_totals_ = KillTotals::load(place_.kills_file);
 }
@@ -245,6 +247,13 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
   return failed;
 }
 
+void Surveyor::remove(ContainerId id) {
+  const auto member = members_.find(id);
+  if (member == members_.end()) return;
+  if (member->second->source) --kept_;
+  members_.erase(member);
+}
+
 Survey Surveyor::take() {
   Survey out;
   const uint64_t begin = boottime_us();
@@ -254,14 +263,7 @@ Survey Surveyor::take() {
     kills_.push_back(std::move(kill));
     if (kills_.size() > kMostKills) kills_.pop_front();
   }
-  census_.look(
-      begin, [this](Census::Discovered found) { add(std::move(found)); },
-      [this](ContainerId id) {
-        const auto member = members_.find(id);
-        if (member == members_.end()) return;
-        if (member->second->source) --kept_;
-        members_.erase(member);
-      });
+  census_.look(begin);
   remember_kills();
   count_mounts(begin);
   out.rows.reserve(members_.size());

@@ -68,6 +68,7 @@ class Surveyor {
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
   void add(Census::Discovered found);
+  void remove(ContainerId id);
   void attribute(Member& member, const OomKill& kill);
   void remember_kills();
   /// False when something could not be read of one that goes on.
