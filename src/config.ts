@@ -1,7 +1,8 @@
 import { isAbsolute } from "node:path";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { LOG_FORMATS, LOG_LEVELS } from "./log.js";
 import { parseAddress } from "./metrics/address.js";
+import { hasControls } from "./text.js";
 
 /** What help texts, error messages and documentation say about a key. */
 export interface KeyNotes {
@@ -18,7 +19,7 @@ const notes = z.registry<KeyNotes>();
 
 function integer(least: number, most: number, unit: string, description: string) {
   const expects = `an integer from ${least} to ${most}`;
-  const schema = z.int().min(least).max(most);
+  const schema = z.int().check(z.gte(least), z.lte(most));
   return schema.register(notes, { description, expects, placeholder: unit });
 }
 
@@ -36,157 +37,221 @@ function onOff(description: string, former?: { readonly on: string; readonly off
 }
 
 function mountWord(description: string) {
-  const schema = z.string().regex(/^[\w.:/@+-]{1,64}$/);
+  const schema = z.string().check(z.regex(/^[\w.:/@+-]{1,64}$/));
   const expects = "1 to 64 letters, digits or . : / @ + - _";
   return schema.register(notes, { description, expects, placeholder: "NAME" });
 }
 
 function patterns(description: string) {
-  const schema = z.string().regex(/^[^\p{Cc}]{0,4096}$/u);
+  const schema = z
+    .string()
+    .check(z.refine((text) => [...text].length <= 4096 && !hasControls(text)));
   const expects = "shell patterns separated by commas";
   return schema.register(notes, { description, expects, placeholder: "PATTERNS" });
 }
 
 /** The one schema: flags, environment and file are all checked against it. */
 export const ConfigSchema = z.strictObject({
-  mountpoint: z
-    .string()
-    .refine((path) => isAbsolute(path) && !path.includes("\0"))
-    .register(notes, {
-      description: "where the tree is mounted",
-      expects: "an absolute path",
-      placeholder: "DIR",
-    })
-    .default("/var/lib/vprocfs"),
-  fsType: mountWord("file system type shown in mount tables")
-    .refine((type) => type === "fuse" || type.startsWith("fuse."))
-    .register(notes, {
-      description: "file system type shown in mount tables",
-      expects: "'fuse' or 'fuse.' and a name",
-      placeholder: "TYPE",
-    })
-    .default("fuse.lxcfs"),
-  source: mountWord("mount source shown in mount tables").default("vprocfs"),
-  engine: oneOf(
-    ["native", "fuse-native"],
-    "what serves the tree; fuse-native needs libfuse 2 and serves containers/ only",
-  ).default("native"),
-  maxThreads: integer(2, 256, "N", "maximum number of worker threads").default(64),
-  maxOpenPerContainer: integer(
-    1,
-    65_535,
-    "N",
-    "maximum number of files that a container and all nested in it may hold open; beyond it their opens fail with ENFILE",
-  ).default(4096),
-  rendersPerSecond: integer(
-    0,
-    10_000_000,
-    "N",
-    "maximum renders per second for a container and all nested in it; beyond it their reads wait (0: no limit)",
-  ).default(20_000),
-  consistency: oneOf(
-    ["exact", "tick"],
-    "exact: each open sees one moment; tick: files come from the page cache, at most tick-ms old",
-  ).default("exact"),
-  tickMs: integer(
-    1,
-    1000,
-    "MS",
-    "how many milliseconds a file that was rendered for one reader serves others",
-  ).default(10),
-  maxTriggersPerContainer: integer(
-    0,
-    1024,
-    "N",
-    "maximum number of pressure triggers of a container and all nested in it; beyond it their writes fail with ENOSPC",
-  ).default(32),
-  bpf: oneOf(
-    ["auto", "off"],
-    "auto: count tasks with a BPF program if the kernel allows it; off: from files only",
-  ).default("auto"),
-  calls: onOff(
-    "answer sysinfo(2) of containers whose runtime hands it over, see install-hooks",
-  ).default("on"),
-  callsDirectory: z
-    .string()
-    // A socket's path has room for 107 bytes.
-    .refine((path) => isAbsolute(path) && !path.includes("\0") && Buffer.byteLength(path) <= 90)
-    .register(notes, {
-      description: "directory of the sockets for such calls, lxc.sock and oci.sock",
-      expects: "an absolute path of at most 90 bytes",
-      placeholder: "DIR",
-    })
-    .default("/run/vprocfs/calls"),
-  callsPerSecond: integer(
-    0,
-    10_000_000,
-    "N",
-    "maximum calls answered per second and container; beyond it callers wait (0: no limit)",
-  ).default(10_000),
-  affinity: onOff(
-    "answer sched_getaffinity(2) too, with the CPUs that the files show under a quota",
-    { on: "shown", off: "kernel" },
-  ).default("off"),
-  kernelLog: onOff("keep a kernel log for every container, see dmesg").default("on"),
-  watch: oneOf(
-    ["auto", "on", "off"],
-    "mount the files into every container automatically; auto: on, but not on vpsAdminOS",
-  ).default("auto"),
-  attachOnly: patterns("containers that get the files automatically").default("*"),
-  attachExclude: patterns("containers that do not get them, even if attach-only matches").default(
+  mountpoint: z._default(
+    z
+      .string()
+      .check(z.refine((path) => isAbsolute(path) && !path.includes("\0")))
+      .register(notes, {
+        description: "where the tree is mounted",
+        expects: "an absolute path",
+        placeholder: "DIR",
+      }),
+    "/var/lib/vprocfs",
+  ),
+  fsType: z._default(
+    mountWord("file system type shown in mount tables")
+      .check(z.refine((type) => type === "fuse" || type.startsWith("fuse.")))
+      .register(notes, {
+        description: "file system type shown in mount tables",
+        expects: "'fuse' or 'fuse.' and a name",
+        placeholder: "TYPE",
+      }),
+    "fuse.lxcfs",
+  ),
+  source: z._default(mountWord("mount source shown in mount tables"), "vprocfs"),
+  engine: z._default(
+    oneOf(
+      ["native", "fuse-native"],
+      "what serves the tree; fuse-native needs libfuse 2 and serves containers/ only",
+    ),
+    "native",
+  ),
+  maxThreads: z._default(integer(2, 256, "N", "maximum number of worker threads"), 64),
+  maxOpenPerContainer: z._default(
+    integer(
+      1,
+      65_535,
+      "N",
+      "maximum number of files that a container and all nested in it may hold open; beyond it their opens fail with ENFILE",
+    ),
+    4096,
+  ),
+  rendersPerSecond: z._default(
+    integer(
+      0,
+      10_000_000,
+      "N",
+      "maximum renders per second for a container and all nested in it; beyond it their reads wait (0: no limit)",
+    ),
+    20_000,
+  ),
+  consistency: z._default(
+    oneOf(
+      ["exact", "tick"],
+      "exact: each open sees one moment; tick: files come from the page cache, at most tick-ms old",
+    ),
+    "exact",
+  ),
+  tickMs: z._default(
+    integer(
+      1,
+      1000,
+      "MS",
+      "how many milliseconds a file that was rendered for one reader serves others",
+    ),
+    10,
+  ),
+  maxTriggersPerContainer: z._default(
+    integer(
+      0,
+      1024,
+      "N",
+      "maximum number of pressure triggers of a container and all nested in it; beyond it their writes fail with ENOSPC",
+    ),
+    32,
+  ),
+  bpf: z._default(
+    oneOf(
+      ["auto", "off"],
+      "auto: count tasks with a BPF program if the kernel allows it; off: from files only",
+    ),
+    "auto",
+  ),
+  calls: z._default(
+    onOff("answer sysinfo(2) of containers whose runtime hands it over, see install-hooks"),
+    "on",
+  ),
+  callsDirectory: z._default(
+    z
+      .string()
+      // A socket's path has room for 107 bytes.
+      .check(
+        z.refine(
+          (path) => isAbsolute(path) && !path.includes("\0") && Buffer.byteLength(path) <= 90,
+        ),
+      )
+      .register(notes, {
+        description: "directory of the sockets for such calls, lxc.sock and oci.sock",
+        expects: "an absolute path of at most 90 bytes",
+        placeholder: "DIR",
+      }),
+    "/run/vprocfs/calls",
+  ),
+  callsPerSecond: z._default(
+    integer(
+      0,
+      10_000_000,
+      "N",
+      "maximum calls answered per second and container; beyond it callers wait (0: no limit)",
+    ),
+    10_000,
+  ),
+  affinity: z._default(
+    onOff("answer sched_getaffinity(2) too, with the CPUs that the files show under a quota", {
+      on: "shown",
+      off: "kernel",
+    }),
+    "off",
+  ),
+  kernelLog: z._default(onOff("keep a kernel log for every container, see dmesg"), "on"),
+  watch: z._default(
+    oneOf(
+      ["auto", "on", "off"],
+      "mount the files into every container automatically; auto: on, but not on vpsAdminOS",
+    ),
+    "auto",
+  ),
+  attachOnly: z._default(patterns("containers that get the files automatically"), "*"),
+  attachExclude: z._default(
+    patterns("containers that do not get them, even if attach-only matches"),
     "",
   ),
-  skipFiles: patterns("files that are not replaced, such as proc/uptime").default(""),
-  nested: onOff("mount the files also into services in containers that have their own /proc", {
-    on: "follow",
-    off: "ignore",
-  }).default("on"),
-  replaceLxcfs: onOff("replace files of LXCFS that are mounted in containers", {
-    on: "yes",
-    off: "no",
-  }).default("off"),
-  onStop: oneOf(
-    ["detach", "leave"],
-    "when stopping: take the files out of all containers, or leave them there unanswered",
-  ).default("detach"),
-  watchdogMs: integer(
-    1000,
-    600_000,
-    "MS",
-    "how many milliseconds a worker may be silent before the keeper replaces it",
-  ).default(5000),
-  patienceMs: integer(
-    1000,
-    600_000,
-    "MS",
-    "how many milliseconds readers wait without a worker before they get an error",
-  ).default(10_000),
-  standby: onOff(
-    "keep a second worker ready, so that a takeover does not wait for Node to start",
-  ).default("on"),
-  metrics: z
-    .string()
-    .refine((text) => parseAddress(text) !== undefined)
-    .register(notes, {
-      description: "where to serve metrics: HOST:PORT, :PORT for all addresses, unix:PATH or off",
-      expects: "HOST:PORT, :PORT, unix: and an absolute path, or off",
-      placeholder: "ADDR",
-    })
-    .default("127.0.0.1:9761"),
-  metricsWebConfig: z
-    .string()
-    .refine((path) => path === "" || (isAbsolute(path) && !path.includes("\0")))
-    .register(notes, {
-      description: "TLS and passwords for metrics: a file in the format of Prometheus' exporters",
-      expects: "an absolute path",
-      placeholder: "FILE",
-    })
-    .default(""),
-  logLevel: oneOf(LOG_LEVELS, "minimum level that is logged").default("info"),
-  logFormat: oneOf(
-    LOG_FORMATS,
-    "log format; auto: text on a terminal and in systemd's journal, else json",
-  ).default("auto"),
+  skipFiles: z._default(patterns("files that are not replaced, such as proc/uptime"), ""),
+  nested: z._default(
+    onOff("mount the files also into services in containers that have their own /proc", {
+      on: "follow",
+      off: "ignore",
+    }),
+    "on",
+  ),
+  replaceLxcfs: z._default(
+    onOff("replace files of LXCFS that are mounted in containers", {
+      on: "yes",
+      off: "no",
+    }),
+    "off",
+  ),
+  onStop: z._default(
+    oneOf(
+      ["detach", "leave"],
+      "when stopping: take the files out of all containers, or leave them there unanswered",
+    ),
+    "detach",
+  ),
+  watchdogMs: z._default(
+    integer(
+      1000,
+      600_000,
+      "MS",
+      "how many milliseconds a worker may be silent before the keeper replaces it",
+    ),
+    5000,
+  ),
+  patienceMs: z._default(
+    integer(
+      1000,
+      600_000,
+      "MS",
+      "how many milliseconds readers wait without a worker before they get an error",
+    ),
+    10_000,
+  ),
+  standby: z._default(
+    onOff("keep a second worker ready, so that a takeover does not wait for Node to start"),
+    "on",
+  ),
+  metrics: z._default(
+    z
+      .string()
+      .check(z.refine((text) => parseAddress(text) !== undefined))
+      .register(notes, {
+        description: "where to serve metrics: HOST:PORT, :PORT for all addresses, unix:PATH or off",
+        expects: "HOST:PORT, :PORT, unix: and an absolute path, or off",
+        placeholder: "ADDR",
+      }),
+    "127.0.0.1:9761",
+  ),
+  metricsWebConfig: z._default(
+    z
+      .string()
+      .check(z.refine((path) => path === "" || (isAbsolute(path) && !path.includes("\0"))))
+      .register(notes, {
+        description: "TLS and passwords for metrics: a file in the format of Prometheus' exporters",
+        expects: "an absolute path",
+        placeholder: "FILE",
+      }),
+    "",
+  ),
+  logLevel: z._default(oneOf(LOG_LEVELS, "minimum level that is logged"), "info"),
+  logFormat: z._default(
+    oneOf(LOG_FORMATS, "log format; auto: text on a terminal and in systemd's journal, else json"),
+    "auto",
+  ),
 });
 
 export type Config = z.infer<typeof ConfigSchema>;
@@ -227,7 +292,7 @@ export function variableOf(key: ConfigKey): string {
 
 /** Description, expectation and placeholder of a key. */
 export function notesOf(key: ConfigKey): KeyNotes {
-  const found = notes.get(ConfigSchema.shape[key].unwrap());
+  const found = notes.get(ConfigSchema.shape[key].def.innerType);
   if (found === undefined) {
     throw new Error(`no notes for the key ${key}`);
   }

@@ -4,7 +4,7 @@
 import { chmodSync, renameSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
-import { z } from "zod";
+import * as z from "zod/mini";
 import type { WatcherState } from "./attach/watcher.js";
 import type { Companion } from "./daemon.js";
 import type { Engine } from "./engine/engine.js";
@@ -37,24 +37,24 @@ const Answer = z.object({
   /** The version of the process that serves. */
   version: z.string(),
   /** Its PID; not told by earlier versions. */
-  pid: z.number().optional(),
+  pid: z.optional(z.number()),
   /** Whether containers have kernel logs; not told by earlier versions. */
-  kernelLog: z.boolean().optional(),
+  kernelLog: z.optional(z.boolean()),
   /** The error by which openat2(2) is refused to it, as "ENOSYS". */
-  openat2: z.string().optional(),
+  openat2: z.optional(z.string()),
   /** What of the host's log they were not told; not told by earlier versions. */
-  kernelLogUntold: z
-    .object({
+  kernelLogUntold: z.optional(
+    z.object({
       /** Groups of records that nothing proves whose they are. */
       unproven: z.number(),
       /** Times that the host's log was overwritten before it was read. */
       lost: z.number(),
       /** Groups for which there was no room. */
       refused: z.number(),
-    })
-    .optional(),
+    }),
+  ),
   /** What would prove more of them and is not there; not told by earlier versions. */
-  kernelLogMissing: z.array(z.string()).optional(),
+  kernelLogMissing: z.optional(z.array(z.string())),
   /** What all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */

@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { VprocfsError } from "./errors.js";
 import { askKeeper } from "./keeper.js";
 
@@ -20,15 +20,15 @@ const StatusSchema = z.object({
   statesIgnored: z.number(),
   standby: z.string(),
   /** Kept for workers to come; keepers of earlier versions keep none. */
-  descriptors: z.number().default(0),
+  descriptors: z._default(z.number(), 0),
   /** Given to the service manager, for the next keeper to go on with. */
-  stored: z.number().default(0),
+  stored: z._default(z.number(), 0),
   /** Of containers that hand system calls over; did not get from one worker to the next. */
-  descriptorsLost: z.number().default(0),
+  descriptorsLost: z._default(z.number(), 0),
   /** Workers that were killed and have not ended. */
-  undying: z.number().default(0),
+  undying: z._default(z.number(), 0),
   /** Files that are polled have a connection of their own. */
-  polled: z.boolean().optional(),
+  polled: z.optional(z.boolean()),
   watchdogMs: z.number(),
   patienceMs: z.number(),
 });

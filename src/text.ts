@@ -1,12 +1,21 @@
 import { closest, distance } from "fastest-levenshtein";
-import stringWidth from "string-width";
+
+/** Plain text, which nearly all of it is. */
+const PLAIN = /^[ -[\]-~]*$/;
+
+/** Unicode's classes take a megabyte when they are first used, which a daemon seldom does. */
+let unprintable: RegExp | undefined;
 
 /**
  * Text that came from a container or a file, fit for a terminal: control characters are written as
  * \xNN or \uNNNN, so that a name can neither forge a line nor send escape sequences.
  */
 export function printable(text: string): string {
-  return text.replaceAll(/[\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) => {
+  if (PLAIN.test(text)) {
+    return text;
+  }
+  unprintable ??= /[\\\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu;
+  return text.replaceAll(unprintable, (character) => {
     if (character === "\\") {
       return "\\\\";
     }
@@ -18,38 +27,15 @@ export function printable(text: string): string {
   });
 }
 
-const characters = new Intl.Segmenter();
-
-/** The text, cut where it would take more columns of a terminal than there are. */
-export function fitted(text: string, columns: number): string {
-  if (stringWidth(text) <= columns) {
-    return text;
-  }
-  let out = "";
-  let left = columns - 1;
-  for (const { segment } of characters.segment(text)) {
-    left -= stringWidth(segment);
-    if (left < 0) {
-      break;
+/** Whether some character is a control character (Unicode's class Cc). */
+export function hasControls(text: string): boolean {
+  for (let i = 0; i < text.length; i += 1) {
+    const code = text.charCodeAt(i);
+    if (code < 0x20 || (code >= 0x7f && code <= 0x9f)) {
+      return true;
     }
-    out += segment;
   }
-  return `${out}…`;
-}
-
-/** As `fitted`, but the end is kept too: names of containers often begin alike and end apart. */
-export function shortened(text: string, columns: number): string {
-  if (stringWidth(text) <= columns) {
-    return text;
-  }
-  const backwards = (some: string): string =>
-    [...characters.segment(some)]
-      .map(({ segment }) => segment)
-      .reverse()
-      .join("");
-  const tail = Math.floor((columns - 1) / 2);
-  const [head, end] = [fitted(text, columns - tail), fitted(backwards(text), tail + 1)];
-  return head + backwards(end.slice(0, -1));
+  return false;
 }
 
 /** The name that a runtime made of random digits: 64 of them. */

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { messageOf } from "../errors.js";
 import type { HookFile } from "./hooks.js";
 
@@ -54,7 +54,7 @@ function lxcPolicy({ names, mark, root }: CallPlaces): string {
 }
 
 const Profile = z.looseObject({
-  syscalls: z.array(z.looseObject({ names: z.array(z.string()) })).default([]),
+  syscalls: z._default(z.array(z.looseObject({ names: z.array(z.string()) })), []),
 });
 
 type Made = Pick<HookFile, "content" | "problem">;

@@ -1,13 +1,14 @@
 import type { Command } from "commander";
 import stringWidth from "string-width";
 import { whyNotNow } from "../attach/wanted.js";
+import { shortened } from "../columns.js";
 import { findContainer } from "../containers/find.js";
 import { askFigures } from "../figures.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
 import { LOG_FILES, polledMountpointOf } from "../polled.js";
-import { printable, shortened, shortName } from "../text.js";
+import { printable, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
 import type { Finding, Level } from "../tools/findings.js";

@@ -1,11 +1,12 @@
 import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
+import { fitted } from "../columns.js";
 import { VprocfsError } from "../errors.js";
 import { askFigures } from "../figures.js";
 import { type Containers, Surveys } from "../metrics/survey.js";
 import { canonicalPath } from "../mountpoint.js";
-import { didYouMean, fitted, printable } from "../text.js";
+import { didYouMean, printable } from "../text.js";
 import { type Activity, activities, type Moment } from "../tools/rates.js";
 import { openScreen } from "../tools/screen.js";
 import { arranged, type Order, SORT_KEYS, topTable } from "../tools/top-table.js";

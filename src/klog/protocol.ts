@@ -1,4 +1,4 @@
-import { z } from "zod";
+import * as z from "zod/mini";
 import { socketOf } from "../keeper.js";
 
 /** Where a worker tells operators of containers' kernel logs: one socket per mount, for root only. */
@@ -8,9 +8,9 @@ export function logSocketOf(mountpoint: string): string {
 
 /** What a client asks first, as one line of JSON. */
 export const RequestSchema = z.object({
-  id: z.string().max(64),
+  id: z.string().check(z.maxLength(64)),
   /** The first record that is wanted. */
-  from: z.number().int().min(0),
+  from: z.int().check(z.gte(0)),
   /** Go on with records that come later. */
   follow: z.boolean(),
 });

@@ -1,7 +1,8 @@
 import Table from "cli-table3";
 import stringWidth from "string-width";
+import { shortened } from "../columns.js";
 import { NO_BORDERS } from "../containers/table.js";
-import { formatBytes, shortened, shortName } from "../text.js";
+import { formatBytes, shortName } from "../text.js";
 import type { Activity } from "./rates.js";
 
 interface Column {

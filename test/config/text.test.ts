@@ -1,15 +1,9 @@
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
+import { fitted, shortened } from "../../src/columns.js";
 import { createLogger, textLine } from "../../src/log.js";
-import {
-  didYouMean,
-  fitted,
-  formatBytes,
-  printable,
-  shortened,
-  shortName,
-} from "../../src/text.js";
+import { didYouMean, formatBytes, printable, shortName } from "../../src/text.js";
 
 describe("printable", () => {
   it("shows control and direction characters instead of sending them", () => {
