@@ -24,7 +24,7 @@ export interface PeerContext {
   readonly cli: string;
   /** It goes before everything else on the machine. */
   readonly favoured: boolean;
-  /** A vprocfs serves its metrics, as it does when it is installed. */
+  /** A vprocfs serves its metrics, as it does when it is installed, and shares no Node with others. */
   readonly metrics: boolean;
 }
 

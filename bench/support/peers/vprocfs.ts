@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { copyFileSync, existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Container } from "../containers.js";
 import { FILES, type FileName } from "../files.js";
@@ -33,6 +33,16 @@ function lacks(cli: string, options: readonly string[]): string | undefined {
   return missing === undefined ? undefined : `this vprocfs has no ${missing}`;
 }
 
+/**
+ * A Node of the daemon's own: pages that it shares with the benchmark, and with all others on the machine
+ * who run Node, would count for a part only.
+ */
+function ownNode(directory: string): string {
+  const path = join(directory, "node");
+  copyFileSync(process.execPath, path);
+  return path;
+}
+
 function command(
   { cli, directory, metrics }: PeerContext,
   mountpoint: string,
@@ -43,7 +53,8 @@ function command(
   const quiet = help.includes("--no-watch") ? ["--no-watch"] : [];
   const place = metrics ? `unix:${join(directory, "metrics.sock")}` : "off";
   const mute = help.includes("--metrics ") ? ["--metrics", place] : [];
-  return [process.execPath, cli, "run", mountpoint, ...quiet, ...mute, ...options];
+  const node = metrics ? ownNode(directory) : process.execPath;
+  return [node, cli, "run", mountpoint, ...quiet, ...mute, ...options];
 }
 
 /** Per-container files, bound through `self` from inside the container, as the hooks do. */
