@@ -1,6 +1,9 @@
 #include <fcntl.h>
 #include <fnmatch.h>
 #include <linux/openat2.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <napi.h>
 #include <signal.h>
 #include <sys/syscall.h>
@@ -199,6 +202,14 @@ Napi::Value openat2_error(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), fd ? 0 : errno);
 }
 
+/// Gives free memory back that the allocator holds; musl's does so by itself.
+Napi::Value trim_memory(const Napi::CallbackInfo& info) {
+#ifdef __GLIBC__
+  ::malloc_trim(0);
+#endif
+  return info.Env().Undefined();
+}
+
 Napi::Value exit_now(const Napi::CallbackInfo& info) {
   ::_exit(info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
 }
@@ -215,6 +226,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("exec", Napi::Function::New<exec>(env));
   exports.Set("fnmatch", Napi::Function::New<match>(env));
   exports.Set("openat2Error", Napi::Function::New<openat2_error>(env));
+  exports.Set("trimMemory", Napi::Function::New<trim_memory>(env));
   exports.Set("exitNow", Napi::Function::New<exit_now>(env));
   exports.Set("unmount", Napi::Function::New<unmount>(env));
   return exports;

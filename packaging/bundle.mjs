@@ -4,7 +4,15 @@
 //
 // Types are not looked at: the linters do that.
 
-import { mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { rolldown } from "rolldown";
 import { project } from "./npm-packages.mjs";
@@ -34,6 +42,51 @@ const BUNDLES = {
   },
 };
 
+/**
+ * Parts of npm packages that nothing here uses and that load much of Node: some megabytes of each
+ * worker. Beside each path what stands in for it.
+ */
+const LEFT_OUT = {
+  // Logs that other threads write.
+  "/thread-stream/index.js": "module.exports = undefined;",
+  // Pushes metrics, collects those of a cluster of Nodes, keeps quantiles, and reads spans.
+  "/prom-client/lib/pushgateway.js": "module.exports = undefined;",
+  "/prom-client/lib/cluster.js": "module.exports = undefined;",
+  "/prom-client/lib/summary.js": "module.exports = undefined;",
+  "/@opentelemetry/api/": "module.exports = {};",
+};
+
+const MAIN_THREAD = "\0main-thread";
+
+const leaveOut = {
+  name: "leave out",
+  resolveId(source, importer) {
+    // Whether this is the main thread: workers of Node have no logs here.
+    return source === "worker_threads" && importer?.endsWith("/pino/lib/tools.js")
+      ? MAIN_THREAD
+      : undefined;
+  },
+  load(id) {
+    if (id === MAIN_THREAD) {
+      return "export const isMainThread = true;";
+    }
+    const path = Object.keys(LEFT_OUT).find((part) => id.includes(`node_modules${part}`));
+    return path === undefined ? undefined : LEFT_OUT[path];
+  },
+};
+
+/**
+ * V8 holds the text of a file for as long as its code, in two bytes for each character when one of them
+ * is not of Latin-1.
+ */
+function writeInAscii(path) {
+  const code = readFileSync(path, "utf8").replaceAll(
+    /[^\0-\x7f]/g,
+    (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+  writeFileSync(path, code);
+}
+
 /** Puts the files of one directory into another, where programs of before may be about to start. */
 function replaceFiles(from, to) {
   mkdirSync(to, { recursive: true });
@@ -61,6 +114,7 @@ export async function bundle(directory) {
         platform: "node",
         external: OPTIONAL,
         logLevel: "warn",
+        plugins: [leaveOut],
       });
       await build.write({
         dir: unfinished,
@@ -68,6 +122,9 @@ export async function bundle(directory) {
         chunkFileNames: `${name}-[name].js`,
       });
       await build.close();
+    }
+    for (const name of readdirSync(unfinished)) {
+      writeInAscii(join(unfinished, name));
     }
     replaceFiles(unfinished, output);
   } finally {

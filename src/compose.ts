@@ -13,6 +13,7 @@ import { messageOf, VprocfsError } from "./errors.js";
 import { figuresCompanion } from "./figures.js";
 import { kernelLogServer } from "./klog/server.js";
 import type { Logger } from "./log.js";
+import type { WebConfig } from "./metrics/basic-auth.js";
 import type { NativeBinding } from "./native/binding.js";
 import { sleepGuard } from "./sleep/guard.js";
 
@@ -48,6 +49,15 @@ export interface Place {
   readonly log: Logger;
 }
 
+/** TLS and passwords for metrics, which most do without, and without what reads them. */
+async function webConfigOf({ metricsWebConfig: path }: Config): Promise<WebConfig | undefined> {
+  if (path === "") {
+    return undefined;
+  }
+  const { readWebConfig } = await import("./metrics/web-config.js");
+  return readWebConfig(path);
+}
+
 /** Serves metrics. If they cannot be served, the engine goes on without. */
 function metricsOf(
   binding: NativeBinding,
@@ -56,14 +66,12 @@ function metricsOf(
   watcher: Watcher | undefined,
 ): Companion {
   const attaching = watcher && (() => watcher.state());
-  // Load while the worker is standby, so that a takeover does not wait for it.
-  const loading = Promise.all([import("./metrics/web-config.js"), import("./metrics/start.js")]);
-  loading.catch(() => {});
   const begin = async (engine: Engine) => {
     try {
-      const [{ readWebConfig }, { startMetrics }] = await loading;
-      const web = readWebConfig(config.metricsWebConfig);
-      return await startMetrics(engine, { binding, config, web, attaching, ...place });
+      // Not before: a standby does without, and a takeover does not wait for it.
+      const { startMetrics } = await import("./metrics/start.js");
+      const web = await webConfigOf(config);
+      return startMetrics(engine, { binding, config, web, attaching, ...place });
     } catch (error) {
       place.log.error({ error: messageOf(error) }, "no metrics");
       return undefined;
@@ -163,9 +171,8 @@ export async function checkServing(config: Config): Promise<void> {
       "engine fuse-native cannot do consistency tick: use --consistency exact or --engine native",
     );
   }
-  if (config.metrics !== "off" && config.metricsWebConfig !== "") {
-    const { readWebConfig } = await import("./metrics/web-config.js");
-    readWebConfig(config.metricsWebConfig);
+  if (config.metrics !== "off") {
+    await webConfigOf(config);
   }
 }
 

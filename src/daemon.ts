@@ -47,6 +47,8 @@ export interface ServeOptions {
   readonly signals?: SignalSource;
   /** Whether it is the first worker of its keeper; there is none unless told. Must not fail. */
   readonly isFirst?: () => Promise<boolean>;
+  /** Called once when it could serve, or does. Must not fail. */
+  readonly onReady?: () => void;
   /** They start in this order and stop in reverse. */
   readonly companions?: readonly Companion[];
 }
@@ -144,6 +146,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
     } else {
       log.info({ mountpoint: options.mountpoint }, "ready to serve");
     }
+    serving.onReady?.();
     const ended = await end;
     const byKeeper = ended.kind === "ended" && ended.reason === STOPPED_BY_KEEPER;
     // A signal ends a worker only: its keeper has another one go on with the mount.

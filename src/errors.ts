@@ -40,6 +40,11 @@ export function messageOf(error: unknown): string {
   return message.replaceAll(/\s*\n\s*/g, " ").trim();
 }
 
+/** The status that a command ends with which anything thrown has ended. */
+export function statusOf(error: unknown): number {
+  return error instanceof VprocfsError ? error.exitStatus : ExitStatus.failure;
+}
+
 /** The system's error name ("ENOENT") of anything thrown, undefined when it has none. */
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof Error && "code" in error && typeof error.code === "string") {

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, realpathSync, statSync, writeSync } from "node:fs";
 import { createConnection } from "node:net";
 import { dirname, join } from "node:path";
@@ -20,8 +19,12 @@ const ATTEMPTS = 30;
 export function nameOf(mountpoint: string): string {
   const name = encodeURIComponent(mountpoint.replace(/^\/+/, ""));
   // A socket's path has room for 107 bytes.
+  if (name.length <= 80) {
+    return name;
+  }
+  const { createHash } = process.getBuiltinModule("node:crypto");
   const hash = createHash("sha256").update(mountpoint).digest("hex").slice(0, 16);
-  return name.length > 80 ? `${name.slice(0, 60)}-${hash}` : name;
+  return `${name.slice(0, 60)}-${hash}`;
 }
 
 /** Where the keeper of a mount point listens: one socket per mount, for root only. */

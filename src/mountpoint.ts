@@ -1,5 +1,12 @@
-import { closeSync, constants, mkdirSync, openSync, readlinkSync, realpathSync } from "node:fs";
-import { readdir } from "node:fs/promises";
+import {
+  closeSync,
+  constants,
+  mkdirSync,
+  openSync,
+  promises,
+  readlinkSync,
+  realpathSync,
+} from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { defaultOf } from "./config.js";
 import { errnoOf, messageOf, VprocfsError } from "./errors.js";
@@ -30,7 +37,7 @@ export function realSystem(unmount: (path: string) => boolean): MountpointSystem
     uid: () => process.getuid?.() ?? -1,
     mounts: () => readMounts(),
     probeFuse: () => closeSync(openSync("/dev/fuse", constants.O_RDWR)),
-    entries: (path) => readdir(path),
+    entries: (path) => promises.readdir(path),
     makeDirectory: (path) => {
       mkdirSync(path, { recursive: true, mode: 0o755 });
     },

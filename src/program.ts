@@ -10,12 +10,12 @@ import { addWholeHelp } from "./commands/help.js";
 import { addHooks } from "./commands/hooks.js";
 import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
-import { addRun, addWorker } from "./commands/run.js";
+import { addRun } from "./commands/run.js";
 import { addShow } from "./commands/show.js";
 import { addSleep } from "./commands/sleep.js";
 import { addStatus } from "./commands/status.js";
 import { addTop } from "./commands/top.js";
-import { ExitStatus, messageOf, VprocfsError } from "./errors.js";
+import { ExitStatus, messageOf, statusOf, VprocfsError } from "./errors.js";
 import { PluginStatus, pluginLine } from "./tools/nagios.js";
 import { packageVersion } from "./version.js";
 
@@ -66,7 +66,6 @@ export function createProgram(context: Context): Command {
   addSleep(program, context);
   addStatus(program, context);
   addReload(program, context);
-  addWorker(program, context);
   // Its options are its own, --help among them.
   addBench(program, context);
   return program;
@@ -74,14 +73,12 @@ export function createProgram(context: Context): Command {
 
 /** What an error prints, without the program's name, and the status it ends with. */
 export function describeError(error: unknown): { readonly line: string; readonly status: number } {
-  if (error instanceof VprocfsError) {
-    return { line: error.message, status: error.exitStatus };
-  }
   if (error instanceof CommanderError) {
     const line = messageOf(error).replace(/^error: /, "");
     return { line, status: ExitStatus.usage };
   }
-  return { line: messageOf(error), status: ExitStatus.failure };
+  const line = error instanceof VprocfsError ? error.message : messageOf(error);
+  return { line, status: statusOf(error) };
 }
 
 /** Runs one command line. `fail` gets the one line that says what went wrong. */

@@ -1,6 +1,5 @@
-import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { z } from "zod";
+import * as z from "zod/mini";
 import { messageOf, VprocfsError } from "../errors.js";
 import { nativeCandidates } from "../layout.js";
 import { polledMountpointOf } from "../polled.js";
@@ -24,16 +23,16 @@ const ReportSchema = z.object({
         "missing",
         "failed",
       ]),
-      reason: z.string().optional(),
+      reason: z.optional(z.string()),
     }),
   ),
   problems: z.array(z.string()),
   /** Another run for the same tenant has not ended: this one has done nothing. */
-  busy: z.boolean().default(false),
+  busy: z._default(z.boolean(), false),
   /** CPU time that it took, µs. */
-  cpuUs: z.number().optional(),
+  cpuUs: z.optional(z.number()),
   /** It failed for want of descriptors, processes, memory or room: later it may not. */
-  isShort: z.boolean().default(false),
+  isShort: z._default(z.boolean(), false),
 });
 
 /** What the helper has done in one mount namespace. */
@@ -147,6 +146,7 @@ export function runHelper(
       }
     };
     try {
+      const { execFile } = process.getBuiltinModule("node:child_process");
       execFile(helperPath(), argumentsOf(settings, run), options, ended);
     } catch (error) {
       // It is not there, or there is no memory for a process.

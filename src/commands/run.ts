@@ -1,4 +1,3 @@
-import { resolve } from "node:path";
 import type { Command } from "commander";
 import {
   checkServing,
@@ -7,29 +6,16 @@ import {
   engineOptions,
   makeCallsDirectory,
 } from "../compose.js";
-import { COMMON_KEYS, CONFIG_KEYS, type Config, type ConfigKey, kebabOf } from "../config.js";
+import { COMMON_KEYS, CONFIG_KEYS, type Config, kebabOf } from "../config.js";
 import { serve } from "../daemon.js";
-import { nativeEngine } from "../engine/native.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import {
-  execKeeper,
-  inheritsMount,
-  programFiles,
-  stampOf,
-  tellKeeper,
-  workplace,
-} from "../keeper.js";
-import { readStatus } from "../keeper-status.js";
+import { execKeeper, inheritsMount, programFiles, stampOf } from "../keeper.js";
 import { createLogger, isText, type Logger } from "../log.js";
 import { readMounts } from "../mountinfo.js";
 import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
-import {
-  makePolledMountpoint,
-  polledMountpointOf,
-  preparePolled,
-  removePolledMountpoint,
-} from "../polled.js";
+import { makePolledMountpoint, preparePolled, removePolledMountpoint } from "../polled.js";
+import { servingFlags } from "../serving-flags.js";
 import { printable } from "../text.js";
 import { type Context, configFileFor, configFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -63,7 +49,10 @@ function becomeKeeper(
   { polled, stamps }: { polled: string | undefined; stamps: readonly string[] },
 ): never {
   const [program = "", , ...options] = process.argv.slice(1);
-  const worker = { command: [process.execPath, program, "worker", ...options], stamps };
+  const worker = {
+    command: [process.execPath, "--expose-gc", program, "worker", ...options],
+    stamps,
+  };
   const place = { polled, json: !isText(config.logFormat) };
   execKeeper(binding, { ...config, mountpoint }, place, worker);
 }
@@ -138,36 +127,6 @@ async function run(context: Context, config: Config, asked: Asked): Promise<void
   }
 }
 
-/** Serves on the connection that the keeper holds. */
-async function work(context: Context, config: Config): Promise<void> {
-  const binding = context.addon();
-  makeCallsDirectory(config);
-  const place = workplace(context.env);
-  if (place === undefined) {
-    throw new VprocfsError("USAGE", "only the keeper starts workers: use 'vprocfs run'");
-  }
-  const system = realSystem((path) => binding.unmount(path));
-  const { mountpoint } = place;
-  const log = createLogger(config.logLevel, config.logFormat);
-  const status = await serve({
-    engine: nativeEngine(binding),
-    options: {
-      ...place,
-      polledMountpoint: polledMountpointOf(mountpoint),
-      ...engineOptions(config),
-    },
-    log,
-    companions: companionsOf(binding, config, { mountpoint, hasKeeper: true, log }),
-    isFirst: () =>
-      readStatus(mountpoint).then(
-        ({ generation }) => generation <= 1,
-        () => true,
-      ),
-    unmount: () => isOnTop(system, mountpoint, config),
-  });
-  context.exit(status);
-}
-
 /** The configuration of a command that takes a mount point as its argument. */
 function configOf(
   context: Context,
@@ -175,12 +134,7 @@ function configOf(
   mountpoint: string | undefined,
   warn: (line: string) => void = () => {},
 ): Config {
-  const { json, logFormat, watch } = command.opts();
-  const flags: Partial<Record<ConfigKey, string>> = {
-    ...(mountpoint === undefined ? {} : { mountpoint: resolve(mountpoint) }),
-    ...(watch === false ? { watch: "off" } : {}),
-    ...(json === true && logFormat === undefined ? { logFormat: "json" } : {}),
-  };
+  const flags = servingFlags(mountpoint, command.opts());
   return configFor(context, command, { flags, warn });
 }
 
@@ -220,18 +174,4 @@ export function addRun(program: Command, context: Context): void {
       }
       await run(context, config, { keeper: options.keeper !== false, stamps, warnings });
     });
-}
-
-/** `vprocfs worker`, which only the keeper starts. */
-export function addWorker(program: Command, context: Context): void {
-  const command = program.command("worker", { hidden: true });
-  addServingFlags(command);
-  command.action(async (mountpoint: string | undefined) => {
-    try {
-      await work(context, configOf(context, command, mountpoint));
-    } catch (error) {
-      tellKeeper(context.env, messageOf(error));
-      throw error;
-    }
-  });
 }

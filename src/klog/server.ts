@@ -1,7 +1,6 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
-import { createInterface } from "node:readline";
 import type { Companion } from "../daemon.js";
 import type { Engine } from "../engine/engine.js";
 import { errnoOf, messageOf } from "../errors.js";
@@ -60,6 +59,7 @@ async function tell(socket: Socket, session: NativeSession, request: Request): P
 function serveClient(socket: Socket, session: NativeSession): void {
   // Whoever goes away early is no error.
   socket.on("error", () => socket.destroy());
+  const { createInterface } = process.getBuiltinModule("node:readline");
   const lines = createInterface({ input: socket }).on("error", () => socket.destroy());
   lines.once("line", async (line) => {
     try {

@@ -4,8 +4,8 @@ import { createConnection, type ListenOptions } from "node:net";
 import { errnoOf, messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
 import { type Address, isLocal, nameOf } from "./address.js";
+import type { WebConfig } from "./basic-auth.js";
 import { metricsServer, type Pages } from "./server.js";
-import type { WebConfig } from "./web-config.js";
 
 /** The worker before us lets go of the address while it hands over: soon, so we look often. */
 const FIRST_RETRY_MS = 50;

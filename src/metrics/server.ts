@@ -1,9 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
 import type { Socket } from "node:net";
+import { BasicAuth, type WebConfig } from "./basic-auth.js";
 import { Connections } from "./connections.js";
 import { type Format, formatFor, OPENMETRICS_TYPE, TEXT_TYPE } from "./exposition.js";
-import { BasicAuth, type WebConfig } from "./web-config.js";
 
 /** What the pages show. */
 export interface Pages {
@@ -119,7 +118,10 @@ export function metricsServer(
   const server =
     web.tls === undefined
       ? createServer(listener)
-      : createTlsServer({ ...web.tls, handshakeTimeout: IDLE_MS }, listener);
+      : // Where nobody wants it, it is not loaded.
+        process
+          .getBuiltinModule("node:https")
+          .createServer({ ...web.tls, handshakeTimeout: IDLE_MS }, listener);
   server.on("connection", (socket: Socket) => connections.admit(socket));
   server.on("close", () => void basicAuth.close());
   server.requestTimeout = IDLE_MS;

@@ -8,16 +8,17 @@ import { readStatus } from "../keeper-status.js";
 import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
 import { parseAddress } from "./address.js";
+import { OPEN, type WebConfig } from "./basic-auth.js";
 import { Exporter } from "./exporter.js";
 import { Readiness } from "./readiness.js";
 import { Scrapes } from "./scrape.js";
 import { Surveys } from "./survey.js";
-import type { WebConfig } from "./web-config.js";
 
 export interface MetricsOptions {
   readonly binding: NativeBinding;
   readonly config: Config;
-  readonly web: WebConfig;
+  /** Undefined: neither TLS nor passwords. */
+  readonly web: WebConfig | undefined;
   readonly mountpoint: string;
   readonly hasKeeper: boolean;
   /** What looks after containers, where something does. */
@@ -32,7 +33,7 @@ export function killsFileOf(mountpoint: string): string {
 
 /** Serves the metrics of an engine that serves. */
 export function startMetrics(engine: Engine, options: MetricsOptions): Exporter {
-  const { binding, config, web, mountpoint, hasKeeper, attaching, log } = options;
+  const { binding, config, web = OPEN, mountpoint, hasKeeper, attaching, log } = options;
   const address = parseAddress(config.metrics);
   if (address === undefined) {
     throw new VprocfsError("CONFIG", `metrics: '${config.metrics}' is no address`);

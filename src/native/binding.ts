@@ -216,6 +216,8 @@ export interface NativeBinding {
   fnmatch(pattern: string, name: string): boolean;
   /** The errno of openat2(2) of a directory that is there; 0 where no filter refuses it. */
   openat2Error(): number;
+  /** Gives memory back that the allocator holds and nothing uses. */
+  trimMemory(): void;
   /** Ends the process at once, without waiting for threads that something holds. */
   exitNow(status: number): never;
 }

@@ -1,7 +1,6 @@
 // Which containers are frozen for a suspend: a file that outlives whoever wrote it, so that anybody can
 // thaw them.
 
-import { randomUUID } from "node:crypto";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.js";
@@ -69,6 +68,7 @@ export function hasRecords(record: string): boolean {
 export function thawRecorded(record: string): number {
   try {
     // Taken first: what somebody records from now on is not forgotten with it.
+    const { randomUUID } = process.getBuiltinModule("node:crypto");
     renameSync(record, `${record}.${randomUUID()}`);
   } catch (error) {
     if (errnoOf(error) !== "ENOENT") {

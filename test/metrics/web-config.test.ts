@@ -5,8 +5,9 @@ import { hashSync } from "bcryptjs";
 import { describe, expect, it } from "vitest";
 import { VprocfsError } from "../../src/errors.js";
 import { installed } from "../../src/layout.js";
+import { BasicAuth } from "../../src/metrics/basic-auth.js";
 import { PasswordThread, userOf } from "../../src/metrics/password-client.js";
-import { BasicAuth, readWebConfig } from "../../src/metrics/web-config.js";
+import { readWebConfig } from "../../src/metrics/web-config.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
 

@@ -140,6 +140,7 @@ export function fakeBinding(
       })),
     unmount: () => false,
     fnmatch: (pattern, name) => pattern === name,
+    trimMemory: () => {},
     openat2Error: () => 0,
     exitNow: () => {
       throw new Error("not faked");
