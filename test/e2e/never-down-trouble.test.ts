@@ -339,6 +339,8 @@ describeLive("stopping", [], () => {
   it("names who keeps the mount busy, and leaves nothing", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope);
+    // It may answer before its keeper knows that it serves.
+    await standingBy(daemon);
     const holder = spawn("sleep", ["600"], { cwd: daemon.mountpoint, stdio: "ignore" });
     scope.defer(() => holder.kill("SIGKILL"));
     expect(await daemon.stop()).toBe(0);
