@@ -1,7 +1,10 @@
 #include "base/descriptors.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 
+#include <algorithm>
+#include <climits>
 #include <cstring>
 
 namespace vprocfs {
@@ -50,6 +53,12 @@ ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t m
   }
   out.cut = (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0;
   return n;
+}
+
+int first_reserved_descriptor() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT_MAX;
+  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur - limit.rlim_cur / 4, INT_MAX));
 }
 
 }  // namespace vprocfs

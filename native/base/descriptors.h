@@ -30,4 +30,8 @@ struct Passed {
 /// allocates nothing.
 ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t most, int flags);
 
+/// The first descriptor that is not to be kept for containers: a quarter of what this process may
+/// have open is for all else, and the kernel gives the lowest that is free. Never fails.
+int first_reserved_descriptor();
+
 }  // namespace vprocfs

@@ -2,13 +2,11 @@
 
 #include <poll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstring>
 #include <utility>
 
@@ -35,14 +33,6 @@ KeeperPacket packet_of(KeeperMessage type) {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
   return packet;
-}
-
-/// The first descriptor that is not taken over. The kernel gives the lowest that is free: where all
-/// are taken, no file and no call could be answered, to nobody.
-int first_not_taken() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT_MAX;
-  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur - limit.rlim_cur / 4, INT_MAX));
 }
 
 }  // namespace
@@ -172,7 +162,8 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
     const size_t count = std::min<size_t>(passed.count, packet.count);
     // More than this process may have open: the kernel leaves the rest out.
     lost_ += packet.count - count;
-    const int most = first_not_taken();
+    // Without any that is free nothing could be answered, to nobody.
+    const int most = first_reserved_descriptor();
     for (size_t i = 0; i < count; ++i) {
       if (passed.fds[i].get() >= most) {
         ++lost_;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "keeper/ending.h"
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
@@ -19,7 +20,9 @@ void note_failure(Worker& worker, const KeeperPacket& packet) {
 
 void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
   const bool came = static_cast<bool>(descriptor);
-  if (fd_store_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
+  // Without any that is free no worker could be started.
+  const bool fits = descriptor.get() < first_reserved_descriptor();
+  if (fits && fd_store_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
   lose_descriptors(1, came ? "found no room with the keeper" : "did not reach the keeper");
 }
 

@@ -71,4 +71,24 @@ describeLive("descriptors that a worker has no room for", ["busybox", "prlimit"]
     expect(await ask()).toBe(LISTENERS);
     expect((await statusOf(daemon)).descriptorsLost).toBe(after.descriptorsLost);
   });
+
+  it("leave the keeper those that it needs for workers", async () => {
+    const scope = testScope();
+    const { daemon, sockets } = await startCallNode(scope);
+    const container = await Container.start(scope, { memory: 64 * MIB });
+    const { keeperPid, workerPid, generation } = await statusOf(daemon);
+    await standbyOf(daemon);
+    await output(["prlimit", `--pid=${keeperPid}`, `--nofile=${LISTENERS / 2}:`]);
+    const ask = await listeners(scope, container, join(sockets, "oci.sock"));
+    expect(daemon.logs).toContain("descriptors of containers found no room with the keeper");
+    const { descriptors, descriptorsLost } = await statusOf(daemon);
+    expect(descriptors).toBeGreaterThan(LISTENERS / 4);
+    expect(descriptorsLost).toBeGreaterThan(LISTENERS / 2);
+    // The worker has them all.
+    expect(await ask()).toBe(LISTENERS);
+    process.kill(workerPid, "SIGKILL");
+    await servingAfter(daemon, generation);
+    await standbyOf(daemon);
+    expect(await container.read(daemon.path("proc/meminfo"))).toMatch(/^MemTotal: +65536 kB\n/);
+  });
 });

@@ -17,6 +17,7 @@ import {
   servingAfter,
   standingBy,
   statusOf,
+  workersOf,
 } from "./never-down-support.js";
 
 const MIB = 2 ** 20;
@@ -133,7 +134,7 @@ describeLive("under eight readers in two containers", ["g++"], () => {
       const results = await underLoad(async () => {
         while (done.SIGKILL < KILLS || done.SIGSTOP < STOPS) {
           const { workerPid, keeperPid } = await servingAfter(daemon, 0);
-          const others = daemon.processes.filter((pid) => pid !== keeperPid && pid !== workerPid);
+          const others = workersOf(keeperPid).filter((pid) => pid !== workerPid);
           const victims = Math.random() < 0.5 ? [workerPid, ...others] : [...others, workerPid];
           for (const pid of victims) {
             await pause(Math.random() * KILL_WITHIN_MS);

@@ -52,6 +52,12 @@ export function standingBy(daemon: Daemon): Promise<Status> {
   });
 }
 
+/** The worker, and who is to follow it. */
+export function workersOf(keeperPid: number): number[] {
+  const children = readFileSync(`/proc/${keeperPid}/task/${keeperPid}/children`, "utf8");
+  return children.split(" ").filter(Boolean).map(Number);
+}
+
 /** The worker that stands by: the process of the daemon that is neither keeper nor worker. */
 export async function standbyOf(daemon: Daemon): Promise<number> {
   const { keeperPid, workerPid } = await standingBy(daemon);

@@ -23,6 +23,7 @@ import {
   standingBy,
   statusOf,
   WATCHDOG_MS,
+  workersOf,
 } from "./never-down-support.js";
 
 /** What comes on top of the documented times: starting Node, and a machine that does other work too. */
@@ -32,12 +33,6 @@ function graceMs(daemon: Daemon): number {
 
 const PATIENCE_MS = 3_000;
 const FREEZER = "/sys/fs/cgroup/freezer";
-
-/** The worker, and who is to follow it. */
-function workersOf(keeperPid: number): number[] {
-  const children = readFileSync(`/proc/${keeperPid}/task/${keeperPid}/children`, "utf8");
-  return children.split(" ").filter(Boolean).map(Number);
-}
 
 /** How often a process has slept. */
 function sleepsOf(pid: number): number {
