@@ -272,19 +272,24 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   start_at_ms_ = now + wait;
 }
 
-bool Supervisor::hedges() const {
-  return !stopping_ && !next_.alive() && current_.alive() && current_.kill_reason == nullptr &&
-         current_.state == WorkerState::kStarting && started_in_ms_ != 0;
+const Worker* Supervisor::awaited() const {
+  // With both alive there is a second one already, or readers do not wait.
+  if (stopping_ || started_in_ms_ == 0 || current_.alive() == next_.alive()) return nullptr;
+  const Worker& one = current_.alive() ? current_ : next_;
+  const bool starts = one.state == WorkerState::kStarting && one.kill_reason == nullptr;
+  return starts ? &one : nullptr;
 }
 
-uint64_t Supervisor::hedge_at_ms() const {
-  return current_.started_ms + std::max(kHedgeMs, 3 * started_in_ms_);
+uint64_t Supervisor::hedge_at_ms(const Worker& slow) const {
+  return std::max(start_at_ms_, slow.started_ms + std::max(kHedgeMs, 3 * started_in_ms_));
 }
 
 /// Readers wait, and the worker takes much longer than the last one did: a second one may be
 /// quicker. It has stopped, perhaps, and will be killed only when any start would have failed.
 void Supervisor::hedge(uint64_t now) {
-  if (hedges() && now >= hedge_at_ms()) start(next_, now);
+  const Worker* slow = awaited();
+  if (slow != nullptr && now >= hedge_at_ms(*slow))
+    start(slow == &current_ ? next_ : current_, now);
 }
 
 bool Supervisor::wants_standby() const {

@@ -276,7 +276,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   };
   for (const Worker* worker : {&current_, &next_}) consider(*worker);
   for (const Worker& worker : retired_) consider(worker);
-  if (hedges()) sooner(hedge_at_ms());
+  if (const Worker* slow = awaited()) sooner(hedge_at_ms(*slow));
   const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
   if (!current_.alive() && may_start) sooner(start_at_ms_);
   if (wants_standby()) sooner(standby_at_ms_);

@@ -76,8 +76,9 @@ class Supervisor {
   void lose_next(const char* why, uint64_t now);
   bool wants_standby() const;
   void stand_by(uint64_t now);
-  bool hedges() const;
-  uint64_t hedge_at_ms() const;
+  /// The one worker that there is, whose start readers wait for; nullptr: they wait for none.
+  const Worker* awaited() const;
+  uint64_t hedge_at_ms(const Worker& slow) const;
   void hedge(uint64_t now);
   void discard_standby();
   void remember(const char* what);

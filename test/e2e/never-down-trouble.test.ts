@@ -213,6 +213,25 @@ describeLive("a worker that stands by", [], () => {
     expect(daemon.logs).not.toContain("no worker serves");
   });
 
+  it("is not waited for when it stopped while it started", async () => {
+    const daemon = await Daemon.start(testScope());
+    await standbyOf(daemon);
+    const first = await statusOf(daemon);
+    process.kill(first.workerPid, "SIGKILL");
+    const { workerPid, keeperPid } = await servingAfter(daemon, first.generation);
+    const starting = await until("another one starts", () =>
+      workersOf(keeperPid).find((pid) => pid !== workerPid && pid !== first.workerPid),
+    );
+    process.kill(starting, "SIGSTOP");
+    expect((await statusOf(daemon)).standby).toBe("starting");
+    process.kill(workerPid, "SIGKILL");
+    const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
+    expect(read.result).toMatch(/^MemTotal:/);
+    expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
+    expect([workerPid, starting]).not.toContain((await statusOf(daemon)).workerPid);
+    expect(daemon.logs).not.toContain("no worker serves");
+  });
+
   it("does not take over when it has stopped", async () => {
     const daemon = await Daemon.start(testScope());
     const standby = await standbyOf(daemon);

@@ -152,6 +152,8 @@ end:
   /* hedge(), and the quicker of two. */
   :: atomic { keeper_alive && !leaving && is(current, starting) && stopped[current] &&
        next == NOBODY -> start(next) }
+  :: atomic { keeper_alive && !leaving && current == NOBODY && is(next, starting) &&
+       stopped[next] -> start(current) }
   :: atomic { keeper_alive && !leaving && is(current, starting) && is(next, ready) ->
        end_worker(current); current = next; next = NOBODY; told_activate[current] = true }
   :: atomic { keeper_alive && !leaving && is(current, serving) && !reloading && reloads < RELOADS ->
