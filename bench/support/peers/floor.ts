@@ -9,12 +9,11 @@ export const floor: Peer = {
   title: "FUSE floor",
   unavailable: () => undefined,
   start: async (context) => {
-    const { mountpoint, start } = await launch(context, {
+    const { pid, mountpoint, start } = await launch(context, {
       command: (path) => [context.programs.floor, path, ...FILE_NAMES.map(pathOf)],
       probe: "meminfo",
       optional: false,
     });
-    // No container sees its own limits here: it is none of the daemons that are looked at.
-    return { pid: undefined, start, source: async (_, file) => join(mountpoint, file) };
+    return { pid, start, alike: true, source: async (_, file) => join(mountpoint, file) };
   },
 };

@@ -43,6 +43,8 @@ export interface RunningPeer {
   readonly mountpoint?: string;
   /** From launch to the first successful read; undefined when there is no daemon. */
   readonly start: StartTimes | undefined;
+  /** Tells every container the same: no daemon like those that are looked at. */
+  readonly alike?: boolean;
   /** What is bound over the container's file; undefined: the kernel's own stays. */
   source(container: Container, file: FileName): Promise<string | undefined>;
 }
