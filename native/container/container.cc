@@ -51,6 +51,7 @@ bool Container::close_idle_source() {
   recent_memory_.reset();
   shared_.clear();
   call_facts_.reset();
+  shown_.reset();
   return true;
 }
 
@@ -247,6 +248,18 @@ Result<std::string> Container::render_shared(const View& view, uint64_t now_us, 
     shared_.erase(view.index);
   }
   return text;
+}
+
+Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
+  const std::lock_guard lock(mutex_);
+  if (shown_ && is_current_locked(kNeedCpus, *shown_, now_us, tick_us)) return shown_->cpus;
+  // Counted before the limits are read: what is written meanwhile is not in these.
+  const auto writes = limit_writes_locked(kNeedCpus);
+  auto facts = gather_locked(kNeedCpus, now_us);
+  shown_.reset();
+  if (!facts) return facts.error();
+  if (writes) shown_ = Shown{{taken_us_, *writes}, facts.value().shown_cpus};
+  return std::move(facts.value().shown_cpus);
 }
 
 Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {

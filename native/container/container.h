@@ -81,6 +81,10 @@ class Container {
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);
 
+  /// The CPUs that it shows, found at most `tick_us` ago and not before the last write to a limit.
+  /// Errors as render().
+  Result<CpuSet> shown_cpus(uint64_t now_us, uint64_t tick_us);
+
   /// What the system calls of its processes are told, made at most `tick_us` ago and not before the
   /// last write to a limit. Errors as render().
   struct CallFacts {
@@ -162,7 +166,7 @@ class Container {
   struct Shared : Made {
     std::string text;
   };
-  std::mutex mutex_;  ///< guards what follows to call_made_
+  std::mutex mutex_;  ///< guards what follows to shown_
   std::unique_ptr<ContainerSource> source_;
   MountedDevices mounted_;
   Histories histories_;
@@ -172,6 +176,10 @@ class Container {
   std::map<uint16_t, Shared> shared_;  ///< by View::index
   std::optional<CallFacts> call_facts_;
   Made call_made_;
+  struct Shown : Made {
+    CpuSet cpus;
+  };
+  std::optional<Shown> shown_;
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
   std::once_flag attached_once_;

@@ -44,7 +44,7 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
                                  const ContainerPtr& container) {
   counters().renders.fetch_add(1, std::memory_order_relaxed);
   ContainerFiles& files = ContainerFiles::of(*container);
-  auto text = files.limits_text(view, boottime_us());
+  auto text = files.limits_text(view, boottime_us(), options().tick_us);
   if (!text) return Answer::error(text.error());
   bool settling = false;
   const auto use = files.hold_copy(view.index, text.value(), settling);
@@ -65,7 +65,7 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
 Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& view,
                                        const ContainerPtr& container) {
   ContainerFiles& files = ContainerFiles::of(*container);
-  auto text = files.limits_text(view, boottime_us());
+  auto text = files.limits_text(view, boottime_us(), options().tick_us);
   if (!text) return Answer::error(text.error());
   bool settling = false;
   const auto use = files.hold_copy(view.index, text.value(), settling);
@@ -82,10 +82,10 @@ Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& 
 
 Answer CachedFiles::read(const Request& r) {
   if (r.arg<fuse_read_in>()->fh != kCachedHandle) return snapshots_.read(r);
-  return read_for_cache(r, [](const View& view, Container& container) -> Result<CachedTextPtr> {
+  return read_for_cache(r, [this](const View& view, Container& container) -> Result<CachedTextPtr> {
     ContainerFiles& files = ContainerFiles::of(container);
     if (CachedTextPtr kept = files.kernel_copy(view.index)) return kept;
-    return files.limits_text(view, boottime_us());
+    return files.limits_text(view, boottime_us(), options().tick_us);
   });
 }
 
@@ -111,7 +111,7 @@ void CachedFiles::limits_changed() {
       // The kernel's copy is of the connection that has the file.
       const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
       if (serving_.tree.file(index) == nullptr) continue;
-      const auto text = files.limits_text(*view, boottime_us());
+      const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
       if (!text || text.value()->text == copy->text) continue;
       // All of it in the lane: whoever is told that a replacement is under way queues behind it.
       const NodeId node(container->id(), index);
@@ -123,7 +123,7 @@ void CachedFiles::limits_changed() {
 
 void CachedFiles::renew(const View& view, NodeId node, const ContainerPtr& container) {
   ContainerFiles& files = ContainerFiles::of(*container);
-  const auto text = files.limits_text(view, boottime_us());
+  const auto text = files.limits_text(view, boottime_us(), options().tick_us);
   if (!text) return;
   bool settling = false;
   const auto use = files.hold_copy(view.index, text.value(), settling);

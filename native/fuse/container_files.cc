@@ -89,18 +89,19 @@ void ContainerFiles::drop_text(uint16_t view_index) {
   cached_.erase(view_index);
 }
 
-Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now_us) {
+Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now_us,
+                                                  uint64_t tick_us) {
   constexpr uint64_t kOldUs = 1000000;
-  auto facts = container_.facts(kNeedCpus, now_us);
-  if (!facts) return facts.error();
+  auto shown = container_.shown_cpus(now_us, tick_us);
+  if (!shown) return shown.error();
   const CachedTextPtr present = cached_text(view.index);
-  const bool same = present && present->shown == facts.value().shown_cpus;
+  const bool same = present && present->shown == shown.value();
   if (same && now_us - present->taken_us < kOldUs) return present;
   auto text = container_.render(view, now_us);
   if (!text) return text.error();
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
-  made->shown = facts.value().shown_cpus;
+  made->shown = std::move(shown.value());
   const bool changed = !present || present->text != text.value();
   made->modified_ns = changed ? clock_ns(CLOCK_REALTIME) : present->modified_ns;
   made->text = std::move(text.value());

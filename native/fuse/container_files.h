@@ -48,8 +48,9 @@ class ContainerFiles : public Container::Attached {
   /// There is nothing that the kernel could have of a file.
   void drop_text(uint16_t view_index);
   /// The present text of a file that changes with limits only, rendered again when the CPUs shown
-  /// are others or when it is old (clock rates in cpuinfo). Errors as Container::render().
-  Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us);
+  /// are others or when it is old (clock rates in cpuinfo). Which are shown is found out again
+  /// after `tick_us`, and when a limit was written. Errors as Container::render().
+  Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, uint64_t tick_us);
 
   /// The present text of a mirrored file in contract `tick`, by the number of its path. The oldest
   /// are dropped when they exceed 256 KiB together. `moves`: its length is to be kept.
