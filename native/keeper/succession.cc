@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/notify.h"
+#include "keeper/starved.h"
 #include "keeper/supervisor.h"
 
 namespace vprocfs {
@@ -22,7 +23,6 @@ namespace {
 constexpr uint64_t kMaxBackoffMs = 5000;
 constexpr uint64_t kMaxKilledBackoffMs = 200;
 constexpr uint64_t kMaxStandbyBackoffMs = 60000;
-constexpr uint64_t kMaxStartMs = 600000;
 constexpr uint64_t kHedgeMs = 3000;
 
 uint64_t backoff_ms(uint32_t failures) {
@@ -78,6 +78,8 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
   worker.generation = ++generation_;
   worker.deadline_ms = activate_by_ms(now);
   if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
+  // What it waited for before.
+  worker.excused_ms = starved_ms(worker.pid);
 }
 
 Worker& Supervisor::retire(Worker& worker) {

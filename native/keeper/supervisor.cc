@@ -171,6 +171,7 @@ bool Supervisor::stopped(uint64_t now) const {
 void Supervisor::check_worker(Worker& worker, uint64_t now) {
   if (!worker.alive() || worker.kill_reason != nullptr) return;
   if (worker.deadline_ms != 0 && now >= worker.deadline_ms) {
+    if (worker.excuse(now)) return;
     const bool draining = worker.state == WorkerState::kDraining;
     const bool stops = worker.state == WorkerState::kStopping;
     if (!draining && !stops && !hurried(worker)) ++slow_starts_;

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "keeper/starved.h"
 
 namespace vprocfs {
 namespace {
@@ -146,6 +147,16 @@ bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
 void Worker::postpone(uint64_t by_ms, uint64_t now_ms) {
   if (deadline_ms != 0) deadline_ms += by_ms;
   if (kill_reason == nullptr) last_beat_ms = now_ms;
+}
+
+bool Worker::excuse(uint64_t now_ms) {
+  const bool starts = state == WorkerState::kStarting && now_ms < started_ms + kMaxStartMs;
+  if (!starts && state != WorkerState::kActivating) return false;
+  const uint64_t starved = starved_ms(pid);
+  if (starved <= excused_ms) return false;
+  deadline_ms = now_ms + starved - excused_ms;
+  excused_ms = starved;
+  return true;
 }
 
 bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {

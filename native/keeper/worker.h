@@ -23,6 +23,9 @@ enum class WorkerState : uint8_t {
 
 const char* to_text(WorkerState state);
 
+/// No start takes longer.
+constexpr uint64_t kMaxStartMs = 600000;
+
 /// One worker process, as the keeper sees it. No allocation.
 struct Worker {
   pid_t pid = 0;
@@ -36,6 +39,7 @@ struct Worker {
       0;  ///< last time it said that it serves, or when it stands by that it is there
   uint64_t resent = 0, requests = 0;
   uint32_t connections = 0;           ///< that it serves
+  uint64_t excused_ms = 0;            ///< of its starved_ms(), for which it has been given time
   const char* kill_reason = nullptr;  ///< why we killed it
   uint64_t killed_ms = 0;             ///< when
   char why[96] = {};                  ///< what it gave as the reason of its failure
@@ -55,6 +59,9 @@ struct Worker {
   bool silent(uint64_t now_ms, uint32_t watchdog_ms) const;
   /// Has everything that is to happen in time happen so much later.
   void postpone(uint64_t by_ms, uint64_t now_ms);
+  /// Past its deadline: gives a worker that starts or begins to serve as much time more as others
+  /// have had its CPU. False when that was none, or when it has had all that a start may take.
+  bool excuse(uint64_t now_ms);
   /// Takes one packet, and the descriptor that came with it. False when there was none.
   bool receive(KeeperPacket& packet, Fd& descriptor);
 };

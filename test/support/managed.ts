@@ -88,9 +88,14 @@ export class Managed {
     return mountAt(readMounts(), this.mountpoint)?.device;
   }
 
+  /** What the manager has told, a line each. */
+  get events(): readonly string[] {
+    return this.#events;
+  }
+
   /** Names of what the manager has been given so far, in order. */
   get stored(): string[] {
-    return this.#events.filter((line) => line.startsWith("stored ")).map((line) => line.slice(7));
+    return this.events.filter((line) => line.startsWith("stored ")).map((line) => line.slice(7));
   }
 
   tell(command: "restart" | "stop"): void {

@@ -1,0 +1,47 @@
+// Machines on which a worker takes longer to start than it is given.
+
+import { join } from "node:path";
+import { expect, it } from "vitest";
+import { background } from "../support/command.js";
+import { Managed } from "../support/managed.js";
+import { describeLive } from "../support/needs.js";
+import { project } from "../support/project.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+
+const keeper = join(project, "build/Release/vprocfs-keeper");
+const LATE = "did not start in time";
+
+/** A service whose workers have `startMs` to start, and are started by a command of sh. */
+function startedBy(scope: Scope, startMs: number, command: string): Promise<Managed> {
+  const script = `
+    node=$0 cli=$1 at=$3
+    shift 3
+    socket=/run/vprocfs/$(printf %s "\${at#/}" | sed s,/,%2F,g).sock
+    exec '${keeper}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --standby off \\
+      --start-ms ${startMs} -- sh -c '${command}; exec "$0" "$@"' "$node" "$cli" worker "$at" "$@"`;
+  return Managed.start(scope, [], { launcher: ["sh", "-c", script] });
+}
+
+describeLive("a start that takes longer than it may", ["python3"], () => {
+  it("is given more time each time, for which the service manager is asked", async () => {
+    const managed = await startedBy(testScope(), 1000, "sleep 3.2");
+    const { reasons, restarts } = await managed.serving();
+    expect(restarts).toBeGreaterThanOrEqual(2);
+    expect(new Set(reasons)).toEqual(new Set([LATE]));
+    expect(managed.events.some((line) => line.startsWith("extend_timeout_usec "))).toBe(true);
+  });
+
+  it("goes on when others had its CPU meanwhile", async () => {
+    const scope = testScope();
+    const others = testScope();
+    for (let i = 0; i < 12; i += 1) {
+      background(others, ["taskset", "-c", "0", "sh", "-c", "while :; do :; done"]);
+    }
+    // Its own CPU time is a fraction of that, and with the others on its CPU it takes longer.
+    const managed = await startedBy(scope, 2000, "taskset -c -p 0 $$ >/dev/null");
+    await others.close();
+    expect(await managed.serving()).toMatchObject({ restarts: 0 });
+    expect(managed.logs).not.toContain(LATE);
+  });
+});
