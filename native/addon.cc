@@ -20,6 +20,7 @@
 #include "fuse/mount.h"
 #include "js_error.h"
 #include "render_tool.h"
+#include "run_tool.h"
 #include "session.h"
 #include "survey_tool.h"
 #include "to_js.h"
@@ -73,13 +74,17 @@ Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedSer
       .set("cpuQuota", quota);
 }
 
-/// What reading a container outside a session needs; nullptr with an exception pending.
+/// What reading a container outside a session needs. Kept as long as its environment: to open it
+/// mounts a procfs and a sysfs, and when such mounts go the kernel waits for all CPUs, which took
+/// longer than to find a container.
 struct Tools {
   std::unique_ptr<Host> host;
   std::unique_ptr<HostSource> source;
   SharedServices around;
 
-  static std::unique_ptr<Tools> open(Napi::Env env) {
+  /// Those of the environment; nullptr with an exception pending.
+  static Tools* of(Napi::Env env) {
+    if (auto* known = env.GetInstanceData<Tools>()) return known;
     auto tools = std::make_unique<Tools>();
     auto host = Host::open();
     if (!host) {
@@ -92,13 +97,14 @@ struct Tools {
     tools->around.mounts = &tools->host->mounts;
     tools->around.host = tools->source.get();
     tools->around.procfs_fd = tools->host->procfs.get();
-    return tools;
+    env.SetInstanceData(tools.get());
+    return tools.release();
   }
 };
 
 Napi::Value scan_containers(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto tools = Tools::open(env);
+  const Tools* tools = Tools::of(env);
   if (!tools) return env.Undefined();
   Napi::Array out = Napi::Array::New(env);
   for (const auto& description : tools->host->resolver->scan()) {
@@ -113,7 +119,7 @@ Napi::Value container_of(const Napi::CallbackInfo& info) {
     Napi::TypeError::New(env, "pid must be a number").ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  const auto tools = Tools::open(env);
+  const Tools* tools = Tools::of(env);
   if (!tools) return env.Undefined();
   auto found = tools->host->resolver->of_process(info[0].As<Napi::Number>().Int32Value());
   if (!found) {
@@ -228,6 +234,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("openat2Error", Napi::Function::New<openat2_error>(env));
   exports.Set("trimMemory", Napi::Function::New<trim_memory>(env));
   exports.Set("exitNow", Napi::Function::New<exit_now>(env));
+  exports.Set("run", Napi::Function::New<run_program>(env));
   exports.Set("unmount", Napi::Function::New<unmount>(env));
   return exports;
 }

@@ -1,7 +1,7 @@
 import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
 import { AT_A_TIME, FairQueue, SLOW } from "./bounds.js";
-import { countOf, type HelperSettings, type runHelper } from "./helper.js";
+import { countOf, type HelperSettings, type RunHelper } from "./helper.js";
 import { listNamespaces } from "./namespaces.js";
 
 /**
@@ -17,7 +17,7 @@ export interface DetachAllOptions {
   readonly settings: HelperSettings;
   readonly log: Logger;
   readonly tenantOf: (pid: number) => number;
-  readonly run: typeof runHelper;
+  readonly run: RunHelper;
   readonly onError: (error: unknown) => void;
 }
 

@@ -2,6 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import * as z from "zod/mini";
 import { messageOf, VprocfsError } from "../errors.js";
 import { nativeCandidates } from "../layout.js";
+import type { NativeBinding } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
 
 /** The helper kills what it started after its own timeout; this is for when even that hangs. */
@@ -117,42 +118,56 @@ export function isShortage(message: string): boolean {
   return SHORT.test(message);
 }
 
-/**
- * Runs the helper for the mount namespace of one process, until `signal` ends it. Never rejects:
- * failures are problems.
- */
-export function runHelper(
+/** Runs the helper, see runHelper(); with a binding already. */
+export type RunHelper = (
   settings: HelperSettings,
   run: HelperRun,
   signal?: AbortSignal,
-): Promise<HelperReport> {
-  const failed = (problem: string): HelperReport => ({
+) => Promise<HelperReport>;
+
+/** A report of nothing but why nothing was done. */
+function failed(run: HelperRun, problem: string): HelperReport {
+  return {
     pid: run.pid,
     id: run.id ?? "",
     files: [],
     problems: [problem],
     busy: false,
     isShort: isShortage(problem),
-  });
-  return new Promise((resolve) => {
-    const options = { timeout: KILL_AFTER_MS, killSignal: "SIGKILL", signal } as const;
-    const ended = (error: Error | null, stdout: string, stderr: string): void => {
-      try {
-        const report = ReportSchema.parse(JSON.parse(stdout));
-        resolve({ ...report, isShort: isShortage(failureOf(report) ?? "") });
-      } catch {
-        const line = stderr.trim().replace(/^vprocfs-attach: /, "");
-        resolve(failed(line === "" ? (error?.message ?? "it printed nothing") : line));
-      }
-    };
-    try {
-      const { execFile } = process.getBuiltinModule("node:child_process");
-      execFile(helperPath(), argumentsOf(settings, run), options, ended);
-    } catch (error) {
-      // It is not there, or there is no memory for a process.
-      resolve(failed(messageOf(error)));
+  };
+}
+
+/**
+ * Runs the helper for the mount namespace of one process, until `signal` ends it. Never rejects:
+ * failures are problems.
+ */
+export async function runHelper(
+  binding: Pick<NativeBinding, "run">,
+  settings: HelperSettings,
+  run: HelperRun,
+  signal?: AbortSignal,
+): Promise<HelperReport> {
+  if (signal?.aborted === true) {
+    return failed(run, "it was not started");
+  }
+  try {
+    const program = binding.run([helperPath(), ...argumentsOf(settings, run)], KILL_AFTER_MS);
+    const kill = (): void => program.kill();
+    signal?.addEventListener("abort", kill);
+    const { stdout, stderr, status } = await program.ended.finally(() =>
+      signal?.removeEventListener("abort", kill),
+    );
+    const line = stderr.trim().replace(/^vprocfs-attach: /, "");
+    if (stdout === "") {
+      const end = status === null ? "it was killed" : "it printed nothing";
+      return failed(run, line === "" ? end : line);
     }
-  });
+    const report = ReportSchema.parse(JSON.parse(stdout));
+    return { ...report, isShort: isShortage(failureOf(report) ?? "") };
+  } catch (error) {
+    // It is not there, or there is no memory for a process.
+    return failed(run, messageOf(error));
+  }
 }
 
 /** How many files of a report are in one of the states. */

@@ -10,7 +10,7 @@ import {
   type HelperReport,
   type HelperSettings,
   isShortage,
-  type runHelper,
+  type RunHelper,
 } from "./helper.js";
 import { isLeftAlone } from "./left-alone.js";
 import { containerOf, mountNamespaceOf } from "./namespaces.js";
@@ -44,7 +44,7 @@ export interface AttachingOptions {
 
 export interface VisitsOptions extends AttachingOptions {
   readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch">;
-  readonly run: typeof runHelper;
+  readonly run: RunHelper;
   readonly watch: NativeWatch;
   readonly cares: Cares;
   readonly shortages: Shortages;

@@ -4,7 +4,7 @@ import { LookAround } from "./around.js";
 import { AT_A_TIME, FairQueue, SLOW } from "./bounds.js";
 import { Cares } from "./cares.js";
 import { detachAll } from "./detach-all.js";
-import { runHelper } from "./helper.js";
+import { type RunHelper, runHelper } from "./helper.js";
 import { Later } from "./later.js";
 import { forgetEnded } from "./left-alone.js";
 import { mountNamespaceOf } from "./namespaces.js";
@@ -22,9 +22,9 @@ const LISTEN_AGAIN_MS = 1000;
 const FORGET_ENDED_MS = 60_000;
 
 export interface WatcherOptions extends AttachingOptions {
-  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch" | "Watch">;
+  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch" | "run" | "Watch">;
   readonly now?: () => number;
-  readonly run?: typeof runHelper;
+  readonly run?: RunHelper;
 }
 
 /** How the watcher stands. */
@@ -65,14 +65,14 @@ export class Watcher {
   readonly #around: LookAround;
   readonly #visits: Visits;
   readonly #now: () => number;
-  readonly #run: typeof runHelper;
+  readonly #run: RunHelper;
   #forgotMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor(options: WatcherOptions) {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
-    this.#run = options.run ?? runHelper;
+    this.#run = options.run ?? ((...rest) => runHelper(options.binding, ...rest));
     this.#cares = new Cares(this.#now);
     this.#shortages = new Shortages(options.log);
     this.#around = new LookAround({

@@ -5,6 +5,7 @@ import {
   type HelperReport,
   type HelperRun,
   type HelperSettings,
+  type RunHelper,
   runHelper,
 } from "../attach/helper.js";
 import { leaveAlone } from "../attach/left-alone.js";
@@ -61,6 +62,7 @@ function wanted(
 }
 
 interface Work {
+  readonly helper: RunHelper;
   readonly action: Action;
   readonly config: Config;
   readonly mountpoint: string;
@@ -74,9 +76,13 @@ interface Work {
  * The watchers of both look at a container whose mounts change, and so a helper may have to wait for
  * theirs.
  */
-async function takePlace(settings: HelperSettings, run: HelperRun): Promise<HelperReport> {
+async function takePlace(
+  helper: RunHelper,
+  settings: HelperSettings,
+  run: HelperRun,
+): Promise<HelperReport> {
   for (let attempt = 1; ; attempt += 1) {
-    const report = await runHelper(settings, { ...run, timeoutMs: IN_PLACE.timeoutMs });
+    const report = await helper(settings, { ...run, timeoutMs: IN_PLACE.timeoutMs });
     if (failureOf(report) === undefined || attempt === IN_PLACE.attempts) {
       return report;
     }
@@ -84,7 +90,7 @@ async function takePlace(settings: HelperSettings, run: HelperRun): Promise<Help
 }
 
 async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promise<Outcome[]> {
-  const { action, config, mountpoint, inPlaceOf } = work;
+  const { helper, action, config, mountpoint, inPlaceOf } = work;
   const [first] = namespaces;
   if (first === undefined) {
     return [];
@@ -102,7 +108,7 @@ async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promis
   for (const { pid } of namespaces) {
     const run = { action, pid, name: container.name, id };
     reports.push(
-      await (inPlaceOf === undefined ? runHelper(settings, run) : takePlace(settings, run)),
+      await (inPlaceOf === undefined ? helper(settings, run) : takePlace(helper, settings, run)),
     );
   }
   return [{ container, reports }];
@@ -148,7 +154,8 @@ async function act(
   const inPlaceOf =
     options.inPlaceOf === undefined ? undefined : predecessor(options.inPlaceOf, mountpoint);
   const remember = options.forNow !== true && inPlaceOf === undefined;
-  const work = { action, config, mountpoint, remember, inPlaceOf };
+  const helper: RunHelper = (...rest) => runHelper(context.addon(), ...rest);
+  const work = { helper, action, config, mountpoint, remember, inPlaceOf };
   const outcomes = await mapLimited(groups, AT_A_TIME, (namespaces) => workOn(work, namespaces));
   const all = outcomes.flat();
   if (options.json === true) {

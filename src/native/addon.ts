@@ -12,6 +12,7 @@ const EXPORTS = [
   "scanContainers",
   "containerOf",
   "views",
+  "run",
   "unmount",
 ] as const;
 

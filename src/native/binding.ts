@@ -164,6 +164,22 @@ export interface NativeWatch {
   stop(): void;
 }
 
+/** A program that runs. */
+export interface RunningProgram {
+  /**
+   * How it has ended: its exit status, or the number of the signal. Rejects with an Error with `code` when
+   * it cannot be started.
+   */
+  readonly ended: Promise<{
+    readonly status: number | null;
+    readonly signal: number | null;
+    readonly stdout: string;
+    readonly stderr: string;
+  }>;
+  /** Kills it. */
+  kill(): void;
+}
+
 export interface NativeBinding {
   readonly version: string;
   /** Constructs a session; throws TypeError on bad options. */
@@ -210,6 +226,11 @@ export interface NativeBinding {
   views(): ViewInfo[];
   /** Replaces this process by another program; returns only by throwing. */
   exec(argv: readonly string[]): never;
+  /**
+   * Runs a program (a path, and its arguments) without the fork that Node makes. It is killed after
+   * `timeoutMs`, and when it prints more than 1 MiB.
+   */
+  run(argv: readonly string[], timeoutMs: number): RunningProgram;
   /** Unmounts lazily; false when nothing is mounted there. */
   unmount(path: string): boolean;
   /** fnmatch(3) without flags: what the attach helper matches patterns with. */

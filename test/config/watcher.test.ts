@@ -9,7 +9,7 @@ import { Watcher } from "../../src/attach/watcher.js";
 import { createLogger } from "../../src/log.js";
 import { loadAddon } from "../../src/native/addon.js";
 import type { ContainerInfo, WatchEvent } from "../../src/native/binding.js";
-import { FakeWatch } from "../support/fake-binding.js";
+import { FakeWatch, fakeBinding } from "../support/fake-binding.js";
 import { until } from "../support/wait.js";
 
 /** A process in our mount namespace, and in a PID namespace of its own. */
@@ -50,7 +50,8 @@ it("listens as soon as the host has threads for it", async () => {
       isListening = true;
     }
   }
-  const binding = { Watch, containerOf: () => null, fnmatch: () => true };
+  const { run } = fakeBinding([]);
+  const binding = { Watch, containerOf: () => null, fnmatch: () => true, run };
   const watcher = new Watcher({ ...USUAL, binding });
   onTestFinished(() => watcher.stop());
   watcher.start();
@@ -156,6 +157,7 @@ it.runIf(process.getuid?.() === 0)(
         Watch,
         containerOf: () => (asked++ === 0 ? null : container),
         fnmatch: (pattern) => pattern === "*",
+        run: fakeBinding([]).run,
       },
       run: (_, run) => {
         served.push(run.pid);

@@ -138,6 +138,9 @@ export function fakeBinding(
         path,
         mode: 0o444,
       })),
+    run: () => {
+      throw new Error("not faked");
+    },
     unmount: () => false,
     fnmatch: (pattern, name) => pattern === name,
     trimMemory: () => {},
