@@ -1,15 +1,16 @@
 // The short form of the scenarios on booted nodes, for every run of the tests: Debian 13.
 
 import { spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { finished } from "../support/command.js";
 import { project } from "../support/project.js";
 import { testScope } from "../support/test-scope.js";
 
-const runner = [process.execPath, join(project, "test/node/run.mjs"), "--short"] as const;
+const program = [process.execPath, join(project, "test/node/run.mjs")] as const;
+const runner = [...program, "--short", "--lenient"] as const;
 const check = spawnSync(runner[0], [...runner.slice(1), "--check"], { encoding: "utf8" });
 const missing = check.status === 0 ? undefined : check.stderr.trim();
 /** What run.mjs ends with when the emulator failed it. */
@@ -18,6 +19,8 @@ const MACHINE_FAILED = 75;
 const ENDED_BY_US = 128 + 15;
 /** Past this everything is ended, also where the image must be built first. */
 const LIMIT_MS = 1_700_000;
+
+const cache = process.env.VPROCFS_NODE_CACHE ?? join(homedir(), ".cache/vprocfs/nodes");
 
 interface Outcome {
   readonly result: "pass" | "fail" | "not possible";
@@ -47,4 +50,47 @@ describe.runIf(missing === undefined)(`Debian 13${missing ? ` (${missing})` : ""
     },
     LIMIT_MS + 60_000,
   );
+});
+
+describe.runIf(missing === undefined)("bad input", () => {
+  const NO_MIRROR = "echo E: no such mirror >&2; exit 1";
+  const NO_MACHINE =
+    'case $1 in --version) echo 1 ;; *) echo "no such machine" >&2; exit 1 ;; esac';
+
+  /** Runs with other programs in the place of some; `directory` is this test's own. */
+  function runWith(programs: Readonly<Record<string, string>>, env: NodeJS.ProcessEnv = {}) {
+    const directory = mkdtempSync(join(tmpdir(), "vprocfs-test-node-"));
+    testScope().defer(() => spawnSync("rm", ["-r", directory]));
+    const bin = join(directory, "bin");
+    mkdirSync(bin);
+    for (const [name, script] of Object.entries(programs)) {
+      writeFileSync(join(bin, name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    }
+    const own = {
+      PATH: `${bin}:${process.env.PATH}`,
+      VPROCFS_NODE_CACHE: join(directory, "cache"),
+    };
+    const result = spawnSync(program[0], program.slice(1), {
+      encoding: "utf8",
+      env: { ...process.env, ...own, ...env },
+      timeout: 120_000,
+    });
+    return { directory, ...result };
+  }
+
+  it("is an image that does not build: one line, the log, and nothing is left", () => {
+    const { directory, status, stderr } = runWith({ mmdebstrap: NO_MIRROR });
+    const line = /^test:node: the image of trixie does not build, see (.*)\n$/.exec(stderr);
+    expect(readFileSync(line?.[1] ?? "", "utf8")).toContain("E: no such mirror");
+    expect(status).toBe(1);
+    expect(readdirSync(join(directory, "cache"))).toEqual([]);
+  });
+
+  it("is a node that does not boot: one line", ({ skip }) => {
+    const programs = { mmdebstrap: NO_MIRROR, "qemu-system-x86_64": NO_MACHINE };
+    const { status, stderr } = runWith(programs, { VPROCFS_NODE_CACHE: cache });
+    skip(stderr.includes("does not build"), "there is no image");
+    expect(stderr).toBe("test:node: QEMU has ended: no such machine\n");
+    expect(status).toBe(1);
+  });
 });

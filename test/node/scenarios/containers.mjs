@@ -7,9 +7,30 @@ const without = (program) => (kind) => {
 
 /** A container whose first program writes what it sees, before the watcher can have come. */
 const FIRST = `sh -c "awk '/MemTotal/{print \\$2}' /proc/meminfo >/run/first; sleep 1000000"`;
+/** The same as one word, without what shells would read. */
+const PROGRAM = "grep MemTotal /proc/meminfo | tr -cd 0-9 >/run/first; sleep 1000000";
 
 /** @type {import("./index.mjs").Scenario[]} */
 export const containers = [
+  {
+    name: "names",
+    title:
+      "`vprocfs ls` and `show` know each container by the name that it was given, and its runtime",
+    async run(bed) {
+      await bed.sh(
+        `vprocfs ls --json >/tmp/ls
+        for one in $(everyone); do
+            runtime=\${one%%:*} name=\${one#*:}
+            case $runtime in rootless) runtime=podman ;; incus) runtime=lxc ;; nspawn) runtime=systemd-nspawn ;; esac
+            pid_of "$one"
+            seen=$(jq -r ".[] | select(.init == $PID) | .runtime" /tmp/ls)
+            [ "$seen" = $runtime ] || fail "$one: its runtime is '$seen'"
+            seen=$(vprocfs show "$name" meminfo 2>&1 | awk '$1 == "MemTotal:" { print $2 }')
+            [ "$seen" = $KIB ] || fail "vprocfs show $name: $(vprocfs show "$name" meminfo 2>&1 | head -n 1)"
+        done`,
+      );
+    },
+  },
   {
     name: "first-instruction",
     title: "with hooks the first instruction of podman, LXC and wrapped Docker sees its own",
@@ -41,6 +62,25 @@ PROGRAM
             [ "$seen" = $KIB ] || fail "$runtime: the first instruction saw $seen kB"
         done
         [ -z "$(docker logs first-docker 2>&1)" ] || fail "docker logs: $(docker logs first-docker 2>&1 | head -n 1)"`,
+      );
+    },
+  },
+  {
+    name: "base-spec",
+    title: "with our hook in containerd's base runtime spec the first instruction sees its own",
+    async run(bed) {
+      await bed.sh(
+        `hook=$(ls /usr/share/containers/oci/hooks.d/*vprocfs*.json /etc/containers/oci/hooks.d/*vprocfs*.json 2>/dev/null | head -n 1)
+        # As packaging/containerd/README.md has it, and then what containerd adds to it for a container.
+        ctr oci spec | jq --slurpfile h "$hook" '.hooks.createRuntime += [$h[0].hook]' >/tmp/base.json
+        jq --arg root "$(own_root first-ctr)" --arg program ${JSON.stringify(PROGRAM)} '.root.path = $root
+            | .process.args = ["sh", "-c", $program] | .process.env = ["PATH=/bin:/sbin"] | .process.terminal = false
+            | .linux.cgroupsPath = "/default/first-ctr" | .linux.resources.memory.limit = 134217728' /tmp/base.json >/tmp/spec.json
+        ctr run -d --config /tmp/spec.json first-ctr >/tmp/start.log 2>&1 </dev/null || fail "it does not start: $(cat /tmp/start.log)"
+        pid_of containerd:first-ctr
+        within 60 test -s /proc/$PID/root/run/first || fail "nothing written"
+        seen=$(cat /proc/$PID/root/run/first)
+        [ "$seen" = $KIB ] || fail "the first instruction saw $seen kB"`,
       );
     },
   },
@@ -156,6 +196,35 @@ PROGRAM
         own 20 rootless:later
         seen=$(as_op podman exec later awk '/MemTotal/{print $2}' /proc/meminfo)
         [ "$seen" = $KIB ] || fail "exec sees $seen kB"`,
+      );
+    },
+  },
+  {
+    name: "docker-in-incus",
+    title: "Docker in an Incus container: both see their own",
+    impossible: without("incus"),
+    async run(bed) {
+      await bed.sh(
+        `incus init bb nest -c limits.memory=256MiB -c limits.cpu=1 -c security.nesting=true -c security.privileged=true >/tmp/start.log 2>&1
+        incus config set nest raw.lxc="lxc.init.cmd = sleep 1000000"
+        # The node's own programs.
+        for place in usr:/usr lib:/usr/lib lib64:/usr/lib64; do
+            incus config device add nest \${place%%:*} disk source=\${place#*:} path=/\${place%%:*} readonly=true >>/tmp/start.log
+        done
+        incus start nest >>/tmp/start.log 2>&1 || fail "it does not start: $(tail -n 1 /tmp/start.log)"
+        in_nest() { incus exec -T nest --env PATH=/usr/sbin:/usr/bin:/bin -- "$@"; }
+        in_nest sh -c 'cd /sys/fs/cgroup && mkdir init && for pid in $(cat cgroup.procs); do echo $pid >init/cgroup.procs; done 2>/dev/null
+            sed "s/ / +/g; s/^/+/" cgroup.controllers >cgroup.subtree_control
+            mkdir -p /run /var/log /etc/docker
+            dockerd --storage-driver vfs --iptables=false --ip6tables=false --bridge none >/var/log/dockerd 2>&1 </dev/null &'
+        within 40 in_nest docker info >/dev/null 2>&1 || fail "no Docker in it: $(in_nest tail -n 1 /var/log/dockerd)"
+        tar -C $images/busybox -c . | in_nest docker import - bb >/dev/null
+        in_nest docker run -d --name inner --network none -m 64m --security-opt apparmor=unconfined bb sleep 1000000 >/tmp/start.log 2>&1 ||
+            fail "it starts no container: $(tail -n 1 /tmp/start.log)"
+        inner() { [ "$(in_nest docker exec inner awk '/MemTotal/{print $2}' /proc/meminfo)" = 65536 ]; }
+        within 20 inner || fail "the inner one sees $(in_nest docker exec inner awk '/MemTotal/{print $2}' /proc/meminfo) kB"
+        seen=$(in_nest awk '/MemTotal/{print $2}' /proc/meminfo)
+        [ "$seen" = 262144 ] || fail "the outer one sees $seen kB"`,
       );
     },
   },
