@@ -228,9 +228,10 @@ void Supervisor::make_up_for_absence(uint64_t planned_ms, uint64_t now) {
 
 void Supervisor::report_progress(uint64_t now) {
   if (next_extension_ms_ == 0 || now < next_extension_ms_ || stopping_) return;
-  next_extension_ms_ = now + kExtensionMs;
   const bool slow = current_.alive() && !current_.serves() && now >= current_.started_ms + kSlowMs;
-  if (slow) notify_supervisor(kExtension);
+  if (!slow) return;
+  next_extension_ms_ = now + kExtensionMs;
+  notify_supervisor(kExtension);
 }
 
 void Supervisor::on_timers(uint64_t now) {

@@ -7,6 +7,7 @@ import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
+import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 
 const keeper = join(project, "build/Release/vprocfs-keeper");
@@ -24,8 +25,8 @@ function startedBy(scope: Scope, startMs: number, command: string): Promise<Mana
 }
 
 describeLive("a start that takes longer than it may", ["python3"], () => {
-  it("is given more time each time, for which the service manager is asked", async () => {
-    const managed = await startedBy(testScope(), 1000, "sleep 3.2");
+  itLong("is given more time each time, for which the service manager is asked", async () => {
+    const managed = await startedBy(testScope(), 1000, "sleep 4.5");
     const { reasons, restarts } = await managed.serving();
     expect(restarts).toBeGreaterThanOrEqual(2);
     expect(new Set(reasons)).toEqual(new Set([LATE]));
@@ -35,11 +36,11 @@ describeLive("a start that takes longer than it may", ["python3"], () => {
   it("goes on when others had its CPU meanwhile", async () => {
     const scope = testScope();
     const others = testScope();
-    for (let i = 0; i < 12; i += 1) {
+    for (let i = 0; i < 6; i += 1) {
       background(others, ["taskset", "-c", "0", "sh", "-c", "while :; do :; done"]);
     }
     // Its own CPU time is a fraction of that, and with the others on its CPU it takes longer.
-    const managed = await startedBy(scope, 2000, "taskset -c -p 0 $$ >/dev/null");
+    const managed = await startedBy(scope, 1000, "taskset -c -p 0 $$ >/dev/null");
     await others.close();
     expect(await managed.serving()).toMatchObject({ restarts: 0 });
     expect(managed.logs).not.toContain(LATE);
