@@ -120,7 +120,8 @@ void leave_lxc_profile() {
   for (const char* path : {"/proc/self/attr/apparmor/current", "/proc/self/attr/current"}) {
     const Fd file(::open(path, O_RDWR | O_CLOEXEC));
     char now[256] = {};
-    if (!file || ::read(file.get(), now, sizeof now - 1) <= 0) continue;
+    // It can be written to at its beginning only, where read(2) would not leave us.
+    if (!file || ::pread(file.get(), now, sizeof now - 1, 0) <= 0) continue;
     if (std::string_view(now).find("lxc-start") == std::string_view::npos) return;
     if (::write(file.get(), kUnconfined.data(), kUnconfined.size()) < 0) return;
     return;
