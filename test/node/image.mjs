@@ -35,20 +35,6 @@ const PROGRAMS = ["mmdebstrap", "mke2fs", "ssh-keygen", "qemu-img", "setpriv"];
 
 const have = (program) => spawnSync("sh", ["-c", `command -v ${program}`]).status === 0;
 
-/** Why this machine cannot run such a node; undefined if it can. */
-export function unavailable(kind) {
-  const foreign = kind.arch === process.arch ? [] : [`${kind.tools}g++`, "arch-test"];
-  const missing = [...PROGRAMS, kind.qemu[0], ...foreign].filter((name) => !have(name));
-  if (missing.length > 0) {
-    return `no ${missing.join(", no ")}`;
-  }
-  // Its packages configure themselves when the image is built.
-  if (foreign.length > 0 && spawnSync("arch-test", [kind.architecture]).status !== 0) {
-    return `programs for ${kind.architecture} do not run here (qemu-user-static, binfmt_misc)`;
-  }
-  return process.getuid?.() === 0 ? undefined : "not root";
-}
-
 function digest(...parts) {
   const hash = createHash("sha256");
   for (const part of parts) {
@@ -59,6 +45,22 @@ function digest(...parts) {
 
 function imageName(kind) {
   return `${kind.name}-${digest(readFileSync(join(here, "build-image.sh")))}`;
+}
+
+/** Why this machine cannot run such a node; undefined if it can. */
+export function unavailable(kind) {
+  const foreign = kind.arch === process.arch ? [] : [`${kind.tools}g++`];
+  // Its packages configure themselves when the image is built.
+  const builds = foreign.length > 0 && !existsSync(join(cache, imageName(kind)));
+  const programs = [...PROGRAMS, kind.qemu[0], ...foreign, ...(builds ? ["arch-test"] : [])];
+  const missing = programs.filter((name) => !have(name));
+  if (missing.length > 0) {
+    return `no ${missing.join(", no ")}`;
+  }
+  if (builds && spawnSync("arch-test", [kind.architecture]).status !== 0) {
+    return `programs for ${kind.architecture} do not run here (qemu-user-static, binfmt_misc)`;
+  }
+  return process.getuid?.() === 0 ? undefined : "not root";
 }
 
 /** Removes what nobody has used for a while, of the entries whose names begin like that. */
