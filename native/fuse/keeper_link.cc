@@ -21,6 +21,7 @@ constexpr int kBeatMs = 500;
 constexpr int kLastBeats = 4;
 /// Beats count requests too: nobody who asks for the count waits longer.
 constexpr uint64_t kLongestBeatMs = 2000;
+constexpr uint64_t kLongestRestMs = 60000;
 /// How long a keeper that does not say whether it stores descriptors may take to show it.
 constexpr uint64_t kFdStoreMs = 5000;
 
@@ -81,11 +82,23 @@ void KeeperLink::beat() {
   packet.serving = engine_.serving() || asked ? 1 : 0;
   last_requests_ = packet.requests;
   quiet_beats_ = asked ? 0 : std::min(quiet_beats_ + 1, kLastBeats);
+  const bool well = packet.serving == 1 || !engine_.active();
+  if (well && rests()) packet.type = static_cast<uint32_t>(KeeperMessage::kRest);
   send(packet);
   engine_.reinforce();
 }
 
+bool KeeperLink::rests() const { return quiet_beats_ == kLastBeats && rest_ms_ > 0; }
+
+/// It may want to hear soon whether we are well: beats are rare again only after a while.
+void KeeperLink::keep_pace(const KeeperPacket& pace) {
+  quiet_beat_ms_ = static_cast<int>(std::min(pace.requests, kLongestBeatMs));
+  rest_ms_ = static_cast<int>(std::min(pace.lost, kLongestRestMs));
+  quiet_beats_ = 0;
+}
+
 int KeeperLink::beat_ms() const {
+  if (rests()) return rest_ms_;
   return quiet_beats_ < kLastBeats ? kBeatMs : std::max(kBeatMs, quiet_beat_ms_);
 }
 
@@ -208,7 +221,9 @@ void KeeperLink::run() {
         answers_ = packet.serving == 1;
         quiet_beats_ = 0;
       } else if (message == KeeperMessage::kPace) {
-        quiet_beat_ms_ = static_cast<int>(std::min(packet.requests, kLongestBeatMs));
+        keep_pace(packet);
+      } else if (message == KeeperMessage::kStop) {
+        rest_ms_ = 0;
       }
       if (n >= static_cast<ssize_t>(kShortestPacket) && !obey(message)) return;
     }

@@ -42,6 +42,9 @@ class KeeperLink : public FdStore {
   void run();
   bool obey(KeeperMessage message);
   void beat();
+  /// Whether it is quiet enough to say no more for long.
+  bool rests() const;
+  void keep_pace(const KeeperPacket& pace);
   /// How long until the next beat is due.
   int beat_ms() const;
   KeeperPacket counted(KeeperMessage type) const;
@@ -59,6 +62,7 @@ class KeeperLink : public FdStore {
   uint64_t last_requests_ = 0;
   int quiet_beats_ = 0;                 ///< in a row, between which nobody asked anything
   int quiet_beat_ms_ = 0;               ///< as the keeper says; 0: as one that has not said so
+  int rest_ms_ = 0;                     ///< the same after a kRest; 0: it does not know that
   uint64_t lost_ = 0;                   ///< kept descriptors that did not arrive
   bool answers_ = false;                ///< the keeper answers every kWantKept
   std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for

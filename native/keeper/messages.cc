@@ -57,9 +57,11 @@ void Supervisor::on_packet(Worker& worker) {
       worker.connections = packet.serving;
       return on_serving(worker, packet.why, now);
     case KeeperMessage::kBeat:
+    case KeeperMessage::kRest:
       worker.resent = packet.resent;
       worker.requests = packet.requests;
       if (packet.serving != 0 || worker.state == WorkerState::kReady) worker.last_beat_ms = now;
+      on_rest(worker, packet.type == static_cast<uint32_t>(KeeperMessage::kRest));
       if (worker.serves() && worker.last_beat_ms == now && worker.proven(now)) {
         trouble_ms_ = 0;
         failures_ = 0;
@@ -81,6 +83,20 @@ void Supervisor::on_packet(Worker& worker) {
     default:
       return;
   }
+}
+
+/// A worker that rests says for long that it is well only when it is asked: then nobody may wait
+/// for an answer of it, nor for the standby, which rests as long.
+void Supervisor::on_rest(Worker& worker, bool rests) {
+  if (worker.rests == rests) return;
+  const uint64_t now = monotonic_ms();
+  if (!rests) {
+    worker.wake(options_.watchdog_ms, &worker == &current_, now);
+  } else {
+    worker.rests = true;
+  }
+  if (&worker != &current_ || next_.state != WorkerState::kReady) return;
+  next_.wake(options_.watchdog_ms, rests, now);
 }
 
 /// Readers are waiting, so a worker that a signal has ended is replaced before wait(2) tells of it.

@@ -75,6 +75,7 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
     StateFile::repair_connection(connection->state.get(), connection->agreed);
   }
   worker.state = WorkerState::kActivating;
+  worker.rests = false;
   worker.generation = ++generation_;
   worker.deadline_ms = activate_by_ms(now);
   if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
@@ -142,7 +143,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   started_in_ms_ = now - worker.started_ms;
   worker.deadline_ms = 0;
   worker.last_beat_ms = now;
-  worker.pace(options_.watchdog_ms);
+  worker.pace(options_.watchdog_ms, &worker == &next_ && current_.rests);
   if (&worker == &current_) return activate(worker, now);
   standby_failures_ = 0;
   // It was quicker than one that had begun before it, and has taken nothing.
@@ -173,6 +174,7 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   worker.state = WorkerState::kServing;
   worker.deadline_ms = 0;
   worker.serving_ms = worker.last_beat_ms = now;
+  worker.pace(options_.watchdog_ms, true);
   refusing_ = false;
   slow_starts_ = 0;
   next_extension_ms_ = 0;

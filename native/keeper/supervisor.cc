@@ -18,9 +18,9 @@ namespace vprocfs {
 namespace {
 
 constexpr uint64_t kUndyingMs = 1000;
-/// How long the loop waits at most, for what nothing tells of; and so long while a worker serves,
-/// whose beats have it come round anyway.
-constexpr uint64_t kRoundMs = 1000, kServedRoundMs = 2000;
+/// How long the loop waits at most, for what nothing tells of; so long while a worker serves, whose
+/// beats have it come round anyway; and so long while it rests, when the connections tell of all.
+constexpr uint64_t kRoundMs = 1000, kServedRoundMs = 2000, kRestRoundMs = 60000;
 // How much too late the loop may come round before it counts as one that did not run at all.
 constexpr uint64_t kAbsentMs = 500;
 // More time for the start is asked for so often, and so much of it. Only for a worker that is slow,
@@ -63,7 +63,7 @@ void Supervisor::resume(const Resume& from) {
   resent_before_ = from.resent;
   requests_before_ = from.requests;
   trouble_ms_ = 0;
-  current_.pace(options_.watchdog_ms);
+  current_.pace(options_.watchdog_ms, true);
   launch_.prove();
   keeper_log(options_.log, LogLevel::kInfo, "goes on with worker %d", current_.pid);
 }
@@ -131,6 +131,7 @@ void Supervisor::begin_stop() {
   next_.kill("stopping", now);
   end_reloads("stopping");
   if (!current_.alive()) return;
+  on_rest(current_, false);
   const bool asked = current_.serves() && current_.send(KeeperMessage::kStop);
   if (!asked) return current_.kill("stopping", now);
   // The worker unmounts while it still serves, and knows who keeps the mount busy.
@@ -179,14 +180,11 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
                 : stops  ? "did not stop in time"
                          : "did not start in time",
                 now);
-  } else if (worker.state == WorkerState::kServing &&
-             now - worker.last_beat_ms >= options_.watchdog_ms) {
+  } else if (worker.state == WorkerState::kServing && now >= worker.due_ms(options_.watchdog_ms)) {
     worker.kill("watchdog: it stopped serving", now);
-  } else if (worker.state == WorkerState::kStopping &&
-             now - worker.last_beat_ms >= options_.watchdog_ms) {
+  } else if (worker.state == WorkerState::kStopping && now >= worker.due_ms(options_.watchdog_ms)) {
     worker.kill("watchdog: it hangs while it stops", now);
-  } else if (worker.state == WorkerState::kReady &&
-             now - worker.last_beat_ms >= options_.watchdog_ms) {
+  } else if (worker.state == WorkerState::kReady && now >= worker.due_ms(options_.watchdog_ms)) {
     worker.kill("watchdog: it does not stand by", now);
   }
 }
@@ -262,7 +260,8 @@ void Supervisor::on_timers(uint64_t now) {
 }
 
 int Supervisor::wait_ms(uint64_t now) const {
-  uint64_t until = now + (current_.serves() && !stopping_ ? kServedRoundMs : kRoundMs);
+  const bool serves = current_.serves() && !stopping_;
+  uint64_t until = now + (!serves ? kRoundMs : current_.rests ? kRestRoundMs : kServedRoundMs);
   const auto sooner = [&until](uint64_t at) {
     if (at != 0) until = std::min(until, at);
   };
@@ -271,7 +270,7 @@ int Supervisor::wait_ms(uint64_t now) const {
     if (worker.kill_reason == nullptr) {
       sooner(worker.deadline_ms);
       const bool beats = worker.serves() || worker.state == WorkerState::kReady;
-      if (beats) sooner(worker.last_beat_ms + options_.watchdog_ms);
+      if (beats) sooner(worker.due_ms(options_.watchdog_ms));
     } else {
       sooner(worker.killed_ms + kUndyingMs);
     }
@@ -302,14 +301,17 @@ int Supervisor::run() {
   while (!stopped(monotonic_ms())) {
     // poll(2) ignores negative descriptors. One client at a time: the others wait in the backlog.
     // Whoever waits for /dev/fuse is woken by every request, whatever it asked to be told of: only
-    // while requests are to be refused. The end of the mount shows at the worker's, or at a timer.
-    pollfd fds[] = {{refusing_ ? connection_.refusal.get() : -1, POLLIN, 0},
-                    {signals_.get(), POLLIN, 0},
-                    {current_.control.get(), POLLIN, 0},
-                    {next_.control.get(), POLLIN, 0},
-                    {client_ ? -1 : listener_.get(), POLLIN, 0},
-                    {client_.get(), POLLIN, 0},
-                    {refusing_ || wants_polled() ? polled_.refusal.get() : -1, POLLIN, 0}};
+    // while requests are to be refused, or are so rare that the worker rests. Otherwise the end of
+    // the mount shows at the worker's, or at a timer.
+    const bool awaits = current_.serves() && current_.rests && !stopping_;
+    pollfd fds[] = {
+        {refusing_ || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
+        {signals_.get(), POLLIN, 0},
+        {current_.control.get(), POLLIN, 0},
+        {next_.control.get(), POLLIN, 0},
+        {client_ ? -1 : listener_.get(), POLLIN, 0},
+        {client_.get(), POLLIN, 0},
+        {refusing_ || awaits || wants_polled() ? polled_.refusal.get() : -1, POLLIN, 0}};
     const uint64_t begin = monotonic_ms();
     if (woken_ms != 0) make_up_for_absence(woken_ms, begin);
     const int wait = wait_ms(begin);
@@ -321,6 +323,8 @@ int Supervisor::run() {
       exit_status_ = 1;
       begin_stop();
     }
+    // The worker may have taken it already, or have stopped.
+    if (awaits && (fds[0].revents != 0 || fds[6].revents != 0)) on_rest(current_, false);
     look_after_polled(woken_ms);
     if (fds[2].revents != 0) on_packet(current_);
     if (fds[3].revents != 0) on_packet(next_);

@@ -85,6 +85,7 @@ class Supervisor {
 
   // messages.cc: what workers say
   void on_packet(Worker& worker);
+  void on_rest(Worker& worker, bool rests);
   void on_hang_up(Worker& worker);
   void hear_last_words(Worker& worker);
   void keep_descriptor(const KeeperPacket& packet, Fd descriptor);

@@ -27,6 +27,8 @@ constexpr uint64_t kUndyingMs = 1000;
 /// So many beats of a quiet worker for each time after which it is replaced, and two before one
 /// that stands by counts as silent.
 constexpr uint32_t kBeatsPerWatchdog = 4;
+/// How long one rests for that, which nobody waits for: whoever asks something wakes us.
+constexpr uint32_t kWatchdogsPerRest = 2;
 
 void set_oom_score(const char* value) {
   const Fd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
@@ -116,11 +118,23 @@ bool Worker::send(KeeperMessage type) const {
   return send_packet(control, packet);
 }
 
-void Worker::pace(uint32_t watchdog_ms) const {
+void Worker::pace(uint32_t watchdog_ms, bool may_rest) const {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(KeeperMessage::kPace);
   packet.requests = watchdog_ms / kBeatsPerWatchdog;
+  packet.lost = may_rest ? watchdog_ms * kWatchdogsPerRest : 0;
   send_packet(control, packet);
+}
+
+void Worker::wake(uint32_t watchdog_ms, bool may_rest, uint64_t now_ms) {
+  // How long it was silent while it might be is no sign of anything.
+  if (rests) last_beat_ms = now_ms;
+  rests = false;
+  pace(watchdog_ms, may_rest);
+}
+
+uint64_t Worker::due_ms(uint32_t watchdog_ms) const {
+  return last_beat_ms + watchdog_ms + (rests ? watchdog_ms * kWatchdogsPerRest : 0);
 }
 
 bool Worker::proven(uint64_t now_ms) const {
@@ -141,7 +155,7 @@ bool Worker::undying(uint64_t now_ms) const {
 }
 
 bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
-  return state == WorkerState::kReady && now_ms >= last_beat_ms + watchdog_ms / 2;
+  return state == WorkerState::kReady && now_ms + watchdog_ms / 2 >= due_ms(watchdog_ms);
 }
 
 void Worker::postpone(uint64_t by_ms, uint64_t now_ms) {

@@ -36,7 +36,8 @@ struct Worker {
   uint64_t deadline_ms = 0;  ///< when it is killed unless it did what is expected by then
   uint64_t serving_ms = 0;   ///< when it began to serve; 0: it has not
   uint64_t last_beat_ms =
-      0;  ///< last time it said that it serves, or when it stands by that it is there
+      0;               ///< last time it said that it serves, or when it stands by that it is there
+  bool rests = false;  ///< said that it will not say so for some time; see KeeperMessage::kRest
   uint64_t resent = 0, requests = 0;
   uint32_t connections = 0;           ///< that it serves
   uint64_t excused_ms = 0;            ///< of its starved_ms(), for which it has been given time
@@ -49,8 +50,13 @@ struct Worker {
   /// It did real work and not only begin to: whatever ends it now is no failure to start.
   bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;
-  /// Tells it how rarely it may beat while nobody asks anything. Earlier versions ignore it.
-  void pace(uint32_t watchdog_ms) const;
+  /// Tells it how rarely it may beat while nobody asks anything, and whether it may rest. It beats
+  /// at once, unless it is of an earlier version.
+  void pace(uint32_t watchdog_ms, bool may_rest) const;
+  /// From now on it is to say that it is well.
+  void wake(uint32_t watchdog_ms, bool may_rest, uint64_t now_ms);
+  /// When it is replaced unless it says until then that it is well.
+  uint64_t due_ms(uint32_t watchdog_ms) const;
   void kill(const char* why, uint64_t now_ms);
   /// Killed, and should have ended by now. It takes no more requests and touches the state no more:
   /// only a system call that it is in, or a frozen cgroup, keeps it.

@@ -12,7 +12,8 @@ enum class KeeperMessage : uint32_t {
   kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
   kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
   kKept = 4,       ///< keeper: descriptors that it stores, as a KeptPacket
-  kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything
+  kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything,
+                   ///< and `lost` ms after a kRest; 0: say none. It beats at once
   kReady = 16,     ///< worker: started, has read the host, waits for kActivate
   kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
   kDrained = 18,   ///< worker: takes no more and has answered all
@@ -21,14 +22,15 @@ enum class KeeperMessage : uint32_t {
   kKeep = 21,      ///< worker: keep the descriptor that comes with this; see fd_packet()
   kForget = 22,    ///< worker: close the descriptor with this key
   kWantKept = 23,  ///< worker: say kKept with what is stored from that place on
+  kRest = 24,      ///< worker: as kBeat, and nobody has asked anything for some time
 };
 
 struct KeeperPacket {
   uint32_t type = 0;
   uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests; kServing: connections
                           ///< that it serves, 0 from versions that know of one only
-  uint64_t resent = 0;    ///< kBeat, kDrained: requests resent so far
-  uint64_t requests = 0;  ///< kBeat, kDrained: requests answered so far
+  uint64_t resent = 0;    ///< kBeat, kRest, kDrained: requests resent so far
+  uint64_t requests = 0;  ///< kBeat, kRest, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
   uint64_t lost = 0;      ///< kServing: kept descriptors that did not arrive
 };
