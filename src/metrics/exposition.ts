@@ -21,8 +21,13 @@ const MISNAMED = [
   "nodejs_active_resources_total",
 ];
 
-/** How often Node measures the lag of its event loop: it wakes up for that. */
-const LAG_EVERY_MS = 1000;
+/**
+ * What Node measures of the lag of its event loop wakes it up each time, and is the time from one
+ * measurement to the next. `nodejs_eventloop_lag_seconds` is measured at a scrape, and stays.
+ */
+const OF_MEASUREMENTS = /^nodejs_eventloop_lag_(?:min|max|mean|stddev|p50|p90|p99)_seconds$/;
+/** Days: never. */
+const LAG_EVERY_MS = 2 ** 31 - 1;
 
 const KINDS: readonly Kind[] = ["counter", "gauge", "histogram"];
 
@@ -42,6 +47,9 @@ async function nodeMetrics(): Promise<MetricSource[]> {
   }
   const sources: MetricSource[] = [];
   for (const { name, help, type } of await registry.getMetricsAsJSON()) {
+    if (OF_MEASUREMENTS.test(name)) {
+      continue;
+    }
     const kind = KINDS.find((one) => one === String(type));
     const metric = registry.getSingleMetric(name);
     if (kind !== undefined && metric !== undefined) {
