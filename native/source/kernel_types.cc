@@ -1,18 +1,23 @@
 #include "source/kernel_types.h"
 
+#include <fcntl.h>
 #include <linux/btf.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
-#include "source/read_file.h"
+#include "base/fd.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr unsigned kMaxNesting = 16;
+constexpr char kFile[] = "kernel/btf/vmlinux";
 
 // Not in every <linux/btf.h> that we are built with.
 constexpr uint32_t kKindTypeTag = 18;
@@ -54,16 +59,33 @@ size_t tail_of(const btf_type& type) {
 template <typename T>
 T KernelTypes::at(size_t offset) const {
   T out{};
-  if (offset + sizeof(T) <= bytes_.size()) std::memcpy(&out, bytes_.data() + offset, sizeof(T));
+  if (offset + sizeof(T) <= pages_.size()) std::memcpy(&out, pages_.at() + offset, sizeof(T));
   return out;
 }
 
-Result<KernelTypes> KernelTypes::parse(std::string bytes) {
-  const Error malformed{EINVAL, "kernel/btf/vmlinux"};
-  KernelTypes out;
-  out.bytes_ = std::move(bytes);
+KernelTypes::Pages::Pages(size_t bytes) : size_(bytes) {
+  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (at != MAP_FAILED) at_ = static_cast<char*>(at);
+}
+
+KernelTypes::Pages::Pages(Pages&& other) noexcept
+    : at_(std::exchange(other.at_, nullptr)), size_(other.size_) {}
+
+KernelTypes::Pages& KernelTypes::Pages::operator=(Pages&& other) noexcept {
+  std::swap(at_, other.at_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+KernelTypes::Pages::~Pages() {
+  if (at_ != nullptr) ::munmap(at_, size_);
+}
+
+Result<KernelTypes> KernelTypes::parse(Pages pages) {
+  const Error malformed{EINVAL, kFile};
+  KernelTypes out(std::move(pages));
   const auto header = out.at<btf_header>(0);
-  const size_t size = out.bytes_.size();
+  const size_t size = out.pages_.size();
   if (header.magic != BTF_MAGIC || header.hdr_len < sizeof(header) || header.hdr_len > size) {
     return malformed;
   }
@@ -74,8 +96,13 @@ Result<KernelTypes> KernelTypes::parse(std::string bytes) {
   }
   const size_t begin = header.hdr_len + header.type_off;
   const size_t end = begin + header.type_len;
-  out.strings_ =
-      std::string_view(out.bytes_).substr(header.hdr_len + header.str_off, header.str_len);
+  out.strings_ = out.bytes().substr(header.hdr_len + header.str_off, header.str_len);
+  // Room for all at once: growing leaves more behind.
+  size_t count = 1;
+  for (size_t at = begin; at + sizeof(btf_type) <= end; ++count) {
+    at += sizeof(btf_type) + tail_of(out.at<btf_type>(at));
+  }
+  out.types_.reserve(count);
   out.types_.push_back(0);
   for (size_t at = begin; at + sizeof(btf_type) <= end;) {
     const auto type = out.at<btf_type>(at);
@@ -157,9 +184,19 @@ std::optional<uint32_t> KernelTypes::enumerator(std::string_view enumeration,
 }
 
 Result<KernelTypes> KernelTypes::read(int sysfs_fd) {
-  auto bytes = read_file(sysfs_fd, "kernel/btf/vmlinux");
-  if (!bytes) return bytes.error();
-  return parse(std::move(bytes.value()));
+  const Fd file(::openat(sysfs_fd, kFile, O_RDONLY | O_CLOEXEC));
+  struct stat st {};
+  if (!file || ::fstat(file.get(), &st) != 0) return Error{errno, kFile};
+  Pages pages(static_cast<size_t>(st.st_size));
+  if (pages.at() == nullptr) return Error{st.st_size == 0 ? EINVAL : ENOMEM, kFile};
+  for (size_t have = 0; have < pages.size();) {
+    const ssize_t n =
+        ::pread(file.get(), pages.at() + have, pages.size() - have, static_cast<off_t>(have));
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) return Error{n < 0 ? errno : EINVAL, kFile};
+    have += static_cast<size_t>(n);
+  }
+  return parse(std::move(pages));
 }
 
 uint32_t RequiredFields::found(const std::optional<uint32_t>& value, const std::string& name) {

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -18,9 +19,6 @@ class KernelTypes {
  public:
   /// Those of the kernel that runs. ENOENT where it does not tell.
   static Result<KernelTypes> read(int sysfs_fd);
-
-  /// Takes the content of /sys/kernel/btf/vmlinux. EINVAL for anything else.
-  static Result<KernelTypes> parse(std::string bytes);
 
   /// Where `member` lies in `structure`, in bytes. Members of unnamed structures and unions in it
   /// count as its own. Nothing where this kernel has no such field, or it is a bit field.
@@ -36,14 +34,30 @@ class KernelTypes {
   std::optional<uint32_t> enumerator(std::string_view enumeration, std::string_view name) const;
 
  private:
-  KernelTypes() = default;
+  /// Pages of their own: malloc would keep the megabytes when they are free again.
+  class Pages {
+   public:
+    explicit Pages(size_t bytes);
+    Pages(Pages&& other) noexcept;
+    Pages& operator=(Pages&& other) noexcept;
+    ~Pages();
+    char* at() const { return at_; }  ///< nullptr: there is no room
+    size_t size() const { return at_ == nullptr ? 0 : size_; }
+
+   private:
+    char* at_ = nullptr;
+    size_t size_ = 0;
+  };
+  explicit KernelTypes(Pages pages) : pages_(std::move(pages)) {}
+  static Result<KernelTypes> parse(Pages pages);
+  std::string_view bytes() const { return {pages_.at(), pages_.size()}; }
   std::optional<uint32_t> find(uint32_t kind, std::string_view name) const;
   std::optional<uint32_t> member_bits(uint32_t id, std::string_view member, unsigned depth) const;
   std::string_view name_at(uint32_t offset) const;
   template <typename T>
   T at(size_t offset) const;
 
-  std::string bytes_;
+  Pages pages_;
   std::string_view strings_;
   std::vector<uint32_t> types_;  ///< where each type begins, by type id; 0 is void
 };
