@@ -49,7 +49,8 @@ async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: num
 describeLive("a worker in trouble", [], () => {
   it("is replaced when it is stopped", async () => {
     const daemon = await Daemon.start(testScope());
-    const { workerPid, generation } = await statusOf(daemon);
+    // It may answer before its keeper knows that it serves.
+    const { workerPid, generation } = await servingAfter(daemon, 0);
     process.kill(workerPid, "SIGSTOP");
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:.*\n$/s);
