@@ -5,7 +5,7 @@ import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { helperPath } from "../../src/attach/helper.js";
+import { type HelperReport, helperPath } from "../../src/attach/helper.js";
 import { settingsFileOf } from "../../src/attach/settings.js";
 import { filesOf, PLACES, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
@@ -32,6 +32,9 @@ const WATCH = [
 const WITHIN_MS = 1000 * SLOWNESS;
 /** Victims of each test, one after the other. */
 const VICTIMS = inLong(5, 40);
+
+/** From some time less than this on the container pays for a helper. */
+const OWN_CPU_US = 150_000 * SLOWNESS;
 
 const CONNECTIONS = "/sys/fs/fuse/connections";
 
@@ -185,14 +188,60 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
       "--settings",
       settingsFileOf(daemon.mountpoint),
     ];
-    const outcome = await run([...argv, ...place, `${inside}`]);
+    const running = run([...argv, ...place, `${inside}`]);
+    const paid = await isPaidFor(container, inside, running);
+    const outcome = await running;
     expect(`${outcome.stderr}`).toBe("");
-    const states = statesOf(JSON.parse(outputOf(argv, outcome)));
+    const told: HelperReport = JSON.parse(outputOf(argv, outcome));
+    // What takes little of the CPU is nobody's.
+    expect(paid || (told.cpuUs ?? 0) < OWN_CPU_US).toBe(true);
+    const states = statesOf(told);
     expect(states.every((state) => state === "attached" || state === "present")).toBe(true);
     await until("the watcher has seen it", () => filesOf(inside).length >= PLACES.length);
     expect(rssKb(daemon) - before).toBeLessThan(32 * 1024);
   });
 });
+
+/** The line of /proc/PID/cgroup that tells whose memory and CPU time it is; "" where it has ended. */
+function payerOf(pid: string): string {
+  try {
+    return (
+      /^(\d+:(.*,)?memory(,.*)?:|0::).*$/m.exec(readFileSync(`/proc/${pid}/cgroup`, "utf8"))?.[0] ??
+      ""
+    );
+  } catch {
+    return "";
+  }
+}
+
+/** Whether a helper for the process has come into the container's cgroup by the time it has ended. */
+async function isPaidFor(
+  container: Container,
+  pid: number,
+  run: Promise<unknown>,
+): Promise<boolean> {
+  const payer = payerOf(`${container.init}`);
+  let ended = false;
+  run.finally(() => {
+    ended = true;
+  });
+  const isHelper = (other: string): boolean => {
+    try {
+      const words = readFileSync(`/proc/${other}/cmdline`, "utf8").split("\0");
+      return words.includes(`${pid}`) && words.includes(helperPath());
+    } catch {
+      return false;
+    }
+  };
+  while (!ended) {
+    await new Promise(setImmediate);
+    const helpers = readdirSync("/proc").filter((name) => /^\d+$/.test(name) && isHelper(name));
+    if (helpers.some((helper) => payerOf(helper) === payer)) {
+      return true;
+    }
+  }
+  return false;
+}
 
 /** The process that the adversary has become, in a mount namespace of its own. */
 function sleeperOf(container: Container): number | undefined {
