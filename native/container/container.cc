@@ -262,6 +262,17 @@ Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
   return std::move(facts.value().shown_cpus);
 }
 
+Result<Container::OfCpus> Container::render_of_cpus(const View& view, uint64_t now_us) {
+  const std::lock_guard lock(mutex_);
+  auto facts = gather_locked(view.needs | kNeedCpus, now_us);
+  if (!facts) return facts.error();
+  OfCpus out;
+  Writer writer(out.text);
+  view.render(facts.value(), writer);
+  out.cpus = std::move(facts.value().shown_cpus);
+  return out;
+}
+
 Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {
   constexpr uint32_t kNeeds = kSysinfoNeeds | kNeedCpus;
   const std::lock_guard lock(mutex_);

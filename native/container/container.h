@@ -85,6 +85,13 @@ class Container {
   /// Errors as render().
   Result<CpuSet> shown_cpus(uint64_t now_us, uint64_t tick_us);
 
+  /// Gathers and renders, with the CPUs that the text is for. Errors as render().
+  struct OfCpus {
+    std::string text;
+    CpuSet cpus;
+  };
+  Result<OfCpus> render_of_cpus(const View& view, uint64_t now_us);
+
   /// What the system calls of its processes are told, made at most `tick_us` ago and not before the
   /// last write to a limit. Errors as render().
   struct CallFacts {

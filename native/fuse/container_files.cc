@@ -97,14 +97,15 @@ Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now
   const CachedTextPtr present = cached_text(view.index);
   const bool same = present && present->shown == shown.value();
   if (same && now_us - present->taken_us < kOldUs) return present;
-  auto text = container_.render(view, now_us);
-  if (!text) return text.error();
+  // Limits may have been written since: what is kept is what the text was made for.
+  auto rendered = container_.render_of_cpus(view, now_us);
+  if (!rendered) return rendered.error();
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
-  made->shown = std::move(shown.value());
-  const bool changed = !present || present->text != text.value();
+  made->shown = std::move(rendered.value().cpus);
+  const bool changed = !present || present->text != rendered.value().text;
   made->modified_ns = changed ? clock_ns(CLOCK_REALTIME) : present->modified_ns;
-  made->text = std::move(text.value());
+  made->text = std::move(rendered.value().text);
   const std::lock_guard lock(mutex_);
   cached_[view.index] = made;
   return CachedTextPtr(made);
