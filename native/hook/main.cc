@@ -1,7 +1,7 @@
 // vprocfs-hook: what runtimes start as a hook. It becomes the program that its arguments name, and
 // where that cannot be, as after a removal of vprocfs, it succeeds: a container must start. It
 // stands in the place of a shell, which takes several times as long to start, and install-hooks has
-// it where nothing but uninstall-hooks takes it away.
+// it where it outlives vprocfs.
 
 #include <asm/unistd.h>
 
