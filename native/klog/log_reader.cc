@@ -64,7 +64,6 @@ void LogReader::stop() {
 }
 
 void LogReader::run() {
-  go_first();
   if (place_.logs != nullptr) {
     const std::lock_guard lock(mutex_);
     // So that the first record does not wait for it; and enough for all that was logged before.
@@ -72,6 +71,8 @@ void LogReader::run() {
     owners_.look(begun_us_);
     forget_ended(begun_us_);
   }
+  // Not before that look, which computes: readers would wait for it.
+  go_first();
   while (!stopping_) {
     uint64_t due = 0;
     bool more = true;
