@@ -4,15 +4,17 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { expect, it } from "vitest";
+import type { Status } from "../../src/keeper-status.js";
 import { startCallNode } from "../support/call-node.js";
 import { MIB } from "../support/calls.js";
 import { environmentOf, output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { vprocfs } from "../support/daemon.js";
+import { type Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 import { servingAfter, standbyOf, statusOf } from "./never-down-support.js";
 
 /** More than a worker has open for all else. */
@@ -38,6 +40,14 @@ async function listeners(scope: Scope, container: Container, socket: string) {
   };
 }
 
+/** What the keeper says once all listeners have come to it, or have found no room. */
+function told(daemon: Daemon): Promise<Status> {
+  return until("the keeper was told of all", async () => {
+    const status = await statusOf(daemon);
+    return status.descriptors + status.descriptorsLost >= LISTENERS && status;
+  });
+}
+
 describeLive("descriptors that a worker has no room for", ["busybox", "prlimit"], () => {
   it("are told of, cost nobody else anything, and come back with the room", async () => {
     const scope = testScope();
@@ -45,7 +55,7 @@ describeLive("descriptors that a worker has no room for", ["busybox", "prlimit"]
     const container = await Container.start(scope, { memory: 64 * MIB });
     const ask = await listeners(scope, container, join(sockets, "oci.sock"));
     const standby = await standbyOf(daemon);
-    const before = await statusOf(daemon);
+    const before = await told(daemon);
     expect(before.descriptors).toBeGreaterThanOrEqual(LISTENERS);
     await output(["prlimit", `--pid=${standby}`, `--nofile=${LIMIT}:`]);
     process.kill(before.workerPid, "SIGKILL");
@@ -80,8 +90,8 @@ describeLive("descriptors that a worker has no room for", ["busybox", "prlimit"]
     await standbyOf(daemon);
     await output(["prlimit", `--pid=${keeperPid}`, `--nofile=${LISTENERS / 2}:`]);
     const ask = await listeners(scope, container, join(sockets, "oci.sock"));
+    const { descriptors, descriptorsLost } = await told(daemon);
     expect(daemon.logs).toContain("descriptors of containers found no room with the keeper");
-    const { descriptors, descriptorsLost } = await statusOf(daemon);
     expect(descriptors).toBeGreaterThan(LISTENERS / 4);
     expect(descriptorsLost).toBeGreaterThan(LISTENERS / 2);
     // The worker has them all.
