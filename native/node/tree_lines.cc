@@ -28,21 +28,20 @@ void add(const Tree& tree, const TreeDir& dir, const std::string& path, const st
   }
 }
 
-}  // namespace
-
-std::vector<std::string> tree_lines(const Tree& tree, const Tree* polled) {
+Lines lines_of(const Tree& tree) {
   Lines lines;
   for (const TreeEntry& entry : tree.top().entries) {
     if (const TreeDir* dir = tree.dir(entry.index)) add(tree, *dir, dir->path, dir->path, lines);
   }
+  return lines;
+}
+
+}  // namespace
+
+std::vector<std::string> tree_lines(const Tree& tree, const Tree* polled) {
+  Lines lines = lines_of(tree);
   if (polled == nullptr) return lines;
-  Lines others;
-  for (const TreeEntry& entry : polled->top().entries) {
-    if (const TreeDir* dir = polled->dir(entry.index)) {
-      add(*polled, *dir, dir->path, dir->path, others);
-    }
-  }
-  for (const std::string& line : others) {
+  for (const std::string& line : lines_of(*polled)) {
     const std::string path = line.substr(line.find(' ') + 1);
     if (tree.find(path).view == nullptr) lines.push_back("log " + path);
   }

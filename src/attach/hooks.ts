@@ -1,14 +1,7 @@
-import {
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmdirSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
+import { replaceFile } from "../replace-file.js";
 
 /** What hooks are installed for. */
 export const HOOK_KINDS = ["lxc", "oci", "nspawn"] as const;
@@ -211,17 +204,10 @@ function installState(
   return present === file.content ? "unchanged" : "updated";
 }
 
-/** Whoever runs or reads it has the old one or the new one. */
 function write(path: string, file: HookFile): void {
-  mkdirSync(dirname(path), { recursive: true, mode: 0o755 });
   const mode = file.isProgram === true ? 0o755 : 0o644;
-  try {
-    writeFileSync(`${path}.new`, file.content, { encoding: encodingOf(file), mode });
-    renameSync(`${path}.new`, path);
-  } catch (error) {
-    rmSync(`${path}.new`, { force: true });
-    throw error;
-  }
+  const encoding = encodingOf(file);
+  replaceFile(path, { content: file.content, encoding, mode, directoryMode: 0o755 });
 }
 
 function guarded(file: HookFile, act: () => HookState): HookOutcome {

@@ -1,8 +1,8 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { rmSync } from "node:fs";
 import type { Config } from "../config.js";
 import { socketOf } from "../keeper.js";
 import { polledMountpointOf } from "../polled.js";
+import { replaceFile } from "../replace-file.js";
 import { patternsOf } from "./glob.js";
 import type { HelperSettings } from "./helper.js";
 
@@ -44,26 +44,16 @@ export function removeSettings(mountpoint: string): void {
   rmSync(settingsFileOf(mountpoint), { force: true });
 }
 
-/**
- * Writes the settings for hooks, with the files of the tree as Engine.files() has them. Hooks see the
- * old settings or the new ones, never a part.
- */
+/** Writes the settings for hooks, with the files of the tree as Engine.files() has them. */
 export function writeSettings(
   config: Config,
   mountpoint: string,
   files: readonly string[] = [],
 ): void {
-  const path = settingsFileOf(mountpoint);
-  mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const before = [`polled ${polledMountpointOf(mountpoint)}`, ...files];
-  try {
-    writeFileSync(`${path}.new`, `${before.join("\n")}\n${settingsText(config, mountpoint)}`, {
-      mode: 0o600,
-    });
-    renameSync(`${path}.new`, path);
-  } catch (error) {
-    // A full file system leaves a part of it.
-    rmSync(`${path}.new`, { force: true });
-    throw error;
-  }
+  replaceFile(settingsFileOf(mountpoint), {
+    content: `${before.join("\n")}\n${settingsText(config, mountpoint)}`,
+    mode: 0o600,
+    directoryMode: 0o700,
+  });
 }
