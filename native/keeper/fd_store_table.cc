@@ -35,11 +35,27 @@ void FdStoreTable::attach(Store& store) {
 
 bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
   if (places_ == nullptr || !fd || kind == 0) return false;
+  Place* place = nullptr;
   for (size_t i = 0; i < kMost; ++i) {
-    if (places_[i].fd != 0) continue;
-    places_[i] = {key, kind, fd.release()};
-    if (store_ != nullptr) store_->put({StoreKind::kFdStore, kind, key}, places_[i].fd);
-    return true;
+    const bool is_its = places_[i].fd != 0 && places_[i].key == key;
+    if (is_its || (place == nullptr && places_[i].fd == 0)) place = &places_[i];
+    if (is_its) break;
+  }
+  if (place == nullptr) return false;
+  const Place was = *place;
+  *place = {key, kind, fd.release()};
+  if (store_ != nullptr) store_->put({StoreKind::kFdStore, kind, key}, place->fd);
+  if (was.fd == 0) return true;
+  if (store_ != nullptr && was.kind != kind) {
+    store_->remove({StoreKind::kFdStore, was.kind, key});
+  }
+  ::close(was.fd);
+  return true;
+}
+
+bool FdStoreTable::has(uint64_t key) const {
+  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+    if (places_[i].fd != 0 && places_[i].key == key) return true;
   }
   return false;
 }

@@ -23,8 +23,10 @@ class FdStoreTable {
   /// From now on all that is here is in the store too; takes what an earlier keeper left there.
   void attach(Store& store);
 
-  /// Takes the descriptor. False when there is no room.
+  /// Takes the descriptor, in the place of the one with that key if there is one. False when there
+  /// is no room.
   bool keep(uint64_t key, uint32_t kind, Fd fd);
+  bool has(uint64_t key) const;
   void forget(uint64_t key);
   size_t size() const;
 

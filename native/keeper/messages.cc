@@ -20,8 +20,9 @@ void note_failure(Worker& worker, const KeeperPacket& packet) {
 
 void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
   const bool came = static_cast<bool>(descriptor);
-  // Without any that is free no worker could be started.
-  const bool fits = descriptor.get() < first_reserved_descriptor();
+  // Without any that is free no worker could be started. In the place of another it takes none.
+  const bool fits =
+      descriptor.get() < first_reserved_descriptor() || fd_store_.has(packet.requests);
   if (fits && fd_store_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
   lose_descriptors(1, came ? "found no room with the keeper" : "did not reach the keeper");
 }

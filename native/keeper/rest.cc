@@ -117,29 +117,21 @@ void hold(Fd fd, uint32_t kind) {
   if (fd && g_rest.count < FdStoreTable::kMost) g_rest.held[g_rest.count++] = {fd.release(), kind};
 }
 
-/// A runtime that starts a container: of what it says only the notify descriptor counts.
-void accept_oci(int listening) {
-  constexpr timeval kPatience{1, 0};
-  const Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
-  if (!peer || !is_root(peer.get())) return;
-  ::setsockopt(peer.get(), SOL_SOCKET, SO_RCVTIMEO, &kPatience, sizeof kPatience);
-  char text[4096] = {};
-  for (ssize_t n = 1; n > 0;) {
-    Passed passed;
-    n = receive_with(peer.get(), text, sizeof text, passed, kRestFds, 0);
-    for (size_t i = 0; i < passed.count; ++i) {
-      Fd& fd = passed.fds[i];
-      uint64_t nobody = 0;
-      const int asked = ::ioctl(fd.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &nobody);
-      if (asked == 0 || errno == ENOENT) hold(std::move(fd), kFdNotify);
-    }
-    if (passed.count > 0) return;
+/// Of what a runtime that starts a container says only the notify descriptor counts, which comes
+/// with the first byte.
+void take_listener(int runtime) {
+  char byte = 0;
+  Passed passed;
+  if (receive_with(runtime, &byte, sizeof byte, passed, kRestFds, MSG_DONTWAIT) <= 0) return;
+  for (size_t i = 0; i < passed.count; ++i) {
+    Fd& fd = passed.fds[i];
+    if (is_notify_descriptor(fd.get())) hold(std::move(fd), kFdNotify);
   }
 }
 
-void accept_lxc(int listening) {
+void accept_from(int listening, uint32_t kind) {
   Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (peer && is_root(peer.get())) hold(std::move(peer), kFdMonitor);
+  if (peer && is_root(peer.get())) hold(std::move(peer), kind);
 }
 
 /// Gives everything to a worker of root's. Each packet has as many kinds as descriptors.
@@ -169,9 +161,12 @@ size_t containers() {
 bool serve_one(const Held& held, short events) {
   if (is_socket(held.kind)) {
     if ((events & POLLIN) == 0) return events == 0;
-    if (held.kind == kFdOciSocket) accept_oci(held.fd);
-    if (held.kind == kFdLxcSocket) accept_lxc(held.fd);
+    accept_from(held.fd, held.kind == kFdOciSocket ? kFdRuntime : kFdMonitor);
     return true;
+  }
+  if ((events & POLLIN) != 0 && held.kind == kFdRuntime) {
+    take_listener(held.fd);
+    return false;
   }
   if ((events & POLLIN) != 0 && held.kind == kFdNotify) pass_call(held.fd);
   if ((events & POLLIN) != 0 && held.kind == kFdMonitor && !pass_lxc(held.fd)) return false;
@@ -240,7 +235,8 @@ void wait_until_ready(const Fd& ready) {
 void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store) {
   g_rest.count = 0;
   fd_store.for_each([](uint32_t kind, int fd) {
-    const bool counts = kind == kFdNotify || kind == kFdMonitor || is_socket(kind);
+    const bool counts =
+        kind == kFdNotify || kind == kFdMonitor || kind == kFdRuntime || is_socket(kind);
     if (counts) g_rest.held[g_rest.count++] = {fd, kind};
   });
   if (containers() == 0) {

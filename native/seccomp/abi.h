@@ -2,8 +2,10 @@
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 
+#include <cerrno>
 #include <cstdint>
 
 namespace vprocfs {
@@ -45,6 +47,12 @@ inline bool is_syslog(const seccomp_data& data) {
     if (abi.arch == data.arch && abi.syslog == data.nr) return true;
   }
   return false;
+}
+
+/// Whether `fd` is a seccomp notify descriptor: of others the kernel says ENOTTY or EINVAL.
+inline bool is_notify_descriptor(int fd) {
+  uint64_t nobody = 0;
+  return ::ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &nobody) == 0 || errno == ENOENT;
 }
 
 }  // namespace vprocfs

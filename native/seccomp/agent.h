@@ -66,8 +66,8 @@ class Agent {
     kMonitor = kFdMonitor,  ///< a connection of LXC's
     kListener = kFdNotify,  ///< a notify descriptor
     kPendingCalls = 5,
-    kRuntime = 6,       ///< a connection of an OCI runtime, which is about to hand one over
-    kAside = kFdAside,  ///< a notify descriptor that is only answered by
+    kRuntime = kFdRuntime,  ///< a connection of an OCI runtime, which is about to hand one over
+    kAside = kFdAside,      ///< a notify descriptor that is only answered by
   };
 
   struct Source {
@@ -83,8 +83,6 @@ class Agent {
     std::atomic<uint64_t> waits_since_us{0};
     uint64_t aside = 0;  ///< kMonitor: key of what calls are answered by that it let go; 0: none
     Budget budget;
-    std::string text;     ///< kRuntime: what came so far
-    std::vector<Fd> fds;  ///< kRuntime
   };
   using SourcePtr = std::shared_ptr<Source>;
 
@@ -127,6 +125,7 @@ class Agent {
   void accept(const Source& source);
   /// Returns its key.
   uint64_t add(Kind kind, Fd fd, uint64_t key, bool resumed);
+  void become_listener(const Source& runtime, Fd listener);
   void remove(const Source& source);
   SourcePtr find(uint64_t key) const;
   uint64_t new_key();

@@ -5,11 +5,13 @@
 
 #include <linux/sockios.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <utility>
 
+#include "seccomp/abi.h"
 #include "seccomp/agent.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS  // Linux 6.6
@@ -37,33 +39,23 @@ constexpr Verdict kLetGo{Verdict::Kind::kLetGo, 0, 0};
 
 }  // namespace
 
+/// A runtime sends the state of its container once, with its descriptors at the first byte. The
+/// kernel tells which of them is the one: the state is not read.
 void Agent::on_runtime(const SourcePtr& source) {
-  char buffer[16384];
-  for (;;) {
-    Received got = receive(source->fd.get(), buffer, sizeof buffer, false);
-    if (got.state == Received::State::kNothing) return rearm(source->key, source->fd.get());
-    const bool ended = got.state == Received::State::kEnd;
-    source->text.append(buffer, got.bytes);
-    for (Fd& fd : got.fds) source->fds.push_back(std::move(fd));
-    const auto found = parse_oci_state(source->text);
-    const bool may_grow = !found && found.error().code == EAGAIN && !ended && !got.cut &&
-                          source->fds.size() <= kMaxOciFds;
-    if (may_grow) continue;
-    if (found && found.value().listener < source->fds.size()) {
-      Fd listener = std::move(source->fds[found.value().listener]);
-      // Only a notify descriptor takes this; older ones than Linux 6.6 take nothing of the kind.
-      ::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, kSyncWakeUp);
-      uint64_t nobody = 0;
-      const bool is_listener =
-          ::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &nobody) == 0 || errno == ENOENT;
-      if (is_listener) {
-        add(Kind::kListener, std::move(listener), 0, false);
-        return remove(*source);
-      }
-    }
+  char byte = 0;
+  // It stays in the socket, which the keeper has too: should we die before the keeper has the
+  // descriptor, the next worker takes it from there.
+  Received got = receive(source->fd.get(), &byte, sizeof byte, true);
+  if (got.state == Received::State::kNothing) return rearm(source->key, source->fd.get());
+  const auto found = std::find_if(got.fds.begin(), got.fds.end(),
+                                  [](const Fd& fd) { return is_notify_descriptor(fd.get()); });
+  if (found == got.fds.end()) {
     counters_.malformed.fetch_add(1, std::memory_order_relaxed);
     return remove(*source);
   }
+  // Those of kernels before Linux 6.6 do not take it.
+  ::ioctl(found->get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, kSyncWakeUp);
+  become_listener(*source, std::move(*found));
 }
 
 /// One that is taken must have a place to wait in.

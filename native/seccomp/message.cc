@@ -3,8 +3,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/json.h"
-
 namespace vprocfs {
 namespace {
 
@@ -21,29 +19,6 @@ static_assert(sizeof(LxcHeader) == 32);
 // What every kernel has at least; what newer ones add comes after it.
 constexpr size_t kNotificationBytes = sizeof(seccomp_notif);
 constexpr size_t kResponseBytes = sizeof(seccomp_notif_resp);
-
-constexpr std::string_view kBlanks = " \t\r\n";
-
-/// Whether a text has all its brackets closed: what does not is still coming.
-bool is_closed(std::string_view text) {
-  int depth = 0;
-  bool quoted = false, begun = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (quoted) {
-      if (c == '\\') ++i;
-      if (c == '"') quoted = false;
-    } else if (c == '"') {
-      quoted = true;
-    } else if (c == '{' || c == '[') {
-      ++depth;
-      begun = true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return begun && !quoted && depth <= 0;
-}
 
 }  // namespace
 
@@ -63,27 +38,6 @@ Result<LxcRequest> parse_lxc_request(std::string_view packet) {
     return malformed;
   }
   std::memcpy(&out.notification, packet.data() + sizeof(header), kNotificationBytes);
-  return out;
-}
-
-Result<OciHandover> parse_oci_state(std::string_view text) {
-  const Error malformed{EBADMSG, "container process state"};
-  const size_t first = text.find_first_not_of(kBlanks);
-  if (first == text.npos) return Error{EAGAIN, malformed.path};
-  if (text[first] != '{' || text.size() > kMaxOciState) return malformed;
-  const bool may_end = text[text.find_last_not_of(kBlanks)] == '}';
-  if (!may_end || !is_closed(text)) return Error{EAGAIN, malformed.path};
-  size_t names = 0, listeners = 0;
-  OciHandover out;
-  const bool whole = read_json(text, [&](const JsonLeaf& leaf) {
-    if (leaf.path != "/fds") return;
-    if (leaf.quoted && leaf.value == "seccompFd") {
-      out.listener = names;
-      ++listeners;
-    }
-    ++names;
-  });
-  if (!whole || listeners != 1 || names > kMaxOciFds) return malformed;
   return out;
 }
 

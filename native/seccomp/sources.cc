@@ -13,8 +13,9 @@
 namespace vprocfs {
 namespace {
 
-/// Runtimes that have connected and say nothing: beyond these the oldest is dropped.
-constexpr size_t kMaxRuntimes = 64;
+/// Runtimes that have connected and say nothing: beyond these the oldest is dropped. More than
+/// start containers at once, of which each that is dropped would have no listener.
+constexpr size_t kMaxRuntimes = 1024;
 
 constexpr int kAcceptAtOnce = 16;
 
@@ -44,13 +45,19 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
   }
   for (FdStore::Kept& one : kept) {
     const auto kind = static_cast<Kind>(one.tag.kind);
+    // Keepers of earlier versions keep both.
+    const bool became_listener =
+        kind == Kind::kRuntime && std::any_of(kept.begin(), kept.end(), [&one](const auto& other) {
+          return other.tag.key == one.tag.key && other.tag.kind != one.tag.kind;
+        });
+    if (became_listener) continue;
     const bool is_socket = kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
     // One of another configuration is of no use any more.
     if (is_socket && bound_path(one.fd.get()).rfind(options_.directory + "/", 0) != 0) {
       ::unlink(bound_path(one.fd.get()).c_str());
       fd_store_->remove(one.tag.key);
     } else if (is_socket || kind == Kind::kMonitor || kind == Kind::kListener ||
-               kind == Kind::kAside) {
+               kind == Kind::kAside || kind == Kind::kRuntime) {
       add(kind, std::move(one.fd), one.tag.key, true);
     }
   }
@@ -72,7 +79,8 @@ void Agent::adopt_rest() {
     for (size_t i = 0; i < count; ++i) {
       const auto kind = static_cast<Kind>(kinds[i]);
       const bool known = kind == Kind::kMonitor || kind == Kind::kListener ||
-                         kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
+                         kind == Kind::kLxcSocket || kind == Kind::kOciSocket ||
+                         kind == Kind::kRuntime;
       if (known) add(kind, std::move(got.fds[i]), 0, false);
     }
   }
@@ -104,7 +112,7 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
     sources_[key] = source;
   }
   if (kind == Kind::kListener || kind == Kind::kMonitor) ++counters_.listeners;
-  if (fd_store_ != nullptr && !resumed && kind != Kind::kRuntime) {
+  if (fd_store_ != nullptr && !resumed) {
     fd_store_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
   }
   // What comes by one that is put aside is for LXC's monitor: only its end is told.
@@ -113,13 +121,20 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   return key;
 }
 
+/// In the place of the runtime's connection, with the keeper too: there is no moment with both, in
+/// which two would wait for the same calls, nor with neither.
+void Agent::become_listener(const Source& runtime, Fd listener) {
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, runtime.fd.get(), nullptr);
+  add(Kind::kListener, std::move(listener), runtime.key, false);
+}
+
 void Agent::remove(const Source& source) {
   const std::lock_guard lock(mutex_);
   const auto found = sources_.find(source.key);
   if (found == sources_.end()) return;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd.get(), nullptr);
   if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
-  if (fd_store_ != nullptr && source.kind != Kind::kRuntime) fd_store_->remove(source.key);
+  if (fd_store_ != nullptr) fd_store_->remove(source.key);
   forget_holding_locked(source.key);
   sources_.erase(found);
 }

@@ -15,6 +15,7 @@ inline constexpr uint32_t kFdLxcSocket = 1;  ///< listens for connections of LXC
 inline constexpr uint32_t kFdOciSocket = 2;  ///< listens for OCI runtimes with a descriptor
 inline constexpr uint32_t kFdMonitor = 3;    ///< a connection of LXC's seccomp proxy protocol
 inline constexpr uint32_t kFdNotify = 4;     ///< a seccomp notify descriptor
+inline constexpr uint32_t kFdRuntime = 6;    ///< a connection of an OCI runtime, not taken from yet
 /// One of LXC's, whose monitor takes its calls: by it those are answered that the monitor let go.
 inline constexpr uint32_t kFdAside = 7;
 

@@ -29,16 +29,6 @@ Napi::Value read_lxc_request(const Napi::CallbackInfo& info) {
   return out;
 }
 
-Napi::Value read_oci_state(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const std::string text = reader.text(info[0], "text");
-  if (reader.failed()) return info.Env().Undefined();
-  const ValueMaker maker(info.Env());
-  const auto found = parse_oci_state(text);
-  if (!found) return maker.text(found.error().code == EAGAIN ? "more" : "malformed");
-  return maker.integer(found.value().listener);
-}
-
 Napi::Value pending_call_after(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);

@@ -8,7 +8,6 @@ namespace vprocfs {
 Napi::Value read_lxc_request(const Napi::CallbackInfo& info);
 
 /// (text) -> which descriptor is the notify descriptor; "more" or "malformed".
-Napi::Value read_oci_state(const Napi::CallbackInfo& info);
 
 /// (key, id, workers, settled) -> the answer to monitor `key` that the last of so many workers,
 /// which follow one that died while it gave answer `id`, finds not settled; 0: none. `settled`: the

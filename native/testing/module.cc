@@ -433,7 +433,6 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
-  testing.Set("readOciState", Napi::Function::New<read_oci_state>(env));
   testing.Set("pendingCallAfter", Napi::Function::New<pending_call_after>(env));
   testing.Set("nameCall", Napi::Function::New<name_call>(env));
   testing.Set("encodeSysinfo", Napi::Function::New<encode_sysinfo>(env));

@@ -89,40 +89,6 @@ describe.runIf(endianness() === "LE")("a packet of LXC's monitor", () => {
   });
 });
 
-describe("the state that an OCI runtime sends", () => {
-  const state = { ociVersion: "1.0.2", id: "web1", status: "creating", pid: 4711, bundle: "/b" };
-  const whole = { ociVersion: "1.0.2", fds: ["seccompFd"], pid: 4711, metadata: "x", state };
-
-  it("names the notify descriptor by its place", () => {
-    expect(native.readOciState(JSON.stringify(whole))).toBe(0);
-    expect(native.readOciState(JSON.stringify({ ...whole, fds: ["pidFd", "seccompFd"] }))).toBe(1);
-    expect(native.readOciState(` ${JSON.stringify(whole, null, 1)}\n`)).toBe(0);
-  });
-
-  it("may come in parts", () => {
-    const text = JSON.stringify({ ...whole, metadata: 'a "}" in it ]' });
-    for (let length = 0; length < text.length; length += 1) {
-      expect(native.readOciState(text.slice(0, length)), `${length}`).toBe("more");
-    }
-  });
-
-  it.each([
-    ["no JSON", "seccompFd"],
-    ["broken JSON", '{"fds":["seccompFd"],}'],
-    ["an array", '["seccompFd"]'],
-    ["no descriptors", JSON.stringify({ ...whole, fds: [] })],
-    ["others only", JSON.stringify({ ...whole, fds: ["pidFd"] })],
-    ["two of them", JSON.stringify({ ...whole, fds: ["seccompFd", "seccompFd"] })],
-    ["a name that is no string", '{"fds":[1]}'],
-    ["too many", JSON.stringify({ ...whole, fds: [...Array(16).fill("x"), "seccompFd"] })],
-    ["a name elsewhere", JSON.stringify({ ...whole, fds: [], state: { fds: ["seccompFd"] } })],
-    ["deep nesting", `{"fds":["seccompFd"],"a":${"[".repeat(1000)}${"]".repeat(1000)}}`],
-    ["no end", `{"fds":["seccompFd"],"a":"${"x".repeat(2 ** 20)}"}`],
-  ])("is refused with %s", (_, text) => {
-    expect(native.readOciState(text)).toBe("malformed");
-  });
-});
-
 describe.runIf(process.arch === "x64")("numbers of system calls", () => {
   const X86_64 = 0xc000003e;
   const I386 = 0x40000003;

@@ -480,7 +480,7 @@ describeLive("the agent", ["runc", "busybox"], () => {
     await say(Buffer.alloc(4096, 0xff));
     expect((await countersOf(node.daemon)).malformed).toBe(4);
     // Runtimes that say nothing: the oldest are dropped.
-    const silent = Array.from({ length: 100 }, () => connect(join(node.sockets, "oci.sock")));
+    const silent = Array.from({ length: 1_200 }, () => connect(join(node.sockets, "oci.sock")));
     scope.defer(() => {
       for (const socket of silent) {
         socket.destroy();

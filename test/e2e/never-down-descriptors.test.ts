@@ -1,7 +1,8 @@
-// A worker that may have fewer descriptors open than its predecessor.
+// What containers leave with the keeper, for workers after the one that they came to.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import type { Status } from "../../src/keeper-status.js";
@@ -10,6 +11,7 @@ import { MIB } from "../support/calls.js";
 import { environmentOf, output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { type Daemon, vprocfs } from "../support/daemon.js";
+import { follow } from "../support/follow.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
@@ -100,5 +102,76 @@ describeLive("descriptors that a worker has no room for", ["busybox", "prlimit"]
     await servingAfter(daemon, generation);
     await standbyOf(daemon);
     expect(await container.read(daemon.path("proc/meminfo"))).toMatch(/^MemTotal: +65536 kB\n/);
+  });
+});
+
+/** A runtime that has connected and not handed its listener over yet. */
+async function connectedRuntime(scope: Scope) {
+  const { daemon, sockets } = await startCallNode(scope);
+  const container = await Container.start(scope, { memory: 64 * MIB });
+  await standbyOf(daemon);
+  const { descriptors } = await statusOf(daemon);
+  const runtime = follow(scope, container, [program("runtime"), join(sockets, "oci.sock")]);
+  const says = (what: string) => until(`it says ${what}`, () => runtime.text.includes(what));
+  await says("connected\n");
+  const keeps = (more: number) =>
+    until(`the keeper has ${more} more`, async () => {
+      const status = await statusOf(daemon);
+      return status.descriptors === descriptors + more;
+    });
+  await keeps(1);
+  return {
+    daemon,
+    keeps,
+    handOver: () => {
+      runtime.child.stdin?.write("\n");
+      return says("handed over\n");
+    },
+    /** In MiB, or a negated errno. */
+    memoryTold: async () => {
+      runtime.child.stdin?.write("\n");
+      await runtime.ended;
+      return Number(runtime.text.split("\n").at(-2));
+    },
+  };
+}
+
+describeLive("a runtime that has connected", ["busybox"], () => {
+  it("hands its listener over to the next worker", async () => {
+    const scope = testScope();
+    const { daemon, keeps, handOver, memoryTold } = await connectedRuntime(scope);
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGKILL");
+    await servingAfter(daemon, generation);
+    await handOver();
+    expect(await memoryTold()).toBe(64);
+    // One, not two, was kept for it.
+    await keeps(0);
+  });
+
+  it("has handed over what a worker that was killed has not taken", async () => {
+    const scope = testScope();
+    const { daemon, keeps, handOver, memoryTold } = await connectedRuntime(scope);
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGSTOP");
+    await handOver();
+    process.kill(workerPid, "SIGKILL");
+    const { generation: second, workerPid: next } = await servingAfter(daemon, generation);
+    await standbyOf(daemon);
+    process.kill(next, "SIGKILL");
+    await servingAfter(daemon, second);
+    await keeps(1);
+    expect(await memoryTold()).toBe(64);
+    await keeps(0);
+  });
+
+  it("hands over to what a keeper leaves that ends", async () => {
+    const scope = testScope();
+    const { daemon, handOver, memoryTold } = await connectedRuntime(scope);
+    await daemon.stop();
+    await handOver();
+    const [, total = ""] =
+      /^MemTotal: +(\d+) kB$/m.exec(readFileSync("/proc/meminfo", "utf8")) ?? [];
+    expect(await memoryTold()).toBe(Math.floor(Number(total) / 1024));
   });
 });

@@ -30,6 +30,7 @@ export type Program =
   | "pages"
   | "pulse"
   | "resend"
+  | "runtime"
   | "stall"
   | "syscalls"
   | "syslog"

@@ -318,8 +318,6 @@ interface Testing {
   sysinfoFixture(caseDir: string, init: number, nowUs: bigint): Buffer;
   /** What LXC's monitor asks with a packet; null when it is no request. */
   readLxcRequest(packet: Buffer): LxcRequest | null;
-  /** Which descriptor of a container process state is the notify descriptor. */
-  readOciState(text: string): number | "more" | "malformed";
   /**
    * The answer to monitor `key` that the last of `workers`, which follow one that died giving answer
    * `id`, finds not settled; 0: none. `settled`: the one before it has settled it.
@@ -459,7 +457,6 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
   sysinfoFixture: "function",
   readLxcRequest: "function",
-  readOciState: "function",
   pendingCallAfter: "function",
   nameCall: "function",
   encodeSysinfo: "function",

@@ -76,7 +76,7 @@ static void *page_of_nobody(const char *directory) {
 int main(int argc, char **argv) {
   if (argc != 3) return 2;
   void *page = page_of_nobody(argv[2]);
-  hand_over(argv[1], listener());
+  hand_over(reach(argv[1]), listener());
   struct stat st;
   if (stat(argv[2], &st) != 0) fail(argv[2]);
   printf("%u\n", minor(st.st_dev));

@@ -33,7 +33,16 @@ static int listener(void) {
   return (int)fd;
 }
 
-static void hand_over(const char *path, int fd) {
+static int reach(const char *path) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
+  const int peer = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (connect(peer, (struct sockaddr *)&address, sizeof address) != 0) fail(path);
+  return peer;
+}
+
+/* Closes both. */
+static void hand_over(int peer, int fd) {
   char state[] = "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":1,\"state\":{}}";
   char control[CMSG_SPACE(sizeof fd)] = {0};
   struct iovec part = {state, sizeof state - 1};
@@ -44,10 +53,6 @@ static void hand_over(const char *path, int fd) {
   head->cmsg_type = SCM_RIGHTS;
   head->cmsg_len = CMSG_LEN(sizeof fd);
   memcpy(CMSG_DATA(head), &fd, sizeof fd);
-  struct sockaddr_un address = {.sun_family = AF_UNIX};
-  strncpy(address.sun_path, path, sizeof address.sun_path - 1);
-  const int peer = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (connect(peer, (struct sockaddr *)&address, sizeof address) != 0) fail(path);
   if (sendmsg(peer, &message, 0) < 0) fail("sendmsg");
   close(peer);
   close(fd);

@@ -15,7 +15,7 @@
 static void ask(const char *path, int go, int ready) {
   struct sysinfo info;
   char byte;
-  hand_over(path, listener());
+  hand_over(reach(path), listener());
   if (write(ready, "", 1) != 1) _exit(1);
   close(ready);
   while (read(go, &byte, 1) > 0) continue;
