@@ -7,6 +7,7 @@ import {
   type MetricSource,
   TextRegistry,
 } from "./computed-metric.js";
+import { eventLoopLag } from "./event-loop-lag.js";
 
 export const TEXT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export const OPENMETRICS_TYPE = Registry.OPENMETRICS_CONTENT_TYPE;
@@ -22,8 +23,8 @@ const MISNAMED = [
 ];
 
 /**
- * What Node measures of the lag of its event loop wakes it up each time, and is the time from one
- * measurement to the next. `nodejs_eventloop_lag_seconds` is measured at a scrape, and stays.
+ * What prom-client has measured of the lag of the event loop wakes the process up each time, also
+ * where nobody scrapes: see eventLoopLag(). `nodejs_eventloop_lag_seconds` is measured at a scrape.
  */
 const OF_MEASUREMENTS = /^nodejs_eventloop_lag_(?:min|max|mean|stddev|p50|p90|p99)_seconds$/;
 /** Days: never. */
@@ -62,7 +63,7 @@ async function nodeMetrics(): Promise<MetricSource[]> {
       sources.push({ name, help, kind, values });
     }
   }
-  return sources;
+  return [...sources, ...eventLoopLag()];
 }
 
 /** Writes all metrics of some sources in either format. */
