@@ -9,6 +9,7 @@ import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
 import { finished, output, outputSync, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
+import { counters } from "../support/counters.js";
 import { Daemon, SETTLED, VIEWS } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { checkMeminfo } from "../support/procfile.js";
@@ -90,6 +91,13 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
     return TallySchema.parse(JSON.parse(text));
   }
 
+  /** Until now: what the keeper knows is a beat old, which counts what others have asked. */
+  async function requests(): Promise<number> {
+    const { workerPid } = await readStatus(daemon.mountpoint);
+    const by = Object.values((await counters(daemon, workerPid)).requests);
+    return by.reduce((sum, one) => sum + one, 0);
+  }
+
   for (const kind of ["meminfo", "stat", "uptime"]) {
     for (const [threads, inside] of [
       [1, true],
@@ -99,7 +107,7 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
       const who = `${threads} reader${threads > 1 ? "s" : ""} ${inside ? "inside" : "on the host"}`;
       it(`${kind} is whole for ${who}`, async () => {
         const file = inside ? `/proc/${kind}` : own(`proc/${kind}`);
-        const before = await readStatus(daemon.mountpoint);
+        const before = await requests();
         const tally = await read([kind, `${threads}`, `${SECONDS}`, file], inside);
         expect(tally).toMatchObject({ ...WHOLE, lengths: 1 });
         expect(tally.reads).toBeGreaterThan(LEAST_READS);
@@ -107,8 +115,7 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
         expect(tally.contents).toBeGreaterThan(20);
         if (inside) {
           // Out of the page cache. On the host each path is looked up at its container's name.
-          const { requests } = await readStatus(daemon.mountpoint);
-          expect(requests - before.requests).toBeLessThan(tally.reads / 2);
+          expect((await requests()) - before).toBeLessThan(tally.reads / 2);
         }
       });
     }

@@ -29,12 +29,12 @@ const CountersSchema = z.object({
 });
 export type Counters = z.infer<typeof CountersSchema>;
 
-/** What a daemon without a keeper that logs JSON says when it is asked to. */
-export async function counters(daemon: Daemon): Promise<Counters> {
+/** What a daemon that logs JSON says when it is asked to; with a keeper, `pid` is the worker's. */
+export async function counters(daemon: Daemon, pid = daemon.pid): Promise<Counters> {
   const logged = (): string[] =>
     daemon.logs.split("\n").filter((line) => line.includes('"msg":"counters"'));
   const before = logged().length;
-  process.kill(daemon.pid, "SIGUSR2");
+  process.kill(pid, "SIGUSR2");
   const line = await until("it logs its counters", () => logged()[before]);
   return CountersSchema.parse(JSON.parse(line));
 }
