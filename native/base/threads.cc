@@ -1,12 +1,37 @@
 #include "base/threads.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <chrono>
+#include <fstream>
+#include <string>
 #include <utility>
 
-namespace vprocfs {
+#include "base/priority.h"
 
-Threads::Threads(size_t most, Body body) : limit_(most), body_(std::move(body)) {}
+namespace vprocfs {
+namespace {
+
+/// How often it is looked whether all are held, and how often in vain until that ends.
+constexpr std::chrono::milliseconds kLook{2};
+constexpr int kLooks = 50;
+
+size_t cpus() { return static_cast<size_t>(std::max(2L, ::sysconf(_SC_NPROCESSORS_ONLN))); }
+
+/// Whether a thread of ours has a CPU or waits for one, and nothing else.
+bool wants_to_run(pid_t id) {
+  std::ifstream file("/proc/self/task/" + std::to_string(id) + "/stat");
+  std::string line;
+  if (!std::getline(file, line)) return false;
+  // Its name may hold blanks and parentheses.
+  const size_t at = line.rfind(')');
+  return at != std::string::npos && line.compare(at, 3, ") R") == 0;
+}
+
+}  // namespace
+
+Threads::Threads(size_t most, Body body) : limit_(most), cpus_(cpus()), body_(std::move(body)) {}
 
 Threads::~Threads() { join(); }
 
@@ -24,6 +49,7 @@ Result<bool> Threads::add() {
   One& one = *all_.back();
   idle_.fetch_add(1);
   auto started = one.thread.start([this, &one, index = all_.size() - 1] {
+    one.id.store(::gettid(), std::memory_order_relaxed);
     body_(index);
     idle_.fetch_sub(1);
     const std::lock_guard ended(mutex_);
@@ -39,13 +65,58 @@ Result<bool> Threads::add() {
 }
 
 void Threads::busy() {
-  if (idle_.fetch_sub(1) == 1) static_cast<void>(add());
+  if (idle_.fetch_sub(1) == 1) relieve();
 }
 
 void Threads::idle() { idle_.fetch_add(1); }
 
 void Threads::reinforce() {
-  if (!any_idle() && size() > 0 && size() < limit_) static_cast<void>(add());
+  if (!any_idle() && size() > 0) relieve();
+}
+
+void Threads::relieve() {
+  if (size() >= limit_) return;
+  if (size() <= cpus_) return static_cast<void>(add());
+  if (watched_.exchange(true)) return;
+  bool looks = false;
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    if (!lookout_.joinable()) static_cast<void>(lookout_.start([this] { look_out(); }));
+    looks = lookout_.joinable();
+    watch_.notify_all();
+  }
+  if (looks) return;
+  watched_ = false;
+  static_cast<void>(add());
+}
+
+size_t Threads::running_locked() const {
+  return static_cast<size_t>(
+      std::count_if(all_.begin(), all_.end(), [](const std::unique_ptr<One>& one) {
+        return wants_to_run(one->id.load(std::memory_order_relaxed));
+      }));
+}
+
+void Threads::look_out() {
+  go_first();
+  std::unique_lock lock(mutex_);
+  for (;;) {
+    watch_.wait(lock, [this] { return closed_ || watched_.load(); });
+    for (int vain = 0; vain < kLooks && !closed_; ++vain) {
+      watch_.wait_for(lock, kLook, [this] { return closed_; });
+      if (closed_ || any_idle()) continue;
+      vain = 0;
+      if (running_locked() >= cpus_) continue;
+      lock.unlock();
+      static_cast<void>(add());
+      lock.lock();
+    }
+    if (closed_) return;
+    watched_ = false;
+    // The last one may have become busy just now, when it was still to be seen.
+    if (!any_idle()) watched_ = true;
+  }
 }
 
 void Threads::join(int wake) {
@@ -54,6 +125,7 @@ void Threads::join(int wake) {
   {
     std::unique_lock lock(mutex_);
     closed_ = true;
+    watch_.notify_all();
     all.swap(all_);
     // All at once, so that they end at the same time. The signal may come just before what it is
     // to interrupt: repeated until it works.
@@ -67,6 +139,7 @@ void Threads::join(int wake) {
     }
   }
   for (const auto& one : all) one->thread.join();
+  lookout_.join();
   size_.store(0, std::memory_order_relaxed);
 }
 

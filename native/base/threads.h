@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <condition_variable>
 #include <cstddef>
@@ -13,9 +15,12 @@
 
 namespace vprocfs {
 
-/// Threads that all run one body. There is always one that waits: when the last idle one is about
-/// to be busy another is started, up to a maximum, so that work that blocks holds one thread and no
-/// other work. While the host has no thread to give, those that there are go on.
+/// Threads that all run one body. There is always one that waits, so that work that blocks holds
+/// one thread and no other work: when the last idle one is about to be busy another is started, up
+/// to a maximum. Where there are more than CPUs that is done within milliseconds, and only while
+/// fewer want to run than there are CPUs: those that all wait for a CPU would each be long in
+/// getting one, with work in hand. While the host has no thread to give, those that there are go
+/// on.
 class Threads {
  public:
   /// Is given the number of its thread, from 0 on. When it returns the thread ends.
@@ -42,18 +47,26 @@ class Threads {
  private:
   struct One {
     Thread thread;
-    bool ended = false;  ///< guarded by mutex_
+    std::atomic<pid_t> id{0};  ///< of its thread; 0 until it runs
+    bool ended = false;        ///< guarded by mutex_
   };
   Result<bool> add();
+  /// For when none is idle.
+  void relieve();
+  void look_out();
+  size_t running_locked() const;
 
-  const size_t limit_;
+  const size_t limit_, cpus_;
   const Body body_;
   std::atomic<size_t> idle_{0};
   std::atomic<size_t> size_{0};
-  std::condition_variable ended_;  ///< one of them has
-  std::mutex mutex_;               ///< guards what follows
+  std::atomic<bool> watched_{false};  ///< by who looks out for all being held
+  std::condition_variable ended_;     ///< one of them has
+  std::condition_variable watch_;     ///< watched_ or closed_ has become true
+  std::mutex mutex_;                  ///< guards what follows
   bool closed_ = false;
   std::vector<std::unique_ptr<One>> all_;
+  Thread lookout_;
 };
 
 }  // namespace vprocfs

@@ -16,8 +16,6 @@ import { servingAfter, standbyOf, standingBy, statusOf } from "./never-down-supp
 
 const PIDS = "/sys/fs/cgroup/pids";
 const MORE_THAN_THREADS = 24;
-/** Of 10 ms: a worker that was asked something beats every 500 ms. */
-const BEATS_IN_LOOKS = 150;
 
 /** From now on a process gets so many threads more, and no others, until something else is allowed. */
 function fill(scope: Scope, pid: number, spare = 0): (processes: string) => void {
@@ -38,12 +36,8 @@ function fill(scope: Scope, pid: number, spare = 0): (processes: string) => void
 }
 
 /** Stops threads of a process when they are about to answer; says how many it holds. */
-async function stall(
-  scope: Scope,
-  pid: number,
-  what: "answers" | "beats" = "answers",
-): Promise<() => number> {
-  const child = background(scope, [program("stall"), `${pid}`, what]);
+async function stall(scope: Scope, pid: number): Promise<() => number> {
+  const child = background(scope, [program("stall"), `${pid}`, "answers"]);
   let text = "";
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
     text += chunk;
@@ -53,13 +47,13 @@ async function stall(
 }
 
 /** A worker all of whose threads are held while readers wait, and which gets no others. */
-async function allBlocked(scope: Scope, what: "answers" | "beats") {
+async function allBlocked(scope: Scope) {
   const daemon = await Daemon.start(scope, "--watchdog-ms", "60000");
   const { workerPid, generation } = await standingBy(daemon);
   const allow = fill(scope, workerPid);
   const own = new Scope();
   scope.defer(() => own.close());
-  const held = await stall(own, workerPid, what);
+  const held = await stall(own, workerPid);
   let answered = 0;
   const reads = Array.from({ length: MORE_THAN_THREADS }, async () => {
     await output(["cat", daemon.path("proc/uptime")]);
@@ -70,12 +64,11 @@ async function allBlocked(scope: Scope, what: "answers" | "beats") {
   await until("all threads are held", () => {
     looks = held() === most ? looks + 1 : 0;
     most = held();
-    // The thread that beats is held when it does so next, which is later than the others.
-    return most > 0 && looks > (what === "beats" ? BEATS_IN_LOOKS : 25);
+    return most > 0 && looks > 25;
   });
   expect(answered).toBe(0);
   return {
-    /** Those that no thread holds; one that is held for a beat has none of them. */
+    /** Those that no thread holds. */
     waiting: reads.length - most,
     answered: () => answered,
     allow: () => allow("max"),
@@ -110,24 +103,12 @@ describe.runIf(existsSync(PIDS))("a node that is out of PIDs", () => {
 
   it("is served by a thread more as soon as it has one, though all that there are block", async () => {
     const scope = testScope();
-    const blocked = await allBlocked(scope, "answers");
-    // Nothing new is asked from now on: only a beat of the worker tries for a thread.
+    const blocked = await allBlocked(scope);
+    // Nothing new is asked from now on: beats of the worker try for a thread, and who looks out, if the
+    // node had a thread for that.
     blocked.allow();
     await until("the others are answered", () => blocked.answered() >= blocked.waiting);
     expect(blocked.answered()).toBe(blocked.waiting);
-    await blocked.letGo();
-  });
-
-  it("and is not where there is no beat, which is what tries for one", async () => {
-    const scope = testScope();
-    const blocked = await allBlocked(scope, "beats");
-    blocked.allow();
-    let looks = 0;
-    await until("some beats would have come", () => {
-      looks += 1;
-      return looks > BEATS_IN_LOOKS;
-    });
-    expect(blocked.answered()).toBe(0);
     await blocked.letGo();
   });
 

@@ -1,10 +1,9 @@
 // Stops each thread of a process when it is about to end a piece of work, and holds it there: to others
 // it is at work that does not end.
 //
-//   stall PID answers|beats|replies
+//   stall PID answers|replies
 //
-// "answers": those that write to a descriptor of /dev/fuse; "beats": these, and those that send a message to
-// a socket, as the keeper is sent beats; "replies": those that answer a system call
+// "answers": those that write to a descriptor of /dev/fuse; "replies": those that answer a system call
 // (SECCOMP_IOCTL_NOTIF_SEND). Threads that begin later are let alone. Prints "ready" once it has all of
 // them, and "held" with how many it holds each time it holds one more. Ends with its stdin, and lets all go.
 
@@ -41,7 +40,6 @@ static int ends_work(pid_t thread) {
   if (strcmp(what, "replies") == 0) {
     return info.entry.nr == SYS_ioctl && info.entry.args[1] == SECCOMP_IOCTL_NOTIF_SEND;
   }
-  if (strcmp(what, "beats") == 0 && info.entry.nr == SYS_sendto) return 1;
   const int writes = info.entry.nr == SYS_writev || info.entry.nr == SYS_write;
   return writes && is_fuse((unsigned long)info.entry.args[0]);
 }
