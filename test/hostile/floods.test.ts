@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
+import { readStatus } from "../../src/keeper-status.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
@@ -23,6 +24,7 @@ const MEASURED_MS = inLong(1500, 20_000);
 describeLive("floods of one container", ["busybox"], () => {
   const scope = fileScope();
   let daemon: Daemon;
+  let workerPid: number;
   let hostile: Container;
   let victim: Container;
   let files: Record<"stat" | "polled" | "log" | "pressure" | "hostile" | "hostileLog", string>;
@@ -33,7 +35,8 @@ describeLive("floods of one container", ["busybox"], () => {
   }
 
   beforeAll(async () => {
-    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json", "--no-watch");
+    daemon = await Daemon.start(scope, "--log-format", "json", "--no-watch");
+    ({ workerPid } = await readStatus(daemon.mountpoint));
     hostile = await Container.start(scope, { name: "hostile", memory: 256 * MIB });
     victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
     const place = async (one: Container): Promise<string> =>
@@ -78,7 +81,7 @@ describeLive("floods of one container", ["busybox"], () => {
 
   it("of inodes that the kernel forgets", async () => {
     const forgotten = async (): Promise<number> => {
-      const { FORGET = 0, BATCH_FORGET = 0 } = (await counters(daemon)).requests;
+      const { FORGET = 0, BATCH_FORGET = 0 } = (await counters(daemon, workerPid)).requests;
       return FORGET + BATCH_FORGET;
     };
     const before = await forgotten();

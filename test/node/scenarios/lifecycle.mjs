@@ -50,7 +50,8 @@ export const lifecycle = [
           served
           own 30 $(everyone)
           [ "$(systemctl is-active vprocfs)" = active ] || fail "the service is not active"
-          true`,
+          weight=$(cat /sys/fs/cgroup/vprocfs.service/cpu.weight)
+          [ "$weight" = 10000 ] || fail "its share of the CPUs is $weight"`,
         ),
       );
     },

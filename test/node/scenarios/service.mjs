@@ -8,10 +8,10 @@ export const service = [
     async run(bed) {
       await bed.sh(
         `before=$(status generation) keeper=$(keeper)
-        kills() { [ "$(awk '$1 == "oom_kill" { print $2 }' /sys/fs/cgroup/system.slice/vprocfs.service/memory.events)" -gt 0 ]; }
+        kills() { [ "$(awk '$1 == "oom_kill" { print $2 }' /sys/fs/cgroup/vprocfs.service/memory.events)" -gt 0 ]; }
         # Less than a worker has, and more than the keeper.
         systemctl set-property --runtime vprocfs.service MemoryMax=24M MemorySwapMax=0
-        within 60 kills || fail "nothing is killed: $(cat /sys/fs/cgroup/system.slice/vprocfs.service/memory.current) bytes in use"
+        within 60 kills || fail "nothing is killed: $(cat /sys/fs/cgroup/vprocfs.service/memory.current) bytes in use"
         systemctl set-property --runtime vprocfs.service MemoryMax=infinity
         within 100 later_than "$before" || fail "no other worker"
         served
