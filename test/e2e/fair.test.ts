@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, constants, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
@@ -15,6 +15,7 @@ import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
+import { statusOf } from "./never-down-support.js";
 
 /** Whether a cat(1) sleeps in the kernel. In tick all but one wait there for the first look-up. */
 function waits({ pid }: ChildProcess): boolean {
@@ -32,6 +33,21 @@ function opening(pid: number): number {
 function start(scope: Scope, ...args: readonly string[]): Promise<Daemon> {
   return Daemon.start(scope, "--no-keeper", "--log-format", "json", ...args);
 }
+
+/** The autogroup of a process, and its nice; undefined where the kernel makes none. */
+function shareOf(pid: number | "self"): string | undefined {
+  const path = `/proc/${pid}/autogroup`;
+  return (existsSync(path) && readFileSync(path, "utf8")) || undefined;
+}
+
+it.skipIf(shareOf("self") === undefined)(
+  "a worker has a share of the CPUs of its own",
+  async () => {
+    const { keeperPid, workerPid } = await statusOf(await Daemon.start(testScope()));
+    expect(shareOf(workerPid)).toMatch(/ nice -10\n$/);
+    expect(shareOf(keeperPid)).toBe(shareOf("self"));
+  },
+);
 
 describeLive("the budget of open files", ["busybox"], () => {
   it("is one container's own", async () => {
