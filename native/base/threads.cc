@@ -13,7 +13,7 @@
 namespace vprocfs {
 namespace {
 
-/// How often it is looked whether all are held, and how often in vain until that ends.
+/// How often the lookout looks whether all threads block, and how often in vain before it rests.
 constexpr std::chrono::milliseconds kLook{2};
 constexpr int kLooks = 50;
 
@@ -114,7 +114,7 @@ void Threads::look_out() {
     }
     if (closed_) return;
     watched_ = false;
-    // The last one may have become busy just now, when it was still to be seen.
+    // One that became busy before that did not wake us.
     if (!any_idle()) watched_ = true;
   }
 }

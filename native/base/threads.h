@@ -15,12 +15,12 @@
 
 namespace vprocfs {
 
-/// Threads that all run one body. There is always one that waits, so that work that blocks holds
-/// one thread and no other work: when the last idle one is about to be busy another is started, up
-/// to a maximum. Where there are more than CPUs that is done within milliseconds, and only while
-/// fewer want to run than there are CPUs: those that all wait for a CPU would each be long in
-/// getting one, with work in hand. While the host has no thread to give, those that there are go
-/// on.
+/// Threads that all run one body. One of them always waits for work, so that work that blocks holds
+/// one thread and no other work: when the last idle one becomes busy another is started, up to a
+/// maximum. Up to one more than there are CPUs that happens at once. Beyond that it takes some
+/// milliseconds, and a thread is added only while fewer of them want to run than there are CPUs:
+/// if many of them wait for a CPU, so does the work that each has in hand. While the host has no
+/// thread to give, those that exist go on.
 class Threads {
  public:
   /// Is given the number of its thread, from 0 on. When it returns the thread ends.
@@ -51,7 +51,7 @@ class Threads {
     bool ended = false;        ///< guarded by mutex_
   };
   Result<bool> add();
-  /// For when none is idle.
+  /// Has another one started, now or later; for when none is idle.
   void relieve();
   void look_out();
   size_t running_locked() const;
@@ -60,7 +60,7 @@ class Threads {
   const Body body_;
   std::atomic<size_t> idle_{0};
   std::atomic<size_t> size_{0};
-  std::atomic<bool> watched_{false};  ///< by who looks out for all being held
+  std::atomic<bool> watched_{false};  ///< the lookout looks whether all of them block
   std::condition_variable ended_;     ///< one of them has
   std::condition_variable watch_;     ///< watched_ or closed_ has become true
   std::mutex mutex_;                  ///< guards what follows

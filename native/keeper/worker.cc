@@ -35,10 +35,10 @@ void set_oom_score(const char* value) {
   if (file && ::write(file.get(), value, __builtin_strlen(value)) < 0) return;
 }
 
-/// Where the kernel gives each session its share of the CPUs (sched(7), "The autogroup feature"),
-/// our own and as much of it as a thread of ours has that goes first (base/priority.h): else all
-/// who came from one terminal or one supervisor would have one share together, and readers in
-/// containers wait.
+/// Where the kernel gives each session a share of the CPUs (sched(7), "The autogroup feature"), the
+/// worker gets one of its own, as far before others as its threads are (base/priority.h). Otherwise
+/// it would share one with whatever else the same terminal or supervisor has started, and readers
+/// in containers would wait.
 void take_own_share() {
   constexpr char kNice[] = "-10\n";
   // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
