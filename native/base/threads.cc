@@ -78,24 +78,24 @@ void Threads::relieve() {
   if (size() >= limit_) return;
   if (size() <= cpus_) return static_cast<void>(add());
   if (watched_.exchange(true)) return;
-  bool looks = false;
   {
     const std::lock_guard lock(mutex_);
     if (closed_) return;
-    if (!lookout_.joinable()) static_cast<void>(lookout_.start([this] { look_out(); }));
-    looks = lookout_.joinable();
-    watch_.notify_all();
+    if (lookout_.joinable()) return watch_.notify_all();
   }
-  if (looks) return;
-  watched_ = false;
+  // The node may have but one more.
   static_cast<void>(add());
+  const std::lock_guard lock(mutex_);
+  if (closed_ || !lookout_.start([this] { look_out(); })) watched_ = false;
 }
 
-size_t Threads::running_locked() const {
-  return static_cast<size_t>(
-      std::count_if(all_.begin(), all_.end(), [](const std::unique_ptr<One>& one) {
-        return wants_to_run(one->id.load(std::memory_order_relaxed));
-      }));
+bool Threads::may_help_locked() const {
+  if (closed_ || idle_.load() > 0 || all_.size() >= limit_) return false;
+  size_t running = 0;
+  for (const auto& one : all_) {
+    if (wants_to_run(one->id.load(std::memory_order_relaxed)) && ++running == cpus_) return false;
+  }
+  return true;
 }
 
 void Threads::look_out() {
@@ -105,9 +105,8 @@ void Threads::look_out() {
     watch_.wait(lock, [this] { return closed_ || watched_.load(); });
     for (int vain = 0; vain < kLooks && !closed_; ++vain) {
       watch_.wait_for(lock, kLook, [this] { return closed_; });
-      if (closed_ || any_idle()) continue;
+      if (!may_help_locked()) continue;
       vain = 0;
-      if (running_locked() >= cpus_) continue;
       lock.unlock();
       static_cast<void>(add());
       lock.lock();
@@ -115,7 +114,7 @@ void Threads::look_out() {
     if (closed_) return;
     watched_ = false;
     // One that became busy before that did not wake us.
-    if (!any_idle()) watched_ = true;
+    if (idle_.load() == 0 && all_.size() < limit_) watched_ = true;
   }
 }
 

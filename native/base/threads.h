@@ -54,7 +54,8 @@ class Threads {
   /// Has another one started, now or later; for when none is idle.
   void relieve();
   void look_out();
-  size_t running_locked() const;
+  /// Whether another one is to be started.
+  bool may_help_locked() const;
 
   const size_t limit_, cpus_;
   const Body body_;
