@@ -4,10 +4,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <utility>
 
 #include "base/descriptors.h"
 #include "keeper/store.h"
+#include "state/fd_store.h"
 
 namespace vprocfs {
 
@@ -19,14 +21,26 @@ bool FdStoreTable::open(int table_fd) {
     return false;
   }
   places_ = static_cast<Place*>(table_.at());
+  // An earlier version has kept both.
+  for (size_t i = 0; i < kMost; ++i) {
+    Place& place = places_[i];
+    const bool superseded =
+        place.fd != 0 && place.kind == kFdRuntime &&
+        std::any_of(places_, places_ + kMost, [&place](const Place& other) {
+          return other.fd != 0 && other.key == place.key && other.kind != place.kind;
+        });
+    if (!superseded) continue;
+    ::close(place.fd);
+    place = {};
+  }
   return true;
 }
 
 void FdStoreTable::attach(Store& store) {
+  store_ = &store;
   store.take_all(StoreKind::kFdStore, [this](const StoreName& name, Fd fd) {
     keep(name.key, name.which, std::move(fd));
   });
-  store_ = &store;
   for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
     if (places_[i].fd == 0) continue;
     store.put({StoreKind::kFdStore, places_[i].kind, places_[i].key}, places_[i].fd);
@@ -43,6 +57,11 @@ bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
   }
   if (place == nullptr) return false;
   const Place was = *place;
+  // Of no use beside what came by it.
+  if (kind == kFdRuntime && was.fd != 0 && was.kind != kFdRuntime) {
+    if (store_ != nullptr) store_->remove({StoreKind::kFdStore, kind, key});
+    return true;
+  }
   *place = {key, kind, fd.release()};
   if (store_ != nullptr) store_->put({StoreKind::kFdStore, kind, key}, place->fd);
   if (was.fd == 0) return true;

@@ -100,6 +100,8 @@ bool pass_lxc(int monitor) {
 
 bool is_socket(uint32_t kind) { return kind == kFdLxcSocket || kind == kFdOciSocket; }
 
+bool is_runtime(uint32_t kind) { return kind == kFdRuntime || kind == kFdHeard; }
+
 void unlink_socket(int fd) {
   sockaddr_un address{};
   socklen_t size = sizeof(address);
@@ -118,15 +120,16 @@ void hold(Fd fd, uint32_t kind) {
 }
 
 /// Of what a runtime that starts a container says only the notify descriptor counts, which comes
-/// with the first byte.
-void take_listener(int runtime) {
-  char byte = 0;
+/// with the first byte; but it must not fail to say the rest. False once it has.
+bool hear(int runtime) {
+  char text[4096];
   Passed passed;
-  if (receive_with(runtime, &byte, sizeof byte, passed, kRestFds, MSG_DONTWAIT) <= 0) return;
+  const ssize_t n = receive_with(runtime, text, sizeof text, passed, kRestFds, MSG_DONTWAIT);
   for (size_t i = 0; i < passed.count; ++i) {
     Fd& fd = passed.fds[i];
     if (is_notify_descriptor(fd.get())) hold(std::move(fd), kFdNotify);
   }
+  return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
 void accept_from(int listening, uint32_t kind) {
@@ -164,10 +167,7 @@ bool serve_one(const Held& held, short events) {
     accept_from(held.fd, held.kind == kFdOciSocket ? kFdRuntime : kFdMonitor);
     return true;
   }
-  if ((events & POLLIN) != 0 && held.kind == kFdRuntime) {
-    take_listener(held.fd);
-    return false;
-  }
+  if ((events & POLLIN) != 0 && is_runtime(held.kind)) return hear(held.fd);
   if ((events & POLLIN) != 0 && held.kind == kFdNotify) pass_call(held.fd);
   if ((events & POLLIN) != 0 && held.kind == kFdMonitor && !pass_lxc(held.fd)) return false;
   return (events & (POLLHUP | POLLERR | POLLNVAL)) == 0;
@@ -236,7 +236,7 @@ void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store) {
   g_rest.count = 0;
   fd_store.for_each([](uint32_t kind, int fd) {
     const bool counts =
-        kind == kFdNotify || kind == kFdMonitor || kind == kFdRuntime || is_socket(kind);
+        kind == kFdNotify || kind == kFdMonitor || is_runtime(kind) || is_socket(kind);
     if (counts) g_rest.held[g_rest.count++] = {fd, kind};
   });
   if (containers() == 0) {

@@ -179,6 +179,8 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
       return accept(*source);
     case Kind::kRuntime:
       return on_runtime(source);
+    case Kind::kHeard:
+      return on_heard(*source);
     case Kind::kMonitor:
       return on_monitor(source, index);
     case Kind::kListener:

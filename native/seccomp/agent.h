@@ -68,6 +68,7 @@ class Agent {
     kPendingCalls = 5,
     kRuntime = kFdRuntime,  ///< a connection of an OCI runtime, which is about to hand one over
     kAside = kFdAside,      ///< a notify descriptor that is only answered by
+    kHeard = kFdHeard,      ///< a runtime's connection after that
   };
 
   struct Source {
@@ -120,6 +121,8 @@ class Agent {
 
   // sources.cc
   Result<bool> adopt_all(std::vector<FdStore::Kept> kept);
+  /// False for what only keepers of other versions know, too.
+  static bool is_source(Kind kind);
   void adopt_rest();
   Result<bool> listen(Kind kind, const char* name, int type);
   void accept(const Source& source);
@@ -144,6 +147,7 @@ class Agent {
 
   // calls.cc: one call
   void on_runtime(const SourcePtr& source);
+  void on_heard(const Source& source);
   bool has_room() const;
   void on_listener(const SourcePtr& source, size_t index);
   void resume(const PendingCalls::Entry& entry, size_t index);

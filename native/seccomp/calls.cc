@@ -39,8 +39,8 @@ constexpr Verdict kLetGo{Verdict::Kind::kLetGo, 0, 0};
 
 }  // namespace
 
-/// A runtime sends the state of its container once, with its descriptors at the first byte. The
-/// kernel tells which of them is the one: the state is not read.
+/// A runtime sends the state of its container once, with its descriptors at the first byte, though
+/// maybe in several messages. The kernel tells which of them is the one: the state is not read.
 void Agent::on_runtime(const SourcePtr& source) {
   char byte = 0;
   // It stays in the socket, which the keeper has too: should we die before the keeper has the
@@ -49,6 +49,8 @@ void Agent::on_runtime(const SourcePtr& source) {
   if (got.state == Received::State::kNothing) return rearm(source->key, source->fd.get());
   const auto found = std::find_if(got.fds.begin(), got.fds.end(),
                                   [](const Fd& fd) { return is_notify_descriptor(fd.get()); });
+  // More than this process may have open at the moment.
+  if (got.cut && got.fds.empty()) return defer(*source, kAgainUs);
   if (found == got.fds.end()) {
     counters_.malformed.fetch_add(1, std::memory_order_relaxed);
     return remove(*source);
@@ -56,6 +58,14 @@ void Agent::on_runtime(const SourcePtr& source) {
   // Those of kernels before Linux 6.6 do not take it.
   ::ioctl(found->get(), SECCOMP_IOCTL_NOTIF_SET_FLAGS, kSyncWakeUp);
   become_listener(*source, std::move(*found));
+}
+
+/// What a runtime says beside its listener is of no use, but it must not fail to say it.
+void Agent::on_heard(const Source& source) {
+  char buffer[4096];
+  const Received got = receive(source.fd.get(), buffer, sizeof buffer, false);
+  if (got.state == Received::State::kEnd) return remove(source);
+  rearm(source.key, source.fd.get());
 }
 
 /// One that is taken must have a place to wait in.

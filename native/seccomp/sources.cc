@@ -1,6 +1,7 @@
 // Where calls come from: sockets, LXC's monitors, runtimes and notify descriptors; those of workers
 // before us too.
 
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -13,8 +14,8 @@
 namespace vprocfs {
 namespace {
 
-/// Runtimes that have connected and say nothing: beyond these the oldest is dropped. More than
-/// start containers at once, of which each that is dropped would have no listener.
+/// Runtimes that have connected and say nothing, or no end: beyond these the oldest is dropped.
+/// More than start containers at once, of which each that is dropped would have no listener.
 constexpr size_t kMaxRuntimes = 1024;
 
 constexpr int kAcceptAtOnce = 16;
@@ -56,8 +57,7 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
     if (is_socket && bound_path(one.fd.get()).rfind(options_.directory + "/", 0) != 0) {
       ::unlink(bound_path(one.fd.get()).c_str());
       fd_store_->remove(one.tag.key);
-    } else if (is_socket || kind == Kind::kMonitor || kind == Kind::kListener ||
-               kind == Kind::kAside || kind == Kind::kRuntime) {
+    } else if (is_source(kind)) {
       add(kind, std::move(one.fd), one.tag.key, true);
     }
   }
@@ -65,6 +65,22 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
   auto listening = listen(Kind::kLxcSocket, "lxc.sock", SOCK_SEQPACKET);
   if (listening) listening = listen(Kind::kOciSocket, "oci.sock", SOCK_STREAM);
   return listening;
+}
+
+bool Agent::is_source(Kind kind) {
+  switch (kind) {
+    case Kind::kLxcSocket:
+    case Kind::kOciSocket:
+    case Kind::kMonitor:
+    case Kind::kListener:
+    case Kind::kRuntime:
+    case Kind::kHeard:
+    case Kind::kAside:
+      return true;
+    case Kind::kPendingCalls:
+      break;
+  }
+  return false;
 }
 
 void Agent::adopt_rest() {
@@ -78,10 +94,7 @@ void Agent::adopt_rest() {
     const size_t count = std::min(got.fds.size(), got.bytes / sizeof(kinds[0]));
     for (size_t i = 0; i < count; ++i) {
       const auto kind = static_cast<Kind>(kinds[i]);
-      const bool known = kind == Kind::kMonitor || kind == Kind::kListener ||
-                         kind == Kind::kLxcSocket || kind == Kind::kOciSocket ||
-                         kind == Kind::kRuntime;
-      if (known) add(kind, std::move(got.fds[i]), 0, false);
+      if (is_source(kind)) add(kind, std::move(got.fds[i]), 0, false);
     }
   }
 }
@@ -124,14 +137,18 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
 /// In the place of the runtime's connection, with the keeper too: there is no moment with both, in
 /// which two would wait for the same calls, nor with neither.
 void Agent::become_listener(const Source& runtime, Fd listener) {
+  // Of one that has more to say, and would fail if nobody took it.
+  Fd rest(::fcntl(runtime.fd.get(), F_DUPFD_CLOEXEC, 0));
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, runtime.fd.get(), nullptr);
   add(Kind::kListener, std::move(listener), runtime.key, false);
+  if (rest) add(Kind::kHeard, std::move(rest), 0, false);
 }
 
 void Agent::remove(const Source& source) {
   const std::lock_guard lock(mutex_);
   const auto found = sources_.find(source.key);
-  if (found == sources_.end()) return;
+  // It may have become another one meanwhile.
+  if (found == sources_.end() || found->second.get() != &source) return;
   ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd.get(), nullptr);
   if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
   if (fd_store_ != nullptr) fd_store_->remove(source.key);
@@ -156,7 +173,8 @@ void Agent::accept(const Source& source) {
     {
       const std::lock_guard lock(mutex_);
       for (const auto& [key, other] : sources_) {
-        if (other->kind == kind) waiting.push_back(other);
+        const bool is_runtime = other->kind == kind || other->kind == Kind::kHeard;
+        if (is_runtime) waiting.push_back(other);
       }
     }
     std::sort(waiting.begin(), waiting.end(),

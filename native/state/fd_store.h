@@ -19,6 +19,9 @@ inline constexpr uint32_t kFdRuntime = 6;    ///< a connection of an OCI runtime
 /// One of LXC's, whose monitor takes its calls: by it those are answered that the monitor let go.
 inline constexpr uint32_t kFdAside = 7;
 
+/// A runtime's connection after its listener has come, until the runtime has said all.
+inline constexpr uint32_t kFdHeard = 8;
+
 /// How many descriptors a packet from what a keeper left (keeper/rest.h) brings at most.
 inline constexpr size_t kRestFds = 16;
 

@@ -7,8 +7,6 @@ namespace vprocfs {
 /// (packet: Buffer) -> what LXC asks; null when it is no request.
 Napi::Value read_lxc_request(const Napi::CallbackInfo& info);
 
-/// (text) -> which descriptor is the notify descriptor; "more" or "malformed".
-
 /// (key, id, workers, settled) -> the answer to monitor `key` that the last of so many workers,
 /// which follow one that died while it gave answer `id`, finds not settled; 0: none. `settled`: the
 /// one before it has settled it.

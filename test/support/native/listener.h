@@ -41,19 +41,30 @@ static int reach(const char *path) {
   return peer;
 }
 
-/* Closes both. */
-static void hand_over(int peer, int fd) {
-  char state[] = "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":1,\"state\":{}}";
+#define STATE "{\"ociVersion\":\"1.0.2\",\"fds\":[\"seccompFd\"],\"pid\":1,\"state\":{}}"
+
+/* In a message of its own, with `fd` unless that is -1. */
+static void say(int peer, const char *what, int fd) {
+  char text[sizeof STATE];
   char control[CMSG_SPACE(sizeof fd)] = {0};
-  struct iovec part = {state, sizeof state - 1};
-  struct msghdr message = {
-      .msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
-  struct cmsghdr *head = CMSG_FIRSTHDR(&message);
-  head->cmsg_level = SOL_SOCKET;
-  head->cmsg_type = SCM_RIGHTS;
-  head->cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(head), &fd, sizeof fd);
-  if (sendmsg(peer, &message, 0) < 0) fail("sendmsg");
+  struct iovec part = {text, strlen(what)};
+  struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1};
+  memcpy(text, what, part.iov_len);
+  if (fd >= 0) {
+    message.msg_control = control;
+    message.msg_controllen = sizeof control;
+    struct cmsghdr *head = CMSG_FIRSTHDR(&message);
+    head->cmsg_level = SOL_SOCKET;
+    head->cmsg_type = SCM_RIGHTS;
+    head->cmsg_len = CMSG_LEN(sizeof fd);
+    memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  }
+  if (sendmsg(peer, &message, MSG_NOSIGNAL) < 0) fail("sendmsg");
+}
+
+/* Closes both. */
+static inline void hand_over(int peer, int fd) {
+  say(peer, STATE, fd);
   close(peer);
   close(fd);
 }
