@@ -83,7 +83,7 @@ void Threads::relieve() {
     if (closed_) return;
     if (lookout_.joinable()) return watch_.notify_all();
   }
-  // The node may have but one more.
+  // If the node has only one more thread to give, that one serves.
   static_cast<void>(add());
   const std::lock_guard lock(mutex_);
   if (closed_ || !lookout_.start([this] { look_out(); })) watched_ = false;
