@@ -19,6 +19,8 @@ namespace {
 
 // One command per connection, and a client that says none must not keep the others waiting.
 constexpr uint64_t kClientMs = 1000;
+// Without a descriptor for it, it has to wait.
+constexpr uint64_t kNoRoomMs = 100;
 
 }  // namespace
 
@@ -49,11 +51,12 @@ bool Supervisor::open_socket() {
 
 void Supervisor::on_connect(uint64_t now) {
   client_ = Fd(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  client_until_ms_ = now + kClientMs;
+  client_until_ms_ = now + (client_ ? kClientMs : kNoRoomMs);
 }
 
 void Supervisor::on_client() {
   Fd client = std::move(client_);
+  client_until_ms_ = 0;
   ucred peer{};
   socklen_t size = sizeof(peer);
   char command[32] = {};

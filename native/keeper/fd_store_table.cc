@@ -62,13 +62,15 @@ bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
     if (store_ != nullptr) store_->remove({StoreKind::kFdStore, kind, key});
     return true;
   }
+  // By its number, so that those of all that is here stay low: the caller goes by them.
+  if (was.fd != 0 && ::dup3(fd.get(), was.fd, O_CLOEXEC) == was.fd) fd = Fd(was.fd);
   *place = {key, kind, fd.release()};
   if (store_ != nullptr) store_->put({StoreKind::kFdStore, kind, key}, place->fd);
   if (was.fd == 0) return true;
   if (store_ != nullptr && was.kind != kind) {
     store_->remove({StoreKind::kFdStore, was.kind, key});
   }
-  ::close(was.fd);
+  if (was.fd != place->fd) ::close(was.fd);
   return true;
 }
 

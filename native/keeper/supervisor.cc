@@ -251,7 +251,10 @@ void Supervisor::on_timers(uint64_t now) {
   begin_wanted_reload(now);
   stand_by(now);
   store_.flush();
-  if (client_ && now >= client_until_ms_) client_.reset();
+  if (now >= client_until_ms_) {
+    client_.reset();
+    client_until_ms_ = 0;
+  }
   refuse(now);
   if (watchdog_ms_ != 0 && now >= next_notify_ms_) {
     notify_supervisor("WATCHDOG=1");
@@ -281,7 +284,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
   if (!current_.alive() && may_start) sooner(start_at_ms_);
   if (wants_standby()) sooner(standby_at_ms_);
-  if (client_) sooner(client_until_ms_);
+  sooner(client_until_ms_);
   if (stopping_) sooner(stop_by_ms_);
   if (store_.pending()) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
@@ -309,7 +312,7 @@ int Supervisor::run() {
         {signals_.get(), POLLIN, 0},
         {current_.control.get(), POLLIN, 0},
         {next_.control.get(), POLLIN, 0},
-        {client_ ? -1 : listener_.get(), POLLIN, 0},
+        {client_until_ms_ != 0 ? -1 : listener_.get(), POLLIN, 0},
         {client_.get(), POLLIN, 0},
         {refusing_ || awaits || wants_polled() ? polled_.refusal.get() : -1, POLLIN, 0}};
     const uint64_t begin = monotonic_ms();

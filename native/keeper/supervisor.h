@@ -144,7 +144,7 @@ class Supervisor {
   uint32_t slow_starts_ = 0;        ///< in a row, of workers that were not given enough time
   uint64_t next_extension_ms_ = 1;  ///< when more time for the start is asked for; 0: it is over
   uint64_t next_notify_ms_ = 0;
-  uint64_t client_until_ms_ = 0;
+  uint64_t client_until_ms_ = 0;  ///< until when no other is heard; 0: the next one is
   uint64_t polled_again_ms_ = 0;  ///< not before then that connection is made again
   uint64_t stop_by_ms_ = 0;
   int probe_ = 0;        ///< PID of the program that we are to become, while it is tried

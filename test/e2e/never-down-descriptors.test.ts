@@ -95,6 +95,7 @@ describeLive("descriptors that a worker has no room for", ["busybox", "prlimit"]
     const { descriptors, descriptorsLost } = await told(daemon);
     expect(daemon.logs).toContain("descriptors of containers found no room with the keeper");
     expect(descriptors).toBeGreaterThan(LISTENERS / 4);
+    expect(descriptors).toBeLessThanOrEqual((LISTENERS / 2) * 0.75);
     expect(descriptorsLost).toBeGreaterThan(LISTENERS / 2);
     // The worker has them all.
     expect(await ask()).toBe(LISTENERS);
