@@ -19,6 +19,9 @@ SessionOptions session_options_of(Napi::Env env, const Napi::Object& object) {
   out.engine.server.max_open_per_tenant = arguments.number("maxOpenPerContainer", 1, 65535);
   out.engine.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
   out.engine.server.renders_per_second = arguments.number("rendersPerSecond", 0, 10000000);
+  constexpr uint64_t kUsPerPercent = 10000;
+  out.engine.server.cpu_us_per_second =
+      kUsPerPercent * arguments.number("maxCpuPerContainer", 0, 25600);
   out.engine.server.max_triggers_per_tenant = arguments.number("maxTriggersPerContainer", 0, 1024);
   const std::string bpf = arguments.text("bpf");
   out.engine.bpf = bpf == "auto";

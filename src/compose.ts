@@ -19,14 +19,15 @@ import { sleepGuard } from "./sleep/guard.js";
 
 /** The part of the configuration that engines need. */
 export function engineOptions(config: Config) {
-  const { fsType, source, maxThreads, maxOpenPerContainer, rendersPerSecond } = config;
-  const { consistency, tickMs, bpf, maxTriggersPerContainer } = config;
+  const { fsType, source, maxThreads, maxOpenPerContainer, maxCpuPerContainer } = config;
+  const { rendersPerSecond, consistency, tickMs, bpf, maxTriggersPerContainer } = config;
   const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
   const { callsDirectory: directory, callsPerSecond: perSecond } = config;
   const affinity = config.affinity === "on";
   const calls = { directory, perSecond, affinity, patienceMs: config.patienceMs };
   const kernelLog = config.kernelLog === "on";
-  const all = { ...place, maxThreads, maxOpenPerContainer, rendersPerSecond, kernelLog };
+  const bounds = { maxThreads, maxOpenPerContainer, rendersPerSecond, maxCpuPerContainer };
+  const all = { ...place, ...bounds, kernelLog };
   return config.calls === "on" ? { ...all, calls } : all;
 }
 

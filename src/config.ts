@@ -100,6 +100,15 @@ export const ConfigSchema = z.strictObject({
     ),
     20_000,
   ),
+  maxCpuPerContainer: z._default(
+    integer(
+      0,
+      25_600,
+      "PERCENT",
+      "maximum CPU time for the requests of a container and all nested in it, in percent of one CPU; beyond it they wait (0: no limit)",
+    ),
+    100,
+  ),
   consistency: z._default(
     oneOf(
       ["exact", "tick"],

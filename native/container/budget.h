@@ -6,7 +6,7 @@
 
 namespace vprocfs {
 
-/// A token bucket: at most `per_second` renders, a tenth of a second's worth at once.
+/// A token bucket: at most `per_second` of something, a tenth of a second's worth at once.
 class Budget {
  public:
   /// `per_second` 0: no limit.
@@ -17,25 +17,54 @@ class Budget {
   uint64_t take(uint64_t now_us) {
     if (per_second_ == 0) return 0;
     const std::lock_guard lock(mutex_);
-    if (now_us > last_us_) {
-      const uint64_t gained = now_us - last_us_;
-      tokens_us_ = std::min<int64_t>(
-          kBurstUs, tokens_us_ + static_cast<int64_t>(std::min<uint64_t>(gained, 10 * kBurstUs)));
-      last_us_ = now_us;
-    }
-    tokens_us_ -= static_cast<int64_t>(std::max<uint64_t>(1, 1000000 / per_second_));
+    gain_locked(now_us);
+    tokens_us_ -= worth_us(1);
     return tokens_us_ >= 0 ? 0 : static_cast<uint64_t>(-tokens_us_);
   }
 
-  /// Takes `tokens` for what was done already: those who come next wait longer.
-  void charge(uint64_t tokens) {
-    if (per_second_ == 0) return;
+  /// The same for one whose cost is known when it is done, and charged then. `tokens` are taken
+  /// only if it has to wait: give() them back once it has.
+  uint64_t lend(uint64_t now_us, uint64_t tokens) {
+    if (per_second_ == 0) return 0;
     const std::lock_guard lock(mutex_);
-    tokens_us_ -= static_cast<int64_t>(tokens * std::max<uint64_t>(1, 1000000 / per_second_));
+    gain_locked(now_us);
+    if (tokens_us_ >= 0) return 0;
+    const auto wait_us = static_cast<uint64_t>(-tokens_us_);
+    tokens_us_ -= worth_us(tokens);
+    return wait_us;
+  }
+  void give(uint64_t tokens) {
+    const std::lock_guard lock(mutex_);
+    if (tokens != 0) tokens_us_ += worth_us(tokens);
+  }
+
+  /// Whether more than half of what can be saved up is spent.
+  bool is_low() {
+    const std::lock_guard lock(mutex_);
+    return tokens_us_ < kBurstUs / 2;
+  }
+
+  /// Takes `tokens` for what was done already: those who come next wait longer, but for 2 s at
+  /// most.
+  void charge(uint64_t tokens) {
+    if (per_second_ == 0 || tokens == 0) return;
+    const std::lock_guard lock(mutex_);
+    tokens_us_ = std::max(tokens_us_ - worth_us(tokens), std::min(tokens_us_, -kMostOwedUs));
   }
 
  private:
-  static constexpr int64_t kBurstUs = 100000;  ///< saved up at most, as time
+  void gain_locked(uint64_t now_us) {
+    if (now_us <= last_us_) return;
+    const auto gained = static_cast<int64_t>(now_us - last_us_);
+    tokens_us_ = std::min(kBurstUs, tokens_us_ + gained);
+    last_us_ = now_us;
+  }
+  int64_t worth_us(uint64_t tokens) const {
+    return static_cast<int64_t>(std::max<uint64_t>(1, tokens * 1000000 / per_second_));
+  }
+
+  static constexpr int64_t kBurstUs = 100000;      ///< saved up at most, as time
+  static constexpr int64_t kMostOwedUs = 2000000;  ///< charged at most, likewise
 
   const uint64_t per_second_;
   std::mutex mutex_;

@@ -25,8 +25,7 @@ Container::Container(ContainerDescription description, SharedServices around,
     : description_(std::move(description)),
       around_(around),
       tenant_(tenant ? std::move(tenant)
-                     : std::make_shared<Tenant>(description_.id, nullptr, around.renders_per_second,
-                                                around.calls_per_second)),
+                     : std::make_shared<Tenant>(description_.id, nullptr, around.rates)),
       mounted_(around.procfs_fd, around.host == nullptr ? -1 : around.host->sysfs_fd(),
                description_.init) {
   tenant_->stake().note(Resource::kContainers, 1);

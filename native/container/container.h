@@ -35,11 +35,10 @@ struct SharedServices {
   HostSource* host = nullptr;
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
-  Sampler* sampler = nullptr;       ///< may be nullptr: tasks are those that task_load() was given
-  Commons* commons = nullptr;       ///< may be nullptr: nothing is bounded then
-  OpenSources* sources = nullptr;   ///< may be nullptr: they stay open then
-  uint64_t renders_per_second = 0;  ///< that one tenant may ask for; 0: no limit
-  uint64_t calls_per_second = 0;    ///< system calls of it that are answered; 0: no limit
+  Sampler* sampler = nullptr;      ///< may be nullptr: tasks are those that task_load() was given
+  Commons* commons = nullptr;      ///< may be nullptr: nothing is bounded then
+  OpenSources* sources = nullptr;  ///< may be nullptr: they stay open then
+  TenantRates rates;
 };
 
 /// When a PID namespace of a container began.

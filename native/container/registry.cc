@@ -9,7 +9,7 @@ namespace {
 
 // How long a caller's namespaces may stand for its container without looking again. Namespace
 // numbers are reused, so the container's init must be alive too.
-constexpr uint64_t kCallerTtlUs = 1000000;
+constexpr uint64_t kCallerTtlUs = 1000000, kRefusedTtlUs = 100000;
 constexpr size_t kMaxCallers = 65536;
 // What finding a container costs, in renders.
 constexpr uint64_t kCostOfFinding = 10;
@@ -92,6 +92,7 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
     const std::lock_guard lock(mutex_);
     const auto it = callers_.find(room.value());
     if (it != callers_.end() && it->second.until_us > now) {
+      if (it->second.refused) return Error{ENFILE, "caller"};
       if (!it->second.container) return it->second.container;
       const auto entry = containers_.find(it->second.container->id());
       if (entry != containers_.end() && entry->second.container == it->second.container &&
@@ -104,10 +105,13 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   if (!found) return found.error();
   if (!found.value()) return std::shared_ptr<Container>();
   auto container = adopt(std::move(*found.value()));
-  if (!container) return container;
+  // Who makes more of them than it may have could have them found over and over.
+  const bool refused = !container && container.error().code == ENFILE;
+  if (!container && !refused) return container;
   const std::lock_guard lock(mutex_);
   if (callers_.size() >= kMaxCallers) callers_.clear();
-  callers_[room.value()] = Caller{container.value(), now + kCallerTtlUs};
+  callers_[room.value()] = refused ? Caller{nullptr, now + kRefusedTtlUs, true}
+                                   : Caller{container.value(), now + kCallerTtlUs, false};
   return container;
 }
 
@@ -212,8 +216,7 @@ std::shared_ptr<Tenant> Registry::tenant(ContainerId id) {
   auto& slot = tenants_[id];
   auto found = slot.lock();
   if (!found) {
-    found = std::make_shared<Tenant>(id, around_.commons, around_.renders_per_second,
-                                     around_.calls_per_second);
+    found = std::make_shared<Tenant>(id, around_.commons, around_.rates);
     slot = found;
   }
   return found;

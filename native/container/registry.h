@@ -76,6 +76,7 @@ class Registry {
   struct Caller {
     std::shared_ptr<Container> container;
     uint64_t until_us = 0;
+    bool refused = false;  ///< its tenant has too many containers
   };
 
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description);

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <algorithm>
+#include <atomic>
 #include <cstdint>
 
+#include "base/cpu_laps.h"
 #include "container/budget.h"
 #include "container/commons.h"
 #include "container/gate.h"
@@ -9,13 +12,24 @@
 
 namespace vprocfs {
 
+/// What each tenant may have of the daemon in a second; 0: no limit.
+struct TenantRates {
+  uint64_t renders = 0;
+  uint64_t calls = 0;   ///< system calls of it that are answered
+  uint64_t cpu_us = 0;  ///< CPU time for its requests, µs
+};
+
 /// The outermost container, and what it and all that are nested in it share: however many it nests,
 /// it gets no more than one that nests none. Thread-safe.
 class Tenant {
  public:
-  /// Rates of 0: no limit. `commons` as Stake has it.
-  Tenant(ContainerId id, Commons* commons, uint64_t renders_per_second, uint64_t calls_per_second)
-      : id_(id), stake_(commons), renders_(renders_per_second), calls_(calls_per_second) {}
+  /// `commons` as Stake has it.
+  Tenant(ContainerId id, Commons* commons, const TenantRates& rates)
+      : id_(id),
+        stake_(commons),
+        renders_(rates.renders),
+        calls_(rates.calls),
+        cpu_(rates.cpu_us) {}
 
   /// Of the outermost container.
   ContainerId id() const { return id_; }
@@ -25,6 +39,22 @@ class Tenant {
   Budget& renders() { return renders_; }
   /// How often system calls of its processes are answered.
   Budget& calls() { return calls_; }
+  /// CPU time that its requests take, µs.
+  Budget& cpu() { return cpu_; }
+  /// Begins and ends a piece of a thread's work that it pays for: exactly when it may soon be over
+  /// its budget of CPU time.
+  void begin_lap(CpuLaps& laps) { laps.begin(cpu_.is_low()); }
+  void charge_lap(CpuLaps& laps) {
+    constexpr uint64_t kMostUs = 500;
+    const uint64_t took_us = laps.end_us();
+    if (took_us == 0) return;
+    cpu_.charge(took_us);
+    const uint64_t usual_us = usual_lap_us_.load(std::memory_order_relaxed);
+    const uint64_t now_us = (7 * usual_us + std::min(took_us, kMostUs) + 7) / 8;
+    usual_lap_us_.store(now_us, std::memory_order_relaxed);
+  }
+  /// What a piece of work for it took lately, µs: no more than 500.
+  uint64_t usual_lap_us() const { return usual_lap_us_.load(std::memory_order_relaxed); }
 
   /// What it has of all that is shared.
   Stake& stake() { return stake_; }
@@ -39,7 +69,8 @@ class Tenant {
   const ContainerId id_;
   Stake stake_;
   Gate gate_;
-  Budget renders_, calls_;
+  Budget renders_, calls_, cpu_;
+  std::atomic<uint64_t> usual_lap_us_{20};
 };
 
 }  // namespace vprocfs

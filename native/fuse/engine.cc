@@ -261,8 +261,8 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   around.host = host_source_.get();
   around.state = &plain_->state();
   around.procfs_fd = host_->procfs.get();
-  around.renders_per_second = options_.server.renders_per_second;
-  around.calls_per_second = options_.agent.calls_per_second;
+  around.rates = {options_.server.renders_per_second, options_.agent.calls_per_second,
+                  options_.server.cpu_us_per_second};
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   make_servers();
   started_ = true;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/clock.h"
+#include "base/cpu_laps.h"
 #include "base/priority.h"
 
 namespace vprocfs {
@@ -65,9 +66,10 @@ void Loop::run() {
   std::vector<uint64_t> buffer(kRequestBytes / sizeof(uint64_t));
   auto* bytes = reinterpret_cast<uint8_t*>(buffer.data());
   size_t size = 0;
+  CpuLaps laps;
   while (take(bytes, size)) {
     threads_.busy();
-    handler_(Request(bytes, size, clock_ns(CLOCK_MONOTONIC)));
+    handler_(Request(bytes, size, clock_ns(CLOCK_MONOTONIC), &laps));
     threads_.idle();
   }
 }

@@ -14,8 +14,8 @@ constexpr size_t kBytes<None> = 0;
 
 constexpr std::array<OperationRow, kOpcodes> make_rows() {
   std::array<OperationRow, kOpcodes> rows{};
-#define VPROCFS_OPERATION(NAME, argument, measured, answered, handler) \
-  rows[FUSE_##NAME] = {#NAME, kBytes<argument>, Operation::measured, answered};
+#define VPROCFS_OPERATION(NAME, argument, measured, waiter, handler) \
+  rows[FUSE_##NAME] = {#NAME, kBytes<argument>, Operation::measured, Waiter::waiter};
 #include "fuse/operations.def"
 #undef VPROCFS_OPERATION
   return rows;

@@ -12,6 +12,14 @@ enum class Operation : uint8_t { kLookup, kGetattr, kOpen, kRead, kOther };
 inline constexpr size_t kOperations = 5;
 const char* to_text(Operation operation);
 
+/// Who waits for the answer to a request.
+enum class Waiter : uint8_t {
+  kNobody,
+  kKernel,  ///< behind it others' requests, or a caller within an execve(2) that closes files
+  kCaller,
+  kLock,  ///< the caller, who holds a lock of the directory meanwhile
+};
+
 /// Opcodes from here on are unknown to us: those of FUSE end at 53 (7.45).
 inline constexpr uint32_t kOpcodes = 64;
 
@@ -20,7 +28,7 @@ struct OperationRow {
   const char* name = nullptr;  ///< "OPEN"; nullptr: there is no such row
   size_t least_bytes = 0;      ///< of the request's argument
   Operation measured = Operation::kOther;
-  bool answered = true;  ///< the kernel waits for an answer
+  Waiter waiter = Waiter::kKernel;
 };
 
 /// The row of an opcode, whatever it is.

@@ -42,6 +42,7 @@ void Pacer::post_unless_stopping(uint64_t due_us, Work work) {
 
 void Pacer::run() {
   go_first();
+  CpuLaps laps;
   std::unique_lock lock(mutex_);
   for (;;) {
     if (waiting_.empty()) {
@@ -59,7 +60,7 @@ void Pacer::run() {
     waiting_.erase(first);
     lock.unlock();
     threads_.busy();
-    work();
+    work(laps);
     threads_.idle();
     lock.lock();
   }

@@ -7,6 +7,7 @@
 #include <map>
 #include <mutex>
 
+#include "base/cpu_laps.h"
 #include "base/result.h"
 #include "base/threads.h"
 
@@ -17,7 +18,8 @@ namespace vprocfs {
 /// thread left for what comes due next.
 class Pacer {
  public:
-  using Work = std::function<void()>;
+  /// `laps`: of the thread. Work that nobody pays for says so there.
+  using Work = std::function<void(CpuLaps& laps)>;
 
   ~Pacer();
 

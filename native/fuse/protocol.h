@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/cpu_laps.h"
+
 namespace vprocfs {
 
 // What newer kernels speak and Debian 12's <linux/fuse.h> (7.38) does not name yet.
@@ -25,9 +27,10 @@ struct Asked {
 /// A request as the kernel sent it. Valid while the worker's buffer is.
 class Request {
  public:
-  /// `taken_ns`: when it was taken from the kernel, on CLOCK_MONOTONIC.
-  Request(const uint8_t* bytes, size_t size, uint64_t taken_ns = 0)
-      : bytes_(bytes), size_(size), taken_ns_(taken_ns) {}
+  /// `taken_ns`: when it was taken from the kernel, on CLOCK_MONOTONIC. `laps`: of the thread that
+  /// works on it; nullptr: nobody pays.
+  Request(const uint8_t* bytes, size_t size, uint64_t taken_ns = 0, CpuLaps* laps = nullptr)
+      : bytes_(bytes), size_(size), taken_ns_(taken_ns), laps_(laps) {}
 
   const fuse_in_header& header() const { return *reinterpret_cast<const fuse_in_header*>(bytes_); }
   /// The unique without the resend bit: the same request, whoever answers it.
@@ -39,6 +42,7 @@ class Request {
   const uint8_t* payload() const { return bytes_ + sizeof(fuse_in_header); }
   size_t payload_size() const { return size_ - sizeof(fuse_in_header); }
   uint64_t taken_ns() const { return taken_ns_; }
+  CpuLaps* laps() const { return laps_; }
   Asked asked() const { return {header(), taken_ns_}; }
 
   /// The operation's argument, or nullptr when the request is too short for it.
@@ -51,6 +55,7 @@ class Request {
   const uint8_t* bytes_;
   size_t size_;
   uint64_t taken_ns_;
+  CpuLaps* laps_;
 };
 
 }  // namespace vprocfs

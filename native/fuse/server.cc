@@ -35,7 +35,45 @@ void Server::reinforce() {
   serving_.turns.reinforce();
 }
 
-void Server::handle(const Request& r) { serving_.answers.give(r.asked(), dispatch(r)); }
+void Server::handle(const Request& r) {
+  const auto payer = payer_of(r);
+  if (!payer) {
+    r.laps()->skip();
+    serving_.answers.give(r.asked(), dispatch(r));
+    return r.laps()->skip();
+  }
+  Tenant& tenant = payer->tenant();
+  tenant.begin_lap(*r.laps());
+  const auto work = [this](const Request& request) { return dispatch(request); };
+  serving_.answers.give(r.asked(),
+                        may_wait(r) ? serving_.turns.in_budget(r, payer, work) : dispatch(r));
+  tenant.charge_lap(*r.laps());
+}
+
+Serving::ContainerPtr Server::payer_of(const Request& r) const {
+  if (serving_.options.cpu_us_per_second == 0) return nullptr;
+  const uint32_t opcode = r.header().opcode;
+  const auto* interrupt = r.arg<fuse_interrupt_in>();
+  if (opcode == FUSE_INTERRUPT && interrupt != nullptr) {
+    return serving_.turns.container_of(interrupt->unique);
+  }
+  if (auto known = serving_.registry.known(NodeId(r.header().nodeid).container())) return known;
+  // Not while it may be within an execve(2): its namespaces cannot be read until we have answered.
+  const Waiter waiter = operation_of(opcode).waiter;
+  if (waiter != Waiter::kCaller && waiter != Waiter::kLock) return nullptr;
+  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  return caller ? caller.value() : nullptr;
+}
+
+bool Server::may_wait(const Request& r) {
+  // What waits is copied.
+  constexpr size_t kMostBytes = 1024;
+  if (r.size() > kMostBytes) return false;
+  const Waiter waiter = operation_of(r.header().opcode).waiter;
+  // Directories of no container are everybody's.
+  const bool shared = NodeId(r.header().nodeid).container().none();
+  return waiter == Waiter::kCaller || (waiter == Waiter::kLock && !shared);
+}
 
 template <auto kHandler>
 Answer Server::call(Server& server, const Request& r) {
@@ -50,7 +88,7 @@ Answer Server::dispatch(const Request& r) {
   using Handler = Answer (*)(Server&, const Request&);
   static constexpr auto kHandlers = [] {
     std::array<Handler, kOpcodes> handlers{};
-#define VPROCFS_OPERATION(NAME, argument, measured, answered, handler) \
+#define VPROCFS_OPERATION(NAME, argument, measured, waiter, handler) \
   handlers[FUSE_##NAME] = &Server::call<&handler>;
 #include "fuse/operations.def"
 #undef VPROCFS_OPERATION
@@ -63,7 +101,7 @@ Answer Server::dispatch(const Request& r) {
   const OperationRow& row = operation_of(opcode);
   if (row.name == nullptr) return unsupported(r);
   if (r.payload_size() < row.least_bytes) {
-    return row.answered ? Answer::error(EINVAL) : Answer::none();
+    return row.waiter != Waiter::kNobody ? Answer::error(EINVAL) : Answer::none();
   }
   return kHandlers[opcode](*this, r);
 }
@@ -111,10 +149,16 @@ Answer Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
   if (files_.interrupt(in->unique)) return Answer::none();
   Turns& turns = serving_.turns;
+  // A reader of a log ends with any signal.
+  const auto waiting = turns.waiting(in->unique);
+  if (waiting && waiting->opcode == FUSE_READ && files_.has_waits(NodeId(waiting->nodeid))) {
+    turns.answer_interrupted(in->unique);
+    return Answer::none();
+  }
   turns.interrupt(in->unique);
-  // A reader of a log ends with any signal, and it may be about to wait for a record. The kernel
-  // sends the same again for a request that is still in hand.
-  if (!files_.has_waits()) return Answer::none();
+  // It may be about to wait for a record. The kernel sends the same again for a request that is
+  // still in hand.
+  if (waiting || !files_.has_waits()) return Answer::none();
   const auto caller = turns.caller_of(in->unique);
   if (!caller || files_.has_waits(NodeId(caller->node))) {
     turns.interrupt_again(r.header().unique);

@@ -33,6 +33,7 @@ struct ServerOptions {
   /// What the snapshots of its open files may take together; beyond: ENFILE.
   uint64_t max_held_bytes = uint64_t{16} << 20;
   uint64_t renders_per_second = 20000;  ///< 0: no limit
+  uint64_t cpu_us_per_second = 0;       ///< CPU time for its requests; 0: no limit
   uint32_t max_triggers_per_tenant = 32;
   uint64_t tick_us = 10000;
   bool tick = false;      ///< asks for the contract `tick` when the connection is made

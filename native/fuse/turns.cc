@@ -39,7 +39,9 @@ struct Turns::Waiting : Deferred {
     container->tenant().stake().note(Resource::kWaiting, 1);
   }
   ~Waiting() override { container->tenant().stake().give(Resource::kWaiting); }
-  Request request() const { return {bytes.data(), bytes.size(), taken_ns}; }
+  Request request(CpuLaps* laps = nullptr) const {
+    return {bytes.data(), bytes.size(), taken_ns, laps};
+  }
   Holder holder() const override { return turns.holder_of(request()); }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
   Turns& turns;
@@ -91,18 +93,38 @@ Answer Turns::at_gate(const Request& r, const ContainerPtr& container, const Wor
 Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Work& work) {
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
-  const uint64_t now = boottime_us();
-  const uint64_t wait_us = container->tenant().renders().take(now);
+  const uint64_t wait_us = container->tenant().renders().take(boottime_us());
   if (wait_us == 0) return pass_gate(r, container, work);
-  if (!may_wait(container)) return Answer::error(ENOMEM);
+  return later(r, container, wait_us, 0, [this, container, work](const Request& request) {
+    return pass_gate(request, container, work);
+  });
+}
+
+Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
+  // As much as one takes, so that those who wait come one after the other.
+  Tenant& tenant = container->tenant();
+  const uint64_t lent_us = tenant.usual_lap_us();
+  const uint64_t wait_us = tenant.cpu().lend(boottime_us(), lent_us);
+  return wait_us == 0 ? work(r) : later(r, container, wait_us, lent_us, work);
+}
+
+Answer Turns::later(const Request& r, const ContainerPtr& container, uint64_t wait_us,
+                    uint64_t lent_us, Work work) {
+  if (!may_wait(container)) {
+    container->tenant().cpu().give(lent_us);
+    return Answer::error(ENOMEM);
+  }
   answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
-  auto waiting = std::make_shared<Waiting>(*this, r, container, work);
-  pacer_.post(now + wait_us, [this, waiting, container] {
+  auto waiting = std::make_shared<Waiting>(*this, r, container, std::move(work));
+  pacer_.post(boottime_us() + wait_us, [this, waiting, lent_us](CpuLaps& laps) {
+    Tenant& tenant = waiting->container->tenant();
+    tenant.cpu().give(lent_us);
+    tenant.begin_lap(laps);
     // An INTERRUPT may have answered it meanwhile.
-    const Request request = waiting->request();
-    if (!stop_waiting(request)) return;
-    answers_.give(request.asked(), pass_gate(request, container, waiting->work));
+    const Request request = waiting->request(&laps);
+    if (stop_waiting(request)) answers_.give(request.asked(), waiting->work(request));
+    tenant.charge_lap(laps);
   });
   return Answer::elsewhere();
 }
@@ -120,6 +142,11 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
   answers_.give(r.asked(), work(r));
   while (const std::unique_ptr<Deferred> next = gate.leave()) {
+    // Each by itself: while others come there is no end.
+    if (r.laps() != nullptr) {
+      container->tenant().charge_lap(*r.laps());
+      container->tenant().begin_lap(*r.laps());
+    }
     const auto& waiting = static_cast<const Waiting&>(*next);
     waiting.turns.take_turn(waiting);
   }
@@ -132,11 +159,20 @@ void Turns::take_turn(const Waiting& waiting) {
   answers_.give(request.asked(), waiting.work(request));
 }
 
-void Turns::interrupt(uint64_t unique) { release_killed(unique, kFirstLookUs, true); }
+void Turns::interrupt(uint64_t unique) {
+  {
+    const std::lock_guard lock(waiting_mutex_);
+    const auto it = waiting_.find(unique);
+    if (it != waiting_.end() && std::exchange(it->second.interrupted, true)) return;
+  }
+  release_killed(unique, kFirstLookUs, true);
+}
 
 void Turns::interrupt_again(uint64_t unique) {
-  pacer_.post_unless_stopping(boottime_us() + kFirstLookUs,
-                              [this, unique] { answers_.end(unique, EAGAIN); });
+  pacer_.post_unless_stopping(boottime_us() + kFirstLookUs, [this, unique](CpuLaps& laps) {
+    answers_.end(unique, EAGAIN);
+    laps.skip();
+  });
 }
 
 void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
@@ -149,10 +185,27 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   }
   // Between two places it is in neither for a moment: only one missed twice has been answered.
   if (!caller && !was_found) return;
-  pacer_.post_unless_stopping(boottime_us() + again_us,
-                              [this, unique, again_us, found = caller.has_value()] {
-                                release_killed(unique, std::min(2 * again_us, kLastLookUs), found);
-                              });
+  const auto again = [this, unique, again_us, found = caller.has_value()](CpuLaps& laps) {
+    const ContainerPtr payer = container_of(unique);
+    laps.skip();
+    if (payer) payer->tenant().begin_lap(laps);
+    release_killed(unique, std::min(2 * again_us, kLastLookUs), found);
+    if (payer) payer->tenant().charge_lap(laps);
+  };
+  pacer_.post_unless_stopping(boottime_us() + again_us, again);
+}
+
+Turns::ContainerPtr Turns::container_of(uint64_t unique) const {
+  const std::lock_guard lock(waiting_mutex_);
+  const auto it = waiting_.find(unique);
+  return it == waiting_.end() ? nullptr : it->second.container.lock();
+}
+
+std::optional<fuse_in_header> Turns::waiting(uint64_t unique) const {
+  const std::lock_guard lock(waiting_mutex_);
+  const auto it = waiting_.find(unique);
+  if (it == waiting_.end()) return std::nullopt;
+  return it->second.asked.header;
 }
 
 std::optional<Holder> Turns::caller_of(uint64_t unique) const {

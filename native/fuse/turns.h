@@ -31,6 +31,8 @@ class Turns {
   /// See Threads.
   void reinforce() { pacer_.reinforce(); }
 
+  /// Runs `work` while the container's tenant has CPU time left, and else as soon as it has.
+  Answer in_budget(const Request& r, const ContainerPtr& container, const Work& work);
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
   /// once for the host.
   Answer in_turn(const Request& r, const ContainerPtr& container, const Work& work);
@@ -42,6 +44,12 @@ class Turns {
   void interrupt(uint64_t unique);
   /// Has the kernel send an INTERRUPT again, whose own `unique` this is.
   void interrupt_again(uint64_t unique);
+  /// Whose request it is that waits; nullptr: it does not.
+  ContainerPtr container_of(uint64_t unique) const;
+  /// The header of a request that waits.
+  std::optional<fuse_in_header> waiting(uint64_t unique) const;
+  /// Answers a request that waits, or that somebody works on, with EINTR.
+  void answer_interrupted(uint64_t unique);
   /// Who waits for the answer to a request that waits, or that somebody works on.
   std::optional<Holder> caller_of(uint64_t unique) const;
 
@@ -54,6 +62,10 @@ class Turns {
   Holder holder_of(const Request& r) const;
   /// False when its tenant has too many requests that wait.
   static bool may_wait(const ContainerPtr& container);
+  /// Runs `work`, which gives the answer or makes it, in `wait_us`; holds no thread until then.
+  /// `lent_us`: CPU time that the tenant gets back before.
+  Answer later(const Request& r, const ContainerPtr& container, uint64_t wait_us, uint64_t lent_us,
+               Work work);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
@@ -64,8 +76,6 @@ class Turns {
   /// others are looked for in `again_us`, and then less and less often. `was_found`: the last look
   /// found the request.
   void release_killed(uint64_t unique, uint64_t again_us, bool was_found);
-  /// Answers a request that waits, or that somebody works on, with EINTR.
-  void answer_interrupted(uint64_t unique);
 
   Answers& answers_;
   Registry& registry_;
@@ -79,6 +89,7 @@ class Turns {
     std::weak_ptr<Container> container;
     Asked asked;
     uint32_t copies = 0;
+    bool interrupted = false;  ///< it is being looked whether its caller has been killed
   };
   std::unordered_map<uint64_t, ParkedRequest> waiting_;  ///< by unique
 };

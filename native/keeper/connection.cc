@@ -111,7 +111,7 @@ bool Connection::refuse_one() const {
   if (n < 0) return errno == ENOENT || errno == EINTR;
   if (n < static_cast<ssize_t>(sizeof(fuse_in_header))) return false;
   const Request request(g_buffer.bytes, static_cast<size_t>(n));
-  if (operation_of(request.header().opcode).answered) {
+  if (operation_of(request.header().opcode).waiter != Waiter::kNobody) {
     Reply(refusal.get()).error(request.header().unique, EIO);
   }
   return true;

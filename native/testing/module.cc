@@ -28,6 +28,7 @@
 #include "source/process.h"
 #include "survey/cgroup_figures.h"
 #include "survey/mounted.h"
+#include "testing/budget.h"
 #include "testing/calls.h"
 #include "testing/kernel_logs.h"
 #include "testing/klog.h"
@@ -433,6 +434,8 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
+  testing.Set("spendBudget", Napi::Function::New<spend_budget>(env));
+  testing.Set("chargeLaps", Napi::Function::New<charge_laps>(env));
   testing.Set("pendingCallAfter", Napi::Function::New<pending_call_after>(env));
   testing.Set("nameCall", Napi::Function::New<name_call>(env));
   testing.Set("encodeSysinfo", Napi::Function::New<encode_sysinfo>(env));

@@ -65,7 +65,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "paced_requests_total",
     "counter",
-    "Requests that waited because their container exceeded renders-per-second",
+    "Requests that waited because their container was over its budget of renders or CPU time",
     ({ counters }) => counters.paced,
   ],
   [

@@ -95,7 +95,7 @@ export interface SessionCounters {
   readonly refusedOpens: number;
   /** Requests that waited for their own container's budget. */
   readonly deferred: number;
-  /** Requests that waited since their container was over its renders per second. */
+  /** Requests that waited since their container was over its budget of renders or CPU time. */
   readonly paced: number;
   /** Requests that the kernel resent after a worker died. */
   readonly resent: number;
@@ -223,6 +223,8 @@ export interface SessionOptions {
   readonly maxOpenPerContainer: number;
   /** Renders that one container may ask for in a second; 0: no limit. */
   readonly rendersPerSecond: number;
+  /** CPU time for the requests of one container in a second, in percent of one CPU; 0: no limit. */
+  readonly maxCpuPerContainer: number;
   /** "exact": one snapshot per open. "tick": page-cached, at most tickMs old. */
   readonly consistency: "exact" | "tick";
   /** Age of shared inputs, ms (1..1000). */

@@ -12,6 +12,7 @@ const OPTIONS = {
   maxThreads: 4,
   maxOpenPerContainer: 100,
   rendersPerSecond: 0,
+  maxCpuPerContainer: 0,
   consistency: "exact",
   tickMs: 10,
   maxTriggersPerContainer: 32,

@@ -437,6 +437,7 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         maxThreads: 4,
         maxOpenPerContainer: 100,
         rendersPerSecond: 0,
+        maxCpuPerContainer: 0,
         consistency: "exact",
         tickMs: 10,
         maxTriggersPerContainer: 32,

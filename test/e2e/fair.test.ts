@@ -5,6 +5,7 @@ import { once } from "node:events";
 import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
+import { polledMountpointOf } from "../../src/polled.js";
 import { MIB } from "../support/cgroups.js";
 import { finished, output, outputSync, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -12,8 +13,10 @@ import { counters } from "../support/counters.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
+import { attackFrom, pulseOf } from "../support/pulse.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
+import { ticksOf } from "../support/ticks.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 import { statusOf } from "./never-down-support.js";
 
@@ -205,6 +208,43 @@ describeLive("the budget of renders", ["busybox"], () => {
     await until("they end", () => waiting.every(({ signalCode }) => signalCode === "SIGKILL"));
     expect(await daemon.isServing()).toBe(true);
   });
+});
+
+/** CPU time that a process has used, ms. */
+function cpuMsOf(pid: number): number {
+  const MS_PER_TICK = 10;
+  return MS_PER_TICK * ticksOf(readFileSync(`/proc/${pid}/stat`, "utf8"));
+}
+
+describeLive("the budget of CPU time", ["busybox"], () => {
+  const PERCENT = 10;
+  const MEASURED_MS = 1000;
+
+  it.each(["lookup", "stat", "pread", "read", "signals", "readdir"])(
+    "bounds what one container takes by %s, and others read on",
+    async (what) => {
+      const scope = testScope();
+      const flags = ["--max-cpu-per-container", `${PERCENT}`, "--renders-per-second", "0"];
+      const daemon = await start(scope, ...flags);
+      const hostile = await Container.start(scope, { name: "hostile", memory: 64 * MIB });
+      const modest = await Container.start(scope, { name: "modest", memory: 64 * MIB });
+      const stat = async (one: Container): Promise<string> =>
+        daemon.path("containers", await one.id(daemon), "proc/stat");
+      const file = await stat(modest);
+      const polled = join(polledMountpointOf(daemon.mountpoint), "containers");
+      // One after the other, by whoever has the tenant's turn.
+      const log = join(polled, await hostile.id(daemon), "dev/kmsg");
+      const target = what === "read" ? log : await stat(hostile);
+      await attackFrom(scope, hostile, [program("flood"), what, "8", target]);
+      await until("it is paced", async () => (await counters(daemon)).paced > 100);
+      const before = cpuMsOf(daemon.pid);
+      const begun = performance.now();
+      expect((await pulseOf(modest, MEASURED_MS, file)).failed).toBe(0);
+      const share = (cpuMsOf(daemon.pid) - before) / (performance.now() - begun);
+      // The other one reads as fast as it can, too; and the daemon has a life of its own.
+      expect(share).toBeLessThan((3.5 * PERCENT) / 100);
+    },
+  );
 });
 
 for (const consistency of ["exact", "tick"] as const) {

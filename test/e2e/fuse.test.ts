@@ -1,5 +1,6 @@
 // The tree as the kernel shows it: names, attributes, rights and errors.
 
+import { spawn } from "node:child_process";
 import { constants, readFileSync, statfsSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { mountAt, readMounts } from "../../src/mountinfo.js";
@@ -11,6 +12,7 @@ import { describeLive } from "../support/needs.js";
 import type { Answer, Syscalls } from "../support/syscalls.js";
 import { Syscalls as Calls } from "../support/syscalls.js";
 import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 
 const DIRECTORY = 4;
 const REGULAR = 8;
@@ -176,6 +178,18 @@ describeLive("the mounted tree", ["busybox", "df"], () => {
     );
     expect(shown).toContain(` /containers/${id}/proc/meminfo /proc/meminfo `);
     expect((await run(["readlink", daemon.path("proc")])).status).toBe(1);
+  });
+
+  it("lets a program start that closes the first open file", async () => {
+    // The kernel keeps a program's namespaces from being read while its execve(2) closes files.
+    const own = await Daemon.start(testScope(), "--no-keeper");
+    const script = `
+      require("fs").openSync(process.argv[1], "r");
+      process.exit(require("child_process").spawnSync("true").status);
+    `;
+    const child = spawn(process.execPath, ["-e", script, own.path("proc/uptime")]);
+    await until("it has started one", () => child.exitCode !== null);
+    expect(child.exitCode).toBe(0);
   });
 
   it("shows a process of the host what the kernel shows it", async () => {

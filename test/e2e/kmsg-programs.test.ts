@@ -17,6 +17,7 @@ import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
+import { ticksOf } from "../support/ticks.js";
 import { until } from "../support/wait.js";
 import { servingAfter } from "./never-down-support.js";
 
@@ -167,12 +168,6 @@ const FIRST = [
   `exec ${SYSTEMD}`,
   "",
 ].join("\n");
-
-/** CPU time of what /proc/PID/stat is about, in ticks. */
-function ticksOf(stat: string): number {
-  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-  return Number(fields[11]) + Number(fields[12]);
-}
 
 describeLive(
   "systemd as a container's init",

@@ -32,6 +32,13 @@ export interface LxcRequest {
   readonly answerBytes: number;
 }
 
+/** A step of a token bucket (native/container/budget.h). */
+export type BudgetStep = readonly [
+  what: "take" | "lend" | "give" | "charge",
+  atUs: number,
+  tokens: number,
+];
+
 /** What sysinfo(2) says (native/view/sysinfo_model.h); bytes. */
 export interface SysinfoFigures {
   readonly uptimeS: bigint;
@@ -323,6 +330,13 @@ interface Testing {
    * `id`, finds not settled; 0: none. `settled`: the one before it has settled it.
    */
   pendingCallAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
+  /** For each step how long it has to wait, µs; "take" and "lend" at a time (µs), 0 for the others. */
+  spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
+  /**
+   * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0
+   * pays nothing.
+   */
+  chargeLaps(exactly: boolean, pieces: readonly (readonly [payer: number, us: number])[]): number[];
   /** What a system call is by its architecture (linux/audit.h) and number. */
   nameCall(arch: number, nr: number): string;
   /** What a caller of that many bits gets. */
@@ -458,6 +472,8 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   sysinfoFixture: "function",
   readLxcRequest: "function",
   pendingCallAfter: "function",
+  spendBudget: "function",
+  chargeLaps: "function",
   nameCall: "function",
   encodeSysinfo: "function",
   listFixture: "function",

@@ -1,0 +1,73 @@
+#include "testing/budget.h"
+
+#include <array>
+#include <string>
+
+#include "base/clock.h"
+#include "base/cpu_laps.h"
+#include "container/budget.h"
+#include "testing/values.h"
+
+namespace vprocfs {
+namespace {
+
+void burn(uint64_t for_us) {
+  const uint64_t end_us = clock_us(CLOCK_THREAD_CPUTIME_ID) + for_us;
+  while (clock_us(CLOCK_THREAD_CPUTIME_ID) < end_us) {
+  }
+}
+
+}  // namespace
+
+Napi::Value spend_budget(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  Budget budget(reader.integer(info[0], "perSecond", UINT32_MAX));
+  const ValueMaker maker(env);
+  const Napi::Array out = Napi::Array::New(env);
+  reader.each(info[1], "steps", [&](Napi::Value step) {
+    const Napi::Object of = reader.object(step, "step");
+    const std::string what = reader.text(reader.member(of, "0"), "what");
+    const uint64_t first = reader.integer(reader.member(of, "1"), "number", UINT32_MAX);
+    const uint64_t tokens = reader.integer(reader.member(of, "2"), "tokens", UINT32_MAX);
+    if (reader.failed()) return;
+    uint64_t wait_us = 0;
+    if (what == "take") wait_us = budget.take(first);
+    if (what == "lend") wait_us = budget.lend(first, tokens);
+    if (what == "give") budget.give(tokens);
+    if (what == "charge") budget.charge(tokens);
+    out.Set(out.Length(), maker.integer(wait_us));
+  });
+  if (reader.failed()) return env.Undefined();
+  return out;
+}
+
+Napi::Value charge_laps(const Napi::CallbackInfo& info) {
+  constexpr uint32_t kPayers = 4;
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const bool exactly = info[0].ToBoolean();
+  std::array<uint64_t, kPayers> charged{};
+  CpuLaps laps;
+  reader.each(info[1], "pieces", [&](Napi::Value piece) {
+    const Napi::Object of = reader.object(piece, "piece");
+    const uint32_t payer = reader.integer(reader.member(of, "0"), "payer", kPayers - 1);
+    const uint32_t us = reader.integer(reader.member(of, "1"), "us", 1000000);
+    if (reader.failed()) return;
+    if (payer == 0) {
+      burn(us);
+      laps.skip();
+      return;
+    }
+    laps.begin(exactly);
+    burn(us);
+    charged[payer] += laps.end_us();
+  });
+  if (reader.failed()) return env.Undefined();
+  const ValueMaker maker(env);
+  const Napi::Array out = Napi::Array::New(env);
+  for (uint32_t payer = 0; payer < kPayers; ++payer) out.Set(payer, maker.integer(charged[payer]));
+  return out;
+}
+
+}  // namespace vprocfs

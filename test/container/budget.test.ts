@@ -1,0 +1,76 @@
+// Token buckets, and the CPU time that is charged to them (native/container/budget.h,
+// native/base/cpu_laps.h).
+
+import { expect, it } from "vitest";
+import { type BudgetStep, native } from "../support/testing.js";
+
+const S = 1_000_000;
+/** What can be saved up, as time, µs. */
+const BURST = S / 10;
+
+it("a bucket lends to those who wait, one after the other", () => {
+  const take: BudgetStep = ["take", S, 0];
+  const waits = native.spendBudget(100, Array<BudgetStep>(15).fill(take));
+  // A tenth of a second's worth at once, and 10 ms for each more.
+  expect(waits).toEqual([...Array(10).fill(0), 10_000, 20_000, 30_000, 40_000, 50_000]);
+});
+
+it("a bucket spreads those whose cost is known later, and lends to nobody who need not wait", () => {
+  const waits = native.spendBudget(S, [
+    ["lend", S, 30],
+    ["charge", 0, BURST + 500],
+    ["lend", S, 30],
+    ["lend", S, 30],
+    ["give", 0, 30],
+    ["lend", S, 30],
+  ]);
+  expect(waits).toEqual([0, 0, 500, 530, 0, 530]);
+});
+
+it("a bucket forgives what was charged beyond two seconds, and gains while nobody asks", () => {
+  const waits = native.spendBudget(S, [
+    ["take", S, 0],
+    ["charge", 0, 3600 * S],
+    ["lend", S, 10],
+    ["charge", 0, 3600 * S],
+    ["lend", 2 * S, 10],
+    ["lend", 5 * S, 10],
+  ]);
+  expect(waits).toEqual([0, 0, 2 * S, 0, S + 10, 0]);
+});
+
+it("a bucket of more than one token for each µs is none of too few", () => {
+  const steps: BudgetStep[] = [
+    ["charge", 0, 2 * S],
+    ["lend", 1, 10],
+  ];
+  expect(native.spendBudget(4 * S, steps)).toEqual([0, S / 2 - BURST - 1]);
+  expect(native.spendBudget(0, steps)).toEqual([0, 0]);
+});
+
+const PIECES = 6000;
+/** Payers take turns on one thread; between them there is work that nobody pays for. */
+const pieces = Array.from({ length: PIECES }, (_, i): readonly [number, number] => {
+  return [[1, 60] as const, [0, 40] as const, [2, 15] as const][i % 3] ?? [0, 0];
+});
+
+it.each([
+  ["exactly", true, 0.2],
+  ["at random", false, 0.5],
+])("CPU time that is measured %s is charged to whoever took it", (_, exactly, tolerance) => {
+  const [nobody, one, other, third] = native.chargeLaps(exactly, pieces);
+  const each = PIECES / 3;
+  // With the 5 µs for what comes before a piece.
+  const near = (us: number | undefined, of: number): void => {
+    expect(us).toBeGreaterThan(each * of * (1 - tolerance));
+    expect(us).toBeLessThan(each * (of + 10) * (1 + tolerance));
+  };
+  expect([nobody, third]).toEqual([0, 0]);
+  near(one, 65);
+  near(other, 20);
+});
+
+it("a rare piece that takes long does not count as many", () => {
+  const long = Array.from({ length: 400 }, () => native.chargeLaps(false, [[1, 3000]])[1] ?? 0);
+  expect(Math.max(...long)).toBeLessThan(16 * 500 + 4 * 3000);
+});
