@@ -7,11 +7,14 @@
 
 namespace vprocfs {
 
-/// Tells the CPU time of pieces of a thread's work. The kernel's clock of a thread takes as long to
-/// read as some pieces take: mostly one in so many is measured, at random, so that whoever repeats
-/// a pattern cannot have only the cheap ones measured. Of one thread.
+/// Measures the CPU time of pieces of a thread's work. Reading the kernel's clock of a thread takes
+/// as long as some pieces do, so only one piece in sixteen is measured, at random: whoever repeats
+/// a pattern cannot have only the cheap ones measured. Each thread has one of its own.
 class CpuLaps {
  public:
+  /// A piece that takes longer is rare, and counts only once beyond that.
+  static constexpr uint64_t kLongUs = 500;
+
   /// A piece begins that somebody pays for. `exactly`: it is measured in any case.
   void begin(bool exactly) {
     exactly_ = exactly;
@@ -23,9 +26,9 @@ class CpuLaps {
     began_ns_ = clock_ns(CLOCK_THREAD_CPUTIME_ID);
   }
 
-  /// It has ended. What is to be charged for it, µs: mostly 0 unless it was measured exactly, and
-  /// for one that was measured at random what so many like it take. What a thread does from the end
-  /// of one that was measured belongs to the next one.
+  /// The piece has ended. Returns what to charge for it, µs: what it took if it was measured
+  /// exactly, what sixteen like it take if it was measured at random, and else 0. After a piece
+  /// that was measured, the time until the next one begins belongs to the next one.
   uint64_t end_us() {
     follows_ = exactly_ || sampled_;
     if (!follows_) return 0;
@@ -33,7 +36,6 @@ class CpuLaps {
     const uint64_t took_us = unseen_us_ + (now_ns - began_ns_ + 500) / 1000;
     began_ns_ = now_ns;
     if (exactly_) return took_us;
-    // One that takes long is rare, and must not count as many.
     return kEvery * std::min(took_us, kLongUs) + (took_us - std::min(took_us, kLongUs));
   }
 
@@ -42,7 +44,6 @@ class CpuLaps {
 
  private:
   static constexpr uint32_t kEvery = 16;
-  static constexpr uint64_t kLongUs = 500;
   /// What it takes to get a request from the kernel, where that was not measured.
   static constexpr uint64_t kUnseenUs = 5;
 

@@ -41,19 +41,18 @@ class Tenant {
   Budget& calls() { return calls_; }
   /// CPU time that its requests take, µs.
   Budget& cpu() { return cpu_; }
-  /// Begins and ends a piece of a thread's work that it pays for: exactly when it may soon be over
-  /// its budget of CPU time.
+  /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
+  /// the tenant may soon be over its budget of CPU time.
   void begin_lap(CpuLaps& laps) { laps.begin(cpu_.is_low()); }
   void charge_lap(CpuLaps& laps) {
-    constexpr uint64_t kMostUs = 500;
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
     cpu_.charge(took_us);
     const uint64_t usual_us = usual_lap_us_.load(std::memory_order_relaxed);
-    const uint64_t now_us = (7 * usual_us + std::min(took_us, kMostUs) + 7) / 8;
+    const uint64_t now_us = (7 * usual_us + std::min(took_us, CpuLaps::kLongUs) + 7) / 8;
     usual_lap_us_.store(now_us, std::memory_order_relaxed);
   }
-  /// What a piece of work for it took lately, µs: no more than 500.
+  /// What a piece of work for it took lately, µs, at most CpuLaps::kLongUs.
   uint64_t usual_lap_us() const { return usual_lap_us_.load(std::memory_order_relaxed); }
 
   /// What it has of all that is shared.

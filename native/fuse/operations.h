@@ -15,9 +15,9 @@ const char* to_text(Operation operation);
 /// Who waits for the answer to a request.
 enum class Waiter : uint8_t {
   kNobody,
-  kKernel,  ///< behind it others' requests, or a caller within an execve(2) that closes files
+  kKernel,  ///< others' requests may queue behind it, or its caller is within an execve(2)
   kCaller,
-  kLock,  ///< the caller, who holds a lock of the directory meanwhile
+  kLock,  ///< the caller, for whom the kernel holds the directory's lock meanwhile
 };
 
 /// Opcodes from here on are unknown to us: those of FUSE end at 53 (7.45).

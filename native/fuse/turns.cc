@@ -101,7 +101,7 @@ Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Wor
 }
 
 Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
-  // As much as one takes, so that those who wait come one after the other.
+  // Each borrows what one usually takes, so that they come due one after the other.
   Tenant& tenant = container->tenant();
   const uint64_t lent_us = tenant.usual_lap_us();
   const uint64_t wait_us = tenant.cpu().lend(boottime_us(), lent_us);
@@ -142,7 +142,7 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
   answers_.give(r.asked(), work(r));
   while (const std::unique_ptr<Deferred> next = gate.leave()) {
-    // Each by itself: while others come there is no end.
+    // Each is charged by itself: this loop goes on for as long as others come.
     if (r.laps() != nullptr) {
       container->tenant().charge_lap(*r.laps());
       container->tenant().begin_lap(*r.laps());

@@ -62,7 +62,7 @@ bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
     if (store_ != nullptr) store_->remove({StoreKind::kFdStore, kind, key});
     return true;
   }
-  // By its number, so that those of all that is here stay low: the caller goes by them.
+  // It takes over the old one's number: the caller tells by the numbers how many are left.
   if (was.fd != 0 && ::dup3(fd.get(), was.fd, O_CLOEXEC) == was.fd) fd = Fd(was.fd);
   *place = {key, kind, fd.release()};
   if (store_ != nullptr) store_->put({StoreKind::kFdStore, kind, key}, place->fd);

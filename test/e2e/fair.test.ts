@@ -16,7 +16,7 @@ import { program } from "../support/programs.js";
 import { attackFrom, pulseOf } from "../support/pulse.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
-import { ticksOf } from "../support/ticks.js";
+import { ticksOfProcess } from "../support/ticks.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 import { statusOf } from "./never-down-support.js";
 
@@ -213,7 +213,7 @@ describeLive("the budget of renders", ["busybox"], () => {
 /** CPU time that a process has used, ms. */
 function cpuMsOf(pid: number): number {
   const MS_PER_TICK = 10;
-  return MS_PER_TICK * ticksOf(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  return MS_PER_TICK * ticksOfProcess(pid);
 }
 
 describeLive("the budget of CPU time", ["busybox"], () => {

@@ -15,7 +15,7 @@ import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { isLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
-import { ticksOf } from "../support/ticks.js";
+import { ticksOfProcess } from "../support/ticks.js";
 import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
 
@@ -26,11 +26,6 @@ async function attached(scope: Scope, daemon: Daemon): Promise<Container> {
   const container = await Container.start(scope, LIMITS);
   await report(daemon, container.init);
   return container;
-}
-
-/** CPU time of a process so far, in ticks. */
-function ticksOfProcess(pid: string): number {
-  return ticksOf(readFileSync(`/proc/${pid}/stat`, "utf8"));
 }
 
 async function killWorker(daemon: Daemon): Promise<void> {
