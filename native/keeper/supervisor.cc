@@ -199,7 +199,7 @@ uint64_t Supervisor::patience_ms() const {
 
 void Supervisor::refuse(uint64_t now) {
   const bool lost = !current_.serves() && trouble_ms_ != 0 && !stopping_;
-  if (!lost || now - trouble_ms_ < patience_ms()) return;
+  if (!lost || now < trouble_ms_ + patience_ms()) return;
   if (!refusing_) {
     keeper_log(options_.log, LogLevel::kError,
                "no worker serves: readers get an error until one does");
@@ -220,7 +220,8 @@ void Supervisor::make_up_for_absence(uint64_t planned_ms, uint64_t now) {
   const uint64_t late = now - planned_ms;
   for (Worker* worker : {&current_, &next_}) worker->postpone(late, now);
   for (Worker& worker : retired_) worker.postpone(late, now);
-  if (trouble_ms_ != 0) trouble_ms_ += late;
+  // It may have begun only after all that.
+  if (trouble_ms_ != 0) trouble_ms_ = std::min(trouble_ms_ + late, now);
   if (stop_by_ms_ != 0) stop_by_ms_ += late;
 }
 

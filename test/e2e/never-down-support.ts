@@ -68,6 +68,16 @@ export async function standbyOf(daemon: Daemon): Promise<number> {
   return pid;
 }
 
+/** Stops a process, and waits until none of its threads can take anything any more. */
+export async function stopped(pid: number): Promise<void> {
+  process.kill(pid, "SIGSTOP");
+  await until(`all threads of ${pid} have stopped`, () =>
+    readdirSync(`/proc/${pid}/task`).every((thread) =>
+      /^State:\tT/m.test(readFileSync(`/proc/${pid}/task/${thread}/status`, "utf8")),
+    ),
+  );
+}
+
 /** Resident memory in KiB and open descriptors of a process. */
 export function footprint(pid: number): { rssKiB: number; descriptors: number } {
   const rollup = readFileSync(`/proc/${pid}/smaps_rollup`, "utf8");

@@ -9,7 +9,7 @@ import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
 import { removeCgroup } from "../support/cgroups.js";
-import { output } from "../support/command.js";
+import { haveProgram, output } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -22,6 +22,7 @@ import {
   standbyOf,
   standingBy,
   statusOf,
+  stopped,
   WATCHDOG_MS,
   workersOf,
 } from "./never-down-support.js";
@@ -333,6 +334,24 @@ describeLive("the keeper", ["busybox"], () => {
     expect(sleepsOf(keeperPid) - before).toBeLessThan(500);
   });
 
+  it.runIf(haveProgram("strace"))("refuses nobody because it is slow itself", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope, "--standby", "off");
+    const { keeperPid, workerPid, generation } = await servingAfter(daemon, 0);
+    // It learns of the worker's end early in a round that takes it long.
+    const slow = ["trace=openat,clone", "inject=openat:delay_enter=50000"];
+    const slower = [...slow, "inject=clone:delay_enter=800000"].flatMap((each) => ["-e", each]);
+    const tracer = spawn("strace", ["-qq", "-o", "/dev/null", ...slower, "-p", `${keeperPid}`]);
+    scope.defer(() => tracer.kill("SIGKILL"));
+    await until("it is slow", () =>
+      /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
+    );
+    process.kill(workerPid, "SIGKILL");
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    await servingAfter(daemon, generation);
+    expect(daemon.logs).not.toContain("no worker serves");
+  });
+
   it("is hardly woken while nobody asks, and still sees both workers stop", async () => {
     const daemon = await Daemon.start(testScope());
     const standby = await standbyOf(daemon);
@@ -343,8 +362,7 @@ describeLive("the keeper", ["busybox"], () => {
       // Of workers that are merely quiet it hears more than once a second.
       return sleepsOf(keeperPid) - before < (performance.now() - at) / 1_000;
     });
-    process.kill(standby, "SIGSTOP");
-    process.kill(workerPid, "SIGSTOP");
+    await Promise.all([stopped(standby), stopped(workerPid)]);
     const read = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(read.result).toMatch(/^MemTotal:.*\n$/s);
     expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
