@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <mutex>
 
@@ -18,7 +19,7 @@ class Budget {
     if (per_second_ == 0) return 0;
     const std::lock_guard lock(mutex_);
     gain_locked(now_us);
-    tokens_us_ -= worth_us(1);
+    set_locked(tokens_us_ - worth_us(1));
     return tokens_us_ >= 0 ? 0 : static_cast<uint64_t>(-tokens_us_);
   }
 
@@ -30,34 +31,37 @@ class Budget {
     gain_locked(now_us);
     if (tokens_us_ >= 0) return 0;
     const auto wait_us = static_cast<uint64_t>(-tokens_us_);
-    tokens_us_ -= worth_us(tokens);
+    set_locked(tokens_us_ - worth_us(tokens));
     return wait_us;
   }
   void give(uint64_t tokens) {
     const std::lock_guard lock(mutex_);
-    if (tokens != 0) tokens_us_ += worth_us(tokens);
+    if (tokens != 0) set_locked(tokens_us_ + worth_us(tokens));
   }
 
-  /// Whether more than half of what can be saved up is spent.
-  bool is_low() {
-    const std::lock_guard lock(mutex_);
-    return tokens_us_ < kBurstUs / 2;
-  }
+  /// Whether more than half of what can be saved up was spent when it was last asked for or
+  /// charged: otherwise nobody has to wait. Takes no lock.
+  bool is_low() const { return is_low_.load(std::memory_order_relaxed); }
 
   /// Takes `tokens` for what was done already: those who come next wait longer, but for 2 s at
   /// most.
-  void charge(uint64_t tokens) {
+  void charge(uint64_t now_us, uint64_t tokens) {
     if (per_second_ == 0 || tokens == 0) return;
     const std::lock_guard lock(mutex_);
-    tokens_us_ = std::max(tokens_us_ - worth_us(tokens), std::min(tokens_us_, -kMostOwedUs));
+    gain_locked(now_us);
+    set_locked(std::max(tokens_us_ - worth_us(tokens), std::min(tokens_us_, -kMostOwedUs)));
   }
 
  private:
   void gain_locked(uint64_t now_us) {
     if (now_us <= last_us_) return;
     const auto gained = static_cast<int64_t>(now_us - last_us_);
-    tokens_us_ = std::min(kBurstUs, tokens_us_ + gained);
+    set_locked(std::min(kBurstUs, tokens_us_ + gained));
     last_us_ = now_us;
+  }
+  void set_locked(int64_t tokens_us) {
+    tokens_us_ = tokens_us;
+    is_low_.store(tokens_us < kBurstUs / 2, std::memory_order_relaxed);
   }
   int64_t worth_us(uint64_t tokens) const {
     return static_cast<int64_t>(std::max<uint64_t>(1, tokens * 1000000 / per_second_));
@@ -70,6 +74,7 @@ class Budget {
   std::mutex mutex_;
   int64_t tokens_us_;
   uint64_t last_us_ = 0;
+  std::atomic<bool> is_low_{false};
 };
 
 }  // namespace vprocfs

@@ -185,7 +185,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     }
   }
   auto payer = tenant(description.tenant);
-  payer->renders().charge(kCostOfFinding);
+  payer->renders().charge(boottime_us(), kCostOfFinding);
   if (!make_room(*payer)) {
     payer->stake().refuse(Resource::kContainers);
     return Error{ENFILE, description.cgroup};

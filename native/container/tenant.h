@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include "base/clock.h"
 #include "base/cpu_laps.h"
 #include "container/budget.h"
 #include "container/commons.h"
@@ -47,7 +48,7 @@ class Tenant {
   void charge_lap(CpuLaps& laps) {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
-    cpu_.charge(took_us);
+    cpu_.charge(boottime_us(), took_us);
     const uint64_t usual_us = usual_lap_us_.load(std::memory_order_relaxed);
     const uint64_t now_us = (7 * usual_us + std::min(took_us, CpuLaps::kLongUs) + 7) / 8;
     usual_lap_us_.store(now_us, std::memory_order_relaxed);

@@ -50,7 +50,7 @@ int KmsgFiles::check_open(const Request& r, const View& view,
 }
 
 Answer KmsgFiles::open(const Request& r) {
-  auto found = serving_.registry.by_id(node_of(r).container());
+  auto found = serving_.container_of(r, node_of(r));
   if (!found) return Answer::error(found.error());
   // Who may is read from several files of the caller: it counts as a file made anew.
   return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
@@ -145,7 +145,7 @@ Answer KmsgFiles::set_attributes(const Request& r) {
   if ((in->valid & FATTR_SIZE) == 0 || (in->valid & ~kTruncates) != 0) {
     return Answer::error(EPERM);
   }
-  const auto found = serving_.registry.by_id(node_of(r).container());
+  const auto found = serving_.container_of(r, node_of(r));
   if (!found) return Answer::error(found.error());
   return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
     if (!may_write(req, container->description())) return Answer::error(EACCES);
@@ -158,7 +158,7 @@ Answer KmsgFiles::access(const Request& r) {
   const uint32_t lacks = r.arg<fuse_access_in>()->mask & ~(view_of(r).mode & 07) & 07;
   if (lacks == 0) return Answer::ok();
   if ((lacks & X_OK) != 0) return Answer::tell(EACCES);
-  const auto found = serving_.registry.by_id(node_of(r).container());
+  const auto found = serving_.container_of(r, node_of(r));
   if (!found) return Answer::tell(EACCES);
   return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
     return may_write(req, container->description()) ? Answer::ok() : Answer::tell(EACCES);

@@ -4,10 +4,13 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 
 #include "base/cpu_laps.h"
 
 namespace vprocfs {
+
+class Container;
 
 // What newer kernels speak and Debian 12's <linux/fuse.h> (7.38) does not name yet.
 inline constexpr uint64_t kFuseHasResend = uint64_t{1} << 39;     ///< FUSE_HAS_RESEND, 7.40
@@ -43,6 +46,15 @@ class Request {
   size_t payload_size() const { return size_ - sizeof(fuse_in_header); }
   uint64_t taken_ns() const { return taken_ns_; }
   CpuLaps* laps() const { return laps_; }
+  /// The container that pays for it, where that is known already; of a node of no container it is
+  /// the caller's.
+  const std::shared_ptr<Container>* payer() const { return payer_; }
+  /// The same request, valid only while `payer` is there, too.
+  Request paid_by(const std::shared_ptr<Container>& payer) const {
+    Request paid = *this;
+    paid.payer_ = &payer;
+    return paid;
+  }
   Asked asked() const { return {header(), taken_ns_}; }
 
   /// The operation's argument, or nullptr when the request is too short for it.
@@ -56,6 +68,7 @@ class Request {
   size_t size_;
   uint64_t taken_ns_;
   CpuLaps* laps_;
+  const std::shared_ptr<Container>* payer_ = nullptr;
 };
 
 }  // namespace vprocfs

@@ -35,19 +35,22 @@ void Server::reinforce() {
   serving_.turns.reinforce();
 }
 
-void Server::handle(const Request& r) {
-  const auto payer = payer_of(r);
+void Server::handle(const Request& received) {
+  const auto payer = payer_of(received);
+  CpuLaps& laps = *received.laps();
   if (!payer) {
-    r.laps()->skip();
-    serving_.answers.give(r.asked(), dispatch(r));
-    return r.laps()->skip();
+    laps.skip();
+    serving_.answers.give(received.asked(), dispatch(received));
+    return laps.skip();
   }
+  const Request r = received.paid_by(payer);
   Tenant& tenant = payer->tenant();
-  tenant.begin_lap(*r.laps());
+  tenant.begin_lap(laps);
   const auto work = [this](const Request& request) { return dispatch(request); };
+  const bool must_ask = tenant.cpu().is_low() && may_wait(r);
   serving_.answers.give(r.asked(),
-                        may_wait(r) ? serving_.turns.in_budget(r, payer, work) : dispatch(r));
-  tenant.charge_lap(*r.laps());
+                        must_ask ? serving_.turns.in_budget(r, payer, work) : dispatch(r));
+  tenant.charge_lap(laps);
 }
 
 Serving::ContainerPtr Server::payer_of(const Request& r) const {

@@ -3,7 +3,16 @@
 namespace vprocfs {
 
 Result<Serving::ContainerPtr> Serving::container_of(const Request& r, NodeId node) {
-  if (!node.container().none()) return registry.by_id(node.container());
+  const ContainerId id = node.container();
+  if (id.none()) return caller_of(r);
+  const ContainerPtr* payer = r.payer();
+  if (payer != nullptr && (*payer)->id() == id && !(*payer)->dead()) return *payer;
+  return registry.by_id(id);
+}
+
+Result<Serving::ContainerPtr> Serving::caller_of(const Request& r) {
+  const bool pays = r.payer() != nullptr && NodeId(r.header().nodeid).container().none();
+  if (pays && !(*r.payer())->dead()) return *r.payer();
   return registry.by_process(static_cast<pid_t>(r.header().pid));
 }
 

@@ -65,6 +65,8 @@ struct Serving {
 
   /// The container that a node belongs to, or the caller's for the caller-identified nodes.
   Result<ContainerPtr> container_of(const Request& r, NodeId node);
+  /// The caller's; nullptr: a process of the host.
+  Result<ContainerPtr> caller_of(const Request& r);
   /// True, and counted, when a container's tenant holds as many open files as it may.
   bool full(const ContainerPtr& container);
 

@@ -110,7 +110,7 @@ Answer TreeFiles::lookup(const Request& r) {
 /// as others, each look-up would take the name from what the one before has just bound, which runc
 /// ("possibly malicious path", "(deleted)") and others take for an attack.
 Answer TreeFiles::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
-  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = serving_.caller_of(r);
   const TreeEntry* found = serving_.tree.dir(kContainerRootIndex)->find(name);
   if (!caller) return Answer::no_entry(caller.error());
   if (found == nullptr) return Answer::error(ENOENT);
@@ -121,7 +121,7 @@ Answer TreeFiles::lookup_top(const Request& r, const std::string& name, NodeInde
 /// containers/pid:<PID> leads from any process that the host knows to its container. What it leads
 /// to is in the node id, so that every worker can answer for it.
 Answer TreeFiles::lookup_process(const Request& r, std::string_view digits) {
-  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = serving_.caller_of(r);
   pid_t pid = 0;
   const char* const end = digits.data() + digits.size();
   const auto read = std::from_chars(digits.data(), end, pid);
@@ -139,7 +139,7 @@ Answer TreeFiles::lookup_container(const Request& r, const std::string& name) {
     return lookup_process(r, std::string_view(name).substr(kProcessPrefix.size()));
   }
   const auto id = ContainerId::parse(name);
-  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = serving_.caller_of(r);
   // To others a container is not there, rather than forbidden: names are not to be probed either.
   const bool may = caller && (!caller.value() || (id && caller.value()->id() == *id));
   if (!caller) return Answer::no_entry(caller.error());
@@ -173,7 +173,7 @@ Answer TreeFiles::readlink(const Request& r) {
   if (!node.container().none()) {
     return Answer::text(node.container().name());
   }
-  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = serving_.caller_of(r);
   if (!caller) return Answer::no_entry(caller.error());
   if (!caller.value() && node.index() != kSelfIndex) return Answer::error(ENOENT);
   const std::string target =
@@ -210,8 +210,7 @@ Answer TreeFiles::readdir(const Request& r) {
   const bool root = top && node.index() == kRootIndex;
   const TreeDir* dir = serving_.tree.dir(root ? kContainerRootIndex : node.index());
   if (dir != nullptr) {
-    const auto caller = root ? serving_.registry.by_process(static_cast<pid_t>(r.header().pid))
-                             : Result<ContainerPtr>(ContainerPtr());
+    const auto caller = root ? serving_.caller_of(r) : Result<ContainerPtr>(ContainerPtr());
     const bool links = caller && caller.value();
     for (const auto& e : dir->entries) {
       if (e.hidden || (e.view != nullptr && is_of_log(*e.view) && top)) continue;
@@ -235,7 +234,7 @@ Answer TreeFiles::readdir(const Request& r) {
 
 std::vector<ContainerId> TreeFiles::visible_containers(const Request& r) {
   std::vector<ContainerId> ids;
-  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = serving_.caller_of(r);
   if (!caller) return ids;
   if (caller.value()) {
     ids.push_back(caller.value()->id());

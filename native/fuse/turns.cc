@@ -40,7 +40,7 @@ struct Turns::Waiting : Deferred {
   }
   ~Waiting() override { container->tenant().stake().give(Resource::kWaiting); }
   Request request(CpuLaps* laps = nullptr) const {
-    return {bytes.data(), bytes.size(), taken_ns, laps};
+    return Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
   }
   Holder holder() const override { return turns.holder_of(request()); }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.

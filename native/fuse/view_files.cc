@@ -36,7 +36,7 @@ Answer ViewFiles::open(const Request& r) {
 Answer ViewFiles::read_for_cache(const Request& r, const TextOf& text_of) {
   const NodeId node = node_of(r);
   const View* view = serving_.tree.file(node.index());
-  auto container = serving_.registry.by_id(node.container());
+  auto container = serving_.container_of(r, node);
   if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
   const auto answer = [view, owner, text_of](const Request& req) {

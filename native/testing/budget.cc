@@ -35,7 +35,7 @@ Napi::Value spend_budget(const Napi::CallbackInfo& info) {
     if (what == "take") wait_us = budget.take(first);
     if (what == "lend") wait_us = budget.lend(first, tokens);
     if (what == "give") budget.give(tokens);
-    if (what == "charge") budget.charge(tokens);
+    if (what == "charge") budget.charge(first, tokens);
     out.Set(out.Length(), maker.integer(wait_us));
   });
   if (reader.failed()) return env.Undefined();
