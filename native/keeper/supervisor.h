@@ -46,20 +46,22 @@ class Supervisor {
   static constexpr size_t kMaxArguments = 128;
   static constexpr size_t kMostRetired = 8;
 
-  // supervisor.cc: the loop and its timers
+  // rounds.cc: the loop and its timers
   int wait_ms(uint64_t now) const;
-  void on_signal();
-  void reap();
+  void make_up_for_absence(uint64_t planned_ms, uint64_t now);
   void on_timers(uint64_t now);
   void check_worker(Worker& worker, uint64_t now);
+  void report_progress(uint64_t now);
   uint64_t patience_ms() const;
   void refuse(uint64_t now);
+
+  // supervisor.cc: where it begins, what it is told, how it ends
+  void on_signal();
+  void reap();
   void begin_stop();
   void begin_leave();
-  void note();
   bool stopped(uint64_t now) const;
-  void make_up_for_absence(uint64_t planned_ms, uint64_t now);
-  void report_progress(uint64_t now);
+  void note();
 
   // succession.cc: one worker after the other
   void start(Worker& slot, uint64_t now);

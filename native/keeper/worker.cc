@@ -23,7 +23,6 @@ constexpr int kFirstInherited = 3;
 /// long to close. We learn of a worker's end by this one.
 constexpr int kControlFd = 1023;
 constexpr uint64_t kProvenMs = 250;
-constexpr uint64_t kUndyingMs = 1000;
 /// So many beats of a quiet worker for each time after which it is replaced, and two before one
 /// that stands by counts as silent.
 constexpr uint32_t kBeatsPerWatchdog = 4;

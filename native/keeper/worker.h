@@ -25,6 +25,8 @@ const char* to_text(WorkerState state);
 
 /// No start takes longer.
 constexpr uint64_t kMaxStartMs = 600000;
+/// Within which a worker that was killed should have ended.
+constexpr uint64_t kUndyingMs = 1000;
 
 /// One worker process, as the keeper sees it. No allocation.
 struct Worker {

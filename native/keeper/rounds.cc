@@ -1,0 +1,218 @@
+// What the keeper does each time it comes round.
+
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iterator>
+
+#include "base/clock.h"
+#include "keeper/log.h"
+#include "keeper/notify.h"
+#include "keeper/supervisor.h"
+
+namespace vprocfs {
+namespace {
+
+/// How long the loop waits at most, for what nothing tells of; so long while a worker serves, whose
+/// beats have it come round anyway; and so long while it rests, when the connections tell of all.
+constexpr uint64_t kRoundMs = 1000, kServedRoundMs = 2000, kRestRoundMs = 60000;
+// How much too late the loop may come round before it counts as one that did not run at all.
+constexpr uint64_t kAbsentMs = 500;
+// More time for the start is asked for so often, and so much of it. Only for a worker that is slow,
+// not for one after the other.
+constexpr uint64_t kExtensionMs = 5000;
+constexpr uint64_t kSlowMs = 3000;
+constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
+constexpr uint64_t kStoreAgainMs = 50;
+constexpr uint64_t kMostPatienceMs = 60000;
+
+}  // namespace
+
+void Supervisor::check_worker(Worker& worker, uint64_t now) {
+  if (!worker.alive() || worker.kill_reason != nullptr) return;
+  if (worker.deadline_ms != 0 && now >= worker.deadline_ms) {
+    if (worker.excuse(now)) return;
+    const bool draining = worker.state == WorkerState::kDraining;
+    const bool stops = worker.state == WorkerState::kStopping;
+    if (!draining && !stops && !hurried(worker)) ++slow_starts_;
+    worker.kill(draining ? "did not drain in time"
+                : stops  ? "did not stop in time"
+                         : "did not start in time",
+                now);
+  } else if (worker.state == WorkerState::kServing && now >= worker.due_ms(options_.watchdog_ms)) {
+    worker.kill("watchdog: it stopped serving", now);
+  } else if (worker.state == WorkerState::kStopping && now >= worker.due_ms(options_.watchdog_ms)) {
+    worker.kill("watchdog: it hangs while it stops", now);
+  } else if (worker.state == WorkerState::kReady && now >= worker.due_ms(options_.watchdog_ms)) {
+    worker.kill("watchdog: it does not stand by", now);
+  }
+}
+
+/// How long readers wait. Not for less than a start is known to take on this machine, while there
+/// is one under way that nothing speaks against.
+uint64_t Supervisor::patience_ms() const {
+  const bool starts = current_.alive() && current_.kill_reason == nullptr && failures_ <= 1;
+  const uint64_t slow = std::min(kMostPatienceMs, 2 * started_in_ms_);
+  return starts ? std::max<uint64_t>(options_.patience_ms, slow) : options_.patience_ms;
+}
+
+void Supervisor::refuse(uint64_t now) {
+  const bool lost = !current_.serves() && trouble_ms_ != 0 && !stopping_;
+  if (!lost || now < trouble_ms_ + patience_ms()) return;
+  if (!refusing_) {
+    keeper_log(options_.log, LogLevel::kError,
+               "no worker serves: readers get an error until one does");
+    notify_supervisor("STATUS=no worker serves, readers get an error");
+    refusing_ = true;
+    connection_.requeue();
+    polled_.requeue();
+  }
+  // A worker that is about to serve reads the same queue: what it takes, it answers.
+  connection_.refuse_some();
+  polled_.refuse_some();
+}
+
+void Supervisor::make_up_for_absence(uint64_t planned_ms, uint64_t now) {
+  if (now < planned_ms + kAbsentMs) return;
+  // We were stopped or frozen, or the machine was, and workers with us: what they did not say in
+  // that time they could not say.
+  const uint64_t late = now - planned_ms;
+  for (Worker* worker : {&current_, &next_}) worker->postpone(late, now);
+  for (Worker& worker : retired_) worker.postpone(late, now);
+  // It may have begun only after all that.
+  if (trouble_ms_ != 0) trouble_ms_ = std::min(trouble_ms_ + late, now);
+  if (stop_by_ms_ != 0) stop_by_ms_ += late;
+}
+
+void Supervisor::report_progress(uint64_t now) {
+  if (next_extension_ms_ == 0 || now < next_extension_ms_ || stopping_) return;
+  const bool slow = current_.alive() && !current_.serves() && now >= current_.started_ms + kSlowMs;
+  if (!slow) return;
+  next_extension_ms_ = now + kExtensionMs;
+  notify_supervisor(kExtension);
+}
+
+void Supervisor::on_timers(uint64_t now) {
+  for (Worker* worker : {&current_, &next_}) check_worker(*worker, now);
+  for (Worker& worker : retired_) check_worker(worker, now);
+  if (current_.kill_reason != nullptr && trouble_ms_ == 0 && !stopping_)
+    trouble_ms_ = current_.killed_ms;
+  abandon_undying(now);
+  report_progress(now);
+  if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
+  if (start_at_ms_ != 0 && now >= start_at_ms_ && !current_.alive()) {
+    if (!next_.alive()) {
+      start(current_, now);
+    } else if (next_.state == WorkerState::kReady && next_.kill_reason == nullptr) {
+      promote(now);
+    }
+  }
+  hedge(now);
+  begin_wanted_reload(now);
+  stand_by(now);
+  store_.flush();
+  if (now >= client_until_ms_) {
+    client_.reset();
+    client_until_ms_ = 0;
+  }
+  refuse(now);
+  if (watchdog_ms_ != 0 && now >= next_notify_ms_) {
+    notify_supervisor("WATCHDOG=1");
+    next_notify_ms_ = now + watchdog_ms_ / 3;
+  }
+}
+
+int Supervisor::wait_ms(uint64_t now) const {
+  const bool serves = current_.serves() && !stopping_;
+  uint64_t until = now + (!serves ? kRoundMs : current_.rests ? kRestRoundMs : kServedRoundMs);
+  const auto sooner = [&until](uint64_t at) {
+    if (at != 0) until = std::min(until, at);
+  };
+  const auto consider = [&](const Worker& worker) {
+    if (!worker.alive() || worker.undying(now)) return;
+    if (worker.kill_reason == nullptr) {
+      sooner(worker.deadline_ms);
+      const bool beats = worker.serves() || worker.state == WorkerState::kReady;
+      if (beats) sooner(worker.due_ms(options_.watchdog_ms));
+    } else {
+      sooner(worker.killed_ms + kUndyingMs);
+    }
+  };
+  for (const Worker* worker : {&current_, &next_}) consider(*worker);
+  for (const Worker& worker : retired_) consider(worker);
+  if (const Worker* slow = awaited()) sooner(hedge_at_ms(*slow));
+  const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
+  if (!current_.alive() && may_start) sooner(start_at_ms_);
+  if (wants_standby()) sooner(standby_at_ms_);
+  sooner(client_until_ms_);
+  if (stopping_) sooner(stop_by_ms_);
+  if (store_.pending()) sooner(now + kStoreAgainMs);
+  if (watchdog_ms_ != 0) sooner(next_notify_ms_);
+  if (trouble_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
+    sooner(trouble_ms_ + patience_ms());
+  }
+  return static_cast<int>(until > now ? until - now : 0);
+}
+
+int Supervisor::run() {
+  const sigset_t set = keeper_signals();
+  signals_ = Fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_ || !open_socket()) return 1;
+  if (!current_.alive()) start(current_, monotonic_ms());
+  reap();
+  uint64_t woken_ms = 0;
+  while (!stopped(monotonic_ms())) {
+    // poll(2) ignores negative descriptors. One client at a time: the others wait in the backlog.
+    // Whoever waits for /dev/fuse is woken by every request, whatever it asked to be told of: only
+    // while requests are to be refused, or are so rare that the worker rests. Otherwise the end of
+    // the mount shows at the worker's, or at a timer.
+    const bool awaits = current_.serves() && current_.rests && !stopping_;
+    pollfd fds[] = {
+        {refusing_ || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
+        {signals_.get(), POLLIN, 0},
+        {current_.control.get(), POLLIN, 0},
+        {next_.control.get(), POLLIN, 0},
+        {client_until_ms_ != 0 ? -1 : listener_.get(), POLLIN, 0},
+        {client_.get(), POLLIN, 0},
+        {refusing_ || awaits || wants_polled() ? polled_.refusal.get() : -1, POLLIN, 0}};
+    const uint64_t begin = monotonic_ms();
+    if (woken_ms != 0) make_up_for_absence(woken_ms, begin);
+    const int wait = wait_ms(begin);
+    ::poll(fds, std::size(fds), wait);
+    woken_ms = monotonic_ms();
+    make_up_for_absence(begin + static_cast<uint64_t>(wait), woken_ms);
+    if (!stopping_ && connection_.ended()) {
+      keeper_log(options_.log, LogLevel::kError, "%s was unmounted", options_.mountpoint);
+      exit_status_ = 1;
+      begin_stop();
+    }
+    // The worker may have taken it already, or have stopped.
+    if (awaits && (fds[0].revents != 0 || fds[6].revents != 0)) on_rest(current_, false);
+    look_after_polled(woken_ms);
+    if (fds[2].revents != 0) on_packet(current_);
+    if (fds[3].revents != 0) on_packet(next_);
+    if (fds[1].revents != 0) on_signal();
+    if (fds[4].revents != 0) on_connect(monotonic_ms());
+    if (fds[5].revents != 0) on_client();
+    // It may have been stopped anywhere in here, too.
+    const uint64_t now = monotonic_ms();
+    make_up_for_absence(woken_ms, now);
+    woken_ms = now;
+    on_timers(now);
+    note();
+  }
+  if (options_.socket != nullptr) ::unlink(options_.socket);
+  if (leaving_) return 0;
+  // Usually the worker has done it.
+  for (const Connection* connection : {&polled_, &connection_}) {
+    if (connection->made()) disconnect(options_, *connection);
+    forget(*connection, memo_, store_);
+  }
+  // A directory of ours, which nothing else is in.
+  if (options_.polled != nullptr) ::rmdir(options_.polled);
+  return exit_status_;
+}
+
+}  // namespace vprocfs
