@@ -33,11 +33,14 @@ class CpuLaps {
     follows_ = exactly_ || sampled_;
     if (!follows_) return 0;
     const uint64_t now_ns = clock_ns(CLOCK_THREAD_CPUTIME_ID);
-    const uint64_t took_us = unseen_us_ + (now_ns - began_ns_ + 500) / 1000;
+    took_us_ = unseen_us_ + (now_ns - began_ns_ + 500) / 1000;
     began_ns_ = now_ns;
-    if (exactly_) return took_us;
-    return kEvery * std::min(took_us, kLongUs) + (took_us - std::min(took_us, kLongUs));
+    if (exactly_) return took_us_;
+    return kEvery * std::min(took_us_, kLongUs) + (took_us_ - std::min(took_us_, kLongUs));
   }
+
+  /// What the piece took that was measured last, µs.
+  uint64_t took_us() const { return took_us_; }
 
   /// A piece for which nobody pays.
   void skip() { follows_ = exactly_ = sampled_ = false; }
@@ -55,7 +58,7 @@ class CpuLaps {
 
   bool exactly_ = false, sampled_ = false;
   bool follows_ = false;  ///< began_ns_ is the end of the piece before
-  uint64_t began_ns_ = 0, unseen_us_ = 0;
+  uint64_t began_ns_ = 0, unseen_us_ = 0, took_us_ = 0;
   uint32_t random_ = static_cast<uint32_t>(clock_ns(CLOCK_MONOTONIC));
   uint32_t left_ = next();
 };

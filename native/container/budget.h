@@ -10,8 +10,11 @@ namespace vprocfs {
 /// A token bucket: at most `per_second` of something, a tenth of a second's worth at once.
 class Budget {
  public:
-  /// `per_second` 0: no limit.
-  explicit Budget(uint64_t per_second) : per_second_(per_second), tokens_us_(kBurstUs) {}
+  static constexpr int64_t kMostOwedUs = 2'000'000;
+
+  /// `per_second` 0: no limit. `most_owed_us`: what is charged is forgiven beyond that, as time.
+  explicit Budget(uint64_t per_second, int64_t most_owed_us = kMostOwedUs)
+      : per_second_(per_second), most_owed_us_(most_owed_us), tokens_us_(kBurstUs) {}
 
   /// Takes one token. Returns 0, or how many µs the taker has to wait for its turn: tokens are
   /// lent, so that those who wait are spread evenly rather than woken together.
@@ -43,13 +46,13 @@ class Budget {
   /// charged: otherwise nobody has to wait. Takes no lock.
   bool is_low() const { return is_low_.load(std::memory_order_relaxed); }
 
-  /// Takes `tokens` for what was done already: those who come next wait longer, but for 2 s at
-  /// most.
+  /// Takes `tokens` for what was done already: those who come next wait longer, but no longer than
+  /// for what may be owed.
   void charge(uint64_t now_us, uint64_t tokens) {
     if (per_second_ == 0 || tokens == 0) return;
     const std::lock_guard lock(mutex_);
     gain_locked(now_us);
-    set_locked(std::max(tokens_us_ - worth_us(tokens), std::min(tokens_us_, -kMostOwedUs)));
+    set_locked(std::max(tokens_us_ - worth_us(tokens), std::min(tokens_us_, -most_owed_us_)));
   }
 
  private:
@@ -67,10 +70,10 @@ class Budget {
     return static_cast<int64_t>(std::max<uint64_t>(1, tokens * 1000000 / per_second_));
   }
 
-  static constexpr int64_t kBurstUs = 100000;      ///< saved up at most, as time
-  static constexpr int64_t kMostOwedUs = 2000000;  ///< charged at most, likewise
+  static constexpr int64_t kBurstUs = 100'000;  ///< saved up at most, as time
 
   const uint64_t per_second_;
+  const int64_t most_owed_us_;
   std::mutex mutex_;
   int64_t tokens_us_;
   uint64_t last_us_ = 0;

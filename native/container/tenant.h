@@ -10,6 +10,7 @@
 #include "container/commons.h"
 #include "container/gate.h"
 #include "container/id.h"
+#include "container/rivals.h"
 
 namespace vprocfs {
 
@@ -30,7 +31,8 @@ class Tenant {
         stake_(commons),
         renders_(rates.renders),
         calls_(rates.calls),
-        cpu_(rates.cpu_us) {}
+        cpu_(rates.cpu_us),
+        cpu_beside_others_(rates.cpu_us / kOthersPart, kOwedToOthersUs) {}
 
   /// Of the outermost container.
   ContainerId id() const { return id_; }
@@ -42,16 +44,25 @@ class Tenant {
   Budget& calls() { return calls_; }
   /// CPU time that its requests take, µs.
   Budget& cpu() { return cpu_; }
+  /// The same while others want the CPUs, too (rivals()).
+  Budget& cpu_beside_others() { return cpu_beside_others_; }
+  Rivals& rivals() { return rivals_; }
+  /// False: nothing of its CPU time is spent. Takes no lock.
+  bool may_be_over() const { return cpu_.is_low() || cpu_beside_others_.is_low(); }
   /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
   /// the tenant may soon be over its budget of CPU time.
-  void begin_lap(CpuLaps& laps) { laps.begin(cpu_.is_low()); }
+  void begin_lap(CpuLaps& laps) {
+    laps.begin(cpu_.is_low() || (cpu_beside_others_.is_low() && rivals_.seen()));
+  }
   void charge_lap(CpuLaps& laps) {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
-    cpu_.charge(boottime_us(), took_us);
-    const uint64_t usual_us = usual_lap_us_.load(std::memory_order_relaxed);
-    const uint64_t now_us = (7 * usual_us + std::min(took_us, CpuLaps::kLongUs) + 7) / 8;
-    usual_lap_us_.store(now_us, std::memory_order_relaxed);
+    const uint64_t now_us = boottime_us();
+    cpu_.charge(now_us, took_us);
+    cpu_beside_others_.charge(now_us, took_us);
+    const uint64_t before_us = usual_lap_us_.load(std::memory_order_relaxed);
+    const uint64_t usual_us = (7 * before_us + std::min(laps.took_us(), CpuLaps::kLongUs) + 7) / 8;
+    usual_lap_us_.store(usual_us, std::memory_order_relaxed);
   }
   /// What a piece of work for it took lately, µs, at most CpuLaps::kLongUs.
   uint64_t usual_lap_us() const { return usual_lap_us_.load(std::memory_order_relaxed); }
@@ -66,10 +77,17 @@ class Tenant {
   uint64_t swept_us = 0;
 
  private:
+  /// A half: with all of a CPU at the weight that the service has, others' own threads waited for
+  /// up to 800 ms on a machine of two CPUs.
+  static constexpr uint64_t kOthersPart = 2;
+  /// What it had while nobody else wanted it is not held against it.
+  static constexpr int64_t kOwedToOthersUs = 20'000;
+
   const ContainerId id_;
   Stake stake_;
   Gate gate_;
-  Budget renders_, calls_, cpu_;
+  Budget renders_, calls_, cpu_, cpu_beside_others_;
+  Rivals rivals_;
   std::atomic<uint64_t> usual_lap_us_{20};
 };
 

@@ -47,9 +47,19 @@ void Server::handle(const Request& received) {
   Tenant& tenant = payer->tenant();
   tenant.begin_lap(laps);
   const auto work = [this](const Request& request) { return dispatch(request); };
-  const bool must_ask = tenant.cpu().is_low() && may_wait(r);
-  serving_.answers.give(r.asked(),
-                        must_ask ? serving_.turns.in_budget(r, payer, work) : dispatch(r));
+  Turns& turns = serving_.turns;
+  const Patience patience = tenant.may_be_over() ? patience_of(r) : Patience::kNone;
+  switch (patience) {
+    case Patience::kNone:
+      serving_.answers.give(r.asked(), dispatch(r));
+      break;
+    case Patience::kShort:
+      serving_.answers.give(r.asked(), turns.when_spare(r, payer, work));
+      break;
+    case Patience::kLong:
+      serving_.answers.give(r.asked(), turns.in_budget(r, payer, work));
+      break;
+  }
   tenant.charge_lap(laps);
 }
 
@@ -68,14 +78,12 @@ Serving::ContainerPtr Server::payer_of(const Request& r) const {
   return caller ? caller.value() : nullptr;
 }
 
-bool Server::may_wait(const Request& r) {
-  // What waits is copied.
-  constexpr size_t kMostBytes = 1024;
-  if (r.size() > kMostBytes) return false;
+Server::Patience Server::patience_of(const Request& r) {
   const Waiter waiter = operation_of(r.header().opcode).waiter;
+  if (waiter == Waiter::kCaller) return Patience::kLong;
+  if (waiter != Waiter::kLock) return Patience::kNone;
   // Directories of no container are everybody's.
-  const bool shared = NodeId(r.header().nodeid).container().none();
-  return waiter == Waiter::kCaller || (waiter == Waiter::kLock && !shared);
+  return NodeId(r.header().nodeid).container().none() ? Patience::kShort : Patience::kLong;
 }
 
 template <auto kHandler>

@@ -36,9 +36,11 @@ struct Turns::Waiting : Deferred {
         taken_ns(r.taken_ns()),
         container(std::move(c)),
         work(std::move(w)) {
-    container->tenant().stake().note(Resource::kWaiting, 1);
+    container->tenant().stake().note(Resource::kWaiting, weight());
   }
-  ~Waiting() override { container->tenant().stake().give(Resource::kWaiting); }
+  ~Waiting() override { container->tenant().stake().give(Resource::kWaiting, weight()); }
+  /// A long one counts as several.
+  uint64_t weight() const { return 1 + bytes.size() / 1024; }
   Request request(CpuLaps* laps = nullptr) const {
     return Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
   }
@@ -95,31 +97,53 @@ Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Wor
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
   if (wait_us == 0) return pass_gate(r, container, work);
-  return later(r, container, wait_us, 0, [this, container, work](const Request& request) {
+  const Loan nothing{&container->tenant().cpu(), wait_us, 0};
+  return later(r, container, nothing, [this, container, work](const Request& request) {
     return pass_gate(request, container, work);
   });
 }
 
-Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
-  // Each borrows what one usually takes, so that they come due one after the other.
-  Tenant& tenant = container->tenant();
-  const uint64_t lent_us = tenant.usual_lap_us();
-  const uint64_t wait_us = tenant.cpu().lend(boottime_us(), lent_us);
-  return wait_us == 0 ? work(r) : later(r, container, wait_us, lent_us, work);
+bool Turns::has_rivals(Tenant& tenant) {
+  if (!tenant.cpu_beside_others().is_low()) return false;
+  const uint64_t now_us = boottime_us();
+  Rivals& rivals = tenant.rivals();
+  if (rivals.due(now_us)) {
+    const auto outermost = registry_.by_id(tenant.id());
+    rivals.note(Rivals::use_of(host_, outermost ? outermost.value().get() : nullptr, now_us));
+  }
+  return rivals.any(now_us);
 }
 
-Answer Turns::later(const Request& r, const ContainerPtr& container, uint64_t wait_us,
-                    uint64_t lent_us, Work work) {
+Turns::Loan Turns::borrow(Tenant& tenant) {
+  // Each borrows what one usually takes, so that they come due one after the other.
+  const uint64_t lent_us = tenant.usual_lap_us();
+  Budget& budget = has_rivals(tenant) ? tenant.cpu_beside_others() : tenant.cpu();
+  return {&budget, budget.lend(boottime_us(), lent_us), lent_us};
+}
+
+Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
+  const Loan loan = borrow(container->tenant());
+  return loan.wait_us == 0 ? work(r) : later(r, container, loan, work);
+}
+
+Answer Turns::when_spare(const Request& r, const ContainerPtr& container, const Work& work) {
+  Loan loan = borrow(container->tenant());
+  if (loan.wait_us == 0) return work(r);
+  loan.wait_us = 0;
+  return later(r, container, loan, work);
+}
+
+Answer Turns::later(const Request& r, const ContainerPtr& container, const Loan& loan, Work work) {
   if (!may_wait(container)) {
-    container->tenant().cpu().give(lent_us);
+    loan.budget->give(loan.lent_us);
     return Answer::error(ENOMEM);
   }
   answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
   auto waiting = std::make_shared<Waiting>(*this, r, container, std::move(work));
-  pacer_.post(boottime_us() + wait_us, [this, waiting, lent_us](CpuLaps& laps) {
+  pacer_.post(boottime_us() + loan.wait_us, [this, waiting, loan](CpuLaps& laps) {
     Tenant& tenant = waiting->container->tenant();
-    tenant.cpu().give(lent_us);
+    loan.budget->give(loan.lent_us);
     tenant.begin_lap(laps);
     // An INTERRUPT may have answered it meanwhile.
     const Request request = waiting->request(&laps);

@@ -33,6 +33,8 @@ class Turns {
 
   /// Runs `work` while the container's tenant has CPU time left, and else as soon as it has.
   Answer in_budget(const Request& r, const ContainerPtr& container, const Work& work);
+  /// For what cannot wait so long: as soon as the thread that waits for budgets has time.
+  Answer when_spare(const Request& r, const ContainerPtr& container, const Work& work);
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
   /// once for the host.
   Answer in_turn(const Request& r, const ContainerPtr& container, const Work& work);
@@ -62,10 +64,18 @@ class Turns {
   Holder holder_of(const Request& r) const;
   /// False when its tenant has too many requests that wait.
   static bool may_wait(const ContainerPtr& container);
-  /// Runs `work`, which gives the answer or makes it, in `wait_us`; holds no thread until then.
-  /// `lent_us`: CPU time that the tenant gets back before.
-  Answer later(const Request& r, const ContainerPtr& container, uint64_t wait_us, uint64_t lent_us,
-               Work work);
+  /// Whether others want the CPUs, and the tenant has had its part of them.
+  bool has_rivals(Tenant& tenant);
+  /// What is lent to its next request: the budget that is spent, and how long it has to wait.
+  struct Loan {
+    Budget* budget = nullptr;
+    uint64_t wait_us = 0;  ///< 0: nothing is lent, and there is no need to wait
+    uint64_t lent_us = 0;  ///< to be given back when it has waited
+  };
+  Loan borrow(Tenant& tenant);
+  /// Runs `work`, which gives the answer or makes it, in `loan.wait_us`; holds no thread until
+  /// then.
+  Answer later(const Request& r, const ContainerPtr& container, const Loan& loan, Work work);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/cpu_laps.h"
 #include "container/budget.h"
+#include "container/rivals.h"
 #include "testing/values.h"
 
 namespace vprocfs {
@@ -22,7 +23,11 @@ void burn(uint64_t for_us) {
 Napi::Value spend_budget(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);
-  Budget budget(reader.integer(info[0], "perSecond", UINT32_MAX));
+  const uint64_t per_second = reader.integer(info[0], "perSecond", UINT32_MAX);
+  const int64_t most_owed_us = info[2].IsUndefined()
+                                   ? Budget::kMostOwedUs
+                                   : reader.integer(info[2], "mostOwedUs", INT32_MAX);
+  Budget budget(per_second, most_owed_us);
   const ValueMaker maker(env);
   const Napi::Array out = Napi::Array::New(env);
   reader.each(info[1], "steps", [&](Napi::Value step) {
@@ -67,6 +72,25 @@ Napi::Value charge_laps(const Napi::CallbackInfo& info) {
   const ValueMaker maker(env);
   const Napi::Array out = Napi::Array::New(env);
   for (uint32_t payer = 0; payer < kPayers; ++payer) out.Set(payer, maker.integer(charged[payer]));
+  return out;
+}
+
+Napi::Value find_rivals(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  Rivals rivals;
+  const Napi::Array out = Napi::Array::New(env);
+  reader.each(info[0], "uses", [&](Napi::Value step) {
+    const Napi::Object of = reader.object(step, "use");
+    std::array<uint64_t, 5> use{};
+    for (size_t i = 0; i < use.size(); ++i) {
+      use[i] = reader.integer(reader.member(of, std::to_string(i).c_str()), "number", UINT32_MAX);
+    }
+    if (reader.failed()) return;
+    rivals.note({use[0], use[1], use[2], use[3], use[4]});
+    out.Set(out.Length(), Napi::Boolean::New(env, rivals.any(use[0])));
+  });
+  if (reader.failed()) return env.Undefined();
   return out;
 }
 

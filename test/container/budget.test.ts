@@ -48,6 +48,38 @@ it("a bucket of more than one token for each µs is none of too few", () => {
   expect(native.spendBudget(0, steps)).toEqual([0, 0]);
 });
 
+it.each<[what: string, idle: number, daemon: number, tenant: number, found: boolean]>([
+  ["others have a quarter of a CPU", 0, 0.75 * S, S, true],
+  ["what is missing may be rounding", 0, 0.9 * S, 0.95 * S, false],
+  ["the tenant and its requests have all", 0.1 * S, S, 0.9 * S, false],
+  ["others have much, and there is more", 0.25 * S, 0.5 * S, 0.75 * S, false],
+  ["the daemon began anew", 0, -5 * S, 0.75 * S, true],
+])("a tenant has rivals: %s", (_, idle, daemon, tenant, found) => {
+  const start = [10 * S, 2, 7 * S, 6 * S, 5 * S] as const;
+  const then = [11 * S, 2, 7 * S + idle, 6 * S + daemon, 5 * S + tenant] as const;
+  expect(native.findRivals([start, then])).toEqual([false, found]);
+});
+
+it("a tenant has rivals for a second after they were seen, and none for want of an earlier look", () => {
+  const uses = [
+    [10 * S, 2, 0, 0, 0],
+    [10.25 * S, 2, 0, 0, 0],
+    [11 * S, 2, 1.5 * S, 0, 0],
+    [11.5 * S, 2, 2.5 * S, 0, 0],
+    [20 * S, 2, 2.5 * S, 0, 0],
+    [19 * S, 2, 2.5 * S, 0, 0],
+  ] as const;
+  expect(native.findRivals(uses)).toEqual([false, true, true, false, false, false]);
+});
+
+it("a bucket that forgives early", () => {
+  const steps: BudgetStep[] = [
+    ["charge", S, 3600 * S],
+    ["lend", S, 10],
+  ];
+  expect(native.spendBudget(S, steps, S / 50)).toEqual([0, S / 50]);
+});
+
 const PIECES = 6000;
 /** Payers take turns on one thread; between them there is work that nobody pays for. */
 const pieces = Array.from({ length: PIECES }, (_, i): readonly [number, number] => {

@@ -56,13 +56,21 @@ describeLive("floods of one container", ["busybox"], () => {
     await watch.measure();
   });
 
-  it.each(["poll", "readdir", "stat", "lookup", "signals", "access", "pread", "open", "write"])(
-    "of %s",
-    async (what) => {
-      const file = what === "poll" || what === "write" ? files.pressure : files.hostile;
-      await watch.expectPulse((own) => attack(own, [program("flood"), what, `${THREADS}`, file]));
-    },
-  );
+  it.each([
+    "poll",
+    "readdir",
+    "stat",
+    "lookup",
+    "signals",
+    "access",
+    "pread",
+    "open",
+    "write",
+    "ioctl",
+  ])("of %s", async (what) => {
+    const file = what === "poll" || what === "write" ? files.pressure : files.hostile;
+    await watch.expectPulse((own) => attack(own, [program("flood"), what, `${THREADS}`, file]));
+  });
 
   it.each(["stat", "fstat", "seek", "read", "poll", "open", "write"])(
     "of %s of a kernel log",
@@ -72,6 +80,31 @@ describeLive("floods of one container", ["busybox"], () => {
       await watch.expectPulse((own) => attack(own, argv), files.log);
     },
   );
+
+  it("of lookup in a directory of all", async () => {
+    const argv = [program("flood"), "lookup", `${THREADS}`, daemon.path("proc/stat")];
+    await watch.expectPulse((own) => attack(own, argv));
+  });
+
+  it("of poll, beside containers that compute", async () => {
+    const [hog, other] = await Promise.all(
+      ["hog", "other"].map((name) => Container.start(testScope(), { name, memory: 64 * MIB })),
+    );
+    const compute = async (own: Scope): Promise<void> => {
+      for (const container of [hog, other]) {
+        await attackFrom(own, container as Container, [program("pages"), "0", "2", files.hostile]);
+      }
+    };
+    const beside = new Watch(victim, MEASURED_MS, files.stat, async (own) => {
+      await compute(own);
+      await attack(own, [program("pages"), "0", `${THREADS}`, files.hostile]);
+    });
+    await beside.measure();
+    await beside.expectPulse(async (own) => {
+      await compute(own);
+      await attack(own, [program("flood"), "poll", `${THREADS}`, files.pressure]);
+    });
+  });
 
   it("of poll, beside others' files that are polled", async () => {
     // On the connection of what is polled, which has few threads.

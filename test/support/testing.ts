@@ -39,6 +39,15 @@ export type BudgetStep = readonly [
   tokens: number,
 ];
 
+/** What was used up to a moment (native/container/rivals.h); µs. */
+export type CpuUse = readonly [
+  at: number,
+  cpus: number,
+  idle: number,
+  daemon: number,
+  tenant: number,
+];
+
 /** What sysinfo(2) says (native/view/sysinfo_model.h); bytes. */
 export interface SysinfoFigures {
   readonly uptimeS: bigint;
@@ -331,12 +340,14 @@ interface Testing {
    */
   pendingCallAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
   /** For each step how long it has to wait, µs; "take" and "lend" at a time (µs), 0 for the others. */
-  spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
+  spendBudget(perSecond: number, steps: readonly BudgetStep[], mostOwedUs?: number): number[];
   /**
    * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0
    * pays nothing.
    */
   chargeLaps(exactly: boolean, pieces: readonly (readonly [payer: number, us: number])[]): number[];
+  /** After each use, whether others than one tenant want the CPUs. */
+  findRivals(uses: readonly CpuUse[]): boolean[];
   /** What a system call is by its architecture (linux/audit.h) and number. */
   nameCall(arch: number, nr: number): string;
   /** What a caller of that many bits gets. */
@@ -474,6 +485,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   pendingCallAfter: "function",
   spendBudget: "function",
   chargeLaps: "function",
+  findRivals: "function",
   nameCall: "function",
   encodeSysinfo: "function",
   listFixture: "function",

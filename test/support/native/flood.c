@@ -4,8 +4,9 @@
 //
 // WHAT: "poll", "readdir" (FILE's directory), "walk" (all that is two directories above it),
 // "stat", "signals" (the same while signals come), "lookup" (what is not there), "fstat", "access",
-// "pread", "read" (what is there, without waiting), "seek" (to the end), "open" or "write" (bytes
-// that are no trigger), or "exec" (FILE, which is to end at once). Prints "ready" and runs until it is killed.
+// "pread", "read" (what is there, without waiting), "seek" (to the end), "open", "write" (bytes
+// that are no trigger), "ioctl" (of no meaning, with 16 KiB), or "exec" (FILE, which is to end at
+// once). Prints "ready" and runs until it is killed.
 
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -73,6 +75,10 @@ static void once(int fd) {
     if (pread(fd, bytes, sizeof(bytes), 1) < 0) return;
   } else if (strcmp(what, "write") == 0) {
     if (write(fd, "nothing", 7) < 0) return;
+  } else if (strcmp(what, "ioctl") == 0) {
+    // Of a request that is as long as can be.
+    static const char page[16383];
+    ioctl(fd, _IOC(_IOC_WRITE, 'x', 1, sizeof(page)), page);
   } else if (strcmp(what, "exec") == 0) {
     char *const arguments[] = {"flood", NULL};
     pid_t pid = 0;
