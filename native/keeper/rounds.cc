@@ -163,6 +163,12 @@ int Supervisor::run() {
   if (!current_.alive()) start(current_, monotonic_ms());
   reap();
   uint64_t woken_ms = 0;
+  // We may be stopped anywhere in here.
+  const auto come_to = [&] {
+    const uint64_t now = monotonic_ms();
+    make_up_for_absence(woken_ms, now);
+    woken_ms = now;
+  };
   while (!stopped(monotonic_ms())) {
     // poll(2) ignores negative descriptors. One client at a time: the others wait in the backlog.
     // Whoever waits for /dev/fuse is woken by every request, whatever it asked to be told of: only
@@ -193,14 +199,13 @@ int Supervisor::run() {
     look_after_polled(woken_ms);
     if (fds[2].revents != 0) on_packet(current_);
     if (fds[3].revents != 0) on_packet(next_);
+    // Before the end of a worker is told, upon which the standby must not count as silent.
+    come_to();
     if (fds[1].revents != 0) on_signal();
     if (fds[4].revents != 0) on_connect(monotonic_ms());
     if (fds[5].revents != 0) on_client();
-    // It may have been stopped anywhere in here, too.
-    const uint64_t now = monotonic_ms();
-    make_up_for_absence(woken_ms, now);
-    woken_ms = now;
-    on_timers(now);
+    come_to();
+    on_timers(woken_ms);
     note();
   }
   if (options_.socket != nullptr) ::unlink(options_.socket);
