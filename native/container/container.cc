@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <thread>
 #include <utility>
 
 #include "container/history_record.h"
@@ -175,6 +176,20 @@ bool Container::busy() {
 Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   return gather_locked(needs, now_us);
+}
+
+std::optional<uint64_t> Container::used_cpu_us() {
+  constexpr int kTries = 20;
+  constexpr std::chrono::microseconds kPause{100};
+  std::unique_lock lock(mutex_, std::try_to_lock);
+  for (int i = 1; i < kTries && !lock.owns_lock(); ++i) {
+    std::this_thread::sleep_for(kPause);
+    lock.try_lock();
+  }
+  if (!lock.owns_lock() || open_source_locked(boottime_us())) return std::nullopt;
+  const auto usage = source_->cpu_usage();
+  if (!usage) return std::nullopt;
+  return usage.value().user_us + usage.value().nice_us + usage.value().system_us;
 }
 
 std::shared_ptr<TaskLoad> Container::task_load() {

@@ -77,6 +77,10 @@ class Container {
   /// Who was found to have that clock last.
   LastThread first_clock;
 
+  /// CPU time that its cgroup has used, µs. Nothing: that cannot be read, or others read its
+  /// sources for some ms.
+  std::optional<uint64_t> used_cpu_us();
+
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);
 

@@ -2,32 +2,97 @@
 
 #include <unistd.h>
 
-#include <cstdlib>
+#include <array>
 
 #include "base/clock.h"
 #include "container/container.h"
+#include "container/tenant.h"
 #include "source/host_source.h"
+#include "source/parse.h"
 
 namespace vprocfs {
+namespace {
 
-Rivals::Use Rivals::use_of(HostSource& host, Container* outermost, uint64_t now_us) {
+constexpr uint64_t kLookUs = 250'000, kLastsUs = 1'000'000, kLongestUs = 2'000'000;
+
+uint64_t since(uint64_t before, uint64_t now) { return now > before ? now - before : 0; }
+
+/// The numbers on the first line of /proc/stat, in ticks: user, nice, system, idle, iowait, irq,
+/// softirq, steal.
+std::optional<std::array<uint64_t, 8>> cpu_line(std::string_view text) {
+  text = text.substr(0, text.find('\n'));
+  if (take_word(text) != "cpu") return std::nullopt;
+  std::array<uint64_t, 8> out{};
+  for (uint64_t& figure : out) {
+    const auto number = parse_u64(take_word(text));
+    if (!number) return std::nullopt;
+    figure = *number;
+  }
+  return out;
+}
+
+}  // namespace
+
+bool Rivals::claim(uint64_t now_us) {
+  const auto is_due = [&] { return now_us >= due_us_.load(std::memory_order_relaxed); };
+  if (!is_due() || looks_.exchange(true)) return false;
+  // Another one may have looked meanwhile.
+  if (!is_due()) {
+    looks_ = false;
+    return false;
+  }
+  due_us_.store(now_us + kLookUs, std::memory_order_relaxed);
+  return true;
+}
+
+bool Rivals::any(uint64_t now_us) const {
+  return now_us < lasts_until_us_.load(std::memory_order_relaxed) ||
+         (looks_.load() && now_us > due_us_.load(std::memory_order_relaxed) + kLastsUs);
+}
+
+std::optional<Rivals::Use> Rivals::use_of(HostSource& host, Container* outermost,
+                                          const Tenant& tenant) {
+  const auto tenant_us = outermost != nullptr ? outermost->used_cpu_us() : std::nullopt;
+  const uint64_t requests_us = tenant.charged_us();
+  const uint64_t now_us = boottime_us();
+  const auto stat = host.raw("proc/stat");
+  if (!stat) return std::nullopt;
+  const auto ticks = cpu_line(stat.value());
+  if (!ticks) return std::nullopt;
+  const auto [user, nice, system, idle, iowait, irq, softirq, steal] = *ticks;
+  const uint64_t tick_us = 1'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
   Use use;
   use.at_us = now_us;
   use.cpus = static_cast<uint64_t>(::sysconf(_SC_NPROCESSORS_ONLN));
-  use.daemon_us = clock_us(CLOCK_PROCESS_CPUTIME_ID);
-  // "UP IDLE", in seconds.
-  if (const auto uptime = host.raw("proc/uptime")) {
-    const size_t blank = uptime.value().find(' ');
-    const char* idle = blank == std::string::npos ? "" : uptime.value().c_str() + blank;
-    use.idle_us = static_cast<uint64_t>(std::strtod(idle, nullptr) * 1e6);
-  }
-  if (outermost == nullptr) return use;
-  if (const auto facts = outermost->facts(kNeedCpuReport, now_us)) {
-    for (const CpuReport::Cpu& cpu : facts.value().cpu_report.cpus) {
-      use.tenant_us += cpu.counters.user_us + cpu.counters.nice_us + cpu.counters.system_us;
-    }
-  }
+  use.idle_us = (idle + iowait) * tick_us;
+  use.kernel_us = (irq + softirq + steal) * tick_us;
+  use.requests_us = requests_us;
+  use.tenant_us = tenant_us;
   return use;
+}
+
+void Rivals::note(const std::optional<Use>& use, const std::function<void()>& when_new) {
+  const std::lock_guard lock(mutex_);
+  looks_ = false;
+  // In a shorter time nothing would have been idle: the kernel tells of that in ticks.
+  if (!use || use->at_us < last_.at_us + kLookUs / 2) return;
+  const Use before = std::exchange(last_, *use);
+  const uint64_t took_us = use->at_us - before.at_us;
+  if (took_us > kLongestUs) return;
+  const uint64_t all_us = use->cpus * took_us;
+  const uint64_t idle_us = since(before.idle_us, use->idle_us);
+  const uint64_t requests_us = since(before.requests_us, use->requests_us);
+  const bool is_known = before.tenant_us && use->tenant_us;
+  const uint64_t tenant_us = is_known ? since(*before.tenant_us, *use->tenant_us) : 0;
+  const uint64_t known_us =
+      idle_us + requests_us + tenant_us + since(before.kernel_us, use->kernel_us);
+  const bool is_full = idle_us * 10 < all_us;
+  const bool has_others = since(known_us, all_us) * 5 > took_us;
+  const bool has_all = since(requests_us, all_us) * 2 < took_us;
+  seen_.store(is_full && (has_others || has_all), std::memory_order_relaxed);
+  if (!seen()) return;
+  if (!any(use->at_us)) when_new();
+  lasts_until_us_.store(use->at_us + kLastsUs, std::memory_order_relaxed);
 }
 
 }  // namespace vprocfs

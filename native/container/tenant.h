@@ -32,7 +32,7 @@ class Tenant {
         renders_(rates.renders),
         calls_(rates.calls),
         cpu_(rates.cpu_us),
-        cpu_beside_others_(rates.cpu_us / kOthersPart, kOwedToOthersUs) {}
+        cpu_beside_others_(rates.cpu_us / kOthersPart) {}
 
   /// Of the outermost container.
   ContainerId id() const { return id_; }
@@ -47,6 +47,10 @@ class Tenant {
   /// The same while others want the CPUs, too (rivals()).
   Budget& cpu_beside_others() { return cpu_beside_others_; }
   Rivals& rivals() { return rivals_; }
+  /// Others have come: what it had before is not held against it.
+  void meet_rivals(uint64_t now_us) { cpu_beside_others_.forgive(now_us, kOwedToOthersUs); }
+  /// CPU time that it was charged, µs.
+  uint64_t charged_us() const { return charged_us_.load(std::memory_order_relaxed); }
   /// False: nothing of its CPU time is spent. Takes no lock.
   bool may_be_over() const { return cpu_.is_low() || cpu_beside_others_.is_low(); }
   /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
@@ -60,6 +64,7 @@ class Tenant {
     const uint64_t now_us = boottime_us();
     cpu_.charge(now_us, took_us);
     cpu_beside_others_.charge(now_us, took_us);
+    charged_us_.fetch_add(took_us, std::memory_order_relaxed);
     const uint64_t before_us = usual_lap_us_.load(std::memory_order_relaxed);
     const uint64_t usual_us = (7 * before_us + std::min(laps.took_us(), CpuLaps::kLongUs) + 7) / 8;
     usual_lap_us_.store(usual_us, std::memory_order_relaxed);
@@ -78,9 +83,8 @@ class Tenant {
 
  private:
   /// A half: with all of a CPU at the weight that the service has, others' own threads waited for
-  /// up to 800 ms on a machine of two CPUs.
+  /// up to 350 ms on a machine of two CPUs.
   static constexpr uint64_t kOthersPart = 2;
-  /// What it had while nobody else wanted it is not held against it.
   static constexpr int64_t kOwedToOthersUs = 20'000;
 
   const ContainerId id_;
@@ -88,6 +92,7 @@ class Tenant {
   Gate gate_;
   Budget renders_, calls_, cpu_, cpu_beside_others_;
   Rivals rivals_;
+  std::atomic<uint64_t> charged_us_{0};
   std::atomic<uint64_t> usual_lap_us_{20};
 };
 

@@ -21,6 +21,8 @@ class Pacer {
   /// `laps`: of the thread. Work that nobody pays for says so there.
   using Work = std::function<void(CpuLaps& laps)>;
 
+  /// `most`: threads. Only containers whose sources block at the same moment take one each.
+  explicit Pacer(size_t most = 64) : threads_(most, [this](size_t) { run(); }) {}
   ~Pacer();
 
   /// Error: there is no thread for it.
@@ -36,16 +38,13 @@ class Pacer {
   void post_unless_stopping(uint64_t due_us, Work work);
 
  private:
-  /// Only containers whose sources block at the same moment take one each.
-  static constexpr size_t kMaxThreads = 64;
-
   void run();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::multimap<uint64_t, Work> waiting_;
   bool stopping_ = false;
-  Threads threads_{kMaxThreads, [this](size_t) { run(); }};
+  Threads threads_;
 };
 
 }  // namespace vprocfs

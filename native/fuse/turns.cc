@@ -53,6 +53,22 @@ struct Turns::Waiting : Deferred {
   Work work;
 };
 
+Result<bool> Turns::start() {
+  const auto started = pacer_.start();
+  return started ? spare_.start() : started;
+}
+
+void Turns::stop() {
+  // What it does may be left to the other one.
+  spare_.stop();
+  pacer_.stop();
+}
+
+void Turns::reinforce() {
+  pacer_.reinforce();
+  spare_.reinforce();
+}
+
 Holder Turns::holder_of(const Request& r) const {
   return {r.identity(), connection_, r.header().pid, r.header().nodeid};
 }
@@ -98,7 +114,7 @@ Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Wor
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
   if (wait_us == 0) return pass_gate(r, container, work);
   const Loan nothing{&container->tenant().cpu(), wait_us, 0};
-  return later(r, container, nothing, [this, container, work](const Request& request) {
+  return later(pacer_, r, container, nothing, [this, container, work](const Request& request) {
     return pass_gate(request, container, work);
   });
 }
@@ -107,9 +123,10 @@ bool Turns::has_rivals(Tenant& tenant) {
   if (!tenant.cpu_beside_others().is_low()) return false;
   const uint64_t now_us = boottime_us();
   Rivals& rivals = tenant.rivals();
-  if (rivals.due(now_us)) {
+  if (rivals.claim(now_us)) {
     const auto outermost = registry_.by_id(tenant.id());
-    rivals.note(Rivals::use_of(host_, outermost ? outermost.value().get() : nullptr, now_us));
+    Container* container = outermost ? outermost.value().get() : nullptr;
+    rivals.note(Rivals::use_of(host_, container, tenant), [&] { tenant.meet_rivals(now_us); });
   }
   return rivals.any(now_us);
 }
@@ -123,17 +140,18 @@ Turns::Loan Turns::borrow(Tenant& tenant) {
 
 Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
   const Loan loan = borrow(container->tenant());
-  return loan.wait_us == 0 ? work(r) : later(r, container, loan, work);
+  return loan.wait_us == 0 ? work(r) : later(pacer_, r, container, loan, work);
 }
 
 Answer Turns::when_spare(const Request& r, const ContainerPtr& container, const Work& work) {
   Loan loan = borrow(container->tenant());
   if (loan.wait_us == 0) return work(r);
   loan.wait_us = 0;
-  return later(r, container, loan, work);
+  return later(spare_, r, container, loan, work);
 }
 
-Answer Turns::later(const Request& r, const ContainerPtr& container, const Loan& loan, Work work) {
+Answer Turns::later(Pacer& pacer, const Request& r, const ContainerPtr& container, const Loan& loan,
+                    Work work) {
   if (!may_wait(container)) {
     loan.budget->give(loan.lent_us);
     return Answer::error(ENOMEM);
@@ -141,7 +159,7 @@ Answer Turns::later(const Request& r, const ContainerPtr& container, const Loan&
   answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
   auto waiting = std::make_shared<Waiting>(*this, r, container, std::move(work));
-  pacer_.post(boottime_us() + loan.wait_us, [this, waiting, loan](CpuLaps& laps) {
+  pacer.post(boottime_us() + loan.wait_us, [this, waiting, loan](CpuLaps& laps) {
     Tenant& tenant = waiting->container->tenant();
     loan.budget->give(loan.lent_us);
     tenant.begin_lap(laps);

@@ -26,14 +26,15 @@ class Turns {
       : answers_(answers), registry_(registry), host_(host), connection_(connection) {}
 
   /// Starts and ends the thread that waits for budgets.
-  Result<bool> start() { return pacer_.start(); }
-  void stop() { pacer_.stop(); }
+  Result<bool> start();
+  void stop();
   /// See Threads.
-  void reinforce() { pacer_.reinforce(); }
+  void reinforce();
 
   /// Runs `work` while the container's tenant has CPU time left, and else as soon as it has.
   Answer in_budget(const Request& r, const ContainerPtr& container, const Work& work);
-  /// For what cannot wait so long: as soon as the thread that waits for budgets has time.
+  /// For what cannot wait so long, since others may wait for the same directory: as soon as one of
+  /// a few threads has time, which do this for all tenants.
   Answer when_spare(const Request& r, const ContainerPtr& container, const Work& work);
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
   /// once for the host.
@@ -66,16 +67,18 @@ class Turns {
   static bool may_wait(const ContainerPtr& container);
   /// Whether others want the CPUs, and the tenant has had its part of them.
   bool has_rivals(Tenant& tenant);
-  /// What is lent to its next request: the budget that is spent, and how long it has to wait.
+  /// What is lent to a request that waits.
   struct Loan {
     Budget* budget = nullptr;
-    uint64_t wait_us = 0;  ///< 0: nothing is lent, and there is no need to wait
+    uint64_t wait_us = 0;
     uint64_t lent_us = 0;  ///< to be given back when it has waited
   };
+  /// For its next request. With nothing to wait for nothing is lent.
   Loan borrow(Tenant& tenant);
   /// Runs `work`, which gives the answer or makes it, in `loan.wait_us`; holds no thread until
   /// then.
-  Answer later(const Request& r, const ContainerPtr& container, const Loan& loan, Work work);
+  Answer later(Pacer& pacer, const Request& r, const ContainerPtr& container, const Loan& loan,
+               Work work);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
@@ -92,6 +95,7 @@ class Turns {
   HostSource& host_;
   const size_t connection_;
   Pacer pacer_;
+  Pacer spare_{8};  ///< see when_spare()
   mutable std::mutex waiting_mutex_;
   /// One request that waits, or several copies of it: the kernel resends what it thinks lost, and
   /// takes only the answer to the copy that came last.

@@ -24,10 +24,7 @@ Napi::Value spend_budget(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);
   const uint64_t per_second = reader.integer(info[0], "perSecond", UINT32_MAX);
-  const int64_t most_owed_us = info[2].IsUndefined()
-                                   ? Budget::kMostOwedUs
-                                   : reader.integer(info[2], "mostOwedUs", INT32_MAX);
-  Budget budget(per_second, most_owed_us);
+  Budget budget(per_second);
   const ValueMaker maker(env);
   const Napi::Array out = Napi::Array::New(env);
   reader.each(info[1], "steps", [&](Napi::Value step) {
@@ -41,6 +38,7 @@ Napi::Value spend_budget(const Napi::CallbackInfo& info) {
     if (what == "lend") wait_us = budget.lend(first, tokens);
     if (what == "give") budget.give(tokens);
     if (what == "charge") budget.charge(first, tokens);
+    if (what == "forgive") budget.forgive(first, static_cast<int64_t>(tokens));
     out.Set(out.Length(), maker.integer(wait_us));
   });
   if (reader.failed()) return env.Undefined();
@@ -82,13 +80,16 @@ Napi::Value find_rivals(const Napi::CallbackInfo& info) {
   const Napi::Array out = Napi::Array::New(env);
   reader.each(info[0], "uses", [&](Napi::Value step) {
     const Napi::Object of = reader.object(step, "use");
-    std::array<uint64_t, 5> use{};
+    std::array<uint64_t, 6> use{};
     for (size_t i = 0; i < use.size(); ++i) {
       use[i] = reader.integer(reader.member(of, std::to_string(i).c_str()), "number", UINT32_MAX);
     }
     if (reader.failed()) return;
-    rivals.note({use[0], use[1], use[2], use[3], use[4]});
-    out.Set(out.Length(), Napi::Boolean::New(env, rivals.any(use[0])));
+    bool are_new = false;
+    rivals.note(Rivals::Use{use[0], use[1], use[2], use[3], use[4], use[5]},
+                [&] { are_new = true; });
+    const char* found = are_new ? "new" : rivals.any(use[0]) ? "some" : "none";
+    out.Set(out.Length(), Napi::String::New(env, found));
   });
   if (reader.failed()) return env.Undefined();
   return out;

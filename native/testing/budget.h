@@ -4,16 +4,17 @@
 
 namespace vprocfs {
 
-/// (per second, steps: [what, at µs or tokens, tokens][], most owed µs?) -> for each step of "take"
-/// and "lend" how long it has to wait, µs; 0 for "give" and "charge".
+/// (per second, steps: [what, at µs or tokens, tokens][]) -> for each step of "take"
+/// and "lend" how long it has to wait, µs; 0 for "give", "charge" and
+/// "forgive".
 Napi::Value spend_budget(const Napi::CallbackInfo& info);
 
 /// (exactly, pieces: [payer, µs][]) -> by payer, what it is charged for pieces that take so much
 /// CPU time each, µs. Payer 0 pays nothing.
 Napi::Value charge_laps(const Napi::CallbackInfo& info);
 
-/// (uses: [at µs, CPUs, idle µs, of the daemon, of the tenant][]) -> after each, whether others
-/// want the CPUs.
+/// (uses: [at µs, CPUs, idle µs, of the kernel, for requests, of the tenant][]) -> after each,
+/// whether others want the CPUs: "none", "some", or "new" if they did not before.
 Napi::Value find_rivals(const Napi::CallbackInfo& info);
 
 }  // namespace vprocfs

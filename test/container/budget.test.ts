@@ -48,36 +48,61 @@ it("a bucket of more than one token for each µs is none of too few", () => {
   expect(native.spendBudget(0, steps)).toEqual([0, 0]);
 });
 
-it.each<[what: string, idle: number, daemon: number, tenant: number, found: boolean]>([
-  ["others have a quarter of a CPU", 0, 0.75 * S, S, true],
-  ["what is missing may be rounding", 0, 0.9 * S, 0.95 * S, false],
-  ["the tenant and its requests have all", 0.1 * S, S, 0.9 * S, false],
-  ["others have much, and there is more", 0.25 * S, 0.5 * S, 0.75 * S, false],
-  ["the daemon began anew", 0, -5 * S, 0.75 * S, true],
-])("a tenant has rivals: %s", (_, idle, daemon, tenant, found) => {
-  const start = [10 * S, 2, 7 * S, 6 * S, 5 * S] as const;
-  const then = [11 * S, 2, 7 * S + idle, 6 * S + daemon, 5 * S + tenant] as const;
-  expect(native.findRivals([start, then])).toEqual([false, found]);
+it.each<[what: string, cpus: number, idle: number, requests: number, tenant: number, yes: boolean]>(
+  [
+    ["others have a quarter of a CPU", 2, 0, 0.75 * S, S, true],
+    ["what is missing may be rounding", 2, 0, 0.9 * S, 0.95 * S, false],
+    ["the tenant and its requests have all", 2, 0.1 * S, S, 0.9 * S, false],
+    ["others have much, and there is more", 2, 0.25 * S, 0.5 * S, 0.75 * S, false],
+    ["its requests have all of the only CPU", 1, 0, 0.9 * S, 0.1 * S, true],
+    ["what was charged began anew", 2, 0, -5 * S, 0.75 * S, true],
+  ],
+)("a tenant has rivals: %s", (_, cpus, idle, requests, tenant, yes) => {
+  const start = [10 * S, cpus, 7 * S, 3 * S, 6 * S, 5 * S] as const;
+  const then = [11 * S, cpus, 7 * S + idle, 3.02 * S, 6 * S + requests, 5 * S + tenant] as const;
+  expect(native.findRivals([start, then])).toEqual(["none", yes ? "new" : "none"]);
 });
 
 it("a tenant has rivals for a second after they were seen, and none for want of an earlier look", () => {
   const uses = [
-    [10 * S, 2, 0, 0, 0],
-    [10.25 * S, 2, 0, 0, 0],
-    [11 * S, 2, 1.5 * S, 0, 0],
-    [11.5 * S, 2, 2.5 * S, 0, 0],
-    [20 * S, 2, 2.5 * S, 0, 0],
-    [19 * S, 2, 2.5 * S, 0, 0],
+    [10 * S, 2, 0, 0, 0, 0],
+    [10.01 * S, 2, 0, 0, 0, 0],
+    [10.25 * S, 2, 0, 0, 0, 0],
+    [10.5 * S, 2, 0, 0, 0, 0],
+    [11 * S, 2, S, 0, 0, 0],
+    [11.6 * S, 2, 2.2 * S, 0, 0, 0],
+    [20 * S, 2, 2.2 * S, 0, 0, 0],
+    [19 * S, 2, 2.2 * S, 0, 0, 0],
   ] as const;
-  expect(native.findRivals(uses)).toEqual([false, true, true, false, false, false]);
+  const found = ["none", "none", "new", "some", "some", "none", "none", "none"];
+  expect(native.findRivals(uses)).toEqual(found);
 });
 
-it("a bucket that forgives early", () => {
+it("what is charged is charged however many wait", () => {
+  const wait: BudgetStep = ["lend", S, 20];
+  const done: BudgetStep[] = [
+    ["give", 0, 20],
+    ["charge", S, 20],
+  ];
+  const N = 2000;
+  const steps = [["charge", S, S] as const, ...Array<BudgetStep>(N).fill(wait)];
+  const waits = native.spendBudget(S, [
+    ...steps,
+    ...Array<BudgetStep[]>(N).fill(done).flat(),
+    wait,
+  ]);
+  expect(waits.at(-1)).toBe(S - BURST + N * 20);
+});
+
+it("a bucket forgives when it is told to", () => {
   const steps: BudgetStep[] = [
     ["charge", S, 3600 * S],
+    ["forgive", S, S / 50],
+    ["lend", S, 10],
+    ["forgive", S, S / 5],
     ["lend", S, 10],
   ];
-  expect(native.spendBudget(S, steps, S / 50)).toEqual([0, S / 50]);
+  expect(native.spendBudget(S, steps)).toEqual([0, 0, S / 50, 0, S / 50 + 10]);
 });
 
 const PIECES = 6000;

@@ -34,7 +34,7 @@ export interface LxcRequest {
 
 /** A step of a token bucket (native/container/budget.h). */
 export type BudgetStep = readonly [
-  what: "take" | "lend" | "give" | "charge",
+  what: "take" | "lend" | "give" | "charge" | "forgive",
   atUs: number,
   tokens: number,
 ];
@@ -44,7 +44,8 @@ export type CpuUse = readonly [
   at: number,
   cpus: number,
   idle: number,
-  daemon: number,
+  kernel: number,
+  requests: number,
   tenant: number,
 ];
 
@@ -340,14 +341,14 @@ interface Testing {
    */
   pendingCallAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
   /** For each step how long it has to wait, µs; "take" and "lend" at a time (µs), 0 for the others. */
-  spendBudget(perSecond: number, steps: readonly BudgetStep[], mostOwedUs?: number): number[];
+  spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
   /**
    * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0
    * pays nothing.
    */
   chargeLaps(exactly: boolean, pieces: readonly (readonly [payer: number, us: number])[]): number[];
   /** After each use, whether others than one tenant want the CPUs. */
-  findRivals(uses: readonly CpuUse[]): boolean[];
+  findRivals(uses: readonly CpuUse[]): ("none" | "some" | "new")[];
   /** What a system call is by its architecture (linux/audit.h) and number. */
   nameCall(arch: number, nr: number): string;
   /** What a caller of that many bits gets. */
