@@ -25,7 +25,7 @@ class Turns {
   Turns(Answers& answers, Registry& registry, HostSource& host, size_t connection)
       : answers_(answers), registry_(registry), host_(host), connection_(connection) {}
 
-  /// Starts and ends the thread that waits for budgets.
+  /// Starts and ends the threads that do what has to wait.
   Result<bool> start();
   void stop();
   /// See Threads.

@@ -23,8 +23,7 @@ void burn(uint64_t for_us) {
 Napi::Value spend_budget(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);
-  const uint64_t per_second = reader.integer(info[0], "perSecond", UINT32_MAX);
-  Budget budget(per_second);
+  Budget budget(reader.integer(info[0], "perSecond", UINT32_MAX));
   const ValueMaker maker(env);
   const Napi::Array out = Napi::Array::New(env);
   reader.each(info[1], "steps", [&](Napi::Value step) {

@@ -4,9 +4,8 @@
 
 namespace vprocfs {
 
-/// (per second, steps: [what, at µs or tokens, tokens][]) -> for each step of "take"
-/// and "lend" how long it has to wait, µs; 0 for "give", "charge" and
-/// "forgive".
+/// (per second, steps: [what, at µs or tokens, tokens][]) -> for each step of "take" and "lend" how
+/// long it has to wait, µs; 0 for "give", "charge" and "forgive".
 Napi::Value spend_budget(const Napi::CallbackInfo& info);
 
 /// (exactly, pieces: [payer, µs][]) -> by payer, what it is charged for pieces that take so much

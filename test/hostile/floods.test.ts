@@ -87,12 +87,12 @@ describeLive("floods of one container", ["busybox"], () => {
   });
 
   it("of poll, beside containers that compute", async () => {
-    const [hog, other] = await Promise.all(
+    const hogs = await Promise.all(
       ["hog", "other"].map((name) => Container.start(testScope(), { name, memory: 64 * MIB })),
     );
     const compute = async (own: Scope): Promise<void> => {
-      for (const container of [hog, other]) {
-        await attackFrom(own, container as Container, [program("pages"), "0", "2", files.hostile]);
+      for (const hog of hogs) {
+        await attackFrom(own, hog, [program("pages"), "0", "2", files.hostile]);
       }
     };
     const beside = new Watch(victim, MEASURED_MS, files.stat, async (own) => {
