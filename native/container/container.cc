@@ -89,12 +89,7 @@ void Container::load_histories() {
 
 void Container::save(RecordType type, RecordIndex& record, const std::string& packed) {
   if (around_.state == nullptr) return;
-  const RecordIndex fresh = around_.state->allocate(packed.size());
-  if (fresh == 0) return;
-  std::memcpy(around_.state->data(fresh), packed.data(), packed.size());
-  around_.state->publish(fresh, type, description_.id.packed(), packed.size());
-  if (record != 0) around_.state->release(record, type, description_.id.packed());
-  record = fresh;
+  record = around_.state->replace(record, type, description_.id.packed(), packed);
 }
 
 std::optional<Error> Container::open_source_locked(uint64_t now_us) {

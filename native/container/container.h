@@ -57,6 +57,8 @@ class Container {
 
   ContainerId id() const { return description_.id; }
   const ContainerDescription& description() const { return description_; }
+  /// Where what it has told survives its worker; nullptr: it does not.
+  StateFile* state() const { return around_.state; }
 
   /// Gathers and renders. `now_us` is CLOCK_BOOTTIME. Errors: ESRCH when the container is gone,
   /// else what its source failed with.

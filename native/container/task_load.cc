@@ -39,13 +39,7 @@ void TaskLoad::restore() {
 
 void TaskLoad::save() {
   if (state_ == nullptr) return;
-  const std::string packed = pack_load(history_, init_start_us_);
-  const RecordIndex record = state_->allocate(packed.size());
-  if (record == 0) return;
-  std::memcpy(state_->data(record), packed.data(), packed.size());
-  state_->publish(record, RecordType::kLoad, key_, packed.size());
-  if (record_ != 0) state_->release(record_, RecordType::kLoad, key_);
-  record_ = record;
+  record_ = state_->replace(record_, RecordType::kLoad, key_, pack_load(history_, init_start_us_));
 }
 
 TaskFacts TaskLoad::latest() const {

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "view/stable.h"
-
 namespace vprocfs {
 
 void ContainerFiles::count_open(bool opened) {
@@ -38,7 +36,9 @@ CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, 
   // Those of partitions are names at the end, and sizes that do not change.
   const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo" ||
                      view.path == "proc/partitions";
-  stabilise(text, present ? present->text.size() : 0, fixed);
+  if (!lengths_) lengths_.emplace(container_);
+  const StableLength length = stabilise(text, lengths_->of(view.index), fixed);
+  lengths_->set(view.index, length);
   // The kernel knows a change by its time: a clock that is set back must not hide one.
   if (present && made->modified_ns <= present->modified_ns) {
     made->modified_ns = present->modified_ns + 1;
@@ -60,8 +60,8 @@ CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
   const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
   const std::lock_guard lock(mutex_);
   CachedTextPtr& present = mirrored_[number];
-  if (moves) stabilise(text, present ? present->text.size() : 0, false);
   auto made = std::make_shared<CachedText>();
+  if (moves) made->length = stabilise(text, present ? present->length : StableLength{}, false);
   made->taken_us = now_us;
   made->modified_ns = clock_ns(CLOCK_REALTIME);
   if (present && present->text == text) {

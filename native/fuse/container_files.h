@@ -7,10 +7,13 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 #include "base/result.h"
 #include "container/container.h"
+#include "fuse/known_lengths.h"
+#include "view/stable.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -18,6 +21,7 @@ namespace vprocfs {
 /// What a file holds while the kernel caches it: size, time and content are of one moment.
 struct CachedText {
   std::string text;
+  StableLength length;       ///< of mirrored files in contract `tick`
   uint64_t taken_us = 0;     ///< CLOCK_BOOTTIME
   CpuSet shown;              ///< for files that change with limits: the CPUs it was made for
   uint64_t modified_ns = 0;  ///< CLOCK_REALTIME; another one for each snapshot of a file
@@ -99,6 +103,7 @@ class ContainerFiles : public Container::Attached {
   std::mutex mutex_;  ///< guards what follows
   std::map<uint16_t, KernelCopy> copies_;
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
+  std::optional<KnownLengths> lengths_;       ///< of what was cached in contract `tick`
   std::map<uint32_t, CachedTextPtr> mirrored_;
   size_t mirrored_bytes_ = 0;
   std::array<std::array<LastOpen, kViewSlots>, kConnections> last_open_{};

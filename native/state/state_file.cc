@@ -240,6 +240,16 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
   table()[record].store(length, std::memory_order_release);
 }
 
+RecordIndex StateFile::replace(RecordIndex old, RecordType type, uint64_t key,
+                               const std::string& packed) {
+  const RecordIndex fresh = allocate(packed.size());
+  if (fresh == 0) return old;
+  std::memcpy(data(fresh), packed.data(), packed.size());
+  publish(fresh, type, key, packed.size());
+  release(old, type, key);
+  return fresh;
+}
+
 void StateFile::release(RecordIndex record, RecordType type, uint64_t key) {
   if (record == 0) return;
   const std::lock_guard lock(mutex_);

@@ -25,6 +25,7 @@ enum class RecordType : uint32_t {
   kLoad = 4,
   kTrigger = 5,
   kIoHistory = 8,
+  kLengths = 9,   ///< of a container's files; see fuse/known_lengths.h
   kLog = 16,      ///< of a container, as the kernel's; see klog/logs.h
   kLogMark = 17,  ///< up to where the host's log has been dealt with
   kLogFile = 18,  ///< an open file of a container's log; see fuse/kmsg_file.h
@@ -82,6 +83,9 @@ class StateFile {
   static size_t room_for(size_t bytes) { return size_t{granules_for(bytes)} * kGranule; }
   /// Makes an allocated record survive. `bytes` as allocated or fewer.
   void publish(RecordIndex record, RecordType type, uint64_t key, size_t bytes);
+  /// Publishes `packed` as a record that takes the place of `old` (0: of none), and returns it: a
+  /// worker that dies meanwhile leaves one of them or both. When the file is full, `old` stays.
+  RecordIndex replace(RecordIndex old, RecordType type, uint64_t key, const std::string& packed);
   /// Gives the room of a published record back. Nothing happens when there is no such record of
   /// that type and key any more: the room may be another's by then. Thread-safe.
   void release(RecordIndex record, RecordType type, uint64_t key);

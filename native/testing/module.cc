@@ -38,6 +38,7 @@
 #include "testing/tasks.h"
 #include "testing/values.h"
 #include "view/pressure_lines.h"
+#include "view/stable.h"
 #include "view/sysinfo_model.h"
 #include "view/view.h"
 
@@ -129,6 +130,26 @@ Napi::Value render_fixture(const Napi::CallbackInfo& info) {
   const auto text = recorded.value()->render(path, now_us);
   if (!text) return throw_error(env, text.error());
   return Napi::String::New(env, text.value());
+}
+
+/// (text, { bytes, seam }, fixed) -> { text, bytes, seam }: a file's next text and length in
+/// `tick`.
+Napi::Value stabilised(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  std::string text = reader.text(info[0], "text");
+  const Napi::Object before = reader.object(info[1], "before");
+  const uint32_t bytes = reader.integer(reader.member(before, "bytes"), "bytes", UINT32_MAX);
+  const uint32_t seam = reader.integer(reader.member(before, "seam"), "seam", UINT32_MAX);
+  if (!info[2].IsBoolean()) reader.wrong("fixed", "a boolean");
+  if (reader.failed()) return env.Undefined();
+  const StableLength length = stabilise(text, {bytes, seam}, info[2].As<Napi::Boolean>());
+  const ValueMaker maker(env);
+  Napi::Object out = maker.object();
+  out.Set("text", maker.text(text));
+  out.Set("bytes", maker.integer(length.bytes));
+  out.Set("seam", maker.integer(length.seam));
+  return out;
 }
 
 /// (caseDir, init, nowUs) -> struct sysinfo as a 64-bit process of the container gets it.
@@ -433,6 +454,7 @@ Napi::Value name_container(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
+  testing.Set("stabilised", Napi::Function::New<stabilised>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
   testing.Set("spendBudget", Napi::Function::New<spend_budget>(env));
   testing.Set("chargeLaps", Napi::Function::New<charge_laps>(env));

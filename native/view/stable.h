@@ -5,13 +5,28 @@
 
 namespace vprocfs {
 
+/// How long a file is for readers that get it out of the page cache.
+struct StableLength {
+  size_t bytes = 0;  ///< 0: nobody was told of one
+  size_t seam = 0;   ///< its length before it grew to this one; 0: none
+
+  friend bool operator==(StableLength a, StableLength b) {
+    return a.bytes == b.bytes && a.seam == b.seam;
+  }
+};
+
 /// Keeps the length of a file the same from snapshot to snapshot, for readers that get it out of
 /// the page cache: a length that changes under them would cut or mix what they read.
 ///
-/// `text` is filled up to `length` with blanks at the end of its last line that is not empty, which
-/// no parser of these files minds. When it does not fit, or `length` is 0, a new length with room
-/// to grow is chosen; when it has become less than half of `length` likewise. Returns the length
-/// that `text` now has. `fixed`: the file's own widths keep its length, so no room is added.
-size_t stabilise(std::string& text, size_t length, bool fixed);
+/// `text` is filled up to the length that it had `before` with blanks at the end of its last line
+/// that is not empty, which no parser of these files minds. When it does not fit, or had none, a
+/// new length with room to grow is chosen; when it has become less than half of it likewise.
+/// Returns the length that `text` now has. `fixed`: the file's own widths keep its length, so no
+/// room is added.
+///
+/// A reader that has had the whole of a shorter file asks once more, for its end, and gets what
+/// now lies beyond. A line ends there as well, filled up with blanks, so that it gets whole lines
+/// that are new, as from a file of the kernel that grows.
+StableLength stabilise(std::string& text, StableLength before, bool fixed);
 
 }  // namespace vprocfs

@@ -1,7 +1,7 @@
 // The contract tick: files out of the page cache, whole at every moment, and renewed.
 
 import { existsSync, mkdirSync, renameSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
@@ -15,6 +15,7 @@ import { describeLive } from "../support/needs.js";
 import { checkMeminfo } from "../support/procfile.js";
 import { project } from "../support/project.js";
 import { inLong } from "../support/size.js";
+import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -191,6 +192,27 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
     }
     // A container's own node is found under the same name.
     expect(await container.read(daemon.path("proc/meminfo"))).toMatch(/^MemTotal/);
+  });
+
+  it("has no more for a reader that had the whole of a file before the worker was killed", async () => {
+    swapOn(testScope(), 64);
+    const swaps = async (): Promise<string> => await readFile(own("proc/swaps"), "utf8");
+    container.cgroup.limit({ memory: 80 * MIB, swap: 0 });
+    await until("no swap is shown", async () => !(await swaps()).includes("vswap"));
+    container.cgroup.limit({ memory: 80 * MIB, swap: 32 * MIB });
+    await until("its swap is shown", async () => (await swaps()).includes("vswap"));
+    const file = await open(own("proc/swaps"));
+    testScope().defer(async () => await file.close());
+    const buffer = Buffer.alloc(1 << 16);
+    const { bytesRead } = await file.read(buffer);
+    const { workerPid, restarts } = await readStatus(daemon.mountpoint);
+    process.kill(workerPid, "SIGKILL");
+    await until("the next worker serves", async () => {
+      const status = await readStatus(daemon.mountpoint);
+      return status.state === "serving" && status.restarts > restarts;
+    });
+    expect(await file.read(buffer)).toMatchObject({ bytesRead: 0 });
+    expect(await swaps()).toHaveLength(bytesRead);
   });
 
   it("goes on when the worker is killed", async () => {

@@ -329,10 +329,17 @@ export interface KernelLogs {
   unlisten(): readonly bigint[];
 }
 
+/** How long a file is in contract `tick`, and how long it was before it grew; 0: it did not. */
+interface StableLength {
+  bytes: number;
+  seam: number;
+}
+
 interface Testing {
   renderFixture(caseDir: string, path: string, init: number, nowUs: bigint): string;
   /** struct sysinfo as a 64-bit process of the container gets it. */
   sysinfoFixture(caseDir: string, init: number, nowUs: bigint): Buffer;
+  stabilised(text: string, before: StableLength, fixed: boolean): StableLength & { text: string };
   /** What LXC's monitor asks with a packet; null when it is no request. */
   readLxcRequest(packet: Buffer): LxcRequest | null;
   /**
@@ -482,6 +489,7 @@ interface Testing {
 const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
   sysinfoFixture: "function",
+  stabilised: "function",
   readLxcRequest: "function",
   pendingCallAfter: "function",
   spendBudget: "function",
@@ -600,6 +608,15 @@ export function renderFixture(caseDir: string, path: string): string {
 export function sysinfoFixture(caseDir: string): Buffer {
   const { init, clock } = readContainer(caseDir);
   return native.sysinfoFixture(caseDir, init, BigInt(clock.boottime_us));
+}
+
+/** A file's next text in contract `tick`, and its length; `fixed`: its columns are. */
+export function stabilised(
+  text: string,
+  before: StableLength,
+  fixed: boolean,
+): StableLength & { text: string } {
+  return native.stabilised(text, before, fixed);
 }
 
 /** The paths of the views of a recorded host: what its kernel lacks no container has. */

@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+
+#include "container/container.h"
+#include "state/state_file.h"
+#include "view/stable.h"
+
+namespace vprocfs {
+
+/// How long the kernel takes a container's files to be in contract `tick`. The next worker tells
+/// the same lengths: a reader that has had the whole of a file would otherwise find more of it.
+/// Not thread-safe.
+class KnownLengths {
+ public:
+  /// Those of the worker before, where there are some. `container` outlives this.
+  explicit KnownLengths(const Container& container);
+  /// Forgets them for good when the container has ended.
+  ~KnownLengths();
+  KnownLengths(const KnownLengths&) = delete;
+  KnownLengths& operator=(const KnownLengths&) = delete;
+
+  /// By View::index; {} when none was told.
+  StableLength of(uint16_t view_index) const;
+  /// To be called before anybody is told. When the state file is full it is not kept for the next
+  /// worker.
+  void set(uint16_t view_index, StableLength length);
+
+ private:
+  const Container& container_;
+  StateFile* const state_;  ///< may be nullptr
+  RecordIndex record_ = 0;
+  std::map<uint16_t, StableLength> lengths_;
+};
+
+}  // namespace vprocfs
