@@ -41,13 +41,16 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
                 : stops  ? "did not stop in time"
                          : "did not start in time",
                 now);
-  } else if (worker.state == WorkerState::kServing && now >= worker.due_ms(options_.watchdog_ms)) {
-    worker.kill("watchdog: it stopped serving", now);
-  } else if (worker.state == WorkerState::kStopping && now >= worker.due_ms(options_.watchdog_ms)) {
-    worker.kill("watchdog: it hangs while it stops", now);
-  } else if (worker.state == WorkerState::kReady && now >= worker.due_ms(options_.watchdog_ms)) {
-    worker.kill("watchdog: it does not stand by", now);
+    return;
   }
+  const bool serves = worker.state == WorkerState::kServing;
+  const bool stops = worker.state == WorkerState::kStopping;
+  const bool beats = serves || stops || worker.state == WorkerState::kReady;
+  if (!beats || !worker.hangs(now, options_.watchdog_ms)) return;
+  worker.kill(serves  ? "watchdog: it stopped serving"
+              : stops ? "watchdog: it hangs while it stops"
+                      : "watchdog: it does not stand by",
+              now);
 }
 
 /// How long readers wait. Not for less than a start is known to take on this machine, while there
@@ -135,7 +138,7 @@ int Supervisor::wait_ms(uint64_t now) const {
     if (worker.kill_reason == nullptr) {
       sooner(worker.deadline_ms);
       const bool beats = worker.serves() || worker.state == WorkerState::kReady;
-      if (beats) sooner(worker.due_ms(options_.watchdog_ms));
+      if (beats) sooner(worker.look_ms(options_.watchdog_ms));
     } else {
       sooner(worker.killed_ms + kUndyingMs);
     }

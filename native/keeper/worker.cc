@@ -23,6 +23,8 @@ constexpr int kFirstInherited = 3;
 /// long to close. We learn of a worker's end by this one.
 constexpr int kControlFd = 1023;
 constexpr uint64_t kProvenMs = 250;
+/// What one that missed its time has left to say that it is well.
+constexpr uint64_t kGraceMs = 250;
 /// So many beats of a quiet worker for each time after which it is replaced, and two before one
 /// that stands by counts as silent.
 constexpr uint32_t kBeatsPerWatchdog = 4;
@@ -147,6 +149,18 @@ uint64_t Worker::due_ms(uint32_t watchdog_ms) const {
   return last_beat_ms + watchdog_ms + (rests ? watchdog_ms * kWatchdogsPerRest : 0);
 }
 
+uint64_t Worker::look_ms(uint32_t watchdog_ms) const {
+  const uint64_t due = due_ms(watchdog_ms);
+  return missed_ms >= due ? missed_ms + kGraceMs : due;
+}
+
+bool Worker::hangs(uint64_t now_ms, uint32_t watchdog_ms) {
+  if (now_ms < look_ms(watchdog_ms)) return false;
+  if (missed_ms >= due_ms(watchdog_ms)) return true;
+  missed_ms = now_ms;
+  return false;
+}
+
 bool Worker::proven(uint64_t now_ms) const {
   if (serving_ms == 0) return false;
   // Of one that we killed only its own word counts: it may have hung from the beginning.
@@ -170,7 +184,11 @@ bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
 
 void Worker::postpone(uint64_t by_ms, uint64_t now_ms) {
   if (deadline_ms != 0) deadline_ms += by_ms;
-  if (kill_reason == nullptr) last_beat_ms = now_ms;
+  if (kill_reason == nullptr) {
+    last_beat_ms = now_ms;
+  } else {
+    killed_ms += by_ms;
+  }
 }
 
 bool Worker::excuse(uint64_t now_ms) {

@@ -40,6 +40,7 @@ struct Worker {
   uint64_t last_beat_ms =
       0;               ///< last time it said that it serves, or when it stands by that it is there
   bool rests = false;  ///< said that it will not say so for some time; see KeeperMessage::kRest
+  uint64_t missed_ms = 0;  ///< when we saw that it had not said so in time
   uint64_t resent = 0, requests = 0;
   uint32_t connections = 0;           ///< that it serves
   uint64_t excused_ms = 0;            ///< of its starved_ms(), for which it has been given time
@@ -57,8 +58,11 @@ struct Worker {
   void pace(uint32_t watchdog_ms, bool may_rest) const;
   /// From now on it is to say that it is well.
   void wake(uint32_t watchdog_ms, bool may_rest, uint64_t now_ms);
-  /// When it is replaced unless it says until then that it is well.
-  uint64_t due_ms(uint32_t watchdog_ms) const;
+  /// When it is to be looked at, see hangs().
+  uint64_t look_ms(uint32_t watchdog_ms) const;
+  /// It is to be replaced: it has not said in time that it is well, and not within a moment after
+  /// we saw that either. A machine that stood still meanwhile wakes us before it or after it.
+  bool hangs(uint64_t now_ms, uint32_t watchdog_ms);
   void kill(const char* why, uint64_t now_ms);
   /// Killed, and should have ended by now. It takes no more requests and touches the state no more:
   /// only a system call that it is in, or a frozen cgroup, keeps it.
@@ -72,6 +76,10 @@ struct Worker {
   bool excuse(uint64_t now_ms);
   /// Takes one packet, and the descriptor that came with it. False when there was none.
   bool receive(KeeperPacket& packet, Fd& descriptor);
+
+ private:
+  /// Until when it is to say that it is well.
+  uint64_t due_ms(uint32_t watchdog_ms) const;
 };
 
 /// Descriptors that every worker inherits.
