@@ -60,7 +60,7 @@ std::optional<Rivals::Use> Rivals::use_of(HostSource& host, Container* outermost
   const auto ticks = cpu_line(stat.value());
   if (!ticks) return std::nullopt;
   const auto [user, nice, system, idle, iowait, irq, softirq, steal] = *ticks;
-  const uint64_t tick_us = 1'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+  const uint64_t tick_us = clock_tick_us();
   Use use;
   use.at_us = now_us;
   use.cpus = static_cast<uint64_t>(::sysconf(_SC_NPROCESSORS_ONLN));

@@ -1,8 +1,7 @@
-#include <unistd.h>
-
 #include <algorithm>
 #include <limits>
 
+#include "base/clock.h"
 #include "source/controllers.h"
 #include "source/limit_chain.h"
 #include "source/parse.h"
@@ -98,7 +97,7 @@ class CpuTimeV1 : public CpuTimeSource {
 
  private:
   static uint64_t from_ticks(uint64_t ticks) {
-    const uint64_t tick_us = 1'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
+    const uint64_t tick_us = clock_tick_us();
     return ticks > std::numeric_limits<uint64_t>::max() / tick_us ? ticks : ticks * tick_us;
   }
 
