@@ -40,6 +40,15 @@ class Budget {
     note_low_locked();
   }
 
+  /// Whether so much more was charged than there is that one who has waited waits on: what was lent
+  /// to those before it was too little for what they did.
+  bool is_exceeded(uint64_t now_us) {
+    if (per_second_ == 0) return false;
+    const std::lock_guard lock(mutex_);
+    gain_locked(now_us);
+    return tokens_us_ < -kBurstUs / 2;
+  }
+
   /// Whether more than half of what can be saved up was spent when it was last asked for or
   /// charged: otherwise nobody has to wait. Takes no lock.
   bool is_low() const { return is_low_.load(std::memory_order_relaxed); }

@@ -30,14 +30,15 @@ void Pacer::post(uint64_t due_us, Work work) {
   threads_.reinforce();
 }
 
-void Pacer::post_unless_stopping(uint64_t due_us, Work work) {
+bool Pacer::post_unless_stopping(uint64_t due_us, Work work) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_) return;
+    if (stopping_) return false;
     waiting_.emplace(due_us, std::move(work));
   }
   wake_.notify_one();
   threads_.reinforce();
+  return true;
 }
 
 void Pacer::run() {

@@ -34,8 +34,8 @@ class Pacer {
 
   /// Runs `work` at `due_us` (CLOCK_BOOTTIME).
   void post(uint64_t due_us, Work work);
-  /// For what comes to nothing in the end, and may post itself again and again.
-  void post_unless_stopping(uint64_t due_us, Work work);
+  /// For what may post itself again and again. False: it is not run any more.
+  bool post_unless_stopping(uint64_t due_us, Work work);
 
  private:
   void run();

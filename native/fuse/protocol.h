@@ -55,6 +55,13 @@ class Request {
     paid.payer_ = &payer;
     return paid;
   }
+  /// The same request, on a thread that all tenants need: it is not to go on with others of one.
+  Request done_in_passing() const {
+    Request request = *this;
+    request.in_passing_ = true;
+    return request;
+  }
+  bool in_passing() const { return in_passing_; }
   Asked asked() const { return {header(), taken_ns_}; }
 
   /// The operation's argument, or nullptr when the request is too short for it.
@@ -69,6 +76,7 @@ class Request {
   uint64_t taken_ns_;
   CpuLaps* laps_;
   const std::shared_ptr<Container>* payer_ = nullptr;
+  bool in_passing_ = false;
 };
 
 }  // namespace vprocfs

@@ -16,6 +16,9 @@ namespace {
 /// How soon, and how often in the end, it is looked whether an interrupted caller was killed.
 constexpr uint64_t kFirstLookUs = 50'000, kLastLookUs = 1'000'000;
 
+/// How often one that has waited does so once more: by then it is known what its kind takes.
+constexpr uint32_t kMostAgain = 3;
+
 /// Whether /proc/<tid>/status tells of a SIGKILL that waits for its thread; every signal that ends
 /// a process shows as one.
 bool killed(const std::string& status) {
@@ -42,7 +45,8 @@ struct Turns::Waiting : Deferred {
   /// A long one counts as several.
   uint64_t weight() const { return 1 + bytes.size() / 1024; }
   Request request(CpuLaps* laps = nullptr) const {
-    return Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
+    const Request request = Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
+    return in_passing ? request.done_in_passing() : request;
   }
   Holder holder() const override { return turns.holder_of(request()); }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
@@ -51,6 +55,7 @@ struct Turns::Waiting : Deferred {
   uint64_t taken_ns;
   ContainerPtr container;
   Work work;
+  bool in_passing = false;  ///< see Request
 };
 
 Result<bool> Turns::start() {
@@ -113,7 +118,7 @@ Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Wor
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
   if (wait_us == 0) return pass_gate(r, container, work);
-  const Loan nothing{&container->tenant().cpu(), wait_us, 0};
+  const Loan nothing{&container->tenant().cpu(), wait_us};
   return later(pacer_, r, container, nothing, [this, container, work](const Request& request) {
     return pass_gate(request, container, work);
   });
@@ -139,7 +144,8 @@ Turns::Loan Turns::borrow(Tenant& tenant) {
 }
 
 Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
-  const Loan loan = borrow(container->tenant());
+  Loan loan = borrow(container->tenant());
+  loan.again = kMostAgain;
   return loan.wait_us == 0 ? work(r) : later(pacer_, r, container, loan, work);
 }
 
@@ -159,16 +165,33 @@ Answer Turns::later(Pacer& pacer, const Request& r, const ContainerPtr& containe
   answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
   auto waiting = std::make_shared<Waiting>(*this, r, container, std::move(work));
-  pacer.post(boottime_us() + loan.wait_us, [this, waiting, loan](CpuLaps& laps) {
-    Tenant& tenant = waiting->container->tenant();
-    loan.budget->give(loan.lent_us);
-    tenant.begin_lap(laps);
-    // An INTERRUPT may have answered it meanwhile.
-    const Request request = waiting->request(&laps);
-    if (stop_waiting(request)) answers_.give(request.asked(), waiting->work(request));
-    tenant.charge_lap(laps);
-  });
+  waiting->in_passing = &pacer == &spare_;
+  pacer.post(boottime_us() + loan.wait_us, when_due(std::move(waiting), loan));
   return Answer::elsewhere();
+}
+
+Pacer::Work Turns::when_due(std::shared_ptr<Waiting> waiting, const Loan& loan) {
+  return [this, waiting = std::move(waiting), loan](CpuLaps& laps) {
+    Tenant& tenant = waiting->container->tenant();
+    tenant.begin_lap(laps);
+    loan.budget->give(loan.lent_us);
+    if (!wait_again(waiting, loan)) {
+      // An INTERRUPT may have answered it meanwhile.
+      const Request request = waiting->request(&laps);
+      if (stop_waiting(request)) answers_.give(request.asked(), waiting->work(request));
+    }
+    tenant.charge_lap(laps);
+  };
+}
+
+bool Turns::wait_again(const std::shared_ptr<Waiting>& waiting, const Loan& before) {
+  if (before.again == 0 || !before.budget->is_exceeded(boottime_us())) return false;
+  Loan loan = borrow(waiting->container->tenant());
+  loan.again = before.again - 1;
+  const bool waits = loan.wait_us != 0 && pacer_.post_unless_stopping(boottime_us() + loan.wait_us,
+                                                                      when_due(waiting, loan));
+  if (!waits && loan.wait_us != 0) loan.budget->give(loan.lent_us);
+  return waits;
 }
 
 Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
@@ -183,16 +206,37 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
   });
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
   answers_.give(r.asked(), work(r));
-  while (const std::unique_ptr<Deferred> next = gate.leave()) {
+  if (r.in_passing()) {
+    hand_gate_on(container->tenant());
+  } else {
+    leave_gate(container->tenant(), r.laps());
+  }
+  return Answer::elsewhere();
+}
+
+void Turns::leave_gate(Tenant& tenant, CpuLaps* laps) {
+  while (const std::unique_ptr<Deferred> next = tenant.gate().leave()) {
     // Each is charged by itself: this loop goes on for as long as others come.
-    if (r.laps() != nullptr) {
-      container->tenant().charge_lap(*r.laps());
-      container->tenant().begin_lap(*r.laps());
+    if (laps != nullptr) {
+      tenant.charge_lap(*laps);
+      tenant.begin_lap(*laps);
     }
     const auto& waiting = static_cast<const Waiting&>(*next);
     waiting.turns.take_turn(waiting);
   }
-  return Answer::elsewhere();
+}
+
+void Turns::hand_gate_on(Tenant& tenant) {
+  const std::shared_ptr<Deferred> next = tenant.gate().leave();
+  if (!next) return;
+  pacer_.post(boottime_us(), [this, next](CpuLaps& laps) {
+    const auto& waiting = static_cast<const Waiting&>(*next);
+    Tenant& payer = waiting.container->tenant();
+    payer.begin_lap(laps);
+    waiting.turns.take_turn(waiting);
+    leave_gate(payer, &laps);
+    payer.charge_lap(laps);
+  });
 }
 
 void Turns::take_turn(const Waiting& waiting) {

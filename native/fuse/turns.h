@@ -72,6 +72,7 @@ class Turns {
     Budget* budget = nullptr;
     uint64_t wait_us = 0;
     uint64_t lent_us = 0;  ///< to be given back when it has waited
+    uint32_t again = 0;    ///< how often it may have to wait once more
   };
   /// For its next request. With nothing to wait for nothing is lent.
   Loan borrow(Tenant& tenant);
@@ -79,10 +80,18 @@ class Turns {
   /// then.
   Answer later(Pacer& pacer, const Request& r, const ContainerPtr& container, const Loan& loan,
                Work work);
+  /// What is done once a request has waited.
+  Pacer::Work when_due(std::shared_ptr<Waiting> waiting, const Loan& loan);
+  /// Has one that has waited do so once more if those before it have taken too much.
+  bool wait_again(const std::shared_ptr<Waiting>& waiting, const Loan& before);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
   Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
+  /// Leaves the gate, and serves those who wait there, one after the other.
+  void leave_gate(Tenant& tenant, CpuLaps* laps);
+  /// Leaves the gate, and has another thread serve those who wait there.
+  void hand_gate_on(Tenant& tenant);
   /// Answers what had to wait, in the turn of its tenant.
   void take_turn(const Waiting& waiting);
   /// Answers a request whose caller has been killed. The kernel tells of the first signal only, so

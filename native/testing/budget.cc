@@ -37,6 +37,7 @@ Napi::Value spend_budget(const Napi::CallbackInfo& info) {
     if (what == "lend") wait_us = budget.lend(first, tokens);
     if (what == "give") budget.give(tokens);
     if (what == "charge") budget.charge(first, tokens);
+    if (what == "exceeded") wait_us = budget.is_exceeded(first) ? 1 : 0;
     if (what == "forgive") budget.forgive(first, static_cast<int64_t>(tokens));
     out.Set(out.Length(), maker.integer(wait_us));
   });

@@ -5,7 +5,7 @@
 namespace vprocfs {
 
 /// (per second, steps: [what, at µs or tokens, tokens][]) -> for each step of "take" and "lend" how
-/// long it has to wait, µs; 0 for "give", "charge" and "forgive".
+/// long it has to wait, µs; for "exceeded" 1 if it is, and 0 for "give", "charge" and "forgive".
 Napi::Value spend_budget(const Napi::CallbackInfo& info);
 
 /// (exactly, pieces: [payer, µs][]) -> by payer, what it is charged for pieces that take so much

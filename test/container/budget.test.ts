@@ -27,6 +27,20 @@ it("a bucket spreads those whose cost is known later, and lends to nobody who ne
   expect(waits).toEqual([0, 0, 500, 530, 0, 530]);
 });
 
+it("a bucket is exceeded by what those took who waited before, not by what is lent", () => {
+  const waits = native.spendBudget(S, [
+    ["charge", 0, BURST],
+    ["lend", S, BURST],
+    ["exceeded", S, 0],
+    ["charge", S, 1.5 * BURST],
+    ["exceeded", S, 0],
+    ["charge", S, BURST],
+    ["exceeded", S, 0],
+    ["exceeded", 2 * S, 0],
+  ]);
+  expect(waits).toEqual([0, 0, 0, 0, 0, 0, 1, 0]);
+});
+
 it("a bucket forgives what was charged beyond two seconds, and gains while nobody asks", () => {
   const waits = native.spendBudget(S, [
     ["take", S, 0],

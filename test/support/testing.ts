@@ -34,7 +34,7 @@ export interface LxcRequest {
 
 /** A step of a token bucket (native/container/budget.h). */
 export type BudgetStep = readonly [
-  what: "take" | "lend" | "give" | "charge" | "forgive",
+  what: "take" | "lend" | "give" | "charge" | "exceeded" | "forgive",
   atUs: number,
   tokens: number,
 ];
@@ -347,7 +347,7 @@ interface Testing {
    * `id`, finds not settled; 0: none. `settled`: the one before it has settled it.
    */
   pendingCallAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
-  /** For each step how long it has to wait, µs; "take" and "lend" at a time (µs), 0 for the others. */
+  /** For each step what native/testing/budget.h says, "take", "lend" and "exceeded" at a time (µs). */
   spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
   /**
    * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0
