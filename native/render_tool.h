@@ -6,10 +6,10 @@
 #include <optional>
 #include <string>
 
+#include "container/host.h"
 #include "container/mirror.h"
 #include "container/registry.h"
 #include "container/sampler.h"
-#include "fuse/engine.h"
 #include "node/tree.h"
 #include "source/host_source.h"
 

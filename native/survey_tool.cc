@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "apart.h"
+#include "container/host.h"
 #include "container/name.h"
-#include "fuse/engine.h"
 #include "js_error.h"
 #include "session.h"
 #include "survey/inside.h"

@@ -1,15 +1,10 @@
 #include "fuse/engine.h"
 
-#include <sys/utsname.h>
-
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 #include <vector>
 
-#include "base/clock.h"
-#include "fuse/mount.h"
 #include "node/tree_lines.h"
 
 namespace vprocfs {
@@ -33,35 +28,6 @@ Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
 }
 
 }  // namespace
-
-Result<std::unique_ptr<Host>> Host::open() {
-  auto host = std::make_unique<Host>();
-  auto procfs = open_pristine("proc", "/proc");
-  if (!procfs) return procfs.error();
-  host->procfs = std::move(procfs.value());
-  auto sysfs = open_pristine("sysfs", "/sys");
-  if (!sysfs) return sysfs.error();
-  host->sysfs = std::move(sysfs.value());
-  auto mounts = CgroupMounts::discover(host->procfs.get());
-  if (!mounts) return mounts.error();
-  host->mounts = std::move(mounts.value());
-  host->resolver = std::make_unique<Resolver>(host->mounts, host->procfs.get());
-  auto opened = host->resolver->open();
-  if (!opened) return opened.error();
-  return host;
-}
-
-namespace {
-
-constexpr uint64_t kFirstCgroupNamespace = 0xEFFFFFFB;  // PROC_CGROUP_INIT_INO
-constexpr uint64_t kFirstPidNamespace = 0xEFFFFFFC;     // PROC_PID_INIT_INO
-
-}  // namespace
-
-Counting Host::counting(bool bpf) const {
-  const bool first = resolver->own().cgroup == kFirstCgroupNamespace;
-  return Counting{&mounts, procfs.get(), sysfs.get(), bpf && first};
-}
 
 Engine::Engine(EngineOptions options, Loop::OnEnd on_end)
     : options_(std::move(options)), on_end_(std::move(on_end)) {}
@@ -129,12 +95,6 @@ std::vector<std::string> Engine::tree_lines() const {
                              polled_ ? &polled_->server()->tree() : nullptr);
 }
 
-void Engine::open_logs() {
-  if (!options_.kernel_log) return;
-  logs_ = std::make_unique<KernelLogs>(plain_->state());
-  logs_->adopt();
-}
-
 void Engine::limits_changed() {
   plain_->server()->limits_changed();
   if (polled_) polled_->server()->limits_changed();
@@ -188,64 +148,6 @@ Result<bool> Engine::start_agent(FdStore* fd_store) {
   }
   agent_ = std::move(made);
   return agent_->start();
-}
-
-BannerFacts Engine::banner(const ContainerDescription& description) {
-  BannerFacts out;
-  utsname system{};
-  if (::uname(&system) == 0) {
-    out.release = system.release;
-    out.version = system.version;
-  }
-  const int64_t started = static_cast<int64_t>(description.init_start_us) -
-                          static_cast<int64_t>(log_clock_behind_us()) +
-                          description.boottime_offset_us;
-  out.time_us = static_cast<uint64_t>(std::max<int64_t>(started, 0));
-  const auto container = registry_->by_id(description.id);
-  if (!container) return out;
-  const auto facts = container.value()->call_facts(boottime_us(), options_.server.tick_us);
-  if (!facts) return out;
-  constexpr uint64_t kKb = 1024;
-  out.cpus = facts.value().shown_cpus.size();
-  out.memory_kb = facts.value().sysinfo.total / kKb;
-  out.swap_kb = facts.value().sysinfo.swap_total / kKb;
-  return out;
-}
-
-Result<bool> Engine::start_log() {
-  LogReader::Place place;
-  place.mounts = &host_->mounts;
-  place.resolver = host_->resolver.get();
-  place.procfs_fd = host_->procfs.get();
-  if (options_.kernel_log) {
-    // Elsewhere PIDs and paths in the log are not what we know by these names.
-    const NamespaceIds& own = host_->resolver->own();
-    const bool first = own.pid == kFirstPidNamespace && own.cgroup == kFirstCgroupNamespace;
-    if (first) place.logs = logs_.get();
-    place.exited = std::move(exited_);
-    place.exited_problem = exited_problem_;
-    if (!first) log_problem_ = "not in the first PID and cgroup namespaces of the host";
-    place.banner = [this](const ContainerDescription& description) { return banner(description); };
-  }
-  log_reader_ = std::make_shared<LogReader>(std::move(place));
-  if (options_.kernel_log && log_problem_.empty()) log_problem_ = log_reader_->problem();
-  return log_reader_->start();
-}
-
-Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_t most) {
-  if (!logs_) return Error{ENOTSUP, "kernel log"};
-  KernelLogs::Page page;
-  if (logs_->read(id, from, most, page)) return page;
-  const auto container = registry_->by_id(id);
-  if (!container) return container.error();
-  page.next = kBannerLines;
-  uint64_t sequence = 0;
-  for (OwnLine& line : banner_lines(banner(container.value()->description()))) {
-    const uint64_t number = sequence++;
-    if (number < from || page.records.size() >= most) continue;
-    page.records.push_back({number, line.time_us, line.priority, std::move(line.text)});
-  }
-  return page;
 }
 
 Result<bool> Engine::activate(FdStore* fd_store) {

@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "container/commons.h"
+#include "container/host.h"
 #include "container/open_sources.h"
 #include "container/registry.h"
 #include "container/sampler.h"
@@ -33,19 +34,6 @@ struct EngineOptions {
   /// For files that are polled. Without one they are polled on the plain connection, which costs
   /// every open by a program that polls all its files a request.
   ConnectionPlace polled;
-};
-
-/// What every part of the daemon reads the host through.
-struct Host {
-  Fd procfs, sysfs;
-  CgroupMounts mounts;
-  std::unique_ptr<Resolver> resolver;
-
-  static Result<std::unique_ptr<Host>> open();
-
-  /// How its tasks are counted. By a BPF program only from the kernel's first cgroup namespace:
-  /// elsewhere paths do not tell how deep a cgroup lies.
-  Counting counting(bool bpf) const;
 };
 
 /// A served tree: all parts put together.

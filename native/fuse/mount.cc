@@ -2,20 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 
 namespace vprocfs {
-namespace {
-
-// <linux/mount.h> clashes with <sys/mount.h> on glibc before 2.37.
-constexpr unsigned kFsopenCloexec = 1;
-constexpr unsigned kFsconfigCmdCreate = 6;
-constexpr unsigned kFsmountCloexec = 1;
-
-}  // namespace
 
 Result<Fd> mount_fuse(const std::string& mountpoint, const std::string& type,
                       const std::string& source, bool kernel_permissions) {
@@ -38,22 +29,6 @@ Result<bool> unmount_fuse(const std::string& mountpoint, bool& lazy) {
   lazy = true;
   if (::umount2(mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return true;
   return Error{errno, mountpoint};
-}
-
-Result<Fd> open_pristine(const char* type, const char* fallback) {
-  const Fd context(static_cast<int>(::syscall(SYS_fsopen, type, kFsopenCloexec)));
-  if (context &&
-      ::syscall(SYS_fsconfig, context.get(), kFsconfigCmdCreate, nullptr, nullptr, 0) == 0) {
-    const Fd mounted(
-        static_cast<int>(::syscall(SYS_fsmount, context.get(), kFsmountCloexec, MS_NOSUID)));
-    if (mounted) {
-      Fd root(::openat(mounted.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (root) return root;
-    }
-  }
-  Fd root(::open(fallback, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!root) return Error{errno, fallback};
-  return root;
 }
 
 }  // namespace vprocfs

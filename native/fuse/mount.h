@@ -17,9 +17,4 @@ Result<Fd> mount_fuse(const std::string& mountpoint, const std::string& type,
 /// Unmounts. First plainly, then lazily where it is busy: `lazy` tells. EINVAL: nothing is mounted.
 Result<bool> unmount_fuse(const std::string& mountpoint, bool& lazy);
 
-/// A directory descriptor of a fresh procfs (or sysfs) mount of our own, so that nothing mounted
-/// over files of /proc (by us, in a container that we run in) is ever read; /proc itself where the
-/// kernel refuses.
-Result<Fd> open_pristine(const char* type, const char* fallback);
-
 }  // namespace vprocfs

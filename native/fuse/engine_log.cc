@@ -1,0 +1,77 @@
+// The engine's part in containers' kernel logs.
+
+#include <sys/utsname.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/clock.h"
+#include "fuse/engine.h"
+
+namespace vprocfs {
+
+void Engine::open_logs() {
+  if (!options_.kernel_log) return;
+  logs_ = std::make_unique<KernelLogs>(plain_->state());
+  logs_->adopt();
+}
+
+BannerFacts Engine::banner(const ContainerDescription& description) {
+  BannerFacts out;
+  utsname system{};
+  if (::uname(&system) == 0) {
+    out.release = system.release;
+    out.version = system.version;
+  }
+  const int64_t started = static_cast<int64_t>(description.init_start_us) -
+                          static_cast<int64_t>(log_clock_behind_us()) +
+                          description.boottime_offset_us;
+  out.time_us = static_cast<uint64_t>(std::max<int64_t>(started, 0));
+  const auto container = registry_->by_id(description.id);
+  if (!container) return out;
+  const auto facts = container.value()->call_facts(boottime_us(), options_.server.tick_us);
+  if (!facts) return out;
+  constexpr uint64_t kKb = 1024;
+  out.cpus = facts.value().shown_cpus.size();
+  out.memory_kb = facts.value().sysinfo.total / kKb;
+  out.swap_kb = facts.value().sysinfo.swap_total / kKb;
+  return out;
+}
+
+Result<bool> Engine::start_log() {
+  LogReader::Place place;
+  place.mounts = &host_->mounts;
+  place.resolver = host_->resolver.get();
+  place.procfs_fd = host_->procfs.get();
+  if (options_.kernel_log) {
+    // Elsewhere PIDs and paths in the log are not what we know by these names.
+    const bool first = host_->has_first_pids() && host_->has_first_cgroups();
+    if (first) place.logs = logs_.get();
+    place.exited = std::move(exited_);
+    place.exited_problem = exited_problem_;
+    if (!first) log_problem_ = "not in the first PID and cgroup namespaces of the host";
+    place.banner = [this](const ContainerDescription& description) { return banner(description); };
+  }
+  log_reader_ = std::make_shared<LogReader>(std::move(place));
+  if (options_.kernel_log && log_problem_.empty()) log_problem_ = log_reader_->problem();
+  return log_reader_->start();
+}
+
+Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_t most) {
+  if (!logs_) return Error{ENOTSUP, "kernel log"};
+  KernelLogs::Page page;
+  if (logs_->read(id, from, most, page)) return page;
+  const auto container = registry_->by_id(id);
+  if (!container) return container.error();
+  page.next = kBannerLines;
+  uint64_t sequence = 0;
+  for (OwnLine& line : banner_lines(banner(container.value()->description()))) {
+    const uint64_t number = sequence++;
+    if (number < from || page.records.size() >= most) continue;
+    page.records.push_back({number, line.time_us, line.priority, std::move(line.text)});
+  }
+  return page;
+}
+
+}  // namespace vprocfs
