@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "container/crowd.h"
+
 namespace vprocfs {
 
 /// What all tenants take from.
@@ -46,6 +48,7 @@ class Commons {
   uint64_t refused(Resource r) const { return refused_[index(r)].load(std::memory_order_relaxed); }
   /// How often of these the tenant had less than `each`, and others had the rest.
   uint64_t short_of(Resource r) const { return short_[index(r)].load(std::memory_order_relaxed); }
+  Crowd& crowd() { return crowd_; }
 
  private:
   friend class Stake;
@@ -53,6 +56,7 @@ class Commons {
 
   const Bounds bounds_;
   std::array<std::atomic<uint64_t>, kResources> used_{}, refused_{}, short_{};
+  Crowd crowd_;
 };
 
 /// What one tenant has of them. Thread-safe; borrows the commons.
@@ -75,6 +79,8 @@ class Stake {
   /// What is there already and only to be counted.
   void note(Resource r, uint64_t more);
   void give(Resource r, uint64_t less = 1);
+  /// nullptr: nothing is bounded.
+  Crowd* crowd() const { return commons_ == nullptr ? nullptr : &commons_->crowd(); }
   /// Counts a refusal that was found out by other means.
   void refuse(Resource r);
 

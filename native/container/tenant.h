@@ -19,12 +19,18 @@ struct TenantRates {
   uint64_t renders = 0;
   uint64_t calls = 0;   ///< system calls of it that are answered
   uint64_t cpu_us = 0;  ///< CPU time for its requests, µs
+  /// CPU time for the requests of all together while others want the CPUs, µs.
+  uint64_t all_cpu_us = 0;
 };
 
 /// The outermost container, and what it and all that are nested in it share: however many it nests,
 /// it gets no more than one that nests none. Thread-safe.
 class Tenant {
  public:
+  /// A half: with all of a CPU at the weight that the service has, others' own threads waited for
+  /// up to 350 ms on a machine of two CPUs.
+  static constexpr uint64_t kOthersPart = 2;
+
   /// `commons` as Stake has it.
   Tenant(ContainerId id, Commons* commons, const TenantRates& rates)
       : id_(id),
@@ -32,7 +38,9 @@ class Tenant {
         renders_(rates.renders),
         calls_(rates.calls),
         cpu_(rates.cpu_us),
-        cpu_beside_others_(rates.cpu_us / kOthersPart) {}
+        cpu_beside_others_(rates.cpu_us / kOthersPart),
+        each_us_(rates.cpu_us / kOthersPart),
+        all_us_(rates.all_cpu_us) {}
 
   /// Of the outermost container.
   ContainerId id() const { return id_; }
@@ -46,6 +54,10 @@ class Tenant {
   Budget& cpu() { return cpu_; }
   /// The same while others want the CPUs, too (rivals()).
   Budget& cpu_beside_others() { return cpu_beside_others_; }
+  /// What CPU time counts for there, µs: more than it is when many tenants ask for much.
+  uint64_t counted_us(uint64_t took_us) const {
+    return took_us * weight_.load(std::memory_order_relaxed) / 1000;
+  }
   Rivals& rivals() { return rivals_; }
   /// Others have come: what it had before is not held against it.
   void meet_rivals(uint64_t now_us) { cpu_beside_others_.forgive(now_us, kOwedToOthersUs); }
@@ -62,8 +74,9 @@ class Tenant {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
     const uint64_t now_us = boottime_us();
+    note_crowd(now_us, took_us);
     cpu_.charge(now_us, took_us);
-    cpu_beside_others_.charge(now_us, took_us);
+    cpu_beside_others_.charge(now_us, counted_us(took_us));
     charged_us_.fetch_add(took_us, std::memory_order_relaxed);
     const uint64_t before_us = usual_lap_us_.load(std::memory_order_relaxed);
     const uint64_t usual_us = (7 * before_us + std::min(laps.took_us(), CpuLaps::kLongUs) + 7) / 8;
@@ -82,9 +95,19 @@ class Tenant {
   uint64_t swept_us = 0;
 
  private:
-  /// A half: with all of a CPU at the weight that the service has, others' own threads waited for
-  /// up to 350 ms on a machine of two CPUs.
-  static constexpr uint64_t kOthersPart = 2;
+  void note_crowd(uint64_t now_us, uint64_t took_us) {
+    Crowd* const crowd = stake_.crowd();
+    if (crowd == nullptr) return;
+    const uint64_t number = now_us / Crowd::kWindowUs;
+    if (window_.exchange(number, std::memory_order_relaxed) != number) {
+      in_window_us_.store(0, std::memory_order_relaxed);
+      weight_.store(crowd->weight(now_us, each_us_, all_us_), std::memory_order_relaxed);
+    }
+    const uint64_t before_us = in_window_us_.fetch_add(took_us, std::memory_order_relaxed);
+    const bool is_much = before_us < Crowd::kMuchUs && before_us + took_us >= Crowd::kMuchUs;
+    crowd->note(now_us, took_us, is_much);
+  }
+
   static constexpr int64_t kOwedToOthersUs = 20'000;
 
   const ContainerId id_;
@@ -92,7 +115,9 @@ class Tenant {
   Gate gate_;
   Budget renders_, calls_, cpu_, cpu_beside_others_;
   Rivals rivals_;
+  const uint64_t each_us_, all_us_;
   std::atomic<uint64_t> charged_us_{0};
+  std::atomic<uint64_t> window_{0}, in_window_us_{0}, weight_{1000};  ///< see Crowd
   std::atomic<uint64_t> usual_lap_us_{20};
 };
 

@@ -1,5 +1,7 @@
 #include "fuse/engine.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <utility>
@@ -25,6 +27,13 @@ Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
   at(Resource::kWaiting) = {kWaitingEach, 256, kWaitingAll};
   bound_descriptors(descriptors, options.max_triggers_per_tenant, bounds);
   return bounds;
+}
+
+/// What all tenants together have while others want the CPUs: a quarter of them, or what one of
+/// them may have.
+uint64_t most_cpu_us_of_all(uint64_t cpu_us_of_one) {
+  const auto cpus = static_cast<uint64_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
+  return std::max(cpu_us_of_one / Tenant::kOthersPart, cpus * 1'000'000 / 4);
 }
 
 }  // namespace
@@ -164,7 +173,8 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   around.state = &plain_->state();
   around.procfs_fd = host_->procfs.get();
   around.rates = {options_.server.renders_per_second, options_.agent.calls_per_second,
-                  options_.server.cpu_us_per_second};
+                  options_.server.cpu_us_per_second,
+                  most_cpu_us_of_all(options_.server.cpu_us_per_second)};
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   make_servers();
   started_ = true;

@@ -138,8 +138,10 @@ bool Turns::has_rivals(Tenant& tenant) {
 
 Turns::Loan Turns::borrow(Tenant& tenant) {
   // Each borrows what one usually takes, so that they come due one after the other.
-  const uint64_t lent_us = tenant.usual_lap_us();
-  Budget& budget = has_rivals(tenant) ? tenant.cpu_beside_others() : tenant.cpu();
+  const uint64_t lap_us = tenant.usual_lap_us();
+  const bool beside = has_rivals(tenant);
+  Budget& budget = beside ? tenant.cpu_beside_others() : tenant.cpu();
+  const uint64_t lent_us = beside ? tenant.counted_us(lap_us) : lap_us;
   return {&budget, budget.lend(boottime_us(), lent_us), lent_us};
 }
 

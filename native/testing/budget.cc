@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/cpu_laps.h"
 #include "container/budget.h"
+#include "container/crowd.h"
 #include "container/rivals.h"
 #include "testing/values.h"
 
@@ -90,6 +91,27 @@ Napi::Value find_rivals(const Napi::CallbackInfo& info) {
                 [&] { are_new = true; });
     const char* found = are_new ? "new" : rivals.any(use[0]) ? "some" : "none";
     out.Set(out.Length(), Napi::String::New(env, found));
+  });
+  if (reader.failed()) return env.Undefined();
+  return out;
+}
+
+Napi::Value weigh_crowd(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ValueReader reader(env);
+  const uint32_t each_us = reader.integer(info[0], "each", UINT32_MAX);
+  const uint32_t all_us = reader.integer(info[1], "all", UINT32_MAX);
+  const ValueMaker maker(env);
+  const Napi::Array out = Napi::Array::New(env);
+  Crowd crowd;
+  reader.each(info[2], "uses", [&](Napi::Value use) {
+    const Napi::Object of = reader.object(use, "use");
+    const uint32_t at_us = reader.integer(reader.member(of, "0"), "at", UINT32_MAX);
+    const uint32_t took_us = reader.integer(reader.member(of, "1"), "took", UINT32_MAX);
+    const uint32_t is_much = reader.integer(reader.member(of, "2"), "much", 1);
+    if (reader.failed()) return;
+    crowd.note(at_us, took_us, is_much == 1);
+    out.Set(out.Length(), maker.integer(crowd.weight(at_us, each_us, all_us)));
   });
   if (reader.failed()) return env.Undefined();
   return out;

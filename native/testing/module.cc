@@ -454,6 +454,7 @@ Napi::Value name_container(const Napi::CallbackInfo& info) {
 Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("renderFixture", Napi::Function::New<render_fixture>(env));
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
+  testing.Set("weighCrowd", Napi::Function::New<weigh_crowd>(env));
   testing.Set("stabilised", Napi::Function::New<stabilised>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
   testing.Set("spendBudget", Napi::Function::New<spend_budget>(env));

@@ -53,6 +53,21 @@ it("a bucket forgives what was charged beyond two seconds, and gains while nobod
   expect(waits).toEqual([0, 0, 2 * S, 0, S + 10, 0]);
 });
 
+it.each([
+  { what: "one that takes all it may", many: [0.5], weight: 1 },
+  { what: "one that takes little", many: [0.1], weight: 1 },
+  { what: "two of which each takes less than it may", many: [0.4, 0.4], weight: 2 },
+  { what: "four that are kept to their part", many: [0.125, 0.125, 0.125, 0.125], weight: 4 },
+  { what: "one beside many that take little", many: [0.5, ...Array(10).fill(0.01)], weight: 1 },
+  { what: "too many that take little", many: Array(100).fill(0.01), weight: 50 },
+])("tenants share what all may have: $what", ({ many, weight }) => {
+  const half = S / 2;
+  const uses = many.map((cpus) => [S, cpus * half, cpus >= 0.02 ? 1 : 0] as const);
+  const all = [...uses, [S + half, 0, 0], [S + 3 * half, 0, 0]] as const;
+  // A window later it counts, and two windows later no more.
+  expect(native.weighCrowd(half, half, all).slice(many.length)).toEqual([1000 * weight, 1000]);
+});
+
 it("a bucket of more than one token for each µs is none of too few", () => {
   const steps: BudgetStep[] = [
     ["charge", 0, 2 * S],

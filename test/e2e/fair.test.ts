@@ -3,7 +3,9 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, constants, existsSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, expect, it } from "vitest";
 import { polledMountpointOf } from "../../src/polled.js";
 import { MIB } from "../support/cgroups.js";
@@ -245,6 +247,36 @@ describeLive("the budget of CPU time", ["busybox"], () => {
       expect(share).toBeLessThan((3.5 * PERCENT) / 100);
     },
   );
+
+  it("is a quarter of the node's for all containers together while others want the CPUs", async () => {
+    const scope = testScope();
+    const daemon = await start(scope);
+    const contain = async (name: string): Promise<Container> =>
+      await Container.start(scope, { name, memory: 64 * MIB });
+    const cpus = availableParallelism();
+    const all = Math.max(0.5, cpus / 4);
+    for (let number = 0; number < 8 * all; number += 1) {
+      const hostile = await contain(`hostile${number}`);
+      const file = daemon.path("containers", await hostile.id(daemon), "proc/stat");
+      await attackFrom(scope, hostile, [program("flood"), "stat", "8", file]);
+    }
+    const hog = await contain("hog");
+    const idle = daemon.path("containers", await hog.id(daemon), "proc/stat");
+    await attackFrom(scope, hog, [program("pages"), "0", `${2 * cpus}`, idle]);
+    await until("all together have their part", async () => {
+      const before = cpuMsOf(daemon.pid);
+      const begun = performance.now();
+      await pause(MEASURED_MS);
+      return (cpuMsOf(daemon.pid) - before) / (performance.now() - begun) < 1.3 * all;
+    });
+    const before = cpuMsOf(daemon.pid);
+    const begun = performance.now();
+    await pause(3 * MEASURED_MS);
+    const share = (cpuMsOf(daemon.pid) - before) / (performance.now() - begun);
+    // None of them has as much as it had beside others that ask for nothing.
+    expect(share).toBeLessThan(1.3 * all);
+    expect(share).toBeGreaterThan(0.4 * all);
+  });
 });
 
 for (const consistency of ["exact", "tick"] as const) {

@@ -354,6 +354,12 @@ interface Testing {
    * pays nothing.
    */
   chargeLaps(exactly: boolean, pieces: readonly (readonly [payer: number, us: number])[]): number[];
+  /** After each use, what its members' CPU time weighs, thousandths (native/container/crowd.h). */
+  weighCrowd(
+    each: number,
+    all: number,
+    uses: readonly (readonly [atUs: number, tookUs: number, isMuch: 0 | 1])[],
+  ): number[];
   /** After each use, whether others than one tenant want the CPUs. */
   findRivals(uses: readonly CpuUse[]): ("none" | "some" | "new")[];
   /** What a system call is by its architecture (linux/audit.h) and number. */
@@ -490,6 +496,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
   sysinfoFixture: "function",
   stabilised: "function",
+  weighCrowd: "function",
   readLxcRequest: "function",
   pendingCallAfter: "function",
   spendBudget: "function",
