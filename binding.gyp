@@ -56,6 +56,7 @@
         "<!@(find native/attach -name '*.cc' | sort)",
         "native/base/json.cc",
         "native/source/cgroup_mounts.cc",
+        "native/source/mount_kind.cc",
         "native/source/mount_table.cc",
         "native/source/parse.cc",
         "native/source/process.cc",

@@ -50,12 +50,24 @@ const ANSWER_WITHIN_MS = 5000;
 /** More dead mounts than this on one path are not removed without asking. */
 const MAX_DEAD = 16;
 
-/** True for mounts made by a vprocfs of this or of the default configuration. */
+/**
+ * True for mounts made by a vprocfs of this or of the default configuration. It and isLxcfs() are
+ * native/source/mount_kind.h in TypeScript.
+ */
 export function isOurs(mount: Mount, identity: Identity): boolean {
   return (
     [identity.source, defaultOf("source")].includes(mount.source) &&
     [identity.fsType, defaultOf("fsType")].includes(mount.fsType)
   );
+}
+
+/**
+ * True for mounts of LXCFS, which are of type "fuse.lxcfs", as ours are by default: the source tells. A
+ * vprocfs that is configured to have LXCFS's own source is ours.
+ */
+export function isLxcfs(mount: Mount, identity: Identity): boolean {
+  const isFuse = mount.fsType === "fuse" || mount.fsType.startsWith("fuse.");
+  return isFuse && mount.source === "lxcfs" && !isOurs(mount, identity);
 }
 
 /** Where LXCFS is mounted, and vprocfs in its place (the package vprocfs-lxcfs-compat). */

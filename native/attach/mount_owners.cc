@@ -5,6 +5,7 @@
 
 #include "attach/polled.h"
 #include "base/affix.h"
+#include "source/mount_kind.h"
 
 namespace vprocfs {
 
@@ -20,8 +21,7 @@ MountOwners::MountOwners(const Options& options, const MountTable& host)
 }
 
 bool MountOwners::is_ours(const MountEntry& mount) const {
-  return (mount.type == options_.type || mount.type == "fuse.lxcfs") &&
-         (mount.source == options_.source || mount.source == "vprocfs");
+  return vprocfs::is_ours(mount, {options_.type, options_.source});
 }
 
 bool MountOwners::is_others(const MountEntry& mount) const {
@@ -34,8 +34,8 @@ bool MountOwners::is_replaced(const MountEntry& mount) const {
   return is_ours(mount) && std::find(all.begin(), all.end(), mount.device) != all.end();
 }
 
-bool MountOwners::is_lxcfs(const MountEntry& mount) {
-  return mount.type == "fuse.lxcfs" || (starts_with(mount.type, "fuse") && mount.source == "lxcfs");
+bool MountOwners::is_lxcfs(const MountEntry& mount) const {
+  return vprocfs::is_lxcfs(mount, {options_.type, options_.source});
 }
 
 std::string MountOwners::device_at(const std::string& path) const {

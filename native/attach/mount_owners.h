@@ -35,7 +35,7 @@ class MountOwners {
   bool is_others(const MountEntry& mount) const;
   /// True for a vprocfs in the place of which ours are to be.
   bool is_replaced(const MountEntry& mount) const;
-  static bool is_lxcfs(const MountEntry& mount);
+  bool is_lxcfs(const MountEntry& mount) const;
   /// Of what is seen at the place of `file`, for the container with that id. `mounts` has it.
   Top classify(const MountTable& mounts, const MountEntry& top, const TreeFile& file,
                const std::string& id) const;

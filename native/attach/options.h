@@ -8,6 +8,7 @@
 
 #include "attach/tree_files.h"
 #include "base/result.h"
+#include "source/mount_kind.h"
 
 namespace vprocfs {
 
@@ -22,7 +23,7 @@ struct Options {
   std::string name;  ///< as the operator knows the container; for patterns and messages
   std::string mountpoint = "/var/lib/vprocfs";
   std::string polled;  ///< mount point of files that are polled; empty: there is none
-  std::string type = "fuse.lxcfs", source = "vprocfs";
+  std::string type{kDefaultType}, source{kDefaultSource};
   std::string id;                        ///< under containers/; empty: the mount is asked
   std::vector<std::string> skip;         ///< patterns of files to leave as they are: "proc/uptime"
   std::vector<std::string> leave;        ///< places in the container to leave: "/proc/uptime"

@@ -128,7 +128,7 @@ bool Planner::is_masked(const std::string& file) const {
 bool Planner::has_lxcfs(const std::string& root) const {
   const auto& all = target_.mounts().all();
   return std::any_of(all.begin(), all.end(), [&](const MountEntry& mount) {
-    return MountOwners::is_lxcfs(mount) && !owners_.is_ours(mount) && is_below(root, mount.path);
+    return owners_.is_lxcfs(mount) && is_below(root, mount.path);
   });
 }
 

@@ -1,71 +1,66 @@
 #include "survey/mounted.h"
 
-#include "source/mount_table.h"
 #include "source/parse.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
 
-bool is_lxcfs(const MountEntry& mount) {
-  return mount.type.compare(0, 4, "fuse") == 0 && mount.source == "lxcfs";
-}
-
 bool is_place_of_files(std::string_view path) {
   return path.substr(0, 6) == "/proc/" || path.substr(0, 5) == "/sys/" || path == "/dev/kmsg";
 }
 
 /// Adds a line of the host's mountinfo.
-void take_lxcfs(std::string_view line, Devices& out) {
+void take_lxcfs(std::string_view line, const MountIdentity& identity, Devices& out) {
   if (line.find("lxcfs") == line.npos) return;
   const auto mount = parse_mount(line);
-  if (mount && is_lxcfs(*mount)) out.insert(mount->device);
+  if (mount && is_lxcfs(*mount, identity)) out.insert(mount->device);
 }
 
 /// Adds a line of a container's mountinfo. Of most lines nothing is copied.
-void take_mount(std::string_view line, std::string_view type, std::string_view source,
-                const Devices& lxcfs, Mounted& out) {
+void take_mount(std::string_view line, const MountIdentity& identity, const Devices& lxcfs,
+                Mounted& out) {
   if (!is_of_kernel_tree(line)) return;
   const auto mount = parse_mount(line);
   if (!mount || !is_place_of_files(mount->path)) return;
-  if (mount->type == type && mount->source == source) {
+  if (is_ours(*mount, identity)) {
     ++out.ours;
-  } else if (is_lxcfs(*mount) && lxcfs.count(mount->device) > 0) {
+  } else if (is_lxcfs(*mount, identity) && lxcfs.count(mount->device) > 0) {
     ++out.lxcfs;
   }
 }
 
 }  // namespace
 
-Devices lxcfs_devices(int procfs_fd) {
+Devices lxcfs_devices(int procfs_fd, const MountIdentity& identity) {
   Devices out;
   std::string room;
   const auto file = open_file(procfs_fd, "self/mountinfo");
   if (!file) return out;
-  for_each_line_of(file.value().get(), room, [&](auto line) { take_lxcfs(line, out); });
+  for_each_line_of(file.value().get(), room, [&](auto line) { take_lxcfs(line, identity, out); });
   return out;
 }
 
-Devices lxcfs_devices_in(std::string_view mountinfo) {
+Devices lxcfs_devices_in(std::string_view mountinfo, const MountIdentity& identity) {
   Devices out;
-  for_each_line(mountinfo, [&](std::string_view line) { take_lxcfs(line, out); });
+  for_each_line(mountinfo, [&](std::string_view line) { take_lxcfs(line, identity, out); });
   return out;
 }
 
-Mounted count_mounted(std::string_view mountinfo, std::string_view type, std::string_view source,
+Mounted count_mounted(std::string_view mountinfo, const MountIdentity& identity,
                       const Devices& lxcfs) {
   Mounted out;
-  for_each_line(mountinfo, [&](auto line) { take_mount(line, type, source, lxcfs, out); });
+  for_each_line(mountinfo, [&](auto line) { take_mount(line, identity, lxcfs, out); });
   return out;
 }
 
-std::optional<Mounted> mounted_files(int procfs_fd, int pid, std::string_view type,
-                                     std::string_view source, const Devices& lxcfs) {
+std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity& identity,
+                                     const Devices& lxcfs) {
   const auto file = open_file(procfs_fd, std::to_string(pid) + "/mountinfo");
   if (!file) return std::nullopt;
   Mounted out;
   std::string room;
-  const auto take = [&](auto line) { take_mount(line, type, source, lxcfs, out); };
+  const auto take = [&](auto line) { take_mount(line, identity, lxcfs, out); };
   if (for_each_line_of(file.value().get(), room, take) != 0) return std::nullopt;
   return out;
 }

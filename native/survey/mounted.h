@@ -6,11 +6,13 @@
 #include <string>
 #include <string_view>
 
+#include "source/mount_kind.h"
+
 namespace vprocfs {
 
 /// Mount points below /proc and /sys that a process has.
 struct Mounted {
-  size_t ours = 0;   ///< of the file system of a given type and source
+  size_t ours = 0;
   size_t lxcfs = 0;  ///< of an LXCFS that lives
 };
 
@@ -19,17 +21,17 @@ using Devices = std::set<std::string, std::less<>>;
 
 /// What an LXCFS has mounted on the host, by our own mountinfo: one that is stopped takes it away,
 /// and what containers have of it is dead.
-Devices lxcfs_devices(int procfs_fd);
+Devices lxcfs_devices(int procfs_fd, const MountIdentity& identity);
 
 /// The same by the text of a mountinfo.
-Devices lxcfs_devices_in(std::string_view mountinfo);
+Devices lxcfs_devices_in(std::string_view mountinfo, const MountIdentity& identity);
 
 /// Counted in a process's mountinfo, however long that is. Nothing where that cannot be read.
-std::optional<Mounted> mounted_files(int procfs_fd, int pid, std::string_view type,
-                                     std::string_view source, const Devices& lxcfs);
+std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity& identity,
+                                     const Devices& lxcfs);
 
 /// The same from the text of a mountinfo.
-Mounted count_mounted(std::string_view mountinfo, std::string_view type, std::string_view source,
+Mounted count_mounted(std::string_view mountinfo, const MountIdentity& identity,
                       const Devices& lxcfs);
 
 }  // namespace vprocfs

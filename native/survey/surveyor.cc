@@ -211,14 +211,14 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
 void Surveyor::count_mounts(uint64_t now_us) {
   size_t counted = 0;
   Devices lxcfs;
+  const MountIdentity identity{place_.fs_type, place_.source};
   const uint64_t until = boottime_us() + kMountsWithinUs;
   for (auto& [id, member] : members_) {
     const uint64_t begin = boottime_us();
     const bool due = now_us >= member->mounts_next_us;
     if (!due || counted >= kMountsAtOnce || begin >= until) continue;
-    if (counted++ == 0) lxcfs = lxcfs_devices(place_.procfs_fd);
-    member->mounts = mounted_files(place_.procfs_fd, member->description.init, place_.fs_type,
-                                   place_.source, lxcfs);
+    if (counted++ == 0) lxcfs = lxcfs_devices(place_.procfs_fd, identity);
+    member->mounts = mounted_files(place_.procfs_fd, member->description.init, identity, lxcfs);
     // A container may have as many mounts as it likes: the more there are, the longer they rest.
     const uint64_t took = boottime_us() - begin;
     member->mounts_next_us = now_us + std::max(kMountsAgeUs, took * kMountsRestFactor);

@@ -430,7 +430,8 @@ Napi::Value mounted_of(const Napi::CallbackInfo& info) {
   const std::string source = reader.text(info[2], "source");
   const std::string host = reader.text(info[3], "host");
   if (reader.failed()) return info.Env().Undefined();
-  const Mounted mounted = count_mounted(text, type, source, lxcfs_devices_in(host));
+  const MountIdentity identity{type, source};
+  const Mounted mounted = count_mounted(text, identity, lxcfs_devices_in(host, identity));
   const ValueMaker maker(info.Env());
   Napi::Object out = maker.object();
   out.Set("ours", maker.integer(mounted.ours));

@@ -59,7 +59,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     hostMeminfo: readFigure("/proc/meminfo") ?? "",
   };
   const findings = [
-    ...(wanted === undefined ? checkHost(survey, all) : []),
+    ...(wanted === undefined ? checkHost(survey, all, config) : []),
     ...(await checkDaemon(config, mountpoint, binding.version)),
   ];
   for (const container of survey.containers) {

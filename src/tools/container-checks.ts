@@ -4,7 +4,7 @@ import type { Config } from "../config.js";
 import { errnoOf, messageOf } from "../errors.js";
 import type { Surveyed, Surveys } from "../metrics/survey.js";
 import { type Mount, mountAt, readKernelTreeMounts } from "../mountinfo.js";
-import { isOurs } from "../mountpoint.js";
+import { isLxcfs, isOurs } from "../mountpoint.js";
 import { formatBytes } from "../text.js";
 import { type Finding, Findings } from "./findings.js";
 
@@ -58,10 +58,6 @@ interface Mounted {
   readonly lxcfs: readonly string[];
 }
 
-function isLxcfs({ fsType, source }: Mount): boolean {
-  return fsType.startsWith("fuse") && source === "lxcfs";
-}
-
 /** Sorts the paths by what the container has mounted there. */
 export function sortMounts(
   mounts: readonly Mount[],
@@ -89,7 +85,7 @@ export function sortMounts(
     );
     if (top !== undefined && isOurs(top, config)) {
       (live.includes(top.device) ? found.live : found.dead).push(path);
-    } else if (top !== undefined && isLxcfs(top)) {
+    } else if (top !== undefined && isLxcfs(top, config)) {
       (devices.has(top.device) ? found.lxcfs : found.dead).push(path);
     } else if (ours.length > 0) {
       found.shadowed.push(path);

@@ -7,7 +7,7 @@ import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, mountAt, readMounts } from "../mountinfo.js";
-import { isOurs, mountState, realSystem } from "../mountpoint.js";
+import { type Identity, isLxcfs, isOurs, mountState, realSystem } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
 import { serviceOf } from "../service.js";
@@ -145,8 +145,8 @@ function isRunning(command: string): boolean {
     .some((pid) => readFigure(`/proc/${pid}/comm`) === command);
 }
 
-function checkLxcfs(findings: Findings, mounts: readonly Mount[]): void {
-  const mount = mounts.find(({ fsType, source }) => fsType === "fuse.lxcfs" && source === "lxcfs");
+function checkLxcfs(findings: Findings, mounts: readonly Mount[], identity: Identity): void {
+  const mount = mounts.find((one) => isLxcfs(one, identity));
   if (mount !== undefined) {
     findings.add(
       "warning",
@@ -159,13 +159,17 @@ function checkLxcfs(findings: Findings, mounts: readonly Mount[]): void {
 }
 
 /** What the kernel has and what else is on the node. */
-export function checkHost(survey: Containers, containers: readonly ContainerInfo[]): Finding[] {
+export function checkHost(
+  survey: Containers,
+  containers: readonly ContainerInfo[],
+  identity: Identity,
+): Finding[] {
   const findings = new Findings("host");
   const mounts = readMounts();
   checkKernel(findings, survey);
   checkControllers(findings, mounts);
   checkSwap(findings, containers);
-  checkLxcfs(findings, mounts);
+  checkLxcfs(findings, mounts, identity);
   return findings.list;
 }
 

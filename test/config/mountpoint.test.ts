@@ -7,7 +7,6 @@ import type { Mount } from "../../src/mountinfo.js";
 import {
   canonicalPath,
   isOnTop,
-  isOurs,
   type MountpointSystem,
   mountState,
   prepareMountpoint,
@@ -174,16 +173,8 @@ describe("mountState", () => {
   });
 });
 
-describe("isOurs", () => {
-  it("knows mounts of this and of the default configuration", () => {
-    const mine = { fsType: "fuse.mine", source: "mine" };
-    expect(isOurs(mount("/m", mine), mine)).toBe(true);
-    expect(isOurs(mount("/m"), mine)).toBe(true);
-    expect(isOurs(mount("/m", { source: "lxcfs" }), mine)).toBe(false);
-    expect(isOurs(mount("/m", { fsType: "ext4" }), mine)).toBe(false);
-  });
-
-  it("is not on top below something else", () => {
+describe("isOnTop", () => {
+  it("is false for a mount of ours below something else", () => {
     const mounts = [mount("/m"), mount("/m", { fsType: "ext4" })];
     expect(isOnTop(system({ mounts: () => mounts }), "/m", IDENTITY)).toBe(false);
     expect(isOnTop(system({ mounts: () => mounts.slice(0, 1) }), "/m", IDENTITY)).toBe(true);
