@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { mountAt, readMounts } from "./mountinfo.js";
+import { allProcesses } from "./processes.js";
 import { printable } from "./text.js";
 
 /** More names than this do not help anybody. */
@@ -25,7 +26,7 @@ function isBelow(path: string, directory: string): boolean {
   return path === directory || path.startsWith(`${directory}/`);
 }
 
-function holds(pid: string, mountpoint: string): boolean {
+function holds(pid: number, mountpoint: string): boolean {
   const paths = [`/proc/${pid}/cwd`, `/proc/${pid}/root`];
   for (const fd of list(`/proc/${pid}/fd`)) {
     paths.push(`/proc/${pid}/fd/${fd}`);
@@ -33,7 +34,7 @@ function holds(pid: string, mountpoint: string): boolean {
   return paths.some((path) => isBelow(link(path), mountpoint));
 }
 
-function nameOf(pid: string): string {
+function nameOf(pid: number): string {
   try {
     return printable(readFileSync(`/proc/${pid}/comm`, "utf8").trim());
   } catch {
@@ -51,8 +52,8 @@ export function findHolders(mountpoint: string): string[] {
     return [];
   }
   const found: string[] = [];
-  for (const pid of list("/proc")) {
-    if (/^\d+$/.test(pid) && pid !== String(process.pid) && holds(pid, mountpoint)) {
+  for (const pid of allProcesses()) {
+    if (pid !== process.pid && holds(pid, mountpoint)) {
       found.push(`${nameOf(pid)} (${pid})`);
     }
     if (found.length >= MOST) {

@@ -1,4 +1,5 @@
-import { listProcesses, namespacesOf } from "./namespaces.js";
+import { allProcesses } from "../processes.js";
+import { namespacesOf } from "./namespaces.js";
 
 /** A look at all processes: not more often than this, and for a small share of the time. */
 const AROUND = { restMs: 1000, restFactor: 20, atOnce: 250 } as const;
@@ -42,7 +43,7 @@ export class LookAround {
     const begun = now();
     let isWhole = true;
     try {
-      const pids = listProcesses();
+      const pids = allProcesses();
       const first = new Map<number, number>();
       for (let at = 0; at < pids.length && !this.#stopped; at += AROUND.atOnce) {
         namespacesOf(pids.slice(at, at + AROUND.atOnce), first);

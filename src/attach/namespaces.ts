@@ -1,6 +1,7 @@
-import { readdirSync, readlinkSync } from "node:fs";
+import { readlinkSync } from "node:fs";
 import { errnoOf } from "../errors.js";
 import type { ContainerInfo, NativeBinding } from "../native/binding.js";
+import { allProcesses } from "../processes.js";
 
 /** A mount namespace that is not the host's, and one process that lives in it. */
 export interface MountNamespace {
@@ -66,21 +67,13 @@ export function namespacesOf(pids: readonly number[], first = new Map<number, nu
   return first;
 }
 
-/** All processes of the host, the oldest first as far as numbers tell. */
-export function listProcesses(): number[] {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .map(Number)
-    .sort((a, b) => a - b);
-}
-
 /**
  * All mount namespaces of containers, by looking once at every process: those of the containers'
  * inits first, then the ones nested in them.
  */
 export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
   const found: MountNamespace[] = [];
-  for (const [key, pid] of namespacesOf(listProcesses())) {
+  for (const [key, pid] of namespacesOf(allProcesses())) {
     const container = containerOf(finder, pid);
     if (container !== undefined) {
       const isMain = mountNamespaceOf(container.init) === key;

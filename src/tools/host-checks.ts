@@ -1,4 +1,4 @@
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.js";
@@ -10,6 +10,7 @@ import { type Mount, mountAt, readMounts } from "../mountinfo.js";
 import { type Identity, isLxcfs, isOurs, mountState, realSystem } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
+import { allProcesses } from "../processes.js";
 import { serviceOf } from "../service.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
@@ -140,9 +141,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
 }
 
 function isRunning(command: string): boolean {
-  return readdirSync("/proc")
-    .filter((name) => /^\d+$/.test(name))
-    .some((pid) => readFigure(`/proc/${pid}/comm`) === command);
+  return allProcesses().some((pid) => readFigure(`/proc/${pid}/comm`) === command);
 }
 
 function checkLxcfs(findings: Findings, mounts: readonly Mount[], identity: Identity): void {
