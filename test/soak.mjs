@@ -37,7 +37,7 @@ try {
 const seconds = Math.ceil(positive(options.minutes, "minutes") * 60);
 const rate = positive(options.rate, "rate");
 const vitest = join(project, "node_modules/.bin/vitest");
-const args = ["run", "--config", "test/vitest.config.ts", "--project", "e2e", "--retry", "0"];
+const args = ["run", "--config", "test/vitest.config.ts", "--project", "e2e-once"];
 const { status } = spawnSync(vitest, [...args, "test/e2e/soak.test.ts"], {
   cwd: project,
   stdio: "inherit",

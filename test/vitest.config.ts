@@ -19,8 +19,15 @@ const serial = {
   hookTimeout: 120_000,
 };
 
-/** Never down, the protocol of FUSE, hostile containers: what fails once there is broken. */
-const once = ["test/e2e/{never-down,fuse,tick,calls}*.test.ts", "test/hostile/**/*.test.ts"];
+/**
+ * Never down, taking over from others, the protocol of FUSE, hostile containers: what fails once there is
+ * broken.
+ */
+const once = [
+  "test/e2e/{never-down,fuse,tick,calls}*.test.ts",
+  "test/e2e/{as-before,hand-over,idmapped,polled,soak}.test.ts",
+  "test/hostile/**/*.test.ts",
+];
 
 export default defineConfig({
   root: fileURLToPath(new URL("..", import.meta.url)),

@@ -64,7 +64,6 @@ async function loaded(
 describeLive("a soak", [], () => {
   it(`of ${SECONDS} seconds finds nothing that goes back`, {
     timeout: SECONDS * 1000 + 120_000 * SLOWNESS,
-    retry: 0,
   }, async () => {
     const scope = testScope();
     // A machine that has some on a device needs no more.
