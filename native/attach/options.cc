@@ -24,7 +24,7 @@ bool take_setting(std::string_view name, const std::string& value, Options& o) {
   if (name == "skip") return o.skip.push_back(value), true;
   if (name == "exclude") return o.exclude.push_back(value), true;
   if (name == "only") return o.only.push_back(value), true;
-  if (name == "replace-lxcfs") return o.replace_lxcfs = value == "yes", true;
+  if (name == "replace-lxcfs") return o.replace_lxcfs = value == "on" || value == "yes", true;
   return false;
 }
 

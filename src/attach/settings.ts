@@ -33,6 +33,7 @@ export function settingsText(config: Config, mountpoint: string): string {
     ...settings.skipFiles.map((pattern) => `skip ${pattern}`),
     ...patternsOf(config.attachExclude).map((pattern) => `exclude ${pattern}`),
     ...patternsOf(config.attachOnly).map((pattern) => `only ${pattern}`),
+    // A helper of an earlier version knows no "on": after a downgrade it finds what we wrote.
     ...(settings.replaceLxcfs ? ["replace-lxcfs yes"] : []),
     "end",
   ];

@@ -350,7 +350,11 @@ describeLive("attach", ["unshare"], () => {
   });
 
   describeLive("in place of LXCFS", ["lxcfs"], () => {
-    it("replaces its mounts while it serves, when asked to", async () => {
+    it.each([
+      ["--replace", ["--replace"]],
+      ["--replace-lxcfs on", ["--replace-lxcfs", "on"]],
+      ["--replace-lxcfs yes", ["--replace-lxcfs", "yes"]],
+    ])("replaces its mounts while it serves, when asked to by %s", async (_, asked) => {
       const own = testScope();
       const directory = temporaryDirectory(own, "lxcfs");
       const pidFile = join(temporaryDirectory(own, "run"), "pid");
@@ -363,7 +367,7 @@ describeLive("attach", ["unshare"], () => {
       // Its own alone, or ours alone: figures of both in one container do not fit each other.
       expect(statesOf(await report(daemon, container.init))).toEqual(["left"]);
       expect(filesOf(container.init)).toEqual([]);
-      await report(daemon, container.init, ["--replace"]);
+      await report(daemon, container.init, asked);
       const theirs = () =>
         mountsOf(container.init).filter(({ source, root }) => source === "lxcfs" && root !== "/");
       expect(theirs()).toEqual([]);
