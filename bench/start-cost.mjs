@@ -71,7 +71,7 @@ function median(list) {
   return sorted.length % 2 === 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
 }
 
-const flags = ["--no-watch", "--metrics", "off", "--calls", "off", mountpoint];
+const flags = ["--watch", "off", "--metrics", "off", "--calls", "off", mountpoint];
 mkdirSync(mountpoint);
 const daemon = spawn(process.execPath, [join(project, "dist/cli.js"), "run", ...flags], {
   stdio: "ignore",

@@ -8,14 +8,26 @@ export interface ServingOptions {
   readonly watch?: boolean;
 }
 
-/** The values of keys that the mount point of a command line and its short forms set. */
+/**
+ * The values of keys that the mount point of a command line and its earlier spellings set. `warn` is
+ * told of each of these.
+ */
 export function servingFlags(
   mountpoint: string | undefined,
   { json, logFormat, watch }: ServingOptions,
+  warn: (line: string) => void = () => {},
 ): Partial<Record<ConfigKey, string>> {
+  const isUnwatched = watch === false;
+  const isJson = json === true && logFormat === undefined;
+  if (isUnwatched) {
+    warn("option --no-watch is called '--watch off' now");
+  }
+  if (isJson) {
+    warn("option --json is called '--log-format json' now");
+  }
   return {
     ...(mountpoint === undefined ? {} : { mountpoint: resolve(mountpoint) }),
-    ...(watch === false ? { watch: "off" } : {}),
-    ...(json === true && logFormat === undefined ? { logFormat: "json" } : {}),
+    ...(isUnwatched ? { watch: "off" } : {}),
+    ...(isJson ? { logFormat: "json" } : {}),
   };
 }

@@ -134,7 +134,7 @@ function configOf(
   mountpoint: string | undefined,
   warn: (line: string) => void = () => {},
 ): Config {
-  const flags = servingFlags(mountpoint, command.opts());
+  const flags = servingFlags(mountpoint, command.opts(), warn);
   return configFor(context, command, { flags, warn });
 }
 
@@ -145,8 +145,8 @@ function addServingFlags(command: Command): void {
     CONFIG_KEYS.filter((key) => key !== "mountpoint"),
   );
   command
-    .option("--json", "log as JSON, the same as --log-format json")
-    .option("--no-watch", "leave containers alone, the same as --watch off")
+    .option("--json", "the earlier spelling of --log-format json")
+    .option("--no-watch", "the earlier spelling of --watch off")
     .option("--no-keeper", "serve in this process, for debugging: when it dies the mount is dead");
 }
 

@@ -50,7 +50,7 @@ async function stopServer(child: ChildProcess): Promise<void> {
 async function startServer(name: string, signal: AbortSignal): Promise<Tree> {
   const path = canonicalPath(mkdtempSync(join(tmpdir(), `${name}-`)));
   const cli = installed("dist/cli.js");
-  const alone = ["--no-watch", "--metrics", "off"];
+  const alone = ["--watch", "off", "--metrics", "off"];
   const child = spawn(process.execPath, [cli, "run", path, ...alone, "--log-level", "warn"], {
     stdio: ["ignore", "inherit", "inherit"],
   });

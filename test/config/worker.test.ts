@@ -1,11 +1,31 @@
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { servingFlags } from "../../src/serving-flags.js";
 import { workerConfig } from "../../src/worker.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
 
 const context = { env: {}, configFile: "/nonexistent/vprocfs.toml" };
+
+describe("earlier spellings of options", () => {
+  it.each([
+    [{ watch: false }, { watch: "off" }, "option --no-watch is called '--watch off' now"],
+    [{ json: true }, { logFormat: "json" }, "option --json is called '--log-format json' now"],
+  ])("work, with a warning: %o", (options, flags, warning) => {
+    const warnings: string[] = [];
+    expect(servingFlags(undefined, options, (line) => warnings.push(line))).toEqual(flags);
+    expect(warnings).toEqual([warning]);
+  });
+
+  it("say nothing where something else overrides them, or nobody spells like that", () => {
+    const warnings: string[] = [];
+    const warn = (line: string) => warnings.push(line);
+    servingFlags(undefined, { json: true, logFormat: "text" }, warn);
+    servingFlags("/mnt", { logFormat: "json" }, warn);
+    expect(warnings).toEqual([]);
+  });
+});
 
 describe("the arguments of a worker", () => {
   it("are those of run", () => {

@@ -30,7 +30,7 @@ describeLive("whose", ["busybox", "python3", "nsenter"], () => {
   let daemon: Daemon;
 
   beforeAll(async () => {
-    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json", "--no-watch");
+    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json");
   });
 
   const memory = async (one: Container): Promise<number> =>

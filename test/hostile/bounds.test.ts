@@ -73,7 +73,7 @@ describeLive("a tenant at a bound", ["prlimit"], () => {
   let daemon: Daemon;
 
   beforeAll(async () => {
-    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json", "--no-watch");
+    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json");
   });
 
   it("has cgroups without processes searched once, and not again at once", async () => {

@@ -35,7 +35,7 @@ describeLive("floods of one container", ["busybox"], () => {
   }
 
   beforeAll(async () => {
-    daemon = await Daemon.start(scope, "--log-format", "json", "--no-watch");
+    daemon = await Daemon.start(scope, "--log-format", "json");
     ({ workerPid } = await readStatus(daemon.mountpoint));
     hostile = await Container.start(scope, { name: "hostile", memory: 256 * MIB });
     victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });

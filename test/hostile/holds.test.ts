@@ -55,7 +55,7 @@ describeLive("one container that holds, or is held", ["busybox"], () => {
   }
 
   beforeAll(async () => {
-    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json", "--no-watch");
+    daemon = await Daemon.start(scope, "--no-keeper", "--log-format", "json");
     hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
     const victim = await Container.start(scope, { name: "victim", memory: 64 * MIB });
     const tree = async (one: Container) => daemon.path("containers", await one.id(daemon));

@@ -145,7 +145,7 @@ export class Daemon {
     // Daemons of other tests may have the port.
     const metrics = args.includes("--metrics") ? [] : ["--metrics", "off"];
     // Other containers of this machine are not ours: a test that wants the watcher says for whom.
-    const watch = args.includes("--watch") ? [] : ["--no-watch"];
+    const watch = args.includes("--watch") ? [] : ["--watch", "off"];
     // Nor would they let us listen where they do.
     const calls = args.includes("--calls-directory") ? [] : ["--calls", "off"];
     const quiet = [...metrics, ...watch, ...calls];

@@ -59,7 +59,8 @@ export class Managed {
       cli,
       "run",
       mountpoint,
-      "--no-watch",
+      "--watch",
+      "off",
       "--metrics",
       "off",
     ];

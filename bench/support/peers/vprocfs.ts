@@ -50,7 +50,7 @@ function command(
 ): string[] {
   // Containers of this machine are none of a benchmark's business, and the port is another's.
   const help = helpOf(cli);
-  const quiet = help.includes("--no-watch") ? ["--no-watch"] : [];
+  const quiet = help.includes("--watch ") ? ["--watch", "off"] : [];
   const place = metrics ? `unix:${join(directory, "metrics.sock")}` : "off";
   const mute = help.includes("--metrics ") ? ["--metrics", place] : [];
   const node = metrics ? ownNode(directory) : process.execPath;

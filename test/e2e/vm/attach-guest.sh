@@ -35,7 +35,7 @@ wait_files() { # PID COUNT
 start_container first
 first=$init
 before=$(cat "/proc/$first/mountinfo")
-start_daemon --no-watch
+start_daemon --watch off
 all=$(find "$mnt/proc" "$mnt/sys" -type f | wc -l)
 is "nothing by itself without the watcher" "$(files "$first")" 0
 node dist/cli.js attach --all --mountpoint "$mnt"

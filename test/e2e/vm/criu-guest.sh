@@ -98,7 +98,7 @@ init() { "${runtime}_init"; }
 declare -n dump=${runtime}_dump going=${runtime}_going stopping=${runtime}_stopping
 
 mkdir -p /var/lib/vprocfs
-$VPROCFS run --json >>/tmp/daemon.log 2>&1 &
+$VPROCFS run --log-format json >>/tmp/daemon.log 2>&1 &
 daemon=$!
 "${runtime}_make"
 served "the container has its files"

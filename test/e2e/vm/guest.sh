@@ -23,7 +23,7 @@ is() { # WHAT FOUND WANTED
 
 # Starts a daemon on $mnt; sets daemon to its PID.
 start_daemon() { # OPTION...
-  node dist/cli.js run "$mnt" --json "$@" >/tmp/daemon.log 2>&1 &
+  node dist/cli.js run "$mnt" --log-format json "$@" >/tmp/daemon.log 2>&1 &
   daemon=$!
   for _ in $(seq 600); do
     [ -e "$mnt/containers" ] && return

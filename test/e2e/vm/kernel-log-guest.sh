@@ -7,7 +7,7 @@ set -eu
 
 fault=$1
 mkdir -p $cgroups/box/app $cgroups/other
-start_daemon --no-keeper --no-watch --calls off
+start_daemon --no-keeper --watch off --calls off
 
 # A container: prints nothing, lives until its file is gone.
 contain() { # NAME

@@ -31,7 +31,16 @@ writeFileSync(join(CGROUP, "memory.max"), String(TOTAL_KIB * 1024));
 const times = ["--patience-ms", "300000", "--watchdog-ms", "60000"];
 const daemon = spawn(
   process.execPath,
-  [join(project, "dist/cli.js"), "run", MOUNTPOINT, "--no-watch", "--log-level", "warn", ...times],
+  [
+    join(project, "dist/cli.js"),
+    "run",
+    MOUNTPOINT,
+    "--watch",
+    "off",
+    "--log-level",
+    "warn",
+    ...times,
+  ],
   { stdio: ["ignore", "inherit", "inherit"] },
 );
 await serving(0);

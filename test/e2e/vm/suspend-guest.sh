@@ -13,7 +13,7 @@ echo 0 >/sys/module/suspend/parameters/pm_test_delay
 echo 4000 >/sys/power/pm_freeze_timeout
 
 echo +memory >$cgroups/cgroup.subtree_control
-start_daemon --no-watch
+start_daemon --watch off
 
 mkdir $cgroups/c
 echo 64M >$cgroups/c/memory.max

@@ -6,7 +6,7 @@ set -eu
 
 inside=/tmp/inside
 
-start_daemon --no-watch
+start_daemon --watch off
 
 for hierarchy in memory cpu,cpuacct cpuset blkio pids; do
   mkdir -p "$cgroups/$hierarchy/box/inner"

@@ -9,7 +9,7 @@ inside=/tmp/inside
 # Without controllers below the root: they are enabled when the daemon runs already.
 echo "-memory -cpu -cpuset" >$cgroups/cgroup.subtree_control
 
-start_daemon --no-watch
+start_daemon --watch off
 
 echo "+memory +cpu +cpuset +io" >$cgroups/cgroup.subtree_control
 mkdir $cgroups/box

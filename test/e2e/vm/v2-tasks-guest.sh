@@ -25,7 +25,7 @@ exec 9>/tmp/life
 until grep -q ready /tmp/crowd.out; do sleep 0.1; done
 
 for bpf in auto off; do
-  start_daemon --no-keeper --no-watch --bpf $bpf
+  start_daemon --no-keeper --watch off --bpf $bpf
   # The reader, its shell and its init are tasks too; who reads may be running. A machine this slow
   # may take longer for the first count than the first reader waits for it.
   found=$(run 'for i in $(seq 30); do
@@ -47,7 +47,7 @@ for bpf in auto off; do
   stop_daemon
 done
 
-start_daemon --no-keeper --no-watch
+start_daemon --no-keeper --watch off
 is "pressure" "$(run 'cut -d" " -f1 /proc/pressure/cpu' | tr '\n' ' ')" "some full "
 # Three loops on two CPUs: some of them wait.
 events=$(run "$trigger poll /proc/pressure/cpu 'some 1000 1000000' <>/tmp/idle | head -n 3" | tr '\n' ' ')

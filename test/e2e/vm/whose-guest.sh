@@ -17,7 +17,7 @@ delegate() {
 }
 
 delegate $cgroups
-start_daemon --no-watch
+start_daemon --watch off
 
 # Starts an init in a cgroup, with further namespaces; sets `init`.
 begin() { # CGROUP FLAG...
