@@ -5,7 +5,7 @@ import { nameOf } from "./keeper.js";
 import { type Identity, type MountpointSystem, prepareMountpoint } from "./mountpoint.js";
 
 /**
- * Where the second mount of a mount point is: of files that are polled (docs/pressure.md). Everybody
+ * Where the second mount of a mount point is: of files that are polled (docs/reference/pressure.md). Everybody
  * may look into it, unlike into the directory with the sockets: links of the tree lead there.
  */
 export function polledMountpointOf(mountpoint: string): string {

@@ -80,6 +80,29 @@ describe("the picture of native/", () => {
   });
 });
 
+/** The names in the first column of the table whose text is below a heading. */
+function rows(heading: string): string[] {
+  const section = page.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
+  const cells = [...section.matchAll(/^\| (`[^|]+`) \|/gm)].map(([, cell = ""]) => cell);
+  return cells.flatMap((cell) => cell.split(", ").map((name) => name.replaceAll("`", ""))).sort();
+}
+
+function entries(directory: string) {
+  return readdirSync(join(project, directory), { withFileTypes: true });
+}
+
+describe("the tables of the architecture page", () => {
+  it("have a row for every directory of native/", () => {
+    const directories = entries("native").filter((entry) => entry.isDirectory());
+    expect(rows("Directories of native/")).toEqual(directories.map(({ name }) => name).sort());
+  });
+
+  it("have a row for every module of src/", () => {
+    const modules = entries("src").map((one) => (one.isDirectory() ? `${one.name}/` : one.name));
+    expect(rows("src/")).toEqual(modules.sort());
+  });
+});
+
 describe("the architecture page", () => {
   const named = [...page.matchAll(/`([\w./-]+\.(?:cc|h|def|ts))`/g)].map(([, name = ""]) => name);
 
