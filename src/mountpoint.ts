@@ -192,6 +192,15 @@ export async function mountState(
   return ["ENOTCONN", "ECONNABORTED"].includes(answer.errno) ? "dead" : "hung";
 }
 
+/** The same on the real system, for who only looks: that needs no addon. */
+export function stateOfMount(path: string, identity: Identity): Promise<MountState> {
+  return mountState(
+    realSystem(() => false),
+    path,
+    identity,
+  );
+}
+
 async function clearMounts(
   system: MountpointSystem,
   path: string,

@@ -3,7 +3,7 @@ import { findContainer } from "../containers/find.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { readStatus } from "../keeper-status.js";
 import { type Surveyed, Surveys } from "../metrics/survey.js";
-import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
+import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import {
   type PerformanceValue,
   type PluginLevel,
@@ -80,8 +80,7 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
 }
 
 async function judgeDaemon(path: string, fsType: string, source: string): Promise<Verdict> {
-  const system = realSystem(() => false);
-  const state = await mountState(system, path, { fsType, source });
+  const state = await stateOfMount(path, { fsType, source });
   if (state !== "live") {
     const whats = { dead: "the mount is dead", hung: "the mount does not answer" } as const;
     const what = state === "dead" || state === "hung" ? whats[state] : "nothing is mounted";

@@ -5,7 +5,7 @@ import type { Command } from "commander";
 import { findContainer } from "../containers/find.js";
 import { NO_BORDERS } from "../containers/table.js";
 import { VprocfsError } from "../errors.js";
-import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
+import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import { didYouMean, printable } from "../text.js";
 import { type Explanation, explain, FIELD_NAMES } from "../tools/explain/explain.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
@@ -55,8 +55,7 @@ export function addExplain(program: Command, context: Context): void {
       const binding = context.addon();
       const container = findContainer(binding, word);
       const mountpoint = canonicalPath(config.mountpoint);
-      const system = realSystem(() => false);
-      const isLive = (await mountState(system, mountpoint, config)) === "live";
+      const isLive = (await stateOfMount(mountpoint, config)) === "live";
       const renderer = isLive ? undefined : new binding.Renderer(config.tickMs, config.bpf);
       try {
         const read = (path: string): string =>

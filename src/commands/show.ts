@@ -4,7 +4,7 @@ import type { Command } from "commander";
 import type { Config } from "../config.js";
 import { findContainer } from "../containers/find.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
+import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { serviceOf } from "../service.js";
 import { didYouMean, printable } from "../text.js";
@@ -28,11 +28,7 @@ export function matchFile(word: string, paths: readonly string[]): string {
 /** The canonical mount point of a live vprocfs; throws when there is none. */
 export async function requireMount(config: Config): Promise<string> {
   const path = canonicalPath(config.mountpoint);
-  const state = await mountState(
-    realSystem(() => false),
-    path,
-    config,
-  );
+  const state = await stateOfMount(path, config);
   if (state === "live") {
     return path;
   }

@@ -7,7 +7,7 @@ import { loadConfig } from "../config-load.js";
 import { VprocfsError } from "../errors.js";
 import { installed } from "../layout.js";
 import { mountAt, readMounts } from "../mountinfo.js";
-import { canonicalPath, mountState, realSystem } from "../mountpoint.js";
+import { canonicalPath, stateOfMount } from "../mountpoint.js";
 
 /** A mounted tree, and how to be done with it. */
 export interface Tree {
@@ -75,11 +75,7 @@ async function startServer(name: string, signal: AbortSignal): Promise<Tree> {
 export async function findTree(name: string, signal: AbortSignal): Promise<Tree> {
   const config = loadConfig();
   const path = canonicalPath(config.mountpoint);
-  const state = await mountState(
-    realSystem(() => false),
-    path,
-    config,
-  );
+  const state = await stateOfMount(path, config);
   if (state === "live") {
     return { path, isOwn: false, release: async () => {} };
   }

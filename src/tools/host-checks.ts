@@ -7,7 +7,7 @@ import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, mountAt, readMounts } from "../mountinfo.js";
-import { type Identity, isLxcfs, isOurs, mountState, realSystem } from "../mountpoint.js";
+import { type Identity, isLxcfs, isOurs, stateOfMount } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
 import { allProcesses } from "../processes.js";
@@ -301,11 +301,7 @@ export async function checkDaemon(
   version: string,
 ): Promise<Finding[]> {
   const findings = new Findings("vprocfs");
-  const state = await mountState(
-    realSystem(() => false),
-    mountpoint,
-    config,
-  );
+  const state = await stateOfMount(mountpoint, config);
   if (state !== "live") {
     const { start, log } = serviceOf(mountpoint);
     const reasons = {
