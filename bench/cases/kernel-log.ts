@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { askFigures } from "../../src/figures.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { type BenchCase, type Mark, SkipError, type Trial } from "../case.js";
-import { samples } from "../measure.js";
+import { type Metric, samples } from "../measure.js";
 import type { Container } from "../support/containers.js";
 import { startCrowd } from "../support/crowd.js";
 import { daemonCpuNs, footprint, wakeups } from "../support/daemon.js";
@@ -36,46 +36,26 @@ const SILENT = "silent";
 const KILL = "kill";
 const BEGUN = "logs that have begun";
 
+/** Of contract `exact`, the only peer that tells containers of the log. */
+function mark(series: string, metric: Metric, limit: number, title: string): Mark {
+  return { title, limit, metric, measure: (medians) => medians.of("exact", series, metric) };
+}
+
 const marks: readonly Mark[] = [
-  {
-    title: `a core's share of what tells of ${FLOOD}`,
-    limit: 20,
-    metric: "cpuShare",
-    measure: (medians) => medians.of("exact", FLOOD, "cpuShare"),
-  },
-  {
-    title: "times that the host's log was overwritten before it was read",
-    limit: 0,
-    metric: "lost",
-    measure: (medians) => medians.of("exact", FLOOD, "lost"),
-  },
+  mark(FLOOD, "cpuShare", 20, `a core's share of what tells of ${FLOOD}`),
+  mark(FLOOD, "lost", 0, "times that the host's log was overwritten before it was read"),
   // All of it can be proven; of what is overwritten in its own log afterwards, which is to be, there is
   // no limit. What is left is a fault while the machine stops us for longer than the kernel's rings
   // last, or code that came apart from its fault.
-  {
-    title: "records of a flood that its container is not told",
-    limit: 1,
-    metric: "untold",
-    measure: (medians) => medians.of("exact", FLOOD, "untold"),
-  },
-  {
-    title: "an idle daemon's share of a core while the host's log is silent",
-    limit: 0.1,
-    metric: "cpuShare",
-    measure: (medians) => medians.of("exact", SILENT, "cpuShare"),
-  },
-  {
-    title: "from when the host's log tells of a kill until the container's does, at most",
-    limit: 100e6,
-    metric: "max",
-    measure: (medians) => medians.of("exact", KILL, "max"),
-  },
-  {
-    title: "memory for the logs of 1,000 containers that have begun",
-    limit: 16,
-    metric: "pss",
-    measure: (medians) => medians.of("exact", BEGUN, "pss"),
-  },
+  mark(FLOOD, "untold", 1, "records of a flood that its container is not told"),
+  mark(SILENT, "cpuShare", 0.1, "an idle daemon's share of a core while the host's log is silent"),
+  mark(
+    KILL,
+    "max",
+    100e6,
+    "from when the host's log tells of a kill until the container's does, at most",
+  ),
+  mark(BEGUN, "pss", 16, "memory for the logs of 1,000 containers that have begun"),
 ];
 
 const run = promisify(execFile);
