@@ -60,6 +60,7 @@
         "native/source/mount_table.cc",
         "native/source/parse.cc",
         "native/source/process.cc",
+        "native/source/process_status.cc",
         "native/source/read_file.cc"
       ],
       "ldflags": ["-static"]
@@ -75,6 +76,7 @@
         "native/source/mount_table.cc",
         "native/source/parse.cc",
         "native/source/process.cc",
+        "native/source/process_status.cc",
         "native/source/read_file.cc"
       ],
       "ldflags": ["-static"]

@@ -8,8 +8,10 @@
 #include <cerrno>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "fuse/listing.h"
+#include "source/process_status.h"
 
 namespace vprocfs {
 namespace {
@@ -19,20 +21,10 @@ constexpr uint64_t kSettledSeconds = 1;
 
 bool is_write(uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
 
-/// Whether the "Groups:" line of a process's status names `gid`.
+/// Whether a process with this status is in group `gid`.
 bool lists_group(std::string_view status, uint32_t gid) {
-  constexpr std::string_view kKey = "\nGroups:\t";
-  const size_t at = status.find(kKey);
-  if (at == std::string_view::npos) return false;
-  std::string_view line = status.substr(at + kKey.size());
-  line = line.substr(0, line.find('\n'));
-  const std::string wanted = std::to_string(gid);
-  while (!line.empty()) {
-    const size_t end = line.find(' ');
-    if (line.substr(0, end) == wanted) return true;
-    line.remove_prefix(end == std::string_view::npos ? line.size() : end + 1);
-  }
-  return false;
+  const std::vector<uint64_t> groups = status_numbers(status, "Groups");
+  return std::find(groups.begin(), groups.end(), gid) != groups.end();
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "fuse/snapshot_files.h"
+#include "source/process_status.h"
 
 namespace vprocfs {
 namespace {
@@ -16,12 +16,8 @@ constexpr unsigned kCapSysResource = 24;
 
 /// Whether the effective capabilities in /proc/<tid>/status have CAP_SYS_RESOURCE, in whatever user
 /// namespace: psi_trigger_create() asks no more either.
-bool may_use_resources(const std::string& status) {
-  constexpr std::string_view kKey = "\nCapEff:\t";
-  const size_t at = status.find(kKey);
-  if (at == std::string::npos) return false;
-  const uint64_t effective = std::strtoull(status.c_str() + at + kKey.size(), nullptr, 16);
-  return (effective >> kCapSysResource & 1) != 0;
+bool may_use_resources(std::string_view status) {
+  return (status_mask(status, "CapEff").value_or(0) >> kCapSysResource & 1) != 0;
 }
 
 /// The window of a trigger in µs; 0 where there is none, which the kernel refuses.

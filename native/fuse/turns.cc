@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdlib>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include "base/clock.h"
+#include "source/process_status.h"
 
 namespace vprocfs {
 namespace {
@@ -21,12 +22,8 @@ constexpr uint32_t kMostAgain = 3;
 
 /// Whether /proc/<tid>/status tells of a SIGKILL that waits for its thread; every signal that ends
 /// a process shows as one.
-bool killed(const std::string& status) {
-  constexpr std::string_view kKey = "\nSigPnd:\t";
-  const size_t at = status.find(kKey);
-  if (at == std::string::npos) return false;
-  const uint64_t pending = std::strtoull(status.c_str() + at + kKey.size(), nullptr, 16);
-  return (pending >> (SIGKILL - 1) & 1) != 0;
+bool killed(std::string_view status) {
+  return (status_mask(status, "SigPnd").value_or(0) >> (SIGKILL - 1) & 1) != 0;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "source/cgroup_dir.h"
 #include "source/parse.h"
 #include "source/process.h"
+#include "source/process_status.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -31,13 +32,9 @@ std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
   std::vector<pid_t> out;
   const auto text = read_file(procfs_fd, std::to_string(pid) + "/status");
   if (!text) return out;
-  for_each_line(text.value(), [&](std::string_view line) {
-    if (take_word(line) != "NSpid:") return;
-    for (line = trim(line); !line.empty(); line = trim(line)) {
-      const auto number = parse_u64(take_word(line));
-      if (number && *number <= INT_MAX) out.push_back(static_cast<pid_t>(*number));
-    }
-  });
+  for (const uint64_t number : status_numbers(text.value(), "NSpid")) {
+    if (number <= INT_MAX) out.push_back(static_cast<pid_t>(number));
+  }
   return out;
 }
 

@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "source/parse.h"
+#include "source/process_status.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -125,17 +126,15 @@ Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid) {
 
 namespace {
 
-/// The last number on the line of /proc/<pid>/status that begins with `key`.
-Result<pid_t> read_status_pid(int procfs_fd, pid_t pid, std::string_view key) {
+/// The last number of a field of /proc/<pid>/status.
+Result<pid_t> read_status_pid(int procfs_fd, pid_t pid, const char* name) {
   const auto text = read_process_file(procfs_fd, pid, "status");
   if (!text) return text.error();
-  std::optional<uint64_t> found;
-  for_each_line(text.value(), [&](std::string_view line) {
-    if (take_word(line) != key) return;
-    for (line = trim(line); !line.empty();) found = parse_u64(take_word(line));
-  });
-  if (!found || *found > INT_MAX) return Error{EINVAL, std::to_string(pid) + "/status"};
-  return static_cast<pid_t>(*found);
+  const auto numbers = status_numbers(text.value(), name);
+  if (numbers.empty() || numbers.back() > INT_MAX) {
+    return Error{EINVAL, std::to_string(pid) + "/status"};
+  }
+  return static_cast<pid_t>(numbers.back());
 }
 
 }  // namespace
@@ -151,10 +150,9 @@ Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid) {
 Result<uint64_t> read_capabilities(int procfs_fd, pid_t pid) {
   const auto text = read_process_file(procfs_fd, pid, "status");
   if (!text) return text.error();
-  constexpr std::string_view kKey = "\nCapEff:\t";
-  const size_t at = text.value().find(kKey);
-  if (at == std::string::npos) return Error{EINVAL, std::to_string(pid) + "/status"};
-  return std::strtoull(text.value().c_str() + at + kKey.size(), nullptr, 16);
+  const auto effective = status_mask(text.value(), "CapEff");
+  if (!effective) return Error{EINVAL, std::to_string(pid) + "/status"};
+  return *effective;
 }
 
 Result<uint64_t> read_root_user(int procfs_fd, pid_t pid) {
@@ -171,11 +169,11 @@ Result<uint64_t> read_root_user(int procfs_fd, pid_t pid) {
 }
 
 Result<pid_t> read_inner_pid(int procfs_fd, pid_t pid) {
-  return read_status_pid(procfs_fd, pid, "NSpid:");
+  return read_status_pid(procfs_fd, pid, "NSpid");
 }
 
 Result<pid_t> read_parent(int procfs_fd, pid_t pid) {
-  return read_status_pid(procfs_fd, pid, "PPid:");
+  return read_status_pid(procfs_fd, pid, "PPid");
 }
 
 }  // namespace vprocfs

@@ -26,6 +26,7 @@
 #include "source/parse.h"
 #include "source/pressure.h"
 #include "source/process.h"
+#include "source/process_status.h"
 #include "survey/cgroup_figures.h"
 #include "survey/mounted.h"
 #include "testing/budget.h"
@@ -391,6 +392,22 @@ Napi::Value read_process(const Napi::CallbackInfo& info) {
   return out;
 }
 
+/// (text, name) -> a field of a process's status: { field, mask, numbers }, null what it is not.
+Napi::Value read_status(const Napi::CallbackInfo& info) {
+  ValueReader reader(info.Env());
+  const std::string text = reader.text(info[0], "text");
+  const std::string name = reader.text(info[1], "name");
+  if (reader.failed()) return info.Env().Undefined();
+  const ValueMaker maker(info.Env());
+  const auto field = status_field(text, name);
+  Napi::Object out = maker.object();
+  out.Set("field", field ? maker.text(std::string(*field)) : maker.null());
+  out.Set("mask", maker.u64(status_mask(text, name)));
+  out.Set("numbers", maker.list(status_numbers(text, name),
+                                [&](uint64_t number) { return maker.u64(number); }));
+  return out;
+}
+
 /// (caseDir, init) -> the figures of its cgroups that no file under /proc needs.
 Napi::Value cgroup_figures(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
@@ -493,6 +510,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));
   testing.Set("nameContainer", Napi::Function::New<name_container>(env));
   testing.Set("countMounted", Napi::Function::New<mounted_of>(env));
+  testing.Set("readStatus", Napi::Function::New<read_status>(env));
   testing.Set("readProcess", Napi::Function::New<read_process>(env));
   testing.Set("Source", SourceObject::define(env));
   testing.Set("State", StateObject::define(env));

@@ -11,6 +11,7 @@
 #include "source/host_parse.h"
 #include "source/io_parse.h"
 #include "source/parse.h"
+#include "source/process_status.h"
 #include "source/shape_parse.h"
 
 using namespace vprocfs;
@@ -45,6 +46,10 @@ constexpr Parser kParsers[] = {
     [](std::string_view text) { static_cast<void>(unescape_octal(text)); },
     [](std::string_view text) { static_cast<void>(parse_limit(text)); },
     [](std::string_view text) { static_cast<void>(ContainerId::parse(std::string(text))); },
+    [](std::string_view text) {
+      static_cast<void>(status_mask(text, "SigPnd"));
+      static_cast<void>(status_numbers(text, "NSpid"));
+    },
 #define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
   [](std::string_view text) { static_cast<void>(parse_##name(text, 1)); },
 #include "facts/host_files.def"

@@ -20,7 +20,7 @@ const out = join(project, "build/fuzz");
 const MAX_SEED = 64 * 1024;
 
 /** Parsers of parsers.cc before those of host_files.def. */
-const OTHER_PARSERS = 13;
+const OTHER_PARSERS = 14;
 const hostFiles = readFileSync(join(project, "native/facts/host_files.def"), "utf8").matchAll(
   /^VPROCFS_HOST_FILE\([^"]*"([^"]+)"/gm,
 );
@@ -36,6 +36,7 @@ const PARSERS = {
   "blkio.throttle.io_service_bytes_recursive": 6,
   cgroup: 7,
   "cpuset.cpus.effective": 8,
+  status: 13,
   ...Object.fromEntries([...hostFiles].map(([, path], i) => [basename(path), OTHER_PARSERS + i])),
 };
 

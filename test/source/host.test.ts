@@ -13,6 +13,7 @@ import {
   parseSwaps,
   parseU64,
   readProcess,
+  readStatus,
 } from "../support/testing.js";
 import { codeOr, Tree } from "./tree.js";
 
@@ -251,5 +252,40 @@ describe("processes", () => {
       v2: "/u",
       v1: ["/a:b", "/a:b", "", "/m (deleted)", "/i", "", ""],
     });
+  });
+});
+
+describe("a process's status", () => {
+  const text =
+    "Name:\tNSpid:\\n\nPPid:\t4\nGroups:\t4 24 1000 \nNSpid:\t7\t3\t1\n" +
+    "SigPnd:\t0000000000000100\nShdPnd:\t000001ffffffffff\nCapEff:\tffffffffffffffff";
+
+  it.each([
+    ["Name", { field: "NSpid:\\n", mask: null, numbers: [] }],
+    ["PPid", { field: "4", mask: 4n, numbers: [4n] }],
+    ["Groups", { field: "4 24 1000", mask: null, numbers: [4n, 24n, 1000n] }],
+    ["NSpid", { field: "7\t3\t1", mask: null, numbers: [7n, 3n, 1n] }],
+    ["SigPnd", { mask: 256n }],
+    ["ShdPnd", { mask: 2n ** 41n - 1n, numbers: [] }],
+    ["CapEff", { mask: 2n ** 64n - 1n }],
+    ["Cap", { field: null, mask: null, numbers: [] }],
+    ["spid", { field: null }],
+  ])("says %s", (name, expected) => {
+    expect(readStatus(text, name)).toMatchObject(expected);
+  });
+
+  it.each([
+    ["", null],
+    ["x", null],
+    ["x:", ""],
+    ["x:\n", ""],
+    ["x:\t\nx:\t1\n", ""],
+    ["y:\t1\n x:\t2\nx:\t3\nx:\t4", "3"],
+  ])("%j: the first such line counts", (text, field) => {
+    expect(readStatus(text, "x").field).toBe(field);
+  });
+
+  it.each(["-1", "1 -1", "0x10", "g", "1ffffffffffffffff"])("%j is no figure", (value) => {
+    expect(readStatus(`x:\t${value}\n`, "x")).toMatchObject({ mask: null, numbers: [] });
   });
 });

@@ -148,6 +148,13 @@ export interface ProcessFacts {
   readonly v1: readonly string[];
 }
 
+/** null, or empty: it is not there, or says something else. */
+export interface StatusField {
+  readonly field: string | null;
+  readonly mask: bigint | null;
+  readonly numbers: readonly bigint[];
+}
+
 /** The cgroup files of one container. Methods throw an Error with `code` (ENODEV: it is gone). */
 export interface Source {
   memory(): Memory;
@@ -465,6 +472,8 @@ interface Testing {
     host: string,
   ): { readonly ours: number; readonly lxcfs: number };
   readProcess(procDir: string, pid: number): ProcessFacts;
+  /** A field of the text of /proc/<pid>/status, without its colon, and what can be made of it. */
+  readStatus(text: string, name: string): StatusField;
   /**
    * `tree`: a directory as /sys/fs/cgroup, or null for this host's own. `cgroup`: the text of the
    * container's /proc/<pid>/cgroup. `notify`: limits are cached until their files are written.
@@ -534,6 +543,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   nameContainer: "function",
   countMounted: "function",
   readProcess: "function",
+  readStatus: "function",
   Source: "function",
   State: "function",
   TaskCounter: "function",
@@ -658,6 +668,7 @@ export const {
   nameContainer,
   countMounted,
   readProcess,
+  readStatus,
   Source,
   State,
   TaskCounter,

@@ -180,7 +180,11 @@ const mayInclude: Record<string, string[]> = {
   keeper: ["base", "fuse", "state", "seccomp/abi.h"],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
   seccomp: ["base", "facts", "container", "klog", "source", "state", "view"],
-  fuse: ["base", "facts", "container", "klog", "node", "seccomp", "state", "view"],
+  // What the kernel would ask of a caller stands in its status.
+  fuse: [
+    ...["base", "facts", "container", "klog", "node", "seccomp", "state", "view"],
+    "source/process_status.h",
+  ],
   watch: ["base", "source"],
   // The addon of the tests looks at every part.
   testing: [
