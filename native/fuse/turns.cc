@@ -1,30 +1,15 @@
 #include "fuse/turns.h"
 
-#include <signal.h>
-
-#include <algorithm>
 #include <cerrno>
-#include <string>
-#include <string_view>
 #include <utility>
 
 #include "base/clock.h"
-#include "source/process_status.h"
 
 namespace vprocfs {
 namespace {
 
-/// How soon, and how often in the end, it is looked whether an interrupted caller was killed.
-constexpr uint64_t kFirstLookUs = 50'000, kLastLookUs = 1'000'000;
-
 /// How often one that has waited does so once more: by then it is known what its kind takes.
 constexpr uint32_t kMostAgain = 3;
-
-/// Whether /proc/<tid>/status tells of a SIGKILL that waits for its thread; every signal that ends
-/// a process shows as one.
-bool killed(std::string_view status) {
-  return (status_mask(status, "SigPnd").value_or(0) >> (SIGKILL - 1) & 1) != 0;
-}
 
 }  // namespace
 
@@ -244,42 +229,6 @@ void Turns::take_turn(const Waiting& waiting) {
   answers_.give(request.asked(), waiting.work(request));
 }
 
-void Turns::interrupt(uint64_t unique) {
-  {
-    const std::lock_guard lock(waiting_mutex_);
-    const auto it = waiting_.find(unique);
-    if (it != waiting_.end() && std::exchange(it->second.interrupted, true)) return;
-  }
-  release_killed(unique, kFirstLookUs, true);
-}
-
-void Turns::interrupt_again(uint64_t unique) {
-  pacer_.post_unless_stopping(boottime_us() + kFirstLookUs, [this, unique](CpuLaps& laps) {
-    answers_.end(unique, EAGAIN);
-    laps.skip();
-  });
-}
-
-void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
-  // Its turn may be far off, its source may block for long, and until it is answered the thread
-  // cannot end. Signals that do not kill must not be seen, as they are not in proc.
-  const std::optional<Holder> caller = caller_of(unique);
-  if (caller) {
-    const auto status = host_.raw("proc/" + std::to_string(caller->pid) + "/status");
-    if (status && killed(status.value())) return answer_interrupted(unique);
-  }
-  // Between two places it is in neither for a moment: only one missed twice has been answered.
-  if (!caller && !was_found) return;
-  const auto again = [this, unique, again_us, found = caller.has_value()](CpuLaps& laps) {
-    const ContainerPtr payer = container_of(unique);
-    laps.skip();
-    if (payer) payer->tenant().begin_lap(laps);
-    release_killed(unique, std::min(2 * again_us, kLastLookUs), found);
-    if (payer) payer->tenant().charge_lap(laps);
-  };
-  pacer_.post_unless_stopping(boottime_us() + again_us, again);
-}
-
 Turns::ContainerPtr Turns::container_of(uint64_t unique) const {
   const std::lock_guard lock(waiting_mutex_);
   const auto it = waiting_.find(unique);
@@ -293,43 +242,12 @@ std::optional<fuse_in_header> Turns::waiting(uint64_t unique) const {
   return it->second.asked.header;
 }
 
-std::optional<Holder> Turns::caller_of(uint64_t unique) const {
-  {
-    const std::lock_guard lock(waiting_mutex_);
-    const auto it = waiting_.find(unique);
-    if (it != waiting_.end()) {
-      const fuse_in_header& header = it->second.asked.header;
-      return Holder{unique & ~kFuseUniqueResend, connection_, header.pid, header.nodeid};
-    }
-  }
-  for (const auto& tenant : registry_.tenants()) {
-    const Holder holder = tenant->gate().holder();
-    const bool ours = holder.connection == connection_;
-    if (ours && holder.request == (unique & ~kFuseUniqueResend)) return holder;
-  }
-  return std::nullopt;
-}
-
-void Turns::answer_interrupted(uint64_t unique) {
-  ContainerPtr container;
-  Asked asked;
-  {
-    const std::lock_guard lock(waiting_mutex_);
-    const auto it = waiting_.find(unique);
-    if (it != waiting_.end()) {
-      container = it->second.container.lock();
-      asked = it->second.asked;
-      waiting_.erase(it);
-    }
-  }
-  // Somebody works on it.
-  if (!container) return answers_.end(unique, EINTR);
+void Turns::leave_line(const Container& container, uint64_t unique) {
   const auto of_request = [&](const Deferred& deferred) {
     const auto& waiting = static_cast<const Waiting&>(deferred);
     return &waiting.turns == this && waiting.request().header().unique == unique;
   };
-  container->tenant().gate().remove(container->id().packed(), of_request);
-  answers_.give(asked, Answer::error(EINTR));
+  container.tenant().gate().remove(container.id().packed(), of_request);
 }
 
 }  // namespace vprocfs

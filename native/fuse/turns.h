@@ -87,6 +87,8 @@ class Turns {
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
+  /// Takes a request out of its container's line at the gate, if it waits there.
+  void leave_line(const Container& container, uint64_t unique);
   Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
   /// Leaves the gate, and serves those who wait there, one after the other.
   void leave_gate(Tenant& tenant, CpuLaps* laps);
