@@ -10,8 +10,10 @@
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <utility>
 
 #include "base/directory.h"
+#include "source/mount_table.h"
 #include "source/parse.h"
 #include "source/read_file.h"
 
@@ -83,21 +85,15 @@ bool has_magic(int fd, bool v2) {
          static_cast<unsigned long>(v2 ? CGROUP2_SUPER_MAGIC : CGROUP_SUPER_MAGIC);
 }
 
-/// One line of mountinfo: the mounted hierarchy, or nothing when it is none.
-std::optional<Hierarchy> parse_mount(std::string_view line) {
-  std::string_view before = line.substr(0, line.find(" - "));
-  if (before.size() == line.size()) return std::nullopt;
-  std::string_view after = line.substr(before.size() + 3);
-  const std::string_view type = take_word(after);
-  if (type != "cgroup" && type != "cgroup2") return std::nullopt;
-  for (int i = 0; i < 3; ++i) take_word(before);
-  if (take_word(before) != "/") return std::nullopt;
-
+/// The hierarchy that a line of mountinfo says is mounted; nothing when it is none.
+std::optional<Hierarchy> hierarchy_of(std::string_view line) {
+  auto entry = parse_mount(line);
+  if (!entry || entry->root != "/") return std::nullopt;
+  if (entry->type != "cgroup" && entry->type != "cgroup2") return std::nullopt;
   Hierarchy found;
-  found.v2 = type == "cgroup2";
-  found.mount = unescape_octal(take_word(before));
-  take_word(after);
-  if (!found.v2) take_options(trim(after), found);
+  found.v2 = entry->type == "cgroup2";
+  found.mount = std::move(entry->path);
+  if (!found.v2) take_options(entry->options, found);
   return found;
 }
 
@@ -141,7 +137,7 @@ Result<CgroupMounts> CgroupMounts::discover(int procfs_fd) {
   if (!text) return text.error();
   CgroupMounts mounts;
   for_each_line(text.value(), [&](std::string_view line) {
-    auto found = parse_mount(line);
+    auto found = hierarchy_of(line);
     if (!found || is_known(mounts.hierarchies_, *found)) return;
     found->root = open_directory(AT_FDCWD, found->mount.c_str());
     // Something else may be mounted over it, or it may be out of our reach.

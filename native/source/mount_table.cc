@@ -58,6 +58,7 @@ std::optional<MountEntry> parse_mount(std::string_view line) {
   }
   entry.type = unescape_octal(take_word(after));
   entry.source = unescape_octal(take_word(after));
+  entry.options = take_word(after);
   if (entry.path.empty() || entry.type.empty()) return std::nullopt;
   return entry;
 }
