@@ -31,7 +31,8 @@ bool is_on(const Fd& fd, bool in_proc) {
          fs.f_type == static_cast<decltype(fs.f_type)>(in_proc ? PROC_SUPER_MAGIC : SYSFS_MAGIC);
 }
 
-bool is_below(const std::string& root, const std::string& path) {
+/// Whether a path is where files of ours may be below a root directory.
+bool is_place_below(const std::string& root, const std::string& path) {
   return starts_with(path, root + "/proc/") || starts_with(path, root + "/sys/devices/system/") ||
          path == root + "/" + std::string(kLogNode);
 }
@@ -128,7 +129,7 @@ bool Planner::is_masked(const std::string& file) const {
 bool Planner::has_lxcfs(const std::string& root) const {
   const auto& all = target_.mounts().all();
   return std::any_of(all.begin(), all.end(), [&](const MountEntry& mount) {
-    return owners_.is_lxcfs(mount) && is_below(root, mount.path);
+    return owners_.is_lxcfs(mount) && is_place_below(root, mount.path);
   });
 }
 
@@ -136,7 +137,7 @@ void Planner::plan_lxcfs(const std::string& root) {
   const auto& mounts = target_.mounts().all();
   std::vector<std::string> given_up;
   for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
-    if (!owners_.is_ours(*mount) || owners_.is_others(*mount) || !is_below(root, mount->path))
+    if (!owners_.is_ours(*mount) || owners_.is_others(*mount) || !is_place_below(root, mount->path))
       continue;
     given_up.push_back(mount->path);
     if (options_.action == Action::kCheck) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/affix.h"
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -16,10 +17,6 @@ constexpr std::string_view kTask = ",task_memcg=/";
 constexpr std::string_view kCommand = ",task=";
 // TASK_COMM_LEN without its end.
 constexpr size_t kLongestCommand = 15;
-
-bool starts_with(std::string_view text, std::string_view start) {
-  return text.substr(0, start.size()) == start;
-}
 
 /// Takes the paths from what stands before the command; false: there are none.
 bool take_paths(std::string_view before, OomKill& kill) {
