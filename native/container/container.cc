@@ -7,6 +7,7 @@
 #include <thread>
 #include <utility>
 
+#include "base/wide.h"
 #include "container/history_record.h"
 #include "container/open_sources.h"
 #include "container/sampler.h"
@@ -321,10 +322,7 @@ Result<std::string> Container::render_for(const View& view, uint64_t now_us, con
   shown.uptime_us = static_cast<uint64_t>(std::max<int64_t>(uptime_us, 0));
   // The idle time is one of the container's whole age: the part that fits.
   for (auto& cpu : facts.value().cpu_report.cpus) {
-    const auto part = static_cast<long double>(cpu.counters.idle_us) *
-                      static_cast<long double>(std::min(shown.uptime_us, age_us)) /
-                      static_cast<long double>(age_us);
-    cpu.counters.idle_us = static_cast<uint64_t>(part);
+    cpu.counters.idle_us = mul_div(cpu.counters.idle_us, std::min(shown.uptime_us, age_us), age_us);
   }
   std::string text;
   Writer writer(text);
