@@ -10,6 +10,7 @@
 #include <ctime>
 #include <string>
 
+#include "base/clock.h"
 #include "source/cgroup_mounts.h"
 #include "source/process.h"
 
@@ -79,9 +80,7 @@ void limit_self() {
 
 uint64_t cpu_time_us(pid_t pid) {
   clockid_t clock{};
-  timespec used{};
-  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return 0;
-  return static_cast<uint64_t>(used.tv_sec) * 1000000 + static_cast<uint64_t>(used.tv_nsec) / 1000;
+  return ::clock_getcpuclockid(pid, &clock) == 0 ? clock_us(clock) : 0;
 }
 
 void charge_to(pid_t process, pid_t payer) {

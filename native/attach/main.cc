@@ -1,7 +1,6 @@
 // vprocfs-attach: puts the files of a running vprocfs over those of one container. See
 // docs/guide/attach.md.
 
-#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -82,10 +81,9 @@ bool wait_until(const Fd& pidfd, uint64_t deadline_ms) {
   for (;;) {
     const uint64_t now = monotonic_ms();
     const uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
-    pollfd p{pidfd.get(), POLLIN, 0};
-    const int ready = ::poll(&p, 1, static_cast<int>(left));
-    if (ready > 0 || (ready < 0 && errno != EINTR)) return true;
-    if (ready == 0 && now >= deadline_ms) return false;
+    if (has_ended(pidfd, static_cast<int>(left))) return true;
+    // A signal may have woken it sooner.
+    if (now >= deadline_ms) return false;
   }
 }
 

@@ -5,11 +5,14 @@
 
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <utility>
+
+#include "base/clock.h"
 
 namespace vprocfs {
 namespace {
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
 
 bool is_read_only(const View* view) { return view != nullptr && is_of_sysfs(*view); }
 
@@ -17,12 +20,11 @@ bool is_read_only(const View* view) { return view != nullptr && is_of_sysfs(*vie
 
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size) {
   fuse_attr attr{};
-  timespec now{};
-  ::clock_gettime(CLOCK_REALTIME_COARSE, &now);
+  const uint64_t now_ns = clock_ns(CLOCK_REALTIME_COARSE);
   attr.ino = node.raw();
   attr.size = size;
-  attr.atime = attr.mtime = attr.ctime = static_cast<uint64_t>(now.tv_sec);
-  attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(now.tv_nsec);
+  attr.atime = attr.mtime = attr.ctime = now_ns / kNsPerSecond;
+  attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(now_ns % kNsPerSecond);
   attr.mode = mode;
   attr.nlink = 1;
   attr.blksize = 4096;
@@ -30,7 +32,6 @@ fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size) {
 }
 
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size, uint64_t modified_ns) {
-  constexpr uint64_t kNsPerSecond = 1000000000;
   fuse_attr attr = attributes_of(node, mode, size);
   attr.mtime = attr.ctime = modified_ns / kNsPerSecond;
   attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(modified_ns % kNsPerSecond);
