@@ -38,11 +38,10 @@ std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
   return out;
 }
 
-/// Also of a process that has ended and is still there, whose other namespaces are gone. 0: none.
+/// 0: the process is gone.
 uint64_t pid_namespace_of(int procfs_fd, pid_t pid) {
-  struct stat st {};
-  const std::string path = std::to_string(pid) + "/ns/pid";
-  return ::fstatat(procfs_fd, path.c_str(), &st, 0) == 0 ? st.st_ino : 0;
+  const auto id = read_pid_namespace(procfs_fd, pid);
+  return id ? id.value() : 0;
 }
 
 }  // namespace

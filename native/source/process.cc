@@ -27,21 +27,6 @@ Result<std::string> read_process_file(int procfs_fd, pid_t pid, const char* name
   return text;
 }
 
-/// "pid:[4026531836]" -> 4026531836
-Result<uint64_t> read_namespace(int procfs_fd, pid_t pid, const char* name) {
-  const std::string path = std::to_string(pid) + "/ns/" + name;
-  char target[64];
-  const ssize_t n = ::readlinkat(procfs_fd, path.c_str(), target, sizeof target);
-  if (n < 0) return process_error(errno, path);
-  const std::string_view text(target, static_cast<size_t>(n));
-  const size_t open = text.find('[');
-  const size_t close = text.find(']');
-  if (open == text.npos || close == text.npos || close < open) return Error{EINVAL, path};
-  const auto id = parse_u64(text.substr(open + 1, close - open - 1));
-  if (!id) return Error{EINVAL, path};
-  return *id;
-}
-
 /// The line "boottime <seconds> <nanoseconds>" (kernel/time/namespace.c) in µs; seconds may be
 /// negative, nanoseconds are not.
 int64_t boottime_offset(int procfs_fd, const std::string& process) {
@@ -116,10 +101,25 @@ Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid) {
   return paths;
 }
 
+Result<uint64_t> read_namespace(int procfs_fd, const std::string& process, const char* kind) {
+  const std::string path = process + "/ns/" + kind;
+  char target[64];
+  // stat(2) would say the same, but not of a recorded process.
+  const ssize_t n = ::readlinkat(procfs_fd, path.c_str(), target, sizeof target);
+  if (n < 0) return process_error(errno, path);
+  const std::string_view text(target, static_cast<size_t>(n));
+  const size_t open = text.find('[');
+  const size_t close = text.find(']');
+  if (open == text.npos || close == text.npos || close < open) return Error{EINVAL, path};
+  const auto id = parse_u64(text.substr(open + 1, close - open - 1));
+  if (!id) return Error{EINVAL, path};
+  return *id;
+}
+
 Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid) {
-  const auto pid_ns = read_namespace(procfs_fd, pid, "pid");
+  const auto pid_ns = read_pid_namespace(procfs_fd, pid);
   if (!pid_ns) return pid_ns.error();
-  const auto cgroup_ns = read_namespace(procfs_fd, pid, "cgroup");
+  const auto cgroup_ns = read_namespace(procfs_fd, std::to_string(pid), "cgroup");
   if (!cgroup_ns) return cgroup_ns.error();
   return NamespaceIds{pid_ns.value(), cgroup_ns.value()};
 }
@@ -140,11 +140,11 @@ Result<pid_t> read_status_pid(int procfs_fd, pid_t pid, const char* name) {
 }  // namespace
 
 Result<uint64_t> read_pid_namespace(int procfs_fd, pid_t pid) {
-  return read_namespace(procfs_fd, pid, "pid");
+  return read_namespace(procfs_fd, std::to_string(pid), "pid");
 }
 
 Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid) {
-  return read_namespace(procfs_fd, pid, "user");
+  return read_namespace(procfs_fd, std::to_string(pid), "user");
 }
 
 Result<uint64_t> read_capabilities(int procfs_fd, pid_t pid) {

@@ -50,13 +50,18 @@ Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid);
 /// reason is ours (no descriptors, no memory).
 int process_errno(int errno_value);
 
-/// Inode numbers that name a process's namespaces ("/proc/<pid>/ns/pid" -> "pid:[4026531836]").
+/// The inode number that names a process's namespace of a kind ("/proc/<pid>/ns/pid" ->
+/// "pid:[4026531836]"). `process`: its directory, which may be "self". ESRCH when gone; one that
+/// has ended and was not waited for still has that of its PIDs.
+Result<uint64_t> read_namespace(int procfs_fd, const std::string& process, const char* kind);
+
+/// Those that say which container a process is in.
 struct NamespaceIds {
   uint64_t pid = 0, cgroup = 0;
 };
 Result<NamespaceIds> read_namespaces(int procfs_fd, pid_t pid);
 
-/// The same of one namespace alone. ESRCH when gone.
+/// As read_namespace().
 Result<uint64_t> read_pid_namespace(int procfs_fd, pid_t pid);
 Result<uint64_t> read_user_namespace(int procfs_fd, pid_t pid);
 

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 
 #include "base/fd.h"
 #include "source/process.h"
@@ -10,9 +9,8 @@
 namespace vprocfs {
 
 uint64_t namespace_of(const std::string& process, const char* which) {
-  struct stat st {};
-  const std::string path = "/proc/" + process + "/ns/" + which;
-  return ::stat(path.c_str(), &st) == 0 ? st.st_ino : 0;
+  const auto id = read_namespace(AT_FDCWD, "/proc/" + process, which);
+  return id ? id.value() : 0;
 }
 
 bool is_init(pid_t pid) {
