@@ -65,9 +65,9 @@ function render(views) {
 
 What each file shows inside a container, and what it is made from. Limits are the tightest along the
 container's cgroup and all its ancestors. Keys in formulas are those of the cgroup's files, by the
-names of cgroup v2. A file that the host's kernel does not have is not there. Where no cgroup tells a
-figure it is 0: the node's is never shown, but for the form (which lines, columns and units there
-are).
+names of cgroup v2. A file that the host's kernel does not have is not there. A figure that no cgroup
+reports is 0: only the form (which lines, columns and units there are) is the node's, its figures are
+never shown.
 `;
   return `${[head.trimEnd(), ...files].join("\n\n")}\n`;
 }

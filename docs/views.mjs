@@ -41,7 +41,7 @@ export const LOGS = [
     path: "/dev/kmsg",
     mode: "0644",
     summary:
-      "The container's kernel log, one record for each read: what is proven to be about it of the host's log, and what is written here.",
+      "The container's kernel log, one record per read: records of the host's log that are proven to be about it, and what is written here.",
   },
   {
     path: "/proc/kmsg",

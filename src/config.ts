@@ -121,7 +121,7 @@ export const ConfigSchema = z.strictObject({
       1,
       1000,
       "MS",
-      "how many milliseconds a file that was rendered for one reader serves others",
+      "how many milliseconds a file rendered for one reader is reused for others",
     ),
     10,
   ),

@@ -79,10 +79,10 @@ async function warnOfLogs({ log, isFirst }: ServeOptions, engine: Engine): Promi
     return;
   }
   if (kernelLogProblem !== "") {
-    log.warn({ reason: kernelLogProblem }, "containers' kernel logs tell of nothing");
+    log.warn({ reason: kernelLogProblem }, "containers' kernel logs get no events");
   }
   for (const reason of kernelLogMissing) {
-    log.warn({ reason }, "containers' kernel logs do without, and tell less of what has ended");
+    log.warn({ reason }, "containers' kernel logs lack a source and miss some of what has ended");
   }
 }
 

@@ -51,7 +51,7 @@ std::optional<ContainerTree> open_tree(const Options& options, const MountOwners
     const std::string link = "pid:" + std::to_string(options.pid);
     const ssize_t n = ::readlinkat(all.get(), link.c_str(), id, sizeof id);
     if (n <= 0) {
-      problem(errno == ENOENT ? "it is in no container" : explain(errno));
+      problem(errno == ENOENT ? "it is not in a container" : explain(errno));
       return std::nullopt;
     }
     report.id.assign(id, static_cast<size_t>(n));
@@ -150,7 +150,7 @@ Report run_attach(const Options& options) {
   if (!own) return fail("/proc: " + explain(own.error().code));
   auto target = Target::open(options.pid, own.value());
   if (!target) return fail(why_not_known(target.error()));
-  if (is_of_host(target.value())) return fail("it is in no container");
+  if (is_of_host(target.value())) return fail("it is not in a container");
   const Fd lock = lock_namespace(target.value().mount_namespace());
   // Whoever held the lock may have changed what is mounted.
   const auto seen = target.value().refresh();

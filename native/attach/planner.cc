@@ -171,7 +171,7 @@ void Planner::plan_file(const std::string& root, const TreeFile& file) {
   const Top seen = top->id == parent_id ? Top::kKernel : classify(*top, file);
   const bool fits = mode == (file.directory ? S_IFDIR : S_IFREG);
   if (!fits && seen != Top::kForeign) {
-    return note(path, FileState::kFailed, "of another type");
+    return note(path, FileState::kFailed, "it has another file type");
   }
   if (file.directory && !plan_below(path, file, seen, parent_id, step)) return;
   if (seen == Top::kLxcfs && options_.replace_lxcfs && plan_uncover(path, file, step)) return;

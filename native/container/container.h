@@ -57,7 +57,7 @@ class Container {
 
   ContainerId id() const { return description_.id; }
   const ContainerDescription& description() const { return description_; }
-  /// Where what it has told survives its worker; nullptr: it does not.
+  /// Keeps what it has told for the next worker; nullptr: nothing does.
   StateFile* state() const { return around_.state; }
 
   /// Gathers and renders. `now_us` is CLOCK_BOOTTIME. Errors: ESRCH when the container is gone,
@@ -68,7 +68,7 @@ class Container {
   /// this one too, unless a limit was written since. `made` tells whether it was made anew.
   Result<std::string> render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
                                     bool& made);
-  /// The same to who has another clock than the container's first PID namespace: made anew.
+  /// The same for a caller whose clock is not the first PID namespace's: always rendered.
   Result<std::string> render_for(const View& view, uint64_t now_us, const Clock& clock);
   /// Whether a clock is that of the first PID namespace.
   bool is_first(const Clock& clock) const {

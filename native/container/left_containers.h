@@ -8,9 +8,9 @@
 
 namespace vprocfs {
 
-/// Whose the open files are that a worker before us left. Who made them may have ended, and may
-/// have made looking for it as costly as it can, while all readers wait for us to begin: so looking
-/// in vain has a budget of its own. Not thread-safe.
+/// Finds the containers of the open files that a worker before us left. The process that opened
+/// one may have ended, and may have made the search as costly as it can, while all readers wait for
+/// us to begin: so searches in vain have a budget of their own. Not thread-safe.
 class LeftContainers {
  public:
   /// Borrows the registry.

@@ -15,8 +15,8 @@
 
 namespace vprocfs {
 
-/// What a handler makes of a request. Whoever called the handler gives it to the kernel
-/// (Answers::give), and counts it.
+/// What a handler returns for a request. Its caller gives it to the kernel (Answers::give), and
+/// counts it.
 class [[nodiscard]] Answer {
  public:
   /// A structure of the protocol.
@@ -45,7 +45,7 @@ class [[nodiscard]] Answer {
 
   /// The kernel waits for none.
   static Answer none() { return Answer(To::kNobody); }
-  /// Somebody else gives it, now or later: whoever gives the request its turn, or ends its wait.
+  /// Given elsewhere, now or later: by what gives the request its turn, or ends its wait.
   static Answer elsewhere() { return Answer(To::kElsewhere); }
 
   /// Runs `undo` if the caller is gone before it gets the answer.

@@ -77,7 +77,7 @@ class Engine {
   /// The log of a container from a record on; what it begins with where there is none yet. Errors
   /// as Registry::by_id(), and ENOTSUP: containers have no logs.
   Result<KernelLogs::Page> kernel_log(ContainerId id, uint64_t from, size_t most);
-  /// Why logs tell of nothing; empty when they do, or are not to be.
+  /// Why logs get no events; empty when they do, or are not to be.
   std::string log_problem() const { return active() ? log_problem_ : std::string(); }
   const KernelLogs* logs() const { return active() ? logs_.get() : nullptr; }
   const Sampler* sampler() const { return active() ? sampler_.get() : nullptr; }

@@ -4,8 +4,8 @@
 
 namespace vprocfs {
 
-/// Where a reader of /dev/kmsg is. Its kernel knows nothing of records, and of what it does to a
-/// file's position tells only the next read.
+/// Where a reader of /dev/kmsg is. The kernel's file system layer knows nothing of records, and
+/// only the next read shows what it did to the position of the file.
 struct KmsgCursor {
   uint64_t next = 0;    ///< number of the record that is read next
   uint64_t offset = 0;  ///< where a read is expected that nobody has sought for

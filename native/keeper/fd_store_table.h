@@ -11,8 +11,8 @@ namespace vprocfs {
 
 class Store;
 
-/// Descriptors that workers leave with the keeper for those after them. What they are is nothing to
-/// the keeper. The table lies in a memfd, so that a keeper that executes itself again has it.
+/// Descriptors that workers leave with the keeper for later workers. The keeper does not know what
+/// they are. The table lies in a memfd, so that a keeper that executes itself again has it.
 class FdStoreTable {
  public:
   static constexpr size_t kMost = 4096;

@@ -119,7 +119,8 @@ int main(int argc, char** argv) {
     }
   }
   if (!known && !memo.open(Fd())) {
-    keeper_log(options.log, LogLevel::kWarn, "no memory of its own: %s", std::strerror(errno));
+    keeper_log(options.log, LogLevel::kWarn, "no memory for the next keeper: %s",
+               std::strerror(errno));
   }
   // A worker that goes on does not serve what it does not have.
   if (!polled.made() && !resumes) make_polled(options, polled);
@@ -132,7 +133,8 @@ int main(int argc, char** argv) {
   FdStoreTable fd_store;
   // Without one nothing outlives workers in it, and they serve all the same.
   if (!fd_store.open(earlier.fd_store_fd)) {
-    keeper_log(options.log, LogLevel::kWarn, "no memory for descriptors: %s", std::strerror(errno));
+    keeper_log(options.log, LogLevel::kWarn, "no memory for descriptors of workers: %s",
+               std::strerror(errno));
   }
   fd_store.outlive(false);
   fd_store.attach(store);

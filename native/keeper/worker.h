@@ -50,7 +50,7 @@ struct Worker {
 
   bool alive() const { return pid > 0; }
   bool serves() const { return state == WorkerState::kServing && kill_reason == nullptr; }
-  /// It did real work and not only begin to: whatever ends it now is no failure to start.
+  /// It has served long enough that its end is not a failure to start.
   bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;
   /// Tells it how rarely it may beat while nobody asks anything, and whether it may rest. It beats

@@ -12,10 +12,10 @@
 
 namespace vprocfs {
 
-/// Who crashed, for records that tell of a crash by a PID, which somebody else may have a moment
-/// later. Whoever it was is being killed or gone since; and the kernel tells of each crash a second
-/// time, with a time of the clock that processes begin by (process connector). When either is read
-/// does not matter. Not thread-safe.
+/// Finds the process that a record of a crash is about. The record has only its PID, which another
+/// process may have a moment later. The process that crashed is being killed or gone since; and the
+/// kernel reports each crash a second time, by the process connector, on the clock by which
+/// processes begin. It does not matter when either is read. Not thread-safe.
 class Crashes {
  public:
   /// The kernel said that whoever had that number crashed at `at_us`, CLOCK_BOOTTIME; since then

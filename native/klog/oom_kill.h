@@ -7,7 +7,7 @@
 
 namespace vprocfs {
 
-/// A process that the kernel killed for want of memory.
+/// A process that the OOM killer killed.
 struct OomKill {
   double time_s = 0;         ///< since the epoch
   std::string constraint;    ///< "CONSTRAINT_MEMCG" and the like

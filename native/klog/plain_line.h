@@ -9,9 +9,9 @@
 
 namespace vprocfs {
 
-/// A record of which only the thread that printed it, `task`, tells whose it is. PIDs in it are the
-/// container's or it is not told. Nothing when it has what is the host's alone: addresses, CPUs,
-/// stacks, ports of its bridges.
+/// A record that only the thread that printed it, `task`, identifies as a container's. It is left
+/// out if it has a PID that the container does not know. Nothing if it has details of the host
+/// alone: addresses, CPUs, stacks, ports of its bridges.
 std::optional<LogLine> plain_line(const LogRecord& record, pid_t task);
 
 }  // namespace vprocfs

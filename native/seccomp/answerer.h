@@ -46,8 +46,8 @@ struct Verdict {
   seccomp_notif_resp response(uint64_t id) const;
 };
 
-/// How a call ends that has no answer of ours: the kernel runs it, but for syslog(2), with which it
-/// would tell the host's log (EPERM).
+/// How a call ends that we do not answer: the kernel runs it, except syslog(2), by which it would
+/// return the host's log (EPERM).
 Verdict unanswered(const seccomp_data& data);
 
 /// Whether a call still waits for its answer. False: its caller was killed or interrupted, or

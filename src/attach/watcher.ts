@@ -174,7 +174,7 @@ export class Watcher {
       }
       this.#options.log.warn(
         { reason: messageOf(error) },
-        "the kernel does not tell of new processes: new containers are found by hooks only",
+        "the kernel does not report new processes: only hooks find new containers",
       );
     }
     return true;
@@ -190,7 +190,7 @@ export class Watcher {
   }
 
   #fail(error: unknown): void {
-    this.#options.log.error({ error: messageOf(error) }, "looking after containers failed");
+    this.#options.log.error({ error: messageOf(error) }, "watching containers failed");
   }
 
   #meet(pid: number, namespace: number): void {

@@ -133,7 +133,7 @@ function lineOf({ container, reports }: Outcome, action: Action): string {
 function predecessor(path: string, mountpoint: string): string {
   const place = canonicalPath(path);
   if (place === mountpoint) {
-    throw new VprocfsError("USAGE", `--in-place-of: ${printable(place)} is where this one serves`);
+    throw new VprocfsError("USAGE", `--in-place-of: ${printable(place)} is its own mount point`);
   }
   return place;
 }
@@ -181,7 +181,7 @@ function add(program: Command, context: Context, action: Action, summary: string
   if (action === "attach") {
     command.option(
       "--in-place-of <DIR>",
-      "replace the files of the vprocfs that serves there, only where they are",
+      "replace the files of the vprocfs that serves there; skip containers that have none",
     );
   }
   if (action === "detach") {

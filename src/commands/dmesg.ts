@@ -27,8 +27,8 @@ export function addDmesg(program: Command, context: Context): void {
     .command("dmesg")
     .summary("show the kernel log of a container")
     .description(
-      "Prints what the kernel's log tells of a container: processes killed for want of memory, faults, " +
-        "rejected forks. PIDs and paths are those that the container knows.",
+      "Prints the kernel log of a container: OOM kills, faults, rejected forks. PIDs and " +
+        "paths are those that the container knows.",
     )
     .argument("<CONTAINER>", "id, name, or the PID of any process in it")
     .option("-w, --follow", "wait for more records")

@@ -77,8 +77,8 @@ export function addDoctor(program: Command, context: Context): void {
     .summary("find problems on this host and say how to fix them")
     .description(
       "Checks the kernel, the controllers, the mount and the containers: what is mounted in them, whether " +
-        "they see what their cgroups say, and what they suffer from. Exits with 0 when all is well, 3 " +
-        "with warnings, 4 with problems.",
+        "they see what their cgroups say, and what they are short of. Exits with 0 when all is " +
+        "well, 3 with warnings, 4 with problems.",
     )
     .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
     .option("--json", "print an array of findings");

@@ -54,8 +54,8 @@ const WORDS: Readonly<Record<HookOutcome["state"], string>> = {
   unchanged: "is there already",
   removed: "removed",
   absent: "is not there",
-  left: "stays: containers that were made with the hook may name it, and it does nothing without vprocfs",
-  foreign: "is somebody else's: left as it is",
+  left: "kept: containers created with the hook may refer to it; it does nothing without vprocfs",
+  foreign: "belongs to somebody else: left as it is",
   "not needed": "not needed here",
   failed: "failed",
 };

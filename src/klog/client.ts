@@ -82,7 +82,7 @@ export async function readKernelLog(
     if (!mayReturn || Date.now() - heard > PATIENCE_MS) {
       const reason = isKnown
         ? "the vprocfs here has stopped"
-        : (REASONS[error] ?? `kernel logs cannot be asked for (${error})`);
+        : (REASONS[error] ?? `cannot get the kernel log (${error})`);
       throw new VprocfsError("NOT_MOUNTED", `${printable(mountpoint)}: ${reason}`);
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MS));

@@ -96,7 +96,8 @@ export class Exporter {
       }
       log.info({ metrics: nameOf(address) }, "serving metrics");
     } catch (error) {
-      log.warn({ metrics: nameOf(address), reason: messageOf(error) }, "for root only");
+      const reason = messageOf(error);
+      log.warn({ metrics: nameOf(address), reason }, "metrics: only root can read them");
     }
   }
 
@@ -109,7 +110,8 @@ export class Exporter {
         rmSync(address.path, { force: true });
       }
     } catch (error) {
-      log.warn({ metrics: nameOf(address), reason: messageOf(error) }, "the old socket stays");
+      const reason = messageOf(error);
+      log.warn({ metrics: nameOf(address), reason }, "metrics: cannot remove the old socket");
     }
     if (this.#isClosed) {
       return;

@@ -143,7 +143,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "kernel_log_unproven_total",
     "counter",
-    "Events in the host's kernel log that look like a container's, and nothing proves whose",
+    "Events in the host's kernel log that look like a container's but are not proven to be any's",
     ({ counters }) => counters.kernelLog?.unproven,
   ],
   [
@@ -155,7 +155,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "kernel_log_refused_total",
     "counter",
-    "Events told to nobody since containers' kernel logs have the size that they may",
+    "Events left out because containers' kernel logs had reached their limits",
     ({ counters }) => counters.kernelLog?.refused,
   ],
   [
@@ -378,7 +378,7 @@ export function selfMetrics(current: () => SelfSheet): MetricSource[] {
     metric(
       "container_log_records_total",
       "counter",
-      "Records told to containers in kernel logs of their own",
+      "Records added to the kernel logs of containers",
       ({ counters: { kernelLog } }, emit) => {
         for (const [kind, count] of Object.entries(kernelLog?.records ?? {})) {
           emit(count, { kind });

@@ -112,7 +112,7 @@ function checkMounts(
   if (dead.length > 0) {
     findings.add(
       "problem",
-      `mounted from a vprocfs or LXCFS that is no more: ${few(dead)}`,
+      `mounted from a vprocfs or LXCFS that has ended: ${few(dead)}`,
       `vprocfs attach ${name}`,
     );
   }
@@ -126,14 +126,14 @@ function checkMounts(
   if (lxcfs.length > 0 && live.length > 0) {
     findings.add(
       "warning",
-      `${live.length} files are vprocfs's and ${lxcfs.length} an LXCFS's, whose figures do not fit each other: ${few(lxcfs)}`,
+      `${live.length} files are vprocfs's and ${lxcfs.length} an LXCFS's, whose figures do not agree: ${few(lxcfs)}`,
       `vprocfs attach ${name}`,
     );
   } else if (lxcfs.length > 0) {
     findings.add("info", `an LXCFS's: ${few(lxcfs)}`, `vprocfs attach ${name}`);
   }
   if (live.length + dead.length + lxcfs.length === 0 && whyNot !== undefined) {
-    findings.add("info", `nothing of vprocfs is mounted, and nothing is to be: ${whyNot}`);
+    findings.add("info", `nothing of vprocfs is mounted, on purpose: ${whyNot}`);
   } else if (live.length + dead.length + lxcfs.length === 0) {
     findings.add(
       "warning",
@@ -187,14 +187,14 @@ async function checkFigures(
         right.push(`${what} ${found}`);
       } else if (found === ofHost) {
         // Bound from the host: it tells whoever asks, and that was us.
-        findings.add("info", `${what} inside depends on who asks: not checked`);
+        findings.add("info", `${what} inside depends on the caller: not checked`);
       } else {
         findings.add("problem", `${what} inside is ${found}, its cgroup says ${expected}`);
       }
     } catch (error) {
       const code = errnoOf(error);
       if (code === "EAGAIN" || code === "EXDEV") {
-        findings.add("info", `/${path} inside: not checked, its own file systems are not asked`);
+        findings.add("info", `/${path} inside: not checked, its own file system would answer`);
       } else if (code !== "ESRCH") {
         findings.add("problem", `/${path} inside: ${messageOf(error)}`);
       }
@@ -244,7 +244,7 @@ function checkUse(findings: Findings, container: Surveyed): void {
   if (total !== undefined && available !== undefined && 1 - available / total > NEAR_LIMIT) {
     findings.add(
       "warning",
-      `${Math.round(100 * (1 - available / total))} % of ${formatBytes(total)} memory are in use`,
+      `${Math.round(100 * (1 - available / total))} % of ${formatBytes(total)} memory is in use`,
       "raise its memory limit, or find what grows ('vprocfs explain', 'vprocfs top')",
     );
   }

@@ -87,7 +87,7 @@ function checkSwap(findings: Findings, containers: readonly ContainerInfo[]): vo
     const todo = place.v2
       ? "enable the memory controller for the cgroup's parent"
       : "boot with swapaccount=1";
-    findings.add("warning", "swap is not accounted: containers are shown none in use", todo);
+    findings.add("warning", "swap is not accounted: containers see no swap in use", todo);
   }
 }
 
@@ -116,7 +116,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
     survey.readsLog ? "ok" : "warning",
     survey.readsLog
       ? "the kernel's log can be read: it dates OOM kills"
-      : "the kernel's log cannot be read: OOM kills are dated when they are noticed, and containers' logs tell of nothing",
+      : "the kernel's log cannot be read: OOM kills are dated when they are noticed, and containers' logs get no events",
     survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
   // Whatever its own log tells, a container then has that of the whole host.
@@ -153,7 +153,7 @@ function checkLxcfs(findings: Findings, mounts: readonly Mount[], identity: Iden
       "stop one of the two; vprocfs can serve on /var/lib/lxcfs",
     );
   } else if (isRunning("lxcfs")) {
-    findings.add("info", "a process lxcfs runs, and has nothing mounted here");
+    findings.add("info", "an lxcfs process is running but has nothing mounted here");
   }
 }
 
@@ -182,7 +182,7 @@ function checkStatus(findings: Findings, status: Status): void {
   }
   if (restarts > 0) {
     const level = failuresInARow > 1 ? "warning" : "info";
-    findings.add(level, `workers ended ${restarts} times without being told to${last}`);
+    findings.add(level, `workers ended unexpectedly ${restarts} times${last}`);
   }
   if (standby === "off") {
     findings.add("info", "no worker stands by: a takeover waits for Node to start");
@@ -202,7 +202,10 @@ function checkStatus(findings: Findings, status: Status): void {
     );
   }
   if (status.statesIgnored > 0) {
-    findings.add("warning", `${status.statesIgnored} times what a worker left could not be used`);
+    findings.add(
+      "warning",
+      `the state of an earlier worker could not be restored ${status.statesIgnored} times`,
+    );
   }
 }
 
@@ -223,7 +226,7 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
     }
     isWorthAWord = true;
     const often =
-      refused === 0 ? "" : `; ${refused} times a container asked for more than its part`;
+      refused === 0 ? "" : `; containers asked ${refused} times for more than their share`;
     const todo =
       level === "warning" && ["containers", "sources", "triggers"].includes(name)
         ? "raise LimitNOFILE of the service; 'vprocfs top' shows who holds most"
@@ -231,7 +234,7 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
     findings.add(level, `${used} of ${limit} ${what} in use${often}`, todo);
   }
   if (!isWorthAWord) {
-    findings.add("ok", "no container has asked for more than its part of what all share");
+    findings.add("ok", "no container has asked for more than its share of the shared resources");
   }
 }
 
@@ -246,8 +249,8 @@ function checkPolled(findings: Findings, config: Config, mountpoint: string): vo
   } else {
     findings.add(
       "warning",
-      "pressure files have no mount of their own: every program that polls all files it opens waits longer, and one that polls keeps the node from suspending",
-      `start vprocfs anew; why it could not be mounted is in ${serviceOf(mountpoint).log}`,
+      "pressure files have no mount of their own: opens are slower for programs that poll every file, and a waiting poll keeps the node from suspending",
+      `restart vprocfs; see ${serviceOf(mountpoint).log} for why it could not be mounted`,
     );
   }
 }
@@ -289,7 +292,7 @@ async function checkVersion(
     );
   }
   for (const reason of daemon.kernelLogMissing ?? []) {
-    findings.add("info", `kernel logs do without, and tell less of what has ended: ${reason}`);
+    findings.add("info", `kernel logs lack a source and miss some of what has ended: ${reason}`);
   }
   checkResources(findings, daemon);
 }

@@ -260,7 +260,7 @@ describeLive("attach", ["unshare"], () => {
 
     it.each([
       ["a process that is gone", 4_194_300, "there is no such process"],
-      ["a process of the host", process.pid, "it is in no container"],
+      ["a process of the host", process.pid, "it is not in a container"],
     ])("%s", async (_, pid, reason) => {
       const outcome = await attach(daemon, pid);
       expect(outcome).toMatchObject({ status: 0 });

@@ -66,7 +66,7 @@ describeLive("vprocfs doctor", [], () => {
     expect(warnings.every(({ todo }) => todo !== undefined)).toBe(true);
     await vprocfs("detach", id, "--mountpoint", daemon.mountpoint);
     expect((await findingsOf(daemon, address, id)).map(({ what }) => what)).toContain(
-      "nothing of vprocfs is mounted, and nothing is to be: it was detached, or its own configuration says so",
+      "nothing of vprocfs is mounted, on purpose: it was detached, or its own configuration says so",
     );
     const covered = await Container.start(own, {
       name: "covered",
@@ -94,7 +94,7 @@ describeLive("vprocfs doctor", [], () => {
     expect(missing).toEqual(setting === "on" ? ["not mounted: dev/kmsg"] : []);
   });
 
-  it("finds mounts of a vprocfs that is no more", async () => {
+  it("finds mounts of a vprocfs that has ended", async () => {
     const own = testScope();
     const life = testScope();
     const first = await Daemon.start(life);
@@ -103,7 +103,7 @@ describeLive("vprocfs doctor", [], () => {
     const { daemon, address } = await serveMetrics(own);
     const findings = await findingsOf(daemon, address, `${container.init}`);
     const problem = findings.find(({ level }) => level === "problem");
-    expect(problem?.what).toMatch(/^mounted from a vprocfs or LXCFS that is no more: /);
+    expect(problem?.what).toMatch(/^mounted from a vprocfs or LXCFS that has ended: /);
     const text = await vprocfs("doctor", "--mountpoint", daemon.mountpoint, "--metrics", address);
     expect(text.status).toBe(4);
     expect(`${text.stdout}`).toMatch(/^problem {2}/m);

@@ -88,7 +88,7 @@ describeLive("another vprocfs", ["g++"], () => {
       await vprocfs("attach", "--all", ...on, "--in-place-of", daemon.mountpoint),
     ).toMatchObject({
       status: 2,
-      stderr: `vprocfs: --in-place-of: ${daemon.mountpoint} is where this one serves\n`,
+      stderr: `vprocfs: --in-place-of: ${daemon.mountpoint} is its own mount point\n`,
     });
   });
 });

@@ -214,7 +214,11 @@ exec /sbin/init
       ["a pid that is none", '{"pid": "1"}', "bad pid"],
       ["a negative pid", '{"pid": -5}', "bad pid"],
       ["a huge pid", '{"pid": 99999999999}', "bad pid"],
-      ["a process of the host", `{"id": "x", "pid": ${process.pid}}`, "x: it is in no container"],
+      [
+        "a process of the host",
+        `{"id": "x", "pid": ${process.pid}}`,
+        "x: it is not in a container",
+      ],
     ])("%s on the hook's stdin", (_, input, reason) => {
       const argv = ["--mountpoint", daemon.mountpoint, "--hook", "oci"];
       const { status, stderr } = spawnSync(helperPath(), [...argv, "--strict"], {

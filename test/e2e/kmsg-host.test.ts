@@ -80,7 +80,7 @@ describeLive("kernel logs of containers", ["dmesg"], () => {
       const lines = await linesOf(container);
       expect(lines[0]).toContain("Linux version");
       expect(lines.slice(BANNER)).toEqual(["written"]);
-      const said = daemon.logs.match(/containers' kernel logs tell of nothing/g);
+      const said = daemon.logs.match(/containers' kernel logs get no events/g);
       expect(said).toHaveLength(1);
       expect(daemon.logs).toMatch(/\/dev\/kmsg: (Operation not permitted|No such file)/);
     },
@@ -141,7 +141,7 @@ describeLive("kernel logs of containers", ["dmesg"], () => {
       const killed = isProven ? victim : `(${victim}|0)`;
       expect(lines.join("\n")).toMatch(new RegExp(`Killed process ${killed} \\(tail\\)`));
       expect(await linesOf(other)).toHaveLength(BANNER);
-      const said = daemon.logs.split("\n").filter((line) => line.includes("logs do without"));
+      const said = daemon.logs.split("\n").filter((line) => line.includes("logs lack a source"));
       expect(said).toHaveLength(missing.length);
       const doctor = `${(await vprocfs("doctor", "--mountpoint", daemon.mountpoint)).stdout}`;
       for (const reason of missing) {

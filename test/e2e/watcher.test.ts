@@ -66,7 +66,7 @@ describeLive("the watcher", ["unshare"], () => {
       await container.shell("umount /proc/meminfo");
       await served(container);
     }
-    const count = () => daemon.logs.split("keeps taking files away").length;
+    const count = () => daemon.logs.split("keeps unmounting files").length;
     const before = count();
     for (let times = 0; count() === before && times < 20; times += 1) {
       await container.run(["umount", "/proc/meminfo"]);

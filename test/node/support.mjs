@@ -57,10 +57,10 @@ ${notes.join("\n")}
 ## Fifty containers
 
 On Debian 13 the last of 50 containers is served 16 s after \`systemctl start\`, the first one after 12 s; on the machine
-outside the last one after 0.7 s (median of three, 0.6 to 0.7), the first after 0.5 s. That is 23 times as long, and five
-times was the aim: this emulation cannot give it, since what is none of ours takes there 14 times (a loop), 27 times (a
-start of Node.js) and 32 times (processes) as long. Of CPU time, 50 containers take the machine outside 0.4 s beside the
-start of the service.
+outside the last one after 0.7 s (median of three, 0.6 to 0.7), the first after 0.5 s. That is 23 times as long; the aim
+was five times. This emulation cannot reach that, because even what is not vprocfs takes 14 times (a loop), 27 times
+(a start of Node.js) and 32 times (processes) as long there. 50 containers cost the machine outside 0.4 s of CPU time,
+besides the start of the service.
 
 ## arm64
 
