@@ -40,7 +40,9 @@ void bound_descriptors(uint64_t descriptors, uint64_t triggers_each, Bounds& bou
 /// Thread-safe.
 class Commons {
  public:
-  explicit Commons(const Bounds& bounds) : bounds_(bounds) {}
+  /// `cpu_each_us`, `cpu_all_us` as Crowd has them.
+  explicit Commons(const Bounds& bounds, uint64_t cpu_each_us = 0, uint64_t cpu_all_us = 0)
+      : bounds_(bounds), crowd_(cpu_each_us, cpu_all_us) {}
 
   const Bound& bound(Resource r) const { return bounds_[index(r)]; }
   uint64_t used(Resource r) const { return used_[index(r)].load(std::memory_order_relaxed); }

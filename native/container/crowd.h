@@ -8,48 +8,80 @@
 
 namespace vprocfs {
 
-/// CPU time that all tenants together take for their requests, and how many take much of it: what
-/// each may have while others want the CPUs is then less. Time goes in windows of half a second;
-/// what counts is the window before. Thread-safe, without locks: at a window's begin a piece may be
-/// lost.
+/// What all tenants together may take of the CPUs for their requests while others want them, and
+/// the share of it that each may have. Time goes in windows of half a second: the share of a window
+/// is that of the one before, less when all took too much in that and more when they left some.
+/// Thread-safe, without locks: at a window's begin what one thread notes may be lost.
 class Crowd {
  public:
   static constexpr uint64_t kWindowUs = 500'000;
-  /// A tenant that takes so much in a window takes much: a fiftieth of a CPU.
-  static constexpr uint64_t kMuchUs = kWindowUs / 50;
+
+  /// `each_us`: what one tenant may have in any case; `all_us`: what all together may have, 0: no
+  /// limit. Both in µs a second.
+  Crowd(uint64_t each_us, uint64_t all_us) : each_us_(each_us), all_us_(all_us) {
+    for (Window& window : windows_) window.share_us = each_us;
+  }
+
+  /// What a tenant has to take in this window to be one of those that take much: half of the share,
+  /// or a hundredth of a CPU where that is less.
+  uint64_t much_us(uint64_t now_us) {
+    const uint64_t share_us = at(now_us).share_us.load(std::memory_order_relaxed);
+    return std::max<uint64_t>(1, std::min(per_window(share_us) / 2, kWindowUs / 100));
+  }
 
   /// A tenant was charged `took_us`; `is_much`: with that it has taken much in this window.
   void note(uint64_t now_us, uint64_t took_us, bool is_much) {
+    Window& window = at(now_us);
+    window.used_us.fetch_add(took_us, std::memory_order_relaxed);
+    if (is_much) window.many.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  /// How many thousandths of what a tenant takes count against what it may have in any case: 1000
+  /// while that is its share.
+  uint64_t weight(uint64_t now_us) {
+    const uint64_t share_us = at(now_us).share_us.load(std::memory_order_relaxed);
+    return share_us == 0 ? kWhole : std::max(kWhole, each_us_ * kWhole / share_us);
+  }
+
+  /// A weight of what it is.
+  static constexpr uint64_t kWhole = 1000;
+
+ private:
+  struct Window {
+    std::atomic<uint64_t> number{0}, used_us{0}, many{0}, share_us{0};
+  };
+
+  static uint64_t per_window(uint64_t per_second) { return per_second * kWindowUs / 1'000'000; }
+
+  /// This window, begun by whoever comes first.
+  Window& at(uint64_t now_us) {
     const uint64_t number = now_us / kWindowUs;
     Window& window = windows_[number % windows_.size()];
     if (window.number.exchange(number, std::memory_order_relaxed) != number) {
       window.used_us.store(0, std::memory_order_relaxed);
       window.many.store(0, std::memory_order_relaxed);
+      window.share_us.store(share_after(windows_[(number + 2) % windows_.size()], number),
+                            std::memory_order_relaxed);
     }
-    window.used_us.fetch_add(took_us, std::memory_order_relaxed);
-    if (is_much) window.many.fetch_add(1, std::memory_order_relaxed);
+    return window;
   }
 
-  /// How many thousandths of what a tenant takes are to count against its `each_us`, µs a second:
-  /// 1000 unless all together took nearly `all_us` in the window before. Then those that take much
-  /// share that among them, and none is given more than `each_us`.
-  uint64_t weight(uint64_t now_us, uint64_t each_us, uint64_t all_us) const {
-    const uint64_t number = now_us / kWindowUs;
-    const Window& window = windows_[(number + windows_.size() - 1) % windows_.size()];
-    if (all_us == 0 || window.number.load(std::memory_order_relaxed) + 1 != number) return 1000;
-    // While it is kept to that it takes hardly less.
-    const uint64_t used_us = window.used_us.load(std::memory_order_relaxed);
-    if (used_us * (1'000'000 / kWindowUs) * 10 < all_us * 8) return 1000;
-    // Where nobody takes much there are too many.
-    const uint64_t found = window.many.load(std::memory_order_relaxed);
-    const uint64_t many = found > 0 ? found : used_us / kMuchUs;
-    return std::max<uint64_t>(1000, many * each_us * 1000 / all_us);
+  uint64_t share_after(const Window& before, uint64_t number) const {
+    if (all_us_ == 0 || before.number.load(std::memory_order_relaxed) + 1 != number) {
+      return each_us_;
+    }
+    const uint64_t share_us = before.share_us.load(std::memory_order_relaxed);
+    const uint64_t used_us = before.used_us.load(std::memory_order_relaxed);
+    const uint64_t all_us = per_window(all_us_);
+    if (used_us > all_us) {
+      // While the CPUs are free nobody is kept to it, and it must not shrink to nothing.
+      const uint64_t many = std::max<uint64_t>(1, before.many.load(std::memory_order_relaxed));
+      return std::min(each_us_, std::max(share_us * all_us / used_us, all_us_ / (2 * many)));
+    }
+    return used_us * 10 < all_us * 8 ? std::min(each_us_, share_us * 5 / 4 + 1) : share_us;
   }
 
- private:
-  struct Window {
-    std::atomic<uint64_t> number{0}, used_us{0}, many{0};
-  };
+  const uint64_t each_us_, all_us_;
   std::array<Window, 3> windows_;  ///< by number; the third one is begun only after the first ended
 };
 

@@ -19,8 +19,6 @@ struct TenantRates {
   uint64_t renders = 0;
   uint64_t calls = 0;   ///< system calls of it that are answered
   uint64_t cpu_us = 0;  ///< CPU time for its requests, µs
-  /// CPU time for the requests of all together while others want the CPUs, µs.
-  uint64_t all_cpu_us = 0;
 };
 
 /// The outermost container, and what it and all that are nested in it share: however many it nests,
@@ -38,9 +36,7 @@ class Tenant {
         renders_(rates.renders),
         calls_(rates.calls),
         cpu_(rates.cpu_us),
-        cpu_beside_others_(rates.cpu_us / kOthersPart),
-        each_us_(rates.cpu_us / kOthersPart),
-        all_us_(rates.all_cpu_us) {}
+        cpu_beside_others_(rates.cpu_us / kOthersPart) {}
 
   /// Of the outermost container.
   ContainerId id() const { return id_; }
@@ -56,7 +52,7 @@ class Tenant {
   Budget& cpu_beside_others() { return cpu_beside_others_; }
   /// What CPU time counts for there, µs: more than it is when many tenants ask for much.
   uint64_t counted_us(uint64_t took_us) const {
-    return took_us * weight_.load(std::memory_order_relaxed) / 1000;
+    return took_us * weight_.load(std::memory_order_relaxed) / Crowd::kWhole;
   }
   Rivals& rivals() { return rivals_; }
   /// Others have come: what it had before is not held against it.
@@ -68,9 +64,12 @@ class Tenant {
   /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
   /// the tenant may soon be over its budget of CPU time.
   void begin_lap(CpuLaps& laps) {
-    laps.begin(cpu_.is_low() || (cpu_beside_others_.is_low() && rivals_.seen()));
+    // With much weight one piece that is measured for sixteen would be owed for long.
+    const bool is_crowded = weight_.load(std::memory_order_relaxed) > Crowd::kWhole;
+    laps.begin(is_crowded || cpu_.is_low() || (cpu_beside_others_.is_low() && rivals_.seen()));
   }
-  void charge_lap(CpuLaps& laps) {
+  /// `is_usual`: what it takes is what its requests take.
+  void charge_lap(CpuLaps& laps, bool is_usual = true) {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
     const uint64_t now_us = boottime_us();
@@ -78,6 +77,7 @@ class Tenant {
     cpu_.charge(now_us, took_us);
     cpu_beside_others_.charge(now_us, counted_us(took_us));
     charged_us_.fetch_add(took_us, std::memory_order_relaxed);
+    if (!is_usual) return;
     const uint64_t before_us = usual_lap_us_.load(std::memory_order_relaxed);
     const uint64_t usual_us = (7 * before_us + std::min(laps.took_us(), CpuLaps::kLongUs) + 7) / 8;
     usual_lap_us_.store(usual_us, std::memory_order_relaxed);
@@ -101,11 +101,11 @@ class Tenant {
     const uint64_t number = now_us / Crowd::kWindowUs;
     if (window_.exchange(number, std::memory_order_relaxed) != number) {
       in_window_us_.store(0, std::memory_order_relaxed);
-      weight_.store(crowd->weight(now_us, each_us_, all_us_), std::memory_order_relaxed);
+      weight_.store(crowd->weight(now_us), std::memory_order_relaxed);
     }
+    const uint64_t much_us = crowd->much_us(now_us);
     const uint64_t before_us = in_window_us_.fetch_add(took_us, std::memory_order_relaxed);
-    const bool is_much = before_us < Crowd::kMuchUs && before_us + took_us >= Crowd::kMuchUs;
-    crowd->note(now_us, took_us, is_much);
+    crowd->note(now_us, took_us, before_us < much_us && before_us + took_us >= much_us);
   }
 
   static constexpr int64_t kOwedToOthersUs = 20'000;
@@ -115,9 +115,8 @@ class Tenant {
   Gate gate_;
   Budget renders_, calls_, cpu_, cpu_beside_others_;
   Rivals rivals_;
-  const uint64_t each_us_, all_us_;
   std::atomic<uint64_t> charged_us_{0};
-  std::atomic<uint64_t> window_{0}, in_window_us_{0}, weight_{1000};  ///< see Crowd
+  std::atomic<uint64_t> window_{0}, in_window_us_{0}, weight_{Crowd::kWhole};  ///< see Crowd
   std::atomic<uint64_t> usual_lap_us_{20};
 };
 

@@ -110,7 +110,9 @@ void Engine::limits_changed() {
 }
 
 Result<bool> Engine::prepare() {
-  commons_ = std::make_unique<Commons>(bounds_of(options_.server, raise_descriptor_limit()));
+  const uint64_t cpu_us = options_.server.cpu_us_per_second;
+  commons_ = std::make_unique<Commons>(bounds_of(options_.server, raise_descriptor_limit()),
+                                       cpu_us / Tenant::kOthersPart, most_cpu_us_of_all(cpu_us));
   auto host = Host::open();
   if (!host) return host.error();
   host_ = std::move(host.value());
@@ -173,8 +175,7 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   around.state = &plain_->state();
   around.procfs_fd = host_->procfs.get();
   around.rates = {options_.server.renders_per_second, options_.agent.calls_per_second,
-                  options_.server.cpu_us_per_second,
-                  most_cpu_us_of_all(options_.server.cpu_us_per_second)};
+                  options_.server.cpu_us_per_second};
   registry_ = std::make_unique<Registry>(*host_->resolver, around);
   make_servers();
   started_ = true;

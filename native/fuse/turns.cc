@@ -159,21 +159,23 @@ Pacer::Work Turns::when_due(std::shared_ptr<Waiting> waiting, const Loan& loan) 
     Tenant& tenant = waiting->container->tenant();
     tenant.begin_lap(laps);
     loan.budget->give(loan.lent_us);
-    if (!wait_again(waiting, loan)) {
+    const bool waits = wait_again(waiting, loan);
+    if (!waits) {
       // An INTERRUPT may have answered it meanwhile.
       const Request request = waiting->request(&laps);
       if (stop_waiting(request)) answers_.give(request.asked(), waiting->work(request));
     }
-    tenant.charge_lap(laps);
+    tenant.charge_lap(laps, !waits);
   };
 }
 
-bool Turns::wait_again(const std::shared_ptr<Waiting>& waiting, const Loan& before) {
+bool Turns::wait_again(const std::shared_ptr<Waiting>& one, const Loan& before) {
   if (before.again == 0 || !before.budget->is_exceeded(boottime_us())) return false;
-  Loan loan = borrow(waiting->container->tenant());
+  if (!waiting(one->request().header().unique)) return false;
+  Loan loan = borrow(one->container->tenant());
   loan.again = before.again - 1;
-  const bool waits = loan.wait_us != 0 && pacer_.post_unless_stopping(boottime_us() + loan.wait_us,
-                                                                      when_due(waiting, loan));
+  const bool waits = loan.wait_us != 0 &&
+                     pacer_.post_unless_stopping(boottime_us() + loan.wait_us, when_due(one, loan));
   if (!waits && loan.wait_us != 0) loan.budget->give(loan.lent_us);
   return waits;
 }

@@ -83,7 +83,7 @@ class Turns {
   /// What is done once a request has waited.
   Pacer::Work when_due(std::shared_ptr<Waiting> waiting, const Loan& loan);
   /// Has one that has waited do so once more if those before it have taken too much.
-  bool wait_again(const std::shared_ptr<Waiting>& waiting, const Loan& before);
+  bool wait_again(const std::shared_ptr<Waiting>& one, const Loan& before);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy leaves the line to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);

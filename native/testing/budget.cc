@@ -2,6 +2,7 @@
 
 #include <array>
 #include <string>
+#include <vector>
 
 #include "base/clock.h"
 #include "base/cpu_laps.h"
@@ -96,24 +97,46 @@ Napi::Value find_rivals(const Napi::CallbackInfo& info) {
   return out;
 }
 
-Napi::Value weigh_crowd(const Napi::CallbackInfo& info) {
+Napi::Value crowd_cpu(const Napi::CallbackInfo& info) {
+  constexpr uint64_t kSteps = 50;
   const Napi::Env env = info.Env();
   ValueReader reader(env);
   const uint32_t each_us = reader.integer(info[0], "each", UINT32_MAX);
   const uint32_t all_us = reader.integer(info[1], "all", UINT32_MAX);
-  const ValueMaker maker(env);
-  const Napi::Array out = Napi::Array::New(env);
-  Crowd crowd;
-  reader.each(info[2], "uses", [&](Napi::Value use) {
-    const Napi::Object of = reader.object(use, "use");
-    const uint32_t at_us = reader.integer(reader.member(of, "0"), "at", UINT32_MAX);
-    const uint32_t took_us = reader.integer(reader.member(of, "1"), "took", UINT32_MAX);
-    const uint32_t is_much = reader.integer(reader.member(of, "2"), "much", 1);
-    if (reader.failed()) return;
-    crowd.note(at_us, took_us, is_much == 1);
-    out.Set(out.Length(), maker.integer(crowd.weight(at_us, each_us, all_us)));
+  const uint32_t windows = reader.integer(info[3], "windows", 1000);
+  struct Member {
+    uint64_t wants_us = 0, weight = Crowd::kWhole, used_us = 0;
+  };
+  std::vector<Member> members;
+  reader.each(info[2], "wants", [&](Napi::Value wants) {
+    members.push_back({reader.integer(wants, "wants", UINT32_MAX), Crowd::kWhole, 0});
   });
   if (reader.failed()) return env.Undefined();
+  const bool kept = info[4].ToBoolean();
+  const ValueMaker maker(env);
+  const Napi::Array out = Napi::Array::New(env);
+  Crowd crowd(each_us, all_us);
+  for (uint64_t step = kSteps; step < (windows + 1) * kSteps; ++step) {
+    const uint64_t now_us = step * Crowd::kWindowUs / kSteps;
+    uint64_t sum_us = 0;
+    for (Member& member : members) {
+      if (step % kSteps == 0) {
+        member.used_us = 0;
+        member.weight = crowd.weight(now_us);
+      }
+      const uint64_t may_us = kept ? each_us * Crowd::kWhole / member.weight : member.wants_us;
+      const uint64_t took_us =
+          std::min(member.wants_us, may_us) * (Crowd::kWindowUs / kSteps) / 1'000'000;
+      const uint64_t much_us = crowd.much_us(now_us);
+      const bool is_much = member.used_us < much_us && member.used_us + took_us >= much_us;
+      member.used_us += took_us;
+      crowd.note(now_us, took_us, is_much);
+      sum_us += member.used_us;
+    }
+    if (step % kSteps == kSteps - 1) {
+      out.Set(out.Length(), maker.integer(sum_us * 1'000'000 / Crowd::kWindowUs));
+    }
+  }
   return out;
 }
 

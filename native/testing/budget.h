@@ -16,8 +16,8 @@ Napi::Value charge_laps(const Napi::CallbackInfo& info);
 /// whether others want the CPUs: "none", "some", or "new" if they did not before.
 Napi::Value find_rivals(const Napi::CallbackInfo& info);
 
-/// (each, all: µs a second, uses: [at µs, took µs, is much: 0 or 1][]) -> what the crowd has its
-/// members' CPU time weigh after each, thousandths.
-Napi::Value weigh_crowd(const Napi::CallbackInfo& info);
+/// (each, all: µs a second, wants: µs a second[], windows, kept) -> what tenants that want so much
+/// take together in each window, µs a second. `kept`: they are kept to their share.
+Napi::Value crowd_cpu(const Napi::CallbackInfo& info);
 
 }  // namespace vprocfs

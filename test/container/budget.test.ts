@@ -53,19 +53,37 @@ it("a bucket forgives what was charged beyond two seconds, and gains while nobod
   expect(waits).toEqual([0, 0, 2 * S, 0, S + 10, 0]);
 });
 
+const HALF = S / 2;
 it.each([
-  { what: "one that takes all it may", many: [0.5], weight: 1 },
-  { what: "one that takes little", many: [0.1], weight: 1 },
-  { what: "two of which each takes less than it may", many: [0.4, 0.4], weight: 2 },
-  { what: "four that are kept to their part", many: [0.125, 0.125, 0.125, 0.125], weight: 4 },
-  { what: "one beside many that take little", many: [0.5, ...Array(10).fill(0.01)], weight: 1 },
-  { what: "too many that take little", many: Array(100).fill(0.01), weight: 50 },
-])("tenants share what all may have: $what", ({ many, weight }) => {
-  const half = S / 2;
-  const uses = many.map((cpus) => [S, cpus * half, cpus >= 0.02 ? 1 : 0] as const);
-  const all = [...uses, [S + half, 0, 0], [S + 3 * half, 0, 0]] as const;
-  // A window later it counts, and two windows later no more.
-  expect(native.weighCrowd(half, half, all).slice(many.length)).toEqual([1000 * weight, 1000]);
+  { what: "one that takes all it may", wants: [1], takes: 0.5 },
+  { what: "one that takes little", wants: [0.1], takes: 0.1 },
+  { what: "two of which each takes less than it may", wants: [0.4, 0.4], takes: 0.5 },
+  { what: "four that hammer", wants: Array(4).fill(1), takes: 0.5 },
+  {
+    what: "four that hammer, and two that take some",
+    wants: [1, 1, 1, 1, 0.025, 0.025],
+    takes: 0.5,
+  },
+  {
+    what: "one that hammers, and many that take little",
+    wants: [1, ...Array(20).fill(0.01)],
+    takes: 0.5,
+  },
+  { what: "forty that hammer", wants: Array(40).fill(1), takes: 0.5 },
+  { what: "two hundred that hammer", wants: Array(200).fill(1), takes: 0.5 },
+  { what: "four hundred that hammer, on eight CPUs", wants: Array(400).fill(1), all: 4, takes: 2 },
+])("tenants take what all may have together: $what", ({ wants, takes, all = 1 }) => {
+  const wanted = wants.map((cpus: number) => cpus * S);
+  const taken = native.crowdCpu(HALF, all * HALF, wanted, 40, true).slice(20);
+  const average = taken.reduce((sum, one) => sum + one, 0) / taken.length / S;
+  expect(average).toBeGreaterThan(0.75 * takes);
+  expect(average).toBeLessThan(1.1 * takes);
+  expect(Math.max(...taken)).toBeLessThan(1.3 * takes * S);
+});
+
+it("the share of tenants that nobody keeps to it does not shrink to nothing", () => {
+  const [first = 0] = native.crowdCpu(HALF, HALF, [S, S], 20, false).slice(-1);
+  expect(first).toBe(2 * S);
 });
 
 it("a bucket of more than one token for each µs is none of too few", () => {

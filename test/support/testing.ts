@@ -361,11 +361,16 @@ interface Testing {
    * pays nothing.
    */
   chargeLaps(exactly: boolean, pieces: readonly (readonly [payer: number, us: number])[]): number[];
-  /** After each use, what its members' CPU time weighs, thousandths (native/container/crowd.h). */
-  weighCrowd(
+  /**
+   * What tenants that want so much CPU time take together in each window (native/container/crowd.h),
+   * µs a second; `isKept`: they are kept to their share.
+   */
+  crowdCpu(
     each: number,
     all: number,
-    uses: readonly (readonly [atUs: number, tookUs: number, isMuch: 0 | 1])[],
+    wants: readonly number[],
+    windows: number,
+    isKept: boolean,
   ): number[];
   /** After each use, whether others than one tenant want the CPUs. */
   findRivals(uses: readonly CpuUse[]): ("none" | "some" | "new")[];
@@ -505,7 +510,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
   sysinfoFixture: "function",
   stabilised: "function",
-  weighCrowd: "function",
+  crowdCpu: "function",
   readLxcRequest: "function",
   pendingCallAfter: "function",
   spendBudget: "function",
