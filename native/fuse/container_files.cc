@@ -5,6 +5,10 @@
 
 namespace vprocfs {
 
+ContainerFiles::~ContainerFiles() {
+  if (!lengths_ && container_.dead()) lengths_.emplace(container_);
+}
+
 void ContainerFiles::count_open(bool opened) {
   open_files_.fetch_add(opened ? 1 : ~uint64_t{0}, std::memory_order_relaxed);
   if (opened) {

@@ -33,6 +33,10 @@ using CachedTextPtr = std::shared_ptr<const CachedText>;
 class ContainerFiles : public Container::Attached {
  public:
   explicit ContainerFiles(Container& container) : container_(container) {}
+  /// Forgets what a worker before this one has kept of a container that has ended.
+  ~ContainerFiles() override;
+  ContainerFiles(const ContainerFiles&) = delete;
+  ContainerFiles& operator=(const ContainerFiles&) = delete;
 
   static ContainerFiles& of(Container& container) { return container.attached<ContainerFiles>(); }
 

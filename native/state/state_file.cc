@@ -246,7 +246,8 @@ RecordIndex StateFile::replace(RecordIndex old, RecordType type, uint64_t key,
   if (fresh == 0) return old;
   std::memcpy(data(fresh), packed.data(), packed.size());
   publish(fresh, type, key, packed.size());
-  release(old, type, key);
+  // Somebody who thought it was his may have given it back already.
+  if (old != fresh) release(old, type, key);
   return fresh;
 }
 
