@@ -81,9 +81,11 @@ bool wait_until(const Fd& pidfd, uint64_t deadline_ms) {
   for (;;) {
     const uint64_t now = monotonic_ms();
     const uint64_t left = deadline_ms > now ? deadline_ms - now : 0;
+    errno = 0;
     if (has_ended(pidfd, static_cast<int>(left))) return true;
-    // A signal may have woken it sooner.
+    // A signal may have woken it sooner. Without memory to wait there is nothing to wait for.
     if (now >= deadline_ms) return false;
+    if (errno != 0 && errno != EINTR) return true;
   }
 }
 

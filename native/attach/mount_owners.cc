@@ -38,6 +38,10 @@ bool MountOwners::is_lxcfs(const MountEntry& mount) const {
   return vprocfs::is_lxcfs(mount, {options_.type, options_.source});
 }
 
+bool MountOwners::is_left(const MountEntry& mount) const {
+  return mount.type == kDefaultType && !is_ours(mount) && !host_.has_device(mount.device);
+}
+
 std::string MountOwners::device_at(const std::string& path) const {
   const MountEntry* mount = host_.at(path);
   return mount != nullptr && is_ours(*mount) ? mount->device : std::string();
@@ -53,7 +57,7 @@ Top MountOwners::classify(const MountTable& mounts, const MountEntry& top, const
         starts_with(top.root, "/containers/") && !starts_with(top.root, "/containers/" + id + "/");
     return of_another ? Top::kStale : Top::kOurs;
   }
-  if (is_lxcfs(top)) return Top::kLxcfs;
+  if (is_lxcfs(top) || is_left(top)) return Top::kLxcfs;
   // How runtimes mask what a container must not see at all: /dev/null, or an
   // empty tmpfs.
   if (top.root == "/null" || (file.directory && top.type == "tmpfs")) return Top::kForeign;
