@@ -137,7 +137,8 @@ int Supervisor::wait_ms(uint64_t now) const {
     if (!worker.alive() || worker.undying(now)) return;
     if (worker.kill_reason == nullptr) {
       sooner(worker.deadline_ms);
-      const bool beats = worker.serves() || worker.state == WorkerState::kReady;
+      const bool beats = worker.serves() || worker.state == WorkerState::kReady ||
+                         worker.state == WorkerState::kStopping;
       if (beats) sooner(worker.look_ms(options_.watchdog_ms));
     } else {
       sooner(worker.killed_ms + kUndyingMs);
