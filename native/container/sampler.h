@@ -11,7 +11,7 @@
 #include "base/result.h"
 #include "base/thread.h"
 #include "container/task_load.h"
-#include "source/task_counter.h"
+#include "source/tasks/task_counter.h"
 
 namespace vprocfs {
 

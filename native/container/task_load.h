@@ -8,7 +8,7 @@
 
 #include "container/load_history.h"
 #include "facts/cpu.h"
-#include "source/task_counter.h"
+#include "source/tasks/task_counter.h"
 #include "state/state_file.h"
 
 namespace vprocfs {

@@ -2,8 +2,8 @@
 
 #include <cstddef>
 
-#include "fuse/all_files.h"
 #include "fuse/counters.h"
+#include "fuse/files/all_files.h"
 #include "fuse/measures.h"
 #include "fuse/protocol.h"
 #include "fuse/serving.h"

@@ -10,9 +10,9 @@
 
 #include "container/registry.h"
 #include "fuse/answers.h"
+#include "fuse/files/open_file.h"
+#include "fuse/files/triggers.h"
 #include "fuse/notifier.h"
-#include "fuse/open_file.h"
-#include "fuse/triggers.h"
 #include "fuse/turns.h"
 #include "klog/logs.h"
 #include "node/tree.h"

@@ -18,7 +18,7 @@
 #include "container/resolve.h"
 #include "klog/known_process.h"
 #include "source/cgroup_mounts.h"
-#include "source/exited_tasks.h"
+#include "source/tasks/exited_tasks.h"
 
 namespace vprocfs {
 

@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 #include "klog/record.h"
-#include "source/perf_rings.h"
+#include "source/tasks/perf_rings.h"
 
 namespace vprocfs {
 

@@ -25,10 +25,10 @@ enum class RecordType : uint32_t {
   kLoad = 4,
   kTrigger = 5,
   kIoHistory = 8,
-  kLengths = 9,   ///< of a container's files; see fuse/known_lengths.h
+  kLengths = 9,   ///< of a container's files; see fuse/files/known_lengths.h
   kLog = 16,      ///< of a container, as the kernel's; see klog/logs.h
   kLogMark = 17,  ///< up to where the host's log has been dealt with
-  kLogFile = 18,  ///< an open file of a container's log; see fuse/kmsg_file.h
+  kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
 };
 
 /// Whether what a record of a type holds changes while it is there: it then looks after its own

@@ -2,7 +2,7 @@
 
 #include <string>
 
-#include "fuse/kmsg_cursor.h"
+#include "fuse/files/kmsg_cursor.h"
 #include "klog/kmsg_text.h"
 #include "testing/values.h"
 

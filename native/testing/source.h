@@ -8,8 +8,8 @@
 #include <string>
 #include <utility>
 
+#include "addon/js_error.h"
 #include "base/fd.h"
-#include "js_error.h"
 #include "source/container_source.h"
 #include "testing/values.h"
 

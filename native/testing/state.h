@@ -13,7 +13,7 @@
 
 #include "base/fd.h"
 #include "container/task_load.h"
-#include "fuse/open_file.h"
+#include "fuse/files/open_file.h"
 #include "state/state_file.h"
 #include "testing/source.h"
 #include "testing/values.h"

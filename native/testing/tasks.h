@@ -10,7 +10,7 @@
 
 #include "base/fd.h"
 #include "container/load_history.h"
-#include "source/task_counter.h"
+#include "source/tasks/task_counter.h"
 #include "testing/source.h"
 #include "testing/values.h"
 #include "view/view.h"

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "fuse/open_file.h"
+#include "fuse/files/open_file.h"
 #include "input.h"
 #include "state/state_file.h"
 

@@ -17,10 +17,9 @@ function drawn(): Edge[] {
   return [...picture.matchAll(/^ +(\w+) --> (\w+)$/gm)].map(([, from = "", to = ""]) => [from, to]);
 }
 
-/** The part that a path below native/ belongs to; files at its top are the addon. */
+/** The part that a path below native/ belongs to. */
 function partOf(path: string): string {
-  const directory = dirname(path).split("/")[0] ?? "";
-  return directory === "." ? "addon" : directory;
+  return dirname(path).split("/")[0] ?? "";
 }
 
 /** The addon of the tests looks at every part, and ships with none. */

@@ -147,7 +147,8 @@ describe("the addon", () => {
   /** The names in a table of session_figures.cc. */
   function tableOf(name: string): string[] {
     const [, body = ""] =
-      new RegExp(` ${name}\\[\\] = \\{([^;]*)\\};`).exec(readText("session_figures.cc")) ?? [];
+      new RegExp(` ${name}\\[\\] = \\{([^;]*)\\};`).exec(readText("addon/session_figures.cc")) ??
+      [];
     return [...body.matchAll(/\{"(\w+)",/g)].map(([, member = ""]) => member);
   }
 
@@ -186,6 +187,11 @@ const mayInclude: Record<string, string[]> = {
     "source/process_status.h",
   ],
   watch: ["base", "source"],
+  // Puts everything together for TypeScript.
+  addon: [
+    ...["base", "container", "facts", "fuse", "klog", "node", "source", "state", "survey"],
+    ...["view", "watch"],
+  ],
   // The addon of the tests looks at every part.
   testing: [
     ...[
@@ -201,7 +207,7 @@ const mayInclude: Record<string, string[]> = {
       "survey",
       "view",
     ],
-    "js_error.h",
+    "addon/js_error.h",
   ],
   // Without any library.
   hook: [],

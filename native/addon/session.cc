@@ -1,0 +1,214 @@
+#include "addon/session.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "addon/apart.h"
+#include "addon/arguments.h"
+#include "addon/js_error.h"
+#include "addon/session_figures.h"
+#include "addon/session_options.h"
+#include "addon/to_js.h"
+#include "klog/record.h"
+
+namespace vprocfs {
+namespace {
+
+/// What marks an object as a session of ours.
+constexpr napi_type_tag kSessionTag{0x9f3d1c7a5b2e4860, 0x8c41e07d6a935bf2};
+
+Napi::Object record_of(Napi::Env env, const KernelLogs::Record& record) {
+  return JsObject(env)
+      .set("sequence", record.sequence)
+      .set("timeUs", record.time_us)
+      .set("priority", record.priority)
+      .set("text", escape_record(record.text));
+}
+
+Napi::Object page_of(Napi::Env env, const KernelLogs::Page& page) {
+  const auto record = [env](const KernelLogs::Record& one) { return record_of(env, one); };
+  return JsObject(env)
+      .set("records", to_js_list(env, page.records, record))
+      .set("first", page.first)
+      .set("next", page.next);
+}
+
+}  // namespace
+
+Napi::Function SessionObject::define(Napi::Env env) {
+  return DefineClass(
+      env, "Session",
+      {InstanceMethod<&SessionObject::start>("start"), InstanceMethod<&SessionObject::stop>("stop"),
+       InstanceMethod<&SessionObject::counters>("counters"),
+       InstanceMethod<&SessionObject::measures>("measures"),
+       InstanceMethod<&SessionObject::containers>("containers"),
+       InstanceMethod<&SessionObject::features>("features"),
+       InstanceMethod<&SessionObject::files>("files"),
+       InstanceMethod<&SessionObject::kernel_log>("kernelLog")});
+}
+
+SessionObject::SessionObject(const Napi::CallbackInfo& info)
+    : Napi::ObjectWrap<SessionObject>(info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsObject()) {
+    Napi::TypeError::New(env, "options must be an object").ThrowAsJavaScriptException();
+    return;
+  }
+  const auto object = info[0].As<Napi::Object>();
+  SessionOptions options = session_options_of(env, object);
+  options_ = std::move(options.engine);
+  control_fd_ = options.control_fd;
+  Arguments arguments(env, object);
+  const Napi::Value on_end = object.Get("onEnd");
+  if (!on_end.IsFunction()) arguments.wrong("onEnd", "a function");
+  const Napi::Value on_serving = object.Get("onServing");
+  if (!on_serving.IsFunction()) arguments.wrong("onServing", "a function");
+  if (arguments.failed()) return;
+  on_end_ = Napi::ThreadSafeFunction::New(env, on_end.As<Napi::Function>(), "vprocfs", 0, 1);
+  // The daemon lives as long as it wants to, not because it may be told of the end.
+  on_end_.Unref(env);
+  on_serving_ =
+      Napi::ThreadSafeFunction::New(env, on_serving.As<Napi::Function>(), "vprocfs-serving", 0, 1);
+  on_serving_.Unref(env);
+  napi_type_tag_object(env, info.This(), &kSessionTag);
+}
+
+std::optional<std::shared_ptr<KillFeed>> SessionObject::kills_of(Napi::Env env, Napi::Value value) {
+  bool is_session = false;
+  const bool asked = value.IsObject() &&
+                     napi_check_object_type_tag(env, value, &kSessionTag, &is_session) == napi_ok;
+  if (!asked || !is_session) return std::nullopt;
+  const SessionObject* session = Unwrap(value.As<Napi::Object>());
+  if (!session->engine_) return std::shared_ptr<KillFeed>();
+  return session->engine_->log_reader();
+}
+
+SessionObject::~SessionObject() {
+  if (link_) link_->stop();
+  if (engine_ && !stopped_) static_cast<void>(engine_->stop(true));
+  if (on_end_) on_end_.Release();
+  if (on_serving_) on_serving_.Release();
+}
+
+Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
+  return counters_of(info.Env(), engine_.get());
+}
+
+Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
+  return measures_of(info.Env(), engine_.get());
+}
+
+Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
+  return features_of(info.Env(), engine_.get());
+}
+
+Napi::Value SessionObject::files(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const auto line = [env](const std::string& text) { return Napi::String::New(env, text); };
+  return to_js_list(env, engine_ ? engine_->tree_lines() : std::vector<std::string>(), line);
+}
+
+Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (info.Length() < 1 || !info[0].IsArray()) {
+    Napi::TypeError::New(env, "ids must be an array of strings").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  return containers_of(env, engine_.get(), info[0].As<Napi::Array>());
+}
+
+Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  if (engine_) {
+    Napi::Error::New(env, "already started").ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto tell = [this](const std::string& reason) {
+    on_end_.NonBlockingCall([reason](Napi::Env e, Napi::Function callback) {
+      callback.Call({Napi::String::New(e, reason)});
+    });
+  };
+  const auto tell_serving = [this] {
+    on_serving_.NonBlockingCall([](Napi::Env, Napi::Function callback) { callback.Call({}); });
+  };
+  auto engine = std::make_shared<Engine>(options_, tell);
+  auto started = engine->prepare();
+  // Under a keeper it says when to begin: there may be a worker before us.
+  if (started && control_fd_ < 0) started = engine->activate(nullptr);
+  if (!started) {
+    to_js_error(env, started.error()).ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  engine_ = std::move(engine);
+  if (control_fd_ < 0) tell_serving();
+  if (control_fd_ >= 0) {
+    ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
+    link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving, tell);
+    const auto linked = link_->start();
+    if (!linked) to_js_error(env, linked.error()).ThrowAsJavaScriptException();
+  }
+  return env.Undefined();
+}
+
+Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const bool unmount = info.Length() > 0 && info[0].ToBoolean();
+  if (!engine_ || stopped_) {
+    auto deferred = Napi::Promise::Deferred::New(env);
+    deferred.Resolve(Napi::Boolean::New(env, false));
+    return deferred.Promise();
+  }
+  stopped_ = true;
+  // Joining threads blocks.
+  const auto stop = [engine = engine_, link = link_, unmount]() mutable {
+    if (link) link->stop();
+    const Result<bool> lazy = engine->stop(unmount);
+    link.reset();
+    engine.reset();
+    return lazy;
+  };
+  return apart(
+      env, "vprocfs-stop", stop,
+      [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<bool>& lazy) {
+        if (!lazy) return deferred.Reject(to_js_error(e, lazy.error()).Value());
+        deferred.Resolve(Napi::Boolean::New(e, lazy.value()));
+      },
+      Refused::kRunHere);
+}
+
+/// (id, from, most) -> a promise of {records, first, next}
+Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
+  constexpr double kMost = 10000;
+  const Napi::Env env = info.Env();
+  if (info.Length() < 3 || !info[0].IsString() || !info[1].IsNumber() || !info[2].IsNumber()) {
+    Napi::TypeError::New(env, "id must be a string, from and most numbers")
+        .ThrowAsJavaScriptException();
+    return env.Undefined();
+  }
+  const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
+  const double from = info[1].As<Napi::Number>().DoubleValue();
+  const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);
+  if (!id || !engine_ || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(most >= 0)) {
+    auto deferred = Napi::Promise::Deferred::New(env);
+    deferred.Reject(to_js_error(env, Error{ESRCH, "kernel log"}).Value());
+    return deferred.Promise();
+  }
+  // What a new log begins with is read from the container's cgroups.
+  const auto read = [engine = engine_, id, from, most]() mutable {
+    auto page = engine->kernel_log(*id, static_cast<uint64_t>(from), static_cast<size_t>(most));
+    engine.reset();
+    return page;
+  };
+  using Page = decltype(engine_->kernel_log(*id, 0, 0));
+  return apart(env, "vprocfs-log", read,
+               [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Page& page) {
+                 if (!page) return deferred.Reject(to_js_error(e, page.error()).Value());
+                 deferred.Resolve(page_of(e, page.value()));
+               });
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,196 @@
+#include "addon/session_figures.h"
+
+#include <atomic>
+#include <cerrno>
+#include <optional>
+#include <string>
+
+#include "addon/to_js.h"
+#include "fuse/files/container_files.h"
+
+namespace vprocfs {
+namespace {
+
+// Counters by their names in src/native/binding.ts.
+constexpr JsMember<CounterSums, uint64_t> kSums[] = {
+    {"renders", &CounterSums::renders},
+    {"shared", &CounterSums::shared},
+    {"errors", &CounterSums::errors},
+    {"sourceErrors", &CounterSums::source_errors},
+    {"refusedOpens", &CounterSums::refused_opens},
+    {"deferred", &CounterSums::deferred},
+    {"paced", &CounterSums::paced},
+    {"resent", &CounterSums::resent},
+};
+constexpr JsMember<CallCounters, std::atomic<uint64_t>> kCalls[] = {
+    {"answered", &CallCounters::answered},   {"passed", &CallCounters::passed},
+    {"late", &CallCounters::late},           {"faults", &CallCounters::faults},
+    {"gone", &CallCounters::gone},           {"waited", &CallCounters::waited},
+    {"failed", &CallCounters::failed},       {"paced", &CallCounters::paced},
+    {"resumed", &CallCounters::resumed},     {"malformed", &CallCounters::malformed},
+    {"listeners", &CallCounters::listeners}, {"stuck", &CallCounters::stuck},
+};
+
+/// Averages over 1, 5 and 15 minutes.
+Napi::Array load_of(Napi::Env env, const TaskFacts& tasks) {
+  return to_js_list(env, tasks.load, [env](uint64_t load) {
+    return to_js(env, static_cast<double>(load) / static_cast<double>(kFixedOne));
+  });
+}
+
+Napi::Object resources_of(Napi::Env env, const Commons& commons) {
+  JsObject out(env);
+  for (size_t i = 0; i < kResources; ++i) {
+    const auto resource = static_cast<Resource>(i);
+    JsObject one(env);
+    one.set("used", commons.used(resource))
+        .set("limit", commons.bound(resource).all)
+        .set("tenantLimit", commons.bound(resource).each)
+        .set("refused", commons.refused(resource))
+        .set("short", commons.short_of(resource));
+    out.set(to_text(resource), Napi::Object(one));
+  }
+  return out;
+}
+
+/// Nothing where containers have none.
+std::optional<Napi::Object> kernel_log_of(Napi::Env env, const Engine* engine) {
+  if (!engine || !engine->log_reader() || engine->logs() == nullptr) return std::nullopt;
+  const LogReader::Counters done = engine->log_reader()->counters();
+  JsObject records(env), log(env);
+  for (size_t i = 0; i < kLogKinds; ++i) {
+    records.set(to_text(static_cast<LogKind>(i)), done.records[i]);
+  }
+  log.set("records", Napi::Object(records))
+      .set("unproven", done.unproven)
+      .set("lost", done.lost)
+      .set("refused", engine->logs()->refused())
+      .set("logs", engine->logs()->size())
+      .set("bytes", engine->logs()->bytes());
+  return log;
+}
+
+Napi::Array log_missing(Napi::Env env, const Engine* engine) {
+  Napi::Array out = Napi::Array::New(env);
+  const auto reader = engine ? engine->log_reader() : nullptr;
+  if (!reader || engine->logs() == nullptr || !reader->readable()) return out;
+  for (const std::string& one : reader->missing()) {
+    out.Set(out.Length(), Napi::String::New(env, one));
+  }
+  return out;
+}
+
+}  // namespace
+
+Napi::Object counters_of(Napi::Env env, const Engine* engine) {
+  CounterSums c;
+  size_t triggers = 0, waiting = 0, notices = 0, open_files = 0, log_readers = 0;
+  if (engine) {
+    engine->for_each_server([&](const Server& server) {
+      c.add(server.counters());
+      triggers += server.triggers();
+      log_readers += server.log_readers();
+      waiting += server.waiting();
+      notices += server.notices();
+      open_files += server.open_files();
+    });
+  }
+  JsObject requests(env);
+  for (uint32_t op = 0; op < kOpcodes; ++op) {
+    const char* name = operation_of(op).name;
+    if (c.requests[op] == 0) continue;
+    requests.set(name == nullptr ? "OP" + std::to_string(op) : name, c.requests[op]);
+  }
+  const Sampler* sampler = engine ? engine->sampler() : nullptr;
+  const Agent* agent = engine ? engine->agent() : nullptr;
+  const Commons* commons = engine ? engine->commons() : nullptr;
+  JsObject out(env);
+  out.set("requests", Napi::Object(requests))
+      .set(c, kSums)
+      .set("taskPasses", sampler == nullptr ? 0 : sampler->passes())
+      .set("taskPassUs", sampler == nullptr ? 0 : sampler->spent_us())
+      .set("triggers", triggers)
+      .set("logReaders", log_readers)
+      .set("waiting", waiting)
+      .set("notices", notices)
+      .set("openFiles", open_files);
+  if (agent != nullptr)
+    out.set("calls", Napi::Object(JsObject(env).set(agent->counters(), kCalls)));
+  if (commons != nullptr) out.set("resources", resources_of(env, *commons));
+  if (const auto log = kernel_log_of(env, engine)) out.set("kernelLog", *log);
+  out.set("containers", engine && engine->registry() ? engine->registry()->size() : 0)
+      .set("threads", engine ? engine->threads() : 0);
+  return out;
+}
+
+Napi::Object measures_of(Napi::Env env, const Engine* engine) {
+  Measures::Sum sum;
+  if (engine) {
+    engine->for_each_server([&sum](const Server& server) { server.measures().add_to(sum); });
+  }
+  Napi::Array requests = Napi::Array::New(env);
+  for (size_t file = 0; file < Measures::kFiles; ++file) {
+    for (size_t i = 0; i < kOutcomes; ++i) {
+      if (sum.requests[file][i] == 0) continue;
+      const View* view = find_view(static_cast<uint16_t>(file));
+      JsObject one(env);
+      one.set("file", view == nullptr ? std::string_view() : view->path)
+          .set("result", to_text(static_cast<Outcome>(i)))
+          .set("count", sum.requests[file][i]);
+      requests.Set(requests.Length(), Napi::Object(one));
+    }
+  }
+  Napi::Array times = Napi::Array::New(env);
+  for (size_t operation = 0; operation < kOperations; ++operation) {
+    const auto count = [env](uint64_t n) { return to_js(env, n); };
+    JsObject one(env);
+    one.set("operation", to_text(static_cast<Operation>(operation)))
+        .set("buckets", to_js_list(env, sum.buckets[operation], count))
+        .set("seconds", static_cast<double>(sum.took_ns[operation]) / 1e9);
+    times.Set(times.Length(), Napi::Object(one));
+  }
+  return JsObject(env).set("requests", requests).set("times", times);
+}
+
+Napi::Array containers_of(Napi::Env env, const Engine* engine, const Napi::Array& ids) {
+  Napi::Array out = Napi::Array::New(env);
+  Registry* registry = engine ? engine->registry() : nullptr;
+  const uint64_t now = boottime_us();
+  for (uint32_t i = 0; registry != nullptr && i < ids.Length(); ++i) {
+    const std::string name = ids.Get(i).ToString().Utf8Value();
+    const auto id = ContainerId::parse(name);
+    const auto found = id ? registry->by_id(*id) : Error{ESRCH, name};
+    if (!found) continue;
+    Container& container = *found.value();
+    JsObject one(env);
+    one.set("id", name)
+        .set("requests", container.requests.load())
+        .set("refused", container.refused.load())
+        .set("openFiles", ContainerFiles::of(container).open_files())
+        .set("heldBytes", ContainerFiles::of(container).held_bytes())
+        .set("load", load_of(env, container.tasks(kNeedTasks, now)));
+    out.Set(out.Length(), Napi::Object(one));
+  }
+  return out;
+}
+
+Napi::Object features_of(Napi::Env env, const Engine* engine) {
+  const ConnectionState c = engine ? engine->connection() : ConnectionState{};
+  const Sampler* sampler = engine ? engine->sampler() : nullptr;
+  return JsObject(env)
+      .set("protocolMajor", c.kernel_major)
+      .set("protocolMinor", c.kernel_minor)
+      .set("resend", (c.kernel_flags & kFuseHasResend) != 0)
+      .set("tick", c.tick != 0)
+      .set("maxReadahead", c.max_readahead)
+      .set("taskCounter", sampler == nullptr ? std::string() : sampler->counter())
+      .set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback())
+      .set("polled", engine && engine->has_polled())
+      .set("polledProblem", engine ? engine->polled_problem() : std::string())
+      .set("callsProblem", engine ? engine->agent_problem() : std::string())
+      .set("kernelLogProblem", engine ? engine->log_problem() : std::string())
+      .set("kernelLogMissing", log_missing(env, engine))
+      .set("stateIgnored", engine ? engine->state_ignored() : std::string());
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,62 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "container/mirror.h"
+#include "fuse/files/cached_files.h"
+#include "fuse/files/kmsg_files.h"
+#include "fuse/files/mirror_files.h"
+#include "fuse/files/snapshot_files.h"
+#include "fuse/files/tick_files.h"
+#include "fuse/files/tree_files.h"
+
+namespace vprocfs {
+
+/// All ways of serving nodes of a connection, and the one place that chooses among them.
+class AllFiles {
+ public:
+  /// `tick`: whether the connection was made for the contract `tick`.
+  AllFiles(Serving& serving, bool tick);
+
+  Files& of(NodeId node);
+
+  /// The kernel keeps to what a connection was made for as long as that lives, so we do.
+  void set_tick(bool tick) { tick_ = tick; }
+  /// Somebody wrote to a limit: has the kernel forget files that say something else now.
+  void limits_changed() { cached_.limits_changed(); }
+
+  /// Starts and ends what answers readers of kernel logs.
+  Result<bool> start();
+  void stop();
+  /// Takes over what a worker before us left, or leaves it to the next one.
+  void adopt(LeftContainers& left);
+  void hand_over();
+  /// The caller of a request got a signal. True: its wait has ended.
+  bool interrupt(uint64_t unique) { return kmsg_ && kmsg_->interrupt(unique); }
+  /// Whether a reader of this node may be about to wait whom any signal ends.
+  bool has_waits(NodeId node) { return kmsg_ && &of(node) == &*kmsg_; }
+  /// Whether there are such nodes.
+  bool has_waits() const { return kmsg_.has_value(); }
+  /// Open files, and readers who wait for a record, that OpenFiles and Turns know nothing of.
+  size_t open_files() const { return kmsg_ ? kmsg_->open_files() : 0; }
+  size_t log_readers() const { return kmsg_ ? kmsg_->waiting() : 0; }
+
+ private:
+  bool is_mirrored(NodeId node) const;
+
+  Serving& serving_;
+  std::atomic<bool> tick_;
+  Mirror mirror_;
+  TreeFiles directories_;
+  SnapshotFiles snapshots_;
+  CachedFiles cached_;
+  TickFiles tick_files_;
+  MirrorFiles mirrored_;
+  TickMirrorFiles tick_mirrored_;
+  std::optional<KmsgFiles> kmsg_;  ///< where the tree has files of kernel logs
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,135 @@
+#include "fuse/files/cached_files.h"
+
+#include <cerrno>
+#include <utility>
+
+namespace vprocfs {
+
+std::function<void()> CachedFiles::replacement(NodeId node, const ContainerPtr& container,
+                                               const CachedTextPtr& now) {
+  return [this, node, container, now] {
+    reply().notify_forget(node.raw());
+    // read(2) asks for the size anew, sendfile(2) does not.
+    if (!now->text.empty()) {
+      reply().notify_grow(node.raw(), now->text.size(), now->text.back());
+    }
+    const auto index = static_cast<uint16_t>(node.index() - kFirstFileIndex);
+    ContainerFiles::of(*container).copy_settled(index);
+  };
+}
+
+Answer CachedFiles::after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling,
+                               NodeId node, const ContainerPtr& container,
+                               const CachedTextPtr& now) {
+  const uint64_t lane = lane_of(*container);
+  if (use == ContainerFiles::CopyUse::kReplace) {
+    return std::move(answer).after_notice(lane, replacement(node, container, now));
+  }
+  if (settling) return std::move(answer).after_notice(lane, [] {});
+  return answer;
+}
+
+Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
+                          uint64_t valid_s) {
+  const View& view = *serving_.tree.file(node.index());
+  auto& told = announced_size(*owner, view);
+  if (told == 0) told = kUnknownSize;
+  // The size of what the kernel caches must not change with a look-up.
+  const CachedTextPtr cached = ContainerFiles::of(*owner).cached_text(view.index);
+  const uint64_t size = cached ? cached->text.size() : told.load();
+  return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
+}
+
+Answer CachedFiles::open_in_turn(const Request& r, const View& view,
+                                 const ContainerPtr& container) {
+  counters().renders.fetch_add(1, std::memory_order_relaxed);
+  ContainerFiles& files = ContainerFiles::of(*container);
+  auto text = files.limits_text(view, boottime_us(), options().tick_us);
+  if (!text) return Answer::error(text.error());
+  bool settling = false;
+  const auto use = files.hold_copy(view.index, text.value(), settling);
+  // What reads the kernel's copy holds nothing here, and is not counted.
+  if (use == ContainerFiles::CopyUse::kOwn) {
+    if (serving_.full(container)) return Answer::error(ENFILE);
+    return snapshots_.finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container),
+                                  text.value()->text);
+  }
+  fuse_open_out out{};
+  out.fh = kCachedHandle;
+  out.open_flags = FOPEN_KEEP_CACHE;
+  Answer opened = Answer::of(out).or_undo(
+      [container, index = view.index] { ContainerFiles::of(*container).drop_copy(index); });
+  return after_copy(std::move(opened), use, settling, node_of(r), container, text.value());
+}
+
+Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& view,
+                                       const ContainerPtr& container) {
+  ContainerFiles& files = ContainerFiles::of(*container);
+  auto text = files.limits_text(view, boottime_us(), options().tick_us);
+  if (!text) return Answer::error(text.error());
+  bool settling = false;
+  const auto use = files.hold_copy(view.index, text.value(), settling);
+  // What the kernel keeps must be told of: sizes of another text would cut that one.
+  const CachedTextPtr told =
+      use == ContainerFiles::CopyUse::kOwn ? files.kernel_copy(view.index) : text.value();
+  if (use != ContainerFiles::CopyUse::kOwn) files.drop_copy(view.index);
+  fuse_attr_out out{};
+  out.attr = attributes_of(node, mode_of(view), told->text.size(), told->modified_ns);
+  // Forgotten by notice, not by time.
+  out.attr_valid = kForeverSeconds;
+  return after_copy(Answer::of(out), use, settling, node, container, text.value());
+}
+
+Answer CachedFiles::read(const Request& r) {
+  if (r.arg<fuse_read_in>()->fh != kCachedHandle) return snapshots_.read(r);
+  return read_for_cache(r, [this](const View& view, Container& container) -> Result<CachedTextPtr> {
+    ContainerFiles& files = ContainerFiles::of(container);
+    if (CachedTextPtr kept = files.kernel_copy(view.index)) return kept;
+    return files.limits_text(view, boottime_us(), options().tick_us);
+  });
+}
+
+Answer CachedFiles::release(const Request& r) {
+  if (r.arg<fuse_release_in>()->fh != kCachedHandle) return snapshots_.release(r);
+  const NodeId node = node_of(r);
+  const View& view = *serving_.tree.file(node.index());
+  if (const auto container = serving_.registry.known(node.container())) {
+    ContainerFiles::of(*container).drop_copy(view.index);
+  }
+  return Answer::ok();
+}
+
+void CachedFiles::limits_changed() {
+  for (const auto& container : serving_.registry.known()) {
+    // Its next OPEN looks anyway; one whose source blocks must not keep the others waiting.
+    if (container->busy()) continue;
+    ContainerFiles& files = ContainerFiles::of(*container);
+    for (const View* view = views_begin(); view != views_end(); ++view) {
+      if (view->changes != Changes::kWithLimits) continue;
+      const CachedTextPtr copy = files.kernel_copy(view->index);
+      if (!copy) continue;
+      // The kernel's copy is of the connection that has the file.
+      const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
+      if (serving_.tree.file(index) == nullptr) continue;
+      const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
+      if (!text || text.value()->text == copy->text) continue;
+      // All of it in the lane: whoever is told that a replacement is under way queues behind it.
+      const NodeId node(container->id(), index);
+      serving_.notifier.post(lane_of(*container),
+                             [this, view, node, container] { renew(*view, node, container); });
+    }
+  }
+}
+
+void CachedFiles::renew(const View& view, NodeId node, const ContainerPtr& container) {
+  ContainerFiles& files = ContainerFiles::of(*container);
+  const auto text = files.limits_text(view, boottime_us(), options().tick_us);
+  if (!text) return;
+  bool settling = false;
+  const auto use = files.hold_copy(view.index, text.value(), settling);
+  if (use == ContainerFiles::CopyUse::kOwn) return;
+  files.drop_copy(view.index);
+  if (use == ContainerFiles::CopyUse::kReplace) replacement(node, container, text.value())();
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "fuse/files/snapshot_files.h"
+#include "fuse/files/view_files.h"
+
+namespace vprocfs {
+
+/// Files that the kernel caches in contract `exact`: they change with limits only, and a notice has
+/// the kernel forget what it has.
+class CachedFiles : public ViewFiles {
+ public:
+  /// `snapshots` serves opens while somebody reads an older copy.
+  CachedFiles(Serving& serving, SnapshotFiles& snapshots)
+      : ViewFiles(serving), snapshots_(snapshots) {}
+
+  Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer read(const Request& r) override;
+  Answer release(const Request& r) override;
+
+  /// Somebody wrote to a limit: has the kernel forget what says something else now.
+  void limits_changed();
+
+ protected:
+  Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
+                            const ContainerPtr& container) override;
+  Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
+
+ private:
+  /// The handle of files that the kernel caches: nothing is held for them.
+  static constexpr uint64_t kCachedHandle = 0;
+
+  /// Puts `now` in the place of the kernel's copy, on the notifier's threads.
+  std::function<void()> replacement(NodeId node, const ContainerPtr& container,
+                                    const CachedTextPtr& now);
+  /// The same with the present text, where the kernel has another one; on these threads.
+  void renew(const View& view, NodeId node, const ContainerPtr& container);
+  /// An answer in which the caller is told of `now`: what has to happen to the kernel's copy first.
+  Answer after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling, NodeId node,
+                    const ContainerPtr& container, const CachedTextPtr& now);
+
+  SnapshotFiles& snapshots_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,160 @@
+#include "fuse/files/container_files.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace vprocfs {
+
+ContainerFiles::~ContainerFiles() {
+  if (!lengths_ && container_.dead()) lengths_.emplace(container_);
+}
+
+void ContainerFiles::count_open(bool opened) {
+  open_files_.fetch_add(opened ? 1 : ~uint64_t{0}, std::memory_order_relaxed);
+  if (opened) {
+    container_.tenant().stake().note(Resource::kOpenFiles, 1);
+  } else {
+    container_.tenant().stake().give(Resource::kOpenFiles, 1);
+  }
+}
+
+void ContainerFiles::count_held(uint64_t more, uint64_t less) {
+  held_bytes_.fetch_add(more - less, std::memory_order_relaxed);
+  container_.tenant().stake().note(Resource::kHeldBytes, more);
+  container_.tenant().stake().give(Resource::kHeldBytes, less);
+}
+
+CachedTextPtr ContainerFiles::cached_text(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  const auto it = cached_.find(view_index);
+  return it == cached_.end() ? nullptr : it->second;
+}
+
+CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, uint64_t now_us) {
+  auto made = std::make_shared<CachedText>();
+  made->taken_us = now_us;
+  made->modified_ns = clock_ns(CLOCK_REALTIME);
+  const std::lock_guard lock(mutex_);
+  auto& present = cached_[view.index];
+  // The columns of meminfo are of fixed widths already, and some match its lines up to their ends.
+  // Those of partitions are names at the end, and sizes that do not change.
+  const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo" ||
+                     view.path == "proc/partitions";
+  if (!lengths_) lengths_.emplace(container_);
+  const StableLength length = stabilise(text, lengths_->of(view.index), fixed);
+  lengths_->set(view.index, length);
+  // The kernel knows a change by its time: a clock that is set back must not hide one.
+  if (present && made->modified_ns <= present->modified_ns) {
+    made->modified_ns = present->modified_ns + 1;
+  }
+  made->text = std::move(text);
+  present = made;
+  return made;
+}
+
+CachedTextPtr ContainerFiles::mirror_text(uint32_t number) {
+  const std::lock_guard lock(mutex_);
+  const auto it = mirrored_.find(number);
+  return it == mirrored_.end() ? nullptr : it->second;
+}
+
+CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text, bool moves,
+                                              uint64_t now_us) {
+  constexpr size_t kMostBytes = size_t{256} << 10, kOverhead = 128;
+  const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
+  const std::lock_guard lock(mutex_);
+  CachedTextPtr& present = mirrored_[number];
+  auto made = std::make_shared<CachedText>();
+  if (moves) made->length = stabilise(text, present ? present->length : StableLength{}, false);
+  made->taken_us = now_us;
+  made->modified_ns = clock_ns(CLOCK_REALTIME);
+  if (present && present->text == text) {
+    made->modified_ns = present->modified_ns;
+  } else if (present && made->modified_ns <= present->modified_ns) {
+    made->modified_ns = present->modified_ns + 1;
+  }
+  made->text = std::move(text);
+  if (present) mirrored_bytes_ -= room_of(present);
+  present = made;
+  mirrored_bytes_ += room_of(present);
+  while (mirrored_bytes_ > kMostBytes && mirrored_.size() > 1) {
+    const auto oldest = std::min_element(
+        mirrored_.begin(), mirrored_.end(),
+        [&](const auto& a, const auto& b) { return a.second->taken_us < b.second->taken_us; });
+    if (oldest->first == number) break;
+    mirrored_bytes_ -= room_of(oldest->second);
+    mirrored_.erase(oldest);
+  }
+  return made;
+}
+
+void ContainerFiles::drop_text(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  cached_.erase(view_index);
+}
+
+Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now_us,
+                                                  uint64_t tick_us) {
+  constexpr uint64_t kOldUs = 1000000;
+  auto shown = container_.shown_cpus(now_us, tick_us);
+  if (!shown) return shown.error();
+  const CachedTextPtr present = cached_text(view.index);
+  const bool same = present && present->shown == shown.value();
+  if (same && now_us - present->taken_us < kOldUs) return present;
+  // Limits may have been written since: what is kept is what the text was made for.
+  auto rendered = container_.render_of_cpus(view, now_us);
+  if (!rendered) return rendered.error();
+  auto made = std::make_shared<CachedText>();
+  made->taken_us = now_us;
+  made->shown = std::move(rendered.value().cpus);
+  const bool changed = !present || present->text != rendered.value().text;
+  made->modified_ns = changed ? clock_ns(CLOCK_REALTIME) : present->modified_ns;
+  made->text = std::move(rendered.value().text);
+  const std::lock_guard lock(mutex_);
+  cached_[view.index] = made;
+  return CachedTextPtr(made);
+}
+
+ContainerFiles::CopyUse ContainerFiles::hold_copy(uint16_t view_index, const CachedTextPtr& now,
+                                                  bool& settling) {
+  const std::lock_guard lock(mutex_);
+  KernelCopy& copy = copies_[view_index];
+  const bool same = copy.text && copy.text->text == now->text;
+  if (!same && copy.readers > 0) return CopyUse::kOwn;
+  ++copy.readers;
+  settling = copy.settling > 0;
+  if (same) return CopyUse::kShare;
+  copy.text = now;
+  ++copy.settling;
+  return CopyUse::kReplace;
+}
+
+void ContainerFiles::copy_settled(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  --copies_[view_index].settling;
+}
+
+void ContainerFiles::drop_copy(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  KernelCopy& copy = copies_[view_index];
+  // Readers of a worker before us were not counted.
+  if (copy.readers > 0) --copy.readers;
+}
+
+CachedTextPtr ContainerFiles::kernel_copy(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  const auto it = copies_.find(view_index);
+  return it == copies_.end() ? nullptr : it->second.text;
+}
+
+ContainerFiles::LastOpen ContainerFiles::last_open(size_t connection, uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  return last_open_[connection][view_index];
+}
+
+void ContainerFiles::set_last_open(size_t connection, uint16_t view_index, LastOpen last) {
+  const std::lock_guard lock(mutex_);
+  last_open_[connection][view_index] = last;
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,116 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "base/result.h"
+#include "container/container.h"
+#include "fuse/files/known_lengths.h"
+#include "view/stable.h"
+#include "view/view.h"
+
+namespace vprocfs {
+
+/// What a file holds while the kernel caches it: size, time and content are of one moment.
+struct CachedText {
+  std::string text;
+  StableLength length;       ///< of mirrored files in contract `tick`
+  uint64_t taken_us = 0;     ///< CLOCK_BOOTTIME
+  CpuSet shown;              ///< for files that change with limits: the CPUs it was made for
+  uint64_t modified_ns = 0;  ///< CLOCK_REALTIME; another one for each snapshot of a file
+};
+using CachedTextPtr = std::shared_ptr<const CachedText>;
+
+/// What the connections know of one container's files: what is open, and what the kernel was told
+/// and has in its page cache. Lives as long as its container. Thread-safe.
+class ContainerFiles : public Container::Attached {
+ public:
+  explicit ContainerFiles(Container& container) : container_(container) {}
+  /// Forgets what a worker before this one has kept of a container that has ended.
+  ~ContainerFiles() override;
+  ContainerFiles(const ContainerFiles&) = delete;
+  ContainerFiles& operator=(const ContainerFiles&) = delete;
+
+  static ContainerFiles& of(Container& container) { return container.attached<ContainerFiles>(); }
+
+  /// A file was opened or closed; the limit is the caller's to keep.
+  void count_open(bool opened);
+  /// Its open files hold snapshots of so many bytes more, and of so many less.
+  void count_held(uint64_t more, uint64_t less);
+  /// Its open files, and the bytes that they hold.
+  uint64_t open_files() const { return open_files_.load(std::memory_order_relaxed); }
+  uint64_t held_bytes() const { return held_bytes_.load(std::memory_order_relaxed); }
+
+  /// What the kernel is to have of a file that it caches; nullptr when there is none yet.
+  CachedTextPtr cached_text(uint16_t view_index);
+  /// Makes a rendered text the present one of a file in contract `tick`. Its length stays that of
+  /// the one before it where that can be.
+  CachedTextPtr set_tick_text(const View& view, std::string text, uint64_t now_us);
+  /// There is nothing that the kernel could have of a file.
+  void drop_text(uint16_t view_index);
+  /// The present text of a file that changes with limits only, rendered again when the CPUs shown
+  /// are others or when it is old (clock rates in cpuinfo). Which are shown is found out again
+  /// after `tick_us`, and when a limit was written. Errors as Container::render().
+  Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, uint64_t tick_us);
+
+  /// The present text of a mirrored file in contract `tick`, by the number of its path. The oldest
+  /// are dropped when they exceed 256 KiB together. `moves`: its length is to be kept.
+  CachedTextPtr mirror_text(uint32_t number);
+  CachedTextPtr set_mirror_text(uint32_t number, std::string text, bool moves, uint64_t now_us);
+
+  /// How an OPEN of a file that the kernel caches is to be served.
+  enum class CopyUse {
+    kShare,    ///< the kernel's copy says this: read it from there
+    kReplace,  ///< nobody reads the old copy: have the kernel forget it first
+    kOwn,      ///< somebody reads an older copy, which must stay whole: a snapshot of its own
+  };
+  /// Decides it for the present text `now`, and counts the reader unless kOwn. `settling`: a
+  /// replacement is under way, so that the answer has to queue behind it.
+  CopyUse hold_copy(uint16_t view_index, const CachedTextPtr& now, bool& settling);
+  void copy_settled(uint16_t view_index);
+  void drop_copy(uint16_t view_index);
+  /// What the kernel has, or is about to have, of a file; nullptr when nobody asked for it yet.
+  CachedTextPtr kernel_copy(uint16_t view_index);
+
+  /// Which open of a file came last, and by which thread.
+  struct LastOpen {
+    uint64_t handle = 0;
+    uint32_t pid = 0;
+  };
+  /// Every connection has inodes and open files of its own.
+  static constexpr size_t kConnections = 2;
+  LastOpen last_open(size_t connection, uint16_t view_index);
+  void set_last_open(size_t connection, uint16_t view_index, LastOpen last);
+
+  /// The size of a file that the kernel was last told, by View::index; 0: not known.
+  std::atomic<uint64_t>& announced_size(size_t connection, uint16_t view_index) {
+    return announced_sizes_[connection][view_index];
+  }
+
+ private:
+  struct KernelCopy {
+    CachedTextPtr text;
+    uint32_t readers = 0;
+    uint32_t settling = 0;
+  };
+
+  Container& container_;
+  std::atomic<uint64_t> open_files_{0}, held_bytes_{0};
+  std::array<std::array<std::atomic<uint64_t>, kViewSlots>, kConnections> announced_sizes_{};
+  std::mutex mutex_;  ///< guards what follows
+  std::map<uint16_t, KernelCopy> copies_;
+  std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
+  std::optional<KnownLengths> lengths_;       ///< of what was cached in contract `tick`
+  std::map<uint32_t, CachedTextPtr> mirrored_;
+  size_t mirrored_bytes_ = 0;
+  std::array<std::array<LastOpen, kViewSlots>, kConnections> last_open_{};
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,135 @@
+#include "fuse/files/files.h"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "base/clock.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kNsPerSecond = 1'000'000'000;
+
+bool is_read_only(const View* view) { return view != nullptr && is_of_sysfs(*view); }
+
+}  // namespace
+
+fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size) {
+  fuse_attr attr{};
+  const uint64_t now_ns = clock_ns(CLOCK_REALTIME_COARSE);
+  attr.ino = node.raw();
+  attr.size = size;
+  attr.atime = attr.mtime = attr.ctime = now_ns / kNsPerSecond;
+  attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(now_ns % kNsPerSecond);
+  attr.mode = mode;
+  attr.nlink = 1;
+  attr.blksize = 4096;
+  return attr;
+}
+
+fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size, uint64_t modified_ns) {
+  fuse_attr attr = attributes_of(node, mode, size);
+  attr.mtime = attr.ctime = modified_ns / kNsPerSecond;
+  attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(modified_ns % kNsPerSecond);
+  return attr;
+}
+
+Answer entry_of(NodeId node, const fuse_attr& attr, uint64_t valid_s) {
+  fuse_entry_out out{};
+  out.nodeid = node.raw();
+  out.attr = attr;
+  out.entry_valid = valid_s;
+  return Answer::of(out);
+}
+
+std::string Files::name_of(const Request& r) {
+  const auto* bytes = reinterpret_cast<const char*>(r.payload());
+  return {bytes, ::strnlen(bytes, r.payload_size())};
+}
+
+Answer Files::slice(const Request& r, std::string_view text, std::shared_ptr<const void> owner) {
+  const auto* in = r.arg<fuse_read_in>();
+  return Answer::part(OpenFiles::slice(text, in->offset, in->size), std::move(owner));
+}
+
+Answer Files::set_attributes(const Request& r) {
+  const auto* in = r.arg<fuse_setattr_in>();
+  // open(O_TRUNC) on a proc file changes nothing and succeeds for who may write; nothing else is
+  // ours to change.
+  if ((in->valid & ~uint32_t{FATTR_SIZE | FATTR_FH | FATTR_LOCKOWNER}) != 0) {
+    return Answer::error(EPERM);
+  }
+  if (r.header().uid != 0) return Answer::error(EACCES);
+  return truncate(r);
+}
+
+Answer Files::truncate(const Request& r) {
+  if (is_read_only(serving_.tree.file(node_of(r).index()))) return Answer::error(EROFS);
+  return attributes(r);
+}
+
+Answer Files::access(const Request& r) {
+  const auto* in = r.arg<fuse_access_in>();
+  const View* view = serving_.tree.file(node_of(r).index());
+  const uint32_t mode = view == nullptr ? 0555 : view->mode;
+  // Everything is root's and no group's; root lacks only what nobody has: execution.
+  const uint32_t allowed = r.header().uid == 0 ? (R_OK | W_OK | (mode & X_OK)) : mode & 07;
+  if ((in->mask & ~allowed & 07) != 0) return Answer::tell(EACCES);
+  if ((in->mask & W_OK) != 0 && is_read_only(view)) return Answer::tell(EROFS);
+  return Answer::ok();
+}
+
+Answer Files::lookup(const Request&) { return Answer::tell(ENOENT); }
+
+Answer Files::opendir(const Request&) { return Answer::of(fuse_open_out{}); }
+
+Answer Files::readdir(const Request&) { return Answer::error(ENOTDIR); }
+
+Answer Files::readlink(const Request&) { return Answer::error(EINVAL); }
+
+// proc looks a new name up and does not find it.
+Answer Files::refuse_creation(const Request&) { return Answer::error(ENOENT); }
+Answer Files::refuse_name(const Request&) { return Answer::error(ENOENT); }
+
+Answer Files::open(const Request&) { return Answer::error(ENOENT); }
+
+Answer Files::read(const Request& r) {
+  return Answer::error(r.arg<fuse_read_in>()->fh == 0 ? ESRCH : EBADF);
+}
+
+// fs/proc/inode.c: a file without a write method.
+Answer Files::write(const Request& r) {
+  return Answer::error(is_read_only(serving_.tree.file(node_of(r).index())) ? EROFS : EIO);
+}
+
+Answer Files::release(const Request& r) {
+  const auto* in = r.arg<fuse_release_in>();
+  serving_.triggers.release(in->fh, node_of(r));
+  serving_.open_files.erase(in->fh, node_of(r));
+  return Answer::ok();
+}
+
+Answer Files::seek(const Request&) {
+  // The kernel would remember ENOSYS, and ask no more where readers of logs seek.
+  const bool has_logs = options().kernel_logs.logs != nullptr;
+  return has_logs ? Answer::error(EINVAL) : Answer::tell(ENOSYS);
+}
+
+Answer Files::poll(const Request&) { return answer_poll(0); }
+
+Answer Files::answer_poll(uint32_t events) const {
+  // A file without a poll method, and every pressure file whatever else it says (fs/select.c).
+  constexpr uint32_t kDefaultPollMask = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
+  // The kernel remembers, and says of every file what it says of one without a poll method. Not
+  // while triggers are here that an earlier version has taken: they would be told no more.
+  if (!options().polls && serving_.triggers.size() == 0) return Answer::tell(ENOSYS);
+  fuse_poll_out out{};
+  out.revents = kDefaultPollMask | events;
+  return Answer::of(out);
+}
+
+}  // namespace vprocfs

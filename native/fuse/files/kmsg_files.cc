@@ -1,0 +1,238 @@
+#include "fuse/files/kmsg_files.h"
+
+#include <poll.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "base/clock.h"
+#include "base/priority.h"
+#include "fuse/files/open_file.h"
+#include "klog/kmsg_text.h"
+
+namespace vprocfs {
+namespace {
+
+/// What a tenant may write at once, and how soon it may write one more record.
+constexpr uint64_t kBurst = 256, kRefillUs = 16'000;
+constexpr size_t kMostAllowances = 4096;
+
+}  // namespace
+
+KmsgFiles::KmsgFiles(Serving& serving)
+    : Files(serving),
+      place_(serving.options.kernel_logs),
+      logs_(*place_.logs),
+      access_(place_.procfs_fd),
+      next_handle_(OpenFiles::first_handle()) {}
+
+KmsgFiles::~KmsgFiles() { stop(); }
+
+Result<bool> KmsgFiles::start() {
+  listener_ = logs_.listen([this](ContainerId id) {
+    {
+      const std::lock_guard lock(told_mutex_);
+      told_.insert(id);
+    }
+    wake_.notify_one();
+  });
+  return thread_.start([this] { run(); });
+}
+
+void KmsgFiles::stop() {
+  if (listener_ != 0) logs_.unlisten(std::exchange(listener_, 0));
+  {
+    const std::lock_guard lock(told_mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void KmsgFiles::run() {
+  go_first();
+  std::unique_lock lock(told_mutex_);
+  for (;;) {
+    wake_.wait(lock, [this] { return stopping_ || !told_.empty(); });
+    if (stopping_) return;
+    std::set<ContainerId> told;
+    told.swap(told_);
+    lock.unlock();
+    for (const ContainerId id : told) tell(id);
+    lock.lock();
+  }
+}
+
+void KmsgFiles::tell(ContainerId id) {
+  // A tenant may have thousands polled: the kernel is told without the lock that all share.
+  for (const uint64_t poll_handle : answer_parked(id)) reply().notify_poll(poll_handle);
+}
+
+std::vector<uint64_t> KmsgFiles::answer_parked(ContainerId id) {
+  std::vector<uint64_t> polled;
+  const std::lock_guard lock(mutex_);
+  const auto it = by_log_.find(id);
+  if (it == by_log_.end()) return polled;
+  // In the order in which they came: their numbers count up.
+  const std::set<uint64_t> waiting = it->second.parked;
+  for (const uint64_t unique : waiting) {
+    Parked& parked = parked_.at(unique);
+    // Nobody was slow while there was nothing to read.
+    parked.read.asked.taken_ns = clock_ns(CLOCK_MONOTONIC);
+    if (!answer_locked(*parked.file, parked.read)) continue;
+    it->second.parked.erase(unique);
+    unpark_locked(parked_.find(unique));
+  }
+  for (const FilePtr& file : it->second.files) {
+    const uint64_t poll_handle = file->now().poll_handle;
+    if (poll_handle != 0) polled.push_back(poll_handle);
+  }
+  return polled;
+}
+
+auto KmsgFiles::opener_of(NodeId node) const -> ContainerPtr {
+  const std::lock_guard lock(mutex_);
+  const auto log = by_log_.find(node.container());
+  if (log == by_log_.end() || log->second.files.empty()) return nullptr;
+  return log->second.files.front()->container;
+}
+
+Answer KmsgFiles::in_turn_of_file(const Request& r, uint64_t handle, const FileWork& work) {
+  const FilePtr file = find_or_restore(handle, node_of(r), view_of(r));
+  if (!file) return Answer::error(EBADF);
+  return at_gate(r, file->container, [file, work](const Request& req) { return work(req, file); });
+}
+
+auto KmsgFiles::find_locked(uint64_t handle, NodeId node) const -> FilePtr {
+  const auto it = files_.find(handle);
+  return it != files_.end() && it->second->node.raw() == node.raw() ? it->second : nullptr;
+}
+
+auto KmsgFiles::find_or_restore(uint64_t handle, NodeId node, const View& view) -> FilePtr {
+  {
+    const std::lock_guard lock(mutex_);
+    const auto file = find_locked(handle, node);
+    if (file || files_.count(handle) != 0) return file;
+  }
+  // A handle of a worker whose state was lost: the node says whose it is.
+  auto container = serving_.registry.by_id(node.container());
+  if (!container) return nullptr;
+  const std::lock_guard lock(mutex_);
+  auto file = find_locked(handle, node);
+  if (file || files_.count(handle) != 0) return file;
+  file = std::make_shared<KmsgFile>(serving_.state, node, view, std::move(container.value()),
+                                    handle, uint64_t{0});
+  add_locked(file);
+  return file;
+}
+
+void KmsgFiles::add_locked(const FilePtr& file) {
+  files_[file->handle] = file;
+  Log& log = by_log_[file->node.container()];
+  log.files.push_back(file);
+  log.furthest = std::max(log.furthest, file->now().cursor.offset);
+}
+
+auto KmsgFiles::remove_locked(uint64_t handle, NodeId node) -> FilePtr {
+  FilePtr gone = find_locked(handle, node);
+  if (!gone) return gone;
+  files_.erase(handle);
+  const auto log = by_log_.find(node.container());
+  auto& files = log->second.files;
+  files.erase(std::find(files.begin(), files.end(), gone));
+  if (files.empty() && log->second.parked.empty()) by_log_.erase(log);
+  return gone;
+}
+
+uint32_t KmsgFiles::events_locked(const KmsgFile& file) const {
+  constexpr uint32_t kReadable = POLLIN | POLLRDNORM;
+  const ContainerId id = file.container->id();
+  if (is_stream(file.view)) return logs_.unread(id).records != 0 ? kReadable : 0;
+  KernelLogs::Page page;
+  logs_.read(id, file.now().cursor.next, 0, page);
+  const uint64_t next = file.now().cursor.next;
+  if (next < page.first || next > page.next) return kReadable | POLLERR | POLLPRI;
+  return next < page.next ? kReadable : 0;
+}
+
+uint64_t KmsgFiles::furthest_locked(NodeId node) const {
+  const auto log = by_log_.find(node.container());
+  return log == by_log_.end() ? 0 : log->second.furthest;
+}
+
+bool KmsgFiles::take_allowance_locked(ContainerId tenant) {
+  const uint64_t now = boottime_us();
+  if (allowances_.size() >= kMostAllowances && allowances_.count(tenant) == 0) {
+    // Who has all of it back is as good as forgotten.
+    for (auto it = allowances_.begin(); it != allowances_.end();) {
+      const bool full = now - it->second.at_us > kBurst * kRefillUs;
+      it = full ? allowances_.erase(it) : std::next(it);
+    }
+    if (allowances_.size() >= kMostAllowances) return false;
+  }
+  const auto [it, is_new] = allowances_.try_emplace(tenant);
+  Allowance& allowance = it->second;
+  if (is_new) allowance = {kBurst, now};
+  const uint64_t gained = (now - allowance.at_us) / kRefillUs;
+  allowance.tokens = std::min(kBurst, allowance.tokens + gained);
+  allowance.at_us = allowance.tokens == kBurst ? now : allowance.at_us + gained * kRefillUs;
+  if (allowance.tokens == 0) return false;
+  --allowance.tokens;
+  return true;
+}
+
+/// Whether a worker that died before it had answered has added a line all the same.
+bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) const {
+  KernelLogs::Page page;
+  constexpr size_t kLookedAt = 64;
+  logs_.read(file.container->id(), file.now().before.next, kLookedAt, page);
+  return std::any_of(page.records.begin(), page.records.end(), [&](const auto& record) {
+    return record.priority == line.priority &&
+           record.text == std::string_view(line.text).substr(0, LogRing::kLongestText);
+  });
+}
+
+void KmsgFiles::adopt(LeftContainers& containers) {
+  std::vector<uint64_t> pollers;
+  const std::lock_guard lock(mutex_);
+  KmsgFile::adopt(serving_.state, [&](const KmsgFile::Left& left) -> FilePtr {
+    const View* view = nullptr;
+    for (const View* one : kLogViews) {
+      if (left.node.index() == kFirstFileIndex + one->index) view = one;
+    }
+    if (view == nullptr || left.node.container().none()) return nullptr;
+    auto file = std::make_shared<KmsgFile>(serving_.state, left, *view,
+                                           containers.of(left.node.container()));
+    add_locked(file);
+    if (left.request != 0) left_[left.request] = left.handle;
+    if (left.state.poll_handle != 0) pollers.push_back(left.state.poll_handle);
+    return file;
+  });
+  // The one before us may have died between a record and its notice.
+  for (const uint64_t poll_handle : pollers) reply().notify_poll(poll_handle);
+}
+
+void KmsgFiles::hand_over(bool resend) {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [unique, parked] : parked_) {
+    if (!resend) serving_.answers.end(unique, EINTR);
+  }
+  parked_.clear();
+  parked_of_.clear();
+  by_log_.clear();
+  for (const auto& [handle, file] : files_) file->keep();
+  files_.clear();
+}
+
+size_t KmsgFiles::open_files() const {
+  const std::lock_guard lock(mutex_);
+  return files_.size();
+}
+
+size_t KmsgFiles::waiting() const {
+  const std::lock_guard lock(mutex_);
+  return parked_.size();
+}
+
+}  // namespace vprocfs

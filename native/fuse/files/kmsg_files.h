@@ -1,0 +1,156 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/result.h"
+#include "base/thread.h"
+#include "container/left_containers.h"
+#include "fuse/files/files.h"
+#include "fuse/files/kmsg_file.h"
+#include "klog/access.h"
+#include "klog/logs.h"
+#include "view/view.h"
+
+namespace vprocfs {
+
+/// Files of kernel logs, dev/kmsg and proc/kmsg: the kernel's own of these names over a container's
+/// log (kernel/printk/printk.c, fs/proc/kmsg.c). A reader who waits for a record is a request that
+/// is answered later: it holds no thread.
+class KmsgFiles : public Files {
+ public:
+  explicit KmsgFiles(Serving& serving);
+  ~KmsgFiles() override;
+
+  Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer attributes(const Request& r) override;
+  Answer set_attributes(const Request& r) override;
+  Answer access(const Request& r) override;
+  Answer open(const Request& r) override;
+  Answer read(const Request& r) override;
+  Answer write(const Request& r) override;
+  Answer seek(const Request& r) override;
+  Answer poll(const Request& r) override;
+  Answer release(const Request& r) override;
+
+  /// Error: there is no thread for it.
+  Result<bool> start();
+  void stop();
+
+  /// Answers a reader who waits with EINTR; false: that request does not wait here.
+  bool interrupt(uint64_t unique);
+
+  /// Takes over what a worker before us left.
+  void adopt(LeftContainers& containers);
+  /// The next worker goes on. `resend`: it will be handed what waits; else that ends now.
+  void hand_over(bool resend);
+
+  size_t open_files() const;
+  /// Readers who wait for a record.
+  size_t waiting() const;
+
+ private:
+  using FilePtr = std::shared_ptr<KmsgFile>;
+
+  /// A READ, or what is left of one that waits.
+  struct Read {
+    Asked asked;
+    uint64_t offset = 0;
+    size_t size = 0;
+    uint64_t identity() const { return asked.header.unique & ~kFuseUniqueResend; }
+  };
+  struct Parked {
+    Read read;
+    FilePtr file;
+  };
+  /// What one container's files have in common.
+  struct Log {
+    std::vector<FilePtr> files;
+    std::set<uint64_t> parked;  ///< by unique
+    /// The highest offset that a reader of dev/kmsg has had while one has it open. Kept, since
+    /// whoever asks for the size must not make others wait for a look at each open file.
+    uint64_t furthest = 0;
+  };
+  /// How much its containers may write.
+  struct Allowance {
+    uint64_t tokens = 0;
+    uint64_t at_us = 0;
+  };
+
+  const View& view_of(const Request& r) const { return *serving_.tree.file(node_of(r).index()); }
+  static bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
+  fuse_attr_out attributes_locked(NodeId node, const View& view) const;
+  Answer attributes_in_turn(const Request& r);
+  Answer open_in_turn(const Request& r, const ContainerPtr& container);
+  Answer read_in_turn(const Request& r, const FilePtr& file);
+  Answer seek_in_turn(const Request& r, const FilePtr& file);
+  Answer poll_in_turn(const Request& r, const FilePtr& file);
+  /// The container whose log this is while somebody has it open, else nullptr.
+  ContainerPtr opener_of(NodeId node) const;
+  Answer finish_open(const Request& r, const View& view, const ContainerPtr& container);
+  Answer append(const Request& r, const FilePtr& file);
+
+  /// Gives a container a log, unless it has one or there is no room for it.
+  void begin_log(const ContainerDescription& container);
+  bool may_write(const Request& r, const ContainerDescription& container) const;
+  /// 0 or an errno: whether a file may be opened.
+  int check_open(const Request& r, const View& view, const ContainerDescription& container) const;
+
+  /// Runs `work` on an open file when it is its tenant's turn: who hammers one log keeps nobody
+  /// from the lock of all.
+  using FileWork = std::function<Answer(const Request&, const FilePtr&)>;
+  Answer in_turn_of_file(const Request& r, uint64_t handle, const FileWork& work);
+
+  FilePtr find_locked(uint64_t handle, NodeId node) const;
+  FilePtr find_or_restore(uint64_t handle, NodeId node, const View& view);
+  void add_locked(const FilePtr& file);
+  FilePtr remove_locked(uint64_t handle, NodeId node);
+  /// True when the request was answered; else it has to wait.
+  bool answer_locked(KmsgFile& file, const Read& read);
+  bool answer_record_locked(KmsgFile& file, const Read& read);
+  bool answer_stream_locked(KmsgFile& file, const Read& read);
+  void give_back(const KmsgFile& file);
+  void park_locked(const Read& read, const FilePtr& file);
+  void unpark_locked(std::unordered_map<uint64_t, Parked>::iterator it);
+  bool may_park_locked(const KmsgFile& file) const;
+  uint64_t furthest_locked(NodeId node) const;
+  uint32_t events_locked(const KmsgFile& file) const;
+  bool was_written_locked(const KmsgFile& file, const OwnLine& line) const;
+  bool take_allowance_locked(ContainerId tenant);
+  void run();
+  /// Something new is in a log: answers who waits for it, and tells who polls.
+  void tell(ContainerId id);
+  /// The former; what the latter are notified by.
+  std::vector<uint64_t> answer_parked(ContainerId id);
+
+  const LogPlace& place_;
+  KernelLogs& logs_;
+  const LogAccess access_;
+  mutable std::mutex mutex_;                     ///< guards what follows
+  std::unordered_map<uint64_t, FilePtr> files_;  ///< by handle
+  std::unordered_map<ContainerId, Log, ContainerIdHash> by_log_;
+  std::unordered_map<uint64_t, Parked> parked_;  ///< by unique
+  std::map<ContainerId, size_t> parked_of_;      ///< of tenants
+  std::unordered_map<uint64_t, uint64_t> left_;  ///< handles that were adopted, by their OPEN
+  std::map<ContainerId, Allowance> allowances_;  ///< of tenants
+  uint64_t next_handle_;
+
+  std::mutex told_mutex_;  ///< guards what follows; nothing else is locked while it is held
+  std::condition_variable wake_;
+  std::set<ContainerId> told_;  ///< logs with something new
+  bool stopping_ = false;
+  size_t listener_ = 0;
+  Thread thread_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,171 @@
+#include "fuse/files/snapshot_files.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+namespace vprocfs {
+
+std::optional<Clock> SnapshotFiles::clock_of(const Request& r, const View& view,
+                                             const ContainerPtr& container) {
+  // The counters of proc/stat are the container's to everybody.
+  constexpr uint32_t kCounters = kNeedHostStat | kNeedHostSchedstat;
+  const bool tells_age = (view.needs & kNeedClock) != 0 && (view.needs & kCounters) == 0;
+  if (!container || !tells_age) return std::nullopt;
+  const Clock clock = serving_.registry.clock_of(*container, static_cast<pid_t>(r.header().pid));
+  return container->is_first(clock) ? std::nullopt : std::optional<Clock>(clock);
+}
+
+Result<std::string> SnapshotFiles::render(const View& view, const ContainerPtr& container,
+                                          const std::optional<Clock>& clock) {
+  if (container && clock) {
+    counters().renders.fetch_add(1, std::memory_order_relaxed);
+    return container->render_for(view, boottime_us(), *clock);
+  }
+  if (container) {
+    bool made = false;
+    auto text = container->render_shared(view, boottime_us(), options().tick_us, made);
+    (made ? counters().renders : counters().shared).fetch_add(1, std::memory_order_relaxed);
+    return text;
+  }
+  counters().renders.fetch_add(1, std::memory_order_relaxed);
+  return serving_.host.raw(std::string(view.path));
+}
+
+ContainerFiles::LastOpen SnapshotFiles::last_open(const ContainerPtr& container, const View& view) {
+  if (container) return ContainerFiles::of(*container).last_open(options().connection, view.index);
+  const std::lock_guard lock(host_opens_mutex_);
+  const auto it = host_opens_.find(view.index);
+  return it == host_opens_.end() ? ContainerFiles::LastOpen{} : it->second;
+}
+
+bool SnapshotFiles::in_one_process(uint32_t thread, uint32_t other) const {
+  const std::string path = "proc/" + std::to_string(thread) + "/task/" + std::to_string(other);
+  return thread != 0 && other != 0 && serving_.host.raw(path + "/comm").ok();
+}
+
+Answer SnapshotFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
+                            uint64_t valid_s) {
+  const View& view = *serving_.tree.file(node.index());
+  uint64_t size = kUnknownSize;
+  if (owner) {
+    auto& told = announced_size(*owner, view);
+    if (told == 0) told = kUnknownSize;
+    size = told;
+  }
+  return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
+}
+
+Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const View& view,
+                                         const ContainerPtr& container) {
+  // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
+  // seek by it.
+  const auto last = last_open(container, view);
+  const auto file = serving_.open_files.find(last.handle, node);
+  // libuv and others ask in another thread than they open in, and read no more than they are told.
+  if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
+    const uint64_t size = file->tell_size();
+    if (container) announced_size(*container, view) = size;
+    return answer_attributes(node, view, size);
+  }
+  auto text = render(view, container);
+  // A file that says EOPNOTSUPP is there all the same.
+  const bool refused = !text && text.error().code == EOPNOTSUPP;
+  if (!text && !refused) return Answer::error(text.error());
+  const uint64_t size = refused ? kUnknownSize : text.value().size();
+  if (container) announced_size(*container, view) = size;
+  return answer_attributes(node, view, size);
+}
+
+Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
+                                   const ContainerPtr& container) {
+  if (serving_.full(container)) return Answer::error(ENFILE);
+  const auto clock = clock_of(r, view, container);
+  auto text = render(view, container, clock);
+  if (!text) return Answer::error(text.error());
+  return finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container, clock),
+                     std::move(text.value()));
+}
+
+Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file,
+                                  std::string text) {
+  const uint64_t size = text.size();
+  const char last = text.empty() ? '\n' : text.back();
+  fuse_open_out out{};
+  out.open_flags = FOPEN_DIRECT_IO;
+  out.fh = serving_.open_files.insert(
+      file, std::make_shared<Snapshot>(serving_.state, std::move(text), boottime_us()),
+      r.identity());
+  const NodeId node = file->node;
+  // Nobody is there to close it.
+  Answer opened = Answer::of(out).or_undo(
+      [this, handle = out.fh, node] { serving_.open_files.erase(handle, node); });
+  if (!file->container) {
+    {
+      const std::lock_guard lock(host_opens_mutex_);
+      host_opens_[file->view->index] = {out.fh, r.header().pid};
+    }
+    return opened;
+  }
+  ContainerFiles::of(*file->container)
+      .set_last_open(options().connection, file->view->index, {out.fh, r.header().pid});
+  if (node.container().none()) return opened;
+  auto& told = announced_size(*file->container, *file->view);
+  if (told.load() >= size) return opened;
+  told = size;
+  return std::move(opened).after_notice(lane_of(*file->container), [this, node, size, last] {
+    reply().notify_grow(node.raw(), size, last);
+  });
+}
+
+Answer SnapshotFiles::read(const Request& r) {
+  const auto* in = r.arg<fuse_read_in>();
+  const NodeId node = node_of(r);
+  const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
+  const auto file = serving_.open_files.find(in->fh, node);
+  if (!file) return reopen(r);
+  if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us)) {
+    return in_turn(r, file->container, [this, file](const Request& req) {
+      auto text = render(*file->view, file->container, file->clock);
+      // What cannot be renewed any more stays what it was: the last good snapshot.
+      if (text) {
+        serving_.open_files.renew(
+            *file,
+            std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
+      }
+      return read_file(req, file);
+    });
+  }
+  if (file->container) file->container->requests.fetch_add(1, std::memory_order_relaxed);
+  return read_file(r, file);
+}
+
+Answer SnapshotFiles::read_file(const Request& r, const std::shared_ptr<OpenFile>& file) {
+  const auto* in = r.arg<fuse_read_in>();
+  const auto snapshot = file->snapshot();
+  const std::string_view bytes = OpenFiles::slice(snapshot->text(), in->offset, in->size);
+  const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
+  if (cached && bytes.size() < in->size && file->container) {
+    // The kernel takes a short read of the cache for the end of the file.
+    announced_size(*file->container, *file->view) = snapshot->text().size();
+  }
+  return Answer::part(bytes, snapshot);
+}
+
+Answer SnapshotFiles::reopen(const Request& r) {
+  // A handle of a worker whose state was lost: the node says whose file it is.
+  const NodeId node = node_of(r);
+  const View* view = serving_.tree.file(node.index());
+  return in_turn_of_owner(r, [this, view, node](const Request& req, auto& owner) {
+    const auto clock = clock_of(req, *view, owner);
+    auto text = render(*view, owner, clock);
+    if (!text) return Answer::error(text.error());
+    const auto file = std::make_shared<OpenFile>(node, view, owner, clock);
+    serving_.open_files.restore(
+        req.arg<fuse_read_in>()->fh, file,
+        std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
+    return read_file(req, file);
+  });
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+
+#include "fuse/files/view_files.h"
+
+namespace vprocfs {
+
+/// Files whose text is held for each open file (contract `exact`): what a reader sees is of one
+/// moment, whatever its reads are. Those of pressure take triggers.
+class SnapshotFiles : public ViewFiles {
+ public:
+  using ViewFiles::ViewFiles;
+
+  Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer read(const Request& r) override;
+  Answer write(const Request& r) override;
+  Answer poll(const Request& r) override;
+
+  /// Registers an open file that holds `text`, and answers its OPEN.
+  Answer finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text);
+
+ protected:
+  Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
+                            const ContainerPtr& container) override;
+  Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
+
+ private:
+  ContainerFiles::LastOpen last_open(const ContainerPtr& container, const View& view);
+  /// Whether two threads, by the numbers that requests have, are of one process.
+  bool in_one_process(uint32_t thread, uint32_t other) const;
+  /// The age that a caller is to be told of, where it is not the container's.
+  std::optional<Clock> clock_of(const Request& r, const View& view, const ContainerPtr& container);
+  /// `clock`: the caller's, where it is not the container's.
+  Result<std::string> render(const View& view, const ContainerPtr& container,
+                             const std::optional<Clock>& clock = std::nullopt);
+  Answer read_file(const Request& r, const std::shared_ptr<OpenFile>& file);
+  Answer reopen(const Request& r);
+  Answer arm(const Request& r, const std::shared_ptr<OpenFile>& file);
+
+  std::mutex host_opens_mutex_;
+  /// Of caller-identified nodes, by the host.
+  std::map<uint16_t, ContainerFiles::LastOpen> host_opens_;
+};
+
+}  // namespace vprocfs

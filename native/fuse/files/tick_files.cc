@@ -1,0 +1,108 @@
+#include "fuse/files/tick_files.h"
+
+#include <poll.h>
+
+#include <cerrno>
+#include <utility>
+
+namespace vprocfs {
+
+Answer refuse_open() { return Answer::tell(ENOSYS); }
+
+/// Nothing can be written.
+uint32_t TickFiles::mode_of(const View& view) const { return ViewFiles::mode_of(view) & ~0222u; }
+
+Result<std::string> TickFiles::render(const View& view, Container* container) {
+  counters().renders.fetch_add(1, std::memory_order_relaxed);
+  if (!container) return serving_.host.raw(std::string(view.path));
+  return container->render(view, boottime_us());
+}
+
+Result<CachedTextPtr> TickFiles::snapshot(const View& view, Container& container, bool any_age) {
+  const uint64_t now = boottime_us();
+  ContainerFiles& files = ContainerFiles::of(container);
+  CachedTextPtr present = files.cached_text(view.index);
+  if (present && (any_age || now < present->taken_us + options().tick_us)) return present;
+  auto text = render(view, &container);
+  if (!text) {
+    // Not the figures of a moment ago either, when there are none any more.
+    if (text.error().code == EOPNOTSUPP) files.drop_text(view.index);
+    return text.error();
+  }
+  return files.set_tick_text(view, std::move(text.value()), now);
+}
+
+Answer TickFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
+                        uint64_t valid_s) {
+  const View& view = *serving_.tree.file(node.index());
+  if (!owner) return entry_of(node, attributes_of(node, mode_of(view), kUnknownSize), 0);
+  // Attributes are of a snapshot: taking the first one may block.
+  if (ContainerFiles::of(*owner).cached_text(view.index)) {
+    return first_entry(node, view, owner, valid_s);
+  }
+  return in_turn(r, owner, [this, node, &view, owner, valid_s](const Request&) {
+    return first_entry(node, view, owner, valid_s);
+  });
+}
+
+Answer TickFiles::first_entry(NodeId node, const View& view, const ContainerPtr& container,
+                              uint64_t valid_s) {
+  // Those of the snapshot that is in the page cache: any others would empty it.
+  const auto text = snapshot(view, *container, true);
+  const bool refused = !text && text.error().code == EOPNOTSUPP;
+  if (!text && !refused) return Answer::error(ENOENT);
+  const fuse_attr attr = refused ? attributes_of(node, mode_of(view), kUnknownSize)
+                                 : attributes_of(node, mode_of(view), text.value()->text.size(),
+                                                 text.value()->modified_ns);
+  return entry_of(node, attr, valid_s);
+}
+
+Answer TickFiles::attributes_in_turn(const Request&, NodeId node, const View& view,
+                                     const ContainerPtr& container) {
+  if (!container || node.container().none()) {
+    const auto text = render(view, container.get());
+    // A file that says EOPNOTSUPP is there all the same.
+    const bool refused = !text && text.error().code == EOPNOTSUPP;
+    if (!text && !refused) return Answer::error(text.error());
+    return answer_attributes(node, view, refused ? kUnknownSize : text.value().size());
+  }
+  const auto text = snapshot(view, *container, false);
+  if (!text && text.error().code == EOPNOTSUPP) return answer_attributes(node, view, kUnknownSize);
+  if (!text) return Answer::error(text.error());
+  const CachedText& s = *text.value();
+  fuse_attr_out out{};
+  out.attr = attributes_of(node, mode_of(view), s.text.size(), s.modified_ns);
+  // What is left of its tick: until then the kernel asks nobody.
+  const uint64_t now = boottime_us();
+  const uint64_t until = s.taken_us + options().tick_us;
+  const uint64_t left_us = until > now ? until - now : 0;
+  out.attr_valid = left_us / 1000000;
+  out.attr_valid_nsec = static_cast<uint32_t>(left_us % 1000000 * 1000);
+  return Answer::of(out);
+}
+
+Answer TickFiles::open(const Request&) { return refuse_open(); }
+
+Answer TickFiles::open_in_turn(const Request& r, const View&, const ContainerPtr&) {
+  return open(r);
+}
+
+Answer TickFiles::read(const Request& r) {
+  // The bytes of the attributes that the kernel has, however old they are by now.
+  return read_for_cache(r, [this](const View& view, Container& container) {
+    return snapshot(view, container, true);
+  });
+}
+
+Answer TickFiles::write(const Request& r) {
+  // Nobody tells us of opens and closes: nothing to hang a trigger on.
+  if (takes_triggers(*serving_.tree.file(node_of(r).index()))) return Answer::error(EOPNOTSUPP);
+  return Files::write(r);
+}
+
+Answer TickFiles::poll(const Request& r) {
+  const bool fails = takes_triggers(*serving_.tree.file(node_of(r).index()));
+  return answer_poll(fails ? POLLERR | POLLPRI : 0);
+}
+
+}  // namespace vprocfs

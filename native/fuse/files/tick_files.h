@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+
+#include "fuse/files/view_files.h"
+
+namespace vprocfs {
+
+/// Files in contract `tick`: the kernel opens, reads from its cache and closes without us, and asks
+/// for attributes once a tick. When size or time are others it reads again.
+class TickFiles : public ViewFiles {
+ public:
+  using ViewFiles::ViewFiles;
+
+  Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
+  Answer open(const Request& r) override;
+  Answer read(const Request& r) override;
+  Answer write(const Request& r) override;
+  Answer poll(const Request& r) override;
+
+ protected:
+  Answer attributes_in_turn(const Request& r, NodeId node, const View& view,
+                            const ContainerPtr& container) override;
+  /// Never comes: open() refuses all.
+  Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
+  uint32_t mode_of(const View& view) const override;
+
+ private:
+  /// nullptr: the host's.
+  Result<std::string> render(const View& view, Container* container);
+  /// What the page cache is to have of a file; the present one when it is of this tick, or
+  /// `any_age`.
+  Result<CachedTextPtr> snapshot(const View& view, Container& container, bool any_age);
+  Answer first_entry(NodeId node, const View& view, const ContainerPtr& container,
+                     uint64_t valid_s);
+};
+
+/// What every file answers to OPEN in contract `tick`. The kernel remembers: from now on it opens,
+/// reads from its cache and closes without us.
+Answer refuse_open();
+
+}  // namespace vprocfs

@@ -1,0 +1,286 @@
+#include "fuse/files/triggers.h"
+
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include "base/priority.h"
+
+namespace vprocfs {
+namespace {
+
+constexpr uint64_t kWake = UINT64_MAX;  // no handle is that
+/// How long a tenant may wait for its own triggers to be taken away.
+constexpr std::chrono::seconds kLongestWait{2};
+
+constexpr size_t kMaxText = 32;  // psi_write() takes no more
+
+/// A trigger as it lies in the state file.
+struct Packed {
+  uint64_t poll_handle;
+  uint32_t event, size;
+  char text[kMaxText];
+};
+static_assert(std::is_trivially_copyable_v<Packed>);
+
+}  // namespace
+
+Triggers::Triggers(const Reply& reply, StateFile& state, Notifier& notifier)
+    : reply_(reply),
+      state_(state),
+      notifier_(notifier),
+      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
+      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+  epoll_event event{};
+  event.events = EPOLLIN;
+  event.data.u64 = kWake;
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+}
+
+Triggers::~Triggers() { stop(); }
+
+Result<bool> Triggers::start() {
+  auto started = closers_.start();
+  if (started) started = thread_.start([this] { run(); });
+  return started;
+}
+
+void Triggers::stop() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake();
+  thread_.join();
+  closers_.stop();
+}
+
+void Triggers::wake() {
+  const uint64_t one = 1;
+  // Full only when it is awake already.
+  static_cast<void>(::write(wake_.get(), &one, sizeof(one)) < 0);
+}
+
+bool Triggers::reserve(Tenant& tenant) {
+  std::unique_lock lock(mutex_);
+  given_back_.wait_for(lock, kLongestWait, [&] {
+    return !tenant.stake().spent(Resource::kTriggers) || tenant.closing_triggers == 0;
+  });
+  return tenant.stake().take(Resource::kTriggers);
+}
+
+void Triggers::give_back(Tenant& tenant, bool closing) {
+  {
+    const std::lock_guard lock(mutex_);
+    tenant.stake().give(Resource::kTriggers);
+    if (closing) --tenant.closing_triggers;
+  }
+  given_back_.notify_all();
+}
+
+int Triggers::set(const TriggerPtr& trigger) {
+  auto fd = trigger->file->container->open_trigger(*trigger->file->view);
+  if (!fd) return fd.error().code;
+  ssize_t n;
+  do {
+    n = ::write(fd.value().get(), trigger->text.data(), trigger->text.size());
+  } while (n < 0 && errno == EINTR);
+  if (n < 0) return errno;
+  epoll_event event{};
+  // Edge-triggered: what can happen no more would else be told without end.
+  event.events = EPOLLPRI | EPOLLET;
+  event.data.u64 = trigger->handle;
+  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.value().get(), &event) != 0) return errno;
+  const std::lock_guard lock(mutex_);
+  // Closed meanwhile: it goes with `fd`, after the lock.
+  if (!trigger->released) trigger->fd = std::move(fd.value());
+  return 0;
+}
+
+void Triggers::save(Trigger& trigger) {
+  Packed packed{};
+  packed.poll_handle = trigger.poll_handle;
+  packed.event = trigger.event ? 1 : 0;
+  packed.size = static_cast<uint32_t>(trigger.text.size());
+  std::memcpy(packed.text, trigger.text.data(), trigger.text.size());
+  const RecordIndex record = state_.allocate(sizeof(packed));
+  if (record == 0) return;
+  std::memcpy(state_.data(record), &packed, sizeof(packed));
+  state_.publish(record, RecordType::kTrigger, trigger.handle, sizeof(packed));
+  if (trigger.record != 0) {
+    state_.release(trigger.record, RecordType::kTrigger, trigger.handle);
+  }
+  trigger.record = record;
+}
+
+int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (triggers_.count(handle) != 0) return EBUSY;
+  }
+  if (!reserve(file->container->tenant())) return ENOSPC;
+  auto trigger = std::make_shared<Trigger>();
+  trigger->handle = handle;
+  trigger->file = file;
+  trigger->text = text.substr(0, kMaxText);
+  // Known before it can happen.
+  {
+    const std::lock_guard lock(mutex_);
+    triggers_[handle] = trigger;
+  }
+  const int error = set(trigger);
+  if (error == 0) {
+    const std::lock_guard lock(mutex_);
+    if (!trigger->released) save(*trigger);
+    return 0;
+  }
+  {
+    const std::lock_guard lock(mutex_);
+    triggers_.erase(handle);
+  }
+  give_back(file->container->tenant(), false);
+  return error;
+}
+
+auto Triggers::find_locked(uint64_t handle, NodeId node) -> decltype(triggers_)::iterator {
+  const auto it = triggers_.find(handle);
+  const bool same = it != triggers_.end() && it->second->file->node.raw() == node.raw();
+  return same ? it : triggers_.end();
+}
+
+uint32_t Triggers::poll(uint64_t handle, NodeId node, uint64_t poll_handle) {
+  const std::lock_guard lock(mutex_);
+  const auto it = find_locked(handle, node);
+  if (it == triggers_.end()) return POLLERR | POLLPRI;
+  Trigger& trigger = *it->second;
+  const bool happened = std::exchange(trigger.event, false);
+  if (happened || trigger.poll_handle != poll_handle) {
+    trigger.poll_handle = poll_handle;
+    save(trigger);
+  }
+  if (trigger.failed) return POLLERR | POLLPRI;
+  return happened ? POLLPRI : 0;
+}
+
+void Triggers::release(uint64_t handle, NodeId node) {
+  TriggerPtr gone;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = find_locked(handle, node);
+    if (it == triggers_.end()) return;
+    gone = std::move(it->second);
+    triggers_.erase(it);
+    gone->released = true;
+    if (gone->record != 0) state_.release(gone->record, RecordType::kTrigger, handle);
+    ++gone->file->container->tenant().closing_triggers;
+  }
+  // The kernel waits for a grace period with each; many at once wait for the same.
+  closers_.post(boottime_us(), [this, gone](CpuLaps& laps) {
+    laps.skip();
+    gone->fd.reset();
+    give_back(gone->file->container->tenant(), true);
+  });
+}
+
+void Triggers::adopt(const Find& find) {
+  std::vector<std::pair<RecordIndex, uint64_t>> useless;
+  const std::lock_guard lock(mutex_);
+  state_.for_each(RecordType::kTrigger, [&](RecordIndex record, uint64_t handle, size_t bytes) {
+    Packed packed{};
+    const auto file = bytes == sizeof(packed) ? find(handle) : nullptr;
+    if (bytes == sizeof(packed)) std::memcpy(&packed, state_.data(record), bytes);
+    const bool good = file && file->container && packed.size <= kMaxText;
+    // A crash while saving leaves two.
+    if (!good || triggers_.count(handle) != 0) {
+      useless.emplace_back(record, handle);
+      return;
+    }
+    auto trigger = std::make_shared<Trigger>();
+    trigger->handle = handle;
+    trigger->file = file;
+    trigger->text.assign(packed.text, packed.size);
+    trigger->poll_handle = packed.poll_handle;
+    trigger->event = packed.event != 0;
+    trigger->record = record;
+    file->container->tenant().stake().note(Resource::kTriggers, 1);
+    triggers_[handle] = trigger;
+    adopted_.push_back(std::move(trigger));
+  });
+  for (const auto& [record, handle] : useless) {
+    state_.release(record, RecordType::kTrigger, handle);
+  }
+  if (!adopted_.empty()) wake();
+}
+
+void Triggers::set_again(const TriggerPtr& trigger) {
+  const int error = set(trigger);
+  uint64_t poll_handle = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    trigger->failed = error != 0;
+    // Whoever waits has to look again where something is to be told.
+    if (trigger->failed || trigger->event) poll_handle = trigger->poll_handle;
+  }
+  if (poll_handle != 0) reply_.notify_poll(poll_handle);
+}
+
+void Triggers::happened(uint64_t handle, uint32_t events) {
+  uint64_t poll_handle = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto it = triggers_.find(handle);
+    if (it == triggers_.end()) return;
+    Trigger& trigger = *it->second;
+    if ((events & EPOLLERR) != 0) {
+      trigger.failed = true;  // its cgroup is gone
+    } else {
+      trigger.event = true;
+    }
+    save(trigger);
+    poll_handle = trigger.poll_handle;
+  }
+  if (poll_handle != 0) reply_.notify_poll(poll_handle);
+}
+
+void Triggers::run() {
+  go_first();
+  epoll_event events[64];
+  for (;;) {
+    const int n = ::epoll_wait(epoll_.get(), events, 64, -1);
+    if (n < 0 && errno != EINTR) return;
+    for (int i = 0; i < n; ++i) {
+      if (events[i].data.u64 == kWake) {
+        uint64_t count = 0;
+        static_cast<void>(::read(wake_.get(), &count, sizeof(count)) < 0);
+        std::vector<TriggerPtr> adopted;
+        {
+          const std::lock_guard lock(mutex_);
+          if (stopping_) return;
+          adopted.swap(adopted_);
+        }
+        // Its container's sources may block, and others have triggers too.
+        for (const TriggerPtr& trigger : adopted) {
+          notifier_.post(trigger->file->container->tenant().id().packed(),
+                         [this, trigger] { set_again(trigger); });
+        }
+        continue;
+      }
+      happened(events[i].data.u64, events[i].events);
+    }
+  }
+}
+
+size_t Triggers::size() const {
+  const std::lock_guard lock(mutex_);
+  return triggers_.size();
+}
+
+}  // namespace vprocfs

@@ -1,0 +1,98 @@
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/fd.h"
+#include "base/result.h"
+#include "base/thread.h"
+#include "fuse/files/open_file.h"
+#include "fuse/notifier.h"
+#include "fuse/pacer.h"
+#include "fuse/reply.h"
+#include "state/state_file.h"
+
+namespace vprocfs {
+
+/// Triggers that containers have written to their pressure files
+/// (Documentation/accounting/psi.rst). Each is one of the kernel's own, on the container's cgroup;
+/// one thread waits for all of them and tells those who poll. They lie in the state file, so that
+/// the next worker sets them again. Thread-safe.
+class Triggers {
+ public:
+  /// `notifier`: where work that may wait for a container is done.
+  Triggers(const Reply& reply, StateFile& state, Notifier& notifier);
+  ~Triggers();
+
+  /// Error: there is no thread for it.
+  Result<bool> start();
+  void stop();
+
+  /// Gives an open file its trigger. 0 or an errno: EBUSY when it has one, ENOSPC when its
+  /// tenant has too many, else what the kernel says. May wait for triggers of the same tenant
+  /// that are being taken away, which takes the kernel some milliseconds.
+  int arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text);
+
+  /// What poll(2) on an open file says beyond "readable and writable", as psi_trigger_poll():
+  /// POLLPRI once for each event, POLLERR with it where there is no trigger (any more).
+  /// `poll_handle` is what the kernel wants to be notified by.
+  uint32_t poll(uint64_t handle, NodeId node, uint64_t poll_handle);
+
+  /// The file was closed.
+  void release(uint64_t handle, NodeId node);
+
+  /// Sets again what a worker before us left; `find` finds the open files that have been adopted.
+  /// One that cannot be set again fails: whoever polls for it gets POLLERR.
+  using Find = std::function<std::shared_ptr<OpenFile>(uint64_t handle)>;
+  void adopt(const Find& find);
+
+  size_t size() const;
+
+ private:
+  struct Trigger {
+    uint64_t handle = 0;
+    std::shared_ptr<OpenFile> file;
+    std::string text;
+    Fd fd;
+    uint64_t poll_handle = 0;  ///< 0: nobody has polled yet
+    bool event = false;        ///< happened, and not told yet
+    bool failed = false;       ///< will never happen
+    bool released = false;     ///< its file was closed
+    RecordIndex record = 0;
+  };
+  using TriggerPtr = std::shared_ptr<Trigger>;
+
+  bool reserve(Tenant& tenant);
+  void give_back(Tenant& tenant, bool closing);
+  /// 0 or an errno.
+  int set(const TriggerPtr& trigger);
+  void save(Trigger& trigger);
+  void run();
+  /// triggers_.end() when that file has none.
+  std::unordered_map<uint64_t, TriggerPtr>::iterator find_locked(uint64_t handle, NodeId node);
+  void set_again(const TriggerPtr& trigger);
+  void wake();
+  void happened(uint64_t handle, uint32_t events);
+
+  const Reply& reply_;
+  StateFile& state_;
+  Notifier& notifier_;
+  Fd epoll_, wake_;
+  Pacer closers_;
+  mutable std::mutex mutex_;
+  std::condition_variable given_back_;
+  std::unordered_map<uint64_t, TriggerPtr> triggers_;  ///< by handle
+  std::vector<TriggerPtr> adopted_;                    ///< to be set again
+  bool stopping_ = false;
+  Thread thread_;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,138 @@
+#include "source/tasks/perf_rings.h"
+
+#include <fcntl.h>
+#include <linux/perf_event.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <utility>
+
+#include "source/parse.h"
+#include "source/read_file.h"
+
+namespace vprocfs {
+namespace {
+
+// Older headers lack these, and since Linux 5.2 all architectures have one number for each.
+constexpr long kFsopen = 430, kFsconfig = 431, kFsmount = 432;
+constexpr unsigned kCloexec = 1, kCreate = 6;
+/// PERF_SAMPLE_CGROUP, since Linux 5.7.
+constexpr uint64_t kSampleCgroup = 1U << 21;
+/// Of all rings together; of one at least and at most.
+constexpr size_t kAllBytes = 4 << 20, kLeastBytes = 16 << 10, kMostBytes = 128 << 10;
+
+/// A tracefs that is mounted nowhere.
+Fd open_tracefs() {
+  const Fd context(static_cast<int>(::syscall(kFsopen, "tracefs", kCloexec)));
+  if (!context) return Fd();
+  if (::syscall(kFsconfig, context.get(), kCreate, nullptr, nullptr, 0) != 0) return Fd();
+  return Fd(static_cast<int>(::syscall(kFsmount, context.get(), kCloexec, 0)));
+}
+
+template <typename T>
+T value_at(std::string_view bytes, size_t at) {
+  T out{};
+  std::memcpy(&out, bytes.data() + at, sizeof out);
+  return out;
+}
+
+size_t ring_bytes(size_t cpus) {
+  size_t bytes = kMostBytes;
+  while (bytes > kLeastBytes && bytes * cpus > kAllBytes) bytes /= 2;
+  return std::max(bytes, static_cast<size_t>(::sysconf(_SC_PAGESIZE)));
+}
+
+}  // namespace
+
+bool parse_trace_hit(std::string_view sample, TraceHit& out) {
+  constexpr size_t kTimeAt = sizeof(perf_event_header), kSizeAt = kTimeAt + 8;
+  constexpr size_t kEntryAt = kSizeAt + sizeof(uint32_t);
+  if (sample.size() < kEntryAt) return false;
+  const size_t size = value_at<uint32_t>(sample, kSizeAt);
+  if (size > sample.size() - kEntryAt) return false;
+  const size_t end = kEntryAt + size;
+  out.at_us = value_at<uint64_t>(sample, kTimeAt) / 1000;
+  out.entry = sample.substr(kEntryAt, size);
+  out.cgroup = sample.size() >= end + 8 ? value_at<uint64_t>(sample, end) : 0;
+  return true;
+}
+
+void PerfRings::Unmap::operator()(void* at) const { ::munmap(at, bytes); }
+
+Result<std::unique_ptr<PerfRings>> PerfRings::open(const std::string& name, std::string& format) {
+  const Fd tracefs = open_tracefs();
+  if (!tracefs) return Error{errno, "tracefs"};
+  auto text = read_file(tracefs.get(), "events/" + name + "/format");
+  const auto id_text = read_file(tracefs.get(), "events/" + name + "/id");
+  if (!text) return text.error();
+  const auto id = id_text ? parse_u64(trim(id_text.value())) : std::nullopt;
+  if (!id) return Error{EINVAL, "tracepoint " + name};
+  format = std::move(text.value());
+  perf_event_attr attributes{};
+  attributes.type = PERF_TYPE_TRACEPOINT;
+  attributes.size = sizeof attributes;
+  attributes.config = *id;
+  attributes.sample_period = 1;
+  attributes.sample_type = PERF_SAMPLE_TIME | PERF_SAMPLE_RAW | kSampleCgroup;
+  attributes.use_clockid = 1;
+  attributes.clockid = CLOCK_MONOTONIC;
+  attributes.watermark = 1;
+  attributes.wakeup_watermark = UINT32_MAX;
+  auto out = std::make_unique<PerfRings>();
+  const long cpus = std::max(::sysconf(_SC_NPROCESSORS_CONF), 1L);
+  const size_t bytes = ring_bytes(static_cast<size_t>(cpus));
+  const size_t mapped = bytes + static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  for (long cpu = 0; cpu < cpus; ++cpu) {
+    Fd fd(static_cast<int>(
+        ::syscall(SYS_perf_event_open, &attributes, -1, cpu, -1, PERF_FLAG_FD_CLOEXEC)));
+    // What an absent CPU prints once it is there is known to nobody.
+    if (!fd && errno == ENODEV) continue;
+    if (!fd) return Error{errno, "perf_event_open"};
+    void* memory = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
+    if (memory == MAP_FAILED) return Error{errno, "ring of perf_event_open"};
+    out->rings_.push_back({std::move(fd), {memory, Unmap{mapped}}});
+  }
+  if (out->rings_.empty()) return Error{ENODEV, "perf_event_open"};
+  return out;
+}
+
+bool PerfRings::drain(const Take& take) {
+  bool whole = true;
+  for (Ring& ring : rings_) whole = drain_one(ring.memory.get(), take) && whole;
+  return whole;
+}
+
+bool PerfRings::drain_one(void* memory, const Take& take) {
+  auto* page = static_cast<perf_event_mmap_page*>(memory);
+  const char* data = static_cast<const char*>(memory) + page->data_offset;
+  const uint64_t size = page->data_size;
+  const uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
+  uint64_t tail = page->data_tail;
+  bool whole = true;
+  const auto copy = [&](size_t bytes) {
+    sample_.resize(bytes);
+    const uint64_t at = tail % size;
+    const size_t first = std::min<size_t>(bytes, size - at);
+    std::memcpy(sample_.data(), data + at, first);
+    std::memcpy(sample_.data() + first, data, bytes - first);
+  };
+  while (tail + sizeof(perf_event_header) <= head) {
+    copy(sizeof(perf_event_header));
+    const auto header = value_at<perf_event_header>(sample_, 0);
+    if (header.size < sizeof header || header.size > head - tail) break;
+    copy(header.size);
+    tail += header.size;
+    TraceHit hit;
+    if (header.type == PERF_RECORD_LOST) whole = false;
+    if (header.type == PERF_RECORD_SAMPLE && parse_trace_hit(sample_, hit)) take(hit);
+  }
+  __atomic_store_n(&page->data_tail, head, __ATOMIC_RELEASE);
+  return whole;
+}
+
+}  // namespace vprocfs
