@@ -38,7 +38,8 @@ bool MountOwners::is_lxcfs(const MountEntry& mount) const {
   return vprocfs::is_lxcfs(mount, {options_.type, options_.source});
 }
 
-bool MountOwners::is_left(const MountEntry& mount) const {
+bool MountOwners::counts_as_lxcfs(const MountEntry& mount) const {
+  if (is_lxcfs(mount)) return true;
   return mount.type == kDefaultType && !is_ours(mount) && !host_.has_device(mount.device);
 }
 
@@ -57,7 +58,7 @@ Top MountOwners::classify(const MountTable& mounts, const MountEntry& top, const
         starts_with(top.root, "/containers/") && !starts_with(top.root, "/containers/" + id + "/");
     return of_another ? Top::kStale : Top::kOurs;
   }
-  if (is_lxcfs(top) || is_left(top)) return Top::kLxcfs;
+  if (counts_as_lxcfs(top)) return Top::kLxcfs;
   // How runtimes mask what a container must not see at all: /dev/null, or an
   // empty tmpfs.
   if (top.root == "/null" || (file.directory && top.type == "tmpfs")) return Top::kForeign;

@@ -36,9 +36,9 @@ class MountOwners {
   /// True for a vprocfs in the place of which ours are to be.
   bool is_replaced(const MountEntry& mount) const;
   bool is_lxcfs(const MountEntry& mount) const;
-  /// True for what is dead of a vprocfs with a source that is not known any more: to be treated as
-  /// LXCFS's, which looks the same but for the source.
-  bool is_left(const MountEntry& mount) const;
+  /// True also for a dead mount of a vprocfs with a source that is not known any more: it looks
+  /// like LXCFS's but for the source.
+  bool counts_as_lxcfs(const MountEntry& mount) const;
   /// Of what is seen at the place of `file`, for the container with that id. `mounts` has it.
   Top classify(const MountTable& mounts, const MountEntry& top, const TreeFile& file,
                const std::string& id) const;

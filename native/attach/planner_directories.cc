@@ -50,10 +50,7 @@ void Planner::plan_hidden(const std::string& directory) {
 bool Planner::plan_uncover(const std::string& path, const TreeFile& file, const Step& top) {
   std::vector<uint64_t> above;
   const MountEntry* at = target_.mounts().by_id(top.top);
-  const auto is_of_lxcfs = [this](const MountEntry& mount) {
-    return owners_.is_lxcfs(mount) || owners_.is_left(mount);
-  };
-  while (at != nullptr && at->path == path && is_of_lxcfs(*at)) {
+  while (at != nullptr && at->path == path && owners_.counts_as_lxcfs(*at)) {
     above.push_back(at->id);
     at = target_.mounts().by_id(at->parent);
   }
@@ -79,7 +76,7 @@ bool Planner::plan_below(const std::string& path, const TreeFile& file, Top seen
   Below below;
   below.mount = mount;
   const auto leave = [this](const MountEntry& m) {
-    return owners_.is_ours(m) || owners_.is_lxcfs(m) || owners_.is_left(m);
+    return owners_.is_ours(m) || owners_.counts_as_lxcfs(m);
   };
   below.places = mounts_below(target_.mounts(), path, mount, leave);
   if (below.places.size() > kMaxBelow) {
