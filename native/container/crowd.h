@@ -57,7 +57,8 @@ class Crowd {
   Window& at(uint64_t now_us) {
     const uint64_t number = now_us / kWindowUs;
     Window& window = windows_[number % windows_.size()];
-    if (window.number.exchange(number, std::memory_order_relaxed) != number) {
+    if (window.number.load(std::memory_order_relaxed) != number &&
+        window.number.exchange(number, std::memory_order_relaxed) != number) {
       window.used_us.store(0, std::memory_order_relaxed);
       window.many.store(0, std::memory_order_relaxed);
       window.share_us.store(share_after(windows_[(number + 2) % windows_.size()], number),
@@ -83,6 +84,34 @@ class Crowd {
 
   const uint64_t each_us_, all_us_;
   std::array<Window, 3> windows_;  ///< by number; the third one is begun only after the first ended
+};
+
+/// One tenant in a Crowd. Thread-safe as that is.
+class CrowdMember {
+ public:
+  /// The tenant was charged `took_us`.
+  void note(Crowd& crowd, uint64_t now_us, uint64_t took_us) {
+    const uint64_t number = now_us / Crowd::kWindowUs;
+    if (window_.load(std::memory_order_relaxed) != number &&
+        window_.exchange(number, std::memory_order_relaxed) != number) {
+      used_us_.store(0, std::memory_order_relaxed);
+      weight_.store(crowd.weight(now_us), std::memory_order_relaxed);
+    }
+    const uint64_t much_us = crowd.much_us(now_us);
+    const uint64_t before_us = used_us_.fetch_add(took_us, std::memory_order_relaxed);
+    crowd.note(now_us, took_us, before_us < much_us && before_us + took_us >= much_us);
+  }
+
+  /// What that much CPU time counts for, µs: more than it is when many tenants ask for much.
+  uint64_t counted_us(uint64_t took_us) const {
+    return took_us * weight_.load(std::memory_order_relaxed) / Crowd::kWhole;
+  }
+
+  /// Whether CPU time counts for more than it is.
+  bool is_crowded() const { return weight_.load(std::memory_order_relaxed) > Crowd::kWhole; }
+
+ private:
+  std::atomic<uint64_t> window_{0}, used_us_{0}, weight_{Crowd::kWhole};
 };
 
 }  // namespace vprocfs

@@ -50,10 +50,8 @@ class Tenant {
   Budget& cpu() { return cpu_; }
   /// The same while others want the CPUs, too (rivals()).
   Budget& cpu_beside_others() { return cpu_beside_others_; }
-  /// What CPU time counts for there, µs: more than it is when many tenants ask for much.
-  uint64_t counted_us(uint64_t took_us) const {
-    return took_us * weight_.load(std::memory_order_relaxed) / Crowd::kWhole;
-  }
+  /// What CPU time counts for there, µs.
+  uint64_t counted_us(uint64_t took_us) const { return in_crowd_.counted_us(took_us); }
   Rivals& rivals() { return rivals_; }
   /// Others have come: what it had before is not held against it.
   void meet_rivals(uint64_t now_us) { cpu_beside_others_.forgive(now_us, kOwedToOthersUs); }
@@ -65,15 +63,17 @@ class Tenant {
   /// the tenant may soon be over its budget of CPU time.
   void begin_lap(CpuLaps& laps) {
     // With much weight one piece that is measured for sixteen would be owed for long.
-    const bool is_crowded = weight_.load(std::memory_order_relaxed) > Crowd::kWhole;
-    laps.begin(is_crowded || cpu_.is_low() || (cpu_beside_others_.is_low() && rivals_.seen()));
+    laps.begin(in_crowd_.is_crowded() || cpu_.is_low() ||
+               (cpu_beside_others_.is_low() && rivals_.seen()));
   }
   /// `is_usual`: what it takes is what its requests take.
   void charge_lap(CpuLaps& laps, bool is_usual = true) {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
     const uint64_t now_us = boottime_us();
-    note_crowd(now_us, took_us);
+    if (Crowd* const crowd = stake_.crowd(); crowd != nullptr) {
+      in_crowd_.note(*crowd, now_us, took_us);
+    }
     cpu_.charge(now_us, took_us);
     cpu_beside_others_.charge(now_us, counted_us(took_us));
     charged_us_.fetch_add(took_us, std::memory_order_relaxed);
@@ -95,19 +95,6 @@ class Tenant {
   uint64_t swept_us = 0;
 
  private:
-  void note_crowd(uint64_t now_us, uint64_t took_us) {
-    Crowd* const crowd = stake_.crowd();
-    if (crowd == nullptr) return;
-    const uint64_t number = now_us / Crowd::kWindowUs;
-    if (window_.exchange(number, std::memory_order_relaxed) != number) {
-      in_window_us_.store(0, std::memory_order_relaxed);
-      weight_.store(crowd->weight(now_us), std::memory_order_relaxed);
-    }
-    const uint64_t much_us = crowd->much_us(now_us);
-    const uint64_t before_us = in_window_us_.fetch_add(took_us, std::memory_order_relaxed);
-    crowd->note(now_us, took_us, before_us < much_us && before_us + took_us >= much_us);
-  }
-
   static constexpr int64_t kOwedToOthersUs = 20'000;
 
   const ContainerId id_;
@@ -116,7 +103,7 @@ class Tenant {
   Budget renders_, calls_, cpu_, cpu_beside_others_;
   Rivals rivals_;
   std::atomic<uint64_t> charged_us_{0};
-  std::atomic<uint64_t> window_{0}, in_window_us_{0}, weight_{Crowd::kWhole};  ///< see Crowd
+  CrowdMember in_crowd_;
   std::atomic<uint64_t> usual_lap_us_{20};
 };
 

@@ -104,37 +104,32 @@ Napi::Value crowd_cpu(const Napi::CallbackInfo& info) {
   const uint32_t each_us = reader.integer(info[0], "each", UINT32_MAX);
   const uint32_t all_us = reader.integer(info[1], "all", UINT32_MAX);
   const uint32_t windows = reader.integer(info[3], "windows", 1000);
-  struct Member {
-    uint64_t wants_us = 0, weight = Crowd::kWhole, used_us = 0;
-  };
-  std::vector<Member> members;
+  std::vector<uint64_t> wanted_us;
   reader.each(info[2], "wants", [&](Napi::Value wants) {
-    members.push_back({reader.integer(wants, "wants", UINT32_MAX), Crowd::kWhole, 0});
+    wanted_us.push_back(reader.integer(wants, "wants", UINT32_MAX));
   });
   if (reader.failed()) return env.Undefined();
   const bool kept = info[4].ToBoolean();
   const ValueMaker maker(env);
   const Napi::Array out = Napi::Array::New(env);
   Crowd crowd(each_us, all_us);
+  std::vector<CrowdMember> members(wanted_us.size());
+  uint64_t sum_us = 0;
   for (uint64_t step = kSteps; step < (windows + 1) * kSteps; ++step) {
     const uint64_t now_us = step * Crowd::kWindowUs / kSteps;
-    uint64_t sum_us = 0;
-    for (Member& member : members) {
-      if (step % kSteps == 0) {
-        member.used_us = 0;
-        member.weight = crowd.weight(now_us);
-      }
-      const uint64_t may_us = kept ? each_us * Crowd::kWhole / member.weight : member.wants_us;
+    for (size_t i = 0; i < members.size(); ++i) {
+      // Begins the member's window, and with it its share.
+      members[i].note(crowd, now_us, 0);
+      const uint64_t counts = std::max<uint64_t>(1, members[i].counted_us(Crowd::kWhole));
+      const uint64_t may_us = kept ? each_us * Crowd::kWhole / counts : wanted_us[i];
       const uint64_t took_us =
-          std::min(member.wants_us, may_us) * (Crowd::kWindowUs / kSteps) / 1'000'000;
-      const uint64_t much_us = crowd.much_us(now_us);
-      const bool is_much = member.used_us < much_us && member.used_us + took_us >= much_us;
-      member.used_us += took_us;
-      crowd.note(now_us, took_us, is_much);
-      sum_us += member.used_us;
+          std::min(wanted_us[i], may_us) * (Crowd::kWindowUs / kSteps) / 1'000'000;
+      members[i].note(crowd, now_us, took_us);
+      sum_us += took_us;
     }
     if (step % kSteps == kSteps - 1) {
       out.Set(out.Length(), maker.integer(sum_us * 1'000'000 / Crowd::kWindowUs));
+      sum_us = 0;
     }
   }
   return out;

@@ -90,22 +90,32 @@ class RecordedCase {
   std::unique_ptr<Container> container_;  // borrows all of these
 };
 
+/// Arguments that name a file of a recorded case, and when it is read.
+struct FileOfCase {
+  FileOfCase(ValueReader& reader, const Napi::CallbackInfo& info)
+      : dir(reader.text(info[0], "caseDir")),
+        path(reader.text(info[1], "path")),
+        init(static_cast<pid_t>(reader.integer(info[2], "init", INT32_MAX))),
+        now_us(reader.u64(info[3], "nowUs")) {}
+
+  std::string dir, path;
+  pid_t init;
+  uint64_t now_us;
+};
+
 }  // namespace
 
 Napi::Value render_fixture(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);
-  const std::string dir = reader.text(info[0], "caseDir");
-  const std::string path = reader.text(info[1], "path");
-  const uint32_t init = reader.integer(info[2], "init", INT32_MAX);
-  const uint64_t now_us = reader.u64(info[3], "nowUs");
+  const FileOfCase file(reader, info);
   if (reader.failed()) return env.Undefined();
-  if (find_view(path) == nullptr && !Mirror::below_root(path)) {
-    return throw_error(env, {ENOENT, path});
+  if (find_view(file.path) == nullptr && !Mirror::below_root(file.path)) {
+    return throw_error(env, {ENOENT, file.path});
   }
-  const auto recorded = RecordedCase::open(dir, static_cast<pid_t>(init));
+  const auto recorded = RecordedCase::open(file.dir, file.init);
   if (!recorded) return throw_error(env, recorded.error());
-  const auto text = recorded.value()->render(path, now_us);
+  const auto text = recorded.value()->render(file.path, file.now_us);
   if (!text) return throw_error(env, text.error());
   return Napi::String::New(env, text.value());
 }
@@ -113,14 +123,11 @@ Napi::Value render_fixture(const Napi::CallbackInfo& info) {
 Napi::Value list_fixture(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);
-  const std::string dir = reader.text(info[0], "caseDir");
-  const std::string path = reader.text(info[1], "path");
-  const uint32_t init = reader.integer(info[2], "init", INT32_MAX);
-  const uint64_t now_us = reader.u64(info[3], "nowUs");
+  const FileOfCase file(reader, info);
   if (reader.failed()) return env.Undefined();
-  const auto recorded = RecordedCase::open(dir, static_cast<pid_t>(init));
+  const auto recorded = RecordedCase::open(file.dir, file.init);
   if (!recorded) return throw_error(env, recorded.error());
-  const auto found = recorded.value()->list(path, now_us);
+  const auto found = recorded.value()->list(file.path, file.now_us);
   if (!found) return throw_error(env, found.error());
   return ValueMaker(env).list(
       found.value(), [&](const SysfsEntry& entry) { return Napi::String::New(env, entry.name); });
