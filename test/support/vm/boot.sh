@@ -149,6 +149,8 @@ END
 start_machine() {
     # Under load an emulated timer is too late for the test of it.
     local arguments="console=ttyS0 quiet panic=-1 psi=1 no_timer_check vprocfs.cgroup=$cgroup"
+    # Programs at the same addresses each time need no new translation; mitigations are for real CPUs.
+    arguments="$arguments norandmaps mitigations=off"
     # An emulated CPU fails to measure its speed, for seconds each; so tell it.
     [ "$smp" -le 8 ] || arguments="$arguments lpj=8000000 tsc=reliable nowatchdog"
     # shellcheck disable=SC2054  # the commas are QEMU's
