@@ -76,6 +76,8 @@ const WRITER_KILLS = inLong(30, 1_000);
 
 /** So many workers are killed under calls, each some milliseconds after it began to serve. */
 const WORKER_KILLS = inLong(40, 1_000);
+/** Of each kind of container. */
+const KILLS_AND_RELOADS = inLong(1, 3);
 
 /** How many descriptors a writer has that waits for work. */
 const WRITER_DESCRIPTORS = 7;
@@ -238,7 +240,7 @@ for (const one of CALL_KINDS) {
       const stop = join(caller.rootfs, "tmp/stop");
       const outcome = watched(caller, "/tmp/stop");
       const { daemon } = node;
-      for (let round = 0; round < 3; round += 1) {
+      for (let round = 0; round < KILLS_AND_RELOADS; round += 1) {
         const { workerPid, generation } = await statusOf(daemon);
         process.kill(workerPid, "SIGKILL");
         await servingAfter(daemon, generation);
@@ -559,7 +561,9 @@ describeLive("the agent", ["runc", "busybox"], () => {
     const scope = testScope();
     const node = await startCallNode(scope);
     const second = await Daemon.start(scope, "--calls-directory", node.sockets);
-    await until("it says so", () => second.logs.includes("no system calls of containers"));
+    await until("it says so", () =>
+      second.logs.includes("not answering system calls of containers"),
+    );
     expect(second.logs).toContain("Address already in use");
     const caller = await startCaller(scope, "runc", node);
     await expectAgreement(caller);

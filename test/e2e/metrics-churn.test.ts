@@ -8,10 +8,11 @@ import { vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { Scope } from "../support/scope.js";
+import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
-const CONTAINERS = 1000;
+const CONTAINERS = inLong(300, 1000);
 const AT_ONCE = 8;
 
 /** The names of all containers in a text; throws where a sample is no sample. */

@@ -18,6 +18,7 @@ import { haveProgram } from "../support/command.js";
 import { vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
+import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
@@ -194,7 +195,7 @@ for (const one of CALL_KINDS.filter((each) => !LEFT_OUT.includes(titleOf(each)))
       const before = await fault(node, caller);
       await until("it has the first", () => outputOf(caller, path).includes(before));
       expect(await caller.output([SYSLOG, "alarms", "3"])).toBe("interrupted\n");
-      for (let round = 0; round < 2; round += 1) {
+      for (let round = 0; round < inLong(1, 2); round += 1) {
         const { workerPid, generation } = await statusOf(node.daemon);
         process.kill(workerPid, "SIGKILL");
         await servingAfter(node.daemon, generation);

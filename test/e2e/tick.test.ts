@@ -21,7 +21,7 @@ import { until } from "../support/wait.js";
 
 /** As it is by default. */
 const TICK_MS = 10;
-const SECONDS = inLong(2, 5);
+const SECONDS = inLong(1, 5);
 /** Longer than three kills take. */
 const KILLED_SECONDS = inLong(8, 15);
 /** Far fewer than a busy machine makes; fewer would prove nothing. */

@@ -20,7 +20,7 @@ import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
 const THREADS = inLong(40, 200);
-const MEASURED_MS = inLong(1500, 20_000);
+const MEASURED_MS = inLong(1_000, 20_000);
 describeLive("floods of one container", ["busybox"], () => {
   const scope = fileScope();
   let daemon: Daemon;
