@@ -67,11 +67,11 @@ export function renderDependencies(fail) {
     .map((name) => `| ${name} | ${cell(licenceOf(manifestOf(`node_modules/${name}`)))} |`);
   return `<!-- Made by docs/dependencies.mjs (npm run docs) from package-lock.json: change that. -->
 
-# What vprocfs runs with
+# Dependencies
 
-Beside Node.js, the C library and libstdc++, the daemon and its commands use ${rows.length} npm packages,
-${direct.length} of which they ask for. What the programs need of them is compiled into the programs: no package
-lies beside the daemon. Sizes are in KiB, of the packages as npm installs them, ${kib(sum)} in all.
+Besides Node.js, the C library and libstdc++, the daemon and its commands use ${rows.length} npm packages,
+${direct.length} of them directly. They are bundled into the programs, so no package is installed beside the
+daemon. Sizes are those of the packages as npm installs them, in KiB, ${kib(sum)} in total.
 
 | package | version | licence | KiB | for |
 |---|---|---|---|---|
@@ -82,7 +82,7 @@ the attach helper are static programs without any of these.
 
 ## To build and test
 
-These are in no package. \`@observablehq/plot\` and \`linkedom\` draw the charts of the benchmark's HTML
+These are needed only to build and test, and are in no package. \`@observablehq/plot\` and \`linkedom\` draw the charts of the benchmark's HTML
 report, which is made in a checkout.
 
 | package | licence |

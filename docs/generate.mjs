@@ -49,7 +49,8 @@ function section({ path, mode, changes, description }) {
 }
 
 function logSection({ path, mode, summary }) {
-  const more = "Who may open it, and how it differs from the kernel's: [dmesg.md](dmesg.md).";
+  const more =
+    "[dmesg.md](dmesg.md) says who may open it and how it differs from the kernel's file.";
   return [`## ${path}`, summary, `Mode ${mode}. Changes at any moment.`, more].join("\n\n");
 }
 
@@ -61,13 +62,12 @@ function render(views) {
   const files = all.sort((a, b) => (a.path < b.path ? -1 : 1)).map(({ text }) => text);
   const head = `<!-- Made by docs/generate.mjs from native/view/*.toml: change those. -->
 
-# Every file and what it says
+# Files and their fields
 
-What each file shows inside a container, and what it is made from. Limits are the tightest along the
-container's cgroup and all its ancestors. Keys in formulas are those of the cgroup's files, by the
-names of cgroup v2. A file that the host's kernel does not have is not there. A figure that no cgroup
-reports is 0: only the form (which lines, columns and units there are) is the node's, its figures are
-never shown.
+This page says what each file shows inside a container, and from which sources. A limit is the tightest
+one of the container's cgroup and all its ancestors. Formulas use the key names of cgroup v2. A file that
+the host's kernel does not have is missing in containers too. A figure that no cgroup reports is 0: only
+the form (lines, columns and units) comes from the node, never its figures.
 `;
   return `${[head.trimEnd(), ...files].join("\n\n")}\n`;
 }

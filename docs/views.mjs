@@ -27,7 +27,7 @@ export const RUNC_FILES = [
 export const DIRECTORIES = [
   {
     path: "/sys/devices/system/cpu",
-    shows: "the same CPUs, and everything else about them as on the host",
+    shows: "the same CPUs; everything else about them is as on the host",
   },
   {
     path: "/sys/devices/system/node",
@@ -41,12 +41,12 @@ export const LOGS = [
     path: "/dev/kmsg",
     mode: "0644",
     summary:
-      "The container's kernel log, one record per read: records of the host's log that are proven to be about it, and what is written here.",
+      "The container's kernel log, one record per read: records of the host's log that are proven to be about it, and what its programs write to this file.",
   },
   {
     path: "/proc/kmsg",
     mode: "0400",
-    summary: "The same log in the old format, each record once, to whoever reads first.",
+    summary: "The same log in the old format; each record is returned once, to the first reader.",
   },
 ];
 

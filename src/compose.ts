@@ -74,7 +74,7 @@ function metricsOf(
       const web = await webConfigOf(config);
       return startMetrics(engine, { binding, config, web, attaching, ...place });
     } catch (error) {
-      place.log.error({ error: messageOf(error) }, "no metrics");
+      place.log.error({ error: messageOf(error) }, "cannot serve metrics");
       return undefined;
     }
   };
@@ -169,7 +169,7 @@ export async function checkServing(config: Config): Promise<void> {
   if (config.engine === "fuse-native" && config.consistency === "tick") {
     throw new VprocfsError(
       "CONFIG",
-      "engine fuse-native cannot do consistency tick: use --consistency exact or --engine native",
+      "engine fuse-native does not support consistency tick: use --consistency exact or --engine native",
     );
   }
   if (config.metrics !== "off") {

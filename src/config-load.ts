@@ -118,7 +118,7 @@ function modernized(key: ConfigKey, setting: Setting, warn: (line: string) => vo
   const { former = {} } = notesOf(key);
   const now = typeof value === "string" && Object.hasOwn(former, value) ? former[value] : undefined;
   if (now !== undefined) {
-    warn(`${place}: '${printable(String(value))}' is called '${now}' now`);
+    warn(`${place}: '${printable(String(value))}' is now called '${now}'`);
   }
   return now ?? value;
 }

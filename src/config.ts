@@ -192,7 +192,7 @@ export const ConfigSchema = z.strictObject({
   ),
   skipFiles: z._default(patterns("files that are not replaced, such as proc/uptime"), ""),
   nested: z._default(
-    onOff("mount the files also into services in containers that have their own /proc", {
+    onOff("also mount the files into services within containers that have their own /proc", {
       on: "follow",
       off: "ignore",
     }),
@@ -208,7 +208,7 @@ export const ConfigSchema = z.strictObject({
   onStop: z._default(
     oneOf(
       ["detach", "leave"],
-      "when stopping: take the files out of all containers, or leave them there unanswered",
+      "when stopping: unmount the files from all containers, or leave them mounted but dead",
     ),
     "detach",
   ),

@@ -82,7 +82,10 @@ async function warnOfLogs({ log, isFirst }: ServeOptions, engine: Engine): Promi
     log.warn({ reason: kernelLogProblem }, "containers' kernel logs get no events");
   }
   for (const reason of kernelLogMissing) {
-    log.warn({ reason }, "containers' kernel logs lack a source and miss some of what has ended");
+    log.warn(
+      { reason },
+      "a source for containers' kernel logs is missing, so they lack some records of processes that have ended",
+    );
   }
 }
 
@@ -106,7 +109,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
       }
       void warnOfLogs(serving, engine);
       if (callsProblem !== undefined && callsProblem !== "") {
-        log.warn({ reason: callsProblem }, "no system calls of containers are answered");
+        log.warn({ reason: callsProblem }, "not answering system calls of containers");
       }
       for (const companion of companions) {
         companion.start(engine);
@@ -114,11 +117,13 @@ export async function serve(serving: ServeOptions): Promise<number> {
     },
     onEnd: (reason) => {
       if (reason === KEEPER_GONE) {
-        log.error("the keeper is gone: serving on, but nobody will replace this worker");
+        log.error("the keeper is gone: this worker continues, but nothing will replace it");
         return;
       }
       if (reason === POLLED_GONE) {
-        log.warn("the mount of pressure files is gone: containers cannot read theirs");
+        log.warn(
+          "the mount of pressure files is gone: containers cannot read their pressure files",
+        );
         return;
       }
       finish({ kind: "ended", reason });

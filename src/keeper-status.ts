@@ -41,7 +41,7 @@ export async function readStatus(mountpoint: string): Promise<Status> {
   try {
     return StatusSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new VprocfsError("SYSTEM", `${mountpoint}: the keeper is of another version`, {
+    throw new VprocfsError("SYSTEM", `${mountpoint}: the keeper has a different version`, {
       cause: error,
     });
   }

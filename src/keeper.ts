@@ -228,7 +228,7 @@ export function askSocket(
         return;
       }
       const isAbsent = code === "ENOENT" || code === "ECONNREFUSED";
-      const reason = isAbsent ? "no keeper serves here" : `its keeper cannot be asked (${code})`;
+      const reason = isAbsent ? "no keeper serves here" : `cannot ask its keeper (${code})`;
       fail(code === "EACCES" ? "must be run as root" : reason, error);
     });
   });

@@ -225,7 +225,7 @@ async function clearMounts(
       throw new VprocfsError("MOUNTPOINT", `${place}: a dead vprocfs mount cannot be unmounted`);
     }
   }
-  throw new VprocfsError("MOUNTPOINT", `${place}: too many dead mounts on top of each other`);
+  throw new VprocfsError("MOUNTPOINT", `${place}: too many dead mounts are stacked here`);
 }
 
 async function checkDirectory(system: MountpointSystem, path: string): Promise<void> {

@@ -20,10 +20,10 @@ export function servingFlags(
   const isUnwatched = watch === false;
   const isJson = json === true && logFormat === undefined;
   if (isUnwatched) {
-    warn("option --no-watch is called '--watch off' now");
+    warn("option --no-watch is now called '--watch off'");
   }
   if (isJson) {
-    warn("option --json is called '--log-format json' now");
+    warn("option --json is now called '--log-format json'");
   }
   return {
     ...(mountpoint === undefined ? {} : { mountpoint: resolve(mountpoint) }),

@@ -68,7 +68,7 @@ function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
   const { path: from, text } = found.find((each) => each.text !== undefined) ?? {};
   if (text === undefined) {
     const problem =
-      `no seccomp profile to begin with: install the package that has ${PODMAN_DEFAULTS[1]} ` +
+      `no seccomp profile to start from: install the package that has ${PODMAN_DEFAULTS[1]} ` +
       `(Debian: golang-github-containers-common), or put one into ${PODMAN_DEFAULTS[0]}`;
     return root === undefined ? { content: "" } : { content: "", problem };
   }
@@ -93,7 +93,7 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   const owned = { owns: [OWN] };
   const profile = podmanProfile(places);
   const lxcLines = [
-    `# ${mark}: hands system calls over to vprocfs, without which such containers do not start.`,
+    `# ${mark}: hands system calls over to vprocfs. Such containers do not start while vprocfs is not running.`,
     `lxc.seccomp.profile = ${POLICY}`,
     `lxc.seccomp.notify.proxy = unix:${join(directory, "lxc.sock")}`,
     "",

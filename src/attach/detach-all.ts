@@ -43,7 +43,7 @@ export async function detachAll(options: DetachAllOptions, onlyLogs: boolean): P
     const { waiting, running } = queue.state();
     queue.drop();
     abort.abort();
-    log.warn({ namespaces: waiting + running }, "not detached in time");
+    log.warn({ namespaces: waiting + running }, "some namespaces were not detached in time");
   }
   return files;
 }

@@ -61,7 +61,7 @@ function lxcFile(places: HookPlaces): HookFile {
     needs: LXC_DIRECTORY,
     owns: [],
     content: [
-      `# ${MARK}: gives every container that includes common.conf its own figures in /proc.`,
+      `# ${MARK}: shows every container that includes common.conf its own figures in /proc.`,
       "# Configurations that do not include it (the busybox template's) can include this file:",
       `#   lxc.include = ${LXC_DIRECTORY}/20-vprocfs.conf`,
       `lxc.hook.start-host = ${command}`,
@@ -131,7 +131,10 @@ function nspawnFile({ program }: HookPlaces): HookFile {
 export function hookFiles(places: HookPlaces): HookFile[] {
   for (const word of [places.helper, places.mountpoint, places.settings, ...places.program]) {
     if (!/^[\w./%@:+-]+$/.test(word)) {
-      throw new VprocfsError("USAGE", `hooks cannot name '${word}': use a path of plain letters`);
+      throw new VprocfsError(
+        "USAGE",
+        `hooks cannot use '${word}': only letters, digits and _ . / % @ : + - are allowed`,
+      );
     }
   }
   return [lxcFile(places), ...starterFiles(places), ociFile(places), nspawnFile(places)];

@@ -21,7 +21,7 @@ export class Shortages {
     this.last = { what, atMs: Date.now() };
     this.#notedMs = now;
     if (isNews) {
-      this.log.warn({ reason: printable(what) }, "a resource has run out: trying again");
+      this.log.warn({ reason: printable(what) }, "out of a resource, retrying");
     }
   }
 }

@@ -122,7 +122,7 @@ export class Visits {
     // Its runtime may still be moving it to its cgroups.
     const wait = RETRIES_MS[attempt];
     if (wait !== undefined) {
-      this.#options.log.debug({ pid, attempt }, "not in a container so far");
+      this.#options.log.debug({ pid, attempt }, "not in a container yet");
       this.#options.lookLater(wait, visit, attempt + 1);
     }
     return undefined;
@@ -147,9 +147,9 @@ export class Visits {
     // Subscribe before the first read so that no change is missed.
     const followed = this.#options.watch.follow(pid);
     if (followed !== "followed") {
-      log.debug({ pid, followed }, "cannot be followed");
+      log.debug({ pid, followed }, "cannot watch its mounts");
       if (followed === "shortage") {
-        this.#options.shortages.note("not enough descriptors to follow a container");
+        this.#options.shortages.note("not enough descriptors to watch the mounts of a container");
         this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
       }
       return undefined;
@@ -217,7 +217,7 @@ export class Visits {
     if (before === undefined) {
       this.#options.log.warn(
         { container, pid: visit.pid },
-        "a helper hangs in this container: no other is started until it ends",
+        "a helper hangs in this container: starting no other until it ends",
       );
     }
     this.#hung.set(visit.tenant, wait);
@@ -236,7 +236,7 @@ export class Visits {
     if (left.length > 0) {
       log.warn(
         { container, files: left.length, first: printable(left[0] ?? "") },
-        "keeps unmounting files: these are not mounted again for an hour",
+        "keeps unmounting files: not mounting these again for an hour",
       );
       this.#options.after(Heals.forgivenAfterMs, () => this.#options.look(visit));
     }

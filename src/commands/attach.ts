@@ -122,7 +122,7 @@ function lineOf({ container, reports }: Outcome, action: Action): string {
       ? [`${count("detached")} detached`]
       : [
           `${count("attached", "replaced", "healed")} attached`,
-          `${count("present")} there already`,
+          `${count("present")} already mounted`,
           ...(count("left") > 0 ? [`${count("left")} left as they are`] : []),
         ];
   const failures = reports.map(failureOf).filter((failure) => failure !== undefined);
@@ -209,7 +209,7 @@ export function addAttach(program: Command, context: Context): void {
     context,
     "detach",
     "unmount the files in running containers",
-    "Unmounts the files in a container, dead ones too. The watcher then leaves it alone until it " +
-      "ends or is attached again.",
+    "Unmounts the files in a container, including dead ones. The watcher then leaves the " +
+      "container alone until it ends or is attached again.",
   );
 }

@@ -137,7 +137,11 @@ export function addCheck(program: Command, context: Context): void {
     )
     .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
     .option("-w, --warning <PERCENT>", "warn when memory in use reaches this share", "90")
-    .option("-C, --critical <PERCENT>", "be critical when memory in use reaches this share", "95")
+    .option(
+      "-C, --critical <PERCENT>",
+      "report critical when memory in use reaches this share",
+      "95",
+    )
     .option("--oom-minutes <MINUTES>", "how long to warn after an OOM kill", "60");
   addConfigFlags(command, ["mountpoint"]).action(async (word: string | undefined) => {
     try {

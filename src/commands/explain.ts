@@ -48,7 +48,7 @@ export function addExplain(program: Command, context: Context): void {
   addConfigFlags(command, ["mountpoint"]).action(
     async (word: string, name: string, options: { readonly json?: boolean }) => {
       if (!FIELD_NAMES.some((known) => known.toLowerCase() === name.toLowerCase())) {
-        const hint = didYouMean(name, FIELD_NAMES) || `; there are ${FIELD_NAMES.join(", ")}`;
+        const hint = didYouMean(name, FIELD_NAMES) || `; known fields: ${FIELD_NAMES.join(", ")}`;
         throw new VprocfsError("USAGE", `no field '${printable(name)}'${hint}`);
       }
       const config = servingConfigFor(context, command);

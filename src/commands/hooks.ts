@@ -51,11 +51,11 @@ function kindsOf(list: string | undefined): HookKind[] {
 const WORDS: Readonly<Record<HookOutcome["state"], string>> = {
   written: "written",
   updated: "updated",
-  unchanged: "is there already",
+  unchanged: "up to date",
   removed: "removed",
-  absent: "is not there",
+  absent: "not present",
   left: "kept: containers created with the hook may refer to it; it does nothing without vprocfs",
-  foreign: "belongs to somebody else: left as it is",
+  foreign: "belongs to another program, not touched",
   "not needed": "not needed here",
   failed: "failed",
 };
@@ -145,7 +145,7 @@ export function addHooks(program: Command, context: Context): void {
   add(program, context, "install-hooks", installHooks, [
     "make container runtimes mount the files into new containers",
     "Writes hooks for the installed runtimes, so that containers have the files before their first " +
-      "process runs. Never changes files of others.",
+      "process runs. Never changes files of other programs.",
   ]);
   add(program, context, "uninstall-hooks", uninstallHooks, [
     "remove what install-hooks wrote",

@@ -147,7 +147,7 @@ function addServingFlags(command: Command): void {
   command
     .option("--json", "the earlier spelling of --log-format json")
     .option("--no-watch", "the earlier spelling of --watch off")
-    .option("--no-keeper", "serve in this process, for debugging: when it dies the mount is dead");
+    .option("--no-keeper", "serve in this process, for debugging: if it dies, the mount is dead");
 }
 
 /** `vprocfs run [MOUNTPOINT]` */

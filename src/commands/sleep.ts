@@ -31,8 +31,9 @@ export function addSleep(program: Command, context: Context): void {
     .command("sleep")
     .summary("freeze containers before the node suspends, and thaw them after it")
     .description(
-      "Run with pre before the node suspends and with post after it, which systemd does by itself. Containers " +
-        "that have the files are frozen meanwhile: programs in them that poll could keep the node from suspending.",
+      "Run it with pre before the node suspends and with post afterwards; systemd does this " +
+        "automatically. Containers that have the files are frozen in between, because programs " +
+        "in them that poll could keep the node from suspending.",
     )
     .argument("<WHEN>", "pre or post");
   addConfigFlags(command, ["mountpoint"])

@@ -9,7 +9,7 @@ import { addConfigFlags } from "./flags.js";
 
 /** What the keeper's words for the worker that stands by mean. */
 const STANDBY: Readonly<Record<string, string>> = {
-  none: "not there yet",
+  none: "not ready yet",
   off: "off: a takeover waits for Node to start",
 };
 
@@ -20,16 +20,16 @@ function seconds(ms: number): string {
 /** What all containers share, if the worker answers. */
 function sharedOf(figures: DaemonFigures | undefined): string {
   const parts = Object.entries(figures?.resources ?? {}).map(([name, { used, limit, refused }]) => {
-    const often = refused === 0 ? "" : ` (${refused} times refused)`;
+    const often = refused === 0 ? "" : ` (refused ${refused} times)`;
     return `${name.replaceAll("_", " ")} ${used} of ${limit}${often}`;
   });
-  return parts.join(", ") || "not known: the worker does not answer";
+  return parts.join(", ") || "unknown: the worker does not answer";
 }
 
 function keeperDies({ stored }: Status): string {
   return stored > 0
-    ? `the next one goes on: the service manager has ${stored} descriptors`
-    : "the worker goes on, and nobody replaces it";
+    ? `the next one continues: the service manager holds ${stored} descriptors`
+    : "the worker continues, but nothing replaces it if it dies";
 }
 
 function asTable(mountpoint: string, status: Status, figures: DaemonFigures | undefined): string {
@@ -51,9 +51,9 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures | un
     { requests: `${status.requests}, resent ${status.resent}` },
     { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
-    ...(status.undying > 0 ? [{ "do not end": `${status.undying} killed workers` }] : []),
+    ...(status.undying > 0 ? [{ "not ended": `${status.undying} killed workers` }] : []),
     ...(status.descriptorsLost > 0 ? [{ "lost descriptors": `${status.descriptorsLost}` }] : []),
-    { "kept descriptors": `${status.descriptors}` },
+    { "stored descriptors": `${status.descriptors}` },
     { "shared by all": sharedOf(figures) },
     { "when the keeper dies": keeperDies(status) },
     { "FUSE protocol": status.protocol },

@@ -85,5 +85,5 @@ export function loadFusePackage(
       cause: error,
     });
   }
-  throw new VprocfsError("FUSE", "engine fuse-native: the npm package is of an unknown version");
+  throw new VprocfsError("FUSE", "engine fuse-native: the npm package has an unknown version");
 }

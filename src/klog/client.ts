@@ -11,7 +11,7 @@ const RETRY_MS = 100;
 
 const REASONS: Readonly<Record<string, string>> = {
   ESRCH: "the container is gone",
-  ENOTSUP: "containers have no kernel logs here",
+  ENOTSUP: "this vprocfs keeps no kernel logs of containers",
   ENOENT: 'the vprocfs here keeps no kernel logs (kernel-log = "off", or another version)',
   ECONNREFUSED: "the vprocfs here does not answer",
   EACCES: "must be run as root",

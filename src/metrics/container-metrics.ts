@@ -186,7 +186,7 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "lxcfs_files",
-    help: "Files mounted at the same paths by a running LXCFS; absent without any",
+    help: "Files that a running LXCFS has mounted at these paths; absent if there are none",
     kind: "gauge",
     figures: [["lxcfsFiles"]],
   },
@@ -221,7 +221,7 @@ const SERVING_METRICS: readonly ServingMetric[] = [
   },
   {
     name: "held_bytes",
-    help: "Bytes of the snapshots of these files",
+    help: "Bytes of the snapshots that the container's open files hold",
     kind: "gauge",
     value: (counters) => counters.heldBytes,
   },
@@ -309,7 +309,7 @@ export function containerMetrics(current: () => ContainerSheet): MetricSource[] 
   }));
   const wanted: MetricSource = {
     name: `${PREFIX}wanted`,
-    help: "1 if the watcher mounts the files into the container; 0 if it is off or told to leave the container alone",
+    help: "1 if the watcher mounts the files into the container; 0 if the watcher is off or configured to leave the container alone",
     kind: "gauge",
     values: (emit) => {
       const { containers, unwanted, labels } = current();

@@ -71,7 +71,7 @@ export class Exporter {
       pages,
       web,
       (error) => log.error({ error: messageOf(error) }, "a scrape failed"),
-      () => log.warn("metrics: too many connections: the most silent ones are closed for others"),
+      () => log.warn("metrics: too many connections, closing those that have been silent longest"),
     );
     const where: ListenOptions =
       address.kind === "unix"
@@ -119,7 +119,7 @@ export class Exporter {
     if (!this.#hasWarned && (!isInUse || performance.now() - this.#begun >= PATIENCE_MS)) {
       this.#hasWarned = true;
       const reason = isInUse ? "the address is in use" : messageOf(error);
-      log.warn({ metrics: nameOf(address), reason }, "no metrics yet, trying again");
+      log.warn({ metrics: nameOf(address), reason }, "cannot serve metrics yet, retrying");
     }
     this.#retry = setTimeout(() => this.#listen(), this.#retryMs);
     this.#retry.unref();

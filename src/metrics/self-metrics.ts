@@ -119,7 +119,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "failed_calls_total",
     "counter",
-    "System calls that got EAGAIN because they could not be answered within patience",
+    "System calls that got EAGAIN because they could not be answered within patience-ms",
     ({ counters }) => counters.calls?.failed,
   ],
   [
@@ -137,13 +137,13 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "call_listeners",
     "gauge",
-    "Containers whose runtime hands system calls over",
+    "Containers whose runtime hands system calls over to vprocfs",
     ({ counters }) => counters.calls?.listeners,
   ],
   [
     "kernel_log_unproven_total",
     "counter",
-    "Events in the host's kernel log that look like a container's but are not proven to be any's",
+    "Events in the host's kernel log that look like a container's but could not be attributed to one",
     ({ counters }) => counters.kernelLog?.unproven,
   ],
   [
@@ -200,7 +200,7 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   [
     "survey_left_out_containers",
     "gauge",
-    "Containers left out because there are more than one scrape reports",
+    "Containers left out because there are more of them than one scrape reports",
     ({ survey }) => survey?.leftOut,
   ],
   [
@@ -306,7 +306,7 @@ const RESOURCES: readonly (readonly [string, Kind, string, keyof ResourceUse])[]
   [
     "resource_limit",
     "gauge",
-    "Use by all tenants beyond which a tenant gets only its reserve",
+    "Total use beyond which each tenant gets only its reserved part",
     "limit",
   ],
   ["resource_tenant_limit", "gauge", "Limit of one tenant", "tenantLimit"],

@@ -55,7 +55,7 @@ async function answerTo(request: IncomingMessage, pages: Pages): Promise<Answer>
     case "/":
       return { status: 200, type: "text/html; charset=utf-8", body: INDEX };
     default:
-      return plain(404, "no such page; there are /metrics, /healthz and /readyz");
+      return plain(404, "no such page; the pages are /metrics, /healthz and /readyz");
   }
 }
 
@@ -96,18 +96,22 @@ export function metricsServer(
       const { remoteAddress: address = "local", remotePort: port = 0 } = request.socket;
       const admission = await basicAuth.admits(request.headers.authorization, { address, port });
       if (admission === "too many") {
-        send(request, response, plain(429, "too many passwords at once", { "Retry-After": "1" }));
+        send(
+          request,
+          response,
+          plain(429, "too many password checks at once", { "Retry-After": "1" }),
+        );
         return;
       }
       if (admission === "no") {
         const headers = { "WWW-Authenticate": 'Basic realm="vprocfs"' };
-        send(request, response, plain(401, "a name and a password are needed", headers));
+        send(request, response, plain(401, "a user name and a password are required", headers));
         return;
       }
       send(request, response, await answerTo(request, pages));
     } catch (error) {
       onError(error);
-      send(request, response, plain(500, "this failed; see the log"));
+      send(request, response, plain(500, "internal error; see the log"));
     } finally {
       end();
     }

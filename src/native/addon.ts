@@ -47,7 +47,7 @@ export function loadAddon(candidates = nativeCandidates("vprocfs.node")): Native
   if (!isBinding(binding)) {
     throw new VprocfsError(
       "ADDON",
-      "the native addon is of another vprocfs version: run 'npm run build'",
+      "the native addon belongs to another vprocfs version: run 'npm run build'",
     );
   }
   return binding;

@@ -48,7 +48,10 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
         });
         watcher.on("error", () => {});
       } catch (error) {
-        log.warn({ error: messageOf(error) }, "cannot look after containers frozen for a suspend");
+        log.warn(
+          { error: messageOf(error) },
+          "cannot watch for containers left frozen by a suspend",
+        );
       }
       look();
     },

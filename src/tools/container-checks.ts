@@ -120,24 +120,24 @@ function checkMounts(
     findings.add(
       "warning",
       `something is mounted over: ${few(shadowed)}`,
-      "look at /proc/self/mountinfo inside; systemd's sandboxing does this",
+      "see /proc/self/mountinfo inside; systemd's sandboxing does this",
     );
   }
   if (lxcfs.length > 0 && live.length > 0) {
     findings.add(
       "warning",
-      `${live.length} files are vprocfs's and ${lxcfs.length} an LXCFS's, whose figures do not agree: ${few(lxcfs)}`,
+      `${live.length} files are from vprocfs and ${lxcfs.length} from LXCFS, and their figures disagree: ${few(lxcfs)}`,
       `vprocfs attach ${name}`,
     );
   } else if (lxcfs.length > 0) {
-    findings.add("info", `an LXCFS's: ${few(lxcfs)}`, `vprocfs attach ${name}`);
+    findings.add("info", `mounted from LXCFS: ${few(lxcfs)}`, `vprocfs attach ${name}`);
   }
   if (live.length + dead.length + lxcfs.length === 0 && whyNot !== undefined) {
-    findings.add("info", `nothing of vprocfs is mounted, on purpose: ${whyNot}`);
+    findings.add("info", `no file of vprocfs is mounted, on purpose: ${whyNot}`);
   } else if (live.length + dead.length + lxcfs.length === 0) {
     findings.add(
       "warning",
-      "nothing of vprocfs is mounted: it sees the node's figures",
+      "no file of vprocfs is mounted: the container sees the node's figures",
       `vprocfs attach ${name}`,
     );
   } else if (missing.length > 0) {
@@ -194,7 +194,10 @@ async function checkFigures(
     } catch (error) {
       const code = errnoOf(error);
       if (code === "EAGAIN" || code === "EXDEV") {
-        findings.add("info", `/${path} inside: not checked, its own file system would answer`);
+        findings.add(
+          "info",
+          `/${path} inside: not checked, because the container's own file system would answer`,
+        );
       } else if (code !== "ESRCH") {
         findings.add("problem", `/${path} inside: ${messageOf(error)}`);
       }

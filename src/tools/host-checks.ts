@@ -116,7 +116,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
     survey.readsLog ? "ok" : "warning",
     survey.readsLog
       ? "the kernel's log can be read: it dates OOM kills"
-      : "the kernel's log cannot be read: OOM kills are dated when they are noticed, and containers' logs get no events",
+      : "the kernel's log cannot be read: an OOM kill gets the time at which it is noticed, and containers' kernel logs get no events",
     survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
   // Whatever its own log tells, a container then has that of the whole host.
@@ -131,7 +131,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
   if (survey.containers.length * WATCHES_PER_CONTAINER > watches) {
     findings.add(
       "warning",
-      `${watches} inotify watches are few for ${survey.containers.length} containers: limits are read again and again`,
+      `${watches} inotify watches are not enough for ${survey.containers.length} containers: limits are re-read every time`,
       `sysctl fs.inotify.max_user_watches=${survey.containers.length * WATCHES_PER_CONTAINER * 4}`,
     );
   }
@@ -149,7 +149,7 @@ function checkLxcfs(findings: Findings, mounts: readonly Mount[], identity: Iden
   if (mount !== undefined) {
     findings.add(
       "warning",
-      `LXCFS is mounted on ${mount.mountpoint}: its hooks may mount over ours, or ours over its`,
+      `LXCFS is mounted on ${mount.mountpoint}: its hooks and those of vprocfs may mount over each other's files`,
       "stop one of the two; vprocfs can serve on /var/lib/lxcfs",
     );
   } else if (isRunning("lxcfs")) {
@@ -185,12 +185,12 @@ function checkStatus(findings: Findings, status: Status): void {
     findings.add(level, `workers ended unexpectedly ${restarts} times${last}`);
   }
   if (standby === "off") {
-    findings.add("info", "no worker stands by: a takeover waits for Node to start");
+    findings.add("info", "no standby worker: a takeover waits for Node to start");
   }
   if (status.undying > 0) {
     findings.add(
       "warning",
-      `${status.undying} killed workers do not end: a system call or a frozen cgroup holds them`,
+      `${status.undying} killed workers have not ended: a system call or a frozen cgroup holds them`,
       "look for processes in state D: ps -eo pid,stat,wchan:30,args",
     );
   }
@@ -226,7 +226,7 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
     }
     isWorthAWord = true;
     const often =
-      refused === 0 ? "" : `; containers asked ${refused} times for more than their share`;
+      refused === 0 ? "" : `; containers were refused more than their share ${refused} times`;
     const todo =
       level === "warning" && ["containers", "sources", "triggers"].includes(name)
         ? "raise LimitNOFILE of the service; 'vprocfs top' shows who holds most"
@@ -263,7 +263,7 @@ async function checkVersion(
 ): Promise<void> {
   const daemon = await askFigures(mountpoint);
   if (daemon === undefined) {
-    findings.add("info", "the worker does not answer: version, load and requests are not known");
+    findings.add("info", "the worker does not answer: version, load and requests are unknown");
     return;
   }
   if (daemon.version !== version) {
@@ -292,7 +292,10 @@ async function checkVersion(
     );
   }
   for (const reason of daemon.kernelLogMissing ?? []) {
-    findings.add("info", `kernel logs lack a source and miss some of what has ended: ${reason}`);
+    findings.add(
+      "info",
+      `a source for kernel logs is missing, so they lack some records of processes that have ended: ${reason}`,
+    );
   }
   checkResources(findings, daemon);
 }

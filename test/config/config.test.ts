@@ -112,20 +112,20 @@ describe("errors", () => {
   });
 
   it.each([
-    ["nested = 'ignore'", { nested: "off" }, "FILE: nested: 'ignore' is called 'off' now"],
-    ["nested = 'follow'", { nested: "on" }, "FILE: nested: 'follow' is called 'on' now"],
+    ["nested = 'ignore'", { nested: "off" }, "FILE: nested: 'ignore' is now called 'off'"],
+    ["nested = 'follow'", { nested: "on" }, "FILE: nested: 'follow' is now called 'on'"],
     [
       "replace-lxcfs = 'yes'",
       { replaceLxcfs: "on" },
-      "FILE: replace-lxcfs: 'yes' is called 'on' now",
+      "FILE: replace-lxcfs: 'yes' is now called 'on'",
     ],
     [
       "replace-lxcfs = 'no'",
       { replaceLxcfs: "off" },
-      "FILE: replace-lxcfs: 'no' is called 'off' now",
+      "FILE: replace-lxcfs: 'no' is now called 'off'",
     ],
-    ["affinity = 'shown'", { affinity: "on" }, "FILE: affinity: 'shown' is called 'on' now"],
-    ["affinity = 'kernel'", { affinity: "off" }, "FILE: affinity: 'kernel' is called 'off' now"],
+    ["affinity = 'shown'", { affinity: "on" }, "FILE: affinity: 'shown' is now called 'on'"],
+    ["affinity = 'kernel'", { affinity: "off" }, "FILE: affinity: 'kernel' is now called 'off'"],
   ])("takes the words of an earlier version, and says so: %s", (toml, values, warning) => {
     const warnings: string[] = [];
     const warn = (line: string) => warnings.push(line.replaceAll(file, "FILE"));

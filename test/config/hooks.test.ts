@@ -140,7 +140,7 @@ describe("hooks", () => {
 
   it("refuse paths that a shell would read otherwise", () => {
     const places = { helper: "/a b", program: ["/x"], mountpoint: "/m", settings: "/s" };
-    expect(() => hookFiles(places)).toThrow("hooks cannot name '/a b'");
+    expect(() => hookFiles(places)).toThrow("hooks cannot use '/a b'");
   });
 });
 
@@ -219,7 +219,7 @@ describe("what hands system calls over", () => {
 
   it.each([
     ["a default profile that is none", "{", /^\/usr\/share\/containers\/seccomp.json: no seccomp/],
-    ["nothing", undefined, /^no seccomp profile to begin with: install .*-containers-common/],
+    ["nothing", undefined, /^no seccomp profile to start from: install .*-containers-common/],
   ])("is not made from %s, and nothing names it", (_, text, reason) => {
     rmSync(join(root, DEFAULT));
     if (text !== undefined) {

@@ -38,7 +38,7 @@ describe("a command to the keeper", () => {
   it("is not said for ever", async () => {
     const { path, asked } = await keeper(1000);
     await expect(askSocket(path, "/mnt", "status", 5)).rejects.toThrow(
-      /^\/mnt: its keeper cannot be asked \((EPIPE|ECONNRESET)\)$/,
+      /^\/mnt: cannot ask its keeper \((EPIPE|ECONNRESET)\)$/,
     );
     expect(asked()).toBe(5);
   });

@@ -10,8 +10,8 @@ const context = { env: {}, configFile: "/nonexistent/vprocfs.toml" };
 
 describe("earlier spellings of options", () => {
   it.each([
-    [{ watch: false }, { watch: "off" }, "option --no-watch is called '--watch off' now"],
-    [{ json: true }, { logFormat: "json" }, "option --json is called '--log-format json' now"],
+    [{ watch: false }, { watch: "off" }, "option --no-watch is now called '--watch off'"],
+    [{ json: true }, { logFormat: "json" }, "option --json is now called '--log-format json'"],
   ])("work, with a warning: %o", (options, flags, warning) => {
     const warnings: string[] = [];
     expect(servingFlags(undefined, options, (line) => warnings.push(line))).toEqual(flags);

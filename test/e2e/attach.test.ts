@@ -322,12 +322,12 @@ describeLive("attach", ["unshare"], () => {
       const on = ["--mountpoint", daemon.mountpoint, container.name];
       const attached = await vprocfs("attach", ...on);
       expect(`${attached.stdout}`).toBe(
-        `${container.name}: ${PLACES.length} attached, 0 there already\n`,
+        `${container.name}: ${PLACES.length} attached, 0 already mounted\n`,
       );
       expect(memTotalKb(await container.output(["cat", "/proc/meminfo"]))).toBe(128 * 1024);
       const again = await vprocfs("attach", ...on);
       expect(`${again.stdout}`).toBe(
-        `${container.name}: 0 attached, ${PLACES.length} there already\n`,
+        `${container.name}: 0 attached, ${PLACES.length} already mounted\n`,
       );
       const gone = `${container.name}: ${PLACES.length} detached\n`;
       expect(`${(await vprocfs("detach", "--for-now", ...on)).stdout}`).toBe(gone);

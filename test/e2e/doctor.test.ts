@@ -61,12 +61,12 @@ describeLive("vprocfs doctor", [], () => {
     });
     const warnings = found.filter(({ level }) => level === "warning");
     expect(warnings.map(({ what }) => what)).toContain(
-      "nothing of vprocfs is mounted: it sees the node's figures",
+      "no file of vprocfs is mounted: the container sees the node's figures",
     );
     expect(warnings.every(({ todo }) => todo !== undefined)).toBe(true);
     await vprocfs("detach", id, "--mountpoint", daemon.mountpoint);
     expect((await findingsOf(daemon, address, id)).map(({ what }) => what)).toContain(
-      "nothing of vprocfs is mounted, on purpose: it was detached, or its own configuration says so",
+      "no file of vprocfs is mounted, on purpose: it was detached, or its own configuration says so",
     );
     const covered = await Container.start(own, {
       name: "covered",

@@ -405,7 +405,7 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
       );
       expect(refused.status).toBe(2);
       expect(refused.stderr).toMatch(
-        /^vprocfs: engine fuse-native cannot do consistency tick.*\n$/,
+        /^vprocfs: engine fuse-native does not support consistency tick.*\n$/,
       );
     });
   });

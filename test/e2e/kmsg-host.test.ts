@@ -141,7 +141,9 @@ describeLive("kernel logs of containers", ["dmesg"], () => {
       const killed = isProven ? victim : `(${victim}|0)`;
       expect(lines.join("\n")).toMatch(new RegExp(`Killed process ${killed} \\(tail\\)`));
       expect(await linesOf(other)).toHaveLength(BANNER);
-      const said = daemon.logs.split("\n").filter((line) => line.includes("logs lack a source"));
+      const said = daemon.logs
+        .split("\n")
+        .filter((line) => line.includes("a source for containers' kernel logs is missing"));
       expect(said).toHaveLength(missing.length);
       const doctor = `${(await vprocfs("doctor", "--mountpoint", daemon.mountpoint)).stdout}`;
       for (const reason of missing) {

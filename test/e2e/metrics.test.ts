@@ -256,8 +256,8 @@ describeLive("metrics", [], () => {
     const own = testScope();
     const first = await serveMetrics(own);
     const second = await Daemon.start(own, "--metrics", `127.0.0.1:${first.port}`);
-    await until("it warns", () => second.logs.includes("no metrics yet, trying again"));
-    expect(second.logs.match(/no metrics yet/g)).toHaveLength(1);
+    await until("it warns", () => second.logs.includes("cannot serve metrics yet, retrying"));
+    expect(second.logs.match(/cannot serve metrics yet/g)).toHaveLength(1);
     expect(await second.read("proc/meminfo")).toContain("MemTotal");
   });
 });

@@ -166,7 +166,7 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
     const before = /^Max open files\s+(\d+)/m.exec(
       readFileSync(`/proc/${daemon.pid}/limits`, "utf8"),
     )?.[1];
-    const told = (): number => daemon.logs.split("a resource has run out").length;
+    const told = (): number => daemon.logs.split("out of a resource, retrying").length;
     const times = told();
     limit("3");
     victim.start(own, ["sleep", "1000000"]);

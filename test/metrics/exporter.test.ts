@@ -133,7 +133,7 @@ describe("the exporter", () => {
     const other = createServer().listen(port, "127.0.0.1");
     own.defer(() => other.close());
     const started = start(own, `127.0.0.1:${port}`);
-    await until("it warns", () => started.logs.some((line) => line.includes("trying again")));
+    await until("it warns", () => started.logs.some((line) => line.includes("retrying")));
     expect(started.logs[0]).toContain("the address is in use");
     other.close();
     await listening(started);
@@ -156,7 +156,7 @@ describe("the exporter", () => {
     const own = testScope();
     const { logs } = start(own, "192.0.2.1:9761");
     await until("it warns", () => logs.some((line) => line.includes("EADDRNOTAVAIL")));
-    expect(logs.filter((line) => line.includes("trying again"))).toHaveLength(1);
+    expect(logs.filter((line) => line.includes("retrying"))).toHaveLength(1);
   });
 
   it("warns of an address that others can reach", async () => {
@@ -194,7 +194,9 @@ describe("the exporter", () => {
     writeFileSync(file, "of somebody");
     for (const path of [file, directory]) {
       const { exporter, logs } = start(own, `unix:${path}`);
-      await until("it says so", () => logs.some((line) => line.includes("no metrics yet")));
+      await until("it says so", () =>
+        logs.some((line) => line.includes("cannot serve metrics yet")),
+      );
       await exporter.close();
     }
     expect(readFileSync(file, "utf8")).toBe("of somebody");

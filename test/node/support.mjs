@@ -46,7 +46,7 @@ without KVM, 10 to 30 times slower than real ones; times in the notes are from t
 |---|${columns.map(() => "---").join("|")}|
 ${rows.join("\n")}
 
-Unless told otherwise a node runs one container of each runtime that it has: Docker, podman as root and
+Unless the row says otherwise, a node runs one container of each runtime that it has: Docker, podman as root and
 rootless, containerd (\`ctr\`), Incus, LXC and systemd-nspawn, each with 128 MiB and one CPU. "Its own"
 means its memory, its CPUs and its uptime. Readers check every byte of what they read.
 
@@ -56,31 +56,30 @@ ${notes.join("\n")}
 
 ## Fifty containers
 
-On Debian 13 the last of 50 containers is served 16 s after \`systemctl start\`, the first one after 12 s; on the machine
-outside the last one after 0.7 s (median of three, 0.6 to 0.7), the first after 0.5 s. That is 23 times as long; the aim
-was five times. This emulation cannot reach that, because even what is not vprocfs takes 14 times (a loop), 27 times
-(a start of Node.js) and 32 times (processes) as long there. 50 containers cost the machine outside 0.4 s of CPU time,
-besides the start of the service.
+On Debian 13 the first of 50 containers has its files 12 s after \`systemctl start\`, and the last one after 16 s. On the
+machine outside the emulation it is 0.5 s for the first and 0.7 s for the last (median of three, 0.6 to 0.7). That is 23
+times as long; the goal was five times. The emulation rules that out, because programs other than vprocfs are slowed
+down as much: a loop takes 14 times as long, a start of Node.js 27 times, and starting processes 32 times. Besides the
+start of the service, 50 containers cost the machine outside 0.4 s of CPU time.
 
 ## arm64
 
-Packages for that node are built by the same script of the same sources, with Debian's cross compilers: to
-compile there takes hours. Emulation is slow: what says "not run" there has not been tried yet.
-The unit tests of the addon (test/view, test/source, test/container) ran for arm64 in Debian 13's Node.js and
-QEMU's emulation of programs: 2,308 of 2,311 pass, and three are too slow there: both of "take less than a
-fifth of a CPU" (test/source/kernel-log.test.ts) and the clean-up of "a host of 512 CPUs"
-(test/view/mirror.test.ts).
+Packages for that node are built by the same script from the same sources, with Debian's cross compilers, because
+compiling under emulation takes hours. Emulation is slow, so scenarios marked "not run" have not been tried there yet.
+The unit tests of the addon (test/view, test/source, test/container) ran for arm64 with Debian 13's Node.js under
+QEMU's user-mode emulation: 2,308 of 2,311 pass. Three are too slow there: both tests "take less than a fifth of a
+CPU" (test/source/kernel-log.test.ts) and the clean-up of "a host of 512 CPUs" (test/view/mirror.test.ts).
 
 ## Not tried here
 
-- **Kubernetes**: Debian has no kubelet and no crictl, so nothing has asked containerd's CRI for a pod. What a
-  pod is made of is tried by containerd (containers that share a PID namespace with a pause container). The agent runs
-  in a privileged container of containerd, as above. The manifest is
-  tested for what it names (test/config/kubernetes.test.ts); by the schemas of the API, as npm's package
-  kubernetes-models 4.5.1 has them, all its documents are valid (tried by hand).
+- **Kubernetes**: Debian has no kubelet and no crictl, so nothing has asked containerd's CRI for a pod. The
+  parts of a pod are tested with containerd (containers that share a PID namespace with a pause container). The agent
+  runs in a privileged container of containerd, as above. A test checks everything that the manifest refers to
+  (test/config/kubernetes.test.ts), and all its documents are valid by the API schemas of the npm package
+  kubernetes-models 4.5.1 (checked by hand).
 - **Checkpoints** on these nodes: Debian 13 has no CRIU. With Debian 12's (3.17) and Linux 6.1 containers of runc
   and LXC are tried in test/e2e/vm.
 - **Proxmox, Ubuntu, CentOS and others**: their packages are not in Debian's archive.
-- **Real hardware and KVM**: nothing here depends on how fast the machine is, but for deadlines.
+- **Real hardware and KVM**: only deadlines depend on how fast the machine is.
 `;
 }

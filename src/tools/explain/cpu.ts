@@ -96,7 +96,7 @@ function throttled(inputs: Inputs): Part {
     place,
     [file, "throttled_usec"],
     [file, "throttled_time"],
-    place?.v2 === true ? "held back, µs" : "held back, ns",
+    place?.v2 === true ? "throttled, µs" : "throttled, ns",
   );
 }
 
@@ -128,7 +128,7 @@ export const CPU_FIELDS: readonly Field[] = [
   {
     names: ["nice"],
     file: STAT,
-    formula: "CPU time in user mode of niced tasks, where the kernel tells (v2, Linux 6.13)",
+    formula: "CPU time in user mode of niced tasks, if the kernel reports it (v2, Linux 6.13)",
     parts: (inputs) => [cpuTime(inputs, "nice_usec", "nice", "niced user time")],
     result: statColumn(1),
   },
@@ -155,7 +155,7 @@ export const CPU_FIELDS: readonly Field[] = [
     names: ["steal"],
     file: STAT,
     formula:
-      "time in which CPU quotas held the container back, as far as its CPUs had that much time to lose",
+      "time for which CPU quotas throttled the container, as far as its CPUs had that much time to lose",
     parts: (inputs) => [throttled(inputs), quota(inputs)],
     result: statColumn(7),
   },
@@ -178,7 +178,7 @@ export const CPU_FIELDS: readonly Field[] = [
     names: ["loadavg", "load"],
     file: "proc/loadavg",
     formula:
-      "averages over 1, 5 and 15 minutes of the container's running and blocked tasks, sampled each 5 s",
+      "averages over 1, 5 and 15 minutes of the container's running and blocked tasks, sampled every 5 s",
     parts: ({ container }) => [
       {
         sources: [
@@ -189,7 +189,7 @@ export const CPU_FIELDS: readonly Field[] = [
             ),
             "cgroup.procs",
             "",
-            "the cgroup whose tasks are counted, with all below it",
+            "the cgroup whose tasks are counted, including all cgroups below it",
           ),
         ],
       },

@@ -126,7 +126,7 @@ function swapAbove(inputs: Inputs): Part {
     sources: above.flatMap((directory) =>
       used.map((file) => {
         const path = join(directory, file);
-        return source(path, "", readFigure(path), "in use of an ancestor's limit, bytes");
+        return source(path, "", readFigure(path), "use of an ancestor's limit, bytes");
       }),
     ),
   };
@@ -158,7 +158,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
       "the least of limit - charged of the cgroup and of every one above that has a limit, and the host's MemFree; without a limit the host's MemFree and what others have cached, at most its MemAvailable",
     parts: (inputs) => [
       hostMeminfo("MemFree", "what the host has free"),
-      hostMeminfo("MemAvailable", "what it could give"),
+      hostMeminfo("MemAvailable", "what the host could provide"),
       room(inputs, false),
     ],
     result: meminfo("MemFree"),
@@ -169,7 +169,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     formula:
       "the least of limit - charged + active_file + inactive_file + slab_reclaimable of the cgroup and of every one above that has a limit (memory.high counts as one), and the host's MemAvailable",
     parts: (inputs) => [
-      hostMeminfo("MemAvailable", "what the host could give"),
+      hostMeminfo("MemAvailable", "what the host could provide"),
       room(inputs, true),
     ],
     result: meminfo("MemAvailable"),

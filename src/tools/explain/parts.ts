@@ -38,7 +38,7 @@ const HOST_MEMINFO = "/proc/meminfo";
 
 /** `value` of a file or of one key in it; undefined: it is not there. */
 export function source(path: string, key: string, value: unknown, means: string): SourceValue {
-  return { path, key, value: value === undefined ? "not there" : String(value), means };
+  return { path, key, value: value === undefined ? "missing" : String(value), means };
 }
 
 /** A line of the host's meminfo. */

@@ -5,7 +5,7 @@ export const agent = [
   {
     name: "agent",
     title:
-      "the Kubernetes agent in a privileged container of containerd puts vprocfs on the node, which goes on without its pod, and takes it away again",
+      "the Kubernetes agent in a privileged container of containerd installs vprocfs on the node, where it continues without the agent's pod, and removes it again",
     from: "populated",
     impossible: (kind) =>
       kind.needsNode ? "the node's own Node.js, which the image would have, is too old" : undefined,

@@ -15,7 +15,7 @@ export const containers = [
   {
     name: "names",
     title:
-      "`vprocfs ls` and `show` know the runtime of each container, and the name that it was given; a user's by the beginning of its id",
+      "`vprocfs ls` and `show` know the runtime and the given name of each container; a rootless container is found by the beginning of its id",
     async run(bed) {
       await bed.sh(
         `vprocfs ls --json >/tmp/ls

@@ -38,7 +38,7 @@ export const kernelLog = [
   {
     name: "kernel-log",
     title:
-      "`dmesg` in LXC and Incus, with `--cap-add SYSLOG` in Docker and podman, tells of its own OOM kill only; without it of nothing",
+      "`dmesg` in LXC and Incus, with `--cap-add SYSLOG` in Docker and podman, shows only its own OOM kill; without the capability it shows nothing",
     async run(bed) {
       await bed.sh(
         `${CONTAINERS}
@@ -60,7 +60,8 @@ export const kernelLog = [
   },
   {
     name: "kernel-log-restart",
-    title: "a `dmesg -w` in a container goes on over `systemctl restart`: each kill once",
+    title:
+      "a `dmesg -w` in a container continues across `systemctl restart` and shows each kill once",
     impossible: (kind) =>
       kind.resends ? undefined : "before Linux 6.9 a read that waits ends with an error",
     async run(bed) {
@@ -87,7 +88,7 @@ export const kernelLog = [
   {
     name: "kernel-log-detach",
     title:
-      '`vprocfs detach` and `systemctl stop` take the kernel log\'s files away, also with `on-stop = "leave"`',
+      '`vprocfs detach` and `systemctl stop` remove the kernel log\'s files, even with `on-stop = "leave"`',
     async run(bed) {
       await bed.sh(
         `${CONTAINERS}
@@ -114,7 +115,7 @@ export const kernelLog = [
   {
     name: "kernel-log-calls",
     title:
-      "with `install-hooks --sysinfo all`, busybox `dmesg`, `free` and `uptime` of new containers tell of them",
+      "with `install-hooks --sysinfo all`, busybox `dmesg`, `free` and `uptime` in new containers show the container's own figures",
     async run(bed) {
       await bed.sh(
         `${FUNCTIONS}
@@ -145,8 +146,7 @@ export const kernelLog = [
   },
   {
     name: "kernel-log-journal",
-    title:
-      "`journalctl -k` of systemd in LXC tells of its own OOM kill, also after detach and attach",
+    title: "`journalctl -k` of systemd in LXC shows its own OOM kill, even after detach and attach",
     async run(bed) {
       await bed.sh(
         `${FUNCTIONS}

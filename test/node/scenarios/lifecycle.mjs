@@ -117,7 +117,8 @@ export const lifecycle = [
   },
   {
     name: "remove",
-    title: "`apt remove` and `purge` leave nothing; installed again, everybody is served",
+    title:
+      "`apt remove` and `purge` leave nothing behind; after a new installation every container is served",
     async run(bed) {
       await bed.sh(
         `apt-get remove -y vprocfs >/tmp/apt.log 2>&1 || fail "apt remove: $(tail -n 1 /tmp/apt.log)"

@@ -39,7 +39,7 @@ export const node = [
   },
   {
     name: "apparmor",
-    title: "AppArmor in force: nothing of ours is denied",
+    title: "with AppArmor enforcing, nothing of vprocfs is denied",
     async run(bed) {
       await bed.sh(
         `aa-status --enabled || fail "AppArmor is off"

@@ -23,8 +23,7 @@ export const service = [
   },
   {
     name: "journal",
-    title:
-      "`journalctl -p warning -u vprocfs` shows warnings and nothing else, as lines that one can read",
+    title: "`journalctl -p warning -u vprocfs` shows warnings and nothing else, as readable lines",
     async run(bed) {
       await bed.sh(
         `before=$(status generation) since=$(date '+%Y-%m-%d %H:%M:%S')
@@ -42,7 +41,7 @@ export const service = [
   {
     name: "sleep",
     title:
-      "systemd's suspend runs our hook: containers that wait for pressure are frozen meanwhile, and go on",
+      "systemd's suspend runs the hook of vprocfs: containers that wait for pressure are frozen meanwhile and continue afterwards",
     // The machine need not sleep itself: the kernel freezes everybody, which is what could fail.
     async run(bed) {
       await bed.sh(
