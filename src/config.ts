@@ -17,9 +17,9 @@ export interface KeyNotes {
 
 const notes = z.registry<KeyNotes>();
 
-function integer(least: number, most: number, unit: string, description: string) {
-  const expects = `an integer from ${least} to ${most}`;
-  const schema = z.int().check(z.gte(least), z.lte(most));
+function integer(min: number, max: number, unit: string, description: string) {
+  const expects = `an integer from ${min} to ${max}`;
+  const schema = z.int().check(z.gte(min), z.lte(max));
   return schema.register(notes, { description, expects, placeholder: unit });
 }
 

@@ -20,7 +20,7 @@ const LONGEST_QUESTION = 1 << 20;
 const LONGEST_ANSWER = 16 << 20;
 /** A client that is silent for so long is cut off. */
 const SILENT_MS = 5000;
-const MOST_CLIENTS = 16;
+const MAX_CLIENTS = 16;
 
 const Question = z.object({ containers: z.array(z.string()) });
 
@@ -137,7 +137,7 @@ export function figuresCompanion(options: {
       const listening = createServer({ allowHalfOpen: true }, (client) =>
         serveClient(client, answer),
       );
-      listening.maxConnections = MOST_CLIENTS;
+      listening.maxConnections = MAX_CLIENTS;
       listening.on("error", (error) => {
         log.warn({ error: messageOf(error) }, "cannot answer top, status and doctor");
       });

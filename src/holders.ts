@@ -4,7 +4,7 @@ import { allProcesses } from "./processes.js";
 import { printable } from "./text.js";
 
 /** More names than this do not help anybody. */
-const MOST = 8;
+const MAX_HOLDERS = 8;
 
 function list(path: string): string[] {
   try {
@@ -56,7 +56,7 @@ export function findHolders(mountpoint: string): string[] {
     if (pid !== process.pid && holds(pid, mountpoint)) {
       found.push(`${nameOf(pid)} (${pid})`);
     }
-    if (found.length >= MOST) {
+    if (found.length >= MAX_HOLDERS) {
       break;
     }
   }

@@ -57,7 +57,7 @@ export function readMounts(path = "/proc/self/mountinfo"): Mount[] {
 
 const PIECE = 65_536;
 /** Lines of a table that are kept: a container may have any number of mounts. */
-const MOST_KEPT = 16_384;
+const MAX_ENTRIES = 16_384;
 const LONGEST_LINE = 65_536;
 
 /**
@@ -74,7 +74,7 @@ export function readKernelTreeMounts(path: string): Mount[] {
       const lines = (begun + piece.toString("latin1", 0, size)).split("\n");
       begun = (lines.pop() ?? "").slice(0, LONGEST_LINE);
       for (const line of lines) {
-        if (kept.length < MOST_KEPT && / \/(?:(?:proc|sys)[/ ]|dev\/kmsg )/.test(line)) {
+        if (kept.length < MAX_ENTRIES && / \/(?:(?:proc|sys)[/ ]|dev\/kmsg )/.test(line)) {
           kept.push(Buffer.from(line.slice(0, LONGEST_LINE), "latin1").toString());
         }
       }

@@ -1,7 +1,7 @@
 /** Helpers at a time: a start of 200 containers must not be a start of 200 more processes. */
 export const AT_A_TIME = 8;
 /** A helper takes some milliseconds: one that takes longer has much to do, or hangs. */
-export const SLOW = { slowMs: 250, mostSlow: 64 } as const;
+export const SLOW = { slowMs: 250, maxSlow: 64 } as const;
 
 /** A bucket of tokens: a few at once, then as many as drop in. */
 export class Bucket {
@@ -51,11 +51,11 @@ export type Job = () => Promise<number | undefined>;
 
 export interface FairQueueOptions {
   /** Jobs at a time. */
-  readonly most: number;
+  readonly concurrency: number;
   /** A job that takes longer has no place among them any more, so that it is nobody's but its own. */
   readonly slowMs: number;
   /** Such jobs at a time; beyond, they take places. */
-  readonly mostSlow: number;
+  readonly maxSlow: number;
   /** Jobs of one tenant: so many at once, then so many a second. */
   readonly atOnce: number;
   readonly perSecond: number;
@@ -178,8 +178,8 @@ export class FairQueue<T, K> {
   }
 
   #hasPlace(): boolean {
-    const { most, mostSlow } = this.#options;
-    return this.#running - Math.min(this.#slow, mostSlow) < most;
+    const { concurrency, maxSlow } = this.#options;
+    return this.#running - Math.min(this.#slow, maxSlow) < concurrency;
   }
 
   #next(): void {

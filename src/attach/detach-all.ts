@@ -28,7 +28,12 @@ export interface DetachAllOptions {
  */
 export async function detachAll(options: DetachAllOptions, onlyLogs: boolean): Promise<number> {
   const { binding, settings, log, tenantOf, run, onError } = options;
-  const queue = new FairQueue<number, number>({ most: AT_A_TIME, ...SLOW, ...FOREVER, onError });
+  const queue = new FairQueue<number, number>({
+    concurrency: AT_A_TIME,
+    ...SLOW,
+    ...FOREVER,
+    onError,
+  });
   const abort = new AbortController();
   let files = 0;
   for (const { pid, container, key } of listNamespaces(binding)) {

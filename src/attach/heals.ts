@@ -1,9 +1,9 @@
 /** How often a file comes back after it was taken away or covered. */
-const MOST_HEALS = 5;
+const MAX_REMOUNTS = 5;
 /** A file that is left in peace for so long is given back again. */
 const FORGIVE_MS = 3_600_000;
 /** Places of one namespace that are remembered. */
-const MOST_PLACES = 1024;
+const MAX_PATHS = 1024;
 
 interface Record {
   times: number;
@@ -29,10 +29,10 @@ export class Heals {
     for (const place of places) {
       const known = records.get(place);
       const times = known !== undefined && now - known.lastMs < FORGIVE_MS ? known.times + 1 : 1;
-      if (known !== undefined || records.size < MOST_PLACES) {
+      if (known !== undefined || records.size < MAX_PATHS) {
         records.set(place, { times, lastMs: now });
       }
-      if (times === MOST_HEALS) {
+      if (times === MAX_REMOUNTS) {
         left.push(place);
       }
     }
@@ -43,7 +43,7 @@ export class Heals {
   left(namespace: number): string[] {
     const now = this.now();
     return [...(this.#byNamespace.get(namespace) ?? [])]
-      .filter(([, { times, lastMs }]) => times >= MOST_HEALS && now - lastMs < FORGIVE_MS)
+      .filter(([, { times, lastMs }]) => times >= MAX_REMOUNTS && now - lastMs < FORGIVE_MS)
       .map(([place]) => place);
   }
 

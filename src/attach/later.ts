@@ -1,5 +1,5 @@
 /** Namespaces of one tenant to which something is to be done later. */
-const MOST_LATER = 1024;
+const MAX_PENDING = 1024;
 
 /** What is to be done after a while, unless all is stopped by then. */
 export class Later {
@@ -33,7 +33,7 @@ export class Later {
     if (keys.has(key)) {
       return true;
     }
-    if (keys.size >= MOST_LATER) {
+    if (keys.size >= MAX_PENDING) {
       return false;
     }
     this.#keys.set(tenant, keys.add(key));

@@ -20,7 +20,7 @@ import { type WhyNot, whyNotByName } from "./wanted.js";
 /** When to look again after a failure: the container may not have been ready. */
 const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
 /** When something was short, or a helper for the tenant hangs: as long as it takes. */
-const PATIENT_MS = { first: 1000, most: 30_000 } as const;
+const PATIENT_MS = { first: 1000, max: 30_000 } as const;
 
 /** A namespace that is to be looked at, through one process of it. */
 export interface Visit {
@@ -129,7 +129,7 @@ export class Visits {
   }
 
   #patience(attempt: number): number {
-    return Math.min(PATIENT_MS.most, PATIENT_MS.first * 2 ** Math.min(attempt, 10));
+    return Math.min(PATIENT_MS.max, PATIENT_MS.first * 2 ** Math.min(attempt, 10));
   }
 
   async #serve(
@@ -211,7 +211,7 @@ export class Visits {
   #waitForHung(visit: Visit, container: string, attempt: number): void {
     const before = this.#hung.get(visit.tenant);
     const wait = Math.min(
-      PATIENT_MS.most,
+      PATIENT_MS.max,
       before === undefined ? PATIENT_MS.first / 10 : before * 2,
     );
     if (before === undefined) {

@@ -31,9 +31,9 @@ export interface WatcherOptions extends AttachingOptions {
 export interface WatcherState {
   /** Mount namespaces that are followed, and how many can be. */
   readonly followed: number;
-  readonly mostFollowed: number;
+  readonly followLimit: number;
   /** How many of them may be one tenant's. */
-  readonly tenantMost: number;
+  readonly tenantLimit: number;
   /** Looks that wait for their tenant's turn, helpers that run, and those that take long. */
   readonly waiting: number;
   readonly running: number;
@@ -85,7 +85,7 @@ export class Watcher {
       now: this.#now,
     });
     this.#queue = new FairQueue({
-      most: AT_A_TIME,
+      concurrency: AT_A_TIME,
       ...SLOW,
       ...LOOKS,
       ...COST,
@@ -148,8 +148,8 @@ export class Watcher {
     const { known, most, mostOfOne, refused, shortages } = this.#watch.state();
     return {
       followed: known,
-      mostFollowed: most,
-      tenantMost: mostOfOne,
+      followLimit: most,
+      tenantLimit: mostOfOne,
       ...this.#queue.state(),
       hung: this.#visits.hung,
       refused,

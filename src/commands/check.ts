@@ -33,10 +33,10 @@ interface Verdict {
   readonly values: readonly PerformanceValue[];
 }
 
-function numberOf(text: string, option: string, most: number): number {
+function numberOf(text: string, option: string, max: number): number {
   const value = Number(text);
-  if (text.trim() === "" || !(value >= 0 && value <= most)) {
-    throw new VprocfsError("USAGE", `option ${option}: expected a number from 0 to ${most}`);
+  if (text.trim() === "" || !(value >= 0 && value <= max)) {
+    throw new VprocfsError("USAGE", `option ${option}: expected a number from 0 to ${max}`);
   }
   return value;
 }
@@ -61,7 +61,7 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
   if (total !== undefined && available !== undefined && total > 0) {
     const used = (100 * (total - available)) / total;
     const { warning, critical } = limits;
-    values.push({ label: `${name} memory`, value: used, unit: "%", warning, critical, most: 100 });
+    values.push({ label: `${name} memory`, value: used, unit: "%", warning, critical, max: 100 });
     if (used >= warning) {
       levels.push(used >= critical ? "critical" : "warning");
       said.push(`memory ${used.toFixed(0)}%`);

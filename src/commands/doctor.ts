@@ -20,10 +20,10 @@ import { addConfigFlags } from "./flags.js";
 const STATUS: Readonly<Record<Level, number>> = { ok: 0, info: 0, warning: 3, problem: 4 };
 
 /** Names that runtimes make up are longer than what is said of them. */
-const MOST_NAME = 32;
+const MAX_NAME_WIDTH = 32;
 
 function asText(findings: readonly Finding[]): string {
-  const names = findings.map(({ about }) => shortened(shortName(about), MOST_NAME));
+  const names = findings.map(({ about }) => shortened(shortName(about), MAX_NAME_WIDTH));
   const width = Math.max(...names.map((name) => stringWidth(name)));
   const lines = findings.map(({ level, what, todo }, index) => {
     const name = names[index] ?? "";

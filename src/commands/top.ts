@@ -25,10 +25,10 @@ interface TopOptions {
   readonly json?: boolean;
 }
 
-function positive(text: string, option: string, most: number): number {
+function positive(text: string, option: string, max: number): number {
   const value = Number(text);
-  if (!(value > 0 && value <= most)) {
-    throw new VprocfsError("USAGE", `option ${option}: expected a number up to ${most}`);
+  if (!(value > 0 && value <= max)) {
+    throw new VprocfsError("USAGE", `option ${option}: expected a number up to ${max}`);
   }
   return value;
 }

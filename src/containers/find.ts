@@ -9,7 +9,7 @@ type Finder = Pick<NativeBinding, "containerOf" | "scanContainers">;
 const PID = /^[1-9]\d{0,6}$/;
 
 /** As many as are named where several are meant. */
-const MOST_CANDIDATES = 20;
+const MAX_CANDIDATES = 20;
 
 function byPid(finder: Finder, pid: number): ContainerInfo | undefined {
   try {
@@ -76,8 +76,8 @@ function candidate({ container, best }: Known): string {
 /** Throws when there are several. */
 function only(found: readonly Known[], how: string, word: string): ContainerInfo | undefined {
   if (found.length > 1) {
-    const list = found.slice(0, MOST_CANDIDATES).map(candidate).join(", ");
-    const rest = found.length > MOST_CANDIDATES ? ", ..." : "";
+    const list = found.slice(0, MAX_CANDIDATES).map(candidate).join(", ");
+    const rest = found.length > MAX_CANDIDATES ? ", ..." : "";
     throw new VprocfsError(
       "CONTAINER",
       `several containers ${how} '${printable(word)}', use an id: ${list}${rest}`,

@@ -13,12 +13,12 @@ import type { ContainerInfo } from "../native/binding.js";
 export type GivenNames = (container: Pick<ContainerInfo, "name" | "runtime">) => readonly string[];
 
 /** What is read of one container's file, and of one that lists all of a store. */
-const MOST_BYTES = 4 << 20;
-const MOST_LIST_BYTES = 32 << 20;
+const MAX_FILE_BYTES = 4 << 20;
+const MAX_LIST_BYTES = 32 << 20;
 /** Longer ones are nobody's. */
-const MOST_NAME = 1024;
+const MAX_NAME_LENGTH = 1024;
 /** Of containerd. */
-const MOST_NAMESPACES = 64;
+const MAX_NAMESPACES = 64;
 
 const HASH = /^[\da-f]{64}$/;
 /** As containerd has it; a path's component, never one that leads upwards. */
@@ -36,12 +36,12 @@ const STORE_FILES = ["containers.json", "volatile-containers.json"];
 const DRIVERS = ["overlay", "vfs", "btrfs", "zfs"];
 
 /** Undefined where it is not an ordinary file of at most that size, or no JSON. */
-function readJson(path: string, mostBytes: number): unknown {
+function readJson(path: string, maxBytes: number): unknown {
   let fd: number | undefined;
   try {
     fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK | constants.O_NOFOLLOW);
     const facts = fstatSync(fd);
-    if (!facts.isFile() || facts.size > mostBytes) {
+    if (!facts.isFile() || facts.size > maxBytes) {
       return undefined;
     }
     // What grows meanwhile is cut off, and is no JSON.
@@ -73,7 +73,7 @@ function member(value: unknown, key: string): unknown {
 /** "" where it is no name. */
 function nameIn(value: unknown, key: string): string {
   const name = member(value, key);
-  return typeof name === "string" && name.length <= MOST_NAME ? name : "";
+  return typeof name === "string" && name.length <= MAX_NAME_LENGTH ? name : "";
 }
 
 /** A container of a pod goes by its own name, by its pod's, and by both. */
@@ -87,7 +87,7 @@ function namesInPod(namespace: string, pod: string, container: string): string[]
 
 /** Where Docker keeps its containers. */
 function dockerDirectories(root: string): string[] {
-  const set = nameIn(readJson(join(root, DOCKER_SETTINGS), MOST_BYTES), "data-root");
+  const set = nameIn(readJson(join(root, DOCKER_SETTINGS), MAX_FILE_BYTES), "data-root");
   const data = join(root, set === "" ? DOCKER : set);
   const remapped = list(data).filter((name) => REMAPPED.test(name));
   return ["", ...remapped].map((below) => join(data, below, "containers"));
@@ -95,7 +95,7 @@ function dockerDirectories(root: string): string[] {
 
 function ofDocker(directories: readonly string[], id: string): string[] {
   const names = directories.map((directory) =>
-    nameIn(readJson(join(directory, id, "config.v2.json"), MOST_BYTES), "Name"),
+    nameIn(readJson(join(directory, id, "config.v2.json"), MAX_FILE_BYTES), "Name"),
   );
   const bare = (names.find((name) => name !== "") ?? "").replace(/^\//, "");
   if (bare === "") {
@@ -109,8 +109,8 @@ function ofDocker(directories: readonly string[], id: string): string[] {
 
 function ofContainerd(root: string, id: string): string[] {
   for (const tasks of CONTAINERD) {
-    for (const namespace of list(join(root, tasks)).slice(0, MOST_NAMESPACES)) {
-      const spec = readJson(join(root, tasks, namespace, id, "config.json"), MOST_BYTES);
+    for (const namespace of list(join(root, tasks)).slice(0, MAX_NAMESPACES)) {
+      const spec = readJson(join(root, tasks, namespace, id, "config.json"), MAX_FILE_BYTES);
       const annotations = member(spec, "annotations");
       const cri = (key: string): string => nameIn(annotations, `io.kubernetes.cri.${key}`);
       const nerdctl = nameIn(annotations, "nerdctl/name");
@@ -130,7 +130,7 @@ function ofCrio(root: string, id: string): string[] {
   for (const store of STORES) {
     for (const driver of DRIVERS) {
       const path = join(root, store, `${driver}-containers`, id, "userdata/config.json");
-      const annotations = member(readJson(path, MOST_BYTES), "annotations");
+      const annotations = member(readJson(path, MAX_FILE_BYTES), "annotations");
       const of = (key: string): string => nameIn(annotations, `io.kubernetes.${key}`);
       if (of("cri-o.ContainerType") === "container") {
         return namesInPod(of("pod.namespace"), of("pod.name"), of("container.name"));
@@ -149,12 +149,12 @@ function podmanNames(root: string): Map<string, string[]> {
     ),
   );
   for (const file of files) {
-    const entries = readJson(file, MOST_LIST_BYTES);
+    const entries = readJson(file, MAX_LIST_BYTES);
     for (const entry of Array.isArray(entries) ? entries : []) {
       const names = member(entry, "names");
       const good = (Array.isArray(names) ? names : []).filter(
         (name): name is string =>
-          typeof name === "string" && name !== "" && name.length <= MOST_NAME,
+          typeof name === "string" && name !== "" && name.length <= MAX_NAME_LENGTH,
       );
       found.set(nameIn(entry, "id"), good);
     }

@@ -25,7 +25,7 @@ type Binding = Pick<NativeBinding, "Renderer" | "unmount">;
 /** libfuse 2.9 speaks this, whatever the kernel offers. */
 const PROTOCOL = { protocolMajor: 7, protocolMinor: 19 } as const;
 /** The package copies the path into 1024 bytes. */
-const MOST_PATH_BYTES = 1000;
+const MAX_PATH_BYTES = 1000;
 const MOUNT_WITHIN_MS = 10_000;
 /** Nobody tells us of an unmount: libfuse's threads just end. */
 const LOOK_EVERY_MS = 1000;
@@ -174,7 +174,7 @@ class FuseNativeEngine implements Engine {
 
   async start(): Promise<void> {
     const { mountpoint, onEnd } = this.#options;
-    if (Buffer.byteLength(mountpoint) > MOST_PATH_BYTES) {
+    if (Buffer.byteLength(mountpoint) > MAX_PATH_BYTES) {
       throw new VprocfsError("MOUNTPOINT", "engine fuse-native: the mount point is too long");
     }
     // Its own way is a shell command with the path in it.

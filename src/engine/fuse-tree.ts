@@ -62,7 +62,7 @@ const LINK = 0o120000;
 /** Past so many the old ones among the last snapshots are dropped. */
 const MANY_SNAPSHOTS = 1024;
 /** What the package can pass as a handle, without 0. */
-const MOST_HANDLES = 0x7fff_ffff;
+const MAX_HANDLE = 0x7fff_ffff;
 
 /** A directory that no container has. */
 function directory(names: readonly string[]): TreeEntry {
@@ -232,7 +232,7 @@ export class FuseTree {
 
   #newHandle(): number {
     do {
-      this.#handle = (this.#handle % MOST_HANDLES) + 1;
+      this.#handle = (this.#handle % MAX_HANDLE) + 1;
     } while (this.#files.has(this.#handle));
     return this.#handle;
   }

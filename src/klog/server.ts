@@ -13,7 +13,7 @@ const PAGE = 500;
 /** How often is looked for new ones while somebody follows; nobody does: never. */
 const LOOK_MS = 100;
 /** Who follows at a time. */
-const MOST_CLIENTS = 64;
+const MAX_CLIENTS = 64;
 
 function send(socket: Socket, reply: Reply): void {
   socket.write(`${JSON.stringify(reply)}\n`);
@@ -77,7 +77,7 @@ function listen(path: string, session: NativeSession, clients: Set<Socket>, log:
     socket.once("close", () => clients.delete(socket));
     serveClient(socket, session);
   });
-  server.maxConnections = MOST_CLIENTS;
+  server.maxConnections = MAX_CLIENTS;
   server.on("error", (error) => {
     log.warn({ error: messageOf(error) }, "kernel logs cannot be asked for");
   });

@@ -7,7 +7,7 @@ export type Address =
   | { readonly kind: "tcp"; readonly host: string | undefined; readonly port: number };
 
 /** A unix socket's path has room for 107 bytes. */
-const MOST_PATH_BYTES = 107;
+const MAX_PATH_BYTES = 107;
 
 /** "off", "unix:/path", "127.0.0.1:9761", "[::1]:9761", or ":9761" for all; else undefined. */
 export function parseAddress(text: string): Address | undefined {
@@ -16,7 +16,7 @@ export function parseAddress(text: string): Address | undefined {
   }
   if (text.startsWith("unix:")) {
     const path = text.slice("unix:".length);
-    const fits = Buffer.byteLength(path) <= MOST_PATH_BYTES && !path.includes("\0");
+    const fits = Buffer.byteLength(path) <= MAX_PATH_BYTES && !path.includes("\0");
     return isAbsolute(path) && fits ? { kind: "unix", path } : undefined;
   }
   const found = /^(?:\[(?<six>[\da-fA-F:.]+)\]|(?<name>[\w.-]*)):(?<port>\d{1,5})$/.exec(text);

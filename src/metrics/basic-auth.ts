@@ -22,7 +22,7 @@ export const OPEN: WebConfig = { tls: undefined, users: new Map() };
 
 /** A hash of no password, so that unknown users take as long to refuse as known ones. */
 const NOBODY = "$2b$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
-const MOST_REMEMBERED = 100;
+const MAX_REMEMBERED = 100;
 
 /** Admitted, to be asked for a password, or refused without a look at it. */
 export type Admission = "yes" | "no" | "too many";
@@ -74,7 +74,7 @@ export class BasicAuth {
     if (!isRight || hash === undefined) {
       return "no";
     }
-    if (this.#right.size >= MOST_REMEMBERED) {
+    if (this.#right.size >= MAX_REMEMBERED) {
       this.#right.clear();
     }
     this.#right.set(name, digest);

@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 
 /** Of one client, and of all together: they can make us hold this many texts at most. */
-const MOST_OF_ONE = 24;
-const MOST = 64;
+const MAX_PER_CLIENT = 24;
+const MAX_CONNECTIONS = 64;
 
 interface Connection {
   readonly socket: Socket;
@@ -39,8 +39,8 @@ export class Connections {
   admit(socket: Socket): void {
     const client = socket.remoteAddress ?? "local";
     const own = [...this.#all.values()].filter((one) => one.client === client);
-    if (own.length >= MOST_OF_ONE || this.#all.size >= MOST) {
-      const from = own.length >= MOST_OF_ONE ? own : this.#ofBusiestClient();
+    if (own.length >= MAX_PER_CLIENT || this.#all.size >= MAX_CONNECTIONS) {
+      const from = own.length >= MAX_PER_CLIENT ? own : this.#ofBusiestClient();
       this.#onClosed();
       const silent = mostSilent(from);
       if (silent === undefined) {

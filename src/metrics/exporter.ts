@@ -9,7 +9,7 @@ import { metricsServer, type Pages } from "./server.js";
 
 /** The worker before us lets go of the address while it hands over: soon, so we look often. */
 const FIRST_RETRY_MS = 50;
-const MOST_RETRY_MS = 10_000;
+const MAX_RETRY_MS = 10_000;
 /** An address that is in use for longer is somebody else's. */
 const PATIENCE_MS = 2000;
 
@@ -123,7 +123,7 @@ export class Exporter {
     }
     this.#retry = setTimeout(() => this.#listen(), this.#retryMs);
     this.#retry.unref();
-    this.#retryMs = Math.min(this.#retryMs * 2, MOST_RETRY_MS);
+    this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
   }
 
   /** Lets go of the address at once; scrapes under way are cut off. */

@@ -24,7 +24,7 @@ export interface Peer {
 }
 
 /** Checks that were handed over; what is beyond is refused without. */
-const MOST_UNDER_WAY = 256;
+const MAX_IN_FLIGHT = 256;
 
 /** The user who has a TCP socket with this local port, by the texts of /proc/net/tcp and tcp6. */
 export function userOf(port: number, tables: readonly string[]): string {
@@ -61,7 +61,7 @@ export class PasswordThread {
 
   /** Undefined: not checked, because its client, or all together, ask for too many, or there is no thread for it. */
   check(password: string, hash: string, { address, port }: Peer): Promise<boolean | undefined> {
-    if (this.#open.size >= MOST_UNDER_WAY) {
+    if (this.#open.size >= MAX_IN_FLIGHT) {
       return Promise.resolve(undefined);
     }
     let thread: Thread;

@@ -7,9 +7,9 @@ import { compareSync } from "bcryptjs";
 import { type Check, userOf, type Verdict } from "./password-client.js";
 
 /** Checks of one client that wait; more are refused. */
-const MOST_WAITING = 4;
+const MAX_QUEUED = 4;
 /** Clients that wait. */
-const MOST_CLIENTS = 64;
+const MAX_CLIENTS = 64;
 
 const waiting = new Map<string, Check[]>();
 let isScheduled = false;
@@ -64,7 +64,7 @@ function schedule(): void {
 parentPort?.on("message", (check: Check) => {
   const client = clientOf(check);
   const checks = waiting.get(client) ?? [];
-  if (checks.length >= MOST_WAITING || (checks.length === 0 && waiting.size >= MOST_CLIENTS)) {
+  if (checks.length >= MAX_QUEUED || (checks.length === 0 && waiting.size >= MAX_CLIENTS)) {
     answer({ id: check.id, isRight: undefined });
     return;
   }

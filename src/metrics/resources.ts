@@ -8,7 +8,7 @@ export function resourcesOf(
 ): [string, ResourceUse][] {
   const resources = Object.entries(counters.resources ?? {});
   if (attaching !== undefined) {
-    const { followed: used, mostFollowed: limit, tenantMost: tenantLimit } = attaching;
+    const { followed: used, followLimit: limit, tenantLimit } = attaching;
     const { refused, shortages: short } = attaching;
     resources.push(["namespaces", { used, limit, tenantLimit, refused, short }]);
   }

@@ -12,14 +12,14 @@ export interface PerformanceValue {
   readonly unit: string;
   readonly warning?: number | undefined;
   readonly critical?: number | undefined;
-  readonly most?: number | undefined;
+  readonly max?: number | undefined;
 }
 
 /** A label stands in single quotes, which are doubled in it; "=" may not be in it. */
-function performance({ label, value, unit, warning, critical, most }: PerformanceValue): string {
+function performance({ label, value, unit, warning, critical, max }: PerformanceValue): string {
   const name = printable(label).replaceAll("'", "''").replaceAll("=", "_");
   const number = Number(value.toFixed(3));
-  const limits = [warning, critical, most === undefined ? undefined : 0, most];
+  const limits = [warning, critical, max === undefined ? undefined : 0, max];
   const text = limits.map((limit) => limit ?? "").join(";");
   return `'${name}'=${number}${unit};${text}`.replace(/;+$/, "");
 }

@@ -196,15 +196,15 @@ export function arranged(activities: readonly Activity[], order: Order): Activit
 
 const GAP = 2;
 /** A name is cut before columns are left out, but not below this; nor is it ever longer. */
-const LEAST_NAME = 12;
-const MOST_NAME = 40;
+const MIN_NAME_WIDTH = 12;
+const MAX_NAME_WIDTH = 40;
 
 function shownColumns(rows: readonly Activity[], width: number): readonly Column[] {
   const widths = new Map(
     COLUMNS.map((column) => {
       const lengths = rows.map((row) => stringWidth(column.show(row)));
       const longest = Math.max(column.head.length, ...lengths);
-      return [column, column.key === "name" ? Math.min(longest, LEAST_NAME) : longest] as const;
+      return [column, column.key === "name" ? Math.min(longest, MIN_NAME_WIDTH) : longest] as const;
     }),
   );
   const total = (columns: readonly Column[]): number =>
@@ -237,7 +237,7 @@ export function topTable(rows: readonly Activity[], width: number): string[] {
       ["name", "runtime", "id"].includes(key) ? "left" : "right",
     ),
   });
-  const room = Math.min(MOST_NAME, Math.max(LEAST_NAME, width - others));
+  const room = Math.min(MAX_NAME_WIDTH, Math.max(MIN_NAME_WIDTH, width - others));
   table.push(...cells.map(([name = "", ...rest]) => [shortened(name, room), ...rest]));
   return table
     .toString()

@@ -44,9 +44,9 @@ describe("bounds", () => {
 
   const queueOf = (options: Partial<FairQueueOptions>) =>
     new FairQueue<string, number>({
-      most: 2,
+      concurrency: 2,
       slowMs: 60_000,
-      mostSlow: 1,
+      maxSlow: 1,
       atOnce: 100,
       perSecond: 1,
       freeMs: 1000,
@@ -92,7 +92,7 @@ describe("bounds", () => {
   });
 
   it("a tenant whose jobs hang keeps nobody else waiting", async () => {
-    const queue = queueOf({ most: 1, slowMs: 1 });
+    const queue = queueOf({ concurrency: 1, slowMs: 1 });
     const { begun, job, end } = jobs();
     queue.add("hangs", 1, job("hangs 1"));
     queue.add("hangs", 2, job("hangs 2"));
@@ -148,7 +148,7 @@ describe("bounds", () => {
 
   it("a queue goes on after a job that rejects, and tells of it", async () => {
     const errors: unknown[] = [];
-    const queue = queueOf({ most: 1, onError: (error) => errors.push(error) });
+    const queue = queueOf({ concurrency: 1, onError: (error) => errors.push(error) });
     let done = 0;
     queue.add("a", 1, () => Promise.reject(new Error("no")));
     queue.add("b", 2, async () => {

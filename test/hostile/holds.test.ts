@@ -18,13 +18,13 @@ import { isSanitized, SLOWNESS, until } from "../support/wait.js";
 
 const PULSE_MS = inLong(500, 10_000);
 /** What a tenant gets, and more than that. */
-const MOST_OPEN = 4_096;
+const MAX_OPEN = 4_096;
 const MANY = 5_000;
 const BURNERS = 20;
 /** A tenant's snapshots, and what a worker's heap does meanwhile. */
-const MOST_MIB = 16 + 32;
+const MAX_MIB = 16 + 32;
 /** A tenant's containers, their cgroup files and its triggers, by docs/design/threats.md. */
-const MOST_DESCRIPTORS = 1024 + 64 * 16;
+const MAX_DESCRIPTORS = 1024 + 64 * 16;
 const FIRST_READ_MS = 1_000 * SLOWNESS;
 
 interface Footprint {
@@ -72,8 +72,8 @@ describeLive("one container that holds, or is held", ["busybox"], () => {
 
   // How many of them it gets: of open files what a tenant may have, and no mapping that is shared.
   it.each([
-    ["hold", "rights", MANY, MOST_OPEN],
-    ["hold", "ring", MANY, MOST_OPEN],
+    ["hold", "rights", MANY, MAX_OPEN],
+    ["hold", "ring", MANY, MAX_OPEN],
     ["hold", "stopped", 200, 200],
     ["hold", "pipes", 500, 500],
     ["hold", "maps", 500, 250],
@@ -101,8 +101,8 @@ describeLive("one container that holds, or is held", ["busybox"], () => {
     });
     for (const one of during) {
       // A sanitizer's own memory grows with what it has seen.
-      expect(isSanitized || one.mib - before.mib < MOST_MIB).toBe(true);
-      expect(one.descriptors - before.descriptors).toBeLessThan(MOST_DESCRIPTORS);
+      expect(isSanitized || one.mib - before.mib < MAX_MIB).toBe(true);
+      expect(one.descriptors - before.descriptors).toBeLessThan(MAX_DESCRIPTORS);
     }
     await until("nothing is held", async () => {
       const { resources } = await counters(daemon);

@@ -23,8 +23,8 @@ const FOR_MS = 1000 * sized("VPROCFS_TEST_TOGETHER_S", 8, 600);
 const PULSE_MS = inLong(1_500, 10_000);
 const ATTACHED_WITHIN_MS = 1_000 * SLOWNESS;
 /** What two tenants may have at most, by docs/design/threats.md. */
-const MOST_MIB = 2 * 16 + 64;
-const MOST_DESCRIPTORS = 2 * (1024 + 64 * 16 + 2 * 1024 + 64);
+const MAX_MIB = 2 * 16 + 64;
+const MAX_DESCRIPTORS = 2 * (1024 + 64 * 16 + 2 * 1024 + 64);
 
 /** What all three get at the same time: the worst of each figure. */
 async function pulses(victims: readonly Container[]): Promise<Omit<Pulse, "max">> {
@@ -152,8 +152,8 @@ describeLive("all hostile programs together", ["busybox", "runc", "prlimit"], ()
     expect(seen.map(({ failed }) => failed)).toEqual(seen.map(() => 0));
     expect(p99).toBeLessThan(allowed);
     expect(middle(attached)).toBeLessThan(ATTACHED_WITHIN_MS);
-    expect(most.mib - before.mib).toBeLessThan(MOST_MIB);
-    expect(most.descriptors).toBeLessThan(before.descriptors + MOST_DESCRIPTORS);
+    expect(most.mib - before.mib).toBeLessThan(MAX_MIB);
+    expect(most.descriptors).toBeLessThan(before.descriptors + MAX_DESCRIPTORS);
     for (const [name, { used, limit, tenantLimit }] of Object.entries(resources)) {
       expect([name, used <= limit && used <= 2 * tenantLimit + limit / 8]).toEqual([name, true]);
     }

@@ -41,11 +41,11 @@ function reading(parts: Partial<Reading>): Reading {
 }
 
 /** Past this a number is less than nothing, wrapped around. */
-const MOST = Number.MAX_SAFE_INTEGER;
+const MAX_NUMBER = Number.MAX_SAFE_INTEGER;
 
 function count(text: string | undefined, what: string): number {
   const number = Number(text);
-  assert.ok(/^\d+$/.test(text ?? "") && number < MOST, `${what}: '${text}'`);
+  assert.ok(/^\d+$/.test(text ?? "") && number < MAX_NUMBER, `${what}: '${text}'`);
   return number;
 }
 
@@ -76,7 +76,7 @@ function labelsOf(file: Meminfo): string {
 function ofMeminfo(text: string): Reading {
   const file = checkMeminfo(text);
   for (const [label, amount] of file) {
-    assert.ok(amount < MOST, `${label}: ${amount}`);
+    assert.ok(amount < MAX_NUMBER, `${label}: ${amount}`);
   }
   const lists = ["Active", "Inactive", "Unevictable"].map((label) => value(file, label));
   const used = lists.reduce((sum, kb) => sum + kb, value(file, "MemFree"));
@@ -271,7 +271,7 @@ function ofSlabinfo(text: string): Reading {
 
 function ofSwaps(text: string): Reading {
   for (const { size, used } of swaps(text.replaceAll(/ +\n/g, "\n"))) {
-    assert.ok(used <= size && size < MOST, text);
+    assert.ok(used <= size && size < MAX_NUMBER, text);
   }
   return reading({});
 }

@@ -131,7 +131,7 @@ export interface Tally {
 }
 
 /** Enough to understand what is wrong. */
-const MOST_WRONG = 30;
+const MAX_WRONG = 30;
 const TICKS_PER_MS = 0.1;
 
 /** What one vprocfs shows of one container, and the readers of it. */
@@ -164,7 +164,7 @@ export class Watched {
   }
 
   #note(file: string, what: string): void {
-    if (this.tally.wrong.length < MOST_WRONG) {
+    if (this.tally.wrong.length < MAX_WRONG) {
       this.tally.wrong.push(`${this.contract} ${this.#number} ${file}: ${what}`);
     }
   }

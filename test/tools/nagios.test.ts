@@ -5,7 +5,7 @@ describe("pluginLine", () => {
   it("is one line with performance data", () => {
     const values = [
       { label: "containers", value: 2, unit: "" },
-      { label: "web1 memory", value: 45.12345, unit: "%", warning: 90, critical: 95, most: 100 },
+      { label: "web1 memory", value: 45.12345, unit: "%", warning: 90, critical: 95, max: 100 },
       { label: "web1 oom kills", value: 3, unit: "c" },
     ];
     expect(pluginLine("ok", "2 containers", values)).toBe(

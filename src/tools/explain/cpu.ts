@@ -6,8 +6,8 @@ const STAT = "proc/stat";
 
 const cpuOf = ({ container }: Inputs) => container.cgroups.cpu;
 
-/** The smallest quota / period along the chain, which decides where it is below `most` CPUs. */
-function quota(inputs: Inputs, most = Number.POSITIVE_INFINITY): Part {
+/** The smallest quota / period along the chain, which decides where it is below `ceiling` CPUs. */
+function quota(inputs: Inputs, ceiling = Number.POSITIVE_INFINITY): Part {
   const place = cpuOf(inputs);
   if (place === undefined) {
     return { sources: [source("-", "", "no controller", "CPU quota")] };
@@ -16,15 +16,15 @@ function quota(inputs: Inputs, most = Number.POSITIVE_INFINITY): Part {
     if (place.v2) {
       const path = join(directory, "cpu.max");
       const text = readFigure(path);
-      const [most, period] = (text ?? "").split(" ").map(limitOf);
-      const ratio = most === undefined || period === undefined ? undefined : most / period;
+      const [quotaUs, period] = (text ?? "").split(" ").map(limitOf);
+      const ratio = quotaUs === undefined || period === undefined ? undefined : quotaUs / period;
       return text === undefined ? [] : [{ directory, path, text, ratio }];
     }
     const path = join(directory, "cpu.cfs_quota_us");
     const text = readFigure(path);
     const period = limitOf(readFigure(join(directory, "cpu.cfs_period_us")));
-    const most = limitOf(text);
-    const ratio = most === undefined || period === undefined ? undefined : most / period;
+    const quotaUs = limitOf(text);
+    const ratio = quotaUs === undefined || period === undefined ? undefined : quotaUs / period;
     return text === undefined ? [] : [{ directory, path, text: `${text} of ${period}`, ratio }];
   });
   const least = Math.min(...found.map(({ ratio }) => ratio ?? Number.POSITIVE_INFINITY));
@@ -38,7 +38,9 @@ function quota(inputs: Inputs, most = Number.POSITIVE_INFINITY): Part {
       ),
     ),
     decidedBy:
-      Math.ceil(least) < most ? found.find(({ ratio }) => ratio === least)?.directory : undefined,
+      Math.ceil(least) < ceiling
+        ? found.find(({ ratio }) => ratio === least)?.directory
+        : undefined,
   };
 }
 

@@ -63,7 +63,7 @@ export function limits(
   v2: string,
   v1: string,
   means: string,
-  most = Number.POSITIVE_INFINITY,
+  ceiling = Number.POSITIVE_INFINITY,
 ): Part {
   if (place === undefined) {
     return { sources: [source("-", "", "no controller", means)] };
@@ -74,7 +74,7 @@ export function limits(
     return { directory, path, text: readFigure(path), limit: limitOf(readFigure(path)) };
   });
   const smallest = found
-    .filter(({ limit }) => limit !== undefined && limit < most)
+    .filter(({ limit }) => limit !== undefined && limit < ceiling)
     .reduce<(typeof found)[number] | undefined>(
       (least, one) => (least === undefined || (one.limit ?? 0) < (least.limit ?? 0) ? one : least),
       undefined,

@@ -56,11 +56,11 @@ static int mask_is_enough(long configured) {
 
 /** The highest id that sched_getcpu(3) gives on any CPU that we may run on. */
 static long highest_cpu(void) {
-  enum { MOST = 8192 };
-  const size_t size = CPU_ALLOC_SIZE(MOST);
-  cpu_set_t *one = CPU_ALLOC(MOST);
+  enum { MAX_CPUS = 8192 };
+  const size_t size = CPU_ALLOC_SIZE(MAX_CPUS);
+  cpu_set_t *one = CPU_ALLOC(MAX_CPUS);
   long highest = -1;
-  for (int cpu = 0; cpu < MOST; ++cpu) {
+  for (int cpu = 0; cpu < MAX_CPUS; ++cpu) {
     // What is not allowed fails: what sched_getaffinity(2) says may be made up.
     CPU_ZERO_S(size, one);
     CPU_SET_S((size_t)cpu, size, one);

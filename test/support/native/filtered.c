@@ -17,13 +17,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define MOST 200
+#define MAX_INSTRUCTIONS 200
 
-static struct sock_filter code[MOST];
+static struct sock_filter code[MAX_INSTRUCTIONS];
 static unsigned short length;
 
 static void add(struct sock_filter line) {
-  if (length >= MOST) exit(2);
+  if (length >= MAX_INSTRUCTIONS) exit(2);
   code[length++] = line;
 }
 

@@ -14,9 +14,9 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 20 };
+enum { MAX_SAMPLES = 1 << 20 };
 
-static uint32_t took[MOST];
+static uint32_t took[MAX_SAMPLES];
 
 static uint64_t now_us(void) {
   struct timespec t;
@@ -44,7 +44,7 @@ int main(int argc, char **argv) {
   if (argc != 3) return 2;
   const uint64_t end = now_us() + strtoull(argv[1], NULL, 10) * 1000;
   size_t count = 0, failed = 0;
-  while (count < MOST) {
+  while (count < MAX_SAMPLES) {
     const uint64_t begun = now_us();
     if (begun >= end) break;
     if (!read_whole(argv[2])) ++failed;

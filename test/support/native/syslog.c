@@ -17,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { MOST = 1 << 20 };
+enum { MAX_BYTES = 1 << 20 };
 
 static long ask(int action, char* buffer, int bytes) {
   errno = 0;
@@ -28,7 +28,7 @@ static const char* name(void) { return errno == 0 ? "-" : strerrorname_np(errno)
 
 /* "RESULT ERRNO" and the text; what is after the text has to be as it was. */
 static int call(int action, int bytes) {
-  static char buffer[MOST];
+  static char buffer[MAX_BYTES];
   memset(buffer, 0x5a, sizeof buffer);
   const long result = ask(action, buffer, bytes);
   printf("%ld %s\n", result, name());
@@ -45,7 +45,7 @@ static int call(int action, int bytes) {
 static int call32(int action, int bytes) {
 #ifdef __x86_64__
   char* buffer =
-      mmap(NULL, MOST, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+      mmap(NULL, MAX_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
   if (buffer == MAP_FAILED) return 1;
   long result;
   /* What stands above the 32 bits does not count. */

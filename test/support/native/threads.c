@@ -14,7 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ROOM = 1 << 17, MOST = 16 };
+enum { ROOM = 1 << 17, MAX_THREADS = 16 };
 
 static int fd, threads;
 static long rounds;
@@ -71,9 +71,9 @@ int main(int argc, char **argv) {
   threads = atoi(argv[2]);
   rounds = atol(argv[3]);
   fd = open(argv[4], O_RDONLY | O_CLOEXEC);
-  if (fd < 0 || threads < 1 || threads > MOST) return 1;
+  if (fd < 0 || threads < 1 || threads > MAX_THREADS) return 1;
   pthread_barrier_init(&barrier, NULL, (unsigned)threads);
-  pthread_t all[MOST];
+  pthread_t all[MAX_THREADS];
   for (int i = 0; i < threads; ++i) {
     pthread_create(&all[i], NULL, strcmp(argv[1], "whole") == 0 ? whole : stream, NULL);
   }
