@@ -2,8 +2,8 @@
 
 import { mkdirSync } from "node:fs";
 import { patternsOf } from "./attach/glob.js";
+import { isPassive } from "./attach/selection.js";
 import { helperSettings, removeSettings, writeSettings } from "./attach/settings.js";
-import { isPassive } from "./attach/wanted.js";
 import { Watcher } from "./attach/watcher.js";
 import type { Config } from "./config.js";
 import type { Companion } from "./daemon.js";
@@ -107,7 +107,7 @@ function watcherOf(
     only: patternsOf(config.attachOnly),
     exclude: patternsOf(config.attachExclude),
     nested: config.nested === "on",
-    tellId: config.engine === "fuse-native",
+    passId: config.engine === "fuse-native",
     log,
   });
 }

@@ -67,7 +67,7 @@ export interface FairQueueOptions {
   readonly now?: () => number;
 }
 
-interface Line<K> {
+interface TenantQueue<K> {
   readonly waiting: Map<K, Job>;
   readonly bucket: Bucket;
   isRunning: boolean;
@@ -84,7 +84,7 @@ export class FairQueue<T, K> {
   readonly #options: FairQueueOptions;
   readonly #now: () => number;
   /** In the order of their turns. */
-  readonly #lines = new Map<T, Line<K>>();
+  readonly #queues = new Map<T, TenantQueue<K>>();
   #running = 0;
   #slow = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -97,29 +97,29 @@ export class FairQueue<T, K> {
 
   /** A job that waits is replaced by a later one with its key. */
   add(tenant: T, key: K, job: Job): void {
-    this.#lineOf(tenant).waiting.set(key, job);
+    this.#queueOf(tenant).waiting.set(key, job);
     this.#next();
   }
 
   /** Has no job of a tenant start for a while. */
   rest(tenant: T, ms: number): void {
-    const line = this.#lineOf(tenant);
-    line.restsUntilMs = Math.max(line.restsUntilMs, this.#now() + ms);
+    const queue = this.#queueOf(tenant);
+    queue.restsUntilMs = Math.max(queue.restsUntilMs, this.#now() + ms);
   }
 
   /** Jobs that wait and that run, and those of them that are slow. */
   state(): { readonly waiting: number; readonly running: number; readonly slow: number } {
     let waiting = 0;
-    for (const line of this.#lines.values()) {
-      waiting += line.waiting.size;
+    for (const queue of this.#queues.values()) {
+      waiting += queue.waiting.size;
     }
     return { waiting, running: this.#running, slow: this.#slow };
   }
 
   /** Drops what waits. */
   drop(): void {
-    for (const line of this.#lines.values()) {
-      line.waiting.clear();
+    for (const queue of this.#queues.values()) {
+      queue.waiting.clear();
     }
     this.#settle();
   }
@@ -143,21 +143,21 @@ export class FairQueue<T, K> {
     });
   }
 
-  #lineOf(tenant: T): Line<K> {
-    const known = this.#lines.get(tenant);
+  #queueOf(tenant: T): TenantQueue<K> {
+    const known = this.#queues.get(tenant);
     if (known !== undefined) {
       return known;
     }
     const { atOnce, perSecond } = this.#options;
-    const line: Line<K> = {
+    const queue: TenantQueue<K> = {
       waiting: new Map(),
       bucket: new Bucket(atOnce, perSecond, this.#now),
       isRunning: false,
       paidMs: 0,
       restsUntilMs: 0,
     };
-    this.#lines.set(tenant, line);
-    return line;
+    this.#queues.set(tenant, queue);
+    return queue;
   }
 
   #settle(): void {
@@ -170,11 +170,11 @@ export class FairQueue<T, K> {
   }
 
   /** How long until a tenant's next job may start. */
-  #waitMs(line: Line<K>): number {
+  #waitMs(queue: TenantQueue<K>): number {
     const now = this.#now();
     const { freeMs, share } = this.#options;
-    const owes = line.paidMs - now - freeMs / share;
-    return Math.max(0, owes, line.restsUntilMs - now, line.bucket.waitMs());
+    const owes = queue.paidMs - now - freeMs / share;
+    return Math.max(0, owes, queue.restsUntilMs - now, queue.bucket.waitMs());
   }
 
   #hasPlace(): boolean {
@@ -184,17 +184,17 @@ export class FairQueue<T, K> {
 
   #next(): void {
     let soonest = Number.POSITIVE_INFINITY;
-    for (const [tenant, line] of [...this.#lines]) {
-      if (line.isRunning) {
+    for (const [tenant, queue] of [...this.#queues]) {
+      if (queue.isRunning) {
         continue;
       }
-      const wait = this.#waitMs(line);
-      if (line.waiting.size === 0) {
-        this.#forget(tenant, line, wait);
+      const wait = this.#waitMs(queue);
+      if (queue.waiting.size === 0) {
+        this.#forget(tenant, queue, wait);
       } else if (wait > 0) {
         soonest = Math.min(soonest, wait);
       } else if (this.#hasPlace()) {
-        this.#start(tenant, line);
+        this.#start(tenant, queue);
       }
     }
     clearTimeout(this.#timer);
@@ -205,26 +205,26 @@ export class FairQueue<T, K> {
   }
 
   /** Nothing is to be remembered of a tenant that owes nothing. */
-  #forget(tenant: T, line: Line<K>, wait: number): void {
-    if (wait === 0 && line.paidMs <= this.#now() && line.bucket.isFull()) {
-      this.#lines.delete(tenant);
+  #forget(tenant: T, queue: TenantQueue<K>, wait: number): void {
+    if (wait === 0 && queue.paidMs <= this.#now() && queue.bucket.isFull()) {
+      this.#queues.delete(tenant);
     }
   }
 
-  #start(tenant: T, line: Line<K>): void {
-    const [first] = line.waiting;
+  #start(tenant: T, queue: TenantQueue<K>): void {
+    const [first] = queue.waiting;
     if (first === undefined) {
       return;
     }
     const [key, job] = first;
-    line.waiting.delete(key);
-    line.bucket.take();
-    line.isRunning = true;
+    queue.waiting.delete(key);
+    queue.bucket.take();
+    queue.isRunning = true;
     this.#running += 1;
-    void this.#run(tenant, line, job);
+    void this.#run(tenant, queue, job);
   }
 
-  async #run(tenant: T, line: Line<K>, job: Job): Promise<void> {
+  async #run(tenant: T, queue: TenantQueue<K>, job: Job): Promise<void> {
     let isSlow = false;
     const timer = setTimeout(() => {
       isSlow = true;
@@ -243,11 +243,11 @@ export class FairQueue<T, K> {
       this.#slow -= 1;
     }
     this.#running -= 1;
-    line.isRunning = false;
+    queue.isRunning = false;
     // Its next turn comes after those of all who wait by now.
-    this.#lines.delete(tenant);
-    this.#lines.set(tenant, line);
-    line.paidMs = Math.max(line.paidMs, this.#now()) + (cost ?? 0) / this.#options.share;
+    this.#queues.delete(tenant);
+    this.#queues.set(tenant, queue);
+    queue.paidMs = Math.max(queue.paidMs, this.#now()) + (cost ?? 0) / this.#options.share;
     this.#next();
     this.#settle();
   }

@@ -2,8 +2,6 @@ import { messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
 import type { ContainerInfo, NativeBinding, NativeWatch } from "../native/binding.js";
 import { printable } from "../text.js";
-import type { Care, Cares } from "./cares.js";
-import { Heals } from "./heals.js";
 import {
   countOf,
   failureOf,
@@ -14,8 +12,10 @@ import {
 } from "./helper.js";
 import { isLeftAlone } from "./left-alone.js";
 import { containerOf, mountNamespaceOf } from "./namespaces.js";
+import { Remounts } from "./remounts.js";
+import { type ExclusionReason, exclusionByName } from "./selection.js";
 import type { Shortages } from "./shortages.js";
-import { type WhyNot, whyNotByName } from "./wanted.js";
+import type { TrackedContainer, TrackedContainers } from "./tracked.js";
 
 /** When to look again after a failure: the container may not have been ready. */
 const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
@@ -37,8 +37,8 @@ export interface AttachingOptions {
   readonly exclude: readonly string[];
   /** Whether services within containers that have a /proc of their own are followed. */
   readonly nested: boolean;
-  /** Tells the helper the container's id: for engines that cannot be asked for it. */
-  readonly tellId: boolean;
+  /** Passes the container's id to the helper: for engines that cannot be asked for it. */
+  readonly passId: boolean;
   readonly log: Logger;
 }
 
@@ -46,10 +46,10 @@ export interface VisitsOptions extends AttachingOptions {
   readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch">;
   readonly run: RunHelper;
   readonly watch: NativeWatch;
-  readonly cares: Cares;
+  readonly tracked: TrackedContainers;
   readonly shortages: Shortages;
   /** Whether something of a tenant is to be looked at later. */
-  readonly isAwaited: (tenant: number) => boolean;
+  readonly hasPending: (tenant: number) => boolean;
   readonly after: (ms: number, action: () => void) => void;
   readonly look: (visit: Visit) => void;
   readonly lookLater: (ms: number, visit: Visit, attempt: number) => void;
@@ -61,7 +61,7 @@ export interface VisitsOptions extends AttachingOptions {
 /** Gives namespaces the files, and judges how it went. */
 export class Visits {
   readonly #options: VisitsOptions;
-  readonly #whyNot: WhyNot;
+  readonly #exclusionReason: ExclusionReason;
   /** Tenants of which a helper hangs, with the rest that they take. */
   readonly #hung = new Map<number, number>();
   readonly #abort = new AbortController();
@@ -69,7 +69,7 @@ export class Visits {
 
   constructor(options: VisitsOptions) {
     this.#options = options;
-    this.#whyNot = whyNotByName(options.binding, options.only, options.exclude);
+    this.#exclusionReason = exclusionByName(options.binding, options.only, options.exclude);
   }
 
   /** Tenants of which a helper was given up that has not ended. */
@@ -89,7 +89,7 @@ export class Visits {
 
   /** Whether a namespace is to have the files at all. */
   #isWanted(container: ContainerInfo, namespace: number): boolean {
-    if (this.#whyNot(container) !== undefined || isLeftAlone(container.init)) {
+    if (this.#exclusionReason(container) !== undefined || isLeftAlone(container.init)) {
       return false;
     }
     return this.#options.nested || mountNamespaceOf(container.init) === namespace;
@@ -100,7 +100,7 @@ export class Visits {
     const { pid, namespace } = visit;
     // It has ended, and its number may be another process's now.
     if (mountNamespaceOf(pid) !== namespace) {
-      if (!this.#options.isAwaited(visit.tenant)) {
+      if (!this.#options.hasPending(visit.tenant)) {
         this.#hung.delete(visit.tenant);
       }
       return 0;
@@ -137,7 +137,7 @@ export class Visits {
     container: ContainerInfo,
     attempt: number,
   ): Promise<number | undefined> {
-    const { settings, tellId, log } = this.#options;
+    const { settings, passId, log } = this.#options;
     const { namespace, tenant } = visit;
     if (!this.#isWanted(container, namespace)) {
       return undefined;
@@ -154,26 +154,26 @@ export class Visits {
       }
       return undefined;
     }
-    const care = this.#options.cares.add(container, namespace);
+    const tracked = this.#options.tracked.add(container, namespace);
     const run = {
       action: "attach",
       pid,
       name: container.name,
-      id: tellId ? container.id : undefined,
+      id: passId ? container.id : undefined,
       tenant,
-      leave: care.heals.left(namespace),
+      leave: tracked.remounts.left(namespace),
     } as const;
     const report = await this.#options.run(settings, run, this.#abort.signal);
     if (!this.#stopped) {
-      this.#judge({ pid, namespace, tenant }, care, report, attempt);
+      this.#judge({ pid, namespace, tenant }, tracked, report, attempt);
     }
     return report.cpuUs === undefined ? undefined : report.cpuUs / 1000;
   }
 
-  #judge(visit: Visit, care: Care, report: HelperReport, attempt: number): void {
+  #judge(visit: Visit, tracked: TrackedContainer, report: HelperReport, attempt: number): void {
     const { log } = this.#options;
     const { pid, namespace, tenant } = visit;
-    const container = printable(care.container.name);
+    const container = printable(tracked.container.name);
     if (report.busy) {
       this.#waitForHung(visit, container, attempt);
       return;
@@ -181,16 +181,16 @@ export class Visits {
     this.#hung.delete(tenant);
     const attached = countOf(report, "attached", "replaced", "healed");
     const failure = failureOf(report);
-    if (attached > 0 && care.served.has(namespace)) {
-      this.#countHeals(visit, care, report);
+    if (attached > 0 && tracked.served.has(namespace)) {
+      this.#countRemounts(visit, tracked, report);
     } else if (attached > 0) {
       log.info({ container, pid, files: attached }, "attached");
     }
     if (failure === undefined) {
-      care.served.set(namespace, pid);
+      tracked.served.set(namespace, pid);
       return;
     }
-    const servedBy = care.served.get(namespace);
+    const servedBy = tracked.served.get(namespace);
     if ((servedBy !== undefined && servedBy !== pid) || mountNamespaceOf(pid) !== namespace) {
       return;
     }
@@ -225,20 +225,20 @@ export class Visits {
     this.#options.lookLater(wait, visit, attempt);
   }
 
-  #countHeals(visit: Visit, care: Care, report: HelperReport): void {
+  #countRemounts(visit: Visit, tracked: TrackedContainer, report: HelperReport): void {
     const { log } = this.#options;
-    const container = printable(care.container.name);
-    const places = report.files
+    const container = printable(tracked.container.name);
+    const paths = report.files
       .filter(({ state }) => state === "attached" || state === "replaced" || state === "healed")
       .map(({ path }) => path);
-    const left = care.heals.count(visit.namespace, places);
-    log.info({ container, files: places.length }, "attached again");
+    const left = tracked.remounts.count(visit.namespace, paths);
+    log.info({ container, files: paths.length }, "attached again");
     if (left.length > 0) {
       log.warn(
         { container, files: left.length, first: printable(left[0] ?? "") },
         "keeps unmounting files: not mounting these again for an hour",
       );
-      this.#options.after(Heals.forgivenAfterMs, () => this.#options.look(visit));
+      this.#options.after(Remounts.forgivenAfterMs, () => this.#options.look(visit));
     }
   }
 }

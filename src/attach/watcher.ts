@@ -1,18 +1,18 @@
 import { errnoOf, messageOf } from "../errors.js";
 import type { NativeBinding, NativeWatch, WatchEvent } from "../native/binding.js";
-import { LookAround } from "./around.js";
 import { AT_A_TIME, FairQueue, SLOW } from "./bounds.js";
-import { Cares } from "./cares.js";
+import { DelayedVisits } from "./delayed.js";
 import { detachAll } from "./detach-all.js";
 import { type RunHelper, runHelper } from "./helper.js";
-import { Later } from "./later.js";
 import { forgetEnded } from "./left-alone.js";
 import { mountNamespaceOf } from "./namespaces.js";
+import { ProcessScan } from "./scan.js";
 import { Shortages } from "./shortages.js";
+import { TrackedContainers } from "./tracked.js";
 import { type AttachingOptions, type Visit, Visits } from "./visits.js";
 
 /** Looks into one tenant's namespaces: so many at once, then so many a second. */
-const LOOKS = { atOnce: 200, perSecond: 10 } as const;
+const VISIT_RATE = { atOnce: 200, perSecond: 10 } as const;
 /** CPU time of the helpers for one tenant: so much at once, then this share of one CPU. */
 const COST = { freeMs: 2000, share: 0.1 } as const;
 /** A stop: how long helpers that attach may go on. */
@@ -58,11 +58,11 @@ export class Watcher {
   readonly #options: WatcherOptions;
   readonly #watch: NativeWatch;
   readonly #queue: FairQueue<number, number>;
-  readonly #cares: Cares;
+  readonly #tracked: TrackedContainers;
   /** What is looked at later, by namespace and process: its number may be another's by then. */
-  readonly #later = new Later((error) => this.#fail(error));
+  readonly #delayed = new DelayedVisits((error) => this.#fail(error));
   readonly #shortages: Shortages;
-  readonly #around: LookAround;
+  readonly #scan: ProcessScan;
   readonly #visits: Visits;
   readonly #now: () => number;
   readonly #run: RunHelper;
@@ -73,11 +73,11 @@ export class Watcher {
     this.#options = options;
     this.#now = options.now ?? (() => performance.now());
     this.#run = options.run ?? ((...rest) => runHelper(options.binding, ...rest));
-    this.#cares = new Cares(this.#now);
+    this.#tracked = new TrackedContainers(this.#now);
     this.#shortages = new Shortages(options.log);
-    this.#around = new LookAround({
-      meet: (pid, namespace) => this.#meet(pid, namespace),
-      after: (ms, action) => this.#later.after(ms, action),
+    this.#scan = new ProcessScan({
+      onNamespace: (pid, namespace) => this.#onNamespace(pid, namespace),
+      after: (ms, action) => this.#delayed.after(ms, action),
       onError: (error) => {
         this.#fail(error);
         this.#shortages.note(messageOf(error));
@@ -87,7 +87,7 @@ export class Watcher {
     this.#queue = new FairQueue({
       concurrency: AT_A_TIME,
       ...SLOW,
-      ...LOOKS,
+      ...VISIT_RATE,
       ...COST,
       onError: (error) => this.#fail(error),
       now: this.#now,
@@ -97,10 +97,10 @@ export class Watcher {
       ...options,
       run: this.#run,
       watch: this.#watch,
-      cares: this.#cares,
+      tracked: this.#tracked,
       shortages: this.#shortages,
-      isAwaited: (tenant) => this.#later.has(tenant),
-      after: (ms, action) => this.#later.after(ms, action),
+      hasPending: (tenant) => this.#delayed.has(tenant),
+      after: (ms, action) => this.#delayed.after(ms, action),
       look: (visit) => this.#look(visit),
       lookLater: (ms, visit, attempt) => this.#lookLater(ms, visit, attempt),
       rest: (tenant, ms) => this.#queue.rest(tenant, ms),
@@ -108,18 +108,18 @@ export class Watcher {
     });
   }
 
-  /** Watches first and looks around then, so that nothing falls between. */
+  /** Watches first and scans all processes then, so that nothing falls between. */
   start(): void {
     this.#listen();
     this.#forgetEnded();
-    this.#around.begin();
+    this.#scan.begin();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
     this.#watch.stop();
-    this.#later.stop();
-    this.#around.stop();
+    this.#delayed.stop();
+    this.#scan.stop();
     this.#visits.stop();
     this.#queue.drop();
     if (!(await this.#queue.idleWithin(ATTACHING_MS))) {
@@ -140,7 +140,7 @@ export class Watcher {
 
   /** Resolves when there is nothing to do at the moment. */
   async idle(): Promise<void> {
-    await this.#around.looked;
+    await this.#scan.scanned;
     await this.#queue.idle();
   }
 
@@ -158,16 +158,16 @@ export class Watcher {
     };
   }
 
-  /** False: the host has no thread for it at the moment. It is tried again, and looks around then. */
+  /** False: the host has no thread for it at the moment. It is tried again, and all processes are scanned then. */
   #listen(): boolean {
     try {
       this.#watch.start();
     } catch (error) {
       if (errnoOf(error) === "EAGAIN") {
         this.#shortages.note(messageOf(error));
-        this.#later.after(LISTEN_AGAIN_MS, () => {
+        this.#delayed.after(LISTEN_AGAIN_MS, () => {
           if (this.#listen()) {
-            this.#around.begin();
+            this.#scan.begin();
           }
         });
         return false;
@@ -193,8 +193,8 @@ export class Watcher {
     this.#options.log.error({ error: messageOf(error) }, "watching containers failed");
   }
 
-  #meet(pid: number, namespace: number): void {
-    const servedBy = this.#cares.servedBy(namespace);
+  #onNamespace(pid: number, namespace: number): void {
+    const servedBy = this.#tracked.servedBy(namespace);
     // The kernel tells of what changes there.
     if (servedBy !== undefined && mountNamespaceOf(servedBy) === namespace) {
       return;
@@ -216,7 +216,7 @@ export class Watcher {
 
   #takeOne(event: WatchEvent): void {
     if (event.kind === "lost") {
-      this.#around.begin();
+      this.#scan.begin();
     } else if (event.kind === "ended") {
       this.#forget(event.namespace);
     } else {
@@ -235,13 +235,13 @@ export class Watcher {
   /** Looks again later; of more than a tenant may have, when there is time to look at all. */
   #lookLater(ms: number, visit: Visit, attempt: number): void {
     const key = `${visit.namespace} ${visit.pid}`;
-    if (!this.#later.add(visit.tenant, key, ms, () => this.#look(visit, attempt))) {
-      this.#around.begin();
+    if (!this.#delayed.add(visit.tenant, key, ms, () => this.#look(visit, attempt))) {
+      this.#scan.begin();
     }
   }
 
   #forget(namespace: number): void {
-    if (this.#cares.forget(namespace)) {
+    if (this.#tracked.forget(namespace)) {
       this.#forgetEnded();
     }
   }
@@ -252,7 +252,7 @@ export class Watcher {
     if (now - this.#forgotMs >= FORGET_ENDED_MS) {
       this.#forgotMs = now;
       this.#guard(() => forgetEnded());
-      this.#later.after(FORGET_ENDED_MS, () => forgetEnded());
+      this.#delayed.after(FORGET_ENDED_MS, () => forgetEnded());
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import stringWidth from "string-width";
-import { whyNotNow } from "../attach/wanted.js";
+import { exclusionReason } from "../attach/selection.js";
 import { shortened } from "../columns.js";
 import { findContainer } from "../containers/find.js";
 import { askFigures } from "../figures.js";
@@ -54,7 +54,7 @@ async function examine(context: Context, command: Command, word: string | undefi
     device: mountAt(mounts, mountpoint)?.device,
     polledDevice,
     devices: new Set(mounts.map(({ device }) => device)),
-    whyNot: whyNotNow(binding, config),
+    exclusionReason: exclusionReason(binding, config),
     paths: [...binding.views().map(({ path }) => path), ...(hasLogs ? LOG_FILES : [])],
     hostMeminfo: readFigure("/proc/meminfo") ?? "",
   };

@@ -1,4 +1,4 @@
-import type { WhyNot } from "../attach/wanted.js";
+import type { ExclusionReason } from "../attach/selection.js";
 import type { ContainerCounters } from "../native/session.js";
 import type { Emit, Labels, MetricSource } from "./computed-metric.js";
 import type { Surveyed } from "./survey.js";
@@ -238,7 +238,7 @@ export interface ContainerSheet {
   readonly containers: readonly Surveyed[];
   readonly counters: ReadonlyMap<string, ContainerCounters>;
   /** Ids of containers that are configured not to get the files. */
-  readonly unwanted: ReadonlySet<string>;
+  readonly excluded: ReadonlySet<string>;
   /** One object per container, so that it is written out once. */
   readonly labels: ReadonlyMap<string, Labels>;
 }
@@ -246,12 +246,12 @@ export interface ContainerSheet {
 export function containerSheet(
   containers: readonly Surveyed[],
   counters: readonly ContainerCounters[],
-  whyNot: WhyNot,
+  exclusionReason: ExclusionReason,
 ): ContainerSheet {
-  const unwanted = containers.filter((one) => whyNot(one) !== undefined);
+  const excluded = containers.filter((one) => exclusionReason(one) !== undefined);
   return {
     containers,
-    unwanted: new Set(unwanted.map(({ id }) => id)),
+    excluded: new Set(excluded.map(({ id }) => id)),
     counters: new Map(counters.map((one) => [one.id, one])),
     labels: new Map(
       containers.map(({ id, name, runtime }) => [id, { id, name, runtime }] as const),
@@ -312,9 +312,9 @@ export function containerMetrics(current: () => ContainerSheet): MetricSource[] 
     help: "1 if the watcher mounts the files into the container; 0 if the watcher is off or configured to leave the container alone",
     kind: "gauge",
     values: (emit) => {
-      const { containers, unwanted, labels } = current();
+      const { containers, excluded, labels } = current();
       for (const { id } of containers) {
-        emit(unwanted.has(id) ? 0 : 1, NONE, labels.get(id));
+        emit(excluded.has(id) ? 0 : 1, NONE, labels.get(id));
       }
     },
   };

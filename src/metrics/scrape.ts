@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { WhyNot } from "../attach/wanted.js";
+import type { ExclusionReason } from "../attach/selection.js";
 import type { WatcherState } from "../attach/watcher.js";
 import type { Engine } from "../engine/engine.js";
 import type { Status } from "../keeper-status.js";
@@ -18,7 +18,7 @@ export interface ScrapeSources {
   readonly version: string;
   readonly surveys: { take(): Promise<Containers> };
   /** Asked at each collection which containers are not to have the files. */
-  readonly whyNot: () => WhyNot;
+  readonly exclusionReason: () => ExclusionReason;
   /** Undefined where no keeper is. */
   readonly keeper: (() => Promise<Status>) | undefined;
   /** What looks after containers, where something does. */
@@ -99,7 +99,7 @@ export class Scrapes {
   }
 
   async #collect(): Promise<Writer> {
-    const { engine, version, keeper, whyNot, attaching } = this.#sources;
+    const { engine, version, keeper, exclusionReason, attaching } = this.#sources;
     const [exposition, survey, status] = await Promise.all([
       this.#exposition,
       inTime(this.#takeSurvey(), SURVEY_WITHIN_MS),
@@ -122,7 +122,7 @@ export class Scrapes {
         lateSurveys: this.#lateSurveys,
         attaching: attaching?.(),
       },
-      containers: containerSheet(containers, counters, whyNot()),
+      containers: containerSheet(containers, counters, exclusionReason()),
     };
     const texts = new Map<Format, Promise<Buffer>>();
     return (format) => {

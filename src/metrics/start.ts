@@ -1,4 +1,4 @@
-import { whyNotNow } from "../attach/wanted.js";
+import { exclusionReason } from "../attach/selection.js";
 import type { WatcherState } from "../attach/watcher.js";
 import type { Config } from "../config.js";
 import type { Engine } from "../engine/engine.js";
@@ -48,7 +48,7 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
       killsFileOf(mountpoint),
       engine.session,
     ),
-    whyNot: () => whyNotNow(binding, config),
+    exclusionReason: () => exclusionReason(binding, config),
     attaching,
     keeper: hasKeeper ? () => readStatus(mountpoint) : undefined,
   });

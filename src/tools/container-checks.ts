@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import type { WhyNot } from "../attach/wanted.js";
+import type { ExclusionReason } from "../attach/selection.js";
 import type { Config } from "../config.js";
 import { errnoOf, messageOf } from "../errors.js";
 import type { Surveyed, Surveys } from "../metrics/survey.js";
@@ -24,7 +24,7 @@ export interface ContainerInputs {
   /** Those of all that is mounted on the host. */
   readonly devices: ReadonlySet<string>;
   /** Why the watcher leaves a container alone. */
-  readonly whyNot: WhyNot;
+  readonly exclusionReason: ExclusionReason;
   /** Files that a container should have, such as proc/meminfo. */
   readonly paths: readonly string[];
   /** /proc/meminfo of the host itself. */
@@ -106,7 +106,7 @@ function checkMounts(
   findings: Findings,
   mounted: Mounted,
   name: string,
-  whyNot: string | undefined,
+  exclusionReason: string | undefined,
 ): void {
   const { live, missing, dead, shadowed, lxcfs } = mounted;
   if (dead.length > 0) {
@@ -132,8 +132,8 @@ function checkMounts(
   } else if (lxcfs.length > 0) {
     findings.add("info", `mounted from LXCFS: ${few(lxcfs)}`, `vprocfs attach ${name}`);
   }
-  if (live.length + dead.length + lxcfs.length === 0 && whyNot !== undefined) {
-    findings.add("info", `no file of vprocfs is mounted, on purpose: ${whyNot}`);
+  if (live.length + dead.length + lxcfs.length === 0 && exclusionReason !== undefined) {
+    findings.add("info", `no file of vprocfs is mounted, on purpose: ${exclusionReason}`);
   } else if (live.length + dead.length + lxcfs.length === 0) {
     findings.add(
       "warning",
@@ -284,7 +284,7 @@ export async function checkContainer(
   const mounts = mountsOf(init);
   if (mounts !== undefined) {
     const mounted = sortMounts(mounts, inputs.paths, inputs);
-    checkMounts(findings, mounted, name, inputs.whyNot(container));
+    checkMounts(findings, mounted, name, inputs.exclusionReason(container));
     await checkFigures(findings, container, mounted, mounts, inputs);
   }
   checkUse(findings, container);

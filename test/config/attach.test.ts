@@ -1,8 +1,8 @@
 import { describe, expect, it, vi } from "vitest";
 import { Bucket, FairQueue, type FairQueueOptions } from "../../src/attach/bounds.js";
 import { matchesAny, patternsOf } from "../../src/attach/glob.js";
-import { Heals } from "../../src/attach/heals.js";
 import { mapLimited } from "../../src/attach/limit.js";
+import { Remounts } from "../../src/attach/remounts.js";
 import { settingsText } from "../../src/attach/settings.js";
 import { loadConfig } from "../../src/config-load.js";
 import { loadAddon } from "../../src/native/addon.js";
@@ -161,14 +161,14 @@ describe("bounds", () => {
 
   it("a file that keeps being taken away is left alone for an hour, and only that", () => {
     let now = 0;
-    const heals = new Heals(() => now);
-    const counted = Array.from({ length: 5 }, () => heals.count(1, ["/proc/stat"]));
+    const remounts = new Remounts(() => now);
+    const counted = Array.from({ length: 5 }, () => remounts.count(1, ["/proc/stat"]));
     expect(counted.flat()).toEqual(["/proc/stat"]);
-    expect(heals.count(1, ["/proc/meminfo"])).toEqual([]);
-    expect([heals.left(1), heals.left(2)]).toEqual([["/proc/stat"], []]);
-    now = Heals.forgivenAfterMs;
-    expect(heals.left(1)).toEqual([]);
-    expect(heals.count(1, ["/proc/stat"])).toEqual([]);
+    expect(remounts.count(1, ["/proc/meminfo"])).toEqual([]);
+    expect([remounts.left(1), remounts.left(2)]).toEqual([["/proc/stat"], []]);
+    now = Remounts.forgivenAfterMs;
+    expect(remounts.left(1)).toEqual([]);
+    expect(remounts.count(1, ["/proc/stat"])).toEqual([]);
   });
 
   it("mapLimited keeps the order", async () => {

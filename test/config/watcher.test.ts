@@ -34,7 +34,7 @@ const USUAL = {
   only: ["*"],
   exclude: [],
   nested: true,
-  tellId: false,
+  passId: false,
   log: createLogger("error", "json"),
 } as const;
 

@@ -51,7 +51,7 @@ export function sourcesOf(
   return {
     version: "0.1.0",
     surveys: { take },
-    whyNot:
+    exclusionReason:
       () =>
       ({ name }) =>
         name.startsWith("excluded") ? "attach-exclude matches it" : undefined,

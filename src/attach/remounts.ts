@@ -2,7 +2,7 @@
 const MAX_REMOUNTS = 5;
 /** A file that is left in peace for so long is given back again. */
 const FORGIVE_MS = 3_600_000;
-/** Places of one namespace that are remembered. */
+/** Paths of one namespace that are remembered. */
 const MAX_PATHS = 1024;
 
 interface Record {
@@ -14,37 +14,37 @@ interface Record {
  * How often each file of a container was given back. A container that keeps taking one away keeps
  * its will about that one, for a while; its other files are none the worse for it.
  */
-export class Heals {
+export class Remounts {
   static readonly forgivenAfterMs = FORGIVE_MS;
   readonly #byNamespace = new Map<number, Map<string, Record>>();
 
   constructor(readonly now: () => number) {}
 
-  /** Counts what was given back now; returns the places that are left as they are from now on. */
-  count(namespace: number, places: readonly string[]): string[] {
+  /** Counts what was given back now; returns the paths that are left as they are from now on. */
+  count(namespace: number, paths: readonly string[]): string[] {
     const records = this.#byNamespace.get(namespace) ?? new Map<string, Record>();
     this.#byNamespace.set(namespace, records);
     const now = this.now();
     const left: string[] = [];
-    for (const place of places) {
-      const known = records.get(place);
+    for (const path of paths) {
+      const known = records.get(path);
       const times = known !== undefined && now - known.lastMs < FORGIVE_MS ? known.times + 1 : 1;
       if (known !== undefined || records.size < MAX_PATHS) {
-        records.set(place, { times, lastMs: now });
+        records.set(path, { times, lastMs: now });
       }
       if (times === MAX_REMOUNTS) {
-        left.push(place);
+        left.push(path);
       }
     }
     return left;
   }
 
-  /** The places of a namespace that are left as they are. */
+  /** The paths of a namespace that are left as they are. */
   left(namespace: number): string[] {
     const now = this.now();
     return [...(this.#byNamespace.get(namespace) ?? [])]
       .filter(([, { times, lastMs }]) => times >= MAX_REMOUNTS && now - lastMs < FORGIVE_MS)
-      .map(([place]) => place);
+      .map(([path]) => path);
   }
 
   forget(namespace: number): void {

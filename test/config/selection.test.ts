@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { forgetEnded, leftAloneNow } from "../../src/attach/left-alone.js";
-import { whyNotNow } from "../../src/attach/wanted.js";
+import { exclusionReason } from "../../src/attach/selection.js";
 import { loadAddon } from "../../src/native/addon.js";
 
 const CONTAINER = { name: "web1", runtime: "lxc", cgroup: "/lxc/web1", init: 7 };
@@ -19,11 +19,11 @@ describe("containers", () => {
     [{ attachOnly: "db*" }, "attach-only does not match it"],
     [{ watch: "off", attachOnly: "db*" }, "watch is off"],
   ] as const)("with %j: %s", (change, reason) => {
-    expect(whyNotNow(addon, { ...ON, ...change }, () => false)(CONTAINER)).toBe(reason);
+    expect(exclusionReason(addon, { ...ON, ...change }, () => false)(CONTAINER)).toBe(reason);
   });
 
   it("that were detached are left alone", () => {
-    expect(whyNotNow(addon, ON, (init) => init === 7)(CONTAINER)).toMatch(/^it was detached/);
+    expect(exclusionReason(addon, ON, (init) => init === 7)(CONTAINER)).toMatch(/^it was detached/);
   });
 
   it("that have ended are forgotten, and nobody else", () => {

@@ -8,7 +8,7 @@ import { leftAloneNow } from "./left-alone.js";
 const VPSADMINOS = "/proc/vpsadminos";
 
 /** The properties by which a container is chosen. */
-export interface Chosen {
+export interface Candidate {
   readonly name: string;
   readonly runtime: string;
   readonly cgroup: string;
@@ -16,7 +16,7 @@ export interface Chosen {
 }
 
 /** Why the watcher leaves a container alone; undefined if it gets the files. */
-export type WhyNot = (container: Chosen) => string | undefined;
+export type ExclusionReason = (container: Candidate) => string | undefined;
 
 /** True if the kernel virtualises /proc itself and the watcher is not explicitly on. */
 export function isPassive({ watch }: Pick<Config, "watch">): boolean {
@@ -24,16 +24,16 @@ export function isPassive({ watch }: Pick<Config, "watch">): boolean {
 }
 
 /** The texts that patterns are matched against: its name, "lxc:name" and its cgroup. */
-function namesOf({ name, runtime, cgroup }: Chosen): string[] {
+function namesOf({ name, runtime, cgroup }: Candidate): string[] {
   return [name, `${runtime}:${name}`, cgroup];
 }
 
 /** By the patterns alone. */
-export function whyNotByName(
+export function exclusionByName(
   binding: Pick<NativeBinding, "fnmatch">,
   only: readonly string[],
   exclude: readonly string[],
-): WhyNot {
+): ExclusionReason {
   return (container) => {
     const names = namesOf(container);
     if (!matchesAny(binding, only, names)) {
@@ -44,11 +44,11 @@ export function whyNotByName(
 }
 
 /** By the whole configuration and by what operators have detached. */
-export function whyNotNow(
+export function exclusionReason(
   binding: Pick<NativeBinding, "fnmatch">,
   config: Pick<Config, "watch" | "attachOnly" | "attachExclude">,
   isLeftAlone = leftAloneNow(),
-): WhyNot {
+): ExclusionReason {
   if (config.watch === "off") {
     return () => "watch is off";
   }
@@ -56,7 +56,7 @@ export function whyNotNow(
     return () => "this is vpsAdminOS";
   }
   const { attachOnly, attachExclude } = config;
-  const byName = whyNotByName(binding, patternsOf(attachOnly), patternsOf(attachExclude));
+  const byName = exclusionByName(binding, patternsOf(attachOnly), patternsOf(attachExclude));
   return (container) =>
     isLeftAlone(container.init)
       ? "it was detached, or its own configuration says so"

@@ -2,7 +2,7 @@
 const MAX_PENDING = 1024;
 
 /** What is to be done after a while, unless all is stopped by then. */
-export class Later {
+export class DelayedVisits {
   /** Of each tenant. */
   readonly #keys = new Map<number, Set<string>>();
   readonly #timers = new Set<NodeJS.Timeout>();
