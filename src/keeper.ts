@@ -75,10 +75,10 @@ export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
 const PACKET = { bytes: 128, whyAt: 24, failed: 20 } as const;
 
 /**
- * Tells the keeper why this worker cannot serve, for its log and for who asked for a reload; without
- * it they only learn an exit status. Does nothing in a process that no keeper started.
+ * Reports to the keeper why this worker cannot serve, for its log and for who asked for a reload;
+ * without it they only learn an exit status. Does nothing in a process that no keeper started.
  */
-export function tellKeeper(env: NodeJS.ProcessEnv, why: string): void {
+export function reportToKeeper(env: NodeJS.ProcessEnv, why: string): void {
   const controlFd = workplace(env)?.inherit.controlFd;
   if (controlFd === undefined) {
     return;

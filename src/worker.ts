@@ -9,7 +9,7 @@ import { serve } from "./daemon.js";
 import { nativeEngine } from "./engine/native.js";
 import { messageOf, statusOf, VprocfsError } from "./errors.js";
 import { garbageCollector } from "./garbage.js";
-import { tellKeeper, workplace } from "./keeper.js";
+import { reportToKeeper, workplace } from "./keeper.js";
 import { readStatus } from "./keeper-status.js";
 import { createLogger } from "./log.js";
 import { isOnTop, realSystem } from "./mountpoint.js";
@@ -120,7 +120,7 @@ export async function runWorker(
   try {
     return await work(context, workerConfig(argv, context));
   } catch (error) {
-    tellKeeper(context.env, messageOf(error));
+    reportToKeeper(context.env, messageOf(error));
     fail(messageOf(error));
     return statusOf(error);
   }

@@ -42,7 +42,7 @@ interface Flags {
 }
 
 /** The namespaces to work on, by container. */
-function wanted(
+function selected(
   context: Context,
   word: string | undefined,
   all: boolean,
@@ -148,7 +148,7 @@ async function act(
   if (process.getuid?.() !== 0) {
     throw new VprocfsError("NOT_ROOT", "must be run as root");
   }
-  const groups = wanted(context, word, options.all === true);
+  const groups = selected(context, word, options.all === true);
   const mountpoint =
     action === "attach" ? await requireMount(config) : canonicalPath(config.mountpoint);
   const inPlaceOf =

@@ -55,7 +55,7 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
   const total = figures.get("memoryTotal");
   const available = figures.get("memoryAvailable");
   const lastOom = figures.get("lastOomTime");
-  const said: string[] = [];
+  const messages: string[] = [];
   const levels: PluginLevel[] = [];
   const values: PerformanceValue[] = [];
   if (total !== undefined && available !== undefined && total > 0) {
@@ -64,7 +64,7 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
     values.push({ label: `${name} memory`, value: used, unit: "%", warning, critical, max: 100 });
     if (used >= warning) {
       levels.push(used >= critical ? "critical" : "warning");
-      said.push(`memory ${used.toFixed(0)}%`);
+      messages.push(`memory ${used.toFixed(0)}%`);
     }
   }
   const kills = figures.get("oomKills");
@@ -73,9 +73,9 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
   }
   if (lastOom !== undefined && Date.now() / 1000 - lastOom < limits.oomSeconds) {
     levels.push("warning");
-    said.push(`OOM kill${lastVictim === "" ? "" : ` of ${lastVictim}`}`);
+    messages.push(`OOM kill${lastVictim === "" ? "" : ` of ${lastVictim}`}`);
   }
-  const text = said.length === 0 ? "" : `${name}: ${said.join(", ")}`;
+  const text = messages.length === 0 ? "" : `${name}: ${messages.join(", ")}`;
   return { level: worst(levels), text, values };
 }
 
@@ -107,22 +107,23 @@ async function check(context: Context, command: Command, word: string | undefine
   const binding = context.addon();
   const id = word === undefined ? undefined : findContainer(binding, word).id;
   const { containers } = await new Surveys(binding, config.fsType, config.source).take();
-  const wanted = containers.filter((container) => id === undefined || container.id === id);
-  const labels = uniqueLabels(wanted);
+  const selected = containers.filter((container) => id === undefined || container.id === id);
+  const labels = uniqueLabels(selected);
   const path = canonicalPath(config.mountpoint);
   const verdicts = [
     await judgeDaemon(path, config.fsType, config.source),
-    ...wanted.map((container, index) => judge(labels[index] ?? "", container, limits)),
+    ...selected.map((container, index) => judge(labels[index] ?? "", container, limits)),
   ];
   const level = worst(verdicts.map((verdict) => verdict.level));
-  const said = verdicts.map(({ text }) => text).filter((text) => text !== "");
-  const fine = id === undefined ? `${wanted.length} containers` : `${wanted[0]?.name ?? "gone"}`;
-  const count = { label: "containers", value: wanted.length, unit: "" };
+  const messages = verdicts.map(({ text }) => text).filter((text) => text !== "");
+  const fine =
+    id === undefined ? `${selected.length} containers` : `${selected[0]?.name ?? "gone"}`;
+  const count = { label: "containers", value: selected.length, unit: "" };
   const values = [
     ...(id === undefined ? [count] : []),
     ...verdicts.flatMap((verdict) => verdict.values),
   ];
-  context.print(pluginLine(level, said.length === 0 ? fine : said.join("; "), values));
+  context.print(pluginLine(level, messages.length === 0 ? fine : messages.join("; "), values));
   context.exit(PluginStatus[level]);
 }
 

@@ -39,7 +39,7 @@ async function examine(context: Context, command: Command, word: string | undefi
   const config = servingConfigFor(context, command);
   const binding = context.addon();
   const all = binding.scanContainers();
-  const wanted = word === undefined ? undefined : findContainer(binding, word).id;
+  const selected = word === undefined ? undefined : findContainer(binding, word).id;
   const surveys = new Surveys(binding, config.fsType, config.source);
   const survey = await surveys.take();
   const mountpoint = canonicalPath(config.mountpoint);
@@ -59,11 +59,11 @@ async function examine(context: Context, command: Command, word: string | undefi
     hostMeminfo: readFigure("/proc/meminfo") ?? "",
   };
   const findings = [
-    ...(wanted === undefined ? checkHost(survey, all, config) : []),
+    ...(selected === undefined ? checkHost(survey, all, config) : []),
     ...(await checkDaemon(config, mountpoint, binding.version)),
   ];
   for (const container of survey.containers) {
-    if (wanted === undefined || container.id === wanted) {
+    if (selected === undefined || container.id === selected) {
       findings.push(...(await checkContainer(container, inputs)));
     }
   }

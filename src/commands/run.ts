@@ -32,7 +32,7 @@ function startError(error: unknown, mountpoint: string): unknown {
 }
 
 /** How `run` was asked to mount. */
-interface Asked {
+interface RunRequest {
   /** By a keeper, rather than in this process. */
   readonly keeper: boolean;
   /** stampOf() of what the configuration was read from and what reads it, as it was before. */
@@ -71,8 +71,8 @@ async function polledPlace(
 }
 
 /** Becomes the keeper, which mounts and starts workers; without a keeper mounts and serves itself. */
-async function run(context: Context, config: Config, asked: Asked): Promise<void> {
-  const { keeper, stamps, warnings } = asked;
+async function run(context: Context, config: Config, request: RunRequest): Promise<void> {
+  const { keeper, stamps, warnings } = request;
   await checkServing(config);
   const binding = context.addon();
   // Before anything is touched, so that a missing package is reported at once.

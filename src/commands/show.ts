@@ -83,10 +83,10 @@ export function addShow(program: Command, context: Context): void {
       const config = servingConfigFor(context, command);
       const binding = context.addon();
       const paths = binding.views().map((view) => view.path);
-      const wanted = file === undefined ? paths : [matchFile(file, paths)];
+      const selected = file === undefined ? paths : [matchFile(file, paths)];
       const mountpoint = await requireMount(config);
       const container = findContainer(binding, word);
-      const files = wanted.flatMap((path) => {
+      const files = selected.flatMap((path) => {
         const text = readView(mountpoint, container, path, file === undefined);
         return text === undefined ? [] : [[path, text] as const];
       });

@@ -1,7 +1,7 @@
 import { errnoOf, VprocfsError } from "../errors.js";
 import type { ContainerInfo, NativeBinding } from "../native/binding.js";
 import { didYouMean, isShortFor, printable } from "../text.js";
-import { type GivenNames, givenNames } from "./given-names.js";
+import { type RuntimeNames, runtimeNames } from "./runtime-names.js";
 
 type Finder = Pick<NativeBinding, "containerOf" | "scanContainers">;
 
@@ -56,9 +56,9 @@ function isInner({ name }: ContainerInfo): boolean {
   return name.includes("/");
 }
 
-function known(containers: readonly ContainerInfo[], given: GivenNames): Known[] {
+function known(containers: readonly ContainerInfo[], namesOf: RuntimeNames): Known[] {
   const byId = new Map(
-    containers.filter((one) => !isInner(one)).map((one) => [one.id, given(one)] as const),
+    containers.filter((one) => !isInner(one)).map((one) => [one.id, namesOf(one)] as const),
   );
   return containers.map((container) => {
     const { name } = container;
@@ -98,14 +98,14 @@ const BEGUN = "have names that begin with";
 export function findContainer(
   finder: Finder,
   word: string,
-  given: GivenNames = givenNames(),
+  namesOf: RuntimeNames = runtimeNames(),
 ): ContainerInfo {
   const containers = finder.scanContainers();
   const exact = containers.find((container) => container.id === word);
   if (exact !== undefined) {
     return exact;
   }
-  const all = known(containers, given);
+  const all = known(containers, namesOf);
   const inner = all.filter(({ container }) => isInner(container));
   const outer = all.filter(({ container }) => !isInner(container));
   const isPid = PID.test(word);

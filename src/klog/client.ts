@@ -59,12 +59,12 @@ export async function readKernelLog(
 ): Promise<void> {
   const path = logSocketOf(mountpoint);
   let from = 0;
-  let heard = Date.now();
+  let lastReplyMs = Date.now();
   let isKnown = false;
   for (;;) {
     const ending = await ask(path, { id, from, follow }, (record) => {
       from = record.sequence + 1;
-      heard = Date.now();
+      lastReplyMs = Date.now();
       isKnown = true;
       tell(record);
     });
@@ -74,12 +74,12 @@ export async function readKernelLog(
     // A worker ends, and the next one goes on.
     const error = ending === "cut" ? "ECONNREFUSED" : ending.error;
     if (ending === "cut") {
-      heard = Date.now();
+      lastReplyMs = Date.now();
     } else if (error === "ESRCH" && isKnown) {
       return;
     }
     const mayReturn = error === "ECONNREFUSED" || (error === "ENOENT" && isKnown);
-    if (!mayReturn || Date.now() - heard > PATIENCE_MS) {
+    if (!mayReturn || Date.now() - lastReplyMs > PATIENCE_MS) {
       const reason = isKnown
         ? "the vprocfs here has stopped"
         : (REASONS[error] ?? `cannot get the kernel log (${error})`);

@@ -14,7 +14,7 @@ export interface Pages {
 /** A scraper that does not read, or sends its request byte by byte, is cut off after this. */
 const IDLE_MS = 10_000;
 /** How often the log is told that connections were closed for others. */
-const TELL_EVERY_MS = 60_000;
+const LOG_INTERVAL_MS = 60_000;
 
 const CONTENT_TYPES: Readonly<Record<Format, string>> = {
   text: TEXT_TYPE,
@@ -82,10 +82,10 @@ export function metricsServer(
   onCrowd: () => void,
 ): Server {
   const basicAuth = new BasicAuth(web.users);
-  let toldMs = Number.NEGATIVE_INFINITY;
+  let loggedMs = Number.NEGATIVE_INFINITY;
   const connections = new Connections(() => {
-    if (performance.now() - toldMs >= TELL_EVERY_MS) {
-      toldMs = performance.now();
+    if (performance.now() - loggedMs >= LOG_INTERVAL_MS) {
+      loggedMs = performance.now();
       onCrowd();
     }
   });

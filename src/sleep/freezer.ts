@@ -67,19 +67,19 @@ function isPopulated({ control }: Freezer): boolean {
 
 /**
  * The freezer of exactly a container's cgroup; undefined where it has none of its own, or where one of
- * `spared` would be frozen with it.
+ * `excluded` would be frozen with it.
  */
 export function freezerOf(
   { init, cgroup }: Pick<ContainerInfo, "init" | "cgroup">,
   mounts: readonly Mount[],
-  spared: readonly number[],
+  excluded: readonly number[],
   procfs = "/proc",
 ): Freezer | undefined {
   const freezerIn = (
     { mountpoint }: Mount,
     top: string,
     file: string,
-    others = spared,
+    others = excluded,
   ): Freezer | undefined => {
     const isShared = others.some((pid) =>
       isAtOrBelow(frozenWith(pid, mounts, procfs).get(mountpoint) ?? "/", top),
@@ -105,12 +105,12 @@ export function freezerOf(
     "",
   );
   // Where paths differ from controller to controller: none in which whoever has started it lives too.
-  const outside = [...spared, ...ancestorsOf(init, procfs).slice(1)];
+  const outside = [...excluded, ...ancestorsOf(init, procfs).slice(1)];
   return freezerIn(v1, cgroup, V1) ?? freezerIn(v1, path, V1, outside);
 }
 
 /** Whether somebody wants it frozen, whether or not it is already; not by those above it. */
-export function isToBeFrozen(freezer: Freezer): boolean {
+export function isFreezeRequested(freezer: Freezer): boolean {
   return isV2(freezer)
     ? readFigure(freezer.control) === "1"
     : readFigure(join(dirname(freezer.control), "freezer.self_freezing")) === "1";

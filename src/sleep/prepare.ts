@@ -12,8 +12,8 @@ import {
   ancestorsOf,
   type Freezer,
   freezerOf,
+  isFreezeRequested,
   isFrozen,
-  isToBeFrozen,
   setFrozen,
 } from "./freezer.js";
 import { isRecorded, recordFrozen } from "./record.js";
@@ -49,7 +49,7 @@ function freeze(record: string, freezer: Freezer): boolean {
   // Of an earlier call, after which nobody said that the node has woken up.
   const isKnown = isRecorded(record, freezer);
   if (!isKnown) {
-    if (isToBeFrozen(freezer)) {
+    if (isFreezeRequested(freezer)) {
       return false;
     }
     recordFrozen(record, freezer);
@@ -76,11 +76,11 @@ export async function freezeContainers(options: {
 }): Promise<Prepared> {
   const { containers, identity, serving, record } = options;
   const mounts = readMounts();
-  const spared = [...new Set([process.pid, ...serving].flatMap((pid) => ancestorsOf(pid)))];
+  const excluded = [...new Set([process.pid, ...serving].flatMap((pid) => ancestorsOf(pid)))];
   const ours: [string, Freezer][] = [];
   const failed: string[] = [];
   for (const container of outermost(containers, identity)) {
-    const freezer = freezerOf(container, mounts, spared);
+    const freezer = freezerOf(container, mounts, excluded);
     try {
       if (freezer !== undefined && freeze(record, freezer)) {
         ours.push([container.id, freezer]);

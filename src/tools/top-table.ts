@@ -14,23 +14,23 @@ interface Column {
   readonly show: (activity: Activity) => string;
 }
 
-const NOT_TOLD = "-";
+const UNKNOWN = "-";
 
 function percent(value: number | undefined): string {
-  return value === undefined ? NOT_TOLD : `${(value * 100).toFixed(value < 0.0995 ? 1 : 0)}%`;
+  return value === undefined ? UNKNOWN : `${(value * 100).toFixed(value < 0.0995 ? 1 : 0)}%`;
 }
 
 /** "1.5G": formatBytes in four or five columns. */
 function short(bytes: number | undefined): string {
   if (bytes === undefined) {
-    return NOT_TOLD;
+    return UNKNOWN;
   }
   const [number = "0", unit = "B"] = formatBytes(bytes).split(" ");
   return `${number}${unit === "B" ? "" : unit[0]}`;
 }
 
 function count(value: number | undefined, digits = 0): string {
-  return value === undefined ? NOT_TOLD : value.toFixed(digits);
+  return value === undefined ? UNKNOWN : value.toFixed(digits);
 }
 
 const AGES: readonly (readonly [unit: string, seconds: number])[] = [
@@ -50,7 +50,7 @@ function kills(value: number | undefined, ago: number | undefined): string {
 
 function pair(used: number | undefined, total: number | undefined): string {
   if (used === undefined) {
-    return NOT_TOLD;
+    return UNKNOWN;
   }
   return total === undefined ? short(used) : `${short(used)}/${short(total)}`;
 }
@@ -146,7 +146,7 @@ export const COLUMNS: readonly Column[] = [
     head: "RUNTIME",
     importance: 4,
     sort: ({ container }) => container.runtime,
-    show: ({ container }) => container.runtime || NOT_TOLD,
+    show: ({ container }) => container.runtime || UNKNOWN,
   },
   {
     key: "id",

@@ -11,8 +11,8 @@ import {
   type Freezer,
   freezerAt,
   freezerOf,
+  isFreezeRequested,
   isFrozen,
-  isToBeFrozen,
   setFrozen,
 } from "../../src/sleep/freezer.js";
 import { sleepGuard } from "../../src/sleep/guard.js";
@@ -59,8 +59,8 @@ function v1(path: string): string {
 }
 
 let mounts: Mount[];
-const controlOf = (cgroup: string, spared: readonly number[] = []): string | undefined =>
-  freezerOf({ init: INIT, cgroup }, mounts, spared, procfs)?.control;
+const controlOf = (cgroup: string, excluded: readonly number[] = []): string | undefined =>
+  freezerOf({ init: INIT, cgroup }, mounts, excluded, procfs)?.control;
 
 beforeEach(() => {
   root = temporaryDirectory(scope, "sleep");
@@ -137,9 +137,9 @@ describe("the freezer of a container", () => {
     if (freezer === undefined) {
       throw new Error("none");
     }
-    expect([isToBeFrozen(freezer), isFrozen(freezer)]).toEqual([false, false]);
+    expect([isFreezeRequested(freezer), isFrozen(freezer)]).toEqual([false, false]);
     expect(setFrozen(freezer, true)).toBe(true);
-    expect(isToBeFrozen(freezer)).toBe(true);
+    expect(isFreezeRequested(freezer)).toBe(true);
     expect(setFrozen({ ...freezer, inode: freezer.inode + 1n }, false)).toBe(false);
     expect(readFileSync(freezer.control, "utf8")[0]).toBe("1");
     rmSync(join(root, "unified/web1"), { recursive: true });

@@ -9,8 +9,8 @@ import type { ContainerInfo } from "../../src/native/binding.js";
 import {
   type Freezer,
   freezerOf,
+  isFreezeRequested,
   isFrozen,
-  isToBeFrozen,
   setFrozen,
 } from "../../src/sleep/freezer.js";
 import { SLEEP_RECORD } from "../../src/sleep/record.js";
@@ -58,7 +58,7 @@ async function sleep(daemon: Daemon, when: "pre" | "post"): Promise<Record<strin
 
 /** Which of them are to stand still. */
 function states(...freezers: readonly Freezer[]): boolean[] {
-  return freezers.map((freezer) => isToBeFrozen(freezer));
+  return freezers.map((freezer) => isFreezeRequested(freezer));
 }
 
 describeLive("a node that goes to sleep", ["timeout"], () => {
@@ -109,7 +109,7 @@ describeLive("a node that goes to sleep", ["timeout"], () => {
     await sleep(daemon, "pre");
     process.kill(workerPid, "SIGKILL");
     await servingAfter(daemon, generation);
-    await until("the next worker thaws it", () => !isToBeFrozen(freezer));
+    await until("the next worker thaws it", () => !isFreezeRequested(freezer));
     await sleep(daemon, "pre");
     await daemon.stop();
     expect(states(freezer)).toEqual([false]);
@@ -138,7 +138,7 @@ describeLive("a node that goes to sleep", ["timeout"], () => {
         setFrozen(freezer, false);
       });
       expect((await sleep(daemon, "pre")).late).toEqual([]);
-      expect([isToBeFrozen(freezer), isFrozen(freezer)]).toEqual([true, true]);
+      expect([isFreezeRequested(freezer), isFrozen(freezer)]).toEqual([true, true]);
       expect(await sleep(daemon, "post")).toEqual({ thawed: 1 });
       expect(isFrozen(freezer)).toBe(false);
     },

@@ -21,8 +21,8 @@ export const FIELD_NAMES = FIELDS.flatMap(({ names }) => names);
 
 /** How a field comes about; undefined for one that is not known. Names match in any case. */
 export function explain(inputs: Inputs, name: string): Explanation | undefined {
-  const wanted = name.toLowerCase();
-  const field = FIELDS.find(({ names }) => names.some((one) => one.toLowerCase() === wanted));
+  const key = name.toLowerCase();
+  const field = FIELDS.find(({ names }) => names.some((one) => one.toLowerCase() === key));
   if (field === undefined) {
     return undefined;
   }

@@ -10,7 +10,9 @@ import { join } from "node:path";
 import type { ContainerInfo } from "../native/binding.js";
 
 /** The best name first; none where none is known. */
-export type GivenNames = (container: Pick<ContainerInfo, "name" | "runtime">) => readonly string[];
+export type RuntimeNames = (
+  container: Pick<ContainerInfo, "name" | "runtime">,
+) => readonly string[];
 
 /** What is read of one container's file, and of one that lists all of a store. */
 const MAX_FILE_BYTES = 4 << 20;
@@ -163,7 +165,7 @@ function podmanNames(root: string): Map<string, string[]> {
 }
 
 /** As the files below `root` have them now; what is said of all containers is read once. */
-export function givenNames(root = "/"): GivenNames {
+export function runtimeNames(root = "/"): RuntimeNames {
   let stores: Map<string, string[]> | undefined;
   const ofPodman = (id: string): readonly string[] => {
     stores ??= podmanNames(root);

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { findContainer } from "../../src/containers/find.js";
-import { givenNames } from "../../src/containers/given-names.js";
+import { runtimeNames } from "../../src/containers/runtime-names.js";
 import { container, fakeBinding } from "../support/fake-binding.js";
 import { testName } from "../support/names.js";
 
@@ -76,7 +76,7 @@ function tree(files: Readonly<Record<string, string>>): string {
   return root;
 }
 
-describe("given names", () => {
+describe("runtime names", () => {
   it.each([
     ["Docker", "docker", DOCKER, dockers("/web1"), ["web1"]],
     [
@@ -111,16 +111,16 @@ describe("given names", () => {
     ["a cgroup of one's own choice", "", DOCKER, dockers("/web1"), ["web1"]],
     ["LXC, which names its cgroups itself", "lxc", DOCKER, dockers("/web1"), []],
   ])("%s", (_what, runtime, path, text, names) => {
-    const given = givenNames(tree({ [path]: text }));
-    expect(given({ name: ID, runtime })).toEqual(names);
-    expect(given({ name: OTHER, runtime })).toEqual([]);
+    const namesOf = runtimeNames(tree({ [path]: text }));
+    expect(namesOf({ name: ID, runtime })).toEqual(names);
+    expect(namesOf({ name: OTHER, runtime })).toEqual([]);
   });
 
   it("Docker with its data elsewhere and with users of its own", () => {
     const path = `srv/data/1000.1000/containers/${ID}/config.v2.json`;
     const settings = { "etc/docker/daemon.json": '{"data-root": "/srv/data"}' };
-    const given = givenNames(tree({ ...settings, [path]: dockers("/web1") }));
-    expect(given({ name: ID, runtime: "docker" })).toEqual(["web1"]);
+    const namesOf = runtimeNames(tree({ ...settings, [path]: dockers("/web1") }));
+    expect(namesOf({ name: ID, runtime: "docker" })).toEqual(["web1"]);
   });
 
   it.each([
@@ -137,13 +137,13 @@ describe("given names", () => {
     ["containerd", POD, spec({ "io.kubernetes.cri.container-name": "app" })],
     ["crio", CRIO, spec([])],
   ])("%s: what is not understood is no name: %s %.40s", (runtime, path, text) => {
-    expect(givenNames(tree({ [path]: text }))({ name: ID, runtime })).toEqual([]);
+    expect(runtimeNames(tree({ [path]: text }))({ name: ID, runtime })).toEqual([]);
   });
 
   it("is not looked for in what is large, a link, a pipe or a directory", () => {
     const root = tree({ [DOCKER]: dockers("/web1"), elsewhere: dockers("/web1") });
     const path = join(root, DOCKER);
-    const now = (): readonly string[] => givenNames(root)({ name: ID, runtime: "docker" });
+    const now = (): readonly string[] => runtimeNames(root)({ name: ID, runtime: "docker" });
     expect(now()).toEqual(["web1"]);
     truncateSync(path, 1 << 30);
     expect(now()).toEqual([]);
@@ -159,14 +159,14 @@ describe("given names", () => {
   });
 
   it("never leads to another place", () => {
-    const given = givenNames(tree({ "var/lib/docker/config.v2.json": dockers("/web1") }));
+    const namesOf = runtimeNames(tree({ "var/lib/docker/config.v2.json": dockers("/web1") }));
     for (const name of ["..", ".", "", `../${ID}`, "a/../..", "a\0b"]) {
-      expect(given({ name, runtime: "docker" })).toEqual([]);
+      expect(namesOf({ name, runtime: "docker" })).toEqual([]);
     }
   });
 });
 
-describe("findContainer by given names", () => {
+describe("findContainer by runtime names", () => {
   const docker = container({ id: "11", tenant: "11", name: ID, runtime: "docker" });
   const podman = container({ id: "22", tenant: "22", name: OTHER, runtime: "podman" });
   const lxc = container({ id: "33", tenant: "33", name: "db1" });
