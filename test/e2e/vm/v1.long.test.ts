@@ -19,7 +19,7 @@ describeLong(`on cgroup v1${missing === undefined ? "" : ` (skipped: ${missing})
     vm = Vm.boot(scope, { cgroup: "v1" });
   });
 
-  it.runIf(missing === undefined).each(["v1-limits", "whose"])(
+  it.runIf(missing === undefined).each(["v1-limits", "caller-identity"])(
     "holds what %s checks",
     TIMEOUT,
     async (name) => {

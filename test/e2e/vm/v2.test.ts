@@ -51,7 +51,7 @@ describe.runIf(missing === undefined)(title, () => {
   });
 
   it("finds whose figures a process is to see", TIMEOUT, async () => {
-    expectAll(await guest("whose"));
+    expectAll(await guest("caller-identity"));
   });
 
   it("suspends while programs poll every file", TIMEOUT, async () => {

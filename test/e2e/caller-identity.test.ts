@@ -25,7 +25,7 @@ for _ in sys.stdin:
     print(f.read().decode().split("\\n")[0], flush=True)
 `;
 
-describeLive("whose", ["busybox", "python3", "nsenter"], () => {
+describeLive("caller identity", ["busybox", "python3", "nsenter"], () => {
   const scope = fileScope();
   let daemon: Daemon;
 
