@@ -150,7 +150,6 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedHostMeminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
   if (needs & kNeedHostStat && !take(host.stat(now), facts.host_stat, error)) return error;
   if (needs & kNeedHostCpuinfo && !take(host.cpuinfo(now), facts.host_cpuinfo, error)) return error;
-  if (needs & kNeedHostSwaps && !take(host.swaps(now), facts.host_swaps, error)) return error;
   if (const auto resource = pressure_needed(needs)) {
     if (!take(source.pressure(*resource), facts.pressure, error)) return error;
   }

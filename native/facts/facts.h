@@ -28,7 +28,6 @@ enum Need : uint32_t {
   kNeedHostMeminfo = 1u << 0,
   kNeedHostStat = 1u << 1,
   kNeedHostCpuinfo = 1u << 2,
-  kNeedHostSwaps = 1u << 3,
   kNeedMemory = 1u << 4,     ///< memory figures and limits, swap
   kNeedCpus = 1u << 5,       ///< which CPUs are shown
   kNeedCpuReport = 1u << 6,  ///< CPU time counters
@@ -77,7 +76,6 @@ struct Facts {
   std::shared_ptr<const HostMeminfo> host_meminfo;
   std::shared_ptr<const HostStat> host_stat;
   std::shared_ptr<const HostCpuinfo> host_cpuinfo;
-  std::shared_ptr<const std::vector<HostSwapDevice>> host_swaps;
 // host_diskstats and so on.
 #define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
   std::shared_ptr<const type> host_##name;

@@ -73,13 +73,6 @@ struct HostHugePool {
   std::vector<Node> nodes;  ///< empty without NUMA
 };
 
-/// One line of the host's /proc/swaps (mm/swapfile.c).
-struct HostSwapDevice {
-  std::string name, type;
-  uint64_t size_kb = 0, used_kb = 0;
-  int priority = 0;
-};
-
 /// One line of the host's /proc/diskstats (block/genhd.c, diskstats_show): what it is, not what it
 /// does.
 struct HostDisk {

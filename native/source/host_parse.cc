@@ -1,8 +1,5 @@
 #include "source/host_parse.h"
 
-#include <algorithm>
-#include <cstdlib>
-
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -12,13 +9,6 @@ namespace {
 bool is_cpu_line(std::string_view key) {
   if (key.substr(0, 3) != "cpu") return false;
   return key.find_first_not_of("0123456789", 3) == std::string_view::npos;
-}
-
-int parse_priority(std::string_view text) {
-  const bool negative = text.substr(0, 1) == "-";
-  const auto value = parse_u64(negative ? text.substr(1) : text);
-  const int bounded = static_cast<int>(std::min<uint64_t>(value.value_or(0), INT32_MAX));
-  return negative ? -bounded : bounded;
 }
 
 }  // namespace
@@ -53,23 +43,6 @@ std::optional<HostStat> parse_stat(std::string_view text) {
   });
   if (!has_cpu) return std::nullopt;
   return stat;
-}
-
-std::vector<HostSwapDevice> parse_swaps(std::string_view text) {
-  std::vector<HostSwapDevice> devices;
-  for_each_line(text, [&](std::string_view line) {
-    HostSwapDevice device;
-    device.name = unescape_octal(take_word(line));
-    device.type = take_word(line);
-    const auto size = parse_u64(take_word(line));
-    const auto used = parse_u64(take_word(line));
-    if (!size || !used) return;  // the heading
-    device.size_kb = *size;
-    device.used_kb = *used;
-    device.priority = parse_priority(take_word(line));
-    devices.push_back(std::move(device));
-  });
-  return devices;
 }
 
 }  // namespace vprocfs

@@ -14,9 +14,6 @@ HostMeminfo parse_meminfo(std::string_view text);
 /// The shape of /proc/stat; nothing without a "cpu" line.
 std::optional<HostStat> parse_stat(std::string_view text);
 
-/// /proc/swaps without its heading. Names are plain: the kernel's octal escapes are undone.
-std::vector<HostSwapDevice> parse_swaps(std::string_view text);
-
 /// /proc/cpuinfo of any architecture: a block begins at "processor : N" (s390x also "processor N:"
 /// and "cpu number : N") and ends with its blank line. Without such lines all of it is header.
 HostCpuinfo parse_cpuinfo(std::string_view text);

@@ -166,19 +166,17 @@ struct HostSource::Impl {
         meminfo_file(procfs, "meminfo"),
         stat_file(procfs, "stat"),
         cpuinfo_file(procfs, "cpuinfo"),
-        swaps_file(procfs, "swaps"),
         cpu_lists(sysfs),
         shapes(procfs, tick == 0) {}
 
   const int procfs_fd, sysfs_fd;
   const uint64_t tick_us;
-  HostFile meminfo_file, stat_file, cpuinfo_file, swaps_file;
+  HostFile meminfo_file, stat_file, cpuinfo_file;
   CpuLists cpu_lists;
   HostShapes shapes;
   Kept<HostMeminfo> meminfo;
   Kept<HostStat> stat;
   Kept<HostCpuinfo> cpuinfo;
-  Kept<std::vector<HostSwapDevice>> swaps;
   Kept<HostCpus> cpus;
   Kept<std::vector<HostNode>> nodes;
   Kept<std::vector<HostHugePool>> huge_pools;
@@ -210,12 +208,6 @@ Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) 
   const uint64_t tick_us = impl_->tick_us == 0 ? 0 : std::max(impl_->tick_us, kSlowTickUs);
   return impl_->cpuinfo.get(now_us, tick_us, [this] {
     return read_host<HostCpuinfo>(impl_->cpuinfo_file, true, parse_cpuinfo);
-  });
-}
-
-Result<std::shared_ptr<const std::vector<HostSwapDevice>>> HostSource::swaps(uint64_t now_us) {
-  return impl_->swaps.get(now_us, impl_->tick_us, [this] {
-    return read_host<std::vector<HostSwapDevice>>(impl_->swaps_file, true, parse_swaps);
   });
 }
 

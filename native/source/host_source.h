@@ -25,7 +25,6 @@ class HostSource {
   Result<std::shared_ptr<const HostStat>> stat(uint64_t now_us);
   /// cpuinfo is expensive on large hosts: it is read again after one second.
   Result<std::shared_ptr<const HostCpuinfo>> cpuinfo(uint64_t now_us);
-  Result<std::shared_ptr<const std::vector<HostSwapDevice>>> swaps(uint64_t now_us);
   Result<std::shared_ptr<const HostCpus>> cpus(uint64_t now_us);
 
   /// Files that only give the form.

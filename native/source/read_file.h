@@ -28,7 +28,7 @@ class ReadBuffer {
   /// Returns 0 or an errno: that of pread(2), or EFBIG.
   int read_record(int fd);
 
-  /// Takes in a file that comes in pieces (/proc/cpuinfo, /proc/swaps), from its start to its end.
+  /// Takes in a file that comes in pieces (/proc/cpuinfo), from its start to its end.
   /// Returns 0 or an errno: that of pread(2), or EFBIG.
   int read_pieces(int fd);
 

@@ -35,18 +35,6 @@ Napi::Value make_cpuinfo(const ValueMaker& maker, const std::string& text) {
   return maker.cpuinfo(parse_cpuinfo(text));
 }
 
-Napi::Value make_swaps(const ValueMaker& maker, const std::string& text) {
-  return maker.list(parse_swaps(text), [&](const HostSwapDevice& device) {
-    Napi::Object row = maker.object();
-    row.Set("name", device.name);
-    row.Set("type", device.type);
-    row.Set("sizeKb", maker.u64(device.size_kb));
-    row.Set("usedKb", maker.u64(device.used_kb));
-    row.Set("priority", device.priority);
-    return row;
-  });
-}
-
 /// As it would be shown; null where there is nothing to show.
 Napi::Value make_pressure(const ValueMaker& maker, const std::string& text) {
   const auto facts = parse_pressure(text);
@@ -128,7 +116,6 @@ void add_parsers(Napi::Env env, Napi::Object testing) {
   testing.Set("parseU64", Napi::Function::New<parse_text<make_u64>>(env));
   testing.Set("parseCpuList", Napi::Function::New<parse_text<make_cpu_list>>(env));
   testing.Set("parseCpuinfo", Napi::Function::New<parse_text<make_cpuinfo>>(env));
-  testing.Set("parseSwaps", Napi::Function::New<parse_text<make_swaps>>(env));
   testing.Set("parsePressure", Napi::Function::New<parse_text<make_pressure>>(env));
   testing.Set("parseMeminfo", Napi::Function::New<parse_text<make_meminfo>>(env));
   testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));

@@ -23,7 +23,6 @@ using Parser = void (*)(std::string_view text);
 constexpr Parser kParsers[] = {
     [](std::string_view text) { static_cast<void>(parse_meminfo(text)); },
     [](std::string_view text) { static_cast<void>(parse_stat(text)); },
-    [](std::string_view text) { static_cast<void>(parse_swaps(text)); },
     [](std::string_view text) { static_cast<void>(parse_cpuinfo(text)); },
     [](std::string_view text) {
       IoFacts facts;

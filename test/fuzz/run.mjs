@@ -20,7 +20,7 @@ const out = join(project, "build/fuzz");
 const MAX_SEED = 64 * 1024;
 
 /** Parsers of parsers.cc before those of host_files.def. */
-const OTHER_PARSERS = 14;
+const OTHER_PARSERS = 13;
 const hostFiles = readFileSync(join(project, "native/facts/host_files.def"), "utf8").matchAll(
   /^VPROCFS_HOST_FILE\([^"]*"([^"]+)"/gm,
 );
@@ -29,14 +29,13 @@ const hostFiles = readFileSync(join(project, "native/facts/host_files.def"), "ut
 const PARSERS = {
   meminfo: 0,
   stat: 1,
-  swaps: 2,
-  cpuinfo: 3,
-  "io.stat": 4,
-  "io.max": 5,
-  "blkio.throttle.io_service_bytes_recursive": 6,
-  cgroup: 7,
-  "cpuset.cpus.effective": 8,
-  status: 13,
+  cpuinfo: 2,
+  "io.stat": 3,
+  "io.max": 4,
+  "blkio.throttle.io_service_bytes_recursive": 5,
+  cgroup: 6,
+  "cpuset.cpus.effective": 7,
+  status: 12,
   ...Object.fromEntries([...hostFiles].map(([, path], i) => [basename(path), OTHER_PARSERS + i])),
 };
 
@@ -67,7 +66,7 @@ const SEEDS = {
   ],
   parsers: [
     Buffer.from(
-      "\x09oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0," +
+      "\x08oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0," +
         "oom_memcg=/a,task_memcg=/a/b,task=eat,pid=42,uid=0",
     ),
   ],

@@ -10,7 +10,6 @@ import {
   parseCpuList,
   parseMeminfo,
   parseStat,
-  parseSwaps,
   parseU64,
   readProcess,
   readStatus,
@@ -178,27 +177,6 @@ describe("stat", () => {
       ],
     });
   });
-});
-
-describe("swaps", () => {
-  const heading = "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n";
-
-  it("undoes the escapes of names", () => {
-    const text =
-      `${heading}/dev/vda                                partition\t1048572\t\t12\t\t-2\n` +
-      "/swap\\040file\\011\\134\\040(deleted)            file\t\t64\t\t0\t\t5\n";
-    expect(parseSwaps(text)).toEqual([
-      { name: "/dev/vda", type: "partition", sizeKb: 1048572n, usedKb: 12n, priority: -2 },
-      { name: "/swap file\t\\ (deleted)", type: "file", sizeKb: 64n, usedKb: 0n, priority: 5 },
-    ]);
-  });
-
-  it.each([heading, "", "garbage\n", `${heading}/dev/vda partition many few -2\n`])(
-    "%j has none",
-    (text) => {
-      expect(parseSwaps(text)).toEqual([]);
-    },
-  );
 });
 
 describe("processes", () => {

@@ -120,14 +120,6 @@ export interface Cpuinfo {
   readonly trailer: string;
 }
 
-export interface SwapDevice {
-  readonly name: string;
-  readonly type: string;
-  readonly sizeKb: bigint;
-  readonly usedKb: bigint;
-  readonly priority: number;
-}
-
 export interface MeminfoLine {
   readonly label: string;
   readonly value: bigint;
@@ -395,7 +387,6 @@ interface Testing {
   parseU64(text: string): bigint | null;
   parseCpuList(text: string): number[] | null;
   parseCpuinfo(text: string): Cpuinfo;
-  parseSwaps(text: string): SwapDevice[];
   parseMeminfo(text: string): MeminfoLine[];
   parseStat(text: string): HostStat;
   /** What is shown of a pressure file; null when nothing can be. */
@@ -528,7 +519,6 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   parseU64: "function",
   parseCpuList: "function",
   parseCpuinfo: "function",
-  parseSwaps: "function",
   parseMeminfo: "function",
   parseStat: "function",
   parsePressure: "function",
@@ -665,7 +655,6 @@ export const {
   parseU64,
   parseCpuList,
   parseCpuinfo,
-  parseSwaps,
   parseMeminfo,
   parseStat,
   parsePressure,
