@@ -74,7 +74,6 @@ void Stake::give(Resource r, uint64_t less) {
 }
 
 void Stake::refuse(Resource r) {
-  refused_[at(r)].fetch_add(1, std::memory_order_relaxed);
   if (commons_ == nullptr) return;
   commons_->refused_[at(r)].fetch_add(1, std::memory_order_relaxed);
   if (used(r) < commons_->bound(r).each) {

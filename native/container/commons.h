@@ -71,8 +71,6 @@ class Stake {
   Stake& operator=(const Stake&) = delete;
 
   uint64_t used(Resource r) const { return used_[at(r)].load(std::memory_order_relaxed); }
-  /// How often it asked for more than it may have.
-  uint64_t refused(Resource r) const { return refused_[at(r)].load(std::memory_order_relaxed); }
 
   /// False, and counted, when it may not have so much more.
   bool take(Resource r, uint64_t more = 1);
@@ -91,7 +89,7 @@ class Stake {
   bool allows(Resource r, uint64_t more) const;
 
   Commons* const commons_;
-  std::array<std::atomic<uint64_t>, kResources> used_{}, refused_{};
+  std::array<std::atomic<uint64_t>, kResources> used_{};
 };
 
 }  // namespace vprocfs

@@ -264,7 +264,6 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   const uint64_t uptime = std::min(sample.uptime_us, kMaxUptimeUs);
   const uint64_t dt = minus(uptime, history.uptime_us);
   history.uptime_us = std::max(history.uptime_us, uptime);
-  history.started = true;
 
   const Use use = take_use(history, sample.usage);
   const Use reported = use.at_most(times(dt, cpus.size()));

@@ -24,7 +24,6 @@ struct CpuHistory {
     CpuCounters counters;                           ///< as last shown; none while hidden
     uint64_t seen_user_us = 0, seen_system_us = 0;  ///< v1: the host CPU's highest readings
   };
-  bool started = false;
   uint64_t uptime_us = 0;  ///< of the last sample
   CpuUsageFacts seen;      ///< the highest raw totals seen so far
   /// Used, and not yet reported.

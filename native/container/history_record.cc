@@ -13,7 +13,9 @@ struct PackedCpu {
 };
 
 struct Packed {
-  uint64_t init_start_us, count, started, uptime_us;
+  uint64_t init_start_us, count;
+  uint64_t started;  ///< always 1; its place in the record stays
+  uint64_t uptime_us;
   uint64_t seen_user_us, seen_nice_us, seen_system_us, seen_throttled_us;
   uint64_t pending_user_us, pending_nice_us, pending_system_us;
 };
@@ -30,9 +32,9 @@ void append(std::string& to, const T& value) {
 std::string pack_history(const CpuHistory& h, uint64_t init_start_us) {
   std::string out;
   out.reserve(sizeof(Packed) + h.cpus.size() * sizeof(PackedCpu));
-  append(out, Packed{init_start_us, h.cpus.size(), h.started ? 1u : 0u, h.uptime_us, h.seen.user_us,
-                     h.seen.nice_us, h.seen.system_us, h.seen.throttled_us, h.pending_user_us,
-                     h.pending_nice_us, h.pending_system_us});
+  append(out, Packed{init_start_us, h.cpus.size(), 1, h.uptime_us, h.seen.user_us, h.seen.nice_us,
+                     h.seen.system_us, h.seen.throttled_us, h.pending_user_us, h.pending_nice_us,
+                     h.pending_system_us});
   for (const auto& cpu : h.cpus) {
     append(out, PackedCpu{cpu.id, cpu.shown ? 1u : 0u, cpu.counters, cpu.seen_user_us,
                           cpu.seen_system_us});
@@ -47,7 +49,6 @@ bool unpack_history(const void* data, size_t bytes, uint64_t init_start_us, CpuH
   const size_t room = (bytes - sizeof(packed)) / sizeof(PackedCpu);
   if (packed.init_start_us != init_start_us || packed.count != room) return false;
   CpuHistory h;
-  h.started = packed.started != 0;
   h.uptime_us = packed.uptime_us;
   h.seen.user_us = packed.seen_user_us;
   h.seen.nice_us = packed.seen_nice_us;

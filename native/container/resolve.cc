@@ -50,12 +50,6 @@ Result<bool> Resolver::open() {
   return true;
 }
 
-Result<bool> Resolver::on_host(pid_t pid) const {
-  auto ns = read_namespaces(procfs_fd_, pid);
-  if (!ns) return ns.error();
-  return ns.value().pid == own_.pid;
-}
-
 Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
   const Fd ns(::openat(procfs_fd_, pid_path(pid, "/ns/pid").c_str(), O_RDONLY | O_CLOEXEC));
   if (!ns) return Error{process_errno(errno), pid_path(pid, "/ns/pid")};

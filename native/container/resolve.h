@@ -79,9 +79,6 @@ class Resolver {
   /// All containers that have processes, by looking at every process once.
   std::vector<ContainerDescription> scan() const;
 
-  /// True when the process shares our PID namespace. ESRCH when it is gone.
-  Result<bool> on_host(pid_t pid) const;
-
   const NamespaceIds& own() const { return own_; }
 
  private:

@@ -88,9 +88,9 @@ struct HostPartition {
   std::string name;
 };
 
-/// CPU ids the host knows (/sys/devices/system/cpu/{online,possible,present}).
+/// CPU ids the host knows (/sys/devices/system/cpu/{online,possible}).
 struct HostCpus {
-  CpuSet online, possible, present;
+  CpuSet online, possible;
 };
 
 }  // namespace vprocfs

@@ -23,7 +23,8 @@ Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
   const auto at = [&bounds](Resource r) -> Bound& { return bounds[static_cast<size_t>(r)]; };
   at(Resource::kOpenFiles) = {options.max_open_per_tenant,
                               std::min<uint64_t>(64, options.max_open_per_tenant), kFiles};
-  at(Resource::kHeldBytes) = {options.max_held_bytes, kMib / 4, 128 * kMib};
+  // A tenant whose snapshots take more together gets ENFILE.
+  at(Resource::kHeldBytes) = {16 * kMib, kMib / 4, 128 * kMib};
   at(Resource::kWaiting) = {kWaitingEach, 256, kWaitingAll};
   bound_descriptors(descriptors, options.max_triggers_per_tenant, bounds);
   return bounds;

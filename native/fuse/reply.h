@@ -11,7 +11,6 @@ class Reply {
   explicit Reply(int fuse_fd) : fd_(fuse_fd) {}
 
   /// True unless the requester is gone (ENOENT: interrupted or killed before the answer).
-  bool ok(uint64_t unique) const { return send(unique, 0, nullptr, 0); }
   bool error(uint64_t unique, int errno_value) const {
     return send(unique, -errno_value, nullptr, 0);
   }
@@ -35,8 +34,6 @@ class Reply {
 
   /// FUSE_NOTIFY_POLL: who polls for a file is to ask again. Never blocks.
   void notify_poll(uint64_t poll_handle) const;
-
-  int fd() const { return fd_; }
 
  private:
   bool send(uint64_t unique, int error, const void* bytes, size_t size) const;

@@ -193,19 +193,17 @@ Answer Server::write(const Request& r) {
   return files_of(r).write(r);
 }
 
-size_t Server::adopt_open_files() {
+void Server::adopt_open_files() {
   LeftContainers left(serving_.registry);
-  const size_t adopted =
-      serving_.open_files.adopt([&](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
-        const View* view = serving_.tree.file(node.index());
-        if (view == nullptr && !node.mirrored()) return nullptr;
-        if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
-        // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
-        return std::make_shared<OpenFile>(node, view, left.of(id));
-      });
+  serving_.open_files.adopt([&](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
+    const View* view = serving_.tree.file(node.index());
+    if (view == nullptr && !node.mirrored()) return nullptr;
+    if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
+    // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
+    return std::make_shared<OpenFile>(node, view, left.of(id));
+  });
   serving_.triggers.adopt([this](uint64_t handle) { return serving_.open_files.adopted(handle); });
   files_.adopt(left);
-  return adopted;
 }
 
 void Server::hand_over_open_files() {

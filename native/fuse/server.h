@@ -25,7 +25,7 @@ class Server {
   void handle(const Request& request);
 
   /// Takes over the open files that a dead or retired worker left.
-  size_t adopt_open_files();
+  void adopt_open_files();
   void hand_over_open_files();
 
   const Tree& tree() const { return serving_.tree; }

@@ -30,8 +30,6 @@ struct LogPlace {
 struct ServerOptions {
   // Each is of one tenant: an outermost container with all that are nested in it.
   uint32_t max_open_per_tenant = 4096;
-  /// What the snapshots of its open files may take together; beyond: ENFILE.
-  uint64_t max_held_bytes = uint64_t{16} << 20;
   uint64_t renders_per_second = 20000;  ///< 0: no limit
   uint64_t cpu_us_per_second = 0;       ///< CPU time for its requests; 0: no limit
   uint32_t max_triggers_per_tenant = 32;

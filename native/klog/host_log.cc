@@ -64,7 +64,6 @@ bool HostLog::read_batch(size_t most) {
     if (!record) continue;
     next_sequence_ = record->sequence + 1;
     clock_.saw(record->time_us, monotonic_us(), log_clock_behind_us());
-    record->rest = {};
     batch_.push_back(std::move(*record));
   }
   return true;

@@ -76,7 +76,7 @@ KernelLogs::Log KernelLogs::make_locked(ContainerId tenant, size_t bytes) {
   std::memcpy(memory, &prefix, sizeof prefix);
   log.ring =
       std::make_unique<LogRing>(memory + sizeof prefix, bytes - kStateHeader - sizeof prefix);
-  log.ring->format(0);
+  log.ring->format();
   bytes_ += bytes;
   of_tenants_[tenant] += bytes;
   return log;

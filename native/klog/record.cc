@@ -84,7 +84,6 @@ std::optional<LogRecord> parse_record(std::string_view bytes) {
   out.fragment = take_field(prefix) == "c";
   while (!prefix.empty() && out.caller_task == 0) out.caller_task = caller_of(take_field(prefix));
   out.text = unescape_record(line.substr(semicolon + 1));
-  out.rest = bytes.substr(end + 1);
   return out;
 }
 

@@ -21,7 +21,8 @@ struct Printer {
 };
 
 /// One record of the kernel's log, as /dev/kmsg gives it
-/// (Documentation/ABI/testing/dev-kmsg): "6,123,4567,-;text", then lines of details.
+/// (Documentation/ABI/testing/dev-kmsg): "6,123,4567,-;text", then lines of details, which are
+/// passed over.
 struct LogRecord {
   uint8_t level = 6;      ///< 0 (emergency) to 7 (debug)
   uint32_t facility = 0;  ///< 0: the kernel's own; what was written to the log never has it
@@ -31,11 +32,9 @@ struct LogRecord {
   pid_t caller_task = 0;  ///< the thread that printed it (PRINTK_CALLER); 0: not told
   std::optional<Printer> printer;  ///< where a tracepoint tells
   std::string text;                ///< the bytes themselves: escapes are undone
-  std::string_view rest;           ///< the lines of details, as they came
 };
 
 /// Nothing for what is no record, or not a whole one. Fields beyond the known ones are passed over.
-/// `rest` points into `bytes`.
 std::optional<LogRecord> parse_record(std::string_view bytes);
 
 /// "\x0a" and the like, as the log writes bytes that are not printable, become these bytes.

@@ -40,9 +40,8 @@ void LogRing::commit() {
   header()->current.store(other, std::memory_order_release);
 }
 
-void LogRing::format(uint64_t next_sequence) {
+void LogRing::format() {
   state_ = State{};
-  state_.next_sequence = next_sequence;
   header()->current.store(0);
   commit();
   header()->magic = kMagic;

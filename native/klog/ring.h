@@ -48,7 +48,7 @@ class LogRing {
   LogRing(uint8_t* memory, size_t bytes) : memory_(memory), bytes_(bytes) {}
 
   /// Makes it an empty one.
-  void format(uint64_t next_sequence);
+  void format();
   /// Whether what is there is a whole ring; then it is used from now on.
   bool adopt();
   /// Has all of another one's records, as far as there is room.

@@ -34,8 +34,6 @@ inline constexpr NodeIndex kMirrorBit = 0x8000;  ///< no index: see NodeId::mirr
 /// the container in 40 bits, and a number of the path (see SysfsTree) in 23 around kMirrorBit.
 class NodeId {
  public:
-  static constexpr unsigned kMirrorBits = 23;
-
   constexpr explicit NodeId(uint64_t raw) : raw_(raw) {}
   constexpr NodeId(ContainerId container, NodeIndex index)
       : raw_((container.packed() << 16) | index) {}

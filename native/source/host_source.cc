@@ -20,14 +20,13 @@ namespace {
 
 constexpr const char* kCpuDir = "devices/system/cpu/";
 
-/// Which CPUs there are: what is online by the tick, the rest (constant but for physical hotplug)
-/// once a second.
+/// Which CPUs there are: what is online by the tick, what is possible (constant but for physical
+/// hotplug) once a second.
 class CpuLists {
  public:
   explicit CpuLists(int sysfs_fd)
       : online_(sysfs_fd, std::string(kCpuDir) + "online"),
-        possible_(sysfs_fd, std::string(kCpuDir) + "possible"),
-        present_(sysfs_fd, std::string(kCpuDir) + "present") {}
+        possible_(sysfs_fd, std::string(kCpuDir) + "possible") {}
 
   Result<HostCpus> read(uint64_t now_us, uint64_t tick_us) {
     auto online = read_list(online_);
@@ -38,10 +37,7 @@ class CpuLists {
     known_ = false;
     auto possible = read_list(possible_);
     if (!possible) return possible.error();
-    auto present = read_list(present_);
-    if (!present) return present.error();
     cpus_.possible = std::move(possible.value());
-    cpus_.present = std::move(present.value());
     at_us_ = now_us;
     known_ = true;
     return cpus_;
@@ -56,7 +52,7 @@ class CpuLists {
     return std::move(*set);
   }
 
-  HostFile online_, possible_, present_;
+  HostFile online_, possible_;
   ReadBuffer buffer_;
   HostCpus cpus_;
   uint64_t at_us_ = 0;

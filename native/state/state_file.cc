@@ -340,9 +340,4 @@ bool StateFile::repair_connection(int fd, const ConnectionState& state) {
   return true;
 }
 
-size_t StateFile::used_granules() const {
-  const std::lock_guard lock(mutex_);
-  return used_;
-}
-
 }  // namespace vprocfs

@@ -107,9 +107,6 @@ class StateFile {
   ConnectionState connection() const;
   void set_connection(const ConnectionState& state);
 
-  /// Granules in use, for counters.
-  size_t used_granules() const;
-
  private:
   struct Header;
   struct RecordHeader;

@@ -85,7 +85,6 @@ Napi::Value read_log_record(const Napi::CallbackInfo& info) {
   out.Set("fragment", Napi::Boolean::New(info.Env(), record->fragment));
   out.Set("callerTask", maker.integer(static_cast<uint64_t>(record->caller_task)));
   out.Set("text", maker.text(record->text));
-  out.Set("rest", maker.text(std::string(record->rest)));
   out.Set("escaped", maker.text(escape_record(record->text)));
   return out;
 }

@@ -41,7 +41,7 @@ Napi::Value shown_cpus_of(const Napi::CallbackInfo& info) {
   }
   HostCpus host;
   host.online = reader.cpus(info[1], "online");
-  host.possible = host.present = host.online;
+  host.possible = host.online;
   if (reader.failed()) return env.Undefined();
   return ValueMaker(env).cpus(shown_cpus(limits, host));
 }

@@ -1,7 +1,6 @@
 #include "view/mirror.h"
 
 #include <cstddef>
-#include <iterator>
 
 namespace vprocfs {
 
@@ -45,9 +44,6 @@ bool matches(std::string_view pattern, std::string_view path) {
 }
 
 }  // namespace
-
-const MirrorRule* mirror_rules_begin() { return std::begin(kRules); }
-const MirrorRule* mirror_rules_end() { return std::end(kRules); }
 
 const MirrorRule* find_mirror_rule(std::string_view path) {
   for (const MirrorRule& rule : kRules) {

@@ -27,10 +27,6 @@ struct MirrorRule {
   void (*render)(const Facts&, const HostText&, Writer&);
 };
 
-/// All rules, in the order of mirrors.def.
-const MirrorRule* mirror_rules_begin();
-const MirrorRule* mirror_rules_end();
-
 /// The rule of a file, or nullptr: it passes through.
 const MirrorRule* find_mirror_rule(std::string_view path);
 

@@ -28,8 +28,6 @@ class Writer {
   /// value / 10^decimals with exactly `decimals` digits after the point, e.g. centiseconds.
   Writer& fixed(uint64_t value, unsigned decimals);
 
-  size_t size() const { return out_.size(); }
-
  private:
   std::string& out_;
 };

@@ -27,7 +27,6 @@ class Tenants {
   /// Forgets those that are not in use and have not been for a while.
   void sweep(const std::function<bool(uint64_t key)>& in_use, uint64_t now_us);
   void clear();
-  size_t size() const { return kept_.size(); }
 
   /// What a tenant owes is forgotten when nothing was heard of it for so long.
   static constexpr uint64_t kKeepUs = 60'000'000;

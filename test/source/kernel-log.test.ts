@@ -41,7 +41,6 @@ describe("readLogRecord", () => {
       fragment: true,
       callerTask: 77,
       text: "a\nb\\;c",
-      rest: " SUBSYSTEM=x\n DEVICE=y\n",
       escaped: "a\\x0ab\\x5c;c",
     });
   });

@@ -229,7 +229,6 @@ export interface LogRecord {
   readonly fragment: boolean;
   readonly callerTask: number;
   readonly text: string;
-  readonly rest: string;
   readonly escaped: string;
 }
 

@@ -202,7 +202,7 @@ std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t
   return text.substr(static_cast<size_t>(offset), size);
 }
 
-size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make) {
+void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make) {
   struct Found {
     RecordIndex record;
     uint64_t handle;
@@ -237,7 +237,6 @@ size_t OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Co
     if (held.count(record) == 0) orphans.push_back(record);
   });
   for (const RecordIndex orphan : orphans) state_.release(orphan, RecordType::kSnapshot, 0);
-  return size();
 }
 
 void OpenFiles::hand_over() {

@@ -111,8 +111,8 @@ class OpenFiles {
   static std::string_view slice(std::string_view text, uint64_t offset, size_t size);
 
   /// What a dead worker left: calls `make` for each open file with its node and container id; drops
-  /// those for which it answers nullptr, and snapshots that no open file holds. Returns how many.
-  size_t adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make);
+  /// those for which it answers nullptr, and snapshots that no open file holds.
+  void adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make);
   /// Gives up without releasing anything in the state file: the next worker adopts it.
   void hand_over();
 
