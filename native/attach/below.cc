@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "attach/kernel.h"
+#include "base/affix.h"
 
 namespace vprocfs {
 namespace {
@@ -68,7 +69,7 @@ std::vector<std::string> mounts_below(const MountTable& mounts, const std::strin
   std::vector<std::string> places;
   const std::string start = path + "/";
   for (const MountEntry& mount : mounts.all()) {
-    if (mount.parent != on || mount.path.compare(0, start.size(), start) != 0) continue;
+    if (mount.parent != on || !starts_with(mount.path, start)) continue;
     if (leave(mount)) continue;
     std::string place = mount.path.substr(start.size());
     if (std::find(places.begin(), places.end(), place) != places.end()) continue;

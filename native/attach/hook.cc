@@ -145,7 +145,7 @@ bool lxc_config_excludes(std::string_view text) {
     if (equals == line.npos || trim(line.substr(0, equals)) != "lxc.environment") return;
     const std::string_view value = trim(line.substr(equals + 1));
     constexpr std::string_view kName = "VPROCFS=";
-    if (value.substr(0, kName.size()) != kName) return;
+    if (!starts_with(value, kName)) return;
     excludes = means_off(std::string(value.substr(kName.size())));
   });
   return excludes;

@@ -10,6 +10,7 @@
 #include <ctime>
 #include <string>
 
+#include "base/affix.h"
 #include "base/clock.h"
 #include "source/cgroup_mounts.h"
 #include "source/process.h"
@@ -45,7 +46,7 @@ std::string limiting_cgroup(const Hierarchy& hierarchy, const CgroupPaths& paths
     if ((hierarchy.controllers & (1u << index)) == 0) continue;
     const std::string& path = hierarchy.v2 ? paths.v2 : paths.v1[index];
     // The root is nobody's, and what lies outside of our cgroup namespace cannot be reached.
-    if (path.size() > 1 && path.compare(0, 3, "/..") != 0) return path;
+    if (path.size() > 1 && !starts_with(path, "/..")) return path;
   }
   return "";
 }

@@ -78,7 +78,7 @@ Result<Options> parse_arguments(int argc, char** argv) {
   Options o;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
-    if (word.compare(0, 2, "--") == 0) {
+    if (starts_with(word, "--")) {
       if (take_flag(word.substr(2), o)) continue;
       if (i + 1 < argc && take_value(word.substr(2), argv[i + 1], o)) {
         ++i;

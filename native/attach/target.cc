@@ -17,8 +17,8 @@
 #include <utility>
 
 #include "attach/kernel.h"
-#include "base/affix.h"
 #include "base/pidfd.h"
+#include "base/words.h"
 
 namespace vprocfs {
 namespace {
@@ -149,10 +149,7 @@ bool Target::may_ask(const MountEntry& mount) const {
 std::vector<const MountEntry*> Target::mounts_on(const std::string& path) const {
   std::vector<const MountEntry*> found;
   for (const auto& entry : mounts_.all()) {
-    const size_t size = entry.path.size();
-    const bool on = size > 1 && path.size() >= size && (path.size() == size || path[size] == '/') &&
-                    path.compare(0, size, entry.path) == 0;
-    if (!on) continue;
+    if (entry.path.size() <= 1 || !is_below(path, entry.path)) continue;
     // Of those at one path the last one is on top.
     if (!found.empty() && found.back()->path == entry.path) found.pop_back();
     found.push_back(&entry);
@@ -177,7 +174,7 @@ Fd Target::open_mounted(const MountEntry& mount) const {
 }
 
 Fd Target::open_path(const std::string& path, int flags) const {
-  const std::string below = path.compare(0, 1, "/") == 0 ? path.substr(1) : path;
+  const std::string below = starts_with(path, "/") ? path.substr(1) : path;
   const auto on = mounts_on(path);
   // A name that the kernel has not in memory is refused as one is that something came between: to
   // try again is for where nobody may be asked.

@@ -4,6 +4,8 @@
 #include <cstdio>
 #include <cstring>
 
+#include "base/words.h"
+
 namespace vprocfs {
 namespace {
 
@@ -79,7 +81,7 @@ class Reader {
     size_t i = 0;
     const auto digits = [&] {
       const size_t from = i;
-      while (i < s.size() && s[i] >= '0' && s[i] <= '9') ++i;
+      while (i < s.size() && is_digit(s[i])) ++i;
       return i - from;
     };
     if (i < s.size() && s[i] == '-') ++i;
@@ -126,11 +128,9 @@ class Reader {
     out = 0;
     for (int i = 0; i < 4; ++i) {
       const char c = text_[at_++];
-      const char* digits = "0123456789abcdef";
-      const char* found =
-          c == '\0' ? nullptr : std::strchr(digits, c >= 'A' && c <= 'F' ? c - 'A' + 'a' : c);
-      if (found == nullptr) return false;
-      out = out * 16 + static_cast<uint32_t>(found - digits);
+      const int digit = hex_digit(c >= 'A' && c <= 'F' ? static_cast<char>(c - 'A' + 'a') : c);
+      if (digit < 0) return false;
+      out = out * 16 + static_cast<uint32_t>(digit);
     }
     return true;
   }

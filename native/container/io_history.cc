@@ -6,6 +6,8 @@
 #include <type_traits>
 #include <utility>
 
+#include "base/affix.h"
+
 namespace vprocfs {
 namespace {
 
@@ -27,7 +29,7 @@ void append(std::string& to, const T& value) {
 
 bool is_stacked(std::string_view name) {
   for (const std::string_view prefix : {"dm-", "md", "loop", "drbd"}) {
-    if (name.substr(0, prefix.size()) == prefix) return true;
+    if (starts_with(name, prefix)) return true;
   }
   return false;
 }

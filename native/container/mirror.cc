@@ -17,9 +17,8 @@ constexpr std::string_view kTreePrefix = "sys/";
 
 /// What has to be known to decide on the names in the directory that `path` stands in.
 uint32_t needs_of(std::string_view path) {
-  const std::string_view nodes = SysfsTree::kNodeRoot;
   // A CPU's link to its node is shown with the CPU, whose node is shown then.
-  return path.substr(0, nodes.size()) == nodes ? kNeedCpus | kNeedNodes : uint32_t{kNeedCpus};
+  return starts_with(path, SysfsTree::kNodeRoot) ? kNeedCpus | kNeedNodes : uint32_t{kNeedCpus};
 }
 
 /// The CPUs of one of cpufreq's policies: numbers with blanks between them.
@@ -36,18 +35,18 @@ CpuSet words_of(std::string_view text) {
 }  // namespace
 
 std::optional<std::string> Mirror::root(std::string_view tree_path) {
-  if (tree_path.substr(0, kTreePrefix.size()) != kTreePrefix) return std::nullopt;
+  if (!starts_with(tree_path, kTreePrefix)) return std::nullopt;
   const std::string_view path = tree_path.substr(kTreePrefix.size());
   if (path != SysfsTree::kCpuRoot && path != SysfsTree::kNodeRoot) return std::nullopt;
   return std::string(path);
 }
 
 std::optional<std::string> Mirror::below_root(std::string_view tree_path) {
-  if (tree_path.substr(0, kTreePrefix.size()) != kTreePrefix) return std::nullopt;
+  if (!starts_with(tree_path, kTreePrefix)) return std::nullopt;
   const std::string_view path = tree_path.substr(kTreePrefix.size());
   for (const std::string_view root : {SysfsTree::kCpuRoot, SysfsTree::kNodeRoot}) {
     if (path == root) return std::string(path);
-    if (path.substr(0, root.size()) != root || path[root.size()] != '/') continue;
+    if (!is_below(path, root)) continue;
     std::string_view rest = path.substr(root.size() + 1);
     while (!rest.empty()) {
       const std::string_view name = rest.substr(0, rest.find('/'));
@@ -61,7 +60,7 @@ std::optional<std::string> Mirror::below_root(std::string_view tree_path) {
 
 Result<std::string> Mirror::resolve(const std::string& path, const Ask& ask) const {
   std::string_view root = SysfsTree::kCpuRoot;
-  if (path.compare(0, root.size(), root) != 0) root = SysfsTree::kNodeRoot;
+  if (!starts_with(path, root)) root = SysfsTree::kNodeRoot;
   std::string above(root);
   for (size_t end = root.size(); end < path.size();) {
     const size_t slash = std::min(path.find('/', end + 1), path.size());

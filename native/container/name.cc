@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-#include "base/affix.h"
+#include "base/words.h"
 
 namespace vprocfs {
 namespace {
@@ -72,20 +72,12 @@ Components components_of(std::string_view path) {
   return out;
 }
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /// Without the escapes of systemd's unit names ("web\x2d1"), as far as they stand for printable
 /// characters that a name may hold.
 std::string unescape_unit(std::string_view s) {
   std::string out;
   for (size_t i = 0; i < s.size(); ++i) {
-    const bool escape = s.size() - i >= 4 && s[i] == '\\' && s[i + 1] == 'x';
-    const int high = escape ? hex_digit(s[i + 2]) : -1;
-    const int low = escape ? hex_digit(s[i + 3]) : -1;
-    const char c = high >= 0 && low >= 0 ? static_cast<char>(high * 16 + low) : '\0';
+    const char c = hex_escape(s.substr(i)).value_or('\0');
     const bool plain = c > ' ' && c < 0x7f && c != '/';
     out += plain ? c : s[i];
     if (plain) i += 3;

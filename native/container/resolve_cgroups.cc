@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/words.h"
 #include "container/resolve.h"
 
 namespace vprocfs {
@@ -17,9 +18,8 @@ namespace {
 /// Removes `below` from the end of `path`: what is left is where `below` is rooted.
 std::optional<std::string> strip_suffix(const std::string& path, const std::string& below) {
   if (below == "/") return path;
-  if (below.compare(0, 3, "/..") == 0) return std::nullopt;
-  if (path.size() < below.size()) return std::nullopt;
-  if (path.compare(path.size() - below.size(), below.size(), below) != 0) return std::nullopt;
+  if (starts_with(below, "/..")) return std::nullopt;
+  if (!ends_with(path, below)) return std::nullopt;
   const std::string root = path.substr(0, path.size() - below.size());
   return root.empty() ? "/" : root;
 }
@@ -38,17 +38,10 @@ bool strip_paths(const CgroupPaths& absolute, const CgroupPaths& relative, Cgrou
   return true;
 }
 
-/// Whether a cgroup is another one or below it.
-bool is_within(const std::string& path, const std::string& other) {
-  if (path == other || other == "/") return true;
-  return path.size() > other.size() && path.compare(0, other.size(), other) == 0 &&
-         path[other.size()] == '/';
-}
-
 /// "/a" for "/a/b" and "/a/c"; "/" where there is nothing in common.
 std::string common_ancestor(const std::string& a, const std::string& b) {
   std::string common = a;
-  while (!is_within(b, common)) common.resize(common.rfind('/'));
+  while (!is_below(b, common)) common.resize(common.rfind('/'));
   return common.empty() ? "/" : common;
 }
 
@@ -121,7 +114,7 @@ Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const Names
     if (of_init.empty() || of_caller.empty()) return;
     // One that we live in tells nothing: it was not made for a container.
     const bool telling = !own_or_above(of_init, own);
-    if (is_within(of_caller, of_init)) {
+    if (is_below(of_caller, of_init)) {
       within |= telling;
       return;
     }
@@ -144,7 +137,7 @@ Result<CgroupPaths> Resolver::container_paths(pid_t pid, pid_t init, const Names
 }
 
 bool Resolver::own_or_above(const std::string& path, const std::string& own) const {
-  return is_within(own, path);
+  return path == "/" || is_below(own, path);
 }
 
 }  // namespace vprocfs

@@ -12,6 +12,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/affix.h"
 #include "keeper/log.h"
 #include "keeper/store.h"
 
@@ -47,17 +48,14 @@ uint64_t add(uint64_t hash, const char* text) {
   }
 }
 
-bool begins(const char* text, const char* start) {
-  return std::strncmp(text, start, std::strlen(start)) == 0;
-}
-
 /// A number for a command and the variables that decide what it does, in any order. Never 0.
 uint64_t launched_by(char* const* command) {
   uint64_t hash = kSeed;
   for (; *command != nullptr; ++command) hash = add(hash, *command);
   for (char** variable = environ; *variable != nullptr; ++variable) {
-    const bool ours = begins(*variable, "VPROCFS_") && !begins(*variable, "VPROCFS_KEEPER_");
-    if (ours || begins(*variable, "NODE_") || begins(*variable, "PATH=")) {
+    const bool ours =
+        starts_with(*variable, "VPROCFS_") && !starts_with(*variable, "VPROCFS_KEEPER_");
+    if (ours || starts_with(*variable, "NODE_") || starts_with(*variable, "PATH=")) {
       hash += add(kSeed, *variable);
     }
   }

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "base/affix.h"
 #include "source/process.h"
 #include "source/read_file.h"
 
@@ -40,7 +41,7 @@ bool LogAccess::has_syslog(const LogCaller& caller, const ContainerDescription& 
 
 bool LogAccess::is_restricted() const {
   const auto text = read_file(procfs_fd_, "sys/kernel/dmesg_restrict");
-  return !text || text.value().compare(0, 1, "0") != 0;
+  return !text || !starts_with(text.value(), "0");
 }
 
 }  // namespace vprocfs

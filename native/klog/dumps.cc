@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/affix.h"
+
 namespace vprocfs {
 namespace {
 
@@ -20,7 +22,7 @@ bool begins_dump(std::string_view text) {
   constexpr std::string_view kParts[] = {"page allocation failure", "page allocation stall",
                                          "allocation failed", "unable to allocate", "slab"};
   for (const std::string_view start : kStarts) {
-    if (text.substr(0, start.size()) == start) return true;
+    if (starts_with(text, start)) return true;
   }
   return std::any_of(std::begin(kParts), std::end(kParts),
                      [text](std::string_view part) { return text.find(part) != text.npos; });

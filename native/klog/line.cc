@@ -2,7 +2,7 @@
 
 #include <climits>
 
-#include "klog/oom_kill.h"
+#include "base/words.h"
 
 namespace vprocfs {
 namespace {

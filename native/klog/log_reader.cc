@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/priority.h"
-#include "klog/oom_kill.h"
+#include "base/words.h"
 #include "klog/printers.h"
 
 namespace vprocfs {

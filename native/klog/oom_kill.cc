@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/affix.h"
+#include "base/words.h"
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -43,11 +43,6 @@ bool take_paths(std::string_view before, OomKill& kill) {
 }
 
 }  // namespace
-
-bool is_below(std::string_view path, std::string_view root) {
-  if (root == "/") return starts_with(path, "/");
-  return starts_with(path, root) && (path.size() == root.size() || path[root.size()] == '/');
-}
 
 std::optional<OomKill> parse_oom_kill(std::string_view line) {
   if (!starts_with(line, kStart)) return std::nullopt;

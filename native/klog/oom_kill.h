@@ -26,7 +26,4 @@ struct OomKill {
 /// from the beginning of a command, `cgroup` is the one above.
 std::optional<OomKill> parse_oom_kill(std::string_view line);
 
-/// Whether a cgroup is `root` or below it.
-bool is_below(std::string_view path, std::string_view root);
-
 }  // namespace vprocfs

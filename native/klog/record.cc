@@ -9,11 +9,6 @@ namespace {
 
 constexpr uint64_t kLevels = 8;
 
-int hex_digit(char c) {
-  if (c >= '0' && c <= '9') return c - '0';
-  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 std::string_view take_field(std::string_view& text) {
   const size_t comma = text.find(',');
   const std::string_view field = text.substr(0, comma);
@@ -24,7 +19,7 @@ std::string_view take_field(std::string_view& text) {
 /// "caller=T123": a thread; "caller=C1": a CPU.
 pid_t caller_of(std::string_view field) {
   constexpr std::string_view kThread = "caller=T";
-  if (field.substr(0, kThread.size()) != kThread) return 0;
+  if (!starts_with(field, kThread)) return 0;
   field.remove_prefix(kThread.size());
   const auto number = parse_u64(field.substr(0, field.find_first_not_of("0123456789")));
   return number && *number <= INT_MAX ? static_cast<pid_t>(*number) : 0;
@@ -36,14 +31,9 @@ std::string unescape_record(std::string_view text) {
   std::string out;
   out.reserve(text.size());
   for (size_t i = 0; i < text.size(); ++i) {
-    const bool code = text[i] == '\\' && i + 3 < text.size() && text[i + 1] == 'x';
-    const int high = code ? hex_digit(text[i + 2]) : -1, low = code ? hex_digit(text[i + 3]) : -1;
-    if (high < 0 || low < 0) {
-      out.push_back(text[i]);
-      continue;
-    }
-    out.push_back(static_cast<char>(high * 16 + low));
-    i += 3;
+    const auto escaped = hex_escape(text.substr(i));
+    out.push_back(escaped.value_or(text[i]));
+    if (escaped) i += 3;
   }
   return out;
 }

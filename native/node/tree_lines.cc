@@ -1,5 +1,7 @@
 #include "node/tree_lines.h"
 
+#include "base/affix.h"
+
 namespace vprocfs {
 namespace {
 
@@ -8,7 +10,7 @@ using Lines = std::vector<std::string>;
 /// Complete lists of the kernel's, which are mounted as a whole.
 bool is_whole(const TreeDir& dir, const std::string& path) {
   return path == "sys/devices/system/node" ||
-         (path.compare(0, 4, "sys/") == 0 && dir.find("possible") != nullptr);
+         (starts_with(path, "sys/") && dir.find("possible") != nullptr);
 }
 
 /// Appends what is in a directory that containers see at `path`, and that stands at `source`.

@@ -71,7 +71,7 @@ void take_options(std::string_view options, Hierarchy& to) {
     const uint32_t bits = v1_bit(item);
     const bool other = std::find(std::begin(kOtherControllers), std::end(kOtherControllers),
                                  item) != std::end(kOtherControllers);
-    if (bits == 0 && !other && item.substr(0, 5) != "name=") return;
+    if (bits == 0 && !other && !starts_with(item, "name=")) return;
     to.controllers |= bits;
     if (!to.name.empty()) to.name += ',';
     to.name += item;

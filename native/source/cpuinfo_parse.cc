@@ -28,7 +28,7 @@ StartLine classify(std::string_view line) {
     kind = Start::kProcessor;
   } else if (key == kNumber) {
     kind = Start::kDetail;
-  } else if (key.substr(0, kProcessor.size() + 1) == "processor ") {
+  } else if (starts_with(key, "processor ")) {
     kind = Start::kListed;
     number = key.substr(kProcessor.size());
   }
@@ -38,15 +38,6 @@ StartLine classify(std::string_view line) {
 }
 
 bool is_blank(std::string_view line) { return trim(line).empty(); }
-
-/// Cuts one line, its newline included, off `text`.
-std::string_view cut_line(std::string_view& text) {
-  const size_t newline = text.find('\n');
-  const size_t size = newline == std::string_view::npos ? text.size() : newline + 1;
-  const std::string_view line = text.substr(0, size);
-  text.remove_prefix(size);
-  return line;
-}
 
 class Cutter {
  public:
@@ -101,7 +92,7 @@ class Cutter {
 
 HostCpuinfo parse_cpuinfo(std::string_view text) {
   Cutter cutter;
-  while (!text.empty()) cutter.take(cut_line(text));
+  while (!text.empty()) cutter.take(take_line(text));
   return cutter.finish();
 }
 

@@ -7,7 +7,7 @@ namespace {
 
 /// "cpu", "cpu0", "cpu17".
 bool is_cpu_line(std::string_view key) {
-  if (key.substr(0, 3) != "cpu") return false;
+  if (!starts_with(key, "cpu")) return false;
   return key.find_first_not_of("0123456789", 3) == std::string_view::npos;
 }
 

@@ -109,9 +109,9 @@ std::vector<uint64_t> sizes_in(int sysfs_fd, const std::string& path) {
   if (!names) return sizes;
   for (const std::string& name : names.value()) {
     std::string_view size = name;
-    if (size.substr(0, kPrefix.size()) != kPrefix) continue;
+    if (!starts_with(size, kPrefix)) continue;
     size.remove_prefix(kPrefix.size());
-    if (size.size() <= kUnit.size() || size.substr(size.size() - kUnit.size()) != kUnit) continue;
+    if (size.size() <= kUnit.size() || !ends_with(size, kUnit)) continue;
     size.remove_suffix(kUnit.size());
     if (const auto kb = parse_u64(size)) sizes.push_back(*kb);
   }
@@ -245,8 +245,8 @@ namespace {
 /// The root and the path below it of a View::path; -1 where it is in neither.
 std::pair<int, std::string> below_root(int procfs_fd, int sysfs_fd, const std::string& path) {
   constexpr std::string_view kProc = "proc/", kSys = "sys/";
-  if (path.compare(0, kProc.size(), kProc) == 0) return {procfs_fd, path.substr(kProc.size())};
-  if (path.compare(0, kSys.size(), kSys) == 0) return {sysfs_fd, path.substr(kSys.size())};
+  if (starts_with(path, kProc)) return {procfs_fd, path.substr(kProc.size())};
+  if (starts_with(path, kSys)) return {sysfs_fd, path.substr(kSys.size())};
   return {-1, path};
 }
 

@@ -53,7 +53,7 @@ std::optional<MountEntry> parse_mount(std::string_view line) {
   constexpr std::string_view kShared = "shared:";
   while (!before.empty()) {
     const std::string_view field = take_word(before);
-    if (field.substr(0, kShared.size()) != kShared) continue;
+    if (!starts_with(field, kShared)) continue;
     entry.peers = parse_u64(field.substr(kShared.size())).value_or(0);
   }
   entry.type = unescape_octal(take_word(after));

@@ -73,7 +73,7 @@ const std::vector<DeviceNumber>& MountedDevices::at(uint64_t now_us,
   for (const MountEntry& mount : table.all()) {
     const auto device = parse_device(mount.device);
     if (device && device->major != 0) add_with_disk(*device);
-    if (mount.type != "btrfs" || mount.source.compare(0, kDevices.size(), kDevices) != 0) continue;
+    if (mount.type != "btrfs" || !starts_with(mount.source, kDevices)) continue;
     for (const HostDisk& disk : disks) {
       if (mount.source.compare(kDevices.size(), std::string::npos, disk.name) == 0) {
         add_with_disk(disk.device);

@@ -7,10 +7,6 @@
 namespace vprocfs {
 namespace {
 
-constexpr std::string_view kWhite = " \t\n\r";
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 bool is_octal(char c) { return c >= '0' && c <= '7'; }
 
 std::optional<uint32_t> parse_cpu_id(std::string_view text) {
@@ -21,21 +17,6 @@ std::optional<uint32_t> parse_cpu_id(std::string_view text) {
 }
 
 }  // namespace
-
-std::string_view trim(std::string_view text) {
-  const size_t from = text.find_first_not_of(kWhite);
-  if (from == std::string_view::npos) return {};
-  return text.substr(from, text.find_last_not_of(kWhite) - from + 1);
-}
-
-std::string_view take_word(std::string_view& text) {
-  const size_t from = text.find_first_not_of(" \t");
-  text.remove_prefix(from == std::string_view::npos ? text.size() : from);
-  const size_t size = std::min(text.find_first_of(" \t"), text.size());
-  const std::string_view word = text.substr(0, size);
-  text.remove_prefix(size);
-  return word;
-}
 
 size_t count_words(std::string_view text) {
   size_t count = 0;

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/words.h"
 #include "facts/cpu_set.h"
 
 namespace vprocfs {
@@ -17,24 +18,7 @@ inline constexpr uint32_t kMaxCpuId = 65535;
 /// to the size of a page or a huge page).
 inline constexpr uint64_t kNoLimitBytes = uint64_t{1} << 62;
 
-/// `text` without blanks, tabs and newlines around it.
-std::string_view trim(std::string_view text);
-
-/// Cuts the first word (up to a blank or tab) off `text`; empty when there is none.
-std::string_view take_word(std::string_view& text);
-
 size_t count_words(std::string_view text);
-
-/// Calls `line(std::string_view)` for every line, without its newline.
-template <typename F>
-void for_each_line(std::string_view text, F line) {
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    line(text.substr(0, end));
-    if (end == std::string_view::npos) return;
-    text.remove_prefix(end + 1);
-  }
-}
 
 /// A decimal number, alone but for white space around it. A number too large for 64 bits is
 /// UINT64_MAX; anything else ("max", "-1", an empty text, garbage) is nothing.

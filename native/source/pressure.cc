@@ -32,13 +32,13 @@ std::optional<PressureLine> parse_line(std::string_view text) {
   PressureLine line;
   for (size_t i = 0; i < kAverages.size(); ++i) {
     const std::string_view word = take_word(text);
-    if (word.substr(0, kAverages[i].size()) != kAverages[i]) return std::nullopt;
+    if (!starts_with(word, kAverages[i])) return std::nullopt;
     const auto value = parse_hundredths(word.substr(kAverages[i].size()));
     if (!value) return std::nullopt;
     line.averages[i] = *value;
   }
   const std::string_view word = take_word(text);
-  if (word.substr(0, kTotal.size()) != kTotal) return std::nullopt;
+  if (!starts_with(word, kTotal)) return std::nullopt;
   const auto total = parse_u64(word.substr(kTotal.size()));
   if (!total) return std::nullopt;
   line.total_us = *total;

@@ -38,7 +38,7 @@ int64_t boottime_offset(int procfs_fd, const std::string& process) {
     if (take_word(line) != "boottime") return;
     line = trim(line);
     std::string_view seconds = take_word(line);
-    const bool negative = seconds.substr(0, 1) == "-";
+    const bool negative = starts_with(seconds, "-");
     if (negative) seconds.remove_prefix(1);
     const auto whole = parse_u64(seconds);
     const auto part = parse_u64(line);

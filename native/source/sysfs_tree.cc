@@ -10,6 +10,7 @@
 #include <memory>
 #include <string_view>
 
+#include "base/affix.h"
 #include "base/clock.h"
 #include "base/directory.h"
 #include "source/read_file.h"
@@ -35,13 +36,9 @@ uint32_t candidate(std::string_view path, uint32_t attempt) {
 
 uint32_t type_of(const dirent& entry) { return DTTOIF(entry.d_type); }
 
-bool begins(std::string_view text, std::string_view with) {
-  return text.substr(0, with.size()) == with;
-}
-
 /// Whether `name` is `prefix` and a number.
 bool is_numbered(std::string_view name, std::string_view prefix) {
-  return begins(name, prefix) && name.size() > prefix.size() &&
+  return starts_with(name, prefix) && name.size() > prefix.size() &&
          name.find_first_not_of("0123456789", prefix.size()) == std::string_view::npos;
 }
 
@@ -57,10 +54,10 @@ std::string SysfsTree::bare_cpu(uint32_t cpu) {
 }
 
 bool SysfsTree::hidden(const std::string& directory, const std::string& name) {
-  if (begins(directory, kBareRoot)) {
+  if (starts_with(directory, kBareRoot)) {
     return std::find(kBareNames.begin(), kBareNames.end(), name) == kBareNames.end();
   }
-  return begins(directory, kNodeRoot) && is_numbered(name, "memory");
+  return starts_with(directory, kNodeRoot) && is_numbered(name, "memory");
 }
 
 Result<std::vector<SysfsTree::Name>> SysfsTree::names(const std::string& path) const {

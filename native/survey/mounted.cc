@@ -7,7 +7,7 @@ namespace vprocfs {
 namespace {
 
 bool is_place_of_files(std::string_view path) {
-  return path.substr(0, 6) == "/proc/" || path.substr(0, 5) == "/sys/" || path == "/dev/kmsg";
+  return starts_with(path, "/proc/") || starts_with(path, "/sys/") || path == "/dev/kmsg";
 }
 
 /// Adds a line of the host's mountinfo.

@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/thread.h"
+#include "base/words.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
 #include "klog/host_log.h"
@@ -95,8 +96,8 @@ Surveyor::~Surveyor() = default;
 
 void Surveyor::attribute(Member& member, const OomKill& kill) {
   const std::string& own = member.description.paths.of(*place_.mounts, Controller::kMemory);
-  const bool inside = !own.empty() && kill.cgroup.compare(0, own.size(), own) == 0 &&
-                      (kill.cgroup.size() == own.size() || kill.cgroup[own.size()] == '/');
+  // What is below the root is not one container's.
+  const bool inside = own.size() > 1 ? is_below(kill.cgroup, own) : kill.cgroup == own;
   // A cgroup's name is used again; a second is for the two clocks' difference.
   if (!inside || kill.time_s < member.started_s - 1) return;
   // The kernel counts those of the container's own cgroup.

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/words.h"
 #include "klog/crashes.h"
 #include "klog/log_clock.h"
 #include "klog/printers.h"

@@ -1,8 +1,8 @@
-#include <algorithm>
 #include <map>
 #include <set>
 #include <string>
 
+#include "base/words.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -13,14 +13,6 @@ struct Field {
   std::string_view key;    ///< without the blanks
   std::string_view value;  ///< after the colon and its blank, without the newline
 };
-
-/// Takes the first line off `text` and returns it with its newline.
-std::string_view next_line(std::string_view& text) {
-  const size_t end = std::min(text.find('\n'), text.size() - 1);
-  const std::string_view line = text.substr(0, end + 1);
-  text.remove_prefix(end + 1);
-  return line;
-}
 
 Field field_of(std::string_view line) {
   const size_t colon = line.find(':');
@@ -36,7 +28,7 @@ Field field_of(std::string_view line) {
 
 std::string_view value_of(std::string_view text, std::string_view key) {
   while (!text.empty()) {
-    const Field field = field_of(next_line(text));
+    const Field field = field_of(take_line(text));
     if (field.key == key) return field.value;
   }
   return {};
@@ -89,7 +81,7 @@ void append_block(std::string_view text, const Packages& packages, std::string& 
     return;
   }
   while (!text.empty()) {
-    const std::string_view line = next_line(text);
+    const std::string_view line = take_line(text);
     const Field field = field_of(line);
     if (field.key == "siblings") {
       append_with_value(line, field, found->second.cpus, out);
@@ -109,7 +101,7 @@ void append_header(const HostCpuinfo& host, const CpuSet& shown, std::string& ou
   }
   std::string_view text = host.header;
   while (!text.empty()) {
-    const std::string_view line = next_line(text);
+    const std::string_view line = take_line(text);
     const Field field = field_of(line);
     if (field.key == "# processors") {
       append_with_value(line, field, cpus.size(), out);

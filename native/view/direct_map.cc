@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/words.h"
 #include "view/writer.h"
 
 namespace vprocfs {
@@ -28,10 +29,10 @@ DirectMap::DirectMap(const HostMeminfo& host, uint64_t total_kb) {
 
 uint64_t DirectMap::page_kb(std::string_view label) {
   constexpr std::string_view kPrefix = "DirectMap";
-  if (label.substr(0, kPrefix.size()) != kPrefix) return 0;
+  if (!starts_with(label, kPrefix)) return 0;
   label.remove_prefix(kPrefix.size());
   uint64_t size = 0;
-  while (!label.empty() && label[0] >= '0' && label[0] <= '9' && size < 10'000) {
+  while (!label.empty() && is_digit(label[0]) && size < 10'000) {
     size = size * 10 + static_cast<uint64_t>(label[0] - '0');
     label.remove_prefix(1);
   }

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/affix.h"
 #include "view/direct_map.h"
 #include "view/memory_model.h"
 #include "view/view.h"
@@ -119,7 +120,7 @@ struct Columns {
 
 Columns columns_of(std::string_view label) {
   // "%5lu" in fs/proc/meminfo.c and mm/hugetlb.c
-  if (label.substr(0, 10) == "HugePages_" || label == "HardwareCorrupted" ||
+  if (starts_with(label, "HugePages_") || label == "HardwareCorrupted" ||
       label == "EarlyMemtestBad") {
     return {19, 5};
   }

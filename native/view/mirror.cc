@@ -2,6 +2,8 @@
 
 #include <cstddef>
 
+#include "base/words.h"
+
 namespace vprocfs {
 
 #define VPROCFS_MIRROR(pattern, needs, render) void render(const Facts&, const HostText&, Writer&);
@@ -15,8 +17,6 @@ constexpr MirrorRule kRules[] = {
 #include "view/mirrors.def"
 #undef VPROCFS_MIRROR
 };
-
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
 
 /// Whether `path` is of the form `pattern`. "*" takes as little as will do, which is enough for
 /// patterns with one "*" in a name.
@@ -54,7 +54,7 @@ const MirrorRule* find_mirror_rule(std::string_view path) {
 
 std::optional<uint32_t> number_after(std::string_view name, std::string_view prefix) {
   constexpr size_t kMostDigits = 9;
-  if (name.substr(0, prefix.size()) != prefix) return std::nullopt;
+  if (!starts_with(name, prefix)) return std::nullopt;
   const std::string_view digits = name.substr(prefix.size());
   if (digits.empty() || digits.size() > kMostDigits) return std::nullopt;
   uint32_t number = 0;

@@ -1,19 +1,10 @@
 #include <string>
 
+#include "base/words.h"
 #include "view/cpu_list.h"
 #include "view/mirror.h"
 
 namespace vprocfs {
-namespace {
-
-/// The value of a hexadecimal digit; 16 for anything else.
-unsigned hex_value(char c) {
-  if (c >= '0' && c <= '9') return static_cast<unsigned>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<unsigned>(c - 'a') + 10;
-  return 16;
-}
-
-}  // namespace
 
 /// The CPUs that the container is shown.
 void mirror_shown_cpus(const Facts& facts, const HostText&, Writer& writer) {
@@ -41,8 +32,8 @@ void mirror_cpu_map(const Facts& facts, const HostText& host, Writer& writer) {
   std::string text(host.text);
   uint32_t first = 0;
   for (size_t i = text.size(); i-- > 0;) {
-    const unsigned value = hex_value(text[i]);
-    if (value > 15) continue;
+    const int value = hex_digit(text[i]);
+    if (value < 0) continue;
     unsigned shown = 0;
     for (uint32_t bit = 0; bit < 4; ++bit) {
       if ((value >> bit & 1) != 0 && facts.shown_cpus.contains(first + bit)) shown |= 1u << bit;
@@ -55,17 +46,14 @@ void mirror_cpu_map(const Facts& facts, const HostText& host, Writer& writer) {
 
 /// Those of CPUs with blanks between them (drivers/cpufreq/cpufreq.c) that the container is shown.
 void mirror_cpu_words(const Facts& facts, const HostText& host, Writer& writer) {
-  std::string_view rest = host.text;
+  std::string_view rest = trim(host.text);
   bool first = true;
-  while (!rest.empty()) {
-    const size_t end = rest.find_first_of(" \n");
-    const auto cpu = number_after(rest.substr(0, end), "");
-    if (cpu && facts.shown_cpus.contains(*cpu)) {
-      if (!first) writer.ch(' ');
-      writer.number(*cpu);
-      first = false;
-    }
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+  for (auto word = take_word(rest); !word.empty(); word = take_word(rest)) {
+    const auto cpu = number_after(word, "");
+    if (!cpu || !facts.shown_cpus.contains(*cpu)) continue;
+    if (!first) writer.ch(' ');
+    writer.number(*cpu);
+    first = false;
   }
   writer.ch('\n');
 }

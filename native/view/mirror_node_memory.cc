@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/words.h"
 #include "view/memory_model.h"
 #include "view/mirror.h"
 #include "view/node_model.h"
@@ -75,7 +76,7 @@ class NodeMemory {
   bool accounted() const { return model_.accounted; }
   /// Whether the host's line stands: of huge pages whose size is not limited.
   bool is_hosts(std::string_view line) const {
-    return !has_limited_pages_ && line.substr(0, kHugePages.size()) == kHugePages;
+    return !has_limited_pages_ && starts_with(line, kHugePages);
   }
   bool shown() const { return place_ < nodes_.nodes().size(); }
 
@@ -150,23 +151,13 @@ class NodeMemory {
   bool has_limited_pages_;
 };
 
-/// Calls `line` with every line of `text`, newline excluded.
-template <typename F>
-void each_line(std::string_view text, F line) {
-  while (!text.empty()) {
-    const size_t end = text.find('\n');
-    line(text.substr(0, end));
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  }
-}
-
 }  // namespace
 
 /// nodeN/meminfo (drivers/base/node.c): the host's lines with the node's part of the container's.
 /// MemTotal, MemFree and what is in use sum over the nodes to /proc/meminfo's.
 void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& writer) {
   const NodeMemory memory(facts, host.node);
-  each_line(host.text, [&](std::string_view text) {
+  for_each_line(host.text, [&](std::string_view text) {
     // "Node 0 Active(anon):    12345 kB"
     const size_t colon = text.find(':');
     const size_t digits = text.find_first_of("0123456789", std::min(colon, text.size()));
@@ -190,7 +181,7 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
 /// nodeN/vmstat: the node's part of what /proc/vmstat says of memory; the rest is not known.
 void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer) {
   const NodeMemory memory(facts, host.node);
-  each_line(host.text, [&](std::string_view text) {
+  for_each_line(host.text, [&](std::string_view text) {
     const std::string_view name = text.substr(0, text.find(' '));
     uint64_t value = 0;
     if (memory.accounted() && memory.shown()) {

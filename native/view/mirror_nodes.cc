@@ -1,3 +1,4 @@
+#include "base/words.h"
 #include "view/cpu_list.h"
 #include "view/mirror.h"
 #include "view/node_model.h"
@@ -46,28 +47,23 @@ void mirror_node_list(const Facts& facts, const HostText& host, Writer& writer) 
 /// nodeN/distance: one number for each of the host's online nodes, ascending; of them the shown.
 void mirror_node_distance(const Facts& facts, const HostText& host, Writer& writer) {
   const CpuSet shown = shown_nodes(facts);
-  std::string_view rest = host.text;
+  std::string_view rest = trim(host.text);
   bool first = true;
   for (const HostNode& node : *facts.host_nodes) {
-    const size_t end = rest.find_first_of(" \n");
-    if (shown.contains(node.id)) {
-      if (!first) writer.ch(' ');
-      writer.text(rest.substr(0, end));
-      first = false;
-    }
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
+    const std::string_view distance = take_word(rest);
+    if (!shown.contains(node.id)) continue;
+    if (!first) writer.ch(' ');
+    writer.text(distance);
+    first = false;
   }
   writer.ch('\n');
 }
 
 /// nodeN/numastat: allocations of the whole host by where they came from. No cgroup counts them.
 void mirror_node_numastat(const Facts&, const HostText& host, Writer& writer) {
-  std::string_view rest = host.text;
-  while (!rest.empty()) {
-    const size_t end = rest.find('\n');
-    writer.text(rest.substr(0, rest.substr(0, end).find(' '))).text(" 0\n");
-    rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-  }
+  for_each_line(host.text, [&](std::string_view line) {
+    writer.text(line.substr(0, line.find(' '))).text(" 0\n");
+  });
 }
 
 }  // namespace vprocfs

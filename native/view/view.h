@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/affix.h"
 #include "facts/facts.h"
 #include "view/writer.h"
 
@@ -35,7 +36,7 @@ constexpr bool takes_triggers(const View& view) { return pressure_needed(view.ne
 constexpr bool is_polled(const View& view) { return takes_triggers(view); }
 
 /// Files of sysfs, whose tree is read-only, as the container's own is; procfs is written by root.
-constexpr bool is_of_sysfs(const View& view) { return view.path.substr(0, 4) == "sys/"; }
+constexpr bool is_of_sysfs(const View& view) { return starts_with(view.path, "sys/"); }
 
 /// Files of a container's kernel log. What they hold is no text made of facts, so that they have no
 /// `render`; only the tree whose files are polled has them.

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/affix.h"
 #include "facts/facts.h"
 #include "view/memory_model.h"
 
@@ -26,7 +27,7 @@ class VmFigures {
   uint64_t event(std::string_view key) const;
 
   /// Whether `key` names an amount rather than an event.
-  static bool is_amount(std::string_view key) { return key.substr(0, 3) == "nr_"; }
+  static bool is_amount(std::string_view key) { return starts_with(key, "nr_"); }
 
   uint64_t pages(uint64_t kb) const { return kb / facts_.page_kb; }
 

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <system_error>
 
+#include "base/affix.h"
 #include "fuse/files/all_files.h"
 #include "fuse/files/listing.h"
 
@@ -135,7 +136,7 @@ Answer TreeFiles::lookup_process(const Request& r, std::string_view digits) {
 }
 
 Answer TreeFiles::lookup_container(const Request& r, const std::string& name) {
-  if (name.compare(0, kProcessPrefix.size(), kProcessPrefix) == 0) {
+  if (starts_with(name, kProcessPrefix)) {
     return lookup_process(r, std::string_view(name).substr(kProcessPrefix.size()));
   }
   const auto id = ContainerId::parse(name);
