@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/wide.h"
 #include "container/share.h"
 
 namespace vprocfs {
@@ -25,20 +26,11 @@ constexpr uint64_t kTickUs = 10'000;
 
 using Values = std::vector<uint64_t>;
 
-uint64_t times(uint64_t a, uint64_t b) {
-  uint64_t product = 0;
-  return __builtin_mul_overflow(a, b, &product) ? UINT64_MAX : product;
-}
-
-uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
-
-void grow(uint64_t& counter, uint64_t by) {
-  if (__builtin_add_overflow(counter, by, &counter)) counter = UINT64_MAX;
-}
+void grow(uint64_t& counter, uint64_t by) { counter = saturating_add(counter, by); }
 
 /// How far `reading` is beyond the highest one so far, which it then becomes.
 uint64_t take_delta(uint64_t reading, uint64_t& highest) {
-  const uint64_t delta = minus(reading, highest);
+  const uint64_t delta = saturating_sub(reading, highest);
   highest = std::max(highest, reading);
   return std::min(delta, kMaxUseUs);
 }
@@ -160,7 +152,7 @@ Use take_use(CpuHistory& history, const CpuUsageFacts& usage) {
 }
 
 void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
-  const Use kept = rest.at_most(times(kMaxPendingPerCpuUs, cpus));
+  const Use kept = rest.at_most(saturating_mul(kMaxPendingPerCpuUs, cpus));
   history.pending_user_us = kept.user;
   history.pending_nice_us = kept.nice;
   history.pending_system_us = kept.system;
@@ -262,11 +254,11 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   const CpuSet shown = sample.shown.empty() ? CpuSet({0}) : sample.shown;
   const CpuSet cpus = cpus_of_interval(history, shown);
   const uint64_t uptime = std::min(sample.uptime_us, kMaxUptimeUs);
-  const uint64_t dt = minus(uptime, history.uptime_us);
+  const uint64_t dt = saturating_sub(uptime, history.uptime_us);
   history.uptime_us = std::max(history.uptime_us, uptime);
 
   const Use use = take_use(history, sample.usage);
-  const Use reported = use.at_most(times(dt, cpus.size()));
+  const Use reported = use.at_most(saturating_mul(dt, cpus.size()));
   keep_pending(history, use.less(reported), shown.size());
   std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
   fit(by_cpu, dt);

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/wide.h"
 #include "container/cpu_model.h"
 
 namespace vprocfs {
@@ -39,7 +40,7 @@ bool begins_with_container(const ContainerClock& clock) {
 uint64_t uptime_of(const ContainerClock& clock) {
   const uint64_t now = clock.now_us;
   if (!begins_with_container(clock)) {
-    return now > clock.init_start_us ? now - clock.init_start_us : 0;
+    return saturating_sub(now, clock.init_start_us);
   }
   return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(now) + clock.offset_us, 0));
 }

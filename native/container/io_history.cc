@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/affix.h"
+#include "base/wide.h"
 
 namespace vprocfs {
 namespace {
@@ -41,8 +42,7 @@ const HostDisk* disk_of(const std::vector<HostDisk>& disks, DeviceNumber device)
 }
 
 void add(uint64_t& total, uint64_t seen, uint64_t now) {
-  const uint64_t more = now >= seen ? now - seen : now;
-  total = total + more < total ? UINT64_MAX : total + more;
+  total = saturating_add(total, now >= seen ? now - seen : now);
 }
 
 }  // namespace

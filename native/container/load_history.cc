@@ -4,6 +4,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/wide.h"
 #include "facts/cpu.h"
 
 namespace vprocfs {
@@ -64,7 +65,7 @@ void start_load(LoadHistory& history, uint64_t active, uint64_t now_us, uint64_t
 }
 
 void advance_load(LoadHistory& history, uint64_t active, uint64_t now_us) {
-  const uint64_t elapsed = now_us > history.sampled_us ? now_us - history.sampled_us : 0;
+  const uint64_t elapsed = saturating_sub(now_us, history.sampled_us);
   const uint64_t periods = (elapsed + kLoadPeriodUs / 2) / kLoadPeriodUs;
   if (periods == 0) return;
   take_periods(history, active, periods);

@@ -5,6 +5,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/wide.h"
+
 namespace vprocfs {
 
 TaskLoad::TaskLoad(CountedCgroup cgroup, uint64_t key, uint64_t init_start_us, StateFile* state)
@@ -57,8 +59,7 @@ void TaskLoad::take(const TaskCount& count, uint64_t monotonic_us, uint64_t boot
   const std::lock_guard lock(mutex_);
   const uint64_t active = count.running + count.blocked;
   if (!history_.started) {
-    const uint64_t uptime = boottime_us > init_start_us_ ? boottime_us - init_start_us_ : 0;
-    start_load(history_, active, monotonic_us, uptime);
+    start_load(history_, active, monotonic_us, saturating_sub(boottime_us, init_start_us_));
     save();
   } else if (sample || !current_) {
     advance_load(history_, active, monotonic_us);

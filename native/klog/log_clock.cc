@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/wide.h"
+
 namespace vprocfs {
 namespace {
 
@@ -16,7 +18,7 @@ constexpr uint64_t kSuspendedUs = 1'000'000;
 }  // namespace
 
 int64_t LogClock::bound_us(uint64_t monotonic_us) const {
-  const uint64_t passed = monotonic_us > since_us_ ? monotonic_us - since_us_ : 0;
+  const uint64_t passed = saturating_sub(monotonic_us, since_us_);
   return ahead_us_ + static_cast<int64_t>(passed / kPart);
 }
 

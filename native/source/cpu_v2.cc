@@ -1,3 +1,4 @@
+#include "base/wide.h"
 #include "source/controllers.h"
 #include "source/limit_chain.h"
 #include "source/parse.h"
@@ -65,8 +66,7 @@ class CpuTimeV2 : public CpuTimeSource {
     parse_table(*text.value(), kStatKeys, stat);
     facts.nice_us = stat.nice.value_or(0);
     // The kernel counts nice time as user time too.
-    const uint64_t user = stat.user.value_or(0);
-    facts.user_us = user > facts.nice_us ? user - facts.nice_us : 0;
+    facts.user_us = saturating_sub(stat.user.value_or(0), facts.nice_us);
     facts.system_us = stat.system.value_or(0);
     facts.throttled_us = stat.throttled.value_or(0);
     return facts;

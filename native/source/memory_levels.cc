@@ -4,6 +4,7 @@
 #include <string>
 #include <utility>
 
+#include "base/wide.h"
 #include "source/controllers.h"
 #include "source/parse.h"
 
@@ -15,10 +16,6 @@ constexpr size_t kHeld = 2;
 
 /// The smallest machine that is shown has a page, whatever its limit.
 constexpr uint64_t kLeastBytes = 4096;
-
-uint64_t minus(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
-
-uint64_t plus(uint64_t a, uint64_t b) { return a > UINT64_MAX - b ? UINT64_MAX : a + b; }
 
 /// The limit where it is one.
 std::optional<uint64_t> below(const std::optional<uint64_t>& limit, uint64_t capacity) {
@@ -89,13 +86,13 @@ std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
   std::optional<uint64_t> usage;
   if (auto error = read_figure(at, at.usage, files_.usage, buffer, usage)) return error;
   if (!usage) return std::nullopt;
-  if (limit) take_lower(room.free_bytes, minus(*limit, *usage));
-  const uint64_t left = minus(*ceiling, *usage);
+  if (limit) take_lower(room.free_bytes, saturating_sub(*limit, *usage));
+  const uint64_t left = saturating_sub(*ceiling, *usage);
   if (room.available_bytes && left >= *room.available_bytes) return std::nullopt;
   const auto stat = read_file(at, at.stat, files_.stat, buffer);
   if (!stat) return stat.error();
   const uint64_t reclaimable = stat.value() ? files_.reclaimable(*stat.value()) : 0;
-  take_lower(room.available_bytes, plus(left, reclaimable));
+  take_lower(room.available_bytes, saturating_add(left, reclaimable));
   return std::nullopt;
 }
 
@@ -110,7 +107,9 @@ std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,
       if (auto error = read_figure(at, at.usage, files_.usage, buffer, memory)) return error;
     }
   }
-  if (used && memory) take_lower(room.swap_bytes, minus(*limit, minus(*used, *memory)));
+  if (used && memory) {
+    take_lower(room.swap_bytes, saturating_sub(*limit, saturating_sub(*used, *memory)));
+  }
   return std::nullopt;
 }
 
@@ -120,9 +119,11 @@ Result<MemoryRoom> MemoryLevels::read(ReadBuffer& buffer, const Own& own,
   // In whole kB, as what is in use is shown.
   const uint64_t used = own.usage_bytes / 1024 * 1024;
   auto ceiling = below(own_.memory_bytes, host.memory_bytes);
-  if (ceiling) room.free_bytes = minus(*ceiling, used);
+  if (ceiling) room.free_bytes = saturating_sub(*ceiling, used);
   take_lower(ceiling, below(own_.high_bytes, host.memory_bytes));
-  if (ceiling) room.available_bytes = plus(minus(*ceiling, used), own.reclaimable_bytes);
+  if (ceiling) {
+    room.available_bytes = saturating_add(saturating_sub(*ceiling, used), own.reclaimable_bytes);
+  }
   for (Level& at : above_) {
     if (auto error = take_memory(at, buffer, host, room)) return *error;
     if (auto error = take_swap(at, buffer, host, room)) return *error;

@@ -1,3 +1,4 @@
+#include "base/wide.h"
 #include "source/controllers.h"
 #include "source/limit_chain.h"
 #include "source/memory_levels.h"
@@ -84,7 +85,7 @@ class MemoryV1 : public MemorySource {
     if (!memsw) return memsw.error();
     if (!memsw.value()) return facts;
     if (const auto both = parse_u64(*memsw.value())) {
-      facts.swap.used_bytes = *both > *facts.usage_bytes ? *both - *facts.usage_bytes : 0;
+      facts.swap.used_bytes = saturating_sub(*both, *facts.usage_bytes);
     }
     return facts;
   }
@@ -100,7 +101,7 @@ class MemoryV1 : public MemorySource {
   static std::optional<uint64_t> swap_limit(const std::optional<uint64_t>& memory,
                                             const std::optional<uint64_t>& memsw) {
     if (!memsw || !memory) return memsw;
-    return *memsw > *memory ? *memsw - *memory : 0;
+    return saturating_sub(*memsw, *memory);
   }
 
   /// Of all the kernel's events v1 counts two as /proc/vmstat does; its pgpgin and pgpgout are

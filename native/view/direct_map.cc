@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/wide.h"
 #include "base/words.h"
-#include "view/writer.h"
 
 namespace vprocfs {
 

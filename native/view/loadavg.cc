@@ -1,5 +1,6 @@
 #include <algorithm>
 
+#include "base/wide.h"
 #include "view/view.h"
 
 namespace vprocfs {

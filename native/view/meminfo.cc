@@ -2,6 +2,7 @@
 #include <iterator>
 
 #include "base/affix.h"
+#include "base/wide.h"
 #include "view/direct_map.h"
 #include "view/memory_model.h"
 #include "view/view.h"

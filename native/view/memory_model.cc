@@ -4,9 +4,8 @@
 #include <optional>
 #include <string_view>
 
-#include "view/scale.h"
+#include "base/wide.h"
 #include "view/swap_model.h"
-#include "view/writer.h"
 
 namespace vprocfs {
 namespace {

@@ -4,7 +4,6 @@
 #include <vector>
 
 #include "base/wide.h"
-#include "view/writer.h"
 
 namespace vprocfs {
 

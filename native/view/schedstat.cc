@@ -2,6 +2,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/wide.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -16,7 +17,7 @@ uint64_t run_time_ns(const CpuCounters& counters) {
   constexpr uint64_t kNsPerUs = 1000;
   const uint64_t us =
       saturating_add(saturating_add(counters.user_us, counters.nice_us), counters.system_us);
-  return us > UINT64_MAX / kNsPerUs ? UINT64_MAX : us * kNsPerUs;
+  return saturating_mul(us, kNsPerUs);
 }
 
 /// A mask as the kernel prints it ("ff,ffffffff") of the CPUs that are in both.

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/wide.h"
 #include "view/cpu_ticks.h"
 #include "view/view.h"
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/wide.h"
 #include "view/memory_model.h"
 
 namespace vprocfs {
@@ -10,7 +11,7 @@ namespace {
 constexpr uint64_t kUsPerSecond = 1'000'000;
 constexpr unsigned kLoadShift = 16 - 11;  // SI_LOAD_SHIFT - FSHIFT
 
-uint64_t bytes(uint64_t kb) { return kb > UINT64_MAX / 1024 ? UINT64_MAX : kb * 1024; }
+uint64_t bytes(uint64_t kb) { return saturating_mul(kb, 1024); }
 
 }  // namespace
 

@@ -1,3 +1,4 @@
+#include "base/wide.h"
 #include "view/cpu_ticks.h"
 #include "view/view.h"
 

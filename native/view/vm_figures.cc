@@ -3,8 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "view/scale.h"
-#include "view/writer.h"
+#include "base/wide.h"
 
 namespace vprocfs {
 namespace {

@@ -7,12 +7,6 @@
 
 namespace vprocfs {
 
-/// a - b, or 0 where b is larger: no figure is ever negative or wraps.
-constexpr uint64_t saturating_sub(uint64_t a, uint64_t b) { return a > b ? a - b : 0; }
-
-/// a + b, or the largest value where that would wrap.
-constexpr uint64_t saturating_add(uint64_t a, uint64_t b) { return a + b < a ? UINT64_MAX : a + b; }
-
 /// Builds the text of a view. The only place that knows about padding.
 class Writer {
  public:

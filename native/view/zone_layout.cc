@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "view/writer.h"
+#include "base/wide.h"
 
 namespace vprocfs {
 

@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <string_view>
 
-#include "view/scale.h"
+#include "base/wide.h"
 #include "view/view.h"
 #include "view/vm_figures.h"
 #include "view/zone_layout.h"
