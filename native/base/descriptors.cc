@@ -8,6 +8,12 @@
 #include <cstring>
 
 namespace vprocfs {
+namespace {
+
+/// What most processes may have.
+constexpr rlim_t kUsualLimit = 1024;
+
+}  // namespace
 
 ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, size_t count,
                   int flags) {
@@ -55,10 +61,24 @@ ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t m
   return n;
 }
 
-int first_reserved_descriptor() {
+uint64_t descriptor_limit() {
+  rlimit limit{kUsualLimit, kUsualLimit};
+  ::getrlimit(RLIMIT_NOFILE, &limit);
+  return limit.rlim_cur;
+}
+
+uint64_t raise_descriptor_limit() {
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return INT_MAX;
-  return static_cast<int>(std::min<rlim_t>(limit.rlim_cur - limit.rlim_cur / 4, INT_MAX));
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  return descriptor_limit();
+}
+
+int first_reserved_descriptor() {
+  const uint64_t limit = descriptor_limit();
+  return static_cast<int>(std::min<uint64_t>(limit - limit / 4, INT_MAX));
 }
 
 }  // namespace vprocfs

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstddef>
+#include <cstdint>
 
 #include "base/fd.h"
 
@@ -29,6 +30,12 @@ struct Passed {
 /// descriptors, which are close-on-exec. `flags` as of recvmsg(2). Returns what that returns;
 /// allocates nothing.
 ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t most, int flags);
+
+/// How many descriptors this process may have (RLIMIT_NOFILE). Never fails.
+uint64_t descriptor_limit();
+
+/// The same, raised as far as it goes.
+uint64_t raise_descriptor_limit();
 
 /// The first descriptor that is not to be kept for containers: a quarter of what this process may
 /// have open is for all else, and the kernel gives the lowest that is free. Never fails.

@@ -1,14 +1,11 @@
 #include "container/commons.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 
 namespace vprocfs {
 namespace {
 
 constexpr uint64_t kDescriptorsPerSource = 16;
-constexpr uint64_t kUsualDescriptors = 1024;
 
 }  // namespace
 
@@ -16,14 +13,6 @@ const char* to_text(Resource resource) {
   static constexpr const char* kTexts[kResources] = {"containers", "sources",  "open_files",
                                                      "held_bytes", "triggers", "waiting"};
   return kTexts[static_cast<size_t>(resource)];
-}
-
-uint64_t raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kUsualDescriptors;
-  const rlim_t had = limit.rlim_cur;
-  limit.rlim_cur = limit.rlim_max;
-  return ::setrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_max : had;
 }
 
 void bound_descriptors(uint64_t descriptors, uint64_t triggers_each, Bounds& bounds) {

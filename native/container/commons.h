@@ -29,9 +29,6 @@ struct Bound {
 };
 using Bounds = std::array<Bound, kResources>;
 
-/// How many descriptors the process may have (RLIMIT_NOFILE), raised as far as it goes.
-uint64_t raise_descriptor_limit();
-
 /// The bounds of the resources that are descriptors, for a process that may have `descriptors`: a
 /// half for sources, an eighth each for containers and triggers, and a quarter that no tenant gets.
 void bound_descriptors(uint64_t descriptors, uint64_t triggers_each, Bounds& bounds);

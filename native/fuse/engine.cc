@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/descriptors.h"
 #include "node/tree_lines.h"
 
 namespace vprocfs {

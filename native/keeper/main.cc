@@ -1,13 +1,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <utility>
 
+#include "base/descriptors.h"
 #include "keeper/connection.h"
 #include "keeper/fd_store_table.h"
 #include "keeper/hold.h"
@@ -36,14 +36,6 @@ bool occupy_standard_descriptors() {
     ::close(fd);
     return true;
   }
-}
-
-/// One for each container that hands over system calls.
-void raise_descriptor_limit() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 /// From now on: a signal that came while we mount would leave the mount behind, dead.
@@ -85,8 +77,8 @@ int main(int argc, char** argv) {
   clear_resume();
   block_signals();
   protect_from_oom();
-  raise_descriptor_limit();
-  static Store store;  // Large, and the stack is small.
+  raise_descriptor_limit();  // One for each container that hands over system calls.
+  static Store store;        // Large, and the stack is small.
   store.receive();
   Memo memo;
   Launch launched;

@@ -1,7 +1,5 @@
 #include "survey/surveyor.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/thread.h"
 #include "base/words.h"
 #include "container/container.h"
@@ -40,11 +39,7 @@ constexpr size_t kRowsPerThread = 100;
 constexpr size_t kMostThreads = 4;
 
 /// Of all descriptors that this process may have. What answers requests needs them too.
-size_t descriptors() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  return std::min<size_t>(limit.rlim_cur, 1u << 20);
-}
+size_t descriptors() { return std::min<size_t>(descriptor_limit(), 1u << 20); }
 
 /// For how many containers descriptors are kept open.
 size_t most_kept() { return descriptors() / 16 / kFdsPerContainer; }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/descriptors.h"
 #include "base/pidfd.h"
 #include "source/read_file.h"
 #include "watch/process_namespaces.h"
@@ -28,9 +28,7 @@ constexpr uint64_t kProcessBit = uint64_t{1} << 63;
 
 /// For how many namespaces there are descriptors.
 size_t most_known() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return kMostKnown;
-  return std::min<size_t>(kMostKnown, limit.rlim_cur / kShareOfAll / kFdsPerKnown);
+  return std::min<size_t>(kMostKnown, descriptor_limit() / kShareOfAll / kFdsPerKnown);
 }
 
 }  // namespace
