@@ -1,7 +1,5 @@
 #pragma once
 
-#include <unistd.h>
-
 #include <cstdint>
 #include <ctime>
 
@@ -22,11 +20,6 @@ inline uint64_t boottime_us() { return clock_us(CLOCK_BOOTTIME); }
 /// The clock for measuring how long something takes.
 inline uint64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
 inline uint64_t monotonic_ms() { return monotonic_us() / 1000; }
-
-/// The unit of the kernel's times in proc(5), µs.
-inline uint64_t clock_tick_us() {
-  return 1'000'000 / static_cast<uint64_t>(::sysconf(_SC_CLK_TCK));
-}
 
 /// What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC, which changes by suspends only: at least and at
 /// most, for whoever reads both clocks may be stopped in between.

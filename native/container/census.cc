@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "base/pidfd.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -163,15 +162,11 @@ void Census::visit(pid_t pid, uint64_t now_us) {
     if (inits_.count(other) != 0) leave(other);
   }
   if (id.none() || inits_.count(id) != 0 || !has_room(found.value()->tenant)) return;
-  Discovered one;
-  one.init = open_pidfd(found.value()->init);
-  // The PID may have been reused between finding it and pinning it.
-  const auto start = read_start_ticks(procfs_fd_, found.value()->init);
-  if (!one.init || !start || start.value() * 10000 != found.value()->init_start_us) return;
-  inits_[id] = {one.init.get(), found.value()->tenant};
+  auto init = resolver_.pin_init(*found.value());
+  if (!init) return;
+  inits_[id] = {init.value().get(), found.value()->tenant};
   ++of_tenants_[found.value()->tenant];
-  one.description = std::move(*found.value());
-  told_.discovered(std::move(one));
+  told_.discovered({std::move(*found.value()), std::move(init.value())});
 }
 
 }  // namespace vprocfs

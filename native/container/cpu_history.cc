@@ -4,6 +4,7 @@
 #include <numeric>
 #include <utility>
 
+#include "base/clock_tick.h"
 #include "base/wide.h"
 #include "container/share.h"
 
@@ -20,9 +21,9 @@ constexpr uint64_t kMaxUseUs = uint64_t{1} << 60;
 /// it lost unseen: reported late, it would show a busy machine for hours.
 constexpr uint64_t kMaxPendingPerCpuUs = 2'000'000;
 
-/// What moves from one CPU to another moves in whole ticks of /proc/stat (1/USER_HZ s), so that the
-/// sum of the rounded figures does not decrease.
-constexpr uint64_t kTickUs = 10'000;
+/// What moves from one CPU to another moves in whole ticks of /proc/stat, so that the sum of the
+/// rounded figures does not decrease.
+constexpr uint64_t kTickUs = kClockTickUs;
 
 using Values = std::vector<uint64_t>;
 

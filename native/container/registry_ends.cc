@@ -25,15 +25,9 @@ bool Registry::ended(const Entry& entry) {
 }
 
 Result<Registry::Life> Registry::pin(const ContainerDescription& description) {
-  Life life;
-  life.pid_namespace = description.namespaces.pid;
-  life.init = open_pidfd(description.init);
-  if (!life.init) return Error{process_errno(errno), description.cgroup};
-  // The PID may have been reused between finding it and pinning it.
-  const auto start = read_start_ticks(around_.procfs_fd, description.init);
-  if (!start || start.value() * 10000 != description.init_start_us) {
-    return Error{ESRCH, description.cgroup};
-  }
+  auto init = resolver_.pin_init(description);
+  if (!init) return init.error();
+  Life life{description.namespaces.pid, std::move(init.value())};
   if (epoll_) {
     epoll_event event{};
     event.events = EPOLLIN;

@@ -11,7 +11,9 @@
 #include <memory>
 #include <set>
 
+#include "base/clock_tick.h"
 #include "base/directory.h"
+#include "base/pidfd.h"
 #include "source/cgroup_dir.h"
 #include "source/read_file.h"
 
@@ -23,7 +25,6 @@ constexpr unsigned long kNsGetTgidFromPidns = _IOR(0xb7, 0x7, int);
 constexpr unsigned long kNsGetParent = _IO(0xb7, 0x2);
 // <linux/exportfs.h>: FILEID_KERNFS, a bare 64-bit kernfs id.
 constexpr int kFileIdKernfs = 0xfe;
-constexpr uint64_t kTicksPerSecond = 100;  // USER_HZ on every architecture that has containers
 constexpr int kMaxProcessesTried = 1024;
 constexpr int kMaxParents = 64;
 
@@ -48,6 +49,17 @@ Result<bool> Resolver::open() {
       Fd(::openat(procfs_fd_, pid_path(self, "/ns/cgroup").c_str(), O_RDONLY | O_CLOEXEC));
   if (!own_cgroup_ns_) return Error{errno, "/proc/self/ns/cgroup"};
   return true;
+}
+
+Result<Fd> Resolver::pin_init(const ContainerDescription& description) const {
+  Fd init = open_pidfd(description.init);
+  if (!init) return Error{process_errno(errno), description.cgroup};
+  // The PID may have been reused between finding it and pinning it.
+  const auto start = read_start_ticks(procfs_fd_, description.init);
+  if (!start || start.value() * kClockTickUs != description.init_start_us) {
+    return Error{ESRCH, description.cgroup};
+  }
+  return init;
 }
 
 Result<pid_t> Resolver::find_init(pid_t pid, uint64_t pid_namespace) const {
@@ -189,7 +201,7 @@ Result<bool> Resolver::describe(CgroupPaths paths, pid_t init, ContainerDescript
   out.init = init;
   const auto start = read_start_ticks(procfs_fd_, init);
   if (!start) return start.error();
-  out.init_start_us = start.value() * (1000000 / kTicksPerSecond);
+  out.init_start_us = start.value() * kClockTickUs;
   out.boottime_offset_us = read_boottime_offset(procfs_fd_, init);
   return true;
 }

@@ -5,6 +5,7 @@
 #include <array>
 
 #include "base/clock.h"
+#include "base/clock_tick.h"
 #include "container/container.h"
 #include "container/tenant.h"
 #include "source/host_source.h"
@@ -60,12 +61,11 @@ std::optional<Rivals::Use> Rivals::use_of(HostSource& host, Container* outermost
   const auto ticks = cpu_line(stat.value());
   if (!ticks) return std::nullopt;
   const auto [user, nice, system, idle, iowait, irq, softirq, steal] = *ticks;
-  const uint64_t tick_us = clock_tick_us();
   Use use;
   use.at_us = now_us;
   use.cpus = static_cast<uint64_t>(::sysconf(_SC_NPROCESSORS_ONLN));
-  use.idle_us = (idle + iowait) * tick_us;
-  use.kernel_us = (irq + softirq + steal) * tick_us;
+  use.idle_us = (idle + iowait) * kClockTickUs;
+  use.kernel_us = (irq + softirq + steal) * kClockTickUs;
   use.requests_us = requests_us;
   use.tenant_us = tenant_us;
   return use;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock_tick.h"
+
 namespace vprocfs {
 namespace {
 
@@ -28,7 +30,7 @@ std::optional<KnownProcess> holder_at(uint64_t at_us, const PidHolders& holders)
 void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   auto process = holder_at(at_us, holders);
   const bool is_exact = process && process->end_us != 0;
-  const bool is_sure = is_exact || (process && process->start_us + kTickUs <= at_us);
+  const bool is_sure = is_exact || (process && process->start_us + kClockTickUs <= at_us);
   if (process) process->end_us = at_us;
   crashes_.insert({pid, {at_us, std::move(process), is_sure}});
   order_.push_back(pid);
@@ -76,7 +78,7 @@ std::optional<KnownProcess> Crashes::who(pid_t pid, const LogMoment& moment,
     if (start_us > latest_us) continue;
     // By now it may be known better when it began; or it began within a tick, perhaps afterwards.
     const bool is_sure = crash.is_sure || (ended && ended->start_us <= crash.at_us &&
-                                           ended->start_us - start_us < kTickUs);
+                                           ended->start_us - start_us < kClockTickUs);
     // Of two that crashed with that number either may be meant.
     if (!is_sure || found) return std::nullopt;
     found = std::move(process);

@@ -1,11 +1,13 @@
 #include "klog/known_process.h"
 
+#include "base/clock_tick.h"
+
 namespace vprocfs {
 
 bool may_be_one(const PidHolders& holders) {
   const auto& [living, ended] = holders;
   return living && ended && ended->start_us >= living->start_us &&
-         ended->start_us - living->start_us < kTickUs;
+         ended->start_us - living->start_us < kClockTickUs;
 }
 
 KnownProcess as_one(const PidHolders& holders) {

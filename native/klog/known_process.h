@@ -10,9 +10,6 @@
 
 namespace vprocfs {
 
-/// A tick of the times that /proc tells processes to have begun at.
-inline constexpr uint64_t kTickUs = 10'000;
-
 /// How well the log's own time tells when something was logged: a process that is younger than this
 /// then may have the number of one that had just ended.
 inline constexpr uint64_t kYoungUs = 100'000;

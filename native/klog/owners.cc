@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/clock_tick.h"
 #include "source/cgroup_dir.h"
 #include "source/parse.h"
 #include "source/process.h"
@@ -254,7 +255,7 @@ std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64
   found.living = living(pid);
   if (was_it) return may_be_one(found) ? as_one(found) : found.ended;
   if (!found.living || found.living->start_us > at_us) return std::nullopt;
-  const bool is_older = found.living->start_us + kTickUs <= at_us;
+  const bool is_older = found.living->start_us + kClockTickUs <= at_us;
   return is_older || is_in_cgroup(*found.living, cgroup) ? found.living : std::nullopt;
 }
 
@@ -292,7 +293,7 @@ std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
   KnownProcess out;
   const auto before = read_process_stat(procfs_fd_, pid);
   if (!before) return std::nullopt;
-  out.start_us = before.value().start_ticks * kTickUs;
+  out.start_us = before.value().start_ticks * kClockTickUs;
   out.numbers = numbers_of(procfs_fd_, pid);
   const uint64_t own = pid_namespace_of(procfs_fd_, pid);
   auto cgroups = read_cgroup_paths(procfs_fd_, pid);

@@ -1,7 +1,6 @@
 #include <algorithm>
-#include <limits>
 
-#include "base/clock.h"
+#include "base/clock_tick.h"
 #include "source/controllers.h"
 #include "source/limit_chain.h"
 #include "source/parse.h"
@@ -97,8 +96,7 @@ class CpuTimeV1 : public CpuTimeSource {
 
  private:
   static uint64_t from_ticks(uint64_t ticks) {
-    const uint64_t tick_us = clock_tick_us();
-    return ticks > std::numeric_limits<uint64_t>::max() / tick_us ? ticks : ticks * tick_us;
+    return ticks > UINT64_MAX / kClockTickUs ? ticks : ticks * kClockTickUs;
   }
 
   /// "cpu user system", then a line of nanoseconds for each CPU there may be.
