@@ -1,5 +1,3 @@
-#include <string>
-
 #include "base/words.h"
 #include "view/cpu_list.h"
 #include "view/mirror.h"
@@ -26,22 +24,9 @@ void mirror_cpu_list(const Facts& facts, const HostText& host, Writer& writer) {
   writer.ch('\n');
 }
 
-/// Those of a bit map of CPUs ("%*pb": groups of 32 bits in hexadecimal, the highest first) that
-/// the container is shown. It is as wide as the host's.
+/// Those of a bit map of CPUs that the container is shown.
 void mirror_cpu_map(const Facts& facts, const HostText& host, Writer& writer) {
-  std::string text(host.text);
-  uint32_t first = 0;
-  for (size_t i = text.size(); i-- > 0;) {
-    const int value = hex_digit(text[i]);
-    if (value < 0) continue;
-    unsigned shown = 0;
-    for (uint32_t bit = 0; bit < 4; ++bit) {
-      if ((value >> bit & 1) != 0 && facts.shown_cpus.contains(first + bit)) shown |= 1u << bit;
-    }
-    text[i] = "0123456789abcdef"[shown];
-    first += 4;
-  }
-  writer.text(text);
+  writer.text(intersect_cpu_map(host.text, facts.shown_cpus).text);
 }
 
 /// Those of CPUs with blanks between them (drivers/cpufreq/cpufreq.c) that the container is shown.

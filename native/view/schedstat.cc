@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "base/wide.h"
+#include "view/cpu_list.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -20,34 +21,6 @@ uint64_t run_time_ns(const CpuCounters& counters) {
   return saturating_mul(us, kNsPerUs);
 }
 
-/// A mask as the kernel prints it ("ff,ffffffff") of the CPUs that are in both.
-class Mask {
- public:
-  Mask(std::string_view host, const CpuSet& shown) : text_(host) {
-    uint32_t base = 0;
-    for (auto digit = text_.rbegin(); digit != text_.rend(); ++digit) {
-      if (*digit == ',') continue;
-      const auto bits = static_cast<uint32_t>(*digit <= '9' ? *digit - '0' : *digit - 'a' + 10);
-      uint32_t kept = 0;
-      for (uint32_t bit = 0; bit < 4; ++bit) {
-        if ((bits >> bit & 1) != 0 && shown.contains(base + bit)) {
-          kept |= 1u << bit;
-          ++count_;
-        }
-      }
-      *digit = "0123456789abcdef"[kept];
-      base += 4;
-    }
-  }
-
-  const std::string& text() const { return text_; }
-  size_t count() const { return count_; }
-
- private:
-  std::string text_;
-  size_t count_ = 0;
-};
-
 void write_zeros(size_t count, Writer& writer) {
   for (size_t i = 0; i < count; ++i) writer.text(" 0");
   writer.ch('\n');
@@ -59,12 +32,12 @@ void write_domains(const HostSchedstat::Cpu& cpu, const CpuSet& shown, Writer& w
   std::string last;
   uint64_t index = 0;
   for (const auto& domain : cpu.domains) {
-    const Mask mask(domain.mask, shown);
-    if (mask.count() < 2 || mask.text() == last) continue;
-    last = mask.text();
+    const CpuMap map = intersect_cpu_map(domain.mask, shown);
+    if (map.count < 2 || map.text == last) continue;
+    last = map.text;
     const size_t blank = std::min(domain.name.find(' '), domain.name.size());
     writer.text("domain").number(index++).text(std::string_view(domain.name).substr(blank));
-    writer.ch(' ').text(mask.text());
+    writer.ch(' ').text(map.text);
     write_zeros(domain.columns, writer);
   }
 }
