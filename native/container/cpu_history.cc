@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "base/clock_tick.h"
+#include "base/shares.h"
 #include "base/wide.h"
-#include "container/share.h"
 
 namespace vprocfs {
 namespace {
@@ -220,7 +220,7 @@ void add(CpuCounters& to, const CpuCounters& gain) {
 
 /// Adds what a CPU that disappears had to the `heirs`, evenly.
 void hand_over(CpuHistory& history, const CpuCounters& from, const CpuSet& heirs) {
-  const Values even(heirs.size());
+  const Values even(heirs.size(), 1);
   for (const auto field : kFields) {
     const Values ticks = split(from.*field / kTickUs, even);
     uint64_t rest = from.*field % kTickUs;
@@ -263,8 +263,8 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   keep_pending(history, use.less(reported), shown.size());
   std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
   fit(by_cpu, dt);
-  const Values throttled =
-      split(take_delta(sample.usage.throttled_us, history.seen.throttled_us), Values(cpus.size()));
+  const Values throttled = split(take_delta(sample.usage.throttled_us, history.seen.throttled_us),
+                                 Values(cpus.size(), 1));
   std::vector<CpuCounters> gains;
   for (size_t i = 0; i < cpus.size(); ++i) gains.push_back(gain_of(by_cpu[i], throttled[i], dt));
   book(history, cpus, gains, shown);

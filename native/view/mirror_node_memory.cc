@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iterator>
 
+#include "base/shares.h"
 #include "base/words.h"
 #include "view/memory_model.h"
 #include "view/mirror.h"
@@ -114,7 +115,7 @@ class NodeMemory {
     }
     const bool known =
         std::any_of(weights.begin(), weights.end(), [](uint64_t w) { return w > 0; });
-    return known ? in_proportion(pages, weights)[place_] : nodes_.part_by_size(pages, place_);
+    return known ? split(pages, weights)[place_] : nodes_.part_by_size(pages, place_);
   }
   const MemoryModel& model() const { return model_; }
 

@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <utility>
 
-#include "base/wide.h"
+#include "base/shares.h"
 
 namespace vprocfs {
 namespace {
@@ -11,6 +12,16 @@ namespace {
 bool memory_allowed(const HostNode& node, const Facts& facts) {
   const auto& allowed = facts.allowed_nodes;
   return node.total_kb > 0 && (!allowed || allowed->contains(node.id));
+}
+
+bool are_none(const std::vector<uint64_t>& weights) {
+  return std::all_of(weights.begin(), weights.end(), [](uint64_t weight) { return weight == 0; });
+}
+
+/// Parts that sum to `amount` in any case: with no weight at all it is the first one.
+std::vector<uint64_t> in_proportion(uint64_t amount, std::vector<uint64_t> weights) {
+  if (!weights.empty() && are_none(weights)) weights.front() = 1;
+  return split(amount, weights);
 }
 
 }  // namespace
@@ -24,25 +35,6 @@ CpuSet shown_nodes(const Facts& facts) {
     }
   }
   return CpuSet(std::move(ids));
-}
-
-std::vector<uint64_t> in_proportion(uint64_t amount, const std::vector<uint64_t>& weights) {
-  std::vector<uint64_t> parts(weights.size());
-  uint64_t whole = 0;
-  for (const uint64_t weight : weights) whole += weight;
-  if (whole == 0) {
-    if (!parts.empty()) parts.front() = amount;
-    return parts;
-  }
-  // What is given out up to a node is rounded, not each part: so nothing gets lost.
-  uint64_t up_to = 0, given = 0;
-  for (size_t i = 0; i < weights.size(); ++i) {
-    up_to += weights[i];
-    const uint64_t now = mul_div(amount, up_to, whole);
-    parts[i] = now - given;
-    given = now;
-  }
-  return parts;
 }
 
 NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used) {
@@ -68,9 +60,7 @@ NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used) {
     }
     weights.push_back(bytes >> 10);
   }
-  if (std::all_of(weights.begin(), weights.end(), [](uint64_t w) { return w == 0; })) {
-    weights = totals;
-  }
+  if (are_none(weights)) weights = totals;
   const std::vector<uint64_t> wanted = in_proportion(used, weights);
   uint64_t over = 0;
   for (size_t i = 0; i < nodes_.size(); ++i) {
@@ -95,13 +85,13 @@ size_t NodeModel::find(uint32_t id) const {
 uint64_t NodeModel::part(uint64_t amount, size_t place) const {
   std::vector<uint64_t> weights;
   for (const NodeShare& node : nodes_) weights.push_back(node.used);
-  return place < nodes_.size() ? in_proportion(amount, weights)[place] : 0;
+  return place < nodes_.size() ? in_proportion(amount, std::move(weights))[place] : 0;
 }
 
 uint64_t NodeModel::part_by_size(uint64_t amount, size_t place) const {
   std::vector<uint64_t> weights;
   for (const NodeShare& node : nodes_) weights.push_back(node.total);
-  return place < nodes_.size() ? in_proportion(amount, weights)[place] : 0;
+  return place < nodes_.size() ? in_proportion(amount, std::move(weights))[place] : 0;
 }
 
 }  // namespace vprocfs

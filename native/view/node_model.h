@@ -43,8 +43,4 @@ class NodeModel {
   std::vector<NodeShare> nodes_;
 };
 
-/// Cuts `amount` into parts as large, relative to each other, as `weights`, that sum to it; with no
-/// weight at all it is the first part.
-std::vector<uint64_t> in_proportion(uint64_t amount, const std::vector<uint64_t>& weights);
-
 }  // namespace vprocfs

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/shares.h"
 #include "facts/shape.h"
-#include "view/scale.h"
 
 namespace vprocfs {
 
