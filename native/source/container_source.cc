@@ -155,8 +155,7 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
   }
   if (const auto at = open(Controller::kCpu); at.dir) {
     parts->bandwidth_dir = at.dir;
-    parts->bandwidth =
-        at.v2 ? make_bandwidth_v2(at.dir, notifier) : make_bandwidth_v1(at.dir, notifier);
+    parts->bandwidth = make_bandwidth(at.dir, notifier, at.v2);
   }
   if (const auto at = open(Controller::kCpuacct); at.dir) {
     parts->cpu_time = at.v2 ? make_cpu_time_v2(at.dir) : make_cpu_time_v1(at.dir);

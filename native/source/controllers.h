@@ -89,8 +89,8 @@ std::unique_ptr<MemorySource> make_memory_v2(DirPtr dir, ChangeNotifier* notifie
 std::unique_ptr<HugetlbSource> make_hugetlb(DirPtr dir, ChangeNotifier* notifier, bool v2,
                                             const std::vector<uint64_t>& sizes);
 
-std::unique_ptr<BandwidthSource> make_bandwidth_v1(DirPtr dir, ChangeNotifier* notifier);
-std::unique_ptr<BandwidthSource> make_bandwidth_v2(DirPtr dir, ChangeNotifier* notifier);
+std::unique_ptr<BandwidthSource> make_bandwidth(const DirPtr& dir, ChangeNotifier* notifier,
+                                                bool v2);
 
 std::unique_ptr<CpuTimeSource> make_cpu_time_v1(const DirPtr& dir);
 std::unique_ptr<CpuTimeSource> make_cpu_time_v2(DirPtr dir);

@@ -2,59 +2,10 @@
 
 #include "base/clock_tick.h"
 #include "source/controllers.h"
-#include "source/limit_chain.h"
 #include "source/parse.h"
 
 namespace vprocfs {
 namespace {
-
-struct Throttling {
-  std::optional<uint64_t> time_ns;
-};
-constexpr Key<Throttling> kThrottlingKeys[] = {{"throttled_time", &Throttling::time_ns}};
-
-class BandwidthV1 : public BandwidthSource {
- public:
-  BandwidthV1(DirPtr dir, ChangeNotifier* notifier)
-      : quotas_(dir, notifier, {"cpu.cfs_quota_us", "cpu.cfs_period_us"},
-                LimitChain::Reach::kAncestors),
-        local_(dir, "cpu.stat.local"),
-        stat_(dir, "cpu.stat") {}
-
-  Result<std::optional<CpuBandwidth>> read(ReadBuffer& buffer) override {
-    if (!quotas_.stale()) return least_;
-    least_.reset();
-    const auto take = [this](const LimitChain::Texts& texts, size_t) {
-      if (!texts[0] || !texts[1]) return;
-      const auto quota = parse_u64(*texts[0]);
-      const auto period = parse_u64(*texts[1]);
-      if (quota && period && *quota > 0 && *period > 0) take_tighter(least_, {*quota, *period});
-    };
-    if (auto error = quotas_.refresh(buffer, take)) return *error;
-    return least_;
-  }
-
-  std::optional<uint64_t> writes() const override { return quotas_.writes(); }
-
-  /// cpu.stat.local (6.6) also counts the time in which an ancestor's quota held the cgroup back;
-  /// cpu.stat only knows the cgroup's own.
-  Result<std::optional<uint64_t>> throttled_us(ReadBuffer& buffer) override {
-    for (KeptFile* file : {&local_, &stat_}) {
-      const auto text = file->read(buffer, false);
-      if (!text) return text.error();
-      if (!text.value()) continue;
-      Throttling throttling;
-      parse_table(*text.value(), kThrottlingKeys, throttling);
-      if (throttling.time_ns) return std::optional<uint64_t>(*throttling.time_ns / 1000);
-    }
-    return std::optional<uint64_t>();
-  }
-
- private:
-  LimitChain quotas_;
-  KeptFile local_, stat_;
-  std::optional<CpuBandwidth> least_;
-};
 
 struct Ticks {
   std::optional<uint64_t> user, system;
@@ -149,10 +100,6 @@ class CpuTimeV1 : public CpuTimeSource {
 };
 
 }  // namespace
-
-std::unique_ptr<BandwidthSource> make_bandwidth_v1(DirPtr dir, ChangeNotifier* notifier) {
-  return std::make_unique<BandwidthV1>(std::move(dir), notifier);
-}
 
 std::unique_ptr<CpuTimeSource> make_cpu_time_v1(const DirPtr& dir) {
   return std::make_unique<CpuTimeV1>(dir);
