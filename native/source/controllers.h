@@ -103,8 +103,10 @@ std::unique_ptr<IoSource> make_io_v2(DirPtr dir, ChangeNotifier* notifier);
 /// Takes `next` where it allows less CPU time per wall time than `least`, compared exactly.
 void take_tighter(std::optional<CpuBandwidth>& least, const CpuBandwidth& next);
 
-/// Adds the event `key` of a table of "key value" lines, where it has one.
-void add_event(std::string_view table, std::string_view key, MemoryFacts& facts);
+/// Adds the event oom_kill of a file of "key value" lines, where it has one. `probe` as of
+/// KeptFile.
+std::optional<Error> add_oom_kills(KeptFile& file, bool probe, ReadBuffer& buffer,
+                                   MemoryFacts& facts);
 
 /// Takes `next` where it is lower than `least`.
 void take_lower(std::optional<uint64_t>& least, const std::optional<uint64_t>& next);

@@ -15,11 +15,16 @@ void take_lower(std::optional<uint64_t>& least, const std::optional<uint64_t>& n
   if (next && (!least || *next < *least)) least = next;
 }
 
-void add_event(std::string_view table, std::string_view key, MemoryFacts& facts) {
-  for_each_line(table, [&](std::string_view line) {
-    if (take_word(line) != key) return;
-    if (const auto count = parse_u64(line)) facts.events.push_back({std::string(key), *count});
+std::optional<Error> add_oom_kills(KeptFile& file, bool probe, ReadBuffer& buffer,
+                                   MemoryFacts& facts) {
+  constexpr const char* kKey = "oom_kill";
+  const auto text = file.read(buffer, probe);
+  if (!text) return text.error();
+  for_each_line(text.value().value_or(""), [&](std::string_view line) {
+    if (take_word(line) != kKey) return;
+    if (const auto count = parse_u64(line)) facts.events.push_back({kKey, *count});
   });
+  return std::nullopt;
 }
 
 }  // namespace vprocfs

@@ -22,6 +22,12 @@ std::optional<uint64_t> below(const std::optional<uint64_t>& limit, uint64_t cap
   return limit && *limit < capacity ? limit : std::nullopt;
 }
 
+/// v1 does not tell of slab.
+uint64_t reclaimable_bytes(const MemoryStat& stat) {
+  return stat.active_file.value_or(0) + stat.inactive_file.value_or(0) +
+         stat.slab_reclaimable.value_or(0);
+}
+
 }  // namespace
 
 void MemoryLevels::clear() {
@@ -91,8 +97,8 @@ std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
   if (room.available_bytes && left >= *room.available_bytes) return std::nullopt;
   const auto stat = read_file(at, at.stat, files_.stat, buffer);
   if (!stat) return stat.error();
-  const uint64_t reclaimable = stat.value() ? files_.reclaimable(*stat.value()) : 0;
-  take_lower(room.available_bytes, saturating_add(left, reclaimable));
+  const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
+  take_lower(room.available_bytes, saturating_add(left, reclaimable_bytes(its)));
   return std::nullopt;
 }
 
@@ -113,16 +119,17 @@ std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,
   return std::nullopt;
 }
 
-Result<MemoryRoom> MemoryLevels::read(ReadBuffer& buffer, const Own& own,
+Result<MemoryRoom> MemoryLevels::read(ReadBuffer& buffer, const MemoryFacts& own,
                                       const HostMemorySize& host) {
   MemoryRoom room;
   // In whole kB, as what is in use is shown.
-  const uint64_t used = own.usage_bytes / 1024 * 1024;
+  const uint64_t used = own.usage_bytes.value_or(0) / 1024 * 1024;
   auto ceiling = below(own_.memory_bytes, host.memory_bytes);
   if (ceiling) room.free_bytes = saturating_sub(*ceiling, used);
   take_lower(ceiling, below(own_.high_bytes, host.memory_bytes));
   if (ceiling) {
-    room.available_bytes = saturating_add(saturating_sub(*ceiling, used), own.reclaimable_bytes);
+    room.available_bytes =
+        saturating_add(saturating_sub(*ceiling, used), reclaimable_bytes(own.stat));
   }
   for (Level& at : above_) {
     if (auto error = take_memory(at, buffer, host, room)) return *error;

@@ -28,16 +28,11 @@ class MemoryLevels {
     const char* stat;
     const char* swap_usage;
     bool swap_counts_memory;  ///< v1: what `swap_usage` tells is memory and swap
-    /// What of memory.stat can be reclaimed, bytes.
-    uint64_t (*reclaimable)(std::string_view stat);
+    MemoryStat (*parse_stat)(std::string_view text);
   };
   /// nothing: no limit.
   struct Limits {
     std::optional<uint64_t> memory_bytes, high_bytes, swap_bytes;
-  };
-  /// Of the container's own cgroup, which have been read already.
-  struct Own {
-    uint64_t usage_bytes = 0, reclaimable_bytes = 0;
   };
 
   /// `files` must outlive it.
@@ -49,8 +44,9 @@ class MemoryLevels {
   /// The limits of the cgroup `level` above the container; 0 is its own. From the leaf up.
   void add(size_t level, const Limits& given);
 
-  /// What is left. A cgroup whose files are not there (any more) limits nothing.
-  Result<MemoryRoom> read(ReadBuffer& buffer, const Own& own, const HostMemorySize& host);
+  /// What is left. `own`: of the container's own cgroup, whose usage and memory.stat have been read
+  /// already. A cgroup whose files are not there (any more) limits nothing.
+  Result<MemoryRoom> read(ReadBuffer& buffer, const MemoryFacts& own, const HostMemorySize& host);
 
  private:
   struct Level {

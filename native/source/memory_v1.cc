@@ -21,20 +21,15 @@ constexpr Key<StatV1> kStatKeys[] = {
     {"total_swap", &StatV1::swap},
 };
 
-uint64_t reclaimable(const MemoryStat& stat) {
-  return stat.active_file.value_or(0) + stat.inactive_file.value_or(0);
+StatV1 parse_stat(std::string_view text) {
+  StatV1 stat;
+  parse_table(text, kStatKeys, stat);
+  return stat;
 }
 
-uint64_t reclaimable_of(std::string_view text) {
-  constexpr Key<MemoryStat> kKeys[] = {{"total_inactive_file", &MemoryStat::inactive_file},
-                                       {"total_active_file", &MemoryStat::active_file}};
-  MemoryStat stat;
-  parse_table(text, kKeys, stat);
-  return reclaimable(stat);
-}
-
-constexpr MemoryLevels::Files kFiles = {"memory.usage_in_bytes", "memory.stat",
-                                        "memory.memsw.usage_in_bytes", true, reclaimable_of};
+constexpr MemoryLevels::Files kFiles = {
+    "memory.usage_in_bytes", "memory.stat", "memory.memsw.usage_in_bytes", true,
+    [](std::string_view text) -> MemoryStat { return parse_stat(text); }};
 
 std::optional<uint64_t> real_limit(const std::optional<uint64_t>& value) {
   return value && *value < kNoLimitBytes ? value : std::nullopt;
@@ -63,20 +58,18 @@ class MemoryV1 : public MemorySource {
 
     const auto text = stat_.read_figures(buffer, false);
     if (!text) return text.error();
-    StatV1 stat;
-    if (text.value()) parse_table(*text.value(), kStatKeys, stat);
+    const StatV1 stat = text.value() ? parse_stat(*text.value()) : StatV1();
     facts.stat = stat;
     if (events != MemoryEvents::kNone && text.value()) add_events(*text.value(), facts);
     if (events == MemoryEvents::kAll) {
-      if (auto error = add_oom_kills(buffer, facts)) return *error;
+      if (auto error = add_oom_kills(oom_control_, false, buffer, facts)) return *error;
     }
     // The kernel has taken the minimum over the ancestors already.
     facts.limit_bytes = real_limit(stat.memory_limit);
     facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
     facts.swap.used_bytes = stat.swap;
     facts.swap.swappiness_zero = swappiness_zero_;
-    const auto room =
-        levels_.read(buffer, {facts.usage_bytes.value_or(0), reclaimable(stat)}, host);
+    const auto room = levels_.read(buffer, facts, host);
     if (!room) return room.error();
     facts.room = room.value();
     if (stat.swap || !facts.usage_bytes) return facts;
@@ -115,13 +108,6 @@ class MemoryV1 : public MemorySource {
         facts.events.push_back({std::string(key.substr(kTotal.size())), *count});
       }
     });
-  }
-
-  std::optional<Error> add_oom_kills(ReadBuffer& buffer, MemoryFacts& facts) {
-    const auto text = oom_control_.read(buffer, false);
-    if (!text) return text.error();
-    if (text.value()) add_event(*text.value(), "oom_kill", facts);
-    return std::nullopt;
   }
 
   std::optional<Error> read_limits(ReadBuffer& buffer) {

@@ -12,22 +12,14 @@ constexpr Key<MemoryStat> kStatKeys[] = {
 #include "facts/memory_keys.def"
 };
 
-uint64_t reclaimable(const MemoryStat& stat) {
-  return stat.active_file.value_or(0) + stat.inactive_file.value_or(0) +
-         stat.slab_reclaimable.value_or(0);
-}
-
-uint64_t reclaimable_of(std::string_view text) {
-  constexpr Key<MemoryStat> kKeys[] = {{"inactive_file", &MemoryStat::inactive_file},
-                                       {"active_file", &MemoryStat::active_file},
-                                       {"slab_reclaimable", &MemoryStat::slab_reclaimable}};
+MemoryStat parse_stat(std::string_view text) {
   MemoryStat stat;
-  parse_table(text, kKeys, stat);
-  return reclaimable(stat);
+  parse_table(text, kStatKeys, stat);
+  return stat;
 }
 
 constexpr MemoryLevels::Files kFiles = {"memory.current", "memory.stat", "memory.swap.current",
-                                        false, reclaimable_of};
+                                        false, parse_stat};
 
 class MemoryV2 : public MemorySource {
  public:
@@ -57,10 +49,10 @@ class MemoryV2 : public MemorySource {
 
     const auto stat = stat_.read_figures(buffer, probe);
     if (!stat) return stat.error();
-    if (stat.value()) parse_table(*stat.value(), kStatKeys, facts.stat);
+    if (stat.value()) facts.stat = parse_stat(*stat.value());
     if (events != MemoryEvents::kNone && stat.value()) add_events(*stat.value(), facts);
     if (events == MemoryEvents::kAll) {
-      if (auto error = add_oom_kills(probe, buffer, facts)) return *error;
+      if (auto error = add_oom_kills(events_, probe, buffer, facts)) return *error;
     }
     // Without the controller no file has told whether the cgroup is still there.
     if (!current.value() && !stat.value() && !dir_->alive()) return dir_->gone();
@@ -69,8 +61,7 @@ class MemoryV2 : public MemorySource {
     if (!swap) return swap.error();
     if (swap.value()) facts.swap.used_bytes = parse_u64(*swap.value());
 
-    const auto room =
-        levels_.read(buffer, {facts.usage_bytes.value_or(0), reclaimable(facts.stat)}, host);
+    const auto room = levels_.read(buffer, facts, host);
     if (!room) return room.error();
     facts.room = room.value();
     return facts;
@@ -84,13 +75,6 @@ class MemoryV2 : public MemorySource {
       const std::string_view key = take_word(line);
       if (const auto count = parse_u64(line)) facts.events.push_back({std::string(key), *count});
     });
-  }
-
-  std::optional<Error> add_oom_kills(bool probe, ReadBuffer& buffer, MemoryFacts& facts) {
-    const auto text = events_.read(buffer, probe);
-    if (!text) return text.error();
-    if (text.value()) add_event(*text.value(), "oom_kill", facts);
-    return std::nullopt;
   }
 
   std::optional<Error> refresh(ReadBuffer& buffer) {
