@@ -1,67 +1,14 @@
 #include <algorithm>
-#include <iterator>
 
 #include "base/shares.h"
 #include "base/words.h"
-#include "view/memory_model.h"
+#include "view/memory_lines.h"
 #include "view/mirror.h"
 #include "view/node_model.h"
+#include "view/vm_figures.h"
 
 namespace vprocfs {
 namespace {
-
-/// A line of a node's meminfo and the figure of which the node has a part.
-struct Label {
-  std::string_view name;
-  uint64_t MemoryModel::*figure;
-};
-
-constexpr Label kLabels[] = {
-    {"SwapCached", &MemoryModel::swap_cached},
-    {"Active(anon)", &MemoryModel::active_anon},
-    {"Inactive(anon)", &MemoryModel::inactive_anon},
-    {"Active(file)", &MemoryModel::active_file},
-    {"Inactive(file)", &MemoryModel::inactive_file},
-    {"Unevictable", &MemoryModel::unevictable},
-    {"Dirty", &MemoryModel::dirty},
-    {"Writeback", &MemoryModel::writeback},
-    {"Mapped", &MemoryModel::mapped},
-    {"AnonPages", &MemoryModel::anon},
-    {"Shmem", &MemoryModel::shmem},
-    {"KernelStack", &MemoryModel::kernel_stack},
-    {"PageTables", &MemoryModel::page_tables},
-    {"SecPageTables", &MemoryModel::sec_page_tables},
-    {"KReclaimable", &MemoryModel::slab_reclaimable},
-    {"SReclaimable", &MemoryModel::slab_reclaimable},
-    {"SUnreclaim", &MemoryModel::slab_unreclaimable},
-    {"AnonHugePages", &MemoryModel::anon_huge},
-    {"ShmemHugePages", &MemoryModel::shmem_huge},
-    {"FileHugePages", &MemoryModel::file_huge},
-};
-
-/// Counters of a node's vmstat, in pages; nr_kernel_stack is in kB (mm/vmstat.c).
-constexpr Label kCounters[] = {
-    {"nr_inactive_anon", &MemoryModel::inactive_anon},
-    {"nr_zone_inactive_anon", &MemoryModel::inactive_anon},
-    {"nr_active_anon", &MemoryModel::active_anon},
-    {"nr_zone_active_anon", &MemoryModel::active_anon},
-    {"nr_inactive_file", &MemoryModel::inactive_file},
-    {"nr_zone_inactive_file", &MemoryModel::inactive_file},
-    {"nr_active_file", &MemoryModel::active_file},
-    {"nr_zone_active_file", &MemoryModel::active_file},
-    {"nr_unevictable", &MemoryModel::unevictable},
-    {"nr_zone_unevictable", &MemoryModel::unevictable},
-    {"nr_slab_reclaimable", &MemoryModel::slab_reclaimable},
-    {"nr_slab_unreclaimable", &MemoryModel::slab_unreclaimable},
-    {"nr_anon_pages", &MemoryModel::anon},
-    {"nr_mapped", &MemoryModel::mapped},
-    {"nr_dirty", &MemoryModel::dirty},
-    {"nr_writeback", &MemoryModel::writeback},
-    {"nr_shmem", &MemoryModel::shmem},
-    {"nr_page_table_pages", &MemoryModel::page_tables},
-    {"nr_sec_page_table_pages", &MemoryModel::sec_page_tables},
-    {"nr_swapcached", &MemoryModel::swap_cached},
-};
 
 /// The memory of one node of a container.
 class NodeMemory {
@@ -94,17 +41,20 @@ class NodeMemory {
     using Node = HostHugePool::Node;
     if (name == "HugePages_Total") return huge_pages(model_.huge_pages, page_kb_, &Node::pages);
     if (name == "HugePages_Free") return huge_pages(model_.huge_pages_free, page_kb_, &Node::free);
-    return labelled(kLabels, name);
+    return part(figure_of(model_, name));
   }
 
-  /// kB of a counter of vmstat.
-  uint64_t counter(std::string_view name) const {
-    if (name == "nr_free_pages") return line("MemFree");
-    if (name == "nr_file_pages") return file_pages();
-    return labelled(kCounters, name);
+  /// A counter of vmstat, in the kernel's unit. Of huge pages, of zswap, and of what is to be
+  /// written in sum, nothing is told by node.
+  uint64_t counter(std::string_view name, uint64_t page_kb) const {
+    if (name == "nr_file_pages") return file_pages() / page_kb;
+    using Unit = VmAmount::Unit;
+    const VmAmount* amount = find_vm_amount(name);
+    if (amount == nullptr || amount->unit == Unit::kHugePages) return 0;
+    if (!amount->labels[1].empty() || name == "nr_zspages") return 0;
+    const uint64_t kb = line(amount->labels[0]);
+    return amount->unit == Unit::kKb ? kb : kb / page_kb;
   }
-
-  uint64_t kernel_stack() const { return part(model_.kernel_stack); }
 
   /// The node's part of `pages` huge pages: as the host's are on its nodes, where that is known.
   uint64_t huge_pages(uint64_t pages, uint64_t page_kb,
@@ -117,7 +67,6 @@ class NodeMemory {
         std::any_of(weights.begin(), weights.end(), [](uint64_t w) { return w > 0; });
     return known ? split(pages, weights)[place_] : nodes_.part_by_size(pages, place_);
   }
-  const MemoryModel& model() const { return model_; }
 
  private:
   static constexpr std::string_view kHugePages = "HugePages_";
@@ -135,13 +84,6 @@ class NodeMemory {
       }
     }
     return 0;
-  }
-
-  template <size_t N>
-  uint64_t labelled(const Label (&labels)[N], std::string_view name) const {
-    const Label* label = std::find_if(std::begin(labels), std::end(labels),
-                                      [&](const Label& l) { return l.name == name; });
-    return label == std::end(labels) ? 0 : part(model_.*label->figure);
   }
 
   MemoryModel model_;
@@ -184,12 +126,8 @@ void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer
   const NodeMemory memory(facts, host.node);
   for_each_line(host.text, [&](std::string_view text) {
     const std::string_view name = text.substr(0, text.find(' '));
-    uint64_t value = 0;
-    if (memory.accounted() && memory.shown()) {
-      value =
-          name == "nr_kernel_stack" ? memory.kernel_stack() : memory.counter(name) / facts.page_kb;
-    }
-    writer.text(name).ch(' ').number(value).ch('\n');
+    const bool known = memory.accounted() && memory.shown();
+    writer.text(name).ch(' ').number(known ? memory.counter(name, facts.page_kb) : 0).ch('\n');
   });
 }
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/wide.h"
-#include "view/memory_model.h"
+#include "view/memory_lines.h"
 
 namespace vprocfs {
 namespace {
@@ -21,14 +21,15 @@ SysinfoFigures sysinfo_figures(const Facts& facts) {
   for (size_t i = 0; i < out.loads.size(); ++i) out.loads[i] = facts.tasks.load[i] << kLoadShift;
   out.tasks = std::max(facts.tasks.total, facts.tasks.running);
   const MemoryModel model = memory_model(facts);
-  const auto line = [&](const char* label, uint64_t accounted) {
+  const auto line = [&](const char* label) {
     // As in /proc/meminfo: without a memory controller the host's lines stand.
-    return bytes(model.accounted ? accounted : facts.host_meminfo->value(label).value_or(0));
+    return bytes(model.accounted ? figure_of(model, label)
+                                 : facts.host_meminfo->value(label).value_or(0));
   };
-  out.total = line("MemTotal", model.total);
-  out.free = line("MemFree", model.free);
-  out.shared = line("Shmem", model.shmem);
-  out.buffers = line("Buffers", model.buffers);
+  out.total = line("MemTotal");
+  out.free = line("MemFree");
+  out.shared = line("Shmem");
+  out.buffers = line("Buffers");
   out.swap_total = bytes(model.swap_total);
   out.swap_free = bytes(model.swap_free);
   return out;

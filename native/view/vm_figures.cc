@@ -4,108 +4,52 @@
 #include <iterator>
 
 #include "base/wide.h"
+#include "view/memory_lines.h"
 
 namespace vprocfs {
 namespace {
 
-/// What an amount is counted in (mm/vmstat.c, vmstat_item_print_in_thp and the names themselves).
-enum class Unit : uint8_t { kPages, kHugePages, kKb };
-
-struct Rule {
-  std::string_view key;
-  Unit unit;
-  uint64_t MemoryModel::*first;
-  uint64_t MemoryModel::*second;  ///< to be added; may be nullptr
-  /// The lines of meminfo that add up to it, for containers to which the host's figures stand.
-  std::string_view labels[3];
-};
+using Unit = VmAmount::Unit;
 
 /// Sorted by key. What is not here is 0, as is any line of a newer kernel.
-constexpr Rule kRules[] = {
-    {"nr_active_anon", Unit::kPages, &MemoryModel::active_anon, nullptr, {"Active(anon)"}},
-    {"nr_active_file", Unit::kPages, &MemoryModel::active_file, nullptr, {"Active(file)"}},
-    {"nr_anon_pages", Unit::kPages, &MemoryModel::anon, nullptr, {"AnonPages"}},
-    {"nr_anon_transparent_hugepages",
-     Unit::kHugePages,
-     &MemoryModel::anon_huge,
-     nullptr,
-     {"AnonHugePages"}},
-    {"nr_dirty", Unit::kPages, &MemoryModel::dirty, nullptr, {"Dirty"}},
-    {"nr_file_hugepages", Unit::kHugePages, &MemoryModel::file_huge, nullptr, {"FileHugePages"}},
-    {"nr_file_pages",
-     Unit::kPages,
-     &MemoryModel::file_pages,
-     nullptr,
-     {"Cached", "SwapCached", "Buffers"}},
-    {"nr_free_pages", Unit::kPages, &MemoryModel::free, nullptr, {"MemFree"}},
-    {"nr_inactive_anon", Unit::kPages, &MemoryModel::inactive_anon, nullptr, {"Inactive(anon)"}},
-    {"nr_inactive_file", Unit::kPages, &MemoryModel::inactive_file, nullptr, {"Inactive(file)"}},
-    {"nr_kernel_stack", Unit::kKb, &MemoryModel::kernel_stack, nullptr, {"KernelStack"}},
-    {"nr_mapped", Unit::kPages, &MemoryModel::mapped, nullptr, {"Mapped"}},
-    {"nr_page_table_pages", Unit::kPages, &MemoryModel::page_tables, nullptr, {"PageTables"}},
-    {"nr_sec_page_table_pages",
-     Unit::kPages,
-     &MemoryModel::sec_page_tables,
-     nullptr,
-     {"SecPageTables"}},
-    {"nr_shmem", Unit::kPages, &MemoryModel::shmem, nullptr, {"Shmem"}},
-    {"nr_shmem_hugepages", Unit::kHugePages, &MemoryModel::shmem_huge, nullptr, {"ShmemHugePages"}},
-    {"nr_slab_reclaimable",
-     Unit::kPages,
-     &MemoryModel::slab_reclaimable,
-     nullptr,
-     {"SReclaimable"}},
-    {"nr_slab_unreclaimable",
-     Unit::kPages,
-     &MemoryModel::slab_unreclaimable,
-     nullptr,
-     {"SUnreclaim"}},
-    {"nr_swapcached", Unit::kPages, &MemoryModel::swap_cached, nullptr, {"SwapCached"}},
-    {"nr_unevictable", Unit::kPages, &MemoryModel::unevictable, nullptr, {"Unevictable"}},
-    {"nr_writeback", Unit::kPages, &MemoryModel::writeback, nullptr, {"Writeback"}},
-    {"nr_zone_active_anon", Unit::kPages, &MemoryModel::active_anon, nullptr, {"Active(anon)"}},
-    {"nr_zone_active_file", Unit::kPages, &MemoryModel::active_file, nullptr, {"Active(file)"}},
-    {"nr_zone_inactive_anon",
-     Unit::kPages,
-     &MemoryModel::inactive_anon,
-     nullptr,
-     {"Inactive(anon)"}},
-    {"nr_zone_inactive_file",
-     Unit::kPages,
-     &MemoryModel::inactive_file,
-     nullptr,
-     {"Inactive(file)"}},
-    {"nr_zone_unevictable", Unit::kPages, &MemoryModel::unevictable, nullptr, {"Unevictable"}},
-    {"nr_zone_write_pending",
-     Unit::kPages,
-     &MemoryModel::dirty,
-     &MemoryModel::writeback,
-     {"Dirty", "Writeback"}},
-    {"nr_zspages", Unit::kPages, &MemoryModel::zswap, nullptr, {"Zswap"}},
+constexpr VmAmount kAmounts[] = {
+    {"nr_active_anon", Unit::kPages, {"Active(anon)"}},
+    {"nr_active_file", Unit::kPages, {"Active(file)"}},
+    {"nr_anon_pages", Unit::kPages, {"AnonPages"}},
+    {"nr_anon_transparent_hugepages", Unit::kHugePages, {"AnonHugePages"}},
+    {"nr_dirty", Unit::kPages, {"Dirty"}},
+    {"nr_file_hugepages", Unit::kHugePages, {"FileHugePages"}},
+    {"nr_file_pages", Unit::kPages, {"Cached", "SwapCached", "Buffers"}},
+    {"nr_free_pages", Unit::kPages, {"MemFree"}},
+    {"nr_inactive_anon", Unit::kPages, {"Inactive(anon)"}},
+    {"nr_inactive_file", Unit::kPages, {"Inactive(file)"}},
+    {"nr_kernel_stack", Unit::kKb, {"KernelStack"}},
+    {"nr_mapped", Unit::kPages, {"Mapped"}},
+    {"nr_page_table_pages", Unit::kPages, {"PageTables"}},
+    {"nr_sec_page_table_pages", Unit::kPages, {"SecPageTables"}},
+    {"nr_shmem", Unit::kPages, {"Shmem"}},
+    {"nr_shmem_hugepages", Unit::kHugePages, {"ShmemHugePages"}},
+    {"nr_slab_reclaimable", Unit::kPages, {"SReclaimable"}},
+    {"nr_slab_unreclaimable", Unit::kPages, {"SUnreclaim"}},
+    {"nr_swapcached", Unit::kPages, {"SwapCached"}},
+    {"nr_unevictable", Unit::kPages, {"Unevictable"}},
+    {"nr_writeback", Unit::kPages, {"Writeback"}},
+    {"nr_zone_active_anon", Unit::kPages, {"Active(anon)"}},
+    {"nr_zone_active_file", Unit::kPages, {"Active(file)"}},
+    {"nr_zone_inactive_anon", Unit::kPages, {"Inactive(anon)"}},
+    {"nr_zone_inactive_file", Unit::kPages, {"Inactive(file)"}},
+    {"nr_zone_unevictable", Unit::kPages, {"Unevictable"}},
+    {"nr_zone_write_pending", Unit::kPages, {"Dirty", "Writeback"}},
+    {"nr_zspages", Unit::kPages, {"Zswap"}},
 };
 
-constexpr bool rules_are_sorted() {
-  for (size_t i = 1; i < std::size(kRules); ++i) {
-    if (!(kRules[i - 1].key < kRules[i].key)) return false;
+constexpr bool amounts_are_sorted() {
+  for (size_t i = 1; i < std::size(kAmounts); ++i) {
+    if (!(kAmounts[i - 1].key < kAmounts[i].key)) return false;
   }
   return true;
 }
-static_assert(rules_are_sorted(), "kRules is searched by bisection");
-
-const Rule* find_rule(std::string_view key) {
-  const Rule* rule =
-      std::lower_bound(std::begin(kRules), std::end(kRules), key,
-                       [](const Rule& r, std::string_view wanted) { return r.key < wanted; });
-  return rule != std::end(kRules) && rule->key == key ? rule : nullptr;
-}
-
-uint64_t host_kb(const HostMeminfo& host, const Rule& rule) {
-  uint64_t sum = 0;
-  for (const std::string_view label : rule.labels) {
-    if (!label.empty()) sum = saturating_add(sum, host.value(label).value_or(0));
-  }
-  return sum;
-}
+static_assert(amounts_are_sorted(), "kAmounts is searched by bisection");
 
 /// The kernel begins to write at a share of the memory that may be dirty, free pages and file pages
 /// (mm/page-writeback.c): the host's share of the container's.
@@ -126,18 +70,27 @@ uint64_t dirty_threshold(const Facts& facts, const MemoryModel& model, std::stri
 
 }  // namespace
 
+const VmAmount* find_vm_amount(std::string_view key) {
+  const VmAmount* amount =
+      std::lower_bound(std::begin(kAmounts), std::end(kAmounts), key,
+                       [](const VmAmount& a, std::string_view wanted) { return a.key < wanted; });
+  return amount != std::end(kAmounts) && amount->key == key ? amount : nullptr;
+}
+
 VmFigures::VmFigures(const Facts& facts) : facts_(facts), model_(memory_model(facts)) {}
 
 uint64_t VmFigures::amount(std::string_view key) const {
   if (key == "nr_dirty_threshold" || key == "nr_dirty_background_threshold") {
     return dirty_threshold(facts_, model_, key);
   }
-  const Rule* rule = find_rule(key);
-  if (rule == nullptr) return 0;
-  uint64_t kb = model_.*rule->first;
-  if (rule->second != nullptr) kb = saturating_add(kb, model_.*rule->second);
-  if (!model_.accounted) kb = host_kb(*facts_.host_meminfo, *rule);
-  switch (rule->unit) {
+  const VmAmount* amount = find_vm_amount(key);
+  if (amount == nullptr) return 0;
+  uint64_t kb = 0;
+  for (const std::string_view label : amount->labels) {
+    kb = saturating_add(kb, model_.accounted ? figure_of(model_, label)
+                                             : facts_.host_meminfo->value(label).value_or(0));
+  }
+  switch (amount->unit) {
     case Unit::kPages:
       return pages(kb);
     case Unit::kHugePages:

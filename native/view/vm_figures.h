@@ -9,6 +9,19 @@
 
 namespace vprocfs {
 
+/// An amount of mm/vmstat.c, and where /proc/meminfo has it.
+struct VmAmount {
+  /// What it is counted in (vmstat_item_print_in_thp, and the names themselves).
+  enum class Unit : uint8_t { kPages, kHugePages, kKb };
+
+  std::string_view key;
+  Unit unit;
+  std::string_view labels[3];  ///< of the lines that add up to it; empty ones stand for none
+};
+
+/// nullptr: nothing tells it, or it is no sum of lines.
+const VmAmount* find_vm_amount(std::string_view key);
+
 /// The figures of mm/vmstat.c (/proc/vmstat, /proc/zoneinfo) of a container, from the same model as
 /// /proc/meminfo: an amount in pages here is the amount in kB there.
 class VmFigures {

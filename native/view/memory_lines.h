@@ -1,0 +1,32 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "view/memory_model.h"
+
+namespace vprocfs {
+
+/// A line of /proc/meminfo (fs/proc/meminfo.c) and the figure of a container that it shows.
+struct MemoryLine {
+  /// Which of its figures a container may lack; the host's line then stands as it is.
+  enum class Part : uint8_t {
+    kMemory,   ///< without a memory controller
+    kSwap,     ///< without a memory controller and any swap limit
+    kHugetlb,  ///< without a memory controller and a hugetlb limit
+    kHost,     ///< always: the line is no amount of memory
+  };
+
+  std::string_view label;
+  Part part;
+  uint64_t MemoryModel::*figure;  ///< nullptr: 0
+};
+
+/// nullptr: no cgroup tells the figure (Mlocked, Bounce, HardwareCorrupted, ..., and lines of newer
+/// kernels). DirectMap lines are a family of their own.
+const MemoryLine* find_memory_line(std::string_view label);
+
+/// The figure of a line, in its unit; 0 where no cgroup tells it.
+uint64_t figure_of(const MemoryModel& model, std::string_view label);
+
+}  // namespace vprocfs
