@@ -24,7 +24,6 @@ KernelLogs::KernelLogs(StateFile& state, LogBounds bounds) : state_(state), boun
 
 void KernelLogs::adopt() {
   const std::lock_guard lock(mutex_);
-  std::vector<std::pair<ContainerId, RecordIndex>> surplus;
   state_.for_each(RecordType::kLog, [&](RecordIndex record, uint64_t key, size_t bytes) {
     const ContainerId id = ContainerId::from_packed(key);
     Log log;
@@ -41,19 +40,14 @@ void KernelLogs::adopt() {
     // Whoever died while a log grew left two, of which the larger one is the later one.
     const bool better = known == logs_.end() || known->second.bytes < log.bytes;
     if (!log.ring || !log.ring->adopt() || !better) {
-      surplus.emplace_back(id, record);
+      state_.release(record, RecordType::kLog, key);
       return;
     }
-    if (known != logs_.end()) {
-      surplus.emplace_back(id, known->second.record);
-      bytes_ -= known->second.bytes;
-      of_tenants_[known->second.tenant] -= known->second.bytes;
-    }
+    if (known != logs_.end()) drop_locked(known);
     bytes_ += log.bytes;
     of_tenants_[log.tenant] += log.bytes;
     logs_[id] = std::move(log);
   });
-  for (const auto& [id, record] : surplus) state_.release(record, RecordType::kLog, id.packed());
   state_.for_each(RecordType::kLogMark, [&](RecordIndex record, uint64_t, size_t bytes) {
     if (bytes == sizeof(uint64_t)) mark_record_ = record;
   });

@@ -93,7 +93,8 @@ class StateFile {
   uint8_t* data(RecordIndex record);
   /// False when there is no such record of that type and key (or it is torn).
   bool find(RecordIndex record, RecordType type, uint64_t key, size_t* bytes) const;
-  /// All published records of a type. Used on adoption, before requests are taken.
+  /// All published records of a type; `visit` may release them. Used on adoption, before requests
+  /// are taken.
   void for_each(RecordType type,
                 const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const;
 

@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <type_traits>
 #include <utility>
-#include <vector>
 
 #include "fuse/files/container_files.h"
 
@@ -94,21 +93,15 @@ void KmsgFile::change(const KmsgState& to) {
 
 void KmsgFile::adopt(StateFile& state,
                      const std::function<std::shared_ptr<KmsgFile>(const Left&)>& make) {
-  std::vector<std::pair<RecordIndex, uint64_t>> found;
-  state.for_each(RecordType::kLogFile, [&](RecordIndex record, uint64_t handle, size_t) {
-    found.emplace_back(record, handle);
-  });
-  for (const auto& [record, handle] : found) {
-    size_t bytes = 0;
-    state.find(record, RecordType::kLogFile, handle, &bytes);
+  state.for_each(RecordType::kLogFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
     const Packed* packed = packed_at(state, record);
     const bool whole = bytes == sizeof(Packed) && is_whole(*packed);
     if (whole && make({record, handle, packed->request, NodeId(packed->node),
                        packed->states[packed->current.load()].state})) {
-      continue;
+      return;
     }
     state.release(record, RecordType::kLogFile, handle);
-  }
+  });
 }
 
 }  // namespace vprocfs

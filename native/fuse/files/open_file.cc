@@ -5,7 +5,6 @@
 #include <cstring>
 #include <optional>
 #include <unordered_set>
-#include <vector>
 
 #include "fuse/files/container_files.h"
 
@@ -203,17 +202,10 @@ std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t
 }
 
 void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make) {
-  struct Found {
-    RecordIndex record;
-    uint64_t handle;
-  };
-  std::vector<Found> left;
-  state_.for_each(RecordType::kOpenFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
-    if (bytes == sizeof(OpenRecord)) left.push_back({record, handle});
-  });
   std::unordered_set<RecordIndex> held;
-  for (const Found& l : left) {
-    const OpenRecord* r = open_record(state_, l.record);
+  state_.for_each(RecordType::kOpenFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
+    if (bytes != sizeof(OpenRecord)) return;
+    const OpenRecord* r = open_record(state_, record);
     size_t size = 0;
     const RecordIndex snapshot = r->snapshot;
     const bool good = r->checksum == StateFile::checksum(r, offsetof(OpenRecord, checksum)) &&
@@ -222,21 +214,19 @@ void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Cont
     auto file = first ? make(NodeId(r->node), ContainerId::from_packed(r->container)) : nullptr;
     if (!file) {
       if (first) held.erase(snapshot);
-      state_.release(l.record, RecordType::kOpenFile, l.handle);
-      continue;
+      state_.release(record, RecordType::kOpenFile, handle);
+      return;
     }
     file->hold(std::make_shared<Snapshot>(state_, snapshot, size));
-    file->record_ = l.record;
+    file->record_ = record;
     // Whether its reader has begun is not known: what it holds is old enough to be taken anew at 0.
     file->begun_ = true;
-    left_by_request_.insert_or_assign(r->request, Left{l.handle, file->node});
-    shard(l.handle).files.emplace(l.handle, std::move(file));
-  }
-  std::vector<RecordIndex> orphans;
-  state_.for_each(RecordType::kSnapshot, [&](RecordIndex record, uint64_t, size_t) {
-    if (held.count(record) == 0) orphans.push_back(record);
+    left_by_request_.insert_or_assign(r->request, Left{handle, file->node});
+    shard(handle).files.emplace(handle, std::move(file));
   });
-  for (const RecordIndex orphan : orphans) state_.release(orphan, RecordType::kSnapshot, 0);
+  state_.for_each(RecordType::kSnapshot, [&](RecordIndex record, uint64_t, size_t) {
+    if (held.count(record) == 0) state_.release(record, RecordType::kSnapshot, 0);
+  });
 }
 
 void OpenFiles::hand_over() {

@@ -191,7 +191,6 @@ void Triggers::release(uint64_t handle, NodeId node) {
 }
 
 void Triggers::adopt(const Find& find) {
-  std::vector<std::pair<RecordIndex, uint64_t>> useless;
   const std::lock_guard lock(mutex_);
   state_.for_each(RecordType::kTrigger, [&](RecordIndex record, uint64_t handle, size_t bytes) {
     Packed packed{};
@@ -200,7 +199,7 @@ void Triggers::adopt(const Find& find) {
     const bool good = file && file->container && packed.size <= kMaxText;
     // A crash while saving leaves two.
     if (!good || triggers_.count(handle) != 0) {
-      useless.emplace_back(record, handle);
+      state_.release(record, RecordType::kTrigger, handle);
       return;
     }
     auto trigger = std::make_shared<Trigger>();
@@ -214,9 +213,6 @@ void Triggers::adopt(const Find& find) {
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));
   });
-  for (const auto& [record, handle] : useless) {
-    state_.release(record, RecordType::kTrigger, handle);
-  }
   if (!adopted_.empty()) wake();
 }
 
