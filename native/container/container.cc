@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
 #include <thread>
 #include <utility>
 
@@ -29,7 +28,11 @@ Container::Container(ContainerDescription description, SharedServices around,
       tenant_(tenant ? std::move(tenant)
                      : std::make_shared<Tenant>(description_.id, nullptr, around.rates)),
       mounted_(around.procfs_fd, around.host == nullptr ? -1 : around.host->sysfs_fd(),
-               description_.init) {
+               description_.init),
+      cpu_record_(around.state, RecordType::kHistory, description_.id.packed(),
+                  description_.init_start_us),
+      io_record_(around.state, RecordType::kIoHistory, description_.id.packed(),
+                 description_.init_start_us) {
   tenant_->stake().note(Resource::kContainers, 1);
   load_histories();
 }
@@ -39,9 +42,8 @@ Container::~Container() {
   if (source_ && around_.sources != nullptr) around_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;
-  const uint64_t key = description_.id.packed();
-  if (history_record_ != 0) around_.state->release(history_record_, RecordType::kHistory, key);
-  if (io_record_ != 0) around_.state->release(io_record_, RecordType::kIoHistory, key);
+  cpu_record_.drop();
+  io_record_.drop();
 }
 
 bool Container::close_idle_source() {
@@ -56,41 +58,22 @@ bool Container::close_idle_source() {
   return true;
 }
 
-template <typename Unpack>
-void Container::load(RecordType type, RecordIndex& record, Unpack unpack) {
-  if (around_.state == nullptr) return;
-  around_.state->for_each(type, [&](RecordIndex found, uint64_t key, size_t bytes) {
-    if (key != description_.id.packed()) return;
-    if (!unpack(around_.state->data(found), bytes)) {
-      around_.state->release(found, type, key);
-      return;
-    }
-    if (record != 0) around_.state->release(record, type, key);
-    record = found;
-  });
-}
-
 void Container::load_histories() {
-  load(RecordType::kHistory, history_record_, [this](const void* data, size_t bytes) {
+  cpu_record_.load([this](const void* data, size_t bytes) {
     CpuHistory candidate;
-    if (!unpack_history(data, bytes, description_.init_start_us, candidate)) return false;
-    if (history_record_ != 0 && candidate.uptime_us < histories_.cpu.uptime_us) return false;
+    if (!unpack_history(data, bytes, candidate)) return false;
+    if (candidate.uptime_us < histories_.cpu.uptime_us) return false;
     histories_.cpu = std::move(candidate);
     return true;
   });
-  load(RecordType::kIoHistory, io_record_, [this](const void* data, size_t bytes) {
+  io_record_.load([this](const void* data, size_t bytes) {
     IoHistory candidate;
-    if (!unpack_io_history(data, bytes, description_.init_start_us, candidate)) return false;
+    if (!unpack_io_history(data, bytes, candidate)) return false;
     const IoTotals &have = histories_.io.totals, &more = candidate.totals;
     if (more.read_bytes < have.read_bytes || more.written_bytes < have.written_bytes) return false;
     histories_.io = std::move(candidate);
     return true;
   });
-}
-
-void Container::save(RecordType type, RecordIndex& record, const std::string& packed) {
-  if (around_.state == nullptr) return;
-  record = around_.state->replace(record, type, description_.id.packed(), packed);
 }
 
 std::optional<Error> Container::open_source_locked(uint64_t now_us) {
@@ -141,7 +124,6 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
       gather(needs, *around_.host, *source_, histories_,
              ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us},
              mounted_, before);
-  const uint64_t life = description_.init_start_us;
   if (facts && new_memory) {
     recent_memory_.reset();
     if (memory_writes && tick_us > 0) {
@@ -154,11 +136,9 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
     if (cpu_writes && tick_us > 0) {
       copy_cpus(facts.value(), recent_cpus_.emplace(Recent{{now_us, *cpu_writes}, {}}).facts);
     }
-    save(RecordType::kHistory, history_record_, pack_history(histories_.cpu, life));
+    cpu_record_.save(pack_history(histories_.cpu));
   }
-  if (facts && histories_.io_changed) {
-    save(RecordType::kIoHistory, io_record_, pack_io_history(histories_.io, life));
-  }
+  if (facts && histories_.io_changed) io_record_.save(pack_io_history(histories_.io));
   if (facts && needs & (kNeedTasks | kNeedLoad)) facts.value().tasks = tasks(needs, now_us);
   if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;

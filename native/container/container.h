@@ -13,6 +13,7 @@
 #include "container/cpu_history.h"
 #include "container/gather.h"
 #include "container/last_thread.h"
+#include "container/life_record.h"
 #include "container/resolve.h"
 #include "container/task_load.h"
 #include "container/tenant.h"
@@ -165,10 +166,6 @@ class Container {
   const Facts* recent_locked(const std::optional<Recent>& recent, uint32_t needs, uint64_t now_us,
                              uint64_t tick_us);
   void load_histories();
-  /// Calls `unpack(data, bytes)` for each record of ours; the last for which it is true stays.
-  template <typename Unpack>
-  void load(RecordType type, RecordIndex& record, Unpack unpack);
-  void save(RecordType type, RecordIndex& record, const std::string& packed);
 
   const ContainerDescription description_;
   const SharedServices around_;
@@ -184,7 +181,7 @@ class Container {
   Histories histories_;
   std::optional<Recent> recent_cpus_, recent_memory_;  ///< see Gathered
   uint64_t taken_us_ = 0;  ///< the earliest moment of what was gathered last
-  RecordIndex history_record_ = 0, io_record_ = 0;
+  LifeRecord cpu_record_, io_record_;
   std::map<uint16_t, Shared> shared_;  ///< by View::index
   std::optional<CallFacts> call_facts_;
   Made call_made_;

@@ -3,6 +3,8 @@
 #include <cstring>
 #include <type_traits>
 
+#include "container/life_record.h"
+
 namespace vprocfs {
 namespace {
 
@@ -13,7 +15,7 @@ struct PackedCpu {
 };
 
 struct Packed {
-  uint64_t init_start_us, count;
+  uint64_t count;
   uint64_t started;  ///< always 1; its place in the record stays
   uint64_t uptime_us;
   uint64_t seen_user_us, seen_nice_us, seen_system_us, seen_throttled_us;
@@ -22,17 +24,12 @@ struct Packed {
 
 static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedCpu>);
 
-template <typename T>
-void append(std::string& to, const T& value) {
-  to.append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
-
 }  // namespace
 
-std::string pack_history(const CpuHistory& h, uint64_t init_start_us) {
+std::string pack_history(const CpuHistory& h) {
   std::string out;
   out.reserve(sizeof(Packed) + h.cpus.size() * sizeof(PackedCpu));
-  append(out, Packed{init_start_us, h.cpus.size(), 1, h.uptime_us, h.seen.user_us, h.seen.nice_us,
+  append(out, Packed{h.cpus.size(), 1, h.uptime_us, h.seen.user_us, h.seen.nice_us,
                      h.seen.system_us, h.seen.throttled_us, h.pending_user_us, h.pending_nice_us,
                      h.pending_system_us});
   for (const auto& cpu : h.cpus) {
@@ -42,12 +39,12 @@ std::string pack_history(const CpuHistory& h, uint64_t init_start_us) {
   return out;
 }
 
-bool unpack_history(const void* data, size_t bytes, uint64_t init_start_us, CpuHistory& out) {
+bool unpack_history(const void* data, size_t bytes, CpuHistory& out) {
   Packed packed;
   if (bytes < sizeof(packed)) return false;
   std::memcpy(&packed, data, sizeof(packed));
   const size_t room = (bytes - sizeof(packed)) / sizeof(PackedCpu);
-  if (packed.init_start_us != init_start_us || packed.count != room) return false;
+  if (packed.count != room) return false;
   CpuHistory h;
   h.uptime_us = packed.uptime_us;
   h.seen.user_us = packed.seen_user_us;

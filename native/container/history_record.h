@@ -7,11 +7,10 @@
 
 namespace vprocfs {
 
-/// A CPU history as plain bytes for the state file. `init_start_us` tells one life of a container
-/// from the next.
-std::string pack_history(const CpuHistory& history, uint64_t init_start_us);
+/// A CPU history as plain bytes for the state file.
+std::string pack_history(const CpuHistory& history);
 
-/// False when the bytes are no history of that life.
-bool unpack_history(const void* data, size_t bytes, uint64_t init_start_us, CpuHistory& out);
+/// False when the bytes are no history.
+bool unpack_history(const void* data, size_t bytes, CpuHistory& out);
 
 }  // namespace vprocfs

@@ -8,12 +8,13 @@
 
 #include "base/affix.h"
 #include "base/wide.h"
+#include "container/life_record.h"
 
 namespace vprocfs {
 namespace {
 
 struct Packed {
-  uint64_t init_start_us, count, read_bytes, written_bytes;
+  uint64_t count, read_bytes, written_bytes;
 };
 
 struct PackedDevice {
@@ -22,11 +23,6 @@ struct PackedDevice {
 };
 
 static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedDevice>);
-
-template <typename T>
-void append(std::string& to, const T& value) {
-  to.append(reinterpret_cast<const char*>(&value), sizeof(value));
-}
 
 bool is_stacked(std::string_view name) {
   for (const std::string_view prefix : {"dm-", "md", "loop", "drbd"}) {
@@ -68,10 +64,10 @@ bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>&
   return changed;
 }
 
-std::string pack_io_history(const IoHistory& history, uint64_t init_start_us) {
+std::string pack_io_history(const IoHistory& history) {
   std::string out;
-  append(out, Packed{init_start_us, history.devices.size(), history.totals.read_bytes,
-                     history.totals.written_bytes});
+  append(out,
+         Packed{history.devices.size(), history.totals.read_bytes, history.totals.written_bytes});
   for (const auto& device : history.devices) {
     append(out, PackedDevice{device.device.major, device.device.minor, device.read_bytes,
                              device.written_bytes});
@@ -79,12 +75,12 @@ std::string pack_io_history(const IoHistory& history, uint64_t init_start_us) {
   return out;
 }
 
-bool unpack_io_history(const void* data, size_t bytes, uint64_t init_start_us, IoHistory& out) {
+bool unpack_io_history(const void* data, size_t bytes, IoHistory& out) {
   Packed packed;
   if (bytes < sizeof(packed)) return false;
   std::memcpy(&packed, data, sizeof(packed));
   const size_t room = (bytes - sizeof(packed)) / sizeof(PackedDevice);
-  if (packed.init_start_us != init_start_us || packed.count != room) return false;
+  if (packed.count != room) return false;
   IoHistory history;
   history.totals = {packed.read_bytes, packed.written_bytes};
   const auto* at = static_cast<const uint8_t*>(data) + sizeof(packed);

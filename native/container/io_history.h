@@ -24,10 +24,10 @@ struct IoHistory {
 /// beneath. A device whose figures went backwards is another one under the same number.
 bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks);
 
-/// As plain bytes for the state file. `init_start_us` tells one life of a container from the next.
-std::string pack_io_history(const IoHistory& history, uint64_t init_start_us);
+/// As plain bytes for the state file.
+std::string pack_io_history(const IoHistory& history);
 
-/// False when the bytes are no history of that life.
-bool unpack_io_history(const void* data, size_t bytes, uint64_t init_start_us, IoHistory& out);
+/// False when the bytes are no history.
+bool unpack_io_history(const void* data, size_t bytes, IoHistory& out);
 
 }  // namespace vprocfs

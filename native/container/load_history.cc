@@ -49,11 +49,10 @@ void take_periods(LoadHistory& history, uint64_t active, uint64_t periods) {
 }
 
 struct Packed {
-  uint64_t version, init_start_us, sampled_us;
+  uint64_t sampled_us;
   uint64_t averages[3];
 };
 static_assert(std::is_trivially_copyable_v<Packed>);
-constexpr uint64_t kVersion = 1;
 
 }  // namespace
 
@@ -72,19 +71,16 @@ void advance_load(LoadHistory& history, uint64_t active, uint64_t now_us) {
   history.sampled_us = now_us;
 }
 
-std::string pack_load(const LoadHistory& history, uint64_t init_start_us) {
-  const Packed packed{kVersion,
-                      init_start_us,
-                      history.sampled_us,
+std::string pack_load(const LoadHistory& history) {
+  const Packed packed{history.sampled_us,
                       {history.averages[0], history.averages[1], history.averages[2]}};
   return std::string(reinterpret_cast<const char*>(&packed), sizeof(packed));
 }
 
-bool unpack_load(const void* data, size_t bytes, uint64_t init_start_us, LoadHistory& out) {
+bool unpack_load(const void* data, size_t bytes, LoadHistory& out) {
   Packed packed;
   if (bytes != sizeof(packed)) return false;
   std::memcpy(&packed, data, sizeof(packed));
-  if (packed.version != kVersion || packed.init_start_us != init_start_us) return false;
   out.started = true;
   out.sampled_us = packed.sampled_us;
   for (size_t i = 0; i < out.averages.size(); ++i) {

@@ -27,10 +27,11 @@ void start_load(LoadHistory& history, uint64_t active, uint64_t now_us, uint64_t
 /// was there), all of them count as spent with what is found now. Less than half a period: nothing.
 void advance_load(LoadHistory& history, uint64_t active, uint64_t now_us);
 
-/// As plain bytes for the state file. `init_start_us` tells one life of a container from the next.
-std::string pack_load(const LoadHistory& history, uint64_t init_start_us);
+/// As plain bytes for the state file, of the version kLoadVersion.
+std::string pack_load(const LoadHistory& history);
+inline constexpr uint64_t kLoadVersion = 1;
 
-/// False when the bytes are no averages of that life.
-bool unpack_load(const void* data, size_t bytes, uint64_t init_start_us, LoadHistory& out);
+/// False when the bytes are no averages.
+bool unpack_load(const void* data, size_t bytes, LoadHistory& out);
 
 }  // namespace vprocfs

@@ -1,47 +1,28 @@
 #include "container/task_load.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
-#include <vector>
 
 #include "base/wide.h"
 
 namespace vprocfs {
 
 TaskLoad::TaskLoad(CountedCgroup cgroup, uint64_t key, uint64_t init_start_us, StateFile* state)
-    : cgroup_(std::move(cgroup)), key_(key), init_start_us_(init_start_us), state_(state) {
-  restore();
+    : cgroup_(std::move(cgroup)),
+      init_start_us_(init_start_us),
+      record_(state, RecordType::kLoad, key, init_start_us, kLoadVersion) {
+  record_.load([this](const void* data, size_t bytes) {
+    LoadHistory found;
+    if (!unpack_load(data, bytes, found) || found.sampled_us < history_.sampled_us) return false;
+    history_ = found;
+    return true;
+  });
+  figures_.load = history_.averages;
 }
 
 TaskLoad::~TaskLoad() {
   // The averages of a container that lives on stay for the next one who asks.
-  if (record_ != 0 && ended_) state_->release(record_, RecordType::kLoad, key_);
-}
-
-void TaskLoad::restore() {
-  if (state_ == nullptr) return;
-  std::vector<RecordIndex> useless;
-  state_->for_each(RecordType::kLoad, [&](RecordIndex record, uint64_t key, size_t bytes) {
-    if (key != key_) return;
-    LoadHistory found;
-    const bool good = unpack_load(state_->data(record), bytes, init_start_us_, found);
-    // A crash while saving leaves two.
-    if (!good || (record_ != 0 && found.sampled_us < history_.sampled_us)) {
-      useless.push_back(record);
-      return;
-    }
-    if (record_ != 0) useless.push_back(record_);
-    record_ = record;
-    history_ = found;
-  });
-  for (const RecordIndex record : useless) state_->release(record, RecordType::kLoad, key_);
-  figures_.load = history_.averages;
-}
-
-void TaskLoad::save() {
-  if (state_ == nullptr) return;
-  record_ = state_->replace(record_, RecordType::kLoad, key_, pack_load(history_, init_start_us_));
+  if (ended_) record_.drop();
 }
 
 TaskFacts TaskLoad::latest() const {
@@ -60,10 +41,10 @@ void TaskLoad::take(const TaskCount& count, uint64_t monotonic_us, uint64_t boot
   const uint64_t active = count.running + count.blocked;
   if (!history_.started) {
     start_load(history_, active, monotonic_us, saturating_sub(boottime_us, init_start_us_));
-    save();
+    record_.save(pack_load(history_));
   } else if (sample || !current_) {
     advance_load(history_, active, monotonic_us);
-    save();
+    record_.save(pack_load(history_));
   }
   figures_.running = std::max<uint64_t>(count.running, 1);
   figures_.blocked = count.blocked;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <mutex>
 
+#include "container/life_record.h"
 #include "container/load_history.h"
 #include "facts/cpu.h"
 #include "source/tasks/task_counter.h"
@@ -46,12 +47,8 @@ class TaskLoad {
   std::atomic<bool> enrolled{false};  ///< is among those that are counted
 
  private:
-  void restore();
-  void save();
-
   const CountedCgroup cgroup_;
-  const uint64_t key_, init_start_us_;
-  StateFile* const state_;
+  const uint64_t init_start_us_;
   std::atomic<bool> ended_{false};
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;
@@ -59,7 +56,7 @@ class TaskLoad {
   bool given_up_ = false;
   TaskFacts figures_;
   LoadHistory history_;
-  RecordIndex record_ = 0;
+  LifeRecord record_;
 };
 
 }  // namespace vprocfs

@@ -106,8 +106,8 @@ inline Napi::Value load_averages(const Napi::CallbackInfo& info) {
     if (history.started) {
       advance_load(history, active, now_us);
       // As it is after a takeover.
-      const std::string packed = pack_load(history, 1);
-      if (!unpack_load(packed.data(), packed.size(), 1, history)) reader.wrong("state", "whole");
+      const std::string packed = pack_load(history);
+      if (!unpack_load(packed.data(), packed.size(), history)) reader.wrong("state", "whole");
     } else {
       start_load(history, active, now_us, uptime_us);
     }

@@ -4,7 +4,7 @@
 #include <map>
 
 #include "container/container.h"
-#include "state/state_file.h"
+#include "container/life_record.h"
 #include "view/stable.h"
 
 namespace vprocfs {
@@ -29,8 +29,7 @@ class KnownLengths {
 
  private:
   const Container& container_;
-  StateFile* const state_;  ///< may be nullptr
-  RecordIndex record_ = 0;
+  LifeRecord record_;
   std::map<uint16_t, StableLength> lengths_;
 };
 
