@@ -61,7 +61,7 @@ uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
 bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts& facts,
                  Error& error) {
   auto disks = facts.host_diskstats;
-  if (!disks && !take(host.shapes().diskstats(now), disks, error)) return error.code == ENOENT;
+  if (!disks && !take(host.diskstats(now), disks, error)) return error.code == ENOENT;
   for (const DeviceNumber device : mounted.at(now, *disks)) {
     if (facts.io.find(device) == nullptr) facts.io.devices.push_back({device});
   }
@@ -98,11 +98,11 @@ bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Hist
   return true;
 }
 
-bool gather_shapes(uint32_t needs, HostShapes& shapes, uint64_t now, Facts& facts, Error& error) {
+bool gather_shapes(uint32_t needs, HostSource& host, uint64_t now, Facts& facts, Error& error) {
   // Totals of I/O count the host's disks.
   if (needs & kNeedTotals) needs |= kNeedHostDiskstats;
 #define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
-  if (needs & kNeedHost##Name && !take(shapes.name(now), facts.host_##name, error)) return false;
+  if (needs & kNeedHost##Name && !take(host.name(now), facts.host_##name, error)) return false;
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
   return true;
@@ -159,10 +159,10 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   } else if (needs & kAnyMemory && !gather_memory(needs, host, source, now, facts, error)) {
     return error;
   }
-  if (!gather_shapes(needs, host.shapes(), now, facts, error)) return error;
+  if (!gather_shapes(needs, host, now, facts, error)) return error;
   if (needs & kNeedPageSize) {
     if (!facts.host_meminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
-    facts.page_kb = host.shapes().page_kb(*facts.host_meminfo, now);
+    facts.page_kb = host.page_kb(*facts.host_meminfo, now);
   }
   if (needs & kAnyIo && !take(source.io((needs & kNeedIo) != 0), facts.io, error)) return error;
   histories.io_changed = false;

@@ -70,15 +70,31 @@ class Kept {
   uint64_t at_us_ = 0;
 };
 
-/// Reads, and parses with `parse(text)`; EINVAL when that finds nothing in it.
-template <typename T, typename Parse>
-Result<T> read_host(HostFile& file, bool pieces, Parse parse) {
-  ReadBuffer buffer;
-  const auto text = file.read(buffer, pieces);
-  if (!text) return text.error();
-  std::optional<T> value = parse(text.value());
-  if (!value) return file.malformed();
-  return std::move(*value);
-}
+/// A file of the host and what it last said.
+template <typename T>
+class ParsedFile {
+ public:
+  /// `pieces`: see HostFile::read().
+  ParsedFile(int dir_fd, const char* path, bool pieces = true)
+      : file_(dir_fd, path), pieces_(pieces) {}
+
+  /// `parse(text)` gives the value, or nothing where the text makes no sense: EINVAL.
+  template <typename Parse>
+  Result<std::shared_ptr<const T>> get(uint64_t now_us, uint64_t tick_us, Parse parse) {
+    return kept_.get(now_us, tick_us, [&]() -> Result<T> {
+      ReadBuffer buffer;
+      const auto text = file_.read(buffer, pieces_);
+      if (!text) return text.error();
+      std::optional<T> value = parse(text.value());
+      if (!value) return file_.malformed();
+      return std::move(*value);
+    });
+  }
+
+ private:
+  HostFile file_;
+  const bool pieces_;
+  Kept<T> kept_;
+};
 
 }  // namespace vprocfs

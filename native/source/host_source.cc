@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <optional>
 #include <string_view>
@@ -13,6 +14,7 @@
 #include "source/host_parse.h"
 #include "source/parse.h"
 #include "source/read_file.h"
+#include "source/shape_parse.h"
 #include "source/sysfs_tree.h"
 
 namespace vprocfs {
@@ -159,20 +161,19 @@ struct HostSource::Impl {
       : procfs_fd(procfs),
         sysfs_fd(sysfs),
         tick_us(tick),
-        meminfo_file(procfs, "meminfo"),
-        stat_file(procfs, "stat"),
-        cpuinfo_file(procfs, "cpuinfo"),
-        cpu_lists(sysfs),
-        shapes(procfs, tick == 0) {}
+        slow_tick_us(tick == 0 ? 0 : std::max(tick, kSlowTickUs)) {}
 
   const int procfs_fd, sysfs_fd;
-  const uint64_t tick_us;
-  HostFile meminfo_file, stat_file, cpuinfo_file;
-  CpuLists cpu_lists;
-  HostShapes shapes;
-  Kept<HostMeminfo> meminfo;
-  Kept<HostStat> stat;
-  Kept<HostCpuinfo> cpuinfo;
+  const uint64_t tick_us, slow_tick_us;
+  ParsedFile<HostMeminfo> meminfo{procfs_fd, "meminfo", false};
+  ParsedFile<HostStat> stat{procfs_fd, "stat", false};
+  ParsedFile<HostCpuinfo> cpuinfo{procfs_fd, "cpuinfo"};
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
+  ParsedFile<type> name{procfs_fd, path};
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
+  std::atomic<uint64_t> page_kb{0};
+  CpuLists cpu_lists{sysfs_fd};
   Kept<HostCpus> cpus;
   Kept<std::vector<HostNode>> nodes;
   Kept<std::vector<HostHugePool>> huge_pools;
@@ -184,27 +185,48 @@ HostSource::HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us)
 HostSource::~HostSource() = default;
 
 Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo(uint64_t now_us) {
-  return impl_->meminfo.get(now_us, impl_->tick_us, [this] {
-    return read_host<HostMeminfo>(impl_->meminfo_file, false,
-                                  [](std::string_view text) -> std::optional<HostMeminfo> {
-                                    auto info = parse_meminfo(text);
-                                    if (info.lines.empty()) return std::nullopt;
-                                    return info;
-                                  });
-  });
+  return impl_->meminfo.get(now_us, impl_->tick_us,
+                            [](std::string_view text) -> std::optional<HostMeminfo> {
+                              auto info = parse_meminfo(text);
+                              if (info.lines.empty()) return std::nullopt;
+                              return info;
+                            });
 }
 
 Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {
-  return impl_->stat.get(now_us, impl_->tick_us, [this] {
-    return read_host<HostStat>(impl_->stat_file, false, parse_stat);
-  });
+  return impl_->stat.get(now_us, impl_->tick_us, parse_stat);
 }
 
 Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) {
-  const uint64_t tick_us = impl_->tick_us == 0 ? 0 : std::max(impl_->tick_us, kSlowTickUs);
-  return impl_->cpuinfo.get(now_us, tick_us, [this] {
-    return read_host<HostCpuinfo>(impl_->cpuinfo_file, true, parse_cpuinfo);
-  });
+  return impl_->cpuinfo.get(now_us, impl_->slow_tick_us, parse_cpuinfo);
+}
+
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes)      \
+  Result<std::shared_ptr<const type>> HostSource::name(uint64_t now_us) {                 \
+    return impl_->name.get(now_us, impl_->slow_tick_us, [now_us](std::string_view text) { \
+      return parse_##name(text, now_us);                                                  \
+    });                                                                                   \
+  }
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
+
+uint64_t HostSource::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {
+  constexpr uint64_t kUsual = 4, kLargest = 1024;
+  if (const uint64_t known = impl_->page_kb.load(std::memory_order_relaxed)) return known;
+  const auto figures = vmstat(now_us);
+  if (!figures) return kUsual;
+  uint64_t pages = 0;
+  for (const auto& line : figures.value()->lines) {
+    if (line.key == "nr_anon_pages" || line.key == "nr_mapped") pages += line.value;
+  }
+  const uint64_t kb = meminfo.value("AnonPages").value_or(0) + meminfo.value("Mapped").value_or(0);
+  // They are read one after the other: the power of two that comes nearest.
+  uint64_t page_kb = kUsual;
+  if (pages > 0) {
+    while (page_kb < kLargest && pages <= kb / 3 * 2 / page_kb) page_kb *= 2;
+  }
+  impl_->page_kb.store(page_kb, std::memory_order_relaxed);
+  return page_kb;
 }
 
 Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
@@ -213,8 +235,8 @@ Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
 }
 
 Result<std::shared_ptr<const std::vector<HostNode>>> HostSource::nodes(uint64_t now_us) {
-  const uint64_t tick_us = impl_->tick_us == 0 ? 0 : std::max(impl_->tick_us, kSlowTickUs);
-  return impl_->nodes.get(now_us, tick_us, [this] { return read_nodes(impl_->sysfs_fd); });
+  return impl_->nodes.get(now_us, impl_->slow_tick_us,
+                          [this] { return read_nodes(impl_->sysfs_fd); });
 }
 
 Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(uint64_t now_us) {
@@ -237,8 +259,6 @@ std::vector<uint64_t> HostSource::hugepage_kb(uint64_t now_us) {
 }
 
 int HostSource::sysfs_fd() const { return impl_->sysfs_fd; }
-
-HostShapes& HostSource::shapes() { return impl_->shapes; }
 
 namespace {
 

@@ -2,14 +2,13 @@
 
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
 #include "facts/host.h"
 #include "facts/node.h"
-#include "source/host_shapes.h"
+#include "facts/shape.h"
 
 namespace vprocfs {
 
@@ -27,8 +26,19 @@ class HostSource {
   Result<std::shared_ptr<const HostCpuinfo>> cpuinfo(uint64_t now_us);
   Result<std::shared_ptr<const HostCpus>> cpus(uint64_t now_us);
 
-  /// Files that only give the form.
-  HostShapes& shapes();
+  // diskstats() and so on: what gives containers' files their form, which devices, rows and columns
+  // there are. They hardly ever change and are expensive on large hosts, so each is read again
+  // after one second. ENOENT where the host has no such file.
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes) \
+  Result<std::shared_ptr<const type>> name(uint64_t now_us);
+#include "facts/host_files.def"
+#undef VPROCFS_HOST_FILE
+
+  /// The host's page size in kB, so that it is right for recorded trees of other architectures too:
+  /// what programs use (AnonPages and Mapped of meminfo) divided by its pages in vmstat. MemTotal
+  /// by the zones' pages it is not: a balloon takes pages from zones and leaves MemTotal as it was.
+  /// 4 where that cannot be told. Looked up once.
+  uint64_t page_kb(const HostMeminfo& meminfo, uint64_t now_us);
 
   /// Whether the host has the file: `path` as in View::path. What it lacks no container has.
   bool has(const std::string& path) const;
