@@ -109,9 +109,8 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     const NodeId node(reader.u64(info[0], "node"));
     std::string text = reader.text(info[1], "text");
     if (reader.failed()) return info.Env().Undefined();
-    const uint64_t handle =
-        files_->insert(std::make_shared<OpenFile>(node, nullptr, nullptr),
-                       std::make_shared<Snapshot>(*state_, std::move(text), 0), ++last_request_);
+    const uint64_t handle = files_->insert(std::make_shared<OpenFile>(node, nullptr, nullptr),
+                                           std::move(text), ++last_request_);
     return ValueMaker(info.Env()).u64(handle);
   }
 
@@ -133,8 +132,7 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     const uint64_t handle = reader.u64(info[1], "handle");
     std::string text = reader.text(info[2], "text");
     if (reader.failed()) return info.Env().Undefined();
-    files_->restore(handle, std::make_shared<OpenFile>(node, nullptr, nullptr),
-                    std::make_shared<Snapshot>(*state_, std::move(text), 0));
+    files_->restore(handle, std::make_shared<OpenFile>(node, nullptr, nullptr), std::move(text));
     return info.Env().Undefined();
   }
 

@@ -71,6 +71,8 @@ class Files {
   static std::string name_of(const Request& r);
   /// What poll(2) is told of every file, and `events`.
   Answer answer_poll(uint32_t events) const;
+  /// What an OPEN that was given `handle` is answered with.
+  Answer opened(uint64_t handle, NodeId node);
   /// What a READ has of a text, which `owner` keeps.
   static Answer slice(const Request& r, std::string_view text, std::shared_ptr<const void> owner);
   static Answer slice(const Request& r, const std::shared_ptr<Snapshot>& snapshot) {

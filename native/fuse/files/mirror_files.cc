@@ -187,15 +187,11 @@ Answer MirrorFiles::open(const Request& r) {
   if (is_write(in.flags)) return Answer::error(EROFS);
   return in_turn_of_owner(r, [this, node, path = *path](const Request& req, auto& owner) {
     if (serving_.full(owner)) return Answer::error(ENFILE);
-    const auto text = text_of(path, owner);
+    auto text = text_of(path, owner);
     if (!text) return Answer::error(text.error().code);
-    fuse_open_out out{};
-    out.open_flags = FOPEN_DIRECT_IO;
-    out.fh = serving_.open_files.insert(
-        std::make_shared<OpenFile>(node, nullptr, owner),
-        std::make_shared<Snapshot>(serving_.state, text.value(), boottime_us()), req.identity());
-    return Answer::of(out).or_undo(
-        [this, handle = out.fh, node] { serving_.open_files.erase(handle, node); });
+    const uint64_t handle = serving_.open_files.insert(
+        std::make_shared<OpenFile>(node, nullptr, owner), std::move(text.value()), req.identity());
+    return opened(handle, node);
   });
 }
 
@@ -221,20 +217,13 @@ Answer MirrorFiles::read(const Request& r) {
   return in_turn(r, owner, [this, node, file, owner, path](const Request& req) {
     auto text = path ? text_of(*path, owner) : Result<std::string>(Error{ESTALE, ""});
     if (file) {
-      // What cannot be renewed any more stays what it was: the last good snapshot.
-      if (text) {
-        serving_.open_files.renew(
-            *file,
-            std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
-      }
+      serving_.open_files.renew(*file, std::move(text));
       return slice(req, file->snapshot());
     }
     // A handle of a worker whose state was lost: the node says whose file it is.
     if (!text) return Answer::error(text.error().code);
     const auto again = std::make_shared<OpenFile>(node, nullptr, owner);
-    serving_.open_files.restore(
-        req.arg<fuse_read_in>()->fh, again,
-        std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
+    serving_.open_files.restore(req.arg<fuse_read_in>()->fh, again, std::move(text.value()));
     return slice(req, again->snapshot());
   });
 }

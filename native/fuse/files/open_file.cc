@@ -116,8 +116,12 @@ void OpenFiles::write_record(OpenFile& file, uint64_t handle, uint64_t request) 
   state_.publish(file.record_, RecordType::kOpenFile, handle, sizeof(OpenRecord));
 }
 
-uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot,
-                           uint64_t request) {
+std::shared_ptr<Snapshot> OpenFiles::take(std::string text) {
+  return std::make_shared<Snapshot>(state_, std::move(text), boottime_us());
+}
+
+uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::string text, uint64_t request) {
+  file->hold(take(std::move(text)));
   std::optional<Left> left;
   {
     const std::lock_guard lock(left_mutex_);
@@ -129,7 +133,6 @@ uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snaps
   }
   if (left) erase(left->handle, left->node);
   const uint64_t handle = next_handle_.fetch_add(1, std::memory_order_relaxed);
-  file->hold(std::move(snapshot));
   // One that the state file has no room for is lost by a takeover, nothing else.
   file->record_ = file->snapshot_->record() == 0
                       ? 0
@@ -141,9 +144,8 @@ uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snaps
   return handle;
 }
 
-void OpenFiles::restore(uint64_t handle, std::shared_ptr<OpenFile> file,
-                        std::shared_ptr<Snapshot> snapshot) {
-  file->hold(std::move(snapshot));
+void OpenFiles::restore(uint64_t handle, std::shared_ptr<OpenFile> file, std::string text) {
+  file->hold(take(std::move(text)));
   file->begun_ = true;
   Shard& s = shard(handle);
   const std::lock_guard lock(s.mutex);
@@ -180,11 +182,13 @@ void OpenFiles::erase(uint64_t handle, NodeId node) {
   if (gone->record_ != 0) state_.release(gone->record_, RecordType::kOpenFile, handle);
 }
 
-void OpenFiles::renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot) {
+void OpenFiles::renew(OpenFile& file, Result<std::string> text) {
+  if (!text) return;
+  std::shared_ptr<Snapshot> fresh = take(std::move(text.value()));
   std::shared_ptr<Snapshot> old;
   const std::lock_guard lock(file.mutex_);
   old = file.snapshot_;
-  file.hold(std::move(snapshot));
+  file.hold(std::move(fresh));
   if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
 }
 

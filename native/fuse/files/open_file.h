@@ -11,6 +11,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "base/result.h"
 #include "container/container.h"
 #include "node/node_id.h"
 #include "state/state_file.h"
@@ -87,21 +88,23 @@ class OpenFiles {
   /// connection, whatever became of the state file.
   static uint64_t first_handle();
 
-  /// Registers an open file and returns its handle. `request` is the OPEN's identity: when the same
-  /// OPEN comes again after a takeover, what the dead worker had registered is given back first.
-  uint64_t insert(std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot,
-                  uint64_t request);
+  /// Registers an open file that is shown `text` and returns its handle. `request` is the OPEN's
+  /// identity: when the same OPEN comes again after a takeover, what the dead worker had registered
+  /// is given back first.
+  uint64_t insert(std::shared_ptr<OpenFile> file, std::string text, uint64_t request);
 
   /// Registers a file under a handle that another worker gave out and that we know nothing of.
   /// Another node's file of the same handle stays.
-  void restore(uint64_t handle, std::shared_ptr<OpenFile> file, std::shared_ptr<Snapshot> snapshot);
+  void restore(uint64_t handle, std::shared_ptr<OpenFile> file, std::string text);
 
   /// The kernel names a file by node and handle: a handle alone proves nothing.
   std::shared_ptr<OpenFile> find(uint64_t handle, NodeId node) const;
   void erase(uint64_t handle, NodeId node);
   /// By the handle alone, for what adopt() has taken over: there are no two of a handle then.
   std::shared_ptr<OpenFile> adopted(uint64_t handle) const;
-  void renew(OpenFile& file, std::shared_ptr<Snapshot> snapshot);
+  /// Shows an open file's reader `text` from now on. Where there is none, the last good snapshot
+  /// stays.
+  void renew(OpenFile& file, Result<std::string> text);
 
   /// True when a read at `offset` asks for a new snapshot: at offset 0 again, or for the first time
   /// when the one taken at open is older than `max_age_us` by now. One whose size was told may be a
@@ -126,6 +129,8 @@ class OpenFiles {
     decltype(files)::iterator find(uint64_t handle, NodeId node);
   };
   Shard& shard(uint64_t handle) const { return shards_[handle % shards_.size()]; }
+  /// The snapshot of a text that was made just now.
+  std::shared_ptr<Snapshot> take(std::string text);
   void write_record(OpenFile& file, uint64_t handle, uint64_t request);
 
   StateFile& state_;

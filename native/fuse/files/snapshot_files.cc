@@ -91,29 +91,21 @@ Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFi
                                   std::string text) {
   const uint64_t size = text.size();
   const char last = text.empty() ? '\n' : text.back();
-  fuse_open_out out{};
-  out.open_flags = FOPEN_DIRECT_IO;
-  out.fh = serving_.open_files.insert(
-      file, std::make_shared<Snapshot>(serving_.state, std::move(text), boottime_us()),
-      r.identity());
+  const uint64_t handle = serving_.open_files.insert(file, std::move(text), r.identity());
   const NodeId node = file->node;
-  // Nobody is there to close it.
-  Answer opened = Answer::of(out).or_undo(
-      [this, handle = out.fh, node] { serving_.open_files.erase(handle, node); });
+  Answer answer = opened(handle, node);
   if (!file->container) {
-    {
-      const std::lock_guard lock(host_opens_mutex_);
-      host_opens_[file->view->index] = {out.fh, r.header().pid};
-    }
-    return opened;
+    const std::lock_guard lock(host_opens_mutex_);
+    host_opens_[file->view->index] = {handle, r.header().pid};
+    return answer;
   }
   ContainerFiles::of(*file->container)
-      .set_last_open(options().connection, file->view->index, {out.fh, r.header().pid});
-  if (node.container().none()) return opened;
+      .set_last_open(options().connection, file->view->index, {handle, r.header().pid});
+  if (node.container().none()) return answer;
   auto& told = announced_size(*file->container, *file->view);
-  if (told.load() >= size) return opened;
+  if (told.load() >= size) return answer;
   told = size;
-  return std::move(opened).after_notice(lane_of(*file->container), [this, node, size, last] {
+  return std::move(answer).after_notice(lane_of(*file->container), [this, node, size, last] {
     reply().notify_grow(node.raw(), size, last);
   });
 }
@@ -126,13 +118,7 @@ Answer SnapshotFiles::read(const Request& r) {
   if (!file) return reopen(r);
   if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us)) {
     return in_turn(r, file->container, [this, file](const Request& req) {
-      auto text = render(*file->view, file->container, file->clock);
-      // What cannot be renewed any more stays what it was: the last good snapshot.
-      if (text) {
-        serving_.open_files.renew(
-            *file,
-            std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
-      }
+      serving_.open_files.renew(*file, render(*file->view, file->container, file->clock));
       return read_file(req, file);
     });
   }
@@ -161,9 +147,7 @@ Answer SnapshotFiles::reopen(const Request& r) {
     auto text = render(*view, owner, clock);
     if (!text) return Answer::error(text.error());
     const auto file = std::make_shared<OpenFile>(node, view, owner, clock);
-    serving_.open_files.restore(
-        req.arg<fuse_read_in>()->fh, file,
-        std::make_shared<Snapshot>(serving_.state, std::move(text.value()), boottime_us()));
+    serving_.open_files.restore(req.arg<fuse_read_in>()->fh, file, std::move(text.value()));
     return read_file(req, file);
   });
 }
