@@ -168,14 +168,18 @@ bool KernelLogs::write(ContainerId id, const OwnLine& line) {
   return true;
 }
 
+LogRing* KernelLogs::ring_locked(ContainerId id) const {
+  const auto it = logs_.find(id);
+  return it == logs_.end() ? nullptr : it->second.ring.get();
+}
+
 bool KernelLogs::read(ContainerId id, uint64_t from, size_t most, Page& out) const {
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return false;
-  const LogRing& ring = *it->second.ring;
-  out.first = ring.first_sequence();
-  out.next = ring.next_sequence();
-  ring.for_each(from, [&](const OwnRecord& record) {
+  const LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return false;
+  out.first = ring->first_sequence();
+  out.next = ring->next_sequence();
+  ring->for_each(from, [&](const OwnRecord& record) {
     if (out.records.size() >= most) return false;
     out.records.push_back(
         {record.sequence, record.time_us, record.priority, std::string(record.text)});
@@ -184,20 +188,27 @@ bool KernelLogs::read(ContainerId id, uint64_t from, size_t most, Page& out) con
   return true;
 }
 
+KernelLogs::Ends KernelLogs::ends(ContainerId id) const {
+  const std::lock_guard lock(mutex_);
+  const LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return {};
+  return {ring->first_sequence(), ring->next_sequence()};
+}
+
 std::optional<LogMarks> KernelLogs::marks(ContainerId id) const {
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return std::nullopt;
-  return it->second.ring->marks();
+  const LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return std::nullopt;
+  return ring->marks();
 }
 
 bool KernelLogs::change_marks(ContainerId id, const Change& change) {
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return false;
-  LogMarks marks = it->second.ring->marks();
-  change(marks, it->second.ring->next_sequence());
-  it->second.ring->set_marks(marks);
+  LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return false;
+  LogMarks marks = ring->marks();
+  change(marks, ring->next_sequence());
+  ring->set_marks(marks);
   return true;
 }
 

@@ -60,14 +60,19 @@ class KernelLogs {
     uint16_t priority = 6;
     std::string text;
   };
-  /// Records of a log from a number on.
-  struct Page {
-    std::vector<Record> records;
+  /// The numbers of a log's records.
+  struct Ends {
     uint64_t first = 0;  ///< the oldest one that is still there
     uint64_t next = 0;   ///< the number that the next one will have
   };
+  /// Records of a log from a number on.
+  struct Page : Ends {
+    std::vector<Record> records;
+  };
   /// False: there is no log yet.
   bool read(ContainerId id, uint64_t from, size_t most, Page& out) const;
+  /// {} where there is no log yet.
+  Ends ends(ContainerId id) const;
 
   /// Makes the log of a container that has none, as add() does. False: the bounds leave no room.
   bool begin(ContainerId id, ContainerId tenant, const Banner& banner);
@@ -140,6 +145,8 @@ class KernelLogs {
   };
   using Map = std::map<ContainerId, Log>;
 
+  /// nullptr: there is no log yet.
+  LogRing* ring_locked(ContainerId id) const;
   /// Room for a log of `bytes`; its record is 0 when there is none.
   Log make_locked(ContainerId tenant, size_t bytes);
   bool has_room_locked(ContainerId tenant, size_t more) const;

@@ -61,10 +61,10 @@ KernelLogs::Place first_that_fits(const LogRing& ring, uint64_t sequence, size_t
 KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
   Unread out;
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return out;
-  const LogMarks marks = it->second.ring->marks();
-  it->second.ring->for_each(marks.taken, [&](const OwnRecord& record) {
+  const LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return out;
+  const LogMarks marks = ring->marks();
+  ring->for_each(marks.taken, [&](const OwnRecord& record) {
     const size_t bytes = syslog_text_bytes(record.time_us, record.priority, record.text);
     const bool in_part = record.sequence == marks.taken;
     out.bytes += bytes - std::min<size_t>(in_part ? marks.taken_bytes : 0, bytes);
@@ -76,32 +76,30 @@ KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
 
 std::string KernelLogs::take(ContainerId id, size_t most, const Taken& taken) {
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  LogRing& ring = *it->second.ring;
-  LogMarks marks = ring.marks();
+  LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return {};
+  LogMarks marks = ring->marks();
   const Place from{marks.taken, marks.taken_bytes};
   Place to = from;
-  std::string out = text_from(ring, to, kEnd, most);
+  std::string out = text_from(*ring, to, kEnd, most);
   if (out.empty()) return out;
   if (taken) taken(from, to);
   marks.taken = to.sequence;
   marks.taken_bytes = to.bytes;
-  ring.set_marks(marks);
+  ring->set_marks(marks);
   return out;
 }
 
 std::string KernelLogs::again(ContainerId id, Place from, Place to) {
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  LogRing& ring = *it->second.ring;
-  LogMarks marks = ring.marks();
-  std::string out = text_from(ring, from, to, std::string::npos);
+  LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return {};
+  LogMarks marks = ring->marks();
+  std::string out = text_from(*ring, from, to, std::string::npos);
   if (Place{marks.taken, marks.taken_bytes} < to) {
     marks.taken = to.sequence;
     marks.taken_bytes = to.bytes;
-    ring.set_marks(marks);
+    ring->set_marks(marks);
   }
   return out;
 }
@@ -116,25 +114,23 @@ void KernelLogs::give_back(ContainerId id, Place from, Place to) {
 
 std::string KernelLogs::last(ContainerId id, size_t most) const {
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  const LogRing& ring = *it->second.ring;
-  Place at = first_that_fits(ring, ring.marks().cleared, most);
-  return text_from(ring, at, kEnd, most);
+  const LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return {};
+  Place at = first_that_fits(*ring, ring->marks().cleared, most);
+  return text_from(*ring, at, kEnd, most);
 }
 
 std::string KernelLogs::last_and_clear(ContainerId id, size_t most, const Taken& cleared) {
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  if (it == logs_.end()) return {};
-  LogRing& ring = *it->second.ring;
-  LogMarks marks = ring.marks();
-  const Place from = first_that_fits(ring, marks.cleared, most);
+  LogRing* ring = ring_locked(id);
+  if (ring == nullptr) return {};
+  LogMarks marks = ring->marks();
+  const Place from = first_that_fits(*ring, marks.cleared, most);
   Place to = from;
-  std::string out = text_from(ring, to, kEnd, most);
+  std::string out = text_from(*ring, to, kEnd, most);
   cleared(from, to);
   marks.cleared = to.sequence;
-  ring.set_marks(marks);
+  ring->set_marks(marks);
   return out;
 }
 
@@ -143,9 +139,8 @@ std::string KernelLogs::last_again(ContainerId id, Place from, Place to) {
     marks.cleared = std::max(marks.cleared, to.sequence);
   });
   const std::lock_guard lock(mutex_);
-  const auto it = logs_.find(id);
-  return it == logs_.end() ? std::string()
-                           : text_from(*it->second.ring, from, to, std::string::npos);
+  const LogRing* ring = ring_locked(id);
+  return ring == nullptr ? std::string() : text_from(*ring, from, to, std::string::npos);
 }
 
 }  // namespace vprocfs

@@ -149,11 +149,10 @@ uint32_t KmsgFiles::events_locked(const KmsgFile& file) const {
   constexpr uint32_t kReadable = POLLIN | POLLRDNORM;
   const ContainerId id = file.container->id();
   if (is_stream(file.view)) return logs_.unread(id).records != 0 ? kReadable : 0;
-  KernelLogs::Page page;
-  logs_.read(id, file.now().cursor.next, 0, page);
+  const KernelLogs::Ends ends = logs_.ends(id);
   const uint64_t next = file.now().cursor.next;
-  if (next < page.first || next > page.next) return kReadable | POLLERR | POLLPRI;
-  return next < page.next ? kReadable : 0;
+  if (next < ends.first || next > ends.next) return kReadable | POLLERR | POLLPRI;
+  return next < ends.next ? kReadable : 0;
 }
 
 uint64_t KmsgFiles::furthest_locked(NodeId node) const {

@@ -119,7 +119,6 @@ class KmsgFiles : public Files {
   bool answer_locked(KmsgFile& file, const Read& read);
   bool answer_record_locked(KmsgFile& file, const Read& read);
   bool answer_stream_locked(KmsgFile& file, const Read& read);
-  void give_back(const KmsgFile& file);
   void park_locked(const Read& read, const FilePtr& file);
   void unpark_locked(std::unordered_map<uint64_t, Parked>::iterator it);
   bool may_park_locked(const KmsgFile& file) const;

@@ -81,18 +81,11 @@ bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   }
   if (text.empty()) return false;
   Answer answer = Answer::text(std::move(text));
-  serving_.answers.give(read.asked, std::move(answer).or_undo([this, &file] { give_back(file); }));
+  const auto undo = [this, id, to] {
+    logs_.give_back(id, place_of(to.before), place_of(to.after));
+  };
+  serving_.answers.give(read.asked, std::move(answer).or_undo(undo));
   return true;
-}
-
-/// What a reader of /proc/kmsg took who is gone, unless another one has taken more.
-void KmsgFiles::give_back(const KmsgFile& file) {
-  const KernelLogs::Place from = place_of(file.now().before), to = place_of(file.now().after);
-  logs_.change_marks(file.container->id(), [&](LogMarks& marks, uint64_t) {
-    if (marks.taken != to.sequence || marks.taken_bytes != to.bytes) return;
-    marks.taken = from.sequence;
-    marks.taken_bytes = from.bytes;
-  });
 }
 
 bool KmsgFiles::may_park_locked(const KmsgFile& file) const {

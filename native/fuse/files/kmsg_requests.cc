@@ -87,10 +87,8 @@ Answer KmsgFiles::finish_open(const Request& r, const View& view, const Containe
   }
   const auto file = std::make_shared<KmsgFile>(serving_.state, node, view, container,
                                                ++next_handle_, r.identity());
-  KernelLogs::Page page;
-  logs_.read(container->id(), 0, 0, page);
   KmsgState begin;
-  begin.cursor.next = page.first;
+  begin.cursor.next = logs_.ends(container->id()).first;
   file->change(begin);
   add_locked(file);
   out.fh = file->handle;
@@ -123,10 +121,8 @@ Answer KmsgFiles::attributes_in_turn(const Request& r) {
   if (!is_stream(view) && (in->getattr_flags & FUSE_GETATTR_FH) != 0) {
     // Nobody but lseek(SEEK_END) asks for it by an open file.
     if (const FilePtr file = find_locked(in->fh, node)) {
-      KernelLogs::Page page;
-      logs_.read(file->container->id(), 0, 0, page);
       KmsgState to = file->now();
-      to.cursor.seek(page.next);
+      to.cursor.seek(logs_.ends(file->container->id()).next);
       file->change(to);
     }
   }
@@ -213,10 +209,8 @@ Answer KmsgFiles::append(const Request& r, const FilePtr& file) {
   const bool done = again && was_written_locked(*file, line);
   // As the kernel: who writes too much is told that it was written.
   if (!done && take_allowance_locked(file->container->tenant().id())) {
-    KernelLogs::Page page;
-    logs_.read(file->container->id(), 0, 0, page);
     to.request = r.identity();
-    to.before.next = page.next;
+    to.before.next = logs_.ends(file->container->id()).next;
     if (!again) file->change(to);
     logs_.write(file->container->id(), line);
   }
