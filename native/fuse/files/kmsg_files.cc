@@ -98,10 +98,11 @@ auto KmsgFiles::opener_of(NodeId node) const -> ContainerPtr {
   return log->second.files.front()->container;
 }
 
-Answer KmsgFiles::in_turn_of_file(const Request& r, uint64_t handle, const FileWork& work) {
+Answer KmsgFiles::in_turn_of_file(const Request& r, uint64_t handle, FileWork work) {
   const FilePtr file = find_or_restore(handle, node_of(r), view_of(r));
   if (!file) return Answer::error(EBADF);
-  return at_gate(r, file->container, [file, work](const Request& req) { return work(req, file); });
+  return at_gate(r, file->container,
+                 [this, file, work](const Request& req) { return (this->*work)(req, file); });
 }
 
 auto KmsgFiles::find_locked(uint64_t handle, NodeId node) const -> FilePtr {

@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -93,12 +92,12 @@ class KmsgFiles : public Files {
   Answer attributes_in_turn(const Request& r);
   Answer open_in_turn(const Request& r, const ContainerPtr& container);
   Answer read_in_turn(const Request& r, const FilePtr& file);
+  Answer write_in_turn(const Request& r, const FilePtr& file);
   Answer seek_in_turn(const Request& r, const FilePtr& file);
   Answer poll_in_turn(const Request& r, const FilePtr& file);
   /// The container whose log this is while somebody has it open, else nullptr.
   ContainerPtr opener_of(NodeId node) const;
   Answer finish_open(const Request& r, const View& view, const ContainerPtr& container);
-  Answer append(const Request& r, const FilePtr& file);
 
   /// Gives a container a log, unless it has one or there is no room for it.
   void begin_log(const ContainerDescription& container);
@@ -108,8 +107,8 @@ class KmsgFiles : public Files {
 
   /// Runs `work` on an open file when it is its tenant's turn: who hammers one log keeps nobody
   /// from the lock of all.
-  using FileWork = std::function<Answer(const Request&, const FilePtr&)>;
-  Answer in_turn_of_file(const Request& r, uint64_t handle, const FileWork& work);
+  using FileWork = Answer (KmsgFiles::*)(const Request&, const FilePtr&);
+  Answer in_turn_of_file(const Request& r, uint64_t handle, FileWork work);
 
   FilePtr find_locked(uint64_t handle, NodeId node) const;
   FilePtr find_or_restore(uint64_t handle, NodeId node, const View& view);

@@ -166,9 +166,7 @@ Answer KmsgFiles::read(const Request& r) {
   // These fill the page cache, as sendfile(2) and private mappings do: whoever tries it falls back
   // to read(2).
   if ((in->read_flags & FUSE_READ_LOCKOWNER) == 0) return Answer::error(EINVAL);
-  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
-    return read_in_turn(req, file);
-  });
+  return in_turn_of_file(r, in->fh, &KmsgFiles::read_in_turn);
 }
 
 Answer KmsgFiles::read_in_turn(const Request& r, const FilePtr& file) {
@@ -187,13 +185,11 @@ Answer KmsgFiles::write(const Request& r) {
   const auto* in = r.arg<fuse_write_in>();
   if (is_stream(view_of(r))) return Answer::error(EIO);  // it has no write method
   if (in->size > kLongestWritten) return Answer::error(EINVAL);
-  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
-    begin_log(file->container->description());
-    return append(req, file);
-  });
+  return in_turn_of_file(r, in->fh, &KmsgFiles::write_in_turn);
 }
 
-Answer KmsgFiles::append(const Request& r, const FilePtr& file) {
+Answer KmsgFiles::write_in_turn(const Request& r, const FilePtr& file) {
+  begin_log(file->container->description());
   const auto* in = r.arg<fuse_write_in>();
   const auto* bytes = reinterpret_cast<const char*>(r.payload() + sizeof(*in));
   const WrittenText written = parse_written({bytes, in->size});
@@ -220,9 +216,7 @@ Answer KmsgFiles::append(const Request& r, const FilePtr& file) {
 Answer KmsgFiles::seek(const Request& r) {
   const auto* in = r.arg<fuse_lseek_in>();
   if (in == nullptr) return Answer::error(EINVAL);
-  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
-    return seek_in_turn(req, file);
-  });
+  return in_turn_of_file(r, in->fh, &KmsgFiles::seek_in_turn);
 }
 
 Answer KmsgFiles::seek_in_turn(const Request& r, const FilePtr& file) {
@@ -241,9 +235,7 @@ Answer KmsgFiles::seek_in_turn(const Request& r, const FilePtr& file) {
 
 Answer KmsgFiles::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
-  return in_turn_of_file(r, in->fh, [this](const Request& req, const FilePtr& file) {
-    return poll_in_turn(req, file);
-  });
+  return in_turn_of_file(r, in->fh, &KmsgFiles::poll_in_turn);
 }
 
 Answer KmsgFiles::poll_in_turn(const Request& r, const FilePtr& file) {
