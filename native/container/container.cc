@@ -172,19 +172,7 @@ std::shared_ptr<TaskLoad> Container::task_load() {
   const std::lock_guard lock(task_load_mutex_);
   if (!task_load_) {
     CountedCgroup cgroup;
-    switch (description_.id.hierarchy()) {
-      case IdentityHierarchy::kV2:
-        break;
-      case IdentityHierarchy::kV1Memory:
-        cgroup.v1 = Controller::kMemory;
-        break;
-      case IdentityHierarchy::kV1Cpu:
-        cgroup.v1 = Controller::kCpu;
-        break;
-      case IdentityHierarchy::kV1Pids:
-        cgroup.v1 = Controller::kPids;
-        break;
-    }
+    cgroup.v1 = controller_of(description_.id.hierarchy());
     cgroup.id = description_.id.cgroup_id();
     cgroup.path = description_.cgroup;
     cgroup.pid_namespace = description_.namespaces.pid;

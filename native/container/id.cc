@@ -2,12 +2,28 @@
 
 #include <cstring>
 
+#include "source/cgroup_mounts.h"
+
 namespace vprocfs {
 namespace {
 
 constexpr char kPrefix[] = {'\0', 'm', 'c', 'p'};
 
 }  // namespace
+
+std::optional<Controller> controller_of(IdentityHierarchy hierarchy) {
+  switch (hierarchy) {
+    case IdentityHierarchy::kV2:
+      break;
+    case IdentityHierarchy::kV1Memory:
+      return Controller::kMemory;
+    case IdentityHierarchy::kV1Cpu:
+      return Controller::kCpu;
+    case IdentityHierarchy::kV1Pids:
+      return Controller::kPids;
+  }
+  return std::nullopt;
+}
 
 std::string ContainerId::name() const {
   const char prefix = kPrefix[static_cast<size_t>(hierarchy())];

@@ -10,6 +10,10 @@ namespace vprocfs {
 /// The hierarchy whose directory names a container.
 enum class IdentityHierarchy : uint8_t { kV2 = 0, kV1Memory = 1, kV1Cpu = 2, kV1Pids = 3 };
 
+enum class Controller : uint8_t;
+/// The controller by which v1 has such a hierarchy; nothing: it is cgroup2's.
+std::optional<Controller> controller_of(IdentityHierarchy hierarchy);
+
 /// A container's identity: the 64-bit id of its cgroup directory (kernfs node id, equal to its
 /// inode number) in one hierarchy. The kernel never reuses these ids, so a name that is used again
 /// is another container. 48 bits are kept: the kernel counts up from 1, one per file and directory.

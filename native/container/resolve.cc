@@ -134,61 +134,39 @@ Result<Resolver::Room> Resolver::room_of(pid_t pid) const {
   return room;
 }
 
-const Hierarchy* Resolver::hierarchy(IdentityHierarchy which) const {
-  const auto v1 = [this](Controller controller) -> const Hierarchy* {
-    const Hierarchy* h = mounts_.of(controller);
-    return h != nullptr && !h->v2 ? h : nullptr;
-  };
-  switch (which) {
-    case IdentityHierarchy::kV2:
-      return mounts_.v2();
-    case IdentityHierarchy::kV1Memory:
-      return v1(Controller::kMemory);
-    case IdentityHierarchy::kV1Cpu:
-      return v1(Controller::kCpu);
-    case IdentityHierarchy::kV1Pids:
-      return v1(Controller::kPids);
-  }
-  return nullptr;
-}
-
 Result<bool> Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) const {
-  const auto index = [](Controller c) { return static_cast<size_t>(c); };
   struct Candidate {
     IdentityHierarchy which;
+    const Hierarchy* tree;
     const std::string& path;
     const std::string& own;
   };
-  const auto& v1 = paths.v1;
-  const auto& own = own_paths_.v1;
-  const Candidate v2{IdentityHierarchy::kV2, paths.v2, own_paths_.v2};
-  const Candidate memory{IdentityHierarchy::kV1Memory, v1[index(Controller::kMemory)],
-                         own[index(Controller::kMemory)]};
-  const Candidate cpu{IdentityHierarchy::kV1Cpu, v1[index(Controller::kCpu)],
-                      own[index(Controller::kCpu)]};
-  const Candidate pids{IdentityHierarchy::kV1Pids, v1[index(Controller::kPids)],
-                       own[index(Controller::kPids)]};
+  const auto candidate = [&](IdentityHierarchy which) -> Candidate {
+    const auto v1 = controller_of(which);
+    return {which, mounts_.tree_of(v1), paths.in(v1), own_paths_.in(v1)};
+  };
+  const Candidate v2 = candidate(IdentityHierarchy::kV2);
+  const Candidate memory = candidate(IdentityHierarchy::kV1Memory);
   // On hybrid hosts some runtimes (runc) make no cgroup2 directory, so that many containers share
   // the one they were started from: cgroup2 names a container there only where it was made for it,
   // which shows in its having the name that the memory cgroup has.
   const bool v2_own = memory.path.empty() || basename_of(memory.path) == basename_of(v2.path);
-  const Candidate order[] = {v2_own ? v2 : memory, v2_own ? memory : v2, cpu, pids};
-  for (const auto& candidate : order) {
-    const Hierarchy* h = hierarchy(candidate.which);
+  const Candidate order[] = {v2_own ? v2 : memory, v2_own ? memory : v2,
+                             candidate(IdentityHierarchy::kV1Cpu),
+                             candidate(IdentityHierarchy::kV1Pids)};
+  for (const auto& [which, tree, path, own] : order) {
     // A cgroup that we or our ancestors live in was not made for a container.
-    if (h == nullptr || candidate.path.empty() || own_or_above(candidate.path, candidate.own)) {
-      continue;
-    }
+    if (tree == nullptr || path.empty() || own_or_above(path, own)) continue;
     // Not there: a process of a container in any case, and never one of the host.
-    const auto dir = CgroupDir::open(*h, candidate.path);
+    const auto dir = CgroupDir::open(*tree, path);
     struct stat st {};
     if (!dir || ::fstat(dir.value()->fd(), &st) != 0) {
-      return Error{process_errno(dir ? errno : dir.error().code), candidate.path};
+      return Error{process_errno(dir ? errno : dir.error().code), path};
     }
-    const auto id = ContainerId::make(candidate.which, st.st_ino);
-    if (!id) return Error{ESRCH, candidate.path};
+    const auto id = ContainerId::make(which, st.st_ino);
+    if (!id) return Error{ESRCH, path};
     out.id = *id;
-    out.cgroup = candidate.path;
+    out.cgroup = path;
     return true;
   }
   return false;
@@ -252,7 +230,7 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
 }
 
 Fd Resolver::open_cgroup(ContainerId id) const {
-  const Hierarchy* h = hierarchy(id.hierarchy());
+  const Hierarchy* h = mounts_.tree_of(controller_of(id.hierarchy()));
   if (h == nullptr) return Fd();
   alignas(file_handle) unsigned char key[sizeof(file_handle) + sizeof(uint64_t)] = {};
   auto* handle = reinterpret_cast<file_handle*>(key);

@@ -101,7 +101,6 @@ class Resolver {
   Result<bool> identify(const CgroupPaths& paths, ContainerDescription& out) const;
   /// All but namespaces and tenant. False as identify().
   Result<bool> describe(CgroupPaths paths, pid_t init, ContainerDescription& out) const;
-  const Hierarchy* hierarchy(IdentityHierarchy which) const;
   Fd open_cgroup(ContainerId id) const;
 
   const CgroupMounts& mounts_;

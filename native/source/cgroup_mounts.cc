@@ -184,10 +184,16 @@ const Hierarchy* CgroupMounts::v2() const {
   return nullptr;
 }
 
-const Hierarchy* CgroupMounts::of(Controller controller) const {
+const Hierarchy* CgroupMounts::tree_of(std::optional<Controller> v1) const {
+  if (!v1) return v2();
   for (const auto& tree : hierarchies_) {
-    if (!tree.v2 && (tree.controllers & bit(controller)) != 0) return &tree;
+    if (!tree.v2 && (tree.controllers & bit(*v1)) != 0) return &tree;
   }
+  return nullptr;
+}
+
+const Hierarchy* CgroupMounts::of(Controller controller) const {
+  if (const Hierarchy* v1 = tree_of(controller)) return v1;
   const Hierarchy* tree = v2();
   if (tree == nullptr) return nullptr;
   if (controller == Controller::kCpuacct) return tree;
@@ -220,8 +226,7 @@ const std::string& CgroupPaths::of(const CgroupMounts& mounts, Controller contro
   static const std::string none;
   const Hierarchy* tree = mounts.of(controller);
   if (tree == nullptr) return none;
-  if (tree->v2) return v2;
-  return v1[static_cast<size_t>(controller)];
+  return in(tree->v2 ? std::nullopt : std::optional(controller));
 }
 
 }  // namespace vprocfs

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <iterator>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -55,6 +56,9 @@ class CgroupMounts {
   /// The cgroup2 hierarchy, or nullptr.
   const Hierarchy* v2() const;
 
+  /// The v1 hierarchy that carries a controller, or nullptr; nothing: v2().
+  const Hierarchy* tree_of(std::optional<Controller> v1) const;
+
   /// The hierarchy that carries `controller`: v1 where mounted there, else v2, else nullptr. On v2
   /// the controller counts when the root's cgroup.controllers lists it *now* (controllers can be
   /// moved to cgroup2 after we start), kCpuacct is part of v2's own cpu.stat and always counts.
@@ -76,6 +80,11 @@ struct CgroupPaths {
   /// called so, and a removed one is not to be found under any name.
   static Result<CgroupPaths> parse(const std::string& text);
 
+  /// The path in the v1 hierarchy of a controller; nothing: in cgroup2.
+  const std::string& in(std::optional<Controller> controller) const {
+    if (!controller) return v2;
+    return v1[static_cast<size_t>(*controller)];
+  }
   /// The path in the hierarchy that carries `controller`.
   const std::string& of(const CgroupMounts& mounts, Controller controller) const;
 };

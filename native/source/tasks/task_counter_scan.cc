@@ -105,16 +105,10 @@ class ScanTaskCounter : public TaskCounter {
            std::to_string(cgroup.id);
   }
 
-  const Hierarchy* hierarchy(const CountedCgroup& cgroup) const {
-    if (!cgroup.v1) return mounts_.v2();
-    const Hierarchy* found = mounts_.of(*cgroup.v1);
-    return found != nullptr && !found->v2 ? found : nullptr;
-  }
-
   /// The tasks of a cgroup and all below it, until the time is up.
   Tids tids_of(const CountedCgroup& cgroup, uint64_t until_us) {
     Tids tids;
-    const Hierarchy* tree = hierarchy(cgroup);
+    const Hierarchy* tree = mounts_.tree_of(cgroup.v1);
     if (tree == nullptr) return tids;
     const auto top = CgroupDir::open(*tree, cgroup.path);
     struct stat st {};
