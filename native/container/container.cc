@@ -19,6 +19,14 @@ namespace {
 /// The first who asks for the load waits this long for it at most, rather than be told of none.
 constexpr std::chrono::milliseconds kFirstLoadWait{100};
 
+std::string text_of(const View& view, const Facts& facts) {
+  std::string text;
+  text.reserve(2048);
+  Writer writer(text);
+  view.render(facts, writer);
+  return text;
+}
+
 }  // namespace
 
 Container::Container(ContainerDescription description, SharedServices around,
@@ -99,11 +107,11 @@ Result<Fd> Container::open_trigger(const View& view) {
   return source_->open_trigger(*resource);
 }
 
-const Facts* Container::recent_locked(const std::optional<Recent>& recent, uint32_t needs,
+const Facts* Container::recent_locked(const std::optional<Kept<Facts>>& recent, uint32_t needs,
                                       uint64_t now_us, uint64_t tick_us) {
   if (!recent || !is_current_locked(needs, *recent, now_us, tick_us)) return nullptr;
   taken_us_ = std::min(taken_us_, recent->taken_us);
-  return &recent->facts;
+  return &recent->value;
 }
 
 Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us) {
@@ -128,13 +136,13 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
     recent_memory_.reset();
     if (memory_writes && tick_us > 0) {
       copy_memory(facts.value(),
-                  recent_memory_.emplace(Recent{{now_us, *memory_writes}, {}}).facts);
+                  recent_memory_.emplace(Kept<Facts>{{now_us, *memory_writes}, {}}).value);
     }
   }
   if (facts && new_cpus) {
     recent_cpus_.reset();
     if (cpu_writes && tick_us > 0) {
-      copy_cpus(facts.value(), recent_cpus_.emplace(Recent{{now_us, *cpu_writes}, {}}).facts);
+      copy_cpus(facts.value(), recent_cpus_.emplace(Kept<Facts>{{now_us, *cpu_writes}, {}}).value);
     }
     cpu_record_.save(pack_history(histories_.cpu));
   }
@@ -211,71 +219,58 @@ bool Container::is_current_locked(uint32_t needs, const Made& made, uint64_t now
   return limit_writes_locked(needs) == made.writes;
 }
 
+template <typename T, typename Make>
+Result<T> Container::kept_locked(std::optional<Kept<T>>& kept, uint32_t needs, uint64_t now_us,
+                                 uint64_t tick_us, Make make) {
+  if (kept && is_current_locked(needs, *kept, now_us, tick_us)) return kept->value;
+  // Counted before the limits are read: what is written meanwhile is not in this.
+  const auto writes = limit_writes_locked(needs);
+  Result<T> made = make();
+  kept.reset();
+  if (made && writes) kept = Kept<T>{{taken_us_, *writes}, made.value()};
+  return made;
+}
+
 Result<std::string> Container::render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
                                              bool& made) {
   const std::lock_guard lock(mutex_);
-  const auto found = shared_.find(view.index);
-  made = found == shared_.end() || !is_current_locked(view.needs, found->second, now_us, tick_us);
-  if (!made) return found->second.text;
-  // Counted before the limits are read: what is written meanwhile is not in this text.
-  const auto writes = limit_writes_locked(view.needs);
-  auto text = render_locked(view, now_us, tick_us);
-  if (text && writes) {
-    shared_[view.index] = {{taken_us_, *writes}, text.value()};
-  } else {
-    shared_.erase(view.index);
-  }
-  return text;
+  made = false;
+  return kept_locked(shared_[view.index], view.needs, now_us, tick_us, [&] {
+    made = true;
+    return render_locked(view, now_us, tick_us);
+  });
 }
 
 Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
   const std::lock_guard lock(mutex_);
-  if (shown_ && is_current_locked(kNeedCpus, *shown_, now_us, tick_us)) return shown_->cpus;
-  // Counted before the limits are read: what is written meanwhile is not in these.
-  const auto writes = limit_writes_locked(kNeedCpus);
-  auto facts = gather_locked(kNeedCpus, now_us);
-  shown_.reset();
-  if (!facts) return facts.error();
-  if (writes) shown_ = Shown{{taken_us_, *writes}, facts.value().shown_cpus};
-  return std::move(facts.value().shown_cpus);
+  return kept_locked(shown_, kNeedCpus, now_us, tick_us, [&]() -> Result<CpuSet> {
+    auto facts = gather_locked(kNeedCpus, now_us);
+    if (!facts) return facts.error();
+    return std::move(facts.value().shown_cpus);
+  });
 }
 
 Result<Container::OfCpus> Container::render_of_cpus(const View& view, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   auto facts = gather_locked(view.needs | kNeedCpus, now_us);
   if (!facts) return facts.error();
-  OfCpus out;
-  Writer writer(out.text);
-  view.render(facts.value(), writer);
-  out.cpus = std::move(facts.value().shown_cpus);
-  return out;
+  return OfCpus{text_of(view, facts.value()), std::move(facts.value().shown_cpus)};
 }
 
 Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {
   constexpr uint32_t kNeeds = kSysinfoNeeds | kNeedCpus;
   const std::lock_guard lock(mutex_);
-  if (call_facts_ && is_current_locked(kNeeds, call_made_, now_us, tick_us)) return *call_facts_;
-  // Counted before the limits are read: what is written meanwhile is not in these.
-  const auto writes = limit_writes_locked(kNeeds);
-  auto facts = gather_locked(kNeeds, now_us, tick_us);
-  call_facts_.reset();
-  if (!facts) return facts.error();
-  CallFacts made{sysinfo_figures(facts.value()), std::move(facts.value().shown_cpus)};
-  if (writes) {
-    call_made_ = {taken_us_, *writes};
-    call_facts_ = made;
-  }
-  return made;
+  return kept_locked(call_facts_, kNeeds, now_us, tick_us, [&]() -> Result<CallFacts> {
+    auto facts = gather_locked(kNeeds, now_us, tick_us);
+    if (!facts) return facts.error();
+    return CallFacts{sysinfo_figures(facts.value()), std::move(facts.value().shown_cpus)};
+  });
 }
 
 Result<std::string> Container::render_locked(const View& view, uint64_t now_us, uint64_t tick_us) {
   auto facts = gather_locked(view.needs, now_us, tick_us);
   if (!facts) return facts.error();
-  std::string text;
-  text.reserve(2048);
-  Writer writer(text);
-  view.render(facts.value(), writer);
-  return text;
+  return text_of(view, facts.value());
 }
 
 Result<std::string> Container::render_for(const View& view, uint64_t now_us, const Clock& clock) {
@@ -292,10 +287,7 @@ Result<std::string> Container::render_for(const View& view, uint64_t now_us, con
   for (auto& cpu : facts.value().cpu_report.cpus) {
     cpu.counters.idle_us = mul_div(cpu.counters.idle_us, std::min(shown.uptime_us, age_us), age_us);
   }
-  std::string text;
-  Writer writer(text);
-  view.render(facts.value(), writer);
-  return text;
+  return text_of(view, facts.value());
 }
 
 Result<std::string> Container::render(const View& view, uint64_t now_us) {

@@ -159,12 +159,18 @@ class Container {
   };
   /// Whether what was made may still be told: within the tick, and no limit was written since.
   bool is_current_locked(uint32_t needs, const Made& made, uint64_t now_us, uint64_t tick_us) const;
-  struct Recent : Made {
-    Facts facts;
+  template <typename T>
+  struct Kept : Made {
+    T value;
   };
+  /// What is kept, where that is still current; else what `make` gathers and makes of it, which is
+  /// kept from then on.
+  template <typename T, typename Make>
+  Result<T> kept_locked(std::optional<Kept<T>>& kept, uint32_t needs, uint64_t now_us,
+                        uint64_t tick_us, Make make);
   /// What it has, where that is still current; taken_us_ is then its moment.
-  const Facts* recent_locked(const std::optional<Recent>& recent, uint32_t needs, uint64_t now_us,
-                             uint64_t tick_us);
+  const Facts* recent_locked(const std::optional<Kept<Facts>>& recent, uint32_t needs,
+                             uint64_t now_us, uint64_t tick_us);
   void load_histories();
 
   const ContainerDescription description_;
@@ -172,23 +178,16 @@ class Container {
   const std::shared_ptr<Tenant> tenant_;
   std::atomic<bool> dead_{false};
   std::atomic<uint64_t> used_us_{0};
-  struct Shared : Made {
-    std::string text;
-  };
   std::mutex mutex_;  ///< guards what follows to shown_
   std::unique_ptr<ContainerSource> source_;
   MountedDevices mounted_;
   Histories histories_;
-  std::optional<Recent> recent_cpus_, recent_memory_;  ///< see Gathered
+  std::optional<Kept<Facts>> recent_cpus_, recent_memory_;  ///< see Gathered
   uint64_t taken_us_ = 0;  ///< the earliest moment of what was gathered last
   LifeRecord cpu_record_, io_record_;
-  std::map<uint16_t, Shared> shared_;  ///< by View::index
-  std::optional<CallFacts> call_facts_;
-  Made call_made_;
-  struct Shown : Made {
-    CpuSet cpus;
-  };
-  std::optional<Shown> shown_;
+  std::map<uint16_t, std::optional<Kept<std::string>>> shared_;  ///< by View::index
+  std::optional<Kept<CallFacts>> call_facts_;
+  std::optional<Kept<CpuSet>> shown_;
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
   std::once_flag attached_once_;
