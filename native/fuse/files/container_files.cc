@@ -4,6 +4,15 @@
 #include <utility>
 
 namespace vprocfs {
+namespace {
+
+/// The kernel knows a change by its time: a clock that is set back must not hide one.
+uint64_t modified_after(const CachedTextPtr& before) {
+  const uint64_t now_ns = clock_ns(CLOCK_REALTIME);
+  return before ? std::max(now_ns, before->modified_ns + 1) : now_ns;
+}
+
+}  // namespace
 
 ContainerFiles::~ContainerFiles() {
   if (!lengths_ && container_.dead()) lengths_.emplace(container_);
@@ -33,7 +42,6 @@ CachedTextPtr ContainerFiles::cached_text(uint16_t view_index) {
 CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, uint64_t now_us) {
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;
-  made->modified_ns = clock_ns(CLOCK_REALTIME);
   const std::lock_guard lock(mutex_);
   auto& present = cached_[view.index];
   // The columns of meminfo are of fixed widths already, and some match its lines up to their ends.
@@ -43,10 +51,7 @@ CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, 
   if (!lengths_) lengths_.emplace(container_);
   const StableLength length = stabilise(text, lengths_->of(view.index), fixed);
   lengths_->set(view.index, length);
-  // The kernel knows a change by its time: a clock that is set back must not hide one.
-  if (present && made->modified_ns <= present->modified_ns) {
-    made->modified_ns = present->modified_ns + 1;
-  }
+  made->modified_ns = modified_after(present);
   made->text = std::move(text);
   present = made;
   return made;
@@ -67,12 +72,8 @@ CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
   auto made = std::make_shared<CachedText>();
   if (moves) made->length = stabilise(text, present ? present->length : StableLength{}, false);
   made->taken_us = now_us;
-  made->modified_ns = clock_ns(CLOCK_REALTIME);
-  if (present && present->text == text) {
-    made->modified_ns = present->modified_ns;
-  } else if (present && made->modified_ns <= present->modified_ns) {
-    made->modified_ns = present->modified_ns + 1;
-  }
+  const bool same = present && present->text == text;
+  made->modified_ns = same ? present->modified_ns : modified_after(present);
   made->text = std::move(text);
   if (present) mirrored_bytes_ -= room_of(present);
   present = made;

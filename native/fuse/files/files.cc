@@ -12,19 +12,28 @@
 namespace vprocfs {
 namespace {
 
-constexpr uint64_t kNsPerSecond = 1'000'000'000;
-
 bool is_read_only(const View* view) { return view != nullptr && is_of_sysfs(*view); }
 
 }  // namespace
+
+void set_time(uint64_t ns, uint64_t& seconds, uint32_t& rest_ns) {
+  constexpr uint64_t kNsPerSecond = 1'000'000'000;
+  seconds = ns / kNsPerSecond;
+  rest_ns = static_cast<uint32_t>(ns % kNsPerSecond);
+}
+
+void set_modified(uint64_t ns, fuse_attr& attr) {
+  set_time(ns, attr.mtime, attr.mtimensec);
+  set_time(ns, attr.ctime, attr.ctimensec);
+}
 
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size) {
   fuse_attr attr{};
   const uint64_t now_ns = clock_ns(CLOCK_REALTIME_COARSE);
   attr.ino = node.raw();
   attr.size = size;
-  attr.atime = attr.mtime = attr.ctime = now_ns / kNsPerSecond;
-  attr.atimensec = attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(now_ns % kNsPerSecond);
+  set_time(now_ns, attr.atime, attr.atimensec);
+  set_modified(now_ns, attr);
   attr.mode = mode;
   attr.nlink = 1;
   attr.blksize = 4096;
@@ -33,8 +42,7 @@ fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size) {
 
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size, uint64_t modified_ns) {
   fuse_attr attr = attributes_of(node, mode, size);
-  attr.mtime = attr.ctime = modified_ns / kNsPerSecond;
-  attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(modified_ns % kNsPerSecond);
+  set_modified(modified_ns, attr);
   return attr;
 }
 

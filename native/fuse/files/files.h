@@ -21,6 +21,11 @@ inline constexpr uint64_t kUnknownSize = 4096;
 /// Directories never change: how long the kernel may keep them.
 inline constexpr uint64_t kForeverSeconds = 86400;
 
+/// A time or how long something is valid, as the kernel takes it.
+void set_time(uint64_t ns, uint64_t& seconds, uint32_t& rest_ns);
+/// When a file was changed.
+void set_modified(uint64_t ns, fuse_attr& attr);
+
 /// What a node is to the kernel: of root, of now, with `mode` (type and permissions).
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size);
 /// The same with a size and a time that belong together.

@@ -76,8 +76,7 @@ Answer TickFiles::attributes_in_turn(const Request&, NodeId node, const View& vi
   const uint64_t now = boottime_us();
   const uint64_t until = s.taken_us + options().tick_us;
   const uint64_t left_us = until > now ? until - now : 0;
-  out.attr_valid = left_us / 1000000;
-  out.attr_valid_nsec = static_cast<uint32_t>(left_us % 1000000 * 1000);
+  set_time(left_us * 1000, out.attr_valid, out.attr_valid_nsec);
   return Answer::of(out);
 }
 

@@ -22,13 +22,11 @@ Result<CachedTextPtr> TickMirrorFiles::snapshot(NodeId node, const ContainerPtr&
 
 void TickMirrorFiles::fill_attributes(NodeId node, const ContainerPtr& container,
                                       const std::string& path, bool any_age, fuse_attr& attr) {
-  constexpr uint64_t kNsPerSecond = 1000000000;
   const auto text = snapshot(node, container, path, any_age);
   // What cannot be read has no content: the READ says why.
   if (!text) return;
   attr.size = text.value()->text.size();
-  attr.mtime = attr.ctime = text.value()->modified_ns / kNsPerSecond;
-  attr.mtimensec = attr.ctimensec = static_cast<uint32_t>(text.value()->modified_ns % kNsPerSecond);
+  set_modified(text.value()->modified_ns, attr);
 }
 
 void TickMirrorFiles::complete_entry(NodeId node, const ContainerPtr& container,
@@ -38,9 +36,7 @@ void TickMirrorFiles::complete_entry(NodeId node, const ContainerPtr& container,
     fill_attributes(node, container, path, true, out.attr);
     out.attr_valid = 0;
   }
-  if (!may_vanish) return;
-  out.entry_valid = options().tick_us / 1000000;
-  out.entry_valid_nsec = static_cast<uint32_t>(options().tick_us % 1000000 * 1000);
+  if (may_vanish) set_time(options().tick_us * 1000, out.entry_valid, out.entry_valid_nsec);
 }
 
 Answer TickMirrorFiles::told_attributes(const Request& r, NodeId node, const std::string& path,
@@ -51,8 +47,7 @@ Answer TickMirrorFiles::told_attributes(const Request& r, NodeId node, const std
   return in_turn_of_owner(r, [this, node, path, out](const Request&, auto& owner) {
     fuse_attr_out told = out;
     fill_attributes(node, owner, path, false, told.attr);
-    told.attr_valid = options().tick_us / 1000000;
-    told.attr_valid_nsec = static_cast<uint32_t>(options().tick_us % 1000000 * 1000);
+    set_time(options().tick_us * 1000, told.attr_valid, told.attr_valid_nsec);
     return Answer::of(told);
   });
 }
