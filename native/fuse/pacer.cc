@@ -21,19 +21,10 @@ void Pacer::stop() {
   threads_.join();
 }
 
-void Pacer::post(uint64_t due_us, Work work) {
+bool Pacer::put(uint64_t due_us, Work work, bool while_stopping) {
   {
     const std::lock_guard lock(mutex_);
-    waiting_.emplace(due_us, std::move(work));
-  }
-  wake_.notify_one();
-  threads_.reinforce();
-}
-
-bool Pacer::post_unless_stopping(uint64_t due_us, Work work) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) return false;
+    if (stopping_ && !while_stopping) return false;
     waiting_.emplace(due_us, std::move(work));
   }
   wake_.notify_one();

@@ -6,6 +6,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "base/cpu_laps.h"
 #include "base/result.h"
@@ -33,11 +34,14 @@ class Pacer {
   void reinforce() { threads_.reinforce(); }
 
   /// Runs `work` at `due_us` (CLOCK_BOOTTIME).
-  void post(uint64_t due_us, Work work);
+  void post(uint64_t due_us, Work work) { put(due_us, std::move(work), true); }
   /// For what may post itself again and again. False: it is not run any more.
-  bool post_unless_stopping(uint64_t due_us, Work work);
+  bool post_unless_stopping(uint64_t due_us, Work work) {
+    return put(due_us, std::move(work), false);
+  }
 
  private:
+  bool put(uint64_t due_us, Work work, bool while_stopping);
   void run();
 
   std::mutex mutex_;

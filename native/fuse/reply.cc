@@ -9,50 +9,47 @@
 namespace vprocfs {
 namespace {
 
-bool write_all(int fd, const iovec* parts, int count) {
-  for (;;) {
-    if (::writev(fd, parts, count) >= 0) return true;
-    if (errno != EINTR) return false;
-  }
+template <typename T>
+iovec part_of(const T& value) {
+  return {const_cast<T*>(&value), sizeof(value)};
 }
 
 }  // namespace
 
-bool Reply::send(uint64_t unique, int error, const void* bytes, size_t size) const {
-  fuse_out_header header{};
-  header.len = static_cast<uint32_t>(sizeof(header) + size);
-  header.error = error;
-  header.unique = unique;
-  const iovec parts[2] = {{&header, sizeof(header)}, {const_cast<void*>(bytes), size}};
-  return write_all(fd_, parts, size == 0 ? 1 : 2);
-}
-
-bool Reply::notify_resend() const {
+bool Reply::write_message(uint64_t unique, int code, std::initializer_list<iovec> parts) const {
+  constexpr size_t kMostParts = 2;
   fuse_out_header header{};
   header.len = sizeof(header);
-  header.error = kFuseNotifyResend;
-  const iovec part{&header, sizeof(header)};
-  return write_all(fd_, &part, 1);
+  header.error = code;
+  header.unique = unique;
+  iovec all[kMostParts + 1] = {part_of(header)};
+  int count = 1;
+  for (const iovec& part : parts) {
+    if (part.iov_len == 0) continue;
+    header.len += static_cast<uint32_t>(part.iov_len);
+    all[count++] = part;
+  }
+  for (;;) {
+    if (::writev(fd_, all, count) >= 0) return true;
+    if (errno != EINTR) return false;
+  }
 }
+
+bool Reply::send(uint64_t unique, int error, const void* bytes, size_t size) const {
+  return write_message(unique, error, {iovec{const_cast<void*>(bytes), size}});
+}
+
+bool Reply::notify_resend() const { return write_message(0, kFuseNotifyResend, {}); }
 
 void Reply::notify_forget(uint64_t nodeid) const {
   fuse_notify_inval_inode_out what{};
   what.ino = nodeid;
-  fuse_out_header header{};
-  header.error = FUSE_NOTIFY_INVAL_INODE;
-  header.len = sizeof(header) + sizeof(what);
-  const iovec parts[2] = {{&header, sizeof(header)}, {&what, sizeof(what)}};
-  write_all(fd_, parts, 2);
+  write_message(0, FUSE_NOTIFY_INVAL_INODE, {part_of(what)});
 }
 
 void Reply::notify_poll(uint64_t poll_handle) const {
   const fuse_notify_poll_wakeup_out what{poll_handle};
-  fuse_out_header header{};
-  header.error = FUSE_NOTIFY_POLL;
-  header.len = sizeof(header) + sizeof(what);
-  const iovec parts[2] = {{&header, sizeof(header)},
-                          {const_cast<fuse_notify_poll_wakeup_out*>(&what), sizeof(what)}};
-  write_all(fd_, parts, 2);
+  write_message(0, FUSE_NOTIFY_POLL, {part_of(what)});
 }
 
 void Reply::notify_grow(uint64_t nodeid, uint64_t size, char last) const {
@@ -60,11 +57,7 @@ void Reply::notify_grow(uint64_t nodeid, uint64_t size, char last) const {
   store.nodeid = nodeid;
   store.offset = size - 1;
   store.size = 1;
-  fuse_out_header header{};
-  header.error = FUSE_NOTIFY_STORE;
-  header.len = sizeof(header) + sizeof(store) + 1;
-  const iovec parts[3] = {{&header, sizeof(header)}, {&store, sizeof(store)}, {&last, 1}};
-  write_all(fd_, parts, 3);
+  write_message(0, FUSE_NOTIFY_STORE, {part_of(store), part_of(last)});
 }
 
 }  // namespace vprocfs

@@ -1,7 +1,10 @@
 #pragma once
 
+#include <sys/uio.h>
+
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 
 namespace vprocfs {
 
@@ -37,6 +40,9 @@ class Reply {
 
  private:
   bool send(uint64_t unique, int error, const void* bytes, size_t size) const;
+  /// `unique` 0: `code` is that of a notice.
+  bool write_message(uint64_t unique, int code, std::initializer_list<iovec> parts) const;
+
   int fd_;
 };
 
