@@ -11,7 +11,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr std::array<const char*, 3> kNames = {"cpu.pressure", "memory.pressure", "io.pressure"};
+constexpr const char* kNames[] = {"cpu.pressure", "memory.pressure", "io.pressure"};
 
 constexpr size_t index_of(PressureResource resource) { return static_cast<size_t>(resource); }
 
@@ -58,21 +58,13 @@ std::optional<PressureFacts> parse_pressure(std::string_view text) {
   return facts;
 }
 
-struct PressureSource::Files {
-  explicit Files(const DirPtr& dir)
-      : kept{KeptFile(dir, kNames[0]), KeptFile(dir, kNames[1]), KeptFile(dir, kNames[2])} {}
-  std::array<KeptFile, 3> kept;
-};
-
 PressureSource::PressureSource(DirPtr dir)
-    : dir_(std::move(dir)), files_(std::make_unique<Files>(dir_)) {}
-
-PressureSource::~PressureSource() = default;
+    : dir_(std::move(dir)), files_{{{dir_, kNames[0]}, {dir_, kNames[1]}, {dir_, kNames[2]}}} {}
 
 Result<PressureFacts> PressureSource::read(PressureResource resource, ReadBuffer& buffer) {
   // cgroup.pressure takes the files away and brings them back.
   const char* name = kNames[index_of(resource)];
-  const auto text = files_->kept[index_of(resource)].read(buffer, true);
+  const auto text = files_[index_of(resource)].read(buffer, true);
   if (!text) return text.error();
   if (!text.value()) return dir_->error(EOPNOTSUPP, name);
   const auto facts = parse_pressure(*text.value());

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <memory>
+#include <array>
 #include <optional>
 #include <string_view>
 
@@ -20,7 +20,6 @@ std::optional<PressureFacts> parse_pressure(std::string_view text);
 class PressureSource {
  public:
   explicit PressureSource(DirPtr dir);
-  ~PressureSource();
 
   Result<PressureFacts> read(PressureResource resource, ReadBuffer& buffer);
 
@@ -28,9 +27,8 @@ class PressureSource {
   Result<Fd> open_trigger(PressureResource resource) const;
 
  private:
-  struct Files;
   const DirPtr dir_;
-  std::unique_ptr<Files> files_;
+  std::array<KeptFile, 3> files_;  ///< by PressureResource
 };
 
 }  // namespace vprocfs
