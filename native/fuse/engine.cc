@@ -89,13 +89,7 @@ void Engine::make_servers() {
   // In tick the kernel does not tell of opens, and each reader has a place of its own.
   const bool logs = logs_ && !options_.server.tick && polled_->connection().tick == 0;
   if (logs) {
-    polled_->options().kernel_logs = {
-        logs_.get(),
-        [this](const ContainerDescription& description) {
-          return banner_lines(banner(description));
-        },
-        host_->procfs.get(),
-    };
+    polled_->options().kernel_logs = {logs_.get(), banner(), host_->procfs.get()};
   }
   polled_->make_server(*registry_, *host_source_, Tree::of_polled(has, logs));
 }
@@ -149,9 +143,7 @@ Result<bool> Engine::start_agent(FdStore* fd_store) {
   agent.answers.tick_us = options_.server.tick_us;
   agent.answers.procfs_fd = host_->procfs.get();
   agent.answers.logs = logs_.get();
-  agent.answers.banner = [this](const ContainerDescription& description) {
-    return banner_lines(banner(description));
-  };
+  agent.answers.banner = banner();
   auto made = std::make_unique<Agent>(std::move(agent), *registry_, fd_store);
   auto prepared = made->prepare(std::move(kept));
   // Files are served all the same.

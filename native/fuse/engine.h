@@ -107,7 +107,8 @@ class Engine {
   Result<bool> start_agent(FdStore* fd_store);
   void open_logs();
   Result<bool> start_log();
-  BannerFacts banner(const ContainerDescription& description);
+  BannerFacts banner_facts(const ContainerDescription& description);
+  BannerOf banner();
 
   const EngineOptions options_;
   const Loop::OnEnd on_end_;

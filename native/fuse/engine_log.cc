@@ -17,7 +17,7 @@ void Engine::open_logs() {
   logs_->adopt();
 }
 
-BannerFacts Engine::banner(const ContainerDescription& description) {
+BannerFacts Engine::banner_facts(const ContainerDescription& description) {
   BannerFacts out;
   utsname system{};
   if (::uname(&system) == 0) {
@@ -39,6 +39,12 @@ BannerFacts Engine::banner(const ContainerDescription& description) {
   return out;
 }
 
+BannerOf Engine::banner() {
+  return [this](const ContainerDescription& description) {
+    return banner_lines(banner_facts(description));
+  };
+}
+
 Result<bool> Engine::start_log() {
   LogReader::Place place;
   place.mounts = &host_->mounts;
@@ -51,7 +57,7 @@ Result<bool> Engine::start_log() {
     place.exited = std::move(exited_);
     place.exited_problem = exited_problem_;
     if (!first) log_problem_ = "not in the first PID and cgroup namespaces of the host";
-    place.banner = [this](const ContainerDescription& description) { return banner(description); };
+    place.banner = banner();
   }
   log_reader_ = std::make_shared<LogReader>(std::move(place));
   if (options_.kernel_log && log_problem_.empty()) log_problem_ = log_reader_->problem();
@@ -66,7 +72,7 @@ Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_
   if (!container) return container.error();
   page.next = kBannerLines;
   uint64_t sequence = 0;
-  for (OwnLine& line : banner_lines(banner(container.value()->description()))) {
+  for (OwnLine& line : banner()(container.value()->description())) {
     const uint64_t number = sequence++;
     if (number < from || page.records.size() >= most) continue;
     page.records.push_back({number, line.time_us, line.priority, std::move(line.text)});

@@ -14,6 +14,7 @@
 #include "fuse/files/triggers.h"
 #include "fuse/notifier.h"
 #include "fuse/turns.h"
+#include "klog/banner.h"
 #include "klog/logs.h"
 #include "node/tree.h"
 
@@ -22,8 +23,7 @@ namespace vprocfs {
 /// Where kernel logs are, for whoever serves files of them.
 struct LogPlace {
   KernelLogs* logs = nullptr;  ///< nullptr: there are no such files
-  /// What the log of a container begins with. Reads its cgroups.
-  std::function<std::vector<OwnLine>(const ContainerDescription&)> banner;
+  BannerOf banner;
   int procfs_fd = -1;
 };
 

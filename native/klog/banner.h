@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -20,5 +21,9 @@ struct BannerFacts {
 inline constexpr size_t kBannerLines = 4;
 
 std::vector<OwnLine> banner_lines(const BannerFacts& facts);
+
+struct ContainerDescription;
+/// Tells what the log of a container begins with. Reads its cgroups.
+using BannerOf = std::function<std::vector<OwnLine>(const ContainerDescription&)>;
 
 }  // namespace vprocfs

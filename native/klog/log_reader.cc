@@ -237,9 +237,8 @@ size_t LogReader::tell_one(const LogGroup& group, const LogOwner& owner) {
     const auto time_us = std::max<int64_t>(static_cast<int64_t>(line.time_us) + offset, 0);
     lines.push_back({line.sequence, static_cast<uint64_t>(time_us), line.level, std::move(*text)});
   }
-  return place_.logs->add(
-      owner.description.id, owner.description.tenant, group.first(), lines,
-      [this, &owner] { return banner_lines(place_.banner(owner.description)); });
+  return place_.logs->add(owner.description.id, owner.description.tenant, group.first(), lines,
+                          [this, &owner] { return place_.banner(owner.description); });
 }
 
 void LogReader::tell(const LogGroup& group) {

@@ -3,7 +3,6 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -33,8 +32,7 @@ class LogReader : public KillFeed {
     std::unique_ptr<ExitedTasks> exited;  ///< may be nullptr
     std::string exited_problem;           ///< why it is; empty: it is not to be
     KernelLogs* logs = nullptr;           ///< nullptr: only kills are looked for
-    /// What the log of a container begins with. Reads its cgroups.
-    std::function<BannerFacts(const ContainerDescription&)> banner;
+    BannerOf banner;
   };
   explicit LogReader(Place place);
   ~LogReader() override;

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -12,6 +11,7 @@
 #include "base/result.h"
 #include "container/registry.h"
 #include "klog/access.h"
+#include "klog/banner.h"
 #include "klog/syslog.h"
 #include "seccomp/call.h"
 
@@ -77,8 +77,7 @@ class Answerer {
     int procfs_fd = -1;
     /// Of containers; nullptr: they have none, and syslog(2) is EPERM.
     KernelLogs* logs = nullptr;
-    /// What a log begins with. Reads the container's cgroups.
-    std::function<std::vector<OwnLine>(const ContainerDescription&)> banner;
+    BannerOf banner;
   };
 
   Answerer(Options options, Registry& registry);
