@@ -47,7 +47,7 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   // cannot end. Signals that do not kill must not be seen, as they are not in proc.
   const std::optional<Holder> caller = caller_of(unique);
   if (caller) {
-    const auto status = host_.raw("proc/" + std::to_string(caller->pid) + "/status");
+    const auto status = host_.status_of(caller->pid);
     if (status && killed(status.value())) return answer_interrupted(unique);
   }
   // Between two places it is in neither for a moment: only one missed twice has been answered.

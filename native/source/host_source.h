@@ -56,6 +56,10 @@ class HostSource {
 
   /// A host file as it is, for callers on the host: `path` as in View::path ("proc/meminfo").
   Result<std::string> raw(const std::string& path);
+  /// The status of a process or thread of the host.
+  Result<std::string> status_of(uint32_t pid) {
+    return raw("proc/" + std::to_string(pid) + "/status");
+  }
 
  private:
   struct Impl;

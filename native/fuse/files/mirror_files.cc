@@ -43,7 +43,7 @@ Mirror::Ask MirrorFiles::ask_of(const ContainerPtr& container) {
 
 bool MirrorFiles::may_use(const Request& r, const struct stat& file, int mask) {
   const auto in_group = [&] {
-    const auto status = serving_.host.raw("proc/" + std::to_string(r.header().pid) + "/status");
+    const auto status = serving_.host.status_of(r.header().pid);
     return status && lists_group(status.value(), file.st_gid);
   };
   return may_access(file, r.header().uid, r.header().gid, mask, in_group);

@@ -51,7 +51,7 @@ Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& fil
   text.back() = '\0';
   // What the kernel asks of the writer it would ask of us, who may more.
   if (window_of(text) % kUnprivilegedWindowUs != 0) {
-    const auto status = serving_.host.raw("proc/" + std::to_string(r.header().pid) + "/status");
+    const auto status = serving_.host.status_of(r.header().pid);
     if (!status || !may_use_resources(status.value())) return Answer::error(EINVAL);
   }
   const int error = serving_.triggers.arm(in->fh, file, text);
