@@ -58,33 +58,24 @@ Result<std::shared_ptr<Container>> Registry::by_id(ContainerId id, size_t most) 
   return adopt(std::move(found.value()));
 }
 
-Result<Resolver::Room> Registry::room_of(pid_t pid) {
-  const auto ns = read_namespaces(around_.procfs_fd, pid);
-  if (!ns) return ns.error();
-  Resolver::Room room{ns.value(), 0};
-  const NamespaceIds& own = resolver_.own();
-  if (room.namespaces.pid == own.pid || room.namespaces.cgroup != own.cgroup) return room;
+Result<uint64_t> Registry::cgroups_of(pid_t pid) {
   const uint64_t now = boottime_us();
   {
     const std::lock_guard lock(mutex_);
     const auto it = seats_.find(pid);
-    if (it != seats_.end() && it->second.until_us > now) {
-      room.cgroups = it->second.cgroups;
-      return room;
-    }
+    if (it != seats_.end() && it->second.until_us > now) return it->second.cgroups;
   }
   const auto cgroups = resolver_.cgroups_of(pid);
-  if (!cgroups) return cgroups.error();
-  room.cgroups = cgroups.value();
+  if (!cgroups) return cgroups;
   const std::lock_guard lock(mutex_);
   if (seats_.size() >= kMaxSeats) seats_.clear();
-  seats_[pid] = {room.cgroups, now + kSeatTtlUs};
-  return room;
+  seats_[pid] = {cgroups.value(), now + kSeatTtlUs};
+  return cgroups;
 }
 
 Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   if (pid <= 0) return Error{ESRCH, "caller"};
-  const auto room = room_of(pid);
+  const auto room = resolver_.room_of(pid, [this](pid_t one) { return cgroups_of(one); });
   if (!room) return room.error();
   if (room.value().namespaces.pid == resolver_.own().pid) return std::shared_ptr<Container>();
   const uint64_t now = boottime_us();

@@ -90,7 +90,7 @@ class Registry {
   /// Counts another PID namespace of a container that is known.
   void join_locked(Entry& entry, const ContainerDescription& description, Life life);
   void forget_dead(ContainerId id);
-  Result<Resolver::Room> room_of(pid_t pid);
+  Result<uint64_t> cgroups_of(pid_t pid);
   using Containers = std::vector<std::shared_ptr<Container>>;
   /// Moves one into `gone`, to be destroyed without the lock.
   void erase_locked(ContainerId id, Containers& gone);

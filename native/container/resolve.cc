@@ -123,12 +123,12 @@ Result<uint64_t> Resolver::cgroups_of(pid_t pid) const {
   return uint64_t{std::hash<std::string>()(text.value())};
 }
 
-Result<Resolver::Room> Resolver::room_of(pid_t pid) const {
+Result<Resolver::Room> Resolver::room_of(pid_t pid, const CgroupsOf& ask) const {
   const auto ns = read_namespaces(procfs_fd_, pid);
   if (!ns) return ns.error();
   Room room{ns.value(), 0};
   if (room.namespaces.pid == own_.pid || room.namespaces.cgroup != own_.cgroup) return room;
-  const auto cgroups = cgroups_of(pid);
+  const auto cgroups = ask(pid);
   if (!cgroups) return cgroups.error();
   room.cgroups = cgroups.value();
   return room;

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <tuple>
@@ -70,7 +71,12 @@ class Resolver {
              std::tie(b.namespaces.pid, b.namespaces.cgroup, b.cgroups);
     }
   };
-  Result<Room> room_of(pid_t pid) const;
+  Result<Room> room_of(pid_t pid) const {
+    return room_of(pid, [this](pid_t one) { return cgroups_of(one); });
+  }
+  /// The same for one who keeps what cgroups_of() said for a while.
+  using CgroupsOf = std::function<Result<uint64_t>(pid_t)>;
+  Result<Room> room_of(pid_t pid, const CgroupsOf& ask) const;
   Result<uint64_t> cgroups_of(pid_t pid) const;
 
   /// Whether the cgroup that a container has its identity from is still there.
