@@ -111,14 +111,8 @@ void Triggers::save(Trigger& trigger) {
   packed.event = trigger.event ? 1 : 0;
   packed.size = static_cast<uint32_t>(trigger.text.size());
   std::memcpy(packed.text, trigger.text.data(), trigger.text.size());
-  const RecordIndex record = state_.allocate(sizeof(packed));
-  if (record == 0) return;
-  std::memcpy(state_.data(record), &packed, sizeof(packed));
-  state_.publish(record, RecordType::kTrigger, trigger.handle, sizeof(packed));
-  if (trigger.record != 0) {
-    state_.release(trigger.record, RecordType::kTrigger, trigger.handle);
-  }
-  trigger.record = record;
+  const std::string bytes(reinterpret_cast<const char*>(&packed), sizeof(packed));
+  trigger.record = state_.replace(trigger.record, RecordType::kTrigger, trigger.handle, bytes);
 }
 
 int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text) {
