@@ -1,5 +1,6 @@
 #include "addon/watch_object.h"
 
+#include <iterator>
 #include <utility>
 
 #include "addon/js_error.h"
@@ -9,17 +10,9 @@ namespace vprocfs {
 namespace {
 
 const char* to_text(WatchEvent::Kind kind) {
-  switch (kind) {
-    case WatchEvent::Kind::kAppeared:
-      return "appeared";
-    case WatchEvent::Kind::kMounts:
-      return "mounts";
-    case WatchEvent::Kind::kEnded:
-      return "ended";
-    case WatchEvent::Kind::kLost:
-      return "lost";
-  }
-  return "?";
+  static constexpr const char* kTexts[] = {"appeared", "mounts", "ended", "lost"};
+  static_assert(std::size(kTexts) == static_cast<size_t>(WatchEvent::Kind::kLost) + 1);
+  return kTexts[static_cast<size_t>(kind)];
 }
 
 Napi::Value to_js(Napi::Env env, const std::vector<WatchEvent>& events) {
@@ -33,17 +26,9 @@ Napi::Value to_js(Napi::Env env, const std::vector<WatchEvent>& events) {
 }
 
 const char* to_text(NamespaceWatch::Follow done) {
-  switch (done) {
-    case NamespaceWatch::Follow::kFollowed:
-      return "followed";
-    case NamespaceWatch::Follow::kEnded:
-      return "ended";
-    case NamespaceWatch::Follow::kFull:
-      return "full";
-    case NamespaceWatch::Follow::kShortage:
-      return "shortage";
-  }
-  return "?";
+  static constexpr const char* kTexts[] = {"followed", "ended", "full", "shortage"};
+  static_assert(std::size(kTexts) == static_cast<size_t>(NamespaceWatch::Follow::kShortage) + 1);
+  return kTexts[static_cast<size_t>(done)];
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "attach/report.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "base/json.h"
 
@@ -8,25 +9,10 @@ namespace vprocfs {
 namespace {
 
 const char* to_text(FileState state) {
-  switch (state) {
-    case FileState::kAttached:
-      return "attached";
-    case FileState::kPresent:
-      return "present";
-    case FileState::kReplaced:
-      return "replaced";
-    case FileState::kHealed:
-      return "healed";
-    case FileState::kDetached:
-      return "detached";
-    case FileState::kLeft:
-      return "left";
-    case FileState::kMissing:
-      return "missing";
-    case FileState::kFailed:
-      return "failed";
-  }
-  return "?";
+  static constexpr const char* kTexts[] = {"attached", "present", "replaced", "healed",
+                                           "detached", "left",    "missing",  "failed"};
+  static_assert(std::size(kTexts) == static_cast<size_t>(FileState::kFailed) + 1);
+  return kTexts[static_cast<size_t>(state)];
 }
 
 }  // namespace

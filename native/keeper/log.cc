@@ -7,24 +7,19 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 
 namespace vprocfs {
 namespace {
 
-/// syslog(3)'s number.
-int priority_of(LogLevel level) {
-  switch (level) {
-    case LogLevel::kError:
-      return 3;
-    case LogLevel::kWarn:
-      return 4;
-    case LogLevel::kInfo:
-      return 6;
-    case LogLevel::kDebug:
-      return 7;
-  }
-  return 6;
-}
+struct LevelRow {
+  const char* text;
+  int priority;  ///< syslog(3)'s number
+};
+constexpr LevelRow kLevels[] = {{"error", 3}, {"warn", 4}, {"info", 6}, {"debug", 7}};
+static_assert(std::size(kLevels) == static_cast<size_t>(LogLevel::kDebug) + 1);
+
+const LevelRow& row_of(LogLevel level) { return kLevels[static_cast<size_t>(level)]; }
 
 }  // namespace
 
@@ -38,19 +33,7 @@ bool stderr_is_journal() {
   return std::strcmp(named, own) == 0;
 }
 
-const char* to_text(LogLevel level) {
-  switch (level) {
-    case LogLevel::kError:
-      return "error";
-    case LogLevel::kWarn:
-      return "warn";
-    case LogLevel::kInfo:
-      return "info";
-    case LogLevel::kDebug:
-      return "debug";
-  }
-  return "?";
-}
+const char* to_text(LogLevel level) { return row_of(level).text; }
 
 void keeper_log(const LogOptions& options, LogLevel level, const char* format, ...) {
   if (level > options.level) return;
@@ -64,7 +47,7 @@ void keeper_log(const LogOptions& options, LogLevel level, const char* format, .
   }
   // sd-daemon(3); the journal takes it off again, and has the level and the time from elsewhere.
   char prefix[8] = "";
-  if (options.journal) std::snprintf(prefix, sizeof(prefix), "<%d>", priority_of(level));
+  if (options.journal) std::snprintf(prefix, sizeof(prefix), "<%d>", row_of(level).priority);
   char line[640];
   const int size =
       options.json ? std::snprintf(line, sizeof(line),

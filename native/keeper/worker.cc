@@ -104,23 +104,10 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
 }  // namespace
 
 const char* to_text(WorkerState state) {
-  switch (state) {
-    case WorkerState::kNone:
-      return "none";
-    case WorkerState::kStarting:
-      return "starting";
-    case WorkerState::kReady:
-      return "ready";
-    case WorkerState::kActivating:
-      return "activating";
-    case WorkerState::kServing:
-      return "serving";
-    case WorkerState::kDraining:
-      return "draining";
-    case WorkerState::kStopping:
-      return "stopping";
-  }
-  return "?";
+  static constexpr const char* kTexts[] = {"none",    "starting", "ready",   "activating",
+                                           "serving", "draining", "stopping"};
+  static_assert(std::size(kTexts) == static_cast<size_t>(WorkerState::kStopping) + 1);
+  return kTexts[static_cast<size_t>(state)];
 }
 
 bool Worker::send(KeeperMessage type) const {
