@@ -20,7 +20,7 @@ bool FdStoreTable::open(int table_fd) {
                    kMost * sizeof(Place))) {
     return false;
   }
-  places_ = static_cast<Place*>(table_.at());
+  places_ = table_.as<Place>();
   // An earlier version has kept both.
   for (size_t i = 0; i < kMost; ++i) {
     Place& place = places_[i];

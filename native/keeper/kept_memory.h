@@ -8,17 +8,13 @@
 #include <utility>
 
 #include "base/fd.h"
+#include "base/mapping.h"
 
 namespace vprocfs {
 
 /// Memory that the next keeper goes on with: its descriptor is handed on.
 class KeptMemory {
  public:
-  KeptMemory() = default;
-  ~KeptMemory() { drop(); }
-  KeptMemory(const KeptMemory&) = delete;
-  KeptMemory& operator=(const KeptMemory&) = delete;
-
   /// `fd`: an earlier keeper's; empty: makes zeros. False when there is no memory, or when an
   /// earlier one's has not `bytes` bytes: then it holds nothing.
   bool open(Fd fd, const char* name, size_t bytes) {
@@ -30,29 +26,28 @@ class KeptMemory {
         st.st_size != size) {
       return false;
     }
-    void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    if (at == MAP_FAILED) return false;
-    drop();
+    auto pages = Mapping::of_file(fd.get(), bytes);
+    if (!pages) return false;
     fd_ = std::move(fd);
-    at_ = at;
-    bytes_ = bytes;
+    pages_ = std::move(pages);
     return true;
   }
 
   /// Holds nothing from then on.
   void drop() {
-    if (at_ != nullptr) ::munmap(at_, bytes_);
-    at_ = nullptr;
+    pages_ = Mapping();
     fd_.reset();
   }
 
   int fd() const { return fd_.get(); }
-  void* at() const { return at_; }
+  template <typename T>
+  T* as() const {
+    return pages_.as<T>();
+  }
 
  private:
   Fd fd_;
-  void* at_ = nullptr;
-  size_t bytes_ = 0;
+  Mapping pages_;
 };
 
 }  // namespace vprocfs

@@ -95,7 +95,7 @@ bool are_unchanged(char* const* argv) {
 
 bool Launch::open(Fd fd) {
   if (!memory_.open(std::move(fd), "vprocfs-launch", sizeof(LaunchRecord))) return false;
-  record_ = static_cast<LaunchRecord*>(memory_.at());
+  record_ = memory_.as<LaunchRecord>();
   return true;
 }
 

@@ -20,7 +20,7 @@ uint64_t add(uint64_t hash, const char* text) {
 bool Memo::open(Fd fd) {
   const bool inherited = static_cast<bool>(fd);
   if (!memory_.open(std::move(fd), "vprocfs-memo", kBytes)) return false;
-  auto* record = static_cast<MemoRecord*>(memory_.at());
+  auto* record = memory_.as<MemoRecord>();
   if (inherited && record->version != MemoRecord::kVersion) {
     memory_.drop();
     return false;

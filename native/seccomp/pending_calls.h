@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/mapping.h"
 #include "base/result.h"
 #include "seccomp/desk.h"
 
@@ -40,22 +41,17 @@ class PendingCalls {
     Entry entry;
   };
 
-  PendingCalls() = default;
-  ~PendingCalls();
-  PendingCalls(const PendingCalls&) = delete;
-  PendingCalls& operator=(const PendingCalls&) = delete;
-
   static Result<Fd> make();
   /// Maps it. False when it is none of ours.
   bool open(int fd);
-  bool is_open() const { return layout_ != nullptr; }
+  bool is_open() const { return static_cast<bool>(memory_); }
 
   /// The entry of one thread.
-  Entry& hand(size_t index) { return layout_->hands[index]; }
-  const Entry& hand(size_t index) const { return layout_->hands[index]; }
-  Desk& desk(size_t index) { return layout_->desks[index]; }
+  Entry& hand(size_t index) { return layout()->hands[index]; }
+  const Entry& hand(size_t index) const { return layout()->hands[index]; }
+  Desk& desk(size_t index) { return layout()->desks[index]; }
   /// Room for Desk::kMostBytes of the answer on a desk. Pages that nobody wrote to take no memory.
-  uint8_t* text(size_t index) { return layout_->texts[index]; }
+  uint8_t* text(size_t index) { return layout()->texts[index]; }
 
   /// Whether every thread could put one more call aside.
   bool has_room() const;
@@ -63,21 +59,21 @@ class PendingCalls {
   /// worker finds in hands.
   std::optional<size_t> park(const Entry& entry);
   /// One that was put aside, or is a leftover.
-  Entry& parked(size_t place) { return layout_->parked[place]; }
+  Entry& parked(size_t place) { return layout()->parked[place]; }
 
   /// Calls that wait for something that may never come.
   static constexpr size_t kHeld = 1024;
   /// Places from this one on have never been used.
-  size_t held_end() const { return layout_->held_end; }
+  size_t held_end() const { return layout()->held_end; }
   /// Puts one aside that does. nullopt: no room, but for what the next worker finds with writers.
   std::optional<size_t> hold(const Entry& entry);
-  Entry& held(size_t place) { return layout_->held[place]; }
-  void drop_held(size_t place) { layout_->held[place] = Entry{}; }
+  Entry& held(size_t place) { return layout()->held[place]; }
+  void drop_held(size_t place) { layout()->held[place] = Entry{}; }
 
   /// What workers before us had in hand. Each stays in its place until settle(), and all other
   /// places are free. Their writers must have ended, or be stuck for good.
   const std::vector<Leftover>& leftovers();
-  void settle(size_t place) { layout_->parked[place] = Entry{}; }
+  void settle(size_t place) { layout()->parked[place] = Entry{}; }
 
   /// The answer to a monitor that a worker before us was about to give, by key; nullptr: none. It
   /// stays there until settle_answer(), which is called once for each that is asked for.
@@ -99,7 +95,9 @@ class PendingCalls {
   static std::optional<size_t> put(Entry* entries, size_t end, const Entry& entry);
   std::optional<size_t> put_held(const Entry& entry);
 
-  Layout* layout_ = nullptr;
+  Layout* layout() const { return memory_.as<Layout>(); }
+
+  Mapping memory_;  ///< a Layout
   std::vector<Leftover> leftovers_;
 };
 

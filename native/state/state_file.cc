@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <utility>
 
 namespace vprocfs {
 namespace {
@@ -49,9 +50,9 @@ Result<std::unique_ptr<StateFile>> StateFile::open(int fd, std::string* ignored)
   if (::fstat(fd, &st) != 0) return Error{errno, "state file"};
   const auto bytes = static_cast<size_t>(st.st_size);
   if (bytes < kHeaderBytes + 64 * kGranule) return Error{EINVAL, "state file"};
-  void* base = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED) return Error{errno, "state file"};
-  std::unique_ptr<StateFile> state(new StateFile(static_cast<uint8_t*>(base), bytes));
+  auto memory = Mapping::of_file(fd, bytes);
+  if (!memory) return Error{errno, "state file"};
+  std::unique_ptr<StateFile> state(new StateFile(std::move(memory)));
   std::string why;
   if (!state->adopt(&why)) {
     state->lay_out(why.empty());
@@ -62,8 +63,11 @@ Result<std::unique_ptr<StateFile>> StateFile::open(int fd, std::string* ignored)
   return state;
 }
 
-StateFile::StateFile(uint8_t* base, size_t bytes)
-    : base_(base), bytes_(bytes), header_(reinterpret_cast<Header*>(base)) {
+StateFile::StateFile(Mapping memory)
+    : memory_(std::move(memory)),
+      base_(memory_.as<uint8_t>()),
+      bytes_(memory_.size()),
+      header_(memory_.as<Header>()) {
   static_assert(sizeof(Header) <= kHeaderBytes);
   const size_t room = bytes_ - kHeaderBytes;
   granules_ = static_cast<uint32_t>(room / (kGranule + sizeof(uint32_t)));
@@ -73,8 +77,6 @@ StateFile::StateFile(uint8_t* base, size_t bytes)
   free_.resize(kMaxClass + 1);
   some_free_.resize(kMaxClass / 64 + 1);
 }
-
-StateFile::~StateFile() { ::munmap(base_, bytes_); }
 
 bool StateFile::adopt(std::string* why) {
   // Fresh: nothing but perhaps the connection, which the keeper puts there.
@@ -327,16 +329,15 @@ void StateFile::set_connection(const ConnectionState& state) {
 }
 
 bool StateFile::repair_connection(int fd, const ConnectionState& state) {
-  void* base = ::mmap(nullptr, kHeaderBytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-  if (base == MAP_FAILED) return false;
-  auto* header = static_cast<Header*>(base);
+  const auto memory = Mapping::of_file(fd, kHeaderBytes);
+  if (!memory) return false;
+  auto* header = memory.as<Header>();
   const uint64_t right = checksum(&state, sizeof(state));
   if (header->connection_checksum != right ||
       checksum(&header->connection, sizeof(header->connection)) != right) {
     header->connection = state;
     header->connection_checksum = right;
   }
-  ::munmap(base, kHeaderBytes);
   return true;
 }
 

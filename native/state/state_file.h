@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/mapping.h"
 #include "base/result.h"
 
 namespace vprocfs {
@@ -69,7 +70,6 @@ class StateFile {
   /// is adopted; anything else is laid out anew and `ignored` says why. It also says how many
   /// records were dropped because they were damaged.
   static Result<std::unique_ptr<StateFile>> open(int fd, std::string* ignored);
-  ~StateFile();
 
   /// What room is for.
   enum class Use {
@@ -112,7 +112,7 @@ class StateFile {
   struct Header;
   struct RecordHeader;
 
-  StateFile(uint8_t* base, size_t bytes);
+  explicit StateFile(Mapping memory);
   bool adopt(std::string* why);
   void lay_out(bool fresh);
   /// Returns how many damaged records it dropped.
@@ -125,6 +125,7 @@ class StateFile {
   std::atomic<uint32_t>* table() const;
   RecordHeader* header_of(RecordIndex record) const;
 
+  const Mapping memory_;
   uint8_t* base_;
   size_t bytes_;
   Header* header_;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/btf.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,29 +58,11 @@ size_t tail_of(const btf_type& type) {
 template <typename T>
 T KernelTypes::at(size_t offset) const {
   T out{};
-  if (offset + sizeof(T) <= pages_.size()) std::memcpy(&out, pages_.at() + offset, sizeof(T));
+  if (offset + sizeof(T) <= pages_.size()) std::memcpy(&out, pages_.as<char>() + offset, sizeof(T));
   return out;
 }
 
-KernelTypes::Pages::Pages(size_t bytes) : size_(bytes) {
-  void* at = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (at != MAP_FAILED) at_ = static_cast<char*>(at);
-}
-
-KernelTypes::Pages::Pages(Pages&& other) noexcept
-    : at_(std::exchange(other.at_, nullptr)), size_(other.size_) {}
-
-KernelTypes::Pages& KernelTypes::Pages::operator=(Pages&& other) noexcept {
-  std::swap(at_, other.at_);
-  std::swap(size_, other.size_);
-  return *this;
-}
-
-KernelTypes::Pages::~Pages() {
-  if (at_ != nullptr) ::munmap(at_, size_);
-}
-
-Result<KernelTypes> KernelTypes::parse(Pages pages) {
+Result<KernelTypes> KernelTypes::parse(Mapping pages) {
   const Error malformed{EINVAL, kFile};
   KernelTypes out(std::move(pages));
   const auto header = out.at<btf_header>(0);
@@ -187,11 +168,11 @@ Result<KernelTypes> KernelTypes::read(int sysfs_fd) {
   const Fd file(::openat(sysfs_fd, kFile, O_RDONLY | O_CLOEXEC));
   struct stat st {};
   if (!file || ::fstat(file.get(), &st) != 0) return Error{errno, kFile};
-  Pages pages(static_cast<size_t>(st.st_size));
-  if (pages.at() == nullptr) return Error{st.st_size == 0 ? EINVAL : ENOMEM, kFile};
+  auto pages = Mapping::of_zeros(static_cast<size_t>(st.st_size));
+  if (!pages) return Error{st.st_size == 0 ? EINVAL : ENOMEM, kFile};
   for (size_t have = 0; have < pages.size();) {
     const ssize_t n =
-        ::pread(file.get(), pages.at() + have, pages.size() - have, static_cast<off_t>(have));
+        ::pread(file.get(), pages.as<char>() + have, pages.size() - have, static_cast<off_t>(have));
     if (n < 0 && errno == EINTR) continue;
     if (n <= 0) return Error{n < 0 ? errno : EINVAL, kFile};
     have += static_cast<size_t>(n);

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/mapping.h"
 #include "base/result.h"
 #include "bpf/pid_layout.h"
 
@@ -34,30 +35,16 @@ class KernelTypes {
   std::optional<uint32_t> enumerator(std::string_view enumeration, std::string_view name) const;
 
  private:
-  /// Pages of their own: malloc would keep the megabytes when they are free again.
-  class Pages {
-   public:
-    explicit Pages(size_t bytes);
-    Pages(Pages&& other) noexcept;
-    Pages& operator=(Pages&& other) noexcept;
-    ~Pages();
-    char* at() const { return at_; }  ///< nullptr: there is no room
-    size_t size() const { return at_ == nullptr ? 0 : size_; }
-
-   private:
-    char* at_ = nullptr;
-    size_t size_ = 0;
-  };
-  explicit KernelTypes(Pages pages) : pages_(std::move(pages)) {}
-  static Result<KernelTypes> parse(Pages pages);
-  std::string_view bytes() const { return {pages_.at(), pages_.size()}; }
+  explicit KernelTypes(Mapping pages) : pages_(std::move(pages)) {}
+  static Result<KernelTypes> parse(Mapping pages);
+  std::string_view bytes() const { return {pages_.as<char>(), pages_.size()}; }
   std::optional<uint32_t> find(uint32_t kind, std::string_view name) const;
   std::optional<uint32_t> member_bits(uint32_t id, std::string_view member, unsigned depth) const;
   std::string_view name_at(uint32_t offset) const;
   template <typename T>
   T at(size_t offset) const;
 
-  Pages pages_;
+  Mapping pages_;  ///< malloc would keep the megabytes when they are free again
   std::string_view strings_;
   std::vector<uint32_t> types_;  ///< where each type begins, by type id; 0 is void
 };

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/perf_event.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -62,8 +61,6 @@ bool parse_trace_hit(std::string_view sample, TraceHit& out) {
   return true;
 }
 
-void PerfRings::Unmap::operator()(void* at) const { ::munmap(at, bytes); }
-
 Result<std::unique_ptr<PerfRings>> PerfRings::open(const std::string& name, std::string& format) {
   const Fd tracefs = open_tracefs();
   if (!tracefs) return Error{errno, "tracefs"};
@@ -93,9 +90,9 @@ Result<std::unique_ptr<PerfRings>> PerfRings::open(const std::string& name, std:
     // What an absent CPU prints once it is there is known to nobody.
     if (!fd && errno == ENODEV) continue;
     if (!fd) return Error{errno, "perf_event_open"};
-    void* memory = ::mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_SHARED, fd.get(), 0);
-    if (memory == MAP_FAILED) return Error{errno, "ring of perf_event_open"};
-    out->rings_.push_back({std::move(fd), {memory, Unmap{mapped}}});
+    auto memory = Mapping::of_file(fd.get(), mapped);
+    if (!memory) return Error{errno, "ring of perf_event_open"};
+    out->rings_.push_back({std::move(fd), std::move(memory)});
   }
   if (out->rings_.empty()) return Error{ENODEV, "perf_event_open"};
   return out;
@@ -103,13 +100,13 @@ Result<std::unique_ptr<PerfRings>> PerfRings::open(const std::string& name, std:
 
 bool PerfRings::drain(const Take& take) {
   bool whole = true;
-  for (Ring& ring : rings_) whole = drain_one(ring.memory.get(), take) && whole;
+  for (Ring& ring : rings_) whole = drain_one(ring.memory, take) && whole;
   return whole;
 }
 
-bool PerfRings::drain_one(void* memory, const Take& take) {
-  auto* page = static_cast<perf_event_mmap_page*>(memory);
-  const char* data = static_cast<const char*>(memory) + page->data_offset;
+bool PerfRings::drain_one(const Mapping& memory, const Take& take) {
+  auto* page = memory.as<perf_event_mmap_page>();
+  const char* data = memory.as<char>() + page->data_offset;
   const uint64_t size = page->data_size;
   const uint64_t head = __atomic_load_n(&page->data_head, __ATOMIC_ACQUIRE);
   uint64_t tail = page->data_tail;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/fd.h"
+#include "base/mapping.h"
 #include "base/result.h"
 
 namespace vprocfs {
@@ -36,15 +37,11 @@ class PerfRings {
   bool drain(const Take& take);
 
  private:
-  struct Unmap {
-    size_t bytes = 0;
-    void operator()(void* at) const;
-  };
   struct Ring {
     Fd fd;
-    std::unique_ptr<void, Unmap> memory;
+    Mapping memory;
   };
-  bool drain_one(void* memory, const Take& take);
+  bool drain_one(const Mapping& memory, const Take& take);
 
   std::vector<Ring> rings_;
   std::string sample_;  ///< reused

@@ -1,6 +1,5 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <utility>
 
 #include "base/fd.h"
+#include "base/mapping.h"
 #include "bpf/program.h"
 #include "bpf/tasks.h"
 #include "bpf/tasks.skel.h"
@@ -99,36 +99,6 @@ Result<Fd> attach_iterator(int program_fd) {
   return fd;
 }
 
-/// The memory of an array map, shared with the kernel.
-template <typename T>
-class SharedArray {
- public:
-  SharedArray() = default;
-  SharedArray(const SharedArray&) = delete;
-  SharedArray& operator=(const SharedArray&) = delete;
-  ~SharedArray() { unmap(); }
-
-  bool map(int fd, size_t count) {
-    unmap();
-    void* at = ::mmap(nullptr, count * sizeof(T), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED) return false;
-    items_ = static_cast<T*>(at);
-    count_ = count;
-    return true;
-  }
-  T& operator[](size_t i) { return items_[i]; }
-  size_t size() const { return count_; }
-
- private:
-  void unmap() {
-    if (items_ != nullptr) ::munmap(items_, count_ * sizeof(T));
-    items_ = nullptr;
-    count_ = 0;
-  }
-  T* items_ = nullptr;
-  size_t count_ = 0;
-};
-
 class BpfTaskCounter : public TaskCounter {
  public:
   explicit BpfTaskCounter(Kernel kernel) : kernel_(std::move(kernel)) {}
@@ -140,16 +110,17 @@ class BpfTaskCounter : public TaskCounter {
       auto ready = prepare(cgroups);
       if (!ready) return ready.error();
     }
+    auto* slots = slots_.as<TaskSlot>();
     for (size_t i = 0; i < cgroups.size(); ++i) {
-      slots_[i] = TaskSlot{0, 0, 0, 0, static_cast<uint32_t>(cgroups[i].pid_namespace), {}};
+      slots[i] = TaskSlot{0, 0, 0, 0, static_cast<uint32_t>(cgroups[i].pid_namespace), {}};
     }
-    memo_[0].set = 0;
+    memo_.as<TaskMemo>()->set = 0;
     auto done = pass();
     if (!done) return done.error();
     std::vector<TaskCount> out;
     out.reserve(cgroups.size());
     for (size_t i = 0; i < cgroups.size(); ++i) {
-      const TaskSlot& s = slots_[i];
+      const TaskSlot& s = slots[i];
       out.push_back({s.running, s.blocked, s.total, s.last_pid});
     }
     return out;
@@ -174,7 +145,7 @@ class BpfTaskCounter : public TaskCounter {
       }
     }
     known_.clear();
-    if (cgroups.size() > slots_.size() || places != places_) {
+    if (cgroups.size() > slots_.size() / sizeof(TaskSlot) || places != places_) {
       auto built = build(places, cgroups.size());
       if (!built) return built;
     } else {
@@ -212,9 +183,11 @@ class BpfTaskCounter : public TaskCounter {
     if (!loaded) return loaded.error();
     auto link = attach_iterator(loaded.value().get());
     if (!link) return link.error();
-    if (!slots_.map(slots.value().get(), room) || !memo_.map(memo.value().get(), 1)) {
-      return Error{errno, "bpf map"};
-    }
+    auto mapped_slots = Mapping::of_file(slots.value().get(), room * sizeof(TaskSlot));
+    auto mapped_memo = Mapping::of_file(memo.value().get(), sizeof(TaskMemo));
+    if (!mapped_slots || !mapped_memo) return Error{errno, "bpf map"};
+    slots_ = std::move(mapped_slots);
+    memo_ = std::move(mapped_memo);
     ids_fd_ = std::move(ids.value());
     slots_fd_ = std::move(slots.value());
     memo_fd_ = std::move(memo.value());
@@ -280,8 +253,7 @@ class BpfTaskCounter : public TaskCounter {
   Places places_;
   std::vector<uint64_t> ids_;
   Fd ids_fd_, slots_fd_, memo_fd_, program_fd_, link_fd_;
-  SharedArray<TaskSlot> slots_;
-  SharedArray<TaskMemo> memo_;
+  Mapping slots_, memo_;  ///< of TaskSlot and of one TaskMemo, shared with the kernel
 };
 
 /// Before 5.11 maps and programs count as locked memory, of which little is allowed by default.
