@@ -4,7 +4,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -20,6 +19,7 @@
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/pidfd.h"
+#include "base/wake.h"
 
 namespace vprocfs {
 namespace {
@@ -31,7 +31,7 @@ constexpr size_t kMostOutput = size_t{1} << 20;
 struct Program {
   std::vector<std::string> argv, environment;
   uint64_t timeout_ms = 0;
-  Fd end{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+  Wake end = Wake::open();
 };
 
 struct Outcome {
@@ -103,7 +103,7 @@ bool follow(const Program& program, const Fd& pidfd, Stream& out, Stream& err) {
   while (pidfd || out.from || err.from) {
     std::array<pollfd, 4> fds{{{out.from.get(), POLLIN, 0},
                                {err.from.get(), POLLIN, 0},
-                               {program.end.get(), POLLIN, 0},
+                               {program.end.fd(), POLLIN, 0},
                                {pidfd.get(), POLLIN, 0}}};
     const uint64_t now = monotonic_ms();
     if (now >= deadline) return true;
@@ -167,10 +167,8 @@ Napi::Value run_program(const Napi::CallbackInfo& info) {
         if (!run) return deferred.Reject(to_js_error(e, run.error()).Value());
         deferred.Resolve(to_js(e, run.value()));
       });
-  const auto end = Napi::Function::New(env, [program](const Napi::CallbackInfo&) {
-    const uint64_t once = 1;
-    if (::write(program->end.get(), &once, sizeof once) < 0) return;
-  });
+  const auto end =
+      Napi::Function::New(env, [program](const Napi::CallbackInfo&) { program->end.ring(); });
   return JsObject(env).set("ended", ended).set("kill", end);
 }
 

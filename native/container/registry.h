@@ -11,9 +11,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/epoll.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/thread.h"
+#include "base/wake.h"
 #include "container/container.h"
 #include "container/resolve.h"
 
@@ -111,7 +113,8 @@ class Registry {
   std::unordered_map<pid_t, Seat> seats_;  ///< cgroups of threads without a cgroup namespace
   size_t tenant_sweep_ = kSweepAt;         ///< tenants at which to look for those that are no more
   std::function<void()> limits_changed_;
-  Fd epoll_, stop_;
+  Epoll epoll_;
+  Wake stop_;
   Thread watcher_;
 };
 

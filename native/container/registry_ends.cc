@@ -1,9 +1,6 @@
 // How it is known that containers have ended, and that limits have changed.
 
 #include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,7 +12,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kLookForOthersIn = 32;
-constexpr uint64_t kLimitsChanged = UINT64_MAX;  // no container has that id
+constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has these ids
 
 }  // namespace
 
@@ -28,12 +25,7 @@ Result<Registry::Life> Registry::pin(const ContainerDescription& description) {
   auto init = resolver_.pin_init(description);
   if (!init) return init.error();
   Life life{description.namespaces.pid, std::move(init.value())};
-  if (epoll_) {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    event.data.u64 = description.id.packed();
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, life.init.get(), &event);
-  }
+  if (epoll_) epoll_.add(life.init.get(), description.id.packed(), EPOLLIN);
   return life;
 }
 
@@ -112,18 +104,13 @@ bool Registry::make_room(Tenant& tenant) {
 
 Result<bool> Registry::start(std::function<void()> limits_changed) {
   limits_changed_ = std::move(limits_changed);
-  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
-  stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_ = Epoll::open();
+  stop_ = Wake::open();
   if (!epoll_ || !stop_) return Error{errno, "epoll"};
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = 0;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, stop_.get(), &event);
+  epoll_.add(stop_.fd(), kStop, EPOLLIN);
   if (around_.notifier != nullptr && around_.notifier->poll_fd() >= 0) {
     // Edge-triggered: readings drain it too, and what they took in is looked at here all the same.
-    event.events = EPOLLIN | EPOLLET;
-    event.data.u64 = kLimitsChanged;
-    ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, around_.notifier->poll_fd(), &event);
+    epoll_.add(around_.notifier->poll_fd(), kLimitsChanged, EPOLLIN | EPOLLET);
   }
   return watcher_.start([this] { watch(); });
 }
@@ -135,17 +122,17 @@ void Registry::pace_limits_changed() {
   // Containers may write limits of cgroups of their own as often as they like: looking at what
   // changed is kept to a tenth of this thread's time.
   const uint64_t rest_us = std::min<uint64_t>(1000000, 9 * (boottime_us() - begun));
-  pollfd p{stop_.get(), POLLIN, 0};
+  pollfd p{stop_.fd(), POLLIN, 0};
   ::poll(&p, 1, static_cast<int>(rest_us / 1000));
 }
 
 void Registry::watch() {
   epoll_event events[64];
   for (;;) {
-    const int n = ::epoll_wait(epoll_.get(), events, 64, -1);
+    const int n = epoll_.wait(events);
     if (n < 0 && errno != EINTR) return;
     for (int i = 0; i < n; ++i) {
-      if (events[i].data.u64 == 0) return;
+      if (events[i].data.u64 == kStop) return;
       if (events[i].data.u64 == kLimitsChanged) {
         pace_limits_changed();
         continue;
@@ -157,8 +144,7 @@ void Registry::watch() {
 
 void Registry::stop() {
   if (!watcher_.joinable()) return;
-  const uint64_t one = 1;
-  if (::write(stop_.get(), &one, sizeof(one)) < 0) return;
+  if (!stop_.ring()) return;
   watcher_.join();
 }
 

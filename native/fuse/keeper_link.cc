@@ -1,9 +1,7 @@
 #include "fuse/keeper_link.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -40,7 +38,7 @@ KeeperPacket packet_of(KeeperMessage type) {
 
 KeeperLink::KeeperLink(Fd control, Engine& engine, OnServing on_serving, OnEnd on_end)
     : control_(std::move(control)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)),
+      wake_(Wake::open()),
       engine_(engine),
       on_serving_(std::move(on_serving)),
       on_end_(std::move(on_end)) {}
@@ -56,8 +54,7 @@ Result<bool> KeeperLink::start() {
 
 void KeeperLink::stop() {
   if (!thread_.joinable()) return;
-  const uint64_t one = 1;
-  if (::write(wake_.get(), &one, sizeof(one)) < 0) return;
+  if (!wake_.ring()) return;
   thread_.join();
 }
 
@@ -145,7 +142,7 @@ Result<bool> KeeperLink::hears(uint64_t until_ms) const {
   for (;;) {
     const uint64_t now = monotonic_us() / 1000;
     if (until_ms != 0 && now >= until_ms) return false;
-    pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
     const int n = ::poll(fds, 2, until_ms == 0 ? -1 : static_cast<int>(until_ms - now));
     if (n < 0 && errno != EINTR) return Error{errno, "the keeper"};
     if (n > 0 && fds[1].revents != 0) return Error{ECANCELED, "the keeper"};
@@ -207,7 +204,7 @@ void KeeperLink::run() {
       unheard_.erase(unheard_.begin());
       if (!obey(message)) return;
     }
-    pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.get(), POLLIN, 0}};
+    pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
     if (::poll(fds, 2, beat_ms()) < 0 && errno != EINTR) return;
     if (fds[1].revents != 0) return;
     if (fds[0].revents != 0) {

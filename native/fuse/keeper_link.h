@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/thread.h"
+#include "base/wake.h"
 #include "fuse/engine.h"
 #include "state/fd_store.h"
 #include "state/keeper_protocol.h"
@@ -55,7 +56,7 @@ class KeeperLink : public FdStore {
   Result<bool> hears(uint64_t until_ms) const;
 
   Fd control_;
-  Fd wake_;
+  Wake wake_;
   Engine& engine_;
   const OnServing on_serving_;
   const OnEnd on_end_;

@@ -1,8 +1,6 @@
 #include "klog/log_reader.h"
 
 #include <poll.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -33,7 +31,7 @@ LogReader::~LogReader() { stop(); }
 
 Result<bool> LogReader::start() {
   if (!log_.readable()) return true;
-  wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  wake_ = Wake::open();
   if (place_.logs != nullptr) {
     begin_ = place_.logs->mark();
     find_proofs();
@@ -57,8 +55,7 @@ void LogReader::find_proofs() {
 
 void LogReader::stop() {
   stopping_ = true;
-  const uint64_t one = 1;
-  if (thread_.joinable() && ::write(wake_.get(), &one, sizeof one) > 0) thread_.join();
+  if (thread_.joinable() && wake_.ring()) thread_.join();
   const std::lock_guard lock(mutex_);
   ended_ = true;
 }
@@ -88,7 +85,7 @@ void LogReader::run() {
     int wait_ms = -1;
     if (due != 0) wait_ms = due <= now ? 1 : static_cast<int>((due - now) / 1000) + 1;
     if (more) wait_ms = 0;
-    pollfd fds[] = {{log_.fd(), POLLIN, 0}, {wake_.get(), POLLIN, 0}, {events_.fd(), POLLIN, 0}};
+    pollfd fds[] = {{log_.fd(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}, {events_.fd(), POLLIN, 0}};
     ::poll(fds, has_events_ ? 3 : 2, wait_ms);
     if (!more) pace();
   }
@@ -114,7 +111,7 @@ void LogReader::pace() {
   promptly_from_us_ = std::max(promptly_from_us_, now) + kEachUs;
   if (promptly_from_us_ < now + kPromptUs) return;
   promptly_from_us_ = now + kPromptUs;
-  pollfd wake{wake_.get(), POLLIN, 0};
+  pollfd wake{wake_.fd(), POLLIN, 0};
   ::poll(&wake, 1, kPauseMs);
 }
 

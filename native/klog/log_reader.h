@@ -11,6 +11,7 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/thread.h"
+#include "base/wake.h"
 #include "klog/banner.h"
 #include "klog/crashes.h"
 #include "klog/host_log.h"
@@ -89,7 +90,7 @@ class LogReader : public KillFeed {
   mutable std::mutex mutex_;       ///< guards all of the above
   Counters counters_;
   std::atomic<bool> stopping_{false};
-  Fd wake_;
+  Wake wake_;
   Thread thread_;
 };
 

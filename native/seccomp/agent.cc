@@ -1,6 +1,5 @@
 #include "seccomp/agent.h"
 
-#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -17,6 +16,8 @@ namespace {
 constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kLogReady = 4,
                    kFirstWriter = 16;
 constexpr uint64_t kFirstSource = kFirstWriter + PendingCalls::kDesks;
+
+constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
 
 /// How often writers are looked after while there are some at work.
 constexpr uint64_t kWatchUs = 50'000;
@@ -45,19 +46,18 @@ Agent::Agent(AgentOptions options, Registry& registry, FdStore* fd_store)
 Agent::~Agent() { stop(false); }
 
 Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
-  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
-  stop_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  log_ready_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_ = Epoll::open();
+  stop_ = Wake::open();
+  log_ready_ = Wake::open();
   for (Fd* timer : {&pace_timer_, &watch_timer_}) {
     *timer = Fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
   }
   if (!epoll_ || !stop_ || !log_ready_ || !pace_timer_ || !watch_timer_) {
     return Error{errno, "epoll"};
   }
-  constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
-  if (!watch(stop_.get(), kStop, EPOLLIN) || !watch(log_ready_.get(), kLogReady, kOnce) ||
-      !watch(pace_timer_.get(), kPaceTimer, kOnce) ||
-      !watch(watch_timer_.get(), kWatchTimer, kOnce)) {
+  if (!epoll_.add(stop_.fd(), kStop, EPOLLIN) || !epoll_.add(log_ready_.fd(), kLogReady, kOnce) ||
+      !epoll_.add(pace_timer_.get(), kPaceTimer, kOnce) ||
+      !epoll_.add(watch_timer_.get(), kWatchTimer, kOnce)) {
     return Error{errno, "epoll"};
   }
   auto adopted = adopt_all(std::move(kept));
@@ -73,18 +73,13 @@ Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
   if (options_.answers.logs != nullptr) {
     log_token_ = options_.answers.logs->listen([this](ContainerId id) { on_log(id); });
   }
-  if (!watch(writers_.done_fd(), kDone, kOnce)) return Error{errno, "epoll"};
+  if (!epoll_.add(writers_.done().fd(), kDone, kOnce)) return Error{errno, "epoll"};
   return true;
 }
 
 Result<bool> Agent::start() { return threads_.start(kThreads); }
 
-void Agent::rearm(uint64_t key, int fd) const {
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLONESHOT;
-  event.data.u64 = key;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, fd, &event);
-}
+void Agent::rearm(uint64_t key, int fd) const { epoll_.modify(fd, key, kOnce); }
 
 void Agent::defer(const Source& source, uint64_t wait_us) {
   const std::lock_guard lock(mutex_);
@@ -149,12 +144,12 @@ void Agent::run(size_t index) {
     resume_holding(index);
   }
   while (!stopping_.load(std::memory_order_acquire)) {
-    epoll_event event{};
-    if (::epoll_wait(epoll_.get(), &event, 1, -1) != 1) continue;
-    if (event.data.u64 == kStop) return;
+    epoll_event event[1];
+    if (epoll_.wait(event) != 1) continue;
+    if (event->data.u64 == kStop) return;
     // Whatever it does may take long.
     threads_.busy();
-    handle(event.data.u64, event.events, index);
+    handle(event->data.u64, event->events, index);
     threads_.idle();
   }
 }
@@ -164,11 +159,11 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
   if (key == kWatchTimer) return on_watch_timer(index);
   if (key == kLogReady) {
     on_log_ready(index);
-    return rearm(kLogReady, log_ready_.get());
+    return rearm(kLogReady, log_ready_.fd());
   }
   if (key == kDone) {
     on_written(index);
-    return rearm(kDone, writers_.done_fd());
+    return rearm(kDone, writers_.done().fd());
   }
   if (key >= kFirstWriter && key < kFirstSource) return on_writer_end(key - kFirstWriter, index);
   const SourcePtr source = find(key);
@@ -194,24 +189,12 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
   }
 }
 
-bool Agent::watch(int fd, uint64_t key, uint32_t events) const {
-  epoll_event event{};
-  event.events = events;
-  event.data.u64 = key;
-  return ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
-}
-
-void Agent::watch_end(size_t desk, int pidfd) {
-  watch(pidfd, kFirstWriter + desk, EPOLLIN | EPOLLONESHOT);
-}
+void Agent::watch_end(size_t desk, int pidfd) { epoll_.add(pidfd, kFirstWriter + desk, kOnce); }
 
 void Agent::stop(bool for_good) {
   stopping_ = true;
   if (log_token_ != 0) options_.answers.logs->unlisten(std::exchange(log_token_, 0));
-  if (stop_) {
-    const uint64_t one = 1;
-    if (::write(stop_.get(), &one, sizeof(one)) < 0) return;
-  }
+  if (stop_) stop_.ring();
   threads_.join();
   leave_writers(for_good);
   // With a keeper that is left to what it leaves.

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/epoll.h>
-
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -17,9 +15,11 @@
 #include <utility>
 #include <vector>
 
+#include "base/epoll.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/threads.h"
+#include "base/wake.h"
 #include "container/budget.h"
 #include "container/registry.h"
 #include "seccomp/answerer.h"
@@ -134,7 +134,6 @@ class Agent {
   uint64_t new_key();
 
   // agent.cc: threads and timers
-  bool watch(int fd, uint64_t key, uint32_t events) const;
   void rearm(uint64_t key, int fd) const;
   void defer(const Source& source, uint64_t wait_us);
   void arm_pace_timer();
@@ -219,7 +218,9 @@ class Agent {
   std::vector<PendingCalls::Leftover> leftovers_;     ///< the first thread's
   std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of calls of workers before us
   std::vector<size_t> held_before_;                   ///< the first thread's
-  Fd epoll_, stop_, pace_timer_, watch_timer_, log_ready_;
+  Epoll epoll_;
+  Wake stop_, log_ready_;
+  Fd pace_timer_, watch_timer_;
   size_t log_token_ = 0;
   mutable std::mutex mutex_;  ///< guards what follows, and which places for pending calls are free
   std::unordered_map<uint64_t, SourcePtr> sources_;

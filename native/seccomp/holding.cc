@@ -1,8 +1,6 @@
 // Calls that wait until their container's log is added to (SYSLOG_ACTION_READ).
 
 #include <fcntl.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -157,13 +155,11 @@ void Agent::on_log(ContainerId id) {
     if (!waits) return;
     ready_.insert(id);
   }
-  const uint64_t one = 1;
-  if (::write(log_ready_.get(), &one, sizeof one) < 0) return;
+  log_ready_.ring();
 }
 
 void Agent::on_log_ready(size_t index) {
-  uint64_t times = 0;
-  if (::read(log_ready_.get(), &times, sizeof times) < 0 && errno != EAGAIN) return;
+  log_ready_.drain();
   std::vector<size_t> places;
   {
     const std::lock_guard lock(mutex_);

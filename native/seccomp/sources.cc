@@ -130,7 +130,7 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   }
   // What comes by one that is put aside is for LXC's monitor: only its end is told.
   const uint32_t events = kind == Kind::kAside ? 0u : EPOLLIN;
-  if (!watch(source->fd.get(), key, events | EPOLLONESHOT)) remove(*source);
+  if (!epoll_.add(source->fd.get(), key, events | EPOLLONESHOT)) remove(*source);
   return key;
 }
 
@@ -139,7 +139,7 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
 void Agent::become_listener(const Source& runtime, Fd listener) {
   // Of one that has more to say, and would fail if nobody took it.
   Fd rest(::fcntl(runtime.fd.get(), F_DUPFD_CLOEXEC, 0));
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, runtime.fd.get(), nullptr);
+  epoll_.remove(runtime.fd.get());
   add(Kind::kListener, std::move(listener), runtime.key, false);
   if (rest) add(Kind::kHeard, std::move(rest), 0, false);
 }
@@ -149,7 +149,7 @@ void Agent::remove(const Source& source) {
   const auto found = sources_.find(source.key);
   // It may have become another one meanwhile.
   if (found == sources_.end() || found->second.get() != &source) return;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, source.fd.get(), nullptr);
+  epoll_.remove(source.fd.get());
   if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
   if (fd_store_ != nullptr) fd_store_->remove(source.key);
   forget_holding_locked(source.key);

@@ -77,7 +77,7 @@ void Agent::leave_writers(bool for_good) {
     return false;
   };
   for (int waited = 0; busy() && waited < kLeaveWithinMs; waited += kStepMs) {
-    pollfd p{writers_.done_fd(), POLLIN, 0};
+    pollfd p{writers_.done().fd(), POLLIN, 0};
     ::poll(&p, 1, kStepMs);
     while (const auto desk = writers_.next_done()) leave(*desk);
   }

@@ -5,7 +5,6 @@
 #include <linux/futex.h>
 #include <signal.h>
 #include <spawn.h>
-#include <sys/eventfd.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -62,7 +61,7 @@ bool Writers::start(int calls_fd) {
   program_ = program_path();
   calls_fd_ = Fd(::fcntl(calls_fd, F_DUPFD_CLOEXEC, 3));
   agent_ = open_pidfd(::getpid());
-  done_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  done_ = Wake::open();
   return calls_fd_ && agent_ && done_;
 }
 
@@ -87,7 +86,7 @@ bool Writers::start_writer(size_t index) {
   constexpr int kHigh = 16;
   // It may look before we do anything more: what its predecessor was killed at is not its turn.
   pending_.desk(index).turn = Desk::kAgents;
-  const int own[] = {calls_fd_.get(), agent_.get(), done_.get(), procfs_fd_};
+  const int own[] = {calls_fd_.get(), agent_.get(), done_.fd(), procfs_fd_};
   const int theirs[] = {kWriterCallsFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
   // Out of the way first: none may be overwritten before it was duplicated.
   posix_spawn_file_actions_t actions;

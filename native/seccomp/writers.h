@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/fd.h"
+#include "base/wake.h"
 #include "seccomp/pending_calls.h"
 
 namespace vprocfs {
@@ -23,8 +24,8 @@ class Writers {
 
   /// `calls_fd` is what the pending calls were opened from. False with errno set.
   bool start(int calls_fd);
-  /// Readable once a writer is done; next_done() says which.
-  int done_fd() const { return done_.get(); }
+  /// Rings once a writer is done; next_done() says which.
+  const Wake& done() const { return done_; }
 
   /// Ends the writers of agents before us. Those that do not end stay stuck; `visit` is called with
   /// the desk and the pidfd of each.
@@ -82,7 +83,8 @@ class Writers {
   PendingCalls& pending_;
   const int procfs_fd_;
   std::string program_;
-  Fd calls_fd_, agent_, done_;
+  Fd calls_fd_, agent_;
+  Wake done_;
   std::array<Place, PendingCalls::kDesks> places_;
 };
 

@@ -2,7 +2,6 @@
 
 #include <poll.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -159,8 +158,7 @@ void Agent::fill(size_t index_of_desk, const Source& source, const CallAnswer& a
 }
 
 void Agent::on_written(size_t index) {
-  uint64_t times = 0;
-  if (::read(writers_.done_fd(), &times, sizeof times) < 0 && errno != EAGAIN) return;
+  writers_.done().drain();
   for (;;) {
     std::optional<size_t> desk;
     {

@@ -1,7 +1,6 @@
 // Whose mounts are read when: a tenant's turn comes by what was spent on it.
 
 #include <fcntl.h>
-#include <sys/epoll.h>
 
 #include <algorithm>
 #include <chrono>
@@ -47,12 +46,8 @@ void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, 
     reading->serial = known.serial;
     reading->tenant = known.tenant;
     reading->mounts = Fd(::fcntl(known.mounts.get(), F_DUPFD_CLOEXEC, 0));
-    epoll_event event{};
-    event.events = EPOLLPRI | EPOLLONESHOT;
-    event.data.u64 = key;
     // From here on the kernel tells of changes again; before the first byte is read.
-    if (!reading->mounts ||
-        ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, known.mounts.get(), &event) != 0) {
+    if (!reading->mounts || !epoll_.modify(known.mounts.get(), key, EPOLLPRI | EPOLLONESHOT)) {
       ++state_.shortages;
       known.not_before = now + kRetryUs;
       continue;

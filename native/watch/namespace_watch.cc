@@ -1,8 +1,6 @@
 #include "watch/namespace_watch.h"
 
 #include <fcntl.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -56,23 +54,17 @@ Result<bool> NamespaceWatch::start() {
 }
 
 Result<bool> NamespaceWatch::listen() {
-  epoll_ = Fd(::epoll_create1(EPOLL_CLOEXEC));
-  wake_ = Fd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+  epoll_ = Epoll::open();
+  wake_ = Wake::open();
   if (!epoll_ || !wake_) return Error{errno, "epoll"};
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = kWakeKey;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+  epoll_.add(wake_.fd(), kWakeKey, EPOLLIN);
   auto execs = ProcessEvents::open(ProcessEvents::Kind::kExec);
   if (!execs) {
     no_execs_ = execs.error();
     return true;
   }
   execs_ = std::move(execs.value());
-  event.data.u64 = kExecKey;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, execs_.fd(), &event) != 0) {
-    no_execs_ = Error{errno, "epoll"};
-  }
+  if (!epoll_.add(execs_.fd(), kExecKey, EPOLLIN)) no_execs_ = Error{errno, "epoll"};
   return true;
 }
 
@@ -82,8 +74,7 @@ void NamespaceWatch::stop() {
     stopping_ = true;
   }
   due_.notify_all();
-  const uint64_t one = 1;
-  if (wake_ && ::write(wake_.get(), &one, sizeof one) < 0) return;
+  if (wake_) wake_.ring();
   thread_.join();
   reader_.join();
   const std::lock_guard lock(mutex_);
@@ -109,16 +100,9 @@ void NamespaceWatch::tell(Events events) {
 }
 
 bool NamespaceWatch::watch(uint64_t key, Known known) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = key | kProcessBit;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, known.process.get(), &event) != 0) return false;
-  if (known.mounts) {
-    // One word of it until it is read: however fast mounts change, they cost nothing meanwhile.
-    event.events = EPOLLPRI | EPOLLONESHOT;
-    event.data.u64 = key;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, known.mounts.get(), &event) != 0) return false;
-  }
+  if (!epoll_.add(known.process.get(), key | kProcessBit, EPOLLIN)) return false;
+  // One word of it until it is read: however fast mounts change, they cost nothing meanwhile.
+  if (known.mounts && !epoll_.add(known.mounts.get(), key, EPOLLPRI | EPOLLONESHOT)) return false;
   ++uses_[known.tenant].count;
   known.serial = ++serial_;
   if (known.dirty) ++dirty_;
@@ -174,9 +158,8 @@ Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
   if (!tenant) return tenant.error();
   const bool idle = tenants_.due_us() == 0;
   const uint64_t key = tenants_.key_of(std::move(tenant.value()), monotonic_us());
-  const uint64_t one = 1;
   // The loop waits without an end.
-  if (idle && tenants_.due_us() != 0 && ::write(wake_.get(), &one, sizeof one) < 0) return key;
+  if (idle && tenants_.due_us() != 0) wake_.ring();
   return key;
 }
 
@@ -307,14 +290,13 @@ int NamespaceWatch::wait_ms() {
 void NamespaceWatch::loop() {
   epoll_event events[64];
   while (!stopping_) {
-    const int n = ::epoll_wait(epoll_.get(), events, 64, wait_ms());
+    const int n = epoll_.wait(events, wait_ms());
     if (n < 0 && errno != EINTR) return;
     Events out;
     for (int i = 0; i < n; ++i) {
       const uint64_t key = events[i].data.u64;
       if (key == kWakeKey) {
-        uint64_t count = 0;
-        if (::read(wake_.get(), &count, sizeof count) < 0) continue;
+        wake_.drain();
       } else if (key == kExecKey) {
         take_execs(out);
       } else {

@@ -13,9 +13,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/epoll.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/thread.h"
+#include "base/wake.h"
 #include "watch/mounts_digest.h"
 #include "watch/process_events.h"
 #include "watch/tenants.h"
@@ -137,7 +139,8 @@ class NamespaceWatch {
   const size_t limit_;
   ProcessEvents execs_;
   std::optional<Error> no_execs_;  ///< why programs that are executed are not told of
-  Fd epoll_, wake_;
+  Epoll epoll_;
+  Wake wake_;
   std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;
   std::mutex telling_;

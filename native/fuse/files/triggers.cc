@@ -1,8 +1,6 @@
 #include "fuse/files/triggers.h"
 
 #include <poll.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -37,12 +35,9 @@ Triggers::Triggers(const Reply& reply, StateFile& state, Notifier& notifier)
     : reply_(reply),
       state_(state),
       notifier_(notifier),
-      epoll_(::epoll_create1(EPOLL_CLOEXEC)),
-      wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-  epoll_event event{};
-  event.events = EPOLLIN;
-  event.data.u64 = kWake;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+      epoll_(Epoll::open()),
+      wake_(Wake::open()) {
+  epoll_.add(wake_.fd(), kWake, EPOLLIN);
 }
 
 Triggers::~Triggers() { stop(); }
@@ -58,15 +53,9 @@ void Triggers::stop() {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
-  wake();
+  wake_.ring();
   thread_.join();
   closers_.stop();
-}
-
-void Triggers::wake() {
-  const uint64_t one = 1;
-  // Full only when it is awake already.
-  static_cast<void>(::write(wake_.get(), &one, sizeof(one)) < 0);
 }
 
 bool Triggers::reserve(Tenant& tenant) {
@@ -94,11 +83,8 @@ int Triggers::set(const TriggerPtr& trigger) {
     n = ::write(fd.value().get(), trigger->text.data(), trigger->text.size());
   } while (n < 0 && errno == EINTR);
   if (n < 0) return errno;
-  epoll_event event{};
   // Edge-triggered: what can happen no more would else be told without end.
-  event.events = EPOLLPRI | EPOLLET;
-  event.data.u64 = trigger->handle;
-  if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd.value().get(), &event) != 0) return errno;
+  if (!epoll_.add(fd.value().get(), trigger->handle, EPOLLPRI | EPOLLET)) return errno;
   const std::lock_guard lock(mutex_);
   // Closed meanwhile: it goes with `fd`, after the lock.
   if (!trigger->released) trigger->fd = std::move(fd.value());
@@ -207,7 +193,7 @@ void Triggers::adopt(const Find& find) {
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));
   });
-  if (!adopted_.empty()) wake();
+  if (!adopted_.empty()) wake_.ring();
 }
 
 void Triggers::set_again(const TriggerPtr& trigger) {
@@ -244,12 +230,11 @@ void Triggers::run() {
   go_first();
   epoll_event events[64];
   for (;;) {
-    const int n = ::epoll_wait(epoll_.get(), events, 64, -1);
+    const int n = epoll_.wait(events);
     if (n < 0 && errno != EINTR) return;
     for (int i = 0; i < n; ++i) {
       if (events[i].data.u64 == kWake) {
-        uint64_t count = 0;
-        static_cast<void>(::read(wake_.get(), &count, sizeof(count)) < 0);
+        wake_.drain();
         std::vector<TriggerPtr> adopted;
         {
           const std::lock_guard lock(mutex_);

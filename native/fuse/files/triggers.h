@@ -11,9 +11,11 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/epoll.h"
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/thread.h"
+#include "base/wake.h"
 #include "fuse/files/open_file.h"
 #include "fuse/notifier.h"
 #include "fuse/pacer.h"
@@ -79,13 +81,13 @@ class Triggers {
   /// triggers_.end() when that file has none.
   std::unordered_map<uint64_t, TriggerPtr>::iterator find_locked(uint64_t handle, NodeId node);
   void set_again(const TriggerPtr& trigger);
-  void wake();
   void happened(uint64_t handle, uint32_t events);
 
   const Reply& reply_;
   StateFile& state_;
   Notifier& notifier_;
-  Fd epoll_, wake_;
+  Epoll epoll_;
+  Wake wake_;
   Pacer closers_;
   mutable std::mutex mutex_;
   std::condition_variable given_back_;
