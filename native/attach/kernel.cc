@@ -12,6 +12,9 @@
 #include <cstring>
 #include <utility>
 
+#include "base/kernel_abi.h"
+#include "base/new_mount.h"
+
 namespace vprocfs {
 namespace {
 
@@ -20,11 +23,7 @@ constexpr unsigned kOpenTreeClone = 1;
 constexpr unsigned kMoveFromEmptyPath = 0x4;
 constexpr unsigned kMoveToEmptyPath = 0x40;
 constexpr unsigned kMoveBeneath = 0x200;
-constexpr uint64_t kResolveCached = 0x20;  // Linux 5.12
-
-constexpr unsigned kRecursive = 0x8000;  // AT_RECURSIVE
-constexpr unsigned kFsmountCloexec = 1;
-constexpr unsigned kFsconfigCreate = 6;
+constexpr unsigned kRecursive = 0x8000;                                  // AT_RECURSIVE
 constexpr unsigned kReadOnly = 1, kNoSuid = 2, kNoDev = 4, kNoExec = 8;  // MOUNT_ATTR_...
 
 struct MountAttributes {
@@ -69,15 +68,7 @@ Fd clone_mount_at(int fd, bool whole) {
   return clone_tree(fd, "", AT_EMPTY_PATH | (whole ? kRecursive : 0));
 }
 
-Fd new_empty_directory() {
-  const Fd context(static_cast<int>(::syscall(SYS_fsopen, "tmpfs", kFsmountCloexec)));
-  if (!context) return Fd();
-  if (::syscall(SYS_fsconfig, context.get(), kFsconfigCreate, nullptr, nullptr, 0) != 0) {
-    return Fd();
-  }
-  return Fd(static_cast<int>(::syscall(SYS_fsmount, context.get(), kFsmountCloexec,
-                                       kReadOnly | kNoSuid | kNoDev | kNoExec)));
-}
+Fd new_empty_directory() { return new_mount("tmpfs", kReadOnly | kNoSuid | kNoDev | kNoExec); }
 
 int attach_mount(const Fd& mount, const Fd& target, bool beneath) {
   const unsigned flags = kMoveFromEmptyPath | kMoveToEmptyPath | (beneath ? kMoveBeneath : 0);

@@ -2,12 +2,12 @@
 
 #include <fcntl.h>
 #include <sys/mount.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>
 #include <utility>
+
+#include "base/new_mount.h"
 
 namespace vprocfs {
 namespace {
@@ -15,24 +15,13 @@ namespace {
 constexpr uint64_t kFirstCgroupNamespace = 0xEFFFFFFB;  // PROC_CGROUP_INIT_INO
 constexpr uint64_t kFirstPidNamespace = 0xEFFFFFFC;     // PROC_PID_INIT_INO
 
-// <linux/mount.h> clashes with <sys/mount.h> on glibc before 2.37.
-constexpr unsigned kFsopenCloexec = 1;
-constexpr unsigned kFsconfigCmdCreate = 6;
-constexpr unsigned kFsmountCloexec = 1;
-
 /// A directory descriptor of a fresh procfs (or sysfs) mount of our own, so that nothing mounted
 /// over files of /proc (by us, in a container that we run in) is ever read; /proc itself where the
 /// kernel refuses.
 Result<Fd> open_pristine(const char* type, const char* fallback) {
-  const Fd context(static_cast<int>(::syscall(SYS_fsopen, type, kFsopenCloexec)));
-  if (context &&
-      ::syscall(SYS_fsconfig, context.get(), kFsconfigCmdCreate, nullptr, nullptr, 0) == 0) {
-    const Fd mounted(
-        static_cast<int>(::syscall(SYS_fsmount, context.get(), kFsmountCloexec, MS_NOSUID)));
-    if (mounted) {
-      Fd root(::openat(mounted.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (root) return root;
-    }
+  if (const Fd mounted = new_mount(type, MS_NOSUID)) {
+    Fd root(::openat(mounted.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (root) return root;
   }
   Fd root(::open(fallback, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) return Error{errno, fallback};

@@ -13,6 +13,7 @@
 
 #include "base/clock_tick.h"
 #include "base/directory.h"
+#include "base/kernel_abi.h"
 #include "base/pidfd.h"
 #include "source/cgroup_dir.h"
 #include "source/read_file.h"
@@ -20,9 +21,6 @@
 namespace vprocfs {
 namespace {
 
-// <linux/nsfs.h>, Linux 6.11; absent from older headers.
-constexpr unsigned long kNsGetTgidFromPidns = _IOR(0xb7, 0x7, int);
-constexpr unsigned long kNsGetParent = _IO(0xb7, 0x2);
 // <linux/exportfs.h>: FILEID_KERNFS, a bare 64-bit kernfs id.
 constexpr int kFileIdKernfs = 0xfe;
 constexpr int kMaxProcessesTried = 1024;

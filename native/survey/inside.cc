@@ -11,11 +11,11 @@
 #include <cerrno>
 
 #include "base/fd.h"
+#include "base/kernel_abi.h"
 
 namespace vprocfs {
 namespace {
 
-constexpr uint64_t kResolveCached = 0x20;  // Linux 5.12
 constexpr int kAttempts = 50;
 
 /// What is known of a descriptor without asking the server of its file system.

@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include "base/fd.h"
+#include "base/kernel_abi.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -20,10 +21,9 @@ bool is_init(pid_t pid) {
 }
 
 pid_t representative(pid_t pid, uint64_t key) {
-  constexpr unsigned long kGetInit = _IOR(0xb7, 0x7, int);  // NS_GET_TGID_FROM_PIDNS
   const std::string path = "/proc/" + std::to_string(pid) + "/ns/pid";
   const Fd pids(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  const int init = pids ? ::ioctl(pids.get(), kGetInit, 1) : -1;
+  const int init = pids ? ::ioctl(pids.get(), kNsGetTgidFromPidns, 1) : -1;
   return init > 0 && namespace_of(std::to_string(init), "mnt") == key ? init : pid;
 }
 

@@ -8,11 +8,12 @@
 #include <string>
 #include <utility>
 
+#include "base/kernel_abi.h"
+
 namespace vprocfs {
 namespace {
 
-constexpr unsigned long kNsGetParent = _IO(0xb7, 0x2);  // <linux/nsfs.h>
-constexpr int kMostLevels = 64;                         // the kernel allows 32
+constexpr int kMostLevels = 64;  // the kernel allows 32
 
 uint64_t number_of(const Fd& fd) {
   struct stat st {};

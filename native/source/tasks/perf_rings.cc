@@ -11,27 +11,17 @@
 #include <ctime>
 #include <utility>
 
+#include "base/new_mount.h"
 #include "source/parse.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
 
-// Older headers lack these, and since Linux 5.2 all architectures have one number for each.
-constexpr long kFsopen = 430, kFsconfig = 431, kFsmount = 432;
-constexpr unsigned kCloexec = 1, kCreate = 6;
 /// PERF_SAMPLE_CGROUP, since Linux 5.7.
 constexpr uint64_t kSampleCgroup = 1U << 21;
 /// Of all rings together; of one at least and at most.
 constexpr size_t kAllBytes = 4 << 20, kLeastBytes = 16 << 10, kMostBytes = 128 << 10;
-
-/// A tracefs that is mounted nowhere.
-Fd open_tracefs() {
-  const Fd context(static_cast<int>(::syscall(kFsopen, "tracefs", kCloexec)));
-  if (!context) return Fd();
-  if (::syscall(kFsconfig, context.get(), kCreate, nullptr, nullptr, 0) != 0) return Fd();
-  return Fd(static_cast<int>(::syscall(kFsmount, context.get(), kCloexec, 0)));
-}
 
 template <typename T>
 T value_at(std::string_view bytes, size_t at) {
@@ -62,7 +52,7 @@ bool parse_trace_hit(std::string_view sample, TraceHit& out) {
 }
 
 Result<std::unique_ptr<PerfRings>> PerfRings::open(const std::string& name, std::string& format) {
-  const Fd tracefs = open_tracefs();
+  const Fd tracefs = new_mount("tracefs");
   if (!tracefs) return Error{errno, "tracefs"};
   auto text = read_file(tracefs.get(), "events/" + name + "/format");
   const auto id_text = read_file(tracefs.get(), "events/" + name + "/id");
