@@ -1,11 +1,11 @@
 #include "attach/polled.h"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 
 #include <cstdlib>
 
 #include "base/directory.h"
+#include "base/seen.h"
 
 namespace vprocfs {
 namespace {
@@ -15,12 +15,8 @@ constexpr char kPlaces[] = "/run/vprocfs-poll/";
 /// Longer names end with a hash: what they are of is not known.
 constexpr size_t kLongestWhole = 76;
 
-/// "major:minor" of what is seen there; empty: nothing.
-std::string device_at(const std::string& path) {
-  struct statx found {};
-  constexpr int kFlags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW;
-  if (::statx(AT_FDCWD, path.c_str(), kFlags, STATX_TYPE, &found) != 0) return {};
-  return std::to_string(found.stx_dev_major) + ":" + std::to_string(found.stx_dev_minor);
+uint64_t device_at(const std::string& path) {
+  return look_at(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW).device;
 }
 
 /// The mount point that a name is made of (encodeURIComponent of its path without the slash).
@@ -43,7 +39,7 @@ bool is_orphan(const std::string& device) {
   bool orphan = false;
   for_each_entry(open_directory(AT_FDCWD, kPlaces), [&](const dirent& entry) {
     const std::string name = entry.d_name;
-    if (device_at(kPlaces + name) != device) return true;
+    if (device_text(device_at(kPlaces + name)) != device) return true;
     const std::string first = decode(name);
     orphan = name.size() <= kLongestWhole && device_at(first) == device_at(first + "/..");
     return false;

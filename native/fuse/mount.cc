@@ -1,10 +1,13 @@
 #include "fuse/mount.h"
 
 #include <fcntl.h>
+#include <linux/fuse.h>
+#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdint>
 
 namespace vprocfs {
 
@@ -18,6 +21,15 @@ Result<Fd> mount_fuse(const std::string& mountpoint, const std::string& type,
   if (::mount(source.c_str(), mountpoint.c_str(), type.c_str(), MS_NOSUID | MS_NODEV | MS_NOEXEC,
               options.c_str()) != 0) {
     return Error{errno, mountpoint};
+  }
+  return fd;
+}
+
+Result<Fd> clone_fuse(int connection, int flags) {
+  Fd fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC | flags));
+  auto from = static_cast<uint32_t>(connection);
+  if (!fd || ::ioctl(fd.get(), FUSE_DEV_IOC_CLONE, &from) != 0) {
+    return Error{errno, "/dev/fuse clone"};
   }
   return fd;
 }

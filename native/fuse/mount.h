@@ -14,6 +14,10 @@ namespace vprocfs {
 Result<Fd> mount_fuse(const std::string& mountpoint, const std::string& type,
                       const std::string& source, bool kernel_permissions);
 
+/// A descriptor of its own on the connection of another; `flags` are added to those of open(2).
+/// Requests that were read from it fail when it is closed.
+Result<Fd> clone_fuse(int connection, int flags);
+
 /// Unmounts. First plainly, then lazily where it is busy: `lazy` tells. EINVAL: nothing is mounted.
 Result<bool> unmount_fuse(const std::string& mountpoint, bool& lazy);
 

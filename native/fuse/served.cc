@@ -1,15 +1,13 @@
 #include "fuse/served.h"
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include <cerrno>
 #include <chrono>
 #include <thread>
 #include <utility>
 
+#include "base/seen.h"
 #include "fuse/mount.h"
 
 namespace vprocfs {
@@ -17,17 +15,8 @@ namespace {
 
 constexpr int kInitDeadlineMs = 10000;
 
-/// What is seen at a path, without asking whoever serves it.
-struct Seen {
-  uint64_t device = 0, inode = 0;
-};
-
-Seen look(int directory, const std::string& path) {
-  struct statx found {};
-  constexpr int kFlags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
-  if (::statx(directory, path.c_str(), kFlags, STATX_TYPE | STATX_INO, &found) != 0) return {};
-  return {makedev(found.stx_dev_major, found.stx_dev_minor), found.stx_ino};
-}
+/// Where a path leads to.
+Seen look(int directory, const std::string& path) { return look_at(directory, path.c_str(), 0); }
 
 }  // namespace
 
@@ -61,11 +50,9 @@ Result<bool> Served::connect() {
   }
   // Without resend (before 6.9) requests that we took must fail when we die rather than wait for
   // ever: they do when the descriptor that they were read from closes, so it has to be ours alone.
-  fuse_fd_ = Fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
-  uint32_t from = static_cast<uint32_t>(place.fuse_fd);
-  if (!fuse_fd_ || ::ioctl(fuse_fd_.get(), FUSE_DEV_IOC_CLONE, &from) != 0) {
-    return Error{errno, "/dev/fuse clone"};
-  }
+  auto own = clone_fuse(place.fuse_fd, 0);
+  if (!own) return own.error();
+  fuse_fd_ = std::move(own.value());
   return true;
 }
 

@@ -2,15 +2,14 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/ioctl.h>
-#include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
+#include "base/seen.h"
 #include "fuse/init.h"
 #include "fuse/mount.h"
 #include "fuse/operations.h"
@@ -41,12 +40,7 @@ char* place_in(MemoRecord& record, uint32_t number) {
 ssize_t read_request(int fd) { return ::read(fd, g_buffer.bytes, sizeof(g_buffer.bytes)); }
 
 /// The device of what is mounted there, without asking whoever serves it; 0 when it cannot be told.
-uint64_t device_at(const char* path) {
-  struct statx found {};
-  constexpr int kFlags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT | AT_SYMLINK_NOFOLLOW;
-  if (::statx(AT_FDCWD, path, kFlags, STATX_TYPE, &found) != 0) return 0;
-  return makedev(found.stx_dev_major, found.stx_dev_minor);
-}
+uint64_t device_at(const char* path) { return look_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).device; }
 
 bool answer_init(const KeeperOptions& options, Connection& c) {
   for (;;) {
@@ -76,11 +70,14 @@ bool answer_init(const KeeperOptions& options, Connection& c) {
 }
 
 bool clone(const KeeperOptions& options, Connection& c) {
-  c.refusal = Fd(::open("/dev/fuse", O_RDWR | O_CLOEXEC | O_NONBLOCK));
-  auto from = static_cast<uint32_t>(c.fuse.get());
-  if (c.refusal && ::ioctl(c.refusal.get(), FUSE_DEV_IOC_CLONE, &from) == 0) return true;
-  keeper_log(options.log, LogLevel::kError, "/dev/fuse: cannot clone: %s", std::strerror(errno));
-  return false;
+  auto refusal = clone_fuse(c.fuse.get(), O_NONBLOCK);
+  if (!refusal) {
+    keeper_log(options.log, LogLevel::kError, "/dev/fuse: cannot clone: %s",
+               std::strerror(refusal.error().code));
+    return false;
+  }
+  c.refusal = std::move(refusal.value());
+  return true;
 }
 
 }  // namespace

@@ -12,23 +12,18 @@
 
 #include "base/fd.h"
 #include "base/kernel_abi.h"
+#include "base/seen.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr int kAttempts = 50;
 
-/// What is known of a descriptor without asking the server of its file system.
-bool look_at(int fd, struct statx& st) {
-  return ::statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE | STATX_UID, &st) == 0;
-}
-
 Fd walk_in_memory(int root, const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | kResolveCached;
-  struct statx of_root {};
-  const uid_t owner = look_at(root, of_root) ? of_root.stx_uid : 0;
+  const uid_t owner = look_at(root, "", AT_EMPTY_PATH).owner;
   Fd fd;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     // The second time as the owner, for whom the kernel need not read an access control list.
@@ -46,9 +41,8 @@ Fd walk_in_memory(int root, const std::string& path) {
 }
 
 bool is_on(int fd, const std::string& device, unsigned type) {
-  struct statx st {};
-  if (!look_at(fd, st) || (st.stx_mode & S_IFMT) != type) return false;
-  return std::to_string(st.stx_dev_major) + ":" + std::to_string(st.stx_dev_minor) == device;
+  const Seen seen = look_at(fd, "", AT_EMPTY_PATH);
+  return (seen.mode & S_IFMT) == type && device_text(seen.device) == device;
 }
 
 }  // namespace
