@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "base/affix.h"
+#include "base/fnv.h"
 #include "keeper/log.h"
 #include "keeper/store.h"
 
@@ -39,24 +40,18 @@ static_assert(sizeof(LaunchRecord) == 65536);
 /// What launch() tells the keeper that comes of it: the number of launched_by().
 constexpr char kVariable[] = "VPROCFS_KEEPER_LAUNCH";
 constexpr char kUnchanged[] = "--unchanged";
-constexpr uint64_t kSeed = 14695981039346656037u;
 
-uint64_t add(uint64_t hash, const char* text) {
-  for (;; ++text) {
-    hash = (hash ^ static_cast<unsigned char>(*text)) * 1099511628211u;
-    if (*text == '\0') return hash;
-  }
-}
+uint64_t add(uint64_t hash, const char* word) { return fnv(hash, {word, std::strlen(word) + 1}); }
 
 /// A number for a command and the variables that decide what it does, in any order. Never 0.
 uint64_t launched_by(char* const* command) {
-  uint64_t hash = kSeed;
+  uint64_t hash = kFnvSeed;
   for (; *command != nullptr; ++command) hash = add(hash, *command);
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const bool ours =
         starts_with(*variable, "VPROCFS_") && !starts_with(*variable, "VPROCFS_KEEPER_");
     if (ours || starts_with(*variable, "NODE_") || starts_with(*variable, "PATH=")) {
-      hash += add(kSeed, *variable);
+      hash += add(kFnvSeed, *variable);
     }
   }
   return hash == 0 ? 1 : hash;

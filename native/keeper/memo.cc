@@ -1,19 +1,15 @@
 #include "keeper/memo.h"
 
+#include <cstring>
 #include <utility>
+
+#include "base/fnv.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr size_t kBytes = 4096;
 static_assert(sizeof(MemoRecord) <= kBytes);
-
-uint64_t add(uint64_t hash, const char* text) {
-  for (;; ++text) {
-    hash = (hash ^ static_cast<unsigned char>(*text)) * 1099511628211u;
-    if (*text == '\0') return hash;
-  }
-}
 
 }  // namespace
 
@@ -31,10 +27,10 @@ bool Memo::open(Fd fd) {
 }
 
 uint64_t mounted_as(const KeeperOptions& options) {
-  uint64_t hash = 14695981039346656037u;
+  uint64_t hash = kFnvSeed;
   for (const char* text :
        {options.mountpoint, options.type, options.source, options.tick ? "tick" : "exact"}) {
-    hash = add(hash, text);
+    hash = fnv(hash, {text, std::strlen(text) + 1});
   }
   return hash;
 }

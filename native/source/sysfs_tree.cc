@@ -13,6 +13,7 @@
 #include "base/affix.h"
 #include "base/clock.h"
 #include "base/directory.h"
+#include "base/fnv.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -28,8 +29,7 @@ uint64_t clock_ms() { return clock_us(CLOCK_MONOTONIC_COARSE) / 1000; }
 
 /// The `attempt`th number of a path. Part of node ids that kernels hold: never to change.
 uint32_t candidate(std::string_view path, uint32_t attempt) {
-  uint64_t hash = 14695981039346656037u + attempt;
-  for (const char c : path) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  uint64_t hash = fnv(kFnvSeed + attempt, path);
   hash ^= hash >> 29;
   return static_cast<uint32_t>(hash & ((uint64_t{1} << SysfsTree::kNumberBits) - 1));
 }

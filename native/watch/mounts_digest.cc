@@ -12,8 +12,7 @@ void MountsDigest::feed(std::string_view piece) {
     const bool matters = contains(line, "/proc") || contains(line, "/sys") ||
                          contains(line, " - proc ") || contains(line, "/dev ") ||
                          contains(line, "/dev/kmsg ");
-    if (!matters) return;
-    for (const char c : line) hash_ = (hash_ ^ static_cast<unsigned char>(c)) * 1099511628211u;
+    if (matters) hash_ = fnv(hash_, line);
   });
 }
 

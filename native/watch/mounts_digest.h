@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string_view>
 
+#include "base/fnv.h"
 #include "source/read_file.h"
 
 namespace vprocfs {
@@ -16,7 +17,7 @@ class MountsDigest {
 
  private:
   LineCutter lines_;
-  uint64_t hash_ = 14695981039346656037u;
+  uint64_t hash_ = kFnvSeed;
 };
 
 }  // namespace vprocfs
