@@ -12,6 +12,7 @@
 
 #include "base/affix.h"
 #include "base/clock.h"
+#include "base/write_text.h"
 #include "source/cgroup_mounts.h"
 #include "source/process.h"
 
@@ -32,11 +33,6 @@ void limit(__rlimit_resource_t what, rlim_t most) {
   now.rlim_max = std::min(now.rlim_max, most);
   now.rlim_cur = std::min(now.rlim_cur, most);
   ::setrlimit(what, &now);
-}
-
-bool write_text(int dir_fd, const std::string& path, const std::string& text) {
-  const Fd file(::openat(dir_fd, path.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
-  return file && ::write(file.get(), text.data(), text.size()) >= 0;
 }
 
 /// The payer's own cgroup in a hierarchy that limits something; empty where there is none.
@@ -92,7 +88,8 @@ void charge_to(pid_t process, pid_t payer) {
   for (const Hierarchy& hierarchy : mounts.value().all()) {
     const std::string path = limiting_cgroup(hierarchy, paths.value());
     if (path.empty()) continue;
-    write_text(hierarchy.root.get(), path.substr(1) + "/cgroup.procs", std::to_string(process));
+    const std::string procs = path.substr(1) + "/cgroup.procs";
+    write_text(hierarchy.root.get(), procs.c_str(), std::to_string(process));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "base/descriptors.h"
+#include "base/write_text.h"
 #include "keeper/connection.h"
 #include "keeper/fd_store_table.h"
 #include "keeper/hold.h"
@@ -20,12 +21,6 @@
 #include "keeper/supervisor.h"
 
 namespace {
-
-/// Readers of every container depend on us: the last process to go when memory is short.
-void protect_from_oom() {
-  const vprocfs::Fd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-  if (file && ::write(file.get(), "-1000", 5) < 0) return;
-}
 
 /// No descriptor of ours may become 0, 1 or 2: what is printed would go to the kernel.
 bool occupy_standard_descriptors() {
@@ -76,7 +71,8 @@ int main(int argc, char** argv) {
   if (options.check) return 0;
   clear_resume();
   block_signals();
-  protect_from_oom();
+  // Readers of every container depend on us: the last process to go when memory is short.
+  write_text(AT_FDCWD, "/proc/self/oom_score_adj", "-1000");
   raise_descriptor_limit();  // One for each container that hands over system calls.
   static Store store;        // Large, and the stack is small.
   store.receive();

@@ -7,12 +7,14 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/write_text.h"
 
 namespace vprocfs {
 namespace {
 
 constexpr char kGroup[] = "vprocfs-rest";
 constexpr char kGroupProcs[] = "vprocfs-rest/cgroup.procs";
+constexpr char kOurselves[] = "0";
 
 struct Place {
   const char* path;
@@ -32,11 +34,6 @@ void for_each_root(Act act) {
   }
 }
 
-bool move_to(int root, const char* procs) {
-  const Fd file(::openat(root, procs, O_WRONLY | O_CLOEXEC));
-  return file && ::write(file.get(), "0", 1) == 1;
-}
-
 }  // namespace
 
 void enter_rest_group() {
@@ -45,7 +42,7 @@ void enter_rest_group() {
   for_each_root([](int root) {
     for (int i = 0; i < kAttempts; ++i) {
       ::mkdirat(root, kGroup, 0755);
-      if (move_to(root, kGroupProcs)) return;
+      if (write_text(root, kGroupProcs, kOurselves)) return;
     }
     ::unlinkat(root, kGroup, AT_REMOVEDIR);
   });
@@ -54,7 +51,7 @@ void enter_rest_group() {
 void leave_rest_group() {
   for_each_root([](int root) {
     // Where the root is a container's own it may not take us: the next one finds the group, then.
-    move_to(root, "cgroup.procs");
+    write_text(root, "cgroup.procs", kOurselves);
     ::unlinkat(root, kGroup, AT_REMOVEDIR);
   });
 }

@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/write_text.h"
 #include "keeper/starved.h"
 
 namespace vprocfs {
@@ -31,21 +32,14 @@ constexpr uint32_t kBeatsPerWatchdog = 4;
 /// How long one rests for that, which nobody waits for: whoever asks something wakes us.
 constexpr uint32_t kWatchdogsPerRest = 2;
 
-void set_oom_score(const char* value) {
-  const Fd file(::open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC));
-  if (file && ::write(file.get(), value, __builtin_strlen(value)) < 0) return;
-}
-
 /// Where the kernel gives each session a share of the CPUs (sched(7), "The autogroup feature"), the
 /// worker gets one of its own, as far before others as its threads are (base/priority.h). Otherwise
 /// it would share one with whatever else the same terminal or supervisor has started, and readers
 /// in containers would wait.
 void take_own_share() {
-  constexpr char kNice[] = "-10\n";
   // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
   ::setsid();
-  const Fd file(::open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC));
-  if (file && ::write(file.get(), kNice, sizeof(kNice) - 1) < 0) return;
+  write_text(AT_FDCWD, "/proc/self/autogroup", "-10\n");
 }
 
 void unblock_signals() {
@@ -96,7 +90,7 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
   ::unsetenv("WATCHDOG_USEC");
   unblock_signals();
   take_own_share();
-  set_oom_score("0");
+  write_text(AT_FDCWD, "/proc/self/oom_score_adj", "0");
   ::execvp(options.worker[0], options.worker);
   ::_exit(127);
 }
