@@ -10,13 +10,6 @@
 #include "keeper/supervisor.h"
 
 namespace vprocfs {
-namespace {
-
-void note_failure(Worker& worker, const KeeperPacket& packet) {
-  std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
-}
-
-}  // namespace
 
 void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
   const bool came = static_cast<bool>(descriptor);
@@ -35,17 +28,30 @@ void Supervisor::lose_descriptors(uint64_t count, const char* how) {
              static_cast<unsigned long long>(count), how);
 }
 
+/// Takes what counts even when its worker has ended. False: it is something else.
+bool Supervisor::take_note(Worker& worker, const KeeperPacket& packet, Fd descriptor) {
+  switch (static_cast<KeeperMessage>(packet.type)) {
+    case KeeperMessage::kKeep:
+      keep_descriptor(packet, std::move(descriptor));
+      return true;
+    case KeeperMessage::kForget:
+      fd_store_.forget(packet.requests);
+      return true;
+    case KeeperMessage::kFailed:
+      std::snprintf(worker.why, sizeof(worker.why), "%.95s", packet.why);
+      return true;
+    default:
+      return false;
+  }
+}
+
 void Supervisor::on_packet(Worker& worker) {
   KeeperPacket packet;
   Fd descriptor;
   if (!worker.receive(packet, descriptor)) return on_hang_up(worker);
-  packet.why[sizeof(packet.why) - 1] = '\0';
+  if (take_note(worker, packet, std::move(descriptor))) return;
   const uint64_t now = monotonic_ms();
   switch (static_cast<KeeperMessage>(packet.type)) {
-    case KeeperMessage::kKeep:
-      return keep_descriptor(packet, std::move(descriptor));
-    case KeeperMessage::kForget:
-      return fd_store_.forget(packet.requests);
     case KeeperMessage::kWantKept:
       // How long it waited was up to us.
       if (worker.state == WorkerState::kActivating) worker.deadline_ms = activate_by_ms(now);
@@ -79,8 +85,6 @@ void Supervisor::on_packet(Worker& worker) {
       }
       if (next_.state == WorkerState::kReady) hand_over_to_next(now);
       return;
-    case KeeperMessage::kFailed:
-      return note_failure(worker, packet);
     default:
       return;
   }
@@ -112,20 +116,7 @@ void Supervisor::hear_last_words(Worker& worker) {
   KeeperPacket packet;
   Fd descriptor;
   while (worker.control && worker.receive(packet, descriptor)) {
-    packet.why[sizeof(packet.why) - 1] = '\0';
-    switch (static_cast<KeeperMessage>(packet.type)) {
-      case KeeperMessage::kKeep:
-        keep_descriptor(packet, std::move(descriptor));
-        break;
-      case KeeperMessage::kForget:
-        fd_store_.forget(packet.requests);
-        break;
-      case KeeperMessage::kFailed:
-        note_failure(worker, packet);
-        break;
-      default:
-        break;
-    }
+    take_note(worker, packet, std::move(descriptor));
   }
 }
 

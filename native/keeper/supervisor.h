@@ -90,6 +90,7 @@ class Supervisor {
   void on_rest(Worker& worker, bool rests);
   void on_hang_up(Worker& worker);
   void hear_last_words(Worker& worker);
+  bool take_note(Worker& worker, const KeeperPacket& packet, Fd descriptor);
   void keep_descriptor(const KeeperPacket& packet, Fd descriptor);
   void lose_descriptors(uint64_t count, const char* how);
 

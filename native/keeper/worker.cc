@@ -187,6 +187,7 @@ bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {
   Passed passed;
   const ssize_t n = receive_with(control.get(), &packet, sizeof(packet), passed, 1, MSG_DONTWAIT);
   if (passed.count > 0) descriptor = std::move(passed.fds[0]);
+  packet.why[sizeof(packet.why) - 1] = '\0';
   if (n >= static_cast<ssize_t>(kShortestPacket)) return true;
   if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) control.reset();
   return false;
