@@ -5,8 +5,8 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
-#include "keeper/ending.h"
 #include "keeper/log.h"
+#include "keeper/proc.h"
 #include "keeper/supervisor.h"
 
 namespace vprocfs {

@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/notify.h"
-#include "keeper/starved.h"
+#include "keeper/proc.h"
 #include "keeper/supervisor.h"
 
 namespace vprocfs {

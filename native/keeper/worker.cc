@@ -14,7 +14,7 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/write_text.h"
-#include "keeper/starved.h"
+#include "keeper/proc.h"
 
 namespace vprocfs {
 namespace {
