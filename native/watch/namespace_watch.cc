@@ -11,7 +11,6 @@
 #include "base/pidfd.h"
 #include "source/read_file.h"
 #include "watch/process_namespaces.h"
-#include "watch/tenant_namespace.h"
 
 namespace vprocfs {
 namespace {

@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <string>
 
+#include "base/fd.h"
+#include "base/result.h"
+
 namespace vprocfs {
 
-// What procfs tells of the namespaces that a process lives in.
+// The namespaces that a process lives in.
 
 /// The number of its namespace of a kind ("mnt", "pid"). `process`: its PID, or "self". 0: it has
 /// ended.
@@ -19,5 +22,19 @@ bool is_init(pid_t pid);
 /// Who is to be asked about mount namespace `key`, in which `pid` lives: the init of its PID
 /// namespace where that lives in the same one, since it outlives the others (Linux 6.11), else it.
 pid_t representative(pid_t pid, uint64_t key);
+
+/// What a tenant is known by: the outermost PID namespace around its processes. Whatever a
+/// container nests lies in it.
+struct TenantNamespace {
+  uint64_t number = 0;  ///< 0: none, the process is the host's
+  Fd pids;              ///< open, no other namespace has the number
+};
+
+/// The tenant of a process, below the PID namespace with the number `own`. ESRCH when it has ended;
+/// EMFILE, ENFILE or ENOMEM when there is no descriptor to be had for it.
+Result<TenantNamespace> tenant_of(pid_t pid, uint64_t own);
+
+/// True for the errors of what is short and may be there again later.
+bool is_shortage(int code);
 
 }  // namespace vprocfs

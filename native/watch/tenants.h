@@ -5,7 +5,7 @@
 #include <functional>
 #include <unordered_map>
 
-#include "watch/tenant_namespace.h"
+#include "watch/process_namespaces.h"
 
 namespace vprocfs {
 
