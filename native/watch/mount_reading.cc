@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -20,7 +21,20 @@ constexpr uint64_t kLeastRestUs = 10000;
 /// How many times longer than a reading took its tenant then rests.
 constexpr uint64_t kRestFactor = 9;
 
+/// Whether a line of mountinfo is about a mount on or below proc or sysfs.
+bool matters(std::string_view line) {
+  constexpr std::string_view kParts[] = {"/proc", "/sys", " - proc ", "/dev ", "/dev/kmsg "};
+  return std::any_of(std::begin(kParts), std::end(kParts),
+                     [line](std::string_view part) { return line.find(part) != line.npos; });
+}
+
 }  // namespace
+
+void NamespaceWatch::Reading::feed(std::string_view piece) {
+  lines.feed(piece, [this](std::string_view line) {
+    if (matters(line)) digest = fnv(digest, line);
+  });
+}
 
 uint64_t NamespaceWatch::next_due() const {
   uint64_t soonest = UINT64_MAX;
@@ -120,8 +134,8 @@ void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
     ++dirty_;
   }
   if (!whole) known.not_before = now + kRetryUs;
-  if (!whole || reading.digest.value() == known.digest) return;
-  known.digest = reading.digest.value();
+  if (!whole || reading.digest == known.digest) return;
+  known.digest = reading.digest;
   out.push_back({WatchEvent::Kind::kMounts, known.pid, reading.key, known.tenant});
 }
 
@@ -135,7 +149,7 @@ void NamespaceWatch::read_loop() {
     Reading& reading = *readings[at];
     const uint64_t begun = monotonic_us();
     const ssize_t n = read_piece(reading.mounts.get(), room.data(), room.size(), reading.offset);
-    if (n > 0) reading.digest.feed(std::string_view(room.data(), static_cast<size_t>(n)));
+    if (n > 0) reading.feed(std::string_view(room.data(), static_cast<size_t>(n)));
     const uint64_t took = monotonic_us() - begun;
     reading.took_us += took;
     {

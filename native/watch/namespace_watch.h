@@ -10,15 +10,17 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <unordered_map>
 #include <vector>
 
 #include "base/epoll.h"
 #include "base/fd.h"
+#include "base/fnv.h"
 #include "base/result.h"
 #include "base/thread.h"
 #include "base/wake.h"
-#include "watch/mounts_digest.h"
+#include "source/read_file.h"
 #include "watch/process_events.h"
 #include "watch/tenants.h"
 
@@ -103,7 +105,10 @@ class NamespaceWatch {
     Fd mounts;
     size_t offset = 0;
     uint64_t took_us = 0;
-    MountsDigest digest;
+    LineCutter lines;
+    uint64_t digest = kFnvSeed;  ///< of those lines of mountinfo that matter
+
+    void feed(std::string_view piece);
   };
   using Events = std::vector<WatchEvent>;
   using Map = std::unordered_map<uint64_t, Known>;
