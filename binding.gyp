@@ -102,7 +102,7 @@
           # No package has it.
           "target_name": "vprocfs_testing",
           "dependencies": ["vprocfs_core"],
-          "sources": ["<!@(find native/testing -name '*.cc' | sort)", "native/addon/js_error.cc"],
+          "sources": ["<!@(find native/testing -name '*.cc' | sort)"],
           "cflags_cc": ["-isystem", "<!(node -p \"require('path').resolve(require('node-addon-api').include_dir)\")"],
           "ldflags": ["-Wl,-z,now"],
           "defines": ["NAPI_VERSION=8", "NAPI_DISABLE_CPP_EXCEPTIONS", "NODE_ADDON_API_DISABLE_DEPRECATED"]
