@@ -52,7 +52,7 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
 }
 
 Verdict unanswered(const seccomp_data& data) {
-  return is_syslog(data) ? Verdict{Verdict::Kind::kReply, 0, EPERM} : Verdict{};
+  return is_syslog(data) ? Verdict::fails(EPERM) : Verdict{};
 }
 
 bool still_waits(int listener_fd, uint64_t id) {
@@ -98,7 +98,7 @@ CallAnswer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Conta
                        !access_.has_syslog(caller, description);
   // Asked after its number was looked at: until here it was nobody else's.
   if (!still_waits(listener_fd, n.id)) {
-    out.reply = Verdict{Verdict::Kind::kReply, 0, EINTR};
+    out.reply = Verdict::fails(EINTR);
     return out;
   }
   if (refused) return out;

@@ -43,6 +43,7 @@ struct Verdict {
   int64_t value = 0;
   int error = 0;
 
+  static constexpr Verdict fails(int with) { return {Kind::kReply, 0, with}; }
   seccomp_notif_resp response(uint64_t id) const;
 };
 

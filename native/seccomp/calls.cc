@@ -25,13 +25,10 @@ namespace {
 constexpr unsigned long kSyncWakeUp = 1;
 
 /// Where no answer was to be had within patience.
-constexpr Verdict kTooLate{Verdict::Kind::kReply, 0, EAGAIN};
+constexpr Verdict kTooLate = Verdict::fails(EAGAIN);
 
 /// How long after it could not be answered a call is tried again.
 constexpr uint64_t kAgainUs = 20'000;
-
-/// Where something would come, and too many others wait for it.
-constexpr Verdict kInterrupted{Verdict::Kind::kReply, 0, EINTR};
 
 /// To LXC's monitor, which passes it on, logs that the kernel refuses it, and takes the next call
 /// (seccomp_notify_handler() of its src/lxc/seccomp.c, 4.0 to 6.0).
@@ -118,7 +115,7 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
     if (given == Given::kLater && still_waits(source->fd.get(), notification.id)) {
       // Its source is not its any more.
       if (!was_held && wait_for_answer(*source, false, index)) return;
-      verdict = was_held ? kInterrupted : kTooLate;
+      verdict = was_held ? Verdict::fails(EINTR) : kTooLate;
     }
   }
   reply(*source, notification, verdict);
@@ -177,10 +174,7 @@ void Agent::resume_later(size_t index) {
       if (later_.empty() || later_.begin()->first > boottime_us()) return;
       const size_t place = later_.begin()->second;
       later_.erase(later_.begin());
-      // In two places rather than in none, should we die here.
-      next = pending_.parked(place);
-      pending_.hand(index) = next;
-      pending_.settle(place);
+      next = PendingCalls::move(pending_.parked(place), pending_.hand(index));
     }
     resume(next, index);
   }

@@ -20,8 +20,6 @@ constexpr uint64_t kHoldUs = 10'000'000;
 /// LXC sets no such flag, and its monitor logs a line each time.
 constexpr uint64_t kHoldAsideUs = 600'000'000;
 
-constexpr Verdict kInterrupted{Verdict::Kind::kReply, 0, EINTR};
-
 }  // namespace
 
 /// Puts the call in the hand of this thread aside. False: it may not wait.
@@ -122,12 +120,10 @@ void Agent::adopt_holding() {
 /// Asks again for what a worker before us held.
 void Agent::resume_holding(size_t index) {
   for (const size_t place : held_before_) {
-    // In two places rather than in none, should we die here.
-    const PendingCalls::Entry entry = pending_.held(place);
-    pending_.hand(index) = entry;
+    PendingCalls::Entry entry;
     {
       const std::lock_guard lock(mutex_);
-      pending_.drop_held(place);
+      entry = PendingCalls::move(pending_.held(place), pending_.hand(index));
     }
     counters_.resumed.fetch_add(1, std::memory_order_relaxed);
     resume(entry, index);
@@ -140,8 +136,7 @@ bool Agent::take_holding(size_t place, size_t index) {
   const auto found = std::find_if(holding_.begin(), holding_.end(),
                                   [place](const Holding& one) { return one.place == place; });
   if (found == holding_.end()) return false;
-  pending_.hand(index) = pending_.held(place);
-  pending_.drop_held(place);
+  PendingCalls::move(pending_.held(place), pending_.hand(index));
   holding_.erase(found);
   return true;
 }
@@ -186,7 +181,7 @@ void Agent::end_holding(size_t index) {
     }
     if (!take_holding(place, index)) continue;
     const SourcePtr source = find(pending_.hand(index).key);
-    if (source) reply(*source, pending_.hand(index).notification, kInterrupted);
+    if (source) reply(*source, pending_.hand(index).notification, Verdict::fails(EINTR));
     pending_.hand(index) = PendingCalls::Entry{};
   }
 }

@@ -2,6 +2,7 @@
 
 #include <linux/seccomp.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -45,6 +46,16 @@ class PendingCalls {
   /// Maps it. False when it is none of ours.
   bool open(int fd);
   bool is_open() const { return static_cast<bool>(memory_); }
+
+  /// Moves a call to another place. Should we die here, it is in two rather than in none. Returns
+  /// what was moved.
+  static Entry move(Entry& from, Entry& to) {
+    to = from;
+    // Another process may see this memory after our end: the compiler must keep the order.
+    std::atomic_signal_fence(std::memory_order_release);
+    from = Entry{};
+    return to;
+  }
 
   /// The entry of one thread.
   Entry& hand(size_t index) { return layout()->hands[index]; }

@@ -106,7 +106,7 @@ bool Agent::fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId 
   Desk& desk = pending_.desk(index_of_desk);
   // For nobody nothing is taken.
   if (!still_waits(listener_fd, call.notification.id)) {
-    answer.reply = Verdict{Verdict::Kind::kReply, 0, EINTR};
+    answer.reply = Verdict::fails(EINTR);
     return false;
   }
   KernelLogs& logs = *options_.answers.logs;
@@ -250,10 +250,7 @@ void Agent::next_turn(uint64_t tenant, size_t index) {
       }
       const size_t place = turn.parked.front();
       turn.parked.pop_front();
-      // In two places rather than in none, should we die here.
-      next = pending_.parked(place);
-      pending_.hand(index) = next;
-      pending_.settle(place);
+      next = PendingCalls::move(pending_.parked(place), pending_.hand(index));
     }
     resume(next, index);
   }
