@@ -64,8 +64,8 @@ Answerer::Answerer(Options options, Registry& registry)
 
 CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd,
                             std::shared_ptr<Container>& who) const {
-  const Call call = call_of(n.data);
-  const bool wants_mask = call == Call::kAffinity64 || call == Call::kAffinity32;
+  const auto [call, is_32bit] = call_of(n.data);
+  const bool wants_mask = call == Call::kAffinity;
   if (call == Call::kOther || (wants_mask && !options_.affinity)) return {};
   auto found = registry_.by_process(static_cast<pid_t>(n.pid));
   CallAnswer later;
@@ -73,16 +73,15 @@ CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd,
   if (!found) return later;
   if (!found.value()) return {};
   who = std::move(found.value());
-  if (is_syslog(n.data)) return syslog(n, listener_fd, *who);
+  if (call == Call::kSyslog) return syslog(n, listener_fd, *who);
   auto facts = who->call_facts(boottime_us(), options_.tick_us);
   if (!facts) return later;
   if (wants_mask) return affinity(n, facts.value().shown_cpus);
   const SysinfoFigures& figures = facts.value().sysinfo;
   CallAnswer out;
-  out.is_32bit = call == Call::kSysinfo32;
-  out.bytes = out.is_32bit
-                  ? encode_sysinfo32(figures, static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)))
-                  : encode_sysinfo64(figures);
+  out.is_32bit = is_32bit;
+  out.bytes = is_32bit ? encode_sysinfo32(figures, static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)))
+                       : encode_sysinfo64(figures);
   out.repeats = true;
   return out;
 }
@@ -108,7 +107,7 @@ CallAnswer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Conta
                          [&] { return options_.banner(description); });
   }
   const SyslogAnswer found = answer_syslog(*options_.logs, description.id, call);
-  out.is_32bit = call_of(n.data) == Call::kSyslog32;
+  out.is_32bit = call_of(n.data).is_32bit;
   out.argument = 1;
   out.waits = found.kind == SyslogAnswer::Kind::kWait;
   if (found.kind == SyslogAnswer::Kind::kValue) {
@@ -143,7 +142,7 @@ CallAnswer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const
   CallAnswer out;
   out.bytes.assign(mask.begin(), mask.begin() + used);
   out.argument = 2;
-  out.is_32bit = call_of(n.data) == Call::kAffinity32;
+  out.is_32bit = call_of(n.data).is_32bit;
   out.value = used;
   return out;
 }

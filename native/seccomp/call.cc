@@ -46,21 +46,20 @@ std::vector<uint8_t> bytes_of(const T& value) {
 
 }  // namespace
 
-Call call_of(const seccomp_data& data) {
+KnownCall call_of(const seccomp_data& data) {
   for (const Abi& abi : kAbis) {
     if (data.arch != abi.arch) continue;
-    if (data.nr == abi.sysinfo) return abi.is_32bit ? Call::kSysinfo32 : Call::kSysinfo64;
-    if (data.nr == abi.affinity) return abi.is_32bit ? Call::kAffinity32 : Call::kAffinity64;
-    if (data.nr == abi.syslog) return abi.is_32bit ? Call::kSyslog32 : Call::kSyslog64;
+    if (data.nr == abi.sysinfo) return {Call::kSysinfo, abi.is_32bit};
+    if (data.nr == abi.affinity) return {Call::kAffinity, abi.is_32bit};
+    if (data.nr == abi.syslog) return {Call::kSyslog, abi.is_32bit};
   }
-  return Call::kOther;
+  return {};
 }
 
 SyslogCall syslog_of(const seccomp_data& data) {
-  const bool is_32bit = call_of(data) == Call::kSyslog32;
   SyslogCall out;
   out.action = static_cast<int32_t>(data.args[0]);
-  out.buffer = is_32bit ? static_cast<uint32_t>(data.args[1]) : data.args[1];
+  out.buffer = call_of(data).is_32bit ? static_cast<uint32_t>(data.args[1]) : data.args[1];
   out.bytes = static_cast<int32_t>(data.args[2]);
   return out;
 }

@@ -11,19 +11,17 @@
 
 namespace vprocfs {
 
-/// A system call that we know an answer to, and how its caller lays out memory.
-enum class Call : uint8_t {
-  kOther,
-  kSysinfo64,
-  kSysinfo32,
-  kAffinity64,
-  kAffinity32,
-  kSyslog64,
-  kSyslog32,
+/// A system call that we know an answer to.
+enum class Call : uint8_t { kOther, kSysinfo, kAffinity, kSyslog };
+
+/// A call, and how its caller lays out memory.
+struct KnownCall {
+  Call call = Call::kOther;
+  bool is_32bit = false;
 };
 
 /// Which call a notification is about: the same numbers mean different calls in different ABIs.
-Call call_of(const seccomp_data& data);
+KnownCall call_of(const seccomp_data& data);
 
 /// The arguments of a call of syslog(2), as the kernel takes them.
 SyslogCall syslog_of(const seccomp_data& data);

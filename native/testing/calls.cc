@@ -60,24 +60,11 @@ Napi::Value name_call(const Napi::CallbackInfo& info) {
   data.arch = reader.integer(info[0], "arch", UINT32_MAX);
   data.nr = static_cast<int>(reader.integer(info[1], "nr", INT32_MAX));
   if (reader.failed()) return info.Env().Undefined();
-  const ValueMaker maker(info.Env());
-  switch (call_of(data)) {
-    case Call::kSysinfo64:
-      return maker.text("sysinfo64");
-    case Call::kSysinfo32:
-      return maker.text("sysinfo32");
-    case Call::kAffinity64:
-      return maker.text("affinity64");
-    case Call::kAffinity32:
-      return maker.text("affinity32");
-    case Call::kSyslog64:
-      return maker.text("syslog64");
-    case Call::kSyslog32:
-      return maker.text("syslog32");
-    case Call::kOther:
-      break;
-  }
-  return maker.text("other");
+  const auto [call, is_32bit] = call_of(data);
+  constexpr const char* kNames[] = {"other", "sysinfo", "affinity", "syslog"};
+  std::string name = kNames[static_cast<size_t>(call)];
+  if (call != Call::kOther) name += is_32bit ? "32" : "64";
+  return ValueMaker(info.Env()).text(name);
 }
 
 Napi::Value encode_sysinfo(const Napi::CallbackInfo& info) {
