@@ -41,19 +41,6 @@ Devices lxcfs_devices(int procfs_fd, const MountIdentity& identity) {
   return out;
 }
 
-Devices lxcfs_devices_in(std::string_view mountinfo, const MountIdentity& identity) {
-  Devices out;
-  for_each_line(mountinfo, [&](std::string_view line) { take_lxcfs(line, identity, out); });
-  return out;
-}
-
-Mounted count_mounted(std::string_view mountinfo, const MountIdentity& identity,
-                      const Devices& lxcfs) {
-  Mounted out;
-  for_each_line(mountinfo, [&](auto line) { take_mount(line, identity, lxcfs, out); });
-  return out;
-}
-
 std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity& identity,
                                      const Devices& lxcfs) {
   const auto file = open_file(procfs_fd, std::to_string(pid) + "/mountinfo");

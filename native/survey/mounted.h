@@ -4,7 +4,6 @@
 #include <optional>
 #include <set>
 #include <string>
-#include <string_view>
 
 #include "source/mount_kind.h"
 
@@ -23,15 +22,8 @@ using Devices = std::set<std::string, std::less<>>;
 /// and what containers have of it is dead.
 Devices lxcfs_devices(int procfs_fd, const MountIdentity& identity);
 
-/// The same by the text of a mountinfo.
-Devices lxcfs_devices_in(std::string_view mountinfo, const MountIdentity& identity);
-
 /// Counted in a process's mountinfo, however long that is. Nothing where that cannot be read.
 std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity& identity,
                                      const Devices& lxcfs);
-
-/// The same from the text of a mountinfo.
-Mounted count_mounted(std::string_view mountinfo, const MountIdentity& identity,
-                      const Devices& lxcfs);
 
 }  // namespace vprocfs

@@ -9,6 +9,7 @@
 #include "source/parse.h"
 #include "source/pressure.h"
 #include "survey/mounted.h"
+#include "testing/source.h"
 #include "testing/values.h"
 #include "view/pressure_lines.h"
 
@@ -80,16 +81,19 @@ Napi::Value make_oom_kill(const ValueMaker& maker, const std::string& text) {
   return out;
 }
 
-/// (mountinfo, fsType, source, mountinfo of the host) -> how many of its lines count.
+/// (procDir, fsType, source) -> how many lines of the mountinfo of its process 1 count.
 Napi::Value mounted_of(const Napi::CallbackInfo& info) {
   ValueReader reader(info.Env());
-  const std::string text = reader.text(info[0], "mountinfo");
+  const std::string dir = reader.text(info[0], "procDir");
   const std::string type = reader.text(info[1], "fsType");
   const std::string source = reader.text(info[2], "source");
-  const std::string host = reader.text(info[3], "host");
   if (reader.failed()) return info.Env().Undefined();
+  const auto proc = open_directory(dir);
+  if (!proc) return throw_error(info.Env(), proc.error());
   const MountIdentity identity{type, source};
-  const Mounted mounted = count_mounted(text, identity, lxcfs_devices_in(host, identity));
+  const int fd = proc.value().get();
+  const auto found = mounted_files(fd, 1, identity, lxcfs_devices(fd, identity));
+  const Mounted mounted = found.value_or(Mounted());
   const ValueMaker maker(info.Env());
   Napi::Object out = maker.object();
   out.Set("ours", maker.integer(mounted.ours));

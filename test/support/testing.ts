@@ -4,9 +4,11 @@
  * other side.
  */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { testName } from "./names.js";
 import { project } from "./project.js";
 
 /** CPU time since the cgroup was made, µs. */
@@ -20,6 +22,12 @@ export interface CpuUsage {
     readonly userUs: bigint;
     readonly systemUs: bigint;
   }[];
+}
+
+/** Mount points of a process below /proc and /sys. */
+export interface MountedFiles {
+  readonly ours: number;
+  readonly lxcfs: number;
 }
 
 /** What LXC's monitor asks (native/seccomp/message.h). */
@@ -459,13 +467,8 @@ interface Testing {
     cgroup: string,
     tenant: string,
   ): { readonly name: string; readonly runtime: string };
-  /** What counts of a container's mountinfo, on a host with that one. */
-  countMounted(
-    mountinfo: string,
-    fsType: string,
-    source: string,
-    host: string,
-  ): { readonly ours: number; readonly lxcfs: number };
+  /** What counts of the mountinfo of process 1, on a host with that of `self`. */
+  countMounted(procDir: string, fsType: string, source: string): MountedFiles;
   readProcess(procDir: string, pid: number): ProcessFacts;
   /** A field of the text of /proc/<pid>/status, without its colon, and what can be made of it. */
   readStatus(text: string, name: string): StatusField;
@@ -644,6 +647,25 @@ export function listFixture(caseDir: string, path: string): string[] {
   return native.listFixture(caseDir, path, init, BigInt(clock.boottime_us));
 }
 
+/** What counts of a container's mountinfo, on a host with that one. */
+export function countMounted(
+  mountinfo: string,
+  fsType: string,
+  source: string,
+  host: string,
+): MountedFiles {
+  const directory = mkdtempSync(join(tmpdir(), `${testName("mounted")}-`));
+  try {
+    for (const [process, text] of Object.entries({ 1: mountinfo, self: host })) {
+      mkdirSync(join(directory, process));
+      writeFileSync(join(directory, process, "mountinfo"), `${text}\n`);
+    }
+    return native.countMounted(directory, fsType, source);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
 export const {
   treePaths,
   numberPaths,
@@ -659,7 +681,6 @@ export const {
   parsePressure,
   parseOomKill,
   nameContainer,
-  countMounted,
   readProcess,
   readStatus,
   Source,
