@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "addon/arguments.h"
 #include "addon/js_error.h"
 #include "addon/render_tool.h"
 #include "addon/run_tool.h"
@@ -115,10 +116,7 @@ Napi::Value scan_containers(const Napi::CallbackInfo& info) {
 
 Napi::Value container_of(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsNumber()) {
-    Napi::TypeError::New(env, "pid must be a number").ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  if (!expect(env, info[0].IsNumber(), "pid must be a number")) return env.Undefined();
   const Tools* tools = Tools::of(env);
   if (!tools) return env.Undefined();
   auto found = tools->host->resolver->of_process(info[0].As<Napi::Number>().Int32Value());
@@ -144,12 +142,10 @@ Napi::Value list_views(const Napi::CallbackInfo& info) {
 
 Napi::Value unmount(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsString()) {
-    Napi::TypeError::New(env, "path must be a string").ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  const auto path = text_argument(info, 0, "path must be a string");
+  if (!path) return env.Undefined();
   bool lazy = false;
-  auto done = unmount_fuse(info[0].As<Napi::String>().Utf8Value(), lazy);
+  auto done = unmount_fuse(*path, lazy);
   if (!done && done.error().code != EINVAL) {
     to_js_error(env, done.error()).ThrowAsJavaScriptException();
     return env.Undefined();
@@ -159,10 +155,8 @@ Napi::Value unmount(const Napi::CallbackInfo& info) {
 
 Napi::Value exec(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsArray() || info[0].As<Napi::Array>().Length() == 0) {
-    Napi::TypeError::New(env, "arguments must be an array of strings").ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  const bool fits = info[0].IsArray() && info[0].As<Napi::Array>().Length() > 0;
+  if (!expect(env, fits, "arguments must be an array of strings")) return env.Undefined();
   const auto array = info[0].As<Napi::Array>();
   std::vector<std::string> arguments;
   for (uint32_t i = 0; i < array.Length(); ++i) {
@@ -191,10 +185,8 @@ Napi::Value exec(const Napi::CallbackInfo& info) {
 
 Napi::Value match(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 2 || !info[0].IsString() || !info[1].IsString()) {
-    Napi::TypeError::New(env, "pattern and name must be strings").ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  const bool fits = info[0].IsString() && info[1].IsString();
+  if (!expect(env, fits, "pattern and name must be strings")) return env.Undefined();
   const std::string pattern = info[0].As<Napi::String>().Utf8Value();
   const std::string name = info[1].As<Napi::String>().Utf8Value();
   return Napi::Boolean::New(env, ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0);
@@ -217,7 +209,7 @@ Napi::Value trim_memory(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value exit_now(const Napi::CallbackInfo& info) {
-  ::_exit(info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
+  ::_exit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
 }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {

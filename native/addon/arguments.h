@@ -2,10 +2,26 @@
 
 #include <napi.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace vprocfs {
+
+/// False, with a TypeError pending, when an argument is not as it should be. One that is missing is
+/// undefined.
+inline bool expect(Napi::Env env, bool fits, const char* message) {
+  if (!fits) Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
+  return fits;
+}
+
+/// The text of an argument; nothing, with an exception pending, when it is none.
+inline std::optional<std::string> text_argument(const Napi::CallbackInfo& info, size_t at,
+                                                const char* message) {
+  if (!expect(info.Env(), info[at].IsString(), message)) return std::nullopt;
+  return info[at].As<Napi::String>().Utf8Value();
+}
 
 /// Reads an object's properties, remembering the first that is not as it should be.
 class Arguments {

@@ -7,6 +7,7 @@
 #include <string>
 #include <utility>
 
+#include "addon/arguments.h"
 #include "addon/js_error.h"
 #include "addon/to_js.h"
 #include "view/view.h"
@@ -15,18 +16,6 @@ namespace vprocfs {
 namespace {
 
 constexpr double kMaxTickMs = 1000;
-
-void throw_type_error(Napi::Env env, const char* message) {
-  Napi::TypeError::New(env, message).ThrowAsJavaScriptException();
-}
-
-/// The text of an argument; nothing, with an exception pending, when it is none.
-std::optional<std::string> text_argument(const Napi::CallbackInfo& info, size_t at,
-                                         const char* message) {
-  if (info.Length() > at && info[at].IsString()) return info[at].As<Napi::String>().Utf8Value();
-  throw_type_error(info.Env(), message);
-  return std::nullopt;
-}
 
 /// The names of what is in a directory.
 template <typename Entries>
@@ -63,14 +52,10 @@ Napi::Function RenderObject::define(Napi::Env env) {
 
 RenderObject::RenderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RenderObject>(info) {
   const Napi::Env env = info.Env();
-  const double tick_ms =
-      info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
-  if (!(tick_ms >= 1 && tick_ms <= kMaxTickMs)) {
-    throw_type_error(env, "tickMs must be a number from 1 to 1000");
-    return;
-  }
-  const bool bpf =
-      info.Length() < 2 || !info[1].IsString() || info[1].As<Napi::String>().Utf8Value() != "off";
+  const double tick_ms = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
+  const bool fits = tick_ms >= 1 && tick_ms <= kMaxTickMs;
+  if (!expect(env, fits, "tickMs must be a number from 1 to 1000")) return;
+  const bool bpf = !info[1].IsString() || info[1].As<Napi::String>().Utf8Value() != "off";
   const auto opened = open(static_cast<uint64_t>(tick_ms * 1000), bpf);
   if (!opened) to_js_error(env, opened.error()).ThrowAsJavaScriptException();
 }

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "addon/apart.h"
+#include "addon/arguments.h"
 #include "addon/to_js.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -147,10 +148,9 @@ Napi::Object to_js(Napi::Env env, const Outcome& outcome) {
 
 Napi::Value run_program(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const bool fits = info.Length() > 1 && info[0].IsArray() && info[1].IsNumber();
-  if (!fits || info[0].As<Napi::Array>().Length() == 0) {
-    Napi::TypeError::New(env, "arguments must be an array of strings, timeoutMs a number")
-        .ThrowAsJavaScriptException();
+  const bool fits =
+      info[0].IsArray() && info[0].As<Napi::Array>().Length() > 0 && info[1].IsNumber();
+  if (!expect(env, fits, "arguments must be an array of strings, timeoutMs a number")) {
     return env.Undefined();
   }
   const auto program = std::make_shared<Program>();

@@ -54,10 +54,7 @@ Napi::Function SessionObject::define(Napi::Env env) {
 SessionObject::SessionObject(const Napi::CallbackInfo& info)
     : Napi::ObjectWrap<SessionObject>(info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsObject()) {
-    Napi::TypeError::New(env, "options must be an object").ThrowAsJavaScriptException();
-    return;
-  }
+  if (!expect(env, info[0].IsObject(), "options must be an object")) return;
   const auto object = info[0].As<Napi::Object>();
   SessionOptions options = session_options_of(env, object);
   options_ = std::move(options.engine);
@@ -114,10 +111,7 @@ Napi::Value SessionObject::files(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsArray()) {
-    Napi::TypeError::New(env, "ids must be an array of strings").ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  if (!expect(env, info[0].IsArray(), "ids must be an array of strings")) return env.Undefined();
   return containers_of(env, engine_.get(), info[0].As<Napi::Array>());
 }
 
@@ -184,11 +178,8 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
   constexpr double kMost = 10000;
   const Napi::Env env = info.Env();
-  if (info.Length() < 3 || !info[0].IsString() || !info[1].IsNumber() || !info[2].IsNumber()) {
-    Napi::TypeError::New(env, "id must be a string, from and most numbers")
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  const bool fits = info[0].IsString() && info[1].IsNumber() && info[2].IsNumber();
+  if (!expect(env, fits, "id must be a string, from and most numbers")) return env.Undefined();
   const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
   const double from = info[1].As<Napi::Number>().DoubleValue();
   const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "addon/apart.h"
+#include "addon/arguments.h"
 #include "addon/js_error.h"
 #include "addon/session.h"
 #include "addon/to_js.h"
@@ -73,18 +74,12 @@ Napi::Function SurveyObject::define(Napi::Env env) {
 
 SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SurveyObject>(info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 3 || !info[0].IsString() || !info[1].IsString() || !info[2].IsString()) {
-    Napi::TypeError::New(env, "fsType, source and killsFile must be strings")
-        .ThrowAsJavaScriptException();
-    return;
-  }
+  const bool fits = info[0].IsString() && info[1].IsString() && info[2].IsString();
+  if (!expect(env, fits, "fsType, source and killsFile must be strings")) return;
   std::shared_ptr<KillFeed> kills;
-  if (info.Length() > 3 && !info[3].IsUndefined()) {
+  if (!info[3].IsUndefined()) {
     const auto of_session = SessionObject::kills_of(env, info[3]);
-    if (!of_session) {
-      Napi::TypeError::New(env, "session must be a Session").ThrowAsJavaScriptException();
-      return;
-    }
+    if (!expect(env, of_session.has_value(), "session must be a Session")) return;
     kills = *of_session;
   }
   auto state = std::make_shared<State>();
@@ -124,12 +119,9 @@ Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
 
 Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto is_text = [&info](size_t i) { return info.Length() > i && info[i].IsString(); };
-  if (info.Length() < 1 || !info[0].IsNumber() || !is_text(1) || !is_text(2) || !is_text(3)) {
-    Napi::TypeError::New(env, "pid must be a number, path and devices strings")
-        .ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+  const bool fits =
+      info[0].IsNumber() && info[1].IsString() && info[2].IsString() && info[3].IsString();
+  if (!expect(env, fits, "pid must be a number, path and devices strings")) return env.Undefined();
   const int pid = info[0].As<Napi::Number>().Int32Value();
   const auto text_of = [&info](size_t i) { return info[i].As<Napi::String>().Utf8Value(); };
   const vprocfs::MountedFile wanted{text_of(1), text_of(2), text_of(3)};

@@ -3,6 +3,7 @@
 #include <iterator>
 #include <utility>
 
+#include "addon/arguments.h"
 #include "addon/js_error.h"
 #include "addon/to_js.h"
 
@@ -43,10 +44,7 @@ Napi::Function WatchObject::define(Napi::Env env) {
 
 WatchObject::WatchObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<WatchObject>(info) {
   const Napi::Env env = info.Env();
-  if (info.Length() < 1 || !info[0].IsFunction()) {
-    Napi::TypeError::New(env, "onEvents must be a function").ThrowAsJavaScriptException();
-    return;
-  }
+  if (!expect(env, info[0].IsFunction(), "onEvents must be a function")) return;
   on_events_ =
       Napi::ThreadSafeFunction::New(env, info[0].As<Napi::Function>(), "vprocfs-watch", 0, 1);
   on_events_.Unref(env);
@@ -74,9 +72,8 @@ Napi::Value WatchObject::stop(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value WatchObject::follow(const Napi::CallbackInfo& info) {
-  const bool is_number = info.Length() > 0 && info[0].IsNumber();
-  const auto done = is_number ? watch_->follow(info[0].As<Napi::Number>().Int32Value())
-                              : NamespaceWatch::Follow::kEnded;
+  const auto done = info[0].IsNumber() ? watch_->follow(info[0].As<Napi::Number>().Int32Value())
+                                       : NamespaceWatch::Follow::kEnded;
   return Napi::String::New(info.Env(), to_text(done));
 }
 
@@ -91,8 +88,7 @@ Napi::Value WatchObject::state(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value WatchObject::tenant_of(const Napi::CallbackInfo& info) {
-  const pid_t pid =
-      info.Length() > 0 && info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0;
+  const pid_t pid = info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0;
   return Napi::Number::New(info.Env(), static_cast<double>(watch_->tenant_of(pid)));
 }
 
