@@ -107,11 +107,9 @@ Napi::Value scan_containers(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const Tools* tools = Tools::of(env);
   if (!tools) return env.Undefined();
-  Napi::Array out = Napi::Array::New(env);
-  for (const auto& description : tools->host->resolver->scan()) {
-    out.Set(out.Length(), to_js(env, description, tools->around));
-  }
-  return out;
+  return to_js_list(env, tools->host->resolver->scan(), [&](const ContainerDescription& found) {
+    return to_js(env, found, tools->around);
+  });
 }
 
 Napi::Value container_of(const Napi::CallbackInfo& info) {

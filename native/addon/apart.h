@@ -16,20 +16,38 @@ enum class Refused : uint8_t {
   kRunHere,  ///< for what must be done, though JavaScript waits for it
 };
 
-/// A promise of what `work` returns on a thread of its own, which may block. `settle` is called
-/// with that on the JavaScript thread, and resolves or rejects the promise.
-template <typename Work, typename Settle>
-Napi::Value apart(Napi::Env env, const char* name, Work work, Settle settle,
+/// Keeps a promise with `make(env, value)`, or rejects it with the error.
+template <typename T, typename Make>
+Napi::Value settle(Napi::Env env, const Napi::Promise::Deferred& deferred, const Result<T>& result,
+                   Make make) {
+  if (result) {
+    deferred.Resolve(make(env, result.value()));
+  } else {
+    deferred.Reject(to_js_error(env, result.error()).Value());
+  }
+  return deferred.Promise();
+}
+
+/// A promise that is settled already.
+template <typename T, typename Make>
+Napi::Value settled(Napi::Env env, const Result<T>& result, Make make) {
+  return settle(env, Napi::Promise::Deferred::New(env), result, make);
+}
+
+/// A promise of the Result that `work` returns on a thread of its own, which may block; `make` as
+/// of settle().
+template <typename Work, typename Make>
+Napi::Value apart(Napi::Env env, const char* name, Work work, Make make,
                   Refused refused = Refused::kReject) {
   auto deferred = Napi::Promise::Deferred::New(env);
   // Brings the result home, and keeps the event loop alive until then.
   auto done = Napi::ThreadSafeFunction::New(
       env, Napi::Function::New(env, [](const Napi::CallbackInfo&) {}), name, 0, 1);
   Thread thread;
-  const auto started = thread.start([done, deferred, work, settle]() mutable {
+  const auto started = thread.start([done, deferred, work, make]() mutable {
     auto result = work();
-    done.BlockingCall([result = std::move(result), deferred, settle](Napi::Env e, Napi::Function) {
-      settle(e, deferred, result);
+    done.BlockingCall([result = std::move(result), deferred, make](Napi::Env e, Napi::Function) {
+      settle(e, deferred, result, make);
     });
     done.Release();
   });
@@ -38,12 +56,8 @@ Napi::Value apart(Napi::Env env, const char* name, Work work, Settle settle,
     return deferred.Promise();
   }
   done.Release();
-  if (refused == Refused::kRunHere) {
-    settle(env, deferred, work());
-  } else {
-    deferred.Reject(to_js_error(env, started.error()).Value());
-  }
-  return deferred.Promise();
+  using Done = decltype(work());
+  return settle(env, deferred, refused == Refused::kRunHere ? work() : Done(started.error()), make);
 }
 
 }  // namespace vprocfs

@@ -91,11 +91,9 @@ bool RenderObject::usable(Napi::Env env) const {
 Napi::Value RenderObject::list(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!usable(env)) return env.Undefined();
-  Napi::Array out = Napi::Array::New(env);
-  for (const auto& description : registry_->list()) {
-    out.Set(out.Length(), Napi::String::New(env, description.id.name()));
-  }
-  return out;
+  return to_js_list(env, registry_->list(), [env](const ContainerDescription& description) {
+    return to_js(env, description.id.name());
+  });
 }
 
 Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {

@@ -163,10 +163,7 @@ Napi::Value run_program(const Napi::CallbackInfo& info) {
   program->timeout_ms = static_cast<uint64_t>(std::max(0.0, info[1].ToNumber().DoubleValue()));
   const auto ended = apart(
       env, "vprocfs-run", [program]() { return run(*program); },
-      [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<Outcome>& run) {
-        if (!run) return deferred.Reject(to_js_error(e, run.error()).Value());
-        deferred.Resolve(to_js(e, run.value()));
-      });
+      [](Napi::Env e, const Outcome& outcome) { return to_js(e, outcome); });
   const auto end =
       Napi::Function::New(env, [program](const Napi::CallbackInfo&) { program->end.ring(); });
   return JsObject(env).set("ended", ended).set("kill", end);

@@ -105,8 +105,7 @@ Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
 
 Napi::Value SessionObject::files(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto line = [env](const std::string& text) { return Napi::String::New(env, text); };
-  return to_js_list(env, engine_ ? engine_->tree_lines() : std::vector<std::string>(), line);
+  return to_js_list(env, engine_ ? engine_->tree_lines() : std::vector<std::string>());
 }
 
 Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
@@ -151,11 +150,8 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
 Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const bool unmount = info.Length() > 0 && info[0].ToBoolean();
-  if (!engine_ || stopped_) {
-    auto deferred = Napi::Promise::Deferred::New(env);
-    deferred.Resolve(Napi::Boolean::New(env, false));
-    return deferred.Promise();
-  }
+  const auto told = [](Napi::Env e, bool lazy) { return Napi::Boolean::New(e, lazy); };
+  if (!engine_ || stopped_) return settled(env, Result<bool>(false), told);
   stopped_ = true;
   // Joining threads blocks.
   const auto stop = [engine = engine_, link = link_, unmount]() mutable {
@@ -165,13 +161,7 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
     engine.reset();
     return lazy;
   };
-  return apart(
-      env, "vprocfs-stop", stop,
-      [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<bool>& lazy) {
-        if (!lazy) return deferred.Reject(to_js_error(e, lazy.error()).Value());
-        deferred.Resolve(Napi::Boolean::New(e, lazy.value()));
-      },
-      Refused::kRunHere);
+  return apart(env, "vprocfs-stop", stop, told, Refused::kRunHere);
 }
 
 /// (id, from, most) -> a promise of {records, first, next}
@@ -184,9 +174,7 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
   const double from = info[1].As<Napi::Number>().DoubleValue();
   const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);
   if (!id || !engine_ || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(most >= 0)) {
-    auto deferred = Napi::Promise::Deferred::New(env);
-    deferred.Reject(to_js_error(env, Error{ESRCH, "kernel log"}).Value());
-    return deferred.Promise();
+    return settled(env, Result<KernelLogs::Page>(Error{ESRCH, "kernel log"}), page_of);
   }
   // What a new log begins with is read from the container's cgroups.
   const auto read = [engine = engine_, id, from, most]() mutable {
@@ -194,12 +182,7 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
     engine.reset();
     return page;
   };
-  using Page = decltype(engine_->kernel_log(*id, 0, 0));
-  return apart(env, "vprocfs-log", read,
-               [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Page& page) {
-                 if (!page) return deferred.Reject(to_js_error(e, page.error()).Value());
-                 deferred.Resolve(page_of(e, page.value()));
-               });
+  return apart(env, "vprocfs-log", read, page_of);
 }
 
 }  // namespace vprocfs

@@ -71,13 +71,9 @@ std::optional<Napi::Object> kernel_log_of(Napi::Env env, const Engine* engine) {
 }
 
 Napi::Array log_missing(Napi::Env env, const Engine* engine) {
-  Napi::Array out = Napi::Array::New(env);
   const auto reader = engine ? engine->log_reader() : nullptr;
-  if (!reader || engine->logs() == nullptr || !reader->readable()) return out;
-  for (const std::string& one : reader->missing()) {
-    out.Set(out.Length(), Napi::String::New(env, one));
-  }
-  return out;
+  const bool reads = reader && engine->logs() != nullptr && reader->readable();
+  return to_js_list(env, reads ? reader->missing() : std::vector<std::string>());
 }
 
 }  // namespace
@@ -142,10 +138,9 @@ Napi::Object measures_of(Napi::Env env, const Engine* engine) {
   }
   Napi::Array times = Napi::Array::New(env);
   for (size_t operation = 0; operation < kOperations; ++operation) {
-    const auto count = [env](uint64_t n) { return to_js(env, n); };
     JsObject one(env);
     one.set("operation", to_text(static_cast<Operation>(operation)))
-        .set("buckets", to_js_list(env, sum.buckets[operation], count))
+        .set("buckets", to_js_list(env, sum.buckets[operation]))
         .set("seconds", static_cast<double>(sum.took_ns[operation]) / 1e9);
     times.Set(times.Length(), Napi::Object(one));
   }

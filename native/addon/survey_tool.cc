@@ -66,9 +66,7 @@ Napi::Function SurveyObject::define(Napi::Env env) {
       DefineClass(env, "Surveyor",
                   {InstanceMethod<&SurveyObject::take>("take"),
                    InstanceMethod<&SurveyObject::read_inside>("readInside")});
-  Napi::Array names = Napi::Array::New(env, kFigureCount);
-  for (uint32_t i = 0; i < kFigureCount; ++i) names.Set(i, kFigureNames[i]);
-  constructor.Set("figures", names);
+  constructor.Set("figures", to_js_list(env, kFigureNames));
   return constructor;
 }
 
@@ -102,7 +100,7 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
 
 Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  const auto survey = [state = state_]() mutable {
+  const auto survey = [state = state_]() mutable -> Result<std::shared_ptr<Survey>> {
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
     auto found = std::make_shared<Survey>();
     {
@@ -113,8 +111,7 @@ Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
     return found;
   };
   return apart(env, "vprocfs-survey", survey,
-               [](Napi::Env e, const Napi::Promise::Deferred& deferred,
-                  const std::shared_ptr<Survey>& found) { deferred.Resolve(to_js(e, *found)); });
+               [](Napi::Env e, const std::shared_ptr<Survey>& found) { return to_js(e, *found); });
 }
 
 Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
@@ -131,12 +128,8 @@ Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
     state.reset();
     return text;
   };
-  return apart(
-      env, "vprocfs-inside", read,
-      [](Napi::Env e, const Napi::Promise::Deferred& deferred, const Result<std::string>& text) {
-        if (!text) return deferred.Reject(to_js_error(e, text.error()).Value());
-        deferred.Resolve(Napi::String::New(e, text.value()));
-      });
+  return apart(env, "vprocfs-inside", read,
+               [](Napi::Env e, const std::string& text) { return Napi::String::New(e, text); });
 }
 
 }  // namespace vprocfs

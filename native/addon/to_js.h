@@ -73,5 +73,10 @@ Napi::Array to_js_list(Napi::Env env, const Items& items, F make) {
   }
   return out;
 }
+/// An array of the items.
+template <typename Items>
+Napi::Array to_js_list(Napi::Env env, const Items& items) {
+  return to_js_list(env, items, [env](const auto& item) { return to_js(env, item); });
+}
 
 }  // namespace vprocfs
