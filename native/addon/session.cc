@@ -71,7 +71,19 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   on_serving_ =
       Napi::ThreadSafeFunction::New(env, on_serving.As<Napi::Function>(), "vprocfs-serving", 0, 1);
   on_serving_.Unref(env);
+  engine_ = make_engine();
   napi_type_tag_object(env, info.This(), &kSessionTag);
+}
+
+std::shared_ptr<Engine> SessionObject::make_engine() {
+  return std::make_shared<Engine>(options_,
+                                  [this](const std::string& reason) { tell_end(reason); });
+}
+
+void SessionObject::tell_end(const std::string& reason) {
+  on_end_.NonBlockingCall([reason](Napi::Env e, Napi::Function callback) {
+    callback.Call({Napi::String::New(e, reason)});
+  });
 }
 
 std::optional<std::shared_ptr<KillFeed>> SessionObject::kills_of(Napi::Env env, Napi::Value value) {
@@ -79,9 +91,7 @@ std::optional<std::shared_ptr<KillFeed>> SessionObject::kills_of(Napi::Env env, 
   const bool asked = value.IsObject() &&
                      napi_check_object_type_tag(env, value, &kSessionTag, &is_session) == napi_ok;
   if (!asked || !is_session) return std::nullopt;
-  const SessionObject* session = Unwrap(value.As<Napi::Object>());
-  if (!session->engine_) return std::shared_ptr<KillFeed>();
-  return session->engine_->log_reader();
+  return Unwrap(value.As<Napi::Object>())->engine_->log_reader();
 }
 
 SessionObject::~SessionObject() {
@@ -92,55 +102,51 @@ SessionObject::~SessionObject() {
 }
 
 Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
-  return counters_of(info.Env(), engine_.get());
+  return counters_of(info.Env(), *engine_);
 }
 
 Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
-  return measures_of(info.Env(), engine_.get());
+  return measures_of(info.Env(), *engine_);
 }
 
 Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
-  return features_of(info.Env(), engine_.get());
+  return features_of(info.Env(), *engine_);
 }
 
 Napi::Value SessionObject::files(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return to_js_list(env, engine_ ? engine_->tree_lines() : std::vector<std::string>());
+  return to_js_list(info.Env(), engine_->tree_lines());
 }
 
 Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   if (!expect(env, info[0].IsArray(), "ids must be an array of strings")) return env.Undefined();
-  return containers_of(env, engine_.get(), info[0].As<Napi::Array>());
+  return containers_of(env, *engine_, info[0].As<Napi::Array>());
 }
 
 Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  if (engine_) {
+  if (started_) {
     Napi::Error::New(env, "already started").ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  const auto tell = [this](const std::string& reason) {
-    on_end_.NonBlockingCall([reason](Napi::Env e, Napi::Function callback) {
-      callback.Call({Napi::String::New(e, reason)});
-    });
-  };
   const auto tell_serving = [this] {
     on_serving_.NonBlockingCall([](Napi::Env, Napi::Function callback) { callback.Call({}); });
   };
-  auto engine = std::make_shared<Engine>(options_, tell);
-  auto started = engine->prepare();
+  auto started = engine_->prepare();
   // Under a keeper it says when to begin: there may be a worker before us.
-  if (started && control_fd_ < 0) started = engine->activate(nullptr);
+  if (started && control_fd_ < 0) started = engine_->activate(nullptr);
   if (!started) {
+    // With another one it may be tried again.
+    engine_ = make_engine();
     to_js_error(env, started.error()).ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  engine_ = std::move(engine);
+  started_ = true;
   if (control_fd_ < 0) tell_serving();
   if (control_fd_ >= 0) {
     ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
-    link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving, tell);
+    link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving,
+                                         [this](const std::string& reason) { tell_end(reason); });
     const auto linked = link_->start();
     if (!linked) to_js_error(env, linked.error()).ThrowAsJavaScriptException();
   }
@@ -151,7 +157,7 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   const bool unmount = info.Length() > 0 && info[0].ToBoolean();
   const auto told = [](Napi::Env e, bool lazy) { return Napi::Boolean::New(e, lazy); };
-  if (!engine_ || stopped_) return settled(env, Result<bool>(false), told);
+  if (!started_ || stopped_) return settled(env, Result<bool>(false), told);
   stopped_ = true;
   // Joining threads blocks.
   const auto stop = [engine = engine_, link = link_, unmount]() mutable {
@@ -173,7 +179,7 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
   const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
   const double from = info[1].As<Napi::Number>().DoubleValue();
   const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);
-  if (!id || !engine_ || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(most >= 0)) {
+  if (!id || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(most >= 0)) {
     return settled(env, Result<KernelLogs::Page>(Error{ESRCH, "kernel log"}), page_of);
   }
   // What a new log begins with is read from the container's cgroups.

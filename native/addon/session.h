@@ -23,6 +23,8 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   static std::optional<std::shared_ptr<KillFeed>> kills_of(Napi::Env env, Napi::Value value);
 
  private:
+  std::shared_ptr<Engine> make_engine();
+  void tell_end(const std::string& reason);
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
@@ -35,9 +37,9 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   EngineOptions options_;
   int control_fd_ = -1;
   Napi::ThreadSafeFunction on_end_, on_serving_;
-  std::shared_ptr<Engine> engine_;
+  std::shared_ptr<Engine> engine_;  ///< nullptr only where construction has failed
   std::shared_ptr<KeeperLink> link_;
-  bool stopped_ = false;
+  bool started_ = false, stopped_ = false;
 };
 
 }  // namespace vprocfs

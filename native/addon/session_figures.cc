@@ -54,9 +54,9 @@ Napi::Object resources_of(Napi::Env env, const Commons& commons) {
 }
 
 /// Nothing where containers have none.
-std::optional<Napi::Object> kernel_log_of(Napi::Env env, const Engine* engine) {
-  if (!engine || !engine->log_reader() || engine->logs() == nullptr) return std::nullopt;
-  const LogReader::Counters done = engine->log_reader()->counters();
+std::optional<Napi::Object> kernel_log_of(Napi::Env env, const Engine& engine) {
+  if (!engine.log_reader() || engine.logs() == nullptr) return std::nullopt;
+  const LogReader::Counters done = engine.log_reader()->counters();
   JsObject records(env), log(env);
   for (size_t i = 0; i < kLogKinds; ++i) {
     records.set(to_text(static_cast<LogKind>(i)), done.records[i]);
@@ -64,42 +64,41 @@ std::optional<Napi::Object> kernel_log_of(Napi::Env env, const Engine* engine) {
   log.set("records", Napi::Object(records))
       .set("unproven", done.unproven)
       .set("lost", done.lost)
-      .set("refused", engine->logs()->refused())
-      .set("logs", engine->logs()->size())
-      .set("bytes", engine->logs()->bytes());
+      .set("refused", engine.logs()->refused())
+      .set("logs", engine.logs()->size())
+      .set("bytes", engine.logs()->bytes());
   return log;
 }
 
-Napi::Array log_missing(Napi::Env env, const Engine* engine) {
-  const auto reader = engine ? engine->log_reader() : nullptr;
-  const bool reads = reader && engine->logs() != nullptr && reader->readable();
+Napi::Array log_missing(Napi::Env env, const Engine& engine) {
+  const auto reader = engine.log_reader();
+  const bool reads = reader && engine.logs() != nullptr && reader->readable();
   return to_js_list(env, reads ? reader->missing() : std::vector<std::string>());
 }
 
 }  // namespace
 
-Napi::Object counters_of(Napi::Env env, const Engine* engine) {
+Napi::Object counters_of(Napi::Env env, const Engine& engine) {
   CounterSums c;
   size_t triggers = 0, waiting = 0, notices = 0, open_files = 0, log_readers = 0;
-  if (engine) {
-    engine->for_each_server([&](const Server& server) {
-      c.add(server.counters());
-      triggers += server.triggers();
-      log_readers += server.log_readers();
-      waiting += server.waiting();
-      notices += server.notices();
-      open_files += server.open_files();
-    });
-  }
+  engine.for_each_server([&](const Server& server) {
+    c.add(server.counters());
+    triggers += server.triggers();
+    log_readers += server.log_readers();
+    waiting += server.waiting();
+    notices += server.notices();
+    open_files += server.open_files();
+  });
   JsObject requests(env);
   for (uint32_t op = 0; op < kOpcodes; ++op) {
     const char* name = operation_of(op).name;
     if (c.requests[op] == 0) continue;
     requests.set(name == nullptr ? "OP" + std::to_string(op) : name, c.requests[op]);
   }
-  const Sampler* sampler = engine ? engine->sampler() : nullptr;
-  const Agent* agent = engine ? engine->agent() : nullptr;
-  const Commons* commons = engine ? engine->commons() : nullptr;
+  const Sampler* sampler = engine.sampler();
+  const Agent* agent = engine.agent();
+  const Commons* commons = engine.commons();
+  const Registry* registry = engine.registry();
   JsObject out(env);
   out.set("requests", Napi::Object(requests))
       .set(c, kSums)
@@ -114,16 +113,14 @@ Napi::Object counters_of(Napi::Env env, const Engine* engine) {
     out.set("calls", Napi::Object(JsObject(env).set(agent->counters(), kCalls)));
   if (commons != nullptr) out.set("resources", resources_of(env, *commons));
   if (const auto log = kernel_log_of(env, engine)) out.set("kernelLog", *log);
-  out.set("containers", engine && engine->registry() ? engine->registry()->size() : 0)
-      .set("threads", engine ? engine->threads() : 0);
+  out.set("containers", registry == nullptr ? 0 : registry->size())
+      .set("threads", engine.threads());
   return out;
 }
 
-Napi::Object measures_of(Napi::Env env, const Engine* engine) {
+Napi::Object measures_of(Napi::Env env, const Engine& engine) {
   Measures::Sum sum;
-  if (engine) {
-    engine->for_each_server([&sum](const Server& server) { server.measures().add_to(sum); });
-  }
+  engine.for_each_server([&sum](const Server& server) { server.measures().add_to(sum); });
   Napi::Array requests = Napi::Array::New(env);
   for (size_t file = 0; file < Measures::kFiles; ++file) {
     for (size_t i = 0; i < kOutcomes; ++i) {
@@ -147,9 +144,9 @@ Napi::Object measures_of(Napi::Env env, const Engine* engine) {
   return JsObject(env).set("requests", requests).set("times", times);
 }
 
-Napi::Array containers_of(Napi::Env env, const Engine* engine, const Napi::Array& ids) {
+Napi::Array containers_of(Napi::Env env, const Engine& engine, const Napi::Array& ids) {
   Napi::Array out = Napi::Array::New(env);
-  Registry* registry = engine ? engine->registry() : nullptr;
+  Registry* registry = engine.registry();
   const uint64_t now = boottime_us();
   for (uint32_t i = 0; registry != nullptr && i < ids.Length(); ++i) {
     const std::string name = ids.Get(i).ToString().Utf8Value();
@@ -169,9 +166,9 @@ Napi::Array containers_of(Napi::Env env, const Engine* engine, const Napi::Array
   return out;
 }
 
-Napi::Object features_of(Napi::Env env, const Engine* engine) {
-  const ConnectionState c = engine ? engine->connection() : ConnectionState{};
-  const Sampler* sampler = engine ? engine->sampler() : nullptr;
+Napi::Object features_of(Napi::Env env, const Engine& engine) {
+  const ConnectionState c = engine.connection();
+  const Sampler* sampler = engine.sampler();
   return JsObject(env)
       .set("protocolMajor", c.kernel_major)
       .set("protocolMinor", c.kernel_minor)
@@ -180,12 +177,12 @@ Napi::Object features_of(Napi::Env env, const Engine* engine) {
       .set("maxReadahead", c.max_readahead)
       .set("taskCounter", sampler == nullptr ? std::string() : sampler->counter())
       .set("taskCounterFallback", sampler == nullptr ? std::string() : sampler->fallback())
-      .set("polled", engine && engine->has_polled())
-      .set("polledProblem", engine ? engine->polled_problem() : std::string())
-      .set("callsProblem", engine ? engine->agent_problem() : std::string())
-      .set("kernelLogProblem", engine ? engine->log_problem() : std::string())
+      .set("polled", engine.has_polled())
+      .set("polledProblem", engine.polled_problem())
+      .set("callsProblem", engine.agent_problem())
+      .set("kernelLogProblem", engine.log_problem())
       .set("kernelLogMissing", log_missing(env, engine))
-      .set("stateIgnored", engine ? engine->state_ignored() : std::string());
+      .set("stateIgnored", engine.state_ignored());
 }
 
 }  // namespace vprocfs

@@ -7,15 +7,15 @@
 namespace vprocfs {
 
 // What a session tells JavaScript of itself, by the interfaces of these names in
-// src/native/session.ts. `engine` may be nullptr: nothing is served yet.
+// src/native/session.ts.
 
 /// SessionCounters.
-Napi::Object counters_of(Napi::Env env, const Engine* engine);
+Napi::Object counters_of(Napi::Env env, const Engine& engine);
 /// SessionMeasures.
-Napi::Object measures_of(Napi::Env env, const Engine* engine);
+Napi::Object measures_of(Napi::Env env, const Engine& engine);
 /// ContainerCounters of those `ids` (strings) that live.
-Napi::Array containers_of(Napi::Env env, const Engine* engine, const Napi::Array& ids);
+Napi::Array containers_of(Napi::Env env, const Engine& engine, const Napi::Array& ids);
 /// SessionFeatures.
-Napi::Object features_of(Napi::Env env, const Engine* engine);
+Napi::Object features_of(Napi::Env env, const Engine& engine);
 
 }  // namespace vprocfs
