@@ -4,9 +4,10 @@
 
 namespace vprocfs {
 
-/// `run` of NativeBinding: has a program run beside us, without the fork that Node makes. To fork a
-/// process with as much memory and as many threads as ours has the kernel copy its page tables, and
-/// every thread, readers' too, take a fault for each page that it writes next.
+/// `run` of NativeBinding: runs a program in a child process, without the fork that Node makes.
+/// When a process with as much memory and as many threads as this one forks, the kernel copies its
+/// page tables, and every thread, those that serve readers too, takes a fault for each page that it
+/// writes next.
 Napi::Value run_program(const Napi::CallbackInfo& info);
 
 }  // namespace vprocfs

@@ -175,7 +175,7 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
   constexpr double kMost = 10000;
   const Napi::Env env = info.Env();
   const bool fits = info[0].IsString() && info[1].IsNumber() && info[2].IsNumber();
-  if (!expect(env, fits, "id must be a string, from and most numbers")) return env.Undefined();
+  if (!expect(env, fits, "id must be a string, from and limit numbers")) return env.Undefined();
   const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
   const double from = info[1].As<Napi::Number>().DoubleValue();
   const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);

@@ -18,8 +18,8 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   explicit SessionObject(const Napi::CallbackInfo& info);
   ~SessionObject() override;
 
-  /// What tells of kills of the session that a value is; nullptr where it serves not (yet). Nothing
-  /// for what is no session.
+  /// The kill feed of a session; nullptr if the session does not serve (yet). Nothing if `value` is
+  /// not a session.
   static std::optional<std::shared_ptr<KillFeed>> kills_of(Napi::Env env, Napi::Value value);
 
  private:

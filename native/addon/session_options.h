@@ -13,8 +13,8 @@ struct SessionOptions {
   int control_fd = -1;
 };
 
-/// Reads SessionOptions of src/native/session.ts, but for what is called. With an option that is
-/// not as it should be a TypeError is pending in `env` afterwards.
+/// Reads SessionOptions of src/native/session.ts, except the callbacks. If an option is invalid, a
+/// TypeError is pending in `env` afterwards.
 SessionOptions session_options_of(Napi::Env env, const Napi::Object& object);
 
 }  // namespace vprocfs

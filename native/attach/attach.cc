@@ -81,7 +81,7 @@ std::string why_not_known(const Error& error) {
 
 std::string why_not_seen(const Error& error) {
   if (error.code == ESRCH) return "it has ended";
-  if (error.code == E2BIG) return "too much is mounted on its /proc and /sys";
+  if (error.code == E2BIG) return "too many mounts on its /proc and /sys";
   if (error.code == EAGAIN) {
     return "its root is on a file system that it may serve itself: " + error.path;
   }

@@ -10,9 +10,9 @@
 
 namespace vprocfs {
 
-// What stands below a directory of sysfs that is covered as a whole: masks of the runtime (such as
-// cpuN/thermal_throttle), and whatever else is mounted there. It is to be seen as before, so that a
-// copy of it stands at the same place below the cover.
+// Mounts below a directory of sysfs that is covered as a whole: masks of the runtime (such as
+// cpuN/thermal_throttle), and whatever else is mounted there. They must stay visible, so copies of
+// them are mounted at the same places below the cover.
 
 /// More mounts than this below one directory are no runtime's.
 inline constexpr size_t kMaxBelow = 1024;
@@ -33,22 +33,22 @@ struct Carried {
   Fd mount;  ///< detached
 };
 
-/// Copies of what is mounted at `places` below the directory `name` of `parent`, whatever covers
-/// that by now. Places where nothing is mounted any more are left out. This process has to be in
-/// the mount namespace that `parent` is of; it makes itself another for the moment. `own`: its
-/// directory in a procfs. 0, or an errno value.
+/// Copies the mounts at `places` below the directory `name` of `parent`, even if something covers
+/// them by now. Places where nothing is mounted any more are left out. This process must be in the
+/// mount namespace of `parent`; it enters a new one for a moment. `own`: its directory in a procfs.
+/// 0, or an errno value.
 int copy_below(const Fd& parent, const std::string& name, const std::vector<std::string>& places,
                int own, std::vector<Carried>& copies);
 
-/// Puts copies at their places below the detached mount `cover`, which becomes one that has them
-/// from the beginning: nobody ever sees it without. Places that the cover does not have are passed
-/// by. Makes itself a mount namespace for the moment, as above. 0, or an errno value.
+/// Mounts the copies at their places below the detached mount `cover` before it is attached, so
+/// nobody ever sees the cover without them. Skips places that the cover does not have. Enters a new
+/// mount namespace for a moment, as above. 0, or an errno value.
 int carry(const std::vector<Carried>& copies, Fd& cover, int own);
 
-/// Has what is mounted at `places` below `directory` stand behind its cover in the order of the
-/// kernel's list: `umount -R` of a copy of the whole goes by that order, and finds at their paths
-/// what the cover has. As far as the kernel lets mounts be moved. `on`: the mount that the
-/// directory is on.
+/// Moves the mounts at `places` below `directory` behind their cover in the kernel's list of
+/// mounts, as far as the kernel allows it. `umount -R` of a copy of the whole tree works through
+/// that list, and finds the cover's mounts at these paths. `on`: the mount that the directory is
+/// on.
 void settle(const Fd& directory, const std::vector<std::string>& places, uint64_t on);
 
 }  // namespace vprocfs

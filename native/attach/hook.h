@@ -10,13 +10,14 @@
 namespace vprocfs {
 
 /// Completes `options` from what a runtime tells its hooks. `runtime` becomes "lxc" or "". False:
-/// there is nothing to do, and that is as it should be (excluded by a label or a pattern, a hook of
-/// a container's end). Error: what was told makes no sense; its path is the line that says so.
+/// there is nothing to do, which is no error (excluded by a label or a pattern, or a hook for the
+/// end of a container). Error: the runtime's input is invalid; the path of the error is the
+/// message.
 Result<bool> read_hook(Options& options);
 
-/// Leaves the AppArmor profile of lxc-start, which its hooks inherit: it has no rule for mounts
-/// within containers, but lets go whoever asks to be unconfined. Stays where there is none, or it
-/// forbids it.
+/// Leaves the AppArmor profile of lxc-start, which its hooks inherit. That profile has no rule for
+/// mounts within containers, but allows a process to become unconfined. Does nothing if there is no
+/// such profile, or if it forbids that.
 void leave_lxc_profile();
 
 /// What an OCI runtime writes to a hook's stdin (runtime-spec, "State").
@@ -36,8 +37,8 @@ bool parse_oci_config(std::string_view text, std::vector<std::string>& masked,
 /// True when the text of an LXC configuration has lxc.environment = VPROCFS=off.
 bool lxc_config_excludes(std::string_view text);
 
-/// Remembers that a container is to be left alone by those who come later, as long as the process
-/// lives; forgets those whose process has ended.
+/// leave_alone() records that later runs leave a container alone, for as long as the process lives.
+/// forget_ended() removes the records of processes that have ended.
 void leave_alone(pid_t pid);
 void forget_ended();
 

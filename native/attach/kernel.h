@@ -34,8 +34,8 @@ enum class Walk {
   kAny,     ///< asking whatever file systems are on the way, for as long as those take
 };
 
-/// O_PATH descriptor of `path` below `root_fd`, which no symlink (in any component) and no ".."
-/// leads out of. EAGAIN: kMemory does not get there. EXDEV: kInside meets a mount.
+/// O_PATH descriptor of `path` below `root_fd`. Follows no symlink (in any component) and no "..".
+/// EAGAIN: kMemory cannot resolve it. EXDEV: kInside meets a mount.
 Fd open_below(int root_fd, const std::string& path, int flags, Walk walk);
 
 /// The same with one openat(2) for each component, for where openat2(2) is refused: as safe, since

@@ -8,7 +8,8 @@
 
 namespace vprocfs {
 
-// What one run may cost, so that whoever arranges its container's mounts to be costly pays for it.
+// Limits what one run may cost, so that a container whose mounts are expensive to handle pays for
+// them itself.
 
 /// Bounds what this process may use: CPU time, memory; and has the kernel kill it before any other
 /// where memory is short.
@@ -22,8 +23,8 @@ uint64_t cpu_time_us(pid_t pid);
 /// mount table, and whoever mounts anything would wait until it has its turn.)
 void charge_to(pid_t process, pid_t payer);
 
-/// Holds off other runs for one mount namespace, and waits for them; ends with the process. An
-/// empty one, and no lock, where none can be had.
+/// Locks one mount namespace against other runs, and waits for those that hold the lock. The lock
+/// ends with the process. Empty, without a lock, if it cannot be taken.
 Fd lock_namespace(uint64_t mount_namespace);
 
 /// The same for all that watchers have done for one tenant, without waiting. `busy` is set when

@@ -151,7 +151,7 @@ int wait_for(pid_t worker, const Options& options, const Printed& printed) {
     ::kill(worker, SIGKILL);
     const bool ended = wait_until(pidfd, monotonic_ms() + kEndWithinMs);
     const std::string why = "gave up after " + std::to_string(options.timeout_ms) + " ms" +
-                            (ended ? "" : "; something that it waits for does not let it end");
+                            (ended ? "" : "; it is blocked and cannot be ended");
     return give_up(options, why, cpu_time_us(worker));
   }
   int status = 0;

@@ -19,8 +19,8 @@ namespace {
 constexpr int kMostRefreshes = 3;
 
 std::string why_not_opened(int code) {
-  if (code == ELOOP) return "there is a symlink";
-  if (code == EXDEV) return "something else is mounted on the way";
+  if (code == ELOOP) return "the path has a symlink";
+  if (code == EXDEV) return "something else is mounted along the path";
   if (code == EAGAIN) return "on a file system that the container may serve itself";
   return explain(code);
 }

@@ -22,8 +22,8 @@ struct ContainerTree {
   std::vector<TreeFile> files;
 };
 
-/// Decides what is to be done in a container's mount namespace, and says for each file in the
-/// report what becomes of it. Changes nothing. Borrows all.
+/// Decides what to do in a container's mount namespace, and reports for each file what becomes of
+/// it. Changes nothing. Borrows all its arguments.
 class Planner {
  public:
   Planner(const Options& options, const MountOwners& owners, const ContainerTree& tree,
@@ -56,8 +56,8 @@ class Planner {
   void plan_root(const std::string& root);
   /// True when a root has files of an LXCFS that are to stay.
   bool has_lxcfs(const std::string& root) const;
-  /// A container has the files of one of the two, never of both: their figures
-  /// do not fit each other. Where an LXCFS's stay, ours go, and no more come.
+  /// A container has files of only one of the two, because their figures disagree. If those of
+  /// LXCFS stay, ours are unmounted and none are added.
   void plan_lxcfs(const std::string& root);
   /// LXCFS's hook binds all that it finds in proc/, whole directories too. True
   /// when one is there, and its files are settled with it.
@@ -77,9 +77,9 @@ class Planner {
   /// by us. False with the reason noted: it cannot be kept as it is.
   bool plan_below(const std::string& path, const TreeFile& file, Top seen, uint64_t mount,
                   Step& step);
-  /// The kernel takes mounts off a name that a file system says is gone, as a
-  /// CPU that is not shown any more: what is still there below the cover comes
-  /// back when the name does.
+  /// The kernel drops mounts from a name that the file system reports as gone, such as a CPU that
+  /// is no longer shown. When the name comes back, the mounts that still exist below the cover are
+  /// restored.
   void plan_lost(const std::string& path, const Below& below, const Step& cover);
   /// Has a procfs and a sysfs that were fully visible stay so.
   void plan_clean(const std::string& root);

@@ -80,7 +80,7 @@ bool Planner::plan_below(const std::string& path, const TreeFile& file, Top seen
   };
   below.places = mounts_below(target_.mounts(), path, mount, leave);
   if (below.places.size() > kMaxBelow) {
-    note(path, FileState::kFailed, "more is mounted below it than can be kept");
+    note(path, FileState::kFailed, "too many mounts below it to preserve");
     return false;
   }
   const std::string start = "/" + file.path + "/";

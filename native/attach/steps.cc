@@ -116,7 +116,7 @@ void perform(Plan& plan, Target& target, Report& report) {
     const int code = keep_clean(proc, sysfs, clean.proc, clean.sysfs);
     if (code == 0) continue;
     report.files.push_back({clean.root + "/proc/" + kCleanPlace, FileState::kFailed,
-                            "user namespaces will mount no proc: " + explain(code)});
+                            "user namespaces will not be able to mount proc: " + explain(code)});
   }
   for (auto& step : plan.steps) {
     int code = entered ? 0 : entered.error().code;

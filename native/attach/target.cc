@@ -248,8 +248,8 @@ std::string Target::why_no_root() const {
   }
   if (found.mode == S_IFLNK) return "its /proc is a symlink";
   const MountEntry* on = mounts_.by_id(found.mount);
-  if (on == nullptr || on->type != "proc") return "its /proc is no procfs";
-  return "its /proc is of another PID namespace";
+  if (on == nullptr || on->type != "proc") return "its /proc is not a procfs";
+  return "its /proc belongs to another PID namespace";
 }
 
 Result<bool> Target::enter() {

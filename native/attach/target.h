@@ -23,9 +23,9 @@ struct OpenDirectory {
 };
 using Directory = std::shared_ptr<const OpenDirectory>;
 
-/// A process whose mount namespace is to be worked on, pinned: whatever is read through it is of
-/// that process or an error, and never of one that has its number by now. Paths are those of the
-/// namespace's root, also when the process itself has a root below it (a chroot).
+/// The process whose mount namespace is worked on. It is pinned: everything that is read through it
+/// is that process's or an error, never that of a process that reuses its PID. Paths are those of
+/// the namespace's root, also when the process itself has a root below it (a chroot).
 class Target {
  public:
   /// ESRCH: there is no such process, or it ended meanwhile. Only what the process itself says is
@@ -35,17 +35,17 @@ class Target {
 
   bool ended() const;
   const MountTable& mounts() const { return mounts_; }
-  /// Looks at the namespace and its mounts, anew at each call: moves this (single-threaded) process
-  /// into it for a moment, unless it is there. ESRCH: it has ended. E2BIG:
-  /// see MountTable::read(). EAGAIN: its root cannot be looked at without asking a file system that
-  /// somebody in it may serve; the path is its type.
+  /// Reads the namespace and its mounts again at each call. For that it moves this
+  /// (single-threaded) process into the namespace for a moment, unless it is there already. ESRCH:
+  /// it has ended. E2BIG: see MountTable::read(). EAGAIN: its root cannot be looked at without
+  /// asking a file system that somebody in it may serve; the path is its type.
   Result<bool> refresh();
 
-  /// Where root file systems with a procfs of this process's PID namespace are: "" for the root of
-  /// the namespace. What else has such a procfs, as a chroot that is being built, is none of ours,
-  /// but with `before_pivot`, when a runtime tells of a container that it has not moved to its root
-  /// yet: then also the paths above ("/bundle/rootfs"), at most 16. Mounts that runtimes keep apart
-  /// for containers in this one (/dev/.lxc/proc) are never any.
+  /// The paths of root file systems that have a procfs of this process's PID namespace: "" for the
+  /// root of the namespace. Other places with such a procfs, such as a chroot that is being built,
+  /// are ignored. With `before_pivot`, when the runtime has not moved the container to its root
+  /// yet, also paths such as "/bundle/rootfs", at most 16. Mounts that runtimes keep for nested
+  /// containers (/dev/.lxc/proc) never count.
   std::vector<std::string> roots(bool before_pivot) const;
   /// Why roots() has found none.
   std::string why_no_root() const;
@@ -54,11 +54,11 @@ class Target {
   /// still at work on it. By the mounts that were read last.
   bool runs_own_program() const;
 
-  /// O_PATH descriptor of a path below the namespace's root; no symlink is followed. No file system
-  /// is asked for it that somebody in the container may serve, and could have us wait for: places
-  /// where something is mounted are in the kernel's memory, and below a procfs or a sysfs it is
-  /// the kernel that is asked. EAGAIN: there is no such way. EXDEV: something was mounted
-  /// meanwhile.
+  /// O_PATH descriptor of a path below the namespace's root; no symlink is followed. Never asks a
+  /// file system that somebody in the container may serve, because that could block us: places
+  /// where something is mounted are in the kernel's memory, and below a procfs or a sysfs the
+  /// kernel itself answers. EAGAIN: the path cannot be resolved that way. EXDEV: something was
+  /// mounted meanwhile.
   Fd open_path(const std::string& path, int flags) const;
   /// The same for a directory that things are done in. Empty with errno set.
   Directory open_directory(const std::string& path) const;

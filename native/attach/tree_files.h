@@ -17,13 +17,13 @@ struct TreeFile {
 };
 
 /// What the tree of one container holds: every file below proc/, and of sys/ either single files or
-/// whole directories. A directory counts as whole when it has a file "possible", which only a
-/// complete one of the kernel's (cpu, node) has. So new files need no change here. ENOENT: the
+/// whole directories. A directory is bound as a whole if it has a file "possible", as only the
+/// kernel's complete directories (cpu, node) do. So new files need no change here. ENOENT: the
 /// container is gone.
 ///
-/// Links lead to files of the same path that can be polled: they are those of `polled_fd`, the same
-/// container's tree in the second mount. Without it (-1), what stands beside a link takes its
-/// place. What only that one has, which is kernel logs, comes last.
+/// A link stands for a file that can be polled, at the same path in `polled_fd`, the container's
+/// tree in the second mount. Without that tree (-1), the file beside the link is used instead.
+/// Files that only the second tree has (kernel logs) come last.
 Result<std::vector<TreeFile>> list_tree(int container_fd, int polled_fd);
 
 }  // namespace vprocfs

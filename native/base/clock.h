@@ -21,8 +21,8 @@ inline uint64_t boottime_us() { return clock_us(CLOCK_BOOTTIME); }
 inline uint64_t monotonic_us() { return clock_us(CLOCK_MONOTONIC); }
 inline uint64_t monotonic_ms() { return monotonic_us() / 1000; }
 
-/// What CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC, which changes by suspends only: at least and at
-/// most, for whoever reads both clocks may be stopped in between.
+/// How far CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC, as a lower and an upper bound, because the
+/// reader may be stopped between reading the two. Only a suspend changes it.
 struct BoottimeAhead {
   uint64_t least_us = 0, most_us = 0;
 };

@@ -7,9 +7,9 @@
 
 namespace vprocfs {
 
-/// Measures the CPU time of pieces of a thread's work. Reading the kernel's clock of a thread takes
-/// as long as some pieces do, so only one piece in sixteen is measured, at random: whoever repeats
-/// a pattern cannot have only the cheap ones measured. Each thread has one of its own.
+/// Measures the CPU time of pieces of a thread's work. Reading a thread's CPU clock takes as long
+/// as some pieces do, so only one piece in sixteen is measured, at random, so that nobody can
+/// arrange that only cheap pieces are measured. Each thread has its own.
 class CpuLaps {
  public:
   /// A piece that takes longer is rare, and counts only once beyond that.
@@ -26,9 +26,9 @@ class CpuLaps {
     began_ns_ = clock_ns(CLOCK_THREAD_CPUTIME_ID);
   }
 
-  /// The piece has ended. Returns what to charge for it, µs: what it took if it was measured
-  /// exactly, what sixteen like it take if it was measured at random, and else 0. After a piece
-  /// that was measured, the time until the next one begins belongs to the next one.
+  /// The piece has ended. Returns the time to charge for it in µs: its own time if it was measured
+  /// exactly, sixteen times that if it was sampled, otherwise 0. After a measured piece, the time
+  /// until the next one begins counts for the next one.
   uint64_t end_us() {
     follows_ = exactly_ || sampled_;
     if (!follows_) return 0;

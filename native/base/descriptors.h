@@ -26,9 +26,9 @@ struct Passed {
   bool cut = false;  ///< not all of the message, or of its descriptors, had room
 };
 
-/// Receives one message into what may hold an earlier one's, and at most `most` (1 to kMostPassed)
-/// descriptors, which are close-on-exec. `flags` as of recvmsg(2). Returns what that returns;
-/// allocates nothing.
+/// Receives one message and at most `most` (1 to kMostPassed) descriptors, which are close-on-exec.
+/// `out` may still hold those of an earlier message. `flags` as of recvmsg(2). Returns what that
+/// returns; allocates nothing.
 ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t most, int flags);
 
 /// How many descriptors this process may have (RLIMIT_NOFILE). Never fails.
@@ -37,8 +37,9 @@ uint64_t descriptor_limit();
 /// The same, raised as far as it goes.
 uint64_t raise_descriptor_limit();
 
-/// The first descriptor that is not to be kept for containers: a quarter of what this process may
-/// have open is for all else, and the kernel gives the lowest that is free. Never fails.
+/// The first descriptor number that is not to be stored for containers. A quarter of the
+/// descriptors that this process may have is reserved for everything else, and the kernel always
+/// assigns the lowest free number. Never fails.
 int first_reserved_descriptor();
 
 }  // namespace vprocfs

@@ -9,9 +9,9 @@
 
 namespace vprocfs {
 
-/// A pidfd of a process. Its PID may have been reused before the call: who means one process must
-/// check afterwards that it is this one. Not open, with errno, on failure: ESRCH if there is none,
-/// ENOSYS before Linux 5.3.
+/// A pidfd of a process. The PID may have been reused before the call, so a caller that means a
+/// certain process must check afterwards that it got that one. Not open, with errno, on failure:
+/// ESRCH if there is none, ENOSYS before Linux 5.3.
 inline Fd open_pidfd(pid_t pid) { return Fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))); }
 
 /// Whether the process of a pidfd has ended, or does within so many milliseconds.

@@ -2,10 +2,10 @@
 
 namespace vprocfs {
 
-/// Lets the calling thread go before those that compute (nice -10, unless it is better already).
-/// Whoever waits for an answer would else wait for the time slices of whoever hammers: a thread
-/// that answers much has used up what the scheduler grants to sleepers. What it may take from
-/// others is bounded by the containers' budgets. Without the right to do so nothing changes.
+/// Gives the calling thread priority over threads that compute (nice -10, unless its priority is
+/// higher already). Otherwise readers would wait for the time slices of busy containers, because a
+/// thread that answers many requests has used up the scheduler's bonus for sleepers. The
+/// containers' budgets bound what it can take from others. Does nothing without the privilege.
 void go_first();
 
 }  // namespace vprocfs

@@ -10,8 +10,9 @@
 
 namespace vprocfs {
 
-/// A thread. Unlike std::thread it says when there can be none, which ends no process: a node may
-/// be out of PIDs for a while. Must be joined before it goes.
+/// A thread. Unlike std::thread it returns an error if no thread can be started, instead of ending
+/// the process, because a node may be out of PIDs for a while. Must be joined before it is
+/// destroyed.
 class Thread {
  public:
   Thread() = default;

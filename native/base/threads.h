@@ -15,12 +15,12 @@
 
 namespace vprocfs {
 
-/// Threads that all run one body. One of them always waits for work, so that work that blocks holds
-/// one thread and no other work: when the last idle one becomes busy another is started, up to a
-/// maximum. Up to one more than there are CPUs that happens at once. Beyond that it takes some
-/// milliseconds, and a thread is added only while fewer of them want to run than there are CPUs:
-/// if many of them wait for a CPU, so does the work that each has in hand. While the host has no
-/// thread to give, those that exist go on.
+/// Threads that all run one body. One of them always waits for work, so work that blocks holds up
+/// one thread and no other work: when the last idle thread becomes busy, another is started, up to
+/// a maximum. Up to one thread more than there are CPUs, this happens at once. Beyond that it takes
+/// some milliseconds, and a thread is added only while fewer of them are runnable than there are
+/// CPUs, because if many of them wait for a CPU, the work that each has taken waits too. If the
+/// host cannot start a thread, the existing ones continue.
 class Threads {
  public:
   /// Is given the number of its thread, from 0 on. When it returns the thread ends.
@@ -34,8 +34,8 @@ class Threads {
   /// For the body: before work that may take long, and after it.
   void busy();
   void idle();
-  /// When all are busy, and none could be had for what comes next, tries again. For who brings
-  /// work, and from time to time: those that block cannot.
+  /// Tries again to start a thread if all are busy and none could be started. Called by threads
+  /// that bring work, and from time to time, because threads that block cannot call it.
   void reinforce();
   /// Starts none from now on, and waits for the end of all. The caller has told them to end;
   /// `wake`, if any, is a signal that makes them look.

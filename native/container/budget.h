@@ -40,8 +40,8 @@ class Budget {
     note_low_locked();
   }
 
-  /// Whether so much more was charged than there is that one who has waited waits on: what was lent
-  /// to those before it was too little for what they did.
+  /// Whether so much was charged that a request which has already waited must wait longer: the
+  /// requests before it used more than was lent to them.
   bool is_exceeded(uint64_t now_us) {
     if (per_second_ == 0) return false;
     const std::lock_guard lock(mutex_);
@@ -53,8 +53,8 @@ class Budget {
   /// charged: otherwise nobody has to wait. Takes no lock.
   bool is_low() const { return is_low_.load(std::memory_order_relaxed); }
 
-  /// Takes `tokens` for what was done already: those who come next wait longer, but for 2 s at
-  /// most, and for those who wait already.
+  /// Charges `tokens` for work that is already done. Later requests wait longer for it: at most 2
+  /// s, plus the time for requests that already wait.
   void charge(uint64_t now_us, uint64_t tokens) {
     if (per_second_ == 0 || tokens == 0) return;
     const std::lock_guard lock(mutex_);

@@ -21,7 +21,7 @@ enum class Resource : uint8_t {
 inline constexpr size_t kResources = 6;
 const char* to_text(Resource resource);
 
-/// How much of a resource there is.
+/// The limits of one resource.
 struct Bound {
   uint64_t each = 0;  ///< one tenant has at most this
   uint64_t sure = 0;  ///< and this much of it in any case, out of a reserve that nobody has more of
@@ -29,8 +29,9 @@ struct Bound {
 };
 using Bounds = std::array<Bound, kResources>;
 
-/// The bounds of the resources that are descriptors, for a process that may have `descriptors`: a
-/// half for sources, an eighth each for containers and triggers, and a quarter that no tenant gets.
+/// Sets the bounds of resources that take descriptors, for a process that may have `descriptors` of
+/// them: a half for sources, an eighth each for containers and triggers. The remaining quarter is
+/// for no tenant.
 void bound_descriptors(uint64_t descriptors, uint64_t triggers_each, Bounds& bounds);
 
 /// The resources that all tenants share: what is in use, and how often there was not enough.

@@ -65,8 +65,8 @@ class Container {
   /// else what its source failed with.
   Result<std::string> render(const View& view, uint64_t now_us);
 
-  /// The same for contract `exact`: what was made for another reader less than `tick_us` ago serves
-  /// this one too, unless a limit was written since. `made` tells whether it was made anew.
+  /// The same for contract `exact`: a text rendered for another reader less than `tick_us` ago is
+  /// used again, unless a limit was written since. `made` says whether it was rendered now.
   Result<std::string> render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
                                     bool& made);
   /// The same for a caller whose clock is not the first PID namespace's: always rendered.
@@ -98,8 +98,8 @@ class Container {
   };
   Result<OfCpus> render_of_cpus(const View& view, uint64_t now_us);
 
-  /// What the system calls of its processes are told, made at most `tick_us` ago and not before the
-  /// last write to a limit. Errors as render().
+  /// The figures for system calls of its processes, gathered at most `tick_us` ago and not before
+  /// the last write to a limit. Errors as render().
   struct CallFacts {
     SysinfoFigures sysinfo;
     CpuSet shown_cpus;

@@ -42,15 +42,14 @@ struct CpuHistory {
 ///    that, and throttled time that does not fit, is dropped;
 ///  - samples that go backwards (vanished or replaced cgroup) count as no use.
 ///
-/// The first sample stands for the interval since the container's start. Use is spread over the
-/// CPUs in the proportions of per_cpu, which never decides how much it is, or evenly in whole
-/// ticks.
+/// The first sample covers the interval since the container's start. CPU time is spread over the
+/// CPUs in the proportions of per_cpu (which never changes the total), or evenly in whole ticks.
 ///
 /// An interval belongs to the CPUs of the report before it. When n shrinks, the counters of the
 /// CPUs that disappear, with their part of the interval, move evenly to those that stay (to all
 /// where none stays), in that one report, since the `cpu` line is the exact sum of the shown lines
-/// and may not decrease. A CPU that comes, or comes back, therefore starts from 0: were it to go on
-/// from what it had, that time would count twice, and more with every change.
+/// and may not decrease. Therefore a CPU that appears, or comes back, starts from 0: if it
+/// continued from its old value, that time would count twice, and again with every change.
 CpuReport advance(CpuHistory& history, const CpuSample& sample);
 
 }  // namespace vprocfs

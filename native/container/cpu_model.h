@@ -18,9 +18,9 @@ CpuSet shown_cpus(const CpuLimitFacts& limits, const HostCpus& host);
 /// The CPU beside `shown` (the answer of shown_cpus) whose directory in sysfs stays, as that of a
 /// CPU that is offline; nothing where there is no need.
 ///
-/// glibc before 2.36 takes the number of directories for the number of CPUs that there may be, and
-/// programs that find one leave out what keeps threads on several CPUs apart (Java 8 its lock
-/// prefixes). So a container that is shown one CPU and may run on more has two directories.
+/// glibc before 2.36 takes the number of directories for the number of possible CPUs, and programs
+/// that find only one leave out synchronization between CPUs (Java 8 its lock prefixes). So a
+/// container that is shown one CPU but may run on more has two directories.
 std::optional<uint32_t> bare_cpu(const CpuLimitFacts& limits, const HostCpus& host,
                                  const CpuSet& shown);
 

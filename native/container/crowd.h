@@ -8,10 +8,10 @@
 
 namespace vprocfs {
 
-/// What all tenants together may take of the CPUs for their requests while others want them, and
-/// the share of it that each may have. Time goes in windows of half a second: the share of a window
-/// is that of the one before, less when all took too much in that and more when they left some.
-/// Thread-safe, without locks: at a window's begin what one thread notes may be lost.
+/// Limits the CPU time that the requests of all tenants together take while others compete for the
+/// CPUs, and each tenant's share of it. Works in windows of half a second: a window's share is that
+/// of the window before, lowered if all tenants together took too much and raised if they left
+/// some. Thread-safe without locks, so what one thread notes at the start of a window may be lost.
 class Crowd {
  public:
   static constexpr uint64_t kWindowUs = 500'000;
@@ -22,8 +22,8 @@ class Crowd {
     for (Window& window : windows_) window.share_us = each_us;
   }
 
-  /// What a tenant has to take in this window to be one of those that take much: half of the share,
-  /// or a hundredth of a CPU where that is less.
+  /// The CPU time from which on a tenant counts as a heavy user in this window: half of the share,
+  /// or a hundredth of a CPU if that is less.
   uint64_t much_us(uint64_t now_us) {
     const uint64_t share_us = at(now_us).share_us.load(std::memory_order_relaxed);
     return std::max<uint64_t>(1, std::min(per_window(share_us) / 2, kWindowUs / 100));

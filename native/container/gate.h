@@ -25,9 +25,9 @@ class Deferred {
   virtual Holder holder() const = 0;
 };
 
-/// Lets one request of a tenant work at a time; the others wait here, holding no thread. So a
-/// tenant that hammers, or whose sources block, occupies one worker and never all. Each of its
-/// containers has a line of its own, and the lines take turns.
+/// Lets one request of a tenant run at a time; the others wait here without holding a thread. So a
+/// tenant that sends many requests, or whose sources block, occupies one worker thread and never
+/// all. Each of its containers has its own queue, and the queues take turns.
 class Gate {
  public:
   /// True: go on, and call leave() after. False: `waiting` was taken and will come back from some

@@ -27,8 +27,8 @@ struct Histories {
   bool io_changed = false;  ///< by the last gathering
 };
 
-/// What was gathered for another view a moment ago, and is the same for this one: files that are
-/// read together agree, and cost what one of them does.
+/// Facts that were gathered for another view a moment ago and are used again, so that files read
+/// together agree and cost no more than one of them.
 struct Gathered {
   const Facts* memory = nullptr;  ///< has what kNeedMemory asks for
   const Facts* cpus = nullptr;    ///< has what kNeedCpuReport and kNeedClock ask for

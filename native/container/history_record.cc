@@ -29,9 +29,9 @@ static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable
 std::string pack_history(const CpuHistory& h) {
   std::string out;
   out.reserve(sizeof(Packed) + h.cpus.size() * sizeof(PackedCpu));
-  append(out, Packed{h.cpus.size(), 1, h.uptime_us, h.seen.user_us, h.seen.nice_us,
-                     h.seen.system_us, h.seen.throttled_us, h.pending_user_us, h.pending_nice_us,
-                     h.pending_system_us});
+  append(out,
+         Packed{h.cpus.size(), 1, h.uptime_us, h.seen.user_us, h.seen.nice_us, h.seen.system_us,
+                h.seen.throttled_us, h.pending_user_us, h.pending_nice_us, h.pending_system_us});
   for (const auto& cpu : h.cpus) {
     append(out, PackedCpu{cpu.id, cpu.shown ? 1u : 0u, cpu.counters, cpu.seen_user_us,
                           cpu.seen_system_us});

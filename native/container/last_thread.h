@@ -7,8 +7,9 @@
 
 namespace vprocfs {
 
-/// The thread for which something was found last, and when: a PID does not become another's within
-/// a millisecond, since the kernel gives them in turn. One word: who reads it waits for nobody.
+/// The thread for which something was last found, and when. A PID is not reused within a
+/// millisecond, because the kernel assigns PIDs in turn. It is a single word, so reading it takes
+/// no lock.
 class LastThread {
  public:
   /// Whether it was set to this thread in the same 1,024 µs. `now_us` is CLOCK_BOOTTIME.

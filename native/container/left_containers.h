@@ -8,9 +8,10 @@
 
 namespace vprocfs {
 
-/// Finds the containers of the open files that a worker before us left. The process that opened
-/// one may have ended, and may have made the search as costly as it can, while all readers wait for
-/// us to begin: so searches in vain have a budget of their own. Not thread-safe.
+/// Finds the containers of the open files that a previous worker left. The process that opened a
+/// file may have ended, and its container may have made the search as expensive as it can, while
+/// all readers wait for this worker to start. So failed searches have their own budget. Not
+/// thread-safe.
 class LeftContainers {
  public:
   /// Borrows the registry.

@@ -18,8 +18,8 @@ struct LoadHistory {
 };
 
 /// Begins the averages of a container that is `uptime_us` old and in which `active` tasks are
-/// running or blocked now. Nobody looked until now: the time before counts as spent like this
-/// moment.
+/// running or blocked now. Nothing was sampled until now, so the time before counts as if the load
+/// had always been the present one.
 void start_load(LoadHistory& history, uint64_t active, uint64_t now_us, uint64_t uptime_us);
 
 /// Takes a sample, as calc_global_load() of kernel/sched/loadavg.c does. Time since the last one

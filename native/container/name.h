@@ -12,11 +12,11 @@ struct ContainerName {
   std::string runtime;
 };
 
-/// From the path of a container's cgroup, by how runtimes name theirs, whatever cgroup driver they
-/// use; the last component where none does. `tenant` is the path of the outermost container
-/// around it, `cgroup` itself where it is in none. What is below another container's cgroup bears
-/// that one's name too ("web1/inner"), so that nobody can take a name by making a cgroup within
-/// its own. No component of a name holds a slash.
+/// Derives the name from the path of a container's cgroup, by the naming rules of the runtimes for
+/// any cgroup driver. If no rule matches, it is the last component of the path. `tenant` is the
+/// path of the outermost container around it, `cgroup` itself where it is in none. What is below
+/// another container's cgroup bears that one's name too ("web1/inner"), so that nobody can take a
+/// name by making a cgroup within its own. No component of a name holds a slash.
 ContainerName container_name(const std::string& cgroup, const std::string& tenant);
 
 }  // namespace vprocfs

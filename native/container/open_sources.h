@@ -14,8 +14,8 @@ namespace vprocfs {
 
 class Container;
 
-/// Which containers have their cgroup files open. Descriptors and watches are for all: a tenant
-/// that has its share of them open closes those of its own that were used longest ago, to be opened
+/// Which containers have their cgroup files open. All tenants share descriptors and watches. A
+/// tenant that has its share of them open closes its own least recently used ones; they are opened
 /// again when somebody asks. Thread-safe.
 class OpenSources {
  public:

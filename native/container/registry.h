@@ -27,8 +27,8 @@ class Registry {
   Registry(const Resolver& resolver, SharedServices around);
   ~Registry();
 
-  /// ESRCH: no such container, or nobody lives in it as far as `most` cgroups of it tell. ENFILE:
-  /// its tenant has too many.
+  /// ESRCH: there is no such container, or no process was found in the first `most` of its cgroups.
+  /// ENFILE: its tenant has too many containers.
   Result<std::shared_ptr<Container>> by_id(ContainerId id,
                                            size_t most = Resolver::kMaxCgroupsSearched);
 
@@ -83,8 +83,9 @@ class Registry {
 
   Result<std::shared_ptr<Container>> adopt(ContainerDescription description);
   std::shared_ptr<Tenant> tenant(ContainerId id);
-  /// Makes room where a tenant has as many containers as it may: forgets those of it whose cgroup
-  /// is gone though their init lives on (shared PID namespaces). False: there is none.
+  /// Makes room for a container of a tenant that has reached its limit: forgets its containers
+  /// whose cgroup is gone although their init lives on (shared PID namespaces). False: there are
+  /// none.
   bool make_room(Tenant& tenant);
   static bool ended(const Entry& entry);
   /// Pins the init of a container, and watches for its end. Nothing when it is gone.

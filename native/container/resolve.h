@@ -61,8 +61,8 @@ class Resolver {
   /// as far as `most` cgroups of it tell.
   Result<ContainerDescription> of_id(ContainerId id, size_t most = kMaxCgroupsSearched) const;
 
-  /// Where a process is, as far as it decides which container that is: two in one room are in one
-  /// container. ESRCH when it is gone.
+  /// The properties of a process that decide which container it is in: two processes with equal
+  /// ones are in the same container. ESRCH when it is gone.
   struct Room {
     NamespaceIds namespaces;
     uint64_t cgroups = 0;  ///< stands for its cgroups where no cgroup namespace does

@@ -33,15 +33,16 @@ class Rivals {
   /// be read.
   static std::optional<Use> use_of(HostSource& host, Container* outermost, const Tenant& tenant);
 
-  /// There are others when less than a tenth of the node was idle since the use that was noted
-  /// before, at most 2 s ago, and they had a fifth of a CPU, or were left less than half of one by
-  /// the requests. The kernel tells of it in steps of 10 ms. `when_new` is called if there were
-  /// none before, and before anybody is told.
+  /// Others compete for the CPUs if, since the previous note() (at most 2 s ago), less than a tenth
+  /// of the node was idle, and they used a fifth of a CPU or the requests left them less than half
+  /// of one. The kernel reports these times in steps of 10 ms. `when_new` is called if there were
+  /// no others before, and before any() reports them.
   void note(const std::optional<Use>& use, const std::function<void()>& when_new);
 
   /// Whether there were when it was looked last.
   bool seen() const { return seen_.load(std::memory_order_relaxed); }
-  /// Whether there are, or were a moment ago; or a look takes so long that it is not known.
+  /// Whether others compete, or did a moment ago, or whether a measurement takes so long that it is
+  /// not known.
   bool any(uint64_t now_us) const;
 
  private:

@@ -22,8 +22,8 @@ struct Counting {
   bool bpf = true;  ///< false: never by a BPF program
 };
 
-/// Counts the tasks of those containers that somebody asks about: one pass for all of them every
-/// five seconds, on a thread of its own, which sleeps while nobody has asked for kPatienceUs.
+/// Counts the tasks of containers whose load somebody reads: one pass for all of them every five
+/// seconds, on its own thread, which sleeps when nobody has read one for kPatienceUs.
 class Sampler {
  public:
   /// How long a container is sampled after its load was last read.

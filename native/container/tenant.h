@@ -21,12 +21,12 @@ struct TenantRates {
   uint64_t cpu_us = 0;  ///< CPU time for its requests, µs
 };
 
-/// The outermost container, and what it and all that are nested in it share: however many it nests,
-/// it gets no more than one that nests none. Thread-safe.
+/// An outermost container, and what it shares with all containers nested in it. However many it
+/// nests, it gets no more than a container that nests none. Thread-safe.
 class Tenant {
  public:
-  /// A half: with all of a CPU at the weight that the service has, others' own threads waited for
-  /// up to 350 ms on a machine of two CPUs.
+  /// A half: when a tenant had a whole CPU at the service's weight, other containers' threads
+  /// waited up to 350 ms on a machine with two CPUs.
   static constexpr uint64_t kOthersPart = 2;
 
   /// `commons` as Stake has it.

@@ -32,13 +32,14 @@ struct HugetlbFacts {
   uint64_t used_bytes = 0;
 };
 
-/// How much there is of what limits are set for: a limit that is not below it is none. Bytes.
+/// The host's memory and swap, bytes. A limit that is not below them is no limit.
 struct HostMemorySize {
   uint64_t memory_bytes = UINT64_MAX, swap_bytes = UINT64_MAX;
 };
 
-/// What a container and all cgroups above it leave for it, bytes: the least over those that have a
-/// limit, nothing where none has one. A cgroup that uses more than its limit leaves 0.
+/// What a container's cgroup and all cgroups above it still leave free for it, bytes: the minimum
+/// over those that have a limit, nothing if none has one. A cgroup that uses more than its limit
+/// leaves 0.
 struct MemoryRoom {
   std::optional<uint64_t> free_bytes;  ///< limit - usage
   /// The lower of limit and memory.high - usage + what of it can be reclaimed. Beyond memory.high,

@@ -73,7 +73,7 @@ struct HostCpuTable {
   std::vector<Row> rows;
 };
 
-/// A file of which a container sees the names of figures, the figures being others: ZFS's
+/// A file of which a container sees the names of the figures but other values: ZFS's
 /// /proc/spl/kstat/zfs/arcstats.
 struct HostLines {
   std::string heading;             ///< whole lines before the first name

@@ -53,8 +53,8 @@ class [[nodiscard]] Answer {
     undo_ = std::move(undo);
     return std::move(*this);
   }
-  /// Has the kernel notified by `notice` before it gets the answer, on the notifier's threads and
-  /// behind all that was posted to `lane` before.
+  /// Sends `notice` to the kernel before the answer, on the notifier's threads and after everything
+  /// posted to `lane` earlier.
   Answer after_notice(uint64_t lane, std::function<void()> notice) && {
     lane_ = lane;
     notice_ = std::move(notice);

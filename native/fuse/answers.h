@@ -17,8 +17,8 @@ class Answers {
   /// `notifier`: who gives answers that a notice has to precede.
   Answers(const Reply& r, Notifier& notifier) : reply(r), notifier_(notifier) {}
 
-  /// Gives the kernel what a handler made of a request, and counts that: the only place where
-  /// either is done. False when the caller is gone, and what it was to have has been undone.
+  /// Sends the kernel a handler's answer and counts it. This is the only place that does either.
+  /// False if the caller is gone; then the answer's undo action has been run.
   bool give(const Asked& asked, const Answer& answer);
   /// Ends the wait of a request that somebody else answers and counts: the kernel takes the first
   /// answer.

@@ -56,7 +56,7 @@ Result<bool> Engine::start_log() {
     if (first) place.logs = logs_.get();
     place.exited = std::move(exited_);
     place.exited_problem = exited_problem_;
-    if (!first) log_problem_ = "not in the first PID and cgroup namespaces of the host";
+    if (!first) log_problem_ = "not in the host's initial PID and cgroup namespaces";
     place.banner = banner();
   }
   log_reader_ = std::make_shared<LogReader>(std::move(place));

@@ -15,8 +15,8 @@
 
 namespace vprocfs {
 
-/// A worker's end of the talk with its keeper, on a thread of its own: says that it serves, takes
-/// over when told to, and hands over when told to. Its keeper stores descriptors for it.
+/// A worker's connection to its keeper, on its own thread: reports that the worker serves, takes
+/// over and hands over on the keeper's orders, and stores descriptors with the keeper.
 class KeeperLink : public FdStore {
  public:
   using OnEnd = std::function<void(const std::string& reason)>;

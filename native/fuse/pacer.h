@@ -14,9 +14,9 @@
 
 namespace vprocfs {
 
-/// Runs work later, on threads of its own: requests of a container that is over its budget wait
-/// here and hold no worker. Work may block on its container's sources, so that there is always a
-/// thread left for what comes due next.
+/// Runs work later, on its own threads. Requests of a container that is over its budget wait here
+/// without holding a worker thread. Work may block on its container's sources, so one thread is
+/// always kept free for the work that is due next.
 class Pacer {
  public:
   /// `laps`: of the thread. Work that nobody pays for says so there.

@@ -55,7 +55,8 @@ class Request {
     paid.payer_ = &payer;
     return paid;
   }
-  /// The same request, on a thread that all tenants need: it is not to go on with others of one.
+  /// The same request, handled on a thread that all tenants share: after it, that thread must not
+  /// continue with other requests of the tenant.
   Request done_in_passing() const {
     Request request = *this;
     request.in_passing_ = true;

@@ -36,8 +36,8 @@ struct ServerOptions {
   uint64_t tick_us = 10000;
   bool tick = false;      ///< asks for the contract `tick` when the connection is made
   size_t connection = 0;  ///< which one it is, below ContainerFiles::kConnections
-  /// Whether files are polled here, and take triggers. Else the kernel is told once that nothing
-  /// is, and asks no more.
+  /// Whether files can be polled on this connection, and take triggers. If not, the kernel is told
+  /// so once and does not ask again.
   bool polls = true;
   /// Where the mount is whose files are polled, as a process sees it; "" where it does not. Without
   /// it everything is here.

@@ -14,8 +14,8 @@
 
 namespace vprocfs {
 
-/// Has each tenant's requests work one at a time and within its budget; the others wait without a
-/// thread. Answers those whose callers were killed meanwhile. Thread-safe.
+/// Runs each tenant's requests one at a time and within its budget; the others wait without a
+/// thread. Answers requests whose callers were killed while they waited. Thread-safe.
 class Turns {
  public:
   using ContainerPtr = std::shared_ptr<Container>;
@@ -33,8 +33,8 @@ class Turns {
 
   /// Runs `work` while the container's tenant has CPU time left, and else as soon as it has.
   Answer in_budget(const Request& r, const ContainerPtr& container, const Work& work);
-  /// For what cannot wait so long, since others may wait for the same directory: as soon as one of
-  /// a few threads has time, which do this for all tenants.
+  /// For requests that cannot wait that long, because others may wait for the same directory: runs
+  /// `work` as soon as one of a few threads, which do this for all tenants, is free.
   Answer when_spare(const Request& r, const ContainerPtr& container, const Work& work);
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
   /// once for the host.
@@ -96,9 +96,9 @@ class Turns {
   void hand_gate_on(Tenant& tenant);
   /// Answers what had to wait, in the turn of its tenant.
   void take_turn(const Waiting& waiting);
-  /// Answers a request whose caller has been killed. The kernel tells of the first signal only, so
-  /// others are looked for in `again_us`, and then less and less often. `was_found`: the last look
-  /// found the request.
+  /// Answers a request whose caller has been killed. The kernel reports only the first signal, so
+  /// later ones are looked for after `again_us`, and then less and less often. `was_found`: the
+  /// last check found the request.
   void release_killed(uint64_t unique, uint64_t again_us, bool was_found);
 
   Answers& answers_;

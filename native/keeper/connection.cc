@@ -157,11 +157,11 @@ bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& o
     StateFile::repair_connection(out.state.get(), out.agreed);
     return true;
   }
-  keeper_log(options.log, LogLevel::kWarn, "not going on with the earlier mount: %s",
-             !whole        ? "descriptors of it are missing"
+  keeper_log(options.log, LogLevel::kWarn, "not continuing with the earlier mount: %s",
+             !whole        ? "some of its descriptors are missing"
              : !same       ? "it is configured differently now"
              : out.ended() ? "it has ended"
-                           : "something else is seen at the mount point");
+                           : "something else is mounted at the mount point");
   const char* const place = place_in(memo.record(), out.number);
   if (place[0] != '\0' && out.device != 0 && device_at(place) == out.device) {
     bool lazy = false;

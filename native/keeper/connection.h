@@ -37,8 +37,8 @@ struct Connection {
   bool ended() const;
   /// Hands back to the kernel's queue what a dead worker had taken, where the kernel can.
   void requeue() const;
-  /// Answers one request with EIO if there is one: for when no worker has been there for too long.
-  /// False when there was none.
+  /// Answers one waiting request with EIO, for when there has been no worker for too long. False if
+  /// no request was waiting.
   bool refuse_one() const;
   /// The same for some that wait, and never so many that nothing else is done.
   void refuse_some() const;
@@ -51,8 +51,8 @@ bool connect(const KeeperOptions& options, Connection& out);
 /// What is served for whom: the connection of this number.
 Connection connection_of(const KeeperOptions& options, uint32_t number);
 
-/// Goes on with the connection of an earlier keeper that is in the store. False when there is none,
-/// or none that can be gone on with: then what is left of it has been unmounted.
+/// Continues with the connection of an earlier keeper from the store. False if there is none, or
+/// none that can be continued; in that case the rest of it has been unmounted.
 bool adopt(const KeeperOptions& options, Store& store, Memo& memo, Connection& out);
 
 /// Whether nothing is mounted at its mount point.

@@ -29,7 +29,7 @@ int hold(const KeeperOptions& options) {
   }
   if (!held[0].refusal) return 1;
   keeper_log(options.log, LogLevel::kError,
-             "nobody serves: readers get an error until vprocfs starts");
+             "vprocfs is not running: readers get errors until it starts");
   const sigset_t set = keeper_signals();
   const Fd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
   fds[kMostConnections] = {signals.get(), POLLIN, 0};

@@ -4,10 +4,10 @@
 
 namespace vprocfs {
 
-/// For when `vprocfs run` cannot start while the service manager hands it a mount: readers are not
-/// to wait until somebody has put it right. For `options.hold_ms` every request is answered with
-/// EIO; the mount stays in the store, and the next start goes on with it. SIGTERM takes it away.
-/// Returns the exit status, never 0.
+/// Used when `vprocfs run` cannot start although the service manager hands it a mount, so that
+/// readers do not wait until somebody has fixed the problem. Answers every request with EIO for
+/// `options.hold_ms`. The mount stays in the store, and the next start continues with it; SIGTERM
+/// unmounts it. Returns the exit status, never 0.
 int hold(const KeeperOptions& options);
 
 }  // namespace vprocfs

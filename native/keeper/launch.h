@@ -11,9 +11,10 @@ namespace vprocfs {
 
 struct LaunchRecord;
 
-/// The command line that this keeper runs with, and what it came from, for the next keeper: where
-/// nothing of that has changed it needs no start of Node to find its options, for which readers of
-/// the mount would wait. In memory that is handed on through the service manager's store.
+/// The command line of this keeper and the files it was derived from, stored for the next keeper.
+/// If none of them has changed, the next keeper need not start Node to find its options, and
+/// readers of the mount do not wait for that. Lies in memory that is handed on through the service
+/// manager's store.
 class Launch {
  public:
   /// As Memo::open().
@@ -25,9 +26,9 @@ class Launch {
   void write(const KeeperOptions& options);
   /// A worker serves: this way of launching works. Until then nobody goes that way again.
   void prove();
-  /// Whether a keeper that `command` stands for, which nothing has replaced or configured since,
-  /// got to serve. If so takes that back, until the next one serves, and makes `argv` (of `room`
-  /// entries) its command line, which lives as long as this.
+  /// Whether the last keeper was started by `command`, got to serve, and nothing was replaced or
+  /// reconfigured since. If so, puts its command line, which lives as long as this object, into
+  /// `argv` (of `room` entries), and clears the mark that it served until the next one serves.
   bool repeats(uint64_t command, char** argv, size_t room);
 
  private:
@@ -35,9 +36,10 @@ class Launch {
   LaunchRecord* record_ = nullptr;
 };
 
-/// Becomes the keeper that goes on with the mount in the service manager's store, started as the
-/// last one was; where there is none, or anything has changed, the program `options.worker`, which
-/// finds out how to start one (`vprocfs run`). Returns the exit status, when it can be neither.
+/// Executes the keeper that continues with the mount in the service manager's store, started as the
+/// last one was. If there is no such mount, or anything has changed, executes `options.worker`
+/// instead, which finds out how to start one (`vprocfs run`). Returns an exit status only if both
+/// fail.
 int launch(const KeeperOptions& options);
 
 }  // namespace vprocfs

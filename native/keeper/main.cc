@@ -65,7 +65,7 @@ int main(int argc, char** argv) {
   Resume earlier;
   const Inherited inherited = read_resume(earlier);
   if (inherited == Inherited::kUnknown) {
-    keeper_log(options.log, LogLevel::kError, "cannot go on from a keeper of another version");
+    keeper_log(options.log, LogLevel::kError, "cannot take over from a keeper of another version");
     return 1;
   }
   if (options.check) return 0;

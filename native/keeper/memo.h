@@ -50,7 +50,8 @@ class Memo {
   MemoRecord* record_ = &own_;
 };
 
-/// A number for what cannot be changed of a mount: another one, and the mount must be made anew.
+/// A number for the properties of a mount that cannot be changed: if it differs, the mount must be
+/// created again.
 uint64_t mounted_as(const KeeperOptions& options);
 
 }  // namespace vprocfs

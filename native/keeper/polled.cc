@@ -20,8 +20,8 @@ bool make_polled(const KeeperOptions& options, Connection& polled) {
     return true;
   }
   keeper_log(options.log, LogLevel::kWarn,
-             "pressure files have no connection of their own: every open of a program that polls "
-             "all its files costs a request");
+             "pressure files have no connection of their own: every open by a program that polls "
+             "all its files costs an extra request");
   return false;
 }
 

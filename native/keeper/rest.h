@@ -5,11 +5,11 @@
 
 namespace vprocfs {
 
-/// What is left when a keeper ends while containers run that hand system calls over: without
-/// anybody who holds their notify descriptors, those calls would fail with ENOSYS. A process of its
-/// own lets them through to the kernel, and takes more from runtimes, until the last such container
-/// has ended or a later worker comes to `options.rest` for all of it. Without such containers it
-/// only takes the sockets away.
+/// Leaves a process behind if a keeper ends while containers that hand system calls over are
+/// running: if no process held their notify descriptors, those calls would fail with ENOSYS. The
+/// process passes the calls to the kernel and accepts new listeners from runtimes, until the last
+/// such container has ended or a later worker takes over everything at `options.rest`. Without such
+/// containers, only removes the sockets.
 void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store);
 
 }  // namespace vprocfs

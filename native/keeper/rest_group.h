@@ -4,8 +4,8 @@ namespace vprocfs {
 
 /// Moves this process out of the cgroup of its service, into `/vprocfs-rest` of the hierarchies
 /// that service managers keep services in (cgroup2, and v1's name=systemd), which is made where it
-/// is missing: a manager that ends what is left of a service takes a process for that service's as
-/// long as it is in its cgroup. Where that is not permitted, it stays.
+/// is missing: a manager that kills what is left of a service treats every process in the service's
+/// cgroup as part of it. Where that is not permitted, it stays.
 void enter_rest_group();
 
 /// To the root, and takes the group away unless another one is in it.

@@ -115,7 +115,7 @@ void Supervisor::abandon_undying(uint64_t now) {
   for (Worker* worker : {&current_, &next_}) {
     if (!worker->undying(now)) continue;
     keeper_log(options_.log, LogLevel::kError,
-               "worker %d was killed and does not end: going on without", worker->pid);
+               "worker %d was killed and does not end: continuing without it", worker->pid);
     const char* why = worker->kill_reason;
     if (worker == &current_) {
       resent_before_ += current_.resent;
@@ -167,8 +167,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
 void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   if (worker.state != WorkerState::kActivating) return;
   if (ignored[0] != '\0') {
-    keeper_log(options_.log, LogLevel::kWarn, "state that the last worker left was ignored: %s",
-               ignored);
+    keeper_log(options_.log, LogLevel::kWarn, "ignored state of the previous worker: %s", ignored);
     ++states_ignored_;
   }
   worker.state = WorkerState::kServing;
@@ -197,7 +196,7 @@ void Supervisor::on_child(int pid, int status) {
     probe_ = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return execute_self();
     keeper_log(options_.log, LogLevel::kError,
-               "the keeper on disk does not start: going on as it is");
+               "the keeper on disk does not start: continuing with this one");
     return;
   }
   Worker& worker = pid == next_.pid ? next_ : current_;
@@ -233,12 +232,12 @@ void Supervisor::lose_next(const char* why, uint64_t now) {
   if (current_.alive() && current_.kill_reason == nullptr) {
     if (reloading_ && current_.serves() && retry_reload(why, now)) return;
     if (reloading_) {
-      keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): the old one goes on",
+      keeper_log(options_.log, LogLevel::kError, "the new worker failed (%s): keeping the old one",
                  why);
       return end_reload(why);
     }
     standby_at_ms_ = now + standby_backoff_ms(standby_failures_++);
-    keeper_log(options_.log, LogLevel::kWarn, "the standby ended (%s), the worker goes on", why);
+    keeper_log(options_.log, LogLevel::kWarn, "the standby ended (%s), the worker continues", why);
     return;
   }
   // It was to replace one that is gone.

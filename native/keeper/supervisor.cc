@@ -47,7 +47,7 @@ void Supervisor::resume(const Resume& from) {
   trouble_ms_ = 0;
   current_.pace(options_.watchdog_ms, true);
   launch_.prove();
-  keeper_log(options_.log, LogLevel::kInfo, "goes on with worker %d", current_.pid);
+  keeper_log(options_.log, LogLevel::kInfo, "continuing with worker %d", current_.pid);
 }
 
 void Supervisor::succeed(const MemoRecord& from) {
@@ -58,7 +58,7 @@ void Supervisor::succeed(const MemoRecord& from) {
   requests_before_ = from.requests;
   started_in_ms_ = from.started_in_ms;
   keeper_log(options_.log, LogLevel::kInfo,
-             "goes on with the mount of an earlier keeper, %zu descriptors", store_.size());
+             "continuing with the mount of an earlier keeper, %zu descriptors", store_.size());
 }
 
 /// Keeps up to date what the next keeper is to know.
@@ -125,7 +125,7 @@ void Supervisor::begin_leave() {
   if (stopping_) return;
   if (store_.size() == 0 || !store_.flush()) {
     keeper_log(options_.log, LogLevel::kWarn,
-               "the service manager does not hold all descriptors: the mount goes");
+               "the service manager does not hold all descriptors: unmounting");
     return begin_stop();
   }
   stopping_ = leaving_ = true;

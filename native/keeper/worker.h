@@ -60,8 +60,9 @@ struct Worker {
   void wake(uint32_t watchdog_ms, bool may_rest, uint64_t now_ms);
   /// When it is to be looked at, see hangs().
   uint64_t look_ms(uint32_t watchdog_ms) const;
-  /// It is to be replaced: it has not said in time that it is well, and not within a moment after
-  /// we saw that either. A machine that stood still meanwhile wakes us before it or after it.
+  /// It must be replaced: it did not report in time that it is alive, nor within a short time after
+  /// we noticed that. (After the whole machine stood still, we may run before the worker or after
+  /// it.)
   bool hangs(uint64_t now_ms, uint32_t watchdog_ms);
   void kill(const char* why, uint64_t now_ms);
   /// Killed, and should have ended by now. It takes no more requests and touches the state no more:
@@ -71,8 +72,9 @@ struct Worker {
   bool silent(uint64_t now_ms, uint32_t watchdog_ms) const;
   /// Has everything that is to happen in time happen so much later.
   void postpone(uint64_t by_ms, uint64_t now_ms);
-  /// Past its deadline: gives a worker that starts or begins to serve as much time more as others
-  /// have had its CPU. False when that was none, or when it has had all that a start may take.
+  /// After its deadline: extends the deadline of a worker that is starting or taking over by the
+  /// time that other processes kept it from the CPU. False if there was no such time, or if it has
+  /// used the maximum time for a start.
   bool excuse(uint64_t now_ms);
   /// Takes one packet, and the descriptor that came with it. False when there was none.
   bool receive(KeeperPacket& packet, Fd& descriptor);

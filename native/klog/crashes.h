@@ -12,10 +12,10 @@
 
 namespace vprocfs {
 
-/// Finds the process that a record of a crash is about. The record has only its PID, which another
-/// process may have a moment later. The process that crashed is being killed or gone since; and the
-/// kernel reports each crash a second time, by the process connector, on the clock by which
-/// processes begin. It does not matter when either is read. Not thread-safe.
+/// Finds the process that a crash record is about. The record has only a PID, which another process
+/// may have a moment later. The process that crashed is being killed or has ended since, and the
+/// kernel reports each crash a second time, through the process connector, on the clock that start
+/// times of processes use. Either may be read first. Not thread-safe.
 class Crashes {
  public:
   /// The kernel said that whoever had that number crashed at `at_us`, CLOCK_BOOTTIME; since then
@@ -25,8 +25,8 @@ class Crashes {
   /// Whether a crash of that number was told of within the last seconds.
   bool knows(pid_t pid, uint64_t now_us) const;
 
-  /// Whether it may have been told of somebody who began within the same tick: when that one has
-  /// ended it is known better.
+  /// Whether the report may be about a process that began within the same tick. This becomes
+  /// certain when that process has ended.
   bool is_unsure(pid_t pid, const PidHolders& holders, uint64_t now_us) const;
 
   /// Who it was that a record of that moment says has crashed; nothing: that is not proven.

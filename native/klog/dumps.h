@@ -8,9 +8,9 @@
 
 namespace vprocfs {
 
-/// Which lines are part of what the kernel tells of the whole machine when a task meets trouble or
-/// asks for it: states of memory, of tasks and of CPUs, registers, stacks. A pure function of the
-/// lines that it was asked about. Not thread-safe.
+/// Recognizes lines of the dumps that the kernel prints about the whole machine when a task runs
+/// into trouble or asks for them: the state of memory, tasks and CPUs, registers, stacks. Depends
+/// only on the lines it was asked about. Not thread-safe.
 class Dumps {
  public:
   /// Whether a line that `task` printed then begins a dump, or goes on with one of the same task.

@@ -10,8 +10,8 @@
 
 namespace vprocfs {
 
-/// How well the log's own time tells when something was logged: a process that is younger than this
-/// then may have the number of one that had just ended.
+/// The precision of the log's clock. A process that was younger than this when a record was logged
+/// may have the PID of one that had just ended.
 inline constexpr uint64_t kYoungUs = 100'000;
 
 /// A process, or one of its threads, as it was found.

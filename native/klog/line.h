@@ -26,8 +26,8 @@ struct LinePiece {
   int width = 0;        ///< to which a number is padded on the left
 };
 
-/// A line that may be told to containers, apart from how: nothing in it is the host's but numbers
-/// and paths that are still to be translated.
+/// A line that may be shown to containers, before translation: only the numbers and paths that are
+/// still to be translated are the host's.
 struct LogLine {
   uint64_t sequence = 0;  ///< of the host's record
   uint64_t time_us = 0;   ///< of the log's clock

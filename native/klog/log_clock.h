@@ -5,8 +5,8 @@
 namespace vprocfs {
 
 /// When something was logged, told from the log's own clock (local_clock()), which runs freely
-/// beside CLOCK_MONOTONIC and about as fast. Nobody reads a record before it was logged: so of all
-/// the differences seen when records were read, the least is the nearest. Not thread-safe.
+/// beside CLOCK_MONOTONIC and about as fast. A record cannot be read before it was logged, so the
+/// smallest difference seen between reading and logging is the best estimate. Not thread-safe.
 class LogClock {
  public:
   /// A record with that time was read by `monotonic_us`; `behind_us` is what CLOCK_BOOTTIME is

@@ -99,9 +99,10 @@ class KernelLogs {
       return std::tie(a.sequence, a.bytes) < std::tie(b.sequence, b.bytes);
     }
   };
-  /// Takes up to `most` bytes of that: whole records, and the beginning of the first one where it
-  /// is longer. `taken` is told from where to where before they are: whoever may die before its
-  /// reader has them keeps that for again(). It must not call back. Empty: there is nothing.
+  /// Takes up to `most` unread bytes: whole records, or the beginning of the first one if that is
+  /// longer. `taken` is called with the range before it is taken, so that a caller that may die
+  /// before its reader has the bytes can store it for again(). It must not call back. Empty: there
+  /// is nothing to read.
   using Taken = std::function<void(Place from, Place to)>;
   std::string take(ContainerId id, size_t most, const Taken& taken = nullptr);
   /// What an earlier worker took, as far as it is still there; it is taken now where it was not.

@@ -21,9 +21,9 @@ struct OomKill {
 };
 
 /// The line that begins with "oom-kill:" (mm/oom_kill.c dump_oom_summary), without escapes; nothing
-/// for any other. Names in it are chosen by containers, commas and all; whatever they choose, none
-/// can have a kill ascribed to another container's cgroup. Where the end of a path cannot be told
-/// from the beginning of a command, `cgroup` is the one above.
+/// for any other. Containers choose the names in it, which may even contain commas, but no choice
+/// can attribute a kill to another container's cgroup. If the end of a path cannot be told from the
+/// beginning of a command, `cgroup` is the cgroup above.
 std::optional<OomKill> parse_oom_kill(std::string_view line);
 
 }  // namespace vprocfs

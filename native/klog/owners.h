@@ -30,8 +30,9 @@ struct LogOwner {
   std::string memory_path, pids_path;
 };
 
-/// The containers of the host and their processes, for proving whose a line is. Looks for new ones
-/// only when it is asked about something. Not thread-safe; borrows its arguments.
+/// The containers of the host and their processes, used to prove which container a line belongs to.
+/// Searches for new containers only when it is asked something. Not thread-safe; borrows its
+/// arguments.
 class LogOwners {
  public:
   LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd);
@@ -55,8 +56,8 @@ class LogOwners {
 
   /// Who has that number, and who had it last.
   PidHolders holders(pid_t pid) const { return {living(pid), ended(pid)}; }
-  /// The same of whoever had it at a moment, CLOCK_BOOTTIME: who has it is not looked at where it
-  /// would tell nothing more.
+  /// The same for the process that had it at a moment, CLOCK_BOOTTIME. Does not look up the process
+  /// that has it now if that adds nothing.
   PidHolders holders_at(pid_t pid, uint64_t at_us) const;
   /// Who had it last and has ended.
   std::optional<KnownProcess> ended(pid_t pid) const;

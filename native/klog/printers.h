@@ -18,10 +18,10 @@
 
 namespace vprocfs {
 
-/// Who printed which text, as the tracepoint printk:console says, which the kernel hits when it
-/// stores a record, as whoever prints it (printk_sprint(), since Linux 5.19). It says neither the
-/// record's number nor its time on the log's clock: a text is a record's if it is the same and
-/// nobody else printed it at about that time. Not thread-safe.
+/// Which task printed which text, from the tracepoint printk:console, which fires in the printing
+/// task when the kernel stores a record (printk_sprint(), since Linux 5.19). It gives neither the
+/// record's number nor its time on the log's clock, so a text is matched to a record if it is equal
+/// and nobody else printed the same at about that time. Not thread-safe.
 class PrintedTexts {
  public:
   /// A hit: an entry of "printk/console", whose fields are as `knows_format()` checks.

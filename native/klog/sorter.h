@@ -49,8 +49,8 @@ class LogSorter {
   /// When idle() has something to do, on the scale of `now_us`; 0: never.
   uint64_t due_us() const;
 
-  /// Tasks whose faults are to have code that has not come, the oldest first, as far as it is known
-  /// that they printed them.
+  /// Tasks whose faults still lack their "Code:" line, the oldest first, as far as it is known
+  /// which task printed the fault.
   std::vector<pid_t> without_code() const;
 
   /// The next group that is whole, if those that began before it are.

@@ -38,9 +38,10 @@ struct AgentOptions {
   Answerer::Options answers;
 };
 
-/// Answers system calls of containers that their seccomp filters hand over: those of OCI runtimes
-/// through a notify descriptor each, LXC's through its monitors. Threads of its own, which wait for
-/// no caller's memory: writers do (Writers), one for a tenant at most.
+/// Answers the system calls that containers' seccomp filters hand over: those of OCI runtimes come
+/// through one notify descriptor per container, those of LXC through its monitors. Runs its own
+/// threads, which never wait for a caller's memory; writers do that (Writers), at most one for a
+/// tenant.
 class Agent {
  public:
   /// `fd_store` may be nullptr: calls then end with ENOSYS when this process does.

@@ -47,8 +47,8 @@ struct Verdict {
   seccomp_notif_resp response(uint64_t id) const;
 };
 
-/// How a call ends that we do not answer: the kernel runs it, except syslog(2), by which it would
-/// return the host's log (EPERM).
+/// The verdict for a call that we do not answer: the kernel runs it. Only syslog(2) fails with
+/// EPERM, because the kernel would return the host's log.
 Verdict unanswered(const seccomp_data& data);
 
 /// Whether a call still waits for its answer. False: its caller was killed or interrupted, or

@@ -10,10 +10,10 @@
 
 namespace vprocfs {
 
-/// Where an agent and one of its writers (native/writer) meet: the call to be answered, in memory
-/// that outlives both (see PendingCalls). A writer is a process of its own that writes into the
-/// memory of callers. That may block for as long as the caller likes, beyond any signal: a page of
-/// a file whose server hangs. So it is done where it can be abandoned.
+/// Shared memory between an agent and one of its writers (native/writer): the call to be answered.
+/// It outlives both (see PendingCalls). A writer is a separate process that writes into the memory
+/// of callers. That may block for as long as the caller likes, and no signal interrupts it (a page
+/// of a file whose server hangs), so it is done in a process that can be abandoned.
 struct Desk {
   /// Whose turn it is. All but the atomics belongs to that side.
   enum Turn : uint32_t { kAgents, kWriters, kDone };

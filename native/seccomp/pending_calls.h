@@ -15,9 +15,9 @@
 
 namespace vprocfs {
 
-/// The notifications that threads and writers have in hand, in memory that outlives the worker: the
-/// kernel hands each over once only, so that its caller would wait for ever after a crash. The
-/// kernel itself writes them there (SECCOMP_IOCTL_NOTIF_RECV), hence none is missing.
+/// The notifications that threads and writers are working on, in memory that outlives the worker.
+/// The kernel delivers each one only once, so without this its caller would wait for ever after a
+/// crash. The kernel itself writes them there (SECCOMP_IOCTL_NOTIF_RECV), so none can be missing.
 class PendingCalls {
  public:
   /// Threads that may have one in hand.

@@ -76,8 +76,8 @@ struct CgroupPaths {
   std::array<std::string, kControllerCount> v1;  ///< by Controller; empty: not in such a hierarchy
 
   /// From the text of /proc/<pid>/cgroup. Paths may hold any byte but newline (the kernel refuses
-  /// one in a name). The " (deleted)" that v2 adds for a removed cgroup stays: a live one may be
-  /// called so, and a removed one is not to be found under any name.
+  /// one in a name). The " (deleted)" that v2 appends for a removed cgroup is kept: a live cgroup
+  /// may have that name, and a removed one must not be found under any name.
   static Result<CgroupPaths> parse(const std::string& text);
 
   /// The path in the v1 hierarchy of a controller; nothing: in cgroup2.

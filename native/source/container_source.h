@@ -40,8 +40,8 @@ class ContainerSource {
       const std::vector<uint64_t>& hugepage_kb = {2048});
   ~ContainerSource();
 
-  /// Readings that belong together: while it lives, limits written since the first one may count
-  /// from the next lot on, which saves asking the notifier again.
+  /// Groups readings that belong together. While it lives, limits written after the first reading
+  /// may be ignored until the next group, which saves asking the notifier again.
   class Joined {
    public:
     explicit Joined(ContainerSource& source);

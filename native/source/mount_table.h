@@ -27,9 +27,9 @@ struct MountEntry {
 /// From a line of mountinfo; nothing for one of an unknown shape.
 std::optional<MountEntry> parse_mount(std::string_view line);
 
-/// Whether the line of mountinfo is of a mount at "/", at or below a directory "proc" or "sys", or
-/// at a "dev" or the kernel's log in it: what is mounted elsewhere does not matter to us, and there
-/// may be any number of it.
+/// Whether a line of mountinfo is for a mount at "/", at or below a directory "proc" or "sys", or
+/// at a "dev" or the kernel's log in it. Other mounts do not matter to us, and there may be any
+/// number of them.
 bool is_of_kernel_tree(std::string_view line);
 
 /// The mounts of one mount namespace, in the kernel's order: of two at one path, the later is

@@ -46,8 +46,8 @@ Result<uint64_t> read_start_ticks(int procfs_fd, pid_t pid);
 /// /proc/<pid>/cgroup, as seen from the reading thread's cgroup namespace. ESRCH when gone.
 Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid);
 
-/// What it means for a process that its files could not be opened: ESRCH, it is gone, but where the
-/// reason is ours (no descriptors, no memory).
+/// Translates the errno of opening a process's files: ESRCH (the process is gone), unless the cause
+/// is on our side (no descriptors, no memory).
 int process_errno(int errno_value);
 
 /// The inode number that names a process's namespace of a kind ("/proc/<pid>/ns/pid" ->

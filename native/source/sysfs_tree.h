@@ -23,12 +23,11 @@ struct SysfsEntry {
 /// Two directories of the host's sysfs, devices/system/cpu and devices/system/node, and a number
 /// for every path below them. Thread-safe.
 ///
-/// A number is a hash of the path (23 bits). Of paths whose hashes are the same all but one get the
-/// next free number that their hash leads to; they are numbered in the order of a scan of the whole
-/// host tree, which is made before the first number is given out or asked for. So any process that
-/// sees the same tree gives out the same numbers, and a path keeps its own for ever unless CPUs
-/// that collide with it (4 paths of 1,000 on a host of 16 CPUs) were taken offline before a
-/// restart.
+/// A number is a hash of the path (23 bits). If several paths have the same hash, all but one get
+/// the next free number. Numbers are assigned in the order of a scan of the whole host tree, which
+/// is made before the first number is assigned or looked up. So any process that sees the same tree
+/// assigns the same numbers, and a path keeps its number for ever, unless CPUs whose paths collide
+/// with it (4 paths in 1,000 on a host with 16 CPUs) were taken offline before a restart.
 ///
 /// Paths are relative to sysfs's root. Holds about 100 bytes per path of the host, whatever is
 /// asked.

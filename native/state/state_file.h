@@ -32,8 +32,8 @@ enum class RecordType : uint32_t {
   kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
 };
 
-/// Whether what a record of a type holds changes while it is there: it then looks after its own
-/// wholeness.
+/// Whether records of a type change after they are published. Such a record has to ensure its own
+/// consistency.
 constexpr bool changes_in_place(RecordType type) {
   return type == RecordType::kOpenFile || type == RecordType::kLog ||
          type == RecordType::kLogMark || type == RecordType::kLogFile;

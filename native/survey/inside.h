@@ -18,10 +18,10 @@ struct MountedFile {
 };
 
 /// The first bytes of a file as a process sees it: in its mount namespace, below its root. Only the
-/// server of what is mounted there is asked, and the kernel, and none that the process may have
-/// chosen: the way to the directory is walked in the kernel's memory (Linux 5.12), where all places
-/// are at which something is mounted. Errors: EAGAIN when that does not lead there, EXDEV when
-/// something else is there, ESRCH when the process is gone, else of openat(2) and read(2).
+/// kernel and the server of that mount are asked, never one that the process may have chosen: the
+/// path to the directory is resolved in the kernel's memory (Linux 5.12), where every place with a
+/// mount is cached. Errors: EAGAIN when that does not lead there, EXDEV when something else is
+/// there, ESRCH when the process is gone, else of openat(2) and read(2).
 Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& file, size_t most);
 
 }  // namespace vprocfs

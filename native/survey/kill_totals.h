@@ -11,8 +11,8 @@
 
 namespace vprocfs {
 
-/// The kills that were counted from the kernel's log, which forgets them. A file, so that what one
-/// worker has counted does not become less with the next one.
+/// Kills that were counted from the kernel's log, which is finite. They are stored in a file, so
+/// that counts do not decrease with the next worker.
 struct KillTotals {
   /// Containers that are remembered; there are not more in a survey.
   static constexpr size_t kMost = 10000;

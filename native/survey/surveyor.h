@@ -40,9 +40,9 @@ struct Survey {
   bool reads_log = false;  ///< kills are dated by the kernel's log
 };
 
-/// Takes surveys for operators: what every container uses, whether it asked for anything or not.
-/// Has its own view of the cgroups, so that no request that is being answered waits for it, and
-/// leaves the history behind /proc/stat alone. Not thread-safe; borrows its arguments.
+/// Takes surveys for operators: what every container uses, whether it has read any file or not. It
+/// has its own handles to the cgroups, so that no request waits for it, and does not touch the
+/// history behind /proc/stat. Not thread-safe; borrows its arguments.
 class Surveyor {
  public:
   struct Place {

@@ -15,12 +15,12 @@ struct StableLength {
   }
 };
 
-/// Keeps the length of a file the same from snapshot to snapshot, for readers that get it out of
-/// the page cache: a length that changes under them would cut or mix what they read.
+/// Keeps the length of a file the same from snapshot to snapshot, for readers that read it from the
+/// page cache: if the length changed while they read, they would get truncated or mixed text.
 ///
 /// `text` is filled up to the length that it had `before` with blanks at the end of its last line
-/// that is not empty, which no parser of these files minds. When it does not fit, or had none, a
-/// new length with room to grow is chosen; when it has become less than half of it likewise.
+/// that is not empty, which no parser of these files minds. If it does not fit, if there was no
+/// length before, or if it fills less than half of it, a new length with room to grow is chosen.
 /// Returns the length that `text` now has. `fixed`: the file's own widths keep its length, so no
 /// room is added.
 ///

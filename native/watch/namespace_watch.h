@@ -40,9 +40,10 @@ struct WatchEvent {
   uint64_t tenant = 0;  ///< see Tenants
 };
 
-/// Watches over the mount namespaces of containers on threads of its own, by events alone: programs
-/// that are executed, and the kernel's word that mounts have changed. Decides nothing. What one
-/// tenant's namespaces cost is bounded: their number, and the time in which their mounts are read.
+/// Watches the mount namespaces of containers on its own threads, driven only by events: programs
+/// that are executed, and the kernel's notification that mounts have changed. Decides nothing. What
+/// one tenant's namespaces cost is bounded: their number, and the time in which their mounts are
+/// read.
 class NamespaceWatch {
  public:
   using OnEvents = std::function<void(std::vector<WatchEvent>)>;

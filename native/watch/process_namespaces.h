@@ -19,8 +19,9 @@ uint64_t namespace_of(const std::string& process, const char* which);
 /// Whether it is the init of its PID namespace: what is mounted on /proc is its own then.
 bool is_init(pid_t pid);
 
-/// Who is to be asked about mount namespace `key`, in which `pid` lives: the init of its PID
-/// namespace where that lives in the same one, since it outlives the others (Linux 6.11), else it.
+/// The process through which mount namespace `key`, in which `pid` lives, is read: the init of its
+/// PID namespace if that lives in the same mount namespace, because it outlives the others (Linux
+/// 6.11), otherwise `pid` itself.
 pid_t representative(pid_t pid, uint64_t key);
 
 /// What a tenant is known by: the outermost PID namespace around its processes. Whatever a

@@ -9,9 +9,9 @@
 
 namespace vprocfs {
 
-/// Gives every tenant a key that no other gets after it: the kernel gives the number of a namespace
-/// that has ended to the next one at once, and what a tenant owes is not its successor's. Keeps the
-/// namespace of each open for that, as long as it is in use and a while longer. Not thread-safe.
+/// Gives every tenant a key that is never reused. The kernel reuses the number of an ended
+/// namespace at once, and a tenant must not inherit its predecessor's debts. Therefore each
+/// tenant's namespace is held open while it is in use and for a while afterwards. Not thread-safe.
 class Tenants {
  public:
   /// `most`: beyond so many, none is kept longer than it is in use.

@@ -190,7 +190,7 @@ describeLive("attach", ["unshare"], () => {
 
   describe("where something is not as it should be", () => {
     it.each([
-      ["another file system", "mount -t tmpfs none /proc", "its /proc is no procfs"],
+      ["another file system", "mount -t tmpfs none /proc", "its /proc is not a procfs"],
       ["another container's proc", "true", "its /proc is"],
     ])("/proc is %s: says so", async (_, setup, reason) => {
       const own = testScope();
@@ -229,7 +229,7 @@ describeLive("attach", ["unshare"], () => {
           `cp ${program("syscalls")} ${root}/bin/wait; echo ready; ${moveTo(root)}`,
       );
       await until("it is there", () => readFileSync(`/proc/${pid}/comm`, "utf8") === "wait\n");
-      expect((await report(daemon, pid)).problems).toEqual(["its /proc is no procfs"]);
+      expect((await report(daemon, pid)).problems).toEqual(["its /proc is not a procfs"]);
     });
 
     it("/proc is read-only: works all the same", async () => {

@@ -260,7 +260,7 @@ for (const one of CALL_KINDS) {
       const { keeperPid, workerPid, generation } = await statusOf(node.daemon);
       process.kill(keeperPid, "SIGUSR2");
       await until("it goes on", () =>
-        node.daemon.logs.includes(`goes on with worker ${workerPid}`),
+        node.daemon.logs.includes(`continuing with worker ${workerPid}`),
       );
       process.kill(workerPid, "SIGKILL");
       await servingAfter(node.daemon, generation);

@@ -113,7 +113,7 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     process.kill(first.keeperPid, "SIGKILL");
     await managed.serving(first.keeperPid);
     expect(managed.isMounted).toBe(true);
-    expect(managed.logs).toContain("not going on with the earlier mount");
+    expect(managed.logs).toContain("not continuing with the earlier mount");
   });
 
   it("leaves readers an error, and the mount, while the configuration is wrong", async () => {
@@ -143,6 +143,6 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     managed.tell("restart");
     const next = await managed.serving(first.keeperPid);
     expect(next).toMatchObject({ generation: 1, restarts: 0 });
-    expect(managed.logs).not.toContain("goes on with the mount");
+    expect(managed.logs).not.toContain("continuing with the mount");
   });
 });

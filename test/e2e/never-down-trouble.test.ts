@@ -160,7 +160,7 @@ describeLive("a worker in trouble", [], () => {
     process.kill(first.workerPid, "SIGKILL");
     const before = await servingAfter(daemon, first.generation);
     process.kill(daemon.pid, "SIGUSR2");
-    await until("it has executed itself", () => daemon.logs.includes("goes on with worker"));
+    await until("it has executed itself", () => daemon.logs.includes("continuing with worker"));
     const after = await until("it answers", () => statusOf(daemon).catch(() => undefined));
     const { generation, restarts, workerPid, keeperPid, state } = before;
     expect(after).toMatchObject({ generation, restarts, workerPid, keeperPid, state });

@@ -154,7 +154,7 @@ function polled(): void {
     const before = mountAt(readMounts(), second)?.device;
     const { keeperPid, workerPid, generation } = await statusOf(daemon);
     process.kill(keeperPid, "SIGUSR2");
-    await until("it is another program", () => daemon.logs.includes("goes on with worker"));
+    await until("it is another program", () => daemon.logs.includes("continuing with worker"));
     process.kill(workerPid, "SIGKILL");
     await servingAfter(daemon, generation);
     expect(mountAt(readMounts(), second)?.device).toBe(before);

@@ -23,7 +23,7 @@ class AllFiles {
 
   Files& of(NodeId node);
 
-  /// The kernel keeps to what a connection was made for as long as that lives, so we do.
+  /// The kernel does not change the contract of a connection while it lives, so neither do we.
   void set_tick(bool tick) { tick_ = tick; }
   /// Somebody wrote to a limit: has the kernel forget files that say something else now.
   void limits_changed() { cached_.limits_changed(); }

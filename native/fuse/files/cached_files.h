@@ -8,8 +8,8 @@
 
 namespace vprocfs {
 
-/// Files that the kernel caches in contract `exact`: they change with limits only, and a notice has
-/// the kernel forget what it has.
+/// Files that the kernel caches in contract `exact`: they change only with limits, and then a
+/// notice makes the kernel drop its copy.
 class CachedFiles : public ViewFiles {
  public:
   /// `snapshots` serves opens while somebody reads an older copy.
@@ -37,7 +37,7 @@ class CachedFiles : public ViewFiles {
                                     const CachedTextPtr& now);
   /// The same with the present text, where the kernel has another one; on these threads.
   void renew(const View& view, NodeId node, const ContainerPtr& container);
-  /// An answer in which the caller is told of `now`: what has to happen to the kernel's copy first.
+  /// Adds to an answer that shows the caller `now` what has to happen to the kernel's copy first.
   Answer after_copy(Answer answer, ContainerFiles::CopyUse use, bool settling, NodeId node,
                     const ContainerPtr& container, const CachedTextPtr& now);
 

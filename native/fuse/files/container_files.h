@@ -50,8 +50,8 @@ class ContainerFiles : public Container::Attached {
 
   /// What the kernel is to have of a file that it caches; nullptr when there is none yet.
   CachedTextPtr cached_text(uint16_t view_index);
-  /// Makes a rendered text the present one of a file in contract `tick`. Its length stays that of
-  /// the one before it where that can be.
+  /// Makes `text` the current text of a file in contract `tick`. Its length stays that of the
+  /// previous text if possible.
   CachedTextPtr set_tick_text(const View& view, std::string text, uint64_t now_us);
   /// There is nothing that the kernel could have of a file.
   void drop_text(uint16_t view_index);

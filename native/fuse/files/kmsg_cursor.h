@@ -4,8 +4,8 @@
 
 namespace vprocfs {
 
-/// Where a reader of /dev/kmsg is. The kernel's file system layer knows nothing of records, and
-/// only the next read shows what it did to the position of the file.
+/// The position of a reader of /dev/kmsg. The kernel's VFS knows nothing of records, and we learn
+/// only from the next read how it has moved the file position.
 struct KmsgCursor {
   uint64_t next = 0;    ///< number of the record that is read next
   uint64_t offset = 0;  ///< where a read is expected that nobody has sought for
@@ -30,10 +30,10 @@ struct KmsgCursor {
 /// What SEEK_DATA is answered with. Not 0, which rewinds.
 inline constexpr uint64_t kSoughtOffset = 1;
 
-/// The size that the file is said to have: more than any log holds, since tools that follow it as a
-/// file start again where it is shorter than what they have read; not so much that archives of it
-/// take long. `furthest` is the highest offset that a reader of it has; the kernel takes no size
-/// beyond 63 bits.
+/// The size that is reported for the file. It is larger than any log, because tools that follow a
+/// file start again if it is shorter than what they have read, but small enough that archiving it
+/// does not take long. `furthest` is the highest offset that a reader of it has; the kernel takes
+/// no size beyond 63 bits.
 constexpr uint64_t kmsg_size(uint64_t furthest) {
   constexpr uint64_t kMost = uint64_t{1} << 62;
   return (uint64_t{16} << 20) + (furthest < kMost ? furthest : kMost);

@@ -25,8 +25,9 @@ struct KmsgState {
   KmsgCursor after;  ///< of a READ of /proc/kmsg: where it ended
 };
 
-/// One open file of a container's kernel log, and its record in the state file, where a worker that
-/// dies at any moment leaves the state before a change or the one after it. Not thread-safe.
+/// One open file of a container's kernel log, and its record in the state file. A worker that dies
+/// at any moment leaves there the state before a change or after it, never in between. Not
+/// thread-safe.
 class KmsgFile {
  public:
   /// `request`: identity of the OPEN.

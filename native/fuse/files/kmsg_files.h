@@ -23,9 +23,9 @@
 
 namespace vprocfs {
 
-/// Files of kernel logs, dev/kmsg and proc/kmsg: the kernel's own of these names over a container's
-/// log (kernel/printk/printk.c, fs/proc/kmsg.c). A reader who waits for a record is a request that
-/// is answered later: it holds no thread.
+/// The files dev/kmsg and proc/kmsg, which behave like the kernel's files of these names
+/// (kernel/printk/printk.c, fs/proc/kmsg.c) over a container's log. A reader that waits for a
+/// record is a request that is answered later; it holds no thread.
 class KmsgFiles : public Files {
  public:
   explicit KmsgFiles(Serving& serving);

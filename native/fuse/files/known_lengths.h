@@ -9,9 +9,9 @@
 
 namespace vprocfs {
 
-/// How long the kernel takes a container's files to be in contract `tick`. The next worker tells
-/// the same lengths: a reader that has had the whole of a file would otherwise find more of it.
-/// Not thread-safe.
+/// The lengths of a container's files that the kernel was told in contract `tick`. The next worker
+/// reports the same lengths, because otherwise a reader that has read a whole file would find more
+/// of it. Not thread-safe.
 class KnownLengths {
  public:
   /// Those of the worker before, where there are some. `container` outlives this.

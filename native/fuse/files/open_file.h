@@ -106,9 +106,9 @@ class OpenFiles {
   /// stays.
   void renew(OpenFile& file, Result<std::string> text);
 
-  /// True when a read at `offset` asks for a new snapshot: at offset 0 again, or for the first time
-  /// when the one taken at open is older than `max_age_us` by now. One whose size was told may be a
-  /// second old: another one could be longer, and would be cut.
+  /// True if a read at `offset` needs a new snapshot: it is a repeated read at offset 0, or the
+  /// first one and the snapshot taken at open is older than `max_age_us`. A snapshot whose size was
+  /// reported may be a second old, because a new one could be longer and would be cut off.
   static bool wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us, uint64_t max_age_us);
   /// The bytes for a read.
   static std::string_view slice(std::string_view text, uint64_t offset, size_t size);

@@ -11,8 +11,8 @@
 
 namespace vprocfs {
 
-/// Files whose text is held for each open file (contract `exact`): what a reader sees is of one
-/// moment, whatever its reads are. Those of pressure take triggers.
+/// Files whose text is held for each open file (contract `exact`), so that a reader sees one
+/// moment, however it reads. Pressure files take triggers.
 class SnapshotFiles : public ViewFiles {
  public:
   using ViewFiles::ViewFiles;

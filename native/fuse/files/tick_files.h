@@ -6,8 +6,9 @@
 
 namespace vprocfs {
 
-/// Files in contract `tick`: the kernel opens, reads from its cache and closes without us, and asks
-/// for attributes once a tick. When size or time are others it reads again.
+/// Files in contract `tick`: the kernel opens them, reads them from its cache and closes them
+/// without asking us, and asks for attributes once per tick. If size or time have changed, it reads
+/// the file again.
 class TickFiles : public ViewFiles {
  public:
   using ViewFiles::ViewFiles;

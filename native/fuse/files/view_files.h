@@ -10,8 +10,8 @@
 
 namespace vprocfs {
 
-/// What all ways of serving the files of the view table have in common: whose a file is, whether
-/// the caller may open it, and that each is worked on in its container's turn.
+/// The common part of all ways of serving the files of the view table: finds the container of a
+/// file, checks whether the caller may open it, and does the work in that container's turn.
 class ViewFiles : public Files {
  public:
   using Files::Files;

@@ -11,9 +11,10 @@
 
 namespace vprocfs {
 
-/// The tasks of containers that have ended last, kept by the kernel: a BPF program notes each at
-/// its end (tracepoint sched_process_exit), so that a PID in the log can be told when its process
-/// is gone already. Tasks of the host cost one look each. Needs BTF, as task_counter.h does.
+/// The most recently ended tasks of containers, recorded in the kernel: a BPF program notes each
+/// task when it ends (tracepoint sched_process_exit), so that a PID in the log can be attributed
+/// even if its process is already gone. Tasks of the host cost one look each. Needs BTF, as
+/// task_counter.h does.
 class ExitedTasks {
  public:
   static Result<std::unique_ptr<ExitedTasks>> open(int sysfs_fd);

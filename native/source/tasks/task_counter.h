@@ -51,11 +51,10 @@ Result<std::unique_ptr<TaskCounter>> make_bpf_task_counter(int sysfs_fd);
 
 /// Counts through cgroup and procfs files, of the cgroups asked for only. Borrows both arguments.
 ///
-/// A pass takes about `budget_us` of CPU time at most: where that is too little to look at every
-/// task of a cgroup, those that were running or blocked the last time are looked at first, then
-/// others in turn, and what is found among these stands for all of them. Cgroups that there was no
-/// time for keep their figures, and come first in the next pass. `last_pid` is the PID of the task
-/// with the highest number.
+/// A pass takes at most about `budget_us` of CPU time. If that is too little to read every task of
+/// a cgroup, it reads those that were running or blocked last time first, then others in turn, and
+/// extrapolates. Cgroups for which no time was left keep their figures and come first in the next
+/// pass. `last_pid` is the PID of the task with the highest number.
 std::unique_ptr<TaskCounter> make_scan_task_counter(const CgroupMounts& mounts, int procfs_fd,
                                                     uint64_t budget_us);
 
