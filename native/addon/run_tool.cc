@@ -26,7 +26,7 @@ namespace vprocfs {
 namespace {
 
 /// More than any report has.
-constexpr size_t kMostOutput = size_t{1} << 20;
+constexpr size_t kMaxOutputBytes = size_t{1} << 20;
 
 /// A program that is to run, and how it is told to end.
 struct Program {
@@ -60,7 +60,7 @@ struct Stream {
       if (n < 0 && errno == EAGAIN) break;
       if (n == 0 || (n < 0 && errno != EINTR)) from.reset();
       if (n > 0) text.append(piece, static_cast<size_t>(n));
-      if (text.size() > kMostOutput) return false;
+      if (text.size() > kMaxOutputBytes) return false;
     }
     return true;
   }

@@ -170,21 +170,21 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
   return apart(env, "vprocfs-stop", stop, told, Refused::kRunHere);
 }
 
-/// (id, from, most) -> a promise of {records, first, next}
+/// (id, from, limit) -> a promise of {records, first, next}
 Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
-  constexpr double kMost = 10000;
+  constexpr double kMaxRecords = 10000;
   const Napi::Env env = info.Env();
   const bool fits = info[0].IsString() && info[1].IsNumber() && info[2].IsNumber();
   if (!expect(env, fits, "id must be a string, from and limit numbers")) return env.Undefined();
   const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
   const double from = info[1].As<Napi::Number>().DoubleValue();
-  const double most = std::min(info[2].As<Napi::Number>().DoubleValue(), kMost);
-  if (!id || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(most >= 0)) {
+  const double limit = std::min(info[2].As<Napi::Number>().DoubleValue(), kMaxRecords);
+  if (!id || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(limit >= 0)) {
     return settled(env, Result<KernelLogs::Page>(Error{ESRCH, "kernel log"}), page_of);
   }
   // What a new log begins with is read from the container's cgroups.
-  const auto read = [engine = engine_, id, from, most]() mutable {
-    auto page = engine->kernel_log(*id, static_cast<uint64_t>(from), static_cast<size_t>(most));
+  const auto read = [engine = engine_, id, from, limit]() mutable {
+    auto page = engine->kernel_log(*id, static_cast<uint64_t>(from), static_cast<size_t>(limit));
     engine.reset();
     return page;
   };

@@ -23,7 +23,7 @@ namespace {
 // Readers come first: a survey may take a little longer.
 constexpr int kNice = 5;
 // More than any file of ours has.
-constexpr size_t kMostInside = size_t{4} << 20;
+constexpr size_t kMaxInsideBytes = size_t{4} << 20;
 
 /// Names are bytes; what is not UTF-8 becomes U+FFFD, as Node does it.
 Napi::Object to_js(Napi::Env env, const Survey& survey) {
@@ -124,7 +124,7 @@ Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
   const vprocfs::MountedFile wanted{text_of(1), text_of(2), text_of(3)};
   // A thread of its own: it goes by the owner of the container's root, and waits for the mount.
   const auto read = [state = state_, pid, wanted]() mutable {
-    auto text = vprocfs::read_inside(state->host->procfs.get(), pid, wanted, kMostInside);
+    auto text = vprocfs::read_inside(state->host->procfs.get(), pid, wanted, kMaxInsideBytes);
     state.reset();
     return text;
   };

@@ -81,8 +81,8 @@ Napi::Value WatchObject::state(const Napi::CallbackInfo& info) {
   const NamespaceWatch::State state = watch_->state();
   return JsObject(info.Env())
       .set("known", state.known)
-      .set("most", state.most)
-      .set("mostOfOne", state.most_of_one)
+      .set("limit", state.limit)
+      .set("tenantLimit", state.tenant_limit)
       .set("refused", state.refused)
       .set("shortages", state.shortages);
 }

@@ -24,14 +24,14 @@ constexpr char kLockFile[] = "/run/vprocfs/attach.lock";
 /// Numbers of namespaces are smaller: locks for tenants lie behind those for mount namespaces.
 constexpr off_t kTenants = off_t{1} << 40;
 
-constexpr rlim_t kMostCpuSeconds = 10;
-constexpr rlim_t kMostMemory = rlim_t{256} << 20;
+constexpr rlim_t kMaxCpuSeconds = 10;
+constexpr rlim_t kMaxMemoryBytes = rlim_t{256} << 20;
 
-void limit(__rlimit_resource_t what, rlim_t most) {
+void limit(__rlimit_resource_t what, rlim_t value) {
   rlimit now{};
   if (::getrlimit(what, &now) != 0) return;
-  now.rlim_max = std::min(now.rlim_max, most);
-  now.rlim_cur = std::min(now.rlim_cur, most);
+  now.rlim_max = std::min(now.rlim_max, value);
+  now.rlim_cur = std::min(now.rlim_cur, value);
   ::setrlimit(what, &now);
 }
 
@@ -66,10 +66,10 @@ Fd lock_at(off_t offset, int command) {
 }  // namespace
 
 void limit_self() {
-  limit(RLIMIT_CPU, kMostCpuSeconds);
+  limit(RLIMIT_CPU, kMaxCpuSeconds);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   // Sanitizers take all addresses there are.
-  limit(RLIMIT_AS, kMostMemory);
+  limit(RLIMIT_AS, kMaxMemoryBytes);
 #endif
   limit(RLIMIT_CORE, 0);
   write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");

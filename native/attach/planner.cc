@@ -16,7 +16,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr int kMostRefreshes = 3;
+constexpr int kMaxRefreshes = 3;
 
 std::string why_not_opened(int code) {
   if (code == ELOOP) return "the path has a symlink";
@@ -100,7 +100,7 @@ const MountEntry* Planner::mount_of(int fd, unsigned& mode) {
 const MountEntry* Planner::mount_with(uint64_t id) {
   if (const MountEntry* entry = target_.mounts().by_id(id)) return entry;
   // It is newer than what we have read. Mounts that never stop changing are not read for ever.
-  if (refreshes_++ >= kMostRefreshes) return nullptr;
+  if (refreshes_++ >= kMaxRefreshes) return nullptr;
   return target_.refresh() ? target_.mounts().by_id(id) : nullptr;
 }
 

@@ -24,20 +24,20 @@ inline uint64_t monotonic_ms() { return monotonic_us() / 1000; }
 /// How far CLOCK_BOOTTIME is ahead of CLOCK_MONOTONIC, as a lower and an upper bound, because the
 /// reader may be stopped between reading the two. Only a suspend changes it.
 struct BoottimeAhead {
-  uint64_t least_us = 0, most_us = 0;
+  uint64_t least_us = 0, max_us = 0;
 };
 inline BoottimeAhead boottime_ahead() {
   constexpr uint64_t kNearUs = 5;
-  constexpr int kMostTries = 10;
+  constexpr int kMaxTries = 10;
   BoottimeAhead out;
-  for (int i = 0; i < kMostTries; ++i) {
+  for (int i = 0; i < kMaxTries; ++i) {
     const uint64_t before = monotonic_us();
     const uint64_t boottime = boottime_us();
     const uint64_t after = monotonic_us();
     // Both are cut to microseconds.
     const BoottimeAhead now{boottime > after ? boottime - after : 0, boottime - before + 1};
-    if (i == 0 || now.most_us - now.least_us < out.most_us - out.least_us) out = now;
-    if (out.most_us - out.least_us <= kNearUs) break;
+    if (i == 0 || now.max_us - now.least_us < out.max_us - out.least_us) out = now;
+    if (out.max_us - out.least_us <= kNearUs) break;
   }
   return out;
 }

@@ -18,7 +18,7 @@ constexpr rlim_t kUsualLimit = 1024;
 ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, size_t count,
                   int flags) {
   iovec part{const_cast<void*>(data), bytes};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMostPassed * sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassedFds * sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -34,18 +34,18 @@ ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, si
   return ::sendmsg(socket, &message, flags | MSG_NOSIGNAL);
 }
 
-ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t most, int flags) {
+ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t max_fds, int flags) {
   for (size_t i = 0; i < out.count; ++i) out.fds[i].reset();
   out.count = 0;
   out.cut = false;
   iovec part{data, bytes};
-  alignas(cmsghdr) char control[CMSG_SPACE(kMostPassed * sizeof(int))];
+  alignas(cmsghdr) char control[CMSG_SPACE(kMaxPassedFds * sizeof(int))];
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
   message.msg_control = control;
   // Without the padding, in which there would be room for one more.
-  message.msg_controllen = CMSG_LEN(most * sizeof(int));
+  message.msg_controllen = CMSG_LEN(max_fds * sizeof(int));
   const ssize_t n = ::recvmsg(socket, &message, flags | MSG_CMSG_CLOEXEC);
   if (n < 0) return n;
   for (cmsghdr* c = CMSG_FIRSTHDR(&message); c != nullptr; c = CMSG_NXTHDR(&message, c)) {

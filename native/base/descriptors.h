@@ -11,9 +11,9 @@
 namespace vprocfs {
 
 /// Descriptors that one message has at most.
-inline constexpr size_t kMostPassed = 32;
+inline constexpr size_t kMaxPassedFds = 32;
 
-/// Sends `bytes` of `data` in one message, with duplicates of `count` (0 to kMostPassed)
+/// Sends `bytes` of `data` in one message, with duplicates of `count` (0 to kMaxPassedFds)
 /// descriptors. `flags` as of sendmsg(2), and MSG_NOSIGNAL in any case. Returns what that returns;
 /// allocates nothing.
 ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, size_t count,
@@ -21,15 +21,15 @@ ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, si
 
 /// The descriptors that came with a message.
 struct Passed {
-  std::array<Fd, kMostPassed> fds;
+  std::array<Fd, kMaxPassedFds> fds;
   size_t count = 0;
   bool cut = false;  ///< not all of the message, or of its descriptors, had room
 };
 
-/// Receives one message and at most `most` (1 to kMostPassed) descriptors, which are close-on-exec.
-/// `out` may still hold those of an earlier message. `flags` as of recvmsg(2). Returns what that
-/// returns; allocates nothing.
-ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t most, int flags);
+/// Receives one message and at most `max_fds` (1 to kMaxPassedFds) descriptors, which are
+/// close-on-exec. `out` may still hold those of an earlier message. `flags` as of recvmsg(2).
+/// Returns what that returns; allocates nothing.
+ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t max_fds, int flags);
 
 /// How many descriptors this process may have (RLIMIT_NOFILE). Never fails.
 uint64_t descriptor_limit();

@@ -31,7 +31,7 @@ bool wants_to_run(pid_t id) {
 
 }  // namespace
 
-Threads::Threads(size_t most, Body body) : limit_(most), cpus_(cpus()), body_(std::move(body)) {}
+Threads::Threads(size_t limit, Body body) : limit_(limit), cpus_(cpus()), body_(std::move(body)) {}
 
 Threads::~Threads() { join(); }
 

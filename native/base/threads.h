@@ -26,7 +26,7 @@ class Threads {
   /// Is given the number of its thread, from 0 on. When it returns the thread ends.
   using Body = std::function<void(size_t index)>;
 
-  Threads(size_t most, Body body);
+  Threads(size_t limit, Body body);
   ~Threads();
 
   /// Starts `count` of them. Error: not even one is to be had.

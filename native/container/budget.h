@@ -59,7 +59,7 @@ class Budget {
     if (per_second_ == 0 || tokens == 0) return;
     const std::lock_guard lock(mutex_);
     gain_locked(now_us);
-    tokens_us_ = std::max(tokens_us_ - worth_us(tokens), std::min(tokens_us_, -kMostOwedUs));
+    tokens_us_ = std::max(tokens_us_ - worth_us(tokens), std::min(tokens_us_, -kMaxDebtUs));
     note_low_locked();
   }
 
@@ -90,8 +90,8 @@ class Budget {
     return static_cast<int64_t>(std::max<uint64_t>(1, tokens * 1000000 / per_second_));
   }
 
-  static constexpr int64_t kBurstUs = 100'000;       ///< saved up at most, as time
-  static constexpr int64_t kMostOwedUs = 2'000'000;  ///< charged at most, likewise
+  static constexpr int64_t kBurstUs = 100'000;      ///< saved up at most, as time
+  static constexpr int64_t kMaxDebtUs = 2'000'000;  ///< charged at most, likewise
 
   const uint64_t per_second_;
   std::mutex mutex_;

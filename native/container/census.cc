@@ -20,11 +20,11 @@ constexpr uint64_t kSettledUs = 5'000'000;
 // PIDs and namespace numbers are reused, so everything is checked again after this time.
 constexpr uint64_t kFullUs = 30'000'000;
 
-// A tenant may have this share of the limit (one in kShareOfOne), and always kLeastOfOne.
-constexpr size_t kShareOfOne = 8, kLeastOfOne = 64;
+// A tenant may have this share of the limit (one in kTenantShare), and always kMinPerTenant.
+constexpr size_t kTenantShare = 8, kMinPerTenant = 64;
 
 // Containers may be nested as deep as somebody likes.
-constexpr int kMostAround = 32;
+constexpr int kMaxNestingDepth = 32;
 
 struct Entry {
   pid_t pid = 0;
@@ -73,7 +73,7 @@ void Census::look(uint64_t now_us, Old old) {
 bool Census::look_at(pid_t pid, uint64_t now_us) {
   drop_dead();
   bool is_inside = false;
-  for (int depth = 0; depth < kMostAround; ++depth) {
+  for (int depth = 0; depth < kMaxNestingDepth; ++depth) {
     const auto found = resolver_.of_process(pid);
     if (!found || !found.value()) return is_inside;
     is_inside = true;
@@ -85,13 +85,13 @@ bool Census::look_at(pid_t pid, uint64_t now_us) {
   return is_inside;
 }
 
-bool Census::check_old(uint64_t now_us, size_t most) {
+bool Census::check_old(uint64_t now_us, size_t count) {
   if (to_check_.empty()) {
     if (full_us_ == 0 || !is_old(now_us)) return false;
     begin_check(now_us);
     for (const auto& [pid, seen] : processes_) to_check_.push_back(pid);
   }
-  for (; most > 0 && !to_check_.empty(); --most) {
+  for (; count > 0 && !to_check_.empty(); --count) {
     visit(to_check_.back(), now_us);
     to_check_.pop_back();
   }
@@ -138,7 +138,7 @@ bool Census::has_room(ContainerId tenant) const {
   const auto count = of_tenants_.find(tenant);
   // The first container of a tenant is always reported.
   if (count == of_tenants_.end()) return true;
-  return inits_.size() < limit_ && count->second < std::max(kLeastOfOne, limit_ / kShareOfOne);
+  return inits_.size() < limit_ && count->second < std::max(kMinPerTenant, limit_ / kTenantShare);
 }
 
 void Census::visit(pid_t pid, uint64_t now_us) {

@@ -45,9 +45,9 @@ class Census {
   /// is in none.
   bool look_at(pid_t pid, uint64_t now_us);
 
-  /// Checks again what Old::kLeave has left, `most` processes at once. False: nothing is left to
+  /// Checks again what Old::kLeave has left, `count` processes at once. False: nothing is left to
   /// check.
-  bool check_old(uint64_t now_us, size_t most);
+  bool check_old(uint64_t now_us, size_t count);
 
   /// How many containers the last look left out.
   size_t left_out() const;

@@ -16,14 +16,15 @@ const char* to_text(Resource resource) {
 }
 
 void bound_descriptors(uint64_t descriptors, uint64_t triggers_each, Bounds& bounds) {
-  constexpr uint64_t kMostContainers = 1024, kMostSources = 64;
+  constexpr uint64_t kMaxContainersPerTenant = 1024, kMaxSourcesPerTenant = 64;
   const auto share = [&bounds](Resource r, uint64_t all, uint64_t each, uint64_t sure) {
     // One tenant has an eighth at most, so that it takes several to use up what is for all.
-    const uint64_t most = std::max<uint64_t>(1, std::min(each, all / 8));
-    bounds[static_cast<size_t>(r)] = {each == 0 ? 0 : most, std::min(sure, most), all};
+    const uint64_t tenant_limit = std::max<uint64_t>(1, std::min(each, all / 8));
+    bounds[static_cast<size_t>(r)] = {each == 0 ? 0 : tenant_limit, std::min(sure, tenant_limit),
+                                      all};
   };
-  share(Resource::kContainers, descriptors / 8, kMostContainers, 2);
-  share(Resource::kSources, descriptors / 2 / kDescriptorsPerSource, kMostSources, 1);
+  share(Resource::kContainers, descriptors / 8, kMaxContainersPerTenant, 2);
+  share(Resource::kSources, descriptors / 2 / kDescriptorsPerSource, kMaxSourcesPerTenant, 1);
   // What an operator asked for is not made less.
   bounds[static_cast<size_t>(Resource::kTriggers)] = {
       triggers_each, std::min<uint64_t>(1, triggers_each), descriptors / 8};

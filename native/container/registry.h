@@ -27,10 +27,10 @@ class Registry {
   Registry(const Resolver& resolver, SharedServices around);
   ~Registry();
 
-  /// ESRCH: there is no such container, or no process was found in the first `most` of its cgroups.
-  /// ENFILE: its tenant has too many containers.
+  /// ESRCH: there is no such container, or no process was found in the first `max_cgroups` of its
+  /// cgroups. ENFILE: its tenant has too many containers.
   Result<std::shared_ptr<Container>> by_id(ContainerId id,
-                                           size_t most = Resolver::kMaxCgroupsSearched);
+                                           size_t max_cgroups = Resolver::kMaxCgroupsSearched);
 
   /// The age of a container to a process: that of the process's PID namespace, of which a container
   /// may have several.

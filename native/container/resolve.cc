@@ -239,7 +239,7 @@ Fd Resolver::open_cgroup(ContainerId id) const {
   return Fd(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 }
 
-Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t most) const {
+Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups) const {
   Fd top = open_cgroup(id);
   if (!top) return Error{process_errno(errno), id.name()};
 
@@ -247,7 +247,7 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t most) const 
   std::deque<Fd> todo;
   todo.push_back(std::move(top));
   int tried = 0;
-  for (size_t seen = 0; !todo.empty() && seen < most; ++seen) {
+  for (size_t seen = 0; !todo.empty() && seen < max_cgroups; ++seen) {
     const Fd at = std::move(todo.front());
     todo.pop_front();
     std::string procs;
@@ -267,7 +267,7 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t most) const 
       if (of_another) break;
     }
     if (of_another) continue;
-    const size_t others = std::min<size_t>(512, most - seen - 1);
+    const size_t others = std::min<size_t>(512, max_cgroups - seen - 1);
     for_each_entry(open_directory(at.get(), "."), [&](const dirent& entry) {
       if (entry.d_type != DT_DIR || entry.d_name[0] == '.') return true;
       if (todo.size() >= others) return false;

@@ -58,8 +58,9 @@ class Resolver {
   Result<ContainerDescription> of_recorded(pid_t init) const;
 
   /// The container with this identity, found through any process in it. ESRCH: nobody lives there,
-  /// as far as `most` cgroups of it tell.
-  Result<ContainerDescription> of_id(ContainerId id, size_t most = kMaxCgroupsSearched) const;
+  /// as far as `max_cgroups` cgroups of it tell.
+  Result<ContainerDescription> of_id(ContainerId id,
+                                     size_t max_cgroups = kMaxCgroupsSearched) const;
 
   /// The properties of a process that decide which container it is in: two processes with equal
   /// ones are in the same container. ESRCH when it is gone.

@@ -76,7 +76,7 @@ class Engine {
   std::shared_ptr<LogReader> log_reader() const { return active() ? log_reader_ : nullptr; }
   /// The log of a container from a record on; what it begins with where there is none yet. Errors
   /// as Registry::by_id(), and ENOTSUP: containers have no logs.
-  Result<KernelLogs::Page> kernel_log(ContainerId id, uint64_t from, size_t most);
+  Result<KernelLogs::Page> kernel_log(ContainerId id, uint64_t from, size_t max_records);
   /// Why logs get no events; empty when they do, or are not to be.
   std::string log_problem() const { return active() ? log_problem_ : std::string(); }
   const KernelLogs* logs() const { return active() ? logs_.get() : nullptr; }

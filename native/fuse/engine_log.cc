@@ -64,17 +64,17 @@ Result<bool> Engine::start_log() {
   return log_reader_->start();
 }
 
-Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_t most) {
+Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_t max_records) {
   if (!logs_) return Error{ENOTSUP, "kernel log"};
   KernelLogs::Page page;
-  if (logs_->read(id, from, most, page)) return page;
+  if (logs_->read(id, from, max_records, page)) return page;
   const auto container = registry_->by_id(id);
   if (!container) return container.error();
   page.next = kBannerLines;
   uint64_t sequence = 0;
   for (OwnLine& line : banner()(container.value()->description())) {
     const uint64_t number = sequence++;
-    if (number < from || page.records.size() >= most) continue;
+    if (number < from || page.records.size() >= max_records) continue;
     page.records.push_back({number, line.time_us, line.priority, std::move(line.text)});
   }
   return page;

@@ -162,7 +162,7 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
     KeptPacket packet;
     Passed passed;
     const ssize_t n = receive_with(control_.get(), &packet, sizeof(packet), passed,
-                                   KeptPacket::kMost, MSG_DONTWAIT);
+                                   KeptPacket::kMaxFds, MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < static_cast<ssize_t>(kShortestPacket)) return false;
     if (packet.type != static_cast<uint32_t>(KeeperMessage::kKept)) {
@@ -173,9 +173,9 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
     // More than this process may have open: the kernel leaves the rest out.
     lost_ += packet.count - count;
     // Without any that is free nothing could be answered, to nobody.
-    const int most = first_reserved_descriptor();
+    const int first_reserved = first_reserved_descriptor();
     for (size_t i = 0; i < count; ++i) {
-      if (passed.fds[i].get() >= most) {
+      if (passed.fds[i].get() >= first_reserved) {
         ++lost_;
         continue;
       }

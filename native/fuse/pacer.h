@@ -22,8 +22,8 @@ class Pacer {
   /// `laps`: of the thread. Work that nobody pays for says so there.
   using Work = std::function<void(CpuLaps& laps)>;
 
-  /// `most`: threads. Only containers whose sources block at the same moment take one each.
-  explicit Pacer(size_t most = 64) : threads_(most, [this](size_t) { run(); }) {}
+  /// `limit`: threads. Only containers whose sources block at the same moment take one each.
+  explicit Pacer(size_t limit = 64) : threads_(limit, [this](size_t) { run(); }) {}
   ~Pacer();
 
   /// Error: there is no thread for it.

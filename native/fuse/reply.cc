@@ -17,12 +17,12 @@ iovec part_of(const T& value) {
 }  // namespace
 
 bool Reply::write_message(uint64_t unique, int code, std::initializer_list<iovec> parts) const {
-  constexpr size_t kMostParts = 2;
+  constexpr size_t kMaxParts = 2;
   fuse_out_header header{};
   header.len = sizeof(header);
   header.error = code;
   header.unique = unique;
-  iovec all[kMostParts + 1] = {part_of(header)};
+  iovec all[kMaxParts + 1] = {part_of(header)};
   int count = 1;
   for (const iovec& part : parts) {
     if (part.iov_len == 0) continue;

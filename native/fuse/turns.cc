@@ -9,7 +9,7 @@ namespace vprocfs {
 namespace {
 
 /// How often one that has waited does so once more: by then it is known what its kind takes.
-constexpr uint32_t kMostAgain = 3;
+constexpr uint32_t kMaxRepeatWaits = 3;
 
 }  // namespace
 
@@ -129,7 +129,7 @@ Turns::Loan Turns::borrow(Tenant& tenant) {
 
 Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
   Loan loan = borrow(container->tenant());
-  loan.again = kMostAgain;
+  loan.again = kMaxRepeatWaits;
   return loan.wait_us == 0 ? work(r) : later(pacer_, r, container, loan, work);
 }
 

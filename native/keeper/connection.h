@@ -15,7 +15,7 @@ namespace vprocfs {
 struct Connection {
   static constexpr uint32_t kPlain = 0, kPolled = 1;
 
-  uint32_t number = 0;  ///< below kMostConnections; in the names of its descriptors in the store
+  uint32_t number = 0;  ///< below kMaxConnections; in the names of its descriptors in the store
   const char* mountpoint = nullptr;  ///< nullptr: there is to be none
   Fd fuse, state;
   /// A clone of `fuse` to refuse requests through: reading from it never blocks, whatever workers

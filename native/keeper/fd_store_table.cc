@@ -13,20 +13,20 @@
 
 namespace vprocfs {
 
-static_assert(KeptPacket::kMost <= kMostPassed);
+static_assert(KeptPacket::kMaxFds <= kMaxPassedFds);
 
 bool FdStoreTable::open(int table_fd) {
   if (!table_.open(table_fd >= 0 ? Fd(table_fd) : Fd(), "vprocfs-fd-store",
-                   kMost * sizeof(Place))) {
+                   kCapacity * sizeof(Place))) {
     return false;
   }
   places_ = table_.as<Place>();
   // An earlier version has kept both.
-  for (size_t i = 0; i < kMost; ++i) {
+  for (size_t i = 0; i < kCapacity; ++i) {
     Place& place = places_[i];
     const bool superseded =
         place.fd != 0 && place.kind == kFdRuntime &&
-        std::any_of(places_, places_ + kMost, [&place](const Place& other) {
+        std::any_of(places_, places_ + kCapacity, [&place](const Place& other) {
           return other.fd != 0 && other.key == place.key && other.kind != place.kind;
         });
     if (!superseded) continue;
@@ -41,7 +41,7 @@ void FdStoreTable::attach(Store& store) {
   store.take_all(StoreKind::kFdStore, [this](const StoreName& name, Fd fd) {
     keep(name.key, name.which, std::move(fd));
   });
-  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd == 0) continue;
     store.put({StoreKind::kFdStore, places_[i].kind, places_[i].key}, places_[i].fd);
   }
@@ -50,7 +50,7 @@ void FdStoreTable::attach(Store& store) {
 bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
   if (places_ == nullptr || !fd || kind == 0) return false;
   Place* place = nullptr;
-  for (size_t i = 0; i < kMost; ++i) {
+  for (size_t i = 0; i < kCapacity; ++i) {
     const bool is_its = places_[i].fd != 0 && places_[i].key == key;
     if (is_its || (place == nullptr && places_[i].fd == 0)) place = &places_[i];
     if (is_its) break;
@@ -75,14 +75,14 @@ bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
 }
 
 bool FdStoreTable::has(uint64_t key) const {
-  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd != 0 && places_[i].key == key) return true;
   }
   return false;
 }
 
 void FdStoreTable::forget(uint64_t key) {
-  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd == 0 || places_[i].key != key) continue;
     if (store_ != nullptr) store_->remove({StoreKind::kFdStore, places_[i].kind, key});
     ::close(places_[i].fd);
@@ -92,16 +92,16 @@ void FdStoreTable::forget(uint64_t key) {
 
 size_t FdStoreTable::size() const {
   size_t n = 0;
-  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) n += places_[i].fd != 0;
+  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) n += places_[i].fd != 0;
   return n;
 }
 
 bool FdStoreTable::send(int control, uint64_t from) const {
   KeptPacket packet;
-  int fds[KeptPacket::kMost];
-  for (size_t i = from; places_ != nullptr && i < kMost; ++i) {
+  int fds[KeptPacket::kMaxFds];
+  for (size_t i = from; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd == 0) continue;
-    if (packet.count == KeptPacket::kMost) {
+    if (packet.count == KeptPacket::kMaxFds) {
       packet.next = i;
       break;
     }
@@ -115,7 +115,7 @@ bool FdStoreTable::send(int control, uint64_t from) const {
 void FdStoreTable::outlive(bool execve) const {
   const int flags = execve ? 0 : FD_CLOEXEC;
   ::fcntl(table_.fd(), F_SETFD, flags);
-  for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd != 0) ::fcntl(places_[i].fd, F_SETFD, flags);
   }
 }

@@ -15,7 +15,7 @@ class Store;
 /// they are. The table lies in a memfd, so that a keeper that executes itself again has it.
 class FdStoreTable {
  public:
-  static constexpr size_t kMost = 4096;
+  static constexpr size_t kCapacity = 4096;
 
   /// `table_fd`: of an earlier self; -1: begin with nothing.
   bool open(int table_fd);
@@ -33,7 +33,7 @@ class FdStoreTable {
   /// Calls `visit(kind, fd)` for each.
   template <typename Visit>
   void for_each(Visit visit) const {
-    for (size_t i = 0; places_ != nullptr && i < kMost; ++i) {
+    for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
       if (places_[i].fd != 0) visit(places_[i].kind, places_[i].fd);
     }
   }

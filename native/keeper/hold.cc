@@ -17,10 +17,10 @@ int hold(const KeeperOptions& options) {
   static Store store;
   store.receive();
   Memo memo;
-  Connection held[kMostConnections];
-  pollfd fds[kMostConnections + 1] = {};
+  Connection held[kMaxConnections];
+  pollfd fds[kMaxConnections + 1] = {};
   const bool known = memo.open(store.take({StoreKind::kMemo}));
-  for (uint32_t i = 0; i < kMostConnections; ++i) {
+  for (uint32_t i = 0; i < kMaxConnections; ++i) {
     held[i].fuse = store.take({StoreKind::kFuse, i, 0});
     held[i].refusal = store.take({StoreKind::kRefusal, i, 0});
     held[i].agreed = memo.record().connections[i].agreed;
@@ -32,10 +32,10 @@ int hold(const KeeperOptions& options) {
              "vprocfs is not running: readers get errors until it starts");
   const sigset_t set = keeper_signals();
   const Fd signals(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  fds[kMostConnections] = {signals.get(), POLLIN, 0};
+  fds[kMaxConnections] = {signals.get(), POLLIN, 0};
   const uint64_t until = monotonic_ms() + options.hold_ms;
   for (uint64_t now = monotonic_ms(); now < until; now = monotonic_ms()) {
-    ::poll(fds, kMostConnections + 1, static_cast<int>(until - now));
+    ::poll(fds, kMaxConnections + 1, static_cast<int>(until - now));
     signalfd_siginfo info{};
     const bool told = ::read(signals.get(), &info, sizeof(info)) == sizeof(info);
     if (told && (info.ssi_signo == SIGTERM || info.ssi_signo == SIGINT)) {
@@ -45,7 +45,7 @@ int hold(const KeeperOptions& options) {
       }
       return 1;
     }
-    for (uint32_t i = 0; i < kMostConnections; ++i) {
+    for (uint32_t i = 0; i < kMaxConnections; ++i) {
       if (!held[i].refusal || held[i].ended()) fds[i].fd = -1;
       while (fds[i].fd >= 0 && held[i].refuse_one()) {
       }

@@ -136,8 +136,8 @@ bool Launch::repeats(uint64_t command, char** argv, size_t room) {
 }
 
 int launch(const KeeperOptions& options) {
-  constexpr size_t kMost = 256;
-  static char* argv[kMost];
+  constexpr size_t kMaxArguments = 256;
+  static char* argv[kMaxArguments];
   const uint64_t command = launched_by(options.worker);
   char text[24];
   std::snprintf(text, sizeof(text), "%" PRIx64, command);
@@ -146,7 +146,7 @@ int launch(const KeeperOptions& options) {
   // A duplicate: the keeper, or whoever starts it, finds what is offered as it was.
   const int offered = offered_as({StoreKind::kLaunch});
   if (offered >= 0 && last.open(Fd(::fcntl(offered, F_DUPFD_CLOEXEC, 0))) &&
-      last.repeats(command, argv, kMost)) {
+      last.repeats(command, argv, kMaxArguments)) {
     ::execv(argv[0], argv);
   }
   ::execvp(options.worker[0], options.worker);

@@ -11,7 +11,7 @@
 namespace vprocfs {
 
 /// How many connections a keeper may hold.
-inline constexpr size_t kMostConnections = 4;
+inline constexpr size_t kMaxConnections = 4;
 
 /// What a keeper knows that the next one cannot find out: in memory of its own, which no worker can
 /// write, handed on through the service manager's store. Fields are for ever; new ones go to the
@@ -30,7 +30,7 @@ struct MemoRecord {
   struct {
     uint64_t device = 0;     ///< of the mounted file system
     ConnectionState agreed;  ///< what INIT negotiated; initialised 0: there is no such connection
-  } connections[kMostConnections];
+  } connections[kMaxConnections];
   uint64_t started_in_ms = 0;  ///< how long the last worker took to get ready; 0: not known
   char polled[1024] = {};      ///< mount point of the second connection; empty: none, or too long
 };

@@ -26,7 +26,7 @@
 namespace vprocfs {
 namespace {
 
-static_assert(kRestFds <= kMostPassed);
+static_assert(kRestFds <= kMaxPassedFds);
 
 constexpr int kFirst = STDERR_FILENO + 1;
 
@@ -37,8 +37,8 @@ struct Held {
 
 struct Rest {
   char socket[sizeof(sockaddr_un::sun_path)] = {};
-  Held held[FdStoreTable::kMost];
-  pollfd polled[FdStoreTable::kMost + 1];
+  Held held[FdStoreTable::kCapacity];
+  pollfd polled[FdStoreTable::kCapacity + 1];
   size_t count = 0;
 };
 
@@ -116,7 +116,8 @@ bool is_root(int peer) {
 }
 
 void hold(Fd fd, uint32_t kind) {
-  if (fd && g_rest.count < FdStoreTable::kMost) g_rest.held[g_rest.count++] = {fd.release(), kind};
+  if (fd && g_rest.count < FdStoreTable::kCapacity)
+    g_rest.held[g_rest.count++] = {fd.release(), kind};
 }
 
 /// Of what a runtime that starts a container says only the notify descriptor counts, which comes
@@ -209,9 +210,9 @@ bool serve_one(const Held& held, short events) {
 Fd keep_only_these(int ready) {
   for (size_t i = 0; i < g_rest.count; ++i) {
     g_rest.held[i].fd =
-        ::fcntl(g_rest.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kMost});
+        ::fcntl(g_rest.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kCapacity});
   }
-  const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kMost});
+  const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kCapacity});
   for (size_t i = 0; i < g_rest.count; ++i) {
     g_rest.held[i].fd = ::dup2(g_rest.held[i].fd, kFirst + static_cast<int>(i));
   }

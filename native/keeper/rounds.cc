@@ -26,7 +26,7 @@ constexpr uint64_t kExtensionMs = 5000;
 constexpr uint64_t kSlowMs = 3000;
 constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
 constexpr uint64_t kStoreAgainMs = 50;
-constexpr uint64_t kMostPatienceMs = 60000;
+constexpr uint64_t kMaxPatienceMs = 60000;
 
 }  // namespace
 
@@ -57,7 +57,7 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
 /// is one under way that nothing speaks against.
 uint64_t Supervisor::patience_ms() const {
   const bool starts = current_.alive() && current_.kill_reason == nullptr && failures_ <= 1;
-  const uint64_t slow = std::min(kMostPatienceMs, 2 * started_in_ms_);
+  const uint64_t slow = std::min(kMaxPatienceMs, 2 * started_in_ms_);
   return starts ? std::max<uint64_t>(options_.patience_ms, slow) : options_.patience_ms;
 }
 

@@ -41,7 +41,7 @@ int offered_as(StoreName name);
 class Store {
  public:
   /// What workers left, a few for each connection, the memo.
-  static constexpr size_t kMost = FdStoreTable::kMost + 32;
+  static constexpr size_t kCapacity = FdStoreTable::kCapacity + 32;
 
   /// Takes over what LISTEN_FDS brings. Each is to be taken, or goes with drop_offered().
   void receive();
@@ -80,7 +80,7 @@ class Store {
   };
   Entry* find(StoreName name);
 
-  Entry entries_[kMost];
+  Entry entries_[kCapacity];
   bool pending_ = false;
 };
 

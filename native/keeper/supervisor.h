@@ -44,7 +44,7 @@ class Supervisor {
   static constexpr size_t kReasons = 8;
   static constexpr size_t kReasonBytes = 96;
   static constexpr size_t kMaxArguments = 128;
-  static constexpr size_t kMostRetired = 8;
+  static constexpr size_t kMaxRetired = 8;
 
   // rounds.cc: the loop and its timers
   int wait_ms(uint64_t now) const;
@@ -130,8 +130,8 @@ class Supervisor {
   Fd waiting_client_;  ///< asked for a reload while none could begin
   Worker current_;     ///< serves, or is to
   Worker next_;        ///< a reload's, or the standby: ready to take over, takes no requests yet
-  Worker retired_[kMostRetired];  ///< handed over, or were killed and have not died yet
-  uint32_t generation_ = 0;       ///< of the last worker that took over
+  Worker retired_[kMaxRetired];  ///< handed over, or were killed and have not died yet
+  uint32_t generation_ = 0;      ///< of the last worker that took over
   uint32_t restarts_ = 0;
   uint32_t states_ignored_ = 0;
   uint64_t descriptors_lost_ = 0;  ///< on the way between workers and us

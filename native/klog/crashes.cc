@@ -8,7 +8,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMost = 512;
+constexpr size_t kMaxCrashes = 512;
 /// The record of a crash is read within this time.
 constexpr uint64_t kKeptUs = 5'000'000;
 
@@ -34,7 +34,7 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   if (process) process->end_us = at_us;
   crashes_.insert({pid, {at_us, std::move(process), is_sure}});
   order_.push_back(pid);
-  if (order_.size() > kMost) {
+  if (order_.size() > kMaxCrashes) {
     // Of those with one number the oldest comes first.
     crashes_.erase(crashes_.lower_bound(order_.front()));
     order_.pop_front();

@@ -7,7 +7,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMostTasks = 256;
+constexpr size_t kMaxTasks = 256;
 /// Its lines follow each other, but for slow consoles.
 constexpr uint64_t kQuietUs = 1'000'000;
 
@@ -37,7 +37,7 @@ bool Dumps::has(pid_t task, std::string_view text, uint64_t time_us) {
     if (it != last_us_.end()) last_us_.erase(it);
     return false;
   }
-  if (last_us_.size() >= kMostTasks) {
+  if (last_us_.size() >= kMaxTasks) {
     const auto oldest = std::min_element(
         last_us_.begin(), last_us_.end(),
         [](const auto& left, const auto& right) { return left.second < right.second; });

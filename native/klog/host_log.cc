@@ -13,13 +13,13 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMostKills = 1024;
+constexpr size_t kMaxKills = 1024;
 /// Records that are read before it is looked who printed them.
 constexpr size_t kBatch = 64;
 
 }  // namespace
 
-uint64_t log_clock_behind_us() { return boottime_ahead().most_us; }
+uint64_t log_clock_behind_us() { return boottime_ahead().max_us; }
 
 HostLog::HostLog() : kmsg_(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC)) {
   char record[kLongestRecord];
@@ -34,13 +34,13 @@ HostLog::HostLog() : kmsg_(::open("/dev/kmsg", O_RDONLY | O_NONBLOCK | O_CLOEXEC
   kmsg_ = Fd();
 }
 
-bool HostLog::read_some(size_t most) {
+bool HostLog::read_some(size_t count) {
   const uint64_t now = boottime_us();
-  bool more = kmsg_ && most > 0;
-  while (more && most > 0) {
-    const size_t part = std::min(most, kBatch);
+  bool more = kmsg_ && count > 0;
+  while (more && count > 0) {
+    const size_t part = std::min(count, kBatch);
     more = read_batch(part);
-    most -= part;
+    count -= part;
     sort_batch(now);
   }
   sorter_.idle(boottime_us());
@@ -48,9 +48,9 @@ bool HostLog::read_some(size_t most) {
 }
 
 /// False: there is no more at the moment.
-bool HostLog::read_batch(size_t most) {
+bool HostLog::read_batch(size_t count) {
   char bytes[kLongestRecord];
-  for (size_t i = 0; i < most; ++i) {
+  for (size_t i = 0; i < count; ++i) {
     const ssize_t n = ::read(kmsg_.get(), bytes, sizeof(bytes));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EPIPE) {
@@ -92,15 +92,15 @@ std::optional<LogGroup> HostLog::next() {
     const uint64_t boot_us = clock_us(CLOCK_REALTIME) - monotonic_us();
     kill.time_s = static_cast<double>(boot_us + group->lines.back().time_us) / 1e6;
     kills_.push_back(std::move(kill));
-    if (kills_.size() > kMostKills) kills_.pop_front();
+    if (kills_.size() > kMaxKills) kills_.pop_front();
     ++killed_;
   }
   return group;
 }
 
 void HostLog::update() {
-  constexpr size_t kMost = 100000;
-  read_some(kMost);
+  constexpr size_t kMaxRecords = 100000;
+  read_some(kMaxRecords);
   while (next()) {
   }
 }

@@ -32,7 +32,7 @@ class HostLog : public KillFeed {
   int fd() const { return kmsg_.get(); }
 
   /// Reads up to so many records. False: there is no more at the moment.
-  bool read_some(size_t most);
+  bool read_some(size_t count);
   /// The next group that is whole.
   std::optional<LogGroup> next();
   /// All groups that there are, for whoever only wants kills.
@@ -48,7 +48,7 @@ class HostLog : public KillFeed {
   const LogClock& clock() const { return clock_; }
 
  private:
-  bool read_batch(size_t most);
+  bool read_batch(size_t count);
   void sort_batch(uint64_t now_us);
 
   Fd kmsg_;

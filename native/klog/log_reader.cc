@@ -15,7 +15,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kAtOnce = 1000;
-constexpr size_t kMostEvents = 512;
+constexpr size_t kMaxEvents = 512;
 // Who crashes is told of first and killed then, and others may run in between. But of the time no
 // more than a part is for waiting: somebody may want the reader to wait.
 constexpr uint64_t kPatienceUs = 50'000, kPart = 10;
@@ -119,7 +119,7 @@ void LogReader::pace() {
 void LogReader::take_crashes() {
   if (!has_events_) return;
   const uint64_t ahead = boottime_ahead().least_us;
-  for (size_t taken = 0; taken < kMostEvents; ++taken) {
+  for (size_t taken = 0; taken < kMaxEvents; ++taken) {
     const auto event = events_.next();
     if (event.pid > 0) {
       // The machine may have slept since; then what began after the crash began before this.
@@ -133,8 +133,8 @@ void LogReader::take_crashes() {
   }
 }
 
-void LogReader::pump(size_t most) {
-  const bool more = log_.read_some(most);
+void LogReader::pump(size_t count) {
+  const bool more = log_.read_some(count);
   while (auto group = log_.next()) {
     if (place_.logs != nullptr && group->first() >= begin_) tell(*group);
   }
@@ -242,7 +242,7 @@ void LogReader::tell(const LogGroup& group) {
   const uint64_t now = live_ ? boottime_us() : begun_us_;
   known_.clear();
   const auto owners = owners_of(group, now);
-  // Of what only its printer proves most is the host's own.
+  // Of what only its printer proves, most is the host's own.
   if (owners.empty() && live_ && group.kind != LogKind::kCaller) ++counters_.unproven;
   for (const LogOwner* owner : owners) {
     counters_.records[static_cast<size_t>(group.kind)] += tell_one(group, *owner);

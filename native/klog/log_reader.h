@@ -59,7 +59,7 @@ class LogReader : public KillFeed {
  private:
   void run();
   void pace();
-  void pump(size_t most);
+  void pump(size_t count);
   void take_crashes();
   void tell(const LogGroup& group);
   LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);

@@ -173,14 +173,14 @@ LogRing* KernelLogs::ring_locked(ContainerId id) const {
   return it == logs_.end() ? nullptr : it->second.ring.get();
 }
 
-bool KernelLogs::read(ContainerId id, uint64_t from, size_t most, Page& out) const {
+bool KernelLogs::read(ContainerId id, uint64_t from, size_t max_records, Page& out) const {
   const std::lock_guard lock(mutex_);
   const LogRing* ring = ring_locked(id);
   if (ring == nullptr) return false;
   out.first = ring->first_sequence();
   out.next = ring->next_sequence();
   ring->for_each(from, [&](const OwnRecord& record) {
-    if (out.records.size() >= most) return false;
+    if (out.records.size() >= max_records) return false;
     out.records.push_back(
         {record.sequence, record.time_us, record.priority, std::string(record.text)});
     return true;

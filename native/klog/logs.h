@@ -70,7 +70,7 @@ class KernelLogs {
     std::vector<Record> records;
   };
   /// False: there is no log yet.
-  bool read(ContainerId id, uint64_t from, size_t most, Page& out) const;
+  bool read(ContainerId id, uint64_t from, size_t max_records, Page& out) const;
   /// {} where there is no log yet.
   Ends ends(ContainerId id) const;
 
@@ -99,22 +99,22 @@ class KernelLogs {
       return std::tie(a.sequence, a.bytes) < std::tie(b.sequence, b.bytes);
     }
   };
-  /// Takes up to `most` unread bytes: whole records, or the beginning of the first one if that is
-  /// longer. `taken` is called with the range before it is taken, so that a caller that may die
+  /// Takes up to `max_bytes` unread bytes: whole records, or the beginning of the first one if that
+  /// is longer. `taken` is called with the range before it is taken, so that a caller that may die
   /// before its reader has the bytes can store it for again(). It must not call back. Empty: there
   /// is nothing to read.
   using Taken = std::function<void(Place from, Place to)>;
-  std::string take(ContainerId id, size_t most, const Taken& taken = nullptr);
+  std::string take(ContainerId id, size_t max_bytes, const Taken& taken = nullptr);
   /// What an earlier worker took, as far as it is still there; it is taken now where it was not.
   std::string again(ContainerId id, Place from, Place to);
   /// Nobody got what take() took: the next one does, unless somebody has taken more.
   void give_back(ContainerId id, Place from, Place to);
 
-  /// The newest records after the last clear that have room in `most` bytes of syslog_text(), the
-  /// oldest of them first (SYSLOG_ACTION_READ_ALL).
-  std::string last(ContainerId id, size_t most) const;
+  /// The newest records after the last clear that have room in `max_bytes` bytes of syslog_text(),
+  /// the oldest of them first (SYSLOG_ACTION_READ_ALL).
+  std::string last(ContainerId id, size_t max_bytes) const;
   /// The same, and clears up to the last one of them. `cleared` as `taken` of take().
-  std::string last_and_clear(ContainerId id, size_t most, const Taken& cleared);
+  std::string last_and_clear(ContainerId id, size_t max_bytes, const Taken& cleared);
   /// What an earlier worker cleared, as again().
   std::string last_again(ContainerId id, Place from, Place to);
 

@@ -11,10 +11,10 @@ namespace {
 
 constexpr KernelLogs::Place kEnd{UINT64_MAX, 0};
 
-/// Up to `most` bytes of the records from `at` to `end`; `at` moves on by them. Whole records, and
-/// the beginning of the first one where it is longer.
+/// Up to `max_bytes` bytes of the records from `at` to `end`; `at` moves on by them. Whole records,
+/// and the beginning of the first one where it is longer.
 std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Place end,
-                      size_t most) {
+                      size_t max_bytes) {
   std::string out;
   ring.for_each(at.sequence, [&](const OwnRecord& record) {
     if (record.sequence > end.sequence || (record.sequence == end.sequence && end.bytes == 0)) {
@@ -25,12 +25,12 @@ std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Pl
     std::string text = syslog_text(record.time_us, record.priority, record.text);
     if (record.sequence == end.sequence) text.resize(std::min<size_t>(text.size(), end.bytes));
     text.erase(0, at.bytes);
-    const bool fits = text.size() <= most - out.size();
+    const bool fits = text.size() <= max_bytes - out.size();
     if (!fits && !out.empty()) return false;
     if (fits && record.sequence != end.sequence) {
       at = {record.sequence + 1, 0};
     } else {
-      text.resize(std::min(text.size(), most));
+      text.resize(std::min(text.size(), max_bytes));
       at.bytes = static_cast<uint16_t>(at.bytes + text.size());
     }
     out += text;
@@ -39,8 +39,8 @@ std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Pl
   return out;
 }
 
-/// The first record from `sequence` on from which all that follow have room in `most` bytes.
-KernelLogs::Place first_that_fits(const LogRing& ring, uint64_t sequence, size_t most) {
+/// The first record from `sequence` on from which all that follow have room in `max_bytes` bytes.
+KernelLogs::Place first_that_fits(const LogRing& ring, uint64_t sequence, size_t max_bytes) {
   size_t bytes = 0;
   ring.for_each(sequence, [&bytes](const OwnRecord& record) {
     bytes += syslog_text_bytes(record.time_us, record.priority, record.text);
@@ -48,7 +48,7 @@ KernelLogs::Place first_that_fits(const LogRing& ring, uint64_t sequence, size_t
   });
   ring.for_each(sequence, [&](const OwnRecord& record) {
     sequence = record.sequence;
-    if (bytes <= most) return false;
+    if (bytes <= max_bytes) return false;
     bytes -= syslog_text_bytes(record.time_us, record.priority, record.text);
     ++sequence;
     return true;
@@ -74,14 +74,14 @@ KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
   return out;
 }
 
-std::string KernelLogs::take(ContainerId id, size_t most, const Taken& taken) {
+std::string KernelLogs::take(ContainerId id, size_t max_bytes, const Taken& taken) {
   const std::lock_guard lock(mutex_);
   LogRing* ring = ring_locked(id);
   if (ring == nullptr) return {};
   LogMarks marks = ring->marks();
   const Place from{marks.taken, marks.taken_bytes};
   Place to = from;
-  std::string out = text_from(*ring, to, kEnd, most);
+  std::string out = text_from(*ring, to, kEnd, max_bytes);
   if (out.empty()) return out;
   if (taken) taken(from, to);
   marks.taken = to.sequence;
@@ -112,22 +112,22 @@ void KernelLogs::give_back(ContainerId id, Place from, Place to) {
   });
 }
 
-std::string KernelLogs::last(ContainerId id, size_t most) const {
+std::string KernelLogs::last(ContainerId id, size_t max_bytes) const {
   const std::lock_guard lock(mutex_);
   const LogRing* ring = ring_locked(id);
   if (ring == nullptr) return {};
-  Place at = first_that_fits(*ring, ring->marks().cleared, most);
-  return text_from(*ring, at, kEnd, most);
+  Place at = first_that_fits(*ring, ring->marks().cleared, max_bytes);
+  return text_from(*ring, at, kEnd, max_bytes);
 }
 
-std::string KernelLogs::last_and_clear(ContainerId id, size_t most, const Taken& cleared) {
+std::string KernelLogs::last_and_clear(ContainerId id, size_t max_bytes, const Taken& cleared) {
   const std::lock_guard lock(mutex_);
   LogRing* ring = ring_locked(id);
   if (ring == nullptr) return {};
   LogMarks marks = ring->marks();
-  const Place from = first_that_fits(*ring, marks.cleared, most);
+  const Place from = first_that_fits(*ring, marks.cleared, max_bytes);
   Place to = from;
-  std::string out = text_from(*ring, to, kEnd, most);
+  std::string out = text_from(*ring, to, kEnd, max_bytes);
   cleared(from, to);
   marks.cleared = to.sequence;
   ring->set_marks(marks);

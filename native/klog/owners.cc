@@ -19,15 +19,15 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMostOwners = 10000;
+constexpr size_t kMaxOwners = 10000;
 // A look goes through all processes: not more often than this but for a few, so that containers are
 // known that have only just begun; and at least so often when asked.
-constexpr uint64_t kLeastBetweenUs = 50'000, kMostBetweenUs = 1'000'000;
+constexpr uint64_t kMinLookIntervalUs = 50'000, kMaxLookIntervalUs = 1'000'000;
 constexpr uint64_t kAhead = 8;
 // What is logged is read within this time.
 constexpr uint64_t kReadWithinUs = 5'000'000;
 /// What one thing is told to at most: containers may be nested as deep as somebody likes.
-constexpr size_t kMostAround = 8;
+constexpr size_t kMaxEnclosing = 8;
 
 std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
   std::vector<pid_t> out;
@@ -51,14 +51,14 @@ LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int p
     : mounts_(mounts),
       procfs_fd_(procfs_fd),
       own_namespace_(resolver.own().pid),
-      census_(resolver, procfs_fd, kMostOwners,
+      census_(resolver, procfs_fd, kMaxOwners,
               {[this](Census::Discovered one) { add(std::move(one)); },
                [this](ContainerId id) { remove(id); }}) {}
 
 void LogOwners::look(uint64_t now_us) {
-  const bool too_often = next_look_us_ > now_us + kAhead * kLeastBetweenUs;
+  const bool too_often = next_look_us_ > now_us + kAhead * kMinLookIntervalUs;
   if (too_often || looked_us_ == now_us) return;
-  next_look_us_ = std::max(next_look_us_, now_us) + kLeastBetweenUs;
+  next_look_us_ = std::max(next_look_us_, now_us) + kMinLookIntervalUs;
   // What is asked about waits for this: what was known before is checked afterwards.
   census_.look(now_us, Census::Old::kLeave);
   looked_us_ = now_us;
@@ -120,7 +120,7 @@ LogOwners::Owners LogOwners::find(Path which, const std::string& path) const {
   Owners out;
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const auto it = map.find(path.substr(0, end));
-    if (it != map.end() && out.size() < kMostAround) out.push_back(it->second);
+    if (it != map.end() && out.size() < kMaxEnclosing) out.push_back(it->second);
     if (end == path.npos) return out;
   }
 }
@@ -128,7 +128,7 @@ LogOwners::Owners LogOwners::find(Path which, const std::string& path) const {
 LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64_t now_us) {
   if (path.empty()) return {};
   Owners found = find(which, path);
-  if (!found.empty() && now_us - looked_us_ < kMostBetweenUs) return found;
+  if (!found.empty() && now_us - looked_us_ < kMaxLookIntervalUs) return found;
   // Of a thousand containers that are not known yet only this one is waited for.
   if (look_in(which, path, now_us)) {
     found = find(which, path);
@@ -140,7 +140,7 @@ LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64
 
 /// Takes in the containers that a process of this cgroup is in. False: there is none in any.
 bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
-  constexpr int kMostTried = 16;
+  constexpr int kMaxPidsTried = 16;
   const Hierarchy* tree = hierarchy(which);
   if (tree == nullptr) return false;
   const auto cgroup = CgroupDir::open(*tree, path);
@@ -150,7 +150,7 @@ bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
   const ssize_t size = processes ? ::read(processes.get(), text, sizeof text) : 0;
   if (size <= 0) return false;
   std::string_view rest(text, static_cast<size_t>(size));
-  for (int i = 0; i < kMostTried; ++i) {
+  for (int i = 0; i < kMaxPidsTried; ++i) {
     const size_t end = rest.find('\n');
     const auto pid = end == rest.npos ? std::nullopt : parse_u64(rest.substr(0, end));
     if (!pid || *pid > INT_MAX) return false;
@@ -280,7 +280,7 @@ std::optional<KnownProcess> LogOwners::ended(pid_t pid) const {
   if (!task) return std::nullopt;
   KnownProcess out;
   out.start_us = task->start_ns / 1000;
-  out.end_us = task->end_ns / 1000 + boottime_ahead().most_us;
+  out.end_us = task->end_ns / 1000 + boottime_ahead().max_us;
   out.is_killed = (task->flags & kSignaled) != 0;
   for (size_t i = 0; i < kExitLevels && i <= task->level; ++i) {
     out.numbers.push_back(static_cast<pid_t>(task->numbers[i]));

@@ -14,14 +14,14 @@ namespace vprocfs {
 namespace {
 
 // Where an entry has what (tracefs: events/printk/console/format).
-constexpr size_t kFlagsAt = 2, kTaskAt = 4, kTextAt = 8, kLeast = 12;
+constexpr size_t kFlagsAt = 2, kTaskAt = 4, kTextAt = 8, kMinBytes = 12;
 // TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ, TRACE_FLAG_NMI: the task only happened to run.
 constexpr uint8_t kInterrupt = 0x08 | 0x10 | 0x40;
 /// How well it is known when a record was logged.
 constexpr uint64_t kNearUs = 1'000'000;
 /// How much later than it was a record may seem to have been logged when others were lost.
 constexpr uint64_t kLostUs = 100'000;
-constexpr size_t kMost = 16384, kMostAlike = 64;
+constexpr size_t kMaxHits = 16384, kMaxHitsPerText = 64;
 
 /// What code is kept as: no record has this text.
 std::string code_of(std::string_view text, pid_t task) {
@@ -50,7 +50,7 @@ bool PrintedTexts::knows_format(std::string_view format) {
 }
 
 void PrintedTexts::add(const TraceHit& hit) {
-  if (hit.entry.size() < kLeast) return;
+  if (hit.entry.size() < kMinBytes) return;
   int32_t task = 0;
   uint32_t place = 0;
   std::memcpy(&task, hit.entry.data() + kTaskAt, sizeof task);
@@ -65,13 +65,13 @@ void PrintedTexts::add(const TraceHit& hit) {
   const Printer printer{in_interrupt ? 0 : static_cast<pid_t>(task), hit.at_us, hit.cgroup};
   const auto it =
       hits_.try_emplace(is_code(text) ? code_of(text, printer.task) : std::string(text)).first;
-  if (it->second.hits.size() >= kMostAlike) {
+  if (it->second.hits.size() >= kMaxHitsPerText) {
     it->second.lost_us = hit.at_us;
     return;
   }
   it->second.hits.push_back(Hit{printer, false});
   order_.push_back(&it->first);
-  if (order_.size() <= kMost) return;
+  if (order_.size() <= kMaxHits) return;
   lose(hit.at_us);
   drop_oldest();
 }

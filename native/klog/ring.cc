@@ -48,7 +48,7 @@ void LogRing::format() {
 }
 
 bool LogRing::adopt() {
-  if (bytes_ < kLeastBytes / 2 || header()->magic != kMagic) return false;
+  if (bytes_ < kMinBytes / 2 || header()->magic != kMagic) return false;
   const uint64_t current = header()->current.load(std::memory_order_acquire);
   if (current > 1 || !intact(header()->states[current])) return false;
   state_ = header()->states[current];
@@ -119,8 +119,8 @@ void LogRing::append(uint64_t time_us, uint16_t priority, std::string_view text,
 
 LogMarks LogRing::marks() const {
   LogMarks out;
-  out.cleared = std::min(state_.cleared & LogMarks::kMostSequence, state_.next_sequence);
-  out.taken = std::min(state_.taken & LogMarks::kMostSequence, state_.next_sequence);
+  out.cleared = std::min(state_.cleared & LogMarks::kMaxSequence, state_.next_sequence);
+  out.taken = std::min(state_.taken & LogMarks::kMaxSequence, state_.next_sequence);
   out.taken_bytes = static_cast<uint16_t>(state_.taken >> kMarkBits);
   const auto level = static_cast<uint8_t>(state_.cleared >> kMarkBits);
   if (level != 0) out.console_level = level;
@@ -129,10 +129,10 @@ LogMarks LogRing::marks() const {
 }
 
 void LogRing::set_marks(const LogMarks& marks) {
-  state_.cleared = (marks.cleared & LogMarks::kMostSequence) |
+  state_.cleared = (marks.cleared & LogMarks::kMaxSequence) |
                    uint64_t{marks.console_level} << kMarkBits |
                    uint64_t{marks.saved_level} << (kMarkBits + CHAR_BIT);
-  state_.taken = (marks.taken & LogMarks::kMostSequence) | uint64_t{marks.taken_bytes} << kMarkBits;
+  state_.taken = (marks.taken & LogMarks::kMaxSequence) | uint64_t{marks.taken_bytes} << kMarkBits;
   commit();
 }
 

@@ -25,7 +25,7 @@ struct LogMarks {
   uint8_t saved_level = 0;  ///< the console's before it was turned off; 0: it was not
 
   static constexpr uint8_t kDefaultConsoleLevel = 7;
-  static constexpr uint64_t kMostSequence = (uint64_t{1} << 48) - 1;
+  static constexpr uint64_t kMaxSequence = (uint64_t{1} << 48) - 1;
 };
 
 /// A container's log: the latest records, in memory that outlives a worker and that the next one
@@ -36,7 +36,7 @@ class LogRing {
   /// Longer texts are cut off (kernel/printk/internal.h PRINTK_MESSAGE_MAX is 2048).
   static constexpr size_t kLongestText = 1024;
   /// The least that a ring is made in.
-  static constexpr size_t kLeastBytes = 4096;
+  static constexpr size_t kMinBytes = 4096;
 
   /// What the ring knows of the host's log, so that nothing is told twice.
   struct HostPlace {

@@ -14,9 +14,9 @@ using Is = LogShape::Is;
 constexpr uint64_t kOomWaitUs = 300'000, kCodeWaitUs = 20'000;
 constexpr uint64_t kGroupKillUs = 5'000'000;
 // A block with more lines than this is no kernel's.
-constexpr size_t kMostLines = 20000;
-constexpr size_t kMostGroups = 4096;
-constexpr size_t kMostVictims = 256;
+constexpr size_t kMaxLines = 20000;
+constexpr size_t kMaxGroups = 4096;
+constexpr size_t kMaxVictims = 256;
 
 /// The thread that printed a record; 0: that is not known.
 pid_t printer_of(const LogRecord& record) {
@@ -61,7 +61,7 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
       take_oom(shape, record.caller_task, now_us);
   }
   // Whatever is going on: nobody has to wait for so much.
-  if (groups_.size() > kMostGroups) {
+  if (groups_.size() > kMaxGroups) {
     close_block();
     close_faults(Faults::kAll);
   }
@@ -92,7 +92,7 @@ LogSorter::Groups::iterator LogSorter::begin_group(LogKind kind, LogShape& shape
 
 void LogSorter::add(Groups::iterator to, LogShape& shape, uint64_t now_us) {
   to->touched_us = now_us;
-  if (to->group.lines.size() < kMostLines) to->group.lines.push_back(std::move(shape.line));
+  if (to->group.lines.size() < kMaxLines) to->group.lines.push_back(std::move(shape.line));
 }
 
 void LogSorter::take_oom(LogShape& shape, pid_t caller, uint64_t now_us) {
@@ -166,7 +166,7 @@ void LogSorter::take_reaped(LogShape& shape, uint64_t now_us) {
 void LogSorter::remember(pid_t pid, const LogGroup& group) {
   if (pid == 0 || group.memory_path.empty()) return;
   victims_.push_back({pid, group.memory_path});
-  if (victims_.size() > kMostVictims) victims_.pop_front();
+  if (victims_.size() > kMaxVictims) victims_.pop_front();
 }
 
 void LogSorter::close_block() {

@@ -6,8 +6,8 @@
 namespace vprocfs {
 namespace {
 
-constexpr uint8_t kLeastConsoleLevel = 1;
-constexpr int32_t kMostConsoleLevel = 8;
+constexpr uint8_t kMinConsoleLevel = 1;
+constexpr int32_t kMaxConsoleLevel = 8;
 
 SyslogAnswer failed(int error) { return {SyslogAnswer::Kind::kValue, 0, error}; }
 
@@ -22,11 +22,11 @@ SyslogAnswer check_buffer(const SyslogCall& call) {
 
 SyslogAnswer change_console(KernelLogs& logs, ContainerId id, const SyslogCall& call) {
   const bool sets = call.action == kSyslogConsoleLevel;
-  if (sets && (call.bytes < 1 || call.bytes > kMostConsoleLevel)) return failed(EINVAL);
+  if (sets && (call.bytes < 1 || call.bytes > kMaxConsoleLevel)) return failed(EINVAL);
   logs.change_marks(id, [&call](LogMarks& marks, uint64_t) {
     if (call.action == kSyslogConsoleOff) {
       if (marks.saved_level == 0) marks.saved_level = marks.console_level;
-      marks.console_level = kLeastConsoleLevel;
+      marks.console_level = kMinConsoleLevel;
       return;
     }
     if (call.action == kSyslogConsoleLevel) {
@@ -84,7 +84,7 @@ std::string text_of_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& c
   const KernelLogs::Place to{span.to, static_cast<uint16_t>(span.to_bytes)};
   if (span.kind == LogSpan::kTaken) return logs.again(id, from, to);
   if (span.kind == LogSpan::kCleared) return logs.last_again(id, from, to);
-  const auto most = std::min(static_cast<size_t>(std::max(call.bytes, 0)), kSyslogBytes);
+  const auto max_bytes = std::min(static_cast<size_t>(std::max(call.bytes, 0)), kSyslogBytes);
   const auto note = [&span](LogSpan::Kind kind) {
     return [&span, kind](KernelLogs::Place begin, KernelLogs::Place end) {
       span.from = begin.sequence;
@@ -95,9 +95,9 @@ std::string text_of_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& c
       __atomic_store_n(&span.kind, kind, __ATOMIC_RELEASE);
     };
   };
-  if (call.action == kSyslogRead) return logs.take(id, most, note(LogSpan::kTaken));
-  if (call.action == kSyslogReadAll) return logs.last(id, most);
-  return logs.last_and_clear(id, most, note(LogSpan::kCleared));
+  if (call.action == kSyslogRead) return logs.take(id, max_bytes, note(LogSpan::kTaken));
+  if (call.action == kSyslogReadAll) return logs.last(id, max_bytes);
+  return logs.last_and_clear(id, max_bytes, note(LogSpan::kCleared));
 }
 
 void give_back(KernelLogs& logs, ContainerId id, const LogSpan& span) {

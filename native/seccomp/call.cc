@@ -83,8 +83,8 @@ std::vector<uint8_t> encode_sysinfo64(const SysinfoFigures& f) {
 std::vector<uint8_t> encode_sysinfo32(const SysinfoFigures& f, uint32_t page_bytes) {
   uint32_t unit = 1;
   unsigned shift = 0;
-  constexpr uint64_t kMost = std::numeric_limits<uint32_t>::max();
-  if (f.total > kMost || f.swap_total > kMost) {
+  constexpr uint64_t kMax32 = std::numeric_limits<uint32_t>::max();
+  if (f.total > kMax32 || f.swap_total > kMax32) {
     for (; unit < page_bytes; unit <<= 1) ++shift;
   }
   Sysinfo32 out;

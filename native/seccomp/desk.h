@@ -48,7 +48,7 @@ struct Desk {
   uint32_t bytes;
 
   // While these hold, the same answer does for further calls of this source.
-  uint32_t most_calls;
+  uint32_t max_calls;
   uint64_t until_us;
   uint64_t pid_ns, cgroup_ns;
 
@@ -62,7 +62,7 @@ struct Desk {
 
   /// Of the answer, which lies beside the desks (PendingCalls::text): the whole of a container's
   /// log.
-  static constexpr size_t kMostBytes = size_t{64} << 10;
+  static constexpr size_t kMaxAnswerBytes = size_t{64} << 10;
 };
 
 /// Descriptors that a writer starts with. It keeps no others, and these hold nothing up: a memfd,

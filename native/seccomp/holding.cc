@@ -11,7 +11,7 @@ namespace vprocfs {
 namespace {
 
 /// Of one tenant at most.
-constexpr size_t kMostOfTenant = 8;
+constexpr size_t kMaxHeldPerTenant = 8;
 
 /// Then a call ends with EINTR, and whoever means it asks again: where the runtime has the kernel
 /// let only fatal signals through to a caller (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), others are
@@ -44,7 +44,7 @@ bool Agent::hold(const SourcePtr& source, const std::shared_ptr<Container>& who,
       }
       it = next;
     }
-    if (of_tenant >= kMostOfTenant || sources_.count(source->key) == 0) return false;
+    if (of_tenant >= kMaxHeldPerTenant || sources_.count(source->key) == 0) return false;
     PendingCalls::Entry entry = hand;
     entry.held = 1;
     const auto place = pending_.hold(entry);

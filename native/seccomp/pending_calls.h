@@ -61,7 +61,8 @@ class PendingCalls {
   Entry& hand(size_t index) { return layout()->hands[index]; }
   const Entry& hand(size_t index) const { return layout()->hands[index]; }
   Desk& desk(size_t index) { return layout()->desks[index]; }
-  /// Room for Desk::kMostBytes of the answer on a desk. Pages that nobody wrote to take no memory.
+  /// Room for Desk::kMaxAnswerBytes of the answer on a desk. Pages that nobody wrote to take no
+  /// memory.
   uint8_t* text(size_t index) { return layout()->texts[index]; }
 
   /// Whether every thread could put one more call aside.
@@ -99,7 +100,7 @@ class PendingCalls {
     Desk desks[kDesks];
     uint64_t held_end;
     Entry held[kHeld];
-    alignas(4096) uint8_t texts[kDesks][Desk::kMostBytes];
+    alignas(4096) uint8_t texts[kDesks][Desk::kMaxAnswerBytes];
   };
   size_t free_parked() const;
   /// Puts an entry into the first place that is free; nullopt: none is.

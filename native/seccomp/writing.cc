@@ -16,7 +16,7 @@ namespace {
 
 /// How long one answer does for further calls of the same source, and for how many of them.
 constexpr uint64_t kServeUs = 2000;
-constexpr uint64_t kMostServed = 1000;
+constexpr uint64_t kMaxCallsPerAnswer = 1000;
 
 /// An answer of more bytes counts as several calls.
 constexpr uint32_t kBytesOfCall = 1024;
@@ -116,7 +116,7 @@ bool Agent::fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId 
     call.log = LogSpan{};
     text = text_of_syslog(logs, container, *answer.log, call.log);
   }
-  desk.bytes = static_cast<uint32_t>(std::min(text.size(), Desk::kMostBytes));
+  desk.bytes = static_cast<uint32_t>(std::min(text.size(), Desk::kMaxAnswerBytes));
   std::memcpy(pending_.text(index_of_desk), text.data(), desk.bytes);
   answer.value = desk.bytes;
   if (desk.bytes == 0 && answer.log->action != kSyslogRead) {
@@ -138,10 +138,10 @@ void Agent::fill(size_t index_of_desk, const Source& source, const CallAnswer& a
   desk.held = call.held;
   desk.log = call.log;
   if (!answer.log) {
-    desk.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), Desk::kMostBytes));
+    desk.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), Desk::kMaxAnswerBytes));
     std::memcpy(pending_.text(index_of_desk), answer.bytes.data(), desk.bytes);
   }
-  desk.most_calls = 1;
+  desk.max_calls = 1;
   if (asked != nullptr || !answer.repeats) return;
   const auto ns =
       read_namespaces(options_.answers.procfs_fd, static_cast<pid_t>(desk.notification.pid));
@@ -153,8 +153,9 @@ void Agent::fill(size_t index_of_desk, const Source& source, const CallAnswer& a
   desk.until_us = boottime_us() + std::min(kServeUs, options_.answers.tick_us);
   // A tenth of what it has at once: what is over its budget is waited for afterwards.
   const uint64_t per_second = options_.calls_per_second;
-  desk.most_calls = static_cast<uint32_t>(
-      per_second == 0 ? kMostServed : std::clamp<uint64_t>(per_second / 100, 1, kMostServed));
+  desk.max_calls = static_cast<uint32_t>(
+      per_second == 0 ? kMaxCallsPerAnswer
+                      : std::clamp<uint64_t>(per_second / 100, 1, kMaxCallsPerAnswer));
 }
 
 void Agent::on_written(size_t index) {

@@ -15,7 +15,7 @@ namespace {
 constexpr size_t kHeld = 2;
 
 /// The smallest machine that is shown has a page, whatever its limit.
-constexpr uint64_t kLeastBytes = 4096;
+constexpr uint64_t kMinBytes = 4096;
 
 /// The limit where it is one.
 std::optional<uint64_t> below(const std::optional<uint64_t>& limit, uint64_t capacity) {
@@ -38,7 +38,7 @@ void MemoryLevels::clear() {
 void MemoryLevels::add(size_t level, const Limits& given) {
   Limits limits = given;
   for (auto* limit : {&limits.memory_bytes, &limits.high_bytes}) {
-    if (*limit) *limit = std::max(**limit, kLeastBytes);
+    if (*limit) *limit = std::max(**limit, kMinBytes);
   }
   if (level == 0) {
     own_ = limits;

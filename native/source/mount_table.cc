@@ -89,7 +89,7 @@ Result<MountTable> MountTable::read(int dir_fd, const std::string& file, const W
                       std::any_of(wanted.paths.begin(), wanted.paths.end(),
                                   [&](const std::string& path) { return is_at(line, path); }) ||
                       (wanted.id != 0 && parse_u64(word_at(line, 0)) == wanted.id);
-    if (keep && table.entries_.size() < kMostKept && (bytes += line.size()) < kMostBytes) {
+    if (keep && table.entries_.size() < kMaxEntries && (bytes += line.size()) < kMaxBytes) {
       if (auto entry = parse_mount(line)) table.entries_.push_back(std::move(*entry));
       return;
     }

@@ -46,11 +46,11 @@ class MountTable {
   /// From the text of mountinfo. Lines of an unknown shape are left out.
   static MountTable parse(std::string_view text);
 
-  /// From a file, however large it is. E2BIG: more than `kMostKept` mounts, or lines of
-  /// more than `kMostBytes`, would be kept. Any errno of openat(2) or pread(2).
+  /// From a file, however large it is. E2BIG: more than `kMaxEntries` mounts, or lines of
+  /// more than `kMaxBytes`, would be kept. Any errno of openat(2) or pread(2).
   static Result<MountTable> read(int dir_fd, const std::string& file, const Wanted& wanted);
-  static constexpr size_t kMostKept = 16384;
-  static constexpr size_t kMostBytes = size_t{4} << 20;
+  static constexpr size_t kMaxEntries = 16384;
+  static constexpr size_t kMaxBytes = size_t{4} << 20;
 
   const std::vector<MountEntry>& all() const { return entries_; }
   const MountEntry* by_id(uint64_t id) const;

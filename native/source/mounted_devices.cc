@@ -17,13 +17,13 @@ namespace vprocfs {
 namespace {
 
 constexpr uint64_t kEveryUs = 10'000'000;
-constexpr size_t kMostBytes = size_t{256} << 10;
+constexpr size_t kMaxTableBytes = size_t{256} << 10;
 
 /// The beginning of a file, in whole lines.
 std::string read_some(int dir_fd, const std::string& path) {
   const auto fd = open_file(dir_fd, path);
   if (!fd) return {};
-  std::string text(kMostBytes, '\0');
+  std::string text(kMaxTableBytes, '\0');
   size_t have = 0;
   while (have < text.size()) {
     const ssize_t n =

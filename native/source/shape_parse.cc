@@ -224,7 +224,7 @@ std::optional<HostZoneinfo> parse_zoneinfo(std::string_view text, uint64_t) {
 }
 
 std::optional<HostBuddyinfo> parse_buddyinfo(std::string_view text, uint64_t) {
-  constexpr size_t kMostOrders = 64;
+  constexpr size_t kMaxOrders = 64;
   std::string_view line = text.substr(0, text.find('\n'));
   // "Node 0, zone      DMA": all zones have the same columns.
   for (const std::string_view word : {"Node", "", "zone", ""}) {
@@ -232,7 +232,7 @@ std::optional<HostBuddyinfo> parse_buddyinfo(std::string_view text, uint64_t) {
     if (taken.empty() || (!word.empty() && taken != word)) return std::nullopt;
   }
   const size_t orders = count_words(line);
-  if (orders == 0 || orders > kMostOrders) return std::nullopt;
+  if (orders == 0 || orders > kMaxOrders) return std::nullopt;
   return HostBuddyinfo{orders};
 }
 

@@ -19,9 +19,9 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMostPaths = size_t{1} << 20;
-constexpr size_t kMostBytes = size_t{1} << 20;
-constexpr unsigned kMostDepth = 16;
+constexpr size_t kMaxPaths = size_t{1} << 20;
+constexpr size_t kMaxAttributeBytes = size_t{1} << 20;
+constexpr unsigned kMaxScanDepth = 16;
 /// A number that nobody knows makes us look again, but not more often than this.
 constexpr uint64_t kScanEveryMs = 1000;
 
@@ -75,7 +75,7 @@ Result<std::vector<SysfsTree::Name>> SysfsTree::names(const std::string& path) c
 
 void SysfsTree::scan_below(const std::string& path, unsigned depth) {
   const auto found = names(path);
-  if (!found || depth > kMostDepth) return;  // it went away meanwhile
+  if (!found || depth > kMaxScanDepth) return;  // it went away meanwhile
   for (const Name& entry : found.value()) {
     const std::string below = path + "/" + entry.name;
     if (!number_locked(below)) return;
@@ -105,7 +105,7 @@ std::optional<uint32_t> SysfsTree::number_locked(const std::string& path) {
     const auto it = paths_.find(number);
     if (it != paths_.end() && it->second == path) return number;
     if (it != paths_.end()) continue;
-    if (paths_.size() >= kMostPaths) return std::nullopt;
+    if (paths_.size() >= kMaxPaths) return std::nullopt;
     paths_.emplace(number, path);
     return number;
   }
@@ -172,7 +172,7 @@ Result<std::string> SysfsTree::read(const std::string& path) const {
     // ones are longer.
     if (n == 0 || have < 4096) break;
     if (have == out.size()) {
-      if (out.size() >= kMostBytes) return Error{EFBIG, path};
+      if (out.size() >= kMaxAttributeBytes) return Error{EFBIG, path};
       out.resize(out.size() * 2);
     }
   }

@@ -46,14 +46,14 @@ inline KeeperPacket fd_packet(KeeperMessage type, uint32_t kind, uint64_t key) {
 
 /// The answer to kWantKept: as many descriptors as there are tags.
 struct KeptPacket {
-  static constexpr uint32_t kMost = 32;
+  static constexpr uint32_t kMaxFds = 32;
   uint32_t type = static_cast<uint32_t>(KeeperMessage::kKept);
   uint32_t count = 0;
   uint64_t next = 0;  ///< the place to go on from; 0: that was all
   struct Tag {
     uint64_t key = 0;
     uint32_t kind = 0, padding = 0;
-  } tags[kMost];
+  } tags[kMaxFds];
 };
 
 /// What every version sends at least.

@@ -47,7 +47,8 @@ bool is_on(int fd, const std::string& device, unsigned type) {
 
 }  // namespace
 
-Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& wanted, size_t most) {
+Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& wanted,
+                                size_t max_bytes) {
   const std::string& path = wanted.path;
   const size_t slash = path.rfind('/');
   if (slash == path.npos || slash == 0) return Error{EINVAL, path};
@@ -68,7 +69,7 @@ Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& wan
   if (!file) return Error{errno, path};
   std::string text;
   char buffer[16384];
-  while (text.size() < most) {
+  while (text.size() < max_bytes) {
     const ssize_t n = ::read(file.get(), buffer, sizeof(buffer));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error{errno, path};

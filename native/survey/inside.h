@@ -22,6 +22,7 @@ struct MountedFile {
 /// path to the directory is resolved in the kernel's memory (Linux 5.12), where every place with a
 /// mount is cached. Errors: EAGAIN when that does not lead there, EXDEV when something else is
 /// there, ESRCH when the process is gone, else of openat(2) and read(2).
-Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& file, size_t most);
+Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& file,
+                                size_t max_bytes);
 
 }  // namespace vprocfs

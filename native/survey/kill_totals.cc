@@ -50,7 +50,7 @@ std::optional<KillTotals> KillTotals::parse(std::string_view text) {
     const auto id = ContainerId::parse(std::string(take_word(line)));
     const auto kills = parse_u64(take_word(line));
     const auto sequence = parse_u64(line);
-    valid = id && kills && sequence && out.entries.size() < kMost;
+    valid = id && kills && sequence && out.entries.size() < kMaxEntries;
     if (valid) out.entries[*id] = {*kills, *sequence};
   });
   return valid && whole ? std::optional<KillTotals>(std::move(out)) : std::nullopt;

@@ -15,7 +15,7 @@ namespace vprocfs {
 /// that counts do not decrease with the next worker.
 struct KillTotals {
   /// Containers that are remembered; there are not more in a survey.
-  static constexpr size_t kMost = 10000;
+  static constexpr size_t kMaxEntries = 10000;
 
   struct Entry {
     uint64_t kills = 0;

@@ -31,21 +31,21 @@ constexpr size_t kMountsAtOnce = 250;
 constexpr uint64_t kMountsWithinUs = 250'000;
 constexpr uint64_t kMountsRestFactor = 200;
 // Kills that containers which are not known yet are told of.
-constexpr size_t kMostKills = 1024;
+constexpr size_t kMaxKills = 1024;
 // Containers whose kills are remembered, but for those that are there.
-constexpr size_t kMostKnown = 1000;
+constexpr size_t kMaxRemembered = 1000;
 // Containers that are worth a thread of their own, and how many such there may be.
 constexpr size_t kRowsPerThread = 100;
-constexpr size_t kMostThreads = 4;
+constexpr size_t kMaxThreads = 4;
 
 /// Of all descriptors that this process may have. What answers requests needs them too.
 size_t descriptors() { return std::min<size_t>(descriptor_limit(), 1u << 20); }
 
 /// For how many containers descriptors are kept open.
-size_t most_kept() { return descriptors() / 16 / kFdsPerContainer; }
+size_t open_limit() { return descriptors() / 16 / kFdsPerContainer; }
 
 /// Of how many containers there is anything told; each takes one descriptor at least.
-size_t most_told() { return std::min<size_t>(10000, descriptors() / 32); }
+size_t row_limit() { return std::min<size_t>(10000, descriptors() / 32); }
 
 double seconds(uint64_t us) { return static_cast<double>(us) / 1e6; }
 
@@ -78,9 +78,9 @@ struct Surveyor::Member {
 
 Surveyor::Surveyor(Place place)
     : place_(std::move(place)),
-      most_kept_(most_kept()),
+      open_limit_(open_limit()),
       notifier_(make_inotify_notifier()),
-      census_(*place_.resolver, place_.procfs_fd, most_told(),
+      census_(*place_.resolver, place_.procfs_fd, row_limit(),
               {[this](Census::Discovered found) { add(std::move(found)); },
                [this](ContainerId id) { remove(id); }}),
       log_(place_.kills ? place_.kills : std::make_shared<HostLog>()) {
@@ -116,7 +116,7 @@ void Surveyor::add(Census::Discovered found) {
 void Surveyor::remember_kills() {
   if (!kills_fresh_) return;
   auto& entries = kill_totals_.entries;
-  for (auto entry = entries.begin(); entries.size() > kMostKnown && entry != entries.end();) {
+  for (auto entry = entries.begin(); entries.size() > kMaxRemembered && entry != entries.end();) {
     entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
   }
   // If it cannot be written, the next survey tries again.
@@ -183,12 +183,12 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member,
 bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
   bool keep = true;
   if (!member.source) {
-    keep = kept_.fetch_add(1) < most_kept_;
+    keep = open_count_.fetch_add(1) < open_limit_;
     // What is not kept would be watched in vain.
     auto opened = ContainerSource::open(*place_.mounts, member.description.paths,
                                         keep ? notifier_.get() : nullptr);
     if (!opened) {
-      --kept_;
+      --open_count_;
       return ends(opened.error());
     }
     member.source = std::move(opened.value());
@@ -196,7 +196,7 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
   const auto done = read_facts(*member.source, member, now_us, out);
   if (!keep) {
     member.source.reset();
-    --kept_;
+    --open_count_;
   }
   if (!done) return ends(done.error());
   member.cgroups.read(out);
@@ -231,9 +231,9 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
     }
   };
   const size_t cpus = std::max(std::thread::hardware_concurrency(), 1u);
-  const size_t most = std::min({kMostThreads, cpus, rows.size() / kRowsPerThread + 1});
+  const size_t threads = std::min({kMaxThreads, cpus, rows.size() / kRowsPerThread + 1});
   std::vector<Thread> others;
-  while (others.size() + 1 < most) {
+  while (others.size() + 1 < threads) {
     Thread other;
     if (!other.start(work)) break;
     others.push_back(std::move(other));
@@ -246,7 +246,7 @@ uint64_t Surveyor::read_all(std::vector<SurveyRow>& rows) {
 void Surveyor::remove(ContainerId id) {
   const auto member = members_.find(id);
   if (member == members_.end()) return;
-  if (member->second->source) --kept_;
+  if (member->second->source) --open_count_;
   members_.erase(member);
 }
 
@@ -257,7 +257,7 @@ Survey Surveyor::take() {
   for (OomKill& kill : log_->kills(kills_seen_)) {
     for (auto& [id, member] : members_) attribute(*member, kill);
     kills_.push_back(std::move(kill));
-    if (kills_.size() > kMostKills) kills_.pop_front();
+    if (kills_.size() > kMaxKills) kills_.pop_front();
   }
   census_.look(begin);
   remember_kills();

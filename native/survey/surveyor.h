@@ -79,7 +79,7 @@ class Surveyor {
   void count_mounts(uint64_t now_us);
 
   const Place place_;
-  const size_t most_kept_;
+  const size_t open_limit_;
   std::unique_ptr<ChangeNotifier> notifier_;
   Census census_;
   const std::shared_ptr<KillFeed> log_;
@@ -88,7 +88,7 @@ class Surveyor {
   KillTotals kill_totals_;     ///< kills by limits, in cgroups below containers' own
   bool kills_fresh_ = false;   ///< something was counted that is not in the file
   std::map<ContainerId, std::unique_ptr<Member>> members_;
-  std::atomic<size_t> kept_ = 0;
+  std::atomic<size_t> open_count_ = 0;
 };
 
 }  // namespace vprocfs

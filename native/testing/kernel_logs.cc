@@ -82,15 +82,15 @@ Napi::Value KernelLogsObject::add(const Napi::CallbackInfo& info) {
   return ValueMaker(info.Env()).integer(added);
 }
 
-/// (id, from, most) -> { texts, sequences, first, next }; null: there is no log
+/// (id, from, max_records) -> { texts, sequences, first, next }; null: there is no log
 Napi::Value KernelLogsObject::read(const Napi::CallbackInfo& info) {
   ValueReader reader(info.Env());
   const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
   const uint64_t from = reader.u64(info[1], "from");
-  const uint32_t most = reader.integer(info[2], "most", UINT32_MAX);
+  const uint32_t max_records = reader.integer(info[2], "max_records", UINT32_MAX);
   if (reader.failed()) return info.Env().Undefined();
   KernelLogs::Page page;
-  if (!logs_->read(id, from, most, page)) return info.Env().Null();
+  if (!logs_->read(id, from, max_records, page)) return info.Env().Null();
   const ValueMaker maker(info.Env());
   Napi::Object out = maker.object();
   out.Set("texts", maker.list(page.records, [&](const auto& r) { return maker.text(r.text); }));
@@ -192,14 +192,14 @@ Napi::Value KernelLogsObject::unread(const Napi::CallbackInfo& info) {
   return out;
 }
 
-/// (id, most) -> text
+/// (id, max_bytes) -> text
 Napi::Value KernelLogsObject::take(const Napi::CallbackInfo& info) {
   ValueReader reader(info.Env());
   const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
-  const uint32_t most = reader.integer(info[1], "most", UINT32_MAX);
+  const uint32_t max_bytes = reader.integer(info[1], "max_bytes", UINT32_MAX);
   if (reader.failed()) return info.Env().Undefined();
   const std::string text =
-      logs_->take(id, most, [this](KernelLogs::Place from, KernelLogs::Place to) {
+      logs_->take(id, max_bytes, [this](KernelLogs::Place from, KernelLogs::Place to) {
         from_ = from;
         to_ = to;
       });

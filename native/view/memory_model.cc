@@ -44,9 +44,9 @@ struct Cache {
       : file(std::min(kb(stat.file), m.used)),
         slab(std::min(kb(stat.slab_reclaimable), m.used - file)) {}
 
-  void cap(uint64_t most) {
-    file = std::min(file, most);
-    slab = std::min(slab, most - file);
+  void cap(uint64_t limit) {
+    file = std::min(file, limit);
+    slab = std::min(slab, limit - file);
   }
 };
 
@@ -63,9 +63,9 @@ void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryRoom& room, 
   m.buffers = of_host(host, "Buffers");
   const uint64_t all = saturating_add(of_host(host, "Cached"), of_host(host, "SReclaimable"));
   const uint64_t others = saturating_sub(all, cache.file + cache.slab);
-  const uint64_t most = host.value("MemAvailable").value_or(host_free);
-  m.free =
-      std::min(std::max(std::min(saturating_add(host_free, others), most), host_free), m.total);
+  const uint64_t available = host.value("MemAvailable").value_or(host_free);
+  m.free = std::min(std::max(std::min(saturating_add(host_free, others), available), host_free),
+                    m.total);
   cache.cap(saturating_sub(m.total, saturating_add(m.free, m.buffers)));
 }
 
@@ -139,13 +139,13 @@ void fill_hugetlb(MemoryModel& m, const Facts& facts) {
   const uint64_t page_kb = of_host(host, "Hugepagesize");
   const uint64_t host_pages = of_host(host, "HugePages_Total");
   const uint64_t host_free = of_host(host, "HugePages_Free");
-  const uint64_t most = page_kb == 0 ? 0 : m.total / page_kb;
+  const uint64_t max_pages = page_kb == 0 ? 0 : m.total / page_kb;
   if (const HugetlbFacts* limit = memory.limit_of_pages(page_kb)) {
     const HugePool pool = limited_pool(*limit, host_pages, host_free);
-    m.huge_pages = std::min(pool.pages, most);
+    m.huge_pages = std::min(pool.pages, max_pages);
     m.huge_pages_free = std::min(pool.free, m.huge_pages);
   } else {
-    m.huge_pages = std::min(host_pages, most);
+    m.huge_pages = std::min(host_pages, max_pages);
     m.huge_pages_free = std::min(host_free, m.huge_pages);
     m.huge_pages_reserved = std::min(of_host(host, "HugePages_Rsvd"), m.huge_pages_free);
     m.huge_pages_surplus = std::min(of_host(host, "HugePages_Surp"), m.huge_pages);

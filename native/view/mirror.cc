@@ -53,10 +53,10 @@ const MirrorRule* find_mirror_rule(std::string_view path) {
 }
 
 std::optional<uint32_t> number_after(std::string_view name, std::string_view prefix) {
-  constexpr size_t kMostDigits = 9;
+  constexpr size_t kMaxDigits = 9;
   if (!starts_with(name, prefix)) return std::nullopt;
   const std::string_view digits = name.substr(prefix.size());
-  if (digits.empty() || digits.size() > kMostDigits) return std::nullopt;
+  if (digits.empty() || digits.size() > kMaxDigits) return std::nullopt;
   uint32_t number = 0;
   for (const char c : digits) {
     if (!is_digit(c)) return std::nullopt;

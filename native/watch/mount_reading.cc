@@ -17,7 +17,7 @@ namespace {
 
 constexpr size_t kPiece = size_t{64} << 10;
 /// Mounts come in bursts (a runtime sets up a container): look once in a while, not for each.
-constexpr uint64_t kLeastRestUs = 10000;
+constexpr uint64_t kMinRestUs = 10000;
 /// How many times longer than a reading took its tenant then rests.
 constexpr uint64_t kRestFactor = 9;
 
@@ -128,7 +128,7 @@ void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
   const auto it = known_.find(reading.key);
   if (it == known_.end() || it->second.serial != reading.serial) return;
   Known& known = it->second;
-  known.not_before = now + kLeastRestUs;
+  known.not_before = now + kMinRestUs;
   if (!whole && !known.dirty) {
     known.dirty = true;
     ++dirty_;

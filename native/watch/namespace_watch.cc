@@ -15,16 +15,16 @@
 namespace vprocfs {
 namespace {
 
-constexpr size_t kMostKnown = 65536;
+constexpr size_t kMaxKnown = 65536;
 constexpr size_t kFdsPerKnown = 2;
 // Of the descriptors that this process may have, and of the known namespaces, one tenant's at most.
-constexpr size_t kShareOfAll = 8, kShareOfOne = 16, kLeastOfOne = 64, kMostOfOne = 1024;
+constexpr size_t kDescriptorShare = 8, kTenantShare = 16, kMinPerTenant = 64, kMaxPerTenant = 1024;
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
 
 /// For how many namespaces there are descriptors.
-size_t most_known() {
-  return std::min<size_t>(kMostKnown, descriptor_limit() / kShareOfAll / kFdsPerKnown);
+size_t known_limit() {
+  return std::min<size_t>(kMaxKnown, descriptor_limit() / kDescriptorShare / kFdsPerKnown);
 }
 
 }  // namespace
@@ -33,7 +33,7 @@ NamespaceWatch::NamespaceWatch(OnEvents on_events)
     : on_events_(std::move(on_events)),
       own_mounts_(namespace_of("self", "mnt")),
       own_pids_(namespace_of("self", "pid")),
-      limit_(most_known()),
+      limit_(known_limit()),
       tenants_(limit_) {}
 
 NamespaceWatch::~NamespaceWatch() { stop(); }
@@ -87,8 +87,8 @@ NamespaceWatch::State NamespaceWatch::state() const {
   const std::lock_guard lock(mutex_);
   State state = state_;
   state.known = known_.size();
-  state.most = limit_;
-  state.most_of_one = most_of_one();
+  state.limit = limit_;
+  state.tenant_limit = tenant_limit();
   return state;
 }
 
@@ -161,8 +161,8 @@ Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
   return key;
 }
 
-size_t NamespaceWatch::most_of_one() const {
-  return std::clamp(limit_ / kShareOfOne, kLeastOfOne, kMostOfOne);
+size_t NamespaceWatch::tenant_limit() const {
+  return std::clamp(limit_ / kTenantShare, kMinPerTenant, kMaxPerTenant);
 }
 
 bool NamespaceWatch::has_room(uint64_t tenant) {
@@ -170,7 +170,7 @@ bool NamespaceWatch::has_room(uint64_t tenant) {
   const size_t count = use == uses_.end() ? 0 : use->second.count;
   const bool full = known_.size() >= limit_;
   // There is always room for a tenant's first.
-  if ((!full || count == 0) && count < most_of_one()) return true;
+  if ((!full || count == 0) && count < tenant_limit()) return true;
   ++state_.refused;
   if (full) {
     full_ = true;

@@ -71,11 +71,11 @@ class NamespaceWatch {
 
   /// How it stands.
   struct State {
-    size_t known = 0;        ///< namespaces
-    size_t most = 0;         ///< that can be known
-    size_t most_of_one = 0;  ///< of one tenant
-    uint64_t refused = 0;    ///< times that there was no room for one, since the start
-    uint64_t shortages = 0;  ///< times that there was no descriptor or memory, since the start
+    size_t known = 0;         ///< namespaces
+    size_t limit = 0;         ///< that can be known
+    size_t tenant_limit = 0;  ///< of one tenant
+    uint64_t refused = 0;     ///< times that there was no room for one, since the start
+    uint64_t shortages = 0;   ///< times that there was no descriptor or memory, since the start
   };
   State state() const;
 
@@ -130,7 +130,7 @@ class NamespaceWatch {
   size_t choose(const std::vector<std::unique_ptr<Reading>>& readings) const;
   void finish(Reading& reading, bool whole, Events& out);
 
-  size_t most_of_one() const;
+  size_t tenant_limit() const;
   bool has_room(uint64_t tenant);
   void note_shortage();
   Result<bool> listen();

@@ -85,10 +85,10 @@ ProcessEvents::Event ProcessEvents::next() const {
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return {errno == ENOBUFS ? -1 : 0, 0};
     proc_event event;
-    constexpr size_t kLeast =
+    constexpr size_t kMinBytes =
         kEventAt + offsetof(proc_event, event_data) + sizeof(event.event_data.exec);
     // Only the kernel's word counts.
-    if (from.nl_pid != 0 || static_cast<size_t>(n) < kLeast) continue;
+    if (from.nl_pid != 0 || static_cast<size_t>(n) < kMinBytes) continue;
     std::memset(&event, 0, sizeof event);
     std::memcpy(&event, message + kEventAt,
                 std::min(sizeof event, static_cast<size_t>(n) - kEventAt));

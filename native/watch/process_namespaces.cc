@@ -13,7 +13,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr int kMostLevels = 64;  // the kernel allows 32
+constexpr int kMaxLevels = 64;  // the kernel allows 32
 
 uint64_t number_of(const Fd& fd) {
   struct stat st {};
@@ -51,7 +51,7 @@ Result<TenantNamespace> tenant_of(pid_t pid, uint64_t own) {
   if (!found.pids) return Error{is_shortage(errno) ? errno : ESRCH, path};
   found.number = number_of(found.pids);
   if (found.number == own) return TenantNamespace();
-  for (int level = 0; level < kMostLevels; ++level) {
+  for (int level = 0; level < kMaxLevels; ++level) {
     Fd around(::ioctl(found.pids.get(), kNsGetParent));
     if (!around && is_shortage(errno)) return Error{errno, path};
     // EPERM: what is around it is not below ours.

@@ -14,8 +14,8 @@ namespace vprocfs {
 /// tenant's namespace is held open while it is in use and for a while afterwards. Not thread-safe.
 class Tenants {
  public:
-  /// `most`: beyond so many, none is kept longer than it is in use.
-  explicit Tenants(size_t most) : limit_(most) {}
+  /// `limit`: beyond so many, none is kept longer than it is in use.
+  explicit Tenants(size_t limit) : limit_(limit) {}
 
   /// The key: below 2^52, and its lower 32 bits are the number of the namespace. 0: the host.
   uint64_t key_of(TenantNamespace tenant, uint64_t now_us);

@@ -127,7 +127,7 @@ Desk::End serve(Desk& desk, const uint8_t* text) {
     } else if (!reply(desk, listener, end)) {
       return end;
     }
-    if (calls >= desk.most_calls || boottime_us() >= desk.until_us) return Desk::kServed;
+    if (calls >= desk.max_calls || boottime_us() >= desk.until_us) return Desk::kServed;
     if (!next_call(desk, listener)) return Desk::kServed;
     if (!suits(desk, last)) return Desk::kReturned;
   }

@@ -145,11 +145,11 @@ export class Watcher {
   }
 
   state(): WatcherState {
-    const { known, most, mostOfOne, refused, shortages } = this.#watch.state();
+    const { known, limit, tenantLimit, refused, shortages } = this.#watch.state();
     return {
       followed: known,
-      followLimit: most,
-      tenantLimit: mostOfOne,
+      followLimit: limit,
+      tenantLimit,
       ...this.#queue.state(),
       hung: this.#visits.hung,
       refused,

@@ -136,9 +136,9 @@ export interface WatchEvent {
 export interface WatchState {
   /** Gauges: namespaces that are known, and how many can be. */
   readonly known: number;
-  readonly most: number;
+  readonly limit: number;
   /** How many one tenant's can be. */
-  readonly mostOfOne: number;
+  readonly tenantLimit: number;
   /** Times that there was no room for one: its tenant had its share, or all were taken. */
   readonly refused: number;
   /** Times that no descriptor or no memory was to be had. */

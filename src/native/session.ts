@@ -268,5 +268,5 @@ export interface NativeSession {
    * The kernel log of a container from a record on, at most so many. Rejects with an Error with
    * `code`: ESRCH where there is no such container, ENOTSUP where containers have no logs.
    */
-  kernelLog(id: string, from: number, most: number): Promise<KernelLogPage>;
+  kernelLog(id: string, from: number, limit: number): Promise<KernelLogPage>;
 }

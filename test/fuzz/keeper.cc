@@ -56,7 +56,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
       default:
         break;
     }
-    if (fd_store.size() > FdStoreTable::kMost) std::abort();
+    if (fd_store.size() > FdStoreTable::kCapacity) std::abort();
   }
   for (const uint64_t key : kept) fd_store.forget(key);
   if (fd_store.size() != 0) std::abort();

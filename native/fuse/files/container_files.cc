@@ -65,7 +65,7 @@ CachedTextPtr ContainerFiles::mirror_text(uint32_t number) {
 
 CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text, bool moves,
                                               uint64_t now_us) {
-  constexpr size_t kMostBytes = size_t{256} << 10, kOverhead = 128;
+  constexpr size_t kMaxMirrorBytes = size_t{256} << 10, kOverhead = 128;
   const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
   const std::lock_guard lock(mutex_);
   CachedTextPtr& present = mirrored_[number];
@@ -78,7 +78,7 @@ CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
   if (present) mirrored_bytes_ -= room_of(present);
   present = made;
   mirrored_bytes_ += room_of(present);
-  while (mirrored_bytes_ > kMostBytes && mirrored_.size() > 1) {
+  while (mirrored_bytes_ > kMaxMirrorBytes && mirrored_.size() > 1) {
     const auto oldest = std::min_element(
         mirrored_.begin(), mirrored_.end(),
         [&](const auto& a, const auto& b) { return a.second->taken_us < b.second->taken_us; });

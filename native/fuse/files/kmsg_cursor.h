@@ -35,8 +35,8 @@ inline constexpr uint64_t kSoughtOffset = 1;
 /// does not take long. `furthest` is the highest offset that a reader of it has; the kernel takes
 /// no size beyond 63 bits.
 constexpr uint64_t kmsg_size(uint64_t furthest) {
-  constexpr uint64_t kMost = uint64_t{1} << 62;
-  return (uint64_t{16} << 20) + (furthest < kMost ? furthest : kMost);
+  constexpr uint64_t kMaxOffset = uint64_t{1} << 62;
+  return (uint64_t{16} << 20) + (furthest < kMaxOffset ? furthest : kMaxOffset);
 }
 
 }  // namespace vprocfs

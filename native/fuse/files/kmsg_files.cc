@@ -16,7 +16,7 @@ namespace {
 
 /// What a tenant may write at once, and how soon it may write one more record.
 constexpr uint64_t kBurst = 256, kRefillUs = 16'000;
-constexpr size_t kMostAllowances = 4096;
+constexpr size_t kMaxAllowances = 4096;
 
 }  // namespace
 
@@ -163,13 +163,13 @@ uint64_t KmsgFiles::furthest_locked(NodeId node) const {
 
 bool KmsgFiles::take_allowance_locked(ContainerId tenant) {
   const uint64_t now = boottime_us();
-  if (allowances_.size() >= kMostAllowances && allowances_.count(tenant) == 0) {
+  if (allowances_.size() >= kMaxAllowances && allowances_.count(tenant) == 0) {
     // Who has all of it back is as good as forgotten.
     for (auto it = allowances_.begin(); it != allowances_.end();) {
       const bool full = now - it->second.at_us > kBurst * kRefillUs;
       it = full ? allowances_.erase(it) : std::next(it);
     }
-    if (allowances_.size() >= kMostAllowances) return false;
+    if (allowances_.size() >= kMaxAllowances) return false;
   }
   const auto [it, is_new] = allowances_.try_emplace(tenant);
   Allowance& allowance = it->second;

@@ -11,9 +11,9 @@ namespace vprocfs {
 namespace {
 
 /// Readers of one tenant that may wait for records.
-constexpr size_t kMostParked = 256;
+constexpr size_t kMaxParkedPerTenant = 256;
 /// More than this of /proc/kmsg is not given at once.
-constexpr size_t kMostTaken = size_t{64} << 10;
+constexpr size_t kMaxTakenBytes = size_t{64} << 10;
 
 KernelLogs::Place place_of(const KmsgCursor& cursor) {
   return {cursor.next, static_cast<uint16_t>(cursor.offset)};
@@ -65,13 +65,13 @@ bool KmsgFiles::answer_record_locked(KmsgFile& file, const Read& read) {
 
 bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   const ContainerId id = file.container->id();
-  const size_t most = std::min(read.size, kMostTaken);
+  const size_t max_bytes = std::min(read.size, kMaxTakenBytes);
   KmsgState to = file.now();
   std::string text;
   if (to.request == read.identity()) {
     text = logs_.again(id, place_of(to.before), place_of(to.after));
   } else {
-    text = logs_.take(id, most, [&](KernelLogs::Place begin, KernelLogs::Place end) {
+    text = logs_.take(id, max_bytes, [&](KernelLogs::Place begin, KernelLogs::Place end) {
       to.request = read.identity();
       to.before = cursor_of(begin);
       to.after = cursor_of(end);
@@ -90,7 +90,7 @@ bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
 
 bool KmsgFiles::may_park_locked(const KmsgFile& file) const {
   const auto it = parked_of_.find(file.container->tenant().id());
-  return it == parked_of_.end() || it->second < kMostParked;
+  return it == parked_of_.end() || it->second < kMaxParkedPerTenant;
 }
 
 void KmsgFiles::park_locked(const Read& read, const FilePtr& file) {

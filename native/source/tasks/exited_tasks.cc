@@ -13,7 +13,7 @@ namespace vprocfs {
 namespace {
 
 // About a megabyte of the kernel's memory.
-constexpr uint32_t kMostTasks = 4096;
+constexpr uint32_t kMaxTasks = 4096;
 
 Result<ExitLayout> exit_layout(const KernelTypes& types) {
   ExitLayout out{};
@@ -39,7 +39,7 @@ Result<std::unique_ptr<ExitedTasks>> ExitedTasks::open(int sysfs_fd) {
   if (!constants) return constants.error();
   auto out = std::make_unique<ExitedTasks>();
   auto map =
-      make_bpf_map(BPF_MAP_TYPE_LRU_HASH, sizeof(uint32_t), sizeof(ExitedTask), kMostTasks, 0);
+      make_bpf_map(BPF_MAP_TYPE_LRU_HASH, sizeof(uint32_t), sizeof(ExitedTask), kMaxTasks, 0);
   if (!map) return map.error();
   out->map_ = std::move(map.value());
   BpfProgram program(kExitsInstructions, kExitsReferences);

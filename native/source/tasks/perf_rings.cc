@@ -21,7 +21,7 @@ namespace {
 /// PERF_SAMPLE_CGROUP, since Linux 5.7.
 constexpr uint64_t kSampleCgroup = 1U << 21;
 /// Of all rings together; of one at least and at most.
-constexpr size_t kAllBytes = 4 << 20, kLeastBytes = 16 << 10, kMostBytes = 128 << 10;
+constexpr size_t kTotalBytes = 4 << 20, kMinRingBytes = 16 << 10, kMaxRingBytes = 128 << 10;
 
 template <typename T>
 T value_at(std::string_view bytes, size_t at) {
@@ -31,8 +31,8 @@ T value_at(std::string_view bytes, size_t at) {
 }
 
 size_t ring_bytes(size_t cpus) {
-  size_t bytes = kMostBytes;
-  while (bytes > kLeastBytes && bytes * cpus > kAllBytes) bytes /= 2;
+  size_t bytes = kMaxRingBytes;
+  while (bytes > kMinRingBytes && bytes * cpus > kTotalBytes) bytes /= 2;
   return std::max(bytes, static_cast<size_t>(::sysconf(_SC_PAGESIZE)));
 }
 

@@ -27,11 +27,11 @@ constexpr size_t kMaxCgroups = 4096;
 constexpr size_t kMaxOpenCgroups = 512;
 /// Cgroups that are looked into however late it is: where the walk ends, tasks are missing in every
 /// pass, unlike those that a pass does not reach.
-constexpr size_t kLeastCgroups = 64;
+constexpr size_t kMinCgroups = 64;
 /// Tasks between two looks at the clock.
 constexpr size_t kClockEvery = 16;
 /// What a pass may take for one container, however many there are.
-constexpr uint64_t kLeastShareUs = 500;
+constexpr uint64_t kMinShareUs = 500;
 
 /// What a pass is charged for: its own work, not how long others kept the CPU from it, or a busy
 /// node would be shown estimates.
@@ -83,7 +83,7 @@ class ScanTaskCounter : public TaskCounter {
       }
       if (!late) {
         const uint64_t left = now < end ? end - now : 0;
-        const uint64_t share = std::max(left / (cgroups.size() - i), kLeastShareUs);
+        const uint64_t share = std::max(left / (cgroups.size() - i), kMinShareUs);
         last.count = count_one(cgroups[at], now + share, last.active);
       }
       out[at] = last.count;
@@ -126,7 +126,7 @@ class ScanTaskCounter : public TaskCounter {
       if (file && buffer_.read_pieces(file.value().get()) == 0) take_tids(buffer_.text(), tids);
       // A directory has a link from each one in it, so that most need not be listed.
       if (::fstat(at.get(), &st) != 0 || st.st_nlink == 2) continue;
-      if (seen + todo.size() >= kLeastCgroups && spent_us() >= until_us) continue;
+      if (seen + todo.size() >= kMinCgroups && spent_us() >= until_us) continue;
       for (const auto& name : directories_in(at.get())) {
         if (todo.size() >= kMaxOpenCgroups) break;
         Fd child(::openat(at.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
