@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "container/crowd.h"
+#include "container/fair_share.h"
 
 namespace vprocfs {
 
@@ -38,9 +38,9 @@ void bound_descriptors(uint64_t descriptors, uint64_t triggers_each, Bounds& bou
 /// Thread-safe.
 class Commons {
  public:
-  /// `cpu_each_us`, `cpu_all_us` as Crowd has them.
+  /// `cpu_each_us`, `cpu_all_us` as FairShare has them.
   explicit Commons(const Bounds& bounds, uint64_t cpu_each_us = 0, uint64_t cpu_all_us = 0)
-      : bounds_(bounds), crowd_(cpu_each_us, cpu_all_us) {}
+      : bounds_(bounds), fair_share_(cpu_each_us, cpu_all_us) {}
 
   const Bound& bound(Resource r) const { return bounds_[index(r)]; }
   uint64_t used(Resource r) const { return used_[index(r)].load(std::memory_order_relaxed); }
@@ -48,7 +48,7 @@ class Commons {
   uint64_t refused(Resource r) const { return refused_[index(r)].load(std::memory_order_relaxed); }
   /// How often of these the tenant had less than `each`, and others had the rest.
   uint64_t short_of(Resource r) const { return short_[index(r)].load(std::memory_order_relaxed); }
-  Crowd& crowd() { return crowd_; }
+  FairShare& fair_share() { return fair_share_; }
 
  private:
   friend class Stake;
@@ -56,7 +56,7 @@ class Commons {
 
   const Bounds bounds_;
   std::array<std::atomic<uint64_t>, kResources> used_{}, refused_{}, short_{};
-  Crowd crowd_;
+  FairShare fair_share_;
 };
 
 /// What one tenant has of them. Thread-safe; borrows the commons.
@@ -78,7 +78,7 @@ class Stake {
   void note(Resource r, uint64_t more);
   void give(Resource r, uint64_t less = 1);
   /// nullptr: nothing is bounded.
-  Crowd* crowd() const { return commons_ == nullptr ? nullptr : &commons_->crowd(); }
+  FairShare* fair_share() const { return commons_ == nullptr ? nullptr : &commons_->fair_share(); }
   /// Counts a refusal that was found out by other means.
   void refuse(Resource r);
 

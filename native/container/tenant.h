@@ -51,7 +51,7 @@ class Tenant {
   /// The same while others want the CPUs, too (rivals()).
   Budget& cpu_beside_others() { return cpu_beside_others_; }
   /// What CPU time counts for there, µs.
-  uint64_t counted_us(uint64_t took_us) const { return in_crowd_.counted_us(took_us); }
+  uint64_t counted_us(uint64_t took_us) const { return fair_share_.counted_us(took_us); }
   Rivals& rivals() { return rivals_; }
   /// Others have come: what it had before is not held against it.
   void meet_rivals(uint64_t now_us) { cpu_beside_others_.forgive(now_us, kOwedToOthersUs); }
@@ -62,8 +62,8 @@ class Tenant {
   /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
   /// the tenant may soon be over its budget of CPU time.
   void begin_lap(CpuLaps& laps) {
-    // With much weight one piece that is measured for sixteen would be owed for long.
-    laps.begin(in_crowd_.is_crowded() || cpu_.is_low() ||
+    // When CPU time is scaled up, charging one measured piece for sixteen would be a debt for long.
+    laps.begin(fair_share_.is_scaled() || cpu_.is_low() ||
                (cpu_beside_others_.is_low() && rivals_.seen()));
   }
   /// `is_usual`: what it takes is what its requests take.
@@ -71,8 +71,8 @@ class Tenant {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
     const uint64_t now_us = boottime_us();
-    if (Crowd* const crowd = stake_.crowd(); crowd != nullptr) {
-      in_crowd_.note(*crowd, now_us, took_us);
+    if (FairShare* const fair_share = stake_.fair_share(); fair_share != nullptr) {
+      fair_share_.note(*fair_share, now_us, took_us);
     }
     cpu_.charge(now_us, took_us);
     cpu_beside_others_.charge(now_us, counted_us(took_us));
@@ -103,7 +103,7 @@ class Tenant {
   Budget renders_, calls_, cpu_, cpu_beside_others_;
   Rivals rivals_;
   std::atomic<uint64_t> charged_us_{0};
-  CrowdMember in_crowd_;
+  FairShareMember fair_share_;
   std::atomic<uint64_t> usual_lap_us_{20};
 };
 

@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/cpu_laps.h"
 #include "container/budget.h"
-#include "container/crowd.h"
+#include "container/fair_share.h"
 #include "container/rivals.h"
 #include "testing/values.h"
 
@@ -97,7 +97,7 @@ Napi::Value find_rivals(const Napi::CallbackInfo& info) {
   return out;
 }
 
-Napi::Value crowd_cpu(const Napi::CallbackInfo& info) {
+Napi::Value fair_share_cpu(const Napi::CallbackInfo& info) {
   constexpr uint64_t kSteps = 50;
   const Napi::Env env = info.Env();
   ValueReader reader(env);
@@ -112,23 +112,23 @@ Napi::Value crowd_cpu(const Napi::CallbackInfo& info) {
   const bool kept = info[4].ToBoolean();
   const ValueMaker maker(env);
   const Napi::Array out = Napi::Array::New(env);
-  Crowd crowd(each_us, all_us);
-  std::vector<CrowdMember> members(wanted_us.size());
+  FairShare fair_share(each_us, all_us);
+  std::vector<FairShareMember> members(wanted_us.size());
   uint64_t sum_us = 0;
   for (uint64_t step = kSteps; step < (windows + 1) * kSteps; ++step) {
-    const uint64_t now_us = step * Crowd::kWindowUs / kSteps;
+    const uint64_t now_us = step * FairShare::kWindowUs / kSteps;
     for (size_t i = 0; i < members.size(); ++i) {
       // Begins the member's window, and with it its share.
-      members[i].note(crowd, now_us, 0);
-      const uint64_t counts = std::max<uint64_t>(1, members[i].counted_us(Crowd::kWhole));
-      const uint64_t may_us = kept ? each_us * Crowd::kWhole / counts : wanted_us[i];
+      members[i].note(fair_share, now_us, 0);
+      const uint64_t counts = std::max<uint64_t>(1, members[i].counted_us(FairShare::kWhole));
+      const uint64_t may_us = kept ? each_us * FairShare::kWhole / counts : wanted_us[i];
       const uint64_t took_us =
-          std::min(wanted_us[i], may_us) * (Crowd::kWindowUs / kSteps) / 1'000'000;
-      members[i].note(crowd, now_us, took_us);
+          std::min(wanted_us[i], may_us) * (FairShare::kWindowUs / kSteps) / 1'000'000;
+      members[i].note(fair_share, now_us, took_us);
       sum_us += took_us;
     }
     if (step % kSteps == kSteps - 1) {
-      out.Set(out.Length(), maker.integer(sum_us * 1'000'000 / Crowd::kWindowUs));
+      out.Set(out.Length(), maker.integer(sum_us * 1'000'000 / FairShare::kWindowUs));
       sum_us = 0;
     }
   }

@@ -18,6 +18,6 @@ Napi::Value find_rivals(const Napi::CallbackInfo& info);
 
 /// (each, all: µs a second, wants: µs a second[], windows, kept) -> what tenants that want so much
 /// take together in each window, µs a second. `kept`: they are kept to their share.
-Napi::Value crowd_cpu(const Napi::CallbackInfo& info);
+Napi::Value fair_share_cpu(const Napi::CallbackInfo& info);
 
 }  // namespace vprocfs

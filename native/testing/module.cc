@@ -25,7 +25,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("sysinfoFixture", Napi::Function::New<sysinfo_fixture>(env));
   testing.Set("stabilised", Napi::Function::New<stabilised>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
-  testing.Set("crowdCpu", Napi::Function::New<crowd_cpu>(env));
+  testing.Set("fairShareCpu", Napi::Function::New<fair_share_cpu>(env));
   testing.Set("spendBudget", Napi::Function::New<spend_budget>(env));
   testing.Set("chargeLaps", Napi::Function::New<charge_laps>(env));
   testing.Set("findRivals", Napi::Function::New<find_rivals>(env));

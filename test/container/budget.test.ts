@@ -74,7 +74,7 @@ it.each([
   { what: "four hundred that hammer, on eight CPUs", wants: Array(400).fill(1), all: 4, takes: 2 },
 ])("tenants take what all may have together: $what", ({ wants, takes, all = 1 }) => {
   const wanted = wants.map((cpus: number) => cpus * S);
-  const taken = native.crowdCpu(HALF, all * HALF, wanted, 40, true).slice(20);
+  const taken = native.fairShareCpu(HALF, all * HALF, wanted, 40, true).slice(20);
   const average = taken.reduce((sum, one) => sum + one, 0) / taken.length / S;
   expect(average).toBeGreaterThan(0.75 * takes);
   expect(average).toBeLessThan(1.1 * takes);
@@ -82,7 +82,7 @@ it.each([
 });
 
 it("the share of tenants that nobody keeps to it does not shrink to nothing", () => {
-  const [first = 0] = native.crowdCpu(HALF, HALF, [S, S], 20, false).slice(-1);
+  const [first = 0] = native.fairShareCpu(HALF, HALF, [S, S], 20, false).slice(-1);
   expect(first).toBe(2 * S);
 });
 

@@ -361,10 +361,10 @@ interface Testing {
    */
   chargeLaps(exactly: boolean, pieces: readonly (readonly [payer: number, us: number])[]): number[];
   /**
-   * What tenants that want so much CPU time take together in each window (native/container/crowd.h),
+   * What tenants that want so much CPU time take together in each window (native/container/fair_share.h),
    * µs a second; `isKept`: they are kept to their share.
    */
-  crowdCpu(
+  fairShareCpu(
     each: number,
     all: number,
     wants: readonly number[],
@@ -503,7 +503,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   renderFixture: "function",
   sysinfoFixture: "function",
   stabilised: "function",
-  crowdCpu: "function",
+  fairShareCpu: "function",
   readLxcRequest: "function",
   pendingCallAfter: "function",
   spendBudget: "function",
