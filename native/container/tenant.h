@@ -8,9 +8,9 @@
 #include "base/cpu_laps.h"
 #include "container/budget.h"
 #include "container/commons.h"
+#include "container/cpu_contention.h"
 #include "container/gate.h"
 #include "container/id.h"
-#include "container/rivals.h"
 
 namespace vprocfs {
 
@@ -27,7 +27,7 @@ class Tenant {
  public:
   /// A half: when a tenant had a whole CPU at the service's weight, other containers' threads
   /// waited up to 350 ms on a machine with two CPUs.
-  static constexpr uint64_t kOthersPart = 2;
+  static constexpr uint64_t kContendedDivisor = 2;
 
   /// `commons` as Stake has it.
   Tenant(ContainerId id, Commons* commons, const TenantRates& rates)
@@ -36,7 +36,7 @@ class Tenant {
         renders_(rates.renders),
         calls_(rates.calls),
         cpu_(rates.cpu_us),
-        cpu_beside_others_(rates.cpu_us / kOthersPart) {}
+        contended_cpu_(rates.cpu_us / kContendedDivisor) {}
 
   /// Of the outermost container.
   ContainerId id() const { return id_; }
@@ -48,23 +48,23 @@ class Tenant {
   Budget& calls() { return calls_; }
   /// CPU time that its requests take, µs.
   Budget& cpu() { return cpu_; }
-  /// The same while others want the CPUs, too (rivals()).
-  Budget& cpu_beside_others() { return cpu_beside_others_; }
-  /// What CPU time counts for there, µs.
+  /// The same while others want the CPUs, too (contention()).
+  Budget& contended_cpu() { return contended_cpu_; }
+  /// What CPU time counts for then, µs.
   uint64_t counted_us(uint64_t took_us) const { return fair_share_.counted_us(took_us); }
-  Rivals& rivals() { return rivals_; }
-  /// Others have come: what it had before is not held against it.
-  void meet_rivals(uint64_t now_us) { cpu_beside_others_.forgive(now_us, kOwedToOthersUs); }
+  CpuContention& contention() { return contention_; }
+  /// Others have begun to compete: of what the tenant used before, only a little counts.
+  void start_contention(uint64_t now_us) { contended_cpu_.forgive(now_us, kContendedDebtUs); }
   /// CPU time that it was charged, µs.
   uint64_t charged_us() const { return charged_us_.load(std::memory_order_relaxed); }
   /// False: nothing of its CPU time is spent. Takes no lock.
-  bool may_be_over() const { return cpu_.is_low() || cpu_beside_others_.is_low(); }
+  bool may_be_over() const { return cpu_.is_low() || contended_cpu_.is_low(); }
   /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
   /// the tenant may soon be over its budget of CPU time.
   void begin_lap(CpuLaps& laps) {
     // When CPU time is scaled up, charging one measured piece for sixteen would be a debt for long.
     laps.begin(fair_share_.is_scaled() || cpu_.is_low() ||
-               (cpu_beside_others_.is_low() && rivals_.seen()));
+               (contended_cpu_.is_low() && contention_.seen()));
   }
   /// `is_usual`: what it takes is what its requests take.
   void charge_lap(CpuLaps& laps, bool is_usual = true) {
@@ -75,7 +75,7 @@ class Tenant {
       fair_share_.note(*fair_share, now_us, took_us);
     }
     cpu_.charge(now_us, took_us);
-    cpu_beside_others_.charge(now_us, counted_us(took_us));
+    contended_cpu_.charge(now_us, counted_us(took_us));
     charged_us_.fetch_add(took_us, std::memory_order_relaxed);
     if (!is_usual) return;
     const uint64_t before_us = usual_lap_us_.load(std::memory_order_relaxed);
@@ -95,13 +95,13 @@ class Tenant {
   uint64_t swept_us = 0;
 
  private:
-  static constexpr int64_t kOwedToOthersUs = 20'000;
+  static constexpr int64_t kContendedDebtUs = 20'000;
 
   const ContainerId id_;
   Stake stake_;
   Gate gate_;
-  Budget renders_, calls_, cpu_, cpu_beside_others_;
-  Rivals rivals_;
+  Budget renders_, calls_, cpu_, contended_cpu_;
+  CpuContention contention_;
   std::atomic<uint64_t> charged_us_{0};
   FairShareMember fair_share_;
   std::atomic<uint64_t> usual_lap_us_{20};

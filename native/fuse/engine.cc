@@ -33,9 +33,9 @@ Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
 
 /// What all tenants together have while others want the CPUs: a quarter of them, or what one of
 /// them may have.
-uint64_t total_cpu_limit_us(uint64_t cpu_us_of_one) {
+uint64_t total_cpu_limit_us(uint64_t tenant_cpu_us) {
   const auto cpus = static_cast<uint64_t>(std::max(1L, ::sysconf(_SC_NPROCESSORS_ONLN)));
-  return std::max(cpu_us_of_one / Tenant::kOthersPart, cpus * 1'000'000 / 4);
+  return std::max(tenant_cpu_us / Tenant::kContendedDivisor, cpus * 1'000'000 / 4);
 }
 
 }  // namespace
@@ -107,8 +107,9 @@ void Engine::limits_changed() {
 
 Result<bool> Engine::prepare() {
   const uint64_t cpu_us = options_.server.cpu_us_per_second;
-  commons_ = std::make_unique<Commons>(bounds_of(options_.server, raise_descriptor_limit()),
-                                       cpu_us / Tenant::kOthersPart, total_cpu_limit_us(cpu_us));
+  commons_ =
+      std::make_unique<Commons>(bounds_of(options_.server, raise_descriptor_limit()),
+                                cpu_us / Tenant::kContendedDivisor, total_cpu_limit_us(cpu_us));
   auto host = Host::open();
   if (!host) return host.error();
   host_ = std::move(host.value());

@@ -106,24 +106,25 @@ Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Wor
   });
 }
 
-bool Turns::has_rivals(Tenant& tenant) {
-  if (!tenant.cpu_beside_others().is_low()) return false;
+bool Turns::is_contended(Tenant& tenant) {
+  if (!tenant.contended_cpu().is_low()) return false;
   const uint64_t now_us = boottime_us();
-  Rivals& rivals = tenant.rivals();
-  if (rivals.claim(now_us)) {
+  CpuContention& contention = tenant.contention();
+  if (contention.claim(now_us)) {
     const auto outermost = registry_.by_id(tenant.id());
     Container* container = outermost ? outermost.value().get() : nullptr;
-    rivals.note(Rivals::use_of(host_, container, tenant), [&] { tenant.meet_rivals(now_us); });
+    contention.note(CpuContention::use_of(host_, container, tenant),
+                    [&] { tenant.start_contention(now_us); });
   }
-  return rivals.any(now_us);
+  return contention.any(now_us);
 }
 
 Turns::Loan Turns::borrow(Tenant& tenant) {
   // Each borrows what one usually takes, so that they come due one after the other.
   const uint64_t lap_us = tenant.usual_lap_us();
-  const bool beside = has_rivals(tenant);
-  Budget& budget = beside ? tenant.cpu_beside_others() : tenant.cpu();
-  const uint64_t lent_us = beside ? tenant.counted_us(lap_us) : lap_us;
+  const bool contended = is_contended(tenant);
+  Budget& budget = contended ? tenant.contended_cpu() : tenant.cpu();
+  const uint64_t lent_us = contended ? tenant.counted_us(lap_us) : lap_us;
   return {&budget, budget.lend(boottime_us(), lent_us), lent_us};
 }
 

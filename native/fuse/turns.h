@@ -65,8 +65,8 @@ class Turns {
   Holder holder_of(const Request& r) const;
   /// False when its tenant has too many requests that wait.
   static bool may_wait(const ContainerPtr& container);
-  /// Whether others want the CPUs, and the tenant has had its part of them.
-  bool has_rivals(Tenant& tenant);
+  /// Whether others want the CPUs, and the tenant has used up its part of them.
+  bool is_contended(Tenant& tenant);
   /// What is lent to a request that waits.
   struct Loan {
     Budget* budget = nullptr;

@@ -7,8 +7,8 @@
 #include "base/clock.h"
 #include "base/cpu_laps.h"
 #include "container/budget.h"
+#include "container/cpu_contention.h"
 #include "container/fair_share.h"
-#include "container/rivals.h"
 #include "testing/values.h"
 
 namespace vprocfs {
@@ -75,10 +75,10 @@ Napi::Value charge_laps(const Napi::CallbackInfo& info) {
   return out;
 }
 
-Napi::Value find_rivals(const Napi::CallbackInfo& info) {
+Napi::Value find_contention(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ValueReader reader(env);
-  Rivals rivals;
+  CpuContention contention;
   const Napi::Array out = Napi::Array::New(env);
   reader.each(info[0], "uses", [&](Napi::Value step) {
     const Napi::Object of = reader.object(step, "use");
@@ -88,9 +88,9 @@ Napi::Value find_rivals(const Napi::CallbackInfo& info) {
     }
     if (reader.failed()) return;
     bool are_new = false;
-    rivals.note(Rivals::Use{use[0], use[1], use[2], use[3], use[4], use[5]},
-                [&] { are_new = true; });
-    const char* found = are_new ? "new" : rivals.any(use[0]) ? "some" : "none";
+    contention.note(CpuContention::Use{use[0], use[1], use[2], use[3], use[4], use[5]},
+                    [&] { are_new = true; });
+    const char* found = are_new ? "new" : contention.any(use[0]) ? "some" : "none";
     out.Set(out.Length(), Napi::String::New(env, found));
   });
   if (reader.failed()) return env.Undefined();

@@ -14,7 +14,7 @@ Napi::Value charge_laps(const Napi::CallbackInfo& info);
 
 /// (uses: [at µs, CPUs, idle µs, of the kernel, for requests, of the tenant][]) -> after each,
 /// whether others want the CPUs: "none", "some", or "new" if they did not before.
-Napi::Value find_rivals(const Napi::CallbackInfo& info);
+Napi::Value find_contention(const Napi::CallbackInfo& info);
 
 /// (each, all: µs a second, wants: µs a second[], windows, kept) -> what tenants that want so much
 /// take together in each window, µs a second. `kept`: they are kept to their share.

@@ -28,7 +28,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("fairShareCpu", Napi::Function::New<fair_share_cpu>(env));
   testing.Set("spendBudget", Napi::Function::New<spend_budget>(env));
   testing.Set("chargeLaps", Napi::Function::New<charge_laps>(env));
-  testing.Set("findRivals", Napi::Function::New<find_rivals>(env));
+  testing.Set("findContention", Napi::Function::New<find_contention>(env));
   testing.Set("pendingCallAfter", Napi::Function::New<pending_call_after>(env));
   testing.Set("nameCall", Napi::Function::New<name_call>(env));
   testing.Set("encodeSysinfo", Napi::Function::New<encode_sysinfo>(env));

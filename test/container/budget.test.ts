@@ -104,13 +104,13 @@ it.each<[what: string, cpus: number, idle: number, requests: number, tenant: num
     ["its requests have all of the only CPU", 1, 0, 0.9 * S, 0.1 * S, true],
     ["what was charged began anew", 2, 0, -5 * S, 0.75 * S, true],
   ],
-)("a tenant has rivals: %s", (_, cpus, idle, requests, tenant, yes) => {
+)("others compete with a tenant: %s", (_, cpus, idle, requests, tenant, yes) => {
   const start = [10 * S, cpus, 7 * S, 3 * S, 6 * S, 5 * S] as const;
   const then = [11 * S, cpus, 7 * S + idle, 3.02 * S, 6 * S + requests, 5 * S + tenant] as const;
-  expect(native.findRivals([start, then])).toEqual(["none", yes ? "new" : "none"]);
+  expect(native.findContention([start, then])).toEqual(["none", yes ? "new" : "none"]);
 });
 
-it("a tenant has rivals for a second after they were seen, and none for want of an earlier look", () => {
+it("others compete for a second after they were seen, and not for want of an earlier look", () => {
   const uses = [
     [10 * S, 2, 0, 0, 0, 0],
     [10.01 * S, 2, 0, 0, 0, 0],
@@ -122,7 +122,7 @@ it("a tenant has rivals for a second after they were seen, and none for want of 
     [19 * S, 2, 2.2 * S, 0, 0, 0],
   ] as const;
   const found = ["none", "none", "new", "some", "some", "none", "none", "none"];
-  expect(native.findRivals(uses)).toEqual(found);
+  expect(native.findContention(uses)).toEqual(found);
 });
 
 it("what is charged is charged however many wait", () => {

@@ -47,7 +47,7 @@ export type BudgetStep = readonly [
   tokens: number,
 ];
 
-/** What was used up to a moment (native/container/rivals.h); µs. */
+/** What was used up to a moment (native/container/cpu_contention.h); µs. */
 export type CpuUse = readonly [
   at: number,
   cpus: number,
@@ -372,7 +372,7 @@ interface Testing {
     isKept: boolean,
   ): number[];
   /** After each use, whether others than one tenant want the CPUs. */
-  findRivals(uses: readonly CpuUse[]): ("none" | "some" | "new")[];
+  findContention(uses: readonly CpuUse[]): ("none" | "some" | "new")[];
   /** What a system call is by its architecture (linux/audit.h) and number. */
   nameCall(arch: number, nr: number): string;
   /** What a caller of that many bits gets. */
@@ -508,7 +508,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   pendingCallAfter: "function",
   spendBudget: "function",
   chargeLaps: "function",
-  findRivals: "function",
+  findContention: "function",
   nameCall: "function",
   encodeSysinfo: "function",
   listFixture: "function",

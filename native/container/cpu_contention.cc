@@ -1,4 +1,4 @@
-#include "container/rivals.h"
+#include "container/cpu_contention.h"
 
 #include <unistd.h>
 
@@ -34,25 +34,25 @@ std::optional<std::array<uint64_t, 8>> cpu_line(std::string_view text) {
 
 }  // namespace
 
-bool Rivals::claim(uint64_t now_us) {
+bool CpuContention::claim(uint64_t now_us) {
   const auto is_due = [&] { return now_us >= due_us_.load(std::memory_order_relaxed); };
-  if (!is_due() || looks_.exchange(true)) return false;
-  // Another one may have looked meanwhile.
+  if (!is_due() || measuring_.exchange(true)) return false;
+  // Another one may have measured meanwhile.
   if (!is_due()) {
-    looks_ = false;
+    measuring_ = false;
     return false;
   }
   due_us_.store(now_us + kLookUs, std::memory_order_relaxed);
   return true;
 }
 
-bool Rivals::any(uint64_t now_us) const {
+bool CpuContention::any(uint64_t now_us) const {
   return now_us < lasts_until_us_.load(std::memory_order_relaxed) ||
-         (looks_.load() && now_us > due_us_.load(std::memory_order_relaxed) + kLastsUs);
+         (measuring_.load() && now_us > due_us_.load(std::memory_order_relaxed) + kLastsUs);
 }
 
-std::optional<Rivals::Use> Rivals::use_of(HostSource& host, Container* outermost,
-                                          const Tenant& tenant) {
+std::optional<CpuContention::Use> CpuContention::use_of(HostSource& host, Container* outermost,
+                                                        const Tenant& tenant) {
   const auto tenant_us = outermost != nullptr ? outermost->used_cpu_us() : std::nullopt;
   const uint64_t requests_us = tenant.charged_us();
   const uint64_t now_us = boottime_us();
@@ -71,9 +71,9 @@ std::optional<Rivals::Use> Rivals::use_of(HostSource& host, Container* outermost
   return use;
 }
 
-void Rivals::note(const std::optional<Use>& use, const std::function<void()>& when_new) {
+void CpuContention::note(const std::optional<Use>& use, const std::function<void()>& when_new) {
   const std::lock_guard lock(mutex_);
-  looks_ = false;
+  measuring_ = false;
   // In a shorter time nothing would have been idle: the kernel tells of that in ticks.
   if (!use || use->at_us < last_.at_us + kLookUs / 2) return;
   const Use before = std::exchange(last_, *use);

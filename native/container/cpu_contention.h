@@ -13,8 +13,8 @@ class Container;
 class HostSource;
 class Tenant;
 
-/// Whether others than one tenant want the node's CPUs. Thread-safe.
-class Rivals {
+/// Whether others than one tenant compete for the node's CPUs. Thread-safe.
+class CpuContention {
  public:
   /// What has been used up to now, µs.
   struct Use {
@@ -27,7 +27,7 @@ class Rivals {
     std::optional<uint64_t> tenant_us;
   };
 
-  /// True for one caller every 250 ms, who is to note() the use; for nobody until that is done.
+  /// True for one caller every 250 ms, which must note() the use; false for others until then.
   bool claim(uint64_t now_us);
   /// `outermost`: the tenant's container, nullptr if it cannot be found. Nothing: the node's cannot
   /// be read.
@@ -35,11 +35,11 @@ class Rivals {
 
   /// Others compete for the CPUs if, since the previous note() (at most 2 s ago), less than a tenth
   /// of the node was idle, and they used a fifth of a CPU or the requests left them less than half
-  /// of one. The kernel reports these times in steps of 10 ms. `when_new` is called if there were
-  /// no others before, and before any() reports them.
+  /// of one. The kernel reports these times in steps of 10 ms. `when_new` is called if nobody
+  /// competed before, and before any() reports it.
   void note(const std::optional<Use>& use, const std::function<void()>& when_new);
 
-  /// Whether there were when it was looked last.
+  /// Whether others competed at the last note().
   bool seen() const { return seen_.load(std::memory_order_relaxed); }
   /// Whether others compete, or did a moment ago, or whether a measurement takes so long that it is
   /// not known.
@@ -47,7 +47,7 @@ class Rivals {
 
  private:
   std::atomic<uint64_t> due_us_{0}, lasts_until_us_{0};
-  std::atomic<bool> looks_{false}, seen_{false};
+  std::atomic<bool> measuring_{false}, seen_{false};
   std::mutex mutex_;
   Use last_;  ///< guarded by mutex_
 };
