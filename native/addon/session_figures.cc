@@ -38,16 +38,16 @@ Napi::Array load_of(Napi::Env env, const TaskFacts& tasks) {
   });
 }
 
-Napi::Object resources_of(Napi::Env env, const Commons& commons) {
+Napi::Object resources_of(Napi::Env env, const SharedResources& shared) {
   JsObject out(env);
   for (size_t i = 0; i < kResources; ++i) {
     const auto resource = static_cast<Resource>(i);
     JsObject one(env);
-    one.set("used", commons.used(resource))
-        .set("limit", commons.bound(resource).all)
-        .set("tenantLimit", commons.bound(resource).each)
-        .set("refused", commons.refused(resource))
-        .set("short", commons.short_of(resource));
+    one.set("used", shared.used(resource))
+        .set("limit", shared.limit(resource).total)
+        .set("tenantLimit", shared.limit(resource).per_tenant)
+        .set("refused", shared.refused(resource))
+        .set("short", shared.short_of(resource));
     out.set(to_text(resource), Napi::Object(one));
   }
   return out;
@@ -97,7 +97,7 @@ Napi::Object counters_of(Napi::Env env, const Engine& engine) {
   }
   const Sampler* sampler = engine.sampler();
   const Agent* agent = engine.agent();
-  const Commons* commons = engine.commons();
+  const SharedResources* shared = engine.shared_resources();
   const Registry* registry = engine.registry();
   JsObject out(env);
   out.set("requests", Napi::Object(requests))
@@ -111,7 +111,7 @@ Napi::Object counters_of(Napi::Env env, const Engine& engine) {
       .set("openFiles", open_files);
   if (agent != nullptr)
     out.set("calls", Napi::Object(JsObject(env).set(agent->counters(), kCalls)));
-  if (commons != nullptr) out.set("resources", resources_of(env, *commons));
+  if (shared != nullptr) out.set("resources", resources_of(env, *shared));
   if (const auto log = kernel_log_of(env, engine)) out.set("kernelLog", *log);
   out.set("containers", registry == nullptr ? 0 : registry->size())
       .set("threads", engine.threads());

@@ -41,12 +41,12 @@ Container::Container(ContainerDescription description, SharedServices around,
                   description_.init_start_us),
       io_record_(around.state, RecordType::kIoHistory, description_.id.packed(),
                  description_.init_start_us) {
-  tenant_->stake().note(Resource::kContainers, 1);
+  tenant_->resources().note(Resource::kContainers, 1);
   load_histories();
 }
 
 Container::~Container() {
-  tenant_->stake().give(Resource::kContainers);
+  tenant_->resources().give(Resource::kContainers);
   if (source_ && around_.sources != nullptr) around_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;

@@ -36,9 +36,9 @@ struct SharedServices {
   HostSource* host = nullptr;
   StateFile* state = nullptr;  ///< may be nullptr: history does not survive then
   int procfs_fd = -1;
-  Sampler* sampler = nullptr;      ///< may be nullptr: tasks are those that task_load() was given
-  Commons* commons = nullptr;      ///< may be nullptr: nothing is bounded then
-  OpenSources* sources = nullptr;  ///< may be nullptr: they stay open then
+  Sampler* sampler = nullptr;  ///< may be nullptr: tasks are those that task_load() was given
+  SharedResources* resources = nullptr;  ///< may be nullptr: nothing is limited then
+  OpenSources* sources = nullptr;        ///< may be nullptr: they stay open then
   TenantRates rates;
 };
 

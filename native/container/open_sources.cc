@@ -12,7 +12,7 @@ void OpenSources::opening(Container& container) {
   const std::lock_guard lock(mutex_);
   auto& open = open_[tenant.id()];
   // Each that is busy has a thread in it, so that there are few.
-  while (tenant.stake().spent(Resource::kSources) && !open.empty()) {
+  while (tenant.resources().spent(Resource::kSources) && !open.empty()) {
     std::vector<Container*> oldest(open.begin(), open.end());
     std::sort(oldest.begin(), oldest.end(),
               [](const Container* a, const Container* b) { return a->used_us() < b->used_us(); });
@@ -21,10 +21,10 @@ void OpenSources::opening(Container& container) {
     });
     if (shut == oldest.end()) break;
     open.remove(*shut);
-    tenant.stake().give(Resource::kSources);
+    tenant.resources().give(Resource::kSources);
   }
-  if (tenant.stake().spent(Resource::kSources)) tenant.stake().refuse(Resource::kSources);
-  tenant.stake().note(Resource::kSources, 1);
+  if (tenant.resources().spent(Resource::kSources)) tenant.resources().refuse(Resource::kSources);
+  tenant.resources().note(Resource::kSources, 1);
   open.push_back(&container);
 }
 
@@ -35,7 +35,7 @@ void OpenSources::closed(Container& container) {
   if (at == open_.end()) return;
   const size_t before = at->second.size();
   at->second.remove(&container);
-  if (at->second.size() < before) tenant.stake().give(Resource::kSources);
+  if (at->second.size() < before) tenant.resources().give(Resource::kSources);
   if (at->second.empty()) open_.erase(at);
 }
 

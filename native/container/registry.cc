@@ -178,7 +178,7 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
   auto payer = tenant(description.tenant);
   payer->renders().charge(boottime_us(), kCostOfFinding);
   if (!make_room(*payer)) {
-    payer->stake().refuse(Resource::kContainers);
+    payer->resources().refuse(Resource::kContainers);
     return Error{ENFILE, description.cgroup};
   }
   Entry entry;
@@ -207,7 +207,7 @@ std::shared_ptr<Tenant> Registry::tenant(ContainerId id) {
   auto& slot = tenants_[id];
   auto found = slot.lock();
   if (!found) {
-    found = std::make_shared<Tenant>(id, around_.commons, around_.rates);
+    found = std::make_shared<Tenant>(id, around_.resources, around_.rates);
     slot = found;
   }
   return found;

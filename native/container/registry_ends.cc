@@ -77,7 +77,7 @@ void Registry::erase_locked(ContainerId id, Containers& gone) {
 }
 
 bool Registry::make_room(Tenant& tenant) {
-  if (!tenant.stake().spent(Resource::kContainers)) return true;
+  if (!tenant.resources().spent(Resource::kContainers)) return true;
   constexpr uint64_t kSweepEveryUs = 1000000;
   std::vector<ContainerId> its;
   {
@@ -99,7 +99,7 @@ bool Registry::make_room(Tenant& tenant) {
     }
   }
   gone.clear();
-  return !tenant.stake().spent(Resource::kContainers);
+  return !tenant.resources().spent(Resource::kContainers);
 }
 
 Result<bool> Registry::start(std::function<void()> limits_changed) {

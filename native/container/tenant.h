@@ -7,10 +7,10 @@
 #include "base/clock.h"
 #include "base/cpu_laps.h"
 #include "container/budget.h"
-#include "container/commons.h"
 #include "container/cpu_contention.h"
 #include "container/gate.h"
 #include "container/id.h"
+#include "container/shared_resources.h"
 
 namespace vprocfs {
 
@@ -29,10 +29,10 @@ class Tenant {
   /// waited up to 350 ms on a machine with two CPUs.
   static constexpr uint64_t kContendedDivisor = 2;
 
-  /// `commons` as Stake has it.
-  Tenant(ContainerId id, Commons* commons, const TenantRates& rates)
+  /// `shared` as TenantResources has it.
+  Tenant(ContainerId id, SharedResources* shared, const TenantRates& rates)
       : id_(id),
-        stake_(commons),
+        resources_(shared),
         renders_(rates.renders),
         calls_(rates.calls),
         cpu_(rates.cpu_us),
@@ -71,7 +71,7 @@ class Tenant {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
     const uint64_t now_us = boottime_us();
-    if (FairShare* const fair_share = stake_.fair_share(); fair_share != nullptr) {
+    if (FairShare* const fair_share = resources_.fair_share(); fair_share != nullptr) {
       fair_share_.note(*fair_share, now_us, took_us);
     }
     cpu_.charge(now_us, took_us);
@@ -86,8 +86,8 @@ class Tenant {
   uint64_t usual_lap_us() const { return usual_lap_us_.load(std::memory_order_relaxed); }
 
   /// What it has of all that is shared.
-  Stake& stake() { return stake_; }
-  const Stake& stake() const { return stake_; }
+  TenantResources& resources() { return resources_; }
+  const TenantResources& resources() const { return resources_; }
 
   /// Of its triggers those that the kernel is taking away. Triggers' own.
   uint32_t closing_triggers = 0;
@@ -98,7 +98,7 @@ class Tenant {
   static constexpr int64_t kContendedDebtUs = 20'000;
 
   const ContainerId id_;
-  Stake stake_;
+  TenantResources resources_;
   Gate gate_;
   Budget renders_, calls_, cpu_, contended_cpu_;
   CpuContention contention_;

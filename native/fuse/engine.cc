@@ -17,18 +17,20 @@ namespace {
 /// no turns, is to keep no CPU from those who read.
 constexpr size_t kPolledThreads = 4;
 
-Bounds bounds_of(const ServerOptions& options, uint64_t descriptors) {
+ResourceLimits limits_of(const ServerOptions& options, uint64_t descriptors) {
   constexpr uint64_t kMib = uint64_t{1} << 20, kFiles = 65536;
-  constexpr uint64_t kWaitingEach = 16384, kWaitingAll = 65536;
-  Bounds bounds;
-  const auto at = [&bounds](Resource r) -> Bound& { return bounds[static_cast<size_t>(r)]; };
+  constexpr uint64_t kWaitingPerTenant = 16384, kWaitingTotal = 65536;
+  ResourceLimits limits;
+  const auto at = [&limits](Resource r) -> ResourceLimit& {
+    return limits[static_cast<size_t>(r)];
+  };
   at(Resource::kOpenFiles) = {options.max_open_per_tenant,
                               std::min<uint64_t>(64, options.max_open_per_tenant), kFiles};
   // A tenant whose snapshots take more together gets ENFILE.
   at(Resource::kHeldBytes) = {16 * kMib, kMib / 4, 128 * kMib};
-  at(Resource::kWaiting) = {kWaitingEach, 256, kWaitingAll};
-  bound_descriptors(descriptors, options.max_triggers_per_tenant, bounds);
-  return bounds;
+  at(Resource::kWaiting) = {kWaitingPerTenant, 256, kWaitingTotal};
+  limit_descriptors(descriptors, options.max_triggers_per_tenant, limits);
+  return limits;
 }
 
 /// What all tenants together have while others want the CPUs: a quarter of them, or what one of
@@ -107,9 +109,9 @@ void Engine::limits_changed() {
 
 Result<bool> Engine::prepare() {
   const uint64_t cpu_us = options_.server.cpu_us_per_second;
-  commons_ =
-      std::make_unique<Commons>(bounds_of(options_.server, raise_descriptor_limit()),
-                                cpu_us / Tenant::kContendedDivisor, total_cpu_limit_us(cpu_us));
+  shared_resources_ = std::make_unique<SharedResources>(
+      limits_of(options_.server, raise_descriptor_limit()), cpu_us / Tenant::kContendedDivisor,
+      total_cpu_limit_us(cpu_us));
   auto host = Host::open();
   if (!host) return host.error();
   host_ = std::move(host.value());
@@ -162,7 +164,7 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
   SharedServices around;
   around.sampler = sampler_.get();
-  around.commons = commons_.get();
+  around.resources = shared_resources_.get();
   around.sources = &sources_;
   around.mounts = &host_->mounts;
   around.notifier = notifier_.get();

@@ -9,11 +9,11 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "container/commons.h"
 #include "container/host.h"
 #include "container/open_sources.h"
 #include "container/registry.h"
 #include "container/sampler.h"
+#include "container/shared_resources.h"
 #include "fuse/loop.h"
 #include "fuse/served.h"
 #include "fuse/server.h"
@@ -82,7 +82,7 @@ class Engine {
   const KernelLogs* logs() const { return active() ? logs_.get() : nullptr; }
   const Sampler* sampler() const { return active() ? sampler_.get() : nullptr; }
   /// What all tenants share; nullptr before prepare().
-  const Commons* commons() const { return commons_.get(); }
+  const SharedResources* shared_resources() const { return shared_resources_.get(); }
   /// nullptr: there is none, see agent_problem().
   const Agent* agent() const { return active() ? agent_.get() : nullptr; }
   /// Why no system calls are answered; empty when they are, or are not to be.
@@ -119,7 +119,7 @@ class Engine {
   std::unique_ptr<HostSource> host_source_;
   /// Before all that keeps something in their state files.
   std::unique_ptr<Served> plain_, polled_;
-  std::unique_ptr<Commons> commons_;
+  std::unique_ptr<SharedResources> shared_resources_;
   OpenSources sources_;
   std::unique_ptr<Sampler> sampler_;
   std::unique_ptr<Registry> registry_;

@@ -18,10 +18,10 @@ Result<Serving::ContainerPtr> Serving::caller_of(const Request& r) {
 
 bool Serving::full(const ContainerPtr& container) {
   if (!container) return false;
-  Stake& stake = container->tenant().stake();
-  const bool no_file = stake.spent(Resource::kOpenFiles);
-  if (!no_file && !stake.spent(Resource::kHeldBytes)) return false;
-  stake.refuse(no_file ? Resource::kOpenFiles : Resource::kHeldBytes);
+  TenantResources& resources = container->tenant().resources();
+  const bool no_file = resources.spent(Resource::kOpenFiles);
+  if (!no_file && !resources.spent(Resource::kHeldBytes)) return false;
+  resources.refuse(no_file ? Resource::kOpenFiles : Resource::kHeldBytes);
   answers.counters.refused_opens.fetch_add(1, std::memory_order_relaxed);
   container->refused.fetch_add(1, std::memory_order_relaxed);
   return true;

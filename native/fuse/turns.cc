@@ -21,9 +21,9 @@ struct Turns::Waiting : Deferred {
         taken_ns(r.taken_ns()),
         container(std::move(c)),
         work(std::move(w)) {
-    container->tenant().stake().note(Resource::kWaiting, weight());
+    container->tenant().resources().note(Resource::kWaiting, weight());
   }
-  ~Waiting() override { container->tenant().stake().give(Resource::kWaiting, weight()); }
+  ~Waiting() override { container->tenant().resources().give(Resource::kWaiting, weight()); }
   /// A long one counts as several.
   uint64_t weight() const { return 1 + bytes.size() / 1024; }
   Request request(CpuLaps* laps = nullptr) const {
@@ -83,9 +83,9 @@ bool Turns::stop_waiting(const Request& r) {
 }
 
 bool Turns::may_wait(const ContainerPtr& container) {
-  Stake& stake = container->tenant().stake();
-  if (!stake.spent(Resource::kWaiting)) return true;
-  stake.refuse(Resource::kWaiting);
+  TenantResources& resources = container->tenant().resources();
+  if (!resources.spent(Resource::kWaiting)) return true;
+  resources.refuse(Resource::kWaiting);
   return false;
 }
 

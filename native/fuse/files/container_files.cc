@@ -21,16 +21,16 @@ ContainerFiles::~ContainerFiles() {
 void ContainerFiles::count_open(bool opened) {
   open_files_.fetch_add(opened ? 1 : ~uint64_t{0}, std::memory_order_relaxed);
   if (opened) {
-    container_.tenant().stake().note(Resource::kOpenFiles, 1);
+    container_.tenant().resources().note(Resource::kOpenFiles, 1);
   } else {
-    container_.tenant().stake().give(Resource::kOpenFiles, 1);
+    container_.tenant().resources().give(Resource::kOpenFiles, 1);
   }
 }
 
 void ContainerFiles::count_held(uint64_t more, uint64_t less) {
   held_bytes_.fetch_add(more - less, std::memory_order_relaxed);
-  container_.tenant().stake().note(Resource::kHeldBytes, more);
-  container_.tenant().stake().give(Resource::kHeldBytes, less);
+  container_.tenant().resources().note(Resource::kHeldBytes, more);
+  container_.tenant().resources().give(Resource::kHeldBytes, less);
 }
 
 CachedTextPtr ContainerFiles::cached_text(uint16_t view_index) {

@@ -61,15 +61,15 @@ void Triggers::stop() {
 bool Triggers::reserve(Tenant& tenant) {
   std::unique_lock lock(mutex_);
   given_back_.wait_for(lock, kLongestWait, [&] {
-    return !tenant.stake().spent(Resource::kTriggers) || tenant.closing_triggers == 0;
+    return !tenant.resources().spent(Resource::kTriggers) || tenant.closing_triggers == 0;
   });
-  return tenant.stake().take(Resource::kTriggers);
+  return tenant.resources().take(Resource::kTriggers);
 }
 
 void Triggers::give_back(Tenant& tenant, bool closing) {
   {
     const std::lock_guard lock(mutex_);
-    tenant.stake().give(Resource::kTriggers);
+    tenant.resources().give(Resource::kTriggers);
     if (closing) --tenant.closing_triggers;
   }
   given_back_.notify_all();
@@ -189,7 +189,7 @@ void Triggers::adopt(const Find& find) {
     trigger->poll_handle = packed.poll_handle;
     trigger->event = packed.event != 0;
     trigger->record = record;
-    file->container->tenant().stake().note(Resource::kTriggers, 1);
+    file->container->tenant().resources().note(Resource::kTriggers, 1);
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));
   });
