@@ -136,11 +136,11 @@ Result<bool> Engine::prepare() {
 
 Result<bool> Engine::start_agent(FdStore* fd_store) {
   if (options_.agent.directory.empty()) return true;
-  std::vector<FdStore::Kept> kept;
+  std::vector<FdStore::Entry> stored;
   if (fd_store != nullptr) {
     auto all = fd_store->all();
     if (!all) return all.error();
-    kept = std::move(all.value());
+    stored = std::move(all.value());
   }
   AgentOptions agent = options_.agent;
   agent.answers.tick_us = options_.server.tick_us;
@@ -148,7 +148,7 @@ Result<bool> Engine::start_agent(FdStore* fd_store) {
   agent.answers.logs = logs_.get();
   agent.answers.banner = banner();
   auto made = std::make_unique<Agent>(std::move(agent), *registry_, fd_store);
-  auto prepared = made->prepare(std::move(kept));
+  auto prepared = made->prepare(std::move(stored));
   // Files are served all the same.
   if (!prepared) {
     agent_problem_ = problem_of(prepared.error());

@@ -131,12 +131,12 @@ bool KeeperLink::obey(KeeperMessage message) {
 }
 
 bool KeeperLink::put(FdTag tag, int fd) {
-  const KeeperPacket packet = fd_packet(KeeperMessage::kKeep, tag.kind, tag.key);
+  const KeeperPacket packet = fd_packet(KeeperMessage::kStoreFd, tag.kind, tag.key);
   return send_with(control_.get(), &packet, sizeof(packet), &fd, 1, 0) ==
          static_cast<ssize_t>(sizeof(packet));
 }
 
-void KeeperLink::remove(uint64_t key) { send(fd_packet(KeeperMessage::kForget, 0, key)); }
+void KeeperLink::remove(uint64_t key) { send(fd_packet(KeeperMessage::kRemoveFd, 0, key)); }
 
 Result<bool> KeeperLink::hears(uint64_t until_ms) const {
   for (;;) {
@@ -150,8 +150,8 @@ Result<bool> KeeperLink::hears(uint64_t until_ms) const {
   }
 }
 
-Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next) {
-  if (!send(fd_packet(KeeperMessage::kWantKept, 0, from))) return false;
+Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Entry>& out, uint64_t& next) {
+  if (!send(fd_packet(KeeperMessage::kListFds, 0, from))) return false;
   // One that stores them answers, or ends, or ends us: to go on without what it keeps would leave
   // callers in containers waiting for ever.
   const bool sure = answers_ || from != 0;
@@ -159,13 +159,13 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
   for (;;) {
     auto heard = hears(until_ms);
     if (!heard || !heard.value()) return heard;
-    KeptPacket packet;
+    StoredFdsPacket packet;
     Passed passed;
     const ssize_t n = receive_with(control_.get(), &packet, sizeof(packet), passed,
-                                   KeptPacket::kMaxFds, MSG_DONTWAIT);
+                                   StoredFdsPacket::kMaxFds, MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < static_cast<ssize_t>(kShortestPacket)) return false;
-    if (packet.type != static_cast<uint32_t>(KeeperMessage::kKept)) {
+    if (packet.type != static_cast<uint32_t>(KeeperMessage::kStoredFds)) {
       unheard_.push_back(static_cast<KeeperMessage>(packet.type));
       continue;
     }
@@ -186,8 +186,8 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Kept>& out, uint64
   }
 }
 
-Result<std::vector<FdStore::Kept>> KeeperLink::all() {
-  std::vector<Kept> out;
+Result<std::vector<FdStore::Entry>> KeeperLink::all() {
+  std::vector<Entry> out;
   uint64_t next = 0;
   do {
     auto some = take_some(next, out, next);

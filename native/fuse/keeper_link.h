@@ -37,7 +37,7 @@ class KeeperLink : public FdStore {
   void remove(uint64_t key) override;
   /// Only while the engine is being activated. Waits for as long as the keeper lets us: what it
   /// has is listened to by nobody else.
-  Result<std::vector<Kept>> all() override;
+  Result<std::vector<Entry>> all() override;
 
  private:
   void run();
@@ -51,7 +51,7 @@ class KeeperLink : public FdStore {
   KeeperPacket counted(KeeperMessage type) const;
   bool send(KeeperPacket packet) const;
   /// What one packet brings. False when nobody answers any more, or ever did.
-  Result<bool> take_some(uint64_t from, std::vector<Kept>& out, uint64_t& next);
+  Result<bool> take_some(uint64_t from, std::vector<Entry>& out, uint64_t& next);
   /// Whether the keeper said something before `until_ms` (monotonic; 0: for ever).
   Result<bool> hears(uint64_t until_ms) const;
 
@@ -64,8 +64,8 @@ class KeeperLink : public FdStore {
   int quiet_beats_ = 0;                 ///< in a row, between which nobody asked anything
   int quiet_beat_ms_ = 0;               ///< as the keeper says; 0: as one that has not said so
   int rest_ms_ = 0;                     ///< the same after a kRest; 0: it does not know that
-  uint64_t lost_ = 0;                   ///< kept descriptors that did not arrive
-  bool answers_ = false;                ///< the keeper answers every kWantKept
+  uint64_t lost_ = 0;                   ///< stored descriptors that did not arrive
+  bool answers_ = false;                ///< the keeper answers every kListFds
   std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for
   Thread thread_;
 };

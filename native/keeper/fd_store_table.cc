@@ -13,7 +13,7 @@
 
 namespace vprocfs {
 
-static_assert(KeptPacket::kMaxFds <= kMaxPassedFds);
+static_assert(StoredFdsPacket::kMaxFds <= kMaxPassedFds);
 
 bool FdStoreTable::open(int table_fd) {
   if (!table_.open(table_fd >= 0 ? Fd(table_fd) : Fd(), "vprocfs-fd-store",
@@ -97,11 +97,11 @@ size_t FdStoreTable::size() const {
 }
 
 bool FdStoreTable::send(int control, uint64_t from) const {
-  KeptPacket packet;
-  int fds[KeptPacket::kMaxFds];
+  StoredFdsPacket packet;
+  int fds[StoredFdsPacket::kMaxFds];
   for (size_t i = from; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd == 0) continue;
-    if (packet.count == KeptPacket::kMaxFds) {
+    if (packet.count == StoredFdsPacket::kMaxFds) {
       packet.next = i;
       break;
     }

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/fd.h"
-#include "keeper/kept_memory.h"
+#include "keeper/handover_memory.h"
 #include "state/keeper_protocol.h"
 
 namespace vprocfs {
@@ -50,7 +50,7 @@ class FdStoreTable {
     uint32_t kind;
     int32_t fd;  ///< 0: empty; no descriptor of ours is 0
   };
-  KeptMemory table_;
+  HandoverMemory table_;
   Place* places_ = nullptr;
   Store* store_ = nullptr;
 };

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/fd.h"
-#include "keeper/kept_memory.h"
+#include "keeper/handover_memory.h"
 #include "keeper/options.h"
 
 namespace vprocfs {
@@ -32,7 +32,7 @@ class Launch {
   bool repeats(uint64_t command, char** argv, size_t room);
 
  private:
-  KeptMemory memory_;
+  HandoverMemory memory_;
   LaunchRecord* record_ = nullptr;
 };
 

@@ -4,7 +4,7 @@
 #include <cstdint>
 
 #include "base/fd.h"
-#include "keeper/kept_memory.h"
+#include "keeper/handover_memory.h"
 #include "keeper/options.h"
 #include "state/state_file.h"
 
@@ -45,7 +45,7 @@ class Memo {
   MemoRecord& record() { return *record_; }
 
  private:
-  KeptMemory memory_;
+  HandoverMemory memory_;
   MemoRecord own_;
   MemoRecord* record_ = &own_;
 };

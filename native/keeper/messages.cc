@@ -31,10 +31,10 @@ void Supervisor::lose_descriptors(uint64_t count, const char* how) {
 /// Takes what counts even when its worker has ended. False: it is something else.
 bool Supervisor::take_note(Worker& worker, const KeeperPacket& packet, Fd descriptor) {
   switch (static_cast<KeeperMessage>(packet.type)) {
-    case KeeperMessage::kKeep:
+    case KeeperMessage::kStoreFd:
       keep_descriptor(packet, std::move(descriptor));
       return true;
-    case KeeperMessage::kForget:
+    case KeeperMessage::kRemoveFd:
       fd_store_.forget(packet.requests);
       return true;
     case KeeperMessage::kFailed:
@@ -52,7 +52,7 @@ void Supervisor::on_packet(Worker& worker) {
   if (take_note(worker, packet, std::move(descriptor))) return;
   const uint64_t now = monotonic_ms();
   switch (static_cast<KeeperMessage>(packet.type)) {
-    case KeeperMessage::kWantKept:
+    case KeeperMessage::kListFds:
       // How long it waited was up to us.
       if (worker.state == WorkerState::kActivating) worker.deadline_ms = activate_by_ms(now);
       if (!fd_store_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);

@@ -142,7 +142,7 @@ bool Store::offers(StoreName name) const {
 Fd Store::take(StoreName name) {
   Entry* entry = find(name);
   if (entry == nullptr || entry->state != State::kOffered) return Fd();
-  entry->state = State::kKept;
+  entry->state = State::kStored;
   return Fd(entry->fd);
 }
 
@@ -159,14 +159,14 @@ void Store::drop_offered() {
 void Store::put(StoreName name, int fd) {
   if (!has_supervisor() || fd < 0) return;
   Entry* place = find(name);
-  if (place != nullptr && place->state == State::kKept && place->fd == fd) return;
+  if (place != nullptr && place->state == State::kStored && place->fd == fd) return;
   for (Entry& entry : entries_) {
     if (place != nullptr) break;
     if (entry.state == State::kFree) place = &entry;
   }
   if (place == nullptr) return;
   // The manager would keep both.
-  if (place->state == State::kKept || place->state == State::kToRemove) {
+  if (place->state == State::kStored || place->state == State::kToRemove) {
     const NameText text = text_of(name);
     send_remove(text.text, std::strlen(text.text));
   }
@@ -188,7 +188,7 @@ bool Store::flush() {
   for (Entry& entry : entries_) {
     if (entry.state == State::kToSend) {
       if (!send_put(entry.name, entry.fd)) return false;
-      entry.state = State::kKept;
+      entry.state = State::kStored;
     } else if (entry.state == State::kToRemove) {
       const NameText text = text_of(entry.name);
       if (!send_remove(text.text, std::strlen(text.text))) return false;
@@ -201,7 +201,7 @@ bool Store::flush() {
 
 size_t Store::size() const {
   size_t n = 0;
-  for (const Entry& entry : entries_) n += entry.state == State::kKept ? 1 : 0;
+  for (const Entry& entry : entries_) n += entry.state == State::kStored ? 1 : 0;
   return n;
 }
 

@@ -53,7 +53,7 @@ class Store {
   void take_all(StoreKind kind, Visit visit) {
     for (Entry& entry : entries_) {
       if (entry.state != State::kOffered || entry.name.kind != kind) continue;
-      entry.state = State::kKept;
+      entry.state = State::kStored;
       visit(entry.name, Fd(entry.fd));
     }
   }
@@ -72,7 +72,7 @@ class Store {
   size_t size() const;
 
  private:
-  enum class State : uint8_t { kFree, kOffered, kToSend, kKept, kToRemove };
+  enum class State : uint8_t { kFree, kOffered, kToSend, kStored, kToRemove };
   struct Entry {
     StoreName name;
     int fd = -1;

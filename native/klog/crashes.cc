@@ -10,7 +10,7 @@ namespace {
 
 constexpr size_t kMaxCrashes = 512;
 /// The record of a crash is read within this time.
-constexpr uint64_t kKeptUs = 5'000'000;
+constexpr uint64_t kRetainUs = 5'000'000;
 
 /// Who had the number at that time and was killed.
 std::optional<KnownProcess> holder_at(uint64_t at_us, const PidHolders& holders) {
@@ -43,15 +43,15 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
 
 bool Crashes::knows(pid_t pid, uint64_t now_us) const {
   const auto [begin, end] = crashes_.equal_range(pid);
-  return std::any_of(begin, end,
-                     [now_us](const auto& entry) { return now_us - entry.second.at_us < kKeptUs; });
+  return std::any_of(
+      begin, end, [now_us](const auto& entry) { return now_us - entry.second.at_us < kRetainUs; });
 }
 
 bool Crashes::is_unsure(pid_t pid, const PidHolders& holders, uint64_t now_us) const {
   const auto [begin, end] = crashes_.equal_range(pid);
   for (auto it = begin; it != end; ++it) {
     const Crash& crash = it->second;
-    if (crash.is_sure || now_us - crash.at_us >= kKeptUs) continue;
+    if (crash.is_sure || now_us - crash.at_us >= kRetainUs) continue;
     const auto& ended = holders.ended;
     if (!ended ||
         (crash.process ? ended->start_us < crash.process->start_us : ended->end_us < crash.at_us)) {
@@ -69,7 +69,7 @@ std::optional<KnownProcess> Crashes::who(pid_t pid, const LogMoment& moment,
   const auto [begin, end] = crashes_.equal_range(pid);
   for (auto it = begin; it != end; ++it) {
     const Crash& crash = it->second;
-    if (now_us - crash.at_us >= kKeptUs) continue;
+    if (now_us - crash.at_us >= kRetainUs) continue;
     // What was not found then may be found now.
     auto process = crash.process ? crash.process : holder_at(crash.at_us, holders);
     // Nobody knows who it was, and it may be meant.
@@ -87,7 +87,7 @@ std::optional<KnownProcess> Crashes::who(pid_t pid, const LogMoment& moment,
   // The kernel has not told of it, and the record's own time is not known that well.
   const bool lives = living && living->is_killed && living->start_us + kYoungUs <= latest_us;
   const bool lived = ended && ended->is_killed && ended->start_us + kYoungUs <= latest_us &&
-                     ended->end_us + kKeptUs > moment.at_us;
+                     ended->end_us + kRetainUs > moment.at_us;
   if (lives && lived && !may_be_one(holders)) return std::nullopt;
   if (lives && lived) return as_one(holders);
   if (lived) return ended;

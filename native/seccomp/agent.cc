@@ -45,7 +45,7 @@ Agent::Agent(AgentOptions options, Registry& registry, FdStore* fd_store)
 
 Agent::~Agent() { stop(false); }
 
-Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
+Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
   epoll_ = Epoll::open();
   stop_ = Wake::open();
   log_ready_ = Wake::open();
@@ -60,7 +60,7 @@ Result<bool> Agent::prepare(std::vector<FdStore::Kept> kept) {
       !epoll_.add(watch_timer_.get(), kWatchTimer, kOnce)) {
     return Error{errno, "epoll"};
   }
-  auto adopted = adopt_all(std::move(kept));
+  auto adopted = adopt_all(std::move(stored));
   if (!adopted) return adopted;
   adopt_writers();
   leftovers_ = pending_.leftovers();

@@ -49,7 +49,7 @@ class Agent {
   ~Agent();
 
   /// Listens, and takes what the worker before us had: all that is in the store.
-  Result<bool> prepare(std::vector<FdStore::Kept> kept);
+  Result<bool> prepare(std::vector<FdStore::Entry> stored);
   /// Answers from now on. After prepare(). Error: there is no thread for it.
   Result<bool> start();
   /// Answers what is in hand and ends all threads. `for_good`: nobody is to go on.
@@ -121,7 +121,7 @@ class Agent {
   };
 
   // sources.cc
-  Result<bool> adopt_all(std::vector<FdStore::Kept> kept);
+  Result<bool> adopt_all(std::vector<FdStore::Entry> stored);
   /// False for what only keepers of other versions know, too.
   static bool is_source(Kind kind);
   void adopt_rest();

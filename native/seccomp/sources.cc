@@ -22,9 +22,9 @@ constexpr int kAcceptAtOnce = 16;
 
 }  // namespace
 
-Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
+Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
   bool has_pending = false;
-  for (FdStore::Kept& one : kept) {
+  for (FdStore::Entry& one : stored) {
     last_key_ = std::max(last_key_, one.tag.key);
     const auto kind = static_cast<Kind>(one.tag.kind);
     if (kind == Kind::kPendingCalls) {
@@ -44,11 +44,12 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Kept> kept) {
       fd_store_->put({new_key(), static_cast<uint32_t>(Kind::kPendingCalls)}, made.value().get());
     }
   }
-  for (FdStore::Kept& one : kept) {
+  for (FdStore::Entry& one : stored) {
     const auto kind = static_cast<Kind>(one.tag.kind);
     // Keepers of earlier versions keep both.
     const bool became_listener =
-        kind == Kind::kRuntime && std::any_of(kept.begin(), kept.end(), [&one](const auto& other) {
+        kind == Kind::kRuntime &&
+        std::any_of(stored.begin(), stored.end(), [&one](const auto& other) {
           return other.tag.key == one.tag.key && other.tag.kind != one.tag.kind;
         });
     if (became_listener) continue;

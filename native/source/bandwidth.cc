@@ -44,7 +44,7 @@ class Bandwidth : public BandwidthSource {
   std::optional<uint64_t> writes() const override { return quotas_.writes(); }
 
   Result<std::optional<uint64_t>> throttled_us(ReadBuffer& buffer) override {
-    for (KeptFile& file : throttled_) {
+    for (OpenCgroupFile& file : throttled_) {
       const auto text = file.read(buffer, false);
       if (!text) return text.error();
       if (!text.value()) continue;
@@ -58,7 +58,7 @@ class Bandwidth : public BandwidthSource {
 
  private:
   LimitChain quotas_;
-  std::vector<KeptFile> throttled_;
+  std::vector<OpenCgroupFile> throttled_;
   std::optional<CpuBandwidth> least_;
 };
 

@@ -70,11 +70,11 @@ std::optional<Error> CgroupDir::climb(const Visit& visit) const {
   return std::nullopt;
 }
 
-std::optional<Error> KeptFile::reopen() {
+std::optional<Error> OpenCgroupFile::reopen() {
   auto fd = open_file(dir_->fd(), name_);
   if (fd) {
     fd_ = std::move(fd.value());
-    if (life_ == Life::kOfCgroup) {
+    if (lifetime_ == Lifetime::kWithCgroup) {
       gone_ = dir_->gone();
       dir_.reset();
     }
@@ -87,7 +87,7 @@ std::optional<Error> KeptFile::reopen() {
   return std::nullopt;
 }
 
-Result<std::optional<std::string_view>> KeptFile::read(ReadBuffer& buffer, bool probe) {
+Result<std::optional<std::string_view>> OpenCgroupFile::read(ReadBuffer& buffer, bool probe) {
   // A second turn for a controller that was disabled and enabled again: its file is a new one.
   for (int turn = 0; turn < 2; ++turn) {
     if (!fd_ && (probe || !looked_)) {
@@ -105,7 +105,8 @@ Result<std::optional<std::string_view>> KeptFile::read(ReadBuffer& buffer, bool 
   return std::optional<std::string_view>();
 }
 
-Result<std::optional<std::string_view>> KeptFile::read_figures(ReadBuffer& buffer, bool probe) {
+Result<std::optional<std::string_view>> OpenCgroupFile::read_figures(ReadBuffer& buffer,
+                                                                     bool probe) {
   auto text = read(buffer, probe);
   if (text && text.value() && text.value()->empty()) return dir_ ? dir_->gone() : gone_;
   return text;

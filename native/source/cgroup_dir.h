@@ -50,16 +50,17 @@ class CgroupDir {
 /// True for the errnos that say "this file is not there (any more)", which is normal.
 bool is_absence(int code);
 
-/// A file of a cgroup that is kept open and read from its start each time.
-class KeptFile {
+/// A file of a cgroup that stays open and is read from its start each time.
+class OpenCgroupFile {
  public:
-  enum class Life {
-    kOwn,       ///< may come and go while its cgroup lives
-    kOfCgroup,  ///< lasts as long as its cgroup (v1): once it is open, `dir` is let go
+  enum class Lifetime {
+    kUntilRemoved,  ///< may come and go while its cgroup lives
+    kWithCgroup,    ///< lasts as long as its cgroup (v1): once it is open, `dir` is released
   };
 
-  KeptFile(std::shared_ptr<const CgroupDir> dir, const char* name, Life life = Life::kOwn)
-      : dir_(std::move(dir)), name_(name), life_(life) {}
+  OpenCgroupFile(std::shared_ptr<const CgroupDir> dir, const char* name,
+                 Lifetime lifetime = Lifetime::kUntilRemoved)
+      : dir_(std::move(dir)), name_(name), lifetime_(lifetime) {}
 
   /// The content, valid until `buffer` is used again; nothing where the file is not there. Looks
   /// again for one that was not there only when `probe` is set. ENODEV: the cgroup is gone.
@@ -73,8 +74,8 @@ class KeptFile {
 
   std::shared_ptr<const CgroupDir> dir_;
   const char* name_;
-  Life life_;
-  Error gone_;  ///< for when `dir_` was let go
+  Lifetime lifetime_;
+  Error gone_;  ///< once `dir_` is released
   Fd fd_;
   bool looked_ = false;
 };

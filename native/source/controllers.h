@@ -104,8 +104,8 @@ std::unique_ptr<IoSource> make_io_v2(DirPtr dir, ChangeNotifier* notifier);
 void take_tighter(std::optional<CpuBandwidth>& least, const CpuBandwidth& next);
 
 /// Adds the event oom_kill of a file of "key value" lines, where it has one. `probe` as of
-/// KeptFile.
-std::optional<Error> add_oom_kills(KeptFile& file, bool probe, ReadBuffer& buffer,
+/// OpenCgroupFile.
+std::optional<Error> add_oom_kills(OpenCgroupFile& file, bool probe, ReadBuffer& buffer,
                                    MemoryFacts& facts);
 
 /// Takes `next` where it is lower than `least`.

@@ -19,10 +19,10 @@ constexpr Key<Ticks> kTicksKeys[] = {{"user", &Ticks::user}, {"system", &Ticks::
 class CpuTimeV1 : public CpuTimeSource {
  public:
   explicit CpuTimeV1(const DirPtr& dir)
-      : stat_(dir, "cpuacct.stat", KeptFile::Life::kOfCgroup),
-        all_(dir, "cpuacct.usage_all", KeptFile::Life::kOfCgroup),
-        rows_(Rows{{dir, "cpuacct.usage_percpu_user", KeptFile::Life::kOfCgroup},
-                   {dir, "cpuacct.usage_percpu_sys", KeptFile::Life::kOfCgroup}}) {}
+      : stat_(dir, "cpuacct.stat", OpenCgroupFile::Lifetime::kWithCgroup),
+        all_(dir, "cpuacct.usage_all", OpenCgroupFile::Lifetime::kWithCgroup),
+        rows_(Rows{{dir, "cpuacct.usage_percpu_user", OpenCgroupFile::Lifetime::kWithCgroup},
+                   {dir, "cpuacct.usage_percpu_sys", OpenCgroupFile::Lifetime::kWithCgroup}}) {}
 
   Result<CpuUsageFacts> read(ReadBuffer& buffer) override {
     CpuUsageFacts facts;
@@ -92,10 +92,10 @@ class CpuTimeV1 : public CpuTimeSource {
   }
 
   struct Rows {
-    KeptFile user, system;
+    OpenCgroupFile user, system;
   };
 
-  KeptFile stat_, all_;
+  OpenCgroupFile stat_, all_;
   std::optional<Rows> rows_;  ///< until usage_all was found
 };
 

@@ -34,7 +34,7 @@ class CpuTimeV2 : public CpuTimeSource {
   }
 
  private:
-  KeptFile stat_;
+  OpenCgroupFile stat_;
 };
 
 }  // namespace

@@ -18,7 +18,7 @@ namespace vprocfs {
 /// Refresh interval for files that are expensive to read or rarely change.
 inline constexpr uint64_t kSlowTickUs = 1'000'000;
 
-/// A file that is kept open.
+/// A file of the host that stays open between readings.
 class HostFile {
  public:
   HostFile(int dir_fd, std::string path) : dir_fd_(dir_fd), path_(std::move(path)) {}
@@ -46,12 +46,12 @@ class HostFile {
 
 /// The last value of a reading, and when it was taken.
 template <typename T>
-class Kept {
+class Cached {
  public:
   using Value = std::shared_ptr<const T>;
 
-  /// The kept value, or what `read` returns when that is older than `tick_us`. Whoever comes
-  /// meanwhile waits for that reading rather than repeating it.
+  /// The cached value, or what `read` returns when that is older than `tick_us`. A caller that
+  /// comes meanwhile waits for that reading instead of repeating it.
   template <typename Read>
   Result<Value> get(uint64_t now_us, uint64_t tick_us, Read read) {
     const std::lock_guard<std::mutex> lock(mutex_);
@@ -81,7 +81,7 @@ class ParsedFile {
   /// `parse(text)` gives the value, or nothing where the text makes no sense: EINVAL.
   template <typename Parse>
   Result<std::shared_ptr<const T>> get(uint64_t now_us, uint64_t tick_us, Parse parse) {
-    return kept_.get(now_us, tick_us, [&]() -> Result<T> {
+    return cached_.get(now_us, tick_us, [&]() -> Result<T> {
       ReadBuffer buffer;
       const auto text = file_.read(buffer, pieces_);
       if (!text) return text.error();
@@ -94,7 +94,7 @@ class ParsedFile {
  private:
   HostFile file_;
   const bool pieces_;
-  Kept<T> kept_;
+  Cached<T> cached_;
 };
 
 }  // namespace vprocfs

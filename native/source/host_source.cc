@@ -174,9 +174,9 @@ struct HostSource::Impl {
 #undef VPROCFS_HOST_FILE
   std::atomic<uint64_t> page_kb{0};
   CpuLists cpu_lists{sysfs_fd};
-  Kept<HostCpus> cpus;
-  Kept<std::vector<HostNode>> nodes;
-  Kept<std::vector<HostHugePool>> huge_pools;
+  Cached<HostCpus> cpus;
+  Cached<std::vector<HostNode>> nodes;
+  Cached<std::vector<HostHugePool>> huge_pools;
 };
 
 HostSource::HostSource(int procfs_fd, int sysfs_fd, uint64_t tick_us)

@@ -24,7 +24,7 @@ struct Size {
 
   const uint64_t page_kb;
   const std::string limit_name, usage_name;
-  KeptFile usage;
+  OpenCgroupFile usage;
   std::optional<uint64_t> limit;
 };
 

@@ -36,7 +36,7 @@ class IoV2 : public IoSource {
  private:
   DirPtr dir_;
   LimitChain limits_;
-  KeptFile stat_;
+  OpenCgroupFile stat_;
   IoFacts limited_;
 };
 
@@ -62,7 +62,7 @@ class IoV1 : public IoSource {
 
  private:
   struct File {
-    KeptFile file, older;
+    OpenCgroupFile file, older;
     IoUnit unit;
   };
   std::vector<File> files_;

@@ -15,7 +15,7 @@ void take_lower(std::optional<uint64_t>& least, const std::optional<uint64_t>& n
   if (next && (!least || *next < *least)) least = next;
 }
 
-std::optional<Error> add_oom_kills(KeptFile& file, bool probe, ReadBuffer& buffer,
+std::optional<Error> add_oom_kills(OpenCgroupFile& file, bool probe, ReadBuffer& buffer,
                                    MemoryFacts& facts) {
   constexpr const char* kKey = "oom_kill";
   const auto text = file.read(buffer, probe);

@@ -128,7 +128,7 @@ class MemoryV1 : public MemorySource {
     });
   }
 
-  KeptFile usage_, stat_, memsw_usage_, oom_control_;
+  OpenCgroupFile usage_, stat_, memsw_usage_, oom_control_;
   LimitChain swappiness_;
   /// memory.stat has the minimum of them.
   LimitChain limits_;

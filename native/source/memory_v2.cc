@@ -95,7 +95,7 @@ class MemoryV2 : public MemorySource {
   DirPtr dir_;
   LimitChain limits_;
   MemoryLevels levels_;
-  KeptFile current_, stat_, events_, swap_current_;
+  OpenCgroupFile current_, stat_, events_, swap_current_;
   std::optional<uint64_t> limit_, swap_limit_;
 };
 

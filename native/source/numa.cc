@@ -57,7 +57,7 @@ class Numa : public FactsSource<std::vector<NodeUse>> {
   }
 
  private:
-  KeptFile file_;
+  OpenCgroupFile file_;
   const bool v2_;
   const uint64_t page_bytes_ = static_cast<uint64_t>(::sysconf(_SC_PAGESIZE));
 };

@@ -34,7 +34,7 @@ struct FdTag {
 /// A place for descriptors that outlives a worker. Thread-safe.
 class FdStore {
  public:
-  struct Kept {
+  struct Entry {
     FdTag tag;
     Fd fd;
   };
@@ -44,7 +44,7 @@ class FdStore {
   virtual bool put(FdTag tag, int fd) = 0;
   virtual void remove(uint64_t key) = 0;
   /// Duplicates of all that is there. An error when there may be more than could be had.
-  virtual Result<std::vector<Kept>> all() = 0;
+  virtual Result<std::vector<Entry>> all() = 0;
 };
 
 }  // namespace vprocfs

@@ -8,10 +8,10 @@ namespace vprocfs {
 /// What keeper and worker say to each other, one per packet on a SOCK_SEQPACKET pair. The two may
 /// be of different versions: numbers are for ever, and packets only grow at their end.
 enum class KeeperMessage : uint32_t {
-  kActivate = 1,   ///< keeper: take requests now; `serving` 1: every kWantKept will be answered
+  kActivate = 1,   ///< keeper: take requests now; `serving` 1: every kListFds will be answered
   kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit
   kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
-  kKept = 4,       ///< keeper: descriptors that it stores, as a KeptPacket
+  kStoredFds = 4,  ///< keeper: descriptors that it stores, as a StoredFdsPacket
   kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything,
                    ///< and `lost` ms after a kRest; 0: say none. It beats at once
   kReady = 16,     ///< worker: started, has read the host, waits for kActivate
@@ -19,9 +19,9 @@ enum class KeeperMessage : uint32_t {
   kDrained = 18,   ///< worker: takes no more and has answered all
   kBeat = 19,      ///< worker: alive; see `serving`
   kFailed = 20,    ///< worker: cannot serve, is about to exit; see `why`
-  kKeep = 21,      ///< worker: keep the descriptor that comes with this; see fd_packet()
-  kForget = 22,    ///< worker: close the descriptor with this key
-  kWantKept = 23,  ///< worker: say kKept with what is stored from that place on
+  kStoreFd = 21,   ///< worker: store the descriptor that comes with this; see fd_packet()
+  kRemoveFd = 22,  ///< worker: close the descriptor with this key
+  kListFds = 23,   ///< worker: answer kStoredFds with what is stored from that place on
   kRest = 24,      ///< worker: as kBeat, and nobody has asked anything for some time
 };
 
@@ -32,10 +32,10 @@ struct KeeperPacket {
   uint64_t resent = 0;    ///< kBeat, kRest, kDrained: requests resent so far
   uint64_t requests = 0;  ///< kBeat, kRest, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
-  uint64_t lost = 0;      ///< kServing: kept descriptors that did not arrive
+  uint64_t lost = 0;      ///< kServing: stored descriptors that did not arrive
 };
 
-/// kKeep, kForget and kWantKept: `serving` is the kind, `requests` the key.
+/// kStoreFd, kRemoveFd and kListFds: `serving` is the kind, `requests` the key.
 inline KeeperPacket fd_packet(KeeperMessage type, uint32_t kind, uint64_t key) {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(type);
@@ -44,10 +44,10 @@ inline KeeperPacket fd_packet(KeeperMessage type, uint32_t kind, uint64_t key) {
   return packet;
 }
 
-/// The answer to kWantKept: as many descriptors as there are tags.
-struct KeptPacket {
+/// The answer to kListFds: as many descriptors as there are tags.
+struct StoredFdsPacket {
   static constexpr uint32_t kMaxFds = 32;
-  uint32_t type = static_cast<uint32_t>(KeeperMessage::kKept);
+  uint32_t type = static_cast<uint32_t>(KeeperMessage::kStoredFds);
   uint32_t count = 0;
   uint64_t next = 0;  ///< the place to go on from; 0: that was all
   struct Tag {

@@ -17,35 +17,35 @@ constexpr uint64_t kCrowdedUs = 1'000'000;
 uint64_t Tenants::key_of(TenantNamespace tenant, uint64_t now_us) {
   if (tenant.number == 0) return 0;
   const uint64_t number = tenant.number & kNumbers;
-  Kept& kept = kept_[number];
-  if (!kept.pids) {
-    kept.pids = std::move(tenant.pids);
-    kept.key = (++serial_ & kSerials) << 32 | number;
-    const uint64_t due = now_us + (kept_.size() > limit_ ? kCrowdedUs : kKeepUs);
+  Entry& entry = entries_[number];
+  if (!entry.pids) {
+    entry.pids = std::move(tenant.pids);
+    entry.key = (++serial_ & kSerials) << 32 | number;
+    const uint64_t due = now_us + (entries_.size() > limit_ ? kCrowdedUs : kRetainUs);
     due_us_ = due_us_ == 0 ? due : std::min(due_us_, due);
   }
-  kept.seen_us = now_us;
-  return kept.key;
+  entry.seen_us = now_us;
+  return entry.key;
 }
 
 void Tenants::leave(uint64_t key, uint64_t now_us) {
-  const auto it = kept_.find(key & kNumbers);
-  if (it == kept_.end() || it->second.key != key) return;
+  const auto it = entries_.find(key & kNumbers);
+  if (it == entries_.end() || it->second.key != key) return;
   it->second.seen_us = now_us;
-  if (due_us_ == 0) due_us_ = now_us + kKeepUs;
+  if (due_us_ == 0) due_us_ = now_us + kRetainUs;
 }
 
 void Tenants::sweep(const std::function<bool(uint64_t key)>& in_use, uint64_t now_us) {
-  const bool crowded = kept_.size() > limit_;
+  const bool crowded = entries_.size() > limit_;
   uint64_t due = 0;
-  for (auto it = kept_.begin(); it != kept_.end();) {
-    const Kept& kept = it->second;
-    if (in_use(kept.key)) {
+  for (auto it = entries_.begin(); it != entries_.end();) {
+    const Entry& entry = it->second;
+    if (in_use(entry.key)) {
       ++it;
-    } else if (crowded || now_us >= kept.seen_us + kKeepUs) {
-      it = kept_.erase(it);
+    } else if (crowded || now_us >= entry.seen_us + kRetainUs) {
+      it = entries_.erase(it);
     } else {
-      due = due == 0 ? kept.seen_us + kKeepUs : std::min(due, kept.seen_us + kKeepUs);
+      due = due == 0 ? entry.seen_us + kRetainUs : std::min(due, entry.seen_us + kRetainUs);
       ++it;
     }
   }
@@ -53,7 +53,7 @@ void Tenants::sweep(const std::function<bool(uint64_t key)>& in_use, uint64_t no
 }
 
 void Tenants::clear() {
-  kept_.clear();
+  entries_.clear();
   due_us_ = 0;
 }
 

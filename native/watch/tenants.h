@@ -14,7 +14,7 @@ namespace vprocfs {
 /// tenant's namespace is held open while it is in use and for a while afterwards. Not thread-safe.
 class Tenants {
  public:
-  /// `limit`: beyond so many, none is kept longer than it is in use.
+  /// `limit`: beyond so many, none is retained longer than it is in use.
   explicit Tenants(size_t limit) : limit_(limit) {}
 
   /// The key: below 2^52, and its lower 32 bits are the number of the namespace. 0: the host.
@@ -29,17 +29,17 @@ class Tenants {
   void clear();
 
   /// What a tenant owes is forgotten when nothing was heard of it for so long.
-  static constexpr uint64_t kKeepUs = 60'000'000;
+  static constexpr uint64_t kRetainUs = 60'000'000;
 
  private:
-  struct Kept {
+  struct Entry {
     Fd pids;
     uint64_t key = 0;
     uint64_t seen_us = 0;
   };
 
   const size_t limit_;
-  std::unordered_map<uint64_t, Kept> kept_;  ///< by number of the namespace
+  std::unordered_map<uint64_t, Entry> entries_;  ///< by number of the namespace
   uint64_t serial_ = 0;
   uint64_t due_us_ = 0;
 };

@@ -43,14 +43,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     packet.why[sizeof(packet.why) - 1] = '\0';
     if (std::strlen(packet.why) >= sizeof(packet.why)) std::abort();
     switch (static_cast<KeeperMessage>(packet.type)) {
-      case KeeperMessage::kKeep:
+      case KeeperMessage::kStoreFd:
         if (descriptor) fd_store.keep(packet.requests, packet.serving, std::move(descriptor));
         kept.push_back(packet.requests);
         break;
-      case KeeperMessage::kForget:
+      case KeeperMessage::kRemoveFd:
         fd_store.forget(packet.requests);
         break;
-      case KeeperMessage::kWantKept:
+      case KeeperMessage::kListFds:
         fd_store.send(worker.control.get(), packet.requests);
         break;
       default:

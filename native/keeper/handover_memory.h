@@ -12,8 +12,8 @@
 
 namespace vprocfs {
 
-/// Memory that the next keeper goes on with: its descriptor is handed on.
-class KeptMemory {
+/// Memory that is handed over to the next keeper, by its descriptor.
+class HandoverMemory {
  public:
   /// `fd`: an earlier keeper's; empty: makes zeros. False when there is no memory, or when an
   /// earlier one's has not `bytes` bytes: then it holds nothing.
