@@ -100,7 +100,7 @@ bool pass_lxc(int monitor) {
 
 bool is_socket(uint32_t kind) { return kind == kFdLxcSocket || kind == kFdOciSocket; }
 
-bool is_runtime(uint32_t kind) { return kind == kFdRuntime || kind == kFdHeard; }
+bool is_runtime(uint32_t kind) { return kind == kFdRuntime || kind == kFdDrainingRuntime; }
 
 void unlink_socket(int fd) {
   sockaddr_un address{};

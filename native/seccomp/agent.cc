@@ -15,7 +15,7 @@ namespace {
 // Keys of what is no source.
 constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kLogReady = 4,
                    kFirstWriter = 16;
-constexpr uint64_t kFirstSource = kFirstWriter + PendingCalls::kDesks;
+constexpr uint64_t kFirstSource = kFirstWriter + PendingCalls::kWriterSlots;
 
 constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
 
@@ -68,8 +68,8 @@ Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
     if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
     if (entry.log.kind != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
   }
-  adopt_holding();
-  drop_idle_asides();
+  adopt_blocked();
+  drop_idle_side_listeners();
   if (options_.answers.logs != nullptr) {
     log_token_ = options_.answers.logs->listen([this](ContainerId id) { on_log(id); });
   }
@@ -92,14 +92,14 @@ void Agent::arm_pace_timer() {
   uint64_t at = UINT64_MAX;
   if (!paced_.empty()) at = paced_.begin()->first;
   if (!later_.empty()) at = std::min(at, later_.begin()->first);
-  if (!holding_.empty()) at = std::min(at, holding_.front().until_us);
+  if (!blocked_.empty()) at = std::min(at, blocked_.front().until_us);
   if (at != UINT64_MAX) arm(pace_timer_, at);
 }
 
 void Agent::on_pace_timer(size_t index) {
   drain(pace_timer_);
   resume_later(index);
-  end_holding(index);
+  end_blocked(index);
   {
     const uint64_t now = boottime_us();
     const std::lock_guard lock(mutex_);
@@ -118,7 +118,8 @@ void Agent::on_watch_timer(size_t index) {
   look_after_writers(index);
   const std::lock_guard lock(mutex_);
   watching_ = false;
-  for (size_t i = 0; i < PendingCalls::kDesks && !watching_; ++i) watching_ = writers_.is_busy(i);
+  for (size_t i = 0; i < PendingCalls::kWriterSlots && !watching_; ++i)
+    watching_ = writers_.is_busy(i);
   if (watching_) arm(watch_timer_, boottime_us() + kWatchUs);
   rearm(kWatchTimer, watch_timer_.get());
 }
@@ -141,7 +142,7 @@ void Agent::run(size_t index) {
       const std::lock_guard lock(mutex_);
       pending_.settle(place);
     }
-    resume_holding(index);
+    resume_blocked(index);
   }
   while (!stopping_.load(std::memory_order_acquire)) {
     epoll_event event[1];
@@ -174,22 +175,22 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
       return accept(*source);
     case Kind::kRuntime:
       return on_runtime(source);
-    case Kind::kHeard:
-      return on_heard(*source);
+    case Kind::kDrainingRuntime:
+      return on_draining_runtime(*source);
     case Kind::kMonitor:
       return on_monitor(source, index);
     case Kind::kListener:
       // Nobody is left who could call.
       if ((events & EPOLLIN) == 0) return remove(*source);
       return on_listener(source, index);
-    case Kind::kAside:
+    case Kind::kSideListener:
       return remove(*source);
     case Kind::kPendingCalls:
       return;
   }
 }
 
-void Agent::watch_end(size_t desk, int pidfd) { epoll_.add(pidfd, kFirstWriter + desk, kOnce); }
+void Agent::watch_end(size_t slot, int pidfd) { epoll_.add(pidfd, kFirstWriter + slot, kOnce); }
 
 void Agent::stop(bool for_good) {
   stopping_ = true;

@@ -68,8 +68,8 @@ class Agent {
     kListener = kFdNotify,  ///< a notify descriptor
     kPendingCalls = 5,
     kRuntime = kFdRuntime,  ///< a connection of an OCI runtime, which is about to hand one over
-    kAside = kFdAside,      ///< a notify descriptor that is only answered by
-    kHeard = kFdHeard,      ///< a runtime's connection after that
+    kSideListener = kFdSideListener,        ///< a notify descriptor that is only answered through
+    kDrainingRuntime = kFdDrainingRuntime,  ///< a runtime's connection after that
   };
 
   struct Source {
@@ -83,7 +83,9 @@ class Agent {
     bool resumed = false;  ///< of the worker before us, and not read from yet
     /// Since when its call waits for an answer that cannot be had (CLOCK_BOOTTIME); 0: none does.
     std::atomic<uint64_t> waits_since_us{0};
-    uint64_t aside = 0;  ///< kMonitor: key of what calls are answered by that it let go; 0: none
+    /// kMonitor: key of the kSideListener through which calls are answered that the monitor was
+    /// released from; 0: none.
+    uint64_t side_listener = 0;
     Budget budget;
   };
   using SourcePtr = std::shared_ptr<Source>;
@@ -104,7 +106,7 @@ class Agent {
   };
 
   /// A call that waits for its container's log to be added to.
-  struct Holding {
+  struct BlockedCall {
     uint64_t key = 0;  ///< of its source
     ContainerId container;
     uint64_t tenant = 0;
@@ -115,7 +117,7 @@ class Agent {
   /// The one writer that a tenant may have, and who waits for it.
   struct Turn {
     bool taken = false, stuck = false;
-    size_t desk = 0;
+    size_t slot = 0;
     std::vector<uint64_t> sources;  ///< keys, not read from before
     std::deque<size_t> parked;      ///< calls, by place
   };
@@ -141,13 +143,13 @@ class Agent {
   void on_pace_timer(size_t index);
   void on_watch_timer(size_t index);
   void watch_writers();
-  void watch_end(size_t desk, int pidfd);
+  void watch_end(size_t slot, int pidfd);
   void run(size_t index);
   void handle(uint64_t key, uint32_t events, size_t index);
 
   // calls.cc: one call
   void on_runtime(const SourcePtr& source);
-  void on_heard(const Source& source);
+  void on_draining_runtime(const Source& source);
   bool has_room() const;
   void on_listener(const SourcePtr& source, size_t index);
   void resume(const PendingCalls::Entry& entry, size_t index);
@@ -163,52 +165,52 @@ class Agent {
   void count(const Verdict& verdict);
   void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls, bool rearms);
 
-  // holding.cc: calls that wait for a log
-  bool hold(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
-  bool hold_aside(Source& monitor, const Asked& asked, const std::shared_ptr<Container>& who,
-                  size_t index);
-  void adopt_holding();
-  void drop_idle_asides();
-  void resume_holding(size_t index);
-  bool take_holding(size_t place, size_t index);
+  // blocked_calls.cc: calls that wait for a log
+  bool block(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
+  bool block_beside_monitor(Source& monitor, const Asked& asked,
+                            const std::shared_ptr<Container>& who, size_t index);
+  void adopt_blocked();
+  void drop_idle_side_listeners();
+  void resume_blocked(size_t index);
+  bool take_blocked(size_t place, size_t index);
   void on_log(ContainerId id);
   void on_log_ready(size_t index);
-  void end_holding(size_t index);
-  void forget_holding_locked(uint64_t key);
+  void end_blocked(size_t index);
+  void forget_blocked_locked(uint64_t key);
 
   // writing.cc: what writers do
-  enum class Given : uint8_t {
-    kGiven,
-    kPass,   ///< it is unanswered(); or the memory of the tenant's callers blocks
+  enum class WriteOutcome : uint8_t {
+    kStarted,
+    kPass,   ///< it gets its fallback_verdict(); or the memory of the tenant's callers blocks
     kReply,  ///< nothing is to be written
     kEmpty,  ///< there is nothing in the container's log
     kWait,   ///< for its turn
     kLater,  ///< no writer can be had at the moment
   };
-  Given given_for(CallAnswer& answer, const SourcePtr& source,
-                  const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
-                  size_t index);
-  Given give(const SourcePtr& source, const std::shared_ptr<Container>& who, CallAnswer& answer,
-             std::unique_ptr<Asked>& asked, size_t index);
-  void fill(size_t index_of_desk, const Source& source, const CallAnswer& answer,
-            const Asked* asked, const PendingCalls::Entry& call);
-  bool fill_from_log(size_t index_of_desk, CallAnswer& answer, ContainerId container,
-                     int listener_fd, PendingCalls::Entry& call);
+  WriteOutcome outcome_for(CallAnswer& answer, const SourcePtr& source,
+                           const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
+                           size_t index);
+  WriteOutcome start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
+                           CallAnswer& answer, std::unique_ptr<Asked>& asked, size_t index);
+  void fill(size_t slot_index, const Source& source, const CallAnswer& answer, const Asked* asked,
+            const PendingCalls::Entry& call);
+  bool fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId container, int listener_fd,
+                     PendingCalls::Entry& call);
   bool wait_for_turn(Source& source);
   bool is_poisoned(uint64_t key, uint64_t id) const;
   void on_written(size_t index);
-  void finish(size_t desk, Desk::End end, size_t index);
+  void finish(size_t slot, WriterSlot::End end, size_t index);
   void end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
                    size_t index);
   void next_turn(uint64_t tenant, size_t index);
-  void on_writer_end(size_t desk, size_t index);
+  void on_writer_end(size_t slot, size_t index);
   void look_after_writers(size_t index);
-  void count(const Desk& desk);
+  void count(const WriterSlot& slot);
   void adopt_writers();
   void leave_writers(bool for_good);
-  void leave(size_t desk);
+  void leave(size_t slot);
 
-  static constexpr size_t kThreads = 2, kMaxThreads = PendingCalls::kHands;
+  static constexpr size_t kThreads = 2, kMaxThreads = PendingCalls::kThreadSlots;
 
   const AgentOptions options_;
   Registry& registry_;
@@ -218,7 +220,7 @@ class Agent {
   PendingCalls pending_;
   std::vector<PendingCalls::Leftover> leftovers_;     ///< the first thread's
   std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of calls of workers before us
-  std::vector<size_t> held_before_;                   ///< the first thread's
+  std::vector<size_t> blocked_before_;                ///< the first thread's
   Epoll epoll_;
   Wake stop_, log_ready_;
   Fd pace_timer_, watch_timer_;
@@ -229,11 +231,11 @@ class Agent {
   std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call
   uint64_t last_key_ = 0;
   Writers writers_;
-  std::array<Writing, PendingCalls::kDesks> writing_;
+  std::array<Writing, PendingCalls::kWriterSlots> writing_;
   std::unordered_map<uint64_t, Turn> turns_;  ///< by tenant
   bool watching_ = false;
-  std::list<Holding> holding_;   ///< those that end first are first
-  std::set<ContainerId> ready_;  ///< whose logs were added to
+  std::list<BlockedCall> blocked_;  ///< those that end first are first
+  std::set<ContainerId> ready_;     ///< whose logs were added to
   /// What was taken from logs for questions of monitors that have to be answered again, by key and
   /// id.
   std::map<std::pair<uint64_t, uint64_t>, LogSpan> taken_;

@@ -41,7 +41,7 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
   out.id = id;
   if (kind == Kind::kPass) {
     out.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
-  } else if (kind == Kind::kLetGo) {
+  } else if (kind == Kind::kReleaseFromMonitor) {
     // EINVAL for flags that it does not know (seccomp_notify_send() of kernel/seccomp.c).
     out.flags = ~0u;
   } else {
@@ -51,7 +51,7 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
   return out;
 }
 
-Verdict unanswered(const seccomp_data& data) {
+Verdict fallback_verdict(const seccomp_data& data) {
   return is_syslog(data) ? Verdict::fails(EPERM) : Verdict{};
 }
 

@@ -36,9 +36,9 @@ struct CallCounters {
 /// How a call ends for its caller.
 struct Verdict {
   enum class Kind : uint8_t {
-    kPass,   ///< the kernel is to run it
-    kReply,  ///< `value` or `error` (an errno value, 0: none)
-    kLetGo,  ///< the kernel is to refuse this as an answer: the call goes on waiting for one
+    kPass,                ///< the kernel is to run it
+    kReply,               ///< `value` or `error` (an errno value, 0: none)
+    kReleaseFromMonitor,  ///< the kernel is to refuse this answer: the call goes on waiting
   } kind = Kind::kPass;
   int64_t value = 0;
   int error = 0;
@@ -47,9 +47,9 @@ struct Verdict {
   seccomp_notif_resp response(uint64_t id) const;
 };
 
-/// The verdict for a call that we do not answer: the kernel runs it. Only syslog(2) fails with
-/// EPERM, because the kernel would return the host's log.
-Verdict unanswered(const seccomp_data& data);
+/// The verdict for a call that gets no answer of ours: the kernel runs it. Only syslog(2) fails
+/// with EPERM, because the kernel would return the host's log.
+Verdict fallback_verdict(const seccomp_data& data);
 
 /// Whether a call still waits for its answer. False: its caller was killed or interrupted, or
 /// somebody has answered.
@@ -57,7 +57,8 @@ bool still_waits(int listener_fd, uint64_t id);
 
 /// What is to be written into the caller's memory before it is told `value`.
 struct CallAnswer {
-  std::vector<uint8_t> bytes;    ///< empty: nothing, and none of what follows: it is unanswered()
+  /// Empty: nothing, and none of what follows; the call gets its fallback_verdict().
+  std::vector<uint8_t> bytes;
   std::optional<Verdict> reply;  ///< nothing is to be written: this is all
   /// The bytes are of its container's log, and taken from there when somebody can write them.
   std::optional<SyslogCall> log;

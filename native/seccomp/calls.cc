@@ -32,7 +32,7 @@ constexpr uint64_t kAgainUs = 20'000;
 
 /// To LXC's monitor, which passes it on, logs that the kernel refuses it, and takes the next call
 /// (seccomp_notify_handler() of its src/lxc/seccomp.c, 4.0 to 6.0).
-constexpr Verdict kLetGo{Verdict::Kind::kLetGo, 0, 0};
+constexpr Verdict kReleaseFromMonitor{Verdict::Kind::kReleaseFromMonitor, 0, 0};
 
 }  // namespace
 
@@ -58,7 +58,7 @@ void Agent::on_runtime(const SourcePtr& source) {
 }
 
 /// What a runtime says beside its listener is of no use, but it must not fail to say it.
-void Agent::on_heard(const Source& source) {
+void Agent::on_draining_runtime(const Source& source) {
   char buffer[4096];
   const Received got = receive(source.fd.get(), buffer, sizeof buffer, false);
   if (got.state == Received::State::kEnd) return remove(source);
@@ -74,7 +74,7 @@ bool Agent::has_room() const {
 void Agent::on_listener(const SourcePtr& source, size_t index) {
   if (wait_for_turn(*source)) return;
   if (!has_room()) return defer(*source, kAgainUs);
-  PendingCalls::Entry& entry = pending_.hand(index);
+  PendingCalls::Entry& entry = pending_.in_flight(index);
   entry = PendingCalls::Entry{};
   entry.key = source->key;
   if (::ioctl(source->fd.get(), SECCOMP_IOCTL_NOTIF_RECV, &entry.notification) != 0) {
@@ -88,58 +88,58 @@ void Agent::on_listener(const SourcePtr& source, size_t index) {
 void Agent::resume(const PendingCalls::Entry& entry, size_t index) {
   const SourcePtr source = find(entry.key);
   const bool is_listener =
-      source && (source->kind == Kind::kListener || source->kind == Kind::kAside);
-  pending_.hand(index) = is_listener ? entry : PendingCalls::Entry{};
+      source && (source->kind == Kind::kListener || source->kind == Kind::kSideListener);
+  pending_.in_flight(index) = is_listener ? entry : PendingCalls::Entry{};
   if (is_listener) answer_listener(source, index);
 }
 
-/// Of the call in the hand of this thread.
+/// Answers the call that this thread works on.
 void Agent::answer_listener(const SourcePtr& source, size_t index) {
-  const seccomp_notif notification = pending_.hand(index).notification;
-  const bool was_held = pending_.hand(index).held != 0;
+  const seccomp_notif notification = pending_.in_flight(index).notification;
+  const bool was_blocked = pending_.in_flight(index).blocked != 0;
   std::shared_ptr<Container> who;
-  Verdict verdict = unanswered(notification.data);
+  Verdict verdict = fallback_verdict(notification.data);
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
     CallAnswer answer = answerer_.answer(notification, source->fd.get(), who);
     std::unique_ptr<Asked> nobody;
-    const Given given = given_for(answer, source, who, nobody, index);
-    if (given == Given::kGiven || given == Given::kWait) return;
-    if (given == Given::kReply) verdict = *answer.reply;
-    if (given == Given::kEmpty) {
-      if (hold(source, who, index)) return;
+    const WriteOutcome outcome = outcome_for(answer, source, who, nobody, index);
+    if (outcome == WriteOutcome::kStarted || outcome == WriteOutcome::kWait) return;
+    if (outcome == WriteOutcome::kReply) verdict = *answer.reply;
+    if (outcome == WriteOutcome::kEmpty) {
+      if (block(source, who, index)) return;
       verdict = kTooLate;
     }
     // Of a caller that is gone no container is found either: others are not to wait for that.
-    if (given == Given::kLater && still_waits(source->fd.get(), notification.id)) {
+    if (outcome == WriteOutcome::kLater && still_waits(source->fd.get(), notification.id)) {
       // Its source is not its any more.
-      if (!was_held && wait_for_answer(*source, false, index)) return;
-      verdict = was_held ? Verdict::fails(EINTR) : kTooLate;
+      if (!was_blocked && wait_for_answer(*source, false, index)) return;
+      verdict = was_blocked ? Verdict::fails(EINTR) : kTooLate;
     }
   }
   reply(*source, notification, verdict);
   end_call(source, who, index);
 }
 
-Agent::Given Agent::given_for(CallAnswer& answer, const SourcePtr& source,
-                              const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
-                              size_t index) {
-  if (answer.later) return Given::kLater;
-  if (answer.reply) return Given::kReply;
+Agent::WriteOutcome Agent::outcome_for(CallAnswer& answer, const SourcePtr& source,
+                                       const std::shared_ptr<Container>& who,
+                                       std::unique_ptr<Asked>& asked, size_t index) {
+  if (answer.later) return WriteOutcome::kLater;
+  if (answer.reply) return WriteOutcome::kReply;
   // What a worker before us, or a writer that was killed, has taken for it is there.
-  if (answer.waits && !has_taken(*source, asked.get(), index)) return Given::kEmpty;
+  if (answer.waits && !has_taken(*source, asked.get(), index)) return WriteOutcome::kEmpty;
   const bool has_bytes = answer.log || !answer.bytes.empty();
-  return has_bytes ? give(source, who, answer, asked, index) : Given::kPass;
+  return has_bytes ? start_write(source, who, answer, asked, index) : WriteOutcome::kPass;
 }
 
 bool Agent::has_taken(const Source& source, const Asked* asked, size_t index) const {
-  if (asked == nullptr) return pending_.hand(index).log.kind != LogSpan::kNone;
+  if (asked == nullptr) return pending_.in_flight(index).log.kind != LogSpan::kNone;
   const std::lock_guard lock(mutex_);
   return taken_.count({source.key, asked->request.notification.id}) != 0;
 }
 
-/// Has the call in the hand of this thread, or a monitor's question, tried again after a moment:
+/// Has the call that this thread works on, or a monitor's question, tried again after a moment:
 /// its caller waits as a reader of files does. False: it has waited for long enough.
 bool Agent::wait_for_answer(Source& source, bool is_monitor, size_t index) {
   const uint64_t now = boottime_us();
@@ -154,13 +154,13 @@ bool Agent::wait_for_answer(Source& source, bool is_monitor, size_t index) {
     return true;
   }
   const std::lock_guard lock(mutex_);
-  const auto place = too_late ? std::nullopt : pending_.park(pending_.hand(index));
+  const auto place = too_late ? std::nullopt : pending_.park(pending_.in_flight(index));
   if (!place) {
     source.waits_since_us = 0;
     counters_.failed.fetch_add(1, std::memory_order_relaxed);
     return false;
   }
-  pending_.hand(index) = PendingCalls::Entry{};
+  pending_.in_flight(index) = PendingCalls::Entry{};
   later_.emplace(now + kAgainUs, *place);
   arm_pace_timer();
   return true;
@@ -174,17 +174,17 @@ void Agent::resume_later(size_t index) {
       if (later_.empty() || later_.begin()->first > boottime_us()) return;
       const size_t place = later_.begin()->second;
       later_.erase(later_.begin());
-      next = PendingCalls::move(pending_.parked(place), pending_.hand(index));
+      next = PendingCalls::move(pending_.parked(place), pending_.in_flight(index));
     }
     resume(next, index);
   }
 }
 
 void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
-  const bool was_held = pending_.hand(index).held != 0;
-  pending_.hand(index) = PendingCalls::Entry{};
-  if (!was_held) source->waits_since_us = 0;
-  go_on(*source, who, 1, !was_held);
+  const bool was_blocked = pending_.in_flight(index).blocked != 0;
+  pending_.in_flight(index) = PendingCalls::Entry{};
+  if (!was_blocked) source->waits_since_us = 0;
+  go_on(*source, who, 1, !was_blocked);
 }
 
 /// `rearms`: the source waits for that, and not only its budget is charged.
@@ -203,7 +203,7 @@ void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_
 }
 
 void Agent::count(const Verdict& verdict) {
-  if (verdict.kind == Verdict::Kind::kLetGo) return;
+  if (verdict.kind == Verdict::Kind::kReleaseFromMonitor) return;
   auto& counter = verdict.kind == Verdict::Kind::kPass ? counters_.passed : counters_.answered;
   counter.fetch_add(1, std::memory_order_relaxed);
   if (verdict.error == EFAULT) counters_.faults.fetch_add(1, std::memory_order_relaxed);
@@ -242,7 +242,7 @@ bool Agent::reply_lxc(const Source& source, const Asked& asked, const Verdict& v
   const LxcRequest& request = asked.request;
   const seccomp_notif_resp response = verdict.response(request.notification.id);
   std::memcpy(packet.data() + request.response_at, &response, sizeof response);
-  PendingCalls::Entry& entry = pending_.hand(index);
+  PendingCalls::Entry& entry = pending_.in_flight(index);
   entry.key = source.key;
   entry.answering = request.notification.id;
   const ssize_t sent =
@@ -286,22 +286,23 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     if (answered) return rearm(source->key, source->fd.get());
   }
   std::shared_ptr<Container> who;
-  Verdict verdict = unanswered(notification.data);
+  Verdict verdict = fallback_verdict(notification.data);
   const int listener = asked->fds[Asked::kNotify].get();
   // A monitor asks one thing at a time, and the packet stays in its socket until it is answered.
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
     CallAnswer answer = answerer_.answer(notification, listener, who);
-    const Given given = given_for(answer, source, who, asked, index);
-    if (given == Given::kGiven || given == Given::kWait) return;
-    if (given == Given::kReply) verdict = *answer.reply;
-    if (given == Given::kEmpty) {
+    const WriteOutcome outcome = outcome_for(answer, source, who, asked, index);
+    if (outcome == WriteOutcome::kStarted || outcome == WriteOutcome::kWait) return;
+    if (outcome == WriteOutcome::kReply) verdict = *answer.reply;
+    if (outcome == WriteOutcome::kEmpty) {
       // All other calls of the container wait for the monitor: it is not to wait for this one.
       const bool waits = still_waits(listener, notification.id);
-      verdict = waits && hold_aside(*source, *asked, who, index) ? kLetGo : kTooLate;
+      verdict = waits && block_beside_monitor(*source, *asked, who, index) ? kReleaseFromMonitor
+                                                                           : kTooLate;
     }
-    if (given == Given::kLater && still_waits(listener, notification.id)) {
+    if (outcome == WriteOutcome::kLater && still_waits(listener, notification.id)) {
       if (wait_for_answer(*source, true, index)) return;
       verdict = kTooLate;
     }

@@ -30,18 +30,18 @@ size_t PendingCalls::free_parked() const {
 }
 
 // Threads that have looked at the same time each find a place to put theirs aside.
-bool PendingCalls::has_room() const { return free_parked() > 2 * kHands; }
+bool PendingCalls::has_room() const { return free_parked() > 2 * kThreadSlots; }
 
 std::optional<size_t> PendingCalls::park(const Entry& entry) {
-  return free_parked() > kHands ? put(layout()->parked, kParked, entry) : std::nullopt;
+  return free_parked() > kThreadSlots ? put(layout()->parked, kParked, entry) : std::nullopt;
 }
 
-std::optional<size_t> PendingCalls::hold(const Entry& entry) {
+std::optional<size_t> PendingCalls::put_blocked(const Entry& entry) {
   size_t in_use = 0;
-  for (size_t place = 0; place < layout()->held_end; ++place) {
-    in_use += layout()->held[place].in_use() ? 1 : 0;
+  for (size_t place = 0; place < layout()->blocked_end; ++place) {
+    in_use += layout()->blocked[place].in_use() ? 1 : 0;
   }
-  return in_use + kDesks < kHeld ? put_held(entry) : std::nullopt;
+  return in_use + kWriterSlots < kBlocked ? reserve_blocked(entry) : std::nullopt;
 }
 
 std::optional<size_t> PendingCalls::put(Entry* entries, size_t end, const Entry& entry) {
@@ -53,32 +53,32 @@ std::optional<size_t> PendingCalls::put(Entry* entries, size_t end, const Entry&
   return std::nullopt;
 }
 
-std::optional<size_t> PendingCalls::put_held(const Entry& entry) {
-  const size_t end = std::min<uint64_t>(layout()->held_end, kHeld);
-  if (const auto place = put(layout()->held, end, entry)) return place;
-  if (end == kHeld) return std::nullopt;
-  layout()->held_end = end + 1;
-  layout()->held[end] = entry;
+std::optional<size_t> PendingCalls::reserve_blocked(const Entry& entry) {
+  const size_t end = std::min<uint64_t>(layout()->blocked_end, kBlocked);
+  if (const auto place = put(layout()->blocked, end, entry)) return place;
+  if (end == kBlocked) return std::nullopt;
+  layout()->blocked_end = end + 1;
+  layout()->blocked[end] = entry;
   return end;
 }
 
 const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
   // Those of the last worker join those that it had not settled itself, and only then threads and
   // writers get their places.
-  for (Entry& from : layout()->hands) {
+  for (Entry& from : layout()->thread_slots) {
     if (from.in_use()) put(layout()->parked, kParked, from);
     from = Entry{};
   }
-  for (Desk& desk : layout()->desks) {
+  for (WriterSlot& slot : layout()->writer_slots) {
     Entry from;
-    from.key = desk.key;
-    from.poisoned = desk.poisoned;
-    from.held = desk.held;
-    from.log = desk.log;
-    from.notification = desk.notification;
-    // What there is no room for is taken up with what was held.
-    if (from.in_use() && !put(layout()->parked, kParked, from)) put_held(from);
-    desk.key = desk.notification.id = 0;
+    from.key = slot.key;
+    from.poisoned = slot.poisoned;
+    from.blocked = slot.blocked;
+    from.log = slot.log;
+    from.notification = slot.notification;
+    // What there is no room for is resumed with the blocked calls.
+    if (from.in_use() && !put(layout()->parked, kParked, from)) reserve_blocked(from);
+    slot.key = slot.notification.id = 0;
   }
   leftovers_.clear();
   for (size_t place = 0; place < kParked; ++place) {

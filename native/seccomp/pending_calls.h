@@ -11,7 +11,7 @@
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "base/result.h"
-#include "seccomp/desk.h"
+#include "seccomp/writer_slot.h"
 
 namespace vprocfs {
 
@@ -20,17 +20,17 @@ namespace vprocfs {
 /// crash. The kernel itself writes them there (SECCOMP_IOCTL_NOTIF_RECV), so none can be missing.
 class PendingCalls {
  public:
-  /// Threads that may have one in hand.
-  static constexpr size_t kHands = 16;
+  /// Threads that may be working on one.
+  static constexpr size_t kThreadSlots = 16;
   /// Writers at most, those that are stuck included.
-  static constexpr size_t kDesks = 64;
+  static constexpr size_t kWriterSlots = 64;
 
   struct Entry {
     uint64_t key = 0;              ///< of the notify descriptor, or of LXC's connection
     uint64_t answering = 0;        ///< the notification that LXC's monitor is being answered
     uint32_t sent = 0;             ///< that answer was sent
     uint32_t poisoned = 0;         ///< writing into its caller's memory blocked
-    uint32_t held = 0;             ///< it was, and its source has gone on without it
+    uint32_t blocked = 0;          ///< it waited for a log: its source has gone on without it
     LogSpan log;                   ///< what was taken for it
     seccomp_notif notification{};  ///< `id` 0: none
 
@@ -57,32 +57,32 @@ class PendingCalls {
     return to;
   }
 
-  /// The entry of one thread.
-  Entry& hand(size_t index) { return layout()->hands[index]; }
-  const Entry& hand(size_t index) const { return layout()->hands[index]; }
-  Desk& desk(size_t index) { return layout()->desks[index]; }
-  /// Room for Desk::kMaxAnswerBytes of the answer on a desk. Pages that nobody wrote to take no
-  /// memory.
+  /// The call that a thread is working on.
+  Entry& in_flight(size_t thread) { return layout()->thread_slots[thread]; }
+  const Entry& in_flight(size_t thread) const { return layout()->thread_slots[thread]; }
+  WriterSlot& writer_slot(size_t index) { return layout()->writer_slots[index]; }
+  /// Room for WriterSlot::kMaxAnswerBytes of the answer of a slot. Pages that nobody wrote to take
+  /// no memory.
   uint8_t* text(size_t index) { return layout()->texts[index]; }
 
   /// Whether every thread could put one more call aside.
   bool has_room() const;
   /// Puts a call aside that has to wait for its turn. nullopt: no room, but for what the next
-  /// worker finds in hands.
+  /// worker finds with threads.
   std::optional<size_t> park(const Entry& entry);
   /// One that was put aside, or is a leftover.
   Entry& parked(size_t place) { return layout()->parked[place]; }
 
   /// Calls that wait for something that may never come.
-  static constexpr size_t kHeld = 1024;
+  static constexpr size_t kBlocked = 1024;
   /// Places from this one on have never been used.
-  size_t held_end() const { return layout()->held_end; }
-  /// Puts one aside that does. nullopt: no room, but for what the next worker finds with writers.
-  std::optional<size_t> hold(const Entry& entry);
-  Entry& held(size_t place) { return layout()->held[place]; }
-  void drop_held(size_t place) { layout()->held[place] = Entry{}; }
+  size_t blocked_end() const { return layout()->blocked_end; }
+  /// Puts one of these aside. nullopt: no room, but for what the next worker finds with writers.
+  std::optional<size_t> put_blocked(const Entry& entry);
+  Entry& blocked(size_t place) { return layout()->blocked[place]; }
+  void drop_blocked(size_t place) { layout()->blocked[place] = Entry{}; }
 
-  /// What workers before us had in hand. Each stays in its place until settle(), and all other
+  /// What workers before us were working on. Each stays in its place until settle(), and all other
   /// places are free. Their writers must have ended, or be stuck for good.
   const std::vector<Leftover>& leftovers();
   void settle(size_t place) { layout()->parked[place] = Entry{}; }
@@ -95,17 +95,18 @@ class PendingCalls {
  private:
   static constexpr size_t kParked = 128;
   struct Layout {
-    Entry hands[kHands];
+    Entry thread_slots[kThreadSlots];
     Entry parked[kParked];
-    Desk desks[kDesks];
-    uint64_t held_end;
-    Entry held[kHeld];
-    alignas(4096) uint8_t texts[kDesks][Desk::kMaxAnswerBytes];
+    WriterSlot writer_slots[kWriterSlots];
+    uint64_t blocked_end;
+    Entry blocked[kBlocked];
+    alignas(4096) uint8_t texts[kWriterSlots][WriterSlot::kMaxAnswerBytes];
   };
   size_t free_parked() const;
   /// Puts an entry into the first place that is free; nullopt: none is.
   static std::optional<size_t> put(Entry* entries, size_t end, const Entry& entry);
-  std::optional<size_t> put_held(const Entry& entry);
+  /// Like put_blocked(), into the reserve for the next worker too.
+  std::optional<size_t> reserve_blocked(const Entry& entry);
 
   Layout* layout() const { return memory_.as<Layout>(); }
 

@@ -75,8 +75,8 @@ bool Agent::is_source(Kind kind) {
     case Kind::kMonitor:
     case Kind::kListener:
     case Kind::kRuntime:
-    case Kind::kHeard:
-    case Kind::kAside:
+    case Kind::kDrainingRuntime:
+    case Kind::kSideListener:
       return true;
     case Kind::kPendingCalls:
       break;
@@ -129,8 +129,8 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   if (fd_store_ != nullptr && !resumed) {
     fd_store_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
   }
-  // What comes by one that is put aside is for LXC's monitor: only its end is told.
-  const uint32_t events = kind == Kind::kAside ? 0u : EPOLLIN;
+  // What comes by a side listener is for LXC's monitor: only its end is of interest.
+  const uint32_t events = kind == Kind::kSideListener ? 0u : EPOLLIN;
   if (!epoll_.add(source->fd.get(), key, events | EPOLLONESHOT)) remove(*source);
   return key;
 }
@@ -142,7 +142,7 @@ void Agent::become_listener(const Source& runtime, Fd listener) {
   Fd rest(::fcntl(runtime.fd.get(), F_DUPFD_CLOEXEC, 0));
   epoll_.remove(runtime.fd.get());
   add(Kind::kListener, std::move(listener), runtime.key, false);
-  if (rest) add(Kind::kHeard, std::move(rest), 0, false);
+  if (rest) add(Kind::kDrainingRuntime, std::move(rest), 0, false);
 }
 
 void Agent::remove(const Source& source) {
@@ -153,7 +153,7 @@ void Agent::remove(const Source& source) {
   epoll_.remove(source.fd.get());
   if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
   if (fd_store_ != nullptr) fd_store_->remove(source.key);
-  forget_holding_locked(source.key);
+  forget_blocked_locked(source.key);
   sources_.erase(found);
 }
 
@@ -174,7 +174,7 @@ void Agent::accept(const Source& source) {
     {
       const std::lock_guard lock(mutex_);
       for (const auto& [key, other] : sources_) {
-        const bool is_runtime = other->kind == kind || other->kind == Kind::kHeard;
+        const bool is_runtime = other->kind == kind || other->kind == Kind::kDrainingRuntime;
         if (is_runtime) waiting.push_back(other);
       }
     }

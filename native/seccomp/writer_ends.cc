@@ -15,33 +15,33 @@
 namespace vprocfs {
 
 void Agent::look_after_writers(size_t index) {
-  for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
+  for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) {
     {
       const std::lock_guard lock(mutex_);
       if (writers_.look(i, boottime_us()) != Writers::Health::kStuck) continue;
-      Turn& turn = turns_[pending_.desk(i).tenant];
+      Turn& turn = turns_[pending_.writer_slot(i).tenant];
       turn.taken = turn.stuck = true;
-      turn.desk = i;
+      turn.slot = i;
     }
     counters_.stuck.fetch_add(1, std::memory_order_relaxed);
     counters_.late.fetch_add(1, std::memory_order_relaxed);
-    finish(i, Desk::kUnwritable, index);
+    finish(i, WriterSlot::kUnwritable, index);
   }
 }
 
-void Agent::on_writer_end(size_t index_of_desk, size_t index) {
+void Agent::on_writer_end(size_t slot_index, size_t index) {
   bool was_stuck = false, was_busy = false, too_late = false;
   std::vector<uint64_t> free;
-  Desk& desk = pending_.desk(index_of_desk);
+  WriterSlot& slot = pending_.writer_slot(slot_index);
   {
     const std::lock_guard lock(mutex_);
-    was_stuck = writers_.is_stuck(index_of_desk);
+    was_stuck = writers_.is_stuck(slot_index);
     // The agent's turn: somebody is about to take what was done.
-    was_busy = writers_.is_busy(index_of_desk) && desk.turn != Desk::kAgents;
-    too_late = writers_.was_killed(index_of_desk);
-    if (!writers_.reap(index_of_desk)) return;
+    was_busy = writers_.is_busy(slot_index) && slot.owner != WriterSlot::kAgent;
+    too_late = writers_.was_killed(slot_index);
+    if (!writers_.reap(slot_index)) return;
     for (auto& [tenant, turn] : turns_) {
-      if (!turn.stuck || turn.desk != index_of_desk) continue;
+      if (!turn.stuck || turn.slot != slot_index) continue;
       turn.taken = turn.stuck = false;
       free.push_back(tenant);
     }
@@ -49,19 +49,19 @@ void Agent::on_writer_end(size_t index_of_desk, size_t index) {
   if (was_stuck) counters_.stuck.fetch_sub(1, std::memory_order_relaxed);
   for (const uint64_t tenant : free) next_turn(tenant, index);
   if (!was_busy) return;
-  const bool done = desk.turn.load(std::memory_order_acquire) == Desk::kDone;
-  if (done) return finish(index_of_desk, static_cast<Desk::End>(desk.end), index);
+  const bool done = slot.owner.load(std::memory_order_acquire) == WriterSlot::kDone;
+  if (done) return finish(slot_index, static_cast<WriterSlot::End>(slot.end), index);
   if (too_late) counters_.late.fetch_add(1, std::memory_order_relaxed);
   // One that was killed by others is asked again: of another writer.
-  finish(index_of_desk, too_late ? Desk::kUnwritable : Desk::kReturned, index);
+  finish(slot_index, too_late ? WriterSlot::kUnwritable : WriterSlot::kReturned, index);
 }
 
 void Agent::adopt_writers() {
-  writers_.adopt([this](size_t desk, int pidfd) {
-    Turn& turn = turns_[pending_.desk(desk).tenant];
+  writers_.adopt([this](size_t slot, int pidfd) {
+    Turn& turn = turns_[pending_.writer_slot(slot).tenant];
     turn.taken = turn.stuck = true;
-    turn.desk = desk;
-    watch_end(desk, pidfd);
+    turn.slot = slot;
+    watch_end(slot, pidfd);
     ++counters_.stuck;
   });
 }
@@ -69,9 +69,9 @@ void Agent::adopt_writers() {
 void Agent::leave_writers(bool for_good) {
   if (!pending_.is_open()) return;
   constexpr int kLeaveWithinMs = 100, kStepMs = 10;
-  for (size_t i = 0; i < PendingCalls::kDesks; ++i) pending_.desk(i).wanted = 1;
+  for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) pending_.writer_slot(i).wanted = 1;
   const auto busy = [this] {
-    for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
+    for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) {
       if (writers_.is_busy(i)) return true;
     }
     return false;
@@ -79,7 +79,7 @@ void Agent::leave_writers(bool for_good) {
   for (int waited = 0; busy() && waited < kLeaveWithinMs; waited += kStepMs) {
     pollfd p{writers_.done().fd(), POLLIN, 0};
     ::poll(&p, 1, kStepMs);
-    while (const auto desk = writers_.next_done()) leave(*desk);
+    while (const auto slot = writers_.next_done()) leave(*slot);
   }
   // What is still pending is for the next worker, where there is one.
   writers_.stop();
@@ -87,13 +87,13 @@ void Agent::leave_writers(bool for_good) {
   for (const auto& [place, entry] : pending_.leftovers()) {
     const SourcePtr source = find(entry.key);
     if (source && source->kind == Kind::kListener) {
-      reply(*source, entry.notification, unanswered(entry.notification.data));
+      reply(*source, entry.notification, fallback_verdict(entry.notification.data));
     }
   }
-  for (const Holding& one : holding_) {
+  for (const BlockedCall& one : blocked_) {
     const SourcePtr source = find(one.key);
-    const seccomp_notif& notification = pending_.held(one.place).notification;
-    if (source) reply(*source, notification, unanswered(notification.data));
+    const seccomp_notif& notification = pending_.blocked(one.place).notification;
+    if (source) reply(*source, notification, fallback_verdict(notification.data));
   }
 }
 

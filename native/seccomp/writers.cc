@@ -66,26 +66,26 @@ bool Writers::start(int calls_fd) {
 }
 
 bool Writers::end_former(size_t index) {
-  Desk& desk = pending_.desk(index);
-  if (desk.pid == 0) return false;
-  Fd process = open_pidfd(desk.pid);
-  const auto start = read_start_ticks(procfs_fd_, desk.pid);
-  const bool same = process && start && start.value() == desk.start_ticks;
+  WriterSlot& slot = pending_.writer_slot(index);
+  if (slot.pid == 0) return false;
+  Fd process = open_pidfd(slot.pid);
+  const auto start = read_start_ticks(procfs_fd_, slot.pid);
+  const bool same = process && start && start.value() == slot.start_ticks;
   if (same) kill_by(process);
   if (!same || has_ended(process, static_cast<int>(kEndWithinUs / 1000))) {
-    desk.pid = 0;
+    slot.pid = 0;
     return false;
   }
   places_[index].process = std::move(process);
   places_[index].state = State::kStuck;
-  desk.poisoned = 1;
+  slot.poisoned = 1;
   return true;
 }
 
 bool Writers::start_writer(size_t index) {
   constexpr int kHigh = 16;
   // It may look before we do anything more: what its predecessor was killed at is not its turn.
-  pending_.desk(index).turn = Desk::kAgents;
+  pending_.writer_slot(index).owner = WriterSlot::kAgent;
   const int own[] = {calls_fd_.get(), agent_.get(), done_.fd(), procfs_fd_};
   const int theirs[] = {kWriterCallsFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
   // Out of the way first: none may be overwritten before it was duplicated.
@@ -127,9 +127,9 @@ bool Writers::start_writer(size_t index) {
     place = Place{};
     return false;
   }
-  Desk& desk = pending_.desk(index);
-  desk.pid = pid;
-  desk.start_ticks = start.value();
+  WriterSlot& slot = pending_.writer_slot(index);
+  slot.pid = pid;
+  slot.start_ticks = start.value();
   place.state = State::kIdle;
   return true;
 }
@@ -148,37 +148,37 @@ std::optional<size_t> Writers::take(int& started) {
     if (index == places_.size() || !start_writer(index)) return std::nullopt;
     started = places_[index].process.get();
   }
-  Desk& desk = pending_.desk(index);
-  desk.turn = Desk::kAgents;
-  desk.wanted = desk.poisoned = 0;
-  desk.busy_since_us = 0;
-  desk.answered = desk.faults = desk.gone = 0;
+  WriterSlot& slot = pending_.writer_slot(index);
+  slot.owner = WriterSlot::kAgent;
+  slot.wanted = slot.poisoned = 0;
+  slot.busy_since_us = 0;
+  slot.answered = slot.faults = slot.gone = 0;
   return index;
 }
 
 void Writers::give(size_t index) {
-  Desk& desk = pending_.desk(index);
+  WriterSlot& slot = pending_.writer_slot(index);
   places_[index].state = State::kBusy;
   places_[index].in_use = true;
   places_[index].killed_us = 0;
-  desk.turn.store(Desk::kWriters, std::memory_order_release);
-  ::syscall(SYS_futex, &desk.turn, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  slot.owner.store(WriterSlot::kWriter, std::memory_order_release);
+  ::syscall(SYS_futex, &slot.owner, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 std::optional<size_t> Writers::next_done() {
   for (size_t i = 0; i < places_.size(); ++i) {
     if (places_[i].state != State::kBusy) continue;
-    Desk& desk = pending_.desk(i);
-    if (desk.turn.load(std::memory_order_acquire) != Desk::kDone) continue;
-    desk.turn = Desk::kAgents;
+    WriterSlot& slot = pending_.writer_slot(i);
+    if (slot.owner.load(std::memory_order_acquire) != WriterSlot::kDone) continue;
+    slot.owner = WriterSlot::kAgent;
     return i;
   }
   return std::nullopt;
 }
 
 void Writers::put_back(size_t index) {
-  Desk& desk = pending_.desk(index);
-  desk.key = desk.notification.id = 0;
+  WriterSlot& slot = pending_.writer_slot(index);
+  slot.key = slot.notification.id = 0;
   leave(index);
 }
 
@@ -189,7 +189,8 @@ void Writers::leave(size_t index) {
 }
 
 bool Writers::computes(size_t index) const {
-  const auto text = read_file(procfs_fd_, std::to_string(pending_.desk(index).pid) + "/stat");
+  const auto text =
+      read_file(procfs_fd_, std::to_string(pending_.writer_slot(index).pid) + "/stat");
   if (!text) return false;
   const size_t end = text.value().rfind(')');
   return end != std::string::npos && text.value().compare(end, 3, ") R") == 0;
@@ -197,8 +198,8 @@ bool Writers::computes(size_t index) const {
 
 Writers::Health Writers::look(size_t index, uint64_t now_us) {
   Place& place = places_[index];
-  Desk& desk = pending_.desk(index);
-  const uint64_t since = desk.busy_since_us.load(std::memory_order_relaxed);
+  WriterSlot& slot = pending_.writer_slot(index);
+  const uint64_t since = slot.busy_since_us.load(std::memory_order_relaxed);
   if (place.state != State::kBusy || since == 0 || now_us < since + kPoisonedAfterUs) {
     return Health::kWell;
   }
@@ -212,7 +213,7 @@ Writers::Health Writers::look(size_t index, uint64_t now_us) {
   }
   // One that waits for a CPU waits for the node, not for its caller.
   if (computes(index) && now_us < since + kComputeWithinUs) return Health::kWell;
-  desk.poisoned = 1;
+  slot.poisoned = 1;
   if (now_us < since + kWriteWithinUs) return Health::kWell;
   // With a signal pending it writes nothing any more, should it ever get the page.
   kill_by(place.process);
@@ -227,7 +228,7 @@ bool Writers::reap(size_t index) {
   const bool in_use = place.in_use;
   place = Place{};
   place.in_use = in_use;
-  pending_.desk(index).pid = 0;
+  pending_.writer_slot(index).pid = 0;
   return true;
 }
 

@@ -12,8 +12,8 @@
 
 namespace vprocfs {
 
-/// The processes that write into the memory of callers (native/writer), one for each desk of the
-/// pending calls. The agent gives one a desk with an answer on it and does not wait. Not
+/// The processes that write into the memory of callers (native/writer), one for each slot of the
+/// pending calls. The agent gives one a slot with an answer in it and does not wait. Not
 /// thread-safe.
 class Writers {
  public:
@@ -28,41 +28,41 @@ class Writers {
   const Wake& done() const { return done_; }
 
   /// Ends the writers of agents before us. Those that do not end stay stuck; `visit` is called with
-  /// the desk and the pidfd of each.
+  /// the slot and the pidfd of each.
   template <typename Visit>
   void adopt(Visit visit) {
-    for (size_t i = 0; i < PendingCalls::kDesks; ++i) {
+    for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) {
       if (end_former(i)) visit(i, places_[i].process.get());
     }
   }
 
-  /// A desk with a writer that has nothing to do; starts one where there is none. nullopt: there
+  /// A slot whose writer has nothing to do; starts one where there is none. nullopt: there
   /// are no more, or it cannot be started. `started`: its pidfd, when it was; else -1.
   std::optional<size_t> take(int& started);
-  /// The writer's turn.
-  void give(size_t desk);
-  /// Takes a desk whose writer is done.
+  /// Hands the slot to its writer.
+  void give(size_t slot);
+  /// Takes back a slot whose writer is done.
   std::optional<size_t> next_done();
   /// It has nothing to do again.
-  void put_back(size_t desk);
+  void put_back(size_t slot);
   /// Likewise, and what lies there is for the next agent.
-  void leave(size_t desk);
+  void leave(size_t slot);
 
   enum class Health : uint8_t {
     kWell,
     kKilled,  ///< it was in a caller's memory for too long
     kStuck,   ///< likewise, and does not end; once for each
   };
-  /// Looks after one that has the turn.
-  Health look(size_t desk, uint64_t now_us);
+  /// Looks after one that is at work.
+  Health look(size_t slot, uint64_t now_us);
 
-  bool is_busy(size_t desk) const { return places_[desk].state == State::kBusy; }
+  bool is_busy(size_t slot) const { return places_[slot].state == State::kBusy; }
   /// look() has killed it.
-  bool was_killed(size_t desk) const { return places_[desk].killed_us != 0; }
-  bool is_stuck(size_t desk) const { return places_[desk].state == State::kStuck; }
-  /// The process has ended: another one may get the desk, once what lies there was put_back().
+  bool was_killed(size_t slot) const { return places_[slot].killed_us != 0; }
+  bool is_stuck(size_t slot) const { return places_[slot].state == State::kStuck; }
+  /// The process has ended: another one may get the slot, once what lies there was put_back().
   /// False: it has not.
-  bool reap(size_t desk);
+  bool reap(size_t slot);
 
   /// Ends all of them.
   void stop();
@@ -76,16 +76,16 @@ class Writers {
     uint64_t killed_us = 0;
   };
 
-  bool start_writer(size_t desk);
-  bool end_former(size_t desk);
-  bool computes(size_t desk) const;
+  bool start_writer(size_t slot);
+  bool end_former(size_t slot);
+  bool computes(size_t slot) const;
 
   PendingCalls& pending_;
   const int procfs_fd_;
   std::string program_;
   Fd calls_fd_, agent_;
   Wake done_;
-  std::array<Place, PendingCalls::kDesks> places_;
+  std::array<Place, PendingCalls::kWriterSlots> places_;
 };
 
 }  // namespace vprocfs

@@ -16,11 +16,12 @@ inline constexpr uint32_t kFdOciSocket = 2;  ///< listens for OCI runtimes with 
 inline constexpr uint32_t kFdMonitor = 3;    ///< a connection of LXC's seccomp proxy protocol
 inline constexpr uint32_t kFdNotify = 4;     ///< a seccomp notify descriptor
 inline constexpr uint32_t kFdRuntime = 6;    ///< a connection of an OCI runtime, not taken from yet
-/// One of LXC's, whose monitor takes its calls: by it those are answered that the monitor let go.
-inline constexpr uint32_t kFdAside = 7;
+/// One of LXC's, whose monitor takes its calls: through it those are answered that the monitor was
+/// released from.
+inline constexpr uint32_t kFdSideListener = 7;
 
-/// A runtime's connection after its listener has come, until the runtime has said all.
-inline constexpr uint32_t kFdHeard = 8;
+/// A runtime's connection after its listener has come, until the runtime has sent all.
+inline constexpr uint32_t kFdDrainingRuntime = 8;
 
 /// How many descriptors a packet from what a keeper left (keeper/rest.h) brings at most.
 inline constexpr size_t kRestFds = 16;

@@ -40,8 +40,8 @@ Napi::Value pending_call_after(const Napi::CallbackInfo& info) {
   const auto fd = PendingCalls::make();
   PendingCalls dying;
   if (!fd || !dying.open(fd.value().get())) return env.Null();
-  dying.hand(0).key = key;
-  dying.hand(0).answering = id;
+  dying.in_flight(0).key = key;
+  dying.in_flight(0).answering = id;
   uint64_t found = 0;
   for (uint32_t i = 1; i <= workers; ++i) {
     PendingCalls worker;

@@ -1,5 +1,5 @@
 // vprocfs-writer: writes answers into the memory of those who called, for one agent
-// (seccomp/desk.h).
+// (seccomp/writer_slot.h).
 //
 // It may block there beyond any signal. Hence it is a process of its own, and while it is in there
 // it holds nothing that others need: the notify descriptor is borrowed from the agent for the
@@ -41,10 +41,10 @@ Fd borrow(int fd) {
   return Fd(static_cast<int>(::syscall(SYS_pidfd_getfd, kWriterAgentFd, fd, 0)));
 }
 
-Fd open_memory(const Desk& desk) {
-  if (desk.memory_fd >= 0) return borrow(desk.memory_fd);
+Fd open_memory(const WriterSlot& slot) {
+  if (slot.memory_fd >= 0) return borrow(slot.memory_fd);
   char path[32];
-  std::snprintf(path, sizeof path, "%u/mem", desk.notification.pid);
+  std::snprintf(path, sizeof path, "%u/mem", slot.notification.pid);
   return Fd(::openat(kWriterProcFd, path, O_RDWR | O_CLOEXEC));
 }
 
@@ -53,83 +53,83 @@ bool still_waits(const Fd& listener, uint64_t id) {
 }
 
 /// One answer into one caller's memory. `listener` is closed while that may block for good.
-Desk::End write_answer(Desk& desk, const uint8_t* text, Fd& listener) {
+WriterSlot::End write_answer(WriterSlot& slot, const uint8_t* text, Fd& listener) {
   // Waits at most for a killable lock: with a signal it ends, and the descriptor with it.
-  const Fd memory = open_memory(desk);
+  const Fd memory = open_memory(slot);
   // Asked after it was opened: what it leads to then is the caller's memory for good, whoever gets
   // its number later.
-  if (!listener) listener = borrow(desk.listener_fd);
-  if (!listener) return Desk::kUnwritable;
-  if (!still_waits(listener, desk.notification.id)) return Desk::kGone;
-  if (!memory) return Desk::kUnwritable;
-  const uint64_t given = desk.notification.data.args[desk.argument];
-  const uint64_t address = desk.is_32bit != 0 ? static_cast<uint32_t>(given) : given;
-  if (address > static_cast<uint64_t>(INT64_MAX) - desk.bytes) return Desk::kFault;
+  if (!listener) listener = borrow(slot.listener_fd);
+  if (!listener) return WriterSlot::kUnwritable;
+  if (!still_waits(listener, slot.notification.id)) return WriterSlot::kGone;
+  if (!memory) return WriterSlot::kUnwritable;
+  const uint64_t given = slot.notification.data.args[slot.argument];
+  const uint64_t address = slot.is_32bit != 0 ? static_cast<uint32_t>(given) : given;
+  if (address > static_cast<uint64_t>(INT64_MAX) - slot.bytes) return WriterSlot::kFault;
   listener.reset();
-  const ssize_t n = ::pwrite(memory.get(), text, desk.bytes, static_cast<off_t>(address));
-  return n == static_cast<ssize_t>(desk.bytes) ? Desk::kWritten : Desk::kFault;
+  const ssize_t n = ::pwrite(memory.get(), text, slot.bytes, static_cast<off_t>(address));
+  return n == static_cast<ssize_t>(slot.bytes) ? WriterSlot::kWritten : WriterSlot::kFault;
 }
 
 /// False: the listener cannot be had, the agent has to reply.
-bool reply(Desk& desk, Fd& listener, Desk::End end) {
-  if (!listener) listener = borrow(desk.listener_fd);
+bool reply(WriterSlot& slot, Fd& listener, WriterSlot::End end) {
+  if (!listener) listener = borrow(slot.listener_fd);
   if (!listener) return false;
   seccomp_notif_resp response{};
-  response.id = desk.notification.id;
-  response.val = end == Desk::kFault ? 0 : desk.value;
-  response.error = end == Desk::kFault ? -EFAULT : 0;
+  response.id = slot.notification.id;
+  response.val = end == WriterSlot::kFault ? 0 : slot.value;
+  response.error = end == WriterSlot::kFault ? -EFAULT : 0;
   const bool sent = ::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
-  desk.notification.id = 0;
+  slot.notification.id = 0;
   if (!sent) {
-    ++desk.gone;
+    ++slot.gone;
   } else {
-    ++desk.answered;
-    if (end == Desk::kFault) ++desk.faults;
+    ++slot.answered;
+    if (end == WriterSlot::kFault) ++slot.faults;
   }
   return true;
 }
 
-/// Whether the answer on the desk does for the call on it, too.
-bool suits(const Desk& desk, const seccomp_notif& last) {
-  const seccomp_notif& n = desk.notification;
+/// Whether the answer in the slot does for the call in it, too.
+bool suits(const WriterSlot& slot, const seccomp_notif& last) {
+  const seccomp_notif& n = slot.notification;
   if (n.data.arch != last.data.arch || n.data.nr != last.data.nr) return false;
-  if (boottime_us() >= desk.until_us) return false;
+  if (boottime_us() >= slot.until_us) return false;
   // No number comes round again in so short a time.
   if (n.pid == last.pid) return true;
   const auto ns = read_namespaces(kWriterProcFd, static_cast<pid_t>(n.pid));
-  return ns && ns.value().pid == desk.pid_ns && ns.value().cgroup == desk.cgroup_ns;
+  return ns && ns.value().pid == slot.pid_ns && ns.value().cgroup == slot.cgroup_ns;
 }
 
 /// Waits for the next call of the source. False: none came, or it is not for us to wait any more.
-bool next_call(Desk& desk, Fd& listener) {
+bool next_call(WriterSlot& slot, Fd& listener) {
   for (;;) {
-    if (desk.wanted.load(std::memory_order_relaxed) != 0) return false;
+    if (slot.wanted.load(std::memory_order_relaxed) != 0) return false;
     // By itself, without epoll: the caller then wakes us on its own CPU (Linux 6.6).
     pollfd p{listener.get(), POLLIN, 0};
     if (::ppoll(&p, 1, &kNextWithin, nullptr) <= 0 || (p.revents & POLLIN) == 0) return false;
-    std::memset(&desk.notification, 0, sizeof desk.notification);
-    if (::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_RECV, &desk.notification) == 0) return true;
+    std::memset(&slot.notification, 0, sizeof slot.notification);
+    if (::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_RECV, &slot.notification) == 0) return true;
     if (errno != ENOENT && errno != EINTR) return false;
   }
 }
 
-Desk::End serve(Desk& desk, const uint8_t* text) {
+WriterSlot::End serve(WriterSlot& slot, const uint8_t* text) {
   Fd listener;
   for (uint32_t calls = 1;; ++calls) {
-    const seccomp_notif last = desk.notification;
-    desk.busy_since_us.store(boottime_us(), std::memory_order_relaxed);
-    const Desk::End end = write_answer(desk, text, listener);
-    desk.busy_since_us.store(0, std::memory_order_relaxed);
-    if (desk.memory_fd >= 0 || end == Desk::kUnwritable) return end;
-    if (end == Desk::kGone) {
-      desk.notification.id = 0;
-      ++desk.gone;
-    } else if (!reply(desk, listener, end)) {
+    const seccomp_notif last = slot.notification;
+    slot.busy_since_us.store(boottime_us(), std::memory_order_relaxed);
+    const WriterSlot::End end = write_answer(slot, text, listener);
+    slot.busy_since_us.store(0, std::memory_order_relaxed);
+    if (slot.memory_fd >= 0 || end == WriterSlot::kUnwritable) return end;
+    if (end == WriterSlot::kGone) {
+      slot.notification.id = 0;
+      ++slot.gone;
+    } else if (!reply(slot, listener, end)) {
       return end;
     }
-    if (calls >= desk.max_calls || boottime_us() >= desk.until_us) return Desk::kServed;
-    if (!next_call(desk, listener)) return Desk::kServed;
-    if (!suits(desk, last)) return Desk::kReturned;
+    if (calls >= slot.max_calls || boottime_us() >= slot.until_us) return WriterSlot::kServed;
+    if (!next_call(slot, listener)) return WriterSlot::kServed;
+    if (!suits(slot, last)) return WriterSlot::kReturned;
   }
 }
 
@@ -137,13 +137,14 @@ void futex(std::atomic<uint32_t>& word, int operation, uint32_t value) {
   ::syscall(SYS_futex, &word, operation, value, nullptr, nullptr, 0);
 }
 
-[[noreturn]] void run(Desk& desk, const uint8_t* text) {
+[[noreturn]] void run(WriterSlot& slot, const uint8_t* text) {
   for (;;) {
-    for (uint32_t turn; (turn = desk.turn.load(std::memory_order_acquire)) != Desk::kWriters;) {
-      futex(desk.turn, FUTEX_WAIT, turn);
+    for (uint32_t owner;
+         (owner = slot.owner.load(std::memory_order_acquire)) != WriterSlot::kWriter;) {
+      futex(slot.owner, FUTEX_WAIT, owner);
     }
-    desk.end = serve(desk, text);
-    desk.turn.store(Desk::kDone, std::memory_order_release);
+    slot.end = serve(slot, text);
+    slot.owner.store(WriterSlot::kDone, std::memory_order_release);
     const uint64_t one = 1;
     if (::write(kWriterDoneFd, &one, sizeof one) < 0) std::exit(1);
   }
@@ -161,7 +162,7 @@ int main(int argc, char** argv) {
   ::syscall(SYS_close_range, vprocfs::kWriterProcFd + 1, UINT_MAX, 0);
   static PendingCalls pending;
   const size_t index = std::strtoul(argv[1], nullptr, 10);
-  if (index >= PendingCalls::kDesks || !pending.open(vprocfs::kWriterCallsFd)) return 1;
+  if (index >= PendingCalls::kWriterSlots || !pending.open(vprocfs::kWriterCallsFd)) return 1;
   vprocfs::go_first();
-  vprocfs::run(pending.desk(index), pending.text(index));
+  vprocfs::run(pending.writer_slot(index), pending.text(index));
 }

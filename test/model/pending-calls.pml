@@ -1,13 +1,13 @@
 /*
- * System calls that the seccomp agent has in hand (native/seccomp): the kernel hands each over once only,
+ * System calls that the seccomp agent works on (native/seccomp): the kernel hands each over once only,
  * into memory that outlives the worker. A worker's threads receive calls, put them aside until their
- * tenant's writer is free, give them to a writer, or hold them until a log is added to; it may be killed
+ * tenant's writer is free, give them to a writer, or block them until a log is added to; it may be killed
  * between any two of its writes, and the next one takes up what is there. takeover-model.long.test.ts has
  * spin check it, and that it finds what once lost calls.
  *
  * Where it is in the code: places are those of pending_calls.{h,cc}, adopt() is leftovers() there, resume()
- * the beginning of Agent::run() in agent.cc; answer() and receive() are in calls.cc, give() and finish() in
- * writing.cc, hold() and take_held() in holding.cc. All sources are one tenant's.
+ * the beginning of Agent::run() in agent.cc; answer() and receive() are in calls.cc, start_write() and
+ * finish() in writing.cc, block() and take_blocked() in blocked_calls.cc. All sources are one tenant's.
  *
  * SETTLE_ALL: who takes over empties every place, not only those that were in use (it did until 77c924e).
  * NO_RESERVE: places are given until there are none, so that a worker that ends may leave more calls than
@@ -27,18 +27,18 @@
 #ifndef PARKED
 #define PARKED 5
 #endif
-#define HELD (1 + WRITERS)
+#define BLOCKED (1 + WRITERS)
 
-/* So many places stay free for what is in hands when a worker ends; more of them when a call is received, so
- * that each thread can put one aside. What is with writers then has room among what is held. */
+/* So many places stay free for what threads work on when a worker ends; more of them when a call is received,
+ * so that each thread can put one aside. What is with writers then has room among what is blocked. */
 #ifdef NO_RESERVE
 #define RESERVE 0
 #define ROOM THREADS
-#define HELD_RESERVE 0
+#define BLOCKED_RESERVE 0
 #else
 #define RESERVE THREADS
 #define ROOM (2 * THREADS)
-#define HELD_RESERVE WRITERS
+#define BLOCKED_RESERVE WRITERS
 #endif
 
 mtype:call = { queued, received, answered };
@@ -47,16 +47,16 @@ mtype:call = { queued, received, answered };
 mtype:call call[CALLS];
 
 /* The memory that outlives workers: numbers of calls from 1 on, 0 for none. */
-byte hand[THREADS], parked[PARKED], desk[WRITERS], held[HELD];
+byte in_flight[THREADS], parked[PARKED], writer_slot[WRITERS], blocked[BLOCKED];
 
 /* The worker's own. */
 byte generation = 0;
 bool running;
 bool waiting[PARKED]; /* places that the tenant's turn has */
-bool holding[HELD];   /* places that logs wake */
+bool wakeable[BLOCKED];   /* places that logs wake */
 bool busy[WRITERS], done[WRITERS];
 byte left[PARKED];
-bool held_left[HELD];
+bool blocked_left[BLOCKED];
 byte kills = 0;
 
 #define all_answered (call[0] == answered && call[CALLS - 2] == answered && call[CALLS - 1] == answered)
@@ -72,10 +72,10 @@ inline expect_kept(c) {
   if
   :: c != 0 && call[c - 1] == received ->
        n = 0;
-       for (k : 0 .. THREADS - 1) { n = n + (hand[k] == c -> 1 : 0) }
+       for (k : 0 .. THREADS - 1) { n = n + (in_flight[k] == c -> 1 : 0) }
        for (k : 0 .. PARKED - 1) { n = n + (parked[k] == c -> 1 : 0) }
-       for (k : 0 .. WRITERS - 1) { n = n + (desk[k] == c -> 1 : 0) }
-       for (k : 0 .. HELD - 1) { n = n + (held[k] == c -> 1 : 0) }
+       for (k : 0 .. WRITERS - 1) { n = n + (writer_slot[k] == c -> 1 : 0) }
+       for (k : 0 .. BLOCKED - 1) { n = n + (blocked[k] == c -> 1 : 0) }
        assert(n > 0);
        n = 0; k = 0
   :: else
@@ -87,7 +87,7 @@ inline expect_kept(c) {
 inline die() {
   kills++; running = false;
   for (k : 0 .. PARKED - 1) { waiting[k] = false; left[k] = 0 }
-  for (k : 0 .. HELD - 1) { holding[k] = false; held_left[k] = false }
+  for (k : 0 .. BLOCKED - 1) { wakeable[k] = false; blocked_left[k] = false }
   for (k : 0 .. WRITERS - 1) { busy[k] = false; done[k] = false }
   generation++
 }
@@ -122,18 +122,18 @@ inline park(c, reserve) {
   n = 0
 }
 
-/* The same among those that are held. */
-inline put_held(c, reserve) {
-  for (k : 0 .. HELD - 1) { n = n + (held[k] == 0 -> 1 : 0) }
-  k = 0; w = HELD;
+/* The same among those that are blocked. */
+inline reserve_blocked(c, reserve) {
+  for (k : 0 .. BLOCKED - 1) { n = n + (blocked[k] == 0 -> 1 : 0) }
+  k = 0; w = BLOCKED;
   if
   :: n > reserve ->
        w = 0;
        do
-       :: held[w] != 0 -> w++
+       :: blocked[w] != 0 -> w++
        :: else -> break
        od;
-       held[w] = c
+       blocked[w] = c
   :: else
   fi;
   n = 0
@@ -142,47 +142,47 @@ inline put_held(c, reserve) {
 inline send() {
   may_die();
   if
-  :: call[hand[me] - 1] == received -> call[hand[me] - 1] = answered
+  :: call[in_flight[me] - 1] == received -> call[in_flight[me] - 1] = answered
   :: else /* ENOENT: a worker before has answered it. */
   fi;
   written = false;
-  clear(hand[me])
+  clear(in_flight[me])
 }
 
-inline give() {
+inline start_write() {
   if
   :: taken ->
-       park(hand[me], RESERVE);
+       park(in_flight[me], RESERVE);
        if
-       :: p < PARKED -> clear(hand[me]); waiting[p] = true
+       :: p < PARKED -> clear(in_flight[me]); waiting[p] = true
        :: else -> send() /* EAGAIN */
        fi
   :: else ->
-       w = (desk[0] == 0 -> 0 : WRITERS - 1);
+       w = (writer_slot[0] == 0 -> 0 : WRITERS - 1);
        if
-       :: desk[w] == 0 -> desk[w] = hand[me]; clear(hand[me]); busy[w] = true
+       :: writer_slot[w] == 0 -> writer_slot[w] = in_flight[me]; clear(in_flight[me]); busy[w] = true
        :: else -> send()
        fi
   fi;
   p = 0; w = 0
 }
 
-inline hold() {
-  put_held(hand[me], HELD_RESERVE);
+inline block() {
+  reserve_blocked(in_flight[me], BLOCKED_RESERVE);
   if
-  :: w < HELD -> clear(hand[me]); holding[w] = true
+  :: w < BLOCKED -> clear(in_flight[me]); wakeable[w] = true
   :: else -> send() /* EINTR */
   fi;
   w = 0
 }
 
-inline take_held() {
+inline take_blocked() {
   w = 0;
   do
-  :: !holding[w] -> w++
+  :: !wakeable[w] -> w++
   :: else -> break
   od;
-  hand[me] = held[w]; clear(held[w]); holding[w] = false; w = 0
+  in_flight[me] = blocked[w]; clear(blocked[w]); wakeable[w] = false; w = 0
 }
 
 inline next_turn() {
@@ -190,13 +190,13 @@ inline next_turn() {
   :: !waiting[p] -> p++
   :: else -> break
   od;
-  waiting[p] = false; hand[me] = parked[p]; clear(parked[p]); p = 0
+  waiting[p] = false; in_flight[me] = parked[p]; clear(parked[p]); p = 0
 }
 
 /* What a writer has done: the answer is sent next. */
 inline finish() {
   w = (done[0] -> 0 : WRITERS - 1);
-  hand[me] = desk[w]; clear(desk[w]); done[w] = false; busy[w] = false; w = 0; written = true
+  in_flight[me] = writer_slot[w]; clear(writer_slot[w]); done[w] = false; busy[w] = false; w = 0; written = true
 }
 
 inline look_for_room() {
@@ -208,42 +208,42 @@ inline receive() {
   roomy = false;
   for (k : 0 .. CALLS - 1) {
     if
-    :: call[k] == queued -> call[k] = received; hand[me] = k + 1; break
+    :: call[k] == queued -> call[k] = received; in_flight[me] = k + 1; break
     :: else
     fi
   };
   k = 0
 }
 
-/* Before threads: what was in hands and with writers joins what was put aside. */
+/* Before threads: what threads and writers worked on joins what was put aside. */
 inline adopt() {
   for (i : 0 .. THREADS - 1) {
     if
-    :: hand[i] != 0 -> park(hand[i], 0); clear(hand[i])
+    :: in_flight[i] != 0 -> park(in_flight[i], 0); clear(in_flight[i])
     :: else
     fi
   }
   for (i : 0 .. WRITERS - 1) {
     if
-    :: desk[i] != 0 ->
-         park(desk[i], 0);
+    :: writer_slot[i] != 0 ->
+         park(writer_slot[i], 0);
          if
 #ifndef NO_RESERVE
-         :: p == PARKED -> put_held(desk[i], 0)
+         :: p == PARKED -> reserve_blocked(writer_slot[i], 0)
 #endif
          :: else
          fi;
-         clear(desk[i])
+         clear(writer_slot[i])
     :: else
     fi
   }
   for (i : 0 .. PARKED - 1) { left[i] = parked[i] }
-  for (i : 0 .. HELD - 1) { held_left[i] = held[i] != 0 }
+  for (i : 0 .. BLOCKED - 1) { blocked_left[i] = blocked[i] != 0 }
   i = 0; p = 0; w = 0
 }
 
-#define some_left (held_left[0] || held_left[1] || held_left[HELD - 1])
-#define idle (hand[me] == 0 && i == PARKED && !(me == 0 && some_left))
+#define some_left (blocked_left[0] || blocked_left[1] || blocked_left[BLOCKED - 1])
+#define idle (in_flight[me] == 0 && i == PARKED && !(me == 0 && some_left))
 
 proctype Thread(byte me) {
   byte mine = 0, p = 0, w = 0, i = 0, was = 0, n = 0, k = 0;
@@ -256,32 +256,32 @@ again:
     fi;
 end:
   do
-    /* The first thread's, while others receive what is new: what was put aside before, and held. */
-    :: atomic { hand[me] == 0 && i < PARKED && left[i] == 0 ->
+    /* The first thread's, while others receive what is new: what was put aside before, and blocked. */
+    :: atomic { in_flight[me] == 0 && i < PARKED && left[i] == 0 ->
 #ifdef SETTLE_ALL
          clear(parked[i]);
 #endif
          i++ }
-    :: atomic { hand[me] == 0 && i < PARKED && left[i] != 0 && !resumed ->
-         resumed = true; hand[me] = left[i] }
-    :: atomic { hand[me] == 0 && i < PARKED && resumed -> clear(parked[i]); resumed = false; i++ }
-    :: atomic { me == 0 && hand[me] == 0 && i == PARKED && some_left ->
+    :: atomic { in_flight[me] == 0 && i < PARKED && left[i] != 0 && !resumed ->
+         resumed = true; in_flight[me] = left[i] }
+    :: atomic { in_flight[me] == 0 && i < PARKED && resumed -> clear(parked[i]); resumed = false; i++ }
+    :: atomic { me == 0 && in_flight[me] == 0 && i == PARKED && some_left ->
          do
-         :: !held_left[w] -> w++
+         :: !blocked_left[w] -> w++
          :: else -> break
          od;
-         held_left[w] = false; hand[me] = held[w]; clear(held[w]); w = 0 }
+         blocked_left[w] = false; in_flight[me] = blocked[w]; clear(blocked[w]); w = 0 }
     /* The work of every thread. */
     :: atomic { idle && any_queued && !roomy -> look_for_room() }
     :: atomic { idle && roomy -> receive() }
     :: atomic { idle && any_waiting && !taken -> next_turn() }
     :: atomic { idle && any_done -> finish() }
-    :: atomic { idle && (holding[0] || holding[1] || holding[HELD - 1]) -> take_held() }
-    /* What becomes of the call in hand. What changes shared places is done under a mutex: each of these is
+    :: atomic { idle && (wakeable[0] || wakeable[1] || wakeable[BLOCKED - 1]) -> take_blocked() }
+    /* What becomes of the thread's call. What changes shared places is done under a mutex: each of these is
      * one step to other threads, but not to who kills the worker. */
-    :: atomic { hand[me] != 0 -> send() }
-    :: atomic { hand[me] != 0 && !written -> give() }
-    :: atomic { hand[me] != 0 && !written -> hold() }
+    :: atomic { in_flight[me] != 0 -> send() }
+    :: atomic { in_flight[me] != 0 && !written -> start_write() }
+    :: atomic { in_flight[me] != 0 && !written -> block() }
     :: atomic { kills < KILLS -> die() }
     od
   } unless {

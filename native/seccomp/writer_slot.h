@@ -10,13 +10,13 @@
 
 namespace vprocfs {
 
-/// Shared memory between an agent and one of its writers (native/writer): the call to be answered.
+/// Shared memory of an agent and one of its writers (native/writer): the call to be answered.
 /// It outlives both (see PendingCalls). A writer is a separate process that writes into the memory
 /// of callers. That may block for as long as the caller likes, and no signal interrupts it (a page
 /// of a file whose server hangs), so it is done in a process that can be abandoned.
-struct Desk {
-  /// Whose turn it is. All but the atomics belongs to that side.
-  enum Turn : uint32_t { kAgents, kWriters, kDone };
+struct WriterSlot {
+  /// Which side may use the slot. All but the atomics belongs to it.
+  enum Owner : uint32_t { kAgent, kWriter, kDone };
   /// What the writer has to say when it is done.
   enum End : uint32_t {
     kServed,      ///< nothing is left to be done
@@ -27,8 +27,8 @@ struct Desk {
     kReturned,    ///< `notification` is another call, which needs another answer
   };
 
-  std::atomic<uint32_t> turn;    ///< a Turn; a futex
-  std::atomic<uint32_t> wanted;  ///< others wait: end after the call in hand
+  std::atomic<uint32_t> owner;   ///< an Owner; a futex
+  std::atomic<uint32_t> wanted;  ///< others wait: end after the present call
   std::atomic<uint64_t>
       busy_since_us;               ///< CLOCK_BOOTTIME, while it is in a caller's memory; else 0
   std::atomic<uint32_t> poisoned;  ///< it has been there for too long: never try again
@@ -37,7 +37,7 @@ struct Desk {
   uint64_t start_ticks;        ///< of that process
   uint64_t tenant;             ///< whose call it is
   uint64_t key;                ///< of the source
-  seccomp_notif notification;  ///< `id` 0: none in hand
+  seccomp_notif notification;  ///< `id` 0: none
 
   // The answer. Descriptors are the agent's.
   int32_t listener_fd;
@@ -54,13 +54,13 @@ struct Desk {
 
   // Of a container's log, for whoever has to answer the call in our place.
   LogSpan log;
-  uint32_t held;  ///< PendingCalls::Entry::held
+  uint32_t blocked;  ///< PendingCalls::Entry::blocked
 
   // What became of it.
   uint32_t end;
   uint32_t answered, faults, gone;
 
-  /// Of the answer, which lies beside the desks (PendingCalls::text): the whole of a container's
+  /// Of the answer, which lies beside the slots (PendingCalls::text): the whole of a container's
   /// log.
   static constexpr size_t kMaxAnswerBytes = size_t{64} << 10;
 };
