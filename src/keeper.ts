@@ -146,7 +146,7 @@ export function execKeeper(
   } catch {
     // A full or read-only /run: the keeper serves without a socket, and says so.
   }
-  // Where what it leaves when it ends waits for the next one (native/keeper/rest.h).
+  // Where what it leaves when it ends waits for the next one (native/keeper/call_passthrough.h).
   const rest = config.calls === "on" ? ["--rest", join(config.callsDirectory, "rest.sock")] : [];
   return binding.exec([
     keeper,

@@ -19,7 +19,7 @@ constexpr int kBeatMs = 500;
 constexpr int kLastBeats = 4;
 /// Beats count requests too: nobody who asks for the count waits longer.
 constexpr uint64_t kLongestBeatMs = 2000;
-constexpr uint64_t kLongestRestMs = 60000;
+constexpr uint64_t kLongestIdleMs = 60000;
 /// How long a keeper that does not say whether it stores descriptors may take to show it.
 constexpr uint64_t kFdStoreMs = 5000;
 
@@ -80,22 +80,22 @@ void KeeperLink::beat() {
   last_requests_ = packet.requests;
   quiet_beats_ = asked ? 0 : std::min(quiet_beats_ + 1, kLastBeats);
   const bool well = packet.serving == 1 || !engine_.active();
-  if (well && rests()) packet.type = static_cast<uint32_t>(KeeperMessage::kRest);
+  if (well && is_idle()) packet.type = static_cast<uint32_t>(KeeperMessage::kIdleBeat);
   send(packet);
   engine_.reinforce();
 }
 
-bool KeeperLink::rests() const { return quiet_beats_ == kLastBeats && rest_ms_ > 0; }
+bool KeeperLink::is_idle() const { return quiet_beats_ == kLastBeats && idle_ms_ > 0; }
 
 /// It may want to hear soon whether we are well: beats are rare again only after a while.
 void KeeperLink::keep_pace(const KeeperPacket& pace) {
   quiet_beat_ms_ = static_cast<int>(std::min(pace.requests, kLongestBeatMs));
-  rest_ms_ = static_cast<int>(std::min(pace.lost, kLongestRestMs));
+  idle_ms_ = static_cast<int>(std::min(pace.lost, kLongestIdleMs));
   quiet_beats_ = 0;
 }
 
 int KeeperLink::beat_ms() const {
-  if (rests()) return rest_ms_;
+  if (is_idle()) return idle_ms_;
   return quiet_beats_ < kLastBeats ? kBeatMs : std::max(kBeatMs, quiet_beat_ms_);
 }
 
@@ -138,7 +138,7 @@ bool KeeperLink::put(FdTag tag, int fd) {
 
 void KeeperLink::remove(uint64_t key) { send(fd_packet(KeeperMessage::kRemoveFd, 0, key)); }
 
-Result<bool> KeeperLink::hears(uint64_t until_ms) const {
+Result<bool> KeeperLink::has_message(uint64_t until_ms) const {
   for (;;) {
     const uint64_t now = monotonic_us() / 1000;
     if (until_ms != 0 && now >= until_ms) return false;
@@ -157,7 +157,7 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Entry>& out, uint6
   const bool sure = answers_ || from != 0;
   const uint64_t until_ms = sure ? 0 : monotonic_us() / 1000 + kFdStoreMs;
   for (;;) {
-    auto heard = hears(until_ms);
+    auto heard = has_message(until_ms);
     if (!heard || !heard.value()) return heard;
     StoredFdsPacket packet;
     Passed passed;
@@ -166,7 +166,7 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Entry>& out, uint6
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;
     if (n < static_cast<ssize_t>(kShortestPacket)) return false;
     if (packet.type != static_cast<uint32_t>(KeeperMessage::kStoredFds)) {
-      unheard_.push_back(static_cast<KeeperMessage>(packet.type));
+      deferred_messages_.push_back(static_cast<KeeperMessage>(packet.type));
       continue;
     }
     const size_t count = std::min<size_t>(passed.count, packet.count);
@@ -199,9 +199,9 @@ Result<std::vector<FdStore::Entry>> KeeperLink::all() {
 
 void KeeperLink::run() {
   for (;;) {
-    while (!unheard_.empty()) {
-      const KeeperMessage message = unheard_.front();
-      unheard_.erase(unheard_.begin());
+    while (!deferred_messages_.empty()) {
+      const KeeperMessage message = deferred_messages_.front();
+      deferred_messages_.erase(deferred_messages_.begin());
       if (!obey(message)) return;
     }
     pollfd fds[] = {{control_.get(), POLLIN, 0}, {wake_.fd(), POLLIN, 0}};
@@ -220,7 +220,7 @@ void KeeperLink::run() {
       } else if (message == KeeperMessage::kPace) {
         keep_pace(packet);
       } else if (message == KeeperMessage::kStop) {
-        rest_ms_ = 0;
+        idle_ms_ = 0;
       }
       if (n >= static_cast<ssize_t>(kShortestPacket) && !obey(message)) return;
     }

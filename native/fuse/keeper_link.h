@@ -43,8 +43,8 @@ class KeeperLink : public FdStore {
   void run();
   bool obey(KeeperMessage message);
   void beat();
-  /// Whether it is quiet enough to say no more for long.
-  bool rests() const;
+  /// Whether nobody has asked anything for long enough that beats may become rare.
+  bool is_idle() const;
   void keep_pace(const KeeperPacket& pace);
   /// How long until the next beat is due.
   int beat_ms() const;
@@ -53,7 +53,7 @@ class KeeperLink : public FdStore {
   /// What one packet brings. False when nobody answers any more, or ever did.
   Result<bool> take_some(uint64_t from, std::vector<Entry>& out, uint64_t& next);
   /// Whether the keeper said something before `until_ms` (monotonic; 0: for ever).
-  Result<bool> hears(uint64_t until_ms) const;
+  Result<bool> has_message(uint64_t until_ms) const;
 
   Fd control_;
   Wake wake_;
@@ -61,12 +61,12 @@ class KeeperLink : public FdStore {
   const OnServing on_serving_;
   const OnEnd on_end_;
   uint64_t last_requests_ = 0;
-  int quiet_beats_ = 0;                 ///< in a row, between which nobody asked anything
-  int quiet_beat_ms_ = 0;               ///< as the keeper says; 0: as one that has not said so
-  int rest_ms_ = 0;                     ///< the same after a kRest; 0: it does not know that
-  uint64_t lost_ = 0;                   ///< stored descriptors that did not arrive
-  bool answers_ = false;                ///< the keeper answers every kListFds
-  std::vector<KeeperMessage> unheard_;  ///< said while descriptors were asked for
+  int quiet_beats_ = 0;    ///< in a row, between which nobody asked anything
+  int quiet_beat_ms_ = 0;  ///< as the keeper says; 0: as one that has not said so
+  int idle_ms_ = 0;        ///< the same after a kIdleBeat; 0: it does not know that
+  uint64_t lost_ = 0;      ///< stored descriptors that did not arrive
+  bool answers_ = false;   ///< the keeper answers every kListFds
+  std::vector<KeeperMessage> deferred_messages_;  ///< that came while descriptors were asked for
   Thread thread_;
 };
 

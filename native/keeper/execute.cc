@@ -63,7 +63,7 @@ void Supervisor::execute_self() {
   if (reloading_ || stopping_ || !current_.serves()) return;
   discard_standby();
   // Signals that are blocked outlive execve(2): who asked for a reload meanwhile gets it.
-  if (reload_wanted_) ::kill(::getpid(), SIGHUP);
+  if (reload_pending_) ::kill(::getpid(), SIGHUP);
   end_reloads("busy: the keeper executes itself again");
   const Resume r = describe();
   write_resume(r);

@@ -113,11 +113,11 @@ void Launch::write(const KeeperOptions& options) {
   record_->command = std::strtoull(command, nullptr, 16);
 }
 
-void Launch::prove() {
+void Launch::confirm() {
   if (record_ != nullptr) record_->proven = 1;
 }
 
-bool Launch::repeats(uint64_t command, char** argv, size_t room) {
+bool Launch::matches(uint64_t command, char** argv, size_t room) {
   const size_t bytes = record_->bytes;
   if (record_->version != LaunchRecord::kVersion || record_->proven != 1 ||
       record_->command != command || bytes == 0 || bytes > LaunchRecord::kRoom ||
@@ -146,7 +146,7 @@ int launch(const KeeperOptions& options) {
   // A duplicate: the keeper, or whoever starts it, finds what is offered as it was.
   const int offered = offered_as({StoreKind::kLaunch});
   if (offered >= 0 && last.open(Fd(::fcntl(offered, F_DUPFD_CLOEXEC, 0))) &&
-      last.repeats(command, argv, kMaxArguments)) {
+      last.matches(command, argv, kMaxArguments)) {
     ::execv(argv[0], argv);
   }
   ::execvp(options.worker[0], options.worker);

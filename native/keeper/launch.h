@@ -24,12 +24,12 @@ class Launch {
   /// Writes down how this keeper was launched. Nothing, and the next one starts Node, when launch()
   /// did not start it, or when its command line has no room.
   void write(const KeeperOptions& options);
-  /// A worker serves: this way of launching works. Until then nobody goes that way again.
-  void prove();
+  /// A worker serves: this way of launching works. Until then nobody is launched this way again.
+  void confirm();
   /// Whether the last keeper was started by `command`, got to serve, and nothing was replaced or
   /// reconfigured since. If so, puts its command line, which lives as long as this object, into
   /// `argv` (of `room` entries), and clears the mark that it served until the next one serves.
-  bool repeats(uint64_t command, char** argv, size_t room);
+  bool matches(uint64_t command, char** argv, size_t room);
 
  private:
   HandoverMemory memory_;

@@ -9,14 +9,14 @@
 
 #include "base/descriptors.h"
 #include "base/write_text.h"
+#include "keeper/call_passthrough.h"
 #include "keeper/connection.h"
 #include "keeper/fd_store_table.h"
-#include "keeper/hold.h"
 #include "keeper/launch.h"
 #include "keeper/log.h"
 #include "keeper/memo.h"
 #include "keeper/options.h"
-#include "keeper/rest.h"
+#include "keeper/refuse_all.h"
 #include "keeper/store.h"
 #include "keeper/supervisor.h"
 
@@ -60,7 +60,7 @@ int main(int argc, char** argv) {
   if (options.launch) return launch(options);
   if (options.hold_ms != 0) {
     block_signals();
-    return hold(options);
+    return refuse_all(options);
   }
   Resume earlier;
   const Inherited inherited = read_resume(earlier);
@@ -135,6 +135,6 @@ int main(int argc, char** argv) {
   if (resumes) supervisor.resume(earlier);
   if (adopted) supervisor.succeed(memo.record());
   const int status = supervisor.run();
-  if (!supervisor.left()) leave_rest(options, fd_store);
+  if (!supervisor.left()) leave_passthrough(options, fd_store);
   return status;
 }

@@ -64,13 +64,13 @@ void Supervisor::on_packet(Worker& worker) {
       worker.connections = packet.serving;
       return on_serving(worker, packet.why, now);
     case KeeperMessage::kBeat:
-    case KeeperMessage::kRest:
+    case KeeperMessage::kIdleBeat:
       worker.resent = packet.resent;
       worker.requests = packet.requests;
       if (packet.serving != 0 || worker.state == WorkerState::kReady) worker.last_beat_ms = now;
-      on_rest(worker, packet.type == static_cast<uint32_t>(KeeperMessage::kRest));
+      on_idle_beat(worker, packet.type == static_cast<uint32_t>(KeeperMessage::kIdleBeat));
       if (worker.serves() && worker.last_beat_ms == now && worker.proven(now)) {
-        trouble_ms_ = 0;
+        unserved_since_ms_ = 0;
         failures_ = 0;
       }
       return;
@@ -90,18 +90,18 @@ void Supervisor::on_packet(Worker& worker) {
   }
 }
 
-/// A worker that rests says for long that it is well only when it is asked: then nobody may wait
-/// for an answer of it, nor for the standby, which rests as long.
-void Supervisor::on_rest(Worker& worker, bool rests) {
-  if (worker.rests == rests) return;
+/// An idle worker says only after a long time, or when it is asked, that it is well: then nobody
+/// may wait for an answer of it, nor for the standby, which is idle as long.
+void Supervisor::on_idle_beat(Worker& worker, bool idle) {
+  if (worker.idle == idle) return;
   const uint64_t now = monotonic_ms();
-  if (!rests) {
+  if (!idle) {
     worker.wake(options_.watchdog_ms, &worker == &current_, now);
   } else {
-    worker.rests = true;
+    worker.idle = true;
   }
   if (&worker != &current_ || next_.state != WorkerState::kReady) return;
-  next_.wake(options_.watchdog_ms, rests, now);
+  next_.wake(options_.watchdog_ms, idle, now);
 }
 
 /// Readers are waiting, so a worker that a signal has ended is replaced before wait(2) tells of it.
@@ -111,8 +111,8 @@ void Supervisor::on_hang_up(Worker& worker) {
   if (const auto status = ending(worker.pid)) on_child(worker.pid, *status);
 }
 
-/// What a worker that has ended said last may still be unread, descriptors that it left among it.
-void Supervisor::hear_last_words(Worker& worker) {
+/// Reads what a worker that has ended sent last, which may bring descriptors.
+void Supervisor::drain_packets(Worker& worker) {
   KeeperPacket packet;
   Fd descriptor;
   while (worker.control && worker.receive(packet, descriptor)) {

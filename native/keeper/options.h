@@ -19,7 +19,7 @@ struct KeeperOptions {
   bool tick = false;             ///< contract `tick` rather than `exact`
   bool standby = true;           ///< hold a second worker ready to take over
   LogOptions log;
-  uint32_t hold_ms = 0;           ///< only answer with errors for so long; see keeper/hold.h
+  uint32_t hold_ms = 0;           ///< only answer with errors for so long; see refuse_all()
   bool launch = false;            ///< find out what to become; see launch() of keeper/launch.h
   bool check = false;             ///< only say whether this program would start with all that
   uint32_t watchdog_ms = 5000;    ///< silence after which a worker is replaced

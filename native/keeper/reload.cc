@@ -38,22 +38,22 @@ void Supervisor::begin_reload(int client) {
     keeper_log(options_.log, LogLevel::kWarn, "not reloading: %s", kBusy);
     return answer(asking, kBusy);
   }
-  reload_wanted_ = true;
+  reload_pending_ = true;
   if (asking) waiting_client_ = std::move(asking);
   if (!can_reload()) {
     keeper_log(options_.log, LogLevel::kInfo, "reloading as soon as the worker serves");
     return;
   }
-  begin_wanted_reload(monotonic_ms());
+  begin_pending_reload(monotonic_ms());
 }
 
 /// A worker that is just being started may have read what is to be replaced: who asks meanwhile
 /// waits until it serves.
-void Supervisor::begin_wanted_reload(uint64_t now) {
-  if (!reload_wanted_ || !can_reload()) return;
+void Supervisor::begin_pending_reload(uint64_t now) {
+  if (!reload_pending_ || !can_reload()) return;
   // It was started from what is to be replaced.
   discard_standby();
-  reload_wanted_ = false;
+  reload_pending_ = false;
   reload_client_ = std::move(waiting_client_);
   reloading_ = true;
   reload_retried_ = false;
@@ -98,7 +98,7 @@ void Supervisor::end_reload(const char* result) {
 
 void Supervisor::end_reloads(const char* result) {
   end_reload(result);
-  reload_wanted_ = false;
+  reload_pending_ = false;
   answer(waiting_client_, result);
 }
 

@@ -16,10 +16,11 @@ namespace vprocfs {
 namespace {
 
 /// How long the loop waits at most, for what nothing tells of; so long while a worker serves, whose
-/// beats have it come round anyway; and so long while it rests, when the connections tell of all.
-constexpr uint64_t kRoundMs = 1000, kServedRoundMs = 2000, kRestRoundMs = 60000;
+/// beats have it come round anyway; and so long while it is idle, when the connections tell of
+/// everything.
+constexpr uint64_t kRoundMs = 1000, kServedRoundMs = 2000, kIdleRoundMs = 60000;
 // How much too late the loop may come round before it counts as one that did not run at all.
-constexpr uint64_t kAbsentMs = 500;
+constexpr uint64_t kPauseMs = 500;
 // More time for the start is asked for so often, and so much of it. Only for a worker that is slow,
 // not for one after the other.
 constexpr uint64_t kExtensionMs = 5000;
@@ -33,7 +34,7 @@ constexpr uint64_t kMaxPatienceMs = 60000;
 void Supervisor::check_worker(Worker& worker, uint64_t now) {
   if (!worker.alive() || worker.kill_reason != nullptr) return;
   if (worker.deadline_ms != 0 && now >= worker.deadline_ms) {
-    if (worker.excuse(now)) return;
+    if (worker.extend_deadline(now)) return;
     const bool draining = worker.state == WorkerState::kDraining;
     const bool stops = worker.state == WorkerState::kStopping;
     if (!draining && !stops && !hurried(worker)) ++slow_starts_;
@@ -46,7 +47,7 @@ void Supervisor::check_worker(Worker& worker, uint64_t now) {
   const bool serves = worker.state == WorkerState::kServing;
   const bool stops = worker.state == WorkerState::kStopping;
   const bool beats = serves || stops || worker.state == WorkerState::kReady;
-  if (!beats || !worker.hangs(now, options_.watchdog_ms)) return;
+  if (!beats || !worker.is_hung(now, options_.watchdog_ms)) return;
   worker.kill(serves  ? "watchdog: it stopped serving"
               : stops ? "watchdog: it hangs while it stops"
                       : "watchdog: it does not stand by",
@@ -62,8 +63,8 @@ uint64_t Supervisor::patience_ms() const {
 }
 
 void Supervisor::refuse(uint64_t now) {
-  const bool lost = !current_.serves() && trouble_ms_ != 0 && !stopping_;
-  if (!lost || now < trouble_ms_ + patience_ms()) return;
+  const bool lost = !current_.serves() && unserved_since_ms_ != 0 && !stopping_;
+  if (!lost || now < unserved_since_ms_ + patience_ms()) return;
   if (!refusing_) {
     keeper_log(options_.log, LogLevel::kError,
                "no worker serves: readers get an error until one does");
@@ -77,15 +78,15 @@ void Supervisor::refuse(uint64_t now) {
   polled_.refuse_some();
 }
 
-void Supervisor::make_up_for_absence(uint64_t planned_ms, uint64_t now) {
-  if (now < planned_ms + kAbsentMs) return;
+void Supervisor::adjust_for_pause(uint64_t planned_ms, uint64_t now) {
+  if (now < planned_ms + kPauseMs) return;
   // We were stopped or frozen, or the machine was, and workers with us: what they did not say in
   // that time they could not say.
   const uint64_t late = now - planned_ms;
   for (Worker* worker : {&current_, &next_}) worker->postpone(late, now);
   for (Worker& worker : retired_) worker.postpone(late, now);
   // It may have begun only after all that.
-  if (trouble_ms_ != 0) trouble_ms_ = std::min(trouble_ms_ + late, now);
+  if (unserved_since_ms_ != 0) unserved_since_ms_ = std::min(unserved_since_ms_ + late, now);
   if (stop_by_ms_ != 0) stop_by_ms_ += late;
 }
 
@@ -100,8 +101,8 @@ void Supervisor::report_progress(uint64_t now) {
 void Supervisor::on_timers(uint64_t now) {
   for (Worker* worker : {&current_, &next_}) check_worker(*worker, now);
   for (Worker& worker : retired_) check_worker(worker, now);
-  if (current_.kill_reason != nullptr && trouble_ms_ == 0 && !stopping_)
-    trouble_ms_ = current_.killed_ms;
+  if (current_.kill_reason != nullptr && unserved_since_ms_ == 0 && !stopping_)
+    unserved_since_ms_ = current_.killed_ms;
   abandon_undying(now);
   report_progress(now);
   if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
@@ -113,7 +114,7 @@ void Supervisor::on_timers(uint64_t now) {
     }
   }
   hedge(now);
-  begin_wanted_reload(now);
+  begin_pending_reload(now);
   stand_by(now);
   store_.flush();
   if (now >= client_until_ms_) {
@@ -129,7 +130,7 @@ void Supervisor::on_timers(uint64_t now) {
 
 int Supervisor::wait_ms(uint64_t now) const {
   const bool serves = current_.serves() && !stopping_;
-  uint64_t until = now + (!serves ? kRoundMs : current_.rests ? kRestRoundMs : kServedRoundMs);
+  uint64_t until = now + (!serves ? kRoundMs : current_.idle ? kIdleRoundMs : kServedRoundMs);
   const auto sooner = [&until](uint64_t at) {
     if (at != 0) until = std::min(until, at);
   };
@@ -139,7 +140,7 @@ int Supervisor::wait_ms(uint64_t now) const {
       sooner(worker.deadline_ms);
       const bool beats = worker.serves() || worker.state == WorkerState::kReady ||
                          worker.state == WorkerState::kStopping;
-      if (beats) sooner(worker.look_ms(options_.watchdog_ms));
+      if (beats) sooner(worker.next_check_ms(options_.watchdog_ms));
     } else {
       sooner(worker.killed_ms + kUndyingMs);
     }
@@ -154,8 +155,8 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (stopping_) sooner(stop_by_ms_);
   if (store_.pending()) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
-  if (trouble_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
-    sooner(trouble_ms_ + patience_ms());
+  if (unserved_since_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
+    sooner(unserved_since_ms_ + patience_ms());
   }
   return static_cast<int>(until > now ? until - now : 0);
 }
@@ -170,15 +171,15 @@ int Supervisor::run() {
   // We may be stopped anywhere in here.
   const auto come_to = [&] {
     const uint64_t now = monotonic_ms();
-    make_up_for_absence(woken_ms, now);
+    adjust_for_pause(woken_ms, now);
     woken_ms = now;
   };
   while (!stopped(monotonic_ms())) {
     // poll(2) ignores negative descriptors. One client at a time: the others wait in the backlog.
     // Whoever waits for /dev/fuse is woken by every request, whatever it asked to be told of: only
-    // while requests are to be refused, or are so rare that the worker rests. Otherwise the end of
-    // the mount shows at the worker's, or at a timer.
-    const bool awaits = current_.serves() && current_.rests && !stopping_;
+    // while requests are to be refused, or are so rare that the worker is idle. Otherwise the end
+    // of the mount shows at the worker's, or at a timer.
+    const bool awaits = current_.serves() && current_.idle && !stopping_;
     pollfd fds[] = {
         {refusing_ || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
         {signals_.get(), POLLIN, 0},
@@ -188,18 +189,18 @@ int Supervisor::run() {
         {client_.get(), POLLIN, 0},
         {refusing_ || awaits || wants_polled() ? polled_.refusal.get() : -1, POLLIN, 0}};
     const uint64_t begin = monotonic_ms();
-    if (woken_ms != 0) make_up_for_absence(woken_ms, begin);
+    if (woken_ms != 0) adjust_for_pause(woken_ms, begin);
     const int wait = wait_ms(begin);
     ::poll(fds, std::size(fds), wait);
     woken_ms = monotonic_ms();
-    make_up_for_absence(begin + static_cast<uint64_t>(wait), woken_ms);
+    adjust_for_pause(begin + static_cast<uint64_t>(wait), woken_ms);
     if (!stopping_ && connection_.ended()) {
       keeper_log(options_.log, LogLevel::kError, "%s was unmounted", options_.mountpoint);
       exit_status_ = 1;
       begin_stop();
     }
     // The worker may have taken it already, or have stopped.
-    if (awaits && (fds[0].revents != 0 || fds[6].revents != 0)) on_rest(current_, false);
+    if (awaits && (fds[0].revents != 0 || fds[6].revents != 0)) on_idle_beat(current_, false);
     look_after_polled(woken_ms);
     if (fds[2].revents != 0) on_packet(current_);
     if (fds[3].revents != 0) on_packet(next_);

@@ -75,12 +75,12 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
     StateFile::repair_connection(connection->state.get(), connection->agreed);
   }
   worker.state = WorkerState::kActivating;
-  worker.rests = false;
+  worker.idle = false;
   worker.generation = ++generation_;
   worker.deadline_ms = activate_by_ms(now);
   if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
   // What it waited for before.
-  worker.excused_ms = starved_ms(worker.pid);
+  worker.extended_ms = starved_ms(worker.pid);
 }
 
 Worker& Supervisor::retire(Worker& worker) {
@@ -143,7 +143,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   started_in_ms_ = now - worker.started_ms;
   worker.deadline_ms = 0;
   worker.last_beat_ms = now;
-  worker.pace(options_.watchdog_ms, &worker == &next_ && current_.rests);
+  worker.pace(options_.watchdog_ms, &worker == &next_ && current_.idle);
   if (&worker == &current_) return activate(worker, now);
   standby_failures_ = 0;
   // It was quicker than one that had begun before it, and has taken nothing.
@@ -160,7 +160,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (!reloading_) return;
   current_.state = WorkerState::kDraining;
   current_.deadline_ms = now + options_.drain_ms;
-  if (trouble_ms_ == 0) trouble_ms_ = now;
+  if (unserved_since_ms_ == 0) unserved_since_ms_ = now;
   if (!current_.send(KeeperMessage::kDrain)) current_.kill("unreachable", now);
 }
 
@@ -177,7 +177,7 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   refusing_ = false;
   slow_starts_ = 0;
   next_extension_ms_ = 0;
-  launch_.prove();
+  launch_.confirm();
   keeper_log(options_.log, LogLevel::kInfo, "worker %d serves, generation %u", worker.pid,
              worker.generation);
   // A reload says so itself.
@@ -201,7 +201,7 @@ void Supervisor::on_child(int pid, int status) {
   }
   Worker& worker = pid == next_.pid ? next_ : current_;
   if (worker.pid != pid) return;
-  hear_last_words(worker);
+  drain_packets(worker);
   char what[kReasonBytes];
   if (worker.kill_reason != nullptr || worker.why[0] != '\0') {
     std::snprintf(what, sizeof(what), "%s",
@@ -220,7 +220,7 @@ void Supervisor::on_child(int pid, int status) {
   // Whoever kills it (an operator, the kernel when memory is short) says nothing about whether it
   // works: only one that never gets to serve is in trouble.
   killed_ = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && gone.kill_reason == nullptr;
-  if (gone.proven(now) || (killed_ && gone.serving_ms != 0)) trouble_ms_ = failures_ = 0;
+  if (gone.proven(now) || (killed_ && gone.serving_ms != 0)) unserved_since_ms_ = failures_ = 0;
   const bool handed_over = gone.state == WorkerState::kDraining && status == 0;
   if (handed_over && next_.state == WorkerState::kReady && !stopping_) return promote(now);
   lose_current(what, now);
@@ -246,7 +246,7 @@ void Supervisor::lose_next(const char* why, uint64_t now) {
 }
 
 void Supervisor::lose_current(const char* why, uint64_t now) {
-  if (trouble_ms_ == 0) trouble_ms_ = now;
+  if (unserved_since_ms_ == 0) unserved_since_ms_ = now;
   if (stopping_) return;
   if (refusing_) {
     connection_.requeue();

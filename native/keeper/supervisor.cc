@@ -15,16 +15,16 @@
 
 namespace vprocfs {
 
-Supervisor::Supervisor(const KeeperOptions& options, const Estate& estate)
+Supervisor::Supervisor(const KeeperOptions& options, const PersistentState& state)
     : options_(options),
-      connection_(estate.connection),
-      polled_(estate.polled),
-      fd_store_(estate.fd_store),
-      memo_(estate.memo),
-      store_(estate.store),
-      launch_(estate.launch),
+      connection_(state.connection),
+      polled_(state.polled),
+      fd_store_(state.fd_store),
+      memo_(state.memo),
+      store_(state.store),
+      launch_(state.launch),
       born_ms_(monotonic_ms()),
-      trouble_ms_(born_ms_) {
+      unserved_since_ms_(born_ms_) {
   if (const char* usec = std::getenv("WATCHDOG_USEC")) {
     watchdog_ms_ = std::strtoull(usec, nullptr, 10) / 1000;
   }
@@ -44,9 +44,9 @@ void Supervisor::resume(const Resume& from) {
   current_.serving_ms = current_.last_beat_ms = monotonic_ms();
   resent_before_ = from.resent;
   requests_before_ = from.requests;
-  trouble_ms_ = 0;
+  unserved_since_ms_ = 0;
   current_.pace(options_.watchdog_ms, true);
-  launch_.prove();
+  launch_.confirm();
   keeper_log(options_.log, LogLevel::kInfo, "continuing with worker %d", current_.pid);
 }
 
@@ -113,7 +113,7 @@ void Supervisor::begin_stop() {
   next_.kill("stopping", now);
   end_reloads("stopping");
   if (!current_.alive()) return;
-  on_rest(current_, false);
+  on_idle_beat(current_, false);
   const bool asked = current_.serves() && current_.send(KeeperMessage::kStop);
   if (!asked) return current_.kill("stopping", now);
   // The worker unmounts while it still serves, and knows who keeps the mount busy.

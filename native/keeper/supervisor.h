@@ -19,7 +19,7 @@ namespace vprocfs {
 class Supervisor {
  public:
   /// What outlives a supervisor.
-  struct Estate {
+  struct PersistentState {
     Connection& connection;
     Connection& polled;  ///< of files that are polled; not made where there is none
     FdStoreTable& fd_store;
@@ -27,7 +27,7 @@ class Supervisor {
     Store& store;
     Launch& launch;
   };
-  Supervisor(const KeeperOptions& options, const Estate& estate);
+  Supervisor(const KeeperOptions& options, const PersistentState& state);
 
   /// Goes on with the worker of an earlier self.
   void resume(const Resume& from);
@@ -48,7 +48,7 @@ class Supervisor {
 
   // rounds.cc: the loop and its timers
   int wait_ms(uint64_t now) const;
-  void make_up_for_absence(uint64_t planned_ms, uint64_t now);
+  void adjust_for_pause(uint64_t planned_ms, uint64_t now);
   void on_timers(uint64_t now);
   void check_worker(Worker& worker, uint64_t now);
   void report_progress(uint64_t now);
@@ -87,9 +87,9 @@ class Supervisor {
 
   // messages.cc: what workers say
   void on_packet(Worker& worker);
-  void on_rest(Worker& worker, bool rests);
+  void on_idle_beat(Worker& worker, bool idle);
   void on_hang_up(Worker& worker);
-  void hear_last_words(Worker& worker);
+  void drain_packets(Worker& worker);
   bool take_note(Worker& worker, const KeeperPacket& packet, Fd descriptor);
   void keep_descriptor(const KeeperPacket& packet, Fd descriptor);
   void lose_descriptors(uint64_t count, const char* how);
@@ -97,7 +97,7 @@ class Supervisor {
   // reload.cc: a new worker by order
   bool can_reload() const;
   void begin_reload(int client);
-  void begin_wanted_reload(uint64_t now);
+  void begin_pending_reload(uint64_t now);
   void start_for_reload(uint64_t now);
   bool hurried(const Worker& worker) const;
   bool retry_reload(const char* why, uint64_t now);
@@ -140,7 +140,7 @@ class Supervisor {
   uint64_t start_at_ms_ = 0;       ///< when the next worker starts or takes over; 0: not planned
   uint64_t standby_at_ms_ = 0;     ///< not before then a standby is started
   uint32_t standby_failures_ = 0;  ///< in a row
-  uint64_t trouble_ms_;            ///< since when no worker has done real work; 0: one does
+  uint64_t unserved_since_ms_;     ///< since when no worker has done real work; 0: one does
   uint64_t resent_before_ = 0, requests_before_ = 0;  ///< by workers that are gone
   uint64_t watchdog_ms_ = 0;                          ///< systemd's, 0: none
   uint64_t started_in_ms_ = 0;      ///< how long the last worker took to get ready; 0: not known
@@ -154,7 +154,7 @@ class Supervisor {
   bool killed_ = false;  ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
   bool reloading_ = false;
-  bool reload_wanted_ = false;   ///< once a worker serves
+  bool reload_pending_ = false;  ///< once a worker serves
   bool reload_retried_ = false;  ///< the second worker of a reload is being started
   bool stopping_ = false;
   bool leaving_ = false;  ///< stopping, but only for the next keeper to go on

@@ -29,8 +29,8 @@ constexpr uint64_t kGraceMs = 250;
 /// So many beats of a quiet worker for each time after which it is replaced, and two before one
 /// that stands by counts as silent.
 constexpr uint32_t kBeatsPerWatchdog = 4;
-/// How long one rests for that, which nobody waits for: whoever asks something wakes us.
-constexpr uint32_t kWatchdogsPerRest = 2;
+/// How many times the watchdog's time an idle one may be silent: whoever asks something wakes us.
+constexpr uint32_t kWatchdogsPerIdle = 2;
 
 /// Where the kernel gives each session a share of the CPUs (sched(7), "The autogroup feature"), the
 /// worker gets one of its own, as far before others as its threads are (base/priority.h). Otherwise
@@ -49,8 +49,8 @@ void unblock_signals() {
   ::signal(SIGPIPE, SIG_DFL);
 }
 
-/// A descriptor that a worker finds by the name of a variable; -1: it gets none.
-struct Bequest {
+/// A descriptor that a worker finds through a variable; -1: it gets none.
+struct InheritedDescriptor {
   int fd;
   const char* variable;
 };
@@ -62,11 +62,11 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
 
 [[noreturn]] void become_worker(const KeeperOptions& options, const Inheritance& inheritance,
                                 int control) {
-  const Bequest passed[] = {{inheritance.fuse_fd, kFuseFdVariable},
-                            {inheritance.state_fd, kStateFdVariable},
-                            {control, kControlFdVariable},
-                            {inheritance.polled_fuse_fd, kPolledFuseFdVariable},
-                            {inheritance.polled_state_fd, kPolledStateFdVariable}};
+  const InheritedDescriptor passed[] = {{inheritance.fuse_fd, kFuseFdVariable},
+                                        {inheritance.state_fd, kStateFdVariable},
+                                        {control, kControlFdVariable},
+                                        {inheritance.polled_fuse_fd, kPolledFuseFdVariable},
+                                        {inheritance.polled_state_fd, kPolledStateFdVariable}};
   int from[std::size(passed)];
   // Out of the way first: dup2 must not overwrite one that is still to be moved.
   for (size_t i = 0; i < std::size(passed); ++i) {
@@ -111,32 +111,32 @@ bool Worker::send(KeeperMessage type) const {
   return send_packet(control, packet);
 }
 
-void Worker::pace(uint32_t watchdog_ms, bool may_rest) const {
+void Worker::pace(uint32_t watchdog_ms, bool may_idle) const {
   KeeperPacket packet;
   packet.type = static_cast<uint32_t>(KeeperMessage::kPace);
   packet.requests = watchdog_ms / kBeatsPerWatchdog;
-  packet.lost = may_rest ? watchdog_ms * kWatchdogsPerRest : 0;
+  packet.lost = may_idle ? watchdog_ms * kWatchdogsPerIdle : 0;
   send_packet(control, packet);
 }
 
-void Worker::wake(uint32_t watchdog_ms, bool may_rest, uint64_t now_ms) {
+void Worker::wake(uint32_t watchdog_ms, bool may_idle, uint64_t now_ms) {
   // How long it was silent while it might be is no sign of anything.
-  if (rests) last_beat_ms = now_ms;
-  rests = false;
-  pace(watchdog_ms, may_rest);
+  if (idle) last_beat_ms = now_ms;
+  idle = false;
+  pace(watchdog_ms, may_idle);
 }
 
 uint64_t Worker::due_ms(uint32_t watchdog_ms) const {
-  return last_beat_ms + watchdog_ms + (rests ? watchdog_ms * kWatchdogsPerRest : 0);
+  return last_beat_ms + watchdog_ms + (idle ? watchdog_ms * kWatchdogsPerIdle : 0);
 }
 
-uint64_t Worker::look_ms(uint32_t watchdog_ms) const {
+uint64_t Worker::next_check_ms(uint32_t watchdog_ms) const {
   const uint64_t due = due_ms(watchdog_ms);
   return missed_ms >= due ? missed_ms + kGraceMs : due;
 }
 
-bool Worker::hangs(uint64_t now_ms, uint32_t watchdog_ms) {
-  if (now_ms < look_ms(watchdog_ms)) return false;
+bool Worker::is_hung(uint64_t now_ms, uint32_t watchdog_ms) {
+  if (now_ms < next_check_ms(watchdog_ms)) return false;
   if (missed_ms >= due_ms(watchdog_ms)) return true;
   missed_ms = now_ms;
   return false;
@@ -172,13 +172,13 @@ void Worker::postpone(uint64_t by_ms, uint64_t now_ms) {
   }
 }
 
-bool Worker::excuse(uint64_t now_ms) {
+bool Worker::extend_deadline(uint64_t now_ms) {
   const bool starts = state == WorkerState::kStarting && now_ms < started_ms + kMaxStartMs;
   if (!starts && state != WorkerState::kActivating) return false;
   const uint64_t starved = starved_ms(pid);
-  if (starved <= excused_ms) return false;
-  deadline_ms = now_ms + starved - excused_ms;
-  excused_ms = starved;
+  if (starved <= extended_ms) return false;
+  deadline_ms = now_ms + starved - extended_ms;
+  extended_ms = starved;
   return true;
 }
 

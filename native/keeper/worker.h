@@ -38,12 +38,12 @@ struct Worker {
   uint64_t deadline_ms = 0;  ///< when it is killed unless it did what is expected by then
   uint64_t serving_ms = 0;   ///< when it began to serve; 0: it has not
   uint64_t last_beat_ms =
-      0;               ///< last time it said that it serves, or when it stands by that it is there
-  bool rests = false;  ///< said that it will not say so for some time; see KeeperMessage::kRest
+      0;              ///< last time it said that it serves, or when it stands by that it is there
+  bool idle = false;  ///< said that it will not say so for some time; see KeeperMessage::kIdleBeat
   uint64_t missed_ms = 0;  ///< when we saw that it had not said so in time
   uint64_t resent = 0, requests = 0;
   uint32_t connections = 0;           ///< that it serves
-  uint64_t excused_ms = 0;            ///< of its starved_ms(), for which it has been given time
+  uint64_t extended_ms = 0;           ///< of its starved_ms(), for which it has been given time
   const char* kill_reason = nullptr;  ///< why we killed it
   uint64_t killed_ms = 0;             ///< when
   char why[96] = {};                  ///< what it gave as the reason of its failure
@@ -53,17 +53,17 @@ struct Worker {
   /// It has served long enough that its end is not a failure to start.
   bool proven(uint64_t now_ms) const;
   bool send(KeeperMessage type) const;
-  /// Tells it how rarely it may beat while nobody asks anything, and whether it may rest. It beats
+  /// Tells it how rarely it may beat while nobody asks anything, and whether it may idle. It beats
   /// at once, unless it is of an earlier version.
-  void pace(uint32_t watchdog_ms, bool may_rest) const;
+  void pace(uint32_t watchdog_ms, bool may_idle) const;
   /// From now on it is to say that it is well.
-  void wake(uint32_t watchdog_ms, bool may_rest, uint64_t now_ms);
-  /// When it is to be looked at, see hangs().
-  uint64_t look_ms(uint32_t watchdog_ms) const;
+  void wake(uint32_t watchdog_ms, bool may_idle, uint64_t now_ms);
+  /// When is_hung() is to be asked next.
+  uint64_t next_check_ms(uint32_t watchdog_ms) const;
   /// It must be replaced: it did not report in time that it is alive, nor within a short time after
   /// we noticed that. (After the whole machine stood still, we may run before the worker or after
   /// it.)
-  bool hangs(uint64_t now_ms, uint32_t watchdog_ms);
+  bool is_hung(uint64_t now_ms, uint32_t watchdog_ms);
   void kill(const char* why, uint64_t now_ms);
   /// Killed, and should have ended by now. It takes no more requests and touches the state no more:
   /// only a system call that it is in, or a frozen cgroup, keeps it.
@@ -75,7 +75,7 @@ struct Worker {
   /// After its deadline: extends the deadline of a worker that is starting or taking over by the
   /// time that other processes kept it from the CPU. False if there was no such time, or if it has
   /// used the maximum time for a start.
-  bool excuse(uint64_t now_ms);
+  bool extend_deadline(uint64_t now_ms);
   /// Takes one packet, and the descriptor that came with it. False when there was none.
   bool receive(KeeperPacket& packet, Fd& descriptor);
 

@@ -89,7 +89,7 @@ void Agent::adopt_rest() {
   const Fd rest = connect_to(options_.directory + "/rest.sock", SOCK_SEQPACKET);
   pollfd p{rest.get(), POLLIN, 0};
   while (rest && ::poll(&p, 1, kRestMs) > 0) {
-    uint32_t kinds[kRestFds];
+    uint32_t kinds[kPassthroughFds];
     Received got = receive(rest.get(), kinds, sizeof kinds, false);
     if (got.state != Received::State::kSome) return;
     const size_t count = std::min(got.fds.size(), got.bytes / sizeof(kinds[0]));

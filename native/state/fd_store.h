@@ -23,8 +23,9 @@ inline constexpr uint32_t kFdSideListener = 7;
 /// A runtime's connection after its listener has come, until the runtime has sent all.
 inline constexpr uint32_t kFdDrainingRuntime = 8;
 
-/// How many descriptors a packet from what a keeper left (keeper/rest.h) brings at most.
-inline constexpr size_t kRestFds = 16;
+/// How many descriptors a packet of the process that a keeper leaves (keeper/call_passthrough.h)
+/// brings at most.
+inline constexpr size_t kPassthroughFds = 16;
 
 /// What a descriptor in the store is.
 struct FdTag {

@@ -13,7 +13,7 @@ enum class KeeperMessage : uint32_t {
   kStop = 3,       ///< keeper: unmount, answer what is in hand, exit
   kStoredFds = 4,  ///< keeper: descriptors that it stores, as a StoredFdsPacket
   kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything,
-                   ///< and `lost` ms after a kRest; 0: say none. It beats at once
+                   ///< and `lost` ms after a kIdleBeat; 0: send none. It beats at once
   kReady = 16,     ///< worker: started, has read the host, waits for kActivate
   kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
   kDrained = 18,   ///< worker: takes no more and has answered all
@@ -22,15 +22,15 @@ enum class KeeperMessage : uint32_t {
   kStoreFd = 21,   ///< worker: store the descriptor that comes with this; see fd_packet()
   kRemoveFd = 22,  ///< worker: close the descriptor with this key
   kListFds = 23,   ///< worker: answer kStoredFds with what is stored from that place on
-  kRest = 24,      ///< worker: as kBeat, and nobody has asked anything for some time
+  kIdleBeat = 24,  ///< worker: as kBeat, and nobody has asked anything for some time
 };
 
 struct KeeperPacket {
   uint32_t type = 0;
   uint32_t serving = 0;   ///< kBeat: 1 while a thread waits for requests; kServing: connections
                           ///< that it serves, 0 from versions that know of one only
-  uint64_t resent = 0;    ///< kBeat, kRest, kDrained: requests resent so far
-  uint64_t requests = 0;  ///< kBeat, kRest, kDrained: requests answered so far
+  uint64_t resent = 0;    ///< kBeat, kIdleBeat, kDrained: requests resent so far
+  uint64_t requests = 0;  ///< kBeat, kIdleBeat, kDrained: requests answered so far
   char why[104] = {};     ///< kFailed, kServing: one line, ended by a 0
   uint64_t lost = 0;      ///< kServing: stored descriptors that did not arrive
 };

@@ -8,6 +8,6 @@ namespace vprocfs {
 /// readers do not wait until somebody has fixed the problem. Answers every request with EIO for
 /// `options.hold_ms`. The mount stays in the store, and the next start continues with it; SIGTERM
 /// unmounts it. Returns the exit status, never 0.
-int hold(const KeeperOptions& options);
+int refuse_all(const KeeperOptions& options);
 
 }  // namespace vprocfs

@@ -1,4 +1,4 @@
-#include "keeper/hold.h"
+#include "keeper/refuse_all.h"
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -13,7 +13,7 @@
 
 namespace vprocfs {
 
-int hold(const KeeperOptions& options) {
+int refuse_all(const KeeperOptions& options) {
   static Store store;
   store.receive();
   Memo memo;

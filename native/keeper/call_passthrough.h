@@ -10,6 +10,6 @@ namespace vprocfs {
 /// process passes the calls to the kernel and accepts new listeners from runtimes, until the last
 /// such container has ended or a later worker takes over everything at `options.rest`. Without such
 /// containers, only removes the sockets.
-void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store);
+void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_store);
 
 }  // namespace vprocfs

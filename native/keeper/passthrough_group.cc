@@ -1,4 +1,4 @@
-#include "keeper/rest_group.h"
+#include "keeper/passthrough_group.h"
 
 #include <fcntl.h>
 #include <linux/magic.h>
@@ -36,7 +36,7 @@ void for_each_root(Act act) {
 
 }  // namespace
 
-void enter_rest_group() {
+void enter_passthrough_group() {
   // One that ends may take the group away in between.
   constexpr int kAttempts = 3;
   for_each_root([](int root) {
@@ -48,7 +48,7 @@ void enter_rest_group() {
   });
 }
 
-void leave_rest_group() {
+void leave_passthrough_group() {
   for_each_root([](int root) {
     // Where the root is a container's own it may not take us: the next one finds the group, then.
     write_text(root, "cgroup.procs", kOurselves);

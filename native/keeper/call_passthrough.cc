@@ -1,4 +1,4 @@
-#include "keeper/rest.h"
+#include "keeper/call_passthrough.h"
 
 #include <fcntl.h>
 #include <linux/seccomp.h>
@@ -19,14 +19,14 @@
 #include <utility>
 
 #include "base/descriptors.h"
-#include "keeper/rest_group.h"
+#include "keeper/passthrough_group.h"
 #include "seccomp/abi.h"
 #include "state/fd_store.h"
 
 namespace vprocfs {
 namespace {
 
-static_assert(kRestFds <= kMaxPassedFds);
+static_assert(kPassthroughFds <= kMaxPassedFds);
 
 constexpr int kFirst = STDERR_FILENO + 1;
 
@@ -35,22 +35,22 @@ struct Held {
   uint32_t kind = 0;
 };
 
-struct Rest {
+struct Passthrough {
   char socket[sizeof(sockaddr_un::sun_path)] = {};
   Held held[FdStoreTable::kCapacity];
   pollfd polled[FdStoreTable::kCapacity + 1];
   size_t count = 0;
 };
 
-Rest g_rest;
+Passthrough g_passthrough;
 
 Fd listen_for_successor() {
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
-  if (g_rest.socket[0] == '\0') return Fd();
-  std::memcpy(address.sun_path, g_rest.socket, sizeof g_rest.socket);
+  if (g_passthrough.socket[0] == '\0') return Fd();
+  std::memcpy(address.sun_path, g_passthrough.socket, sizeof g_passthrough.socket);
   Fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
-  ::unlink(g_rest.socket);
+  ::unlink(g_passthrough.socket);
   ::umask(0177);
   const bool bound =
       fd && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
@@ -116,8 +116,8 @@ bool is_root(int peer) {
 }
 
 void hold(Fd fd, uint32_t kind) {
-  if (fd && g_rest.count < FdStoreTable::kCapacity)
-    g_rest.held[g_rest.count++] = {fd.release(), kind};
+  if (fd && g_passthrough.count < FdStoreTable::kCapacity)
+    g_passthrough.held[g_passthrough.count++] = {fd.release(), kind};
 }
 
 /// Of what a runtime that starts a container says only the notify descriptor counts, which comes
@@ -125,7 +125,7 @@ void hold(Fd fd, uint32_t kind) {
 bool hear(int runtime) {
   char text[4096];
   Passed passed;
-  const ssize_t n = receive_with(runtime, text, sizeof text, passed, kRestFds, MSG_DONTWAIT);
+  const ssize_t n = receive_with(runtime, text, sizeof text, passed, kPassthroughFds, MSG_DONTWAIT);
   for (size_t i = 0; i < passed.count; ++i) {
     Fd& fd = passed.fds[i];
     if (is_notify_descriptor(fd.get())) hold(std::move(fd), kFdNotify);
@@ -142,13 +142,13 @@ void accept_from(int listening, uint32_t kind) {
 bool hand_over(int listening) {
   const Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
   if (!peer || !is_root(peer.get())) return false;
-  for (size_t from = 0; from < g_rest.count; from += kRestFds) {
-    const size_t count = std::min(kRestFds, g_rest.count - from);
-    uint32_t kinds[kRestFds] = {};
-    int fds[kRestFds] = {};
+  for (size_t from = 0; from < g_passthrough.count; from += kPassthroughFds) {
+    const size_t count = std::min(kPassthroughFds, g_passthrough.count - from);
+    uint32_t kinds[kPassthroughFds] = {};
+    int fds[kPassthroughFds] = {};
     for (size_t i = 0; i < count; ++i) {
-      kinds[i] = g_rest.held[from + i].kind;
-      fds[i] = g_rest.held[from + i].fd;
+      kinds[i] = g_passthrough.held[from + i].kind;
+      fds[i] = g_passthrough.held[from + i].fd;
     }
     if (send_with(peer.get(), kinds, count * sizeof(kinds[0]), fds, count, 0) < 0) return false;
   }
@@ -157,7 +157,8 @@ bool hand_over(int listening) {
 
 size_t containers() {
   size_t n = 0;
-  for (size_t i = 0; i < g_rest.count; ++i) n += is_socket(g_rest.held[i].kind) ? 0 : 1;
+  for (size_t i = 0; i < g_passthrough.count; ++i)
+    n += is_socket(g_passthrough.held[i].kind) ? 0 : 1;
   return n;
 }
 
@@ -180,43 +181,44 @@ bool serve_one(const Held& held, short events) {
   ready.reset();
   bool taken = false;
   while (containers() > 0 && !taken) {
-    const size_t count = g_rest.count;
-    for (size_t i = 0; i < count; ++i) g_rest.polled[i] = {g_rest.held[i].fd, POLLIN, 0};
-    g_rest.polled[count] = {listening.get(), POLLIN, 0};
-    if (::poll(g_rest.polled, count + 1, -1) < 0) continue;
-    taken = g_rest.polled[count].revents != 0 && hand_over(listening.get());
+    const size_t count = g_passthrough.count;
+    for (size_t i = 0; i < count; ++i)
+      g_passthrough.polled[i] = {g_passthrough.held[i].fd, POLLIN, 0};
+    g_passthrough.polled[count] = {listening.get(), POLLIN, 0};
+    if (::poll(g_passthrough.polled, count + 1, -1) < 0) continue;
+    taken = g_passthrough.polled[count].revents != 0 && hand_over(listening.get());
     if (taken) break;
     for (size_t i = 0; i < count; ++i) {
-      if (serve_one(g_rest.held[i], g_rest.polled[i].revents)) continue;
-      ::close(g_rest.held[i].fd);
-      g_rest.held[i].fd = -1;
+      if (serve_one(g_passthrough.held[i], g_passthrough.polled[i].revents)) continue;
+      ::close(g_passthrough.held[i].fd);
+      g_passthrough.held[i].fd = -1;
     }
     size_t left = 0;
-    for (size_t i = 0; i < g_rest.count; ++i) {
-      if (g_rest.held[i].fd >= 0) g_rest.held[left++] = g_rest.held[i];
+    for (size_t i = 0; i < g_passthrough.count; ++i) {
+      if (g_passthrough.held[i].fd >= 0) g_passthrough.held[left++] = g_passthrough.held[i];
     }
-    g_rest.count = left;
+    g_passthrough.count = left;
   }
-  for (size_t i = 0; i < g_rest.count && !taken; ++i) {
-    if (is_socket(g_rest.held[i].kind)) unlink_socket(g_rest.held[i].fd);
+  for (size_t i = 0; i < g_passthrough.count && !taken; ++i) {
+    if (is_socket(g_passthrough.held[i].kind)) unlink_socket(g_passthrough.held[i].fd);
   }
-  if (listening) ::unlink(g_rest.socket);
-  leave_rest_group();
+  if (listening) ::unlink(g_passthrough.socket);
+  leave_passthrough_group();
   ::_exit(0);
 }
 
 /// Nothing else of the keeper's may live on in us: not the connection to the kernel above all.
 /// Returns what has become of `ready`.
 Fd keep_only_these(int ready) {
-  for (size_t i = 0; i < g_rest.count; ++i) {
-    g_rest.held[i].fd =
-        ::fcntl(g_rest.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kCapacity});
+  for (size_t i = 0; i < g_passthrough.count; ++i) {
+    g_passthrough.held[i].fd =
+        ::fcntl(g_passthrough.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kCapacity});
   }
   const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kCapacity});
-  for (size_t i = 0; i < g_rest.count; ++i) {
-    g_rest.held[i].fd = ::dup2(g_rest.held[i].fd, kFirst + static_cast<int>(i));
+  for (size_t i = 0; i < g_passthrough.count; ++i) {
+    g_passthrough.held[i].fd = ::dup2(g_passthrough.held[i].fd, kFirst + static_cast<int>(i));
   }
-  const int last = kFirst + static_cast<int>(g_rest.count);
+  const int last = kFirst + static_cast<int>(g_passthrough.count);
   Fd kept(::dup2(high, last));
   const int null = ::open("/dev/null", O_RDWR);
   for (int fd = 0; fd < kFirst; ++fd) ::dup2(null, fd);
@@ -233,15 +235,15 @@ void wait_until_ready(const Fd& ready) {
 
 }  // namespace
 
-void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store) {
-  g_rest.count = 0;
+void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_store) {
+  g_passthrough.count = 0;
   fd_store.for_each([](uint32_t kind, int fd) {
     const bool counts =
         kind == kFdNotify || kind == kFdMonitor || is_runtime(kind) || is_socket(kind);
-    if (counts) g_rest.held[g_rest.count++] = {fd, kind};
+    if (counts) g_passthrough.held[g_passthrough.count++] = {fd, kind};
   });
   if (containers() == 0) {
-    for (size_t i = 0; i < g_rest.count; ++i) unlink_socket(g_rest.held[i].fd);
+    for (size_t i = 0; i < g_passthrough.count; ++i) unlink_socket(g_passthrough.held[i].fd);
     return;
   }
   int ends[2] = {-1, -1};
@@ -252,8 +254,8 @@ void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store) {
     if (seen) wait_until_ready(seen);
     return;
   }
-  if (options.rest != nullptr && std::strlen(options.rest) < sizeof g_rest.socket) {
-    std::strcpy(g_rest.socket, options.rest);
+  if (options.rest != nullptr && std::strlen(options.rest) < sizeof g_passthrough.socket) {
+    std::strcpy(g_passthrough.socket, options.rest);
   }
   // It serves no mount any more: nobody is to take it for one that does.
   for (char* const* word = options.self + 1; *word != nullptr; ++word) {
@@ -262,7 +264,7 @@ void leave_rest(const KeeperOptions& options, const FdStoreTable& fd_store) {
   ::setsid();
   ::prctl(PR_SET_NAME, "vprocfs-rest");
   if (::chdir("/") != 0) ::_exit(1);
-  enter_rest_group();
+  enter_passthrough_group();
   ready = keep_only_these(ready.release());
   sigset_t none;
   ::sigemptyset(&none);

@@ -6,9 +6,9 @@ namespace vprocfs {
 /// that service managers keep services in (cgroup2, and v1's name=systemd), which is made where it
 /// is missing: a manager that kills what is left of a service treats every process in the service's
 /// cgroup as part of it. Where that is not permitted, it stays.
-void enter_rest_group();
+void enter_passthrough_group();
 
 /// To the root, and takes the group away unless another one is in it.
-void leave_rest_group();
+void leave_passthrough_group();
 
 }  // namespace vprocfs
