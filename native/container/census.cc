@@ -45,9 +45,10 @@ std::vector<Entry> all_processes(int procfs_fd) {
 bool Census::is_old(uint64_t now_us) const { return full_us_ == 0 || now_us - full_us_ >= kFullUs; }
 
 void Census::begin_check(uint64_t now_us) {
-  // A room that was not seen since the last check is gone and held no known container.
-  for (auto room = rooms_.begin(); room != rooms_.end();) {
-    room = room->second.checked_us < full_us_ ? rooms_.erase(room) : std::next(room);
+  // A placement that was not seen since the last check is gone and was that of no known container.
+  for (auto placement = placements_.begin(); placement != placements_.end();) {
+    placement = placement->second.checked_us < full_us_ ? placements_.erase(placement)
+                                                        : std::next(placement);
   }
   full_us_ = now_us;
 }
@@ -100,8 +101,8 @@ bool Census::check_old(uint64_t now_us, size_t count) {
 
 size_t Census::left_out() const {
   size_t count = 0;
-  for (const auto& [namespaces, room] : rooms_) {
-    if (!room.id.none() && inits_.count(room.id) == 0) ++count;
+  for (const auto& [namespaces, placement] : placements_) {
+    if (!placement.id.none() && inits_.count(placement.id) == 0) ++count;
   }
   return count;
 }
@@ -128,8 +129,8 @@ void Census::leave(ContainerId id) {
     if (count != of_tenants_.end() && --count->second == 0) of_tenants_.erase(count);
     inits_.erase(init);
   }
-  for (auto room = rooms_.begin(); room != rooms_.end();) {
-    room = room->second.id == id ? rooms_.erase(room) : std::next(room);
+  for (auto placement = placements_.begin(); placement != placements_.end();) {
+    placement = placement->second.id == id ? placements_.erase(placement) : std::next(placement);
   }
   told_.left(id);
 }
@@ -142,10 +143,10 @@ bool Census::has_room(ContainerId tenant) const {
 }
 
 void Census::visit(pid_t pid, uint64_t now_us) {
-  const auto at = resolver_.room_of(pid);
+  const auto at = resolver_.placement_of(pid);
   if (!at || at.value().namespaces.pid == resolver_.own().pid) return;
-  const auto known = rooms_.find(at.value());
-  if (known != rooms_.end()) {
+  const auto known = placements_.find(at.value());
+  if (known != placements_.end()) {
     const bool settled = now_us - known->second.since_us >= kSettledUs;
     if (known->second.checked_us == now_us) return;
     if (settled && known->second.checked_us >= full_us_) return;
@@ -154,8 +155,8 @@ void Census::visit(pid_t pid, uint64_t now_us) {
   auto found = resolver_.of_process(pid);
   if (!found) return;
   const ContainerId id = found.value() ? found.value()->id : ContainerId();
-  if (known == rooms_.end()) {
-    rooms_[at.value()] = {id, now_us, now_us};
+  if (known == placements_.end()) {
+    placements_[at.value()] = {id, now_us, now_us};
   } else if (known->second.id != id) {
     const ContainerId other = known->second.id;
     known->second.id = id;

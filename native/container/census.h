@@ -58,11 +58,11 @@ class Census {
     uint64_t since_us = 0;
     bool settled = false;  ///< old enough, when last seen, to stay where it is
   };
-  struct Room {
+  struct KnownPlacement {
     ContainerId id;  ///< none: no container
     uint64_t since_us = 0, checked_us = 0;
   };
-  using Rooms = std::map<Resolver::Room, Room>;
+  using Placements = std::map<Resolver::Placement, KnownPlacement>;
 
   bool is_old(uint64_t now_us) const;
   void begin_check(uint64_t now_us);
@@ -76,7 +76,7 @@ class Census {
   const size_t limit_;
   const Told told_;
   std::unordered_map<pid_t, Seen> processes_;
-  Rooms rooms_;
+  Placements placements_;
   struct Init {
     int fd = -1;  ///< a pidfd that the receiver of Discovered owns
     ContainerId tenant;

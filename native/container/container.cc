@@ -29,17 +29,17 @@ std::string text_of(const View& view, const Facts& facts) {
 
 }  // namespace
 
-Container::Container(ContainerDescription description, SharedServices around,
+Container::Container(ContainerDescription description, SharedServices services,
                      std::shared_ptr<Tenant> tenant)
     : description_(std::move(description)),
-      around_(around),
+      services_(services),
       tenant_(tenant ? std::move(tenant)
-                     : std::make_shared<Tenant>(description_.id, nullptr, around.rates)),
-      mounted_(around.procfs_fd, around.host == nullptr ? -1 : around.host->sysfs_fd(),
+                     : std::make_shared<Tenant>(description_.id, nullptr, services.rates)),
+      mounted_(services.procfs_fd, services.host == nullptr ? -1 : services.host->sysfs_fd(),
                description_.init),
-      cpu_record_(around.state, RecordType::kHistory, description_.id.packed(),
+      cpu_record_(services.state, RecordType::kHistory, description_.id.packed(),
                   description_.init_start_us),
-      io_record_(around.state, RecordType::kIoHistory, description_.id.packed(),
+      io_record_(services.state, RecordType::kIoHistory, description_.id.packed(),
                  description_.init_start_us) {
   tenant_->resources().note(Resource::kContainers, 1);
   load_histories();
@@ -47,7 +47,7 @@ Container::Container(ContainerDescription description, SharedServices around,
 
 Container::~Container() {
   tenant_->resources().give(Resource::kContainers);
-  if (source_ && around_.sources != nullptr) around_.sources->closed(*this);
+  if (source_ && services_.sources != nullptr) services_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;
   cpu_record_.drop();
@@ -88,11 +88,11 @@ std::optional<Error> Container::open_source_locked(uint64_t now_us) {
   if (dead()) return Error{ESRCH, description_.cgroup};
   used_us_.store(now_us, std::memory_order_relaxed);
   if (source_) return std::nullopt;
-  if (around_.sources != nullptr) around_.sources->opening(*this);
-  auto source = ContainerSource::open(*around_.mounts, description_.paths, around_.notifier,
-                                      around_.host->hugepage_kb(now_us));
+  if (services_.sources != nullptr) services_.sources->opening(*this);
+  auto source = ContainerSource::open(*services_.mounts, description_.paths, services_.notifier,
+                                      services_.host->hugepage_kb(now_us));
   if (!source) {
-    if (around_.sources != nullptr) around_.sources->closed(*this);
+    if (services_.sources != nullptr) services_.sources->closed(*this);
     return source.error();
   }
   source_ = std::move(source.value());
@@ -129,7 +129,7 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
   const auto cpu_writes = new_cpus ? limit_writes_locked(kAnyCpus) : std::nullopt;
   const auto memory_writes = new_memory ? limit_writes_locked(kNeedMemory) : std::nullopt;
   auto facts =
-      gather(needs, *around_.host, *source_, histories_,
+      gather(needs, *services_.host, *source_, histories_,
              ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us},
              mounted_, before);
   if (facts && new_memory) {
@@ -185,7 +185,7 @@ std::shared_ptr<TaskLoad> Container::task_load() {
     cgroup.path = description_.cgroup;
     cgroup.pid_namespace = description_.namespaces.pid;
     task_load_ = std::make_shared<TaskLoad>(std::move(cgroup), description_.id.packed(),
-                                            description_.init_start_us, around_.state);
+                                            description_.init_start_us, services_.state);
     if (dead()) task_load_->end();
   }
   return task_load_;
@@ -194,8 +194,8 @@ std::shared_ptr<TaskLoad> Container::task_load() {
 TaskFacts Container::tasks(uint32_t needs, uint64_t now_us) {
   if (dead()) return {};
   const auto load = task_load();
-  if (around_.sampler != nullptr) {
-    around_.sampler->want(load, now_us);
+  if (services_.sampler != nullptr) {
+    services_.sampler->note_read(load, now_us);
     if ((needs & kNeedLoad) != 0) load->wait(kFirstLoadWait);
   }
   return load->latest();
@@ -212,11 +212,11 @@ std::optional<uint64_t> Container::limit_writes_locked(uint32_t needs) const {
   return source_->limit_writes(needs);
 }
 
-bool Container::is_current_locked(uint32_t needs, const Made& made, uint64_t now_us,
+bool Container::is_current_locked(uint32_t needs, const CacheStamp& stamp, uint64_t now_us,
                                   uint64_t tick_us) const {
-  if (now_us >= made.taken_us + tick_us || dead() || !source_) return false;
+  if (now_us >= stamp.taken_us + tick_us || dead() || !source_) return false;
   source_->drain();
-  return limit_writes_locked(needs) == made.writes;
+  return limit_writes_locked(needs) == stamp.writes;
 }
 
 template <typename T, typename Make>
@@ -250,11 +250,11 @@ Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
   });
 }
 
-Result<Container::OfCpus> Container::render_of_cpus(const View& view, uint64_t now_us) {
+Result<Container::TextForCpus> Container::render_of_cpus(const View& view, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   auto facts = gather_locked(view.needs | kNeedCpus, now_us);
   if (!facts) return facts.error();
-  return OfCpus{text_of(view, facts.value()), std::move(facts.value().shown_cpus)};
+  return TextForCpus{text_of(view, facts.value()), std::move(facts.value().shown_cpus)};
 }
 
 Result<Container::CallFacts> Container::call_facts(uint64_t now_us, uint64_t tick_us) {

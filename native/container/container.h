@@ -52,14 +52,14 @@ struct Clock {
 class Container {
  public:
   /// `tenant`: whose budgets it shares; nullptr: it has some of its own.
-  Container(ContainerDescription description, SharedServices around,
+  Container(ContainerDescription description, SharedServices services,
             std::shared_ptr<Tenant> tenant = nullptr);
   ~Container();
 
   ContainerId id() const { return description_.id; }
   const ContainerDescription& description() const { return description_; }
   /// Keeps what it has told for the next worker; nullptr: nothing does.
-  StateFile* state() const { return around_.state; }
+  StateFile* state() const { return services_.state; }
 
   /// Gathers and renders. `now_us` is CLOCK_BOOTTIME. Errors: ESRCH when the container is gone,
   /// else what its source failed with.
@@ -92,11 +92,11 @@ class Container {
   Result<CpuSet> shown_cpus(uint64_t now_us, uint64_t tick_us);
 
   /// Gathers and renders, with the CPUs that the text is for. Errors as render().
-  struct OfCpus {
+  struct TextForCpus {
     std::string text;
     CpuSet cpus;
   };
-  Result<OfCpus> render_of_cpus(const View& view, uint64_t now_us);
+  Result<TextForCpus> render_of_cpus(const View& view, uint64_t now_us);
 
   /// The figures for system calls of its processes, gathered at most `tick_us` ago and not before
   /// the last write to a limit. Errors as render().
@@ -152,15 +152,16 @@ class Container {
   Result<Facts> gather_locked(uint32_t needs, uint64_t now_us, uint64_t tick_us = 0);
   Result<std::string> render_locked(const View& view, uint64_t now_us, uint64_t tick_us = 0);
   std::optional<uint64_t> limit_writes_locked(uint32_t needs) const;
-  /// When something was made, and how often the limits had been written by then.
-  struct Made {
+  /// When something cached was made, and how often the limits had been written by then.
+  struct CacheStamp {
     uint64_t taken_us = 0;
     uint64_t writes = 0;
   };
-  /// Whether what was made may still be told: within the tick, and no limit was written since.
-  bool is_current_locked(uint32_t needs, const Made& made, uint64_t now_us, uint64_t tick_us) const;
+  /// Whether what was made may still be used: within the tick, and no limit was written since.
+  bool is_current_locked(uint32_t needs, const CacheStamp& stamp, uint64_t now_us,
+                         uint64_t tick_us) const;
   template <typename T>
-  struct Kept : Made {
+  struct Kept : CacheStamp {
     T value;
   };
   /// What is kept, where that is still current; else what `make` gathers and makes of it, which is
@@ -174,7 +175,7 @@ class Container {
   void load_histories();
 
   const ContainerDescription description_;
-  const SharedServices around_;
+  const SharedServices services_;
   const std::shared_ptr<Tenant> tenant_;
   std::atomic<bool> dead_{false};
   std::atomic<uint64_t> used_us_{0};

@@ -14,18 +14,18 @@ constexpr size_t kMaxCallers = 65536;
 // What finding a container costs, in renders.
 constexpr uint64_t kCostOfFinding = 10;
 // How long a thread is taken to stay in its cgroups; its PID is not another's within that time.
-constexpr uint64_t kSeatTtlUs = 20000;
-constexpr size_t kMaxSeats = 8192;
+constexpr uint64_t kThreadCgroupsTtlUs = 20000;
+constexpr size_t kMaxThreadCgroups = 8192;
 // PID namespaces of one container that are told apart. Only the host can make more than one.
-constexpr size_t kMaxLives = 16, kMaxClocks = 64;
+constexpr size_t kMaxPidNamespaces = 16, kMaxClocks = 64;
 // A search in vain that took more CPU time is not begun again for so many times as long.
 constexpr uint64_t kLongSearchUs = 2000, kRestPerSearch = 50, kLongestAbsenceUs = 1000000;
 constexpr size_t kMaxAbsent = 4096;
 
 }  // namespace
 
-Registry::Registry(const Resolver& resolver, SharedServices around)
-    : resolver_(resolver), around_(around) {}
+Registry::Registry(const Resolver& resolver, SharedServices services)
+    : resolver_(resolver), services_(services) {}
 
 Registry::~Registry() { stop(); }
 
@@ -62,26 +62,26 @@ Result<uint64_t> Registry::cgroups_of(pid_t pid) {
   const uint64_t now = boottime_us();
   {
     const std::lock_guard lock(mutex_);
-    const auto it = seats_.find(pid);
-    if (it != seats_.end() && it->second.until_us > now) return it->second.cgroups;
+    const auto it = thread_cgroups_.find(pid);
+    if (it != thread_cgroups_.end() && it->second.until_us > now) return it->second.cgroups;
   }
   const auto cgroups = resolver_.cgroups_of(pid);
   if (!cgroups) return cgroups;
   const std::lock_guard lock(mutex_);
-  if (seats_.size() >= kMaxSeats) seats_.clear();
-  seats_[pid] = {cgroups.value(), now + kSeatTtlUs};
+  if (thread_cgroups_.size() >= kMaxThreadCgroups) thread_cgroups_.clear();
+  thread_cgroups_[pid] = {cgroups.value(), now + kThreadCgroupsTtlUs};
   return cgroups;
 }
 
 Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   if (pid <= 0) return Error{ESRCH, "caller"};
-  const auto room = resolver_.room_of(pid, [this](pid_t one) { return cgroups_of(one); });
-  if (!room) return room.error();
-  if (room.value().namespaces.pid == resolver_.own().pid) return std::shared_ptr<Container>();
+  const auto placement = resolver_.placement_of(pid, [this](pid_t one) { return cgroups_of(one); });
+  if (!placement) return placement.error();
+  if (placement.value().namespaces.pid == resolver_.own().pid) return std::shared_ptr<Container>();
   const uint64_t now = boottime_us();
   {
     const std::lock_guard lock(mutex_);
-    const auto it = callers_.find(room.value());
+    const auto it = callers_.find(placement.value());
     if (it != callers_.end() && it->second.until_us > now) {
       if (it->second.refused) return Error{ENFILE, "caller"};
       if (!it->second.container) return it->second.container;
@@ -101,17 +101,20 @@ Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   if (!container && !refused) return container;
   const std::lock_guard lock(mutex_);
   if (callers_.size() >= kMaxCallers) callers_.clear();
-  callers_[room.value()] = refused ? Caller{nullptr, now + kRefusedTtlUs, true}
-                                   : Caller{container.value(), now + kCallerTtlUs, false};
+  callers_[placement.value()] = refused ? Caller{nullptr, now + kRefusedTtlUs, true}
+                                        : Caller{container.value(), now + kCallerTtlUs, false};
   return container;
 }
 
-void Registry::join_locked(Entry& entry, const ContainerDescription& description, Life life) {
-  const auto same = [&life](const Life& one) { return one.pid_namespace == life.pid_namespace; };
-  const bool known = std::any_of(entry.lives.begin(), entry.lives.end(), same);
-  if (known || entry.lives.size() >= kMaxLives) return;
-  entry.clocks[life.pid_namespace] = {description.init_start_us, description.boottime_offset_us};
-  entry.lives.push_back(std::move(life));
+void Registry::join_locked(Entry& entry, const ContainerDescription& description,
+                           PidNamespace pid_namespace) {
+  const auto same = [&pid_namespace](const PidNamespace& one) {
+    return one.number == pid_namespace.number;
+  };
+  const bool known = std::any_of(entry.pid_namespaces.begin(), entry.pid_namespaces.end(), same);
+  if (known || entry.pid_namespaces.size() >= kMaxPidNamespaces) return;
+  entry.clocks[pid_namespace.number] = {description.init_start_us, description.boottime_offset_us};
+  entry.pid_namespaces.push_back(std::move(pid_namespace));
 }
 
 Clock Registry::clock_of(Container& container, pid_t pid) {
@@ -119,7 +122,7 @@ Clock Registry::clock_of(Container& container, pid_t pid) {
   const Clock first{own.init_start_us, own.boottime_offset_us};
   const uint64_t now = boottime_us();
   if (container.first_clock.is(pid, now)) return first;
-  const auto ns = read_pid_namespace(around_.procfs_fd, pid);
+  const auto ns = read_pid_namespace(services_.procfs_fd, pid);
   if (!ns || ns.value() == resolver_.own().pid) return first;
   if (ns.value() == own.namespaces.pid) {
     container.first_clock.set(pid, now);
@@ -156,22 +159,23 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     const auto it = containers_.find(id);
     // While one of its inits lives nothing else is this container.
     if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
-      const auto its = [&](const Life& life) {
-        return life.pid_namespace == description.namespaces.pid;
+      const auto its = [&](const PidNamespace& pid_namespace) {
+        return pid_namespace.number == description.namespaces.pid;
       };
-      const auto& lives = it->second.lives;
-      if (lives.size() >= kMaxLives || std::any_of(lives.begin(), lives.end(), its)) {
+      const auto& pid_namespaces = it->second.pid_namespaces;
+      if (pid_namespaces.size() >= kMaxPidNamespaces ||
+          std::any_of(pid_namespaces.begin(), pid_namespaces.end(), its)) {
         return it->second.container;
       }
     }
   }
-  auto life = pin(description);
-  if (!life) return life.error();
+  auto pid_namespace = pin(description);
+  if (!pid_namespace) return pid_namespace.error();
   {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
     if (it != containers_.end() && !it->second.container->dead() && !ended(it->second)) {
-      join_locked(it->second, description, std::move(life.value()));
+      join_locked(it->second, description, std::move(pid_namespace.value()));
       return it->second.container;
     }
   }
@@ -182,16 +186,16 @@ Result<std::shared_ptr<Container>> Registry::adopt(ContainerDescription descript
     return Error{ENFILE, description.cgroup};
   }
   Entry entry;
-  entry.container = std::make_shared<Container>(description, around_, std::move(payer));
+  entry.container = std::make_shared<Container>(description, services_, std::move(payer));
   auto container = entry.container;
   const std::lock_guard lock(mutex_);
   auto& slot = containers_[id];
   if (slot.container && !slot.container->dead() && !ended(slot)) {
-    join_locked(slot, description, std::move(life.value()));
+    join_locked(slot, description, std::move(pid_namespace.value()));
     return slot.container;
   }
   if (slot.container) slot.container->mark_dead();
-  join_locked(entry, description, std::move(life.value()));
+  join_locked(entry, description, std::move(pid_namespace.value()));
   slot = std::move(entry);
   return container;
 }
@@ -207,7 +211,7 @@ std::shared_ptr<Tenant> Registry::tenant(ContainerId id) {
   auto& slot = tenants_[id];
   auto found = slot.lock();
   if (!found) {
-    found = std::make_shared<Tenant>(id, around_.resources, around_.rates);
+    found = std::make_shared<Tenant>(id, services_.resources, services_.rates);
     slot = found;
   }
   return found;

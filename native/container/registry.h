@@ -24,7 +24,7 @@ namespace vprocfs {
 /// The containers that were asked about. Thread-safe.
 class Registry {
  public:
-  Registry(const Resolver& resolver, SharedServices around);
+  Registry(const Resolver& resolver, SharedServices services);
   ~Registry();
 
   /// ESRCH: there is no such container, or no process was found in the first `max_cgroups` of its
@@ -64,13 +64,13 @@ class Registry {
 
  private:
   /// A PID namespace of a container: mostly the only one.
-  struct Life {
-    uint64_t pid_namespace = 0;
+  struct PidNamespace {
+    uint64_t number = 0;
     Fd init;  ///< pidfd: readable once the init is dead
   };
   struct Entry {
     std::shared_ptr<Container> container;
-    std::vector<Life> lives;
+    std::vector<PidNamespace> pid_namespaces;
     /// When each PID namespace began of which somebody asked, by its number.
     std::map<uint64_t, Clock> clocks;
   };
@@ -89,9 +89,10 @@ class Registry {
   bool make_room(Tenant& tenant);
   static bool ended(const Entry& entry);
   /// Pins the init of a container, and watches for its end. Nothing when it is gone.
-  Result<Life> pin(const ContainerDescription& description);
+  Result<PidNamespace> pin(const ContainerDescription& description);
   /// Counts another PID namespace of a container that is known.
-  void join_locked(Entry& entry, const ContainerDescription& description, Life life);
+  void join_locked(Entry& entry, const ContainerDescription& description,
+                   PidNamespace pid_namespace);
   void forget_dead(ContainerId id);
   Result<uint64_t> cgroups_of(pid_t pid);
   using Containers = std::vector<std::shared_ptr<Container>>;
@@ -101,18 +102,19 @@ class Registry {
   void watch();
 
   const Resolver& resolver_;
-  const SharedServices around_;
+  const SharedServices services_;
   mutable std::mutex mutex_;
   std::unordered_map<ContainerId, Entry, ContainerIdHash> containers_;
   std::unordered_map<ContainerId, std::weak_ptr<Tenant>, ContainerIdHash> tenants_;
-  std::map<Resolver::Room, Caller> callers_;
-  struct Seat {
+  std::map<Resolver::Placement, Caller> callers_;
+  struct ThreadCgroups {
     uint64_t cgroups = 0, until_us = 0;
   };
   /// Containers that were looked for at length and in vain, and until when nobody looks again.
   std::unordered_map<ContainerId, uint64_t, ContainerIdHash> absent_;
-  std::unordered_map<pid_t, Seat> seats_;  ///< cgroups of threads without a cgroup namespace
-  size_t tenant_sweep_ = kSweepAt;         ///< tenants at which to look for those that are no more
+  /// Of threads without a cgroup namespace.
+  std::unordered_map<pid_t, ThreadCgroups> thread_cgroups_;
+  size_t tenant_sweep_ = kSweepAt;  ///< tenants at which to look for those that are no more
   std::function<void()> limits_changed_;
   Epoll epoll_;
   Wake stop_;

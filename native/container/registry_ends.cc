@@ -17,26 +17,27 @@ constexpr uint64_t kStop = 0, kLimitsChanged = UINT64_MAX;  // no container has 
 }  // namespace
 
 bool Registry::ended(const Entry& entry) {
-  return std::all_of(entry.lives.begin(), entry.lives.end(),
-                     [](const Life& life) { return has_ended(life.init); });
+  return std::all_of(
+      entry.pid_namespaces.begin(), entry.pid_namespaces.end(),
+      [](const PidNamespace& pid_namespace) { return has_ended(pid_namespace.init); });
 }
 
-Result<Registry::Life> Registry::pin(const ContainerDescription& description) {
+Result<Registry::PidNamespace> Registry::pin(const ContainerDescription& description) {
   auto init = resolver_.pin_init(description);
   if (!init) return init.error();
-  Life life{description.namespaces.pid, std::move(init.value())};
-  if (epoll_) epoll_.add(life.init.get(), description.id.packed(), EPOLLIN);
-  return life;
+  PidNamespace pid_namespace{description.namespaces.pid, std::move(init.value())};
+  if (epoll_) epoll_.add(pid_namespace.init.get(), description.id.packed(), EPOLLIN);
+  return pid_namespace;
 }
 
 std::shared_ptr<Container> Registry::ended(ContainerId id) {
   ContainerDescription description;
   description.id = id;
   // What is kept of it is not this one's: it may live, and only not be found at the moment.
-  SharedServices around = around_;
-  around.state = nullptr;
-  around.sources = nullptr;
-  auto container = std::make_shared<Container>(std::move(description), around);
+  SharedServices services = services_;
+  services.state = nullptr;
+  services.sources = nullptr;
+  auto container = std::make_shared<Container>(std::move(description), services);
   container->mark_dead();
   return container;
 }
@@ -47,21 +48,25 @@ void Registry::forget_dead(ContainerId id) {
     const std::lock_guard lock(mutex_);
     const auto it = containers_.find(id);
     if (it == containers_.end()) return;
-    auto& lives = it->second.lives;
-    lives.erase(std::remove_if(lives.begin(), lives.end(),
-                               [](const Life& life) { return has_ended(life.init); }),
-                lives.end());
-    if (!lives.empty()) return;
+    auto& pid_namespaces = it->second.pid_namespaces;
+    pid_namespaces.erase(std::remove_if(pid_namespaces.begin(), pid_namespaces.end(),
+                                        [](const PidNamespace& pid_namespace) {
+                                          return has_ended(pid_namespace.init);
+                                        }),
+                         pid_namespaces.end());
+    if (!pid_namespaces.empty()) return;
     last = it->second.container;
   }
   // Another PID namespace of it may live, of which nobody has asked: then it goes on.
   const auto other = resolver_.of_id(id, kLookForOthersIn);
-  auto life = other ? pin(other.value()) : Result<Life>(other.error());
+  auto pid_namespace = other ? pin(other.value()) : Result<PidNamespace>(other.error());
   Containers gone;
   const std::lock_guard lock(mutex_);
   const auto it = containers_.find(id);
-  if (it == containers_.end() || it->second.container != last || !it->second.lives.empty()) return;
-  if (life) return join_locked(it->second, other.value(), std::move(life.value()));
+  if (it == containers_.end() || it->second.container != last || !it->second.pid_namespaces.empty())
+    return;
+  if (pid_namespace)
+    return join_locked(it->second, other.value(), std::move(pid_namespace.value()));
   erase_locked(id, gone);
 }
 
@@ -108,15 +113,15 @@ Result<bool> Registry::start(std::function<void()> limits_changed) {
   stop_ = Wake::open();
   if (!epoll_ || !stop_) return Error{errno, "epoll"};
   epoll_.add(stop_.fd(), kStop, EPOLLIN);
-  if (around_.notifier != nullptr && around_.notifier->poll_fd() >= 0) {
+  if (services_.notifier != nullptr && services_.notifier->poll_fd() >= 0) {
     // Edge-triggered: readings drain it too, and what they took in is looked at here all the same.
-    epoll_.add(around_.notifier->poll_fd(), kLimitsChanged, EPOLLIN | EPOLLET);
+    epoll_.add(services_.notifier->poll_fd(), kLimitsChanged, EPOLLIN | EPOLLET);
   }
   return watcher_.start([this] { watch(); });
 }
 
 void Registry::pace_limits_changed() {
-  around_.notifier->drain();
+  services_.notifier->drain();
   const uint64_t begun = boottime_us();
   limits_changed_();
   // Containers may write limits of cgroups of their own as often as they like: looking at what

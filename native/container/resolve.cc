@@ -121,15 +121,16 @@ Result<uint64_t> Resolver::cgroups_of(pid_t pid) const {
   return uint64_t{std::hash<std::string>()(text.value())};
 }
 
-Result<Resolver::Room> Resolver::room_of(pid_t pid, const CgroupsOf& ask) const {
+Result<Resolver::Placement> Resolver::placement_of(pid_t pid, const CgroupsOf& ask) const {
   const auto ns = read_namespaces(procfs_fd_, pid);
   if (!ns) return ns.error();
-  Room room{ns.value(), 0};
-  if (room.namespaces.pid == own_.pid || room.namespaces.cgroup != own_.cgroup) return room;
+  Placement placement{ns.value(), 0};
+  if (placement.namespaces.pid == own_.pid || placement.namespaces.cgroup != own_.cgroup)
+    return placement;
   const auto cgroups = ask(pid);
   if (!cgroups) return cgroups.error();
-  room.cgroups = cgroups.value();
-  return room;
+  placement.cgroups = cgroups.value();
+  return placement;
 }
 
 Result<bool> Resolver::identify(const CgroupPaths& paths, ContainerDescription& out) const {
@@ -281,14 +282,14 @@ Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups)
 
 std::vector<ContainerDescription> Resolver::scan() const {
   std::vector<ContainerDescription> out;
-  std::set<Room> rooms;
+  std::set<Placement> placements;
   std::set<ContainerId> ids;
   for_each_process(procfs_fd_, [&](pid_t pid) {
-    const auto room = room_of(pid);
-    if (!room || room.value().namespaces.pid == own_.pid) return true;
-    if (!rooms.insert(room.value()).second) return true;
+    const auto placement = placement_of(pid);
+    if (!placement || placement.value().namespaces.pid == own_.pid) return true;
+    if (!placements.insert(placement.value()).second) return true;
     auto found = of_process(pid);
-    if (!found) rooms.erase(room.value());
+    if (!found) placements.erase(placement.value());
     if (found && found.value() && ids.insert(found.value()->id).second) {
       out.push_back(std::move(*found.value()));
     }

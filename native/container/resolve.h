@@ -63,21 +63,21 @@ class Resolver {
                                      size_t max_cgroups = kMaxCgroupsSearched) const;
 
   /// The properties of a process that decide which container it is in: two processes with equal
-  /// ones are in the same container. ESRCH when it is gone.
-  struct Room {
+  /// placements are in the same container. ESRCH when it is gone.
+  struct Placement {
     NamespaceIds namespaces;
     uint64_t cgroups = 0;  ///< stands for its cgroups where no cgroup namespace does
-    friend bool operator<(const Room& a, const Room& b) {
+    friend bool operator<(const Placement& a, const Placement& b) {
       return std::tie(a.namespaces.pid, a.namespaces.cgroup, a.cgroups) <
              std::tie(b.namespaces.pid, b.namespaces.cgroup, b.cgroups);
     }
   };
-  Result<Room> room_of(pid_t pid) const {
-    return room_of(pid, [this](pid_t one) { return cgroups_of(one); });
+  Result<Placement> placement_of(pid_t pid) const {
+    return placement_of(pid, [this](pid_t one) { return cgroups_of(one); });
   }
-  /// The same for one who keeps what cgroups_of() said for a while.
+  /// The same for a caller that caches what cgroups_of() returns.
   using CgroupsOf = std::function<Result<uint64_t>(pid_t)>;
-  Result<Room> room_of(pid_t pid, const CgroupsOf& ask) const;
+  Result<Placement> placement_of(pid_t pid, const CgroupsOf& ask) const;
   Result<uint64_t> cgroups_of(pid_t pid) const;
 
   /// Whether the cgroup that a container has its identity from is still there.

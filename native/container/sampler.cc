@@ -21,7 +21,7 @@ void Sampler::stop() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
-    for (const auto& weak : wanted_) {
+    for (const auto& weak : sampled_) {
       if (const auto load = weak.lock()) load->give_up();
     }
   }
@@ -29,13 +29,13 @@ void Sampler::stop() {
   thread_.join();
 }
 
-void Sampler::want(const std::shared_ptr<TaskLoad>& load, uint64_t boottime_us) {
+void Sampler::note_read(const std::shared_ptr<TaskLoad>& load, uint64_t boottime_us) {
   load->asked_us = boottime_us;
   if (load->enrolled || load->enrolled.exchange(true)) return;
   {
     const std::lock_guard lock(mutex_);
     if (stopping_) return load->give_up();
-    wanted_.push_back(load);
+    sampled_.push_back(load);
     fresh_ = true;
   }
   wake_.notify_all();
@@ -51,25 +51,25 @@ std::string Sampler::fallback() const {
   return fallback_;
 }
 
-Sampler::Loads Sampler::keep_wanted(uint64_t boottime_us) {
+Sampler::Loads Sampler::drop_unread(uint64_t boottime_us) {
   Loads loads;
   std::vector<std::weak_ptr<TaskLoad>> kept;
-  const auto is_wanted = [boottime_us](const TaskLoad& load) {
-    return boottime_us < load.asked_us + kPatienceUs;
+  const auto is_read = [boottime_us](const TaskLoad& load) {
+    return boottime_us < load.asked_us + kIdleTimeoutUs;
   };
-  for (const auto& weak : wanted_) {
+  for (const auto& weak : sampled_) {
     auto load = weak.lock();
     if (!load) continue;
-    if (!is_wanted(*load)) {
+    if (!is_read(*load)) {
       load->pause();
       load->enrolled = false;
       // Whoever asked at this very moment either put it back or left that to us.
-      if (!is_wanted(*load) || load->enrolled.exchange(true)) continue;
+      if (!is_read(*load) || load->enrolled.exchange(true)) continue;
     }
     kept.push_back(load);
     loads.push_back(std::move(load));
   }
-  wanted_ = std::move(kept);
+  sampled_ = std::move(kept);
   return loads;
 }
 
@@ -77,9 +77,9 @@ void Sampler::run() {
   uint64_t next_us = 0, rested_us = 0;
   std::unique_lock lock(mutex_);
   for (;;) {
-    if (wanted_.empty()) next_us = 0;
-    wake_.wait(lock, [this] { return stopping_ || !wanted_.empty(); });
-    const Loads loads = stopping_ ? Loads() : keep_wanted(boottime_us());
+    if (sampled_.empty()) next_us = 0;
+    wake_.wait(lock, [this] { return stopping_ || !sampled_.empty(); });
+    const Loads loads = stopping_ ? Loads() : drop_unread(boottime_us());
     if (stopping_) return;
     if (loads.empty()) continue;
     const uint64_t now = monotonic_us();

@@ -23,11 +23,11 @@ struct Counting {
 };
 
 /// Counts the tasks of containers whose load somebody reads: one pass for all of them every five
-/// seconds, on its own thread, which sleeps when nobody has read one for kPatienceUs.
+/// seconds, on its own thread, which sleeps when nobody has read one for kIdleTimeoutUs.
 class Sampler {
  public:
   /// How long a container is sampled after its load was last read.
-  static constexpr uint64_t kPatienceUs = uint64_t{10} * 60 * 1000000;
+  static constexpr uint64_t kIdleTimeoutUs = uint64_t{10} * 60 * 1000000;
   /// What a pass may take where tasks are counted by reading files.
   static constexpr uint64_t kScanBudgetUs = 3000;
 
@@ -38,8 +38,8 @@ class Sampler {
   Result<bool> start();
   void stop();
 
-  /// Somebody asks about a container now. Costs nothing where it is being counted already.
-  void want(const std::shared_ptr<TaskLoad>& load, uint64_t boottime_us);
+  /// Somebody reads the load of a container now. Costs nothing where it is being counted already.
+  void note_read(const std::shared_ptr<TaskLoad>& load, uint64_t boottime_us);
 
   /// "bpf" or "scan" once something was counted; empty before.
   std::string counter() const;
@@ -53,7 +53,7 @@ class Sampler {
   using Loads = std::vector<std::shared_ptr<TaskLoad>>;
 
   void run();
-  Loads keep_wanted(uint64_t boottime_us);
+  Loads drop_unread(uint64_t boottime_us);
   uint64_t pass(const Loads& loads, bool sample);
   bool count(const std::vector<CountedCgroup>& cgroups, std::vector<TaskCount>& out);
   void choose();
@@ -64,7 +64,7 @@ class Sampler {
   std::atomic<uint64_t> passes_{0}, spent_us_{0};
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::vector<std::weak_ptr<TaskLoad>> wanted_;
+  std::vector<std::weak_ptr<TaskLoad>> sampled_;
   bool fresh_ = false;  ///< some of them have no figures yet
   bool stopping_ = false;
   std::string counter_name_, fallback_;

@@ -40,7 +40,7 @@ struct HostMemorySize {
 /// What a container's cgroup and all cgroups above it still leave free for it, bytes: the minimum
 /// over those that have a limit, nothing if none has one. A cgroup that uses more than its limit
 /// leaves 0.
-struct MemoryRoom {
+struct MemoryHeadroom {
   std::optional<uint64_t> free_bytes;  ///< limit - usage
   /// The lower of limit and memory.high - usage + what of it can be reclaimed. Beyond memory.high,
   /// allocations stand still.
@@ -66,7 +66,7 @@ struct MemoryFacts {
   /// Only where asked for: all keys of v2's memory.stat (so figures in bytes too, whose names
   /// /proc/vmstat does not have), pgfault and pgmajfault of v1's; oom_kill of both.
   std::vector<MemoryEvent> events;
-  MemoryRoom room;
+  MemoryHeadroom headroom;
   std::vector<HugetlbFacts> hugetlb;  ///< the sizes that are limited
 
   /// What limits huge pages of a size, or nullptr.

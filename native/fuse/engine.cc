@@ -162,18 +162,18 @@ Result<bool> Engine::activate(FdStore* fd_store) {
   auto connected = connect();
   if (!connected) return connected;
   sampler_ = std::make_unique<Sampler>(host_->counting(options_.bpf));
-  SharedServices around;
-  around.sampler = sampler_.get();
-  around.resources = shared_resources_.get();
-  around.sources = &sources_;
-  around.mounts = &host_->mounts;
-  around.notifier = notifier_.get();
-  around.host = host_source_.get();
-  around.state = &plain_->state();
-  around.procfs_fd = host_->procfs.get();
-  around.rates = {options_.server.renders_per_second, options_.agent.calls_per_second,
-                  options_.server.cpu_us_per_second};
-  registry_ = std::make_unique<Registry>(*host_->resolver, around);
+  SharedServices services;
+  services.sampler = sampler_.get();
+  services.resources = shared_resources_.get();
+  services.sources = &sources_;
+  services.mounts = &host_->mounts;
+  services.notifier = notifier_.get();
+  services.host = host_source_.get();
+  services.state = &plain_->state();
+  services.procfs_fd = host_->procfs.get();
+  services.rates = {options_.server.renders_per_second, options_.agent.calls_per_second,
+                    options_.server.cpu_us_per_second};
+  registry_ = std::make_unique<Registry>(*host_->resolver, services);
   make_servers();
   started_ = true;
   auto begun = begin(fd_store);

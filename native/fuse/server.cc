@@ -5,7 +5,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "container/left_containers.h"
+#include "container/inherited_containers.h"
 #include "fuse/init.h"
 
 namespace vprocfs {
@@ -194,16 +194,16 @@ Answer Server::write(const Request& r) {
 }
 
 void Server::adopt_open_files() {
-  LeftContainers left(serving_.registry);
+  InheritedContainers inherited(serving_.registry);
   serving_.open_files.adopt([&](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
     const View* view = serving_.tree.file(node.index());
     if (view == nullptr && !node.mirrored()) return nullptr;
     if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
     // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
-    return std::make_shared<OpenFile>(node, view, left.of(id));
+    return std::make_shared<OpenFile>(node, view, inherited.of(id));
   });
   serving_.triggers.adopt([this](uint64_t handle) { return serving_.open_files.adopted(handle); });
-  files_.adopt(left);
+  files_.adopt(inherited);
 }
 
 void Server::hand_over_open_files() {

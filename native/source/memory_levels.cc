@@ -84,7 +84,8 @@ std::optional<Error> MemoryLevels::read_figure(Level& at, Fd& file, const char* 
 }
 
 std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
-                                               const HostMemorySize& host, MemoryRoom& room) {
+                                               const HostMemorySize& host,
+                                               MemoryHeadroom& headroom) {
   const auto limit = below(at.limits.memory_bytes, host.memory_bytes);
   auto ceiling = limit;
   take_lower(ceiling, below(at.limits.high_bytes, host.memory_bytes));
@@ -92,18 +93,18 @@ std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
   std::optional<uint64_t> usage;
   if (auto error = read_figure(at, at.usage, files_.usage, buffer, usage)) return error;
   if (!usage) return std::nullopt;
-  if (limit) take_lower(room.free_bytes, saturating_sub(*limit, *usage));
+  if (limit) take_lower(headroom.free_bytes, saturating_sub(*limit, *usage));
   const uint64_t left = saturating_sub(*ceiling, *usage);
-  if (room.available_bytes && left >= *room.available_bytes) return std::nullopt;
+  if (headroom.available_bytes && left >= *headroom.available_bytes) return std::nullopt;
   const auto stat = read_file(at, at.stat, files_.stat, buffer);
   if (!stat) return stat.error();
   const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
-  take_lower(room.available_bytes, saturating_add(left, reclaimable_bytes(its)));
+  take_lower(headroom.available_bytes, saturating_add(left, reclaimable_bytes(its)));
   return std::nullopt;
 }
 
 std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,
-                                             const HostMemorySize& host, MemoryRoom& room) {
+                                             const HostMemorySize& host, MemoryHeadroom& headroom) {
   const auto limit = below(at.limits.swap_bytes, host.swap_bytes);
   if (!limit) return std::nullopt;
   std::optional<uint64_t> used = 0, memory = 0;
@@ -114,28 +115,28 @@ std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,
     }
   }
   if (used && memory) {
-    take_lower(room.swap_bytes, saturating_sub(*limit, saturating_sub(*used, *memory)));
+    take_lower(headroom.swap_bytes, saturating_sub(*limit, saturating_sub(*used, *memory)));
   }
   return std::nullopt;
 }
 
-Result<MemoryRoom> MemoryLevels::read(ReadBuffer& buffer, const MemoryFacts& own,
-                                      const HostMemorySize& host) {
-  MemoryRoom room;
+Result<MemoryHeadroom> MemoryLevels::read(ReadBuffer& buffer, const MemoryFacts& own,
+                                          const HostMemorySize& host) {
+  MemoryHeadroom headroom;
   // In whole kB, as what is in use is shown.
   const uint64_t used = own.usage_bytes.value_or(0) / 1024 * 1024;
   auto ceiling = below(own_.memory_bytes, host.memory_bytes);
-  if (ceiling) room.free_bytes = saturating_sub(*ceiling, used);
+  if (ceiling) headroom.free_bytes = saturating_sub(*ceiling, used);
   take_lower(ceiling, below(own_.high_bytes, host.memory_bytes));
   if (ceiling) {
-    room.available_bytes =
+    headroom.available_bytes =
         saturating_add(saturating_sub(*ceiling, used), reclaimable_bytes(own.stat));
   }
   for (Level& at : above_) {
-    if (auto error = take_memory(at, buffer, host, room)) return *error;
-    if (auto error = take_swap(at, buffer, host, room)) return *error;
+    if (auto error = take_memory(at, buffer, host, headroom)) return *error;
+    if (auto error = take_swap(at, buffer, host, headroom)) return *error;
   }
-  return room;
+  return headroom;
 }
 
 }  // namespace vprocfs

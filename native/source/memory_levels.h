@@ -46,7 +46,8 @@ class MemoryLevels {
 
   /// What is left. `own`: of the container's own cgroup, whose usage and memory.stat have been read
   /// already. A cgroup whose files are not there (any more) limits nothing.
-  Result<MemoryRoom> read(ReadBuffer& buffer, const MemoryFacts& own, const HostMemorySize& host);
+  Result<MemoryHeadroom> read(ReadBuffer& buffer, const MemoryFacts& own,
+                              const HostMemorySize& host);
 
  private:
   struct Level {
@@ -60,9 +61,9 @@ class MemoryLevels {
   std::optional<Error> read_figure(Level& at, Fd& file, const char* name, ReadBuffer& buffer,
                                    std::optional<uint64_t>& figure);
   std::optional<Error> take_memory(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
-                                   MemoryRoom& room);
+                                   MemoryHeadroom& headroom);
   std::optional<Error> take_swap(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
-                                 MemoryRoom& room);
+                                 MemoryHeadroom& headroom);
 
   std::shared_ptr<const CgroupDir> dir_;
   const Files& files_;

@@ -69,9 +69,9 @@ class MemoryV1 : public MemorySource {
     facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
     facts.swap.used_bytes = stat.swap;
     facts.swap.swappiness_zero = swappiness_zero_;
-    const auto room = levels_.read(buffer, facts, host);
-    if (!room) return room.error();
-    facts.room = room.value();
+    const auto headroom = levels_.read(buffer, facts, host);
+    if (!headroom) return headroom.error();
+    facts.headroom = headroom.value();
     if (stat.swap || !facts.usage_bytes) return facts;
 
     const auto memsw = memsw_usage_.read_figures(buffer, false);

@@ -61,9 +61,9 @@ class MemoryV2 : public MemorySource {
     if (!swap) return swap.error();
     if (swap.value()) facts.swap.used_bytes = parse_u64(*swap.value());
 
-    const auto room = levels_.read(buffer, facts, host);
-    if (!room) return room.error();
-    facts.room = room.value();
+    const auto headroom = levels_.read(buffer, facts, host);
+    if (!headroom) return headroom.error();
+    facts.headroom = headroom.value();
     return facts;
   }
 

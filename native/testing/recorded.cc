@@ -39,11 +39,11 @@ class RecordedCase {
     auto description = Resolver(out->mounts_, out->proc_.get()).of_recorded(init);
     if (!description) return description.error();
     out->host_ = std::make_unique<HostSource>(out->proc_.get(), out->sys_.get(), 0);
-    SharedServices around;
-    around.mounts = &out->mounts_;
-    around.host = out->host_.get();
-    around.procfs_fd = out->proc_.get();
-    out->container_ = std::make_unique<Container>(std::move(description.value()), around);
+    SharedServices services;
+    services.mounts = &out->mounts_;
+    services.host = out->host_.get();
+    services.procfs_fd = out->proc_.get();
+    out->container_ = std::make_unique<Container>(std::move(description.value()), services);
     return out;
   }
 

@@ -196,9 +196,9 @@ class ValueMaker {
     out.Set("hugetlbLimitBytes",
             u64(usual == nullptr ? std::nullopt : std::optional(usual->limit_bytes)));
     out.Set("hugetlbUsedBytes", u64(usual == nullptr ? 0 : usual->used_bytes));
-    out.Set("roomBytes", u64(memory.room.free_bytes));
-    out.Set("availableRoomBytes", u64(memory.room.available_bytes));
-    out.Set("swapRoomBytes", u64(memory.room.swap_bytes));
+    out.Set("roomBytes", u64(memory.headroom.free_bytes));
+    out.Set("availableRoomBytes", u64(memory.headroom.available_bytes));
+    out.Set("swapRoomBytes", u64(memory.headroom.swap_bytes));
     out.Set("stat", stat(memory.stat));
     return out;
   }

@@ -53,11 +53,12 @@ struct Cache {
 /// MemFree of a limited container is what it can take without anything being reclaimed. One without
 /// a limit has the node's memory: what others have cached counts as free, since it is none of its
 /// own cache and it is not used either.
-void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryRoom& room, Cache& cache) {
+void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom,
+               Cache& cache) {
   const uint64_t host_free = host.value("MemFree").value_or(m.total);
   if (m.limited) {
     m.free = std::min(m.total - m.used, host_free);
-    if (room.free_bytes) m.free = std::min(m.free, *room.free_bytes / 1024);
+    if (headroom.free_bytes) m.free = std::min(m.free, *headroom.free_bytes / 1024);
     return;
   }
   m.buffers = of_host(host, "Buffers");
@@ -70,12 +71,12 @@ void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryRoom& room, 
 }
 
 /// The last: MemFree is never above it.
-void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryRoom& room) {
+void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom) {
   const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
   const uint64_t own = saturating_add(m.free, reclaimable);
   m.available = host.value("MemAvailable").value_or(own);
-  if (room.available_bytes) {
-    m.available = std::min(m.available, *room.available_bytes / 1024);
+  if (headroom.available_bytes) {
+    m.available = std::min(m.available, *headroom.available_bytes / 1024);
   } else if (m.limited) {
     m.available = std::min(m.available, own);
   }
@@ -196,10 +197,10 @@ MemoryModel memory_model(const Facts& facts) {
   m.accounted = memory.usage_bytes.has_value() || memory.limit_bytes.has_value();
   fill_totals(m, host, memory);
   Cache cache(m, memory.stat);
-  fill_free(m, host, memory.room, cache);
+  fill_free(m, host, memory.headroom, cache);
   fill_user_pages(m, memory.stat, cache);
   fill_kernel_pages(m, memory.stat, cache);
-  fill_available(m, host, memory.room);
+  fill_available(m, host, memory.headroom);
   fill_swap(m, facts);
   m.file_pages = saturating_add(saturating_add(m.cached, m.swap_cached), m.buffers);
   fill_hugetlb(m, facts);

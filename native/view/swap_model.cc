@@ -25,8 +25,8 @@ SwapModel swap_model(const Facts& facts) {
   // What every level leaves, the node last.
   model.free_kb = std::min(saturating_sub(model.total_kb, used),
                            facts.host_meminfo->value("SwapFree").value_or(UINT64_MAX));
-  if (memory.room.swap_bytes) {
-    model.free_kb = std::min(model.free_kb, *memory.room.swap_bytes / 1024);
+  if (memory.headroom.swap_bytes) {
+    model.free_kb = std::min(model.free_kb, *memory.headroom.swap_bytes / 1024);
   }
   return model;
 }

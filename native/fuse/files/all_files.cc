@@ -24,8 +24,8 @@ void AllFiles::stop() {
   if (kmsg_) kmsg_->stop();
 }
 
-void AllFiles::adopt(LeftContainers& left) {
-  if (kmsg_) kmsg_->adopt(left);
+void AllFiles::adopt(InheritedContainers& containers) {
+  if (kmsg_) kmsg_->adopt(containers);
 }
 
 void AllFiles::hand_over() {

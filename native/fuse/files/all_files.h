@@ -32,7 +32,7 @@ class AllFiles {
   Result<bool> start();
   void stop();
   /// Takes over what a worker before us left, or leaves it to the next one.
-  void adopt(LeftContainers& left);
+  void adopt(InheritedContainers& containers);
   void hand_over();
   /// The caller of a request got a signal. True: its wait has ended.
   bool interrupt(uint64_t unique) { return kmsg_ && kmsg_->interrupt(unique); }

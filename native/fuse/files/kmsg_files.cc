@@ -193,7 +193,7 @@ bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) co
   });
 }
 
-void KmsgFiles::adopt(LeftContainers& containers) {
+void KmsgFiles::adopt(InheritedContainers& containers) {
   std::vector<uint64_t> pollers;
   const std::lock_guard lock(mutex_);
   KmsgFile::adopt(serving_.state, [&](const KmsgFile::Left& left) -> FilePtr {

@@ -14,7 +14,7 @@
 
 #include "base/result.h"
 #include "base/thread.h"
-#include "container/left_containers.h"
+#include "container/inherited_containers.h"
 #include "fuse/files/files.h"
 #include "fuse/files/kmsg_file.h"
 #include "klog/access.h"
@@ -50,7 +50,7 @@ class KmsgFiles : public Files {
   bool interrupt(uint64_t unique);
 
   /// Takes over what a worker before us left.
-  void adopt(LeftContainers& containers);
+  void adopt(InheritedContainers& containers);
   /// The next worker goes on. `resend`: it will be handed what waits; else that ends now.
   void hand_over(bool resend);
 

@@ -12,10 +12,10 @@ namespace vprocfs {
 /// file may have ended, and its container may have made the search as expensive as it can, while
 /// all readers wait for this worker to start. So failed searches have their own budget. Not
 /// thread-safe.
-class LeftContainers {
+class InheritedContainers {
  public:
   /// Borrows the registry.
-  explicit LeftContainers(Registry& registry) : registry_(registry) {}
+  explicit InheritedContainers(Registry& registry) : registry_(registry) {}
 
   /// One that lives, or an ended one with nothing but its name.
   std::shared_ptr<Container> of(ContainerId id);

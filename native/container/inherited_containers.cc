@@ -1,4 +1,4 @@
-#include "container/left_containers.h"
+#include "container/inherited_containers.h"
 
 #include <utility>
 
@@ -16,13 +16,13 @@ constexpr size_t kFewCgroups = 2;
 
 }  // namespace
 
-std::shared_ptr<Container> LeftContainers::of(ContainerId id) {
+std::shared_ptr<Container> InheritedContainers::of(ContainerId id) {
   auto& known = known_[id];
   if (!known) known = look_for(id);
   return known;
 }
 
-std::shared_ptr<Container> LeftContainers::look_for(ContainerId id) {
+std::shared_ptr<Container> InheritedContainers::look_for(ContainerId id) {
   const uint64_t began_us = clock_us(CLOCK_THREAD_CPUTIME_ID);
   const bool spent = spent_us_ > kBudgetUs;
   auto found = registry_.by_id(id, spent ? kFewCgroups : Resolver::kMaxCgroupsSearched);
