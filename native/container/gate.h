@@ -30,10 +30,11 @@ class Deferred {
 /// all. Each of its containers has its own queue, and the queues take turns.
 class Gate {
  public:
-  /// True: go on, and call leave() after. False: `waiting` was taken and will come back from some
-  /// leave(), or `make` gave nothing. `line`: any number that stands for the container.
+  /// True: go on, and call leave() after. False: what `make` gave is in the queue of
+  /// `container_key`, any number that stands for the container, and will come back from some
+  /// leave(); or it gave nothing.
   template <typename MakeDeferred>
-  bool enter(Holder who, uint64_t line, MakeDeferred make) {
+  bool enter(Holder who, uint64_t container_key, MakeDeferred make) {
     const std::lock_guard lock(mutex_);
     if (!busy_) {
       busy_ = true;
@@ -42,13 +43,13 @@ class Gate {
     }
     auto waiting = make();
     if (!waiting) return false;
-    auto& queue = lines_[line];
-    if (queue.empty()) turns_.push_back(line);
+    auto& queue = queues_[container_key];
+    if (queue.empty()) turns_.push_back(container_key);
     queue.push_back(std::move(waiting));
     return false;
   }
 
-  /// The next one in line, whose turn it is now, or nullptr when nobody waits.
+  /// The next request, whose turn it is now, or nullptr when nobody waits.
   std::unique_ptr<Deferred> leave() {
     const std::lock_guard lock(mutex_);
     if (turns_.empty()) {
@@ -56,15 +57,15 @@ class Gate {
       holder_ = {};
       return nullptr;
     }
-    const uint64_t line = turns_.front();
+    const uint64_t container_key = turns_.front();
     turns_.pop_front();
-    const auto at = lines_.find(line);
+    const auto at = queues_.find(container_key);
     std::unique_ptr<Deferred> next = std::move(at->second.front());
     at->second.pop_front();
     if (at->second.empty()) {
-      lines_.erase(at);
+      queues_.erase(at);
     } else {
-      turns_.push_back(line);
+      turns_.push_back(container_key);
     }
     holder_ = next->holder();
     return next;
@@ -75,20 +76,20 @@ class Gate {
     return holder_;
   }
 
-  /// Takes out the first waiting one of a line for which `match` holds.
+  /// Takes out the first one of a container's queue for which `match` holds.
   template <typename Match>
-  std::unique_ptr<Deferred> remove(uint64_t line, Match match) {
+  std::unique_ptr<Deferred> remove(uint64_t container_key, Match match) {
     const std::lock_guard lock(mutex_);
-    const auto at = lines_.find(line);
-    if (at == lines_.end()) return nullptr;
+    const auto at = queues_.find(container_key);
+    if (at == queues_.end()) return nullptr;
     auto& queue = at->second;
     for (auto it = queue.begin(); it != queue.end(); ++it) {
       if (!match(**it)) continue;
       std::unique_ptr<Deferred> found = std::move(*it);
       queue.erase(it);
       if (queue.empty()) {
-        lines_.erase(at);
-        turns_.remove(line);
+        queues_.erase(at);
+        turns_.remove(container_key);
       }
       return found;
     }
@@ -99,8 +100,8 @@ class Gate {
   mutable std::mutex mutex_;
   bool busy_ = false;
   Holder holder_;
-  std::unordered_map<uint64_t, std::list<std::unique_ptr<Deferred>>> lines_;  ///< none is empty
-  std::list<uint64_t> turns_;                                                 ///< each line once
+  std::unordered_map<uint64_t, std::list<std::unique_ptr<Deferred>>> queues_;  ///< none is empty
+  std::list<uint64_t> turns_;                                                  ///< each queue once
 };
 
 }  // namespace vprocfs

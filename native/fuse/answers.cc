@@ -5,36 +5,36 @@
 
 namespace vprocfs {
 
-bool Answers::give(const Asked& asked, const Answer& answer) {
+bool Answers::give(const RequestInfo& info, const Answer& answer) {
   if (answer.to_ == Answer::To::kElsewhere) return true;
-  if (!answer.notice_) return write(asked, answer);
-  notifier_.post(answer.lane_, [this, asked, answer] {
+  if (!answer.notice_) return write(info, answer);
+  notifier_.post(answer.lane_, [this, info, answer] {
     answer.notice_();
-    write(asked, answer);
+    write(info, answer);
   });
   return true;
 }
 
-bool Answers::write(const Asked& asked, const Answer& answer) {
+bool Answers::write(const RequestInfo& info, const Answer& answer) {
   bool taken = true;
   if (answer.to_ == Answer::To::kKernel) {
-    const uint64_t unique = asked.header.unique;
+    const uint64_t unique = info.header.unique;
     taken = answer.errno_ != 0 ? reply.error(unique, answer.errno_)
                                : reply.data(unique, answer.bytes(), answer.size());
   }
   if (!taken && answer.undo_) answer.undo_();
-  count(asked, answer);
+  count(info, answer);
   return taken;
 }
 
-void Answers::count(const Asked& asked, const Answer& answer) {
+void Answers::count(const RequestInfo& info, const Answer& answer) {
   if (answer.counts_as_error_) counters.errors.fetch_add(1, std::memory_order_relaxed);
   if (answer.source_failed_) counters.source_errors.fetch_add(1, std::memory_order_relaxed);
-  const NodeIndex index = NodeId(asked.header.nodeid).index();
+  const NodeIndex index = NodeId(info.header.nodeid).index();
   const bool file = index >= kFirstFileIndex && index < kFirstDirIndex;
-  measures.add(asked.header.opcode, static_cast<uint16_t>(file ? index - kFirstFileIndex : 0),
+  measures.add(info.header.opcode, static_cast<uint16_t>(file ? index - kFirstFileIndex : 0),
                outcome_of(answer.counts_as_error_ ? answer.errno_ : 0),
-               clock_ns(CLOCK_MONOTONIC) - asked.taken_ns);
+               clock_ns(CLOCK_MONOTONIC) - info.taken_ns);
 }
 
 }  // namespace vprocfs

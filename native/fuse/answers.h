@@ -19,7 +19,7 @@ class Answers {
 
   /// Sends the kernel a handler's answer and counts it. This is the only place that does either.
   /// False if the caller is gone; then the answer's undo action has been run.
-  bool give(const Asked& asked, const Answer& answer);
+  bool give(const RequestInfo& info, const Answer& answer);
   /// Ends the wait of a request that somebody else answers and counts: the kernel takes the first
   /// answer.
   void end(uint64_t unique, int errno_value) const { reply.error(unique, errno_value); }
@@ -30,8 +30,8 @@ class Answers {
   Measures measures;
 
  private:
-  bool write(const Asked& asked, const Answer& answer);
-  void count(const Asked& asked, const Answer& answer);
+  bool write(const RequestInfo& info, const Answer& answer);
+  void count(const RequestInfo& info, const Answer& answer);
 
   Notifier& notifier_;
 };

@@ -21,8 +21,8 @@ inline constexpr int kFuseNotifyResend = 7;                       ///< FUSE_NOTI
 inline constexpr size_t kMaxWrite = 4096;
 inline constexpr size_t kRequestBytes = 64 * 1024;
 
-/// What there is to know of a request for whoever answers it.
-struct Asked {
+/// What answering a request needs to know of it.
+struct RequestInfo {
   fuse_in_header header{};
   uint64_t taken_ns = 0;  ///< when it was taken from the kernel, CLOCK_MONOTONIC
 };
@@ -57,13 +57,13 @@ class Request {
   }
   /// The same request, handled on a thread that all tenants share: after it, that thread must not
   /// continue with other requests of the tenant.
-  Request done_in_passing() const {
+  Request on_shared_thread() const {
     Request request = *this;
-    request.in_passing_ = true;
+    request.on_shared_thread_ = true;
     return request;
   }
-  bool in_passing() const { return in_passing_; }
-  Asked asked() const { return {header(), taken_ns_}; }
+  bool is_on_shared_thread() const { return on_shared_thread_; }
+  RequestInfo info() const { return {header(), taken_ns_}; }
 
   /// The operation's argument, or nullptr when the request is too short for it.
   template <typename T>
@@ -77,7 +77,7 @@ class Request {
   uint64_t taken_ns_;
   CpuLaps* laps_;
   const std::shared_ptr<Container>* payer_ = nullptr;
-  bool in_passing_ = false;
+  bool on_shared_thread_ = false;
 };
 
 }  // namespace vprocfs

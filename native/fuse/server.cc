@@ -40,7 +40,7 @@ void Server::handle(const Request& received) {
   CpuLaps& laps = *received.laps();
   if (!payer) {
     laps.skip();
-    serving_.answers.give(received.asked(), dispatch(received));
+    serving_.answers.give(received.info(), dispatch(received));
     return laps.skip();
   }
   const Request r = received.paid_by(payer);
@@ -48,16 +48,16 @@ void Server::handle(const Request& received) {
   tenant.begin_lap(laps);
   const auto work = [this](const Request& request) { return dispatch(request); };
   Turns& turns = serving_.turns;
-  const Patience patience = tenant.may_be_over() ? patience_of(r) : Patience::kNone;
-  switch (patience) {
-    case Patience::kNone:
-      serving_.answers.give(r.asked(), dispatch(r));
+  const Deferral deferral = tenant.may_be_over() ? deferral_of(r) : Deferral::kNone;
+  switch (deferral) {
+    case Deferral::kNone:
+      serving_.answers.give(r.info(), dispatch(r));
       break;
-    case Patience::kShort:
-      serving_.answers.give(r.asked(), turns.when_spare(r, payer, work));
+    case Deferral::kShort:
+      serving_.answers.give(r.info(), turns.on_spare_thread(r, payer, work));
       break;
-    case Patience::kLong:
-      serving_.answers.give(r.asked(), turns.in_budget(r, payer, work));
+    case Deferral::kLong:
+      serving_.answers.give(r.info(), turns.in_budget(r, payer, work));
       break;
   }
   tenant.charge_lap(laps);
@@ -78,12 +78,12 @@ Serving::ContainerPtr Server::payer_of(const Request& r) const {
   return caller ? caller.value() : nullptr;
 }
 
-Server::Patience Server::patience_of(const Request& r) {
+Server::Deferral Server::deferral_of(const Request& r) {
   const Waiter waiter = operation_of(r.header().opcode).waiter;
-  if (waiter == Waiter::kCaller) return Patience::kLong;
-  if (waiter != Waiter::kLock) return Patience::kNone;
+  if (waiter == Waiter::kCaller) return Deferral::kLong;
+  if (waiter != Waiter::kLock) return Deferral::kNone;
   // Directories of no container are everybody's.
-  return NodeId(r.header().nodeid).container().none() ? Patience::kShort : Patience::kLong;
+  return NodeId(r.header().nodeid).container().none() ? Deferral::kShort : Deferral::kLong;
 }
 
 template <auto kHandler>

@@ -53,12 +53,12 @@ class Server {
   /// of no container, or of none that is known. nullptr: nobody.
   Serving::ContainerPtr payer_of(const Request& r) const;
   /// How long a request may be left for later without holding up others'.
-  enum class Patience : uint8_t {
+  enum class Deferral : uint8_t {
     kNone,
     kShort,  ///< others may wait for the directory: not until there is budget
     kLong,
   };
-  static Patience patience_of(const Request& r);
+  static Deferral deferral_of(const Request& r);
   Answer dispatch(const Request& r);
   /// Has a handler of operations.def do its work: the request has at least the argument that its
   /// row names.

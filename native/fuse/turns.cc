@@ -28,7 +28,7 @@ struct Turns::Waiting : Deferred {
   uint64_t weight() const { return 1 + bytes.size() / 1024; }
   Request request(CpuLaps* laps = nullptr) const {
     const Request request = Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
-    return in_passing ? request.done_in_passing() : request;
+    return on_shared_thread ? request.on_shared_thread() : request;
   }
   Holder holder() const override { return turns.holder_of(request()); }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
@@ -37,7 +37,7 @@ struct Turns::Waiting : Deferred {
   uint64_t taken_ns;
   ContainerPtr container;
   Work work;
-  bool in_passing = false;  ///< see Request
+  bool on_shared_thread = false;  ///< see Request
 };
 
 Result<bool> Turns::start() {
@@ -68,10 +68,10 @@ size_t Turns::waiting() const {
 void Turns::wait_for_turn(const Request& r, const ContainerPtr& container) {
   answers_.counters.deferred.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(waiting_mutex_);
-  ParkedRequest& line = waiting_[r.header().unique];
-  line.container = container;
-  line.asked = r.asked();
-  ++line.copies;
+  ParkedRequest& parked = waiting_[r.header().unique];
+  parked.container = container;
+  parked.info = r.info();
+  ++parked.copies;
 }
 
 bool Turns::stop_waiting(const Request& r) {
@@ -134,7 +134,7 @@ Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const W
   return loan.wait_us == 0 ? work(r) : later(pacer_, r, container, loan, work);
 }
 
-Answer Turns::when_spare(const Request& r, const ContainerPtr& container, const Work& work) {
+Answer Turns::on_spare_thread(const Request& r, const ContainerPtr& container, const Work& work) {
   Loan loan = borrow(container->tenant());
   if (loan.wait_us == 0) return work(r);
   loan.wait_us = 0;
@@ -150,7 +150,7 @@ Answer Turns::later(Pacer& pacer, const Request& r, const ContainerPtr& containe
   answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   wait_for_turn(r, container);
   auto waiting = std::make_shared<Waiting>(*this, r, container, std::move(work));
-  waiting->in_passing = &pacer == &spare_;
+  waiting->on_shared_thread = &pacer == &spare_;
   pacer.post(boottime_us() + loan.wait_us, when_due(std::move(waiting), loan));
   return Answer::elsewhere();
 }
@@ -164,7 +164,7 @@ Pacer::Work Turns::when_due(std::shared_ptr<Waiting> waiting, const Loan& loan) 
     if (!waits) {
       // An INTERRUPT may have answered it meanwhile.
       const Request request = waiting->request(&laps);
-      if (stop_waiting(request)) answers_.give(request.asked(), waiting->work(request));
+      if (stop_waiting(request)) answers_.give(request.info(), waiting->work(request));
     }
     tenant.charge_lap(laps, !waits);
   };
@@ -183,18 +183,18 @@ bool Turns::wait_again(const std::shared_ptr<Waiting>& one, const Loan& before) 
 
 Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const Work& work) {
   Gate& gate = container->tenant().gate();
-  const uint64_t line = container->id().packed();
+  const uint64_t container_key = container->id().packed();
   bool waits = false;
-  const bool mine = gate.enter(holder_of(r), line, [&]() -> std::unique_ptr<Deferred> {
+  const bool mine = gate.enter(holder_of(r), container_key, [&]() -> std::unique_ptr<Deferred> {
     if (!may_wait(container)) return nullptr;
     waits = true;
     wait_for_turn(r, container);
     return std::make_unique<Waiting>(*this, r, container, work);
   });
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
-  answers_.give(r.asked(), work(r));
-  if (r.in_passing()) {
-    hand_gate_on(container->tenant());
+  answers_.give(r.info(), work(r));
+  if (r.is_on_shared_thread()) {
+    hand_off_gate(container->tenant());
   } else {
     leave_gate(container->tenant(), r.laps());
   }
@@ -213,7 +213,7 @@ void Turns::leave_gate(Tenant& tenant, CpuLaps* laps) {
   }
 }
 
-void Turns::hand_gate_on(Tenant& tenant) {
+void Turns::hand_off_gate(Tenant& tenant) {
   const std::shared_ptr<Deferred> next = tenant.gate().leave();
   if (!next) return;
   pacer_.post(boottime_us(), [this, next](CpuLaps& laps) {
@@ -229,7 +229,7 @@ void Turns::hand_gate_on(Tenant& tenant) {
 void Turns::take_turn(const Waiting& waiting) {
   const Request request = waiting.request();
   if (!stop_waiting(request)) return;
-  answers_.give(request.asked(), waiting.work(request));
+  answers_.give(request.info(), waiting.work(request));
 }
 
 Turns::ContainerPtr Turns::container_of(uint64_t unique) const {
@@ -242,10 +242,10 @@ std::optional<fuse_in_header> Turns::waiting(uint64_t unique) const {
   const std::lock_guard lock(waiting_mutex_);
   const auto it = waiting_.find(unique);
   if (it == waiting_.end()) return std::nullopt;
-  return it->second.asked.header;
+  return it->second.info.header;
 }
 
-void Turns::leave_line(const Container& container, uint64_t unique) {
+void Turns::leave_queue(const Container& container, uint64_t unique) {
   const auto of_request = [&](const Deferred& deferred) {
     const auto& waiting = static_cast<const Waiting&>(deferred);
     return &waiting.turns == this && waiting.request().header().unique == unique;

@@ -35,7 +35,7 @@ class Turns {
   Answer in_budget(const Request& r, const ContainerPtr& container, const Work& work);
   /// For requests that cannot wait that long, because others may wait for the same directory: runs
   /// `work` as soon as one of a few threads, which do this for all tenants, is free.
-  Answer when_spare(const Request& r, const ContainerPtr& container, const Work& work);
+  Answer on_spare_thread(const Request& r, const ContainerPtr& container, const Work& work);
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
   /// once for the host.
   Answer in_turn(const Request& r, const ContainerPtr& container, const Work& work);
@@ -85,15 +85,15 @@ class Turns {
   /// Has one that has waited do so once more if those before it have taken too much.
   bool wait_again(const std::shared_ptr<Waiting>& one, const Loan& before);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
-  /// One copy leaves the line to be answered. False when it was answered meanwhile.
+  /// One copy stops waiting, to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
-  /// Takes a request out of its container's line at the gate, if it waits there.
-  void leave_line(const Container& container, uint64_t unique);
+  /// Takes a request out of its container's queue at the gate, if it waits there.
+  void leave_queue(const Container& container, uint64_t unique);
   Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
   /// Leaves the gate, and serves those who wait there, one after the other.
   void leave_gate(Tenant& tenant, CpuLaps* laps);
-  /// Leaves the gate, and has another thread serve those who wait there.
-  void hand_gate_on(Tenant& tenant);
+  /// Leaves the gate, and has another thread serve those that wait there.
+  void hand_off_gate(Tenant& tenant);
   /// Answers what had to wait, in the turn of its tenant.
   void take_turn(const Waiting& waiting);
   /// Answers a request whose caller has been killed. The kernel reports only the first signal, so
@@ -106,13 +106,13 @@ class Turns {
   HostSource& host_;
   const size_t connection_;
   Pacer pacer_;
-  Pacer spare_{8};  ///< see when_spare()
+  Pacer spare_{8};  ///< see on_spare_thread()
   mutable std::mutex waiting_mutex_;
   /// One request that waits, or several copies of it: the kernel resends what it thinks lost, and
   /// takes only the answer to the copy that came last.
   struct ParkedRequest {
     std::weak_ptr<Container> container;
-    Asked asked;
+    RequestInfo info;
     uint32_t copies = 0;
     bool interrupted = false;  ///< it is being looked whether its caller has been killed
   };

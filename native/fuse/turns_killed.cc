@@ -67,7 +67,7 @@ std::optional<Holder> Turns::caller_of(uint64_t unique) const {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
-      const fuse_in_header& header = it->second.asked.header;
+      const fuse_in_header& header = it->second.info.header;
       return Holder{unique & ~kFuseUniqueResend, connection_, header.pid, header.nodeid};
     }
   }
@@ -81,20 +81,20 @@ std::optional<Holder> Turns::caller_of(uint64_t unique) const {
 
 void Turns::answer_interrupted(uint64_t unique) {
   ContainerPtr container;
-  Asked asked;
+  RequestInfo info;
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
       container = it->second.container.lock();
-      asked = it->second.asked;
+      info = it->second.info;
       waiting_.erase(it);
     }
   }
   // Somebody works on it.
   if (!container) return answers_.end(unique, EINTR);
-  leave_line(*container, unique);
-  answers_.give(asked, Answer::error(EINTR));
+  leave_queue(*container, unique);
+  answers_.give(info, Answer::error(EINTR));
 }
 
 }  // namespace vprocfs

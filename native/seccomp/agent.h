@@ -91,7 +91,7 @@ class Agent {
   using SourcePtr = std::shared_ptr<Source>;
 
   /// A question of LXC's monitor, with the descriptors that came with it.
-  struct Asked {
+  struct MonitorRequest {
     std::string packet;
     LxcRequest request;
     std::vector<Fd> fds;
@@ -102,7 +102,7 @@ class Agent {
   struct Writing {
     SourcePtr source;
     std::shared_ptr<Container> who;
-    std::unique_ptr<Asked> asked;  ///< of a monitor
+    std::unique_ptr<MonitorRequest> asked;  ///< of a monitor
   };
 
   /// A call that waits for its container's log to be added to.
@@ -155,19 +155,20 @@ class Agent {
   void resume(const PendingCalls::Entry& entry, size_t index);
   void answer_listener(const SourcePtr& source, size_t index);
   void on_monitor(const SourcePtr& source, size_t index);
-  bool has_taken(const Source& source, const Asked* asked, size_t index) const;
+  bool has_taken(const Source& source, const MonitorRequest* asked, size_t index) const;
   void end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
   bool wait_for_answer(Source& source, bool is_monitor, size_t index);
   void resume_later(size_t index);
   bool reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);
-  bool reply_lxc(const Source& source, const Asked& asked, const Verdict& verdict, size_t index);
+  bool reply_lxc(const Source& source, const MonitorRequest& asked, const Verdict& verdict,
+                 size_t index);
   bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
   void count(const Verdict& verdict);
   void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls, bool rearms);
 
   // blocked_calls.cc: calls that wait for a log
   bool block(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
-  bool block_beside_monitor(Source& monitor, const Asked& asked,
+  bool block_beside_monitor(Source& monitor, const MonitorRequest& asked,
                             const std::shared_ptr<Container>& who, size_t index);
   void adopt_blocked();
   void drop_idle_side_listeners();
@@ -188,12 +189,13 @@ class Agent {
     kLater,  ///< no writer can be had at the moment
   };
   WriteOutcome outcome_for(CallAnswer& answer, const SourcePtr& source,
-                           const std::shared_ptr<Container>& who, std::unique_ptr<Asked>& asked,
-                           size_t index);
+                           const std::shared_ptr<Container>& who,
+                           std::unique_ptr<MonitorRequest>& asked, size_t index);
   WriteOutcome start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
-                           CallAnswer& answer, std::unique_ptr<Asked>& asked, size_t index);
-  void fill(size_t slot_index, const Source& source, const CallAnswer& answer, const Asked* asked,
-            const PendingCalls::Entry& call);
+                           CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked,
+                           size_t index);
+  void fill(size_t slot_index, const Source& source, const CallAnswer& answer,
+            const MonitorRequest* asked, const PendingCalls::Entry& call);
   bool fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId container, int listener_fd,
                      PendingCalls::Entry& call);
   bool wait_for_turn(Source& source);

@@ -65,7 +65,7 @@ bool Agent::block(const SourcePtr& source, const std::shared_ptr<Container>& who
 }
 
 /// Puts a call aside that LXC's monitor asked for, to be answered past it. False: it may not wait.
-bool Agent::block_beside_monitor(Source& monitor, const Asked& asked,
+bool Agent::block_beside_monitor(Source& monitor, const MonitorRequest& asked,
                                  const std::shared_ptr<Container>& who, size_t index) {
   const seccomp_notif& notification = asked.request.notification;
   {
@@ -81,7 +81,7 @@ bool Agent::block_beside_monitor(Source& monitor, const Asked& asked,
   }
   SourcePtr listener = find(monitor.side_listener);
   if (!listener) {
-    Fd notify(::fcntl(asked.fds[Asked::kNotify].get(), F_DUPFD_CLOEXEC, 0));
+    Fd notify(::fcntl(asked.fds[MonitorRequest::kNotify].get(), F_DUPFD_CLOEXEC, 0));
     if (!notify) return false;
     monitor.side_listener = add(Kind::kSideListener, std::move(notify), 0, false);
     listener = find(monitor.side_listener);

@@ -103,7 +103,7 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
     CallAnswer answer = answerer_.answer(notification, source->fd.get(), who);
-    std::unique_ptr<Asked> nobody;
+    std::unique_ptr<MonitorRequest> nobody;
     const WriteOutcome outcome = outcome_for(answer, source, who, nobody, index);
     if (outcome == WriteOutcome::kStarted || outcome == WriteOutcome::kWait) return;
     if (outcome == WriteOutcome::kReply) verdict = *answer.reply;
@@ -124,7 +124,7 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
 
 Agent::WriteOutcome Agent::outcome_for(CallAnswer& answer, const SourcePtr& source,
                                        const std::shared_ptr<Container>& who,
-                                       std::unique_ptr<Asked>& asked, size_t index) {
+                                       std::unique_ptr<MonitorRequest>& asked, size_t index) {
   if (answer.later) return WriteOutcome::kLater;
   if (answer.reply) return WriteOutcome::kReply;
   // What a worker before us, or a writer that was killed, has taken for it is there.
@@ -133,7 +133,7 @@ Agent::WriteOutcome Agent::outcome_for(CallAnswer& answer, const SourcePtr& sour
   return has_bytes ? start_write(source, who, answer, asked, index) : WriteOutcome::kPass;
 }
 
-bool Agent::has_taken(const Source& source, const Asked* asked, size_t index) const {
+bool Agent::has_taken(const Source& source, const MonitorRequest* asked, size_t index) const {
   if (asked == nullptr) return pending_.in_flight(index).log.kind != LogSpan::kNone;
   const std::lock_guard lock(mutex_);
   return taken_.count({source.key, asked->request.notification.id}) != 0;
@@ -236,7 +236,7 @@ bool Agent::was_answered(const Source& source, uint64_t id, int listener_fd) con
   return false;
 }
 
-bool Agent::reply_lxc(const Source& source, const Asked& asked, const Verdict& verdict,
+bool Agent::reply_lxc(const Source& source, const MonitorRequest& asked, const Verdict& verdict,
                       size_t index) {
   std::string packet = asked.packet;
   const LxcRequest& request = asked.request;
@@ -260,14 +260,14 @@ bool Agent::reply_lxc(const Source& source, const Asked& asked, const Verdict& v
 }
 
 void Agent::on_monitor(const SourcePtr& source, size_t index) {
-  auto asked = std::make_unique<Asked>();
+  auto asked = std::make_unique<MonitorRequest>();
   asked->packet.resize(kMaxLxcPacket);
   Received got = receive(source->fd.get(), asked->packet.data(), asked->packet.size(), true);
   if (got.state == Received::State::kNothing) return rearm(source->key, source->fd.get());
   if (got.state == Received::State::kEnd) return remove(*source);
   asked->packet.resize(got.bytes);
   const auto request = parse_lxc_request(asked->packet);
-  if (!request || got.cut || got.fds.size() != Asked::kFds) {
+  if (!request || got.cut || got.fds.size() != MonitorRequest::kFds) {
     counters_.malformed.fetch_add(1, std::memory_order_relaxed);
     return remove(*source);
   }
@@ -275,7 +275,8 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   asked->fds = std::move(got.fds);
   const seccomp_notif& notification = asked->request.notification;
   if (std::exchange(source->resumed, false)) {
-    const bool answered = was_answered(*source, notification.id, asked->fds[Asked::kNotify].get());
+    const bool answered =
+        was_answered(*source, notification.id, asked->fds[MonitorRequest::kNotify].get());
     char rest[1];
     if (answered) ::recv(source->fd.get(), rest, sizeof rest, MSG_DONTWAIT | MSG_TRUNC);
     // Only now: a worker that dies before leaves the question to the next one.
@@ -287,7 +288,7 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   }
   std::shared_ptr<Container> who;
   Verdict verdict = fallback_verdict(notification.data);
-  const int listener = asked->fds[Asked::kNotify].get();
+  const int listener = asked->fds[MonitorRequest::kNotify].get();
   // A monitor asks one thing at a time, and the packet stays in its socket until it is answered.
   if (is_poisoned(source->key, notification.id)) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);

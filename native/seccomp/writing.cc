@@ -46,7 +46,7 @@ bool Agent::wait_for_turn(Source& source) {
 
 Agent::WriteOutcome Agent::start_write(const SourcePtr& source,
                                        const std::shared_ptr<Container>& who, CallAnswer& answer,
-                                       std::unique_ptr<Asked>& asked, size_t index) {
+                                       std::unique_ptr<MonitorRequest>& asked, size_t index) {
   const uint64_t tenant = who->tenant().id().packed();
   source->tenant = tenant;
   const std::lock_guard lock(mutex_);
@@ -81,7 +81,7 @@ Agent::WriteOutcome Agent::start_write(const SourcePtr& source,
     const auto taken = taken_.find({in_flight.key, in_flight.notification.id});
     if (taken != taken_.end()) in_flight.log = taken->second;
   }
-  const int listener_fd = asked ? asked->fds[Asked::kNotify].get() : source->fd.get();
+  const int listener_fd = asked ? asked->fds[MonitorRequest::kNotify].get() : source->fd.get();
   if (answer.log && !fill_from_log(*slot, answer, who->id(), listener_fd, in_flight)) {
     if (asked) in_flight = PendingCalls::Entry{};
     if (turn.parked.empty() && turn.sources.empty()) turns_.erase(tenant);
@@ -128,12 +128,12 @@ bool Agent::fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId con
 }
 
 void Agent::fill(size_t slot_index, const Source& source, const CallAnswer& answer,
-                 const Asked* asked, const PendingCalls::Entry& call) {
+                 const MonitorRequest* asked, const PendingCalls::Entry& call) {
   WriterSlot& slot = pending_.writer_slot(slot_index);
   slot.key = source.key;
   slot.notification = call.notification;
-  slot.listener_fd = asked != nullptr ? asked->fds[Asked::kNotify].get() : source.fd.get();
-  slot.memory_fd = asked != nullptr ? asked->fds[Asked::kMemory].get() : -1;
+  slot.listener_fd = asked != nullptr ? asked->fds[MonitorRequest::kNotify].get() : source.fd.get();
+  slot.memory_fd = asked != nullptr ? asked->fds[MonitorRequest::kMemory].get() : -1;
   slot.argument = answer.argument;
   slot.is_32bit = answer.is_32bit ? 1 : 0;
   slot.value = answer.value;

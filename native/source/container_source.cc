@@ -25,7 +25,7 @@ constexpr bool has_facts(Controller controller) {
 
 /// Figures that are opened when they are first asked for.
 template <typename T>
-struct Asked {
+struct Requested {
   std::unique_ptr<FactsSource<T>> source;  ///< nullptr: absent there
   bool is_open = false;
 };
@@ -50,7 +50,7 @@ struct ContainerSource::Parts {
   bool io_has_limits = false;  ///< v2: whose changes the notifier tells
   /// Where to open what few ask for, by Controller; of those that have any of it.
   std::array<CgroupPlace, kControllerCount> places;
-#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) Asked<type> name;
+#define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) Requested<type> name;
 #include "facts/cgroup_facts.def"
 #undef VPROCFS_CGROUP_FACTS
 
@@ -80,16 +80,16 @@ struct ContainerSource::Parts {
   }
 
   template <typename T, typename Make>
-  Result<T> read(Asked<T>& asked, const std::optional<Controller>& controller, Make make) {
-    if (!asked.is_open) {
+  Result<T> read(Requested<T>& requested, const std::optional<Controller>& controller, Make make) {
+    if (!requested.is_open) {
       auto place = place_of(controller);
       if (!place) return place.error();
-      if (place.value().dir) asked.source = make(place.value());
-      asked.is_open = true;
+      if (place.value().dir) requested.source = make(place.value());
+      requested.is_open = true;
     }
-    if (!asked.source) return T{};
+    if (!requested.source) return T{};
     drain();
-    return asked.source->read(buffer);
+    return requested.source->read(buffer);
   }
 };
 

@@ -48,15 +48,15 @@ Napi::Value follow_kmsg(const Napi::CallbackInfo& info) {
     const uint32_t at = reader.integer(reader.member(step, "at"), "at", UINT32_MAX);
     const uint32_t bytes = reader.integer(reader.member(step, "bytes"), "bytes", UINT32_MAX);
     switch (cursor.read_at(at, first, next)) {
-      case KmsgCursor::Finds::kNothing:
+      case KmsgCursor::ReadOutcome::kNothing:
         out.Set(out.Length(), "nothing");
         break;
-      case KmsgCursor::Finds::kLoss:
+      case KmsgCursor::ReadOutcome::kLoss:
         out.Set(out.Length(), "loss");
         break;
-      case KmsgCursor::Finds::kRecord:
+      case KmsgCursor::ReadOutcome::kRecord:
         out.Set(out.Length(), Napi::Number::New(env, static_cast<double>(cursor.next)));
-        cursor.had(at, bytes);
+        cursor.advance(at, bytes);
         break;
     }
   });

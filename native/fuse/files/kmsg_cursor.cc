@@ -4,7 +4,7 @@
 
 namespace vprocfs {
 
-KmsgCursor::Finds KmsgCursor::read_at(uint64_t at, uint64_t first, uint64_t end) {
+KmsgCursor::ReadOutcome KmsgCursor::read_at(uint64_t at, uint64_t first, uint64_t end) {
   if (rewinds(at)) {
     next = first;
     offset = 0;
@@ -12,19 +12,19 @@ KmsgCursor::Finds KmsgCursor::read_at(uint64_t at, uint64_t first, uint64_t end)
   // Beyond the end: that log is gone, and this is another one.
   if (next < first || next > end) {
     next = first;
-    return Finds::kLoss;
+    return ReadOutcome::kLoss;
   }
-  return next < end ? Finds::kRecord : Finds::kNothing;
+  return next < end ? ReadOutcome::kRecord : ReadOutcome::kNothing;
 }
 
-void KmsgCursor::had(uint64_t at, uint64_t bytes) {
+void KmsgCursor::advance(uint64_t at, uint64_t bytes) {
   ++next;
   offset = at + bytes;
 }
 
 void KmsgCursor::seek(uint64_t record) {
   next = record;
-  offset = std::max(offset, kSoughtOffset);
+  offset = std::max(offset, kSeekDataOffset);
 }
 
 }  // namespace vprocfs

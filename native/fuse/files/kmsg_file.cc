@@ -54,14 +54,15 @@ KmsgFile::KmsgFile(StateFile& state, NodeId n, const View& v, std::shared_ptr<Co
   if (record_ != 0) publish(request);
 }
 
-KmsgFile::KmsgFile(StateFile& state, const Left& left, const View& v, std::shared_ptr<Container> c)
-    : node(left.node),
+KmsgFile::KmsgFile(StateFile& state, const SavedFile& saved, const View& v,
+                   std::shared_ptr<Container> c)
+    : node(saved.node),
       view(v),
       container(std::move(c)),
-      handle(left.handle),
+      handle(saved.handle),
       state_(state),
-      record_(left.record),
-      now_(left.state) {
+      record_(saved.record),
+      now_(saved.state) {
   ContainerFiles::of(*container).count_open(true);
 }
 
@@ -92,7 +93,7 @@ void KmsgFile::change(const KmsgState& to) {
 }
 
 void KmsgFile::adopt(StateFile& state,
-                     const std::function<std::shared_ptr<KmsgFile>(const Left&)>& make) {
+                     const std::function<std::shared_ptr<KmsgFile>(const SavedFile&)>& make) {
   state.for_each(RecordType::kLogFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
     const Packed* packed = packed_at(state, record);
     const bool whole = bytes == sizeof(Packed) && is_whole(*packed);

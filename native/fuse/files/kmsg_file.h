@@ -40,15 +40,15 @@ class KmsgFile {
 
   /// Calls `make` with all that a worker before us left; for what it answers nullptr to, the
   /// record is given back. `make` passes on what it is given to the constructor below.
-  struct Left {
+  struct SavedFile {
     RecordIndex record;
     uint64_t handle, request;
     NodeId node;
     KmsgState state;
   };
   static void adopt(StateFile& state,
-                    const std::function<std::shared_ptr<KmsgFile>(const Left&)>& make);
-  KmsgFile(StateFile& state, const Left& left, const View& view,
+                    const std::function<std::shared_ptr<KmsgFile>(const SavedFile&)>& make);
+  KmsgFile(StateFile& state, const SavedFile& saved, const View& view,
            std::shared_ptr<Container> container);
 
   const NodeId node;

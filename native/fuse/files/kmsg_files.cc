@@ -79,7 +79,7 @@ std::vector<uint64_t> KmsgFiles::answer_parked(ContainerId id) {
   for (const uint64_t unique : waiting) {
     Parked& parked = parked_.at(unique);
     // Nobody was slow while there was nothing to read.
-    parked.read.asked.taken_ns = clock_ns(CLOCK_MONOTONIC);
+    parked.read.info.taken_ns = clock_ns(CLOCK_MONOTONIC);
     if (!answer_locked(*parked.file, parked.read)) continue;
     it->second.parked.erase(unique);
     unpark_locked(parked_.find(unique));
@@ -196,17 +196,17 @@ bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) co
 void KmsgFiles::adopt(InheritedContainers& containers) {
   std::vector<uint64_t> pollers;
   const std::lock_guard lock(mutex_);
-  KmsgFile::adopt(serving_.state, [&](const KmsgFile::Left& left) -> FilePtr {
+  KmsgFile::adopt(serving_.state, [&](const KmsgFile::SavedFile& saved) -> FilePtr {
     const View* view = nullptr;
     for (const View* one : kLogViews) {
-      if (left.node.index() == kFirstFileIndex + one->index) view = one;
+      if (saved.node.index() == kFirstFileIndex + one->index) view = one;
     }
-    if (view == nullptr || left.node.container().none()) return nullptr;
-    auto file = std::make_shared<KmsgFile>(serving_.state, left, *view,
-                                           containers.of(left.node.container()));
+    if (view == nullptr || saved.node.container().none()) return nullptr;
+    auto file = std::make_shared<KmsgFile>(serving_.state, saved, *view,
+                                           containers.of(saved.node.container()));
     add_locked(file);
-    if (left.request != 0) left_[left.request] = left.handle;
-    if (left.state.poll_handle != 0) pollers.push_back(left.state.poll_handle);
+    if (saved.request != 0) adopted_[saved.request] = saved.handle;
+    if (saved.state.poll_handle != 0) pollers.push_back(saved.state.poll_handle);
     return file;
   });
   // The one before us may have died between a record and its notice.

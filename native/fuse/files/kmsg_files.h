@@ -63,10 +63,10 @@ class KmsgFiles : public Files {
 
   /// A READ, or what is left of one that waits.
   struct Read {
-    Asked asked;
+    RequestInfo info;
     uint64_t offset = 0;
     size_t size = 0;
-    uint64_t identity() const { return asked.header.unique & ~kFuseUniqueResend; }
+    uint64_t identity() const { return info.header.unique & ~kFuseUniqueResend; }
   };
   struct Parked {
     Read read;
@@ -137,10 +137,10 @@ class KmsgFiles : public Files {
   mutable std::mutex mutex_;                     ///< guards what follows
   std::unordered_map<uint64_t, FilePtr> files_;  ///< by handle
   std::unordered_map<ContainerId, Log, ContainerIdHash> by_log_;
-  std::unordered_map<uint64_t, Parked> parked_;  ///< by unique
-  std::map<ContainerId, size_t> parked_of_;      ///< of tenants
-  std::unordered_map<uint64_t, uint64_t> left_;  ///< handles that were adopted, by their OPEN
-  std::map<ContainerId, Allowance> allowances_;  ///< of tenants
+  std::unordered_map<uint64_t, Parked> parked_;     ///< by unique
+  std::map<ContainerId, size_t> parked_of_;         ///< of tenants
+  std::unordered_map<uint64_t, uint64_t> adopted_;  ///< handles that were adopted, by their OPEN
+  std::map<ContainerId, Allowance> allowances_;     ///< of tenants
   uint64_t next_handle_;
 
   std::mutex told_mutex_;  ///< guards what follows; nothing else is locked while it is held

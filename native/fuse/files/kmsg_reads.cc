@@ -34,13 +34,13 @@ bool KmsgFiles::answer_record_locked(KmsgFile& file, const Read& read) {
   KernelLogs::Page page;
   const uint64_t from = to.cursor.rewinds(read.offset) ? 0 : to.cursor.next;
   logs_.read(file.container->id(), from, 1, page);
-  const auto finds = to.cursor.read_at(read.offset, page.first, page.next);
-  if (finds == KmsgCursor::Finds::kNothing) return false;
+  const auto outcome = to.cursor.read_at(read.offset, page.first, page.next);
+  if (outcome == KmsgCursor::ReadOutcome::kNothing) return false;
   std::string text;
-  if (finds == KmsgCursor::Finds::kRecord) {
+  if (outcome == KmsgCursor::ReadOutcome::kRecord) {
     const auto& record = page.records.front();
     text = kmsg_text(record.sequence, record.time_us, record.priority, record.text);
-    to.cursor.had(read.offset, text.size() <= read.size ? text.size() : 0);
+    to.cursor.advance(read.offset, text.size() <= read.size ? text.size() : 0);
     Log& log = by_log_[file.node.container()];
     log.furthest = std::max(log.furthest, to.cursor.offset);
   }
@@ -53,13 +53,13 @@ bool KmsgFiles::answer_record_locked(KmsgFile& file, const Read& read) {
     to.cursor = before;
     file.change(to);
   };
-  const bool lost = finds == KmsgCursor::Finds::kLoss;
+  const bool lost = outcome == KmsgCursor::ReadOutcome::kLoss;
   // One that is too long for the reader is passed over, as the kernel does.
   const bool too_long = text.size() > read.size;
   Answer answer = lost       ? Answer::tell(EPIPE)
                   : too_long ? Answer::tell(EINVAL)
                              : Answer::text(std::move(text));
-  serving_.answers.give(read.asked, std::move(answer).or_undo(undo));
+  serving_.answers.give(read.info, std::move(answer).or_undo(undo));
   return true;
 }
 
@@ -84,7 +84,7 @@ bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   const auto undo = [this, id, to] {
     logs_.give_back(id, place_of(to.before), place_of(to.after));
   };
-  serving_.answers.give(read.asked, std::move(answer).or_undo(undo));
+  serving_.answers.give(read.info, std::move(answer).or_undo(undo));
   return true;
 }
 
@@ -94,7 +94,7 @@ bool KmsgFiles::may_park_locked(const KmsgFile& file) const {
 }
 
 void KmsgFiles::park_locked(const Read& read, const FilePtr& file) {
-  const uint64_t unique = read.asked.header.unique;
+  const uint64_t unique = read.info.header.unique;
   if (!parked_.try_emplace(unique, Parked{read, file}).second) return;
   by_log_[file->node.container()].parked.insert(unique);
   ++parked_of_[file->container->tenant().id()];
@@ -115,10 +115,10 @@ bool KmsgFiles::interrupt(uint64_t unique) {
   const uint64_t parked = it->first;
   const auto log = by_log_.find(it->second.file->node.container());
   if (log != by_log_.end()) log->second.parked.erase(parked);
-  Asked asked = it->second.read.asked;
-  asked.taken_ns = clock_ns(CLOCK_MONOTONIC);
+  RequestInfo info = it->second.read.info;
+  info.taken_ns = clock_ns(CLOCK_MONOTONIC);
   unpark_locked(it);
-  serving_.answers.give(asked, Answer::tell(EINTR));
+  serving_.answers.give(info, Answer::tell(EINTR));
   return true;
 }
 

@@ -80,10 +80,10 @@ Answer KmsgFiles::finish_open(const Request& r, const View& view, const Containe
   if (is_stream(view)) out.open_flags |= FOPEN_STREAM | FOPEN_NONSEEKABLE;
   FilePtr gone;  // after the lock
   const std::lock_guard lock(mutex_);
-  const auto left = left_.find(r.identity());
-  if (left != left_.end()) {
+  const auto left = adopted_.find(r.identity());
+  if (left != adopted_.end()) {
     gone = remove_locked(left->second, node);
-    left_.erase(left);
+    adopted_.erase(left);
   }
   const auto file = std::make_shared<KmsgFile>(serving_.state, node, view, container,
                                                ++next_handle_, r.identity());
@@ -171,7 +171,7 @@ Answer KmsgFiles::read(const Request& r) {
 
 Answer KmsgFiles::read_in_turn(const Request& r, const FilePtr& file) {
   const auto* in = r.arg<fuse_read_in>();
-  const Read read{r.asked(), in->offset, in->size};
+  const Read read{r.info(), in->offset, in->size};
   const std::lock_guard lock(mutex_);
   if (answer_locked(*file, read)) return Answer::elsewhere();
   // The flags of the moment, not those of open(2).
@@ -229,7 +229,7 @@ Answer KmsgFiles::seek_in_turn(const Request& r, const FilePtr& file) {
   to.cursor.seek(marks ? marks->cleared : 0);
   file->change(to);
   fuse_lseek_out out{};
-  out.offset = kSoughtOffset;
+  out.offset = kSeekDataOffset;
   return Answer::of(out);
 }
 

@@ -122,16 +122,16 @@ std::shared_ptr<Snapshot> OpenFiles::take(std::string text) {
 
 uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::string text, uint64_t request) {
   file->hold(take(std::move(text)));
-  std::optional<Left> left;
+  std::optional<AdoptedHandle> adopted;
   {
-    const std::lock_guard lock(left_mutex_);
-    const auto it = left_by_request_.find(request);
-    if (it != left_by_request_.end()) {
-      left = it->second;
-      left_by_request_.erase(it);
+    const std::lock_guard lock(adopted_mutex_);
+    const auto it = adopted_by_request_.find(request);
+    if (it != adopted_by_request_.end()) {
+      adopted = it->second;
+      adopted_by_request_.erase(it);
     }
   }
-  if (left) erase(left->handle, left->node);
+  if (adopted) erase(adopted->handle, adopted->node);
   const uint64_t handle = next_handle_.fetch_add(1, std::memory_order_relaxed);
   // One that the state file has no room for is lost by a takeover, nothing else.
   file->record_ = file->snapshot_->record() == 0
@@ -225,7 +225,7 @@ void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Cont
     file->record_ = record;
     // Whether its reader has begun is not known: what it holds is old enough to be taken anew at 0.
     file->begun_ = true;
-    left_by_request_.insert_or_assign(r->request, Left{handle, file->node});
+    adopted_by_request_.insert_or_assign(r->request, AdoptedHandle{handle, file->node});
     shard(handle).files.emplace(handle, std::move(file));
   });
   state_.for_each(RecordType::kSnapshot, [&](RecordIndex record, uint64_t, size_t) {

@@ -135,12 +135,12 @@ class OpenFiles {
 
   StateFile& state_;
   mutable std::array<Shard, 16> shards_;
-  std::mutex left_mutex_;
-  struct Left {
+  std::mutex adopted_mutex_;
+  struct AdoptedHandle {
     uint64_t handle;
     NodeId node;
   };
-  std::unordered_map<uint64_t, Left> left_by_request_;  ///< adopted ones by the OPEN's identity
+  std::unordered_map<uint64_t, AdoptedHandle> adopted_by_request_;  ///< by the OPEN's identity
   std::atomic<uint64_t> next_handle_;
 };
 
