@@ -39,7 +39,7 @@ Napi::Object cgroups_of(Napi::Env env, const ContainerDescription& d, const Cgro
   JsObject out(env);
   for (size_t i = 0; i < kControllerCount; ++i) {
     const auto controller = static_cast<Controller>(i);
-    const std::string name(kControllers[i].told);
+    const std::string name(kControllers[i].tool_name);
     if (name.empty()) continue;
     const Hierarchy* tree = mounts.of(controller);
     const std::string& path = d.paths.of(mounts, controller);

@@ -91,10 +91,10 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
   state->source = std::make_unique<HostSource>(state->host->procfs.get(), state->host->sysfs.get(),
                                                uint64_t{500000});
   state->surveyor = std::make_unique<Surveyor>(
-      Surveyor::Place{&state->host->mounts, state->host->resolver.get(), state->source.get(),
-                      state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
-                      info[1].As<Napi::String>().Utf8Value(),
-                      info[2].As<Napi::String>().Utf8Value(), std::move(kills)});
+      Surveyor::Sources{&state->host->mounts, state->host->resolver.get(), state->source.get(),
+                        state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
+                        info[1].As<Napi::String>().Utf8Value(),
+                        info[2].As<Napi::String>().Utf8Value(), std::move(kills)});
   state_ = std::move(state);
 }
 

@@ -69,8 +69,8 @@ void Planner::note(const std::string& path, FileState state, const std::string& 
 }
 
 Directory Planner::directory_at(const std::string& path) {
-  if (looks_ != target_.looks()) directories_.clear();
-  looks_ = target_.looks();
+  if (generation_ != target_.generation()) directories_.clear();
+  generation_ = target_.generation();
   const auto found = directories_.find(path);
   if (found != directories_.end()) return found->second;
   auto opened = target_.open_directory(path);

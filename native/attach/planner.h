@@ -97,8 +97,8 @@ class Planner {
   Target& target_;
   Report& report_;
   Plan plan_;
-  std::map<std::string, Directory> directories_;  ///< as they were at look number `looks_`
-  unsigned looks_ = 0;
+  std::map<std::string, Directory> directories_;  ///< as they were in `generation_`
+  unsigned generation_ = 0;
   Directory place_;  ///< the last of which is_place() was true
   int refreshes_ = 0;
 };

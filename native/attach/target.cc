@@ -85,13 +85,13 @@ Result<Target> Target::open(pid_t pid, const MountTable& host) {
 bool Target::ended() const { return has_ended(pidfd_); }
 
 Result<bool> Target::look() {
-  ++looks_;
+  ++generation_;
   // Its program's mount may lie anywhere.
   const Fd program(::openat(directory_.get(), "exe", O_PATH | O_CLOEXEC));
   PathIdentity on;
-  wanted_.id = program && identify(program.get(), on) ? on.mount : 0;
+  filter_.id = program && identify(program.get(), on) ? on.mount : 0;
   // Ours, and not the process's: a chroot sees only the mounts below it.
-  auto read = MountTable::read(own_.get(), "mountinfo", wanted_);
+  auto read = MountTable::read(own_.get(), "mountinfo", filter_);
   if (!read) return Error{read.error().code, "mountinfo"};
   mounts_ = std::move(read.value());
   // Only now is it known whether the root may be touched.
@@ -120,7 +120,7 @@ Result<bool> Target::refresh() {
 }
 
 bool Target::runs_own_program() const {
-  return wanted_.id != 0 && mounts_.by_id(wanted_.id) != nullptr;
+  return filter_.id != 0 && mounts_.by_id(filter_.id) != nullptr;
 }
 
 Fd Target::open_in_memory(const std::string& path, int flags, int attempts) const {

@@ -64,8 +64,8 @@ class Target {
   Directory open_directory(const std::string& path) const;
   /// The same for what is in it.
   static Fd open_leaf(const OpenDirectory& parent, const std::string& name);
-  /// How often the mounts were looked at: what was opened before may stand elsewhere since.
-  unsigned looks() const { return looks_; }
+  /// How often the mounts were read: what was opened in an earlier generation may stand elsewhere.
+  unsigned generation() const { return generation_; }
 
   /// Moves this (single-threaded) process into the mount namespace for good.
   Result<bool> enter();
@@ -89,10 +89,10 @@ class Target {
   Fd pidfd_, directory_, root_, own_;
   Fd pids_;  ///< its PID namespace: while this is open no other has its number, nor its tenant's
   bool entered_ = false;
-  unsigned looks_ = 0;
+  unsigned generation_ = 0;
   const MountTable* host_ = nullptr;
   MountTable mounts_;
-  MountTable::Wanted wanted_;
+  MountTable::Filter filter_;
   bool may_ask_ = false;  ///< the file system of its root: nobody in it serves that
   unsigned owner_ = 0;    ///< of its root
   std::string pid_namespace_;

@@ -15,7 +15,7 @@ namespace {
 
 /// How often the lookout looks whether all threads block, and how often in vain before it rests.
 constexpr std::chrono::milliseconds kLook{2};
-constexpr int kLooks = 50;
+constexpr int kChecks = 50;
 
 size_t cpus() { return static_cast<size_t>(std::max(2L, ::sysconf(_SC_NPROCESSORS_ONLN))); }
 
@@ -103,7 +103,7 @@ void Threads::look_out() {
   std::unique_lock lock(mutex_);
   for (;;) {
     watch_.wait(lock, [this] { return closed_ || watched_.load(); });
-    for (int vain = 0; vain < kLooks && !closed_; ++vain) {
+    for (int vain = 0; vain < kChecks && !closed_; ++vain) {
       watch_.wait_for(lock, kLook, [this] { return closed_; });
       if (!may_help_locked()) continue;
       vain = 0;

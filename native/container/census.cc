@@ -132,7 +132,7 @@ void Census::leave(ContainerId id) {
   for (auto placement = placements_.begin(); placement != placements_.end();) {
     placement = placement->second.id == id ? placements_.erase(placement) : std::next(placement);
   }
-  told_.left(id);
+  callbacks_.left(id);
 }
 
 bool Census::has_room(ContainerId tenant) const {
@@ -167,7 +167,7 @@ void Census::visit(pid_t pid, uint64_t now_us) {
   if (!init) return;
   inits_[id] = {init.value().get(), found.value()->tenant};
   ++of_tenants_[found.value()->tenant];
-  told_.discovered({std::move(*found.value()), std::move(init.value())});
+  callbacks_.discovered({std::move(*found.value()), std::move(init.value())});
 }
 
 }  // namespace vprocfs

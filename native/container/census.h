@@ -23,16 +23,19 @@ class Census {
     ContainerDescription description;
     Fd init;  ///< pidfd
   };
-  /// What becomes of what is found, each time something is looked at.
-  struct Told {
+  /// Called for what a look finds.
+  struct Callbacks {
     std::function<void(Discovered)> discovered;
     std::function<void(ContainerId)> left;
   };
 
   /// Reports at most `limit` containers, and at most its share of a tenant: a container that can
   /// nest may create any number.
-  Census(const Resolver& resolver, int procfs_fd, size_t limit, Told told)
-      : resolver_(resolver), procfs_fd_(procfs_fd), limit_(limit), told_(std::move(told)) {}
+  Census(const Resolver& resolver, int procfs_fd, size_t limit, Callbacks callbacks)
+      : resolver_(resolver),
+        procfs_fd_(procfs_fd),
+        limit_(limit),
+        callbacks_(std::move(callbacks)) {}
 
   /// Whether a look also checks again, now and then, what it has known for long.
   enum class Old : uint8_t { kCheck, kLeave };
@@ -74,7 +77,7 @@ class Census {
   const Resolver& resolver_;
   const int procfs_fd_;
   const size_t limit_;
-  const Told told_;
+  const Callbacks callbacks_;
   std::unordered_map<pid_t, Seen> processes_;
   Placements placements_;
   struct Init {

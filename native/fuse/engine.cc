@@ -53,12 +53,12 @@ Engine::~Engine() {
 }
 
 Result<bool> Engine::connect() {
-  plain_ = std::make_unique<Served>(Served::Wanted{options_.plain, options_.type, options_.source,
-                                                   options_.max_threads, options_.server});
+  plain_ = std::make_unique<Served>(Served::Options{options_.plain, options_.type, options_.source,
+                                                    options_.max_threads, options_.server});
   auto connected = plain_->connect();
   if (!connected) return connected;
   // Once under a keeper that has one, for ever: the kernel does not ask here any more.
-  plain_->options().polls = plain_->connection().polled_elsewhere == 0;
+  plain_->server_options().polls = plain_->connection().polled_elsewhere == 0;
   if (!options_.polled.mountpoint.empty()) connect_polled();
   return true;
 }
@@ -67,16 +67,16 @@ void Engine::connect_polled() {
   ServerOptions server = options_.server;
   server.connection = 1;
   auto polled = std::make_unique<Served>(
-      Served::Wanted{options_.polled, options_.type, options_.source,
-                     std::min(options_.max_threads, kPolledThreads), std::move(server)});
+      Served::Options{options_.polled, options_.type, options_.source,
+                      std::min(options_.max_threads, kPolledThreads), std::move(server)});
   auto connected = polled->connect();
   if (!connected) {
     polled_problem_ = problem_of(connected.error());
     return;
   }
   polled_ = std::move(polled);
-  plain_->options().polls = false;
-  plain_->options().polled_place = [this](uint32_t pid) {
+  plain_->server_options().polls = false;
+  plain_->server_options().polled_place = [this](uint32_t pid) {
     return polled_->place_for(host_->procfs.get(), pid);
   };
 }
@@ -84,14 +84,14 @@ void Engine::connect_polled() {
 void Engine::make_servers() {
   const auto has = [this](const std::string& path) { return host_source_->has(path); };
   open_logs();
-  const bool elsewhere = !plain_->options().polls;
+  const bool elsewhere = !plain_->server_options().polls;
   plain_->make_server(*registry_, *host_source_,
                       Tree(has, elsewhere ? is_polled : std::function<bool(const View&)>()));
   if (!polled_) return;
   // In tick the kernel does not tell of opens, and each reader has a place of its own.
   const bool logs = logs_ && !options_.server.tick && polled_->connection().tick == 0;
   if (logs) {
-    polled_->options().kernel_logs = {logs_.get(), banner(), host_->procfs.get()};
+    polled_->server_options().kernel_logs = {logs_.get(), banner(), host_->procfs.get()};
   }
   polled_->make_server(*registry_, *host_source_, Tree::of_polled(has, logs));
 }

@@ -46,20 +46,20 @@ BannerOf Engine::banner() {
 }
 
 Result<bool> Engine::start_log() {
-  LogReader::Place place;
-  place.mounts = &host_->mounts;
-  place.resolver = host_->resolver.get();
-  place.procfs_fd = host_->procfs.get();
+  LogReader::Sources sources;
+  sources.mounts = &host_->mounts;
+  sources.resolver = host_->resolver.get();
+  sources.procfs_fd = host_->procfs.get();
   if (options_.kernel_log) {
     // Elsewhere PIDs and paths in the log are not what we know by these names.
     const bool first = host_->has_first_pids() && host_->has_first_cgroups();
-    if (first) place.logs = logs_.get();
-    place.exited = std::move(exited_);
-    place.exited_problem = exited_problem_;
+    if (first) sources.logs = logs_.get();
+    sources.exited = std::move(exited_);
+    sources.exited_problem = exited_problem_;
     if (!first) log_problem_ = "not in the host's initial PID and cgroup namespaces";
-    place.banner = banner();
+    sources.banner = banner();
   }
-  log_reader_ = std::make_shared<LogReader>(std::move(place));
+  log_reader_ = std::make_shared<LogReader>(std::move(sources));
   if (options_.kernel_log && log_problem_.empty()) log_problem_ = log_reader_->problem();
   return log_reader_->start();
 }

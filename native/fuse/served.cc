@@ -20,12 +20,12 @@ Seen look(int directory, const std::string& path) { return look_at(directory, pa
 
 }  // namespace
 
-Served::Served(Wanted wanted) : wanted_(std::move(wanted)) {}
+Served::Served(Options options) : options_(std::move(options)) {}
 
 Served::~Served() = default;
 
 Result<bool> Served::connect() {
-  const ConnectionPlace& place = wanted_.place;
+  const ConnectionPlace& place = options_.place;
   if (!inherited()) {
     auto memory = StateFile::make_memfd();
     if (!memory) return memory.error();
@@ -35,7 +35,7 @@ Result<bool> Served::connect() {
   if (!state) return state.error();
   state_ = std::move(state.value());
   if (!inherited()) {
-    auto fuse = mount_fuse(place.mountpoint, wanted_.type, wanted_.source, wanted_.server.tick);
+    auto fuse = mount_fuse(place.mountpoint, options_.type, options_.source, options_.server.tick);
     if (!fuse) return fuse.error();
     fuse_fd_ = std::move(fuse.value());
     device_ = look(AT_FDCWD, place.mountpoint).device;
@@ -61,7 +61,7 @@ bool Served::resend() const { return (connection().flags & kFuseHasResend) != 0;
 void Served::make_server(Registry& registry, HostSource& host, Tree tree) {
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ =
-      std::make_unique<Server>(*reply_, registry, host, *state_, std::move(tree), wanted_.server);
+      std::make_unique<Server>(*reply_, registry, host, *state_, std::move(tree), options_.server);
 }
 
 Result<bool> Served::prepare() { return server_->start_helpers(); }
@@ -69,7 +69,7 @@ Result<bool> Served::prepare() { return server_->start_helpers(); }
 Result<bool> Served::start(Loop::OnEnd on_end) {
   server_->adopt_open_files();
   loop_ = std::make_unique<Loop>(
-      fuse_fd_.get(), wanted_.max_threads, [this](const Request& r) { server_->handle(r); },
+      fuse_fd_.get(), options_.max_threads, [this](const Request& r) { server_->handle(r); },
       std::move(on_end));
   // Before we take any: what is resent is then what others took, and nothing of ours.
   if (inherited() && resend()) reply_->notify_resend();
@@ -90,9 +90,9 @@ void Served::expect_end() {
 
 Result<bool> Served::unmount(bool& lazy) const {
   // Not what somebody else has mounted over it.
-  const uint64_t seen = look(AT_FDCWD, wanted_.place.mountpoint).device;
+  const uint64_t seen = look(AT_FDCWD, options_.place.mountpoint).device;
   if (device_ != 0 && seen != 0 && seen != device_) return true;
-  return unmount_fuse(wanted_.place.mountpoint, lazy);
+  return unmount_fuse(options_.place.mountpoint, lazy);
 }
 
 void Served::stop_requests() {
@@ -129,8 +129,8 @@ std::string Served::place_for(int procfs_fd, uint32_t pid) const {
   const Seen own = look(AT_FDCWD, "/");
   const Seen its = look(procfs_fd, std::to_string(pid) + "/root");
   if (own.device == 0 || own.device != its.device || own.inode != its.inode) return {};
-  const Seen mounted = look(AT_FDCWD, wanted_.place.mountpoint);
-  return mounted.device == device_ && device_ != 0 ? wanted_.place.mountpoint : std::string();
+  const Seen mounted = look(AT_FDCWD, options_.place.mountpoint);
+  return mounted.device == device_ && device_ != 0 ? options_.place.mountpoint : std::string();
 }
 
 }  // namespace vprocfs

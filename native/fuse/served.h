@@ -27,19 +27,19 @@ struct ConnectionPlace {
 /// through is shared with others, and borrowed.
 class Served {
  public:
-  struct Wanted {
+  struct Options {
     ConnectionPlace place;
     std::string type, source;
     size_t max_threads = 64;
     ServerOptions server;
   };
-  explicit Served(Wanted wanted);
+  explicit Served(Options options);
   ~Served();
 
   /// Mounts, or takes over what the keeper holds. Nothing is taken from the kernel yet.
   Result<bool> connect();
   /// After connect(). The options of the server may say more by now.
-  ServerOptions& options() { return wanted_.server; }
+  ServerOptions& server_options() { return options_.server; }
   void make_server(Registry& registry, HostSource& host, Tree tree);
   /// Begins whatever is not taking requests. Error: there is no thread for it.
   Result<bool> prepare();
@@ -77,9 +77,9 @@ class Served {
 
  private:
   bool resend() const;
-  bool inherited() const { return wanted_.place.fuse_fd >= 0; }
+  bool inherited() const { return options_.place.fuse_fd >= 0; }
 
-  Wanted wanted_;
+  Options options_;
   std::string state_ignored_;
   Fd own_state_fd_, fuse_fd_;
   std::unique_ptr<StateFile> state_;

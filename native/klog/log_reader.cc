@@ -24,16 +24,17 @@ constexpr uint64_t kForgetUs = 60'000'000;
 
 }  // namespace
 
-LogReader::LogReader(Place place)
-    : place_(std::move(place)), owners_(*place_.mounts, *place_.resolver, place_.procfs_fd) {}
+LogReader::LogReader(Sources sources)
+    : sources_(std::move(sources)),
+      owners_(*sources_.mounts, *sources_.resolver, sources_.procfs_fd) {}
 
 LogReader::~LogReader() { stop(); }
 
 Result<bool> LogReader::start() {
   if (!log_.readable()) return true;
   wake_ = Wake::open();
-  if (place_.logs != nullptr) {
-    begin_ = place_.logs->mark();
+  if (sources_.logs != nullptr) {
+    begin_ = sources_.logs->mark();
     find_proofs();
   }
   return thread_.start([this] { run(); });
@@ -46,8 +47,8 @@ void LogReader::find_proofs() {
   events_ahead_us_ = boottime_ahead().least_us;
   if (events) events_ = std::move(events.value());
   if (!events) missing_.push_back(problem_of(events.error()));
-  owners_.remember_exited(std::move(place_.exited));
-  if (!place_.exited_problem.empty()) missing_.push_back(place_.exited_problem);
+  owners_.remember_exited(std::move(sources_.exited));
+  if (!sources_.exited_problem.empty()) missing_.push_back(sources_.exited_problem);
   auto printers = Printers::open();
   if (printers) log_.know_printers(std::move(printers.value()));
   if (!printers) missing_.push_back(problem_of(printers.error()));
@@ -61,7 +62,7 @@ void LogReader::stop() {
 }
 
 void LogReader::run() {
-  if (place_.logs != nullptr) {
+  if (sources_.logs != nullptr) {
     const std::lock_guard lock(mutex_);
     // So that the first record does not wait for it; and enough for all that was logged before.
     begun_us_ = boottime_us();
@@ -136,10 +137,10 @@ void LogReader::take_crashes() {
 void LogReader::pump(size_t count) {
   const bool more = log_.read_some(count);
   while (auto group = log_.next()) {
-    if (place_.logs != nullptr && group->first() >= begin_) tell(*group);
+    if (sources_.logs != nullptr && group->first() >= begin_) deliver(*group);
   }
-  if (place_.logs != nullptr && log_.mark() > place_.logs->mark()) {
-    place_.logs->set_mark(log_.mark());
+  if (sources_.logs != nullptr && log_.mark() > sources_.logs->mark()) {
+    sources_.logs->set_mark(log_.mark());
   }
   counters_.lost = log_.lost();
   if (!more) live_ = true;
@@ -219,9 +220,9 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
   return found;
 }
 
-size_t LogReader::tell_one(const LogGroup& group, const LogOwner& owner) {
+size_t LogReader::deliver_to(const LogGroup& group, const LogOwner& owner) {
   const LogMoment moment = moment_of(group.lines.back().time_us);
-  OwnerTranslator translator(owners_, owner, place_.procfs_fd, moment, known_);
+  OwnerTranslator translator(owners_, owner, sources_.procfs_fd, moment, known_);
   const bool sees_limit =
       !group.limit_path.empty() && is_below(group.limit_path, owner.memory_path);
   const int64_t offset = owner.description.boottime_offset_us;
@@ -234,18 +235,18 @@ size_t LogReader::tell_one(const LogGroup& group, const LogOwner& owner) {
     const auto time_us = std::max<int64_t>(static_cast<int64_t>(line.time_us) + offset, 0);
     lines.push_back({line.sequence, static_cast<uint64_t>(time_us), line.level, std::move(*text)});
   }
-  return place_.logs->add(owner.description.id, owner.description.tenant, group.first(), lines,
-                          [this, &owner] { return place_.banner(owner.description); });
+  return sources_.logs->add(owner.description.id, owner.description.tenant, group.first(), lines,
+                            [this, &owner] { return sources_.banner(owner.description); });
 }
 
-void LogReader::tell(const LogGroup& group) {
+void LogReader::deliver(const LogGroup& group) {
   const uint64_t now = live_ ? boottime_us() : begun_us_;
   known_.clear();
   const auto owners = owners_of(group, now);
   // Of what only its printer proves, most is the host's own.
   if (owners.empty() && live_ && group.kind != LogKind::kCaller) ++counters_.unproven;
   for (const LogOwner* owner : owners) {
-    counters_.records[static_cast<size_t>(group.kind)] += tell_one(group, *owner);
+    counters_.records[static_cast<size_t>(group.kind)] += deliver_to(group, *owner);
   }
   forget_ended(now);
 }
@@ -253,7 +254,7 @@ void LogReader::tell(const LogGroup& group) {
 void LogReader::forget_ended(uint64_t now_us) {
   if (forgotten_us_ != 0 && now_us - forgotten_us_ < kForgetUs) return;
   forgotten_us_ = now_us;
-  place_.logs->keep([this](ContainerId id) { return place_.resolver->exists(id); });
+  sources_.logs->keep([this](ContainerId id) { return sources_.resolver->exists(id); });
 }
 
 LogReader::Counters LogReader::counters() const {

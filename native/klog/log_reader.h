@@ -26,7 +26,7 @@ namespace vprocfs {
 /// operators of kills. A thread of its own waits for records; while none come, nothing runs.
 class LogReader : public KillFeed {
  public:
-  struct Place {
+  struct Sources {
     const CgroupMounts* mounts = nullptr;
     const Resolver* resolver = nullptr;
     int procfs_fd = -1;
@@ -35,7 +35,7 @@ class LogReader : public KillFeed {
     KernelLogs* logs = nullptr;           ///< nullptr: only kills are looked for
     BannerOf banner;
   };
-  explicit LogReader(Place place);
+  explicit LogReader(Sources sources);
   ~LogReader() override;
 
   /// Error: there is no thread for it.
@@ -61,17 +61,17 @@ class LogReader : public KillFeed {
   void pace();
   void pump(size_t count);
   void take_crashes();
-  void tell(const LogGroup& group);
+  void deliver(const LogGroup& group);
   LogOwners::Owners owners_of(const LogGroup& group, uint64_t now_us);
   std::optional<KnownProcess> process_of(const LogGroup& group, uint64_t now_us);
   PidHolders wait_for_crash(pid_t pid);
   LogMoment moment_of(uint64_t time_us) const;
-  size_t tell_one(const LogGroup& group, const LogOwner& owner);
+  size_t deliver_to(const LogGroup& group, const LogOwner& owner);
   void forget_ended(uint64_t now_us);
 
   void find_proofs();
 
-  Place place_;
+  Sources sources_;
   std::vector<std::string> missing_;
   HostLog log_;
   LogOwners owners_;
@@ -80,7 +80,7 @@ class LogReader : public KillFeed {
   uint64_t begin_ = 0;         ///< records before it were dealt with by an earlier worker
   uint64_t forgotten_us_ = 0;  ///< when logs of ended containers were looked for last
   uint64_t begun_us_ = 0;      ///< when reading began
-  bool ended_ = false;         ///< what `place_` points to may be gone
+  bool ended_ = false;         ///< what `sources_` points to may be gone
   bool live_ = false;          ///< all that was logged before us has been read
   Crashes crashes_;
   uint64_t events_ahead_us_ = 0;   ///< of CLOCK_BOOTTIME, at least, at events that come now

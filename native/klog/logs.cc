@@ -150,7 +150,7 @@ size_t KernelLogs::add(ContainerId id, ContainerId tenant, uint64_t first,
       ++added;
     }
   }
-  if (added != 0) told(id);
+  if (added != 0) notify_listeners(id);
   return added;
 }
 
@@ -164,7 +164,7 @@ bool KernelLogs::write(ContainerId id, const OwnLine& line) {
     // What is known of the host's log stays as it is.
     ring.append(line.time_us, line.priority, line.text, ring.host());
   }
-  told(id);
+  notify_listeners(id);
   return true;
 }
 
@@ -223,7 +223,7 @@ void KernelLogs::unlisten(size_t token) {
   listeners_.erase(token);
 }
 
-void KernelLogs::told(ContainerId id) {
+void KernelLogs::notify_listeners(ContainerId id) {
   const std::lock_guard lock(listening_);
   for (const auto& [token, listener] : listeners_) listener(id);
 }

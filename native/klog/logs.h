@@ -154,7 +154,7 @@ class KernelLogs {
   void publish_locked(ContainerId id, const Log& log);
   void grow_locked(ContainerId id, Log& log);
   void drop_locked(Map::iterator it);
-  void told(ContainerId id);
+  void notify_listeners(ContainerId id);
 
   StateFile& state_;
   const LogBounds bounds_;

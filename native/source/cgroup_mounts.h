@@ -15,18 +15,18 @@ namespace vprocfs {
 
 /// The controllers that vprocfs reads: source/controllers.def. `kIo` is v1's blkio.
 enum class Controller : uint8_t {
-#define VPROCFS_CONTROLLER(Name, v1, v2, told) k##Name,
+#define VPROCFS_CONTROLLER(Name, v1, v2, tool_name) k##Name,
 #include "source/controllers.def"
 #undef VPROCFS_CONTROLLER
 };
 
 struct ControllerNames {
-  std::string_view v1;    ///< in /proc/<pid>/cgroup
-  std::string_view v2;    ///< in cgroup.controllers; empty: part of every cgroup's own figures
-  std::string_view told;  ///< to tools; empty: not told
+  std::string_view v1;         ///< in /proc/<pid>/cgroup
+  std::string_view v2;         ///< in cgroup.controllers; empty: part of every cgroup's own figures
+  std::string_view tool_name;  ///< its name for tools; empty: it has none
 };
 inline constexpr ControllerNames kControllers[] = {
-#define VPROCFS_CONTROLLER(Name, v1, v2, told) {v1, v2, told},
+#define VPROCFS_CONTROLLER(Name, v1, v2, tool_name) {v1, v2, tool_name},
 #include "source/controllers.def"
 #undef VPROCFS_CONTROLLER
 };

@@ -77,7 +77,7 @@ MountTable MountTable::parse(std::string_view text) {
   return table;
 }
 
-Result<MountTable> MountTable::read(int dir_fd, const std::string& file, const Wanted& wanted) {
+Result<MountTable> MountTable::read(int dir_fd, const std::string& file, const Filter& filter) {
   const auto fd = open_file(dir_fd, file);
   if (!fd) return fd.error();
   MountTable table;
@@ -86,15 +86,15 @@ Result<MountTable> MountTable::read(int dir_fd, const std::string& file, const W
   std::string room;
   const int code = for_each_line_of(fd.value().get(), room, [&](std::string_view line) {
     const bool keep = is_of_kernel_tree(line) ||
-                      std::any_of(wanted.paths.begin(), wanted.paths.end(),
+                      std::any_of(filter.paths.begin(), filter.paths.end(),
                                   [&](const std::string& path) { return is_at(line, path); }) ||
-                      (wanted.id != 0 && parse_u64(word_at(line, 0)) == wanted.id);
+                      (filter.id != 0 && parse_u64(word_at(line, 0)) == filter.id);
     if (keep && table.entries_.size() < kMaxEntries && (bytes += line.size()) < kMaxBytes) {
       if (auto entry = parse_mount(line)) table.entries_.push_back(std::move(*entry));
       return;
     }
     too_many = too_many || keep;
-    if (wanted.devices) table.devices_.emplace(word_at(line, kDeviceAt));
+    if (filter.devices) table.devices_.emplace(word_at(line, kDeviceAt));
   });
   if (code != 0) return Error{code, file};
   if (too_many) return Error{E2BIG, file};

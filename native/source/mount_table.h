@@ -37,7 +37,7 @@ bool is_of_kernel_tree(std::string_view line);
 class MountTable {
  public:
   /// What read() keeps beside the mounts of which is_of_kernel_tree() is true.
-  struct Wanted {
+  struct Filter {
     std::vector<std::string> paths;  ///< mounts at exactly these paths
     bool devices = false;            ///< the devices of all mounts, for has_device()
     uint64_t id = 0;                 ///< the mount with this id, wherever it is
@@ -48,7 +48,7 @@ class MountTable {
 
   /// From a file, however large it is. E2BIG: more than `kMaxEntries` mounts, or lines of
   /// more than `kMaxBytes`, would be kept. Any errno of openat(2) or pread(2).
-  static Result<MountTable> read(int dir_fd, const std::string& file, const Wanted& wanted);
+  static Result<MountTable> read(int dir_fd, const std::string& file, const Filter& filter);
   static constexpr size_t kMaxEntries = 16384;
   static constexpr size_t kMaxBytes = size_t{4} << 20;
 

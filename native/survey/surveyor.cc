@@ -76,21 +76,21 @@ struct Surveyor::Member {
   uint64_t mounts_next_us = 0;  ///< when they are counted again
 };
 
-Surveyor::Surveyor(Place place)
-    : place_(std::move(place)),
+Surveyor::Surveyor(Sources sources)
+    : sources_(std::move(sources)),
       open_limit_(open_limit()),
       notifier_(make_inotify_notifier()),
-      census_(*place_.resolver, place_.procfs_fd, row_limit(),
+      census_(*sources_.resolver, sources_.procfs_fd, row_limit(),
               {[this](Census::Discovered found) { add(std::move(found)); },
                [this](ContainerId id) { remove(id); }}),
-      log_(place_.kills ? place_.kills : std::make_shared<HostLog>()) {
-  if (!place_.kills_file.empty()) kill_totals_ = KillTotals::load(place_.kills_file);
+      log_(sources_.kills ? sources_.kills : std::make_shared<HostLog>()) {
+  if (!sources_.kills_file.empty()) kill_totals_ = KillTotals::load(sources_.kills_file);
 }
 
 Surveyor::~Surveyor() = default;
 
 void Surveyor::attribute(Member& member, const OomKill& kill) {
-  const std::string& own = member.description.paths.of(*place_.mounts, Controller::kMemory);
+  const std::string& own = member.description.paths.of(*sources_.mounts, Controller::kMemory);
   // What is below the root is not one container's.
   const bool inside = own.size() > 1 ? is_below(kill.cgroup, own) : kill.cgroup == own;
   // A cgroup's name is used again; a second is for the two clocks' difference.
@@ -104,8 +104,8 @@ void Surveyor::attribute(Member& member, const OomKill& kill) {
 }
 
 void Surveyor::add(Census::Discovered found) {
-  auto member =
-      std::make_unique<Member>(std::move(found.description), std::move(found.init), *place_.mounts);
+  auto member = std::make_unique<Member>(std::move(found.description), std::move(found.init),
+                                         *sources_.mounts);
   for (const OomKill& kill : kills_) attribute(*member, kill);
   const ContainerId id = member->description.id;
   members_[id] = std::move(member);
@@ -120,7 +120,7 @@ void Surveyor::remember_kills() {
     entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
   }
   // If it cannot be written, the next survey tries again.
-  kills_fresh_ = !place_.kills_file.empty() && !kill_totals_.save(place_.kills_file);
+  kills_fresh_ = !sources_.kills_file.empty() && !kill_totals_.save(sources_.kills_file);
 }
 
 void Surveyor::note_kills(Member& member, Figures& out) const {
@@ -144,7 +144,7 @@ void Surveyor::note_kills(Member& member, Figures& out) const {
 Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member, uint64_t now_us,
                                   Figures& out) {
   Facts facts;
-  auto host = place_.host->meminfo(now_us);
+  auto host = sources_.host->meminfo(now_us);
   if (!host) return host.error();
   facts.host_meminfo = std::move(host.value());
   auto memory = source.memory(MemoryEvents::kNone, memory_size(*facts.host_meminfo));
@@ -161,7 +161,7 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member,
     out.set(Figure::kMemoryUsage, facts.memory.usage_bytes);
     out.set(Figure::kMemoryCache, static_cast<double>(model.cached) * kKb);
   }
-  auto cpus = place_.host->cpus(now_us);
+  auto cpus = sources_.host->cpus(now_us);
   if (!cpus) return cpus.error();
   auto limits = source.cpu_limits();
   if (!limits) return limits.error();
@@ -185,7 +185,7 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
   if (!member.source) {
     keep = open_count_.fetch_add(1) < open_limit_;
     // What is not kept would be watched in vain.
-    auto opened = ContainerSource::open(*place_.mounts, member.description.paths,
+    auto opened = ContainerSource::open(*sources_.mounts, member.description.paths,
                                         keep ? notifier_.get() : nullptr);
     if (!opened) {
       --open_count_;
@@ -207,14 +207,14 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
 void Surveyor::count_mounts(uint64_t now_us) {
   size_t counted = 0;
   Devices lxcfs;
-  const MountIdentity identity{place_.fs_type, place_.source};
+  const MountIdentity identity{sources_.fs_type, sources_.source};
   const uint64_t until = boottime_us() + kMountsWithinUs;
   for (auto& [id, member] : members_) {
     const uint64_t begin = boottime_us();
     const bool due = now_us >= member->mounts_next_us;
     if (!due || counted >= kMountsAtOnce || begin >= until) continue;
-    if (counted++ == 0) lxcfs = lxcfs_devices(place_.procfs_fd, identity);
-    member->mounts = mounted_files(place_.procfs_fd, member->description.init, identity, lxcfs);
+    if (counted++ == 0) lxcfs = lxcfs_devices(sources_.procfs_fd, identity);
+    member->mounts = mounted_files(sources_.procfs_fd, member->description.init, identity, lxcfs);
     // A container may have as many mounts as it likes: the more there are, the longer they rest.
     const uint64_t took = boottime_us() - begin;
     member->mounts_next_us = now_us + std::max(kMountsAgeUs, took * kMountsRestFactor);

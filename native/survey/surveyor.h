@@ -45,7 +45,7 @@ struct Survey {
 /// history behind /proc/stat. Not thread-safe; borrows its arguments.
 class Surveyor {
  public:
-  struct Place {
+  struct Sources {
     const CgroupMounts* mounts = nullptr;
     const Resolver* resolver = nullptr;
     HostSource* host = nullptr;
@@ -57,7 +57,7 @@ class Surveyor {
     /// Tells of kills; nullptr: a reader of the kernel's log of its own does.
     std::shared_ptr<KillFeed> kills;
   };
-  explicit Surveyor(Place place);
+  explicit Surveyor(Sources sources);
   ~Surveyor();
 
   Survey take();
@@ -78,7 +78,7 @@ class Surveyor {
   void note_kills(Member& member, Figures& out) const;
   void count_mounts(uint64_t now_us);
 
-  const Place place_;
+  const Sources sources_;
   const size_t open_limit_;
   std::unique_ptr<ChangeNotifier> notifier_;
   Census census_;

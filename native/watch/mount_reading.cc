@@ -167,7 +167,7 @@ void NamespaceWatch::read_loop() {
     Events out;
     finish(reading, n == 0, out);
     readings.erase(readings.begin() + static_cast<ptrdiff_t>(at));
-    if (!out.empty()) tell(std::move(out));
+    if (!out.empty()) emit(std::move(out));
   }
 }
 

@@ -92,8 +92,8 @@ NamespaceWatch::State NamespaceWatch::state() const {
   return state;
 }
 
-void NamespaceWatch::tell(Events events) {
-  const std::lock_guard lock(telling_);
+void NamespaceWatch::emit(Events events) {
+  const std::lock_guard lock(emit_mutex_);
   on_events_(std::move(events));
 }
 
@@ -312,7 +312,7 @@ void NamespaceWatch::loop() {
         tenants_.sweep([this](uint64_t key) { return uses_.count(key) != 0; }, now);
       }
     }
-    if (!out.empty()) tell(std::move(out));
+    if (!out.empty()) emit(std::move(out));
   }
 }
 

@@ -120,7 +120,7 @@ class NamespaceWatch {
   void take_exec(pid_t pid, Events& out);
   void take_known(uint64_t key, bool process, Events& out);
   int wait_ms();
-  void tell(Events events);
+  void emit(Events events);
 
   // mount_reading.cc: each tenant's in turn
   void read_loop();
@@ -149,7 +149,7 @@ class NamespaceWatch {
   Wake wake_;
   std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;
-  std::mutex telling_;
+  std::mutex emit_mutex_;
   std::condition_variable due_;
   Map known_;  ///< by number of the mount namespace
   Tenants tenants_;

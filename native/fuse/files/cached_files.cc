@@ -32,11 +32,11 @@ Answer CachedFiles::after_copy(Answer answer, ContainerFiles::CopyUse use, bool 
 Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                           uint64_t valid_s) {
   const View& view = *serving_.tree.file(node.index());
-  auto& told = announced_size(*owner, view);
-  if (told == 0) told = kUnknownSize;
+  auto& announced = announced_size(*owner, view);
+  if (announced == 0) announced = kUnknownSize;
   // The size of what the kernel caches must not change with a look-up.
   const CachedTextPtr cached = ContainerFiles::of(*owner).cached_text(view.index);
-  const uint64_t size = cached ? cached->text.size() : told.load();
+  const uint64_t size = cached ? cached->text.size() : announced.load();
   return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
 
@@ -70,11 +70,11 @@ Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& 
   bool settling = false;
   const auto use = files.hold_copy(view.index, text.value(), settling);
   // What the kernel keeps must be told of: sizes of another text would cut that one.
-  const CachedTextPtr told =
+  const CachedTextPtr announced =
       use == ContainerFiles::CopyUse::kOwn ? files.kernel_copy(view.index) : text.value();
   if (use != ContainerFiles::CopyUse::kOwn) files.drop_copy(view.index);
   fuse_attr_out out{};
-  out.attr = attributes_of(node, mode_of(view), told->text.size(), told->modified_ns);
+  out.attr = attributes_of(node, mode_of(view), announced->text.size(), announced->modified_ns);
   // Forgotten by notice, not by time.
   out.attr_valid = kForeverSeconds;
   return after_copy(Answer::of(out), use, settling, node, container, text.value());

@@ -32,8 +32,8 @@ KmsgFiles::~KmsgFiles() { stop(); }
 Result<bool> KmsgFiles::start() {
   listener_ = logs_.listen([this](ContainerId id) {
     {
-      const std::lock_guard lock(told_mutex_);
-      told_.insert(id);
+      const std::lock_guard lock(changed_mutex_);
+      changed_.insert(id);
     }
     wake_.notify_one();
   });
@@ -43,7 +43,7 @@ Result<bool> KmsgFiles::start() {
 void KmsgFiles::stop() {
   if (listener_ != 0) logs_.unlisten(std::exchange(listener_, 0));
   {
-    const std::lock_guard lock(told_mutex_);
+    const std::lock_guard lock(changed_mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
@@ -52,19 +52,19 @@ void KmsgFiles::stop() {
 
 void KmsgFiles::run() {
   go_first();
-  std::unique_lock lock(told_mutex_);
+  std::unique_lock lock(changed_mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return stopping_ || !told_.empty(); });
+    wake_.wait(lock, [this] { return stopping_ || !changed_.empty(); });
     if (stopping_) return;
-    std::set<ContainerId> told;
-    told.swap(told_);
+    std::set<ContainerId> changed;
+    changed.swap(changed_);
     lock.unlock();
-    for (const ContainerId id : told) tell(id);
+    for (const ContainerId id : changed) notify_readers(id);
     lock.lock();
   }
 }
 
-void KmsgFiles::tell(ContainerId id) {
+void KmsgFiles::notify_readers(ContainerId id) {
   // A tenant may have thousands polled: the kernel is told without the lock that all share.
   for (const uint64_t poll_handle : answer_parked(id)) reply().notify_poll(poll_handle);
 }

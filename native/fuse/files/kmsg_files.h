@@ -126,9 +126,9 @@ class KmsgFiles : public Files {
   bool was_written_locked(const KmsgFile& file, const OwnLine& line) const;
   bool take_allowance_locked(ContainerId tenant);
   void run();
-  /// Something new is in a log: answers who waits for it, and tells who polls.
-  void tell(ContainerId id);
-  /// The former; what the latter are notified by.
+  /// Something new is in a log: answers the readers that wait for it, and notifies those that poll.
+  void notify_readers(ContainerId id);
+  /// The former; returns what the latter are notified by.
   std::vector<uint64_t> answer_parked(ContainerId id);
 
   const LogPlace& place_;
@@ -143,9 +143,9 @@ class KmsgFiles : public Files {
   std::map<ContainerId, Allowance> allowances_;     ///< of tenants
   uint64_t next_handle_;
 
-  std::mutex told_mutex_;  ///< guards what follows; nothing else is locked while it is held
+  std::mutex changed_mutex_;  ///< guards what follows; nothing else is locked while it is held
   std::condition_variable wake_;
-  std::set<ContainerId> told_;  ///< logs with something new
+  std::set<ContainerId> changed_;  ///< logs with something new
   bool stopping_ = false;
   size_t listener_ = 0;
   Thread thread_;

@@ -145,11 +145,11 @@ Answer MirrorFiles::attributes(const Request& r) {
   fuse_attr_out out{};
   out.attr = mirror_attr(node, found.value());
   out.attr_valid = kSettledSeconds;
-  return told_attributes(r, node, *path, out);
+  return complete_attributes(r, node, *path, out);
 }
 
-Answer MirrorFiles::told_attributes(const Request&, NodeId, const std::string&,
-                                    const fuse_attr_out& out) {
+Answer MirrorFiles::complete_attributes(const Request&, NodeId, const std::string&,
+                                        const fuse_attr_out& out) {
   return Answer::of(out);
 }
 

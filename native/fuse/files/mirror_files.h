@@ -38,8 +38,8 @@ class MirrorFiles : public Files {
 
  protected:
   /// What GETATTR has: `out`, or what a contract has to say of the size and its age.
-  virtual Answer told_attributes(const Request& r, NodeId node, const std::string& path,
-                                 const fuse_attr_out& out);
+  virtual Answer complete_attributes(const Request& r, NodeId node, const std::string& path,
+                                     const fuse_attr_out& out);
   /// The same for LOOKUP. `may_vanish`: the name is shown only to some.
   virtual void complete_entry(NodeId node, const ContainerPtr& container, const std::string& path,
                               bool may_vanish, fuse_entry_out& out);
@@ -68,8 +68,8 @@ class TickMirrorFiles : public MirrorFiles {
   Answer read(const Request& r) override;
 
  protected:
-  Answer told_attributes(const Request& r, NodeId node, const std::string& path,
-                         const fuse_attr_out& out) override;
+  Answer complete_attributes(const Request& r, NodeId node, const std::string& path,
+                             const fuse_attr_out& out) override;
   void complete_entry(NodeId node, const ContainerPtr& container, const std::string& path,
                       bool may_vanish, fuse_entry_out& out) override;
 

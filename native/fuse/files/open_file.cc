@@ -30,7 +30,7 @@ OpenRecord* open_record(StateFile& state, RecordIndex record) {
 // workers that counted from 1.
 constexpr uint64_t kHandleBits = uint64_t{3} << 62;
 
-constexpr uint64_t kToldMaxAgeUs = 1000 * 1000;
+constexpr uint64_t kAnnouncedMaxAgeUs = 1000 * 1000;
 
 }  // namespace
 
@@ -87,8 +87,8 @@ std::shared_ptr<Snapshot> OpenFile::snapshot() const {
   return snapshot_;
 }
 
-uint64_t OpenFile::tell_size() {
-  told_ = true;
+uint64_t OpenFile::announce_size() {
+  announced_ = true;
   return snapshot()->text().size();
 }
 
@@ -196,7 +196,7 @@ bool OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
                               uint64_t max_age_us) {
   if (offset != 0) return false;
   if (file.begun_.exchange(true)) return true;
-  if (file.told_) max_age_us = std::max(max_age_us, kToldMaxAgeUs);
+  if (file.announced_) max_age_us = std::max(max_age_us, kAnnouncedMaxAgeUs);
   return file.snapshot()->taken_us() + max_age_us < now_us;
 }
 

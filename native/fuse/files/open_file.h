@@ -63,8 +63,8 @@ class OpenFile {
   const std::optional<Clock> clock;
 
   std::shared_ptr<Snapshot> snapshot() const;
-  /// The size of what it holds, for one who will read no more than that.
-  uint64_t tell_size();
+  /// The size of what it holds, for a caller that will read no more than that.
+  uint64_t announce_size();
 
  private:
   friend class OpenFiles;
@@ -73,8 +73,8 @@ class OpenFile {
   mutable std::mutex mutex_;
   std::shared_ptr<Snapshot> snapshot_;
   RecordIndex record_ = 0;
-  std::atomic<bool> begun_{false};  ///< somebody has read from offset 0
-  std::atomic<bool> told_{false};   ///< somebody knows the size of what it holds
+  std::atomic<bool> begun_{false};      ///< somebody has read from offset 0
+  std::atomic<bool> announced_{false};  ///< somebody knows the size of what it holds
 };
 
 /// All open files of a connection, kept so that another worker can take them over. The only offset

@@ -10,8 +10,8 @@ std::optional<Clock> SnapshotFiles::clock_of(const Request& r, const View& view,
                                              const ContainerPtr& container) {
   // The counters of proc/stat are the container's to everybody.
   constexpr uint32_t kCounters = kNeedHostStat | kNeedHostSchedstat;
-  const bool tells_age = (view.needs & kNeedClock) != 0 && (view.needs & kCounters) == 0;
-  if (!container || !tells_age) return std::nullopt;
+  const bool shows_age = (view.needs & kNeedClock) != 0 && (view.needs & kCounters) == 0;
+  if (!container || !shows_age) return std::nullopt;
   const Clock clock = serving_.registry.clock_of(*container, static_cast<pid_t>(r.header().pid));
   return container->is_first(clock) ? std::nullopt : std::optional<Clock>(clock);
 }
@@ -49,9 +49,9 @@ Answer SnapshotFiles::entry(const Request&, NodeId node, const ContainerPtr& own
   const View& view = *serving_.tree.file(node.index());
   uint64_t size = kUnknownSize;
   if (owner) {
-    auto& told = announced_size(*owner, view);
-    if (told == 0) told = kUnknownSize;
-    size = told;
+    auto& announced = announced_size(*owner, view);
+    if (announced == 0) announced = kUnknownSize;
+    size = announced;
   }
   return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
@@ -64,7 +64,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
   const auto file = serving_.open_files.find(last.handle, node);
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
-    const uint64_t size = file->tell_size();
+    const uint64_t size = file->announce_size();
     if (container) announced_size(*container, view) = size;
     return answer_attributes(node, view, size);
   }
@@ -102,9 +102,9 @@ Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFi
   ContainerFiles::of(*file->container)
       .set_last_open(options().connection, file->view->index, {handle, r.header().pid});
   if (node.container().none()) return answer;
-  auto& told = announced_size(*file->container, *file->view);
-  if (told.load() >= size) return answer;
-  told = size;
+  auto& announced = announced_size(*file->container, *file->view);
+  if (announced.load() >= size) return answer;
+  announced = size;
   return std::move(answer).after_notice(lane_of(*file->container), [this, node, size, last] {
     reply().notify_grow(node.raw(), size, last);
   });

@@ -39,16 +39,16 @@ void TickMirrorFiles::complete_entry(NodeId node, const ContainerPtr& container,
   if (may_vanish) set_time(options().tick_us * 1000, out.entry_valid, out.entry_valid_nsec);
 }
 
-Answer TickMirrorFiles::told_attributes(const Request& r, NodeId node, const std::string& path,
-                                        const fuse_attr_out& out) {
+Answer TickMirrorFiles::complete_attributes(const Request& r, NodeId node, const std::string& path,
+                                            const fuse_attr_out& out) {
   if (node.container().none() || !S_ISREG(out.attr.mode)) {
-    return MirrorFiles::told_attributes(r, node, path, out);
+    return MirrorFiles::complete_attributes(r, node, path, out);
   }
   return in_turn_of_owner(r, [this, node, path, out](const Request&, auto& owner) {
-    fuse_attr_out told = out;
-    fill_attributes(node, owner, path, false, told.attr);
-    set_time(options().tick_us * 1000, told.attr_valid, told.attr_valid_nsec);
-    return Answer::of(told);
+    fuse_attr_out completed = out;
+    fill_attributes(node, owner, path, false, completed.attr);
+    set_time(options().tick_us * 1000, completed.attr_valid, completed.attr_valid_nsec);
+    return Answer::of(completed);
   });
 }
 
