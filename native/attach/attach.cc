@@ -23,7 +23,7 @@ namespace vprocfs {
 namespace {
 
 /// What was said of a tree, which is the same for all containers.
-std::vector<TreeFile> said_files(const Options& options, bool has_polled) {
+std::vector<TreeFile> configured_files(const Options& options, bool has_polled) {
   std::vector<TreeFile> files;
   for (TreeFile file : options.files) {
     if (file.polled && has_polled) file.source.clear();
@@ -65,7 +65,7 @@ std::optional<ContainerTree> open_tree(const Options& options, const MountOwners
   }
   auto files = !tree.own               ? Result<std::vector<TreeFile>>(Error{errno, ""})
                : options.files.empty() ? list_tree(tree.own.get(), tree.polled.get())
-                                       : said_files(options, bool(tree.polled));
+                                       : configured_files(options, bool(tree.polled));
   if (files) {
     tree.id = report.id;
     tree.files = std::move(files.value());

@@ -90,7 +90,7 @@ int mask(const Fd& directory, const std::string& place, uint64_t on) {
 }
 
 int copy_below(const Fd& parent, const std::string& name, const std::vector<std::string>& places,
-               int own, std::vector<Carried>& copies) {
+               int own, std::vector<MountCopy>& copies) {
   const Fd whole = clone_mount_at(parent.get(), true);
   if (!whole) return errno;
   return aside(whole, own, [&] {
@@ -110,9 +110,9 @@ int copy_below(const Fd& parent, const std::string& name, const std::vector<std:
   });
 }
 
-int carry(const std::vector<Carried>& copies, Fd& cover, int own) {
+int place_copies(const std::vector<MountCopy>& copies, Fd& cover, int own) {
   return aside(cover, own, [&] {
-    for (const Carried& copy : copies) {
+    for (const MountCopy& copy : copies) {
       const Fd at = open_place_below(cover, copy.place, 0);
       if (!at && is_no_place(errno)) continue;
       if (!at || attach_mount(copy.mount, at, false) != 0) return errno;
@@ -124,7 +124,7 @@ int carry(const std::vector<Carried>& copies, Fd& cover, int own) {
   });
 }
 
-void settle(const Fd& directory, const std::vector<std::string>& places, uint64_t on) {
+void move_behind_cover(const Fd& directory, const std::vector<std::string>& places, uint64_t on) {
   for (const std::string& place : places) {
     const Fd moved = open_place_below(directory, place, 0);
     PathIdentity there;

@@ -27,8 +27,8 @@ std::vector<std::string> mounts_below(const MountTable& mounts, const std::strin
 /// directory itself is on. Nothing at that place is no failure. 0, or an errno value.
 int mask(const Fd& directory, const std::string& place, uint64_t on);
 
-/// A copy of what is mounted somewhere, on its way to the same place below another directory.
-struct Carried {
+/// A copy of what is mounted somewhere, for the same place below another directory.
+struct MountCopy {
   std::string place;
   Fd mount;  ///< detached
 };
@@ -38,17 +38,17 @@ struct Carried {
 /// mount namespace of `parent`; it enters a new one for a moment. `own`: its directory in a procfs.
 /// 0, or an errno value.
 int copy_below(const Fd& parent, const std::string& name, const std::vector<std::string>& places,
-               int own, std::vector<Carried>& copies);
+               int own, std::vector<MountCopy>& copies);
 
 /// Mounts the copies at their places below the detached mount `cover` before it is attached, so
 /// nobody ever sees the cover without them. Skips places that the cover does not have. Enters a new
 /// mount namespace for a moment, as above. 0, or an errno value.
-int carry(const std::vector<Carried>& copies, Fd& cover, int own);
+int place_copies(const std::vector<MountCopy>& copies, Fd& cover, int own);
 
 /// Moves the mounts at `places` below `directory` behind their cover in the kernel's list of
 /// mounts, as far as the kernel allows it. `umount -R` of a copy of the whole tree works through
 /// that list, and finds the cover's mounts at these paths. `on`: the mount that the directory is
 /// on.
-void settle(const Fd& directory, const std::vector<std::string>& places, uint64_t on);
+void move_behind_cover(const Fd& directory, const std::vector<std::string>& places, uint64_t on);
 
 }  // namespace vprocfs

@@ -56,7 +56,7 @@ bool is_clean_copy(const MountEntry& mount) {
   return ends_with(mount.path, place) || ends_with(mount.path, place + kInSysfs);
 }
 
-int keep_clean(const Fd& proc, const Fd& sysfs, bool of_proc, bool of_sysfs) {
+int place_clean_copies(const Fd& proc, const Fd& sysfs, bool of_proc, bool of_sysfs) {
   const Fd of_sys = of_sysfs ? copy_of(sysfs) : Fd();
   const Fd of_procfs = of_proc ? copy_of(proc) : Fd();
   if ((of_sysfs && !of_sys) || (of_proc && !of_procfs)) return errno;

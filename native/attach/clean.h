@@ -27,6 +27,6 @@ inline constexpr char kCleanPlace[] = "tty/ldisc";
 
 /// Mounts copies of the file systems of the two descriptors at that place of `proc`: of procfs if
 /// `of_proc`, of sysfs if `of_sysfs`. 0, or an errno value.
-int keep_clean(const Fd& proc, const Fd& sysfs, bool of_proc, bool of_sysfs);
+int place_clean_copies(const Fd& proc, const Fd& sysfs, bool of_proc, bool of_sysfs);
 
 }  // namespace vprocfs

@@ -28,7 +28,7 @@ std::string variable(const char* name) {
   return value == nullptr ? std::string() : value;
 }
 
-Error senseless(const std::string& what) { return Error{EINVAL, what}; }
+Error bad_input(const std::string& what) { return Error{EINVAL, what}; }
 
 Result<std::string> read_stdin() {
   std::string text;
@@ -36,10 +36,10 @@ Result<std::string> read_stdin() {
   for (;;) {
     const ssize_t n = ::read(STDIN_FILENO, piece, sizeof piece);
     if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return senseless("its stdin cannot be read");
+    if (n < 0) return bad_input("its stdin cannot be read");
     if (n == 0) return text;
     text.append(piece, static_cast<size_t>(n));
-    if (text.size() > kMaxState) return senseless("the state on its stdin is too long");
+    if (text.size() > kMaxState) return bad_input("the state on its stdin is too long");
   }
 }
 
@@ -59,7 +59,7 @@ Result<bool> read_lxc(Options& options) {
   }
   const auto pid = parse_u64(variable("LXC_PID"));
   if (!pid || *pid == 0 || *pid > INT_MAX) {
-    return senseless("LXC_PID is not set: this is for lxc.hook.start-host");
+    return bad_input("LXC_PID is not set: this is for lxc.hook.start-host");
   }
   options.pid = static_cast<pid_t>(*pid);
   const auto config = read_file(AT_FDCWD, variable("LXC_CONFIG_FILE"));
@@ -85,8 +85,8 @@ Result<bool> read_oci(Options& options) {
   if (is_excluded(options, "oci")) return false;
   const auto config = read_file(AT_FDCWD, state.value().bundle + "/config.json");
   // Unknown is as if there were some.
-  if (!config || !parse_oci_config(config.value(), options.masked, options.sealed)) {
-    options.sealed = {"/proc/?", "/sys/?"};
+  if (!config || !parse_oci_config(config.value(), options.masked, options.read_only_paths)) {
+    options.read_only_paths = {"/proc/?", "/sys/?"};
   }
   return true;
 }
@@ -107,8 +107,8 @@ Result<OciState> parse_oci_state(std::string_view text) {
     has_pid = true;
     if (valid) state.pid = static_cast<pid_t>(pid);
   });
-  if (!whole) return senseless("its stdin is not the JSON state of an OCI runtime");
-  if (!valid) return senseless("the state on its stdin has a bad pid");
+  if (!whole) return bad_input("its stdin is not the JSON state of an OCI runtime");
+  if (!valid) return bad_input("the state on its stdin has a bad pid");
   // A container that has ended has none.
   if (!has_pid) state.pid = 0;
   return state;
@@ -129,12 +129,12 @@ void leave_lxc_profile() {
 }
 
 bool parse_oci_config(std::string_view text, std::vector<std::string>& masked,
-                      std::vector<std::string>& sealed) {
+                      std::vector<std::string>& read_only_paths) {
   return read_json(text, [&](const JsonLeaf& leaf) {
     const bool masks = leaf.path == "/linux/maskedPaths" && leaf.quoted;
-    const bool seals = leaf.path == "/linux/readonlyPaths" && leaf.quoted;
+    const bool makes_read_only = leaf.path == "/linux/readonlyPaths" && leaf.quoted;
     if (masks) masked.push_back(leaf.value);
-    if (masks || seals) sealed.push_back(leaf.value);
+    if (masks || makes_read_only) read_only_paths.push_back(leaf.value);
   });
 }
 

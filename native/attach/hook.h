@@ -32,7 +32,7 @@ Result<OciState> parse_oci_state(std::string_view text);
 /// What a config.json says of paths that the runtime is to mask, or to make read-only; false when
 /// the text is no JSON.
 bool parse_oci_config(std::string_view text, std::vector<std::string>& masked,
-                      std::vector<std::string>& sealed);
+                      std::vector<std::string>& read_only_paths);
 
 /// True when the text of an LXC configuration has lxc.environment = VPROCFS=off.
 bool lxc_config_excludes(std::string_view text);

@@ -79,7 +79,7 @@ Fd open_below(int root_fd, const std::string& path, int flags, Walk walk) {
   open_how how{};
   how.flags = static_cast<uint64_t>(O_PATH | O_CLOEXEC | O_NOFOLLOW | flags);
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  if (walk == Walk::kMemory) how.resolve |= kResolveCached;
+  if (walk == Walk::kCached) how.resolve |= kResolveCached;
   if (walk == Walk::kInside) how.resolve |= RESOLVE_NO_XDEV;
   Fd fd(static_cast<int>(
       ::syscall(SYS_openat2, root_fd, path.empty() ? "." : path.c_str(), &how, sizeof how)));
@@ -87,7 +87,7 @@ Fd open_below(int root_fd, const std::string& path, int flags, Walk walk) {
   // RestrictSUIDSGID= does.
   const bool refused = !fd && (errno == ENOSYS || errno == EPERM);
   if (!refused) return fd;
-  if (walk != Walk::kMemory) return open_below_stepwise(root_fd, path, flags, walk);
+  if (walk != Walk::kCached) return open_below_stepwise(root_fd, path, flags, walk);
   errno = EAGAIN;
   return Fd();
 }

@@ -29,17 +29,17 @@ int attach_mount(const Fd& mount, const Fd& target, bool beneath);
 
 /// How a path is walked.
 enum class Walk {
-  kMemory,  ///< by what the kernel has in memory: asks no file system anything, and cannot block
+  kCached,  ///< by what the kernel has in memory: asks no file system anything, and cannot block
   kInside,  ///< asking the file system that it begins on, and entering no other
   kAny,     ///< asking whatever file systems are on the way, for as long as those take
 };
 
 /// O_PATH descriptor of `path` below `root_fd`. Follows no symlink (in any component) and no "..".
-/// EAGAIN: kMemory cannot resolve it. EXDEV: kInside meets a mount.
+/// EAGAIN: kCached cannot resolve it. EXDEV: kInside meets a mount.
 Fd open_below(int root_fd, const std::string& path, int flags, Walk walk);
 
 /// The same with one openat(2) for each component, for where openat2(2) is refused: as safe, since
-/// no step follows a symlink or leads upwards. Not for kMemory.
+/// no step follows a symlink or leads upwards. Not for kCached.
 Fd open_below_stepwise(int root_fd, const std::string& path, int flags, Walk walk);
 
 /// The same for a place in a file system that nobody in a container serves, and for whatever is

@@ -24,13 +24,13 @@ struct Options {
   std::string mountpoint = "/var/lib/vprocfs";
   std::string polled;  ///< mount point of files that are polled; empty: there is none
   std::string type{kDefaultType}, source{kDefaultSource};
-  std::string id;                        ///< under containers/; empty: the mount is asked
-  std::vector<std::string> skip;         ///< patterns of files to leave as they are: "proc/uptime"
-  std::vector<std::string> leave;        ///< places in the container to leave: "/proc/uptime"
-  std::vector<std::string> exclude;      ///< patterns of containers to leave: "web*", "lxc:db?"
-  std::vector<std::string> only;         ///< patterns of the only containers to touch; empty: all
-  std::vector<std::string> masked;       ///< paths that the runtime masks when the hooks have run
-  std::vector<std::string> sealed;       ///< these, and those that it makes read-only
+  std::string id;                    ///< under containers/; empty: the mount is asked
+  std::vector<std::string> skip;     ///< patterns of files to leave as they are: "proc/uptime"
+  std::vector<std::string> leave;    ///< places in the container to leave: "/proc/uptime"
+  std::vector<std::string> exclude;  ///< patterns of containers to leave: "web*", "lxc:db?"
+  std::vector<std::string> only;     ///< patterns of the only containers to touch; empty: all
+  std::vector<std::string> masked;   ///< paths that the runtime masks when the hooks have run
+  std::vector<std::string> read_only_paths;  ///< these, and those that it makes read-only
   std::vector<std::string> in_place_of;  ///< mount points of another vprocfs whose files to replace
   /// The container's tree as it is said to be; empty: it is listed. Of those that are polled some
   /// have a source, which is for where there is no such mount.

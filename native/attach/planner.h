@@ -80,11 +80,12 @@ class Planner {
   /// The kernel drops mounts from a name that the file system reports as gone, such as a CPU that
   /// is no longer shown. When the name comes back, the mounts that still exist below the cover are
   /// restored.
-  void plan_lost(const std::string& path, const Below& below, const Step& cover);
+  void plan_lost(const std::string& path, const CoveredMounts& covered, const Step& cover);
   /// Has a procfs and a sysfs that were fully visible stay so.
   void plan_clean(const std::string& root);
-  /// True when the file system there is fully visible but for what is ours.
-  bool is_spoiled(const std::string& root, const std::string& at, const std::string& type) const;
+  /// True when the file system there would be fully visible but for what is ours.
+  bool lost_visibility(const std::string& root, const std::string& at,
+                       const std::string& type) const;
   /// True when something of ours is, or will be, mounted below the path.
   bool covers_any(const std::string& path) const;
   bool has_clean(const std::string& root) const;

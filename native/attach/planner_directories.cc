@@ -73,31 +73,31 @@ bool Planner::plan_below(const std::string& path, const TreeFile& file, Top seen
                          Step& step) {
   if (seen == Top::kForeign || seen == Top::kOther) return true;
   if (seen == Top::kLxcfs && !options_.replace_lxcfs) return true;
-  Below below;
-  below.mount = mount;
+  CoveredMounts covered;
+  covered.mount = mount;
   const auto leave = [this](const MountEntry& m) {
     return owners_.is_ours(m) || owners_.counts_as_lxcfs(m);
   };
-  below.places = mounts_below(target_.mounts(), path, mount, leave);
-  if (below.places.size() > kMaxBelow) {
+  covered.places = mounts_below(target_.mounts(), path, mount, leave);
+  if (covered.places.size() > kMaxBelow) {
     note(path, FileState::kFailed, "too many mounts below it to preserve");
     return false;
   }
   const std::string start = "/" + file.path + "/";
   for (const auto& masked : options_.masked) {
-    if (starts_with(masked, start)) below.masks.push_back(masked.substr(start.size()));
+    if (starts_with(masked, start)) covered.masks.push_back(masked.substr(start.size()));
   }
-  if (seen == Top::kKernel) below.directory = duplicate(step.leaf);
+  if (seen == Top::kKernel) covered.directory = duplicate(step.leaf);
   if (seen == Top::kOurs) {
-    plan_lost(path, below, step);
-  } else if (!below.places.empty() || !below.masks.empty()) {
-    step.below = std::move(below);
+    plan_lost(path, covered, step);
+  } else if (!covered.places.empty() || !covered.masks.empty()) {
+    step.covered = std::move(covered);
   }
   return true;
 }
 
-void Planner::plan_lost(const std::string& path, const Below& below, const Step& cover) {
-  for (const auto& place : below.places) {
+void Planner::plan_lost(const std::string& path, const CoveredMounts& covered, const Step& cover) {
+  for (const auto& place : covered.places) {
     Step found;
     unsigned mode = 0;
     const std::string at = path + "/" + place;
@@ -115,23 +115,23 @@ void Planner::plan_clean(const std::string& root) {
   if (options_.action != Action::kAttach || has_clean(root)) return;
   // What the runtime is still to mask would be seen in the copy.
   if (options_.hook == Hook::kNone && !target_.runs_own_program()) return;
-  Clean clean;
+  CleanRoot clean;
   clean.root = root;
-  clean.proc = is_spoiled(root, "/proc", "proc");
-  clean.sysfs = is_spoiled(root, "/sys", "sysfs");
+  clean.proc = lost_visibility(root, "/proc", "proc");
+  clean.sysfs = lost_visibility(root, "/sys", "sysfs");
   if (clean.proc || clean.sysfs) plan_.clean.push_back(std::move(clean));
 }
 
-bool Planner::is_spoiled(const std::string& root, const std::string& at,
-                         const std::string& type) const {
+bool Planner::lost_visibility(const std::string& root, const std::string& at,
+                              const std::string& type) const {
   const MountTable& mounts = target_.mounts();
   const std::string path = root + at;
   const MountEntry* own = mounts.at(path);
   const auto ours = [this](const MountEntry& m) { return owners_.is_ours(m); };
-  const bool is_sealed =
-      std::any_of(options_.sealed.begin(), options_.sealed.end(),
-                  [&](const std::string& sealed) { return starts_with(sealed, at + "/"); });
-  return own != nullptr && own->type == type && !is_sealed && covers_any(path) &&
+  const bool is_read_only =
+      std::any_of(options_.read_only_paths.begin(), options_.read_only_paths.end(),
+                  [&](const std::string& place) { return starts_with(place, at + "/"); });
+  return own != nullptr && own->type == type && !is_read_only && covers_any(path) &&
          is_visible(mounts, *own, ours);
 }
 

@@ -18,15 +18,14 @@ namespace {
 
 int errno_of(int status) { return status == 0 ? 0 : errno; }
 
-/// Has what is mounted below a directory stand below the cover that is to
-/// come, too.
+/// Has the mounts below a directory stand below its future cover, too.
 int keep_below(const Target& target, Step& step) {
-  const Below& below = *step.below;
-  if (below.places.empty()) return 0;
-  std::vector<Carried> copies;
+  const CoveredMounts& covered = *step.covered;
+  if (covered.places.empty()) return 0;
+  std::vector<MountCopy> copies;
   const int own = target.own_directory();
-  const int code = copy_below(step.parent->fd, step.name, below.places, own, copies);
-  return code == 0 ? carry(copies, step.mount, own) : code;
+  const int code = copy_below(step.parent->fd, step.name, covered.places, own, copies);
+  return code == 0 ? place_copies(copies, step.mount, own) : code;
 }
 
 int mount_step(const Target& target, Step& step) {
@@ -36,19 +35,19 @@ int mount_step(const Target& target, Step& step) {
     step.leaf = Target::open_leaf(*step.parent, step.name);
     if (!step.leaf) return errno;
   }
-  const int kept = step.below ? keep_below(target, step) : 0;
+  const int kept = step.covered ? keep_below(target, step) : 0;
   if (kept != 0) return kept;
   const int code = step.beneath && attach_mount(step.mount, step.leaf, true) == 0
                        ? unmount_top(target, step)
                        : errno_of(attach_mount(step.mount, step.leaf, false));
-  if (code != 0 || !step.below || !step.below->directory) return code;
-  const Below& below = *step.below;
-  settle(below.directory, below.places, below.mount);
+  if (code != 0 || !step.covered || !step.covered->directory) return code;
+  const CoveredMounts& covered = *step.covered;
+  move_behind_cover(covered.directory, covered.places, covered.mount);
   // The runtime masks what it finds, and that is the cover by now: the
   // kernel's own is as before when the cover is gone, and so are CPUs that
   // are shown some other day.
-  for (const auto& place : below.masks) {
-    const int masked = mask(below.directory, place, below.mount);
+  for (const auto& place : covered.masks) {
+    const int masked = mask(covered.directory, place, covered.mount);
     if (masked != 0) return masked;
   }
   return 0;
@@ -113,7 +112,7 @@ void perform(Plan& plan, Target& target, Report& report) {
     if (!entered) break;
     const Fd proc = target.open_path(clean.root + "/proc", O_DIRECTORY);
     const Fd sysfs = target.open_path(clean.root + "/sys", O_DIRECTORY);
-    const int code = keep_clean(proc, sysfs, clean.proc, clean.sysfs);
+    const int code = place_clean_copies(proc, sysfs, clean.proc, clean.sysfs);
     if (code == 0) continue;
     report.files.push_back({clean.root + "/proc/" + kCleanPlace, FileState::kFailed,
                             "user namespaces will not be able to mount proc: " + explain(code)});
@@ -129,7 +128,7 @@ void perform(Plan& plan, Target& target, Report& report) {
     }
   }
   for (auto& lost : plan.lost) {
-    std::vector<Carried> copies;
+    std::vector<MountCopy> copies;
     int code = entered ? copy_below(lost.parent->fd, lost.name, {lost.place},
                                     target.own_directory(), copies)
                        : entered.error().code;

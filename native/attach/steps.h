@@ -12,8 +12,8 @@
 
 namespace vprocfs {
 
-/// What of a directory that is covered as a whole is to be seen as before.
-struct Below {
+/// The mounts below a directory that is covered as a whole: they stay visible.
+struct CoveredMounts {
   uint64_t mount = 0;               ///< that the directory is on
   Fd directory;                     ///< when nothing covers it yet
   std::vector<std::string> places;  ///< with mounts below it, relative
@@ -31,20 +31,19 @@ struct Step {
   bool beneath = false;  ///< attach: take the place of `top`
   bool absent = false;   ///< nothing is there yet
   Fd mount;
-  std::optional<Below> below;
+  std::optional<CoveredMounts> covered;
 };
 
-/// A mount below a cover of ours that has got lost there.
-struct Lost {
+/// A mount that is no longer there below a cover of ours.
+struct LostMount {
   size_t report = 0;
   Directory parent;         ///< of the covered directory
   Fd at;                    ///< the place below the cover
   std::string name, place;  ///< of the directory; relative to it
 };
 
-/// A root whose procfs or sysfs were fully visible, of which one each stays so
-/// (see clean.h).
-struct Clean {
+/// A root whose procfs or sysfs were fully visible, of which one each stays so (see clean.h).
+struct CleanRoot {
   std::string root;
   bool proc = false, sysfs = false;
 };
@@ -52,8 +51,8 @@ struct Clean {
 /// What has been planned for one container.
 struct Plan {
   std::vector<Step> steps;
-  std::vector<Lost> lost;
-  std::vector<Clean> clean;
+  std::vector<LostMount> lost;
+  std::vector<CleanRoot> clean;
   bool empty() const { return steps.empty() && lost.empty() && clean.empty(); }
 };
 

@@ -35,7 +35,7 @@ std::string link_of(int dir_fd, const char* path) {
 }
 
 /// What LXC, LXD and systemd-nspawn keep uncovered so that containers within may mount proc.
-bool is_kept_apart(std::string_view path) {
+bool is_runtime_private(std::string_view path) {
   return ends_with(path, "/.lxc/proc") || ends_with(path, "/run/host/proc");
 }
 
@@ -123,13 +123,13 @@ bool Target::runs_own_program() const {
   return filter_.id != 0 && mounts_.by_id(filter_.id) != nullptr;
 }
 
-Fd Target::open_in_memory(const std::string& path, int flags, int attempts) const {
+Fd Target::open_cached(const std::string& path, int flags, int attempts) const {
   Fd fd;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     // The second time as the owner, for whom the kernel need not read an access control list.
     const bool as_owner = attempt > 0 && owner_ != 0;
     if (as_owner) ::setfsuid(owner_);
-    fd = open_below(root_.get(), path, flags, Walk::kMemory);
+    fd = open_below(root_.get(), path, flags, Walk::kCached);
     const int code = errno;
     if (as_owner) ::setfsuid(0);
     errno = code;
@@ -162,7 +162,7 @@ std::vector<const MountEntry*> Target::mounts_on(const std::string& path) const 
 /// Empty: not to be had, or hidden by another mount.
 Fd Target::open_mounted(const MountEntry& mount) const {
   const size_t slash = mount.path.rfind('/');
-  Fd at = open_in_memory(mount.path.substr(1), 0, slash > 0 ? kFewAttempts : kAttempts);
+  Fd at = open_cached(mount.path.substr(1), 0, slash > 0 ? kFewAttempts : kAttempts);
   if (!at && errno == EAGAIN && slash > 0) {
     // A procfs or sysfs wants to be asked about every name in it.
     const auto parent = open_directory(mount.path.substr(0, slash));
@@ -180,14 +180,14 @@ Fd Target::open_path(const std::string& path, int flags) const {
   // try again is for where nobody may be asked.
   const bool below_mount = on.size() == 1 && on.front()->path != path && may_ask(*on.front());
   const bool asks = on.size() > 1 || below_mount || (on.empty() && may_ask_);
-  Fd fd = open_in_memory(below, flags, asks ? 1 : kAttempts);
+  Fd fd = open_cached(below, flags, asks ? 1 : kAttempts);
   if (fd || errno != EAGAIN) return fd;
   for (const MountEntry* mount : on) {
     Fd at = open_mounted(*mount);
     // Another one may hide it, which is one of the next.
     if (!at) continue;
     if (mount->path == path) return at;
-    const Walk walk = may_ask(*mount) ? Walk::kInside : Walk::kMemory;
+    const Walk walk = may_ask(*mount) ? Walk::kInside : Walk::kCached;
     return open_below(at.get(), path.substr(mount->path.size() + 1), flags, walk);
   }
   if (may_ask_) return open_below(root_.get(), below, flags, Walk::kAny);
@@ -203,7 +203,7 @@ Directory Target::open_directory(const std::string& path) const {
   const MountEntry* on = mounts_.by_id(directory.on.mount);
   directory.of_kernel = on != nullptr && is_kernel_tree(on->type);
   // Elsewhere only a place where something is mounted can be had.
-  directory.walk = on != nullptr && may_ask(*on) ? Walk::kAny : Walk::kMemory;
+  directory.walk = on != nullptr && may_ask(*on) ? Walk::kAny : Walk::kCached;
   return std::make_shared<const OpenDirectory>(std::move(directory));
 }
 
@@ -213,7 +213,7 @@ Fd Target::open_leaf(const OpenDirectory& parent, const std::string& name) {
 
 bool Target::is_own_proc(const MountEntry& entry) const {
   if (entry.type != "proc" || entry.root != "/" || !ends_with(entry.path, "/proc")) return false;
-  if (is_kept_apart(entry.path)) return false;
+  if (is_runtime_private(entry.path)) return false;
   const Fd fd = open_path(entry.path, O_DIRECTORY);
   PathIdentity found;
   struct statfs fs {};

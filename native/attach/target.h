@@ -18,7 +18,7 @@ namespace vprocfs {
 struct OpenDirectory {
   Fd fd;
   PathIdentity on;
-  Walk walk = Walk::kMemory;  ///< how what is in it may be opened
+  Walk walk = Walk::kCached;  ///< how what is in it may be opened
   bool of_kernel = false;     ///< on a procfs or sysfs: the kernel alone answers there
 };
 using Directory = std::shared_ptr<const OpenDirectory>;
@@ -77,7 +77,7 @@ class Target {
 
  private:
   Target() = default;
-  Fd open_in_memory(const std::string& path, int flags, int attempts) const;
+  Fd open_cached(const std::string& path, int flags, int attempts) const;
   bool may_ask(const MountEntry& mount) const;
   /// What is mounted at a path or above it: the deepest first, and of those at one path the
   /// topmost.
