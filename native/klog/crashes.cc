@@ -15,9 +15,9 @@ constexpr uint64_t kRetainUs = 5'000'000;
 /// Who had the number at that time and was killed.
 std::optional<KnownProcess> holder_at(uint64_t at_us, const PidHolders& holders) {
   const auto& [living, ended] = holders;
-  const bool one = may_be_one(holders);
+  const bool one = may_be_same(holders);
   if (ended && ended->is_killed && ended->start_us <= at_us && at_us <= ended->end_us) {
-    return one && living->is_killed ? as_one(holders) : *ended;
+    return one && living->is_killed ? merged(holders) : *ended;
   }
   // What has ended tells when it began to the nanosecond.
   const bool later = one && ended->start_us > at_us;
@@ -41,13 +41,13 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   }
 }
 
-bool Crashes::knows(pid_t pid, uint64_t now_us) const {
+bool Crashes::has_report(pid_t pid, uint64_t now_us) const {
   const auto [begin, end] = crashes_.equal_range(pid);
   return std::any_of(
       begin, end, [now_us](const auto& entry) { return now_us - entry.second.at_us < kRetainUs; });
 }
 
-bool Crashes::is_unsure(pid_t pid, const PidHolders& holders, uint64_t now_us) const {
+bool Crashes::is_uncertain(pid_t pid, const PidHolders& holders, uint64_t now_us) const {
   const auto [begin, end] = crashes_.equal_range(pid);
   for (auto it = begin; it != end; ++it) {
     const Crash& crash = it->second;
@@ -61,8 +61,8 @@ bool Crashes::is_unsure(pid_t pid, const PidHolders& holders, uint64_t now_us) c
   return false;
 }
 
-std::optional<KnownProcess> Crashes::who(pid_t pid, const LogMoment& moment,
-                                         const PidHolders& holders, uint64_t now_us) const {
+std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
+                                          const PidHolders& holders, uint64_t now_us) const {
   const uint64_t latest_us = moment.at_us - std::min(moment.at_us, moment.slack_us);
   const auto& [living, ended] = holders;
   std::optional<KnownProcess> found;
@@ -88,8 +88,8 @@ std::optional<KnownProcess> Crashes::who(pid_t pid, const LogMoment& moment,
   const bool lives = living && living->is_killed && living->start_us + kYoungUs <= latest_us;
   const bool lived = ended && ended->is_killed && ended->start_us + kYoungUs <= latest_us &&
                      ended->end_us + kRetainUs > moment.at_us;
-  if (lives && lived && !may_be_one(holders)) return std::nullopt;
-  if (lives && lived) return as_one(holders);
+  if (lives && lived && !may_be_same(holders)) return std::nullopt;
+  if (lives && lived) return merged(holders);
   if (lived) return ended;
   return lives ? living : std::nullopt;
 }

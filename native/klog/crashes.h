@@ -18,20 +18,20 @@ namespace vprocfs {
 /// times of processes use. Either may be read first. Not thread-safe.
 class Crashes {
  public:
-  /// The kernel said that whoever had that number crashed at `at_us`, CLOCK_BOOTTIME; since then
-  /// these were found with it.
+  /// The kernel reported that the process with that number crashed at `at_us`, CLOCK_BOOTTIME;
+  /// `holders`: who was found with it since then.
   void add(pid_t pid, uint64_t at_us, const PidHolders& holders);
 
-  /// Whether a crash of that number was told of within the last seconds.
-  bool knows(pid_t pid, uint64_t now_us) const;
+  /// Whether a crash of that number was reported within the last seconds.
+  bool has_report(pid_t pid, uint64_t now_us) const;
 
   /// Whether the report may be about a process that began within the same tick. This becomes
   /// certain when that process has ended.
-  bool is_unsure(pid_t pid, const PidHolders& holders, uint64_t now_us) const;
+  bool is_uncertain(pid_t pid, const PidHolders& holders, uint64_t now_us) const;
 
-  /// Who it was that a record of that moment says has crashed; nothing: that is not proven.
-  std::optional<KnownProcess> who(pid_t pid, const LogMoment& moment, const PidHolders& holders,
-                                  uint64_t now_us) const;
+  /// The process that crashed by a record of that moment; nothing: that is not proven.
+  std::optional<KnownProcess> find(pid_t pid, const LogMoment& moment, const PidHolders& holders,
+                                   uint64_t now_us) const;
 
  private:
   struct Crash {

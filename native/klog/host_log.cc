@@ -63,7 +63,7 @@ bool HostLog::read_batch(size_t count) {
     // Cut off, or of a kernel to come.
     if (!record) continue;
     next_sequence_ = record->sequence + 1;
-    clock_.saw(record->time_us, monotonic_us(), log_clock_behind_us());
+    clock_.observe(record->time_us, monotonic_us(), log_clock_behind_us());
     batch_.push_back(std::move(*record));
   }
   return true;
@@ -77,11 +77,11 @@ void HostLog::sort_batch(uint64_t now_us) {
   for (LogRecord& record : batch_) {
     if (printers_) {
       const auto faulted = is_code(record.text) ? sorter_.without_code() : std::vector<pid_t>();
-      record.printer = printers_->take(record, clock_.by(record.time_us, now), faulted);
+      record.printer = printers_->take(record, clock_.logged_by(record.time_us, now), faulted);
     }
     sorter_.take(record, now_us);
   }
-  if (printers_) printers_->forget(clock_.by(batch_.back().time_us, now));
+  if (printers_) printers_->forget(clock_.logged_by(batch_.back().time_us, now));
   batch_.clear();
 }
 

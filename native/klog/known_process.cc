@@ -4,13 +4,13 @@
 
 namespace vprocfs {
 
-bool may_be_one(const PidHolders& holders) {
+bool may_be_same(const PidHolders& holders) {
   const auto& [living, ended] = holders;
   return living && ended && ended->start_us >= living->start_us &&
          ended->start_us - living->start_us < kClockTickUs;
 }
 
-KnownProcess as_one(const PidHolders& holders) {
+KnownProcess merged(const PidHolders& holders) {
   KnownProcess out = *holders.ended;
   // Of deep namespaces the kernel's list of those that have ended has the outermost ones.
   if (holders.living->numbers.size() > out.numbers.size()) {

@@ -39,9 +39,9 @@ struct PidHolders {
   std::optional<KnownProcess> ended;   ///< the last one of those that had it and have ended
 };
 
-/// Whether both may be one process, which has ended and is still there.
-bool may_be_one(const PidHolders& holders);
-/// What is known of that one by both.
-KnownProcess as_one(const PidHolders& holders);
+/// Whether both may be the same process, which has ended and is still there.
+bool may_be_same(const PidHolders& holders);
+/// What both tell of that process.
+KnownProcess merged(const PidHolders& holders);
 
 }  // namespace vprocfs

@@ -22,7 +22,7 @@ int64_t LogClock::bound_us(uint64_t monotonic_us) const {
   return ahead_us_ + static_cast<int64_t>(passed / kPart);
 }
 
-void LogClock::saw(uint64_t record_us, uint64_t monotonic_us, uint64_t behind_us) {
+void LogClock::observe(uint64_t record_us, uint64_t monotonic_us, uint64_t behind_us) {
   const int64_t ahead = static_cast<int64_t>(monotonic_us) - static_cast<int64_t>(record_us);
   const bool suspended = known_ && behind_us > behind_us_ + kSuspendedUs;
   if (known_ && !suspended && ahead >= bound_us(monotonic_us)) return;
@@ -32,7 +32,7 @@ void LogClock::saw(uint64_t record_us, uint64_t monotonic_us, uint64_t behind_us
   behind_us_ = behind_us;
 }
 
-uint64_t LogClock::by(uint64_t record_us, uint64_t monotonic_us) const {
+uint64_t LogClock::logged_by(uint64_t record_us, uint64_t monotonic_us) const {
   if (!known_) return monotonic_us;
   const int64_t by = static_cast<int64_t>(record_us) + bound_us(monotonic_us) + kMarginUs;
   return std::min(monotonic_us, static_cast<uint64_t>(std::max<int64_t>(by, 0)));

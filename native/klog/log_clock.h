@@ -11,10 +11,10 @@ class LogClock {
  public:
   /// A record with that time was read by `monotonic_us`; `behind_us` is what CLOCK_BOOTTIME is
   /// ahead of CLOCK_MONOTONIC.
-  void saw(uint64_t record_us, uint64_t monotonic_us, uint64_t behind_us);
+  void observe(uint64_t record_us, uint64_t monotonic_us, uint64_t behind_us);
 
   /// A moment by which a record with that time had been logged, as CLOCK_MONOTONIC has it.
-  uint64_t by(uint64_t record_us, uint64_t monotonic_us) const;
+  uint64_t logged_by(uint64_t record_us, uint64_t monotonic_us) const;
 
  private:
   int64_t bound_us(uint64_t monotonic_us) const;

@@ -155,12 +155,12 @@ PidHolders LogReader::wait_for_crash(pid_t pid) {
   for (;;) {
     take_crashes();
     // Who has the number now matters only where the kernel has told of nobody.
-    const bool is_known = crashes_.knows(pid, boottime_us());
+    const bool is_known = crashes_.has_report(pid, boottime_us());
     found = is_known ? PidHolders{std::nullopt, owners_.ended(pid)} : owners_.holders(pid);
-    if (is_known && crashes_.is_unsure(pid, found, boottime_us())) found = owners_.holders(pid);
+    if (is_known && crashes_.is_uncertain(pid, found, boottime_us())) found = owners_.holders(pid);
     const uint64_t now = monotonic_us();
     const bool may_crash = !is_known && found.living && !found.living->is_killed;
-    const bool may_end = owners_.remembers() && crashes_.is_unsure(pid, found, boottime_us());
+    const bool may_end = owners_.remembers() && crashes_.is_uncertain(pid, found, boottime_us());
     if ((!may_crash && !may_end) || now >= until) break;
     pollfd events{events_.fd(), POLLIN, 0};
     ::poll(&events, has_events_ ? 1 : 0, 1);
@@ -181,17 +181,17 @@ std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_
   }
   if (group.kind == LogKind::kFault) {
     const PidHolders holders = wait_for_crash(group.pid);
-    return crashes_.who(group.pid, moment, holders, boottime_us());
+    return crashes_.find(group.pid, moment, holders, boottime_us());
   }
   // Old kernels end it otherwise, or only one of its threads.
-  if (group.kind == LogKind::kSeccomp && crashes_.knows(group.pid, now_us)) {
-    return crashes_.who(group.pid, moment, owners_.holders(group.pid), now_us);
+  if (group.kind == LogKind::kSeccomp && crashes_.has_report(group.pid, now_us)) {
+    return crashes_.find(group.pid, moment, owners_.holders(group.pid), now_us);
   }
   return owners_.process(group.pid, moment);
 }
 
 LogMoment LogReader::moment_of(uint64_t time_us) const {
-  if (live_) return {log_.clock().by(time_us, monotonic_us()) + log_clock_behind_us(), 0};
+  if (live_) return {log_.clock().logged_by(time_us, monotonic_us()) + log_clock_behind_us(), 0};
   // The log's clock is not corrected as others are: some 100 µs in a second.
   constexpr uint64_t kDrift = 5000;
   return {time_us + log_clock_behind_us(), kSlackUs + boottime_us() / kDrift};

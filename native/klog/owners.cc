@@ -236,7 +236,7 @@ std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& momen
                          former->end_us + within_us > moment.at_us;
   const bool may_be_now = live && young == Young::kMaybe && begun_us <= moment.at_us;
   if (!was_there) return may_be_now ? now : std::nullopt;
-  if (may_be_one(found)) return as_one(found);
+  if (may_be_same(found)) return merged(found);
   // Of two that had it just then either may be meant.
   const bool is_one_of_two = begun_us <= moment.at_us + moment.slack_us;
   return is_one_of_two && young == Young::kNever ? std::nullopt : former;
@@ -253,7 +253,7 @@ std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64
   const uint64_t there = was_it ? 0 : pid_namespace_of(procfs_fd_, pid);
   if (there != 0 && there == own_namespace_) return std::nullopt;
   found.living = living(pid);
-  if (was_it) return may_be_one(found) ? as_one(found) : found.ended;
+  if (was_it) return may_be_same(found) ? merged(found) : found.ended;
   if (!found.living || found.living->start_us > at_us) return std::nullopt;
   const bool is_older = found.living->start_us + kClockTickUs <= at_us;
   return is_older || is_in_cgroup(*found.living, cgroup) ? found.living : std::nullopt;

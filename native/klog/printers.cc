@@ -72,7 +72,7 @@ void PrintedTexts::add(const TraceHit& hit) {
   it->second.hits.push_back(Hit{printer, false});
   order_.push_back(&it->first);
   if (order_.size() <= kMaxHits) return;
-  lose(hit.at_us);
+  note_loss(hit.at_us);
   drop_oldest();
 }
 
@@ -89,13 +89,13 @@ std::optional<Printer> PrintedTexts::take_text(const std::string& text, uint64_t
   if (found == hits_.end() || logged_us <= found->second.lost_us + kLostUs) return std::nullopt;
   for (Hit& hit : found->second.hits) {
     const uint64_t at_us = hit.printer.at_us;
-    if (hit.is_taken || at_us > logged_us || at_us + kNearUs < logged_us) continue;
+    if (hit.is_used || at_us > logged_us || at_us + kNearUs < logged_us) continue;
     // Of two either may be meant.
     if (first != nullptr && first->printer.task != hit.printer.task) return std::nullopt;
     if (first == nullptr || at_us < first->printer.at_us) first = &hit;
   }
   if (first == nullptr) return std::nullopt;
-  first->is_taken = true;
+  first->is_used = true;
   return first->printer;
 }
 
@@ -123,7 +123,7 @@ std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logg
 void PrintedTexts::forget(uint64_t logged_us) {
   while (!order_.empty()) {
     const Hit& oldest = hits_.find(*order_.front())->second.hits.front();
-    if (!oldest.is_taken && oldest.printer.at_us + 2 * kNearUs >= logged_us) return;
+    if (!oldest.is_used && oldest.printer.at_us + 2 * kNearUs >= logged_us) return;
     drop_oldest();
   }
 }
@@ -137,13 +137,13 @@ Result<std::unique_ptr<Printers>> Printers::open() {
   if (!PrintedTexts::knows_format(format)) return Error{ENOTSUP, "tracepoint printk:console"};
   out->rings_ = std::move(rings.value());
   // What was printed before is known to nobody.
-  out->texts_.lose(monotonic_us());
+  out->texts_.note_loss(monotonic_us());
   return out;
 }
 
 void Printers::update() {
   const bool whole = rings_->drain([this](const TraceHit& hit) { texts_.add(hit); });
-  if (!whole) texts_.lose(monotonic_us());
+  if (!whole) texts_.note_loss(monotonic_us());
 }
 
 }  // namespace vprocfs

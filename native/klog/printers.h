@@ -37,19 +37,19 @@ class PrintedTexts {
 
   /// Forgets what nothing logged from then on can have been printed by.
   void forget(uint64_t logged_us);
-  /// Something was printed that is not known of: nothing is proven of what was logged by then.
-  void lose(uint64_t now_us) { lost_us_ = now_us; }
+  /// Something was printed that was not recorded: nothing is proven of what was logged by then.
+  void note_loss(uint64_t now_us) { lost_us_ = now_us; }
 
  private:
   struct Hit {
     Printer printer;
-    bool is_taken = false;
+    bool is_used = false;
   };
-  struct Alike {
+  struct SameText {
     std::deque<Hit> hits;  ///< the oldest first
     uint64_t lost_us = 0;  ///< there were too many until then
   };
-  using Hits = std::unordered_map<std::string, Alike>;
+  using Hits = std::unordered_map<std::string, SameText>;
   void drop_oldest();
   std::optional<Printer> take_text(const std::string& text, uint64_t logged_us);
 

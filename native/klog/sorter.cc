@@ -188,15 +188,15 @@ void LogSorter::take_fault(LogShape& shape, const LogRecord& record, uint64_t no
   fault->group.printer = record.printer;
   fault->caller = printer_of(record);
   if (!has_code) return;
-  ++codes_owed_;
-  owed_since_us_ = now_us;
+  ++pending_codes_;
+  codes_pending_since_us_ = now_us;
   // Two at once: nobody knows whose code comes next, but for where it is known who prints it.
-  fault->alone = codes_owed_ == 1;
+  fault->alone = pending_codes_ == 1;
   fault->open = fault->alone || fault->caller != 0;
 }
 
 void LogSorter::take_code(LogShape& shape, pid_t caller) {
-  if (codes_owed_ > 0) --codes_owed_;
+  if (pending_codes_ > 0) --pending_codes_;
   const uint64_t sequence = shape.line.sequence;
   for (auto it = groups_.begin(); it != groups_.end(); ++it) {
     if (!it->open || it == block_) continue;
@@ -229,7 +229,7 @@ void LogSorter::idle(uint64_t now_us) {
   for (auto it = groups_.begin(); it != groups_.end(); ++it) {
     if (it != block_ && now_us - it->touched_us >= kCodeWaitUs) it->open = false;
   }
-  if (codes_owed_ > 0 && now_us - owed_since_us_ >= kGroupKillUs) codes_owed_ = 0;
+  if (pending_codes_ > 0 && now_us - codes_pending_since_us_ >= kGroupKillUs) pending_codes_ = 0;
 }
 
 uint64_t LogSorter::due_us() const {

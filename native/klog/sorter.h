@@ -88,8 +88,8 @@ class LogSorter {
   Groups groups_;
   Dumps dumps_;
   Groups::iterator block_ = groups_.end();  ///< of the kill that is being told of
-  size_t codes_owed_ = 0;                   ///< faults whose "Code:" has not come
-  uint64_t owed_since_us_ = 0;
+  size_t pending_codes_ = 0;                ///< faults whose "Code:" has not come
+  uint64_t codes_pending_since_us_ = 0;
   std::string group_path_;  ///< the cgroup all of whose tasks are being killed
   uint64_t group_since_us_ = 0;
   std::deque<Victim> victims_;

@@ -128,13 +128,13 @@ Napi::Value log_clock(const Napi::CallbackInfo& info) {
   LogClock clock;
   reader.each(info[0], "reads", [&](Napi::Value one) {
     const Napi::Object read = reader.object(one, "read");
-    clock.saw(reader.u64(read, "record"), reader.u64(read, "monotonic"),
-              reader.u64(read, "behind"));
+    clock.observe(reader.u64(read, "record"), reader.u64(read, "monotonic"),
+                  reader.u64(read, "behind"));
   });
   const uint64_t record = reader.u64(info[1], "record");
   const uint64_t monotonic = reader.u64(info[2], "monotonic");
   if (reader.failed()) return info.Env().Undefined();
-  return ValueMaker(info.Env()).u64(clock.by(record, monotonic));
+  return ValueMaker(info.Env()).u64(clock.logged_by(record, monotonic));
 }
 
 Napi::Value who_crashed(const Napi::CallbackInfo& info) {
@@ -165,7 +165,7 @@ Napi::Value who_crashed(const Napi::CallbackInfo& info) {
   const LogMoment moment{reader.u64(at, "at"), reader.u64(at, "slack")};
   const PidHolders now = holders(reader.object(info[2], "holders"));
   if (reader.failed()) return info.Env().Undefined();
-  const auto found = crashes.who(kPid, moment, now, moment.at_us);
+  const auto found = crashes.find(kPid, moment, now, moment.at_us);
   return found ? ValueMaker(info.Env()).u64(found->start_us) : info.Env().Null();
 }
 
@@ -178,7 +178,7 @@ Napi::Value who_printed(const Napi::CallbackInfo& info) {
     TraceHit hit;
     if (parse_trace_hit({bytes.Data(), bytes.Length()}, hit)) printed.add(hit);
   });
-  printed.lose(reader.u64(info[2], "lost"));
+  printed.note_loss(reader.u64(info[2], "lost"));
   const ValueMaker maker(info.Env());
   Napi::Array out = Napi::Array::New(info.Env());
   reader.each(info[1], "records", [&](Napi::Value one) {
