@@ -14,8 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "addon/apart.h"
 #include "addon/arguments.h"
+#include "addon/run_on_thread.h"
 #include "addon/to_js.h"
 #include "base/clock.h"
 #include "base/fd.h"
@@ -161,7 +161,7 @@ Napi::Value run_program(const Napi::CallbackInfo& info) {
   // Here, since JavaScript may change it.
   for (char** at = environ; *at != nullptr; ++at) program->environment.emplace_back(*at);
   program->timeout_ms = static_cast<uint64_t>(std::max(0.0, info[1].ToNumber().DoubleValue()));
-  const auto ended = apart(
+  const auto ended = run_on_thread(
       env, "vprocfs-run", [program]() { return run(*program); },
       [](Napi::Env e, const Outcome& outcome) { return to_js(e, outcome); });
   const auto end =

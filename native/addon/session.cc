@@ -7,9 +7,9 @@
 #include <cstring>
 #include <utility>
 
-#include "addon/apart.h"
 #include "addon/arguments.h"
 #include "addon/js_error.h"
+#include "addon/run_on_thread.h"
 #include "addon/session_figures.h"
 #include "addon/session_options.h"
 #include "addon/to_js.h"
@@ -167,7 +167,7 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
     engine.reset();
     return lazy;
   };
-  return apart(env, "vprocfs-stop", stop, told, Refused::kRunHere);
+  return run_on_thread(env, "vprocfs-stop", stop, told, OnNoThread::kRunInline);
 }
 
 /// (id, from, limit) -> a promise of {records, first, next}
@@ -188,7 +188,7 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
     engine.reset();
     return page;
   };
-  return apart(env, "vprocfs-log", read, page_of);
+  return run_on_thread(env, "vprocfs-log", read, page_of);
 }
 
 }  // namespace vprocfs

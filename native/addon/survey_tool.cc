@@ -7,9 +7,9 @@
 #include <mutex>
 #include <utility>
 
-#include "addon/apart.h"
 #include "addon/arguments.h"
 #include "addon/js_error.h"
+#include "addon/run_on_thread.h"
 #include "addon/session.h"
 #include "addon/to_js.h"
 #include "container/host.h"
@@ -110,8 +110,9 @@ Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
     state.reset();
     return found;
   };
-  return apart(env, "vprocfs-survey", survey,
-               [](Napi::Env e, const std::shared_ptr<Survey>& found) { return to_js(e, *found); });
+  return run_on_thread(
+      env, "vprocfs-survey", survey,
+      [](Napi::Env e, const std::shared_ptr<Survey>& found) { return to_js(e, *found); });
 }
 
 Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
@@ -128,8 +129,9 @@ Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
     state.reset();
     return text;
   };
-  return apart(env, "vprocfs-inside", read,
-               [](Napi::Env e, const std::string& text) { return Napi::String::New(e, text); });
+  return run_on_thread(env, "vprocfs-inside", read, [](Napi::Env e, const std::string& text) {
+    return Napi::String::New(e, text);
+  });
 }
 
 }  // namespace vprocfs

@@ -11,9 +11,9 @@
 namespace vprocfs {
 
 /// What to do when no thread can be had.
-enum class Refused : uint8_t {
-  kReject,   ///< with EAGAIN
-  kRunHere,  ///< for what must be done, though JavaScript waits for it
+enum class OnNoThread : uint8_t {
+  kReject,     ///< with EAGAIN
+  kRunInline,  ///< for what must be done, though JavaScript waits for it
 };
 
 /// Keeps a promise with `make(env, value)`, or rejects it with the error.
@@ -37,8 +37,8 @@ Napi::Value settled(Napi::Env env, const Result<T>& result, Make make) {
 /// A promise of the Result that `work` returns on a thread of its own, which may block; `make` as
 /// of settle().
 template <typename Work, typename Make>
-Napi::Value apart(Napi::Env env, const char* name, Work work, Make make,
-                  Refused refused = Refused::kReject) {
+Napi::Value run_on_thread(Napi::Env env, const char* name, Work work, Make make,
+                          OnNoThread on_no_thread = OnNoThread::kReject) {
   auto deferred = Napi::Promise::Deferred::New(env);
   // Brings the result home, and keeps the event loop alive until then.
   auto done = Napi::ThreadSafeFunction::New(
@@ -57,7 +57,8 @@ Napi::Value apart(Napi::Env env, const char* name, Work work, Make make,
   }
   done.Release();
   using Done = decltype(work());
-  return settle(env, deferred, refused == Refused::kRunHere ? work() : Done(started.error()), make);
+  return settle(env, deferred,
+                on_no_thread == OnNoThread::kRunInline ? work() : Done(started.error()), make);
 }
 
 }  // namespace vprocfs
