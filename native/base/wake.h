@@ -25,7 +25,8 @@ class Wake {
   /// Readable from ring() to drain().
   int fd() const { return fd_.get(); }
 
-  /// From any thread. False: it is not open.
+  /// From any thread. False: it is not open, or was rung 2^64 times without a drain(): it is
+  /// awake then.
   bool ring() const {
     const uint64_t one = 1;
     return ::write(fd_.get(), &one, sizeof one) > 0;

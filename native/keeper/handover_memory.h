@@ -15,6 +15,11 @@ namespace vprocfs {
 /// Memory that is handed over to the next keeper, by its descriptor.
 class HandoverMemory {
  public:
+  HandoverMemory() = default;
+  // Who has it points into it.
+  HandoverMemory(const HandoverMemory&) = delete;
+  HandoverMemory& operator=(const HandoverMemory&) = delete;
+
   /// `fd`: an earlier keeper's; empty: makes zeros. False when there is no memory, or when an
   /// earlier one's has not `bytes` bytes: then it holds nothing.
   bool open(Fd fd, const char* name, size_t bytes) {

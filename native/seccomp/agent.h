@@ -69,7 +69,7 @@ class Agent {
     kPendingCalls = 5,
     kRuntime = kFdRuntime,  ///< a connection of an OCI runtime, which is about to hand one over
     kSideListener = kFdSideListener,        ///< a notify descriptor that is only answered through
-    kDrainingRuntime = kFdDrainingRuntime,  ///< a runtime's connection after that
+    kDrainingRuntime = kFdDrainingRuntime,  ///< a runtime's connection, after its listener has come
   };
 
   struct Source {

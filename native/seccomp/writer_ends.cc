@@ -36,7 +36,7 @@ void Agent::on_writer_end(size_t slot_index, size_t index) {
   {
     const std::lock_guard lock(mutex_);
     was_stuck = writers_.is_stuck(slot_index);
-    // The agent's turn: somebody is about to take what was done.
+    // Owned by the agent again: somebody is about to take what was done.
     was_busy = writers_.is_busy(slot_index) && slot.owner != WriterSlot::kAgent;
     too_late = writers_.was_killed(slot_index);
     if (!writers_.reap(slot_index)) return;

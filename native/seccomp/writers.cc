@@ -84,7 +84,7 @@ bool Writers::end_former(size_t index) {
 
 bool Writers::start_writer(size_t index) {
   constexpr int kHigh = 16;
-  // It may look before we do anything more: what its predecessor was killed at is not its turn.
+  // It may look before we do anything more: the slot may still be its killed predecessor's.
   pending_.writer_slot(index).owner = WriterSlot::kAgent;
   const int own[] = {calls_fd_.get(), agent_.get(), done_.fd(), procfs_fd_};
   const int theirs[] = {kWriterCallsFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
