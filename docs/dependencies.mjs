@@ -82,8 +82,8 @@ the attach helper are static programs without any of these.
 
 ## To build and test
 
-These are needed only to build and test, and are in no package. \`@observablehq/plot\` and \`linkedom\` draw the charts of the benchmark's HTML
-report, which is made in a checkout.
+These are needed only to build and test, and are in no package.
+\`@observablehq/plot\` and \`linkedom\` draw the charts of the benchmark's HTML report, which is made in a checkout.
 
 | package | licence |
 |---|---|

@@ -11,7 +11,7 @@ namespace vprocfs {
 /// of fsmount(2). Empty, with errno, on failure.
 inline Fd new_mount(const char* type, unsigned attributes = 0) {
   // <linux/mount.h> clashes with <sys/mount.h> on glibc before 2.37. Older headers lack the calls,
-  // and all architectures have one number for each.
+  // and all architectures that we build for have one number for each.
   constexpr long kFsopen = 430, kFsconfig = 431, kFsmount = 432;
   constexpr unsigned kCloseOnExec = 1, kCreate = 6;
   const Fd context(static_cast<int>(::syscall(kFsopen, type, kCloseOnExec)));

@@ -57,7 +57,7 @@ class ContainerSource {
   // reading sees all limits that were written before it began.
 
   /// `events`: what of MemoryFacts::events is filled too, unless the container is in the
-  /// hierarchy's root. `host`: limits that are not below it are none for MemoryFacts::room.
+  /// hierarchy's root. `host`: limits that are not below it are none for MemoryFacts::headroom.
   Result<MemoryFacts> memory(MemoryEvents events = MemoryEvents::kNone,
                              const HostMemorySize& host = {});
   Result<CpuLimitFacts> cpu_limits();

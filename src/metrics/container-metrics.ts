@@ -186,7 +186,7 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "lxcfs_files",
-    help: "Files that a running LXCFS has mounted at these paths; absent if there are none",
+    help: "Files that a running LXCFS has mounted at the paths of vprocfs's files; absent if there are none",
     kind: "gauge",
     figures: [["lxcfsFiles"]],
   },

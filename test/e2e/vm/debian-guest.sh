@@ -68,7 +68,7 @@ wait_for "a container" has_init
 init=$(cut -d/ -f3 /tmp/init)
 wait_for "it has its files" has_total "$init"
 
-generation=$(status generation)
+generation=$(status generation) || fail "no status"
 before=$(mounted)
 # Without a program per read: those would take the CPU that dpkg is emulated with.
 nsenter -t "$init" -m -p bash -c 'exec 3<> <(:)
