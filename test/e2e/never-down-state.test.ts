@@ -70,7 +70,7 @@ describeLive("a worker that finds damaged state", [], () => {
   it("ignores a layout that is not its own and says so", async () => {
     const status = await damage(daemon, () => writeSync(state, Buffer.alloc(64, "x"), 0, 64, 0));
     expect(status.statesIgnored).toBe(1);
-    expect(daemon.logs).toContain("ignored: foreign content");
+    expect(daemon.logs).toContain("previous worker: foreign content");
     await expectReads();
   });
 
@@ -97,7 +97,7 @@ describeLive("a worker that finds damaged state", [], () => {
       }
     });
     expect(status.statesIgnored).toBe(1);
-    expect(daemon.logs).toContain("ignored: 1 damaged records");
+    expect(daemon.logs).toContain("previous worker: 1 damaged records");
     const again = Buffer.alloc(64);
     await held[0]?.read(again, 0, 64, 0);
     expect(again.toString()).toMatch(/^MemTotal: +65536 kB\n/);
