@@ -32,6 +32,10 @@ void LifeRecord::save(const std::string& packed) {
   if (state_ != nullptr) record_ = state_->replace(record_, type_, key_, begin_ + packed);
 }
 
+uint8_t* LifeRecord::data() {
+  return record_ == 0 ? nullptr : state_->data(record_) + begin_.size();
+}
+
 void LifeRecord::drop() {
   if (record_ != 0) state_->release(std::exchange(record_, 0), type_, key_);
 }

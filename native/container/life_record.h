@@ -24,6 +24,9 @@ class LifeRecord {
   void load(const Unpack& unpack);
   /// `packed` takes the place of what was there. When the state file is full, that stays.
   void save(const std::string& packed);
+  /// Where that lies, for types that change in place; aligned to 8 bytes; nullptr when nothing is
+  /// kept.
+  uint8_t* data();
   /// Gives the record back, which otherwise stays for whoever asks next.
   void drop();
 

@@ -26,7 +26,9 @@ enum class RecordType : uint32_t {
   kLoad = 4,
   kTrigger = 5,
   kIoHistory = 8,
-  kLengths = 9,   ///< of a container's files; see fuse/files/known_lengths.h
+  kLengths = 9,   ///< of a container's files in contract `tick`; see fuse/files/container_files.h
+  kCopies = 10,   ///< the kernel's, of a container's files in contract `exact`; as above
+  kReaders = 11,  ///< of these copies; see fuse/files/reader_counts.h
   kLog = 16,      ///< of a container, as the kernel's; see klog/logs.h
   kLogMark = 17,  ///< up to where the host's log has been dealt with
   kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
@@ -36,7 +38,8 @@ enum class RecordType : uint32_t {
 /// consistency.
 constexpr bool changes_in_place(RecordType type) {
   return type == RecordType::kOpenFile || type == RecordType::kLog ||
-         type == RecordType::kLogMark || type == RecordType::kLogFile;
+         type == RecordType::kLogMark || type == RecordType::kLogFile ||
+         type == RecordType::kReaders;
 }
 
 /// What INIT negotiated: a worker that adopts a connection sees no INIT.

@@ -1,5 +1,7 @@
 #include "view/stable.h"
 
+#include <cstddef>
+
 namespace vprocfs {
 namespace {
 
@@ -30,7 +32,7 @@ StableLength stabilise(std::string& text, StableLength before, bool fixed) {
   if (text.size() > now.bytes) {
     now.seam = fixed ? 0 : now.bytes;
     const size_t size = text.size() + gap_before(text, now.seam).blanks;
-    now.bytes = fixed ? size : with_room(size);
+    now.bytes = static_cast<uint32_t>(fixed ? size : with_room(size));
   } else if (text.size() + gap_before(text, now.seam).blanks > now.bytes) {
     // By now nobody is likely to ask on from there.
     now.seam = 0;

@@ -1,14 +1,14 @@
 #pragma once
 
-#include <cstddef>
+#include <cstdint>
 #include <string>
 
 namespace vprocfs {
 
 /// How long a file is for readers that get it out of the page cache.
 struct StableLength {
-  size_t bytes = 0;  ///< 0: nobody was told of one
-  size_t seam = 0;   ///< its length before it grew to this one; 0: none
+  uint32_t bytes = 0;  ///< 0: nobody was told of one
+  uint32_t seam = 0;   ///< its length before it grew to this one; 0: none
 
   friend bool operator==(StableLength a, StableLength b) {
     return a.bytes == b.bytes && a.seam == b.seam;

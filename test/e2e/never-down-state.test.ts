@@ -1,14 +1,17 @@
-// What workers leave for each other may be damaged: it is then ignored, and reads go on.
+// What workers leave for each other: readers go on with it. Where it is damaged it is ignored, and
+// reads go on all the same.
 
 import { closeSync, openSync, readdirSync, readlinkSync, readSync, writeSync } from "node:fs";
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { beforeEach, expect, it } from "vitest";
+import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { sized } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 import { servingAfter, statusOf } from "./never-down-support.js";
 
 const ROUNDS = sized("VPROCFS_TEST_STORM_FLIPS", 6, 200);
@@ -132,4 +135,71 @@ describeLive("a worker that finds damaged state", [], () => {
       await expectReads();
     }
   });
+});
+
+describeLive("a worker that follows one whose files the kernel has cached", [], () => {
+  const FILES = ["sys/devices/system/cpu/online", "proc/cpuinfo"];
+  let daemon: Daemon;
+  let container: Container;
+
+  beforeEach(async () => {
+    const scope = testScope();
+    daemon = await Daemon.start(scope);
+    container = await Container.start(scope, { quota: 1 });
+  });
+
+  /** Its length changes with the quota, which is one CPU at first. */
+  async function pathOf(file: string) {
+    return daemon.path("containers", await container.id(daemon), file);
+  }
+
+  async function replaced() {
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGKILL");
+    return servingAfter(daemon, generation);
+  }
+
+  /** Of a reader that has read all but the end: what it has, and what it finds at the end. */
+  async function halfRead(path: string) {
+    const reader = await open(path);
+    testScope().defer(() => reader.close());
+    const whole = await output(["cat", path]);
+    const { buffer, bytesRead } = await reader.read(
+      Buffer.alloc(whole.length + 100),
+      0,
+      whole.length,
+    );
+    expect(`${buffer.subarray(0, bytesRead)}`).toBe(whole);
+    return { whole, rest: async () => (await reader.read(Buffer.alloc(100))).bytesRead };
+  }
+
+  it.each(FILES)("lets a reader of %s end with what it began", async (file) => {
+    const path = await pathOf(file);
+    const { whole, rest } = await halfRead(path);
+    await replaced();
+    container.cgroup.limit({ quota: null });
+    const changed = await until("the change shows", async () => {
+      const text = await output(["cat", path]);
+      return text.length > whole.length && text;
+    });
+    await stat(path);
+    expect(await output(["cat", path])).toBe(changed);
+    expect(await rest()).toBe(0);
+  });
+
+  it.each(FILES)(
+    "does not take the end of such a reader of %s for that of its own",
+    async (file) => {
+      const path = await pathOf(file);
+      const before = await open(path);
+      await replaced();
+      const { whole, rest } = await halfRead(path);
+      await before.close();
+      container.cgroup.limit({ quota: null });
+      await until("the change shows", async () => {
+        return (await output(["cat", path])).length > whole.length;
+      });
+      expect(await rest()).toBe(0);
+    },
+  );
 });

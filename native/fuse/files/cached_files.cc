@@ -35,8 +35,8 @@ Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner
   auto& announced = announced_size(*owner, view);
   if (announced == 0) announced = kUnknownSize;
   // The size of what the kernel caches must not change with a look-up.
-  const CachedTextPtr cached = ContainerFiles::of(*owner).cached_text(view.index);
-  const uint64_t size = cached ? cached->text.size() : announced.load();
+  const uint64_t cached = ContainerFiles::of(*owner).kernel_size(view.index);
+  const uint64_t size = cached != 0 ? cached : announced.load();
   return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
 
@@ -51,11 +51,12 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
   // What reads the kernel's copy holds nothing here, and is not counted.
   if (use == ContainerFiles::CopyUse::kOwn) {
     if (serving_.full(container)) return Answer::error(ENFILE);
+    // A greater size would be that of the copy, too.
     return snapshots_.finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container),
                                   text.value()->text);
   }
   fuse_open_out out{};
-  out.fh = kCachedHandle;
+  out.fh = cached_handle_;
   out.open_flags = FOPEN_KEEP_CACHE;
   Answer opened = Answer::of(out).or_undo(
       [container, index = view.index] { ContainerFiles::of(*container).drop_copy(index); });
@@ -69,19 +70,20 @@ Answer CachedFiles::attributes_in_turn(const Request&, NodeId node, const View& 
   if (!text) return Answer::error(text.error());
   bool settling = false;
   const auto use = files.hold_copy(view.index, text.value(), settling);
+  const bool own = use == ContainerFiles::CopyUse::kOwn;
+  if (!own) files.drop_copy(view.index);
   // What the kernel keeps must be told of: sizes of another text would cut that one.
-  const CachedTextPtr announced =
-      use == ContainerFiles::CopyUse::kOwn ? files.kernel_copy(view.index) : text.value();
-  if (use != ContainerFiles::CopyUse::kOwn) files.drop_copy(view.index);
+  const CachedTextPtr copy = own ? files.kernel_copy(view.index) : nullptr;
+  const uint64_t size = own ? files.kernel_size(view.index) : text.value()->text.size();
   fuse_attr_out out{};
-  out.attr = attributes_of(node, mode_of(view), announced->text.size(), announced->modified_ns);
+  out.attr = attributes_of(node, mode_of(view), size, (copy ? copy : text.value())->modified_ns);
   // Forgotten by notice, not by time.
   out.attr_valid = kForeverSeconds;
   return after_copy(Answer::of(out), use, settling, node, container, text.value());
 }
 
 Answer CachedFiles::read(const Request& r) {
-  if (r.arg<fuse_read_in>()->fh != kCachedHandle) return snapshots_.read(r);
+  if (OpenFiles::is_handle(r.arg<fuse_read_in>()->fh)) return snapshots_.read(r);
   return read_for_cache(r, [this](const View& view, Container& container) -> Result<CachedTextPtr> {
     ContainerFiles& files = ContainerFiles::of(container);
     if (CachedTextPtr kept = files.kernel_copy(view.index)) return kept;
@@ -90,11 +92,12 @@ Answer CachedFiles::read(const Request& r) {
 }
 
 Answer CachedFiles::release(const Request& r) {
-  if (r.arg<fuse_release_in>()->fh != kCachedHandle) return snapshots_.release(r);
+  const uint64_t handle = r.arg<fuse_release_in>()->fh;
+  if (OpenFiles::is_handle(handle)) return snapshots_.release(r);
   const NodeId node = node_of(r);
   const View& view = *serving_.tree.file(node.index());
   if (const auto container = serving_.registry.known(node.container())) {
-    ContainerFiles::of(*container).drop_copy(view.index);
+    ContainerFiles::of(*container).drop_copy(view.index, handle == cached_handle_);
   }
   return Answer::ok();
 }
@@ -106,13 +109,12 @@ void CachedFiles::limits_changed() {
     ContainerFiles& files = ContainerFiles::of(*container);
     for (const View* view = views_begin(); view != views_end(); ++view) {
       if (view->changes != Changes::kWithLimits) continue;
-      const CachedTextPtr copy = files.kernel_copy(view->index);
-      if (!copy) continue;
+      if (files.kernel_size(view->index) == 0) continue;
       // The kernel's copy is of the connection that has the file.
       const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
       if (serving_.tree.file(index) == nullptr) continue;
       const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
-      if (!text || text.value()->text == copy->text) continue;
+      if (!text || !files.kernel_has_other(view->index, text.value()->text)) continue;
       // All of it in the lane: whoever is told that a replacement is under way queues behind it.
       const NodeId node(container->id(), index);
       serving_.notifier.post(lane_of(*container),

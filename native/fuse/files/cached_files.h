@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 
+#include "base/clock.h"
 #include "fuse/files/snapshot_files.h"
 #include "fuse/files/view_files.h"
 
@@ -29,8 +30,9 @@ class CachedFiles : public ViewFiles {
   Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
 
  private:
-  /// The handle of files that the kernel caches: nothing is held for them.
-  static constexpr uint64_t kCachedHandle = 0;
+  /// The handle of files that the kernel caches, of which nothing is held. Each worker has another
+  /// one, since it has counted only its own as readers.
+  const uint64_t cached_handle_ = boottime_us();
 
   /// Puts `now` in the place of the kernel's copy, on the notifier's threads.
   std::function<void()> replacement(NodeId node, const ContainerPtr& container,

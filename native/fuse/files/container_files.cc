@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/clock.h"
+#include "base/fnv.h"
+
 namespace vprocfs {
 namespace {
 
@@ -12,10 +15,22 @@ uint64_t modified_after(const CachedTextPtr& before) {
   return before ? std::max(now_ns, before->modified_ns + 1) : now_ns;
 }
 
+/// So long somebody who opened a file counts as in the middle of it. Whoever keeps it open is not
+/// to hold it for all others, who would be told the size of what he has.
+constexpr uint64_t kReaderUs = 5000000;
+
 }  // namespace
 
+TextMark TextMark::of(const std::string& text) { return {text.size(), fnv(kFnvSeed, text)}; }
+
+ContainerFiles::ContainerFiles(Container& container)
+    : container_(container), since_us_(boottime_us()) {}
+
 ContainerFiles::~ContainerFiles() {
-  if (!lengths_ && container_.dead()) lengths_.emplace(container_);
+  if (!container_.dead()) return;
+  if (!lengths_) lengths_.emplace(container_, RecordType::kLengths);
+  copy_marks();
+  readers();
 }
 
 void ContainerFiles::count_open(bool opened) {
@@ -48,7 +63,7 @@ CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, 
   // Those of partitions are names at the end, and sizes that do not change.
   const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo" ||
                      view.path == "proc/partitions";
-  if (!lengths_) lengths_.emplace(container_);
+  if (!lengths_) lengths_.emplace(container_, RecordType::kLengths);
   const StableLength length = stabilise(text, lengths_->of(view.index), fixed);
   lengths_->set(view.index, length);
   made->modified_ns = modified_after(present);
@@ -116,36 +131,78 @@ Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now
   return CachedTextPtr(made);
 }
 
+ToldValues<TextMark>& ContainerFiles::copy_marks() {
+  if (!copy_marks_) copy_marks_.emplace(container_, RecordType::kCopies);
+  return *copy_marks_;
+}
+
+ReaderCounts& ContainerFiles::readers() {
+  if (!readers_) readers_.emplace(container_);
+  return *readers_;
+}
+
+ContainerFiles::KernelCopy& ContainerFiles::copy_of(uint16_t view_index) {
+  const auto [it, is_new] = copies_.try_emplace(view_index);
+  if (is_new) it->second.of_before = copy_marks().of(view_index);
+  return it->second;
+}
+
+bool ContainerFiles::KernelCopy::says(const std::string& other) const {
+  return text ? text->text == other : of_before == TextMark::of(other);
+}
+
 ContainerFiles::CopyUse ContainerFiles::hold_copy(uint16_t view_index, const CachedTextPtr& now,
                                                   bool& settling) {
   const std::lock_guard lock(mutex_);
-  KernelCopy& copy = copies_[view_index];
-  const bool same = copy.text && copy.text->text == now->text;
-  if (!same && copy.readers > 0) return CopyUse::kOwn;
-  ++copy.readers;
+  KernelCopy& copy = copy_of(view_index);
+  const bool same = copy.says(now->text);
+  if (!same && is_read(view_index, copy)) return CopyUse::kOwn;
+  readers().add(view_index);
+  copy.opened_us = boottime_us();
   settling = copy.settling > 0;
+  if (!same || !copy.text) copy.text = now;
   if (same) return CopyUse::kShare;
-  copy.text = now;
   ++copy.settling;
+  // A worker that dies before it has settled leaves one or the other.
+  copy_marks().set(view_index, {});
   return CopyUse::kReplace;
 }
 
 void ContainerFiles::copy_settled(uint16_t view_index) {
   const std::lock_guard lock(mutex_);
-  --copies_[view_index].settling;
+  KernelCopy& copy = copy_of(view_index);
+  --copy.settling;
+  if (copy.settling == 0) copy_marks().set(view_index, TextMark::of(copy.text->text));
 }
 
-void ContainerFiles::drop_copy(uint16_t view_index) {
+bool ContainerFiles::is_read(uint16_t view_index, const KernelCopy& copy) {
+  const uint64_t now_us = boottime_us();
+  if (readers().of_before(view_index) > 0) {
+    if (now_us < since_us_ + kReaderUs) return true;
+    readers().forget_before();
+  }
+  return readers().own(view_index) > 0 && now_us < copy.opened_us + kReaderUs;
+}
+
+void ContainerFiles::drop_copy(uint16_t view_index, bool own) {
   const std::lock_guard lock(mutex_);
-  KernelCopy& copy = copies_[view_index];
-  // Readers of a worker before us were not counted.
-  if (copy.readers > 0) --copy.readers;
+  readers().drop(view_index, own);
 }
 
 CachedTextPtr ContainerFiles::kernel_copy(uint16_t view_index) {
   const std::lock_guard lock(mutex_);
-  const auto it = copies_.find(view_index);
-  return it == copies_.end() ? nullptr : it->second.text;
+  return copy_of(view_index).text;
+}
+
+uint64_t ContainerFiles::kernel_size(uint16_t view_index) {
+  const std::lock_guard lock(mutex_);
+  return copy_of(view_index).size();
+}
+
+bool ContainerFiles::kernel_has_other(uint16_t view_index, const std::string& text) {
+  const std::lock_guard lock(mutex_);
+  const KernelCopy& copy = copy_of(view_index);
+  return copy.exists() && !copy.says(text);
 }
 
 ContainerFiles::LastOpen ContainerFiles::last_open(size_t connection, uint16_t view_index) {

@@ -12,7 +12,8 @@
 
 #include "base/result.h"
 #include "container/container.h"
-#include "fuse/files/known_lengths.h"
+#include "fuse/files/reader_counts.h"
+#include "fuse/files/told_values.h"
 #include "view/stable.h"
 #include "view/view.h"
 
@@ -28,11 +29,20 @@ struct CachedText {
 };
 using CachedTextPtr = std::shared_ptr<const CachedText>;
 
+/// What is known of a text that the kernel caches when the text itself is not.
+struct TextMark {
+  uint64_t bytes = 0;
+  uint64_t hash = 0;  ///< see base/fnv.h
+
+  static TextMark of(const std::string& text);
+  friend bool operator==(TextMark a, TextMark b) { return a.bytes == b.bytes && a.hash == b.hash; }
+};
+
 /// What the connections know of one container's files: what is open, and what the kernel was told
 /// and has in its page cache. Lives as long as its container. Thread-safe.
 class ContainerFiles : public Container::Attached {
  public:
-  explicit ContainerFiles(Container& container) : container_(container) {}
+  explicit ContainerFiles(Container& container);
   /// Forgets what a worker before this one has kept of a container that has ended.
   ~ContainerFiles() override;
   ContainerFiles(const ContainerFiles&) = delete;
@@ -68,16 +78,22 @@ class ContainerFiles : public Container::Attached {
   /// How an OPEN of a file that the kernel caches is to be served.
   enum class CopyUse {
     kShare,    ///< the kernel's copy says this: read it from there
-    kReplace,  ///< nobody reads the old copy: have the kernel forget it first
-    kOwn,      ///< somebody reads an older copy, which must stay whole: a snapshot of its own
+    kReplace,  ///< nobody is in the middle of the old copy: have the kernel forget it first
+    kOwn,      ///< somebody may be in the middle of an older copy: a snapshot of its own
   };
   /// Decides it for the present text `now`, and counts the reader unless kOwn. `settling`: a
   /// replacement is under way, so that the answer has to queue behind it.
   CopyUse hold_copy(uint16_t view_index, const CachedTextPtr& now, bool& settling);
   void copy_settled(uint16_t view_index);
-  void drop_copy(uint16_t view_index);
-  /// What the kernel has, or is about to have, of a file; nullptr when nobody asked for it yet.
+  /// A reader that was counted has closed the file. `own`: by this worker.
+  void drop_copy(uint16_t view_index, bool own = true);
+  /// What the kernel has, or is about to have, of a file; nullptr when nobody asked for it yet, or
+  /// only in the time of a worker before this one.
   CachedTextPtr kernel_copy(uint16_t view_index);
+  /// The size of that, also when a worker before this one gave it; 0: the kernel has nothing.
+  uint64_t kernel_size(uint16_t view_index);
+  /// Whether the kernel has something else of a file than `text`.
+  bool kernel_has_other(uint16_t view_index, const std::string& text);
 
   /// Which open of a file came last, and by which thread.
   struct LastOpen {
@@ -97,9 +113,20 @@ class ContainerFiles : public Container::Attached {
  private:
   struct KernelCopy {
     CachedTextPtr text;
-    uint32_t readers = 0;
+    TextMark of_before;  ///< of what a worker before this one gave, as long as there is no `text`
+    uint64_t opened_us = 0;  ///< CLOCK_BOOTTIME: the last open
     uint32_t settling = 0;
+
+    bool exists() const { return text || !(of_before == TextMark{}); }
+    bool says(const std::string& other) const;
+    uint64_t size() const { return text ? text->text.size() : of_before.bytes; }
   };
+  /// These with the mutex held.
+  KernelCopy& copy_of(uint16_t view_index);
+  /// Whether somebody may be in the middle of it.
+  bool is_read(uint16_t view_index, const KernelCopy& copy);
+  ToldValues<TextMark>& copy_marks();
+  ReaderCounts& readers();
 
   Container& container_;
   std::atomic<uint64_t> open_files_{0}, held_bytes_{0};
@@ -107,7 +134,13 @@ class ContainerFiles : public Container::Attached {
   std::mutex mutex_;  ///< guards what follows
   std::map<uint16_t, KernelCopy> copies_;
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
-  std::optional<KnownLengths> lengths_;       ///< of what was cached in contract `tick`
+  /// Of what was cached in contract `tick`: otherwise a reader that has read a whole file would
+  /// find more of it after a takeover.
+  std::optional<ToldValues<StableLength>> lengths_;
+  /// Of the kernel's copies in contract `exact`. Not of one that is being replaced.
+  std::optional<ToldValues<TextMark>> copy_marks_;
+  std::optional<ReaderCounts> readers_;
+  const uint64_t since_us_;  ///< CLOCK_BOOTTIME at construction
   std::map<uint32_t, CachedTextPtr> mirrored_;
   size_t mirrored_bytes_ = 0;
   std::array<std::array<LastOpen, kViewSlots>, kConnections> last_open_{};

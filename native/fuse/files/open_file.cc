@@ -98,6 +98,8 @@ OpenFiles::~OpenFiles() = default;
 
 uint64_t OpenFiles::first_handle() { return kHandleBits | boottime_us() * 1000; }
 
+bool OpenFiles::is_handle(uint64_t handle) { return (handle & kHandleBits) == kHandleBits; }
+
 auto OpenFiles::Shard::find(uint64_t handle, NodeId node) -> decltype(files)::iterator {
   const auto [begin, end] = files.equal_range(handle);
   const auto it = std::find_if(

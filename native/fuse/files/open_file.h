@@ -87,6 +87,8 @@ class OpenFiles {
   /// Where a worker begins to count handles. They are never given out twice in the life of a
   /// connection, whatever became of the state file.
   static uint64_t first_handle();
+  /// Whether a handle is one of those.
+  static bool is_handle(uint64_t handle);
 
   /// Registers an open file that is shown `text` and returns its handle. `request` is the OPEN's
   /// identity: when the same OPEN comes again after a takeover, what the dead worker had registered

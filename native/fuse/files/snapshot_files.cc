@@ -83,31 +83,32 @@ Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
   const auto clock = clock_of(r, view, container);
   auto text = render(view, container, clock);
   if (!text) return Answer::error(text.error());
-  return finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container, clock),
-                     std::move(text.value()));
+  const uint64_t size = text.value().size();
+  const char last = size == 0 ? '\n' : text.value().back();
+  const NodeId node = node_of(r);
+  Answer answer = finish_open(r, std::make_shared<OpenFile>(node, &view, container, clock),
+                              std::move(text.value()));
+  if (!container || node.container().none()) return answer;
+  auto& announced = announced_size(*container, view);
+  if (announced.load() >= size) return answer;
+  announced = size;
+  return std::move(answer).after_notice(lane_of(*container), [this, node, size, last] {
+    reply().notify_grow(node.raw(), size, last);
+  });
 }
 
 Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file,
                                   std::string text) {
-  const uint64_t size = text.size();
-  const char last = text.empty() ? '\n' : text.back();
   const uint64_t handle = serving_.open_files.insert(file, std::move(text), r.identity());
-  const NodeId node = file->node;
-  Answer answer = opened(handle, node);
-  if (!file->container) {
+  const ContainerFiles::LastOpen last{handle, r.header().pid};
+  if (file->container) {
+    ContainerFiles::of(*file->container)
+        .set_last_open(options().connection, file->view->index, last);
+  } else {
     const std::lock_guard lock(host_opens_mutex_);
-    host_opens_[file->view->index] = {handle, r.header().pid};
-    return answer;
+    host_opens_[file->view->index] = last;
   }
-  ContainerFiles::of(*file->container)
-      .set_last_open(options().connection, file->view->index, {handle, r.header().pid});
-  if (node.container().none()) return answer;
-  auto& announced = announced_size(*file->container, *file->view);
-  if (announced.load() >= size) return answer;
-  announced = size;
-  return std::move(answer).after_notice(lane_of(*file->container), [this, node, size, last] {
-    reply().notify_grow(node.raw(), size, last);
-  });
+  return opened(handle, file->node);
 }
 
 Answer SnapshotFiles::read(const Request& r) {

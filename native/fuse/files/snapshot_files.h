@@ -22,7 +22,8 @@ class SnapshotFiles : public ViewFiles {
   Answer write(const Request& r) override;
   Answer poll(const Request& r) override;
 
-  /// Registers an open file that holds `text`, and answers its OPEN.
+  /// Registers an open file that holds `text`, and answers its OPEN. The size that the kernel knows
+  /// stays.
   Answer finish_open(const Request& r, const std::shared_ptr<OpenFile>& file, std::string text);
 
  protected:

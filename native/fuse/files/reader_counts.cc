@@ -1,0 +1,49 @@
+#include "fuse/files/reader_counts.h"
+
+#include <cstring>
+#include <string>
+
+namespace vprocfs {
+
+ReaderCounts::ReaderCounts(const Container& container)
+    : container_(container),
+      record_(container.state(), RecordType::kReaders, container.id().packed(),
+              container.description().init_start_us) {
+  bool found = false;
+  record_.load([&](const void* data, size_t bytes) {
+    if (found || bytes < sizeof(before_)) return false;
+    std::memcpy(before_.data(), data, sizeof(before_));
+    return found = true;
+  });
+  if (!found) record_.save(std::string(sizeof(before_), '\0'));
+  kept_ = reinterpret_cast<std::atomic<uint32_t>*>(record_.data());
+}
+
+ReaderCounts::~ReaderCounts() {
+  if (container_.dead()) record_.drop();
+}
+
+void ReaderCounts::keep(uint16_t view_index) {
+  if (kept_ == nullptr) return;
+  const uint32_t all = own_[view_index] + before_[view_index];
+  kept_[view_index].store(all, std::memory_order_relaxed);
+}
+
+void ReaderCounts::add(uint16_t view_index) {
+  ++own_[view_index];
+  keep(view_index);
+}
+
+void ReaderCounts::drop(uint16_t view_index, bool own) {
+  // A container that was forgotten and found again is closed what was not counted here.
+  uint32_t& count = (own ? own_ : before_)[view_index];
+  if (count > 0) --count;
+  keep(view_index);
+}
+
+void ReaderCounts::forget_before() {
+  before_ = {};
+  for (uint16_t index = 0; index < kViewSlots; ++index) keep(index);
+}
+
+}  // namespace vprocfs
