@@ -51,7 +51,7 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
   // What reads the kernel's copy holds nothing here, and is not counted.
   if (use == ContainerFiles::CopyUse::kOwn) {
     if (serving_.full(container)) return Answer::error(ENFILE);
-    // A greater size would be that of the copy, too.
+    // To announce a greater size would make the copy longer too.
     return snapshots_.finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container),
                                   text.value()->text);
   }

@@ -30,8 +30,8 @@ class CachedFiles : public ViewFiles {
   Answer open_in_turn(const Request& r, const View& view, const ContainerPtr& container) override;
 
  private:
-  /// The handle of files that the kernel caches, of which nothing is held. Each worker has another
-  /// one, since it has counted only its own as readers.
+  /// The handle of every open file that reads the kernel's copy. Each worker has its own, because
+  /// it has counted only the readers that it opened files for.
   const uint64_t cached_handle_ = boottime_us();
 
   /// Puts `now` in the place of the kernel's copy, on the notifier's threads.

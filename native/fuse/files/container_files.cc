@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "base/fnv.h"
+#include "state/state_file.h"
 
 namespace vprocfs {
 namespace {
@@ -15,13 +15,15 @@ uint64_t modified_after(const CachedTextPtr& before) {
   return before ? std::max(now_ns, before->modified_ns + 1) : now_ns;
 }
 
-/// So long somebody who opened a file counts as in the middle of it. Whoever keeps it open is not
-/// to hold it for all others, who would be told the size of what he has.
+/// How long a reader counts as being in the middle of a file after it was opened. One that keeps it
+/// open longer must not hold it for all others, who would be told the size of its text.
 constexpr uint64_t kReaderUs = 5000000;
 
 }  // namespace
 
-TextMark TextMark::of(const std::string& text) { return {text.size(), fnv(kFnvSeed, text)}; }
+TextMark TextMark::of(const std::string& text) {
+  return {text.size(), StateFile::checksum(text.data(), text.size())};
+}
 
 ContainerFiles::ContainerFiles(Container& container)
     : container_(container), since_us_(boottime_us()) {}
@@ -163,7 +165,7 @@ ContainerFiles::CopyUse ContainerFiles::hold_copy(uint16_t view_index, const Cac
   if (!same || !copy.text) copy.text = now;
   if (same) return CopyUse::kShare;
   ++copy.settling;
-  // A worker that dies before it has settled leaves one or the other.
+  // If this worker dies before it has settled, the kernel may have either text.
   copy_marks().set(view_index, {});
   return CopyUse::kReplace;
 }

@@ -32,7 +32,7 @@ using CachedTextPtr = std::shared_ptr<const CachedText>;
 /// What is known of a text that the kernel caches when the text itself is not.
 struct TextMark {
   uint64_t bytes = 0;
-  uint64_t hash = 0;  ///< see base/fnv.h
+  uint64_t hash = 0;  ///< see StateFile::checksum()
 
   static TextMark of(const std::string& text);
   friend bool operator==(TextMark a, TextMark b) { return a.bytes == b.bytes && a.hash == b.hash; }

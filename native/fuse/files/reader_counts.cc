@@ -35,7 +35,7 @@ void ReaderCounts::add(uint16_t view_index) {
 }
 
 void ReaderCounts::drop(uint16_t view_index, bool own) {
-  // A container that was forgotten and found again is closed what was not counted here.
+  // A container that was forgotten and found again may close files that were not counted here.
   uint32_t& count = (own ? own_ : before_)[view_index];
   if (count > 0) --count;
   keep(view_index);

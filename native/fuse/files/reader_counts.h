@@ -32,7 +32,8 @@ class ReaderCounts {
 
  private:
   using Counts = std::array<uint32_t, kViewSlots>;
-  /// For the next worker. It tolerates a count of a reader whose OPEN was not answered yet.
+  /// Keeps the count for the next worker. It may include a reader whose OPEN was never answered,
+  /// which the next worker forgets after a while.
   void keep(uint16_t view_index);
 
   const Container& container_;
