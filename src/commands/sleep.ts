@@ -1,6 +1,7 @@
 import type { Command } from "commander";
 import { VprocfsError } from "../errors.js";
 import { askFigures } from "../figures.js";
+import { readStatus } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
 import { freezeContainers, type Prepared } from "../sleep/prepare.js";
 import { SLEEP_RECORD, thawRecorded } from "../sleep/record.js";
@@ -9,18 +10,30 @@ import { addConfigFlags } from "./flags.js";
 
 const NOTHING: Prepared = { frozen: [], late: [] };
 
+/** The processes that serve a mount point; undefined where none does. */
+async function servingAt(mountpoint: string): Promise<readonly number[] | undefined> {
+  try {
+    // It answers also while a worker is busy, or while the next one starts.
+    const { keeperPid, workerPid } = await readStatus(mountpoint);
+    return [keeperPid, workerPid].filter((pid) => pid > 0);
+  } catch {
+    // Without a keeper, or with one of another version.
+    const figures = await askFigures(mountpoint);
+    return figures && (figures.pid === undefined ? [] : [figures.pid]);
+  }
+}
+
 /** Freezes the containers of a vprocfs that serves; where none does, nobody can wait for it. */
 async function before(context: Context, command: Command): Promise<Prepared> {
   const config = servingConfigFor(context, command);
-  const mountpoint = canonicalPath(config.mountpoint);
-  const figures = await askFigures(mountpoint);
-  if (figures === undefined) {
+  const serving = await servingAt(canonicalPath(config.mountpoint));
+  if (serving === undefined) {
     return NOTHING;
   }
   return freezeContainers({
     containers: context.addon().scanContainers(),
     identity: config,
-    serving: figures.pid === undefined ? [] : [figures.pid],
+    serving,
     record: SLEEP_RECORD,
   });
 }

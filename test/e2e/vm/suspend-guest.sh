@@ -13,7 +13,8 @@ echo 0 >/sys/module/suspend/parameters/pm_test_delay
 echo 4000 >/sys/power/pm_freeze_timeout
 
 echo +memory >$cgroups/cgroup.subtree_control
-start_daemon --watch off
+# A worker that is stopped below is not to be replaced.
+start_daemon --watch off --watchdog-ms 60000
 
 mkdir $cgroups/c
 echo 64M >$cgroups/c/memory.max
@@ -151,7 +152,7 @@ done
 [ $good = "$rounds" ] || fail "$good of $rounds suspends: $(dmesg | tail -n 20)"
 echo "ok suspends with a container in which everything waits: $rounds of $rounds"
 for name in $waiters; do
-  [ "$(cat "/tmp/$name")" = waits ] || fail "$name: $(cat "/tmp/$name")"
+  [ "$(cat "/tmp/$name")" = waits ] || fail "$name: $(tr '\n' ';' <"/tmp/$name")"
 done
 cat "$tree/proc/meminfo" $pressure >/dev/null
 echo "ok serves after it"
@@ -163,6 +164,15 @@ hook pre
 hook post
 [ "$(frozen)" = 1 ] || fail "a container that was frozen before has been thawed"
 echo 0 >$cgroups/c/cgroup.freeze
+
+# A worker that does not answer does not keep one from being frozen.
+worker=$(pgrep -P $daemon -f "cli.js worker")
+kill -STOP $worker
+hook pre
+[ "$(frozen)" = 1 ] || fail "the container is not frozen without the worker's answer"
+hook post
+kill -CONT $worker 2>/dev/null || true
+echo "ok freezes while the worker does not answer"
 
 # Nobody who dies leaves one frozen.
 hook pre
