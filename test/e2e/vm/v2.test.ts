@@ -9,6 +9,7 @@ import { program } from "../../support/programs.js";
 import { project } from "../../support/project.js";
 import { inLong, isLong } from "../../support/size.js";
 import { fileScope, testScope } from "../../support/test-scope.js";
+import { expectAllChecks } from "../../support/vm/checks.js";
 import { Vm, type VmResult, vmUnavailable } from "../../support/vm/vm.js";
 import { stormProgram } from "../never-down-support.js";
 
@@ -33,33 +34,28 @@ describe.runIf(missing === undefined)(title, () => {
     return vm.run(["bash", `test/e2e/vm/${name}-guest.sh`, ...args], SECONDS);
   }
 
-  function expectAll({ code, stdout }: VmResult): void {
-    expect(stdout).toContain("all checks hold");
-    expect(code, stdout).toBe(0);
-  }
-
   it("shows memory, swap, CPUs and time by the limits", TIMEOUT, async () => {
-    expectAll(await guest("v2-limits"));
+    expectAllChecks(await guest("v2-limits"));
   });
 
   it("counts tasks and sets triggers", TIMEOUT, async () => {
-    expectAll(await guest("v2-tasks", program("crowd"), program("trigger")));
+    expectAllChecks(await guest("v2-tasks", program("crowd"), program("trigger")));
   });
 
   it("tells a container what the kernel says about it", TIMEOUT, async () => {
-    expectAll(await guest("kernel-log", program("fault")));
+    expectAllChecks(await guest("kernel-log", program("fault")));
   });
 
   it("finds whose figures a process is to see", TIMEOUT, async () => {
-    expectAll(await guest("caller-identity"));
+    expectAllChecks(await guest("caller-identity"));
   });
 
   it("suspends while programs poll every file", TIMEOUT, async () => {
-    expectAll(await guest("suspend", `${SUSPENDS}`));
+    expectAllChecks(await guest("suspend", `${SUSPENDS}`));
   });
 
   it("gives all containers their files, and takes them away", TIMEOUT, async () => {
-    expectAll(await guest("attach"));
+    expectAllChecks(await guest("attach"));
   });
 
   // CRIU 3.17 does not know the kernels of today's hosts, and this one it does.
@@ -73,7 +69,7 @@ describe.runIf(missing === undefined)(title, () => {
       `lets CRIU checkpoint and restore a container of ${runtime} that has the files${reason}`,
       TIMEOUT,
       async () => {
-        expectAll(await guest("criu", runtime));
+        expectAllChecks(await guest("criu", runtime));
       },
     );
   }
@@ -102,7 +98,7 @@ describe.runIf(missing === undefined)(title, () => {
     "installs the Debian package, upgrades it under load, and purges it without a trace",
     TIMEOUT,
     async () => {
-      expectAll(await guest("debian", ...(await debianPackages())));
+      expectAllChecks(await guest("debian", ...(await debianPackages())));
     },
   );
 });

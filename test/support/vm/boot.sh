@@ -14,6 +14,10 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd -P) || exit "$exit_broken"
 project=$(cd "$here/../../.." && pwd -P) || exit "$exit_broken"
 cache=${TMPDIR:-/var/tmp}/vprocfs-vm-cache
 PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+# First in the guest, after the directory of Node.js: what a version manager puts before them is a script,
+# which takes seconds to start there.
+system_path=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+! node=$(command -v node) || system_path=${node%/*}:$system_path
 
 usage() {
     cat <<'END'
@@ -132,7 +136,7 @@ mkfifo /run/vprocfs-vm-pipe
 cat /run/vprocfs-vm-pipe >/run/vprocfs-vm/out &
 cat=\$!
 echo >/run/vprocfs-vm/ready
-export HOME=/root LANG=C.UTF-8 TERM=dumb PATH=$(quote "$PATH")
+export HOME=/root LANG=C.UTF-8 TERM=dumb PATH=$(quote "$system_path:$PATH")
 $(quote "$@") </dev/null >/run/vprocfs-vm-pipe 2>&1
 code=\$?
 (sleep 2; kill \$cat) &
@@ -153,9 +157,11 @@ start_machine() {
     arguments="$arguments norandmaps mitigations=off"
     # An emulated CPU fails to measure its speed, for seconds each; so tell it.
     [ "$smp" -le 8 ] || arguments="$arguments lpj=8000000 tsc=reliable nowatchdog"
+    # One thread takes turns for all CPUs: with one for each, those that wait for a lock of one that has been
+    # interrupted spin, and beside other work this costs several times as much.
     # shellcheck disable=SC2054  # the commas are QEMU's
     local options=(
-        -accel tcg,thread=multi -cpu max -smp "$smp" -m "$memory"
+        -accel tcg,thread=single -cpu max -smp "$smp" -m "$memory"
         -nographic -nodefaults -no-reboot -monitor none -serial "file:$run/console"
         -kernel "/boot/vmlinuz-$kernel" -initrd "$initramfs"
         -append "$arguments vprocfs.project=$project $append"
