@@ -15,7 +15,8 @@ import { cpuList } from "../support/procfile.js";
 import { isLong } from "../support/size.js";
 import { swapOn } from "../support/swapfile.js";
 import { fileScope, testScope } from "../support/test-scope.js";
-import { type Row, type Size, truthTable } from "../support/truth.js";
+import type { Row, Size } from "../support/truth/claims.js";
+import { truthTable } from "../support/truth/table.js";
 import { until } from "../support/wait.js";
 
 /** Together they hold 50 MB and ask for two CPUs, for ever. */
