@@ -201,9 +201,11 @@ export function addTop(program: Command, context: Context): void {
     const watch = new Watch(surveys, canonicalPath(config.mountpoint));
     const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
     const json = options.json === true;
-    const most = isTerminal && !json ? Number.POSITIVE_INFINITY : 1;
+    const byDefault = isTerminal && !json ? Number.POSITIVE_INFINITY : 1;
     const iterations =
-      options.iterations === undefined ? most : positive(options.iterations, "--iterations", 1e9);
+      options.iterations === undefined
+        ? byDefault
+        : positive(options.iterations, "--iterations", 1e9);
     if (isTerminal && !json) {
       await runInteractive(watch, order, { intervalMs, iterations });
     } else {

@@ -17,13 +17,13 @@ const MEMINFO = "proc/meminfo";
 const memoryOf = ({ container }: Inputs) => container.cgroups.memory;
 
 function memoryLimit(inputs: Inputs): Part {
-  const most = hostBytes("MemTotal");
+  const hostTotal = hostBytes("MemTotal");
   return limits(
     memoryOf(inputs),
     "memory.max",
     "memory.limit_in_bytes",
     "memory limit, bytes",
-    most,
+    hostTotal,
   );
 }
 
