@@ -62,6 +62,8 @@ export interface Host {
   readonly memAvailableKb?: bigint;
   /** Of the page cache, shmem included; a third of memory, unless named. */
   readonly cachedKb?: bigint;
+  /** In every line of meminfo that has no other value; a third of memory, unless named. */
+  readonly othersKb?: bigint;
   readonly swapTotalKb: bigint;
   readonly cpus: number;
   readonly threadsPerCore: number;
@@ -108,10 +110,10 @@ export function hostValues(host: Host): Readonly<Record<string, bigint>> {
 
 function meminfo(host: Host): string {
   const values = hostValues(host);
-  // A third of memory in whatever is not named above: a leak of the host's figure would show.
+  const others = host.othersKb ?? host.memTotalKb / 3n;
   const text = meminfoLabels.map((label) => {
     const pages = label.startsWith("HugePages_");
-    const value = values[label] ?? (pages ? 0n : host.memTotalKb / 3n);
+    const value = values[label] ?? (pages ? 0n : others);
     // Two widths, as in fs/proc/meminfo.c.
     const [left, right] = pages || label === "HardwareCorrupted" ? [19, 5] : [16, 8];
     return `${`${label}:`.padEnd(left)}${String(value).padStart(right)}${pages ? "" : " kB"}\n`;
