@@ -194,6 +194,17 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
     expect(await container.read(daemon.path("proc/meminfo"))).toMatch(/^MemTotal/);
   });
 
+  it.each(["proc/meminfo", "sys/devices/system/node/node0/meminfo"])(
+    "gives it EINVAL for %s past the page cache too, and goes on",
+    async (file) => {
+      const { workerPid } = await readStatus(daemon.mountpoint);
+      const outcome = await run(["dd", "iflag=direct", `if=${daemon.path(file)}`, "of=/dev/null"]);
+      expect(outcome.stderr).toContain("Invalid argument");
+      const after = await readStatus(daemon.mountpoint);
+      expect([after.workerPid, after.restarts]).toEqual([workerPid, 0]);
+    },
+  );
+
   it("has no more for a reader that had the whole of a file before the worker was killed", async () => {
     swapOn(testScope(), 64);
     const swaps = async (): Promise<string> => await readFile(own("proc/swaps"), "utf8");

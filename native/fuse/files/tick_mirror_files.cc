@@ -60,6 +60,8 @@ Answer TickMirrorFiles::read(const Request& r) {
   auto container = serving_.container_of(r, node);
   if (!path || !container) return Answer::error(ESTALE);
   const ContainerPtr owner = std::move(container.value());
+  // As in ViewFiles::read_for_cache().
+  if (!owner) return Answer::error(EINVAL);
   const auto answer_text = [this, node, owner, path = *path](const Request& req) {
     const auto text = snapshot(node, owner, path, true);
     if (!text) return Answer::error(text.error().code);

@@ -39,6 +39,8 @@ Answer ViewFiles::read_for_cache(const Request& r, const TextOf& text_of) {
   auto container = serving_.container_of(r, node);
   if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
+  // With O_DIRECT a caller is known also here, and may be a process of the host.
+  if (!owner) return Answer::error(EINVAL);
   const auto answer = [view, owner, text_of](const Request& req) {
     const auto text = text_of(*view, *owner);
     if (!text) return Answer::error(text.error());
