@@ -7,9 +7,17 @@ namespace vprocfs {
 
 LifeRecord::LifeRecord(StateFile* state, RecordType type, uint64_t key, uint64_t init_start_us,
                        uint64_t version)
-    : state_(state), type_(type), key_(key) {
+    : state_(state), type_(type), key_(key), init_start_us_(init_start_us) {
   if (version != 0) append(begin_, version);
   append(begin_, init_start_us);
+}
+
+bool LifeRecord::is_of_later(const uint8_t* data, size_t bytes) const {
+  const size_t version = begin_.size() - sizeof(init_start_us_);
+  if (bytes < begin_.size() || std::memcmp(data, begin_.data(), version) != 0) return false;
+  uint64_t start = 0;
+  std::memcpy(&start, data + version, sizeof(start));
+  return start > init_start_us_;
 }
 
 void LifeRecord::load(const Unpack& unpack) {
@@ -18,6 +26,7 @@ void LifeRecord::load(const Unpack& unpack) {
     if (key != key_) return;
     const uint8_t* data = state_->data(found);
     const size_t begin = begin_.size();
+    if (is_of_later(data, bytes)) return;
     const bool ours = bytes >= begin && std::memcmp(data, begin_.data(), begin) == 0;
     if (!ours || !unpack(data + begin, bytes - begin)) {
       state_->release(found, type_, key_);
@@ -29,15 +38,23 @@ void LifeRecord::load(const Unpack& unpack) {
 }
 
 void LifeRecord::save(const std::string& packed) {
-  if (state_ != nullptr) record_ = state_->replace(record_, type_, key_, begin_ + packed);
+  if (state_ == nullptr) return;
+  record_ = state_->replace(record_, type_, key_, begin_ + packed, begin_);
 }
 
-uint8_t* LifeRecord::data() {
-  return record_ == 0 ? nullptr : state_->data(record_) + begin_.size();
+void LifeRecord::store(size_t offset, std::string_view bytes) {
+  if (record_ != 0) state_->store(record_, type_, key_, begin_, begin_.size() + offset, bytes);
 }
 
 void LifeRecord::drop() {
-  if (record_ != 0) state_->release(std::exchange(record_, 0), type_, key_);
+  if (record_ != 0) state_->release(std::exchange(record_, 0), type_, key_, begin_);
+}
+
+void LifeRecord::forget(StateFile* state, std::initializer_list<RecordType> types, uint64_t key,
+                        uint64_t init_start_us) {
+  std::string begin;
+  append(begin, init_start_us);
+  if (state != nullptr) state->release_all(types, key, begin);
 }
 
 }  // namespace vprocfs

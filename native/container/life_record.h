@@ -3,14 +3,18 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <string>
+#include <string_view>
 
 #include "state/state_file.h"
 
 namespace vprocfs {
 
 /// What one life of a container keeps in the state file under one type: one record, which begins
-/// with the start of its init, so that it is not taken for another life's. Not thread-safe.
+/// with the start of its init, so that it is not taken for another life's. Something of an earlier
+/// life may be left when the next one begins in the same cgroup: neither touches the other's
+/// record, except that the later one gives back the earlier one's. Not thread-safe.
 class LifeRecord {
  public:
   /// `state` may be nullptr: nothing is kept then. `init_start_us`: CLOCK_BOOTTIME. `version`
@@ -24,16 +28,22 @@ class LifeRecord {
   void load(const Unpack& unpack);
   /// `packed` takes the place of what was there. When the state file is full, that stays.
   void save(const std::string& packed);
-  /// Where that lies, for types that change in place; aligned to 8 bytes; nullptr when nothing is
-  /// kept.
-  uint8_t* data();
+  /// Changes what was saved from `offset` on; for types that change in place. Nothing happens when
+  /// nothing is kept.
+  void store(size_t offset, std::string_view bytes);
   /// Gives the record back, which otherwise stays for whoever asks next.
   void drop();
+  /// Gives back all that this life has kept under some types, whoever has kept it.
+  static void forget(StateFile* state, std::initializer_list<RecordType> types, uint64_t key,
+                     uint64_t init_start_us);
 
  private:
+  bool is_of_later(const uint8_t* data, size_t bytes) const;
+
   StateFile* const state_;
   const RecordType type_;
   const uint64_t key_;
+  const uint64_t init_start_us_;
   std::string begin_;  ///< what the record begins with
   RecordIndex record_ = 0;
 };

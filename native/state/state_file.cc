@@ -243,23 +243,46 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
 }
 
 RecordIndex StateFile::replace(RecordIndex old, RecordType type, uint64_t key,
-                               const std::string& packed) {
+                               const std::string& packed, std::string_view begin) {
   const RecordIndex fresh = allocate(packed.size());
   if (fresh == 0) return old;
   std::memcpy(data(fresh), packed.data(), packed.size());
   publish(fresh, type, key, packed.size());
   // Somebody who thought it was his may have given it back already.
-  if (old != fresh) release(old, type, key);
+  if (old != fresh) release(old, type, key, begin);
   return fresh;
 }
 
-void StateFile::release(RecordIndex record, RecordType type, uint64_t key) {
-  if (record == 0) return;
-  const std::lock_guard lock(mutex_);
+bool StateFile::is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
+                          size_t* bytes) const {
   // What the table has is whole, and leaves it under this lock only.
+  if (record == 0 || record >= reserved_.size() || reserved_[record] == 0) return false;
+  if (!find(record, type, key, bytes) || *bytes < begin.size()) return false;
+  return std::memcmp(header_of(record) + 1, begin.data(), begin.size()) == 0;
+}
+
+void StateFile::store(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
+                      size_t offset, std::string_view bytes) {
+  const std::lock_guard lock(mutex_);
+  size_t size = 0;
+  if (!is_locked(record, type, key, begin, &size)) return;
+  if (offset <= size && bytes.size() <= size - offset) {
+    std::memcpy(data(record) + offset, bytes.data(), bytes.size());
+  }
+}
+
+void StateFile::release_all(std::initializer_list<RecordType> types, uint64_t key,
+                            std::string_view begin) {
+  visit_all([&](RecordIndex at, RecordType type, uint64_t its, size_t) {
+    const bool wanted = std::find(types.begin(), types.end(), type) != types.end();
+    if (wanted && its == key) release(at, type, key, begin);
+  });
+}
+
+void StateFile::release(RecordIndex record, RecordType type, uint64_t key, std::string_view begin) {
+  const std::lock_guard lock(mutex_);
   size_t bytes = 0;
-  if (record >= reserved_.size() || reserved_[record] == 0) return;
-  if (!find(record, type, key, &bytes)) return;
+  if (!is_locked(record, type, key, begin, &bytes)) return;
   table()[record].store(0, std::memory_order_release);
   const uint32_t length = reserved_[record];
   reserved_[record] = 0;
@@ -282,21 +305,29 @@ bool StateFile::find(RecordIndex record, RecordType type, uint64_t key, size_t* 
 void StateFile::for_each(
     RecordType type,
     const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const {
+  visit_all([&](RecordIndex at, RecordType its, uint64_t key, size_t bytes) {
+    if (its == type) visit(at, key, bytes);
+  });
+}
+
+void StateFile::visit_all(const Visit& visit) const {
   const uint32_t end = header_->high_water.load();
   for (uint32_t at = 1; at < end;) {
     const uint32_t length = table()[at].load(std::memory_order_acquire);
     size_t bytes = 0;
     uint64_t key = 0;
+    auto type = RecordType{};
     bool found = false;
     if (length != 0) {
       // Else it could be released meanwhile, and be another one's when its header is read.
       const std::lock_guard lock(mutex_);
       if (table()[at].load(std::memory_order_acquire) != 0) {
         key = header_of(at)->key;
+        type = static_cast<RecordType>(header_of(at)->type);
         found = find(at, type, key, &bytes);
       }
     }
-    if (found) visit(at, key, bytes);
+    if (found) visit(at, type, key, bytes);
     at += std::max<uint32_t>(1, length);
   }
 }

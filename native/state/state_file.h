@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/fd.h"
@@ -88,10 +90,19 @@ class StateFile {
   void publish(RecordIndex record, RecordType type, uint64_t key, size_t bytes);
   /// Publishes `packed` as a record that takes the place of `old` (0: of none), and returns it: a
   /// worker that dies meanwhile leaves one of them or both. When the file is full, `old` stays.
-  RecordIndex replace(RecordIndex old, RecordType type, uint64_t key, const std::string& packed);
-  /// Gives the room of a published record back. Nothing happens when there is no such record of
-  /// that type and key any more: the room may be another's by then. Thread-safe.
-  void release(RecordIndex record, RecordType type, uint64_t key);
+  /// `begin`: as for release().
+  RecordIndex replace(RecordIndex old, RecordType type, uint64_t key, const std::string& packed,
+                      std::string_view begin = {});
+  /// Gives the room of a published record back. Nothing happens when there is no such record any
+  /// more, of that type and key and with bytes that begin with `begin`: the room may be another's
+  /// by then. Thread-safe.
+  void release(RecordIndex record, RecordType type, uint64_t key, std::string_view begin = {});
+  /// Stores `bytes` in a published record, if it is still there as release() wants it. `type`: one
+  /// that changes_in_place(). Thread-safe.
+  void store(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
+             size_t offset, std::string_view bytes);
+  /// Releases all records of these types and that key whose bytes begin with `begin`.
+  void release_all(std::initializer_list<RecordType> types, uint64_t key, std::string_view begin);
 
   uint8_t* data(RecordIndex record);
   /// False when there is no such record of that type and key (or it is torn).
@@ -114,6 +125,7 @@ class StateFile {
  private:
   struct Header;
   struct RecordHeader;
+  using Visit = std::function<void(RecordIndex, RecordType type, uint64_t key, size_t bytes)>;
 
   explicit StateFile(Mapping memory);
   bool adopt(std::string* why);
@@ -124,6 +136,11 @@ class StateFile {
   /// The beginning of the smallest free piece of at least `length`; 0 when there is none.
   RecordIndex take_free_locked(uint32_t length);
   bool intact(RecordIndex record, uint32_t length) const;
+  /// Whether there is such a record, whose bytes begin with `begin`. Sets `bytes`.
+  bool is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
+                 size_t* bytes) const;
+  /// All published records.
+  void visit_all(const Visit& visit) const;
   static uint32_t granules_for(size_t bytes);
   std::atomic<uint32_t>* table() const;
   RecordHeader* header_of(RecordIndex record) const;

@@ -29,6 +29,7 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
         {InstanceMethod<&StateObject::begin_load>("beginLoad"),
          InstanceMethod<&StateObject::sample_load>("sampleLoad"),
          InstanceMethod<&StateObject::end_load>("endLoad"),
+         InstanceMethod<&StateObject::loads>("loads"),
          InstanceMethod<&StateObject::open_file>("openFile"),
          InstanceMethod<&StateObject::read_file>("readFile"),
          InstanceMethod<&StateObject::restore_file>("restoreFile"),
@@ -101,6 +102,13 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     it->second->end();
     loads_.erase(it);
     return info.Env().Undefined();
+  }
+
+  /// () -> how many load averages lie in the state file
+  Napi::Value loads(const Napi::CallbackInfo& info) {
+    uint32_t count = 0;
+    state_->for_each(RecordType::kLoad, [&](RecordIndex, uint64_t, size_t) { ++count; });
+    return ValueMaker(info.Env()).integer(count);
   }
 
   /// (node, text) -> handle

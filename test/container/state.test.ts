@@ -23,6 +23,27 @@ describe("a record that is given back twice", () => {
   });
 });
 
+describe("a record of one life of a container", () => {
+  it("is left alone by what is left of an earlier life", () => {
+    const state = new State(MIB);
+    const before = state.beginLoad(7n, 1n);
+    state.sampleLoad(before, 1n);
+    const after = state.beginLoad(7n, 2n);
+    expect(state.loads()).toBe(0);
+    // The room of the one before.
+    state.sampleLoad(after, 1n);
+    state.endLoad(before);
+    expect(state.loads()).toBe(1);
+    const late = state.beginLoad(7n, 1n);
+    expect(state.loads()).toBe(1);
+    state.sampleLoad(late, 1n);
+    expect(state.loads()).toBe(2);
+    state.endLoad(after);
+    state.endLoad(late);
+    expect(state.loads()).toBe(0);
+  });
+});
+
 describe("a handle", () => {
   it.each([
     ["of a state file that was ignored", MIB, true],

@@ -194,6 +194,8 @@ export interface State {
   sampleLoad(load: number, nowUs: bigint): void;
   /** Their container is gone. */
   endLoad(load: number): void;
+  /** How many of them lie in the state file. */
+  loads(): number;
   /** The handle of an open file that shows `text`. */
   openFile(node: bigint, text: string): bigint;
   /** Its text; null when there is no such file. */

@@ -30,9 +30,10 @@ ContainerFiles::ContainerFiles(Container& container)
 
 ContainerFiles::~ContainerFiles() {
   if (!container_.dead()) return;
-  if (!lengths_) lengths_.emplace(container_, RecordType::kLengths);
-  copy_marks();
-  readers();
+  // Also what a worker before this one has kept.
+  LifeRecord::forget(container_.state(),
+                     {RecordType::kLengths, RecordType::kCopies, RecordType::kReaders},
+                     container_.id().packed(), container_.description().init_start_us);
 }
 
 void ContainerFiles::count_open(bool opened) {

@@ -2,12 +2,12 @@
 
 #include <cstring>
 #include <string>
+#include <string_view>
 
 namespace vprocfs {
 
 ReaderCounts::ReaderCounts(const Container& container)
-    : container_(container),
-      record_(container.state(), RecordType::kReaders, container.id().packed(),
+    : record_(container.state(), RecordType::kReaders, container.id().packed(),
               container.description().init_start_us) {
   bool found = false;
   record_.load([&](const void* data, size_t bytes) {
@@ -16,17 +16,12 @@ ReaderCounts::ReaderCounts(const Container& container)
     return found = true;
   });
   if (!found) record_.save(std::string(sizeof(before_), '\0'));
-  kept_ = reinterpret_cast<std::atomic<uint32_t>*>(record_.data());
-}
-
-ReaderCounts::~ReaderCounts() {
-  if (container_.dead()) record_.drop();
 }
 
 void ReaderCounts::keep(uint16_t view_index) {
-  if (kept_ == nullptr) return;
   const uint32_t all = own_[view_index] + before_[view_index];
-  kept_[view_index].store(all, std::memory_order_relaxed);
+  const std::string_view bytes(reinterpret_cast<const char*>(&all), sizeof(all));
+  record_.store(view_index * sizeof(all), bytes);
 }
 
 void ReaderCounts::add(uint16_t view_index) {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 
 #include "container/container.h"
@@ -14,10 +13,7 @@ namespace vprocfs {
 /// this worker has counted, and those that a worker before it had. Not thread-safe.
 class ReaderCounts {
  public:
-  /// `container` outlives this.
   explicit ReaderCounts(const Container& container);
-  /// Forgets them for good when the container has ended.
-  ~ReaderCounts();
   ReaderCounts(const ReaderCounts&) = delete;
   ReaderCounts& operator=(const ReaderCounts&) = delete;
 
@@ -36,10 +32,8 @@ class ReaderCounts {
   /// which the next worker forgets after a while.
   void keep(uint16_t view_index);
 
-  const Container& container_;
   LifeRecord record_;
   Counts own_{}, before_{};
-  std::atomic<uint32_t>* kept_ = nullptr;  ///< in the state file; nullptr: there is no room
 };
 
 }  // namespace vprocfs

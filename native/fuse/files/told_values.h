@@ -19,16 +19,11 @@ class ToldValues {
   static_assert(std::is_trivially_copyable_v<Value> &&
                 std::has_unique_object_representations_v<Value>);
 
-  /// Those of the worker before, where there are some. `container` outlives this.
+  /// Those of the worker before, where there are some.
   ToldValues(const Container& container, RecordType type)
-      : container_(container),
-        record_(container.state(), type, container.id().packed(),
+      : record_(container.state(), type, container.id().packed(),
                 container.description().init_start_us) {
     record_.load([this](const void* data, size_t bytes) { return unpack(data, bytes); });
-  }
-  /// Forgets them for good when the container has ended.
-  ~ToldValues() {
-    if (container_.dead()) record_.drop();
   }
   ToldValues(const ToldValues&) = delete;
   ToldValues& operator=(const ToldValues&) = delete;
@@ -66,7 +61,6 @@ class ToldValues {
     return true;
   }
 
-  const Container& container_;
   LifeRecord record_;
   std::map<uint16_t, Value> values_;
 };
