@@ -284,15 +284,18 @@ const Worker* Supervisor::awaited() const {
 }
 
 uint64_t Supervisor::hedge_at_ms(const Worker& slow) const {
-  return std::max(start_at_ms_, slow.started_ms + std::max(kHedgeMs, 3 * started_in_ms_));
+  const uint64_t late_ms = slow.started_ms + std::max(kHedgeMs, 3 * started_in_ms_);
+  return std::max({start_at_ms_, hedge_again_ms_, late_ms});
 }
 
 /// Readers wait, and the worker takes much longer than the last one did: a second one may be
 /// quicker. It has stopped, perhaps, and will be killed only when any start would have failed.
 void Supervisor::hedge(uint64_t now) {
   const Worker* slow = awaited();
-  if (slow != nullptr && now >= hedge_at_ms(*slow))
-    start(slow == &current_ ? next_ : current_, now);
+  if (slow == nullptr || now < hedge_at_ms(*slow)) return;
+  Worker& other = slow == &current_ ? next_ : current_;
+  start(other, now);
+  if (!other.alive()) hedge_again_ms_ = now + kMaxBackoffMs;
 }
 
 bool Supervisor::wants_standby() const {

@@ -8,7 +8,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
-import { removeCgroup } from "../support/cgroups.js";
+import { Cgroup, removeCgroup } from "../support/cgroups.js";
 import { haveProgram, output } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
@@ -46,6 +46,9 @@ async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: num
   const result = await work.catch((error: unknown) => errnoOf(error) ?? String(error));
   return { result, ms: Date.now() - begin };
 }
+
+/** What the keeper logs when it cannot fork, for example. */
+const CANNOT_START = "cannot start a worker";
 
 describeLive("a worker in trouble", [], () => {
   it("is replaced when it is stopped", async () => {
@@ -217,6 +220,25 @@ describeLive("a worker that stands by", [], () => {
     expect(read.result).toMatch(/^MemTotal:/);
     expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
     expect(daemon.logs).not.toContain("no worker serves");
+  });
+
+  it("has another tried from time to time where none can be started beside it", async () => {
+    const scope = testScope();
+    const full = Cgroup.create(scope, testName("nd"));
+    const daemon = await Daemon.start(scope, "--standby", "off");
+    const { workerPid, keeperPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGKILL");
+    const starting = await until("another one starts", () =>
+      workersOf(keeperPid).find((pid) => pid !== workerPid),
+    );
+    process.kill(starting, "SIGSTOP");
+    full.write("pids", "pids.max", 1);
+    full.write("pids", "cgroup.procs", keeperPid);
+    await until("none can be started", () => daemon.logs.includes(CANNOT_START));
+    process.kill(starting, "SIGCONT");
+    expect((await servingAfter(daemon, generation)).workerPid).toBe(starting);
+    // It would be tried again after seconds.
+    expect(daemon.logs.split(CANNOT_START).length - 1).toBeLessThan(4);
   });
 
   it("is not waited for when it stopped while it started", async () => {
