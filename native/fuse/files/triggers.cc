@@ -58,12 +58,19 @@ void Triggers::stop() {
   closers_.stop();
 }
 
-bool Triggers::reserve(Tenant& tenant) {
+int Triggers::reserve(Trigger& trigger) {
+  Tenant& tenant = trigger.file->container->tenant();
   std::unique_lock lock(mutex_);
   given_back_.wait_for(lock, kLongestWait, [&] {
-    return !tenant.resources().spent(Resource::kTriggers) || tenant.closing_triggers == 0;
+    return trigger.released || !tenant.resources().spent(Resource::kTriggers) ||
+           tenant.closing_triggers == 0;
   });
-  return tenant.resources().take(Resource::kTriggers);
+  // Its writer was killed and is told nothing; nobody would take it away again.
+  if (trigger.released) return EINTR;
+  trigger.counted = tenant.resources().take(Resource::kTriggers);
+  if (trigger.counted) return 0;
+  triggers_.erase(trigger.handle);
+  return ENOSPC;
 }
 
 void Triggers::give_back(Tenant& tenant, bool closing) {
@@ -102,20 +109,16 @@ void Triggers::save(Trigger& trigger) {
 }
 
 int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text) {
-  {
-    const std::lock_guard lock(mutex_);
-    if (triggers_.count(handle) != 0) return EBUSY;
-  }
-  if (!reserve(file->container->tenant())) return ENOSPC;
   auto trigger = std::make_shared<Trigger>();
   trigger->handle = handle;
   trigger->file = file;
   trigger->text = text.substr(0, kMaxText);
-  // Known before it can happen.
+  // Known before it can happen, and before its file can be closed.
   {
     const std::lock_guard lock(mutex_);
-    triggers_[handle] = trigger;
+    if (!triggers_.try_emplace(handle, trigger).second) return EBUSY;
   }
+  if (const int refused = reserve(*trigger); refused != 0) return refused;
   const int error = set(trigger);
   if (error == 0) {
     const std::lock_guard lock(mutex_);
@@ -124,6 +127,7 @@ int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::s
   }
   {
     const std::lock_guard lock(mutex_);
+    if (trigger->released) return error;  // and given back by that
     triggers_.erase(handle);
   }
   give_back(file->container->tenant(), false);
@@ -160,8 +164,9 @@ void Triggers::release(uint64_t handle, NodeId node) {
     triggers_.erase(it);
     gone->released = true;
     if (gone->record != 0) state_.release(gone->record, RecordType::kTrigger, handle);
-    ++gone->file->container->tenant().closing_triggers;
+    if (gone->counted) ++gone->file->container->tenant().closing_triggers;
   }
+  if (!gone->counted) return given_back_.notify_all();
   // The kernel waits for a grace period with each; many at once wait for the same.
   closers_.post(boottime_us(), [this, gone](CpuLaps& laps) {
     laps.skip();
@@ -189,6 +194,7 @@ void Triggers::adopt(const Find& find) {
     trigger->poll_handle = packed.poll_handle;
     trigger->event = packed.event != 0;
     trigger->record = record;
+    trigger->counted = true;
     file->container->tenant().resources().note(Resource::kTriggers, 1);
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));

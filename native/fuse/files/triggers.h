@@ -67,12 +67,15 @@ class Triggers {
     uint64_t poll_handle = 0;  ///< 0: nobody has polled yet
     bool event = false;        ///< happened, and not told yet
     bool failed = false;       ///< will never happen
+    bool counted = false;      ///< against its tenant's limit
     bool released = false;     ///< its file was closed
     RecordIndex record = 0;
   };
   using TriggerPtr = std::shared_ptr<Trigger>;
 
-  bool reserve(Tenant& tenant);
+  /// Counts it against its tenant's limit, for which it may wait. 0 or an errno: nothing is
+  /// counted, and it is no trigger any more.
+  int reserve(Trigger& trigger);
   void give_back(Tenant& tenant, bool closing);
   /// 0 or an errno.
   int set(const TriggerPtr& trigger);
