@@ -70,7 +70,9 @@ bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   std::string text;
   if (to.request == read.identity()) {
     text = logs_.again(id, place_of(to.before), place_of(to.after));
-  } else {
+  }
+  // What it was to have may be overwritten by now.
+  if (text.empty()) {
     text = logs_.take(id, max_bytes, [&](KernelLogs::Place begin, KernelLogs::Place end) {
       to.request = read.identity();
       to.before = cursor_of(begin);
