@@ -2,28 +2,18 @@
 // cgroup namespace of their own, shared PID namespaces, and several of these in one cgroup.
 
 import { readFileSync } from "node:fs";
-import { createInterface } from "node:readline";
 import { beforeAll, expect, it } from "vitest";
 import { loadAddon } from "../../src/native/addon.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
+import { keepUptimeOpen } from "../support/keep-open.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
-import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-
-/** Reads an open file again from the start whenever asked. */
-const KEEP_OPEN = `
-import sys
-f = open(sys.argv[1], "rb", buffering=0)
-for _ in sys.stdin:
-    f.seek(0)
-    print(f.read().decode().split("\\n")[0], flush=True)
-`;
 
 describeLive("caller identity", ["busybox", "python3", "nsenter"], () => {
   const scope = fileScope();
@@ -104,7 +94,7 @@ describeLive("caller identity", ["busybox", "python3", "nsenter"], () => {
     expect(await memory(young)).toBe(96);
     const [ageOfOld, ageOfYoung] = [await age(old), await age(young)];
     expect(ageOfYoung).toBeLessThan(ageOfOld - 1.5);
-    const keeper = keepOpen(own, young, daemon.path("proc/uptime"));
+    const keeper = keepUptimeOpen(own, young, daemon.path("proc/uptime"));
     const kept = await keeper();
     expect(kept.uptime).toBeGreaterThanOrEqual(ageOfYoung);
     expect(kept.uptime).toBeLessThan(ageOfOld - 1);
@@ -124,27 +114,6 @@ describeLive("caller identity", ["busybox", "python3", "nsenter"], () => {
       expect(now.uptime).toBeGreaterThanOrEqual(before.uptime);
     }
   });
-
-  interface Uptime {
-    readonly uptime: number;
-    readonly idle: number;
-  }
-
-  function keepOpen(own: Scope, one: Container, file: string): () => Promise<Uptime> {
-    const child = one.start(own, ["python3", "-c", KEEP_OPEN, file]);
-    if (child.stdin === null || child.stdout === null) {
-      throw new Error("no pipes");
-    }
-    const { stdin } = child;
-    const lines = createInterface(child.stdout)[Symbol.asyncIterator]();
-    return async () => {
-      stdin.write("\n");
-      const [uptime = Number.NaN, idle = Number.NaN] = `${(await lines.next()).value}`
-        .split(" ")
-        .map(Number);
-      return { uptime, idle };
-    };
-  }
 
   function readStat(tree: string): { readonly cpu: readonly number[]; readonly uptime: number } {
     const [line = ""] = readFileSync(`${tree}/proc/stat`, "utf8").split("\n");

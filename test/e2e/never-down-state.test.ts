@@ -7,6 +7,7 @@ import { beforeEach, expect, it } from "vitest";
 import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
+import { keepUptimeOpen } from "../support/keep-open.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { sized } from "../support/size.js";
@@ -202,4 +203,24 @@ describeLive("a worker that follows one whose files the kernel has cached", [], 
       expect(await rest()).toBe(0);
     },
   );
+});
+
+describeLive("a worker that follows one with an open /proc/uptime", ["python3"], () => {
+  it("shows it the age of the PID namespace that opened it", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const old = await Container.start(scope, {});
+    const age = async (one: Container): Promise<number> =>
+      Number((await one.read(daemon.path("proc/uptime"))).split(" ")[0]);
+    await until("the first is old enough", async () => (await age(old)) > 2);
+    const young = await Container.start(scope, { cgroup: old.cgroup });
+    const uptime = keepUptimeOpen(scope, young, daemon.path("proc/uptime"));
+    const kept = await uptime();
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGKILL");
+    await servingAfter(daemon, generation);
+    const again = (await uptime()).uptime;
+    expect(again).toBeGreaterThanOrEqual(kept.uptime);
+    expect(again).toBeLessThan((await age(old)) - 1.5);
+  });
 });

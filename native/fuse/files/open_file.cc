@@ -210,7 +210,10 @@ std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t
 void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, ContainerId)>& make) {
   std::unordered_set<RecordIndex> held;
   state_.for_each(RecordType::kOpenFile, [&](RecordIndex record, uint64_t handle, size_t bytes) {
-    if (bytes != sizeof(OpenRecord)) return;
+    if (bytes != sizeof(OpenRecord)) {
+      state_.release(record, RecordType::kOpenFile, handle);  // of another version
+      return;
+    }
     const OpenRecord* r = open_record(state_, record);
     size_t size = 0;
     const RecordIndex snapshot = r->snapshot;
@@ -225,6 +228,7 @@ void OpenFiles::adopt(const std::function<std::shared_ptr<OpenFile>(NodeId, Cont
     }
     file->hold(std::make_shared<Snapshot>(state_, snapshot, size));
     file->record_ = record;
+    file->adopted_ = true;
     // Whether its reader has begun is not known: what it holds is old enough to be taken anew at 0.
     file->begun_ = true;
     adopted_by_request_.insert_or_assign(r->request, AdoptedHandle{handle, file->node});

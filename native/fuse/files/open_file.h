@@ -59,10 +59,12 @@ class OpenFile {
   const View* const view;
   /// Whose figures; nullptr: the host's.
   const std::shared_ptr<Container> container;
-  /// Of whoever opened it, where that is not the container's.
+  /// Of whoever opened it, where that is not the container's; not known of an adopted one.
   const std::optional<Clock> clock;
 
   std::shared_ptr<Snapshot> snapshot() const;
+  /// Whether a worker before us opened it.
+  bool adopted() const { return adopted_; }
   /// The size of what it holds, for a caller that will read no more than that.
   uint64_t announce_size();
 
@@ -73,6 +75,7 @@ class OpenFile {
   mutable std::mutex mutex_;
   std::shared_ptr<Snapshot> snapshot_;
   RecordIndex record_ = 0;
+  bool adopted_ = false;                ///< set before anybody else knows it
   std::atomic<bool> begun_{false};      ///< somebody has read from offset 0
   std::atomic<bool> announced_{false};  ///< somebody knows the size of what it holds
 };

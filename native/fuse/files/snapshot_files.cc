@@ -119,7 +119,9 @@ Answer SnapshotFiles::read(const Request& r) {
   if (!file) return reopen(r);
   if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us)) {
     return in_turn(r, file->container, [this, file](const Request& req) {
-      serving_.open_files.renew(*file, render(*file->view, file->container, file->clock));
+      const auto clock =
+          file->adopted() ? clock_of(req, *file->view, file->container) : file->clock;
+      serving_.open_files.renew(*file, render(*file->view, file->container, clock));
       return read_file(req, file);
     });
   }
