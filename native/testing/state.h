@@ -34,6 +34,8 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
          InstanceMethod<&StateObject::read_file>("readFile"),
          InstanceMethod<&StateObject::restore_file>("restoreFile"),
          InstanceMethod<&StateObject::close_file>("closeFile"),
+         InstanceMethod<&StateObject::hold_file>("holdFile"),
+         InstanceMethod<&StateObject::renew_held>("renewHeld"),
          InstanceMethod<&StateObject::take_over>("takeOver"),
          InstanceMethod<&StateObject::add>("add"), InstanceMethod<&StateObject::remove>("remove"),
          InstanceMethod<&StateObject::records>("records")});
@@ -153,6 +155,24 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     return info.Env().Undefined();
   }
 
+  /// (node, handle): a reader of it has not ended when it is closed.
+  Napi::Value hold_file(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    const NodeId node(reader.u64(info[0], "node"));
+    const uint64_t handle = reader.u64(info[1], "handle");
+    if (!reader.failed()) held_ = files_->find(handle, node);
+    return info.Env().Undefined();
+  }
+
+  /// (text): that reader is to be shown another text.
+  Napi::Value renew_held(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    std::string text = reader.text(info[0], "text");
+    if (!reader.failed() && held_) files_->renew(*held_, std::move(text));
+    held_.reset();
+    return info.Env().Undefined();
+  }
+
   /// (damaged): another worker takes over, from a state file whose header is damaged or not. Load
   /// averages are forgotten. -> why it was ignored, "" when it was not
   Napi::Value take_over(const Napi::CallbackInfo& info) {
@@ -216,6 +236,7 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
   Fd memory_;
   std::unique_ptr<StateFile> state_;  // outlives what lies in it
   std::unique_ptr<OpenFiles> files_;
+  std::shared_ptr<OpenFile> held_;
   Loads loads_;
   uint32_t last_load_ = 0;
   uint64_t last_request_ = 0;

@@ -86,6 +86,18 @@ describe("a handle", () => {
   });
 });
 
+describe("a file that is closed while it is renewed", () => {
+  it("changes nothing that has taken its room", () => {
+    const state = new State(MIB);
+    const handle = state.openFile(A, "text");
+    state.holdFile(A, handle);
+    state.closeFile(A, handle);
+    const others = Array.from({ length: 3 }, () => state.add(0xaan, 100));
+    state.renewHeld("x");
+    expect(state.records().map(({ record }) => record)).toEqual(others.sort((a, b) => a - b));
+  });
+});
+
 describe("the room of a state file", () => {
   const LIVES = 40;
   const COUNT = 1000;

@@ -203,6 +203,10 @@ export interface State {
   /** Registers a handle that another worker gave out. */
   restoreFile(node: bigint, handle: bigint, text: string): void;
   closeFile(node: bigint, handle: bigint): void;
+  /** A reader of it has not ended when it is closed. */
+  holdFile(node: bigint, handle: bigint): void;
+  /** That reader is to be shown another text. */
+  renewHeld(text: string): void;
   /**
    * Another worker takes over, from a state file whose header is damaged or not. Returns why it was
    * ignored, "" when it was not. Load averages are forgotten.

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <optional>
 #include <unordered_set>
+#include <utility>
 
 #include "fuse/files/container_files.h"
 
@@ -180,8 +181,14 @@ void OpenFiles::erase(uint64_t handle, NodeId node) {
     gone = std::move(it->second);
     s.files.erase(it);
   }
+  // Whoever renews it at this moment, for a reader that was killed, must not write there any more.
+  RecordIndex record = 0;
+  {
+    const std::lock_guard lock(gone->mutex_);
+    record = std::exchange(gone->record_, 0);
+  }
   // The record goes before the snapshot: a crash in between leaves an orphan, which adopt() drops.
-  if (gone->record_ != 0) state_.release(gone->record_, RecordType::kOpenFile, handle);
+  if (record != 0) state_.release(record, RecordType::kOpenFile, handle);
 }
 
 void OpenFiles::renew(OpenFile& file, Result<std::string> text) {
