@@ -47,7 +47,8 @@ Container::Container(ContainerDescription description, SharedServices services,
 
 Container::~Container() {
   tenant_->resources().give(Resource::kContainers);
-  if (source_ && services_.sources != nullptr) services_.sources->closed(*this);
+  // Also without a source: another thread may be in the middle of closing it.
+  if (services_.sources != nullptr) services_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;
   cpu_record_.drop();
