@@ -157,13 +157,13 @@ Result<std::unique_ptr<ContainerSource>> ContainerSource::open(
     parts->bandwidth_dir = at.dir;
     parts->bandwidth = make_bandwidth(at.dir, notifier, at.v2);
   }
-  if (const auto at = open(Controller::kCpuacct); at.dir) {
+  // What the root counts is the node's.
+  if (const auto at = open(Controller::kCpuacct); at.dir && at.dir->depth() > 0) {
     parts->cpu_time = at.v2 ? make_cpu_time_v2(at.dir) : make_cpu_time_v1(at.dir);
   }
   if (const auto at = open(Controller::kCpuset); at.dir) {
     parts->cpuset = make_cpuset(at.dir, notifier, at.v2);
   }
-  // What the root counts is the node's.
   if (const auto at = open(Controller::kIo); at.dir && at.dir->depth() > 0) {
     parts->io = at.v2 ? make_io_v2(at.dir, notifier) : make_io_v1(at.dir);
     parts->io_has_limits = at.v2;

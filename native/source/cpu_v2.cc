@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "base/wide.h"
 #include "source/controllers.h"
 #include "source/parse.h"
@@ -25,8 +27,10 @@ class CpuTimeV2 : public CpuTimeSource {
     if (!text.value()) return facts;
     CpuStat stat;
     parse_table(*text.value(), kStatKeys, stat);
+    // The kernel counts nice time as user time too. Nice time is counted by the tick, and user time
+    // is scaled to what was used, so it can be less.
     facts.nice_us = stat.nice.value_or(0);
-    // The kernel counts nice time as user time too.
+    if (stat.user) facts.nice_us = std::min(facts.nice_us, *stat.user);
     facts.user_us = saturating_sub(stat.user.value_or(0), facts.nice_us);
     facts.system_us = stat.system.value_or(0);
     facts.throttled_us = stat.throttled.value_or(0);

@@ -166,6 +166,12 @@ describe("CPU time", () => {
     expect(usage).toMatchObject({ userUs: 600n, niceUs: 400n, systemUs: 300n });
   });
 
+  it("v2: nice time is no more than user time, of which it is a part", () => {
+    const text = "user_usec 1000\nsystem_usec 300\nnice_usec 4000\n";
+    const usage = sourceOf("v2", { "c/cpu.stat": text }).usage();
+    expect(usage).toMatchObject({ userUs: 0n, niceUs: 1000n, systemUs: 300n });
+  });
+
   it("v2: cpu.stat.local knows of an ancestor's quota, where the kernel has it", () => {
     const files = { "c/cpu.stat": "user_usec 1\nthrottled_usec 5\n" };
     expect(sourceOf("v2", files).usage().throttledUs).toBe(5n);

@@ -181,6 +181,18 @@ describe("io.stat", () => {
   });
 });
 
+describe("CPU time", () => {
+  it("of the root is the node's: a container in it has used none", () => {
+    const dir = join(root, "cpuacct");
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, version: 1 });
+    const cgroups = join(dir, "proc/4711/cgroup");
+    const text = readFileSync(cgroups, "utf8");
+    writeFileSync(cgroups, text.replace(/:([^:\n]*cpuacct[^:\n]*):.*/, ":$1:/"));
+    const [, user, , system] = renderFixture(dir, "proc/stat").split(/ +/);
+    expect({ user, system }).toEqual({ user: "0", system: "0" });
+  });
+});
+
 const AMOUNTS: readonly (readonly [key: string, ...labels: string[]])[] = [
   ["nr_free_pages", "MemFree"],
   ["nr_inactive_anon", "Inactive(anon)"],
