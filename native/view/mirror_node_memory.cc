@@ -104,19 +104,20 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
     // "Node 0 Active(anon):    12345 kB"
     const size_t colon = text.find(':');
     const size_t digits = text.find_first_of("0123456789", std::min(colon, text.size()));
-    if (!memory.accounted() || !memory.shown() || digits == std::string_view::npos) {
+    if (!memory.accounted() || digits == std::string_view::npos) {
       writer.text(text).ch('\n');
       return;
     }
     const size_t end = std::min(text.find_first_not_of("0123456789", digits), text.size());
     const size_t at = text.rfind(' ', colon) + 1;
     const std::string_view name = text.substr(at, colon - at);
-    if (memory.is_hosts(name)) {
+    // Of a node that somebody has found when it was shown still, nothing is the container's.
+    if (memory.shown() && memory.is_hosts(name)) {
       writer.text(text).ch('\n');
       return;
     }
     writer.text(text.substr(0, colon + 1));
-    writer.right(memory.line(name), end - colon - 1);
+    writer.right(memory.shown() ? memory.line(name) : 0, end - colon - 1);
     writer.text(text.substr(end)).ch('\n');
   });
 }
