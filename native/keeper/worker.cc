@@ -70,20 +70,24 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
   int from[std::size(passed)];
   // Out of the way first: dup2 must not overwrite one that is still to be moved.
   for (size_t i = 0; i < std::size(passed); ++i) {
+    ::unsetenv(passed[i].variable);
     from[i] = passed[i].fd < 0 ? -1 : ::fcntl(passed[i].fd, F_DUPFD_CLOEXEC, 10);
     if (from[i] < 0 && passed[i].fd >= 0) ::_exit(126);
   }
   int next = kFirstInherited;
-  for (size_t i = 0; i < std::size(passed); ++i) {
-    ::unsetenv(passed[i].variable);
-    if (from[i] < 0) continue;
-    char number[16];
-    int to = passed[i].fd == control ? ::dup2(from[i], kControlFd) : -1;
-    // It may be allowed fewer.
-    if (to < 0) to = ::dup2(from[i], next++);
-    if (to < 0) ::_exit(126);
-    std::snprintf(number, sizeof(number), "%d", to);
-    ::setenv(passed[i].variable, number, 1);
+  // The control socket last: with many descriptors another one may lie where it goes.
+  for (const bool is_control : {false, true}) {
+    for (size_t i = 0; i < std::size(passed); ++i) {
+      if (from[i] < 0 || (passed[i].fd == control) != is_control) continue;
+      char number[16];
+      int to = is_control ? ::dup2(from[i], kControlFd) : -1;
+      // It may be allowed fewer.
+      if (to < 0) to = ::dup2(from[i], next++);
+      // What lay there already was not duplicated.
+      if (to < 0 || ::fcntl(to, F_SETFD, 0) != 0) ::_exit(126);
+      std::snprintf(number, sizeof(number), "%d", to);
+      ::setenv(passed[i].variable, number, 1);
+    }
   }
   ::setenv(kMountpointVariable, options.mountpoint, 1);
   ::unsetenv("NOTIFY_SOCKET");
