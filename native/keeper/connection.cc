@@ -139,6 +139,8 @@ bool connect(const KeeperOptions& options, Connection& out) {
     return true;
   }
   disconnect(options, out);
+  // What is left of it is no connection.
+  out = connection_of(options, out.number);
   return false;
 }
 

@@ -47,8 +47,7 @@ int refuse_all(const KeeperOptions& options) {
     }
     for (uint32_t i = 0; i < kMaxConnections; ++i) {
       if (!held[i].refusal || held[i].ended()) fds[i].fd = -1;
-      while (fds[i].fd >= 0 && held[i].refuse_one()) {
-      }
+      if (fds[i].fd >= 0) held[i].refuse_some();
     }
   }
   return 1;

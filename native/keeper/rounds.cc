@@ -180,14 +180,15 @@ int Supervisor::run() {
     // while requests are to be refused, or are so rare that the worker is idle. Otherwise the end
     // of the mount shows at the worker's, or at a timer.
     const bool awaits = current_.serves() && current_.idle && !stopping_;
-    pollfd fds[] = {
-        {refusing_ || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
-        {signals_.get(), POLLIN, 0},
-        {current_.control.get(), POLLIN, 0},
-        {next_.control.get(), POLLIN, 0},
-        {client_until_ms_ != 0 ? -1 : listener_.get(), POLLIN, 0},
-        {client_.get(), POLLIN, 0},
-        {refusing_ || awaits || wants_polled() ? polled_.refusal.get() : -1, POLLIN, 0}};
+    // One that has ended would wake us at once, until it is made again.
+    const bool asks_polled = (refusing_ || awaits || wants_polled()) && !polled_.ended();
+    pollfd fds[] = {{refusing_ || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
+                    {signals_.get(), POLLIN, 0},
+                    {current_.control.get(), POLLIN, 0},
+                    {next_.control.get(), POLLIN, 0},
+                    {client_until_ms_ != 0 ? -1 : listener_.get(), POLLIN, 0},
+                    {client_.get(), POLLIN, 0},
+                    {asks_polled ? polled_.refusal.get() : -1, POLLIN, 0}};
     const uint64_t begin = monotonic_ms();
     if (woken_ms != 0) adjust_for_pause(woken_ms, begin);
     const int wait = wait_ms(begin);
