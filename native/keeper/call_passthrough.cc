@@ -210,11 +210,14 @@ bool serve_one(const Held& held, short events) {
 /// Nothing else of the keeper's may live on in us: not the connection to the kernel above all.
 /// Returns what has become of `ready`.
 Fd keep_only_these(int ready) {
+  // Not higher than needed: there may be a limit.
+  const int above = kFirst + static_cast<int>(g_passthrough.count) + 1;
   for (size_t i = 0; i < g_passthrough.count; ++i) {
-    g_passthrough.held[i].fd =
-        ::fcntl(g_passthrough.held[i].fd, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kCapacity});
+    g_passthrough.held[i].fd = ::fcntl(g_passthrough.held[i].fd, F_DUPFD_CLOEXEC, above);
+    // Their callers are told that nobody answers, and the mount ends.
+    if (g_passthrough.held[i].fd < 0) ::_exit(1);
   }
-  const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, kFirst + int{FdStoreTable::kCapacity});
+  const int high = ::fcntl(ready, F_DUPFD_CLOEXEC, above);
   for (size_t i = 0; i < g_passthrough.count; ++i) {
     g_passthrough.held[i].fd = ::dup2(g_passthrough.held[i].fd, kFirst + static_cast<int>(i));
   }

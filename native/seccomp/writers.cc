@@ -83,19 +83,19 @@ bool Writers::end_former(size_t index) {
 }
 
 bool Writers::start_writer(size_t index) {
-  constexpr int kHigh = 16;
   // It may look before we do anything more: the slot may still be its killed predecessor's.
   pending_.writer_slot(index).owner = WriterSlot::kAgent;
   const int own[] = {calls_fd_.get(), agent_.get(), done_.fd(), procfs_fd_};
   const int theirs[] = {kWriterCallsFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
   // Out of the way first: none may be overwritten before it was duplicated.
+  const int high = std::max(*std::max_element(std::begin(own), std::end(own)), kWriterProcFd) + 1;
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   for (size_t i = 0; i < std::size(own); ++i) {
-    ::posix_spawn_file_actions_adddup2(&actions, own[i], kHigh + static_cast<int>(i));
+    ::posix_spawn_file_actions_adddup2(&actions, own[i], high + static_cast<int>(i));
   }
   for (size_t i = 0; i < std::size(own); ++i) {
-    ::posix_spawn_file_actions_adddup2(&actions, kHigh + static_cast<int>(i), theirs[i]);
+    ::posix_spawn_file_actions_adddup2(&actions, high + static_cast<int>(i), theirs[i]);
   }
   for (int fd = 0; fd <= STDERR_FILENO; ++fd) {
     ::posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
