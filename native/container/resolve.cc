@@ -230,7 +230,10 @@ Result<std::optional<ContainerDescription>> Resolver::of_process(pid_t pid) cons
 
 Fd Resolver::open_cgroup(ContainerId id) const {
   const Hierarchy* h = mounts_.tree_of(controller_of(id.hierarchy()));
-  if (h == nullptr) return Fd();
+  if (h == nullptr) {
+    errno = ESTALE;
+    return Fd();
+  }
   alignas(file_handle) unsigned char key[sizeof(file_handle) + sizeof(uint64_t)] = {};
   auto* handle = reinterpret_cast<file_handle*>(key);
   handle->handle_bytes = sizeof(uint64_t);
@@ -238,6 +241,11 @@ Fd Resolver::open_cgroup(ContainerId id) const {
   const uint64_t raw = id.cgroup_id();
   std::memcpy(key + sizeof(file_handle), &raw, sizeof(raw));
   return Fd(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+bool Resolver::exists(ContainerId id) const {
+  // Whatever else keeps it from being opened, such as a lack of descriptors, says nothing.
+  return open_cgroup(id) || (errno != ESTALE && errno != ENOENT);
 }
 
 Result<ContainerDescription> Resolver::of_id(ContainerId id, size_t max_cgroups) const {

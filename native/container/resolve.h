@@ -80,8 +80,8 @@ class Resolver {
   Result<Placement> placement_of(pid_t pid, const CgroupsOf& ask) const;
   Result<uint64_t> cgroups_of(pid_t pid) const;
 
-  /// Whether the cgroup that a container has its identity from is still there.
-  bool exists(ContainerId id) const { return static_cast<bool>(open_cgroup(id)); }
+  /// Whether the cgroup that a container has its identity from is still there, as far as is known.
+  bool exists(ContainerId id) const;
 
   /// All containers that have processes, by looking at every process once.
   std::vector<ContainerDescription> scan() const;
@@ -108,6 +108,7 @@ class Resolver {
   Result<bool> identify(const CgroupPaths& paths, ContainerDescription& out) const;
   /// All but namespaces and tenant. False as identify().
   Result<bool> describe(CgroupPaths paths, pid_t init, ContainerDescription& out) const;
+  /// Without a descriptor errno says why.
   Fd open_cgroup(ContainerId id) const;
 
   const CgroupMounts& mounts_;

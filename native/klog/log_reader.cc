@@ -242,13 +242,14 @@ size_t LogReader::deliver_to(const LogGroup& group, const LogOwner& owner) {
 void LogReader::deliver(const LogGroup& group) {
   const uint64_t now = live_ ? boottime_us() : begun_us_;
   known_.clear();
+  // First: their room may be needed.
+  forget_ended(now);
   const auto owners = owners_of(group, now);
   // Of what only its printer proves, most is the host's own.
   if (owners.empty() && live_ && group.kind != LogKind::kCaller) ++counters_.unproven;
   for (const LogOwner* owner : owners) {
     counters_.records[static_cast<size_t>(group.kind)] += deliver_to(group, *owner);
   }
-  forget_ended(now);
 }
 
 void LogReader::forget_ended(uint64_t now_us) {
