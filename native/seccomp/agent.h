@@ -158,12 +158,17 @@ class Agent {
   bool has_taken(const Source& source, const MonitorRequest* asked, size_t index) const;
   void end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
   bool wait_for_answer(Source& source, bool is_monitor, size_t index);
+  /// Has the call that this thread works on resumed after `wait_us`. False: there is no room for
+  /// it.
+  bool put_aside(uint64_t wait_us, size_t index);
   void resume_later(size_t index);
   bool reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);
   bool reply_lxc(const Source& source, const MonitorRequest& asked, const Verdict& verdict,
                  size_t index);
   bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
   void count(const Verdict& verdict);
+  /// Returns how many µs the container, or the source of an unknown one, has to wait for that.
+  uint64_t charge(Source& source, const std::shared_ptr<Container>& who, uint32_t calls);
   void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls, bool rearms);
 
   // blocked_calls.cc: calls that wait for a log

@@ -153,15 +153,18 @@ bool Agent::wait_for_answer(Source& source, bool is_monitor, size_t index) {
     defer(source, kAgainUs);
     return true;
   }
+  if (!too_late && put_aside(kAgainUs, index)) return true;
+  source.waits_since_us = 0;
+  counters_.failed.fetch_add(1, std::memory_order_relaxed);
+  return false;
+}
+
+bool Agent::put_aside(uint64_t wait_us, size_t index) {
   const std::lock_guard lock(mutex_);
-  const auto place = too_late ? std::nullopt : pending_.park(pending_.in_flight(index));
-  if (!place) {
-    source.waits_since_us = 0;
-    counters_.failed.fetch_add(1, std::memory_order_relaxed);
-    return false;
-  }
+  const auto place = pending_.park(pending_.in_flight(index));
+  if (!place) return false;
   pending_.in_flight(index) = PendingCalls::Entry{};
-  later_.emplace(now + kAgainUs, *place);
+  later_.emplace(boottime_us() + wait_us, *place);
   arm_pace_timer();
   return true;
 }
@@ -187,9 +190,7 @@ void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& 
   go_on(*source, who, 1, !was_blocked);
 }
 
-/// `rearms`: the source waits for that, and not only its budget is charged.
-void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls,
-                  bool rearms) {
+uint64_t Agent::charge(Source& source, const std::shared_ptr<Container>& who, uint32_t calls) {
   Budget& budget = who ? who->tenant().calls() : source.budget;
   const uint64_t now = boottime_us();
   uint64_t wait_us = 0;
@@ -197,6 +198,13 @@ void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_
     wait_us = budget.take(now);
     if (wait_us != 0) counters_.paced.fetch_add(1, std::memory_order_relaxed);
   }
+  return wait_us;
+}
+
+/// `rearms`: the source waits for that, and not only its budget is charged.
+void Agent::go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls,
+                  bool rearms) {
+  const uint64_t wait_us = charge(source, who, calls);
   if (!rearms) return;
   if (wait_us == 0) return rearm(source.key, source.fd.get());
   defer(source, wait_us);

@@ -184,8 +184,10 @@ void Agent::finish(size_t slot_index, WriterSlot::End end, size_t index) {
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   count(slot);
   const uint64_t tenant = slot.tenant;
-  const uint32_t calls =
-      std::max<uint32_t>(1, slot.answered + slot.gone) + slot.bytes / (kBytesOfCall + 1);
+  const bool returned = end == WriterSlot::kReturned;
+  // The call that a writer gives back is charged when it is answered.
+  const uint32_t calls = std::max<uint32_t>(returned ? 0 : 1, slot.answered + slot.gone) +
+                         slot.bytes / (kBytesOfCall + 1);
   const Verdict verdict = verdict_of(slot, end);
   const bool nobody_has_it =
       end == WriterSlot::kGone || end == WriterSlot::kUnwritable || slot.gone != 0;
@@ -206,7 +208,7 @@ void Agent::finish(size_t slot_index, WriterSlot::End end, size_t index) {
   if (in_flight.log.kind != LogSpan::kNone && nobody_has_it) {
     give_back(*options_.answers.logs, was.who->id(), in_flight.log);
   }
-  end_call_of(was, end == WriterSlot::kReturned, verdict, calls, index);
+  end_call_of(was, returned, verdict, calls, index);
   next_turn(tenant, index);
 }
 
@@ -226,7 +228,10 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
     // A monitor waits for its answer even when the caller does not any more.
     if (!reply_lxc(*was.source, *was.asked, verdict, index)) return remove(*was.source);
   } else if (returned) {
-    return answer_listener(was.source, index);
+    // Those before it in the same session are paid for, or there would be no end to them.
+    const uint64_t wait_us = charge(*was.source, was.who, calls);
+    if (wait_us == 0 || !put_aside(wait_us, index)) answer_listener(was.source, index);
+    return;
   } else if (in_flight.notification.id != 0) {
     reply(*was.source, in_flight.notification, verdict);
   }

@@ -286,6 +286,17 @@ describeLive("the agent", ["runc", "busybox"], () => {
     expect((await countersOf(node.daemon)).paced).toBeGreaterThan(500);
   });
 
+  it.runIf(process.arch === "x64")(
+    "a container that floods with calls of two kinds in turn is slowed as much",
+    async () => {
+      const scope = testScope();
+      const node = await startCallNode(scope, "--calls-per-second", "200");
+      const flooding = await startCaller(scope, "runc", node);
+      // The first calls are its burst.
+      expect(Number(await flooding.output([CALLS, "mixed", "200"]))).toBeGreaterThan(2500);
+    },
+  );
+
   it("a call that is made while another one is resumed is not lost", async () => {
     const scope = testScope();
     const node = await startCallNode(scope);

@@ -53,18 +53,31 @@ struct sysinfo32 {
   char unused[8];
 };
 
-/* As a program of 32 bits calls: by the gate that only those use. */
-static int show32(void) {
 #ifdef __x86_64__
-  struct sysinfo32 *s = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-  if (s == MAP_FAILED) fail("mmap");
-  memset(s, 0xa5, 2 * sizeof *s);
+/* Memory that a program of 32 bits can name. */
+static struct sysinfo32 *room32(void) {
+  void *room = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT,
+                    -1, 0);
+  if (room == MAP_FAILED) fail("mmap");
+  return room;
+}
+
+/* As a program of 32 bits calls: by the gate that only those use. */
+static long sysinfo32(struct sysinfo32 *s) {
   long result;
   __asm__ volatile("int $0x80"
                    : "=a"(result)
                    : "a"(116L), "b"(s)
                    : "r8", "r9", "r10", "r11", "memory");
+  return result;
+}
+#endif
+
+static int show32(void) {
+#ifdef __x86_64__
+  struct sysinfo32 *s = room32();
+  memset(s, 0xa5, 2 * sizeof *s);
+  const long result = sysinfo32(s);
   if (result != 0) {
     fprintf(stderr, "sysinfo: %ld\n", result);
     return 1;
@@ -77,6 +90,22 @@ static int show32(void) {
   return 0;
 #else
   return 1;
+#endif
+}
+
+/* Calls of 64 and of 32 bits in turn: prints how long one takes on average, in microseconds. */
+static int mixed(int rounds) {
+#ifdef __x86_64__
+  struct sysinfo32 *s32 = room32();
+  struct sysinfo s;
+  const double begin = now();
+  for (int i = 0; i < rounds; i++) {
+    if (syscall(SYS_sysinfo, &s) != 0 || sysinfo32(s32) != 0) fail("sysinfo");
+  }
+  printf("%.1f\n", (now() - begin) * 1e6 / rounds / 2);
+  return 0;
+#else
+  return rounds;
 #endif
 }
 
@@ -222,10 +251,11 @@ int main(int argc, char **argv) {
   if (strcmp(what, "other") == 0) return other();
   if (strcmp(what, "affinity") == 0) return affinity(argc > 2);
   if (strcmp(what, "doomed") == 0 && argc > 2) return doomed(atoi(argv[2]));
+  if (strcmp(what, "mixed") == 0 && argc > 2) return mixed(atoi(argv[2]));
   if (strcmp(what, "agent") == 0 && argc > 2) least_agent(argv[2]);
   if (strcmp(what, "watch") == 0 && argc > 4)
     return watch(strtoul(argv[2], NULL, 10), argv[3], strtoul(argv[4], NULL, 10));
-  fprintf(stderr, "usage: calls show|show32|fault|other|affinity [self]|doomed ROUNDS|agent SOCKET|"
-                  "watch TOTAL UNTIL MOST\n");
+  fprintf(stderr, "usage: calls show|show32|fault|other|affinity [self]|doomed ROUNDS|mixed ROUNDS|"
+                  "agent SOCKET|watch TOTAL UNTIL MOST\n");
   return 2;
 }
