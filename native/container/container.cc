@@ -280,10 +280,7 @@ Result<std::string> Container::render_for(const View& view, uint64_t now_us, con
   if (!facts) return facts.error();
   ClockFacts& shown = facts.value().clock;
   const uint64_t age_us = std::max<uint64_t>(1, shown.uptime_us);
-  const int64_t began_us =
-      clock.offset_us == 0 ? static_cast<int64_t>(clock.init_start_us) : -clock.offset_us;
-  const auto uptime_us = static_cast<int64_t>(now_us) - began_us;
-  shown.uptime_us = static_cast<uint64_t>(std::max<int64_t>(uptime_us, 0));
+  shown.uptime_us = uptime_of({now_us, clock.init_start_us, clock.offset_us});
   // The idle time is one of the container's whole age: the part that fits.
   for (auto& cpu : facts.value().cpu_report.cpus) {
     cpu.counters.idle_us = mul_div(cpu.counters.idle_us, std::min(shown.uptime_us, age_us), age_us);

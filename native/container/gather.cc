@@ -37,14 +37,6 @@ bool begins_with_container(const ContainerClock& clock) {
   return before <= kNearUs && shifted >= clock.init_start_us / 2;
 }
 
-uint64_t uptime_of(const ContainerClock& clock) {
-  const uint64_t now = clock.now_us;
-  if (!begins_with_container(clock)) {
-    return saturating_sub(now, clock.init_start_us);
-  }
-  return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(now) + clock.offset_us, 0));
-}
-
 /// A namespace shifts the start times of processes (fs/proc/array.c), wherever its zero is: dates
 /// fit where that of boot is shifted the other way.
 uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
@@ -124,6 +116,14 @@ bool gather_cgroup_facts(uint32_t needs, ContainerSource& source, Facts& facts, 
 }
 
 }  // namespace
+
+uint64_t uptime_of(const ContainerClock& clock) {
+  const uint64_t now = clock.now_us;
+  if (!begins_with_container(clock)) {
+    return saturating_sub(now, clock.init_start_us);
+  }
+  return static_cast<uint64_t>(std::max<int64_t>(static_cast<int64_t>(now) + clock.offset_us, 0));
+}
 
 void copy_memory(const Facts& from, Facts& to) {
   to.host_meminfo = from.host_meminfo;

@@ -20,6 +20,9 @@ struct ContainerClock {
   int64_t offset_us = 0;
 };
 
+/// What uptime(1) says then, in µs.
+uint64_t uptime_of(const ContainerClock& clock);
+
 /// All that a container has reported before.
 struct Histories {
   CpuHistory cpu;

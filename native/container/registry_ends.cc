@@ -50,8 +50,11 @@ void Registry::forget_dead(ContainerId id) {
     if (it == containers_.end()) return;
     auto& pid_namespaces = it->second.pid_namespaces;
     pid_namespaces.erase(std::remove_if(pid_namespaces.begin(), pid_namespaces.end(),
-                                        [](const PidNamespace& pid_namespace) {
-                                          return has_ended(pid_namespace.init);
+                                        [&](const PidNamespace& pid_namespace) {
+                                          if (!has_ended(pid_namespace.init)) return false;
+                                          // The kernel gives its number to another one.
+                                          it->second.clocks.erase(pid_namespace.number);
+                                          return true;
                                         }),
                          pid_namespaces.end());
     if (!pid_namespaces.empty()) return;
