@@ -1,9 +1,9 @@
-import { existsSync, type FSWatcher, mkdirSync, watch } from "node:fs";
-import { basename, dirname } from "node:path";
+import { type FSWatcher, mkdirSync, watch } from "node:fs";
+import { dirname } from "node:path";
 import type { Companion } from "../daemon.js";
 import { messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
-import { hasRecords, SLEEP_RECORD, thawRecorded } from "./record.js";
+import { hasRecords, isRecordName, SLEEP_RECORD, thawRecorded } from "./record.js";
 
 /**
  * For so long containers may be frozen for a suspend, in time that the node is awake: longer than
@@ -27,13 +27,25 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
       log.error({ error: messageOf(error) }, "cannot thaw containers frozen for a suspend");
     }
   };
+  /** Also those that somebody has taken to thaw: whoever did may have been killed before the end. */
+  const mayBeFrozen = (): boolean => {
+    try {
+      return hasRecords(record);
+    } catch {
+      return true;
+    }
+  };
   const look = (): void => {
-    if (!existsSync(record)) {
+    if (!mayBeFrozen()) {
       clearTimeout(timer);
       timer = undefined;
     } else if (timer === undefined) {
       // Of a clock that stands still while the node sleeps.
-      timer = setTimeout(thaw, longestMs).unref();
+      timer = setTimeout(() => {
+        thaw();
+        // What could not be thawed is tried again.
+        look();
+      }, longestMs).unref();
     }
   };
   return {
@@ -42,7 +54,7 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
       try {
         mkdirSync(dirname(record), { recursive: true, mode: 0o700 });
         watcher = watch(dirname(record), { persistent: false }, (_, name) => {
-          if (name === null || name === basename(record)) {
+          if (name === null || isRecordName(name, record)) {
             look();
           }
         });

@@ -40,6 +40,11 @@ export function recordFrozen(record: string, { control, inode }: Freezer): void 
   appendFileSync(record, `\n${inode} ${control}\n`, { mode: 0o600 });
 }
 
+/** Whether a file beside the record is the record, or one that somebody has taken to thaw what is in it. */
+export function isRecordName(name: string, record: string): boolean {
+  return name === basename(record) || name.startsWith(`${basename(record)}.`);
+}
+
 /** The record, and those that somebody has taken to thaw what is in them and has not come to the end. */
 function recordsAt(record: string): string[] {
   let names: string[] = [];
@@ -50,9 +55,8 @@ function recordsAt(record: string): string[] {
       throw error;
     }
   }
-  const own = basename(record);
   return names
-    .filter((name) => name === own || name.startsWith(`${own}.`))
+    .filter((name) => isRecordName(name, record))
     .map((name) => join(dirname(record), name));
 }
 

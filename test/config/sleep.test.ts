@@ -237,4 +237,30 @@ describe("the record of frozen containers", () => {
     await sleepGuard(log, record(), 2 ** 30).stop(true);
     expect(state(third)).toBe("0");
   });
+
+  it("is done with where whoever took it to thaw them was killed", async () => {
+    const guard = sleepGuard(pino({ level: "silent" }), record(), 1);
+    mkdirSync(join(root, "run"));
+    guard.start({} as Engine);
+    const control = freeze("/web1");
+    renameSync(record(), `${record()}.taken`);
+    await until("it is thawed", () => readFileSync(control, "utf8")[0] === "0");
+    await guard.stop(false);
+  });
+
+  it("is tried again and again where one cannot be thawed", async () => {
+    let errors = 0;
+    const log = pino({ level: "error" }, { write: () => (errors += 1) });
+    const guard = sleepGuard(log, record(), 1);
+    const control = freeze("/web1");
+    rmSync(control);
+    mkdirSync(control);
+    guard.start({} as Engine);
+    await until("it has failed some times", () => errors > 2);
+    rmSync(control, { recursive: true });
+    v2("/web1", 1);
+    await until("it is thawed", () => readFileSync(control, "utf8")[0] === "0");
+    await until("it is forgotten", () => !hasRecords(record()));
+    await guard.stop(false);
+  });
 });
