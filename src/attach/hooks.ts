@@ -127,8 +127,8 @@ function nspawnFile({ program }: HookPlaces): HookFile {
   };
 }
 
-/** All files that hooks consist of, in the order in which they are written. */
-export function hookFiles(places: HookPlaces): HookFile[] {
+/** Throws where hooks cannot be written, since a shell would read a path otherwise. */
+export function checkPlaces(places: HookPlaces): void {
   for (const word of [places.helper, places.mountpoint, places.settings, ...places.program]) {
     if (!/^[\w./%@:+-]+$/.test(word)) {
       throw new VprocfsError(
@@ -137,6 +137,10 @@ export function hookFiles(places: HookPlaces): HookFile[] {
       );
     }
   }
+}
+
+/** All files that hooks consist of, in the order in which they are written. */
+export function hookFiles(places: HookPlaces): HookFile[] {
   return [lxcFile(places), ...starterFiles(places), ociFile(places), nspawnFile(places)];
 }
 

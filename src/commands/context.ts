@@ -68,6 +68,12 @@ export function servingConfigFor(
   return isNamed ? config : { ...config, mountpoint: servingPlace(readMounts(), config) };
 }
 
+/** The configuration by flags and defaults alone, for commands that must work without any other. */
+export function configByFlags(context: Context, command: Command): Config {
+  const { flags } = inputsFor(context, command);
+  return loadConfig({ ...(flags !== undefined && { flags }), env: {}, file: "/dev/null" });
+}
+
 /** One JSON document, the form of every `--json`. */
 export function toJson(value: unknown): string {
   return JSON.stringify(value, null, 2);

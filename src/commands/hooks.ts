@@ -2,21 +2,24 @@ import type { Command } from "commander";
 import { CALL_MODES, type CallMode, callFiles } from "../attach/call-files.js";
 import { helperPath, starterProgram } from "../attach/helper.js";
 import {
+  checkPlaces,
   HOOK_KINDS,
   type HookFile,
   type HookKind,
   type HookOptions,
   type HookOutcome,
+  type HookPlaces,
   hookFiles,
   installHooks,
   MARK,
   uninstallHooks,
 } from "../attach/hooks.js";
 import { settingsFileOf } from "../attach/settings.js";
+import type { Config } from "../config.js";
 import { ExitStatus, VprocfsError } from "../errors.js";
 import { installed } from "../layout.js";
 import { canonicalPath } from "../mountpoint.js";
-import { type Context, servingConfigFor, toJson } from "./context.js";
+import { type Context, configByFlags, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 interface Flags {
@@ -71,6 +74,24 @@ function withContent(outcome: HookOutcome): string {
   return isNew ? `\n${outcome.content.replaceAll(/^(?=.)/gm, "    ").trimEnd()}` : "";
 }
 
+/** What is removed depends on no configuration, so one that does not load only leads to a warning. */
+function configForRemoval(
+  context: Context,
+  command: Command,
+  warn: (line: string) => void,
+): Config {
+  try {
+    return servingConfigFor(context, command, { warn });
+  } catch (error) {
+    if (!(error instanceof VprocfsError && error.code === "CONFIG")) {
+      throw error;
+    }
+    const config = configByFlags(context, command);
+    warn(`${error.message}; going on with defaults`);
+    return config;
+  }
+}
+
 type Act = (files: readonly HookFile[], options: HookOptions) => HookOutcome[];
 
 function add(program: Command, context: Context, name: string, act: Act, text: readonly string[]) {
@@ -101,20 +122,25 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     if (!dryRun && process.getuid?.() !== 0) {
       throw new VprocfsError("NOT_ROOT", "must be run as root");
     }
-    const config = servingConfigFor(context, command, {
-      warn: (line) => context.warn?.(line),
-    });
+    const warn = (line: string): void => context.warn?.(line);
+    const config =
+      act === uninstallHooks
+        ? configForRemoval(context, command, warn)
+        : servingConfigFor(context, command, { warn });
     const mountpoint = canonicalPath(config.mountpoint);
     // What is removed is all that there may be.
     const mode = act === uninstallHooks ? "all" : callModeOf(flags.sysinfo);
     const starter = starterProgram();
-    const hooks = hookFiles({
+    const places: HookPlaces = {
       helper: helperPath(),
       ...(starter !== undefined && { starter }),
       program: [process.execPath, installed("dist/cli.js")],
       mountpoint,
       settings: settingsFileOf(mountpoint),
-    });
+    };
+    if (act === installHooks) {
+      checkPlaces(places);
+    }
     const calls = {
       directory: config.callsDirectory,
       names: [
@@ -125,7 +151,7 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
       mark: MARK,
       ...(act === installHooks && { root: flags.root ?? "/" }),
     };
-    const files = [...hooks, ...(mode === undefined ? [] : callFiles(calls, mode))];
+    const files = [...hookFiles(places), ...(mode === undefined ? [] : callFiles(calls, mode))];
     const kinds = kindsOf(flags.runtime);
     const outcomes = act(files, { dryRun, kinds, root: flags.root ?? "/" });
     if (flags.json === true) {

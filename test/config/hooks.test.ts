@@ -12,6 +12,7 @@ import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
 import { type CallMode, callFiles } from "../../src/attach/call-files.js";
 import {
+  checkPlaces,
   type HookOptions,
   hookFiles,
   installHooks,
@@ -19,6 +20,8 @@ import {
   STARTER,
   uninstallHooks,
 } from "../../src/attach/hooks.js";
+import { main } from "../../src/program.js";
+import { collecting, type Outcome } from "../support/fake-binding.js";
 
 const files = hookFiles({
   helper: "/usr/lib/vprocfs/vprocfs-attach",
@@ -140,7 +143,41 @@ describe("hooks", () => {
 
   it("refuse paths that a shell would read otherwise", () => {
     const places = { helper: "/a b", program: ["/x"], mountpoint: "/m", settings: "/s" };
-    expect(() => hookFiles(places)).toThrow("hooks cannot use '/a b'");
+    expect(() => checkPlaces(places)).toThrow("hooks cannot use '/a b'");
+  });
+});
+
+describe.runIf(process.getuid?.() === 0)("uninstall-hooks", () => {
+  const LXC = "/usr/share/lxc/config/common.conf.d/20-vprocfs.conf";
+
+  async function uninstall(toml: string, ...argv: string[]) {
+    const outcome: Outcome = { out: "", err: "", status: 0 };
+    const warnings: string[] = [];
+    make("/vprocfs.toml", toml);
+    installHooks(files, options({ kinds: ["lxc"] }));
+    const context = { ...collecting(outcome), configFile: join(root, "/vprocfs.toml") };
+    await main(
+      ["uninstall-hooks", "--root", root, ...argv],
+      { ...context, warn: (line) => warnings.push(line) },
+      (line) => {
+        outcome.err += line;
+      },
+    );
+    return { ...outcome, warnings, isThere: existsSync(join(root, LXC)) };
+  }
+
+  it.each([
+    ["does not load", "no-such-key = 1\n", [expect.stringMatching(/no-such-key.*with defaults$/)]],
+    ["names a mount point that hooks cannot use", 'mountpoint = "/a b"\n', []],
+  ])("removes them with a configuration that %s", async (_, toml, warnings) => {
+    const { out, ...rest } = await uninstall(toml);
+    expect(rest).toEqual({ err: "", status: 0, warnings, isThere: false });
+    expect(out).toContain(`${LXC}: removed`);
+  });
+
+  it("refuses flags that are wrong", async () => {
+    const { status, isThere } = await uninstall("", "--mountpoint", "here");
+    expect({ status, isThere }).toEqual({ status: 2, isThere: true });
   });
 });
 

@@ -52,6 +52,9 @@ esac
 
 /** It is mounted where the active unit has it mounted. */
 const VPROCFS = `#!/bin/sh
+if [ -e /etc/vprocfs/wrong ] && [ "$VPROCFS_CONFIG" != /dev/null ]; then
+  exit 2
+fi
 case "$*" in
 status*/var/lib/lxcfs*) [ ! -e /run/active/lxcfs.service ] || echo ' "keeperPid": 99999999' ;;
 status*) [ ! -e /run/active/vprocfs.service ] || echo ' "keeperPid": 99999999' ;;
@@ -141,6 +144,27 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     expect(await administer("install vprocfs-1; package --remove vprocfs", told)).toEqual([
       "detach --all --for-now",
     ]);
+  });
+
+  it("take everything away also where the configuration does not load", async () => {
+    const wrong = "mkdir -p /etc/vprocfs; touch /etc/vprocfs/wrong; rm /run/told";
+    expect(
+      await administer(`install vprocfs-1; ${wrong}; package --remove vprocfs; cat /run/told`),
+    ).toEqual(["uninstall-hooks", "detach --all --for-now"]);
+  });
+
+  it("leave what starts hooks while a hook names it", async () => {
+    const hooks = "/usr/share/containers/oci/hooks.d";
+    const starter = "/usr/libexec/vprocfs-hook";
+    const shown = `ls ${starter} || echo none`;
+    expect(
+      await administer(
+        "for place in /usr/libexec /usr/share; do mount -t tmpfs tmpfs $place; done",
+        `mkdir -p ${hooks}; echo '{"path":"${starter}"}' >${hooks}/90-copy.json`,
+        `touch ${starter}; install vprocfs-1; package --purge vprocfs; ${shown}`,
+        `rm ${hooks}/90-copy.json; install vprocfs-1; package --purge vprocfs; ${shown}`,
+      ),
+    ).toEqual([starter, "none"]);
   });
 
   it("leave something to run where a configuration of containers names the wrapper", async () => {
