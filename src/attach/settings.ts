@@ -26,13 +26,15 @@ export function settingsFileOf(mountpoint: string): string {
 /** What the settings file holds; `read_settings` of native/attach/options.cc reads it. */
 export function settingsText(config: Config, mountpoint: string): string {
   const settings = helperSettings(config, mountpoint);
+  const only = patternsOf(config.attachOnly).map((pattern) => `only ${pattern}`);
   const lines = [
     `mountpoint ${mountpoint}`,
     `type ${settings.fsType}`,
     `source ${settings.source}`,
     ...settings.skipFiles.map((pattern) => `skip ${pattern}`),
     ...patternsOf(config.attachExclude).map((pattern) => `exclude ${pattern}`),
-    ...patternsOf(config.attachOnly).map((pattern) => `only ${pattern}`),
+    // To a helper no pattern means all containers.
+    ...(only.length > 0 ? only : ["exclude *"]),
     // A helper of an earlier version knows no "on": after a downgrade it finds what we wrote.
     ...(settings.replaceLxcfs ? ["replace-lxcfs yes"] : []),
     "end",

@@ -196,3 +196,9 @@ it("hooks are told what is configured", () => {
     "",
   ]);
 });
+
+it("hooks are told that no container is wanted", () => {
+  const flags = { attachOnly: "" };
+  const config = loadConfig({ flags, env: {}, defaultFile: "/nonexistent" });
+  expect(settingsText(config, "/mnt").split("\n")).toContain("exclude *");
+});
