@@ -75,9 +75,16 @@ Result<uint64_t> Registry::cgroups_of(pid_t pid) {
 
 Result<std::shared_ptr<Container>> Registry::by_process(pid_t pid) {
   if (pid <= 0) return Error{ESRCH, "caller"};
-  const auto placement = resolver_.placement_of(pid, [this](pid_t one) { return cgroups_of(one); });
+  auto placement = resolver_.placement_of(pid, [this](pid_t one) { return cgroups_of(one); });
   if (!placement) return placement.error();
   if (placement.value().namespaces.pid == resolver_.own().pid) return std::shared_ptr<Container>();
+  // Also beside namespaces that are not ours: containers may share all of them, and the kernel
+  // gives the numbers of those that have ended to others.
+  if (placement.value().cgroups == 0) {
+    const auto cgroups = cgroups_of(pid);
+    if (!cgroups) return cgroups.error();
+    placement.value().cgroups = cgroups.value();
+  }
   const uint64_t now = boottime_us();
   {
     const std::lock_guard lock(mutex_);

@@ -28,7 +28,8 @@ export interface ContainerOptions extends Limits {
   readonly cgroup?: Cgroup;
   /** Has its processes in this cgroup below the root of its cgroup namespace. */
   readonly inner?: Cgroup;
-  readonly cgroupNamespace?: boolean;
+  /** One of its own (true), the caller's (false), or another container's. */
+  readonly cgroupNamespace?: boolean | Container;
   /** The host's uid that is root inside; without it there is no user namespace. */
   readonly userBase?: number;
   readonly initName?: string;
@@ -191,7 +192,8 @@ function containerArguments(cgroup: Cgroup, options: ContainerOptions): string[]
   return [
     ...cgroup.directories.flatMap((directory) => ["--cgroup", directory]),
     ...(inner?.directories ?? []).flatMap((directory) => ["--inner", directory]),
-    ...(cgroupNamespace ? [] : ["--no-cgroupns"]),
+    ...(cgroupNamespace === false ? ["--no-cgroupns"] : []),
+    ...(cgroupNamespace instanceof Container ? ["--cgroupns", `${cgroupNamespace.init}`] : []),
     ...(userBase === undefined ? [] : ["--userns", `${userBase}`]),
     ...(initName === undefined ? [] : ["--name", initName]),
     ...(pidsOf === undefined ? [] : ["--pidns", `${pidsOf.init}`]),

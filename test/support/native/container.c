@@ -1,7 +1,7 @@
 // The init of a container made by hand: namespaces, cgroups and bind mounts, and nothing else.
 //
 //   container [--cgroup DIR]... [--inner DIR]... [--no-cgroupns] [--userns BASE] [--pidns PID]
-//             [--name NAME] [--bind SOURCE TARGET]...
+//             [--cgroupns PID] [--name NAME] [--bind SOURCE TARGET]...
 //
 // Prints the init's PID as the caller sees it once all is in place, then waits for its end. The
 // cgroups of --cgroup become the roots of the cgroup namespace; those of --inner are entered below
@@ -26,7 +26,7 @@ enum { MANY = 64 };
 
 static const char *cgroups[MANY], *inner[MANY], *sources[MANY], *targets[MANY];
 static int cgroup_count, inner_count, bind_count;
-static const char *name, *pid_namespace;
+static const char *name, *pid_namespace, *cgroup_namespace;
 static long user_base = -1;
 static int new_cgroup_namespace = 1;
 
@@ -63,6 +63,7 @@ static void parse(int argc, char **argv) {
     else if (strcmp(argv[i], "--inner") == 0 && inner_count < MANY) inner[inner_count++] = value;
     else if (strcmp(argv[i], "--userns") == 0) user_base = strtol(value, NULL, 10);
     else if (strcmp(argv[i], "--pidns") == 0) pid_namespace = value;
+    else if (strcmp(argv[i], "--cgroupns") == 0) cgroup_namespace = value;
     else if (strcmp(argv[i], "--name") == 0) name = value;
     else if (strcmp(argv[i], "--bind") == 0 && i + 2 < argc && bind_count < MANY) {
       sources[bind_count] = value;
@@ -75,11 +76,11 @@ static void parse(int argc, char **argv) {
   }
 }
 
-static void join_pid_namespace(void) {
+static void join_namespace(const char *pid, const char *kind, int flag) {
   char path[64];
-  snprintf(path, sizeof(path), "/proc/%s/ns/pid", pid_namespace);
+  snprintf(path, sizeof(path), "/proc/%s/ns/%s", pid, kind);
   const int fd = open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0 || setns(fd, CLONE_NEWPID) != 0) die("%s", path);
+  if (fd < 0 || setns(fd, flag) != 0) die("%s", path);
   close(fd);
 }
 
@@ -89,8 +90,8 @@ static void be_init(int go, int ready) {
   if (user_base >= 0 && (setresgid(0, 0, 0) != 0 || setresuid(0, 0, 0) != 0)) die("setresuid");
   // A change of ids takes it away.
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  const int cgroup_namespace = new_cgroup_namespace ? CLONE_NEWCGROUP : 0;
-  if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | cgroup_namespace) != 0) die("unshare");
+  const int cgroups_too = new_cgroup_namespace && cgroup_namespace == NULL ? CLONE_NEWCGROUP : 0;
+  if (unshare(CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | cgroups_too) != 0) die("unshare");
   for (int i = 0; i < inner_count; ++i) write_file("0", "%s/cgroup.procs", inner[i]);
   if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0) die("private mounts");
   const unsigned long flags = MS_NOSUID | MS_NODEV | MS_NOEXEC;
@@ -117,7 +118,8 @@ int main(int argc, char **argv) {
   parse(argc, argv);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (pipe2(go, O_CLOEXEC) != 0 || pipe2(ready, O_CLOEXEC) != 0) die("pipe");
-  if (pid_namespace != NULL) join_pid_namespace();
+  if (cgroup_namespace != NULL) join_namespace(cgroup_namespace, "cgroup", CLONE_NEWCGROUP);
+  if (pid_namespace != NULL) join_namespace(pid_namespace, "pid", CLONE_NEWPID);
   const unsigned long flags = (pid_namespace == NULL ? CLONE_NEWPID : 0) |
                               (user_base >= 0 ? CLONE_NEWUSER : 0) | SIGCHLD;
   const pid_t init = (pid_t)syscall(SYS_clone, flags, 0, 0, 0, 0);
