@@ -189,10 +189,13 @@ void Planner::plan_log_node(const std::string& root, const std::string& path,
   }
   const uint64_t dev_id = dev->id;
   Step step;
-  if (!open_place(path, step)) {
-    if (step.absent) plan_new_log_node(path, file, *dev, std::move(step));
-    return;
+  const bool there = open_place(path, step);
+  if (!there && !step.absent) return;
+  // Nothing is made in what the container has moved there meanwhile.
+  if (step.parent->on.mount != dev_id) {
+    return note(path, FileState::kFailed, "its mounts change");
   }
+  if (!there) return plan_new_log_node(path, file, *dev, std::move(step));
   unsigned mode = 0;
   const MountEntry* top = mount_of(step.leaf.get(), mode);
   if (top == nullptr) return note(path, FileState::kFailed, "its mounts change");
