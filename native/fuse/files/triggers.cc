@@ -58,6 +58,12 @@ void Triggers::stop() {
   closers_.stop();
 }
 
+void Triggers::forget_locked(const Trigger& trigger) {
+  // A poll of it may have saved it already.
+  if (trigger.record != 0) state_.release(trigger.record, RecordType::kTrigger, trigger.handle);
+  triggers_.erase(trigger.handle);
+}
+
 int Triggers::reserve(Trigger& trigger) {
   Tenant& tenant = trigger.file->container->tenant();
   std::unique_lock lock(mutex_);
@@ -69,7 +75,7 @@ int Triggers::reserve(Trigger& trigger) {
   if (trigger.released) return EINTR;
   trigger.counted = tenant.resources().take(Resource::kTriggers);
   if (trigger.counted) return 0;
-  triggers_.erase(trigger.handle);
+  forget_locked(trigger);
   return ENOSPC;
 }
 
@@ -128,7 +134,7 @@ int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::s
   {
     const std::lock_guard lock(mutex_);
     if (trigger->released) return error;  // and given back by that
-    triggers_.erase(handle);
+    forget_locked(*trigger);
   }
   give_back(file->container->tenant(), false);
   return error;

@@ -77,6 +77,8 @@ class Triggers {
   /// counted, and it is no trigger any more.
   int reserve(Trigger& trigger);
   void give_back(Tenant& tenant, bool closing);
+  /// It is no trigger, and leaves nothing to the next worker.
+  void forget_locked(const Trigger& trigger);
   /// 0 or an errno.
   int set(const TriggerPtr& trigger);
   void save(Trigger& trigger);
