@@ -59,8 +59,8 @@ void Triggers::stop() {
 }
 
 void Triggers::forget_locked(const Trigger& trigger) {
-  // A poll of it may have saved it already.
-  if (trigger.record != 0) state_.release(trigger.record, RecordType::kTrigger, trigger.handle);
+  // A poll may have saved it also before it was armed.
+  state_.release(trigger.record, RecordType::kTrigger, trigger.handle);
   triggers_.erase(trigger.handle);
 }
 
@@ -166,10 +166,9 @@ void Triggers::release(uint64_t handle, NodeId node) {
     const std::lock_guard lock(mutex_);
     const auto it = find_locked(handle, node);
     if (it == triggers_.end()) return;
-    gone = std::move(it->second);
-    triggers_.erase(it);
+    gone = it->second;
     gone->released = true;
-    if (gone->record != 0) state_.release(gone->record, RecordType::kTrigger, handle);
+    forget_locked(*gone);
     if (gone->counted) ++gone->file->container->tenant().closing_triggers;
   }
   if (!gone->counted) return given_back_.notify_all();
