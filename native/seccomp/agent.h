@@ -158,8 +158,7 @@ class Agent {
   bool has_taken(const Source& source, const MonitorRequest* asked, size_t index) const;
   void end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
   bool wait_for_answer(Source& source, bool is_monitor, size_t index);
-  /// Has the call that this thread works on resumed after `wait_us`. False: there is no room for
-  /// it.
+  /// Has this thread's call resumed after `wait_us`. False: there is no room for it.
   bool put_aside(uint64_t wait_us, size_t index);
   void resume_later(size_t index);
   bool reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);

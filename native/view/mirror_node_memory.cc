@@ -111,7 +111,7 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
     const size_t end = std::min(text.find_first_not_of("0123456789", digits), text.size());
     const size_t at = text.rfind(' ', colon) + 1;
     const std::string_view name = text.substr(at, colon - at);
-    // Of a node that somebody has found when it was shown still, nothing is the container's.
+    // A program may stand in the directory of a node that is no longer shown.
     if (memory.shown() && memory.is_hosts(name)) {
       writer.text(text).ch('\n');
       return;

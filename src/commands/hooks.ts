@@ -87,7 +87,7 @@ function configForRemoval(
       throw error;
     }
     const config = configByFlags(context, command);
-    warn(`${error.message}; going on with defaults`);
+    warn(`${error.message}; continuing with defaults`);
     return config;
   }
 }
