@@ -13,7 +13,8 @@ namespace vprocfs {
 
 void Engine::open_logs() {
   if (!options_.kernel_log) return;
-  logs_ = std::make_unique<KernelLogs>(plain_->state());
+  logs_ = std::make_unique<KernelLogs>(
+      plain_->state(), [this](ContainerId id) { return host_->resolver->exists(id); });
   logs_->adopt();
 }
 

@@ -255,7 +255,7 @@ void LogReader::deliver(const LogGroup& group) {
 void LogReader::forget_ended(uint64_t now_us) {
   if (forgotten_us_ != 0 && now_us - forgotten_us_ < kForgetUs) return;
   forgotten_us_ = now_us;
-  sources_.logs->keep([this](ContainerId id) { return sources_.resolver->exists(id); });
+  sources_.logs->forget_ended();
 }
 
 LogReader::Counters LogReader::counters() const {

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
+
 namespace vprocfs {
 namespace {
 
@@ -11,6 +13,8 @@ namespace {
 constexpr size_t kStateHeader = 32;
 constexpr size_t kFirstBytes = 8192;
 constexpr uint64_t kMarkKey = 0;
+/// How often ended containers are looked for while new logs find no room.
+constexpr uint64_t kLookUs = 1'000'000;
 
 /// What stands before the ring.
 struct Prefix {
@@ -20,7 +24,8 @@ struct Prefix {
 
 }  // namespace
 
-KernelLogs::KernelLogs(StateFile& state, LogBounds bounds) : state_(state), bounds_(bounds) {}
+KernelLogs::KernelLogs(StateFile& state, IsThere is_there, LogBounds bounds)
+    : state_(state), is_there_(std::move(is_there)), bounds_(bounds) {}
 
 void KernelLogs::adopt() {
   const std::lock_guard lock(mutex_);
@@ -104,15 +109,30 @@ void KernelLogs::grow_locked(ContainerId id, Log& log) {
   logs_[id] = std::move(larger);
 }
 
+bool KernelLogs::make_room(ContainerId tenant) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (has_room_locked(tenant, kFirstBytes)) return true;
+    const uint64_t now_us = boottime_us();
+    if (looked_us_ != 0 && now_us < looked_us_ + kLookUs) {
+      ++refused_;
+      return false;
+    }
+    looked_us_ = now_us;
+  }
+  forget_ended();
+  const std::lock_guard lock(mutex_);
+  if (has_room_locked(tenant, kFirstBytes)) return true;
+  ++refused_;
+  return false;
+}
+
 bool KernelLogs::begin(ContainerId id, ContainerId tenant, const Banner& banner) {
   {
     const std::lock_guard lock(mutex_);
     if (logs_.count(id) != 0) return true;
-    if (!has_room_locked(tenant, kFirstBytes)) {
-      ++refused_;
-      return false;
-    }
   }
+  if (!make_room(tenant)) return false;
   // It reads the container's cgroups: not under the lock.
   const std::vector<OwnLine> opening = banner();
   const std::lock_guard lock(mutex_);
@@ -228,14 +248,14 @@ void KernelLogs::notify_listeners(ContainerId id) {
   for (const auto& [token, listener] : listeners_) listener(id);
 }
 
-void KernelLogs::keep(const std::function<bool(ContainerId)>& is_there) {
+void KernelLogs::forget_ended() {
   std::vector<ContainerId> ids;
   {
     const std::lock_guard lock(mutex_);
     for (const auto& [id, log] : logs_) ids.push_back(id);
   }
   for (const ContainerId id : ids) {
-    if (is_there(id)) continue;
+    if (is_there_(id)) continue;
     const std::lock_guard lock(mutex_);
     const auto it = logs_.find(id);
     if (it != logs_.end()) drop_locked(it);

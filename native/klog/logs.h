@@ -39,7 +39,10 @@ struct LogBounds {
 /// Thread-safe.
 class KernelLogs {
  public:
-  explicit KernelLogs(StateFile& state, LogBounds bounds = {});
+  using IsThere = std::function<bool(ContainerId)>;
+  /// `is_there`: whether a container has not ended; its log is forgotten when another one finds no
+  /// room otherwise. Thread-safe.
+  explicit KernelLogs(StateFile& state, IsThere is_there, LogBounds bounds = {});
 
   /// Takes over what an earlier worker left. Once, before anything else.
   void adopt();
@@ -109,6 +112,10 @@ class KernelLogs {
   std::string again(ContainerId id, Place from, Place to);
   /// Nobody got what take() took: the next one does, unless somebody has taken more.
   void give_back(ContainerId id, Place from, Place to);
+  /// Whether take() would give anything.
+  bool has_unread(ContainerId id) const;
+  /// How many bytes of records there are, hence have to be looked through.
+  size_t used_bytes(ContainerId id) const;
 
   /// The newest records after the last clear that have room in `max_bytes` bytes of syslog_text(),
   /// the oldest of them first (SYSLOG_ACTION_READ_ALL).
@@ -118,15 +125,15 @@ class KernelLogs {
   /// What an earlier worker cleared, as again().
   std::string last_again(ContainerId id, Place from, Place to);
 
-  /// Calls `listener` after each time that records were added to a log, until unlisten(). It must
-  /// neither wait nor call these two.
+  /// Calls `listener` after each time that there is more to be taken from a log, until unlisten().
+  /// It must neither wait nor call these two.
   using Listener = std::function<void(ContainerId)>;
   size_t listen(Listener listener);
   /// Waits for a call that is under way.
   void unlisten(size_t token);
 
-  /// Forgets the logs of containers for which `is_there` is false.
-  void keep(const std::function<bool(ContainerId)>& is_there);
+  /// Forgets the logs of containers that have ended.
+  void forget_ended();
 
   /// Up to where the host's log has been dealt with: the first record that has not; 0: none was.
   uint64_t mark() const;
@@ -151,18 +158,23 @@ class KernelLogs {
   /// Room for a log of `bytes`; its record is 0 when there is none.
   Log make_locked(ContainerId tenant, size_t bytes);
   bool has_room_locked(ContainerId tenant, size_t more) const;
+  /// For a new log, once those of containers that have ended are forgotten.
+  bool make_room(ContainerId tenant);
   void publish_locked(ContainerId id, const Log& log);
   void grow_locked(ContainerId id, Log& log);
   void drop_locked(Map::iterator it);
   void notify_listeners(ContainerId id);
 
   StateFile& state_;
+  const IsThere is_there_;
   const LogBounds bounds_;
   mutable std::mutex mutex_;
   Map logs_;
   std::map<ContainerId, size_t> of_tenants_;  ///< bytes
   size_t bytes_ = 0;
   uint64_t refused_ = 0;
+  uint64_t looked_us_ =
+      0;  ///< when ended containers were last looked for because of a lack of room
   RecordIndex mark_record_ = 0;
   std::mutex listening_;  ///< guards what follows
   std::map<size_t, Listener> listeners_;

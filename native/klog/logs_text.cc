@@ -105,11 +105,28 @@ std::string KernelLogs::again(ContainerId id, Place from, Place to) {
 }
 
 void KernelLogs::give_back(ContainerId id, Place from, Place to) {
+  bool given = false;
   change_marks(id, [&](LogMarks& marks, uint64_t) {
     if (marks.taken != to.sequence || marks.taken_bytes != to.bytes) return;
     marks.taken = from.sequence;
     marks.taken_bytes = from.bytes;
+    given = true;
   });
+  // Others wait for what this one was to have.
+  if (given) notify_listeners(id);
+}
+
+bool KernelLogs::has_unread(ContainerId id) const {
+  const std::lock_guard lock(mutex_);
+  const LogRing* ring = ring_locked(id);
+  return ring != nullptr &&
+         std::max(ring->marks().taken, ring->first_sequence()) < ring->next_sequence();
+}
+
+size_t KernelLogs::used_bytes(ContainerId id) const {
+  const std::lock_guard lock(mutex_);
+  const LogRing* ring = ring_locked(id);
+  return ring == nullptr ? 0 : ring->used_bytes();
 }
 
 std::string KernelLogs::last(ContainerId id, size_t max_bytes) const {

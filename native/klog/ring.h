@@ -67,6 +67,8 @@ class LogRing {
   LogMarks marks() const;
   /// Keeps all of them at once, whenever the worker dies.
   void set_marks(const LogMarks& marks);
+  /// How much of the room all records take.
+  size_t used_bytes() const { return state_.head - state_.tail; }
   /// Whether one more record of the longest kind has room without an old one's going.
   bool has_room() const { return room() - (state_.head - state_.tail) >= kLongestText + 64; }
 

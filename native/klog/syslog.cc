@@ -53,7 +53,7 @@ SyslogAnswer answer_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& c
       return out;
     case kSyslogRead:
       out = check_buffer(call);
-      if (out.kind == SyslogAnswer::Kind::kText && logs.unread(id).records == 0) {
+      if (out.kind == SyslogAnswer::Kind::kText && !logs.has_unread(id)) {
         out.kind = SyslogAnswer::Kind::kWait;
       }
       return out;

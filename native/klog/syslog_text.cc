@@ -22,6 +22,19 @@ struct Prefix {
   size_t bytes_ = 0;
 };
 
+size_t digits(uint64_t value) {
+  size_t n = 1;
+  for (; value > 9; value /= 10) ++n;
+  return n;
+}
+
+/// How long a Prefix is: whole logs are measured for each call, so nothing is printed for it.
+size_t prefix_bytes(uint64_t time_us, uint16_t priority) {
+  constexpr size_t kSecondsWidth = 5;
+  constexpr size_t kRest = std::string_view("<>[.000000] ").size();
+  return kRest + digits(priority) + std::max(kSecondsWidth, digits(time_us / 1'000'000));
+}
+
 }  // namespace
 
 std::string syslog_text(uint64_t time_us, uint16_t priority, std::string_view text) {
@@ -38,7 +51,7 @@ std::string syslog_text(uint64_t time_us, uint16_t priority, std::string_view te
 size_t syslog_text_bytes(uint64_t time_us, uint16_t priority, std::string_view text) {
   const auto lines = static_cast<size_t>(std::count(text.begin(), text.end(), '\n')) + 1;
   const size_t newlines = 1;
-  return lines * Prefix(time_us, priority).text().size() + text.size() + newlines;
+  return lines * prefix_bytes(time_us, priority) + text.size() + newlines;
 }
 
 }  // namespace vprocfs

@@ -34,6 +34,19 @@ size_t count(const Mask& mask) {
 /// The kernel's masks are arrays of long: these are theirs where bytes run as bits do.
 constexpr bool kLittleEndian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
+/// What a call looks through without returning it counts too.
+uint32_t calls_for_looking_through(const KernelLogs& logs, ContainerId id, const SyslogCall& call) {
+  constexpr size_t kBytesOfCall = 1024;
+  size_t returned = 0;
+  if (call.action == kSyslogReadAll || call.action == kSyslogReadClear) {
+    returned = static_cast<size_t>(std::max(call.bytes, 0));
+  } else if (call.action != kSyslogUnread) {
+    return 0;
+  }
+  const size_t used = logs.used_bytes(id);
+  return used <= returned ? 0 : static_cast<uint32_t>((used - returned) / kBytesOfCall);
+}
+
 }  // namespace
 
 seccomp_notif_resp Verdict::response(uint64_t id) const {
@@ -106,6 +119,7 @@ CallAnswer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Conta
     options_.logs->begin(description.id, description.tenant,
                          [&] { return options_.banner(description); });
   }
+  out.calls = calls_for_looking_through(*options_.logs, description.id, call);
   const SyslogAnswer found = answer_syslog(*options_.logs, description.id, call);
   out.is_32bit = call_of(n.data).is_32bit;
   out.argument = 1;

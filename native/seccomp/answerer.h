@@ -68,6 +68,7 @@ struct CallAnswer {
   bool is_32bit = false;  ///< pointers have 32 bits, whatever stands above them
   int64_t value = 0;
   bool repeats = false;  ///< for some time it does for calls of others in the container, too
+  uint32_t calls = 0;    ///< as how many more it counts, for what was looked through for it
 };
 
 /// Finds the answer to one call of one process.

@@ -1,6 +1,5 @@
 #include "testing/kernel_logs.h"
 
-#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -23,7 +22,8 @@ Napi::Function KernelLogsObject::define(Napi::Env env) {
   return DefineClass(env, "KernelLogs",
                      {InstanceMethod<&KernelLogsObject::add>("add"),
                       InstanceMethod<&KernelLogsObject::read>("read"),
-                      InstanceMethod<&KernelLogsObject::keep>("keep"),
+                      InstanceMethod<&KernelLogsObject::end>("end"),
+                      InstanceMethod<&KernelLogsObject::forget_ended>("forgetEnded"),
                       InstanceMethod<&KernelLogsObject::take_over>("takeOver"),
                       InstanceMethod<&KernelLogsObject::figures>("figures"),
                       InstanceMethod<&KernelLogsObject::begin>("begin"),
@@ -59,7 +59,8 @@ bool KernelLogsObject::open() {
   auto state = StateFile::open(memory_.get(), &ignored);
   if (!state || !ignored.empty()) return false;
   state_ = std::move(state.value());
-  logs_ = std::make_unique<KernelLogs>(*state_, bounds_);
+  logs_ = std::make_unique<KernelLogs>(
+      *state_, [this](ContainerId id) { return ended_.count(id.packed()) == 0; }, bounds_);
   logs_->adopt();
   return true;
 }
@@ -101,15 +102,15 @@ Napi::Value KernelLogsObject::read(const Napi::CallbackInfo& info) {
   return out;
 }
 
-/// (ids): those that are there
-Napi::Value KernelLogsObject::keep(const Napi::CallbackInfo& info) {
+/// (ids): these containers have ended
+Napi::Value KernelLogsObject::end(const Napi::CallbackInfo& info) {
   ValueReader reader(info.Env());
-  std::vector<uint64_t> ids;
-  reader.each(info[0], "ids", [&](Napi::Value id) { ids.push_back(reader.u64(id, "id")); });
-  if (reader.failed()) return info.Env().Undefined();
-  logs_->keep([&ids](ContainerId id) {
-    return std::find(ids.begin(), ids.end(), id.packed()) != ids.end();
-  });
+  reader.each(info[0], "ids", [&](Napi::Value id) { ended_.insert(reader.u64(id, "id")); });
+  return info.Env().Undefined();
+}
+
+Napi::Value KernelLogsObject::forget_ended(const Napi::CallbackInfo& info) {
+  logs_->forget_ended();
   return info.Env().Undefined();
 }
 

@@ -3,6 +3,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <set>
 #include <vector>
 
 #include "base/fd.h"
@@ -25,7 +26,8 @@ class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
   bool open();
   Napi::Value add(const Napi::CallbackInfo& info);
   Napi::Value read(const Napi::CallbackInfo& info);
-  Napi::Value keep(const Napi::CallbackInfo& info);
+  Napi::Value end(const Napi::CallbackInfo& info);
+  Napi::Value forget_ended(const Napi::CallbackInfo& info);
   Napi::Value take_over(const Napi::CallbackInfo& info);
   Napi::Value figures(const Napi::CallbackInfo& info);
   Napi::Value begin(const Napi::CallbackInfo& info);
@@ -42,6 +44,7 @@ class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
   Napi::Value set_mark(const Napi::CallbackInfo& info);
 
   LogBounds bounds_;
+  std::set<uint64_t> ended_;
   Fd memory_;
   std::unique_ptr<StateFile> state_;
   std::unique_ptr<KernelLogs> logs_;

@@ -136,7 +136,8 @@ describe("KernelLogs", () => {
     const kept = logs();
     kept.add(1n, 1n, 1n, [line(1)]);
     kept.add(2n, 2n, 2n, [line(2)]);
-    kept.keep([2n]);
+    kept.end([1n]);
+    kept.forgetEnded();
     expect(kept.takeOver()).toBe(true);
     expect(kept.read(1n, 0n, 9)).toBeNull();
     expect(kept.read(2n, 0n, 9)).not.toBeNull();
@@ -175,6 +176,15 @@ describe("what readers leave in a log", () => {
     expect(kept.figures()).toMatchObject({ size: 1, refused: 1 });
   });
 
+  it("takes the room of containers that have ended", () => {
+    const kept = logs(64 * KIB, 8 * KIB);
+    expect(kept.begin(1n, 1n)).toBe(true);
+    kept.end([1n]);
+    expect(kept.begin(2n, 1n)).toBe(true);
+    expect(kept.marks(1n)).toBeNull();
+    expect(kept.figures()).toMatchObject({ size: 1, refused: 0 });
+  });
+
   it("outlives a worker, growing and the loss of records", () => {
     const kept = logs();
     kept.add(1n, 1n, 1n, [line(1), line(2)]);
@@ -198,7 +208,8 @@ describe("what readers leave in a log", () => {
     const kept = logs();
     kept.add(1n, 1n, 1n, [line(1)]);
     kept.clear(1n);
-    kept.keep([]);
+    kept.end([1n]);
+    kept.forgetEnded();
     expect(kept.marks(1n)).toBeNull();
     expect(kept.begin(1n, 1n)).toBe(true);
     expect(kept.marks(1n)).toMatchObject({ cleared: 0 });

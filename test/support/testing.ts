@@ -300,7 +300,9 @@ export interface KernelLogs {
     readonly first: number;
     readonly next: number;
   } | null;
-  keep(ids: readonly bigint[]): void;
+  /** These containers have ended. */
+  end(ids: readonly bigint[]): void;
+  forgetEnded(): void;
   /** Another worker goes on with the same memory; false: it was damaged. */
   takeOver(): boolean;
   figures(): {
