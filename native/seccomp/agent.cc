@@ -98,8 +98,8 @@ void Agent::arm_pace_timer() {
 
 void Agent::on_pace_timer(size_t index) {
   drain(pace_timer_);
-  resume_later(index);
   end_blocked(index);
+  bool resumes = false;
   {
     const uint64_t now = boottime_us();
     const std::lock_guard lock(mutex_);
@@ -108,20 +108,30 @@ void Agent::on_pace_timer(size_t index) {
       if (found != sources_.end()) rearm(found->first, found->second->fd.get());
       paced_.erase(paced_.begin());
     }
+    resumes = take_due_locked(now, index);
+    // What else is due is another thread's.
     arm_pace_timer();
   }
   rearm(kPaceTimer, pace_timer_.get());
+  if (resumes) resume_in_flight(index);
 }
 
 void Agent::on_watch_timer(size_t index) {
   drain(watch_timer_);
-  look_after_writers(index);
-  const std::lock_guard lock(mutex_);
-  watching_ = false;
-  for (size_t i = 0; i < PendingCalls::kWriterSlots && !watching_; ++i)
-    watching_ = writers_.is_busy(i);
-  if (watching_) arm(watch_timer_, boottime_us() + kWatchUs);
+  {
+    const std::lock_guard lock(mutex_);
+    watching_ = is_writing_locked();
+    if (watching_) arm(watch_timer_, boottime_us() + kWatchUs);
+  }
   rearm(kWatchTimer, watch_timer_.get());
+  look_after_writers(index);
+}
+
+bool Agent::is_writing_locked() const {
+  for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) {
+    if (writers_.is_busy(i)) return true;
+  }
+  return false;
 }
 
 void Agent::watch_writers() {
@@ -144,7 +154,7 @@ void Agent::run(size_t index) {
     }
     resume_blocked(index);
   }
-  while (!stopping_.load(std::memory_order_acquire)) {
+  for (;;) {
     epoll_event event[1];
     if (epoll_.wait(event) != 1) continue;
     if (event->data.u64 == kStop) return;
@@ -155,18 +165,24 @@ void Agent::run(size_t index) {
   }
 }
 
+/// What is not of one source tells of all tenants: it is armed again before anything is done that
+/// one of them may make slow.
 void Agent::handle(uint64_t key, uint32_t events, size_t index) {
-  if (key == kPaceTimer) return on_pace_timer(index);
   if (key == kWatchTimer) return on_watch_timer(index);
-  if (key == kLogReady) {
-    on_log_ready(index);
-    return rearm(kLogReady, log_ready_.fd());
-  }
   if (key == kDone) {
-    on_written(index);
-    return rearm(kDone, writers_.done().fd());
+    writers_.done().drain();
+    rearm(kDone, writers_.done().fd());
+    return on_written(index);
   }
   if (key >= kFirstWriter && key < kFirstSource) return on_writer_end(key - kFirstWriter, index);
+  // The rest is the next worker's.
+  if (stopping_.load(std::memory_order_acquire)) return;
+  if (key == kPaceTimer) return on_pace_timer(index);
+  if (key == kLogReady) {
+    log_ready_.drain();
+    rearm(kLogReady, log_ready_.fd());
+    return on_log_ready(index);
+  }
   const SourcePtr source = find(key);
   if (!source) return;
   switch (source->kind) {
@@ -193,8 +209,10 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
 void Agent::watch_end(size_t slot, int pidfd) { epoll_.add(pidfd, kFirstWriter + slot, kOnce); }
 
 void Agent::stop(bool for_good) {
-  stopping_ = true;
   if (log_token_ != 0) options_.answers.logs->unlisten(std::exchange(log_token_, 0));
+  stopping_ = true;
+  // Writers end with the threads that have started them.
+  if (threads_.size() != 0) finish_writes();
   if (stop_) stop_.ring();
   threads_.join();
   leave_writers(for_good);

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <atomic>
+#include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
@@ -66,21 +67,28 @@ class Agent {
     kOciSocket = kFdOciSocket,
     kMonitor = kFdMonitor,  ///< a connection of LXC's
     kListener = kFdNotify,  ///< a notify descriptor
-    kPendingCalls = 5,
+    kPendingCalls = kFdPendingCalls,
     kRuntime = kFdRuntime,  ///< a connection of an OCI runtime, which is about to hand one over
     kSideListener = kFdSideListener,        ///< a notify descriptor that is only answered through
     kDrainingRuntime = kFdDrainingRuntime,  ///< a runtime's connection, after its listener has come
   };
 
   struct Source {
-    Source(uint64_t its_key, Kind its_kind, Fd its_fd, uint64_t per_second)
-        : key(its_key), kind(its_kind), fd(std::move(its_fd)), budget(per_second) {}
+    Source(uint64_t its_key, Kind its_kind, Fd its_fd, uint64_t per_second, bool its_inherited)
+        : key(its_key),
+          kind(its_kind),
+          fd(std::move(its_fd)),
+          inherited(its_inherited),
+          resumed(its_inherited),
+          budget(per_second) {}
     const uint64_t key;
     const Kind kind;
     const Fd fd;
     /// Whose its last call was: while that one's turn is taken, no other is read. 0: not known.
     std::atomic<uint64_t> tenant{0};
-    bool resumed = false;  ///< of the worker before us, and not read from yet
+    const bool inherited;  ///< of the worker before us
+    bool resumed;          ///< likewise, and not read from yet
+    std::mutex taking;     ///< of those that were inherited: held while a call is taken
     /// Since when its call waits for an answer that cannot be had (CLOCK_BOOTTIME); 0: none does.
     std::atomic<uint64_t> waits_since_us{0};
     /// kMonitor: key of the kSideListener through which calls are answered that the monitor was
@@ -142,6 +150,7 @@ class Agent {
   void arm_pace_timer();
   void on_pace_timer(size_t index);
   void on_watch_timer(size_t index);
+  bool is_writing_locked() const;
   void watch_writers();
   void watch_end(size_t slot, int pidfd);
   void run(size_t index);
@@ -151,6 +160,7 @@ class Agent {
   void on_runtime(const SourcePtr& source);
   void on_draining_runtime(const Source& source);
   bool has_room() const;
+  static int take_call(Source& source, seccomp_notif& notification);
   void on_listener(const SourcePtr& source, size_t index);
   void resume(const PendingCalls::Entry& entry, size_t index);
   void answer_listener(const SourcePtr& source, size_t index);
@@ -160,7 +170,8 @@ class Agent {
   bool wait_for_answer(Source& source, bool is_monitor, size_t index);
   /// Has this thread's call resumed after `wait_us`. False: there is no room for it.
   bool put_aside(uint64_t wait_us, size_t index);
-  void resume_later(size_t index);
+  bool take_due_locked(uint64_t now_us, size_t index);
+  void resume_in_flight(size_t index);
   bool reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);
   bool reply_lxc(const Source& source, const MonitorRequest& asked, const Verdict& verdict,
                  size_t index);
@@ -178,6 +189,8 @@ class Agent {
   void drop_idle_side_listeners();
   void resume_blocked(size_t index);
   bool take_blocked(size_t place, size_t index);
+  bool take_blocked_locked(size_t place, size_t index);
+  bool take_ready(size_t index);
   void on_log(ContainerId id);
   void on_log_ready(size_t index);
   void end_blocked(size_t index);
@@ -213,6 +226,7 @@ class Agent {
   void look_after_writers(size_t index);
   void count(const WriterSlot& slot);
   void adopt_writers();
+  void finish_writes();
   void leave_writers(bool for_good);
   void leave(size_t slot);
 
@@ -240,8 +254,9 @@ class Agent {
   std::array<Writing, PendingCalls::kWriterSlots> writing_;
   std::unordered_map<uint64_t, Turn> turns_;  ///< by tenant
   bool watching_ = false;
-  std::list<BlockedCall> blocked_;  ///< those that end first are first
-  std::set<ContainerId> ready_;     ///< whose logs were added to
+  std::condition_variable written_;  ///< a writer is done
+  std::list<BlockedCall> blocked_;   ///< those that end first are first
+  std::set<size_t> ready_;           ///< places of those whose logs were added to
   /// What was taken from logs for questions of monitors that have to be answered again, by key and
   /// id.
   std::map<std::pair<uint64_t, uint64_t>, LogSpan> taken_;

@@ -134,6 +134,10 @@ void Agent::resume_blocked(size_t index) {
 /// Takes the blocked call in a place for this thread to work on. False: there is none.
 bool Agent::take_blocked(size_t place, size_t index) {
   const std::lock_guard lock(mutex_);
+  return take_blocked_locked(place, index);
+}
+
+bool Agent::take_blocked_locked(size_t place, size_t index) {
   const auto found = std::find_if(blocked_.begin(), blocked_.end(),
                                   [place](const BlockedCall& one) { return one.place == place; });
   if (found == blocked_.end()) return false;
@@ -146,29 +150,33 @@ bool Agent::take_blocked(size_t place, size_t index) {
 void Agent::on_log(ContainerId id) {
   {
     const std::lock_guard lock(mutex_);
-    const bool waits = std::any_of(blocked_.begin(), blocked_.end(),
-                                   [id](const BlockedCall& one) { return one.container == id; });
+    bool waits = false;
+    for (const BlockedCall& one : blocked_) {
+      if (one.container != id) continue;
+      ready_.insert(one.place);
+      waits = true;
+    }
     if (!waits) return;
-    ready_.insert(id);
   }
   log_ready_.ring();
 }
 
+/// Takes one of those whose logs were added to for this thread to work on. False: there is none.
+bool Agent::take_ready(size_t index) {
+  const std::lock_guard lock(mutex_);
+  while (!ready_.empty()) {
+    const size_t place = *ready_.begin();
+    ready_.erase(ready_.begin());
+    if (!take_blocked_locked(place, index)) continue;
+    // The others are for a thread that has time.
+    if (!ready_.empty()) log_ready_.ring();
+    return true;
+  }
+  return false;
+}
+
 void Agent::on_log_ready(size_t index) {
-  log_ready_.drain();
-  std::vector<size_t> places;
-  {
-    const std::lock_guard lock(mutex_);
-    for (const BlockedCall& one : blocked_) {
-      if (ready_.count(one.container) != 0) places.push_back(one.place);
-    }
-    ready_.clear();
-  }
-  for (const size_t place : places) {
-    if (!take_blocked(place, index)) continue;
-    const PendingCalls::Entry entry = pending_.in_flight(index);
-    resume(entry, index);
-  }
+  while (take_ready(index)) resume_in_flight(index);
 }
 
 /// Of those that have waited for long enough.

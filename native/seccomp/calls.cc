@@ -1,5 +1,6 @@
 // What becomes of one call.
 
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -71,15 +72,29 @@ bool Agent::has_room() const {
   return pending_.has_room();
 }
 
+/// Returns an errno value, or 0. ENOENT: there is none.
+int Agent::take_call(Source& source, seccomp_notif& notification) {
+  const int fd = source.fd.get();
+  std::unique_lock taking(source.taking, std::defer_lock);
+  if (source.inherited) {
+    // Once a call that the worker before us took has been answered, two threads may be here. The
+    // kernel would have the second one wait for a call that may never come.
+    taking.lock();
+    pollfd p{fd, POLLIN, 0};
+    if (::poll(&p, 1, 0) == 0) return ENOENT;
+  }
+  return ::ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0 ? 0 : errno;
+}
+
 void Agent::on_listener(const SourcePtr& source, size_t index) {
   if (wait_for_turn(*source)) return;
   if (!has_room()) return defer(*source, kAgainUs);
   PendingCalls::Entry& entry = pending_.in_flight(index);
   entry = PendingCalls::Entry{};
   entry.key = source->key;
-  if (::ioctl(source->fd.get(), SECCOMP_IOCTL_NOTIF_RECV, &entry.notification) != 0) {
+  if (const int failed = take_call(*source, entry.notification); failed != 0) {
     // ENOENT: the caller was killed meanwhile.
-    if (errno == ENOENT || errno == EINTR) return rearm(source->key, source->fd.get());
+    if (failed == ENOENT || failed == EINTR) return rearm(source->key, source->fd.get());
     return remove(*source);
   }
   answer_listener(source, index);
@@ -103,6 +118,7 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
     CallAnswer answer = answerer_.answer(notification, source->fd.get(), who);
+    charge(*source, who, answer.calls);
     std::unique_ptr<MonitorRequest> nobody;
     const WriteOutcome outcome = outcome_for(answer, source, who, nobody, index);
     if (outcome == WriteOutcome::kStarted || outcome == WriteOutcome::kWait) return;
@@ -169,18 +185,18 @@ bool Agent::put_aside(uint64_t wait_us, size_t index) {
   return true;
 }
 
-void Agent::resume_later(size_t index) {
-  for (;;) {
-    PendingCalls::Entry next;
-    {
-      const std::lock_guard lock(mutex_);
-      if (later_.empty() || later_.begin()->first > boottime_us()) return;
-      const size_t place = later_.begin()->second;
-      later_.erase(later_.begin());
-      next = PendingCalls::move(pending_.parked(place), pending_.in_flight(index));
-    }
-    resume(next, index);
-  }
+/// Takes a call that was put aside until now for this thread to work on. False: there is none.
+bool Agent::take_due_locked(uint64_t now_us, size_t index) {
+  if (later_.empty() || later_.begin()->first > now_us) return false;
+  const size_t place = later_.begin()->second;
+  later_.erase(later_.begin());
+  PendingCalls::move(pending_.parked(place), pending_.in_flight(index));
+  return true;
+}
+
+void Agent::resume_in_flight(size_t index) {
+  const PendingCalls::Entry entry = pending_.in_flight(index);
+  resume(entry, index);
 }
 
 void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
@@ -302,6 +318,7 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
   } else {
     CallAnswer answer = answerer_.answer(notification, listener, who);
+    charge(*source, who, answer.calls);
     const WriteOutcome outcome = outcome_for(answer, source, who, asked, index);
     if (outcome == WriteOutcome::kStarted || outcome == WriteOutcome::kWait) return;
     if (outcome == WriteOutcome::kReply) verdict = *answer.reply;

@@ -87,6 +87,19 @@ class PendingCalls {
   const std::vector<Leftover>& leftovers();
   void settle(size_t place) { layout()->parked[place] = Entry{}; }
 
+  /// Calls `visit(key, notification)` for all calls that are anywhere here, some of them twice. For
+  /// whoever finds that there will be no worker.
+  template <typename Visit>
+  void for_each(Visit visit) const {
+    const auto one = [&visit](const auto& entry) {
+      if (entry.key != 0 && entry.notification.id != 0) visit(entry.key, entry.notification);
+    };
+    for (const Entry& entry : layout()->thread_slots) one(entry);
+    for (const Entry& entry : layout()->parked) one(entry);
+    for (const Entry& entry : layout()->blocked) one(entry);
+    for (const WriterSlot& slot : layout()->writer_slots) one(slot);
+  }
+
   /// The answer to a monitor that a worker before us was about to give, by key; nullptr: none. It
   /// stays there until settle_answer(), which is called once for each that is asked for.
   const Entry* answering(uint64_t key) const;

@@ -121,8 +121,7 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   {
     const std::lock_guard lock(mutex_);
     if (key == 0) key = new_key();
-    source = std::make_shared<Source>(key, kind, std::move(fd), options_.calls_per_second);
-    source->resumed = resumed;
+    source = std::make_shared<Source>(key, kind, std::move(fd), options_.calls_per_second, resumed);
     sources_[key] = source;
   }
   if (kind == Kind::kListener || kind == Kind::kMonitor) ++counters_.listeners;

@@ -1,11 +1,11 @@
 // Writers that hang, end, or are left to the next worker.
 
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
@@ -66,21 +66,18 @@ void Agent::adopt_writers() {
   });
 }
 
+/// Waits a moment for what is being written.
+void Agent::finish_writes() {
+  constexpr std::chrono::milliseconds kWithin{100};
+  for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) pending_.writer_slot(i).wanted = 1;
+  std::unique_lock lock(mutex_);
+  written_.wait_for(lock, kWithin, [this] { return !is_writing_locked(); });
+}
+
+/// After threads.
 void Agent::leave_writers(bool for_good) {
   if (!pending_.is_open()) return;
-  constexpr int kLeaveWithinMs = 100, kStepMs = 10;
-  for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) pending_.writer_slot(i).wanted = 1;
-  const auto busy = [this] {
-    for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) {
-      if (writers_.is_busy(i)) return true;
-    }
-    return false;
-  };
-  for (int waited = 0; busy() && waited < kLeaveWithinMs; waited += kStepMs) {
-    pollfd p{writers_.done().fd(), POLLIN, 0};
-    ::poll(&p, 1, kStepMs);
-    while (const auto slot = writers_.next_done()) leave(*slot);
-  }
+  while (const auto slot = writers_.next_done()) leave(*slot);
   // What is still pending is for the next worker, where there is one.
   writers_.stop();
   if (!for_good && fd_store_ != nullptr) return;

@@ -176,6 +176,16 @@ std::optional<size_t> Writers::next_done() {
   return std::nullopt;
 }
 
+bool Writers::any_done() const {
+  for (size_t i = 0; i < places_.size(); ++i) {
+    if (places_[i].state != State::kBusy) continue;
+    if (pending_.writer_slot(i).owner.load(std::memory_order_acquire) == WriterSlot::kDone) {
+      return true;
+    }
+  }
+  return false;
+}
+
 void Writers::put_back(size_t index) {
   WriterSlot& slot = pending_.writer_slot(index);
   slot.key = slot.notification.id = 0;

@@ -43,6 +43,8 @@ class Writers {
   void give(size_t slot);
   /// Takes back a slot whose writer is done.
   std::optional<size_t> next_done();
+  /// Whether another one is.
+  bool any_done() const;
   /// It has nothing to do again.
   void put_back(size_t slot);
   /// Likewise, and what lies there is for the next agent.

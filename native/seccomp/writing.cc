@@ -161,12 +161,13 @@ void Agent::fill(size_t slot_index, const Source& source, const CallAnswer& answ
 }
 
 void Agent::on_written(size_t index) {
-  writers_.done().drain();
   for (;;) {
     std::optional<size_t> slot;
     {
       const std::lock_guard lock(mutex_);
       slot = writers_.next_done();
+      // The others are for a thread that has time.
+      if (slot && writers_.any_done()) writers_.done().ring();
     }
     if (!slot) return;
     finish(*slot, static_cast<WriterSlot::End>(pending_.writer_slot(*slot).end), index);
@@ -205,6 +206,7 @@ void Agent::finish(size_t slot_index, WriterSlot::End end, size_t index) {
     const bool its = turn != turns_.end() && turn->second.slot == slot_index;
     if (its && !turn->second.stuck) turn->second.taken = false;
   }
+  written_.notify_all();
   if (in_flight.log.kind != LogSpan::kNone && nobody_has_it) {
     give_back(*options_.answers.logs, was.who->id(), in_flight.log);
   }
@@ -228,6 +230,8 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
     // A monitor waits for its answer even when the caller does not any more.
     if (!reply_lxc(*was.source, *was.asked, verdict, index)) return remove(*was.source);
   } else if (returned) {
+    // What is here is the next worker's.
+    if (stopping_) return;
     // Those before it in the same session are paid for, or there would be no end to them.
     const uint64_t wait_us = charge(*was.source, was.who, calls);
     if (wait_us == 0 || !put_aside(wait_us, index)) answer_listener(was.source, index);
@@ -249,6 +253,7 @@ void Agent::next_turn(uint64_t tenant, size_t index) {
       if (found == turns_.end()) return;
       Turn& turn = found->second;
       if (turn.taken && !turn.stuck) return;
+      if (stopping_) return;
       if (turn.parked.empty()) {
         for (const uint64_t key : std::exchange(turn.sources, {})) {
           const auto source = sources_.find(key);

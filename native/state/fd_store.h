@@ -11,11 +11,12 @@ namespace vprocfs {
 
 /// Kinds of descriptors that mean something to others than who put them there. Numbers are for
 /// ever: keeper and workers may be of different versions.
-inline constexpr uint32_t kFdLxcSocket = 1;  ///< listens for connections of LXC's monitors
-inline constexpr uint32_t kFdOciSocket = 2;  ///< listens for OCI runtimes with a descriptor
-inline constexpr uint32_t kFdMonitor = 3;    ///< a connection of LXC's seccomp proxy protocol
-inline constexpr uint32_t kFdNotify = 4;     ///< a seccomp notify descriptor
-inline constexpr uint32_t kFdRuntime = 6;    ///< a connection of an OCI runtime, not taken from yet
+inline constexpr uint32_t kFdLxcSocket = 1;     ///< listens for connections of LXC's monitors
+inline constexpr uint32_t kFdOciSocket = 2;     ///< listens for OCI runtimes with a descriptor
+inline constexpr uint32_t kFdMonitor = 3;       ///< a connection of LXC's seccomp proxy protocol
+inline constexpr uint32_t kFdNotify = 4;        ///< a seccomp notify descriptor
+inline constexpr uint32_t kFdPendingCalls = 5;  ///< memory of PendingCalls
+inline constexpr uint32_t kFdRuntime = 6;  ///< a connection of an OCI runtime, not taken from yet
 /// One of LXC's, whose monitor takes its calls: through it those are answered that the monitor was
 /// released from.
 inline constexpr uint32_t kFdSideListener = 7;
