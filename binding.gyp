@@ -45,7 +45,8 @@
         "native/fuse/init.cc",
         "native/fuse/mount.cc",
         "native/fuse/operations.cc",
-        "native/fuse/reply.cc"
+        "native/fuse/reply.cc",
+        "native/seccomp/pending_calls.cc"
       ],
       "ldflags": ["-static"]
     },

@@ -21,6 +21,7 @@
 #include "base/descriptors.h"
 #include "keeper/passthrough_group.h"
 #include "seccomp/abi.h"
+#include "seccomp/pending_calls.h"
 #include "state/fd_store.h"
 
 namespace vprocfs {
@@ -65,6 +66,24 @@ void pass(const seccomp_notif& notification, seccomp_notif_resp& response) {
   } else {
     response.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
   }
+}
+
+/// What workers have taken, and none is there to answer: the kernel gives each call to one only.
+void pass_pending_calls(const FdStoreTable& fd_store) {
+  PendingCalls pending;
+  fd_store.for_each([&pending](uint64_t, uint32_t kind, int fd) {
+    if (kind == kFdPendingCalls && !pending.is_open()) pending.open(fd);
+  });
+  if (!pending.is_open()) return;
+  fd_store.for_each([&pending](uint64_t of, uint32_t kind, int fd) {
+    // A monitor's question is still in its socket.
+    if (kind != kFdNotify && kind != kFdSideListener) return;
+    pending.for_each([of, fd](uint64_t key, const seccomp_notif& notification) {
+      seccomp_notif_resp response{};
+      pass(notification, response);
+      if (key == of) ::ioctl(fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
+    });
+  });
 }
 
 void pass_call(int listener) {
@@ -240,7 +259,8 @@ void wait_until_ready(const Fd& ready) {
 
 void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_store) {
   g_passthrough.count = 0;
-  fd_store.for_each([](uint32_t kind, int fd) {
+  pass_pending_calls(fd_store);
+  fd_store.for_each([](uint64_t, uint32_t kind, int fd) {
     const bool counts =
         kind == kFdNotify || kind == kFdMonitor || is_runtime(kind) || is_socket(kind);
     if (counts) g_passthrough.held[g_passthrough.count++] = {fd, kind};

@@ -30,11 +30,11 @@ class FdStoreTable {
   void forget(uint64_t key);
   size_t size() const;
 
-  /// Calls `visit(kind, fd)` for each.
+  /// Calls `visit(key, kind, fd)` for each.
   template <typename Visit>
   void for_each(Visit visit) const {
     for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
-      if (places_[i].fd != 0) visit(places_[i].kind, places_[i].fd);
+      if (places_[i].fd != 0) visit(places_[i].key, places_[i].kind, places_[i].fd);
     }
   }
 

@@ -15,7 +15,7 @@ import {
   watched,
 } from "../support/calls.js";
 import { haveProgram } from "../support/command.js";
-import { vprocfs } from "../support/daemon.js";
+import { temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
@@ -373,5 +373,30 @@ describeLive("syslog(2) that is handed over", ["runc", "busybox"], () => {
     for (const path of paths) {
       await until("it ends", () => /^\d+ 0$/m.test(outputOf(flooding, path)));
     }
+  });
+});
+
+describeLive("when vprocfs is stopped while no worker serves", ["runc", "lxc-create"], () => {
+  it.each<Kind>(["runc", "lxc"])("calls that wait in %s containers end", async (kind) => {
+    const scope = testScope();
+    const config = join(temporaryDirectory(scope, "stopped"), "vprocfs.toml");
+    writeFileSync(config, "patience-ms = 1000\n");
+    const node = await startCallNode(scope, "--config", config, "--standby", "off");
+    const caller = await startLogged(scope, kind, node);
+    while ((await ask(caller, UNREAD)).result > 0) {
+      await ask(caller, READ);
+    }
+    const path = start(scope, caller, "waiting", `${SYSLOG} call ${READ} ${ALL}`);
+    await until("it has begun", () => existsSync(join(caller.rootfs, `${path}.pid`)));
+    await watched(caller, "", 200);
+    writeFileSync(config, "no-such-key = 1\n");
+    process.kill((await statusOf(node.daemon)).workerPid, "SIGKILL");
+    await until("no worker serves", async () => {
+      return (await statusOf(node.daemon)).state === "refusing";
+    });
+    expect(outputOf(caller, path)).toBe("");
+    await node.daemon.stop();
+    await until("it has ended", () => outputOf(caller, path) !== "");
+    expect(outputOf(caller, path)).toBe("-1 EPERM\n");
   });
 });
