@@ -8,6 +8,10 @@ namespace {
 
 constexpr const char* kSubtreeControl = "cgroup.subtree_control";
 
+/// With more ancestors none is watched: containers choose how deep they nest, and all of them share
+/// what the kernel lets one user watch.
+constexpr size_t kMaxWatchedDepth = 64;
+
 }  // namespace
 
 uint64_t LimitChain::sum() const {
@@ -43,14 +47,14 @@ std::optional<Error> LimitChain::refresh(ReadBuffer& buffer, const Take& take) {
   // The old counters stay until the new ones are there: the same files need no new watches.
   std::vector<ChangeNotifier::Counter> counters;
   Texts texts(files_.size());
-  bool watched = true;
+  bool watched = reach_ == Reach::kSelf || dir_->depth() <= kMaxWatchedDepth;
   uint64_t seen = 0;
   const auto visit = [&](int dir_fd, size_t level) -> std::optional<Error> {
     const size_t first = counters.size();
-    if (level > 0 && reach_ == Reach::kAncestorsV2) {
-      watched = watch(dir_fd, kSubtreeControl, counters) && watched;
+    if (watched && level > 0 && reach_ == Reach::kAncestorsV2) {
+      watched = watch(dir_fd, kSubtreeControl, counters);
     }
-    for (const char* name : files_) watched = watch(dir_fd, name, counters) && watched;
+    for (const char* name : files_) watched = watched && watch(dir_fd, name, counters);
     // Counted before reading: what is written meanwhile makes this stale again.
     for (size_t i = first; i < counters.size(); ++i) {
       seen += counters[i]->load(std::memory_order_acquire);
