@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "base/clock.h"
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
 
@@ -28,8 +29,10 @@ void Supervisor::begin_execution() {
   write_resume(describe());
   probe_ = start_program(const_cast<char* const*>(arguments));
   clear_resume();
+  probe_by_ms_ = monotonic_ms() + options_.start_ms;
   if (probe_ > 0) return;
   probe_ = 0;
+  probe_by_ms_ = 0;
   keeper_log(options_.log, LogLevel::kError, "cannot execute itself: %s", std::strerror(errno));
 }
 

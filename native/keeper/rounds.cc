@@ -1,6 +1,7 @@
 // What the keeper does each time it comes round.
 
 #include <poll.h>
+#include <signal.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
@@ -103,6 +104,10 @@ void Supervisor::on_timers(uint64_t now) {
   for (Worker& worker : retired_) check_worker(worker, now);
   if (current_.kill_reason != nullptr && unserved_since_ms_ == 0 && !stopping_)
     unserved_since_ms_ = current_.killed_ms;
+  if (probe_by_ms_ != 0 && now >= probe_by_ms_) {
+    probe_by_ms_ = 0;
+    ::kill(probe_, SIGKILL);
+  }
   abandon_undying(now);
   report_progress(now);
   if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
@@ -134,6 +139,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   const auto sooner = [&until](uint64_t at) {
     if (at != 0) until = std::min(until, at);
   };
+  sooner(probe_by_ms_);
   const auto consider = [&](const Worker& worker) {
     if (!worker.alive() || worker.undying(now)) return;
     if (worker.kill_reason == nullptr) {

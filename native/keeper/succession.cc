@@ -194,6 +194,7 @@ void Supervisor::on_child(int pid, int status) {
   }
   if (pid == probe_) {
     probe_ = 0;
+    probe_by_ms_ = 0;
     if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return execute_self();
     keeper_log(options_.log, LogLevel::kError,
                "the keeper on disk does not start: continuing with this one");

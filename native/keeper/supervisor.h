@@ -151,8 +151,9 @@ class Supervisor {
   uint64_t client_until_ms_ = 0;  ///< until when no other is heard; 0: the next one is
   uint64_t polled_again_ms_ = 0;  ///< not before then that connection is made again
   uint64_t stop_by_ms_ = 0;
-  int probe_ = 0;        ///< PID of the program that we are to become, while it is tried
-  bool killed_ = false;  ///< the last one ended by a SIGKILL that was not ours
+  int probe_ = 0;             ///< PID of the program that we are to become, while it is tried
+  uint64_t probe_by_ms_ = 0;  ///< until when it may take to say whether it would start; else 0
+  bool killed_ = false;       ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
   bool reloading_ = false;
   bool reload_pending_ = false;  ///< once a worker serves
