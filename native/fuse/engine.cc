@@ -222,6 +222,7 @@ Result<bool> Engine::stop(bool unmount) {
   if (polled_ && whole) static_cast<void>(polled_->unmount(ignored));
   if (unmount) done = plain_->unmount(lazy);
   each([](Served& served) { served.stop_requests(); });
+  each([](Served& served) { served.stop_turns(); });
   registry_->stop();
   sampler_->stop();
   each([unmount](Served& served) { served.stop(!unmount); });

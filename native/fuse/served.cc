@@ -102,6 +102,10 @@ void Served::stop_requests() {
   loop_.reset();
 }
 
+void Served::stop_turns() {
+  if (server_) server_->stop_turns();
+}
+
 void Served::stop(bool hand_over) {
   if (!server_) return;
   server_->stop_helpers();

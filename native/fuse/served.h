@@ -53,7 +53,10 @@ class Served {
   Result<bool> unmount(bool& lazy) const;
   /// Answers what is in hand, and takes no more.
   void stop_requests();
-  /// After stop_requests(). `hand_over`: another worker goes on with what is open.
+  /// Does what waits, also for other connections: a tenant's turn is one for all of them. After
+  /// stop_requests() of all.
+  void stop_turns();
+  /// After stop_turns() of all. `hand_over`: another worker goes on with what is open.
   void stop(bool hand_over);
   /// Lets go of all that is not its own. After stop().
   void close();

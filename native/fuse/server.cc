@@ -23,9 +23,12 @@ Result<bool> Server::start_helpers() {
   return started;
 }
 
-void Server::stop_helpers() {
+void Server::stop_turns() {
   files_.stop();
   serving_.turns.stop();
+}
+
+void Server::stop_helpers() {
   serving_.triggers.stop();
   serving_.notifier.stop();
 }

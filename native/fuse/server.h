@@ -39,8 +39,10 @@ class Server {
   /// Readers of kernel logs who wait for a record.
   size_t log_readers() const { return files_.log_readers(); }
   size_t triggers() const { return serving_.triggers.size(); }
-  /// Starts and ends the threads that send notices and that wait for budgets.
+  /// Starts and ends the threads that send notices and that wait for budgets; stop_turns() those
+  /// that answer requests, and is first.
   Result<bool> start_helpers();
+  void stop_turns();
   void stop_helpers();
   /// Tries again to have the threads of these where none were to be had.
   void reinforce();

@@ -99,7 +99,17 @@ Answer Turns::in_turn(const Request& r, const ContainerPtr& container, const Wor
   if (!container) return work(r);
   container->requests.fetch_add(1, std::memory_order_relaxed);
   const uint64_t wait_us = container->tenant().renders().take(boottime_us());
-  if (wait_us == 0) return pass_gate(r, container, work);
+  return wait_us == 0 ? pass_gate(r, container, work) : pass_gate_in(wait_us, r, container, work);
+}
+
+Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, const Work& work) {
+  container->requests.fetch_add(1, std::memory_order_relaxed);
+  const uint64_t wait_us = container->tenant().renders().take(boottime_us());
+  return pass_gate_in(wait_us, r, container, work);
+}
+
+Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
+                           const Work& work) {
   const Loan nothing{&container->tenant().cpu(), wait_us};
   return later(pacer_, r, container, nothing, [this, container, work](const Request& request) {
     return pass_gate(request, container, work);
@@ -147,7 +157,9 @@ Answer Turns::later(Pacer& pacer, const Request& r, const ContainerPtr& containe
     loan.budget->give(loan.lent_us);
     return Answer::error(ENOMEM);
   }
-  answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
+  if (loan.wait_us + loan.lent_us != 0) {
+    answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
+  }
   wait_for_turn(r, container);
   auto waiting = std::make_shared<Waiting>(*this, r, container, std::move(work));
   waiting->on_shared_thread = &pacer == &spare_;

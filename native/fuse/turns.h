@@ -39,7 +39,10 @@ class Turns {
   /// Runs `work` when it is this container's turn, and gives its answer before the turn ends. At
   /// once for the host.
   Answer in_turn(const Request& r, const ContainerPtr& container, const Work& work);
-  /// The same for what makes nothing anew: it takes its turn, and counts against no budget.
+  /// The same on another thread than the caller's, for work that may wait for what its container
+  /// controls: threads that take requests are few. Not for the host.
+  Answer in_turn_aside(const Request& r, const ContainerPtr& container, const Work& work);
+  /// in_turn() for what makes nothing anew: it takes its turn, and counts against no budget.
   Answer at_gate(const Request& r, const ContainerPtr& container, const Work& work);
 
   /// The caller of a request got a signal. The request is answered when that kills the caller, be
@@ -90,6 +93,9 @@ class Turns {
   /// Takes a request out of its container's queue at the gate, if it waits there.
   void leave_queue(const Container& container, uint64_t unique);
   Answer pass_gate(const Request& r, const ContainerPtr& container, const Work& work);
+  /// The same after `wait_us`, on another thread.
+  Answer pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
+                      const Work& work);
   /// Leaves the gate, and serves those who wait there, one after the other.
   void leave_gate(Tenant& tenant, CpuLaps* laps);
   /// Leaves the gate, and has another thread serve those that wait there.

@@ -124,8 +124,9 @@ Answer Files::write(const Request& r) {
 
 Answer Files::release(const Request& r) {
   const auto* in = r.arg<fuse_release_in>();
-  serving_.triggers.release(in->fh, node_of(r));
+  // First: whoever gives it a trigger at this moment looks afterwards whether it is still open.
   serving_.open_files.erase(in->fh, node_of(r));
+  serving_.triggers.release(in->fh, node_of(r));
   return Answer::ok();
 }
 

@@ -39,7 +39,9 @@ Answer SnapshotFiles::write(const Request& r) {
   if (!file) return Answer::error(EBADF);
   // The host's own are in /proc/pressure.
   if (!file->container) return Answer::error(EOPNOTSUPP);
-  return in_turn(r, file->container, [this, file](const Request& req) { return arm(req, file); });
+  // It may wait, for the kernel and for the tenant's other triggers.
+  return serving_.turns.in_turn_aside(r, file->container,
+                                      [this, file](const Request& req) { return arm(req, file); });
 }
 
 Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
@@ -55,6 +57,8 @@ Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& fil
     if (!status || !may_use_resources(status.value())) return Answer::error(EINVAL);
   }
   const int error = serving_.triggers.arm(in->fh, file, text);
+  // Its writer may have been killed meanwhile, and the file closed.
+  if (!serving_.open_files.find(in->fh, file->node)) serving_.triggers.release(in->fh, file->node);
   if (error == ESRCH || error == ENODEV) return Answer::error(ESRCH);
   if (error != 0) return Answer::error(error);
   fuse_write_out out{};
