@@ -24,7 +24,8 @@ void write_blocks(uint64_t pages, size_t orders, Writer& writer) {
 void render_buddyinfo(const Facts& facts, Writer& writer) {
   if (!facts.host_buddyinfo || !facts.host_zoneinfo || !facts.host_meminfo) return;
   const VmFigures figures(facts);
-  const ZoneLayout layout(*facts.host_zoneinfo, figures.pages(figures.model().total));
+  const ZoneLayout layout(*facts.host_zoneinfo, figures.pages(figures.model().total),
+                          facts.allowed_nodes);
   for (size_t i = 0; i < layout.zones().size(); ++i) {
     const Zone& zone = layout.zones()[i];
     if (zone.managed == 0) continue;

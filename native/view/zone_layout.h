@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "base/shares.h"
+#include "facts/cpu_set.h"
 #include "facts/shape.h"
 
 namespace vprocfs {
@@ -13,14 +15,16 @@ namespace vprocfs {
 struct Zone {
   const HostZoneinfo::Zone* host = nullptr;
   size_t node = 0;       ///< place among the nodes
-  uint64_t managed = 0;  ///< pages; at most the host's
+  uint64_t managed = 0;  ///< pages
 };
 
 /// The zones of a machine with `pages`: every node has its share, and in a node the lower addresses
-/// are filled first, as they are on a real machine.
+/// are filled first, as they are on a real machine. What is more than all of them have is in each
+/// node's last zone.
 class ZoneLayout {
  public:
-  ZoneLayout(const HostZoneinfo& host, uint64_t pages);
+  /// Nodes that are not `allowed` are not there; nothing: all are.
+  ZoneLayout(const HostZoneinfo& host, uint64_t pages, const std::optional<CpuSet>& allowed);
 
   const std::vector<Zone>& zones() const { return zones_; }
   uint64_t of_node(uint64_t amount, size_t node) const { return nodes_.part(amount, node); }

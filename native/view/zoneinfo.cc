@@ -124,7 +124,8 @@ class ZoneText {
 void render_zoneinfo(const Facts& facts, Writer& writer) {
   if (!facts.host_zoneinfo || !facts.host_meminfo) return;
   const VmFigures figures(facts);
-  const ZoneLayout layout(*facts.host_zoneinfo, figures.pages(figures.model().total));
+  const ZoneLayout layout(*facts.host_zoneinfo, figures.pages(figures.model().total),
+                          facts.allowed_nodes);
   ZoneText text(layout, figures, facts.shown_cpus, writer);
   for (size_t i = 0; i < layout.zones().size(); ++i) text.write(i);
 }

@@ -263,6 +263,22 @@ describe("memory of nodes", () => {
     expect(found.nodes.map((node) => node.get("MemTotal"))).toEqual([0, found.all.get("MemTotal")]);
   });
 
+  it("is in zones of the nodes that may be used, as in /proc/zoneinfo", () => {
+    const set = "cgroup/kubepods.slice/kubepods-burstable.slice/cpuset.mems.effective";
+    const zonesWith = (nodes: string) => {
+      const files = { [set]: nodes, [`${OWN}/cpuset.mems.effective`]: nodes };
+      const text = renderFixture(caseWith(files), "proc/zoneinfo");
+      const shown = new Set([...text.matchAll(/^Node (\d+)/gm)].map(([, node]) => Number(node)));
+      const managed = [...text.matchAll(/^ +managed +(\d+)$/gm)].map(([, pages]) => Number(pages));
+      return { shown: [...shown], pages: managed.reduce((all, pages) => all + pages, 0) };
+    };
+    const pages = (meminfo(renderFixture(caseWith({}), "proc/meminfo")).get("MemTotal") ?? 0) / 4;
+    expect(zonesWith("0-1\n")).toEqual({ shown: [0, 1], pages });
+    expect(zonesWith("1\n")).toEqual({ shown: [1], pages });
+    // Gone.
+    expect(zonesWith("7\n")).toEqual({ shown: [0, 1], pages });
+  });
+
   it("tells no counter of the host", () => {
     const dir = caseWith({});
     expect(renderFixture(dir, `${NODE}/node0/numastat`)).toMatch(/^(\w+ 0\n)+$/);

@@ -185,7 +185,7 @@ const mayInclude: Record<string, string[]> = {
   attach: ["base", "source"],
   // The keeper mounts and answers INIT before any worker lives; a worker knows what it is told.
   // What it leaves behind has to know by its number which call the kernel must not run.
-  keeper: ["base", "fuse", "state", "seccomp/abi.h"],
+  keeper: ["base", "fuse", "state", "seccomp/abi.h", "seccomp/pending_calls.h"],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
   seccomp: ["base", "facts", "container", "klog", "source", "state", "view"],
   // What the kernel would ask of a caller stands in its status.
