@@ -118,11 +118,16 @@ function attachingOf(
   { mountpoint, log }: Place,
   watcher: Watcher | undefined,
 ): Companion {
-  const detach = async (onlyLogs: boolean): Promise<void> => {
+  const seen = new Set<number>();
+  const onlyLogs = config.onStop === "leave";
+  const detach = async (): Promise<void> => {
     try {
-      const files = await watcher?.detachAll(onlyLogs);
+      const all = seen.size === 0;
+      const files = await watcher?.detachAll(onlyLogs, seen);
       const what = onlyLogs ? "kernel logs detached" : "detached";
-      log.info({ files }, `${what} from all containers`);
+      if (all || (files ?? 0) > 0) {
+        log.info({ files }, `${what} from ${all ? "all" : "new"} containers`);
+      }
     } catch (error) {
       log.error({ error: messageOf(error) }, "cannot detach from all containers");
     }
@@ -140,10 +145,16 @@ function attachingOf(
       await watcher?.stop();
       if (forGood && watcher !== undefined) {
         // Services that protect kernel logs do not start where these are dead.
-        await detach(config.onStop === "leave");
+        await detach();
       }
       if (forGood) {
         removeSettings(mountpoint);
+      }
+    },
+    // Hooks have gone on to serve those that began meanwhile.
+    unmounted: async () => {
+      if (watcher !== undefined) {
+        await detach();
       }
     },
   };

@@ -33,6 +33,8 @@ export interface Companion {
   start(engine: Engine): void;
   /** Called before the engine stops. `forGood`: the mount will be removed. */
   stop(forGood: boolean): Promise<void>;
+  /** Called once the mount was removed. */
+  unmounted?(): Promise<void>;
 }
 
 export interface ServeOptions {
@@ -163,6 +165,9 @@ export async function serve(serving: ServeOptions): Promise<number> {
     if (ended.kind === "signal" || byKeeper) {
       log.info(ended.kind === "signal" ? { signal: ended.signal } : {}, "stopping");
       const stopped = await stop(serving, engine, forGood);
+      for (const companion of forGood ? companions : []) {
+        await companion.unmounted?.();
+      }
       return stopped ? ExitStatus.ok : ExitStatus.failure;
     }
     if (ended.reason === HANDED_OVER) {

@@ -24,9 +24,13 @@ export interface DetachAllOptions {
 /**
  * Takes the files, or those of kernel logs only, out of all containers; those of a pattern's too,
  * which hooks may have served. Resolves to their number. A container that takes too long keeps its
- * files, and nobody else.
+ * files, and nobody else. `seen`: mount namespaces to leave alone, to which all others are added.
  */
-export async function detachAll(options: DetachAllOptions, onlyLogs: boolean): Promise<number> {
+export async function detachAll(
+  options: DetachAllOptions,
+  onlyLogs: boolean,
+  seen: Set<number>,
+): Promise<number> {
   const { binding, settings, log, tenantOf, run, onError } = options;
   const queue = new FairQueue<number, number>({
     concurrency: AT_A_TIME,
@@ -37,6 +41,10 @@ export async function detachAll(options: DetachAllOptions, onlyLogs: boolean): P
   const abort = new AbortController();
   let files = 0;
   for (const { pid, container, key } of listNamespaces(binding)) {
+    if (seen.has(key)) {
+      continue;
+    }
+    seen.add(key);
     queue.add(tenantOf(pid), key, async () => {
       const { name } = container;
       const what = { action: "detach", onlyLogs, pid, name, timeoutMs: STOP.detachMs } as const;

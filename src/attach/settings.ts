@@ -5,6 +5,7 @@ import { polledMountpointOf } from "../polled.js";
 import { replaceFile } from "../replace-file.js";
 import { patternsOf } from "./glob.js";
 import type { HelperSettings } from "./helper.js";
+import { isPassive } from "./selection.js";
 
 /** The part of the configuration that is about one container's files. */
 export function helperSettings(config: Config, mountpoint: string): HelperSettings {
@@ -33,6 +34,7 @@ export function settingsText(config: Config, mountpoint: string): string {
     `source ${settings.source}`,
     ...settings.skipFiles.map((pattern) => `skip ${pattern}`),
     ...patternsOf(config.attachExclude).map((pattern) => `exclude ${pattern}`),
+    ...(isPassive(config) ? ["exclude *"] : []),
     // To a helper no pattern means all containers.
     ...(only.length > 0 ? only : ["exclude *"]),
     // A helper of an earlier version knows no "on": after a downgrade it finds what we wrote.

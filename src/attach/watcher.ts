@@ -130,12 +130,12 @@ export class Watcher {
   }
 
   /** Takes the files out of all containers, see detachAll(). */
-  detachAll(onlyLogs: boolean): Promise<number> {
+  detachAll(onlyLogs: boolean, seen = new Set<number>()): Promise<number> {
     const { binding, settings, log } = this.#options;
     const tenantOf = (pid: number): number => this.#watch.tenantOf(pid);
     const onError = (error: unknown): void => this.#fail(error);
     const options = { binding, settings, log, tenantOf, run: this.#run, onError };
-    return detachAll(options, onlyLogs);
+    return detachAll(options, onlyLogs, seen);
   }
 
   /** Resolves when there is nothing to do at the moment. */
