@@ -18,6 +18,7 @@ import {
 } from "node:fs";
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
+import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const project = dirname(dirname(fileURLToPath(import.meta.url)));
@@ -127,23 +128,53 @@ function available(name) {
   return (outputOf("apt-cache", ["show", "--no-all-versions", name]) ?? "") !== "";
 }
 
+/** In a policy of ours: one that a setup left which was killed is taken for what it is. */
+const POLICY_MARK = "# Written by vprocfs's packaging/setup.mjs, which removes it again.";
+
 /** Packages like lxcfs start their service when installed; here only the files are wanted. */
 function withoutServiceStart(action) {
   const policy = "/usr/sbin/policy-rc.d";
-  const ours = !existsSync(policy);
-  if (ours) {
-    writeFileSync(policy, "#!/bin/sh\nexit 101\n", { mode: 0o755 });
+  const ours = !existsSync(policy) || readFileSync(policy, "utf8").includes(POLICY_MARK);
+  if (!ours) {
+    return action();
+  }
+  return beforeSignals(() => {
+    writeFileSync(policy, `#!/bin/sh\n${POLICY_MARK}\nexit 101\n`, { mode: 0o755 });
+    try {
+      action();
+    } finally {
+      rmSync(policy, { force: true });
+    }
+  });
+}
+
+/** Has a signal that ends us, as Ctrl-C sends one, do so after an action. */
+async function beforeSignals(action) {
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
+  let received;
+  const keep = (signal) => {
+    received ??= signal;
+  };
+  for (const signal of signals) {
+    process.on(signal, keep);
   }
   try {
     action();
   } finally {
-    if (ours) {
-      rmSync(policy, { force: true });
+    // The event loop calls `keep`, and the action has not let it run. It may be in a turn that has
+    // looked for signals before: the next one surely does.
+    await turn();
+    await turn();
+    for (const signal of signals) {
+      process.off(signal, keep);
+    }
+    if (received !== undefined) {
+      process.kill(process.pid, received);
     }
   }
 }
 
-function ensureSystemPackages(wanted) {
+async function ensureSystemPackages(wanted) {
   const missing = missingPackages(wanted);
   if (missing.length === 0) {
     return;
@@ -161,7 +192,7 @@ function ensureSystemPackages(wanted) {
   }
   const env = { DEBIAN_FRONTEND: "noninteractive" };
   console.log(`setup: installing ${firstNames.join(" ")}`);
-  withoutServiceStart(() => {
+  await withoutServiceStart(() => {
     run("apt-get update", "apt-get", ["update", "-q"], env);
     const names = missing.map((entry) => {
       const alternatives = entry.split("|");
@@ -315,7 +346,7 @@ async function main(mode) {
     throw new SetupError(`Node 20.17 or later is needed, this is ${process.versions.node}`);
   }
   const packages = [...(haveBuildTools() ? [] : startPackages)];
-  ensureSystemPackages(mode === "test" ? [...packages, ...testPackages] : packages);
+  await ensureSystemPackages(mode === "test" ? [...packages, ...testPackages] : packages);
   ensureNpmPackages();
   if (mode === "check") {
     ensureQuickAddon();

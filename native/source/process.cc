@@ -15,9 +15,10 @@
 namespace vprocfs {
 namespace {
 
-/// A process that is gone has no directory any more, or its files cannot be read.
+/// A process that is gone has no directory any more, or its files cannot be read. One that hides in
+/// cgroups whose path is too long for the kernel to tell is none that anybody could find.
 Error process_error(int code, const std::string& path) {
-  return Error{code == ENOENT ? ESRCH : code, path};
+  return Error{code == ENOENT || code == ENAMETOOLONG ? ESRCH : code, path};
 }
 
 Result<std::string> read_process_file(int procfs_fd, pid_t pid, const char* name) {

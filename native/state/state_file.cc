@@ -258,7 +258,8 @@ bool StateFile::is_locked(RecordIndex record, RecordType type, uint64_t key, std
   // What the table has is whole, and leaves it under this lock only.
   if (record == 0 || record >= reserved_.size() || reserved_[record] == 0) return false;
   if (!find(record, type, key, bytes) || *bytes < begin.size()) return false;
-  return std::memcmp(header_of(record) + 1, begin.data(), begin.size()) == 0;
+  return std::string_view(reinterpret_cast<const char*>(header_of(record) + 1), begin.size()) ==
+         begin;
 }
 
 void StateFile::store(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,

@@ -4,6 +4,9 @@
 //   node packaging/debian/build.mjs [--output DIR] [--version VERSION] [--compression xz|gzip|none]
 //                                   [--with-node [--cache DIR]] [--architecture NAME --programs DIR]
 //
+// Earlier versions of the packages are removed from DIR: packaging/kubernetes/Dockerfile, for one, takes all that
+// are there.
+//
 // --architecture names another one as Node.js does (arm64); --programs is where the addon and the programs
 // are that somebody has compiled for it. STRIP and OBJDUMP name tools that know it.
 //
@@ -120,6 +123,8 @@ function stageProgram(root) {
   for (const name of INTEGRATIONS) {
     cpSync(join(project, "packaging", name), join(root, "usr/share/vprocfs", name), {
       recursive: true,
+      // The image is built beside the package: docs/guide/kubernetes.md.
+      filter: (path) => !path.endsWith(".deb"),
     });
   }
   copy(root, "packaging/systemd/vprocfs-unit", `${home}/vprocfs-unit`, 0o755);
@@ -212,6 +217,12 @@ function stageControl(root, fields, scripts, conffiles = []) {
 }
 
 function pack(root, name, version, architecture, output) {
+  const earlier = readdirSync(output).filter(
+    (file) => file.startsWith(`${name}_`) && file.endsWith(`_${architecture}.deb`),
+  );
+  for (const file of earlier) {
+    rmSync(join(output, file));
+  }
   const path = join(output, `${name}_${version}_${architecture}.deb`);
   const compression = [`-Z${option("compression", "xz")}`, "-z3"];
   execFileSync("dpkg-deb", ["--root-owner-group", ...compression, "--build", root, path], {

@@ -118,6 +118,16 @@ export function isShortage(message: string): boolean {
   return SHORT.test(message);
 }
 
+/** A container can have its own file systems and mounts full: the node lacks nothing then. */
+const FULL = /\bENOSPC\b|No space left on device/;
+
+function wasShort({ problems, files }: Pick<HelperReport, "problems" | "files">): boolean {
+  const reasons = files.flatMap(({ state, reason = "" }) => (state === "failed" ? [reason] : []));
+  return (
+    problems.some(isShortage) || reasons.some((reason) => isShortage(reason) && !FULL.test(reason))
+  );
+}
+
 /** Runs the helper, see runHelper(); with a binding already. */
 export type RunHelper = (
   settings: HelperSettings,
@@ -163,7 +173,7 @@ export async function runHelper(
       return failed(run, line === "" ? end : line);
     }
     const report = ReportSchema.parse(JSON.parse(stdout));
-    return { ...report, isShort: isShortage(failureOf(report) ?? "") };
+    return { ...report, isShort: wasShort(report) };
   } catch (error) {
     // It is not there, or there is no memory for a process.
     return failed(run, messageOf(error));

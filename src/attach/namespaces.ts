@@ -1,7 +1,8 @@
 import { readlinkSync } from "node:fs";
-import { errnoOf } from "../errors.js";
+import { errnoOf, messageOf } from "../errors.js";
 import type { ContainerInfo, NativeBinding } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
+import { isShortage } from "./helper.js";
 
 /** A mount namespace that is not the host's, and one process that lives in it. */
 export interface MountNamespace {
@@ -54,6 +55,20 @@ export function containerOf(
   }
 }
 
+function containerIfTold(
+  finder: Pick<NativeBinding, "containerOf">,
+  pid: number,
+): ContainerInfo | undefined {
+  try {
+    return containerOf(finder, pid);
+  } catch (error) {
+    if (isShortage(messageOf(error))) {
+      throw error;
+    }
+    return undefined;
+  }
+}
+
 /** One process of every mount namespace that is not the host's and not of its processes alone. */
 export function namespacesOf(pids: readonly number[], first = new Map<number, number>()) {
   const own = mountNamespaceOf(process.pid);
@@ -69,12 +84,13 @@ export function namespacesOf(pids: readonly number[], first = new Map<number, nu
 
 /**
  * All mount namespaces of containers, by looking once at every process: those of the containers'
- * inits first, then the ones nested in them.
+ * inits first, then the ones nested in them. One whose container cannot be told is left out, because
+ * containers can see to that, and the others are not to wait for it.
  */
 export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
   const found: MountNamespace[] = [];
   for (const [key, pid] of namespacesOf(allProcesses())) {
-    const container = containerOf(finder, pid);
+    const container = containerIfTold(finder, pid);
     if (container !== undefined) {
       const isMain = mountNamespaceOf(container.init) === key;
       found.push({ key, pid: isMain ? container.init : pid, container });

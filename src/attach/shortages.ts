@@ -19,8 +19,8 @@ export class Shortages {
     const isNews = now - this.#notedMs > NEWS_MS;
     this.count += 1;
     this.last = { what, atMs: Date.now() };
-    this.#notedMs = now;
     if (isNews) {
+      this.#notedMs = now;
       this.log.warn({ reason: printable(what) }, "out of a resource, retrying");
     }
   }

@@ -74,6 +74,7 @@ class Node {
       AGENT_IMAGE: image,
       AGENT_CONFIG: join(this.root, "none"),
       AGENT_ENTER: enter,
+      AGENT_UNINSTALLED: join(this.root, "uninstalled"),
       VPROCFS_MOUNTPOINT: mountpoint,
       AGENT_ONCE: "yes",
       AGENT_RETRY: "0.1",
@@ -192,6 +193,8 @@ describeLive("Kubernetes", ["unshare"], () => {
     for (const path of [node.home, node.hook, join(node.root, "units/vprocfs.service")]) {
       expect(existsSync(path), path).toBe(false);
     }
+    // Its pod stays, and only when it is ready does the rollout go on to the next nodes.
+    expect((await node.agent("check")).status).toBe(0);
     for (const runtime of runtimes) {
       const variant = { plain: true, hooks };
       const container = await OciContainer.start(own, runtime, daemon, LIMITS, variant);

@@ -35,6 +35,63 @@ function environment(scope: Scope): NodeJS.ProcessEnv {
   };
 }
 
+/** A unit is enabled or active when a file in /run says so; what else is there says what becomes of a start. */
+const SYSTEMCTL = `#!/bin/sh
+for unit in "$@"; do :; done
+case $1 in
+enable) [ ! -e /run/masked ] && touch "/run/$unit.enabled" ;;
+disable) rm -f "/run/$unit.enabled" ;;
+is-enabled) test -e "/run/$unit.enabled" ;;
+is-active) test -e "/run/$unit.active" ;;
+restart)
+  [ ! -e /run/fails ] || exit 1
+  [ -e /run/starts ] || exit 0
+  touch "/run/$unit.active"
+  # As vprocfs-unit does for it.
+  rm -f /run/vprocfs.service.active
+  ;;
+esac
+`;
+
+/** The package's postinst on a node with a vprocfs.service that serves; `before` makes the rest of the node. */
+async function configured(scope: Scope, before: string): Promise<string[]> {
+  const directory = temporaryDirectory(scope, "node");
+  writeFileSync(join(directory, "systemctl"), SYSTEMCTL, { mode: 0o755 });
+  const vprocfs = '#!/bin/sh\n[ "$1" = status ] || echo "$*" >/run/hooks\n';
+  writeFileSync(join(directory, "vprocfs"), vprocfs, { mode: 0o755 });
+  const script = `set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/system
+touch /run/vprocfs.service.enabled /run/vprocfs.service.active
+${before}
+${join(project, "packaging/debian/vprocfs-lxcfs-compat/postinst")} configure "" 2>/dev/null
+cat /run/hooks
+cd /run
+echo *.enabled *.active`;
+  const env = { PATH: `${directory}:${process.env.PATH}` };
+  const text = await output(["unshare", "--mount", "sh", "-c", script], { env });
+  return text.trimEnd().split("\n");
+}
+
+/** What Docker's wrapper tells the helper; `before` makes the node. */
+async function toldByWrapper(scope: Scope, before: string, env = {}): Promise<string> {
+  const directory = temporaryDirectory(scope, "wrapper");
+  const helper = join(directory, "helper");
+  writeFileSync(helper, '#!/bin/sh\necho "$@" >/run/told\n', { mode: 0o755 });
+  const script = `set -e
+mount -t tmpfs tmpfs /run
+mkdir -p /run/vprocfs /run/upper /run/work
+mount -t overlay overlay -o lowerdir=/usr/lib,upperdir=/run/upper,workdir=/run/work /usr/lib
+rm -f /usr/lib/vprocfs/in-place-of-lxcfs
+serves() { printf 'polled %s-polled\\nmountpoint %s\\nend\\n' "$1" "$1" >"/run/vprocfs/$2.attach"; }
+${before}
+${join(project, "packaging/oci/vprocfs-runtime")} create --pid-file /run/pid name
+cat /run/told`;
+  const program = { VPROCFS_RUNTIME: "true", VPROCFS_ATTACH: helper };
+  const options = { env: { PATH: process.env.PATH, ...program, ...env } };
+  return (await output(["unshare", "--mount", "sh", "-c", script], options)).trimEnd();
+}
+
 describeLive("in the place of lxcfs", [], () => {
   it("serves with its command line, and reloads on SIGUSR1", { timeout: 60_000 }, async () => {
     const own = testScope();
@@ -170,6 +227,56 @@ describeLive("in the place of lxcfs", [], () => {
       expect(filesOf(container.init)).toEqual([...places].sort());
       await report(daemon, container.init, ["--detach"]);
       expect(filesOf(container.init)).toEqual([]);
+    });
+  });
+
+  describeLive("the package", ["unshare"], () => {
+    const both = "lxcfs.service.enabled vprocfs.service.enabled vprocfs.service.active";
+    const there = "install-hooks --mountpoint /var/lib/lxcfs";
+
+    it.each([
+      ["serves", "touch /run/starts", there, "lxcfs.service.enabled lxcfs.service.active"],
+      ["is skipped", "", "install-hooks", both],
+      ["fails", "touch /run/fails", "install-hooks", both],
+      [
+        "is masked",
+        "touch /run/masked /run/starts",
+        "install-hooks",
+        "vprocfs.service.enabled vprocfs.service.active",
+      ],
+      ["is to start at the first boot", "rmdir /run/systemd/system", there, both],
+    ])(
+      "has vprocfs.service give way only where lxcfs.service %s",
+      async (_, node, hooks, units) => {
+        expect(await configured(testScope(), node)).toEqual([hooks, units]);
+      },
+    );
+
+    const marked = "mkdir -p /usr/lib/vprocfs && touch /usr/lib/vprocfs/in-place-of-lxcfs";
+    const other = "serves /srv/a:b srv%2Fa%3Ab";
+
+    it.each([
+      ["nothing serves", "", "/var/lib/vprocfs", "var%2Flib%2Fvprocfs"],
+      ["only the package is there", marked, "/var/lib/lxcfs", "var%2Flib%2Flxcfs"],
+      ["one serves", other, "/srv/a:b", "srv%2Fa%3Ab"],
+      // What the package has put there does not start.
+      ["another one serves", `${marked}; ${other}`, "/srv/a:b", "srv%2Fa%3Ab"],
+      [
+        "two serve",
+        `${marked}; ${other}; serves /var/lib/lxcfs var%2Flib%2Flxcfs`,
+        "/var/lib/lxcfs",
+        "var%2Flib%2Flxcfs",
+      ],
+    ])("Docker's wrapper finds vprocfs where %s", async (_, node, mountpoint, name) => {
+      const settings = `/run/vprocfs/${name}.attach`;
+      expect(await toldByWrapper(testScope(), node)).toBe(
+        `--mountpoint ${mountpoint} --settings ${settings} --hook oci`,
+      );
+    });
+
+    it("Docker's wrapper goes by the mount point that it is given", async () => {
+      const env = { VPROCFS_MOUNTPOINT: "/mnt/x" };
+      expect(await toldByWrapper(testScope(), other, env)).toContain("--mountpoint /mnt/x ");
     });
   });
 

@@ -112,17 +112,19 @@ async function debianPackages(): Promise<readonly string[]> {
   for (const version of ["0.1.0+1", "0.1.0+2"]) {
     // Without a network.
     const build = ["unshare", "--net", process.execPath, "packaging/debian/build.mjs"];
-    const options = ["--output", directory, "--version", version, "--compression", "none"];
+    // A build removes the packages of other versions from where it puts its own.
+    const place = ["--output", join(directory, version)];
+    const options = [...place, "--version", version, "--compression", "none"];
     await output([...build, ...options], { cwd: project });
   }
-  const named = (start: string): string[] =>
-    readdirSync(directory)
+  const named = (version: string, start: string): string[] =>
+    readdirSync(join(directory, version))
       .filter((name) => name.startsWith(start))
-      .sort()
-      .map((name) => join(directory, name));
+      .map((name) => join(directory, version, name));
   const packages = [
-    ...named("vprocfs_"),
-    ...["vprocfs-lxcfs-compat_", "vprocfs-as-lxcfs_"].flatMap((name) => named(name).slice(0, 1)),
+    ...named("0.1.0+1", "vprocfs_"),
+    ...named("0.1.0+2", "vprocfs_"),
+    ...["vprocfs-lxcfs-compat_", "vprocfs-as-lxcfs_"].flatMap((name) => named("0.1.0+1", name)),
   ];
   expect(packages).toHaveLength(4);
   return packages;
