@@ -62,15 +62,20 @@ const LONGEST_LINE = 65_536;
 
 /**
  * The mounts at or below /proc and /sys, and at /dev/kmsg, of another process, whose table may be of any size. Throws
- * what reading it does.
+ * what reading it does, and RangeError if it has more than `maxBytes`.
  */
-export function readKernelTreeMounts(path: string): Mount[] {
+export function readKernelTreeMounts(path: string, maxBytes = Number.POSITIVE_INFINITY): Mount[] {
   const fd = openSync(path, "r");
   try {
     const piece = Buffer.alloc(PIECE);
     const kept: string[] = [];
     let begun = "";
+    let bytes = 0;
     for (let size = readSync(fd, piece); size > 0; size = readSync(fd, piece)) {
+      bytes += size;
+      if (bytes > maxBytes) {
+        throw new RangeError(`${path} is too long`);
+      }
       const lines = (begun + piece.toString("latin1", 0, size)).split("\n");
       begun = (lines.pop() ?? "").slice(0, LONGEST_LINE);
       for (const line of lines) {

@@ -3,6 +3,9 @@ export const AT_A_TIME = 8;
 /** A helper takes some milliseconds: one that takes longer has much to do, or hangs. */
 export const SLOW = { slowMs: 250, maxSlow: 64 } as const;
 
+/** Where nothing but the time that there is bounds what tenants take. */
+export const FOREVER = { atOnce: 2 ** 30, perSecond: 2 ** 30, freeMs: 2 ** 30, share: 1 } as const;
+
 /** A bucket of tokens: a few at once, then as many as drop in. */
 export class Bucket {
   #tokens: number;

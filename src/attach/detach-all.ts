@@ -1,6 +1,6 @@
 import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
-import { AT_A_TIME, FairQueue, SLOW } from "./bounds.js";
+import { AT_A_TIME, FairQueue, FOREVER, SLOW } from "./bounds.js";
 import { countOf, type HelperSettings, type RunHelper } from "./helper.js";
 import { listNamespaces } from "./namespaces.js";
 
@@ -9,8 +9,6 @@ import { listNamespaces } from "./namespaces.js";
  * worker that has not stopped after 20 s.
  */
 const STOP = { detachMs: 5000, detachAllMs: 10_000 } as const;
-/** Nothing but the time that a stop has bounds this. */
-const FOREVER = { atOnce: 2 ** 30, perSecond: 2 ** 30, freeMs: 2 ** 30, share: 1 } as const;
 
 export interface DetachAllOptions {
   readonly binding: Pick<NativeBinding, "containerOf">;

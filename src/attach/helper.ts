@@ -136,7 +136,7 @@ export type RunHelper = (
 ) => Promise<HelperReport>;
 
 /** A report of nothing but why nothing was done. */
-function failed(run: HelperRun, problem: string): HelperReport {
+export function failed(run: HelperRun, problem: string): HelperReport {
   return {
     pid: run.pid,
     id: run.id ?? "",

@@ -164,6 +164,15 @@ export class Visits {
       leave: tracked.remounts.left(namespace),
     } as const;
     const report = await this.#options.run(settings, run, this.#abort.signal);
+    if (!this.#stopped && isLeftAlone(container.init)) {
+      // Somebody has detached it meanwhile, and was first.
+      await this.#options.run(
+        settings,
+        { ...run, action: "detach", leave: [] },
+        this.#abort.signal,
+      );
+      return undefined;
+    }
     if (!this.#stopped) {
       this.#judge({ pid, namespace, tenant }, tracked, report, attempt);
     }

@@ -1,6 +1,8 @@
 import type { Command } from "commander";
+import { AT_A_TIME, FairQueue, FOREVER, SLOW } from "../attach/bounds.js";
 import {
   countOf,
+  failed,
   failureOf,
   type HelperReport,
   type HelperRun,
@@ -9,7 +11,6 @@ import {
   runHelper,
 } from "../attach/helper.js";
 import { leaveAlone } from "../attach/left-alone.js";
-import { mapLimited } from "../attach/limit.js";
 import { listNamespaces, type MountNamespace } from "../attach/namespaces.js";
 import { helperSettings } from "../attach/settings.js";
 import type { Config } from "../config.js";
@@ -21,8 +22,8 @@ import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 import { requireMount } from "./show.js";
 
-/** Namespaces of one container one after the other, several containers at a time. */
-const AT_A_TIME = 4;
+/** So long may the containers of one tenant take together, which can make each take its time. */
+const TENANT_MS = 120_000;
 
 /** What stands between the containers and a gap may take longer, and is tried again. */
 const IN_PLACE = { timeoutMs: 25_000, attempts: 3 } as const;
@@ -70,6 +71,8 @@ interface Work {
   readonly remember: boolean;
   /** The vprocfs whose files are replaced, where it has any. */
   readonly inPlaceOf: string | undefined;
+  /** How long tenants have taken, ms. */
+  readonly tookMs: Map<string, number>;
 }
 
 /**
@@ -89,13 +92,12 @@ async function takePlace(
   }
 }
 
-async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promise<Outcome[]> {
-  const { helper, action, config, mountpoint, inPlaceOf } = work;
-  const [first] = namespaces;
-  if (first === undefined) {
-    return [];
-  }
-  const { container } = first;
+async function workOn(
+  work: Work,
+  container: MountNamespace["container"],
+  namespaces: readonly MountNamespace[],
+): Promise<Outcome> {
+  const { helper, action, config, mountpoint, inPlaceOf, tookMs } = work;
   const configured = helperSettings(config, mountpoint);
   // Whoever asks for it by name wants ours, and not an LXCFS's.
   const settings =
@@ -107,11 +109,50 @@ async function workOn(work: Work, namespaces: readonly MountNamespace[]): Promis
   const reports: HelperReport[] = [];
   for (const { pid } of namespaces) {
     const run = { action, pid, name: container.name, id };
+    const before = tookMs.get(container.tenant) ?? 0;
+    if (before > TENANT_MS) {
+      reports.push(failed(run, "the outermost container around it has taken too long"));
+      continue;
+    }
+    const began = performance.now();
     reports.push(
       await (inPlaceOf === undefined ? helper(settings, run) : takePlace(helper, settings, run)),
     );
+    tookMs.set(container.tenant, before + performance.now() - began);
   }
-  return [{ container, reports }];
+  return { container, reports };
+}
+
+/** Namespaces of one tenant one after the other, and tenants beside each other. */
+async function workOnAll(
+  work: Work,
+  groups: readonly (readonly MountNamespace[])[],
+): Promise<Outcome[]> {
+  const outcomes: Outcome[] = [];
+  let problem: unknown;
+  const onError = (error: unknown): void => {
+    problem ??= error;
+  };
+  const queue = new FairQueue<string, string>({
+    concurrency: AT_A_TIME,
+    ...SLOW,
+    ...FOREVER,
+    onError,
+  });
+  groups.forEach((namespaces, place) => {
+    const container = namespaces[0]?.container;
+    if (container !== undefined) {
+      queue.add(container.tenant, container.id, async () => {
+        outcomes[place] = await workOn(work, container, namespaces);
+        return 0;
+      });
+    }
+  });
+  await queue.idle();
+  if (problem !== undefined) {
+    throw problem;
+  }
+  return outcomes;
 }
 
 function lineOf({ container, reports }: Outcome, action: Action): string {
@@ -155,9 +196,9 @@ async function act(
     options.inPlaceOf === undefined ? undefined : predecessor(options.inPlaceOf, mountpoint);
   const remember = options.forNow !== true && inPlaceOf === undefined;
   const helper: RunHelper = (...rest) => runHelper(context.addon(), ...rest);
-  const work = { helper, action, config, mountpoint, remember, inPlaceOf };
-  const outcomes = await mapLimited(groups, AT_A_TIME, (namespaces) => workOn(work, namespaces));
-  const all = outcomes.flat();
+  const tookMs = new Map<string, number>();
+  const work = { helper, action, config, mountpoint, remember, inPlaceOf, tookMs };
+  const all = await workOnAll(work, groups);
   if (options.json === true) {
     context.print(toJson(all));
   } else if (all.length === 0) {

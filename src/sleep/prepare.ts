@@ -29,19 +29,36 @@ export interface Prepared {
   readonly late: readonly string[];
 }
 
+/** A tenant whose tables of mounts are longer, or that has more of them, is frozen unread. */
+const MAX_TABLE_BYTES = 4 << 20;
+const MAX_TABLES = 32;
+
 function hasOurs({ init }: ContainerInfo, identity: Identity): boolean {
   try {
-    return readKernelTreeMounts(`/proc/${init}/mountinfo`).some((mount) => isOurs(mount, identity));
-  } catch {
-    return false; // it has ended
+    const mounts = readKernelTreeMounts(`/proc/${init}/mountinfo`, MAX_TABLE_BYTES);
+    return mounts.some((mount) => isOurs(mount, identity));
+  } catch (error) {
+    return error instanceof RangeError; // else it has ended
   }
 }
 
-/** The outermost containers around those that have our files: these are frozen as a whole. */
+/**
+ * The outermost containers around those that have our files: these are frozen as a whole. A suspend waits
+ * for this, so what a tenant has must not make it long.
+ */
 function outermost(containers: readonly ContainerInfo[], identity: Identity): ContainerInfo[] {
-  const having = containers.filter((one) => hasOurs(one, identity));
-  const tenants = new Set(having.map(({ tenant }) => tenant));
-  return containers.filter(({ id }) => tenants.has(id));
+  const tenants = new Map<string, ContainerInfo[]>();
+  for (const one of containers) {
+    tenants.set(one.tenant, [...(tenants.get(one.tenant) ?? []), one]);
+  }
+  return containers.filter((outer) => {
+    const all = tenants.get(outer.id) ?? [];
+    return (
+      all.length > MAX_TABLES ||
+      hasOurs(outer, identity) ||
+      all.some((one) => one !== outer && hasOurs(one, identity))
+    );
+  });
 }
 
 /** Freezes one, unless somebody else has. Returns whether it is to be waited for. */

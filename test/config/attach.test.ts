@@ -1,7 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { Bucket, FairQueue, type FairQueueOptions } from "../../src/attach/bounds.js";
 import { matchesAny, patternsOf } from "../../src/attach/glob.js";
-import { mapLimited } from "../../src/attach/limit.js";
 import { Remounts } from "../../src/attach/remounts.js";
 import { settingsText } from "../../src/attach/settings.js";
 import { loadConfig } from "../../src/config-load.js";
@@ -169,11 +168,6 @@ describe("bounds", () => {
     now = Remounts.forgivenAfterMs;
     expect(remounts.left(1)).toEqual([]);
     expect(remounts.count(1, ["/proc/stat"])).toEqual([]);
-  });
-
-  it("mapLimited keeps the order", async () => {
-    expect(await mapLimited([3, 1, 2], 2, async (n) => n * 2)).toEqual([6, 2, 4]);
-    expect(await mapLimited([], 2, async (n) => n)).toEqual([]);
   });
 });
 
