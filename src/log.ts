@@ -63,12 +63,33 @@ export function isText(format: LogFormat, place: LogPlace = stderrPlace()): bool
   return format === "text" || (format === "auto" && (place.isTerminal || place.isJournal));
 }
 
-/** Makes of each record, which is JSON, what is to go out. */
+/** What cannot be written waits for room in so many bytes; lines beyond are lost. */
+const MAX_WAITING_BYTES = 1024 * 1024;
+
+/** stderr, whose errors are emitted while it writes, and would be thrown if nobody listened. */
+function stderrDestination(): DestinationStream {
+  const destination = pino.destination({ dest: 2, sync: true, maxLength: MAX_WAITING_BYTES });
+  destination.on("error", () => {});
+  return destination;
+}
+
+/**
+ * Makes of each record, which is JSON, what is to go out. That a log cannot be written is no failure
+ * of who logs, such as a daemon that can serve all the same.
+ */
 function through(
   destination: DestinationStream,
   line: (record: string) => string,
 ): DestinationStream {
-  return { write: (record) => destination.write(line(record)) };
+  return {
+    write: (record) => {
+      try {
+        destination.write(line(record));
+      } catch {
+        // There is no other place to tell of it.
+      }
+    },
+  };
 }
 
 /**
@@ -78,7 +99,7 @@ function through(
 export function createLogger(
   level: LogLevel,
   format: LogFormat,
-  destination: DestinationStream = pino.destination({ dest: 2, sync: true }),
+  destination: DestinationStream = stderrDestination(),
   place: LogPlace = stderrPlace(),
 ): Logger {
   const asText = isText(format, place);

@@ -27,6 +27,17 @@ export function printable(text: string): string {
   });
 }
 
+/** What no shell takes for anything but itself. */
+const PLAIN_WORD = /^[\w./:@-]+$/;
+
+/**
+ * One word of a shell command that is shown to be copied. A quote is quoted without a backslash, which
+ * printable() would double.
+ */
+export function shellWord(text: string): string {
+  return PLAIN_WORD.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
+}
+
 /** Whether some character is a control character (Unicode's class Cc). */
 export function hasControls(text: string): boolean {
   for (let i = 0; i < text.length; i += 1) {

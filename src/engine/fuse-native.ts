@@ -124,7 +124,14 @@ class Answers {
           (code, copied) => done(copied ?? code),
         ),
       release: (_path, fd, done) => this.#answer("RELEASE", () => this.tree.release(fd), done),
-      write: (path, _fd, _from, _size, _offset, done) => done(-errno[this.tree.refusal(path)]),
+      write: (path, _fd, _from, _size, _offset, done) =>
+        this.#answer(
+          "WRITE",
+          () => {
+            throw new TreeError(this.tree.refusal(path));
+          },
+          done,
+        ),
       truncate: (path, _size, done) =>
         this.#answer(
           "TRUNCATE",

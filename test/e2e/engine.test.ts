@@ -351,6 +351,9 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
       const id = await gone.id(native);
       const file = await open(other.path("containers", id, "proc/meminfo"));
       onTestFinished(() => file.close());
+      const calls = Syscalls.start(testScope());
+      const path = other.path("containers", id, "proc/meminfo");
+      const fd = await calls.open(path, constants.O_RDWR);
       await gone.kill();
       await until("it is gone", async () => {
         return (await run(["cat", other.path("containers", id, "proc/meminfo")])).status !== 0;
@@ -358,6 +361,9 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
       // What is open keeps its last snapshot.
       const { buffer, bytesRead } = await file.read({ buffer: Buffer.alloc(65536), position: 0 });
       expect(buffer.toString("utf8", 0, bytesRead)).toMatch(/^MemTotal/);
+      // And takes nothing.
+      expect(await calls.call("write", fd, 8)).toMatchObject({ error: "ENOENT" });
+      expect(other.hasEnded).toBe(false);
     });
 
     it("is not loaded by the native engine", () => {

@@ -1,13 +1,19 @@
 // What containers' own kernel logs tell, and to whom.
 
-import { readFileSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
 import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
+import { readKernelLog } from "../../src/klog/client.js";
+import { logSocketOf } from "../../src/klog/protocol.js";
 import { MIB } from "../support/cgroups.js";
 import { background, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { cli, Daemon, vprocfs } from "../support/daemon.js";
+import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
@@ -190,6 +196,59 @@ describeLive("a container's kernel log", [], () => {
     expect(after.slice(0, before.length)).toEqual(before);
     expect(after.map(({ sequence }) => sequence)).toEqual(after.map((_, i) => i));
     expect(followed.trimEnd().split("\n")).toHaveLength(after.length);
+  });
+
+  it("is followed across a stop and a start, after which its numbers begin again", async () => {
+    const own = testScope();
+    const mountpoint = mkdtempSync(join(tmpdir(), `${testName("mnt")}-`));
+    own.defer(() => rmdirSync(mountpoint));
+    const first = await Daemon.startAt(own, mountpoint);
+    const container = await Container.start(own, { memory: 32 * MIB, swap: 0 });
+    const texts: string[] = [];
+    // In this process: a daemon's end is waited for until no command has its mount point.
+    const id = await container.id(first);
+    readKernelLog(mountpoint, id, true, ({ text }) => texts.push(text)).catch(() => {
+      // It gives up some time after the test, when nobody serves any more.
+    });
+    const kills = () => texts.filter((text) => text.includes("Killed process")).length;
+    await starve(container);
+    await until("the first kill is told", () => kills() === 1);
+    await first.stop();
+    await Daemon.startAt(own, mountpoint);
+    const pid = await starve(container);
+    await until("the second kill is told", () =>
+      texts.some((text) => text.includes(`Killed process ${pid} (tail)`)),
+    );
+    // The first one is in the host's log still, and was told already.
+    expect(kills()).toBe(2);
+    expect(texts.filter((text) => text.startsWith("Linux version "))).toHaveLength(1);
+  });
+
+  it("is followed on from the last whole line when a worker goes away in the middle of one", async () => {
+    const own = testScope();
+    const mountpoint = temporaryDirectory(own, "half");
+    const path = logSocketOf(mountpoint);
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    own.defer(() => rmSync(path, { force: true }));
+    const record = (sequence: number) => ({ sequence, timeUs: 1, priority: 6, text: "ümläut" });
+    const line = (sequence: number) => `${JSON.stringify(record(sequence))}\n`;
+    const answers = [
+      Buffer.from(line(0) + line(1)).subarray(0, -8),
+      Buffer.from(`${line(1)}{"end":true}\n`),
+    ];
+    const asked: string[] = [];
+    const server = createServer(async (socket) => {
+      asked.push(`${await once(socket, "data")}`);
+      socket.end(answers.shift() ?? "");
+    });
+    own.defer(() => {
+      server.close();
+    });
+    await once(server.listen(path), "listening");
+    const records: unknown[] = [];
+    await readKernelLog(mountpoint, "1", true, (one) => records.push(one));
+    expect(records).toEqual([record(0), record(1)]);
+    expect(asked.map((request) => JSON.parse(request).from)).toEqual([0, 1]);
   });
 
   it("is counted by kind of what was told", async () => {

