@@ -159,6 +159,12 @@ void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
   history.pending_system_us = kept.system;
 }
 
+/// The kernel tells throttled time when it ends: what does not fit into an interval is seen again.
+void keep_throttled(CpuHistory& history, uint64_t rest, size_t cpus) {
+  const uint64_t kept = std::min(rest, saturating_mul(kMaxPendingPerCpuUs, cpus));
+  history.seen.throttled_us = saturating_sub(history.seen.throttled_us, kept);
+}
+
 /// What each of `cpus` should be given of `use`, whether it has the time or not.
 std::vector<Use> share_out(const Use& use, CpuHistory& history, const CpuSample& sample,
                            const CpuSet& cpus) {
@@ -263,10 +269,15 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   keep_pending(history, use.less(reported), shown.size());
   std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
   fit(by_cpu, dt);
-  const Values throttled = split(take_delta(sample.usage.throttled_us, history.seen.throttled_us),
-                                 Values(cpus.size(), 1));
+  const uint64_t throttled = take_delta(sample.usage.throttled_us, history.seen.throttled_us);
+  const Values steal = split(throttled, Values(cpus.size(), 1));
   std::vector<CpuCounters> gains;
-  for (size_t i = 0; i < cpus.size(); ++i) gains.push_back(gain_of(by_cpu[i], throttled[i], dt));
+  uint64_t reported_steal = 0;
+  for (size_t i = 0; i < cpus.size(); ++i) {
+    gains.push_back(gain_of(by_cpu[i], steal[i], dt));
+    reported_steal += gains.back().steal_us;
+  }
+  keep_throttled(history, throttled - reported_steal, shown.size());
   book(history, cpus, gains, shown);
 
   CpuReport report;

@@ -25,7 +25,7 @@ struct CpuHistory {
     uint64_t seen_user_us = 0, seen_system_us = 0;  ///< v1: the host CPU's highest readings
   };
   uint64_t uptime_us = 0;  ///< of the last sample
-  CpuUsageFacts seen;      ///< the highest raw totals seen so far
+  CpuUsageFacts seen;      ///< the highest raw totals so far; of throttled time, what was reported
   /// Used, and not yet reported.
   uint64_t pending_user_us = 0, pending_nice_us = 0, pending_system_us = 0;
   /// Ascending by id: all that were ever shown, and on v1 those whose use is shown on others.
@@ -38,8 +38,8 @@ struct CpuHistory {
 ///  - between two reports with the same CPUs no CPU gains more than the uptime between them, and
 ///    busy + steal + idle gain exactly that much (idle is the rest);
 ///  - time used above what n CPUs could use in the interval (quota bursts) is kept pending and
-///    reported in later intervals, up to the longest burst that the kernel allows; what is beyond
-///    that, and throttled time that does not fit, is dropped;
+///    reported in later intervals, up to the longest burst that the kernel allows, and likewise
+///    throttled time that does not fit; what is beyond that is dropped;
 ///  - samples that go backwards (vanished or replaced cgroup) count as no use.
 ///
 /// The first sample covers the interval since the container's start. CPU time is spread over the

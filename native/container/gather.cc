@@ -30,7 +30,8 @@ MemoryEvents events_of(uint32_t needs) {
 /// (CRIU) its clock goes on from wherever it was: mostly the node's, a little shifted.
 bool begins_with_container(const ContainerClock& clock) {
   constexpr uint64_t kNearUs = uint64_t{2} * 86'400'000'000;
-  if (clock.offset_us == 0) return false;
+  // A zero before the node's own boot was not chosen here.
+  if (clock.offset_us >= 0) return false;
   const auto start = static_cast<int64_t>(clock.init_start_us);
   const auto shifted = static_cast<uint64_t>(std::abs(clock.offset_us));
   const auto before = static_cast<uint64_t>(std::abs(start + clock.offset_us));

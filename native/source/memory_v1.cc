@@ -67,6 +67,8 @@ class MemoryV1 : public MemorySource {
     // The kernel has taken the minimum over the ancestors already.
     facts.limit_bytes = real_limit(stat.memory_limit);
     facts.swap.limit_bytes = swap_limit(facts.limit_bytes, real_limit(stat.memsw_limit));
+    // No more than what any of them leaves.
+    take_lower(facts.swap.limit_bytes, swap_limit_);
     facts.swap.used_bytes = stat.swap;
     facts.swap.swappiness_zero = swappiness_zero_;
     const auto headroom = levels_.read(buffer, facts, host);
@@ -113,11 +115,14 @@ class MemoryV1 : public MemorySource {
   std::optional<Error> read_limits(ReadBuffer& buffer) {
     if (!limits_.stale()) return std::nullopt;
     levels_.clear();
+    swap_limit_.reset();
     return limits_.refresh(buffer, [this](const LimitChain::Texts& texts, size_t level) {
       const auto limit = [&](size_t at) {
         return texts[at] ? parse_limit(*texts[at]) : std::nullopt;
       };
-      levels_.add(level, {limit(0), std::nullopt, swap_limit(limit(0), limit(1))});
+      const auto swap = swap_limit(limit(0), limit(1));
+      take_lower(swap_limit_, swap);
+      levels_.add(level, {limit(0), std::nullopt, swap});
     });
   }
 
@@ -133,6 +138,7 @@ class MemoryV1 : public MemorySource {
   /// memory.stat has the minimum of them.
   LimitChain limits_;
   MemoryLevels levels_;
+  std::optional<uint64_t> swap_limit_;  ///< the least of all levels
   bool swappiness_zero_ = false;
 };
 

@@ -15,7 +15,7 @@ class NodeMemory {
  public:
   NodeMemory(const Facts& facts, uint32_t node)
       : model_(memory_model(facts)),
-        nodes_(facts, model_.total, model_.total - model_.free),
+        nodes_(facts, model_.total, model_.total - model_.free, model_.used),
         place_(nodes_.find(node)),
         pools_(facts.huge_pools),
         page_kb_(facts.host_meminfo->value("Hugepagesize").value_or(0)),
@@ -72,7 +72,9 @@ class NodeMemory {
   static constexpr std::string_view kHugePages = "HugePages_";
 
   uint64_t part(uint64_t amount) const { return nodes_.part(amount, place_); }
-  uint64_t file_pages() const { return part(model_.file_pages); }
+  uint64_t file_pages() const {
+    return part(model_.file_pages - model_.buffers) + nodes_.part_of_others(model_.buffers, place_);
+  }
 
   /// What the host has of huge pages on a node; 0 where that is not known.
   uint64_t on_host(uint32_t node, uint64_t page_kb, uint64_t HostHugePool::Node::*figure) const {

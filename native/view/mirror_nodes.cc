@@ -26,14 +26,14 @@ void mirror_shown_nodes(const Facts& facts, const HostText&, Writer& writer) {
 
 /// node/has_cpu: those of them that have CPUs which it is shown.
 void mirror_cpu_nodes(const Facts& facts, const HostText&, Writer& writer) {
-  const NodeModel model(facts, 0, 0);
+  const NodeModel model(facts, 0, 0, 0);
   write_nodes(
       model.nodes(), [](const NodeShare& node) { return !node.cpus.empty(); }, writer);
 }
 
 /// node/has_memory and has_normal_memory: those of them whose memory it may use.
 void mirror_memory_nodes(const Facts& facts, const HostText&, Writer& writer) {
-  const NodeModel model(facts, 0, 0);
+  const NodeModel model(facts, 0, 0, 0);
   write_nodes(
       model.nodes(), [](const NodeShare& node) { return node.has_memory; }, writer);
 }

@@ -24,6 +24,27 @@ std::vector<uint64_t> in_proportion(uint64_t amount, std::vector<uint64_t> weigh
   return split(amount, weights);
 }
 
+/// Parts of `amount` in proportion to `weights`, as far as there is room, which they take; the rest
+/// is where some is left.
+std::vector<uint64_t> place(uint64_t amount, std::vector<uint64_t> weights,
+                            std::vector<uint64_t>& room) {
+  std::vector<uint64_t> parts = in_proportion(amount, std::move(weights));
+  uint64_t over = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const uint64_t part = std::min(parts[i], room[i]);
+    over += parts[i] - part;
+    parts[i] = part;
+    room[i] -= part;
+  }
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const uint64_t more = std::min(over, room[i]);
+    parts[i] += more;
+    room[i] -= more;
+    over -= more;
+  }
+  return parts;
+}
+
 }  // namespace
 
 CpuSet shown_nodes(const Facts& facts) {
@@ -37,7 +58,7 @@ CpuSet shown_nodes(const Facts& facts) {
   return CpuSet(std::move(ids));
 }
 
-NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used) {
+NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used, uint64_t own) {
   const CpuSet shown = shown_nodes(facts);
   std::vector<uint64_t> sizes;
   uint64_t sum = 0;
@@ -61,18 +82,14 @@ NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used) {
     weights.push_back(bytes >> 10);
   }
   if (are_none(weights)) weights = totals;
-  const std::vector<uint64_t> wanted = in_proportion(used, weights);
-  uint64_t over = 0;
+  own = std::min(own, used);
+  std::vector<uint64_t> room = totals;
+  const std::vector<uint64_t> placed = place(own, std::move(weights), room);
+  const std::vector<uint64_t> others = place(used - own, totals, room);
   for (size_t i = 0; i < nodes_.size(); ++i) {
     nodes_[i].total = totals[i];
-    nodes_[i].used = std::min(wanted[i], totals[i]);
-    over += wanted[i] - nodes_[i].used;
-  }
-  // What does not fit where the kernel has it is shown on the nodes that have room.
-  for (NodeShare& node : nodes_) {
-    const uint64_t more = std::min(over, node.total - node.used);
-    node.used += more;
-    over -= more;
+    nodes_[i].own = placed[i];
+    nodes_[i].used = placed[i] + others[i];
   }
 }
 
@@ -84,7 +101,13 @@ size_t NodeModel::find(uint32_t id) const {
 
 uint64_t NodeModel::part(uint64_t amount, size_t place) const {
   std::vector<uint64_t> weights;
-  for (const NodeShare& node : nodes_) weights.push_back(node.used);
+  for (const NodeShare& node : nodes_) weights.push_back(node.own);
+  return place < nodes_.size() ? in_proportion(amount, std::move(weights))[place] : 0;
+}
+
+uint64_t NodeModel::part_of_others(uint64_t amount, size_t place) const {
+  std::vector<uint64_t> weights;
+  for (const NodeShare& node : nodes_) weights.push_back(node.used - node.own);
   return place < nodes_.size() ? in_proportion(amount, std::move(weights))[place] : 0;
 }
 

@@ -19,23 +19,27 @@ struct NodeShare {
   /// Its part of the container's MemTotal, in the proportion of the host's nodes: constant while
   /// the limit is. Sums over the nodes to MemTotal.
   uint64_t total = 0;
-  /// Its part of what is in use, at most `total`. Sums over the nodes to MemTotal - MemFree; placed
-  /// as memory.numa_stat tells, as far as the nodes' sizes allow.
+  /// Its part of what is in use, at most `total`. Sums over the nodes to MemTotal - MemFree. As far
+  /// as the nodes' sizes allow, what the container uses is placed as memory.numa_stat tells, and
+  /// what others do, of which nothing is told, by the nodes' sizes.
   uint64_t used = 0;
+  uint64_t own = 0;  ///< what of that the container uses
 };
 
 /// How a container's memory is spread over its nodes.
 class NodeModel {
  public:
-  /// `total` and `used` are those of /proc/meminfo, kB.
-  NodeModel(const Facts& facts, uint64_t total, uint64_t used);
+  /// `total` and `used` are those of /proc/meminfo, `own` is what of that the container uses; kB.
+  NodeModel(const Facts& facts, uint64_t total, uint64_t used, uint64_t own);
 
   const std::vector<NodeShare>& nodes() const { return nodes_; }
   /// Its place in nodes(); nodes().size() for one that is not shown.
   size_t find(uint32_t id) const;
-  /// The part of `amount` on the node at `place`, as what is in use is spread: the parts sum to the
-  /// amount.
+  /// The part of `amount` on the node at `place`, as what the container uses is spread: the parts
+  /// sum to the amount.
   uint64_t part(uint64_t amount, size_t place) const;
+  /// The same, as what others use is.
+  uint64_t part_of_others(uint64_t amount, size_t place) const;
   /// The same, as the sizes of the nodes are.
   uint64_t part_by_size(uint64_t amount, size_t place) const;
 

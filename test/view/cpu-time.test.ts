@@ -305,6 +305,31 @@ describe("time", () => {
     expect(second?.cpus.map((cpu) => cpu.idleUs)).toEqual([800_000n, 800_000n]);
   });
 
+  it("throttled is told when it ends, and is steal all the same", () => {
+    // Nine tenths of each second, read twice in it.
+    const at = (half: bigint) => ({
+      uptimeUs: (half * secondUs) / 2n,
+      usage: {
+        userUs: ((half + 1n) / 2n) * 100_000n,
+        niceUs: 0n,
+        systemUs: 0n,
+        perCpu: [],
+        throttledUs: (half / 2n) * 900_000n,
+      },
+      shown: [0],
+      hostCpuset: [0],
+    });
+    const reports = advanceSamples([1n, 2n, 3n, 4n, 5n, 6n].map(at));
+    expect(reports.map(({ cpus: [cpu] }) => cpu?.stealUs)).toEqual([
+      0n,
+      500_000n,
+      900_000n,
+      1_400_000n,
+      1_800_000n,
+      2_300_000n,
+    ]);
+  });
+
   it("of each CPU follows the kernel's figures where there are any", () => {
     const perCpu = [
       { cpu: 0, userUs: 10_000n, systemUs: 0n },

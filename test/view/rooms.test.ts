@@ -181,6 +181,8 @@ function check(world: World): void {
     }
   }
   expect(value("SwapFree")).toBeLessThanOrEqual(value("SwapTotal"));
+  const swap = least(chain.map(({ swapLimit }) => swapLimit)) ?? host.swapTotalKb * 1024n;
+  expect(value("SwapTotal")).toBeLessThanOrEqual(kb(max(swap, own.swapUsed)));
   const unused = ["MemFree", "Buffers", "Cached", "SReclaimable"].map(value);
   expect(unused.reduce((a, b) => a + b, 0n)).toBeLessThanOrEqual(shown);
 }
