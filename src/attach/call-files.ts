@@ -100,7 +100,14 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   ].join("\n");
   const chosen: HookFile[] = [
     { kind: "lxc", path: POLICY, needs: LXC_DIRECTORY, ...owned, content: lxcPolicy(places) },
-    { kind: "lxc", path: LXC_SNIPPET, needs: LXC_DIRECTORY, ...owned, content: lxcLines },
+    {
+      kind: "lxc",
+      path: LXC_SNIPPET,
+      needs: LXC_DIRECTORY,
+      ...owned,
+      isIncluded: true,
+      content: lxcLines,
+    },
     {
       kind: "oci",
       path: PROFILE,

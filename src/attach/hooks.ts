@@ -1,5 +1,5 @@
-import { existsSync, readFileSync, rmdirSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync, rmdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { replaceFile } from "../replace-file.js";
 
@@ -9,6 +9,9 @@ export type HookKind = (typeof HOOK_KINDS)[number];
 
 /** In every file of ours, so that it is known again; no file without it is ever written or removed. */
 export const MARK = "managed by vprocfs install-hooks";
+
+/** Left by an operator who wants no hooks: the package installs none while it is there. */
+const NO_HOOKS = "/etc/vprocfs/no-hooks";
 
 export interface HookPlaces {
   /** The helper, as an absolute path. */
@@ -34,6 +37,8 @@ export interface HookFile {
   readonly isProgram?: boolean;
   /** It is not removed: what it is for may be named where nobody looks. */
   readonly stays?: boolean;
+  /** LXC's configurations may include it, and LXC starts no container whose include is missing. */
+  readonly isIncluded?: boolean;
   /** Why it cannot be written where it is needed. */
   readonly problem?: string;
 }
@@ -60,6 +65,7 @@ function lxcFile(places: HookPlaces): HookFile {
     path: `${LXC_DIRECTORY}/20-vprocfs.conf`,
     needs: LXC_DIRECTORY,
     owns: [],
+    isIncluded: true,
     content: [
       `# ${MARK}: shows every container that includes common.conf its own figures in /proc.`,
       "# Configurations that do not include it (the busybox template's) can include this file:",
@@ -241,6 +247,40 @@ export function installHooks(files: readonly HookFile[], options: HookOptions): 
   );
 }
 
+const LXC_CONTAINERS = "/var/lib/lxc";
+
+/** Whether the configuration of a container of LXC names a file. */
+function isNamedByLxc({ path }: HookFile, root: string): boolean {
+  const directory = join(root, LXC_CONTAINERS);
+  const names = existsSync(directory) ? readdirSync(directory) : [];
+  return names.some((name) => readIfThere(join(directory, name, "config"), "utf8")?.includes(path));
+}
+
+/** In the place of a file that is included; the package's postrm knows it by its last words. */
+const STUB = `# ${MARK}: left for configurations that include it.\n`;
+
+/** Whether a file is there that is ours, and that does something. */
+export function isInUse({ path }: HookFile, root: string): boolean {
+  const present = readIfThere(join(root, path), "utf8");
+  return present?.includes(MARK) === true && present !== STUB;
+}
+
+/** Whether an operator has taken the hooks away. */
+export function hooksAreUnwanted(root: string): boolean {
+  return existsSync(join(root, NO_HOOKS));
+}
+
+/** Remembers what an operator wants of hooks, where the package has its directory. */
+export function setHooksWanted(areWanted: boolean, root: string): void {
+  const path = join(root, NO_HOOKS);
+  if (areWanted) {
+    rmSync(path, { force: true });
+  } else if (existsSync(dirname(path))) {
+    const content = "Written by vprocfs uninstall-hooks; install-hooks removes it.\n";
+    replaceFile(path, { content, mode: 0o644, directoryMode: 0o755 });
+  }
+}
+
 /** Removes what installHooks has written, and the directories that this leaves empty. */
 export function uninstallHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
   const act = (file: HookFile): HookOutcome =>
@@ -257,6 +297,12 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
         return "foreign";
       }
       if (file.stays === true) {
+        return "left";
+      }
+      if (file.isIncluded === true && isNamedByLxc(file, options.root)) {
+        if (!options.dryRun && present !== STUB) {
+          write(path, { ...file, content: STUB });
+        }
         return "left";
       }
       if (!options.dryRun) {

@@ -10,8 +10,11 @@ import {
   type HookOutcome,
   type HookPlaces,
   hookFiles,
+  hooksAreUnwanted,
   installHooks,
+  isInUse,
   MARK,
+  setHooksWanted,
   uninstallHooks,
 } from "../attach/hooks.js";
 import { settingsFileOf } from "../attach/settings.js";
@@ -57,7 +60,7 @@ const WORDS: Readonly<Record<HookOutcome["state"], string>> = {
   unchanged: "up to date",
   removed: "removed",
   absent: "not present",
-  left: "kept: containers created with the hook may refer to it; it does nothing without vprocfs",
+  left: "kept: configurations of containers may refer to it; it does nothing without vprocfs",
   foreign: "belongs to another program, not touched",
   "not needed": "not needed here",
   failed: "failed",
@@ -90,6 +93,11 @@ function configForRemoval(
     warn(`${error.message}; continuing with defaults`);
     return config;
   }
+}
+
+/** Whether a package of ours calls the command from one of its scripts, and no operator by hand. */
+function isCalledByPackage({ env }: Context): boolean {
+  return env.DPKG_MAINTSCRIPT_PACKAGE?.startsWith("vprocfs") === true;
 }
 
 type Act = (files: readonly HookFile[], options: HookOptions) => HookOutcome[];
@@ -128,8 +136,9 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
         ? configForRemoval(context, command, warn)
         : servingConfigFor(context, command, { warn });
     const mountpoint = canonicalPath(config.mountpoint);
-    // What is removed is all that there may be.
-    const mode = act === uninstallHooks ? "all" : callModeOf(flags.sysinfo);
+    const root = flags.root ?? "/";
+    const byPackage = isCalledByPackage(context);
+    const mode = callModeOf(flags.sysinfo);
     const starter = starterProgram();
     const places: HookPlaces = {
       helper: helperPath(),
@@ -149,11 +158,22 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
         ...(config.affinity === "on" ? ["sched_getaffinity"] : []),
       ],
       mark: MARK,
-      ...(act === installHooks && { root: flags.root ?? "/" }),
+      ...(act === installHooks && { root }),
     };
-    const files = [...hookFiles(places), ...(mode === undefined ? [] : callFiles(calls, mode))];
+    // What is removed is all that there may be; what was asked for earlier is kept up to date.
+    const ofCalls = callFiles(calls, mode ?? "all").filter(
+      (file) => act === uninstallHooks || mode !== undefined || isInUse(file, root),
+    );
     const kinds = kindsOf(flags.runtime);
-    const outcomes = act(files, { dryRun, kinds, root: flags.root ?? "/" });
+    if (act === installHooks && byPackage && hooksAreUnwanted(root)) {
+      warn("no hooks are installed, since uninstall-hooks has removed them");
+      return;
+    }
+    if (!dryRun && !byPackage && kinds.length === 0) {
+      // First: it keeps its directory.
+      setHooksWanted(act === installHooks, root);
+    }
+    const outcomes = act([...hookFiles(places), ...ofCalls], { dryRun, kinds, root });
     if (flags.json === true) {
       context.print(toJson(outcomes));
     } else {

@@ -11,8 +11,9 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { MARK } from "../../src/attach/hooks.js";
 import { haveProgram, output } from "../support/command.js";
 import { project } from "../support/project.js";
 
@@ -59,7 +60,22 @@ case "$*" in
 status*/var/lib/lxcfs*) [ ! -e /run/active/lxcfs.service ] || echo ' "keeperPid": 99999999' ;;
 status*) [ ! -e /run/active/vprocfs.service ] || echo ' "keeperPid": 99999999' ;;
 *--print-config) echo ' "mountpoint": "/var/lib/vprocfs",' ;;
-*) echo "$*" >>/run/told ;;
+*)
+  echo "$*" >>/run/told
+  echo "$DPKG_MAINTSCRIPT_PACKAGE" >>/run/callers
+  ;;
+esac
+`;
+
+/** A service runs until it is stopped. */
+const SV = `#!/bin/sh
+case "$*" in
+status*) [ -e /run/sv-down ] && echo "down: $2: 5s, normally up" || echo "run: $2: (pid 1) 5s" ;;
+*) echo "$*" >>/run/sv ;;
+esac
+case "$*" in
+*stop*) touch /run/sv-down ;;
+up*) rm -f /run/sv-down ;;
 esac
 `;
 
@@ -70,6 +86,7 @@ async function administer(...steps: readonly string[]): Promise<string[]> {
   mkdirSync(join(directory, "bin"));
   writeFileSync(join(directory, "bin/systemctl"), SYSTEMCTL, { mode: 0o755 });
   writeFileSync(join(directory, "bin/vprocfs"), VPROCFS, { mode: 0o755 });
+  writeFileSync(join(directory, "bin/sv"), SV, { mode: 0o755 });
   for (const name of ["vprocfs", "vprocfs-lxcfs-compat"]) {
     const control = join(directory, name, "DEBIAN");
     mkdirSync(control, { recursive: true, mode: 0o755 });
@@ -132,6 +149,95 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ).toEqual([none, none]);
   });
 
+  it("enable the service where systemd does not run yet", async () => {
+    const off = "systemctl disable vprocfs.service";
+    expect(
+      await administer(
+        "rmdir /run/systemd/system; install vprocfs-1; state",
+        `${off}; install vprocfs-2; state`,
+      ),
+    ).toEqual(["enabled: vprocfs.service, active: ", none]);
+  });
+
+  it("stop runit's service, and start it again unless an operator has stopped it", async () => {
+    const service = "/etc/service/vprocfs";
+    const again = "package --remove vprocfs; install vprocfs-1; cat /run/sv; rm -f /run/sv";
+    expect(
+      await administer(
+        `mkdir -p /etc/sv/vprocfs/supervise /etc/sv/vprocfs/log/supervise ${dirname(service)}`,
+        `touch /etc/sv/vprocfs/own; ln -s /etc/sv/vprocfs ${service}; mkdir -m 0700 /run/vprocfs`,
+        `install vprocfs-1; ${again}; sv stop ${service}; rm /run/sv; touch /run/sv; ${again}`,
+        `package --purge vprocfs; cd /etc; find sv service ! -type d`,
+        "find sv -name supervise",
+      ),
+    ).toEqual([
+      `-w 60 force-stop ${service}`,
+      `up ${service}`,
+      "sv/vprocfs/own",
+      "service/vprocfs",
+    ]);
+  });
+
+  it("call the command as the package, and forget what an operator wanted when purged", async () => {
+    const marker = "/etc/vprocfs/no-hooks";
+    expect(
+      await administer(
+        `mkdir -p /etc/vprocfs; touch ${marker}`,
+        "install vprocfs-1; package --remove vprocfs; sort -u /run/callers",
+        `ls ${marker}; package --purge vprocfs; ls /etc/vprocfs 2>/dev/null || echo none`,
+      ),
+    ).toEqual(["vprocfs", marker, "none"]);
+  });
+
+  it("leave the sockets of what passes calls on while it lives", async () => {
+    const shown = "ls /run/vprocfs 2>/dev/null || echo none";
+    expect(
+      await administer(
+        "mkdir -p /run/vprocfs/calls; touch /run/vprocfs/calls/oci.sock /run/vprocfs/other",
+        'cp "$(command -v sleep)" /run/vprocfs-rest; /run/vprocfs-rest 1000 & rest=$!',
+        'trap "kill $rest" EXIT',
+        'while [ "$(cat /proc/$rest/comm)" != vprocfs-rest ]; do sleep 0.01; done',
+        `install vprocfs-1; package --purge vprocfs; ${shown}`,
+        "trap - EXIT; kill $rest; wait $rest || true",
+        `install vprocfs-1; package --purge vprocfs; ${shown}`,
+      ),
+    ).toEqual(["calls", "none"]);
+  });
+
+  it("name podman's containers that cannot be started any more", async () => {
+    const storage = "/var/lib/containers/storage/overlay-containers";
+    const container = (letter: string, config: string): string => {
+      const place = `${storage}/${letter.repeat(64)}/userdata`;
+      return `mkdir -p ${place}; echo '${config}' >${place}/config.json`;
+    };
+    const listener = '{"seccomp":{"listenerPath":"/run/vprocfs/calls/oci.sock"}}';
+    const said = "grep -o 'cannot be started.*' /run/out || echo none";
+    expect(
+      await administer(
+        `install vprocfs-1; ${container("a", "{}")}; package --remove vprocfs; ${said}`,
+        `install vprocfs-1; ${container("b", listener)}; package --remove vprocfs; ${said}`,
+      ),
+    ).toEqual(["none", `cannot be started any more without vprocfs: ${"b".repeat(12)}`]);
+  });
+
+  it("leave what configurations of LXC name, until none does", async () => {
+    const hook = "/usr/share/vprocfs/lxc/vprocfs-mount-hook";
+    const include = "/usr/share/lxc/config/common.conf.d/20-vprocfs.conf";
+    const left = `# ${MARK}: left for configurations that include it.`;
+    expect(
+      await administer(
+        "mount -t tmpfs tmpfs /usr/share; mkdir -p /var/lib/lxc/web1",
+        `echo 'lxc.hook.mount = ${hook} /srv/tree' >/var/lib/lxc/web1/config`,
+        `echo 'lxc.include = ${include}' >>/var/lib/lxc/web1/config`,
+        `mkdir -p ${dirname(include)}; echo '${left}' >${include}`,
+        `install vprocfs-1; package --remove vprocfs; ${hook} && sed -n '$p' ${hook}`,
+        `grep -c 'now does nothing' /run/out; package --purge vprocfs; ls ${hook} ${include}`,
+        `echo >/var/lib/lxc/web1/config; rm ${hook}; install vprocfs-1; package --purge vprocfs`,
+        "find /usr/share -type f",
+      ),
+    ).toEqual(["exit 0", "1", include, hook]);
+  });
+
   it("have a running service go on with the new version, and not start again", async () => {
     const told = "grep -v hooks /run/told";
     expect(await administer("install vprocfs-1; rm /run/told; install vprocfs-2", told)).toEqual([
@@ -156,15 +262,18 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
   it("leave what starts hooks while a hook names it", async () => {
     const hooks = "/usr/share/containers/oci/hooks.d";
     const starter = "/usr/libexec/vprocfs-hook";
+    const k3s = "/var/lib/rancher/k3s/agent/etc/containerd";
     const shown = `ls ${starter} || echo none`;
     expect(
       await administer(
         "for place in /usr/libexec /usr/share; do mount -t tmpfs tmpfs $place; done",
         `mkdir -p ${hooks}; echo '{"path":"${starter}"}' >${hooks}/90-copy.json`,
         `touch ${starter}; install vprocfs-1; package --purge vprocfs; ${shown}`,
-        `rm ${hooks}/90-copy.json; install vprocfs-1; package --purge vprocfs; ${shown}`,
+        `mkdir -p ${k3s}; mv ${hooks}/90-copy.json ${k3s}`,
+        `install vprocfs-1; package --purge vprocfs; ${shown}`,
+        `rm ${k3s}/90-copy.json; install vprocfs-1; package --purge vprocfs; ${shown}`,
       ),
-    ).toEqual([starter, "none"]);
+    ).toEqual([starter, starter, "none"]);
   });
 
   it("leave something to run where a configuration of containers names the wrapper", async () => {

@@ -2,14 +2,25 @@
 // own figures.
 
 import { spawnSync } from "node:child_process";
-import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname, join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
+import type { HookOutcome } from "../../src/attach/hooks.js";
+import { main } from "../../src/program.js";
 import { filesOf, helperPath, installedHooks, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { haveProgram } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
+import { collecting } from "../support/fake-binding.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
@@ -39,6 +50,28 @@ async function firstTotalKb(rootfs: string): Promise<number> {
       return undefined;
     }
   });
+}
+
+const LXC_HOOK = "/usr/share/lxc/config/common.conf.d/20-vprocfs.conf";
+
+/** The commands below a directory of their own, where LXC, podman and the package are installed. */
+function commandsBelow(scope: Scope) {
+  const root = temporaryDirectory(scope, "root");
+  for (const place of [dirname(LXC_HOOK), "/etc/containers", "/etc/vprocfs"]) {
+    mkdirSync(join(root, place), { recursive: true });
+  }
+  writeFileSync(join(root, "etc/containers/seccomp.json"), '{"defaultAction":"SCMP_ACT_ERRNO"}');
+  /** What the command says that it has done; `env` is that of a package's script. */
+  const act = async (argv: readonly string[], env: NodeJS.ProcessEnv = {}) => {
+    const outcome = { out: "", err: "", status: 0 };
+    await main([...argv, "--json", "--root", root], collecting(outcome, undefined, env), (line) => {
+      outcome.err += line;
+    });
+    expect([outcome.status, outcome.err]).toEqual([0, ""]);
+    const said: HookOutcome[] = JSON.parse(outcome.out === "" ? "[]" : outcome.out);
+    return said;
+  };
+  return { root, act };
 }
 
 describeLive("hooks", [], () => {
@@ -102,6 +135,51 @@ exec /sbin/init
       expect(filesOf(container.init)).toEqual([]);
     });
 
+    it("a container starts when what its configuration includes has been taken away", async () => {
+      const own = testScope();
+      const { root, act } = commandsBelow(own);
+      await act(["install-hooks", "--sysinfo", "chosen"]);
+      const includes = [LXC_HOOK, "/etc/vprocfs/lxc-calls.conf"].map((path) => join(root, path));
+      const lines = includes.map((path) => `lxc.include = ${path}`);
+      const config = join(root, "var/lib/lxc/web1/config");
+      mkdirSync(dirname(config), { recursive: true });
+      writeFileSync(config, `${lines.join("\n")}\n`);
+      const gone = await act(["uninstall-hooks"]);
+      expect(
+        gone.filter(({ state }) => state === "left").map(({ path }) => join(root, path)),
+      ).toEqual(expect.arrayContaining(includes));
+      expect(existsSync(join(root, "etc/vprocfs/calls.seccomp"))).toBe(false);
+      const container = await LxcContainer.start(own, { ...LIMITS, lines });
+      expect(filesOf(container.init)).toEqual([]);
+      // What hands calls over stays off until it is asked for.
+      await act(["install-hooks"]);
+      const texts = () => includes.map((path) => readFileSync(path, "utf8").includes("\nlxc."));
+      expect(texts()).toEqual([true, false]);
+      await act(["install-hooks", "--sysinfo", "chosen"]);
+      expect(texts()).toEqual([true, true]);
+      rmSync(config);
+      await act(["uninstall-hooks"]);
+      expect(includes.map((path) => existsSync(path))).toEqual([false, false]);
+    });
+
+    it.each([
+      ["there", true],
+      ["gone", false],
+    ])("a container starts with the hook for mounts as documented: %s", async (_, isThere) => {
+      const own = testScope();
+      const script = join(project, "packaging/lxc/vprocfs-mount-hook");
+      const [, line = ""] =
+        /^# +(lxc\.hook\.mount = .*)$/m.exec(readFileSync(script, "utf8")) ?? [];
+      const hook = join(temporaryDirectory(own, "hook"), "vprocfs-mount-hook");
+      if (isThere) {
+        cpSync(script, hook);
+      }
+      const its = line.replace("/usr/share/vprocfs/lxc/vprocfs-mount-hook", hook);
+      const lines = [`${its} ${daemon.mountpoint}`];
+      const container = await LxcContainer.start(own, { ...LIMITS, lines });
+      expect(filesOf(container.init).includes("/proc/meminfo")).toBe(isThere);
+    });
+
     it("a container within a container mounts its own proc, and sees its own limits", async () => {
       const own = testScope();
       const nesting = "lxc.mount.entry = proc dev/.lxc/proc proc create=dir,optional 0 0";
@@ -111,6 +189,51 @@ exec /sbin/init
       const inner = ["unshare", "-U", "-r", "-m", "-p", "-f", "--mount-proc", "true"];
       await container.output(inner);
     });
+  });
+
+  describe("taken away by hand", () => {
+    const byPackage = { DPKG_MAINTSCRIPT_PACKAGE: "vprocfs" };
+
+    it("are not installed again by the package, but by hand", async () => {
+      const { root, act } = commandsBelow(testScope());
+      const marker = join(root, "etc/vprocfs/no-hooks");
+      const remains = () => [existsSync(join(root, LXC_HOOK)), existsSync(marker)];
+      await act(["install-hooks"]);
+      await act(["uninstall-hooks", "--runtime", "lxc"]);
+      expect(remains()).toEqual([false, false]);
+      await act(["install-hooks"]);
+      await act(["uninstall-hooks", "--dry-run"]);
+      expect(remains()).toEqual([true, false]);
+      await act(["uninstall-hooks"], byPackage);
+      await act(["install-hooks"], byPackage);
+      expect(remains()).toEqual([true, false]);
+      await act(["uninstall-hooks"]);
+      expect(await act(["install-hooks", "--mountpoint", "/var/lib/lxcfs"], byPackage)).toEqual([]);
+      expect(remains()).toEqual([false, true]);
+      await act(["install-hooks"]);
+      expect(remains()).toEqual([true, false]);
+    });
+
+    it("leave nothing where there is no package", async () => {
+      const { root, act } = commandsBelow(testScope());
+      rmSync(join(root, "etc/vprocfs"), { recursive: true });
+      await act(["uninstall-hooks"]);
+      expect(existsSync(join(root, "etc/vprocfs"))).toBe(false);
+    });
+  });
+
+  it("what hands system calls over is brought up to date where it is", async () => {
+    const { root, act } = commandsBelow(testScope());
+    const policy = join(root, "etc/vprocfs/calls.seccomp");
+    await act(["install-hooks", "--sysinfo", "chosen"]);
+    writeFileSync(join(root, "usr/share/lxc/config/common.seccomp"), "2\ndenylist\nnew errno 1\n");
+    rmSync(join(root, "etc/containers/vprocfs-seccomp.json"));
+    const outcomes = await act(["install-hooks"]);
+    expect(outcomes.filter(({ state }) => state === "updated").map(({ path }) => path)).toEqual([
+      "/etc/vprocfs/calls.seccomp",
+    ]);
+    expect(readFileSync(policy, "utf8")).toContain("new errno 1\n");
+    expect(existsSync(join(root, "etc/containers/vprocfs-seccomp.json"))).toBe(false);
   });
 
   const runtimes = ["runc", "crun"].filter(haveProgram);
