@@ -13,12 +13,25 @@
 
 namespace vprocfs {
 
+bool Supervisor::can_execute() const {
+  return !reloading_ && !stopping_ && probe_ == 0 && current_.serves();
+}
+
 void Supervisor::begin_execution() {
-  if (reloading_ || stopping_ || probe_ != 0 || !current_.serves()) {
-    keeper_log(options_.log, LogLevel::kWarn,
-               "not executing itself again: the worker is being replaced");
+  if (stopping_) return;
+  execution_pending_ = true;
+  if (!can_execute()) {
+    keeper_log(options_.log, LogLevel::kInfo,
+               "executing itself again as soon as the worker serves");
     return;
   }
+  begin_pending_execution();
+}
+
+/// Also for one who asks while another program is tried: that may be an older one.
+void Supervisor::begin_pending_execution() {
+  if (!execution_pending_ || !can_execute()) return;
+  execution_pending_ = false;
   // Once execve(2) has succeeded there is no way back: the program must show that it would start.
   const char* arguments[kMaxArguments] = {options_.self[0], "--check", "1"};
   size_t count = 3;
@@ -63,10 +76,15 @@ Resume Supervisor::describe() const {
 }
 
 void Supervisor::execute_self() {
-  if (reloading_ || stopping_ || !current_.serves()) return;
+  if (stopping_) return;
+  if (reloading_ || !current_.serves()) {
+    execution_pending_ = true;
+    return;
+  }
   discard_standby();
   // Signals that are blocked outlive execve(2): who asked for a reload meanwhile gets it.
   if (reload_pending_) ::kill(::getpid(), SIGHUP);
+  if (execution_pending_) ::kill(::getpid(), SIGUSR2);
   end_reloads("busy: the keeper executes itself again");
   const Resume r = describe();
   write_resume(r);

@@ -119,6 +119,7 @@ void Supervisor::on_timers(uint64_t now) {
     }
   }
   hedge(now);
+  begin_pending_execution();
   begin_pending_reload(now);
   stand_by(now);
   store_.flush();

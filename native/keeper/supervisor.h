@@ -116,6 +116,8 @@ class Supervisor {
 
   // execute.cc: ourselves again
   void begin_execution();
+  void begin_pending_execution();
+  bool can_execute() const;
   Resume describe() const;
   void execute_self();
 
@@ -156,8 +158,9 @@ class Supervisor {
   bool killed_ = false;       ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
   bool reloading_ = false;
-  bool reload_pending_ = false;  ///< once a worker serves
-  bool reload_retried_ = false;  ///< the second worker of a reload is being started
+  bool reload_pending_ = false;     ///< once a worker serves
+  bool execution_pending_ = false;  ///< likewise
+  bool reload_retried_ = false;     ///< the second worker of a reload is being started
   bool stopping_ = false;
   bool leaving_ = false;  ///< stopping, but only for the next keeper to go on
   int exit_status_ = 0;

@@ -172,6 +172,16 @@ describeLive("a worker in trouble", [], () => {
     await servingAfter(daemon, generation);
     expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
   });
+
+  it("becomes another as soon as a worker serves when it is told so before", async () => {
+    const daemon = await Daemon.start(testScope(), "--standby", "off");
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGKILL");
+    await until("it has seen that", async () => (await statusOf(daemon)).state !== "serving");
+    process.kill(daemon.pid, "SIGUSR2");
+    await until("it has executed itself", () => daemon.logs.includes("continuing with worker"));
+    expect(await servingAfter(daemon, generation)).toMatchObject({ generation: generation + 1 });
+  });
 });
 
 describeLive("a worker that stands by", [], () => {
