@@ -198,11 +198,11 @@ function installState(
   options: HookOptions,
   present: string | undefined,
 ): HookState {
-  if (present !== undefined && !present.includes(MARK)) {
-    return "foreign";
-  }
   if (options.kinds.length > 0 && !options.kinds.includes(file.kind)) {
     return "not needed";
+  }
+  if (present !== undefined && !present.includes(MARK)) {
+    return "foreign";
   }
   const isAsked = options.kinds.includes(file.kind);
   if (!isAsked && !existsSync(join(options.root, file.needs))) {
@@ -235,16 +235,27 @@ function guarded(file: HookFile, act: () => HookState): HookOutcome {
 
 /** Writes the hooks of all runtimes that are installed. */
 export function installHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
-  return files.map((file) =>
-    guarded(file, () => {
+  const missing = new Map<HookKind, string>();
+  return files.map((file) => {
+    const outcome = guarded(file, () => {
       const path = join(options.root, file.path);
       const state = installState(file, options, readIfThere(path, encodingOf(file)));
-      if (!options.dryRun && (state === "written" || state === "updated")) {
-        write(path, file);
+      if (options.dryRun || (state !== "written" && state !== "updated")) {
+        return state;
       }
+      // Later files name earlier ones, without which a runtime would start nothing.
+      const needed = missing.get(file.kind);
+      if (needed !== undefined) {
+        throw new VprocfsError("SYSTEM", `needs ${needed}`);
+      }
+      write(path, file);
       return state;
-    }),
-  );
+    });
+    if (outcome.state === "failed" && !missing.has(file.kind)) {
+      missing.set(file.kind, file.path);
+    }
+    return outcome;
+  });
 }
 
 const LXC_CONTAINERS = "/var/lib/lxc";
@@ -311,7 +322,8 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
       }
       return "removed";
     });
-  return files.map(act);
+  // What names others goes before them.
+  return files.toReversed().map(act).toReversed();
 }
 
 function removeEmpty(directories: readonly string[]): void {

@@ -124,6 +124,7 @@ describe("hooks", () => {
     expect(states(installHooks(files, options()))[1]).toBe("oci foreign");
     expect(states(uninstallHooks(files, options()))[1]).toBe("oci foreign");
     expect(readFileSync(join(root, path), "utf8")).toBe("theirs");
+    expect(states(installHooks(files, options({ kinds: ["lxc"] })))[1]).toBe("oci not needed");
   });
 
   it("are brought up to date", () => {
@@ -252,6 +253,17 @@ describe("what hands system calls over", () => {
     make(OVERRIDE, '{"defaultAction":"SCMP_ACT_KILL"}');
     installHooks(callsOf("chosen"), options());
     expect(JSON.parse(read(PROFILE))).toMatchObject({ defaultAction: "SCMP_ACT_KILL" });
+  });
+
+  it("is named by nothing where it cannot be written", () => {
+    make(PROFILE);
+    const outcomes = installHooks(callsOf("all"), options());
+    expect(states(outcomes).filter((state) => state.startsWith("oci"))).toEqual([
+      "oci failed",
+      "oci failed",
+    ]);
+    expect(outcomes.at(-1)?.reason).toBe(`needs ${PROFILE}`);
+    expect(existsSync(join(root, "/etc/containers/containers.conf.d"))).toBe(false);
   });
 
   it.each([
