@@ -9,10 +9,15 @@ export interface TrackedContainer {
   readonly remounts: Remounts;
 }
 
+/** A cgroup can have several PID namespaces, and another one after a container was started again. */
+function keyOf({ id, init }: ContainerInfo): string {
+  return `${id} ${init}`;
+}
+
 /** The containers that are looked after, and which namespaces are theirs. */
 export class TrackedContainers {
   readonly #tracked = new Map<string, TrackedContainer>();
-  /** The container that a namespace belongs to. */
+  /** The key of the container that a namespace belongs to. */
   readonly #owners = new Map<number, string>();
 
   constructor(readonly now: () => number) {}
@@ -25,9 +30,13 @@ export class TrackedContainers {
 
   /** A namespace is this container's. */
   add(container: ContainerInfo, namespace: number): TrackedContainer {
-    this.#owners.set(namespace, container.id);
-    const known = this.#tracked.get(container.id);
-    if (known?.container.init === container.init) {
+    const key = keyOf(container);
+    if (this.#owners.get(namespace) !== key) {
+      this.forget(namespace);
+      this.#owners.set(namespace, key);
+    }
+    const known = this.#tracked.get(key);
+    if (known !== undefined) {
       return known;
     }
     const tracked: TrackedContainer = {
@@ -35,7 +44,7 @@ export class TrackedContainers {
       served: new Map(),
       remounts: new Remounts(this.now),
     };
-    this.#tracked.set(container.id, tracked);
+    this.#tracked.set(key, tracked);
     return tracked;
   }
 

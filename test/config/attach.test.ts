@@ -3,8 +3,10 @@ import { Bucket, FairQueue, type FairQueueOptions } from "../../src/attach/bound
 import { matchesAny, patternsOf } from "../../src/attach/glob.js";
 import { Remounts } from "../../src/attach/remounts.js";
 import { settingsText } from "../../src/attach/settings.js";
+import { TrackedContainers } from "../../src/attach/tracked.js";
 import { loadConfig } from "../../src/config-load.js";
 import { loadAddon } from "../../src/native/addon.js";
+import { container } from "../support/fake-binding.js";
 
 describe("patterns", () => {
   it.each([
@@ -168,6 +170,22 @@ describe("bounds", () => {
     now = Remounts.forgivenAfterMs;
     expect(remounts.left(1)).toEqual([]);
     expect(remounts.count(1, ["/proc/stat"])).toEqual([]);
+  });
+
+  it("are remembered of each PID namespace of a cgroup", () => {
+    const tracked = new TrackedContainers(() => 0);
+    const of = (init: number) => tracked.add(container({ init }), init);
+    for (let i = 0; i < 5; i += 1) {
+      of(1).remounts.count(1, ["/proc/stat"]);
+      of(2).remounts.count(2, ["/proc/stat"]);
+    }
+    expect([of(1).remounts.left(1), of(2).remounts.left(2)]).toEqual([
+      ["/proc/stat"],
+      ["/proc/stat"],
+    ]);
+    tracked.forget(1);
+    expect(of(1).remounts.left(1)).toEqual([]);
+    expect(of(2).remounts.left(2)).toEqual(["/proc/stat"]);
   });
 });
 
