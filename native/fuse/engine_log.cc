@@ -68,7 +68,11 @@ Result<bool> Engine::start_log() {
 Result<KernelLogs::Page> Engine::kernel_log(ContainerId id, uint64_t from, size_t max_records) {
   if (!logs_) return Error{ENOTSUP, "kernel log"};
   KernelLogs::Page page;
-  if (logs_->read(id, from, max_records, page)) return page;
+  if (logs_->read(id, from, max_records, page)) {
+    // A log is there for a while longer than its container, and whoever follows it has all by now.
+    const bool is_over = page.records.empty() && !host_->resolver->exists(id);
+    return is_over ? Result<KernelLogs::Page>(Error{ESRCH, id.name()}) : std::move(page);
+  }
   const auto container = registry_->by_id(id);
   if (!container) return container.error();
   page.next = kBannerLines;

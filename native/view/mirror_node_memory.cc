@@ -124,11 +124,16 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
   });
 }
 
-/// nodeN/vmstat: the node's part of what /proc/vmstat says of memory; the rest is not known.
+/// nodeN/vmstat: the node's part of what /proc/vmstat says of memory, the host's where no cgroup
+/// accounts for it; the rest is not known.
 void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer) {
   const NodeMemory memory(facts, host.node);
   for_each_line(host.text, [&](std::string_view text) {
     const std::string_view name = text.substr(0, text.find(' '));
+    if (!memory.accounted() && memory.shown() && VmFigures::is_amount(name)) {
+      writer.text(text).ch('\n');
+      return;
+    }
     const bool known = memory.accounted() && memory.shown();
     writer.text(name).ch(' ').number(known ? memory.counter(name, facts.page_kb) : 0).ch('\n');
   });

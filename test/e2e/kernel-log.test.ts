@@ -1,5 +1,6 @@
 // What containers' own kernel logs tell, and to whom.
 
+import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -17,6 +18,7 @@ import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { serveMetrics } from "../support/prometheus.js";
+import { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 
@@ -196,6 +198,28 @@ describeLive("a container's kernel log", [], () => {
     expect(after.slice(0, before.length)).toEqual(before);
     expect(after.map(({ sequence }) => sequence)).toEqual(after.map((_, i) => i));
     expect(followed.trimEnd().split("\n")).toHaveLength(after.length);
+  });
+
+  it("is followed until the container ends", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const own = new Scope();
+    let followed = "";
+    let follower: ChildProcess;
+    try {
+      const container = await Container.start(own, { memory: 32 * MIB, swap: 0 });
+      const argv = ["dmesg", `${container.init}`, "-w", "--mountpoint", daemon.mountpoint];
+      follower = background(scope, [process.execPath, cli, ...argv]);
+      follower.stdout?.on("data", (piece) => {
+        followed += piece;
+      });
+      await starve(container);
+      await until("the kill is told", () => followed.includes("Killed process"));
+    } finally {
+      await own.close();
+    }
+    await until("it has ended", () => follower.exitCode !== null);
+    expect(follower.exitCode).toBe(0);
   });
 
   it("is followed across a stop and a start, after which its numbers begin again", async () => {
