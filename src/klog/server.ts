@@ -1,6 +1,6 @@
-import { mkdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 import type { Companion } from "../daemon.js";
 import type { Engine } from "../engine/engine.js";
 import { errnoOf, messageOf } from "../errors.js";
@@ -76,6 +76,18 @@ function serveClient(socket: Socket, session: NativeSession): void {
   });
 }
 
+/** Workers that were killed before their socket had its name have left it. */
+function removeLeft(path: string): void {
+  const directory = dirname(path);
+  const start = `${basename(path)}.`;
+  for (const name of readdirSync(directory)) {
+    const pid = name.startsWith(start) ? name.slice(start.length) : "";
+    if (/^\d+$/.test(pid) && !existsSync(`/proc/${pid}`)) {
+      rmSync(join(directory, name), { force: true });
+    }
+  }
+}
+
 function listen(path: string, session: NativeSession, clients: Set<Socket>, log: Logger): Server {
   const server = createServer((socket) => {
     clients.add(socket);
@@ -89,6 +101,7 @@ function listen(path: string, session: NativeSession, clients: Set<Socket>, log:
   // Under a name of its own first: a worker before us unlinks its name when it ends, and not ours.
   const own = `${path}.${process.pid}`;
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+  removeLeft(path);
   rmSync(own, { force: true });
   server.listen(own, () => {
     try {

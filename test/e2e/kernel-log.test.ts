@@ -2,7 +2,15 @@
 
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -198,6 +206,24 @@ describeLive("a container's kernel log", [], () => {
     expect(after.slice(0, before.length)).toEqual(before);
     expect(after.map(({ sequence }) => sequence)).toEqual(after.map((_, i) => i));
     expect(followed.trimEnd().split("\n")).toHaveLength(after.length);
+  });
+
+  it("leaves no socket of a worker that was killed before it had its name", async () => {
+    const scope = testScope();
+    const daemon = await Daemon.start(scope);
+    const socket = logSocketOf(daemon.mountpoint);
+    // No process has that number (PID_MAX_LIMIT).
+    const left = `${socket}.4194304`;
+    writeFileSync(left, "");
+    scope.defer(() => rmSync(left, { force: true }));
+    const { workerPid, generation } = await readStatus(daemon.mountpoint);
+    process.kill(workerPid, "SIGKILL");
+    await until("the next worker serves", async () => {
+      const status = await readStatus(daemon.mountpoint);
+      return status.generation > generation && status.state === "serving";
+    });
+    await until("it is gone", () => !existsSync(left));
+    await until("there is its own", () => existsSync(socket));
   });
 
   it("is followed until the container ends", async () => {
