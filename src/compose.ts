@@ -120,13 +120,12 @@ function attachingOf(
 ): Companion {
   const seen = new Set<number>();
   const onlyLogs = config.onStop === "leave";
-  const detach = async (): Promise<void> => {
+  const detach = async (which: "all" | "new"): Promise<void> => {
     try {
-      const all = seen.size === 0;
       const files = await watcher?.detachAll(onlyLogs, seen);
       const what = onlyLogs ? "kernel logs detached" : "detached";
-      if (all || (files ?? 0) > 0) {
-        log.info({ files }, `${what} from ${all ? "all" : "new"} containers`);
+      if (which === "all" || (files ?? 0) > 0) {
+        log.info({ files }, `${what} from ${which} containers`);
       }
     } catch (error) {
       log.error({ error: messageOf(error) }, "cannot detach from all containers");
@@ -145,7 +144,7 @@ function attachingOf(
       await watcher?.stop();
       if (forGood && watcher !== undefined) {
         // Services that protect kernel logs do not start where these are dead.
-        await detach();
+        await detach("all");
       }
       if (forGood) {
         removeSettings(mountpoint);
@@ -154,7 +153,7 @@ function attachingOf(
     // Hooks have gone on to serve those that began meanwhile.
     unmounted: async () => {
       if (watcher !== undefined) {
-        await detach();
+        await detach("new");
       }
     },
   };

@@ -3,8 +3,15 @@ export const AT_A_TIME = 8;
 /** A helper takes some milliseconds: one that takes longer has much to do, or hangs. */
 export const SLOW = { slowMs: 250, maxSlow: 64 } as const;
 
-/** Where nothing but the time that there is bounds what tenants take. */
-export const FOREVER = { atOnce: 2 ** 30, perSecond: 2 ** 30, freeMs: 2 ** 30, share: 1 } as const;
+/** For what is done once to all: only how long it may take in all bounds what tenants take. */
+export const ONCE_FOR_ALL = {
+  concurrency: AT_A_TIME,
+  ...SLOW,
+  atOnce: 2 ** 30,
+  perSecond: 2 ** 30,
+  freeMs: 2 ** 30,
+  share: 1,
+} as const;
 
 /** A bucket of tokens: a few at once, then as many as drop in. */
 export class Bucket {

@@ -1,6 +1,6 @@
 import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
-import { AT_A_TIME, FairQueue, FOREVER, SLOW } from "./bounds.js";
+import { FairQueue, ONCE_FOR_ALL } from "./bounds.js";
 import { countOf, type HelperSettings, type RunHelper } from "./helper.js";
 import { listNamespaces } from "./namespaces.js";
 
@@ -30,12 +30,7 @@ export async function detachAll(
   seen: Set<number>,
 ): Promise<number> {
   const { binding, settings, log, tenantOf, run, onError } = options;
-  const queue = new FairQueue<number, number>({
-    concurrency: AT_A_TIME,
-    ...SLOW,
-    ...FOREVER,
-    onError,
-  });
+  const queue = new FairQueue<number, number>({ ...ONCE_FOR_ALL, onError });
   const abort = new AbortController();
   let files = 0;
   for (const { pid, container, key } of listNamespaces(binding)) {

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { AT_A_TIME, FairQueue, FOREVER, SLOW } from "../attach/bounds.js";
+import { FairQueue, ONCE_FOR_ALL } from "../attach/bounds.js";
 import {
   countOf,
   failed,
@@ -133,12 +133,7 @@ async function workOnAll(
   const onError = (error: unknown): void => {
     problem ??= error;
   };
-  const queue = new FairQueue<string, string>({
-    concurrency: AT_A_TIME,
-    ...SLOW,
-    ...FOREVER,
-    onError,
-  });
+  const queue = new FairQueue<string, string>({ ...ONCE_FOR_ALL, onError });
   groups.forEach((namespaces, place) => {
     const container = namespaces[0]?.container;
     if (container !== undefined) {
