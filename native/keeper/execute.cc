@@ -13,24 +13,23 @@
 
 namespace vprocfs {
 
-bool Supervisor::can_execute() const {
+bool Supervisor::is_settled() const {
   return !reloading_ && !stopping_ && probe_ == 0 && current_.serves();
 }
 
 void Supervisor::begin_execution() {
   if (stopping_) return;
   execution_pending_ = true;
-  if (!can_execute()) {
+  begin_pending_execution();
+  if (execution_pending_) {
     keeper_log(options_.log, LogLevel::kInfo,
                "executing itself again as soon as the worker serves");
-    return;
   }
-  begin_pending_execution();
 }
 
 /// Also for one who asks while another program is tried: that may be an older one.
 void Supervisor::begin_pending_execution() {
-  if (!execution_pending_ || !can_execute()) return;
+  if (!execution_pending_ || !is_settled()) return;
   execution_pending_ = false;
   // Once execve(2) has succeeded there is no way back: the program must show that it would start.
   const char* arguments[kMaxArguments] = {options_.self[0], "--check", "1"};
@@ -77,7 +76,7 @@ Resume Supervisor::describe() const {
 
 void Supervisor::execute_self() {
   if (stopping_) return;
-  if (reloading_ || !current_.serves()) {
+  if (!is_settled()) {
     execution_pending_ = true;
     return;
   }

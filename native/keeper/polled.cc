@@ -35,8 +35,7 @@ void Supervisor::look_after_polled(uint64_t now) {
   if (!polled_.made() || stopping_) return;
   if (wants_polled()) polled_.refuse_some();
   // Not before the worker can be replaced: it and who stands by have the old one.
-  const bool can_replace = current_.serves() && !reloading_ && probe_ == 0;
-  if (!polled_.ended() || now < polled_again_ms_ || !can_replace) return;
+  if (!polled_.ended() || now < polled_again_ms_ || !is_settled()) return;
   polled_again_ms_ = now + kAgainMs;
   keeper_log(options_.log, LogLevel::kWarn, "%s was unmounted: mounting it again",
              polled_.mountpoint);

@@ -117,7 +117,8 @@ class Supervisor {
   // execute.cc: ourselves again
   void begin_execution();
   void begin_pending_execution();
-  bool can_execute() const;
+  /// A worker serves, and nothing is about to take its place or the keeper's.
+  bool is_settled() const;
   Resume describe() const;
   void execute_self();
 

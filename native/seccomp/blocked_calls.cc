@@ -59,7 +59,7 @@ bool Agent::block(const SourcePtr& source, const std::shared_ptr<Container>& who
     arm_pace_timer();
   }
   // What came before it was put aside woke nobody.
-  if (options_.answers.logs->unread(who->id()).records != 0) on_log(who->id());
+  if (options_.answers.logs->has_unread(who->id())) on_log(who->id());
   if (!was_blocked) go_on(*source, who, 1, true);
   return true;
 }

@@ -1,6 +1,5 @@
 // What writers do for the agent, and who waits for them.
 
-#include <poll.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>

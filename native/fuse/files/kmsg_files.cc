@@ -149,7 +149,7 @@ auto KmsgFiles::remove_locked(uint64_t handle, NodeId node) -> FilePtr {
 uint32_t KmsgFiles::events_locked(const KmsgFile& file) const {
   constexpr uint32_t kReadable = POLLIN | POLLRDNORM;
   const ContainerId id = file.container->id();
-  if (is_stream(file.view)) return logs_.unread(id).records != 0 ? kReadable : 0;
+  if (is_stream(file.view)) return logs_.has_unread(id) ? kReadable : 0;
   const KernelLogs::Ends ends = logs_.ends(id);
   const uint64_t next = file.now().cursor.next;
   if (next < ends.first || next > ends.next) return kReadable | POLLERR | POLLPRI;
