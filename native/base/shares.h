@@ -28,6 +28,7 @@ class Shares {
 
 /// All parts of `amount`.
 inline std::vector<uint64_t> split(uint64_t amount, const std::vector<uint64_t>& weights) {
+  if (amount == 0) return std::vector<uint64_t>(weights.size());
   Shares shares;
   for (const uint64_t weight : weights) shares.add(weight);
   std::vector<uint64_t> parts;

@@ -27,6 +27,10 @@ constexpr uint64_t kTickUs = kClockTickUs;
 
 using Values = std::vector<uint64_t>;
 
+bool all_zero(const Values& values) {
+  return std::all_of(values.begin(), values.end(), [](uint64_t value) { return value == 0; });
+}
+
 void grow(uint64_t& counter, uint64_t by) { counter = saturating_add(counter, by); }
 
 /// How far `reading` is beyond the highest one so far, which it then becomes.
@@ -93,7 +97,7 @@ size_t fold(uint32_t id, const CpuSet& cpus, const CpuSet& host_cpuset) {
 struct Weights {
   Values user, system;
 
-  bool known() const { return user != Values(user.size()); }
+  bool known() const { return !all_zero(user); }
 };
 
 Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet& cpus) {
@@ -110,8 +114,8 @@ Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet&
     grow(weights.system[i], take_delta(reading.system_us, cpu->seen_system_us));
   }
   // A kind that no CPU tells of (the totals are ahead of the per-CPU figures) follows the other.
-  if (weights.user == Values(cpus.size())) weights.user = weights.system;
-  if (weights.system == Values(cpus.size())) weights.system = weights.user;
+  if (all_zero(weights.user)) weights.user = weights.system;
+  if (all_zero(weights.system)) weights.system = weights.user;
   return weights;
 }
 
@@ -120,13 +124,16 @@ Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet&
 /// long on a machine of many CPUs, and then all show at once.
 Values split_evenly(uint64_t amount, const Values& reached) {
   const size_t count = reached.size();
+  if (amount == 0) return Values(count);
   Values parts(count, amount / kTickUs / count * kTickUs);
   uint64_t rest = amount - parts[0] * count;
-  std::vector<size_t> order(count);
-  std::iota(order.begin(), order.end(), size_t{0});
-  std::stable_sort(order.begin(), order.end(),
-                   [&](size_t a, size_t b) { return reached[a] < reached[b]; });
-  for (size_t i = 0; rest >= kTickUs; ++i, rest -= kTickUs) parts[order[i]] += kTickUs;
+  if (rest >= kTickUs) {
+    std::vector<size_t> order(count);
+    std::iota(order.begin(), order.end(), size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](size_t a, size_t b) { return reached[a] < reached[b]; });
+    for (size_t i = 0; rest >= kTickUs; ++i, rest -= kTickUs) parts[order[i]] += kTickUs;
+  }
   const auto nearest = std::max_element(reached.begin(), reached.end(), [](uint64_t a, uint64_t b) {
     return a % kTickUs < b % kTickUs;
   });
@@ -136,6 +143,7 @@ Values split_evenly(uint64_t amount, const Values& reached) {
 
 Values reached(CpuHistory& history, const CpuSet& cpus, uint64_t CpuCounters::*field) {
   Values values;
+  values.reserve(cpus.size());
   for (const uint32_t id : cpus.ids()) values.push_back(cpu_at(history, id).counters.*field);
   return values;
 }
@@ -177,6 +185,7 @@ std::vector<Use> share_out(const Use& use, CpuHistory& history, const CpuSample&
   const Values nice = shares(use.nice, weights.user, &CpuCounters::nice_us);
   const Values system = shares(use.system, weights.system, &CpuCounters::system_us);
   std::vector<Use> out;
+  out.reserve(cpus.size());
   for (size_t i = 0; i < cpus.size(); ++i) out.push_back({user[i], nice[i], system[i]});
   return out;
 }
@@ -192,6 +201,7 @@ void fit(std::vector<Use>& out, uint64_t dt) {
     excess = {excess.user + over.user, excess.nice + over.nice, excess.system + over.system};
     room[i] = dt - out[i].sum();
   }
+  if (excess.sum() == 0) return;
   const auto fill = [&](uint64_t amount, uint64_t Use::*kind) {
     const Values parts = split(amount, room);
     for (size_t i = 0; i < out.size(); ++i) {
@@ -272,6 +282,7 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   const uint64_t throttled = take_delta(sample.usage.throttled_us, history.seen.throttled_us);
   const Values steal = split(throttled, Values(cpus.size(), 1));
   std::vector<CpuCounters> gains;
+  gains.reserve(cpus.size());
   uint64_t reported_steal = 0;
   for (size_t i = 0; i < cpus.size(); ++i) {
     gains.push_back(gain_of(by_cpu[i], steal[i], dt));
@@ -281,6 +292,7 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   book(history, cpus, gains, shown);
 
   CpuReport report;
+  report.cpus.reserve(shown.size());
   for (const auto& cpu : history.cpus) {
     if (cpu.shown) report.cpus.push_back({cpu.id, cpu.counters});
   }

@@ -28,13 +28,14 @@ enum Need : uint32_t {
   kNeedHostMeminfo = 1u << 0,
   kNeedHostStat = 1u << 1,
   kNeedHostCpuinfo = 1u << 2,
-  kNeedMemory = 1u << 4,     ///< memory figures and limits, swap
-  kNeedCpus = 1u << 5,       ///< which CPUs are shown
-  kNeedCpuReport = 1u << 6,  ///< CPU time counters
-  kNeedClock = 1u << 7,      ///< uptime, btime
-  kNeedTasks = 1u << 8,      ///< running and blocked tasks
-  kNeedLoad = 1u << 9,       ///< load averages too, which the first who asks waits for
-  // At most one of these three: a view is about one resource.
+  kNeedPressureIrq = 1u << 3,  ///< see kNeedPressureCpu
+  kNeedMemory = 1u << 4,       ///< memory figures and limits, swap
+  kNeedCpus = 1u << 5,         ///< which CPUs are shown
+  kNeedCpuReport = 1u << 6,    ///< CPU time counters
+  kNeedClock = 1u << 7,        ///< uptime, btime
+  kNeedTasks = 1u << 8,        ///< running and blocked tasks
+  kNeedLoad = 1u << 9,         ///< load averages too, which the first who asks waits for
+  // At most one of these and kNeedPressureIrq: a view is about one resource.
   kNeedPressureCpu = 1u << 10,
   kNeedPressureMemory = 1u << 11,
   kNeedPressureIo = 1u << 12,
@@ -67,6 +68,7 @@ constexpr std::optional<PressureResource> pressure_needed(uint32_t needs) {
   if ((needs & kNeedPressureCpu) != 0) return PressureResource::kCpu;
   if ((needs & kNeedPressureMemory) != 0) return PressureResource::kMemory;
   if ((needs & kNeedPressureIo) != 0) return PressureResource::kIo;
+  if ((needs & kNeedPressureIrq) != 0) return PressureResource::kIrq;
   return std::nullopt;
 }
 

@@ -7,7 +7,7 @@
 namespace vprocfs {
 
 /// What tasks may have to wait for.
-enum class PressureResource : uint8_t { kCpu, kMemory, kIo };
+enum class PressureResource : uint8_t { kCpu, kMemory, kIo, kIrq };
 
 /// One line of a pressure file (kernel/sched/psi.c, psi_show()).
 struct PressureLine {

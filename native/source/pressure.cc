@@ -11,7 +11,9 @@
 namespace vprocfs {
 namespace {
 
-constexpr const char* kNames[] = {"cpu.pressure", "memory.pressure", "io.pressure"};
+/// By PressureResource.
+constexpr std::array<const char*, 4> kNames = {"cpu.pressure", "memory.pressure", "io.pressure",
+                                               "irq.pressure"};
 
 constexpr size_t index_of(PressureResource resource) { return static_cast<size_t>(resource); }
 
@@ -59,7 +61,8 @@ std::optional<PressureFacts> parse_pressure(std::string_view text) {
 }
 
 PressureSource::PressureSource(DirPtr dir)
-    : dir_(std::move(dir)), files_{{{dir_, kNames[0]}, {dir_, kNames[1]}, {dir_, kNames[2]}}} {}
+    : dir_(std::move(dir)),
+      files_{{{dir_, kNames[0]}, {dir_, kNames[1]}, {dir_, kNames[2]}, {dir_, kNames[3]}}} {}
 
 Result<PressureFacts> PressureSource::read(PressureResource resource, ReadBuffer& buffer) {
   // cgroup.pressure takes the files away and brings them back.

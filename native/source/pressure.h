@@ -28,7 +28,7 @@ class PressureSource {
 
  private:
   const DirPtr dir_;
-  std::array<OpenCgroupFile, 3> files_;  ///< by PressureResource
+  std::array<OpenCgroupFile, 4> files_;  ///< by PressureResource
 };
 
 }  // namespace vprocfs

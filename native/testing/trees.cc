@@ -15,7 +15,8 @@ namespace vprocfs {
 
 Napi::Value list_views(const Napi::CallbackInfo& info) {
   constexpr uint32_t kTimes = kNeedCpuReport | kNeedClock | kNeedTasks | kNeedLoad |
-                              kNeedPressureCpu | kNeedPressureMemory | kNeedPressureIo;
+                              kNeedPressureCpu | kNeedPressureMemory | kNeedPressureIo |
+                              kNeedPressureIrq;
   const ValueMaker maker(info.Env());
   Napi::Array out = Napi::Array::New(info.Env());
   for (const View* view = views_begin(); view != views_end(); ++view) {
