@@ -66,7 +66,7 @@ function program(): Command {
     .description("Measures vprocfs and its peers on this machine. Needs root and a C++ compiler.")
     .option("--case <NAME>", "only this scenario; may be repeated", caseArgument)
     .option("--peer <NAME>", "only this peer; may be repeated", peerArgument)
-    .option("--quick", "less of everything, under 3 minutes")
+    .option("--quick", "a short run, about 5 minutes")
     .option(
       "--trials <N>",
       "trials of each peer, instead of what each scenario wants",
@@ -78,7 +78,7 @@ function program(): Command {
       numberArgument,
       0,
     )
-    .option("--favour", "on a busy machine: what is measured goes before everything else")
+    .option("--favour", "give daemons and readers the highest priority, for a busy machine")
     .addOption(
       new Option("--cli <PATH>", "the vprocfs to measure").default(
         join(projectDirectory(), "dist", "cli.js"),
@@ -92,7 +92,7 @@ function program(): Command {
     )
     .option("--compare <FILE>", "tell what differs from these earlier results")
     .option("--show <FILE>", "measure nothing, report on these results")
-    .option("--list", "name scenarios and peers, and end");
+    .option("--list", "list scenarios and peers, and exit");
 }
 
 function list(): void {

@@ -142,7 +142,9 @@ export const ConfigSchema = z.strictObject({
     "auto",
   ),
   calls: z._default(
-    onOff("answer sysinfo(2) of containers whose runtime hands it over, see install-hooks"),
+    onOff(
+      "answer sysinfo(2) and syslog(2) of containers whose runtime hands them over, see install-hooks",
+    ),
     "on",
   ),
   callsDirectory: z._default(
@@ -166,7 +168,7 @@ export const ConfigSchema = z.strictObject({
       0,
       10_000_000,
       "N",
-      "maximum calls answered per second and container; beyond it callers wait (0: no limit)",
+      "maximum calls answered per second for a container and all nested in it; beyond it callers wait (0: no limit)",
     ),
     10_000,
   ),

@@ -107,7 +107,10 @@ export async function serve(serving: ServeOptions): Promise<number> {
     onServing: () => {
       const { callsProblem, polledProblem } = engine.features();
       if (polledProblem !== undefined && polledProblem !== "") {
-        log.warn({ reason: polledProblem }, "pressure files have no connection of their own");
+        log.warn(
+          { reason: polledProblem },
+          "cannot mount pressure files separately: they are polled on the main mount, and containers get no kernel log files",
+        );
       }
       void warnOfLogs(serving, engine);
       if (callsProblem !== undefined && callsProblem !== "") {

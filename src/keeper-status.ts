@@ -41,8 +41,12 @@ export async function readStatus(mountpoint: string): Promise<Status> {
   try {
     return StatusSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new VprocfsError("SYSTEM", `${mountpoint}: the keeper has a different version`, {
-      cause: error,
-    });
+    throw new VprocfsError(
+      "SYSTEM",
+      `${mountpoint}: the keeper is of another version: restart the service`,
+      {
+        cause: error,
+      },
+    );
   }
 }

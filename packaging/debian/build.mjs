@@ -297,7 +297,7 @@ stageControl(
     Description:
       "files under /proc that show a container its own limits\n" +
       " A FUSE file system with meminfo, stat, cpuinfo, uptime, loadavg and others as each\n" +
-      " container should see them, mounted into all containers of a host by itself.",
+      " container should see them, mounted automatically into all containers of a host.",
   },
   ["postinst", "prerm", "postrm", "triggers"],
   [
@@ -392,8 +392,8 @@ stageControl(
     Conflicts: "lxcfs",
     Replaces: "lxcfs, vprocfs-lxcfs-compat",
     Description:
-      "what depends on LXCFS can be installed with vprocfs\n" +
-      " The service and the hooks that packages like Incus and LXD need to be there.",
+      "satisfies dependencies on LXCFS with vprocfs\n" +
+      " Provides the service and the hooks that packages such as Incus and LXD require.",
   },
   [],
 );

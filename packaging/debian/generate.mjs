@@ -55,7 +55,8 @@ export async function manPages(version) {
       `${head("VPROCFS", 8)}.SH NAME\nvprocfs \\- files under /proc that show a container its own limits\n` +
       `.SH SYNOPSIS\n.B vprocfs\n.I COMMAND\n[OPTION]...\n.SH DESCRIPTION\n${summary}\n` +
       `.SH COMMANDS\n${visible(root).map(commandSection).join("")}` +
-      ".SH EXIT STATUS\n0: done. 1: could not be done. 2: the command line or the configuration is wrong.\n" +
+      ".SH EXIT STATUS\n0: done. 1: could not be done. 2: the command line or the configuration is wrong.\n.PP\n" +
+      "doctor: 3: warnings. 4: problems. check: 0: ok. 1: warning. 2: critical. 3: unknown, also for a wrong command line.\n" +
       ".SH FILES\n.I /etc/vprocfs/vprocfs.toml\n.SH SEE ALSO\n.BR vprocfs.toml (5),\n.I /usr/share/doc/vprocfs\n",
     "man5/vprocfs.toml.5":
       `${head("VPROCFS.TOML", 5)}.SH NAME\nvprocfs.toml \\- configuration of vprocfs\n` +

@@ -65,7 +65,10 @@ async function polledPlace(
   try {
     return await make();
   } catch (error) {
-    log.warn({ reason: messageOf(error) }, "pressure files have no connection of their own");
+    log.warn(
+      { reason: messageOf(error) },
+      "cannot mount pressure files separately: they are polled on the main mount, and containers get no kernel log files",
+    );
     return undefined;
   }
 }

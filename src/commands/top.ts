@@ -28,7 +28,10 @@ interface TopOptions {
 function positive(text: string, option: string, max: number): number {
   const value = Number(text);
   if (!(value > 0 && value <= max)) {
-    throw new VprocfsError("USAGE", `option ${option}: expected a number up to ${max}`);
+    throw new VprocfsError(
+      "USAGE",
+      `option ${option}: expected a number above 0 and at most ${max}`,
+    );
   }
   return value;
 }

@@ -50,17 +50,17 @@ function controllers(mounts: readonly Mount[]): Map<string, string> {
   return found;
 }
 
-const NEEDED: readonly (readonly [controller: string, shows: string])[] = [
-  ["memory", "memory and swap"],
-  ["cpu", "CPU quotas and steal time"],
-  ["cpuset", "which CPUs there are"],
-  ["pids", "numbers of tasks in metrics"],
-  ["io", "disk traffic"],
+const NEEDED: readonly (readonly [controller: string, shows: string, without: string])[] = [
+  ["memory", "memory and swap", "containers see the host's memory and swap"],
+  ["cpu", "CPU quotas and steal time", "containers see no quota and no steal time"],
+  ["cpuset", "which CPUs there are", "containers may see all CPUs of the host"],
+  ["pids", "numbers of tasks in metrics", "metrics lack numbers of tasks"],
+  ["io", "disk traffic", "containers see 0 for disk traffic"],
 ];
 
 function checkControllers(findings: Findings, mounts: readonly Mount[]): void {
   const found = controllers(mounts);
-  for (const [name, shows] of NEEDED) {
+  for (const [name, shows, without] of NEEDED) {
     const where = found.get(name);
     if (where !== undefined) {
       findings.add("ok", `controller ${name} on cgroup ${where}: ${shows}`);
@@ -68,7 +68,7 @@ function checkControllers(findings: Findings, mounts: readonly Mount[]): void {
       const level = name === "memory" || name === "cpu" ? "warning" : "info";
       findings.add(
         level,
-        `no controller ${name}: containers are shown the host's figures for ${shows}`,
+        `no controller ${name}: ${without}`,
         name === "memory" ? "boot with cgroup_enable=memory" : "enable it in the kernel",
       );
     }
@@ -226,10 +226,10 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
     }
     isWorthAWord = true;
     const often =
-      refused === 0 ? "" : `; containers were refused more than their share ${refused} times`;
+      refused === 0 ? "" : `; ${refused} requests beyond a container's share were refused`;
     const todo =
       level === "warning" && ["containers", "sources", "triggers"].includes(name)
-        ? "raise LimitNOFILE of the service; 'vprocfs top' shows who holds most"
+        ? "raise LimitNOFILE= of the service"
         : undefined;
     findings.add(level, `${used} of ${limit} ${what} in use${often}`, todo);
   }
@@ -249,7 +249,7 @@ function checkPolled(findings: Findings, config: Config, mountpoint: string): vo
   } else {
     findings.add(
       "warning",
-      "pressure files have no mount of their own: opens are slower for programs that poll every file, and a waiting poll keeps the node from suspending",
+      "pressure files have no mount of their own: containers get no /dev/kmsg and /proc/kmsg, opens are slower for programs that poll every file, and a waiting poll keeps the node from suspending",
       `restart vprocfs; see ${serviceOf(mountpoint).log} for why it could not be mounted`,
     );
   }
@@ -324,7 +324,11 @@ export async function checkDaemon(
   try {
     checkStatus(findings, await readStatus(mountpoint));
   } catch (error) {
-    findings.add("warning", messageOf(error), "without a keeper nobody replaces a dead worker");
+    findings.add(
+      "warning",
+      messageOf(error),
+      `nothing replaces a dead worker without a keeper: restart vprocfs; see ${serviceOf(mountpoint).log}`,
+    );
   }
   checkPolled(findings, config, mountpoint);
   await checkVersion(findings, config, mountpoint, version);
