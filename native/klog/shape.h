@@ -23,6 +23,7 @@ struct LogShape {
     kOomSummary,    ///< "oom-kill:…", and before 5.0 "Task in PATH killed …"; `kill`
     kOomScore,      ///< "… Kill process PID (NAME) score …", before 5.3
     kOomKilled,     ///< "… Killed process PID (NAME) …", the last line of one; `pid`
+    kOomUnkilled,   ///< nobody could be killed, or has ended already: the last line of one as well
     kOomGroup,      ///< "Tasks in PATH are going to be killed …"; `kill.cgroup` is the path
     kOomReaped,     ///< "oom_reaper: reaped process PID …"
     kForkRejected,  ///< `path`

@@ -142,6 +142,18 @@ bool oom_kill(std::string_view text, LogShape& out) {
   return oom_victim(text, kReaped.size(), out);
 }
 
+/// "Out of memory and no killable processes...", "…: OOM victim 42 (NAME) is already exiting. …"
+bool oom_unkilled(std::string_view text, LogShape& out) {
+  for (const std::string_view start : {"Memory cgroup out of memory: ", "Out of memory: "}) {
+    if (take(text, start)) break;
+  }
+  constexpr std::string_view kEnd = " is already exiting. Skip killing the task";
+  const bool is_exiting = starts_with(text, "OOM victim ") && ends_with(text, kEnd);
+  if (!is_exiting && !starts_with(text, "Out of memory and no killable processes...")) return false;
+  out.is = Is::kOomUnkilled;
+  return true;
+}
+
 bool oom_group(std::string_view text, LogShape& out) {
   constexpr std::string_view kStart = "Tasks in ";
   constexpr std::string_view kEnd = " are going to be killed due to memory.oom.group set";
@@ -166,8 +178,8 @@ bool oom_begin(std::string_view text, LogShape& out) {
 }  // namespace
 
 bool oom_shape(std::string_view text, LogShape& out) {
-  constexpr bool (*kRules[])(std::string_view, LogShape&) = {oom_begin, oom_summary, oom_kill,
-                                                             oom_group, oom_place};
+  constexpr bool (*kRules[])(std::string_view, LogShape&) = {oom_begin,    oom_summary, oom_kill,
+                                                             oom_unkilled, oom_group,   oom_place};
   return std::any_of(std::begin(kRules), std::end(kRules), [&](const auto rule) {
     LogShape shape = out;
     if (!rule(text, shape)) return false;

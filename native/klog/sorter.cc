@@ -34,6 +34,10 @@ const char* to_text(LogKind kind) {
 
 void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   LogShape shape = shape_of(record);
+  // What was lost may have been the end of one event and the beginning of another.
+  const bool follows = last_sequence_ == 0 || record.sequence == last_sequence_ + 1;
+  last_sequence_ = record.sequence;
+  if (!follows) note_loss();
   // Only what is printed at once can have its code next to it.
   if (shape.is != Is::kCode && record.caller_task == 0) close_faults(Faults::kOfUnknown);
   switch (shape.is) {
@@ -58,13 +62,20 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
       break;
     }
     default:
-      take_oom(shape, record.caller_task, now_us);
+      take_oom(shape, record, now_us);
   }
   // Whatever is going on: nobody has to wait for so much.
   if (groups_.size() > kMaxGroups) {
     close_block();
     close_faults(Faults::kAll);
   }
+}
+
+void LogSorter::note_loss() {
+  close_block();
+  close_faults(Faults::kAll);
+  group_path_.clear();
+  pending_codes_ = 0;
 }
 
 /// Nothing in it says whose it is but who printed it.
@@ -95,7 +106,8 @@ void LogSorter::add(Groups::iterator to, LogShape& shape, uint64_t now_us) {
   if (to->group.lines.size() < kMaxLines) to->group.lines.push_back(std::move(shape.line));
 }
 
-void LogSorter::take_oom(LogShape& shape, pid_t caller, uint64_t now_us) {
+void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_us) {
+  const pid_t caller = record.caller_task;
   if (shape.is == Is::kOomBegin) {
     close_block();
     group_path_.clear();
@@ -109,15 +121,19 @@ void LogSorter::take_oom(LogShape& shape, pid_t caller, uint64_t now_us) {
     close_block();
     group_path_ = shape.kill.cgroup;
     group_since_us_ = now_us;
+    group_printer_ = printer_of(record);
     begin_group(LogKind::kOom, shape, now_us)->group.memory_path = group_path_;
     return;
   }
-  if (shape.is == Is::kOomKilled) return take_killed(shape, now_us);
+  if (shape.is == Is::kOomKilled) return take_killed(shape, printer_of(record), now_us);
   // Its beginning was overwritten, or another thread's line looks like one of these.
   const bool summary = shape.is == Is::kOomSummary;
   const bool stray =
       block_ == groups_.end() || (caller != 0 && block_->caller != 0 && caller != block_->caller);
   if (stray && !summary) return;
+  const bool of_another = shape.is == Is::kOomScore && !stray && block_->group.pid != 0 &&
+                          block_->group.pid != shape.pid;
+  if (shape.is == Is::kOomUnkilled || of_another) return close_block();
   if (stray) {
     close_block();
     block_ = begin_group(LogKind::kOom, shape, now_us);
@@ -136,21 +152,29 @@ void LogSorter::take_oom(LogShape& shape, pid_t caller, uint64_t now_us) {
     group.limit_path = shape.kill.limit_cgroup;
   } else if (shape.is == Is::kOomScore) {
     group.pid = shape.pid;
+    block_->is_scored = true;
   }
 }
 
-void LogSorter::take_killed(LogShape& shape, uint64_t now_us) {
+void LogSorter::take_killed(LogShape& shape, pid_t printer, uint64_t now_us) {
   const pid_t pid = shape.pid;
-  if (block_ != groups_.end()) {
+  // The kernel prints this line of each kill, but what comes before it of ten in five seconds: it
+  // may be about another kill than the lines before. Before 5.3 a child may be killed instead of
+  // the process that was chosen.
+  if (block_ != groups_.end() && (block_->is_scored || block_->group.pid == pid)) {
     add(block_, shape, now_us);
-    if (block_->group.pid == 0) block_->group.pid = pid;
-    close_block();
-    return;
+    return close_block();
   }
-  const bool of_group = !group_path_.empty() && now_us - group_since_us_ < kGroupKillUs;
+  close_block();
+  // Likewise: all tasks of a cgroup are killed by one.
+  const bool of_group = !group_path_.empty() && now_us - group_since_us_ < kGroupKillUs &&
+                        printer != 0 && printer == group_printer_;
   LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
   group.pid = pid;
   if (of_group) group.memory_path = group_path_;
+  // The number may be that of an earlier victim.
+  const auto is_it = [pid](const Victim& victim) { return victim.pid == pid; };
+  victims_.erase(std::remove_if(victims_.begin(), victims_.end(), is_it), victims_.end());
   remember(pid, group);
 }
 

@@ -65,13 +65,16 @@ class LogSorter {
     pid_t caller = 0;    ///< who printed its first line, where that is known
     bool alone = false;  ///< of a fault: when it came all earlier ones had their code
     bool open = false;
+    bool is_scored = false;  ///< of a kill: which process was chosen has been told
   };
   using Groups = std::list<Pending>;
 
   Groups::iterator begin_group(LogKind kind, LogShape& shape, uint64_t now_us);
   void take_plain(const LogRecord& record, uint64_t now_us);
-  void take_oom(LogShape& shape, pid_t caller, uint64_t now_us);
-  void take_killed(LogShape& shape, uint64_t now_us);
+  /// Records before this one were lost.
+  void note_loss();
+  void take_oom(LogShape& shape, const LogRecord& record, uint64_t now_us);
+  void take_killed(LogShape& shape, pid_t printer, uint64_t now_us);
   void take_reaped(LogShape& shape, uint64_t now_us);
   void take_fault(LogShape& shape, const LogRecord& record, uint64_t now_us);
   void take_code(LogShape& shape, pid_t caller);
@@ -92,6 +95,8 @@ class LogSorter {
   uint64_t codes_pending_since_us_ = 0;
   std::string group_path_;  ///< the cgroup all of whose tasks are being killed
   uint64_t group_since_us_ = 0;
+  pid_t group_printer_ = 0;  ///< who prints that, where that is known
+  uint64_t last_sequence_ = 0;
   std::deque<Victim> victims_;
 };
 

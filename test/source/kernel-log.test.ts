@@ -26,6 +26,9 @@ function sort(texts: readonly string[], container = WEB1): LogGroup[] {
   return native.sortLog(records(texts), container);
 }
 
+const KILL_OF_9 =
+  "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/lxc/web1,task_memcg=/lxc/web1,task=m,pid=9,uid=0";
+
 function linesOf(groups: readonly LogGroup[]): string[] {
   return groups.flatMap(({ lines }) => lines);
 }
@@ -193,11 +196,86 @@ describe("a kill for want of memory", () => {
   it("of a whole cgroup tells of every process of it", () => {
     const groups = native.sortLog(recorded("6.1-x86-global.log"), knows([9100, 8]));
     const last = groups.slice(-2);
-    expect(last.map(({ memoryPath }) => memoryPath)).toEqual(["/lxc/web1/app", "/lxc/web1/app"]);
+    expect(last.map(({ memoryPath, pid }) => [memoryPath, pid])).toEqual([
+      ["/lxc/web1/app", 0],
+      ["", 9100],
+    ]);
     expect(linesOf(last)).toEqual([
       "Tasks in /app are going to be killed due to memory.oom.group set",
       expect.stringMatching(/Killed process 8 \(a\)/),
     ]);
+  });
+
+  it("of a whole cgroup is proven by the cgroup where it is known who prints", () => {
+    const texts = [
+      "Tasks in /lxc/web1/app are going to be killed due to memory.oom.group set",
+      "Memory cgroup out of memory: Killed process 9 (a) total-vm:1kB",
+      "Memory cgroup out of memory: Killed process 10 (b) total-vm:1kB",
+      "Memory cgroup out of memory: Killed process 11 (other) total-vm:1kB",
+      "oom_reaper: reaped process 11 (other), now anon-rss:0kB",
+    ];
+    const groups = native.sortLog(records(texts), WEB1, [77, 77, 77, 88]);
+    expect(groups.map(({ memoryPath, pid }) => [memoryPath, pid])).toEqual([
+      ["/lxc/web1/app", 0],
+      ["/lxc/web1/app", 9],
+      ["/lxc/web1/app", 10],
+      ["", 11],
+      ["", 11],
+    ]);
+    expect(sort(texts).map(({ memoryPath }) => memoryPath)).toEqual([
+      "/lxc/web1/app",
+      "",
+      "",
+      "",
+      "",
+    ]);
+  });
+
+  // The kernel prints what comes before the last line of ten kills in five seconds only.
+  it.each([
+    ["was chosen", [KILL_OF_9], "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB"],
+    ["is there to kill", ["Out of memory and no killable processes..."], undefined],
+    [
+      "was alive",
+      [
+        KILL_OF_9,
+        "Memory cgroup out of memory: OOM victim 9 (m) is already exiting. Skip killing the task",
+      ],
+      undefined,
+    ],
+    ["can be told", [], undefined],
+  ])("leaves the kill of another container alone where nobody else %s", (_, between, last) => {
+    const groups = sort([
+      "m invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+      "Memory cgroup stats for /lxc/web1:",
+      ...between,
+      ...(last === undefined ? [] : [last]),
+      "Memory cgroup out of memory: Killed process 4242 (secret) total-vm:1kB",
+      "oom_reaper: reaped process 4242 (secret), now anon-rss:0kB",
+    ]);
+    const [kill, other, reaped] = groups;
+    expect(groups).toHaveLength(3);
+    expect(kill).toMatchObject({ memoryPath: "/lxc/web1" });
+    expect(kill?.lines.join("\n")).not.toMatch(/secret/);
+    expect(other).toMatchObject({ memoryPath: "", pid: 4242 });
+    expect(reaped).toMatchObject({ memoryPath: "", pid: 4242 });
+  });
+
+  it("is told up to where records were lost, and no other kill as a part of it", () => {
+    const [first, second] = native.sortLog(
+      [
+        "6,1,1,-;a-secret invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\n",
+        "6,2,2,-;memory: usage 65536kB, limit 65536kB, failcnt 12\n",
+        "6,3,3,-;Memory cgroup stats for /lxc/other:\n",
+        "6,90001,9,-;memory: usage 1kB, limit 1kB, failcnt 1\n",
+        `6,90002,9,-;${KILL_OF_9}\n`,
+        "6,90003,9,-;Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB\n",
+      ],
+      WEB1,
+    );
+    expect(first).toMatchObject({ memoryPath: "/lxc/other" });
+    expect(second).toMatchObject({ memoryPath: "/lxc/web1", first: 90002n });
+    expect(second?.lines.join("\n")).not.toMatch(/secret|65536/);
   });
 
   it("whose beginning was overwritten is told from where it goes on", () => {
