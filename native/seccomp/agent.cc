@@ -67,6 +67,11 @@ Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
   for (const auto& [place, entry] : leftovers_) {
     if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
     if (entry.log.kind != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
+    // The call arms its listener once it is answered: two threads would wait for the next one.
+    const SourcePtr source = find(entry.key);
+    if (source && source->kind == Kind::kListener && entry.blocked == 0) {
+      epoll_.modify(source->fd.get(), entry.key, EPOLLONESHOT);
+    }
   }
   adopt_blocked();
   drop_idle_side_listeners();
@@ -168,6 +173,7 @@ void Agent::run(size_t index) {
 /// What is not of one source tells of all tenants: it is armed again before anything is done that
 /// one of them may make slow.
 void Agent::handle(uint64_t key, uint32_t events, size_t index) {
+  if (keeps_call(index)) return;
   if (key == kWatchTimer) return on_watch_timer(index);
   if (key == kDone) {
     writers_.done().drain();

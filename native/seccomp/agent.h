@@ -221,6 +221,9 @@ class Agent {
   void finish(size_t slot, WriterSlot::End end, size_t index);
   void end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
                    size_t index);
+  void leave_to_next(size_t index);
+  /// Whether the thread works on a call that only the next worker can go on with.
+  bool keeps_call(size_t index) const;
   void next_turn(uint64_t tenant, size_t index);
   void on_writer_end(size_t slot, size_t index);
   void look_after_writers(size_t index);

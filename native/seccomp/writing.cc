@@ -170,6 +170,7 @@ void Agent::on_written(size_t index) {
     }
     if (!slot) return;
     finish(*slot, static_cast<WriterSlot::End>(pending_.writer_slot(*slot).end), index);
+    if (keeps_call(index)) return;
   }
 }
 
@@ -228,9 +229,8 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
   if (was.asked) {
     // A monitor waits for its answer even when the caller does not any more.
     if (!reply_lxc(*was.source, *was.asked, verdict, index)) return remove(*was.source);
-  } else if (returned) {
-    // What is here is the next worker's.
-    if (stopping_) return;
+  } else if (returned && in_flight.notification.id != 0) {
+    if (stopping_) return leave_to_next(index);
     // Those before it in the same session are paid for, or there would be no end to them.
     const uint64_t wait_us = charge(*was.source, was.who, calls);
     if (wait_us == 0 || !put_aside(wait_us, index)) answer_listener(was.source, index);
@@ -241,6 +241,18 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
   const bool was_blocked = in_flight.blocked != 0;
   in_flight = PendingCalls::Entry{};
   go_on(*was.source, was.who, calls, !was_blocked);
+}
+
+/// Puts the call that this thread works on where the next worker finds it: the thread may go on
+/// with what else has been written. If there is no room, it must not (keeps_call()).
+void Agent::leave_to_next(size_t index) {
+  const std::lock_guard lock(mutex_);
+  PendingCalls::Entry& in_flight = pending_.in_flight(index);
+  if (pending_.park(in_flight)) in_flight = PendingCalls::Entry{};
+}
+
+bool Agent::keeps_call(size_t index) const {
+  return stopping_.load(std::memory_order_acquire) && pending_.in_flight(index).in_use();
 }
 
 void Agent::next_turn(uint64_t tenant, size_t index) {
