@@ -135,8 +135,8 @@ NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   const auto it = known_.find(key);
   if (it != known_.end() && it->second.mounts) return Follow::kFollowed;
   if (it == known_.end() && !has_room(known.tenant)) return Follow::kFull;
-  Events none;
-  if (it != known_.end()) drop(it, none);
+  // Its room is taken again: nobody who was refused has any now.
+  if (it != known_.end()) take_out(it);
   if (!watch(key, std::move(known))) {
     note_shortage();
     return Follow::kShortage;
@@ -187,6 +187,13 @@ void NamespaceWatch::note_shortage() {
 }
 
 void NamespaceWatch::drop(Map::iterator it, Events& out) {
+  const auto use = uses_.find(it->second.tenant);
+  if (std::exchange(full_, false)) out.push_back({});
+  if (use != uses_.end() && std::exchange(use->second.refused, false)) out.push_back({});
+  take_out(it);
+}
+
+void NamespaceWatch::take_out(Map::iterator it) {
   if (it->second.dirty) --dirty_;
   const auto use = uses_.find(it->second.tenant);
   if (it->second.mounts) {
@@ -194,10 +201,7 @@ void NamespaceWatch::drop(Map::iterator it, Events& out) {
     due_.notify_all();
   }
   known_.erase(it);
-  if (std::exchange(full_, false)) out.push_back({});
-  if (use == uses_.end()) return;
-  if (std::exchange(use->second.refused, false)) out.push_back({});
-  if (--use->second.count > 0) return;
+  if (use == uses_.end() || --use->second.count > 0) return;
   tenants_.leave(use->first, monotonic_us());
   if (!use->second.reading) uses_.erase(use);
 }

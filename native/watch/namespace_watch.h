@@ -135,7 +135,9 @@ class NamespaceWatch {
   void note_shortage();
   Result<bool> listen();
   Result<uint64_t> key_of(Result<TenantNamespace> tenant);
+  /// One is known no more: there is room for those that were refused.
   void drop(Map::iterator it, Events& out);
+  void take_out(Map::iterator it);
   bool watch(uint64_t key, Known known);
 
   static constexpr uint64_t kRetryUs = 1'000'000;
