@@ -282,9 +282,11 @@ Result<std::string> Container::render_for(const View& view, uint64_t now_us, con
   const uint64_t age_us = std::max<uint64_t>(1, shown.uptime_us);
   shown.uptime_us = uptime_of({now_us, clock.init_start_us, clock.offset_us});
   // The idle time is one of the container's whole age: the part that fits.
-  for (auto& cpu : facts.value().cpu_report.cpus) {
-    cpu.counters.idle_us = mul_div(cpu.counters.idle_us, std::min(shown.uptime_us, age_us), age_us);
-  }
+  const auto fit = [&](CpuCounters& counters) {
+    counters.idle_us = mul_div(counters.idle_us, std::min(shown.uptime_us, age_us), age_us);
+  };
+  for (auto& cpu : facts.value().cpu_report.cpus) fit(cpu.counters);
+  for (CpuCounters& counters : facts.value().cpu_report.hidden) fit(counters);
   return text_of(view, facts.value());
 }
 

@@ -21,8 +21,7 @@ constexpr uint64_t kMaxUseUs = uint64_t{1} << 60;
 /// it lost unseen: reported late, it would show a busy machine for hours.
 constexpr uint64_t kMaxPendingPerCpuUs = 2'000'000;
 
-/// What moves from one CPU to another moves in whole ticks of /proc/stat, so that the sum of the
-/// rounded figures does not decrease.
+/// What is spread evenly is spread in whole ticks of /proc/stat.
 constexpr uint64_t kTickUs = kClockTickUs;
 
 using Values = std::vector<uint64_t>;
@@ -167,10 +166,22 @@ void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
   history.pending_system_us = kept.system;
 }
 
-/// The kernel tells throttled time when it ends: what does not fit into an interval is seen again.
-void keep_throttled(CpuHistory& history, uint64_t rest, size_t cpus) {
-  const uint64_t kept = std::min(rest, saturating_mul(kMaxPendingPerCpuUs, cpus));
-  history.seen.throttled_us = saturating_sub(history.seen.throttled_us, kept);
+/// The throttled time to report of an interval in which CPUs had nothing to do for `room_us`.
+uint64_t take_steal(CpuHistory& history, uint64_t reading, uint64_t room_us, size_t cpus) {
+  const uint64_t most = saturating_mul(kMaxPendingPerCpuUs, cpus);
+  const uint64_t seen = std::exchange(history.seen.throttled_us, reading);
+  // It begins at 0 again where the controller was disabled and enabled.
+  const uint64_t told = reading < seen ? reading : reading - seen;
+  // The kernel sums it up over all CPUs that tasks are queued on, which may be more than are shown:
+  // what CPUs had no time for, now or before, is not to be seen later.
+  const uint64_t present = std::min(told, room_us);
+  history.pending_steal_us += std::min(told - present, history.untold_us);
+  history.pending_steal_us = std::min(history.pending_steal_us, most);
+  const uint64_t before = told == 0 ? history.untold_us : 0;
+  history.untold_us = std::min(saturating_add(before, room_us - present), most);
+  const uint64_t late = std::min(room_us - present, history.pending_steal_us);
+  history.pending_steal_us -= late;
+  return present + late;
 }
 
 /// What each of `cpus` should be given of `use`, whether it has the time or not.
@@ -215,14 +226,29 @@ void fit(std::vector<Use>& out, uint64_t dt) {
   fill(excess.system, &Use::system);
 }
 
+/// Splits evenly what all `room` together is enough for, as far as each has room.
+Values split_into(uint64_t amount, Values room) {
+  Values parts = split(amount, Values(room.size(), 1));
+  uint64_t rest = 0;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const uint64_t part = std::min(parts[i], room[i]);
+    rest += parts[i] - part;
+    room[i] -= part;
+    parts[i] = part;
+  }
+  const Values more = split(rest, room);
+  for (size_t i = 0; i < parts.size(); ++i) parts[i] += more[i];
+  return parts;
+}
+
 /// What one CPU gains in an interval of `dt`: all of it, one way or another.
-CpuCounters gain_of(const Use& use, uint64_t throttled, uint64_t dt) {
+CpuCounters gain_of(const Use& use, uint64_t steal, uint64_t dt) {
   CpuCounters gain;
   gain.user_us = use.user;
   gain.nice_us = use.nice;
   gain.system_us = use.system;
-  gain.steal_us = std::min(throttled, dt - use.sum());
-  gain.idle_us = dt - use.sum() - gain.steal_us;
+  gain.steal_us = steal;
+  gain.idle_us = dt - use.sum() - steal;
   return gain;
 }
 
@@ -234,35 +260,9 @@ void add(CpuCounters& to, const CpuCounters& gain) {
   for (const auto field : kFields) grow(to.*field, gain.*field);
 }
 
-/// Adds what a CPU that disappears had to the `heirs`, evenly.
-void hand_over(CpuHistory& history, const CpuCounters& from, const CpuSet& heirs) {
-  const Values even(heirs.size(), 1);
-  for (const auto field : kFields) {
-    const Values ticks = split(from.*field / kTickUs, even);
-    uint64_t rest = from.*field % kTickUs;
-    for (size_t i = 0; i < heirs.size(); ++i) {
-      grow(cpu_at(history, heirs.ids()[i]).counters.*field, ticks[i] * kTickUs + rest);
-      rest = 0;
-    }
-  }
-}
-
-/// Books the gains of the interval's CPUs and makes `shown` the CPUs of the next interval.
-void book(CpuHistory& history, const CpuSet& cpus, const std::vector<CpuCounters>& gains,
-          const CpuSet& shown) {
-  for (const uint32_t id : shown.ids()) cpu_at(history, id);
-  const CpuSet staying = cpus.intersect(shown);
-  for (size_t i = 0; i < cpus.size(); ++i) {
-    CpuHistory::Cpu& cpu = cpu_at(history, cpus.ids()[i]);
-    if (shown.contains(cpu.id)) {
-      add(cpu.counters, gains[i]);
-      continue;
-    }
-    add(cpu.counters, gains[i]);
-    // Moved, not copied: with every absence the sum would grow by what it had before.
-    hand_over(history, std::exchange(cpu.counters, {}), staying.empty() ? shown : staying);
-  }
-  for (auto& cpu : history.cpus) cpu.shown = shown.contains(cpu.id);
+bool is_zero(const CpuCounters& counters) {
+  return std::all_of(std::begin(kFields), std::end(kFields),
+                     [&](const auto field) { return counters.*field == 0; });
 }
 
 }  // namespace
@@ -279,22 +279,29 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   keep_pending(history, use.less(reported), shown.size());
   std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
   fit(by_cpu, dt);
-  const uint64_t throttled = take_delta(sample.usage.throttled_us, history.seen.throttled_us);
-  const Values steal = split(throttled, Values(cpus.size(), 1));
-  std::vector<CpuCounters> gains;
-  gains.reserve(cpus.size());
-  uint64_t reported_steal = 0;
-  for (size_t i = 0; i < cpus.size(); ++i) {
-    gains.push_back(gain_of(by_cpu[i], steal[i], dt));
-    reported_steal += gains.back().steal_us;
+  Values room;
+  room.reserve(cpus.size());
+  uint64_t all_room = 0;
+  for (const Use& used : by_cpu) {
+    room.push_back(dt - used.sum());
+    all_room += room.back();
   }
-  keep_throttled(history, throttled - reported_steal, shown.size());
-  book(history, cpus, gains, shown);
+  const uint64_t throttled = take_steal(history, sample.usage.throttled_us, all_room, cpus.size());
+  const Values steal = split_into(throttled, std::move(room));
+  for (const uint32_t id : shown.ids()) cpu_at(history, id);
+  for (size_t i = 0; i < cpus.size(); ++i) {
+    add(cpu_at(history, cpus.ids()[i]).counters, gain_of(by_cpu[i], steal[i], dt));
+  }
 
   CpuReport report;
   report.cpus.reserve(shown.size());
-  for (const auto& cpu : history.cpus) {
-    if (cpu.shown) report.cpus.push_back({cpu.id, cpu.counters});
+  for (auto& cpu : history.cpus) {
+    cpu.shown = shown.contains(cpu.id);
+    if (cpu.shown) {
+      report.cpus.push_back({cpu.id, cpu.counters});
+    } else if (!is_zero(cpu.counters)) {
+      report.hidden.push_back(cpu.counters);
+    }
   }
   return report;
 }

@@ -21,13 +21,18 @@ struct CpuHistory {
   struct Cpu {
     uint32_t id = 0;
     bool shown = false;                             ///< on the last report
-    CpuCounters counters;                           ///< as last shown; none while hidden
+    CpuCounters counters;                           ///< as last shown
     uint64_t seen_user_us = 0, seen_system_us = 0;  ///< v1: the host CPU's highest readings
   };
   uint64_t uptime_us = 0;  ///< of the last sample
-  CpuUsageFacts seen;      ///< the highest raw totals so far; of throttled time, what was reported
+  CpuUsageFacts seen;      ///< the highest raw totals so far; of throttled time the last one
   /// Used, and not yet reported.
   uint64_t pending_user_us = 0, pending_nice_us = 0, pending_system_us = 0;
+  /// Throttled in intervals that were reported before the kernel told, and not yet reported.
+  uint64_t pending_steal_us = 0;
+  /// Time without use since the kernel last told of throttled time: so much of that may be from
+  /// before an interval.
+  uint64_t untold_us = 0;
   /// Ascending by id: all that were ever shown, and on v1 those whose use is shown on others.
   std::vector<Cpu> cpus;
 };
@@ -35,21 +40,21 @@ struct CpuHistory {
 /// Takes a new sample into `history` and returns what to show. Whatever the samples say:
 ///  - no counter ever decreases from one report to the next, neither per CPU nor in sum, in µs as
 ///    in the whole ticks that /proc/stat prints;
-///  - between two reports with the same CPUs no CPU gains more than the uptime between them, and
-///    busy + steal + idle gain exactly that much (idle is the rest);
+///  - between two reports no CPU gains more than the uptime between them; one that is on both gains
+///    exactly that much in busy + steal + idle (idle is the rest);
 ///  - time used above what n CPUs could use in the interval (quota bursts) is kept pending and
-///    reported in later intervals, up to the longest burst that the kernel allows, and likewise
-///    throttled time that does not fit; what is beyond that is dropped;
+///    reported in later intervals, up to the longest burst that the kernel allows; what is beyond
+///    that is dropped. Throttled time, which the kernel tells when it ends, is reported later as
+///    far as intervals before have been reported as idle for it;
 ///  - samples that go backwards (vanished or replaced cgroup) count as no use.
 ///
 /// The first sample covers the interval since the container's start. CPU time is spread over the
 /// CPUs in the proportions of per_cpu (which never changes the total), or evenly in whole ticks.
 ///
-/// An interval belongs to the CPUs of the report before it. When n shrinks, the counters of the
-/// CPUs that disappear, with their part of the interval, move evenly to those that stay (to all
-/// where none stays), in that one report, since the `cpu` line is the exact sum of the shown lines
-/// and may not decrease. Therefore a CPU that appears, or comes back, starts from 0: if it
-/// continued from its old value, that time would count twice, and again with every change.
+/// An interval belongs to the CPUs of the report before it. A CPU that disappears keeps its
+/// counters, as one that goes offline does (fs/proc/stat.c): they stay in the `cpu` line, which
+/// sums up all possible CPUs, and go on when it comes back. Moved to others they would look like
+/// days of CPU time within one interval to programs that watch the lines of single CPUs.
 CpuReport advance(CpuHistory& history, const CpuSample& sample);
 
 }  // namespace vprocfs

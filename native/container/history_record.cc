@@ -3,6 +3,7 @@
 #include <cstring>
 #include <type_traits>
 
+#include "base/wide.h"
 #include "container/life_record.h"
 
 namespace vprocfs {
@@ -16,7 +17,7 @@ struct PackedCpu {
 
 struct Packed {
   uint64_t count;
-  uint64_t started;  ///< always 1; its place in the record stays
+  uint64_t untold_us;  ///< with what is pending; 1 in records of earlier versions
   uint64_t uptime_us;
   uint64_t seen_user_us, seen_nice_us, seen_system_us, seen_throttled_us;
   uint64_t pending_user_us, pending_nice_us, pending_system_us;
@@ -29,9 +30,11 @@ static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable
 std::string pack_history(const CpuHistory& h) {
   std::string out;
   out.reserve(sizeof(Packed) + h.cpus.size() * sizeof(PackedCpu));
-  append(out,
-         Packed{h.cpus.size(), 1, h.uptime_us, h.seen.user_us, h.seen.nice_us, h.seen.system_us,
-                h.seen.throttled_us, h.pending_user_us, h.pending_nice_us, h.pending_system_us});
+  // Pending throttled time is told once more to whoever reads this.
+  append(out, Packed{h.cpus.size(), saturating_add(h.untold_us, h.pending_steal_us), h.uptime_us,
+                     h.seen.user_us, h.seen.nice_us, h.seen.system_us,
+                     saturating_sub(h.seen.throttled_us, h.pending_steal_us), h.pending_user_us,
+                     h.pending_nice_us, h.pending_system_us});
   for (const auto& cpu : h.cpus) {
     append(out, PackedCpu{cpu.id, cpu.shown ? 1u : 0u, cpu.counters, cpu.seen_user_us,
                           cpu.seen_system_us});
@@ -47,6 +50,7 @@ bool unpack_history(const void* data, size_t bytes, CpuHistory& out) {
   if (packed.count != room) return false;
   CpuHistory h;
   h.uptime_us = packed.uptime_us;
+  h.untold_us = packed.untold_us;
   h.seen.user_us = packed.seen_user_us;
   h.seen.nice_us = packed.seen_nice_us;
   h.seen.system_us = packed.seen_system_us;

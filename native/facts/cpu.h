@@ -52,6 +52,8 @@ struct CpuReport {
     CpuCounters counters;
   };
   std::vector<Cpu> cpus;  ///< the shown CPUs, ascending by id
+  /// Of CPUs that were shown before and are not now: no lines of their own, but part of all sums.
+  std::vector<CpuCounters> hidden;
 };
 
 /// Tasks of a container (threads, as for the kernel), and what follows from counting them.

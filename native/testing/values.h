@@ -140,18 +140,25 @@ class ValueMaker {
     return set ? cpus(*set) : env_.Null();
   }
 
+  Napi::Object counters(const CpuCounters& counters) const {
+    Napi::Object out = object();
+    out.Set("userUs", u64(counters.user_us));
+    out.Set("niceUs", u64(counters.nice_us));
+    out.Set("systemUs", u64(counters.system_us));
+    out.Set("idleUs", u64(counters.idle_us));
+    out.Set("stealUs", u64(counters.steal_us));
+    return out;
+  }
+
   Napi::Value report(const CpuReport& report) const {
     Napi::Object out = object();
     out.Set("cpus", list(report.cpus, [this](const CpuReport::Cpu& cpu) {
-              Napi::Object row = object();
+              Napi::Object row = counters(cpu.counters);
               row.Set("id", integer(cpu.id));
-              row.Set("userUs", u64(cpu.counters.user_us));
-              row.Set("niceUs", u64(cpu.counters.nice_us));
-              row.Set("systemUs", u64(cpu.counters.system_us));
-              row.Set("idleUs", u64(cpu.counters.idle_us));
-              row.Set("stealUs", u64(cpu.counters.steal_us));
               return row;
             }));
+    out.Set("hidden",
+            list(report.hidden, [this](const CpuCounters& hidden) { return counters(hidden); }));
     return out;
   }
 

@@ -30,12 +30,15 @@ void write_columns(const Columns& columns, size_t count, Writer& writer) {
 }
 
 void write_cpu_lines(const CpuReport& report, size_t count, Writer& writer) {
-  // The sum is made of the rounded figures, so that the per-CPU lines add up to it exactly.
+  // The sum is made of the rounded figures, so that the per-CPU lines add up to it exactly. As on a
+  // machine, CPUs that are no more shown are part of it.
   Columns sum{};
-  for (const auto& cpu : report.cpus) {
-    const Columns columns = columns_of(cpu.counters);
+  const auto add = [&sum](const CpuCounters& counters) {
+    const Columns columns = columns_of(counters);
     for (size_t i = 0; i < sum.size(); ++i) sum[i] = saturating_add(sum[i], columns[i]);
-  }
+  };
+  for (const auto& cpu : report.cpus) add(cpu.counters);
+  for (const CpuCounters& counters : report.hidden) add(counters);
   writer.text("cpu ");
   write_columns(sum, count, writer);
   for (const auto& cpu : report.cpus) {

@@ -5,13 +5,14 @@
 namespace vprocfs {
 
 /// /proc/uptime (fs/proc/uptime.c): seconds since the container's init started, and the idle time
-/// summed over the shown CPUs, which is what the idle column of /proc/stat's cpu line says in
-/// ticks.
+/// summed over the CPUs, which is what the idle column of /proc/stat's cpu line says in ticks.
 void render_uptime(const Facts& facts, Writer& writer) {
   uint64_t idle = 0;
-  for (const auto& cpu : facts.cpu_report.cpus) {
-    idle = saturating_add(idle, ticks(cpu.counters.idle_us));
-  }
+  const auto add = [&idle](const CpuCounters& counters) {
+    idle = saturating_add(idle, ticks(counters.idle_us));
+  };
+  for (const auto& cpu : facts.cpu_report.cpus) add(cpu.counters);
+  for (const CpuCounters& counters : facts.cpu_report.hidden) add(counters);
   writer.fixed(ticks(facts.clock.uptime_us), 2).ch(' ').fixed(idle, 2).ch('\n');
 }
 

@@ -91,6 +91,8 @@ export interface CpuCounters {
 
 export interface CpuReport {
   readonly cpus: readonly CpuCounters[];
+  /** Of CPUs that were shown before. */
+  readonly hidden: readonly Omit<CpuCounters, "id">[];
 }
 
 export interface CpuLimits {

@@ -106,7 +106,7 @@ const absurd: fc.Arbitrary<CpuSample[]> = fc.array(
 );
 
 function sum(report: CpuReport, field: Field, unit: bigint): bigint {
-  return report.cpus.reduce((total, cpu) => total + cpu[field] / unit, 0n);
+  return [...report.cpus, ...report.hidden].reduce((total, cpu) => total + cpu[field] / unit, 0n);
 }
 
 function ids(report: CpuReport): number[] {
@@ -176,16 +176,57 @@ describe.each([
 });
 
 describe("CPUs that come and go", () => {
-  it("take their time along, and never count it twice", () => {
+  const idle = { userUs: 0n, niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] };
+
+  it("never count their time twice", () => {
     const samples = Array.from({ length: 200 }, (_, i) => ({
       uptimeUs: BigInt(i + 1) * secondUs,
-      usage: { userUs: 0n, niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] },
+      usage: idle,
       shown: [[0], [0, 1], [1], [0]][i % 4] ?? [0],
       hostCpuset: [0, 1],
     }));
-    forEachReport(samples, (report, { uptimeUs }) => {
-      expect(sum(report, "idleUs", 1n)).toBeLessThanOrEqual(2n * uptimeUs);
+    let cpuSeconds = 0n;
+    forEachReport(samples, (report, _sample, before) => {
+      cpuSeconds += BigInt(before?.report.cpus.length ?? 1);
+      expect(sum(report, "idleUs", 1n)).toBe(cpuSeconds * secondUs);
     });
+  });
+
+  it("give nothing of theirs to others, and go on where they were", () => {
+    fc.assert(
+      fc.property(lives, (samples) => {
+        const last = new Map<number, { total: bigint; uptimeUs: bigint }>();
+        forEachReport(samples, (report, { uptimeUs }) => {
+          for (const cpu of report.cpus) {
+            const total = fields.reduce((time, field) => time + cpu[field], 0n);
+            const was = last.get(cpu.id) ?? { total: 0n, uptimeUs: 0n };
+            expect(total - was.total, `${cpu.id}`).toBeGreaterThanOrEqual(0n);
+            expect(total - was.total, `${cpu.id}`).toBeLessThanOrEqual(uptimeUs - was.uptimeUs);
+            last.set(cpu.id, { total, uptimeUs });
+          }
+        });
+      }),
+      runs,
+    );
+  });
+
+  it("are pinned elsewhere: the new one begins at 0, the old one stays in the sum", () => {
+    const [, reports] = advanceSamples(
+      [
+        [1, 4],
+        [1, 6],
+      ].map((shown, i) => ({
+        uptimeUs: BigInt(i + 1) * 1000n * secondUs,
+        usage: { ...idle, userUs: BigInt(i + 1) * 600n * secondUs },
+        shown,
+        hostCpuset: shown,
+      })),
+    );
+    expect(reports?.cpus.map(({ id, userUs }) => [id, userUs])).toEqual([
+      [1, 600n * secondUs],
+      [6, 0n],
+    ]);
+    expect(reports?.hidden.map(({ userUs }) => userUs)).toEqual([600n * secondUs]);
   });
 });
 
@@ -303,6 +344,46 @@ describe("time", () => {
     expect(first?.cpus.map((cpu) => cpu.stealUs)).toEqual([200_000n, 200_000n]);
     expect(second?.cpus.map((cpu) => cpu.stealUs)).toEqual([700_000n, 700_000n]);
     expect(second?.cpus.map((cpu) => cpu.idleUs)).toEqual([800_000n, 800_000n]);
+  });
+
+  it("throttled on more CPUs than are shown is no steal of a time without load", () => {
+    // Eight tasks on eight CPUs with a quota of two: six CPUs' worth is throttled.
+    const at = (second: bigint) => {
+      const loaded = second < 10n ? second : 10n;
+      return {
+        uptimeUs: second * secondUs,
+        usage: {
+          userUs: loaded * 2n * secondUs,
+          niceUs: 0n,
+          systemUs: 0n,
+          perCpu: [],
+          throttledUs: loaded * 6n * secondUs,
+        },
+        shown: [0, 1],
+        hostCpuset: [0, 1, 2, 3, 4, 5, 6, 7],
+      };
+    };
+    const reports = advanceSamples(Array.from({ length: 15 }, (_, i) => at(BigInt(i + 1))));
+    expect(sum(reports.at(-1) ?? { cpus: [], hidden: [] }, "stealUs", 1n)).toBe(0n);
+    expect(sum(reports.at(-1) ?? { cpus: [], hidden: [] }, "idleUs", 1n)).toBe(10n * secondUs);
+  });
+
+  it("throttled begins at 0 again with a controller that was disabled and enabled", () => {
+    const idle = { userUs: 0n, niceUs: 0n, systemUs: 0n, perCpu: [] };
+    const reports = advanceSamples(
+      [500_000n, 900_000n, 0n, 300_000n].map((throttledUs, i) => ({
+        uptimeUs: BigInt(i + 1) * secondUs,
+        usage: { ...idle, throttledUs },
+        shown: [0],
+        hostCpuset: [0],
+      })),
+    );
+    expect(reports.map(({ cpus: [cpu] }) => cpu?.stealUs)).toEqual([
+      500_000n,
+      900_000n,
+      900_000n,
+      1_200_000n,
+    ]);
   });
 
   it("throttled is told when it ends, and is steal all the same", () => {
