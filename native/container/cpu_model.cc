@@ -1,6 +1,8 @@
 #include "container/cpu_model.h"
 
 #include <algorithm>
+#include <utility>
+#include <vector>
 
 namespace vprocfs {
 namespace {
@@ -29,12 +31,18 @@ CpuSet shown_cpus(const CpuLimitFacts& limits, const HostCpus& host) {
   return count >= usable.size() ? usable : usable.first(static_cast<size_t>(count));
 }
 
-std::optional<uint32_t> bare_cpu(const CpuLimitFacts& limits, const HostCpus& host,
-                                 const CpuSet& shown) {
-  if (shown.size() != 1) return std::nullopt;
-  const CpuSet others = usable_cpus(limits, host).without(shown);
-  if (others.empty()) return std::nullopt;
-  return others.ids().front();
+CpuSet bare_cpus(const CpuLimitFacts& limits, const HostCpus& host, const CpuSet& shown) {
+  std::vector<uint32_t> ids;
+  const uint32_t highest = shown.empty() ? 0 : shown.ids().back();
+  const CpuSet hidden = host.possible.without(shown);
+  for (const uint32_t id : hidden.ids()) {
+    if (id < highest) ids.push_back(id);
+  }
+  if (shown.size() == 1) {
+    const CpuSet others = usable_cpus(limits, host).without(shown);
+    if (!others.empty()) ids.push_back(others.ids().front());
+  }
+  return CpuSet(std::move(ids));
 }
 
 }  // namespace vprocfs

@@ -1,8 +1,5 @@
 #pragma once
 
-#include <cstdint>
-#include <optional>
-
 #include "facts/cpu.h"
 #include "facts/host.h"
 
@@ -15,13 +12,14 @@ namespace vprocfs {
 /// online CPU, stands for all online CPUs. A quota above the cpuset's size is no limit.
 CpuSet shown_cpus(const CpuLimitFacts& limits, const HostCpus& host);
 
-/// The CPU beside `shown` (the answer of shown_cpus) whose directory in sysfs stays, as that of a
-/// CPU that is offline; nothing where there is no need.
+/// The CPUs beside `shown` (the answer of shown_cpus) whose directories in sysfs stay, as those of
+/// CPUs that are offline.
 ///
-/// glibc before 2.36 takes the number of directories for the number of possible CPUs, and programs
-/// that find only one leave out synchronization between CPUs (Java 8 its lock prefixes). So a
-/// container that is shown one CPU but may run on more has two directories.
-std::optional<uint32_t> bare_cpu(const CpuLimitFacts& limits, const HostCpus& host,
-                                 const CpuSet& shown);
+/// glibc before 2.36 takes the number of directories for the number of possible CPUs. Programs size
+/// tables by it and index them by ids (HotSpot with NUMA, libnuma), so that it must not be below
+/// the highest id that is shown. And programs that find only one leave out synchronization between
+/// CPUs (Java 8 its lock prefixes), so that a container which is shown one CPU but may run on more
+/// has at least two directories.
+CpuSet bare_cpus(const CpuLimitFacts& limits, const HostCpus& host, const CpuSet& shown);
 
 }  // namespace vprocfs

@@ -78,7 +78,7 @@ bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Hist
   if (!take(host.cpus(now), cpus, error)) return false;
   if (!take(source.cpu_limits(), limits, error)) return false;
   facts.shown_cpus = shown_cpus(limits, *cpus);
-  facts.bare_cpu = bare_cpu(limits, *cpus, facts.shown_cpus);
+  facts.bare_cpus = bare_cpus(limits, *cpus, facts.shown_cpus);
   facts.host_cpus = cpus;
   facts.bandwidth = limits.bandwidth;
   if ((needs & kNeedCpuReport) == 0) return true;
@@ -134,7 +134,7 @@ void copy_memory(const Facts& from, Facts& to) {
 
 void copy_cpus(const Facts& from, Facts& to) {
   to.shown_cpus = from.shown_cpus;
-  to.bare_cpu = from.bare_cpu;
+  to.bare_cpus = from.bare_cpus;
   to.host_cpus = from.host_cpus;
   to.bandwidth = from.bandwidth;
   to.cpu_report = from.cpu_report;

@@ -104,7 +104,7 @@ bool Mirror::shows_entry(const std::string& path, const Facts& facts) const {
 
 std::optional<std::string> Mirror::place_entry(const std::string& path, const Facts& facts) const {
   const MirrorEntry entry = mirror_entry(path);
-  if (entry.what == MirrorName::kCpu && facts.bare_cpu == entry.number &&
+  if (entry.what == MirrorName::kCpu && facts.bare_cpus.contains(entry.number) &&
       path.compare(0, path.rfind('/'), SysfsTree::kCpuRoot) == 0) {
     return SysfsTree::bare_cpu(entry.number);
   }

@@ -95,8 +95,8 @@ struct Facts {
   IoTotals io_totals;
   /// The CPUs shown, decided by shown_cpus() (container/cpu_model.h) once for all files.
   CpuSet shown_cpus;
-  /// A CPU that has a directory as an offline one has; see bare_cpu() (container/cpu_model.h).
-  std::optional<uint32_t> bare_cpu;
+  /// CPUs that have a directory as offline ones have; see bare_cpus() (container/cpu_model.h).
+  CpuSet bare_cpus;
   std::shared_ptr<const HostCpus> host_cpus;  ///< with shown_cpus
   /// What limits their time, for tools; nothing when unlimited.
   std::optional<CpuBandwidth> bandwidth;

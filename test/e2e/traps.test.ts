@@ -233,7 +233,7 @@ describeLive("traps", ["free", "ps", "busybox", "setpriv", "dd"], () => {
       const entries = await calls.list("/sys/devices/system/cpu");
       const directories = entries.filter(({ name }) => /^cpu\d+$/.test(name));
       expect(directories.map(({ name }) => name).sort()).toEqual(
-        [...shown, ...bare].map((id) => `cpu${id}`),
+        [...shown, ...bare].map((id) => `cpu${id}`).sort(),
       );
       // DT_DIR: readdir(3) of a peer told none.
       expect(directories.every(({ type }) => type === 4)).toBe(true);
@@ -246,7 +246,7 @@ describeLive("traps", ["free", "ps", "busybox", "setpriv", "dd"], () => {
     await check(cpus.slice(0, 1), cpus.slice(1, 2));
     parent.limit({ quota: null });
     container.cgroup.limit({ cpuset: set.join(",") });
-    await check(set);
+    await check(set, cpus.slice(0, -1));
     expect(statIds(checkStat(await calls.file("/proc/stat")))).toEqual(set);
   });
 

@@ -95,10 +95,10 @@ describe("names", () => {
     [`${CPU}/cpu8/node0`]: "../../node/node0",
   };
 
-  it("are of the CPUs shown, and all that is not a CPU", () => {
+  it("are of the CPUs shown and those below them, and all that is not a CPU", () => {
     const dir = caseWith(files, links);
     const names = listFixture(dir, CPU);
-    expect(names.filter((name) => /^cpu\d/.test(name)).sort()).toEqual(["cpu15", "cpu8"]);
+    expect(names.filter((name) => /^cpu\d/.test(name)).sort()).toEqual(["cpu0", "cpu15", "cpu8"]);
     expect(names).toContain("cpuidle");
     expect(names).toContain("online");
     expect(listFixture(dir, `${CPU}/cpufreq`)).toEqual(["policy7"]);
@@ -144,7 +144,7 @@ describe("a second directory", () => {
   it("is bare where one would be left of several that threads run on", () => {
     const dir = caseWith({ ...files, ...quota }, { [`${CPU}/cpu9/subsystem`]: "../../../bus/cpu" });
     expect(renderFixture(dir, `${CPU}/online`)).toBe("8\n");
-    expect(cpuDirectories(dir)).toEqual(["cpu8", "cpu9"]);
+    expect(cpuDirectories(dir)).toEqual(["cpu0", "cpu8", "cpu9"]);
     expect(listFixture(dir, `${CPU}/cpu9`).sort()).toEqual(["online", "subsystem", "uevent"]);
     expect(renderFixture(dir, `${CPU}/cpu9/online`)).toBe("0\n");
     expect(renderFixture(dir, `${CPU}/cpu9/uevent`)).toBe("DRIVER=processor\n");
@@ -156,16 +156,18 @@ describe("a second directory", () => {
     expect(renderFixture(dir, `${CPU}/cpu8/topology/core_id`)).toBe("4\n");
   });
 
-  it("is not there where threads run on one CPU, or where two are shown", () => {
+  it("is bare below the highest CPU that is shown, and above it nowhere else", () => {
     const one = caseWith({
       ...files,
       ...quota,
       "cgroup/kubepods.slice/kubepods-burstable.slice/cpuset.cpus.effective": "8\n",
       [`${OWN}/cpuset.cpus.effective`]: "8\n",
     });
-    expect(cpuDirectories(one)).toEqual(["cpu8"]);
+    expect(cpuDirectories(one)).toEqual(["cpu0", "cpu8"]);
+    expect(renderFixture(one, `${CPU}/cpu0/online`)).toBe("0\n");
+    expect(() => renderFixture(one, `${CPU}/cpu0/topology/core_id`)).toThrow();
     const two = caseWith({ ...files, [`${OWN}/cpu.max`]: "200000 100000\n" });
-    expect(cpuDirectories(two)).toEqual(["cpu8", "cpu9"]);
+    expect(cpuDirectories(two)).toEqual(["cpu0", "cpu8", "cpu9"]);
     expect(renderFixture(two, `${CPU}/cpu9/topology/core_id`)).toBe("4\n");
   });
 

@@ -129,7 +129,9 @@ export const POSSIBLE = idsOf(readFileSync("/sys/devices/system/cpu/possible", "
 
 /** `cpuN` directories: of one CPU shown among several that threads run on, a second one stays. */
 export function directories(size: Size): number {
-  return Math.max(size.cpus.length, Math.min(size.affinity, 2));
+  // Those below the highest are there as well.
+  const below = Number(size.cpus.at(-1) ?? -1) + 1;
+  return Math.max(below, Math.min(size.affinity, 2));
 }
 
 /** What _SC_NPROCESSORS_CONF is: glibc counted directories before 2.36. */
