@@ -103,8 +103,9 @@ function check(world: World): void {
   // glibc to 2.35: the number of directories; Java 8 leaves out its locks where that is 1.
   const counted = found.length;
   expect(counted === 1 && canRun.length > 1).toBe(false);
-  // HotSpot with NUMA and libnuma have room for so many CPUs, and index it by the ids shown.
-  expect(highest < counted || possible.length <= highest).toBe(true);
+  // HotSpot with NUMA and libnuma have room for so many CPUs, and index it by the ids shown, which
+  // goes wrong on the host itself where its ids have holes.
+  expect(highest < counted || possible.indexOf(highest) < highest).toBe(true);
   // From 2.36 on: the size of `possible`; and libbpf, tcmalloc: one more than its last id.
   const configured = read("possible").length;
   const slots = (read("possible").at(-1) ?? 0) + 1;
