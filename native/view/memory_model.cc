@@ -36,17 +36,23 @@ void fill_totals(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& mem
 }
 
 /// What file pages and slab can be shown at most, so that tools which take free + buffers + cached
-/// + reclaimable off the total to get what is used do not wrap.
+/// + slab off the total to get what is used do not wrap.
 struct Cache {
-  uint64_t file = 0, slab = 0;
+  uint64_t file = 0, slab_reclaimable = 0, slab_unreclaimable = 0;
 
   Cache(const MemoryModel& m, const MemoryStat& stat)
-      : file(std::min(kb(stat.file), m.used)),
-        slab(std::min(kb(stat.slab_reclaimable), m.used - file)) {}
+      : file(kb(stat.file)),
+        slab_reclaimable(kb(stat.slab_reclaimable)),
+        slab_unreclaimable(stat.slab_unreclaimable
+                               ? kb(stat.slab_unreclaimable)
+                               : saturating_sub(kb(stat.slab), kb(stat.slab_reclaimable))) {
+    cap(m.used);
+  }
 
   void cap(uint64_t limit) {
-    file = std::min(file, limit);
-    slab = std::min(slab, limit - file);
+    file = take(limit, file);
+    slab_reclaimable = take(limit, slab_reclaimable);
+    slab_unreclaimable = take(limit, slab_unreclaimable);
   }
 };
 
@@ -63,7 +69,7 @@ void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& he
   }
   m.buffers = of_host(host, "Buffers");
   const uint64_t all = saturating_add(of_host(host, "Cached"), of_host(host, "SReclaimable"));
-  const uint64_t others = saturating_sub(all, cache.file + cache.slab);
+  const uint64_t others = saturating_sub(all, cache.file + cache.slab_reclaimable);
   const uint64_t available = host.value("MemAvailable").value_or(host_free);
   m.free = std::min(std::max(std::min(saturating_add(host_free, others), available), host_free),
                     m.total);
@@ -108,11 +114,8 @@ void fill_user_pages(MemoryModel& m, const MemoryStat& stat, const Cache& cache)
 }
 
 void fill_kernel_pages(MemoryModel& m, const MemoryStat& stat, const Cache& cache) {
-  m.slab_reclaimable = cache.slab;
-  const uint64_t unreclaimable = stat.slab_unreclaimable
-                                     ? kb(stat.slab_unreclaimable)
-                                     : saturating_sub(kb(stat.slab), kb(stat.slab_reclaimable));
-  m.slab_unreclaimable = std::min(unreclaimable, m.used - m.slab_reclaimable);
+  m.slab_reclaimable = cache.slab_reclaimable;
+  m.slab_unreclaimable = cache.slab_unreclaimable;
   m.slab = m.slab_reclaimable + m.slab_unreclaimable;
   m.kernel_stack = std::min(kb(stat.kernel_stack), m.used);
   m.page_tables = std::min(kb(stat.pagetables), m.used);
