@@ -135,7 +135,10 @@ void fill_swap(MemoryModel& m, const Facts& facts) {
   m.zswap = std::min(kb(stat.zswap), m.used);
 }
 
-/// The pool is the node's: what others hold of it cannot be had, whatever the limit says.
+/// The pool is the node's: what others hold of it cannot be had, whatever the limit says. MemTotal
+/// bounds none of it: huge pages are charged to no memory limit (but where cgroup2 is mounted with
+/// memory_hugetlb_accounting), so that a container may use a pool that is larger, and finds all of
+/// it in sysfs as well.
 void fill_hugetlb(MemoryModel& m, const Facts& facts) {
   const HostMeminfo& host = *facts.host_meminfo;
   const MemoryFacts& memory = facts.memory;
@@ -143,19 +146,18 @@ void fill_hugetlb(MemoryModel& m, const Facts& facts) {
   const uint64_t page_kb = of_host(host, "Hugepagesize");
   const uint64_t host_pages = of_host(host, "HugePages_Total");
   const uint64_t host_free = of_host(host, "HugePages_Free");
-  const uint64_t max_pages = page_kb == 0 ? 0 : m.total / page_kb;
   if (const HugetlbFacts* limit = memory.limit_of_pages(page_kb)) {
     const HugePool pool = limited_pool(*limit, host_pages, host_free);
-    m.huge_pages = std::min(pool.pages, max_pages);
-    m.huge_pages_free = std::min(pool.free, m.huge_pages);
+    m.huge_pages = pool.pages;
+    m.huge_pages_free = pool.free;
   } else {
-    m.huge_pages = std::min(host_pages, max_pages);
-    m.huge_pages_free = std::min(host_free, m.huge_pages);
-    m.huge_pages_reserved = std::min(of_host(host, "HugePages_Rsvd"), m.huge_pages_free);
-    m.huge_pages_surplus = std::min(of_host(host, "HugePages_Surp"), m.huge_pages);
+    m.huge_pages = host_pages;
+    m.huge_pages_free = host_free;
+    m.huge_pages_reserved = of_host(host, "HugePages_Rsvd");
+    m.huge_pages_surplus = of_host(host, "HugePages_Surp");
   }
   // The host's line counts every size. Of those that are limited the container has less.
-  uint64_t less = saturating_sub(host_pages, m.huge_pages) * page_kb;
+  uint64_t less = (host_pages - m.huge_pages) * page_kb;
   if (facts.huge_pools) {
     for (const HostHugePool& pool : *facts.huge_pools) {
       const HugetlbFacts* limit = memory.limit_of_pages(pool.page_kb);
@@ -165,18 +167,19 @@ void fill_hugetlb(MemoryModel& m, const Facts& facts) {
     }
   }
   const uint64_t all = host.value("Hugetlb").value_or(host_pages * page_kb);
-  m.hugetlb = std::min(saturating_sub(all, less), m.total);
+  m.hugetlb = saturating_sub(all, less);
 }
 
 /// CommitLimit is the share of memory that the host's overcommit_ratio allows, plus swap
-/// (mm/util.c, vm_commit_limit). Committed_AS is at least what is in use: no cgroup tells more.
+/// (mm/util.c, vm_commit_limit). Huge pages, of which none may be committed, are taken off the
+/// host's memory: they are in no memory limit. Committed_AS is at least what is in use: no cgroup
+/// tells more.
 void fill_commit(MemoryModel& m, const HostMeminfo& host) {
-  const uint64_t limit = host.value("CommitLimit").value_or(0);
-  const uint64_t share = saturating_sub(limit, host.value("SwapTotal").value_or(0));
-  const uint64_t memory =
-      saturating_sub(host.value("MemTotal").value_or(0), host.value("Hugetlb").value_or(0));
-  m.commit_limit =
-      std::min(saturating_add(mul_div(m.total - m.hugetlb, share, memory), m.swap_total), limit);
+  const uint64_t limit = of_host(host, "CommitLimit");
+  const uint64_t share = saturating_sub(limit, of_host(host, "SwapTotal"));
+  const uint64_t memory = saturating_sub(of_host(host, "MemTotal"), of_host(host, "Hugetlb"));
+  const uint64_t own = std::min(m.total, memory);
+  m.commit_limit = std::min(saturating_add(mul_div(own, share, memory), m.swap_total), limit);
   m.committed =
       std::min(saturating_add(saturating_add(m.anon, m.shmem), (m.swap_total - m.swap_free)),
                saturating_add(m.total, m.swap_total));

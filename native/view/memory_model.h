@@ -50,7 +50,8 @@ struct MemoryModel {
   /// Any size of huge pages is limited. When false for a container without memory controller, the
   /// host's lines stand.
   bool hugetlb_limited = false;
-  /// Those of the default size, in pages: up to their limit, the host's without one.
+  /// Those of the default size, in pages: up to their limit, the host's without one. They may be
+  /// more than `total`, of which they are no part where it is limited.
   uint64_t huge_pages = 0, huge_pages_free = 0, huge_pages_reserved = 0, huge_pages_surplus = 0;
   uint64_t hugetlb = 0;  ///< of every size together
 };

@@ -1,6 +1,8 @@
 #include <algorithm>
 
+#include "base/affix.h"
 #include "base/shares.h"
+#include "base/wide.h"
 #include "base/words.h"
 #include "view/memory_lines.h"
 #include "view/mirror.h"
@@ -9,6 +11,9 @@
 
 namespace vprocfs {
 namespace {
+
+/// Lines that count huge pages of the default size.
+constexpr std::string_view kHugePages = "HugePages_";
 
 /// The memory of one node of a container.
 class NodeMemory {
@@ -22,9 +27,9 @@ class NodeMemory {
         has_limited_pages_(facts.memory.limit_of_pages(page_kb_) != nullptr) {}
 
   bool accounted() const { return model_.accounted; }
-  /// Whether the host's line stands: of huge pages whose size is not limited.
+  /// Whether the host's line stands, as it does in /proc/meminfo.
   bool is_hosts(std::string_view line) const {
-    return !has_limited_pages_ && starts_with(line, kHugePages);
+    return starts_with(line, kHugePages) ? !has_limited_pages_ : !model_.accounted;
   }
   bool shown() const { return place_ < nodes_.nodes().size(); }
 
@@ -38,9 +43,8 @@ class NodeMemory {
     if (name == "Inactive") return line("Inactive(anon)") + line("Inactive(file)");
     if (name == "Slab") return line("SReclaimable") + line("SUnreclaim");
     if (name == "FilePages") return file_pages();
-    using Node = HostHugePool::Node;
-    if (name == "HugePages_Total") return huge_pages(model_.huge_pages, page_kb_, &Node::pages);
-    if (name == "HugePages_Free") return huge_pages(model_.huge_pages_free, page_kb_, &Node::free);
+    if (name == "HugePages_Total") return huge_pages().pages;
+    if (name == "HugePages_Free") return huge_pages().free;
     return part(figure_of(model_, name));
   }
 
@@ -56,36 +60,47 @@ class NodeMemory {
     return amount->unit == Unit::kKb ? kb : kb / page_kb;
   }
 
-  /// The node's part of `pages` huge pages: as the host's are on its nodes, where that is known.
-  uint64_t huge_pages(uint64_t pages, uint64_t page_kb,
-                      uint64_t HostHugePool::Node::*weight) const {
-    std::vector<uint64_t> weights;
+  /// The node's part of huge pages: unused ones as the host's are on its nodes, and those in use
+  /// likewise, so that no node has more of either than it has on the host.
+  HugePool huge_pages(const HugePool& pool, uint64_t page_kb) const {
+    std::vector<uint64_t> free, used;
     for (const NodeShare& node : nodes_.nodes()) {
-      weights.push_back(on_host(node.id, page_kb, weight));
+      const HugePool host = on_host(node.id, page_kb);
+      free.push_back(host.free);
+      used.push_back(saturating_sub(host.pages, host.free));
     }
-    const bool known =
-        std::any_of(weights.begin(), weights.end(), [](uint64_t w) { return w > 0; });
-    return known ? split(pages, weights)[place_] : nodes_.part_by_size(pages, place_);
+    const uint64_t unused = part_of_pages(pool.free, free);
+    return {unused + part_of_pages(pool.pages - pool.free, used), unused};
   }
 
  private:
-  static constexpr std::string_view kHugePages = "HugePages_";
-
   uint64_t part(uint64_t amount) const { return nodes_.part(amount, place_); }
   uint64_t file_pages() const {
     return part(model_.file_pages - model_.buffers) + nodes_.part_of_others(model_.buffers, place_);
   }
 
-  /// What the host has of huge pages on a node; 0 where that is not known.
-  uint64_t on_host(uint32_t node, uint64_t page_kb, uint64_t HostHugePool::Node::*figure) const {
-    if (!pools_) return 0;
+  /// Those of the default size.
+  HugePool huge_pages() const {
+    return huge_pages({model_.huge_pages, model_.huge_pages_free}, page_kb_);
+  }
+
+  /// By the sizes of the nodes where the host has none on any of them.
+  uint64_t part_of_pages(uint64_t pages, const std::vector<uint64_t>& on_nodes) const {
+    const bool known =
+        std::any_of(on_nodes.begin(), on_nodes.end(), [](uint64_t count) { return count > 0; });
+    return known ? split(pages, on_nodes)[place_] : nodes_.part_by_size(pages, place_);
+  }
+
+  /// What the host has of huge pages on a node; none where that is not known.
+  HugePool on_host(uint32_t node, uint64_t page_kb) const {
+    if (!pools_) return {};
     for (const HostHugePool& pool : *pools_) {
       if (pool.page_kb != page_kb) continue;
       for (const auto& part : pool.nodes) {
-        if (part.id == node) return part.*figure;
+        if (part.id == node) return {part.pages, part.free};
       }
     }
-    return 0;
+    return {};
   }
 
   MemoryModel model_;
@@ -106,7 +121,7 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
     // "Node 0 Active(anon):    12345 kB"
     const size_t colon = text.find(':');
     const size_t digits = text.find_first_of("0123456789", std::min(colon, text.size()));
-    if (!memory.accounted() || digits == std::string_view::npos) {
+    if (digits == std::string_view::npos) {
       writer.text(text).ch('\n');
       return;
     }
@@ -151,13 +166,10 @@ void mirror_node_hugepages(const Facts& facts, const HostText& host, Writer& wri
   uint64_t pages = 0;
   for (const HostHugePool& of_host : *facts.huge_pools) {
     if (of_host.page_kb != host.page_kb || !memory.shown()) continue;
-    using Node = HostHugePool::Node;
-    const HugePool pool = limited_pool(*limit, of_host.pages, of_host.free);
-    if (host.name == "nr_hugepages") {
-      pages = memory.huge_pages(pool.pages, host.page_kb, &Node::pages);
-    } else if (host.name == "free_hugepages") {
-      pages = memory.huge_pages(pool.free, host.page_kb, &Node::free);
-    }
+    const HugePool pool =
+        memory.huge_pages(limited_pool(*limit, of_host.pages, of_host.free), host.page_kb);
+    if (host.name == "nr_hugepages") pages = pool.pages;
+    if (host.name == "free_hugepages") pages = pool.free;
   }
   writer.number(pages).ch('\n');
 }

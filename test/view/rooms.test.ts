@@ -313,13 +313,23 @@ describe("huge pages", () => {
       ]),
     );
 
-  /** 64 pages of 2 MiB, of which 40 are free, and 2 of 1 GiB; on two nodes. */
-  function writeHost(limits: Readonly<Record<string, string>>): void {
+  /** On each of two nodes: how many there are of a size, and how many of them are free. */
+  const NODES = [
+    { small: [48, 30], large: [2, 1] },
+    { small: [16, 10], large: [0, 0] },
+  ] as const;
+
+  /** 64 pages of 2 MiB, of which 40 are free unless `of` says otherwise, and 2 of 1 GiB. */
+  function writeHost(
+    limits: Readonly<Record<string, string>>,
+    of: readonly { small: readonly [number, number]; large: readonly [number, number] }[] = NODES,
+  ): void {
+    const free = of.reduce((sum, { small }) => sum + small[1], 0);
     writeCase(dir, HOST, { ...BOX, cpuset: [0] });
     const meminfo = join(dir, "proc/meminfo");
     const text = readFileSync(meminfo, "utf8")
       .replace(/^HugePages_Total: +0/m, "HugePages_Total:      64")
-      .replace(/^HugePages_Free: +0/m, "HugePages_Free:       40")
+      .replace(/^HugePages_Free: +0/m, `HugePages_Free:       ${free}`)
       .replace(/^HugePages_Rsvd: +0/m, "HugePages_Rsvd:        3")
       .replace(/^Hugetlb: .*/m, `Hugetlb:        ${64 * 2048 + 2 * 1048576} kB`);
     writeFileSync(meminfo, text);
@@ -333,10 +343,6 @@ describe("huge pages", () => {
       writeFileSync(join(dir, "cgroup", name), content);
     }
     const nodes = join(dir, "sys/devices/system/node");
-    const of = [
-      { small: [48, 30], large: [2, 1] },
-      { small: [16, 10], large: [0, 0] },
-    ] as const;
     mkdirSync(nodes, { recursive: true });
     writeFileSync(join(nodes, "online"), "0-1\n");
     of.forEach(({ small, large }, id) => {
@@ -398,6 +404,44 @@ describe("huge pages", () => {
     expect(ofNodes("2048", "free_hugepages")).toEqual([21, 7]);
     expect(ofNodes("1048576", "nr_hugepages")).toEqual([1, 0]);
     expect(ofNodes("1048576", "surplus_hugepages")).toEqual([0, 0]);
+  });
+
+  it("of the node can be had beside the memory limit, and are in no file left out", () => {
+    writeHost({ "memory.max": String(64n * MIB) });
+    const text = renderFixture(dir, "proc/meminfo");
+    expect(text).toMatch(/^MemTotal: +65536 kB$/m);
+    expect(pools(text)).toMatchObject({
+      HugePages_Total: 64n,
+      HugePages_Free: 40n,
+      HugePages_Rsvd: 3n,
+      Hugetlb: 2228224n,
+    });
+    expect(ofNodes("2048", "nr_hugepages")).toEqual([48, 16]);
+    // The host allows half of its memory, and of the container's the same share of what is no
+    // huge page.
+    const share = (65536n * (HOST.memTotalKb / 2n)) / (HOST.memTotalKb - 2228224n);
+    expect(text).toMatch(new RegExp(`^CommitLimit: +${share + HOST.swapTotalKb} kB$`, "m"));
+  });
+
+  it("of a limit are as many in meminfo as on all nodes, whatever the memory limit", () => {
+    writeHost({
+      "memory.max": String(16n * MIB),
+      "hugetlb.2MB.max": String(32n * 2n * MIB),
+      "hugetlb.2MB.current": "0",
+    });
+    const found = pools(renderFixture(dir, "proc/meminfo"));
+    expect(found).toMatchObject({ HugePages_Total: 32n, Hugetlb: 32n * 2048n + 2097152n });
+    expect(ofNodes("2048", "nr_hugepages")).toEqual([24, 8]);
+  });
+
+  it("are free on no node that has fewer", () => {
+    const of = [
+      { small: [48, 0], large: [2, 1] },
+      { small: [16, 16], large: [0, 0] },
+    ] as const;
+    writeHost({ "hugetlb.2MB.max": String(32n * 2n * MIB), "hugetlb.2MB.current": "0" }, of);
+    expect(ofNodes("2048", "free_hugepages")).toEqual([0, 16]);
+    expect(ofNodes("2048", "nr_hugepages")).toEqual([16, 16]);
   });
 
   it("of one size limited leave the others as they are", () => {
