@@ -145,7 +145,7 @@ void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer
   const NodeMemory memory(facts, host.node);
   for_each_line(host.text, [&](std::string_view text) {
     const std::string_view name = text.substr(0, text.find(' '));
-    if (!memory.accounted() && memory.shown() && VmFigures::is_amount(name)) {
+    if (!memory.accounted() && memory.shown() && find_vm_amount(name) != nullptr) {
       writer.text(text).ch('\n');
       return;
     }

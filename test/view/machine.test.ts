@@ -274,6 +274,21 @@ describe("vmstat", () => {
       expect(vmstat.get("pgfault")).toBe(0n);
     });
   });
+
+  it("of such a container's node has no counters of the host either", () => {
+    const dir = join(root, "host");
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, accounted: false });
+    const node = join(dir, "sys/devices/system/node");
+    mkdirSync(join(node, "node0"), { recursive: true });
+    writeFileSync(join(node, "online"), "0\n");
+    writeFileSync(join(node, "node0/cpulist"), "0-1\n");
+    writeFileSync(join(node, "node0/meminfo"), "Node 0 MemTotal:        4194304 kB\n");
+    const counters = "nr_dirtied 71\nnr_written 72\nnr_vmscan_write 73\nnuma_hit 74\n";
+    writeFileSync(join(node, "node0/vmstat"), `nr_free_pages 5\n${counters}nr_mapped 6\n`);
+    expect(renderFixture(dir, "sys/devices/system/node/node0/vmstat")).toBe(
+      `nr_free_pages 5\n${counters.replaceAll(/\d+$/gm, "0")}nr_mapped 6\n`,
+    );
+  });
 });
 
 interface Zone {
