@@ -76,8 +76,7 @@ Result<std::string> Mirror::resolve(const std::string& path, const Ask& ask) con
 }
 
 bool Mirror::moves(std::string_view path) {
-  constexpr std::string_view kName = "/vmstat";
-  return path.size() > kName.size() && path.substr(path.size() - kName.size()) == kName &&
+  return (ends_with(path, "/meminfo") || ends_with(path, "/vmstat")) &&
          find_mirror_rule(path) != nullptr;
 }
 

@@ -39,8 +39,8 @@ class Mirror {
   /// shown, and what is below them, are not there. ENOENT.
   Result<std::string> resolve(const std::string& path, const Ask& ask) const;
 
-  /// Whether a file's figures change by themselves and are not written in columns: where the page
-  /// cache serves it, its length has to be kept (view/stable.h).
+  /// Whether a file's figures change by themselves and may outgrow their columns, if it has any:
+  /// where the page cache serves it, its length has to be kept (view/stable.h).
   static bool moves(std::string_view path);
 
   /// Whether the last name of `path` is shown only to some.

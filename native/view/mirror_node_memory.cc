@@ -133,8 +133,11 @@ void mirror_node_meminfo(const Facts& facts, const HostText& host, Writer& write
       writer.text(text).ch('\n');
       return;
     }
+    // The host's number may be wider than its column.
+    const size_t column = starts_with(name, kHugePages) ? 5 : 8;
+    const size_t width = digits - colon - 1 + std::min(end - digits, column);
     writer.text(text.substr(0, colon + 1));
-    writer.right(memory.shown() ? memory.line(name) : 0, end - colon - 1);
+    writer.right(memory.shown() ? memory.line(name) : 0, width);
     writer.text(text.substr(end)).ch('\n');
   });
 }

@@ -293,6 +293,17 @@ describe("memory of nodes", () => {
     expect(zonesWith("7\n")).toEqual({ shown: [0, 1], pages });
   });
 
+  it("has the kernel's columns also where the host's numbers are wider", () => {
+    const path = `${NODE}/node0/meminfo`;
+    const text =
+      "Node 0 MemTotal:       1958377480 kB\nNode 0 MemFree:        900000000 kB\n" +
+      "Node 0 HugePages_Surp: 1000000\n";
+    const [total, free, pages] = rendered(path, text).split("\n");
+    expect(total).toMatch(/^Node 0 MemTotal: {7}[ \d]{8} kB$/);
+    expect(free).toMatch(/^Node 0 MemFree: {8}[ \d]{8} kB$/);
+    expect(pages).toBe("Node 0 HugePages_Surp: 1000000");
+  });
+
   it("tells no counter of the host", () => {
     const dir = caseWith({});
     expect(renderFixture(dir, `${NODE}/node0/numastat`)).toMatch(/^(\w+ 0\n)+$/);
