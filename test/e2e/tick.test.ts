@@ -182,6 +182,25 @@ describeLive("the contract tick", ["g++", "busybox"], () => {
     });
   });
 
+  it("lists CPUs without blanks when they become fewer", async () => {
+    const lists = ["online", "present"].map((name) => `sys/devices/system/cpu/${name}`);
+    testScope().defer(() => container.cgroup.limit({ quota: null }));
+    const before = await readFile(own("sys/devices/system/cpu/online"), "utf8");
+    container.cgroup.limit({ quota: 1 });
+    for (const list of lists) {
+      await until("one CPU is shown", async () =>
+        /^\d+\s*$/.test(await container.read(`/${list}`)),
+      );
+      // libbpf takes nothing but the list and its newline.
+      expect(await container.read(`/${list}`)).toMatch(/^\d+\n$/);
+      expect(await readFile(own(list), "utf8")).toMatch(/^\d+\n$/);
+    }
+    container.cgroup.limit({ quota: null });
+    await until("all are shown again", async () => {
+      return (await readFile(own("sys/devices/system/cpu/online"), "utf8")) === before;
+    });
+  });
+
   it("gives a process of the host EINVAL for what depends on the caller", async () => {
     for (const view of ["proc/meminfo", "proc/stat"]) {
       const { status, stderr } = await run(["cat", daemon.path(view)]);

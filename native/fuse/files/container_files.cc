@@ -66,9 +66,12 @@ CachedTextPtr ContainerFiles::set_tick_text(const View& view, std::string text, 
   // Those of partitions are names at the end, and sizes that do not change.
   const bool fixed = view.changes == Changes::kWithLimits || view.path == "proc/meminfo" ||
                      view.path == "proc/partitions";
-  if (!lengths_) lengths_.emplace(container_, RecordType::kLengths);
-  const StableLength length = stabilise(text, lengths_->of(view.index), fixed);
-  lengths_->set(view.index, length);
+  // Lists of CPUs are read at once, and by some that take no blanks at their end (libbpf).
+  if (!is_of_sysfs(view)) {
+    if (!lengths_) lengths_.emplace(container_, RecordType::kLengths);
+    const StableLength length = stabilise(text, lengths_->of(view.index), fixed);
+    lengths_->set(view.index, length);
+  }
   made->modified_ns = modified_after(present);
   made->text = std::move(text);
   present = made;
