@@ -164,6 +164,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedPageSize) {
     if (!facts.host_meminfo && !take(host.meminfo(now), facts.host_meminfo, error)) return error;
     facts.page_kb = host.page_kb(*facts.host_meminfo, now);
+    facts.thp_kb = host.thp_kb(*facts.host_meminfo);
   }
   if (needs & kAnyIo && !take(source.io((needs & kNeedIo) != 0), facts.io, error)) return error;
   histories.io_changed = false;

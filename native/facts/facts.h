@@ -41,7 +41,7 @@ enum Need : uint32_t {
   kNeedPressureIo = 1u << 12,
   kNeedIo = 1u << 16,         ///< what the container read and wrote, by device
   kNeedEvents = 1u << 24,     ///< events of memory.stat
-  kNeedPageSize = 1u << 25,   ///< size of a page, from zoneinfo and meminfo
+  kNeedPageSize = 1u << 25,   ///< sizes of pages
   kNeedTotals = 1u << 26,     ///< totals of I/O, and OOM kills
   kNeedHostNodes = 1u << 27,  ///< memory nodes of the host
 // Files of the host: kNeedHostDiskstats and so on.
@@ -87,7 +87,8 @@ struct Facts {
 #define VPROCFS_CGROUP_FACTS(name, Name, bit, type, controller) type name;
 #include "facts/cgroup_facts.def"
 #undef VPROCFS_CGROUP_FACTS
-  uint64_t page_kb = 4;  ///< the host's page size
+  uint64_t page_kb = 4;    ///< the host's page size
+  uint64_t thp_kb = 2048;  ///< that of its transparent huge pages
   MemoryFacts memory;
   /// Every size, with `memory`; nothing where no size is limited.
   std::shared_ptr<const std::vector<HostHugePool>> huge_pools;

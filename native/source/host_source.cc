@@ -172,7 +172,7 @@ struct HostSource::Impl {
   ParsedFile<type> name{procfs_fd, path};
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
-  std::atomic<uint64_t> page_kb{0};
+  std::atomic<uint64_t> page_kb{0}, thp_kb{0};
   CpuLists cpu_lists{sysfs_fd};
   Cached<HostCpus> cpus;
   Cached<std::vector<HostNode>> nodes;
@@ -245,6 +245,15 @@ Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(
   return impl_->huge_pools.get(now_us, impl_->tick_us,
                                [&] { return read_huge_pools(impl_->sysfs_fd, *found.value()); });
 }
+uint64_t HostSource::thp_kb(const HostMeminfo& meminfo) {
+  if (const uint64_t known = impl_->thp_kb.load(std::memory_order_relaxed)) return known;
+  uint64_t kb =
+      read_number(impl_->sysfs_fd, "kernel/mm/transparent_hugepage/hpage_pmd_size") / 1024;
+  if (kb == 0) kb = std::max<uint64_t>(meminfo.value("Hugepagesize").value_or(0), 1);
+  impl_->thp_kb.store(kb, std::memory_order_relaxed);
+  return kb;
+}
+
 
 std::vector<uint64_t> HostSource::hugepage_kb(uint64_t now_us) {
   std::vector<uint64_t> sizes;

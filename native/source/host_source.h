@@ -40,6 +40,11 @@ class HostSource {
   /// 4 where that cannot be told. Looked up once.
   uint64_t page_kb(const HostMeminfo& meminfo, uint64_t now_us);
 
+  /// The size of its transparent huge pages in kB, which is not that of the pool's where that was
+  /// chosen (default_hugepagesz=1G); that where the kernel does not tell, in recorded trees that
+  /// lack it too. Never 0. Looked up once.
+  uint64_t thp_kb(const HostMeminfo& meminfo);
+
   /// Whether the host has the file: `path` as in View::path. What it lacks no container has.
   bool has(const std::string& path) const;
 

@@ -94,7 +94,7 @@ uint64_t VmFigures::amount(std::string_view key) const {
     case Unit::kPages:
       return pages(kb);
     case Unit::kHugePages:
-      return kb / std::max<uint64_t>(facts_.host_meminfo->value("Hugepagesize").value_or(0), 1);
+      return kb / facts_.thp_kb;
     case Unit::kKb:
       return kb;
   }

@@ -26,7 +26,7 @@ const VmAmount* find_vm_amount(std::string_view key);
 /// /proc/meminfo: an amount in pages here is the amount in kB there.
 class VmFigures {
  public:
-  /// Needs `facts.host_meminfo` and `facts.page_kb`. Keeps a reference to `facts`.
+  /// Needs `facts.host_meminfo` and the sizes of pages. Keeps a reference to `facts`.
   explicit VmFigures(const Facts& facts);
 
   const MemoryModel& model() const { return model_; }

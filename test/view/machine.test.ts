@@ -2,7 +2,7 @@
 // with meminfo and with each other, and nothing of the node's activity is in them.
 
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { project } from "../support/project.ts";
 import { renderFixture, treePaths, viewsOf } from "../support/testing.ts";
@@ -288,6 +288,24 @@ describe("vmstat", () => {
     expect(renderFixture(dir, "sys/devices/system/node/node0/vmstat")).toBe(
       `nr_free_pages 5\n${counters.replaceAll(/\d+$/gm, "0")}nr_mapped 6\n`,
     );
+  });
+
+  it("counts transparent huge pages in their size, which is not that of the pool", () => {
+    const dir = join(root, "huge");
+    const limits = [{ ...PLAIN_BOX.limits[0], memory: 2n ** 28n }, PLAIN_BOX.limits[1]] as const;
+    const bytes = 16n << 20n;
+    const stat = { anon: bytes, anon_thp: bytes };
+    writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, limits, usage: 2n * bytes, stat });
+    writeFileSync(join(dir, "proc/vmstat"), "nr_anon_transparent_hugepages 9\n");
+    const meminfo = join(dir, "proc/meminfo");
+    const text = readFileSync(meminfo, "utf8");
+    const shown = () => renderFixture(dir, "proc/vmstat");
+    expect(shown()).toBe("nr_anon_transparent_hugepages 8\n");
+    writeFileSync(meminfo, text.replace(/^(Hugepagesize: +)2048/m, "$11048576"));
+    const size = join(dir, "sys/kernel/mm/transparent_hugepage/hpage_pmd_size");
+    mkdirSync(dirname(size), { recursive: true });
+    writeFileSync(size, "2097152\n");
+    expect(shown()).toBe("nr_anon_transparent_hugepages 8\n");
   });
 });
 
