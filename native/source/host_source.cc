@@ -1,6 +1,8 @@
 #include "source/host_source.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -10,6 +12,8 @@
 #include <string_view>
 #include <utility>
 
+#include "base/clock.h"
+#include "base/wide.h"
 #include "source/host_file.h"
 #include "source/host_parse.h"
 #include "source/parse.h"
@@ -154,16 +158,28 @@ Result<std::vector<HostHugePool>> read_huge_pools(int sysfs_fd,
   return pools;
 }
 
+bool is_procfs(int fd) {
+  struct statfs found {};
+  return ::fstatfs(fd, &found) == 0 && found.f_type == PROC_SUPER_MAGIC;
+}
+
 }  // namespace
 
 struct HostSource::Impl {
   Impl(int procfs, int sysfs, uint64_t tick)
       : procfs_fd(procfs),
         sysfs_fd(sysfs),
+        is_live(is_procfs(procfs)),
         tick_us(tick),
         slow_tick_us(tick == 0 ? 0 : std::max(tick, kSlowTickUs)) {}
 
+  /// CLOCK_MONOTONIC at `now_us` of CLOCK_BOOTTIME. That of a recorded tree is not known.
+  uint64_t awake_us(uint64_t now_us) const {
+    return is_live ? saturating_sub(now_us, boottime_ahead().least_us) : now_us;
+  }
+
   const int procfs_fd, sysfs_fd;
+  const bool is_live;
   const uint64_t tick_us, slow_tick_us;
   ParsedFile<HostMeminfo> meminfo{procfs_fd, "meminfo", false};
   ParsedFile<HostStat> stat{procfs_fd, "stat", false};
@@ -201,11 +217,11 @@ Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) 
   return impl_->cpuinfo.get(now_us, impl_->slow_tick_us, parse_cpuinfo);
 }
 
-#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes)      \
-  Result<std::shared_ptr<const type>> HostSource::name(uint64_t now_us) {                 \
-    return impl_->name.get(now_us, impl_->slow_tick_us, [now_us](std::string_view text) { \
-      return parse_##name(text, now_us);                                                  \
-    });                                                                                   \
+#define VPROCFS_HOST_FILE(index, name, Name, bit, type, path, mode, others, changes)            \
+  Result<std::shared_ptr<const type>> HostSource::name(uint64_t now_us) {                       \
+    return impl_->name.get(now_us, impl_->slow_tick_us, [this, now_us](std::string_view text) { \
+      return parse_##name(text, impl_->awake_us(now_us));                                       \
+    });                                                                                         \
   }
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
@@ -229,6 +245,15 @@ uint64_t HostSource::page_kb(const HostMeminfo& meminfo, uint64_t now_us) {
   return page_kb;
 }
 
+uint64_t HostSource::thp_kb(const HostMeminfo& meminfo) {
+  if (const uint64_t known = impl_->thp_kb.load(std::memory_order_relaxed)) return known;
+  uint64_t kb =
+      read_number(impl_->sysfs_fd, "kernel/mm/transparent_hugepage/hpage_pmd_size") / 1024;
+  if (kb == 0) kb = std::max<uint64_t>(meminfo.value("Hugepagesize").value_or(0), 1);
+  impl_->thp_kb.store(kb, std::memory_order_relaxed);
+  return kb;
+}
+
 Result<std::shared_ptr<const HostCpus>> HostSource::cpus(uint64_t now_us) {
   return impl_->cpus.get(now_us, impl_->tick_us,
                          [this, now_us] { return impl_->cpu_lists.read(now_us, impl_->tick_us); });
@@ -245,15 +270,6 @@ Result<std::shared_ptr<const std::vector<HostHugePool>>> HostSource::huge_pools(
   return impl_->huge_pools.get(now_us, impl_->tick_us,
                                [&] { return read_huge_pools(impl_->sysfs_fd, *found.value()); });
 }
-uint64_t HostSource::thp_kb(const HostMeminfo& meminfo) {
-  if (const uint64_t known = impl_->thp_kb.load(std::memory_order_relaxed)) return known;
-  uint64_t kb =
-      read_number(impl_->sysfs_fd, "kernel/mm/transparent_hugepage/hpage_pmd_size") / 1024;
-  if (kb == 0) kb = std::max<uint64_t>(meminfo.value("Hugepagesize").value_or(0), 1);
-  impl_->thp_kb.store(kb, std::memory_order_relaxed);
-  return kb;
-}
-
 
 std::vector<uint64_t> HostSource::hugepage_kb(uint64_t now_us) {
   std::vector<uint64_t> sizes;

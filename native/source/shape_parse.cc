@@ -135,8 +135,8 @@ HostCpuTable::Row table_row(std::string_view line, size_t colon, size_t cpus) {
 
 /// Ticks per second: the timestamp began 300 s before its low 32 bits wrap
 /// (include/linux/jiffies.h) when the host booted, so only one rate of those that can be configured
-/// fits its uptime.
-uint32_t find_hz(uint64_t timestamp, uint64_t boottime_us) {
+/// fits how long it has been awake: ticks stand still while it sleeps.
+uint32_t find_hz(uint64_t timestamp, uint64_t awake_us) {
   constexpr uint32_t kRates[] = {100, 250, 300, 1000};
   uint32_t best = 250;
   uint64_t least = UINT64_MAX;
@@ -146,7 +146,7 @@ uint32_t find_hz(uint64_t timestamp, uint64_t boottime_us) {
     const uint64_t ticks = timestamp - initial;
     if (ticks / hz > std::numeric_limits<uint64_t>::max() / 2'000'000) continue;
     const uint64_t us = ticks / hz * 1'000'000;
-    const uint64_t off = us > boottime_us ? us - boottime_us : boottime_us - us;
+    const uint64_t off = us > awake_us ? us - awake_us : awake_us - us;
     if (off < least) {
       least = off;
       best = hz;
@@ -244,7 +244,7 @@ std::optional<HostCpuTable> parse_interrupts(std::string_view text, uint64_t) {
   return cpu_table(text);
 }
 
-std::optional<HostSchedstat> parse_schedstat(std::string_view text, uint64_t boottime_us) {
+std::optional<HostSchedstat> parse_schedstat(std::string_view text, uint64_t awake_us) {
   HostSchedstat schedstat;
   for_each_line(text, [&](std::string_view line) {
     const std::string_view whole = line;
@@ -252,7 +252,7 @@ std::optional<HostSchedstat> parse_schedstat(std::string_view text, uint64_t boo
     if (key == "version") {
       schedstat.version = whole;
     } else if (key == "timestamp") {
-      schedstat.hz = find_hz(parse_u64(line).value_or(0), boottime_us);
+      schedstat.hz = find_hz(parse_u64(line).value_or(0), awake_us);
     } else if (starts_with(key, "cpu")) {
       const auto id = parse_u64(key.substr(3));
       if (!id || *id > kMaxCpuId) return;
