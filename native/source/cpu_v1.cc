@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "base/clock_tick.h"
 #include "source/controllers.h"
 #include "source/parse.h"
@@ -20,9 +18,7 @@ class CpuTimeV1 : public CpuTimeSource {
  public:
   explicit CpuTimeV1(const DirPtr& dir)
       : stat_(dir, "cpuacct.stat", OpenCgroupFile::Lifetime::kWithCgroup),
-        all_(dir, "cpuacct.usage_all", OpenCgroupFile::Lifetime::kWithCgroup),
-        rows_(Rows{{dir, "cpuacct.usage_percpu_user", OpenCgroupFile::Lifetime::kWithCgroup},
-                   {dir, "cpuacct.usage_percpu_sys", OpenCgroupFile::Lifetime::kWithCgroup}}) {}
+        all_(dir, "cpuacct.usage_all", OpenCgroupFile::Lifetime::kWithCgroup) {}
 
   Result<CpuUsageFacts> read(ReadBuffer& buffer) override {
     CpuUsageFacts facts;
@@ -36,12 +32,7 @@ class CpuTimeV1 : public CpuTimeSource {
     }
     const auto all = all_.read_figures(buffer, false);
     if (!all) return all.error();
-    if (all.value()) {
-      facts.per_cpu = parse_all(*all.value());
-      rows_.reset();
-    } else if (auto error = read_rows(buffer, facts.per_cpu)) {
-      return *error;
-    }
+    if (all.value()) facts.per_cpu = parse_all(*all.value());
     return facts;
   }
 
@@ -63,40 +54,7 @@ class CpuTimeV1 : public CpuTimeSource {
     return out;
   }
 
-  /// The same from kernels without usage_all: a row of numbers per file.
-  std::optional<Error> read_rows(ReadBuffer& buffer, std::vector<PerCpuUsage>& out) {
-    if (!rows_) return std::nullopt;
-    const auto user = rows_->user.read_figures(buffer, false);
-    if (!user) return user.error();
-    if (!user.value()) return std::nullopt;
-    const std::vector<uint64_t> users = parse_row(*user.value());
-    const auto system = rows_->system.read_figures(buffer, false);
-    if (!system) return system.error();
-    if (!system.value()) return std::nullopt;
-    const std::vector<uint64_t> systems = parse_row(*system.value());
-    const size_t count = std::min(users.size(), systems.size());
-    for (size_t i = 0; i < count; ++i) {
-      out.push_back({static_cast<uint32_t>(i), users[i] / 1000, systems[i] / 1000});
-    }
-    return std::nullopt;
-  }
-
-  static std::vector<uint64_t> parse_row(std::string_view text) {
-    std::vector<uint64_t> out;
-    for (text = trim(text); !text.empty() && out.size() <= kMaxCpuId;) {
-      const auto value = parse_u64(take_word(text));
-      if (!value) return {};
-      out.push_back(*value);
-    }
-    return out;
-  }
-
-  struct Rows {
-    OpenCgroupFile user, system;
-  };
-
   OpenCgroupFile stat_, all_;
-  std::optional<Rows> rows_;  ///< until usage_all was found
 };
 
 }  // namespace

@@ -199,18 +199,6 @@ describe("CPU time", () => {
     });
   });
 
-  it("v1: per CPU from kernels without usage_all", () => {
-    const usage = sourceOf("v1", {
-      "cpuacct/c/cpuacct.stat": "user 0\nsystem 0\n",
-      "cpuacct/c/cpuacct.usage_percpu_user": "1000 2000 \n",
-      "cpuacct/c/cpuacct.usage_percpu_sys": "3000 4000 \n",
-    }).usage();
-    expect(usage.perCpu).toEqual([
-      { cpu: 0, userUs: 1n, systemUs: 3n },
-      { cpu: 1, userUs: 2n, systemUs: 4n },
-    ]);
-  });
-
   it("v1: cpu and cpuacct may be separate, with different paths", () => {
     const tree = new Tree({
       "cpu/t1/cpu.cfs_quota_us": "1000\n",
