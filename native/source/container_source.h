@@ -34,10 +34,12 @@ class PressureSource;
 class ContainerSource {
  public:
   /// `notifier` must outlive the source; with nullptr nothing is cached. `hugepage_kb` are the
-  /// sizes of the host's huge pages. ENOENT/ENODEV when the cgroup is gone.
-  static Result<std::unique_ptr<ContainerSource>> open(
-      const CgroupMounts& mounts, const CgroupPaths& paths, ChangeNotifier* notifier,
-      const std::vector<uint64_t>& hugepage_kb = {2048});
+  /// sizes of huge pages of which memory() tells; each costs. ENOENT/ENODEV when the cgroup is
+  /// gone.
+  static Result<std::unique_ptr<ContainerSource>> open(const CgroupMounts& mounts,
+                                                       const CgroupPaths& paths,
+                                                       ChangeNotifier* notifier,
+                                                       const std::vector<uint64_t>& hugepage_kb);
   ~ContainerSource();
 
   /// Groups readings that belong together. While it lives, limits written after the first reading

@@ -184,9 +184,9 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
   bool keep = true;
   if (!member.source) {
     keep = open_count_.fetch_add(1) < open_limit_;
-    // What is not kept would be watched in vain.
+    // What is not kept would be watched in vain. No figure is of huge pages.
     auto opened = ContainerSource::open(*sources_.mounts, member.description.paths,
-                                        keep ? notifier_.get() : nullptr);
+                                        keep ? notifier_.get() : nullptr, {});
     if (!opened) {
       --open_count_;
       return ends(opened.error());

@@ -63,7 +63,7 @@ class SourceObject : public Napi::ObjectWrap<SourceObject> {
     if (!mounts) return mounts.error();
     const auto paths = CgroupPaths::parse(cgroup);
     if (!paths) return paths.error();
-    return ContainerSource::open(mounts.value(), paths.value(), notifier_.get());
+    return ContainerSource::open(mounts.value(), paths.value(), notifier_.get(), {kHugePageKb});
   }
 
   Napi::Value memory(const Napi::CallbackInfo& info) {
@@ -81,6 +81,8 @@ class SourceObject : public Napi::ObjectWrap<SourceObject> {
     return facts ? ValueMaker(info.Env()).usage(facts.value())
                  : throw_error(info.Env(), facts.error());
   }
+
+  static constexpr uint64_t kHugePageKb = 2048;
 
   std::unique_ptr<ChangeNotifier> notifier_;  // outlives the source
   std::unique_ptr<ContainerSource> source_;
