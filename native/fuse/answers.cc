@@ -8,11 +8,23 @@ namespace vprocfs {
 bool Answers::give(const RequestInfo& info, const Answer& answer) {
   if (answer.to_ == Answer::To::kElsewhere) return true;
   if (!answer.notice_) return write(info, answer);
-  notifier_.post(answer.lane_, [this, info, answer] {
+  const auto settled = [this, info, answer] {
     answer.notice_();
     write(info, answer);
-  });
+  };
+  notifier_.post(answer.lane_, settled,
+                 [this, info, answer] { give_without_notice(info, answer); });
   return true;
+}
+
+void Answers::give_without_notice(const RequestInfo& info, const Answer& answer) {
+  if (!leaves_.load(std::memory_order_relaxed)) {
+    // sendfile(2) may read no further than the kernel knew before: who would wait for a notice now
+    // could wait for ever. The next worker knows of nothing that was told, and tells it again.
+    write(info, answer);
+  } else if (answer.undo_) {
+    answer.undo_();
+  }
 }
 
 bool Answers::write(const RequestInfo& info, const Answer& answer) {

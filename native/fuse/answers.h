@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 
 #include "fuse/answer.h"
@@ -20,6 +21,9 @@ class Answers {
   /// Sends the kernel a handler's answer and counts it. This is the only place that does either.
   /// False if the caller is gone; then the answer's undo action has been run.
   bool give(const RequestInfo& info, const Answer& answer);
+  /// What a notice has to precede is left to the next worker, which is asked again, once no more
+  /// notices are sent. Else it is given without.
+  void leave_unsettled() { leaves_.store(true, std::memory_order_relaxed); }
   /// Ends the wait of a request that somebody else answers and counts: the kernel takes the first
   /// answer.
   void end(uint64_t unique, int errno_value) const { reply.error(unique, errno_value); }
@@ -31,9 +35,11 @@ class Answers {
 
  private:
   bool write(const RequestInfo& info, const Answer& answer);
+  void give_without_notice(const RequestInfo& info, const Answer& answer);
   void count(const RequestInfo& info, const Answer& answer);
 
   Notifier& notifier_;
+  std::atomic<bool> leaves_{false};
 };
 
 }  // namespace vprocfs

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,10 @@ namespace {
 /// Of the connection whose files are polled: a flood of polls, which are answered at once and take
 /// no turns, is to keep no CPU from those who read.
 constexpr size_t kPolledThreads = 4;
+
+/// How long notices may take at the end, and again as long those that have begun. Together less
+/// than a keeper lets us hand over (KeeperOptions::drain_ms).
+constexpr std::chrono::milliseconds kSettle{500};
 
 ResourceLimits limits_of(const ServerOptions& options, uint64_t descriptors) {
   constexpr uint64_t kMib = uint64_t{1} << 20, kFiles = 65536;
@@ -221,6 +226,10 @@ Result<bool> Engine::stop(bool unmount) {
   bool ignored = false;
   if (polled_ && whole) static_cast<void>(polled_->unmount(ignored));
   if (unmount) done = plain_->unmount(lazy);
+  const auto now = std::chrono::steady_clock::now();
+  each([&](Served& served) { served.settle_notices(now + kSettle); });
+  each([&](Served& served) { served.close_notices(now + 2 * kSettle, !unmount); });
+  each([](Served& served) { served.refuse_requests(); });
   each([](Served& served) { served.stop_requests(); });
   each([](Served& served) { served.stop_turns(); });
   registry_->stop();

@@ -75,7 +75,7 @@ void Loop::run() {
 }
 
 void Loop::stop() {
-  stopping_.store(true, std::memory_order_release);
+  refuse();
   threads_.join(wake_signal());
 }
 

@@ -27,6 +27,8 @@ class Loop {
   Result<bool> start();
   /// The connection will end on our own account: nobody needs to be told.
   void expect_end() { ended_ = true; }
+  /// Takes no more requests, or one more with each thread that waits for it.
+  void refuse() { stopping_.store(true, std::memory_order_release); }
   /// Stops taking requests, lets those in hand be answered, and joins all threads.
   void stop();
 

@@ -1,6 +1,7 @@
 #include "fuse/notifier.h"
 
 #include <utility>
+#include <vector>
 
 #include "base/priority.h"
 
@@ -9,6 +10,31 @@ namespace vprocfs {
 Notifier::~Notifier() { stop(); }
 
 Result<bool> Notifier::start() { return threads_.start(1); }
+
+void Notifier::settle(Deadline by) {
+  std::unique_lock lock(mutex_);
+  settled_.wait_until(lock, by, [this] { return pending_ == 0; });
+}
+
+void Notifier::close(Deadline by) {
+  std::vector<Job> instead;
+  {
+    const std::lock_guard lock(mutex_);
+    closed_ = true;
+    for (auto& [lane, notices] : lanes_) {
+      pending_ -= notices.size();
+      for (Notice& notice : notices) {
+        if (notice.instead) instead.push_back(std::move(notice.instead));
+      }
+      notices.clear();
+    }
+    // The others have one that is being sent.
+    for (const uint64_t lane : ready_) lanes_.erase(lane);
+    ready_.clear();
+  }
+  for (const Job& job : instead) job();
+  settle(by);
+}
 
 void Notifier::stop() {
   {
@@ -19,11 +45,16 @@ void Notifier::stop() {
   threads_.join();
 }
 
-void Notifier::post(uint64_t lane, Job job) {
+void Notifier::post(uint64_t lane, Job job, Job instead) {
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    if (closed_) {
+      lock.unlock();
+      if (instead) instead();
+      return;
+    }
     const auto [at, idle] = lanes_.try_emplace(lane);
-    at->second.push_back(std::move(job));
+    at->second.push_back({std::move(job), std::move(instead)});
     ++pending_;
     if (idle) ready_.push_back(lane);
   }
@@ -45,7 +76,7 @@ void Notifier::run() {
     const uint64_t lane = ready_.front();
     ready_.pop_front();
     const auto at = lanes_.find(lane);
-    const Job job = std::move(at->second.front());
+    const Job job = std::move(at->second.front().job);
     at->second.pop_front();
     lock.unlock();
     // It may take long: somebody must be left for the other lanes.
@@ -60,7 +91,9 @@ void Notifier::run() {
       ready_.push_back(lane);
       wake_.notify_one();
     }
-    if (stopping_ && pending_ == 0) wake_.notify_all();
+    if (pending_ != 0) continue;
+    settled_.notify_all();
+    if (stopping_) wake_.notify_all();
   }
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
@@ -24,18 +25,25 @@ namespace vprocfs {
 class Notifier {
  public:
   using Job = std::function<void()>;
+  using Deadline = std::chrono::steady_clock::time_point;
 
   ~Notifier();
 
   /// Error: there is no thread for it.
   Result<bool> start();
+  /// Waits until nothing is queued or being sent, and no longer than until `by`.
+  void settle(Deadline by);
+  /// Takes no more, does what is queued in its other way, and waits likewise for what is being
+  /// sent. To be done while requests are still taken: a notice may wait for the answer to a READ.
+  void close(Deadline by);
   /// Finishes what is queued and ends the threads.
   void stop();
   /// See Threads.
   void reinforce() { threads_.reinforce(); }
 
-  /// `lane`: any number that stands for the tenant.
-  void post(uint64_t lane, Job job);
+  /// `lane`: any number that stands for the tenant. `instead`: what is done if it has not begun
+  /// when no more is taken, maybe at once; nullptr: it is dropped then.
+  void post(uint64_t lane, Job job, Job instead = nullptr);
 
   /// Notices that wait or are being sent.
   size_t pending() const;
@@ -44,14 +52,20 @@ class Notifier {
   /// Only tenants that hold a page at the same moment take one each.
   static constexpr size_t kMaxThreads = 64;
 
+  struct Notice {
+    Job job, instead;
+  };
+
   void run();
 
   mutable std::mutex mutex_;
   std::condition_variable wake_;
+  std::condition_variable settled_;  ///< nothing waits or is being sent any more
   /// A lane is there as long as it has jobs, or one that is being done.
-  std::unordered_map<uint64_t, std::deque<Job>> lanes_;
+  std::unordered_map<uint64_t, std::deque<Notice>> lanes_;
   std::deque<uint64_t> ready_;  ///< lanes with jobs, none of which is being done
   size_t pending_ = 0;
+  bool closed_ = false;
   bool stopping_ = false;
   Threads threads_{kMaxThreads, [this](size_t) { run(); }};
 };

@@ -12,19 +12,27 @@ Pacer::~Pacer() { stop(); }
 
 Result<bool> Pacer::start() { return threads_.start(1); }
 
+void Pacer::hurry() {
+  {
+    const std::lock_guard lock(mutex_);
+    hurried_ = true;
+  }
+  wake_.notify_all();
+}
+
 void Pacer::stop() {
   {
     const std::lock_guard lock(mutex_);
-    stopping_ = true;
+    hurried_ = stopping_ = true;
   }
   wake_.notify_all();
   threads_.join();
 }
 
-bool Pacer::put(uint64_t due_us, Work work, bool while_stopping) {
+bool Pacer::put(uint64_t due_us, Work work, bool while_hurried) {
   {
     const std::lock_guard lock(mutex_);
-    if (stopping_ && !while_stopping) return false;
+    if (hurried_ && !while_hurried) return false;
     waiting_.emplace(due_us, std::move(work));
   }
   wake_.notify_one();
@@ -44,7 +52,7 @@ void Pacer::run() {
     }
     const auto first = waiting_.begin();
     const uint64_t now = boottime_us();
-    if (!stopping_ && first->first > now) {
+    if (!hurried_ && first->first > now) {
       wake_.wait_for(lock, std::chrono::microseconds(first->first - now));
       continue;
     }

@@ -28,6 +28,8 @@ class Pacer {
 
   /// Error: there is no thread for it.
   Result<bool> start();
+  /// From now on nothing waits for its time.
+  void hurry();
   /// Runs at once all that waits, and ends the threads.
   void stop();
   /// See Threads.
@@ -35,18 +37,20 @@ class Pacer {
 
   /// Runs `work` at `due_us` (CLOCK_BOOTTIME).
   void post(uint64_t due_us, Work work) { put(due_us, std::move(work), true); }
-  /// For what may post itself again and again. False: it is not run any more.
+  /// For what may post itself again and again. False: it is not run any more, because nothing waits
+  /// any more.
   bool post_unless_stopping(uint64_t due_us, Work work) {
     return put(due_us, std::move(work), false);
   }
 
  private:
-  bool put(uint64_t due_us, Work work, bool while_stopping);
+  bool put(uint64_t due_us, Work work, bool while_hurried);
   void run();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::multimap<uint64_t, Work> waiting_;
+  bool hurried_ = false;
   bool stopping_ = false;
   Threads threads_;
 };

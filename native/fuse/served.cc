@@ -95,6 +95,18 @@ Result<bool> Served::unmount(bool& lazy) const {
   return unmount_fuse(options_.place.mountpoint, lazy);
 }
 
+void Served::settle_notices(Notifier::Deadline by) {
+  if (loop_) server_->settle_notices(by);
+}
+
+void Served::close_notices(Notifier::Deadline by, bool hand_over) {
+  if (loop_) server_->close_notices(by, hand_over && inherited() && resend());
+}
+
+void Served::refuse_requests() {
+  if (loop_) loop_->refuse();
+}
+
 void Served::stop_requests() {
   if (!loop_) return;
   loop_->stop();

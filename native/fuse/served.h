@@ -51,7 +51,13 @@ class Served {
   void expect_end();
   /// `lazy`: whether it was busy.
   Result<bool> unmount(bool& lazy) const;
-  /// Answers what is in hand, and takes no more.
+  /// See Server. `hand_over`: as with stop().
+  void settle_notices(Notifier::Deadline by);
+  void close_notices(Notifier::Deadline by, bool hand_over);
+  /// Takes no more requests. Those in hand go on.
+  void refuse_requests();
+  /// Answers what is in hand. After refuse_requests() of all: what waits for a tenant's turn is
+  /// answered by whoever has it, and others may come as long as any connection takes them.
   void stop_requests();
   /// Does what waits, also for other connections: a tenant's turn is one for all of them. After
   /// stop_requests() of all.

@@ -28,6 +28,8 @@ class Turns {
   /// Starts and ends the threads that do what has to wait.
   Result<bool> start();
   void stop();
+  /// From now on no request waits for its container's budget.
+  void hurry() { pacer_.hurry(); }
   /// See Threads.
   void reinforce();
 

@@ -10,11 +10,11 @@ import { polledMountpointOf } from "../../src/polled.js";
 import { MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
-import { Daemon } from "../support/daemon.js";
+import { Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { program } from "../support/programs.js";
 import { attackFrom, pulseOf, Watch } from "../support/pulse.js";
-import type { Scope } from "../support/scope.js";
+import { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -158,5 +158,25 @@ describeLive("floods of one container", ["busybox"], () => {
     slowest.sort((a, b) => a - b);
     expect(slowest.at(-1)).toBeLessThan(1000);
     expect((await pulseOf(victim, MEASURED_MS, files.stat)).failed).toBe(0);
+  });
+
+  it("of notices for pages that are read, while workers follow one another and end", async () => {
+    const scope = testScope();
+    const own = await Daemon.start(scope, "--log-format", "json");
+    const grower = await Container.start(scope, { name: "grower", memory: 64 * MIB });
+    const file = join(own.path("containers", await grower.id(own)), "proc/stat");
+    const growing = new Scope();
+    scope.defer(() => growing.close());
+    await attackFrom(growing, grower, [program("grow"), "2", `${THREADS}`, file]);
+    for (let round = 0; round < inLong(3, 20); round += 1) {
+      const { status, stderr } = await vprocfs("reload", "--mountpoint", own.mountpoint);
+      expect(stderr).toBe("");
+      expect(status).toBe(0);
+    }
+    const { restarts, workerPid: last } = await readStatus(own.mountpoint);
+    expect(restarts).toBe(0);
+    await own.stop();
+    expect(own.logs).not.toMatch(/did not drain|did not stop|does not end/);
+    await until("the last worker has ended", () => !existsSync(`/proc/${last}`));
   });
 });

@@ -22,6 +22,7 @@ export type Program =
   | "flood"
   | "forger"
   | "ghosts"
+  | "grow"
   | "hoard"
   | "hold"
   | "listeners"
