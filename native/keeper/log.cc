@@ -1,5 +1,7 @@
 #include "keeper/log.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -8,6 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <iterator>
+
+#include "base/fd.h"
 
 namespace vprocfs {
 namespace {
@@ -20,6 +24,23 @@ constexpr LevelRow kLevels[] = {{"error", 3}, {"warn", 4}, {"info", 6}, {"debug"
 static_assert(std::size(kLevels) == static_cast<size_t>(LogLevel::kDebug) + 1);
 
 const LevelRow& row_of(LogLevel level) { return kLevels[static_cast<size_t>(level)]; }
+
+/// Whether something can be written to stderr at once. Pipes and sockets that say so take a line.
+bool has_room() {
+  pollfd p{STDERR_FILENO, POLLOUT, 0};
+  return ::poll(&p, 1, 0) > 0 && (p.revents & POLLOUT) != 0;
+}
+
+/// Whoever reads stderr may have stopped, and readers of every container would wait for us. Its
+/// description is shared with others, who are to wait as they like.
+void write_if_room(const char* line, size_t size) {
+  if (!has_room()) return;
+  // A terminal may have room for a part, and would have us wait for the rest.
+  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+  constexpr int kFlags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const Fd own(terminal ? ::open("/proc/self/fd/2", kFlags) : -1);
+  if (::write(own ? own.get() : STDERR_FILENO, line, size) < 0) return;
+}
 
 }  // namespace
 
@@ -56,7 +77,7 @@ void keeper_log(const LogOptions& options, LogLevel level, const char* format, .
       : options.journal
           ? std::snprintf(line, sizeof(line), "%skeeper: %s\n", prefix, message)
           : std::snprintf(line, sizeof(line), "%s keeper: %s\n", to_text(level), message);
-  if (size > 0 && ::write(STDERR_FILENO, line, static_cast<size_t>(size)) < 0) return;
+  if (size > 0) write_if_room(line, static_cast<size_t>(size));
 }
 
 }  // namespace vprocfs

@@ -17,7 +17,7 @@ struct LogOptions {
 /// Whether stderr is systemd's journal (JOURNAL_STREAM of systemd.exec(5)).
 bool stderr_is_journal();
 
-/// One line on stderr, in one write(2). No allocation.
+/// One line on stderr, in one write(2); none where that would block. No allocation.
 [[gnu::format(printf, 3, 4)]] void keeper_log(const LogOptions& options, LogLevel level,
                                               const char* format, ...);
 

@@ -1,7 +1,16 @@
 // Workers that hang, do not start, or find damaged state; reloads that fail; stopping.
 
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -13,6 +22,7 @@ import { haveProgram, output } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
+import { project } from "../support/project.js";
 import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -45,6 +55,23 @@ async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: num
   const begin = Date.now();
   const result = await work.catch((error: unknown) => errnoOf(error) ?? String(error));
   return { result, ms: Date.now() - begin };
+}
+
+/** Has its stderr be a terminal, tells a file which one and who reads it, and becomes a program. */
+const TERMINAL = join(project, "test/support/native/terminal.py");
+
+/** Writes to a terminal until there is no room. */
+function fill(terminal: string): void {
+  const fd = openSync(terminal, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
+  try {
+    for (;;) {
+      writeSync(fd, " ".repeat(4096));
+    }
+  } catch (error) {
+    expect(errnoOf(error)).toBe("EAGAIN");
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** What the keeper logs when it cannot fork, for example. */
@@ -403,6 +430,23 @@ describeLive("the keeper", ["busybox"], () => {
     expect(read.result).toMatch(/^MemTotal:.*\n$/s);
     expect(read.ms).toBeLessThan(WATCHDOG_MS + graceMs(daemon));
     expect((await servingAfter(daemon, generation)).workerPid).not.toBe(standby);
+  });
+});
+
+describeLive("a keeper whose log goes to a terminal that has stopped", ["python3"], () => {
+  it("is not held up", async () => {
+    const scope = testScope();
+    const told = join(temporaryDirectory(scope, "terminal"), "told");
+    const daemon = await Daemon.startUnder(scope, ["python3", TERMINAL, told]);
+    const [terminal = "", reader] = readFileSync(told, "utf8").split(" ");
+    const { generation, workerPid } = await standingBy(daemon);
+    process.kill(Number(reader), "SIGSTOP");
+    // Before the end, or workers could not say what they do, and would wait.
+    scope.defer(() => void process.kill(Number(reader), "SIGCONT"));
+    fill(terminal);
+    process.kill(workerPid, "SIGKILL");
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    expect(await servingAfter(daemon, generation)).toMatchObject({ restarts: 1 });
   });
 });
 
