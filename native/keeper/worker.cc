@@ -189,7 +189,12 @@ bool Worker::extend_deadline(uint64_t now_ms) {
 bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {
   packet = KeeperPacket{};
   Passed passed;
-  const ssize_t n = receive_with(control.get(), &packet, sizeof(packet), passed, 1, MSG_DONTWAIT);
+  const auto take = [&] {
+    return receive_with(control.get(), &packet, sizeof(packet), passed, 1, MSG_DONTWAIT);
+  };
+  ssize_t n = take();
+  // It ended without having read all: that is told once, and before what it sent last.
+  if (n < 0 && errno == ECONNRESET) n = take();
   if (passed.count > 0) descriptor = std::move(passed.fds[0]);
   packet.why[sizeof(packet.why) - 1] = '\0';
   if (n >= static_cast<ssize_t>(kShortestPacket)) return true;
