@@ -79,11 +79,11 @@ void Supervisor::reap() {
 
 void Supervisor::on_signal() {
   signalfd_siginfo info{};
-  bool stop = false, leave = false;
+  bool child = false, stop = false, leave = false;
   while (::read(signals_.get(), &info, sizeof(info)) == static_cast<ssize_t>(sizeof(info))) {
     switch (info.ssi_signo) {
       case SIGCHLD:
-        reap();
+        child = true;
         break;
       case SIGHUP:
       case SIGUSR1:  // LXCFS's signal for the same
@@ -100,6 +100,8 @@ void Supervisor::on_signal() {
   // Of those that have come together the lower number is read first, but it was sent last.
   if (leave) begin_leave();
   if (stop) begin_stop();
+  // Last: if it was the program that we tried, we become that, which would not know of a stop.
+  if (child) reap();
 }
 
 void Supervisor::begin_stop() {
