@@ -45,6 +45,8 @@ void Supervisor::resume(const Resume& from) {
   resent_before_ = from.resent;
   requests_before_ = from.requests;
   unserved_since_ms_ = 0;
+  // Not known where an earlier self had no memo, or noted nothing there.
+  started_in_ms_ = memo_.record().started_in_ms;
   current_.pace(options_.watchdog_ms, true);
   launch_.confirm();
   keeper_log(options_.log, LogLevel::kInfo, "continuing with worker %d", current_.pid);
