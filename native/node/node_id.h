@@ -48,6 +48,12 @@ class NodeId {
   }
 
   constexpr uint64_t raw() const { return raw_; }
+  /// The inode number that programs are told. Those of 32 bits without support for large files get
+  /// EOVERFLOW for longer ones.
+  constexpr uint32_t inode() const {
+    const auto folded = static_cast<uint32_t>(raw_ ^ (raw_ >> 32));
+    return folded == 0 ? 1 : folded;
+  }
   constexpr bool mirrored() const { return (raw_ & kMirrorBit) != 0; }
   constexpr ContainerId container() const {
     if (!mirrored()) return ContainerId::from_packed(raw_ >> 16);
@@ -66,5 +72,7 @@ class NodeId {
   static constexpr unsigned kMirrorIdBits = 38;
   uint64_t raw_;
 };
+
+inline constexpr NodeId kRootNode{{}, kRootIndex};
 
 }  // namespace vprocfs

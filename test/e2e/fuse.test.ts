@@ -90,6 +90,21 @@ describeLive("the mounted tree", ["busybox", "df"], () => {
     }
   });
 
+  it("has inode numbers that 32-bit programs can take", async () => {
+    const calls = Calls.start(testScope());
+    const own = daemon.path("containers", await a.id(daemon));
+    // What is mirrored has the longest node ids.
+    for (const path of ["proc", "sys/devices/system/cpu", "sys/devices/system/cpu/cpu0"]) {
+      const { ino } = await calls.stat(`${own}/${path}`);
+      const listed = await calls.list(`${own}/${path}`);
+      for (const number of [ino, ...listed.map((entry) => entry.ino)]) {
+        expect(Number(number)).toBeGreaterThan(0);
+        expect(Number(number)).toBeLessThan(2 ** 32);
+      }
+      expect(listed.find(({ name }) => name === ".")?.ino).toBe(ino);
+    }
+  });
+
   it("has the kernel's modes and owners", async () => {
     const calls = Calls.start(testScope());
     for (const view of VIEWS) {

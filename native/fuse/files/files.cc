@@ -30,7 +30,7 @@ void set_modified(uint64_t ns, fuse_attr& attr) {
 fuse_attr attributes_of(NodeId node, uint32_t mode, uint64_t size) {
   fuse_attr attr{};
   const uint64_t now_ns = clock_ns(CLOCK_REALTIME_COARSE);
-  attr.ino = node.raw();
+  attr.ino = node.inode();
   attr.size = size;
   set_time(now_ns, attr.atime, attr.atimensec);
   set_modified(now_ns, attr);

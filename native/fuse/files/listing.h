@@ -6,6 +6,7 @@
 #include <string>
 
 #include "fuse/protocol.h"
+#include "node/node_id.h"
 
 namespace vprocfs {
 
@@ -15,11 +16,11 @@ class Listing {
   explicit Listing(size_t room) : room_(room) {}
 
   /// False when there is no room for it. `next` is where reading goes on after this entry.
-  bool add(uint64_t ino, uint64_t next, uint32_t type, const std::string& name) {
+  bool add(NodeId node, uint64_t next, uint32_t type, const std::string& name) {
     const size_t size = FUSE_DIRENT_ALIGN(FUSE_NAME_OFFSET + name.size());
     if (bytes_.size() + size > room_) return false;
     fuse_dirent entry{};
-    entry.ino = ino;
+    entry.ino = node.inode();
     entry.off = next;
     entry.namelen = static_cast<uint32_t>(name.size());
     entry.type = type;

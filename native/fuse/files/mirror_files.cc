@@ -62,7 +62,7 @@ bool MirrorFiles::may_reach(const Request& r, const std::string& path) {
 
 fuse_attr MirrorFiles::mirror_attr(NodeId node, const struct stat& from) {
   fuse_attr attr{};
-  attr.ino = node.raw();
+  attr.ino = node.inode();
   attr.size = static_cast<uint64_t>(from.st_size);
   attr.atime = static_cast<uint64_t>(from.st_atim.tv_sec);
   attr.mtime = static_cast<uint64_t>(from.st_mtim.tv_sec);
@@ -240,8 +240,8 @@ Answer MirrorFiles::readdir(const Request& r) {
     const ContainerId id = owner ? owner->id() : ContainerId();
     Listing listing(in->size);
     bool room = true;
-    if (in->offset < 1) room = listing.add(node.raw(), 1, S_IFDIR >> 12, ".");
-    if (in->offset < 2) room = room && listing.add(kRootIndex, 2, S_IFDIR >> 12, "..");
+    if (in->offset < 1) room = listing.add(node, 1, S_IFDIR >> 12, ".");
+    if (in->offset < 2) room = room && listing.add(kRootNode, 2, S_IFDIR >> 12, "..");
     for (const SysfsEntry& entry : found.value()) {
       // Offsets are numbers, not positions: CPUs come and go between two calls.
       const uint64_t next = uint64_t{entry.number} + 3;
@@ -249,8 +249,8 @@ Answer MirrorFiles::readdir(const Request& r) {
       const TreeEntry* ours = dir == nullptr ? nullptr : dir->find(entry.name);
       const auto mirrored = NodeId::mirror(id, entry.number);
       if (ours == nullptr && !mirrored) continue;
-      const NodeId ino = ours == nullptr ? *mirrored : NodeId(id, ours->index);
-      room = room && listing.add(ino.raw(), next, entry.type >> 12, entry.name);
+      const NodeId its = ours == nullptr ? *mirrored : NodeId(id, ours->index);
+      room = room && listing.add(its, next, entry.type >> 12, entry.name);
       if (!room) break;
     }
     return Answer::text(listing.bytes());

@@ -18,7 +18,7 @@ namespace vprocfs {
 namespace {
 
 struct Name {
-  uint64_t ino;
+  NodeId node;
   uint32_t type;
   std::string name;
 };
@@ -186,7 +186,7 @@ Answer TreeFiles::readlink(const Request& r) {
 Answer TreeFiles::readdir(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
   const NodeId node = node_of(r);
-  std::vector<Name> names = {{node.raw(), kDirectory, "."}, {kRootIndex, kDirectory, ".."}};
+  std::vector<Name> names = {{node, kDirectory, "."}, {kRootNode, kDirectory, ".."}};
   Listing listing(in->size);
   const bool top = node.container().none();
   if (top && node.index() == kContainersIndex) {
@@ -194,19 +194,18 @@ Answer TreeFiles::readdir(const Request& r) {
     uint64_t at = in->offset;
     bool room = true;
     for (; at < 2 && room; ++at)
-      room = listing.add(names[at].ino, at + 1, kDirectory, names[at].name);
+      room = listing.add(names[at].node, at + 1, kDirectory, names[at].name);
     for (const ContainerId id : visible_containers(r)) {
       if (!room) break;
       if (id.packed() + 2 <= at) continue;
-      room = listing.add(NodeId(id, kContainerRootIndex).raw(), id.packed() + 2, kDirectory,
-                         id.name());
+      room = listing.add(NodeId(id, kContainerRootIndex), id.packed() + 2, kDirectory, id.name());
     }
     return Answer::text(listing.bytes());
   }
   if (top && node.index() == kRootIndex) {
-    names.push_back({NodeId({}, kContainersIndex).raw(), kDirectory, "containers"});
-    names.push_back({NodeId({}, kCgroupIndex).raw(), kDirectory, "cgroup"});
-    names.push_back({NodeId({}, kSelfIndex).raw(), kLink, "self"});
+    names.push_back({NodeId({}, kContainersIndex), kDirectory, "containers"});
+    names.push_back({NodeId({}, kCgroupIndex), kDirectory, "cgroup"});
+    names.push_back({NodeId({}, kSelfIndex), kLink, "self"});
   }
   const bool root = top && node.index() == kRootIndex;
   const TreeDir* dir = serving_.tree.dir(root ? kContainerRootIndex : node.index());
@@ -216,10 +215,10 @@ Answer TreeFiles::readdir(const Request& r) {
     for (const auto& e : dir->entries) {
       if (e.hidden || (e.view != nullptr && is_of_log(*e.view) && top)) continue;
       if (links && link_at_top(e.name) != 0) {
-        names.push_back({NodeId({}, link_at_top(e.name)).raw(), kLink, e.name});
+        names.push_back({NodeId({}, link_at_top(e.name)), kLink, e.name});
         continue;
       }
-      names.push_back({NodeId(node.container(), e.index).raw(),
+      names.push_back({NodeId(node.container(), e.index),
                        e.link              ? kLink
                        : e.view == nullptr ? kDirectory
                                            : kRegular,
@@ -228,7 +227,7 @@ Answer TreeFiles::readdir(const Request& r) {
   }
   for (size_t i = static_cast<size_t>(std::min<uint64_t>(in->offset, names.size()));
        i < names.size(); ++i) {
-    if (!listing.add(names[i].ino, i + 1, names[i].type, names[i].name)) break;
+    if (!listing.add(names[i].node, i + 1, names[i].type, names[i].name)) break;
   }
   return Answer::text(listing.bytes());
 }
