@@ -56,7 +56,7 @@ Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& fil
     const auto status = serving_.host.status_of(r.header().pid);
     if (!status || !may_use_resources(status.value())) return Answer::error(EINVAL);
   }
-  const int error = serving_.triggers.arm(in->fh, file, text);
+  const int error = serving_.triggers.arm(in->fh, file, text, r.resent());
   // Its writer may have been killed meanwhile, and the file closed.
   if (!serving_.open_files.find(in->fh, file->node)) serving_.triggers.release(in->fh, file->node);
   if (error == ESRCH || error == ENODEV) return Answer::error(ESRCH);

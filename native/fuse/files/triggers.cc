@@ -114,7 +114,8 @@ void Triggers::save(Trigger& trigger) {
   trigger.record = state_.replace(trigger.record, RecordType::kTrigger, trigger.handle, bytes);
 }
 
-int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text) {
+int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text,
+                  bool resent) {
   auto trigger = std::make_shared<Trigger>();
   trigger->handle = handle;
   trigger->file = file;
@@ -122,7 +123,9 @@ int Triggers::arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::s
   // Known before it can happen, and before its file can be closed.
   {
     const std::lock_guard lock(mutex_);
-    if (!triggers_.try_emplace(handle, trigger).second) return EBUSY;
+    const auto [at, is_new] = triggers_.try_emplace(handle, trigger);
+    const Trigger& known = *at->second;
+    if (!is_new) return resent && known.adopted && known.text == trigger->text ? 0 : EBUSY;
   }
   if (const int refused = reserve(*trigger); refused != 0) return refused;
   const int error = set(trigger);
@@ -200,6 +203,7 @@ void Triggers::adopt(const Find& find) {
     trigger->event = packed.event != 0;
     trigger->record = record;
     trigger->counted = true;
+    trigger->adopted = true;
     file->container->tenant().resources().note(Resource::kTriggers, 1);
     triggers_[handle] = trigger;
     adopted_.push_back(std::move(trigger));

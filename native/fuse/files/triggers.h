@@ -40,8 +40,10 @@ class Triggers {
 
   /// Gives an open file its trigger. 0 or an errno: EBUSY when it has one, ENOSPC when its
   /// tenant has too many, else what the kernel says. May wait for triggers of the same tenant
-  /// that are being taken away, which takes the kernel some milliseconds.
-  int arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text);
+  /// that are being taken away, which takes the kernel some milliseconds. `resent`: a worker before
+  /// us may have done it, and ended before it said so.
+  int arm(uint64_t handle, const std::shared_ptr<OpenFile>& file, std::string_view text,
+          bool resent);
 
   /// What poll(2) on an open file says beyond "readable and writable", as psi_trigger_poll():
   /// POLLPRI once for each event, POLLERR with it where there is no trigger (any more).
@@ -69,6 +71,7 @@ class Triggers {
     bool failed = false;       ///< will never happen
     bool counted = false;      ///< against its tenant's limit
     bool released = false;     ///< its file was closed
+    bool adopted = false;      ///< a worker before us was given it
     RecordIndex record = 0;
   };
   using TriggerPtr = std::shared_ptr<Trigger>;
