@@ -16,11 +16,24 @@ enum class InitAnswer {
   kRefused,   ///< answer EPROTO: a kernel too old, or no INIT at all
 };
 
+/// What whoever owns the connection wants of it.
+struct InitWishes {
+  /// Files come out of the page cache, which takes a kernel that can do without OPEN and notices
+  /// changes by attributes; ConnectionState::tick tells whether it can.
+  bool tick = false;
+  /// See kernel_limits_requests(): as much time as the kernel gives. Where there is no limit, to
+  /// ask for one would bring one.
+  bool longest_requests = false;
+};
+
 /// Decides the features of a connection. `payload` is the INIT request without its header. Used by
-/// whoever owns the connection: the keeper, or a worker that mounts by itself. `tick`: files come
-/// out of the page cache, which takes a kernel that can do without OPEN and notices changes by
-/// attributes; agreed.tick tells whether it can.
-InitAnswer negotiate(const uint8_t* payload, size_t size, bool tick, fuse_init_out& out,
+/// whoever owns the connection: the keeper, or a worker that mounts by itself.
+InitAnswer negotiate(const uint8_t* payload, size_t size, InitWishes wishes, fuse_init_out& out,
                      ConnectionState& agreed);
+
+/// Whether this host aborts connections that ask for no limit of their own when a request is not
+/// answered in time (fs.fuse.default_request_timeout, Linux 6.15). Readers of kernel logs wait for
+/// longer. No allocation.
+bool kernel_limits_requests();
 
 }  // namespace vprocfs

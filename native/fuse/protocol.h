@@ -13,9 +13,10 @@ namespace vprocfs {
 class Container;
 
 // What newer kernels speak and Debian 12's <linux/fuse.h> (7.38) does not name yet.
-inline constexpr uint64_t kFuseHasResend = uint64_t{1} << 39;     ///< FUSE_HAS_RESEND, 7.40
-inline constexpr uint64_t kFuseUniqueResend = uint64_t{1} << 63;  ///< FUSE_UNIQUE_RESEND, 7.40
-inline constexpr int kFuseNotifyResend = 7;                       ///< FUSE_NOTIFY_RESEND, 7.40
+inline constexpr uint64_t kFuseHasResend = uint64_t{1} << 39;       ///< FUSE_HAS_RESEND, 7.40
+inline constexpr uint64_t kFuseRequestTimeout = uint64_t{1} << 42;  ///< FUSE_REQUEST_TIMEOUT, 7.43
+inline constexpr uint64_t kFuseUniqueResend = uint64_t{1} << 63;    ///< FUSE_UNIQUE_RESEND, 7.40
+inline constexpr int kFuseNotifyResend = 7;                         ///< FUSE_NOTIFY_RESEND, 7.40
 
 /// The longest request we take: what is written is a trigger of a few words.
 inline constexpr size_t kMaxWrite = 4096;

@@ -161,7 +161,8 @@ Answer Server::init(const Request& r) {
   fuse_init_out out{};
   ConnectionState agreed;
   const InitAnswer answer =
-      negotiate(r.payload(), r.payload_size(), serving_.options.tick, out, agreed);
+      negotiate(r.payload(), r.payload_size(), {serving_.options.tick, kernel_limits_requests()},
+                out, agreed);
   if (answer == InitAnswer::kRefused) return Answer::error(EPROTO);
   if (answer == InitAnswer::kAgreed) {
     serving_.state.set_connection(agreed);

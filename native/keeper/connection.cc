@@ -57,7 +57,8 @@ bool answer_init(const KeeperOptions& options, Connection& c) {
     fuse_init_out out{};
     const InitAnswer answer =
         request.header().opcode == FUSE_INIT
-            ? negotiate(request.payload(), request.payload_size(), options.tick, out, c.agreed)
+            ? negotiate(request.payload(), request.payload_size(),
+                        {options.tick, kernel_limits_requests()}, out, c.agreed)
             : InitAnswer::kRefused;
     if (answer == InitAnswer::kRefused) {
       reply.error(request.header().unique, EPROTO);

@@ -1,6 +1,6 @@
 // The contract tick: files out of the page cache, whole at every moment, and renewed.
 
-import { existsSync, mkdirSync, renameSync } from "node:fs";
+import { mkdirSync, renameSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -37,6 +37,13 @@ const TallySchema = z.object({
   lengths: z.number(),
 });
 type Tally = z.infer<typeof TallySchema>;
+
+const AnswerSchema = z.object({
+  agreed: z.boolean(),
+  tick: z.boolean(),
+  flags: z.number(),
+  timeout: z.number(),
+});
 
 const WHOLE = { empty: 0, cut: 0, mixed: 0, failed: 0 };
 
@@ -270,6 +277,19 @@ describeLive("a kernel", ["g++"], () => {
   const NO_OPEN_SUPPORT = 1 << 17;
   const AUTO_INVAL_DATA = 1 << 12;
   const ASYNC_READ = 1;
+  // Beyond what operators of numbers reach.
+  const INIT_EXT = 2 ** 30;
+  const REQUEST_TIMEOUT = 2 ** 42;
+  let reader: string;
+
+  beforeAll(() => {
+    reader = compileReader();
+  });
+
+  async function answerTo(offered: number, wanted: string): Promise<z.infer<typeof AnswerSchema>> {
+    const text = await output([reader, "negotiate", offered.toString(16), wanted]);
+    return AnswerSchema.parse(JSON.parse(text));
+  }
 
   it.each([
     { offered: NO_OPEN_SUPPORT | AUTO_INVAL_DATA | ASYNC_READ, wanted: "tick", tick: true },
@@ -277,17 +297,21 @@ describeLive("a kernel", ["g++"], () => {
     { offered: AUTO_INVAL_DATA | ASYNC_READ, wanted: "tick", tick: false },
     { offered: NO_OPEN_SUPPORT | AUTO_INVAL_DATA, wanted: "exact", tick: false },
   ])("that offers $offered, asked for $wanted, gives tick: $tick", async (row) => {
-    const directory = join(project, "build/test-programs/tick_reader");
-    const reader = existsSync(directory) ? directory : compileReader();
-    const answer: unknown = JSON.parse(
-      await output([reader, "negotiate", row.offered.toString(16), row.wanted]),
-    );
-    const { flags, ...agreed } = z
-      .object({ agreed: z.boolean(), tick: z.boolean(), flags: z.number() })
-      .parse(answer);
-    expect(agreed).toEqual({ agreed: true, tick: row.tick });
+    const { flags, ...agreed } = await answerTo(row.offered, row.wanted);
+    expect(agreed).toEqual({ agreed: true, tick: row.tick, timeout: 0 });
     // What only tick wants is not asked for in exact: the fall-back is exact as a whole.
     const asked = flags & (NO_OPEN_SUPPORT | AUTO_INVAL_DATA);
     expect(asked).toBe(row.tick ? NO_OPEN_SUPPORT | AUTO_INVAL_DATA : 0);
+  });
+
+  it.each([
+    { offers: true, limits: true, timeout: 65_535 },
+    { offers: true, limits: false, timeout: 0 },
+    { offers: false, limits: true, timeout: 0 },
+  ])("is asked for the longest requests where it has limits by itself: %o", async (row) => {
+    const offered = INIT_EXT + (row.offers ? REQUEST_TIMEOUT : 0);
+    const { flags, timeout } = await answerTo(offered, row.limits ? "longest" : "exact");
+    expect(timeout).toBe(row.timeout);
+    expect(flags).toBe(INIT_EXT + (row.timeout > 0 ? REQUEST_TIMEOUT : 0));
   });
 });

@@ -7,8 +7,9 @@
 // empty, cut (no newline at the end), mixed (figures of two snapshots) or failed, and how many
 // lengths and how many contents one thread saw at most. SIGTERM ends it early.
 //
-// `negotiate` answers an INIT that offers FLAGS (hexadecimal) and prints whether tick was agreed
-// on.
+// `negotiate` answers an INIT that offers FLAGS (hexadecimal) to one that wants "tick", the
+// "longest" requests or neither. Prints whether tick was agreed on, the flags, and how long
+// requests may take.
 
 #include <fcntl.h>
 #include <signal.h>
@@ -177,14 +178,21 @@ int negotiate_command(char** argv) {
   fuse_init_in in{};
   in.major = FUSE_KERNEL_VERSION;
   in.minor = FUSE_KERNEL_MINOR_VERSION;
-  in.flags = static_cast<uint32_t>(std::strtoul(argv[2], nullptr, 16));
+  const uint64_t offered = std::strtoull(argv[2], nullptr, 16);
+  in.flags = static_cast<uint32_t>(offered);
+  in.flags2 = static_cast<uint32_t>(offered >> 32);
   fuse_init_out out{};
   vprocfs::ConnectionState agreed;
-  const auto answer = vprocfs::negotiate(reinterpret_cast<const uint8_t*>(&in), sizeof(in),
-                                         std::strcmp(argv[3], "tick") == 0, out, agreed);
-  std::printf("{\"agreed\":%s,\"tick\":%s,\"flags\":%u}\n",
+  const auto answer = vprocfs::negotiate(
+      reinterpret_cast<const uint8_t*>(&in), sizeof(in),
+      {std::strcmp(argv[3], "tick") == 0, std::strcmp(argv[3], "longest") == 0}, out, agreed);
+  // Where the kernel has it since 7.43.
+  uint16_t timeout = 0;
+  std::memcpy(&timeout, reinterpret_cast<const uint8_t*>(&out) + 40, sizeof(timeout));
+  const uint64_t flags = uint64_t{out.flags2} << 32 | out.flags;
+  std::printf("{\"agreed\":%s,\"tick\":%s,\"flags\":%llu,\"timeout\":%u}\n",
               answer == vprocfs::InitAnswer::kAgreed ? "true" : "false",
-              agreed.tick != 0 ? "true" : "false", out.flags);
+              agreed.tick != 0 ? "true" : "false", static_cast<unsigned long long>(flags), timeout);
   return 0;
 }
 
