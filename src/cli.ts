@@ -8,11 +8,22 @@ const fail = (line: string): void => {
   process.stderr.write(`vprocfs: ${line}\n`);
 };
 
+/** Resolves when a pipe has taken what was written to it: Node keeps what it had no room for. */
+async function taken(stream: NodeJS.WriteStream): Promise<void> {
+  if (stream.writableLength > 0) {
+    await new Promise<void>((resolve) => {
+      stream.write("", () => resolve());
+    });
+  }
+}
+
 async function runCommand(): Promise<void> {
   // A reader that goes away early (`vprocfs show web1 | head`) is no error.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });
+  // There is no other place to tell of it, and the status says how it ended.
+  process.stderr.on("error", () => {});
   const { main } = await import("./program.js");
   const context = {
     addon: loadAddon,
@@ -32,6 +43,7 @@ async function runCommand(): Promise<void> {
   if (Number(process.exitCode ?? 0) !== 0 && inheritsMount(process.env, process.pid)) {
     holdMount(loadAddon());
   }
+  await Promise.all([taken(process.stdout), taken(process.stderr)]);
 }
 
 if (process.argv[2] === "worker") {

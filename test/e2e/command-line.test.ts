@@ -1,0 +1,53 @@
+// The command line as a program: what it prints reaches whoever reads it.
+
+import { spawn } from "node:child_process";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { closed, finished, output } from "../support/command.js";
+import { cli } from "../support/daemon.js";
+import { Fifo } from "../support/fifo.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+
+/** More than a pipe has room for. */
+const LARGE = ["run", `/${"x".repeat(100_000)}`, "--print-config"];
+const PIPE_BYTES = 64 * 1024;
+
+/** Runs it with its output into a pipe, and resolves when that is full or it has ended. */
+async function filling(fifo: Fifo) {
+  const fd = openSync(fifo.path, "w");
+  const child = spawn(process.execPath, [cli, ...LARGE], { stdio: ["ignore", fd, "pipe"] });
+  closeSync(fd);
+  const end = finished(child);
+  await until("the pipe is full", () => {
+    if (child.exitCode !== null) {
+      return true;
+    }
+    const [, bytes] = /^wchar: (\d+)$/m.exec(readFileSync(`/proc/${child.pid}/io`, "utf8")) ?? [];
+    return Number(bytes) >= PIPE_BYTES;
+  });
+  return { child, end };
+}
+
+describe("the output of a command", () => {
+  it("is whole, however late it is read", async () => {
+    const fifo = new Fifo(testScope());
+    const { child, end } = await filling(fifo);
+    let text = "";
+    await until("it has ended", () => {
+      text += fifo.drain();
+      return child.exitCode !== null;
+    });
+    expect(await end).toMatchObject({ status: 0, stderr: "" });
+    expect(text + fifo.drain()).toBe(await output([process.execPath, cli, ...LARGE]));
+  });
+
+  it("is waited for only while somebody may read it", async () => {
+    const own = testScope();
+    const fifo = new Fifo(own);
+    const { child, end } = await filling(fifo);
+    fifo.close();
+    await closed(child, end);
+    expect(await end).toMatchObject({ status: 0, stderr: "" });
+  });
+});
