@@ -65,11 +65,33 @@ export function isText(format: LogFormat, place: LogPlace = stderrPlace()): bool
 
 /** What cannot be written waits for room in so many bytes; lines beyond are lost. */
 const MAX_WAITING_BYTES = 1024 * 1024;
+/** When to look whether there is room again, if nothing is logged before. */
+const RETRY_MS = 100;
 
-/** stderr, whose errors are emitted while it writes, and would be thrown if nobody listened. */
-function stderrDestination(): DestinationStream {
-  const destination = pino.destination({ dest: 2, sync: true, maxLength: MAX_WAITING_BYTES });
-  destination.on("error", () => {});
+/**
+ * A descriptor such as stderr, of which nobody may read for a while. What has no room waits, and not
+ * the process: a pipe does not block after Node has looked at it.
+ */
+export function logDestination(fd = 2): DestinationStream {
+  const destination = pino.destination({
+    dest: fd,
+    sync: true,
+    maxLength: MAX_WAITING_BYTES,
+    // Else it would sleep until there is room.
+    retryEAGAIN: () => false,
+  });
+  let isWaiting = false;
+  // Emitted while it writes, and thrown if nobody listened.
+  destination.on("error", () => {
+    if (!isWaiting) {
+      isWaiting = true;
+      setTimeout(() => {
+        isWaiting = false;
+        // Whatever is written takes along what waits.
+        destination.write("");
+      }, RETRY_MS).unref();
+    }
+  });
   return destination;
 }
 
@@ -99,7 +121,7 @@ function through(
 export function createLogger(
   level: LogLevel,
   format: LogFormat,
-  destination: DestinationStream = stderrDestination(),
+  destination: DestinationStream = logDestination(),
   place: LogPlace = stderrPlace(),
 ): Logger {
   const asText = isText(format, place);

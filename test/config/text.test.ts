@@ -3,8 +3,11 @@ import fc from "fast-check";
 import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
 import { fitted, shortened } from "../../src/columns.js";
-import { createLogger, textLine } from "../../src/log.js";
+import { createLogger, logDestination, textLine } from "../../src/log.js";
 import { didYouMean, formatBytes, printable, shellWord, shortName } from "../../src/text.js";
+import { Fifo } from "../support/fifo.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 
 describe("printable", () => {
   it("shows control and direction characters instead of sending them", () => {
@@ -154,6 +157,25 @@ describe("log", () => {
     isFull = false;
     log.info("hello");
     expect(written.map((record) => JSON.parse(record).msg)).toEqual(["hello"]);
+  });
+
+  it("waits for room in a pipe of which nobody reads, and nobody waits for it", async () => {
+    const fifo = new Fifo(testScope());
+    fifo.fill();
+    const log = createLogger("info", "json", logDestination(fifo.fd));
+    for (let count = 0; count < 3; count += 1) {
+      log.info({ count }, "x".repeat(500_000));
+    }
+    fifo.drain();
+    let text = "";
+    await until("what waits is written", () => {
+      text += fifo.drain();
+      return text.split("\n").length === 3;
+    });
+    log.info("last");
+    const lines = (text + fifo.drain()).trim().split("\n");
+    // The third one is more than may wait.
+    expect(lines.map((line) => JSON.parse(line).count)).toEqual([0, 1, undefined]);
   });
 
   it("keeps one record on one line", () => {

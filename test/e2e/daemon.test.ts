@@ -9,6 +9,7 @@ import { MIB } from "../support/cgroups.js";
 import { output, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { Fifo } from "../support/fifo.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
 import { program } from "../support/programs.js";
@@ -136,19 +137,27 @@ describeLive("the daemon", ["setpriv", "unshare"], () => {
     });
   });
 
-  it.each([[[]], [["--no-keeper"]]])("serves when its log cannot be written: %j", async (more) => {
+  it.each([
+    ["on a full disk", []],
+    ["on a full disk", ["--no-keeper"]],
+    ["into a pipe of which nobody reads", []],
+    ["into a pipe of which nobody reads", ["--no-keeper"]],
+  ])("serves when its log cannot be written: %s %j", async (place, more) => {
     const own = testScope();
-    const full = ["/bin/sh", "-c", 'exec "$@" 2>/dev/full', "sh"];
+    const fifo = new Fifo(own);
+    fifo.fill();
+    const path = place === "on a full disk" ? "/dev/full" : fifo.path;
+    const full = ["/bin/sh", "-c", 'exec "$@" 2>"$0"', path];
     const daemon = await Daemon.startUnder(own, full, ...more);
     const container = await Container.start(own, { memory: 64 * MIB });
-    const path = daemon.path("proc/meminfo");
-    expect(memTotalKb(await container.read(path))).toBe(64 * 1024);
+    const memory = daemon.path("proc/meminfo");
+    expect(memTotalKb(await container.read(memory))).toBe(64 * 1024);
     // Each of them is a line of the log.
     const serving =
       more.length === 0 ? (await readStatus(daemon.mountpoint)).workerPid : daemon.pid;
     for (let line = 0; line < 10; line += 1) {
       process.kill(serving, "SIGUSR2");
-      expect(memTotalKb(await container.read(path))).toBe(64 * 1024);
+      expect(memTotalKb(await container.read(memory))).toBe(64 * 1024);
     }
     expect(daemon.processes).toContain(serving);
     expect(await daemon.stop()).toBe(0);
