@@ -174,16 +174,26 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
   return [sleepGuard(place.log), ...logs, ...metrics, attaching, figures];
 }
 
-/** Throws if the configuration asks for something that does not go together or cannot be read. */
-export async function checkServing(config: Config): Promise<void> {
+/**
+ * Throws if the configuration asks for something that does not go together or cannot be read. `warn`
+ * instead gets the reason if only metrics cannot be served, for who must serve all the same.
+ */
+export async function checkServing(config: Config, warn?: (reason: string) => void): Promise<void> {
   if (config.engine === "fuse-native" && config.consistency === "tick") {
     throw new VprocfsError(
       "CONFIG",
       "engine fuse-native does not support consistency tick: use --consistency exact or --engine native",
     );
   }
-  if (config.metrics !== "off") {
-    await webConfigOf(config);
+  try {
+    if (config.metrics !== "off") {
+      await webConfigOf(config);
+    }
+  } catch (error) {
+    if (warn === undefined) {
+      throw error;
+    }
+    warn(messageOf(error));
   }
 }
 

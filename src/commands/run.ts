@@ -76,18 +76,20 @@ async function polledPlace(
 /** Becomes the keeper, which mounts and starts workers; without a keeper mounts and serves itself. */
 async function run(context: Context, config: Config, request: RunRequest): Promise<void> {
   const { keeper, stamps, warnings } = request;
-  await checkServing(config);
+  const log = createLogger(config.logLevel, config.logFormat);
+  // Another process cannot take over a mount of libfuse.
+  const hasKeeper = keeper && config.engine === "native";
+  const inherits = hasKeeper && inheritsMount(context.env, process.pid);
+  // Readers of an inherited mount wait for us, and do not care about metrics.
+  const warn = (reason: string): void => log.warn({ reason }, "cannot serve metrics");
+  await checkServing(config, inherits ? warn : undefined);
   const binding = context.addon();
   // Before anything is touched, so that a missing package is reported at once.
   const engine = await engineOf(config, binding);
-  const log = createLogger(config.logLevel, config.logFormat);
   for (const warning of warnings) {
     log.warn(warning);
   }
   const system = realSystem((path) => binding.unmount(path));
-  // Another process cannot take over a mount of libfuse.
-  const hasKeeper = keeper && config.engine === "native";
-  const inherits = hasKeeper && inheritsMount(context.env, process.pid);
   if (inherits) {
     const mount = mountOf(readMounts(), config.mountpoint);
     if (mount !== undefined && isOurs(mount, config)) {
@@ -165,7 +167,10 @@ export function addRun(program: Command, context: Context): void {
   addServingFlags(command);
   shortenHelp(command, ["config", ...COMMON_KEYS.map(kebabOf), "print-config"], context.print);
   command
-    .option("--print-config", "print the configuration as JSON and exit")
+    .option(
+      "--print-config",
+      "print the configuration as JSON, check that it can be served, and exit",
+    )
     .action(async (mountpoint: string | undefined, options: Record<string, unknown>) => {
       const stamps = [configFileFor(context, command), ...programFiles()].map(stampOf);
       const warnings: string[] = [];
@@ -173,6 +178,8 @@ export function addRun(program: Command, context: Context): void {
       if (options.printConfig === true) {
         const named = CONFIG_KEYS.map((key) => [kebabOf(key), config[key]]);
         context.print(toJson(Object.fromEntries(named)));
+        // Scripts go by the status before they restart what serves.
+        await checkServing(config);
         return;
       }
       await run(context, config, { keeper: options.keeper !== false, stamps, warnings });

@@ -116,6 +116,16 @@ describe("run --print-config", () => {
       "log-format": "json",
     });
   });
+
+  it.each([
+    [["--metrics-web-config", "/nonexistent/web.yml"], "/nonexistent/web.yml: no such file"],
+    [["--engine", "fuse-native", "--consistency", "tick"], "does not support consistency tick"],
+  ])("shows what could not be served too, and fails: %j", async (more, line) => {
+    const { out, err, status } = await cli(["run", "/mnt", ...more, "--print-config"]);
+    expect(JSON.parse(out)).toMatchObject({ mountpoint: "/mnt" });
+    expect(err).toContain(line);
+    expect(status).toBe(2);
+  });
 });
 
 describe("ls", () => {

@@ -1,6 +1,13 @@
 // A keeper that follows another is started without Node where nothing has changed, since readers wait.
 
-import { readdirSync, readFileSync, readlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -19,7 +26,7 @@ const ROUNDS = inLong(2, 20);
 const keeper = join(project, "build/Release/vprocfs-keeper");
 
 /** A service that notes in a file how often Node was asked how to start the keeper. */
-async function launched(scope: Scope) {
+async function launched(scope: Scope, more: readonly string[] = []) {
   const directory = temporaryDirectory(scope, "launch");
   const config = join(directory, "vprocfs.toml");
   const starts = join(directory, "starts");
@@ -27,7 +34,7 @@ async function launched(scope: Scope) {
   writeFileSync(starts, "");
   const counted = ["sh", "-c", `echo >>'${starts}'; exec "$0" "$@"`];
   const launcher = [keeper, "--launch", "1", "--", ...counted];
-  const managed = await Managed.start(scope, ["--config", config], { launcher });
+  const managed = await Managed.start(scope, ["--config", config, ...more], { launcher });
   const killed = async () => {
     const before = await managed.serving();
     process.kill(before.keeperPid, "SIGKILL");
@@ -81,6 +88,19 @@ describeLive("a keeper that follows another", ["g++", "python3"], () => {
     utimesSync(config, 1, 1);
     await killed();
     expect(starts()).toBe(3);
+  });
+
+  it("serves although the configuration of metrics has become wrong", async () => {
+    const scope = testScope();
+    const web = join(temporaryDirectory(scope, "web"), "web.yml");
+    writeFileSync(web, "{}");
+    const more = ["--metrics", `unix:${web}.sock`, "--metrics-web-config", web];
+    const { managed, config, starts, killed } = await launched(scope, more);
+    writeFileSync(config, "patience-ms = 12000\n");
+    rmSync(web);
+    expect(await killed()).toMatchObject({ patienceMs: 12_000 });
+    expect(starts()).toBe(2);
+    expect(managed.logs).toContain("cannot serve metrics");
   });
 
   it("asks Node when the last one that did not has never served", async () => {
