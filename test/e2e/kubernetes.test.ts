@@ -25,6 +25,7 @@ class Node {
   readonly root: string;
   readonly home: string;
   readonly #environment: NodeJS.ProcessEnv;
+  #version = 0;
 
   constructor(scope: Scope, mountpoint: string) {
     this.root = temporaryDirectory(scope, "node");
@@ -81,9 +82,15 @@ class Node {
     };
   }
 
-  agent(action: string): Promise<Outcome> {
-    const options = { env: this.#environment };
+  agent(action: string, more: NodeJS.ProcessEnv = {}): Promise<Outcome> {
+    const options = { env: { ...this.#environment, ...more } };
     return run([join(project, "packaging/kubernetes/agent"), action], options);
+  }
+
+  /** Has the pod come with another version. */
+  update(): void {
+    this.#version += 1;
+    writeFileSync(join(this.root, "image/dist/version-of-the-day.js"), `// ${this.#version}\n`);
   }
 
   get calls(): string[] {
@@ -129,7 +136,7 @@ describeLive("Kubernetes", ["unshare"], () => {
     expect(readFileSync(node.hook, "utf8")).toContain(`${node.home}/build/Release/vprocfs-attach`);
     // It runs by now; the pod comes again with another version.
     writeFileSync(join(node.root, "active"), "");
-    writeFileSync(join(node.root, "image/dist/version-of-the-day.js"), "");
+    node.update();
     expect((await node.agent("run")).status).toBe(0);
     expect(node.calls.slice(3)).toEqual([
       "daemon-reload",
@@ -141,6 +148,33 @@ describeLive("Kubernetes", ["unshare"], () => {
     expect(existsSync(join(node.home, "dist/version-of-the-day.js"))).toBe(true);
     expect((await node.agent("check")).status).toBe(0);
     expect((await node.agent("nonsense")).status).toBe(2);
+  });
+
+  it("the agent leaves the service alone when it has put nothing new on the node", async () => {
+    const before = node.calls.length;
+    expect((await node.agent("run")).status).toBe(0);
+    expect(node.calls.slice(before)).toEqual([
+      "daemon-reload",
+      "is-active --quiet vprocfs.service",
+    ]);
+  });
+
+  it("the agent has the service go on until the configuration loads", async () => {
+    const config = join(node.root, "vprocfs.toml");
+    const before = node.calls.length;
+    node.update();
+    const agent = node.agent("run", { VPROCFS_CONFIG: config });
+    await until("it has tried twice", () => {
+      return node.calls.slice(before).filter((call) => call === "daemon-reload").length > 1;
+    });
+    expect(node.calls.filter((call) => call.startsWith("reload"))).toHaveLength(1);
+    writeFileSync(config, "");
+    const { status, stderr } = await agent;
+    expect(status).toBe(0);
+    expect(stderr).toContain(
+      `vprocfs agent: it goes on as before until the configuration loads: ${config}: no such file\n`,
+    );
+    expect(node.calls.filter((call) => call.startsWith("reload"))).toHaveLength(2);
   });
 
   describe.each(runtimes)("a pod on %s", (runtime) => {
