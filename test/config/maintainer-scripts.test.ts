@@ -22,11 +22,15 @@ const isRoot = process.getuid?.() === 0;
 const missing = [...lacking.map((name) => `no ${name}`), ...(isRoot ? [] : ["not root"])];
 const reason = missing.length === 0 ? "" : ` (skipped: ${missing.join(", ")})`;
 
-/** Units are enabled as systemd enables them; one is active when there is a file of its name. */
+/**
+ * Units are enabled as systemd enables them; one is active when there is a file of its name, and has the
+ * properties that are in /run.
+ */
 const SYSTEMCTL = `#!/bin/sh
 for word in "$@"; do
   case $word in
   --now) now=yes ;;
+  --property=*) property=\${word#*=} ;;
   -*) ;;
   *.service) unit=$word ;;
   *) verb=$word ;;
@@ -38,6 +42,7 @@ enable) mkdir -p $wants; ln -sf "/usr/lib/systemd/system/$unit" "$wants/$unit"; 
 disable) rm -f "$wants/$unit"; [ -z "$now" ] || verb=stop ;;
 is-active) exec test -e "/run/active/$unit" ;;
 is-enabled) exec test -L "$wants/$unit" ;;
+show) [ -e "/run/active/$unit" ] && exec cat "/run/$property" 2>/dev/null ;;
 esac
 echo "$verb $unit" >>/run/units
 case $verb in
@@ -59,13 +64,24 @@ fi
 case "$*" in
 status*/var/lib/lxcfs*) [ ! -e /run/active/lxcfs.service ] || echo ' "keeperPid": 99999999' ;;
 status*) [ ! -e /run/active/vprocfs.service ] || echo ' "keeperPid": 99999999' ;;
-*--print-config) echo ' "mountpoint": "/var/lib/vprocfs",' ;;
+*--print-config)
+  echo ' "mountpoint": "/var/lib/vprocfs",'
+  [ ! -e /etc/vprocfs/unservable ] || { echo "vprocfs: web.yml: no such file" >&2; exit 2; }
+  ;;
 *)
   echo "$*" >>/run/told
+  echo "$VPROCFS_CONFIG" >>/run/configurations
   echo "$DPKG_MAINTSCRIPT_PACKAGE" >>/run/callers
   ;;
 esac
 `;
+
+/** The Node.js of vprocfs-node. */
+const NODE = "/usr/lib/vprocfs-node/bin/node";
+
+/** /usr/lib as it is, but what is changed there is only changed here. */
+const OWN_LIB =
+  "mkdir /run/upper /run/work; mount -t overlay overlay -o lowerdir=/usr/lib,upperdir=/run/upper,workdir=/run/work /usr/lib; mkdir -p /usr/lib/vprocfs";
 
 /** A service runs until it is stopped. */
 const SV = `#!/bin/sh
@@ -87,11 +103,14 @@ async function administer(...steps: readonly string[]): Promise<string[]> {
   writeFileSync(join(directory, "bin/systemctl"), SYSTEMCTL, { mode: 0o755 });
   writeFileSync(join(directory, "bin/vprocfs"), VPROCFS, { mode: 0o755 });
   writeFileSync(join(directory, "bin/sv"), SV, { mode: 0o755 });
-  for (const name of ["vprocfs", "vprocfs-lxcfs-compat"]) {
+  const node = join(directory, `vprocfs-node${NODE}`);
+  mkdirSync(dirname(node), { recursive: true, mode: 0o755 });
+  writeFileSync(node, "", { mode: 0o755 });
+  for (const name of ["vprocfs", "vprocfs-lxcfs-compat", "vprocfs-node"]) {
     const control = join(directory, name, "DEBIAN");
     mkdirSync(control, { recursive: true, mode: 0o755 });
     const scripts = join(project, "packaging/debian", name);
-    for (const script of readdirSync(scripts).filter((file) => /^p(?:re|ost)/.test(file))) {
+    for (const script of readdirSync(scripts).filter((file) => /^(?:pre|post|trig)/.test(file))) {
       cpSync(join(scripts, script), join(control, script));
     }
     const fields = ["Maintainer: none", "Architecture: all", "Description: scripts"];
@@ -114,7 +133,8 @@ state() {
 }
 ${steps.join("\n")}`;
   const path = `${join(directory, "bin")}:${process.env.PATH}`;
-  const env = { ...process.env, PATH: path, DPKG_ADMINDIR: "/var/lib/dpkg" };
+  const vprocfs = join(directory, "bin/vprocfs");
+  const env = { ...process.env, PATH: path, DPKG_ADMINDIR: "/var/lib/dpkg", VPROCFS: vprocfs };
   const text = await output(["unshare", "--mount", "sh", "-c", script], { env });
   expect(existsSync("/run/told")).toBe(false);
   return text.split("\n").slice(0, -1);
@@ -245,6 +265,70 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ]);
   });
 
+  it.each(["wrong", "unservable"])("restart nothing where the configuration is %s", async (how) => {
+    const wrong = `mkdir -p /etc/vprocfs; touch /etc/vprocfs/${how} /run/NFileDescriptorStore; rm /run/units`;
+    const said = "grep -c 'goes on with the old version until the configuration loads' /run/out";
+    expect(
+      await administer(
+        `install vprocfs-1; ${wrong}; install vprocfs-2; ${said}; state`,
+        "grep -E '^(restart|stop|reload)' /run/units /run/told | grep -v hooks || echo none",
+      ),
+    ).toEqual(["1", own, "none"]);
+  });
+
+  it("restart a service in LXCFS's place neither", async () => {
+    const wrong = "mkdir -p /etc/vprocfs; touch /etc/vprocfs/wrong; rm /run/units";
+    expect(
+      await administer(
+        `install vprocfs-1; install vprocfs-lxcfs-compat-1; ${wrong}`,
+        "install vprocfs-lxcfs-compat-2; grep -c 'what runs goes on' /run/out; state",
+        "grep -E '^(restart|stop)' /run/units || echo none",
+      ),
+    ).toEqual(["1", compat, "none"]);
+  });
+
+  it("have the service go on with another Node.js", async () => {
+    // Its command line says what it starts.
+    const keeper = (node: string): string =>
+      `/run/vprocfs-keeper -c 'read line <>/run/never' -- ${node} --expose-gc >/dev/null 2>&1 & echo $! >/run/MainPID`;
+    const restarted = "grep restart /run/units || echo none; rm -f /run/units; touch /run/units";
+    const kill = "kill -9 $(cat /run/MainPID)";
+    const wrong = "/etc/vprocfs/wrong";
+    expect(
+      await administer(
+        `${OWN_LIB}; cp "${project}/packaging/systemd/vprocfs-unit" /usr/lib/vprocfs`,
+        `mkfifo /run/never; cp /bin/sh /run/vprocfs-keeper; mkdir -p /etc/vprocfs; trap '${kill}' EXIT`,
+        `install vprocfs-1; ${keeper("/bin/true")}; ${restarted}`,
+        // What systemd does not hold is left as it is.
+        `install vprocfs-node-1; grep -c 'goes on with /bin/true' /run/out; ${restarted}`,
+        `echo 4 >/run/NFileDescriptorStore; touch ${wrong}; install vprocfs-node-2; ${restarted}`,
+        `grep -c 'until the configuration loads' /run/out; rm ${wrong}`,
+        `install vprocfs-node-1; ${restarted}; ${kill}; ${keeper(NODE)}`,
+        `install vprocfs-node-2; ${restarted}`,
+        `package --remove vprocfs-node; ${restarted}`,
+      ),
+    ).toEqual([
+      "none",
+      "1",
+      "none",
+      "none",
+      "1",
+      "restart vprocfs.service",
+      "none",
+      "restart vprocfs.service",
+    ]);
+  });
+
+  it("leave hooks where vprocfs serves, also beside a package that could not take over", async () => {
+    const hooks = "sed -n 's/^install-hooks *//p' /run/told | tail -n 1";
+    expect(
+      await administer(
+        `${OWN_LIB}; touch /usr/lib/vprocfs/in-place-of-lxcfs; install vprocfs-1; ${hooks}`,
+        `install vprocfs-2; echo "on $(${hooks})"`,
+      ),
+    ).toEqual(["--mountpoint /var/lib/lxcfs", "on "]);
+  });
+
   it("take the files out of containers without having them left alone", async () => {
     const told = "grep detach /run/told";
     expect(await administer("install vprocfs-1; package --remove vprocfs", told)).toEqual([
@@ -257,6 +341,14 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     expect(
       await administer(`install vprocfs-1; ${wrong}; package --remove vprocfs; cat /run/told`),
     ).toEqual(["uninstall-hooks", "detach --all --for-now"]);
+  });
+
+  it("take them away by a configuration that only cannot be served", async () => {
+    const wrong = "mkdir -p /etc/vprocfs; touch /etc/vprocfs/unservable; rm /run/configurations";
+    const used = "sort -u /run/configurations";
+    expect(
+      await administer(`install vprocfs-1; ${wrong}; package --remove vprocfs; ${used}`),
+    ).toEqual([""]);
   });
 
   it("leave what starts hooks while a hook names it", async () => {
@@ -282,8 +374,8 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     expect(
       await administer(
         // The files of the package, which these packages do not have.
-        "mkdir /run/upper /run/work; mount -t overlay overlay -o lowerdir=/usr/lib,upperdir=/run/upper,workdir=/run/work /usr/lib",
-        "mkdir -p /etc/docker /usr/lib/vprocfs",
+        OWN_LIB,
+        "mkdir -p /etc/docker",
         `echo '{"runtimes":{"vprocfs":{"path":"${name}"}}}' >/etc/docker/daemon.json`,
         `install vprocfs-1; package --remove vprocfs; ${shown}`,
         `rm ${name}; package --purge vprocfs; ${shown}`,
