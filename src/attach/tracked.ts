@@ -4,8 +4,10 @@ import { Remounts } from "./remounts.js";
 /** What is remembered of one container. */
 export interface TrackedContainer {
   readonly container: ContainerInfo;
-  /** The namespaces in which the files have been, each with the process it was found by. */
+  /** The namespaces in which all files have been, each with the process it was found by. */
   readonly served: Map<number, number>;
+  /** Those in which any file has been: what is attached there now was taken away. */
+  readonly reached: Set<number>;
   readonly remounts: Remounts;
 }
 
@@ -42,6 +44,7 @@ export class TrackedContainers {
     const tracked: TrackedContainer = {
       container,
       served: new Map(),
+      reached: new Set(),
       remounts: new Remounts(this.now),
     };
     this.#tracked.set(key, tracked);
@@ -57,8 +60,9 @@ export class TrackedContainers {
       return false;
     }
     tracked.served.delete(namespace);
+    tracked.reached.delete(namespace);
     tracked.remounts.forget(namespace);
-    if ([...tracked.served.keys()].some((key) => this.#owners.get(key) === owner)) {
+    if ([...tracked.reached].some((key) => this.#owners.get(key) === owner)) {
       return false;
     }
     this.#tracked.delete(owner);

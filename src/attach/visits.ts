@@ -190,10 +190,14 @@ export class Visits {
     this.#hung.delete(tenant);
     const attached = countOf(report, "attached", "replaced", "healed");
     const failure = failureOf(report);
-    if (attached > 0 && tracked.served.has(namespace)) {
+    if (attached > 0 && tracked.reached.has(namespace)) {
       this.#countRemounts(visit, tracked, report);
     } else if (attached > 0) {
       log.info({ container, pid, files: attached }, "attached");
+    }
+    // One file that can never be attached is no reason to give others back without end.
+    if (failure === undefined || attached + countOf(report, "present") > 0) {
+      tracked.reached.add(namespace);
     }
     if (failure === undefined) {
       tracked.served.set(namespace, pid);

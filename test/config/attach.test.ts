@@ -183,9 +183,17 @@ describe("bounds", () => {
       ["/proc/stat"],
       ["/proc/stat"],
     ]);
-    tracked.forget(1);
+    expect(tracked.forget(1)).toBe(true);
     expect(of(1).remounts.left(1)).toEqual([]);
     expect(of(2).remounts.left(2)).toEqual(["/proc/stat"]);
+  });
+
+  it("are remembered while any namespace of a container lives that has had a file", () => {
+    const tracked = new TrackedContainers(() => 0);
+    for (const namespace of [1, 2]) {
+      tracked.add(container(), namespace).reached.add(namespace);
+    }
+    expect([tracked.forget(1), tracked.forget(2)]).toEqual([false, true]);
   });
 });
 

@@ -4,12 +4,16 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
+import type { HelperReport } from "../../src/attach/helper.js";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
+import { Shortages } from "../../src/attach/shortages.js";
+import { TrackedContainers } from "../../src/attach/tracked.js";
+import { Visits } from "../../src/attach/visits.js";
 import { Watcher } from "../../src/attach/watcher.js";
 import { createLogger } from "../../src/log.js";
 import { loadAddon } from "../../src/native/addon.js";
-import type { ContainerInfo, WatchEvent } from "../../src/native/binding.js";
-import { FakeWatch, fakeBinding } from "../support/fake-binding.js";
+import type { WatchEvent } from "../../src/native/binding.js";
+import { container, FakeWatch, fakeBinding } from "../support/fake-binding.js";
 import { until } from "../support/wait.js";
 
 /** A process in our mount namespace, and in a PID namespace of its own. */
@@ -128,19 +132,7 @@ it.runIf(process.getuid?.() === 0)(
   async () => {
     const namespace = mountNamespaceOf(process.pid) ?? 0;
     const pid = await elsewhere();
-    const container: ContainerInfo = {
-      id: "1",
-      tenant: "1",
-      name: "web1",
-      runtime: "",
-      cgroup: "/web1",
-      init: pid,
-      cgroups: {},
-      memoryLimit: null,
-      swapLimit: null,
-      cpuQuota: null,
-      cpus: 1,
-    };
+    const found = container({ init: pid });
     let tell = (_: readonly WatchEvent[]): void => {};
     class Watch extends FakeWatch {
       constructor(onEvents: (events: readonly WatchEvent[]) => void) {
@@ -155,7 +147,7 @@ it.runIf(process.getuid?.() === 0)(
       // Its runtime has not moved it to its cgroups when it is seen first.
       binding: {
         Watch,
-        containerOf: () => (asked++ === 0 ? null : container),
+        containerOf: () => (asked++ === 0 ? null : found),
         fnmatch: (pattern) => pattern === "*",
         run: fakeBinding([]).run,
       },
@@ -177,5 +169,44 @@ it.runIf(process.getuid?.() === 0)(
     tell([{ kind: "appeared", pid, namespace, tenant: 1 }]);
     await until("the other one is served", () => served.includes(pid));
     expect(served).toEqual([pid]);
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "a container that takes files away is left with its will, also where one can never be attached",
+  async () => {
+    const pid = await elsewhere();
+    const namespace = mountNamespaceOf(pid) ?? 0;
+    const left: number[] = [];
+    const visits = new Visits({
+      ...USUAL,
+      only: ["web1"],
+      binding: fakeBinding([], () => container({ init: pid })),
+      run: (_, { leave = [] }) => {
+        left.push(leave.length);
+        const state = leave.includes("/proc/stat") ? "left" : "attached";
+        const files: HelperReport["files"] = [
+          { path: "/proc/stat", state },
+          { path: "/proc/uptime", state: "failed", reason: "never" },
+        ];
+        return Promise.resolve({ pid, id: "1", files, problems: [], busy: false, isShort: false });
+      },
+      watch: new FakeWatch(),
+      tracked: new TrackedContainers(() => 0),
+      shortages: new Shortages(USUAL.log),
+      hasPending: () => false,
+      after: () => {},
+      look: () => {},
+      lookLater: () => {},
+      rest: () => {},
+      onError: (error) => {
+        throw error;
+      },
+    });
+    for (let count = 0; count < 7; count += 1) {
+      await visits.visit({ pid, namespace, tenant: 1 }, 0);
+    }
+    // The first time nothing had been taken away.
+    expect(left).toEqual([0, 0, 0, 0, 0, 0, 1]);
   },
 );
