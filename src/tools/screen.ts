@@ -8,11 +8,13 @@ const { eraseEndLine, eraseDown } = ansiEscapes;
 
 export interface Screen {
   readonly columns: number;
-  readonly rows: number;
   /** Shows these lines from the top, and nothing else. */
   draw(lines: readonly string[]): void;
   close(): void;
 }
+
+/** Terminals that do not know their size, such as serial lines, say 0. */
+const USUAL = { columns: 80, rows: 24 } as const;
 
 /** Takes a terminal over until close(); what was on it comes back then. */
 export function openScreen(
@@ -33,13 +35,10 @@ export function openScreen(
   output.write(ALTERNATE);
   return {
     get columns() {
-      return output.columns;
-    },
-    get rows() {
-      return output.rows;
+      return output.columns || USUAL.columns;
     },
     draw: (lines) => {
-      const shown = lines.slice(0, output.rows).map((line) => line + eraseEndLine);
+      const shown = lines.slice(0, output.rows || USUAL.rows).map((line) => line + eraseEndLine);
       output.write(ansiEscapes.cursorTo(0, 0) + shown.join("\r\n") + eraseDown);
     },
     close: () => {

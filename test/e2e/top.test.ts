@@ -42,12 +42,16 @@ describeLive("vprocfs top", [], () => {
     expect(outcome.stderr).toContain(message);
   });
 
-  it.runIf(haveProgram("script"))("is live on a terminal, and gives it back", async () => {
+  it.runIf(haveProgram("script")).each([
+    "cols 80 rows 24",
+    // One that does not know its size.
+    "cols 0 rows 0",
+  ])("is live on a terminal with %s, and gives it back", async (size) => {
     const own = testScope();
     const container = await Container.start(own, { name: "shown", memory: 64 * MIB });
     // Of names only both ends are there where there is little room.
     const name = container.cgroup.name.slice(-4);
-    const command = `stty cols 80 rows 24; exec '${process.execPath}' '${cli}' top --interval 0.2 --metrics off`;
+    const command = `stty ${size}; exec '${process.execPath}' '${cli}' top --interval 0.2 --metrics off`;
     const child = background(own, ["script", "-qec", command, "/dev/null"]);
     let screen = "";
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
