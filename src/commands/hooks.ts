@@ -19,9 +19,10 @@ import {
 } from "../attach/hooks.js";
 import { settingsFileOf } from "../attach/settings.js";
 import type { Config } from "../config.js";
-import { ExitStatus, VprocfsError } from "../errors.js";
+import { ExitStatus, messageOf, VprocfsError } from "../errors.js";
 import { installed } from "../layout.js";
 import { canonicalPath } from "../mountpoint.js";
+import { printable } from "../text.js";
 import { type Context, configByFlags, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -171,7 +172,11 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     }
     if (!dryRun && !byPackage && kinds.length === 0) {
       // First: it keeps its directory.
-      setHooksWanted(act === installHooks, root);
+      try {
+        setHooksWanted(act === installHooks, root);
+      } catch (error) {
+        warn(`the package's next upgrade will not know of this: ${printable(messageOf(error))}`);
+      }
     }
     const outcomes = act([...hookFiles(places), ...ofCalls], { dryRun, kinds, root });
     if (flags.json === true) {

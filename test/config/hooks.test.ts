@@ -176,6 +176,15 @@ describe.runIf(process.getuid?.() === 0)("uninstall-hooks", () => {
     expect(out).toContain(`${LXC}: removed`);
   });
 
+  it("removes them also where it cannot be remembered that none are wanted", async () => {
+    make("/etc/vprocfs/no-hooks/in-the-way");
+    const { status, warnings, isThere } = await uninstall("");
+    expect({ status, isThere }).toEqual({ status: 0, isThere: false });
+    expect(warnings).toEqual([
+      expect.stringMatching(/^the package's next upgrade will not know of this: E/),
+    ]);
+  });
+
   it("refuses flags that are wrong", async () => {
     const { status, isThere } = await uninstall("", "--mountpoint", "here");
     expect({ status, isThere }).toEqual({ status: 2, isThere: true });
