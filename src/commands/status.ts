@@ -75,7 +75,7 @@ export function addStatus(program: Command, context: Context): void {
     .description(
       "Shows generation, uptime, restarts and their reasons, as the keeper reports them.",
     );
-  addConfigFlags(command, ["mountpoint", "metrics"])
+  addConfigFlags(command, ["mountpoint"], ["metrics"])
     .option("--json", "print JSON")
     .action(async (options: { json?: boolean }) => {
       const config = servingConfigFor(context, command);

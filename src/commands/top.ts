@@ -196,7 +196,7 @@ export function addTop(program: Command, context: Context): void {
     .option("--interval <SECONDS>", "time between two samples", "2")
     .option("--iterations <N>", "exit after N samples (default: 1 without a terminal)")
     .option("--json", "print an array of objects for each sample");
-  addConfigFlags(command, ["mountpoint", "metrics"]).action(async (options: TopOptions) => {
+  addConfigFlags(command, ["mountpoint"], ["metrics"]).action(async (options: TopOptions) => {
     const order = orderOf(options);
     const intervalMs = 1000 * positive(options.interval, "--interval", 3600);
     const config = servingConfigFor(context, command);

@@ -74,6 +74,15 @@ describe("help and version", () => {
     expect(out).toContain("MOUNTPOINT");
   });
 
+  it.each(["top", "status"])(
+    "accepts --metrics for %s, which does nothing with it",
+    async (name) => {
+      expect((await cli([name, "--help"])).out).not.toContain("--metrics");
+      const { err } = await cli([name, "--metrics", "off", "--tik-ms", "3"]);
+      expect(err).toContain("unknown option '--tik-ms'");
+    },
+  );
+
   it.each([
     ["run", "--help-all"],
     ["ls", "--help"],
