@@ -59,6 +59,12 @@ function selected(
       byContainer.set(id, [...(byContainer.get(id) ?? []), namespace]);
     }
   }
+  if (word !== undefined && byContainer.size === 0) {
+    throw new VprocfsError(
+      "CONTAINER",
+      `container '${printable(word)}': no process of it has mounts and a PID namespace of its own`,
+    );
+  }
   return [...byContainer.values()];
 }
 

@@ -155,6 +155,24 @@ describe("ls", () => {
   });
 });
 
+describe.runIf(process.getuid?.() === 0)("attach and detach", () => {
+  it.each(["attach", "detach"])("%s fails when nothing of a container can be", async (name) => {
+    const { out, err, status } = await cli([name, "web1"], two);
+    expect(err).toBe(
+      "container 'web1': no process of it has mounts and a PID namespace of its own",
+    );
+    expect({ out, status }).toEqual({ out: "", status: 1 });
+  });
+
+  it("do nothing when there are no containers", async () => {
+    expect(await cli(["detach", "--all"], two)).toEqual({
+      out: "no containers\n",
+      err: "",
+      status: 0,
+    });
+  });
+});
+
 describe("show", () => {
   it("needs a mounted tree", async () => {
     const argv = ["show", "web1", "--mountpoint", "/nonexistent/tree"];
