@@ -57,7 +57,12 @@ esac
 async function configured(scope: Scope, before: string): Promise<string[]> {
   const directory = temporaryDirectory(scope, "node");
   writeFileSync(join(directory, "systemctl"), SYSTEMCTL, { mode: 0o755 });
-  const vprocfs = '#!/bin/sh\n[ "$1" = status ] || echo "$*" >/run/hooks\n';
+  const vprocfs = `#!/bin/sh
+case $1 in
+install-hooks) echo "$*" >/run/hooks ;;
+run) [ ! -e /run/wrong ] ;;
+esac
+`;
   writeFileSync(join(directory, "vprocfs"), vprocfs, { mode: 0o755 });
   const script = `set -e
 mount -t tmpfs tmpfs /run
@@ -238,6 +243,7 @@ describeLive("in the place of lxcfs", [], () => {
       ["serves", "touch /run/starts", there, "lxcfs.service.enabled lxcfs.service.active"],
       ["is skipped", "", "install-hooks", both],
       ["fails", "touch /run/fails", "install-hooks", both],
+      ["could not serve", "touch /run/starts /run/wrong", "install-hooks", both],
       [
         "is masked",
         "touch /run/masked /run/starts",
