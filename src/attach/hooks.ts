@@ -127,7 +127,7 @@ function nspawnFile({ program }: HookPlaces): HookFile {
     content: [
       `# ${MARK}`,
       "[Service]",
-      `ExecStartPost=-${[...program, "attach", "%i"].join(" ")}`,
+      `ExecStartPost=-${[...program, "attach", "--automatic", "%i"].join(" ")}`,
       "",
     ].join("\n"),
   };

@@ -43,15 +43,26 @@ export function exclusionByName(
   };
 }
 
+type Selecting = Pick<Config, "watch" | "attachOnly" | "attachExclude">;
+
 /** By the whole configuration and by what operators have detached. */
 export function exclusionReason(
   binding: Pick<NativeBinding, "fnmatch">,
-  config: Pick<Config, "watch" | "attachOnly" | "attachExclude">,
+  config: Selecting,
   isLeftAlone = leftAloneNow(),
 ): ExclusionReason {
   if (config.watch === "off") {
     return () => "watch is off";
   }
+  return exclusionFromHooks(binding, config, isLeftAlone);
+}
+
+/** The same for hooks, which serve containers also where the watcher is off. */
+export function exclusionFromHooks(
+  binding: Pick<NativeBinding, "fnmatch">,
+  config: Selecting,
+  isLeftAlone = leftAloneNow(),
+): ExclusionReason {
   if (isPassive(config)) {
     return () => "this is vpsAdminOS";
   }

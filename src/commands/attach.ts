@@ -12,6 +12,7 @@ import {
 } from "../attach/helper.js";
 import { leaveAlone } from "../attach/left-alone.js";
 import { listNamespaces, type MountNamespace } from "../attach/namespaces.js";
+import { exclusionFromHooks } from "../attach/selection.js";
 import { helperSettings } from "../attach/settings.js";
 import type { Config } from "../config.js";
 import { findContainer } from "../containers/find.js";
@@ -39,6 +40,7 @@ interface Flags {
   readonly all?: boolean;
   readonly json?: boolean;
   readonly forNow?: boolean;
+  readonly automatic?: boolean;
   readonly inPlaceOf?: string;
 }
 
@@ -66,6 +68,16 @@ function selected(
     );
   }
   return [...byContainer.values()];
+}
+
+/** Those of them that get the files without being named. */
+function automatic(
+  context: Context,
+  config: Config,
+  groups: readonly (readonly MountNamespace[])[],
+): (readonly MountNamespace[])[] {
+  const exclusion = exclusionFromHooks(context.addon(), config);
+  return groups.filter(([first]) => first !== undefined && !exclusion(first.container));
 }
 
 interface Work {
@@ -190,12 +202,14 @@ async function act(
   if (process.getuid?.() !== 0) {
     throw new VprocfsError("NOT_ROOT", "must be run as root");
   }
-  const groups = selected(context, word, options.all === true);
+  const named = selected(context, word, options.all === true);
+  const groups = options.automatic === true ? automatic(context, config, named) : named;
   const mountpoint =
     action === "attach" ? await requireMount(config) : canonicalPath(config.mountpoint);
   const inPlaceOf =
     options.inPlaceOf === undefined ? undefined : predecessor(options.inPlaceOf, mountpoint);
-  const remember = options.forNow !== true && inPlaceOf === undefined;
+  // Neither does what is done automatically undo what an operator has said.
+  const remember = options.forNow !== true && options.automatic !== true && inPlaceOf === undefined;
   const helper: RunHelper = (...rest) => runHelper(context.addon(), ...rest);
   const tookMs = new Map<string, number>();
   const work = { helper, action, config, mountpoint, remember, inPlaceOf, tookMs };
@@ -221,6 +235,11 @@ function add(program: Command, context: Context, action: Action, summary: string
     .option("--all", "all containers of this host")
     .option("--json", "print an array of containers and what was done in each");
   if (action === "attach") {
+    command.option(
+      "--automatic",
+      "leave out containers that do not get the files automatically: detached ones, and others by " +
+        "attach-only and attach-exclude; used by hooks",
+    );
     command.option(
       "--in-place-of <DIR>",
       "replace the files of the vprocfs that serves there; skip containers that have none",

@@ -1,6 +1,6 @@
 // The attach helper on running containers: what it mounts, replaces, refuses and takes away.
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { isLeftAlone } from "../../src/attach/left-alone.js";
@@ -336,6 +336,24 @@ describeLive("attach", ["unshare"], () => {
       expect(`${(await vprocfs("detach", ...on)).stdout}`).toBe(gone);
       expect(filesOf(container.init)).toEqual([]);
       expect(isLeftAlone(container.init)).toBe(true);
+      await vprocfs("attach", "--automatic", ...on);
+      expect(filesOf(container.init)).toEqual([]);
+      expect(isLeftAlone(container.init)).toBe(true);
+    });
+
+    it("attach automatically what is not excluded, also where the watcher is off", async () => {
+      const own = testScope();
+      const container = await LxcContainer.start(own, LIMITS);
+      const config = join(temporaryDirectory(own, "config"), "vprocfs.toml");
+      const on = ["--config", config, "--mountpoint", daemon.mountpoint, container.name];
+      const filesWith = async (toml: string): Promise<string[]> => {
+        writeFileSync(config, toml);
+        expect((await vprocfs("attach", "--automatic", ...on)).status).toBe(0);
+        return filesOf(container.init);
+      };
+      expect(await filesWith(`attach-exclude = "lxc:${container.name}"`)).toEqual([]);
+      expect(await filesWith('attach-only = "others*"')).toEqual([]);
+      expect(await filesWith('watch = "off"')).toEqual(PLACES);
     });
 
     it("names what is wrong", async () => {
