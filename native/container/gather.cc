@@ -50,7 +50,14 @@ uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
   return static_cast<uint64_t>(std::max<int64_t>(btime, 0));
 }
 
-/// Programs take a machine without any disk for one that they cannot read (psutil).
+bool is_disk(const HostDisk& disk) {
+  constexpr uint32_t kRam = 1, kFloppy = 2, kLoop = 7, kCdrom = 11;
+  const uint32_t major = disk.device.major;
+  return major != kRam && major != kFloppy && major != kLoop && major != kCdrom;
+}
+
+/// Programs take a machine without any disk for one that they cannot read (psutil). Where it is not
+/// known what file systems lie on (ZFS, overlay), the host's first disk stands for it.
 bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts& facts,
                  Error& error) {
   auto disks = facts.host_diskstats;
@@ -58,6 +65,10 @@ bool add_mounted(HostSource& host, MountedDevices& mounted, uint64_t now, Facts&
   for (const DeviceNumber device : mounted.at(now, *disks)) {
     if (facts.io.find(device) == nullptr) facts.io.devices.push_back({device});
   }
+  const auto is_shown = [&](const HostDisk& disk) { return facts.io.find(disk.device) != nullptr; };
+  if (std::any_of(disks->begin(), disks->end(), is_shown)) return true;
+  const auto first = std::find_if(disks->begin(), disks->end(), is_disk);
+  if (first != disks->end()) facts.io.devices.push_back({first->device});
   return true;
 }
 

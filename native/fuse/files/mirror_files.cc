@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/affix.h"
 #include "fuse/files/listing.h"
 #include "source/process_status.h"
 
@@ -20,6 +21,13 @@ namespace {
 constexpr uint64_t kSettledSeconds = 1;
 
 bool is_write(uint32_t flags) { return (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0; }
+
+/// Why a file cannot be written. udevadm(8) takes EROFS of a "uevent" for that of all sysfs and
+/// leaves out all other devices; it goes on where the device is gone.
+int read_only_errno(std::string_view path) {
+  constexpr std::string_view kUevent = "/uevent";
+  return ends_with(path, kUevent) ? ENODEV : EROFS;
+}
 
 /// Whether a process with this status is in group `gid`.
 bool lists_group(std::string_view status, uint32_t gid) {
@@ -171,7 +179,10 @@ Answer MirrorFiles::refuse_name(const Request& r) {
 }
 
 Answer MirrorFiles::write(const Request& r) {
-  return node_of(r).mirrored() ? Answer::error(EROFS) : Files::write(r);
+  const NodeId node = node_of(r);
+  if (!node.mirrored()) return Files::write(r);
+  const auto path = path_of(node);
+  return Answer::error(path ? read_only_errno(*path) : ESTALE);
 }
 
 Answer MirrorFiles::open(const Request& r) {
@@ -184,7 +195,7 @@ Answer MirrorFiles::open(const Request& r) {
   const int mask = (reads ? R_OK : 0) | (is_write(in.flags) ? W_OK : 0);
   if (!may_use(r, found.value(), mask) || !may_reach(r, *path)) return Answer::error(EACCES);
   // Nothing that a container writes ever gets to the host's file.
-  if (is_write(in.flags)) return Answer::error(EROFS);
+  if (is_write(in.flags)) return Answer::error(read_only_errno(*path));
   return in_turn_of_owner(r, [this, node, path = *path](const Request& req, auto& owner) {
     if (serving_.full(owner)) return Answer::error(ENFILE);
     auto text = text_of(path, owner);
