@@ -24,7 +24,7 @@
 #include "base/fd.h"
 #include "container/container.h"
 #include "container/name.h"
-#include "fuse/engine.h"
+#include "engine/engine.h"
 #include "fuse/mount.h"
 #include "view/view.h"
 

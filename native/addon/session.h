@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "fuse/engine.h"
-#include "fuse/keeper_link.h"
+#include "engine/engine.h"
+#include "engine/keeper_link.h"
 
 namespace vprocfs {
 

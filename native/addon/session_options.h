@@ -2,7 +2,7 @@
 
 #include <napi.h>
 
-#include "fuse/engine.h"
+#include "engine/engine.h"
 
 namespace vprocfs {
 

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "fuse/engine.h"
+#include "engine/engine.h"
 #include "fuse/protocol.h"
 #include "input.h"
 #include "node/node_id.h"

@@ -188,16 +188,18 @@ const mayInclude: Record<string, string[]> = {
   keeper: ["base", "fuse", "state", "seccomp/abi.h", "seccomp/pending_calls.h"],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
   seccomp: ["base", "facts", "container", "klog", "source", "state", "view"],
+  // All that a worker is made of is put together here.
+  engine: ["base", "container", "fuse", "klog", "node", "seccomp", "state"],
   // What the kernel would ask of a caller stands in its status.
   fuse: [
-    ...["base", "facts", "container", "klog", "node", "seccomp", "state", "view"],
+    ...["base", "facts", "container", "klog", "node", "state", "view"],
     "source/process_status.h",
   ],
   watch: ["base", "source"],
   // Puts everything together for TypeScript.
   addon: [
-    ...["base", "container", "facts", "fuse", "klog", "node", "source", "state", "survey"],
-    ...["view", "watch"],
+    ...["base", "container", "engine", "facts", "fuse", "klog", "node", "source", "state"],
+    ...["survey", "view", "watch"],
   ],
   // The addon of the tests looks at every part.
   testing: [

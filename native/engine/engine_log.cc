@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "base/clock.h"
-#include "fuse/engine.h"
+#include "engine/engine.h"
 
 namespace vprocfs {
 

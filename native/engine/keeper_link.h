@@ -9,7 +9,7 @@
 #include "base/result.h"
 #include "base/thread.h"
 #include "base/wake.h"
-#include "fuse/engine.h"
+#include "engine/engine.h"
 #include "state/fd_store.h"
 #include "state/keeper_protocol.h"
 

@@ -1,4 +1,4 @@
-#include "fuse/engine.h"
+#include "engine/engine.h"
 
 #include <unistd.h>
 

@@ -1,4 +1,4 @@
-#include "fuse/keeper_link.h"
+#include "engine/keeper_link.h"
 
 #include <poll.h>
 #include <sys/socket.h>
