@@ -35,9 +35,9 @@ const char* to_text(LogKind kind) {
 void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   LogShape shape = shape_of(record);
   // What was lost may have been the end of one event and the beginning of another.
-  const bool follows = last_sequence_ == 0 || record.sequence == last_sequence_ + 1;
-  last_sequence_ = record.sequence;
-  if (!follows) note_loss();
+  const bool is_first = last_sequence_ == 0;
+  if (!is_first && record.sequence > last_sequence_ + 1) note_loss();
+  last_sequence_ = std::max(last_sequence_, record.sequence);
   // Only what is printed at once can have its code next to it.
   if (shape.is != Is::kCode && record.caller_task == 0) close_faults(Faults::kOfUnknown);
   switch (shape.is) {
