@@ -75,9 +75,10 @@ Result<std::string> Mirror::resolve(const std::string& path, const Ask& ask) con
   return above;
 }
 
-bool Mirror::moves(std::string_view path) {
-  return (ends_with(path, "/meminfo") || ends_with(path, "/vmstat")) &&
-         find_mirror_rule(path) != nullptr;
+Mirror::Growth Mirror::growth(std::string_view path) {
+  if (find_mirror_rule(path) == nullptr) return Growth::kNone;
+  if (ends_with(path, "/meminfo")) return Growth::kBeyondColumns;
+  return ends_with(path, "/vmstat") ? Growth::kAny : Growth::kNone;
 }
 
 bool Mirror::depends(const std::string& path) {

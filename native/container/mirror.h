@@ -39,9 +39,14 @@ class Mirror {
   /// shown, and what is below them, are not there. ENOENT.
   Result<std::string> resolve(const std::string& path, const Ask& ask) const;
 
-  /// Whether a file's figures change by themselves and may outgrow their columns, if it has any:
-  /// where the page cache serves it, its length has to be kept (view/stable.h).
-  static bool moves(std::string_view path);
+  /// How figures that change by themselves change a file's length, which has to be kept where the
+  /// page cache serves it (view/stable.h).
+  enum class Growth : uint8_t {
+    kNone,
+    kBeyondColumns,  ///< only where figures outgrow their columns
+    kAny,
+  };
+  static Growth growth(std::string_view path);
 
   /// Whether the last name of `path` is shown only to some.
   static bool depends(const std::string& path);

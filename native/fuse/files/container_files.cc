@@ -84,14 +84,17 @@ CachedTextPtr ContainerFiles::mirror_text(uint32_t number) {
   return it == mirrored_.end() ? nullptr : it->second;
 }
 
-CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text, bool moves,
-                                              uint64_t now_us) {
+CachedTextPtr ContainerFiles::set_mirror_text(uint32_t number, std::string text,
+                                              Mirror::Growth growth, uint64_t now_us) {
   constexpr size_t kMaxMirrorBytes = size_t{256} << 10, kOverhead = 128;
   const auto room_of = [](const CachedTextPtr& cached) { return cached->text.size() + kOverhead; };
   const std::lock_guard lock(mutex_);
   CachedTextPtr& present = mirrored_[number];
   auto made = std::make_shared<CachedText>();
-  if (moves) made->length = stabilise(text, present ? present->length : StableLength{}, false);
+  if (growth != Mirror::Growth::kNone) {
+    made->length = stabilise(text, present ? present->length : StableLength{},
+                             growth == Mirror::Growth::kBeyondColumns);
+  }
   made->taken_us = now_us;
   const bool same = present && present->text == text;
   made->modified_ns = same ? present->modified_ns : modified_after(present);

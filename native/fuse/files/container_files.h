@@ -12,6 +12,7 @@
 
 #include "base/result.h"
 #include "container/container.h"
+#include "container/mirror.h"
 #include "fuse/files/reader_counts.h"
 #include "fuse/files/told_values.h"
 #include "view/stable.h"
@@ -71,9 +72,10 @@ class ContainerFiles : public Container::Attached {
   Result<CachedTextPtr> limits_text(const View& view, uint64_t now_us, uint64_t tick_us);
 
   /// The present text of a mirrored file in contract `tick`, by the number of its path. The oldest
-  /// are dropped when they exceed 256 KiB together. `moves`: its length is to be kept.
+  /// are dropped when they exceed 256 KiB together. Its length is kept as `growth` needs it.
   CachedTextPtr mirror_text(uint32_t number);
-  CachedTextPtr set_mirror_text(uint32_t number, std::string text, bool moves, uint64_t now_us);
+  CachedTextPtr set_mirror_text(uint32_t number, std::string text, Mirror::Growth growth,
+                                uint64_t now_us);
 
   /// How an OPEN of a file that the kernel caches is to be served.
   enum class CopyUse {

@@ -17,7 +17,7 @@ Result<CachedTextPtr> TickMirrorFiles::snapshot(NodeId node, const ContainerPtr&
   if (present && (any_age || now < present->taken_us + options().tick_us)) return present;
   auto text = text_of(path, container);
   if (!text) return text.error();
-  return files.set_mirror_text(node.number(), std::move(text.value()), Mirror::moves(path), now);
+  return files.set_mirror_text(node.number(), std::move(text.value()), Mirror::growth(path), now);
 }
 
 void TickMirrorFiles::fill_attributes(NodeId node, const ContainerPtr& container,

@@ -45,6 +45,13 @@ is "free -m" "$(run "free -m" | awk '/^(Mem|Swap):/ { printf "%s ", $2 }')" "256
 is "swaps agree" "$(run "cat /proc/swaps" | awk 'NR > 1 { sum += $3 } END { print sum }')" 131072
 is "CPUs of cpuinfo" "$(run "grep -c ^processor /proc/cpuinfo")" 2
 is "CPUs of stat" "$(run "grep -c ^cpu[0-9] /proc/stat")" 2
+# In how many columns the lines of CPUs are more than the sum, and in how many less.
+beyond() {
+  echo "$1" | awk '$1 == "cpu" { for (i = 2; i <= 11; i++) all[i] = $i }
+    /^cpu[0-9]/ { for (i = 2; i <= 11; i++) all[i] -= $i }
+    END { for (i in all) { more += all[i] < 0; less += all[i] > 0 }; print more + 0, less + 0 }'
+}
+is "sums of all CPUs" "$(beyond "$(run "cat /proc/stat")")" "0 0"
 is "CPUs online" "$(run "cat /sys/devices/system/cpu/online")" 0-1
 
 echo 64M >$cgroups/box/memory.max
@@ -83,7 +90,7 @@ echo max >$cgroups/box/cpu.max
 echo max >$cgroups/box/inner/cpu.max
 echo 1 >$cgroups/box/inner/cpuset.cpus
 is "cpuset" "$(run "cat /sys/devices/system/cpu/online; grep ^cpu[0-9] /proc/stat | cut -d' ' -f1" | tr '\n' ' ')" "1 cpu1 "
-is "names of CPUs" "$(run "ls /sys/devices/system/cpu | grep ^cpu[0-9]; ls /sys/devices/system/node/node0 | grep ^cpu[0-9]" | tr '\n' ' ')" "cpu1 cpu1 "
+is "names of CPUs" "$(run "ls /sys/devices/system/cpu | grep ^cpu[0-9]; ls /sys/devices/system/node/node0 | grep ^cpu[0-9]" | tr '\n' ' ')" "cpu0 cpu1 cpu1 "
 is "possible CPUs" "$(run "cat /sys/devices/system/cpu/possible")" "$(cat /sys/devices/system/cpu/possible)"
 is "offline CPUs" "$(run "cat /sys/devices/system/cpu/offline")" 0
 is "packages of CPUs" "$(run "cat /sys/devices/system/cpu/cpu1/topology/core_siblings_list")" 1
@@ -123,9 +130,8 @@ stat=$(run 'for i in 1 2; do timeout 600 sh -c "while :; do :; done" & done
   until [ "$(awk "\$1 == \"cpu\" { print (\$9 > 50) }" /proc/stat)" = 1 ]; do sleep 1; done
   cat /proc/stat; kill %1 %2 || true')
 is "steal" "$(echo "$stat" | awk '$1 == "cpu" { print ($9 > 0) }')" 1
-is "sums" "$(echo "$stat" | awk '$1 == "cpu" { for (i = 2; i <= 11; i++) all[i] = $i }
-  /^cpu[0-9]/ { for (i = 2; i <= 11; i++) all[i] -= $i }
-  END { for (i in all) if (all[i] != 0) bad = 1; print bad + 0 }')" 0
+# The other CPU is shown no more, and is part of the sum as on a machine.
+is "sums" "$(beyond "$stat" | awk '{ print ($1 == 0 && $2 > 0) }')" 1
 
 # What operators are told of a container whose process was killed for want of memory.
 echo 16M >$cgroups/box/inner/memory.max
