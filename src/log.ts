@@ -81,9 +81,11 @@ export function logDestination(fd = 2): DestinationStream {
     retryEAGAIN: () => false,
   });
   let isWaiting = false;
-  // Emitted while it writes, and thrown if nobody listened.
-  destination.on("error", () => {
-    if (!isWaiting) {
+  // Emitted while it writes, and thrown if nobody listened. Where nobody will read any more nothing
+  // is waited for.
+  destination.on("error", (error: NodeJS.ErrnoException) => {
+    const mayPass = error.code === "EAGAIN" || error.code === "ENOSPC";
+    if (mayPass && !isWaiting) {
       isWaiting = true;
       setTimeout(() => {
         isWaiting = false;

@@ -217,7 +217,8 @@ async function act(
   if (options.json === true) {
     context.print(toJson(all));
   } else if (all.length === 0) {
-    context.print("no containers");
+    const isLeftOut = options.automatic === true && named.length > 0;
+    context.print(isLeftOut ? "no containers that get the files automatically" : "no containers");
   } else {
     context.print(all.map((outcome) => lineOf(outcome, action)).join("\n"));
   }

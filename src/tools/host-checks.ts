@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.js";
-import { messageOf } from "../errors.js";
+import { errnoOf, messageOf } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
@@ -327,7 +327,9 @@ export async function checkDaemon(
     findings.add(
       "warning",
       messageOf(error),
-      `nothing replaces a dead worker without a keeper: restart vprocfs; see ${serviceOf(mountpoint).log}`,
+      errnoOf(error) === "SYSTEM"
+        ? `see ${serviceOf(mountpoint).log}`
+        : `nothing replaces a dead worker without a keeper: restart vprocfs; see ${serviceOf(mountpoint).log}`,
     );
   }
   checkPolled(findings, config, mountpoint);

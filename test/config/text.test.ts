@@ -159,7 +159,7 @@ describe("log", () => {
     expect(written.map((record) => JSON.parse(record).msg)).toEqual(["hello"]);
   });
 
-  it("waits for room in a pipe of which nobody reads, and nobody waits for it", async () => {
+  it("waits for room in a pipe that nobody reads, and nobody waits for it", async () => {
     const fifo = new Fifo(testScope());
     fifo.fill();
     const log = createLogger("info", "json", logDestination(fifo.fd));

@@ -140,8 +140,8 @@ describeLive("the daemon", ["setpriv", "unshare"], () => {
   it.each([
     ["on a full disk", []],
     ["on a full disk", ["--no-keeper"]],
-    ["into a pipe of which nobody reads", []],
-    ["into a pipe of which nobody reads", ["--no-keeper"]],
+    ["into a pipe that nobody reads", []],
+    ["into a pipe that nobody reads", ["--no-keeper"]],
   ])("serves when its log cannot be written: %s %j", async (place, more) => {
     const own = testScope();
     const fifo = new Fifo(own);

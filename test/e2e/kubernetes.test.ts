@@ -1,7 +1,7 @@
 // What runs on a Kubernetes node, without a cluster: the agent of the DaemonSet on a node that is a
 // directory, the hooks it leaves there with real runtimes, and pods that share a PID namespace.
 
-import { cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { STARTER } from "../../src/attach/hooks.js";
@@ -64,7 +64,8 @@ class Node {
     );
     const inside = `${binds.join("")}exec "$@"`;
     const path = `PATH=${this.root}/bin:$PATH`;
-    const script = `#!/bin/sh\n${path} exec unshare --mount sh -c '${inside}' sh "$@"\n`;
+    const note = `echo "$*" >>${this.root}/entered.log`;
+    const script = `#!/bin/sh\n${note}\n${path} exec unshare --mount sh -c '${inside}' sh "$@"\n`;
     writeFileSync(enter, script, { mode: 0o755 });
     this.#environment = {
       PATH: process.env.PATH ?? "",
@@ -76,6 +77,8 @@ class Node {
       AGENT_CONFIG: join(this.root, "none"),
       AGENT_ENTER: enter,
       AGENT_UNINSTALLED: join(this.root, "uninstalled"),
+      AGENT_INSTALLED: join(this.root, "installed"),
+      AGENT_ETC: join(this.root, "etc/vprocfs"),
       VPROCFS_MOUNTPOINT: mountpoint,
       AGENT_ONCE: "yes",
       AGENT_RETRY: "0.1",
@@ -95,6 +98,11 @@ class Node {
 
   get calls(): string[] {
     return readFileSync(join(this.root, "systemctl.log"), "utf8").trim().split("\n");
+  }
+
+  /** What was run on it. */
+  get entered(): string {
+    return readFileSync(join(this.root, "entered.log"), "utf8");
   }
 
   get hook(): string {
@@ -161,20 +169,47 @@ describeLive("Kubernetes", ["unshare"], () => {
 
   it("the agent has the service go on until the configuration loads", async () => {
     const config = join(node.root, "vprocfs.toml");
+    rmSync(config, { force: true });
+    writeFileSync(join(node.root, "active"), "");
     const before = node.calls.length;
+    const reloads = () => node.calls.slice(before).filter((call) => call.startsWith("reload"));
     node.update();
     const agent = node.agent("run", { VPROCFS_CONFIG: config });
     await until("it has tried twice", () => {
       return node.calls.slice(before).filter((call) => call === "daemon-reload").length > 1;
     });
-    expect(node.calls.filter((call) => call.startsWith("reload"))).toHaveLength(1);
+    expect(reloads()).toEqual([]);
     writeFileSync(config, "");
     const { status, stderr } = await agent;
     expect(status).toBe(0);
     expect(stderr).toContain(
       `vprocfs agent: it goes on as before until the configuration loads: ${config}: no such file\n`,
     );
-    expect(node.calls.filter((call) => call.startsWith("reload"))).toHaveLength(2);
+    expect(reloads()).toHaveLength(1);
+  });
+
+  it("the agent puts a configuration on the node only if it loads there, and is not ready before", async () => {
+    const config = join(node.root, "config.toml");
+    const own = join(node.root, "etc/vprocfs/vprocfs.toml");
+    const check = () => node.agent("check");
+    rmSync(join(node.root, "installed"), { force: true });
+    rmSync(own, { force: true });
+    writeFileSync(config, "no = such key\n");
+    const [calls, entered] = [node.calls.length, node.entered.length];
+    const agent = node.agent("run", { AGENT_CONFIG: config });
+    await until("it has tried twice", () => {
+      return node.entered.slice(entered).split("--print-config").length > 2;
+    });
+    expect((await check()).status).not.toBe(0);
+    expect(existsSync(own)).toBe(false);
+    expect(node.calls.slice(calls)).toEqual([]);
+    writeFileSync(config, "");
+    expect(await agent).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining("it goes on as before until the configuration loads"),
+    });
+    expect(readFileSync(own, "utf8")).toBe("");
+    expect((await check()).status).toBe(0);
   });
 
   describe.each(runtimes)("a pod on %s", (runtime) => {

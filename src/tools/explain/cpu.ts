@@ -144,7 +144,7 @@ export const CPU_FIELDS: readonly Field[] = [
   {
     names: ["idle"],
     file: STAT,
-    formula: "CPUs × time since the container began - user - nice - system - steal",
+    formula: "the time for which each CPU was shown, summed, - user - nice - system - steal",
     parts: (inputs) => [
       cpuTime(inputs, "user_usec", "user", "user time"),
       cpuTime(inputs, "system_usec", "system", "system time"),
@@ -164,7 +164,8 @@ export const CPU_FIELDS: readonly Field[] = [
   {
     names: ["uptime"],
     file: "proc/uptime",
-    formula: "time since the container's init began; then idle time summed over its CPUs",
+    formula:
+      "time since the container's init began; then the idle time of the cpu line of stat (CPUs that were shown before are part of it)",
     parts: ({ container }) => {
       const path = `/proc/${container.init}/stat`;
       const words = readFigure(path)?.replace(/^.*\)/s, "").trim().split(" ");
