@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstdlib>
 
+#include "base/affix.h"
 #include "base/wide.h"
 #include "container/cpu_model.h"
 
@@ -51,9 +52,10 @@ uint64_t btime_of(const ContainerClock& clock, uint64_t host_btime_s) {
 }
 
 bool is_disk(const HostDisk& disk) {
-  constexpr uint32_t kRam = 1, kFloppy = 2, kLoop = 7, kCdrom = 11;
+  constexpr uint32_t kRam = 1, kFloppy = 2, kLoop = 7, kCdrom = 11, kNbd = 43;
   const uint32_t major = disk.device.major;
-  return major != kRam && major != kFloppy && major != kLoop && major != kCdrom;
+  const bool is_real = major != kRam && major != kFloppy && major != kLoop && major != kCdrom;
+  return is_real && major != kNbd && !starts_with(disk.name, "zram");
 }
 
 /// Programs take a machine without any disk for one that they cannot read (psutil). Where it is not

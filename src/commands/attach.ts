@@ -47,6 +47,7 @@ interface Flags {
 /** The namespaces to work on, by container. */
 function selected(
   context: Context,
+  action: Action,
   word: string | undefined,
   all: boolean,
 ): (readonly MountNamespace[])[] {
@@ -61,7 +62,8 @@ function selected(
       byContainer.set(id, [...(byContainer.get(id) ?? []), namespace]);
     }
   }
-  if (word !== undefined && byContainer.size === 0) {
+  // To detach, that is as good as done.
+  if (action === "attach" && word !== undefined && byContainer.size === 0) {
     throw new VprocfsError(
       "CONTAINER",
       `container '${printable(word)}': no process of it has mounts and a PID namespace of its own`,
@@ -202,7 +204,7 @@ async function act(
   if (process.getuid?.() !== 0) {
     throw new VprocfsError("NOT_ROOT", "must be run as root");
   }
-  const named = selected(context, word, options.all === true);
+  const named = selected(context, action, word, options.all === true);
   const groups = options.automatic === true ? automatic(context, config, named) : named;
   const mountpoint =
     action === "attach" ? await requireMount(config) : canonicalPath(config.mountpoint);

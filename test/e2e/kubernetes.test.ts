@@ -183,7 +183,7 @@ describeLive("Kubernetes", ["unshare"], () => {
     const { status, stderr } = await agent;
     expect(status).toBe(0);
     expect(stderr).toContain(
-      `vprocfs agent: it goes on as before until the configuration loads: ${config}: no such file\n`,
+      `vprocfs agent: the service is not restarted until the configuration loads: ${config}: no such file\n`,
     );
     expect(reloads()).toHaveLength(1);
   });
@@ -206,7 +206,7 @@ describeLive("Kubernetes", ["unshare"], () => {
     writeFileSync(config, "");
     expect(await agent).toMatchObject({
       status: 0,
-      stderr: expect.stringContaining("it goes on as before until the configuration loads"),
+      stderr: expect.stringContaining("the ConfigMap is not used until it loads: "),
     });
     expect(readFileSync(own, "utf8")).toBe("");
     expect((await check()).status).toBe(0);
