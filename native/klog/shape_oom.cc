@@ -125,10 +125,12 @@ bool oom_victim(std::string_view text, size_t pid_at, LogShape& out) {
   return true;
 }
 
+/// What may stand before who was killed; the empty one is last, since every text begins with it.
+constexpr std::string_view kOomStarts[] = {"Memory cgroup out of memory: ", "Out of memory: ",
+                                           "Out of memory (oom_kill_allocating_task): ", ""};
+
 bool oom_kill(std::string_view text, LogShape& out) {
-  constexpr std::string_view kStarts[] = {"", "Memory cgroup out of memory: ", "Out of memory: ",
-                                          "Out of memory (oom_kill_allocating_task): "};
-  for (const std::string_view start : kStarts) {
+  for (const std::string_view start : kOomStarts) {
     std::string_view rest = text;
     if (!take(rest, start)) continue;
     const bool killed = take(rest, "Killed process ");
@@ -144,7 +146,7 @@ bool oom_kill(std::string_view text, LogShape& out) {
 
 /// "Out of memory and no killable processes...", "…: OOM victim 42 (NAME) is already exiting. …"
 bool oom_unkilled(std::string_view text, LogShape& out) {
-  for (const std::string_view start : {"Memory cgroup out of memory: ", "Out of memory: "}) {
+  for (const std::string_view start : kOomStarts) {
     if (take(text, start)) break;
   }
   constexpr std::string_view kEnd = " is already exiting. Skip killing the task";

@@ -61,7 +61,7 @@ class NodeMemory {
   }
 
   /// The node's part of huge pages: unused ones as the host's are on its nodes, and those in use
-  /// likewise, so that no node has more of either than it has on the host.
+  /// likewise, so that where all nodes are allowed none has more of either than it has on the host.
   HugePool huge_pages(const HugePool& pool, uint64_t page_kb) const {
     std::vector<uint64_t> free, used;
     for (const NodeShare& node : nodes_.nodes()) {

@@ -243,6 +243,14 @@ describe("a kill for want of memory", () => {
       ],
       undefined,
     ],
+    [
+      "could be killed for what it asked for",
+      [
+        KILL_OF_9,
+        "Out of memory (oom_kill_allocating_task): OOM victim 9 (m) is already exiting. Skip killing the task",
+      ],
+      undefined,
+    ],
     ["can be told", [], undefined],
   ])("leaves the kill of another container alone where nobody else %s", (_, between, last) => {
     const groups = sort([

@@ -89,11 +89,16 @@ Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
   Answer answer = finish_open(r, std::make_shared<OpenFile>(node, &view, container, clock),
                               std::move(text.value()));
   if (!container || node.container().none()) return answer;
-  auto& announced = announced_size(*container, view);
-  if (announced.load() >= size) return answer;
-  announced = size;
-  return std::move(answer).after_notice(lane_of(*container), [this, node, size, last] {
+  if (announced_size(*container, view).load() >= size) return answer;
+  // It counts as announced only then: whoever opens the file meanwhile waits for his own notice,
+  // which has nothing left to do, or is left to the next worker as this one is.
+  const uint16_t index = view.index;
+  return std::move(answer).after_notice(lane_of(*container), [this, container, index, node, size,
+                                                              last] {
+    auto& announced = ContainerFiles::of(*container).announced_size(options().connection, index);
+    if (announced.load() >= size) return;
     reply().notify_grow(node.raw(), size, last);
+    announced = size;
   });
 }
 
