@@ -2,6 +2,7 @@
 
 #include <poll.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -10,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/priority.h"
 
 namespace vprocfs {
 namespace {
@@ -47,7 +49,11 @@ KeeperLink::~KeeperLink() { stop(); }
 
 Result<bool> KeeperLink::start() {
   return thread_.start([this] {
-    send(packet_of(KeeperMessage::kReady));
+    // Whoever takes over is not to wait for those whom it starts.
+    go_first();
+    KeeperPacket ready = packet_of(KeeperMessage::kReady);
+    ready.requests = static_cast<uint64_t>(::gettid());
+    send(ready);
     run();
   });
 }

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/pidfd.h"
 #include "keeper/log.h"
 #include "keeper/proc.h"
 #include "keeper/supervisor.h"
@@ -58,6 +59,9 @@ void Supervisor::on_packet(Worker& worker) {
       if (!fd_store_.send(worker.control.get(), packet.requests)) worker.kill("unreachable", now);
       return;
     case KeeperMessage::kReady:
+      if (packet.requests != 0) {
+        worker.thread = open_thread_pidfd(static_cast<pid_t>(packet.requests));
+      }
       return on_ready(worker, now);
     case KeeperMessage::kServing:
       lose_descriptors(packet.lost, "did not reach the next worker");
@@ -109,6 +113,10 @@ void Supervisor::on_idle_beat(Worker& worker, bool idle) {
 void Supervisor::on_hang_up(Worker& worker) {
   if (worker.control || &worker != &current_) return;
   if (const auto status = ending(worker.pid)) on_child(worker.pid, *status);
+}
+
+void Supervisor::on_thread_end(uint64_t now) {
+  if (const auto status = current_.look_at_end(now)) on_child(current_.pid, *status);
 }
 
 /// Reads what a worker that has ended sent last, which may bring descriptors.

@@ -141,6 +141,7 @@ int Supervisor::wait_ms(uint64_t now) const {
     if (at != 0) until = std::min(until, at);
   };
   sooner(probe_by_ms_);
+  sooner(current_.look_at_ms);
   const auto consider = [&](const Worker& worker) {
     if (!worker.alive() || worker.undying(now)) return;
     if (worker.kill_reason == nullptr) {
@@ -195,7 +196,9 @@ int Supervisor::run() {
                     {next_.control.get(), POLLIN, 0},
                     {client_until_ms_ != 0 ? -1 : listener_.get(), POLLIN, 0},
                     {client_.get(), POLLIN, 0},
-                    {asks_polled ? polled_.refusal.get() : -1, POLLIN, 0}};
+                    {asks_polled ? polled_.refusal.get() : -1, POLLIN, 0},
+                    {current_.look_at_ms != 0 ? -1 : current_.thread.get(), POLLIN, 0}};
+    const pid_t asked = current_.pid;
     const uint64_t begin = monotonic_ms();
     if (woken_ms != 0) adjust_for_pause(woken_ms, begin);
     const int wait = wait_ms(begin);
@@ -214,6 +217,8 @@ int Supervisor::run() {
     if (fds[3].revents != 0) on_packet(next_);
     // Before the end of a worker is told, upon which the standby must not count as silent.
     come_to();
+    const bool looks = current_.look_at_ms != 0 && woken_ms >= current_.look_at_ms;
+    if (current_.pid == asked && (fds[7].revents != 0 || looks)) on_thread_end(woken_ms);
     if (fds[1].revents != 0) on_signal();
     if (fds[4].revents != 0) on_connect(monotonic_ms());
     if (fds[5].revents != 0) on_client();

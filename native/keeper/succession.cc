@@ -51,7 +51,8 @@ void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = 0;
   const Inheritance inheritance{connection_.fuse.get(), connection_.state.get(), polled_.fuse.get(),
                                 polled_.state.get()};
-  if (start_worker(options_, inheritance, now, slot)) {
+  const Start how = current_.serves() ? Start::kBesideAnother : Start::kAwaited;
+  if (start_worker(options_, inheritance, how, now, slot)) {
     // A machine that is starved does not get faster by beginning from nothing again.
     const uint64_t usual = std::max<uint64_t>(options_.start_ms, 4 * started_in_ms_);
     slot.deadline_ms = now + std::min(kMaxStartMs, usual << std::min<uint32_t>(slow_starts_, 10));
@@ -74,6 +75,7 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
     if (!connection->made()) continue;
     StateFile::repair_connection(connection->state.get(), connection->agreed);
   }
+  worker.put_first();
   worker.state = WorkerState::kActivating;
   worker.idle = false;
   worker.generation = ++generation_;
@@ -99,6 +101,7 @@ Worker& Supervisor::retire(Worker& worker) {
   if (place->alive()) ::kill(place->pid, SIGKILL);
   *place = std::move(worker);
   place->control.reset();
+  place->thread.reset();
   worker = Worker{};
   return *place;
 }
@@ -260,6 +263,7 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   killed_ = false;
   if (next_.silent(now, options_.watchdog_ms)) discard_standby();
   if (next_.alive() && next_.kill_reason == nullptr) {
+    next_.put_first();
     // It becomes the replacement when it is ready, and not before its time.
     keeper_log(options_.log, LogLevel::kWarn,
                "the worker ended (%s), the next one takes over in %llu ms", why,

@@ -89,6 +89,8 @@ class Supervisor {
   void on_packet(Worker& worker);
   void on_idle_beat(Worker& worker, bool idle);
   void on_hang_up(Worker& worker);
+  /// A thread of the worker that serves has ended.
+  void on_thread_end(uint64_t now);
   void drain_packets(Worker& worker);
   bool take_note(Worker& worker, const KeeperPacket& packet, Fd descriptor);
   void keep_descriptor(const KeeperPacket& packet, Fd descriptor);

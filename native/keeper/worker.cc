@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <iterator>
 #include <utility>
 
@@ -24,6 +25,8 @@ constexpr int kFirstInherited = 3;
 /// long to close. We learn of a worker's end by this one.
 constexpr int kControlFd = 1023;
 constexpr uint64_t kProvenMs = 250;
+/// How often, a millisecond apart, we look whether all threads of a worker have ended as one has.
+constexpr uint32_t kMaxLooks = 10;
 /// What one that missed its time has left to say that it is well.
 constexpr uint64_t kGraceMs = 250;
 /// So many beats of a quiet worker for each time after which it is replaced, and two before one
@@ -32,14 +35,14 @@ constexpr uint32_t kBeatsPerWatchdog = 4;
 /// How many times the watchdog's time an idle one may be silent: whoever asks something wakes us.
 constexpr uint32_t kWatchdogsPerIdle = 2;
 
-/// Where the kernel gives each session a share of the CPUs (sched(7), "The autogroup feature"), the
-/// worker gets one of its own, as far before others as its threads are (base/priority.h). Otherwise
-/// it would share one with whatever else the same terminal or supervisor has started, and readers
-/// in containers would wait.
-void take_own_share() {
-  // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
-  ::setsid();
-  write_text(AT_FDCWD, "/proc/self/autogroup", "-10\n");
+/// Where the kernel gives each session a share of the CPUs (sched(7), "The autogroup feature"), a
+/// worker has a session of its own, and once readers wait for it that is as far before others as
+/// its threads are (base/priority.h). Otherwise it would share one with whatever else the same
+/// terminal or supervisor has started, and readers in containers would wait.
+void put_session_first(pid_t pid) {
+  char path[32];
+  std::snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
+  write_text(AT_FDCWD, path, "-10\n");
 }
 
 void unblock_signals() {
@@ -61,7 +64,7 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
 }
 
 [[noreturn]] void become_worker(const KeeperOptions& options, const Inheritance& inheritance,
-                                int control) {
+                                int control, Start start) {
   const InheritedDescriptor passed[] = {{inheritance.fuse_fd, kFuseFdVariable},
                                         {inheritance.state_fd, kStateFdVariable},
                                         {control, kControlFdVariable},
@@ -93,7 +96,9 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
   ::unsetenv("NOTIFY_SOCKET");
   ::unsetenv("WATCHDOG_USEC");
   unblock_signals();
-  take_own_share();
+  // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
+  ::setsid();
+  if (start == Start::kAwaited) put_session_first(::getpid());
   write_text(AT_FDCWD, "/proc/self/oom_score_adj", "0");
   ::execvp(options.worker[0], options.worker);
   ::_exit(127);
@@ -186,6 +191,26 @@ bool Worker::extend_deadline(uint64_t now_ms) {
   return true;
 }
 
+void Worker::put_first() const {
+  if (alive()) put_session_first(pid);
+}
+
+std::optional<int> Worker::look_at_end(uint64_t now_ms) {
+  std::optional<int> status = ending(pid);
+  // A signal to all reaches them within a fraction of a millisecond.
+  for (int again = 0; again < 5 && !status && looks == 0; ++again) {
+    const timespec moment{0, 100'000};
+    ::nanosleep(&moment, nullptr);
+    status = ending(pid);
+  }
+  look_at_ms = now_ms + 1;
+  // Of one that drains the thread ends and the process does not: `control` tells the rest.
+  if (!status && ++looks < kMaxLooks) return status;
+  look_at_ms = 0;
+  thread.reset();
+  return status;
+}
+
 bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {
   packet = KeeperPacket{};
   Passed passed;
@@ -210,15 +235,15 @@ pid_t start_program(char* const* argv) {
   ::_exit(127);
 }
 
-bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
-                  Worker& out) {
+bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, Start start,
+                  uint64_t now_ms, Worker& out) {
   out = Worker{};
   int pair[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return false;
   Fd ours(pair[0]);
   const Fd theirs(pair[1]);
   const pid_t pid = ::fork();
-  if (pid == 0) become_worker(options, inheritance, theirs.get());
+  if (pid == 0) become_worker(options, inheritance, theirs.get(), start);
   if (pid < 0) return false;
   out.pid = pid;
   out.control = std::move(ours);

@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <optional>
 
 #include "base/fd.h"
 #include "keeper/options.h"
@@ -32,6 +33,11 @@ constexpr uint64_t kUndyingMs = 1000;
 struct Worker {
   pid_t pid = 0;
   Fd control;
+  /// Ready when a thread of it has ended, which is long before the kernel has taken its memory
+  /// apart and closes `control`. Not open before Linux 6.9.
+  Fd thread;
+  uint64_t look_at_ms = 0;  ///< since that thread ended: when to look at the others; else 0
+  uint32_t looks = 0;       ///< how often we have
   WorkerState state = WorkerState::kNone;
   uint32_t generation = 0;  ///< 0: it has not taken over yet
   uint64_t started_ms = 0;
@@ -76,6 +82,11 @@ struct Worker {
   /// time that other processes kept it from the CPU. False if there was no such time, or if it has
   /// used the maximum time for a start.
   bool extend_deadline(uint64_t now_ms);
+  /// Readers wait for it from now on.
+  void put_first() const;
+  /// Is told of the end of `thread`: the wait status once all others are as far, nullopt as long as
+  /// that is to be looked for again, or if the process has not ended after all.
+  std::optional<int> look_at_end(uint64_t now_ms);
   /// Takes one packet, and the descriptor that came with it. False when there was none.
   bool receive(KeeperPacket& packet, Fd& descriptor);
 
@@ -90,10 +101,13 @@ struct Inheritance {
   int polled_fuse_fd = -1, polled_state_fd = -1;  ///< -1: there is no such connection
 };
 
+/// Whether readers wait for the worker that is started.
+enum class Start : uint8_t { kAwaited, kBesideAnother };
+
 /// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and so on, the
 /// control socket as a high one; all are named in its environment.
-bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, uint64_t now_ms,
-                  Worker& out);
+bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, Start start,
+                  uint64_t now_ms, Worker& out);
 
 /// Runs another program in a child with nothing of ours; its PID, -1 with errno set.
 pid_t start_program(char* const* argv);

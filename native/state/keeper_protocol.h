@@ -14,7 +14,8 @@ enum class KeeperMessage : uint32_t {
   kStoredFds = 4,  ///< keeper: descriptors that it stores, as a StoredFdsPacket
   kPace = 5,       ///< keeper: `requests` ms may pass between beats while nobody asks anything,
                    ///< and `lost` ms after a kIdleBeat; 0: send none. It beats at once
-  kReady = 16,     ///< worker: started, has read the host, waits for kActivate
+  kReady = 16,     ///< worker: started, has read the host, waits for kActivate; `requests`: the
+                   ///< thread that says so, which lives as long as the worker serves
   kServing = 17,   ///< worker: takes requests; `why`: what it did not take over, if anything
   kDrained = 18,   ///< worker: takes no more and has answered all
   kBeat = 19,      ///< worker: alive; see `serving`
