@@ -49,9 +49,19 @@ void LogReader::find_proofs() {
   if (!events) missing_.push_back(problem_of(events.error()));
   owners_.remember_exited(std::move(sources_.exited));
   if (!sources_.exited_problem.empty()) missing_.push_back(sources_.exited_problem);
+}
+
+/// Tracing tools keep this waiting as long as they set up or end theirs: only the log waits.
+void LogReader::find_printers() {
   auto printers = Printers::open();
+  const std::lock_guard lock(mutex_);
   if (printers) log_.know_printers(std::move(printers.value()));
   if (!printers) missing_.push_back(problem_of(printers.error()));
+}
+
+std::vector<std::string> LogReader::missing() const {
+  const std::lock_guard lock(mutex_);
+  return missing_;
 }
 
 void LogReader::stop() {
@@ -63,6 +73,7 @@ void LogReader::stop() {
 
 void LogReader::run() {
   if (sources_.logs != nullptr) {
+    find_printers();
     const std::lock_guard lock(mutex_);
     // So that the first record does not wait for it; and enough for all that was logged before.
     begun_us_ = boottime_us();
@@ -94,7 +105,9 @@ void LogReader::run() {
 
 void LogReader::update() {
   const std::lock_guard lock(mutex_);
-  if (!ended_) pump(kAtOnce * 100);
+  // A record that is read before then has lost what would prove whose it is.
+  const bool begun = sources_.logs == nullptr || begun_us_ != 0;
+  if (begun && !ended_) pump(kAtOnce * 100);
 }
 
 std::vector<OomKill> LogReader::kills(uint64_t& seen) const {

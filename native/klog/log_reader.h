@@ -44,8 +44,8 @@ class LogReader : public KillFeed {
 
   bool readable() const override { return log_.readable(); }
   const std::string& problem() const { return log_.problem(); }
-  /// What would prove more and is not there, with the reason; set by start().
-  const std::vector<std::string>& missing() const { return missing_; }
+  /// What would prove more and is not there, with the reason; complete once the log is being read.
+  std::vector<std::string> missing() const;
   void update() override;
   std::vector<OomKill> kills(uint64_t& seen) const override;
 
@@ -70,6 +70,7 @@ class LogReader : public KillFeed {
   void forget_ended(uint64_t now_us);
 
   void find_proofs();
+  void find_printers();
 
   Sources sources_;
   std::vector<std::string> missing_;
