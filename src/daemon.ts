@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine, EngineFactory, EngineOptions } from "./engine/engine.js";
 import { ExitStatus, messageOf } from "./errors.js";
 import { findHolders } from "./holders.js";
@@ -18,6 +19,9 @@ const POLLED_GONE = "polled";
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 /** Makes the daemon log its counters. */
 const COUNTERS_SIGNAL = "SIGUSR2";
+
+/** How often it is looked whether it is known by now what kernel logs lack. */
+const LOOK_MS = 100;
 
 /** The part of `process` that a daemon listens to. */
 export interface SignalSource {
@@ -76,7 +80,11 @@ async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Pr
 
 /** What the host lacks for kernel logs. It stays the same: the keeper's first worker says it. */
 async function warnOfLogs({ log, isFirst }: ServeOptions, engine: Engine): Promise<void> {
-  const { kernelLogMissing = [], kernelLogProblem = "" } = engine.features();
+  let { kernelLogMissing = [], kernelLogProblem = "" } = engine.features();
+  while (kernelLogMissing === null) {
+    await sleep(LOOK_MS, undefined, { ref: false });
+    ({ kernelLogMissing = [], kernelLogProblem = "" } = engine.features());
+  }
   if ((kernelLogProblem === "" && kernelLogMissing.length === 0) || (await isFirst?.()) === false) {
     return;
   }

@@ -70,10 +70,12 @@ std::optional<Napi::Object> kernel_log_of(Napi::Env env, const Engine& engine) {
   return log;
 }
 
-Napi::Array log_missing(Napi::Env env, const Engine& engine) {
+/// null until it is known.
+Napi::Value log_missing(Napi::Env env, const Engine& engine) {
   const auto reader = engine.log_reader();
   const bool reads = reader && engine.logs() != nullptr && reader->readable();
-  return to_js_list(env, reads ? reader->missing() : std::vector<std::string>());
+  const auto missing = reads ? reader->missing() : std::vector<std::string>();
+  return missing ? Napi::Value(to_js_list(env, *missing)) : env.Null();
 }
 
 }  // namespace

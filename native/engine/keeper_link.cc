@@ -11,7 +11,6 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
-#include "base/priority.h"
 
 namespace vprocfs {
 namespace {
@@ -49,8 +48,6 @@ KeeperLink::~KeeperLink() { stop(); }
 
 Result<bool> KeeperLink::start() {
   return thread_.start([this] {
-    // Whoever takes over is not to wait for those whom it starts.
-    go_first();
     KeeperPacket ready = packet_of(KeeperMessage::kReady);
     ready.requests = static_cast<uint64_t>(::gettid());
     send(ready);

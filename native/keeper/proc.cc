@@ -18,7 +18,7 @@ namespace {
 /// In a task's flags: it is on its way out (PF_EXITING, the same in all kernels).
 constexpr unsigned long kExiting = 0x4;
 // Numbers of fields in proc(5).
-constexpr int kState = 3, kFlags = 9, kExitCode = 52;
+constexpr int kState = 3, kFlags = 9, kThreads = 20, kExitCode = 52;
 
 /// Reads a file below /proc. False: there is nothing to be read.
 template <size_t N>
@@ -32,49 +32,78 @@ bool read_proc(const char* name, char (&text)[N]) {
   return true;
 }
 
-struct TaskEnd {
-  bool leaves = false;  ///< has left user space and every system call, for good
-  int status = 0;       ///< as of wait(2)
+/// A number that is all of a file below /proc; `other` if there is none.
+long number_in(pid_t pid, const char* name, long other) {
+  char path[32], text[32];
+  std::snprintf(path, sizeof(path), "%d/%s", pid, name);
+  if (!read_proc(path, text)) return other;
+  char* end = nullptr;
+  const long number = std::strtol(text, &end, 10);
+  return end == text ? other : number;
+}
+
+struct TaskStat {
+  bool leaves = false;  ///< past its last system call
+  int status = 0;       ///< as of wait(2), if it leaves
+  long threads = 0;     ///< of its process
 };
 
-/// `stat`: that file of a process or a thread, below /proc. nullopt: it is gone.
-std::optional<TaskEnd> end_of_task(const char* stat) {
+/// `stat`: that file of a process or a thread, below /proc.
+std::optional<TaskStat> read_stat(const char* stat) {
   char text[1024];
   if (!read_proc(stat, text)) return std::nullopt;
   // The command may hold blanks and parentheses.
   const char* at = std::strrchr(text, ')');
   if (at == nullptr) return std::nullopt;
   unsigned long flags = 0;
-  TaskEnd out;
+  TaskStat out;
   for (int field = kState - 1; at != nullptr; at = std::strchr(at + 1, ' '), ++field) {
     if (field == kFlags) flags = std::strtoul(at, nullptr, 10);
+    if (field == kThreads) out.threads = std::strtol(at, nullptr, 10);
     if (field == kExitCode) out.status = static_cast<int>(std::strtol(at, nullptr, 10));
   }
   out.leaves = (flags & kExiting) != 0;
   return out;
 }
 
-/// Whether each thread that a process still has is on its way out. False too when that cannot be
-/// found out.
-bool others_leave(pid_t pid) {
+std::optional<TaskStat> stat_of(pid_t pid) {
+  char name[32];
+  std::snprintf(name, sizeof(name), "%d/stat", pid);
+  return read_stat(name);
+}
+
+bool is_signal(const TaskStat& first) {
+  // An earlier kernel (before 3.5) or one that may not tell says 0, which is no signal.
+  return first.leaves && WIFSIGNALED(first.status);
+}
+
+/// How many threads of a process are on their way out; -1: not all that were found, or it cannot be
+/// found out. The kernel's list may end early where a thread ends meanwhile.
+long count_leaving(pid_t pid) {
   char path[64];
   std::snprintf(path, sizeof(path), "/proc/%d/task", pid);
   const Fd directory(::open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!directory) return false;
+  if (!directory) return -1;
   alignas(dirent64) char entries[4096];
-  // getdents64(2) itself: opendir(3) allocates.
-  for (;;) {
-    const long n = ::syscall(SYS_getdents64, directory.get(), entries, sizeof(entries));
-    if (n <= 0) return n == 0;
-    for (long at = 0; at < n;) {
-      const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
-      at += entry->d_reclen;
-      if (entry->d_name[0] == '.') continue;
-      std::snprintf(path, sizeof(path), "%d/task/%.16s/stat", pid, entry->d_name);
-      const std::optional<TaskEnd> end = end_of_task(path);
-      if (end && !end->leaves) return false;
-    }
+  long count = 0;
+  // getdents64(2) itself: opendir(3) allocates. What does not fit is too much to look at.
+  const long n = ::syscall(SYS_getdents64, directory.get(), entries, sizeof(entries));
+  for (long at = 0; at < n;) {
+    const auto* entry = reinterpret_cast<const dirent64*>(entries + at);
+    at += entry->d_reclen;
+    if (entry->d_name[0] == '.') continue;
+    std::snprintf(path, sizeof(path), "%d/task/%.16s/stat", pid, entry->d_name);
+    const std::optional<TaskStat> one = read_stat(path);
+    if (!one || !one->leaves) return -1;
+    ++count;
   }
+  return count;
+}
+
+/// Whether no thread has any memory. That is what an OOM score of 0 says, unless the adjustment
+/// (below 0) makes it one; or the OOM reaper, or a vfork(2), so that it proves nothing by itself.
+bool has_left_memory(pid_t pid) {
+  return number_in(pid, "oom_score_adj", -1) >= 0 && number_in(pid, "oom_score", 1) == 0;
 }
 
 }  // namespace
@@ -90,12 +119,17 @@ uint64_t starved_ms(pid_t pid) {
 }
 
 std::optional<int> ending(pid_t pid) {
-  char path[32];
-  std::snprintf(path, sizeof(path), "%d/stat", pid);
-  const std::optional<TaskEnd> first = end_of_task(path);
-  // An earlier kernel (before 3.5) or one that may not tell says 0, which is no signal.
-  if (!first || !first->leaves || !WIFSIGNALED(first->status)) return std::nullopt;
-  if (!others_leave(pid)) return std::nullopt;
+  const std::optional<TaskStat> first = stat_of(pid);
+  return first && is_signal(*first) ? std::optional(first->status) : std::nullopt;
+}
+
+std::optional<int> ending_by_threads(pid_t pid) {
+  // Whoever reads `stat` of a thread that has the memory still, holds it, and may be the one who
+  // takes it apart in the end.
+  if (!has_left_memory(pid)) return std::nullopt;
+  const std::optional<TaskStat> first = stat_of(pid);
+  // From here on it starts none.
+  if (!first || !is_signal(*first) || count_leaving(pid) != first->threads) return std::nullopt;
   return first->status;
 }
 

@@ -15,8 +15,13 @@ uint64_t starved_ms(pid_t pid);
 
 /// The wait status of a process that a signal ends and that has left user space, before wait(2)
 /// returns it: the kernel may need tenths of a second to release what such a process held (perf
-/// events, BPF programs, inotify), and some milliseconds its memory. nullopt for all others, and as
-/// long as one of its threads may still make or finish a system call.
+/// events, BPF programs, inotify). nullopt for all others. Call it after a descriptor that only
+/// that process held was closed: then none of its threads is left in user space either.
 std::optional<int> ending(pid_t pid);
+
+/// The same without such a descriptor, and some milliseconds earlier, before the kernel takes the
+/// process's memory apart: once each of its threads is past its last system call. Linux 5.8 and
+/// later; always nullopt where the OOM score adjustment is below 0.
+std::optional<int> ending_by_threads(pid_t pid);
 
 }  // namespace vprocfs

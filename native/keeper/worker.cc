@@ -40,6 +40,8 @@ constexpr uint32_t kWatchdogsPerIdle = 2;
 /// its threads are (base/priority.h). Otherwise it would share one with whatever else the same
 /// terminal or supervisor has started, and readers in containers would wait.
 void put_session_first(pid_t pid) {
+  // One that has only been forked is still in ours.
+  if (::getsid(pid) != pid) return;
   char path[32];
   std::snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
   write_text(AT_FDCWD, path, "-10\n");
@@ -196,12 +198,12 @@ void Worker::put_first() const {
 }
 
 std::optional<int> Worker::look_at_end(uint64_t now_ms) {
-  std::optional<int> status = ending(pid);
+  std::optional<int> status = ending_by_threads(pid);
   // A signal to all reaches them within a fraction of a millisecond.
   for (int again = 0; again < 5 && !status && looks == 0; ++again) {
     const timespec moment{0, 100'000};
     ::nanosleep(&moment, nullptr);
-    status = ending(pid);
+    status = ending_by_threads(pid);
   }
   look_at_ms = now_ms + 1;
   // Of one that drains the thread ends and the process does not: `control` tells the rest.

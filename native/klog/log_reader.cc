@@ -59,8 +59,9 @@ void LogReader::find_printers() {
   if (!printers) missing_.push_back(problem_of(printers.error()));
 }
 
-std::vector<std::string> LogReader::missing() const {
+std::optional<std::vector<std::string>> LogReader::missing() const {
   const std::lock_guard lock(mutex_);
+  if (!has_begun()) return std::nullopt;
   return missing_;
 }
 
@@ -74,6 +75,7 @@ void LogReader::stop() {
 void LogReader::run() {
   if (sources_.logs != nullptr) {
     find_printers();
+    if (stopping_) return;
     const std::lock_guard lock(mutex_);
     // So that the first record does not wait for it; and enough for all that was logged before.
     begun_us_ = boottime_us();
@@ -106,8 +108,7 @@ void LogReader::run() {
 void LogReader::update() {
   const std::lock_guard lock(mutex_);
   // A record that is read before then has lost what would prove whose it is.
-  const bool begun = sources_.logs == nullptr || begun_us_ != 0;
-  if (begun && !ended_) pump(kAtOnce * 100);
+  if (has_begun() && !ended_) pump(kAtOnce * 100);
 }
 
 std::vector<OomKill> LogReader::kills(uint64_t& seen) const {

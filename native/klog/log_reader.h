@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -44,8 +45,8 @@ class LogReader : public KillFeed {
 
   bool readable() const override { return log_.readable(); }
   const std::string& problem() const { return log_.problem(); }
-  /// What would prove more and is not there, with the reason; complete once the log is being read.
-  std::vector<std::string> missing() const;
+  /// What would prove more and is not there, with the reason; nullopt until that is known.
+  std::optional<std::vector<std::string>> missing() const;
   void update() override;
   std::vector<OomKill> kills(uint64_t& seen) const override;
 
@@ -71,6 +72,7 @@ class LogReader : public KillFeed {
 
   void find_proofs();
   void find_printers();
+  bool has_begun() const { return sources_.logs == nullptr || begun_us_ != 0; }
 
   Sources sources_;
   std::vector<std::string> missing_;

@@ -176,8 +176,11 @@ export interface SessionFeatures {
   readonly callsProblem?: string;
   /** Why the host's kernel log cannot be read though containers have logs; empty when it can. */
   readonly kernelLogProblem?: string;
-  /** What would prove more of containers' kernel logs and is not there, with the reason. */
-  readonly kernelLogMissing?: readonly string[];
+  /**
+   * What would prove more of containers' kernel logs and is not there, with the reason; null until that is
+   * known, which a tracing tool on the host may delay.
+   */
+  readonly kernelLogMissing?: readonly string[] | null;
   /** Files that are polled have a connection of their own. */
   readonly polled?: boolean;
   /** Why they have none though they should; empty when they have. */

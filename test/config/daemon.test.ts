@@ -4,6 +4,7 @@ import { serve } from "../../src/daemon.js";
 import { nativeEngine } from "../../src/engine/native.js";
 import { createLogger } from "../../src/log.js";
 import { FakeSession } from "../support/fake-binding.js";
+import { until } from "../support/wait.js";
 
 const OPTIONS = {
   mountpoint: "/mnt",
@@ -105,6 +106,23 @@ describe("serve", () => {
       expect(warned).toEqual(first === false ? [] : ["/dev/kmsg: none", "bpf: none"]);
     },
   );
+
+  it("waits with that until it is known", async () => {
+    let looks = 0;
+    const unknown = (session: FakeSession) => {
+      const features = session.features.bind(session);
+      session.features = () => {
+        looks += 1;
+        return { ...features(), kernelLogMissing: looks < 4 ? null : ["printk: late"] };
+      };
+    };
+    const { signals, records, status } = daemon(unknown);
+    const late = () => records.some(({ reason }) => reason === "printk: late");
+    expect(late()).toBe(false);
+    await until("it is said", late);
+    signals.emit("SIGTERM", "SIGTERM");
+    expect(await status).toBe(0);
+  });
 
   it("ends with 1 when the connection ends", async () => {
     const { records, session, status } = daemon();
