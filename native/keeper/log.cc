@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cinttypes>
 #include <cstdarg>
 #include <cstdio>
 #include <cstdlib>
@@ -25,21 +28,28 @@ static_assert(std::size(kLevels) == static_cast<size_t>(LogLevel::kDebug) + 1);
 
 const LevelRow& row_of(LogLevel level) { return kLevels[static_cast<size_t>(level)]; }
 
-/// Whether something can be written to stderr at once. Pipes and sockets that say so take a line.
+/// Whether something can be written to stderr at once.
 bool has_room() {
   pollfd p{STDERR_FILENO, POLLOUT, 0};
   return ::poll(&p, 1, 0) > 0 && (p.revents & POLLOUT) != 0;
 }
 
-/// Whoever reads stderr may have stopped, and readers of every container would wait for us. Its
-/// description is shared with others, who are to wait as they like.
-void write_if_room(const char* line, size_t size) {
-  if (!has_room()) return;
-  // A terminal may have room for a part, and would have us wait for the rest.
-  const bool terminal = ::isatty(STDERR_FILENO) == 1;
+/// Whoever reads stderr may have stopped, and readers of every container would wait for us. What
+/// poll(2) says is not enough: workers may write first, and a terminal may have room for a part.
+/// The description is shared with others, who are to wait as they like, so it is another one that
+/// does not block, but for sockets, which cannot be opened. False: it was not written.
+bool write_if_room(const char* line, size_t size) {
+  if (!has_room()) return false;
+  struct stat st {};
+  if (::fstat(STDERR_FILENO, &st) != 0) return false;
+  if (S_ISSOCK(st.st_mode)) {
+    return ::send(STDERR_FILENO, line, size, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0;
+  }
+  const bool may_block = S_ISFIFO(st.st_mode) || ::isatty(STDERR_FILENO) == 1;
   constexpr int kFlags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  const Fd own(terminal ? ::open("/proc/self/fd/2", kFlags) : -1);
-  if (::write(own ? own.get() : STDERR_FILENO, line, size) < 0) return;
+  const Fd own(may_block ? ::open("/proc/self/fd/2", kFlags) : -1);
+  if (may_block && !own && errno == ENXIO) return false;  // Nobody reads it.
+  return ::write(own ? own.get() : STDERR_FILENO, line, size) >= 0;
 }
 
 }  // namespace
@@ -69,15 +79,20 @@ void keeper_log(const LogOptions& options, LogLevel level, const char* format, .
   // sd-daemon(3); the journal takes it off again, and has the level and the time from elsewhere.
   char prefix[8] = "";
   if (options.journal) std::snprintf(prefix, sizeof(prefix), "<%d>", row_of(level).priority);
-  char line[640];
+  char lost[48] = "";
+  if (options.dropped != 0) {
+    std::snprintf(lost, sizeof(lost), " (lines dropped before: %" PRIu64 ")", options.dropped);
+  }
+  char line[704];
   const int size =
       options.json ? std::snprintf(line, sizeof(line),
-                                   "%s{\"level\":\"%s\",\"name\":\"keeper\",\"msg\":\"%s\"}\n",
-                                   prefix, to_text(level), message)
+                                   "%s{\"level\":\"%s\",\"name\":\"keeper\",\"msg\":\"%s%s\"}\n",
+                                   prefix, to_text(level), message, lost)
       : options.journal
-          ? std::snprintf(line, sizeof(line), "%skeeper: %s\n", prefix, message)
-          : std::snprintf(line, sizeof(line), "%s keeper: %s\n", to_text(level), message);
-  if (size > 0) write_if_room(line, static_cast<size_t>(size));
+          ? std::snprintf(line, sizeof(line), "%skeeper: %s%s\n", prefix, message, lost)
+          : std::snprintf(line, sizeof(line), "%s keeper: %s%s\n", to_text(level), message, lost);
+  const bool written = size > 0 && write_if_room(line, static_cast<size_t>(size));
+  options.dropped = written ? 0 : options.dropped + 1;
 }
 
 }  // namespace vprocfs

@@ -7,6 +7,7 @@ import {
   existsSync,
   openSync,
   readFileSync,
+  readSync,
   rmSync,
   writeFileSync,
   writeSync,
@@ -18,7 +19,7 @@ import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
-import { haveProgram, output } from "../support/command.js";
+import { haveProgram, output, outputSync } from "../support/command.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -60,7 +61,7 @@ async function timed<T>(work: Promise<T>): Promise<{ result: T | string; ms: num
 /** Has its stderr be a terminal, tells a file which one and who reads it, and becomes a program. */
 const TERMINAL = join(project, "test/support/native/terminal.py");
 
-/** Writes to a terminal until there is no room. */
+/** Writes to a terminal or a pipe until there is no room. */
 function fill(terminal: string): void {
   const fd = openSync(terminal, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);
   try {
@@ -72,6 +73,20 @@ function fill(terminal: string): void {
   } finally {
     closeSync(fd);
   }
+}
+
+/** All that is in a pipe. */
+function drain(pipe: number): string {
+  const chunk = Buffer.alloc(65_536);
+  let text = "";
+  try {
+    for (;;) {
+      text += chunk.toString("latin1", 0, readSync(pipe, chunk));
+    }
+  } catch (error) {
+    expect(errnoOf(error)).toBe("EAGAIN");
+  }
+  return text;
 }
 
 /** What the keeper logs when it cannot fork, for example. */
@@ -447,6 +462,34 @@ describeLive("a keeper whose log goes to a terminal that has stopped", ["python3
     process.kill(workerPid, "SIGKILL");
     expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
     expect(await servingAfter(daemon, generation)).toMatchObject({ restarts: 1 });
+  });
+});
+
+describeLive("a keeper whose log goes to a pipe that nobody empties", ["mkfifo"], () => {
+  it("is not held up, and says later how many lines were dropped", async () => {
+    const scope = testScope();
+    const pipe = join(temporaryDirectory(scope, "pipe"), "log");
+    outputSync(["mkfifo", pipe]);
+    const reader = openSync(pipe, constants.O_RDWR | constants.O_NONBLOCK);
+    scope.defer(() => closeSync(reader));
+    const daemon = await Daemon.startUnder(scope, ["sh", "-c", `exec "$@" 2>${pipe}`, "sh"]);
+    const { generation, workerPid } = await standingBy(daemon);
+    // Before the end, or workers could not say what they do, and would wait.
+    scope.defer(() => void drain(reader));
+    fill(pipe);
+    process.kill(workerPid, "SIGKILL");
+    expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    expect(await servingAfter(daemon, generation)).toMatchObject({ restarts: 1 });
+    let logs = drain(reader);
+    // What it says next.
+    process.kill((await standingBy(daemon)).workerPid, "SIGKILL");
+    await servingAfter(daemon, generation + 1);
+    await until("it says so", () => {
+      logs += drain(reader);
+      return /lines dropped before: [1-9]/.test(logs);
+    });
+    expect(logs).not.toContain(`serves, generation ${generation + 1}`);
+    expect(logs.match(/lines dropped before/g)).toHaveLength(1);
   });
 });
 
