@@ -125,7 +125,7 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
     begin_group(LogKind::kOom, shape, now_us)->group.memory_path = group_path_;
     return;
   }
-  if (shape.is == Is::kOomKilled) return take_killed(shape, printer_of(record), now_us);
+  if (shape.is == Is::kOomKilled) return take_killed(shape, record, now_us);
   // Its beginning was overwritten, or another thread's line looks like one of these.
   const bool summary = shape.is == Is::kOomSummary;
   const bool stray =
@@ -148,6 +148,7 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
     group.limit_path = shape.kill.limit_cgroup;
     group.kill = shape.kill;
     group.pid = shape.pid;
+    block_->summarised_by = record.printer ? record.printer->task : 0;
   } else if (shape.is == Is::kOomPlace && group.limit_path.empty()) {
     group.limit_path = shape.kill.limit_cgroup;
   } else if (shape.is == Is::kOomScore) {
@@ -156,13 +157,26 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
   }
 }
 
-void LogSorter::take_killed(LogShape& shape, pid_t printer, uint64_t now_us) {
-  const pid_t pid = shape.pid;
+/// Where the first thread of a process has ended, the kernel chooses the process, and kills and
+/// names another thread. The next line of whoever printed the summary is about the same kill:
+/// kernels that tell of printers (5.19) print one in any case, since 5.9 also if nobody is killed
+/// in the end.
+bool LogSorter::is_thread_of_block(const LogRecord& record) const {
+  if (block_->summarised_by == 0 || !record.printer) return false;
+  return record.printer->task == block_->summarised_by && block_->group.kill &&
+         record.sequence == block_->group.kill->sequence + 1;
+}
+
+void LogSorter::take_killed(LogShape& shape, const LogRecord& record, uint64_t now_us) {
+  const pid_t pid = shape.pid, printer = printer_of(record);
   // The kernel prints this line of each kill, but what comes before it of ten in five seconds: it
   // may be about another kill than the lines before. Before 5.3 a child may be killed instead of
   // the process that was chosen.
-  if (block_ != groups_.end() && (block_->is_scored || block_->group.pid == pid)) {
+  const bool is_block = block_ != groups_.end();
+  if (is_block && (block_->is_scored || block_->group.pid == pid || is_thread_of_block(record))) {
     add(block_, shape, now_us);
+    // The reaper names that thread, too.
+    if (pid != block_->group.pid) remember(pid, block_->group);
     return close_block();
   }
   close_block();

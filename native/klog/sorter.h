@@ -62,8 +62,9 @@ class LogSorter {
   struct Pending {
     LogGroup group;
     uint64_t touched_us = 0;
-    pid_t caller = 0;    ///< who printed its first line, where that is known
-    bool alone = false;  ///< of a fault: when it came all earlier ones had their code
+    pid_t caller = 0;         ///< who printed its first line, where that is known
+    pid_t summarised_by = 0;  ///< of a kill: who printed its summary, where a tracepoint tells
+    bool alone = false;       ///< of a fault: when it came all earlier ones had their code
     bool open = false;
     bool is_scored = false;  ///< of a kill: which process was chosen has been told
   };
@@ -74,7 +75,8 @@ class LogSorter {
   /// Records before this one were lost.
   void note_loss();
   void take_oom(LogShape& shape, const LogRecord& record, uint64_t now_us);
-  void take_killed(LogShape& shape, pid_t printer, uint64_t now_us);
+  void take_killed(LogShape& shape, const LogRecord& record, uint64_t now_us);
+  bool is_thread_of_block(const LogRecord& record) const;
   void take_reaped(LogShape& shape, uint64_t now_us);
   void take_fault(LogShape& shape, const LogRecord& record, uint64_t now_us);
   void take_code(LogShape& shape, pid_t caller);

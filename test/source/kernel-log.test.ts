@@ -231,6 +231,34 @@ describe("a kill for want of memory", () => {
     ]);
   });
 
+  it("of a process whose first thread has ended names the thread that was killed", () => {
+    const texts = [
+      "m invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+      KILL_OF_9,
+      "Memory cgroup out of memory: Killed process 10 (m) total-vm:1kB",
+      "oom_reaper: reaped process 10 (m), now anon-rss:0kB",
+    ];
+    const told = (printers: readonly number[], lines = records(texts)) =>
+      native.sortLog(lines, knows([9, 4], [10, 5]), printers).map(({ memoryPath }) => memoryPath);
+    const groups = native.sortLog(records(texts), knows([9, 4], [10, 5]), [77, 77, 77, 88]);
+    expect(groups.map(({ memoryPath, pid }) => [memoryPath, pid])).toEqual([
+      ["/lxc/web1", 9],
+      ["/lxc/web1", 10],
+    ]);
+    expect(linesOf(groups).slice(-2)).toEqual([
+      "Memory cgroup out of memory: Killed process 5 (m) total-vm:1kB",
+      "oom_reaper: reaped process 5 (m), now anon-rss:0kB",
+    ]);
+    const another = ["/lxc/web1", "", ""];
+    expect(told([])).toEqual(another);
+    expect(told([77, 77, 78, 88])).toEqual(another);
+    expect(told([77, 0, 0, 88])).toEqual(another);
+    // Something was printed in between.
+    const [begin = "", summary = "", ...rest] = texts;
+    const between = records([begin, summary, "eth0: link is up", ...rest]);
+    expect(told([77, 77, 66, 77, 88], between)).toEqual(another);
+  });
+
   // The kernel prints what comes before the last line of ten kills in five seconds only.
   it.each([
     ["was chosen", [KILL_OF_9], "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB"],
