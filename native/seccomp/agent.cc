@@ -167,13 +167,14 @@ void Agent::run(size_t index) {
     threads_.busy();
     handle(event->data.u64, event->events, index);
     threads_.idle();
+    // It could do nothing with another event, and would take it from those who can.
+    if (keeps_call(index)) return;
   }
 }
 
 /// What is not of one source tells of all tenants: it is armed again before anything is done that
 /// one of them may make slow.
 void Agent::handle(uint64_t key, uint32_t events, size_t index) {
-  if (keeps_call(index)) return;
   if (key == kWatchTimer) return on_watch_timer(index);
   if (key == kDone) {
     writers_.done().drain();
