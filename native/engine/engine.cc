@@ -218,17 +218,19 @@ Result<bool> Engine::stop(bool unmount) {
     what(*plain_);
   };
   each([](Served& served) { served.expect_end(); });
-  // Another worker goes on from where it was.
-  if (log_reader_) log_reader_->stop();
-  if (agent_) agent_->stop(unmount);
   // Without the other one it is of no use, whatever became of that. A keeper sees to it itself.
   const bool whole = unmount || options_.polled.fuse_fd < 0;
   bool ignored = false;
   if (polled_ && whole) static_cast<void>(polled_->unmount(ignored));
   if (unmount) done = plain_->unmount(lazy);
+  each([](Served& served) { served.hurry(); });
   const auto now = std::chrono::steady_clock::now();
   each([&](Served& served) { served.settle_notices(now + kSettle); });
   each([&](Served& served) { served.close_notices(now + 2 * kSettle, !unmount); });
+  // Another worker goes on from where it was. Not before: the notices of one tenant may take long,
+  // and others' calls would wait.
+  if (log_reader_) log_reader_->stop();
+  if (agent_) agent_->stop(unmount);
   each([](Served& served) { served.refuse_requests(); });
   each([](Served& served) { served.stop_requests(); });
   each([](Served& served) { served.stop_turns(); });

@@ -95,6 +95,10 @@ Result<bool> Served::unmount(bool& lazy) const {
   return unmount_fuse(options_.place.mountpoint, lazy);
 }
 
+void Served::hurry() {
+  if (loop_) server_->hurry();
+}
+
 void Served::settle_notices(Notifier::Deadline by) {
   if (loop_) server_->settle_notices(by);
 }

@@ -52,6 +52,7 @@ class Served {
   /// `lazy`: whether it was busy.
   Result<bool> unmount(bool& lazy) const;
   /// See Server. `hand_over`: as with stop().
+  void hurry();
   void settle_notices(Notifier::Deadline by);
   void close_notices(Notifier::Deadline by, bool hand_over);
   /// Takes no more requests. Those in hand go on.

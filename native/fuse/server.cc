@@ -23,11 +23,10 @@ Result<bool> Server::start_helpers() {
   return started;
 }
 
-void Server::settle_notices(Notifier::Deadline by) {
-  // A READ that waits for its budget holds its page.
-  serving_.turns.hurry();
-  serving_.notifier.settle(by);
-}
+/// A READ that waits for its budget holds its page.
+void Server::hurry() { serving_.turns.hurry(); }
+
+void Server::settle_notices(Notifier::Deadline by) { serving_.notifier.settle(by); }
 
 void Server::close_notices(Notifier::Deadline by, bool to_next) {
   if (to_next) serving_.answers.leave_unsettled();

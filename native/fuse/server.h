@@ -42,9 +42,10 @@ class Server {
   /// Starts and ends the threads that send notices and that wait for budgets; stop_turns() those
   /// that answer requests, and is first.
   Result<bool> start_helpers();
-  /// While requests are still taken: has notices sent, until `by` at the latest, and lets go of
-  /// what they may wait for; then sends no more. `to_next`: the kernel asks the next worker again
-  /// what we leave. See Notifier.
+  /// While requests are still taken: lets go of what notices may wait for; has them sent, until
+  /// `by` at the latest; then sends no more. `to_next`: the kernel asks the next worker again what
+  /// we leave. See Notifier.
+  void hurry();
   void settle_notices(Notifier::Deadline by);
   void close_notices(Notifier::Deadline by, bool to_next);
   void stop_turns();
