@@ -61,16 +61,27 @@ class NodeMemory {
   }
 
   /// The node's part of huge pages: unused ones as the host's are on its nodes, and those in use
-  /// likewise, so that where all nodes are allowed none has more of either than it has on the host.
+  /// likewise. None has more of either than it has on the host: a limit may be for more than there
+  /// are on the nodes that are allowed.
   HugePool huge_pages(const HugePool& pool, uint64_t page_kb) const {
-    std::vector<uint64_t> free, used;
-    for (const NodeShare& node : nodes_.nodes()) {
-      const HugePool host = on_host(node.id, page_kb);
-      free.push_back(host.free);
-      used.push_back(saturating_sub(host.pages, host.free));
+    const HostHugePool* host = on_host(page_kb);
+    if (host == nullptr) {
+      const uint64_t unused = nodes_.part_by_size(pool.free, place_);
+      return {unused + nodes_.part_by_size(pool.pages - pool.free, place_), unused};
     }
-    const uint64_t unused = part_of_pages(pool.free, free);
-    return {unused + part_of_pages(pool.pages - pool.free, used), unused};
+    std::vector<uint64_t> free(nodes_.nodes().size()), used(free.size());
+    for (const HostHugePool::Node& node : host->nodes) {
+      const size_t at = nodes_.find(node.id);
+      // One that is shown for its CPUs only has none.
+      if (at == free.size() || !nodes_.nodes()[at].has_memory) continue;
+      free[at] = node.free;
+      used[at] = saturating_sub(node.pages, node.free);
+    }
+    const auto own = [this](uint64_t pages, const std::vector<uint64_t>& on_nodes) {
+      return std::min(split(pages, on_nodes)[place_], on_nodes[place_]);
+    };
+    const uint64_t unused = own(pool.free, free);
+    return {unused + own(pool.pages - pool.free, used), unused};
   }
 
  private:
@@ -84,23 +95,13 @@ class NodeMemory {
     return huge_pages({model_.huge_pages, model_.huge_pages_free}, page_kb_);
   }
 
-  /// By the sizes of the nodes where the host has none on any of them.
-  uint64_t part_of_pages(uint64_t pages, const std::vector<uint64_t>& on_nodes) const {
-    const bool known =
-        std::any_of(on_nodes.begin(), on_nodes.end(), [](uint64_t count) { return count > 0; });
-    return known ? split(pages, on_nodes)[place_] : nodes_.part_by_size(pages, place_);
-  }
-
-  /// What the host has of huge pages on a node; none where that is not known.
-  HugePool on_host(uint32_t node, uint64_t page_kb) const {
-    if (!pools_) return {};
+  /// What the host has of huge pages on its nodes; nullptr where that is not known.
+  const HostHugePool* on_host(uint64_t page_kb) const {
+    if (!pools_) return nullptr;
     for (const HostHugePool& pool : *pools_) {
-      if (pool.page_kb != page_kb) continue;
-      for (const auto& part : pool.nodes) {
-        if (part.id == node) return {part.pages, part.free};
-      }
+      if (pool.page_kb == page_kb && !pool.nodes.empty()) return &pool;
     }
-    return {};
+    return nullptr;
   }
 
   MemoryModel model_;
