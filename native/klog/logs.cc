@@ -66,7 +66,7 @@ bool KernelLogs::has_room_locked(ContainerId tenant, size_t more) const {
 
 KernelLogs::Log KernelLogs::make_locked(ContainerId tenant, size_t bytes) {
   Log log;
-  log.record = state_.allocate(bytes - kStateHeader, StateFile::Use::kTransient);
+  log.record = state_.allocate(RecordType::kLog, bytes - kStateHeader);
   if (log.record == 0) return log;
   log.bytes = bytes;
   log.tenant = tenant;
@@ -272,7 +272,7 @@ uint64_t KernelLogs::mark() const {
 void KernelLogs::set_mark(uint64_t sequence) {
   const std::lock_guard lock(mutex_);
   const bool is_new = mark_record_ == 0;
-  if (is_new) mark_record_ = state_.allocate(sizeof sequence);
+  if (is_new) mark_record_ = state_.allocate(RecordType::kLogMark, sizeof sequence);
   if (mark_record_ == 0) return;
   // One word: whoever reads it has the old one or the new one.
   std::atomic<uint64_t>* at = reinterpret_cast<std::atomic<uint64_t>*>(state_.data(mark_record_));

@@ -15,7 +15,10 @@ namespace {
 
 constexpr char kMagic[8] = {'v', 'p', 'r', 'o', 'c', 'f', 's', '\1'};
 constexpr size_t kHeaderBytes = 4096;
-constexpr uint32_t kMaxClass = 4096;  // granules: records up to 1 MiB
+constexpr uint32_t kMaxClass = FreePieces::kLongest;  // granules: records up to 1 MiB
+/// Free pieces are merged once this part of the file has been given back: that goes through all of
+/// it, and whoever opens and closes files could have it done each time.
+constexpr uint32_t kMergeParts = 64;
 
 }  // namespace
 
@@ -74,8 +77,6 @@ StateFile::StateFile(Mapping memory)
   data_offset_ = kHeaderBytes + granules_ * sizeof(uint32_t);
   data_offset_ = (data_offset_ + kGranule - 1) / kGranule * kGranule;
   granules_ = static_cast<uint32_t>((bytes_ - data_offset_) / kGranule);
-  free_.resize(kMaxClass + 1);
-  some_free_.resize(kMaxClass / 64 + 1);
 }
 
 bool StateFile::adopt(std::string* why) {
@@ -149,13 +150,10 @@ bool StateFile::intact(RecordIndex record, uint32_t length) const {
 size_t StateFile::rebuild_free_lists() {
   const std::lock_guard lock(mutex_);
   size_t damaged = 0;
-  for (auto& list : free_) list.clear();
-  std::fill(some_free_.begin(), some_free_.end(), 0);
   reserved_.assign(1, 0);
-  used_ = 0;
+  used_by_open_files_ = 0;
   const uint32_t end = std::max<uint32_t>(1, header_->high_water.load());
-  uint32_t at = 1;
-  while (at < end) {
+  for (uint32_t at = 1; at < end;) {
     const uint32_t length = table()[at].load(std::memory_order_acquire);
     const bool possible = length != 0 && length <= std::min(end - at, kMaxClass);
     if (possible && intact(at, length)) {
@@ -164,66 +162,65 @@ size_t StateFile::rebuild_free_lists() {
       for (uint32_t i = 1; i < length; ++i) {
         if (table()[at + i].load(std::memory_order_relaxed) != 0) table()[at + i].store(0);
       }
-      reserved_.resize(at + 1);
-      reserved_[at] = length;
-      used_ += length;
+      note_used_locked(at, length, static_cast<RecordType>(header_of(at)->type));
       at += length;
       continue;
     }
-    if (length != 0) ++damaged;
-    table()[at].store(0);
-    uint32_t gap = 1;
-    while (at + gap < end && table()[at + gap].load() == 0) ++gap;
-    // Room behind the last record is as good as never used.
-    if (at + gap == end) break;
-    while (gap > 0) {
-      const uint32_t piece = std::min(gap, kMaxClass);
-      give_free_locked(at, piece);
-      at += piece;
-      gap -= piece;
+    if (length != 0) {
+      ++damaged;
+      table()[at].store(0);
     }
+    ++at;
   }
-  next_ = at;
-  header_->high_water.store(next_, std::memory_order_release);
+  next_ = end;
+  merge_free_locked();
   return damaged;
 }
 
-void StateFile::give_free_locked(RecordIndex at, uint32_t length) {
-  free_[length].push_back(at);
-  some_free_[length / 64] |= uint64_t{1} << length % 64;
+void StateFile::note_used_locked(RecordIndex at, uint32_t length, RecordType type) {
+  if (reserved_.size() <= at) reserved_.resize(size_t{at} + 1);
+  reserved_[at] = length;
+  if (is_of_open_file(type)) used_by_open_files_ += length;
 }
 
-RecordIndex StateFile::take_free_locked(uint32_t length) {
-  size_t word = length / 64;
-  uint64_t bits = some_free_[word] >> length % 64 << length % 64;
-  while (bits == 0 && ++word < some_free_.size()) bits = some_free_[word];
-  if (bits == 0) return 0;
-  const auto found =
-      static_cast<uint32_t>(word * 64) + static_cast<uint32_t>(__builtin_ctzll(bits));
-  const RecordIndex at = free_[found].back();
-  free_[found].pop_back();
-  if (free_[found].empty()) some_free_[word] &= ~(uint64_t{1} << found % 64);
-  // The table knows nothing of free pieces: to cut one leaves nothing that a crash could tear.
-  if (found > length) give_free_locked(at + length, found - length);
-  return at;
+void StateFile::merge_free_locked() {
+  free_.clear();
+  freed_ = 0;
+  uint32_t end = 1;  // of the last record
+  for (uint32_t at = 1; at < reserved_.size();) {
+    if (reserved_[at] == 0) {
+      ++at;
+      continue;
+    }
+    free_.give(end, at - end);
+    at += reserved_[at];
+    end = at;
+  }
+  // Room behind it is as good as never used.
+  reserved_.resize(std::min<size_t>(reserved_.size(), end));
+  next_ = end;
+  header_->high_water.store(next_, std::memory_order_release);
 }
 
-RecordIndex StateFile::allocate(size_t bytes, Use use) {
+RecordIndex StateFile::allocate(RecordType type, size_t bytes) {
   if (bytes > size_t{kMaxClass} * kGranule - sizeof(RecordHeader)) return 0;
   const uint32_t length = granules_for(bytes);
   if (length > kMaxClass) return 0;
   const std::lock_guard lock(mutex_);
-  if (use == Use::kTransient && used_ + length > granules_ / 4 * 3) return 0;
-  RecordIndex record = take_free_locked(length);
+  const bool of_open_file = is_of_open_file(type);
+  if (of_open_file && used_by_open_files_ + length > granules_ / 5 * 3) return 0;
+  RecordIndex record = free_.take(length);
+  if (record == 0 && granules_ - next_ < length && freed_ >= granules_ / kMergeParts) {
+    merge_free_locked();
+    record = free_.take(length);
+  }
   if (record == 0) {
     if (granules_ - next_ < length) return 0;
     record = next_;
     next_ += length;
     header_->high_water.store(next_, std::memory_order_release);
   }
-  if (reserved_.size() <= record) reserved_.resize(size_t{record} + 1);
-  reserved_[record] = length;
-  used_ += length;
+  note_used_locked(record, length, type);
   return record;
 }
 
@@ -244,7 +241,7 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
 
 RecordIndex StateFile::replace(RecordIndex old, RecordType type, uint64_t key,
                                const std::string& packed, std::string_view begin) {
-  const RecordIndex fresh = allocate(packed.size());
+  const RecordIndex fresh = allocate(type, packed.size());
   if (fresh == 0) return old;
   std::memcpy(data(fresh), packed.data(), packed.size());
   publish(fresh, type, key, packed.size());
@@ -287,8 +284,9 @@ void StateFile::release(RecordIndex record, RecordType type, uint64_t key, std::
   table()[record].store(0, std::memory_order_release);
   const uint32_t length = reserved_[record];
   reserved_[record] = 0;
-  used_ -= length;
-  give_free_locked(record, length);
+  if (is_of_open_file(type)) used_by_open_files_ -= length;
+  freed_ += length;
+  free_.give(record, length);
 }
 
 bool StateFile::find(RecordIndex record, RecordType type, uint64_t key, size_t* bytes) const {

@@ -14,6 +14,7 @@
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "base/result.h"
+#include "state/free_pieces.h"
 
 namespace vprocfs {
 
@@ -35,6 +36,12 @@ enum class RecordType : uint32_t {
   kLogMark = 17,  ///< up to where the host's log has been dealt with
   kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
 };
+
+/// Whether records of a type are of open files: how many of these there are is up to readers.
+constexpr bool is_of_open_file(RecordType type) {
+  return type == RecordType::kOpenFile || type == RecordType::kSnapshot ||
+         type == RecordType::kLogFile;
+}
 
 /// Whether records of a type change after they are published. Such a record has to ensure its own
 /// consistency.
@@ -66,7 +73,7 @@ class StateFile {
  public:
   static constexpr uint32_t kVersion = 2;
   static constexpr size_t kGranule = 256;
-  static constexpr size_t kDefaultBytes = size_t{64} << 20;
+  static constexpr size_t kDefaultBytes = size_t{80} << 20;
 
   /// A new memfd for the state; sparse, so that its size costs nothing.
   static Result<Fd> make_memfd(size_t bytes = kDefaultBytes);
@@ -76,14 +83,10 @@ class StateFile {
   /// records were dropped because they were damaged.
   static Result<std::unique_ptr<StateFile>> open(int fd, std::string* ignored);
 
-  /// What room is for.
-  enum class Use {
-    kLasting,    ///< what a container has reported: without it counters would go back
-    kTransient,  ///< of open files: a quarter of the file is not for these
-  };
-  /// Reserves room for `bytes`; 0 when the file is full. Thread-safe. Nothing survives a crash
-  /// until publish().
-  RecordIndex allocate(size_t bytes, Use use = Use::kLasting);
+  /// Reserves room for `bytes`; 0 when the file is full. Two fifths of it are not for open files:
+  /// one is for what containers have reported, without which counters would go back, and one for
+  /// logs (LogBounds). Thread-safe. Nothing survives a crash until publish().
+  RecordIndex allocate(RecordType type, size_t bytes);
   /// The bytes that a record of `bytes` takes up.
   static size_t room_for(size_t bytes) { return size_t{granules_for(bytes)} * kGranule; }
   /// Makes an allocated record survive. `bytes` as allocated or fewer.
@@ -132,9 +135,9 @@ class StateFile {
   void lay_out(bool fresh);
   /// Returns how many damaged records it dropped.
   size_t rebuild_free_lists();
-  void give_free_locked(RecordIndex at, uint32_t length);
-  /// The beginning of the smallest free piece of at least `length`; 0 when there is none.
-  RecordIndex take_free_locked(uint32_t length);
+  /// Makes free pieces that lie side by side one, those at the end included.
+  void merge_free_locked();
+  void note_used_locked(RecordIndex at, uint32_t length, RecordType type);
   bool intact(RecordIndex record, uint32_t length) const;
   /// Whether there is such a record, whose bytes begin with `begin`. Sets `bytes`.
   bool is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
@@ -152,11 +155,12 @@ class StateFile {
   uint32_t granules_ = 0;   ///< usable granules
   size_t data_offset_ = 0;  ///< of granule 0
   mutable std::mutex mutex_;
-  std::vector<std::vector<RecordIndex>> free_;  ///< by length in granules, LIFO
-  std::vector<uint64_t> some_free_;             ///< a bit for each length that there is
-  std::vector<uint32_t> reserved_;              ///< length of each allocated run, by first granule
-  uint32_t next_ = 1;                           ///< all from here on are free
-  size_t used_ = 0;
+  /// What is given back is merged with others only when there is no room otherwise.
+  FreePieces free_;
+  std::vector<uint32_t> reserved_;  ///< length of each allocated run, by first granule
+  uint32_t next_ = 1;               ///< all from here on are free
+  size_t used_by_open_files_ = 0;
+  size_t freed_ = 0;  ///< granules given back since free pieces were merged
 };
 
 }  // namespace vprocfs

@@ -198,7 +198,7 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     const uint64_t key = reader.u64(info[0], "key");
     const uint32_t bytes = reader.integer(info[1], "bytes", 1 << 20);
     if (reader.failed()) return info.Env().Undefined();
-    const RecordIndex record = state_->allocate(bytes);
+    const RecordIndex record = state_->allocate(RecordType::kHistory, bytes);
     if (record != 0) {
       std::memset(state_->data(record), static_cast<uint8_t>(key), bytes);
       state_->publish(record, RecordType::kHistory, key, bytes);

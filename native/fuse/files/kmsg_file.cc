@@ -50,7 +50,7 @@ KmsgFile::KmsgFile(StateFile& state, NodeId n, const View& v, std::shared_ptr<Co
                    uint64_t h, uint64_t request)
     : node(n), view(v), container(std::move(c)), handle(h), state_(state) {
   ContainerFiles::of(*container).count_open(true);
-  record_ = state_.allocate(sizeof(Packed), StateFile::Use::kTransient);
+  record_ = state_.allocate(RecordType::kLogFile, sizeof(Packed));
   if (record_ != 0) publish(request);
 }
 

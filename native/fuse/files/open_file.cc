@@ -37,7 +37,7 @@ constexpr uint64_t kAnnouncedMaxAgeUs = 1000 * 1000;
 
 Snapshot::Snapshot(StateFile& state, std::string text, uint64_t taken_us)
     : state_(state), taken_us_(taken_us) {
-  record_ = state_.allocate(text.size(), StateFile::Use::kTransient);
+  record_ = state_.allocate(RecordType::kSnapshot, text.size());
   if (record_ == 0) {
     private_text_ = std::move(text);
     private_text_.shrink_to_fit();
@@ -139,7 +139,7 @@ uint64_t OpenFiles::insert(std::shared_ptr<OpenFile> file, std::string text, uin
   // One that the state file has no room for is lost by a takeover, nothing else.
   file->record_ = file->snapshot_->record() == 0
                       ? 0
-                      : state_.allocate(sizeof(OpenRecord), StateFile::Use::kTransient);
+                      : state_.allocate(RecordType::kOpenFile, sizeof(OpenRecord));
   if (file->record_ != 0) write_record(*file, handle, request);
   Shard& s = shard(handle);
   const std::lock_guard lock(s.mutex);
