@@ -47,6 +47,12 @@ constexpr std::string_view kBareRoot = "devices/system/cpu/./";
 constexpr std::array<std::string_view, 5> kBareNames = {"online", "uevent", "subsystem", "driver",
                                                         "firmware_node"};
 
+/// Whether it says of a bare CPU that it is offline. The kernel gives no such file to CPUs that
+/// cannot go offline, mostly CPU 0, so that programs take those without one for online (htop).
+bool is_bare_online(std::string_view path) {
+  return starts_with(path, kBareRoot) && ends_with(path, "/online");
+}
+
 }  // namespace
 
 std::string SysfsTree::bare_cpu(uint32_t cpu) {
@@ -69,6 +75,10 @@ Result<std::vector<SysfsTree::Name>> SysfsTree::names(const std::string& path) c
         return true;
       });
   if (code != 0) return Error{code, path};
+  const auto is_online = [](const Name& entry) { return entry.name == "online"; };
+  if (starts_with(path, kBareRoot) && std::none_of(out.begin(), out.end(), is_online)) {
+    out.push_back({"online", S_IFREG});
+  }
   std::sort(out.begin(), out.end(), [](const Name& a, const Name& b) { return a.name < b.name; });
   return out;
 }
@@ -130,8 +140,11 @@ std::optional<std::string> SysfsTree::path(uint32_t number) {
 
 Result<struct stat> SysfsTree::stat(const std::string& path) const {
   struct stat found {};
-  if (::fstatat(fd_, path.c_str(), &found, AT_SYMLINK_NOFOLLOW) != 0) return Error{errno, path};
-  return found;
+  if (::fstatat(fd_, path.c_str(), &found, AT_SYMLINK_NOFOLLOW) == 0) return found;
+  const Error error{errno, path};
+  if (error.code != ENOENT || !is_bare_online(path)) return error;
+  // Every device has that one, with the same mode.
+  return stat(path.substr(0, path.rfind('/')) + "/uevent");
 }
 
 Result<std::vector<SysfsEntry>> SysfsTree::list(const std::string& path) {
@@ -159,6 +172,7 @@ Result<std::string> SysfsTree::link(const std::string& path) const {
 
 Result<std::string> SysfsTree::read(const std::string& path) const {
   const auto fd = open_file(fd_, path);
+  if (!fd && is_bare_online(path) && stat(path)) return std::string();
   if (!fd) return fd.error();
   std::string out(4096, '\0');
   size_t have = 0;

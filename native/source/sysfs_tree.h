@@ -38,8 +38,9 @@ class SysfsTree {
   static constexpr const char* kNodeRoot = "devices/system/node";
 
   /// A second path of every cpuN, for those who see its directory as the kernel leaves it of a CPU
-  /// that is offline: "online", "uevent" and links. It has numbers of its own, so that a kernel
-  /// that has looked up names in the one finds none of them in the other.
+  /// that is offline: "online" (empty here where the CPU has none), "uevent" and links. It has
+  /// numbers of its own, so that a kernel that has looked up names in the one finds none of them in
+  /// the other.
   static std::string bare_cpu(uint32_t cpu);
 
   /// Borrows the descriptor of a sysfs root.

@@ -253,9 +253,7 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
 
     it.runIf(cpus.length > 1)("have the next CPU as the kernel shows one that is off", async () => {
       const bare = `${CPU}/cpu${cpus[1]}`;
-      if (existsSync(`${bare}/online`)) {
-        expect(await one.output(["cat", `${bare}/online`])).toBe("0\n");
-      }
+      expect(await one.output(["cat", `${bare}/online`])).toBe("0\n");
       expect((await one.run(["ls", `${bare}/topology`])).status).not.toBe(0);
       expect(await one.output(["cat", `${CPU}/present`])).toBe(`${cpus[0]}\n`);
       expect(cpuList(await one.output(["cat", `${CPU}/offline`]))).toEqual(cpus.slice(1));
@@ -317,6 +315,13 @@ describeLive("directories of sysfs", ["busybox", "setpriv", "lscpu"], () => {
           expect(found.match(/^cpu\d+$/gm)).toEqual(names.sort());
           const list = daemon.path(CPU, `cpu${shown[0]}`, "topology/package_cpus_list");
           expect(cpuList(await container.read(list))).toEqual(shown);
+          // The host has none of CPU 0.
+          for (const cpu of bare) {
+            expect(await container.read(daemon.path(CPU, `cpu${cpu}`, "online"))).toBe("0\n");
+            expect(await container.output(["ls", daemon.path(CPU, `cpu${cpu}`)])).toMatch(
+              /^online$/m,
+            );
+          }
         }
       }
       const lost = daemon.path("containers", await one.id(daemon), CPU);

@@ -171,6 +171,16 @@ describe("a second directory", () => {
     expect(renderFixture(two, `${CPU}/cpu9/topology/core_id`)).toBe("4\n");
   });
 
+  it("tells that it is offline also of a CPU that cannot go offline", () => {
+    // As that of CPU 0 on x86.
+    const { [`${CPU}/cpu0/online`]: _, ...rest } = files;
+    const dir = caseWith({ ...rest, ...quota });
+    expect(renderFixture(dir, `${CPU}/cpu0/online`)).toBe("0\n");
+    expect(listFixture(dir, `${CPU}/cpu0`).sort()).toEqual(["online", "uevent"]);
+    expect(() => renderFixture(dir, `${CPU}/cpu7/online`)).toThrow();
+    expect(() => renderFixture(dir, `${CPU}/cpu0/topology/online`)).toThrow();
+  });
+
   it("is never found by the name that it has for ourselves", () => {
     const dir = caseWith({ ...files, ...quota });
     for (const path of [`${CPU}/./cpu9/online`, `${CPU}/../cpu/cpu9/online`]) {
