@@ -96,9 +96,11 @@ Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
   return std::move(answer).after_notice(lane_of(*container), [this, container, index, node, size,
                                                               last] {
     auto& announced = ContainerFiles::of(*container).announced_size(options().connection, index);
-    if (announced.load() >= size) return;
+    uint64_t before = announced.load();
+    if (before >= size) return;
     reply().notify_grow(node.raw(), size, last);
-    announced = size;
+    // Whoever was told another size meanwhile may have been told it after this one.
+    announced.compare_exchange_strong(before, size);
   });
 }
 
