@@ -6,7 +6,7 @@
 namespace vprocfs {
 namespace {
 
-constexpr const char* kSubtreeControl = "cgroup.subtree_control";
+constexpr const char* kSubtreeControl = "../cgroup.subtree_control";
 
 /// With more ancestors none is watched: containers choose how deep they nest, and all of them share
 /// what the kernel lets one user watch.
@@ -51,7 +51,8 @@ std::optional<Error> LimitChain::refresh(ReadBuffer& buffer, const Take& take) {
   uint64_t seen = 0;
   const auto visit = [&](int dir_fd, size_t level) -> std::optional<Error> {
     const size_t first = counters.size();
-    if (watched && level > 0 && reach_ == Reach::kAncestorsV2) {
+    // Before its files: those that appear after they were looked for are told of.
+    if (watched && level < dir_->depth() && reach_ == Reach::kAncestorsV2) {
       watched = watch(dir_fd, kSubtreeControl, counters);
     }
     for (const char* name : files_) watched = watched && watch(dir_fd, name, counters);

@@ -1,6 +1,9 @@
 // How figures and limits combine: along the chain, across files, over time.
 
-import { describe, expect, it } from "vitest";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { haveProgram } from "../support/command.js";
 import { type Files, sourceOf, Tree, v1Container, v2Container } from "./tree.js";
 
 const MIB = 2n ** 20n;
@@ -211,6 +214,20 @@ describe("CPU time", () => {
   });
 });
 
+/** Enables the memory controller when somebody opens memory.high, who waits for that: a lease. */
+const ENABLE = `
+import fcntl, os, signal
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGIO])
+file = os.open("a/c/memory.high", os.O_RDWR)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+print("ready", flush=True)
+signal.sigwait([signal.SIGIO])
+for name, text in (("c/memory.max", "5000"), ("cgroup.subtree_control", "memory")):
+    with open("a/" + name, "w") as to:
+        to.write(text)
+fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+`;
+
 describe("controllers that come and go", () => {
   it("v2: limits written later are seen at once", () => {
     const tree = new Tree({ ...v2Container("/a/c"), "a/c/memory.max": "max\n" });
@@ -224,6 +241,20 @@ describe("controllers that come and go", () => {
     tree.write({ "a/c/memory.current": "77\n", "a/cgroup.subtree_control": "x\n" });
     expect(source.memory().usageBytes).toBe(77n);
   });
+
+  it.runIf(haveProgram("python3"))(
+    "v2: a file that comes while they are read is seen",
+    async () => {
+      const tree = new Tree({ ...v2Container("/a/c"), "a/c/memory.high": "max\n" });
+      tree.write({ "cgroup.subtree_control": "memory\n", "a/cgroup.subtree_control": "" });
+      const child = spawn("python3", ["-c", ENABLE], { cwd: tree.root });
+      onTestFinished(() => void child.kill());
+      await once(child.stdout, "data");
+      const source = tree.source("/a/c", true);
+      expect(source.memory().limitBytes).toBeNull();
+      expect(source.memory().limitBytes).toBe(5000n);
+    },
+  );
 
   it("v2 on a hybrid host counts for what v1 does not have", () => {
     const tree = new Tree({
