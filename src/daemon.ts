@@ -130,7 +130,9 @@ export async function serve(serving: ServeOptions): Promise<number> {
     },
     onEnd: (reason) => {
       if (reason === KEEPER_GONE) {
-        log.error("the keeper is gone: this worker continues, but nothing will replace it");
+        log.error(
+          "the keeper is gone: this worker continues, and only a start of the service replaces it",
+        );
         return;
       }
       if (reason === POLLED_GONE) {

@@ -3,6 +3,7 @@ import stringWidth from "string-width";
 import { exclusionReason } from "../attach/selection.js";
 import { shortened } from "../columns.js";
 import { findContainer } from "../containers/find.js";
+import { GivenNames } from "../containers/given-names.js";
 import { askFigures } from "../figures.js";
 import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
@@ -22,8 +23,12 @@ const STATUS: Readonly<Record<Level, number>> = { ok: 0, info: 0, warning: 3, pr
 /** Names that runtimes make up are longer than what is said of them. */
 const MAX_NAME_WIDTH = 32;
 
-function asText(findings: readonly Finding[]): string {
-  const names = findings.map(({ about }) => shortened(shortName(about), MAX_NAME_WIDTH));
+function asText(findings: readonly Finding[], given: ReadonlyMap<string, string>): string {
+  const nameOf = ({ about, id = "" }: Finding): string => {
+    const name = given.get(id);
+    return name === undefined ? shortName(about) : printable(name);
+  };
+  const names = findings.map((finding) => shortened(nameOf(finding), MAX_NAME_WIDTH));
   const width = Math.max(...names.map((name) => stringWidth(name)));
   const lines = findings.map(({ level, what, todo }, index) => {
     const name = names[index] ?? "";
@@ -67,7 +72,7 @@ async function examine(context: Context, command: Command, word: string | undefi
       findings.push(...(await checkContainer(container, inputs)));
     }
   }
-  return findings;
+  return { findings, given: new GivenNames().of(survey.containers) };
 }
 
 /** `vprocfs doctor [CONTAINER]` */
@@ -84,8 +89,8 @@ export function addDoctor(program: Command, context: Context): void {
     .option("--json", "print an array of findings");
   addConfigFlags(command, ["mountpoint", "metrics"]).action(
     async (word: string | undefined, options: { readonly json?: boolean }) => {
-      const findings = await examine(context, command, word);
-      context.print(options.json === true ? toJson(findings) : asText(findings));
+      const { findings, given } = await examine(context, command, word);
+      context.print(options.json === true ? toJson(findings) : asText(findings, given));
       context.exit(Math.max(...findings.map(({ level }) => STATUS[level]), 0));
     },
   );

@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { GivenNames } from "../containers/given-names.js";
 import { containerTable } from "../containers/table.js";
 import { type Context, toJson } from "./context.js";
 
@@ -13,12 +14,14 @@ export function addLs(program: Command, context: Context): void {
     .option("--json", "print an array of objects; sizes in bytes, null for no limit")
     .action((options: { readonly json?: boolean }) => {
       const containers = context.addon().scanContainers();
+      const given = new GivenNames().of(containers);
       if (options.json === true) {
-        context.print(toJson(containers));
+        const called = ({ id }: { id: string }) => ({ givenName: given.get(id) ?? null });
+        context.print(toJson(containers.map((one) => ({ ...one, ...called(one) }))));
       } else if (containers.length === 0) {
         context.print("no containers");
       } else {
-        context.print(containerTable(containers));
+        context.print(containerTable(containers, given));
       }
     });
 }

@@ -17,6 +17,12 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
+/** The number outlives a keeper, the reasons do not. */
+function lastReasons({ reasons, restarts }: Status): string {
+  const none = restarts === 0 ? "none" : "not known, an earlier keeper's";
+  return reasons.join("; ") || none;
+}
+
 /** What all containers share, if the worker answers. */
 function sharedOf(figures: DaemonFigures | undefined): string {
   const parts = Object.entries(figures?.resources ?? {}).map(([name, { used, limit, refused }]) => {
@@ -42,18 +48,18 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures | un
     { mountpoint },
     { state: status.state },
     { "worker pid": `${status.workerPid}, up ${seconds(status.workerUptimeMs)}` },
-    { "keeper pid": `${status.keeperPid}, up ${seconds(status.uptimeMs)}` },
+    { "keeper pid": `${status.keeperPid}, mounted for ${seconds(status.uptimeMs)}` },
     { generation: String(status.generation) },
     {
       restarts: `${status.restarts}${status.failuresInARow > 1 ? `, ${status.failuresInARow} in a row` : ""}`,
     },
-    { "last reasons": status.reasons.join("; ") || "none" },
+    { "last reasons": lastReasons(status) },
     { requests: `${status.requests}, resent ${status.resent}` },
     { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
     ...(status.undying > 0 ? [{ "not ended": `${status.undying} killed workers` }] : []),
     ...(status.descriptorsLost > 0 ? [{ "lost descriptors": `${status.descriptorsLost}` }] : []),
-    { "stored descriptors": `${status.descriptors}` },
+    { "system calls": `${status.descriptors} descriptors are kept for the next worker` },
     { "shared by all": sharedOf(figures) },
     { "when the keeper dies": keeperDies(status) },
     { "FUSE protocol": status.protocol },

@@ -2,6 +2,7 @@ import { hostname } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { fitted } from "../columns.js";
+import { GivenNames } from "../containers/given-names.js";
 import { VprocfsError } from "../errors.js";
 import { askFigures } from "../figures.js";
 import { type Containers, Surveys } from "../metrics/survey.js";
@@ -56,6 +57,7 @@ function asJson(activity: Activity): object {
 class Watch {
   readonly #surveys: Surveys;
   readonly #mountpoint: string;
+  readonly #given = new GivenNames();
   #before: Moment | undefined;
 
   constructor(surveys: Surveys, mountpoint: string) {
@@ -70,7 +72,8 @@ class Watch {
     const requests = new Map(counted.map(([id, figures]) => [id, figures.requests]));
     const loads = new Map(counted.map(([id, figures]) => [id, figures.load]));
     const [atMs, epochS] = [performance.now(), Date.now() / 1000];
-    const now = { atMs, epochS, containers: survey.containers, requests, loads };
+    const givenNames = this.#given.of(survey.containers);
+    const now = { atMs, epochS, containers: survey.containers, requests, loads, givenNames };
     const found = activities(this.#before, now);
     this.#before = now;
     return found;

@@ -25,10 +25,11 @@ function limit(bytes: number | null): string {
   return bytes === null ? "-" : formatBytes(bytes);
 }
 
-function row(container: ContainerInfo): string[] {
+function row(container: ContainerInfo, given: ReadonlyMap<string, string>): string[] {
   return [
     container.id,
     printable(container.name),
+    ...(given.size === 0 ? [] : [printable(given.get(container.id) ?? "-")]),
     container.runtime === "" ? "-" : container.runtime,
     String(container.init),
     String(container.cpus),
@@ -39,17 +40,39 @@ function row(container: ContainerInfo): string[] {
   ];
 }
 
-const HEAD = ["ID", "NAME", "RUNTIME", "INIT", "CPUS", "QUOTA", "MEMORY", "SWAP", "CGROUP"];
+type Align = "left" | "right";
 
-/** Containers as a table for people; limits that do not exist are shown as "-". */
-export function containerTable(containers: readonly ContainerInfo[]): string {
+function columns(hasGiven: boolean): readonly (readonly [head: string, align: Align])[] {
+  return [
+    ["ID", "left"],
+    ["NAME", "left"],
+    ...(hasGiven ? ([["GIVEN NAME", "left"]] as const) : []),
+    ["RUNTIME", "left"],
+    ["INIT", "right"],
+    ["CPUS", "right"],
+    ["QUOTA", "right"],
+    ["MEMORY", "right"],
+    ["SWAP", "right"],
+    ["CGROUP", "left"],
+  ];
+}
+
+/**
+ * Containers as a table for people; limits that do not exist are shown as "-". `given`: what people call them, by
+ * id; without any there is no column for it.
+ */
+export function containerTable(
+  containers: readonly ContainerInfo[],
+  given: ReadonlyMap<string, string>,
+): string {
+  const shown = columns(given.size > 0);
   const table = new Table({
-    head: HEAD,
+    head: shown.map(([head]) => head),
     chars: NO_BORDERS,
     style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-    colAligns: ["left", "left", "left", "right", "right", "right", "right", "right", "left"],
+    colAligns: shown.map(([, align]) => align),
   });
-  table.push(...containers.map(row));
+  table.push(...containers.map((container) => row(container, given)));
   return table
     .toString()
     .split("\n")

@@ -52,6 +52,8 @@ function targetsOf(path: string): string[] {
 interface Mounted {
   readonly live: readonly string[];
   readonly missing: readonly string[];
+  /** Something else is mounted there, such as a runtime's mask. */
+  readonly foreign: readonly string[];
   readonly dead: readonly string[];
   readonly shadowed: readonly string[];
   /** Of an LXCFS that lives. */
@@ -71,6 +73,7 @@ export function sortMounts(
   const found = {
     live: [] as string[],
     missing: [] as string[],
+    foreign: [] as string[],
     dead: [] as string[],
     shadowed: [] as string[],
     lxcfs: [] as string[],
@@ -90,16 +93,18 @@ export function sortMounts(
     } else if (ours.length > 0) {
       found.shadowed.push(path);
     } else {
-      found.missing.push(path);
+      (top === undefined ? found.missing : found.foreign).push(path);
     }
   }
   return found;
 }
 
 function few(paths: readonly string[]): string {
-  const names = paths.map((path) => path.replace(/^proc\//, ""));
-  const shown = names.slice(0, 6).join(", ");
-  return names.length > 6 ? `${shown} and ${names.length - 6} more` : shown;
+  const shown = paths
+    .slice(0, 6)
+    .map((path) => `/${path}`)
+    .join(", ");
+  return paths.length > 6 ? `${shown} and ${paths.length - 6} more` : shown;
 }
 
 function checkMounts(
@@ -108,7 +113,7 @@ function checkMounts(
   name: string,
   exclusionReason: string | undefined,
 ): void {
-  const { live, missing, dead, shadowed, lxcfs } = mounted;
+  const { live, missing, foreign, dead, shadowed, lxcfs } = mounted;
   const attach = `vprocfs attach ${shellWord(name)}`;
   if (dead.length > 0) {
     findings.add("problem", `mounted from a vprocfs or LXCFS that has ended: ${few(dead)}`, attach);
@@ -137,8 +142,13 @@ function checkMounts(
       "no file of vprocfs is mounted: the container sees the node's figures",
       attach,
     );
-  } else if (missing.length > 0) {
-    findings.add("info", `not mounted: ${few(missing)}`);
+  } else {
+    if (missing.length > 0) {
+      findings.add("info", `not mounted: ${few(missing)}`);
+    }
+    if (foreign.length > 0) {
+      findings.add("info", `left alone, because something else is mounted there: ${few(foreign)}`);
+    }
   }
 }
 

@@ -3,6 +3,8 @@ import type { Figures, Surveyed } from "../metrics/survey.js";
 /** What a container does between two surveys; undefined where it is not told. */
 export interface Activity {
   readonly container: Surveyed;
+  /** What people call it, where its own name is an id. */
+  readonly givenName: string | undefined;
   /** CPUs in use, 1 for one of them. */
   readonly cpu: number | undefined;
   /** CPUs' worth of time that quotas held it back. */
@@ -38,6 +40,8 @@ export interface Moment {
   /** Requests so far, by container. */
   readonly requests: ReadonlyMap<string, number>;
   readonly loads: ReadonlyMap<string, number>;
+  /** What people call them, of those whose own name is an id. */
+  readonly givenNames: ReadonlyMap<string, string>;
 }
 
 function sumOf(figures: Figures, names: readonly string[]) {
@@ -73,6 +77,7 @@ function activityOf(container: Surveyed, before: Moment | undefined, now: Moment
   const pressures = PRESSURES.map((name) => figures.get(name)).filter((one) => one !== undefined);
   return {
     container,
+    givenName: now.givenNames.get(id),
     cpu: rateOf(CPU),
     throttled: rateOf(["throttled"]),
     memory: ratio(used, total),

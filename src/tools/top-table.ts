@@ -2,7 +2,7 @@ import Table from "cli-table3";
 import stringWidth from "string-width";
 import { shortened } from "../columns.js";
 import { NO_BORDERS } from "../containers/table.js";
-import { formatBytes, shortName } from "../text.js";
+import { formatBytes, printable, shortName } from "../text.js";
 import type { Activity } from "./rates.js";
 
 interface Column {
@@ -55,14 +55,18 @@ function pair(used: number | undefined, total: number | undefined): string {
   return total === undefined ? short(used) : `${short(used)}/${short(total)}`;
 }
 
+function nameOf({ container, givenName }: Activity): string {
+  return givenName === undefined ? shortName(container.name) : printable(givenName);
+}
+
 /** All columns, in their order from left to right. */
 export const COLUMNS: readonly Column[] = [
   {
     key: "name",
     head: "NAME",
     importance: 1,
-    sort: ({ container }) => container.name,
-    show: ({ container }) => shortName(container.name),
+    sort: (activity) => nameOf(activity),
+    show: (activity) => nameOf(activity),
   },
   {
     key: "cpu",
@@ -180,8 +184,8 @@ export interface Order {
 export function arranged(activities: readonly Activity[], order: Order): Activity[] {
   const wanted = order.filter.toLowerCase();
   const column = COLUMNS.find(({ key }) => key === order.sort);
-  const kept = activities.filter(({ container }) =>
-    [container.name, container.id, container.runtime].some((text) =>
+  const kept = activities.filter(({ container, givenName = "" }) =>
+    [container.name, container.id, container.runtime, givenName].some((text) =>
       text.toLowerCase().includes(wanted),
     ),
   );

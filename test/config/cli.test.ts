@@ -149,7 +149,8 @@ describe("ls", () => {
 
   it("prints JSON, and says when there are none", async () => {
     const { out } = await cli(["ls", "--json"], two);
-    expect(JSON.parse(out)).toEqual(two.scanContainers());
+    const all = two.scanContainers().map((one) => ({ ...one, givenName: null }));
+    expect(JSON.parse(out)).toEqual(all);
     expect((await cli(["ls"], fakeBinding([]))).out).toBe("no containers\n");
     expect((await cli(["ls", "--json"], fakeBinding([]))).out).toBe("[]\n");
   });

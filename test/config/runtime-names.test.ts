@@ -6,7 +6,9 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { findContainer } from "../../src/containers/find.js";
+import { GivenNames } from "../../src/containers/given-names.js";
 import { runtimeNames } from "../../src/containers/runtime-names.js";
+import { containerTable } from "../../src/containers/table.js";
 import { container, fakeBinding } from "../support/fake-binding.js";
 import { testName } from "../support/names.js";
 
@@ -196,5 +198,47 @@ describe("findContainer by runtime names", () => {
 
   it("knows what was nearly meant", () => {
     expect(() => find("wbe1")).toThrow("no container 'wbe1', did you mean 'web1'?");
+  });
+});
+
+describe("given names", () => {
+  const docker = container({ id: "11", name: ID, runtime: "docker" });
+  const inner = container({ id: "12", name: `${ID}/app`, runtime: "lxc" });
+  const lxc = container({ id: "33", name: "db1" });
+
+  it("are of containers that people know by another name, and of what is in them", () => {
+    const given = new GivenNames(
+      () =>
+        ({ name }) =>
+          name === ID ? ["web1", "other"] : [name],
+    );
+    expect([...given.of([inner, docker, lxc])]).toEqual([
+      ["12", "web1/app"],
+      ["11", "web1"],
+    ]);
+  });
+
+  it("are looked up once, and again for a container that is new", () => {
+    const asked: string[] = [];
+    const given = new GivenNames(() => ({ name }) => {
+      asked.push(name);
+      return [];
+    });
+    given.of([docker]);
+    given.of([docker, lxc]);
+    expect(asked).toEqual([ID, "db1"]);
+    given.of([]);
+    given.of([docker]);
+    expect(asked).toEqual([ID, "db1", ID]);
+  });
+
+  it("have a column in the list where there are any", () => {
+    const head = (given: ReadonlyMap<string, string>): string | undefined =>
+      containerTable([docker, lxc], given).split("\n")[0];
+    expect(head(new Map())).toMatch(/^ID +NAME +RUNTIME/);
+    expect(head(new Map([["11", "web1"]]))).toMatch(/^ID +NAME +GIVEN NAME +RUNTIME/);
+    const [, first, second] = containerTable([docker, lxc], new Map([["11", "a\nb"]])).split("\n");
+    expect(first).toMatch(new RegExp(`^11 +${ID} +a\\\\x0ab +docker `));
+    expect(second).toMatch(/^33 +db1 +- +lxc /);
   });
 });

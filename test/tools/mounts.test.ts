@@ -9,6 +9,7 @@ const PATHS = [
   "proc/uptime",
   "proc/swaps",
   "proc/vmstat",
+  "proc/kmsg",
   "sys/devices/system/cpu/online",
 ];
 const CONFIG = { fsType: "fuse.lxcfs", source: "vprocfs" };
@@ -25,6 +26,7 @@ const MOUNTS = parseMountinfo(
     "7 1 0:30 /containers/7/sys/devices/system/cpu /sys/devices/system/cpu ro - fuse.lxcfs vprocfs ro",
     "8 2 0:30 /containers/7/proc/vmstat /proc/vmstat ro - fuse.lxcfs vprocfs ro",
     "9 8 0:6 /null /proc/vmstat ro - devtmpfs udev rw",
+    "10 2 0:7 /kmsg /proc/kmsg rw - tmpfs tmpfs rw",
   ].join("\n"),
 );
 
@@ -36,6 +38,7 @@ describe("sortMounts", () => {
         dead: ["proc/stat"],
         shadowed: ["proc/vmstat"],
         missing: ["proc/swaps"],
+        foreign: ["proc/kmsg"],
         lxcfs: ["proc/uptime"],
       },
     );

@@ -10,9 +10,19 @@ function container(id: string, name: string, figures: Readonly<Record<string, nu
   return { ...surveyed(id, name), figures: new Map(Object.entries(figures)) };
 }
 
+/** Of containers whose names are ids. */
+const GIVEN = new Map([["4", "shop\x1b"]]);
+
 function moment(atMs: number, containers: Moment["containers"], requests = 0): Moment {
   const counts = new Map(containers.map(({ id }) => [id, requests] as const));
-  return { atMs, epochS: 1_000_000, containers, requests: counts, loads: new Map([["1", 0.5]]) };
+  return {
+    atMs,
+    epochS: 1_000_000,
+    containers,
+    requests: counts,
+    loads: new Map([["1", 0.5]]),
+    givenNames: GIVEN,
+  };
 }
 
 const BEFORE = moment(1000, [
@@ -90,6 +100,18 @@ describe("arranged", () => {
     expect(names({ sort: "cpu", reverse: false, filter: "WEB" })).toEqual(["web1"]);
     expect(names({ sort: "cpu", reverse: false, filter: "lxc" })).toHaveLength(3);
     expect(names({ sort: "cpu", reverse: false, filter: "nothing" })).toEqual([]);
+  });
+
+  it("knows a container by the name that people gave it", () => {
+    const hash = "d09fb227b161bae425a963b409d5ef8334e923f50dd465038ad6fd434b8850eb";
+    const all = activities(
+      undefined,
+      moment(0, [container("4", hash, {}), container("5", "zoo", {})]),
+    );
+    const shown = arranged(all, { sort: "name", reverse: false, filter: "" });
+    expect(shown.map((one) => one.container.id)).toEqual(["4", "5"]);
+    expect(arranged(all, { sort: "name", reverse: false, filter: "shop" })).toHaveLength(1);
+    expect(topTable(shown, 80)[1]).toMatch(/^shop\\x1b {2,}/);
   });
 });
 
