@@ -42,6 +42,7 @@
       "sources": [
         "<!@(find native/keeper native/state -name '*.cc' | sort)",
         "native/base/descriptors.cc",
+        "native/base/unix_socket.cc",
         "native/fuse/init.cc",
         "native/fuse/mount.cc",
         "native/fuse/operations.cc",

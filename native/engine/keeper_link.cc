@@ -134,7 +134,8 @@ bool KeeperLink::obey(KeeperMessage message) {
 }
 
 bool KeeperLink::put(FdTag tag, int fd) {
-  const KeeperPacket packet = fd_packet(KeeperMessage::kStoreFd, tag.kind, tag.key);
+  const KeeperPacket packet =
+      fd_packet(KeeperMessage::kStoreFd, static_cast<uint32_t>(tag.kind), tag.key);
   return send_with(control_.get(), &packet, sizeof(packet), &fd, 1, 0) ==
          static_cast<ssize_t>(sizeof(packet));
 }
@@ -182,7 +183,8 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Entry>& out, uint6
         ++lost_;
         continue;
       }
-      out.push_back({{packet.tags[i].key, packet.tags[i].kind}, std::move(passed.fds[i])});
+      out.push_back({{packet.tags[i].key, static_cast<FdKind>(packet.tags[i].kind)},
+                     std::move(passed.fds[i])});
     }
     next = packet.next;
     return true;

@@ -7,7 +7,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -19,6 +18,7 @@
 #include <utility>
 
 #include "base/descriptors.h"
+#include "base/unix_socket.h"
 #include "keeper/passthrough_group.h"
 #include "seccomp/abi.h"
 #include "seccomp/pending_calls.h"
@@ -33,7 +33,7 @@ constexpr int kFirst = STDERR_FILENO + 1;
 
 struct Held {
   int fd = -1;
-  uint32_t kind = 0;
+  FdKind kind = FdKind::kNone;
 };
 
 struct Passthrough {
@@ -46,16 +46,10 @@ struct Passthrough {
 Passthrough g_passthrough;
 
 Fd listen_for_successor() {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (g_passthrough.socket[0] == '\0') return Fd();
-  std::memcpy(address.sun_path, g_passthrough.socket, sizeof g_passthrough.socket);
-  Fd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  const auto address = UnixAddress::at(g_passthrough.socket);
+  if (!address) return Fd();
   ::unlink(g_passthrough.socket);
-  ::umask(0177);
-  const bool bound =
-      fd && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)) == 0;
-  return bound && ::listen(fd.get(), 1) == 0 ? std::move(fd) : Fd();
+  return address->listen(SOCK_SEQPACKET, 1);
 }
 
 /// The kernel is to run it, but not what would tell the host's log.
@@ -71,13 +65,13 @@ void pass(const seccomp_notif& notification, seccomp_notif_resp& response) {
 /// What workers have taken, and none is there to answer: the kernel gives each call to one only.
 void pass_pending_calls(const FdStoreTable& fd_store) {
   PendingCalls pending;
-  fd_store.for_each([&pending](uint64_t, uint32_t kind, int fd) {
-    if (kind == kFdPendingCalls && !pending.is_open()) pending.open(fd);
+  fd_store.for_each([&pending](uint64_t, FdKind kind, int fd) {
+    if (kind == FdKind::kPendingCalls && !pending.is_open()) pending.open(fd);
   });
   if (!pending.is_open()) return;
-  fd_store.for_each([&pending](uint64_t of, uint32_t kind, int fd) {
+  fd_store.for_each([&pending](uint64_t of, FdKind kind, int fd) {
     // A monitor's question is still in its socket.
-    if (kind != kFdNotify && kind != kFdSideListener) return;
+    if (kind != FdKind::kListener && kind != FdKind::kSideListener) return;
     pending.for_each([of, fd](uint64_t key, const seccomp_notif& notification) {
       seccomp_notif_resp response{};
       pass(notification, response);
@@ -117,24 +111,7 @@ bool pass_lxc(int monitor) {
   return ::send(monitor, packet, end, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(end);
 }
 
-bool is_socket(uint32_t kind) { return kind == kFdLxcSocket || kind == kFdOciSocket; }
-
-bool is_runtime(uint32_t kind) { return kind == kFdRuntime || kind == kFdDrainingRuntime; }
-
-void unlink_socket(int fd) {
-  sockaddr_un address{};
-  socklen_t size = sizeof(address);
-  const int known = ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  if (known == 0 && address.sun_path[0] != '\0') ::unlink(address.sun_path);
-}
-
-bool is_root(int peer) {
-  ucred who{};
-  socklen_t size = sizeof(who);
-  return ::getsockopt(peer, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0 && who.uid == 0;
-}
-
-void hold(Fd fd, uint32_t kind) {
+void hold(Fd fd, FdKind kind) {
   if (fd && g_passthrough.count < FdStoreTable::kCapacity)
     g_passthrough.held[g_passthrough.count++] = {fd.release(), kind};
 }
@@ -147,23 +124,23 @@ bool hear(int runtime) {
   const ssize_t n = receive_with(runtime, text, sizeof text, passed, kPassthroughFds, MSG_DONTWAIT);
   for (size_t i = 0; i < passed.count; ++i) {
     Fd& fd = passed.fds[i];
-    if (is_notify_descriptor(fd.get())) hold(std::move(fd), kFdNotify);
+    if (is_notify_descriptor(fd.get())) hold(std::move(fd), FdKind::kListener);
   }
   return n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
 }
 
-void accept_from(int listening, uint32_t kind) {
-  Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  if (peer && is_root(peer.get())) hold(std::move(peer), kind);
+void accept_from(int listening, FdKind kind) {
+  Fd peer = accept_root(listening);
+  if (peer) hold(std::move(peer), kind);
 }
 
 /// Gives everything to a worker of root's. Each packet has as many kinds as descriptors.
 bool hand_over(int listening) {
   const Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
-  if (!peer || !is_root(peer.get())) return false;
+  if (!peer || !is_root_peer(peer.get())) return false;
   for (size_t from = 0; from < g_passthrough.count; from += kPassthroughFds) {
     const size_t count = std::min(kPassthroughFds, g_passthrough.count - from);
-    uint32_t kinds[kPassthroughFds] = {};
+    FdKind kinds[kPassthroughFds] = {};
     int fds[kPassthroughFds] = {};
     for (size_t i = 0; i < count; ++i) {
       kinds[i] = g_passthrough.held[from + i].kind;
@@ -185,12 +162,12 @@ size_t containers() {
 bool serve_one(const Held& held, short events) {
   if (is_socket(held.kind)) {
     if ((events & POLLIN) == 0) return events == 0;
-    accept_from(held.fd, held.kind == kFdOciSocket ? kFdRuntime : kFdMonitor);
+    accept_from(held.fd, held.kind == FdKind::kOciSocket ? FdKind::kRuntime : FdKind::kMonitor);
     return true;
   }
   if ((events & POLLIN) != 0 && is_runtime(held.kind)) return hear(held.fd);
-  if ((events & POLLIN) != 0 && held.kind == kFdNotify) pass_call(held.fd);
-  if ((events & POLLIN) != 0 && held.kind == kFdMonitor && !pass_lxc(held.fd)) return false;
+  if ((events & POLLIN) != 0 && held.kind == FdKind::kListener) pass_call(held.fd);
+  if ((events & POLLIN) != 0 && held.kind == FdKind::kMonitor && !pass_lxc(held.fd)) return false;
   return (events & (POLLHUP | POLLERR | POLLNVAL)) == 0;
 }
 
@@ -219,7 +196,7 @@ bool serve_one(const Held& held, short events) {
     g_passthrough.count = left;
   }
   for (size_t i = 0; i < g_passthrough.count && !taken; ++i) {
-    if (is_socket(g_passthrough.held[i].kind)) unlink_socket(g_passthrough.held[i].fd);
+    if (is_socket(g_passthrough.held[i].kind)) unlink_bound(g_passthrough.held[i].fd);
   }
   if (listening) ::unlink(g_passthrough.socket);
   leave_passthrough_group();
@@ -260,13 +237,13 @@ void wait_until_ready(const Fd& ready) {
 void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_store) {
   g_passthrough.count = 0;
   pass_pending_calls(fd_store);
-  fd_store.for_each([](uint64_t, uint32_t kind, int fd) {
-    const bool counts =
-        kind == kFdNotify || kind == kFdMonitor || is_runtime(kind) || is_socket(kind);
+  fd_store.for_each([](uint64_t, FdKind kind, int fd) {
+    const bool counts = kind == FdKind::kListener || kind == FdKind::kMonitor || is_runtime(kind) ||
+                        is_socket(kind);
     if (counts) g_passthrough.held[g_passthrough.count++] = {fd, kind};
   });
   if (containers() == 0) {
-    for (size_t i = 0; i < g_passthrough.count; ++i) unlink_socket(g_passthrough.held[i].fd);
+    for (size_t i = 0; i < g_passthrough.count; ++i) unlink_bound(g_passthrough.held[i].fd);
     return;
   }
   int ends[2] = {-1, -1};

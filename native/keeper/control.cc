@@ -1,7 +1,5 @@
 #include <fcntl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +9,7 @@
 #include <utility>
 
 #include "base/clock.h"
+#include "base/unix_socket.h"
 #include "keeper/log.h"
 #include "keeper/supervisor.h"
 
@@ -21,6 +20,7 @@ namespace {
 constexpr uint64_t kClientMs = 1000;
 // Without a descriptor for it, it has to wait.
 constexpr uint64_t kNoRoomMs = 100;
+constexpr int kBacklog = 16;
 
 }  // namespace
 
@@ -28,24 +28,17 @@ bool Supervisor::open_socket() {
   if (options_.socket == nullptr) return true;
   // Of our earlier self: who asks meanwhile waits in its backlog.
   if (listener_ && ::fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) == 0) return true;
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (std::strlen(options_.socket) >= sizeof(address.sun_path)) {
+  const auto address = UnixAddress::at(options_.socket);
+  if (!address) {
     keeper_log(options_.log, LogLevel::kError, "%s: the path is too long", options_.socket);
     return false;
   }
-  std::strcpy(address.sun_path, options_.socket);
-  listener_ = Fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ::unlink(options_.socket);
-  const mode_t mask = ::umask(0177);
-  const bool bound = listener_ && ::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address),
-                                         sizeof(address)) == 0;
-  ::umask(mask);
-  if (bound && ::listen(listener_.get(), 16) == 0) return true;
+  listener_ = address->listen(SOCK_STREAM, kBacklog);
+  if (listener_) return true;
   // Serving without one is better than not serving.
   keeper_log(options_.log, LogLevel::kWarn, "%s: no control socket: %s", options_.socket,
              std::strerror(errno));
-  listener_.reset();
   return true;
 }
 
@@ -57,12 +50,9 @@ void Supervisor::on_connect(uint64_t now) {
 void Supervisor::on_client() {
   Fd client = std::move(client_);
   client_until_ms_ = 0;
-  ucred peer{};
-  socklen_t size = sizeof(peer);
   char command[32] = {};
-  const bool root =
-      ::getsockopt(client.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 && peer.uid == 0;
-  if (!root || ::recv(client.get(), command, sizeof(command) - 1, 0) <= 0) return;
+  if (!is_root_peer(client.get()) || ::recv(client.get(), command, sizeof(command) - 1, 0) <= 0)
+    return;
   if (std::strcmp(command, "reload") == 0) return begin_reload(client.release());
   if (std::strcmp(command, "status") == 0) answer_status(client.get());
 }

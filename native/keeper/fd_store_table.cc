@@ -9,11 +9,17 @@
 
 #include "base/descriptors.h"
 #include "keeper/store.h"
-#include "state/fd_store.h"
 
 namespace vprocfs {
+namespace {
 
 static_assert(StoredFdsPacket::kMaxFds <= kMaxPassedFds);
+
+StoreName stored_as(FdKind kind, uint64_t key) {
+  return {StoreKind::kFdStore, static_cast<uint32_t>(kind), key};
+}
+
+}  // namespace
 
 bool FdStoreTable::open(int table_fd) {
   if (!table_.open(table_fd >= 0 ? Fd(table_fd) : Fd(), "vprocfs-fd-store",
@@ -25,7 +31,7 @@ bool FdStoreTable::open(int table_fd) {
   for (size_t i = 0; i < kCapacity; ++i) {
     Place& place = places_[i];
     const bool superseded =
-        place.fd != 0 && place.kind == kFdRuntime &&
+        place.fd != 0 && place.kind == FdKind::kRuntime &&
         std::any_of(places_, places_ + kCapacity, [&place](const Place& other) {
           return other.fd != 0 && other.key == place.key && other.kind != place.kind;
         });
@@ -39,16 +45,16 @@ bool FdStoreTable::open(int table_fd) {
 void FdStoreTable::attach(Store& store) {
   store_ = &store;
   store.take_all(StoreKind::kFdStore, [this](const StoreName& name, Fd fd) {
-    keep(name.key, name.which, std::move(fd));
+    keep(name.key, static_cast<FdKind>(name.which), std::move(fd));
   });
   for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd == 0) continue;
-    store.put({StoreKind::kFdStore, places_[i].kind, places_[i].key}, places_[i].fd);
+    store.put(stored_as(places_[i].kind, places_[i].key), places_[i].fd);
   }
 }
 
-bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
-  if (places_ == nullptr || !fd || kind == 0) return false;
+bool FdStoreTable::keep(uint64_t key, FdKind kind, Fd fd) {
+  if (places_ == nullptr || !fd || kind == FdKind::kNone) return false;
   Place* place = nullptr;
   for (size_t i = 0; i < kCapacity; ++i) {
     const bool is_its = places_[i].fd != 0 && places_[i].key == key;
@@ -58,17 +64,17 @@ bool FdStoreTable::keep(uint64_t key, uint32_t kind, Fd fd) {
   if (place == nullptr) return false;
   const Place was = *place;
   // Of no use beside what came by it.
-  if (kind == kFdRuntime && was.fd != 0 && was.kind != kFdRuntime) {
-    if (store_ != nullptr) store_->remove({StoreKind::kFdStore, kind, key});
+  if (kind == FdKind::kRuntime && was.fd != 0 && was.kind != FdKind::kRuntime) {
+    if (store_ != nullptr) store_->remove(stored_as(kind, key));
     return true;
   }
   // It takes over the old one's number: the caller tells by the numbers how many are left.
   if (was.fd != 0 && ::dup3(fd.get(), was.fd, O_CLOEXEC) == was.fd) fd = Fd(was.fd);
   *place = {key, kind, fd.release()};
-  if (store_ != nullptr) store_->put({StoreKind::kFdStore, kind, key}, place->fd);
+  if (store_ != nullptr) store_->put(stored_as(kind, key), place->fd);
   if (was.fd == 0) return true;
   if (store_ != nullptr && was.kind != kind) {
-    store_->remove({StoreKind::kFdStore, was.kind, key});
+    store_->remove(stored_as(was.kind, key));
   }
   if (was.fd != place->fd) ::close(was.fd);
   return true;
@@ -84,7 +90,7 @@ bool FdStoreTable::has(uint64_t key) const {
 void FdStoreTable::forget(uint64_t key) {
   for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
     if (places_[i].fd == 0 || places_[i].key != key) continue;
-    if (store_ != nullptr) store_->remove({StoreKind::kFdStore, places_[i].kind, key});
+    if (store_ != nullptr) store_->remove(stored_as(places_[i].kind, key));
     ::close(places_[i].fd);
     places_[i] = {};
   }
@@ -105,7 +111,7 @@ bool FdStoreTable::send(int control, uint64_t from) const {
       packet.next = i;
       break;
     }
-    packet.tags[packet.count] = {places_[i].key, places_[i].kind, 0};
+    packet.tags[packet.count] = {places_[i].key, static_cast<uint32_t>(places_[i].kind), 0};
     fds[packet.count++] = places_[i].fd;
   }
   return send_with(control, &packet, sizeof(packet), fds, packet.count, MSG_DONTWAIT) ==

@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "keeper/handover_memory.h"
+#include "state/fd_store.h"
 #include "state/keeper_protocol.h"
 
 namespace vprocfs {
@@ -25,7 +26,7 @@ class FdStoreTable {
 
   /// Takes the descriptor, in the place of the one with that key if there is one. False when there
   /// is no room.
-  bool keep(uint64_t key, uint32_t kind, Fd fd);
+  bool keep(uint64_t key, FdKind kind, Fd fd);
   bool has(uint64_t key) const;
   void forget(uint64_t key);
   size_t size() const;
@@ -47,7 +48,7 @@ class FdStoreTable {
  private:
   struct Place {
     uint64_t key;
-    uint32_t kind;
+    FdKind kind;
     int32_t fd;  ///< 0: empty; no descriptor of ours is 0
   };
   HandoverMemory table_;

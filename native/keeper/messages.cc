@@ -17,7 +17,8 @@ void Supervisor::keep_descriptor(const KeeperPacket& packet, Fd descriptor) {
   // Without any that is free no worker could be started. In the place of another it takes none.
   const bool fits =
       descriptor.get() < first_reserved_descriptor() || fd_store_.has(packet.requests);
-  if (fits && fd_store_.keep(packet.requests, packet.serving, std::move(descriptor))) return;
+  const auto kind = static_cast<FdKind>(packet.serving);
+  if (fits && fd_store_.keep(packet.requests, kind, std::move(descriptor))) return;
   lose_descriptors(1, came ? "found no room with the keeper" : "did not reach the keeper");
 }
 

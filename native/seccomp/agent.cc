@@ -209,6 +209,7 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
     case Kind::kSideListener:
       return remove(*source);
     case Kind::kPendingCalls:
+    case Kind::kNone:
       return;
   }
 }
@@ -226,8 +227,7 @@ void Agent::stop(bool for_good) {
   // With a keeper that is left to what it leaves.
   if (for_good && fd_store_ == nullptr) {
     for (const auto& [key, source] : sources_) {
-      const bool is_socket = source->kind == Kind::kLxcSocket || source->kind == Kind::kOciSocket;
-      if (is_socket) ::unlink(bound_path(source->fd.get()).c_str());
+      if (is_socket(source->kind)) unlink_bound(source->fd.get());
     }
   }
   sources_.clear();

@@ -20,13 +20,13 @@
 #include "base/fd.h"
 #include "base/result.h"
 #include "base/threads.h"
+#include "base/unix_socket.h"
 #include "base/wake.h"
 #include "container/budget.h"
 #include "container/registry.h"
 #include "seccomp/answerer.h"
 #include "seccomp/message.h"
 #include "seccomp/pending_calls.h"
-#include "seccomp/socket.h"
 #include "seccomp/writers.h"
 #include "state/fd_store.h"
 
@@ -61,17 +61,7 @@ class Agent {
   const CallCounters& counters() const { return counters_; }
 
  private:
-  /// Numbers are those of FdTag.
-  enum class Kind : uint32_t {
-    kLxcSocket = kFdLxcSocket,
-    kOciSocket = kFdOciSocket,
-    kMonitor = kFdMonitor,  ///< a connection of LXC's
-    kListener = kFdNotify,  ///< a notify descriptor
-    kPendingCalls = kFdPendingCalls,
-    kRuntime = kFdRuntime,  ///< a connection of an OCI runtime, which is about to hand one over
-    kSideListener = kFdSideListener,        ///< a notify descriptor that is only answered through
-    kDrainingRuntime = kFdDrainingRuntime,  ///< a runtime's connection, after its listener has come
-  };
+  using Kind = FdKind;
 
   struct Source {
     Source(uint64_t its_key, Kind its_kind, Fd its_fd, uint64_t per_second, bool its_inherited)

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "base/affix.h"
+#include "base/unix_socket.h"
 #include "seccomp/agent.h"
 
 namespace vprocfs {
@@ -26,7 +28,7 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
   bool has_pending = false;
   for (FdStore::Entry& one : stored) {
     last_key_ = std::max(last_key_, one.tag.key);
-    const auto kind = static_cast<Kind>(one.tag.kind);
+    const auto kind = one.tag.kind;
     if (kind == Kind::kPendingCalls) {
       const bool ours = !has_pending && pending_.open(one.fd.get()) && writers_.start(one.fd.get());
       // One of another version is of no use any more.
@@ -41,11 +43,11 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
       return Error{errno, "memfd"};
     }
     if (fd_store_ != nullptr) {
-      fd_store_->put({new_key(), static_cast<uint32_t>(Kind::kPendingCalls)}, made.value().get());
+      fd_store_->put({new_key(), Kind::kPendingCalls}, made.value().get());
     }
   }
   for (FdStore::Entry& one : stored) {
-    const auto kind = static_cast<Kind>(one.tag.kind);
+    const auto kind = one.tag.kind;
     // Keepers of earlier versions keep both.
     const bool became_listener =
         kind == Kind::kRuntime &&
@@ -53,10 +55,10 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
           return other.tag.key == one.tag.key && other.tag.kind != one.tag.kind;
         });
     if (became_listener) continue;
-    const bool is_socket = kind == Kind::kLxcSocket || kind == Kind::kOciSocket;
     // One of another configuration is of no use any more.
-    if (is_socket && bound_path(one.fd.get()).rfind(options_.directory + "/", 0) != 0) {
-      ::unlink(bound_path(one.fd.get()).c_str());
+    const UnixAddress bound = UnixAddress::of(one.fd.get());
+    if (is_socket(kind) && !starts_with(bound.path(), options_.directory + "/")) {
+      unlink_bound(one.fd.get());
       fd_store_->remove(one.tag.key);
     } else if (is_source(kind)) {
       add(kind, std::move(one.fd), one.tag.key, true);
@@ -79,6 +81,7 @@ bool Agent::is_source(Kind kind) {
     case Kind::kSideListener:
       return true;
     case Kind::kPendingCalls:
+    case Kind::kNone:
       break;
   }
   return false;
@@ -86,9 +89,11 @@ bool Agent::is_source(Kind kind) {
 
 void Agent::adopt_rest() {
   constexpr int kRestMs = 1000;
-  const Fd rest = connect_to(options_.directory + "/rest.sock", SOCK_SEQPACKET);
+  const auto address = UnixAddress::at(options_.directory + "/rest.sock");
+  const Fd rest = unix_socket(SOCK_SEQPACKET | SOCK_NONBLOCK);
+  if (!address || !address->connect(rest.get())) return;
   pollfd p{rest.get(), POLLIN, 0};
-  while (rest && ::poll(&p, 1, kRestMs) > 0) {
+  while (::poll(&p, 1, kRestMs) > 0) {
     uint32_t kinds[kPassthroughFds];
     Received got = receive(rest.get(), kinds, sizeof kinds, false);
     if (got.state != Received::State::kSome) return;
@@ -126,7 +131,7 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   }
   if (kind == Kind::kListener || kind == Kind::kMonitor) ++counters_.listeners;
   if (fd_store_ != nullptr && !resumed) {
-    fd_store_->put({key, static_cast<uint32_t>(kind)}, source->fd.get());
+    fd_store_->put({key, kind}, source->fd.get());
   }
   // What comes by a side listener is for LXC's monitor: only its end is of interest.
   const uint32_t events = kind == Kind::kSideListener ? 0u : EPOLLIN;
@@ -173,8 +178,7 @@ void Agent::accept(const Source& source) {
     {
       const std::lock_guard lock(mutex_);
       for (const auto& [key, other] : sources_) {
-        const bool is_runtime = other->kind == kind || other->kind == Kind::kDrainingRuntime;
-        if (is_runtime) waiting.push_back(other);
+        if (is_runtime(other->kind)) waiting.push_back(other);
       }
     }
     std::sort(waiting.begin(), waiting.end(),

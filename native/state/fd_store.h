@@ -9,29 +9,40 @@
 
 namespace vprocfs {
 
-/// Kinds of descriptors that mean something to others than who put them there. Numbers are for
-/// ever: keeper and workers may be of different versions.
-inline constexpr uint32_t kFdLxcSocket = 1;     ///< listens for connections of LXC's monitors
-inline constexpr uint32_t kFdOciSocket = 2;     ///< listens for OCI runtimes with a descriptor
-inline constexpr uint32_t kFdMonitor = 3;       ///< a connection of LXC's seccomp proxy protocol
-inline constexpr uint32_t kFdNotify = 4;        ///< a seccomp notify descriptor
-inline constexpr uint32_t kFdPendingCalls = 5;  ///< memory of PendingCalls
-inline constexpr uint32_t kFdRuntime = 6;  ///< a connection of an OCI runtime, not taken from yet
-/// One of LXC's, whose monitor takes its calls: through it those are answered that the monitor was
-/// released from.
-inline constexpr uint32_t kFdSideListener = 7;
+/// What a descriptor in the store is. Numbers are for ever: keeper and workers may be of different
+/// versions, and one that is not here is of a later one.
+enum class FdKind : uint32_t {
+  kNone = 0,
+  kLxcSocket = 1,     ///< listens for connections of LXC's monitors
+  kOciSocket = 2,     ///< listens for OCI runtimes with a notify descriptor
+  kMonitor = 3,       ///< a connection of LXC's seccomp proxy protocol
+  kListener = 4,      ///< a seccomp notify descriptor
+  kPendingCalls = 5,  ///< memory of PendingCalls
+  kRuntime = 6,       ///< a connection of an OCI runtime, whose listener has not come yet
+  /// A listener of LXC's, whose monitor takes its calls: through it those are answered that the
+  /// monitor was released from.
+  kSideListener = 7,
+  kDrainingRuntime = 8,  ///< a runtime's connection, after its listener has come, until it ends
+};
 
-/// A runtime's connection after its listener has come, until the runtime has sent all.
-inline constexpr uint32_t kFdDrainingRuntime = 8;
+/// Whether it listens for connections.
+constexpr bool is_socket(FdKind kind) {
+  return kind == FdKind::kLxcSocket || kind == FdKind::kOciSocket;
+}
+
+/// Whether it is a connection of an OCI runtime.
+constexpr bool is_runtime(FdKind kind) {
+  return kind == FdKind::kRuntime || kind == FdKind::kDrainingRuntime;
+}
 
 /// How many descriptors a packet of the process that a keeper leaves (keeper/call_passthrough.h)
 /// brings at most.
 inline constexpr size_t kPassthroughFds = 16;
 
-/// What a descriptor in the store is.
+/// Names a descriptor in the store.
 struct FdTag {
-  uint64_t key = 0;   ///< another one for each descriptor of a mount
-  uint32_t kind = 0;  ///< 0: none; for whoever put it there
+  uint64_t key = 0;  ///< another one for each descriptor of a mount
+  FdKind kind = FdKind::kNone;
 };
 
 /// A place for descriptors that outlives a worker. Thread-safe.
