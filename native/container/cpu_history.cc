@@ -201,8 +201,23 @@ std::vector<Use> share_out(const Use& use, CpuHistory& history, const CpuSample&
   return out;
 }
 
+uint64_t sum_of(const Values& values) {
+  return std::accumulate(values.begin(), values.end(), uint64_t{0});
+}
+
+/// Splits `amount` in proportion to `weights`, as far as there is room, which the parts take.
+Values fill(uint64_t amount, const Values& weights, Values& room) {
+  Values parts = split(amount, weights);
+  for (size_t i = 0; i < parts.size(); ++i) {
+    parts[i] = std::min(parts[i], room[i]);
+    room[i] -= parts[i];
+  }
+  return parts;
+}
+
 /// Moves use from CPUs that would have more than `dt` of it to those that have room. All fits.
-void fit(std::vector<Use>& out, uint64_t dt) {
+/// Returns the room that each has left.
+Values fit(std::vector<Use>& out, uint64_t dt) {
   Values room(out.size());
   Use excess;
   for (size_t i = 0; i < out.size(); ++i) {
@@ -212,31 +227,17 @@ void fit(std::vector<Use>& out, uint64_t dt) {
     excess = {excess.user + over.user, excess.nice + over.nice, excess.system + over.system};
     room[i] = dt - out[i].sum();
   }
-  if (excess.sum() == 0) return;
-  const auto fill = [&](uint64_t amount, uint64_t Use::*kind) {
-    const Values parts = split(amount, room);
-    for (size_t i = 0; i < out.size(); ++i) {
-      const uint64_t part = std::min(parts[i], room[i]);
-      out[i].*kind += part;
-      room[i] -= part;
-    }
-  };
-  fill(excess.user, &Use::user);
-  fill(excess.nice, &Use::nice);
-  fill(excess.system, &Use::system);
+  for (uint64_t Use::*kind : {&Use::user, &Use::nice, &Use::system}) {
+    const Values parts = fill(excess.*kind, room, room);
+    for (size_t i = 0; i < out.size(); ++i) out[i].*kind += parts[i];
+  }
+  return room;
 }
 
 /// Splits evenly what all `room` together is enough for, as far as each has room.
 Values split_into(uint64_t amount, Values room) {
-  Values parts = split(amount, Values(room.size(), 1));
-  uint64_t rest = 0;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    const uint64_t part = std::min(parts[i], room[i]);
-    rest += parts[i] - part;
-    room[i] -= part;
-    parts[i] = part;
-  }
-  const Values more = split(rest, room);
+  Values parts = fill(amount, Values(room.size(), 1), room);
+  const Values more = fill(amount - sum_of(parts), room, room);
   for (size_t i = 0; i < parts.size(); ++i) parts[i] += more[i];
   return parts;
 }
@@ -278,15 +279,9 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   const Use reported = use.at_most(saturating_mul(dt, cpus.size()));
   keep_pending(history, use.less(reported), shown.size());
   std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
-  fit(by_cpu, dt);
-  Values room;
-  room.reserve(cpus.size());
-  uint64_t all_room = 0;
-  for (const Use& used : by_cpu) {
-    room.push_back(dt - used.sum());
-    all_room += room.back();
-  }
-  const uint64_t throttled = take_steal(history, sample.usage.throttled_us, all_room, cpus.size());
+  Values room = fit(by_cpu, dt);
+  const uint64_t throttled =
+      take_steal(history, sample.usage.throttled_us, sum_of(room), cpus.size());
   const Values steal = split_into(throttled, std::move(room));
   for (const uint32_t id : shown.ids()) cpu_at(history, id);
   for (size_t i = 0; i < cpus.size(); ++i) {
