@@ -85,7 +85,7 @@ void Supervisor::on_packet(Worker& worker) {
       worker.requests = packet.requests;
       // It takes no more and writes no more: what is left of it need not be waited for.
       if (stopping_) {
-        stop_by_ms_ = now;
+        drained_ = true;
         return;
       }
       if (next_.state == WorkerState::kReady) hand_over_to_next(now);

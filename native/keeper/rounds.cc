@@ -227,7 +227,12 @@ int Supervisor::run() {
     note();
   }
   if (options_.socket != nullptr) ::unlink(options_.socket);
-  if (leaving_) return 0;
+  if (leaving_ && store_.flush()) return 0;
+  if (leaving_) {
+    leaving_ = false;
+    keeper_log(options_.log, LogLevel::kError,
+               "the service manager does not take all descriptors: unmounting");
+  }
   // Usually the worker has done it.
   for (const Connection* connection : {&polled_, &connection_}) {
     if (connection->made()) disconnect(options_, *connection);

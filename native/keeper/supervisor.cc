@@ -127,9 +127,9 @@ void Supervisor::begin_stop() {
 
 void Supervisor::begin_leave() {
   if (stopping_) return;
-  if (store_.size() == 0 || !store_.flush()) {
+  if (store_.size() == 0) {
     keeper_log(options_.log, LogLevel::kWarn,
-               "the service manager does not hold all descriptors: unmounting");
+               "the service manager holds no descriptors: unmounting");
     return begin_stop();
   }
   stopping_ = leaving_ = true;
@@ -150,9 +150,12 @@ void Supervisor::begin_leave() {
 
 bool Supervisor::stopped(uint64_t now) const {
   if (!stopping_) return false;
+  if (now >= stop_by_ms_) return true;
+  // It has not read all that it is given yet, and the next keeper needs everything.
+  if (leaving_ && store_.pending()) return false;
   const auto awaited = [now](const Worker& w) { return w.alive() && !w.undying(now); };
   const bool some = std::any_of(std::begin(retired_), std::end(retired_), awaited);
-  return now >= stop_by_ms_ || !(awaited(current_) || awaited(next_) || some);
+  return drained_ || !(awaited(current_) || awaited(next_) || some);
 }
 
 }  // namespace vprocfs

@@ -166,6 +166,7 @@ class Supervisor {
   bool reload_retried_ = false;     ///< the second worker of a reload is being started
   bool stopping_ = false;
   bool leaving_ = false;  ///< stopping, but only for the next keeper to go on
+  bool drained_ = false;  ///< stopping, and the worker need not be waited for
   int exit_status_ = 0;
   char reasons_[kReasons][kReasonBytes] = {};
 };

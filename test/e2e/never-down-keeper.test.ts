@@ -2,6 +2,7 @@
 
 import { readFileSync, writeFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { createConnection } from "node:net";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -16,6 +17,21 @@ import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { Storm, type StormResult } from "./never-down-support.js";
+
+/** SIGRTMIN: end for the next keeper to go on. */
+const LEAVE = 34;
+
+/** Sends to a datagram socket until there is no room. */
+const FILL = `
+import socket, sys
+to = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+to.setblocking(False)
+try:
+    while True:
+        to.sendto(b"STATUS=", sys.argv[1])
+except BlockingIOError:
+    pass
+`;
 
 const ROUNDS = inLong(2, 40);
 
@@ -102,6 +118,35 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     expect(
       readFileSync("/proc/net/unix", "utf8").match(new RegExp(`\\d+ ${calls}/.*`, "g")),
     ).toEqual(socket);
+  });
+
+  it("waits until a manager that is busy has taken what came last", async () => {
+    const scope = testScope();
+    const calls = temporaryDirectory(scope, "calls");
+    const managed = await Managed.start(scope, ["--calls-directory", calls]);
+    const { device } = managed;
+    const first = await managed.serving();
+    const given = KEPT.length + first.descriptors;
+    expect(first).toMatchObject({ stored: given });
+    process.kill(managed.pid, "SIGSTOP");
+    scope.defer(() => void process.kill(managed.pid, "SIGCONT"));
+    const environment = readFileSync(`/proc/${first.keeperPid}/environ`, "latin1").split("\0");
+    const notify = environment.find((variable) => variable.startsWith("NOTIFY_SOCKET="));
+    outputSync(["python3", "-c", FILL, notify?.slice("NOTIFY_SOCKET=".length) ?? ""]);
+    // A runtime that is about to hand a listener over.
+    const runtime = createConnection(join(calls, "oci.sock"));
+    scope.defer(() => void runtime.destroy());
+    await until("the keeper has it", async () => {
+      const now = await managed.serving();
+      return now.descriptors === first.descriptors + 1 && now.stored === given;
+    });
+    process.kill(first.keeperPid, LEAVE);
+    await until("it leaves", () => managed.logs.includes("leaving the mount to the next keeper"));
+    managed.tell("restart");
+    process.kill(managed.pid, "SIGCONT");
+    const next = await managed.serving(first.keeperPid);
+    expect(managed.device).toBe(device);
+    expect(next).toMatchObject({ descriptors: first.descriptors + 1, stored: given + 1 });
   });
 
   it("mounts anew when the mount that was kept has gone", async () => {

@@ -72,6 +72,11 @@ export class Managed {
     return managed;
   }
 
+  /** The manager's. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
   get logs(): string {
     return this.#logs;
   }
