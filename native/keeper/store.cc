@@ -166,11 +166,9 @@ void Store::put(StoreName name, int fd) {
   }
   if (place == nullptr) return;
   // The manager would keep both.
-  if (place->state == State::kStored || place->state == State::kToRemove) {
-    const NameText text = text_of(name);
-    send_remove(text.text, std::strlen(text.text));
-  }
-  *place = {name, fd, State::kToSend};
+  const bool has_other = place->state == State::kStored || place->state == State::kToRemove ||
+                         place->state == State::kToReplace;
+  *place = {name, fd, has_other ? State::kToReplace : State::kToSend};
   pending_ = true;
   flush();
 }
@@ -186,13 +184,14 @@ void Store::remove(StoreName name) {
 bool Store::flush() {
   if (!pending_) return true;
   for (Entry& entry : entries_) {
+    if (entry.state == State::kToRemove || entry.state == State::kToReplace) {
+      const NameText text = text_of(entry.name);
+      if (!send_remove(text.text, std::strlen(text.text))) return false;
+      entry.state = entry.state == State::kToReplace ? State::kToSend : State::kFree;
+    }
     if (entry.state == State::kToSend) {
       if (!send_put(entry.name, entry.fd)) return false;
       entry.state = State::kStored;
-    } else if (entry.state == State::kToRemove) {
-      const NameText text = text_of(entry.name);
-      if (!send_remove(text.text, std::strlen(text.text))) return false;
-      entry = Entry{};
     }
   }
   pending_ = false;

@@ -72,7 +72,7 @@ class Store {
   size_t size() const;
 
  private:
-  enum class State : uint8_t { kFree, kOffered, kToSend, kStored, kToRemove };
+  enum class State : uint8_t { kFree, kOffered, kToSend, kStored, kToRemove, kToReplace };
   struct Entry {
     StoreName name;
     int fd = -1;

@@ -7,12 +7,14 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
+import { polledMountpointOf } from "../../src/polled.js";
 import { MIB } from "../support/cgroups.js";
 import { outputSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
+import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -51,6 +53,15 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     const storm = await Storm.start(scope, container, "", 4);
     await disturb(storm);
     return storm.end();
+  }
+
+  /** Has the manager read nothing more, with no room for another message. */
+  function stopReading(scope: Scope, managed: Managed, keeperPid: number): void {
+    process.kill(managed.pid, "SIGSTOP");
+    scope.defer(() => void process.kill(managed.pid, "SIGCONT"));
+    const environment = readFileSync(`/proc/${keeperPid}/environ`, "latin1").split("\0");
+    const notify = environment.find((variable) => variable.startsWith("NOTIFY_SOCKET="));
+    outputSync(["python3", "-c", FILL, notify?.slice("NOTIFY_SOCKET=".length) ?? ""]);
   }
 
   function expectWhole(result: StormResult): void {
@@ -128,11 +139,7 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     const first = await managed.serving();
     const given = KEPT.length + first.descriptors;
     expect(first).toMatchObject({ stored: given });
-    process.kill(managed.pid, "SIGSTOP");
-    scope.defer(() => void process.kill(managed.pid, "SIGCONT"));
-    const environment = readFileSync(`/proc/${first.keeperPid}/environ`, "latin1").split("\0");
-    const notify = environment.find((variable) => variable.startsWith("NOTIFY_SOCKET="));
-    outputSync(["python3", "-c", FILL, notify?.slice("NOTIFY_SOCKET=".length) ?? ""]);
+    stopReading(scope, managed, first.keeperPid);
     // A runtime that is about to hand a listener over.
     const runtime = createConnection(join(calls, "oci.sock"));
     scope.defer(() => void runtime.destroy());
@@ -147,6 +154,22 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     const next = await managed.serving(first.keeperPid);
     expect(managed.device).toBe(device);
     expect(next).toMatchObject({ descriptors: first.descriptors + 1, stored: given + 1 });
+  });
+
+  it("has a manager that is busy keep one of a name only", async () => {
+    const scope = testScope();
+    const managed = await Managed.start(scope, []);
+    const first = await managed.serving();
+    stopReading(scope, managed, first.keeperPid);
+    outputSync(["umount", "--lazy", polledMountpointOf(managed.mountpoint)]);
+    await until("it is mounted again", () => managed.logs.includes("mounting it again"));
+    await until("a worker has it", async () => {
+      return (await managed.serving()).generation > first.generation;
+    });
+    process.kill(managed.pid, "SIGCONT");
+    await until("the manager has it", () => managed.stored.length === KEPT.length + 3);
+    const polled = managed.events.filter((line) => line.endsWith(" fuse-1-0"));
+    expect(polled.map((line) => line.split(" ")[0])).toEqual(["stored", "removed", "stored"]);
   });
 
   it("mounts anew when the mount that was kept has gone", async () => {
