@@ -4,8 +4,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <iterator>
 
 #include "base/clock.h"
 #include "keeper/log.h"
@@ -14,7 +16,13 @@
 namespace vprocfs {
 
 bool Supervisor::is_settled() const {
-  return !reloading_ && !stopping_ && probe_ == 0 && current_.serves();
+  const uint64_t now = monotonic_ms();
+  // Our next self would know neither of a worker that does not end by itself, nor of what the
+  // service manager is still to be told.
+  const bool ends = std::any_of(std::begin(retired_), std::end(retired_),
+                                [now](const Worker& w) { return w.alive() && !w.undying(now); });
+  return !reloading_ && !stopping_ && probe_ == 0 && current_.serves() && !ends &&
+         !store_.pending();
 }
 
 void Supervisor::begin_execution() {
