@@ -73,6 +73,11 @@ export function didYouMean(word: string, known: readonly string[]): string {
   return near ? `, did you mean '${printable(best)}'?` : "";
 }
 
+/** "1 warning", "2 warnings". */
+export function counted(number: number, what: string): string {
+  return `${number} ${what}${number === 1 ? "" : "s"}`;
+}
+
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
 
 /** Bytes in the largest unit that keeps the figure above 1: "256 MiB", "1.5 GiB". */

@@ -1,9 +1,11 @@
 import type { Command } from "commander";
 import { findContainer } from "../containers/find.js";
+import { GivenNames } from "../containers/given-names.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { readStatus } from "../keeper-status.js";
 import { type Surveyed, Surveys } from "../metrics/survey.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
+import { counted, shortName } from "../text.js";
 import {
   type PerformanceValue,
   type PluginLevel,
@@ -50,8 +52,18 @@ function thresholdsOf(options: CheckOptions): Thresholds {
   return { warning, critical, oomSeconds: 60 * numberOf(options.oomMinutes, "--oom-minutes", 1e6) };
 }
 
+/** What a container is called: in performance data always the same, in the text as people know it. */
+interface Called {
+  readonly label: string;
+  readonly shown: string;
+}
+
 /** How one container stands; the text is empty when there is nothing to say. */
-function judge(name: string, { figures, lastVictim }: Surveyed, limits: Thresholds): Verdict {
+function judge(
+  { label, shown }: Called,
+  { figures, lastVictim }: Surveyed,
+  limits: Thresholds,
+): Verdict {
   const total = figures.get("memoryTotal");
   const available = figures.get("memoryAvailable");
   const lastOom = figures.get("lastOomTime");
@@ -61,7 +73,7 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
   if (total !== undefined && available !== undefined && total > 0) {
     const used = (100 * (total - available)) / total;
     const { warning, critical } = limits;
-    values.push({ label: `${name} memory`, value: used, unit: "%", warning, critical, max: 100 });
+    values.push({ label: `${label} memory`, value: used, unit: "%", warning, critical, max: 100 });
     if (used >= warning) {
       levels.push(used >= critical ? "critical" : "warning");
       messages.push(`memory ${used.toFixed(0)}%`);
@@ -69,13 +81,13 @@ function judge(name: string, { figures, lastVictim }: Surveyed, limits: Threshol
   }
   const kills = figures.get("oomKills");
   if (kills !== undefined) {
-    values.push({ label: `${name} oom kills`, value: kills, unit: "c" });
+    values.push({ label: `${label} oom kills`, value: kills, unit: "c" });
   }
   if (lastOom !== undefined && Date.now() / 1000 - lastOom < limits.oomSeconds) {
     levels.push("warning");
     messages.push(`OOM kill${lastVictim === "" ? "" : ` of ${lastVictim}`}`);
   }
-  const text = messages.length === 0 ? "" : `${name}: ${messages.join(", ")}`;
+  const text = messages.length === 0 ? "" : `${shown}: ${messages.join(", ")}`;
   return { level: worst(levels), text, values };
 }
 
@@ -109,15 +121,25 @@ async function check(context: Context, command: Command, word: string | undefine
   const { containers } = await new Surveys(binding, config.fsType, config.source).take();
   const selected = containers.filter((container) => id === undefined || container.id === id);
   const labels = uniqueLabels(selected);
+  const given = new GivenNames().of(selected);
+  const calledAt = (index: number): Called => {
+    const { id: of = "", name = "" } = selected[index] ?? {};
+    const label = labels[index] ?? "";
+    return { label, shown: given.get(of) ?? (label === name ? shortName(name) : label) };
+  };
   const path = canonicalPath(config.mountpoint);
   const verdicts = [
     await judgeDaemon(path, config.fsType, config.source),
-    ...selected.map((container, index) => judge(labels[index] ?? "", container, limits)),
+    ...selected.map((container, index) => judge(calledAt(index), container, limits)),
   ];
   const level = worst(verdicts.map((verdict) => verdict.level));
   const messages = verdicts.map(({ text }) => text).filter((text) => text !== "");
   const fine =
-    id === undefined ? `${selected.length} containers` : `${selected[0]?.name ?? "gone"}`;
+    id === undefined
+      ? counted(selected.length, "container")
+      : selected.length === 0
+        ? "gone"
+        : calledAt(0).shown;
   const count = { label: "containers", value: selected.length, unit: "" };
   const values = [
     ...(id === undefined ? [count] : []),

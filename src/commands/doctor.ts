@@ -9,7 +9,7 @@ import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
 import { LOG_FILES, polledMountpointOf } from "../polled.js";
-import { printable, shortName } from "../text.js";
+import { counted, printable, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
@@ -37,7 +37,8 @@ function asText(findings: readonly Finding[], given: ReadonlyMap<string, string>
     return `${head}${printable(what)}${more}`;
   });
   const count = (level: Level): number => findings.filter((one) => one.level === level).length;
-  return [...lines, "", `${count("problem")} problems, ${count("warning")} warnings`].join("\n");
+  const sum = `${counted(count("problem"), "problem")}, ${counted(count("warning"), "warning")}`;
+  return [...lines, "", sum].join("\n");
 }
 
 async function examine(context: Context, command: Command, word: string | undefined) {

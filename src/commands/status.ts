@@ -4,6 +4,7 @@ import { NO_BORDERS } from "../containers/table.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
+import { counted } from "../text.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -26,7 +27,7 @@ function lastReasons({ reasons, restarts }: Status): string {
 /** What all containers share, if the worker answers. */
 function sharedOf(figures: DaemonFigures | undefined): string {
   const parts = Object.entries(figures?.resources ?? {}).map(([name, { used, limit, refused }]) => {
-    const often = refused === 0 ? "" : ` (refused ${refused} times)`;
+    const often = refused === 0 ? "" : ` (refused ${counted(refused, "time")})`;
     return `${name.replaceAll("_", " ")} ${used} of ${limit}${often}`;
   });
   return parts.join(", ") || "unknown: the worker does not answer";
@@ -57,7 +58,7 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures | un
     { requests: `${status.requests}, resent ${status.resent}` },
     { standby: STANDBY[status.standby] ?? status.standby },
     { "damaged states": `${status.statesIgnored} ignored` },
-    ...(status.undying > 0 ? [{ "not ended": `${status.undying} killed workers` }] : []),
+    ...(status.undying > 0 ? [{ "not ended": counted(status.undying, "killed worker") }] : []),
     ...(status.descriptorsLost > 0 ? [{ "lost descriptors": `${status.descriptorsLost}` }] : []),
     { "system calls": `${status.descriptors} descriptors are kept for the next worker` },
     { "shared by all": sharedOf(figures) },

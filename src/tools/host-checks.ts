@@ -12,6 +12,7 @@ import type { ContainerInfo } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
 import { allProcesses } from "../processes.js";
 import { serviceOf } from "../service.js";
+import { counted } from "../text.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
 
@@ -182,7 +183,7 @@ function checkStatus(findings: Findings, status: Status): void {
   }
   if (restarts > 0) {
     const level = failuresInARow > 1 ? "warning" : "info";
-    findings.add(level, `workers ended unexpectedly ${restarts} times${last}`);
+    findings.add(level, `${counted(restarts, "worker")} ended unexpectedly${last}`);
   }
   if (standby === "off") {
     findings.add("info", "no standby worker: a takeover waits for Node to start");
@@ -190,21 +191,21 @@ function checkStatus(findings: Findings, status: Status): void {
   if (status.undying > 0) {
     findings.add(
       "warning",
-      `${status.undying} killed workers have not ended: a system call or a frozen cgroup holds them`,
+      `killed workers that have not ended, because a system call or a frozen cgroup holds them: ${status.undying}`,
       "look for processes in state D: ps -eo pid,stat,wchan:30,args",
     );
   }
   if (status.descriptorsLost > 0) {
     findings.add(
       "problem",
-      `${status.descriptorsLost} descriptors of containers were lost: their system calls wait or fail`,
+      `${counted(status.descriptorsLost, "descriptor")} of containers lost: their system calls wait or fail`,
       "raise LimitNOFILE= of the service and restart it; if their calls still wait, restart those containers",
     );
   }
   if (status.statesIgnored > 0) {
     findings.add(
       "warning",
-      `the state of an earlier worker could not be restored ${status.statesIgnored} times`,
+      `the state of an earlier worker could not be restored, ${counted(status.statesIgnored, "time")}`,
     );
   }
 }

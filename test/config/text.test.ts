@@ -4,7 +4,14 @@ import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
 import { fitted, shortened } from "../../src/columns.js";
 import { createLogger, logDestination, textLine } from "../../src/log.js";
-import { didYouMean, formatBytes, printable, shellWord, shortName } from "../../src/text.js";
+import {
+  counted,
+  didYouMean,
+  formatBytes,
+  printable,
+  shellWord,
+  shortName,
+} from "../../src/text.js";
 import { Fifo } from "../support/fifo.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -80,6 +87,16 @@ describe("didYouMean", () => {
     expect(didYouMean("mountpiont", ["source", "mountpoint"])).toBe(", did you mean 'mountpoint'?");
     expect(didYouMean("xyzzy", ["source", "mountpoint"])).toBe("");
     expect(didYouMean("a", [])).toBe("");
+  });
+});
+
+describe("counted", () => {
+  it("says how many there are", () => {
+    expect([0, 1, 2].map((number) => counted(number, "warning"))).toEqual([
+      "0 warnings",
+      "1 warning",
+      "2 warnings",
+    ]);
   });
 });
 
