@@ -41,7 +41,9 @@ export async function detachAll(
     queue.add(tenantOf(pid), key, async () => {
       const { name } = container;
       const what = { action: "detach", onlyLogs, pid, name, timeoutMs: STOP.detachMs } as const;
-      files += countOf(await run(settings, what, abort.signal), "detached");
+      // Before the sum is read: others add to it while this one waits.
+      const report = await run(settings, what, abort.signal);
+      files += countOf(report, "detached");
       return 0;
     });
   }

@@ -16,9 +16,9 @@ import type { WatchEvent } from "../../src/native/binding.js";
 import { container, FakeWatch, fakeBinding } from "../support/fake-binding.js";
 import { until } from "../support/wait.js";
 
-/** A process in our mount namespace, and in a PID namespace of its own. */
-async function elsewhere(): Promise<number> {
-  const child = spawn("unshare", ["--pid", "--fork", "--kill-child", "sleep", "1000"]);
+/** A process in a PID namespace of its own, and in our mount namespace unless `more` says otherwise. */
+async function elsewhere(more: readonly string[] = []): Promise<number> {
+  const child = spawn("unshare", [...more, "--pid", "--fork", "--kill-child", "sleep", "1000"]);
   onTestFinished(() => {
     child.kill("SIGKILL");
   });
@@ -84,6 +84,41 @@ it.runIf(process.getuid?.() === 0)(
       process.kill(pid, "SIGKILL");
       await until("it has ended", () => pidNamespaceOf(pid) === undefined || undefined);
     }
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "says how many files it has detached, from containers that were at it at the same time",
+  async () => {
+    const inits = [await elsewhere(["--mount"]), await elsewhere(["--mount"])];
+    const waiting: (() => void)[] = [];
+    class Watch extends FakeWatch {
+      override tenantOf(pid = 0): number {
+        return pid;
+      }
+    }
+    const watcher = new Watcher({
+      ...USUAL,
+      binding: {
+        Watch,
+        containerOf: (pid) => (inits.includes(pid) ? container({ init: pid }) : null),
+        fnmatch: () => true,
+        run: fakeBinding([]).run,
+      },
+      run: async (_, { pid }) => {
+        // None ends before all of them have started.
+        await new Promise<void>((resolve) => {
+          waiting.push(resolve);
+          for (const go of waiting.length === inits.length ? waiting : []) {
+            go();
+          }
+        });
+        const files: HelperReport["files"] = [{ path: "/proc/stat", state: "detached" }];
+        return { pid, id: "1", files, problems: [], busy: false, isShort: false };
+      },
+    });
+    onTestFinished(() => watcher.stop());
+    expect(await watcher.detachAll(false)).toBe(inits.length);
   },
 );
 
