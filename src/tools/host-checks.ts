@@ -7,7 +7,7 @@ import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, mountAt, readMounts } from "../mountinfo.js";
-import { type Identity, isLxcfs, isOurs, stateOfMount } from "../mountpoint.js";
+import { isLxcfs, isOurs, stateOfMount } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
 import { allProcesses } from "../processes.js";
@@ -145,13 +145,24 @@ function isRunning(command: string): boolean {
   return allProcesses().some((pid) => readFigure(`/proc/${pid}/comm`) === command);
 }
 
-function checkLxcfs(findings: Findings, mounts: readonly Mount[], identity: Identity): void {
-  const mount = mounts.find((one) => isLxcfs(one, identity));
-  if (mount !== undefined) {
+/** Whether there is an LXCFS beside vprocfs, and what becomes of containers that have its files. */
+export function checkLxcfs(
+  findings: Findings,
+  mounts: readonly Mount[],
+  config: Pick<Config, "fsType" | "source" | "replaceLxcfs">,
+): void {
+  const mount = mounts.find((one) => isLxcfs(one, config));
+  if (mount !== undefined && config.replaceLxcfs === "on") {
     findings.add(
       "warning",
-      `LXCFS is mounted on ${mount.mountpoint}: its hooks and those of vprocfs may mount over each other's files`,
-      "stop one of the two; vprocfs can serve on /var/lib/lxcfs",
+      `LXCFS is mounted on ${mount.mountpoint}: vprocfs replaces its files in containers`,
+      "stop LXCFS when no container has its files any more",
+    );
+  } else if (mount !== undefined) {
+    findings.add(
+      "warning",
+      `LXCFS is mounted on ${mount.mountpoint}: vprocfs leaves containers alone that have its files`,
+      "set replace-lxcfs = \"on\" and run 'vprocfs reload', or stop one of the two",
     );
   } else if (isRunning("lxcfs")) {
     findings.add("info", "an lxcfs process is running but has nothing mounted here");
@@ -162,14 +173,14 @@ function checkLxcfs(findings: Findings, mounts: readonly Mount[], identity: Iden
 export function checkHost(
   survey: Containers,
   containers: readonly ContainerInfo[],
-  identity: Identity,
+  config: Parameters<typeof checkLxcfs>[2],
 ): Finding[] {
   const findings = new Findings("host");
   const mounts = readMounts();
   checkKernel(findings, survey);
   checkControllers(findings, mounts);
   checkSwap(findings, containers);
-  checkLxcfs(findings, mounts, identity);
+  checkLxcfs(findings, mounts, config);
   return findings.list;
 }
 
