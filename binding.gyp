@@ -22,7 +22,7 @@
       "target_name": "vprocfs_core",
       "type": "static_library",
       "sources": [
-        "<!@(find native/base native/bpf native/engine native/fuse native/node native/container native/klog native/source native/seccomp native/state native/survey native/view native/watch -name '*.cc' | sort)"
+        "<!@(find native/base native/bpf native/engine native/fuse native/node native/container native/klog native/source native/seccomp native/state native/survey native/tenant native/view native/watch -name '*.cc' | sort)"
       ]
     },
     {

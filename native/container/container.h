@@ -16,11 +16,11 @@
 #include "container/life_record.h"
 #include "container/resolve.h"
 #include "container/task_load.h"
-#include "container/tenant.h"
 #include "facts/facts.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "state/state_file.h"
+#include "tenant/tenant.h"
 #include "view/sysinfo_model.h"
 #include "view/view.h"
 

@@ -7,8 +7,8 @@
 #include <mutex>
 #include <unordered_map>
 
-#include "container/id.h"
-#include "container/tenant.h"
+#include "source/container_id.h"
+#include "tenant/tenant.h"
 
 namespace vprocfs {
 

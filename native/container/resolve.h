@@ -11,8 +11,8 @@
 
 #include "base/fd.h"
 #include "base/result.h"
-#include "container/id.h"
 #include "source/cgroup_mounts.h"
+#include "source/container_id.h"
 #include "source/process.h"
 
 namespace vprocfs {

@@ -13,13 +13,13 @@
 #include "container/open_sources.h"
 #include "container/registry.h"
 #include "container/sampler.h"
-#include "container/shared_resources.h"
 #include "fuse/loop.h"
 #include "fuse/served.h"
 #include "fuse/server.h"
 #include "klog/log_reader.h"
 #include "seccomp/agent.h"
 #include "state/fd_store.h"
+#include "tenant/shared_resources.h"
 
 namespace vprocfs {
 

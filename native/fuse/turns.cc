@@ -122,8 +122,8 @@ bool Turns::is_contended(Tenant& tenant) {
   CpuContention& contention = tenant.contention();
   if (contention.claim(now_us)) {
     const auto outermost = registry_.by_id(tenant.id());
-    Container* container = outermost ? outermost.value().get() : nullptr;
-    contention.note(CpuContention::use_of(host_, container, tenant),
+    const auto used_us = outermost ? outermost.value()->used_cpu_us() : std::nullopt;
+    contention.note(CpuContention::use_of(host_, tenant, used_us),
                     [&] { tenant.start_contention(now_us); });
   }
   return contention.any(now_us);

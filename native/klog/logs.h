@@ -11,8 +11,8 @@
 #include <tuple>
 #include <vector>
 
-#include "container/id.h"
 #include "klog/ring.h"
+#include "source/container_id.h"
 #include "state/state_file.h"
 
 namespace vprocfs {

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "container/id.h"
+#include "source/container_id.h"
 
 namespace vprocfs {
 

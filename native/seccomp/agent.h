@@ -22,13 +22,13 @@
 #include "base/threads.h"
 #include "base/unix_socket.h"
 #include "base/wake.h"
-#include "container/budget.h"
 #include "container/registry.h"
 #include "seccomp/answerer.h"
 #include "seccomp/message.h"
 #include "seccomp/pending_calls.h"
 #include "seccomp/writers.h"
 #include "state/fd_store.h"
+#include "tenant/budget.h"
 
 namespace vprocfs {
 

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "base/result.h"
-#include "container/id.h"
+#include "source/container_id.h"
 
 namespace vprocfs {
 

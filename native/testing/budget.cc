@@ -6,9 +6,9 @@
 
 #include "base/clock.h"
 #include "base/cpu_laps.h"
-#include "container/budget.h"
-#include "container/cpu_contention.h"
-#include "container/fair_share.h"
+#include "tenant/budget.h"
+#include "tenant/cpu_contention.h"
+#include "tenant/fair_share.h"
 #include "testing/values.h"
 
 namespace vprocfs {

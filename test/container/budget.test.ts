@@ -1,4 +1,4 @@
-// Token buckets, and the CPU time that is charged to them (native/container/budget.h,
+// Token buckets, and the CPU time that is charged to them (native/tenant/budget.h,
 // native/base/cpu_laps.h).
 
 import { expect, it } from "vitest";

@@ -4,7 +4,7 @@
 #include <iterator>
 #include <string>
 
-#include "container/id.h"
+#include "source/container_id.h"
 #include "input.h"
 #include "klog/oom_kill.h"
 #include "source/cgroup_mounts.h"

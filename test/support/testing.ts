@@ -40,14 +40,14 @@ export interface LxcRequest {
   readonly answerBytes: number;
 }
 
-/** A step of a token bucket (native/container/budget.h). */
+/** A step of a token bucket (native/tenant/budget.h). */
 export type BudgetStep = readonly [
   what: "take" | "lend" | "give" | "charge" | "exceeded" | "forgive",
   atUs: number,
   tokens: number,
 ];
 
-/** What was used up to a moment (native/container/cpu_contention.h); µs. */
+/** What was used up to a moment (native/tenant/cpu_contention.h); µs. */
 export type CpuUse = readonly [
   at: number,
   cpus: number,
@@ -371,7 +371,7 @@ interface Testing {
    */
   chargeLaps(exactly: boolean, pieces: readonly (readonly [payer: number, us: number])[]): number[];
   /**
-   * What tenants that want so much CPU time take together in each window (native/container/fair_share.h),
+   * What tenants that want so much CPU time take together in each window (native/tenant/fair_share.h),
    * µs a second; `isKept`: they are kept to their share.
    */
   fairShareCpu(

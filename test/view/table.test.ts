@@ -176,8 +176,10 @@ const mayInclude: Record<string, string[]> = {
   bpf: ["base"],
   source: ["base", "bpf", "facts"],
   state: ["base"],
-  container: ["base", "facts", "source", "state", "view"],
-  node: ["base", "facts", "container", "view"],
+  // What an outermost container may take knows containers by their ids only.
+  tenant: ["base", "source"],
+  container: ["base", "facts", "source", "state", "tenant", "view"],
+  node: ["base", "facts", "container", "source/container_id.h", "view"],
   // Kernel logs of containers: whose a line is, and what has been told of it.
   klog: ["base", "container", "source", "state", "watch"],
   survey: ["base", "facts", "container", "klog", "source", "view"],
@@ -187,9 +189,9 @@ const mayInclude: Record<string, string[]> = {
   // What it leaves behind has to know by its number which call the kernel must not run.
   keeper: ["base", "fuse", "state", "seccomp/abi.h", "seccomp/pending_calls.h"],
   // The agent of seccomp notifications answers from facts as views do; it knows no files.
-  seccomp: ["base", "facts", "container", "klog", "source", "state", "view"],
+  seccomp: ["base", "facts", "container", "klog", "source", "state", "tenant", "view"],
   // All that a worker is made of is put together here.
-  engine: ["base", "container", "fuse", "klog", "node", "seccomp", "state"],
+  engine: ["base", "container", "fuse", "klog", "node", "seccomp", "state", "tenant"],
   // What the kernel would ask of a caller stands in its status.
   fuse: [
     ...["base", "facts", "container", "klog", "node", "state", "view"],
@@ -207,6 +209,7 @@ const mayInclude: Record<string, string[]> = {
       "base",
       "facts",
       "container",
+      "tenant",
       "fuse",
       "klog",
       "node",

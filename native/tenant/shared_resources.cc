@@ -1,4 +1,4 @@
-#include "container/shared_resources.h"
+#include "tenant/shared_resources.h"
 
 #include <algorithm>
 

@@ -9,7 +9,6 @@
 
 namespace vprocfs {
 
-class Container;
 class HostSource;
 class Tenant;
 
@@ -29,9 +28,9 @@ class CpuContention {
 
   /// True for one caller every 250 ms, which must note() the use; false for others until then.
   bool claim(uint64_t now_us);
-  /// `outermost`: the tenant's container, nullptr if it cannot be found. Nothing: the node's cannot
-  /// be read.
-  static std::optional<Use> use_of(HostSource& host, Container* outermost, const Tenant& tenant);
+  /// `tenant_us` as Use has it, read a moment ago. Nothing: the node's cannot be read.
+  static std::optional<Use> use_of(HostSource& host, const Tenant& tenant,
+                                   std::optional<uint64_t> tenant_us);
 
   /// Others compete for the CPUs if, since the previous note() (at most 2 s ago), less than a tenth
   /// of the node was idle, and they used a fifth of a CPU or the requests left them less than half

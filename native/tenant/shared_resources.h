@@ -5,7 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "container/fair_share.h"
+#include "tenant/fair_share.h"
 
 namespace vprocfs {
 

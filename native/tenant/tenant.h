@@ -6,11 +6,11 @@
 
 #include "base/clock.h"
 #include "base/cpu_laps.h"
-#include "container/budget.h"
-#include "container/cpu_contention.h"
-#include "container/gate.h"
-#include "container/id.h"
-#include "container/shared_resources.h"
+#include "source/container_id.h"
+#include "tenant/budget.h"
+#include "tenant/cpu_contention.h"
+#include "tenant/gate.h"
+#include "tenant/shared_resources.h"
 
 namespace vprocfs {
 

@@ -1,4 +1,4 @@
-#include "container/id.h"
+#include "source/container_id.h"
 
 #include <cstring>
 

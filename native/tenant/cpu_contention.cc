@@ -1,4 +1,4 @@
-#include "container/cpu_contention.h"
+#include "tenant/cpu_contention.h"
 
 #include <unistd.h>
 
@@ -6,10 +6,9 @@
 
 #include "base/clock.h"
 #include "base/clock_tick.h"
-#include "container/container.h"
-#include "container/tenant.h"
 #include "source/host_source.h"
 #include "source/parse.h"
+#include "tenant/tenant.h"
 
 namespace vprocfs {
 namespace {
@@ -51,9 +50,8 @@ bool CpuContention::any(uint64_t now_us) const {
          (measuring_.load() && now_us > due_us_.load(std::memory_order_relaxed) + kLastsUs);
 }
 
-std::optional<CpuContention::Use> CpuContention::use_of(HostSource& host, Container* outermost,
-                                                        const Tenant& tenant) {
-  const auto tenant_us = outermost != nullptr ? outermost->used_cpu_us() : std::nullopt;
+std::optional<CpuContention::Use> CpuContention::use_of(HostSource& host, const Tenant& tenant,
+                                                        std::optional<uint64_t> tenant_us) {
   const uint64_t requests_us = tenant.charged_us();
   const uint64_t now_us = boottime_us();
   const auto stat = host.raw("proc/stat");
