@@ -4,8 +4,8 @@
 
 #include <cstdlib>
 
+#include "base/cached_stat.h"
 #include "base/directory.h"
-#include "base/seen.h"
 
 namespace vprocfs {
 namespace {
@@ -16,7 +16,7 @@ constexpr char kPlaces[] = "/run/vprocfs-poll/";
 constexpr size_t kLongestWhole = 76;
 
 uint64_t device_at(const std::string& path) {
-  return look_at(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW).device;
+  return cached_stat(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW).device;
 }
 
 /// The mount point that a name is made of (encodeURIComponent of its path without the slash).

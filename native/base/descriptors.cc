@@ -34,7 +34,8 @@ ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, si
   return ::sendmsg(socket, &message, flags | MSG_NOSIGNAL);
 }
 
-ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t max_fds, int flags) {
+ssize_t receive_with(int socket, void* data, size_t bytes, PassedFds& out, size_t max_fds,
+                     int flags) {
   for (size_t i = 0; i < out.count; ++i) out.fds[i].reset();
   out.count = 0;
   out.cut = false;

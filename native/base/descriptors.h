@@ -20,7 +20,7 @@ ssize_t send_with(int socket, const void* data, size_t bytes, const int* fds, si
                   int flags);
 
 /// The descriptors that came with a message.
-struct Passed {
+struct PassedFds {
   std::array<Fd, kMaxPassedFds> fds;
   size_t count = 0;
   bool cut = false;  ///< not all of the message, or of its descriptors, had room
@@ -29,7 +29,8 @@ struct Passed {
 /// Receives one message and at most `max_fds` (1 to kMaxPassedFds) descriptors, which are
 /// close-on-exec. `out` may still hold those of an earlier message. `flags` as of recvmsg(2).
 /// Returns what that returns; allocates nothing.
-ssize_t receive_with(int socket, void* data, size_t bytes, Passed& out, size_t max_fds, int flags);
+ssize_t receive_with(int socket, void* data, size_t bytes, PassedFds& out, size_t max_fds,
+                     int flags);
 
 /// How many descriptors this process may have (RLIMIT_NOFILE). Never fails.
 uint64_t descriptor_limit();

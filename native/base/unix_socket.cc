@@ -99,7 +99,7 @@ Fd accept_root(int listener) {
 
 Received receive(int socket, void* buffer, size_t bytes, bool peek) {
   const int flags = MSG_DONTWAIT | (peek ? MSG_PEEK : 0);
-  Passed passed;
+  PassedFds passed;
   ssize_t n = 0;
   do {
     n = receive_with(socket, buffer, bytes, passed, kMaxFds, flags);

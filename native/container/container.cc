@@ -274,7 +274,8 @@ Result<std::string> Container::render_locked(const View& view, uint64_t now_us, 
   return text_of(view, facts.value());
 }
 
-Result<std::string> Container::render_for(const View& view, uint64_t now_us, const Clock& clock) {
+Result<std::string> Container::render_for(const View& view, uint64_t now_us,
+                                          const PidNamespaceClock& clock) {
   const std::lock_guard lock(mutex_);
   auto facts = gather_locked(view.needs, now_us);
   if (!facts) return facts.error();

@@ -43,7 +43,7 @@ struct SharedServices {
 };
 
 /// When a PID namespace of a container began.
-struct Clock {
+struct PidNamespaceClock {
   uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
   int64_t offset_us = 0;       ///< of its time namespace
 };
@@ -70,9 +70,9 @@ class Container {
   Result<std::string> render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
                                     bool& made);
   /// The same for a caller whose clock is not the first PID namespace's: always rendered.
-  Result<std::string> render_for(const View& view, uint64_t now_us, const Clock& clock);
+  Result<std::string> render_for(const View& view, uint64_t now_us, const PidNamespaceClock& clock);
   /// Whether a clock is that of the first PID namespace.
-  bool is_first(const Clock& clock) const {
+  bool is_first(const PidNamespaceClock& clock) const {
     return clock.init_start_us == description_.init_start_us &&
            clock.offset_us == description_.boottime_offset_us;
   }

@@ -51,8 +51,8 @@ bool Host::has_first_cgroups() const { return resolver->own().cgroup == kFirstCg
 
 bool Host::has_first_pids() const { return resolver->own().pid == kFirstPidNamespace; }
 
-Counting Host::counting(bool bpf) const {
-  return Counting{&mounts, procfs.get(), sysfs.get(), bpf && has_first_cgroups()};
+TaskCounting Host::counting(bool bpf) const {
+  return TaskCounting{&mounts, procfs.get(), sysfs.get(), bpf && has_first_cgroups()};
 }
 
 }  // namespace vprocfs

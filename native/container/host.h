@@ -26,7 +26,7 @@ struct Host {
   bool has_first_pids() const;
 
   /// How its tasks are counted. `bpf`: a BPF program may, where has_first_cgroups().
-  Counting counting(bool bpf) const;
+  TaskCounting counting(bool bpf) const;
 };
 
 }  // namespace vprocfs

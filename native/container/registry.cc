@@ -124,9 +124,9 @@ void Registry::join_locked(Entry& entry, const ContainerDescription& description
   entry.pid_namespaces.push_back(std::move(pid_namespace));
 }
 
-Clock Registry::clock_of(Container& container, pid_t pid) {
+PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   const ContainerDescription& own = container.description();
-  const Clock first{own.init_start_us, own.boottime_offset_us};
+  const PidNamespaceClock first{own.init_start_us, own.boottime_offset_us};
   const uint64_t now = boottime_us();
   if (container.first_clock.is(pid, now)) return first;
   const auto ns = read_pid_namespace(services_.procfs_fd, pid);
@@ -135,12 +135,13 @@ Clock Registry::clock_of(Container& container, pid_t pid) {
     container.first_clock.set(pid, now);
     return first;
   }
-  const auto known = [&]() -> std::optional<Clock> {
+  const auto known = [&]() -> std::optional<PidNamespaceClock> {
     const std::lock_guard lock(mutex_);
     const auto entry = containers_.find(container.id());
     if (entry == containers_.end()) return first;
     const auto at = entry->second.clocks.find(ns.value());
-    return at == entry->second.clocks.end() ? std::nullopt : std::optional<Clock>(at->second);
+    return at == entry->second.clocks.end() ? std::nullopt
+                                            : std::optional<PidNamespaceClock>(at->second);
   };
   if (const auto clock = known()) return *clock;
   auto found = resolver_.of_process(pid);

@@ -34,7 +34,7 @@ class Registry {
 
   /// The age of a container to a process: that of the process's PID namespace, of which a container
   /// may have several.
-  Clock clock_of(Container& container, pid_t pid);
+  PidNamespaceClock clock_of(Container& container, pid_t pid);
 
   /// nullptr: a process of the host. ESRCH: the process is gone, or not visible to us (pid 0).
   Result<std::shared_ptr<Container>> by_process(pid_t pid);
@@ -72,7 +72,7 @@ class Registry {
     std::shared_ptr<Container> container;
     std::vector<PidNamespace> pid_namespaces;
     /// When each PID namespace began of which somebody asked, by its number.
-    std::map<uint64_t, Clock> clocks;
+    std::map<uint64_t, PidNamespaceClock> clocks;
   };
   static constexpr size_t kSweepAt = 256;
   struct Caller {

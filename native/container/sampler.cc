@@ -9,7 +9,7 @@
 #include "container/container.h"
 
 namespace vprocfs {
-Sampler::Sampler(Counting how) : how_(how) {}
+Sampler::Sampler(TaskCounting how) : how_(how) {}
 
 Sampler::~Sampler() { stop(); }
 

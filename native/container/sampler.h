@@ -16,7 +16,7 @@
 namespace vprocfs {
 
 /// How tasks are counted. Borrowed; outlives the sampler.
-struct Counting {
+struct TaskCounting {
   const CgroupMounts* mounts = nullptr;
   int procfs_fd = -1, sysfs_fd = -1;
   bool bpf = true;  ///< false: never by a BPF program
@@ -31,7 +31,7 @@ class Sampler {
   /// What a pass may take where tasks are counted by reading files.
   static constexpr uint64_t kScanBudgetUs = 3000;
 
-  explicit Sampler(Counting how);
+  explicit Sampler(TaskCounting how);
   ~Sampler();
 
   /// Error: there is no thread for it.
@@ -59,7 +59,7 @@ class Sampler {
   void choose();
   void fall_back(const Error& why);
 
-  const Counting how_;
+  const TaskCounting how_;
   std::unique_ptr<TaskCounter> counter_;  ///< the thread's
   std::atomic<uint64_t> passes_{0}, spent_us_{0};
   mutable std::mutex mutex_;

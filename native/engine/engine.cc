@@ -52,14 +52,14 @@ Engine::Engine(EngineOptions options, Loop::OnEnd on_end)
 
 Engine::~Engine() {
   if (started_) static_cast<void>(stop(true));
-  for (Served* served : {polled_.get(), plain_.get()}) {
+  for (ServedConnection* served : {polled_.get(), plain_.get()}) {
     if (served != nullptr) served->close();
   }
 }
 
 Result<bool> Engine::connect() {
-  plain_ = std::make_unique<Served>(Served::Options{options_.plain, options_.type, options_.source,
-                                                    options_.max_threads, options_.server});
+  plain_ = std::make_unique<ServedConnection>(ServedConnection::Options{
+      options_.plain, options_.type, options_.source, options_.max_threads, options_.server});
   auto connected = plain_->connect();
   if (!connected) return connected;
   // Once under a keeper that has one, for ever: the kernel does not ask here any more.
@@ -71,9 +71,9 @@ Result<bool> Engine::connect() {
 void Engine::connect_polled() {
   ServerOptions server = options_.server;
   server.connection = 1;
-  auto polled = std::make_unique<Served>(
-      Served::Options{options_.polled, options_.type, options_.source,
-                      std::min(options_.max_threads, kPolledThreads), std::move(server)});
+  auto polled = std::make_unique<ServedConnection>(
+      ServedConnection::Options{options_.polled, options_.type, options_.source,
+                                std::min(options_.max_threads, kPolledThreads), std::move(server)});
   auto connected = polled->connect();
   if (!connected) {
     polled_problem_ = problem_of(connected.error());
@@ -217,26 +217,26 @@ Result<bool> Engine::stop(bool unmount) {
     if (polled_) what(*polled_);
     what(*plain_);
   };
-  each([](Served& served) { served.expect_end(); });
+  each([](ServedConnection& served) { served.expect_end(); });
   // Without the other one it is of no use, whatever became of that. A keeper sees to it itself.
   const bool whole = unmount || options_.polled.fuse_fd < 0;
   bool ignored = false;
   if (polled_ && whole) static_cast<void>(polled_->unmount(ignored));
   if (unmount) done = plain_->unmount(lazy);
-  each([](Served& served) { served.hurry(); });
+  each([](ServedConnection& served) { served.hurry(); });
   const auto now = std::chrono::steady_clock::now();
-  each([&](Served& served) { served.settle_notices(now + kSettle); });
-  each([&](Served& served) { served.close_notices(now + 2 * kSettle, !unmount); });
+  each([&](ServedConnection& served) { served.settle_notices(now + kSettle); });
+  each([&](ServedConnection& served) { served.close_notices(now + 2 * kSettle, !unmount); });
   // Another worker goes on from where it was. Not before: the notices of one tenant may take long,
   // and others' calls would wait.
   if (log_reader_) log_reader_->stop();
   if (agent_) agent_->stop(unmount);
-  each([](Served& served) { served.refuse_requests(); });
-  each([](Served& served) { served.stop_requests(); });
-  each([](Served& served) { served.stop_turns(); });
+  each([](ServedConnection& served) { served.refuse_requests(); });
+  each([](ServedConnection& served) { served.stop_requests(); });
+  each([](ServedConnection& served) { served.stop_turns(); });
   registry_->stop();
   sampler_->stop();
-  each([unmount](Served& served) { served.stop(!unmount); });
+  each([unmount](ServedConnection& served) { served.stop(!unmount); });
   if (!done && done.error().code != EINVAL) return done;
   return lazy;
 }

@@ -14,7 +14,7 @@
 #include "container/registry.h"
 #include "container/sampler.h"
 #include "fuse/loop.h"
-#include "fuse/served.h"
+#include "fuse/served_connection.h"
 #include "fuse/server.h"
 #include "klog/log_reader.h"
 #include "seccomp/agent.h"
@@ -61,7 +61,7 @@ class Engine {
   template <typename Visit>
   void for_each_server(Visit visit) const {
     if (!active()) return;
-    for (const Served* served : {plain_.get(), polled_.get()}) {
+    for (const ServedConnection* served : {plain_.get(), polled_.get()}) {
       if (served != nullptr && served->server() != nullptr) visit(*served->server());
     }
   }
@@ -118,7 +118,7 @@ class Engine {
   std::unique_ptr<ChangeNotifier> notifier_;
   std::unique_ptr<HostSource> host_source_;
   /// Before all that keeps something in their state files.
-  std::unique_ptr<Served> plain_, polled_;
+  std::unique_ptr<ServedConnection> plain_, polled_;
   std::unique_ptr<SharedResources> shared_resources_;
   OpenSources sources_;
   std::unique_ptr<Sampler> sampler_;

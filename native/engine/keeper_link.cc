@@ -164,7 +164,7 @@ Result<bool> KeeperLink::take_some(uint64_t from, std::vector<Entry>& out, uint6
     auto heard = has_message(until_ms);
     if (!heard || !heard.value()) return heard;
     StoredFdsPacket packet;
-    Passed passed;
+    PassedFds passed;
     const ssize_t n = receive_with(control_.get(), &packet, sizeof(packet), passed,
                                    StoredFdsPacket::kMaxFds, MSG_DONTWAIT);
     if (n < 0 && (errno == EINTR || errno == EAGAIN)) continue;

@@ -12,40 +12,40 @@ namespace vprocfs {
 
 Server::Server(const Reply& reply, Registry& registry, HostSource& host, StateFile& state,
                Tree tree, const ServerOptions& options)
-    : serving_(reply, registry, host, state, std::move(tree), options),
-      files_(serving_, state.connection().tick != 0) {}
+    : parts_(reply, registry, host, state, std::move(tree), options),
+      files_(parts_, state.connection().tick != 0) {}
 
 Result<bool> Server::start_helpers() {
-  auto started = serving_.notifier.start();
-  if (started) started = serving_.turns.start();
-  if (started) started = serving_.triggers.start();
+  auto started = parts_.notifier.start();
+  if (started) started = parts_.turns.start();
+  if (started) started = parts_.triggers.start();
   if (started) started = files_.start();
   return started;
 }
 
 /// A READ that waits for its budget holds its page.
-void Server::hurry() { serving_.turns.hurry(); }
+void Server::hurry() { parts_.turns.hurry(); }
 
-void Server::settle_notices(Notifier::Deadline by) { serving_.notifier.settle(by); }
+void Server::settle_notices(Notifier::Deadline by) { parts_.notifier.settle(by); }
 
 void Server::close_notices(Notifier::Deadline by, bool to_next) {
-  if (to_next) serving_.answers.leave_unsettled();
-  serving_.notifier.close(by);
+  if (to_next) parts_.answers.leave_unsettled();
+  parts_.notifier.close(by);
 }
 
 void Server::stop_turns() {
   files_.stop();
-  serving_.turns.stop();
+  parts_.turns.stop();
 }
 
 void Server::stop_helpers() {
-  serving_.triggers.stop();
-  serving_.notifier.stop();
+  parts_.triggers.stop();
+  parts_.notifier.stop();
 }
 
 void Server::reinforce() {
-  serving_.notifier.reinforce();
-  serving_.turns.reinforce();
+  parts_.notifier.reinforce();
+  parts_.turns.reinforce();
 }
 
 void Server::handle(const Request& received) {
@@ -53,41 +53,41 @@ void Server::handle(const Request& received) {
   CpuLaps& laps = *received.laps();
   if (!payer) {
     laps.skip();
-    serving_.answers.give(received.info(), dispatch(received));
+    parts_.answers.give(received.info(), dispatch(received));
     return laps.skip();
   }
   const Request r = received.paid_by(payer);
   Tenant& tenant = payer->tenant();
   tenant.begin_lap(laps);
   const auto work = [this](const Request& request) { return dispatch(request); };
-  Turns& turns = serving_.turns;
+  Turns& turns = parts_.turns;
   const Deferral deferral = tenant.may_be_over() ? deferral_of(r) : Deferral::kNone;
   switch (deferral) {
     case Deferral::kNone:
-      serving_.answers.give(r.info(), dispatch(r));
+      parts_.answers.give(r.info(), dispatch(r));
       break;
     case Deferral::kShort:
-      serving_.answers.give(r.info(), turns.on_spare_thread(r, payer, work));
+      parts_.answers.give(r.info(), turns.on_spare_thread(r, payer, work));
       break;
     case Deferral::kLong:
-      serving_.answers.give(r.info(), turns.in_budget(r, payer, work));
+      parts_.answers.give(r.info(), turns.in_budget(r, payer, work));
       break;
   }
   tenant.charge_lap(laps);
 }
 
-Serving::ContainerPtr Server::payer_of(const Request& r) const {
-  if (serving_.options.cpu_us_per_second == 0) return nullptr;
+ServerParts::ContainerPtr Server::payer_of(const Request& r) const {
+  if (parts_.options.cpu_us_per_second == 0) return nullptr;
   const uint32_t opcode = r.header().opcode;
   const auto* interrupt = r.arg<fuse_interrupt_in>();
   if (opcode == FUSE_INTERRUPT && interrupt != nullptr) {
-    return serving_.turns.container_of(interrupt->unique);
+    return parts_.turns.container_of(interrupt->unique);
   }
-  if (auto known = serving_.registry.known(NodeId(r.header().nodeid).container())) return known;
+  if (auto known = parts_.registry.known(NodeId(r.header().nodeid).container())) return known;
   // Not while it may be within an execve(2): its namespaces cannot be read until we have answered.
   const Waiter waiter = operation_of(opcode).waiter;
   if (waiter != Waiter::kCaller && waiter != Waiter::kLock) return nullptr;
-  const auto caller = serving_.registry.by_process(static_cast<pid_t>(r.header().pid));
+  const auto caller = parts_.registry.by_process(static_cast<pid_t>(r.header().pid));
   return caller ? caller.value() : nullptr;
 }
 
@@ -119,7 +119,7 @@ Answer Server::dispatch(const Request& r) {
     return handlers;
   }();
   const uint32_t opcode = r.header().opcode;
-  Counters& counters = serving_.answers.counters;
+  Counters& counters = parts_.answers.counters;
   if (opcode < kOpcodes) counters.requests[opcode].fetch_add(1, std::memory_order_relaxed);
   if (r.resent()) counters.resent.fetch_add(1, std::memory_order_relaxed);
   const OperationRow& row = operation_of(opcode);
@@ -159,12 +159,11 @@ Answer Server::refuse_removal(const Request& r) {
 Answer Server::init(const Request& r) {
   fuse_init_out out{};
   ConnectionState agreed;
-  const InitAnswer answer =
-      negotiate(r.payload(), r.payload_size(), {serving_.options.tick, kernel_limits_requests()},
-                out, agreed);
+  const InitAnswer answer = negotiate(r.payload(), r.payload_size(),
+                                      {parts_.options.tick, kernel_limits_requests()}, out, agreed);
   if (answer == InitAnswer::kRefused) return Answer::error(EPROTO);
   if (answer == InitAnswer::kAgreed) {
-    serving_.state.set_connection(agreed);
+    parts_.state.set_connection(agreed);
     files_.set_tick(agreed.tick != 0);
   }
   return Answer::of(out);
@@ -173,7 +172,7 @@ Answer Server::init(const Request& r) {
 Answer Server::interrupt(const Request& r) {
   const auto* in = r.arg<fuse_interrupt_in>();
   if (files_.interrupt(in->unique)) return Answer::none();
-  Turns& turns = serving_.turns;
+  Turns& turns = parts_.turns;
   // A reader of a log ends with any signal.
   const auto waiting = turns.waiting(in->unique);
   if (waiting && waiting->opcode == FUSE_READ && files_.has_waits(NodeId(waiting->nodeid))) {
@@ -208,20 +207,20 @@ Answer Server::write(const Request& r) {
 }
 
 void Server::adopt_open_files() {
-  InheritedContainers inherited(serving_.registry);
-  serving_.open_files.adopt([&](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
-    const View* view = serving_.tree.file(node.index());
+  InheritedContainers inherited(parts_.registry);
+  parts_.open_files.adopt([&](NodeId node, ContainerId id) -> std::shared_ptr<OpenFile> {
+    const View* view = parts_.tree.file(node.index());
     if (view == nullptr && !node.mirrored()) return nullptr;
     if (id.none()) return std::make_shared<OpenFile>(node, view, nullptr);
     // A container that ended meanwhile keeps what its readers hold, and can give nothing new.
     return std::make_shared<OpenFile>(node, view, inherited.of(id));
   });
-  serving_.triggers.adopt([this](uint64_t handle) { return serving_.open_files.adopted(handle); });
+  parts_.triggers.adopt([this](uint64_t handle) { return parts_.open_files.adopted(handle); });
   files_.adopt(inherited);
 }
 
 void Server::hand_over_open_files() {
-  serving_.open_files.hand_over();
+  parts_.open_files.hand_over();
   files_.hand_over();
 }
 

@@ -6,7 +6,7 @@
 #include "fuse/files/all_files.h"
 #include "fuse/measures.h"
 #include "fuse/protocol.h"
-#include "fuse/serving.h"
+#include "fuse/server_parts.h"
 #include "node/tree.h"
 
 namespace vprocfs {
@@ -28,17 +28,17 @@ class Server {
   void adopt_open_files();
   void hand_over_open_files();
 
-  const Tree& tree() const { return serving_.tree; }
-  const Counters& counters() const { return serving_.answers.counters; }
-  const Measures& measures() const { return serving_.answers.measures; }
+  const Tree& tree() const { return parts_.tree; }
+  const Counters& counters() const { return parts_.answers.counters; }
+  const Measures& measures() const { return parts_.answers.measures; }
   /// Requests that wait for their turn, or for their container's budget.
-  size_t waiting() const { return serving_.turns.waiting(); }
+  size_t waiting() const { return parts_.turns.waiting(); }
   /// Notices to the kernel that wait or are being sent.
-  size_t notices() const { return serving_.notifier.pending(); }
-  size_t open_files() const { return serving_.open_files.size() + files_.open_files(); }
+  size_t notices() const { return parts_.notifier.pending(); }
+  size_t open_files() const { return parts_.open_files.size() + files_.open_files(); }
   /// Readers of kernel logs who wait for a record.
   size_t log_readers() const { return files_.log_readers(); }
-  size_t triggers() const { return serving_.triggers.size(); }
+  size_t triggers() const { return parts_.triggers.size(); }
   /// Starts and ends the threads that send notices and that wait for budgets; stop_turns() those
   /// that answer requests, and is first.
   Result<bool> start_helpers();
@@ -59,7 +59,7 @@ class Server {
  private:
   /// The container whose tenant pays for a request: the node's; or its caller's where the node is
   /// of no container, or of none that is known. nullptr: nobody.
-  Serving::ContainerPtr payer_of(const Request& r) const;
+  ServerParts::ContainerPtr payer_of(const Request& r) const;
   /// How long a request may be left for later without holding up others'.
   enum class Deferral : uint8_t {
     kNone,
@@ -86,7 +86,7 @@ class Server {
 
   Files& files_of(const Request& r) { return files_.of(NodeId(r.header().nodeid)); }
 
-  Serving serving_;
+  ServerParts parts_;
   AllFiles files_;
 };
 

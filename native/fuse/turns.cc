@@ -14,8 +14,8 @@ constexpr uint32_t kMaxRepeatWaits = 3;
 }  // namespace
 
 /// A request that waits for its container's turn.
-struct Turns::Waiting : Deferred {
-  Waiting(Turns& t, const Request& r, ContainerPtr c, Work w)
+struct Turns::WaitingRequest : GateWaiter {
+  WaitingRequest(Turns& t, const Request& r, ContainerPtr c, Work w)
       : turns(t),
         bytes(r.bytes(), r.bytes() + r.size()),
         taken_ns(r.taken_ns()),
@@ -23,14 +23,14 @@ struct Turns::Waiting : Deferred {
         work(std::move(w)) {
     container->tenant().resources().note(Resource::kWaiting, weight());
   }
-  ~Waiting() override { container->tenant().resources().give(Resource::kWaiting, weight()); }
+  ~WaitingRequest() override { container->tenant().resources().give(Resource::kWaiting, weight()); }
   /// A long one counts as several.
   uint64_t weight() const { return 1 + bytes.size() / 1024; }
   Request request(CpuLaps* laps = nullptr) const {
     const Request request = Request(bytes.data(), bytes.size(), taken_ns, laps).paid_by(container);
     return on_shared_thread ? request.on_shared_thread() : request;
   }
-  Holder holder() const override { return turns.holder_of(request()); }
+  TurnHolder holder() const override { return turns.holder_of(request()); }
   /// A tenant's gate is that of all connections: whoever leaves it may be of another one.
   Turns& turns;
   std::vector<uint8_t> bytes;
@@ -41,22 +41,22 @@ struct Turns::Waiting : Deferred {
 };
 
 Result<bool> Turns::start() {
-  const auto started = pacer_.start();
+  const auto started = delayed_.start();
   return started ? spare_.start() : started;
 }
 
 void Turns::stop() {
   // What it does may be left to the other one.
   spare_.stop();
-  pacer_.stop();
+  delayed_.stop();
 }
 
 void Turns::reinforce() {
-  pacer_.reinforce();
+  delayed_.reinforce();
   spare_.reinforce();
 }
 
-Holder Turns::holder_of(const Request& r) const {
+TurnHolder Turns::holder_of(const Request& r) const {
   return {r.identity(), connection_, r.header().pid, r.header().nodeid};
 }
 
@@ -68,7 +68,7 @@ size_t Turns::waiting() const {
 void Turns::wait_for_turn(const Request& r, const ContainerPtr& container) {
   answers_.counters.deferred.fetch_add(1, std::memory_order_relaxed);
   const std::lock_guard lock(waiting_mutex_);
-  ParkedRequest& parked = waiting_[r.header().unique];
+  WaitingCopies& parked = waiting_[r.header().unique];
   parked.container = container;
   parked.info = r.info();
   ++parked.copies;
@@ -111,7 +111,7 @@ Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, con
 Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
                            const Work& work) {
   const Loan nothing{&container->tenant().cpu(), wait_us};
-  return later(pacer_, r, container, nothing, [this, container, work](const Request& request) {
+  return later(delayed_, r, container, nothing, [this, container, work](const Request& request) {
     return pass_gate(request, container, work);
   });
 }
@@ -141,7 +141,7 @@ Turns::Loan Turns::borrow(Tenant& tenant) {
 Answer Turns::in_budget(const Request& r, const ContainerPtr& container, const Work& work) {
   Loan loan = borrow(container->tenant());
   loan.again = kMaxRepeatWaits;
-  return loan.wait_us == 0 ? work(r) : later(pacer_, r, container, loan, work);
+  return loan.wait_us == 0 ? work(r) : later(delayed_, r, container, loan, work);
 }
 
 Answer Turns::on_spare_thread(const Request& r, const ContainerPtr& container, const Work& work) {
@@ -151,8 +151,8 @@ Answer Turns::on_spare_thread(const Request& r, const ContainerPtr& container, c
   return later(spare_, r, container, loan, work);
 }
 
-Answer Turns::later(Pacer& pacer, const Request& r, const ContainerPtr& container, const Loan& loan,
-                    Work work) {
+Answer Turns::later(DelayedWork& queue, const Request& r, const ContainerPtr& container,
+                    const Loan& loan, Work work) {
   if (!may_wait(container)) {
     loan.budget->give(loan.lent_us);
     return Answer::error(ENOMEM);
@@ -161,13 +161,13 @@ Answer Turns::later(Pacer& pacer, const Request& r, const ContainerPtr& containe
     answers_.counters.paced.fetch_add(1, std::memory_order_relaxed);
   }
   wait_for_turn(r, container);
-  auto waiting = std::make_shared<Waiting>(*this, r, container, std::move(work));
-  waiting->on_shared_thread = &pacer == &spare_;
-  pacer.post(boottime_us() + loan.wait_us, when_due(std::move(waiting), loan));
+  auto waiting = std::make_shared<WaitingRequest>(*this, r, container, std::move(work));
+  waiting->on_shared_thread = &queue == &spare_;
+  queue.post(boottime_us() + loan.wait_us, when_due(std::move(waiting), loan));
   return Answer::elsewhere();
 }
 
-Pacer::Work Turns::when_due(std::shared_ptr<Waiting> waiting, const Loan& loan) {
+DelayedWork::Work Turns::when_due(std::shared_ptr<WaitingRequest> waiting, const Loan& loan) {
   return [this, waiting = std::move(waiting), loan](CpuLaps& laps) {
     Tenant& tenant = waiting->container->tenant();
     tenant.begin_lap(laps);
@@ -182,13 +182,13 @@ Pacer::Work Turns::when_due(std::shared_ptr<Waiting> waiting, const Loan& loan) 
   };
 }
 
-bool Turns::wait_again(const std::shared_ptr<Waiting>& one, const Loan& before) {
+bool Turns::wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& before) {
   if (before.again == 0 || !before.budget->is_exceeded(boottime_us())) return false;
   if (!waiting(one->request().header().unique)) return false;
   Loan loan = borrow(one->container->tenant());
   loan.again = before.again - 1;
-  const bool waits = loan.wait_us != 0 &&
-                     pacer_.post_unless_stopping(boottime_us() + loan.wait_us, when_due(one, loan));
+  const bool waits = loan.wait_us != 0 && delayed_.post_unless_stopping(
+                                              boottime_us() + loan.wait_us, when_due(one, loan));
   if (!waits && loan.wait_us != 0) loan.budget->give(loan.lent_us);
   return waits;
 }
@@ -197,11 +197,11 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
   Gate& gate = container->tenant().gate();
   const uint64_t container_key = container->id().packed();
   bool waits = false;
-  const bool mine = gate.enter(holder_of(r), container_key, [&]() -> std::unique_ptr<Deferred> {
+  const bool mine = gate.enter(holder_of(r), container_key, [&]() -> std::unique_ptr<GateWaiter> {
     if (!may_wait(container)) return nullptr;
     waits = true;
     wait_for_turn(r, container);
-    return std::make_unique<Waiting>(*this, r, container, work);
+    return std::make_unique<WaitingRequest>(*this, r, container, work);
   });
   if (!mine) return waits ? Answer::elsewhere() : Answer::error(ENOMEM);
   answers_.give(r.info(), work(r));
@@ -214,22 +214,22 @@ Answer Turns::pass_gate(const Request& r, const ContainerPtr& container, const W
 }
 
 void Turns::leave_gate(Tenant& tenant, CpuLaps* laps) {
-  while (const std::unique_ptr<Deferred> next = tenant.gate().leave()) {
+  while (const std::unique_ptr<GateWaiter> next = tenant.gate().leave()) {
     // Each is charged by itself: this loop goes on for as long as others come.
     if (laps != nullptr) {
       tenant.charge_lap(*laps);
       tenant.begin_lap(*laps);
     }
-    const auto& waiting = static_cast<const Waiting&>(*next);
+    const auto& waiting = static_cast<const WaitingRequest&>(*next);
     waiting.turns.take_turn(waiting);
   }
 }
 
 void Turns::hand_off_gate(Tenant& tenant) {
-  const std::shared_ptr<Deferred> next = tenant.gate().leave();
+  const std::shared_ptr<GateWaiter> next = tenant.gate().leave();
   if (!next) return;
-  pacer_.post(boottime_us(), [this, next](CpuLaps& laps) {
-    const auto& waiting = static_cast<const Waiting&>(*next);
+  delayed_.post(boottime_us(), [this, next](CpuLaps& laps) {
+    const auto& waiting = static_cast<const WaitingRequest&>(*next);
     Tenant& payer = waiting.container->tenant();
     payer.begin_lap(laps);
     waiting.turns.take_turn(waiting);
@@ -238,7 +238,7 @@ void Turns::hand_off_gate(Tenant& tenant) {
   });
 }
 
-void Turns::take_turn(const Waiting& waiting) {
+void Turns::take_turn(const WaitingRequest& waiting) {
   const Request request = waiting.request();
   if (!stop_waiting(request)) return;
   answers_.give(request.info(), waiting.work(request));
@@ -258,8 +258,8 @@ std::optional<fuse_in_header> Turns::waiting(uint64_t unique) const {
 }
 
 void Turns::leave_queue(const Container& container, uint64_t unique) {
-  const auto of_request = [&](const Deferred& deferred) {
-    const auto& waiting = static_cast<const Waiting&>(deferred);
+  const auto of_request = [&](const GateWaiter& waiter) {
+    const auto& waiting = static_cast<const WaitingRequest&>(waiter);
     return &waiting.turns == this && waiting.request().header().unique == unique;
   };
   container.tenant().gate().remove(container.id().packed(), of_request);

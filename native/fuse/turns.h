@@ -9,7 +9,7 @@
 
 #include "container/registry.h"
 #include "fuse/answers.h"
-#include "fuse/pacer.h"
+#include "fuse/delayed_work.h"
 #include "fuse/protocol.h"
 
 namespace vprocfs {
@@ -29,7 +29,7 @@ class Turns {
   Result<bool> start();
   void stop();
   /// From now on no request waits for its container's budget.
-  void hurry() { pacer_.hurry(); }
+  void hurry() { delayed_.hurry(); }
   /// See Threads.
   void reinforce();
 
@@ -59,15 +59,15 @@ class Turns {
   /// Answers a request that waits, or that somebody works on, with EINTR.
   void answer_interrupted(uint64_t unique);
   /// Who waits for the answer to a request that waits, or that somebody works on.
-  std::optional<Holder> caller_of(uint64_t unique) const;
+  std::optional<TurnHolder> caller_of(uint64_t unique) const;
 
   /// Requests that wait for their turn, or for their container's budget.
   size_t waiting() const;
 
  private:
-  struct Waiting;
+  struct WaitingRequest;
 
-  Holder holder_of(const Request& r) const;
+  TurnHolder holder_of(const Request& r) const;
   /// False when its tenant has too many requests that wait.
   static bool may_wait(const ContainerPtr& container);
   /// Whether others want the CPUs, and the tenant has used up its part of them.
@@ -83,12 +83,12 @@ class Turns {
   Loan borrow(Tenant& tenant);
   /// Runs `work`, which gives the answer or makes it, in `loan.wait_us`; holds no thread until
   /// then.
-  Answer later(Pacer& pacer, const Request& r, const ContainerPtr& container, const Loan& loan,
-               Work work);
+  Answer later(DelayedWork& queue, const Request& r, const ContainerPtr& container,
+               const Loan& loan, Work work);
   /// What is done once a request has waited.
-  Pacer::Work when_due(std::shared_ptr<Waiting> waiting, const Loan& loan);
+  DelayedWork::Work when_due(std::shared_ptr<WaitingRequest> waiting, const Loan& loan);
   /// Has one that has waited do so once more if those before it have taken too much.
-  bool wait_again(const std::shared_ptr<Waiting>& one, const Loan& before);
+  bool wait_again(const std::shared_ptr<WaitingRequest>& one, const Loan& before);
   void wait_for_turn(const Request& r, const ContainerPtr& container);
   /// One copy stops waiting, to be answered. False when it was answered meanwhile.
   bool stop_waiting(const Request& r);
@@ -103,7 +103,7 @@ class Turns {
   /// Leaves the gate, and has another thread serve those that wait there.
   void hand_off_gate(Tenant& tenant);
   /// Answers what had to wait, in the turn of its tenant.
-  void take_turn(const Waiting& waiting);
+  void take_turn(const WaitingRequest& waiting);
   /// Answers a request whose caller has been killed. The kernel reports only the first signal, so
   /// later ones are looked for after `again_us`, and then less and less often. `was_found`: the
   /// last check found the request.
@@ -113,18 +113,18 @@ class Turns {
   Registry& registry_;
   HostSource& host_;
   const size_t connection_;
-  Pacer pacer_;
-  Pacer spare_{8};  ///< see on_spare_thread()
+  DelayedWork delayed_;
+  DelayedWork spare_{8};  ///< see on_spare_thread()
   mutable std::mutex waiting_mutex_;
   /// One request that waits, or several copies of it: the kernel resends what it thinks lost, and
   /// takes only the answer to the copy that came last.
-  struct ParkedRequest {
+  struct WaitingCopies {
     std::weak_ptr<Container> container;
     RequestInfo info;
     uint32_t copies = 0;
     bool interrupted = false;  ///< it is being looked whether its caller has been killed
   };
-  std::unordered_map<uint64_t, ParkedRequest> waiting_;  ///< by unique
+  std::unordered_map<uint64_t, WaitingCopies> waiting_;  ///< by unique
 };
 
 }  // namespace vprocfs

@@ -36,7 +36,7 @@ void Turns::interrupt(uint64_t unique) {
 }
 
 void Turns::interrupt_again(uint64_t unique) {
-  pacer_.post_unless_stopping(boottime_us() + kFirstLookUs, [this, unique](CpuLaps& laps) {
+  delayed_.post_unless_stopping(boottime_us() + kFirstLookUs, [this, unique](CpuLaps& laps) {
     answers_.end(unique, EAGAIN);
     laps.skip();
   });
@@ -45,7 +45,7 @@ void Turns::interrupt_again(uint64_t unique) {
 void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
   // Its turn may be far off, its source may block for long, and until it is answered the thread
   // cannot end. Signals that do not kill must not be seen, as they are not in proc.
-  const std::optional<Holder> caller = caller_of(unique);
+  const std::optional<TurnHolder> caller = caller_of(unique);
   if (caller) {
     const auto status = host_.status_of(caller->pid);
     if (status && killed(status.value())) return answer_interrupted(unique);
@@ -59,20 +59,20 @@ void Turns::release_killed(uint64_t unique, uint64_t again_us, bool was_found) {
     release_killed(unique, std::min(2 * again_us, kLastLookUs), found);
     if (payer) payer->tenant().charge_lap(laps);
   };
-  pacer_.post_unless_stopping(boottime_us() + again_us, again);
+  delayed_.post_unless_stopping(boottime_us() + again_us, again);
 }
 
-std::optional<Holder> Turns::caller_of(uint64_t unique) const {
+std::optional<TurnHolder> Turns::caller_of(uint64_t unique) const {
   {
     const std::lock_guard lock(waiting_mutex_);
     const auto it = waiting_.find(unique);
     if (it != waiting_.end()) {
       const fuse_in_header& header = it->second.info.header;
-      return Holder{unique & ~kFuseUniqueResend, connection_, header.pid, header.nodeid};
+      return TurnHolder{unique & ~kFuseUniqueResend, connection_, header.pid, header.nodeid};
     }
   }
   for (const auto& tenant : registry_.tenants()) {
-    const Holder holder = tenant->gate().holder();
+    const TurnHolder holder = tenant->gate().holder();
     const bool ours = holder.connection == connection_;
     if (ours && holder.request == (unique & ~kFuseUniqueResend)) return holder;
   }

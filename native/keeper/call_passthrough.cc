@@ -120,7 +120,7 @@ void hold(Fd fd, FdKind kind) {
 /// with the first byte; but it must not fail to say the rest. False once it has.
 bool hear(int runtime) {
   char text[4096];
-  Passed passed;
+  PassedFds passed;
   const ssize_t n = receive_with(runtime, text, sizeof text, passed, kPassthroughFds, MSG_DONTWAIT);
   for (size_t i = 0; i < passed.count; ++i) {
     Fd& fd = passed.fds[i];

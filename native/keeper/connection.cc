@@ -9,7 +9,7 @@
 #include <string>
 #include <utility>
 
-#include "base/seen.h"
+#include "base/cached_stat.h"
 #include "fuse/init.h"
 #include "fuse/mount.h"
 #include "fuse/operations.h"
@@ -40,7 +40,9 @@ char* place_in(MemoRecord& record, uint32_t number) {
 ssize_t read_request(int fd) { return ::read(fd, g_buffer.bytes, sizeof(g_buffer.bytes)); }
 
 /// The device of what is mounted there, without asking whoever serves it; 0 when it cannot be told.
-uint64_t device_at(const char* path) { return look_at(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).device; }
+uint64_t device_at(const char* path) {
+  return cached_stat(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW).device;
+}
 
 bool answer_init(const KeeperOptions& options, Connection& c) {
   for (;;) {

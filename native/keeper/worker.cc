@@ -215,7 +215,7 @@ std::optional<int> Worker::look_at_end(uint64_t now_ms) {
 
 bool Worker::receive(KeeperPacket& packet, Fd& descriptor) {
   packet = KeeperPacket{};
-  Passed passed;
+  PassedFds passed;
   const auto take = [&] {
     return receive_with(control.get(), &packet, sizeof(packet), passed, 1, MSG_DONTWAIT);
   };

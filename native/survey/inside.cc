@@ -10,9 +10,9 @@
 
 #include <cerrno>
 
+#include "base/cached_stat.h"
 #include "base/fd.h"
 #include "base/kernel_abi.h"
-#include "base/seen.h"
 
 namespace vprocfs {
 namespace {
@@ -23,7 +23,7 @@ Fd walk_in_memory(int root, const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS | kResolveCached;
-  const uid_t owner = look_at(root, "", AT_EMPTY_PATH).owner;
+  const uid_t owner = cached_stat(root, "", AT_EMPTY_PATH).owner;
   Fd fd;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     // The second time as the owner, for whom the kernel need not read an access control list.
@@ -41,7 +41,7 @@ Fd walk_in_memory(int root, const std::string& path) {
 }
 
 bool is_on(int fd, const std::string& device, unsigned type) {
-  const Seen seen = look_at(fd, "", AT_EMPTY_PATH);
+  const CachedStat seen = cached_stat(fd, "", AT_EMPTY_PATH);
   return (seen.mode & S_IFMT) == type && device_text(seen.device) == device;
 }
 

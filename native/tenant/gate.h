@@ -11,7 +11,7 @@
 namespace vprocfs {
 
 /// Whose turn it is: a request, and the thread that waits for its answer.
-struct Holder {
+struct TurnHolder {
   uint64_t request = 0;   ///< 0: nobody's
   size_t connection = 0;  ///< which one's request: each numbers its own
   uint32_t pid = 0;
@@ -19,10 +19,10 @@ struct Holder {
 };
 
 /// Something that waits for its turn.
-class Deferred {
+class GateWaiter {
  public:
-  virtual ~Deferred() = default;
-  virtual Holder holder() const = 0;
+  virtual ~GateWaiter() = default;
+  virtual TurnHolder holder() const = 0;
 };
 
 /// Lets one request of a tenant run at a time; the others wait here without holding a thread. So a
@@ -33,8 +33,8 @@ class Gate {
   /// True: go on, and call leave() after. False: what `make` gave is in the queue of
   /// `container_key`, any number that stands for the container, and will come back from some
   /// leave(); or it gave nothing.
-  template <typename MakeDeferred>
-  bool enter(Holder who, uint64_t container_key, MakeDeferred make) {
+  template <typename MakeWaiter>
+  bool enter(TurnHolder who, uint64_t container_key, MakeWaiter make) {
     const std::lock_guard lock(mutex_);
     if (!busy_) {
       busy_ = true;
@@ -50,7 +50,7 @@ class Gate {
   }
 
   /// The next request, whose turn it is now, or nullptr when nobody waits.
-  std::unique_ptr<Deferred> leave() {
+  std::unique_ptr<GateWaiter> leave() {
     const std::lock_guard lock(mutex_);
     if (turns_.empty()) {
       busy_ = false;
@@ -60,7 +60,7 @@ class Gate {
     const uint64_t container_key = turns_.front();
     turns_.pop_front();
     const auto at = queues_.find(container_key);
-    std::unique_ptr<Deferred> next = std::move(at->second.front());
+    std::unique_ptr<GateWaiter> next = std::move(at->second.front());
     at->second.pop_front();
     if (at->second.empty()) {
       queues_.erase(at);
@@ -71,21 +71,21 @@ class Gate {
     return next;
   }
 
-  Holder holder() const {
+  TurnHolder holder() const {
     const std::lock_guard lock(mutex_);
     return holder_;
   }
 
   /// Takes out the first one of a container's queue for which `match` holds.
   template <typename Match>
-  std::unique_ptr<Deferred> remove(uint64_t container_key, Match match) {
+  std::unique_ptr<GateWaiter> remove(uint64_t container_key, Match match) {
     const std::lock_guard lock(mutex_);
     const auto at = queues_.find(container_key);
     if (at == queues_.end()) return nullptr;
     auto& queue = at->second;
     for (auto it = queue.begin(); it != queue.end(); ++it) {
       if (!match(**it)) continue;
-      std::unique_ptr<Deferred> found = std::move(*it);
+      std::unique_ptr<GateWaiter> found = std::move(*it);
       queue.erase(it);
       if (queue.empty()) {
         queues_.erase(at);
@@ -99,9 +99,9 @@ class Gate {
  private:
   mutable std::mutex mutex_;
   bool busy_ = false;
-  Holder holder_;
-  std::unordered_map<uint64_t, std::list<std::unique_ptr<Deferred>>> queues_;  ///< none is empty
-  std::list<uint64_t> turns_;                                                  ///< each queue once
+  TurnHolder holder_;
+  std::unordered_map<uint64_t, std::list<std::unique_ptr<GateWaiter>>> queues_;  ///< none is empty
+  std::list<uint64_t> turns_;  ///< each queue once
 };
 
 }  // namespace vprocfs

@@ -2,17 +2,17 @@
 
 namespace vprocfs {
 
-AllFiles::AllFiles(Serving& serving, bool tick)
-    : serving_(serving),
+AllFiles::AllFiles(ServerParts& parts, bool tick)
+    : parts_(parts),
       tick_(tick),
-      mirror_(serving.host),
-      directories_(serving, *this),
-      snapshots_(serving),
-      cached_(serving, snapshots_),
-      tick_files_(serving),
-      mirrored_(serving, mirror_, directories_),
-      tick_mirrored_(serving, mirror_, directories_) {
-  if (serving.options.kernel_logs.logs != nullptr) kmsg_.emplace(serving);
+      mirror_(parts.host),
+      directories_(parts, *this),
+      snapshots_(parts),
+      cached_(parts, snapshots_),
+      tick_files_(parts),
+      mirrored_(parts, mirror_, directories_),
+      tick_mirrored_(parts, mirror_, directories_) {
+  if (parts.options.kernel_logs.logs != nullptr) kmsg_.emplace(parts);
 }
 
 Result<bool> AllFiles::start() {
@@ -29,17 +29,17 @@ void AllFiles::adopt(InheritedContainers& containers) {
 }
 
 void AllFiles::hand_over() {
-  if (kmsg_) kmsg_->hand_over((serving_.state.connection().flags & kFuseHasResend) != 0);
+  if (kmsg_) kmsg_->hand_over((parts_.state.connection().flags & kFuseHasResend) != 0);
 }
 
 bool AllFiles::is_mirrored(NodeId node) const {
   if (node.mirrored()) return true;
-  const TreeDir* dir = serving_.tree.dir(node.index());
+  const TreeDir* dir = parts_.tree.dir(node.index());
   return dir != nullptr && Mirror::root(dir->path).has_value();
 }
 
 Files& AllFiles::of(NodeId node) {
-  if (const View* view = serving_.tree.file(node.index())) {
+  if (const View* view = parts_.tree.file(node.index())) {
     if (kmsg_ && is_of_log(*view)) return *kmsg_;
     if (tick_) return tick_files_;
     const bool cached = view->changes == Changes::kWithLimits && !node.container().none();

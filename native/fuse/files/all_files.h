@@ -19,7 +19,7 @@ namespace vprocfs {
 class AllFiles {
  public:
   /// `tick`: whether the connection was made for the contract `tick`.
-  AllFiles(Serving& serving, bool tick);
+  AllFiles(ServerParts& parts, bool tick);
 
   Files& of(NodeId node);
 
@@ -47,7 +47,7 @@ class AllFiles {
  private:
   bool is_mirrored(NodeId node) const;
 
-  Serving& serving_;
+  ServerParts& parts_;
   std::atomic<bool> tick_;
   Mirror mirror_;
   TreeFiles directories_;

@@ -31,7 +31,7 @@ Answer CachedFiles::after_copy(Answer answer, ContainerFiles::CopyUse use, bool 
 
 Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                           uint64_t valid_s) {
-  const View& view = *serving_.tree.file(node.index());
+  const View& view = *parts_.tree.file(node.index());
   auto& announced = announced_size(*owner, view);
   if (announced == 0) announced = kUnknownSize;
   // The size of what the kernel caches must not change with a look-up.
@@ -50,7 +50,7 @@ Answer CachedFiles::open_in_turn(const Request& r, const View& view,
   const auto use = files.hold_copy(view.index, text.value(), settling);
   // What reads the kernel's copy holds nothing here, and is not counted.
   if (use == ContainerFiles::CopyUse::kOwn) {
-    if (serving_.full(container)) return Answer::error(ENFILE);
+    if (parts_.full(container)) return Answer::error(ENFILE);
     // To announce a greater size would make the copy longer too.
     return snapshots_.finish_open(r, std::make_shared<OpenFile>(node_of(r), &view, container),
                                   text.value()->text);
@@ -95,15 +95,15 @@ Answer CachedFiles::release(const Request& r) {
   const uint64_t handle = r.arg<fuse_release_in>()->fh;
   if (OpenFiles::is_handle(handle)) return snapshots_.release(r);
   const NodeId node = node_of(r);
-  const View& view = *serving_.tree.file(node.index());
-  if (const auto container = serving_.registry.known(node.container())) {
+  const View& view = *parts_.tree.file(node.index());
+  if (const auto container = parts_.registry.known(node.container())) {
     ContainerFiles::of(*container).drop_copy(view.index, handle == cached_handle_);
   }
   return Answer::ok();
 }
 
 void CachedFiles::limits_changed() {
-  for (const auto& container : serving_.registry.known()) {
+  for (const auto& container : parts_.registry.known()) {
     // Its next OPEN looks anyway; one whose source blocks must not keep the others waiting.
     if (container->busy()) continue;
     ContainerFiles& files = ContainerFiles::of(*container);
@@ -112,13 +112,13 @@ void CachedFiles::limits_changed() {
       if (files.kernel_size(view->index) == 0) continue;
       // The kernel's copy is of the connection that has the file.
       const auto index = static_cast<NodeIndex>(kFirstFileIndex + view->index);
-      if (serving_.tree.file(index) == nullptr) continue;
+      if (parts_.tree.file(index) == nullptr) continue;
       const auto text = files.limits_text(*view, boottime_us(), options().tick_us);
       if (!text || !files.kernel_has_other(view->index, text.value()->text)) continue;
       // All of it in the lane: whoever is told that a replacement is under way queues behind it.
       const NodeId node(container->id(), index);
-      serving_.notifier.post(lane_of(*container),
-                             [this, view, node, container] { renew(*view, node, container); });
+      parts_.notifier.post(lane_of(*container),
+                           [this, view, node, container] { renew(*view, node, container); });
     }
   }
 }

@@ -14,8 +14,8 @@ namespace vprocfs {
 class CachedFiles : public ViewFiles {
  public:
   /// `snapshots` serves opens while somebody reads an older copy.
-  CachedFiles(Serving& serving, SnapshotFiles& snapshots)
-      : ViewFiles(serving), snapshots_(snapshots) {}
+  CachedFiles(ServerParts& parts, SnapshotFiles& snapshots)
+      : ViewFiles(parts), snapshots_(snapshots) {}
 
   Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
   Answer read(const Request& r) override;

@@ -140,7 +140,7 @@ Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now
   return CachedTextPtr(made);
 }
 
-ToldValues<TextMark>& ContainerFiles::copy_marks() {
+AnnouncedValues<TextMark>& ContainerFiles::copy_marks() {
   if (!copy_marks_) copy_marks_.emplace(container_, RecordType::kCopies);
   return *copy_marks_;
 }

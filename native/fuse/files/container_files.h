@@ -13,8 +13,8 @@
 #include "base/result.h"
 #include "container/container.h"
 #include "container/mirror.h"
+#include "fuse/files/announced_values.h"
 #include "fuse/files/reader_counts.h"
-#include "fuse/files/told_values.h"
 #include "view/stable.h"
 #include "view/view.h"
 
@@ -127,7 +127,7 @@ class ContainerFiles : public Container::Attached {
   KernelCopy& copy_of(uint16_t view_index);
   /// Whether somebody may be in the middle of it.
   bool is_read(uint16_t view_index, const KernelCopy& copy);
-  ToldValues<TextMark>& copy_marks();
+  AnnouncedValues<TextMark>& copy_marks();
   ReaderCounts& readers();
 
   Container& container_;
@@ -138,9 +138,9 @@ class ContainerFiles : public Container::Attached {
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index
   /// Of what was cached in contract `tick`: otherwise a reader that has read a whole file would
   /// find more of it after a takeover.
-  std::optional<ToldValues<StableLength>> lengths_;
+  std::optional<AnnouncedValues<StableLength>> lengths_;
   /// Of the kernel's copies in contract `exact`. Not of one that is being replaced.
-  std::optional<ToldValues<TextMark>> copy_marks_;
+  std::optional<AnnouncedValues<TextMark>> copy_marks_;
   std::optional<ReaderCounts> readers_;
   const uint64_t since_us_;  ///< CLOCK_BOOTTIME at construction
   std::map<uint32_t, CachedTextPtr> mirrored_;

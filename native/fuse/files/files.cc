@@ -64,7 +64,7 @@ Answer Files::opened(uint64_t handle, NodeId node) {
   out.open_flags = FOPEN_DIRECT_IO;
   out.fh = handle;
   // Nobody is there to close it.
-  return Answer::of(out).or_undo([this, handle, node] { serving_.open_files.erase(handle, node); });
+  return Answer::of(out).or_undo([this, handle, node] { parts_.open_files.erase(handle, node); });
 }
 
 Answer Files::slice(const Request& r, std::string_view text, std::shared_ptr<const void> owner) {
@@ -84,13 +84,13 @@ Answer Files::set_attributes(const Request& r) {
 }
 
 Answer Files::truncate(const Request& r) {
-  if (is_read_only(serving_.tree.file(node_of(r).index()))) return Answer::error(EROFS);
+  if (is_read_only(parts_.tree.file(node_of(r).index()))) return Answer::error(EROFS);
   return attributes(r);
 }
 
 Answer Files::access(const Request& r) {
   const auto* in = r.arg<fuse_access_in>();
-  const View* view = serving_.tree.file(node_of(r).index());
+  const View* view = parts_.tree.file(node_of(r).index());
   const uint32_t mode = view == nullptr ? 0555 : view->mode;
   // Everything is root's and no group's; root lacks only what nobody has: execution.
   const uint32_t allowed = r.header().uid == 0 ? (R_OK | W_OK | (mode & X_OK)) : mode & 07;
@@ -119,14 +119,14 @@ Answer Files::read(const Request& r) {
 
 // fs/proc/inode.c: a file without a write method.
 Answer Files::write(const Request& r) {
-  return Answer::error(is_read_only(serving_.tree.file(node_of(r).index())) ? EROFS : EIO);
+  return Answer::error(is_read_only(parts_.tree.file(node_of(r).index())) ? EROFS : EIO);
 }
 
 Answer Files::release(const Request& r) {
   const auto* in = r.arg<fuse_release_in>();
   // First: whoever gives it a trigger at this moment looks afterwards whether it is still open.
-  serving_.open_files.erase(in->fh, node_of(r));
-  serving_.triggers.release(in->fh, node_of(r));
+  parts_.open_files.erase(in->fh, node_of(r));
+  parts_.triggers.release(in->fh, node_of(r));
   return Answer::ok();
 }
 
@@ -143,7 +143,7 @@ Answer Files::answer_poll(uint32_t events) const {
   constexpr uint32_t kDefaultPollMask = POLLIN | POLLOUT | POLLRDNORM | POLLWRNORM;
   // The kernel remembers, and says of every file what it says of one without a poll method. Not
   // while triggers are here that an earlier version has taken: they would be told no more.
-  if (!options().polls && serving_.triggers.size() == 0) return Answer::tell(ENOSYS);
+  if (!options().polls && parts_.triggers.size() == 0) return Answer::tell(ENOSYS);
   fuse_poll_out out{};
   out.revents = kDefaultPollMask | events;
   return Answer::of(out);

@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "fuse/protocol.h"
-#include "fuse/serving.h"
+#include "fuse/server_parts.h"
 #include "node/node_id.h"
 #include "node/tree.h"
 
@@ -38,9 +38,9 @@ Answer entry_of(NodeId node, const fuse_attr& attr, uint64_t valid_s);
 /// it; what a way does not override is refused as procfs refuses it. Thread-safe.
 class Files {
  public:
-  using ContainerPtr = Serving::ContainerPtr;
+  using ContainerPtr = ServerParts::ContainerPtr;
 
-  explicit Files(Serving& serving) : serving_(serving) {}
+  explicit Files(ServerParts& parts) : parts_(parts) {}
   virtual ~Files() = default;
 
   /// Answers the LOOKUP by which a node is found. `owner`: whose it is where it is a file; nullptr:
@@ -83,27 +83,27 @@ class Files {
   static Answer slice(const Request& r, const std::shared_ptr<Snapshot>& snapshot) {
     return slice(r, snapshot->text(), snapshot);
   }
-  const Reply& reply() const { return serving_.answers.reply; }
-  const ServerOptions& options() const { return serving_.options; }
-  Counters& counters() { return serving_.answers.counters; }
+  const Reply& reply() const { return parts_.answers.reply; }
+  const ServerOptions& options() const { return parts_.options; }
+  Counters& counters() { return parts_.answers.counters; }
   Answer in_turn(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
-    return serving_.turns.in_turn(r, container, work);
+    return parts_.turns.in_turn(r, container, work);
   }
   /// The same for what makes nothing anew: against no budget.
   Answer at_gate(const Request& r, const ContainerPtr& container, const Turns::Work& work) {
-    return serving_.turns.at_gate(r, container, work);
+    return parts_.turns.at_gate(r, container, work);
   }
   /// in_turn() for the container that the node belongs to, or the caller's: `work` is given the
   /// request, maybe a copy of it, and that container.
   template <typename Work>
   Answer in_turn_of_owner(const Request& r, Work work) {
-    auto found = serving_.container_of(r, node_of(r));
+    auto found = parts_.container_of(r, node_of(r));
     if (!found) return Answer::error(found.error());
     const ContainerPtr owner = std::move(found.value());
     return in_turn(r, owner, [owner, work](const Request& req) { return work(req, owner); });
   }
 
-  Serving& serving_;
+  ServerParts& parts_;
 };
 
 }  // namespace vprocfs

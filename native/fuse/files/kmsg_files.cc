@@ -20,9 +20,9 @@ constexpr size_t kMaxAllowances = 4096;
 
 }  // namespace
 
-KmsgFiles::KmsgFiles(Serving& serving)
-    : Files(serving),
-      place_(serving.options.kernel_logs),
+KmsgFiles::KmsgFiles(ServerParts& parts)
+    : Files(parts),
+      place_(parts.options.kernel_logs),
       logs_(*place_.logs),
       access_(place_.procfs_fd),
       next_handle_(OpenFiles::first_handle()) {}
@@ -117,13 +117,13 @@ auto KmsgFiles::find_or_restore(uint64_t handle, NodeId node, const View& view) 
     if (file || files_.count(handle) != 0) return file;
   }
   // A handle of a worker whose state was lost: the node says whose it is.
-  auto container = serving_.registry.by_id(node.container());
+  auto container = parts_.registry.by_id(node.container());
   if (!container) return nullptr;
   const std::lock_guard lock(mutex_);
   auto file = find_locked(handle, node);
   if (file || files_.count(handle) != 0) return file;
-  file = std::make_shared<KmsgFile>(serving_.state, node, view, std::move(container.value()),
-                                    handle, uint64_t{0});
+  file = std::make_shared<KmsgFile>(parts_.state, node, view, std::move(container.value()), handle,
+                                    uint64_t{0});
   add_locked(file);
   return file;
 }
@@ -196,13 +196,13 @@ bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) co
 void KmsgFiles::adopt(InheritedContainers& containers) {
   std::vector<uint64_t> pollers;
   const std::lock_guard lock(mutex_);
-  KmsgFile::adopt(serving_.state, [&](const KmsgFile::SavedFile& saved) -> FilePtr {
+  KmsgFile::adopt(parts_.state, [&](const KmsgFile::SavedFile& saved) -> FilePtr {
     const View* view = nullptr;
     for (const View* one : kLogViews) {
       if (saved.node.index() == kFirstFileIndex + one->index) view = one;
     }
     if (view == nullptr || saved.node.container().none()) return nullptr;
-    auto file = std::make_shared<KmsgFile>(serving_.state, saved, *view,
+    auto file = std::make_shared<KmsgFile>(parts_.state, saved, *view,
                                            containers.of(saved.node.container()));
     add_locked(file);
     if (saved.request != 0) adopted_[saved.request] = saved.handle;
@@ -216,7 +216,7 @@ void KmsgFiles::adopt(InheritedContainers& containers) {
 void KmsgFiles::hand_over(bool resend) {
   const std::lock_guard lock(mutex_);
   for (const auto& [unique, parked] : parked_) {
-    if (!resend) serving_.answers.end(unique, EINTR);
+    if (!resend) parts_.answers.end(unique, EINTR);
   }
   parked_.clear();
   parked_of_.clear();

@@ -28,7 +28,7 @@ namespace vprocfs {
 /// record is a request that is answered later; it holds no thread.
 class KmsgFiles : public Files {
  public:
-  explicit KmsgFiles(Serving& serving);
+  explicit KmsgFiles(ServerParts& parts);
   ~KmsgFiles() override;
 
   Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
@@ -86,7 +86,7 @@ class KmsgFiles : public Files {
     uint64_t at_us = 0;
   };
 
-  const View& view_of(const Request& r) const { return *serving_.tree.file(node_of(r).index()); }
+  const View& view_of(const Request& r) const { return *parts_.tree.file(node_of(r).index()); }
   static bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
   fuse_attr_out attributes_locked(NodeId node, const View& view) const;
   Answer attributes_in_turn(const Request& r);
@@ -131,7 +131,7 @@ class KmsgFiles : public Files {
   /// The former; returns what the latter are notified by.
   std::vector<uint64_t> answer_parked(ContainerId id);
 
-  const LogPlace& place_;
+  const KernelLogOptions& place_;
   KernelLogs& logs_;
   const LogAccess access_;
   mutable std::mutex mutex_;                     ///< guards what follows

@@ -59,7 +59,7 @@ bool KmsgFiles::answer_record_locked(KmsgFile& file, const Read& read) {
   Answer answer = lost       ? Answer::tell(EPIPE)
                   : too_long ? Answer::tell(EINVAL)
                              : Answer::text(std::move(text));
-  serving_.answers.give(read.info, std::move(answer).or_undo(undo));
+  parts_.answers.give(read.info, std::move(answer).or_undo(undo));
   return true;
 }
 
@@ -86,7 +86,7 @@ bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   const auto undo = [this, id, to] {
     logs_.give_back(id, place_of(to.before), place_of(to.after));
   };
-  serving_.answers.give(read.info, std::move(answer).or_undo(undo));
+  parts_.answers.give(read.info, std::move(answer).or_undo(undo));
   return true;
 }
 
@@ -120,7 +120,7 @@ bool KmsgFiles::interrupt(uint64_t unique) {
   RequestInfo info = it->second.read.info;
   info.taken_ns = clock_ns(CLOCK_MONOTONIC);
   unpark_locked(it);
-  serving_.answers.give(info, Answer::tell(EINTR));
+  parts_.answers.give(info, Answer::tell(EINTR));
   return true;
 }
 

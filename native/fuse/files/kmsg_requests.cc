@@ -32,7 +32,7 @@ uint64_t log_clock_us(const ContainerDescription& container) {
 }  // namespace
 
 Answer KmsgFiles::entry(const Request&, NodeId node, const ContainerPtr&, uint64_t valid_s) {
-  const View& view = *serving_.tree.file(node.index());
+  const View& view = *parts_.tree.file(node.index());
   return entry_of(node, vprocfs::attributes_of(node, S_IFREG | view.mode, kUnknownSize), valid_s);
 }
 
@@ -50,7 +50,7 @@ int KmsgFiles::check_open(const Request& r, const View& view,
 }
 
 Answer KmsgFiles::open(const Request& r) {
-  auto found = serving_.container_of(r, node_of(r));
+  auto found = parts_.container_of(r, node_of(r));
   if (!found) return Answer::error(found.error());
   // Who may is read from several files of the caller: it counts as a file made anew.
   return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
@@ -62,7 +62,7 @@ Answer KmsgFiles::open_in_turn(const Request& r, const ContainerPtr& container) 
   const View& view = view_of(r);
   const int refused = check_open(r, view, container->description());
   if (refused != 0) return Answer::error(refused);
-  if (serving_.full(container)) return Answer::error(ENFILE);
+  if (parts_.full(container)) return Answer::error(ENFILE);
   // Who only writes may never do so: systemd keeps it open.
   if (reads(r.arg<fuse_open_in>()->flags)) begin_log(container->description());
   return finish_open(r, view, container);
@@ -85,8 +85,8 @@ Answer KmsgFiles::finish_open(const Request& r, const View& view, const Containe
     gone = remove_locked(left->second, node);
     adopted_.erase(left);
   }
-  const auto file = std::make_shared<KmsgFile>(serving_.state, node, view, container,
-                                               ++next_handle_, r.identity());
+  const auto file =
+      std::make_shared<KmsgFile>(parts_.state, node, view, container, ++next_handle_, r.identity());
   KmsgState begin;
   begin.cursor.next = logs_.ends(container->id()).first;
   file->change(begin);
@@ -141,7 +141,7 @@ Answer KmsgFiles::set_attributes(const Request& r) {
   if ((in->valid & FATTR_SIZE) == 0 || (in->valid & ~kTruncates) != 0) {
     return Answer::error(EPERM);
   }
-  const auto found = serving_.container_of(r, node_of(r));
+  const auto found = parts_.container_of(r, node_of(r));
   if (!found) return Answer::error(found.error());
   return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
     if (!may_write(req, container->description())) return Answer::error(EACCES);
@@ -154,7 +154,7 @@ Answer KmsgFiles::access(const Request& r) {
   const uint32_t lacks = r.arg<fuse_access_in>()->mask & ~(view_of(r).mode & 07) & 07;
   if (lacks == 0) return Answer::ok();
   if ((lacks & X_OK) != 0) return Answer::tell(EACCES);
-  const auto found = serving_.container_of(r, node_of(r));
+  const auto found = parts_.container_of(r, node_of(r));
   if (!found) return Answer::tell(EACCES);
   return in_turn(r, found.value(), [this, container = found.value()](const Request& req) {
     return may_write(req, container->description()) ? Answer::ok() : Answer::tell(EACCES);

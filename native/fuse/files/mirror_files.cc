@@ -39,7 +39,7 @@ bool lists_group(std::string_view status, uint32_t gid) {
 
 std::optional<std::string> MirrorFiles::path_of(NodeId node) {
   if (node.mirrored()) return mirror_.path(node.number());
-  const TreeDir* dir = serving_.tree.dir(node.index());
+  const TreeDir* dir = parts_.tree.dir(node.index());
   if (dir == nullptr) return std::nullopt;
   return Mirror::root(dir->path);
 }
@@ -51,7 +51,7 @@ Mirror::Ask MirrorFiles::ask_of(const ContainerPtr& container) {
 
 bool MirrorFiles::may_use(const Request& r, const struct stat& file, int mask) {
   const auto in_group = [&] {
-    const auto status = serving_.host.status_of(r.header().pid);
+    const auto status = parts_.host.status_of(r.header().pid);
     return status && lists_group(status.value(), file.st_gid);
   };
   return may_access(file, r.header().uid, r.header().gid, mask, in_group);
@@ -91,7 +91,7 @@ Answer MirrorFiles::entry(const Request& r, NodeId root, const ContainerPtr&, ui
   const auto path = path_of(root);
   const auto found = path ? mirror_.stat(*path) : Result<struct stat>(Error{ESTALE, ""});
   // As with files: what is bound of a mirrored directory is that container's for ever.
-  auto container = serving_.container_of(r, parent);
+  auto container = parts_.container_of(r, parent);
   if (!found || !container) return Answer::error(ENOENT);
   const ContainerId id = container.value() ? container.value()->id() : ContainerId();
   const NodeId node(id, root.index());
@@ -106,7 +106,7 @@ Answer MirrorFiles::entry(const Request& r, NodeId root, const ContainerPtr&, ui
 Answer MirrorFiles::lookup(const Request& r) {
   const std::string name = name_of(r);
   const NodeId parent = node_of(r);
-  const TreeDir* dir = parent.mirrored() ? nullptr : serving_.tree.dir(parent.index());
+  const TreeDir* dir = parent.mirrored() ? nullptr : parts_.tree.dir(parent.index());
   // Some files below are of the view table.
   if (dir != nullptr && dir->find(name) != nullptr) return directories_.lookup(r);
   const auto directory = path_of(parent);
@@ -114,7 +114,7 @@ Answer MirrorFiles::lookup(const Request& r) {
   if (name.empty() || name == "." || name == ".." || SysfsTree::hidden(*directory, name)) {
     return Answer::tell(ENOENT);
   }
-  auto container = serving_.container_of(r, parent);
+  auto container = parts_.container_of(r, parent);
   if (!container) return Answer::no_entry(container.error());
   const ContainerPtr owner = std::move(container.value());
   return in_turn(r, owner, [this, parent, owner, path = *directory + "/" + name](const Request&) {
@@ -197,10 +197,10 @@ Answer MirrorFiles::open(const Request& r) {
   // Nothing that a container writes ever gets to the host's file.
   if (is_write(in.flags)) return Answer::error(read_only_errno(*path));
   return in_turn_of_owner(r, [this, node, path = *path](const Request& req, auto& owner) {
-    if (serving_.full(owner)) return Answer::error(ENFILE);
+    if (parts_.full(owner)) return Answer::error(ENFILE);
     auto text = text_of(path, owner);
     if (!text) return Answer::error(text.error().code);
-    const uint64_t handle = serving_.open_files.insert(
+    const uint64_t handle = parts_.open_files.insert(
         std::make_shared<OpenFile>(node, nullptr, owner), std::move(text.value()), req.identity());
     return opened(handle, node);
   });
@@ -217,24 +217,24 @@ Answer MirrorFiles::read(const Request& r) {
   // Not through the page cache: sizes are the kernel's own of sysfs, a page for whatever is in it.
   // sendfile(2) says EINVAL, as for sysfs before 5.11, and its users fall back to read(2).
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) return Answer::error(EINVAL);
-  const auto file = serving_.open_files.find(in.fh, node);
+  const auto file = parts_.open_files.find(in.fh, node);
   if (file && !OpenFiles::wants_renewal(*file, in.offset, boottime_us(), options().tick_us)) {
     return slice(r, file->snapshot());
   }
   const auto path = path_of(node);
-  auto container = file ? Result<ContainerPtr>(file->container) : serving_.container_of(r, node);
+  auto container = file ? Result<ContainerPtr>(file->container) : parts_.container_of(r, node);
   if (!container || (!path && !file)) return Answer::error(ESTALE);
   const ContainerPtr owner = std::move(container.value());
   return in_turn(r, owner, [this, node, file, owner, path](const Request& req) {
     auto text = path ? text_of(*path, owner) : Result<std::string>(Error{ESTALE, ""});
     if (file) {
-      serving_.open_files.renew(*file, std::move(text));
+      parts_.open_files.renew(*file, std::move(text));
       return slice(req, file->snapshot());
     }
     // A handle of a worker whose state was lost: the node says whose file it is.
     if (!text) return Answer::error(text.error().code);
     const auto again = std::make_shared<OpenFile>(node, nullptr, owner);
-    serving_.open_files.restore(req.arg<fuse_read_in>()->fh, again, std::move(text.value()));
+    parts_.open_files.restore(req.arg<fuse_read_in>()->fh, again, std::move(text.value()));
     return slice(req, again->snapshot());
   });
 }
@@ -247,7 +247,7 @@ Answer MirrorFiles::readdir(const Request& r) {
     auto found = mirror_.list(path, ask_of(owner));
     if (!found) return Answer::error(found.error().code);
     const auto* in = req.arg<fuse_read_in>();
-    const TreeDir* dir = node.mirrored() ? nullptr : serving_.tree.dir(node.index());
+    const TreeDir* dir = node.mirrored() ? nullptr : parts_.tree.dir(node.index());
     const ContainerId id = owner ? owner->id() : ContainerId();
     Listing listing(in->size);
     bool room = true;

@@ -19,8 +19,8 @@ class MirrorFiles : public Files {
  public:
   /// `mirror` numbers paths: one for a connection. `directories` serves what stands in mirrored
   /// directories without being mirrored.
-  MirrorFiles(Serving& serving, Mirror& mirror, TreeFiles& directories)
-      : Files(serving), mirror_(mirror), directories_(directories) {}
+  MirrorFiles(ServerParts& parts, Mirror& mirror, TreeFiles& directories)
+      : Files(parts), mirror_(mirror), directories_(directories) {}
 
   Answer entry(const Request& r, NodeId root, const ContainerPtr& owner, uint64_t valid_s) override;
   Answer attributes(const Request& r) override;

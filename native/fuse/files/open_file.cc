@@ -65,7 +65,8 @@ size_t Snapshot::room() const {
   return record_ == 0 ? text_.size() + kOverhead : StateFile::room_for(text_.size());
 }
 
-OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c, std::optional<Clock> k)
+OpenFile::OpenFile(NodeId n, const View* v, std::shared_ptr<Container> c,
+                   std::optional<PidNamespaceClock> k)
     : node(n), view(v), container(std::move(c)), clock(k) {
   if (container) ContainerFiles::of(*container).count_open(true);
 }

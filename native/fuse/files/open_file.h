@@ -52,7 +52,7 @@ class Snapshot {
 class OpenFile {
  public:
   OpenFile(NodeId node, const View* view, std::shared_ptr<Container> container,
-           std::optional<Clock> clock = std::nullopt);
+           std::optional<PidNamespaceClock> clock = std::nullopt);
   ~OpenFile();
 
   const NodeId node;
@@ -60,7 +60,7 @@ class OpenFile {
   /// Whose figures; nullptr: the host's.
   const std::shared_ptr<Container> container;
   /// Of whoever opened it, where that is not the container's; not known of an adopted one.
-  const std::optional<Clock> clock;
+  const std::optional<PidNamespaceClock> clock;
 
   std::shared_ptr<Snapshot> snapshot() const;
   /// Whether a worker before us opened it.

@@ -6,18 +6,19 @@
 
 namespace vprocfs {
 
-std::optional<Clock> SnapshotFiles::clock_of(const Request& r, const View& view,
-                                             const ContainerPtr& container) {
+std::optional<PidNamespaceClock> SnapshotFiles::clock_of(const Request& r, const View& view,
+                                                         const ContainerPtr& container) {
   // The counters of proc/stat are the container's to everybody.
   constexpr uint32_t kCounters = kNeedHostStat | kNeedHostSchedstat;
   const bool shows_age = (view.needs & kNeedClock) != 0 && (view.needs & kCounters) == 0;
   if (!container || !shows_age) return std::nullopt;
-  const Clock clock = serving_.registry.clock_of(*container, static_cast<pid_t>(r.header().pid));
-  return container->is_first(clock) ? std::nullopt : std::optional<Clock>(clock);
+  const PidNamespaceClock clock =
+      parts_.registry.clock_of(*container, static_cast<pid_t>(r.header().pid));
+  return container->is_first(clock) ? std::nullopt : std::optional<PidNamespaceClock>(clock);
 }
 
 Result<std::string> SnapshotFiles::render(const View& view, const ContainerPtr& container,
-                                          const std::optional<Clock>& clock) {
+                                          const std::optional<PidNamespaceClock>& clock) {
   if (container && clock) {
     counters().renders.fetch_add(1, std::memory_order_relaxed);
     return container->render_for(view, boottime_us(), *clock);
@@ -29,7 +30,7 @@ Result<std::string> SnapshotFiles::render(const View& view, const ContainerPtr& 
     return text;
   }
   counters().renders.fetch_add(1, std::memory_order_relaxed);
-  return serving_.host.raw(std::string(view.path));
+  return parts_.host.raw(std::string(view.path));
 }
 
 ContainerFiles::LastOpen SnapshotFiles::last_open(const ContainerPtr& container, const View& view) {
@@ -41,12 +42,12 @@ ContainerFiles::LastOpen SnapshotFiles::last_open(const ContainerPtr& container,
 
 bool SnapshotFiles::in_one_process(uint32_t thread, uint32_t other) const {
   const std::string path = "proc/" + std::to_string(thread) + "/task/" + std::to_string(other);
-  return thread != 0 && other != 0 && serving_.host.raw(path + "/comm").ok();
+  return thread != 0 && other != 0 && parts_.host.raw(path + "/comm").ok();
 }
 
 Answer SnapshotFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                             uint64_t valid_s) {
-  const View& view = *serving_.tree.file(node.index());
+  const View& view = *parts_.tree.file(node.index());
   uint64_t size = kUnknownSize;
   if (owner) {
     auto& announced = announced_size(*owner, view);
@@ -61,7 +62,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
   // fstat(2) of what the caller has open must tell of the snapshot it will read: tail(1) and others
   // seek by it.
   const auto last = last_open(container, view);
-  const auto file = serving_.open_files.find(last.handle, node);
+  const auto file = parts_.open_files.find(last.handle, node);
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
     const uint64_t size = file->announce_size();
@@ -79,7 +80,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
 
 Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
                                    const ContainerPtr& container) {
-  if (serving_.full(container)) return Answer::error(ENFILE);
+  if (parts_.full(container)) return Answer::error(ENFILE);
   const auto clock = clock_of(r, view, container);
   auto text = render(view, container, clock);
   if (!text) return Answer::error(text.error());
@@ -106,7 +107,7 @@ Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
 
 Answer SnapshotFiles::finish_open(const Request& r, const std::shared_ptr<OpenFile>& file,
                                   std::string text) {
-  const uint64_t handle = serving_.open_files.insert(file, std::move(text), r.identity());
+  const uint64_t handle = parts_.open_files.insert(file, std::move(text), r.identity());
   const ContainerFiles::LastOpen last{handle, r.header().pid};
   if (file->container) {
     ContainerFiles::of(*file->container)
@@ -122,13 +123,13 @@ Answer SnapshotFiles::read(const Request& r) {
   const auto* in = r.arg<fuse_read_in>();
   const NodeId node = node_of(r);
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
-  const auto file = serving_.open_files.find(in->fh, node);
+  const auto file = parts_.open_files.find(in->fh, node);
   if (!file) return reopen(r);
   if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us)) {
     return in_turn(r, file->container, [this, file](const Request& req) {
       const auto clock =
           file->adopted() ? clock_of(req, *file->view, file->container) : file->clock;
-      serving_.open_files.renew(*file, render(*file->view, file->container, clock));
+      parts_.open_files.renew(*file, render(*file->view, file->container, clock));
       return read_file(req, file);
     });
   }
@@ -151,13 +152,13 @@ Answer SnapshotFiles::read_file(const Request& r, const std::shared_ptr<OpenFile
 Answer SnapshotFiles::reopen(const Request& r) {
   // A handle of a worker whose state was lost: the node says whose file it is.
   const NodeId node = node_of(r);
-  const View* view = serving_.tree.file(node.index());
+  const View* view = parts_.tree.file(node.index());
   return in_turn_of_owner(r, [this, view, node](const Request& req, auto& owner) {
     const auto clock = clock_of(req, *view, owner);
     auto text = render(*view, owner, clock);
     if (!text) return Answer::error(text.error());
     const auto file = std::make_shared<OpenFile>(node, view, owner, clock);
-    serving_.open_files.restore(req.arg<fuse_read_in>()->fh, file, std::move(text.value()));
+    parts_.open_files.restore(req.arg<fuse_read_in>()->fh, file, std::move(text.value()));
     return read_file(req, file);
   });
 }

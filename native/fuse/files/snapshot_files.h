@@ -36,10 +36,11 @@ class SnapshotFiles : public ViewFiles {
   /// Whether two threads, by the numbers that requests have, are of one process.
   bool in_one_process(uint32_t thread, uint32_t other) const;
   /// The age that a caller is to be told of, where it is not the container's.
-  std::optional<Clock> clock_of(const Request& r, const View& view, const ContainerPtr& container);
+  std::optional<PidNamespaceClock> clock_of(const Request& r, const View& view,
+                                            const ContainerPtr& container);
   /// `clock`: the caller's, where it is not the container's.
   Result<std::string> render(const View& view, const ContainerPtr& container,
-                             const std::optional<Clock>& clock = std::nullopt);
+                             const std::optional<PidNamespaceClock>& clock = std::nullopt);
   Answer read_file(const Request& r, const std::shared_ptr<OpenFile>& file);
   Answer reopen(const Request& r);
   Answer arm(const Request& r, const std::shared_ptr<OpenFile>& file);

@@ -33,15 +33,15 @@ unsigned window_of(const std::string& text) {
 Answer SnapshotFiles::write(const Request& r) {
   const auto* in = r.arg<fuse_write_in>();
   const NodeId node = node_of(r);
-  if (!takes_triggers(*serving_.tree.file(node.index()))) return Files::write(r);
+  if (!takes_triggers(*parts_.tree.file(node.index()))) return Files::write(r);
   if (!options().polls) return Answer::error(EOPNOTSUPP);
-  const auto file = serving_.open_files.find(in->fh, node);
+  const auto file = parts_.open_files.find(in->fh, node);
   if (!file) return Answer::error(EBADF);
   // The host's own are in /proc/pressure.
   if (!file->container) return Answer::error(EOPNOTSUPP);
   // It may wait, for the kernel and for the tenant's other triggers.
-  return serving_.turns.in_turn_aside(r, file->container,
-                                      [this, file](const Request& req) { return arm(req, file); });
+  return parts_.turns.in_turn_aside(r, file->container,
+                                    [this, file](const Request& req) { return arm(req, file); });
 }
 
 Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& file) {
@@ -53,12 +53,12 @@ Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& fil
   text.back() = '\0';
   // What the kernel asks of the writer it would ask of us, who may more.
   if (window_of(text) % kUnprivilegedWindowUs != 0) {
-    const auto status = serving_.host.status_of(r.header().pid);
+    const auto status = parts_.host.status_of(r.header().pid);
     if (!status || !may_use_resources(status.value())) return Answer::error(EINVAL);
   }
-  const int error = serving_.triggers.arm(in->fh, file, text, r.resent());
+  const int error = parts_.triggers.arm(in->fh, file, text, r.resent());
   // Its writer may have been killed meanwhile, and the file closed.
-  if (!serving_.open_files.find(in->fh, file->node)) serving_.triggers.release(in->fh, file->node);
+  if (!parts_.open_files.find(in->fh, file->node)) parts_.triggers.release(in->fh, file->node);
   if (error == ESRCH || error == ENODEV) return Answer::error(ESRCH);
   if (error != 0) return Answer::error(error);
   fuse_write_out out{};
@@ -69,8 +69,8 @@ Answer SnapshotFiles::arm(const Request& r, const std::shared_ptr<OpenFile>& fil
 Answer SnapshotFiles::poll(const Request& r) {
   const auto* in = r.arg<fuse_poll_in>();
   const NodeId node = node_of(r);
-  if (!takes_triggers(*serving_.tree.file(node.index()))) return Files::poll(r);
-  return answer_poll(serving_.triggers.poll(in->fh, node, in->kh));
+  if (!takes_triggers(*parts_.tree.file(node.index()))) return Files::poll(r);
+  return answer_poll(parts_.triggers.poll(in->fh, node, in->kh));
 }
 
 }  // namespace vprocfs

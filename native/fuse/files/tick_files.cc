@@ -14,7 +14,7 @@ uint32_t TickFiles::mode_of(const View& view) const { return ViewFiles::mode_of(
 
 Result<std::string> TickFiles::render(const View& view, Container* container) {
   counters().renders.fetch_add(1, std::memory_order_relaxed);
-  if (!container) return serving_.host.raw(std::string(view.path));
+  if (!container) return parts_.host.raw(std::string(view.path));
   return container->render(view, boottime_us());
 }
 
@@ -34,7 +34,7 @@ Result<CachedTextPtr> TickFiles::snapshot(const View& view, Container& container
 
 Answer TickFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
                         uint64_t valid_s) {
-  const View& view = *serving_.tree.file(node.index());
+  const View& view = *parts_.tree.file(node.index());
   if (!owner) return entry_of(node, attributes_of(node, mode_of(view), kUnknownSize), 0);
   // Attributes are of a snapshot: taking the first one may block.
   if (ContainerFiles::of(*owner).cached_text(view.index)) {
@@ -95,12 +95,12 @@ Answer TickFiles::read(const Request& r) {
 
 Answer TickFiles::write(const Request& r) {
   // Nobody tells us of opens and closes: nothing to hang a trigger on.
-  if (takes_triggers(*serving_.tree.file(node_of(r).index()))) return Answer::error(EOPNOTSUPP);
+  if (takes_triggers(*parts_.tree.file(node_of(r).index()))) return Answer::error(EOPNOTSUPP);
   return Files::write(r);
 }
 
 Answer TickFiles::poll(const Request& r) {
-  const bool fails = takes_triggers(*serving_.tree.file(node_of(r).index()));
+  const bool fails = takes_triggers(*parts_.tree.file(node_of(r).index()));
   return answer_poll(fails ? POLLERR | POLLPRI : 0);
 }
 

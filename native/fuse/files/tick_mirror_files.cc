@@ -57,7 +57,7 @@ Answer TickMirrorFiles::open(const Request&) { return refuse_open(); }
 Answer TickMirrorFiles::read(const Request& r) {
   const NodeId node = node_of(r);
   const auto path = path_of(node);
-  auto container = serving_.container_of(r, node);
+  auto container = parts_.container_of(r, node);
   if (!path || !container) return Answer::error(ESTALE);
   const ContainerPtr owner = std::move(container.value());
   // As in ViewFiles::read_for_cache().

@@ -56,7 +56,7 @@ const char* below_container(NodeIndex index) {
 }  // namespace
 
 bool TreeFiles::is_link(NodeId node) const {
-  if (serving_.tree.link(node.index()) != nullptr) return true;
+  if (parts_.tree.link(node.index()) != nullptr) return true;
   if (!node.container().none()) return node.index() == kContainerLinkIndex;
   return below_container(node.index()) != nullptr;
 }
@@ -100,7 +100,7 @@ Answer TreeFiles::lookup(const Request& r) {
       index = kContainerRootIndex;
     }
   }
-  const TreeDir* dir = serving_.tree.dir(index);
+  const TreeDir* dir = parts_.tree.dir(index);
   const TreeEntry* found = dir == nullptr ? nullptr : dir->find(name);
   if (found == nullptr) return Files::lookup(r);
   return lookup_entry(r, parent, *found);
@@ -111,8 +111,8 @@ Answer TreeFiles::lookup(const Request& r) {
 /// as others, each look-up would take the name from what the one before has just bound, which runc
 /// ("possibly malicious path", "(deleted)") and others take for an attack.
 Answer TreeFiles::lookup_top(const Request& r, const std::string& name, NodeIndex link) {
-  const auto caller = serving_.caller_of(r);
-  const TreeEntry* found = serving_.tree.dir(kContainerRootIndex)->find(name);
+  const auto caller = parts_.caller_of(r);
+  const TreeEntry* found = parts_.tree.dir(kContainerRootIndex)->find(name);
   if (!caller) return Answer::no_entry(caller.error());
   if (found == nullptr) return Answer::error(ENOENT);
   // The next caller may be another's.
@@ -122,13 +122,13 @@ Answer TreeFiles::lookup_top(const Request& r, const std::string& name, NodeInde
 /// containers/pid:<PID> leads from any process that the host knows to its container. What it leads
 /// to is in the node id, so that every worker can answer for it.
 Answer TreeFiles::lookup_process(const Request& r, std::string_view digits) {
-  const auto caller = serving_.caller_of(r);
+  const auto caller = parts_.caller_of(r);
   pid_t pid = 0;
   const char* const end = digits.data() + digits.size();
   const auto read = std::from_chars(digits.data(), end, pid);
   const bool is_pid = read.ec == std::errc() && read.ptr == end && pid > 0;
   const bool may = is_pid && caller && !caller.value();
-  const auto found = may ? serving_.registry.by_process(pid) : caller;
+  const auto found = may ? parts_.registry.by_process(pid) : caller;
   if (!may || !found || !found.value()) {
     return Answer::tell(ENOENT);
   }
@@ -140,14 +140,14 @@ Answer TreeFiles::lookup_container(const Request& r, const std::string& name) {
     return lookup_process(r, std::string_view(name).substr(kProcessPrefix.size()));
   }
   const auto id = ContainerId::parse(name);
-  const auto caller = serving_.caller_of(r);
+  const auto caller = parts_.caller_of(r);
   // To others a container is not there, rather than forbidden: names are not to be probed either.
   const bool may = caller && (!caller.value() || (id && caller.value()->id() == *id));
   if (!caller) return Answer::no_entry(caller.error());
   if (!id || !may) {
     return Answer::tell(ENOENT);
   }
-  const auto found = serving_.registry.by_id(*id);
+  const auto found = parts_.registry.by_id(*id);
   if (!found) return Answer::no_entry(found.error());
   return entry(r, NodeId(*id, kContainerRootIndex), nullptr, 0);
 }
@@ -156,7 +156,7 @@ Answer TreeFiles::attributes(const Request& r) {
   const NodeId node = node_of(r);
   const bool fixed = node.container().none() && node.index() <= kCgroupIndex;
   if (!fixed && !is_link(node) && node.index() != kContainerRootIndex &&
-      serving_.tree.dir(node.index()) == nullptr) {
+      parts_.tree.dir(node.index()) == nullptr) {
     return Answer::error(ENOENT);
   }
   fuse_attr_out out{};
@@ -168,13 +168,13 @@ Answer TreeFiles::attributes(const Request& r) {
 Answer TreeFiles::readlink(const Request& r) {
   const NodeId node = node_of(r);
   if (!is_link(node)) return Answer::error(EINVAL);
-  if (const std::string* const path = serving_.tree.link(node.index())) {
+  if (const std::string* const path = parts_.tree.link(node.index())) {
     return Answer::text(polled_target(r, node, *path));
   }
   if (!node.container().none()) {
     return Answer::text(node.container().name());
   }
-  const auto caller = serving_.caller_of(r);
+  const auto caller = parts_.caller_of(r);
   if (!caller) return Answer::no_entry(caller.error());
   if (!caller.value() && node.index() != kSelfIndex) return Answer::error(ENOENT);
   const std::string target =
@@ -208,9 +208,9 @@ Answer TreeFiles::readdir(const Request& r) {
     names.push_back({NodeId({}, kSelfIndex), kLink, "self"});
   }
   const bool root = top && node.index() == kRootIndex;
-  const TreeDir* dir = serving_.tree.dir(root ? kContainerRootIndex : node.index());
+  const TreeDir* dir = parts_.tree.dir(root ? kContainerRootIndex : node.index());
   if (dir != nullptr) {
-    const auto caller = root ? serving_.caller_of(r) : Result<ContainerPtr>(ContainerPtr());
+    const auto caller = root ? parts_.caller_of(r) : Result<ContainerPtr>(ContainerPtr());
     const bool links = caller && caller.value();
     for (const auto& e : dir->entries) {
       if (e.hidden || (e.view != nullptr && is_of_log(*e.view) && top)) continue;
@@ -234,13 +234,13 @@ Answer TreeFiles::readdir(const Request& r) {
 
 std::vector<ContainerId> TreeFiles::visible_containers(const Request& r) {
   std::vector<ContainerId> ids;
-  const auto caller = serving_.caller_of(r);
+  const auto caller = parts_.caller_of(r);
   if (!caller) return ids;
   if (caller.value()) {
     ids.push_back(caller.value()->id());
     return ids;
   }
-  for (const auto& description : serving_.registry.list()) ids.push_back(description.id);
+  for (const auto& description : parts_.registry.list()) ids.push_back(description.id);
   std::sort(ids.begin(), ids.end());
   return ids;
 }
@@ -253,7 +253,7 @@ Answer TreeFiles::lookup_entry(const Request& r, NodeId parent, const TreeEntry&
   }
   // The caller-identified tree: every caller gets its own container's node, so that what is bound
   // or cached under it is that container's for ever. Never cached, since the next caller differs.
-  const auto container = serving_.container_of(r, parent);
+  const auto container = parts_.container_of(r, parent);
   if (!container) return Answer::no_entry(container.error());
   const ContainerPtr& owner = container.value();
   // The host's own log is not ours to give.

@@ -14,7 +14,7 @@ class AllFiles;
 /// Directories and links of the tree. The same for every container, so the kernel keeps them.
 class TreeFiles : public Files {
  public:
-  TreeFiles(Serving& serving, AllFiles& all) : Files(serving), all_(all) {}
+  TreeFiles(ServerParts& parts, AllFiles& all) : Files(parts), all_(all) {}
 
   Answer entry(const Request& r, NodeId node, const ContainerPtr& owner, uint64_t valid_s) override;
   Answer attributes(const Request& r) override;

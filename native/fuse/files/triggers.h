@@ -16,9 +16,9 @@
 #include "base/result.h"
 #include "base/thread.h"
 #include "base/wake.h"
+#include "fuse/delayed_work.h"
 #include "fuse/files/open_file.h"
 #include "fuse/notifier.h"
-#include "fuse/pacer.h"
 #include "fuse/reply.h"
 #include "state/state_file.h"
 
@@ -96,7 +96,7 @@ class Triggers {
   Notifier& notifier_;
   Epoll epoll_;
   Wake wake_;
-  Pacer closers_;
+  DelayedWork closers_;
   mutable std::mutex mutex_;
   std::condition_variable given_back_;
   std::unordered_map<uint64_t, TriggerPtr> triggers_;  ///< by handle

@@ -12,7 +12,7 @@ uint32_t ViewFiles::mode_of(const View& view) const { return S_IFREG | view.mode
 
 Answer ViewFiles::attributes(const Request& r) {
   const NodeId node = node_of(r);
-  const View* view = serving_.tree.file(node.index());
+  const View* view = parts_.tree.file(node.index());
   return in_turn_of_owner(r, [this, node, view](const Request& req, auto& owner) {
     return attributes_in_turn(req, node, *view, owner);
   });
@@ -20,7 +20,7 @@ Answer ViewFiles::attributes(const Request& r) {
 
 Answer ViewFiles::open(const Request& r) {
   const auto* in = r.arg<fuse_open_in>();
-  const View* view = serving_.tree.file(node_of(r).index());
+  const View* view = parts_.tree.file(node_of(r).index());
   // The kernel leaves permissions to us. As for proc's files, only root passes where bits forbid.
   const bool wants_write = (in->flags & O_ACCMODE) != O_RDONLY;
   const bool may_write = (view->mode & 0002) != 0;
@@ -35,8 +35,8 @@ Answer ViewFiles::open(const Request& r) {
 
 Answer ViewFiles::read_for_cache(const Request& r, const TextOf& text_of) {
   const NodeId node = node_of(r);
-  const View* view = serving_.tree.file(node.index());
-  auto container = serving_.container_of(r, node);
+  const View* view = parts_.tree.file(node.index());
+  auto container = parts_.container_of(r, node);
   if (!container) return Answer::error(container.error());
   const ContainerPtr owner = std::move(container.value());
   // With O_DIRECT a caller is known also here, and may be a process of the host.

@@ -25,7 +25,7 @@ struct ConnectionPlace {
 
 /// One connection to the kernel with all that answers it: what it reads the host and containers
 /// through is shared with others, and borrowed.
-class Served {
+class ServedConnection {
  public:
   struct Options {
     ConnectionPlace place;
@@ -33,8 +33,8 @@ class Served {
     size_t max_threads = 64;
     ServerOptions server;
   };
-  explicit Served(Options options);
-  ~Served();
+  explicit ServedConnection(Options options);
+  ~ServedConnection();
 
   /// Mounts, or takes over what the keeper holds. Nothing is taken from the kernel yet.
   Result<bool> connect();

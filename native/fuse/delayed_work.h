@@ -17,14 +17,14 @@ namespace vprocfs {
 /// Runs work later, on its own threads. Requests of a container that is over its budget wait here
 /// without holding a worker thread. Work may block on its container's sources, so one thread is
 /// always kept free for the work that is due next.
-class Pacer {
+class DelayedWork {
  public:
   /// `laps`: of the thread. Work that nobody pays for says so there.
   using Work = std::function<void(CpuLaps& laps)>;
 
   /// `limit`: threads. Only containers whose sources block at the same moment take one each.
-  explicit Pacer(size_t limit = 64) : threads_(limit, [this](size_t) { run(); }) {}
-  ~Pacer();
+  explicit DelayedWork(size_t limit = 64) : threads_(limit, [this](size_t) { run(); }) {}
+  ~DelayedWork();
 
   /// Error: there is no thread for it.
   Result<bool> start();

@@ -1,8 +1,8 @@
-#include "fuse/serving.h"
+#include "fuse/server_parts.h"
 
 namespace vprocfs {
 
-Result<Serving::ContainerPtr> Serving::container_of(const Request& r, NodeId node) {
+Result<ServerParts::ContainerPtr> ServerParts::container_of(const Request& r, NodeId node) {
   const ContainerId id = node.container();
   if (id.none()) return caller_of(r);
   const ContainerPtr* payer = r.payer();
@@ -10,13 +10,13 @@ Result<Serving::ContainerPtr> Serving::container_of(const Request& r, NodeId nod
   return registry.by_id(id);
 }
 
-Result<Serving::ContainerPtr> Serving::caller_of(const Request& r) {
+Result<ServerParts::ContainerPtr> ServerParts::caller_of(const Request& r) {
   const bool pays = r.payer() != nullptr && NodeId(r.header().nodeid).container().none();
   if (pays && !(*r.payer())->dead()) return *r.payer();
   return registry.by_process(static_cast<pid_t>(r.header().pid));
 }
 
-bool Serving::full(const ContainerPtr& container) {
+bool ServerParts::full(const ContainerPtr& container) {
   if (!container) return false;
   TenantResources& resources = container->tenant().resources();
   const bool no_file = resources.spent(Resource::kOpenFiles);

@@ -1,4 +1,4 @@
-#include "fuse/pacer.h"
+#include "fuse/delayed_work.h"
 
 #include <chrono>
 #include <utility>
@@ -8,11 +8,11 @@
 
 namespace vprocfs {
 
-Pacer::~Pacer() { stop(); }
+DelayedWork::~DelayedWork() { stop(); }
 
-Result<bool> Pacer::start() { return threads_.start(1); }
+Result<bool> DelayedWork::start() { return threads_.start(1); }
 
-void Pacer::hurry() {
+void DelayedWork::hurry() {
   {
     const std::lock_guard lock(mutex_);
     hurried_ = true;
@@ -20,7 +20,7 @@ void Pacer::hurry() {
   wake_.notify_all();
 }
 
-void Pacer::stop() {
+void DelayedWork::stop() {
   {
     const std::lock_guard lock(mutex_);
     hurried_ = stopping_ = true;
@@ -29,7 +29,7 @@ void Pacer::stop() {
   threads_.join();
 }
 
-bool Pacer::put(uint64_t due_us, Work work, bool while_hurried) {
+bool DelayedWork::put(uint64_t due_us, Work work, bool while_hurried) {
   {
     const std::lock_guard lock(mutex_);
     if (hurried_ && !while_hurried) return false;
@@ -40,7 +40,7 @@ bool Pacer::put(uint64_t due_us, Work work, bool while_hurried) {
   return true;
 }
 
-void Pacer::run() {
+void DelayedWork::run() {
   go_first();
   CpuLaps laps;
   std::unique_lock lock(mutex_);

@@ -14,19 +14,19 @@ namespace vprocfs {
 /// What the kernel was told of a container's files, one value for each, by View::index: the next
 /// worker has to know it, since readers are in the middle of what they were told. Not thread-safe.
 template <typename Value>
-class ToldValues {
+class AnnouncedValues {
  public:
   static_assert(std::is_trivially_copyable_v<Value> &&
                 std::has_unique_object_representations_v<Value>);
 
   /// Those of the worker before, where there are some.
-  ToldValues(const Container& container, RecordType type)
+  AnnouncedValues(const Container& container, RecordType type)
       : record_(container.state(), type, container.id().packed(),
                 container.description().init_start_us) {
     record_.load([this](const void* data, size_t bytes) { return unpack(data, bytes); });
   }
-  ToldValues(const ToldValues&) = delete;
-  ToldValues& operator=(const ToldValues&) = delete;
+  AnnouncedValues(const AnnouncedValues&) = delete;
+  AnnouncedValues& operator=(const AnnouncedValues&) = delete;
 
   /// {} when nothing was told.
   Value of(uint16_t view_index) const {

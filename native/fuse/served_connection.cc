@@ -1,4 +1,4 @@
-#include "fuse/served.h"
+#include "fuse/served_connection.h"
 
 #include <fcntl.h>
 
@@ -7,7 +7,7 @@
 #include <thread>
 #include <utility>
 
-#include "base/seen.h"
+#include "base/cached_stat.h"
 #include "fuse/mount.h"
 
 namespace vprocfs {
@@ -16,15 +16,17 @@ namespace {
 constexpr int kInitDeadlineMs = 10000;
 
 /// Where a path leads to.
-Seen look(int directory, const std::string& path) { return look_at(directory, path.c_str(), 0); }
+CachedStat look(int directory, const std::string& path) {
+  return cached_stat(directory, path.c_str(), 0);
+}
 
 }  // namespace
 
-Served::Served(Options options) : options_(std::move(options)) {}
+ServedConnection::ServedConnection(Options options) : options_(std::move(options)) {}
 
-Served::~Served() = default;
+ServedConnection::~ServedConnection() = default;
 
-Result<bool> Served::connect() {
+Result<bool> ServedConnection::connect() {
   const ConnectionPlace& place = options_.place;
   if (!inherited()) {
     auto memory = StateFile::make_memfd();
@@ -56,17 +58,17 @@ Result<bool> Served::connect() {
   return true;
 }
 
-bool Served::resend() const { return (connection().flags & kFuseHasResend) != 0; }
+bool ServedConnection::resend() const { return (connection().flags & kFuseHasResend) != 0; }
 
-void Served::make_server(Registry& registry, HostSource& host, Tree tree) {
+void ServedConnection::make_server(Registry& registry, HostSource& host, Tree tree) {
   reply_ = std::make_unique<Reply>(fuse_fd_.get());
   server_ =
       std::make_unique<Server>(*reply_, registry, host, *state_, std::move(tree), options_.server);
 }
 
-Result<bool> Served::prepare() { return server_->start_helpers(); }
+Result<bool> ServedConnection::prepare() { return server_->start_helpers(); }
 
-Result<bool> Served::start(Loop::OnEnd on_end) {
+Result<bool> ServedConnection::start(Loop::OnEnd on_end) {
   server_->adopt_open_files();
   loop_ = std::make_unique<Loop>(
       fuse_fd_.get(), options_.max_threads, [this](const Request& r) { server_->handle(r); },
@@ -76,7 +78,7 @@ Result<bool> Served::start(Loop::OnEnd on_end) {
   return loop_->start();
 }
 
-Result<bool> Served::wait_initialised() const {
+Result<bool> ServedConnection::wait_initialised() const {
   for (int i = 0; i < kInitDeadlineMs; ++i) {
     if (state_->connection().initialised == 1) return true;
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
@@ -84,72 +86,72 @@ Result<bool> Served::wait_initialised() const {
   return Error{ETIMEDOUT, "FUSE INIT"};
 }
 
-void Served::expect_end() {
+void ServedConnection::expect_end() {
   if (loop_) loop_->expect_end();
 }
 
-Result<bool> Served::unmount(bool& lazy) const {
+Result<bool> ServedConnection::unmount(bool& lazy) const {
   // Not what somebody else has mounted over it.
   const uint64_t seen = look(AT_FDCWD, options_.place.mountpoint).device;
   if (device_ != 0 && seen != 0 && seen != device_) return true;
   return unmount_fuse(options_.place.mountpoint, lazy);
 }
 
-void Served::hurry() {
+void ServedConnection::hurry() {
   if (loop_) server_->hurry();
 }
 
-void Served::settle_notices(Notifier::Deadline by) {
+void ServedConnection::settle_notices(Notifier::Deadline by) {
   if (loop_) server_->settle_notices(by);
 }
 
-void Served::close_notices(Notifier::Deadline by, bool hand_over) {
+void ServedConnection::close_notices(Notifier::Deadline by, bool hand_over) {
   if (loop_) server_->close_notices(by, hand_over && inherited() && resend());
 }
 
-void Served::refuse_requests() {
+void ServedConnection::refuse_requests() {
   if (loop_) loop_->refuse();
 }
 
-void Served::stop_requests() {
+void ServedConnection::stop_requests() {
   if (!loop_) return;
   loop_->stop();
   const std::lock_guard lock(loop_mutex_);
   loop_.reset();
 }
 
-void Served::stop_turns() {
+void ServedConnection::stop_turns() {
   if (server_) server_->stop_turns();
 }
 
-void Served::stop(bool hand_over) {
+void ServedConnection::stop(bool hand_over) {
   if (!server_) return;
   server_->stop_helpers();
   if (hand_over) server_->hand_over_open_files();
 }
 
-void Served::close() {
+void ServedConnection::close() {
   server_.reset();
   reply_.reset();
 }
 
-size_t Served::threads() const {
+size_t ServedConnection::threads() const {
   const std::lock_guard lock(loop_mutex_);
   return loop_ ? loop_->threads() : 0;
 }
 
-void Served::reinforce() {
+void ServedConnection::reinforce() {
   const std::lock_guard lock(loop_mutex_);
   if (!loop_) return;
   loop_->reinforce();
   server_->reinforce();
 }
 
-std::string Served::place_for(int procfs_fd, uint32_t pid) const {
-  const Seen own = look(AT_FDCWD, "/");
-  const Seen its = look(procfs_fd, std::to_string(pid) + "/root");
+std::string ServedConnection::place_for(int procfs_fd, uint32_t pid) const {
+  const CachedStat own = look(AT_FDCWD, "/");
+  const CachedStat its = look(procfs_fd, std::to_string(pid) + "/root");
   if (own.device == 0 || own.device != its.device || own.inode != its.inode) return {};
-  const Seen mounted = look(AT_FDCWD, options_.place.mountpoint);
+  const CachedStat mounted = look(AT_FDCWD, options_.place.mountpoint);
   return mounted.device == device_ && device_ != 0 ? options_.place.mountpoint : std::string();
 }
 

@@ -21,7 +21,7 @@
 namespace vprocfs {
 
 /// Where kernel logs are, for whoever serves files of them.
-struct LogPlace {
+struct KernelLogOptions {
   KernelLogs* logs = nullptr;  ///< nullptr: there are no such files
   BannerOf banner;
   int procfs_fd = -1;
@@ -42,15 +42,15 @@ struct ServerOptions {
   /// Where the mount is whose files are polled, as a process sees it; "" where it does not. Without
   /// it everything is here.
   std::function<std::string(uint32_t pid)> polled_place;
-  LogPlace kernel_logs;  ///< only where their files are in the tree
+  KernelLogOptions kernel_logs;  ///< only where their files are in the tree
 };
 
 /// What all ways of serving files share. Thread-safe.
-struct Serving {
+struct ServerParts {
   using ContainerPtr = std::shared_ptr<Container>;
 
-  Serving(const Reply& r, Registry& containers, HostSource& h, StateFile& s, Tree t,
-          const ServerOptions& o)
+  ServerParts(const Reply& r, Registry& containers, HostSource& h, StateFile& s, Tree t,
+              const ServerOptions& o)
       : registry(containers),
         host(h),
         state(s),

@@ -10,17 +10,17 @@
 
 namespace vprocfs {
 
-/// What the kernel has in memory of a file. All zeros where nothing is seen.
-struct Seen {
+/// What the kernel has in memory of a file. All zeros where there is none, or it cannot be reached.
+struct CachedStat {
   uint64_t device = 0;  ///< of its file system, makedev(3)
   uint64_t inode = 0;
   mode_t mode = 0;  ///< at least the type
   uid_t owner = 0;
 };
 
-/// Looks at a path without asking whoever serves its file system, who may never answer. `flags` as
-/// of statx(2).
-inline Seen look_at(int directory, const char* path, int flags) {
+/// statx(2) of a path without asking whoever serves its file system, who may never answer. `flags`
+/// as of statx(2).
+inline CachedStat cached_stat(int directory, const char* path, int flags) {
   constexpr int kUnasked = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
   struct statx found {};
   constexpr unsigned kFields = STATX_TYPE | STATX_INO | STATX_UID;
