@@ -91,10 +91,13 @@ function compile(source, directory) {
   const include = ["-I", dirname(here), "-idirafter", `/usr/include/${machine}`];
   const argv = [...flags, ...strict, ...include, "-c", join(here, source), "-o", object];
   const { status, error } = spawnSync("clang", argv, { stdio: "inherit" });
-  if (status !== 0) {
-    throw new Error(`clang cannot compile ${source}: ${error?.message ?? `exit status ${status}`}`);
+  if (status === 0) {
+    return readFileSync(object);
   }
-  return readFileSync(object);
+  const why =
+    error?.code === "ENOENT" ? "it is not installed" : (error?.message ?? `exit status ${status}`);
+  console.error(`make.mjs: clang cannot compile ${source}: ${why}`);
+  return undefined;
 }
 
 function skeletonOf(name, { instructions, references }, digest) {
@@ -133,7 +136,12 @@ try {
     const skeleton = join(here, `${name}.skel.h`);
     const digest = digestOf(source);
     if (!process.argv.includes("--check")) {
-      writeFileSync(skeleton, skeletonOf(name, programOf(compile(source, directory)), digest));
+      const object = compile(source, directory);
+      if (object === undefined) {
+        process.exitCode = 1;
+        break;
+      }
+      writeFileSync(skeleton, skeletonOf(name, programOf(object), digest));
     } else if (!readFileSync(skeleton, "utf8").includes(digest)) {
       console.error(
         `${name}.skel.h is not made from the sources as they are: run native/bpf/make.mjs`,
