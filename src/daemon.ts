@@ -22,6 +22,8 @@ const COUNTERS_SIGNAL = "SIGUSR2";
 
 /** How often it is looked whether it is known by now what kernel logs lack. */
 const LOOK_MS = 100;
+/** How often it is looked whether system calls are answered by now, where they were not. */
+const CALLS_LOOK_MS = 2_000;
 
 /** The part of `process` that a daemon listens to. */
 export interface SignalSource {
@@ -99,6 +101,14 @@ async function warnOfLogs({ log, isFirst }: ServeOptions, engine: Engine): Promi
   }
 }
 
+/** Another vprocfs may have been listening, in whose place this one has started. */
+async function tellOfCalls({ log }: ServeOptions, engine: Engine): Promise<void> {
+  while (engine.features().callsProblem !== "") {
+    await sleep(CALLS_LOOK_MS, undefined, { ref: false });
+  }
+  log.info("answering system calls of containers from now on");
+}
+
 /**
  * Serves until a signal or until the connection ends; resolves to the exit status. The caller has
  * prepared the mount point.
@@ -123,6 +133,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
       void warnOfLogs(serving, engine);
       if (callsProblem !== undefined && callsProblem !== "") {
         log.warn({ reason: callsProblem }, "not answering system calls of containers");
+        void tellOfCalls(serving, engine);
       }
       for (const companion of companions) {
         companion.start(engine);

@@ -85,8 +85,12 @@ class Engine {
   const SharedResources* shared_resources() const { return shared_resources_.get(); }
   /// nullptr: there is none, see agent_problem().
   const Agent* agent() const { return active() ? agent_.get() : nullptr; }
-  /// Why no system calls are answered; empty when they are, or are not to be.
-  std::string agent_problem() const { return active() ? agent_problem_ : std::string(); }
+  /// Why no system calls are answered, or none of containers that start now; empty when they are,
+  /// or are not to be.
+  std::string agent_problem() const {
+    if (!active()) return {};
+    return agent_ ? agent_->listen_problem() : agent_problem_;
+  }
   /// From time to time: tries again to have threads where the node had none to give.
   void reinforce();
   /// Worker threads; from any thread, as long as nobody calls activate().

@@ -14,7 +14,7 @@ namespace {
 
 // Keys of what is no source.
 constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kLogReady = 4,
-                   kFirstWriter = 16;
+                   kListenTimer = 5, kFirstWriter = 16;
 constexpr uint64_t kFirstSource = kFirstWriter + PendingCalls::kWriterSlots;
 
 constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
@@ -22,19 +22,19 @@ constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
 /// How often writers are looked after while there are some at work.
 constexpr uint64_t kWatchUs = 50'000;
 
-void arm(const Fd& timer, uint64_t at_us) {
-  itimerspec when{};
-  when.it_value.tv_sec = static_cast<time_t>(at_us / 1'000'000);
-  when.it_value.tv_nsec = static_cast<long>(at_us % 1'000'000 * 1000);
-  ::timerfd_settime(timer.get(), TFD_TIMER_ABSTIME, &when, nullptr);
-}
-
 void drain(const Fd& timer) {
   uint64_t expirations = 0;
   if (::read(timer.get(), &expirations, sizeof expirations) < 0) return;
 }
 
 }  // namespace
+
+void Agent::arm(const Fd& timer, uint64_t at_us) {
+  itimerspec when{};
+  when.it_value.tv_sec = static_cast<time_t>(at_us / 1'000'000);
+  when.it_value.tv_nsec = static_cast<long>(at_us % 1'000'000 * 1000);
+  ::timerfd_settime(timer.get(), TFD_TIMER_ABSTIME, &when, nullptr);
+}
 
 Agent::Agent(AgentOptions options, Registry& registry, FdStore* fd_store)
     : options_(std::move(options)),
@@ -49,15 +49,16 @@ Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
   epoll_ = Epoll::open();
   stop_ = Wake::open();
   log_ready_ = Wake::open();
-  for (Fd* timer : {&pace_timer_, &watch_timer_}) {
+  for (Fd* timer : {&pace_timer_, &watch_timer_, &listen_timer_}) {
     *timer = Fd(::timerfd_create(CLOCK_BOOTTIME, TFD_CLOEXEC | TFD_NONBLOCK));
   }
-  if (!epoll_ || !stop_ || !log_ready_ || !pace_timer_ || !watch_timer_) {
+  if (!epoll_ || !stop_ || !log_ready_ || !pace_timer_ || !watch_timer_ || !listen_timer_) {
     return Error{errno, "epoll"};
   }
   if (!epoll_.add(stop_.fd(), kStop, EPOLLIN) || !epoll_.add(log_ready_.fd(), kLogReady, kOnce) ||
       !epoll_.add(pace_timer_.get(), kPaceTimer, kOnce) ||
-      !epoll_.add(watch_timer_.get(), kWatchTimer, kOnce)) {
+      !epoll_.add(watch_timer_.get(), kWatchTimer, kOnce) ||
+      !epoll_.add(listen_timer_.get(), kListenTimer, kOnce)) {
     return Error{errno, "epoll"};
   }
   auto adopted = adopt_all(std::move(stored));
@@ -185,6 +186,11 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
   // The rest is the next worker's.
   if (stopping_.load(std::memory_order_acquire)) return;
   if (key == kPaceTimer) return on_pace_timer(index);
+  if (key == kListenTimer) {
+    drain(listen_timer_);
+    try_to_listen();
+    return rearm(kListenTimer, listen_timer_.get());
+  }
   if (key == kLogReady) {
     log_ready_.drain();
     rearm(kLogReady, log_ready_.fd());

@@ -59,6 +59,9 @@ class Agent {
   void reinforce() { threads_.reinforce(); }
 
   const CallCounters& counters() const { return counters_; }
+  /// Why runtimes cannot hand calls over at the moment, such as another vprocfs that still listens;
+  /// empty when they can. It is tried again.
+  std::string listen_problem() const;
 
  private:
   using Kind = FdKind;
@@ -125,6 +128,8 @@ class Agent {
   /// False for what only keepers of other versions know, too.
   static bool is_source(Kind kind);
   void adopt_rest();
+  /// Has runtimes come to us, now or as soon as nobody else is there to whom they come.
+  void try_to_listen();
   Result<bool> listen(Kind kind, const char* name, int type);
   void accept(const Source& source);
   /// Returns its key.
@@ -136,6 +141,8 @@ class Agent {
 
   // agent.cc: threads and timers
   void rearm(uint64_t key, int fd) const;
+  /// `at_us`: CLOCK_BOOTTIME.
+  static void arm(const Fd& timer, uint64_t at_us);
   void defer(const Source& source, uint64_t wait_us);
   void arm_pace_timer();
   void on_pace_timer(size_t index);
@@ -236,10 +243,12 @@ class Agent {
   std::vector<size_t> blocked_before_;                ///< the first thread's
   Epoll epoll_;
   Wake stop_, log_ready_;
-  Fd pace_timer_, watch_timer_;
+  Fd pace_timer_, watch_timer_, listen_timer_;
   size_t log_token_ = 0;
   mutable std::mutex mutex_;  ///< guards what follows, and which places for pending calls are free
   std::unordered_map<uint64_t, SourcePtr> sources_;
+  std::string listen_problem_;
+  uint64_t listen_wait_us_ = 0;              ///< until it is tried again
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
   std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call
   uint64_t last_key_ = 0;

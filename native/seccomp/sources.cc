@@ -22,6 +22,9 @@ constexpr size_t kMaxRuntimes = 1024;
 
 constexpr int kAcceptAtOnce = 16;
 
+/// How soon, and how often at least, it is tried again to listen where somebody else does.
+constexpr uint64_t kListenAgainUs = 250'000, kMaxListenAgainUs = 2'000'000;
+
 }  // namespace
 
 Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
@@ -64,10 +67,25 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
       add(kind, std::move(one.fd), one.tag.key, true);
     }
   }
+  try_to_listen();
+  return true;
+}
+
+void Agent::try_to_listen() {
   adopt_rest();
   auto listening = listen(Kind::kLxcSocket, "lxc.sock", SOCK_SEQPACKET);
   if (listening) listening = listen(Kind::kOciSocket, "oci.sock", SOCK_STREAM);
-  return listening;
+  const std::lock_guard lock(mutex_);
+  listen_problem_ = listening ? std::string() : problem_of(listening.error());
+  if (listening) return;
+  // Another vprocfs, mostly, in whose place this one starts.
+  listen_wait_us_ = std::min(std::max(2 * listen_wait_us_, kListenAgainUs), kMaxListenAgainUs);
+  arm(listen_timer_, boottime_us() + listen_wait_us_);
+}
+
+std::string Agent::listen_problem() const {
+  const std::lock_guard lock(mutex_);
+  return listen_problem_;
 }
 
 bool Agent::is_source(Kind kind) {
@@ -106,8 +124,11 @@ void Agent::adopt_rest() {
 }
 
 Result<bool> Agent::listen(Kind kind, const char* name, int type) {
-  for (const auto& [key, source] : sources_) {
-    if (source->kind == kind) return true;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, source] : sources_) {
+      if (source->kind == kind) return true;
+    }
   }
   auto fd = listen_at(options_.directory + "/" + name, type);
   if (!fd) return fd.error();

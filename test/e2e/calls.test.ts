@@ -658,6 +658,21 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
   });
 
+  it("another one that runs beside it takes its place", async () => {
+    const scope = testScope();
+    const sockets = socketsDirectory(scope);
+    const daemon = await startIn(scope, sockets);
+    const caller = await startCaller(scope, "runc", { daemon, sockets });
+    const beside = await Daemon.start(scope, "--log-format", "json", "--calls-directory", sockets);
+    await until("it says why it cannot", () => beside.logs.includes("Address already in use"));
+    await daemon.stop();
+    await until("it says that it answers", () => beside.logs.includes("from now on"));
+    expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    const late = await startCaller(scope, "runc", { daemon: beside, sockets });
+    expect((await sysinfoOf(late)).total).toBe(LIMITS.memory);
+    expect(existsSync(join(sockets, "rest.sock"))).toBe(false);
+  });
+
   it("what lets calls through is in no service's cgroup", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
