@@ -18,6 +18,7 @@
 #include "attach/steps.h"
 #include "attach/target.h"
 #include "attach/tree_files.h"
+#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
@@ -47,14 +48,12 @@ std::optional<ContainerTree> open_tree(const Options& options, const MountOwners
   }
   report.id = options.id;
   if (report.id.empty()) {
-    char id[64];
-    const std::string link = "pid:" + std::to_string(options.pid);
-    const ssize_t n = ::readlinkat(all.get(), link.c_str(), id, sizeof id);
-    if (n <= 0) {
-      problem(errno == ENOENT ? "it is not in a container" : explain(errno));
+    const auto id = read_link(all.get(), "pid:" + std::to_string(options.pid));
+    if (!id) {
+      problem(id.error().code == ENOENT ? "it is not in a container" : explain(id.error().code));
       return std::nullopt;
     }
-    report.id.assign(id, static_cast<size_t>(n));
+    report.id = id.value();
   }
   // By descriptors that only name it: no server is asked to open a directory.
   constexpr int kFlags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;

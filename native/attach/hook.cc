@@ -32,15 +32,11 @@ Error bad_input(const std::string& what) { return Error{EINVAL, what}; }
 
 Result<std::string> read_stdin() {
   std::string text;
-  char piece[4096];
-  for (;;) {
-    const ssize_t n = ::read(STDIN_FILENO, piece, sizeof piece);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return bad_input("its stdin cannot be read");
-    if (n == 0) return text;
-    text.append(piece, static_cast<size_t>(n));
-    if (text.size() > kMaxState) return bad_input("the state on its stdin is too long");
+  if (read_stream(STDIN_FILENO, kMaxState + 1, text) != 0) {
+    return bad_input("its stdin cannot be read");
   }
+  if (text.size() > kMaxState) return bad_input("the state on its stdin is too long");
+  return text;
 }
 
 bool means_off(const std::string& value) {

@@ -19,6 +19,7 @@
 #include "attach/kernel.h"
 #include "base/pidfd.h"
 #include "base/words.h"
+#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
@@ -29,9 +30,8 @@ constexpr int kAttempts = 50;    ///< to walk in memory, where there is no other
 constexpr int kFewAttempts = 2;  ///< where there is one
 
 std::string link_of(int dir_fd, const char* path) {
-  char target[64];
-  const ssize_t n = ::readlinkat(dir_fd, path, target, sizeof target);
-  return n > 0 ? std::string(target, static_cast<size_t>(n)) : std::string();
+  const auto target = read_link(dir_fd, path);
+  return target ? target.value() : std::string();
 }
 
 /// What LXC, LXD and systemd-nspawn keep uncovered so that containers within may mount proc.

@@ -24,15 +24,8 @@ std::string read_some(int dir_fd, const std::string& path) {
   const auto fd = open_file(dir_fd, path);
   if (!fd) return {};
   std::string text(kMaxTableBytes, '\0');
-  size_t have = 0;
-  while (have < text.size()) {
-    const ssize_t n =
-        ::pread(fd.value().get(), text.data() + have, text.size() - have, static_cast<off_t>(have));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    have += static_cast<size_t>(n);
-  }
-  text.resize(have);
+  const ssize_t n = read_up_to(fd.value().get(), text.data(), text.size(), 0);
+  text.resize(static_cast<size_t>(std::max<ssize_t>(n, 0)));
   const size_t end = text.rfind('\n');
   text.resize(end == std::string::npos ? 0 : end + 1);
   return text;

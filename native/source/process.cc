@@ -104,11 +104,10 @@ Result<CgroupPaths> read_cgroup_paths(int procfs_fd, pid_t pid) {
 
 Result<uint64_t> read_namespace(int procfs_fd, const std::string& process, const char* kind) {
   const std::string path = process + "/ns/" + kind;
-  char target[64];
   // stat(2) would say the same, but not of a recorded process.
-  const ssize_t n = ::readlinkat(procfs_fd, path.c_str(), target, sizeof target);
-  if (n < 0) return process_error(errno, path);
-  const std::string_view text(target, static_cast<size_t>(n));
+  const auto target = read_link(procfs_fd, path);
+  if (!target) return process_error(target.error().code, path);
+  const std::string_view text = target.value();
   const size_t open = text.find('[');
   const size_t close = text.find(']');
   if (open == text.npos || close == text.npos || close < open) return Error{EINVAL, path};

@@ -23,6 +23,36 @@ ssize_t read_piece(int fd, char* to, size_t size, size_t offset) {
   return n;
 }
 
+ssize_t read_up_to(int fd, char* to, size_t size, size_t offset) {
+  size_t have = 0;
+  while (have < size) {
+    const ssize_t n = read_piece(fd, to + have, size - have, offset + have);
+    if (n < 0) return n;
+    if (n == 0) break;
+    have += static_cast<size_t>(n);
+  }
+  return static_cast<ssize_t>(have);
+}
+
+int read_stream(int fd, size_t max_bytes, std::string& text) {
+  char piece[16384];
+  while (text.size() < max_bytes) {
+    const ssize_t n = ::read(fd, piece, sizeof piece);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return errno;
+    if (n == 0) break;
+    text.append(piece, static_cast<size_t>(n));
+  }
+  return 0;
+}
+
+Result<std::string> read_link(int dir_fd, const std::string& path) {
+  char target[4096];
+  const ssize_t n = ::readlinkat(dir_fd, path.c_str(), target, sizeof target);
+  if (n < 0) return Error{errno, path};
+  return std::string(target, static_cast<size_t>(n));
+}
+
 Result<Fd> open_file(int dir_fd, const std::string& path) {
   int fd;
   do {

@@ -86,6 +86,17 @@ Result<std::vector<std::string>> list_names(int dir_fd, const std::string& path)
 /// Reads a piece of a file: pread(2) that signals do not end.
 ssize_t read_piece(int fd, char* to, size_t size, size_t offset);
 
+/// Reads `size` bytes, or fewer where the file ends before that. As pread(2) otherwise: -1 and
+/// errno.
+ssize_t read_up_to(int fd, char* to, size_t size, size_t offset);
+
+/// Appends what read(2) brings to `text`, until the end or until `text` has `max_bytes` or more.
+/// Returns 0 or the errno of read(2).
+int read_stream(int fd, size_t max_bytes, std::string& text);
+
+/// Where a symbolic link leads. Any errno of readlinkat(2).
+Result<std::string> read_link(int dir_fd, const std::string& path);
+
 template <typename F>
 int for_each_line_of(int fd, std::string& room, F line) {
   constexpr size_t kPiece = size_t{64} << 10;

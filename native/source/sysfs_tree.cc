@@ -163,12 +163,7 @@ Result<std::vector<SysfsEntry>> SysfsTree::list(const std::string& path) {
   return out;
 }
 
-Result<std::string> SysfsTree::link(const std::string& path) const {
-  std::array<char, 4096> target{};
-  const ssize_t n = ::readlinkat(fd_, path.c_str(), target.data(), target.size());
-  if (n < 0) return Error{errno, path};
-  return std::string(target.data(), static_cast<size_t>(n));
-}
+Result<std::string> SysfsTree::link(const std::string& path) const { return read_link(fd_, path); }
 
 Result<std::string> SysfsTree::read(const std::string& path) const {
   const auto fd = open_file(fd_, path);
@@ -177,9 +172,7 @@ Result<std::string> SysfsTree::read(const std::string& path) const {
   std::string out(4096, '\0');
   size_t have = 0;
   for (;;) {
-    const ssize_t n =
-        ::pread(fd.value().get(), out.data() + have, out.size() - have, static_cast<off_t>(have));
-    if (n < 0 && errno == EINTR) continue;
+    const ssize_t n = read_piece(fd.value().get(), out.data() + have, out.size() - have, have);
     if (n < 0) return Error{errno, path};
     have += static_cast<size_t>(n);
     // An attribute is at most a page; what is shorter comes at once (fs/kernfs/file.c). Only binary

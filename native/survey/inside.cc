@@ -13,6 +13,7 @@
 #include "base/cached_stat.h"
 #include "base/fd.h"
 #include "base/kernel_abi.h"
+#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
@@ -68,13 +69,8 @@ Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& wan
   const Fd file(::openat(procfs_fd, again.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!file) return Error{errno, path};
   std::string text;
-  char buffer[16384];
-  while (text.size() < max_bytes) {
-    const ssize_t n = ::read(file.get(), buffer, sizeof(buffer));
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) return Error{errno, path};
-    if (n == 0) break;
-    text.append(buffer, static_cast<size_t>(n));
+  if (const int code = read_stream(file.get(), max_bytes, text); code != 0) {
+    return Error{code, path};
   }
   return text;
 }

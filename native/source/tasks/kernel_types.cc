@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "base/fd.h"
+#include "source/read_file.h"
 
 namespace vprocfs {
 namespace {
@@ -170,13 +171,9 @@ Result<KernelTypes> KernelTypes::read(int sysfs_fd) {
   if (!file || ::fstat(file.get(), &st) != 0) return Error{errno, kFile};
   auto pages = Mapping::of_zeros(static_cast<size_t>(st.st_size));
   if (!pages) return Error{st.st_size == 0 ? EINVAL : ENOMEM, kFile};
-  for (size_t have = 0; have < pages.size();) {
-    const ssize_t n =
-        ::pread(file.get(), pages.as<char>() + have, pages.size() - have, static_cast<off_t>(have));
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) return Error{n < 0 ? errno : EINVAL, kFile};
-    have += static_cast<size_t>(n);
-  }
+  const ssize_t n = read_up_to(file.get(), pages.as<char>(), pages.size(), 0);
+  if (n < 0) return Error{errno, kFile};
+  if (static_cast<size_t>(n) < pages.size()) return Error{EINVAL, kFile};
   return parse(std::move(pages));
 }
 
