@@ -8,10 +8,10 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 #include "klog/ring.h"
+#include "klog/span.h"
 #include "source/container_id.h"
 #include "state/state_file.h"
 
@@ -94,24 +94,16 @@ class KernelLogs {
     size_t bytes = 0;  ///< of syslog_text()
   };
   Unread unread(ContainerId id) const;
-  /// Before which byte of which record's syslog_text() a destructive reader is.
-  struct Place {
-    uint64_t sequence = 0;
-    uint16_t bytes = 0;
-    friend bool operator<(const Place& a, const Place& b) {
-      return std::tie(a.sequence, a.bytes) < std::tie(b.sequence, b.bytes);
-    }
-  };
   /// Takes up to `max_bytes` unread bytes: whole records, or the beginning of the first one if that
   /// is longer. `taken` is called with the range before it is taken, so that a caller that may die
   /// before its reader has the bytes can store it for again(). It must not call back. Empty: there
   /// is nothing to read.
-  using Taken = std::function<void(Place from, Place to)>;
+  using Taken = std::function<void(LogPosition from, LogPosition to)>;
   std::string take(ContainerId id, size_t max_bytes, const Taken& taken = nullptr);
   /// What an earlier worker took, as far as it is still there; it is taken now where it was not.
-  std::string again(ContainerId id, Place from, Place to);
+  std::string again(ContainerId id, LogPosition from, LogPosition to);
   /// Nobody got what take() took: the next one does, unless somebody has taken more.
-  void give_back(ContainerId id, Place from, Place to);
+  void give_back(ContainerId id, LogPosition from, LogPosition to);
   /// Whether take() would give anything.
   bool has_unread(ContainerId id) const;
   /// How many bytes of records there are, hence have to be looked through.
@@ -123,7 +115,7 @@ class KernelLogs {
   /// The same, and clears up to the last one of them. `cleared` as `taken` of take().
   std::string last_and_clear(ContainerId id, size_t max_bytes, const Taken& cleared);
   /// What an earlier worker cleared, as again().
-  std::string last_again(ContainerId id, Place from, Place to);
+  std::string last_again(ContainerId id, LogPosition from, LogPosition to);
 
   /// Calls `listener` after each time that there is more to be taken from a log, until unlisten().
   /// It must neither wait nor call these two.

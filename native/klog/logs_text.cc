@@ -9,12 +9,11 @@
 namespace vprocfs {
 namespace {
 
-constexpr KernelLogs::Place kEnd{UINT64_MAX, 0};
+constexpr LogPosition kEnd{UINT64_MAX, 0};
 
 /// Up to `max_bytes` bytes of the records from `at` to `end`; `at` moves on by them. Whole records,
 /// and the beginning of the first one where it is longer.
-std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Place end,
-                      size_t max_bytes) {
+std::string text_from(const LogRing& ring, LogPosition& at, LogPosition end, size_t max_bytes) {
   std::string out;
   ring.for_each(at.sequence, [&](const OwnRecord& record) {
     if (record.sequence > end.sequence || (record.sequence == end.sequence && end.bytes == 0)) {
@@ -40,7 +39,7 @@ std::string text_from(const LogRing& ring, KernelLogs::Place& at, KernelLogs::Pl
 }
 
 /// The first record from `sequence` on from which all that follow have room in `max_bytes` bytes.
-KernelLogs::Place first_that_fits(const LogRing& ring, uint64_t sequence, size_t max_bytes) {
+LogPosition first_that_fits(const LogRing& ring, uint64_t sequence, size_t max_bytes) {
   size_t bytes = 0;
   ring.for_each(sequence, [&bytes](const OwnRecord& record) {
     bytes += syslog_text_bytes(record.time_us, record.priority, record.text);
@@ -64,10 +63,10 @@ KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
   const LogRing* ring = ring_locked(id);
   if (ring == nullptr) return out;
   const LogMarks marks = ring->marks();
-  ring->for_each(marks.taken, [&](const OwnRecord& record) {
+  ring->for_each(marks.taken.sequence, [&](const OwnRecord& record) {
     const size_t bytes = syslog_text_bytes(record.time_us, record.priority, record.text);
-    const bool in_part = record.sequence == marks.taken;
-    out.bytes += bytes - std::min<size_t>(in_part ? marks.taken_bytes : 0, bytes);
+    const bool in_part = record.sequence == marks.taken.sequence;
+    out.bytes += bytes - std::min<size_t>(in_part ? marks.taken.bytes : 0, bytes);
     ++out.records;
     return true;
   });
@@ -79,38 +78,34 @@ std::string KernelLogs::take(ContainerId id, size_t max_bytes, const Taken& take
   LogRing* ring = ring_locked(id);
   if (ring == nullptr) return {};
   LogMarks marks = ring->marks();
-  const Place from{marks.taken, marks.taken_bytes};
-  Place to = from;
+  const LogPosition from = marks.taken;
+  LogPosition to = from;
   std::string out = text_from(*ring, to, kEnd, max_bytes);
   if (out.empty()) return out;
   if (taken) taken(from, to);
-  marks.taken = to.sequence;
-  marks.taken_bytes = to.bytes;
+  marks.taken = to;
   ring->set_marks(marks);
   return out;
 }
 
-std::string KernelLogs::again(ContainerId id, Place from, Place to) {
+std::string KernelLogs::again(ContainerId id, LogPosition from, LogPosition to) {
   const std::lock_guard lock(mutex_);
   LogRing* ring = ring_locked(id);
   if (ring == nullptr) return {};
   LogMarks marks = ring->marks();
   std::string out = text_from(*ring, from, to, std::string::npos);
-  if (Place{marks.taken, marks.taken_bytes} < to) {
-    marks.taken = to.sequence;
-    marks.taken_bytes = to.bytes;
+  if (marks.taken < to) {
+    marks.taken = to;
     ring->set_marks(marks);
   }
   return out;
 }
 
-void KernelLogs::give_back(ContainerId id, Place from, Place to) {
+void KernelLogs::give_back(ContainerId id, LogPosition from, LogPosition to) {
   bool given = false;
   change_marks(id, [&](LogMarks& marks, uint64_t) {
-    if (marks.taken != to.sequence || marks.taken_bytes != to.bytes) return;
-    marks.taken = from.sequence;
-    marks.taken_bytes = from.bytes;
-    given = true;
+    given = marks.taken == to;
+    if (given) marks.taken = from;
   });
   // Others wait for what this one was to have.
   if (given) notify_listeners(id);
@@ -120,7 +115,7 @@ bool KernelLogs::has_unread(ContainerId id) const {
   const std::lock_guard lock(mutex_);
   const LogRing* ring = ring_locked(id);
   return ring != nullptr &&
-         std::max(ring->marks().taken, ring->first_sequence()) < ring->next_sequence();
+         std::max(ring->marks().taken.sequence, ring->first_sequence()) < ring->next_sequence();
 }
 
 size_t KernelLogs::used_bytes(ContainerId id) const {
@@ -133,7 +128,7 @@ std::string KernelLogs::last(ContainerId id, size_t max_bytes) const {
   const std::lock_guard lock(mutex_);
   const LogRing* ring = ring_locked(id);
   if (ring == nullptr) return {};
-  Place at = first_that_fits(*ring, ring->marks().cleared, max_bytes);
+  LogPosition at = first_that_fits(*ring, ring->marks().cleared, max_bytes);
   return text_from(*ring, at, kEnd, max_bytes);
 }
 
@@ -142,8 +137,8 @@ std::string KernelLogs::last_and_clear(ContainerId id, size_t max_bytes, const T
   LogRing* ring = ring_locked(id);
   if (ring == nullptr) return {};
   LogMarks marks = ring->marks();
-  const Place from = first_that_fits(*ring, marks.cleared, max_bytes);
-  Place to = from;
+  const LogPosition from = first_that_fits(*ring, marks.cleared, max_bytes);
+  LogPosition to = from;
   std::string out = text_from(*ring, to, kEnd, max_bytes);
   cleared(from, to);
   marks.cleared = to.sequence;
@@ -151,7 +146,7 @@ std::string KernelLogs::last_and_clear(ContainerId id, size_t max_bytes, const T
   return out;
 }
 
-std::string KernelLogs::last_again(ContainerId id, Place from, Place to) {
+std::string KernelLogs::last_again(ContainerId id, LogPosition from, LogPosition to) {
   change_marks(id, [&to](LogMarks& marks, uint64_t) {
     marks.cleared = std::max(marks.cleared, to.sequence);
   });

@@ -120,8 +120,8 @@ void LogRing::append(uint64_t time_us, uint16_t priority, std::string_view text,
 LogMarks LogRing::marks() const {
   LogMarks out;
   out.cleared = std::min(state_.cleared & LogMarks::kMaxSequence, state_.next_sequence);
-  out.taken = std::min(state_.taken & LogMarks::kMaxSequence, state_.next_sequence);
-  out.taken_bytes = static_cast<uint16_t>(state_.taken >> kMarkBits);
+  out.taken.sequence = std::min(state_.taken & LogMarks::kMaxSequence, state_.next_sequence);
+  out.taken.bytes = static_cast<uint16_t>(state_.taken >> kMarkBits);
   const auto level = static_cast<uint8_t>(state_.cleared >> kMarkBits);
   if (level != 0) out.console_level = level;
   out.saved_level = static_cast<uint8_t>(state_.cleared >> (kMarkBits + CHAR_BIT));
@@ -132,7 +132,8 @@ void LogRing::set_marks(const LogMarks& marks) {
   state_.cleared = (marks.cleared & LogMarks::kMaxSequence) |
                    uint64_t{marks.console_level} << kMarkBits |
                    uint64_t{marks.saved_level} << (kMarkBits + CHAR_BIT);
-  state_.taken = (marks.taken & LogMarks::kMaxSequence) | uint64_t{marks.taken_bytes} << kMarkBits;
+  state_.taken = (marks.taken.sequence & LogMarks::kMaxSequence) | uint64_t{marks.taken.bytes}
+                                                                       << kMarkBits;
   commit();
 }
 

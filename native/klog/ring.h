@@ -5,6 +5,8 @@
 #include <functional>
 #include <string_view>
 
+#include "klog/span.h"
+
 namespace vprocfs {
 
 /// One record of a container's log.
@@ -17,9 +19,8 @@ struct OwnRecord {
 
 /// What readers of a log have in common and leave there.
 struct LogMarks {
-  uint64_t cleared = 0;      ///< the first record after the last clear (SYSLOG_ACTION_CLEAR)
-  uint64_t taken = 0;        ///< the first record that destructive readers have not taken whole
-  uint16_t taken_bytes = 0;  ///< how much of that record they have, in bytes of syslog_text()
+  uint64_t cleared = 0;  ///< the first record after the last clear (SYSLOG_ACTION_CLEAR)
+  LogPosition taken;     ///< what is before it destructive readers have
   /// Records of a lower level than this would be printed on a console.
   uint8_t console_level = kDefaultConsoleLevel;
   uint8_t saved_level = 0;  ///< the console's before it was turned off; 0: it was not

@@ -4,13 +4,42 @@
 
 namespace vprocfs {
 
-/// Which records of a log were taken or cleared for somebody who may not have them yet. It lies in
-/// memory that outlives a worker, and the next one gives the same again.
-struct LogSpan {
+/// A place in a log that is read as a text: before which byte of which record's syslog_text().
+struct LogPosition {
+  uint64_t sequence = 0;
+  uint16_t bytes = 0;
+
+  friend bool operator==(LogPosition a, LogPosition b) {
+    return a.sequence == b.sequence && a.bytes == b.bytes;
+  }
+  friend bool operator<(LogPosition a, LogPosition b) {
+    return a.sequence != b.sequence ? a.sequence < b.sequence : a.bytes < b.bytes;
+  }
+};
+
+/// Which part of a log was taken or cleared for somebody who may not have it yet. It lies in memory
+/// that outlives a worker, and the next one gives the same again.
+class LogSpan {
+ public:
   enum Kind : uint32_t { kNone, kTaken, kCleared };
-  uint32_t kind = kNone;
-  uint32_t from_bytes = 0, to_bytes = 0;  ///< of these records' text, before the span and in it
-  uint64_t from = 0, to = 0;              ///< sequence numbers
+
+  Kind kind() const { return static_cast<Kind>(kind_); }
+  LogPosition from() const { return {from_, static_cast<uint16_t>(from_bytes_)}; }
+  LogPosition to() const { return {to_, static_cast<uint16_t>(to_bytes_)}; }
+
+  void set(Kind kind, LogPosition from, LogPosition to) {
+    from_ = from.sequence;
+    from_bytes_ = from.bytes;
+    to_ = to.sequence;
+    to_bytes_ = to.bytes;
+    // Last: a span that is half there is none.
+    __atomic_store_n(&kind_, kind, __ATOMIC_RELEASE);
+  }
+
+ private:
+  uint32_t kind_ = kNone;
+  uint32_t from_bytes_ = 0, to_bytes_ = 0;
+  uint64_t from_ = 0, to_ = 0;
 };
 
 }  // namespace vprocfs

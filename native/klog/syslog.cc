@@ -80,20 +80,11 @@ SyslogAnswer answer_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& c
 
 std::string text_of_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& call,
                            LogSpan& span) {
-  const KernelLogs::Place from{span.from, static_cast<uint16_t>(span.from_bytes)};
-  const KernelLogs::Place to{span.to, static_cast<uint16_t>(span.to_bytes)};
-  if (span.kind == LogSpan::kTaken) return logs.again(id, from, to);
-  if (span.kind == LogSpan::kCleared) return logs.last_again(id, from, to);
+  if (span.kind() == LogSpan::kTaken) return logs.again(id, span.from(), span.to());
+  if (span.kind() == LogSpan::kCleared) return logs.last_again(id, span.from(), span.to());
   const auto max_bytes = std::min(static_cast<size_t>(std::max(call.bytes, 0)), kSyslogBytes);
   const auto note = [&span](LogSpan::Kind kind) {
-    return [&span, kind](KernelLogs::Place begin, KernelLogs::Place end) {
-      span.from = begin.sequence;
-      span.from_bytes = begin.bytes;
-      span.to = end.sequence;
-      span.to_bytes = end.bytes;
-      // Last: a span that is half there is none.
-      __atomic_store_n(&span.kind, kind, __ATOMIC_RELEASE);
-    };
+    return [&span, kind](LogPosition from, LogPosition to) { span.set(kind, from, to); };
   };
   if (call.action == kSyslogRead) return logs.take(id, max_bytes, note(LogSpan::kTaken));
   if (call.action == kSyslogReadAll) return logs.last(id, max_bytes);
@@ -101,9 +92,8 @@ std::string text_of_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& c
 }
 
 void give_back(KernelLogs& logs, ContainerId id, const LogSpan& span) {
-  if (span.kind != LogSpan::kTaken) return;
-  logs.give_back(id, {span.from, static_cast<uint16_t>(span.from_bytes)},
-                 {span.to, static_cast<uint16_t>(span.to_bytes)});
+  if (span.kind() != LogSpan::kTaken) return;
+  logs.give_back(id, span.from(), span.to());
 }
 
 }  // namespace vprocfs

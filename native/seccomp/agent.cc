@@ -67,7 +67,7 @@ Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
   leftovers_ = pending_.leftovers();
   for (const auto& [place, entry] : leftovers_) {
     if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
-    if (entry.log.kind != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
+    if (entry.log.kind() != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
     // The call arms its listener once it is answered: two threads would wait for the next one.
     const SourcePtr source = find(entry.key);
     if (source && source->kind == Kind::kListener && entry.blocked == 0) {

@@ -150,7 +150,7 @@ Agent::WriteOutcome Agent::outcome_for(CallAnswer& answer, const SourcePtr& sour
 }
 
 bool Agent::has_taken(const Source& source, const MonitorRequest* asked, size_t index) const {
-  if (asked == nullptr) return pending_.in_flight(index).log.kind != LogSpan::kNone;
+  if (asked == nullptr) return pending_.in_flight(index).log.kind() != LogSpan::kNone;
   const std::lock_guard lock(mutex_);
   return taken_.count({source.key, asked->request.notification.id}) != 0;
 }

@@ -112,7 +112,7 @@ bool Agent::fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId con
   }
   KernelLogs& logs = *options_.answers.logs;
   std::string text = text_of_syslog(logs, container, *answer.log, call.log);
-  if (text.empty() && call.log.kind == LogSpan::kTaken) {
+  if (text.empty() && call.log.kind() == LogSpan::kTaken) {
     // What was taken for it before has gone meanwhile.
     call.log = LogSpan{};
     text = text_of_syslog(logs, container, *answer.log, call.log);
@@ -207,7 +207,7 @@ void Agent::finish(size_t slot_index, WriterSlot::End end, size_t index) {
     if (its && !turn->second.stuck) turn->second.taken = false;
   }
   written_.notify_all();
-  if (in_flight.log.kind != LogSpan::kNone && nobody_has_it) {
+  if (in_flight.log.kind() != LogSpan::kNone && nobody_has_it) {
     give_back(*options_.answers.logs, was.who->id(), in_flight.log);
   }
   end_call_of(was, returned, verdict, calls, index);
@@ -219,7 +219,7 @@ void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdic
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   if (was.asked && returned) {
     // The question is still in its socket.
-    if (in_flight.log.kind != LogSpan::kNone) {
+    if (in_flight.log.kind() != LogSpan::kNone) {
       const std::lock_guard lock(mutex_);
       taken_[{in_flight.key, in_flight.notification.id}] = in_flight.log;
     }

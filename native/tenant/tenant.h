@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstddef>
 #include <cstdint>
 
 #include "base/clock.h"
@@ -10,6 +11,7 @@
 #include "tenant/budget.h"
 #include "tenant/cpu_contention.h"
 #include "tenant/gate.h"
+#include "tenant/log_writes.h"
 #include "tenant/shared_resources.h"
 
 namespace vprocfs {
@@ -89,6 +91,9 @@ class Tenant {
   TenantResources& resources() { return resources_; }
   const TenantResources& resources() const { return resources_; }
 
+  /// What may be written to its logs, and how many reads of them wait. KmsgFiles' own.
+  LogWrites log_writes;
+  size_t parked_reads = 0;
   /// Of its triggers those that the kernel is taking away. Triggers' own.
   uint32_t closing_triggers = 0;
   /// When it was last looked for ended containers of it, CLOCK_BOOTTIME. Registry's own.

@@ -149,8 +149,8 @@ Napi::Value KernelLogsObject::marks(const Napi::CallbackInfo& info) {
   const ValueMaker maker(info.Env());
   Napi::Object out = maker.object();
   out.Set("cleared", maker.integer(marks->cleared));
-  out.Set("taken", maker.integer(marks->taken));
-  out.Set("takenBytes", maker.integer(marks->taken_bytes));
+  out.Set("taken", maker.integer(marks->taken.sequence));
+  out.Set("takenBytes", maker.integer(marks->taken.bytes));
   out.Set("consoleLevel", maker.integer(marks->console_level));
   out.Set("savedLevel", maker.integer(marks->saved_level));
   return out;
@@ -199,11 +199,10 @@ Napi::Value KernelLogsObject::take(const Napi::CallbackInfo& info) {
   const auto id = ContainerId::from_packed(reader.u64(info[0], "id"));
   const uint32_t max_bytes = reader.integer(info[1], "max_bytes", UINT32_MAX);
   if (reader.failed()) return info.Env().Undefined();
-  const std::string text =
-      logs_->take(id, max_bytes, [this](KernelLogs::Place from, KernelLogs::Place to) {
-        from_ = from;
-        to_ = to;
-      });
+  const std::string text = logs_->take(id, max_bytes, [this](LogPosition from, LogPosition to) {
+    from_ = from;
+    to_ = to;
+  });
   return ValueMaker(info.Env()).text(text);
 }
 

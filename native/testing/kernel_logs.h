@@ -48,8 +48,8 @@ class KernelLogsObject : public Napi::ObjectWrap<KernelLogsObject> {
   Fd memory_;
   std::unique_ptr<StateFile> state_;
   std::unique_ptr<KernelLogs> logs_;
-  KernelLogs::Place from_, to_;  ///< of the last take()
-  LogSpan span_;                 ///< of the last syslog()
+  LogPosition from_, to_;  ///< of the last take()
+  LogSpan span_;           ///< of the last syslog()
   size_t token_ = 0;
   std::vector<uint64_t> told_;  ///< since listen()
 };

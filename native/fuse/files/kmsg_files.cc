@@ -12,19 +12,12 @@
 #include "klog/kmsg_text.h"
 
 namespace vprocfs {
-namespace {
-
-/// What a tenant may write at once, and how soon it may write one more record.
-constexpr uint64_t kBurst = 256, kRefillUs = 16'000;
-constexpr size_t kMaxAllowances = 4096;
-
-}  // namespace
 
 KmsgFiles::KmsgFiles(ServerParts& parts)
     : Files(parts),
-      place_(parts.options.kernel_logs),
-      logs_(*place_.logs),
-      access_(place_.procfs_fd),
+      options_(parts.options.kernel_logs),
+      logs_(*options_.logs),
+      access_(options_.procfs_fd),
       next_handle_(OpenFiles::first_handle()) {}
 
 KmsgFiles::~KmsgFiles() { stop(); }
@@ -161,27 +154,6 @@ uint64_t KmsgFiles::furthest_locked(NodeId node) const {
   return log == by_log_.end() ? 0 : log->second.furthest;
 }
 
-bool KmsgFiles::take_allowance_locked(ContainerId tenant) {
-  const uint64_t now = boottime_us();
-  if (allowances_.size() >= kMaxAllowances && allowances_.count(tenant) == 0) {
-    // Who has all of it back is as good as forgotten.
-    for (auto it = allowances_.begin(); it != allowances_.end();) {
-      const bool full = now - it->second.at_us > kBurst * kRefillUs;
-      it = full ? allowances_.erase(it) : std::next(it);
-    }
-    if (allowances_.size() >= kMaxAllowances) return false;
-  }
-  const auto [it, is_new] = allowances_.try_emplace(tenant);
-  Allowance& allowance = it->second;
-  if (is_new) allowance = {kBurst, now};
-  const uint64_t gained = (now - allowance.at_us) / kRefillUs;
-  allowance.tokens = std::min(kBurst, allowance.tokens + gained);
-  allowance.at_us = allowance.tokens == kBurst ? now : allowance.at_us + gained * kRefillUs;
-  if (allowance.tokens == 0) return false;
-  --allowance.tokens;
-  return true;
-}
-
 /// Whether a worker that died before it had answered has added a line all the same.
 bool KmsgFiles::was_written_locked(const KmsgFile& file, const OwnLine& line) const {
   KernelLogs::Page page;
@@ -217,9 +189,9 @@ void KmsgFiles::hand_over(bool resend) {
   const std::lock_guard lock(mutex_);
   for (const auto& [unique, parked] : parked_) {
     if (!resend) parts_.answers.end(unique, EINTR);
+    --parked.file->container->tenant().parked_reads;
   }
   parked_.clear();
-  parked_of_.clear();
   by_log_.clear();
   for (const auto& [handle, file] : files_) file->keep();
   files_.clear();

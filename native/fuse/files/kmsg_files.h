@@ -3,7 +3,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -80,11 +79,6 @@ class KmsgFiles : public Files {
     /// whoever asks for the size must not make others wait for a look at each open file.
     uint64_t furthest = 0;
   };
-  /// How much its containers may write.
-  struct Allowance {
-    uint64_t tokens = 0;
-    uint64_t at_us = 0;
-  };
 
   const View& view_of(const Request& r) const { return *parts_.tree.file(node_of(r).index()); }
   static bool is_stream(const View& view) { return view.index == kProcKmsg.index; }
@@ -124,23 +118,20 @@ class KmsgFiles : public Files {
   uint64_t furthest_locked(NodeId node) const;
   uint32_t events_locked(const KmsgFile& file) const;
   bool was_written_locked(const KmsgFile& file, const OwnLine& line) const;
-  bool take_allowance_locked(ContainerId tenant);
   void run();
   /// Something new is in a log: answers the readers that wait for it, and notifies those that poll.
   void notify_readers(ContainerId id);
   /// The former; returns what the latter are notified by.
   std::vector<uint64_t> answer_parked(ContainerId id);
 
-  const KernelLogOptions& place_;
+  const KernelLogOptions& options_;
   KernelLogs& logs_;
   const LogAccess access_;
-  mutable std::mutex mutex_;                     ///< guards what follows
+  mutable std::mutex mutex_;  ///< guards what follows, and what is ours of tenants
   std::unordered_map<uint64_t, FilePtr> files_;  ///< by handle
   std::unordered_map<ContainerId, Log, ContainerIdHash> by_log_;
   std::unordered_map<uint64_t, Parked> parked_;     ///< by unique
-  std::map<ContainerId, size_t> parked_of_;         ///< of tenants
   std::unordered_map<uint64_t, uint64_t> adopted_;  ///< handles that were adopted, by their OPEN
-  std::map<ContainerId, Allowance> allowances_;     ///< of tenants
   uint64_t next_handle_;
 
   std::mutex changed_mutex_;  ///< guards what follows; nothing else is locked while it is held

@@ -15,11 +15,11 @@ constexpr size_t kMaxParkedPerTenant = 256;
 /// More than this of /proc/kmsg is not given at once.
 constexpr size_t kMaxTakenBytes = size_t{64} << 10;
 
-KernelLogs::Place place_of(const KmsgCursor& cursor) {
+LogPosition position_of(const KmsgCursor& cursor) {
   return {cursor.next, static_cast<uint16_t>(cursor.offset)};
 }
 
-KmsgCursor cursor_of(KernelLogs::Place place) { return {place.sequence, place.bytes}; }
+KmsgCursor cursor_of(LogPosition at) { return {at.sequence, at.bytes}; }
 
 }  // namespace
 
@@ -69,11 +69,11 @@ bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   KmsgState to = file.now();
   std::string text;
   if (to.request == read.identity()) {
-    text = logs_.again(id, place_of(to.before), place_of(to.after));
+    text = logs_.again(id, position_of(to.before), position_of(to.after));
   }
   // What it was to have may be overwritten by now.
   if (text.empty()) {
-    text = logs_.take(id, max_bytes, [&](KernelLogs::Place begin, KernelLogs::Place end) {
+    text = logs_.take(id, max_bytes, [&](LogPosition begin, LogPosition end) {
       to.request = read.identity();
       to.before = cursor_of(begin);
       to.after = cursor_of(end);
@@ -84,27 +84,25 @@ bool KmsgFiles::answer_stream_locked(KmsgFile& file, const Read& read) {
   if (text.empty()) return false;
   Answer answer = Answer::text(std::move(text));
   const auto undo = [this, id, to] {
-    logs_.give_back(id, place_of(to.before), place_of(to.after));
+    logs_.give_back(id, position_of(to.before), position_of(to.after));
   };
   parts_.answers.give(read.info, std::move(answer).or_undo(undo));
   return true;
 }
 
 bool KmsgFiles::may_park_locked(const KmsgFile& file) const {
-  const auto it = parked_of_.find(file.container->tenant().id());
-  return it == parked_of_.end() || it->second < kMaxParkedPerTenant;
+  return file.container->tenant().parked_reads < kMaxParkedPerTenant;
 }
 
 void KmsgFiles::park_locked(const Read& read, const FilePtr& file) {
   const uint64_t unique = read.info.header.unique;
   if (!parked_.try_emplace(unique, Parked{read, file}).second) return;
   by_log_[file->node.container()].parked.insert(unique);
-  ++parked_of_[file->container->tenant().id()];
+  ++file->container->tenant().parked_reads;
 }
 
 void KmsgFiles::unpark_locked(std::unordered_map<uint64_t, Parked>::iterator it) {
-  const auto of_tenant = parked_of_.find(it->second.file->container->tenant().id());
-  if (--of_tenant->second == 0) parked_of_.erase(of_tenant);
+  --it->second.file->container->tenant().parked_reads;
   parked_.erase(it);
 }
 

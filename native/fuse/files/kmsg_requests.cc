@@ -70,7 +70,7 @@ Answer KmsgFiles::open_in_turn(const Request& r, const ContainerPtr& container) 
 
 void KmsgFiles::begin_log(const ContainerDescription& container) {
   if (logs_.marks(container.id)) return;
-  logs_.begin(container.id, container.tenant, [&] { return place_.banner(container); });
+  logs_.begin(container.id, container.tenant, [&] { return options_.banner(container); });
 }
 
 Answer KmsgFiles::finish_open(const Request& r, const View& view, const ContainerPtr& container) {
@@ -204,7 +204,7 @@ Answer KmsgFiles::write_in_turn(const Request& r, const FilePtr& file) {
   const bool again = to.request == r.identity();
   const bool done = again && was_written_locked(*file, line);
   // As the kernel: who writes too much is told that it was written.
-  if (!done && take_allowance_locked(file->container->tenant().id())) {
+  if (!done && file->container->tenant().log_writes.take(boottime_us())) {
     to.request = r.identity();
     to.before.next = logs_.ends(file->container->id()).next;
     if (!again) file->change(to);
