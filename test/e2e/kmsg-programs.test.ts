@@ -9,7 +9,7 @@ import { installedHooks, report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
-import { Daemon, vprocfs } from "../support/daemon.js";
+import { Daemon } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
@@ -19,7 +19,7 @@ import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { ticksOf } from "../support/ticks.js";
 import { until } from "../support/wait.js";
-import { servingAfter } from "./never-down-support.js";
+import { replaceWorker } from "./never-down-support.js";
 
 const WATCH = join(project, "test/support/native/kmsg_watch.py");
 const BANNER = 4;
@@ -32,17 +32,6 @@ async function attached(scope: Scope, daemon: Daemon): Promise<Container> {
   const container = await Container.start(scope, LIMITS);
   await report(daemon, container.init);
   return container;
-}
-
-/** Has the worker killed, or replaced, and waits for the next one. */
-async function replace(daemon: Daemon, how: "kill" | "reload"): Promise<void> {
-  const { workerPid, generation } = await readStatus(daemon.mountpoint);
-  if (how === "kill") {
-    process.kill(workerPid, "SIGKILL");
-  } else {
-    await vprocfs("reload", "--mountpoint", daemon.mountpoint);
-  }
-  await servingAfter(daemon, generation);
 }
 
 describeLive("programs that read a kernel log", ["python3", "dmesg", "dd"], () => {
@@ -62,7 +51,7 @@ describeLive("programs that read a kernel log", ["python3", "dmesg", "dd"], () =
           watcher.text.includes(`Killed process ${pid} (tail)`),
         );
         if (change !== undefined) {
-          await replace(daemon, change);
+          await replaceWorker(daemon, change);
         }
       }
       await container.shell("echo the end >/dev/kmsg");
@@ -114,7 +103,7 @@ describeLive("programs that read a kernel log", ["python3", "dmesg", "dd"], () =
     });
     for (const change of ["kill", "kill", "reload"] as const) {
       await container.shell(`echo before ${change} >/dev/kmsg`);
-      await replace(daemon, change);
+      await replaceWorker(daemon, change);
       await container.shell(`echo after ${change} >/dev/kmsg`);
     }
     const end = [
@@ -208,7 +197,7 @@ describeLive(
       await until("the journal has the kill", async () => (await journal("-k")).includes(kill));
       await hides();
       for (const how of ["kill", "reload"] as const) {
-        await replace(daemon, how);
+        await replaceWorker(daemon, how);
         await journaled(`after ${how}`);
       }
       await hides();

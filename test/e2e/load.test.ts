@@ -5,7 +5,6 @@ import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { Cgroup, isV2, MIB } from "../support/cgroups.js";
-import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { counters } from "../support/counters.js";
 import { crowd } from "../support/crowd.js";
@@ -22,7 +21,7 @@ import {
   TaskCounter,
 } from "../support/testing.js";
 import { until } from "../support/wait.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import { replaceWorker } from "./never-down-support.js";
 
 const PERIOD_US = 5_010_000n;
 const NO_HURRY_US = 60_000_000;
@@ -239,19 +238,7 @@ describeLive("loads over takeovers", [], () => {
     });
     expect(before).toBeGreaterThan(0.3);
     for (let round = 0; round < 3; round += 1) {
-      const { workerPid, generation } = await statusOf(daemon);
-      if (round === 1) {
-        await output([
-          process.execPath,
-          "dist/cli.js",
-          "reload",
-          "--mountpoint",
-          daemon.mountpoint,
-        ]);
-      } else {
-        process.kill(workerPid, "SIGKILL");
-      }
-      await servingAfter(daemon, generation);
+      await replaceWorker(daemon, round === 1 ? "reload" : "kill");
       const [after] = await loads();
       // A period may be over meanwhile, and more on a slow machine.
       expect(after).toBeLessThanOrEqual(before);

@@ -15,7 +15,7 @@ import { readStatus, type Status } from "../../src/keeper-status.js";
 import { removeCgroup } from "../support/cgroups.js";
 import { finished, type Outcome, outputSync } from "../support/command.js";
 import type { Container } from "../support/container.js";
-import type { Daemon } from "../support/daemon.js";
+import { type Daemon, vprocfs } from "../support/daemon.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { until } from "../support/wait.js";
@@ -42,6 +42,18 @@ export async function servingAfter(daemon: Daemon, generation: number): Promise<
     const seen = `${JSON.stringify(last)}\n${daemon.logs.slice(-LOG_TAIL)}`;
     throw new Error(`${error instanceof Error ? error.message : error}; it said:\n${seen}`);
   }
+}
+
+/** Has another worker serve, by a reload or because the one that does is killed. */
+export async function replaceWorker(daemon: Daemon, how: "kill" | "reload"): Promise<void> {
+  const { workerPid, generation } = await statusOf(daemon);
+  if (how === "reload") {
+    const { status, stderr } = await vprocfs("reload", "--mountpoint", daemon.mountpoint);
+    if (status !== 0) throw new Error(`the reload failed: ${stderr}`);
+  } else {
+    process.kill(workerPid, "SIGKILL");
+  }
+  await servingAfter(daemon, generation);
 }
 
 /** Waits until a second worker stands by. */

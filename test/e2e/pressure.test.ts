@@ -18,7 +18,7 @@ import type { Scope } from "../support/scope.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { SLOWNESS, until } from "../support/wait.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import { replaceWorker } from "./never-down-support.js";
 
 const RESOURCES = ["cpu", "memory", "io"] as const;
 const LINE = /^avg10=\d+\.\d\d avg60=\d+\.\d\d avg300=\d+\.\d\d total=\d+$/;
@@ -283,19 +283,7 @@ function triggers(): void {
     };
     await until("it waits", asleep);
     for (let round = 0; round < 3; round += 1) {
-      const { workerPid, generation } = await statusOf(daemon);
-      if (round === 1) {
-        await output([
-          process.execPath,
-          "dist/cli.js",
-          "reload",
-          "--mountpoint",
-          daemon.mountpoint,
-        ]);
-      } else {
-        process.kill(workerPid, "SIGKILL");
-      }
-      await servingAfter(daemon, generation);
+      await replaceWorker(daemon, round === 1 ? "reload" : "kill");
       const before = holder.lines.length;
       const end = await stress(scope, container);
       await until("it happens", () => holder.lines.length > before);
