@@ -57,12 +57,12 @@ void Census::look(uint64_t now_us, Old old) {
   drop_dead();
   const bool all = full_us_ == 0 || (old == Old::kCheck && is_old(now_us));
   if (all) begin_check(now_us);
-  std::unordered_map<pid_t, CachedStat> before;
+  std::unordered_map<pid_t, Seen> before;
   before.swap(processes_);
   for (const auto& [pid, inode] : all_processes(procfs_fd_)) {
     const auto known = before.find(pid);
     const bool is_new = known == before.end() || known->second.inode != inode;
-    CachedStat seen = is_new ? CachedStat{inode, now_us, false} : known->second;
+    Seen seen = is_new ? Seen{inode, now_us, false} : known->second;
     if (all || !seen.settled) {
       visit(pid, now_us);
       seen.settled = now_us - seen.since_us >= kSettledUs;

@@ -56,7 +56,7 @@ class Census {
   size_t left_out() const;
 
  private:
-  struct CachedStat {
+  struct Seen {
     uint64_t inode = 0;  ///< of its directory in the procfs: another one is another process's
     uint64_t since_us = 0;
     bool settled = false;  ///< old enough, when last seen, to stay where it is
@@ -78,7 +78,7 @@ class Census {
   const int procfs_fd_;
   const size_t limit_;
   const Callbacks callbacks_;
-  std::unordered_map<pid_t, CachedStat> processes_;
+  std::unordered_map<pid_t, Seen> processes_;
   Placements placements_;
   struct Init {
     int fd = -1;  ///< a pidfd that the receiver of Discovered owns

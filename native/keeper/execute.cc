@@ -14,30 +14,39 @@
 #include "keeper/supervisor.h"
 
 namespace vprocfs {
+namespace {
+
+/// How long a service manager that reads nothing may keep us from it.
+constexpr uint64_t kManagerMs = 10000;
+
+}  // namespace
 
 bool Supervisor::is_settled() const {
-  const uint64_t now = monotonic_ms();
-  // Our next self would know neither of a worker that does not end by itself, nor of what the
-  // service manager is still to be told.
+  return !reloading_ && !stopping_ && probe_ == 0 && current_.serves();
+}
+
+/// Our next self would know neither of a worker that does not end by itself, nor of what the
+/// service manager is still to be told. But it takes the manager's time as it comes.
+bool Supervisor::may_execute(uint64_t now) const {
   const bool ends = std::any_of(std::begin(retired_), std::end(retired_),
                                 [now](const Worker& w) { return w.alive() && !w.undying(now); });
-  return !reloading_ && !stopping_ && probe_ == 0 && current_.serves() && !ends &&
-         !store_.pending();
+  return is_settled() && !ends && (!store_.pending() || now >= execute_by_ms_);
 }
 
 void Supervisor::begin_execution() {
   if (stopping_) return;
   execution_pending_ = true;
+  execute_by_ms_ = monotonic_ms() + kManagerMs;
   begin_pending_execution();
   if (execution_pending_) {
     keeper_log(options_.log, LogLevel::kInfo,
-               "executing itself again as soon as the worker serves");
+               "executing itself again as soon as the worker serves and earlier ones have ended");
   }
 }
 
 /// Also for one who asks while another program is tried: that may be an older one.
 void Supervisor::begin_pending_execution() {
-  if (!execution_pending_ || !is_settled()) return;
+  if (!execution_pending_ || !may_execute(monotonic_ms())) return;
   execution_pending_ = false;
   // Once execve(2) has succeeded there is no way back: the program must show that it would start.
   const char* arguments[kMaxArguments] = {options_.self[0], "--check", "1"};
@@ -84,7 +93,7 @@ Resume Supervisor::describe() const {
 
 void Supervisor::execute_self() {
   if (stopping_) return;
-  if (!is_settled()) {
+  if (!may_execute(monotonic_ms())) {
     execution_pending_ = true;
     return;
   }

@@ -48,7 +48,9 @@ bool write_if_room(const char* line, size_t size) {
   const bool may_block = S_ISFIFO(st.st_mode) || ::isatty(STDERR_FILENO) == 1;
   constexpr int kFlags = O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
   const Fd own(may_block ? ::open("/proc/self/fd/2", kFlags) : -1);
-  if (may_block && !own && errno == ENXIO) return false;  // Nobody reads it.
+  // Nobody reads it; or there is no descriptor to be had, for the moment.
+  const bool later = errno == ENXIO || errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+  if (may_block && !own && later) return false;
   return ::write(own ? own.get() : STDERR_FILENO, line, size) >= 0;
 }
 

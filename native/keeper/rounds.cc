@@ -160,7 +160,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (!current_.alive() && may_start) sooner(start_at_ms_);
   if (wants_standby()) sooner(standby_at_ms_);
   sooner(client_until_ms_);
-  if (stopping_) sooner(stop_by_ms_);
+  if (stopping_) sooner(waits_for_manager() ? leave_by_ms_ : stop_by_ms_);
   if (store_.pending()) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
   if (unserved_since_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
@@ -228,6 +228,12 @@ int Supervisor::run() {
   }
   if (options_.socket != nullptr) ::unlink(options_.socket);
   if (leaving_ && store_.flush()) return 0;
+  if (leaving_ && store_.has_mounts()) {
+    keeper_log(options_.log, LogLevel::kError,
+               "the service manager does not take all descriptors of containers: system calls of "
+               "some of them fail until they are started again");
+    return 0;
+  }
   if (leaving_) {
     leaving_ = false;
     keeper_log(options_.log, LogLevel::kError,

@@ -204,4 +204,12 @@ size_t Store::size() const {
   return n;
 }
 
+bool Store::has_mounts() const {
+  for (const Entry& entry : entries_) {
+    const bool lacks = entry.state == State::kToSend || entry.state == State::kToReplace;
+    if (lacks && entry.name.kind != StoreKind::kFdStore) return false;
+  }
+  return true;
+}
+
 }  // namespace vprocfs

@@ -70,6 +70,9 @@ class Store {
   bool pending() const { return pending_; }
   /// How many the manager has been given.
   size_t size() const;
+  /// Whether it has all without which the next keeper cannot go on with the mount. What is left are
+  /// descriptors of single containers.
+  bool has_mounts() const;
 
  private:
   enum class State : uint8_t { kFree, kOffered, kToSend, kStored, kToRemove, kToReplace };

@@ -14,6 +14,13 @@
 #include "keeper/notify.h"
 
 namespace vprocfs {
+namespace {
+
+/// How long the service manager may take for what we leave to the next keeper. Readers wait
+/// meanwhile, which is better than to have every container lose its files.
+constexpr uint64_t kLeaveMs = 15000;
+
+}  // namespace
 
 Supervisor::Supervisor(const KeeperOptions& options, const PersistentState& state)
     : options_(options),
@@ -138,6 +145,7 @@ void Supervisor::begin_leave() {
   const uint64_t now = monotonic_ms();
   start_at_ms_ = 0;
   stop_by_ms_ = now + options_.drain_ms + kUndyingMs;
+  leave_by_ms_ = now + kLeaveMs;
   next_.kill("stopping", now);
   end_reloads("stopping");
   if (!current_.alive()) return;
@@ -150,9 +158,8 @@ void Supervisor::begin_leave() {
 
 bool Supervisor::stopped(uint64_t now) const {
   if (!stopping_) return false;
+  if (waits_for_manager()) return now >= leave_by_ms_;
   if (now >= stop_by_ms_) return true;
-  // It has not read all that it is given yet, and the next keeper needs everything.
-  if (leaving_ && store_.pending()) return false;
   const auto awaited = [now](const Worker& w) { return w.alive() && !w.undying(now); };
   const bool some = std::any_of(std::begin(retired_), std::end(retired_), awaited);
   return drained_ || !(awaited(current_) || awaited(next_) || some);

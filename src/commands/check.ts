@@ -121,7 +121,7 @@ async function check(context: Context, command: Command, word: string | undefine
   const { containers } = await new Surveys(binding, config.fsType, config.source).take();
   const selected = containers.filter((container) => id === undefined || container.id === id);
   const labels = uniqueLabels(selected);
-  const given = new GivenNames().of(selected);
+  const given = new GivenNames().of(containers);
   const calledAt = (index: number): Called => {
     const { id: of = "", name = "" } = selected[index] ?? {};
     const label = labels[index] ?? "";

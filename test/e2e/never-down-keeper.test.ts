@@ -15,7 +15,7 @@ import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
-import { inLong } from "../support/size.js";
+import { inLong, itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
 import { Storm, type StormResult } from "./never-down-support.js";
@@ -154,6 +154,32 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
     const next = await managed.serving(first.keeperPid);
     expect(managed.device).toBe(device);
     expect(next).toMatchObject({ descriptors: first.descriptors + 1, stored: given + 1 });
+  });
+
+  itLong("leaves the mount though its manager never takes what came last", async () => {
+    const scope = testScope();
+    const calls = temporaryDirectory(scope, "calls");
+    const managed = await Managed.start(scope, ["--calls-directory", calls]);
+    const { device } = managed;
+    const first = await managed.serving();
+    const given = KEPT.length + first.descriptors;
+    expect(first).toMatchObject({ stored: given });
+    stopReading(scope, managed, first.keeperPid);
+    // A runtime that is about to hand a listener over.
+    const runtime = createConnection(join(calls, "oci.sock"));
+    scope.defer(() => void runtime.destroy());
+    await until("the keeper has it", async () => {
+      const now = await managed.serving();
+      return now.descriptors === first.descriptors + 1 && now.stored === given;
+    });
+    process.kill(first.keeperPid, LEAVE);
+    await until("it leaves", () => managed.logs.includes("leaving the mount to the next keeper"));
+    await until("it has left", () => managed.logs.includes("does not take all descriptors"));
+    managed.tell("restart");
+    process.kill(managed.pid, "SIGCONT");
+    const next = await managed.serving(first.keeperPid);
+    expect(managed.device).toBe(device);
+    expect(next).toMatchObject({ descriptors: first.descriptors, stored: given });
   });
 
   it("has a manager that is busy keep one of a name only", async () => {
