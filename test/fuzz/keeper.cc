@@ -44,7 +44,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t size) {
     if (std::strlen(packet.why) >= sizeof(packet.why)) std::abort();
     switch (static_cast<KeeperMessage>(packet.type)) {
       case KeeperMessage::kStoreFd:
-        if (descriptor) fd_store.keep(packet.requests, packet.serving, std::move(descriptor));
+        if (descriptor) {
+          fd_store.keep(packet.requests, static_cast<FdKind>(packet.serving),
+                        std::move(descriptor));
+        }
         kept.push_back(packet.requests);
         break;
       case KeeperMessage::kRemoveFd:

@@ -101,7 +101,7 @@ void damage(fuzz::Input& input, int memory) {
   KernelLogs::Page page;
   next.logs->read(kId, 0, kMost, page);
   next.logs->add(kId, kId, 1000, {{1000, 1, 6, "y"}}, [] { return banner_lines({}); });
-  next.logs->keep([](ContainerId) { return false; });
+  next.logs->forget_ended();
 }
 
 }  // namespace

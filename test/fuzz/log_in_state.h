@@ -17,14 +17,15 @@ struct LogInState {
   std::unique_ptr<KernelLogs> logs;
 };
 
-/// As a worker takes over what is in `memory`. `whole`: what is there must not be refused.
+/// As a worker takes over what is in `memory`. `whole`: what is there must not be refused, and its
+/// containers have not ended.
 inline LogInState open_log(int memory, bool whole = true) {
   LogInState out;
   std::string ignored;
   auto state = StateFile::open(memory, &ignored);
   if (!state || (whole && !ignored.empty())) std::abort();
   out.state = std::move(state.value());
-  out.logs = std::make_unique<KernelLogs>(*out.state);
+  out.logs = std::make_unique<KernelLogs>(*out.state, [whole](ContainerId) { return whole; });
   out.logs->adopt();
   return out;
 }

@@ -1,5 +1,5 @@
-// What LXC's monitor sends about system calls, and what callers of syslog(2) ask of a log. The first
-// byte chooses which.
+// What LXC's monitor sends about system calls, and what callers of syslog(2) ask of a log. The
+// first byte chooses which.
 
 #include <algorithm>
 #include <cstdlib>
@@ -30,7 +30,7 @@ void take(fuzz::LogInState& logs, const SyslogCall& call, int memory, bool dies)
   if (!dies) return;
   logs = fuzz::LogInState{};
   logs = fuzz::open_log(memory);
-  const bool took = span.kind != LogSpan::kNone;
+  const bool took = span.kind() != LogSpan::kNone;
   if (took && text_of_syslog(*logs.logs, kId, call, span) != text) std::abort();
 }
 

@@ -26,7 +26,7 @@ void fill(StateFile& state) {
   uint64_t key = 1;
   for (const RecordType type : kTypes) {
     for (const size_t bytes : {1U, 100U, 1000U, 5000U}) {
-      const RecordIndex record = state.allocate(bytes);
+      const RecordIndex record = state.allocate(type, bytes);
       if (record == 0) continue;
       std::memset(state.data(record), static_cast<int>(key), bytes);
       state.publish(record, type, key++, bytes);

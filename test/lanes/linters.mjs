@@ -39,6 +39,9 @@ const clangFormat = [
   ["clang-format", "--dry-run", "-Werror", ...nativeFiles([".c", ".cc", ".h"])],
 ];
 
+/** Few have the compiler that builds them. */
+const fuzz = ["fuzz", ["make", "-s", "-C", "test/fuzz", "CXX=g++", "syntax"]];
+
 function cppcheck() {
   return [
     "cppcheck",
@@ -68,5 +71,5 @@ export function quickLinters() {
 }
 
 export function allLinters() {
-  return [...quickLinters(), cppcheck()];
+  return [...quickLinters(), fuzz, cppcheck()];
 }
