@@ -26,7 +26,7 @@ bool Supervisor::is_settled() const {
 }
 
 /// Our next self would know neither of a worker that does not end by itself, nor of what the
-/// service manager is still to be told. But it takes the manager's time as it comes.
+/// service manager is still to be told. For the manager it waits until execute_by_ms_ only.
 bool Supervisor::may_execute(uint64_t now) const {
   const bool ends = std::any_of(std::begin(retired_), std::end(retired_),
                                 [now](const Worker& w) { return w.alive() && !w.undying(now); });

@@ -124,8 +124,8 @@ std::optional<int> ending(pid_t pid) {
 }
 
 std::optional<int> ending_by_threads(pid_t pid) {
-  // Whoever reads `stat` of a thread that has the memory still, holds it, and may be the one who
-  // takes it apart in the end.
+  // Reading `stat` of a thread that still has its memory keeps the memory alive meanwhile, so that
+  // in the end it might be us who take it apart.
   if (!has_left_memory(pid)) return std::nullopt;
   const std::optional<TaskStat> first = stat_of(pid);
   // From here on it starts none.

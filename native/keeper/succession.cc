@@ -263,7 +263,8 @@ void Supervisor::lose_current(const char* why, uint64_t now) {
   killed_ = false;
   if (next_.silent(now, options_.watchdog_ms)) discard_standby();
   if (next_.alive() && next_.kill_reason == nullptr) {
-    next_.put_first();
+    // One that is ready is put first when it takes over.
+    if (next_.state == WorkerState::kStarting) next_.put_first();
     // It becomes the replacement when it is ready, and not before its time.
     keeper_log(options_.log, LogLevel::kWarn,
                "the worker ended (%s), the next one takes over in %llu ms", why,

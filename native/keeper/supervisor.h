@@ -61,7 +61,8 @@ class Supervisor {
   void begin_stop();
   void begin_leave();
   bool stopped(uint64_t now) const;
-  /// It has not read all that it is given yet, and the next keeper needs everything.
+  /// We are leaving, and the service manager has not read all that we give it: the next keeper
+  /// needs everything.
   bool waits_for_manager() const { return leaving_ && store_.pending(); }
   void note();
 
@@ -159,8 +160,8 @@ class Supervisor {
   uint64_t client_until_ms_ = 0;  ///< until when no other is heard; 0: the next one is
   uint64_t polled_again_ms_ = 0;  ///< not before then that connection is made again
   uint64_t stop_by_ms_ = 0;
-  uint64_t leave_by_ms_ = 0;    ///< until when the service manager may take for what we leave
-  uint64_t execute_by_ms_ = 0;  ///< likewise, before we execute ourselves again
+  uint64_t leave_by_ms_ = 0;    ///< when we leave though the service manager has not read all
+  uint64_t execute_by_ms_ = 0;  ///< likewise, when we execute ourselves again
   int probe_ = 0;               ///< PID of the program that we are to become, while it is tried
   uint64_t probe_by_ms_ = 0;    ///< until when it may take to say whether it would start; else 0
   bool killed_ = false;         ///< the last one ended by a SIGKILL that was not ours
