@@ -8,6 +8,7 @@ import { hierarchyOf, MIB } from "../support/cgroups.js";
 import { type Outcome, output } from "../support/command.js";
 import { Daemon } from "../support/daemon.js";
 import { unpacked } from "../support/debian.js";
+import { hasBanner } from "../support/follow.js";
 import { LOGGERS, type Logger, startLine } from "../support/loggers.js";
 import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
@@ -119,9 +120,7 @@ const occurrences = (text: string, part: string): number => text.split(part).len
 async function isReadByPrograms(scope: Scope, daemon: Daemon, container: Real): Promise<void> {
   const following = followIn(scope, container, "followed", "dmesg -w");
   const reading = followIn(scope, container, "read", "cat /dev/kmsg");
-  await until("both read", () =>
-    [following, reading].every((text) => text().includes("No swap space")),
-  );
+  await until("both read", () => [following, reading].every((text) => hasBanner(text())));
   await container.output(["/bin/sh", "-c", "echo '<29>written inside' >/dev/kmsg"]);
   const { workerPid, generation } = await statusOf(daemon);
   process.kill(workerPid, "SIGKILL");

@@ -9,7 +9,7 @@ import { filesOf, report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { Container, type ContainerOptions } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
-import { follow } from "../support/follow.js";
+import { follow, hasBanner } from "../support/follow.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
@@ -59,7 +59,7 @@ async function underReaders(
   const readers = ["dev", "epoll", "proc"].map((kind) =>
     follow(scope, container, ["python3", FOLLOW, kind]),
   );
-  await until("all read", () => readers.every(({ text }) => text.includes("No swap space")));
+  await until("all read", () => readers.every(({ text }) => hasBanner(text)));
   const writer = follow(scope, container, ["python3", FOLLOW, "write"]);
   for (let i = 0; i < times; ++i) {
     const had = readers.map(({ text }) => text.length);
@@ -169,7 +169,7 @@ function kmsg(): void {
     }
     // They held no thread: there are four.
     const many = Array.from({ length: 16 }, () => follow(scope, container, ["cat", "/dev/kmsg"]));
-    await until("all wait", () => many.every(({ text }) => text.includes("No swap space")));
+    await until("all wait", () => many.every(({ text }) => hasBanner(text)));
     await container.shell("echo all of them >/dev/kmsg");
     await until("all have it", () => many.every(({ text }) => text.includes("all of them")));
   });
@@ -210,7 +210,7 @@ function kmsg(): void {
     const readers = ["dev", "epoll", "proc"].map((kind) =>
       follow(scope, container, ["python3", FOLLOW, kind]),
     );
-    await until("all read", () => readers.every(({ text }) => text.includes("No swap space")));
+    await until("all read", () => readers.every(({ text }) => hasBanner(text)));
     const { generation } = await readStatus(daemon.mountpoint);
     await vprocfs("reload", "--mountpoint", daemon.mountpoint);
     await servingAfter(daemon, generation);

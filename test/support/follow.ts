@@ -30,3 +30,8 @@ export function follow(scope: Scope, container: Starts, argv: readonly string[])
   });
   return told;
 }
+
+/** Whether a reader of a container's kernel log has all that it begins with: swap is told last. */
+export function hasBanner(text: string): boolean {
+  return /No swap space|Adding \d+k swap/.test(text);
+}
