@@ -15,10 +15,18 @@ namespace {
 
 constexpr char kMagic[8] = {'v', 'p', 'r', 'o', 'c', 'f', 's', '\1'};
 constexpr size_t kHeaderBytes = 4096;
-constexpr uint32_t kMaxClass = FreePieces::kLongest;  // granules: records up to 1 MiB
-/// Free pieces are merged once this part of the file has been given back: that goes through all of
-/// it, and whoever opens and closes files could have it done each time.
-constexpr uint32_t kMergeParts = 64;
+constexpr uint32_t kMaxClass = FreePieces::kLongest;      // granules: records up to 1 MiB
+constexpr uint32_t kTablePage = 4096 / sizeof(uint32_t);  // granules whose lengths are in a page
+
+/// The first granule from `at` on whose page of the table was ever written; `end` when none was. To
+/// read the others would take memory for them.
+uint32_t skip_holes(int fd, uint32_t at, uint32_t end) {
+  const off_t from = static_cast<off_t>(kHeaderBytes + at * sizeof(uint32_t));
+  const off_t data = ::lseek(fd, from, SEEK_DATA);
+  if (data < 0) return errno == ENXIO ? end : at;
+  const auto found = (static_cast<size_t>(data) - kHeaderBytes) / sizeof(uint32_t);
+  return std::max(at, static_cast<uint32_t>(std::min<size_t>(end, found)));
+}
 
 }  // namespace
 
@@ -61,7 +69,7 @@ Result<std::unique_ptr<StateFile>> StateFile::open(int fd, std::string* ignored)
     state->lay_out(why.empty());
     if (ignored != nullptr) *ignored = why;
   }
-  const size_t damaged = state->rebuild_free_lists();
+  const size_t damaged = state->find_room(fd);
   if (damaged != 0 && ignored != nullptr) *ignored = std::to_string(damaged) + " damaged records";
   return state;
 }
@@ -147,13 +155,18 @@ bool StateFile::intact(RecordIndex record, uint32_t length) const {
   return header->content == checksum(header + 1, header->bytes);
 }
 
-size_t StateFile::rebuild_free_lists() {
+size_t StateFile::find_room(int fd) {
+  struct Run {
+    uint32_t at, length;
+  };
   const std::lock_guard lock(mutex_);
   size_t damaged = 0;
-  reserved_.assign(1, 0);
-  used_by_open_files_ = 0;
-  const uint32_t end = std::max<uint32_t>(1, header_->high_water.load());
+  std::vector<Run> runs;
+  uint32_t split = 1 + granules_ / 5 * 2;
+  const uint32_t end = header_->high_water.load();
   for (uint32_t at = 1; at < end;) {
+    if (at % kTablePage == 0) at = skip_holes(fd, at, end);
+    if (at == end) break;
     const uint32_t length = table()[at].load(std::memory_order_acquire);
     const bool possible = length != 0 && length <= std::min(end - at, kMaxClass);
     if (possible && intact(at, length)) {
@@ -162,7 +175,9 @@ size_t StateFile::rebuild_free_lists() {
       for (uint32_t i = 1; i < length; ++i) {
         if (table()[at + i].load(std::memory_order_relaxed) != 0) table()[at + i].store(0);
       }
-      note_used_locked(at, length, static_cast<RecordType>(header_of(at)->type));
+      runs.push_back({at, length});
+      // A worker that knew no parts may have put one across.
+      if (at < split && at + length > split) split = at + length;
       at += length;
       continue;
     }
@@ -172,34 +187,19 @@ size_t StateFile::rebuild_free_lists() {
     }
     ++at;
   }
-  next_ = end;
-  merge_free_locked();
+  kept_ = Room(1, split);
+  others_ = Room(split, granules_);
+  for (const Run& run : runs) room_of(run.at).adopt(run.at, run.length);
+  kept_.merge();
+  others_.merge();
+  note_end_locked();
   return damaged;
 }
 
-void StateFile::note_used_locked(RecordIndex at, uint32_t length, RecordType type) {
-  if (reserved_.size() <= at) reserved_.resize(size_t{at} + 1);
-  reserved_[at] = length;
-  if (is_of_open_file(type)) used_by_open_files_ += length;
-}
-
-void StateFile::merge_free_locked() {
-  free_.clear();
-  freed_ = 0;
-  uint32_t end = 1;  // of the last record
-  for (uint32_t at = 1; at < reserved_.size();) {
-    if (reserved_[at] == 0) {
-      ++at;
-      continue;
-    }
-    free_.give(end, at - end);
-    at += reserved_[at];
-    end = at;
-  }
-  // Room behind it is as good as never used.
-  reserved_.resize(std::min<size_t>(reserved_.size(), end));
-  next_ = end;
-  header_->high_water.store(next_, std::memory_order_release);
+void StateFile::note_end_locked() {
+  const bool beyond = others_.used_to() > others_.first();
+  header_->high_water.store(beyond ? others_.used_to() : kept_.used_to(),
+                            std::memory_order_release);
 }
 
 RecordIndex StateFile::allocate(RecordType type, size_t bytes) {
@@ -207,20 +207,9 @@ RecordIndex StateFile::allocate(RecordType type, size_t bytes) {
   const uint32_t length = granules_for(bytes);
   if (length > kMaxClass) return 0;
   const std::lock_guard lock(mutex_);
-  const bool of_open_file = is_of_open_file(type);
-  if (of_open_file && used_by_open_files_ + length > granules_ / 5 * 3) return 0;
-  RecordIndex record = free_.take(length);
-  if (record == 0 && granules_ - next_ < length && freed_ >= granules_ / kMergeParts) {
-    merge_free_locked();
-    record = free_.take(length);
-  }
-  if (record == 0) {
-    if (granules_ - next_ < length) return 0;
-    record = next_;
-    next_ += length;
-    header_->high_water.store(next_, std::memory_order_release);
-  }
-  note_used_locked(record, length, type);
+  RecordIndex record = is_of_open_file(type) ? 0 : kept_.take(length);
+  if (record == 0) record = others_.take(length);
+  note_end_locked();
   return record;
 }
 
@@ -234,7 +223,7 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
   uint32_t length = 0;
   {
     const std::lock_guard lock(mutex_);
-    length = reserved_[record];
+    length = room_of(record).length_of(record);
   }
   table()[record].store(length, std::memory_order_release);
 }
@@ -253,7 +242,7 @@ RecordIndex StateFile::replace(RecordIndex old, RecordType type, uint64_t key,
 bool StateFile::is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
                           size_t* bytes) const {
   // What the table has is whole, and leaves it under this lock only.
-  if (record == 0 || record >= reserved_.size() || reserved_[record] == 0) return false;
+  if (room_of(record).length_of(record) == 0) return false;
   if (!find(record, type, key, bytes) || *bytes < begin.size()) return false;
   return std::string_view(reinterpret_cast<const char*>(header_of(record) + 1), begin.size()) ==
          begin;
@@ -282,11 +271,7 @@ void StateFile::release(RecordIndex record, RecordType type, uint64_t key, std::
   size_t bytes = 0;
   if (!is_locked(record, type, key, begin, &bytes)) return;
   table()[record].store(0, std::memory_order_release);
-  const uint32_t length = reserved_[record];
-  reserved_[record] = 0;
-  if (is_of_open_file(type)) used_by_open_files_ -= length;
-  freed_ += length;
-  free_.give(record, length);
+  room_of(record).free(record);
 }
 
 bool StateFile::find(RecordIndex record, RecordType type, uint64_t key, size_t* bytes) const {
@@ -310,8 +295,17 @@ void StateFile::for_each(
 }
 
 void StateFile::visit_all(const Visit& visit) const {
-  const uint32_t end = header_->high_water.load();
-  for (uint32_t at = 1; at < end;) {
+  visit_part(kept_, visit);
+  visit_part(others_, visit);
+}
+
+void StateFile::visit_part(const Room& part, const Visit& visit) const {
+  uint32_t end = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    end = part.used_to();
+  }
+  for (uint32_t at = part.first(); at < end;) {
     const uint32_t length = table()[at].load(std::memory_order_acquire);
     size_t bytes = 0;
     uint64_t key = 0;

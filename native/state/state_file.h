@@ -14,7 +14,7 @@
 #include "base/fd.h"
 #include "base/mapping.h"
 #include "base/result.h"
-#include "state/free_pieces.h"
+#include "state/room.h"
 
 namespace vprocfs {
 
@@ -83,9 +83,10 @@ class StateFile {
   /// records were dropped because they were damaged.
   static Result<std::unique_ptr<StateFile>> open(int fd, std::string* ignored);
 
-  /// Reserves room for `bytes`; 0 when the file is full. Two fifths of it are not for open files:
-  /// one is for what containers have reported, without which counters would go back, and one for
-  /// logs (LogBounds). Thread-safe. Nothing survives a crash until publish().
+  /// Reserves room for `bytes`; 0 when the file is full. Records of open files never lie in the
+  /// first two fifths, however they are spread: these are for what containers have reported,
+  /// without which counters would go back, and for logs (LogBounds), which may lie anywhere.
+  /// Thread-safe. Nothing survives a crash until publish().
   RecordIndex allocate(RecordType type, size_t bytes);
   /// The bytes that a record of `bytes` takes up.
   static size_t room_for(size_t bytes) { return size_t{granules_for(bytes)} * kGranule; }
@@ -133,17 +134,21 @@ class StateFile {
   explicit StateFile(Mapping memory);
   bool adopt(std::string* why);
   void lay_out(bool fresh);
-  /// Returns how many damaged records it dropped.
-  size_t rebuild_free_lists();
-  /// Makes free pieces that lie side by side one, those at the end included.
-  void merge_free_locked();
-  void note_used_locked(RecordIndex at, uint32_t length, RecordType type);
+  /// Returns how many damaged records it dropped. `fd`: of the file, whose holes hold no records.
+  size_t find_room(int fd);
+  void note_end_locked();
+  /// The part in which a record lies.
+  Room& room_of(RecordIndex record) { return record < others_.first() ? kept_ : others_; }
+  const Room& room_of(RecordIndex record) const {
+    return record < others_.first() ? kept_ : others_;
+  }
   bool intact(RecordIndex record, uint32_t length) const;
   /// Whether there is such a record, whose bytes begin with `begin`. Sets `bytes`.
   bool is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
                  size_t* bytes) const;
   /// All published records.
   void visit_all(const Visit& visit) const;
+  void visit_part(const Room& part, const Visit& visit) const;
   static uint32_t granules_for(size_t bytes);
   std::atomic<uint32_t>* table() const;
   RecordHeader* header_of(RecordIndex record) const;
@@ -155,12 +160,8 @@ class StateFile {
   uint32_t granules_ = 0;   ///< usable granules
   size_t data_offset_ = 0;  ///< of granule 0
   mutable std::mutex mutex_;
-  /// What is given back is merged with others only when there is no room otherwise.
-  FreePieces free_;
-  std::vector<uint32_t> reserved_;  ///< length of each allocated run, by first granule
-  uint32_t next_ = 1;               ///< all from here on are free
-  size_t used_by_open_files_ = 0;
-  size_t freed_ = 0;  ///< granules given back since free pieces were merged
+  Room kept_{1, 1};    ///< not for open files
+  Room others_{1, 1};  ///< behind it
 };
 
 }  // namespace vprocfs

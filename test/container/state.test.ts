@@ -15,11 +15,11 @@ describe("a record that is given back twice", () => {
     state.sampleLoad(before, 1n);
     // The same container with another init: what the first life left is of no use to it.
     state.beginLoad(7n, 2n);
-    const one = state.openFile(A, "one");
+    const one = state.add(0xaan, 100);
     state.endLoad(before);
-    const other = state.openFile(B, "other");
-    expect(state.readFile(A, one)).toBe("one");
-    expect(state.readFile(B, other)).toBe("other");
+    const other = state.add(0xbbn, 100);
+    expect(other).not.toBe(one);
+    expect(state.records().map(({ record }) => record)).toEqual([one, other].sort((a, b) => a - b));
   });
 });
 
@@ -92,9 +92,12 @@ describe("a file that is closed while it is renewed", () => {
     const handle = state.openFile(A, "text");
     state.holdFile(A, handle);
     state.closeFile(A, handle);
-    const others = Array.from({ length: 3 }, () => state.add(0xaan, 100));
+    const others = ["one", "two", "three"].map((of) => ({ of, handle: state.openFile(B, of) }));
     state.renewHeld("x");
-    expect(state.records().map(({ record }) => record)).toEqual(others.sort((a, b) => a - b));
+    expect(state.takeOver(false)).toBe("");
+    expect(others.map(({ handle }) => state.readFile(B, handle))).toEqual(
+      others.map(({ of }) => of),
+    );
   });
 });
 
@@ -194,6 +197,25 @@ describe("the room of a state file", () => {
     expect(left).toBeGreaterThan(300);
     expect(left).toBeLessThan(1000);
     expect(state.records()).toHaveLength(kept / BYTES);
+  });
+
+  it("is kept for counters in one piece, however files are closed", () => {
+    const state = new State(MIB);
+    const handles = Array.from({ length: 2000 }, () => state.openFile(A, "x"));
+    // Two of three, so that what is left lies everywhere.
+    for (const [i, handle] of handles.entries()) {
+      if (i % 3 !== 0) {
+        state.closeFile(A, handle);
+      }
+    }
+    let kept = 0;
+    while (state.add(1n, 30_000) !== 0) {
+      kept += 32_768;
+    }
+    expect(kept).toBeGreaterThan(0.9 * 0.4 * MIB);
+    expect(state.takeOver(false)).toBe("");
+    expect(state.records()).toHaveLength(kept / 32_768);
+    expect(state.readFile(A, handles[0] ?? 0n)).toBe("x");
   });
 
   it.each([

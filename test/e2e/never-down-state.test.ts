@@ -1,7 +1,15 @@
 // What workers leave for each other: readers go on with it. Where it is damaged it is ignored, and
 // reads go on all the same.
 
-import { closeSync, openSync, readdirSync, readlinkSync, readSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+  writeSync,
+} from "node:fs";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { beforeEach, expect, it } from "vitest";
 import { output } from "../support/command.js";
@@ -17,9 +25,8 @@ import { servingAfter, statusOf } from "./never-down-support.js";
 
 const ROUNDS = sized("VPROCFS_TEST_STORM_FLIPS", 6, 200);
 const FLIPS_PER_ROUND = 40;
-/** All that a few containers and files need lies before this. */
-const LOOKED_AT = 4 * 2 ** 20;
 const GRANULE = 256;
+const UNUSED = Buffer.alloc(GRANULE);
 
 /** The memory that the keeper holds for its workers. */
 function stateOf(daemon: Daemon, scope: Scope): number {
@@ -30,6 +37,12 @@ function stateOf(daemon: Daemon, scope: Scope): number {
   const fd = openSync(`${directory}/${name}`, "r+");
   scope.defer(() => closeSync(fd));
   return fd;
+}
+
+function contentOf(state: number): Buffer {
+  const bytes = Buffer.alloc(fstatSync(state).size);
+  readSync(state, bytes, 0, bytes.length, 0);
+  return bytes;
 }
 
 /** The worker stands still meanwhile: damage is to meet the next one. */
@@ -88,8 +101,7 @@ describeLive("a worker that finds damaged state", [], () => {
     const text = Buffer.alloc(64);
     expect((await held[0]?.read(text, 0, 64, 0))?.bytesRead).toBe(64);
     const status = await damage(daemon, () => {
-      const bytes = Buffer.alloc(LOOKED_AT);
-      readSync(state, bytes, 0, LOOKED_AT, 0);
+      const bytes = contentOf(state);
       // What was read at the beginning may have been made anew, and the old text lies there still.
       const found: number[] = [];
       for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) {
@@ -114,11 +126,10 @@ describeLive("a worker that finds damaged state", [], () => {
     for (let round = 0; round < ROUNDS; round += 1) {
       const before = await statusOf(daemon);
       const status = await damage(daemon, () => {
-        const bytes = Buffer.alloc(LOOKED_AT);
-        readSync(state, bytes, 0, LOOKED_AT, 0);
+        const bytes = contentOf(state);
         const used: number[] = [];
-        for (let at = 0; at < LOOKED_AT; at += GRANULE) {
-          if (bytes.subarray(at, at + GRANULE).some((byte) => byte !== 0)) {
+        for (let at = 0; at < bytes.length; at += GRANULE) {
+          if (!bytes.subarray(at, at + GRANULE).equals(UNUSED)) {
             used.push(at);
           }
         }
