@@ -1,5 +1,6 @@
 // Every way of reading a file: as the kernel's seq_file does it, whole, and of one moment.
 
+import { cpus } from "node:os";
 import { beforeAll, describe, expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -10,6 +11,7 @@ import { program } from "../support/programs.js";
 import { readRounds } from "../support/rounds.js";
 import type { Syscalls } from "../support/syscalls.js";
 import { fileScope, testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 
 const SMALL = 64 * MIB;
 const BIG = 128 * MIB;
@@ -83,6 +85,28 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
       expect(totalAtEnd(text)).toBe(SMALL / 1024);
       expect(await calls.pread(fd, 100, length)).toBe("");
       expect(await calls.pread(fd, 100, length + 10_000)).toBe("");
+    });
+
+    it.each([
+      { before: 1, after: null, shown: 1, what: "keeps to a size that it was told" },
+      { before: null, after: 1, shown: 1, what: "shows what is new where that fits" },
+    ])("read late $what", async ({ before, after, shown }) => {
+      const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
+      testScope().defer(() => container.cgroup.limit({ quota: null }));
+      container.cgroup.limit({ quota: before });
+      const calls = container.syscalls(testScope());
+      const fd = await calls.open("/proc/stat");
+      const { size } = await calls.fstat(fd);
+      const opened = Date.now();
+      container.cgroup.limit({ quota: after });
+      // A snapshot younger than a second is shown in any case.
+      await until("it is old", () => Date.now() - opened > 1100);
+      const text = await calls.rest(fd, 100_000);
+      expect(cpuLines(text)).toBe(shown);
+      expect(text.length).toBeLessThanOrEqual(size);
+      expect(text.endsWith("\n")).toBe(true);
+      await calls.seek(fd, 0);
+      expect(cpuLines(await calls.rest(fd, 100_000))).toBe(after ?? cpus().length);
     });
 
     it.each(["read", "sendfile"])(

@@ -218,17 +218,20 @@ Answer MirrorFiles::read(const Request& r) {
   // sendfile(2) says EINVAL, as for sysfs before 5.11, and its users fall back to read(2).
   if ((in.read_flags & FUSE_READ_LOCKOWNER) == 0) return Answer::error(EINVAL);
   const auto file = parts_.open_files.find(in.fh, node);
-  if (file && !OpenFiles::wants_renewal(*file, in.offset, boottime_us(), options().tick_us)) {
+  const auto renewal =
+      file ? OpenFiles::wants_renewal(*file, in.offset, boottime_us(), options().tick_us)
+           : OpenFiles::Renewal::kNone;
+  if (file && renewal == OpenFiles::Renewal::kNone) {
     return slice(r, file->snapshot());
   }
   const auto path = path_of(node);
   auto container = file ? Result<ContainerPtr>(file->container) : parts_.container_of(r, node);
   if (!container || (!path && !file)) return Answer::error(ESTALE);
   const ContainerPtr owner = std::move(container.value());
-  return in_turn(r, owner, [this, node, file, owner, path](const Request& req) {
+  return in_turn(r, owner, [this, node, file, owner, path, renewal](const Request& req) {
     auto text = path ? text_of(*path, owner) : Result<std::string>(Error{ESTALE, ""});
     if (file) {
-      parts_.open_files.renew(*file, std::move(text));
+      parts_.open_files.renew(*file, std::move(text), renewal);
       return slice(req, file->snapshot());
     }
     // A handle of a worker whose state was lost: the node says whose file it is.

@@ -31,7 +31,10 @@ OpenRecord* open_record(StateFile& state, RecordIndex record) {
 // workers that counted from 1.
 constexpr uint64_t kHandleBits = uint64_t{3} << 62;
 
+/// Of a snapshot whose size its reader knows: until a new one is made, and until that may be
+/// longer.
 constexpr uint64_t kAnnouncedMaxAgeUs = 1000 * 1000;
+constexpr uint64_t kLongestMaxAgeUs = 60 * kAnnouncedMaxAgeUs;
 
 }  // namespace
 
@@ -90,8 +93,9 @@ std::shared_ptr<Snapshot> OpenFile::snapshot() const {
 }
 
 uint64_t OpenFile::announce_size() {
-  announced_ = true;
-  return snapshot()->text().size();
+  const uint64_t size = snapshot()->text().size();
+  announced_ = size;
+  return size;
 }
 
 OpenFiles::OpenFiles(StateFile& state) : state_(state), next_handle_(first_handle()) {}
@@ -192,8 +196,9 @@ void OpenFiles::erase(uint64_t handle, NodeId node) {
   if (record != 0) state_.release(record, RecordType::kOpenFile, handle);
 }
 
-void OpenFiles::renew(OpenFile& file, Result<std::string> text) {
+void OpenFiles::renew(OpenFile& file, Result<std::string> text, Renewal renewal) {
   if (!text) return;
+  if (renewal == Renewal::kUnlessLonger && text.value().size() > file.announced_) return;
   std::shared_ptr<Snapshot> fresh = take(std::move(text.value()));
   std::shared_ptr<Snapshot> old;
   const std::lock_guard lock(file.mutex_);
@@ -202,12 +207,18 @@ void OpenFiles::renew(OpenFile& file, Result<std::string> text) {
   if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
 }
 
-bool OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
-                              uint64_t max_age_us) {
-  if (offset != 0) return false;
-  if (file.begun_.exchange(true)) return true;
-  if (file.announced_) max_age_us = std::max(max_age_us, kAnnouncedMaxAgeUs);
-  return file.snapshot()->taken_us() + max_age_us < now_us;
+OpenFiles::Renewal OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
+                                            uint64_t max_age_us) {
+  if (offset != 0) return Renewal::kNone;
+  const bool again = file.begun_.exchange(true);
+  const bool announced = file.announced_ != 0;
+  const uint64_t age_us = now_us - std::min(now_us, file.snapshot()->taken_us());
+  if (again) {
+    return announced && age_us <= kAnnouncedMaxAgeUs ? Renewal::kUnlessLonger : Renewal::kAlways;
+  }
+  if (!announced) return age_us > max_age_us ? Renewal::kAlways : Renewal::kNone;
+  if (age_us <= std::max(max_age_us, kAnnouncedMaxAgeUs)) return Renewal::kNone;
+  return age_us > kLongestMaxAgeUs ? Renewal::kAlways : Renewal::kUnlessLonger;
 }
 
 std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t size) {

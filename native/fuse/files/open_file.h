@@ -77,7 +77,7 @@ class OpenFile {
   RecordIndex record_ = 0;
   bool adopted_ = false;                ///< set before anybody else knows it
   std::atomic<bool> begun_{false};      ///< somebody has read from offset 0
-  std::atomic<bool> announced_{false};  ///< somebody knows the size of what it holds
+  std::atomic<uint64_t> announced_{0};  ///< the size that somebody knows; 0: nobody knows one
 };
 
 /// All open files of a connection, kept so that another worker can take them over. The only offset
@@ -107,14 +107,20 @@ class OpenFiles {
   void erase(uint64_t handle, NodeId node);
   /// By the handle alone, for what adopt() has taken over: there are no two of a handle then.
   std::shared_ptr<OpenFile> adopted(uint64_t handle) const;
-  /// Shows an open file's reader `text` from now on. Where there is none, the last good snapshot
-  /// stays.
-  void renew(OpenFile& file, Result<std::string> text);
-
-  /// True if a read at `offset` needs a new snapshot: it is a repeated read at offset 0, or the
-  /// first one and the snapshot taken at open is older than `max_age_us`. A snapshot whose size was
-  /// reported may be a second old, because a new one could be longer and would be cut off.
-  static bool wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us, uint64_t max_age_us);
+  /// Whether a read needs a new snapshot.
+  enum class Renewal {
+    kNone,
+    kUnlessLonger,  ///< than the size that its reader knows: he would not see the end
+    kAlways,
+  };
+  /// Of a read at `offset`: a repeated read at offset 0 needs one, and the first one if the
+  /// snapshot taken at open is older than `max_age_us`. One whose size was reported may be a second
+  /// old, and a minute if the new one would be longer.
+  static Renewal wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
+                               uint64_t max_age_us);
+  /// Shows an open file's reader `text` from now on. Where there is none, or it is longer and
+  /// `renewal` forbids that, the last good snapshot stays.
+  void renew(OpenFile& file, Result<std::string> text, Renewal renewal = Renewal::kAlways);
   /// The bytes for a read.
   static std::string_view slice(std::string_view text, uint64_t offset, size_t size);
 

@@ -125,11 +125,14 @@ Answer SnapshotFiles::read(const Request& r) {
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   const auto file = parts_.open_files.find(in->fh, node);
   if (!file) return reopen(r);
-  if (!cached && OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us)) {
-    return in_turn(r, file->container, [this, file](const Request& req) {
+  const auto renewal =
+      cached ? OpenFiles::Renewal::kNone
+             : OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us);
+  if (renewal != OpenFiles::Renewal::kNone) {
+    return in_turn(r, file->container, [this, file, renewal](const Request& req) {
       const auto clock =
           file->adopted() ? clock_of(req, *file->view, file->container) : file->clock;
-      parts_.open_files.renew(*file, render(*file->view, file->container, clock));
+      parts_.open_files.renew(*file, render(*file->view, file->container, clock), renewal);
       return read_file(req, file);
     });
   }
