@@ -1,8 +1,8 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import type { Engine, EngineFactory, EngineOptions } from "./engine/engine.js";
 import { ExitStatus, messageOf } from "./errors.js";
 import { findHolders } from "./holders.js";
 import type { Logger } from "./log.js";
+import type { SessionFeatures } from "./native/session.js";
 
 /** Stop reason that the addon reports after handing over to a new worker. */
 const HANDED_OVER = "drained";
@@ -19,11 +19,6 @@ const POLLED_GONE = "polled";
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
 /** Makes the daemon log its counters. */
 const COUNTERS_SIGNAL = "SIGUSR2";
-
-/** How often it is looked whether it is known by now what kernel logs lack. */
-const LOOK_MS = 100;
-/** How often it is looked whether system calls are answered by now, where they were not. */
-const CALLS_LOOK_MS = 2_000;
 
 /** The part of `process` that a daemon listens to. */
 export interface SignalSource {
@@ -45,7 +40,7 @@ export interface Companion {
 
 export interface ServeOptions {
   readonly engine: EngineFactory;
-  readonly options: Omit<EngineOptions, "onEnd" | "onServing">;
+  readonly options: Omit<EngineOptions, "onEnd" | "onServing" | "onFeatures">;
   readonly log: Logger;
   /**
    * Called when it ends: whether to unmount too, which is wrong if something else was mounted over it.
@@ -81,19 +76,18 @@ async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Pr
 }
 
 /** What the host lacks for kernel logs. It stays the same: the keeper's first worker says it. */
-async function warnOfLogs({ log, isFirst }: ServeOptions, engine: Engine): Promise<void> {
-  let { kernelLogMissing = [], kernelLogProblem = "" } = engine.features();
-  while (kernelLogMissing === null) {
-    await sleep(LOOK_MS, undefined, { ref: false });
-    ({ kernelLogMissing = [], kernelLogProblem = "" } = engine.features());
-  }
-  if ((kernelLogProblem === "" && kernelLogMissing.length === 0) || (await isFirst?.()) === false) {
+async function warnOfLogs(
+  { log, isFirst }: ServeOptions,
+  missing: readonly string[],
+  problem: string,
+): Promise<void> {
+  if ((problem === "" && missing.length === 0) || (await isFirst?.()) === false) {
     return;
   }
-  if (kernelLogProblem !== "") {
-    log.warn({ reason: kernelLogProblem }, "containers' kernel logs get no events");
+  if (problem !== "") {
+    log.warn({ reason: problem }, "containers' kernel logs get no events");
   }
-  for (const reason of kernelLogMissing) {
+  for (const reason of missing) {
     log.warn(
       { reason },
       "a source for containers' kernel logs is missing, so they lack some records of processes that have ended",
@@ -101,12 +95,23 @@ async function warnOfLogs({ log, isFirst }: ServeOptions, engine: Engine): Promi
   }
 }
 
-/** Another vprocfs may have been listening, in whose place this one has started. */
-async function tellOfCalls({ log }: ServeOptions, engine: Engine): Promise<void> {
-  while (engine.features().callsProblem !== "") {
-    await sleep(CALLS_LOOK_MS, undefined, { ref: false });
-  }
-  log.info("answering system calls of containers from now on");
+/** Says what features tell of calls and kernel logs, which may be known late or change. */
+function featuresReporter(serving: ServeOptions): (features: SessionFeatures) => void {
+  const { log } = serving;
+  let knowsLogs = false;
+  let answersCalls = true;
+  return ({ callsProblem = "", kernelLogMissing = [], kernelLogProblem = "" }) => {
+    if (!knowsLogs && kernelLogMissing !== null) {
+      knowsLogs = true;
+      void warnOfLogs(serving, kernelLogMissing, kernelLogProblem);
+    }
+    if (answersCalls && callsProblem !== "") {
+      log.warn({ reason: callsProblem }, "not answering system calls of containers");
+    } else if (!answersCalls && callsProblem === "") {
+      log.info("answering system calls of containers from now on");
+    }
+    answersCalls = callsProblem === "";
+  };
 }
 
 /**
@@ -120,23 +125,29 @@ export async function serve(serving: ServeOptions): Promise<number> {
     finish = resolve;
   });
   const onSignal = (signal: NodeJS.Signals): void => finish({ kind: "signal", signal });
+  const report = featuresReporter(serving);
+  let serves = false;
   const engine = serving.engine({
     ...options,
     onServing: () => {
-      const { callsProblem, polledProblem } = engine.features();
+      serves = true;
+      const features = engine.features();
+      const { polledProblem } = features;
       if (polledProblem !== undefined && polledProblem !== "") {
         log.warn(
           { reason: polledProblem },
           "cannot mount pressure files separately: they are polled on the main mount, and containers get no kernel log files",
         );
       }
-      void warnOfLogs(serving, engine);
-      if (callsProblem !== undefined && callsProblem !== "") {
-        log.warn({ reason: callsProblem }, "not answering system calls of containers");
-        void tellOfCalls(serving, engine);
-      }
+      report(features);
       for (const companion of companions) {
         companion.start(engine);
+      }
+    },
+    onFeatures: () => {
+      // Before, they tell of nothing.
+      if (serves) {
+        report(engine.features());
       }
     },
     onEnd: (reason) => {

@@ -64,6 +64,8 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   if (!on_end.IsFunction()) arguments.wrong("onEnd", "a function");
   const Napi::Value on_serving = object.Get("onServing");
   if (!on_serving.IsFunction()) arguments.wrong("onServing", "a function");
+  const Napi::Value on_features = object.Get("onFeatures");
+  if (!on_features.IsFunction()) arguments.wrong("onFeatures", "a function");
   if (arguments.failed()) return;
   on_end_ = Napi::ThreadSafeFunction::New(env, on_end.As<Napi::Function>(), "vprocfs", 0, 1);
   // The daemon lives as long as it wants to, not because it may be told of the end.
@@ -71,13 +73,21 @@ SessionObject::SessionObject(const Napi::CallbackInfo& info)
   on_serving_ =
       Napi::ThreadSafeFunction::New(env, on_serving.As<Napi::Function>(), "vprocfs-serving", 0, 1);
   on_serving_.Unref(env);
+  on_features_ = Napi::ThreadSafeFunction::New(env, on_features.As<Napi::Function>(),
+                                               "vprocfs-features", 0, 1);
+  on_features_.Unref(env);
   engine_ = make_engine();
   napi_type_tag_object(env, info.This(), &kSessionTag);
 }
 
 std::shared_ptr<Engine> SessionObject::make_engine() {
-  return std::make_shared<Engine>(options_,
-                                  [this](const std::string& reason) { tell_end(reason); });
+  return std::make_shared<Engine>(
+      options_, [this](const std::string& reason) { tell_end(reason); },
+      [this] { tell(on_features_); });
+}
+
+void SessionObject::tell(const Napi::ThreadSafeFunction& callback) {
+  callback.NonBlockingCall([](Napi::Env, Napi::Function function) { function.Call({}); });
 }
 
 void SessionObject::tell_end(const std::string& reason) {
@@ -99,6 +109,7 @@ SessionObject::~SessionObject() {
   if (engine_ && !stopped_) static_cast<void>(engine_->stop(true));
   if (on_end_) on_end_.Release();
   if (on_serving_) on_serving_.Release();
+  if (on_features_) on_features_.Release();
 }
 
 Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
@@ -129,9 +140,7 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
     Napi::Error::New(env, "already started").ThrowAsJavaScriptException();
     return env.Undefined();
   }
-  const auto tell_serving = [this] {
-    on_serving_.NonBlockingCall([](Napi::Env, Napi::Function callback) { callback.Call({}); });
-  };
+  const auto tell_serving = [this] { tell(on_serving_); };
   auto started = engine_->prepare();
   // Under a keeper it says when to begin: there may be a worker before us.
   if (started && control_fd_ < 0) started = engine_->activate(nullptr);

@@ -25,6 +25,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
  private:
   std::shared_ptr<Engine> make_engine();
   void tell_end(const std::string& reason);
+  static void tell(const Napi::ThreadSafeFunction& callback);
   Napi::Value start(const Napi::CallbackInfo& info);
   Napi::Value stop(const Napi::CallbackInfo& info);
   Napi::Value counters(const Napi::CallbackInfo& info);
@@ -36,7 +37,7 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
 
   EngineOptions options_;
   int control_fd_ = -1;
-  Napi::ThreadSafeFunction on_end_, on_serving_;
+  Napi::ThreadSafeFunction on_end_, on_serving_, on_features_;
   std::shared_ptr<Engine> engine_;  ///< nullptr only where construction has failed
   std::shared_ptr<KeeperLink> link_;
   bool started_ = false, stopped_ = false;

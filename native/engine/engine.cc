@@ -47,8 +47,10 @@ uint64_t total_cpu_limit_us(uint64_t tenant_cpu_us) {
 
 }  // namespace
 
-Engine::Engine(EngineOptions options, Loop::OnEnd on_end)
-    : options_(std::move(options)), on_end_(std::move(on_end)) {}
+Engine::Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features)
+    : options_(std::move(options)),
+      on_end_(std::move(on_end)),
+      on_features_(std::move(on_features)) {}
 
 Engine::~Engine() {
   if (started_) static_cast<void>(stop(true));
@@ -152,6 +154,7 @@ Result<bool> Engine::start_agent(FdStore* fd_store) {
   agent.answers.procfs_fd = host_->procfs.get();
   agent.answers.logs = logs_.get();
   agent.answers.banner = banner();
+  agent.on_listen_problem = on_features_;
   auto made = std::make_unique<Agent>(std::move(agent), *registry_, fd_store);
   auto prepared = made->prepare(std::move(stored));
   // Files are served all the same.

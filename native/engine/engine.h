@@ -42,7 +42,10 @@ class Engine {
   /// What `on_end` is told when the mount of files that are polled is gone: no end of serving.
   static constexpr char kPolledGone[] = "polled";
 
-  explicit Engine(EngineOptions options, Loop::OnEnd on_end);
+  /// Told when what features of ours are said to be, such as agent_problem(), has become another.
+  using OnFeatures = std::function<void()>;
+
+  Engine(EngineOptions options, Loop::OnEnd on_end, OnFeatures on_features);
   ~Engine();
 
   /// All that can fail or take time before requests are taken: reads the host once.
@@ -116,6 +119,7 @@ class Engine {
 
   const EngineOptions options_;
   const Loop::OnEnd on_end_;
+  const OnFeatures on_features_;
   std::atomic<bool> active_{false};  ///< activate() has succeeded
   std::string agent_problem_, polled_problem_, log_problem_, exited_problem_;
   std::unique_ptr<Host> host_;

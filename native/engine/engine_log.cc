@@ -59,6 +59,7 @@ Result<bool> Engine::start_log() {
     sources.exited_problem = exited_problem_;
     if (!first) log_problem_ = "not in the host's initial PID and cgroup namespaces";
     sources.banner = banner();
+    sources.on_begun = on_features_;
   }
   log_reader_ = std::make_shared<LogReader>(std::move(sources));
   if (options_.kernel_log && log_problem_.empty()) log_problem_ = log_reader_->problem();

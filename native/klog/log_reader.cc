@@ -76,11 +76,14 @@ void LogReader::run() {
   if (sources_.logs != nullptr) {
     find_printers();
     if (stopping_) return;
-    const std::lock_guard lock(mutex_);
-    // So that the first record does not wait for it; and enough for all that was logged before.
-    begun_us_ = boottime_us();
-    owners_.look(begun_us_);
-    forget_ended(begun_us_);
+    {
+      const std::lock_guard lock(mutex_);
+      // So that the first record does not wait for it; and enough for all that was logged before.
+      begun_us_ = boottime_us();
+      owners_.look(begun_us_);
+      forget_ended(begun_us_);
+    }
+    if (sources_.on_begun) sources_.on_begun();
   }
   // Not before that look, which computes: readers would wait for it.
   go_first();

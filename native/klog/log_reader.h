@@ -3,6 +3,7 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -35,6 +36,7 @@ class LogReader : public KillFeed {
     std::string exited_problem;           ///< why it is; empty: it is not to be
     KernelLogs* logs = nullptr;           ///< nullptr: only kills are looked for
     BannerOf banner;
+    std::function<void()> on_begun;  ///< missing() is known; may be empty
   };
   explicit LogReader(Sources sources);
   ~LogReader() override;

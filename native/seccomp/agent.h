@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -37,6 +38,8 @@ struct AgentOptions {
   uint64_t calls_per_second = 0;      ///< of one source that is in no container; 0: no limit
   uint64_t patience_us = 10'000'000;  ///< how long a call waits for an answer before it fails
   Answerer::Options answers;
+  /// Agent::listen_problem() has become another. Called by any thread; may be empty.
+  std::function<void()> on_listen_problem;
 };
 
 /// Answers the system calls that containers' seccomp filters hand over: those of OCI runtimes come

@@ -75,8 +75,14 @@ void Agent::try_to_listen() {
   adopt_rest();
   auto listening = listen(Kind::kLxcSocket, "lxc.sock", SOCK_SEQPACKET);
   if (listening) listening = listen(Kind::kOciSocket, "oci.sock", SOCK_STREAM);
-  const std::lock_guard lock(mutex_);
-  listen_problem_ = listening ? std::string() : problem_of(listening.error());
+  std::string problem = listening ? std::string() : problem_of(listening.error());
+  bool is_new = false;
+  {
+    const std::lock_guard lock(mutex_);
+    is_new = problem != listen_problem_;
+    listen_problem_ = std::move(problem);
+  }
+  if (is_new && options_.on_listen_problem) options_.on_listen_problem();
   if (listening) return;
   // Another vprocfs, mostly, in whose place this one starts.
   listen_wait_us_ = std::min(std::max(2 * listen_wait_us_, kListenAgainUs), kMaxListenAgainUs);

@@ -244,6 +244,8 @@ export interface SessionOptions {
   readonly inherit?: Inheritance;
   /** Called once when it serves: at once, or when the keeper has it take over. */
   readonly onServing: () => void;
+  /** Called when features() says something else of calls or kernel logs than before. */
+  readonly onFeatures: () => void;
   /** Called once when the connection ends without stop(): unmounted, aborted, or a fatal error. */
   readonly onEnd: (reason: string) => void;
 }

@@ -108,18 +108,48 @@ describe("serve", () => {
   );
 
   it("waits with that until it is known", async () => {
-    let looks = 0;
+    let kernelLogMissing: string[] | null = null;
     const unknown = (session: FakeSession) => {
       const features = session.features.bind(session);
-      session.features = () => {
-        looks += 1;
-        return { ...features(), kernelLogMissing: looks < 4 ? null : ["printk: late"] };
-      };
+      session.features = () => ({ ...features(), kernelLogMissing });
     };
-    const { signals, records, status } = daemon(unknown);
-    const late = () => records.some(({ reason }) => reason === "printk: late");
-    expect(late()).toBe(false);
-    await until("it is said", late);
+    const { signals, records, session, status } = daemon(unknown);
+    const said = () => records.filter(({ reason }) => reason === "printk: late").length;
+    session?.options.onFeatures();
+    expect(said()).toBe(0);
+    kernelLogMissing = ["printk: late"];
+    session?.options.onFeatures();
+    session?.options.onFeatures();
+    await until("it is said", () => said() > 0);
+    signals.emit("SIGTERM", "SIGTERM");
+    expect(await status).toBe(0);
+    expect(said()).toBe(1);
+  });
+
+  it("says when it begins to answer system calls, and each time that it cannot", async () => {
+    let callsProblem = "lxc.sock: in use";
+    const { signals, records, session, status } = daemon((one) => {
+      const features = one.features.bind(one);
+      one.features = () => ({ ...features(), callsProblem });
+      // Of a time when features tell of nothing yet.
+      one.start = () => {
+        one.options.onFeatures();
+        one.options.onServing();
+      };
+    });
+    const said = () =>
+      records.map(({ msg }) => msg).filter((msg) => String(msg).includes("system calls"));
+    const cannot = "not answering system calls of containers";
+    const can = "answering system calls of containers from now on";
+    session?.options.onFeatures();
+    expect(said()).toEqual([cannot]);
+    callsProblem = "";
+    session?.options.onFeatures();
+    session?.options.onFeatures();
+    expect(said()).toEqual([cannot, can]);
+    callsProblem = "lxc.sock: too long";
+    session?.options.onFeatures();
+    expect(said()).toEqual([cannot, can, cannot]);
     signals.emit("SIGTERM", "SIGTERM");
     expect(await status).toBe(0);
   });

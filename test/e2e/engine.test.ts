@@ -451,6 +451,7 @@ describeLive(`the engine fuse-native${lack}`, ["busybox", "df"], () => {
         maxTriggersPerContainer: 32,
         bpf: "auto",
         onServing: () => {},
+        onFeatures: () => {},
         onEnd: () => {},
       });
       await engine.start();
