@@ -180,9 +180,14 @@ export async function runHelper(
   }
 }
 
+/** The paths of a report's files that are in one of the states. */
+export function pathsOf(report: HelperReport, ...states: readonly FileState[]): string[] {
+  return report.files.filter(({ state }) => states.includes(state)).map(({ path }) => path);
+}
+
 /** How many files of a report are in one of the states. */
 export function countOf(report: HelperReport, ...states: readonly FileState[]): number {
-  return report.files.filter(({ state }) => states.includes(state)).length;
+  return pathsOf(report, ...states).length;
 }
 
 /** Why something could not be done, as one line; undefined when all could. */

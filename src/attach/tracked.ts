@@ -6,8 +6,11 @@ export interface TrackedContainer {
   readonly container: ContainerInfo;
   /** The namespaces in which all files have been, each with the process it was found by. */
   readonly served: Map<number, number>;
-  /** Those in which any file has been: what is attached there now was taken away. */
-  readonly reached: Set<number>;
+  /**
+   * Those in which any file has been, or all that are to be there: what is attached now was taken away. But for those
+   * files, few mostly, that have failed every time.
+   */
+  readonly reached: Map<number, ReadonlySet<string>>;
   readonly remounts: Remounts;
 }
 
@@ -44,7 +47,7 @@ export class TrackedContainers {
     const tracked: TrackedContainer = {
       container,
       served: new Map(),
-      reached: new Set(),
+      reached: new Map(),
       remounts: new Remounts(this.now),
     };
     this.#tracked.set(key, tracked);
@@ -62,7 +65,7 @@ export class TrackedContainers {
     tracked.served.delete(namespace);
     tracked.reached.delete(namespace);
     tracked.remounts.forget(namespace);
-    if ([...tracked.reached].some((key) => this.#owners.get(key) === owner)) {
+    if ([...tracked.reached.keys()].some((key) => this.#owners.get(key) === owner)) {
       return false;
     }
     this.#tracked.delete(owner);

@@ -3,11 +3,11 @@ import type { Logger } from "../log.js";
 import type { ContainerInfo, NativeBinding, NativeWatch } from "../native/binding.js";
 import { printable } from "../text.js";
 import {
-  countOf,
   failureOf,
   type HelperReport,
   type HelperSettings,
   isShortage,
+  pathsOf,
   type RunHelper,
 } from "./helper.js";
 import { isLeftAlone } from "./left-alone.js";
@@ -19,6 +19,8 @@ import type { TrackedContainer, TrackedContainers } from "./tracked.js";
 
 /** When to look again after a failure: the container may not have been ready. */
 const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
+/** No file failed. */
+const NONE: ReadonlySet<string> = new Set();
 /** When something was short, or a helper for the tenant hangs: as long as it takes. */
 const PATIENT_MS = { first: 1000, max: 30_000 } as const;
 
@@ -188,16 +190,23 @@ export class Visits {
       return;
     }
     this.#hung.delete(tenant);
-    const attached = countOf(report, "attached", "replaced", "healed");
+    const attached = pathsOf(report, "attached", "replaced", "healed");
     const failure = failureOf(report);
-    if (attached > 0 && tracked.reached.has(namespace)) {
-      this.#countRemounts(visit, tracked, report);
-    } else if (attached > 0) {
-      log.info({ container, pid, files: attached }, "attached");
+    const late = tracked.reached.get(namespace);
+    const again = late === undefined ? [] : attached.filter((path) => !late.has(path));
+    if (attached.length > again.length) {
+      log.info({ container, pid, files: attached.length - again.length }, "attached");
+    }
+    if (again.length > 0) {
+      this.#countRemounts(visit, tracked, again);
     }
     // One file that can never be attached is no reason to give others back without end.
-    if (failure === undefined || attached + countOf(report, "present") > 0) {
-      tracked.reached.add(namespace);
+    const there = new Set([...attached, ...pathsOf(report, "present")]);
+    if (failure === undefined) {
+      tracked.reached.set(namespace, NONE);
+    } else if (late !== undefined || there.size > 0) {
+      const missing = [...(late ?? pathsOf(report, "failed"))].filter((path) => !there.has(path));
+      tracked.reached.set(namespace, new Set(missing));
     }
     if (failure === undefined) {
       tracked.served.set(namespace, pid);
@@ -238,12 +247,9 @@ export class Visits {
     this.#options.lookLater(wait, visit, attempt);
   }
 
-  #countRemounts(visit: Visit, tracked: TrackedContainer, report: HelperReport): void {
+  #countRemounts(visit: Visit, tracked: TrackedContainer, paths: readonly string[]): void {
     const { log } = this.#options;
     const container = printable(tracked.container.name);
-    const paths = report.files
-      .filter(({ state }) => state === "attached" || state === "replaced" || state === "healed")
-      .map(({ path }) => path);
     const left = tracked.remounts.count(visit.namespace, paths);
     log.info({ container, files: paths.length }, "attached again");
     if (left.length > 0) {

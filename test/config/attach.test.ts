@@ -191,7 +191,7 @@ describe("bounds", () => {
   it("are remembered while any namespace of a container lives that has had a file", () => {
     const tracked = new TrackedContainers(() => 0);
     for (const namespace of [1, 2]) {
-      tracked.add(container(), namespace).reached.add(namespace);
+      tracked.add(container(), namespace).reached.set(namespace, new Set());
     }
     expect([tracked.forget(1), tracked.forget(2)]).toEqual([false, true]);
   });

@@ -4,7 +4,7 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
-import type { HelperReport } from "../../src/attach/helper.js";
+import type { HelperReport, RunHelper } from "../../src/attach/helper.js";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { Shortages } from "../../src/attach/shortages.js";
 import { TrackedContainers } from "../../src/attach/tracked.js";
@@ -207,41 +207,81 @@ it.runIf(process.getuid?.() === 0)(
   },
 );
 
+/** Visits of one namespace, with what helpers report and what is logged of it. */
+async function visitsWith(run: RunHelper) {
+  const pid = await elsewhere();
+  const namespace = mountNamespaceOf(pid) ?? 0;
+  const records: Record<string, unknown>[] = [];
+  const log = createLogger("info", "json", { write: (line) => records.push(JSON.parse(line)) });
+  const visits = new Visits({
+    ...USUAL,
+    log,
+    only: ["web1"],
+    binding: fakeBinding([], () => container({ init: pid })),
+    run,
+    watch: new FakeWatch(),
+    tracked: new TrackedContainers(() => 0),
+    shortages: new Shortages(USUAL.log),
+    hasPending: () => false,
+    after: () => {},
+    look: () => {},
+    lookLater: () => {},
+    rest: () => {},
+    onError: (error) => {
+      throw error;
+    },
+  });
+  return { visit: () => visits.visit({ pid, namespace, tenant: 1 }, 0), records };
+}
+
+function reportOf(files: HelperReport["files"]): HelperReport {
+  return { pid: 1, id: "1", files, problems: [], busy: false, isShort: false };
+}
+
 it.runIf(process.getuid?.() === 0)(
   "a container that takes files away is left with its will, also where one can never be attached",
   async () => {
-    const pid = await elsewhere();
-    const namespace = mountNamespaceOf(pid) ?? 0;
     const left: number[] = [];
-    const visits = new Visits({
-      ...USUAL,
-      only: ["web1"],
-      binding: fakeBinding([], () => container({ init: pid })),
-      run: (_, { leave = [] }) => {
-        left.push(leave.length);
-        const state = leave.includes("/proc/stat") ? "left" : "attached";
-        const files: HelperReport["files"] = [
-          { path: "/proc/stat", state },
-          { path: "/proc/uptime", state: "failed", reason: "never" },
-        ];
-        return Promise.resolve({ pid, id: "1", files, problems: [], busy: false, isShort: false });
-      },
-      watch: new FakeWatch(),
-      tracked: new TrackedContainers(() => 0),
-      shortages: new Shortages(USUAL.log),
-      hasPending: () => false,
-      after: () => {},
-      look: () => {},
-      lookLater: () => {},
-      rest: () => {},
-      onError: (error) => {
-        throw error;
-      },
+    const { visit } = await visitsWith(async (_, { leave = [] }) => {
+      left.push(leave.length);
+      return reportOf([
+        { path: "/proc/stat", state: leave.includes("/proc/stat") ? "left" : "attached" },
+        { path: "/proc/uptime", state: "failed", reason: "never" },
+      ]);
     });
     for (let count = 0; count < 7; count += 1) {
-      await visits.visit({ pid, namespace, tenant: 1 }, 0);
+      await visit();
     }
     // The first time nothing had been taken away.
     expect(left).toEqual([0, 0, 0, 0, 0, 0, 1]);
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "a file that is attached later than others is not attached again",
+  async () => {
+    const reports = [
+      reportOf([
+        { path: "/proc/stat", state: "attached" },
+        { path: "/proc/meminfo", state: "present" },
+        { path: "/proc/uptime", state: "failed", reason: "busy" },
+      ]),
+      reportOf([
+        { path: "/proc/stat", state: "present" },
+        { path: "/proc/meminfo", state: "healed" },
+        { path: "/proc/uptime", state: "attached" },
+      ]),
+      reportOf([{ path: "/proc/uptime", state: "attached" }]),
+    ];
+    const { visit, records } = await visitsWith(async () => reports.shift() ?? reportOf([]));
+    for (let count = 0; count < 3; count += 1) {
+      await visit();
+    }
+    expect(records.map(({ msg, files }) => [msg, files])).toEqual([
+      ["attached", 1],
+      ["attached", 1],
+      ["attached again", 1],
+      ["attached again", 1],
+    ]);
   },
 );
