@@ -57,7 +57,7 @@ const Profile = z.looseObject({
   syscalls: z._default(z.array(z.looseObject({ names: z.array(z.string()) })), []),
 });
 
-type Made = Pick<HookFile, "content" | "problem">;
+type Made = Pick<HookFile, "content" | "problem" | "summary">;
 
 /**
  * podman's default profile with the calls handed over instead of allowed. Without one there is none:
@@ -84,7 +84,8 @@ function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
   const ours = { names: [...names], action: "SCMP_ACT_NOTIFY", args: [], comment: mark };
   const listener = { listenerPath: join(directory, "oci.sock"), listenerMetadata: "vprocfs" };
   const whole = { ...profile, ...listener, syscalls: [...others, ours] };
-  return { content: `${JSON.stringify(whole, null, 1)}\n` };
+  const summary = `(${from}, but ${names.join(", ")} handed over to ${listener.listenerPath})`;
+  return { content: `${JSON.stringify(whole, null, 1)}\n`, summary };
 }
 
 /** The files that have containers hand system calls over. */

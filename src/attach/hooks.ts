@@ -31,6 +31,8 @@ export interface HookFile {
   /** Without this directory the runtime is not installed. */
   readonly needs: string;
   readonly content: string;
+  /** What it consists of, where that is too much to be shown. */
+  readonly summary?: string;
   /** Directories above it that go when they are empty, from below. */
   readonly owns: readonly string[];
   /** It can be run, and is no text: a byte for each character of `content`. */

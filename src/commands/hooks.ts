@@ -73,9 +73,10 @@ function lineOf({ kind, path, state, reason }: HookOutcome, dryRun: boolean): st
   return `${kind}: ${path}: ${word}${reason === undefined ? "" : `: ${reason}`}`;
 }
 
-function withContent(outcome: HookOutcome): string {
+function withContent(outcome: HookOutcome, summary: string | undefined): string {
   const isNew = outcome.state === "written" || outcome.state === "updated";
-  return isNew ? `\n${outcome.content.replaceAll(/^(?=.)/gm, "    ").trimEnd()}` : "";
+  const shown = summary ?? outcome.content;
+  return isNew ? `\n${shown.replaceAll(/^(?=.)/gm, "    ").trimEnd()}` : "";
 }
 
 /** What is removed depends on no configuration, so one that does not load only leads to a warning. */
@@ -111,7 +112,7 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     .description(description)
     .option(
       "--dry-run",
-      "print what would be done, with the contents of the files, and change nothing",
+      "print what would be done, with the contents of the files if they are short, and change nothing",
     )
     .option(
       "--runtime <LIST>",
@@ -178,11 +179,14 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
         warn(`the package's next upgrade will not know of this: ${printable(messageOf(error))}`);
       }
     }
-    const outcomes = act([...hookFiles(places), ...ofCalls], { dryRun, kinds, root });
+    const files = [...hookFiles(places), ...ofCalls];
+    const outcomes = act(files, { dryRun, kinds, root });
     if (flags.json === true) {
       context.print(toJson(outcomes));
     } else {
-      const lines = outcomes.map((one) => lineOf(one, dryRun) + (dryRun ? withContent(one) : ""));
+      const lines = outcomes.map(
+        (one, at) => lineOf(one, dryRun) + (dryRun ? withContent(one, files[at]?.summary) : ""),
+      );
       context.print(lines.join("\n"));
     }
     if (outcomes.some(({ state }) => state === "failed" || state === "foreign")) {

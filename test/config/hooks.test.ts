@@ -230,6 +230,29 @@ describe("what hands system calls over", () => {
     });
   });
 
+  it("is told of in a line where nothing is done, and whole in JSON", async () => {
+    make("/vprocfs.toml", "");
+    const show = async (...more: string[]): Promise<Outcome> => {
+      const outcome: Outcome = { out: "", err: "", status: 0 };
+      await main(
+        ["install-hooks", "--root", root, "--dry-run", "--sysinfo", "chosen", ...more],
+        { ...collecting(outcome), configFile: join(root, "/vprocfs.toml") },
+        (line) => {
+          outcome.err += line;
+        },
+      );
+      return outcome;
+    };
+    const { out, status } = await show();
+    expect(out.split("oci: ").at(-1)?.split("\n").slice(0, 2)).toEqual([
+      `${PROFILE}: would be written`,
+      expect.stringMatching(/^ {4}\(.*seccomp.json, but sysinfo, .* handed over to .*oci.sock\)$/),
+    ]);
+    expect({ status, whole: out.includes("SCMP_ACT_NOTIFY") }).toEqual({ status: 0, whole: false });
+    expect((await show("--json")).out).toContain("SCMP_ACT_NOTIFY");
+    expect(existsSync(join(root, PROFILE))).toBe(false);
+  });
+
   it("is LXC's own policy with the calls at its end", () => {
     make("/usr/share/lxc/config/common.seccomp", "2\ndenylist\n[all]\nkexec_load errno 1\n");
     installHooks(callsOf("chosen", ["sysinfo", "sched_getaffinity"]), options());
