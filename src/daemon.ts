@@ -132,6 +132,13 @@ export async function serve(serving: ServeOptions): Promise<number> {
     onServing: () => {
       serves = true;
       const features = engine.features();
+      const { protocolMajor, protocolMinor, resend } = features;
+      const place = {
+        mountpoint: options.mountpoint,
+        type: options.fsType,
+        source: options.source,
+      };
+      log.info({ ...place, protocol: `${protocolMajor}.${protocolMinor}`, resend }, "serving");
       const { polledProblem } = features;
       if (polledProblem !== undefined && polledProblem !== "") {
         log.warn(
@@ -181,12 +188,11 @@ export async function serve(serving: ServeOptions): Promise<number> {
     if (starting !== undefined) {
       await starting;
     }
-    const { protocolMajor, protocolMinor, resend } = engine.features();
-    const place = { mountpoint: options.mountpoint, type: options.fsType, source: options.source };
-    if (options.inherit === undefined) {
-      log.info({ ...place, protocol: `${protocolMajor}.${protocolMinor}`, resend }, "serving");
-    } else {
-      log.info({ mountpoint: options.mountpoint }, "ready to serve");
+    if (options.inherit !== undefined && !serves) {
+      log.info(
+        { mountpoint: options.mountpoint },
+        "ready, serves as soon as the keeper tells it to",
+      );
     }
     serving.onReady?.();
     const ended = await end;

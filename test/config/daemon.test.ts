@@ -61,6 +61,23 @@ describe("serve", () => {
     await status;
   });
 
+  it("says of a worker that it serves only once the keeper has told it to", async () => {
+    const inherit = { controlFd: 3, fuseFd: 4, stateFd: 5 };
+    const { signals, records, session, status } = daemon(
+      (one) => {
+        one.start = () => {};
+      },
+      true,
+      { options: { ...OPTIONS, inherit } },
+    );
+    const said = () => records.map(({ msg }) => msg);
+    expect(said()).toEqual(["ready, serves as soon as the keeper tells it to"]);
+    session?.options.onServing();
+    expect(said().slice(1)).toEqual(["serving"]);
+    signals.emit("SIGTERM", "SIGTERM");
+    await status;
+  });
+
   it.each(["SIGTERM", "SIGINT", "SIGHUP"])("unmounts and ends with 0 on %s", async (signal) => {
     const { signals, session, status } = daemon();
     signals.emit(signal, signal);
