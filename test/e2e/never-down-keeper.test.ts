@@ -157,11 +157,28 @@ describeLive("a keeper whose service manager keeps descriptors", ["g++", "python
       expect(managed.device).toBe(device);
       return next;
     };
-    return { managed, nextServes, stored: given, descriptors: first.descriptors };
+    const { keeperPid, descriptors } = first;
+    return { managed, keeperPid, nextServes, stored: given, descriptors };
   }
 
   it("waits until a manager that is busy has taken what came last", async () => {
     const { nextServes, stored, descriptors } = await leaveBusy();
+    expect(await nextServes()).toMatchObject({
+      descriptors: descriptors + 1,
+      stored: stored + 1,
+    });
+  });
+
+  itLong("gives a manager that stood still with it as long as before", async () => {
+    const { keeperPid, nextServes, stored, descriptors } = await leaveBusy();
+    const rounds = () =>
+      Number(/^voluntary.*\t(\d+)$/m.exec(readFileSync(`/proc/${keeperPid}/status`, "utf8"))?.[1]);
+    process.kill(keeperPid, "SIGSTOP");
+    // Longer than it waits for a manager.
+    await pause(16_000);
+    const before = rounds();
+    process.kill(keeperPid, "SIGCONT");
+    await until("it has looked", () => rounds() > before + 2);
     expect(await nextServes()).toMatchObject({
       descriptors: descriptors + 1,
       stored: stored + 1,
