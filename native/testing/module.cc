@@ -3,6 +3,7 @@
 
 #include <napi.h>
 
+#include "testing/announced_size.h"
 #include "testing/budget.h"
 #include "testing/calls.h"
 #include "testing/kernel_logs.h"
@@ -26,6 +27,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object testing) {
   testing.Set("stabilised", Napi::Function::New<stabilised>(env));
   testing.Set("readLxcRequest", Napi::Function::New<read_lxc_request>(env));
   testing.Set("fairShareCpu", Napi::Function::New<fair_share_cpu>(env));
+  testing.Set("announceSizes", Napi::Function::New<announce_sizes>(env));
   testing.Set("spendBudget", Napi::Function::New<spend_budget>(env));
   testing.Set("chargeLaps", Napi::Function::New<charge_laps>(env));
   testing.Set("findContention", Napi::Function::New<find_contention>(env));

@@ -363,6 +363,10 @@ interface Testing {
    * `id`, finds not settled; 0: none. `settled`: the one before it has settled it.
    */
   pendingCallAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
+  /** As native/testing/announced_size.h has it. */
+  announceSizes(
+    steps: readonly (readonly [what: "tell" | "again" | "mark" | "note", size: number])[],
+  ): number[];
   /** For each step what native/testing/budget.h says, "take", "lend" and "exceeded" at a time (µs). */
   spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
   /**
@@ -516,6 +520,7 @@ const MEMBERS: Readonly<Record<keyof Testing, "function">> = {
   fairShareCpu: "function",
   readLxcRequest: "function",
   pendingCallAfter: "function",
+  announceSizes: "function",
   spendBudget: "function",
   chargeLaps: "function",
   findContention: "function",

@@ -32,11 +32,10 @@ Answer CachedFiles::after_copy(Answer answer, ContainerFiles::CopyUse use, bool 
 Answer CachedFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                           uint64_t valid_s) {
   const View& view = *parts_.tree.file(node.index());
-  auto& announced = announced_size(*owner, view);
-  if (announced == 0) announced = kUnknownSize;
+  const uint64_t announced = announced_size(*owner, view).tell_again(kUnknownSize);
   // The size of what the kernel caches must not change with a look-up.
   const uint64_t cached = ContainerFiles::of(*owner).kernel_size(view.index);
-  const uint64_t size = cached != 0 ? cached : announced.load();
+  const uint64_t size = cached != 0 ? cached : announced;
   return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
 

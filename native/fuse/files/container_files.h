@@ -13,6 +13,7 @@
 #include "base/result.h"
 #include "container/container.h"
 #include "container/mirror.h"
+#include "fuse/files/announced_size.h"
 #include "fuse/files/announced_values.h"
 #include "fuse/files/reader_counts.h"
 #include "view/stable.h"
@@ -107,8 +108,8 @@ class ContainerFiles : public Container::Attached {
   LastOpen last_open(size_t connection, uint16_t view_index);
   void set_last_open(size_t connection, uint16_t view_index, LastOpen last);
 
-  /// The size of a file that the kernel was last told, by View::index; 0: not known.
-  std::atomic<uint64_t>& announced_size(size_t connection, uint16_t view_index) {
+  /// By View::index.
+  AnnouncedSize& announced_size(size_t connection, uint16_t view_index) {
     return announced_sizes_[connection][view_index];
   }
 
@@ -132,7 +133,7 @@ class ContainerFiles : public Container::Attached {
 
   Container& container_;
   std::atomic<uint64_t> open_files_{0}, held_bytes_{0};
-  std::array<std::array<std::atomic<uint64_t>, kViewSlots>, kConnections> announced_sizes_{};
+  std::array<std::array<AnnouncedSize, kViewSlots>, kConnections> announced_sizes_{};
   std::mutex mutex_;  ///< guards what follows
   std::map<uint16_t, KernelCopy> copies_;
   std::map<uint16_t, CachedTextPtr> cached_;  ///< by View::index

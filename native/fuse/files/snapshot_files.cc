@@ -48,12 +48,8 @@ bool SnapshotFiles::in_one_process(uint32_t thread, uint32_t other) const {
 Answer SnapshotFiles::entry(const Request&, NodeId node, const ContainerPtr& owner,
                             uint64_t valid_s) {
   const View& view = *parts_.tree.file(node.index());
-  uint64_t size = kUnknownSize;
-  if (owner) {
-    auto& announced = announced_size(*owner, view);
-    if (announced == 0) announced = kUnknownSize;
-    size = announced;
-  }
+  const uint64_t size =
+      owner ? announced_size(*owner, view).tell_again(kUnknownSize) : kUnknownSize;
   return entry_of(node, attributes_of(node, mode_of(view), size), valid_s);
 }
 
@@ -66,7 +62,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
     const uint64_t size = file->announce_size();
-    if (container) announced_size(*container, view) = size;
+    if (container) announced_size(*container, view).tell(size);
     return answer_attributes(node, view, size);
   }
   auto text = render(view, container);
@@ -74,7 +70,7 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
   const bool refused = !text && text.error().code == EOPNOTSUPP;
   if (!text && !refused) return Answer::error(text.error());
   const uint64_t size = refused ? kUnknownSize : text.value().size();
-  if (container) announced_size(*container, view) = size;
+  if (container) announced_size(*container, view).tell(size);
   return answer_attributes(node, view, size);
 }
 
@@ -90,18 +86,17 @@ Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
   Answer answer = finish_open(r, std::make_shared<OpenFile>(node, &view, container, clock),
                               std::move(text.value()));
   if (!container || node.container().none()) return answer;
-  if (announced_size(*container, view).load() >= size) return answer;
+  if (announced_size(*container, view).size() >= size) return answer;
   // It counts as announced only then: whoever opens the file meanwhile waits for his own notice,
   // which has nothing left to do, or is left to the next worker as this one is.
   const uint16_t index = view.index;
   return std::move(answer).after_notice(lane_of(*container), [this, container, index, node, size,
                                                               last] {
     auto& announced = ContainerFiles::of(*container).announced_size(options().connection, index);
-    uint64_t before = announced.load();
-    if (before >= size) return;
+    const auto before = announced.mark();
+    if (before.size() >= size) return;
     reply().notify_grow(node.raw(), size, last);
-    // Whoever was told another size meanwhile may have been told it after this one.
-    announced.compare_exchange_strong(before, size);
+    announced.note(before, size);
   });
 }
 
@@ -147,7 +142,7 @@ Answer SnapshotFiles::read_file(const Request& r, const std::shared_ptr<OpenFile
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   if (cached && bytes.size() < in->size && file->container) {
     // The kernel takes a short read of the cache for the end of the file.
-    announced_size(*file->container, *file->view) = snapshot->text().size();
+    announced_size(*file->container, *file->view).tell(snapshot->text().size());
   }
   return Answer::part(bytes, snapshot);
 }

@@ -32,7 +32,7 @@ class ViewFiles : public Files {
   /// Whose notices wait for one another.
   static uint64_t lane_of(const Container& container) { return container.tenant().id().packed(); }
   /// The size that the kernel was told of a container's file on this connection.
-  std::atomic<uint64_t>& announced_size(Container& container, const View& view) {
+  AnnouncedSize& announced_size(Container& container, const View& view) {
     return ContainerFiles::of(container).announced_size(options().connection, view.index);
   }
   /// What a READ of the kernel, which caches the file, is answered with: its part of what

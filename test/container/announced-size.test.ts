@@ -1,0 +1,29 @@
+// What is known of the size that the kernel was told (native/fuse/files/announced_size.h).
+
+import { expect, it } from "vitest";
+import { native } from "../support/testing.js";
+
+it("a size that was told in a notice is known", () => {
+  const sizes = native.announceSizes([
+    ["again", 4096],
+    ["mark", 0],
+    ["note", 5000],
+    ["again", 4096],
+  ]);
+  expect(sizes).toEqual([4096, 4096, 5000, 5000]);
+});
+
+it.each(["tell", "again"] as const)(
+  "an answer (%s) after a notice that is not noted yet stays the last, also with the size of before",
+  (answer) => {
+    const sizes = native.announceSizes([
+      ["tell", 4100],
+      ["mark", 0],
+      [answer, 4100],
+      ["note", 5000],
+      ["mark", 0],
+      ["note", 5000],
+    ]);
+    expect(sizes).toEqual([4100, 4100, 4100, 4100, 4100, 5000]);
+  },
+);
