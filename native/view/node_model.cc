@@ -24,11 +24,27 @@ std::vector<uint64_t> in_proportion(uint64_t amount, std::vector<uint64_t> weigh
   return split(amount, weights);
 }
 
-/// Parts of `amount` in proportion to `weights`, as far as there is room, which they take; the rest
-/// is where some is left.
-std::vector<uint64_t> place(uint64_t amount, std::vector<uint64_t> weights,
+/// The same in whole pages, all in kB: no kernel shows less. What an amount has beyond its pages is
+/// with the first weight that is not 0.
+std::vector<uint64_t> pages_in_proportion(uint64_t amount, std::vector<uint64_t> weights,
+                                          uint64_t page_kb) {
+  if (weights.empty()) return weights;
+  const auto some =
+      std::find_if(weights.begin(), weights.end(), [](uint64_t weight) { return weight != 0; });
+  const size_t first = some == weights.end() ? 0 : static_cast<size_t>(some - weights.begin());
+  for (uint64_t& weight : weights) weight /= page_kb;
+  if (are_none(weights)) weights[first] = 1;
+  std::vector<uint64_t> parts = split(amount / page_kb, weights);
+  for (uint64_t& part : parts) part *= page_kb;
+  parts[first] += amount % page_kb;
+  return parts;
+}
+
+/// Whole pages of `amount` in proportion to `weights`, as far as there is room, which they take;
+/// the rest is where some is left.
+std::vector<uint64_t> place(uint64_t amount, std::vector<uint64_t> weights, uint64_t page_kb,
                             std::vector<uint64_t>& room) {
-  std::vector<uint64_t> parts = in_proportion(amount, std::move(weights));
+  std::vector<uint64_t> parts = pages_in_proportion(amount, std::move(weights), page_kb);
   uint64_t over = 0;
   for (size_t i = 0; i < parts.size(); ++i) {
     const uint64_t part = std::min(parts[i], room[i]);
@@ -58,7 +74,8 @@ CpuSet shown_nodes(const Facts& facts) {
   return CpuSet(std::move(ids));
 }
 
-NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used, uint64_t own) {
+NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used, uint64_t own)
+    : page_kb_(std::max<uint64_t>(facts.page_kb, 1)) {
   const CpuSet shown = shown_nodes(facts);
   std::vector<uint64_t> sizes;
   uint64_t sum = 0;
@@ -72,7 +89,7 @@ NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used, uint64_t
   }
   // Of a container whose memory is all on nodes that are gone, some node has to have it.
   if (sum == 0 && !nodes_.empty()) nodes_.front().has_memory = true;
-  const std::vector<uint64_t> totals = in_proportion(total, sizes);
+  const std::vector<uint64_t> totals = pages_in_proportion(total, sizes, page_kb_);
   std::vector<uint64_t> weights;
   for (const NodeShare& node : nodes_) {
     uint64_t bytes = 0;
@@ -84,8 +101,8 @@ NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used, uint64_t
   if (are_none(weights)) weights = totals;
   own = std::min(own, used);
   std::vector<uint64_t> room = totals;
-  const std::vector<uint64_t> placed = place(own, std::move(weights), room);
-  const std::vector<uint64_t> others = place(used - own, totals, room);
+  const std::vector<uint64_t> placed = place(own, std::move(weights), page_kb_, room);
+  const std::vector<uint64_t> others = place(used - own, totals, page_kb_, room);
   for (size_t i = 0; i < nodes_.size(); ++i) {
     nodes_[i].total = totals[i];
     nodes_[i].own = placed[i];
@@ -102,13 +119,15 @@ size_t NodeModel::find(uint32_t id) const {
 uint64_t NodeModel::part(uint64_t amount, size_t place) const {
   std::vector<uint64_t> weights;
   for (const NodeShare& node : nodes_) weights.push_back(node.own);
-  return place < nodes_.size() ? in_proportion(amount, std::move(weights))[place] : 0;
+  if (place >= nodes_.size()) return 0;
+  return pages_in_proportion(amount, std::move(weights), page_kb_)[place];
 }
 
 uint64_t NodeModel::part_of_others(uint64_t amount, size_t place) const {
   std::vector<uint64_t> weights;
   for (const NodeShare& node : nodes_) weights.push_back(node.used - node.own);
-  return place < nodes_.size() ? in_proportion(amount, std::move(weights))[place] : 0;
+  if (place >= nodes_.size()) return 0;
+  return pages_in_proportion(amount, std::move(weights), page_kb_)[place];
 }
 
 uint64_t NodeModel::part_by_size(uint64_t amount, size_t place) const {

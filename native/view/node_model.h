@@ -11,7 +11,7 @@ namespace vprocfs {
 /// may use. Ids are the host's. Needs kNeedNodes and kNeedCpus.
 CpuSet shown_nodes(const Facts& facts);
 
-/// One shown node. Amounts in kB.
+/// One shown node. Amounts in kB, of whole pages where the container's are.
 struct NodeShare {
   uint32_t id = 0;
   CpuSet cpus;              ///< of the CPUs shown
@@ -26,7 +26,7 @@ struct NodeShare {
   uint64_t own = 0;  ///< what of that the container uses
 };
 
-/// How a container's memory is spread over its nodes.
+/// How a container's memory is spread over its nodes. Amounts need kNeedPageSize.
 class NodeModel {
  public:
   /// `total` and `used` are those of /proc/meminfo, `own` is what of that the container uses; kB.
@@ -40,10 +40,11 @@ class NodeModel {
   uint64_t part(uint64_t amount, size_t place) const;
   /// The same, as what others use is.
   uint64_t part_of_others(uint64_t amount, size_t place) const;
-  /// The same, as the sizes of the nodes are.
+  /// The same of anything that is counted in ones, as the sizes of the nodes are.
   uint64_t part_by_size(uint64_t amount, size_t place) const;
 
  private:
+  uint64_t page_kb_;
   std::vector<NodeShare> nodes_;
 };
 

@@ -20,6 +20,7 @@ const RECORDED = join(project, "test/fixtures/v2-x86-128cpu");
 const OWN = "cgroup/kubepods.slice/kubepods-burstable.slice/pod7.slice/cri-7f.scope";
 const CPU = "sys/devices/system/cpu";
 const NODE = "sys/devices/system/node";
+const PAGE_KB = 4;
 
 type Files = Readonly<Record<string, string>>;
 
@@ -232,11 +233,25 @@ describe("memory of nodes", () => {
     expect(sum("FilePages")).toBe((all.get("Cached") ?? 0) + (all.get("SwapCached") ?? 0));
     for (const node of nodes) {
       const of = (label: string): number => node.get(label) ?? Number.NaN;
+      for (const label of ["MemTotal", "MemFree", "MemUsed", "AnonPages", "Mapped"]) {
+        expect([label, of(label) % PAGE_KB]).toEqual([label, 0]);
+      }
       expect(of("MemUsed") + of("MemFree")).toBe(of("MemTotal"));
       expect(of("Active")).toBe(of("Active(anon)") + of("Active(file)"));
       expect(of("Slab")).toBe(of("SReclaimable") + of("SUnreclaim"));
     }
   }
+
+  it("has in vmstat of all nodes as many pages as in /proc/vmstat", () => {
+    const text = "nr_free_pages 1234567\n";
+    const dir = caseWith({ [`${NODE}/node0/vmstat`]: text, [`${NODE}/node1/vmstat`]: text });
+    const free = (path: string): number =>
+      Number(/^nr_free_pages (\d+)$/m.exec(renderFixture(dir, path))?.[1]);
+    const nodes = listFixture(dir, NODE).filter((name) => /^node\d/.test(name));
+    expect(nodes).toHaveLength(2);
+    const sum = nodes.reduce((all, name) => all + free(`${NODE}/${name}/vmstat`), 0);
+    expect(sum).toBe(free("proc/vmstat"));
+  });
 
   const stat = (n0: number, n1: number): Files => ({
     [`${OWN}/memory.numa_stat`]: `anon N0=${n0} N1=${n1}\nworkingset_nodes N0=9 N1=9\n`,
@@ -264,7 +279,7 @@ describe("memory of nodes", () => {
   it("has what others use on all nodes", () => {
     // Of the 1 GiB of the limit above it.
     const usage = "cgroup/kubepods.slice/kubepods-burstable.slice/memory.current";
-    const found = sums({ [usage]: "600000000\n", ...stat(0, 2 ** 20) });
+    const found = sums({ [usage]: "600002560\n", ...stat(0, 2 ** 20) });
     check(found);
     const [first = 0, second = 0] = found.nodes.map((node) => node.get("MemUsed"));
     const own = 199_540_736 / 1024;
