@@ -45,6 +45,7 @@ const testPackages = [
   "podman",
   "procps",
   "prometheus",
+  "python3-psutil",
   "rsync",
   "runc",
   "strace",

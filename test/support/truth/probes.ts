@@ -39,6 +39,17 @@ import os, multiprocessing as m
 print(os.cpu_count(), m.cpu_count(), len(os.sched_getaffinity(0)),
       os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2**20,
       os.sysconf("SC_NPROCESSORS_ONLN"), os.sysconf("SC_NPROCESSORS_CONF"))`;
+/** What Glances, bpytop, s-tui and many others are made of. */
+const PSUTIL = `
+from datetime import datetime, timezone
+try:
+    import psutil
+except ImportError:
+    raise SystemExit("psutil: not found")
+memory, swap = psutil.virtual_memory(), psutil.swap_memory()
+print(memory.total / 2**20, swap.total / 2**20,
+      len(psutil.cpu_times(percpu=True)), len(psutil.disk_io_counters(perdisk=True)),
+      datetime.fromtimestamp(psutil.Process(1).create_time(), timezone.utc).isoformat())`;
 const NODE = `const os = require("node:os");
 console.log(os.cpus().length, os.totalmem() / 2 ** 20, os.availableParallelism(), os.uptime())`;
 
@@ -54,6 +65,9 @@ const JVMS = existsSync(JVM_DIRECTORY)
       ),
     ]
   : [];
+
+/** Its name in /usr/bin is a link into /etc, too. */
+const SAR = existsSync("/usr/bin/sar") ? realpathSync("/usr/bin/sar") : "sar";
 
 export const PROBES: readonly Probe[] = [
   {
@@ -143,6 +157,23 @@ export const PROBES: readonly Probe[] = [
           span,
           all === undefined ? undefined : Number(all[2]) + Number(all[3]) + Number(all[4]),
         ),
+      ];
+    },
+  },
+  {
+    tool: "sar",
+    // Since boot, and at once.
+    argv: ["env", "LC_ALL=C", "S_TIME_FORMAT=ISO", SAR, "-r", "-S", "-q", "0"],
+    claims: (text, span) => {
+      const [memoryRow = [], swapRow = [], queueRow = []] = [
+        ...text.matchAll(/^\d\d:\d\d:\d\d((?: +[\d.]+)+)$/gm),
+      ].map(([, numbers = ""]) => numbers.trim().split(/ +/).map(Number));
+      const [freeKb = Number.NaN] = memoryRow;
+      const [swapFreeKb = Number.NaN, swapUsedKb = Number.NaN] = swapRow;
+      return [
+        used(span, span.size.memoryMiB - freeKb / KB),
+        swap(span.size, (swapFreeKb + swapUsedKb) / KB),
+        { figure: "tasks", shown: queueRow[1], truth: span.truth.tasks },
       ];
     },
   },
@@ -345,6 +376,20 @@ export const PROBES: readonly Probe[] = [
         memory(size, mib, asksKernel({ size })),
         { ...affinity(size, online), figure: "SC_NPROCESSORS_ONLN" },
         configuredCpus(size, configured, "SC_NPROCESSORS_CONF"),
+      ];
+    },
+  },
+  {
+    tool: "psutil",
+    argv: ["python3", "-c", PSUTIL],
+    claims: (text, span) => {
+      const [mib, swapMiB, cpus, disks, start = ""] = text.trim().split(" ");
+      return [
+        memory(span.size, Number(mib)),
+        swap(span.size, Number(swapMiB)),
+        count(span.size, Number(cpus)),
+        { figure: "disks", shown: Number(disks), truth: [1, Number.POSITIVE_INFINITY] },
+        since(span, start, "start of init, s ago"),
       ];
     },
   },
