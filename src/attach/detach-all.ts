@@ -1,7 +1,7 @@
 import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
 import { FairQueue, ONCE_FOR_ALL } from "./bounds.js";
-import { countOf, type HelperSettings, type RunHelper } from "./helper.js";
+import { countOf, type HelperSettings, helperAbort, type RunHelper } from "./helper.js";
 import { listNamespaces } from "./namespaces.js";
 
 /**
@@ -31,7 +31,7 @@ export async function detachAll(
 ): Promise<number> {
   const { binding, settings, log, tenantOf, run, onError } = options;
   const queue = new FairQueue<number, number>({ ...ONCE_FOR_ALL, onError });
-  const abort = new AbortController();
+  const abort = helperAbort();
   let files = 0;
   for (const { pid, container, key } of listNamespaces(binding)) {
     if (seen.has(key)) {

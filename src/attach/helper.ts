@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import * as z from "zod/mini";
 import { messageOf, VprocfsError } from "../errors.js";
@@ -145,6 +146,13 @@ export function failed(run: HelperRun, problem: string): HelperReport {
     busy: false,
     isShort: isShortage(problem),
   };
+}
+
+/** For ending helpers, of which slow ones may be many: Node warns of more than ten at a time. */
+export function helperAbort(): AbortController {
+  const abort = new AbortController();
+  setMaxListeners(0, abort.signal);
+  return abort;
 }
 
 /**

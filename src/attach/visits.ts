@@ -6,6 +6,7 @@ import {
   failureOf,
   type HelperReport,
   type HelperSettings,
+  helperAbort,
   isShortage,
   pathsOf,
   type RunHelper,
@@ -66,7 +67,7 @@ export class Visits {
   readonly #exclusionReason: ExclusionReason;
   /** Tenants of which a helper hangs, with the rest that they take. */
   readonly #hung = new Map<number, number>();
-  readonly #abort = new AbortController();
+  readonly #abort = helperAbort();
   #stopped = false;
 
   constructor(options: VisitsOptions) {

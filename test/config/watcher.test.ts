@@ -4,7 +4,12 @@ import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
-import type { HelperReport, RunHelper } from "../../src/attach/helper.js";
+import {
+  type HelperReport,
+  helperAbort,
+  type RunHelper,
+  runHelper,
+} from "../../src/attach/helper.js";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { Shortages } from "../../src/attach/shortages.js";
 import { TrackedContainers } from "../../src/attach/tracked.js";
@@ -12,7 +17,7 @@ import { Visits } from "../../src/attach/visits.js";
 import { Watcher } from "../../src/attach/watcher.js";
 import { createLogger } from "../../src/log.js";
 import { loadAddon } from "../../src/native/addon.js";
-import type { WatchEvent } from "../../src/native/binding.js";
+import type { RunningProgram, WatchEvent } from "../../src/native/binding.js";
 import { container, FakeWatch, fakeBinding } from "../support/fake-binding.js";
 import { until } from "../support/wait.js";
 
@@ -65,6 +70,40 @@ it("listens as soon as the host has threads for it", async () => {
   });
   await until("it listens", () => isListening);
   expect(watcher.state().shortages).toBe(1);
+});
+
+it("can end more than ten helpers at a time, without a warning of Node's", async () => {
+  const warnings: Error[] = [];
+  const take = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", take);
+  onTestFinished(() => void process.off("warning", take));
+  let killed = 0;
+  const binding = {
+    run: () => {
+      let end = (): void => {};
+      const ended = new Promise<Awaited<RunningProgram["ended"]>>((resolve) => {
+        end = () => resolve({ stdout: "", stderr: "", status: null, signal: 9 });
+      });
+      const kill = (): void => {
+        killed += 1;
+        end();
+      };
+      return { ended, kill };
+    },
+  };
+  const abort = helperAbort();
+  const run = { action: "attach", pid: 1, name: "web1" } as const;
+  const runs = Array.from({ length: 12 }, () =>
+    runHelper(binding, USUAL.settings, run, abort.signal),
+  );
+  abort.abort();
+  for (const report of await Promise.all(runs)) {
+    expect(report.problems).toEqual(["it was killed"]);
+  }
+  expect(killed).toBe(12);
+  // Node tells of a warning with the next tick.
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toEqual([]);
 });
 
 it.runIf(process.getuid?.() === 0)(
