@@ -6,6 +6,8 @@ import { nativeCandidates } from "../layout.js";
 import type { NativeBinding } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
 
+/** How long the helper goes on unless told. */
+export const HELPER_MS = 10_000;
 /** The helper kills what it started after its own timeout; this is for when even that hangs. */
 const KILL_AFTER_MS = 30_000;
 
@@ -75,7 +77,7 @@ export interface HelperRun {
   readonly name: string;
   /** Under containers/; without it the mount says which container the process is in. */
   readonly id?: string | undefined;
-  /** When it gives up; 10000 unless told. */
+  /** When it gives up; HELPER_MS unless told. */
   readonly timeoutMs?: number;
   /** At most one run with this number at a time, whoever starts it. */
   readonly tenant?: number;

@@ -4,6 +4,7 @@ import type { ContainerInfo, NativeBinding, NativeWatch } from "../native/bindin
 import { printable } from "../text.js";
 import {
   failureOf,
+  HELPER_MS,
   type HelperReport,
   type HelperSettings,
   helperAbort,
@@ -22,8 +23,19 @@ import type { TrackedContainer, TrackedContainers } from "./tracked.js";
 const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
 /** No file failed. */
 const NONE: ReadonlySet<string> = new Set();
-/** When something was short, or a helper for the tenant hangs: as long as it takes. */
+/** When something was short, or another helper works for the tenant: as long as it takes. */
 const PATIENT_MS = { first: 1000, max: 30_000 } as const;
+
+/** A helper ends within its time or hangs; until then its lock may also be another vprocfs's. */
+const HANGS_AFTER_MS = HELPER_MS + 1000;
+
+/** That another helper works for a tenant. */
+interface Busy {
+  readonly sinceMs: number;
+  /** The rest that the tenant takes. */
+  readonly waitMs: number;
+  readonly hangs: boolean;
+}
 
 /** A namespace that is to be looked at, through one process of it. */
 export interface Visit {
@@ -59,14 +71,15 @@ export interface VisitsOptions extends AttachingOptions {
   /** Nothing of a tenant is done for a while. */
   readonly rest: (tenant: number, ms: number) => void;
   readonly onError: (error: unknown) => void;
+  readonly now: () => number;
 }
 
 /** Gives namespaces the files, and judges how it went. */
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #exclusionReason: ExclusionReason;
-  /** Tenants of which a helper hangs, with the rest that they take. */
-  readonly #hung = new Map<number, number>();
+  /** By tenant. */
+  readonly #busy = new Map<number, Busy>();
   readonly #abort = helperAbort();
   #stopped = false;
 
@@ -77,7 +90,11 @@ export class Visits {
 
   /** Tenants of which a helper was given up that has not ended. */
   get hung(): number {
-    return this.#hung.size;
+    let count = 0;
+    for (const { hangs } of this.#busy.values()) {
+      count += hangs ? 1 : 0;
+    }
+    return count;
   }
 
   /** What is found from now on is not acted on. */
@@ -104,7 +121,7 @@ export class Visits {
     // It has ended, and its number may be another process's now.
     if (mountNamespaceOf(pid) !== namespace) {
       if (!this.#options.hasPending(visit.tenant)) {
-        this.#hung.delete(visit.tenant);
+        this.#busy.delete(visit.tenant);
       }
       return 0;
     }
@@ -187,10 +204,10 @@ export class Visits {
     const { pid, namespace, tenant } = visit;
     const container = printable(tracked.container.name);
     if (report.busy) {
-      this.#waitForHung(visit, container, attempt);
+      this.#waitForOther(visit, container, attempt);
       return;
     }
-    this.#hung.delete(tenant);
+    this.#busy.delete(tenant);
     const attached = pathsOf(report, "attached", "replaced", "healed");
     const failure = failureOf(report);
     const late = tracked.reached.get(namespace);
@@ -230,22 +247,28 @@ export class Visits {
     }
   }
 
-  /** A helper for this tenant was given up and has not ended: none is started until it has. */
-  #waitForHung(visit: Visit, container: string, attempt: number): void {
-    const before = this.#hung.get(visit.tenant);
-    const wait = Math.min(
+  /**
+   * Another helper works for this tenant, and none is started until it has ended: one of another vprocfs,
+   * which takes over from us or we from it, or one that was given up and cannot end.
+   */
+  #waitForOther(visit: Visit, container: string, attempt: number): void {
+    const now = this.#options.now();
+    const before = this.#busy.get(visit.tenant);
+    const waitMs = Math.min(
       PATIENT_MS.max,
-      before === undefined ? PATIENT_MS.first / 10 : before * 2,
+      before === undefined ? PATIENT_MS.first / 10 : before.waitMs * 2,
     );
-    if (before === undefined) {
+    const sinceMs = before?.sinceMs ?? now;
+    const hangs = now - sinceMs >= HANGS_AFTER_MS;
+    if (hangs && before?.hangs !== true) {
       this.#options.log.warn(
         { container, pid: visit.pid },
         "a helper hangs in this container: starting no other until it ends",
       );
     }
-    this.#hung.set(visit.tenant, wait);
-    this.#options.rest(visit.tenant, wait);
-    this.#options.lookLater(wait, visit, attempt);
+    this.#busy.set(visit.tenant, { sinceMs, waitMs, hangs });
+    this.#options.rest(visit.tenant, waitMs);
+    this.#options.lookLater(waitMs, visit, attempt);
   }
 
   #countRemounts(visit: Visit, tracked: TrackedContainer, paths: readonly string[]): void {

@@ -105,6 +105,7 @@ export class Watcher {
       lookLater: (ms, visit, attempt) => this.#lookLater(ms, visit, attempt),
       rest: (tenant, ms) => this.#queue.rest(tenant, ms),
       onError: (error) => this.#fail(error),
+      now: this.#now,
     });
   }
 

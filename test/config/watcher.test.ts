@@ -247,7 +247,7 @@ it.runIf(process.getuid?.() === 0)(
 );
 
 /** Visits of one namespace, with what helpers report and what is logged of it. */
-async function visitsWith(run: RunHelper) {
+async function visitsWith(run: RunHelper, now = () => 0) {
   const pid = await elsewhere();
   const namespace = mountNamespaceOf(pid) ?? 0;
   const records: Record<string, unknown>[] = [];
@@ -269,8 +269,9 @@ async function visitsWith(run: RunHelper) {
     onError: (error) => {
       throw error;
     },
+    now,
   });
-  return { visit: () => visits.visit({ pid, namespace, tenant: 1 }, 0), records };
+  return { visits, visit: () => visits.visit({ pid, namespace, tenant: 1 }, 0), records };
 }
 
 function reportOf(files: HelperReport["files"]): HelperReport {
@@ -322,5 +323,39 @@ it.runIf(process.getuid?.() === 0)(
       ["attached again", 1],
       ["attached again", 1],
     ]);
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "a helper of another vprocfs does not count as one that hangs, unless it does not end",
+  async () => {
+    let now = 0;
+    let busy = true;
+    const { visits, visit, records } = await visitsWith(
+      async () => ({
+        ...reportOf([]),
+        problems: busy ? ["another run for its tenant has not ended"] : [],
+        busy,
+      }),
+      () => now,
+    );
+    const hungAt = async (atMs: number): Promise<number> => {
+      now = atMs;
+      await visit();
+      return visits.hung;
+    };
+    const warnings = () => records.filter(({ level }) => level === "warn").map(({ msg }) => msg);
+    expect([await hungAt(0), await hungAt(9000)]).toEqual([0, 0]);
+    busy = false;
+    expect(await hungAt(9500)).toBe(0);
+    busy = true;
+    expect([await hungAt(10_000), await hungAt(20_000)]).toEqual([0, 0]);
+    expect(warnings()).toEqual([]);
+    expect([await hungAt(21_000), await hungAt(30_000)]).toEqual([1, 1]);
+    expect(warnings()).toEqual([
+      "a helper hangs in this container: starting no other until it ends",
+    ]);
+    busy = false;
+    expect(await hungAt(31_000)).toBe(0);
   },
 );
