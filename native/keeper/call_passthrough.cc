@@ -4,6 +4,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -17,6 +18,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/unix_socket.h"
 #include "keeper/passthrough_group.h"
@@ -38,6 +40,7 @@ struct Held {
 
 struct Passthrough {
   char socket[sizeof(sockaddr_un::sun_path)] = {};
+  char awaited[sizeof(sockaddr_un::sun_path) + sizeof kAwaitedName] = {};
   Held held[FdStoreTable::kCapacity];
   pollfd polled[FdStoreTable::kCapacity + 1];
   size_t count = 0;
@@ -171,11 +174,30 @@ bool serve_one(const Held& held, short events) {
   return (events & (POLLHUP | POLLERR | POLLNVAL)) == 0;
 }
 
+/// Whether another vprocfs waits for what we hold.
+bool is_awaited() {
+  const Fd file(::open(g_passthrough.awaited, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  return file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+/// Callers wait for such a one, which asks every two seconds, rather than see the node's figures
+/// for that long. False: it has not taken everything.
+bool taken_by_waiting(const Fd& listening) {
+  constexpr uint64_t kPatienceMs = 10'000;
+  constexpr int kLookMs = 100;
+  const uint64_t end = monotonic_ms() + kPatienceMs;
+  while (listening && is_awaited() && monotonic_ms() < end) {
+    pollfd p{listening.get(), POLLIN, 0};
+    if (::poll(&p, 1, kLookMs) > 0 && hand_over(listening.get())) return true;
+  }
+  return false;
+}
+
 /// `ready` is closed when whoever waits for us need not any more.
 [[noreturn]] void serve(Fd ready) {
   const Fd listening = listen_for_successor();
   ready.reset();
-  bool taken = false;
+  bool taken = taken_by_waiting(listening);
   while (containers() > 0 && !taken) {
     const size_t count = g_passthrough.count;
     for (size_t i = 0; i < count; ++i)
@@ -256,6 +278,11 @@ void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_stor
   }
   if (options.rest != nullptr && std::strlen(options.rest) < sizeof g_passthrough.socket) {
     std::strcpy(g_passthrough.socket, options.rest);
+    const char* name = std::strrchr(options.rest, '/');
+    const auto directory =
+        name == nullptr ? size_t{0} : static_cast<size_t>(name + 1 - options.rest);
+    std::memcpy(g_passthrough.awaited, options.rest, directory);
+    std::strcpy(g_passthrough.awaited + directory, kAwaitedName);
   }
   // It serves no mount any more: nobody is to take it for one that does.
   for (char* const* word = options.self + 1; *word != nullptr; ++word) {

@@ -133,6 +133,9 @@ class Agent {
   void adopt_rest();
   /// Has runtimes come to us, now or as soon as nobody else is there to whom they come.
   void try_to_listen();
+  /// Tells the other vprocfs that we wait for its place, so that no call goes to the kernel
+  /// meanwhile.
+  void await_place();
   Result<bool> listen(Kind kind, const char* name, int type);
   void accept(const Source& source);
   /// Returns its key.
@@ -252,6 +255,7 @@ class Agent {
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::string listen_problem_;
   uint64_t listen_wait_us_ = 0;              ///< until it is tried again
+  Fd awaited_;                               ///< see await_place()
   std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
   std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call
   uint64_t last_key_ = 0;

@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -83,10 +84,22 @@ void Agent::try_to_listen() {
     listen_problem_ = std::move(problem);
   }
   if (is_new && options_.on_listen_problem) options_.on_listen_problem();
-  if (listening) return;
+  if (listening) {
+    if (awaited_) ::unlink((options_.directory + "/" + kAwaitedName).c_str());
+    awaited_.reset();
+    return;
+  }
+  await_place();
   // Another vprocfs, mostly, in whose place this one starts.
   listen_wait_us_ = std::min(std::max(2 * listen_wait_us_, kListenAgainUs), kMaxListenAgainUs);
   arm(listen_timer_, boottime_us() + listen_wait_us_);
+}
+
+void Agent::await_place() {
+  // Each time: another one that waited has removed the file when it got the place.
+  const std::string path = options_.directory + "/" + kAwaitedName;
+  Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (file && ::flock(file.get(), LOCK_SH | LOCK_NB) == 0) awaited_ = std::move(file);
 }
 
 std::string Agent::listen_problem() const {

@@ -39,6 +39,10 @@ constexpr bool is_runtime(FdKind kind) {
 /// brings at most.
 inline constexpr size_t kPassthroughFds = 16;
 
+/// A file beside that process's socket. Who waits for what it holds has a shared lock (flock(2)) on
+/// it.
+inline constexpr char kAwaitedName[] = "awaited";
+
 /// Names a descriptor in the store.
 struct FdTag {
   uint64_t key = 0;  ///< another one for each descriptor of a mount

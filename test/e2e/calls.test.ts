@@ -663,14 +663,24 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     const sockets = socketsDirectory(scope);
     const daemon = await startIn(scope, sockets);
     const caller = await startCaller(scope, "runc", { daemon, sockets });
+    const other = await startCaller(scope, "lxc", { daemon, sockets });
     const beside = await Daemon.start(scope, "--log-format", "json", "--calls-directory", sockets);
     await until("it says why it cannot", () => beside.logs.includes("Address already in use"));
+    // Nobody sees the node's figures meanwhile.
+    const outcomes = [caller, other].map((inside) => watched(inside, "/tmp/stop"));
     await daemon.stop();
     await until("it says that it answers", () => beside.logs.includes("from now on"));
+    for (const inside of [caller, other]) {
+      await inside.output(["busybox", "touch", "/tmp/stop"]);
+    }
+    for (const { calls, wrong } of await Promise.all(outcomes)) {
+      expect(wrong).toBe(0);
+      expect(calls).toBeGreaterThan(0);
+    }
     expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
     const late = await startCaller(scope, "runc", { daemon: beside, sockets });
     expect((await sysinfoOf(late)).total).toBe(LIMITS.memory);
-    expect(existsSync(join(sockets, "rest.sock"))).toBe(false);
+    expect(readdirSync(sockets).sort()).toEqual(["lxc.sock", "oci.sock"]);
   });
 
   it("what lets calls through is in no service's cgroup", async () => {
