@@ -24,7 +24,6 @@
 #include "base/fd.h"
 #include "container/container.h"
 #include "container/name.h"
-#include "engine/engine.h"
 #include "fuse/mount.h"
 #include "view/view.h"
 

@@ -3,7 +3,6 @@
 #include <napi.h>
 
 #include <memory>
-#include <string>
 
 namespace vprocfs {
 

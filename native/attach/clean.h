@@ -1,7 +1,6 @@
 #pragma once
 
 #include <functional>
-#include <string>
 
 #include "base/fd.h"
 #include "source/mount_table.h"

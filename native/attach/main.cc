@@ -17,7 +17,6 @@
 
 #include "attach/attach.h"
 #include "attach/hook.h"
-#include "attach/kernel.h"
 #include "attach/limits.h"
 #include "base/clock.h"
 #include "base/pidfd.h"

@@ -1,6 +1,5 @@
 #include "attach/planner.h"
 
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>

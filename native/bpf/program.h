@@ -2,11 +2,9 @@
 
 #include <linux/bpf.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/fd.h"

@@ -1,12 +1,9 @@
 #include "container/census.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <memory>
 #include <utility>
 #include <vector>
 

@@ -8,9 +8,7 @@
 #include <optional>
 #include <string>
 
-#include "base/clock.h"
 #include "base/result.h"
-#include "container/cpu_history.h"
 #include "container/gather.h"
 #include "container/last_thread.h"
 #include "container/life_record.h"

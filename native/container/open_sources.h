@@ -1,14 +1,10 @@
 #pragma once
 
-#include <cstddef>
-#include <cstdint>
 #include <list>
-#include <memory>
 #include <mutex>
 #include <unordered_map>
 
 #include "source/container_id.h"
-#include "tenant/tenant.h"
 
 namespace vprocfs {
 

@@ -1,7 +1,5 @@
 #include "fuse/measures.h"
 
-#include <linux/fuse.h>
-
 #include <algorithm>
 #include <cerrno>
 

@@ -4,7 +4,6 @@
 #include <linux/fuse.h>
 #include <sys/ioctl.h>
 #include <sys/mount.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstdint>

@@ -9,6 +9,7 @@
 
 #include "base/descriptors.h"
 #include "keeper/store.h"
+#include "state/keeper_protocol.h"
 
 namespace vprocfs {
 namespace {

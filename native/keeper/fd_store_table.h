@@ -6,7 +6,6 @@
 #include "base/fd.h"
 #include "keeper/handover_memory.h"
 #include "state/fd_store.h"
-#include "state/keeper_protocol.h"
 
 namespace vprocfs {
 

@@ -1,7 +1,6 @@
 #include "keeper/launch.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 

@@ -5,7 +5,6 @@
 
 #include <cerrno>
 #include <cstring>
-#include <utility>
 
 #include "base/descriptors.h"
 #include "base/write_text.h"

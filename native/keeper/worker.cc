@@ -12,7 +12,6 @@
 #include <iterator>
 #include <utility>
 
-#include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/write_text.h"
 #include "keeper/proc.h"

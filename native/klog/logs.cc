@@ -1,6 +1,5 @@
 #include "klog/logs.h"
 
-#include <algorithm>
 #include <cstring>
 #include <utility>
 

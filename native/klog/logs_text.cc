@@ -1,7 +1,6 @@
 // Logs as syslog(2) and /proc/kmsg give them: as a text, of which each byte is taken once.
 
 #include <algorithm>
-#include <utility>
 
 #include "klog/logs.h"
 #include "klog/syslog_text.h"

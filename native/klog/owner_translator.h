@@ -10,7 +10,6 @@
 
 #include "klog/known_process.h"
 #include "klog/line.h"
-#include "klog/oom_kill.h"
 #include "klog/owners.h"
 
 namespace vprocfs {

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "seccomp/abi.h"
+#include "seccomp/call.h"
 #include "source/process.h"
 
 namespace vprocfs {

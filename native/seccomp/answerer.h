@@ -13,7 +13,6 @@
 #include "klog/access.h"
 #include "klog/banner.h"
 #include "klog/syslog.h"
-#include "seccomp/call.h"
 
 namespace vprocfs {
 

@@ -2,7 +2,6 @@
 
 #include <linux/seccomp.h>
 
-#include <cstddef>
 #include <cstdint>
 #include <vector>
 

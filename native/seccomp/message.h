@@ -3,7 +3,6 @@
 #include <linux/seccomp.h>
 
 #include <cstddef>
-#include <cstdint>
 #include <string_view>
 
 #include "base/result.h"

@@ -1,16 +1,9 @@
 // Writers that hang, end, or are left to the next worker.
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <utility>
 
 #include "seccomp/agent.h"
-#include "source/process.h"
 
 namespace vprocfs {
 

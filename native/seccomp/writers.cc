@@ -10,9 +10,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <climits>
-#include <cstring>
 #include <iterator>
 
 #include "base/pidfd.h"

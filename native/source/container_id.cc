@@ -1,7 +1,5 @@
 #include "source/container_id.h"
 
-#include <cstring>
-
 #include "source/cgroup_mounts.h"
 
 namespace vprocfs {

@@ -3,14 +3,12 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "base/words.h"
 #include "source/io_parse.h"
 #include "source/mount_table.h"
-#include "source/parse.h"
 #include "source/read_file.h"
 
 namespace vprocfs {

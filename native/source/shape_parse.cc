@@ -4,7 +4,6 @@
 #include <limits>
 
 #include "base/affix.h"
-#include "source/io_parse.h"
 #include "source/parse.h"
 
 namespace vprocfs {

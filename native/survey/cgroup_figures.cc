@@ -1,7 +1,5 @@
 #include "survey/cgroup_figures.h"
 
-#include <algorithm>
-#include <cstdlib>
 #include <string>
 #include <string_view>
 

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <cstdint>
-
 #include "base/result.h"
 #include "container/resolve.h"
 #include "source/cgroup_dir.h"

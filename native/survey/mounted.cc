@@ -1,6 +1,6 @@
 #include "survey/mounted.h"
 
-#include "source/parse.h"
+#include "base/affix.h"
 #include "source/read_file.h"
 
 namespace vprocfs {

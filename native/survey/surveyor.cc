@@ -15,7 +15,6 @@
 #include "container/container.h"
 #include "container/cpu_model.h"
 #include "klog/host_log.h"
-#include "source/read_file.h"
 #include "survey/mounted.h"
 #include "view/memory_model.h"
 

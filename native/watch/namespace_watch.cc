@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/pidfd.h"
-#include "source/read_file.h"
 #include "watch/process_namespaces.h"
 
 namespace vprocfs {

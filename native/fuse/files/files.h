@@ -11,7 +11,6 @@
 #include "fuse/protocol.h"
 #include "fuse/server_parts.h"
 #include "node/node_id.h"
-#include "node/tree.h"
 
 namespace vprocfs {
 

@@ -9,7 +9,6 @@
 #include "base/clock.h"
 #include "base/priority.h"
 #include "fuse/files/open_file.h"
-#include "klog/kmsg_text.h"
 
 namespace vprocfs {
 

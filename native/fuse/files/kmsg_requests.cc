@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <string>
-#include <utility>
 
 #include "base/clock.h"
 #include "fuse/files/kmsg_files.h"

@@ -1,6 +1,5 @@
 #include "fuse/files/snapshot_files.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <utility>
 

@@ -1,11 +1,9 @@
-#include <fcntl.h>
 #include <linux/bpf.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <map>
 #include <set>
 #include <string>
