@@ -95,7 +95,8 @@ void SessionObject::tell_end(const std::string& reason) {
   });
 }
 
-std::optional<std::shared_ptr<KillFeed>> SessionObject::kills_of(Napi::Env env, Napi::Value value) {
+std::optional<std::shared_ptr<LogReader>> SessionObject::kills_of(Napi::Env env,
+                                                                  Napi::Value value) {
   bool is_session = false;
   const bool asked = value.IsObject() &&
                      napi_check_object_type_tag(env, value, &kSessionTag, &is_session) == napi_ok;

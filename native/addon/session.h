@@ -18,9 +18,9 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   explicit SessionObject(const Napi::CallbackInfo& info);
   ~SessionObject() override;
 
-  /// The kill feed of a session; nullptr if the session does not serve (yet). Nothing if `value` is
-  /// not a session.
-  static std::optional<std::shared_ptr<KillFeed>> kills_of(Napi::Env env, Napi::Value value);
+  /// Who reads the log for a session; nullptr if the session does not serve (yet). Nothing if
+  /// `value` is not a session.
+  static std::optional<std::shared_ptr<LogReader>> kills_of(Napi::Env env, Napi::Value value);
 
  private:
   std::shared_ptr<Engine> make_engine();

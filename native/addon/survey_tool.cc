@@ -74,7 +74,7 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
   const Napi::Env env = info.Env();
   const bool fits = info[0].IsString() && info[1].IsString() && info[2].IsString();
   if (!expect(env, fits, "fsType, source and killsFile must be strings")) return;
-  std::shared_ptr<KillFeed> kills;
+  std::shared_ptr<LogReader> kills;
   if (!info[3].IsUndefined()) {
     const auto of_session = SessionObject::kills_of(env, info[3]);
     if (!expect(env, of_session.has_value(), "session must be a Session")) return;

@@ -98,13 +98,6 @@ std::optional<LogGroup> HostLog::next() {
   return group;
 }
 
-void HostLog::update() {
-  constexpr size_t kMaxRecords = 100000;
-  read_some(kMaxRecords);
-  while (next()) {
-  }
-}
-
 std::vector<OomKill> HostLog::kills(uint64_t& seen) const {
   const uint64_t dropped = killed_ - kills_.size();
   const auto from = static_cast<ptrdiff_t>(seen <= dropped ? 0 : seen - dropped);

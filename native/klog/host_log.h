@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "base/fd.h"
-#include "klog/kill_feed.h"
 #include "klog/log_clock.h"
 #include "klog/printers.h"
 #include "klog/sorter.h"
@@ -19,14 +18,14 @@ namespace vprocfs {
 
 /// Reads the host's kernel log (/dev/kmsg) once, from its oldest record on, and puts it into
 /// groups. Not thread-safe.
-class HostLog : public KillFeed {
+class HostLog {
  public:
   HostLog();
 
   /// Has records tell who printed them, as far as that is known.
   void know_printers(std::unique_ptr<Printers> printers) { printers_ = std::move(printers); }
 
-  bool readable() const override { return static_cast<bool>(kmsg_); }
+  bool readable() const { return static_cast<bool>(kmsg_); }
   /// Why it is not; empty when it is.
   const std::string& problem() const { return problem_; }
   int fd() const { return kmsg_.get(); }
@@ -35,9 +34,9 @@ class HostLog : public KillFeed {
   bool read_some(size_t count);
   /// The next group that is whole.
   std::optional<LogGroup> next();
-  /// All groups that there are, for whoever only wants kills.
-  void update() override;
-  std::vector<OomKill> kills(uint64_t& seen) const override;
+  /// The latest kills that groups told of, after the `seen` first ones, oldest first; `seen` counts
+  /// them from then on.
+  std::vector<OomKill> kills(uint64_t& seen) const;
 
   /// The first record that is not part of a group that next() gave; it may be yet to come.
   uint64_t mark() const;

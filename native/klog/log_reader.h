@@ -26,7 +26,7 @@ namespace vprocfs {
 
 /// The one reader of the host's kernel log: tells containers what is proven to be theirs, and
 /// operators of kills. A thread of its own waits for records; while none come, nothing runs.
-class LogReader : public KillFeed {
+class LogReader {
  public:
   struct Sources {
     const CgroupMounts* mounts = nullptr;
@@ -39,18 +39,21 @@ class LogReader : public KillFeed {
     std::function<void()> on_begun;  ///< missing() is known; may be empty
   };
   explicit LogReader(Sources sources);
-  ~LogReader() override;
+  ~LogReader();
 
   /// Error: there is no thread for it.
   Result<bool> start();
   void stop();
 
-  bool readable() const override { return log_.readable(); }
+  bool readable() const { return log_.readable(); }
   const std::string& problem() const { return log_.problem(); }
   /// What would prove more and is not there, with the reason; nullopt until that is known.
   std::optional<std::vector<std::string>> missing() const;
-  void update() override;
-  std::vector<OomKill> kills(uint64_t& seen) const override;
+  /// Takes in what the log has at this moment; whether start() was called or not where only kills
+  /// are looked for.
+  void update();
+  /// As HostLog::kills().
+  std::vector<OomKill> kills(uint64_t& seen) const;
 
   struct Counters {
     std::array<uint64_t, kLogKinds> records{};  ///< told to containers, by kind

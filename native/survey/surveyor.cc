@@ -14,7 +14,6 @@
 #include "base/words.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
-#include "klog/host_log.h"
 #include "survey/mounted.h"
 #include "view/memory_model.h"
 
@@ -75,6 +74,15 @@ struct Surveyor::Member {
   uint64_t mounts_next_us = 0;  ///< when they are counted again
 };
 
+/// One that is not started: it reads when it is asked.
+std::shared_ptr<LogReader> Surveyor::own_log(const Sources& sources) {
+  LogReader::Sources of_log;
+  of_log.mounts = sources.mounts;
+  of_log.resolver = sources.resolver;
+  of_log.procfs_fd = sources.procfs_fd;
+  return std::make_shared<LogReader>(std::move(of_log));
+}
+
 Surveyor::Surveyor(Sources sources)
     : sources_(std::move(sources)),
       open_limit_(open_limit()),
@@ -82,7 +90,7 @@ Surveyor::Surveyor(Sources sources)
       census_(*sources_.resolver, sources_.procfs_fd, row_limit(),
               {[this](Census::Discovered found) { add(std::move(found)); },
                [this](ContainerId id) { remove(id); }}),
-      log_(sources_.kills ? sources_.kills : std::make_shared<HostLog>()) {
+      log_(sources_.kills ? sources_.kills : own_log(sources_)) {
   if (!sources_.kills_file.empty()) kill_totals_ = KillTotals::load(sources_.kills_file);
 }
 

@@ -10,7 +10,7 @@
 
 #include "container/census.h"
 #include "container/resolve.h"
-#include "klog/kill_feed.h"
+#include "klog/log_reader.h"
 #include "source/change_notifier.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
@@ -55,7 +55,7 @@ class Surveyor {
     /// Where kills that the log told of are remembered; empty: nowhere.
     std::string kills_file;
     /// Tells of kills; nullptr: a reader of the kernel's log of its own does.
-    std::shared_ptr<KillFeed> kills;
+    std::shared_ptr<LogReader> kills;
   };
   explicit Surveyor(Sources sources);
   ~Surveyor();
@@ -64,6 +64,7 @@ class Surveyor {
 
  private:
   struct Member;
+  static std::shared_ptr<LogReader> own_log(const Sources& sources);
 
   /// Fills in the figures, with a few threads where there are many; returns how many failed.
   uint64_t read_all(std::vector<SurveyRow>& rows);
@@ -82,7 +83,7 @@ class Surveyor {
   const size_t open_limit_;
   std::unique_ptr<ChangeNotifier> notifier_;
   Census census_;
-  const std::shared_ptr<KillFeed> log_;
+  const std::shared_ptr<LogReader> log_;
   uint64_t kills_seen_ = 0;
   std::deque<OomKill> kills_;  ///< the latest, for containers that are not known yet
   KillTotals kill_totals_;     ///< kills by limits, in cgroups below containers' own
