@@ -187,48 +187,37 @@ bool KernelLogs::write(ContainerId id, const OwnLine& line) {
   return true;
 }
 
-LogRing* KernelLogs::ring_locked(ContainerId id) const {
-  const auto it = logs_.find(id);
-  return it == logs_.end() ? nullptr : it->second.ring.get();
-}
-
 bool KernelLogs::read(ContainerId id, uint64_t from, size_t max_records, Page& out) const {
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return false;
-  out.first = ring->first_sequence();
-  out.next = ring->next_sequence();
-  ring->for_each(from, [&](const OwnRecord& record) {
-    if (out.records.size() >= max_records) return false;
-    out.records.push_back(
-        {record.sequence, record.time_us, record.priority, std::string(record.text)});
+  return with_ring(id, [&](const LogRing& ring) {
+    out.first = ring.first_sequence();
+    out.next = ring.next_sequence();
+    ring.for_each(from, [&](const OwnRecord& record) {
+      if (out.records.size() >= max_records) return false;
+      out.records.push_back(
+          {record.sequence, record.time_us, record.priority, std::string(record.text)});
+      return true;
+    });
     return true;
   });
-  return true;
 }
 
 KernelLogs::Ends KernelLogs::ends(ContainerId id) const {
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return {};
-  return {ring->first_sequence(), ring->next_sequence()};
+  return with_ring(id, [](const LogRing& ring) {
+    return Ends{ring.first_sequence(), ring.next_sequence()};
+  });
 }
 
 std::optional<LogMarks> KernelLogs::marks(ContainerId id) const {
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return std::nullopt;
-  return ring->marks();
+  return with_ring(id, [](const LogRing& ring) { return std::optional(ring.marks()); });
 }
 
 bool KernelLogs::change_marks(ContainerId id, const Change& change) {
-  const std::lock_guard lock(mutex_);
-  LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return false;
-  LogMarks marks = ring->marks();
-  change(marks, ring->next_sequence());
-  ring->set_marks(marks);
-  return true;
+  return with_ring(id, [&](LogRing& ring) {
+    LogMarks marks = ring.marks();
+    change(marks, ring.next_sequence());
+    ring.set_marks(marks);
+    return true;
+  });
 }
 
 size_t KernelLogs::listen(Listener listener) {

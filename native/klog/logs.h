@@ -145,8 +145,14 @@ class KernelLogs {
   };
   using Map = std::map<ContainerId, Log>;
 
-  /// nullptr: there is no log yet.
-  LogRing* ring_locked(ContainerId id) const;
+  /// Has `use` look at a log with nobody else in between, and returns what that returns; `{}` where
+  /// there is no log yet.
+  template <typename Use>
+  auto with_ring(ContainerId id, Use use) const {
+    const std::lock_guard lock(mutex_);
+    const auto it = logs_.find(id);
+    return it == logs_.end() ? decltype(use(*it->second.ring)){} : use(*it->second.ring);
+  }
   /// Room for a log of `bytes`; its record is 0 when there is none.
   Log make_locked(ContainerId tenant, size_t bytes);
   bool has_room_locked(ContainerId tenant, size_t more) const;

@@ -57,47 +57,41 @@ LogPosition first_that_fits(const LogRing& ring, uint64_t sequence, size_t max_b
 }  // namespace
 
 KernelLogs::Unread KernelLogs::unread(ContainerId id) const {
-  Unread out;
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return out;
-  const LogMarks marks = ring->marks();
-  ring->for_each(marks.taken.sequence, [&](const OwnRecord& record) {
-    const size_t bytes = syslog_text_bytes(record.time_us, record.priority, record.text);
-    const bool in_part = record.sequence == marks.taken.sequence;
-    out.bytes += bytes - std::min<size_t>(in_part ? marks.taken.bytes : 0, bytes);
-    ++out.records;
-    return true;
+  return with_ring(id, [](const LogRing& ring) {
+    Unread out;
+    const LogPosition taken = ring.marks().taken;
+    ring.for_each(taken.sequence, [&](const OwnRecord& record) {
+      const size_t bytes = syslog_text_bytes(record.time_us, record.priority, record.text);
+      const bool in_part = record.sequence == taken.sequence;
+      out.bytes += bytes - std::min<size_t>(in_part ? taken.bytes : 0, bytes);
+      ++out.records;
+      return true;
+    });
+    return out;
   });
-  return out;
 }
 
 std::string KernelLogs::take(ContainerId id, size_t max_bytes, const Taken& taken) {
-  const std::lock_guard lock(mutex_);
-  LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return {};
-  LogMarks marks = ring->marks();
-  const LogPosition from = marks.taken;
-  LogPosition to = from;
-  std::string out = text_from(*ring, to, kEnd, max_bytes);
-  if (out.empty()) return out;
-  if (taken) taken(from, to);
-  marks.taken = to;
-  ring->set_marks(marks);
-  return out;
+  return with_ring(id, [&](LogRing& ring) {
+    LogMarks marks = ring.marks();
+    const LogPosition from = marks.taken;
+    std::string out = text_from(ring, marks.taken, kEnd, max_bytes);
+    if (out.empty()) return out;
+    if (taken) taken(from, marks.taken);
+    ring.set_marks(marks);
+    return out;
+  });
 }
 
 std::string KernelLogs::again(ContainerId id, LogPosition from, LogPosition to) {
-  const std::lock_guard lock(mutex_);
-  LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return {};
-  LogMarks marks = ring->marks();
-  std::string out = text_from(*ring, from, to, std::string::npos);
-  if (marks.taken < to) {
-    marks.taken = to;
-    ring->set_marks(marks);
-  }
-  return out;
+  return with_ring(id, [&](LogRing& ring) {
+    LogMarks marks = ring.marks();
+    if (marks.taken < to) {
+      marks.taken = to;
+      ring.set_marks(marks);
+    }
+    return text_from(ring, from, to, std::string::npos);
+  });
 }
 
 void KernelLogs::give_back(ContainerId id, LogPosition from, LogPosition to) {
@@ -111,47 +105,42 @@ void KernelLogs::give_back(ContainerId id, LogPosition from, LogPosition to) {
 }
 
 bool KernelLogs::has_unread(ContainerId id) const {
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  return ring != nullptr &&
-         std::max(ring->marks().taken.sequence, ring->first_sequence()) < ring->next_sequence();
+  return with_ring(id, [](const LogRing& ring) {
+    return std::max(ring.marks().taken.sequence, ring.first_sequence()) < ring.next_sequence();
+  });
 }
 
 size_t KernelLogs::used_bytes(ContainerId id) const {
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  return ring == nullptr ? 0 : ring->used_bytes();
+  return with_ring(id, [](const LogRing& ring) { return ring.used_bytes(); });
 }
 
 std::string KernelLogs::last(ContainerId id, size_t max_bytes) const {
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return {};
-  LogPosition at = first_that_fits(*ring, ring->marks().cleared, max_bytes);
-  return text_from(*ring, at, kEnd, max_bytes);
+  return with_ring(id, [&](const LogRing& ring) {
+    LogPosition at = first_that_fits(ring, ring.marks().cleared, max_bytes);
+    return text_from(ring, at, kEnd, max_bytes);
+  });
 }
 
 std::string KernelLogs::last_and_clear(ContainerId id, size_t max_bytes, const Taken& cleared) {
-  const std::lock_guard lock(mutex_);
-  LogRing* ring = ring_locked(id);
-  if (ring == nullptr) return {};
-  LogMarks marks = ring->marks();
-  const LogPosition from = first_that_fits(*ring, marks.cleared, max_bytes);
-  LogPosition to = from;
-  std::string out = text_from(*ring, to, kEnd, max_bytes);
-  cleared(from, to);
-  marks.cleared = to.sequence;
-  ring->set_marks(marks);
-  return out;
+  return with_ring(id, [&](LogRing& ring) {
+    LogMarks marks = ring.marks();
+    const LogPosition from = first_that_fits(ring, marks.cleared, max_bytes);
+    LogPosition to = from;
+    std::string out = text_from(ring, to, kEnd, max_bytes);
+    cleared(from, to);
+    marks.cleared = to.sequence;
+    ring.set_marks(marks);
+    return out;
+  });
 }
 
 std::string KernelLogs::last_again(ContainerId id, LogPosition from, LogPosition to) {
-  change_marks(id, [&to](LogMarks& marks, uint64_t) {
+  return with_ring(id, [&](LogRing& ring) {
+    LogMarks marks = ring.marks();
     marks.cleared = std::max(marks.cleared, to.sequence);
+    ring.set_marks(marks);
+    return text_from(ring, from, to, std::string::npos);
   });
-  const std::lock_guard lock(mutex_);
-  const LogRing* ring = ring_locked(id);
-  return ring == nullptr ? std::string() : text_from(*ring, from, to, std::string::npos);
 }
 
 }  // namespace vprocfs
