@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "addon/to_js.h"
 #include "fuse/files/container_files.h"
@@ -12,17 +13,17 @@ namespace vprocfs {
 namespace {
 
 // Counters by their names in src/native/binding.ts.
-constexpr JsMember<CounterSums, uint64_t> kSums[] = {
-    {"renders", &CounterSums::renders},
-    {"shared", &CounterSums::shared},
-    {"errors", &CounterSums::errors},
-    {"sourceErrors", &CounterSums::source_errors},
-    {"refusedOpens", &CounterSums::refused_opens},
-    {"deferred", &CounterSums::deferred},
-    {"paced", &CounterSums::paced},
-    {"resent", &CounterSums::resent},
+constexpr JsMember<Counters> kSums[] = {
+    {"renders", &Counters::renders},
+    {"shared", &Counters::shared},
+    {"errors", &Counters::errors},
+    {"sourceErrors", &Counters::source_errors},
+    {"refusedOpens", &Counters::refused_opens},
+    {"deferred", &Counters::deferred},
+    {"paced", &Counters::paced},
+    {"resent", &Counters::resent},
 };
-constexpr JsMember<CallCounters, std::atomic<uint64_t>> kCalls[] = {
+constexpr JsMember<CallCounters> kCalls[] = {
     {"answered", &CallCounters::answered},   {"passed", &CallCounters::passed},
     {"late", &CallCounters::late},           {"faults", &CallCounters::faults},
     {"gone", &CallCounters::gone},           {"waited", &CallCounters::waited},
@@ -81,10 +82,10 @@ Napi::Value log_missing(Napi::Env env, const Engine& engine) {
 }  // namespace
 
 Napi::Object counters_of(Napi::Env env, const Engine& engine) {
-  CounterSums c;
+  std::vector<const Counters*> all;
   size_t triggers = 0, waiting = 0, notices = 0, open_files = 0, log_readers = 0;
   engine.for_each_server([&](const Server& server) {
-    c.add(server.counters());
+    all.push_back(&server.counters());
     triggers += server.triggers();
     log_readers += server.log_readers();
     waiting += server.waiting();
@@ -93,9 +94,11 @@ Napi::Object counters_of(Napi::Env env, const Engine& engine) {
   });
   JsObject requests(env);
   for (uint32_t op = 0; op < kOpcodes; ++op) {
+    uint64_t sum = 0;
+    for (const Counters* counters : all) sum += counters->requests[op];
+    if (sum == 0) continue;
     const char* name = operation_of(op).name;
-    if (c.requests[op] == 0) continue;
-    requests.set(name == nullptr ? "OP" + std::to_string(op) : name, c.requests[op]);
+    requests.set(name == nullptr ? "OP" + std::to_string(op) : name, sum);
   }
   const Sampler* sampler = engine.sampler();
   const Agent* agent = engine.agent();
@@ -103,7 +106,7 @@ Napi::Object counters_of(Napi::Env env, const Engine& engine) {
   const Registry* registry = engine.registry();
   JsObject out(env);
   out.set("requests", Napi::Object(requests))
-      .set(c, kSums)
+      .set(all, kSums)
       .set("taskPasses", sampler == nullptr ? 0 : sampler->passes())
       .set("taskPassUs", sampler == nullptr ? 0 : sampler->spent_us())
       .set("triggers", triggers)
@@ -111,8 +114,10 @@ Napi::Object counters_of(Napi::Env env, const Engine& engine) {
       .set("waiting", waiting)
       .set("notices", notices)
       .set("openFiles", open_files);
-  if (agent != nullptr)
-    out.set("calls", Napi::Object(JsObject(env).set(agent->counters(), kCalls)));
+  if (agent != nullptr) {
+    const std::vector one{&agent->counters()};
+    out.set("calls", Napi::Object(JsObject(env).set(one, kCalls)));
+  }
   if (shared != nullptr) out.set("resources", resources_of(env, *shared));
   if (const auto log = kernel_log_of(env, engine)) out.set("kernelLog", *log);
   out.set("containers", registry == nullptr ? 0 : registry->size())

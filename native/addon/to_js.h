@@ -2,12 +2,14 @@
 
 #include <napi.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <vector>
 
 namespace vprocfs {
 
@@ -33,11 +35,11 @@ Napi::Value to_js(Napi::Env, const T& value) {
   return value;
 }
 
-/// A member of a struct of figures, and its name in JavaScript.
-template <typename T, typename M>
+/// A counter of a struct of them, and its name in JavaScript.
+template <typename T>
 struct JsMember {
   const char* name;
-  M T::*member;
+  std::atomic<uint64_t> T::*member;
 };
 
 /// An object, made member by member in the order in which JavaScript lists them.
@@ -50,9 +52,14 @@ class JsObject {
     object_.Set(name, to_js(object_.Env(), value));
     return *this;
   }
-  template <typename T, typename M, size_t N>
-  JsObject& set(const T& from, const JsMember<T, M> (&members)[N]) {
-    for (const auto& [name, member] : members) set(name, uint64_t{from.*member});
+  /// The figures of several together.
+  template <typename T, size_t N>
+  JsObject& set(const std::vector<const T*>& all, const JsMember<T> (&members)[N]) {
+    for (const auto& [name, member] : members) {
+      uint64_t sum = 0;
+      for (const T* one : all) sum += one->*member;
+      set(name, sum);
+    }
     return *this;
   }
 

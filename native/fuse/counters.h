@@ -21,12 +21,4 @@ struct Counters {
   std::atomic<uint64_t> resent{0};
 };
 
-/// The figures of several servers together.
-struct CounterSums {
-  std::array<uint64_t, kOpcodes> requests{};
-  uint64_t renders = 0, shared = 0, errors = 0, source_errors = 0, refused_opens = 0, deferred = 0,
-           paced = 0, resent = 0;
-  void add(const Counters& counters);
-};
-
 }  // namespace vprocfs
