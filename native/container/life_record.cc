@@ -22,8 +22,7 @@ bool LifeRecord::is_of_later(const uint8_t* data, size_t bytes) const {
 
 void LifeRecord::load(const Unpack& unpack) {
   if (state_ == nullptr) return;
-  state_->for_each(type_, [&](RecordIndex found, uint64_t key, size_t bytes) {
-    if (key != key_) return;
+  state_->for_each_of(key_, type_, [&](RecordIndex found, size_t bytes) {
     const uint8_t* data = state_->data(found);
     const size_t begin = begin_.size();
     if (is_of_later(data, bytes)) return;

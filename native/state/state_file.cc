@@ -193,6 +193,7 @@ size_t StateFile::find_room(int fd) {
   kept_.merge();
   others_.merge();
   note_end_locked();
+  for (const Run& run : runs) note_published_locked(run.at);
   return damaged;
 }
 
@@ -224,8 +225,23 @@ void StateFile::publish(RecordIndex record, RecordType type, uint64_t key, size_
   {
     const std::lock_guard lock(mutex_);
     length = room_of(record).length_of(record);
+    note_published_locked(record);
   }
   table()[record].store(length, std::memory_order_release);
+}
+
+void StateFile::note_published_locked(RecordIndex record) {
+  const RecordHeader* header = header_of(record);
+  if (is_of_open_file(static_cast<RecordType>(header->type))) return;
+  by_key_[header->key].push_back(record);
+}
+
+void StateFile::note_released_locked(RecordIndex record) {
+  const auto found = by_key_.find(header_of(record)->key);
+  if (found == by_key_.end()) return;
+  std::vector<RecordIndex>& records = found->second;
+  records.erase(std::remove(records.begin(), records.end(), record), records.end());
+  if (records.empty()) by_key_.erase(found);
 }
 
 RecordIndex StateFile::replace(RecordIndex old, RecordType type, uint64_t key,
@@ -260,10 +276,9 @@ void StateFile::store(RecordIndex record, RecordType type, uint64_t key, std::st
 
 void StateFile::release_all(std::initializer_list<RecordType> types, uint64_t key,
                             std::string_view begin) {
-  visit_all([&](RecordIndex at, RecordType type, uint64_t its, size_t) {
-    const bool wanted = std::find(types.begin(), types.end(), type) != types.end();
-    if (wanted && its == key) release(at, type, key, begin);
-  });
+  for (const RecordType type : types) {
+    for_each_of(key, type, [&](RecordIndex at, size_t) { release(at, type, key, begin); });
+  }
 }
 
 void StateFile::release(RecordIndex record, RecordType type, uint64_t key, std::string_view begin) {
@@ -271,6 +286,7 @@ void StateFile::release(RecordIndex record, RecordType type, uint64_t key, std::
   size_t bytes = 0;
   if (!is_locked(record, type, key, begin, &bytes)) return;
   table()[record].store(0, std::memory_order_release);
+  note_released_locked(record);
   room_of(record).free(record);
 }
 
@@ -292,6 +308,27 @@ void StateFile::for_each(
   visit_all([&](RecordIndex at, RecordType its, uint64_t key, size_t bytes) {
     if (its == type) visit(at, key, bytes);
   });
+}
+
+void StateFile::for_each_of(uint64_t key, RecordType type,
+                            const std::function<void(RecordIndex, size_t bytes)>& visit) const {
+  struct Found {
+    RecordIndex at;
+    size_t bytes;
+  };
+  std::vector<Found> all;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto found = by_key_.find(key);
+    if (found == by_key_.end()) return;
+    for (const RecordIndex at : found->second) {
+      size_t bytes = 0;
+      if (find(at, type, key, &bytes)) all.push_back({at, bytes});
+    }
+  }
+  // In the order in which they lie, as for_each() has them.
+  std::sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.at < b.at; });
+  for (const Found& one : all) visit(one.at, one.bytes);
 }
 
 void StateFile::visit_all(const Visit& visit) const {

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 #include <vector>
 
 #include "base/fd.h"
@@ -105,7 +106,8 @@ class StateFile {
   /// that changes_in_place(). Thread-safe.
   void store(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
              size_t offset, std::string_view bytes);
-  /// Releases all records of these types and that key whose bytes begin with `begin`.
+  /// Releases all records of these types and that key whose bytes begin with `begin`. `types`: none
+  /// of open files.
   void release_all(std::initializer_list<RecordType> types, uint64_t key, std::string_view begin);
 
   uint8_t* data(RecordIndex record);
@@ -115,6 +117,10 @@ class StateFile {
   /// are taken.
   void for_each(RecordType type,
                 const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const;
+  /// The same for those of one key, without a look at all others: each container asks several
+  /// times, also all of them at once after a takeover. `type`: not one of open files.
+  void for_each_of(uint64_t key, RecordType type,
+                   const std::function<void(RecordIndex, size_t bytes)>& visit) const;
 
   /// 64-bit FNV-1a over words, for the checksums of records.
   static uint64_t checksum(const void* data, size_t bytes);
@@ -146,6 +152,8 @@ class StateFile {
   /// Whether there is such a record, whose bytes begin with `begin`. Sets `bytes`.
   bool is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
                  size_t* bytes) const;
+  void note_published_locked(RecordIndex record);
+  void note_released_locked(RecordIndex record);
   /// All published records.
   void visit_all(const Visit& visit) const;
   void visit_part(const Room& part, const Visit& visit) const;
@@ -162,6 +170,8 @@ class StateFile {
   mutable std::mutex mutex_;
   Room kept_{1, 1};    ///< not for open files
   Room others_{1, 1};  ///< behind it
+  /// The records of each key that are not of open files; guarded by mutex_.
+  std::unordered_map<uint64_t, std::vector<RecordIndex>> by_key_;
 };
 
 }  // namespace vprocfs

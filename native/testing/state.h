@@ -38,7 +38,8 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
          InstanceMethod<&StateObject::renew_held>("renewHeld"),
          InstanceMethod<&StateObject::take_over>("takeOver"),
          InstanceMethod<&StateObject::add>("add"), InstanceMethod<&StateObject::remove>("remove"),
-         InstanceMethod<&StateObject::records>("records")});
+         InstanceMethod<&StateObject::records>("records"),
+         InstanceMethod<&StateObject::records_of>("recordsOf")});
   }
 
   explicit StateObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<StateObject>(info) {
@@ -216,20 +217,35 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
   }
 
   /// () -> what add() made and is whole: [{ key, record, bytes }], by record
+  /// Adds a record to those in `out`, when it holds what add() has put there.
+  void list(Napi::Array& out, RecordIndex record, uint64_t key, size_t bytes) {
+    const uint8_t* data = state_->data(record);
+    const bool whole = std::all_of(
+        data, data + bytes, [key](uint8_t byte) { return byte == static_cast<uint8_t>(key); });
+    if (!whole) return;
+    const ValueMaker maker(out.Env());
+    Napi::Object row = maker.object();
+    row.Set("key", maker.u64(key));
+    row.Set("record", maker.integer(record));
+    row.Set("bytes", maker.integer(bytes));
+    out.Set(out.Length(), row);
+  }
+
   Napi::Value records(const Napi::CallbackInfo& info) {
-    const ValueMaker maker(info.Env());
     Napi::Array out = Napi::Array::New(info.Env());
     state_->for_each(RecordType::kHistory, [&](RecordIndex record, uint64_t key, size_t bytes) {
-      const uint8_t* data = state_->data(record);
-      const bool whole = std::all_of(
-          data, data + bytes, [key](uint8_t byte) { return byte == static_cast<uint8_t>(key); });
-      if (!whole) return;
-      Napi::Object row = maker.object();
-      row.Set("key", maker.u64(key));
-      row.Set("record", maker.integer(record));
-      row.Set("bytes", maker.integer(bytes));
-      out.Set(out.Length(), row);
+      list(out, record, key, bytes);
     });
+    return out;
+  }
+
+  Napi::Value records_of(const Napi::CallbackInfo& info) {
+    ValueReader reader(info.Env());
+    const uint64_t key = reader.u64(info[0], "key");
+    Napi::Array out = Napi::Array::New(info.Env());
+    if (reader.failed()) return out;
+    state_->for_each_of(key, RecordType::kHistory,
+                        [&](RecordIndex record, size_t bytes) { list(out, record, key, bytes); });
     return out;
   }
 

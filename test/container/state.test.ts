@@ -44,6 +44,30 @@ describe("a record of one life of a container", () => {
   });
 });
 
+describe("the records of one key", () => {
+  it("are those that are there, in the order in which they lie", () => {
+    const state = new State(MIB);
+    const made = [3, 400, 50, 2000].map((bytes) => ({
+      key: 7n,
+      record: state.add(7n, bytes),
+      bytes,
+    }));
+    state.add(8n, 10);
+    const expected = [...made].sort((a, b) => a.record - b.record);
+    expect(state.recordsOf(7n)).toEqual(expected);
+    const [gone] = expected.splice(1, 1);
+    state.remove(7n, gone?.record ?? 0);
+    expect(state.recordsOf(7n)).toEqual(expected);
+    expect(state.takeOver(false)).toBe("");
+    expect(state.recordsOf(7n)).toEqual(expected);
+    for (const { record } of expected) {
+      state.remove(7n, record);
+    }
+    expect(state.recordsOf(7n)).toEqual([]);
+    expect(state.recordsOf(8n)).toHaveLength(1);
+  });
+});
+
 describe("a handle", () => {
   it.each([
     ["of a state file that was ignored", MIB, true],
@@ -172,9 +196,14 @@ describe("the room of a state file", () => {
         }
         const expected = [...held].map(([of, rest]) => ({ key: of, ...rest }));
         expected.sort((a, b) => a.record - b.record);
-        expect(state.records()).toEqual(expected);
+        const expectThem = (): void => {
+          expect(state.records()).toEqual(expected);
+          expect(expected.flatMap(({ key: of }) => state.recordsOf(of))).toEqual(expected);
+          expect(state.recordsOf(key + 1n)).toEqual([]);
+        };
+        expectThem();
         expect(state.takeOver(false)).toBe("");
-        expect(state.records()).toEqual(expected);
+        expectThem();
       }),
       { numRuns: 100 },
     );

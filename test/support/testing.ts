@@ -188,6 +188,13 @@ export interface TaskCounter {
   count(cgroups: readonly CountedCgroup[]): TaskCount[];
 }
 
+/** A record of a state file. */
+export interface HistoryRecord {
+  readonly key: bigint;
+  readonly record: number;
+  readonly bytes: number;
+}
+
 /** A state file with the open files and the load averages that lie in it. */
 export interface State {
   /** Load averages of a container, with what it left in the state file; their number. */
@@ -218,7 +225,9 @@ export interface State {
   add(key: bigint, bytes: number): number;
   remove(key: bigint, record: number): void;
   /** What `add` made and is whole, by record. */
-  records(): { readonly key: bigint; readonly record: number; readonly bytes: number }[];
+  records(): HistoryRecord[];
+  /** The same, as those find them who ask for one key only. */
+  recordsOf(key: bigint): HistoryRecord[];
 }
 
 export interface LoadSample {
