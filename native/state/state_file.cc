@@ -10,45 +10,9 @@
 #include <cstring>
 #include <utility>
 
+#include "state/layout.h"
+
 namespace vprocfs {
-namespace {
-
-constexpr char kMagic[8] = {'v', 'p', 'r', 'o', 'c', 'f', 's', '\1'};
-constexpr size_t kHeaderBytes = 4096;
-constexpr uint32_t kMaxClass = FreePieces::kLongest;      // granules: records up to 1 MiB
-constexpr uint32_t kTablePage = 4096 / sizeof(uint32_t);  // granules whose lengths are in a page
-
-/// The first granule from `at` on whose page of the table was ever written; `end` when none was. To
-/// read the others would take memory for them.
-uint32_t skip_holes(int fd, uint32_t at, uint32_t end) {
-  const off_t from = static_cast<off_t>(kHeaderBytes + at * sizeof(uint32_t));
-  const off_t data = ::lseek(fd, from, SEEK_DATA);
-  if (data < 0) return errno == ENXIO ? end : at;
-  const auto found = (static_cast<size_t>(data) - kHeaderBytes) / sizeof(uint32_t);
-  return std::max(at, static_cast<uint32_t>(std::min<size_t>(end, found)));
-}
-
-}  // namespace
-
-struct StateFile::Header {
-  char magic[8];
-  uint32_t version;
-  uint32_t granule;
-  uint64_t bytes;
-  uint64_t layout_checksum;  ///< of the fields above
-  ConnectionState connection;
-  uint64_t connection_checksum;
-  std::atomic<uint32_t> high_water;  ///< no record begins at or beyond it
-};
-
-struct StateFile::RecordHeader {
-  uint32_t type;
-  uint32_t bytes;
-  uint64_t key;
-  uint64_t checksum;  ///< of the fields above
-  uint64_t content;   ///< checksum of what it holds; 0 where that changes in place
-};
-
 Result<Fd> StateFile::make_memfd(size_t bytes) {
   Fd fd(::memfd_create("vprocfs-state", MFD_CLOEXEC));
   if (!fd) return Error{errno, "memfd_create"};
@@ -60,7 +24,7 @@ Result<std::unique_ptr<StateFile>> StateFile::open(int fd, std::string* ignored)
   struct stat st {};
   if (::fstat(fd, &st) != 0) return Error{errno, "state file"};
   const auto bytes = static_cast<size_t>(st.st_size);
-  if (bytes < kHeaderBytes + 64 * kGranule) return Error{EINVAL, "state file"};
+  if (bytes < kStateHeaderBytes + 64 * kGranule) return Error{EINVAL, "state file"};
   auto memory = Mapping::of_file(fd, bytes);
   if (!memory) return Error{errno, "state file"};
   std::unique_ptr<StateFile> state(new StateFile(std::move(memory)));
@@ -79,51 +43,16 @@ StateFile::StateFile(Mapping memory)
       base_(memory_.as<uint8_t>()),
       bytes_(memory_.size()),
       header_(memory_.as<Header>()) {
-  static_assert(sizeof(Header) <= kHeaderBytes);
-  const size_t room = bytes_ - kHeaderBytes;
+  static_assert(sizeof(Header) <= kStateHeaderBytes);
+  const size_t room = bytes_ - kStateHeaderBytes;
   granules_ = static_cast<uint32_t>(room / (kGranule + sizeof(uint32_t)));
-  data_offset_ = kHeaderBytes + granules_ * sizeof(uint32_t);
+  data_offset_ = kStateHeaderBytes + granules_ * sizeof(uint32_t);
   data_offset_ = (data_offset_ + kGranule - 1) / kGranule * kGranule;
   granules_ = static_cast<uint32_t>((bytes_ - data_offset_) / kGranule);
 }
 
-bool StateFile::adopt(std::string* why) {
-  // Fresh: nothing but perhaps the connection, which the keeper puts there.
-  const auto is_zero = [](uint8_t b) { return b == 0; };
-  if (std::all_of(base_, base_ + offsetof(Header, connection), is_zero)) return false;
-  if (std::memcmp(header_->magic, kMagic, sizeof(kMagic)) != 0) {
-    *why = "foreign content";
-  } else if (header_->version != kVersion || header_->granule != kGranule) {
-    *why = "another layout version";
-  } else if (header_->bytes != bytes_ ||
-             header_->layout_checksum != checksum(header_, offsetof(Header, layout_checksum)) ||
-             header_->high_water > granules_) {
-    *why = "damaged header";
-  } else {
-    return true;
-  }
-  return false;
-}
-
-void StateFile::lay_out(bool fresh) {
-  // The connection is the kernel's affair, not the layout's: a state file of another version must
-  // not make us forget that INIT is over. It counts only when its own checksum holds.
-  const bool keep =
-      header_->connection_checksum == checksum(&header_->connection, sizeof(header_->connection)) &&
-      header_->connection.initialised == 1;
-  const ConnectionState connection = keep ? header_->connection : ConnectionState{};
-  // A fresh file is all zero: to write that again would take memory for the whole table.
-  std::memset(static_cast<void*>(base_), 0, fresh ? kHeaderBytes : data_offset_);
-  std::memcpy(header_->magic, kMagic, sizeof(kMagic));
-  header_->version = kVersion;
-  header_->granule = kGranule;
-  header_->bytes = bytes_;
-  header_->layout_checksum = checksum(header_, offsetof(Header, layout_checksum));
-  set_connection(connection);
-}
-
 std::atomic<uint32_t>* StateFile::table() const {
-  return reinterpret_cast<std::atomic<uint32_t>*>(base_ + kHeaderBytes);
+  return reinterpret_cast<std::atomic<uint32_t>*>(base_ + kStateHeaderBytes);
 }
 
 StateFile::RecordHeader* StateFile::header_of(RecordIndex record) const {
@@ -146,57 +75,6 @@ uint32_t StateFile::granules_for(size_t bytes) {
   return static_cast<uint32_t>(size);
 }
 
-bool StateFile::intact(RecordIndex record, uint32_t length) const {
-  const RecordHeader* header = header_of(record);
-  if (header->checksum != checksum(header, offsetof(RecordHeader, checksum))) return false;
-  const size_t room = size_t{length} * kGranule - sizeof(RecordHeader);
-  if (header->bytes > room) return false;
-  if (changes_in_place(static_cast<RecordType>(header->type))) return true;
-  return header->content == checksum(header + 1, header->bytes);
-}
-
-size_t StateFile::find_room(int fd) {
-  struct Run {
-    uint32_t at, length;
-  };
-  const std::lock_guard lock(mutex_);
-  size_t damaged = 0;
-  std::vector<Run> runs;
-  uint32_t split = 1 + granules_ / 5 * 2;
-  const uint32_t end = header_->high_water.load();
-  for (uint32_t at = 1; at < end;) {
-    if (at % kTablePage == 0) at = skip_holes(fd, at, end);
-    if (at == end) break;
-    const uint32_t length = table()[at].load(std::memory_order_acquire);
-    const bool possible = length != 0 && length <= std::min(end - at, kMaxClass);
-    if (possible && intact(at, length)) {
-      // Only its first granule has a length: what stands at the others would be taken for records'
-      // once this one is released.
-      for (uint32_t i = 1; i < length; ++i) {
-        if (table()[at + i].load(std::memory_order_relaxed) != 0) table()[at + i].store(0);
-      }
-      runs.push_back({at, length});
-      // A worker that knew no parts may have put one across.
-      if (at < split && at + length > split) split = at + length;
-      at += length;
-      continue;
-    }
-    if (length != 0) {
-      ++damaged;
-      table()[at].store(0);
-    }
-    ++at;
-  }
-  kept_ = Room(1, split);
-  others_ = Room(split, granules_);
-  for (const Run& run : runs) room_of(run.at).adopt(run.at, run.length);
-  kept_.merge();
-  others_.merge();
-  note_end_locked();
-  for (const Run& run : runs) note_published_locked(run.at);
-  return damaged;
-}
-
 void StateFile::note_end_locked() {
   const bool beyond = others_.used_to() > others_.first();
   header_->high_water.store(beyond ? others_.used_to() : kept_.used_to(),
@@ -204,9 +82,9 @@ void StateFile::note_end_locked() {
 }
 
 RecordIndex StateFile::allocate(RecordType type, size_t bytes) {
-  if (bytes > size_t{kMaxClass} * kGranule - sizeof(RecordHeader)) return 0;
+  if (bytes > size_t{kLongestRecord} * kGranule - sizeof(RecordHeader)) return 0;
   const uint32_t length = granules_for(bytes);
-  if (length > kMaxClass) return 0;
+  if (length > kLongestRecord) return 0;
   const std::lock_guard lock(mutex_);
   RecordIndex record = is_of_open_file(type) ? 0 : kept_.take(length);
   if (record == 0) record = others_.take(length);
@@ -390,7 +268,7 @@ void StateFile::set_connection(const ConnectionState& state) {
 }
 
 bool StateFile::repair_connection(int fd, const ConnectionState& state) {
-  const auto memory = Mapping::of_file(fd, kHeaderBytes);
+  const auto memory = Mapping::of_file(fd, kStateHeaderBytes);
   if (!memory) return false;
   auto* header = memory.as<Header>();
   const uint64_t right = checksum(&state, sizeof(state));
