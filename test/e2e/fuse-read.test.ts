@@ -1,6 +1,7 @@
 // Every way of reading a file: as the kernel's seq_file does it, whole, and of one moment.
 
 import { cpus } from "node:os";
+import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
 import { MIB } from "../support/cgroups.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -107,6 +108,27 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
       expect(text.endsWith("\n")).toBe(true);
       await calls.seek(fd, 0);
       expect(cpuLines(await calls.rest(fd, 100_000))).toBe(after ?? cpus().length);
+    });
+
+    it("is shown what is new each time, also once that is longer than it was told", async () => {
+      const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
+      testScope().defer(() => container.cgroup.limit({ quota: null }));
+      container.cgroup.limit({ quota: 1 });
+      const calls = container.syscalls(testScope());
+      const fd = await calls.open("/proc/stat");
+      await calls.fstat(fd);
+      const readAgain = async () => {
+        await calls.seek(fd, 0);
+        return calls.rest(fd, 100_000);
+      };
+      container.cgroup.limit({ quota: null });
+      await until("it is longer", async () => cpuLines(await readAgain()) === cpus().length);
+      const texts = [];
+      for (let i = 0; i < 4; i += 1) {
+        await pause(250);
+        texts.push(await readAgain());
+      }
+      expect(new Set(texts).size).toBe(texts.length);
     });
 
     it.each(["read", "sendfile"])(

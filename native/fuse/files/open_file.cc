@@ -198,12 +198,15 @@ void OpenFiles::erase(uint64_t handle, NodeId node) {
 
 void OpenFiles::renew(OpenFile& file, Result<std::string> text, Renewal renewal) {
   if (!text) return;
-  if (renewal == Renewal::kUnlessLonger && text.value().size() > file.announced_) return;
+  const bool longer = text.value().size() > file.announced_;
+  if (longer && renewal == Renewal::kUnlessLonger) return;
   std::shared_ptr<Snapshot> fresh = take(std::move(text.value()));
   std::shared_ptr<Snapshot> old;
   const std::lock_guard lock(file.mutex_);
   old = file.snapshot_;
   file.hold(std::move(fresh));
+  // Its reader asked a while ago, and reads the file time and again: stdio asks once in its life.
+  if (longer) file.announced_ = 0;
   if (file.record_ != 0) open_record(state_, file.record_)->snapshot = file.snapshot_->record();
 }
 

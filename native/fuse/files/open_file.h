@@ -116,7 +116,8 @@ class OpenFiles {
   /// Of a read at `offset`: a repeated read at offset 0 needs one, and the first one if the
   /// snapshot taken at open is older than `max_age_us`. Where its size was reported, that one may
   /// be a second old, and a minute if a new one would be longer; and since tail(1) reads a file
-  /// twice, the one of a repeated read may then be a second old, too.
+  /// twice, the one of a repeated read may then be a second old, too. A reader that was shown a
+  /// longer one no longer counts as one that knows a size.
   static Renewal wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
                                uint64_t max_age_us);
   /// Shows an open file's reader `text` from now on. Where there is none, or it is longer and
