@@ -33,6 +33,11 @@ static_assert(kPassthroughFds <= kMaxPassedFds);
 
 constexpr int kFirst = STDERR_FILENO + 1;
 
+/// For so long callers wait for another vprocfs that waits for what we hold, and asks every two
+/// seconds, rather than see the node's figures; and how often it is looked whether it still does.
+constexpr uint64_t kSuccessorMs = 10'000;
+constexpr int kLookMs = 100;
+
 struct Held {
   int fd = -1;
   FdKind kind = FdKind::kNone;
@@ -180,30 +185,19 @@ bool is_awaited() {
   return file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-/// Callers wait for such a one, which asks every two seconds, rather than see the node's figures
-/// for that long. False: it has not taken everything.
-bool taken_by_waiting(const Fd& listening) {
-  constexpr uint64_t kPatienceMs = 10'000;
-  constexpr int kLookMs = 100;
-  const uint64_t end = monotonic_ms() + kPatienceMs;
-  while (listening && is_awaited() && monotonic_ms() < end) {
-    pollfd p{listening.get(), POLLIN, 0};
-    if (::poll(&p, 1, kLookMs) > 0 && hand_over(listening.get())) return true;
-  }
-  return false;
-}
-
 /// `ready` is closed when whoever waits for us need not any more.
 [[noreturn]] void serve(Fd ready) {
   const Fd listening = listen_for_successor();
   ready.reset();
-  bool taken = taken_by_waiting(listening);
+  const uint64_t patient_until = monotonic_ms() + kSuccessorMs;
+  bool waits = static_cast<bool>(listening), taken = false;
   while (containers() > 0 && !taken) {
-    const size_t count = g_passthrough.count;
+    waits = waits && is_awaited() && monotonic_ms() < patient_until;
+    const size_t count = waits ? 0 : g_passthrough.count;
     for (size_t i = 0; i < count; ++i)
       g_passthrough.polled[i] = {g_passthrough.held[i].fd, POLLIN, 0};
     g_passthrough.polled[count] = {listening.get(), POLLIN, 0};
-    if (::poll(g_passthrough.polled, count + 1, -1) < 0) continue;
+    if (::poll(g_passthrough.polled, count + 1, waits ? kLookMs : -1) < 0) continue;
     taken = g_passthrough.polled[count].revents != 0 && hand_over(listening.get());
     if (taken) break;
     for (size_t i = 0; i < count; ++i) {
