@@ -136,6 +136,7 @@ class Agent {
   /// Tells the other vprocfs that we wait for its place, so that no call goes to the kernel
   /// meanwhile.
   void await_place();
+  void await_no_place();
   Result<bool> listen(Kind kind, const char* name, int type);
   void accept(const Source& source);
   /// Returns its key.

@@ -84,11 +84,7 @@ void Agent::try_to_listen() {
     listen_problem_ = std::move(problem);
   }
   if (is_new && options_.on_listen_problem) options_.on_listen_problem();
-  if (listening) {
-    if (awaited_) ::unlink((options_.directory + "/" + kAwaitedName).c_str());
-    awaited_.reset();
-    return;
-  }
+  if (listening) return await_no_place();
   await_place();
   // Another vprocfs, mostly, in whose place this one starts.
   listen_wait_us_ = std::min(std::max(2 * listen_wait_us_, kListenAgainUs), kMaxListenAgainUs);
@@ -100,6 +96,11 @@ void Agent::await_place() {
   const std::string path = options_.directory + "/" + kAwaitedName;
   Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (file && ::flock(file.get(), LOCK_SH | LOCK_NB) == 0) awaited_ = std::move(file);
+}
+
+void Agent::await_no_place() {
+  if (awaited_) ::unlink((options_.directory + "/" + kAwaitedName).c_str());
+  awaited_.reset();
 }
 
 std::string Agent::listen_problem() const {

@@ -683,6 +683,18 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     expect(readdirSync(sockets).sort()).toEqual(["lxc.sock", "oci.sock"]);
   });
 
+  it("another one that waited for its place leaves nothing behind", async () => {
+    const scope = testScope();
+    const sockets = socketsDirectory(scope);
+    const daemon = await startIn(scope, sockets);
+    const beside = await Daemon.start(scope, "--log-format", "json", "--calls-directory", sockets);
+    await until("it waits", () => readdirSync(sockets).includes("awaited"));
+    await beside.stop();
+    expect(readdirSync(sockets).sort()).toEqual(["lxc.sock", "oci.sock"]);
+    await daemon.stop();
+    expect(readdirSync(sockets)).toEqual([]);
+  });
+
   it("what lets calls through is in no service's cgroup", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
