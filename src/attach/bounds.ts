@@ -111,6 +111,11 @@ export class FairQueue<T, K> {
     this.#next();
   }
 
+  /** Whether a job of a tenant waits. */
+  hasWaiting(tenant: T): boolean {
+    return (this.#queues.get(tenant)?.waiting.size ?? 0) > 0;
+  }
+
   /** Has no job of a tenant start for a while. */
   rest(tenant: T, ms: number): void {
     const queue = this.#queueOf(tenant);

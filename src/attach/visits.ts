@@ -78,7 +78,7 @@ export interface VisitsOptions extends AttachingOptions {
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #exclusionReason: ExclusionReason;
-  /** By tenant. */
+  /** By tenant, as long as it is to be looked at again. */
   readonly #busy = new Map<number, Busy>();
   readonly #abort = helperAbort();
   #stopped = false;
@@ -117,12 +117,18 @@ export class Visits {
 
   /** Looks at a namespace in its tenant's turn. Resolves to the CPU time that this took, ms. */
   async visit(visit: Visit, attempt: number): Promise<number | undefined> {
+    const spent = await this.#look(visit, attempt);
+    if (!this.#options.hasPending(visit.tenant)) {
+      // Nobody would notice its end.
+      this.#busy.delete(visit.tenant);
+    }
+    return spent;
+  }
+
+  async #look(visit: Visit, attempt: number): Promise<number | undefined> {
     const { pid, namespace } = visit;
     // It has ended, and its number may be another process's now.
     if (mountNamespaceOf(pid) !== namespace) {
-      if (!this.#options.hasPending(visit.tenant)) {
-        this.#busy.delete(visit.tenant);
-      }
       return 0;
     }
     try {

@@ -99,7 +99,7 @@ export class Watcher {
       watch: this.#watch,
       tracked: this.#tracked,
       shortages: this.#shortages,
-      hasPending: (tenant) => this.#delayed.has(tenant),
+      hasPending: (tenant) => this.#delayed.has(tenant) || this.#queue.hasWaiting(tenant),
       after: (ms, action) => this.#delayed.after(ms, action),
       look: (visit) => this.#look(visit),
       lookLater: (ms, visit, attempt) => this.#lookLater(ms, visit, attempt),

@@ -10,6 +10,7 @@ import {
   type RunHelper,
   runHelper,
 } from "../../src/attach/helper.js";
+import { leaveAlone } from "../../src/attach/left-alone.js";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { Shortages } from "../../src/attach/shortages.js";
 import { TrackedContainers } from "../../src/attach/tracked.js";
@@ -252,6 +253,7 @@ async function visitsWith(run: RunHelper, now = () => 0) {
   const namespace = mountNamespaceOf(pid) ?? 0;
   const records: Record<string, unknown>[] = [];
   const log = createLogger("info", "json", { write: (line) => records.push(JSON.parse(line)) });
+  let isPending = false;
   const visits = new Visits({
     ...USUAL,
     log,
@@ -261,17 +263,23 @@ async function visitsWith(run: RunHelper, now = () => 0) {
     watch: new FakeWatch(),
     tracked: new TrackedContainers(() => 0),
     shortages: new Shortages(USUAL.log),
-    hasPending: () => false,
+    hasPending: () => isPending,
     after: () => {},
     look: () => {},
-    lookLater: () => {},
+    lookLater: () => {
+      isPending = true;
+    },
     rest: () => {},
     onError: (error) => {
       throw error;
     },
     now,
   });
-  return { visits, visit: () => visits.visit({ pid, namespace, tenant: 1 }, 0), records };
+  const visit = () => {
+    isPending = false;
+    return visits.visit({ pid, namespace, tenant: 1 }, 0);
+  };
+  return { visits, visit, records, pid };
 }
 
 function reportOf(files: HelperReport["files"]): HelperReport {
@@ -357,5 +365,24 @@ it.runIf(process.getuid?.() === 0)(
     ]);
     busy = false;
     expect(await hungAt(31_000)).toBe(0);
+  },
+);
+
+it.runIf(process.getuid?.() === 0)(
+  "nothing is said to hang where nobody looks any more",
+  async () => {
+    let now = 0;
+    const { visits, visit, pid } = await visitsWith(
+      async () => ({ ...reportOf([]), problems: ["busy"], busy: true }),
+      () => now,
+    );
+    await visit();
+    now = 20_000;
+    await visit();
+    expect(visits.hung).toBe(1);
+    leaveAlone(pid, true);
+    onTestFinished(() => leaveAlone(pid, false));
+    await visit();
+    expect(visits.hung).toBe(0);
   },
 );
