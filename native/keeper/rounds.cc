@@ -88,8 +88,8 @@ void Supervisor::adjust_for_pause(uint64_t planned_ms, uint64_t now) {
   for (Worker& worker : retired_) worker.postpone(late, now);
   // It may have begun only after all that.
   if (unserved_since_ms_ != 0) unserved_since_ms_ = std::min(unserved_since_ms_ + late, now);
-  // The service manager may have stood still with us.
-  for (uint64_t* by_ms : {&stop_by_ms_, &leave_by_ms_, &execute_by_ms_}) {
+  // The service manager may have stood still with us, or a program that is tried.
+  for (uint64_t* by_ms : {&stop_by_ms_, &leave_by_ms_, &execute_by_ms_, &probe_by_ms_}) {
     if (*by_ms != 0) *by_ms += late;
   }
 }

@@ -1,25 +1,34 @@
 // Machines on which a worker takes longer to start than it is given.
 
+import { copyFileSync, existsSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { background } from "../support/command.js";
+import { temporaryDirectory } from "../support/daemon.js";
 import { Managed } from "../support/managed.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { itLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
 
 const keeper = join(project, "build/Release/vprocfs-keeper");
 const LATE = "did not start in time";
 
 /** A service whose workers have `startMs` to start, and are started by a command of sh. */
-function startedBy(scope: Scope, startMs: number, command: string): Promise<Managed> {
+function startedBy(
+  scope: Scope,
+  startMs: number,
+  command: string,
+  program = keeper,
+): Promise<Managed> {
   const script = `
     node=$0 cli=$1 at=$3
     shift 3
     socket=/run/vprocfs/$(printf %s "\${at#/}" | sed s,/,%2F,g).sock
-    exec '${keeper}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --standby off \\
+    exec '${program}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --standby off \\
       --start-ms ${startMs} -- sh -c '${command}; exec "$0" "$@"' "$node" "$cli" worker "$at" "$@"`;
   return Managed.start(scope, [], { launcher: ["sh", "-c", script] });
 }
@@ -44,5 +53,31 @@ describeLive("a start that takes longer than it may", ["python3"], () => {
     await others.close();
     expect(await managed.serving()).toMatchObject({ restarts: 0 });
     expect(managed.logs).not.toContain(LATE);
+  });
+});
+
+describeLive("a keeper that is tried while the machine stands still", ["python3"], () => {
+  it("has as long as before", async () => {
+    const scope = testScope();
+    const directory = temporaryDirectory(scope, "keeper");
+    const [program, other, begun, goOn] = ["keeper", "other", "begun", "go-on"].map((name) =>
+      join(directory, name),
+    ) as [string, string, string, string];
+    copyFileSync(keeper, program);
+    const managed = await startedBy(scope, 3000, "true", program);
+    const { keeperPid } = await managed.serving();
+    const waits = `touch '${begun}'; while [ ! -e '${goOn}' ]; do sleep 0.05; done`;
+    writeFileSync(other, `#!/bin/sh\n${waits}; exec '${keeper}' "$@"\n`, { mode: 0o755 });
+    renameSync(other, program);
+    process.kill(keeperPid, "SIGUSR2");
+    await until("it is tried", () => existsSync(begun));
+    process.kill(keeperPid, "SIGSTOP");
+    await pause(4000);
+    process.kill(keeperPid, "SIGCONT");
+    // It looks at once.
+    await pause(500);
+    expect(managed.logs).not.toContain("does not start");
+    writeFileSync(goOn, "");
+    await until("it has executed itself", () => managed.logs.includes("continuing with worker"));
   });
 });
