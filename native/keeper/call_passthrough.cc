@@ -34,7 +34,8 @@ static_assert(kPassthroughFds <= kMaxPassedFds);
 constexpr int kFirst = STDERR_FILENO + 1;
 
 /// For so long callers wait for another vprocfs that waits for what we hold, and asks every two
-/// seconds, rather than see the node's figures; and how often it is looked whether it still does.
+/// seconds, rather than see the node's figures, and so do runtimes that start containers; and how
+/// often it is looked whether it still does.
 constexpr uint64_t kSuccessorMs = 10'000;
 constexpr int kLookMs = 100;
 
@@ -185,14 +186,25 @@ bool is_awaited() {
   return file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
+/// Where our successor finds us, at `socket`, and says that it waits.
+void note_place(const char* socket) {
+  if (socket == nullptr || std::strlen(socket) >= sizeof g_passthrough.socket) return;
+  std::strcpy(g_passthrough.socket, socket);
+  const char* name = std::strrchr(socket, '/');
+  const auto directory = name == nullptr ? size_t{0} : static_cast<size_t>(name + 1 - socket);
+  std::memcpy(g_passthrough.awaited, socket, directory);
+  std::strcpy(g_passthrough.awaited + directory, kAwaitedName);
+}
+
 /// `ready` is closed when whoever waits for us need not any more.
 [[noreturn]] void serve(Fd ready) {
   const Fd listening = listen_for_successor();
   ready.reset();
   const uint64_t patient_until = monotonic_ms() + kSuccessorMs;
   bool waits = static_cast<bool>(listening), taken = false;
-  while (containers() > 0 && !taken) {
+  while (!taken) {
     waits = waits && is_awaited() && monotonic_ms() < patient_until;
+    if (!waits && containers() == 0) break;
     const size_t count = waits ? 0 : g_passthrough.count;
     for (size_t i = 0; i < count; ++i)
       g_passthrough.polled[i] = {g_passthrough.held[i].fd, POLLIN, 0};
@@ -258,7 +270,8 @@ void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_stor
                         is_socket(kind);
     if (counts) g_passthrough.held[g_passthrough.count++] = {fd, kind};
   });
-  if (containers() == 0) {
+  note_place(options.rest);
+  if (containers() == 0 && !is_awaited()) {
     for (size_t i = 0; i < g_passthrough.count; ++i) unlink_bound(g_passthrough.held[i].fd);
     return;
   }
@@ -269,14 +282,6 @@ void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_stor
     ready.reset();
     if (seen) wait_until_ready(seen);
     return;
-  }
-  if (options.rest != nullptr && std::strlen(options.rest) < sizeof g_passthrough.socket) {
-    std::strcpy(g_passthrough.socket, options.rest);
-    const char* name = std::strrchr(options.rest, '/');
-    const auto directory =
-        name == nullptr ? size_t{0} : static_cast<size_t>(name + 1 - options.rest);
-    std::memcpy(g_passthrough.awaited, options.rest, directory);
-    std::strcpy(g_passthrough.awaited + directory, kAwaitedName);
   }
   // It serves no mount any more: nobody is to take it for one that does.
   for (char* const* word = options.self + 1; *word != nullptr; ++word) {

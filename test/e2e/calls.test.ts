@@ -683,6 +683,21 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     expect(readdirSync(sockets).sort()).toEqual(["lxc.sock", "oci.sock"]);
   });
 
+  it("runtimes find somebody at any time until another one has taken its place", async () => {
+    const scope = testScope();
+    const sockets = socketsDirectory(scope);
+    const daemon = await startIn(scope, sockets);
+    const beside = await Daemon.start(scope, "--log-format", "json", "--calls-directory", sockets);
+    await until("it waits", () => readdirSync(sockets).includes("awaited"));
+    // It asks less often with time.
+    await sleep(2000);
+    await daemon.stop();
+    expect(readdirSync(sockets)).toEqual(expect.arrayContaining(["lxc.sock", "oci.sock"]));
+    const late = await startCaller(scope, "runc", { daemon: beside, sockets });
+    expect((await sysinfoOf(late)).total).toBe(LIMITS.memory);
+    expect(readdirSync(sockets).sort()).toEqual(["lxc.sock", "oci.sock"]);
+  });
+
   it("another one that waited for its place leaves nothing behind", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
