@@ -110,6 +110,36 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
       expect(cpuLines(await calls.rest(fd, 100_000))).toBe(after ?? cpus().length);
     });
 
+    it("read late shows what is new to one that asks for the size again", async () => {
+      const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
+      testScope().defer(() => container.cgroup.limit({ quota: null }));
+      container.cgroup.limit({ quota: 1 });
+      const calls = container.syscalls(testScope());
+      const fd = await calls.open("/proc/stat");
+      await calls.fstat(fd);
+      container.cgroup.limit({ quota: null });
+      await pause(1100);
+      // As Python does it: when it opens, and when it reads.
+      const { size } = await calls.fstat(fd);
+      const text = await calls.rest(fd, 100_000);
+      expect(cpuLines(text)).toBe(cpus().length);
+      expect(text.length).toBe(size);
+    });
+
+    it("goes on with what it began, wherever, when it asks for the size again", async () => {
+      testScope().defer(() => container.cgroup.limit({ quota: null }));
+      container.cgroup.limit({ quota: 1 });
+      const calls = container.syscalls(testScope());
+      const fd = await calls.open("/proc/stat");
+      const { size } = await calls.fstat(fd);
+      const half = Math.floor(size / 2);
+      const end = await calls.pread(fd, 100_000, half);
+      container.cgroup.limit({ quota: null });
+      await pause(1100);
+      expect((await calls.fstat(fd)).size).toBe(size);
+      expect(await calls.pread(fd, 100_000, half)).toBe(end);
+    });
+
     it("is shown what is new each time, also once that is longer than it was told", async () => {
       const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
       testScope().defer(() => container.cgroup.limit({ quota: null }));

@@ -215,13 +215,18 @@ OpenFiles::Renewal OpenFiles::wants_renewal(OpenFile& file, uint64_t offset, uin
   if (offset != 0) return Renewal::kNone;
   const bool again = file.begun_.exchange(true);
   const bool announced = file.announced_ != 0;
-  const uint64_t age_us = now_us - std::min(now_us, file.snapshot()->taken_us());
+  const uint64_t age_us = file.snapshot()->age_us(now_us);
   if (again) {
     return announced && age_us <= kAnnouncedMaxAgeUs ? Renewal::kUnlessLonger : Renewal::kAlways;
   }
   if (!announced) return age_us > max_age_us ? Renewal::kAlways : Renewal::kNone;
   if (age_us <= std::max(max_age_us, kAnnouncedMaxAgeUs)) return Renewal::kNone;
   return age_us > kLongestMaxAgeUs ? Renewal::kAlways : Renewal::kUnlessLonger;
+}
+
+bool OpenFiles::is_stale(const OpenFile& file, uint64_t now_us, uint64_t max_age_us) {
+  if (file.begun_ || file.read_) return false;
+  return file.snapshot()->age_us(now_us) > std::max(max_age_us, kAnnouncedMaxAgeUs);
 }
 
 std::string_view OpenFiles::slice(std::string_view text, uint64_t offset, size_t size) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <cstdint>
@@ -30,8 +31,8 @@ class Snapshot {
   Snapshot& operator=(const Snapshot&) = delete;
 
   std::string_view text() const { return text_; }
-  /// CLOCK_BOOTTIME µs; 0 for one made before a takeover.
-  uint64_t taken_us() const { return taken_us_; }
+  /// At `now_us`, CLOCK_BOOTTIME; of one made before a takeover as old as can be.
+  uint64_t age_us(uint64_t now_us) const { return now_us - std::min(now_us, taken_us_); }
   /// 0: in private memory.
   RecordIndex record() const { return record_; }
   /// The memory that it takes.
@@ -44,7 +45,7 @@ class Snapshot {
   RecordIndex record_ = 0;
   std::string private_text_;
   std::string_view text_;
-  uint64_t taken_us_;
+  uint64_t taken_us_;  ///< CLOCK_BOOTTIME; 0 for one made before a takeover
   bool keep_ = false;
 };
 
@@ -67,6 +68,8 @@ class OpenFile {
   bool adopted() const { return adopted_; }
   /// The size of what it holds, for a caller that will read no more than that.
   uint64_t announce_size();
+  /// Somebody reads it, wherever.
+  void note_read() { read_ = true; }
 
  private:
   friend class OpenFiles;
@@ -77,6 +80,7 @@ class OpenFile {
   RecordIndex record_ = 0;
   bool adopted_ = false;                ///< set before anybody else knows it
   std::atomic<bool> begun_{false};      ///< somebody has read from offset 0
+  std::atomic<bool> read_{false};       ///< somebody has read any of it
   std::atomic<uint64_t> announced_{0};  ///< the size that somebody knows; 0: nobody knows one
 };
 
@@ -120,6 +124,9 @@ class OpenFiles {
   /// longer one no longer counts as one that knows a size.
   static Renewal wants_renewal(OpenFile& file, uint64_t offset, uint64_t now_us,
                                uint64_t max_age_us);
+  /// Whether to tell the size of a new snapshot rather than of this one: it is too old to be shown,
+  /// and nobody has begun to read it.
+  static bool is_stale(const OpenFile& file, uint64_t now_us, uint64_t max_age_us);
   /// Shows an open file's reader `text` from now on. Where there is none, or it is longer and
   /// `renewal` forbids that, the last good snapshot stays.
   void renew(OpenFile& file, Result<std::string> text, Renewal renewal = Renewal::kAlways);

@@ -60,6 +60,9 @@ Answer SnapshotFiles::attributes_in_turn(const Request& r, NodeId node, const Vi
   const auto file = parts_.open_files.find(last.handle, node);
   // libuv and others ask in another thread than they open in, and read no more than they are told.
   if (file && (last.pid == r.header().pid || in_one_process(last.pid, r.header().pid))) {
+    if (OpenFiles::is_stale(*file, boottime_us(), options().tick_us)) {
+      parts_.open_files.renew(*file, render(view, file->container, file->clock));
+    }
     const uint64_t size = file->announce_size();
     if (container) announced_size(*container, view).tell(size);
     return answer_attributes(node, view, size);
@@ -119,6 +122,7 @@ Answer SnapshotFiles::read(const Request& r) {
   const bool cached = (in->read_flags & FUSE_READ_LOCKOWNER) == 0;
   const auto file = parts_.open_files.find(in->fh, node);
   if (!file) return reopen(r);
+  file->note_read();
   const auto renewal =
       cached ? OpenFiles::Renewal::kNone
              : OpenFiles::wants_renewal(*file, in->offset, boottime_us(), options().tick_us);
