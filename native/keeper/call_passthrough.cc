@@ -180,10 +180,14 @@ bool serve_one(const Held& held, short events) {
   return (events & (POLLHUP | POLLERR | POLLNVAL)) == 0;
 }
 
-/// Whether another vprocfs waits for what we hold.
+/// Whether another vprocfs waits for what we hold. Where none does any more, it removes what one
+/// has left, which may be our own worker.
 bool is_awaited() {
   const Fd file(::open(g_passthrough.awaited, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  return file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  if (!file) return false;
+  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return errno == EWOULDBLOCK;
+  ::unlink(g_passthrough.awaited);
+  return false;
 }
 
 /// Where our successor finds us, at `socket`, and says that it waits.
