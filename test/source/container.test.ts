@@ -184,6 +184,40 @@ describe("CPU time", () => {
     expect(sourceOf("v2", empty).usage().throttledUs).toBe(5n);
   });
 
+  it.each([
+    ["v2", "", "cpu.max", "60000 100000\n", "throttled_usec", 1n],
+    ["v1", "cpu/", "cpu.cfs_quota_us", "60000\n", "throttled_time", 1000n],
+  ] as const)("%s before 6.6: an ancestor's quota takes from its only cgroup", (...row) => {
+    const [version, at, limit, quota, key, unit] = row;
+    const stat = (us: bigint) => `nr_throttled 4\n${key} ${us * unit}\n`;
+    const tree = new Tree({
+      ...(version === "v2" ? v2Container("/pve/100/ns") : v1Container("/pve/100/ns")),
+      [`${at}pve/100/ns/cpu.stat`]: stat(5n),
+      [`${at}pve/100/cpu.stat`]: stat(70n),
+      [`${at}pve/cpu.stat`]: stat(9000n),
+      [`${at}pve/100/${limit}`]: quota,
+      [`${at}pve/100/cpu.cfs_period_us`]: "100000\n",
+      [`${at}pve/101/`]: "",
+    });
+    const source = tree.source("/pve/100/ns");
+    const throttled = () => {
+      source.limits();
+      return source.usage().throttledUs;
+    };
+    expect(throttled()).toBe(75n);
+    tree.write({ [`${at}pve/100/cpu.stat`]: stat(80n) });
+    expect(throttled()).toBe(85n);
+    // Of two, nothing tells which one it was that wanted to run.
+    tree.write({ [`${at}pve/100/other/`]: "", [`${at}pve/100/cpu.stat`]: stat(200n) });
+    expect(throttled()).toBe(85n);
+    tree.remove(`${at}pve/100/other`);
+    expect(throttled()).toBe(85n);
+    tree.write({ [`${at}pve/100/cpu.stat`]: stat(230n) });
+    expect(throttled()).toBe(115n);
+    tree.write({ [`${at}pve/100/ns/cpu.stat.local`]: "throttled_usec 300\n" });
+    expect(tree.source("/pve/100/ns").usage().throttledUs).toBe(300n);
+  });
+
   it("v1: ticks, and nanoseconds per CPU", () => {
     const usage = sourceOf("v1", {
       "cpuacct/c/cpuacct.stat": "user 12\nsystem 3\n",

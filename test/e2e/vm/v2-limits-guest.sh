@@ -132,6 +132,26 @@ stat=$(run 'for i in 1 2; do timeout 600 sh -c "while :; do :; done" & done
 is "steal" "$(echo "$stat" | awk '$1 == "cpu" { print ($9 > 0) }')" 1
 is "sums" "$(beyond "$stat")" "0 0"
 
+# The same by a quota above the container, which its own cpu.stat does not know of.
+mkdir -p $cgroups/outer/ns
+echo "+cpu" >$cgroups/outer/cgroup.subtree_control
+echo "50000 100000" >$cgroups/outer/cpu.max
+stat=$(sh -c 'echo $$ >'$cgroups'/outer/ns/cgroup.procs
+  exec unshare --cgroup --pid --fork --mount --mount-proc sh '$inside' "$1"' - '
+  for i in 1 2; do timeout 600 sh -c "while :; do :; done" & done
+  for i in $(seq 60); do
+    [ "$(awk "\$1 == \"cpu\" { print (\$9 > 50) }" /proc/stat)" = 1 ] && break
+    sleep 1
+  done
+  cat /proc/stat; kill %1 %2 || true')
+is "steal by a quota above" "$(echo "$stat" | awk '$1 == "cpu" { print ($9 > 50) }')" 1
+is "sums by a quota above" "$(beyond "$stat")" "0 0"
+for _ in $(seq 100); do
+  rmdir $cgroups/outer/ns $cgroups/outer 2>/dev/null && break
+  echo 1 >$cgroups/outer/ns/cgroup.kill
+  sleep 0.1
+done
+
 # What operators are told of a container whose process was killed for want of memory.
 echo 16M >$cgroups/box/inner/memory.max
 echo 0 >$cgroups/box/inner/memory.swap.max
