@@ -33,7 +33,7 @@ struct PerCpuUsage {
 /// CPU time of a container since its cgroup was made, as the kernel tells it. µs.
 struct CpuUsageFacts {
   uint64_t user_us = 0;  ///< without nice
-  uint64_t nice_us = 0;  ///< 0 where the kernel does not tell (v1; v2 before 6.13)
+  uint64_t nice_us = 0;  ///< 0 where the kernel does not tell (v1; v2 of old kernels)
   uint64_t system_us = 0;
   /// Time throttled by the quota, summed over CPUs by the kernel, so it may exceed wall time.
   uint64_t throttled_us = 0;
