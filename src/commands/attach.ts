@@ -1,3 +1,4 @@
+import { isAbsolute } from "node:path";
 import type { Command } from "commander";
 import { FairQueue, ONCE_FOR_ALL } from "../attach/bounds.js";
 import {
@@ -18,6 +19,7 @@ import type { Config } from "../config.js";
 import { findContainer } from "../containers/find.js";
 import { ExitStatus, VprocfsError } from "../errors.js";
 import { canonicalPath } from "../mountpoint.js";
+import { requireRoot } from "../root.js";
 import { printable } from "../text.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -201,8 +203,10 @@ async function act(
   word: string | undefined,
   options: Flags,
 ): Promise<void> {
-  if (process.getuid?.() !== 0) {
-    throw new VprocfsError("NOT_ROOT", "must be run as root");
+  requireRoot();
+  if (options.inPlaceOf !== undefined && !isAbsolute(options.inPlaceOf)) {
+    const found = `found '${printable(options.inPlaceOf)}'`;
+    throw new VprocfsError("USAGE", `option --in-place-of: expected an absolute path, ${found}`);
   }
   const named = selected(context, action, word, options.all === true);
   const groups = options.automatic === true ? automatic(context, config, named) : named;

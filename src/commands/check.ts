@@ -5,6 +5,7 @@ import { messageOf, VprocfsError } from "../errors.js";
 import { readStatus } from "../keeper-status.js";
 import { type Surveyed, Surveys } from "../metrics/survey.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
+import { requireRoot } from "../root.js";
 import { counted, shortName } from "../text.js";
 import {
   type PerformanceValue,
@@ -167,6 +168,7 @@ export function addCheck(program: Command, context: Context): void {
     )
     .option("--oom-minutes <MINUTES>", "how long to warn after an OOM kill", "60");
   addConfigFlags(command, ["mountpoint"]).action(async (word: string | undefined) => {
+    requireRoot();
     try {
       await check(context, command, word);
     } catch (error) {

@@ -4,6 +4,7 @@ import { type ConfigInputs, configFileOf, loadConfig } from "../config-load.js";
 import { readMounts } from "../mountinfo.js";
 import { servingPlace } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
+import { isRoot } from "../root.js";
 
 /** What commands take from outside, so that tests can run them without an addon or root. */
 export interface Context {
@@ -72,6 +73,13 @@ export function servingConfigFor(
 export function configByFlags(context: Context, command: Command): Config {
   const { flags } = inputsFor(context, command);
   return loadConfig({ ...(flags !== undefined && { flags }), env: {}, file: "/dev/null" });
+}
+
+/** Says that a list of containers is not all there are. */
+export function warnOfOthers(context: Context): void {
+  if (!isRoot()) {
+    context.warn?.("not run as root: containers of others are left out");
+  }
 }
 
 /** One JSON document, the form of every `--json`. */

@@ -9,6 +9,7 @@ import { Surveys } from "../metrics/survey.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
 import { LOG_FILES, polledMountpointOf } from "../polled.js";
+import { requireRoot } from "../root.js";
 import { counted, printable, shortName } from "../text.js";
 import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
@@ -90,6 +91,7 @@ export function addDoctor(program: Command, context: Context): void {
     .option("--json", "print an array of findings");
   addConfigFlags(command, ["mountpoint", "metrics"]).action(
     async (word: string | undefined, options: { readonly json?: boolean }) => {
+      requireRoot();
       const { findings, given } = await examine(context, command, word);
       context.print(options.json === true ? toJson(findings) : asText(findings, given));
       context.exit(Math.max(...findings.map(({ level }) => STATUS[level]), 0));

@@ -22,6 +22,7 @@ import type { Config } from "../config.js";
 import { ExitStatus, messageOf, VprocfsError } from "../errors.js";
 import { installed } from "../layout.js";
 import { canonicalPath } from "../mountpoint.js";
+import { requireRoot } from "../root.js";
 import { printable } from "../text.js";
 import { type Context, configByFlags, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
@@ -129,8 +130,8 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
   }
   addConfigFlags(command, ["mountpoint", "callsDirectory", "affinity"]).action((flags: Flags) => {
     const dryRun = flags.dryRun === true;
-    if (!dryRun && process.getuid?.() !== 0) {
-      throw new VprocfsError("NOT_ROOT", "must be run as root");
+    if (!dryRun) {
+      requireRoot();
     }
     const warn = (line: string): void => context.warn?.(line);
     const config =

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { GivenNames } from "../containers/given-names.js";
 import { containerTable } from "../containers/table.js";
-import { type Context, toJson } from "./context.js";
+import { type Context, toJson, warnOfOthers } from "./context.js";
 
 /** `vprocfs ls` */
 export function addLs(program: Command, context: Context): void {
@@ -13,6 +13,7 @@ export function addLs(program: Command, context: Context): void {
     )
     .option("--json", "print an array of objects; sizes in bytes, null for no limit")
     .action((options: { readonly json?: boolean }) => {
+      warnOfOthers(context);
       const containers = context.addon().scanContainers();
       const given = new GivenNames().of(containers);
       if (options.json === true) {

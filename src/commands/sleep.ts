@@ -3,6 +3,7 @@ import { VprocfsError } from "../errors.js";
 import { askFigures } from "../figures.js";
 import { readStatus } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
+import { requireRoot } from "../root.js";
 import { freezeContainers, type Prepared } from "../sleep/prepare.js";
 import { SLEEP_RECORD, thawRecorded } from "../sleep/record.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
@@ -55,6 +56,7 @@ export function addSleep(program: Command, context: Context): void {
       if (when !== "pre" && when !== "post") {
         throw new VprocfsError("USAGE", `expected pre or post, not '${when}'`);
       }
+      requireRoot();
       if (when === "post") {
         const thawed = thawRecorded(SLEEP_RECORD);
         context.print(options.json === true ? toJson({ thawed }) : `thawed: ${thawed}`);

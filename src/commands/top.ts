@@ -11,7 +11,7 @@ import { didYouMean, printable } from "../text.js";
 import { type Activity, activities, type Moment } from "../tools/rates.js";
 import { openScreen } from "../tools/screen.js";
 import { arranged, type Order, SORT_KEYS, topTable } from "../tools/top-table.js";
-import { type Context, servingConfigFor, toJson } from "./context.js";
+import { type Context, servingConfigFor, toJson, warnOfOthers } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
 /** Lines of what is no terminal. */
@@ -203,6 +203,7 @@ export function addTop(program: Command, context: Context): void {
     const order = orderOf(options);
     const intervalMs = 1000 * positive(options.interval, "--interval", 3600);
     const config = servingConfigFor(context, command);
+    warnOfOthers(context);
     const surveys = new Surveys(context.addon(), config.fsType, config.source);
     const watch = new Watch(surveys, canonicalPath(config.mountpoint));
     const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;

@@ -1,5 +1,6 @@
 import { errnoOf, VprocfsError } from "../errors.js";
 import type { ContainerInfo, NativeBinding } from "../native/binding.js";
+import { isRoot } from "../root.js";
 import { didYouMean, isShortFor, printable } from "../text.js";
 import { type RuntimeNames, runtimeNames } from "./runtime-names.js";
 
@@ -21,6 +22,9 @@ function byPid(finder: Finder, pid: number): ContainerInfo | undefined {
   } catch (error) {
     if (errnoOf(error) === "ESRCH" || errnoOf(error) === "ENOENT") {
       return undefined;
+    }
+    if (errnoOf(error) === "EACCES" && !isRoot()) {
+      throw new VprocfsError("NOT_ROOT", `process ${pid}: must be run as root`, { cause: error });
     }
     throw error;
   }
@@ -131,6 +135,10 @@ export function findContainer(
     named(bare) ??
     begun(bare);
   if (found === undefined) {
+    if (!isRoot()) {
+      const what = `no container '${printable(word)}' that is yours`;
+      throw new VprocfsError("NOT_ROOT", `${what}: to find all of them, run this as root`);
+    }
     const what = isPid ? "no container or process" : "no container";
     const names = all.flatMap((one) => one.names);
     throw new VprocfsError("CONTAINER", `${what} '${printable(word)}'${didYouMean(word, names)}`);

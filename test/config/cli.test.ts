@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { CONFIG_KEYS, kebabOf } from "../../src/config.js";
 import type { NativeBinding } from "../../src/native/binding.js";
 import { main } from "../../src/program.js";
@@ -105,12 +105,66 @@ describe("wrong command lines", () => {
     [["run", "--tick-ms"], "option '--tick-ms <MS>' argument missing"],
     [["run", "a", "b"], "too many arguments"],
     [["show"], "missing required argument 'CONTAINER'"],
+    [
+      ["attach", "--all", "--in-place-of", "lxcfs"],
+      "--in-place-of: expected an absolute path, found 'lxcfs'",
+    ],
     [["run", "--config", "/nonexistent/a.toml"], "/nonexistent/a.toml: no such file"],
   ])("%j ends with status 2 and one line", async (argv, line) => {
     const { out, err, status } = await cli(argv);
     expect(err).toContain(line);
     expect(err).not.toContain("\n");
     expect({ out, status }).toEqual({ out: "", status: 2 });
+  });
+});
+
+describe("not run as root", () => {
+  /** As a user whom /proc tells of no container. */
+  async function asUser(argv: string[], binding = fakeBinding([])) {
+    const uid = vi.spyOn(process, "getuid").mockReturnValue(1000);
+    try {
+      return await cli(argv, binding);
+    } finally {
+      uid.mockRestore();
+    }
+  }
+
+  it.each([[["doctor"]], [["sleep", "pre"]], [["sleep", "post"]], [["attach", "--all"]]])(
+    "%j says that it must be",
+    async (argv) => {
+      const { out, err, status } = await asUser(argv);
+      expect({ out, err, status }).toEqual({ out: "", err: "must be run as root", status: 1 });
+    },
+  );
+
+  it("a check knows nothing", async () => {
+    const { out, status } = await asUser(["check"]);
+    expect({ out, status }).toEqual({
+      out: "VPROCFS UNKNOWN - must be run as root\n",
+      status: 3,
+    });
+  });
+
+  it("a list does not pass for that of all containers", async () => {
+    const { out, err, status } = await asUser(["ls"]);
+    expect(out).toBe("no containers\n");
+    expect(err).toContain("not run as root: containers of others are left out");
+    expect(status).toBe(0);
+  });
+
+  it("does not deny a container that may be there", async () => {
+    const { err, status } = await asUser(["explain", "web1", "MemTotal"]);
+    expect(err).toBe("no container 'web1' that is yours: to find all of them, run this as root");
+    expect(status).toBe(1);
+  });
+
+  it("says why a process cannot be looked at", async () => {
+    const hidden = fakeBinding([], () => {
+      throw Object.assign(new Error("4711/ns/pid: Permission denied"), { code: "EACCES" });
+    });
+    const { err, status } = await asUser(["explain", "4711", "MemTotal"], hidden);
+    expect(err).toBe("process 4711: must be run as root");
+    expect(status).toBe(1);
   });
 });
 

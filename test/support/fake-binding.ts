@@ -179,6 +179,9 @@ export function collecting(
     print: (text) => {
       outcome.out += `${text}\n`;
     },
+    warn: (line) => {
+      outcome.err += line;
+    },
     exit: (status) => {
       outcome.status = status;
     },
