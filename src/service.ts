@@ -9,6 +9,8 @@ const IN_PLACE_OF_LXCFS = "/usr/lib/vprocfs/in-place-of-lxcfs";
 /** How an operator starts the vprocfs of a mount point, and where it logs. */
 export interface Service {
   readonly start: string;
+  /** What to do with one that runs and has to begin anew. */
+  readonly restart: string;
   readonly log: string;
 }
 
@@ -19,10 +21,13 @@ export function serviceOf(mountpoint: string, root = "/"): Service {
   const name = inPlace ? "lxcfs" : "vprocfs";
   const units = UNIT_PLACES.map((place) => join(place, `${name}.service`));
   if (has("/run/systemd/system") && units.some(has)) {
-    return { start: `systemctl start ${name}`, log: `'journalctl -u ${name}'` };
+    const restart = `restart it with 'systemctl restart ${name}'`;
+    return { start: `systemctl start ${name}`, restart, log: `'journalctl -u ${name}'` };
   }
   if (has(`/etc/service/${name}`)) {
-    return { start: `sv start ${name}`, log: "the log of the system" };
+    const restart = `restart it with 'sv restart ${name}'`;
+    return { start: `sv start ${name}`, restart, log: "the log of the system" };
   }
-  return { start: "vprocfs run", log: "the log of 'vprocfs run'" };
+  const restart = "end it, and start it again with 'vprocfs run'";
+  return { start: "vprocfs run", restart, log: "the log of 'vprocfs run'" };
 }

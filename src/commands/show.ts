@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import type { Config } from "../config.js";
 import { findContainer } from "../containers/find.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
+import { isServedUnmounted } from "../keeper-status.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { serviceOf } from "../service.js";
@@ -36,7 +37,11 @@ export async function requireMount(config: Config): Promise<string> {
   if (state === "hung") {
     throw new VprocfsError("NOT_MOUNTED", `${place}: the vprocfs mounted here does not answer`);
   }
-  const { start } = serviceOf(path);
+  const { start, restart } = serviceOf(path);
+  if (state === "none" && (await isServedUnmounted(path))) {
+    const why = "vprocfs runs, but somebody has unmounted it here";
+    throw new VprocfsError("NOT_MOUNTED", `${place}: ${why}: ${restart}`);
+  }
   const message =
     state === "dead"
       ? `${place}: the vprocfs mounted here is dead: start it again with '${start}'`

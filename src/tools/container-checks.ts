@@ -111,12 +111,15 @@ function checkMounts(
   findings: Findings,
   mounted: Mounted,
   name: string,
+  isServed: boolean,
   exclusionReason: string | undefined,
 ): void {
   const { live, missing, foreign, dead, shadowed, lxcfs } = mounted;
-  const attach = `vprocfs attach ${shellWord(name)}`;
+  // Nothing can be attached before somebody serves, as the findings about vprocfs say.
+  const attach = isServed ? `vprocfs attach ${shellWord(name)}` : undefined;
   if (dead.length > 0) {
-    findings.add("problem", `mounted from a vprocfs or LXCFS that has ended: ${few(dead)}`, attach);
+    const ended = isServed ? "has ended" : "has ended, or is not mounted on the host any more";
+    findings.add("problem", `mounted from a vprocfs or LXCFS that ${ended}: ${few(dead)}`, attach);
   }
   if (shadowed.length > 0) {
     findings.add(
@@ -291,7 +294,8 @@ export async function checkContainer(
   const mounts = mountsOf(init);
   if (mounts !== undefined) {
     const mounted = sortMounts(mounts, inputs.paths, inputs);
-    checkMounts(findings, mounted, name, inputs.exclusionReason(container));
+    const isServed = inputs.device !== undefined;
+    checkMounts(findings, mounted, name, isServed, inputs.exclusionReason(container));
     await checkFigures(findings, container, mounted, mounts, inputs);
   }
   checkUse(findings, container);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Config } from "../config.js";
 import { errnoOf, messageOf } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
-import { readStatus, type Status } from "../keeper-status.js";
+import { isServedUnmounted, readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, mountAt, readMounts } from "../mountinfo.js";
 import { isLxcfs, isOurs, stateOfMount } from "../mountpoint.js";
@@ -321,7 +321,13 @@ export async function checkDaemon(
   const findings = new Findings("vprocfs");
   const state = await stateOfMount(mountpoint, config);
   if (state !== "live") {
-    const { start, log } = serviceOf(mountpoint);
+    const { start, restart, log } = serviceOf(mountpoint);
+    if (state === "none" && (await isServedUnmounted(mountpoint))) {
+      // To start what runs would do nothing.
+      const what = `${mountpoint}: vprocfs runs, but somebody has unmounted it here`;
+      findings.add("problem", what, restart);
+      return findings.list;
+    }
     const reasons = {
       dead: ["the mount is dead", `start it again with '${start}'`],
       hung: ["the mount does not answer", `see 'vprocfs status', and ${log}`],

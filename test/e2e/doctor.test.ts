@@ -112,6 +112,30 @@ describeLive("vprocfs doctor", [], () => {
     expect(`${text.stdout}`).toMatch(/^problem {2}/m);
   });
 
+  it("advises no start of one that runs and has been unmounted, and no attach before", async () => {
+    const own = testScope();
+    const { daemon, address } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB, binds: bindsOf(daemon) });
+    await run(["umount", "-l", daemon.mountpoint]);
+    const place = ["--mountpoint", daemon.mountpoint];
+    const findings = await findingsOf(daemon, address, `${container.init}`);
+    const problems = findings.filter(({ level }) => level === "problem");
+    expect(problems).toMatchObject([
+      {
+        what: `${daemon.mountpoint}: vprocfs runs, but somebody has unmounted it here`,
+        todo: expect.stringMatching(/restart|start it again/),
+      },
+      { what: expect.stringContaining("has ended, or is not mounted on the host any more: ") },
+    ]);
+    expect(problems[1]).not.toHaveProperty("todo");
+    const shown = await vprocfs("show", `${container.init}`, "meminfo", ...place);
+    expect(shown.status).toBe(1);
+    expect(shown.stderr).toContain("vprocfs runs, but somebody has unmounted it here: ");
+    // With the last mount, which is the container's, it ends.
+    await container.kill();
+    expect(await daemon.end()).toBe(1);
+  });
+
   it("says that nothing is mounted, and what to do", async () => {
     const nowhere = temporaryDirectory(testScope(), "nowhere");
     const outcome = await vprocfs("doctor", "--mountpoint", nowhere);

