@@ -22,6 +22,25 @@ export const service = [
     },
   },
   {
+    name: "restart-without-device",
+    title:
+      "`systemctl restart` goes on with the mount where `/dev/fuse` is missing: no reader hangs",
+    async run(bed) {
+      await bed.sh(
+        `before=$(status generation)
+        mv /dev/fuse /dev/fuse.away
+        systemctl restart vprocfs || fail "restart fails"
+        active=$(systemctl is-active vprocfs || true)
+        mv /dev/fuse.away /dev/fuse
+        # Otherwise nobody could read, or end, what reads.
+        [ "$active" = active ] || { systemctl start vprocfs; fail "after the restart the service is $active"; }
+        within 100 later_than "$before" || fail "no other worker"
+        served
+        own 30 $(everyone)`,
+      );
+    },
+  },
+  {
     name: "journal",
     title: "`journalctl -p warning -u vprocfs` shows warnings and nothing else, as readable lines",
     async run(bed) {
