@@ -168,8 +168,8 @@ export function addCheck(program: Command, context: Context): void {
     )
     .option("--oom-minutes <MINUTES>", "how long to warn after an OOM kill", "60");
   addConfigFlags(command, ["mountpoint"]).action(async (word: string | undefined) => {
-    requireRoot();
     try {
+      requireRoot();
       await check(context, command, word);
     } catch (error) {
       context.print(pluginLine("unknown", messageOf(error)));
