@@ -275,7 +275,8 @@ void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_stor
     if (counts) g_passthrough.held[g_passthrough.count++] = {fd, kind};
   });
   note_place(options.rest);
-  if (containers() == 0 && !is_awaited()) {
+  // One that has no socket either never had the place, and has nothing to give.
+  if (containers() == 0 && (!is_awaited() || g_passthrough.count == 0)) {
     for (size_t i = 0; i < g_passthrough.count; ++i) unlink_bound(g_passthrough.held[i].fd);
     return;
   }
