@@ -10,6 +10,10 @@
 namespace vprocfs {
 namespace {
 
+/// Those farther above are not asked for throttled time: containers choose how deep they nest, and
+/// for each of them all between are looked at.
+constexpr size_t kFarthestAbove = 8;
+
 /// The same in both versions (kernel/sched/core.c), each in its own unit.
 struct Throttled {
   std::optional<uint64_t> us, ns;
@@ -49,7 +53,7 @@ class Bandwidth : public BandwidthSource {
       const auto period = parse_u64(take_word(rest));
       if (!quota || !period || *quota == 0 || *period == 0) return;
       take_tighter(least_, {*quota, *period});
-      if (level > 0) above_at(level).limited = true;
+      if (level > 0 && level <= kFarthestAbove) above_at(level).limited = true;
     };
     if (auto error = quotas_.refresh(buffer, take)) return *error;
     return least_;

@@ -218,6 +218,17 @@ describe("CPU time", () => {
     expect(tree.source("/pve/100/ns").usage().throttledUs).toBe(300n);
   });
 
+  it("before 6.6 quotas far above a cgroup are not asked: tenants choose how deep they nest", () => {
+    const files = {
+      ...v2Container(leaf),
+      ...along("", "cpu.max", () => "50000 100000"),
+      ...along("", "cpu.stat", () => "throttled_usec 7"),
+    };
+    const source = new Tree(files).source(leaf);
+    source.limits();
+    expect(source.usage().throttledUs).toBe(9n * 7n);
+  });
+
   it("v1: ticks, and nanoseconds per CPU", () => {
     const usage = sourceOf("v1", {
       "cpuacct/c/cpuacct.stat": "user 12\nsystem 3\n",
