@@ -130,7 +130,7 @@ export const CPU_FIELDS: readonly Field[] = [
   {
     names: ["nice"],
     file: STAT,
-    formula: "CPU time in user mode of niced tasks, if the kernel reports it (v2, Linux 6.13)",
+    formula: "CPU time in user mode of niced tasks, if the kernel reports it (v2 of newer kernels)",
     parts: (inputs) => [cpuTime(inputs, "nice_usec", "nice", "niced user time")],
     result: statColumn(1),
   },
