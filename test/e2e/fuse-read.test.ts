@@ -88,16 +88,23 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
       expect(await calls.pread(fd, 100, length + 10_000)).toBe("");
     });
 
+    const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
+
+    /** `/proc/stat`, opened and its size asked for while the container has this quota. */
+    async function openedWith(quota: number | null) {
+      testScope().defer(() => container.cgroup.limit({ quota: null }));
+      container.cgroup.limit({ quota });
+      const calls = container.syscalls(testScope());
+      const fd = await calls.open("/proc/stat");
+      const { size } = await calls.fstat(fd);
+      return { calls, fd, size };
+    }
+
     it.each([
       { before: 1, after: null, shown: 1, what: "keeps to a size that it was told" },
       { before: null, after: 1, shown: 1, what: "shows what is new where that fits" },
     ])("read late $what", async ({ before, after, shown }) => {
-      const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
-      testScope().defer(() => container.cgroup.limit({ quota: null }));
-      container.cgroup.limit({ quota: before });
-      const calls = container.syscalls(testScope());
-      const fd = await calls.open("/proc/stat");
-      const { size } = await calls.fstat(fd);
+      const { calls, fd, size } = await openedWith(before);
       const opened = Date.now();
       container.cgroup.limit({ quota: after });
       // A snapshot younger than a second is shown in any case.
@@ -111,12 +118,7 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
     });
 
     it("read late shows what is new to one that asks for the size again", async () => {
-      const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
-      testScope().defer(() => container.cgroup.limit({ quota: null }));
-      container.cgroup.limit({ quota: 1 });
-      const calls = container.syscalls(testScope());
-      const fd = await calls.open("/proc/stat");
-      await calls.fstat(fd);
+      const { calls, fd } = await openedWith(1);
       container.cgroup.limit({ quota: null });
       await pause(1100);
       // As Python does it: when it opens, and when it reads.
@@ -127,11 +129,7 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
     });
 
     it("goes on with what it began, wherever, when it asks for the size again", async () => {
-      testScope().defer(() => container.cgroup.limit({ quota: null }));
-      container.cgroup.limit({ quota: 1 });
-      const calls = container.syscalls(testScope());
-      const fd = await calls.open("/proc/stat");
-      const { size } = await calls.fstat(fd);
+      const { calls, fd, size } = await openedWith(1);
       const half = Math.floor(size / 2);
       const end = await calls.pread(fd, 100_000, half);
       container.cgroup.limit({ quota: null });
@@ -141,12 +139,7 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
     });
 
     it("is shown what is new each time, also once that is longer than it was told", async () => {
-      const cpuLines = (text: string) => text.match(/^cpu\d/gm)?.length;
-      testScope().defer(() => container.cgroup.limit({ quota: null }));
-      container.cgroup.limit({ quota: 1 });
-      const calls = container.syscalls(testScope());
-      const fd = await calls.open("/proc/stat");
-      await calls.fstat(fd);
+      const { calls, fd } = await openedWith(1);
       const readAgain = async () => {
         await calls.seek(fd, 0);
         return calls.rest(fd, 100_000);
