@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <ctime>
 #include <utility>
 
 #include "base/clock.h"
@@ -190,6 +191,14 @@ bool is_awaited() {
   return false;
 }
 
+/// The same for one that has nothing to give: a worker of its own that was killed while it waited
+/// lets go of the file within a moment.
+void remove_what_waited() {
+  constexpr int kTries = 20;
+  constexpr timespec kMoment{0, 5'000'000};
+  for (int i = 0; i < kTries && is_awaited(); ++i) ::nanosleep(&kMoment, nullptr);
+}
+
 /// Where our successor finds us, at `socket`, and says that it waits.
 void note_place(const char* socket) {
   if (socket == nullptr || std::strlen(socket) >= sizeof g_passthrough.socket) return;
@@ -275,8 +284,9 @@ void leave_passthrough(const KeeperOptions& options, const FdStoreTable& fd_stor
     if (counts) g_passthrough.held[g_passthrough.count++] = {fd, kind};
   });
   note_place(options.rest);
-  // One that has no socket either never had the place, and has nothing to give.
-  if (containers() == 0 && (!is_awaited() || g_passthrough.count == 0)) {
+  // One that has no socket either never had the place.
+  if (g_passthrough.count == 0) return remove_what_waited();
+  if (containers() == 0 && !is_awaited()) {
     for (size_t i = 0; i < g_passthrough.count; ++i) unlink_bound(g_passthrough.held[i].fd);
     return;
   }

@@ -230,9 +230,9 @@ void Agent::stop(bool for_good) {
   if (stop_) stop_.ring();
   threads_.join();
   leave_writers(for_good);
+  if (for_good) await_no_place();
   // With a keeper that is left to what it leaves.
   if (for_good && fd_store_ == nullptr) {
-    await_no_place();
     for (const auto& [key, source] : sources_) {
       if (is_socket(source->kind)) unlink_bound(source->fd.get());
     }
