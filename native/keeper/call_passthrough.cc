@@ -191,8 +191,8 @@ bool is_awaited() {
   return false;
 }
 
-/// The same for one that has nothing to give: a worker of its own that was killed while it waited
-/// lets go of the file within a moment.
+/// Removes what our own worker has left, if it was killed while it waited: it may still hold the
+/// lock for a moment.
 void remove_what_waited() {
   constexpr int kTries = 20;
   constexpr timespec kMoment{0, 5'000'000};

@@ -216,7 +216,6 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     return info.Env().Undefined();
   }
 
-  /// () -> what add() made and is whole: [{ key, record, bytes }], by record
   /// Adds a record to those in `out`, when it holds what add() has put there.
   void list(Napi::Array& out, RecordIndex record, uint64_t key, size_t bytes) {
     const uint8_t* data = state_->data(record);
@@ -231,6 +230,7 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     out.Set(out.Length(), row);
   }
 
+  /// () -> what add() made and is whole: [{ key, record, bytes }], by record
   Napi::Value records(const Napi::CallbackInfo& info) {
     Napi::Array out = Napi::Array::New(info.Env());
     state_->for_each(RecordType::kHistory, [&](RecordIndex record, uint64_t key, size_t bytes) {
@@ -239,6 +239,7 @@ class StateObject : public Napi::ObjectWrap<StateObject> {
     return out;
   }
 
+  /// (key) -> the same, of one key
   Napi::Value records_of(const Napi::CallbackInfo& info) {
     ValueReader reader(info.Env());
     const uint64_t key = reader.u64(info[0], "key");
