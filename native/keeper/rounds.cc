@@ -111,6 +111,7 @@ void Supervisor::on_timers(uint64_t now) {
     probe_by_ms_ = 0;
     ::kill(probe_, SIGKILL);
   }
+  if (reap_at_ms_ != 0 && now >= reap_at_ms_) reap();
   abandon_undying(now);
   report_progress(now);
   if (next_.silent(now, options_.watchdog_ms) && !current_.alive()) discard_standby();
@@ -121,6 +122,8 @@ void Supervisor::on_timers(uint64_t now) {
       promote(now);
     }
   }
+  // One that had only been forked when readers began to wait, and was last after that.
+  if (const Worker* worker = awaited()) worker->put_first();
   hedge(now);
   begin_pending_execution();
   begin_pending_reload(now);
@@ -144,6 +147,7 @@ int Supervisor::wait_ms(uint64_t now) const {
     if (at != 0) until = std::min(until, at);
   };
   sooner(probe_by_ms_);
+  sooner(reap_at_ms_);
   sooner(current_.look_at_ms);
   const auto consider = [&](const Worker& worker) {
     if (!worker.alive() || worker.undying(now)) return;

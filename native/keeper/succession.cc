@@ -144,6 +144,7 @@ void Supervisor::on_ready(Worker& worker, uint64_t now) {
   started_in_ms_ = now - worker.started_ms;
   worker.deadline_ms = 0;
   worker.last_beat_ms = now;
+  if (&worker == &next_) worker.put_back();
   worker.pace(options_.watchdog_ms, &worker == &next_ && current_.idle);
   if (&worker == &current_) return activate(worker, now);
   standby_failures_ = 0;

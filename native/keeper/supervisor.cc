@@ -19,6 +19,10 @@ namespace {
 /// How long the service manager may take for what we leave to the next keeper. Readers wait
 /// meanwhile, which is better than to have every container lose its files.
 constexpr uint64_t kLeaveMs = 15000;
+/// How long after a child has ended it is reaped. To reap it the kernel clears away what /proc has
+/// of it, and where a thread of it that has been preempted is clearing the same, it spins until
+/// that one runs again: with one CPU for both, for a whole time slice, while readers wait for us.
+constexpr uint64_t kReapMs = 50;
 
 }  // namespace
 
@@ -81,7 +85,26 @@ void Supervisor::note() {
   record.started_in_ms = started_in_ms_;
 }
 
+void Supervisor::look_after(pid_t child) {
+  siginfo_t info{};
+  if (child <= 0) return;
+  const int got = ::waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
+  if (got != 0 || info.si_pid != child) return;
+  // As of wait(2).
+  const int status = info.si_code == CLD_EXITED ? info.si_status << 8 : info.si_status;
+  on_child(child, status);
+}
+
+void Supervisor::look_after_children() {
+  for (const Worker& worker : retired_) look_after(worker.pid);
+  look_after(probe_);
+  look_after(next_.pid);
+  look_after(current_.pid);
+  reap_at_ms_ = monotonic_ms() + kReapMs;
+}
+
 void Supervisor::reap() {
+  reap_at_ms_ = 0;
   int status = 0;
   for (pid_t pid = 0; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) on_child(pid, status);
 }
@@ -110,7 +133,7 @@ void Supervisor::on_signal() {
   if (leave) begin_leave();
   if (stop) begin_stop();
   // Last: if it was the program that we tried, we become that, which would not know of a stop.
-  if (child) reap();
+  if (child) look_after_children();
 }
 
 void Supervisor::begin_stop() {

@@ -57,6 +57,9 @@ class Supervisor {
 
   // supervisor.cc: where it begins, what it is told, how it ends
   void on_signal();
+  /// Learns whether a child has ended, and leaves it for reap().
+  void look_after(pid_t child);
+  void look_after_children();
   void reap();
   void begin_stop();
   void begin_leave();
@@ -159,6 +162,7 @@ class Supervisor {
   uint64_t next_notify_ms_ = 0;
   uint64_t client_until_ms_ = 0;  ///< until when no other is heard; 0: the next one is
   uint64_t polled_again_ms_ = 0;  ///< not before then that connection is made again
+  uint64_t reap_at_ms_ = 0;       ///< when children that have ended are reaped; 0: there are none
   uint64_t stop_by_ms_ = 0;
   uint64_t leave_by_ms_ = 0;    ///< when we leave though the service manager has not read all
   uint64_t execute_by_ms_ = 0;  ///< likewise, when we execute ourselves again

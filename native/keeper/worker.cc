@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -34,16 +35,36 @@ constexpr uint32_t kBeatsPerWatchdog = 4;
 /// How many times the watchdog's time an idle one may be silent: whoever asks something wakes us.
 constexpr uint32_t kWatchdogsPerIdle = 2;
 
+/// How far a worker that nobody waits for starts behind others: threads that wake up, such as
+/// readers and the worker that serves, do not wait for the time slices of its start, and without
+/// any of them it is as quick as ever.
+constexpr int kNiceStart = 10;
+
 /// Where the kernel gives each session a share of the CPUs (sched(7), "The autogroup feature"), a
 /// worker has a session of its own, and once readers wait for it that is as far before others as
 /// its threads are (base/priority.h). Otherwise it would share one with whatever else the same
 /// terminal or supervisor has started, and readers in containers would wait.
-void put_session_first(pid_t pid) {
+void nice_session(pid_t pid, const char* nice) {
   // One that has only been forked is still in ours.
   if (::getsid(pid) != pid) return;
   char path[32];
   std::snprintf(path, sizeof(path), "/proc/%d/autogroup", pid);
-  write_text(AT_FDCWD, path, "-10\n");
+  write_text(AT_FDCWD, path, nice);
+}
+
+void put_session_first(pid_t pid) { nice_session(pid, "-10\n"); }
+
+/// All threads of a worker, which leads a process group.
+void nice_threads(pid_t pid, int nice) {
+  if (::getpgid(pid) == pid) ::setpriority(PRIO_PGRP, static_cast<id_t>(pid), nice);
+}
+
+/// Of the calling process, a worker to be. Does nothing without the privilege to undo it.
+void put_last() {
+  const int usual = ::getpriority(PRIO_PROCESS, 0);
+  if (::setpriority(PRIO_PROCESS, 0, usual - 1) != 0) return;
+  ::setpriority(PRIO_PROCESS, 0, usual + kNiceStart);
+  nice_session(::getpid(), "10\n");
 }
 
 void unblock_signals() {
@@ -99,7 +120,7 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
   unblock_signals();
   // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
   ::setsid();
-  if (start == Start::kAwaited) put_session_first(::getpid());
+  start == Start::kAwaited ? put_session_first(::getpid()) : put_last();
   write_text(AT_FDCWD, "/proc/self/oom_score_adj", "0");
   ::execvp(options.worker[0], options.worker);
   ::_exit(127);
@@ -192,8 +213,16 @@ bool Worker::extend_deadline(uint64_t now_ms) {
   return true;
 }
 
+void Worker::put_back() const {
+  if (!alive()) return;
+  nice_threads(pid, ::getpriority(PRIO_PROCESS, 0));
+  nice_session(pid, "0\n");
+}
+
 void Worker::put_first() const {
-  if (alive()) put_session_first(pid);
+  if (!alive()) return;
+  nice_threads(pid, ::getpriority(PRIO_PROCESS, 0));
+  put_session_first(pid);
 }
 
 std::optional<int> Worker::look_at_end(uint64_t now_ms) {

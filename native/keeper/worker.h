@@ -82,7 +82,10 @@ struct Worker {
   /// time that other processes kept it from the CPU. False if there was no such time, or if it has
   /// used the maximum time for a start.
   bool extend_deadline(uint64_t now_ms);
-  /// Readers wait for it from now on.
+  /// Its start behind others (Start::kBesideAnother) is over: its threads are as nice as we are.
+  void put_back() const;
+  /// Readers wait for it from now on. Not once it has been told to serve, when some of its threads
+  /// have a priority of their own.
   void put_first() const;
   /// Is told of the end of `thread`: the wait status once all others are as far, nullopt as long as
   /// that is to be looked for again, or if the process has not ended after all.
@@ -101,7 +104,8 @@ struct Inheritance {
   int polled_fuse_fd = -1, polled_state_fd = -1;  ///< -1: there is no such connection
 };
 
-/// Whether readers wait for the worker that is started.
+/// Whether readers wait for the worker that is started. If they do not, it starts behind others
+/// until put_back().
 enum class Start : uint8_t { kAwaited, kBesideAnother };
 
 /// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and so on, the

@@ -1,6 +1,6 @@
 // Machines on which a worker takes longer to start than it is given.
 
-import { copyFileSync, existsSync, renameSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
@@ -23,12 +23,13 @@ function startedBy(
   startMs: number,
   command: string,
   program = keeper,
+  standby: "on" | "off" = "off",
 ): Promise<Managed> {
   const script = `
     node=$0 cli=$1 at=$3
     shift 3
     socket=/run/vprocfs/$(printf %s "\${at#/}" | sed s,/,%2F,g).sock
-    exec '${program}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --standby off \\
+    exec '${program}' --mountpoint "$at" --type fuse --source vprocfs --socket "$socket" --standby ${standby} \\
       --start-ms ${startMs} -- sh -c '${command}; exec "$0" "$@"' "$node" "$cli" worker "$at" "$@"`;
   return Managed.start(scope, [], { launcher: ["sh", "-c", script] });
 }
@@ -53,6 +54,43 @@ describeLive("a start that takes longer than it may", ["python3"], () => {
     await others.close();
     expect(await managed.serving()).toMatchObject({ restarts: 0 });
     expect(managed.logs).not.toContain(LATE);
+  });
+});
+
+/** How nice the main thread of a process is. */
+function niceOf(pid: number): number {
+  // The command before it, in parentheses, is of no program that has some in its name.
+  return Number(readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.split(" ")[16]);
+}
+
+function childrenOf(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  return children.trim().split(" ").map(Number);
+}
+
+describeLive("a standby", ["python3"], () => {
+  it("starts behind others, until it is ready or readers wait for it", async () => {
+    const scope = testScope();
+    const directory = temporaryDirectory(scope, "gate");
+    const first = join(directory, "first");
+    const go = join(directory, "go");
+    const gate = `[ ! -e ${first} ] || until [ -e ${go} ]; do sleep 0.05; done; touch ${first}`;
+    const managed = await startedBy(scope, 60_000, gate, keeper, "on");
+    const { keeperPid, workerPid } = await managed.serving();
+    const usual = niceOf(keeperPid);
+    const standbyPid = await until("a standby", () =>
+      childrenOf(keeperPid).find((pid) => pid !== workerPid),
+    );
+    await until("it is nice", () => niceOf(standbyPid) === usual + 10);
+    process.kill(workerPid, "SIGKILL");
+    await until("it is no longer", () => niceOf(standbyPid) === usual);
+    rmSync(first);
+    writeFileSync(go, "");
+    await until("it serves", async () => {
+      const { workerPid: now, standby } = await managed.serving();
+      return now === standbyPid && standby === "ready";
+    });
+    expect(childrenOf(keeperPid).map(niceOf)).toEqual([usual, usual]);
   });
 });
 
