@@ -1,32 +1,31 @@
-#include "testing/announced_size.h"
-
-#include <string>
-
 #include "fuse/files/announced_size.h"
-#include "testing/values.h"
+
+#include "testing/bind.h"
+#include "testing/parts.h"
 
 namespace vprocfs {
+namespace {
 
-Napi::Value announce_sizes(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
+using Steps = std::vector<std::tuple<std::string, uint32_t>>;
+
+/// ([[what, size]]) -> the size that the kernel was told last, after each: "tell" and "again" in an
+/// answer, "mark" before a notice, "note" after it
+std::vector<Number> announce_sizes(const Steps& steps) {
   AnnouncedSize announced;
   AnnouncedSize::Mark mark = announced.mark();
-  const ValueMaker maker(env);
-  const Napi::Array out = Napi::Array::New(env);
-  reader.each(info[0], "steps", [&](Napi::Value step) {
-    const Napi::Object of = reader.object(step, "step");
-    const std::string what = reader.text(reader.member(of, "0"), "what");
-    const uint64_t size = reader.integer(reader.member(of, "1"), "size", UINT32_MAX);
-    if (reader.failed()) return;
+  std::vector<Number> out;
+  for (const auto& [what, size] : steps) {
     if (what == "tell") announced.tell(size);
     if (what == "again") announced.tell_again(size);
     if (what == "mark") mark = announced.mark();
     if (what == "note") announced.note(mark, size);
-    out.Set(out.Length(), maker.integer(announced.size()));
-  });
-  if (reader.failed()) return env.Undefined();
+    out.emplace_back(announced.size());
+  }
   return out;
 }
+
+}  // namespace
+
+void add_announced_size(Napi::Object& exports) { add<announce_sizes>(exports, "announceSizes"); }
 
 }  // namespace vprocfs

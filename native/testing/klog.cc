@@ -1,10 +1,5 @@
-#include "testing/klog.h"
-
 #include <chrono>
 #include <map>
-#include <string>
-#include <utility>
-#include <vector>
 
 #include "base/words.h"
 #include "klog/crashes.h"
@@ -12,194 +7,186 @@
 #include "klog/printers.h"
 #include "klog/record.h"
 #include "klog/sorter.h"
-#include "testing/values.h"
+#include "testing/bind.h"
+#include "testing/parts.h"
 
 namespace vprocfs {
+
+constexpr auto members(const KnownProcess*) {
+  using S = KnownProcess;
+  return std::tuple(member("start", &S::start_us), member("end", &S::end_us),
+                    member("killed", &S::is_killed));
+}
+
+constexpr auto members(const PidHolders*) {
+  using S = PidHolders;
+  return std::tuple(member("living", &S::living), member("ended", &S::ended));
+}
+
+constexpr auto members(const LogMoment*) {
+  using S = LogMoment;
+  return std::tuple(member("at", &S::at_us), member("slack", &S::slack_us));
+}
+
 namespace {
 
 constexpr uint64_t kLaterUs = 60'000'000;
 
+struct MadeUpProcess {
+  pid_t host = 0, own = 0;
+};
+constexpr auto members(const MadeUpProcess*) {
+  using S = MadeUpProcess;
+  return std::tuple(member("host", &S::host), member("own", &S::own));
+}
+
 /// A container whose processes, users and paths a test has made up.
-class MadeUp : public LineTranslator {
- public:
-  std::map<pid_t, pid_t> processes;
-  uint64_t first_user = 0;
+struct MadeUp : LineTranslator {
   std::string memory, pids;
+  uint32_t first_user = 0;
+  std::vector<MadeUpProcess> processes;
 
   std::optional<pid_t> pid(pid_t host) override {
-    const auto it = processes.find(host);
-    return it == processes.end() ? std::nullopt : std::optional(it->second);
+    for (const MadeUpProcess& process : processes) {
+      if (process.host == host) return process.own;
+    }
+    return std::nullopt;
   }
   uint64_t user(uint64_t host) override { return host - first_user; }
   std::string memory_path(const std::string& host) override { return path_below(host, memory); }
   std::string pids_path(const std::string& host) override { return path_below(host, pids); }
 };
-
-std::vector<std::string> texts(ValueReader& reader, Napi::Value value) {
-  std::vector<std::string> out;
-  reader.each(value, "records",
-              [&](Napi::Value one) { out.push_back(reader.text(one, "record")); });
-  return out;
+constexpr auto members(const MadeUp*) {
+  using S = MadeUp;
+  return std::tuple(member("memory", &S::memory), member("pids", &S::pids),
+                    member("firstUser", &S::first_user), member("processes", &S::processes));
 }
 
-std::vector<pid_t> tasks(ValueReader& reader, Napi::Value value) {
-  std::vector<pid_t> out;
-  reader.each(value, "tasks", [&](Napi::Value one) {
-    out.push_back(static_cast<pid_t>(reader.integer(one, "task", INT32_MAX)));
-  });
-  return out;
-}
-
-Napi::Value to_js(const ValueMaker& maker, const LogGroup& group, MadeUp& container) {
-  Napi::Object out = maker.object();
-  out.Set("kind", to_text(group.kind));
-  out.Set("memoryPath", maker.text(group.memory_path));
-  out.Set("pidsPath", maker.text(group.pids_path));
-  out.Set("pid", maker.integer(static_cast<uint64_t>(group.pid)));
-  out.Set("limitPath", maker.text(group.limit_path));
-  out.Set("first", maker.u64(group.first()));
-  out.Set("killed", maker.text(group.kill ? group.kill->task : ""));
+Napi::Value to_js(Napi::Env env, const LogGroup& group, MadeUp& container) {
   const bool sees_limit = !group.limit_path.empty() && is_below(group.limit_path, container.memory);
   std::vector<std::string> lines;
   for (const LogLine& line : group.lines) {
     if (line.of_limit && !sees_limit) continue;
     if (auto text = translate(line, container)) lines.push_back(escape_record(*text));
   }
-  out.Set("lines", maker.list(lines, [&](const std::string& text) { return maker.text(text); }));
-  return out;
+  return Built(env)
+      .set("kind", to_text(group.kind))
+      .set("memoryPath", group.memory_path)
+      .set("pidsPath", group.pids_path)
+      .set("pid", group.pid)
+      .set("limitPath", group.limit_path)
+      .set("first", group.first())
+      .set("killed", group.kill ? group.kill->task : "")
+      .set("lines", lines);
 }
 
-}  // namespace
-
-Napi::Value read_log_record(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const std::string bytes = reader.text(info[0], "bytes");
-  if (reader.failed()) return info.Env().Undefined();
+/// (bytes) -> a record of /dev/kmsg; null for what is none
+Napi::Value read_log_record(Napi::Env env, const std::string& bytes) {
   const auto record = parse_record(bytes);
-  if (!record) return info.Env().Null();
-  const ValueMaker maker(info.Env());
-  Napi::Object out = maker.object();
-  out.Set("level", maker.integer(record->level));
-  out.Set("facility", maker.integer(record->facility));
-  out.Set("sequence", maker.u64(record->sequence));
-  out.Set("timeUs", maker.u64(record->time_us));
-  out.Set("fragment", Napi::Boolean::New(info.Env(), record->fragment));
-  out.Set("callerTask", maker.integer(static_cast<uint64_t>(record->caller_task)));
-  out.Set("text", maker.text(record->text));
-  out.Set("escaped", maker.text(escape_record(record->text)));
-  return out;
+  if (!record) return env.Null();
+  return Built(env)
+      .set("level", record->level)
+      .set("facility", record->facility)
+      .set("sequence", record->sequence)
+      .set("timeUs", record->time_us)
+      .set("fragment", record->fragment)
+      .set("callerTask", record->caller_task)
+      .set("text", record->text)
+      .set("escaped", escape_record(record->text));
 }
 
-Napi::Value sort_log(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const auto records = texts(reader, info[0]);
-  const Napi::Object from = reader.object(info[1], "container");
-  std::vector<pid_t> printers;
-  if (!info[2].IsUndefined()) printers = tasks(reader, info[2]);
-  MadeUp container;
-  container.memory = reader.text(reader.member(from, "memory"), "memory");
-  container.pids = reader.text(reader.member(from, "pids"), "pids");
-  container.first_user = reader.integer(reader.member(from, "firstUser"), "firstUser", UINT32_MAX);
-  reader.each(reader.member(from, "processes"), "processes", [&](Napi::Value one) {
-    const Napi::Object pair = reader.object(one, "process");
-    const auto host =
-        static_cast<pid_t>(reader.integer(reader.member(pair, "host"), "host", INT32_MAX));
-    container.processes[host] =
-        static_cast<pid_t>(reader.integer(reader.member(pair, "own"), "own", INT32_MAX));
-  });
-  if (reader.failed()) return env.Undefined();
+/// (records, { memory, pids, processes, firstUser }, printers) -> the groups that are whole after
+/// the last one, as a container with these paths, PIDs and user ids is told them. `printers`, if
+/// given: the task that printed each record
+std::vector<Napi::Value> sort_log(Napi::Env env, const std::vector<std::string>& records,
+                                  MadeUp container,
+                                  const std::optional<std::vector<pid_t>>& printers) {
   LogSorter sorter;
   for (size_t i = 0; i < records.size(); ++i) {
     auto record = parse_record(records[i]);
     if (!record) continue;
-    if (i < printers.size()) record->printer = Printer{printers[i], record->time_us, 0};
+    const bool is_told = printers && i < printers->size();
+    if (is_told) record->printer = Printer{(*printers)[i], record->time_us, 0};
     sorter.take(*record, record->time_us);
   }
   sorter.idle(UINT64_MAX - kLaterUs);
-  const ValueMaker maker(env);
-  Napi::Array out = Napi::Array::New(env);
-  while (const auto group = sorter.next()) out.Set(out.Length(), to_js(maker, *group, container));
+  std::vector<Napi::Value> out;
+  while (const auto group = sorter.next()) out.push_back(to_js(env, *group, container));
   return out;
 }
 
-Napi::Value log_clock(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
+struct LogRead {
+  uint64_t record = 0, monotonic = 0, behind = 0;
+};
+constexpr auto members(const LogRead*) {
+  using S = LogRead;
+  return std::tuple(member("record", &S::record), member("monotonic", &S::monotonic),
+                    member("behind", &S::behind));
+}
+
+/// ([{ record, monotonic, behind }], record, monotonic) -> by when that record had been logged, µs
+uint64_t log_clock(const std::vector<LogRead>& reads, uint64_t record, uint64_t monotonic) {
   LogClock clock;
-  reader.each(info[0], "reads", [&](Napi::Value one) {
-    const Napi::Object read = reader.object(one, "read");
-    clock.observe(reader.u64(read, "record"), reader.u64(read, "monotonic"),
-                  reader.u64(read, "behind"));
-  });
-  const uint64_t record = reader.u64(info[1], "record");
-  const uint64_t monotonic = reader.u64(info[2], "monotonic");
-  if (reader.failed()) return info.Env().Undefined();
-  return ValueMaker(info.Env()).u64(clock.logged_by(record, monotonic));
+  for (const LogRead& read : reads) clock.observe(read.record, read.monotonic, read.behind);
+  return clock.logged_by(record, monotonic);
 }
 
-Napi::Value who_crashed(const Napi::CallbackInfo& info) {
+/// What the kernel has told of a crash, and who had the PID then.
+struct MadeUpCrash : PidHolders {
+  uint64_t at = 0;
+};
+constexpr auto members(const MadeUpCrash*) {
+  using S = MadeUpCrash;
+  return std::tuple(member("at", &S::at), member("living", &S::living), member("ended", &S::ended));
+}
+
+/// ([{ at, living, ended }], { at, slack }, { living, ended }) -> when the one began, µs, that a
+/// record of that moment says has crashed; null: that is not proven
+std::optional<uint64_t> who_crashed(const std::vector<MadeUpCrash>& all, const LogMoment& moment,
+                                    const PidHolders& now) {
   constexpr pid_t kPid = 7;
-  ValueReader reader(info.Env());
-  const auto holder = [&](Napi::Object from, const char* name) -> std::optional<KnownProcess> {
-    const Napi::Value value = reader.member(from, name);
-    if (reader.failed() || value.IsUndefined()) return std::nullopt;
-    const Napi::Object given = reader.object(value, name);
-    KnownProcess out;
-    out.numbers = {kPid, 1};
-    out.namespaces = {1, 2};
-    out.start_us = reader.u64(given, "start");
-    out.end_us = reader.u64(given, "end");
-    out.is_killed = reader.member(given, "killed").ToBoolean();
-    return out;
-  };
-  const auto holders = [&](Napi::Object from) {
-    return PidHolders{holder(from, "living"), holder(from, "ended")};
-  };
   Crashes crashes;
-  reader.each(info[0], "crashes", [&](Napi::Value one) {
-    const Napi::Object crash = reader.object(one, "crash");
-    const PidHolders found = holders(crash);
-    crashes.add(kPid, reader.u64(crash, "at"), found);
-  });
-  const Napi::Object at = reader.object(info[1], "moment");
-  const LogMoment moment{reader.u64(at, "at"), reader.u64(at, "slack")};
-  const PidHolders now = holders(reader.object(info[2], "holders"));
-  if (reader.failed()) return info.Env().Undefined();
+  for (const MadeUpCrash& one : all) crashes.add(kPid, one.at, one);
   const auto found = crashes.find(kPid, moment, now, moment.at_us);
-  return found ? ValueMaker(info.Env()).u64(found->start_us) : info.Env().Null();
+  return found ? std::optional(found->start_us) : std::nullopt;
 }
 
-Napi::Value who_printed(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
+struct AskedRecord {
+  std::string record;
+  uint64_t logged = 0;
+  std::optional<std::vector<pid_t>> faulted;
+};
+constexpr auto members(const AskedRecord*) {
+  using S = AskedRecord;
+  return std::tuple(member("record", &S::record), member("logged", &S::logged),
+                    member("faulted", &S::faulted));
+}
+
+/// ([samples of perf_event_open(2)], [{ record, logged, faulted }], lost) -> who printed each
+/// record; null where that is not proven. `faulted`: tasks without their code; `lost`: until when
+/// others were lost, µs
+std::vector<std::optional<pid_t>> who_printed(const std::vector<Bytes>& samples,
+                                              const std::vector<AskedRecord>& records,
+                                              uint64_t lost) {
   PrintedTexts printed;
-  reader.each(info[0], "samples", [&](Napi::Value one) {
-    if (!one.IsBuffer()) return reader.wrong("sample", "a buffer");
-    const auto bytes = one.As<Napi::Buffer<char>>();
+  for (const Bytes& sample : samples) {
     TraceHit hit;
-    if (parse_trace_hit({bytes.Data(), bytes.Length()}, hit)) printed.add(hit);
-  });
-  printed.note_loss(reader.u64(info[2], "lost"));
-  const ValueMaker maker(info.Env());
-  Napi::Array out = Napi::Array::New(info.Env());
-  reader.each(info[1], "records", [&](Napi::Value one) {
-    const Napi::Object asked = reader.object(one, "asked");
-    const auto record = parse_record(reader.text(reader.member(asked, "record"), "record"));
-    const uint64_t logged = reader.u64(asked, "logged");
-    std::vector<pid_t> faulted;
-    if (asked.Has("faulted")) faulted = tasks(reader, reader.member(asked, "faulted"));
-    if (reader.failed() || !record) return;
-    const auto found = printed.take(*record, logged, faulted);
-    Napi::Value told = info.Env().Null();
-    if (found) told = maker.integer(static_cast<uint64_t>(found->task));
-    out.Set(out.Length(), told);
-  });
-  return reader.failed() ? info.Env().Undefined() : out;
+    if (parse_trace_hit(sample.text, hit)) printed.add(hit);
+  }
+  printed.note_loss(lost);
+  std::vector<std::optional<pid_t>> out;
+  for (const AskedRecord& asked : records) {
+    const auto record = parse_record(asked.record);
+    if (!record) continue;
+    const auto found =
+        printed.take(*record, asked.logged, asked.faulted.value_or(std::vector<pid_t>()));
+    out.push_back(found ? std::optional(found->task) : std::nullopt);
+  }
+  return out;
 }
 
-Napi::Value time_log(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const auto records = texts(reader, info[0]);
-  if (reader.failed()) return info.Env().Undefined();
+/// (records) -> seconds that sorting and translating them took
+Number time_log(const std::vector<std::string>& records) {
   MadeUp container;
   container.memory = "/";
   const auto begun = std::chrono::steady_clock::now();
@@ -214,7 +201,18 @@ Napi::Value time_log(const Napi::CallbackInfo& info) {
     }
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begun;
-  return Napi::Number::New(info.Env(), took.count() + static_cast<double>(bytes) * 0);
+  return took.count() + static_cast<double>(bytes) * 0;
+}
+
+}  // namespace
+
+void add_klog(Napi::Object& exports) {
+  add<read_log_record>(exports, "readLogRecord");
+  add<sort_log>(exports, "sortLog");
+  add<log_clock>(exports, "logClock");
+  add<who_crashed>(exports, "whoCrashed");
+  add<who_printed>(exports, "whoPrinted");
+  add<time_log>(exports, "timeLog");
 }
 
 }  // namespace vprocfs

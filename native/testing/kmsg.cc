@@ -1,67 +1,63 @@
-#include "testing/kmsg.h"
-
-#include <string>
-
 #include "fuse/files/kmsg_cursor.h"
 #include "klog/kmsg_text.h"
-#include "testing/values.h"
+#include "testing/bind.h"
+#include "testing/parts.h"
 
 namespace vprocfs {
 
-Napi::Value read_written(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const std::string bytes = reader.text(info[0], "bytes");
-  if (reader.failed()) return info.Env().Undefined();
-  const WrittenText written = parse_written(bytes);
-  const ValueMaker maker(info.Env());
-  Napi::Object out = maker.object();
-  out.Set("priority", maker.integer(written.priority));
-  out.Set("text", maker.text(std::string(written.text)));
-  return out;
+constexpr auto members(const WrittenText*) {
+  using S = WrittenText;
+  return std::tuple(member("priority", &S::priority), member("text", &S::text));
 }
 
-Napi::Value write_kmsg(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const uint64_t sequence = reader.u64(info[0], "sequence");
-  const uint64_t time_us = reader.u64(info[1], "timeUs");
-  const uint32_t priority = reader.integer(info[2], "priority", UINT16_MAX);
-  const std::string text = reader.text(info[3], "text");
-  if (reader.failed()) return info.Env().Undefined();
-  return ValueMaker(info.Env())
-      .text(kmsg_text(sequence, time_us, static_cast<uint16_t>(priority), text));
+namespace {
+
+/// A read of a reader, or where it seeks.
+struct KmsgStep {
+  uint32_t first = 0, next = 0;  ///< the first record there is, and the number of the next one
+  std::optional<uint32_t> seek;
+  std::optional<uint32_t> at, bytes;  ///< the offset that is read at, and the bytes that are read
+};
+constexpr auto members(const KmsgStep*) {
+  using S = KmsgStep;
+  return std::tuple(member("first", &S::first), member("next", &S::next), member("seek", &S::seek),
+                    member("at", &S::at), member("bytes", &S::bytes));
 }
 
-Napi::Value follow_kmsg(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
+/// (steps) -> what each read of one reader found: the number of a record, "nothing" or "loss".
+std::vector<Napi::Value> follow_kmsg(Napi::Env env, const std::vector<KmsgStep>& steps) {
   KmsgCursor cursor;
-  Napi::Array out = Napi::Array::New(env);
-  reader.each(info[0], "steps", [&](Napi::Value one) {
-    const Napi::Object step = reader.object(one, "step");
-    const uint32_t first = reader.integer(reader.member(step, "first"), "first", UINT32_MAX);
-    const uint32_t next = reader.integer(reader.member(step, "next"), "next", UINT32_MAX);
-    if (reader.failed()) return;
-    if (step.Has("seek")) {
-      cursor.seek(reader.integer(reader.member(step, "seek"), "seek", UINT32_MAX));
-      return;
+  std::vector<Napi::Value> out;
+  for (const KmsgStep& step : steps) {
+    if (step.seek) {
+      cursor.seek(*step.seek);
+      continue;
     }
-    const uint32_t at = reader.integer(reader.member(step, "at"), "at", UINT32_MAX);
-    const uint32_t bytes = reader.integer(reader.member(step, "bytes"), "bytes", UINT32_MAX);
-    switch (cursor.read_at(at, first, next)) {
+    const uint32_t at = step.at.value_or(0);
+    switch (cursor.read_at(at, step.first, step.next)) {
       case KmsgCursor::ReadOutcome::kNothing:
-        out.Set(out.Length(), "nothing");
+        out.push_back(Napi::String::New(env, "nothing"));
         break;
       case KmsgCursor::ReadOutcome::kLoss:
-        out.Set(out.Length(), "loss");
+        out.push_back(Napi::String::New(env, "loss"));
         break;
       case KmsgCursor::ReadOutcome::kRecord:
-        out.Set(out.Length(), Napi::Number::New(env, static_cast<double>(cursor.next)));
-        cursor.advance(at, bytes);
+        out.push_back(Js<Number>::to(env, cursor.next));
+        cursor.advance(at, step.bytes.value_or(0));
         break;
     }
-  });
-  if (reader.failed()) return env.Undefined();
+  }
   return out;
+}
+
+}  // namespace
+
+void add_kmsg(Napi::Object& exports) {
+  // (bytes) -> { priority, text } of what was written to /dev/kmsg
+  add<parse_written>(exports, "readWritten");
+  // (sequence, timeUs, priority, text) -> a record as /dev/kmsg gives it
+  add<kmsg_text>(exports, "writeKmsg");
+  add<follow_kmsg>(exports, "followKmsg");
 }
 
 }  // namespace vprocfs

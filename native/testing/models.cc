@@ -1,67 +1,46 @@
-#include "testing/models.h"
-
-#include <string>
-#include <vector>
-
-#include "container/cpu_history.h"
 #include "container/cpu_model.h"
-#include "testing/values.h"
+#include "testing/cpu_members.h"
+#include "testing/parts.h"
 #include "view/stable.h"
 
 namespace vprocfs {
 
-Napi::Value advance_samples(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  std::vector<CpuSample> samples;
-  reader.each(info[0], "samples", [&](Napi::Value value) {
-    samples.push_back(reader.sample(value));
-    if (samples.back().shown.empty()) reader.wrong("shown", "an array of at least one CPU");
-  });
-  if (reader.failed()) return env.Undefined();
+constexpr auto members(const StableLength*) {
+  using S = StableLength;
+  return std::tuple(member("bytes", &S::bytes), member("seam", &S::seam));
+}
+
+namespace {
+
+/// (samples) -> what is reported after each
+std::vector<CpuReport> advance_samples(const std::vector<CpuSample>& samples) {
   CpuHistory history;
-  const ValueMaker maker(env);
-  return maker.list(
-      samples, [&](const CpuSample& sample) { return maker.report(advance(history, sample)); });
-}
-
-Napi::Value shown_cpus_of(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const Napi::Object from = reader.object(info[0], "limits");
-  const Napi::Value cpuset = reader.member(from, "cpuset");
-  const Napi::Value bandwidth = reader.member(from, "bandwidth");
-  CpuLimitFacts limits;
-  if (!reader.failed() && !cpuset.IsNull()) limits.cpuset = reader.cpus(cpuset, "cpuset");
-  if (!reader.failed() && !bandwidth.IsNull()) {
-    const Napi::Object quota = reader.object(bandwidth, "bandwidth");
-    const uint64_t quota_us = reader.u64(quota, "quotaUs");
-    limits.bandwidth = CpuBandwidth{quota_us, reader.u64(quota, "periodUs")};
-    if (limits.bandwidth->period_us == 0) reader.wrong("periodUs", "above 0");
-  }
-  HostCpus host;
-  host.online = reader.cpus(info[1], "online");
-  host.possible = host.online;
-  if (reader.failed()) return env.Undefined();
-  return ValueMaker(env).cpus(shown_cpus(limits, host));
-}
-
-Napi::Value stabilised(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  std::string text = reader.text(info[0], "text");
-  const Napi::Object before = reader.object(info[1], "before");
-  const uint32_t bytes = reader.integer(reader.member(before, "bytes"), "bytes", UINT32_MAX);
-  const uint32_t seam = reader.integer(reader.member(before, "seam"), "seam", UINT32_MAX);
-  if (!info[2].IsBoolean()) reader.wrong("fixed", "a boolean");
-  if (reader.failed()) return env.Undefined();
-  const StableLength length = stabilise(text, {bytes, seam}, info[2].As<Napi::Boolean>());
-  const ValueMaker maker(env);
-  Napi::Object out = maker.object();
-  out.Set("text", maker.text(text));
-  out.Set("bytes", maker.integer(length.bytes));
-  out.Set("seam", maker.integer(length.seam));
+  std::vector<CpuReport> out;
+  for (const CpuSample& sample : samples) out.push_back(advance(history, sample));
   return out;
+}
+
+/// ({ cpuset, bandwidth }, online CPUs) -> the CPUs that a container with these limits is shown
+CpuSet shown_cpus_of(const CpuLimitFacts& limits, const CpuSet& online) {
+  return shown_cpus(limits, {online, online});
+}
+
+/// (text, { bytes, seam }, fixed) -> { text, bytes, seam }: a file's next text and length in
+/// `tick`.
+Napi::Value stabilised(Napi::Env env, std::string text, const StableLength& before, bool fixed) {
+  const StableLength length = stabilise(text, before, fixed);
+  return Built(env)
+      .set("text", text)
+      .set("bytes", Number(length.bytes))
+      .set("seam", Number(length.seam));
+}
+
+}  // namespace
+
+void add_models(Napi::Object& exports) {
+  add<advance_samples>(exports, "advanceSamples");
+  add<shown_cpus_of>(exports, "shownCpus");
+  add<stabilised>(exports, "stabilised");
 }
 
 }  // namespace vprocfs

@@ -1,7 +1,4 @@
-#include "testing/parsers.h"
-
-#include <string>
-
+#include "base/directory.h"
 #include "container/name.h"
 #include "klog/oom_kill.h"
 #include "klog/record.h"
@@ -9,123 +6,97 @@
 #include "source/parse.h"
 #include "source/pressure.h"
 #include "survey/mounted.h"
-#include "testing/source.h"
-#include "testing/values.h"
+#include "testing/bind.h"
+#include "testing/directory.h"
+#include "testing/parts.h"
 #include "view/pressure_lines.h"
 
 namespace vprocfs {
+
+constexpr auto members(const HostCpuinfo::Block*) {
+  using S = HostCpuinfo::Block;
+  return std::tuple(member("cpu", &S::cpu), member("text", &S::text));
+}
+constexpr auto members(const HostCpuinfo*) {
+  using S = HostCpuinfo;
+  return std::tuple(member("header", &S::header), member("trailer", &S::trailer),
+                    member("blocks", &S::blocks));
+}
+constexpr auto members(const HostMeminfoLine*) {
+  using S = HostMeminfoLine;
+  return std::tuple(member("label", &S::label), member("value", &S::value),
+                    member("inKb", &S::in_kb));
+}
+constexpr auto members(const HostStat::Line*) {
+  using S = HostStat::Line;
+  return std::tuple(member("key", &S::key), number("columns", &S::columns));
+}
+constexpr auto members(const HostStat*) {
+  using S = HostStat;
+  return std::tuple(number("cpuColumns", &S::cpu_columns), member("btimeS", &S::btime_s),
+                    member("lines", &S::lines));
+}
+constexpr auto members(const OomKill*) {
+  using S = OomKill;
+  return std::tuple(member("cgroup", &S::cgroup), member("task", &S::task), member("pid", &S::pid),
+                    member("byLimit", &S::by_limit));
+}
+constexpr auto members(const Mounted*) {
+  using S = Mounted;
+  return std::tuple(number("ours", &S::ours), number("lxcfs", &S::lxcfs));
+}
+constexpr auto members(const ContainerName*) {
+  using S = ContainerName;
+  return std::tuple(member("name", &S::name), member("runtime", &S::runtime));
+}
+
 namespace {
 
-/// A parser of one text: `make(maker, text)`.
-template <Napi::Value (*make)(const ValueMaker&, const std::string&)>
-Napi::Value parse_text(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const std::string text = reader.text(info[0], "text");
-  return reader.failed() ? info.Env().Undefined() : make(ValueMaker(info.Env()), text);
-}
-
-Napi::Value make_u64(const ValueMaker& maker, const std::string& text) {
-  return maker.u64(parse_u64(text));
-}
-
-Napi::Value make_cpu_list(const ValueMaker& maker, const std::string& text) {
-  return maker.cpus(parse_cpu_list(text));
-}
-
-Napi::Value make_cpuinfo(const ValueMaker& maker, const std::string& text) {
-  return maker.cpuinfo(parse_cpuinfo(text));
-}
-
 /// As it would be shown; null where there is nothing to show.
-Napi::Value make_pressure(const ValueMaker& maker, const std::string& text) {
+std::optional<std::string> show_pressure(std::string_view text) {
   const auto facts = parse_pressure(text);
-  if (!facts) return maker.null();
+  if (!facts) return std::nullopt;
   std::string shown;
   Writer writer(shown);
   write_pressure(*facts, writer);
-  return maker.text(shown);
+  return shown;
 }
 
-Napi::Value make_meminfo(const ValueMaker& maker, const std::string& text) {
-  return maker.list(parse_meminfo(text).lines, [&](const HostMeminfoLine& line) {
-    Napi::Object row = maker.object();
-    row.Set("label", line.label);
-    row.Set("value", maker.u64(line.value));
-    row.Set("inKb", line.in_kb);
-    return row;
-  });
+std::vector<HostMeminfoLine> meminfo_lines(std::string_view text) {
+  return parse_meminfo(text).lines;
 }
 
-Napi::Value make_stat(const ValueMaker& maker, const std::string& text) {
-  const HostStat stat = parse_stat(text).value_or(HostStat{0, 0, {}});
-  Napi::Object out = maker.object();
-  out.Set("cpuColumns", maker.integer(stat.cpu_columns));
-  out.Set("btimeS", maker.u64(stat.btime_s));
-  out.Set("lines", maker.list(stat.lines, [&](const HostStat::Line& line) {
-    Napi::Object row = maker.object();
-    row.Set("key", line.key);
-    row.Set("columns", maker.integer(line.columns));
-    return row;
-  }));
-  return out;
+HostStat stat_or_none(std::string_view text) {
+  return parse_stat(text).value_or(HostStat{0, 0, {}});
 }
 
-Napi::Value make_oom_kill(const ValueMaker& maker, const std::string& text) {
-  const auto kill = parse_oom_kill(unescape_record(text));
-  if (!kill) return maker.u64(std::nullopt);
-  Napi::Object out = maker.object();
-  out.Set("cgroup", kill->cgroup);
-  out.Set("task", kill->task);
-  out.Set("pid", maker.u64(kill->pid));
-  out.Set("byLimit", kill->by_limit);
-  return out;
+std::optional<OomKill> escaped_oom_kill(std::string_view text) {
+  return parse_oom_kill(unescape_record(text));
 }
 
 /// (procDir, fsType, source) -> how many lines of the mountinfo of its process 1 count.
-Napi::Value mounted_of(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const std::string dir = reader.text(info[0], "procDir");
-  const std::string type = reader.text(info[1], "fsType");
-  const std::string source = reader.text(info[2], "source");
-  if (reader.failed()) return info.Env().Undefined();
+Result<Mounted> mounted_of(const std::string& dir, const std::string& type,
+                           const std::string& source) {
   const auto proc = open_directory(dir);
-  if (!proc) return throw_error(info.Env(), proc.error());
+  if (!proc) return proc.error();
   const MountIdentity identity{type, source};
   const int fd = proc.value().get();
-  const auto found = mounted_files(fd, 1, identity, lxcfs_devices(fd, identity));
-  const Mounted mounted = found.value_or(Mounted());
-  const ValueMaker maker(info.Env());
-  Napi::Object out = maker.object();
-  out.Set("ours", maker.integer(mounted.ours));
-  out.Set("lxcfs", maker.integer(mounted.lxcfs));
-  return out;
-}
-
-/// (cgroup, cgroup of its tenant) -> {name, runtime}
-Napi::Value name_container(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const std::string cgroup = reader.text(info[0], "cgroup");
-  const std::string tenant = reader.text(info[1], "tenant");
-  if (reader.failed()) return info.Env().Undefined();
-  const ContainerName name = container_name(cgroup, tenant);
-  Napi::Object out = ValueMaker(info.Env()).object();
-  out.Set("name", name.name);
-  out.Set("runtime", name.runtime);
-  return out;
+  return mounted_files(fd, 1, identity, lxcfs_devices(fd, identity)).value_or(Mounted());
 }
 
 }  // namespace
 
-void add_parsers(Napi::Env env, Napi::Object testing) {
-  testing.Set("parseU64", Napi::Function::New<parse_text<make_u64>>(env));
-  testing.Set("parseCpuList", Napi::Function::New<parse_text<make_cpu_list>>(env));
-  testing.Set("parseCpuinfo", Napi::Function::New<parse_text<make_cpuinfo>>(env));
-  testing.Set("parsePressure", Napi::Function::New<parse_text<make_pressure>>(env));
-  testing.Set("parseMeminfo", Napi::Function::New<parse_text<make_meminfo>>(env));
-  testing.Set("parseStat", Napi::Function::New<parse_text<make_stat>>(env));
-  testing.Set("parseOomKill", Napi::Function::New<parse_text<make_oom_kill>>(env));
-  testing.Set("countMounted", Napi::Function::New<mounted_of>(env));
-  testing.Set("nameContainer", Napi::Function::New<name_container>(env));
+void add_parsers(Napi::Object& exports) {
+  add<parse_u64>(exports, "parseU64");
+  add<parse_cpu_list>(exports, "parseCpuList");
+  add<parse_cpuinfo>(exports, "parseCpuinfo");
+  add<show_pressure>(exports, "parsePressure");
+  add<meminfo_lines>(exports, "parseMeminfo");
+  add<stat_or_none>(exports, "parseStat");
+  add<escaped_oom_kill>(exports, "parseOomKill");
+  add<mounted_of>(exports, "countMounted");
+  // (cgroup, cgroup of its tenant) -> {name, runtime}
+  add<container_name>(exports, "nameContainer");
 }
 
 }  // namespace vprocfs

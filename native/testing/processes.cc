@@ -1,51 +1,43 @@
-#include "testing/processes.h"
-
-#include <string>
-
-#include "base/fd.h"
 #include "source/process.h"
 #include "source/process_status.h"
-#include "testing/source.h"
-#include "testing/values.h"
+#include "testing/bind.h"
+#include "testing/directory.h"
+#include "testing/parts.h"
 
 namespace vprocfs {
+namespace {
 
-Napi::Value read_process(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const std::string dir = reader.text(info[0], "procDir");
-  const auto pid = static_cast<pid_t>(reader.integer(info[1], "pid", INT32_MAX));
-  if (reader.failed()) return env.Undefined();
+/// (procDir, pid) -> what process.cc reads of a process.
+Result<Napi::Value> read_process(Napi::Env env, const std::string& dir, pid_t pid) {
   const auto proc = open_directory(dir);
-  if (!proc) return throw_error(env, proc.error());
+  if (!proc) return proc.error();
   const auto ticks = read_start_ticks(proc.value().get(), pid);
-  if (!ticks) return throw_error(env, ticks.error());
+  if (!ticks) return ticks.error();
   const auto inner = read_inner_pid(proc.value().get(), pid);
-  if (!inner) return throw_error(env, inner.error());
+  if (!inner) return inner.error();
   const auto paths = read_cgroup_paths(proc.value().get(), pid);
-  if (!paths) return throw_error(env, paths.error());
-  const ValueMaker maker(env);
-  Napi::Object out = maker.object();
-  out.Set("startTicks", maker.u64(ticks.value()));
-  out.Set("innerPid", inner.value());
-  out.Set("v2", paths.value().v2);
-  out.Set("v1", maker.list(paths.value().v1, [&](const auto& path) { return maker.text(path); }));
-  return out;
+  if (!paths) return paths.error();
+  const auto& v1 = paths.value().v1;
+  return Napi::Value(Built(env)
+                         .set("startTicks", ticks.value())
+                         .set("innerPid", inner.value())
+                         .set("v2", paths.value().v2)
+                         .set("v1", std::vector<std::string>(v1.begin(), v1.end())));
 }
 
-Napi::Value read_status(const Napi::CallbackInfo& info) {
-  ValueReader reader(info.Env());
-  const std::string text = reader.text(info[0], "text");
-  const std::string name = reader.text(info[1], "name");
-  if (reader.failed()) return info.Env().Undefined();
-  const ValueMaker maker(info.Env());
-  const auto field = status_field(text, name);
-  Napi::Object out = maker.object();
-  out.Set("field", field ? maker.text(std::string(*field)) : maker.null());
-  out.Set("mask", maker.u64(status_mask(text, name)));
-  out.Set("numbers", maker.list(status_numbers(text, name),
-                                [&](uint64_t number) { return maker.u64(number); }));
-  return out;
+/// (text, name) -> a field of a process's status: { field, mask, numbers }, null what it is not.
+Napi::Value read_status(Napi::Env env, std::string_view text, std::string_view name) {
+  return Built(env)
+      .set("field", status_field(text, name))
+      .set("mask", status_mask(text, name))
+      .set("numbers", status_numbers(text, name));
+}
+
+}  // namespace
+
+void add_processes(Napi::Object& exports) {
+  add<read_process>(exports, "readProcess");
+  add<read_status>(exports, "readStatus");
 }
 
 }  // namespace vprocfs

@@ -1,20 +1,14 @@
-#include "testing/recorded.h"
-
-#include <cerrno>
 #include <memory>
-#include <string>
-#include <utility>
-#include <vector>
 
-#include "base/fd.h"
 #include "container/container.h"
 #include "container/mirror.h"
 #include "container/task_load.h"
 #include "seccomp/call.h"
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
-#include "testing/source.h"
-#include "testing/values.h"
+#include "testing/bind.h"
+#include "testing/directory.h"
+#include "testing/parts.h"
 #include "view/sysinfo_model.h"
 #include "view/view.h"
 
@@ -90,82 +84,58 @@ class RecordedCase {
   std::unique_ptr<Container> container_;  // borrows all of these
 };
 
-/// Arguments that name a file of a recorded case, and when it is read.
-struct FileOfCase {
-  FileOfCase(ValueReader& reader, const Napi::CallbackInfo& info)
-      : dir(reader.text(info[0], "caseDir")),
-        path(reader.text(info[1], "path")),
-        init(static_cast<pid_t>(reader.integer(info[2], "init", INT32_MAX))),
-        now_us(reader.u64(info[3], "nowUs")) {}
-
-  std::string dir, path;
-  pid_t init;
-  uint64_t now_us;
-};
-
-}  // namespace
-
-Napi::Value render_fixture(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const FileOfCase file(reader, info);
-  if (reader.failed()) return env.Undefined();
-  if (find_view(file.path) == nullptr && !Mirror::below_root(file.path)) {
-    return throw_error(env, {ENOENT, file.path});
-  }
-  const auto recorded = RecordedCase::open(file.dir, file.init);
-  if (!recorded) return throw_error(env, recorded.error());
-  const auto text = recorded.value()->render(file.path, file.now_us);
-  if (!text) return throw_error(env, text.error());
-  return Napi::String::New(env, text.value());
+/// (caseDir, path, init, nowUs) -> the text of a file in the container of a recorded host
+Result<std::string> render_fixture(const std::string& dir, const std::string& path, pid_t init,
+                                   uint64_t now_us) {
+  if (find_view(path) == nullptr && !Mirror::below_root(path)) return Error{ENOENT, path};
+  const auto recorded = RecordedCase::open(dir, init);
+  return recorded ? recorded.value()->render(path, now_us) : recorded.error();
 }
 
-Napi::Value list_fixture(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const FileOfCase file(reader, info);
-  if (reader.failed()) return env.Undefined();
-  const auto recorded = RecordedCase::open(file.dir, file.init);
-  if (!recorded) return throw_error(env, recorded.error());
-  const auto found = recorded.value()->list(file.path, file.now_us);
-  if (!found) return throw_error(env, found.error());
-  return ValueMaker(env).list(
-      found.value(), [&](const SysfsEntry& entry) { return Napi::String::New(env, entry.name); });
+/// (caseDir, path, init, nowUs) -> the names in a mirrored directory of it
+Result<std::vector<std::string>> list_fixture(const std::string& dir, const std::string& path,
+                                              pid_t init, uint64_t now_us) {
+  const auto recorded = RecordedCase::open(dir, init);
+  if (!recorded) return recorded.error();
+  const auto found = recorded.value()->list(path, now_us);
+  if (!found) return found.error();
+  std::vector<std::string> names;
+  for (const SysfsEntry& entry : found.value()) names.push_back(entry.name);
+  return names;
 }
 
-Napi::Value sysinfo_fixture(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const std::string dir = reader.text(info[0], "caseDir");
-  const uint32_t init = reader.integer(info[1], "init", INT32_MAX);
-  const uint64_t now_us = reader.u64(info[2], "nowUs");
-  if (reader.failed()) return env.Undefined();
-  const auto recorded = RecordedCase::open(dir, static_cast<pid_t>(init));
-  if (!recorded) return throw_error(env, recorded.error());
+/// (caseDir, init, nowUs) -> struct sysinfo as a 64-bit process of the container gets it.
+Result<Bytes> sysinfo_fixture(const std::string& dir, pid_t init, uint64_t now_us) {
+  const auto recorded = RecordedCase::open(dir, init);
+  if (!recorded) return recorded.error();
   recorded.value()->count_tasks(now_us);
   const auto figures = recorded.value()->container().call_facts(now_us, 0);
-  if (!figures) return throw_error(env, figures.error());
-  const auto bytes = encode_sysinfo64(figures.value().sysinfo);
-  return Napi::Buffer<uint8_t>::Copy(env, bytes.data(), bytes.size());
+  if (!figures) return figures.error();
+  return Bytes(encode_sysinfo64(figures.value().sysinfo));
 }
 
-Napi::Value cgroup_figures(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const std::string dir = reader.text(info[0], "caseDir");
-  const auto init = static_cast<pid_t>(reader.integer(info[1], "init", INT32_MAX));
-  if (reader.failed()) return env.Undefined();
+/// (caseDir, init) -> the figures of its cgroups that no file under /proc needs.
+Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t init) {
   const auto recorded = RecordedCase::open(dir, init);
-  if (!recorded) return throw_error(env, recorded.error());
+  if (!recorded) return recorded.error();
   Figures figures;
   CgroupFigures(recorded.value()->mounts(), recorded.value()->container().description())
       .read(figures);
-  Napi::Object out = Napi::Object::New(env);
+  Built out(env);
   for (size_t i = 0; i < kFigureCount; ++i) {
     const auto figure = static_cast<Figure>(i);
-    if (figures.has(figure)) out.Set(kFigureNames[i], figures.get(figure));
+    if (figures.has(figure)) out.set(kFigureNames[i], Number(figures.get(figure)));
   }
-  return out;
+  return Napi::Value(out);
+}
+
+}  // namespace
+
+void add_recorded(Napi::Object& exports) {
+  add<render_fixture>(exports, "renderFixture");
+  add<list_fixture>(exports, "listFixture");
+  add<sysinfo_fixture>(exports, "sysinfoFixture");
+  add<cgroup_figures>(exports, "cgroupFigures");
 }
 
 }  // namespace vprocfs

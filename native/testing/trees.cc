@@ -1,56 +1,44 @@
-#include "testing/trees.h"
-
 #include <unistd.h>
-
-#include <string>
-#include <vector>
 
 #include "node/tree.h"
 #include "source/sysfs_tree.h"
-#include "testing/source.h"
-#include "testing/values.h"
+#include "testing/bind.h"
+#include "testing/directory.h"
+#include "testing/parts.h"
 #include "view/view.h"
 
 namespace vprocfs {
+namespace {
 
-Napi::Value list_views(const Napi::CallbackInfo& info) {
+/// () -> the files of the view table
+std::vector<Napi::Value> list_views(Napi::Env env) {
   constexpr uint32_t kTimes = kNeedCpuReport | kNeedClock | kNeedTasks | kNeedLoad |
                               kNeedPressureCpu | kNeedPressureMemory | kNeedPressureIo |
                               kNeedPressureIrq;
-  const ValueMaker maker(info.Env());
-  Napi::Array out = Napi::Array::New(info.Env());
+  std::vector<Napi::Value> out;
   for (const View* view = views_begin(); view != views_end(); ++view) {
-    Napi::Object row = maker.object();
-    row.Set("index", maker.integer(view->index));
-    row.Set("path", maker.text(std::string(view->path)));
-    row.Set("mode", maker.integer(view->mode));
-    row.Set("changes", view->changes == Changes::kAlways ? "always" : "with-limits");
-    row.Set("hasTimes", (view->needs & kTimes) != 0);
-    out.Set(out.Length(), row);
+    out.push_back(Built(env)
+                      .set("index", view->index)
+                      .set("path", view->path)
+                      .set("mode", view->mode)
+                      .set("changes", view->changes == Changes::kAlways ? "always" : "with-limits")
+                      .set("hasTimes", (view->needs & kTimes) != 0));
   }
   return out;
 }
 
-Napi::Value memory_keys(const Napi::CallbackInfo& info) {
-  const ValueMaker maker(info.Env());
-  Napi::Array out = Napi::Array::New(info.Env());
-  const auto add = [&](const char* key, const Napi::Value& v1_key) {
-    Napi::Array row = Napi::Array::New(info.Env(), 2);
-    row.Set(0u, key);
-    row.Set(1u, v1_key);
-    out.Set(out.Length(), row);
-  };
-#define VPROCFS_MEMORY_KEY(key) add(#key, maker.null());
-#define VPROCFS_MEMORY_KEY_OF(key, v1_key) add(#key, maker.text(#v1_key));
+/// () -> keys of memory.stat that are read: [v2's, v1's or null].
+std::vector<std::vector<std::optional<std::string>>> memory_keys() {
+  return {
+#define VPROCFS_MEMORY_KEY(key) {#key, std::nullopt},
+#define VPROCFS_MEMORY_KEY_OF(key, v1_key) {#key, #v1_key},
 #include "facts/memory_keys.def"
-  return out;
+  };
 }
 
-Napi::Value tree_paths(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const std::string dir = reader.text(info[0], "caseDir");
-  if (reader.failed()) return env.Undefined();
+/// (caseDir) -> every path of the tree that a host has which lacks the files that a recorded one
+/// lacks: directories, and below them files.
+std::vector<std::string> tree_paths(const std::string& dir) {
   const Tree tree(
       [&dir](const std::string& path) { return ::access((dir + "/" + path).c_str(), F_OK) == 0; });
   std::vector<std::string> paths;
@@ -64,29 +52,33 @@ Napi::Value tree_paths(const Napi::CallbackInfo& info) {
       if (below != nullptr) left.push_back(below);
     }
   }
-  return ValueMaker(env).list(
-      paths, [&](const std::string& path) { return Napi::String::New(env, path); });
+  return paths;
 }
 
-Napi::Value number_paths(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  ValueReader reader(env);
-  const std::string dir = reader.text(info[0], "sysDir");
-  std::vector<std::string> paths;
-  reader.each(info[1], "paths",
-              [&](Napi::Value value) { paths.push_back(reader.text(value, "path")); });
-  if (reader.failed()) return env.Undefined();
+/// (sysDir, paths) -> the numbers of paths of a tree of sysfs, and what they lead back to in a tree
+/// that has not given them out.
+Result<std::vector<Napi::Value>> number_paths(Napi::Env env, const std::string& dir,
+                                              const std::vector<std::string>& paths) {
   const auto fd = open_directory(dir);
-  if (!fd) return throw_error(env, fd.error());
+  if (!fd) return fd.error();
   SysfsTree first(fd.value().get()), second(fd.value().get());
-  const ValueMaker maker(env);
-  return maker.list(paths, [&](const std::string& path) {
+  std::vector<Napi::Value> out;
+  for (const std::string& path : paths) {
     const auto number = first.number(path);
-    Napi::Object row = maker.object();
-    row.Set("number", Napi::Number::New(env, number ? static_cast<double>(*number) : -1));
-    row.Set("path", number ? second.path(*number).value_or("") : std::string());
-    return row;
-  });
+    out.push_back(Built(env)
+                      .set("number", number ? Number(*number) : Number(-1))
+                      .set("path", number ? second.path(*number).value_or("") : std::string()));
+  }
+  return out;
+}
+
+}  // namespace
+
+void add_trees(Napi::Object& exports) {
+  add<list_views>(exports, "views");
+  add<memory_keys>(exports, "memoryKeys");
+  add<tree_paths>(exports, "treePaths");
+  add<number_paths>(exports, "numberPaths");
 }
 
 }  // namespace vprocfs

@@ -372,11 +372,11 @@ interface Testing {
    * `id`, finds not settled; 0: none. `settled`: the one before it has settled it.
    */
   pendingCallAfter(key: bigint, id: bigint, workers: number, settled: boolean): bigint | null;
-  /** As native/testing/announced_size.h has it. */
+  /** As native/testing/announced_size.cc has it. */
   announceSizes(
     steps: readonly (readonly [what: "tell" | "again" | "mark" | "note", size: number])[],
   ): number[];
-  /** For each step what native/testing/budget.h says, "take", "lend" and "exceeded" at a time (µs). */
+  /** For each step what native/testing/budget.cc says, "take", "lend" and "exceeded" at a time (µs). */
   spendBudget(perSecond: number, steps: readonly BudgetStep[]): number[];
   /**
    * By payer, what it is charged for pieces of work that take so much CPU time each, µs. Payer 0

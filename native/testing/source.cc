@@ -1,0 +1,87 @@
+#include "source/container_source.h"
+
+#include "testing/bind.h"
+#include "testing/cpu_members.h"
+#include "testing/directory.h"
+#include "testing/parts.h"
+
+namespace vprocfs {
+
+template <>
+struct Js<MemoryFacts> {
+  static Napi::Value to(Napi::Env env, const MemoryFacts& memory) {
+    constexpr uint64_t kUsualKb = 2048;
+    const HugetlbFacts* usual = memory.limit_of_pages(kUsualKb);
+    Built stat(env);
+#define VPROCFS_MEMORY_KEY(key) \
+  if (memory.stat.key) stat.set(#key, *memory.stat.key);
+#include "facts/memory_keys.def"
+    return Built(env)
+        .set("limitBytes", memory.limit_bytes)
+        .set("usageBytes", memory.usage_bytes)
+        .set("swapLimitBytes", memory.swap.limit_bytes)
+        .set("swapUsedBytes", memory.swap.used_bytes)
+        .set("swappinessZero", memory.swap.swappiness_zero)
+        .set("hugetlbLimitBytes", usual ? std::optional(usual->limit_bytes) : std::nullopt)
+        .set("hugetlbUsedBytes", usual ? usual->used_bytes : 0)
+        .set("roomBytes", memory.headroom.free_bytes)
+        .set("availableRoomBytes", memory.headroom.available_bytes)
+        .set("swapRoomBytes", memory.headroom.swap_bytes)
+        // Only the keys that the kernel has.
+        .set("stat", Napi::Value(stat));
+  }
+};
+
+namespace {
+
+/// `new Source(tree | null, cgroup, notify)`: the source of one container, over a recorded tree or
+/// this host's cgroups; `cgroup` is the text of its /proc/<pid>/cgroup.
+class SourceObject : public Wrapped<SourceObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    return DefineClass(
+        env, "Source",
+        {method<&SourceObject::memory>("memory"), method<&SourceObject::limits>("limits"),
+         method<&SourceObject::usage>("usage")});
+  }
+
+  explicit SourceObject(const Napi::CallbackInfo& info) : Wrapped(info) {
+    const auto given = arguments<std::optional<std::string>, std::string, bool>(info);
+    if (!given) return;
+    const auto& [tree, cgroup, notify] = *given;
+    if (notify) notifier_ = make_inotify_notifier();
+    auto opened = open(tree, cgroup);
+    if (opened) source_ = std::move(opened.value());
+    if (!opened) throw_error(info.Env(), opened.error());
+  }
+
+ private:
+  Result<std::unique_ptr<ContainerSource>> open(const std::optional<std::string>& tree,
+                                                const std::string& cgroup) const {
+    const auto fd = open_directory(tree.value_or("/proc"));
+    if (!fd) return fd.error();
+    const auto mounts =
+        tree ? CgroupMounts::from_tree(fd.value().get()) : CgroupMounts::discover(fd.value().get());
+    if (!mounts) return mounts.error();
+    const auto paths = CgroupPaths::parse(cgroup);
+    if (!paths) return paths.error();
+    return ContainerSource::open(mounts.value(), paths.value(), notifier_.get(), {kHugePageKb});
+  }
+
+  Result<MemoryFacts> memory() { return source_->memory(); }
+  Result<CpuLimitFacts> limits() { return source_->cpu_limits(); }
+  Result<CpuUsageFacts> usage() { return source_->cpu_usage(); }
+
+  static constexpr uint64_t kHugePageKb = 2048;
+
+  std::unique_ptr<ChangeNotifier> notifier_;  // outlives the source
+  std::unique_ptr<ContainerSource> source_;
+};
+
+}  // namespace
+
+void add_source(Napi::Object& exports) {
+  exports.Set("Source", SourceObject::define(exports.Env()));
+}
+
+}  // namespace vprocfs

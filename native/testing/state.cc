@@ -1,0 +1,189 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <unordered_map>
+
+#include "base/fd.h"
+#include "container/task_load.h"
+#include "fuse/files/open_file.h"
+#include "state/state_file.h"
+#include "testing/bind.h"
+#include "testing/parts.h"
+
+namespace vprocfs {
+namespace {
+
+/// A record that StateObject::add() has made.
+struct MadeRecord {
+  uint64_t key = 0;
+  RecordIndex record = 0;
+  size_t bytes = 0;
+};
+constexpr auto members(const MadeRecord*) {
+  using S = MadeRecord;
+  return std::tuple(member("key", &S::key), member("record", &S::record),
+                    number("bytes", &S::bytes));
+}
+
+std::shared_ptr<OpenFile> file_of(NodeId node) {
+  return std::make_shared<OpenFile>(node, nullptr, nullptr);
+}
+
+/// `new State(bytes)`: a state file with the open files and the load averages that lie in it.
+class StateObject : public Wrapped<StateObject> {
+ public:
+  static Napi::Function define(Napi::Env env) {
+    using S = StateObject;
+    return DefineClass(
+        env, "State",
+        {method<&S::begin_load>("beginLoad"), method<&S::sample_load>("sampleLoad"),
+         method<&S::end_load>("endLoad"), method<&S::loads>("loads"),
+         method<&S::open_file>("openFile"), method<&S::read_file>("readFile"),
+         method<&S::restore_file>("restoreFile"), method<&S::close_file>("closeFile"),
+         method<&S::hold_file>("holdFile"), method<&S::renew_held>("renewHeld"),
+         method<&S::take_over>("takeOver"), method<&S::add>("add"), method<&S::remove>("remove"),
+         method<&S::records>("records"), method<&S::records_of>("recordsOf")});
+  }
+
+  explicit StateObject(const Napi::CallbackInfo& info) : Wrapped(info) {
+    const auto bytes = arguments<UpTo<StateFile::kDefaultBytes>>(info);
+    if (!bytes) return;
+    auto memory = StateFile::make_memfd(std::get<0>(*bytes));
+    if (memory) memory_ = std::move(memory.value());
+    const auto opened = memory ? open() : memory.error();
+    if (!opened) throw_error(info.Env(), opened.error());
+  }
+
+ private:
+  Result<std::string> open() {
+    std::string ignored;
+    auto state = StateFile::open(memory_.get(), &ignored);
+    if (!state) return state.error();
+    state_ = std::move(state.value());
+    files_ = std::make_unique<OpenFiles>(*state_);
+    files_->adopt([](NodeId node, ContainerId) { return file_of(node); });
+    return ignored;
+  }
+
+  /// The number of load averages.
+  uint32_t begin_load(uint64_t key, uint64_t init_start_us) {
+    loads_[++last_load_] =
+        std::make_unique<TaskLoad>(CountedCgroup{}, key, init_start_us, state_.get());
+    return last_load_;
+  }
+
+  /// They take a sample, and lie in the state file from then on.
+  Result<bool> sample_load(uint32_t load, uint64_t now_us) {
+    const auto it = loads_.find(load);
+    if (it == loads_.end()) return Error{ENOENT, "load"};
+    it->second->take(TaskCount{}, now_us, now_us, true);
+    return true;
+  }
+
+  /// Their container is gone.
+  Result<bool> end_load(uint32_t load) {
+    const auto it = loads_.find(load);
+    if (it == loads_.end()) return Error{ENOENT, "load"};
+    it->second->end();
+    loads_.erase(it);
+    return true;
+  }
+
+  /// How many load averages lie in the state file.
+  uint32_t loads() {
+    uint32_t count = 0;
+    state_->for_each(RecordType::kLoad, [&](RecordIndex, uint64_t, size_t) { ++count; });
+    return count;
+  }
+
+  /// A handle.
+  uint64_t open_file(uint64_t node, const std::string& text) {
+    return files_->insert(file_of(NodeId(node)), text, ++last_request_);
+  }
+
+  /// Its text; null when there is no such file.
+  std::optional<std::string> read_file(uint64_t node, uint64_t handle) {
+    const auto file = files_->find(handle, NodeId(node));
+    return file ? std::optional<std::string>(file->snapshot()->text()) : std::nullopt;
+  }
+
+  /// Registers a handle that another worker gave out.
+  void restore_file(uint64_t node, uint64_t handle, const std::string& text) {
+    files_->restore(handle, file_of(NodeId(node)), text);
+  }
+
+  void close_file(uint64_t node, uint64_t handle) { files_->erase(handle, NodeId(node)); }
+
+  /// A reader of it has not ended when it is closed.
+  void hold_file(uint64_t node, uint64_t handle) { held_ = files_->find(handle, NodeId(node)); }
+
+  /// That reader is to be shown another text.
+  void renew_held(const std::string& text) {
+    if (held_) files_->renew(*held_, text);
+    held_.reset();
+  }
+
+  /// Another worker takes over, from a state file whose header is damaged or not. Load averages are
+  /// forgotten. Why it was ignored, "" when it was not.
+  Result<std::string> take_over(bool damaged) {
+    loads_.clear();
+    files_->hand_over();
+    files_.reset();
+    state_.reset();
+    if (damaged && ::pwrite(memory_.get(), "?", 1, 0) != 1) return Error{errno, "state file"};
+    return open();
+  }
+
+  /// The index of a new record full of the key's low byte; 0: no room.
+  RecordIndex add(uint64_t key, UpTo<1 << 20> bytes) {
+    const RecordIndex record = state_->allocate(RecordType::kHistory, bytes);
+    if (record != 0) {
+      std::memset(state_->data(record), static_cast<uint8_t>(key), bytes);
+      state_->publish(record, RecordType::kHistory, key, bytes);
+    }
+    return record;
+  }
+
+  void remove(uint64_t key, uint32_t record) { state_->release(record, RecordType::kHistory, key); }
+
+  /// Whether it holds what add() has put there.
+  bool is_whole(const MadeRecord& made) {
+    const uint8_t* data = state_->data(made.record);
+    return std::all_of(data, data + made.bytes,
+                       [&](uint8_t byte) { return byte == static_cast<uint8_t>(made.key); });
+  }
+
+  /// What add() made and is whole, by record.
+  std::vector<MadeRecord> records() {
+    std::vector<MadeRecord> out;
+    state_->for_each(RecordType::kHistory, [&](RecordIndex record, uint64_t key, size_t bytes) {
+      if (is_whole({key, record, bytes})) out.push_back({key, record, bytes});
+    });
+    return out;
+  }
+
+  /// The same, of one key.
+  std::vector<MadeRecord> records_of(uint64_t key) {
+    std::vector<MadeRecord> out;
+    state_->for_each_of(key, RecordType::kHistory, [&](RecordIndex record, size_t bytes) {
+      if (is_whole({key, record, bytes})) out.push_back({key, record, bytes});
+    });
+    return out;
+  }
+
+  Fd memory_;
+  std::unique_ptr<StateFile> state_;  // outlives what lies in it
+  std::unique_ptr<OpenFiles> files_;
+  std::shared_ptr<OpenFile> held_;
+  std::unordered_map<uint32_t, std::unique_ptr<TaskLoad>> loads_;
+  uint32_t last_load_ = 0;
+  uint64_t last_request_ = 0;
+};
+
+}  // namespace
+
+void add_state(Napi::Object& exports) { exports.Set("State", StateObject::define(exports.Env())); }
+
+}  // namespace vprocfs
