@@ -1,7 +1,6 @@
 #include "container/census.h"
 
 #include <poll.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <utility>

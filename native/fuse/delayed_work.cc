@@ -3,8 +3,8 @@
 #include <chrono>
 #include <utility>
 
+#include "base/clock.h"
 #include "base/priority.h"
-#include "container/container.h"
 
 namespace vprocfs {
 

@@ -9,7 +9,6 @@
 #include "keeper/log.h"
 #include "keeper/memo.h"
 #include "keeper/store.h"
-#include "keeper/worker.h"
 
 namespace vprocfs {
 

@@ -1,6 +1,5 @@
 // Writers that hang, end, or are left to the next worker.
 
-#include <algorithm>
 #include <chrono>
 
 #include "seccomp/agent.h"

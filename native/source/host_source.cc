@@ -1,6 +1,5 @@
 #include "source/host_source.h"
 
-#include <fcntl.h>
 #include <linux/magic.h>
 #include <sys/vfs.h>
 #include <unistd.h>

@@ -1,6 +1,5 @@
 #include "source/limit_chain.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace vprocfs {

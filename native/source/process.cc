@@ -1,7 +1,5 @@
 #include "source/process.h"
 
-#include <unistd.h>
-
 #include <cerrno>
 #include <climits>
 #include <csignal>

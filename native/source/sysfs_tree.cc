@@ -1,7 +1,6 @@
 #include "source/sysfs_tree.h"
 
 #include <fcntl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>

@@ -1,7 +1,6 @@
 #include "fuse/files/tree_files.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>

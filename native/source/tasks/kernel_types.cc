@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/btf.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>

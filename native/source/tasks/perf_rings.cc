@@ -1,6 +1,5 @@
 #include "source/tasks/perf_rings.h"
 
-#include <fcntl.h>
 #include <linux/perf_event.h>
 #include <sys/syscall.h>
 #include <unistd.h>
