@@ -13,13 +13,11 @@
 #include <cstdlib>
 #include <utility>
 
-#include "addon/arguments.h"
-#include "addon/js_error.h"
+#include "addon/bind.h"
 #include "addon/render_tool.h"
 #include "addon/run_tool.h"
 #include "addon/session.h"
 #include "addon/survey_tool.h"
-#include "addon/to_js.h"
 #include "addon/watch_object.h"
 #include "base/fd.h"
 #include "container/container.h"
@@ -82,15 +80,12 @@ struct Tools {
   std::unique_ptr<HostSource> source;
   SharedServices around;
 
-  /// Those of the environment; nullptr with an exception pending.
-  static Tools* of(Napi::Env env) {
+  /// Those of the environment.
+  static Result<Tools*> of(Napi::Env env) {
     if (auto* known = env.GetInstanceData<Tools>()) return known;
     auto tools = std::make_unique<Tools>();
     auto host = Host::open();
-    if (!host) {
-      to_js_error(env, host.error()).ThrowAsJavaScriptException();
-      return nullptr;
-    }
+    if (!host) return host.error();
     tools->host = std::move(host.value());
     tools->source =
         std::make_unique<HostSource>(tools->host->procfs.get(), tools->host->sysfs.get(), 1000000);
@@ -102,66 +97,45 @@ struct Tools {
   }
 };
 
-Napi::Value scan_containers(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const Tools* tools = Tools::of(env);
-  if (!tools) return env.Undefined();
-  return to_js_list(env, tools->host->resolver->scan(), [&](const ContainerDescription& found) {
-    return to_js(env, found, tools->around);
-  });
+Result<Napi::Value> scan_containers(Napi::Env env) {
+  const auto tools = Tools::of(env);
+  if (!tools) return tools.error();
+  const auto make = [&](const auto& found) { return to_js(env, found, tools.value()->around); };
+  return Napi::Value(list_of(env, tools.value()->host->resolver->scan(), make));
 }
 
-Napi::Value container_of(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!expect(env, info[0].IsNumber(), "pid must be a number")) return env.Undefined();
-  const Tools* tools = Tools::of(env);
-  if (!tools) return env.Undefined();
-  auto found = tools->host->resolver->of_process(info[0].As<Napi::Number>().Int32Value());
-  if (!found) {
-    to_js_error(env, found.error()).ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
-  return found.value() ? Napi::Value(to_js(env, *found.value(), tools->around)) : env.Null();
+Result<Napi::Value> container_of(Napi::Env env, int32_t pid) {
+  const auto tools = Tools::of(env);
+  if (!tools) return tools.error();
+  const auto found = tools.value()->host->resolver->of_process(pid);
+  if (!found) return found.error();
+  return found.value() ? Napi::Value(to_js(env, *found.value(), tools.value()->around))
+                       : env.Null();
 }
 
-Napi::Value list_views(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  Napi::Array out = Napi::Array::New(env);
+std::vector<Napi::Object> list_views(Napi::Env env) {
+  std::vector<Napi::Object> out;
   for (const View* view = views_begin(); view != views_end(); ++view) {
     // What this host lacks no container has.
     if (::access(("/" + std::string(view->path)).c_str(), F_OK) != 0) continue;
-    JsObject row(env);
-    row.set("index", view->index).set("path", view->path).set("mode", view->mode);
-    out.Set(out.Length(), Napi::Object(row));
+    out.push_back(
+        JsObject(env).set("index", view->index).set("path", view->path).set("mode", view->mode));
   }
   return out;
 }
 
-Napi::Value unmount(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto path = text_argument(info, 0, "path must be a string");
-  if (!path) return env.Undefined();
+Result<bool> unmount(const std::string& path) {
   bool lazy = false;
-  auto done = unmount_fuse(*path, lazy);
-  if (!done && done.error().code != EINVAL) {
-    to_js_error(env, done.error()).ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
-  return Napi::Boolean::New(env, done.ok());
+  const auto done = unmount_fuse(path, lazy);
+  if (!done && done.error().code != EINVAL) return done.error();
+  return done.ok();
 }
 
-Napi::Value exec(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const bool fits = info[0].IsArray() && info[0].As<Napi::Array>().Length() > 0;
-  if (!expect(env, fits, "arguments must be an array of strings")) return env.Undefined();
-  const auto array = info[0].As<Napi::Array>();
-  std::vector<std::string> arguments;
-  for (uint32_t i = 0; i < array.Length(); ++i) {
-    arguments.push_back(array.Get(i).ToString().Utf8Value());
-  }
+Error exec(std::vector<std::string> arguments) {
   std::vector<char*> argv;
   for (auto& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
+  if (arguments.empty()) return {EINVAL, "arguments"};
   // What Node changed for itself must not reach the new program: it marks even 0, 1 and 2 to be
   // closed on exec.
   for (const int fd : {0, 1, 2}) ::fcntl(fd, F_SETFD, 0);
@@ -176,38 +150,29 @@ Napi::Value exec(const Napi::CallbackInfo& info) {
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::signal(SIGPIPE, SIG_DFL);
   ::execv(argv[0], argv.data());
-  to_js_error(env, Error{errno, arguments[0]}).ThrowAsJavaScriptException();
-  return env.Undefined();
+  return {errno, arguments[0]};
 }
 
-Napi::Value match(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const bool fits = info[0].IsString() && info[1].IsString();
-  if (!expect(env, fits, "pattern and name must be strings")) return env.Undefined();
-  const std::string pattern = info[0].As<Napi::String>().Utf8Value();
-  const std::string name = info[1].As<Napi::String>().Utf8Value();
-  return Napi::Boolean::New(env, ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0);
+bool match(const std::string& pattern, const std::string& name) {
+  return ::fnmatch(pattern.c_str(), name.c_str(), 0) == 0;
 }
 
 /// What openat2(2) ends with here, of which a filter may make an error: 0, or the errno.
-Napi::Value openat2_error(const Napi::CallbackInfo& info) {
+int openat2_error() {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC | O_DIRECTORY;
   const Fd fd(static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how)));
-  return Napi::Number::New(info.Env(), fd ? 0 : errno);
+  return fd ? 0 : errno;
 }
 
 /// Gives free memory back that the allocator holds; musl's does so by itself.
-Napi::Value trim_memory(const Napi::CallbackInfo& info) {
+void trim_memory() {
 #ifdef __GLIBC__
   ::malloc_trim(0);
 #endif
-  return info.Env().Undefined();
 }
 
-Napi::Value exit_now(const Napi::CallbackInfo& info) {
-  ::_exit(info[0].IsNumber() ? info[0].As<Napi::Number>().Int32Value() : 0);
-}
+void exit_now(std::optional<int> status) { ::_exit(status.value_or(0)); }
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("version", VPROCFS_STRING(VPROCFS_VERSION));
@@ -215,16 +180,16 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Surveyor", SurveyObject::define(env));
   exports.Set("Watch", WatchObject::define(env));
   exports.Set("Renderer", RenderObject::define(env));
-  exports.Set("scanContainers", Napi::Function::New<scan_containers>(env));
-  exports.Set("containerOf", Napi::Function::New<container_of>(env));
-  exports.Set("views", Napi::Function::New<list_views>(env));
-  exports.Set("exec", Napi::Function::New<exec>(env));
-  exports.Set("fnmatch", Napi::Function::New<match>(env));
-  exports.Set("openat2Error", Napi::Function::New<openat2_error>(env));
-  exports.Set("trimMemory", Napi::Function::New<trim_memory>(env));
-  exports.Set("exitNow", Napi::Function::New<exit_now>(env));
-  exports.Set("run", Napi::Function::New<run_program>(env));
-  exports.Set("unmount", Napi::Function::New<unmount>(env));
+  add<scan_containers>(exports, "scanContainers");
+  add<container_of>(exports, "containerOf");
+  add<list_views>(exports, "views");
+  add<exec>(exports, "exec");
+  add<match>(exports, "fnmatch");
+  add<openat2_error>(exports, "openat2Error");
+  add<trim_memory>(exports, "trimMemory");
+  add<exit_now>(exports, "exitNow");
+  add<run_program>(exports, "run");
+  add<unmount>(exports, "unmount");
   return exports;
 }
 

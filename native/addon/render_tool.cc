@@ -7,9 +7,6 @@
 #include <string>
 #include <utility>
 
-#include "addon/arguments.h"
-#include "addon/js_error.h"
-#include "addon/to_js.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -20,7 +17,8 @@ constexpr double kMaxTickMs = 1000;
 /// The names of what is in a directory.
 template <typename Entries>
 Napi::Array names_of(Napi::Env env, const Entries& entries) {
-  return to_js_list(env, entries, [env](const auto& entry) { return to_js(env, entry.name); });
+  return list_of(env, entries,
+                 [env](const auto& entry) { return Napi::String::New(env, entry.name); });
 }
 
 /// What a file or directory that is no file of the host has beside its name.
@@ -44,20 +42,22 @@ Mirror::Ask ask_of(const std::shared_ptr<Container>& container) {
 }  // namespace
 
 Napi::Function RenderObject::define(Napi::Env env) {
-  return DefineClass(
-      env, "Renderer",
-      {InstanceMethod<&RenderObject::list>("list"), InstanceMethod<&RenderObject::render>("render"),
-       InstanceMethod<&RenderObject::look>("look"), InstanceMethod<&RenderObject::close>("close")});
+  using R = RenderObject;
+  return DefineClass(env, "Renderer",
+                     {method<&R::list>("list"), method<&R::render>("render"),
+                      method<&R::look>("look"), method<&R::close>("close")});
 }
 
-RenderObject::RenderObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<RenderObject>(info) {
-  const Napi::Env env = info.Env();
-  const double tick_ms = info[0].IsNumber() ? info[0].As<Napi::Number>().DoubleValue() : -1;
-  const bool fits = tick_ms >= 1 && tick_ms <= kMaxTickMs;
-  if (!expect(env, fits, "tickMs must be a number from 1 to 1000")) return;
-  const bool bpf = !info[1].IsString() || info[1].As<Napi::String>().Utf8Value() != "off";
-  const auto opened = open(static_cast<uint64_t>(tick_ms * 1000), bpf);
-  if (!opened) to_js_error(env, opened.error()).ThrowAsJavaScriptException();
+RenderObject::RenderObject(const Napi::CallbackInfo& info) : Wrapped(info) {
+  const auto given = arguments<double, std::optional<std::string>>(info);
+  if (!given) return;
+  const auto& [tick_ms, bpf] = *given;
+  if (!(tick_ms >= 1 && tick_ms <= kMaxTickMs)) {
+    Given{info.Env(), info[0], "tickMs"}.wrong("a number from 1 to 1000");
+    return;
+  }
+  const auto opened = open(static_cast<uint64_t>(tick_ms * 1000), bpf != "off");
+  if (!opened) throw_error(info.Env(), opened.error());
 }
 
 Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
@@ -82,75 +82,55 @@ Result<bool> RenderObject::open(uint64_t tick_us, bool bpf) {
   return registry_->start([] {});
 }
 
-bool RenderObject::usable(Napi::Env env) const {
-  if (registry_) return true;
-  to_js_error(env, Error{EBADF, "renderer"}).ThrowAsJavaScriptException();
-  return false;
+Result<std::shared_ptr<Container>> RenderObject::container(const std::string& id) {
+  if (!registry_) return Error{EBADF, "renderer"};
+  const auto parsed = ContainerId::parse(id);
+  return parsed ? registry_->by_id(*parsed) : Error{ESRCH, id};
 }
 
-Napi::Value RenderObject::list(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!usable(env)) return env.Undefined();
-  return to_js_list(env, registry_->list(), [env](const ContainerDescription& description) {
-    return to_js(env, description.id.name());
-  });
+Result<std::vector<std::string>> RenderObject::list() {
+  if (!registry_) return Error{EBADF, "renderer"};
+  std::vector<std::string> names;
+  for (const auto& description : registry_->list()) names.push_back(description.id.name());
+  return names;
 }
 
-Napi::Value RenderObject::render(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto name = text_argument(info, 0, "id must be a string");
-  if (!name) return env.Undefined();
-  const auto path = text_argument(info, 1, "path must be a string");
-  if (!path || !usable(env)) return env.Undefined();
-  const auto fail = [env](const Error& error) {
-    to_js_error(env, error).ThrowAsJavaScriptException();
-    return env.Undefined();
-  };
-  const View* view = find_view(*path);
-  const auto mirrored = view == nullptr ? Mirror::below_root(*path) : std::nullopt;
-  if (view == nullptr && !mirrored) return fail({ENOENT, *path});
-  const auto id = ContainerId::parse(*name);
-  if (!id) return fail({ESRCH, *name});
-  auto container = registry_->by_id(*id);
-  if (!container) return fail(container.error());
+Result<Napi::Value> RenderObject::render(const std::string& id, const std::string& path) {
+  const View* view = find_view(path);
+  const auto mirrored = view == nullptr ? Mirror::below_root(path) : std::nullopt;
+  if (view == nullptr && !mirrored) return Error{ENOENT, path};
+  const auto found = container(id);
+  if (!found) return found.error();
   const auto mirrored_text = [&]() -> Result<std::string> {
-    const auto ask = ask_of(container.value());
+    const auto ask = ask_of(found.value());
     const auto place = mirror_->resolve(*mirrored, ask);
     return place ? mirror_->text(place.value(), ask) : place.error();
   };
-  const auto text =
-      view != nullptr ? container.value()->render(*view, boottime_us()) : mirrored_text();
-  if (!text) return fail(text.error());
+  const auto text = view != nullptr ? found.value()->render(*view, boottime_us()) : mirrored_text();
+  if (!text) return text.error();
   // Bytes, since nothing promises that what the kernel tells is UTF-8.
-  return Napi::Buffer<char>::Copy(env, text.value().data(), text.value().size());
+  return Napi::Value(Napi::Buffer<char>::Copy(Env(), text.value().data(), text.value().size()));
 }
 
-Napi::Value RenderObject::look(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const auto name = text_argument(info, 0, "id must be a string");
-  if (!name) return env.Undefined();
-  const auto path = text_argument(info, 1, "path must be a string");
-  if (!path || !usable(env)) return env.Undefined();
-  const auto id = ContainerId::parse(*name);
-  const auto container =
-      id ? registry_->by_id(*id) : Result<std::shared_ptr<Container>>(Error{ESRCH, *name});
-  if (!container) return env.Null();
-  const Tree::Found found = tree_->find(*path);
-  if (found.view != nullptr) return made_file(env, *found.view);
-  const auto mirrored = Mirror::below_root(*path);
+Result<Napi::Value> RenderObject::look(const std::string& id, const std::string& path) {
+  const auto owner = container(id);
+  if (!owner && !registry_) return owner.error();
+  if (!owner) return Env().Null();
+  const Tree::Found found = tree_->find(path);
+  if (found.view != nullptr) return made_file(Env(), *found.view);
+  const auto mirrored = Mirror::below_root(path);
   const Napi::Value there =
-      mirrored ? look_at_mirrored(env, *mirrored, ask_of(container.value())) : env.Null();
+      mirrored ? look_at_mirrored(*mirrored, ask_of(owner.value())) : Env().Null();
   // Without sysfs there are still the views.
   if (!there.IsNull() || found.dir == nullptr) return there;
-  return made_directory(env, *found.dir);
+  return made_directory(Env(), *found.dir);
 }
 
-Napi::Value RenderObject::look_at_mirrored(Napi::Env env, const std::string& path,
-                                           const Mirror::Ask& ask) {
+Napi::Value RenderObject::look_at_mirrored(const std::string& path, const Mirror::Ask& ask) {
   const auto place = mirror_->resolve(path, ask);
   const auto node = place ? mirror_->stat(place.value()) : place.error();
-  if (!node) return env.Null();
-  JsObject out(env);
+  if (!node) return Env().Null();
+  JsObject out(Env());
   out.set("mode", node.value().st_mode)
       .set("links", node.value().st_nlink)
       .set("uid", node.value().st_uid)
@@ -162,16 +142,15 @@ Napi::Value RenderObject::look_at_mirrored(Napi::Env env, const std::string& pat
     out.set("target", target ? target.value() : std::string());
   } else if (S_ISDIR(node.value().st_mode)) {
     const auto found = mirror_->list(place.value(), ask);
-    if (!found) return env.Null();
-    out.set("names", names_of(env, found.value()));
+    if (!found) return Env().Null();
+    out.set("names", names_of(Env(), found.value()));
   }
   return out;
 }
 
-Napi::Value RenderObject::close(const Napi::CallbackInfo& info) {
+void RenderObject::close() {
   registry_.reset();
   sampler_.reset();
-  return info.Env().Undefined();
 }
 
 }  // namespace vprocfs

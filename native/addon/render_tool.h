@@ -5,7 +5,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "addon/bind.h"
 #include "container/host.h"
 #include "container/mirror.h"
 #include "container/registry.h"
@@ -17,20 +19,20 @@ namespace vprocfs {
 
 /// What an engine written in JavaScript needs: the same containers, sources, views and tree as the
 /// native engine has, without a connection to the kernel. Used on the JavaScript thread only.
-class RenderObject : public Napi::ObjectWrap<RenderObject> {
+class RenderObject : public Wrapped<RenderObject> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit RenderObject(const Napi::CallbackInfo& info);
 
  private:
-  Napi::Value list(const Napi::CallbackInfo& info);
-  Napi::Value render(const Napi::CallbackInfo& info);
-  Napi::Value look(const Napi::CallbackInfo& info);
-  Napi::Value close(const Napi::CallbackInfo& info);
+  Result<std::vector<std::string>> list();
+  Result<Napi::Value> render(const std::string& id, const std::string& path);
+  Result<Napi::Value> look(const std::string& id, const std::string& path);
+  void close();
   Result<bool> open(uint64_t tick_us, bool bpf);
-  bool usable(Napi::Env env) const;
+  Result<std::shared_ptr<Container>> container(const std::string& id);
   /// What is at a path of the mirrored sysfs; null: nothing.
-  Napi::Value look_at_mirrored(Napi::Env env, const std::string& path, const Mirror::Ask& ask);
+  Napi::Value look_at_mirrored(const std::string& path, const Mirror::Ask& ask);
 
   // Each borrows from those above it.
   std::unique_ptr<Host> host_;

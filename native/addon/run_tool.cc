@@ -14,9 +14,8 @@
 #include <string>
 #include <vector>
 
-#include "addon/arguments.h"
+#include "addon/bind.h"
 #include "addon/run_on_thread.h"
-#include "addon/to_js.h"
 #include "base/clock.h"
 #include "base/fd.h"
 #include "base/pidfd.h"
@@ -146,21 +145,13 @@ Napi::Object to_js(Napi::Env env, const Outcome& outcome) {
 
 }  // namespace
 
-Napi::Value run_program(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const bool fits =
-      info[0].IsArray() && info[0].As<Napi::Array>().Length() > 0 && info[1].IsNumber();
-  if (!expect(env, fits, "arguments must be an array of strings, timeoutMs a number")) {
-    return env.Undefined();
-  }
+Napi::Value run_program(Napi::Env env, const std::vector<std::string>& argv, double timeout_ms) {
+  if (argv.empty()) return Given{env, {}, "arguments"}.wrong("at least one"), env.Undefined();
   const auto program = std::make_shared<Program>();
-  const auto argv = info[0].As<Napi::Array>();
-  for (uint32_t i = 0; i < argv.Length(); ++i) {
-    program->argv.push_back(argv.Get(i).ToString().Utf8Value());
-  }
+  program->argv = argv;
   // Here, since JavaScript may change it.
   for (char** at = environ; *at != nullptr; ++at) program->environment.emplace_back(*at);
-  program->timeout_ms = static_cast<uint64_t>(std::max(0.0, info[1].ToNumber().DoubleValue()));
+  program->timeout_ms = static_cast<uint64_t>(std::max(0.0, timeout_ms));
   const auto ended = run_on_thread(
       env, "vprocfs-run", [program]() { return run(*program); },
       [](Napi::Env e, const Outcome& outcome) { return to_js(e, outcome); });

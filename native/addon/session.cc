@@ -6,12 +6,8 @@
 #include <cerrno>
 #include <utility>
 
-#include "addon/arguments.h"
-#include "addon/js_error.h"
 #include "addon/run_on_thread.h"
-#include "addon/session_figures.h"
 #include "addon/session_options.h"
-#include "addon/to_js.h"
 #include "klog/record.h"
 
 namespace vprocfs {
@@ -31,7 +27,7 @@ Napi::Object record_of(Napi::Env env, const KernelLogs::Record& record) {
 Napi::Object page_of(Napi::Env env, const KernelLogs::Page& page) {
   const auto record = [env](const KernelLogs::Record& one) { return record_of(env, one); };
   return JsObject(env)
-      .set("records", to_js_list(env, page.records, record))
+      .set("records", list_of(env, page.records, record))
       .set("first", page.first)
       .set("next", page.next);
 }
@@ -39,44 +35,26 @@ Napi::Object page_of(Napi::Env env, const KernelLogs::Page& page) {
 }  // namespace
 
 Napi::Function SessionObject::define(Napi::Env env) {
-  return DefineClass(
-      env, "Session",
-      {InstanceMethod<&SessionObject::start>("start"), InstanceMethod<&SessionObject::stop>("stop"),
-       InstanceMethod<&SessionObject::counters>("counters"),
-       InstanceMethod<&SessionObject::measures>("measures"),
-       InstanceMethod<&SessionObject::containers>("containers"),
-       InstanceMethod<&SessionObject::features>("features"),
-       InstanceMethod<&SessionObject::files>("files"),
-       InstanceMethod<&SessionObject::kernel_log>("kernelLog")});
+  using S = SessionObject;
+  return DefineClass(env, "Session",
+                     {method<&S::start>("start"), method<&S::stop>("stop"),
+                      method<&S::counters>("counters"), method<&S::measures>("measures"),
+                      method<&S::containers>("containers"), method<&S::features>("features"),
+                      method<&S::files>("files"), method<&S::kernel_log>("kernelLog")});
 }
 
-SessionObject::SessionObject(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<SessionObject>(info) {
-  const Napi::Env env = info.Env();
-  if (!expect(env, info[0].IsObject(), "options must be an object")) return;
-  const auto object = info[0].As<Napi::Object>();
-  SessionOptions options = session_options_of(env, object);
+SessionObject::SessionObject(const Napi::CallbackInfo& info) : Wrapped(info) {
+  const Given given{info.Env(), info[0], "options"};
+  SessionOptions options = session_options_of(given);
   options_ = std::move(options.engine);
   control_fd_ = options.control_fd;
-  Arguments arguments(env, object);
-  const Napi::Value on_end = object.Get("onEnd");
-  if (!on_end.IsFunction()) arguments.wrong("onEnd", "a function");
-  const Napi::Value on_serving = object.Get("onServing");
-  if (!on_serving.IsFunction()) arguments.wrong("onServing", "a function");
-  const Napi::Value on_features = object.Get("onFeatures");
-  if (!on_features.IsFunction()) arguments.wrong("onFeatures", "a function");
-  if (arguments.failed()) return;
-  on_end_ = Napi::ThreadSafeFunction::New(env, on_end.As<Napi::Function>(), "vprocfs", 0, 1);
-  // The daemon lives as long as it wants to, not because it may be told of the end.
-  on_end_.Unref(env);
-  on_serving_ =
-      Napi::ThreadSafeFunction::New(env, on_serving.As<Napi::Function>(), "vprocfs-serving", 0, 1);
-  on_serving_.Unref(env);
-  on_features_ = Napi::ThreadSafeFunction::New(env, on_features.As<Napi::Function>(),
-                                               "vprocfs-features", 0, 1);
-  on_features_.Unref(env);
+  // The daemon lives as long as it wants to, not because it may be told of something.
+  on_end_ = given.member("onEnd").callback("vprocfs");
+  on_serving_ = given.member("onServing").callback("vprocfs-serving");
+  on_features_ = given.member("onFeatures").callback("vprocfs-features");
+  if (given.failed()) return;
   engine_ = make_engine();
-  napi_type_tag_object(env, info.This(), &kSessionTag);
+  napi_type_tag_object(info.Env(), info.This(), &kSessionTag);
 }
 
 std::shared_ptr<Engine> SessionObject::make_engine() {
@@ -112,34 +90,8 @@ SessionObject::~SessionObject() {
   if (on_features_) on_features_.Release();
 }
 
-Napi::Value SessionObject::counters(const Napi::CallbackInfo& info) {
-  return counters_of(info.Env(), *engine_);
-}
-
-Napi::Value SessionObject::measures(const Napi::CallbackInfo& info) {
-  return measures_of(info.Env(), *engine_);
-}
-
-Napi::Value SessionObject::features(const Napi::CallbackInfo& info) {
-  return features_of(info.Env(), *engine_);
-}
-
-Napi::Value SessionObject::files(const Napi::CallbackInfo& info) {
-  return to_js_list(info.Env(), engine_->tree_lines());
-}
-
-Napi::Value SessionObject::containers(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (!expect(env, info[0].IsArray(), "ids must be an array of strings")) return env.Undefined();
-  return containers_of(env, *engine_, info[0].As<Napi::Array>());
-}
-
-Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  if (started_) {
-    Napi::Error::New(env, "already started").ThrowAsJavaScriptException();
-    return env.Undefined();
-  }
+std::optional<Error> SessionObject::start() {
+  if (started_) return Error{EALREADY, "session"};
   const auto tell_serving = [this] { tell(on_serving_); };
   auto started = engine_->prepare();
   // Under a keeper it says when to begin: there may be a worker before us.
@@ -147,26 +99,23 @@ Napi::Value SessionObject::start(const Napi::CallbackInfo& info) {
   if (!started) {
     // With another one it may be tried again.
     engine_ = make_engine();
-    to_js_error(env, started.error()).ThrowAsJavaScriptException();
-    return env.Undefined();
+    return started.error();
   }
   started_ = true;
-  if (control_fd_ < 0) tell_serving();
-  if (control_fd_ >= 0) {
-    ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
-    link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving,
-                                         [this](const std::string& reason) { tell_end(reason); });
-    const auto linked = link_->start();
-    if (!linked) to_js_error(env, linked.error()).ThrowAsJavaScriptException();
+  if (control_fd_ < 0) {
+    tell_serving();
+    return std::nullopt;
   }
-  return env.Undefined();
+  ::fcntl(control_fd_, F_SETFD, FD_CLOEXEC);
+  link_ = std::make_shared<KeeperLink>(Fd(control_fd_), *engine_, tell_serving,
+                                       [this](const std::string& reason) { tell_end(reason); });
+  const auto linked = link_->start();
+  return linked ? std::nullopt : std::optional(linked.error());
 }
 
-Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const bool unmount = info.Length() > 0 && info[0].ToBoolean();
+Napi::Value SessionObject::stop(bool unmount) {
   const auto told = [](Napi::Env e, bool lazy) { return Napi::Boolean::New(e, lazy); };
-  if (!started_ || stopped_) return settled(env, Result<bool>(false), told);
+  if (!started_ || stopped_) return settled(Env(), Result<bool>(false), told);
   stopped_ = true;
   // Joining threads blocks.
   const auto stop = [engine = engine_, link = link_, unmount]() mutable {
@@ -176,20 +125,16 @@ Napi::Value SessionObject::stop(const Napi::CallbackInfo& info) {
     engine.reset();
     return lazy;
   };
-  return run_on_thread(env, "vprocfs-stop", stop, told, OnNoThread::kRunInline);
+  return run_on_thread(Env(), "vprocfs-stop", stop, told, OnNoThread::kRunInline);
 }
 
-/// (id, from, limit) -> a promise of {records, first, next}
-Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
+/// A promise of {records, first, next}
+Napi::Value SessionObject::kernel_log(const std::string& name, double from, double limit) {
   constexpr double kMaxRecords = 10000;
-  const Napi::Env env = info.Env();
-  const bool fits = info[0].IsString() && info[1].IsNumber() && info[2].IsNumber();
-  if (!expect(env, fits, "id must be a string, from and limit numbers")) return env.Undefined();
-  const auto id = ContainerId::parse(info[0].As<Napi::String>().Utf8Value());
-  const double from = info[1].As<Napi::Number>().DoubleValue();
-  const double limit = std::min(info[2].As<Napi::Number>().DoubleValue(), kMaxRecords);
+  const auto id = ContainerId::parse(name);
+  limit = std::min(limit, kMaxRecords);
   if (!id || !engine_->log_reader() || !(from >= 0 && from < 1e15) || !(limit >= 0)) {
-    return settled(env, Result<KernelLogs::Page>(Error{ESRCH, "kernel log"}), page_of);
+    return settled(Env(), Result<KernelLogs::Page>(Error{ESRCH, "kernel log"}), page_of);
   }
   // What a new log begins with is read from the container's cgroups.
   const auto read = [engine = engine_, id, from, limit]() mutable {
@@ -197,7 +142,7 @@ Napi::Value SessionObject::kernel_log(const Napi::CallbackInfo& info) {
     engine.reset();
     return page;
   };
-  return run_on_thread(env, "vprocfs-log", read, page_of);
+  return run_on_thread(Env(), "vprocfs-log", read, page_of);
 }
 
 }  // namespace vprocfs

@@ -5,14 +5,17 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
+#include "addon/bind.h"
+#include "addon/session_figures.h"
 #include "engine/engine.h"
 #include "engine/keeper_link.h"
 
 namespace vprocfs {
 
 /// What JavaScript sees of a served mount. Arguments are checked here, and nowhere below.
-class SessionObject : public Napi::ObjectWrap<SessionObject> {
+class SessionObject : public Wrapped<SessionObject> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit SessionObject(const Napi::CallbackInfo& info);
@@ -26,14 +29,16 @@ class SessionObject : public Napi::ObjectWrap<SessionObject> {
   std::shared_ptr<Engine> make_engine();
   void tell_end(const std::string& reason);
   static void tell(const Napi::ThreadSafeFunction& callback);
-  Napi::Value start(const Napi::CallbackInfo& info);
-  Napi::Value stop(const Napi::CallbackInfo& info);
-  Napi::Value counters(const Napi::CallbackInfo& info);
-  Napi::Value measures(const Napi::CallbackInfo& info);
-  Napi::Value containers(const Napi::CallbackInfo& info);
-  Napi::Value features(const Napi::CallbackInfo& info);
-  Napi::Value files(const Napi::CallbackInfo& info);
-  Napi::Value kernel_log(const Napi::CallbackInfo& info);
+  std::optional<Error> start();
+  Napi::Value stop(bool unmount);
+  Napi::Object counters() { return counters_of(Env(), *engine_); }
+  Napi::Object measures() { return measures_of(Env(), *engine_); }
+  Napi::Array containers(const std::vector<std::string>& ids) {
+    return containers_of(Env(), *engine_, ids);
+  }
+  Napi::Object features() { return features_of(Env(), *engine_); }
+  std::vector<std::string> files() { return engine_->tree_lines(); }
+  Napi::Value kernel_log(const std::string& id, double from, double limit);
 
   EngineOptions options_;
   int control_fd_ = -1;

@@ -6,13 +6,29 @@
 #include <string>
 #include <vector>
 
-#include "addon/to_js.h"
+#include "addon/bind.h"
 #include "fuse/files/container_files.h"
 
 namespace vprocfs {
 namespace {
 
-// Counters by their names in src/native/binding.ts.
+/// A counter of a struct of them, and its name in src/native/binding.ts.
+template <typename T>
+struct JsMember {
+  const char* name;
+  std::atomic<uint64_t> T::*member;
+};
+
+/// The figures of several together.
+template <typename T, size_t N>
+void set_sums(JsObject& out, const std::vector<const T*>& all, const JsMember<T> (&members)[N]) {
+  for (const auto& [name, member] : members) {
+    uint64_t sum = 0;
+    for (const T* one : all) sum += one->*member;
+    out.set(name, sum);
+  }
+}
+
 constexpr JsMember<Counters> kSums[] = {
     {"renders", &Counters::renders},
     {"shared", &Counters::shared},
@@ -34,8 +50,8 @@ constexpr JsMember<CallCounters> kCalls[] = {
 
 /// Averages over 1, 5 and 15 minutes.
 Napi::Array load_of(Napi::Env env, const TaskFacts& tasks) {
-  return to_js_list(env, tasks.load, [env](uint64_t load) {
-    return to_js(env, static_cast<double>(load) / static_cast<double>(kFixedOne));
+  return list_of(env, tasks.load, [env](uint64_t load) {
+    return Napi::Number::New(env, static_cast<double>(load) / static_cast<double>(kFixedOne));
   });
 }
 
@@ -72,11 +88,10 @@ std::optional<Napi::Object> kernel_log_of(Napi::Env env, const Engine& engine) {
 }
 
 /// null until it is known.
-Napi::Value log_missing(Napi::Env env, const Engine& engine) {
+std::optional<std::vector<std::string>> log_missing(const Engine& engine) {
   const auto reader = engine.log_reader();
   const bool reads = reader && engine.logs() != nullptr && reader->readable();
-  const auto missing = reads ? reader->missing() : std::vector<std::string>();
-  return missing ? Napi::Value(to_js_list(env, *missing)) : env.Null();
+  return reads ? reader->missing() : std::vector<std::string>();
 }
 
 }  // namespace
@@ -105,9 +120,9 @@ Napi::Object counters_of(Napi::Env env, const Engine& engine) {
   const SharedResources* shared = engine.shared_resources();
   const Registry* registry = engine.registry();
   JsObject out(env);
-  out.set("requests", Napi::Object(requests))
-      .set(all, kSums)
-      .set("taskPasses", sampler == nullptr ? 0 : sampler->passes())
+  out.set("requests", Napi::Object(requests));
+  set_sums(out, all, kSums);
+  out.set("taskPasses", sampler == nullptr ? 0 : sampler->passes())
       .set("taskPassUs", sampler == nullptr ? 0 : sampler->spent_us())
       .set("triggers", triggers)
       .set("logReaders", log_readers)
@@ -115,8 +130,9 @@ Napi::Object counters_of(Napi::Env env, const Engine& engine) {
       .set("notices", notices)
       .set("openFiles", open_files);
   if (agent != nullptr) {
-    const std::vector one{&agent->counters()};
-    out.set("calls", Napi::Object(JsObject(env).set(one, kCalls)));
+    JsObject calls(env);
+    set_sums(calls, std::vector{&agent->counters()}, kCalls);
+    out.set("calls", Napi::Object(calls));
   }
   if (shared != nullptr) out.set("resources", resources_of(env, *shared));
   if (const auto log = kernel_log_of(env, engine)) out.set("kernelLog", *log);
@@ -144,21 +160,22 @@ Napi::Object measures_of(Napi::Env env, const Engine& engine) {
   for (size_t operation = 0; operation < kOperations; ++operation) {
     JsObject one(env);
     one.set("operation", to_text(static_cast<Operation>(operation)))
-        .set("buckets", to_js_list(env, sum.buckets[operation]))
+        .set("buckets", list_of(env, sum.buckets[operation],
+                                [env](uint64_t n) { return Js<uint64_t>::to(env, n); }))
         .set("seconds", static_cast<double>(sum.took_ns[operation]) / 1e9);
     times.Set(times.Length(), Napi::Object(one));
   }
   return JsObject(env).set("requests", requests).set("times", times);
 }
 
-Napi::Array containers_of(Napi::Env env, const Engine& engine, const Napi::Array& ids) {
+Napi::Array containers_of(Napi::Env env, const Engine& engine,
+                          const std::vector<std::string>& ids) {
   Napi::Array out = Napi::Array::New(env);
   Registry* registry = engine.registry();
   const uint64_t now = boottime_us();
-  for (uint32_t i = 0; registry != nullptr && i < ids.Length(); ++i) {
-    const std::string name = ids.Get(i).ToString().Utf8Value();
+  for (const std::string& name : ids) {
     const auto id = ContainerId::parse(name);
-    const auto found = id ? registry->by_id(*id) : Error{ESRCH, name};
+    const auto found = id && registry != nullptr ? registry->by_id(*id) : Error{ESRCH, name};
     if (!found) continue;
     Container& container = *found.value();
     JsObject one(env);
@@ -188,7 +205,7 @@ Napi::Object features_of(Napi::Env env, const Engine& engine) {
       .set("polledProblem", engine.polled_problem())
       .set("callsProblem", engine.agent_problem())
       .set("kernelLogProblem", engine.log_problem())
-      .set("kernelLogMissing", log_missing(env, engine))
+      .set("kernelLogMissing", log_missing(engine))
       .set("stateIgnored", engine.state_ignored());
 }
 

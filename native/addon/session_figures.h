@@ -2,6 +2,9 @@
 
 #include <napi.h>
 
+#include <string>
+#include <vector>
+
 #include "engine/engine.h"
 
 namespace vprocfs {
@@ -13,8 +16,8 @@ namespace vprocfs {
 Napi::Object counters_of(Napi::Env env, const Engine& engine);
 /// SessionMeasures.
 Napi::Object measures_of(Napi::Env env, const Engine& engine);
-/// ContainerCounters of those `ids` (strings) that live.
-Napi::Array containers_of(Napi::Env env, const Engine& engine, const Napi::Array& ids);
+/// ContainerCounters of those `ids` that live.
+Napi::Array containers_of(Napi::Env env, const Engine& engine, const std::vector<std::string>& ids);
 /// SessionFeatures.
 Napi::Object features_of(Napi::Env env, const Engine& engine);
 

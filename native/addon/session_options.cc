@@ -2,57 +2,59 @@
 
 #include <string>
 
-#include "addon/arguments.h"
+#include "addon/bind.h"
 
 namespace vprocfs {
 
-SessionOptions session_options_of(Napi::Env env, const Napi::Object& object) {
+SessionOptions session_options_of(const Given& options) {
   SessionOptions out;
-  Arguments arguments(env, object);
-  out.engine.plain.mountpoint = arguments.text("mountpoint");
-  if (!object.Get("polledMountpoint").IsUndefined()) {
-    out.engine.polled.mountpoint = arguments.text("polledMountpoint");
-  }
-  out.engine.type = arguments.text("fsType");
-  out.engine.source = arguments.text("source");
-  out.engine.max_threads = arguments.number("maxThreads", 2, 256);
-  out.engine.server.max_open_per_tenant = arguments.number("maxOpenPerContainer", 1, 65535);
-  out.engine.server.tick_us = uint64_t{1000} * arguments.number("tickMs", 1, 1000);
-  out.engine.server.renders_per_second = arguments.number("rendersPerSecond", 0, 10000000);
+  const auto text = [](const Given& of, const char* name) {
+    return of.member(name).as<std::string>();
+  };
+  const auto number = [](const Given& of, const char* name, uint32_t low, uint32_t high) {
+    return of.member(name).between(low, high);
+  };
+  out.engine.plain.mountpoint = text(options, "mountpoint");
+  const auto polled = options.member("polledMountpoint").as<std::optional<std::string>>();
+  out.engine.polled.mountpoint = polled.value_or("");
+  out.engine.type = text(options, "fsType");
+  out.engine.source = text(options, "source");
+  out.engine.max_threads = number(options, "maxThreads", 2, 256);
+  out.engine.server.max_open_per_tenant = number(options, "maxOpenPerContainer", 1, 65535);
+  out.engine.server.tick_us = uint64_t{1000} * number(options, "tickMs", 1, 1000);
+  out.engine.server.renders_per_second = number(options, "rendersPerSecond", 0, 10000000);
   constexpr uint64_t kUsPerPercent = 10000;
   out.engine.server.cpu_us_per_second =
-      kUsPerPercent * arguments.number("maxCpuPerContainer", 0, 25600);
-  out.engine.server.max_triggers_per_tenant = arguments.number("maxTriggersPerContainer", 0, 1024);
-  const std::string bpf = arguments.text("bpf");
+      kUsPerPercent * number(options, "maxCpuPerContainer", 0, 25600);
+  out.engine.server.max_triggers_per_tenant = number(options, "maxTriggersPerContainer", 0, 1024);
+  const std::string bpf = text(options, "bpf");
   out.engine.bpf = bpf == "auto";
-  if (!out.engine.bpf && bpf != "off") arguments.wrong("bpf", "\"auto\" or \"off\"");
-  const std::string consistency = arguments.text("consistency");
+  if (!out.engine.bpf && bpf != "off") options.member("bpf").wrong("\"auto\" or \"off\"");
+  const std::string consistency = text(options, "consistency");
   out.engine.server.tick = consistency == "tick";
   if (!out.engine.server.tick && consistency != "exact") {
-    arguments.wrong("consistency", "\"exact\" or \"tick\"");
+    options.member("consistency").wrong("\"exact\" or \"tick\"");
   }
-  out.engine.kernel_log = object.Get("kernelLog").ToBoolean();
-  if (const Napi::Value inherit = object.Get("inherit"); inherit.IsObject()) {
-    Arguments inherited(env, inherit.As<Napi::Object>());
-    const auto fd = [&inherited](const char* name) {
-      return static_cast<int>(inherited.number(name, 3, 65535));
+  out.engine.kernel_log = options.member("kernelLog").as<std::optional<bool>>().value_or(false);
+  if (const Given inherit = options.member("inherit"); inherit.value.IsObject()) {
+    const auto fd = [&](const char* name) {
+      return static_cast<int>(number(inherit, name, 3, 65535));
     };
     out.engine.plain.fuse_fd = fd("fuseFd");
     out.engine.plain.state_fd = fd("stateFd");
     out.control_fd = fd("controlFd");
-    if (inherit.As<Napi::Object>().Get("polledFuseFd").IsNumber()) {
+    if (inherit.member("polledFuseFd").value.IsNumber()) {
       out.engine.polled.fuse_fd = fd("polledFuseFd");
       out.engine.polled.state_fd = fd("polledStateFd");
     } else {
       out.engine.polled.mountpoint.clear();
     }
   }
-  if (const Napi::Value calls = object.Get("calls"); calls.IsObject()) {
-    Arguments wanted(env, calls.As<Napi::Object>());
-    out.engine.agent.directory = wanted.text("directory");
-    out.engine.agent.calls_per_second = wanted.number("perSecond", 0, 10000000);
-    out.engine.agent.patience_us = wanted.number("patienceMs", 0, 3600000) * 1000;
-    out.engine.agent.answers.affinity = wanted.flag("affinity");
+  if (const Given calls = options.member("calls"); calls.value.IsObject()) {
+    out.engine.agent.directory = text(calls, "directory");
+    out.engine.agent.calls_per_second = number(calls, "perSecond", 0, 10000000);
+    out.engine.agent.patience_us = uint64_t{1000} * number(calls, "patienceMs", 0, 3600000);
+    out.engine.agent.answers.affinity = calls.member("affinity").as<bool>();
   }
   return out;
 }

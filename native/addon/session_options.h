@@ -1,7 +1,6 @@
 #pragma once
 
-#include <napi.h>
-
+#include "addon/bind.h"
 #include "engine/engine.h"
 
 namespace vprocfs {
@@ -14,7 +13,7 @@ struct SessionOptions {
 };
 
 /// Reads SessionOptions of src/native/session.ts, except the callbacks. If an option is invalid, a
-/// TypeError is pending in `env` afterwards.
-SessionOptions session_options_of(Napi::Env env, const Napi::Object& object);
+/// TypeError is pending afterwards.
+SessionOptions session_options_of(const Given& options);
 
 }  // namespace vprocfs

@@ -7,11 +7,8 @@
 #include <mutex>
 #include <utility>
 
-#include "addon/arguments.h"
-#include "addon/js_error.h"
 #include "addon/run_on_thread.h"
 #include "addon/session.h"
-#include "addon/to_js.h"
 #include "container/host.h"
 #include "container/name.h"
 #include "survey/inside.h"
@@ -62,28 +59,33 @@ struct SurveyObject::State {
 };
 
 Napi::Function SurveyObject::define(Napi::Env env) {
-  Napi::Function constructor =
-      DefineClass(env, "Surveyor",
-                  {InstanceMethod<&SurveyObject::take>("take"),
-                   InstanceMethod<&SurveyObject::read_inside>("readInside")});
-  constructor.Set("figures", to_js_list(env, kFigureNames));
+  using S = SurveyObject;
+  Napi::Function constructor = DefineClass(
+      env, "Surveyor", {method<&S::take>("take"), method<&S::read_inside>("readInside")});
+  constructor.Set("figures", list_of(env, kFigureNames, [env](const char* name) {
+                    return Napi::String::New(env, name);
+                  }));
   return constructor;
 }
 
-SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<SurveyObject>(info) {
+SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   const Napi::Env env = info.Env();
-  const bool fits = info[0].IsString() && info[1].IsString() && info[2].IsString();
-  if (!expect(env, fits, "fsType, source and killsFile must be strings")) return;
+  const auto given = arguments<std::string, std::string, std::string>(info);
+  if (!given) return;
+  const auto& [type, source, kills_file] = *given;
   std::shared_ptr<LogReader> kills;
   if (!info[3].IsUndefined()) {
     const auto of_session = SessionObject::kills_of(env, info[3]);
-    if (!expect(env, of_session.has_value(), "session must be a Session")) return;
+    if (!of_session) {
+      Given{env, info[3], "session"}.wrong("a Session");
+      return;
+    }
     kills = *of_session;
   }
   auto state = std::make_shared<State>();
   auto host = Host::open();
   if (!host) {
-    to_js_error(env, host.error()).ThrowAsJavaScriptException();
+    throw_error(env, host.error());
     return;
   }
   state->host = std::move(host.value());
@@ -92,14 +94,11 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Napi::ObjectWrap<Su
                                                uint64_t{500000});
   state->surveyor = std::make_unique<Surveyor>(
       Surveyor::Sources{&state->host->mounts, state->host->resolver.get(), state->source.get(),
-                        state->host->procfs.get(), info[0].As<Napi::String>().Utf8Value(),
-                        info[1].As<Napi::String>().Utf8Value(),
-                        info[2].As<Napi::String>().Utf8Value(), std::move(kills)});
+                        state->host->procfs.get(), type, source, kills_file, std::move(kills)});
   state_ = std::move(state);
 }
 
-Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
+Napi::Value SurveyObject::take() {
   const auto survey = [state = state_]() mutable -> Result<std::shared_ptr<Survey>> {
     ::setpriority(PRIO_PROCESS, static_cast<id_t>(::syscall(SYS_gettid)), kNice);
     auto found = std::make_shared<Survey>();
@@ -111,25 +110,20 @@ Napi::Value SurveyObject::take(const Napi::CallbackInfo& info) {
     return found;
   };
   return run_on_thread(
-      env, "vprocfs-survey", survey,
+      Env(), "vprocfs-survey", survey,
       [](Napi::Env e, const std::shared_ptr<Survey>& found) { return to_js(e, *found); });
 }
 
-Napi::Value SurveyObject::read_inside(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  const bool fits =
-      info[0].IsNumber() && info[1].IsString() && info[2].IsString() && info[3].IsString();
-  if (!expect(env, fits, "pid must be a number, path and devices strings")) return env.Undefined();
-  const int pid = info[0].As<Napi::Number>().Int32Value();
-  const auto text_of = [&info](size_t i) { return info[i].As<Napi::String>().Utf8Value(); };
-  const vprocfs::MountedFile wanted{text_of(1), text_of(2), text_of(3)};
+Napi::Value SurveyObject::read_inside(int32_t pid, const std::string& path,
+                                      const std::string& device, const std::string& directory) {
+  const MountedFile wanted{path, device, directory};
   // A thread of its own: it goes by the owner of the container's root, and waits for the mount.
   const auto read = [state = state_, pid, wanted]() mutable {
     auto text = vprocfs::read_inside(state->host->procfs.get(), pid, wanted, kMaxInsideBytes);
     state.reset();
     return text;
   };
-  return run_on_thread(env, "vprocfs-inside", read, [](Napi::Env e, const std::string& text) {
+  return run_on_thread(Env(), "vprocfs-inside", read, [](Napi::Env e, const std::string& text) {
     return Napi::String::New(e, text);
   });
 }

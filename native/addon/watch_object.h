@@ -4,23 +4,24 @@
 
 #include <memory>
 
+#include "addon/bind.h"
 #include "watch/namespace_watch.h"
 
 namespace vprocfs {
 
 /// What JavaScript sees of the watch over mount namespaces.
-class WatchObject : public Napi::ObjectWrap<WatchObject> {
+class WatchObject : public Wrapped<WatchObject> {
  public:
   static Napi::Function define(Napi::Env env);
   explicit WatchObject(const Napi::CallbackInfo& info);
   ~WatchObject() override;
 
  private:
-  Napi::Value start(const Napi::CallbackInfo& info);
-  Napi::Value stop(const Napi::CallbackInfo& info);
-  Napi::Value follow(const Napi::CallbackInfo& info);
-  Napi::Value state(const Napi::CallbackInfo& info);
-  Napi::Value tenant_of(const Napi::CallbackInfo& info);
+  std::optional<Error> start();
+  void stop() { watch_->stop(); }
+  const char* follow(int32_t pid);
+  Napi::Object state();
+  uint64_t tenant_of(int32_t pid) { return watch_->tenant_of(pid); }
 
   Napi::ThreadSafeFunction on_events_;
   std::unique_ptr<NamespaceWatch> watch_;

@@ -1,7 +1,7 @@
 #include "fuse/files/announced_size.h"
 
-#include "testing/bind.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 namespace {

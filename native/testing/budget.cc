@@ -4,8 +4,8 @@
 #include "base/cpu_laps.h"
 #include "tenant/cpu_contention.h"
 #include "tenant/fair_share.h"
-#include "testing/bind.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 namespace {

@@ -1,8 +1,8 @@
 #include "seccomp/call.h"
 #include "seccomp/message.h"
 #include "seccomp/pending_calls.h"
-#include "testing/bind.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 
@@ -22,7 +22,7 @@ Napi::Value read_lxc_request(Napi::Env env, const Bytes& packet) {
   const auto found = parse_lxc_request(packet.text);
   if (!found) return env.Null();
   const LxcRequest& request = found.value();
-  return Built(env)
+  return JsObject(env)
       .set("id", uint64_t{request.notification.id})
       .set("pid", request.notification.pid)
       .set("responseAt", Number(request.response_at))

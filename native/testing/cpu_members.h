@@ -2,7 +2,7 @@
 
 #include "container/cpu_history.h"
 #include "facts/cpu.h"
-#include "testing/bind.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 

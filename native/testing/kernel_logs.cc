@@ -8,8 +8,8 @@
 #include "klog/span.h"
 #include "klog/syslog.h"
 #include "state/state_file.h"
-#include "testing/bind.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 
@@ -82,7 +82,7 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
       texts.push_back(record.text);
       sequences.emplace_back(record.sequence);
     }
-    return Built(Env())
+    return JsObject(Env())
         .set("texts", texts)
         .set("sequences", sequences)
         .set("first", Number(page.first))
@@ -95,7 +95,7 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
   void forget_ended() { logs_->forget_ended(); }
 
   Napi::Value figures() {
-    return Built(Env())
+    return JsObject(Env())
         .set("size", Number(logs_->size()))
         .set("bytes", Number(logs_->bytes()))
         .set("refused", Number(logs_->refused()))
@@ -111,7 +111,7 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
   Napi::Value marks(ContainerId id) {
     const auto marks = logs_->marks(id);
     if (!marks) return Env().Null();
-    return Built(Env())
+    return JsObject(Env())
         .set("cleared", Number(marks->cleared))
         .set("taken", Number(marks->taken.sequence))
         .set("takenBytes", marks->taken.bytes)
@@ -154,7 +154,7 @@ class KernelLogsObject : public Wrapped<KernelLogsObject> {
     if (answer.kind == SyslogAnswer::Kind::kValue) {
       return Js<Number>::to(Env(), answer.error == 0 ? answer.value : -answer.error);
     }
-    return Built(Env()).set("text", text_of_syslog(*logs_, id, call, span_));
+    return JsObject(Env()).set("text", text_of_syslog(*logs_, id, call, span_));
   }
 
   /// What the last syslog() took.

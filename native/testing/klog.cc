@@ -7,8 +7,8 @@
 #include "klog/printers.h"
 #include "klog/record.h"
 #include "klog/sorter.h"
-#include "testing/bind.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 
@@ -69,7 +69,7 @@ Napi::Value to_js(Napi::Env env, const LogGroup& group, MadeUp& container) {
     if (line.of_limit && !sees_limit) continue;
     if (auto text = translate(line, container)) lines.push_back(escape_record(*text));
   }
-  return Built(env)
+  return JsObject(env)
       .set("kind", to_text(group.kind))
       .set("memoryPath", group.memory_path)
       .set("pidsPath", group.pids_path)
@@ -84,7 +84,7 @@ Napi::Value to_js(Napi::Env env, const LogGroup& group, MadeUp& container) {
 Napi::Value read_log_record(Napi::Env env, const std::string& bytes) {
   const auto record = parse_record(bytes);
   if (!record) return env.Null();
-  return Built(env)
+  return JsObject(env)
       .set("level", record->level)
       .set("facility", record->facility)
       .set("sequence", record->sequence)

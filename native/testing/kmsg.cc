@@ -1,7 +1,7 @@
 #include "fuse/files/kmsg_cursor.h"
 #include "klog/kmsg_text.h"
-#include "testing/bind.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 

@@ -29,7 +29,7 @@ CpuSet shown_cpus_of(const CpuLimitFacts& limits, const CpuSet& online) {
 /// `tick`.
 Napi::Value stabilised(Napi::Env env, std::string text, const StableLength& before, bool fixed) {
   const StableLength length = stabilise(text, before, fixed);
-  return Built(env)
+  return JsObject(env)
       .set("text", text)
       .set("bytes", Number(length.bytes))
       .set("seam", Number(length.seam));

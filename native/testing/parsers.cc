@@ -6,9 +6,9 @@
 #include "source/parse.h"
 #include "source/pressure.h"
 #include "survey/mounted.h"
-#include "testing/bind.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 #include "view/pressure_lines.h"
 
 namespace vprocfs {

@@ -1,8 +1,8 @@
 #include "source/process.h"
 #include "source/process_status.h"
-#include "testing/bind.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 namespace {
@@ -18,7 +18,7 @@ Result<Napi::Value> read_process(Napi::Env env, const std::string& dir, pid_t pi
   const auto paths = read_cgroup_paths(proc.value().get(), pid);
   if (!paths) return paths.error();
   const auto& v1 = paths.value().v1;
-  return Napi::Value(Built(env)
+  return Napi::Value(JsObject(env)
                          .set("startTicks", ticks.value())
                          .set("innerPid", inner.value())
                          .set("v2", paths.value().v2)
@@ -27,7 +27,7 @@ Result<Napi::Value> read_process(Napi::Env env, const std::string& dir, pid_t pi
 
 /// (text, name) -> a field of a process's status: { field, mask, numbers }, null what it is not.
 Napi::Value read_status(Napi::Env env, std::string_view text, std::string_view name) {
-  return Built(env)
+  return JsObject(env)
       .set("field", status_field(text, name))
       .set("mask", status_mask(text, name))
       .set("numbers", status_numbers(text, name));

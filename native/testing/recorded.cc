@@ -6,9 +6,9 @@
 #include "seccomp/call.h"
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
-#include "testing/bind.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 #include "view/sysinfo_model.h"
 #include "view/view.h"
 
@@ -121,7 +121,7 @@ Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t 
   Figures figures;
   CgroupFigures(recorded.value()->mounts(), recorded.value()->container().description())
       .read(figures);
-  Built out(env);
+  JsObject out(env);
   for (size_t i = 0; i < kFigureCount; ++i) {
     const auto figure = static_cast<Figure>(i);
     if (figures.has(figure)) out.set(kFigureNames[i], Number(figures.get(figure)));

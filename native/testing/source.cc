@@ -1,9 +1,9 @@
 #include "source/container_source.h"
 
-#include "testing/bind.h"
 #include "testing/cpu_members.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 
@@ -12,11 +12,11 @@ struct Js<MemoryFacts> {
   static Napi::Value to(Napi::Env env, const MemoryFacts& memory) {
     constexpr uint64_t kUsualKb = 2048;
     const HugetlbFacts* usual = memory.limit_of_pages(kUsualKb);
-    Built stat(env);
+    JsObject stat(env);
 #define VPROCFS_MEMORY_KEY(key) \
   if (memory.stat.key) stat.set(#key, *memory.stat.key);
 #include "facts/memory_keys.def"
-    return Built(env)
+    return JsObject(env)
         .set("limitBytes", memory.limit_bytes)
         .set("usageBytes", memory.usage_bytes)
         .set("swapLimitBytes", memory.swap.limit_bytes)

@@ -9,8 +9,8 @@
 #include "container/task_load.h"
 #include "fuse/files/open_file.h"
 #include "state/state_file.h"
-#include "testing/bind.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 
 namespace vprocfs {
 namespace {

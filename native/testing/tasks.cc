@@ -2,9 +2,9 @@
 
 #include "container/load_history.h"
 #include "source/tasks/task_counter.h"
-#include "testing/bind.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 #include "view/view.h"
 
 namespace vprocfs {

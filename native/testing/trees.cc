@@ -2,9 +2,9 @@
 
 #include "node/tree.h"
 #include "source/sysfs_tree.h"
-#include "testing/bind.h"
 #include "testing/directory.h"
 #include "testing/parts.h"
+#include "testing/values.h"
 #include "view/view.h"
 
 namespace vprocfs {
@@ -17,7 +17,7 @@ std::vector<Napi::Value> list_views(Napi::Env env) {
                               kNeedPressureIrq;
   std::vector<Napi::Value> out;
   for (const View* view = views_begin(); view != views_end(); ++view) {
-    out.push_back(Built(env)
+    out.push_back(JsObject(env)
                       .set("index", view->index)
                       .set("path", view->path)
                       .set("mode", view->mode)
@@ -65,7 +65,7 @@ Result<std::vector<Napi::Value>> number_paths(Napi::Env env, const std::string& 
   std::vector<Napi::Value> out;
   for (const std::string& path : paths) {
     const auto number = first.number(path);
-    out.push_back(Built(env)
+    out.push_back(JsObject(env)
                       .set("number", number ? Number(*number) : Number(-1))
                       .set("path", number ? second.path(*number).value_or("") : std::string()));
   }

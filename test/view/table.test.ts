@@ -219,7 +219,7 @@ const mayInclude: Record<string, string[]> = {
       "survey",
       "view",
     ],
-    "addon/js_error.h",
+    "addon/bind.h",
   ],
   // Without any library.
   hook: [],

@@ -2,7 +2,6 @@
 
 #include <napi.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -16,16 +15,14 @@
 
 #include "addon/js_error.h"
 #include "base/result.h"
-#include "facts/cpu_set.h"
-#include "source/container_id.h"
 
 namespace vprocfs {
 
 // Makes functions and methods of C++ ones of JavaScript: add<f>(exports, "f") takes f's parameters
 // from the arguments and gives back what it returns. Js<T> says what a T is in JavaScript: numbers
-// of 64 bits are bigint, absent ones null, a struct is an object of its members(). An argument that
-// is not as it should be throws a TypeError, and f is not called; an Error that it returns is
-// thrown.
+// are `number` (exact up to 2^53), absent ones null, a struct is an object of its members(). An
+// argument that is not as it should be throws a TypeError, and f is not called; an Error that it
+// returns is thrown.
 
 template <typename T, typename = void>
 struct Js;
@@ -39,7 +36,7 @@ struct Given {
 
   bool failed() const { return env.IsExceptionPending(); }
 
-  void wrong(const char* expected) const {
+  void wrong(const std::string& expected) const {
     if (failed()) return;
     Napi::TypeError::New(env, name + " must be " + expected).ThrowAsJavaScriptException();
   }
@@ -47,6 +44,25 @@ struct Given {
   template <typename T>
   T as() const {
     return failed() ? T() : Js<T>::from(*this);
+  }
+
+  /// An integer from `low` to `high`.
+  uint32_t between(uint32_t low, uint32_t high) const {
+    const double d = !failed() && value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : -1;
+    if (d >= low && d <= high && d == static_cast<double>(static_cast<uint32_t>(d))) {
+      return static_cast<uint32_t>(d);
+    }
+    wrong("an integer from " + std::to_string(low) + " to " + std::to_string(high));
+    return low;
+  }
+
+  /// A function, which any thread may call, and which keeps no program from ending.
+  Napi::ThreadSafeFunction callback(const char* thread_name) const {
+    if (!failed() && !value.IsFunction()) wrong("a function");
+    if (failed()) return {};
+    auto out = Napi::ThreadSafeFunction::New(env, value.As<Napi::Function>(), thread_name, 0, 1);
+    out.Unref(env);
+    return out;
   }
 
   Given member(const char* key) const {
@@ -68,31 +84,10 @@ struct Given {
   }
 };
 
-/// A number that is not too large for `number`, whatever its type here. Only to JavaScript.
-struct Number {
-  template <typename T, std::enable_if_t<std::is_arithmetic_v<T>, int> = 0>
-  Number(T from) : value(static_cast<double>(from)) {}  // NOLINT(google-explicit-constructor)
-  double value;
-};
-
-/// An integer from 0 to `kHigh`.
-template <uint32_t kHigh>
-struct UpTo {
-  uint32_t value = 0;
-  operator uint32_t() const { return value; }  // NOLINT(google-explicit-constructor)
-};
-
-/// The content of a Buffer.
-struct Bytes {
-  Bytes() = default;
-  template <typename T>
-  explicit Bytes(const T& from) : text(from.begin(), from.end()) {}
-  std::string text;
-};
-
-template <>
-struct Js<Napi::Value> {
-  static Napi::Value to(Napi::Env, Napi::Value value) { return value; }
+template <typename T>
+struct Js<T, std::enable_if_t<std::is_base_of_v<Napi::Value, T>>> {
+  static T from(const Given& given) { return given.value.As<T>(); }
+  static Napi::Value to(Napi::Env, const T& value) { return value; }
 };
 
 template <>
@@ -105,47 +100,21 @@ struct Js<bool> {
   static Napi::Value to(Napi::Env env, bool value) { return Napi::Boolean::New(env, value); }
 };
 
-template <>
-struct Js<uint64_t> {
-  static uint64_t from(const Given& given) {
-    bool lossless = false;
-    const bool is_it = given.value.IsBigInt();
-    const uint64_t number = is_it ? given.value.As<Napi::BigInt>().Uint64Value(&lossless) : 0;
-    if (!lossless) given.wrong("a bigint of 64 bits");
-    return lossless ? number : 0;
-  }
-  static Napi::Value to(Napi::Env env, uint64_t value) { return Napi::BigInt::New(env, value); }
-};
-
-/// An integer of up to 32 bits.
+/// From JavaScript only of up to 32 bits, if it is no double.
 template <typename T>
-struct Js<T, std::enable_if_t<std::is_integral_v<T> && sizeof(T) <= sizeof(uint32_t)>> {
+struct Js<T, std::enable_if_t<std::is_arithmetic_v<T>>> {
   static T from(const Given& given) {
     using Limits = std::numeric_limits<T>;
-    const double d = given.value.IsNumber() ? given.value.As<Napi::Number>().DoubleValue() : 0.5;
-    const bool fits = d >= Limits::min() && d <= Limits::max();
+    static_assert(!Limits::is_integer || sizeof(T) <= sizeof(uint32_t));
+    const bool is_number = given.value.IsNumber();
+    const double d = is_number ? given.value.As<Napi::Number>().DoubleValue() : 0;
+    const bool fits = is_number && d >= Limits::lowest() && d <= Limits::max();
     if (fits && d == static_cast<double>(static_cast<T>(d))) return static_cast<T>(d);
-    given.wrong("a small integer");
+    given.wrong(Limits::is_integer ? "a small integer" : "a number");
     return 0;
   }
   static Napi::Value to(Napi::Env env, T value) {
     return Napi::Number::New(env, static_cast<double>(value));
-  }
-};
-
-template <>
-struct Js<Number> {
-  static Napi::Value to(Napi::Env env, Number number) {
-    return Napi::Number::New(env, number.value);
-  }
-};
-
-template <uint32_t kHigh>
-struct Js<UpTo<kHigh>> {
-  static UpTo<kHigh> from(const Given& given) {
-    const auto number = given.as<uint32_t>();
-    if (number > kHigh) given.wrong("a smaller integer");
-    return {number > kHigh ? 0 : number};
   }
 };
 
@@ -165,18 +134,6 @@ struct Js<std::string> : Js<std::string_view> {
     if (given.value.IsString()) return given.value.As<Napi::String>().Utf8Value();
     given.wrong("a string");
     return {};
-  }
-};
-
-template <>
-struct Js<Bytes> {
-  static Bytes from(const Given& given) {
-    if (!given.value.IsBuffer()) return given.wrong("a Buffer"), Bytes();
-    const auto buffer = given.value.As<Napi::Buffer<char>>();
-    return Bytes(std::string_view(buffer.Data(), buffer.Length()));
-  }
-  static Napi::Value to(Napi::Env env, const Bytes& bytes) {
-    return Napi::Buffer<char>::Copy(env, bytes.text.data(), bytes.text.size());
   }
 };
 
@@ -205,47 +162,6 @@ struct Js<std::vector<T>> {
   }
 };
 
-/// An array of so many elements at least.
-template <typename T, size_t N>
-struct Js<std::array<T, N>> {
-  static std::array<T, N> from(const Given& given) {
-    std::array<T, N> out{};
-    for (size_t i = 0; i < N; ++i) out[i] = given.member(std::to_string(i).c_str()).as<T>();
-    return out;
-  }
-};
-
-/// An array of different ones.
-template <typename... Ts>
-struct Js<std::tuple<Ts...>> {
-  static std::tuple<Ts...> from(const Given& given) {
-    return from(given, std::index_sequence_for<Ts...>());
-  }
-  template <size_t... I>
-  static std::tuple<Ts...> from(const Given& given, std::index_sequence<I...>) {
-    return {given.member(std::to_string(I).c_str()).template as<Ts>()...};
-  }
-};
-
-template <>
-struct Js<CpuSet> {
-  static CpuSet from(const Given& given) {
-    constexpr uint32_t kHighestCpu = 65535;
-    const auto ids = given.as<std::vector<UpTo<kHighestCpu>>>();
-    return CpuSet(std::vector<uint32_t>(ids.begin(), ids.end()));
-  }
-  static Napi::Value to(Napi::Env env, const CpuSet& set) {
-    return Js<std::vector<uint32_t>>::to(env, set.ids());
-  }
-};
-
-template <>
-struct Js<ContainerId> {
-  static ContainerId from(const Given& given) {
-    return ContainerId::from_packed(given.as<uint64_t>());
-  }
-};
-
 /// A member of a struct, and its name in JavaScript; `As` is what it is there.
 template <typename As, typename T, typename F>
 struct Member {
@@ -256,12 +172,6 @@ template <typename T, typename F>
 constexpr Member<F, T, F> member(const char* name, F T::*field) {
   return {name, field};
 }
-/// The same of a number that is no bigint. Only to JavaScript.
-template <typename T, typename F>
-constexpr Member<Number, T, F> number(const char* name, F T::*field) {
-  return {name, field};
-}
-
 // A struct has a function `members(const T*)`, which returns a std::tuple of them.
 
 template <typename T>
@@ -294,37 +204,55 @@ struct Js<T, std::void_t<decltype(members(std::declval<const T*>()))>> {
   static Napi::Object to(Napi::Env env, const T& value) { return made_of_members(env, value); }
 };
 
-/// An object that is no struct.
-class Built {
+/// An object that is no struct, made member by member in the order in which JavaScript lists them.
+class JsObject {
  public:
-  explicit Built(Napi::Env env) : object_(Napi::Object::New(env)) {}
+  explicit JsObject(Napi::Env env) : object_(Napi::Object::New(env)) {}
 
   template <typename T>
-  Built& set(const char* name, const T& value) {
+  JsObject& set(const std::string& name, const T& value) {
     object_.Set(name, Js<T>::to(object_.Env(), value));
     return *this;
   }
-  Built& set(const char* name, const char* value) { return set(name, std::string_view(value)); }
-  operator Napi::Value() const { return object_; }  // NOLINT(google-explicit-constructor)
+  JsObject& set(const std::string& name, const char* value) {
+    return set(name, std::string_view(value));
+  }
+  operator Napi::Object() const { return object_; }  // NOLINT(google-explicit-constructor)
+  operator Napi::Value() const { return object_; }   // NOLINT(google-explicit-constructor)
 
  private:
   Napi::Object object_;
 };
 
-template <typename T>
-struct IsResult : std::false_type {};
-template <typename T>
-struct IsResult<Result<T>> : std::true_type {};
+/// An array of `make(item)` for each item.
+template <typename Items, typename F>
+Napi::Array list_of(Napi::Env env, const Items& items, F make) {
+  Napi::Array out = Napi::Array::New(env);
+  for (const auto& item : items) {
+    const Napi::HandleScope scope(env);
+    out.Set(out.Length(), Napi::Value(make(item)));
+  }
+  return out;
+}
 
 inline Napi::Value throw_error(Napi::Env env, const Error& error) {
   to_js_error(env, error).ThrowAsJavaScriptException();
   return env.Undefined();
 }
 
+template <typename T>
+struct IsResult : std::false_type {};
+template <typename T>
+struct IsResult<Result<T>> : std::true_type {};
+
 /// What a function returns, as JavaScript gets it.
 template <typename T>
 Napi::Value returned(Napi::Env env, const T& value) {
-  if constexpr (IsResult<T>::value) {
+  if constexpr (std::is_same_v<T, Error>) {
+    return throw_error(env, value);
+  } else if constexpr (std::is_same_v<T, std::optional<Error>>) {
+    return value ? throw_error(env, *value) : env.Undefined();
+  } else if constexpr (IsResult<T>::value) {
     return value ? returned(env, value.value()) : throw_error(env, value.error());
   } else {
     return Js<T>::to(env, value);
