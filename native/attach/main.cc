@@ -49,6 +49,16 @@ void explain(const Options& options, const std::string& line) {
 /// Hooks fail open: a container must start whatever happens to vprocfs.
 int status_of(const Options& options, bool failed) { return failed && options.strict ? 1 : 0; }
 
+/// Tells what was done, and what not; returns the exit status.
+int tell(const Options& options, const Report& report, const std::string& problem) {
+  if (report.failed()) explain(options, problem);
+  if (options.json) {
+    const std::string text = report.json() + "\n";
+    if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) return 1;
+  }
+  return status_of(options, report.failed());
+}
+
 /// The work itself, in a process of its own.
 int work(Options options) {
   if (::geteuid() != 0) {
@@ -67,12 +77,7 @@ int work(Options options) {
   limit_self();
   Report report = run_attach(options);
   report.cpu_us = cpu_time_us(::getpid());
-  if (report.failed()) explain(options, report.line());
-  if (options.json) {
-    const std::string text = report.json() + "\n";
-    if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) return 1;
-  }
-  return status_of(options, report.failed());
+  return tell(options, report, report.line());
 }
 
 /// Waits until the process of a pidfd has ended; false: not until `deadline_ms`.
@@ -104,17 +109,12 @@ bool wait_for_worker(pid_t worker, const Fd& pidfd, const Options& options) {
 
 /// Says why the process that works has not come to its end, and what it has cost.
 int give_up(const Options& options, const std::string& why, uint64_t cpu_us) {
-  explain(options, why);
-  if (options.json) {
-    Report report;
-    report.pid = options.pid;
-    report.name = options.name;
-    report.problems.push_back(why);
-    report.cpu_us = cpu_us;
-    const std::string text = report.json() + "\n";
-    if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) return 1;
-  }
-  return status_of(options, true);
+  Report report;
+  report.pid = options.pid;
+  report.name = options.name;
+  report.problems.push_back(why);
+  report.cpu_us = cpu_us;
+  return tell(options, report, why);
 }
 
 /// What the process that works has printed. It is kept in memory: a process that cannot be killed

@@ -48,21 +48,23 @@ void FdStoreTable::attach(Store& store) {
   store.take_all(StoreKind::kFdStore, [this](const StoreName& name, Fd fd) {
     keep(name.key, static_cast<FdKind>(name.which), std::move(fd));
   });
+  for_each([&store](uint64_t key, FdKind kind, int fd) { store.put(stored_as(kind, key), fd); });
+}
+
+FdStoreTable::Place* FdStoreTable::find(uint64_t key) const {
   for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
-    if (places_[i].fd == 0) continue;
-    store.put(stored_as(places_[i].kind, places_[i].key), places_[i].fd);
+    if (places_[i].fd != 0 && places_[i].key == key) return &places_[i];
   }
+  return nullptr;
 }
 
 bool FdStoreTable::keep(uint64_t key, FdKind kind, Fd fd) {
   if (places_ == nullptr || !fd || kind == FdKind::kNone) return false;
-  Place* place = nullptr;
-  for (size_t i = 0; i < kCapacity; ++i) {
-    const bool is_its = places_[i].fd != 0 && places_[i].key == key;
-    if (is_its || (place == nullptr && places_[i].fd == 0)) place = &places_[i];
-    if (is_its) break;
+  Place* place = find(key);
+  if (place == nullptr) {
+    place = std::find_if(places_, places_ + kCapacity, [](const Place& p) { return p.fd == 0; });
   }
-  if (place == nullptr) return false;
+  if (place == places_ + kCapacity) return false;
   const Place was = *place;
   // Of no use beside what came by it.
   if (kind == FdKind::kRuntime && was.fd != 0 && was.kind != FdKind::kRuntime) {
@@ -81,25 +83,19 @@ bool FdStoreTable::keep(uint64_t key, FdKind kind, Fd fd) {
   return true;
 }
 
-bool FdStoreTable::has(uint64_t key) const {
-  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
-    if (places_[i].fd != 0 && places_[i].key == key) return true;
-  }
-  return false;
-}
+bool FdStoreTable::has(uint64_t key) const { return find(key) != nullptr; }
 
 void FdStoreTable::forget(uint64_t key) {
-  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
-    if (places_[i].fd == 0 || places_[i].key != key) continue;
-    if (store_ != nullptr) store_->remove(stored_as(places_[i].kind, key));
-    ::close(places_[i].fd);
-    places_[i] = {};
-  }
+  Place* place = find(key);
+  if (place == nullptr) return;
+  if (store_ != nullptr) store_->remove(stored_as(place->kind, key));
+  ::close(place->fd);
+  *place = {};
 }
 
 size_t FdStoreTable::size() const {
   size_t n = 0;
-  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) n += places_[i].fd != 0;
+  for_each([&n](uint64_t, FdKind, int) { ++n; });
   return n;
 }
 
@@ -122,9 +118,7 @@ bool FdStoreTable::send(int control, uint64_t from) const {
 void FdStoreTable::outlive(bool execve) const {
   const int flags = execve ? 0 : FD_CLOEXEC;
   ::fcntl(table_.fd(), F_SETFD, flags);
-  for (size_t i = 0; places_ != nullptr && i < kCapacity; ++i) {
-    if (places_[i].fd != 0) ::fcntl(places_[i].fd, F_SETFD, flags);
-  }
+  for_each([flags](uint64_t, FdKind, int fd) { ::fcntl(fd, F_SETFD, flags); });
 }
 
 }  // namespace vprocfs

@@ -50,6 +50,9 @@ class FdStoreTable {
     FdKind kind;
     int32_t fd;  ///< 0: empty; no descriptor of ours is 0
   };
+  /// nullptr: there is none with that key.
+  Place* find(uint64_t key) const;
+
   HandoverMemory table_;
   Place* places_ = nullptr;
   Store* store_ = nullptr;

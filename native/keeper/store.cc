@@ -103,22 +103,15 @@ void Store::receive() {
     // Not one that somebody else opened there meanwhile.
     if (::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return;
     StoreName known;
-    Entry* free = nullptr;
-    if (parse_name(name, length, known) && find(known) == nullptr) {
-      for (Entry& entry : entries_) {
-        if (entry.state == State::kFree) {
-          free = &entry;
-          break;
-        }
-      }
-    }
-    if (free != nullptr) {
-      *free = {known, fd, State::kOffered};
+    const bool is_known = parse_name(name, length, known);
+    Entry* place = is_known && find(known) == nullptr ? find_free() : nullptr;
+    if (place != nullptr) {
+      *place = {known, fd, State::kOffered};
       return;
     }
     // Of a version that knew more, or one of two of the same name: nobody here needs it.
     ::close(fd);
-    if (!parse_name(name, length, known)) send_remove(name, length);
+    if (!is_known) send_remove(name, length);
   });
   for (const char* variable : {"LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"}) {
     ::unsetenv(variable);
@@ -132,11 +125,16 @@ Store::Entry* Store::find(StoreName name) {
   return nullptr;
 }
 
-bool Store::offers(StoreName name) const {
-  for (const Entry& entry : entries_) {
-    if (entry.state == State::kOffered && entry.name == name) return true;
+Store::Entry* Store::find_free() {
+  for (Entry& entry : entries_) {
+    if (entry.state == State::kFree) return &entry;
   }
-  return false;
+  return nullptr;
+}
+
+bool Store::offers(StoreName name) {
+  const Entry* entry = find(name);
+  return entry != nullptr && entry->state == State::kOffered;
 }
 
 Fd Store::take(StoreName name) {
@@ -160,10 +158,7 @@ void Store::put(StoreName name, int fd) {
   if (!has_supervisor() || fd < 0) return;
   Entry* place = find(name);
   if (place != nullptr && place->state == State::kStored && place->fd == fd) return;
-  for (Entry& entry : entries_) {
-    if (place != nullptr) break;
-    if (entry.state == State::kFree) place = &entry;
-  }
+  if (place == nullptr) place = find_free();
   if (place == nullptr) return;
   // The manager would keep both.
   const bool has_other = place->state == State::kStored || place->state == State::kToRemove ||

@@ -45,7 +45,7 @@ class Store {
 
   /// Takes over what LISTEN_FDS brings. Each is to be taken, or goes with drop_offered().
   void receive();
-  bool offers(StoreName name) const;
+  bool offers(StoreName name);
   /// Empty when there is none of that name.
   Fd take(StoreName name);
   /// Calls `visit(name, fd)` for each of a kind that has not been taken, which takes it.
@@ -82,6 +82,7 @@ class Store {
     State state = State::kFree;
   };
   Entry* find(StoreName name);
+  Entry* find_free();
 
   Entry entries_[kCapacity];
   bool pending_ = false;

@@ -49,13 +49,16 @@ constexpr BlkioKey kBlkioKeys[] = {
 
 }  // namespace
 
+std::optional<DeviceNumber> device_of(std::string_view major, std::string_view minor) {
+  const auto x = parse_u64(major), y = parse_u64(minor);
+  if (!x || !y || *x > kMaxMajor || *y > kMaxMinor) return std::nullopt;
+  return DeviceNumber{static_cast<uint32_t>(*x), static_cast<uint32_t>(*y)};
+}
+
 std::optional<DeviceNumber> parse_device(std::string_view text) {
   const size_t colon = text.find(':');
   if (colon == std::string_view::npos) return std::nullopt;
-  const auto major = parse_u64(text.substr(0, colon));
-  const auto minor = parse_u64(text.substr(colon + 1));
-  if (!major || !minor || *major > kMaxMajor || *minor > kMaxMinor) return std::nullopt;
-  return DeviceNumber{static_cast<uint32_t>(*major), static_cast<uint32_t>(*minor)};
+  return device_of(text.substr(0, colon), text.substr(colon + 1));
 }
 
 DeviceIo* io_of(IoFacts& facts, DeviceNumber device) {

@@ -7,6 +7,8 @@
 
 namespace vprocfs {
 
+/// Both parts of a device's number; nothing for what is none.
+std::optional<DeviceNumber> device_of(std::string_view major, std::string_view minor);
 /// "254:16"; nothing for anything else.
 std::optional<DeviceNumber> parse_device(std::string_view text);
 

@@ -4,19 +4,15 @@
 #include <limits>
 
 #include "base/affix.h"
+#include "source/io_parse.h"
 #include "source/parse.h"
 
 namespace vprocfs {
 namespace {
 
-constexpr uint32_t kMaxMajor = 4095;
-constexpr uint32_t kMaxMinor = (1u << 20) - 1;
-
 std::optional<DeviceNumber> take_device(std::string_view& line) {
-  const auto major = parse_u64(take_word(line));
-  const auto minor = parse_u64(take_word(line));
-  if (!major || !minor || *major > kMaxMajor || *minor > kMaxMinor) return std::nullopt;
-  return DeviceNumber{static_cast<uint32_t>(*major), static_cast<uint32_t>(*minor)};
+  const std::string_view major = take_word(line);
+  return device_of(major, take_word(line));
 }
 
 /// Splits "  text:   12" in what comes before the number, the number, and the word before it.
