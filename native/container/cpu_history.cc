@@ -166,12 +166,21 @@ void keep_pending(CpuHistory& history, const Use& rest, size_t cpus) {
   history.pending_system_us = kept.system;
 }
 
-/// The throttled time to report of an interval in which CPUs had nothing to do for `room_us`.
-uint64_t take_steal(CpuHistory& history, uint64_t reading, uint64_t room_us, size_t cpus) {
-  const uint64_t most = saturating_mul(kMaxPendingPerCpuUs, cpus);
+/// What quotas took since the last sample, as the kernel tells it.
+uint64_t take_throttled(CpuHistory& history, const CpuUsageFacts& usage) {
+  const uint64_t reading = usage.throttled_us;
   const uint64_t seen = std::exchange(history.seen.throttled_us, reading);
   // It begins at 0 again where the controller was disabled and enabled.
   const uint64_t told = reading < seen ? reading : reading - seen;
+  if (usage.quotas_above.empty()) return told;
+  if (!history.above) history.above.emplace();
+  return saturating_add(told, history.above->take(usage.quotas_above));
+}
+
+/// The throttled time to report of an interval in which CPUs had nothing to do for `room_us`; the
+/// kernel has `told` so much.
+uint64_t take_steal(CpuHistory& history, uint64_t told, uint64_t room_us, size_t cpus) {
+  const uint64_t most = saturating_mul(kMaxPendingPerCpuUs, cpus);
   // The kernel sums it up over all CPUs that tasks are queued on, which may be more than are shown:
   // what CPUs had no time for, now or before, is not to be seen later.
   const uint64_t present = std::min(told, room_us);
@@ -281,7 +290,7 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
   Values room = fit(by_cpu, dt);
   const uint64_t throttled =
-      take_steal(history, sample.usage.throttled_us, sum_of(room), cpus.size());
+      take_steal(history, take_throttled(history, sample.usage), sum_of(room), cpus.size());
   const Values steal = split_into(throttled, std::move(room));
   for (const uint32_t id : shown.ids()) cpu_at(history, id);
   for (size_t i = 0; i < cpus.size(); ++i) {

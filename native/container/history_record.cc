@@ -1,5 +1,6 @@
 #include "container/history_record.h"
 
+#include <algorithm>
 #include <cstring>
 #include <type_traits>
 
@@ -23,6 +24,9 @@ struct Packed {
   uint64_t pending_user_us, pending_nice_us, pending_system_us;
 };
 
+// QuotasAbove may follow the CPUs. Earlier versions take what is shorter than a CPU for nothing.
+static_assert(sizeof(QuotasAbove) < sizeof(PackedCpu));
+static_assert(std::is_trivially_copyable_v<QuotasAbove>);
 static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedCpu>);
 
 }  // namespace
@@ -31,13 +35,18 @@ std::string pack_history(const CpuHistory& h) {
   std::string out;
   out.reserve(sizeof(Packed) + h.cpus.size() * sizeof(PackedCpu));
   // Pending throttled time is told once more to whoever reads this.
+  const uint64_t own = std::min(h.seen.throttled_us, h.pending_steal_us);
   append(out, Packed{h.cpus.size(), saturating_add(h.untold_us, h.pending_steal_us), h.uptime_us,
-                     h.seen.user_us, h.seen.nice_us, h.seen.system_us,
-                     saturating_sub(h.seen.throttled_us, h.pending_steal_us), h.pending_user_us,
-                     h.pending_nice_us, h.pending_system_us});
+                     h.seen.user_us, h.seen.nice_us, h.seen.system_us, h.seen.throttled_us - own,
+                     h.pending_user_us, h.pending_nice_us, h.pending_system_us});
   for (const auto& cpu : h.cpus) {
     append(out, PackedCpu{cpu.id, cpu.shown ? 1u : 0u, cpu.counters, cpu.seen_user_us,
                           cpu.seen_system_us});
+  }
+  if (h.above && h.above->is_known()) {
+    QuotasAbove above = *h.above;
+    above.give_back(h.pending_steal_us - own);
+    append(out, above);
   }
   return out;
 }
@@ -64,6 +73,10 @@ bool unpack_history(const void* data, size_t bytes, CpuHistory& out) {
     std::memcpy(&cpu, at, sizeof(cpu));
     h.cpus.push_back({static_cast<uint32_t>(cpu.id), cpu.shown != 0, cpu.counters, cpu.seen_user_us,
                       cpu.seen_system_us});
+  }
+  h.above = QuotasAbove::unknown();
+  if (bytes - sizeof(packed) - room * sizeof(PackedCpu) == sizeof(*h.above)) {
+    std::memcpy(&*h.above, at, sizeof(*h.above));
   }
   out = std::move(h);
   return true;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <vector>
@@ -30,6 +31,18 @@ struct PerCpuUsage {
   uint64_t user_us = 0, system_us = 0;
 };
 
+/// How many cgroups above a container are asked for the time that their quotas take. Containers
+/// choose how deep they nest, and for each of these all between are looked at.
+inline constexpr size_t kQuotaLevels = 8;
+
+/// A cgroup above a container that has a quota.
+struct QuotaAbove {
+  size_t level = 1;  ///< 1: the parent; at most kQuotaLevels
+  /// Time throttled by this quota alone, µs; nothing while others than the container are below it
+  /// too: nothing tells whose time it was.
+  std::optional<uint64_t> throttled_us;
+};
+
 /// CPU time of a container since its cgroup was made, as the kernel tells it. µs.
 struct CpuUsageFacts {
   uint64_t user_us = 0;  ///< without nice
@@ -37,6 +50,8 @@ struct CpuUsageFacts {
   uint64_t system_us = 0;
   /// Time throttled by the quota, summed over CPUs by the kernel, so it may exceed wall time.
   uint64_t throttled_us = 0;
+  /// Quotas that the kernel does not count there (before 6.6).
+  std::vector<QuotaAbove> quotas_above;
   std::vector<PerCpuUsage> per_cpu;  ///< v1 only; empty where the kernel does not tell
 };
 

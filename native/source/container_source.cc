@@ -230,9 +230,7 @@ Result<CpuUsageFacts> ContainerSource::cpu_usage() {
     facts = std::move(usage.value());
   }
   if (parts_->bandwidth) {
-    auto throttled = parts_->bandwidth->throttled_us(parts_->buffer);
-    if (!throttled) return throttled.error();
-    if (throttled.value()) facts.throttled_us = *throttled.value();
+    if (auto error = parts_->bandwidth->read_throttled(parts_->buffer, facts)) return *error;
   }
   return facts;
 }

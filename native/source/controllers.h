@@ -63,8 +63,9 @@ class BandwidthSource : public LimitedSource {
  public:
   /// The tightest quota along the chain.
   virtual Result<std::optional<CpuBandwidth>> read(ReadBuffer& buffer) = 0;
-  /// Time throttled by quotas, µs; nothing where only the source of CPU times can know.
-  virtual Result<std::optional<uint64_t>> throttled_us(ReadBuffer& buffer) = 0;
+  /// Fills in what quotas took, as far as the source of CPU times cannot know. Those above are
+  /// known from read().
+  virtual std::optional<Error> read_throttled(ReadBuffer& buffer, CpuUsageFacts& facts) = 0;
 };
 
 /// `throttled_us` is filled where the same file tells.

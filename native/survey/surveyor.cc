@@ -14,6 +14,7 @@
 #include "base/words.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
+#include "container/quotas_above.h"
 #include "survey/mounted.h"
 #include "view/memory_model.h"
 
@@ -72,6 +73,8 @@ struct Surveyor::Member {
   std::optional<double> counted_kills;  ///< at the last survey
   std::optional<Mounted> mounts;
   uint64_t mounts_next_us = 0;  ///< when they are counted again
+  QuotasAbove above;
+  uint64_t above_us = 0;  ///< what those have taken
 };
 
 /// One that is not started: it reads when it is asked.
@@ -148,7 +151,7 @@ void Surveyor::note_kills(Member& member, Figures& out) const {
   if (member.last_kill_s > 0) out.set(Figure::kLastOomTime, member.last_kill_s);
 }
 
-Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member, uint64_t now_us,
+Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint64_t now_us,
                                   Figures& out) {
   Facts facts;
   auto host = sources_.host->meminfo(now_us);
@@ -182,7 +185,8 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, const Member& member,
   out.set_micro(Figure::kCpuUser, usage.value().user_us);
   out.set_micro(Figure::kCpuNice, usage.value().nice_us);
   out.set_micro(Figure::kCpuSystem, usage.value().system_us);
-  out.set_micro(Figure::kThrottled, usage.value().throttled_us);
+  member.above_us += member.above.take(usage.value().quotas_above);
+  out.set_micro(Figure::kThrottled, usage.value().throttled_us + member.above_us);
   out.set(Figure::kStartTime, member.started_s);
   return true;
 }

@@ -74,8 +74,7 @@ class Surveyor {
   void remember_kills();
   /// False when something could not be read of one that goes on.
   bool read(Member& member, uint64_t now_us, Figures& out);
-  Result<bool> read_facts(ContainerSource& source, const Member& member, uint64_t now_us,
-                          Figures& out);
+  Result<bool> read_facts(ContainerSource& source, Member& member, uint64_t now_us, Figures& out);
   void note_kills(Member& member, Figures& out) const;
   void count_mounts(uint64_t now_us);
 

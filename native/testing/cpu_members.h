@@ -1,5 +1,8 @@
 #pragma once
 
+#include <optional>
+#include <vector>
+
 #include "container/cpu_history.h"
 #include "facts/cpu.h"
 #include "testing/values.h"
@@ -12,11 +15,36 @@ constexpr auto members(const PerCpuUsage*) {
                     member("systemUs", &S::system_us));
 }
 
+template <>
+struct Js<QuotaAbove> {
+  static QuotaAbove from(const Given& given) {
+    return {given.member("level").between(1, kQuotaLevels),
+            given.member("throttledUs").as<std::optional<uint64_t>>()};
+  }
+  static Napi::Value to(Napi::Env env, const QuotaAbove& quota) {
+    return JsObject(env).set("level", Number(quota.level)).set("throttledUs", quota.throttled_us);
+  }
+};
+/// Most tests know of none.
+template <>
+struct Js<std::vector<QuotaAbove>> {
+  static std::vector<QuotaAbove> from(const Given& given) {
+    std::vector<QuotaAbove> out;
+    if (given.value.IsUndefined()) return out;
+    given.each([&out](const Given& one) { out.push_back(one.as<QuotaAbove>()); });
+    return out;
+  }
+  static Napi::Value to(Napi::Env env, const std::vector<QuotaAbove>& quotas) {
+    return list_of(env, quotas,
+                   [env](const QuotaAbove& one) { return Js<QuotaAbove>::to(env, one); });
+  }
+};
+
 constexpr auto members(const CpuUsageFacts*) {
   using S = CpuUsageFacts;
   return std::tuple(member("userUs", &S::user_us), member("niceUs", &S::nice_us),
                     member("systemUs", &S::system_us), member("throttledUs", &S::throttled_us),
-                    member("perCpu", &S::per_cpu));
+                    member("quotasAbove", &S::quotas_above), member("perCpu", &S::per_cpu));
 }
 
 constexpr auto members(const CpuBandwidth*) {

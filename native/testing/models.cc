@@ -1,4 +1,5 @@
 #include "container/cpu_model.h"
+#include "container/history_record.h"
 #include "testing/cpu_members.h"
 #include "testing/parts.h"
 #include "view/stable.h"
@@ -12,11 +13,19 @@ constexpr auto members(const StableLength*) {
 
 namespace {
 
-/// (samples) -> what is reported after each
-std::vector<CpuReport> advance_samples(const std::vector<CpuSample>& samples) {
+/// (samples, saved?) -> what is reported after each; `saved`: between any two the history is saved,
+/// and read again
+std::vector<CpuReport> advance_samples(const std::vector<CpuSample>& samples,
+                                       const std::optional<bool>& saved) {
   CpuHistory history;
   std::vector<CpuReport> out;
-  for (const CpuSample& sample : samples) out.push_back(advance(history, sample));
+  for (const CpuSample& sample : samples) {
+    if (saved.value_or(false) && !out.empty()) {
+      const std::string packed = pack_history(history);
+      unpack_history(packed.data(), packed.size(), history);
+    }
+    out.push_back(advance(history, sample));
+  }
   return out;
 }
 

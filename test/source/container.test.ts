@@ -200,22 +200,27 @@ describe("CPU time", () => {
       [`${at}pve/101/`]: "",
     });
     const source = tree.source("/pve/100/ns");
-    const throttled = () => {
+    const above = () => {
       source.limits();
-      return source.usage().throttledUs;
+      const usage = source.usage();
+      expect(usage.throttledUs).toBe(5n);
+      return usage.quotasAbove;
     };
-    expect(throttled()).toBe(75n);
+    expect(above()).toEqual([{ level: 1, throttledUs: 70n }]);
     tree.write({ [`${at}pve/100/cpu.stat`]: stat(80n) });
-    expect(throttled()).toBe(85n);
+    expect(above()).toEqual([{ level: 1, throttledUs: 80n }]);
     // Of two, nothing tells which one it was that wanted to run.
-    tree.write({ [`${at}pve/100/other/`]: "", [`${at}pve/100/cpu.stat`]: stat(200n) });
-    expect(throttled()).toBe(85n);
+    tree.write({ [`${at}pve/100/other/`]: "" });
+    expect(above()).toEqual([{ level: 1, throttledUs: null }]);
     tree.remove(`${at}pve/100/other`);
-    expect(throttled()).toBe(85n);
-    tree.write({ [`${at}pve/100/cpu.stat`]: stat(230n) });
-    expect(throttled()).toBe(115n);
-    tree.write({ [`${at}pve/100/ns/cpu.stat.local`]: "throttled_usec 300\n" });
-    expect(tree.source("/pve/100/ns").usage().throttledUs).toBe(300n);
+    expect(above()).toEqual([{ level: 1, throttledUs: 80n }]);
+    tree.write({ [`${at}pve/100/${limit}`]: version === "v2" ? "max 100000\n" : "-1\n" });
+    expect(above()).toEqual([]);
+    tree.write({ [`${at}pve/100/${limit}`]: quota });
+    tree.write({ [`${at}pve/100/ns/cpu.stat.local`]: `${key} ${300n * unit}\n` });
+    const counted = tree.source("/pve/100/ns");
+    counted.limits();
+    expect(counted.usage()).toMatchObject({ throttledUs: 300n, quotasAbove: [] });
   });
 
   it("before 6.6 quotas far above a cgroup are not asked: tenants choose how deep they nest", () => {
@@ -226,7 +231,10 @@ describe("CPU time", () => {
     };
     const source = new Tree(files).source(leaf);
     source.limits();
-    expect(source.usage().throttledUs).toBe(9n * 7n);
+    expect(source.usage()).toMatchObject({
+      throttledUs: 7n,
+      quotasAbove: [1, 2, 3, 4, 5, 6, 7, 8].map((level) => ({ level, throttledUs: 7n })),
+    });
   });
 
   it("v1: ticks, and nanoseconds per CPU", () => {
@@ -240,6 +248,7 @@ describe("CPU time", () => {
       niceUs: 0n,
       systemUs: 30_000n,
       throttledUs: 9n,
+      quotasAbove: [],
       perCpu: [
         { cpu: 0, userUs: 1n, systemUs: 2n },
         { cpu: 2, userUs: 7n, systemUs: 0n },

@@ -17,6 +17,11 @@ export interface CpuUsage {
   readonly niceUs: bigint;
   readonly systemUs: bigint;
   readonly throttledUs: bigint;
+  /** Of cgroups above that have a quota (native/facts/cpu.h); null: not the container's alone. */
+  readonly quotasAbove?: readonly {
+    readonly level: number;
+    readonly throttledUs: bigint | null;
+  }[];
   readonly perCpu: readonly {
     readonly cpu: number;
     readonly userUs: bigint;
@@ -408,7 +413,8 @@ interface Testing {
     sysDir: string,
     paths: readonly string[],
   ): { readonly number: number; readonly path: string }[];
-  advanceSamples(samples: readonly CpuSample[]): CpuReport[];
+  /** `saved`: between any two samples the history is saved, and read again. */
+  advanceSamples(samples: readonly CpuSample[], saved?: boolean): CpuReport[];
   shownCpus(limits: CpuLimits, online: readonly number[]): number[];
   views(): ViewRow[];
   /** The keys of memory.stat that are read: v2's name and v1's (native/facts/memory_keys.def). */

@@ -386,6 +386,54 @@ describe("time", () => {
     ]);
   });
 
+  it.each([false, true])(
+    "a quota above counts while nobody else is below it; saved: %s",
+    (saved) => {
+      const idle = { userUs: 0n, niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] };
+      const readings: (bigint | null | undefined)[] = [
+        300_000n,
+        500_000n,
+        null,
+        900_000n,
+        1_000_000n,
+        undefined,
+        1_100_000n,
+      ];
+      const reports = advanceSamples(
+        readings.map((throttledUs, i) => ({
+          uptimeUs: BigInt(i + 1) * secondUs,
+          usage: {
+            ...idle,
+            quotasAbove: throttledUs === undefined ? [] : [{ level: 2, throttledUs }],
+          },
+          shown: [0],
+          hostCpuset: [0],
+        })),
+        saved,
+      );
+      expect(reports.map(({ cpus: [cpu] }) => cpu?.stealUs)).toEqual([
+        ...[300_000n, 500_000n, 500_000n],
+        ...[500_000n, 600_000n, 600_000n, 700_000n],
+      ]);
+    },
+  );
+
+  it.each([false, true])("a quota above may be told late, too; saved: %s", (saved) => {
+    const reports = advanceSamples(
+      [0n, 1_500_000n, 1_500_000n].map((throttledUs, i) => ({
+        uptimeUs: BigInt(i + 1) * secondUs,
+        usage: {
+          ...{ userUs: 0n, niceUs: 0n, systemUs: 0n, throttledUs: 0n, perCpu: [] },
+          quotasAbove: [{ level: 1, throttledUs }],
+        },
+        shown: [0],
+        hostCpuset: [0],
+      })),
+      saved,
+    );
+    expect(reports.map(({ cpus: [cpu] }) => cpu?.stealUs)).toEqual([0n, 1_000_000n, 1_500_000n]);
+  });
+
   it("throttled is told when it ends, and is steal all the same", () => {
     // Nine tenths of each second, read twice in it.
     const at = (half: bigint) => ({
