@@ -77,9 +77,15 @@ class Bandwidth : public BandwidthSource {
     return text.value() ? throttled_of(*text.value()) : std::nullopt;
   }
 
+  /// On v1, and in threaded cgroups, processes can be in a cgroup that has others below.
+  bool has_no_process(const std::string& path, ReadBuffer& buffer) const {
+    const auto fd = open_file(dir_->fd(), path + "cgroup.procs");
+    return !fd || (buffer.read_record(fd.value().get()) == 0 && buffer.text().empty());
+  }
+
   /// What an ancestor's quota takes, it takes from this cgroup where there is no other one below
-  /// the ancestor (lxc.cgroup.dir.container.inner: lxc/100 has the quota, lxc/100/ns is the
-  /// container). Else nothing tells whether it was this one that wanted to run.
+  /// the ancestor, nor a process in between (lxc.cgroup.dir.container.inner: lxc/100 has the quota,
+  /// lxc/100/ns is the container). Else nothing tells whether it was this one that wanted to run.
   void read_above(size_t level, ReadBuffer& buffer, std::vector<QuotaAbove>& to) const {
     std::string path;
     bool alone = true;
@@ -87,7 +93,8 @@ class Bandwidth : public BandwidthSource {
       path += "../";
       struct stat directory {};
       // "." and its own entry, and a ".." in each directory below.
-      alone = ::fstatat(dir_->fd(), path.c_str(), &directory, 0) == 0 && directory.st_nlink == 3;
+      alone = ::fstatat(dir_->fd(), path.c_str(), &directory, 0) == 0 && directory.st_nlink == 3 &&
+              has_no_process(path, buffer);
     }
     if (!alone) {
       to.push_back({level, std::nullopt});

@@ -214,6 +214,10 @@ describe("CPU time", () => {
     expect(above()).toEqual([{ level: 1, throttledUs: null }]);
     tree.remove(`${at}pve/100/other`);
     expect(above()).toEqual([{ level: 1, throttledUs: 80n }]);
+    tree.write({ [`${at}pve/100/cgroup.procs`]: "4711\n" });
+    expect(above()).toEqual([{ level: 1, throttledUs: null }]);
+    tree.write({ [`${at}pve/100/cgroup.procs`]: "" });
+    expect(above()).toEqual([{ level: 1, throttledUs: 80n }]);
     tree.write({ [`${at}pve/100/${limit}`]: version === "v2" ? "max 100000\n" : "-1\n" });
     expect(above()).toEqual([]);
     tree.write({ [`${at}pve/100/${limit}`]: quota });
