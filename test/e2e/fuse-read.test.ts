@@ -154,6 +154,28 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
       expect(new Set(texts).size).toBe(texts.length);
     });
 
+    it("is told the size of what grew since it was asked, before sendfile", async () => {
+      const { calls, fd } = await openedWith(1);
+      const sent = async (file: number): Promise<string> => {
+        let text = "";
+        for (let more = "."; more !== ""; text += more) {
+          more = `${(await calls.must("sendfile", file, 65536, -1)).data}`;
+        }
+        return text;
+      };
+      container.cgroup.limit({ quota: null });
+      await until("it is longer", async () => {
+        return cpuLines(await calls.pread(fd, 100_000, 0)) === cpus().length;
+      });
+      // As far as the size that was asked for; what it grew by is no news to the kernel.
+      await sent(fd);
+      const text = await sent(await calls.open("/proc/stat"));
+      expect({ lines: cpuLines(text), end: text.at(-1) }).toEqual({
+        lines: cpus().length,
+        end: "\n",
+      });
+    });
+
     it.each(["read", "sendfile"])(
       "of a file that changes with limits only, too: %s",
       async (way) => {

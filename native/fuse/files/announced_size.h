@@ -1,18 +1,24 @@
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 
 namespace vprocfs {
 
-/// The size of a file that the kernel was told last; 0: none. Thread-safe.
+/// The size of a file that the kernel knows, or less; 0: none. Thread-safe.
+///
+/// Only a notice makes it greater for certain. The kernel passes over attributes that it had asked
+/// for before others came (fs/fuse/inode.c, attr_version), and a short read of the cache only ever
+/// makes a file shorter for it. To take its size for less than it is costs a notice more; for more,
+/// the end of the file for sendfile(2).
 class AnnouncedSize {
  public:
   uint64_t size() const { return size_of(now_.load()); }
 
   /// It is told in the answer to a request that is being worked on.
   void tell(uint64_t size) {
-    set([size](uint64_t) { return size; });
+    set([size](uint64_t last) { return std::min(last, size); });
   }
   /// Likewise what was told last, `first` where there was nothing. Returns it.
   uint64_t tell_again(uint64_t first) {
