@@ -4,7 +4,6 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -21,6 +20,7 @@
 
 #include "base/clock.h"
 #include "base/descriptors.h"
+#include "base/lock_file.h"
 #include "base/unix_socket.h"
 #include "keeper/passthrough_group.h"
 #include "seccomp/abi.h"
@@ -184,9 +184,9 @@ bool serve_one(const Held& held, short events) {
 /// Whether another vprocfs waits for what we hold. Where none does any more, it removes what one
 /// has left, which may be our own worker.
 bool is_awaited() {
-  const Fd file(::open(g_passthrough.awaited, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
-  if (!file) return false;
-  if (::flock(file.get(), LOCK_EX | LOCK_NB) != 0) return errno == EWOULDBLOCK;
+  const Fd file = lock_file(g_passthrough.awaited, O_RDONLY, LOCK_EX);
+  if (!file) return errno == EWOULDBLOCK;
+  // Nobody else removes it while we have the lock.
   ::unlink(g_passthrough.awaited);
   return false;
 }

@@ -3,14 +3,15 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <ctime>
 #include <utility>
 
 #include "base/affix.h"
+#include "base/lock_file.h"
 #include "base/unix_socket.h"
 #include "seccomp/agent.h"
 
@@ -92,10 +93,17 @@ void Agent::try_to_listen() {
 }
 
 void Agent::await_place() {
+  constexpr int kTries = 20;
+  constexpr timespec kMoment{0, 1'000'000};
   // Each time: another one that waited has removed the file when it got the place.
   const std::string path = options_.directory + "/" + kAwaitedName;
-  Fd file(::open(path.c_str(), O_RDONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (file && ::flock(file.get(), LOCK_SH | LOCK_NB) == 0) awaited_ = std::move(file);
+  Fd file = lock_file(path.c_str(), O_RDONLY | O_CREAT, LOCK_SH);
+  // Who has it for himself, removes it.
+  for (int i = 0; i < kTries && !file && errno == EWOULDBLOCK; ++i) {
+    ::nanosleep(&kMoment, nullptr);
+    file = lock_file(path.c_str(), O_RDONLY | O_CREAT, LOCK_SH);
+  }
+  if (file) awaited_ = std::move(file);
 }
 
 void Agent::await_no_place() {

@@ -1,5 +1,6 @@
 // sysinfo(2) in containers says what their files say, whatever happens to the worker.
 
+import { spawn } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -740,6 +741,34 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     await daemon.stop();
     expect(readdirSync(sockets)).toEqual([]);
   });
+
+  it.runIf(haveProgram("strace"))(
+    "one that ends takes nobody's file who begins to wait meanwhile",
+    async () => {
+      const scope = testScope();
+      const sockets = socketsDirectory(scope);
+      const awaited = join(sockets, "awaited");
+      const daemon = await startIn(scope, sockets);
+      const { keeperPid } = await statusOf(daemon);
+      // What one has left that waited and was killed.
+      writeFileSync(awaited, "");
+      const slow = ["-e", "trace=flock", "-e", "inject=flock:delay_enter=3000000:when=1"];
+      const tracer = spawn("strace", ["-qq", "-o", "/dev/null", ...slow, "-p", `${keeperPid}`]);
+      scope.defer(() => tracer.kill("SIGKILL"));
+      await until("it is slow", () =>
+        /^TracerPid:\s+[1-9]/m.test(readFileSync(`/proc/${keeperPid}/status`, "utf8")),
+      );
+      const stopped = daemon.stop();
+      await until("it looks who waits", () => openFilesOf(keeperPid).includes(awaited));
+      rmSync(awaited);
+      const waiter = spawn("flock", ["--shared", "--no-fork", awaited, "sleep", "60"]);
+      scope.defer(() => waiter.kill("SIGKILL"));
+      await stopped;
+      expect(readdirSync(sockets).sort()).toEqual(["awaited", "lxc.sock", "oci.sock", "rest.sock"]);
+      waiter.kill("SIGKILL");
+      await until("nothing is left", () => readdirSync(sockets).length === 0);
+    },
+  );
 
   it("what lets calls through is in no service's cgroup", async () => {
     const scope = testScope();
