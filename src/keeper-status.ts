@@ -35,15 +35,6 @@ const StatusSchema = z.object({
 
 export type Status = z.infer<typeof StatusSchema>;
 
-/** Whether somebody serves a mount that is not where it should be, and has only been unmounted there. */
-export async function isServedUnmounted(mountpoint: string): Promise<boolean> {
-  try {
-    return (await readStatus(mountpoint)).workerPid > 0;
-  } catch {
-    return false;
-  }
-}
-
 /** The state of a mount; throws when no keeper serves there. */
 export async function readStatus(mountpoint: string): Promise<Status> {
   const text = await askKeeper(mountpoint, "status");

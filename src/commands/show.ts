@@ -4,11 +4,11 @@ import type { Command } from "commander";
 import type { Config } from "../config.js";
 import { findContainer } from "../containers/find.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
-import { isServedUnmounted } from "../keeper-status.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { serviceOf } from "../service.js";
 import { didYouMean, printable } from "../text.js";
+import { servedUnseen } from "../unseen.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -38,9 +38,9 @@ export async function requireMount(config: Config): Promise<string> {
     throw new VprocfsError("NOT_MOUNTED", `${place}: the vprocfs mounted here does not answer`);
   }
   const { start, restart } = serviceOf(path);
-  if (state === "none" && (await isServedUnmounted(path))) {
-    const why = "vprocfs runs, but somebody has unmounted it here";
-    throw new VprocfsError("NOT_MOUNTED", `${place}: ${why}: ${restart}`);
+  const unseen = state === "none" ? await servedUnseen(path, config, restart) : undefined;
+  if (unseen !== undefined) {
+    throw new VprocfsError("NOT_MOUNTED", `${place}: ${unseen.what}: ${unseen.todo}`);
   }
   const message =
     state === "dead"

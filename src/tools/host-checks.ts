@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Config } from "../config.js";
 import { errnoOf, messageOf } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
-import { isServedUnmounted, readStatus, type Status } from "../keeper-status.js";
+import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
 import { type Mount, mountAt, readMounts } from "../mountinfo.js";
 import { isLxcfs, isOurs, stateOfMount } from "../mountpoint.js";
@@ -13,6 +13,7 @@ import { polledMountpointOf } from "../polled.js";
 import { allProcesses } from "../processes.js";
 import { serviceOf } from "../service.js";
 import { counted } from "../text.js";
+import { servedUnseen } from "../unseen.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
 
@@ -322,10 +323,9 @@ export async function checkDaemon(
   const state = await stateOfMount(mountpoint, config);
   if (state !== "live") {
     const { start, restart, log } = serviceOf(mountpoint);
-    if (state === "none" && (await isServedUnmounted(mountpoint))) {
-      // To start what runs would do nothing.
-      const what = `${mountpoint}: vprocfs runs, but somebody has unmounted it here`;
-      findings.add("problem", what, restart);
+    const unseen = state === "none" ? await servedUnseen(mountpoint, config, restart) : undefined;
+    if (unseen !== undefined) {
+      findings.add("problem", `${mountpoint}: ${unseen.what}`, unseen.todo);
       return findings.list;
     }
     const reasons = {

@@ -5,7 +5,7 @@ import { report } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
 import { run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
-import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
+import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
@@ -134,6 +134,25 @@ describeLive("vprocfs doctor", [], () => {
     // With the last mount, which is the container's, it ends.
     await container.kill();
     expect(await daemon.end()).toBe(1);
+  });
+
+  it("tells what is not mounted from what another mount namespace has", async () => {
+    const { daemon } = await serveMetrics(testScope());
+    const place = ["--mountpoint", daemon.mountpoint];
+    const script = 'umount -l "$1" && shift && exec "$@"';
+    const elsewhere = (...words: string[]) => {
+      const inside = ["unshare", "--mount", "sh", "-c", script, "sh", daemon.mountpoint];
+      return run([...inside, process.execPath, cli, ...words, ...place]);
+    };
+    const why = `${daemon.mountpoint}: vprocfs is mounted here, but not in the mount namespace of this command`;
+    const todo = `nsenter --target ${daemon.pid} --mount vprocfs`;
+    const shown = await elsewhere("show", `${process.pid}`, "meminfo");
+    expect(shown).toMatchObject({ status: 1, stderr: expect.stringContaining(why) });
+    expect(shown.stderr).toContain(todo);
+    const { stdout } = await elsewhere("doctor", "--json");
+    expect(JSON.parse(`${stdout}`)).toContainEqual(
+      expect.objectContaining({ what: why, todo: expect.stringContaining(todo) }),
+    );
   });
 
   it("says that nothing is mounted, and what to do", async () => {
