@@ -32,6 +32,8 @@ interface Options {
 
 /** Marks and changes are told apart from failures: a run that went wrong ends with 1. */
 const FAILED = 1;
+/** What the other commands end with, too. */
+const WRONG_USAGE = 2;
 
 const say = (line: string): void => {
   process.stderr.write(`${line}\n`);
@@ -193,7 +195,9 @@ function reportChanges(before: Results, after: Results, cases: readonly BenchCas
 }
 
 async function main(): Promise<void> {
-  const command = program().parse();
+  const command = program()
+    .exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : WRONG_USAGE))
+    .parse();
   const options = command.opts<Options>();
   if (options.list === true) {
     list();

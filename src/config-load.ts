@@ -1,6 +1,6 @@
 // Flags, environment and file: where the values of a configuration come from.
 
-import { readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { parse as parseToml, TomlError } from "smol-toml";
 import {
@@ -69,15 +69,31 @@ function readEnvironment(env: NodeJS.ProcessEnv): Settings {
   return settings;
 }
 
+const REASONS: Readonly<Record<string, string>> = {
+  EACCES: "permission denied",
+  EISDIR: "is a directory",
+  ELOOP: "too many symbolic links",
+  ENOENT: "no such file",
+};
+
+/** Of a shell's `<(...)`, or of whoever starts us. A pipe elsewhere may have nobody who ever writes to it. */
+const GIVEN_PIPE = /^\/(?:dev\/(?:fd\/|stdin$)|proc\/)/;
+
 function readText(path: string, isRequired: boolean): string | undefined {
   try {
+    if (statSync(path).isFIFO() && !GIVEN_PIPE.test(path)) {
+      throw new VprocfsError("CONFIG", `${printable(path)}: is a named pipe`);
+    }
     return readFileSync(path, "utf8");
   } catch (error) {
+    if (error instanceof VprocfsError) {
+      throw error;
+    }
     const code = errnoOf(error);
     if (!isRequired && (code === "ENOENT" || code === "ENOTDIR")) {
       return undefined;
     }
-    const reason = code === "ENOENT" ? "no such file" : messageOf(error);
+    const reason = REASONS[code ?? ""] ?? messageOf(error);
     throw new VprocfsError("CONFIG", `${printable(path)}: ${reason}`, { cause: error });
   }
 }

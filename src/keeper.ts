@@ -95,11 +95,12 @@ export function reportToKeeper(env: NodeJS.ProcessEnv, why: string): void {
 
 /** A file's state and its path, as native/keeper/launch.cc compares them. */
 export function stampOf(path: string): string {
-  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
-  if (found === undefined) {
+  try {
+    const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
+    return `${ino}:${size}:${mtimeNs}:${ctimeNs} ${path}`;
+  } catch {
     return `- ${path}`;
   }
-  return `${found.ino}:${found.size}:${found.mtimeNs}:${found.ctimeNs} ${path}`;
 }
 
 /** What another version replaces. */

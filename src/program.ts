@@ -6,7 +6,7 @@ import type { Context } from "./commands/context.js";
 import { addDmesg } from "./commands/dmesg.js";
 import { addDoctor } from "./commands/doctor.js";
 import { addExplain } from "./commands/explain.js";
-import { addWholeHelp } from "./commands/help.js";
+import { addHelp, addWholeHelp } from "./commands/help.js";
 import { addHooks } from "./commands/hooks.js";
 import { addLs } from "./commands/ls.js";
 import { addReload } from "./commands/reload.js";
@@ -53,6 +53,7 @@ export function createProgram(context: Context): Command {
       getOutHelpWidth: () => 100,
     });
   addWholeHelp(program, context.print);
+  addHelp(program);
   addRun(program, context);
   addLs(program, context);
   addTop(program, context);

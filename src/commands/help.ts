@@ -40,6 +40,21 @@ export function shortenHelp(
   command.on("option:help-all", () => printAndEnd([command], print));
 }
 
+/** `vprocfs help [COMMAND]`: the same as its `--help`. */
+export function addHelp(program: Command): void {
+  program
+    .command("help", { hidden: true })
+    .argument("[COMMAND]")
+    .helpOption(false)
+    .action(async (name: string | undefined) => {
+      const isKnown = program.commands.some((command) => command.name() === name);
+      const words = name === undefined ? [] : [name];
+      // What is unknown is an error, also together with --help.
+      const help = name === undefined || isKnown ? ["--help"] : [];
+      await program.parseAsync([...words, ...help], { from: "user" });
+    });
+}
+
 /** Gives the program itself `--help-all`: the help of every command, with every option. */
 export function addWholeHelp(program: Command, print: (text: string) => void): void {
   program.option("--help-all", "print the help of all commands with every option");

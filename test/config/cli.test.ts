@@ -66,6 +66,18 @@ describe("help and version", () => {
     expect({ err, status }).toEqual({ err: "", status: 0 });
   });
 
+  it.each([
+    [["help"], ["--help"]],
+    [
+      ["help", "run"],
+      ["run", "--help"],
+    ],
+  ])("%j is another way to ask for %j", async (argv, same) => {
+    const { out } = await cli(same);
+    expect(out).toContain("Usage: vprocfs ");
+    expect(await cli(argv)).toEqual({ out, err: "", status: 0 });
+  });
+
   it("has a flag for every key of the configuration", async () => {
     const { out } = await cli(["run", "--help-all"]);
     for (const key of CONFIG_KEYS.filter((name) => name !== "mountpoint")) {
@@ -110,6 +122,8 @@ describe("wrong command lines", () => {
       "--in-place-of: expected an absolute path, found 'lxcfs'",
     ],
     [["run", "--config", "/nonexistent/a.toml"], "/nonexistent/a.toml: no such file"],
+    [["run", "--config", "/proc/self/exe/a"], "/proc/self/exe/a: ENOTDIR"],
+    [["help", "shwo"], "unknown command 'shwo' (Did you mean show?)"],
   ])("%j ends with status 2 and one line", async (argv, line) => {
     const { out, err, status } = await cli(argv);
     expect(err).toContain(line);

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CONFIG_KEYS, kebabOf, notesOf, variableOf } from "../../src/config.js";
 import { type ConfigInputs, loadConfig } from "../../src/config-load.js";
 import { VprocfsError } from "../../src/errors.js";
+import { output } from "../support/command.js";
 import { testName } from "../support/names.js";
 
 let directory: string;
@@ -81,7 +82,16 @@ describe("defaults and precedence", () => {
 
   it("does without the default file but not without a named one", () => {
     expect(() => load()).not.toThrow();
-    expect(failure({ file: directory })).toContain("EISDIR");
+    expect(failure({ file: join(directory, "none") })).toBe(`${directory}/none: no such file`);
+  });
+
+  it("says in a word what is no file, and waits for no pipe that somebody has named", async () => {
+    const [pipe, loop] = [join(directory, "pipe"), join(directory, "loop")];
+    await output(["mkfifo", pipe]);
+    symlinkSync(loop, loop);
+    expect(failure({ file: directory })).toBe(`${directory}: is a directory`);
+    expect(failure({ file: loop })).toBe(`${loop}: too many symbolic links`);
+    expect(failure({ file: pipe })).toBe(`${pipe}: is a named pipe`);
   });
 
   it.each(CONFIG_KEYS)("documents %s and reaches it from everywhere", (key) => {

@@ -3,8 +3,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, openSync, readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { closed, finished, output } from "../support/command.js";
-import { cli } from "../support/daemon.js";
+import { closed, finished, output, run } from "../support/command.js";
+import { cli, vprocfs } from "../support/daemon.js";
 import { Fifo } from "../support/fifo.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -28,6 +28,24 @@ async function filling(fifo: Fifo) {
   });
   return { child, end };
 }
+
+describe("a command line", () => {
+  it("may give the configuration in a pipe of the shell's", async () => {
+    const script = 'exec "$0" "$1" run --config <(echo "tick-ms = 0") --print-config';
+    const { status, stderr } = await run(["bash", "-c", script, process.execPath, cli]);
+    expect(stderr).toMatch(/^vprocfs: \/dev\/fd\/\d+: tick-ms: expected an integer/);
+    expect(status).toBe(2);
+  });
+
+  it.each([
+    [["bench", "--nonsense"], 2],
+    [["bench", "--trials", "some"], 2],
+    [["bench", "--help"], 0],
+    [["help", "bench"], 0],
+  ])("%j ends with %i", async (argv, status) => {
+    expect((await vprocfs(...argv)).status).toBe(status);
+  });
+});
 
 describe("the output of a command", () => {
   it("is whole, however late it is read", async () => {

@@ -10,6 +10,7 @@ import { describeLive } from "../support/needs.js";
 import { serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+import { stopped } from "./never-down-support.js";
 
 interface Finding {
   readonly level: string;
@@ -153,6 +154,20 @@ describeLive("vprocfs doctor", [], () => {
     expect(JSON.parse(`${stdout}`)).toContainEqual(
       expect.objectContaining({ what: why, todo: expect.stringContaining(todo) }),
     );
+  });
+
+  it("says once that a container's files do not answer", async () => {
+    const own = testScope();
+    const { daemon, address } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB, binds: bindsOf(daemon) });
+    for (const pid of daemon.processes) {
+      own.defer(() => process.kill(pid, "SIGCONT"));
+      await stopped(pid);
+    }
+    const findings = await findingsOf(daemon, address, `${container.init}`);
+    expect(findings.filter(({ what }) => what.includes("inside"))).toMatchObject([
+      { level: "problem", what: "/proc/meminfo inside: does not answer" },
+    ]);
   });
 
   it("says that nothing is mounted, and what to do", async () => {
