@@ -6,12 +6,16 @@ import { errnoOf, VprocfsError } from "./errors.js";
 import { nativeCandidates } from "./layout.js";
 import type { NativeBinding } from "./native/binding.js";
 import type { Inheritance } from "./native/session.js";
+import { stoppedProcess } from "./processes.js";
 import { printable } from "./text.js";
 
 /** kMountpointVariable of native/state/keeper_protocol.h. */
 const MOUNTPOINT_VARIABLE = "VPROCFS_KEEPER_MOUNTPOINT";
 
+/** On a starved machine a keeper may take long. */
 const ANSWER_WITHIN_MS = 60_000;
+/** One that has been stopped is not waited for. */
+const LOOK_EVERY_MS = 2000;
 /** How often a keeper is asked that has hung up before it was told what. */
 const ATTEMPTS = 30;
 
@@ -202,6 +206,13 @@ export function askSocket(
       reject(new VprocfsError("NOT_MOUNTED", `${mountpoint}: ${reason}`, { cause }));
     };
     const isLate = (): void => fail("its keeper does not answer");
+    const look = setInterval(() => {
+      const stopped = stoppedProcess("--socket", path);
+      if (stopped !== undefined) {
+        fail(`its keeper does not answer: process ${stopped} is stopped (SIGCONT resumes it)`);
+      }
+    }, LOOK_EVERY_MS);
+    socket.on("close", () => clearInterval(look));
     socket
       .setEncoding("utf8")
       .setTimeout(ANSWER_WITHIN_MS)

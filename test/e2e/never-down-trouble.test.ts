@@ -412,6 +412,24 @@ describeLive("the keeper", ["busybox"], () => {
     expect(sleepsOf(keeperPid) - before).toBeLessThan(500);
   });
 
+  it.each(["status", "reload"])(
+    "%s does not wait for a keeper that is stopped",
+    async (command) => {
+      const scope = testScope();
+      const daemon = await Daemon.start(scope);
+      const { keeperPid } = await statusOf(daemon);
+      scope.defer(() => process.kill(keeperPid, "SIGCONT"));
+      await stopped(keeperPid);
+      const { result, ms } = await timed(vprocfs(command, "--mountpoint", daemon.mountpoint));
+      const why = `its keeper does not answer: process ${keeperPid} is stopped (SIGCONT resumes it)`;
+      expect(result).toMatchObject({
+        status: 1,
+        stderr: `vprocfs: ${daemon.mountpoint}: ${why}\n`,
+      });
+      expect(ms).toBeLessThan(30_000);
+    },
+  );
+
   it.runIf(haveProgram("strace"))("refuses nobody because it is slow itself", async () => {
     const scope = testScope();
     const daemon = await Daemon.start(scope, "--standby", "off");
