@@ -10,6 +10,7 @@ import { spawnSync } from "node:child_process";
 import {
   chmodSync,
   existsSync,
+  lstatSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -230,6 +231,10 @@ function newestOf(paths) {
 function ensureNpmPackages() {
   const installed = modified("node_modules/.package-lock.json");
   if (installed === undefined || installed < newestOf(["package-lock.json"])) {
+    // npm would empty what is behind it, which is another checkout's.
+    if (lstatSync(join(project, "node_modules"), { throwIfNoEntry: false })?.isSymbolicLink()) {
+      throw new SetupError("node_modules is a symbolic link, and not up to date: remove the link");
+    }
     console.log("setup: installing npm packages");
     run("npm ci", "npm", ["ci", "--no-fund", "--no-audit"]);
     // npm keeps the time of an unchanged tree's list, which would make every start install again.

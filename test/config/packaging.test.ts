@@ -1,6 +1,7 @@
 // The Debian packages as they are built, without installing them: see test/e2e/vm for that.
 
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -8,11 +9,12 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { haveProgram, output, run } from "../support/command.js";
 import { project } from "../support/project.js";
 
@@ -22,6 +24,27 @@ const lacking = ["dpkg-deb", "unshare", "gzip", "objdump", "strip"].filter(
 const isRoot = process.getuid?.() === 0;
 const missing = [...lacking.map((name) => `no ${name}`), ...(isRoot ? [] : ["not root"])];
 const title = missing.length === 0 ? "Debian packages" : `Debian packages (${missing.join(", ")})`;
+
+it("setup.mjs empties no directory behind a link", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "vprocfs-test-setup-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const [checkout, others] = [join(directory, "checkout"), join(directory, "others")];
+  mkdirSync(join(checkout, "packaging"), { recursive: true });
+  mkdirSync(others);
+  for (const name of ["packaging/setup.mjs", "package.json", "package-lock.json"]) {
+    copyFileSync(join(project, name), join(checkout, name));
+  }
+  writeFileSync(join(others, "kept"), "");
+  symlinkSync(others, join(checkout, "node_modules"));
+  const { status, stderr } = await run([
+    process.execPath,
+    join(checkout, "packaging/setup.mjs"),
+    "check",
+  ]);
+  const why = "node_modules is a symbolic link, and not up to date: remove the link";
+  expect({ status, stderr }).toEqual({ status: 1, stderr: `setup: ${why}\n` });
+  expect(readdirSync(others)).toEqual(["kept"]);
+});
 
 describe.runIf(missing.length === 0)(title, () => {
   let directory = "";
