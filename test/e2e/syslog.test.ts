@@ -14,7 +14,7 @@ import {
   sysinfoOf,
   watched,
 } from "../support/calls.js";
-import { haveProgram } from "../support/command.js";
+import { haveProgram, output } from "../support/command.js";
 import { temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import type { Scope } from "../support/scope.js";
@@ -82,14 +82,24 @@ async function told(node: CallNode, caller: Caller): Promise<string[]> {
 
 let faults = 0;
 
-/** Has the kernel log something of the container; returns a part of that which nothing else has. */
-async function fault(node: CallNode, caller: Caller): Promise<string> {
-  faults += 1;
-  const name = `fault${process.pid % 1000}x${faults}`;
-  // The kernel lets ten through in five seconds, of the whole node.
-  return until("the kernel has logged it", async () => {
+/** After this long what the kernel has logged is taken for not told at all: its process ended while nobody looked. */
+const NOT_TOLD_MS = 3000;
+
+/**
+ * Has the kernel log something of the container; returns a part of that which nothing else has. Each try has a name of
+ * its own. Records are told in order, so no earlier one comes any more.
+ */
+function fault(node: CallNode, caller: Caller): Promise<string> {
+  return until("the kernel has logged it, and it is told", async () => {
+    faults += 1;
+    const name = `fault${process.pid % 1000}x${faults}`;
     await caller.run([FAULT, name, "segfault"]);
-    return (await told(node, caller)).some((line) => line.includes(name)) && name;
+    // The kernel lets ten through in five seconds, of the whole node.
+    if (!(await output(["busybox", "dmesg"])).includes(name)) {
+      return false;
+    }
+    const isTold = async () => (await told(node, caller)).some((line) => line.includes(name));
+    return (await until("it is told", isTold, NOT_TOLD_MS).catch(() => false)) && name;
   });
 }
 
