@@ -15,6 +15,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { settingsFileOf } from "../../src/attach/settings.js";
 import { haveProgram, output, run } from "../support/command.js";
 import { project } from "../support/project.js";
 
@@ -270,6 +271,16 @@ describe.runIf(missing.length === 0)(title, () => {
     // What gives a service a mount namespace would keep the mount from the host.
     expect(unit).not.toMatch(/^(?:Private(?:Tmp|Devices|Mounts)|Protect\w+|ReadOnlyPaths)=/m);
     const other = readFileSync(join(compat, "usr/lib/systemd/system/lxcfs.service"), "utf8");
+    // Of the settings of both, wherever /var/lib is.
+    const [, glob = ""] = /^ConditionPathExistsGlob=\|(.*)$/m.exec(other) ?? [];
+    const matches = "case $1 in $2) echo yes ;; *) echo no ;; esac";
+    for (const [place, answer] of [
+      ["/var/lib/lxcfs", "yes\n"],
+      ["/data/lib/lxcfs", "yes\n"],
+      ["/var/lib/vprocfs", "no\n"],
+    ] as const) {
+      expect(await output(["sh", "-c", matches, "sh", settingsFileOf(place), glob])).toBe(answer);
+    }
     const order = (of: string): string[] =>
       of
         .split("\n")
