@@ -100,7 +100,7 @@ void Supervisor::look_after_children() {
   look_after(probe_);
   look_after(next_.pid);
   look_after(current_.pid);
-  reap_at_ms_ = monotonic_ms() + kReapMs;
+  if (reap_at_ms_ == 0) reap_at_ms_ = monotonic_ms() + kReapMs;
 }
 
 void Supervisor::reap() {
