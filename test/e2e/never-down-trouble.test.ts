@@ -18,8 +18,10 @@ import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { socketOf } from "../../src/keeper.js";
+import { stoppedProcess } from "../../src/processes.js";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
-import { haveProgram, output, outputSync } from "../support/command.js";
+import { background, haveProgram, output, outputSync } from "../support/command.js";
+import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
@@ -429,6 +431,27 @@ describeLive("the keeper", ["busybox"], () => {
       expect(ms).toBeLessThan(30_000);
     },
   );
+
+  it("takes no process of a container for one that is stopped", async () => {
+    const scope = testScope();
+    const container = await Container.start(scope);
+    const socket = join("/run/vprocfs", testName("forged"));
+    const likeOne = (name: string): string =>
+      `exec sh -c 'kill -STOP $$; :' sh --socket ${name} --`;
+    // Whoever entered for it is one of ours, and stops with it.
+    const child = container.start(scope, ["sh", "-c", `read -r name; ${likeOne('"$name"')}`]);
+    child.stdin?.write(`${socket}\n`);
+    const isIt = (pid: number): boolean =>
+      readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(`\0--socket\0${socket}\0--\0`) &&
+      /^State:\tT/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+    const forged = await until("one looks like a keeper that is stopped", () =>
+      container.cgroup.read("memory", "cgroup.procs").trim().split("\n").map(Number).find(isIt),
+    );
+    scope.defer(() => process.kill(forged, "SIGCONT"));
+    expect(stoppedProcess("--socket", socket)).toBeUndefined();
+    const ours = background(scope, ["sh", "-c", likeOne(socket)]);
+    await until("one of ours is stopped", () => stoppedProcess("--socket", socket) === ours.pid);
+  });
 
   it.runIf(haveProgram("strace"))("refuses nobody because it is slow itself", async () => {
     const scope = testScope();
