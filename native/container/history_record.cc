@@ -74,7 +74,7 @@ bool unpack_history(const void* data, size_t bytes, CpuHistory& out) {
     h.cpus.push_back({static_cast<uint32_t>(cpu.id), cpu.shown != 0, cpu.counters, cpu.seen_user_us,
                       cpu.seen_system_us});
   }
-  h.above = QuotasAbove::unknown();
+  h.above.emplace();
   if (bytes - sizeof(packed) - room * sizeof(PackedCpu) == sizeof(*h.above)) {
     std::memcpy(&*h.above, at, sizeof(*h.above));
   }

@@ -15,13 +15,11 @@ namespace vprocfs {
 struct QuotasAbove {
   /// Others were below that quota too: what it took until they had gone is not the container's.
   static constexpr uint64_t kUnknown = UINT64_MAX;
-  std::array<uint64_t, kQuotaLevels> seen_us{};
+  std::array<uint64_t, kQuotaLevels> seen_us;
 
-  static QuotasAbove unknown() {
-    QuotasAbove all;
-    all.seen_us.fill(kUnknown);
-    return all;
-  }
+  /// Nothing is known: a cgroup above may have held others before the container.
+  QuotasAbove() { seen_us.fill(kUnknown); }
+
   bool is_known() const {
     return std::any_of(seen_us.begin(), seen_us.end(),
                        [](uint64_t seen) { return seen != kUnknown; });
