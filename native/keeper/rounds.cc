@@ -29,6 +29,8 @@ constexpr uint64_t kSlowMs = 3000;
 constexpr char kExtension[] = "EXTEND_TIMEOUT_USEC=30000000\nSTATUS=the worker takes long to start";
 constexpr uint64_t kStoreAgainMs = 50;
 constexpr uint64_t kMaxPatienceMs = 60000;
+/// So long a worker may have only been forked, and cannot be put first yet.
+constexpr uint64_t kForkedMs = 100;
 
 }  // namespace
 
@@ -123,7 +125,7 @@ void Supervisor::on_timers(uint64_t now) {
     }
   }
   // One that had only been forked when readers began to wait, and was last after that.
-  if (const Worker* worker = awaited()) worker->put_first();
+  if (const Worker* one = awaited()) (one == &next_ ? next_ : current_).put_first();
   hedge(now);
   begin_pending_execution();
   begin_pending_reload(now);
@@ -162,7 +164,10 @@ int Supervisor::wait_ms(uint64_t now) const {
   };
   for (const Worker* worker : {&current_, &next_}) consider(*worker);
   for (const Worker& worker : retired_) consider(worker);
-  if (const Worker* slow = awaited()) sooner(hedge_at_ms(*slow));
+  if (const Worker* slow = awaited()) {
+    sooner(hedge_at_ms(*slow));
+    if (now < slow->started_ms + kForkedMs) sooner(now + kForkedMs / 10);
+  }
   const bool may_start = !next_.alive() || next_.state == WorkerState::kReady;
   if (!current_.alive() && may_start) sooner(start_at_ms_);
   if (wants_standby()) sooner(standby_at_ms_);
@@ -233,6 +238,7 @@ int Supervisor::run() {
     on_timers(woken_ms);
     note();
   }
+  reap();
   if (options_.socket != nullptr) ::unlink(options_.socket);
   if (leaving_ && store_.flush()) return 0;
   if (leaving_ && store_.has_mounts()) {

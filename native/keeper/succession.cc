@@ -141,7 +141,10 @@ void Supervisor::promote(uint64_t now) {
 void Supervisor::on_ready(Worker& worker, uint64_t now) {
   if (worker.state != WorkerState::kStarting) return;
   worker.state = WorkerState::kReady;
-  started_in_ms_ = now - worker.started_ms;
+  const uint64_t took_ms = now - worker.started_ms;
+  // One that readers wait for takes no longer than one behind others.
+  const bool tells_more = !worker.behind || started_in_ms_ == 0 || took_ms < started_in_ms_;
+  if (tells_more) started_in_ms_ = took_ms;
   worker.deadline_ms = 0;
   worker.last_beat_ms = now;
   if (&worker == &next_) worker.put_back();

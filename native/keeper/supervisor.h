@@ -156,7 +156,7 @@ class Supervisor {
   uint64_t unserved_since_ms_;     ///< since when no worker has done real work; 0: one does
   uint64_t resent_before_ = 0, requests_before_ = 0;  ///< by workers that are gone
   uint64_t watchdog_ms_ = 0;                          ///< systemd's, 0: none
-  uint64_t started_in_ms_ = 0;      ///< how long the last worker took to get ready; 0: not known
+  uint64_t started_in_ms_ = 0;      ///< how long a worker takes to get ready; 0: not known
   uint32_t slow_starts_ = 0;        ///< in a row, of workers that were not given enough time
   uint64_t next_extension_ms_ = 1;  ///< when more time for the start is asked for; 0: it is over
   uint64_t next_notify_ms_ = 0;

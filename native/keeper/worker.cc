@@ -219,8 +219,9 @@ void Worker::put_back() const {
   nice_session(pid, "0\n");
 }
 
-void Worker::put_first() const {
+void Worker::put_first() {
   if (!alive()) return;
+  behind = false;
   nice_threads(pid, ::getpriority(PRIO_PROCESS, 0));
   put_session_first(pid);
 }
@@ -278,6 +279,7 @@ bool start_worker(const KeeperOptions& options, const Inheritance& inheritance, 
   out.pid = pid;
   out.control = std::move(ours);
   out.state = WorkerState::kStarting;
+  out.behind = start == Start::kBesideAnother;
   out.started_ms = now_ms;
   out.deadline_ms = now_ms + options.start_ms;
   return true;

@@ -39,6 +39,7 @@ struct Worker {
   uint64_t look_at_ms = 0;  ///< since that thread ended: when to look at the others; else 0
   uint32_t looks = 0;       ///< how often we have
   WorkerState state = WorkerState::kNone;
+  bool behind = false;  ///< starts behind others, so that it takes longer than if readers waited
   uint32_t generation = 0;  ///< 0: it has not taken over yet
   uint64_t started_ms = 0;
   uint64_t deadline_ms = 0;  ///< when it is killed unless it did what is expected by then
@@ -86,7 +87,7 @@ struct Worker {
   void put_back() const;
   /// Readers wait for it from now on. Not once it has been told to serve, when some of its threads
   /// have a priority of their own.
-  void put_first() const;
+  void put_first();
   /// Is told of the end of `thread`: the wait status once all others are as far, nullopt as long as
   /// that is to be looked for again, or if the process has not ended after all.
   std::optional<int> look_at_end(uint64_t now_ms);
