@@ -107,8 +107,11 @@ void Agent::await_place() {
 }
 
 void Agent::await_no_place() {
-  if (awaited_) ::unlink((options_.directory + "/" + kAwaitedName).c_str());
+  if (!awaited_) return;
   awaited_.reset();
+  const std::string path = options_.directory + "/" + kAwaitedName;
+  // Whoever else waits holds it too.
+  if (const Fd alone = lock_file(path.c_str(), O_RDONLY, LOCK_EX)) ::unlink(path.c_str());
 }
 
 std::string Agent::listen_problem() const {
