@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+import { socketOf } from "./keeper.js";
 import { readStatus } from "./keeper-status.js";
 import { type Mount, mountAt, readMounts } from "./mountinfo.js";
 import { type Identity, isOurs } from "./mountpoint.js";
@@ -8,12 +10,13 @@ export interface Unseen {
   readonly todo: string;
 }
 
-/** The mounts that another process sees; none of one that cannot be looked at. */
-function mountsOf(pid: number): Mount[] {
+/** The mounts that a mount point's keeper sees; undefined if it cannot be looked at, or its PID is another's here. */
+function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
   try {
-    return readMounts(`/proc/${pid}/mountinfo`);
+    const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
+    return words.includes(socketOf(mountpoint)) ? readMounts(`/proc/${pid}/mountinfo`) : undefined;
   } catch {
-    return [];
+    return undefined;
   }
 }
 
@@ -31,7 +34,14 @@ export async function servedUnseen(
     if (workerPid <= 0) {
       return undefined;
     }
-    const mount = mountAt(mountsOf(keeperPid), mountpoint);
+    const mounts = mountsOf(keeperPid, mountpoint);
+    if (mounts === undefined) {
+      return {
+        what: "vprocfs runs, but neither it nor its mount is in the namespaces of this command",
+        todo: "run it where vprocfs runs",
+      };
+    }
+    const mount = mountAt(mounts, mountpoint);
     if (mount === undefined || !isOurs(mount, identity)) {
       return { what: "vprocfs runs, but somebody has unmounted it here", todo: restart };
     }

@@ -45,7 +45,6 @@ export function addHelp(program: Command): void {
   program
     .command("help", { hidden: true })
     .argument("[COMMAND]")
-    .helpOption(false)
     .action(async (name: string | undefined) => {
       const isKnown = program.commands.some((command) => command.name() === name);
       const words = name === undefined ? [] : [name];
