@@ -172,9 +172,7 @@ uint64_t take_throttled(CpuHistory& history, const CpuUsageFacts& usage) {
   const uint64_t seen = std::exchange(history.seen.throttled_us, reading);
   // It begins at 0 again where the controller was disabled and enabled.
   const uint64_t told = reading < seen ? reading : reading - seen;
-  if (usage.quotas_above.empty()) return told;
-  if (!history.above) history.above.emplace();
-  return saturating_add(told, history.above->take(usage.quotas_above));
+  return saturating_add(told, history.above.take(usage.quotas_above));
 }
 
 /// The throttled time to report of an interval in which CPUs had nothing to do for `room_us`; the

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <vector>
 
 #include "container/quotas_above.h"
@@ -28,7 +27,7 @@ struct CpuHistory {
   };
   uint64_t uptime_us = 0;  ///< of the last sample
   CpuUsageFacts seen;      ///< the highest raw totals so far; of throttled time the last one
-  std::optional<QuotasAbove> above;  ///< once there was a quota above
+  QuotasAbove above;
   /// Used, and not yet reported.
   uint64_t pending_user_us = 0, pending_nice_us = 0, pending_system_us = 0;
   /// Throttled in intervals that were reported before the kernel told, and not yet reported.

@@ -43,8 +43,8 @@ std::string pack_history(const CpuHistory& h) {
     append(out, PackedCpu{cpu.id, cpu.shown ? 1u : 0u, cpu.counters, cpu.seen_user_us,
                           cpu.seen_system_us});
   }
-  if (h.above && h.above->is_known()) {
-    QuotasAbove above = *h.above;
+  if (h.above.is_known()) {
+    QuotasAbove above = h.above;
     above.give_back(h.pending_steal_us - own);
     append(out, above);
   }
@@ -74,9 +74,8 @@ bool unpack_history(const void* data, size_t bytes, CpuHistory& out) {
     h.cpus.push_back({static_cast<uint32_t>(cpu.id), cpu.shown != 0, cpu.counters, cpu.seen_user_us,
                       cpu.seen_system_us});
   }
-  h.above.emplace();
-  if (bytes - sizeof(packed) - room * sizeof(PackedCpu) == sizeof(*h.above)) {
-    std::memcpy(&*h.above, at, sizeof(*h.above));
+  if (bytes - sizeof(packed) - room * sizeof(PackedCpu) == sizeof(h.above)) {
+    std::memcpy(&h.above, at, sizeof(h.above));
   }
   out = std::move(h);
   return true;
