@@ -29,7 +29,9 @@ export const cpus: BenchCase = {
   measure: async (trial) => {
     const render = renderer(trial.cli);
     if (render === undefined) {
-      throw new SkipError("this vprocfs cannot render from recorded trees");
+      throw new SkipError(
+        "this vprocfs has no addon for unit tests (node packaging/setup.mjs test)",
+      );
     }
     const count = trial.scale === "quick" ? 100 : 500;
     const all: Sample[] = [];

@@ -33,6 +33,15 @@ function stat(count: number): string {
   return [first, ...ids(count).map((id) => `cpu${id}${perCpu}`), ...others].join("\n");
 }
 
+/** The 52 fields of its stat: 0 but for those that say who it is and when it started (proc(5)). */
+function processStat(): string {
+  const [state, startTime, fields] = [3, 22, 52];
+  const rest = Array.from({ length: fields - state }, (_, i) =>
+    i + state + 1 === startTime ? 1000 : 0,
+  );
+  return `${INIT} (init) S ${rest.join(" ")}`;
+}
+
 /** A machine with so many CPUs and one container on cgroup v2 that may use them all. */
 export function makeTree(directory: string, cpus: number): void {
   const all = `0-${cpus - 1}`;
@@ -41,7 +50,7 @@ export function makeTree(directory: string, cpus: number): void {
     stat: stat(cpus),
     meminfo: readFileSync("/proc/meminfo", "utf8"),
     swaps: readFileSync("/proc/swaps", "utf8"),
-    [`${INIT}/stat`]: `${INIT} (init) S 1 ${INIT} ${INIT} 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 1000 0 0`,
+    [`${INIT}/stat`]: processStat(),
     [`${INIT}/cgroup`]: "0::/box",
     [`${INIT}/status`]: `Name:\tinit\nNSpid:\t${INIT}\t1`,
   });
@@ -73,15 +82,18 @@ export function makeTree(directory: string, cpus: number): void {
 type Render = (tree: string, path: string, init: number, nowUs: bigint) => string;
 
 const addonSchema = z.object({
-  testing: z.object({ renderFixture: z.custom<Render>((value) => typeof value === "function") }),
+  renderFixture: z.custom<Render>((value) => typeof value === "function"),
 });
 
-/** The rendering of files from a tree, as the vprocfs at `cli` does it; undefined if it cannot. */
+/**
+ * Renders files from a tree with the code of the vprocfs at `cli`. Undefined if that has no addon for unit tests, which
+ * only `node packaging/setup.mjs test` builds.
+ */
 export function renderer(cli: string): Render | undefined {
-  const addon = join(dirname(cli), "..", "build", "Release", "vprocfs.node");
+  const addon = join(dirname(cli), "..", "build", "Release", "vprocfs_testing.node");
   try {
     const loaded: unknown = createRequire(import.meta.url)(addon);
-    return addonSchema.parse(loaded).testing.renderFixture;
+    return addonSchema.parse(loaded).renderFixture;
   } catch {
     return undefined;
   }
