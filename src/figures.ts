@@ -1,7 +1,7 @@
 // Figures that only the process that serves has, for the commands of an operator: they ask on a socket
 // of its own beside the keeper's, which works with and without metrics.
 
-import { chmodSync, renameSync, rmSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
 import { getSystemErrorName } from "node:util";
 import * as z from "zod/mini";
@@ -13,6 +13,7 @@ import { socketOf } from "./keeper.js";
 import type { Logger } from "./log.js";
 import { resourcesOf } from "./metrics/resources.js";
 import type { NativeBinding } from "./native/binding.js";
+import { listenInPlace } from "./operator-socket.js";
 
 const ANSWER_WITHIN_MS = 1000;
 /** A question lists the ids of containers, of which a survey has 10,000 at most. */
@@ -128,29 +129,15 @@ export function figuresCompanion(options: {
 }): Companion {
   const { mountpoint, binding, attaching, log } = options;
   const path = figuresSocketOf(mountpoint);
-  // A name of its own, which then replaces that of the worker before: its end removes nothing of ours.
-  const own = `${path}.${process.pid}`;
   let server: Server | undefined;
   return {
     start: (engine) => {
       const answer = (question: string) => answerTo(question, engine, binding, attaching?.());
-      const listening = createServer({ allowHalfOpen: true }, (client) =>
-        serveClient(client, answer),
-      );
-      listening.maxConnections = MAX_CLIENTS;
-      listening.on("error", (error) => {
+      server = createServer({ allowHalfOpen: true }, (client) => serveClient(client, answer));
+      server.maxConnections = MAX_CLIENTS;
+      listenInPlace(server, path, (error) => {
         log.warn({ error: messageOf(error) }, "cannot answer top, status and doctor");
       });
-      listening.listen(own, () => {
-        try {
-          chmodSync(own, 0o600);
-          renameSync(own, path);
-        } catch (error) {
-          log.warn({ error: messageOf(error) }, "cannot answer top, status and doctor");
-        }
-      });
-      listening.unref();
-      server = listening;
     },
     stop: async (forGood) => {
       server?.close();

@@ -23,7 +23,7 @@ export interface Peer {
   readonly port: number;
 }
 
-/** Checks that were handed over; what is beyond is refused without. */
+/** Checks that the thread may have at a time; further ones are refused. */
 const MAX_IN_FLIGHT = 256;
 
 /** The user who has a TCP socket with this local port, by the texts of /proc/net/tcp and tcp6. */
@@ -47,7 +47,7 @@ function startThread(): Thread {
   return new Worker(installed("dist/password-thread.js"));
 }
 
-/** Checks passwords on a thread of their own, which is started by the first one. */
+/** Checks passwords on a thread of its own, which the first check starts. */
 export class PasswordThread {
   readonly #startThread: () => Thread;
   readonly #open = new Map<number, (isRight: boolean | undefined) => void>();
@@ -59,7 +59,7 @@ export class PasswordThread {
     this.#startThread = start;
   }
 
-  /** Undefined: not checked, because its client, or all together, ask for too many, or there is no thread for it. */
+  /** Undefined: not checked, because the client or all clients together ask for too many, or no thread can be started. */
   check(password: string, hash: string, { address, port }: Peer): Promise<boolean | undefined> {
     if (this.#open.size >= MAX_IN_FLIGHT) {
       return Promise.resolve(undefined);
@@ -95,13 +95,19 @@ export class PasswordThread {
       this.#open.get(id)?.(isRight);
       this.#open.delete(id);
     });
-    // The next check starts another one.
-    thread.on("error", () => this.#giveUp());
-    thread.on("exit", () => this.#giveUp());
+    // A thread that fails emits both events, and the next check may start another one between them.
+    const onEnd = (): void => {
+      if (this.#thread === thread) {
+        this.#giveUp();
+      }
+    };
+    thread.on("error", onEnd);
+    thread.on("exit", onEnd);
     this.#thread = thread;
     return thread;
   }
 
+  /** Forgets the thread, and the checks that it will not answer any more. */
   #giveUp(): void {
     this.#thread = undefined;
     for (const resolve of this.#open.values()) {

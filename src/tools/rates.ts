@@ -1,13 +1,13 @@
 import type { Figures, Surveyed } from "../metrics/survey.js";
 
-/** What a container does between two surveys; undefined where it is not told. */
+/** What a container did between two surveys; undefined: not known. */
 export interface Activity {
   readonly container: Surveyed;
   /** What people call it, where its own name is an id. */
   readonly givenName: string | undefined;
   /** CPUs in use, 1 for one of them. */
   readonly cpu: number | undefined;
-  /** CPUs' worth of time that quotas held it back. */
+  /** CPU time that quotas kept from it, per second; 1 is one whole CPU. */
   readonly throttled: number | undefined;
   /** Share of memory in use that cannot be dropped, 0 to 1. */
   readonly memory: number | undefined;
@@ -21,7 +21,7 @@ export interface Activity {
   readonly load: number | undefined;
   /** OOM kills since it started. */
   readonly oomKills: number | undefined;
-  /** Seconds since the last of them that is known of. */
+  /** Seconds since the last OOM kill whose time is known. */
   readonly oomAgo: number | undefined;
   /** Requests for its files per second. */
   readonly requests: number | undefined;
@@ -64,9 +64,15 @@ function ratio(part: number | undefined, whole: number | undefined) {
 const CPU = ["cpuUser", "cpuNice", "cpuSystem"];
 const PRESSURES = ["cpuPressure", "memoryPressure", "ioPressure"];
 
-function activityOf(container: Surveyed, before: Moment | undefined, now: Moment): Activity {
+const NONE: Figures = new Map<string, number>();
+
+function activityOf(
+  container: Surveyed,
+  earlier: Figures,
+  before: Moment | undefined,
+  now: Moment,
+): Activity {
   const { id, figures } = container;
-  const earlier = before?.containers.find((one) => one.id === id)?.figures ?? new Map();
   const seconds = before === undefined ? 0 : (now.atMs - before.atMs) / 1000;
   const rateOf = (names: readonly string[]) =>
     perSecond(sumOf(earlier, names), sumOf(figures, names), seconds);
@@ -97,5 +103,8 @@ function activityOf(container: Surveyed, before: Moment | undefined, now: Moment
 
 /** What all containers of `now` do; rates need a moment before it. */
 export function activities(before: Moment | undefined, now: Moment): Activity[] {
-  return now.containers.map((container) => activityOf(container, before, now));
+  const earlier = new Map(before?.containers.map(({ id, figures }) => [id, figures]));
+  return now.containers.map((container) =>
+    activityOf(container, earlier.get(container.id) ?? NONE, before, now),
+  );
 }

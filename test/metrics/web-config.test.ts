@@ -1,3 +1,4 @@
+import { EventEmitter } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -162,5 +163,23 @@ describe("PasswordThread", () => {
     }
     hasThreads = true;
     expect(await passwords.check("secret", HASH, PEER)).toBe(true);
+  });
+
+  it("is not given up when the thread before it has ended", async () => {
+    const threads: EventEmitter[] = [];
+    const passwords = new PasswordThread(() => {
+      const thread = new EventEmitter();
+      threads.push(thread);
+      const idle = { postMessage: () => {}, terminate: async () => 0, unref: () => {} };
+      return Object.assign(thread, idle) as unknown as Worker;
+    });
+    testScope().defer(() => passwords.close());
+    const first = passwords.check("secret", HASH, PEER);
+    threads[0]?.emit("error", new Error("failed"));
+    expect(await first).toBeUndefined();
+    const second = passwords.check("secret", HASH, PEER);
+    threads[0]?.emit("exit", 1);
+    threads[1]?.emit("message", { id: 2, isRight: true });
+    expect(await second).toBe(true);
   });
 });
