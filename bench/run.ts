@@ -30,9 +30,9 @@ interface Options {
   readonly list?: true;
 }
 
-/** Marks and changes are told apart from failures: a run that went wrong ends with 1. */
+/** Exit status of a run in which something failed. Missed marks and changes are no failures. */
 const FAILED = 1;
-/** What the other commands end with, too. */
+/** Exit status of a wrong command line, as of all commands. */
 const WRONG_USAGE = 2;
 
 const say = (line: string): void => {
@@ -64,8 +64,9 @@ function numberArgument(value: string): number {
 }
 
 function program(): Command {
-  return new Command("bench")
+  return new Command("vprocfs bench")
     .description("Measures vprocfs and its peers on this machine. Needs root and a C++ compiler.")
+    .helpOption("-h, --help", "print this help")
     .option("--case <NAME>", "only this scenario; may be repeated", caseArgument)
     .option("--peer <NAME>", "only this peer; may be repeated", peerArgument)
     .option("--quick", "a short run, about 5 minutes")
@@ -92,7 +93,7 @@ function program(): Command {
       "--html <FILE>",
       "where the report goes (default: beside the JSON); only in a checkout of vprocfs",
     )
-    .option("--compare <FILE>", "tell what differs from these earlier results")
+    .option("--compare <FILE>", "list what differs from these earlier results")
     .option("--show <FILE>", "measure nothing, report on these results")
     .option("--list", "list scenarios and peers, and exit");
 }
@@ -108,7 +109,7 @@ function stampedFile(started: string): string {
   return join(projectDirectory(), "bench", "results", `${stamp}.json`);
 }
 
-/** Measures; what there is after Ctrl-C is reported as well. */
+/** Measures. After Ctrl-C it returns what has been measured so far. */
 async function measure(options: Options, cases: readonly BenchCase[]): Promise<Results> {
   if (process.getuid?.() !== 0) {
     throw new Error("root is needed to make containers and mounts");
@@ -148,7 +149,7 @@ async function measure(options: Options, cases: readonly BenchCase[]): Promise<R
   return { ...results, seconds: (Date.now() - began) / 1000 };
 }
 
-/** Undefined where what draws its charts is not installed: only a checkout has it. */
+/** Undefined if the packages that draw the charts are not installed: only a checkout has them. */
 async function htmlReporter(): Promise<typeof import("./report/html.js") | undefined> {
   try {
     return await import("./report/html.js");
@@ -220,7 +221,7 @@ async function main(): Promise<void> {
 }
 
 for (const stream of [process.stdout, process.stderr]) {
-  // Nobody reads on, as with `| head`: no reason to lose what is measured.
+  // If the reader goes away (`| head`), the measurement continues.
   stream.on("error", () => undefined);
 }
 try {

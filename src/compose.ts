@@ -1,10 +1,10 @@
-// What a configuration makes: the options of an engine, and what works beside it.
+// Makes an engine's options and its companions from a configuration.
 
 import { mkdirSync } from "node:fs";
 import { patternsOf } from "./attach/glob.js";
 import { isPassive } from "./attach/selection.js";
 import { helperSettings, removeSettings, writeSettings } from "./attach/settings.js";
-import { Watcher } from "./attach/watcher.js";
+import { Watcher, type WatcherState } from "./attach/watcher.js";
 import type { Config } from "./config.js";
 import type { Companion } from "./daemon.js";
 import type { Engine, EngineFactory } from "./engine/engine.js";
@@ -19,16 +19,18 @@ import { sleepGuard } from "./sleep/guard.js";
 
 /** The part of the configuration that engines need. */
 export function engineOptions(config: Config) {
-  const { fsType, source, maxThreads, maxOpenPerContainer, maxCpuPerContainer } = config;
-  const { rendersPerSecond, consistency, tickMs, bpf, maxTriggersPerContainer } = config;
-  const place = { fsType, source, consistency, tickMs, bpf, maxTriggersPerContainer };
-  const { callsDirectory: directory, callsPerSecond: perSecond } = config;
-  const affinity = config.affinity === "on";
-  const calls = { directory, perSecond, affinity, patienceMs: config.patienceMs };
-  const kernelLog = config.kernelLog === "on";
-  const bounds = { maxThreads, maxOpenPerContainer, rendersPerSecond, maxCpuPerContainer };
-  const all = { ...place, ...bounds, kernelLog };
-  return config.calls === "on" ? { ...all, calls } : all;
+  const { fsType, source, consistency, tickMs, bpf, maxThreads } = config;
+  const { maxOpenPerContainer, maxTriggersPerContainer } = config;
+  const { rendersPerSecond, maxCpuPerContainer } = config;
+  const { callsDirectory: directory, callsPerSecond: perSecond, patienceMs } = config;
+  const calls = { directory, perSecond, patienceMs, affinity: config.affinity === "on" };
+  return {
+    ...{ fsType, source, consistency, tickMs, bpf, maxThreads },
+    ...{ maxOpenPerContainer, maxTriggersPerContainer },
+    ...{ rendersPerSecond, maxCpuPerContainer },
+    kernelLog: config.kernelLog === "on",
+    ...(config.calls === "on" && { calls }),
+  };
 }
 
 /** Best effort: creating the sockets reports a missing directory. */
@@ -50,7 +52,7 @@ export interface Place {
   readonly log: Logger;
 }
 
-/** TLS and passwords for metrics, which most do without, and without what reads them. */
+/** TLS and passwords for metrics. The module that reads them is loaded only if they are configured. */
 async function webConfigOf({ metricsWebConfig: path }: Config): Promise<WebConfig | undefined> {
   if (path === "") {
     return undefined;
@@ -59,17 +61,16 @@ async function webConfigOf({ metricsWebConfig: path }: Config): Promise<WebConfi
   return readWebConfig(path);
 }
 
-/** Serves metrics. If they cannot be served, the engine goes on without. */
+/** Serves metrics. If that fails, the engine serves without them. */
 function metricsOf(
   binding: NativeBinding,
   config: Config,
   place: Place,
-  watcher: Watcher | undefined,
+  attaching: (() => WatcherState) | undefined,
 ): Companion {
-  const attaching = watcher && (() => watcher.state());
   const begin = async (engine: Engine) => {
     try {
-      // Not before: a standby does without, and a takeover does not wait for it.
+      // Loaded only now: a standby does not need it, and a takeover does not wait for it.
       const { startMetrics } = await import("./metrics/start.js");
       const web = await webConfigOf(config);
       return startMetrics(engine, { binding, config, web, attaching, ...place });
@@ -143,14 +144,15 @@ function attachingOf(
     stop: async (forGood) => {
       await watcher?.stop();
       if (forGood && watcher !== undefined) {
-        // Services that protect kernel logs do not start where these are dead.
+        // With on-stop = "leave" this detaches the kernel logs: systemd services that protect them do not
+        // start if they are dead.
         await detach("all");
       }
       if (forGood) {
         removeSettings(mountpoint);
       }
     },
-    // Hooks have gone on to serve those that began meanwhile.
+    // Hooks have mounted the files into containers that have started since stop().
     unmounted: async () => {
       if (watcher !== undefined) {
         await detach("new");
@@ -159,24 +161,21 @@ function attachingOf(
   };
 }
 
-/** What works beside the engine, in the order in which it starts. */
+/** The engine's companions, in the order in which they start. */
 export function companionsOf(binding: NativeBinding, config: Config, place: Place): Companion[] {
   const watcher = watcherOf(config, binding, place.mountpoint, place.log);
   const attaching = attachingOf(config, place, watcher);
   const logs = config.kernelLog === "on" ? [kernelLogServer(place.mountpoint, place.log)] : [];
-  const metrics = config.metrics === "off" ? [] : [metricsOf(binding, config, place, watcher)];
-  const figures = figuresCompanion({
-    ...place,
-    binding,
-    attaching: watcher && (() => watcher.state()),
-  });
-  // The directory of its socket is made by what comes before it.
+  const stateOfWatcher = watcher && (() => watcher.state());
+  const metrics =
+    config.metrics === "off" ? [] : [metricsOf(binding, config, place, stateOfWatcher)];
+  const figures = figuresCompanion({ ...place, binding, attaching: stateOfWatcher });
   return [sleepGuard(place.log), ...logs, ...metrics, attaching, figures];
 }
 
 /**
- * Throws if the configuration asks for something that does not go together or cannot be read. `warn`
- * instead gets the reason if only metrics cannot be served, for who must serve all the same.
+ * Throws if the configuration contradicts itself, or names a file for metrics that cannot be read. A caller
+ * that has to serve even without metrics passes `warn`, which then gets the reason instead.
  */
 export async function checkServing(config: Config, warn?: (reason: string) => void): Promise<void> {
   if (config.engine === "fuse-native" && config.consistency === "tick") {

@@ -3,6 +3,7 @@ import { ExitStatus, messageOf } from "./errors.js";
 import { findHolders } from "./holders.js";
 import type { Logger } from "./log.js";
 import type { SessionFeatures } from "./native/session.js";
+import { NO_SECOND_MOUNT } from "./polled.js";
 
 /** Stop reason that the addon reports after handing over to a new worker. */
 const HANDED_OVER = "drained";
@@ -10,10 +11,10 @@ const HANDED_OVER = "drained";
 /** Stop reason if the keeper was told to stop. */
 const STOPPED_BY_KEEPER = "stop";
 
-/** Reason that the addon reports when the keeper is gone and this process serves on. */
+/** Reason that the addon reports if the keeper is gone and this process goes on serving. */
 const KEEPER_GONE = "alone";
 
-/** The reason when the mount of files that are polled is gone. */
+/** Reason that the addon reports if the second mount, for files that can be polled, is gone. */
 const POLLED_GONE = "polled";
 
 const STOP_SIGNALS = ["SIGTERM", "SIGINT", "SIGHUP"] as const;
@@ -43,14 +44,14 @@ export interface ServeOptions {
   readonly options: Omit<EngineOptions, "onEnd" | "onServing" | "onFeatures">;
   readonly log: Logger;
   /**
-   * Called when it ends: whether to unmount too, which is wrong if something else was mounted over it.
-   * Under a keeper it is called only when the keeper stops.
+   * Called at the end: whether to unmount too. False if something else was mounted on top. Under a keeper it
+   * is called only when the keeper stops.
    */
   readonly unmount: () => boolean;
   readonly signals?: SignalSource;
-  /** Whether it is the first worker of its keeper; there is none unless told. Must not fail. */
+  /** Whether this is the first worker of its keeper; absent without a keeper. Must not fail. */
   readonly isFirst?: () => Promise<boolean>;
-  /** Called once when it could serve, or does. Must not fail. */
+  /** Called once, when it serves or is ready to. Must not fail. */
   readonly onReady?: () => void;
   /** They start in this order and stop in reverse. */
   readonly companions?: readonly Companion[];
@@ -75,7 +76,7 @@ async function stop(serving: ServeOptions, engine: Engine, forGood: boolean): Pr
   }
 }
 
-/** What the host lacks for kernel logs. It stays the same: the keeper's first worker says it. */
+/** Logs what the host lacks for kernel logs. Only the keeper's first worker does, because it stays the same. */
 async function warnOfLogs(
   { log, isFirst }: ServeOptions,
   missing: readonly string[],
@@ -95,7 +96,7 @@ async function warnOfLogs(
   }
 }
 
-/** Says what features tell of calls and kernel logs, which may be known late or change. */
+/** Logs problems of system calls and kernel logs, which may become known late, or change. */
 function featuresReporter(serving: ServeOptions): (features: SessionFeatures) => void {
   const { log } = serving;
   let knowsLogs = false;
@@ -141,10 +142,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
       log.info({ ...place, protocol: `${protocolMajor}.${protocolMinor}`, resend }, "serving");
       const { polledProblem } = features;
       if (polledProblem !== undefined && polledProblem !== "") {
-        log.warn(
-          { reason: polledProblem },
-          "cannot mount pressure files separately: they are polled on the main mount, and containers get no kernel log files",
-        );
+        log.warn({ reason: polledProblem }, NO_SECOND_MOUNT);
       }
       report(features);
       for (const companion of companions) {
@@ -152,7 +150,7 @@ export async function serve(serving: ServeOptions): Promise<number> {
       }
     },
     onFeatures: () => {
-      // Before, they tell of nothing.
+      // Before that, the features are not known.
       if (serves) {
         report(engine.features());
       }
@@ -197,13 +195,13 @@ export async function serve(serving: ServeOptions): Promise<number> {
     serving.onReady?.();
     const ended = await end;
     const byKeeper = ended.kind === "ended" && ended.reason === STOPPED_BY_KEEPER;
-    // A signal ends a worker only: its keeper has another one go on with the mount.
+    // A signal to a worker ends that worker only: the keeper keeps the mount.
     const forGood = options.inherit === undefined || byKeeper;
-    const isAnswering = ended.kind === "signal" || byKeeper;
-    for (const companion of [...companions].reverse()) {
-      await companion.stop(forGood && isAnswering);
+    const isStop = ended.kind === "signal" || byKeeper;
+    for (const companion of companions.toReversed()) {
+      await companion.stop(forGood && isStop);
     }
-    if (ended.kind === "signal" || byKeeper) {
+    if (isStop) {
       log.info(ended.kind === "signal" ? { signal: ended.signal } : {}, "stopping");
       const stopped = await stop(serving, engine, forGood);
       for (const companion of forGood ? companions : []) {

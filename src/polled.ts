@@ -5,17 +5,21 @@ import { nameOf } from "./keeper.js";
 import { type Identity, type MountpointSystem, prepareMountpoint } from "./mountpoint.js";
 
 /**
- * Where the second mount of a mount point is: of files that are polled (docs/reference/pressure.md). Everybody
- * may look into it, unlike into the directory with the sockets: links of the tree lead there.
+ * The second mount that belongs to a mount point, for files that can be polled (docs/reference/pressure.md).
+ * Unlike the directory of the sockets it can be read by everybody, because links of the tree lead there.
  */
 export function polledMountpointOf(mountpoint: string): string {
   return `/run/vprocfs-poll/${nameOf(mountpoint)}`;
 }
 
-/** Files of a container's kernel log, which only that mount has: with the contract `tick` none does. */
+/** The log's line when there is no second mount. */
+export const NO_SECOND_MOUNT =
+  "cannot mount pressure files separately: they are polled on the main mount, and containers get no kernel log files";
+
+/** Files of a container's kernel log. Only the second mount has them, and none in the contract `tick`. */
 export const LOG_FILES: readonly string[] = ["dev/kmsg", "proc/kmsg"];
 
-/** Makes its directory. Throws what the system says. */
+/** Makes the directory of the second mount. Throws the system's error. */
 export function makePolledMountpoint(mountpoint: string): string {
   const path = polledMountpointOf(mountpoint);
   mkdirSync(dirname(path), { recursive: true });
@@ -23,7 +27,7 @@ export function makePolledMountpoint(mountpoint: string): string {
   try {
     mkdirSync(path);
   } catch (error) {
-    // Something may be mounted there, dead perhaps: it is not to be asked.
+    // A mount may be there, and dead, so nothing more is asked of it.
     if (errnoOf(error) !== "EEXIST") {
       throw error;
     }
@@ -31,7 +35,7 @@ export function makePolledMountpoint(mountpoint: string): string {
   return path;
 }
 
-/** The same, with dead mounts of our own taken away. Throws when it is in use. */
+/** Makes it and unmounts dead mounts of ours there. Throws if it is in use. */
 export async function preparePolled(
   system: MountpointSystem,
   mountpoint: string,
@@ -40,7 +44,7 @@ export async function preparePolled(
   return (await prepareMountpoint(system, makePolledMountpoint(mountpoint), identity)).path;
 }
 
-/** Takes the directory away again, unless something is mounted there. */
+/** Removes the directory again, unless something is mounted there. */
 export function removePolledMountpoint(path: string): void {
   try {
     rmdirSync(path);

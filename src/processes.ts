@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 
-/** The PIDs of all processes that this one sees, the oldest first as far as numbers tell. */
+/** The PIDs of all processes that this one sees, in ascending order. */
 export function allProcesses(): number[] {
   return readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
@@ -8,23 +8,39 @@ export function allProcesses(): number[] {
     .sort((a, b) => a - b);
 }
 
+/** A field of /proc/<pid>/stat by its number in proc(5), from 3 on; undefined: the process has ended. */
+export function statField(
+  pid: number | string,
+  number: number,
+  procfs = "/proc",
+): string | undefined {
+  try {
+    const text = readFileSync(`${procfs}/${pid}/stat`, "latin1");
+    // Field 2, the command, may hold blanks and parentheses.
+    return text.slice(text.lastIndexOf(")") + 2).split(" ")[number - 3];
+  } catch {
+    return undefined;
+  }
+}
+
 /**
- * Whether a process is of our user and in our PID and user namespaces, as none in a container is. Reads nothing of
- * its memory.
+ * Whether a process has our user, PID namespace and user namespace, which no process of a container has.
+ * Reads none of its memory.
  */
 function isOfOurs(pid: number): boolean {
-  const places = ["ns/pid", "ns/user"];
+  const namespaces = ["ns/pid", "ns/user"];
   return (
     statSync(`/proc/${pid}`).uid === process.geteuid?.() &&
-    places.every(
+    namespaces.every(
       (place) => readlinkSync(`/proc/${pid}/${place}`) === readlinkSync(`/proc/self/${place}`),
     )
   );
 }
 
 /**
- * The process whose command line has `words` in a row, if somebody has stopped it (SIGSTOP, Ctrl-Z). Not one of
- * a container or of another user: it may say anything, and hold up whoever reads it.
+ * The process whose command line has `words` in a row, if it is stopped (SIGSTOP, Ctrl-Z). Processes of
+ * containers and of other users are passed over: their command lines may say anything, and reading them may
+ * block.
  */
 export function stoppedProcess(...words: readonly string[]): number | undefined {
   const wanted = `\0${words.join("\0")}\0`;
@@ -33,8 +49,7 @@ export function stoppedProcess(...words: readonly string[]): number | undefined 
       return (
         isOfOurs(pid) &&
         readFileSync(`/proc/${pid}/cmdline`, "utf8").includes(wanted) &&
-        // The name before the state may hold anything.
-        /\) T [^)]*$/.test(readFileSync(`/proc/${pid}/stat`, "utf8"))
+        statField(pid, 3) === "T"
       );
     } catch {
       return false;

@@ -1,23 +1,13 @@
 import { readdirSync, readFileSync } from "node:fs";
+import { statField } from "../../src/processes.js";
 import type { Stage } from "./stage.js";
 
-/** What a daemon holds at a moment; all its processes together. */
+/** What all processes of a daemon hold together at one moment. */
 export interface Footprint {
   readonly rssKiB: number;
   /** Shared pages counted in proportion. */
   readonly pssKiB: number;
   readonly descriptors: number;
-}
-
-/** A field of /proc/<pid>/stat, by its number in proc(5), from 3 on; undefined when it is gone. */
-function statField(pid: number | string, number: number): number | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The command may hold blanks and parentheses.
-    return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[number - 3]);
-  } catch {
-    return undefined;
-  }
 }
 
 const PARENT = 4;
@@ -28,7 +18,7 @@ const NS_PER_TICK = 1e7;
 /** When a process was started, on the clock of process.hrtime.bigint(); exact to 10 ms. */
 export function startedAtNs(pid: number): number {
   const uptimeNs = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1e9;
-  const sinceBootNs = (statField(pid, START_TIME) ?? Number.NaN) * NS_PER_TICK;
+  const sinceBootNs = Number(statField(pid, START_TIME)) * NS_PER_TICK;
   return Number(process.hrtime.bigint()) - (uptimeNs - sinceBootNs);
 }
 
@@ -38,7 +28,8 @@ export function processTree(root: number): number[] {
   for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
     const parent = statField(name, PARENT);
     if (parent !== undefined) {
-      children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
+      const of = Number(parent);
+      children.set(of, [...(children.get(of) ?? []), Number(name)]);
     }
   }
   const tree = [root];
@@ -74,7 +65,7 @@ export function taskDirectories(root: number): string[] {
   );
 }
 
-/** How often threads of a daemon have slept and gone on, since each began. */
+/** How often the threads of a daemon have been woken since they began. */
 export function wakeups(root: number): number {
   return taskDirectories(root).reduce((sum, task) => {
     const status = readFileSync(`${task}/status`, "utf8");

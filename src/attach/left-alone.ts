@@ -1,24 +1,17 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { statField } from "../processes.js";
 
 /**
- * Containers that an operator has detached, or whose own configuration says so: one empty file
- * "<pid>-<start in ticks>" of the init each. native/attach/hook.cc writes and tidies it too.
+ * One empty file, "<PID of init>-<start of init in ticks>", for each container that an operator has detached or whose
+ * own configuration excludes it. native/attach/hook.cc adds and removes files too.
  */
 const DIRECTORY = "/run/vprocfs/left-alone";
 
-/** Field 22 of /proc/<pid>/stat; the command before it may hold anything. */
-function startOf(pid: number): string | undefined {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "utf8");
-    return text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
-}
+const START_TIME = 22;
 
 function nameOf(init: number): string | undefined {
-  const start = startOf(init);
+  const start = statField(init, START_TIME);
   return start === undefined ? undefined : `${init}-${start}`;
 }
 
@@ -27,41 +20,43 @@ function fileOf(init: number): string | undefined {
   return name === undefined ? undefined : join(DIRECTORY, name);
 }
 
-/** True when the container of this init is to be left alone for as long as it runs. */
+/** Whether the watcher leaves the container of this init alone. */
 export function isLeftAlone(init: number): boolean {
   const path = fileOf(init);
   return path !== undefined && existsSync(path);
 }
 
-/** The same of many containers, with one look at who is to be left alone. */
-export function leftAloneNow(directory = DIRECTORY): (init: number) => boolean {
-  let names: string[] = [];
+function namesIn(directory: string): string[] {
   try {
-    names = readdirSync(directory);
+    return readdirSync(directory);
   } catch {
-    // Nobody ever was.
+    // No container was ever left alone.
+    return [];
   }
-  const inits = new Set(names.map((name) => Number(name.split("-", 1)[0])));
+}
+
+function initIn(name: string): number {
+  return Number(name.split("-", 1)[0]);
+}
+
+/** isLeftAlone() for many containers, as the directory is now: it is read once. */
+export function leftAloneNow(directory = DIRECTORY): (init: number) => boolean {
+  const names = namesIn(directory);
+  const inits = new Set(names.map(initIn));
   const files = new Set<string | undefined>(names);
   return (init) => inits.has(init) && files.has(nameOf(init));
 }
 
-/** Takes away what is remembered of containers that have ended. */
+/** Removes the files of containers that have ended. */
 export function forgetEnded(directory = DIRECTORY): void {
-  let names: string[] = [];
-  try {
-    names = readdirSync(directory);
-  } catch {
-    // Nobody ever was.
-  }
-  for (const name of names) {
-    if (nameOf(Number(name.split("-", 1)[0])) !== name) {
+  for (const name of namesIn(directory)) {
+    if (nameOf(initIn(name)) !== name) {
       rmSync(join(directory, name), { force: true });
     }
   }
 }
 
-/** Has the watcher leave a container alone from now on, or not any more. */
+/** Tells the watcher whether to leave a container alone from now on. */
 export function leaveAlone(init: number, leave: boolean): void {
   const path = fileOf(init);
   if (path === undefined) {

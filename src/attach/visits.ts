@@ -19,25 +19,25 @@ import { type ExclusionReason, exclusionByName } from "./selection.js";
 import type { Shortages } from "./shortages.js";
 import type { TrackedContainer, TrackedContainers } from "./tracked.js";
 
-/** When to look again after a failure: the container may not have been ready. */
+/** Delays of retries after a failure: the container may not have been ready. */
 const RETRIES_MS = [50, 200, 1000, 5000, 20_000] as const;
 /** No file failed. */
 const NONE: ReadonlySet<string> = new Set();
-/** When something was short, or another helper works for the tenant: as long as it takes. */
+/** Delays of retries if the node is short of something, or if another helper works for the tenant: without end. */
 const PATIENT_MS = { first: 1000, max: 30_000 } as const;
 
-/** A helper ends within its time or hangs; until then its lock may also be another vprocfs's. */
+/** A helper ends within HELPER_MS, or it hangs. */
 const HANGS_AFTER_MS = HELPER_MS + 1000;
 
-/** That another helper works for a tenant. */
+/** Another helper works for a tenant. */
 interface Busy {
   readonly sinceMs: number;
-  /** The rest that the tenant takes. */
+  /** How long the tenant's queue rests before the next try. */
   readonly waitMs: number;
   readonly hangs: boolean;
 }
 
-/** A namespace that is to be looked at, through one process of it. */
+/** A namespace to visit, and a process in it. */
 export interface Visit {
   readonly pid: number;
   readonly namespace: number;
@@ -47,12 +47,12 @@ export interface Visit {
 /** Which containers get the files, and how. */
 export interface AttachingOptions {
   readonly settings: HelperSettings;
-  /** Patterns of the containers to take care of, and of those among them not to. */
+  /** Patterns of the containers to serve, and of those to leave alone even so. */
   readonly only: readonly string[];
   readonly exclude: readonly string[];
-  /** Whether services within containers that have a /proc of their own are followed. */
+  /** Whether to serve also the services in containers that have their own /proc. */
   readonly nested: boolean;
-  /** Passes the container's id to the helper: for engines that cannot be asked for it. */
+  /** Whether to pass the container's id to the helper, for engines whose mount cannot be asked for it. */
   readonly passId: boolean;
   readonly log: Logger;
 }
@@ -63,22 +63,22 @@ export interface VisitsOptions extends AttachingOptions {
   readonly watch: NativeWatch;
   readonly tracked: TrackedContainers;
   readonly shortages: Shortages;
-  /** Whether something of a tenant is to be looked at later. */
+  /** Whether visits of a tenant are pending. */
   readonly hasPending: (tenant: number) => boolean;
   readonly after: (ms: number, action: () => void) => void;
   readonly look: (visit: Visit) => void;
   readonly lookLater: (ms: number, visit: Visit, attempt: number) => void;
-  /** Nothing of a tenant is done for a while. */
+  /** Starts no visit of a tenant for a while. */
   readonly rest: (tenant: number, ms: number) => void;
   readonly onError: (error: unknown) => void;
   readonly now: () => number;
 }
 
-/** Gives namespaces the files, and judges how it went. */
+/** Visits namespaces: runs the helper in them and acts on its report. */
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #exclusionReason: ExclusionReason;
-  /** By tenant, as long as it is to be looked at again. */
+  /** Tenants for which another helper works, as long as they have visits pending. */
   readonly #busy = new Map<number, Busy>();
   readonly #abort = helperAbort();
   #stopped = false;
@@ -88,7 +88,7 @@ export class Visits {
     this.#exclusionReason = exclusionByName(options.binding, options.only, options.exclude);
   }
 
-  /** Tenants of which a helper was given up that has not ended. */
+  /** The number of tenants with a helper that hangs. */
   get hung(): number {
     let count = 0;
     for (const { hangs } of this.#busy.values()) {
@@ -97,17 +97,17 @@ export class Visits {
     return count;
   }
 
-  /** What is found from now on is not acted on. */
+  /** From now on nothing is done about reports. */
   stop(): void {
     this.#stopped = true;
   }
 
-  /** Ends helpers that run. */
+  /** Kills running helpers. */
   abort(): void {
     this.#abort.abort();
   }
 
-  /** Whether a namespace is to have the files at all. */
+  /** Whether a namespace should have the files. */
   #isWanted(container: ContainerInfo, namespace: number): boolean {
     if (this.#exclusionReason(container) !== undefined || isLeftAlone(container.init)) {
       return false;
@@ -115,11 +115,11 @@ export class Visits {
     return this.#options.nested || mountNamespaceOf(container.init) === namespace;
   }
 
-  /** Looks at a namespace in its tenant's turn. Resolves to the CPU time that this took, ms. */
+  /** Visits a namespace. Resolves to the CPU time that this took, ms. */
   async visit(visit: Visit, attempt: number): Promise<number | undefined> {
     const spent = await this.#look(visit, attempt);
     if (!this.#options.hasPending(visit.tenant)) {
-      // Nobody would notice its end.
+      // No later visit would find out that the other helper has ended.
       this.#busy.delete(visit.tenant);
     }
     return spent;
@@ -127,7 +127,7 @@ export class Visits {
 
   async #look(visit: Visit, attempt: number): Promise<number | undefined> {
     const { pid, namespace } = visit;
-    // It has ended, and its number may be another process's now.
+    // The process has ended, and another one may have its PID.
     if (mountNamespaceOf(pid) !== namespace) {
       return 0;
     }
@@ -191,7 +191,7 @@ export class Visits {
     } as const;
     const report = await this.#options.run(settings, run, this.#abort.signal);
     if (!this.#stopped && isLeftAlone(container.init)) {
-      // Somebody has detached it meanwhile, and was first.
+      // An operator detached it meanwhile, before this helper had attached it.
       await this.#options.run(
         settings,
         { ...run, action: "detach", leave: [] },
@@ -224,17 +224,16 @@ export class Visits {
     if (again.length > 0) {
       this.#countRemounts(visit, tracked, again);
     }
-    // One file that can never be attached is no reason to give others back without end.
-    const there = new Set([...attached, ...pathsOf(report, "present")]);
     if (failure === undefined) {
       tracked.reached.set(namespace, NONE);
-    } else if (late !== undefined || there.size > 0) {
-      const missing = [...(late ?? pathsOf(report, "failed"))].filter((path) => !there.has(path));
-      tracked.reached.set(namespace, new Set(missing));
-    }
-    if (failure === undefined) {
       tracked.served.set(namespace, pid);
       return;
+    }
+    // Even if one file can never be attached, the remounts of the others are counted.
+    const mounted = new Set([...attached, ...pathsOf(report, "present")]);
+    if (late !== undefined || mounted.size > 0) {
+      const missing = [...(late ?? pathsOf(report, "failed"))].filter((path) => !mounted.has(path));
+      tracked.reached.set(namespace, new Set(missing));
     }
     const servedBy = tracked.served.get(namespace);
     if ((servedBy !== undefined && servedBy !== pid) || mountNamespaceOf(pid) !== namespace) {
@@ -254,8 +253,8 @@ export class Visits {
   }
 
   /**
-   * Another helper works for this tenant, and none is started until it has ended: one of another vprocfs,
-   * which takes over from us or we from it, or one that was given up and cannot end.
+   * Visits again later, because another helper works for this tenant: one of another vprocfs, during a
+   * takeover, or one that was given up and cannot end.
    */
   #waitForOther(visit: Visit, container: string, attempt: number): void {
     const now = this.#options.now();

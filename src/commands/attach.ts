@@ -25,10 +25,10 @@ import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 import { requireMount } from "./show.js";
 
-/** So long may the containers of one tenant take together, which can make each take its time. */
+/** How long all containers of one tenant may take together: each could take as long as it likes. */
 const TENANT_MS = 120_000;
 
-/** What stands between the containers and a gap may take longer, and is tried again. */
+/** A takeover from another vprocfs gets more time and is tried again, because otherwise files would be missing. */
 const IN_PLACE = { timeoutMs: 25_000, attempts: 3 } as const;
 
 interface Outcome {
@@ -46,7 +46,7 @@ interface Flags {
   readonly inPlaceOf?: string;
 }
 
-/** The namespaces to work on, by container. */
+/** The namespaces to work on, grouped by container. */
 function selected(
   context: Context,
   action: Action,
@@ -64,7 +64,7 @@ function selected(
       byContainer.set(id, [...(byContainer.get(id) ?? []), namespace]);
     }
   }
-  // To detach, that is as good as done.
+  // Nothing to detach is no error.
   if (action === "attach" && word !== undefined && byContainer.size === 0) {
     throw new VprocfsError(
       "CONTAINER",
@@ -74,7 +74,7 @@ function selected(
   return [...byContainer.values()];
 }
 
-/** Those of them that get the files without being named. */
+/** The groups whose containers get the files automatically. */
 function automatic(
   context: Context,
   config: Config,
@@ -89,17 +89,17 @@ interface Work {
   readonly action: Action;
   readonly config: Config;
   readonly mountpoint: string;
-  /** Whether the watcher leaves a container alone that is detached. */
+  /** Whether the watcher is told: to leave a detached container alone, and to serve an attached one again. */
   readonly remember: boolean;
-  /** The vprocfs whose files are replaced, where it has any. */
+  /** The mount point of the vprocfs whose files are replaced. */
   readonly inPlaceOf: string | undefined;
-  /** How long tenants have taken, ms. */
+  /** How long each tenant has taken so far, ms. */
   readonly tookMs: Map<string, number>;
 }
 
 /**
- * The watchers of both look at a container whose mounts change, and so a helper may have to wait for
- * theirs.
+ * Takes over from another vprocfs. It is tried again, because the watchers of both may have a helper at work
+ * there.
  */
 async function takePlace(
   helper: RunHelper,
@@ -121,7 +121,7 @@ async function workOn(
 ): Promise<Outcome> {
   const { helper, action, config, mountpoint, inPlaceOf, tookMs } = work;
   const configured = helperSettings(config, mountpoint);
-  // Whoever asks for it by name wants ours, and not an LXCFS's.
+  // `vprocfs attach` always replaces the files of an LXCFS, whatever the configuration says.
   const settings =
     inPlaceOf === undefined ? { ...configured, replaceLxcfs: true } : { ...configured, inPlaceOf };
   const id = config.engine === "fuse-native" ? container.id : undefined;
@@ -145,7 +145,7 @@ async function workOn(
   return { container, reports };
 }
 
-/** Namespaces of one tenant one after the other, and tenants beside each other. */
+/** Works on tenants at the same time, and on the containers of one tenant one after the other. */
 async function workOnAll(
   work: Work,
   groups: readonly (readonly MountNamespace[])[],
@@ -187,7 +187,7 @@ function lineOf({ container, reports }: Outcome, action: Action): string {
   return `${printable(container.name)}: ${[...parts, ...failures.map(printable)].join(", ")}`;
 }
 
-/** The vprocfs that gives its place to the one on `mountpoint`. */
+/** The mount point of the vprocfs to take over from. */
 function predecessor(path: string, mountpoint: string): string {
   const place = canonicalPath(path);
   if (place === mountpoint) {
@@ -214,7 +214,7 @@ async function act(
     action === "attach" ? await requireMount(config) : canonicalPath(config.mountpoint);
   const inPlaceOf =
     options.inPlaceOf === undefined ? undefined : predecessor(options.inPlaceOf, mountpoint);
-  // Neither does what is done automatically undo what an operator has said.
+  // What is done automatically or during a takeover does not override what an operator has said.
   const remember = options.forNow !== true && options.automatic !== true && inPlaceOf === undefined;
   const helper: RunHelper = (...rest) => runHelper(context.addon(), ...rest);
   const tookMs = new Map<string, number>();

@@ -8,8 +8,8 @@ import type { Context } from "./context.js";
 const BENCH = installed("bench/run.mjs");
 
 /**
- * `vprocfs bench [ARGUMENT]...`: the benchmark has a command line of its own, and runs in a process
- * of its own, so that nothing of this one is measured with it.
+ * `vprocfs bench [ARGUMENT]...`: the benchmark parses its own arguments and runs in its own process, so that this one
+ * does not affect what it measures.
  */
 export function addBench(program: Command, context: Context): void {
   program

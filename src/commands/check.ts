@@ -53,13 +53,13 @@ function thresholdsOf(options: CheckOptions): Thresholds {
   return { warning, critical, oomSeconds: 60 * numberOf(options.oomMinutes, "--oom-minutes", 1e6) };
 }
 
-/** What a container is called: in performance data always the same, in the text as people know it. */
+/** The names of a container: one for performance data, which never changes, and one for people. */
 interface Called {
   readonly label: string;
   readonly shown: string;
 }
 
-/** How one container stands; the text is empty when there is nothing to say. */
+/** Judges one container; the text is empty if all is well. */
 function judge(
   { label, shown }: Called,
   { figures, lastVictim }: Surveyed,
@@ -92,12 +92,24 @@ function judge(
   return { level: worst(levels), text, values };
 }
 
+const NOT_LIVE = {
+  dead: "the mount is dead",
+  hung: "the mount does not answer",
+  foreign: "nothing is mounted",
+  none: "nothing is mounted",
+} as const;
+
+function levelOfWorker(state: string): PluginLevel {
+  if (state === "serving") {
+    return "ok";
+  }
+  return state === "refusing" ? "critical" : "warning";
+}
+
 async function judgeDaemon(path: string, fsType: string, source: string): Promise<Verdict> {
   const state = await stateOfMount(path, { fsType, source });
   if (state !== "live") {
-    const whats = { dead: "the mount is dead", hung: "the mount does not answer" } as const;
-    const what = state === "dead" || state === "hung" ? whats[state] : "nothing is mounted";
-    return { level: "critical", text: `${path}: ${what}`, values: [] };
+    return { level: "critical", text: `${path}: ${NOT_LIVE[state]}`, values: [] };
   }
   try {
     const status = await readStatus(path);
@@ -105,10 +117,8 @@ async function judgeDaemon(path: string, fsType: string, source: string): Promis
       { label: "restarts", value: status.restarts, unit: "c" },
       { label: "requests", value: status.requests, unit: "c" },
     ];
-    const isFine = status.state === "serving";
-    const level = isFine ? "ok" : status.state === "refusing" ? "critical" : "warning";
-    const text = isFine ? "" : `the worker is ${status.state}`;
-    return { level, text, values };
+    const level = levelOfWorker(status.state);
+    return { level, text: level === "ok" ? "" : `the worker is ${status.state}`, values };
   } catch (error) {
     return { level: "unknown", text: messageOf(error), values: [] };
   }
@@ -135,12 +145,8 @@ async function check(context: Context, command: Command, word: string | undefine
   ];
   const level = worst(verdicts.map((verdict) => verdict.level));
   const messages = verdicts.map(({ text }) => text).filter((text) => text !== "");
-  const fine =
-    id === undefined
-      ? counted(selected.length, "container")
-      : selected.length === 0
-        ? "gone"
-        : calledAt(0).shown;
+  const named = selected.length === 0 ? "gone" : calledAt(0).shown;
+  const fine = id === undefined ? counted(selected.length, "container") : named;
   const count = { label: "containers", value: selected.length, unit: "" };
   const values = [
     ...(id === undefined ? [count] : []),

@@ -6,16 +6,16 @@ import { servingPlace } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 import { isRoot } from "../root.js";
 
-/** What commands take from outside, so that tests can run them without an addon or root. */
+/** Everything that commands use of the system, so that tests run them without an addon or root. */
 export interface Context {
   /** Loads the addon on first use: `--help` works without it. */
   addon(): NativeBinding;
   readonly env: NodeJS.ProcessEnv;
   readonly configFile?: string;
   print(text: string): void;
-  /** One line on stderr that is no error. */
+  /** Prints a warning as one line on stderr. */
   warn?(line: string): void;
-  /** Sets the status that the process will end with. */
+  /** Sets the exit status. */
   exit(status: number): void;
 }
 
@@ -40,22 +40,19 @@ function inputsFor(context: Context, command: Command, more: More = {}): ConfigI
   };
 }
 
-/**
- * The configuration for a command: its flags over environment over file. `more.flags` win over those
- * of the command line.
- */
+/** The configuration for a command. `more.flags` win over the flags of the command line. */
 export function configFor(context: Context, command: Command, more: More = {}): Config {
   return loadConfig(inputsFor(context, command, more));
 }
 
-/** The configuration file of a command, which need not be there. */
+/** The path of a command's configuration file, which may not exist. */
 export function configFileFor(context: Context, command: Command): string {
   return configFileOf(inputsFor(context, command)).path;
 }
 
 /**
- * The same for commands that ask a vprocfs that serves: without a mount point in flags, environment
- * and file it is looked for where it may be.
+ * The configuration for a command that talks to a running vprocfs. If flags, environment and file name no
+ * mount point, it is the one where a vprocfs serves.
  */
 export function servingConfigFor(
   context: Context,
@@ -69,20 +66,20 @@ export function servingConfigFor(
   return isNamed ? config : { ...config, mountpoint: servingPlace(readMounts(), config) };
 }
 
-/** The configuration by flags and defaults alone, for commands that must work without any other. */
+/** The configuration from flags and defaults alone, for commands that must work even if the file is wrong. */
 export function configByFlags(context: Context, command: Command): Config {
   const { flags } = inputsFor(context, command);
   return loadConfig({ ...(flags !== undefined && { flags }), env: {}, file: "/dev/null" });
 }
 
-/** Says that a list of containers is not all there are. */
+/** Warns an operator who is not root that a list of containers is incomplete. */
 export function warnOfOthers(context: Context): void {
   if (!isRoot()) {
     context.warn?.("not run as root: containers of others are left out");
   }
 }
 
-/** One JSON document, the form of every `--json`. */
+/** A value as every `--json` prints it. */
 export function toJson(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }

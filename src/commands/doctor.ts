@@ -18,10 +18,10 @@ import { checkDaemon, checkHost } from "../tools/host-checks.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
-/** What it ends with, by the worst finding; 1 and 2 are errors as everywhere. */
+/** The exit status for the worst finding. As in all commands, 1 and 2 are errors. */
 const STATUS: Readonly<Record<Level, number>> = { ok: 0, info: 0, warning: 3, problem: 4 };
 
-/** Names that runtimes make up are longer than what is said of them. */
+/** Longer names, as runtimes make them up, are shortened. */
 const MAX_NAME_WIDTH = 32;
 
 function asText(findings: readonly Finding[], given: ReadonlyMap<string, string>): string {
@@ -52,7 +52,7 @@ async function examine(context: Context, command: Command, word: string | undefi
   const mountpoint = canonicalPath(config.mountpoint);
   const mounts = readMounts();
   const polledDevice = mountAt(mounts, polledMountpointOf(mountpoint))?.device;
-  // What it was started with may not be in our configuration.
+  // The daemon may have been started with other settings than those in the file now.
   const { kernelLog = config.kernelLog === "on" } = (await askFigures(mountpoint)) ?? {};
   const hasLogs = kernelLog && config.consistency !== "tick" && polledDevice !== undefined;
   const inputs = {
@@ -89,7 +89,7 @@ export function addDoctor(program: Command, context: Context): void {
     )
     .argument("[CONTAINER]", "id, name, or the PID of any process in it (default: all)")
     .option("--json", "print an array of findings");
-  addConfigFlags(command, ["mountpoint", "metrics"]).action(
+  addConfigFlags(command, ["mountpoint"], ["metrics"]).action(
     async (word: string | undefined, options: { readonly json?: boolean }) => {
       requireRoot();
       const { findings, given } = await examine(context, command, word);

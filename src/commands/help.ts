@@ -29,7 +29,7 @@ export function shortenHelp(
       this.#isFormatting = true;
       return super.formatHelp(of, help);
     }
-    // Suggestions for a misspelt option ask for them too, and consider all.
+    // Commander also calls this to suggest a name for a misspelt option, and then all options count.
     override visibleOptions(of: Command): Option[] {
       const all = super.visibleOptions(of);
       return this.#isFormatting ? all.filter(({ long }) => shown.has(long ?? "")) : all;
@@ -40,7 +40,7 @@ export function shortenHelp(
   command.on("option:help-all", () => printAndEnd([command], print));
 }
 
-/** `vprocfs help [COMMAND]`: the same as its `--help`. */
+/** `vprocfs help [COMMAND]` prints what `vprocfs [COMMAND] --help` prints. */
 export function addHelp(program: Command): void {
   program
     .command("help", { hidden: true })
@@ -48,7 +48,7 @@ export function addHelp(program: Command): void {
     .action(async (name: string | undefined) => {
       const isKnown = program.commands.some((command) => command.name() === name);
       const words = name === undefined ? [] : [name];
-      // What is unknown is an error, also together with --help.
+      // An unknown command is an error; with --help it would print the general help.
       const help = name === undefined || isKnown ? ["--help"] : [];
       await program.parseAsync([...words, ...help], { from: "user" });
     });
@@ -58,7 +58,7 @@ export function addHelp(program: Command): void {
 export function addWholeHelp(program: Command, print: (text: string) => void): void {
   program.option("--help-all", "print the help of all commands with every option");
   program.on("option:help-all", () => {
-    // Hidden commands, and bench, which prints its own help, are not among them.
+    // Without hidden commands and bench, which prints its own help.
     const documented = program.createHelp().visibleCommands(program);
     const own = documented.filter((command) => command.options.length > 0);
     printAndEnd([program, ...own], print);

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { CALL_MODES, type CallMode, callFiles } from "../attach/call-files.js";
+import { CALL_MODES, type CallMode, type CallPlaces, callFiles } from "../attach/call-files.js";
 import { helperPath, starterProgram } from "../attach/helper.js";
 import {
   checkPlaces,
@@ -80,7 +80,7 @@ function withContent(outcome: HookOutcome, summary: string | undefined): string 
   return isNew ? `\n${shown.replaceAll(/^(?=.)/gm, "    ").trimEnd()}` : "";
 }
 
-/** What is removed depends on no configuration, so one that does not load only leads to a warning. */
+/** Removing needs no configuration, so one that does not load only causes a warning. */
 function configForRemoval(
   context: Context,
   command: Command,
@@ -98,16 +98,37 @@ function configForRemoval(
   }
 }
 
-/** Whether a package of ours calls the command from one of its scripts, and no operator by hand. */
+/** Whether a script of our package calls the command, rather than an operator. */
 function isCalledByPackage({ env }: Context): boolean {
   return env.DPKG_MAINTSCRIPT_PACKAGE?.startsWith("vprocfs") === true;
 }
 
 type Act = (files: readonly HookFile[], options: HookOptions) => HookOutcome[];
 
-function add(program: Command, context: Context, name: string, act: Act, text: readonly string[]) {
+function placesOf(mountpoint: string): HookPlaces {
+  const starter = starterProgram();
+  return {
+    helper: helperPath(),
+    ...(starter !== undefined && { starter }),
+    program: [process.execPath, installed("dist/cli.js")],
+    mountpoint,
+    settings: settingsFileOf(mountpoint),
+  };
+}
+
+/** The system calls that runtimes are to hand over, and where. */
+function callPlacesOf(config: Config): CallPlaces {
+  const names = [
+    "sysinfo",
+    ...(config.kernelLog === "on" ? ["syslog"] : []),
+    ...(config.affinity === "on" ? ["sched_getaffinity"] : []),
+  ];
+  return { directory: config.callsDirectory, names, mark: MARK };
+}
+
+function addCommand(program: Command, name: string, text: readonly string[]): Command {
   const [summary = "", description = ""] = text;
-  const command = program
+  return program
     .command(name)
     .summary(summary)
     .description(description)
@@ -121,90 +142,95 @@ function add(program: Command, context: Context, name: string, act: Act, text: r
     )
     .option("--root <DIR>", "work below this directory instead of /")
     .option("--json", "print an array of objects");
-  if (act === installHooks) {
-    command.option(
-      `--sysinfo <${CALL_MODES.join("|")}>`,
-      "also let vprocfs answer sysinfo(2) and syslog(2), for containers of your choice or for all " +
-        "new ones",
+}
+
+function optionsOf(flags: Flags): HookOptions {
+  const dryRun = flags.dryRun === true;
+  if (!dryRun) {
+    requireRoot();
+  }
+  return { dryRun, kinds: kindsOf(flags.runtime), root: flags.root ?? "/" };
+}
+
+/** Remembers whether an operator wants hooks, unless only some are meant or a package calls the command. */
+function rememberWish(context: Context, areWanted: boolean, options: HookOptions): void {
+  if (options.dryRun || options.kinds.length > 0 || isCalledByPackage(context)) {
+    return;
+  }
+  try {
+    setHooksWanted(areWanted, options.root);
+  } catch (error) {
+    context.warn?.(
+      `the package's next upgrade will not know of this: ${printable(messageOf(error))}`,
     );
   }
-  addConfigFlags(command, ["mountpoint", "callsDirectory", "affinity"]).action((flags: Flags) => {
-    const dryRun = flags.dryRun === true;
-    if (!dryRun) {
-      requireRoot();
-    }
-    const warn = (line: string): void => context.warn?.(line);
-    const config =
-      act === uninstallHooks
-        ? configForRemoval(context, command, warn)
-        : servingConfigFor(context, command, { warn });
-    const mountpoint = canonicalPath(config.mountpoint);
-    const root = flags.root ?? "/";
-    const byPackage = isCalledByPackage(context);
-    const mode = callModeOf(flags.sysinfo);
-    const starter = starterProgram();
-    const places: HookPlaces = {
-      helper: helperPath(),
-      ...(starter !== undefined && { starter }),
-      program: [process.execPath, installed("dist/cli.js")],
-      mountpoint,
-      settings: settingsFileOf(mountpoint),
-    };
-    if (act === installHooks) {
-      checkPlaces(places);
-    }
-    const calls = {
-      directory: config.callsDirectory,
-      names: [
-        "sysinfo",
-        ...(config.kernelLog === "on" ? ["syslog"] : []),
-        ...(config.affinity === "on" ? ["sched_getaffinity"] : []),
-      ],
-      mark: MARK,
-      ...(act === installHooks && { root }),
-    };
-    // What is removed is all that there may be; what was asked for earlier is kept up to date.
-    const ofCalls = callFiles(calls, mode ?? "all").filter(
-      (file) => act === uninstallHooks || mode !== undefined || isInUse(file, root),
-    );
-    const kinds = kindsOf(flags.runtime);
-    if (act === installHooks && byPackage && hooksAreUnwanted(root)) {
-      warn("no hooks are installed, since uninstall-hooks has removed them");
-      return;
-    }
-    if (!dryRun && !byPackage && kinds.length === 0) {
-      // First: it keeps its directory.
-      try {
-        setHooksWanted(act === installHooks, root);
-      } catch (error) {
-        warn(`the package's next upgrade will not know of this: ${printable(messageOf(error))}`);
-      }
-    }
-    const files = [...hookFiles(places), ...ofCalls];
-    const outcomes = act(files, { dryRun, kinds, root });
-    if (flags.json === true) {
-      context.print(toJson(outcomes));
-    } else {
-      const lines = outcomes.map(
-        (one, at) => lineOf(one, dryRun) + (dryRun ? withContent(one, files[at]?.summary) : ""),
-      );
-      context.print(lines.join("\n"));
-    }
-    if (outcomes.some(({ state }) => state === "failed" || state === "foreign")) {
-      context.exit(ExitStatus.failure);
-    }
-  });
+}
+
+/** Writes or removes the files, and says what was done to each. */
+function act(
+  context: Context,
+  flags: Flags,
+  options: HookOptions,
+  { files, by }: { readonly files: readonly HookFile[]; readonly by: Act },
+): void {
+  const { dryRun } = options;
+  const outcomes = by(files, options);
+  const lineAt = (one: HookOutcome, at: number): string =>
+    lineOf(one, dryRun) + (dryRun ? withContent(one, files[at]?.summary) : "");
+  context.print(flags.json === true ? toJson(outcomes) : outcomes.map(lineAt).join("\n"));
+  if (outcomes.some(({ state }) => state === "failed" || state === "foreign")) {
+    context.exit(ExitStatus.failure);
+  }
+}
+
+function install(context: Context, command: Command, flags: Flags): void {
+  const options = optionsOf(flags);
+  const { root } = options;
+  const config = servingConfigFor(context, command, { warn: (line) => context.warn?.(line) });
+  const places = placesOf(canonicalPath(config.mountpoint));
+  checkPlaces(places);
+  const mode = callModeOf(flags.sysinfo);
+  if (isCalledByPackage(context) && hooksAreUnwanted(root)) {
+    context.warn?.("no hooks are installed, since uninstall-hooks has removed them");
+    return;
+  }
+  // Without --sysinfo the files of an earlier --sysinfo are brought up to date.
+  const ofCalls = callFiles({ ...callPlacesOf(config), root }, mode ?? "all").filter(
+    (file) => mode !== undefined || isInUse(file, root),
+  );
+  rememberWish(context, true, options);
+  act(context, flags, options, { files: [...hookFiles(places), ...ofCalls], by: installHooks });
+}
+
+function uninstall(context: Context, command: Command, flags: Flags): void {
+  const options = optionsOf(flags);
+  const config = configForRemoval(context, command, (line) => context.warn?.(line));
+  const places = placesOf(canonicalPath(config.mountpoint));
+  const ofCalls = callFiles(callPlacesOf(config), "all");
+  // First, because removing the last file of a directory may remove the directory, which it needs.
+  rememberWish(context, false, options);
+  act(context, flags, options, { files: [...hookFiles(places), ...ofCalls], by: uninstallHooks });
 }
 
 /** `vprocfs install-hooks` and `vprocfs uninstall-hooks` */
 export function addHooks(program: Command, context: Context): void {
-  add(program, context, "install-hooks", installHooks, [
+  const installing = addCommand(program, "install-hooks", [
     "make container runtimes mount the files into new containers",
     "Writes hooks for the installed runtimes, so that containers have the files before their first " +
       "process runs. Never changes files of other programs.",
-  ]);
-  add(program, context, "uninstall-hooks", uninstallHooks, [
+  ]).option(
+    `--sysinfo <${CALL_MODES.join("|")}>`,
+    "also let vprocfs answer sysinfo(2) and syslog(2), for containers of your choice or for all " +
+      "new ones",
+  );
+  addConfigFlags(installing, ["mountpoint", "callsDirectory", "affinity"]).action((flags: Flags) =>
+    install(context, installing, flags),
+  );
+  const removing = addCommand(program, "uninstall-hooks", [
     "remove what install-hooks wrote",
     "Removes the hooks. Running containers keep the files: see detach.",
   ]);
+  addConfigFlags(removing, ["mountpoint"], ["callsDirectory", "affinity"]).action((flags: Flags) =>
+    uninstall(context, removing, flags),
+  );
 }

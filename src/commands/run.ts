@@ -14,7 +14,12 @@ import { createLogger, isText, type Logger } from "../log.js";
 import { readMounts } from "../mountinfo.js";
 import { isOnTop, isOurs, mountOf, prepareMountpoint, realSystem } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
-import { makePolledMountpoint, preparePolled, removePolledMountpoint } from "../polled.js";
+import {
+  makePolledMountpoint,
+  NO_SECOND_MOUNT,
+  preparePolled,
+  removePolledMountpoint,
+} from "../polled.js";
 import { servingFlags } from "../serving-flags.js";
 import { printable } from "../text.js";
 import { type Context, configFileFor, configFor, toJson } from "./context.js";
@@ -33,11 +38,11 @@ function startError(error: unknown, mountpoint: string): unknown {
 
 /** How `run` was asked to mount. */
 interface RunRequest {
-  /** By a keeper, rather than in this process. */
+  /** A keeper is to mount, rather than this process. */
   readonly keeper: boolean;
-  /** stampOf() of what the configuration was read from and what reads it, as it was before. */
+  /** stampOf() of the configuration file and of the programs, from before the file was read. */
   readonly stamps: readonly string[];
-  /** What is to be logged. */
+  /** Warnings about the configuration, which are logged. */
   readonly warnings: readonly string[];
 }
 
@@ -57,7 +62,7 @@ function becomeKeeper(
   execKeeper(binding, { ...config, mountpoint }, place, worker);
 }
 
-/** The second mount point as `make` makes it; undefined, with a warning, when that fails. */
+/** Makes the second mount point with `make`; undefined, with a warning, if that fails. */
 async function polledPlace(
   log: Logger,
   make: () => string | Promise<string>,
@@ -65,10 +70,7 @@ async function polledPlace(
   try {
     return await make();
   } catch (error) {
-    log.warn(
-      { reason: messageOf(error) },
-      "cannot mount pressure files separately: they are polled on the main mount, and containers get no kernel log files",
-    );
+    log.warn({ reason: messageOf(error) }, NO_SECOND_MOUNT);
     return undefined;
   }
 }
@@ -77,14 +79,14 @@ async function polledPlace(
 async function run(context: Context, config: Config, request: RunRequest): Promise<void> {
   const { keeper, stamps, warnings } = request;
   const log = createLogger(config.logLevel, config.logFormat);
-  // Another process cannot take over a mount of libfuse.
+  // A mount of libfuse cannot be handed to another process.
   const hasKeeper = keeper && config.engine === "native";
   const inherits = hasKeeper && inheritsMount(context.env, process.pid);
-  // Readers of an inherited mount wait for us, and do not care about metrics.
+  // Readers of an inherited mount wait for us, so broken metrics must not keep us from serving.
   const warn = (reason: string): void => log.warn({ reason }, "cannot serve metrics");
   await checkServing(config, inherits ? warn : undefined);
   const binding = context.addon();
-  // Before anything is touched, so that a missing package is reported at once.
+  // Before anything is changed, so that a missing package is reported first.
   const engine = await engineOf(config, binding);
   for (const warning of warnings) {
     log.warn(warning);
@@ -101,7 +103,7 @@ async function run(context: Context, config: Config, request: RunRequest): Promi
   if (removed > 0) {
     log.warn({ mountpoint: path, removed }, "removed the dead mount of an earlier vprocfs");
   }
-  // What the keeper inherits is not to be asked anything.
+  // An inherited mount must not be asked anything: nobody answers it yet.
   const makePolled = (): string | Promise<string> =>
     inherits ? makePolledMountpoint(path) : preparePolled(system, path, config);
   const polledMountpoint =

@@ -26,7 +26,7 @@ export function matchFile(word: string, paths: readonly string[]): string {
   return found;
 }
 
-/** The canonical mount point of a live vprocfs; throws when there is none. */
+/** The canonical mount point of a live vprocfs; throws if there is none. */
 export async function requireMount(config: Config): Promise<string> {
   const path = canonicalPath(config.mountpoint);
   const state = await stateOfMount(path, config);
@@ -49,7 +49,7 @@ export async function requireMount(config: Config): Promise<string> {
   throw new VprocfsError("NOT_MOUNTED", message);
 }
 
-/** Undefined where the kernel has no such figures for a container and that is `optional`. */
+/** The text of a file; undefined if it is `optional` and the kernel has no such figures for the container. */
 function readView(
   mountpoint: string,
   container: ContainerInfo,

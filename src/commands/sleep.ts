@@ -14,17 +14,17 @@ const NOTHING: Prepared = { frozen: [], late: [] };
 /** The processes that serve a mount point; undefined where none does. */
 async function servingAt(mountpoint: string): Promise<readonly number[] | undefined> {
   try {
-    // It answers also while a worker is busy, or while the next one starts.
+    // The keeper answers even if the worker is busy or just starting.
     const { keeperPid, workerPid } = await readStatus(mountpoint);
     return [keeperPid, workerPid].filter((pid) => pid > 0);
   } catch {
-    // Without a keeper, or with one of another version.
+    // There is no keeper, or it is of another version.
     const figures = await askFigures(mountpoint);
     return figures && (figures.pid === undefined ? [] : [figures.pid]);
   }
 }
 
-/** Freezes the containers of a vprocfs that serves; where none does, nobody can wait for it. */
+/** Freezes containers, unless no vprocfs serves: then no program can wait for it. */
 async function before(context: Context, command: Command): Promise<Prepared> {
   const config = servingConfigFor(context, command);
   const serving = await servingAt(canonicalPath(config.mountpoint));

@@ -8,7 +8,7 @@ import { counted } from "../text.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
-/** What the keeper's words for the worker that stands by mean. */
+/** The keeper's words for the standby worker, explained. */
 const STANDBY: Readonly<Record<string, string>> = {
   none: "not ready yet",
   off: "off: a takeover waits for Node to start",
@@ -18,13 +18,13 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** The number outlives a keeper, the reasons do not. */
+/** The next keeper knows the number of restarts, but not the reasons. */
 function lastReasons({ reasons, restarts }: Status): string {
   const none = restarts === 0 ? "none" : "not known, an earlier keeper's";
   return reasons.join("; ") || none;
 }
 
-/** What all containers share, if the worker answers. */
+/** The use of shared resources, if the worker answers. */
 function sharedOf(figures: DaemonFigures | undefined): string {
   const parts = Object.entries(figures?.resources ?? {}).map(([name, { used, limit, refused }]) => {
     const often = refused === 0 ? "" : ` (refused ${counted(refused, "time")})`;

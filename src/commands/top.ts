@@ -14,7 +14,7 @@ import { arranged, type Order, SORT_KEYS, topTable } from "../tools/top-table.js
 import { type Context, servingConfigFor, toJson, warnOfOthers } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
-/** Lines of what is no terminal. */
+/** Width of lines if the output is not a terminal. */
 const PLAIN_COLUMNS = 200;
 
 interface TopOptions {
@@ -53,7 +53,7 @@ function asJson(activity: Activity): object {
   return { ...place, ...Object.fromEntries(told), figures: Object.fromEntries(figures.entries()) };
 }
 
-/** Takes moments one after the other. */
+/** Takes samples and compares each with the one before. */
 class Watch {
   readonly #surveys: Surveys;
   readonly #mountpoint: string;

@@ -9,14 +9,14 @@ import { OPEN, type WebConfig } from "./basic-auth.js";
 
 const english = en().localeError;
 
-/** As exporters name versions, and as Node does. */
+/** Versions of TLS as Prometheus' exporters name them, and as Node does. */
 const VERSIONS = { TLS12: "TLSv1.2", TLS13: "TLSv1.3" } as const;
 
 const HASH = /^\$2[aby]\$(?<cost>\d\d)\$[./A-Za-z0-9]{53}$/;
 
 const Name = z.string().check(z.minLength(1));
 
-/** What of Prometheus' exporter-toolkit is understood here. */
+/** The part of the format of Prometheus' exporter-toolkit that is supported. */
 const WebConfigSchema = z.strictObject({
   tls_server_config: z.optional(
     z.strictObject({
@@ -56,7 +56,7 @@ function parseYaml(path: string): unknown {
   }
 }
 
-/** Reads a web-config.yml; "" is an empty one. Paths in it are relative to its directory. */
+/** Reads a web-config.yml; "" stands for an empty one. Paths in it are relative to its directory. */
 export function readWebConfig(path: string): WebConfig {
   if (path === "") {
     return OPEN;
@@ -69,10 +69,10 @@ export function readWebConfig(path: string): WebConfig {
   }
   const { tls_server_config: server, basic_auth_users: users } = result.data;
   const fileOf = (name: string): Buffer => readBytes(resolve(dirname(path), name));
-  if (server?.client_auth_type === "RequireAndVerifyClientCert" && !server.client_ca_file) {
+  const isVerified = server?.client_auth_type === "RequireAndVerifyClientCert";
+  if (isVerified && !server.client_ca_file) {
     throw fail(path, "tls_server_config: client_auth_type needs a client_ca_file");
   }
-  const isVerified = server?.client_auth_type === "RequireAndVerifyClientCert";
   return {
     users: new Map(Object.entries(users ?? {})),
     tls: server && {

@@ -1,17 +1,18 @@
 // The cgroup freezer of a container: cgroup.freeze of cgroup2, freezer.state of v1.
 
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { errnoOf } from "../errors.js";
 import type { Mount } from "../mountinfo.js";
 import type { ContainerInfo } from "../native/binding.js";
+import { statField } from "../processes.js";
 import { readFigure, valueIn } from "../tools/cgroup-files.js";
 
-/** Writing to it freezes a cgroup with all below it. */
+/** A file of a cgroup that freezes the cgroup and all below it. */
 export interface Freezer {
-  /** Path of the file that is written. */
+  /** Path of the file. */
   readonly control: string;
-  /** Of its directory, which no later cgroup of that name has. */
+  /** Inode of its directory: a later cgroup of the same name has another. */
   readonly inode: bigint;
 }
 
@@ -22,7 +23,7 @@ function isV2({ control }: Freezer): boolean {
   return control.endsWith(`/${V2}`);
 }
 
-/** The one whose file is at a path; undefined where there is none (any more). */
+/** The freezer whose file is at a path; undefined: the file does not exist. */
 export function freezerAt(control: string): Freezer | undefined {
   try {
     statSync(control);
@@ -40,8 +41,12 @@ function isWholeFreezer({ fsType, root, superOptions }: Mount): boolean {
   return fsType === "cgroup" && root === "/" && superOptions.includes("freezer");
 }
 
-/** A process's cgroups that can be frozen, by the path where the hierarchy is mounted. */
-function frozenWith(pid: number, mounts: readonly Mount[], procfs: string): Map<string, string> {
+/** The cgroups of a process in the hierarchies that can freeze, by where the hierarchy is mounted. */
+function freezableCgroups(
+  pid: number,
+  mounts: readonly Mount[],
+  procfs: string,
+): Map<string, string> {
   const found = new Map<string, string>();
   for (const line of (readFigure(`${procfs}/${pid}/cgroup`) ?? "").split("\n")) {
     const [, names = "", ...rest] = line.split(":");
@@ -60,14 +65,14 @@ function isAtOrBelow(path: string, top: string): boolean {
   return path === top || path.startsWith(`${top}/`);
 }
 
-/** Whether anybody lives in a cgroup of cgroup2 or below it. */
+/** Whether a cgroup of cgroup2, or one below it, has processes. */
 function isPopulated({ control }: Freezer): boolean {
   return valueIn(readFigure(join(dirname(control), "cgroup.events")) ?? "", "populated") === 1;
 }
 
 /**
- * The freezer of exactly a container's cgroup; undefined where it has none of its own, or where one of
- * `excluded` would be frozen with it.
+ * The freezer of a container's own cgroup. Undefined if the container has no cgroup of its own, or if
+ * freezing it would freeze one of the processes `excluded`.
  */
 export function freezerOf(
   { init, cgroup }: Pick<ContainerInfo, "init" | "cgroup">,
@@ -82,15 +87,15 @@ export function freezerOf(
     others = excluded,
   ): Freezer | undefined => {
     const isShared = others.some((pid) =>
-      isAtOrBelow(frozenWith(pid, mounts, procfs).get(mountpoint) ?? "/", top),
+      isAtOrBelow(freezableCgroups(pid, mounts, procfs).get(mountpoint) ?? "/", top),
     );
-    // What is above our own cgroup namespace's root is not below the mount.
+    // A path with ".." leads above the root of our cgroup namespace, which the mount does not show.
     const isBelow = top.startsWith("/") && top !== "/" && !top.split("/").includes("..");
     return isBelow && !isShared ? freezerAt(join(mountpoint, top, file)) : undefined;
   };
-  // cgroup2's first: it wakes who waits for it, and nobody who is frozen there is unkillable. Never of
-  // another path than the container's: where v1 has the controllers, runtimes leave all that they start
-  // in a cgroup2 directory in which they live themselves.
+  // cgroup2 is preferred: what it has frozen can be killed, and cgroup.events tells when it has frozen. Only
+  // the container's own path is tried: if the controllers are on v1, runtimes share a cgroup2 directory with
+  // all that they start.
   const v2 = mounts.find(isWholeCgroup2);
   const unified = v2 && freezerIn(v2, cgroup, V2);
   if (unified !== undefined && isPopulated(unified)) {
@@ -100,23 +105,24 @@ export function freezerOf(
   if (v1 === undefined) {
     return undefined;
   }
-  const path = (frozenWith(init, mounts, procfs).get(v1.mountpoint) ?? "/").replace(
+  const path = (freezableCgroups(init, mounts, procfs).get(v1.mountpoint) ?? "/").replace(
     /\/init\.scope$/,
     "",
   );
-  // Where paths differ from controller to controller: none in which whoever has started it lives too.
+  // On v1 the freezer's path may differ from the container's. It must not hold the processes that started the
+  // container.
   const outside = [...excluded, ...ancestorsOf(init, procfs).slice(1)];
   return freezerIn(v1, cgroup, V1) ?? freezerIn(v1, path, V1, outside);
 }
 
-/** Whether somebody wants it frozen, whether or not it is already; not by those above it. */
+/** Whether this cgroup itself was told to freeze, whether or not all in it stands still already. */
 export function isFreezeRequested(freezer: Freezer): boolean {
   return isV2(freezer)
     ? readFigure(freezer.control) === "1"
     : readFigure(join(dirname(freezer.control), "freezer.self_freezing")) === "1";
 }
 
-/** Whether all that is in it stands still; what is gone does. */
+/** Whether all processes in it stand still; true for a cgroup that is gone. */
 export function isFrozen(freezer: Freezer): boolean {
   const events = join(dirname(freezer.control), "cgroup.events");
   const state = readFigure(isV2(freezer) ? events : freezer.control);
@@ -125,7 +131,7 @@ export function isFrozen(freezer: Freezer): boolean {
   );
 }
 
-/** Has the kernel freeze or thaw it. False if it is gone, or is another one of that name. */
+/** Tells the kernel to freeze or thaw it. False: it is gone, or another cgroup has its name now. */
 export function setFrozen(freezer: Freezer, frozen: boolean): boolean {
   if (freezerAt(freezer.control)?.inode !== freezer.inode) {
     return false;
@@ -142,19 +148,14 @@ export function setFrozen(freezer: Freezer, frozen: boolean): boolean {
   }
 }
 
-/** The processes above one, itself first: what waits for it. */
+const PARENT = 4;
+
+/** A process and its ancestors, which may wait for it. */
 export function ancestorsOf(pid: number, procfs = "/proc"): number[] {
   const chain: number[] = [];
   for (let at = pid; at > 0 && !chain.includes(at); ) {
     chain.push(at);
-    let stat = "";
-    try {
-      stat = readFileSync(`${procfs}/${at}/stat`, "latin1");
-    } catch {
-      break;
-    }
-    // Its name, which may hold anything, ends with the last parenthesis.
-    at = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]);
+    at = Number(statField(at, PARENT, procfs) ?? 0);
   }
   return chain;
 }

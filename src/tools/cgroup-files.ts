@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { CgroupPlace } from "../native/binding.js";
 
-/** The trimmed content; undefined where the file is not there or cannot be read. */
+/** The trimmed content of a file; undefined if it cannot be read. */
 export function readFigure(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8").trim();
@@ -22,16 +22,16 @@ export function valueIn(text: string | undefined, key: string): number | undefin
   return undefined;
 }
 
-/** A limit of v1 this large is none. */
+/** v1 reports a number this large or larger if there is no limit. */
 const NO_LIMIT = 2 ** 62;
 
-/** A number that limits; undefined for "max", -1 and v1's way to say so. */
+/** A limit; undefined if there is none ("max", -1, or NO_LIMIT). */
 export function limitOf(text: string | undefined): number | undefined {
   const value = Number(text);
   return text === undefined || !/^\d+$/.test(text) || value >= NO_LIMIT ? undefined : value;
 }
 
-/** A container's cgroup directory and those above it, from the container's own upwards. */
+/** A container's cgroup directory and those of its ancestors, up to the root. */
 export function chainOf(place: CgroupPlace): string[] {
   const chain: string[] = [];
   for (let path = place.path; ; path = dirname(path)) {

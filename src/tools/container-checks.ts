@@ -9,7 +9,7 @@ import { formatBytes, shellWord } from "../text.js";
 import { type Finding, Findings } from "./findings.js";
 
 const WITHIN_MS = 3000;
-/** An OOM kill longer ago than this is history. */
+/** An OOM kill longer ago than this is only mentioned. */
 const RECENT_S = 24 * 3600;
 const NEAR_LIMIT = 0.95;
 const MUCH_THROTTLED = 0.5;
@@ -19,9 +19,9 @@ export interface ContainerInputs {
   readonly config: Config;
   /** "major:minor" of the live mount; undefined when there is none. */
   readonly device: string | undefined;
-  /** That of the mount of files that are polled; undefined when there is none. */
+  /** The same of the second mount, for files that can be polled. */
   readonly polledDevice?: string | undefined;
-  /** Those of all that is mounted on the host. */
+  /** The devices of all mounts of the host. */
   readonly devices: ReadonlySet<string>;
   /** Why the watcher leaves a container alone. */
   readonly exclusionReason: ExclusionReason;
@@ -39,7 +39,7 @@ function mountsOf(init: number): Mount[] | undefined {
   }
 }
 
-/** Under sysfs directories are bound whole. */
+/** In sysfs whole directories are mounted, not files. */
 const DIRECTORY = /^\/sys\/devices\/system\/(?:cpu|node)/;
 
 function targetsOf(path: string): string[] {
@@ -48,15 +48,16 @@ function targetsOf(path: string): string[] {
   return directory === undefined ? [target] : [target, directory];
 }
 
-/** How the files stand that a container should have, each in one of these. */
+/** The files that a container should have: each is in one of these lists. */
 interface Mounted {
   readonly live: readonly string[];
   readonly missing: readonly string[];
   /** Something else is mounted there, such as a runtime's mask. */
   readonly foreign: readonly string[];
   readonly dead: readonly string[];
+  /** Ours, with something else mounted on top. */
   readonly shadowed: readonly string[];
-  /** Of an LXCFS that lives. */
+  /** Mounted by an LXCFS that is running. */
   readonly lxcfs: readonly string[];
 }
 
@@ -115,7 +116,8 @@ function checkMounts(
   exclusionReason: string | undefined,
 ): void {
   const { live, missing, foreign, dead, shadowed, lxcfs } = mounted;
-  // Nothing can be attached before somebody serves, as the findings about vprocfs say.
+  const hasNone = live.length + dead.length + lxcfs.length === 0;
+  // If nobody serves, the findings about vprocfs say what to do first.
   const attach = isServed ? `vprocfs attach ${shellWord(name)}` : undefined;
   if (dead.length > 0) {
     const ended = isServed ? "has ended" : "has ended, or is not mounted on the host any more";
@@ -137,9 +139,9 @@ function checkMounts(
   } else if (lxcfs.length > 0) {
     findings.add("info", `mounted from LXCFS: ${few(lxcfs)}`, attach);
   }
-  if (live.length + dead.length + lxcfs.length === 0 && exclusionReason !== undefined) {
+  if (hasNone && exclusionReason !== undefined) {
     findings.add("info", `no file of vprocfs is mounted, on purpose: ${exclusionReason}`);
-  } else if (live.length + dead.length + lxcfs.length === 0) {
+  } else if (hasNone) {
     findings.add(
       "warning",
       "no file of vprocfs is mounted: the container sees the node's figures",
@@ -183,7 +185,7 @@ async function checkFigures(
   const proc = mountAt(mounts, "/proc");
   const directory = proc?.fsType === "proc" ? proc.device : "";
   const right: string[] = [];
-  // One line for each file is enough, and one file that does not answer.
+  // Each file fails at most once, and after one that does not answer no other is read.
   const failed = new Set<string>();
   let answers = true;
   const compare = async (
@@ -201,7 +203,7 @@ async function checkFigures(
       if (found === expected) {
         right.push(`${what} ${found}`);
       } else if (found === ofHost) {
-        // Bound from the host: it tells whoever asks, and that was us.
+        // A file bound from the host shows each reader the reader's own figures, and the reader was this process.
         findings.add("info", `${what} inside depends on the caller: not checked`);
       } else {
         findings.add("problem", `${what} inside is ${found}, its cgroup says ${expected}`);

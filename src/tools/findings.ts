@@ -1,7 +1,7 @@
 /** How much a finding matters. */
 export type Level = "ok" | "info" | "warning" | "problem";
 
-/** One thing that was looked at. */
+/** The result of one check. */
 export interface Finding {
   readonly level: Level;
   /** "host", "vprocfs" or a container's name. */

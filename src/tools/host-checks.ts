@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { release } from "node:os";
 import { join } from "node:path";
 import type { Config } from "../config.js";
-import { errnoOf, messageOf } from "../errors.js";
+import { messageOf, VprocfsError } from "../errors.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import type { Containers } from "../metrics/survey.js";
@@ -17,7 +17,7 @@ import { servedUnseen } from "../unseen.js";
 import { readFigure } from "./cgroup-files.js";
 import { type Finding, Findings } from "./findings.js";
 
-/** Files that are watched for each container, about. */
+/** About how many files are watched for each container. */
 const WATCHES_PER_CONTAINER = 24;
 
 /** [major, minor] of "6.18.44-x". */
@@ -33,7 +33,7 @@ function isAtLeast(major: number, minor: number): boolean {
   return own > major || (own === major && ownMinor >= minor);
 }
 
-/** Where each controller is: "v1", "v2", or nowhere. */
+/** The hierarchy of each controller: "v1" or "v2". Those that are not mounted are missing. */
 function controllers(mounts: readonly Mount[]): Map<string, string> {
   const found = new Map<string, string>();
   for (const { fsType, mountpoint, superOptions } of mounts) {
@@ -121,7 +121,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
       : "the kernel's log cannot be read: an OOM kill gets the time at which it is noticed, and containers' kernel logs get no events",
     survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
-  // Whatever its own log tells, a container then has that of the whole host.
+  // syslog(2) then gives every container the whole host's log, unless its runtime hands the call over.
   if (readFigure("/proc/sys/kernel/dmesg_restrict") === "0") {
     findings.add(
       "warning",
@@ -146,7 +146,7 @@ function isRunning(command: string): boolean {
   return allProcesses().some((pid) => readFigure(`/proc/${pid}/comm`) === command);
 }
 
-/** Whether there is an LXCFS beside vprocfs, and what becomes of containers that have its files. */
+/** Whether an LXCFS runs beside vprocfs, and what vprocfs does about containers that have its files. */
 export function checkLxcfs(
   findings: Findings,
   mounts: readonly Mount[],
@@ -170,7 +170,7 @@ export function checkLxcfs(
   }
 }
 
-/** What the kernel has and what else is on the node. */
+/** Checks the kernel, the controllers and other programs of the node. */
 export function checkHost(
   survey: Containers,
   containers: readonly ContainerInfo[],
@@ -222,7 +222,7 @@ function checkStatus(findings: Findings, status: Status): void {
   }
 }
 
-/** How much of a shared resource may be in use before it is worth a word. */
+/** Share of a resource in use from which it is reported. */
 const NEARLY_ALL = 0.8;
 
 function checkResources(findings: Findings, figures: DaemonFigures): void {
@@ -230,14 +230,14 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
   if (resources.length === 0) {
     return;
   }
-  let isWorthAWord = false;
+  let isReported = false;
   for (const [name, { used, limit, refused, short }] of resources) {
     const what = name.replaceAll("_", " ");
     const level = short > 0 || used > NEARLY_ALL * limit ? "warning" : "info";
     if (level === "info" && refused === 0) {
       continue;
     }
-    isWorthAWord = true;
+    isReported = true;
     const often =
       refused === 0 ? "" : `; ${refused} requests beyond a container's share were refused`;
     const todo =
@@ -246,12 +246,12 @@ function checkResources(findings: Findings, figures: DaemonFigures): void {
         : undefined;
     findings.add(level, `${used} of ${limit} ${what} in use${often}`, todo);
   }
-  if (!isWorthAWord) {
+  if (!isReported) {
     findings.add("ok", "no container has asked for more than its share of the shared resources");
   }
 }
 
-/** Whether files that are polled have a mount of their own. */
+/** Whether files that can be polled have a mount of their own. */
 function checkPolled(findings: Findings, config: Config, mountpoint: string): void {
   if (config.engine !== "native") {
     return;
@@ -268,17 +268,12 @@ function checkPolled(findings: Findings, config: Config, mountpoint: string): vo
   }
 }
 
-async function checkVersion(
+function checkVersion(
   findings: Findings,
+  daemon: DaemonFigures,
   { metrics }: Config,
-  mountpoint: string,
   version: string,
-): Promise<void> {
-  const daemon = await askFigures(mountpoint);
-  if (daemon === undefined) {
-    findings.add("info", "the worker does not answer: version, load and requests are unknown");
-    return;
-  }
+): void {
   if (daemon.version !== version) {
     findings.add(
       "warning",
@@ -289,6 +284,9 @@ async function checkVersion(
     const where = metrics === "off" ? "metrics are off" : `metrics on ${metrics}`;
     findings.add("ok", `version ${version} serves, ${where}`);
   }
+}
+
+function checkKernelLogs(findings: Findings, daemon: DaemonFigures): void {
   if (daemon.kernelLog !== undefined) {
     findings.add(
       daemon.kernelLog ? "ok" : "info",
@@ -297,6 +295,28 @@ async function checkVersion(
         : 'containers have no kernel logs of their own: kernel-log is "off"',
     );
   }
+  for (const reason of daemon.kernelLogMissing ?? []) {
+    findings.add(
+      "info",
+      `a source for kernel logs is missing, so they lack some records of processes that have ended: ${reason}`,
+    );
+  }
+}
+
+/** Checks what the worker says of itself. */
+async function checkWorker(
+  findings: Findings,
+  config: Config,
+  mountpoint: string,
+  version: string,
+): Promise<void> {
+  const daemon = await askFigures(mountpoint);
+  if (daemon === undefined) {
+    findings.add("info", "the worker does not answer: version, load and requests are unknown");
+    return;
+  }
+  checkVersion(findings, daemon, config, version);
+  checkKernelLogs(findings, daemon);
   if (daemon.openat2 !== undefined) {
     findings.add(
       "problem",
@@ -304,16 +324,10 @@ async function checkVersion(
       "see 'systemctl cat vprocfs' for RestrictSUIDSGID= or a SystemCallFilter= that refuses it",
     );
   }
-  for (const reason of daemon.kernelLogMissing ?? []) {
-    findings.add(
-      "info",
-      `a source for kernel logs is missing, so they lack some records of processes that have ended: ${reason}`,
-    );
-  }
   checkResources(findings, daemon);
 }
 
-/** The mount and who serves it. */
+/** Checks the mount, its keeper and its worker. */
 export async function checkDaemon(
   config: Config,
   mountpoint: string,
@@ -345,12 +359,12 @@ export async function checkDaemon(
     findings.add(
       "warning",
       messageOf(error),
-      errnoOf(error) === "SYSTEM"
+      error instanceof VprocfsError && error.code === "SYSTEM"
         ? `see ${serviceOf(mountpoint).log}`
         : `nothing replaces a dead worker without a keeper: restart vprocfs; see ${serviceOf(mountpoint).log}`,
     );
   }
   checkPolled(findings, config, mountpoint);
-  await checkVersion(findings, config, mountpoint, version);
+  await checkWorker(findings, config, mountpoint, version);
   return findings.list;
 }

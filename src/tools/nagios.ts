@@ -1,6 +1,6 @@
 import { printable } from "../text.js";
 
-/** What a monitoring plug-in ends with (Monitoring Plugins Development Guidelines). */
+/** Exit statuses of a plug-in (Monitoring Plugins Development Guidelines). */
 export const PluginStatus = { ok: 0, warning: 1, critical: 2, unknown: 3 } as const;
 export type PluginLevel = keyof typeof PluginStatus;
 
@@ -15,7 +15,7 @@ export interface PerformanceValue {
   readonly max?: number | undefined;
 }
 
-/** A label stands in single quotes, which are doubled in it; "=" may not be in it. */
+/** One value. The label is in single quotes: quotes in it are doubled, and it must not have "=". */
 function performance({ label, value, unit, warning, critical, max }: PerformanceValue): string {
   const name = printable(label).replaceAll("'", "''").replaceAll("=", "_");
   const number = Number(value.toFixed(3));
@@ -24,7 +24,7 @@ function performance({ label, value, unit, warning, critical, max }: Performance
   return `'${name}'=${number}${unit};${text}`.replace(/;+$/, "");
 }
 
-/** The one line of a plug-in. A bar would begin the performance data, wherever it comes from. */
+/** The line of a plug-in. "|" separates the performance data, so it is replaced in the text. */
 export function pluginLine(
   level: PluginLevel,
   text: string,
@@ -40,7 +40,7 @@ export function worst(levels: readonly PluginLevel[]): PluginLevel {
   return order.find((level) => levels.includes(level)) ?? "ok";
 }
 
-/** What each container is called: names may be used twice, and performance data has a label once. */
+/** A label for each container, unique because performance data may have a label only once. */
 export function uniqueLabels(
   containers: readonly { readonly name: string; readonly id: string }[],
 ): string[] {

@@ -8,15 +8,15 @@ const { eraseEndLine, eraseDown } = ansiEscapes;
 
 export interface Screen {
   readonly columns: number;
-  /** Shows these lines from the top, and nothing else. */
+  /** Fills the screen with these lines. */
   draw(lines: readonly string[]): void;
   close(): void;
 }
 
-/** Terminals that do not know their size, such as serial lines, say 0. */
+/** Used for a terminal that reports its size as 0, such as a serial line. */
 const USUAL = { columns: 80, rows: 24 } as const;
 
-/** Takes a terminal over until close(); what was on it comes back then. */
+/** Takes over the terminal until close(), which restores what was on it. */
 export function openScreen(
   input: ReadStream,
   output: WriteStream,

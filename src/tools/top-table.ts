@@ -8,7 +8,7 @@ import type { Activity } from "./rates.js";
 interface Column {
   readonly key: string;
   readonly head: string;
-  /** Left out first where there is no room: 1 is never. */
+  /** If there is too little room, columns with the highest number are left out first; those with 1 never. */
   readonly importance: number;
   readonly sort: (activity: Activity) => number | string | undefined;
   readonly show: (activity: Activity) => string;
@@ -39,7 +39,7 @@ const AGES: readonly (readonly [unit: string, seconds: number])[] = [
   ["m", 60],
 ];
 
-/** "3 5m": a number of kills, and how long ago the last one was. */
+/** "3 5m": the number of kills, and the age of the last one. */
 function kills(value: number | undefined, ago: number | undefined): string {
   if (value === undefined || ago === undefined) {
     return count(value);
@@ -163,7 +163,7 @@ export const COLUMNS: readonly Column[] = [
 
 export const SORT_KEYS = COLUMNS.map(({ key }) => key);
 
-/** Numbers from high to low, text in its order; what is not told comes last. */
+/** Orders numbers from high to low and text alphabetically; unknown values come last. */
 function compare(a: number | string | undefined, b: number | string | undefined): number {
   if (a === undefined || b === undefined) {
     return Number(a === undefined) - Number(b === undefined);
@@ -180,7 +180,7 @@ export interface Order {
   readonly filter: string;
 }
 
-/** Those that the filter lets through, in their order. */
+/** The rows that match the filter, in order. */
 export function arranged(activities: readonly Activity[], order: Order): Activity[] {
   const wanted = order.filter.toLowerCase();
   const column = COLUMNS.find(({ key }) => key === order.sort);
@@ -199,7 +199,10 @@ export function arranged(activities: readonly Activity[], order: Order): Activit
 }
 
 const GAP = 2;
-/** A name is cut before columns are left out, but not below this; nor is it ever longer. */
+/**
+ * Names are cut, to MIN_NAME_WIDTH at least, before columns are left out; they are never longer than
+ * MAX_NAME_WIDTH.
+ */
 const MIN_NAME_WIDTH = 12;
 const MAX_NAME_WIDTH = 40;
 
@@ -225,7 +228,7 @@ function shownColumns(rows: readonly Activity[], width: number): readonly Column
   return columns;
 }
 
-/** Lines no longer than `width`; columns that find no room are left out. */
+/** The table in lines of at most `width`; columns that do not fit are left out. */
 export function topTable(rows: readonly Activity[], width: number): string[] {
   const columns = shownColumns(rows, width);
   const cells = rows.map((row) => columns.map((column) => column.show(row)));

@@ -1,12 +1,18 @@
 import { dirname, join } from "node:path";
+import { statField } from "../../processes.js";
 import { chainOf, limitOf, readFigure } from "../cgroup-files.js";
-import { type Field, type Inputs, own, type Part, source } from "./parts.js";
+import { type Field, type Inputs, leastBy, own, type Part, source } from "./parts.js";
 
 const STAT = "proc/stat";
 
 const cpuOf = ({ container }: Inputs) => container.cgroups.cpu;
 
-/** The smallest quota / period along the chain, which decides where it is below `ceiling` CPUs. */
+/** The CPUs that a quota amounts to; undefined: there is no quota. */
+function ratioOf(quotaUs: number | undefined, periodUs: number | undefined): number | undefined {
+  return quotaUs === undefined || periodUs === undefined ? undefined : quotaUs / periodUs;
+}
+
+/** The smallest quota / period along the chain; it decides if it is below `ceiling` CPUs. */
 function quota(inputs: Inputs, ceiling = Number.POSITIVE_INFINITY): Part {
   const place = cpuOf(inputs);
   if (place === undefined) {
@@ -17,17 +23,15 @@ function quota(inputs: Inputs, ceiling = Number.POSITIVE_INFINITY): Part {
       const path = join(directory, "cpu.max");
       const text = readFigure(path);
       const [quotaUs, period] = (text ?? "").split(" ").map(limitOf);
-      const ratio = quotaUs === undefined || period === undefined ? undefined : quotaUs / period;
-      return text === undefined ? [] : [{ directory, path, text, ratio }];
+      return text === undefined ? [] : [{ directory, path, text, ratio: ratioOf(quotaUs, period) }];
     }
     const path = join(directory, "cpu.cfs_quota_us");
     const text = readFigure(path);
     const period = limitOf(readFigure(join(directory, "cpu.cfs_period_us")));
-    const quotaUs = limitOf(text);
-    const ratio = quotaUs === undefined || period === undefined ? undefined : quotaUs / period;
+    const ratio = ratioOf(limitOf(text), period);
     return text === undefined ? [] : [{ directory, path, text: `${text} of ${period}`, ratio }];
   });
-  const least = Math.min(...found.map(({ ratio }) => ratio ?? Number.POSITIVE_INFINITY));
+  const least = leastBy(found, ({ ratio = Number.POSITIVE_INFINITY }) => ratio);
   return {
     sources: found.map(({ path, text, ratio }, level) =>
       source(
@@ -37,14 +41,16 @@ function quota(inputs: Inputs, ceiling = Number.POSITIVE_INFINITY): Part {
         `${level === 0 ? "quota and period, µs" : "of an ancestor"}${ratio === undefined ? "" : `: ${Number(ratio.toFixed(3))} CPUs`}`,
       ),
     ),
-    decidedBy:
-      Math.ceil(least) < ceiling
-        ? found.find(({ ratio }) => ratio === least)?.directory
-        : undefined,
+    decidedBy: isBelow(least?.ratio, ceiling) ? least?.directory : undefined,
   };
 }
 
-/** How many there are in a list such as "0-3,6". */
+/** Whether a quota shows fewer CPUs than `ceiling`: part of a CPU is shown as a whole one. */
+function isBelow(cpus: number | undefined, ceiling: number): boolean {
+  return cpus !== undefined && Math.ceil(cpus) < ceiling;
+}
+
+/** How many CPUs there are in a list such as "0-3,6". */
 function countOf(list: string | undefined): number {
   return (list ?? "").split(",").reduce((sum, range) => {
     const [first = "", last = first] = range.split("-");
@@ -52,7 +58,7 @@ function countOf(list: string | undefined): number {
   }, 0);
 }
 
-/** Which CPUs there are: of the effective cpuset as many as the quota has room for. */
+/** The CPUs shown: those of the effective cpuset, but at most as many as the quota amounts to. */
 function cpus(inputs: Inputs): readonly Part[] {
   const set = cpuset(inputs);
   const [own, host] = [set.sources[0], set.sources.at(-1)];
@@ -168,10 +174,10 @@ export const CPU_FIELDS: readonly Field[] = [
       "time since the container's init began; then the idle time of the cpu line of stat (CPUs that were shown before are part of it)",
     parts: ({ container }) => {
       const path = `/proc/${container.init}/stat`;
-      const words = readFigure(path)?.replace(/^.*\)/s, "").trim().split(" ");
+      const start = statField(container.init, 22);
       const now = readFigure("/proc/uptime");
       return [
-        { sources: [source(path, "starttime", words?.[19], "start of init, ticks since boot")] },
+        { sources: [source(path, "starttime", start, "start of init, ticks since boot")] },
         { sources: [source("/proc/uptime", "", now, "of the host, s")] },
       ];
     },

@@ -8,7 +8,7 @@ export interface Explanation {
   readonly file: string;
   readonly formula: string;
   readonly sources: readonly SourceValue[];
-  /** The directory whose limit decided; undefined when no limit did. */
+  /** The cgroup directory whose limit decides the figure; undefined: no limit does. */
   readonly decidedBy: string | undefined;
   /** What the container reads. */
   readonly result: string;
@@ -19,7 +19,7 @@ const FIELDS: readonly Field[] = [...MEMORY_FIELDS, ...CPU_FIELDS];
 /** Every name that explain() knows. */
 export const FIELD_NAMES = FIELDS.flatMap(({ names }) => names);
 
-/** How a field comes about; undefined for one that is not known. Names match in any case. */
+/** Explains a field; undefined: there is no such field. Upper and lower case are the same. */
 export function explain(inputs: Inputs, name: string): Explanation | undefined {
   const key = name.toLowerCase();
   const field = FIELDS.find(({ names }) => names.some((one) => one.toLowerCase() === key));

@@ -5,7 +5,9 @@ import {
   hostBytes,
   hostMeminfo,
   type Inputs,
+  leastBy,
   limits,
+  meminfoValue,
   own,
   type Part,
   type SourceValue,
@@ -43,7 +45,7 @@ function swapLimit(inputs: Inputs): readonly Part[] {
   return place?.v2 === true ? [limit] : [limit, memoryLimit(inputs)];
 }
 
-/** What swap there is, and what of it is used. */
+/** How much swap there is, and how much of it is in use. */
 function swapParts(inputs: Inputs): readonly Part[] {
   return [
     hostMeminfo("SwapTotal", "what the host has"),
@@ -57,7 +59,7 @@ function swapParts(inputs: Inputs): readonly Part[] {
   ];
 }
 
-/** What of a cgroup's memory the kernel can take back. */
+/** Keys (v2, v1) of the memory of a cgroup that the kernel can reclaim. */
 const RECLAIMABLE = [
   ["active_file", "total_active_file", "file pages in use"],
   ["inactive_file", "total_inactive_file", "file pages out of use"],
@@ -65,8 +67,8 @@ const RECLAIMABLE = [
 ] as const;
 
 /**
- * What every cgroup along the chain leaves that has a limit below the host's memory: the least
- * decides. `reclaimable`: with what can be taken back, and with memory.high for a limit.
+ * How much memory is left in each cgroup along the chain whose limit is below the host's memory: the least decides.
+ * `reclaimable`: what the kernel can reclaim counts as left, and memory.high counts as a limit.
  */
 function room(inputs: Inputs, reclaimable: boolean): Part {
   const place = memoryOf(inputs);
@@ -101,16 +103,15 @@ function room(inputs: Inputs, reclaimable: boolean): Part {
     const left = Math.max(limit - Number(used ?? 0), 0) + back;
     return [{ directory, sources, left: found.length === 0 ? host : left }];
   });
-  const least = levels
-    .filter(({ left }) => left < hostBytes(reclaimable ? "MemAvailable" : "MemFree"))
-    .reduce<(typeof levels)[number] | undefined>(
-      (lower, one) => (lower === undefined || one.left < lower.left ? one : lower),
-      undefined,
-    );
-  return { sources: levels.flatMap(({ sources }) => sources), decidedBy: least?.directory };
+  const hostLeft = hostBytes(reclaimable ? "MemAvailable" : "MemFree");
+  const lower = levels.filter(({ left }) => left < hostLeft);
+  return {
+    sources: levels.flatMap(({ sources }) => sources),
+    decidedBy: leastBy(lower, ({ left }) => left)?.directory,
+  };
 }
 
-/** What every cgroup above leaves of swap: files of those that have a limit. */
+/** The swap in use in each ancestor that limits swap. */
 function swapAbove(inputs: Inputs): Part {
   const place = memoryOf(inputs);
   if (place === undefined) {
@@ -132,17 +133,11 @@ function swapAbove(inputs: Inputs): Part {
   };
 }
 
-/** "MemTotal" of meminfo. */
 function meminfo(label: string) {
-  return (text: string): string | undefined =>
-    text
-      .split("\n")
-      .find((line) => line.startsWith(`${label}:`))
-      ?.slice(label.length + 1)
-      .trim();
+  return (text: string) => meminfoValue(text, label);
 }
 
-/** Those of /proc/meminfo. */
+/** The fields of /proc/meminfo. */
 export const MEMORY_FIELDS: readonly Field[] = [
   {
     names: ["MemTotal"],

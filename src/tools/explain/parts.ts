@@ -2,10 +2,10 @@ import { join } from "node:path";
 import type { CgroupPlace, ContainerInfo } from "../../native/binding.js";
 import { chainOf, limitOf, readFigure, valueIn } from "../cgroup-files.js";
 
-/** A file that goes into a figure, with what it says now. */
+/** A file that goes into a figure, and its value now. */
 export interface SourceValue {
   readonly path: string;
-  /** The line or key that counts; "" for the whole file. */
+  /** The line or key that is used; "" for the whole file. */
   readonly key: string;
   readonly value: string;
   /** What it means here. */
@@ -19,9 +19,10 @@ export interface Inputs {
   readonly read: (path: string) => string;
 }
 
-/** Some of the files that go into a figure, and the directory of the one that decided. */
+/** Some of the files that go into a figure. */
 export interface Part {
   readonly sources: readonly SourceValue[];
+  /** The cgroup directory whose limit decides the figure. */
   readonly decidedBy?: string | undefined;
 }
 
@@ -41,23 +42,31 @@ export function source(path: string, key: string, value: unknown, means: string)
   return { path, key, value: value === undefined ? "missing" : String(value), means };
 }
 
-/** A line of the host's meminfo. */
-export function hostMeminfo(label: string, means: string): Part {
-  const text = readFigure(HOST_MEMINFO);
+/** The value of a line of meminfo, such as "1024 kB"; undefined: there is no such line. */
+export function meminfoValue(text: string | undefined, label: string): string | undefined {
   const line = text?.split("\n").find((one) => one.startsWith(`${label}:`));
-  return { sources: [source(HOST_MEMINFO, label, line?.slice(label.length + 1).trim(), means)] };
+  return line?.slice(label.length + 1).trim();
 }
 
-/** Bytes of a line of the host's meminfo; unlimited where it is not there. */
+/** A line of the host's meminfo. */
+export function hostMeminfo(label: string, means: string): Part {
+  const value = meminfoValue(readFigure(HOST_MEMINFO), label);
+  return { sources: [source(HOST_MEMINFO, label, value, means)] };
+}
+
+/** Bytes of a line of the host's meminfo; infinite if there is no such line. */
 export function hostBytes(label: string): number {
-  const line = readFigure(HOST_MEMINFO)
-    ?.split("\n")
-    .find((one) => one.startsWith(`${label}:`));
-  const found = /: +(\d+) kB$/.exec(line ?? "")?.[1];
+  const found = /^(\d+) kB$/.exec(meminfoValue(readFigure(HOST_MEMINFO), label) ?? "")?.[1];
   return found === undefined ? Number.POSITIVE_INFINITY : Number(found) * 1024;
 }
 
-/** A limit along the chain: the smallest one decides, unless what the host has is less. */
+/** The first of those for which `measure` is smallest. */
+export function leastBy<T>(all: readonly T[], measure: (one: T) => number): T | undefined {
+  const least = Math.min(...all.map(measure));
+  return all.find((one) => measure(one) === least);
+}
+
+/** A limit along the chain: the smallest one decides, if it is below `ceiling`. */
 export function limits(
   place: CgroupPlace | undefined,
   v2: string,
@@ -71,21 +80,17 @@ export function limits(
   const file = place.v2 ? v2 : v1;
   const found = chainOf(place).map((directory) => {
     const path = join(directory, file);
-    return { directory, path, text: readFigure(path), limit: limitOf(readFigure(path)) };
+    const text = readFigure(path);
+    return { directory, path, text, limit: limitOf(text) ?? Number.POSITIVE_INFINITY };
   });
-  const smallest = found
-    .filter(({ limit }) => limit !== undefined && limit < ceiling)
-    .reduce<(typeof found)[number] | undefined>(
-      (least, one) => (least === undefined || (one.limit ?? 0) < (least.limit ?? 0) ? one : least),
-      undefined,
-    );
+  const lower = found.filter(({ limit }) => limit < ceiling);
   return {
     sources: found
       .filter(({ text }) => text !== undefined)
       .map(({ path, text }, level) =>
         source(path, "", text, level === 0 ? means : "of an ancestor"),
       ),
-    decidedBy: smallest?.directory,
+    decidedBy: leastBy(lower, ({ limit }) => limit)?.directory,
   };
 }
 
