@@ -8,7 +8,7 @@ const fail = (line: string): void => {
   process.stderr.write(`vprocfs: ${line}\n`);
 };
 
-/** Resolves when a pipe has taken what was written to it: Node keeps what it had no room for. */
+/** Resolves when all that was written to a stream has left the process: process.exit() would drop the rest. */
 async function taken(stream: NodeJS.WriteStream): Promise<void> {
   if (stream.writableLength > 0) {
     await new Promise<void>((resolve) => {
@@ -18,11 +18,11 @@ async function taken(stream: NodeJS.WriteStream): Promise<void> {
 }
 
 async function runCommand(): Promise<void> {
-  // A reader that goes away early (`vprocfs show web1 | head`) is no error.
+  // It is no error if the reader goes away early (`vprocfs show web1 | head`).
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
     process.exit(error.code === "EPIPE" ? 0 : 1);
   });
-  // There is no other place to tell of it, and the status says how it ended.
+  // An error on stderr cannot be reported anywhere; the exit status remains.
   process.stderr.on("error", () => {});
   const { main } = await import("./program.js");
   const context = {
@@ -39,7 +39,7 @@ async function runCommand(): Promise<void> {
     },
   };
   await main(process.argv.slice(2), context, fail);
-  // Readers of the mount that the service manager handed us wait for somebody.
+  // The service manager has handed us a mount. Its readers must not wait until the next start.
   if (Number(process.exitCode ?? 0) !== 0 && inheritsMount(process.env, process.pid)) {
     holdMount(loadAddon());
   }
@@ -54,7 +54,7 @@ if (process.argv[2] === "worker") {
   await runCommand();
 }
 
-// A file system that never answers may still hold a thread of ours, for which process.exit() waits.
+// process.exit() would wait for a thread of ours that a hanging file system holds.
 if (process.getActiveResourcesInfo().some((resource) => resource.startsWith("FSReq"))) {
   loadAddon().exitNow(Number(process.exitCode ?? 0));
 }

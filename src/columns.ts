@@ -1,10 +1,10 @@
-// Columns of a terminal, which wide characters take two of.
+// Widths of text on a terminal, where a wide character takes two columns.
 
 import stringWidth from "string-width";
 
 const characters = new Intl.Segmenter();
 
-/** The text, cut where it would take more columns of a terminal than there are. */
+/** The text, cut at the end to fit into so many columns. */
 export function fitted(text: string, columns: number): string {
   if (stringWidth(text) <= columns) {
     return text;
@@ -21,7 +21,7 @@ export function fitted(text: string, columns: number): string {
   return `${out}…`;
 }
 
-/** As `fitted`, but the end is kept too: names of containers often begin alike and end apart. */
+/** The text, cut in the middle: names of containers often differ only at the end. */
 export function shortened(text: string, columns: number): string {
   if (stringWidth(text) <= columns) {
     return text;

@@ -1,4 +1,4 @@
-// Flags, environment and file: where the values of a configuration come from.
+// Reads a configuration from flags, environment and file.
 
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
@@ -30,7 +30,7 @@ interface Setting {
 
 type Settings = Map<ConfigKey, Setting>;
 
-/** Text from a flag or a variable; digits become a number where the key wants one. */
+/** The value of a flag or variable: a number if the key wants one and the text is one. */
 function fromText(key: ConfigKey, text: string): unknown {
   const wantsNumber = typeof defaultOf(key) === "number";
   return wantsNumber && /^\d{1,15}$/.test(text) ? Number(text) : text;
@@ -76,7 +76,7 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
 };
 
-/** Of a shell's `<(...)`, or of whoever starts us. A pipe elsewhere may have nobody who ever writes to it. */
+/** Pipes of a shell's `<(...)` or of the parent process. Opening any other named pipe could block for ever. */
 const GIVEN_PIPE = /^\/(?:dev\/(?:fd\/|stdin$)|proc\/)/;
 
 function readText(path: string, isRequired: boolean): string | undefined {
@@ -128,7 +128,7 @@ function readFile(path: string, isRequired: boolean): Settings {
   return settings;
 }
 
-/** A value as it is spelt today. `warn` is told of a spelling of an earlier version. */
+/** A value in today's spelling. `warn` gets a line for a spelling of an earlier version. */
 function modernized(key: ConfigKey, setting: Setting, warn: (line: string) => void): unknown {
   const { value, place } = setting;
   const { former = {} } = notesOf(key);
@@ -168,17 +168,17 @@ function check(settings: Settings, warn: (line: string) => void): Config {
 }
 
 export interface ConfigInputs {
-  /** Raw text of flags that were given. */
+  /** The flags of the command line, as text. */
   readonly flags?: Readonly<Partial<Record<ConfigKey, string>>>;
   readonly env?: NodeJS.ProcessEnv;
   /** --config */
   readonly file?: string | undefined;
   readonly defaultFile?: string;
-  /** Gets one line for each setting in a spelling that will go. */
+  /** Gets a line for each setting in a former spelling. */
   readonly warn?: (line: string) => void;
 }
 
-/** The file that is read, if there is one, and whether it must be there. */
+/** The file that is read, and whether it must exist. */
 export function configFileOf(inputs: ConfigInputs): { path: string; isRequired: boolean } {
   const { env = process.env, defaultFile = DEFAULT_CONFIG_FILE } = inputs;
   const named = inputs.file ?? env[FILE_VARIABLE];

@@ -11,7 +11,7 @@ export interface KeyNotes {
   readonly expects: string;
   /** The value's name in usage lines. */
   readonly placeholder: string;
-  /** Spellings of an earlier version, and what each is now. They work, with a warning. */
+  /** Values of earlier versions and what each is called now. They still work, with a warning. */
   readonly former?: Readonly<Record<string, string>>;
 }
 
@@ -268,12 +268,12 @@ export const ConfigSchema = z.strictObject({
 export type Config = z.infer<typeof ConfigSchema>;
 export type ConfigKey = keyof Config;
 
-/** Where the file is looked for when neither --config nor VPROCFS_CONFIG names one. */
+/** The configuration file if neither --config nor VPROCFS_CONFIG names one. */
 export const DEFAULT_CONFIG_FILE = "/etc/vprocfs/vprocfs.toml";
 
 export const ENV_PREFIX = "VPROCFS_";
 
-/** What `run --help` shows; the others are in `--help-all`, the manual page and the documentation. */
+/** The keys that `run --help` shows; `--help-all`, the manual page and the documentation have all. */
 export const COMMON_KEYS: readonly ConfigKey[] = [
   "consistency",
   "calls",
@@ -310,7 +310,7 @@ export function notesOf(key: ConfigKey): KeyNotes {
   return found;
 }
 
-/** The value a key has when nothing sets it. */
+/** The default value of a key. */
 export function defaultOf(key: ConfigKey): string | number {
   return ConfigSchema.parse({})[key];
 }

@@ -1,13 +1,13 @@
 /** Exit statuses of the command line; a page of docs/reference/configuration.md lists them too. */
 export const ExitStatus = {
   ok: 0,
-  /** What was asked for could not be done. */
+  /** The command failed. */
   failure: 1,
   /** The command line or the configuration is wrong. */
   usage: 2,
 } as const;
 
-/** What kind of thing went wrong; stable, for `--json` and for tests. */
+/** The kind of an error; stable, for tests. */
 export type ErrorCode =
   | "ADDON"
   | "CONFIG"
@@ -40,12 +40,12 @@ export function messageOf(error: unknown): string {
   return message.replaceAll(/\s*\n\s*/g, " ").trim();
 }
 
-/** The status that a command ends with which anything thrown has ended. */
+/** The exit status of a command that threw `error`. */
 export function statusOf(error: unknown): number {
   return error instanceof VprocfsError ? error.exitStatus : ExitStatus.failure;
 }
 
-/** The system's error name ("ENOENT") of anything thrown, undefined when it has none. */
+/** The name of a system error, such as "ENOENT"; undefined if `error` is none. */
 export function errnoOf(error: unknown): string | undefined {
   if (error instanceof Error && "code" in error && typeof error.code === "string") {
     return error.code;

@@ -1,5 +1,5 @@
-// Figures that only the process that serves has, for the commands of an operator: they ask on a socket
-// of its own beside the keeper's, which works with and without metrics.
+// Figures that only the worker has, for an operator's commands. It answers on a socket beside the keeper's,
+// whether or not it serves metrics.
 
 import { rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
@@ -16,10 +16,10 @@ import type { NativeBinding } from "./native/binding.js";
 import { listenInPlace } from "./operator-socket.js";
 
 const ANSWER_WITHIN_MS = 1000;
-/** A question lists the ids of containers, of which a survey has 10,000 at most. */
+/** A question lists ids of containers; a survey has at most 10,000. */
 const LONGEST_QUESTION = 1 << 20;
 const LONGEST_ANSWER = 16 << 20;
-/** A client that is silent for so long is cut off. */
+/** A client that is silent for so long is disconnected. */
 const SILENT_MS = 5000;
 const MAX_CLIENTS = 16;
 
@@ -37,16 +37,17 @@ const Resource = z.object({
 const Answer = z.object({
   /** The version of the process that serves. */
   version: z.string(),
-  /** Its PID; not told by earlier versions. */
+  // What follows is optional, because earlier versions do not send it.
+  /** The PID of that process. */
   pid: z.optional(z.number()),
-  /** Whether containers have kernel logs; not told by earlier versions. */
+  /** Whether containers have kernel logs. */
   kernelLog: z.optional(z.boolean()),
-  /** The error by which openat2(2) is refused to it, as "ENOSYS". */
+  /** The error with which openat2(2) fails in that process, such as "ENOSYS"; absent if it works. */
   openat2: z.optional(z.string()),
-  /** What of the host's log they were not told; not told by earlier versions. */
+  /** Records of the host's log that no container got. */
   kernelLogUntold: z.optional(
     z.object({
-      /** Groups of records that nothing proves whose they are. */
+      /** Groups of records that could not be attributed to a container. */
       unproven: z.number(),
       /** Times that the host's log was overwritten before it was read. */
       lost: z.number(),
@@ -54,9 +55,9 @@ const Answer = z.object({
       refused: z.number(),
     }),
   ),
-  /** What would prove more of them and is not there; not told by earlier versions. */
+  /** Sources that would prove more of them and are missing. */
   kernelLogMissing: z.optional(z.array(z.string())),
-  /** What all tenants share, by name. */
+  /** Resources that all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
   containers: z.record(z.string(), z.object({ requests: z.number(), load: z.number() })),
@@ -65,12 +66,12 @@ const Answer = z.object({
 export type DaemonFigures = z.infer<typeof Answer>;
 export type SharedResource = z.infer<typeof Resource>;
 
-/** Where the process that serves a mount point is asked; for root only. */
+/** The socket on which the worker of a mount point answers, for root only. */
 export function figuresSocketOf(mountpoint: string): string {
   return socketOf(mountpoint).replace(/\.sock$/, ".figures");
 }
 
-/** By which error a filter of the service's unit refuses what the helper opens paths with. */
+/** The error with which a seccomp filter of the service's unit refuses openat2(2), which the helper needs. */
 function refusalOf({ openat2Error }: Pick<NativeBinding, "openat2Error">): { openat2?: string } {
   const code = openat2Error();
   return code === 0 ? {} : { openat2: getSystemErrorName(-code) };
@@ -99,7 +100,7 @@ function answerTo(
   };
 }
 
-/** Reads one question, and writes what `answer` makes of it. */
+/** Reads one question and writes the answer to it. */
 function serveClient(client: Socket, answer: (question: string) => object): void {
   let question = "";
   client.setTimeout(SILENT_MS, () => client.destroy());
@@ -114,7 +115,7 @@ function serveClient(client: Socket, answer: (question: string) => object): void
     try {
       client.end(JSON.stringify(answer(question)));
     } catch {
-      // No question that we know.
+      // The question is malformed.
       client.destroy();
     }
   });
@@ -164,10 +165,7 @@ function exchange(path: string, question: string): Promise<string> {
   });
 }
 
-/**
- * Asks the process that serves a mount point, about these containers; undefined if none serves there,
- * or if it is of a version that does not answer.
- */
+/** Asks the worker of a mount point; undefined if none serves there, or if it does not answer. */
 export async function askFigures(
   mountpoint: string,
   containers: readonly string[] = [],

@@ -1,11 +1,11 @@
 import type { NativeBinding } from "./native/binding.js";
 
-/** So long after the last of a start there is nothing more to load. */
+/** By then nothing more is loaded for the start. */
 const SETTLED_MS = 1000;
 
 /**
- * Makes what gives memory back soon that only a start needed: it would stay, since nothing that follows
- * makes enough garbage for V8 to look. V8's is collected where Node was started with `--expose-gc`.
+ * Returns a function that soon frees the memory that only the start needed. Without it the memory would stay,
+ * because a worker makes too little garbage for V8 to collect. V8's part needs `node --expose-gc`.
  */
 export function garbageCollector(binding: Pick<NativeBinding, "trimMemory">): () => void {
   let timer: NodeJS.Timeout | undefined;

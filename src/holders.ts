@@ -3,7 +3,7 @@ import { mountAt, readMounts } from "./mountinfo.js";
 import { allProcesses } from "./processes.js";
 import { printable } from "./text.js";
 
-/** More names than this do not help anybody. */
+/** How many processes are listed. */
 const MAX_HOLDERS = 8;
 
 function list(path: string): string[] {
@@ -43,9 +43,8 @@ function nameOf(pid: number): string {
 }
 
 /**
- * The processes ("bash (4711)") that keep a mount of this mount namespace busy: by a working
- * directory, a root or an open file on it. Looks at links only and never at the mount itself, which
- * may not answer.
+ * The processes ("bash (4711)") that keep a mount busy with a working directory, a root or an open file. Reads only
+ * links of /proc, and never the mount itself, which may not answer.
  */
 export function findHolders(mountpoint: string): string[] {
   if (mountAt(readMounts(), mountpoint) === undefined) {

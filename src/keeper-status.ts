@@ -2,7 +2,7 @@ import * as z from "zod/mini";
 import { VprocfsError } from "./errors.js";
 import { askKeeper } from "./keeper.js";
 
-/** What a keeper says of itself and its worker. */
+/** A keeper's answer to `status`. */
 const StatusSchema = z.object({
   state: z.string(),
   keeperPid: z.number(),
@@ -19,15 +19,15 @@ const StatusSchema = z.object({
   resend: z.boolean(),
   statesIgnored: z.number(),
   standby: z.string(),
-  /** Kept for workers to come; keepers of earlier versions keep none. */
+  /** Descriptors that the keeper holds for later workers; earlier versions hold none. */
   descriptors: z._default(z.number(), 0),
-  /** Given to the service manager, for the next keeper to go on with. */
+  /** Descriptors that the service manager holds for the next keeper. */
   stored: z._default(z.number(), 0),
-  /** Of containers that hand system calls over; did not get from one worker to the next. */
+  /** Descriptors of containers that hand system calls over, lost between two workers. */
   descriptorsLost: z._default(z.number(), 0),
   /** Workers that were killed and have not ended. */
   undying: z._default(z.number(), 0),
-  /** Files that are polled have a connection of their own. */
+  /** Whether files that can be polled have a connection of their own. */
   polled: z.optional(z.boolean()),
   watchdogMs: z.number(),
   patienceMs: z.number(),
@@ -35,7 +35,7 @@ const StatusSchema = z.object({
 
 export type Status = z.infer<typeof StatusSchema>;
 
-/** The state of a mount; throws when no keeper serves there. */
+/** Asks the keeper of a mount point; throws if there is none. */
 export async function readStatus(mountpoint: string): Promise<Status> {
   const text = await askKeeper(mountpoint, "status");
   try {

@@ -12,14 +12,14 @@ import { printable } from "./text.js";
 /** kMountpointVariable of native/state/keeper_protocol.h. */
 const MOUNTPOINT_VARIABLE = "VPROCFS_KEEPER_MOUNTPOINT";
 
-/** On a starved machine a keeper may take long. */
+/** A keeper may take long to answer on a node without CPU time to spare. */
 const ANSWER_WITHIN_MS = 60_000;
-/** One that has been stopped is not waited for. */
+/** How often to check whether the keeper has been stopped (SIGSTOP): it is not waited for then. */
 const LOOK_EVERY_MS = 2000;
-/** How often a keeper is asked that has hung up before it was told what. */
+/** How often to ask again if the keeper hangs up before it has read the command. */
 const ATTEMPTS = 30;
 
-/** What files are called that are about one mount point. */
+/** The name, without a suffix, of the files in /run/vprocfs that belong to a mount point. */
 export function nameOf(mountpoint: string): string {
   const name = encodeURIComponent(mountpoint.replace(/^\/+/, ""));
   // A socket's path has room for 107 bytes.
@@ -31,27 +31,27 @@ export function nameOf(mountpoint: string): string {
   return `${name.slice(0, 60)}-${hash}`;
 }
 
-/** Where the keeper of a mount point listens: one socket per mount, for root only. */
+/** The socket of a mount point's keeper, for root only. */
 export function socketOf(mountpoint: string): string {
   return `/run/vprocfs/${nameOf(mountpoint)}.sock`;
 }
 
 /**
- * Whether the service manager hands us the mount of an earlier keeper (native/keeper/store.h), which
- * is then not to be asked anything: nobody serves it.
+ * Whether the service manager hands this process the mount of an earlier keeper (native/keeper/store.h). Such a mount
+ * must not be asked anything, because nobody serves it yet.
  */
 export function inheritsMount(env: NodeJS.ProcessEnv, pid: number): boolean {
   const names = env.LISTEN_FDNAMES?.split(":") ?? [];
   return env.LISTEN_PID === String(pid) && names.includes("fuse-0-0");
 }
 
-/** What a keeper's worker is told: the descriptors and where the mount is. */
+/** What a keeper tells its worker: the descriptors and the mount point. */
 export interface Workplace {
   readonly inherit: Inheritance;
   readonly mountpoint: string;
 }
 
-/** What a worker has from its keeper; undefined for a process that no keeper started. */
+/** What the keeper has told this process; undefined: no keeper started it. */
 export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
   const mountpoint = env[MOUNTPOINT_VARIABLE];
   const fdOf = (name: string): number | undefined => {
@@ -79,8 +79,8 @@ export function workplace(env: NodeJS.ProcessEnv): Workplace | undefined {
 const PACKET = { bytes: 128, whyAt: 24, failed: 20 } as const;
 
 /**
- * Reports to the keeper why this worker cannot serve, for its log and for who asked for a reload;
- * without it they only learn an exit status. Does nothing in a process that no keeper started.
+ * Reports to the keeper why this worker cannot serve, for the keeper's log and for `vprocfs reload`, which would know
+ * only an exit status. Does nothing in a process that no keeper started.
  */
 export function reportToKeeper(env: NodeJS.ProcessEnv, why: string): void {
   const controlFd = workplace(env)?.inherit.controlFd;
@@ -93,11 +93,11 @@ export function reportToKeeper(env: NodeJS.ProcessEnv, why: string): void {
   try {
     writeSync(controlFd, packet);
   } catch {
-    // It will see us end.
+    // The keeper will notice that this worker has ended.
   }
 }
 
-/** A file's state and its path, as native/keeper/launch.cc compares them. */
+/** A file's state and path in the form that native/keeper/launch.cc compares. */
 export function stampOf(path: string): string {
   try {
     const { ino, size, mtimeNs, ctimeNs } = statSync(path, { bigint: true });
@@ -107,7 +107,7 @@ export function stampOf(path: string): string {
   }
 }
 
-/** What another version replaces. */
+/** The programs that another version would replace. */
 export function programFiles(): string[] {
   const scripts = process.argv.slice(1, 2).map((path) => realpathSync(path));
   return [
@@ -117,23 +117,23 @@ export function programFiles(): string[] {
   ];
 }
 
-/** What a keeper starts. */
+/** How the keeper starts workers. */
 export interface WorkerCommand {
   readonly command: readonly string[];
-  /** stampOf() of all files that decide on the keeper's own options. */
+  /** stampOf() of all files that the keeper's own options depend on. */
   readonly stamps: readonly string[];
 }
 
-/** What the keeper is told that is not in the configuration. */
+/** What the keeper is told besides the configuration. */
 export interface KeeperPlace {
-  /** Where files are mounted that are polled; without it they are polled on the one mount. */
+  /** The second mount point; without it files are polled on the main mount. */
   readonly polled: string | undefined;
   readonly json: boolean;
 }
 
 /**
- * Becomes the keeper, which mounts and then starts `vprocfs worker` with the arguments that this
- * process had. The process id stays, so that supervisors see one service. Returns only by throwing.
+ * Replaces this process by the keeper, which mounts and then starts `vprocfs worker` with the arguments of
+ * this process. The PID stays the same, so that supervisors see one service. Returns only by throwing.
  */
 export function execKeeper(
   binding: Pick<NativeBinding, "exec">,
@@ -149,9 +149,9 @@ export function execKeeper(
   try {
     mkdirSync(dirname(socket), { recursive: true, mode: 0o700 });
   } catch {
-    // A full or read-only /run: the keeper serves without a socket, and says so.
+    // If /run is full or read-only, the keeper logs that and serves without a socket.
   }
-  // Where what it leaves when it ends waits for the next one (native/keeper/call_passthrough.h).
+  // The socket of vprocfs-rest, which the keeper may leave behind when it ends (native/keeper/call_passthrough.h).
   const rest = config.calls === "on" ? ["--rest", join(config.callsDirectory, "rest.sock")] : [];
   return binding.exec([
     keeper,
@@ -168,12 +168,12 @@ export function execKeeper(
   ]);
 }
 
-/** How long readers get errors before the service manager tries again to start us. */
+/** How long readers get errors until the service manager starts us again. */
 const HOLD_MS = 5000;
 
 /**
- * Becomes the keeper that answers with errors for a while, instead of leaving the readers of an
- * inherited mount waiting. Returns when it cannot.
+ * Replaces this process by a keeper that answers with errors for a while, so that readers of an inherited
+ * mount do not wait for nobody. Returns if there is no keeper program.
  */
 export function holdMount(binding: Pick<NativeBinding, "exec">): void {
   const keeper = nativeCandidates("vprocfs-keeper").find((path) => existsSync(path));
@@ -183,15 +183,14 @@ export function holdMount(binding: Pick<NativeBinding, "exec">): void {
 }
 
 /**
- * Sends one command to the keeper of a mount point and resolves to its answer. A keeper hangs up on who
- * says nothing for a second, since it hears one at a time: on a starved machine that is us, and we try
- * again.
+ * Sends a command to the keeper of a mount point; resolves to its answer. The keeper serves one client at a time and
+ * hangs up on one that is silent for a second. On a busy node that may be this process, so it tries again.
  */
 export function askKeeper(mountpoint: string, command: "status" | "reload"): Promise<string> {
   return askSocket(socketOf(mountpoint), mountpoint, command);
 }
 
-/** The same at a path. */
+/** askKeeper() for the socket at `path`. */
 export function askSocket(
   path: string,
   mountpoint: string,
@@ -221,7 +220,7 @@ export function askSocket(
           isLate();
           return;
         }
-        // On a starved machine a worker takes long to start: how long it may is up to the keeper.
+        // A worker may take long to start on a busy node. As long as the keeper answers, the reload goes on.
         askKeeper(mountpoint, "status").then(() => socket.setTimeout(ANSWER_WITHIN_MS), isLate);
       });
     socket.on("data", (text: string) => {
@@ -233,7 +232,7 @@ export function askSocket(
     });
     socket.on("error", (error) => {
       const code = errnoOf(error);
-      // The command was not taken, or it would have had an answer or an end.
+      // The keeper has not read the command: after reading it, it would have answered or closed the connection.
       if ((code === "EPIPE" || code === "ECONNRESET") && answer === "" && attempts > 1) {
         socket.destroy();
         resolve(askSocket(path, mountpoint, command, attempts - 1));

@@ -29,7 +29,7 @@ export function textLine(record: string): string {
 /** Where the log goes to. */
 export interface LogPlace {
   readonly isTerminal: boolean;
-  /** systemd's journal, which has the time by itself and the level from a prefix. */
+  /** systemd's journal, which adds the time itself and takes the level from a prefix. */
   readonly isJournal: boolean;
 }
 
@@ -50,7 +50,7 @@ function stderrPlace(): LogPlace {
 /** syslog(3)'s numbers. */
 const PRIORITIES: Readonly<Record<string, number>> = { error: 3, warn: 4, info: 6, debug: 7 };
 
-/** One record for the journal: `<4>message key=value ...`, or as it is after its priority. */
+/** One record for the journal: `<4>message key=value ...`, or `<4>` and the record as JSON. */
 function journalLine(record: string, asText: boolean): string {
   const fields: Record<string, unknown> = JSON.parse(record);
   const { time: _time, level, msg, ...rest } = fields;
@@ -63,33 +63,32 @@ export function isText(format: LogFormat, place: LogPlace = stderrPlace()): bool
   return format === "text" || (format === "auto" && (place.isTerminal || place.isJournal));
 }
 
-/** What cannot be written waits for room in so many bytes; lines beyond are lost. */
+/** Bytes that are kept while they cannot be written; further lines are lost. */
 const MAX_WAITING_BYTES = 1024 * 1024;
-/** When to look whether there is room again, if nothing is logged before. */
+/** When to try again to write, if nothing is logged before. */
 const RETRY_MS = 100;
 
 /**
- * A descriptor such as stderr, of which nobody may read for a while. What has no room waits, and not
- * the process: a pipe does not block after Node has looked at it.
+ * Writes to a descriptor such as stderr. If nobody reads it for a while, the lines wait in memory and the
+ * process goes on: Node makes pipes non-blocking.
  */
 export function logDestination(fd = 2): DestinationStream {
   const destination = pino.destination({
     dest: fd,
     sync: true,
     maxLength: MAX_WAITING_BYTES,
-    // Else it would sleep until there is room.
+    // Otherwise pino would sleep until there is room.
     retryEAGAIN: () => false,
   });
   let isWaiting = false;
-  // Emitted while it writes, and thrown if nobody listened. Where nobody will read any more nothing
-  // is waited for.
+  // Without a listener, errors would be thrown. Only an error that may pass leads to another try.
   destination.on("error", (error: NodeJS.ErrnoException) => {
     const mayPass = error.code === "EAGAIN" || error.code === "ENOSPC";
     if (mayPass && !isWaiting) {
       isWaiting = true;
       setTimeout(() => {
         isWaiting = false;
-        // Whatever is written takes along what waits.
+        // Any write also writes what waits.
         destination.write("");
       }, RETRY_MS).unref();
     }
@@ -98,8 +97,8 @@ export function logDestination(fd = 2): DestinationStream {
 }
 
 /**
- * Makes of each record, which is JSON, what is to go out. That a log cannot be written is no failure
- * of who logs, such as a daemon that can serve all the same.
+ * Formats each record, which is JSON, with `line`. A log that cannot be written is no error: the daemon can
+ * still serve.
  */
 function through(
   destination: DestinationStream,
@@ -110,16 +109,13 @@ function through(
       try {
         destination.write(line(record));
       } catch {
-        // There is no other place to tell of it.
+        // There is no other place to report it.
       }
     },
   };
 }
 
-/**
- * The daemon's log on stderr, where it does not mix with what a command prints. "auto" is text on
- * a terminal and in the journal, and JSON everywhere else.
- */
+/** The daemon's log on stderr. The format "auto" is text on a terminal and in the journal, else JSON. */
 export function createLogger(
   level: LogLevel,
   format: LogFormat,

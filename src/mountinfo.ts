@@ -6,7 +6,7 @@ export interface Mount {
   readonly parentId: number;
   /** "major:minor" of the file system; every new mount of vprocfs has another one. */
   readonly device: string;
-  /** Path in the mounted file system that is mounted here. */
+  /** The path within the file system that is mounted here. */
   readonly root: string;
   readonly mountpoint: string;
   readonly fsType: string;
@@ -23,7 +23,7 @@ function unescapeField(field: string): string {
 
 function parseLine(line: string): Mount | undefined {
   const words = line.split(" ");
-  // Optional fields of any number stand before the lone hyphen.
+  // Any number of optional fields come before the single hyphen.
   const hyphen = words.indexOf("-", 6);
   const [id, parentId, device = "", root, mountpoint] = words;
   const [fsType, source, superOptions] = words.slice(hyphen + 1);
@@ -42,7 +42,7 @@ function parseLine(line: string): Mount | undefined {
   };
 }
 
-/** Parses mountinfo; lines of an unknown shape are left out. Order is the kernel's. */
+/** Parses mountinfo, in the kernel's order; malformed lines are left out. */
 export function parseMountinfo(text: string): Mount[] {
   return text
     .split("\n")
@@ -56,13 +56,13 @@ export function readMounts(path = "/proc/self/mountinfo"): Mount[] {
 }
 
 const PIECE = 65_536;
-/** Lines of a table that are kept: a container may have any number of mounts. */
+/** Lines that are kept: a container may have any number of mounts. */
 const MAX_ENTRIES = 16_384;
 const LONGEST_LINE = 65_536;
 
 /**
- * The mounts at or below /proc and /sys, and at /dev/kmsg, of another process, whose table may be of any size. Throws
- * what reading it does, and RangeError if it has more than `maxBytes`.
+ * The mounts of another process at or below /proc and /sys, and at /dev/kmsg. Its table may have any size;
+ * RangeError is thrown if it has more than `maxBytes`, and errors of reading it are thrown too.
  */
 export function readKernelTreeMounts(path: string, maxBytes = Number.POSITIVE_INFINITY): Mount[] {
   const fd = openSync(path, "r");
@@ -90,7 +90,7 @@ export function readKernelTreeMounts(path: string, maxBytes = Number.POSITIVE_IN
   }
 }
 
-/** What one sees at exactly this path: of mounts on top of each other the last one. */
+/** The mount that is visible at exactly this path: of several the topmost. */
 export function mountAt(mounts: readonly Mount[], path: string): Mount | undefined {
   return mounts.findLast((mount) => mount.mountpoint === path);
 }

@@ -19,7 +19,7 @@ export interface Identity {
   readonly source: string;
 }
 
-/** What touches the system, so that tests can stand in for it. */
+/** Everything here that touches the system, so that tests can replace it. */
 export interface MountpointSystem {
   uid(): number;
   mounts(): Mount[];
@@ -27,7 +27,7 @@ export interface MountpointSystem {
   probeFuse(): void;
   entries(path: string): Promise<string[]>;
   makeDirectory(path: string): void;
-  /** Lazy; false when nothing was mounted there. */
+  /** Unmounts lazily; false: nothing was mounted there. */
   unmount(path: string): boolean;
 }
 
@@ -45,14 +45,14 @@ export function realSystem(unmount: (path: string) => boolean): MountpointSystem
   };
 }
 
-/** A mount whose server hangs would hold us for ever. */
+/** How long a mount may take to answer: its server may hang. */
 const ANSWER_WITHIN_MS = 5000;
-/** More dead mounts than this on one path are not removed without asking. */
+/** If more dead mounts than this are stacked on one path, an operator has to look. */
 const MAX_DEAD = 16;
 
 /**
- * True for mounts made by a vprocfs of this or of the default configuration. It and isLxcfs() are
- * native/source/mount_kind.h in TypeScript.
+ * Whether a mount was made by a vprocfs with this configuration or the default one.
+ * native/source/mount_kind.h has the same rules as this and isLxcfs().
  */
 export function isOurs(mount: Mount, identity: Identity): boolean {
   return (
@@ -62,20 +62,19 @@ export function isOurs(mount: Mount, identity: Identity): boolean {
 }
 
 /**
- * True for mounts of LXCFS, which are of type "fuse.lxcfs", as ours are by default: the source tells. A
- * vprocfs that is configured to have LXCFS's own source is ours.
+ * Whether LXCFS made a mount. By default our mounts have the same type, "fuse.lxcfs", so the source decides; but if
+ * vprocfs is configured with the source of LXCFS, the mount counts as ours.
  */
 export function isLxcfs(mount: Mount, identity: Identity): boolean {
   const isFuse = mount.fsType === "fuse" || mount.fsType.startsWith("fuse.");
   return isFuse && mount.source === "lxcfs" && !isOurs(mount, identity);
 }
 
-/** Where LXCFS is mounted, and vprocfs in its place (the package vprocfs-lxcfs-compat). */
+/** The mount point of LXCFS, or of vprocfs in its place (the package vprocfs-lxcfs-compat). */
 const LXCFS_PLACE = "/var/lib/lxcfs";
 
 /**
- * Where a vprocfs serves that nobody has named: at the default mount point, or in LXCFS's place when
- * one is mounted there and none at the default.
+ * The mount point if none is named: the default, or LXCFS's place if vprocfs is mounted there and not at the default.
  */
 export function servingPlace(mounts: readonly Mount[], identity: Identity): string {
   const place = String(defaultOf("mountpoint"));
@@ -86,19 +85,16 @@ export function servingPlace(mounts: readonly Mount[], identity: Identity): stri
   return !isOursAt(place) && isOursAt(LXCFS_PLACE) ? LXCFS_PLACE : place;
 }
 
-/** True when a mount of ours, dead or alive, is what is seen at a canonical path. */
+/** Whether the visible mount at a canonical path is ours, dead or alive. */
 export function isOnTop(system: MountpointSystem, path: string, identity: Identity): boolean {
   const mount = mountAt(system.mounts(), path);
   return mount !== undefined && isOurs(mount, identity);
 }
 
-/** More symlinks than this in a row lead nowhere, for the kernel too. */
+/** How many symlinks in a row are followed, as by the kernel. */
 const MAX_LINKS = 40;
 
-/**
- * The mount that one sees at `path`, of whatever file system, or undefined. Asks that file system
- * nothing: nobody may be serving it.
- */
+/** The visible mount at `path`, of any file system, or undefined. The mount itself is not asked: it may be dead. */
 export function mountOf(mounts: readonly Mount[], path: string): Mount | undefined {
   let at = resolve(path);
   try {
@@ -111,12 +107,12 @@ export function mountOf(mounts: readonly Mount[], path: string): Mount | undefin
       at = resolve(dirname(at), readlinkSync(at));
     }
   } catch {
-    // Not a symlink, or nothing.
+    // `at` is not a symlink, or does not exist.
   }
   return undefined;
 }
 
-/** The path as mount tables show it: absolute, without symlinks. Works for dead mounts too. */
+/** The path as mount tables show it: absolute and without symlinks. Works for dead mounts too. */
 export function canonicalPath(path: string): string {
   const absolute = resolve(path);
   const mount = mountOf(readMounts(), absolute);
@@ -169,10 +165,10 @@ async function ask(system: MountpointSystem, path: string): Promise<Answer> {
   }
 }
 
-/** The state of a path as a place to find the tree at; "hung": it does not answer, or with errors. */
+/** What is mounted at a path. "hung": a mount of ours that does not answer, or answers with errors. */
 export type MountState = "live" | "dead" | "hung" | "foreign" | "none";
 
-/** Says what is mounted at a canonical path. File systems that are not ours are not touched. */
+/** The state of a canonical path. Only mounts of ours are asked. */
 export async function mountState(
   system: MountpointSystem,
   path: string,
@@ -192,7 +188,7 @@ export async function mountState(
   return ["ENOTCONN", "ECONNABORTED"].includes(answer.errno) ? "dead" : "hung";
 }
 
-/** The same on the real system, for who only looks: that needs no addon. */
+/** mountState() on the real system, for callers that only look and need no addon. */
 export function stateOfMount(path: string, identity: Identity): Promise<MountState> {
   return mountState(
     realSystem(() => false),
@@ -250,17 +246,17 @@ async function checkDirectory(system: MountpointSystem, path: string): Promise<v
   throw new VprocfsError("MOUNTPOINT", `${place}: ${reasons[answer.errno] ?? answer.errno}`);
 }
 
-/** What prepareMountpoint() found and did. */
+/** The result of prepareMountpoint(). */
 export interface Prepared {
   /** Where to mount, as mount tables will show it. */
   readonly path: string;
-  /** Dead mounts of our own that were taken away. */
+  /** The number of dead mounts of ours that were unmounted. */
   readonly removed: number;
 }
 
 /**
- * Makes sure that `path` is an empty directory with nothing mounted on it. Creates the default
- * mount point and unmounts dead mounts of our own; refuses everything else.
+ * Makes sure that `path` is an empty directory with nothing mounted on it. Creates the default mount point,
+ * and unmounts dead mounts of ours; throws in all other cases.
  */
 export async function prepareMountpoint(
   system: MountpointSystem,

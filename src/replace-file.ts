@@ -5,11 +5,11 @@ export interface NewFile {
   readonly content: string;
   readonly encoding?: "utf8" | "latin1";
   readonly mode: number;
-  /** Of directories above it that are not there. */
+  /** The mode of missing directories above it, which are created. */
   readonly directoryMode: number;
 }
 
-/** Writes a file as a whole: whoever reads or runs it has the old one or the new one, never a part. */
+/** Replaces a file atomically: programs read or run the old one or the new one, never a part. */
 export function replaceFile(path: string, file: NewFile): void {
   const { content, encoding = "utf8", mode, directoryMode } = file;
   mkdirSync(dirname(path), { recursive: true, mode: directoryMode });
@@ -17,7 +17,7 @@ export function replaceFile(path: string, file: NewFile): void {
     writeFileSync(`${path}.new`, content, { encoding, mode });
     renameSync(`${path}.new`, path);
   } catch (error) {
-    // A full file system leaves a part of it.
+    // If the file system is full, a part of the file is left.
     rmSync(`${path}.new`, { force: true });
     throw error;
   }

@@ -1,4 +1,4 @@
-// Who may see all containers. Anybody else sees those of his own at most, such as rootless podman's.
+// Only root sees all containers. Other users see at most their own, such as those of rootless podman.
 
 import { VprocfsError } from "./errors.js";
 
@@ -6,7 +6,7 @@ export function isRoot(): boolean {
   return process.getuid?.() === 0;
 }
 
-/** For what would be wrong, and not only less, without it. */
+/** Throws unless run as root, for commands whose results would be wrong otherwise, and not only incomplete. */
 export function requireRoot(): void {
   if (!isRoot()) {
     throw new VprocfsError("NOT_ROOT", "must be run as root");

@@ -1,20 +1,23 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
-/** Where units are: an administrator's, the package's, and where distributions had them before. */
+/** Directories of units: an administrator's, packages', and packages' on older distributions. */
 const UNIT_PLACES = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
-/** There while vprocfs-lxcfs-compat is installed: then its unit serves in LXCFS's place. */
+/** Exists while vprocfs-lxcfs-compat is installed, whose unit serves in LXCFS's place. */
 const IN_PLACE_OF_LXCFS = "/usr/lib/vprocfs/in-place-of-lxcfs";
 
 /** How an operator starts the vprocfs of a mount point, and where it logs. */
 export interface Service {
   readonly start: string;
-  /** What to do with one that runs and has to begin anew. */
+  /** How to restart it, as an imperative. */
   readonly restart: string;
   readonly log: string;
 }
 
-/** By the service that is installed for a mount point, or by hand. `root` stands in for `/`. */
+/**
+ * The service that is installed for a mount point, else how to start vprocfs by hand. `root` replaces "/" in
+ * tests.
+ */
 export function serviceOf(mountpoint: string, root = "/"): Service {
   const has = (path: string): boolean => existsSync(join(root, path));
   const inPlace = mountpoint === "/var/lib/lxcfs" && has(IN_PLACE_OF_LXCFS);

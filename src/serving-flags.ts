@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { ConfigKey } from "./config.js";
 
-/** What of a command line that serves is not simply the value of a key. */
+/** Options of `run` that are not values of configuration keys. */
 export interface ServingOptions {
   readonly json?: boolean;
   readonly logFormat?: string;
@@ -9,8 +9,8 @@ export interface ServingOptions {
 }
 
 /**
- * The values of keys that the mount point of a command line and its earlier spellings set. `warn` is
- * told of each of these.
+ * The values of configuration keys that the argument MOUNTPOINT and the former options --json and --no-watch
+ * set. `warn` gets a line for each former option.
  */
 export function servingFlags(
   mountpoint: string | undefined,

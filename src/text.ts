@@ -1,9 +1,9 @@
 import { closest, distance } from "fastest-levenshtein";
 
-/** Plain text, which nearly all of it is. */
+/** Text that needs no escapes, which is the usual case. */
 const PLAIN = /^[ -[\]-~]*$/;
 
-/** Unicode's classes take a megabyte when they are first used, which a daemon seldom does. */
+/** Made on first use: Unicode's classes take a megabyte, and a daemon seldom needs them. */
 let unprintable: RegExp | undefined;
 
 /**
@@ -27,12 +27,12 @@ export function printable(text: string): string {
   });
 }
 
-/** What no shell takes for anything but itself. */
+/** A word that no shell interprets. */
 const PLAIN_WORD = /^[\w./:@-]+$/;
 
 /**
- * One word of a shell command that is shown to be copied. A quote is quoted without a backslash, which
- * printable() would double.
+ * A word of a shell command for an operator to copy. It is quoted without backslashes, which printable()
+ * would double.
  */
 export function shellWord(text: string): string {
   return PLAIN_WORD.test(text) ? text : `'${text.replaceAll("'", `'"'"'`)}'`;
@@ -49,16 +49,16 @@ export function hasControls(text: string): boolean {
   return false;
 }
 
-/** The name that a runtime made of random digits: 64 of them. */
+/** A name that a runtime made of 64 random hexadecimal digits. */
 const HASH = /^[\da-f]{64}$/;
 const SHORT_HASH = 12;
 
-/** A container's name as `podman ps` and its like show it: of a hash the beginning is enough. */
+/** A container's name as `podman ps` shows it: a hash is shortened. */
 export function shortName(name: string): string {
   return HASH.test(name) ? name.slice(0, SHORT_HASH) : printable(name);
 }
 
-/** Whether `word` is the beginning of a name of that kind. */
+/** Whether `word` is the beginning of a name that is a hash. */
 export function isShortFor(word: string, name: string): boolean {
   return HASH.test(name) && word.length >= 4 && name.startsWith(word);
 }
@@ -80,7 +80,7 @@ export function counted(number: number, what: string): string {
 
 const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] as const;
 
-/** Bytes in the largest unit that keeps the figure above 1: "256 MiB", "1.5 GiB". */
+/** Bytes in the largest unit in which the figure is at least 1: "256 MiB", "1.5 GiB". */
 export function formatBytes(bytes: number): string {
   let value = bytes;
   let unit = 0;

@@ -4,13 +4,13 @@ import { readStatus } from "./keeper-status.js";
 import { type Mount, mountAt, readMounts } from "./mountinfo.js";
 import { type Identity, isOurs } from "./mountpoint.js";
 
-/** Why a mount is not seen though somebody serves it, and what helps: to start what runs would do nothing. */
+/** Why the mount of a running vprocfs is not visible, and what to do. Starting it again would not help. */
 export interface Unseen {
   readonly what: string;
   readonly todo: string;
 }
 
-/** The mounts that a mount point's keeper sees; undefined if it cannot be looked at, or its PID is another's here. */
+/** The mounts that a keeper sees; undefined if the PID is not that of a keeper of this mount point here. */
 function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
   try {
     const words = readFileSync(`/proc/${pid}/cmdline`, "utf8").split("\0");
@@ -21,8 +21,8 @@ function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
 }
 
 /**
- * Of a canonical path where no mount is seen: whether somebody serves one there all the same, which has been
- * unmounted, or which only other mount namespaces than ours have. `restart` says how to restart it.
+ * Whether a vprocfs serves a canonical path at which no mount is visible: it was unmounted, or is in other mount
+ * namespaces than ours. `restart` says how to restart it.
  */
 export async function servedUnseen(
   mountpoint: string,

@@ -1,5 +1,5 @@
-// What the keeper starts. It is no command of the command line's program: there are two at any time,
-// and each loads only what serving takes.
+// The program that the keeper starts as worker and standby. It is no command of program.ts, so that it loads
+// only what serving needs.
 
 import { parseArgs } from "node:util";
 import { companionsOf, engineOptions, makeCallsDirectory } from "./compose.js";
@@ -17,14 +17,14 @@ import type { NativeBinding } from "./native/binding.js";
 import { polledMountpointOf } from "./polled.js";
 import { servingFlags } from "./serving-flags.js";
 
-/** What a worker takes from outside. */
+/** Everything that a worker uses of the system, for tests. */
 export interface WorkerContext {
   addon(): NativeBinding;
   readonly env: NodeJS.ProcessEnv;
   readonly configFile?: string;
 }
 
-/** `vprocfs run` has checked them: this only has to find what they say. */
+/** The options of `vprocfs run`, which has checked them already. */
 const OPTIONS = {
   ...Object.fromEntries(CONFIG_KEYS.map((key) => [kebabOf(key), { type: "string" } as const])),
   config: { type: "string", short: "c" },
@@ -33,7 +33,7 @@ const OPTIONS = {
   "no-keeper": { type: "boolean" },
 } as const;
 
-/** The configuration that the arguments of `run` make, which are a worker's too. */
+/** The configuration from a worker's arguments, which are those of `run`. */
 export function workerConfig(
   argv: readonly string[],
   context: Omit<WorkerContext, "addon">,

@@ -1,9 +1,9 @@
-/** Helpers at a time: a start of 200 containers must not be a start of 200 more processes. */
+/** Helpers at a time, so that 200 containers that start together do not start 200 helpers together. */
 export const AT_A_TIME = 8;
-/** A helper takes some milliseconds: one that takes longer has much to do, or hangs. */
+/** A helper takes some milliseconds. One that takes longer than this has much to do, or hangs. */
 export const SLOW = { slowMs: 250, maxSlow: 64 } as const;
 
-/** For what is done once to all: only how long it may take in all bounds what tenants take. */
+/** For work that is done once for all containers: it has a deadline as a whole, and no budget for each tenant. */
 export const ONCE_FOR_ALL = {
   concurrency: AT_A_TIME,
   ...SLOW,
@@ -13,7 +13,7 @@ export const ONCE_FOR_ALL = {
   share: 1,
 } as const;
 
-/** A bucket of tokens: a few at once, then as many as drop in. */
+/** A token bucket: `capacity` tokens at once, then `perSecond`. */
 export class Bucket {
   #tokens: number;
   #filledMs: number;
@@ -34,7 +34,7 @@ export class Bucket {
     this.#filledMs = now;
   }
 
-  /** Takes one token; false when there is none. */
+  /** Takes one token; false: there is none. */
   take(): boolean {
     this.#fill();
     if (this.#tokens < 1) {
@@ -44,7 +44,7 @@ export class Bucket {
     return true;
   }
 
-  /** How long until there is a token; 0: there is one. */
+  /** Time until there is a token; 0: there is one now. */
   waitMs(): number {
     this.#fill();
     return this.#tokens >= 1 ? 0 : Math.ceil(((1 - this.#tokens) / this.perSecond) * 1000);
@@ -56,23 +56,23 @@ export class Bucket {
   }
 }
 
-/** What a job has cost, ms of CPU time; undefined: nothing that anybody knows of. */
+/** Resolves to what the job has cost, in ms of CPU time; undefined: not known, and not charged. */
 export type Job = () => Promise<number | undefined>;
 
 export interface FairQueueOptions {
   /** Jobs at a time. */
   readonly concurrency: number;
-  /** A job that takes longer has no place among them any more, so that it is nobody's but its own. */
+  /** A job that takes longer is slow and does not count towards `concurrency` any more. */
   readonly slowMs: number;
-  /** Such jobs at a time; beyond, they take places. */
+  /** How many slow jobs do not count; further ones do. */
   readonly maxSlow: number;
-  /** Jobs of one tenant: so many at once, then so many a second. */
+  /** Jobs of one tenant: this many at once, then `perSecond`. */
   readonly atOnce: number;
   readonly perSecond: number;
-  /** What the jobs of one tenant may cost at once, ms, and the share of its time after that. */
+  /** Cost of one tenant's jobs: this many ms at once, then `share` of the time. */
   readonly freeMs: number;
   readonly share: number;
-  /** Told of jobs that reject. */
+  /** Called with the error of a job that rejects. */
   readonly onError: (error: unknown) => void;
   readonly now?: () => number;
 }
@@ -81,14 +81,14 @@ interface TenantQueue<K> {
   readonly waiting: Map<K, Job>;
   readonly bucket: Bucket;
   isRunning: boolean;
-  /** When its jobs will have cost no more than its share. */
+  /** When its share will have paid for its jobs so far. */
   paidMs: number;
   restsUntilMs: number;
 }
 
 /**
- * Runs jobs of tenants: one at a time for each, and the tenants take turns. Whatever the jobs of one
- * cost, and if they never end, those of another wait for no longer than it takes to start one.
+ * Runs jobs of tenants: one at a time for each tenant, and the tenants take turns. Expensive jobs of one
+ * tenant, or jobs that never end, hardly delay the others.
  */
 export class FairQueue<T, K> {
   readonly #options: FairQueueOptions;
@@ -105,24 +105,24 @@ export class FairQueue<T, K> {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** A job that waits is replaced by a later one with its key. */
+  /** Adds a job. It replaces a waiting job of the same tenant and key. */
   add(tenant: T, key: K, job: Job): void {
     this.#queueOf(tenant).waiting.set(key, job);
     this.#next();
   }
 
-  /** Whether a job of a tenant waits. */
+  /** Whether the tenant has a waiting job. */
   hasWaiting(tenant: T): boolean {
     return (this.#queues.get(tenant)?.waiting.size ?? 0) > 0;
   }
 
-  /** Has no job of a tenant start for a while. */
+  /** Starts no job of the tenant for `ms`. */
   rest(tenant: T, ms: number): void {
     const queue = this.#queueOf(tenant);
     queue.restsUntilMs = Math.max(queue.restsUntilMs, this.#now() + ms);
   }
 
-  /** Jobs that wait and that run, and those of them that are slow. */
+  /** The numbers of waiting and of running jobs, and how many of those are slow. */
   state(): { readonly waiting: number; readonly running: number; readonly slow: number } {
     let waiting = 0;
     for (const queue of this.#queues.values()) {
@@ -131,7 +131,7 @@ export class FairQueue<T, K> {
     return { waiting, running: this.#running, slow: this.#slow };
   }
 
-  /** Drops what waits. */
+  /** Drops all waiting jobs. */
   drop(): void {
     for (const queue of this.#queues.values()) {
       queue.waiting.clear();
@@ -184,7 +184,7 @@ export class FairQueue<T, K> {
     }
   }
 
-  /** How long until a tenant's next job may start. */
+  /** Time until a tenant's next job may start. */
   #waitMs(queue: TenantQueue<K>): number {
     const now = this.#now();
     const { freeMs, share } = this.#options;
@@ -219,7 +219,7 @@ export class FairQueue<T, K> {
     }
   }
 
-  /** Nothing is to be remembered of a tenant that owes nothing. */
+  /** Forgets a tenant without jobs once its budget is full again. */
   #forget(tenant: T, queue: TenantQueue<K>, wait: number): void {
     if (wait === 0 && queue.paidMs <= this.#now() && queue.bucket.isFull()) {
       this.#queues.delete(tenant);
@@ -259,7 +259,7 @@ export class FairQueue<T, K> {
     }
     this.#running -= 1;
     queue.isRunning = false;
-    // Its next turn comes after those of all who wait by now.
+    // To the end of the line: all tenants that wait now have their turns first.
     this.#queues.delete(tenant);
     this.#queues.set(tenant, queue);
     queue.paidMs = Math.max(queue.paidMs, this.#now()) + (cost ?? 0) / this.#options.share;

@@ -4,17 +4,17 @@ import * as z from "zod/mini";
 import { messageOf } from "../errors.js";
 import type { HookFile } from "./hooks.js";
 
-/** Which containers hand system calls over: those of LXC and podman that are made to, or all new. */
+/** Which containers of LXC and podman hand system calls over: those configured to, or all new ones. */
 export const CALL_MODES = ["chosen", "all"] as const;
 export type CallMode = (typeof CALL_MODES)[number];
 
 export interface CallPlaces {
-  /** Of the sockets. */
+  /** The directory of the sockets. */
   readonly directory: string;
   /** The system calls to hand over. */
   readonly names: readonly string[];
   readonly mark: string;
-  /** Before every path that is read; without it nothing is, and contents do not count. */
+  /** Prefix of every path that is read. Without it nothing is read, for callers that only need the paths. */
   readonly root?: string;
 }
 
@@ -24,10 +24,10 @@ const LXC_SNIPPET = `${OWN}/lxc-calls.conf`;
 const LXC_DIRECTORY = "/usr/share/lxc/config/common.conf.d";
 const LXC_DEFAULT = "/usr/share/lxc/config/common.seccomp";
 const PROFILE = "/etc/containers/vprocfs-seccomp.json";
-/** What podman takes its default from: the first that is there, else one that it was built with. */
+/** podman's default profile is the first of these that exists, else one that is built in. */
 const PODMAN_DEFAULTS = ["/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json"];
 
-/** What LXC refuses where it has no policy of its own. */
+/** Used if LXC's own policy is missing. */
 const LXC_FALLBACK = [
   "2",
   "denylist",
@@ -40,13 +40,13 @@ const LXC_FALLBACK = [
   "delete_module errno 1",
 ].join("\n");
 
-/** Undefined when it is not there, or nothing is to be read. */
+/** Undefined: it does not exist, or there is no root. */
 function readIfThere(root: string | undefined, path: string): string | undefined {
   const from = root === undefined ? undefined : join(root, path);
   return from !== undefined && existsSync(from) ? readFileSync(from, "utf8").trimEnd() : undefined;
 }
 
-/** LXC's own policy with the calls at its end. */
+/** LXC's own policy, followed by the calls to hand over. */
 function lxcPolicy({ names, mark, root }: CallPlaces): string {
   const rules = names.map((name) => `${name} notify`);
   const own = readIfThere(root, LXC_DEFAULT) ?? LXC_FALLBACK;
@@ -60,8 +60,8 @@ const Profile = z.looseObject({
 type Made = Pick<HookFile, "content" | "problem" | "summary">;
 
 /**
- * podman's default profile with the calls handed over instead of allowed. Without one there is none:
- * what else would be written allows what podman forbids.
+ * podman's default profile, with the calls handed over instead of allowed. Without a default profile there is a
+ * problem: a profile of our own would allow what podman forbids.
  */
 function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
   const found = PODMAN_DEFAULTS.map((path) => ({ path, text: readIfThere(root, path) }));
@@ -88,7 +88,7 @@ function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
   return { content: `${JSON.stringify(whole, null, 1)}\n`, summary };
 }
 
-/** The files that have containers hand system calls over. */
+/** The files that make containers hand system calls over. */
 export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   const { directory, mark } = places;
   const owned = { owns: [OWN] };
@@ -131,7 +131,7 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
       needs: "/etc/containers",
       owns: ["/etc/containers/containers.conf.d"],
       content: `# ${mark}\n[containers]\nseccomp_profile = "${PROFILE}"\n`,
-      // No container of podman would start.
+      // Without the profile no container of podman would start.
       ...(profile.problem !== undefined && { problem: `needs ${PROFILE}` }),
     },
   ];

@@ -1,14 +1,14 @@
-/** Namespaces of one tenant to which something is to be done later. */
+/** Delayed actions that one tenant may have. */
 const MAX_PENDING = 1024;
 
-/** What is to be done after a while, unless all is stopped by then. */
+/** Actions that run after a delay, unless stop() is called first. */
 export class DelayedVisits {
-  /** Of each tenant. */
+  /** The keys of pending actions, by tenant. */
   readonly #keys = new Map<number, Set<string>>();
   readonly #timers = new Set<NodeJS.Timeout>();
   #stopped = false;
 
-  /** Nothing that is done here throws: `onError` is told. */
+  /** `onError` gets what an action throws. */
   constructor(readonly onError: (error: unknown) => void) {}
 
   after(ms: number, action: () => void): void {
@@ -27,7 +27,7 @@ export class DelayedVisits {
     this.#timers.add(timer);
   }
 
-  /** Once for each key of a tenant. False: it has too many. */
+  /** Adds an action, unless its key is pending already. False: the tenant has too many. */
   add(tenant: number, key: string, ms: number, action: () => void): boolean {
     const keys = this.#keys.get(tenant) ?? new Set<string>();
     if (keys.has(key)) {
@@ -47,7 +47,7 @@ export class DelayedVisits {
     return true;
   }
 
-  /** Whether there is something of a tenant. */
+  /** Whether a tenant has pending actions. */
   has(tenant: number): boolean {
     return this.#keys.has(tenant);
   }

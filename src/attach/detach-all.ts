@@ -4,10 +4,7 @@ import { FairQueue, ONCE_FOR_ALL } from "./bounds.js";
 import { countOf, type HelperSettings, helperAbort, type RunHelper } from "./helper.js";
 import { listNamespaces } from "./namespaces.js";
 
-/**
- * How long one helper may take to detach from a namespace, and all of them. The keeper kills a
- * worker that has not stopped after 20 s.
- */
+/** How long one helper may take, and all together. The keeper kills a worker that has not stopped after 20 s. */
 const STOP = { detachMs: 5000, detachAllMs: 10_000 } as const;
 
 export interface DetachAllOptions {
@@ -20,9 +17,10 @@ export interface DetachAllOptions {
 }
 
 /**
- * Takes the files, or those of kernel logs only, out of all containers; those of a pattern's too,
- * which hooks may have served. Resolves to their number. A container that takes too long keeps its
- * files, and nobody else. `seen`: mount namespaces to leave alone, to which all others are added.
+ * Unmounts the files, or only those of kernel logs, in all containers; also in containers that attach-exclude
+ * matches, because hooks may have mounted them there. Resolves to the number of unmounted files. Only a
+ * container that takes too long keeps its files. `seen` has the mount namespaces to leave alone; those that
+ * are worked on are added to it.
  */
 export async function detachAll(
   options: DetachAllOptions,
@@ -41,7 +39,7 @@ export async function detachAll(
     queue.add(tenantOf(pid), key, async () => {
       const { name } = container;
       const what = { action: "detach", onlyLogs, pid, name, timeoutMs: STOP.detachMs } as const;
-      // Before the sum is read: others add to it while this one waits.
+      // Awaited before `files` is read, because other jobs add to it meanwhile.
       const report = await run(settings, what, abort.signal);
       files += countOf(report, "detached");
       return 0;

@@ -8,7 +8,7 @@ export function patternsOf(list: string): string[] {
     .filter((pattern) => pattern !== "");
 }
 
-/** True when any of the patterns matches any of the names, as the hooks' helper reads them. */
+/** Whether any of the patterns matches any of the names. The attach helper matches in the same way. */
 export function matchesAny(
   binding: Pick<NativeBinding, "fnmatch">,
   patterns: readonly string[],

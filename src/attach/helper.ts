@@ -6,9 +6,9 @@ import { nativeCandidates } from "../layout.js";
 import type { NativeBinding } from "../native/binding.js";
 import { polledMountpointOf } from "../polled.js";
 
-/** How long the helper goes on unless told. */
+/** The helper's default timeout. */
 export const HELPER_MS = 10_000;
-/** The helper kills what it started after its own timeout; this is for when even that hangs. */
+/** The helper enforces its own timeout; this kills a helper that does not. */
 const KILL_AFTER_MS = 30_000;
 
 const ReportSchema = z.object({
@@ -31,19 +31,19 @@ const ReportSchema = z.object({
     }),
   ),
   problems: z.array(z.string()),
-  /** Another run for the same tenant has not ended: this one has done nothing. */
+  /** Nothing was done, because another run for the same tenant has not ended. */
   busy: z._default(z.boolean(), false),
-  /** CPU time that it took, µs. */
+  /** CPU time that the helper took, µs. */
   cpuUs: z.optional(z.number()),
-  /** It failed for want of descriptors, processes, memory or room: later it may not. */
+  /** It failed because the node was short of descriptors, processes, memory or space. A later run may succeed. */
   isShort: z._default(z.boolean(), false),
 });
 
-/** What the helper has done in one mount namespace. */
+/** What the helper did in one mount namespace. */
 export type HelperReport = z.infer<typeof ReportSchema>;
 export type FileState = HelperReport["files"][number]["state"];
 
-/** Where the native helper is. */
+/** The path of the native helper. */
 export function helperPath(): string {
   const path = nativeCandidates("vprocfs-attach").find((candidate) => existsSync(candidate));
   if (path === undefined) {
@@ -52,22 +52,22 @@ export function helperPath(): string {
   return path;
 }
 
-/** The program that starts the helper as a hook, a byte for each character; not for every processor. */
+/** The program that hooks start, as one character for each byte; undefined: there is none for this processor. */
 export function starterProgram(): string | undefined {
   const path = nativeCandidates("vprocfs-hook").find((candidate) => existsSync(candidate));
   return path && readFileSync(path, "latin1");
 }
 
-/** What of the configuration the helper is told. */
+/** The part of the configuration that the helper gets. */
 export interface HelperSettings {
   readonly mountpoint: string;
-  /** Where files are mounted that are polled, if they are. */
+  /** The second mount point, of files that can be polled, if there is one. */
   readonly polled?: string;
   readonly fsType: string;
   readonly source: string;
   readonly skipFiles: readonly string[];
   readonly replaceLxcfs: boolean;
-  /** The mount point of another vprocfs: its files are replaced, and only who has them is touched. */
+  /** The mount point of another vprocfs: its files are replaced, and containers without them are left alone. */
   readonly inPlaceOf?: string;
 }
 
@@ -75,15 +75,15 @@ export interface HelperRun {
   readonly action: "attach" | "detach" | "check";
   readonly pid: number;
   readonly name: string;
-  /** Under containers/; without it the mount says which container the process is in. */
+  /** The container's name under containers/; without it the helper asks the mount. */
   readonly id?: string | undefined;
-  /** When it gives up; HELPER_MS unless told. */
+  /** When the helper gives up; HELPER_MS by default. */
   readonly timeoutMs?: number;
-  /** At most one run with this number at a time, whoever starts it. */
+  /** Number of the tenant: runs with the same number exclude each other, whoever starts them. */
   readonly tenant?: number;
-  /** To detach the files of its kernel log and no others. */
+  /** Detach only the files of the kernel log. */
   readonly onlyLogs?: boolean;
-  /** Places in the container that are left as they are: "/proc/uptime". */
+  /** Paths in the container that are left as they are, such as "/proc/uptime". */
   readonly leave?: readonly string[];
 }
 
@@ -112,16 +112,16 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
   ];
 }
 
-/** What there may be more of later, as errno has it and as strerror(3) says it. */
+/** Errors of a shortage that may pass, as the names of errno and in the words of strerror(3). */
 const SHORT =
   /\b(EAGAIN|EMFILE|ENFILE|ENOMEM|ENOSPC)\b|Too many open files|Cannot allocate memory|Resource temporarily unavailable|No space left on device/;
 
-/** True for an error of that kind. */
+/** Whether an error says that the node is short of something. */
 export function isShortage(message: string): boolean {
   return SHORT.test(message);
 }
 
-/** A container can have its own file systems and mounts full: the node lacks nothing then. */
+/** An error about one file that does not mean that the node is short: a container can fill its own file systems. */
 const FULL = /\bENOSPC\b|No space left on device/;
 
 function wasShort({ problems, files }: Pick<HelperReport, "problems" | "files">): boolean {
@@ -131,14 +131,14 @@ function wasShort({ problems, files }: Pick<HelperReport, "problems" | "files">)
   );
 }
 
-/** Runs the helper, see runHelper(); with a binding already. */
+/** runHelper() with a binding. */
 export type RunHelper = (
   settings: HelperSettings,
   run: HelperRun,
   signal?: AbortSignal,
 ) => Promise<HelperReport>;
 
-/** A report of nothing but why nothing was done. */
+/** The report of a run that did nothing, with the reason. */
 export function failed(run: HelperRun, problem: string): HelperReport {
   return {
     pid: run.pid,
@@ -150,7 +150,7 @@ export function failed(run: HelperRun, problem: string): HelperReport {
   };
 }
 
-/** For ending helpers, of which slow ones may be many: Node warns of more than ten at a time. */
+/** Aborts running helpers. There may be many, and Node would warn of more than ten listeners. */
 export function helperAbort(): AbortController {
   const abort = new AbortController();
   setMaxListeners(0, abort.signal);
@@ -158,8 +158,8 @@ export function helperAbort(): AbortController {
 }
 
 /**
- * Runs the helper for the mount namespace of one process, until `signal` ends it. Never rejects:
- * failures are problems.
+ * Runs the helper in the mount namespace of one process; `signal` kills it. Never rejects: a failure is a
+ * problem in the report.
  */
 export async function runHelper(
   binding: Pick<NativeBinding, "run">,
@@ -185,7 +185,7 @@ export async function runHelper(
     const report = ReportSchema.parse(JSON.parse(stdout));
     return { ...report, isShort: wasShort(report) };
   } catch (error) {
-    // It is not there, or there is no memory for a process.
+    // The helper is missing, cannot be started, or printed something else than a report.
     return failed(run, messageOf(error));
   }
 }
@@ -200,7 +200,7 @@ export function countOf(report: HelperReport, ...states: readonly FileState[]): 
   return pathsOf(report, ...states).length;
 }
 
-/** Why something could not be done, as one line; undefined when all could. */
+/** The reasons why something failed, as one line; undefined: nothing failed. */
 export function failureOf(report: HelperReport): string | undefined {
   const failed = report.files.filter(({ state }) => state === "failed");
   const reasons = [

@@ -3,22 +3,22 @@ import { dirname, join } from "node:path";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { replaceFile } from "../replace-file.js";
 
-/** What hooks are installed for. */
+/** The runtimes that hooks are for. */
 export const HOOK_KINDS = ["lxc", "oci", "nspawn"] as const;
 export type HookKind = (typeof HOOK_KINDS)[number];
 
-/** In every file of ours, so that it is known again; no file without it is ever written or removed. */
+/** Marks our files. A file without it is never overwritten or removed. */
 export const MARK = "managed by vprocfs install-hooks";
 
-/** Left by an operator who wants no hooks: the package installs none while it is there. */
+/** Exists if an operator wants no hooks: the package then installs none. */
 const NO_HOOKS = "/etc/vprocfs/no-hooks";
 
 export interface HookPlaces {
   /** The helper, as an absolute path. */
   readonly helper: string;
-  /** The program that starts it (native/hook), a byte for each character; without it a shell does. */
+  /** The program that starts the helper (native/hook), one character for each byte; without it a shell does. */
   readonly starter?: string;
-  /** The command line's own program and its arguments, for hooks that call it. */
+  /** How to run `vprocfs`, for hooks that call it. */
   readonly program: readonly string[];
   readonly mountpoint: string;
   /** Where a running daemon writes its settings. */
@@ -28,16 +28,16 @@ export interface HookPlaces {
 export interface HookFile {
   readonly kind: HookKind;
   readonly path: string;
-  /** Without this directory the runtime is not installed. */
+  /** A path that exists if the runtime is installed. */
   readonly needs: string;
   readonly content: string;
-  /** What it consists of, where that is too much to be shown. */
+  /** Shown in place of contents that are too long. */
   readonly summary?: string;
-  /** Directories above it that go when they are empty, from below. */
+  /** Directories to remove with the file if they are empty then, the innermost first. */
   readonly owns: readonly string[];
-  /** It can be run, and is no text: a byte for each character of `content`. */
+  /** It is an executable: each character of `content` is one byte. */
   readonly isProgram?: boolean;
-  /** It is not removed: what it is for may be named where nobody looks. */
+  /** It is never removed, because configurations that we do not know of may name it. */
   readonly stays?: boolean;
   /** LXC's configurations may include it, and LXC starts no container whose include is missing. */
   readonly isIncluded?: boolean;
@@ -49,18 +49,19 @@ const LXC_DIRECTORY = "/usr/share/lxc/config/common.conf.d";
 
 function helperArguments(places: HookPlaces, hook: "lxc" | "oci"): string[] {
   const { mountpoint, settings } = places;
-  // The settings win over the mount point, when they are there.
+  // If the settings file exists, its mount point is used instead.
   return ["--mountpoint", mountpoint, "--settings", settings, "--hook", hook];
 }
 
-/** For a shell: a helper that is no longer there must not keep containers from starting. */
+/** A shell command that succeeds if the helper is gone, so that containers still start. */
 function failOpen(places: HookPlaces, hook: "lxc" | "oci"): string {
   const { helper } = places;
   return `test ! -x ${helper} || exec ${[helper, ...helperArguments(places, hook)].join(" ")}`;
 }
 
 function lxcFile(places: HookPlaces): HookFile {
-  // LXC has a shell run it, with "exec " before it: which then takes another stdin, and goes on.
+  // LXC runs it in a shell with "exec " in front. An exec of a redirection alone only changes stdin, and the
+  // shell goes on.
   const command = `</dev/null; ${failOpen(places, "lxc")}`;
   return {
     kind: "lxc",
@@ -81,8 +82,8 @@ function lxcFile(places: HookPlaces): HookFile {
 
 const OCI_FILE = "/usr/share/containers/oci/hooks.d/20-vprocfs.json";
 /**
- * Outside of all that goes with vprocfs, and left there for good: the configuration of a container that
- * was made with the hook, and is kept by an engine, must not name what is gone.
+ * The starter stays when vprocfs is removed, because engines keep the configuration of a container that was
+ * created with the hook, and that names this path.
  */
 export const STARTER = "/usr/libexec/vprocfs-hook";
 
@@ -111,7 +112,7 @@ function ociFile(places: HookPlaces): HookFile {
   };
   return {
     kind: "oci",
-    // Where podman and CRI-O look when nobody has configured another place.
+    // The default directory of podman and CRI-O.
     path: OCI_FILE,
     needs: "/etc/containers",
     owns: ["/usr/share/containers/oci/hooks.d", "/usr/share/containers/oci"],
@@ -135,7 +136,7 @@ function nspawnFile({ program }: HookPlaces): HookFile {
   };
 }
 
-/** Throws where hooks cannot be written, since a shell would read a path otherwise. */
+/** Throws if a path has characters that a shell would interpret. */
 export function checkPlaces(places: HookPlaces): void {
   for (const word of [places.helper, places.mountpoint, places.settings, ...places.program]) {
     if (!/^[\w./%@:+-]+$/.test(word)) {
@@ -147,7 +148,7 @@ export function checkPlaces(places: HookPlaces): void {
   }
 }
 
-/** All files that hooks consist of, in the order in which they are written. */
+/** All files of hooks, in the order in which they are written. */
 export function hookFiles(places: HookPlaces): HookFile[] {
   return [lxcFile(places), ...starterFiles(places), ociFile(places), nspawnFile(places)];
 }
@@ -172,11 +173,11 @@ export interface HookOutcome {
 }
 
 export interface HookOptions {
-  /** Says what would be done, and does nothing. */
+  /** Only say what would be done. */
   readonly dryRun: boolean;
-  /** Only for these runtimes, also where they seem not to be installed. */
+  /** Only these runtimes, whether or not they seem to be installed; empty: all that are installed. */
   readonly kinds: readonly HookKind[];
-  /** Before every path; tests use another than the real one. */
+  /** Prefix of every path: "/", or a directory of a test. */
   readonly root: string;
 }
 
@@ -245,7 +246,7 @@ export function installHooks(files: readonly HookFile[], options: HookOptions): 
       if (options.dryRun || (state !== "written" && state !== "updated")) {
         return state;
       }
-      // Later files name earlier ones, without which a runtime would start nothing.
+      // A later file names earlier ones. If one of those is missing, the runtime would start no container.
       const needed = missing.get(file.kind);
       if (needed !== undefined) {
         throw new VprocfsError("SYSTEM", `needs ${needed}`);
@@ -262,28 +263,28 @@ export function installHooks(files: readonly HookFile[], options: HookOptions): 
 
 const LXC_CONTAINERS = "/var/lib/lxc";
 
-/** Whether the configuration of a container of LXC names a file. */
+/** Whether the configuration of any LXC container names the file. */
 function isNamedByLxc({ path }: HookFile, root: string): boolean {
   const directory = join(root, LXC_CONTAINERS);
   const names = existsSync(directory) ? readdirSync(directory) : [];
   return names.some((name) => readIfThere(join(directory, name, "config"), "utf8")?.includes(path));
 }
 
-/** In the place of a file that is included; the package's postrm knows it by its last words. */
+/** Replaces a file that configurations still include. The package's postrm recognises its last words. */
 const STUB = `# ${MARK}: left for configurations that include it.\n`;
 
-/** Whether a file is there that is ours, and that does something. */
+/** Whether the file exists, is ours, and is not just the stub. */
 export function isInUse({ path }: HookFile, root: string): boolean {
   const present = readIfThere(join(root, path), "utf8");
   return present?.includes(MARK) === true && present !== STUB;
 }
 
-/** Whether an operator has taken the hooks away. */
+/** Whether an operator has removed the hooks. */
 export function hooksAreUnwanted(root: string): boolean {
   return existsSync(join(root, NO_HOOKS));
 }
 
-/** Remembers what an operator wants of hooks, where the package has its directory. */
+/** Remembers whether an operator wants hooks, if the package's directory exists. */
 export function setHooksWanted(areWanted: boolean, root: string): void {
   const path = join(root, NO_HOOKS);
   if (areWanted) {
@@ -294,7 +295,7 @@ export function setHooksWanted(areWanted: boolean, root: string): void {
   }
 }
 
-/** Removes what installHooks has written, and the directories that this leaves empty. */
+/** Removes what installHooks() has written, and the directories that are empty then. */
 export function uninstallHooks(files: readonly HookFile[], options: HookOptions): HookOutcome[] {
   const act = (file: HookFile): HookOutcome =>
     guarded(file, () => {
@@ -324,7 +325,7 @@ export function uninstallHooks(files: readonly HookFile[], options: HookOptions)
       }
       return "removed";
     });
-  // What names others goes before them.
+  // Files that name other files are removed before those.
   return files.toReversed().map(act).toReversed();
 }
 

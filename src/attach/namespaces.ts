@@ -4,9 +4,9 @@ import type { ContainerInfo, NativeBinding } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
 import { isShortage } from "./helper.js";
 
-/** A mount namespace that is not the host's, and one process that lives in it. */
+/** A mount namespace that is not the host's, and one process in it. */
 export interface MountNamespace {
-  /** Its number. */
+  /** Its inode number. */
   readonly key: number;
   readonly pid: number;
   /** The container that the process is in. */
@@ -26,12 +26,12 @@ function numberOf(pid: number, name: string): number | undefined {
   return digits === undefined ? undefined : Number(digits);
 }
 
-/** The number of a process's mount namespace; undefined when it has ended. */
+/** The number of a process's mount namespace; undefined: the process has ended. */
 export function mountNamespaceOf(pid: number): number | undefined {
   return numberOf(pid, "mnt");
 }
 
-/** The number of its PID namespace. */
+/** The number of a process's PID namespace; undefined: the process has ended. */
 export function pidNamespaceOf(pid: number): number | undefined {
   return numberOf(pid, "pid");
 }
@@ -55,7 +55,8 @@ export function containerOf(
   }
 }
 
-function containerIfTold(
+/** containerOf(), or undefined if that fails for another reason than a shortage. */
+function containerIfKnown(
   finder: Pick<NativeBinding, "containerOf">,
   pid: number,
 ): ContainerInfo | undefined {
@@ -69,7 +70,7 @@ function containerIfTold(
   }
 }
 
-/** One process of every mount namespace that is not the host's and not of its processes alone. */
+/** Adds to `first` one process of every mount namespace that has processes of another PID namespace than ours. */
 export function namespacesOf(pids: readonly number[], first = new Map<number, number>()) {
   const own = mountNamespaceOf(process.pid);
   const ownPids = link("self", "pid");
@@ -83,14 +84,14 @@ export function namespacesOf(pids: readonly number[], first = new Map<number, nu
 }
 
 /**
- * All mount namespaces of containers, by looking once at every process: those of the containers'
- * inits first, then the ones nested in them. One whose container cannot be told is left out, because
- * containers can see to that, and the others are not to wait for it.
+ * All mount namespaces of containers: those of the containers' inits first, then the others. A namespace
+ * whose container cannot be determined is left out: a container can cause that, and must not affect others by
+ * it.
  */
 export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
   const found: MountNamespace[] = [];
   for (const [key, pid] of namespacesOf(allProcesses())) {
-    const container = containerIfTold(finder, pid);
+    const container = containerIfKnown(finder, pid);
     if (container !== undefined) {
       const isMain = mountNamespaceOf(container.init) === key;
       found.push({ key, pid: isMain ? container.init : pid, container });

@@ -1,8 +1,8 @@
-/** How often a file comes back after it was taken away or covered. */
+/** How often a file is mounted again after it was unmounted or covered. */
 const MAX_REMOUNTS = 5;
-/** A file that is left in peace for so long is given back again. */
+/** The count of a file starts again if the file was not remounted for so long. */
 const FORGIVE_MS = 3_600_000;
-/** Paths of one namespace that are remembered. */
+/** Paths that are remembered for one namespace. */
 const MAX_PATHS = 1024;
 
 interface Record {
@@ -11,8 +11,8 @@ interface Record {
 }
 
 /**
- * How often each file of a container was given back. A container that keeps taking one away keeps
- * its will about that one, for a while; its other files are none the worse for it.
+ * Counts how often each file of a container was mounted again. A file that the container keeps unmounting is left
+ * unmounted for a while; its other files are not affected.
  */
 export class Remounts {
   static readonly forgivenAfterMs = FORGIVE_MS;
@@ -20,7 +20,7 @@ export class Remounts {
 
   constructor(readonly now: () => number) {}
 
-  /** Counts what was given back now; returns the paths that are left as they are from now on. */
+  /** Counts files that were mounted again now; returns those that have reached the limit by that. */
   count(namespace: number, paths: readonly string[]): string[] {
     const records = this.#byNamespace.get(namespace) ?? new Map<string, Record>();
     this.#byNamespace.set(namespace, records);
@@ -39,7 +39,7 @@ export class Remounts {
     return left;
   }
 
-  /** The paths of a namespace that are left as they are. */
+  /** The paths of a namespace that have reached the limit and are not mounted again for now. */
   left(namespace: number): string[] {
     const now = this.now();
     return [...(this.#byNamespace.get(namespace) ?? [])]

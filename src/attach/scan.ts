@@ -1,22 +1,22 @@
 import { allProcesses } from "../processes.js";
 import { namespacesOf } from "./namespaces.js";
 
-/** A scan of all processes: not more often than this, and for a small share of the time. */
+/** Pause after a scan of all processes: at least this long, and this many times as long as the scan took. */
 const SCAN_REST_MS = 1000;
 const SCAN_REST_FACTOR = 20;
-/** Processes that are looked at before other events get a turn. */
+/** Processes that are read before other events of Node have a turn. */
 const SCAN_BATCH = 250;
 
 export interface ProcessScanOptions {
-  /** Told of each mount namespace and of one process in it. */
+  /** Called for each mount namespace, with one process in it. */
   readonly onNamespace: (pid: number, namespace: number) => void;
   readonly after: (ms: number, action: () => void) => void;
-  /** Not all could be looked at; it is tried again. */
+  /** The scan failed; another one follows. */
   readonly onError: (error: unknown) => void;
   readonly now: () => number;
 }
 
-/** Looks at every process, a part at a time: serving and other events go on. */
+/** Scans all processes in batches, so that other events are handled in between. */
 export class ProcessScan {
   readonly #options: ProcessScanOptions;
   #state: "no" | "under way" | "again" = "no";

@@ -18,7 +18,7 @@ export interface Candidate {
 /** Why the watcher leaves a container alone; undefined if it gets the files. */
 export type ExclusionReason = (container: Candidate) => string | undefined;
 
-/** True if the kernel virtualises /proc itself and the watcher is not explicitly on. */
+/** Whether the kernel virtualises /proc itself and the watcher is not explicitly on. */
 export function isPassive({ watch }: Pick<Config, "watch">): boolean {
   return watch === "auto" && existsSync(VPSADMINOS);
 }
@@ -28,7 +28,7 @@ function namesOf({ name, runtime, cgroup }: Candidate): string[] {
   return [name, `${runtime}:${name}`, cgroup];
 }
 
-/** By the patterns alone. */
+/** The reason by patterns alone. */
 export function exclusionByName(
   binding: Pick<NativeBinding, "fnmatch">,
   only: readonly string[],
@@ -45,7 +45,7 @@ export function exclusionByName(
 
 type Selecting = Pick<Config, "watch" | "attachOnly" | "attachExclude">;
 
-/** By the whole configuration and by what operators have detached. */
+/** The reason by the whole configuration and by what operators have detached. */
 export function exclusionReason(
   binding: Pick<NativeBinding, "fnmatch">,
   config: Selecting,
@@ -57,7 +57,7 @@ export function exclusionReason(
   return exclusionFromHooks(binding, config, isLeftAlone);
 }
 
-/** The same for hooks, which serve containers also where the watcher is off. */
+/** The same for hooks, which serve containers even if the watcher is off. */
 export function exclusionFromHooks(
   binding: Pick<NativeBinding, "fnmatch">,
   config: Selecting,

@@ -35,21 +35,21 @@ export function settingsText(config: Config, mountpoint: string): string {
     ...settings.skipFiles.map((pattern) => `skip ${pattern}`),
     ...patternsOf(config.attachExclude).map((pattern) => `exclude ${pattern}`),
     ...(isPassive(config) ? ["exclude *"] : []),
-    // To a helper no pattern means all containers.
+    // Without an `only` line the helper would serve all containers.
     ...(only.length > 0 ? only : ["exclude *"]),
-    // A helper of an earlier version knows no "on": after a downgrade it finds what we wrote.
+    // Not "on": after a downgrade an earlier helper, which knows only "yes", may read this file.
     ...(settings.replaceLxcfs ? ["replace-lxcfs yes"] : []),
     "end",
   ];
   return `${lines.join("\n")}\n`;
 }
 
-/** Hooks then go by what they were installed with. */
+/** Removes the settings. Hooks then use what they were installed with. */
 export function removeSettings(mountpoint: string): void {
   rmSync(settingsFileOf(mountpoint), { force: true });
 }
 
-/** Writes the settings for hooks, with the files of the tree as Engine.files() has them. */
+/** Writes the settings for hooks. `files` are the lines of Engine.files(). */
 export function writeSettings(
   config: Config,
   mountpoint: string,

@@ -1,10 +1,10 @@
 import type { Logger } from "../log.js";
 import { printable } from "../text.js";
 
-/** One line in the log for so long. */
+/** At most one line is logged in so long. */
 const NEWS_MS = 30_000;
 
-/** Times that descriptors, processes or memory were short. */
+/** Counts how often descriptors, processes or memory were short. */
 export class Shortages {
   count = 0;
   /** What was short last, and when (ms since the epoch). */

@@ -4,22 +4,22 @@ import { Remounts } from "./remounts.js";
 /** What is remembered of one container. */
 export interface TrackedContainer {
   readonly container: ContainerInfo;
-  /** The namespaces in which all files have been, each with the process it was found by. */
+  /** The namespaces that have had all their files, each with the process by which it was found. */
   readonly served: Map<number, number>;
   /**
-   * Those in which any file has been, or all that are to be there: what is attached now was taken away. But for those
-   * files, few mostly, that have failed every time.
+   * The namespaces that have had files, each with the files that have failed so far. A file that is attached
+   * now and is not among those was unmounted before.
    */
   readonly reached: Map<number, ReadonlySet<string>>;
   readonly remounts: Remounts;
 }
 
-/** A cgroup can have several PID namespaces, and another one after a container was started again. */
+/** The init is part of the key, because a cgroup may have several PID namespaces, and a new one after a restart. */
 function keyOf({ id, init }: ContainerInfo): string {
   return `${id} ${init}`;
 }
 
-/** The containers that are looked after, and which namespaces are theirs. */
+/** The containers that the watcher serves, and their namespaces. */
 export class TrackedContainers {
   readonly #tracked = new Map<string, TrackedContainer>();
   /** The key of the container that a namespace belongs to. */
@@ -27,13 +27,13 @@ export class TrackedContainers {
 
   constructor(readonly now: () => number) {}
 
-  /** The process by which a namespace was found that has had the files. */
+  /** The process by which a namespace was found; undefined: it has not had all its files. */
   servedBy(namespace: number): number | undefined {
     const owner = this.#owners.get(namespace);
     return owner === undefined ? undefined : this.#tracked.get(owner)?.served.get(namespace);
   }
 
-  /** A namespace is this container's. */
+  /** Notes that a namespace belongs to a container. */
   add(container: ContainerInfo, namespace: number): TrackedContainer {
     const key = keyOf(container);
     if (this.#owners.get(namespace) !== key) {
@@ -54,7 +54,7 @@ export class TrackedContainers {
     return tracked;
   }
 
-  /** A namespace has ended. True: it was the last of its container. */
+  /** Notes that a namespace has ended. True: it was the last one of its container. */
   forget(namespace: number): boolean {
     const owner = this.#owners.get(namespace);
     this.#owners.delete(namespace);

@@ -11,13 +11,13 @@ import { Shortages } from "./shortages.js";
 import { TrackedContainers } from "./tracked.js";
 import { type AttachingOptions, type Visit, Visits } from "./visits.js";
 
-/** Looks into one tenant's namespaces: so many at once, then so many a second. */
+/** Visits of one tenant's namespaces: this many at once, then this many a second. */
 const VISIT_RATE = { atOnce: 200, perSecond: 10 } as const;
-/** CPU time of the helpers for one tenant: so much at once, then this share of one CPU. */
+/** CPU time of the helpers for one tenant: this much at once, then this share of one CPU. */
 const COST = { freeMs: 2000, share: 0.1 } as const;
-/** A stop: how long helpers that attach may go on. */
+/** How long running helpers may go on when the watcher stops. */
 const ATTACHING_MS = 1000;
-/** When the kernel cannot be listened to for want of something. */
+/** When to try again to listen to the kernel, if the node is short of something. */
 const LISTEN_AGAIN_MS = 1000;
 const FORGET_ENDED_MS = 60_000;
 
@@ -27,39 +27,38 @@ export interface WatcherOptions extends AttachingOptions {
   readonly run?: RunHelper;
 }
 
-/** How the watcher stands. */
+/** The state of the watcher. */
 export interface WatcherState {
   /** Mount namespaces that are followed, and how many can be. */
   readonly followed: number;
   readonly followLimit: number;
-  /** How many of them may be one tenant's. */
+  /** How many of them one tenant may have. */
   readonly tenantLimit: number;
-  /** Looks that wait for their tenant's turn, helpers that run, and those that take long. */
+  /** Visits that wait for their turn, visits that run, and those of them that are slow. */
   readonly waiting: number;
   readonly running: number;
   readonly slow: number;
-  /** Tenants of which a helper was given up that has not ended. */
+  /** Tenants with a helper that hangs. */
   readonly hung: number;
-  /** Times that a tenant had no room for another namespace. */
+  /** Times that another namespace was not followed, because its tenant or all together had too many. */
   readonly refused: number;
-  /** Times that descriptors, processes or memory were short; all was tried again. */
+  /** Times that descriptors, processes or memory were short; each time it is tried again. */
   readonly shortages: number;
   /** What was short last, and when (ms since the epoch). */
   readonly lastShortage?: { readonly what: string; readonly atMs: number };
 }
 
 /**
- * Gives every container the files: those that run when it starts, those that appear later, and
- * those that lose them. Events come from the kernel by way of the native watch; the work is done by
- * the helper, in processes of its own, tenant by tenant. It never ends for want of anything: what
- * failed is done later.
+ * Mounts the files into every container: those that run when the watcher starts, those that start later, and
+ * those that lose them. The kernel reports events through the native watch, and the helper does the work in
+ * processes of its own, tenant by tenant. A failure never ends the watcher; the work is tried again later.
  */
 export class Watcher {
   readonly #options: WatcherOptions;
   readonly #watch: NativeWatch;
   readonly #queue: FairQueue<number, number>;
   readonly #tracked: TrackedContainers;
-  /** What is looked at later, by namespace and process: its number may be another's by then. */
+  /** Later visits, by namespace and process: the number of a namespace may be another's by then. */
   readonly #delayed = new DelayedVisits((error) => this.#fail(error));
   readonly #shortages: Shortages;
   readonly #scan: ProcessScan;
@@ -109,7 +108,7 @@ export class Watcher {
     });
   }
 
-  /** Watches first and scans all processes then, so that nothing falls between. */
+  /** Listens first and then scans all processes, so that no container is missed. */
   start(): void {
     this.#listen();
     this.#forgetEnded();
@@ -124,13 +123,13 @@ export class Watcher {
     this.#visits.stop();
     this.#queue.drop();
     if (!(await this.#queue.idleWithin(ATTACHING_MS))) {
-      // What they have not finished, detaching or the next worker does.
+      // Detaching, or the next worker, deals with what they have not finished.
       this.#visits.abort();
       await this.#queue.idleWithin(ATTACHING_MS);
     }
   }
 
-  /** Takes the files out of all containers, see detachAll(). */
+  /** Unmounts the files in all containers, see detachAll(). */
   detachAll(onlyLogs: boolean, seen = new Set<number>()): Promise<number> {
     const { binding, settings, log } = this.#options;
     const tenantOf = (pid: number): number => this.#watch.tenantOf(pid);
@@ -139,7 +138,7 @@ export class Watcher {
     return detachAll(options, onlyLogs, seen);
   }
 
-  /** Resolves when there is nothing to do at the moment. */
+  /** Resolves when no scan runs and no visit waits or runs. */
   async idle(): Promise<void> {
     await this.#scan.scanned;
     await this.#queue.idle();
@@ -159,7 +158,7 @@ export class Watcher {
     };
   }
 
-  /** False: the host has no thread for it at the moment. It is tried again, and all processes are scanned then. */
+  /** False: the node has no thread for it now. It is tried again, followed by a scan of all processes. */
   #listen(): boolean {
     try {
       this.#watch.start();
@@ -181,7 +180,7 @@ export class Watcher {
     return true;
   }
 
-  /** Nothing that goes wrong here may end the process that serves. */
+  /** Logs what `action` throws: it must not end the process that serves. */
   #guard(action: () => void): void {
     try {
       action();
@@ -196,7 +195,7 @@ export class Watcher {
 
   #onNamespace(pid: number, namespace: number): void {
     const servedBy = this.#tracked.servedBy(namespace);
-    // The kernel tells of what changes there.
+    // It is followed: the kernel reports what changes there.
     if (servedBy !== undefined && mountNamespaceOf(servedBy) === namespace) {
       return;
     }
@@ -227,13 +226,16 @@ export class Watcher {
 
   #look({ pid, namespace, tenant }: Visit, attempt = 0): void {
     const visit = { pid, namespace, tenant };
-    // One at a time for a tenant: nested namespaces get what is mounted in the outer one too.
+    // One at a time for each tenant: what is mounted in a namespace can propagate to those nested in it.
     this.#queue.add(tenant, namespace, async () => {
       return this.#stopped ? 0 : await this.#visits.visit(visit, attempt);
     });
   }
 
-  /** Looks again later; of more than a tenant may have, when there is time to look at all. */
+  /**
+   * Visits again later. If the tenant has too many later visits, a scan of all processes finds the namespace
+   * again.
+   */
   #lookLater(ms: number, visit: Visit, attempt: number): void {
     const key = `${visit.namespace} ${visit.pid}`;
     if (!this.#delayed.add(visit.tenant, key, ms, () => this.#look(visit, attempt))) {
@@ -247,7 +249,7 @@ export class Watcher {
     }
   }
 
-  /** What operators have said of containers that have ended. */
+  /** Forgets which containers to leave alone that have ended: now if that was long ago, and once more later. */
   #forgetEnded(): void {
     const now = this.#now();
     if (now - this.#forgotMs >= FORGET_ENDED_MS) {

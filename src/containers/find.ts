@@ -9,7 +9,7 @@ type Finder = Pick<NativeBinding, "containerOf" | "scanContainers">;
 /** The kernel's largest PID is 2^22. */
 const PID = /^[1-9]\d{0,6}$/;
 
-/** As many as are named where several are meant. */
+/** How many candidates an error lists. */
 const MAX_CANDIDATES = 20;
 
 function byPid(finder: Finder, pid: number): ContainerInfo | undefined {
@@ -30,13 +30,13 @@ function byPid(finder: Finder, pid: number): ContainerInfo | undefined {
   }
 }
 
-/** What stands before the last slash, with it, and what stands behind. */
+/** The part up to and including the last slash, and the part after it. */
 function split(name: string): readonly [string, string] {
   const at = name.lastIndexOf("/") + 1;
   return [name.slice(0, at), name.slice(at)];
 }
 
-/** Whether a word is the beginning of a name; of "web1/cafe…" both parts may be. */
+/** Whether a word abbreviates a name. In "web1/cafe…" either part may be abbreviated. */
 function isBeginning(word: string, name: string): boolean {
   const [wordHead, wordTail] = split(word);
   const [head, tail] = split(name);
@@ -47,12 +47,12 @@ function isBeginning(word: string, name: string): boolean {
   return isHead && (wordTail === tail || isShortFor(wordTail, tail));
 }
 
-/** A container and all that it goes by. */
+/** A container and all its names. */
 interface Known {
   readonly container: ContainerInfo;
   /** The name of its cgroup, and those that people gave it. */
   readonly names: readonly string[];
-  /** Its name in others' terms: the best that is known. */
+  /** The name that people are most likely to know. */
   readonly best: string;
 }
 
@@ -77,7 +77,7 @@ function candidate({ container, best }: Known): string {
   return `${id} (${runtime === "" ? "" : `${runtime} `}${printable(best)})`;
 }
 
-/** Throws when there are several. */
+/** The only one found; throws if there are several. */
 function only(found: readonly Known[], how: string, word: string): ContainerInfo | undefined {
   if (found.length > 1) {
     const list = found.slice(0, MAX_CANDIDATES).map(candidate).join(", ");
@@ -94,10 +94,10 @@ const NAMED = "are named";
 const BEGUN = "have names that begin with";
 
 /**
- * The container that an operator means: by id, else by name (the cgroup's or one that was given),
- * else by the PID of any process, else by the beginning of a name that is a hash. One within another
- * is "web1/inner"; "inner" does where nothing else is meant, so that what is made inside takes no
- * other container's name.
+ * The container that an operator means: by id, else by name (of the cgroup, or given by people), else by the
+ * PID of any process in it, else by the beginning of a name that is a hash. A nested container is
+ * "web1/inner". "inner" alone comes last, so that a container cannot take the name of a neighbour by nesting
+ * one.
  */
 export function findContainer(
   finder: Finder,

@@ -3,15 +3,15 @@ import { type RuntimeNames, runtimeNames } from "./runtime-names.js";
 
 type Named = Pick<ContainerInfo, "id" | "name" | "runtime">;
 
-/** The name of the outermost container around it; its own where it is in none. */
+/** The name of the outermost container: "web1" of "web1/inner". */
 function outermost(name: string): string {
   return name.split("/", 1)[0] ?? name;
 }
 
 /**
- * The names that people know containers by whose cgroups have an id for a name, by the containers' ids; those
- * that no runtime tells are left out. A container keeps the name with which it was first seen, so that a table
- * that is drawn again and again reads no file twice.
+ * The names that people gave to containers whose cgroups are named by ids, by the ids of the containers. Containers
+ * whose given name is not known are missing. A container keeps the name with which it was first seen, so that a table
+ * that is drawn repeatedly reads no file twice.
  */
 export class GivenNames {
   readonly #makeNamesOf: () => RuntimeNames;

@@ -1,34 +1,33 @@
 /**
- * The names that people gave to containers whose cgroups have an id for a name, from what their
- * runtimes keep in files: a daemon that is asked may hang. Whatever cannot be read or understood is
- * no name. Containers that users run without root, and those within others, are not looked for: what
- * would be read is theirs.
+ * The names that people gave to containers whose cgroups are named by ids, read from files of the runtimes:
+ * asking a runtime's daemon could hang. A file that cannot be read or parsed has no names. Rootless and
+ * nested containers are not looked up, because their files are under the control of others.
  */
 
 import { closeSync, constants, fstatSync, openSync, readdirSync, readSync } from "node:fs";
 import { join } from "node:path";
 import type { ContainerInfo } from "../native/binding.js";
 
-/** The best name first; none where none is known. */
+/** The given names of a container, the best first. */
 export type RuntimeNames = (
   container: Pick<ContainerInfo, "name" | "runtime">,
 ) => readonly string[];
 
-/** What is read of one container's file, and of one that lists all of a store. */
+/** Largest file of one container, and largest list of all containers in a store, that is read. */
 const MAX_FILE_BYTES = 4 << 20;
 const MAX_LIST_BYTES = 32 << 20;
-/** Longer ones are nobody's. */
+/** Longer names are ignored. */
 const MAX_NAME_LENGTH = 1024;
-/** Of containerd. */
+/** Namespaces of containerd that are searched. */
 const MAX_NAMESPACES = 64;
 
 const HASH = /^[\da-f]{64}$/;
-/** As containerd has it; a path's component, never one that leads upwards. */
+/** An id as containerd allows it. It is used as a component of a path and cannot lead upwards. */
 const ID = /^[A-Za-z0-9][\w.-]{0,254}$/;
 
 const DOCKER = "var/lib/docker";
 const DOCKER_SETTINGS = "etc/docker/daemon.json";
-/** Of Docker, with `userns-remap`. */
+/** Directories of Docker with `userns-remap`. */
 const REMAPPED = /^\d+\.\d+$/;
 const CONTAINERD = ["run/containerd", "run/k3s/containerd"].map((state) =>
   join(state, "io.containerd.runtime.v2.task"),
@@ -37,7 +36,7 @@ const STORES = ["var/lib/containers/storage", "run/containers/storage"];
 const STORE_FILES = ["containers.json", "volatile-containers.json"];
 const DRIVERS = ["overlay", "vfs", "btrfs", "zfs"];
 
-/** Undefined where it is not an ordinary file of at most that size, or no JSON. */
+/** Undefined: it is not a regular file of at most `maxBytes` that holds JSON. */
 function readJson(path: string, maxBytes: number): unknown {
   let fd: number | undefined;
   try {
@@ -46,7 +45,7 @@ function readJson(path: string, maxBytes: number): unknown {
     if (!facts.isFile() || facts.size > maxBytes) {
       return undefined;
     }
-    // What grows meanwhile is cut off, and is no JSON.
+    // If the file grows meanwhile, the part that was read is not valid JSON.
     const bytes = Buffer.alloc(facts.size);
     return JSON.parse(bytes.toString("utf8", 0, readSync(fd, bytes, 0, facts.size, 0)));
   } catch {
@@ -66,19 +65,19 @@ function list(directory: string): string[] {
   }
 }
 
-/** A member of an object; undefined of anything else. */
+/** A member of an object; undefined if `value` is not an object or has no such member. */
 function member(value: unknown, key: string): unknown {
   const isObject = typeof value === "object" && value !== null && Object.hasOwn(value, key);
   return isObject ? (value as Readonly<Record<string, unknown>>)[key] : undefined;
 }
 
-/** "" where it is no name. */
+/** A member that is a name, else "". */
 function nameIn(value: unknown, key: string): string {
   const name = member(value, key);
   return typeof name === "string" && name.length <= MAX_NAME_LENGTH ? name : "";
 }
 
-/** A container of a pod goes by its own name, by its pod's, and by both. */
+/** A container in a pod is found by its own name, by its pod's, and by both together. */
 function namesInPod(namespace: string, pod: string, container: string): string[] {
   if (pod === "" || container === "") {
     return [];
@@ -103,7 +102,7 @@ function ofDocker(directories: readonly string[], id: string): string[] {
   if (bare === "") {
     return [];
   }
-  // Of the kubelet: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT; labels may come from an image.
+  // The kubelet's form: k8s_CONTAINER_POD_NAMESPACE_UID_ATTEMPT. Labels are not used, because an image can set them.
   const [kubelet, container = "", pod = "", namespace = ""] = bare.split("_");
   const isOfPod = kubelet === "k8s" && container !== "POD";
   return [...(isOfPod ? namesInPod(namespace, pod, container) : []), bare];
@@ -164,7 +163,7 @@ function podmanNames(root: string): Map<string, string[]> {
   return found;
 }
 
-/** As the files below `root` have them now; what is said of all containers is read once. */
+/** Looks names up in the files below `root`. Files that list all containers are read once. */
 export function runtimeNames(root = "/"): RuntimeNames {
   let stores: Map<string, string[]> | undefined;
   const ofPodman = (id: string): readonly string[] => {
@@ -189,7 +188,7 @@ export function runtimeNames(root = "/"): RuntimeNames {
       case "kubernetes":
         return [...ofContainerd(root, id), ...inDocker(id)];
       case "":
-        // In a cgroup of the operator's own choice (docker run --cgroup-parent).
+        // A cgroup that an operator chose (docker run --cgroup-parent) does not say which runtime made it.
         return HASH.test(id) ? [...inDocker(id), ...ofPodman(id), ...ofContainerd(root, id)] : [];
       default:
         return [];

@@ -2,7 +2,7 @@ import Table from "cli-table3";
 import type { ContainerInfo } from "../native/binding.js";
 import { formatBytes, printable } from "../text.js";
 
-/** Columns without lines: what is printed here is also fed to other programs. */
+/** Columns without lines, so that other programs can parse the table. */
 export const NO_BORDERS = {
   top: "",
   "top-mid": "",
@@ -57,10 +57,7 @@ function columns(hasGiven: boolean): readonly (readonly [head: string, align: Al
   ];
 }
 
-/**
- * Containers as a table for people; limits that do not exist are shown as "-". `given`: what people call them, by
- * id; without any there is no column for it.
- */
+/** Containers as a table. `given` has given names by id; if it is empty, the table has no column for them. */
 export function containerTable(
   containers: readonly ContainerInfo[],
   given: ReadonlyMap<string, string>,

@@ -1,5 +1,4 @@
-// Cgroups with limits, made by hand on whatever hierarchies a machine has: for the demo, the benchmark
-// and the tests.
+// Makes cgroups with limits on the hierarchies of a machine, for the demo, the benchmark and the tests.
 
 import { existsSync, mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
@@ -63,7 +62,7 @@ function writes(...files: readonly (readonly [directory: string, file: string, v
   );
 }
 
-/** An empty cpuset takes no process in: it gets what its parent has. */
+/** Copies the parent's cpuset: a v1 cpuset is empty at first and takes no process then. */
 function cpusetSteps(root: string | undefined, name: string): Step[] {
   return root === undefined
     ? []
@@ -101,7 +100,7 @@ function limitsV1({ v1 }: Hierarchies, name: string, limits: Limits): Step[] {
   return steps;
 }
 
-/** The v2 controllers that limits need; those that the kernel or v1 hierarchies have are left out. */
+/** The v2 controllers that limits need and that are available: not those that v1 has or the kernel lacks. */
 function controllersOf(directory: string): string[] {
   const available = words(directory, "cgroup.controllers");
   return ["cpu", "memory"].filter((controller) => available.includes(controller));
@@ -112,7 +111,7 @@ export function limitsMemory({ v1, v2 }: Hierarchies): boolean {
   return v1.has("memory") || (v2 !== undefined && controllersOf(v2).includes("memory"));
 }
 
-/** Whether a v2 cgroup, which may not exist yet, has a limit of swap. */
+/** Whether a v2 cgroup, which may not exist yet, can limit swap. */
 function limitsSwapV2(directory: string): boolean {
   return (
     existsSync(join(directory, "memory.swap.max")) ||
@@ -140,7 +139,7 @@ function limitsV2(root: string, name: string, limits: Limits): Step[] {
   return steps;
 }
 
-/** A v2 cgroup has the controllers that its parent enables for its children. */
+/** Enables controllers in the parent, for the v2 cgroup to have them. */
 function enablingSteps(root: string, name: string): Step[] {
   const parent = dirname(join(root, name));
   const enabled = words(parent, "cgroup.subtree_control");
@@ -149,7 +148,7 @@ function enablingSteps(root: string, name: string): Step[] {
     .map((controller) => ["write", join(parent, "cgroup.subtree_control"), `+${controller}`]);
 }
 
-/** How to make the cgroup `name` below the root of every hierarchy. Its parent must exist. */
+/** The steps that make the cgroup `name` below the root of every hierarchy. Its parent must exist. */
 export function placeSteps(hierarchies: Hierarchies, name: string): Step[] {
   const { v1, v2 } = hierarchies;
   return [
@@ -159,7 +158,7 @@ export function placeSteps(hierarchies: Hierarchies, name: string): Step[] {
   ];
 }
 
-/** How to limit it, when it has been made. */
+/** The steps that set its limits once it exists. */
 export function limitSteps(hierarchies: Hierarchies, name: string, limits: Limits): Step[] {
   const { v2 } = hierarchies;
   return [
@@ -199,7 +198,7 @@ export function killAll(directory: string): void {
 const REMOVE_TRIES = 50;
 const REMOVE_EVERY_MS = 50;
 
-/** Processes that are ending keep their cgroup busy for a moment. */
+/** Removes a cgroup. It may be busy for a moment after its processes were killed. */
 async function removeDirectory(directory: string): Promise<void> {
   for (let tries = 0; tries < REMOVE_TRIES; tries += 1) {
     try {

@@ -1,5 +1,5 @@
-// A limited container without any container runtime: cgroups and namespaces made here. Shows the
-// host's figures and the container's side by side and leaves nothing behind.
+// Makes a limited container without a container runtime, shows the host's figures and the container's side by
+// side, and leaves nothing behind.
 
 import Table from "cli-table3";
 import { VprocfsError } from "../errors.js";
@@ -22,7 +22,7 @@ function swapLimit(limitsSwap: boolean, host: string): string {
   return host === formatBytes(0) ? `${limit}, the host has none` : limit;
 }
 
-/** What stands in the "limit" column beside some rows. */
+/** The "limit" column of a row. */
 function limitFor(label: string, limitsSwap: boolean, host: string): string {
   const limits: Readonly<Record<string, string>> = {
     memory: formatBytes(LIMITS.memoryBytes),

@@ -9,7 +9,7 @@ import { installed } from "../layout.js";
 import { mountAt, readMounts } from "../mountinfo.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 
-/** A mounted tree, and how to be done with it. */
+/** A mounted tree, which release() gives up. */
 export interface Tree {
   readonly path: string;
   /** Whether the demo started its server itself. */
@@ -56,7 +56,7 @@ async function startServer(name: string, signal: AbortSignal): Promise<Tree> {
   });
   const release = async (): Promise<void> => {
     await stopServer(child);
-    // One that crashed has left its mount behind.
+    // A server that crashed has left its mount behind.
     if (mountAt(readMounts(), path) !== undefined) {
       spawnSync("umount", ["--lazy", path], { stdio: "inherit" });
     }
@@ -71,7 +71,7 @@ async function startServer(name: string, signal: AbortSignal): Promise<Tree> {
   }
 }
 
-/** The tree of a vprocfs that already runs, else that of a new one on a temporary directory. */
+/** The tree of a running vprocfs, else that of a new one on a temporary directory. */
 export async function findTree(name: string, signal: AbortSignal): Promise<Tree> {
   const config = loadConfig();
   const path = canonicalPath(config.mountpoint);

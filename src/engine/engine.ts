@@ -10,25 +10,22 @@ import type {
 /** What every engine needs to know to serve a tree. */
 export type EngineOptions = SessionOptions;
 
-/** Something that serves the tree. Policy (mount points, signals, logs) is not its business. */
+/** Serves the tree. Mount points, signals and logs are not an engine's business. */
 export interface Engine {
   readonly name: string;
-  /** Mounts and serves; an engine that cannot do that at once returns a promise. */
+  /** Mounts and serves; returns a promise if that takes time. */
   start(): void | Promise<void>;
-  /** Resolves to true when the unmount had to be lazy. */
+  /** Resolves to true if the unmount had to be lazy. */
   stop(unmount: boolean): Promise<boolean>;
   counters(): SessionCounters;
-  /** What it measures of requests; nothing in engines that do not. */
+  /** Measurements of requests; empty if the engine takes none. */
   measures(): SessionMeasures;
-  /** What it counts of these containers; nothing in engines that do not. */
+  /** Counters of these containers; empty if the engine has none. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
-  /**
-   * The files of its tree as lines of the attach helper's settings; in engines without, the helper
-   * lists them.
-   */
+  /** The files of the tree as lines of the attach helper's settings. Without it the helper lists the tree. */
   files?(): readonly string[];
-  /** The native session behind it, in engines that have one. */
+  /** The native session, if the engine has one. */
   readonly session?: NativeSession;
 }
 

@@ -27,7 +27,7 @@ const PROTOCOL = { protocolMajor: 7, protocolMinor: 19 } as const;
 /** The package copies the path into 1024 bytes. */
 const MAX_PATH_BYTES = 1000;
 const MOUNT_WITHIN_MS = 10_000;
-/** Nobody tells us of an unmount: libfuse's threads just end. */
+/** How often to check whether somebody has unmounted it: libfuse does not report that. */
 const LOOK_EVERY_MS = 1000;
 const BLOCK = 4096;
 
@@ -47,7 +47,7 @@ const IDLE = {
   threads: 1,
 } as const;
 
-/** What changes the tree is refused as the native engine refuses it. */
+/** Operations that would change the tree, with the errors of the native engine. */
 const REFUSED = {
   create: "EACCES",
   chmod: "EPERM",
@@ -108,7 +108,7 @@ class Answers {
     ]);
     return {
       ...Object.fromEntries(refused),
-      // No blocks: df leaves it out.
+      // df does not list a file system without blocks.
       statfs: (_path, done) =>
         this.#answer("STATFS", () => ({ bsize: BLOCK, frsize: BLOCK, namemax: 255 }), done),
       getattr: (path, done) => this.#answer("GETATTR", () => this.#stat(path), done),
@@ -145,7 +145,7 @@ class Answers {
 function packageOptions(options: EngineOptions): PackageOptions {
   const [, subtype] = options.fsType.split(/^fuse\./);
   return {
-    // The package has no names for these two, and passes on whatever stands between commas.
+    // The package has no options for these two, but passes on what follows a comma.
     fsname: `${options.source},direct_io,noexec`,
     ...(subtype === undefined ? {} : { subtype }),
     allowOther: true,
@@ -184,7 +184,7 @@ class FuseNativeEngine implements Engine {
     if (Buffer.byteLength(mountpoint) > MAX_PATH_BYTES) {
       throw new VprocfsError("MOUNTPOINT", "engine fuse-native: the mount point is too long");
     }
-    // Its own way is a shell command with the path in it.
+    // The package's own function would pass the path to a shell.
     this.#package.unmount = (path, done) => {
       this.#binding.unmount(path);
       done(null);

@@ -27,15 +27,15 @@ export interface TreeOptions {
   readonly now?: () => number;
 }
 
-/** What is at a path of the mount. */
+/** A file, directory or link of the mount. */
 export interface TreeEntry extends TreeNode {
-  /** "" above the containers. */
+  /** The container's id; "" for directories above the containers. */
   readonly container: string;
   /** Below the container's directory. */
   readonly path: string;
 }
 
-/** sysfs is read-only in a container, whoever makes its files. */
+/** Files of sysfs are read-only in a container. */
 function isOfSysfs({ path }: TreeEntry): boolean {
   return path.startsWith("sys/");
 }
@@ -49,7 +49,7 @@ interface OpenFile {
   readonly container: string;
   readonly path: string;
   snapshot: Snapshot;
-  /** Somebody has read from its begin. */
+  /** Whether it was read from offset 0. */
   begun: boolean;
 }
 
@@ -59,12 +59,12 @@ const DIRECTORY = 0o040000;
 const REGULAR = 0o100000;
 const LINK = 0o120000;
 
-/** Past so many the old ones among the last snapshots are dropped. */
+/** From this number of snapshots on, old ones are dropped. */
 const MANY_SNAPSHOTS = 1024;
-/** What the package can pass as a handle, without 0. */
+/** The largest handle that the package can pass; 0 is not used. */
 const MAX_HANDLE = 0x7fff_ffff;
 
-/** A directory that no container has. */
+/** A directory above the containers. */
 function directory(names: readonly string[]): TreeEntry {
   const mode = DIRECTORY | 0o555;
   const own = { uid: 0, gid: 0, size: 0, links: 2, isMirrored: false };
@@ -76,8 +76,8 @@ export function isFile(entry: TreeEntry): boolean {
 }
 
 /**
- * Open files of `containers/<id>/...`, for an engine that answers requests in JavaScript. What is
- * where the addon knows. Knows no FUSE. Operations throw a TreeError.
+ * The tree `containers/<id>/...` and its open files, for an engine that answers requests in JavaScript. The
+ * addon knows which files there are. Operations throw a TreeError.
  */
 export class FuseTree {
   renders = 0;
@@ -89,7 +89,7 @@ export class FuseTree {
   readonly #now: () => number;
   readonly #files = new Map<number, OpenFile>();
   readonly #openByContainer = new Map<string, number>();
-  /** By container and view: whoever looks within a tick sees the same one. */
+  /** The last snapshot of each file, which all who open it within a tick share. */
   readonly #last = new Map<string, Snapshot>();
   #handle = 0;
 
@@ -108,7 +108,7 @@ export class FuseTree {
     return this.#openByContainer.size;
   }
 
-  /** What is at an absolute path below the mount. */
+  /** The entry at an absolute path below the mount. */
   lookup(absolute: string): TreeEntry {
     const [top, container, ...rest] = absolute.split("/").filter(Boolean);
     if (top === undefined) {
@@ -135,12 +135,12 @@ export class FuseTree {
     return names;
   }
 
-  /** Bytes that somebody who opens the file now will read. */
+  /** The size of the file if it is opened now. */
   size(file: TreeEntry): number {
     try {
       return this.#recent(file.container, file.path).bytes.length;
     } catch (error) {
-      // A file that says so when it is read is there all the same.
+      // The file exists, although reading it will fail.
       if (error instanceof TreeError && error.code === "EOPNOTSUPP") {
         return 0;
       }
@@ -157,14 +157,14 @@ export class FuseTree {
     return target;
   }
 
-  /** open(O_TRUNC) on a proc file changes nothing and succeeds for who may write. */
+  /** As for the kernel's own files, open(O_TRUNC) of a file of procfs changes nothing and succeeds. */
   truncate(path: string): void {
     if (isOfSysfs(this.#file(path))) {
       throw new TreeError("EROFS");
     }
   }
 
-  /** Why nothing can be written to a file: triggers cannot be had, other files take nothing. */
+  /** Why a write to a file fails: there are no triggers here, and other files cannot be written. */
   refusal(path: string): "EIO" | "EOPNOTSUPP" | "EROFS" {
     const file = this.#file(path);
     if (isOfSysfs(file)) {
@@ -192,7 +192,7 @@ export class FuseTree {
     return handle;
   }
 
-  /** The bytes of an open file from `offset`. Reading from its begin again takes a new snapshot. */
+  /** The bytes of an open file from `offset`. Reading at offset 0 again takes a new snapshot. */
   read(handle: number, offset: number, size: number): Buffer {
     const file = this.#files.get(handle);
     if (file === undefined) {
@@ -241,11 +241,11 @@ export class FuseTree {
     try {
       file.snapshot = this.#recent(file.container, file.path);
     } catch {
-      // What cannot be renewed any more stays what it was: the last good snapshot.
+      // The last good snapshot stays.
     }
   }
 
-  /** The size told by a look-up is that of what the open after it reads: one snapshot for both. */
+  /** The snapshot of this tick. A lookup and the open after it share it, so that the size is that of the text. */
   #recent(container: string, path: string): Snapshot {
     const key = `${container}/${path}`;
     const now = this.#now();
@@ -278,7 +278,7 @@ export class FuseTree {
       if (code === "ESRCH" || code === "ENOENT") {
         throw new TreeError("ESRCH");
       }
-      // Root may open a file of sysfs that only takes writes, and is told when it reads.
+      // Root may open a write-only file of sysfs; reading it fails.
       if (code === "EACCES" && this.#renderer.look(container, path)?.isMirrored) {
         throw new TreeError("EACCES");
       }

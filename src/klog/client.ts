@@ -5,7 +5,7 @@ import type { KernelLogRecord } from "../native/session.js";
 import { printable } from "../text.js";
 import { logSocketOf, type Reply, ReplySchema, type Request } from "./protocol.js";
 
-/** For how long somebody who follows waits for the next worker. */
+/** How long to wait for the next worker. */
 const PATIENCE_MS = 10_000;
 const RETRY_MS = 100;
 
@@ -19,7 +19,7 @@ const REASONS: Readonly<Record<string, string>> = {
 
 type Ending = "end" | "cut" | { readonly error: string };
 
-/** Undefined: the worker went away before it had written the line to its end. */
+/** The reply in a line; undefined: the line is cut off, because the worker went away. */
 function replyOf(line: string): Reply | undefined {
   let value: unknown;
   try {
@@ -31,7 +31,7 @@ function replyOf(line: string): Reply | undefined {
   return reply.success ? reply.data : { error: "EPROTO" };
 }
 
-/** One connection: tells of records until it ends, one way or the other. */
+/** Passes the records of one connection to `tell`; resolves to how the connection ended. */
 function ask(
   path: string,
   request: Request,
@@ -45,7 +45,7 @@ function ask(
       resolve(ending);
     });
     createInterface({ input: socket })
-      // What the socket says is said again here.
+      // The socket's own listener handles its errors.
       .on("error", () => {})
       .on("line", (line) => {
         const reply = replyOf(line);
@@ -63,8 +63,8 @@ function ask(
 }
 
 /**
- * Tells of the records of a container's kernel log, and with `follow` of those that come, until the
- * container ends. Throws a VprocfsError where there are none to be had.
+ * Passes the records of a container's kernel log to `tell`; with `follow` also later ones, until the container ends.
+ * Throws a VprocfsError if the log cannot be had.
  */
 export async function readKernelLog(
   mountpoint: string,
@@ -80,7 +80,8 @@ export async function readKernelLog(
   let isKnown = false;
   for (;;) {
     const ending = await ask(path, { id, from, follow }, (record) => {
-      // After a stop and a start the numbers begin again, and old records come with their times.
+      // After a stop and a start, numbers begin at 0 again. Records that were passed on before are known by
+      // their times.
       if (record.sequence < from) {
         againUntilUs = newestUs;
       }
@@ -95,7 +96,7 @@ export async function readKernelLog(
     if (ending === "end") {
       return;
     }
-    // A worker ends, and the next one goes on.
+    // If a worker has ended, the next one continues.
     const error = ending === "cut" ? "ECONNREFUSED" : ending.error;
     if (ending === "cut") {
       lastReplyMs = Date.now();

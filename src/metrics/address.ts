@@ -28,7 +28,7 @@ export function parseAddress(text: string): Address | undefined {
   return { kind: "tcp", host: host === "" ? undefined : host, port };
 }
 
-/** True where only this host can connect. */
+/** Whether only processes of this host can connect. */
 export function isLocal(address: Address): boolean {
   if (address.kind !== "tcp") {
     return true;
@@ -36,7 +36,7 @@ export function isLocal(address: Address): boolean {
   return /^(?:localhost|127\.\d+\.\d+\.\d+|::1)$/.test(address.host ?? "");
 }
 
-/** As it is written in a configuration and in a log. */
+/** The address as a configuration writes it. */
 export function nameOf(address: Address): string {
   switch (address.kind) {
     case "off":

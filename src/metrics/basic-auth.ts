@@ -13,24 +13,21 @@ export interface TlsSettings {
 
 export interface WebConfig {
   readonly tls: TlsSettings | undefined;
-  /** Bcrypt hashes by name; nobody needs a password when there are none. */
+  /** Bcrypt hashes by user name; if there are none, no password is needed. */
   readonly users: ReadonlyMap<string, string>;
 }
 
 /** Neither TLS nor passwords. */
 export const OPEN: WebConfig = { tls: undefined, users: new Map() };
 
-/** A hash of no password, so that unknown users take as long to refuse as known ones. */
+/** A hash that no password has. Checking it makes refusing an unknown user take as long as a known one. */
 const NOBODY = "$2b$10$QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
 const MAX_REMEMBERED = 100;
 
-/** Admitted, to be asked for a password, or refused without a look at it. */
+/** "no": a password is needed. "too many": the password was not checked. */
 export type Admission = "yes" | "no" | "too many";
 
-/**
- * Checks passwords; bcrypt is slow on purpose, so that it runs on another thread, and what was
- * right once is remembered.
- */
+/** Checks passwords. bcrypt is slow on purpose, so it runs on another thread, and right passwords are remembered. */
 export class BasicAuth {
   readonly #users: ReadonlyMap<string, string>;
   readonly #thread: Pick<PasswordThread, "check" | "close">;
@@ -49,7 +46,7 @@ export class BasicAuth {
     return this.#thread.close();
   }
 
-  /** Whether a request with this Authorization header may come in. */
+  /** Whether to admit a request with this Authorization header. */
   async admits(authorization: string | undefined, peer: Peer): Promise<Admission> {
     if (this.#users.size === 0) {
       return "yes";

@@ -6,8 +6,8 @@ export type Kind = "counter" | "gauge" | "histogram";
 export type Labels = Readonly<Record<string, string>>;
 
 /**
- * Takes one value of a metric. `shared` holds labels that many values have; the same object is
- * formatted once. `name` is given if it is not the metric's own.
+ * Takes one value of a metric. `shared` has labels that many values share: an object is formatted only once. `name`
+ * replaces the metric's own name.
  */
 export type Emit = (value: number, labels: Labels, shared?: Labels, name?: string) => void;
 
@@ -16,7 +16,7 @@ export interface MetricSource {
   readonly name: string;
   readonly help: string;
   readonly kind: Kind;
-  /** Called when a page is begun. */
+  /** Called once for each page. */
   readonly values: (emit: Emit) => void | Promise<void>;
 }
 
@@ -65,7 +65,7 @@ export class ComputedMetric extends Gauge {
     const lines = [`# HELP ${family} ${help.replaceAll("\n", " ")}`, `# TYPE ${family} ${kind}`];
     const plain = kind === "counter" && this.#isOpenMetrics ? `${family}_total` : name;
     await values((value, labels, shared, own) => {
-      // An unknown value has no sample.
+      // NaN: the value is not known.
       if (Number.isNaN(value)) {
         return;
       }

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 
-/** Of one client, and of all together: they can make us hold this many texts at most. */
+/** Connections of one client and of all: each may make the exporter hold a whole page. */
 const MAX_PER_CLIENT = 24;
 const MAX_CONNECTIONS = 64;
 
@@ -8,7 +8,7 @@ interface Connection {
   readonly socket: Socket;
   readonly client: string;
   requests: number;
-  /** Since when nothing was asked. */
+  /** When the last request ended. */
   silentMs: number;
 }
 
@@ -21,21 +21,21 @@ function keyOf(socket: Socket): Key {
 }
 
 /**
- * Bounds connections, by client and by how long nothing was asked on them: whoever comes is let in
- * in the place of one that has nothing to say, and never of one that is being answered.
+ * Bounds the number of connections. If there are too many, a new one replaces the one that has been silent
+ * longest, of the same client or of the one with most connections; never one whose request is being answered.
  */
 export class Connections {
   readonly #all = new Map<Key, Connection>();
   readonly #onClosed: () => void;
   readonly #now: () => number;
 
-  /** `onClosed` is told of each connection that is closed for another one, or not let in. */
+  /** `onClosed` is called for each connection that is closed for another one, or not admitted. */
   constructor(onClosed: () => void, now: () => number = () => performance.now()) {
     this.#onClosed = onClosed;
     this.#now = now;
   }
 
-  /** Takes in a new connection; it is destroyed when there is no place for it. */
+  /** Admits a new connection, or destroys it if there is no room. */
   admit(socket: Socket): void {
     const client = socket.remoteAddress ?? "local";
     const own = [...this.#all.values()].filter((one) => one.client === client);
@@ -59,7 +59,7 @@ export class Connections {
     });
   }
 
-  /** A request has come on a connection; the function that is returned ends it. */
+  /** Notes that a request has begun; the returned function notes that it has ended. */
   begin(socket: Socket): () => void {
     const connection = this.#all.get(keyOf(socket));
     if (connection === undefined) {

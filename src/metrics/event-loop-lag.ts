@@ -1,9 +1,9 @@
 import { type IntervalHistogram, monitorEventLoopDelay } from "node:perf_hooks";
 import type { MetricSource } from "./computed-metric.js";
 
-/** How often the lag is measured while somebody scrapes: each time wakes the process up. */
+/** How often the lag is measured while there are scrapes. Each measurement wakes the process up. */
 const EVERY_MS = 1_000;
-/** Nobody scrapes any more when that long nobody has. */
+/** Without a scrape for so long, measuring stops. */
 const UNTIL_MS = 5 * 60_000;
 
 type Statistic = readonly [name: string, help: string, of: (from: IntervalHistogram) => number];
@@ -19,10 +19,9 @@ const STATISTICS: readonly Statistic[] = [
 ];
 
 /**
- * The lag of Node's event loop since the last scrape, in seconds, under the names that prom-client
- * has for it. It is measured from a first scrape on, each `everyMs`, for as long as there are scrapes;
- * without a measurement all are 0. Node counts the time from one measurement to the next: the pause
- * is taken off.
+ * The lag of Node's event loop since the last scrape, in seconds, under the names that prom-client has for it. It is
+ * measured every `everyMs` from the first scrape on, while there are scrapes; without a measurement all are 0. Node
+ * counts the time from one measurement to the next, so the pause between them is subtracted.
  */
 export function eventLoopLag(everyMs = EVERY_MS): MetricSource[] {
   const histogram = monitorEventLoopDelay({ resolution: everyMs });

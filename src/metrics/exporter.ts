@@ -7,10 +7,10 @@ import { type Address, isLocal, nameOf } from "./address.js";
 import type { WebConfig } from "./basic-auth.js";
 import { metricsServer, type Pages } from "./server.js";
 
-/** The worker before us lets go of the address while it hands over: soon, so we look often. */
+/** The earlier worker releases the address during the takeover, so the first retries come soon. */
 const FIRST_RETRY_MS = 50;
 const MAX_RETRY_MS = 10_000;
-/** An address that is in use for longer is somebody else's. */
+/** An address that is in use for longer belongs to another program. */
 const PATIENCE_MS = 2000;
 
 export interface ExporterOptions {
@@ -20,9 +20,9 @@ export interface ExporterOptions {
   readonly log: Logger;
 }
 
-/** True when nobody listens on a socket that is there: whoever made it died. */
+/** Whether the path is a socket on which nobody listens: its program has died. */
 function isAbandoned(path: string): Promise<boolean> {
-  // What is no socket refuses connections too.
+  // A file that is not a socket would refuse the connection too.
   if (lstatSync(path, { throwIfNoEntry: false })?.isSocket() !== true) {
     return Promise.resolve(false);
   }
@@ -36,7 +36,10 @@ function isAbandoned(path: string): Promise<boolean> {
   });
 }
 
-/** Serves metrics from start to close, whatever happens to its address: serving files comes first. */
+/**
+ * Serves metrics from start() to close(). If the address cannot be had, it tries again; files are served all
+ * the same.
+ */
 export class Exporter {
   readonly #options: ExporterOptions;
   readonly #begun = performance.now();
@@ -87,7 +90,7 @@ export class Exporter {
 
   #onListening(server: Server): void {
     const { address, log } = this.#options;
-    // Native threads and the daemon decide when the process ends, not this.
+    // The exporter does not keep the process alive.
     server.unref();
     server.on("error", (error) => log.error({ error: messageOf(error) }, "metrics: server error"));
     try {
@@ -126,7 +129,7 @@ export class Exporter {
     this.#retryMs = Math.min(this.#retryMs * 2, MAX_RETRY_MS);
   }
 
-  /** Lets go of the address at once; scrapes under way are cut off. */
+  /** Releases the address at once; running scrapes are cut off. */
   close(): Promise<void> {
     this.#isClosed = true;
     clearTimeout(this.#retry);

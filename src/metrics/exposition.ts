@@ -12,10 +12,10 @@ import { eventLoopLag } from "./event-loop-lag.js";
 export const TEXT_TYPE = Registry.PROMETHEUS_CONTENT_TYPE;
 export const OPENMETRICS_TYPE = Registry.OPENMETRICS_CONTENT_TYPE;
 
-/** What a text is written in. */
+/** The formats of a page. */
 export type Format = "text" | "openmetrics";
 
-/** Of Node's own metrics, those whose names break Prometheus' rules. */
+/** Node's default metrics whose names break the rules of Prometheus. */
 const MISNAMED = [
   "nodejs_active_handles_total",
   "nodejs_active_requests_total",
@@ -23,16 +23,16 @@ const MISNAMED = [
 ];
 
 /**
- * What prom-client has measured of the lag of the event loop wakes the process up each time, also
- * where nobody scrapes: see eventLoopLag(). `nodejs_eventloop_lag_seconds` is measured at a scrape.
+ * Metrics for which prom-client would wake the process up all the time, even if nobody scrapes.
+ * eventLoopLag() replaces them. `nodejs_eventloop_lag_seconds` stays: it is measured during a scrape.
  */
 const OF_MEASUREMENTS = /^nodejs_eventloop_lag_(?:min|max|mean|stddev|p50|p90|p99)_seconds$/;
-/** Days: never. */
+/** 25 days: in effect never. */
 const LAG_EVERY_MS = 2 ** 31 - 1;
 
 const KINDS: readonly Kind[] = ["counter", "gauge", "histogram"];
 
-/** As prom-client has them; buckets and the like have names of their own. */
+/** A value of prom-client. Buckets, sums and counts have names of their own. */
 interface NodeValue {
   readonly value: number;
   readonly labels: Labels;
@@ -84,7 +84,7 @@ export class Exposition {
     return new Exposition([...sources, ...(await nodeMetrics())]);
   }
 
-  /** All sources are asked before this returns, so that they tell of one moment. */
+  /** Writes a page. All sources are read before this returns, so that their values are of one moment. */
   write(format: Format): Promise<string> {
     return this.#registries[format].metrics();
   }

@@ -7,17 +7,17 @@ export interface Check {
   readonly password: string;
   readonly hash: string;
   readonly address: string;
-  /** 0: of a socket that has none. */
+  /** 0: a unix socket. */
   readonly port: number;
 }
 
 export interface Verdict {
   readonly id: number;
-  /** Undefined: its client has too many that wait. */
+  /** Undefined: not checked, because the client has too many checks waiting. */
   readonly isRight: boolean | undefined;
 }
 
-/** Who has asked. */
+/** The other end of a connection. */
 export interface Peer {
   readonly address: string;
   readonly port: number;
@@ -26,7 +26,7 @@ export interface Peer {
 /** Checks that the thread may have at a time; further ones are refused. */
 const MAX_IN_FLIGHT = 256;
 
-/** The user who has a TCP socket with this local port, by the texts of /proc/net/tcp and tcp6. */
+/** The uid of the TCP socket with this local port, from the texts of /proc/net/tcp and tcp6; "" if there is none. */
 export function userOf(port: number, tables: readonly string[]): string {
   const suffix = `:${port.toString(16).toUpperCase().padStart(4, "0")}`;
   for (const table of tables) {
@@ -40,7 +40,7 @@ export function userOf(port: number, tables: readonly string[]): string {
   return "";
 }
 
-/** What is asked of a Worker. */
+/** The part of a Worker that is used, for tests. */
 type Thread = Pick<Worker, "on" | "postMessage" | "terminate" | "unref">;
 
 function startThread(): Thread {
@@ -59,7 +59,10 @@ export class PasswordThread {
     this.#startThread = start;
   }
 
-  /** Undefined: not checked, because the client or all clients together ask for too many, or no thread can be started. */
+  /**
+   * Undefined: not checked, because the client or all clients together ask for too many, or no thread can be
+   * started.
+   */
   check(password: string, hash: string, { address, port }: Peer): Promise<boolean | undefined> {
     if (this.#open.size >= MAX_IN_FLIGHT) {
       return Promise.resolve(undefined);

@@ -1,14 +1,14 @@
-// The thread that checks passwords: bcrypt takes a tenth of a second on purpose, and nothing else is
-// to wait for it. Clients take turns, and so do the users of this host among the local ones.
+// The thread that checks passwords: bcrypt takes a tenth of a second on purpose, and nothing else should wait for it.
+// Clients take turns; among local clients, each user of this host is one.
 
 import { readFileSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import { compareSync } from "bcryptjs";
 import { type Check, userOf, type Verdict } from "./password-client.js";
 
-/** Checks of one client that wait; more are refused. */
+/** Waiting checks of one client; further ones are refused. */
 const MAX_QUEUED = 4;
-/** Clients that wait. */
+/** Clients with waiting checks. */
 const MAX_CLIENTS = 64;
 
 const waiting = new Map<string, Check[]>();
@@ -34,7 +34,7 @@ function clientOf({ address, port }: Check): string {
   return `${address} ${userOf(port, [read("/proc/net/tcp"), read("/proc/net/tcp6")])}`;
 }
 
-/** One check, of the client whose turn it is. */
+/** Runs one check of the client whose turn it is. */
 function work(): void {
   isScheduled = false;
   const [first] = waiting;
@@ -53,7 +53,7 @@ function work(): void {
   schedule();
 }
 
-/** Those that have come meanwhile are taken in before the next. */
+/** Schedules the next check, after the messages that have arrived meanwhile. */
 function schedule(): void {
   if (!isScheduled && waiting.size > 0) {
     isScheduled = true;

@@ -5,7 +5,7 @@ import { messageOf } from "../errors.js";
 const FUSE_SUPER_MAGIC = 0x65735546;
 const WITHIN_MS = 2000;
 
-/** Whether a mount answers. A check that does not end is never begun a second time. */
+/** Checks whether a mount answers. While a check hangs, no other is started. */
 export class Readiness {
   readonly #mountpoint: string;
   #check: Promise<string | undefined> | undefined;
@@ -25,7 +25,7 @@ export class Readiness {
     }
   }
 
-  /** Undefined when it answers, else why it is not ready. */
+  /** Undefined: it answers; else the reason why it is not ready. */
   async unready(): Promise<string | undefined> {
     this.#check ??= this.#ask();
     const late = new Promise<string>((resolve) => {

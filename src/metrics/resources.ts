@@ -1,7 +1,7 @@
 import type { WatcherState } from "../attach/watcher.js";
 import type { ResourceUse, SessionCounters } from "../native/session.js";
 
-/** The use of what all tenants share: the resources of the engine and of the watcher, by name. */
+/** The resources that all tenants share, of the engine and of the watcher, by name. */
 export function resourcesOf(
   counters: SessionCounters,
   attaching: WatcherState | undefined,

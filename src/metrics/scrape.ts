@@ -8,20 +8,20 @@ import { Exposition, type Format } from "./exposition.js";
 import { type SelfSheet, selfMetrics } from "./self-metrics.js";
 import type { Containers } from "./survey.js";
 
-/** How long a scrape waits for what others have to tell. */
+/** How long a scrape waits for the survey and for the keeper. */
 const SURVEY_WITHIN_MS = 5000;
 const KEEPER_WITHIN_MS = 1000;
 
-/** What texts are made from. */
+/** The sources of a page. */
 export interface ScrapeSources {
   readonly engine: Pick<Engine, "name" | "counters" | "measures" | "containers" | "features">;
   readonly version: string;
   readonly surveys: { take(): Promise<Containers> };
-  /** Asked at each collection which containers are not to have the files. */
+  /** Called for each collection: which containers are excluded. */
   readonly exclusionReason: () => ExclusionReason;
-  /** Undefined where no keeper is. */
+  /** Undefined: there is no keeper. */
   readonly keeper: (() => Promise<Status>) | undefined;
-  /** What looks after containers, where something does. */
+  /** The watcher's state, if there is a watcher. */
   readonly attaching?: (() => WatcherState) | undefined;
 }
 
@@ -30,10 +30,10 @@ interface Sheets {
   readonly containers: ContainerSheet;
 }
 
-/** Writes what one collection has found; each format once. */
+/** Writes the page of one collection; each format only once. */
 type Writer = (format: Format) => Promise<Buffer>;
 
-/** Undefined when it does not come in time, or fails. */
+/** The result of a promise; undefined if it takes longer or fails. */
 async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined> {
   const end = new AbortController();
   try {
@@ -46,7 +46,7 @@ async function inTime<T>(promise: Promise<T>, ms: number): Promise<T | undefined
   }
 }
 
-/** Collects and writes; those who ask while a collection is under way share it. */
+/** Collects values and writes pages. Requests during a collection share it. */
 export class Scrapes {
   readonly #sources: ScrapeSources;
   readonly #exposition: Promise<Exposition>;
@@ -69,7 +69,7 @@ export class Scrapes {
     ]);
   }
 
-  /** The metrics of now. */
+  /** A page with the values of now. */
   async text(format: Format): Promise<Buffer> {
     if (this.#collection === undefined) {
       const collection = this.#collect();
@@ -85,7 +85,7 @@ export class Scrapes {
     return write(format);
   }
 
-  /** Of a source that blocks there is only ever one survey under way. */
+  /** Takes a survey, or waits for one that runs: if a source blocks, no further ones pile up. */
   #takeSurvey(): Promise<Containers> {
     if (this.#survey === undefined) {
       const survey = this.#sources.surveys.take();

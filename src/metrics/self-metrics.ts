@@ -20,7 +20,7 @@ export interface SelfSheet {
   readonly features: SessionFeatures;
   /** The keeper's status; undefined without a keeper, or if it does not answer. */
   readonly keeper: Status | undefined;
-  /** Undefined if it was not ready in time. */
+  /** Undefined if it took too long. */
   readonly survey: Containers | undefined;
   readonly lateSurveys: number;
   /** Undefined if the watcher is off. */
@@ -272,11 +272,14 @@ const SINGLE: readonly (readonly [string, Kind, string, (sheet: SelfSheet) => Va
   ],
 ];
 
-/** Index of the first bucket that is shown, and how many are shown; each is twice as long as the one before. */
+/**
+ * Index of the first bucket that is shown, and the number of those shown. Each covers twice the time of the
+ * one before.
+ */
 const FIRST_BUCKET = 1;
 const SHOWN_BUCKETS = 23;
 
-/** A histogram from counts by powers of two of µs. */
+/** Writes a histogram from counts whose bounds are powers of two of µs. */
 function emitHistogram(name: string, measures: SessionMeasures, emit: Emit): void {
   for (const { operation, buckets, seconds } of measures.times) {
     let count = 0;

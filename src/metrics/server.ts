@@ -4,16 +4,16 @@ import { BasicAuth, type WebConfig } from "./basic-auth.js";
 import { Connections } from "./connections.js";
 import { type Format, formatFor, OPENMETRICS_TYPE, TEXT_TYPE } from "./exposition.js";
 
-/** What the pages show. */
+/** The contents of the pages. */
 export interface Pages {
   metrics(format: Format): Promise<Buffer>;
-  /** Undefined when requests are served, else why not. */
+  /** Undefined: ready; else the reason why not. */
   unready(): Promise<string | undefined>;
 }
 
-/** A scraper that does not read, or sends its request byte by byte, is cut off after this. */
+/** A client that does not read, or sends its request byte by byte, is disconnected after this. */
 const IDLE_MS = 10_000;
-/** How often the log is told that connections were closed for others. */
+/** How often at most it is logged that connections were closed for others. */
 const LOG_INTERVAL_MS = 60_000;
 
 const CONTENT_TYPES: Readonly<Record<Format, string>> = {
@@ -72,8 +72,8 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
 }
 
 /**
- * An HTTP server, or an HTTPS one where the web configuration says so; it does not listen yet.
- * `onCrowd` is told now and then of connections that were closed since there were too many.
+ * Makes an HTTP server, or an HTTPS server if the web configuration says so, that does not listen yet. `onCrowd` is
+ * called now and then while connections are closed because there are too many.
  */
 export function metricsServer(
   pages: Pages,
@@ -90,7 +90,7 @@ export function metricsServer(
     }
   });
   const serve = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    // What is not read when the answer is there is as good as silence.
+    // A client that does not read its answer counts as silent.
     const end = connections.begin(request.socket);
     try {
       const { remoteAddress: address = "local", remotePort: port = 0 } = request.socket;
@@ -122,7 +122,7 @@ export function metricsServer(
   const server =
     web.tls === undefined
       ? createServer(listener)
-      : // Where nobody wants it, it is not loaded.
+      : // Loaded only if it is needed.
         process
           .getBuiltinModule("node:https")
           .createServer({ ...web.tls, handshakeTimeout: IDLE_MS }, listener);

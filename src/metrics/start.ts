@@ -21,17 +21,17 @@ export interface MetricsOptions {
   readonly web: WebConfig | undefined;
   readonly mountpoint: string;
   readonly hasKeeper: boolean;
-  /** What looks after containers, where something does. */
+  /** The watcher's state, if there is a watcher. */
   readonly attaching: (() => WatcherState) | undefined;
   readonly log: Logger;
 }
 
-/** Where a worker finds what those before it have counted. */
+/** The file in which a worker finds the OOM kills that earlier workers have counted. */
 export function killsFileOf(mountpoint: string): string {
   return socketOf(mountpoint).replace(/\.sock$/, ".kills");
 }
 
-/** Serves the metrics of an engine that serves. */
+/** Serves the metrics of a running engine. */
 export function startMetrics(engine: Engine, options: MetricsOptions): Exporter {
   const { binding, config, web = OPEN, mountpoint, hasKeeper, attaching, log } = options;
   const address = parseAddress(config.metrics);

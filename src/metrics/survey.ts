@@ -1,20 +1,20 @@
 import type { NativeBinding, SurveyedContainer } from "../native/binding.js";
 import type { NativeSession } from "../native/session.js";
 
-/** One container of a survey with its figures by name; what is not told has no entry. */
+/** One container of a survey, with its figures by name. */
 export interface Surveyed extends SurveyedContainer {
   readonly figures: Figures;
 }
 
 /** Figures by name (native/survey/figures.def). */
 export interface Figures {
-  /** Undefined: not limited, or the kernel does not tell. */
+  /** Undefined: there is no limit, or the kernel does not report the figure. */
   get(name: string): number | undefined;
-  /** Those that are told. */
+  /** The figures that are known. */
   entries(): Iterable<readonly [string, number]>;
 }
 
-/** A row of a survey. Thousands of them live for as long as a text is written. */
+/** A row of a survey. It copies nothing, because there may be thousands. */
 class Row implements Figures {
   readonly #columns: ReadonlyMap<string, number>;
   readonly #figures: Float64Array;
@@ -45,7 +45,7 @@ class Row implements Figures {
 /** All containers at about one moment. */
 export interface Containers {
   readonly containers: readonly Surveyed[];
-  /** Seconds that it took. */
+  /** Seconds that the survey took. */
   readonly tookSeconds: number;
   /** Containers of which something could not be read. */
   readonly failed: number;
@@ -55,12 +55,12 @@ export interface Containers {
   readonly readsLog: boolean;
 }
 
-/** Surveys with names for their figures. */
+/** Takes surveys, and finds figures in them by name. */
 export class Surveys {
   readonly #columns: ReadonlyMap<string, number>;
   readonly #surveyor: InstanceType<NativeBinding["Surveyor"]>;
 
-  /** See the binding. */
+  /** See NativeBinding.Surveyor. */
   constructor(
     binding: Pick<NativeBinding, "Surveyor">,
     fsType: string,
@@ -72,7 +72,7 @@ export class Surveys {
     this.#surveyor = new binding.Surveyor(fsType, source, killsFile, session);
   }
 
-  /** See the binding. */
+  /** See NativeBinding.Surveyor. */
   readInside(pid: number, path: string, device: string, directory: string): Promise<string> {
     return this.#surveyor.readInside(pid, path, device, directory);
   }

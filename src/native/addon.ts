@@ -37,7 +37,7 @@ function requireAddon(path: string): unknown {
   }
 }
 
-/** Loads the native addon; a VprocfsError says in one line what to do when that fails. */
+/** Loads the native addon. Throws a VprocfsError that says what to do. */
 export function loadAddon(candidates = nativeCandidates("vprocfs.node")): NativeBinding {
   const path = candidates.find((candidate) => existsSync(candidate));
   if (path === undefined) {

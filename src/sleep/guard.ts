@@ -6,12 +6,12 @@ import type { Logger } from "../log.js";
 import { hasRecords, isRecordName, SLEEP_RECORD, thawRecorded } from "./record.js";
 
 /**
- * For so long containers may be frozen for a suspend, in time that the node is awake: longer than
- * systemd lets what runs before a suspend take (90 s).
+ * How long containers may stay frozen for a suspend while the node is awake. It is longer than systemd allows hooks
+ * before a suspend to take (90 s).
  */
 const LONGEST_MS = 120_000;
 
-/** Thaws what a suspend has left frozen: at the start, and when nobody tells of the node's waking up. */
+/** Thaws containers that a suspend has left frozen: at the start, and if `vprocfs sleep post` does not come. */
 export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGEST_MS): Companion {
   let watcher: FSWatcher | undefined;
   let timer: NodeJS.Timeout | undefined;
@@ -27,7 +27,10 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
       log.error({ error: messageOf(error) }, "cannot thaw containers frozen for a suspend");
     }
   };
-  /** Also those that somebody has taken to thaw: whoever did may have been killed before the end. */
+  /**
+   * A record that another process has taken counts too: that process may have been killed before it had
+   * thawed all.
+   */
   const mayBeFrozen = (): boolean => {
     try {
       return hasRecords(record);
@@ -40,10 +43,10 @@ export function sleepGuard(log: Logger, record = SLEEP_RECORD, longestMs = LONGE
       clearTimeout(timer);
       timer = undefined;
     } else if (timer === undefined) {
-      // Of a clock that stands still while the node sleeps.
+      // A timer of Node does not advance while the node sleeps.
       timer = setTimeout(() => {
         thaw();
-        // What could not be thawed is tried again.
+        // Containers that could not be thawed are tried again.
         look();
       }, longestMs).unref();
     }

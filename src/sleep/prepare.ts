@@ -1,9 +1,7 @@
-// Before a suspend: freezes the containers that have our files.
-//
-// The kernel freezes processes in any order. One that then asks us something, as every poll(2) does again
-// when it is woken to be frozen, waits for a worker that may be frozen already, and cannot be frozen
-// itself: the suspend fails after 20 s. Containers that are frozen before, while the worker still
-// answers, ask nothing.
+// Before a suspend: freezes the containers that have our files.  The kernel freezes processes in any order. A
+// process that waits in poll(2) is woken to be frozen and polls its files again. If the worker is frozen
+// already, that process waits for it and cannot be frozen, and the suspend fails after 20 s. So containers
+// are frozen first, while the worker still answers.
 
 import { readKernelTreeMounts, readMounts } from "../mountinfo.js";
 import { type Identity, isOurs } from "../mountpoint.js";
@@ -18,7 +16,7 @@ import {
 } from "./freezer.js";
 import { isRecorded, recordFrozen } from "./record.js";
 
-/** So long is waited until all of them stand still. */
+/** How long to wait until all containers stand still. */
 const FROZEN_WITHIN_MS = 1000;
 const LOOK_MS = 5;
 
@@ -29,7 +27,7 @@ export interface Prepared {
   readonly late: readonly string[];
 }
 
-/** A tenant whose tables of mounts are longer, or that has more of them, is frozen unread. */
+/** A tenant with a longer mount table, or with more containers, is frozen without reading its mount tables. */
 const MAX_TABLE_BYTES = 4 << 20;
 const MAX_TABLES = 32;
 
@@ -43,8 +41,8 @@ function hasOurs({ init }: ContainerInfo, identity: Identity): boolean {
 }
 
 /**
- * The outermost containers around those that have our files: these are frozen as a whole. A suspend waits
- * for this, so what a tenant has must not make it long.
+ * The outermost containers that have our files, in themselves or nested; each is frozen as a whole. The
+ * suspend waits for this, so no tenant may make it take long.
  */
 function outermost(containers: readonly ContainerInfo[], identity: Identity): ContainerInfo[] {
   const tenants = new Map<string, ContainerInfo[]>();
@@ -61,9 +59,9 @@ function outermost(containers: readonly ContainerInfo[], identity: Identity): Co
   });
 }
 
-/** Freezes one, unless somebody else has. Returns whether it is to be waited for. */
+/** Freezes one container, unless somebody else has. Returns whether to wait for it. */
 function freeze(record: string, freezer: Freezer): boolean {
-  // Of an earlier call, after which nobody said that the node has woken up.
+  // Recorded by an earlier `sleep pre` without a `sleep post`.
   const isKnown = isRecorded(record, freezer);
   if (!isKnown) {
     if (isFreezeRequested(freezer)) {
@@ -74,7 +72,7 @@ function freeze(record: string, freezer: Freezer): boolean {
   if (!setFrozen(freezer, true)) {
     return false;
   }
-  // A worker that begins now has taken the record before this one was frozen.
+  // A worker that has just started may have taken the record before the container was frozen.
   if (!isRecorded(record, freezer)) {
     recordFrozen(record, freezer);
   }
@@ -82,8 +80,8 @@ function freeze(record: string, freezer: Freezer): boolean {
 }
 
 /**
- * Freezes them, but for those that somebody else has frozen. Nothing is frozen in which one of `serving`
- * (processes that answer) or this process lives.
+ * Freezes the containers that have our files. A container is left alone if somebody else has frozen it, or if
+ * one of the processes `serving`, or this process, runs in it.
  */
 export async function freezeContainers(options: {
   readonly containers: readonly ContainerInfo[];

@@ -1,18 +1,18 @@
-// Which containers are frozen for a suspend: a file that outlives whoever wrote it, so that anybody can
-// thaw them.
+// Which containers are frozen for a suspend: a file, so that any process can thaw them, even if the one that
+// froze them has died.
 
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { errnoOf } from "../errors.js";
 import { type Freezer, setFrozen } from "./freezer.js";
 
-/** One for the host, whatever is mounted where. */
+/** One file for the host, however many mounts there are. */
 export const SLEEP_RECORD = "/run/vprocfs/frozen";
 
-/** A line for each. No cgroup has a name with a newline. */
+/** A line for each cgroup. Names of cgroups have no newlines. */
 const LINE = /^(\d+) (\/.*)$/;
 
-/** Those that are recorded; lines that are not whole are passed over. */
+/** The recorded freezers; incomplete lines are skipped. */
 export function recorded(record: string): Freezer[] {
   let text = "";
   try {
@@ -28,24 +28,27 @@ export function recorded(record: string): Freezer[] {
   });
 }
 
-/** Whether it is recorded: another cgroup of that name is not. */
+/** Whether this cgroup is recorded, and not an earlier one of the same name. */
 export function isRecorded(record: string, { control, inode }: Freezer): boolean {
   return recorded(record).some((one) => one.control === control && one.inode === inode);
 }
 
-/** Records one, before it is frozen. */
+/** Records a cgroup; done before it is frozen. */
 export function recordFrozen(record: string, { control, inode }: Freezer): void {
   mkdirSync(dirname(record), { recursive: true, mode: 0o700 });
-  // Whatever was not written to its end before is a line of its own.
+  // The newline in front ends a line that was not written completely.
   appendFileSync(record, `\n${inode} ${control}\n`, { mode: 0o600 });
 }
 
-/** Whether a file beside the record is the record, or one that somebody has taken to thaw what is in it. */
+/**
+ * Whether a file in the record's directory is the record, or a record that a process has taken to thaw its
+ * cgroups.
+ */
 export function isRecordName(name: string, record: string): boolean {
   return name === basename(record) || name.startsWith(`${basename(record)}.`);
 }
 
-/** The record, and those that somebody has taken to thaw what is in them and has not come to the end. */
+/** The record, and records that processes have taken and not finished. */
 function recordsAt(record: string): string[] {
   let names: string[] = [];
   try {
@@ -66,12 +69,12 @@ export function hasRecords(record: string): boolean {
 }
 
 /**
- * Thaws all that are recorded, and forgets them; those that cannot be thawed stay recorded, and the first
- * failure is thrown when all others are done. Returns how many there were to thaw.
+ * Thaws all recorded cgroups and removes the records; returns the number of thawed cgroups. A record with a
+ * cgroup that cannot be thawed stays, and the first error is thrown at the end.
  */
 export function thawRecorded(record: string): number {
   try {
-    // Taken first: what somebody records from now on is not forgotten with it.
+    // The record is renamed first, so that what is recorded from now on is not removed with it.
     const { randomUUID } = process.getBuiltinModule("node:crypto");
     renameSync(record, `${record}.${randomUUID()}`);
   } catch (error) {
