@@ -169,7 +169,12 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
   const stateOfWatcher = watcher && (() => watcher.state());
   const metrics =
     config.metrics === "off" ? [] : [metricsOf(binding, config, place, stateOfWatcher)];
-  const figures = figuresCompanion({ ...place, binding, attaching: stateOfWatcher });
+  const figures = figuresCompanion({
+    ...place,
+    binding,
+    metrics: config.metrics,
+    attaching: stateOfWatcher,
+  });
   return [sleepGuard(place.log), ...logs, ...metrics, attaching, figures];
 }
 

@@ -42,6 +42,8 @@ const Answer = z.object({
   pid: z.optional(z.number()),
   /** Whether containers have kernel logs. */
   kernelLog: z.optional(z.boolean()),
+  /** Where it serves metrics, as the setting `metrics` has it. */
+  metrics: z.optional(z.string()),
   /** The error with which openat2(2) fails in that process, such as "ENOSYS"; absent if it works. */
   openat2: z.optional(z.string()),
   /** Records of the host's log that no container got. */
@@ -77,12 +79,17 @@ function refusalOf({ openat2Error }: Pick<NativeBinding, "openat2Error">): { ope
   return code === 0 ? {} : { openat2: getSystemErrorName(-code) };
 }
 
-function answerTo(
-  question: string,
-  engine: Engine,
-  binding: Pick<NativeBinding, "version" | "openat2Error">,
-  attaching: WatcherState | undefined,
-): DaemonFigures {
+/** What the answers are made from, besides the engine. */
+export interface FiguresOptions {
+  readonly mountpoint: string;
+  readonly binding: Pick<NativeBinding, "version" | "openat2Error">;
+  readonly metrics: string;
+  readonly attaching: (() => WatcherState) | undefined;
+  readonly log: Logger;
+}
+
+function answerTo(question: string, engine: Engine, options: FiguresOptions): DaemonFigures {
+  const { binding, metrics, attaching } = options;
   const { containers } = Question.parse(JSON.parse(question));
   const counters = engine.counters();
   const counted = engine.containers(containers).map(({ id, requests, load }) => {
@@ -92,10 +99,11 @@ function answerTo(
     version: binding.version,
     pid: process.pid,
     kernelLog: counters.kernelLog !== undefined,
+    metrics,
     ...refusalOf(binding),
     kernelLogUntold: counters.kernelLog,
     kernelLogMissing: [...(engine.features().kernelLogMissing ?? [])],
-    resources: Object.fromEntries(resourcesOf(counters, attaching)),
+    resources: Object.fromEntries(resourcesOf(counters, attaching?.())),
     containers: Object.fromEntries(counted),
   };
 }
@@ -122,18 +130,13 @@ function serveClient(client: Socket, answer: (question: string) => object): void
 }
 
 /** Answers on the socket of a mount point while an engine serves it. */
-export function figuresCompanion(options: {
-  readonly mountpoint: string;
-  readonly binding: Pick<NativeBinding, "version" | "openat2Error">;
-  readonly attaching: (() => WatcherState) | undefined;
-  readonly log: Logger;
-}): Companion {
-  const { mountpoint, binding, attaching, log } = options;
+export function figuresCompanion(options: FiguresOptions): Companion {
+  const { mountpoint, log } = options;
   const path = figuresSocketOf(mountpoint);
   let server: Server | undefined;
   return {
     start: (engine) => {
-      const answer = (question: string) => answerTo(question, engine, binding, attaching?.());
+      const answer = (question: string) => answerTo(question, engine, options);
       server = createServer({ allowHalfOpen: true }, (client) => serveClient(client, answer));
       server.maxConnections = MAX_CLIENTS;
       listenInPlace(server, path, (error) => {

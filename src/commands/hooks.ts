@@ -191,7 +191,7 @@ function install(context: Context, command: Command, flags: Flags): void {
   checkPlaces(places);
   const mode = callModeOf(flags.sysinfo);
   if (isCalledByPackage(context) && hooksAreUnwanted(root)) {
-    context.warn?.("no hooks are installed, since uninstall-hooks has removed them");
+    context.warn?.("no hooks are installed, because uninstall-hooks has removed them");
     return;
   }
   // Without --sysinfo the files of an earlier --sysinfo are brought up to date.

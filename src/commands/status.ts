@@ -63,8 +63,8 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures | un
     { "system calls": `${status.descriptors} descriptors are kept for the next worker` },
     { "shared by all": sharedOf(figures) },
     { "when the keeper dies": keeperDies(status) },
-    { "FUSE protocol": status.protocol },
     { "when a worker dies": takeover },
+    { "FUSE protocol": status.protocol },
     { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },
   );
   return table

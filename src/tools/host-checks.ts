@@ -117,7 +117,7 @@ function checkKernel(findings: Findings, survey: Containers): void {
   findings.add(
     survey.readsLog ? "ok" : "warning",
     survey.readsLog
-      ? "the kernel's log can be read: it dates OOM kills"
+      ? "the kernel's log can be read: it has the times of OOM kills"
       : "the kernel's log cannot be read: an OOM kill gets the time at which it is noticed, and containers' kernel logs get no events",
     survey.readsLog ? undefined : "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
   );
@@ -271,7 +271,7 @@ function checkPolled(findings: Findings, config: Config, mountpoint: string): vo
 function checkVersion(
   findings: Findings,
   daemon: DaemonFigures,
-  { metrics }: Config,
+  config: Config,
   version: string,
 ): void {
   if (daemon.version !== version) {
@@ -281,6 +281,8 @@ function checkVersion(
       "vprocfs reload",
     );
   } else {
+    // An earlier version does not say where it serves them.
+    const { metrics = config.metrics } = daemon;
     const where = metrics === "off" ? "metrics are off" : `metrics on ${metrics}`;
     findings.add("ok", `version ${version} serves, ${where}`);
   }
@@ -320,7 +322,7 @@ async function checkWorker(
   if (daemon.openat2 !== undefined) {
     findings.add(
       "problem",
-      `openat2(2) is refused to the service (${daemon.openat2}): containers whose root is on a file system of their own get no files`,
+      `the service cannot call openat2(2) (${daemon.openat2}): containers whose root is on a file system of their own get no files`,
       "see 'systemctl cat vprocfs' for RestrictSUIDSGID= or a SystemCallFilter= that refuses it",
     );
   }

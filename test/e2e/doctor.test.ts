@@ -108,9 +108,11 @@ describeLive("vprocfs doctor", [], () => {
     const findings = await findingsOf(daemon, address, `${container.init}`);
     const problem = findings.find(({ level }) => level === "problem");
     expect(problem?.what).toMatch(/^mounted from a vprocfs or LXCFS that has ended: /);
-    const text = await vprocfs("doctor", "--mountpoint", daemon.mountpoint, "--metrics", address);
+    const text = await vprocfs("doctor", "--mountpoint", daemon.mountpoint);
     expect(text.status).toBe(4);
     expect(`${text.stdout}`).toMatch(/^problem {2}/m);
+    // The daemon says where, not the configuration of the command.
+    expect(`${text.stdout}`).toContain(` serves, metrics on ${address}\n`);
   });
 
   it("advises no start of one that runs and has been unmounted, and no attach before", async () => {

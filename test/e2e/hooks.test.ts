@@ -209,7 +209,7 @@ exec /sbin/init
       expect(remains()).toEqual([true, false]);
       await act(["uninstall-hooks"]);
       const again = ["install-hooks", "--mountpoint", "/var/lib/lxcfs"];
-      const refusal = "no hooks are installed, since uninstall-hooks has removed them";
+      const refusal = "no hooks are installed, because uninstall-hooks has removed them";
       expect(await act(again, byPackage, refusal)).toEqual([]);
       expect(remains()).toEqual([false, true]);
       await act(["install-hooks"]);

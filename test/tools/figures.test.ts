@@ -29,7 +29,8 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
   let started: Companion[];
   const start = async (version: string): Promise<Companion> => {
     const binding = { version, openat2Error: () => 0 };
-    const companion = figuresCompanion({ mountpoint, binding, attaching: undefined, log });
+    const metrics = "127.0.0.1:9761";
+    const companion = figuresCompanion({ mountpoint, binding, metrics, attaching: undefined, log });
     companion.start(engine());
     started.push(companion);
     await until("it answers", async () => (await askFigures(mountpoint))?.version === version);
@@ -53,6 +54,7 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       version: "1.2.3",
       pid: process.pid,
       kernelLog: false,
+      metrics: "127.0.0.1:9761",
       kernelLogMissing: ["process connector: none"],
       resources: { open_files: { used: 3, limit: 10, refused: 2, short: 1 } },
       containers: { abc: { requests: 3, load: 0.5 }, de: { requests: 2, load: 0.5 } },
