@@ -1,4 +1,4 @@
-/** What a scenario is. Each is a file of its own in cases/; adding one is adding a file. */
+/** The interface of a scenario. Each scenario is a file in cases/. */
 
 import type { Metric, Sample } from "./measure.js";
 import type { Container, ContainerOptions } from "./support/containers.js";
@@ -8,25 +8,25 @@ import type { PeerName, RunningPeer } from "./support/peers/peer.js";
 import type { Programs } from "./support/programs.js";
 import type { Stage } from "./support/stage.js";
 
-/** How much time is taken: `quick` is for a first look, figures for others come from `full`. */
+/** How long to measure: `quick` for a first look, `full` for figures to publish. */
 export type Scale = "quick" | "full";
 
-/** A scenario cannot be measured with this peer or on this machine; the reason is reported. */
+/** Thrown if a scenario cannot be measured with this peer or on this machine; the reason is reported. */
 export class SkipError extends Error {}
 
-/** A peer cannot take part in any scenario; the reason is reported. */
+/** Thrown if a peer cannot take part in any scenario; the reason is reported. */
 export class UnavailableError extends Error {}
 
-/** What a trial has at hand. All that it makes goes with it. */
+/** What a scenario uses in a trial. Everything that it makes is removed at the end. */
 export interface Trial {
   readonly scale: Scale;
   readonly stage: Stage;
   readonly programs: Programs;
-  /** Of its own, on a tmpfs. */
+  /** A directory for this trial, on a tmpfs. */
   readonly directory: string;
-  /** The vprocfs that is measured: path of its cli.js. */
+  /** The path of cli.js of the vprocfs that is measured. */
   readonly cli: string;
-  /** Starts the peer that is measured; once per trial. `metrics`: see PeerContext. */
+  /** Starts the measured peer, once per trial. `metrics`: see PeerContext. */
   startPeer(how?: { readonly metrics?: boolean }): Promise<RunningPeer>;
   /** Makes a container that sees the peer's files; the peer must have been started. */
   container(files: readonly FileName[], options?: ContainerOptions): Promise<Container>;
@@ -38,18 +38,18 @@ export interface Trial {
 
 /** Medians over the trials of a run, for marks. */
 export interface Medians {
-  /** Undefined where it was not measured. */
+  /** Undefined: not measured. */
   of(peer: PeerName, series: string, metric: Metric): number | undefined;
   /** The median of the ratios of trials that ran one after the other. */
   ratio(peer: PeerName, to: PeerName, series: string, metric: Metric): number | undefined;
 }
 
-/** A figure that is to be reached. */
+/** A limit that a figure must not exceed. */
 export interface Mark {
   readonly title: string;
-  /** The most that it may be. */
+  /** The largest value that meets it. */
   readonly limit: number;
-  /** How figures are written; a plain ratio when absent. */
+  /** The metric, for the unit; without it the figure is a plain ratio. */
   readonly metric?: Metric;
   measure(medians: Medians): number | undefined;
 }
@@ -57,18 +57,21 @@ export interface Mark {
 export interface BenchCase {
   readonly name: string;
   readonly title: string;
-  /** One sentence: what is done and what it tells. */
+  /** What is done and what it shows, in one or two sentences. */
   readonly about: string;
   readonly peers: readonly PeerName[];
   /** Trials per peer and variant. */
   readonly trials: Readonly<Record<Scale, number>>;
-  /** What is measured in trials of their own; one trial measures all when absent. */
+  /** Variants with trials of their own; without it one trial measures everything. */
   variants?(scale: Scale): readonly string[];
-  /** Runs in a process of its own. */
+  /** Measures, in a process of its own. */
   measure(trial: Trial, variant: string): Promise<readonly Sample[]>;
-  /** What is shown, the one that ratios are made of first. */
+  /** The metrics to show; ratios are made of the first one. */
   readonly metrics: readonly [Metric, ...Metric[]];
-  /** The series are numbers with a unit ("8 readers"): drawn as lines over them, with this label. */
+  /**
+   * If the series are numbers with a unit ("8 readers"), the label of the axis over which they are drawn as
+   * lines.
+   */
   readonly axis?: string;
   readonly marks: readonly Mark[];
 }

@@ -3,7 +3,7 @@ import { METRICS, type Metric } from "./measure.js";
 import { CaseFigures, type Figure, type Results } from "./results.js";
 import type { PeerName } from "./support/peers/peer.js";
 
-/** A figure that differs between two runs by more than either of them spreads. */
+/** A figure that differs between two runs by more than the spread of either. */
 export interface Change {
   readonly case: string;
   readonly peer: PeerName;
@@ -16,7 +16,7 @@ export interface Change {
   readonly worse: boolean;
 }
 
-/** Less is no change worth a word, however small the spread. */
+/** Smaller changes are not reported, however small the spread. */
 const THRESHOLD = 0.05;
 
 function isBeyondSpread(before: Figure, after: Figure): boolean {
@@ -25,7 +25,7 @@ function isBeyondSpread(before: Figure, after: Figure): boolean {
   return apart && size > THRESHOLD * Math.abs(before.median);
 }
 
-/** What changed, worst first. Only figures that both runs have. */
+/** The changes of figures that both runs have, the worst first. */
 export function compare(before: Results, after: Results, cases: readonly BenchCase[]): Change[] {
   const changes: Change[] = [];
   for (const scenario of cases) {

@@ -1,4 +1,4 @@
-/** What a trial measures: the words that cases, results and reports share. */
+/** The metrics and samples that cases, results and reports share. */
 
 import { z } from "zod";
 
@@ -9,7 +9,7 @@ export interface MetricNotes {
   readonly better: "lower" | "higher";
 }
 
-/** Every metric there is; a new one is one line. */
+/** All metrics. */
 export const METRICS = {
   p50: { label: "p50", unit: "ns", better: "lower" },
   p90: { label: "p90", unit: "ns", better: "lower" },
@@ -43,7 +43,7 @@ export type Metric = keyof typeof METRICS;
 
 const metricNames = Object.keys(METRICS) as [Metric, ...Metric[]];
 
-/** One figure of one trial; `series` says of what: "meminfo", "8 readers", "500 containers". */
+/** One figure of one trial. `series` says what was measured: "meminfo", "8 readers", "500 containers". */
 export const sampleSchema = z.object({
   series: z.string(),
   metric: z.enum(metricNames),
@@ -51,7 +51,7 @@ export const sampleSchema = z.object({
 });
 export type Sample = z.infer<typeof sampleSchema>;
 
-/** Makes the samples of one series from its figures. */
+/** The samples of one series. */
 export function samples(
   series: string,
   figures: Partial<Readonly<Record<Metric, number>>>,
@@ -65,7 +65,7 @@ export function samples(
 const number = (value: number, digits: number): string =>
   value.toLocaleString("en-US", { maximumFractionDigits: digits });
 
-/** Three digits that count, as in 8.42, 42.1, 421. */
+/** About three significant digits: 8.42, 42.1, 421. */
 const short = (value: number): string =>
   number(value, Math.abs(value) < 10 ? 2 : Math.abs(value) < 100 ? 1 : 0);
 

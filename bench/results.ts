@@ -1,4 +1,4 @@
-/** The record of a run, and what is computed from it. */
+/** The results of a run, and figures computed from them. */
 
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
@@ -26,7 +26,7 @@ const skipSchema = z.object({
   case: z.string(),
   peer: z.enum(PEER_NAMES),
   reason: z.string(),
-  /** Not left out but gone wrong. */
+  /** Whether it failed, rather than being left out. */
   failed: z.boolean(),
 });
 export type Skip = z.infer<typeof skipSchema>;
@@ -38,7 +38,7 @@ export const resultsSchema = z.object({
   started: z.string(),
   seconds: z.number(),
   scale: z.enum(["quick", "full"]),
-  /** What was measured went before everything else on the machine. */
+  /** Whether daemons and readers had the highest priority. */
   favoured: z.boolean(),
   machine: machineSchema,
   trials: z.array(trialRecordSchema),
@@ -114,7 +114,7 @@ export class CaseFigures implements Medians {
     return this.figure(peer, series, metric)?.median;
   }
 
-  /** Made trial by trial: what slows the machine for a while slows both. */
+  /** Ratios are made trial by trial, because what slows the machine for a while slows both trials. */
   ratioFigure(peer: PeerName, to: PeerName, series: string, metric: Metric): Figure | undefined {
     const others = this.#byRound(to, series, metric);
     const ratios = [...this.#byRound(peer, series, metric)].flatMap(([round, value]) => {
@@ -142,7 +142,7 @@ export class CaseFigures implements Medians {
   }
 }
 
-/** What became of a mark. */
+/** The verdict on a mark. */
 export interface MarkOutcome {
   readonly case: string;
   readonly mark: Mark;
@@ -161,7 +161,7 @@ export function judge(results: Results, cases: readonly BenchCase[]): MarkOutcom
   });
 }
 
-/** Trials before which something else used more than this share of the machine. */
+/** A trial is noisy if something else used more than this share of the machine just before it. */
 export const NOISY = 0.1;
 
 export const noisyTrials = (results: Results): number =>

@@ -17,10 +17,10 @@ export interface RunOptions {
   readonly cases: readonly BenchCase[];
   readonly peers: readonly PeerName[];
   readonly scale: Scale;
-  /** Instead of what each case wants. */
+  /** The number of trials, instead of each scenario's own. */
   readonly trials: number | undefined;
   readonly cli: string;
-  /** What is measured goes before everything else on the machine. */
+  /** Whether daemons and readers get the highest priority. */
   readonly favoured: boolean;
   /** Seconds to wait before a trial for the machine to become quiet. */
   readonly patience: number;
@@ -36,7 +36,7 @@ interface Planned {
 }
 
 const PATIENCE_STEP_MS = 500;
-/** A trial that was told to end cleans up first. */
+/** How long a trial that was told to end may take to clean up. */
 const END_TIMEOUT_MS = 30_000;
 
 function plan(options: RunOptions): Planned[] {
@@ -66,10 +66,10 @@ async function output(child: ChildProcess): Promise<string> {
   return text;
 }
 
-/** Runs a trial in a process; an abort lets it clean up. */
+/** Runs a trial in a process of its own. On an abort it cleans up before it ends. */
 async function runTrial(request: TrialRequest, signal: AbortSignal): Promise<TrialResult> {
   const program = fileURLToPath(new URL("trial.js", import.meta.url));
-  // In a session of its own: Ctrl-C reaches it through us only.
+  // In a session of its own, so that Ctrl-C reaches it only through this process.
   const child = spawn(process.execPath, [program, JSON.stringify(request)], {
     stdio: ["pipe", "pipe", "inherit"],
     detached: true,
@@ -91,7 +91,7 @@ async function runTrial(request: TrialRequest, signal: AbortSignal): Promise<Tri
   }
 }
 
-/** How busy the machine is, after waiting for it to become quiet. */
+/** Waits at most `patience` seconds for a quiet machine; returns how busy it is then. */
 async function quietness(patience: number, signal: AbortSignal): Promise<number> {
   const until = Date.now() + patience * 1000;
   let load = await backgroundLoad();
@@ -114,7 +114,7 @@ function summary({ metrics }: BenchCase, result: TrialResult): string {
   return main.map(({ series, metric, value }) => `${series} ${format(metric, value)}`).join(" · ");
 }
 
-/** Keeps a peer out of all scenarios that have not been run with it. */
+/** Reports that a peer is left out of all scenarios that have not been run with it yet. */
 function leaveOut(options: RunOptions, results: Results, peer: PeerName, reason: string): void {
   options.progress(`${peerNamed(peer).title} is left out: ${reason}`);
   const measured = new Set(
@@ -127,7 +127,7 @@ function leaveOut(options: RunOptions, results: Results, peer: PeerName, reason:
   }
 }
 
-/** Peers of which it can be told without a trial that they cannot take part. */
+/** The peers that cannot take part, as far as that is known without a trial. */
 function unavailablePeers(options: RunOptions, results: Results): Set<PeerName> {
   const out = new Set<PeerName>();
   for (const name of options.peers) {

@@ -1,4 +1,4 @@
-/** What the runner asks of the process of a trial, and what that answers; both in JSON. */
+/** The request of the runner to a trial's process, and the answer; both are JSON. */
 
 import { z } from "zod";
 import { sampleSchema } from "./measure.js";
@@ -10,7 +10,7 @@ export const trialRequestSchema = z.object({
   variant: z.string(),
   scale: z.enum(["quick", "full"]),
   cli: z.string(),
-  /** What is measured goes before everything else on the machine. */
+  /** Whether daemons and readers get the highest priority. */
   favoured: z.boolean(),
   programs: z.object({
     load: z.string(),
@@ -21,7 +21,7 @@ export const trialRequestSchema = z.object({
 });
 export type TrialRequest = z.infer<typeof trialRequestSchema>;
 
-/** Figures, or why there are none. */
+/** The samples, or why there are none. */
 export const trialResultSchema = z.union([
   z.object({ samples: z.array(sampleSchema) }),
   z.object({ skipped: z.string() }),

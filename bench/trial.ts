@@ -1,6 +1,6 @@
 /**
- * One trial, in a process of its own: `node trial.js REQUEST`, both request and result in JSON. It
- * ends early, and clean, on SIGTERM and when its standard input ends.
+ * Runs one trial in a process of its own: `node trial.js REQUEST`; request and result are JSON. On SIGTERM,
+ * or when its standard input ends, it cleans up and ends.
  */
 
 import { mkdirSync } from "node:fs";

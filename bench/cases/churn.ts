@@ -6,7 +6,7 @@ import { failedReads } from "../support/load.js";
 
 const READ: readonly FileName[] = ["meminfo", "stat", "cpuinfo", "uptime"];
 const COUNT = { quick: 100, full: 10_000 } as const;
-/** Come and gone before anything is counted: pools and caches have their size by then. */
+/** Containers before the measurement, so that pools and caches have reached their size. */
 const WARMUP = 20;
 const SETTLE_MS = 1500;
 
@@ -17,7 +17,7 @@ interface Passed {
   failed: number;
 }
 
-/** Containers come, read and go, one after the other. */
+/** Makes, reads and removes containers, one after the other. */
 async function pass(trial: Trial, count: number): Promise<Passed> {
   const passed: Passed = { p50: [], failed: 0 };
   for (let i = 0; i < count; i += 1) {

@@ -16,7 +16,7 @@ async function cpuTimes(
   container: Container,
   file: FileName,
 ): Promise<{ daemonCpu: number; readerCpu: number }> {
-  // Warm before it is measured: what is done once per container is not a cost of each read.
+  // Reads before the measurement: work that is done once per container is not a cost of each read.
   const options = { paths: [pathOf(file)], containers: [container], warmup: 0 };
   await trial.load({ ...options, count: WARMUP });
   const count = trial.scale === "quick" ? READS : 10 * READS;

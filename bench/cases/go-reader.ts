@@ -5,7 +5,7 @@ import { failedReads } from "../support/load.js";
 
 const MEASURED = ["meminfo", "stat", "cpuinfo"] as const satisfies FileName[];
 
-/** The epoll set is to cost a system call, and no request. */
+/** Adding a file to an epoll set should cost a system call but no request. */
 const addMark = (file: (typeof MEASURED)[number]): Mark => ({
   title: `exact: p50 of ${file} with epoll against without`,
   limit: 1.1,
@@ -25,7 +25,7 @@ export const goReader: BenchCase = {
   name: "go-reader",
   title: "A reader written in Go",
   about:
-    "As os.Open of Go (cAdvisor, node_exporter, kubelet) has it: open, epoll_ctl, read to the end, close; beside the same without epoll_ctl. FUSE asks its daemon for each file that is put into an epoll set, until that has told it not to.",
+    "What Go's os.Open does (cAdvisor, node_exporter, kubelet): open, epoll_ctl, read to the end, close; and the same without epoll_ctl. FUSE sends its daemon a request for each file that is added to an epoll set, until the daemon declines them.",
   peers: ["host", "lxcfs", "exact", "tick"],
   trials: { quick: 3, full: 7 },
   measure: async (trial) => {

@@ -8,8 +8,8 @@ import { type FileName, pathOf } from "../support/files.js";
 const READ: readonly FileName[] = ["meminfo", "stat", "cpuinfo", "uptime"];
 const MARKED = "1000 containers";
 /**
- * What a daemon still does because it has just started or was asked a moment ago is no cost of
- * idling: V8 collects the garbage of its start up to three times, with 8 s in between.
+ * Work left over from the start is no cost of idling: V8 collects the garbage of the start up to three times,
+ * 8 s apart.
  */
 const REST_MS = { quick: 25_000, full: 40_000 } as const;
 const MEASURED_MS = { quick: 10_000, full: 20_000 } as const;

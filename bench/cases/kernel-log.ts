@@ -11,7 +11,7 @@ import type { Container } from "../support/containers.js";
 import { startCrowd } from "../support/crowd.js";
 import { daemonCpuNs, footprint, wakeups } from "../support/daemon.js";
 
-/** The kernel lets ten faults in five seconds through, of the whole node, unless told not to. */
+/** Limits how many faults the kernel logs: by default ten in five seconds on the whole node. */
 const RATE_LIMIT = "/proc/sys/kernel/printk_ratelimit";
 /** A fault takes two records. */
 const FAULTS = 5000;
@@ -25,8 +25,9 @@ const BANNER = 4;
 const KILLS = { quick: 5, full: 20 } as const;
 const KILL_WITHIN_MS = 30_000;
 /**
- * Ten kills in five seconds are told of with their cgroups (oom_kill_process()), others by the PID
- * alone; and who is killed here is in the container's cgroup, but not in its PID namespace.
+ * Pause between kills. The kernel logs the cgroups of ten kills in five seconds (oom_kill_process()) and only
+ * the PIDs of others. A PID would prove nothing here: the victims are in the container's cgroup but not in
+ * its PID namespace.
  */
 const KILL_REST_MS = 600;
 const MIB = 2 ** 20;
@@ -36,7 +37,7 @@ const SILENT = "silent";
 const KILL = "kill";
 const BEGUN = "logs that have begun";
 
-/** Of contract `exact`, the only peer that tells containers of the log. */
+/** A mark for `exact`, the only peer that has kernel logs of containers. */
 function mark(series: string, metric: Metric, limit: number, title: string): Mark {
   return { title, limit, metric, measure: (medians) => medians.of("exact", series, metric) };
 }
@@ -44,9 +45,9 @@ function mark(series: string, metric: Metric, limit: number, title: string): Mar
 const marks: readonly Mark[] = [
   mark(FLOOD, "cpuShare", 20, `a core's share of what tells of ${FLOOD}`),
   mark(FLOOD, "lost", 0, "times that the host's log was overwritten before it was read"),
-  // All of it can be proven; of what is overwritten in its own log afterwards, which is to be, there is
-  // no limit. What is left is a fault while the machine stops us for longer than the kernel's rings
-  // last, or code that came apart from its fault.
+  // All records can be proven. The rest allows for faults while the machine stops the daemon for longer than
+  // the kernel's rings last, and for "Code:" lines apart from their fault. Records that the log itself
+  // overwrites later do not count.
   mark(FLOOD, "untold", 1, "records of a flood that its container is not told"),
   mark(SILENT, "cpuShare", 0.1, "an idle daemon's share of a core while the host's log is silent"),
   mark(
@@ -75,7 +76,7 @@ function lastRecord(): number {
         if (code === "EAGAIN") {
           return last;
         }
-        // What was overwritten meanwhile is passed over.
+        // EPIPE: records were overwritten before they were read.
         if (code !== "EPIPE") {
           throw error;
         }
@@ -86,7 +87,7 @@ function lastRecord(): number {
   }
 }
 
-/** What a container has been told after its first lines, and how much of that its log still has. */
+/** How many records a container's log has got after its first lines, and how many of them it still has. */
 async function toldTo(trial: Trial, mountpoint: string, container: Container) {
   const argv = [trial.cli, "dmesg", `${container.pid}`, "--json", "--mountpoint", mountpoint];
   const { stdout } = await run(process.execPath, argv, { maxBuffer: 2 ** 24 });
@@ -109,7 +110,7 @@ function followLog(path: string, seen: (line: string) => void): () => void {
   return () => child.kill("SIGKILL");
 }
 
-/** How much later the log of a container tells of kills than the host's, in ms. */
+/** How long after the host's log a container's log has each kill, in ms. */
 async function killDelays(kmsg: string, container: Container, kills: number): Promise<number[]> {
   const host = new Map<string, bigint>();
   const own: bigint[] = [];
@@ -152,7 +153,7 @@ async function killDelays(kmsg: string, container: Container, kills: number): Pr
   return delays;
 }
 
-/** Has the logs of all begin; returns the MiB that the daemon then holds more. */
+/** Makes the logs of all containers begin; returns by how many MiB the daemon grows. */
 function beginLogs(pid: number, kmsgOf: (one: Container) => string, all: readonly Container[]) {
   const before = footprint(pid).pssKiB;
   for (const one of all) {
@@ -178,13 +179,13 @@ export const kernelLog: BenchCase = {
     if (!help.stdout.includes("dmesg")) {
       throw new SkipError("this vprocfs tells of no kernel log");
     }
-    // What all containers take that have been read from is not their logs'.
+    // Every container is read from first: what that takes does not belong to its log.
     for (const one of containers) {
       readFileSync((await source(one, "meminfo")) ?? "/dev/null");
     }
     const kmsgOf = (one: Container): string =>
       join(polledMountpointOf(mountpoint), "containers", one.id, "dev/kmsg");
-    // The first one brings along what all share; of a few, that and what else happens is most of it.
+    // The first log is not counted, because it brings along what all logs share.
     beginLogs(pid, kmsgOf, containers.slice(0, 1));
     const mib = beginLogs(pid, kmsgOf, containers.slice(1));
     const delays = await killDelays(kmsgOf(container), container, KILLS[trial.scale]);

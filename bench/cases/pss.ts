@@ -4,9 +4,9 @@ import { samples } from "../measure.js";
 import { footprint } from "../support/daemon.js";
 import { FILE_NAMES, pathOf } from "../support/files.js";
 
-/** What is made once is made with the first of them. */
+/** The first containers are not counted, because what is made only once is made with them. */
 const FEW = 20;
-/** A worker gives back what only its start needed a second later, and V8 the rest up to 20 s later. */
+/** A worker frees what only its start needed after a second, and V8 the rest up to 20 s later. */
 const REST_MS = 25_000;
 const MANY = { quick: 120, full: 520 } as const;
 

@@ -9,7 +9,7 @@ import type { CaseFigures } from "../results.js";
 import { peerNamed } from "../support/peers/index.js";
 import { PEER_NAMES, type PeerName } from "../support/peers/peer.js";
 
-/** Distinguishable also by those who see no red or green (Okabe and Ito). */
+/** Colours that people with colour blindness can distinguish too (Okabe and Ito). */
 export const PEER_COLOURS: Readonly<Record<PeerName, string>> = {
   host: "#666666",
   tmpfs: "#aaaaaa",
@@ -20,7 +20,7 @@ export const PEER_COLOURS: Readonly<Record<PeerName, string>> = {
   "fuse-native": "#cc79a7",
 };
 
-/** Figures are drawn in units that people read. */
+/** Units of the axes. */
 const SCALES: Readonly<Record<string, { readonly factor: number; readonly unit: string }>> = {
   ns: { factor: 1e-3, unit: "µs" },
   us: { factor: 1, unit: "µs" },
@@ -74,7 +74,7 @@ function colours(): Plot.ScaleOptions {
   };
 }
 
-/** Bars would lie on a logarithmic scale; a dot with its spread does not. */
+/** Dots with their spread. Bars would mislead on a logarithmic scale. */
 function dots(points: readonly Point[], label: string, logarithmic: boolean): Plot.PlotOptions {
   const rows = new Set(points.map(({ series, peer }) => `${series}/${peer}`)).size;
   const groups = new Set(points.map(({ series }) => series)).size;
@@ -142,7 +142,7 @@ function lines(points: readonly Point[], axis: string, label: string): Plot.Plot
   };
 }
 
-/** What a figure's numbers are, with their unit. */
+/** The name of a metric with its unit. */
 function metricTitle(metric: Metric): string {
   const { label, unit } = METRICS[metric];
   const name = SCALES[unit]?.unit ?? "";
@@ -154,14 +154,14 @@ function draw(options: Plot.PlotOptions): string {
   return Plot.plot({ ...options, width: WIDTH, color: colours(), document }).outerHTML;
 }
 
-/** True where the figures are so far apart that the small ones could not be told on a linear scale. */
+/** Whether the figures are so far apart that small ones would be invisible on a linear scale. */
 function isWide(points: readonly Point[]): boolean {
   const span =
     Math.max(...points.map(({ high }) => high)) / Math.min(...points.map(({ low }) => low));
   return Number.isFinite(span) && span > 5;
 }
 
-/** The charts of one metric; none when there is nothing to draw. */
+/** The charts of one metric; none if there is nothing to draw. */
 export function charts(scenario: BenchCase, figures: CaseFigures, metric: Metric): string[] {
   const points = pointsOf(figures, metric);
   const title = metricTitle(metric);

@@ -1,4 +1,4 @@
-/** What the reports for terminal and browser have in common: figures as words. */
+/** Rows and lines of text that the reports for terminal and browser share. */
 
 import type { BenchCase, Mark } from "../case.js";
 import { format, type Metric } from "../measure.js";
@@ -18,7 +18,7 @@ export interface Row {
   readonly figures: readonly string[];
 }
 
-/** The metrics of a case of which anything was measured. */
+/** The metrics of a scenario that were measured. */
 export function shownMetrics(scenario: BenchCase, figures: CaseFigures): Metric[] {
   return scenario.metrics.filter((metric) =>
     figures
@@ -81,7 +81,7 @@ export function machineLines(results: Results): string[] {
   ];
 }
 
-/** What was not measured and why; what has one reason is one line. */
+/** What was not measured and why: one line for each reason. */
 export function skipLines({ skips }: Results): string[] {
   const cases = new Map<string, string[]>();
   for (const { case: name, peer, reason, failed } of skips) {

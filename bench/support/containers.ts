@@ -12,12 +12,12 @@ import { NAME_PREFIX } from "./paths.js";
 import { FAVOURED_SHARES } from "./priority.js";
 import type { Stage } from "./stage.js";
 
-/** A limited container without anything in it but a first process. */
+/** A limited container that runs only an init. */
 export interface Container {
   readonly name: string;
-  /** As vprocfs names it. */
+  /** Its id in vprocfs. */
   readonly id: string;
-  /** Its first process, as the host numbers it. */
+  /** PID of its init on the host. */
   readonly pid: number;
   /** Its directories, one per hierarchy. */
   readonly cgroups: readonly string[];
@@ -31,8 +31,8 @@ export interface ContainerOptions {
 const MIB = 1024 * 1024;
 
 /**
- * What every container of the benchmark may use. The CPU quota is all that the machine has: there is
- * a limit to be shown, and yet no reader is throttled, which would be measured otherwise.
+ * The limits of every container. The CPU quota amounts to all CPUs of the machine: files have to show a quota, but no
+ * reader is throttled, which would distort the measurement.
  */
 const limitsFor = (cpus: number, favoured: boolean): Limits => ({
   memoryBytes: 256 * MIB,
@@ -41,7 +41,7 @@ const limitsFor = (cpus: number, favoured: boolean): Limits => ({
   ...(favoured && { cpuShares: FAVOURED_SHARES }),
 });
 
-/** Makes and removes containers; what is left at the end is removed with the stage. */
+/** Makes and removes containers. The stage removes those that are left at the end. */
 export class ContainerMaker {
   readonly #stage: Stage;
   readonly #host: Hierarchies;
@@ -78,10 +78,7 @@ export class ContainerMaker {
     return { name: outermost, id: cgroupId(this.#host, path), pid: Number(pid), cgroups };
   }
 
-  /**
-   * Throws when the container sees other memory than it may use: whoever serves that does less than
-   * those it is compared with.
-   */
+  /** Throws if the container does not see its memory limit: such a peer does less work than the others. */
   async checkView(container: Container): Promise<void> {
     if (!limitsMemory(this.#host)) {
       return;
@@ -92,7 +89,7 @@ export class ContainerMaker {
     }
   }
 
-  /** Ends it and removes its cgroups, unless they are nested: those go with the stage. */
+  /** Stops it and removes its cgroups. Nested ones are removed with the stage. */
   async remove(container: Container): Promise<void> {
     const directories = cgroupDirectories(this.#host, container.name);
     await Promise.all([

@@ -3,7 +3,7 @@ import type { Container } from "./containers.js";
 import type { FileName } from "./files.js";
 import type { RunningPeer } from "./peers/peer.js";
 
-/** Starts the peer, and so many containers that see its files. */
+/** Starts the peer and `count` containers that see its files. */
 export async function startCrowd(
   trial: Trial,
   count: number,

@@ -15,34 +15,34 @@ const latenciesSchema = z.object({
   p999: z.number(),
 });
 
-/** What the load program prints; times in ns unless named otherwise. */
+/** The output of the load program; times in ns unless named otherwise. */
 const loadResultSchema = z.object({
-  /** Of each open+read+close that worked. */
+  /** Times of each successful open+read+close. */
   service: latenciesSchema,
-  /** Paced only: of each round, from when it was due. */
+  /** With a rate: times of each round, from when it was due. */
   response: latenciesSchema,
   errors: z.number(),
-  /** How often by errno. */
+  /** Errors by errno. */
   errnos: z.record(z.string(), z.number()),
   empty: z.number(),
   cut: z.number(),
   bytes: z.number(),
-  /** Of the readers themselves. */
+  /** CPU time of the readers. */
   cpuUs: z.number(),
   seconds: z.number(),
 });
 export type LoadResult = z.infer<typeof loadResultSchema>;
 
 export interface LoadOptions {
-  /** As seen from inside the containers. */
+  /** Paths in the containers. */
   readonly paths: readonly string[];
-  /** One process in each; on the host when there is none. */
+  /** One process runs in each; if there are none, one on the host. */
   readonly containers: readonly Container[];
-  /** Per process. */
+  /** Threads per process. */
   readonly threads?: number;
-  /** Rounds over all paths per second and thread; as fast as they go when absent. */
+  /** Rounds over all paths per second and thread; without it as many as possible. */
   readonly rate?: number;
-  /** Either this or `count` rounds per thread. */
+  /** How long to run; or `count`, the rounds per thread. */
   readonly seconds?: number;
   readonly count?: number;
   /** Rounds per thread that are not measured; 10 unless told. */
@@ -54,11 +54,11 @@ export interface LoadOptions {
 }
 
 export interface RunningLoad {
-  /** All readers are warm and the clock runs. */
+  /** Resolves when all readers have warmed up and the measurement begins. */
   readonly started: Promise<void>;
-  /** Rejects when a reader could not do its work. */
+  /** Rejects if a reader could not do its work. */
   readonly result: Promise<LoadResult>;
-  /** Ends it early; the result is then that of the time it had. */
+  /** Ends it early; the result covers the time until then. */
   stop(): void;
 }
 
@@ -79,12 +79,12 @@ function loadArguments(options: LoadOptions): string[] {
   ];
 }
 
-/** Failed, empty and cut reads together. */
+/** The number of failed, empty and truncated reads. */
 export function failedReads(result: LoadResult): number {
   return result.errors + result.empty + result.cut;
 }
 
-/** Why there is nothing to measure: the errors by name. */
+/** The names of the errors. */
 function errorNames(errnos: LoadResult["errnos"]): string {
   const names = new Map(Object.entries(constants.errno).map(([name, code]) => [`${code}`, name]));
   return Object.keys(errnos)
@@ -109,7 +109,7 @@ export function startLoad(program: string, options: LoadOptions): RunningLoad {
         complaints.push(line);
       }
     });
-    // Whoever waits for the start learns from the result why there was none.
+    // If it ends before it has started, the result says why.
     closed.then(
       () => resolve(),
       () => resolve(),
@@ -128,7 +128,7 @@ export function startLoad(program: string, options: LoadOptions): RunningLoad {
     return result;
   };
   const result = finish();
-  // It may fail before anybody waits for it; then that is told to who does.
+  // It may reject before the caller awaits it, which must not count as unhandled.
   result.catch(() => undefined);
   return { started, result, stop: () => child.kill("SIGTERM") };
 }

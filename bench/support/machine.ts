@@ -5,7 +5,7 @@ import { z } from "zod";
 import { findHierarchies } from "../../src/demo/cgroups.js";
 import { lxcfsVersion } from "./peers/lxcfs.js";
 
-/** Facts without which figures cannot be compared. */
+/** Facts about the machine, which are needed to compare figures. */
 export const machineSchema = z.object({
   kernel: z.string(),
   arch: z.string(),

@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
-/** The project's directory, also from where the compiler puts this module. */
+/** The project's directory, whether this module runs from bench/ or from where it is compiled to. */
 export function projectDirectory(): string {
   const mark = join("bench", "load", "load.cc");
   let directory = dirname(fileURLToPath(import.meta.url));
@@ -22,5 +22,5 @@ export function cacheDirectory(): string {
   return join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "vprocfs-bench");
 }
 
-/** The name of everything that a benchmark makes, so that leftovers are known. */
+/** Begins the names of everything that a benchmark makes, so that leftovers can be recognised. */
 export const NAME_PREFIX = "vprocfs-bench-";

@@ -12,7 +12,7 @@ export interface Programs {
   readonly stage: string;
   /** A FUSE server that does nothing but answer. */
   readonly floor: string;
-  /** Has the kernel log faults of a container. */
+  /** Crashes in a container, so that the kernel logs faults. */
   readonly crash: string;
 }
 
@@ -43,7 +43,7 @@ function fingerprint(compiler: readonly string[], directory: string): string {
   return hash.digest("hex").slice(0, 16);
 }
 
-/** Builds what is not in the cache yet. */
+/** Builds the programs that are not in the cache yet. */
 export function buildPrograms(): Programs {
   // As for make, it may be a command with arguments: "ccache g++".
   const compiler = (process.env.CXX ?? "g++").trim().split(/\s+/);
@@ -53,7 +53,7 @@ export function buildPrograms(): Programs {
   const build = (name: keyof Programs): string => {
     const program = join(directory, name);
     if (!existsSync(program)) {
-      // Under another name first: a build that was interrupted leaves no half a program.
+      // Built under another name first, so that an interrupted build leaves no incomplete program.
       const partial = `${program}.${process.pid}`;
       const files = SOURCES[name].map((file) => join(sources, file));
       run(compiler, [...FLAGS, "-o", partial, ...files], 2);

@@ -9,8 +9,8 @@ interface Waiting {
 }
 
 /**
- * The program that makes containers, mounts and directories (bench/load/stage.cc). Whatever it made
- * is removed when this process ends, however it ends.
+ * The program that makes containers, mounts and directories (bench/load/stage.cc). It removes everything when this
+ * process ends, for whatever reason.
  */
 export class Stage {
   readonly #child: ChildProcess;
@@ -18,7 +18,7 @@ export class Stage {
   #ended: string | undefined;
 
   constructor(program: string) {
-    // In a session of its own: Ctrl-C is for those who drive it.
+    // In a session of its own, so that Ctrl-C does not reach it.
     this.#child = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"], detached: true });
     this.#child.on("error", (error) => this.#end(error.message));
     this.#child.on("exit", () => this.#end("the stage program ended"));
@@ -28,7 +28,7 @@ export class Stage {
     }
   }
 
-  /** Runs one command; calls may overlap, they are carried out in the order made. */
+  /** Runs one command. Calls may overlap; commands run in the order of the calls. */
   run(...command: readonly string[]): Promise<string> {
     return new Promise((resolve, reject) => {
       if (this.#ended !== undefined) {
@@ -45,7 +45,7 @@ export class Stage {
     return Number(await this.run("clock", `${pid}`));
   }
 
-  /** Waits until a file can be read; CLOCK_MONOTONIC in ns, as process.hrtime.bigint() has it. */
+  /** Waits until a file can be read; resolves to the time of that, on the clock of process.hrtime.bigint(). */
   async awaitFile(path: string, milliseconds: number): Promise<bigint> {
     return BigInt(await this.run("await", path, `${milliseconds}`));
   }

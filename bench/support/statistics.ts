@@ -1,8 +1,8 @@
-/** What the results are summed up by. */
+/** Statistics of results. */
 
 /**
- * The value below which the share `p` (0..1) of the values lies: an element of them, or the middle
- * between two. Throws when there are none.
+ * The value below which the share `p` (0..1) of the values lies: one of them, or the mean of two. Throws if
+ * there are none.
  */
 export function quantile(values: readonly number[], p: number): number {
   const sorted = values.toSorted((a, b) => a - b);

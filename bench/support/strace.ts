@@ -11,7 +11,7 @@ export type SyscallCounts = Readonly<Record<string, number>>;
 const ATTACH_TRIES = 200;
 const ATTACH_EVERY_MS = 20;
 
-/** Why system calls cannot be counted here, undefined if they can. */
+/** Why system calls cannot be counted here; undefined: they can. */
 export function straceUnavailable(): string | undefined {
   const result = spawnSync("strace", ["-c", "-o", "/dev/null", "true"], { encoding: "utf8" });
   if (result.error !== undefined) {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { cgroupDirectories, findHierarchies } from "../../src/demo/cgroups.js";
 import { NAME_PREFIX } from "./paths.js";
 
-/** The process that made it stands in the name: "vprocfs-bench-1234-7". */
+/** Whether a benchmark that has ended made it; the name has its PID: "vprocfs-bench-1234-7". */
 function isLeftover(name: string): boolean {
   const pid = new RegExp(`^${NAME_PREFIX}(\\d+)(?:-\\d+)?$`).exec(name)?.[1];
   return pid !== undefined && !existsSync(`/proc/${pid}`);
@@ -33,7 +33,7 @@ async function removeCgroup(directory: string): Promise<void> {
       rmdirSync(directory);
       return;
     } catch (error) {
-      // What was killed is there for a moment longer.
+      // Killed processes stay in their cgroup for a moment.
       if (tries === 0) {
         throw error;
       }
@@ -43,8 +43,8 @@ async function removeCgroup(directory: string): Promise<void> {
 }
 
 /**
- * Removes what an earlier benchmark left behind. The stage program removes its things even when its
- * parent is killed; only when it was killed itself is there something to find here.
+ * Removes leftovers of earlier benchmarks; returns them. There are some only if the stage program was killed:
+ * it cleans up even if its parent is killed.
  */
 export async function sweep(): Promise<string[]> {
   const swept: string[] = [];

@@ -1,6 +1,4 @@
-/**
- * What the native addon exports; `addon.ts` loads it, `session.ts` has what is about a session.
- */
+/** What the native addon exports. `addon.ts` loads it; `session.ts` has the types of sessions. */
 
 import type { NativeSession, SessionOptions } from "./session.js";
 
@@ -19,14 +17,14 @@ export interface SurveyedContainer {
 /** All containers of the host at about one moment. */
 export interface Survey {
   readonly containers: readonly SurveyedContainer[];
-  /** A row per container with a column per name of Surveyor.figures; NaN: not told. */
+  /** A row for each container, with a column for each name in Surveyor.figures; NaN: not known. */
   readonly figures: Float64Array;
   readonly tookSeconds: number;
   /** Containers of which something could not be read. */
   readonly failed: number;
   /** Containers left out because there are more than one survey reports. */
   readonly leftOut: number;
-  /** Whether the kernel's log can be read, which dates kills. */
+  /** Whether the kernel's log, which has the times of OOM kills, can be read. */
   readonly readsLog: boolean;
 }
 
@@ -36,31 +34,25 @@ export type ControllerName = "cpu" | "cpuacct" | "cpuset" | "memory" | "io" | "p
 export interface CgroupPlace {
   /** Where the hierarchy is mounted. */
   readonly mount: string;
-  /** Below it, with a leading slash. */
+  /** The path below the mount point, with a leading slash. */
   readonly path: string;
   readonly v2: boolean;
 }
 
 /** A container as found on the host. */
 export interface ContainerInfo {
-  /** Stable for the container's life: what stands under `containers/`. */
+  /** Its name under `containers/`, which stays the same while it runs. */
   readonly id: string;
-  /**
-   * The id of the outermost container around it, whose budgets it shares; its own where it is in
-   * none.
-   */
+  /** The id of its outermost container, whose budgets it shares; its own id if it is not nested. */
   readonly tenant: string;
-  /**
-   * From the cgroup's path: "web1" of lxc.payload.web1, the OCI id, ...; "web1/inner" of one that is
-   * in web1.
-   */
+  /** Taken from the cgroup's path: "web1" from lxc.payload.web1, an OCI id, ...; "web1/inner" if it is in web1. */
   readonly name: string;
   /**
-   * lxc, docker, podman, crio, containerd, kubernetes (of the cgroupfs driver, which does not tell
-   * containerd from Docker), systemd-nspawn, runc, crun, or "".
+   * lxc, docker, podman, crio, containerd, kubernetes (with the cgroupfs driver, whose paths do not say whether
+   * containerd or Docker made them), systemd-nspawn, runc, crun, or "".
    */
   readonly runtime: string;
-  /** Path in the identity hierarchy. */
+  /** Path in the hierarchy that identifies containers. */
   readonly cgroup: string;
   /** PID of its init as the host sees it. */
   readonly init: number;
@@ -85,44 +77,44 @@ export interface ViewInfo {
   readonly mode: number;
 }
 
-/** What is at a path of a container's tree. */
+/** A file, directory or link in a container's tree. */
 export interface TreeNode {
   /** As st_mode of stat(2). */
   readonly mode: number;
   readonly uid: number;
   readonly gid: number;
-  /** Bytes; 0 of what is rendered, until it is. */
+  /** Bytes; 0 for a file that is rendered when it is read. */
   readonly size: number;
   readonly links: number;
-  /** It is the host's, of sysfs, as a container is shown it. */
+  /** Whether it mirrors a file of the host's sysfs. */
   readonly isMirrored: boolean;
-  /** Of a symlink. */
+  /** The target of a symlink. */
   readonly target?: string;
-  /** Of a directory. */
+  /** The names in a directory. */
   readonly names?: readonly string[];
 }
 
 /**
- * The containers and views without a connection to the kernel, for engines written in JavaScript.
- * Whatever is asked runs on the JavaScript thread. Methods throw an Error with `code`.
+ * Renders files of containers without a connection to the kernel, for engines written in JavaScript.
+ * Everything runs on the JavaScript thread. Methods throw an Error with `code`.
  */
 export interface Renderer {
   /** The ids of all containers with processes. */
   list(): string[];
   /** The bytes of a view or of a file of sysfs. ESRCH: there is no such container. */
   render(id: string, path: string): Buffer;
-  /** What is at a path below a container's directory; null: nothing. */
+  /** The node at a path below a container's directory; null: there is none. */
   look(id: string, path: string): TreeNode | null;
   /** Ends its thread; afterwards every call throws EBADF. */
   close(): void;
 }
 
-/** Something that happened to mount namespaces of containers. */
+/** An event of a mount namespace of a container. */
 export interface WatchEvent {
   /**
-   * "appeared": a program was executed in one not known yet; "mounts": what is mounted on proc or
-   * sysfs of a followed one has changed; "ended": the process it was known by has; "lost": some
-   * events were lost, or there is room again.
+   * "appeared": a program was executed in a namespace that is not followed; "mounts": what is mounted on proc
+   * or sysfs in a followed namespace has changed; "ended": the process by which it was followed has ended;
+   * "lost": events were lost, or there is room to follow more namespaces again.
    */
   readonly kind: "appeared" | "mounts" | "ended" | "lost";
   readonly pid: number;
@@ -132,43 +124,42 @@ export interface WatchEvent {
   readonly tenant: number;
 }
 
-/** How a watch stands. */
+/** The state of a watch. */
 export interface WatchState {
-  /** Gauges: namespaces that are known, and how many can be. */
+  /** Gauges: namespaces that are followed, and how many can be. */
   readonly known: number;
   readonly limit: number;
-  /** How many one tenant's can be. */
+  /** How many of them one tenant may have. */
   readonly tenantLimit: number;
-  /** Times that there was no room for one: its tenant had its share, or all were taken. */
+  /** Times that a namespace was not followed, because its tenant or all together had too many. */
   readonly refused: number;
-  /** Times that no descriptor or no memory was to be had. */
+  /** Times that descriptors or memory were short. */
   readonly shortages: number;
 }
 
-/** Watches over mount namespaces by events of the kernel, on native threads. */
+/** Reports events of mount namespaces, on native threads. */
 export interface NativeWatch {
-  /** Throws when the kernel tells nobody of new processes; what is followed is told of even so. */
+  /** Throws if the kernel does not report new processes. Namespaces that are followed are reported even then. */
   start(): void;
   /**
-   * Tells of changes of the mounts in the namespace of a process. Otherwise: it has ended, there is
-   * no room for more ("lost" tells when there may be), or no descriptor was to be had.
+   * Follows the mount namespace of a process: reports changes of its mounts. "ended": the process has ended. "full":
+   * there is no room for more namespaces; the event "lost" says when there may be. "shortage": no descriptor is left.
    */
   follow(pid: number): "followed" | "ended" | "full" | "shortage";
   state(): WatchState;
   /**
-   * A number for the tenant of a process, which is the outermost container around it. No other
-   * tenant gets it after that one; its lower 32 bits are the number of the tenant's PID namespace.
-   * 0: the process is of the host, or has ended.
+   * The number of a process's tenant (its outermost container), which no later tenant gets. The lower 32 bits are the
+   * number of the tenant's PID namespace. 0: the process is of the host, or has ended.
    */
   tenantOf(pid: number): number;
   stop(): void;
 }
 
-/** A program that runs. */
+/** A running program. */
 export interface RunningProgram {
   /**
-   * How it has ended: its exit status, or the number of the signal. Rejects with an Error with `code` when
-   * it cannot be started.
+   * Resolves when it has ended, with its exit status or signal. Rejects with an Error with `code` if it
+   * cannot be started.
    */
   readonly ended: Promise<{
     readonly status: number | null;
@@ -188,18 +179,18 @@ export interface NativeBinding {
   ) => NativeSession;
   /** Scans the host for containers. */
   scanContainers(): ContainerInfo[];
-  /** The container that `pid` is in; null for a process of the host. Throws ESRCH when gone. */
+  /** The container of a process; null: a process of the host. Throws ESRCH if the process has ended. */
   containerOf(pid: number): ContainerInfo | null;
-  /** Constructs a renderer; figures of the host are used again for `tickMs`. */
+  /** Constructs a renderer, which reuses figures of the host for `tickMs`. */
   readonly Renderer: new (
     tickMs: number,
     bpf: "auto" | "off",
   ) => Renderer;
   readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
-   * Constructs what takes surveys. The type and source say whose mounts inside of containers count,
-   * the file where kills that the kernel's log told of are remembered ("": nowhere). The kernel's log
-   * is read by a session that serves, where there is one.
+   * Takes surveys. `fsType` and `source` identify our mounts in containers. OOM kills found in the kernel's
+   * log are kept in `killsFile` ("": not kept). A `session` reads that log for the surveyor, which otherwise
+   * reads it itself.
    */
   readonly Surveyor: {
     new (
@@ -208,37 +199,37 @@ export interface NativeBinding {
       killsFile: string,
       session?: NativeSession,
     ): {
-      /** Takes one on a thread of its own; several at once are taken one after the other. */
+      /** Takes a survey on a thread of its own. Surveys that are asked for at the same time are taken in turn. */
       take(): Promise<Survey>;
       /**
-       * A file that something is mounted on in a procfs or sysfs, as a process sees it, in its mount
-       * namespace and below its root, on a thread of its own. `device` ("major:minor") is that of what is
-       * mounted there, `directory` that of the procfs or sysfs. Rejects with an Error with `code`;
-       * EXDEV where something else is there, EAGAIN where another file system would have to be asked
-       * for the way. Does not settle while `device` does not answer.
+       * Reads a file that is mounted over a file of procfs or sysfs, in the mount namespace and below the
+       * root of a process, on a thread of its own. `device` ("major:minor") is the device of the mounted
+       * file, `directory` that of the procfs or sysfs. Rejects with an Error with `code`: EXDEV if something
+       * else is mounted there, EAGAIN if another file system would have to be asked for a directory on the
+       * way. Does not settle while `device` hangs.
        */
       readInside(pid: number, path: string, device: string, directory: string): Promise<string>;
     };
     /** Names of the columns of a survey: native/survey/figures.def. */
     readonly figures: readonly string[];
   };
-  /** Files every container has on this host. */
+  /** The files that every container of this host has. */
   views(): ViewInfo[];
-  /** Replaces this process by another program; returns only by throwing. */
+  /** Replaces this process by another program. Returns only by throwing. */
   exec(argv: readonly string[]): never;
   /**
-   * Runs a program (a path, and its arguments) without the fork that Node makes. It is killed after
-   * `timeoutMs`, and when it prints more than 1 MiB.
+   * Runs a program (its path and arguments), without the cost of Node's fork. It is killed after `timeoutMs`,
+   * or if it prints more than 1 MiB.
    */
   run(argv: readonly string[], timeoutMs: number): RunningProgram;
-  /** Unmounts lazily; false when nothing is mounted there. */
+  /** Unmounts lazily; false: nothing is mounted there. */
   unmount(path: string): boolean;
-  /** fnmatch(3) without flags: what the attach helper matches patterns with. */
+  /** fnmatch(3) without flags, with which the attach helper matches patterns too. */
   fnmatch(pattern: string, name: string): boolean;
-  /** The errno of openat2(2) of a directory that is there; 0 where no filter refuses it. */
+  /** The errno with which a seccomp filter refuses openat2(2); 0: the call works. */
   openat2Error(): number;
-  /** Gives memory back that the allocator holds and nothing uses. */
+  /** Returns memory to the kernel that the allocator holds and nothing uses. */
   trimMemory(): void;
-  /** Ends the process at once, without waiting for threads that something holds. */
+  /** Ends the process at once, even if threads of it hang. */
   exitNow(status: number): never;
 }

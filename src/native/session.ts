@@ -1,54 +1,54 @@
-/** What the native addon says and takes of a session. `binding.ts` describes the rest of it. */
+/** The types of a session of the native addon. `binding.ts` has the rest of its types. */
 
-/** Counters of the agent that answers system calls; all only grow, except gauges marked so. */
+/** Counters of the agent that answers system calls. They only grow, except those marked as gauges. */
 export interface CallCounters {
-  /** Calls that got the container's figures. */
+  /** Calls answered with the container's figures. */
   readonly answered: number;
-  /** Calls let through to the kernel, for any reason. */
+  /** Calls passed to the kernel, for any reason. */
   readonly passed: number;
-  /** Calls of these whose callers' memory blocks. */
+  /** Those of the passed calls whose callers' memory blocked. */
   readonly late: number;
-  /** Calls with a pointer to nowhere. */
+  /** Calls with an invalid pointer (EFAULT). */
   readonly faults: number;
-  /** Callers that did not wait for their answer. */
+  /** Calls whose callers were gone before the answer. */
   readonly gone: number;
-  /** Calls that could not be answered at once: no writer, or no figures. */
+  /** Calls that could not be answered at once: there was no writer, or the figures could not be read. */
   readonly waited: number;
-  /** Calls of these that got EAGAIN, since that did not change within patience. */
+  /** Those of the waiting calls that got EAGAIN in the end. */
   readonly failed: number;
-  /** Calls after which their container was over its calls per second. */
+  /** Calls that made their container exceed its calls per second. */
   readonly paced: number;
-  /** Calls that a worker before this one had taken. */
+  /** Calls taken over from an earlier worker. */
   readonly resumed: number;
-  /** Messages on the sockets that no runtime should send. */
+  /** Malformed messages on the sockets. */
   readonly malformed: number;
   /** Gauge: notify descriptors and monitors of LXC. */
   readonly listeners: number;
-  /** Gauge: processes that write into the memory of callers, and do not end when they are killed. */
+  /** Gauge: writer processes that are stuck on a caller's memory, even though they were killed. */
   readonly stuck: number;
 }
 
-/** Counters of containers' kernel logs; all only grow, except gauges marked so. */
+/** Counters of containers' kernel logs. They only grow, except those marked as gauges. */
 export interface KernelLogCounters {
-  /** Records told to containers, by kind: oom, forks, fault, seccomp, hung, caller. */
+  /** Records added to logs, by kind: oom, forks, fault, seccomp, hung, caller. */
   readonly records: Readonly<Record<string, number>>;
-  /** Events in the host's log that look like a container's, and nothing proves whose they are. */
+  /** Events in the host's log that could not be attributed to a container. */
   readonly unproven: number;
   /** Times that the host's log was overwritten before it was read. */
   readonly lost: number;
-  /** Events that were told to nobody: the logs together, or those of a tenant, have their size. */
+  /** Events left out because the logs of a tenant, or all together, had reached their limit. */
   readonly refused: number;
   /** Gauge: containers whose log has records. */
   readonly logs: number;
-  /** Gauge: bytes of memory that these take. */
+  /** Gauge: bytes of memory that logs take. */
   readonly bytes: number;
 }
 
 /** A record of a container's kernel log. */
 export interface KernelLogRecord {
-  /** Counts up by one from record to record of the container. */
+  /** Its number in the container's log; the next record has the next number. */
   readonly sequence: number;
-  /** Microseconds of the clock that the container's kernel log has. */
+  /** Microseconds on the container's clock of kernel logs. */
   readonly timeUs: number;
   /** Facility * 8 + level. */
   readonly priority: number;
@@ -56,52 +56,52 @@ export interface KernelLogRecord {
   readonly text: string;
 }
 
-/** Records of a container's kernel log from one on. */
+/** Successive records of a container's kernel log. */
 export interface KernelLogPage {
   readonly records: readonly KernelLogRecord[];
-  /** The oldest one that is still there. */
+  /** The number of the oldest record that the log still has. */
   readonly first: number;
-  /** The number that the next one will have. */
+  /** The number that the next new record will have. */
   readonly next: number;
 }
 
-/** What of something that all tenants (outermost containers) share is in use. */
+/** The use of a resource that all tenants (outermost containers) share. */
 export interface ResourceUse {
   /** Gauge. */
   readonly used: number;
-  /** Beyond this, all together, a tenant gets only a little that is kept back for it. */
+  /** Total use beyond which each tenant gets only its reserved part. */
   readonly limit: number;
-  /** What one tenant has at most. */
+  /** The most that one tenant may use. */
   readonly tenantLimit: number;
-  /** How often a tenant asked for more than it may have. */
+  /** Requests for the resource that were refused. */
   readonly refused: number;
-  /** How often of these it had less than one tenant may have: others had the rest. */
+  /** Those of the refused requests whose tenant was below its limit, because others used the rest. */
   readonly short: number;
 }
 
-/** Counters of a running session; all only grow, except gauges marked so. */
+/** Counters of a running session. They only grow, except those marked as gauges. */
 export interface SessionCounters {
   /** Requests answered, by FUSE operation name ("OPEN", "READ", ...). */
   readonly requests: Readonly<Record<string, number>>;
   /** Views rendered. */
   readonly renders: number;
-  /** Readers served with what was made for another reader within a tick. */
+  /** Reads served with a file rendered for another reader within the same tick. */
   readonly shared: number;
   /** Requests answered with an error. */
   readonly errors: number;
   /** Sources that could not be read (EIO to the reader). */
   readonly sourceErrors: number;
-  /** Opens refused because a container held too many snapshots. */
+  /** Opens refused because a container held too many files or bytes. */
   readonly refusedOpens: number;
-  /** Requests that waited for their own container's budget. */
+  /** Requests that waited for another request of their container, or for its budget. */
   readonly deferred: number;
-  /** Requests that waited since their container was over its budget of renders or CPU time. */
+  /** Requests that waited because their container was over its budget of renders or CPU time. */
   readonly paced: number;
   /** Requests that the kernel resent after a worker died. */
   readonly resent: number;
-  /** Passes over the tasks of the node or of containers, for loadavg and stat. */
+  /** Passes that count tasks, for loadavg and stat. */
   readonly taskPasses: number;
-  /** What these took, µs. */
+  /** Time that these passes took, µs. */
   readonly taskPassUs: number;
   /** Gauge: pressure triggers. */
   readonly triggers: number;
@@ -109,15 +109,15 @@ export interface SessionCounters {
   readonly logReaders?: number;
   /** Gauge: requests that wait for their turn or for their container's budget. */
   readonly waiting: number;
-  /** Gauge: notices about files that wait for the kernel. */
+  /** Gauge: notices about files that wait to be sent to the kernel. */
   readonly notices?: number;
   /** Gauge: open files. */
   readonly openFiles: number;
-  /** Of system calls; absent where none are answered. */
+  /** Counters of system calls; absent if none are answered. */
   readonly calls?: CallCounters;
-  /** Of containers' kernel logs; absent where they have none. */
+  /** Counters of containers' kernel logs; absent if there are none. */
   readonly kernelLog?: KernelLogCounters;
-  /** By name: containers, sources, open_files, held_bytes, triggers, waiting. */
+  /** Resources that tenants share, by name: containers, sources, open_files, ... */
   readonly resources?: Readonly<Record<string, ResourceUse>>;
   /** Gauge: containers with state in memory. */
   readonly containers: number;
@@ -125,27 +125,27 @@ export interface SessionCounters {
   readonly threads: number;
 }
 
-/** What a session has measured of its requests; all only grow. */
+/** What a session has measured of its requests. The numbers only grow. */
 export interface SessionMeasures {
-  /** How many requests ended how; `file` is "" for those that are about no file. */
+  /** Requests by file and result; `file` is "" for requests that concern no file. */
   readonly requests: readonly {
     readonly file: string;
     /** ok, gone, refused, interrupted or failed. */
     readonly result: string;
     readonly count: number;
   }[];
-  /** How long requests took, from when they were taken to their answer. */
+  /** The time from receiving a request to answering it. */
   readonly times: readonly {
     /** lookup, getattr, open, read or other. */
     readonly operation: string;
-    /** Bucket i counts those below 2^i µs and not below 2^(i-1); the last one all that is longer. */
+    /** Bucket i counts requests that took from 2^(i-1) to below 2^i µs; the last one has no upper bound. */
     readonly buckets: readonly number[];
-    /** Their sum. */
+    /** The sum of all times. */
     readonly seconds: number;
   }[];
 }
 
-/** What a session counts of one container. */
+/** A session's counters of one container. */
 export interface ContainerCounters {
   readonly id: string;
   readonly requests: number;
@@ -155,45 +155,45 @@ export interface ContainerCounters {
   readonly openFiles: number;
   /** Gauge: bytes of the snapshots behind its open files. */
   readonly heldBytes: number;
-  /** Gauge: load averages over 1, 5 and 15 minutes. Its tasks are counted from the first question. */
+  /** Gauge: load averages over 1, 5 and 15 minutes. Counting its tasks begins when this is first asked for. */
   readonly load: readonly number[];
 }
 
-/** What INIT negotiated and the kernel offers. */
+/** What was negotiated at FUSE_INIT, and what the kernel offers. */
 export interface SessionFeatures {
   readonly protocolMajor: number;
   readonly protocolMinor: number;
-  /** The kernel can resend what a dead worker had taken (Linux 6.9). */
+  /** Whether the kernel can resend requests that a dead worker had taken (Linux 6.9). */
   readonly resend: boolean;
   readonly maxReadahead: number;
-  /** The contract in force: files come out of the page cache. */
+  /** Whether the contract `tick` is in force: files come from the page cache. */
   readonly tick: boolean;
   /** How tasks are counted: "bpf" or "scan"; empty until somebody has asked for a load. */
   readonly taskCounter: string;
-  /** Why they are not counted by a BPF program; empty when they are, or were not to be. */
+  /** Why tasks are not counted by a BPF program; empty if they are, or if it is turned off. */
   readonly taskCounterFallback: string;
-  /** Why no system calls are answered though they should be; empty when they are. */
+  /** Why system calls are not answered although they should be; empty if they are. */
   readonly callsProblem?: string;
-  /** Why the host's kernel log cannot be read though containers have logs; empty when it can. */
+  /** Why the host's kernel log cannot be read although containers have logs; empty if it can. */
   readonly kernelLogProblem?: string;
   /**
-   * What would prove more of containers' kernel logs and is not there, with the reason; null until that is
-   * known, which a tracing tool on the host may delay.
+   * Missing sources that would prove more records for containers' kernel logs, with reasons; null: not known
+   * yet, which a tracing tool on the host may delay.
    */
   readonly kernelLogMissing?: readonly string[] | null;
-  /** Files that are polled have a connection of their own. */
+  /** Whether files that can be polled have a connection of their own. */
   readonly polled?: boolean;
-  /** Why they have none though they should; empty when they have. */
+  /** Why they have none although they should; empty if they have one. */
   readonly polledProblem?: string;
-  /** Why what an earlier worker left was not taken over; empty when it was. */
+  /** Why the state of an earlier worker was not taken over; empty if it was. */
   readonly stateIgnored: string;
 }
 
 /** How system calls of containers are answered. */
 export interface CallOptions {
-  /** Of the sockets that runtimes hand them over through; must exist. */
+  /** The directory of the sockets to which runtimes hand calls over; must exist. */
   readonly directory: string;
-  /** Calls of one container that are answered in a second (0..10000000); 0: no limit. */
+  /** Calls answered per second for one container (0..10000000); 0: no limit. */
   readonly perSecond: number;
   /** Whether sched_getaffinity(2) is answered too. */
   readonly affinity: boolean;
@@ -201,12 +201,12 @@ export interface CallOptions {
   readonly patienceMs: number;
 }
 
-/** Descriptors that a worker has from its keeper. */
+/** Descriptors that a worker inherits from its keeper. */
 export interface Inheritance {
   readonly fuseFd: number;
   readonly stateFd: number;
   readonly controlFd: number;
-  /** Both or none: of the connection for files that are polled. */
+  /** The connection for files that can be polled: both or neither. */
   readonly polledFuseFd?: number;
   readonly polledStateFd?: number;
 }
@@ -214,64 +214,64 @@ export interface Inheritance {
 export interface SessionOptions {
   /** Absolute path of an existing directory. Ignored with `inherit`. */
   readonly mountpoint: string;
-  /** Where files are mounted that are polled; without it they are polled on the one mount. */
+  /** The second mount point, of files that can be polled; without it they are polled on the main mount. */
   readonly polledMountpoint?: string;
   /** File system type shown in mount tables, e.g. "fuse.lxcfs". */
   readonly fsType: string;
   /** Mount source, e.g. "vprocfs". */
   readonly source: string;
-  /** Worker threads at most (2..256). */
+  /** Maximum number of worker threads (2..256). */
   readonly maxThreads: number;
-  /** Open files that one container may hold (1..65535); beyond: ENFILE for that container. */
+  /** Open files that one container may hold (1..65535); further opens get ENFILE. */
   readonly maxOpenPerContainer: number;
-  /** Renders that one container may ask for in a second; 0: no limit. */
+  /** Renders per second for one container; 0: no limit. */
   readonly rendersPerSecond: number;
   /** CPU time for the requests of one container in a second, in percent of one CPU; 0: no limit. */
   readonly maxCpuPerContainer: number;
-  /** "exact": one snapshot per open. "tick": page-cached, at most tickMs old. */
+  /** "exact": a snapshot for each open. "tick": files come from the page cache, at most tickMs old. */
   readonly consistency: "exact" | "tick";
-  /** Age of shared inputs, ms (1..1000). */
+  /** How long a rendered file, and what it was made from, is reused, ms (1..1000). */
   readonly tickMs: number;
-  /** Pressure triggers that one container may hold (0..1024); beyond: ENOSPC. */
+  /** Pressure triggers that one container may hold (0..1024); further ones get ENOSPC. */
   readonly maxTriggersPerContainer: number;
   /** Whether tasks may be counted by a BPF program. */
   readonly bpf: "auto" | "off";
   /** Without it no system calls are answered. */
   readonly calls?: CallOptions;
-  /** Whether containers have kernel logs of their own; they do not without it. */
+  /** Whether containers have kernel logs of their own; false by default. */
   readonly kernelLog?: boolean;
-  /** Descriptors handed down by the keeper; without them the session mounts by itself. */
+  /** Descriptors inherited from the keeper; without them the session mounts itself. */
   readonly inherit?: Inheritance;
-  /** Called once when it serves: at once, or when the keeper has it take over. */
+  /** Called once, when it begins to serve: at once, or when the keeper tells it to take over. */
   readonly onServing: () => void;
-  /** Called when features() says something else of calls or kernel logs than before. */
+  /** Called when features() changes in what it says of system calls or kernel logs. */
   readonly onFeatures: () => void;
-  /** Called once when the connection ends without stop(): unmounted, aborted, or a fatal error. */
+  /**
+   * Called with a reason if the connection ends without stop() (unmounted, aborted, fatal error), and with the
+   * reasons that src/daemon.ts names.
+   */
   readonly onEnd: (reason: string) => void;
 }
 
 /** A FUSE connection served by native threads. No JavaScript runs for a request. */
 export interface NativeSession {
-  /**
-   * Mounts and serves; with `inherit` gets ready, and serves when the keeper says so. Throws an
-   * Error with `code`.
-   */
+  /** Mounts and serves; with `inherit` gets ready and serves when the keeper says so. Throws an Error with `code`. */
   start(): void;
   /**
-   * Stops taking requests, answers those in flight, joins the threads. `unmount`: also unmounts
-   * (lazily when busy); returns true when the unmount had to be lazy.
+   * Takes no more requests, answers those in flight, and joins the threads; with `unmount` also unmounts. Resolves to
+   * true if the unmount had to be lazy, because the mount was busy.
    */
   stop(unmount: boolean): Promise<boolean>;
   counters(): SessionCounters;
   measures(): SessionMeasures;
-  /** Of these those that live, whether they asked for anything or not. */
+  /** The counters of those of these containers that are running, whether or not they have sent requests. */
   containers(ids: readonly string[]): ContainerCounters[];
   features(): SessionFeatures;
-  /** The files of its tree as lines of the attach helper's settings; none before it serves. */
+  /** The files of the tree as lines of the attach helper's settings; empty before it serves. */
   files(): string[];
   /**
-   * The kernel log of a container from a record on, at most so many. Rejects with an Error with
-   * `code`: ESRCH where there is no such container, ENOTSUP where containers have no logs.
+   * At most `limit` records of a container's kernel log, from number `from` on. Rejects with an Error with
+   * `code`: ESRCH if there is no such container, ENOTSUP if containers have no logs.
    */
   kernelLog(id: string, from: number, limit: number): Promise<KernelLogPage>;
 }

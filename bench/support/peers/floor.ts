@@ -3,7 +3,7 @@ import { FILE_NAMES, pathOf } from "../files.js";
 import { launch } from "./launch.js";
 import type { Peer } from "./peer.js";
 
-/** A FUSE server that does nothing but answer: below its times no answer of a process can get. */
+/** A FUSE server that only answers: the lower bound for any daemon. */
 export const floor: Peer = {
   name: "floor",
   title: "FUSE floor",

@@ -15,7 +15,7 @@ export const host: Peer = {
   }),
 };
 
-/** Files with the same content on a tmpfs: what reading costs when nobody has to work for it. */
+/** Files with the same content on a tmpfs: the cost of reading alone. */
 export const tmpfs: Peer = {
   name: "tmpfs",
   title: "tmpfs file",

@@ -10,9 +10,9 @@ import type { PeerContext, StartTimes } from "./peer.js";
 
 /** How long a daemon may take until the first read. */
 const START_TIMEOUT_MS = 15_000;
-/** How often it is looked whether the daemon has given up. */
+/** How often to check whether the daemon has ended. */
 const LOOK_MS = 500;
-/** A daemon that has used less than this between so many looks has settled. */
+/** A daemon has settled if it used less CPU time than this in each of QUIET_LOOKS intervals. */
 const QUIET_NS = 5e6;
 const QUIET_LOOKS = 3;
 const SETTLE_LOOK_MS = 200;
@@ -27,19 +27,19 @@ export interface Launched {
 /** How to start a FUSE daemon. */
 export interface Launch {
   readonly command: (mountpoint: string) => readonly string[];
-  /** What can be read, or opened if it is a directory, below the mount point when it serves. */
+  /** A file or directory below the mount point that can be opened once the daemon serves. */
   readonly probe: string;
-  /** A daemon that ends by itself instead of serving is unavailable here, not broken. */
+  /** Whether a daemon that ends instead of serving counts as unavailable here, rather than as failed. */
   readonly optional: boolean;
 }
 
-/** A daemon that does not come up says why in its last words. */
+/** The last line of a log, which says why a daemon did not start. */
 function lastWords(log: string): string {
   const lines = readFileSync(log, "utf8").trim().split("\n");
   return lines.at(-1) ?? "";
 }
 
-/** When the first read worked; undefined when the daemon ended before. */
+/** The time of the first successful read; undefined: the daemon ended before, or took too long. */
 async function firstRead(
   stage: Stage,
   probe: string,
@@ -50,13 +50,13 @@ async function firstRead(
     try {
       return await stage.awaitFile(probe, LOOK_MS);
     } catch {
-      // Not yet: is it still there?
+      // It does not serve yet.
     }
   }
   return undefined;
 }
 
-/** Waits until a daemon does nothing by itself: what it prepares for later is no cost of reads. */
+/** Waits until a daemon is idle: what it still prepares after its start is no cost of reads. */
 async function settle(stage: Stage, pid: number): Promise<void> {
   const until = Date.now() + SETTLE_TIMEOUT_MS;
   let before = await daemonCpuNs(stage, pid);
@@ -84,7 +84,7 @@ export async function launch(context: PeerContext, how: Launch): Promise<Launche
     cwd: directory,
   });
   closeSync(output);
-  // A program that does not exist shows in the missing pid.
+  // If the program does not exist, there is no PID.
   child.on("error", () => undefined);
   const { pid } = child;
   if (pid === undefined) {
@@ -101,7 +101,7 @@ export async function launch(context: PeerContext, how: Launch): Promise<Launche
     throw ended && how.optional ? new UnavailableError(message) : new Error(message);
   }
   if (context.favoured) {
-    favour(pid); // and what it has started since
+    favour(pid); // also the processes that it has started since
   }
   const worker = processTree(pid).at(-1) ?? pid;
   const start = {

@@ -14,47 +14,47 @@ export const PEER_NAMES = [
 ] as const;
 export type PeerName = (typeof PEER_NAMES)[number];
 
-/** What a peer needs for its start. */
+/** What a peer needs to start. */
 export interface PeerContext {
   readonly stage: Stage;
   readonly programs: Programs;
   /** An empty directory on a tmpfs of its own, removed afterwards. */
   readonly directory: string;
-  /** The vprocfs that is measured: path of its cli.js. */
+  /** The path of cli.js of the vprocfs that is measured. */
   readonly cli: string;
-  /** It goes before everything else on the machine. */
+  /** Whether it gets the highest priority. */
   readonly favoured: boolean;
-  /** A vprocfs serves its metrics, as it does when it is installed, and shares no Node with others. */
+  /** Whether a vprocfs serves metrics, as an installed one does, and runs its own copy of Node. */
   readonly metrics: boolean;
 }
 
 export interface StartTimes {
-  /** From the launch of the first process. */
+  /** Time from the launch of the first process. */
   readonly ms: number;
-  /** From the launch of the process that answers: one that another process may have started. */
+  /** Time from the launch of the process that answers, which the first process may have started. */
   readonly workerMs: number;
 }
 
-/** Somebody who serves the files that containers read. */
+/** A running peer, which serves the files that containers read. */
 export interface RunningPeer {
-  /** The first of the daemon's processes; undefined when it is the kernel itself. */
+  /** The PID of the daemon's first process; undefined: the kernel itself serves. */
   readonly pid: number | undefined;
-  /** Where the peer is mounted, if it has a keeper that can be asked there. */
+  /** The mount point, if the peer has a keeper. */
   readonly mountpoint?: string;
-  /** From launch to the first successful read; undefined when there is no daemon. */
+  /** Times from launch to the first successful read; undefined: there is no daemon. */
   readonly start: StartTimes | undefined;
-  /** Tells every container the same: no daemon like those that are looked at. */
+  /** Whether every container gets the same figures, so that the view of containers is not checked. */
   readonly alike?: boolean;
-  /** What is bound over the container's file; undefined: the kernel's own stays. */
+  /** The path to mount over the container's file; undefined: the kernel's own file stays. */
   source(container: Container, file: FileName): Promise<string | undefined>;
 }
 
 export interface Peer {
   readonly name: PeerName;
-  /** As it stands in reports. */
+  /** Its name in reports. */
   readonly title: string;
-  /** Why it cannot take part, undefined if it can. */
+  /** Why it cannot take part; undefined: it can. */
   unavailable(cli: string): string | undefined;
-  /** Throws an UnavailableError when it turns out that it cannot run here. */
+  /** Starts it; throws an UnavailableError if it turns out that it cannot run here. */
   start(context: PeerContext): Promise<RunningPeer>;
 }

@@ -6,7 +6,7 @@ import { FILES, type FileName } from "../files.js";
 import { launch } from "./launch.js";
 import type { Peer, PeerContext, RunningPeer } from "./peer.js";
 
-/** The help of `vprocfs run` with every option, which says what this vprocfs can do. */
+/** The help of `vprocfs run` with all options, by cli.js: it shows what a vprocfs supports. */
 const helps = new Map<string, string>();
 
 function helpOf(cli: string): string {
@@ -23,7 +23,7 @@ function helpOf(cli: string): string {
   return stdout + stderr;
 }
 
-/** Why a vprocfs that would need these options cannot be run. */
+/** Why a vprocfs cannot be run with these options; undefined: it can. */
 function lacks(cli: string, options: readonly string[]): string | undefined {
   if (!existsSync(cli)) {
     return `${cli} is not there: build it first`;
@@ -34,8 +34,8 @@ function lacks(cli: string, options: readonly string[]): string | undefined {
 }
 
 /**
- * A Node of the daemon's own: pages that it shares with the benchmark, and with all others on the machine
- * who run Node, would count for a part only.
+ * A copy of Node for the daemon alone. Otherwise pages of Node that other processes share would count only in part
+ * for its PSS.
  */
 function ownNode(directory: string): string {
   const path = join(directory, "node");
@@ -48,7 +48,7 @@ function command(
   mountpoint: string,
   options: readonly string[],
 ): string[] {
-  // Containers of this machine are none of a benchmark's business, and the port is another's.
+  // Leave other containers of this machine alone, and do not use the port of an installed vprocfs.
   const help = helpOf(cli);
   const quiet = help.includes("--watch ") ? ["--watch", "off"] : [];
   const place = metrics ? `unix:${join(directory, "metrics.sock")}` : "off";
@@ -57,7 +57,7 @@ function command(
   return [node, cli, "run", mountpoint, ...quiet, ...mute, ...options];
 }
 
-/** Per-container files, bound through `self` from inside the container, as the hooks do. */
+/** Binds per-container files through `self` from inside the container, as hooks do. */
 async function startNative(
   context: PeerContext,
   options: readonly string[],
@@ -77,7 +77,7 @@ export const exact: Peer = {
   title: "vprocfs exact",
   unavailable: (cli) => lacks(cli, []),
   start: (context) =>
-    // Without the option there is no other contract.
+    // A vprocfs without the option has only this contract.
     startNative(
       context,
       lacks(context.cli, ["--consistency"]) === undefined ? ["--consistency", "exact"] : [],
@@ -89,11 +89,14 @@ export const tick: Peer = {
   name: "tick",
   title: "vprocfs tick",
   unavailable: (cli) => lacks(cli, ["--consistency"]),
-  // Its contract is for containers: what the host would read is no sign of life.
+  // In this contract the host cannot read `proc/`, so the probe is another directory.
   start: (context) => startNative(context, ["--consistency", "tick"], "containers"),
 };
 
-/** The engine on the JavaScript thread: knows no caller, so containers are named. */
+/**
+ * The engine on the JavaScript thread. It does not know the caller, so the files of a container are bound by
+ * its id.
+ */
 export const fuseNative: Peer = {
   name: "fuse-native",
   title: "vprocfs fuse-native",
