@@ -19,7 +19,7 @@ export function installed(path: string): string {
   return join(ROOT, path);
 }
 
-/** Where a native program or addon may be: built here by node-gyp, or shipped beside the code. */
+/** The paths where a native program or addon may be: built here by node-gyp, or shipped beside the code. */
 export function nativeCandidates(name: string): readonly string[] {
   return [installed(`build/Release/${name}`), installed(`dist/${name}`)];
 }

@@ -26,7 +26,7 @@ export function textLine(record: string): string {
   return `${String(time)} ${String(level).toUpperCase().padEnd(5)} ${messageOf(msg, rest)}\n`;
 }
 
-/** Where the log goes to. */
+/** The kind of file that the log is written to. */
 export interface LogPlace {
   readonly isTerminal: boolean;
   /** systemd's journal, which adds the time itself and takes the level from a prefix. */

@@ -72,7 +72,7 @@ export function createProgram(context: Context): Command {
   return program;
 }
 
-/** What an error prints, without the program's name, and the status it ends with. */
+/** The line that an error prints, without the program's name, and its exit status. */
 export function describeError(error: unknown): { readonly line: string; readonly status: number } {
   if (error instanceof CommanderError) {
     const line = messageOf(error).replace(/^error: /, "");

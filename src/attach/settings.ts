@@ -19,12 +19,12 @@ export function helperSettings(config: Config, mountpoint: string): HelperSettin
   };
 }
 
-/** Where hooks find what the daemon of a mount point is configured to do. */
+/** The settings file of a mount point's daemon, for hooks. */
 export function settingsFileOf(mountpoint: string): string {
   return socketOf(mountpoint).replace(/\.sock$/, ".attach");
 }
 
-/** What the settings file holds; `read_settings` of native/attach/options.cc reads it. */
+/** The contents of the settings file, which `read_settings` of native/attach/options.cc reads. */
 export function settingsText(config: Config, mountpoint: string): string {
   const settings = helperSettings(config, mountpoint);
   const only = patternsOf(config.attachOnly).map((pattern) => `only ${pattern}`);

@@ -68,7 +68,7 @@ function selected(
   if (action === "attach" && word !== undefined && byContainer.size === 0) {
     throw new VprocfsError(
       "CONTAINER",
-      `container '${printable(word)}': no process of it has mounts and a PID namespace of its own`,
+      `container '${printable(word)}': no process in it has its own mount and PID namespaces`,
     );
   }
   return [...byContainer.values()];

@@ -20,7 +20,7 @@ function seconds(ms: number): string {
 
 /** The next keeper knows the number of restarts, but not the reasons. */
 function lastReasons({ reasons, restarts }: Status): string {
-  const none = restarts === 0 ? "none" : "not known, an earlier keeper's";
+  const none = restarts === 0 ? "none" : "not known: an earlier keeper had them";
   return reasons.join("; ") || none;
 }
 

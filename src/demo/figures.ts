@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { formatBytes } from "../text.js";
 
-/** What is compared, as absolute paths. */
+/** The files to compare. */
 export const PROC_FILES = [
   "/proc/meminfo",
   "/proc/swaps",

@@ -1,7 +1,7 @@
 import { createRequire } from "node:module";
 import { messageOf, VprocfsError } from "../errors.js";
 
-/** What stat(2) tells, as the package wants it. */
+/** The result of stat(2) in the form of the package. */
 export interface PackageStat {
   readonly mode: number;
   readonly size: number;
@@ -53,7 +53,7 @@ export interface PackageMount {
 
 export interface FusePackage {
   new (mountpoint: string, operations: PackageOperations, options: PackageOptions): PackageMount;
-  /** What unmount() does first. */
+  /** The function that unmount() of an instance calls first. */
   unmount: (mountpoint: string, done: (error: Error | null) => void) => void;
 }
 

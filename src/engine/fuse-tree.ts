@@ -148,7 +148,7 @@ export class FuseTree {
     }
   }
 
-  /** Where a symlink leads to. */
+  /** The target of a symlink. */
   target(path: string): string {
     const { mode, target = "" } = this.lookup(path);
     if ((mode & TYPE) !== LINK) {

@@ -23,7 +23,7 @@ const LOOK_MS = 5;
 export interface Prepared {
   /** Ids of the containers that are frozen, or are about to be. */
   readonly frozen: readonly string[];
-  /** Those that did not stand still in time, or could not be frozen. */
+  /** Ids of the containers that did not stand still in time, or could not be frozen. */
   readonly late: readonly string[];
 }
 

@@ -3,7 +3,7 @@ import type { Figures, Surveyed } from "../metrics/survey.js";
 /** What a container did between two surveys; undefined: not known. */
 export interface Activity {
   readonly container: Surveyed;
-  /** What people call it, where its own name is an id. */
+  /** The name that people gave it, if its own name is an id. */
   readonly givenName: string | undefined;
   /** CPUs in use, 1 for one of them. */
   readonly cpu: number | undefined;
@@ -40,7 +40,7 @@ export interface Moment {
   /** Requests so far, by container. */
   readonly requests: ReadonlyMap<string, number>;
   readonly loads: ReadonlyMap<string, number>;
-  /** What people call them, of those whose own name is an id. */
+  /** The names that people gave to containers whose own names are ids. */
   readonly givenNames: ReadonlyMap<string, string>;
 }
 
@@ -101,7 +101,7 @@ function activityOf(
   };
 }
 
-/** What all containers of `now` do; rates need a moment before it. */
+/** The activities of all containers of `now`. Rates need an earlier moment. */
 export function activities(before: Moment | undefined, now: Moment): Activity[] {
   const earlier = new Map(before?.containers.map(({ id, figures }) => [id, figures]));
   return now.containers.map((container) =>

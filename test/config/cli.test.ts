@@ -229,9 +229,7 @@ describe.runIf(process.getuid?.() === 0)("attach and detach", () => {
     const nothing = { out: "no containers\n", err: "", status: 0 };
     expect(await cli(["detach", "web1", "--for-now"], two)).toEqual(nothing);
     const { out, err, status } = await cli(["attach", "web1"], two);
-    expect(err).toBe(
-      "container 'web1': no process of it has mounts and a PID namespace of its own",
-    );
+    expect(err).toBe("container 'web1': no process in it has its own mount and PID namespaces");
     expect({ out, status }).toEqual({ out: "", status: 1 });
   });
 

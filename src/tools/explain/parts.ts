@@ -12,7 +12,7 @@ export interface SourceValue {
   readonly means: string;
 }
 
-/** Where a container's files are read from. */
+/** The container, and how to read its files. */
 export interface Inputs {
   readonly container: ContainerInfo;
   /** The bytes of a file of the container, such as proc/meminfo. */
