@@ -18,7 +18,7 @@ struct Abi {
 };
 
 #if defined(__x86_64__)
-// x32 calls are told by bit 30 and laid out as 64-bit ones.
+// Bit 30 marks x32 calls. Their callers lay out memory as 64-bit ones do.
 inline constexpr int kX32Bit = 0x40000000;
 inline constexpr Abi kAbis[] = {
     {AUDIT_ARCH_X86_64, SYS_sysinfo, SYS_sched_getaffinity, SYS_syslog, false},
@@ -41,7 +41,7 @@ inline constexpr Abi kAbis[] = {
 inline constexpr Abi kAbis[] = {{0, -1, -1, -1, false}};
 #endif
 
-/// Whether a call is syslog(2), of whatever ABI: the kernel would tell the host's log.
+/// Whether a call is syslog(2), in any ABI.
 inline bool is_syslog(const seccomp_data& data) {
   for (const Abi& abi : kAbis) {
     if (abi.arch == data.arch && abi.syslog == data.nr) return true;
@@ -49,10 +49,11 @@ inline bool is_syslog(const seccomp_data& data) {
   return false;
 }
 
-/// Whether `fd` is a seccomp notify descriptor: of others the kernel says ENOTTY or EINVAL.
+/// Whether `fd` is a seccomp notify descriptor. It has no call with the id 0, so the kernel returns
+/// ENOENT; for any other descriptor it returns ENOTTY or EINVAL.
 inline bool is_notify_descriptor(int fd) {
-  uint64_t nobody = 0;
-  return ::ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &nobody) == 0 || errno == ENOENT;
+  uint64_t no_call = 0;
+  return ::ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &no_call) == 0 || errno == ENOENT;
 }
 
 }  // namespace vprocfs

@@ -12,14 +12,14 @@
 namespace vprocfs {
 namespace {
 
-// Keys of what is no source.
+// Keys in the epoll set of all that is not a source.
 constexpr uint64_t kStop = 0, kPaceTimer = 1, kWatchTimer = 2, kDone = 3, kLogReady = 4,
                    kListenTimer = 5, kFirstWriter = 16;
 constexpr uint64_t kFirstSource = kFirstWriter + PendingCalls::kWriterSlots;
 
 constexpr uint32_t kOnce = EPOLLIN | EPOLLONESHOT;
 
-/// How often writers are looked after while there are some at work.
+/// How often writers are checked while any is at work.
 constexpr uint64_t kWatchUs = 50'000;
 
 void drain(const Fd& timer) {
@@ -67,10 +67,15 @@ Result<bool> Agent::prepare(std::vector<FdStore::Entry> stored) {
   leftovers_ = pending_.leftovers();
   for (const auto& [place, entry] : leftovers_) {
     if (entry.poisoned != 0) poisoned_.emplace(entry.key, entry.notification.id);
-    if (entry.log.kind() != LogSpan::kNone) taken_[{entry.key, entry.notification.id}] = entry.log;
-    // The call arms its listener once it is answered: two threads would wait for the next one.
     const SourcePtr source = find(entry.key);
-    if (source && source->kind == Kind::kListener && entry.blocked == 0) {
+    if (!source) continue;
+    if (source->kind == Kind::kMonitor && entry.log.kind() != LogSpan::kNone) {
+      source->taken_for = entry.notification.id;
+      source->taken = entry.log;
+    }
+    // Not armed yet: once this call is answered its listener is. Armed twice, two threads would
+    // wait for its next call.
+    if (source->kind == Kind::kListener && entry.blocked == 0) {
       epoll_.modify(source->fd.get(), entry.key, EPOLLONESHOT);
     }
   }
@@ -90,11 +95,11 @@ void Agent::rearm(uint64_t key, int fd) const { epoll_.modify(fd, key, kOnce); }
 void Agent::defer(const Source& source, uint64_t wait_us) {
   const std::lock_guard lock(mutex_);
   paced_.emplace(boottime_us() + wait_us, source.key);
-  arm_pace_timer();
+  arm_pace_timer_locked();
 }
 
-/// For what is due first. With mutex_ held.
-void Agent::arm_pace_timer() {
+/// Arms the timer for whatever is due first.
+void Agent::arm_pace_timer_locked() {
   uint64_t at = UINT64_MAX;
   if (!paced_.empty()) at = paced_.begin()->first;
   if (!later_.empty()) at = std::min(at, later_.begin()->first);
@@ -115,8 +120,8 @@ void Agent::on_pace_timer(size_t index) {
       paced_.erase(paced_.begin());
     }
     resumes = take_due_locked(now, index);
-    // What else is due is another thread's.
-    arm_pace_timer();
+    // Other calls that are due are for another thread.
+    arm_pace_timer_locked();
   }
   rearm(kPaceTimer, pace_timer_.get());
   if (resumes) resume_in_flight(index);
@@ -130,7 +135,7 @@ void Agent::on_watch_timer(size_t index) {
     if (watching_) arm(watch_timer_, boottime_us() + kWatchUs);
   }
   rearm(kWatchTimer, watch_timer_.get());
-  look_after_writers(index);
+  check_writers(index);
 }
 
 bool Agent::is_writing_locked() const {
@@ -140,16 +145,16 @@ bool Agent::is_writing_locked() const {
   return false;
 }
 
-void Agent::watch_writers() {
+void Agent::watch_writers_locked() {
   if (!std::exchange(watching_, true)) arm(watch_timer_, boottime_us() + kWatchUs);
 }
 
 void Agent::run(size_t index) {
   go_first();
   if (index == 0) {
-    // Others take what is new meanwhile.
+    // Other threads take new calls meanwhile.
     for (const auto& [place, entry] : leftovers_) {
-      // An answer to a monitor is settled when the monitor is heard.
+      // An answer to a monitor is settled when its question is read.
       if (entry.answering != 0 && find(entry.key)) continue;
       if (entry.notification.id != 0) {
         counters_.resumed.fetch_add(1, std::memory_order_relaxed);
@@ -164,17 +169,17 @@ void Agent::run(size_t index) {
     epoll_event event[1];
     if (epoll_.wait(event) != 1) continue;
     if (event->data.u64 == kStop) return;
-    // Whatever it does may take long.
+    // Any event may take long to handle.
     threads_.busy();
     handle(event->data.u64, event->events, index);
     threads_.idle();
-    // It could do nothing with another event, and would take it from those who can.
+    // Without a free slot this thread can handle no other event; it must not take one.
     if (keeps_call(index)) return;
   }
 }
 
-/// What is not of one source tells of all tenants: it is armed again before anything is done that
-/// one of them may make slow.
+/// Events that are not about one source concern all tenants. So their descriptors are armed again
+/// before anything is done that a single tenant can make slow.
 void Agent::handle(uint64_t key, uint32_t events, size_t index) {
   if (key == kWatchTimer) return on_watch_timer(index);
   if (key == kDone) {
@@ -183,7 +188,7 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
     return on_written(index);
   }
   if (key >= kFirstWriter && key < kFirstSource) return on_writer_end(key - kFirstWriter, index);
-  // The rest is the next worker's.
+  // Everything else is left to the next worker.
   if (stopping_.load(std::memory_order_acquire)) return;
   if (key == kPaceTimer) return on_pace_timer(index);
   if (key == kListenTimer) {
@@ -209,7 +214,7 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
     case Kind::kMonitor:
       return on_monitor(source, index);
     case Kind::kListener:
-      // Nobody is left who could call.
+      // No process with this filter is left.
       if ((events & EPOLLIN) == 0) return remove(*source);
       return on_listener(source, index);
     case Kind::kSideListener:
@@ -230,8 +235,8 @@ void Agent::stop(bool for_good) {
   if (stop_) stop_.ring();
   threads_.join();
   leave_writers(for_good);
-  if (for_good) await_no_place();
-  // With a keeper that is left to what it leaves.
+  if (for_good) stop_awaiting_place();
+  // A keeper leaves a process behind that goes on with the sockets (call_passthrough).
   if (for_good && fd_store_ == nullptr) {
     for (const auto& [key, source] : sources_) {
       if (is_socket(source->kind)) unlink_bound(source->fd.get());

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
@@ -35,35 +36,40 @@ namespace vprocfs {
 
 struct AgentOptions {
   std::string directory;              ///< of its sockets; empty: no agent
-  uint64_t calls_per_second = 0;      ///< of one source that is in no container; 0: no limit
+  uint64_t calls_per_second = 0;      ///< from one source in no known container; 0: no limit
   uint64_t patience_us = 10'000'000;  ///< how long a call waits for an answer before it fails
   Answerer::Options answers;
-  /// Agent::listen_problem() has become another. Called by any thread; may be empty.
+  /// Called by any thread when Agent::listen_problem() has changed; may be empty.
   std::function<void()> on_listen_problem;
 };
 
 /// Answers the system calls that containers' seccomp filters hand over: those of OCI runtimes come
 /// through one notify descriptor per container, those of LXC through its monitors. Runs its own
-/// threads, which never wait for a caller's memory; writers do that (Writers), at most one for a
-/// tenant.
+/// threads, which never wait for a caller's memory. Writers do that (Writers), at most one for each
+/// tenant: the tenant's turn.
+///
+/// Every source is armed for one event (EPOLLONESHOT), so only one thread works on it at a time. It
+/// is armed again when its call has ended, when the call was blocked, or after a pause when it is
+/// over its budget. A thread works on the call in its slot (PendingCalls::in_flight()), whose
+/// number is `index`. Functions that end in _locked are called with mutex_ held.
 class Agent {
  public:
   /// `fd_store` may be nullptr: calls then end with ENOSYS when this process does.
   Agent(AgentOptions options, Registry& registry, FdStore* fd_store);
   ~Agent();
 
-  /// Listens, and takes what the worker before us had: all that is in the store.
+  /// Listens, and takes over what the worker before us had: `stored` is all that is in the store.
   Result<bool> prepare(std::vector<FdStore::Entry> stored);
-  /// Answers from now on. After prepare(). Error: there is no thread for it.
+  /// Answers calls from now on. After prepare(). Error: no thread can be started.
   Result<bool> start();
-  /// Answers what is in hand and ends all threads. `for_good`: nobody is to go on.
+  /// Answers what is in flight and ends all threads. `for_good`: there will be no next worker.
   void stop(bool for_good);
   /// See Threads.
   void reinforce() { threads_.reinforce(); }
 
   const CallCounters& counters() const { return counters_; }
   /// Why runtimes cannot hand calls over at the moment, such as another vprocfs that still listens;
-  /// empty when they can. It is tried again.
+  /// empty when they can. The agent tries again by itself.
   std::string listen_problem() const;
 
  private:
@@ -80,16 +86,21 @@ class Agent {
     const uint64_t key;
     const Kind kind;
     const Fd fd;
-    /// Whose its last call was: while that one's turn is taken, no other is read. 0: not known.
+    /// The tenant of its last call: while that tenant's turn is taken, no call is received. 0: not
+    /// known.
     std::atomic<uint64_t> tenant{0};
-    const bool inherited;  ///< of the worker before us
-    bool resumed;          ///< likewise, and not read from yet
-    std::mutex taking;     ///< of those that were inherited: held while a call is taken
+    const bool inherited;  ///< from the worker before us
+    bool resumed;          ///< inherited, and not read from yet
+    std::mutex taking;     ///< of an inherited one: held while a call is received
     /// Since when its call waits for an answer that cannot be had (CLOCK_BOOTTIME); 0: none does.
     std::atomic<uint64_t> waits_since_us{0};
     /// kMonitor: key of the kSideListener through which calls are answered that the monitor was
     /// released from; 0: none.
     uint64_t side_listener = 0;
+    /// kMonitor: what was taken from a log for its present question, by the id of the call. The
+    /// question has to be answered again, because its writer was killed. 0: nothing was.
+    uint64_t taken_for = 0;
+    LogSpan taken;
     Budget budget;
   };
   using SourcePtr = std::shared_ptr<Source>;
@@ -102,11 +113,11 @@ class Agent {
     static constexpr size_t kMemory = 1, kNotify = 2, kFds = 3;
   };
 
-  /// What a writer is at.
+  /// The call that a writer works on.
   struct Writing {
     SourcePtr source;
     std::shared_ptr<Container> who;
-    std::unique_ptr<MonitorRequest> asked;  ///< of a monitor
+    std::unique_ptr<MonitorRequest> asked;  ///< nullptr: it did not come from a monitor
   };
 
   /// A call that waits for its container's log to be added to.
@@ -118,28 +129,31 @@ class Agent {
     size_t place = 0;       ///< among the pending calls
   };
 
-  /// The one writer that a tenant may have, and who waits for it.
+  /// The one writer that a tenant may have, and what waits for it.
   struct Turn {
-    bool taken = false, stuck = false;
+    bool taken = false;  ///< the tenant has a writer, in `slot`
+    bool stuck = false;  ///< that was killed and does not end: nobody waits for it
     size_t slot = 0;
-    std::vector<uint64_t> sources;  ///< keys, not read from before
-    std::deque<size_t> parked;      ///< calls, by place
+    std::vector<uint64_t> sources;  ///< keys of sources to arm when the turn ends
+    std::deque<size_t> parked;      ///< places of parked calls
   };
 
   // sources.cc
   Result<bool> adopt_all(std::vector<FdStore::Entry> stored);
-  /// False for what only keepers of other versions know, too.
+  Result<bool> open_pending_calls(const std::vector<FdStore::Entry>& stored);
+  /// False also for kinds that only keepers of other versions know.
   static bool is_source(Kind kind);
-  void adopt_rest();
-  /// Has runtimes come to us, now or as soon as nobody else is there to whom they come.
+  void adopt_passed_through();
+  /// Listens on the sockets, and tries again later while another vprocfs does.
   void try_to_listen();
-  /// Tells the other vprocfs that we wait for its place, so that no call goes to the kernel
-  /// meanwhile.
+  /// Tells the other vprocfs that we wait for its place, so that it lets no call go to the kernel
+  /// meanwhile; stop_awaiting_place() ends that.
   void await_place();
-  void await_no_place();
+  void stop_awaiting_place();
   Result<bool> listen(Kind kind, const char* name, int type);
   void accept(const Source& source);
-  /// Returns its key.
+  void drop_oldest_runtimes();
+  /// Adds a source and returns its key; `key` 0: a new one.
   uint64_t add(Kind kind, Fd fd, uint64_t key, bool resumed);
   void become_listener(const Source& runtime, Fd listener);
   void remove(const Source& source);
@@ -150,12 +164,13 @@ class Agent {
   void rearm(uint64_t key, int fd) const;
   /// `at_us`: CLOCK_BOOTTIME.
   static void arm(const Fd& timer, uint64_t at_us);
+  /// Arms a source again after `wait_us`.
   void defer(const Source& source, uint64_t wait_us);
-  void arm_pace_timer();
+  void arm_pace_timer_locked();
   void on_pace_timer(size_t index);
   void on_watch_timer(size_t index);
   bool is_writing_locked() const;
-  void watch_writers();
+  void watch_writers_locked();
   void watch_end(size_t slot, int pidfd);
   void run(size_t index);
   void handle(uint64_t key, uint32_t events, size_t index);
@@ -168,24 +183,46 @@ class Agent {
   void on_listener(const SourcePtr& source, size_t index);
   void resume(const PendingCalls::Entry& entry, size_t index);
   void answer_listener(const SourcePtr& source, size_t index);
-  void on_monitor(const SourcePtr& source, size_t index);
+  std::optional<Verdict> decide(const SourcePtr& source, const seccomp_notif& notification,
+                                int listener_fd, std::shared_ptr<Container>& who,
+                                std::unique_ptr<MonitorRequest>& asked, size_t index);
+  /// How far an answer has come.
+  enum class Progress : uint8_t {
+    kStarted,  ///< a writer has it
+    kWait,     ///< the call waits for its tenant's turn
+    kPass,     ///< none: the call gets its fallback_verdict()
+    kReply,    ///< nothing is to be written: the call gets CallAnswer::reply
+    kEmpty,    ///< there is nothing in the container's log
+    kLater,    ///< the answer, or a writer for it, cannot be had at the moment
+  };
+  Progress begin_answer(CallAnswer& answer, const SourcePtr& source,
+                        const std::shared_ptr<Container>& who,
+                        std::unique_ptr<MonitorRequest>& asked, size_t index);
   bool has_taken(const Source& source, const MonitorRequest* asked, size_t index) const;
   void end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
-  bool wait_for_answer(Source& source, bool is_monitor, size_t index);
-  /// Has this thread's call resumed after `wait_us`. False: there is no room for it.
+  bool try_later(Source& source, bool is_monitor, size_t index);
+  /// Parks this thread's call and has it resumed after `wait_us`. False: there is no room.
   bool put_aside(uint64_t wait_us, size_t index);
   bool take_due_locked(uint64_t now_us, size_t index);
   void resume_in_flight(size_t index);
-  bool reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);
+  void reply(const Source& source, const seccomp_notif& notification, const Verdict& verdict);
+  void count(const Verdict& verdict);
+  /// Charges the tenant, or the source if `who` is nullptr, for `calls`. Returns how many µs it has
+  /// to wait until it is within its budget again.
+  uint64_t charge(Source& source, const std::shared_ptr<Container>& who, uint32_t calls);
+  void charge_and_rearm(Source& source, const std::shared_ptr<Container>& who, uint32_t calls,
+                        bool was_disarmed);
+
+  // monitors.cc: questions of LXC's monitors
+  void on_monitor(const SourcePtr& source, size_t index);
+  std::unique_ptr<MonitorRequest> read_question(const Source& source);
+  bool drop_answered_question(const Source& source, const MonitorRequest& asked);
+  bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
   bool reply_lxc(const Source& source, const MonitorRequest& asked, const Verdict& verdict,
                  size_t index);
-  bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
-  void count(const Verdict& verdict);
-  /// Returns how many µs the container, or the source of an unknown one, has to wait for that.
-  uint64_t charge(Source& source, const std::shared_ptr<Container>& who, uint32_t calls);
-  void go_on(Source& source, const std::shared_ptr<Container>& who, uint32_t calls, bool rearms);
 
   // blocked_calls.cc: calls that wait for a log
+  size_t count_blocked_locked(uint64_t tenant);
   bool block(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index);
   bool block_beside_monitor(Source& monitor, const MonitorRequest& asked,
                             const std::shared_ptr<Container>& who, size_t index);
@@ -200,21 +237,11 @@ class Agent {
   void end_blocked(size_t index);
   void forget_blocked_locked(uint64_t key);
 
-  // writing.cc: what writers do
-  enum class WriteOutcome : uint8_t {
-    kStarted,
-    kPass,   ///< it gets its fallback_verdict(); or the memory of the tenant's callers blocks
-    kReply,  ///< nothing is to be written
-    kEmpty,  ///< there is nothing in the container's log
-    kWait,   ///< for its turn
-    kLater,  ///< no writer can be had at the moment
-  };
-  WriteOutcome outcome_for(CallAnswer& answer, const SourcePtr& source,
-                           const std::shared_ptr<Container>& who,
-                           std::unique_ptr<MonitorRequest>& asked, size_t index);
-  WriteOutcome start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
-                           CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked,
-                           size_t index);
+  // writing.cc: calls whose answers writers write
+  Progress start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
+                       CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked, size_t index);
+  Progress join_turn_locked(Turn& turn, const Source& source, bool is_monitor, size_t index);
+  void forget_idle_turn_locked(uint64_t tenant);
   void fill(size_t slot_index, const Source& source, const CallAnswer& answer,
             const MonitorRequest* asked, const PendingCalls::Entry& call);
   bool fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId container, int listener_fd,
@@ -223,19 +250,18 @@ class Agent {
   bool is_poisoned(uint64_t key, uint64_t id) const;
   void on_written(size_t index);
   void finish(size_t slot, WriterSlot::End end, size_t index);
-  void end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
-                   size_t index);
-  void leave_to_next(size_t index);
-  /// Whether the thread works on a call that only the next worker can go on with.
+  void answer_again(const Writing& was, uint32_t calls, size_t index);
+  void park_for_next_worker(size_t index);
+  /// Whether the call in the thread's slot has to stay there for the next worker.
   bool keeps_call(size_t index) const;
-  void next_turn(uint64_t tenant, size_t index);
+  void end_turn(uint64_t tenant, size_t index);
   void on_writer_end(size_t slot, size_t index);
-  void look_after_writers(size_t index);
+  void check_writers(size_t index);
   void count(const WriterSlot& slot);
   void adopt_writers();
   void finish_writes();
   void leave_writers(bool for_good);
-  void leave(size_t slot);
+  void leave_call(size_t slot);
 
   static constexpr size_t kThreads = 2, kMaxThreads = PendingCalls::kThreadSlots;
 
@@ -245,31 +271,29 @@ class Agent {
   CallCounters counters_;
   const Answerer answerer_;
   PendingCalls pending_;
-  std::vector<PendingCalls::Leftover> leftovers_;     ///< the first thread's
-  std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of calls of workers before us
-  std::vector<size_t> blocked_before_;                ///< the first thread's
+  // What earlier workers left; the first thread resumes it.
+  std::vector<PendingCalls::Leftover> leftovers_;
+  std::set<std::pair<uint64_t, uint64_t>> poisoned_;  ///< key and id of their poisoned calls
+  std::vector<size_t> blocked_before_;                ///< places of their blocked calls
   Epoll epoll_;
   Wake stop_, log_ready_;
   Fd pace_timer_, watch_timer_, listen_timer_;
+  uint64_t listen_wait_us_ = 0;  ///< how long try_to_listen() waits before it tries again
+  Fd awaited_;                   ///< see await_place()
   size_t log_token_ = 0;
   mutable std::mutex mutex_;  ///< guards what follows, and which places for pending calls are free
   std::unordered_map<uint64_t, SourcePtr> sources_;
   std::string listen_problem_;
-  uint64_t listen_wait_us_ = 0;              ///< until it is tried again
-  Fd awaited_;                               ///< see await_place()
-  std::multimap<uint64_t, uint64_t> paced_;  ///< CLOCK_BOOTTIME in µs to key
-  std::multimap<uint64_t, size_t> later_;    ///< likewise, to the place of a call
+  std::multimap<uint64_t, uint64_t> paced_;  ///< when to arm which source: CLOCK_BOOTTIME, key
+  std::multimap<uint64_t, size_t> later_;    ///< when to resume which parked call: likewise, place
   uint64_t last_key_ = 0;
   Writers writers_;
   std::array<Writing, PendingCalls::kWriterSlots> writing_;
   std::unordered_map<uint64_t, Turn> turns_;  ///< by tenant
   bool watching_ = false;
   std::condition_variable written_;  ///< a writer is done
-  std::list<BlockedCall> blocked_;   ///< those that end first are first
+  std::list<BlockedCall> blocked_;   ///< by `until_us`
   std::set<size_t> ready_;           ///< places of those whose logs were added to
-  /// What was taken from logs for questions of monitors that have to be answered again, by key and
-  /// id.
-  std::map<std::pair<uint64_t, uint64_t>, LogSpan> taken_;
   std::atomic<bool> stopping_{false};
   Threads threads_{kMaxThreads, [this](size_t index) { run(index); }};
 };

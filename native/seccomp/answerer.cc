@@ -32,11 +32,11 @@ size_t count(const Mask& mask) {
   return n;
 }
 
-/// The kernel's masks are arrays of long: these are theirs where bytes run as bits do.
+/// The kernel's masks are arrays of long, which a Mask equals on little-endian machines only.
 constexpr bool kLittleEndian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
 
-/// What a call looks through without returning it counts too.
-uint32_t calls_for_looking_through(const KernelLogs& logs, ContainerId id, const SyslogCall& call) {
+/// How many calls the part of the log counts as that a call reads through but does not return.
+uint32_t calls_for_reading_through(const KernelLogs& logs, ContainerId id, const SyslogCall& call) {
   constexpr size_t kBytesOfCall = 1024;
   size_t returned = 0;
   if (call.action == kSyslogReadAll || call.action == kSyslogReadClear) {
@@ -56,7 +56,7 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
   if (kind == Kind::kPass) {
     out.flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE;
   } else if (kind == Kind::kReleaseFromMonitor) {
-    // EINVAL for flags that it does not know (seccomp_notify_send() of kernel/seccomp.c).
+    // The kernel fails with EINVAL for unknown flags (seccomp_notify_send() of kernel/seccomp.c).
     out.flags = ~0u;
   } else {
     out.val = error == 0 ? value : 0;
@@ -83,7 +83,7 @@ CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd,
   if (call == Call::kOther || (wants_mask && !options_.affinity)) return {};
   auto found = registry_.by_process(static_cast<pid_t>(n.pid));
   CallAnswer later;
-  later.later = true;
+  later.kind = CallAnswer::Kind::kLater;
   if (!found) return later;
   if (!found.value()) return {};
   who = std::move(found.value());
@@ -93,6 +93,7 @@ CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd,
   if (wants_mask) return affinity(n, facts.value().shown_cpus);
   const SysinfoFigures& figures = facts.value().sysinfo;
   CallAnswer out;
+  out.kind = CallAnswer::Kind::kWrite;
   out.is_32bit = is_32bit;
   out.bytes = is_32bit ? encode_sysinfo32(figures, static_cast<uint32_t>(::sysconf(_SC_PAGESIZE)))
                        : encode_sysinfo64(figures);
@@ -109,26 +110,34 @@ CallAnswer Answerer::syslog(const seccomp_notif& n, int listener_fd, const Conta
   caller.pid = static_cast<pid_t>(n.pid);
   const bool refused = needs_syslog_capability(call.action, access_.is_restricted()) &&
                        !access_.has_syslog(caller, description);
-  // Asked after its number was looked at: until here it was nobody else's.
+  // Checked after the caller's files were read by its PID: no other process had the PID by then.
   if (!still_waits(listener_fd, n.id)) {
+    out.kind = CallAnswer::Kind::kReply;
     out.reply = Verdict::fails(EINTR);
     return out;
   }
   if (refused) return out;
-  // The kernel's has been there since it began. Where there is no room for one it stays empty.
+  // A machine's log is there since its boot. If there is no room for one, the container's is empty.
   if (call.action >= kSyslogRead && call.action <= kSyslogUnread) {
     options_.logs->begin(description.id, description.tenant,
                          [&] { return options_.banner(description); });
   }
-  out.calls = calls_for_looking_through(*options_.logs, description.id, call);
+  out.extra_calls = calls_for_reading_through(*options_.logs, description.id, call);
   const SyslogAnswer found = answer_syslog(*options_.logs, description.id, call);
   out.is_32bit = call_of(n.data).is_32bit;
   out.argument = 1;
-  out.waits = found.kind == SyslogAnswer::Kind::kWait;
-  if (found.kind == SyslogAnswer::Kind::kValue) {
-    out.reply = Verdict{Verdict::Kind::kReply, found.value, found.error};
-  } else {
-    out.log = call;
+  out.log = call;
+  switch (found.kind) {
+    case SyslogAnswer::Kind::kValue:
+      out.kind = CallAnswer::Kind::kReply;
+      out.reply = Verdict{Verdict::Kind::kReply, found.value, found.error};
+      break;
+    case SyslogAnswer::Kind::kText:
+      out.kind = CallAnswer::Kind::kLog;
+      break;
+    case SyslogAnswer::Kind::kWait:
+      out.kind = CallAnswer::Kind::kWait;
+      break;
   }
   return out;
 }
@@ -137,17 +146,18 @@ CallAnswer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const
   const auto of = static_cast<pid_t>(n.data.args[0]);
   const auto room = static_cast<uint32_t>(n.data.args[1]);
   if (!kLittleEndian) return {};
-  // The numbers of other processes are those of the caller's PID namespace.
+  // The caller gives the PID of its own namespace; only the caller itself is answered.
   if (of != 0) {
     auto own = read_inner_pid(options_.procfs_fd, static_cast<pid_t>(n.pid));
     if (!own || own.value() != of) return {};
   }
   Mask real{};
-  // How much it fills depends on the caller's room. What is refused is for the kernel to refuse.
+  // The kernel's result depends on the room that the caller has. A call that the kernel refuses
+  // here is passed to it, which refuses it again.
   const size_t asked = std::min<size_t>(room, real.size());
   const long used = ::syscall(SYS_sched_getaffinity, n.pid, asked, real.data());
   if (used <= 0) return {};
-  // Whoever was bound to some CPUs, by a cpuset or by itself, is told so by the kernel.
+  // A caller that a cpuset or its own choice keeps off shown CPUs gets the kernel's mask.
   Mask mask{};
   for (const uint32_t cpu : shown.ids()) {
     if (!has(real, cpu)) return {};
@@ -155,6 +165,7 @@ CallAnswer Answerer::affinity(const seccomp_notif& n, const CpuSet& shown) const
   }
   if (shown.empty() || count(real) <= shown.size()) return {};
   CallAnswer out;
+  out.kind = CallAnswer::Kind::kWrite;
   out.bytes.assign(mask.begin(), mask.begin() + used);
   out.argument = 2;
   out.is_32bit = call_of(n.data).is_32bit;

@@ -16,18 +16,18 @@
 
 namespace vprocfs {
 
-/// What the agent has done. All only grow, except gauges marked so.
+/// What the agent has done. All but the gauges only grow.
 struct CallCounters {
   std::atomic<uint64_t> answered{0};   ///< calls that got the container's figures
   std::atomic<uint64_t> passed{0};     ///< calls let through to the kernel, for any reason
   std::atomic<uint64_t> late{0};       ///< of these: the memory of the tenant's callers blocks
-  std::atomic<uint64_t> faults{0};     ///< calls with a pointer to nowhere
+  std::atomic<uint64_t> faults{0};     ///< calls with an invalid pointer
   std::atomic<uint64_t> gone{0};       ///< callers that did not wait for their answer
   std::atomic<uint64_t> waited{0};     ///< calls that could not be answered at once
-  std::atomic<uint64_t> failed{0};     ///< of these: not within patience, they got EAGAIN
+  std::atomic<uint64_t> failed{0};     ///< of these: calls that waited too long and got EAGAIN
   std::atomic<uint64_t> paced{0};      ///< calls after which a container was over its budget
   std::atomic<uint64_t> resumed{0};    ///< calls that a worker before us had taken
-  std::atomic<uint64_t> malformed{0};  ///< messages that nobody should send
+  std::atomic<uint64_t> malformed{0};  ///< messages that break the protocol
   std::atomic<uint64_t> listeners{0};  ///< gauge: notify descriptors and monitors of LXC
   std::atomic<uint64_t> stuck{0};      ///< gauge: writers that do not end
 };
@@ -35,39 +35,45 @@ struct CallCounters {
 /// How a call ends for its caller.
 struct Verdict {
   enum class Kind : uint8_t {
-    kPass,                ///< the kernel is to run it
-    kReply,               ///< `value` or `error` (an errno value, 0: none)
-    kReleaseFromMonitor,  ///< the kernel is to refuse this answer: the call goes on waiting
+    kPass,                ///< the kernel runs the call
+    kReply,               ///< the call returns `value`, or fails with `error` if that is not 0
+    kReleaseFromMonitor,  ///< the kernel refuses this answer, so the call goes on waiting
   } kind = Kind::kPass;
   int64_t value = 0;
-  int error = 0;
+  int error = 0;  ///< an errno value
 
+  static constexpr Verdict returns(int64_t value) { return {Kind::kReply, value, 0}; }
   static constexpr Verdict fails(int with) { return {Kind::kReply, 0, with}; }
   seccomp_notif_resp response(uint64_t id) const;
 };
 
-/// The verdict for a call that gets no answer of ours: the kernel runs it. Only syslog(2) fails
-/// with EPERM, because the kernel would return the host's log.
+/// The verdict for a call that gets no answer of ours: the kernel runs it, unless it is syslog(2).
+/// That fails with EPERM, because the kernel would return the host's log.
 Verdict fallback_verdict(const seccomp_data& data);
 
-/// Whether a call still waits for its answer. False: its caller was killed or interrupted, or
-/// somebody has answered.
+/// Whether a call still waits for its answer. False: its caller was killed or interrupted, or the
+/// call was answered.
 bool still_waits(int listener_fd, uint64_t id);
 
-/// What is to be written into the caller's memory before it is told `value`.
+/// The answer to a call, as far as it is known before anything is written to its caller's memory.
 struct CallAnswer {
-  /// Empty: nothing, and none of what follows; the call gets its fallback_verdict().
+  enum class Kind : uint8_t {
+    kPass,   ///< the call gets its fallback_verdict()
+    kLater,  ///< there is an answer, but a source of it cannot be read at the moment
+    kReply,  ///< nothing is written: the call gets `reply`
+    kWrite,  ///< `bytes` are written, then the call returns `value`
+    kLog,    ///< the same with text that is taken from the container's log once it can be written
+    kWait,   ///< as kLog, but the log has nothing to be taken before a record is added
+  } kind = Kind::kPass;
+  Verdict reply;
   std::vector<uint8_t> bytes;
-  std::optional<Verdict> reply;  ///< nothing is to be written: this is all
-  /// The bytes are of its container's log, and taken from there when somebody can write them.
-  std::optional<SyslogCall> log;
-  bool waits = false;     ///< its container's log has to be added to first
-  bool later = false;     ///< there is one, but it cannot be had at the moment
-  uint32_t argument = 0;  ///< which one is the address
-  bool is_32bit = false;  ///< pointers have 32 bits, whatever stands above them
-  int64_t value = 0;
-  bool repeats = false;  ///< for some time it does for calls of others in the container, too
-  uint32_t calls = 0;    ///< as how many more it counts, for what was looked through for it
+  SyslogCall log;         ///< of kLog and kWait
+  int64_t value = 0;      ///< what the call returns once the bytes are written
+  uint32_t argument = 0;  ///< index of the call's argument that is the address to write to
+  bool is_32bit = false;  ///< the address has 32 bits: higher bits of the argument mean nothing
+  bool repeats = false;   ///< is right for other callers in the container too, for some time
+  uint32_t extra_calls =
+      0;  ///< how many more calls it is charged as, for a log that it reads through
 };
 
 /// Finds the answer to one call of one process.
@@ -77,15 +83,15 @@ class Answerer {
     uint64_t tick_us = 10000;
     bool affinity = false;  ///< answers sched_getaffinity(2) too
     int procfs_fd = -1;
-    /// Of containers; nullptr: they have none, and syslog(2) is EPERM.
+    /// The containers' logs; nullptr: they have none, and syslog(2) fails with EPERM.
     KernelLogs* logs = nullptr;
     BannerOf banner;
   };
 
   Answerer(Options options, Registry& registry);
 
-  /// `who`: whose call it was; nullptr for a process of the host, or unknown. `listener_fd`: where
-  /// it came from.
+  /// `listener_fd`: the notify descriptor that the call came through. Sets `who` to the container
+  /// that the caller is in; it stays as it is for a process of the host or an unknown one.
   CallAnswer answer(const seccomp_notif& notification, int listener_fd,
                     std::shared_ptr<Container>& who) const;
 

@@ -1,4 +1,4 @@
-// Calls that wait until their container's log is added to (SYSLOG_ACTION_READ).
+// Calls that wait until a record is added to their container's log (SYSLOG_ACTION_READ).
 
 #include <fcntl.h>
 
@@ -10,41 +10,44 @@
 namespace vprocfs {
 namespace {
 
-/// Of one tenant at most.
 constexpr size_t kMaxBlockedPerTenant = 8;
 
-/// Then a call ends with EINTR, and whoever means it asks again: where the runtime has the kernel
-/// let only fatal signals through to a caller (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV), others are
-/// seen no later.
+/// After this time a call ends with EINTR, and its caller may call again. A runtime may have asked
+/// the kernel to let only fatal signals through to a waiting caller
+/// (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV); then this is how long other signals are held up.
 constexpr uint64_t kBlockUs = 10'000'000;
-/// LXC sets no such flag, and its monitor logs a line each time.
+/// LXC does not ask for that, and its monitor logs a line for every such call.
 constexpr uint64_t kSideListenerBlockUs = 600'000'000;
 
 }  // namespace
 
-/// Puts the call that this thread works on aside. False: it may not wait.
+/// How many calls of a tenant are blocked. Forgets those whose callers no longer wait.
+size_t Agent::count_blocked_locked(uint64_t tenant) {
+  size_t count = 0;
+  for (auto it = blocked_.begin(); it != blocked_.end();) {
+    const auto one = it++;
+    if (one->tenant != tenant) continue;
+    const auto source = sources_.find(one->key);
+    const uint64_t id = pending_.blocked(one->place).notification.id;
+    if (source != sources_.end() && still_waits(source->second->fd.get(), id)) {
+      ++count;
+    } else {
+      pending_.drop_blocked(one->place);
+      blocked_.erase(one);
+    }
+  }
+  return count;
+}
+
+/// Moves the call in this thread's slot to the blocked ones. False: it may not wait.
 bool Agent::block(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   const bool was_blocked = in_flight.blocked != 0;
   const uint64_t tenant = who->tenant().id().packed();
   {
     const std::lock_guard lock(mutex_);
-    size_t of_tenant = 0;
-    for (auto it = blocked_.begin(); it != blocked_.end();) {
-      const auto next = std::next(it);
-      if (it->tenant == tenant) {
-        const auto from = sources_.find(it->key);
-        const uint64_t id = pending_.blocked(it->place).notification.id;
-        const bool waits = from != sources_.end() && still_waits(from->second->fd.get(), id);
-        of_tenant += waits ? 1 : 0;
-        if (!waits) {
-          pending_.drop_blocked(it->place);
-          blocked_.erase(it);
-        }
-      }
-      it = next;
-    }
-    if (of_tenant >= kMaxBlockedPerTenant || sources_.count(source->key) == 0) return false;
+    if (count_blocked_locked(tenant) >= kMaxBlockedPerTenant) return false;
+    if (sources_.count(source->key) == 0) return false;
     PendingCalls::Entry entry = in_flight;
     entry.blocked = 1;
     const auto place = pending_.put_blocked(entry);
@@ -56,20 +59,21 @@ bool Agent::block(const SourcePtr& source, const std::shared_ptr<Container>& who
                      [&](const BlockedCall& other) { return other.until_us > one.until_us; });
     blocked_.insert(later, one);
     in_flight = PendingCalls::Entry{};
-    arm_pace_timer();
+    arm_pace_timer_locked();
   }
-  // What came before it was put aside woke nobody.
+  // A record that was added before the call was among the blocked ones did not wake it.
   if (options_.answers.logs->has_unread(who->id())) on_log(who->id());
-  if (!was_blocked) go_on(*source, who, 1, true);
+  if (!was_blocked) charge_and_rearm(*source, who, 1, true);
   return true;
 }
 
-/// Puts a call aside that LXC's monitor asked for, to be answered past it. False: it may not wait.
+/// Has the call of a monitor's question wait among the blocked ones, to be answered through a side
+/// listener after the monitor was released from it. False: it may not wait.
 bool Agent::block_beside_monitor(Source& monitor, const MonitorRequest& asked,
                                  const std::shared_ptr<Container>& who, size_t index) {
   const seccomp_notif& notification = asked.request.notification;
   {
-    // A worker before us has put it aside, and did not get to say so.
+    // An earlier worker may have blocked it and died before it released the monitor.
     const std::lock_guard lock(mutex_);
     const uint64_t tenant = who->tenant().id().packed();
     const bool is_blocked =
@@ -91,14 +95,14 @@ bool Agent::block_beside_monitor(Source& monitor, const MonitorRequest& asked,
   in_flight = PendingCalls::Entry{};
   in_flight.key = listener->key;
   in_flight.notification = notification;
-  // Its source has not stopped for it.
+  // The side listener was not disarmed for this call.
   in_flight.blocked = 1;
   if (block(listener, who, index)) return true;
   in_flight = PendingCalls::Entry{};
   return false;
 }
 
-/// Before threads: removes the side listeners of workers before us that no call waits for.
+/// Removes the side listeners of earlier workers that no call waits for. Before threads start.
 void Agent::drop_idle_side_listeners() {
   std::set<uint64_t> used;
   for (const size_t place : blocked_before_) used.insert(pending_.blocked(place).key);
@@ -110,7 +114,7 @@ void Agent::drop_idle_side_listeners() {
   for (const SourcePtr& source : idle) remove(*source);
 }
 
-/// Before threads.
+/// Finds the blocked calls of earlier workers. Before threads start.
 void Agent::adopt_blocked() {
   const size_t end = std::min(pending_.blocked_end(), PendingCalls::kBlocked);
   for (size_t place = 0; place < end; ++place) {
@@ -118,7 +122,7 @@ void Agent::adopt_blocked() {
   }
 }
 
-/// Asks again for what blocked in a worker before us.
+/// Answers again, or blocks again, the blocked calls of earlier workers.
 void Agent::resume_blocked(size_t index) {
   for (const size_t place : blocked_before_) {
     PendingCalls::Entry entry;
@@ -131,7 +135,7 @@ void Agent::resume_blocked(size_t index) {
   }
 }
 
-/// Takes the blocked call in a place for this thread to work on. False: there is none.
+/// Moves the blocked call at a place into this thread's slot. False: there is none any more.
 bool Agent::take_blocked(size_t place, size_t index) {
   const std::lock_guard lock(mutex_);
   return take_blocked_locked(place, index);
@@ -146,7 +150,7 @@ bool Agent::take_blocked_locked(size_t place, size_t index) {
   return true;
 }
 
-/// Of the thread that added to a log.
+/// A record was added to the log of a container. Called by the thread that added it.
 void Agent::on_log(ContainerId id) {
   {
     const std::lock_guard lock(mutex_);
@@ -161,14 +165,14 @@ void Agent::on_log(ContainerId id) {
   log_ready_.ring();
 }
 
-/// Takes one of those whose logs were added to for this thread to work on. False: there is none.
+/// Moves a blocked call whose log was added to into this thread's slot. False: there is none.
 bool Agent::take_ready(size_t index) {
   const std::lock_guard lock(mutex_);
   while (!ready_.empty()) {
     const size_t place = *ready_.begin();
     ready_.erase(ready_.begin());
     if (!take_blocked_locked(place, index)) continue;
-    // The others are for a thread that has time.
+    // Has an idle thread take the others.
     if (!ready_.empty()) log_ready_.ring();
     return true;
   }
@@ -179,7 +183,7 @@ void Agent::on_log_ready(size_t index) {
   while (take_ready(index)) resume_in_flight(index);
 }
 
-/// Of those that have waited for long enough.
+/// Ends the blocked calls whose time is over.
 void Agent::end_blocked(size_t index) {
   for (;;) {
     size_t place = 0;
@@ -195,15 +199,13 @@ void Agent::end_blocked(size_t index) {
   }
 }
 
-/// Nobody is left to answer through.
+/// Forgets the blocked calls of a source that is removed.
 void Agent::forget_blocked_locked(uint64_t key) {
   for (auto it = blocked_.begin(); it != blocked_.end();) {
-    const auto next = std::next(it);
-    if (it->key == key) {
-      pending_.drop_blocked(it->place);
-      blocked_.erase(it);
-    }
-    it = next;
+    const auto one = it++;
+    if (one->key != key) continue;
+    pending_.drop_blocked(one->place);
+    blocked_.erase(one);
   }
 }
 

@@ -10,7 +10,7 @@
 
 namespace vprocfs {
 
-/// A system call that we know an answer to.
+/// The system calls that we can answer, and all others.
 enum class Call : uint8_t { kOther, kSysinfo, kAffinity, kSyslog };
 
 /// A call, and how its caller lays out memory.

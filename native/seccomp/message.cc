@@ -6,8 +6,8 @@
 namespace vprocfs {
 namespace {
 
-/// The beginning of LXC's packet; the kernel's notification, its response and a cookie follow, the
-/// former two in the sizes that the monitor's kernel has given it.
+/// The beginning of LXC's packet. The kernel's notification, its response and a cookie follow; the
+/// monitor asks its kernel for the sizes of the first two.
 struct LxcHeader {
   uint64_t reserved;
   int32_t monitor_pid, init_pid;
@@ -16,7 +16,7 @@ struct LxcHeader {
 };
 static_assert(sizeof(LxcHeader) == 32);
 
-// What every kernel has at least; what newer ones add comes after it.
+// Every kernel's structures have at least these sizes; newer kernels append fields.
 constexpr size_t kNotificationBytes = sizeof(seccomp_notif);
 constexpr size_t kResponseBytes = sizeof(seccomp_notif_resp);
 

@@ -29,7 +29,7 @@ size_t PendingCalls::free_parked() const {
   return free;
 }
 
-// Threads that have looked at the same time each find a place to put theirs aside.
+// Twice the reserve: threads that ask at the same time must all be able to park their call.
 bool PendingCalls::has_room() const { return free_parked() > 2 * kThreadSlots; }
 
 std::optional<size_t> PendingCalls::park(const Entry& entry) {
@@ -41,7 +41,7 @@ std::optional<size_t> PendingCalls::put_blocked(const Entry& entry) {
   for (size_t place = 0; place < layout()->blocked_end; ++place) {
     in_use += layout()->blocked[place].in_use() ? 1 : 0;
   }
-  return in_use + kWriterSlots < kBlocked ? reserve_blocked(entry) : std::nullopt;
+  return in_use + kWriterSlots < kBlocked ? put_blocked_in_reserve(entry) : std::nullopt;
 }
 
 std::optional<size_t> PendingCalls::put(Entry* entries, size_t end, const Entry& entry) {
@@ -53,7 +53,7 @@ std::optional<size_t> PendingCalls::put(Entry* entries, size_t end, const Entry&
   return std::nullopt;
 }
 
-std::optional<size_t> PendingCalls::reserve_blocked(const Entry& entry) {
+std::optional<size_t> PendingCalls::put_blocked_in_reserve(const Entry& entry) {
   const size_t end = std::min<uint64_t>(layout()->blocked_end, kBlocked);
   if (const auto place = put(layout()->blocked, end, entry)) return place;
   if (end == kBlocked) return std::nullopt;
@@ -63,8 +63,8 @@ std::optional<size_t> PendingCalls::reserve_blocked(const Entry& entry) {
 }
 
 const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
-  // Those of the last worker join those that it had not settled itself, and only then threads and
-  // writers get their places.
+  // Calls in slots join those that the last worker had inherited and not settled. This empties the
+  // slots for our threads and writers.
   for (Entry& from : layout()->thread_slots) {
     if (from.in_use()) put(layout()->parked, kParked, from);
     from = Entry{};
@@ -76,8 +76,8 @@ const std::vector<PendingCalls::Leftover>& PendingCalls::leftovers() {
     from.blocked = slot.blocked;
     from.log = slot.log;
     from.notification = slot.notification;
-    // What there is no room for is resumed with the blocked calls.
-    if (from.in_use() && !put(layout()->parked, kParked, from)) reserve_blocked(from);
+    // Where the parked calls leave no room it is resumed with the blocked ones.
+    if (from.in_use() && !put(layout()->parked, kParked, from)) put_blocked_in_reserve(from);
     slot.key = slot.notification.id = 0;
   }
   leftovers_.clear();

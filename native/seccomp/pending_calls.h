@@ -16,42 +16,44 @@
 namespace vprocfs {
 
 /// The notifications that threads and writers are working on, in memory that outlives the worker.
-/// The kernel delivers each one only once, so without this its caller would wait for ever after a
-/// crash. The kernel itself writes them there (SECCOMP_IOCTL_NOTIF_RECV), so none can be missing.
+/// The kernel delivers each notification only once, so without this its caller would wait for ever
+/// after a crash. The kernel itself writes it there (SECCOMP_IOCTL_NOTIF_RECV), so none is missing.
+///
+/// A call is in one of these places: a thread's slot (in_flight()), a writer's slot, among the
+/// parked calls, which are tried again soon, or among the blocked calls, which wait for a log that
+/// may never be added to. Whether a place is free is guarded by the agent's mutex.
 class PendingCalls {
  public:
-  /// Threads that may be working on one.
-  static constexpr size_t kThreadSlots = 16;
-  /// Writers at most, those that are stuck included.
-  static constexpr size_t kWriterSlots = 64;
+  /// The most threads and the most writers, stuck ones included, that may work on calls.
+  static constexpr size_t kThreadSlots = 16, kWriterSlots = 64;
 
   struct Entry {
     uint64_t key = 0;              ///< of the notify descriptor, or of LXC's connection
-    uint64_t answering = 0;        ///< the notification that LXC's monitor is being answered
+    uint64_t answering = 0;        ///< id of the notification that LXC's monitor is being answered
     uint32_t sent = 0;             ///< that answer was sent
     uint32_t poisoned = 0;         ///< writing into its caller's memory blocked
-    uint32_t blocked = 0;          ///< it waited for a log: its source has gone on without it
-    LogSpan log;                   ///< what was taken for it
+    uint32_t blocked = 0;          ///< it waited for a log, and its source takes calls meanwhile
+    LogSpan log;                   ///< what was taken from a log for it
     seccomp_notif notification{};  ///< `id` 0: none
 
     bool in_use() const { return key != 0 && (notification.id != 0 || answering != 0); }
   };
-  /// What a worker before us left in one of the places for calls that were put aside.
+  /// A call that an earlier worker left, and its place among the parked calls.
   struct Leftover {
     size_t place;
     Entry entry;
   };
 
   static Result<Fd> make();
-  /// Maps it. False when it is none of ours.
+  /// Maps the memory. False: it is not of this version, or cannot be mapped.
   bool open(int fd);
   bool is_open() const { return static_cast<bool>(memory_); }
 
-  /// Moves a call to another place. Should we die here, it is in two rather than in none. Returns
-  /// what was moved.
+  /// Moves a call to another place and returns it. A worker that dies meanwhile leaves it in both
+  /// places rather than in none.
   static Entry move(Entry& from, Entry& to) {
     to = from;
-    // Another process may see this memory after our end: the compiler must keep the order.
+    // The next worker reads this memory after our death: the compiler must keep the order.
     std::atomic_signal_fence(std::memory_order_release);
     from = Entry{};
     return to;
@@ -61,34 +63,35 @@ class PendingCalls {
   Entry& in_flight(size_t thread) { return layout()->thread_slots[thread]; }
   const Entry& in_flight(size_t thread) const { return layout()->thread_slots[thread]; }
   WriterSlot& writer_slot(size_t index) { return layout()->writer_slots[index]; }
-  /// Room for WriterSlot::kMaxAnswerBytes of the answer of a slot. Pages that nobody wrote to take
-  /// no memory.
+  /// Room for the answer of a slot, WriterSlot::kMaxAnswerBytes. Pages that were never written to
+  /// take no memory.
   uint8_t* text(size_t index) { return layout()->texts[index]; }
 
-  /// Whether every thread could put one more call aside.
+  /// Whether every thread could park one more call.
   bool has_room() const;
-  /// Puts a call aside that has to wait for its turn. nullopt: no room, but for what the next
-  /// worker finds with threads.
+  /// Parks a call and returns its place. nullopt: no room but the reserve, into which the next
+  /// worker moves what it finds in threads' slots.
   std::optional<size_t> park(const Entry& entry);
-  /// One that was put aside, or is a leftover.
+  /// The call at a place that park() returned or that a Leftover names.
   Entry& parked(size_t place) { return layout()->parked[place]; }
 
-  /// Calls that wait for something that may never come.
   static constexpr size_t kBlocked = 1024;
-  /// Places from this one on have never been used.
+  /// No place from this one on was ever used.
   size_t blocked_end() const { return layout()->blocked_end; }
-  /// Puts one of these aside. nullopt: no room, but for what the next worker finds with writers.
+  /// Puts a call among the blocked ones. nullopt: no room but the reserve, into which the next
+  /// worker moves what it finds in writers' slots.
   std::optional<size_t> put_blocked(const Entry& entry);
   Entry& blocked(size_t place) { return layout()->blocked[place]; }
   void drop_blocked(size_t place) { layout()->blocked[place] = Entry{}; }
 
-  /// What workers before us were working on. Each stays in its place until settle(), and all other
-  /// places are free. Their writers must have ended, or be stuck for good.
+  /// Moves the calls of earlier workers to the parked ones and returns all that are there. Each
+  /// stays in its place until settle(). Those workers' writers must have ended or be stuck for
+  /// good.
   const std::vector<Leftover>& leftovers();
   void settle(size_t place) { layout()->parked[place] = Entry{}; }
 
-  /// Calls `visit(key, notification)` for all calls that are anywhere here, some of them twice. For
-  /// whoever finds that there will be no worker.
+  /// Calls `visit(key, notification)` for every call in any place, perhaps twice for some. For the
+  /// keeper, when there will be no next worker.
   template <typename Visit>
   void for_each(Visit visit) const {
     const auto one = [&visit](const auto& entry) {
@@ -100,8 +103,8 @@ class PendingCalls {
     for (const WriterSlot& slot : layout()->writer_slots) one(slot);
   }
 
-  /// The answer to a monitor that a worker before us was about to give, by key; nullptr: none. It
-  /// stays there until settle_answer(), which is called once for each that is asked for.
+  /// The answer to the monitor with that key that an earlier worker was giving when it ended;
+  /// nullptr: none. It stays until settle_answer().
   const Entry* answering(uint64_t key) const;
   void settle_answer(uint64_t key);
 
@@ -116,10 +119,10 @@ class PendingCalls {
     alignas(4096) uint8_t texts[kWriterSlots][WriterSlot::kMaxAnswerBytes];
   };
   size_t free_parked() const;
-  /// Puts an entry into the first place that is free; nullopt: none is.
+  /// Puts an entry into the first free place of `end`; nullopt: none is free.
   static std::optional<size_t> put(Entry* entries, size_t end, const Entry& entry);
-  /// Like put_blocked(), into the reserve for the next worker too.
-  std::optional<size_t> reserve_blocked(const Entry& entry);
+  /// As put_blocked(), but may use the reserve.
+  std::optional<size_t> put_blocked_in_reserve(const Entry& entry);
 
   Layout* layout() const { return memory_.as<Layout>(); }
 

@@ -1,5 +1,5 @@
-// Where calls come from: sockets, LXC's monitors, runtimes and notify descriptors; those of workers
-// before us too.
+// Where calls come from: sockets, LXC's monitors, runtimes and notify descriptors, also those that
+// an earlier worker had.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -18,51 +18,54 @@
 namespace vprocfs {
 namespace {
 
-/// Runtimes that have connected and say nothing, or no end: beyond these the oldest is dropped.
-/// More than start containers at once, of which each that is dropped would have no listener.
+/// Connections of runtimes. Beyond this number the oldest is dropped, and a container whose
+/// connection is dropped has no listener: so it is more than there are containers that start at
+/// once.
 constexpr size_t kMaxRuntimes = 1024;
 
 constexpr int kAcceptAtOnce = 16;
 
-/// How soon, and how often at least, it is tried again to listen where somebody else does.
+/// The first and the longest pause before it is tried again to listen where somebody else listens.
 constexpr uint64_t kListenAgainUs = 250'000, kMaxListenAgainUs = 2'000'000;
 
 }  // namespace
 
+/// Opens the memory of pending calls that is in the store, or makes it.
+Result<bool> Agent::open_pending_calls(const std::vector<FdStore::Entry>& stored) {
+  bool found = false;
+  for (const FdStore::Entry& one : stored) {
+    if (one.tag.kind != Kind::kPendingCalls) continue;
+    const int fd = one.fd.get();
+    const bool is_usable = !found && pending_.open(fd) && writers_.start(fd);
+    found = found || is_usable;
+    // One of another version is of no use any more.
+    if (!is_usable) fd_store_->remove(one.tag.key);
+  }
+  if (found) return true;
+  const auto made = PendingCalls::make();
+  if (!made) return made.error();
+  const int fd = made.value().get();
+  if (!pending_.open(fd) || !writers_.start(fd)) return Error{errno, "memfd"};
+  if (fd_store_ != nullptr) fd_store_->put({new_key(), Kind::kPendingCalls}, fd);
+  return true;
+}
+
 Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
-  bool has_pending = false;
-  for (FdStore::Entry& one : stored) {
-    last_key_ = std::max(last_key_, one.tag.key);
-    const auto kind = one.tag.kind;
-    if (kind == Kind::kPendingCalls) {
-      const bool ours = !has_pending && pending_.open(one.fd.get()) && writers_.start(one.fd.get());
-      // One of another version is of no use any more.
-      if (!ours) fd_store_->remove(one.tag.key);
-      has_pending = has_pending || ours;
-    }
-  }
-  if (!has_pending) {
-    auto made = PendingCalls::make();
-    if (!made) return made.error();
-    if (!pending_.open(made.value().get()) || !writers_.start(made.value().get())) {
-      return Error{errno, "memfd"};
-    }
-    if (fd_store_ != nullptr) {
-      fd_store_->put({new_key(), Kind::kPendingCalls}, made.value().get());
-    }
-  }
+  for (const FdStore::Entry& one : stored) last_key_ = std::max(last_key_, one.tag.key);
+  auto opened = open_pending_calls(stored);
+  if (!opened) return opened;
   for (FdStore::Entry& one : stored) {
     const auto kind = one.tag.kind;
-    // Keepers of earlier versions keep both.
+    // Keepers of earlier versions store a connection beside the listener that it became.
     const bool became_listener =
         kind == Kind::kRuntime &&
         std::any_of(stored.begin(), stored.end(), [&one](const auto& other) {
           return other.tag.key == one.tag.key && other.tag.kind != one.tag.kind;
         });
     if (became_listener) continue;
-    // One of another configuration is of no use any more.
     const UnixAddress bound = UnixAddress::of(one.fd.get());
     if (is_socket(kind) && !starts_with(bound.path(), options_.directory + "/")) {
+      // The configuration had another directory.
       unlink_bound(one.fd.get());
       fd_store_->remove(one.tag.key);
     } else if (is_source(kind)) {
@@ -74,7 +77,7 @@ Result<bool> Agent::adopt_all(std::vector<FdStore::Entry> stored) {
 }
 
 void Agent::try_to_listen() {
-  adopt_rest();
+  adopt_passed_through();
   auto listening = listen(Kind::kLxcSocket, "lxc.sock", SOCK_SEQPACKET);
   if (listening) listening = listen(Kind::kOciSocket, "oci.sock", SOCK_STREAM);
   std::string problem = listening ? std::string() : problem_of(listening.error());
@@ -85,9 +88,9 @@ void Agent::try_to_listen() {
     listen_problem_ = std::move(problem);
   }
   if (is_new && options_.on_listen_problem) options_.on_listen_problem();
-  if (listening) return await_no_place();
+  if (listening) return stop_awaiting_place();
   await_place();
-  // Another vprocfs, mostly, in whose place this one starts.
+  // Most often the vprocfs that this one replaces listens there.
   listen_wait_us_ = std::min(std::max(2 * listen_wait_us_, kListenAgainUs), kMaxListenAgainUs);
   arm(listen_timer_, boottime_us() + listen_wait_us_);
 }
@@ -95,10 +98,11 @@ void Agent::try_to_listen() {
 void Agent::await_place() {
   constexpr int kTries = 20;
   constexpr timespec kMoment{0, 1'000'000};
-  // Each time: another one that waited has removed the file when it got the place.
+  // Opened again for each try to listen: another vprocfs that waited removed the file when it began
+  // to listen.
   const std::string path = options_.directory + "/" + kAwaitedName;
   Fd file = lock_file(path.c_str(), O_RDONLY | O_CREAT, LOCK_SH);
-  // Who has it for himself, removes it.
+  // A process that holds the exclusive lock is about to remove the file.
   for (int i = 0; i < kTries && !file && errno == EWOULDBLOCK; ++i) {
     ::nanosleep(&kMoment, nullptr);
     file = lock_file(path.c_str(), O_RDONLY | O_CREAT, LOCK_SH);
@@ -106,11 +110,11 @@ void Agent::await_place() {
   if (file) awaited_ = std::move(file);
 }
 
-void Agent::await_no_place() {
+void Agent::stop_awaiting_place() {
   if (!awaited_) return;
   awaited_.reset();
   const std::string path = options_.directory + "/" + kAwaitedName;
-  // Whoever else waits holds it too.
+  // Fails while another vprocfs waits too, which holds a shared lock.
   if (const Fd alone = lock_file(path.c_str(), O_RDONLY, LOCK_EX)) ::unlink(path.c_str());
 }
 
@@ -136,15 +140,17 @@ bool Agent::is_source(Kind kind) {
   return false;
 }
 
-void Agent::adopt_rest() {
-  constexpr int kRestMs = 1000;
+/// Takes the sockets and listeners from the process that an ended keeper left, if there is one
+/// (keeper/call_passthrough.h).
+void Agent::adopt_passed_through() {
+  constexpr int kWithinMs = 1000;
   const auto address = UnixAddress::at(options_.directory + "/rest.sock");
-  const Fd rest = unix_socket(SOCK_SEQPACKET | SOCK_NONBLOCK);
-  if (!address || !address->connect(rest.get())) return;
-  pollfd p{rest.get(), POLLIN, 0};
-  while (::poll(&p, 1, kRestMs) > 0) {
+  const Fd connection = unix_socket(SOCK_SEQPACKET | SOCK_NONBLOCK);
+  if (!address || !address->connect(connection.get())) return;
+  pollfd p{connection.get(), POLLIN, 0};
+  while (::poll(&p, 1, kWithinMs) > 0) {
     uint32_t kinds[kPassthroughFds];
-    Received got = receive(rest.get(), kinds, sizeof kinds, false);
+    Received got = receive(connection.get(), kinds, sizeof kinds, false);
     if (got.state != Received::State::kSome) return;
     const size_t count = std::min(got.fds.size(), got.bytes / sizeof(kinds[0]));
     for (size_t i = 0; i < count; ++i) {
@@ -168,7 +174,7 @@ Result<bool> Agent::listen(Kind kind, const char* name, int type) {
 }
 
 uint64_t Agent::new_key() {
-  // The clock sets them apart from those of workers before us.
+  // The clock makes it larger than any key of an earlier worker.
   last_key_ = std::max(last_key_ + 1, boottime_us() << 8);
   return last_key_;
 }
@@ -185,26 +191,26 @@ uint64_t Agent::add(Kind kind, Fd fd, uint64_t key, bool resumed) {
   if (fd_store_ != nullptr && !resumed) {
     fd_store_->put({key, kind}, source->fd.get());
   }
-  // What comes by a side listener is for LXC's monitor: only its end is of interest.
+  // LXC's monitor takes the calls of a side listener. We wait only for its end.
   const uint32_t events = kind == Kind::kSideListener ? 0u : EPOLLIN;
   if (!epoll_.add(source->fd.get(), key, events | EPOLLONESHOT)) remove(*source);
   return key;
 }
 
-/// In the place of the runtime's connection, with the keeper too: there is no moment with both, in
-/// which two would wait for the same calls, nor with neither.
+/// Replaces a runtime's connection by its listener, under the same key, in the keeper's store too.
+/// So at no moment are both there, and two threads wait for the same calls, nor is neither.
 void Agent::become_listener(const Source& runtime, Fd listener) {
-  // Of one that has more to say, and would fail if nobody took it.
-  Fd rest(::fcntl(runtime.fd.get(), F_DUPFD_CLOEXEC, 0));
+  // The runtime may send more, and would fail if nobody read it.
+  Fd draining(::fcntl(runtime.fd.get(), F_DUPFD_CLOEXEC, 0));
   epoll_.remove(runtime.fd.get());
   add(Kind::kListener, std::move(listener), runtime.key, false);
-  if (rest) add(Kind::kDrainingRuntime, std::move(rest), 0, false);
+  if (draining) add(Kind::kDrainingRuntime, std::move(draining), 0, false);
 }
 
 void Agent::remove(const Source& source) {
   const std::lock_guard lock(mutex_);
   const auto found = sources_.find(source.key);
-  // It may have become another one meanwhile.
+  // The key may be that of another source by now; see become_listener().
   if (found == sources_.end() || found->second.get() != &source) return;
   epoll_.remove(source.fd.get());
   if (source.kind == Kind::kListener || source.kind == Kind::kMonitor) --counters_.listeners;
@@ -225,19 +231,21 @@ void Agent::accept(const Source& source) {
     Fd peer = accept_root(source.fd.get());
     if (peer) add(kind, std::move(peer), 0, false);
   }
-  if (kind == Kind::kRuntime) {
-    std::vector<SourcePtr> waiting;
-    {
-      const std::lock_guard lock(mutex_);
-      for (const auto& [key, other] : sources_) {
-        if (is_runtime(other->kind)) waiting.push_back(other);
-      }
-    }
-    std::sort(waiting.begin(), waiting.end(),
-              [](const SourcePtr& a, const SourcePtr& b) { return a->key > b->key; });
-    for (size_t i = kMaxRuntimes; i < waiting.size(); ++i) remove(*waiting[i]);
-  }
+  if (kind == Kind::kRuntime) drop_oldest_runtimes();
   rearm(source.key, source.fd.get());
+}
+
+void Agent::drop_oldest_runtimes() {
+  std::vector<SourcePtr> runtimes;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const auto& [key, source] : sources_) {
+      if (is_runtime(source->kind)) runtimes.push_back(source);
+    }
+  }
+  std::sort(runtimes.begin(), runtimes.end(),
+            [](const SourcePtr& a, const SourcePtr& b) { return a->key > b->key; });
+  for (size_t i = kMaxRuntimes; i < runtimes.size(); ++i) remove(*runtimes[i]);
 }
 
 }  // namespace vprocfs

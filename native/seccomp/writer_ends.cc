@@ -6,11 +6,11 @@
 
 namespace vprocfs {
 
-void Agent::look_after_writers(size_t index) {
+void Agent::check_writers(size_t index) {
   for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) {
     {
       const std::lock_guard lock(mutex_);
-      if (writers_.look(i, boottime_us()) != Writers::Health::kStuck) continue;
+      if (!writers_.check(i, boottime_us())) continue;
       Turn& turn = turns_[pending_.writer_slot(i).tenant];
       turn.taken = turn.stuck = true;
       turn.slot = i;
@@ -22,29 +22,29 @@ void Agent::look_after_writers(size_t index) {
 }
 
 void Agent::on_writer_end(size_t slot_index, size_t index) {
-  bool was_stuck = false, was_busy = false, too_late = false;
-  std::vector<uint64_t> free;
+  bool was_stuck = false, had_call = false, too_late = false;
+  std::vector<uint64_t> tenants;
   WriterSlot& slot = pending_.writer_slot(slot_index);
   {
     const std::lock_guard lock(mutex_);
     was_stuck = writers_.is_stuck(slot_index);
-    // Owned by the agent again: somebody is about to take what was done.
-    was_busy = writers_.is_busy(slot_index) && slot.owner != WriterSlot::kAgent;
+    // A slot that the agent owns again has been taken back: another thread ends its call.
+    had_call = writers_.is_busy(slot_index) && slot.owner != WriterSlot::kAgent;
     too_late = writers_.was_killed(slot_index);
     if (!writers_.reap(slot_index)) return;
     for (auto& [tenant, turn] : turns_) {
       if (!turn.stuck || turn.slot != slot_index) continue;
       turn.taken = turn.stuck = false;
-      free.push_back(tenant);
+      tenants.push_back(tenant);
     }
   }
   if (was_stuck) counters_.stuck.fetch_sub(1, std::memory_order_relaxed);
-  for (const uint64_t tenant : free) next_turn(tenant, index);
-  if (!was_busy) return;
+  for (const uint64_t tenant : tenants) end_turn(tenant, index);
+  if (!had_call) return;
   const bool done = slot.owner.load(std::memory_order_acquire) == WriterSlot::kDone;
   if (done) return finish(slot_index, static_cast<WriterSlot::End>(slot.end), index);
   if (too_late) counters_.late.fetch_add(1, std::memory_order_relaxed);
-  // One that was killed by others is asked again: of another writer.
+  // If somebody else killed the writer, the call is answered again, by another one.
   finish(slot_index, too_late ? WriterSlot::kUnwritable : WriterSlot::kReturned, index);
 }
 
@@ -58,7 +58,7 @@ void Agent::adopt_writers() {
   });
 }
 
-/// Waits a moment for what is being written.
+/// Waits a moment until what is being written has been written.
 void Agent::finish_writes() {
   constexpr std::chrono::milliseconds kWithin{100};
   for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) pending_.writer_slot(i).wanted = 1;
@@ -66,11 +66,11 @@ void Agent::finish_writes() {
   written_.wait_for(lock, kWithin, [this] { return !is_writing_locked(); });
 }
 
-/// After threads.
+/// Ends the writers. After the threads have ended.
 void Agent::leave_writers(bool for_good) {
   if (!pending_.is_open()) return;
-  while (const auto slot = writers_.next_done()) leave(*slot);
-  // What is still pending is for the next worker, where there is one.
+  while (const auto slot = writers_.next_done()) leave_call(*slot);
+  // The next worker, if there is one, goes on with what is still pending.
   writers_.stop();
   if (!for_good && fd_store_ != nullptr) return;
   for (const auto& [place, entry] : pending_.leftovers()) {

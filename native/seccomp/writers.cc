@@ -23,13 +23,13 @@
 namespace vprocfs {
 namespace {
 
-/// In a caller's memory for longer than this, a call is not tried again by anybody.
+/// When writing into a caller's memory takes longer, nobody tries that call again.
 constexpr uint64_t kPoisonedAfterUs = 50'000;
-/// And for longer than this, the call is left to the kernel.
+/// When it takes longer than this, the writer is killed.
 constexpr uint64_t kWriteWithinUs = 1'000'000;
-/// What computes is waited for, as long as it is not this.
-constexpr uint64_t kComputeWithinUs = 10'000'000;
-/// How long a killed process may take to end unless it is stuck.
+/// Up to this long neither happens to a writer that is runnable.
+constexpr uint64_t kRunnableWithinUs = 10'000'000;
+/// A killed writer that takes longer to end is stuck.
 constexpr uint64_t kEndWithinUs = 50'000;
 
 constexpr char kProgram[] = "vprocfs-writer";
@@ -38,13 +38,14 @@ void kill_by(const Fd& pidfd) {
   ::syscall(SYS_pidfd_send_signal, pidfd.get(), SIGKILL, nullptr, 0);
 }
 
-void wait_for(const Fd& pidfd) {
+/// Reaps a child that has ended.
+void reap_child(const Fd& pidfd) {
   siginfo_t info{};
   ::waitid(static_cast<idtype_t>(P_PIDFD), static_cast<id_t>(pidfd.get()), &info,
            WEXITED | WNOHANG);
 }
 
-/// The program lies beside the library that we are a part of.
+/// The program lies beside the shared object that holds this code.
 std::string program_path() {
   Dl_info info{};
   if (::dladdr(reinterpret_cast<const void*>(&program_path), &info) == 0) return kProgram;
@@ -62,29 +63,31 @@ bool Writers::start(int calls_fd) {
   return calls_fd_ && agent_ && done_;
 }
 
+/// Kills the writer that an earlier agent started for a slot. False: it does not end.
 bool Writers::end_former(size_t index) {
   WriterSlot& slot = pending_.writer_slot(index);
-  if (slot.pid == 0) return false;
+  if (slot.pid == 0) return true;
   Fd process = open_pidfd(slot.pid);
   const auto start = read_start_ticks(procfs_fd_, slot.pid);
-  const bool same = process && start && start.value() == slot.start_ticks;
-  if (same) kill_by(process);
-  if (!same || has_ended(process, static_cast<int>(kEndWithinUs / 1000))) {
+  const bool lives = process && start && start.value() == slot.start_ticks;
+  if (lives) kill_by(process);
+  if (!lives || has_ended(process, static_cast<int>(kEndWithinUs / 1000))) {
     slot.pid = 0;
-    return false;
+    return true;
   }
   places_[index].process = std::move(process);
   places_[index].state = State::kStuck;
   slot.poisoned = 1;
-  return true;
+  return false;
 }
 
 bool Writers::start_writer(size_t index) {
-  // It may look before we do anything more: the slot may still be its killed predecessor's.
+  // The new writer looks at the slot as soon as it runs, and its killed predecessor may have left
+  // it as owned by the writer.
   pending_.writer_slot(index).owner = WriterSlot::kAgent;
   const int own[] = {calls_fd_.get(), agent_.get(), done_.fd(), procfs_fd_};
   const int theirs[] = {kWriterCallsFd, kWriterAgentFd, kWriterDoneFd, kWriterProcFd};
-  // Out of the way first: none may be overwritten before it was duplicated.
+  // Duplicated to higher numbers first: none may be overwritten before it is duplicated.
   const int high = std::max(*std::max_element(std::begin(own), std::end(own)), kWriterProcFd) + 1;
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
@@ -118,7 +121,7 @@ bool Writers::start_writer(size_t index) {
   place.process = open_pidfd(pid);
   const auto start = read_start_ticks(procfs_fd_, pid);
   if (!place.process || !start) {
-    // It cannot be looked after.
+    // Without these nobody could check on it.
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
     place = Place{};
@@ -191,11 +194,12 @@ void Writers::put_back(size_t index) {
 
 void Writers::leave(size_t index) {
   places_[index].in_use = false;
-  // Whose call a stuck one is at counts for the next agent, too.
+  // A stuck writer stays stuck: its slot tells the next agent for which tenant.
   if (places_[index].state == State::kBusy) places_[index].state = State::kIdle;
 }
 
-bool Writers::computes(size_t index) const {
+/// Whether a writer has a CPU or waits for one.
+bool Writers::is_runnable(size_t index) const {
   const auto text =
       read_file(procfs_fd_, std::to_string(pending_.writer_slot(index).pid) + "/stat");
   if (!text) return false;
@@ -203,35 +207,32 @@ bool Writers::computes(size_t index) const {
   return end != std::string::npos && text.value().compare(end, 3, ") R") == 0;
 }
 
-Writers::Health Writers::look(size_t index, uint64_t now_us) {
+bool Writers::check(size_t index, uint64_t now_us) {
   Place& place = places_[index];
   WriterSlot& slot = pending_.writer_slot(index);
   const uint64_t since = slot.busy_since_us.load(std::memory_order_relaxed);
-  if (place.state != State::kBusy || since == 0 || now_us < since + kPoisonedAfterUs) {
-    return Health::kWell;
-  }
-  // Others have killed it. It was not its caller's memory that it waited for.
-  if (place.killed_us == 0 && has_ended(place.process, 0)) return Health::kWell;
+  if (place.state != State::kBusy || since == 0 || now_us < since + kPoisonedAfterUs) return false;
+  // Somebody else has killed it: its caller's memory did not block it.
+  if (has_ended(place.process, 0)) return false;
   if (place.killed_us != 0) {
-    if (now_us < place.killed_us + kEndWithinUs || has_ended(place.process, 0))
-      return Health::kWell;
+    if (now_us < place.killed_us + kEndWithinUs) return false;
     place.state = State::kStuck;
-    return Health::kStuck;
+    return true;
   }
-  // One that waits for a CPU waits for the node, not for its caller.
-  if (computes(index) && now_us < since + kComputeWithinUs) return Health::kWell;
+  // A writer that waits for a CPU is held up by the node, not by its caller.
+  if (is_runnable(index) && now_us < since + kRunnableWithinUs) return false;
   slot.poisoned = 1;
-  if (now_us < since + kWriteWithinUs) return Health::kWell;
-  // With a signal pending it writes nothing any more, should it ever get the page.
+  if (now_us < since + kWriteWithinUs) return false;
+  // With the signal pending it writes nothing any more, should the page ever arrive.
   kill_by(place.process);
   place.killed_us = now_us;
-  return Health::kKilled;
+  return false;
 }
 
 bool Writers::reap(size_t index) {
   Place& place = places_[index];
   if (place.state == State::kNone || !has_ended(place.process, 0)) return false;
-  wait_for(place.process);
+  reap_child(place.process);
   const bool in_use = place.in_use;
   place = Place{};
   place.in_use = in_use;
@@ -246,7 +247,7 @@ void Writers::stop() {
   for (size_t i = 0; i < places_.size(); ++i) {
     const State state = places_[i].state;
     if (state != State::kIdle && state != State::kBusy) continue;
-    // What does not end is for the next agent to find.
+    // The next agent finds one that does not end by the PID in its slot.
     if (has_ended(places_[i].process, static_cast<int>(kEndWithinUs / 1000))) reap(i);
     places_[i] = Place{};
   }

@@ -12,9 +12,9 @@
 
 namespace vprocfs {
 
-/// The processes that write into the memory of callers (native/writer), one for each slot of the
-/// pending calls. The agent gives one a slot with an answer in it and does not wait. Not
-/// thread-safe.
+/// The processes that write into the memory of callers (native/writer), at most one for each slot
+/// of the pending calls. The agent take()s a slot, fills it, and give()s it to its writer. Once the
+/// writer is done, next_done() returns the slot, and put_back() makes it free. Not thread-safe.
 class Writers {
  public:
   Writers(PendingCalls& pending, int procfs_fd) : pending_(pending), procfs_fd_(procfs_fd) {}
@@ -22,65 +22,60 @@ class Writers {
   Writers(const Writers&) = delete;
   Writers& operator=(const Writers&) = delete;
 
-  /// `calls_fd` is what the pending calls were opened from. False with errno set.
+  /// `calls_fd`: the descriptor that the pending calls were opened with. False with errno set.
   bool start(int calls_fd);
-  /// Rings once a writer is done; next_done() says which.
+  /// Rings when a writer is done; next_done() says which.
   const Wake& done() const { return done_; }
 
-  /// Ends the writers of agents before us. Those that do not end stay stuck; `visit` is called with
+  /// Kills the writers of earlier agents. Those that do not end are stuck; `visit` is called with
   /// the slot and the pidfd of each.
   template <typename Visit>
   void adopt(Visit visit) {
     for (size_t i = 0; i < PendingCalls::kWriterSlots; ++i) {
-      if (end_former(i)) visit(i, places_[i].process.get());
+      if (!end_former(i)) visit(i, places_[i].process.get());
     }
   }
 
-  /// A slot whose writer has nothing to do; starts one where there is none. nullopt: there
-  /// are no more, or it cannot be started. `started`: its pidfd, when it was; else -1.
+  /// A slot with an idle writer, which is started if there is none. nullopt: all slots are in use,
+  /// or no writer can be started. `started`: the pidfd of a writer that was started; else -1.
   std::optional<size_t> take(int& started);
-  /// Hands the slot to its writer.
+  /// Hands a slot over to its writer.
   void give(size_t slot);
-  /// Takes back a slot whose writer is done.
+  /// Takes back the slot of a writer that is done.
   std::optional<size_t> next_done();
-  /// Whether another one is.
   bool any_done() const;
-  /// It has nothing to do again.
+  /// Clears the call in a slot: its writer, if it lives, is idle again.
   void put_back(size_t slot);
-  /// Likewise, and what lies there is for the next agent.
+  /// The same, but leaves the call in the slot for the next agent.
   void leave(size_t slot);
 
-  enum class Health : uint8_t {
-    kWell,
-    kKilled,  ///< it was in a caller's memory for too long
-    kStuck,   ///< likewise, and does not end; once for each
-  };
-  /// Looks after one that is at work.
-  Health look(size_t slot, uint64_t now_us);
+  /// Kills a busy writer that has been in a caller's memory for too long. True, once for each
+  /// writer: it was killed and does not end, so it is stuck.
+  bool check(size_t slot, uint64_t now_us);
 
   bool is_busy(size_t slot) const { return places_[slot].state == State::kBusy; }
-  /// look() has killed it.
+  /// Whether check() has killed the slot's writer.
   bool was_killed(size_t slot) const { return places_[slot].killed_us != 0; }
   bool is_stuck(size_t slot) const { return places_[slot].state == State::kStuck; }
-  /// The process has ended: another one may get the slot, once what lies there was put_back().
-  /// False: it has not.
+  /// Reaps the slot's writer. Another one may get the slot once its call was put_back(). False: the
+  /// writer has not ended.
   bool reap(size_t slot);
 
-  /// Ends all of them.
+  /// Kills all writers that are not stuck.
   void stop();
 
  private:
   enum class State : uint8_t { kNone, kIdle, kBusy, kStuck };
   struct Place {
     State state = State::kNone;
-    bool in_use = false;  ///< a call lies there, though its writer may have ended
+    bool in_use = false;  ///< there is a call in the slot, though its writer may have ended
     Fd process;           ///< pidfd
     uint64_t killed_us = 0;
   };
 
   bool start_writer(size_t slot);
   bool end_former(size_t slot);
-  bool computes(size_t slot) const;
+  bool is_runnable(size_t slot) const;
 
   PendingCalls& pending_;
   const int procfs_fd_;

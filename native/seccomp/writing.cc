@@ -1,4 +1,4 @@
-// What writers do for the agent, and who waits for them.
+// Calls whose answers are written by writers, and tenants' turns at them.
 
 #include <sys/ioctl.h>
 
@@ -13,7 +13,7 @@
 namespace vprocfs {
 namespace {
 
-/// How long one answer does for further calls of the same source, and for how many of them.
+/// How long one answer may be given to further calls of the same source, and to how many.
 constexpr uint64_t kServeUs = 2000;
 constexpr uint64_t kMaxCallsPerAnswer = 1000;
 
@@ -21,19 +21,17 @@ constexpr uint64_t kMaxCallsPerAnswer = 1000;
 constexpr uint32_t kBytesOfCall = 1024;
 
 Verdict verdict_of(const WriterSlot& slot, WriterSlot::End end) {
-  if (end != WriterSlot::kWritten && end != WriterSlot::kFault)
-    return fallback_verdict(slot.notification.data);
-  Verdict out;
-  out.kind = Verdict::Kind::kReply;
-  out.value = slot.value;
-  if (end == WriterSlot::kFault) out.error = EFAULT;
-  return out;
+  if (end == WriterSlot::kWritten) return Verdict::returns(slot.value);
+  if (end == WriterSlot::kFault) return Verdict::fails(EFAULT);
+  return fallback_verdict(slot.notification.data);
 }
 
 }  // namespace
 
 bool Agent::is_poisoned(uint64_t key, uint64_t id) const { return poisoned_.count({key, id}) != 0; }
 
+/// Has a source armed again when the turn of its last call's tenant ends. False: that tenant has no
+/// writer to wait for.
 bool Agent::wait_for_turn(Source& source) {
   const std::lock_guard lock(mutex_);
   const auto found = turns_.find(source.tenant);
@@ -43,86 +41,102 @@ bool Agent::wait_for_turn(Source& source) {
   return true;
 }
 
-Agent::WriteOutcome Agent::start_write(const SourcePtr& source,
-                                       const std::shared_ptr<Container>& who, CallAnswer& answer,
-                                       std::unique_ptr<MonitorRequest>& asked, size_t index) {
+/// Has the call in this thread's slot, or a monitor's question, wait until the turn ends.
+Agent::Progress Agent::join_turn_locked(Turn& turn, const Source& source, bool is_monitor,
+                                        size_t index) {
+  pending_.writer_slot(turn.slot).wanted = 1;
+  if (is_monitor) {
+    // The question is read again then: it stays in the monitor's socket.
+    turn.sources.push_back(source.key);
+  } else {
+    const auto place = pending_.park(pending_.in_flight(index));
+    if (!place) return Progress::kLater;
+    turn.parked.push_back(*place);
+  }
+  pending_.in_flight(index) = PendingCalls::Entry{};
+  return Progress::kWait;
+}
+
+void Agent::forget_idle_turn_locked(uint64_t tenant) {
+  const auto found = turns_.find(tenant);
+  if (found == turns_.end()) return;
+  const Turn& turn = found->second;
+  if (!turn.taken && !turn.stuck && turn.parked.empty() && turn.sources.empty())
+    turns_.erase(found);
+}
+
+/// Hands the answer to a call to a writer, unless the tenant's turn is taken.
+Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
+                                   CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked,
+                                   size_t index) {
   const uint64_t tenant = who->tenant().id().packed();
   source->tenant = tenant;
   const std::lock_guard lock(mutex_);
   Turn& turn = turns_[tenant];
-  PendingCalls::Entry& in_flight = pending_.in_flight(index);
   if (turn.stuck) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
-    return WriteOutcome::kPass;
+    return Progress::kPass;
   }
-  if (turn.taken) {
-    pending_.writer_slot(turn.slot).wanted = 1;
-    // A monitor's question stays in its socket.
-    const auto place = asked ? std::nullopt : pending_.park(in_flight);
-    if (!asked && !place) return WriteOutcome::kLater;
-    in_flight = PendingCalls::Entry{};
-    if (place) {
-      turn.parked.push_back(*place);
-    } else {
-      turn.sources.push_back(source->key);
-    }
-    return WriteOutcome::kWait;
-  }
+  if (turn.taken) return join_turn_locked(turn, *source, asked != nullptr, index);
   int started = -1;
   const auto slot = writers_.take(started);
   if (started >= 0) watch_end(*slot, started);
-  if (!slot) return WriteOutcome::kLater;
-  WriterSlot& at = pending_.writer_slot(*slot);
+  if (!slot) {
+    forget_idle_turn_locked(tenant);
+    return Progress::kLater;
+  }
+  PendingCalls::Entry& in_flight = pending_.in_flight(index);
   if (asked) {
     in_flight = PendingCalls::Entry{};
     in_flight.key = source->key;
     in_flight.notification = asked->request.notification;
-    const auto taken = taken_.find({in_flight.key, in_flight.notification.id});
-    if (taken != taken_.end()) in_flight.log = taken->second;
+    if (source->taken_for == in_flight.notification.id) in_flight.log = source->taken;
+    source->taken_for = 0;
   }
   const int listener_fd = asked ? asked->fds[MonitorRequest::kNotify].get() : source->fd.get();
-  if (answer.log && !fill_from_log(*slot, answer, who->id(), listener_fd, in_flight)) {
+  const bool is_of_log = answer.kind != CallAnswer::Kind::kWrite;
+  if (is_of_log && !fill_from_log(*slot, answer, who->id(), listener_fd, in_flight)) {
     if (asked) in_flight = PendingCalls::Entry{};
-    if (turn.parked.empty() && turn.sources.empty()) turns_.erase(tenant);
-    return answer.reply ? WriteOutcome::kReply : WriteOutcome::kEmpty;
+    forget_idle_turn_locked(tenant);
+    return answer.kind == CallAnswer::Kind::kReply ? Progress::kReply : Progress::kEmpty;
   }
   if (in_flight.blocked == 0) source->waits_since_us = 0;
   turn.taken = true;
   turn.slot = *slot;
-  at.tenant = tenant;
+  pending_.writer_slot(*slot).tenant = tenant;
   fill(*slot, *source, answer, asked.get(), in_flight);
-  if (asked) taken_.erase({in_flight.key, in_flight.notification.id});
   writing_[*slot] = Writing{source, who, std::move(asked)};
-  // From here on it is the writer's: it must be in one place only.
+  // From here on the call is the writer's: it must be in one place only.
   in_flight = PendingCalls::Entry{};
-  watch_writers();
+  watch_writers_locked();
   writers_.give(*slot);
-  return WriteOutcome::kStarted;
+  return Progress::kStarted;
 }
 
-/// Takes what a call gets of its container's log. False: that is nothing, and how the call ends
-/// stands in `answer` unless it is to wait. What was taken is in `call` before it is.
+/// Takes text from the container's log into the slot. Sets `call.log` before anything is taken, so
+/// that it is not lost if we die. False: there is no text; `answer` is a reply then, unless the
+/// call has to wait for a record.
 bool Agent::fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId container,
                           int listener_fd, PendingCalls::Entry& call) {
   WriterSlot& slot = pending_.writer_slot(slot_index);
-  // For nobody nothing is taken.
-  if (!still_waits(listener_fd, call.notification.id)) {
-    answer.reply = Verdict::fails(EINTR);
+  const auto reply_with = [&answer](const Verdict& verdict) {
+    answer.kind = CallAnswer::Kind::kReply;
+    answer.reply = verdict;
     return false;
-  }
+  };
+  // Nothing is taken for a caller that no longer waits.
+  if (!still_waits(listener_fd, call.notification.id)) return reply_with(Verdict::fails(EINTR));
   KernelLogs& logs = *options_.answers.logs;
-  std::string text = text_of_syslog(logs, container, *answer.log, call.log);
+  std::string text = text_of_syslog(logs, container, answer.log, call.log);
   if (text.empty() && call.log.kind() == LogSpan::kTaken) {
-    // What was taken for it before has gone meanwhile.
+    // The records that were taken for it before have been overwritten.
     call.log = LogSpan{};
-    text = text_of_syslog(logs, container, *answer.log, call.log);
+    text = text_of_syslog(logs, container, answer.log, call.log);
   }
   slot.bytes = static_cast<uint32_t>(std::min(text.size(), WriterSlot::kMaxAnswerBytes));
   std::memcpy(pending_.text(slot_index), text.data(), slot.bytes);
   answer.value = slot.bytes;
-  if (slot.bytes == 0 && answer.log->action != kSyslogRead) {
-    answer.reply = Verdict{Verdict::Kind::kReply, 0, 0};
-  }
+  if (slot.bytes == 0 && answer.log.action != kSyslogRead) return reply_with(Verdict::returns(0));
   return slot.bytes != 0;
 }
 
@@ -138,7 +152,7 @@ void Agent::fill(size_t slot_index, const Source& source, const CallAnswer& answ
   slot.value = answer.value;
   slot.blocked = call.blocked;
   slot.log = call.log;
-  if (!answer.log) {
+  if (answer.kind == CallAnswer::Kind::kWrite) {
     slot.bytes = static_cast<uint32_t>(std::min(answer.bytes.size(), WriterSlot::kMaxAnswerBytes));
     std::memcpy(pending_.text(slot_index), answer.bytes.data(), slot.bytes);
   }
@@ -147,12 +161,12 @@ void Agent::fill(size_t slot_index, const Source& source, const CallAnswer& answ
   const auto ns =
       read_namespaces(options_.answers.procfs_fd, static_cast<pid_t>(slot.notification.pid));
   uint64_t id = slot.notification.id;
-  // While the caller waits, its number is its own: these are the namespaces that it was found by.
+  // While the caller waits its PID is not reused: if it still does, these are its namespaces.
   if (!ns || ::ioctl(slot.listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0) return;
   slot.pid_ns = ns.value().pid;
   slot.cgroup_ns = ns.value().cgroup;
   slot.until_us = boottime_us() + std::min(kServeUs, options_.answers.tick_us);
-  // A tenth of what it has at once: what is over its budget is waited for afterwards.
+  // A tenth of a Budget's burst: the source pauses afterwards for calls that exceed its budget.
   const uint64_t per_second = options_.calls_per_second;
   slot.max_calls = static_cast<uint32_t>(
       per_second == 0 ? kMaxCallsPerAnswer
@@ -165,7 +179,7 @@ void Agent::on_written(size_t index) {
     {
       const std::lock_guard lock(mutex_);
       slot = writers_.next_done();
-      // The others are for a thread that has time.
+      // Has an idle thread take the others.
       if (slot && writers_.any_done()) writers_.done().ring();
     }
     if (!slot) return;
@@ -180,18 +194,19 @@ void Agent::count(const WriterSlot& slot) {
   counters_.gone.fetch_add(slot.gone, std::memory_order_relaxed);
 }
 
+/// Ends the call of a slot whose writer is done or has ended.
 void Agent::finish(size_t slot_index, WriterSlot::End end, size_t index) {
   WriterSlot& slot = pending_.writer_slot(slot_index);
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   count(slot);
   const uint64_t tenant = slot.tenant;
   const bool returned = end == WriterSlot::kReturned;
-  // The call that a writer gives back is charged when it is answered.
+  // The call that a writer returns is charged when it is answered.
   const uint32_t calls = std::max<uint32_t>(returned ? 0 : 1, slot.answered + slot.gone) +
                          slot.bytes / (kBytesOfCall + 1);
   const Verdict verdict = verdict_of(slot, end);
-  const bool nobody_has_it =
-      end == WriterSlot::kGone || end == WriterSlot::kUnwritable || slot.gone != 0;
+  const bool was_delivered =
+      end != WriterSlot::kGone && end != WriterSlot::kUnwritable && slot.gone == 0;
   Writing was;
   {
     const std::lock_guard lock(mutex_);
@@ -203,49 +218,49 @@ void Agent::finish(size_t slot_index, WriterSlot::End end, size_t index) {
     in_flight.log = slot.log;
     writers_.put_back(slot_index);
     const auto turn = turns_.find(tenant);
-    const bool its = turn != turns_.end() && turn->second.slot == slot_index;
-    if (its && !turn->second.stuck) turn->second.taken = false;
+    const bool has_turn = turn != turns_.end() && turn->second.slot == slot_index;
+    if (has_turn && !turn->second.stuck) turn->second.taken = false;
   }
   written_.notify_all();
-  if (in_flight.log.kind() != LogSpan::kNone && nobody_has_it) {
+  if (in_flight.log.kind() != LogSpan::kNone && !was_delivered) {
     give_back(*options_.answers.logs, was.who->id(), in_flight.log);
   }
-  end_call_of(was, returned, verdict, calls, index);
-  next_turn(tenant, index);
+  const bool has_reply = in_flight.notification.id == 0 && !was.asked;
+  if (returned && !has_reply) {
+    answer_again(was, calls, index);
+  } else if (was.asked && !reply_lxc(*was.source, *was.asked, verdict, index)) {
+    // A monitor gets its answer even if the caller is gone; this one does not read it.
+    remove(*was.source);
+  } else {
+    if (!was.asked && !has_reply) reply(*was.source, in_flight.notification, verdict);
+    const bool was_blocked = in_flight.blocked != 0;
+    in_flight = PendingCalls::Entry{};
+    charge_and_rearm(*was.source, was.who, calls, !was_blocked);
+  }
+  end_turn(tenant, index);
 }
 
-void Agent::end_call_of(const Writing& was, bool returned, const Verdict& verdict, uint32_t calls,
-                        size_t index) {
+/// Answers the call in this thread's slot, which a writer returned or was killed at.
+void Agent::answer_again(const Writing& was, uint32_t calls, size_t index) {
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
-  if (was.asked && returned) {
-    // The question is still in its socket.
+  if (was.asked) {
+    // The question is still in the monitor's socket and is read again.
     if (in_flight.log.kind() != LogSpan::kNone) {
-      const std::lock_guard lock(mutex_);
-      taken_[{in_flight.key, in_flight.notification.id}] = in_flight.log;
+      was.source->taken_for = in_flight.notification.id;
+      was.source->taken = in_flight.log;
     }
     in_flight = PendingCalls::Entry{};
     return rearm(was.source->key, was.source->fd.get());
   }
-  if (was.asked) {
-    // A monitor waits for its answer even when the caller does not any more.
-    if (!reply_lxc(*was.source, *was.asked, verdict, index)) return remove(*was.source);
-  } else if (returned && in_flight.notification.id != 0) {
-    if (stopping_) return leave_to_next(index);
-    // Those before it in the same session are paid for, or there would be no end to them.
-    const uint64_t wait_us = charge(*was.source, was.who, calls);
-    if (wait_us == 0 || !put_aside(wait_us, index)) answer_listener(was.source, index);
-    return;
-  } else if (in_flight.notification.id != 0) {
-    reply(*was.source, in_flight.notification, verdict);
-  }
-  const bool was_blocked = in_flight.blocked != 0;
-  in_flight = PendingCalls::Entry{};
-  go_on(*was.source, was.who, calls, !was_blocked);
+  if (stopping_) return park_for_next_worker(index);
+  // Charges the calls that the writer answered before this one: there might be no end to them.
+  const uint64_t wait_us = charge(*was.source, was.who, calls);
+  if (wait_us == 0 || !put_aside(wait_us, index)) answer_listener(was.source, index);
 }
 
-/// Puts the call that this thread works on where the next worker finds it: the thread may go on
-/// with what else has been written. If there is no room, it must not (keeps_call()).
-void Agent::leave_to_next(size_t index) {
+/// Parks the call in this thread's slot for the next worker, so that the thread can end other
+/// calls. If there is no room, the call stays in the slot (keeps_call()).
+void Agent::park_for_next_worker(size_t index) {
   const std::lock_guard lock(mutex_);
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   if (pending_.park(in_flight)) in_flight = PendingCalls::Entry{};
@@ -255,7 +270,9 @@ bool Agent::keeps_call(size_t index) const {
   return stopping_.load(std::memory_order_acquire) && pending_.in_flight(index).in_use();
 }
 
-void Agent::next_turn(uint64_t tenant, size_t index) {
+/// If a tenant has no writer any more, answers the calls that wait for its turn and arms the
+/// sources that do.
+void Agent::end_turn(uint64_t tenant, size_t index) {
   for (;;) {
     PendingCalls::Entry next;
     {
@@ -281,7 +298,9 @@ void Agent::next_turn(uint64_t tenant, size_t index) {
   }
 }
 
-void Agent::leave(size_t slot_index) {
+/// Leaves the call of a slot whose writer is done to the next worker, after the threads have ended.
+/// Only a monitor is answered, because its socket has the question, and not we.
+void Agent::leave_call(size_t slot_index) {
   WriterSlot& slot = pending_.writer_slot(slot_index);
   count(slot);
   const auto end = static_cast<WriterSlot::End>(slot.end);

@@ -1,9 +1,8 @@
-// vprocfs-writer: writes answers into the memory of those who called, for one agent
-// (seccomp/writer_slot.h).
+// vprocfs-writer: writes answers into the memory of callers, for one agent (seccomp/writer_slot.h).
 //
-// It may block there beyond any signal. Hence it is a process of its own, and while it is in there
-// it holds nothing that others need: the notify descriptor is borrowed from the agent for the
-// moments in which nothing can block.
+// The write may block, and no signal interrupts it. So the writer is a process of its own, and
+// during the write it holds nothing that others need: it borrows the notify descriptor from the
+// agent only for moments in which nothing can block.
 
 #include <fcntl.h>
 #include <linux/futex.h>
@@ -31,11 +30,11 @@
 namespace vprocfs {
 namespace {
 
-/// How long it waits for the next call of the same source before the agent waits for all of them.
+/// How long the writer waits for the next call of the same source. After that the agent does.
 constexpr timespec kNextWithin{0, 500'000};
 
-/// A duplicate of one of the agent's descriptors. None where the kernel has no pidfd_getfd(2)
-/// (before Linux 5.6), or refuses it (Yama).
+/// A duplicate of one of the agent's descriptors. Empty if the kernel has no pidfd_getfd(2) (before
+/// Linux 5.6) or refuses it (Yama).
 Fd borrow(int fd) {
   return Fd(static_cast<int>(::syscall(SYS_pidfd_getfd, kWriterAgentFd, fd, 0)));
 }
@@ -51,12 +50,13 @@ bool still_waits(const Fd& listener, uint64_t id) {
   return ::ioctl(listener.get(), SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0;
 }
 
-/// One answer into one caller's memory. `listener` is closed while that may block for good.
+/// Writes the answer into the caller's memory. Closes `listener` before the write, which may block
+/// for ever.
 WriterSlot::End write_answer(WriterSlot& slot, const uint8_t* text, Fd& listener) {
-  // Waits at most for a killable lock: with a signal it ends, and the descriptor with it.
+  // Waits at most for a lock whose wait a fatal signal ends.
   const Fd memory = open_memory(slot);
-  // Asked after it was opened: what it leads to then is the caller's memory for good, whoever gets
-  // its number later.
+  // Checked after the memory was opened: if the caller still waits, this is its memory, even if its
+  // PID is reused later.
   if (!listener) listener = borrow(slot.listener_fd);
   if (!listener) return WriterSlot::kUnwritable;
   if (!still_waits(listener, slot.notification.id)) return WriterSlot::kGone;
@@ -69,7 +69,8 @@ WriterSlot::End write_answer(WriterSlot& slot, const uint8_t* text, Fd& listener
   return n == static_cast<ssize_t>(slot.bytes) ? WriterSlot::kWritten : WriterSlot::kFault;
 }
 
-/// False: the listener cannot be had, the agent has to reply.
+/// Replies to the call in the slot. False: the listener cannot be opened, so the agent has to
+/// reply.
 bool reply(WriterSlot& slot, Fd& listener, WriterSlot::End end) {
   if (!listener) listener = borrow(slot.listener_fd);
   if (!listener) return false;
@@ -88,22 +89,23 @@ bool reply(WriterSlot& slot, Fd& listener, WriterSlot::End end) {
   return true;
 }
 
-/// Whether the answer in the slot does for the call in it, too.
-bool suits(const WriterSlot& slot, const seccomp_notif& last) {
+/// Whether the answer in the slot is also right for the next call, which is in the slot by now.
+/// `last`: the call that it was made for.
+bool is_right_for_next(const WriterSlot& slot, const seccomp_notif& last) {
   const seccomp_notif& n = slot.notification;
   if (n.data.arch != last.data.arch || n.data.nr != last.data.nr) return false;
   if (boottime_us() >= slot.until_us) return false;
-  // No number comes round again in so short a time.
+  // In so short a time no PID is reused.
   if (n.pid == last.pid) return true;
   const auto ns = read_namespaces(kWriterProcFd, static_cast<pid_t>(n.pid));
   return ns && ns.value().pid == slot.pid_ns && ns.value().cgroup == slot.cgroup_ns;
 }
 
-/// Waits for the next call of the source. False: none came, or it is not for us to wait any more.
+/// Receives the next call of the source. False: none came soon, or the agent wants the writer back.
 bool next_call(WriterSlot& slot, Fd& listener) {
   for (;;) {
     if (slot.wanted.load(std::memory_order_relaxed) != 0) return false;
-    // By itself, without epoll: the caller then wakes us on its own CPU (Linux 6.6).
+    // With ppoll(2), not epoll: the caller then wakes us on its own CPU (Linux 6.6).
     pollfd p{listener.get(), POLLIN, 0};
     if (::ppoll(&p, 1, &kNextWithin, nullptr) <= 0 || (p.revents & POLLIN) == 0) return false;
     std::memset(&slot.notification, 0, sizeof slot.notification);
@@ -112,6 +114,7 @@ bool next_call(WriterSlot& slot, Fd& listener) {
   }
 }
 
+/// Writes the answer for the call in the slot, and for as many that follow as it is right for.
 WriterSlot::End serve(WriterSlot& slot, const uint8_t* text) {
   Fd listener;
   for (uint32_t calls = 1;; ++calls) {
@@ -128,7 +131,7 @@ WriterSlot::End serve(WriterSlot& slot, const uint8_t* text) {
     }
     if (calls >= slot.max_calls || boottime_us() >= slot.until_us) return WriterSlot::kServed;
     if (!next_call(slot, listener)) return WriterSlot::kServed;
-    if (!suits(slot, last)) return WriterSlot::kReturned;
+    if (!is_right_for_next(slot, last)) return WriterSlot::kReturned;
   }
 }
 
@@ -154,7 +157,7 @@ void futex(std::atomic<uint32_t>& word, int operation, uint32_t value) {
 
 int main(int argc, char** argv) {
   using vprocfs::PendingCalls;
-  // It has no end of its own.
+  // Nothing else ends a writer when the agent dies.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   pollfd agent{vprocfs::kWriterAgentFd, POLLIN, 0};
   if (argc != 2 || ::poll(&agent, 1, 0) != 0) return 1;

@@ -185,7 +185,7 @@ inline take_blocked() {
   in_flight[me] = blocked[w]; clear(blocked[w]); wakeable[w] = false; w = 0
 }
 
-inline next_turn() {
+inline end_turn() {
   do
   :: !waiting[p] -> p++
   :: else -> break
@@ -274,7 +274,7 @@ end:
     /* The work of every thread. */
     :: atomic { idle && any_queued && !roomy -> look_for_room() }
     :: atomic { idle && roomy -> receive() }
-    :: atomic { idle && any_waiting && !taken -> next_turn() }
+    :: atomic { idle && any_waiting && !taken -> end_turn() }
     :: atomic { idle && any_done -> finish() }
     :: atomic { idle && (wakeable[0] || wakeable[1] || wakeable[BLOCKED - 1]) -> take_blocked() }
     /* What becomes of the thread's call. What changes shared places is done under a mutex: each of these is
