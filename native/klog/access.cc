@@ -23,7 +23,7 @@ bool LogAccess::has_capability(const LogCaller& caller, const ContainerDescripti
   if (!its) return false;
   const auto of_container = read_user_namespace(procfs_fd_, container.init);
   if (of_container && of_container.value() == its.value()) return true;
-  // Whoever is above the container has these rights in it too.
+  // Capabilities in our user namespace, which is around the container's, count in it too.
   const auto own = read_user_namespace(procfs_fd_, ::getpid());
   return own && own.value() == its.value();
 }

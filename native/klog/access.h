@@ -10,24 +10,24 @@ namespace vprocfs {
 
 /// Who asks for a kernel log.
 struct LogCaller {
-  pid_t pid = 0;      ///< of the thread, as we see it
-  uint64_t user = 0;  ///< as we see it
+  pid_t pid = 0;      ///< of the thread, in our PID namespace
+  uint64_t user = 0;  ///< in our user namespace
 };
 
-/// What a caller may do with a container's kernel log: what the kernel lets those do with its own
-/// who are in the first user namespace, which the container's takes the place of. Whoever is in a
-/// namespace within has no rights there. Reads the caller's files in a procfs at each question.
+/// What a caller may do with a container's kernel log. The rules are the kernel's for its own log,
+/// with the container's user namespace in the place of the initial one: a caller in a user
+/// namespace within it has no rights. Reads the caller's files in a procfs at each call.
 class LogAccess {
  public:
   /// Borrows the descriptor.
   explicit LogAccess(int procfs_fd) : procfs_fd_(procfs_fd) {}
 
-  /// Whether it may use a file of root's that others may not.
+  /// Whether it may open a file that only root may open.
   bool is_root(const LogCaller& caller, const ContainerDescription& container) const;
-  /// Whether it may have what is read through syslog(2) and may be had by CAP_SYSLOG only.
+  /// Whether it has CAP_SYSLOG, for actions of syslog(2) that need it.
   bool has_syslog(const LogCaller& caller, const ContainerDescription& container) const;
-  /// Whether CAP_SYSLOG is asked for merely to look (sysctl kernel.dmesg_restrict of the host).
-  /// True where that cannot be read.
+  /// Whether even reading needs CAP_SYSLOG (sysctl kernel.dmesg_restrict of the host). True if that
+  /// cannot be read.
   bool is_restricted() const;
 
  private:

@@ -17,13 +17,13 @@ struct BannerFacts {
   uint64_t time_us = 0;  ///< when the container started
 };
 
-/// How many lines a banner has, whatever it tells: numbers of later records do not depend on it.
+/// Every banner has so many lines, so that the numbers of later records do not depend on it.
 inline constexpr size_t kBannerLines = 4;
 
 std::vector<OwnLine> banner_lines(const BannerFacts& facts);
 
 struct ContainerDescription;
-/// Tells what the log of a container begins with. Reads its cgroups.
+/// Makes the first lines of a container's log. Reads its cgroups.
 using BannerOf = std::function<std::vector<OwnLine>(const ContainerDescription&)>;
 
 }  // namespace vprocfs

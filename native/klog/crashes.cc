@@ -9,19 +9,19 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kMaxCrashes = 512;
-/// The record of a crash is read within this time.
+/// A report is forgotten after this time: the record of the crash has been read by then.
 constexpr uint64_t kRetainUs = 5'000'000;
 
-/// Who had the number at that time and was killed.
+/// The process that had the PID at that time and was killed; nothing: that is not known.
 std::optional<KnownProcess> holder_at(uint64_t at_us, const PidHolders& holders) {
   const auto& [living, ended] = holders;
-  const bool one = may_be_same(holders);
+  const bool maybe_same = may_be_same(holders);
   if (ended && ended->is_killed && ended->start_us <= at_us && at_us <= ended->end_us) {
-    return one && living->is_killed ? merged(holders) : *ended;
+    return maybe_same && living->is_killed ? merged(holders) : *ended;
   }
-  // What has ended tells when it began to the nanosecond.
-  const bool later = one && ended->start_us > at_us;
-  if (!living || !living->is_killed || living->start_us > at_us || later) return std::nullopt;
+  // Of an ended process the start is known exactly, of a living one only the tick.
+  const bool began_later = maybe_same && ended->start_us > at_us;
+  if (!living || !living->is_killed || living->start_us > at_us || began_later) return std::nullopt;
   return *living;
 }
 
@@ -35,7 +35,7 @@ void Crashes::add(pid_t pid, uint64_t at_us, const PidHolders& holders) {
   crashes_.insert({pid, {at_us, std::move(process), is_sure}});
   order_.push_back(pid);
   if (order_.size() > kMaxCrashes) {
-    // Of those with one number the oldest comes first.
+    // Reports about one PID are in the order in which they came.
     crashes_.erase(crashes_.lower_bound(order_.front()));
     order_.pop_front();
   }
@@ -70,21 +70,21 @@ std::optional<KnownProcess> Crashes::find(pid_t pid, const LogMoment& moment,
   for (auto it = begin; it != end; ++it) {
     const Crash& crash = it->second;
     if (now_us - crash.at_us >= kRetainUs) continue;
-    // What was not found then may be found now.
+    // A process that could not be told when it crashed may have ended since, and then it can.
     auto process = crash.process ? crash.process : holder_at(crash.at_us, holders);
-    // Nobody knows who it was, and it may be meant.
+    // The record may be about this crash, and its process is not known.
     if (!process) return std::nullopt;
     const uint64_t start_us = process->start_us;
     if (start_us > latest_us) continue;
-    // By now it may be known better when it began; or it began within a tick, perhaps afterwards.
+    // If the process has ended since, its exact start shows that it did not begin after the crash.
     const bool is_sure = crash.is_sure || (ended && ended->start_us <= crash.at_us &&
                                            ended->start_us - start_us < kClockTickUs);
-    // Of two that crashed with that number either may be meant.
+    // If two processes with this PID crashed, the record may be about either.
     if (!is_sure || found) return std::nullopt;
     found = std::move(process);
   }
   if (found) return found;
-  // The kernel has not told of it, and the record's own time is not known that well.
+  // Without a report there is only the time of the record, which is less exact.
   const bool lives = living && living->is_killed && living->start_us + kYoungUs <= latest_us;
   const bool lived = ended && ended->is_killed && ended->start_us + kYoungUs <= latest_us &&
                      ended->end_us + kRetainUs > moment.at_us;

@@ -17,18 +17,18 @@ namespace vprocfs {
 /// times of processes use. Either may be read first. Not thread-safe.
 class Crashes {
  public:
-  /// The kernel reported that the process with that number crashed at `at_us`, CLOCK_BOOTTIME;
-  /// `holders`: who was found with it since then.
+  /// The kernel reported that the process with that PID crashed at `at_us`, CLOCK_BOOTTIME.
+  /// `holders`: which processes have been found with the PID since.
   void add(pid_t pid, uint64_t at_us, const PidHolders& holders);
 
-  /// Whether a crash of that number was reported within the last seconds.
+  /// Whether a crash of a process with that PID was reported within the last seconds.
   bool has_report(pid_t pid, uint64_t now_us) const;
 
   /// Whether the report may be about a process that began within the same tick. This becomes
   /// certain when that process has ended.
   bool is_uncertain(pid_t pid, const PidHolders& holders, uint64_t now_us) const;
 
-  /// The process that crashed by a record of that moment; nothing: that is not proven.
+  /// The process that a crash record of that moment is about; nothing: that is not proven.
   std::optional<KnownProcess> find(pid_t pid, const LogMoment& moment, const PidHolders& holders,
                                    uint64_t now_us) const;
 
@@ -36,10 +36,10 @@ class Crashes {
   struct Crash {
     uint64_t at_us = 0;
     std::optional<KnownProcess> process;
-    bool is_sure = false;  ///< that it is not who got the number within the same tick
+    bool is_sure = false;  ///< `process` did not get the PID later within the same tick
   };
   std::multimap<pid_t, Crash> crashes_;
-  std::deque<pid_t> order_;  ///< in which they came
+  std::deque<pid_t> order_;  ///< of `crashes_`, in the order in which they came
 };
 
 }  // namespace vprocfs

@@ -8,7 +8,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kMaxTasks = 256;
-/// Its lines follow each other, but for slow consoles.
+/// A dump ends when its task prints nothing for so long: slow consoles delay its lines.
 constexpr uint64_t kQuietUs = 1'000'000;
 
 /// How dumps begin: mm/page_alloc.c warn_alloc(), drivers/tty/sysrq.c, kernel/panic.c and the
@@ -30,7 +30,7 @@ bool begins_dump(std::string_view text) {
 
 }  // namespace
 
-bool Dumps::has(pid_t task, std::string_view text, uint64_t time_us) {
+bool Dumps::take(pid_t task, std::string_view text, uint64_t time_us) {
   const auto it = last_us_.find(task);
   const bool goes_on = it != last_us_.end() && time_us < it->second + kQuietUs;
   if (!goes_on && !begins_dump(text)) {

@@ -13,11 +13,12 @@ namespace vprocfs {
 /// only on the lines it was asked about. Not thread-safe.
 class Dumps {
  public:
-  /// Whether a line that `task` printed then begins a dump, or goes on with one of the same task.
-  bool has(pid_t task, std::string_view text, uint64_t time_us);
+  /// Whether a line that `task` printed begins a dump, or continues one of the same task.
+  /// `time_us`: of the log's clock.
+  bool take(pid_t task, std::string_view text, uint64_t time_us);
 
  private:
-  std::unordered_map<pid_t, uint64_t> last_us_;  ///< when a line of its dump was printed
+  std::unordered_map<pid_t, uint64_t> last_us_;  ///< when a task last printed a line of a dump
 };
 
 }  // namespace vprocfs

@@ -14,7 +14,7 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kMaxKills = 1024;
-/// Records that are read before it is looked who printed them.
+/// Records that are read before their printers are looked up.
 constexpr size_t kBatch = 64;
 
 }  // namespace
@@ -47,20 +47,20 @@ bool HostLog::read_some(size_t count) {
   return more;
 }
 
-/// False: there is no more at the moment.
+/// Reads `count` records into the batch. False: there are no more at the moment.
 bool HostLog::read_batch(size_t count) {
   char bytes[kLongestRecord];
   for (size_t i = 0; i < count; ++i) {
     const ssize_t n = ::read(kmsg_.get(), bytes, sizeof(bytes));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EPIPE) {
-      // Overwritten before we came; the next read goes on with the oldest that is left.
+      // Records were overwritten before we read them; the next one is the oldest that is left.
       ++lost_;
       continue;
     }
     if (n <= 0) return false;
     auto record = parse_record(std::string_view(bytes, static_cast<size_t>(n)));
-    // Cut off, or of a kernel to come.
+    // Cut off, or in the form of a newer kernel.
     if (!record) continue;
     next_sequence_ = record->sequence + 1;
     clock_.observe(record->time_us, monotonic_us(), log_clock_behind_us());
@@ -69,7 +69,7 @@ bool HostLog::read_batch(size_t count) {
   return true;
 }
 
-/// After all of it was read: whoever printed a record has been noted before it could be.
+/// After the whole batch was read: by the time a record can be read, its printer has been noted.
 void HostLog::sort_batch(uint64_t now_us) {
   if (batch_.empty()) return;
   if (printers_) printers_->update();

@@ -22,7 +22,7 @@ class HostLog {
  public:
   HostLog();
 
-  /// Has records tell who printed them, as far as that is known.
+  /// From now on records have their printers, as far as these are known.
   void know_printers(std::unique_ptr<Printers> printers) { printers_ = std::move(printers); }
 
   bool readable() const { return static_cast<bool>(kmsg_); }
@@ -30,17 +30,18 @@ class HostLog {
   const std::string& problem() const { return problem_; }
   int fd() const { return kmsg_.get(); }
 
-  /// Reads up to so many records. False: there is no more at the moment.
+  /// Reads up to `count` records. False: there are no more at the moment.
   bool read_some(size_t count);
   /// The next group that is whole.
   std::optional<LogGroup> next();
-  /// The latest kills that groups told of, after the `seen` first ones, oldest first; `seen` counts
-  /// them from then on.
+  /// The kills in groups that next() returned, oldest first, without the first `seen` ones and
+  /// those that were too many to keep. Sets `seen` to how many there were in all.
   std::vector<OomKill> kills(uint64_t& seen) const;
 
-  /// The first record that is not part of a group that next() gave; it may be yet to come.
+  /// The number of the first record that is in no group that next() returned; the record may not be
+  /// logged yet.
   uint64_t mark() const;
-  /// When the next group may become whole though nothing is logged, CLOCK_BOOTTIME; 0: never.
+  /// When the next group is whole if nothing more is logged, CLOCK_BOOTTIME; 0: none waits.
   uint64_t due_us() const { return sorter_.due_us(); }
   /// Records that were overwritten before they were read.
   uint64_t lost() const { return lost_; }
@@ -57,12 +58,12 @@ class HostLog {
   std::vector<LogRecord> batch_;        ///< read, and not sorted yet
   LogSorter sorter_;
   std::deque<OomKill> kills_;  ///< the latest ones
-  uint64_t killed_ = 0;        ///< how many there were
+  uint64_t killed_ = 0;        ///< how many there were in all
   uint64_t next_sequence_ = 0;
   uint64_t lost_ = 0;
 };
 
-/// What CLOCK_BOOTTIME is ahead of the log's clock, µs: time in suspend.
+/// How far the log's clock is behind CLOCK_BOOTTIME, µs: the time in suspend.
 uint64_t log_clock_behind_us();
 
 }  // namespace vprocfs

@@ -30,7 +30,7 @@ WrittenText parse_written(std::string_view bytes) {
     uint64_t number = 0;
     const char* const last = out.text.data() + end;
     const auto read = std::from_chars(out.text.data() + 1, last, number);
-    // "<>" counts as 0 there too.
+    // The kernel too takes "<>" for 0.
     if (read.ptr == last && (read.ec == std::errc() || end == 1)) {
       const uint64_t facility = number & kFacilities;
       out.priority = static_cast<uint16_t>((facility == 0 ? kUser : facility) | (number & kLevels));

@@ -17,11 +17,11 @@ std::string kmsg_text(uint64_t sequence, uint64_t time_us, uint16_t priority,
 /// What was written to /dev/kmsg.
 struct WrittenText {
   uint16_t priority = 0;
-  std::string_view text;  ///< of the bytes that it was read from
+  std::string_view text;  ///< a part of the bytes that it was parsed from
 };
 
-/// As devkmsg_write() reads it: an optional "<priority>" and the text, up to a NUL. What says that
-/// it is the kernel's own is a user's.
+/// As devkmsg_write() reads it: an optional "<priority>" and the text, up to a NUL. A priority of
+/// the kernel's facility gets that of users.
 WrittenText parse_written(std::string_view bytes);
 
 }  // namespace vprocfs

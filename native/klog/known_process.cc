@@ -12,7 +12,7 @@ bool may_be_same(const PidHolders& holders) {
 
 KnownProcess merged(const PidHolders& holders) {
   KnownProcess out = *holders.ended;
-  // Of deep namespaces the kernel's list of those that have ended has the outermost ones.
+  // The kernel's list of ended processes has only the outermost of many nested namespaces.
   if (holders.living->numbers.size() > out.numbers.size()) {
     out.numbers = holders.living->numbers;
     out.namespaces = holders.living->namespaces;

@@ -19,8 +19,8 @@ struct KnownProcess {
   std::vector<pid_t> numbers;  ///< its PID in each namespace that it is in, the host's first
   /// Inode numbers of these namespaces; of one that lives only its own is known, the others are 0.
   std::vector<uint64_t> namespaces;
-  CgroupPaths cgroups;     ///< none of one that has ended
-  uint64_t start_us = 0;   ///< CLOCK_BOOTTIME; at most one tick too early of one that lives
+  CgroupPaths cgroups;     ///< empty for a process that has ended
+  uint64_t start_us = 0;   ///< CLOCK_BOOTTIME; of one that lives up to one tick too early
   uint64_t end_us = 0;     ///< likewise; 0: it lives
   bool is_killed = false;  ///< a signal has ended it or is about to
 };
@@ -28,20 +28,20 @@ struct KnownProcess {
 /// When something was logged about a process.
 struct LogMoment {
   uint64_t at_us = 0;  ///< CLOCK_BOOTTIME, not before it was logged
-  /// How far off that may be: the log's clock runs freely. 0: it was logged a moment before, and
-  /// it is read as it is logged.
+  /// How much earlier or later it may have been, because the log's clock runs freely. 0: the record
+  /// was read as soon as it was logged.
   uint64_t slack_us = 0;
 };
 
-/// What is found under a PID.
+/// The processes of a PID.
 struct PidHolders {
-  std::optional<KnownProcess> living;  ///< who has it
-  std::optional<KnownProcess> ended;   ///< the last one of those that had it and have ended
+  std::optional<KnownProcess> living;  ///< the one that has it
+  std::optional<KnownProcess> ended;   ///< the latest one that had it and has ended
 };
 
-/// Whether both may be the same process, which has ended and is still there.
+/// Whether both may be one process: it has ended and was not reaped yet.
 bool may_be_same(const PidHolders& holders);
-/// What both tell of that process.
+/// What is known of that one process by both.
 KnownProcess merged(const PidHolders& holders);
 
 }  // namespace vprocfs

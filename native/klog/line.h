@@ -10,7 +10,7 @@
 
 namespace vprocfs {
 
-/// What a line of the host's log has that a container knows by another name.
+/// A part of a line of the host's log, which a container may know by another name.
 struct LinePiece {
   enum class Kind : uint8_t {
     kText,
@@ -32,7 +32,7 @@ struct LogLine {
   uint64_t sequence = 0;  ///< of the host's record
   uint64_t time_us = 0;   ///< of the log's clock
   uint8_t level = 6;
-  /// Tells of all that a limit is for: only for containers that hold all of that.
+  /// About all cgroups below a limit: only for containers that hold all of them.
   bool of_limit = false;
   std::vector<LinePiece> pieces;
 
@@ -48,22 +48,22 @@ struct LogLine {
   LogLine& pids_path(std::string_view path);
 };
 
-/// How one container names what the host names otherwise.
+/// Translates the host's names into one container's.
 class LineTranslator {
  public:
   virtual ~LineTranslator() = default;
   /// Nothing: the container does not know the process, or it is gone.
   virtual std::optional<pid_t> pid(pid_t host) = 0;
   virtual uint64_t user(uint64_t host) = 0;
-  /// What is not the container's is "/".
+  /// "/" for a cgroup that is not the container's.
   virtual std::string memory_path(const std::string& host) = 0;
   virtual std::string pids_path(const std::string& host) = 0;
 };
 
-/// The line as a container is told it; nothing when it is not.
+/// The line as a container sees it; nothing: it may not see the line.
 std::optional<std::string> translate(const LogLine& line, LineTranslator& to);
 
-/// A path as seen from a cgroup: "/" for that cgroup itself, and for whatever is not below it.
+/// A cgroup's path as seen from the cgroup `root`: "/" for that itself and for all not below it.
 std::string path_below(const std::string& path, const std::string& root);
 
 }  // namespace vprocfs

@@ -7,19 +7,20 @@
 namespace vprocfs {
 namespace {
 
-// How far the two clocks part: one is corrected (adjtimex(2): 0.05 %), the other is not.
-constexpr uint64_t kPart = 1000;
-// What CPUs may have different times: a tick of the kernel's (sched_clock_cpu()).
+// The clocks drift apart by less than one part in so many: only CLOCK_MONOTONIC is corrected, by up
+// to 0.05 % (adjtimex(2)).
+constexpr uint64_t kDriftPart = 1000;
+// How far the log's clocks of two CPUs may differ: a tick of the kernel's (sched_clock_cpu()).
 constexpr int64_t kMarginUs = 10'000;
-// The clocks may have been stopped at different moments. Whoever compares them may be stopped
-// between the two: what is less than this is no suspend.
+// A suspend may stop the clocks at different moments. A smaller difference is no suspend: the
+// thread that read the clocks was stopped between the two.
 constexpr uint64_t kSuspendedUs = 1'000'000;
 
 }  // namespace
 
 int64_t LogClock::bound_us(uint64_t monotonic_us) const {
   const uint64_t passed = saturating_sub(monotonic_us, since_us_);
-  return ahead_us_ + static_cast<int64_t>(passed / kPart);
+  return ahead_us_ + static_cast<int64_t>(passed / kDriftPart);
 }
 
 void LogClock::observe(uint64_t record_us, uint64_t monotonic_us, uint64_t behind_us) {

@@ -15,9 +15,10 @@ namespace {
 
 constexpr size_t kAtOnce = 1000;
 constexpr size_t kMaxEvents = 512;
-// Who crashes is told of first and killed then, and others may run in between. But of the time no
-// more than a part is for waiting: somebody may want the reader to wait.
-constexpr uint64_t kPatienceUs = 50'000, kPart = 10;
+// The kernel logs a crash before it kills the process, and other threads may run in between. At
+// most a tenth of the time is spent waiting for that: a container could crash again and again to
+// have the reader wait.
+constexpr uint64_t kPatienceUs = 50'000, kPatiencePart = 10;
 constexpr uint64_t kSlackUs = 2'000'000;
 constexpr uint64_t kForgetUs = 60'000'000;
 
@@ -39,7 +40,7 @@ Result<bool> LogReader::start() {
   return thread_.start([this] { run(); });
 }
 
-/// What the kernel tells of processes beside its log. None of it has to be there.
+/// Opens what else the kernel reports of processes. Without it less is proven.
 void LogReader::find_proofs() {
   auto events = ProcessEvents::open(ProcessEvents::Kind::kCoredump);
   has_events_ = static_cast<bool>(events);
@@ -50,7 +51,7 @@ void LogReader::find_proofs() {
   if (!sources_.exited_problem.empty()) missing_.push_back(sources_.exited_problem);
 }
 
-/// Tracing tools keep this waiting as long as they set up or end theirs: only the log waits.
+/// May take long while tracing tools start or end. Only the log's thread waits for it.
 void LogReader::find_printers() {
   auto printers = Printers::open();
   const std::lock_guard lock(mutex_);
@@ -77,14 +78,15 @@ void LogReader::run() {
     if (stopping_) return;
     {
       const std::lock_guard lock(mutex_);
-      // So that the first record does not wait for it; and enough for all that was logged before.
+      // So that the first record does not wait for this. It finds the owners of all earlier
+      // records.
       begun_us_ = boottime_us();
       owners_.look(begun_us_);
       forget_ended(begun_us_);
     }
     if (sources_.on_begun) sources_.on_begun();
   }
-  // Not before that look, which computes: readers would wait for it.
+  // Not before that look, which takes much CPU time and would delay readers.
   go_first();
   while (!stopping_) {
     uint64_t due = 0;
@@ -94,7 +96,7 @@ void LogReader::run() {
       take_crashes();
       pump(kAtOnce);
       due = log_.due_us();
-      // Records come first: whoever is told of one waits for it.
+      // Records come first: their readers wait for them.
       more = !live_ || owners_.check_some(boottime_us());
     }
     const uint64_t now = boottime_us();
@@ -109,7 +111,7 @@ void LogReader::run() {
 
 void LogReader::update() {
   const std::lock_guard lock(mutex_);
-  // A record that is read before then has lost what would prove whose it is.
+  // What proves the owner of a record is noted only from then on.
   if (has_begun() && !ended_) pump(kAtOnce * 100);
 }
 
@@ -118,8 +120,9 @@ std::vector<OomKill> LogReader::kills(uint64_t& seen) const {
   return log_.kills(seen);
 }
 
-/// Of a flood many records are read at once, which costs less; and by then those that it is about
-/// have ended, and the kernel has noted who they were. Short enough for the smallest log.
+/// Pauses while records come in a flood. Many are then read at once, which costs less, and
+/// processes that they are about have ended, so that the kernel has noted which these were. The
+/// pause is short enough for the smallest log not to overflow.
 void LogReader::pace() {
   constexpr uint64_t kEachUs = 10'000, kPromptUs = 32 * kEachUs;
   constexpr int kPauseMs = 5;
@@ -132,14 +135,16 @@ void LogReader::pace() {
   ::poll(&wake, 1, kPauseMs);
 }
 
-/// Who crashes is looked at now: when the log tells of it, it may be gone.
+/// Takes the reports of crashes, and looks at the processes now: by the time that their records are
+/// read they may be gone.
 void LogReader::take_crashes() {
   if (!has_events_) return;
   const uint64_t ahead = boottime_ahead().least_us;
   for (size_t taken = 0; taken < kMaxEvents; ++taken) {
     const auto event = events_.next();
     if (event.pid > 0) {
-      // The machine may have slept since; then what began after the crash began before this.
+      // Not with `ahead`: after a suspend since the crash, processes that began later would seem to
+      // have begun before it.
       const uint64_t at_us = event.at_us + events_ahead_us_;
       crashes_.add(event.pid, at_us, owners_.holders_at(event.pid, at_us));
     }
@@ -162,15 +167,15 @@ void LogReader::pump(size_t count) {
   if (!more) live_ = true;
 }
 
-/// Whoever has a number whose holder the log has just told to crash: once it is seen that it does,
-/// or that it is not that one.
+/// The processes with the PID of a crash record. Waits a moment until the crash is certain: until
+/// the kernel reports it, or the process is killed or has ended.
 PidHolders LogReader::wait_for_crash(pid_t pid) {
   const uint64_t begun = monotonic_us();
   const uint64_t until = live_ && begun >= patient_from_us_ ? begun + kPatienceUs : begun;
   PidHolders found;
   for (;;) {
     take_crashes();
-    // Who has the number now matters only where the kernel has told of nobody.
+    // The process that has the PID now matters only if the kernel has reported no crash.
     const bool is_known = crashes_.has_report(pid, boottime_us());
     found = is_known ? PidHolders{std::nullopt, owners_.ended(pid)} : owners_.holders(pid);
     if (is_known && crashes_.is_uncertain(pid, found, boottime_us())) found = owners_.holders(pid);
@@ -182,15 +187,15 @@ PidHolders LogReader::wait_for_crash(pid_t pid) {
     ::poll(&events, has_events_ ? 1 : 0, 1);
   }
   const uint64_t waited = monotonic_us() - begun;
-  patient_from_us_ = std::max(patient_from_us_, begun + waited * kPart);
+  patient_from_us_ = std::max(patient_from_us_, begun + waited * kPatiencePart);
   return found;
 }
 
 std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_t now_us) {
   const LogMoment moment = moment_of(group.lines.back().time_us);
   const auto& printer = group.printer;
-  const bool told = printer && printer->task == group.pid && live_;
-  if (told) {
+  const bool was_printed_by_it = printer && printer->task == group.pid && live_;
+  if (was_printed_by_it) {
     const uint64_t at_us = printer->at_us + log_clock_behind_us();
     auto found = owners_.printer(group.pid, at_us, printer->cgroup);
     if (found || group.kind == LogKind::kCaller) return found;
@@ -199,7 +204,7 @@ std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_
     const PidHolders holders = wait_for_crash(group.pid);
     return crashes_.find(group.pid, moment, holders, boottime_us());
   }
-  // Old kernels end it otherwise, or only one of its threads.
+  // A kernel that reports no crash here is old, or has ended only a thread.
   if (group.kind == LogKind::kSeccomp && crashes_.has_report(group.pid, now_us)) {
     return crashes_.find(group.pid, moment, owners_.holders(group.pid), now_us);
   }
@@ -208,7 +213,7 @@ std::optional<KnownProcess> LogReader::process_of(const LogGroup& group, uint64_
 
 LogMoment LogReader::moment_of(uint64_t time_us) const {
   if (live_) return {log_.clock().logged_by(time_us, monotonic_us()) + log_clock_behind_us(), 0};
-  // The log's clock is not corrected as others are: some 100 µs in a second.
+  // The log's clock is never corrected: it is off by some 100 µs in a second.
   constexpr uint64_t kDrift = 5000;
   return {time_us + log_clock_behind_us(), kSlackUs + boottime_us() / kDrift};
 }
@@ -226,7 +231,7 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
     found = owners_.of_process(*process, now_us);
     known_[group.pid] = std::move(process);
   }
-  // A cgroup's name is used again: what is older than a container is not its.
+  // The name of a cgroup may be used again: a record older than a container is not its own.
   const LogMoment moment = moment_of(time_us);
   const uint64_t logged_us = moment.at_us + moment.slack_us;
   const auto younger = [logged_us](const LogOwner* owner) {
@@ -258,10 +263,10 @@ size_t LogReader::deliver_to(const LogGroup& group, const LogOwner& owner) {
 void LogReader::deliver(const LogGroup& group) {
   const uint64_t now = live_ ? boottime_us() : begun_us_;
   known_.clear();
-  // First: their room may be needed.
+  // First, because the room of their logs may be needed.
   forget_ended(now);
   const auto owners = owners_of(group, now);
-  // Of what only its printer proves, most is the host's own.
+  // Most records that only their printer could prove are the host's own: those do not count.
   if (owners.empty() && live_ && group.kind != LogKind::kCaller) ++counters_.unproven;
   for (const LogOwner* owner : owners) {
     counters_.records[static_cast<size_t>(group.kind)] += deliver_to(group, *owner);

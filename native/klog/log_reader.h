@@ -24,8 +24,9 @@
 
 namespace vprocfs {
 
-/// The one reader of the host's kernel log: tells containers what is proven to be theirs, and
-/// operators of kills. A thread of its own waits for records; while none come, nothing runs.
+/// The one reader of the host's kernel log. Adds to containers' logs what is proven to be theirs,
+/// and collects kills for operators. Its own thread waits for records; while none come, nothing
+/// runs.
 class LogReader {
  public:
   struct Sources {
@@ -33,8 +34,8 @@ class LogReader {
     const Resolver* resolver = nullptr;
     int procfs_fd = -1;
     std::unique_ptr<ExitedTasks> exited;  ///< may be nullptr
-    std::string exited_problem;           ///< why it is; empty: it is not to be
-    KernelLogs* logs = nullptr;           ///< nullptr: only kills are looked for
+    std::string exited_problem;           ///< why `exited` is nullptr; empty: it is not wanted
+    KernelLogs* logs = nullptr;           ///< nullptr: only kills are collected
     BannerOf banner;
     std::function<void()> on_begun;  ///< missing() is known; may be empty
   };
@@ -47,17 +48,16 @@ class LogReader {
 
   bool readable() const { return log_.readable(); }
   const std::string& problem() const { return log_.problem(); }
-  /// What would prove more and is not there, with the reason; nullopt until that is known.
+  /// Which means of proof are missing, and why; nullopt until that is known.
   std::optional<std::vector<std::string>> missing() const;
-  /// Takes in what the log has at this moment; whether start() was called or not where only kills
-  /// are looked for.
+  /// Reads what the log has at this moment. Needs no start() if only kills are collected.
   void update();
   /// As HostLog::kills().
   std::vector<OomKill> kills(uint64_t& seen) const;
 
   struct Counters {
     std::array<uint64_t, kLogKinds> records{};  ///< told to containers, by kind
-    uint64_t unproven = 0;  ///< groups that look like a container's, and nothing proves whose
+    uint64_t unproven = 0;  ///< groups that seem to be a container's, but nothing proves which
     uint64_t lost = 0;      ///< times that the host's log was overwritten before it was read
   };
   Counters counters() const;
@@ -85,13 +85,14 @@ class LogReader {
   LogOwners owners_;
   ProcessEvents events_;
   bool has_events_ = false;
-  uint64_t begin_ = 0;         ///< records before it were dealt with by an earlier worker
+  uint64_t begin_ = 0;         ///< records before it were delivered by an earlier worker
   uint64_t forgotten_us_ = 0;  ///< when logs of ended containers were looked for last
   uint64_t begun_us_ = 0;      ///< when reading began
   bool ended_ = false;         ///< what `sources_` points to may be gone
   bool live_ = false;          ///< all that was logged before us has been read
   Crashes crashes_;
-  uint64_t events_ahead_us_ = 0;   ///< of CLOCK_BOOTTIME, at least, at events that come now
+  /// A lower bound of how far CLOCK_BOOTTIME was ahead when the next event happened.
+  uint64_t events_ahead_us_ = 0;
   uint64_t patient_from_us_ = 0;   ///< when a crash may be waited for again
   uint64_t promptly_from_us_ = 0;  ///< see pace()
   OwnerTranslator::Known known_;   ///< processes that the present group is about

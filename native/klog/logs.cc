@@ -8,14 +8,14 @@
 namespace vprocfs {
 namespace {
 
-// What the state file puts before a record's bytes.
+// The state file's own header of a record.
 constexpr size_t kStateHeader = 32;
 constexpr size_t kFirstBytes = 8192;
 constexpr uint64_t kMarkKey = 0;
 /// How often ended containers are looked for while new logs find no room.
 constexpr uint64_t kLookUs = 1'000'000;
 
-/// What stands before the ring.
+/// The beginning of a log's record, before the ring.
 struct Prefix {
   uint64_t tenant;
   uint64_t unused;
@@ -41,7 +41,7 @@ void KernelLogs::adopt() {
           std::make_unique<LogRing>(state_.data(record) + sizeof prefix, bytes - sizeof prefix);
     }
     const auto known = logs_.find(id);
-    // Whoever died while a log grew left two, of which the larger one is the later one.
+    // A worker that died while a log grew left two; the larger one is the later one.
     const bool better = known == logs_.end() || known->second.bytes < log.bytes;
     if (!log.ring || !log.ring->adopt() || !better) {
       state_.release(record, RecordType::kLog, key);
@@ -95,9 +95,9 @@ void KernelLogs::drop_locked(Map::iterator it) {
 
 void KernelLogs::grow_locked(ContainerId id, Log& log) {
   const size_t bytes = log.bytes * 2;
-  // While it grows both are there.
+  // While the log grows, the old one and the new one are there.
   if (bytes > bounds_.each || !has_room_locked(log.tenant, bytes)) return;
-  // What has grown leaves room for the first records of others.
+  // Logs that have grown leave room for new ones.
   const size_t grown = bytes_ - logs_.size() * kFirstBytes;
   if (grown + bytes > bounds_.all / 2) return;
   Log larger = make_locked(log.tenant, bytes);
@@ -132,7 +132,7 @@ bool KernelLogs::begin(ContainerId id, ContainerId tenant, const Banner& banner)
     if (logs_.count(id) != 0) return true;
   }
   if (!make_room(tenant)) return false;
-  // It reads the container's cgroups: not under the lock.
+  // Not under the lock: making the banner reads the container's cgroups.
   const std::vector<OwnLine> opening = banner();
   const std::lock_guard lock(mutex_);
   if (logs_.count(id) != 0) return true;
@@ -157,7 +157,7 @@ size_t KernelLogs::add(ContainerId id, ContainerId tenant, uint64_t first,
   {
     const std::lock_guard lock(mutex_);
     const auto it = logs_.find(id);
-    // It was forgotten in between: the container is gone.
+    // Forgotten since begin(): the container has ended.
     if (it == logs_.end()) return 0;
     for (const OwnLine& line : lines) {
       const LogRing::HostPlace done = logs_[id].ring->host();
@@ -180,7 +180,7 @@ bool KernelLogs::write(ContainerId id, const OwnLine& line) {
     if (it == logs_.end()) return false;
     if (!it->second.ring->has_room()) grow_locked(id, it->second);
     LogRing& ring = *logs_[id].ring;
-    // What is known of the host's log stays as it is.
+    // The place in the host's log stays as it is.
     ring.append(line.time_us, line.priority, line.text, ring.host());
   }
   notify_listeners(id);
@@ -262,7 +262,7 @@ void KernelLogs::set_mark(uint64_t sequence) {
   const bool is_new = mark_record_ == 0;
   if (is_new) mark_record_ = state_.allocate(RecordType::kLogMark, sizeof sequence);
   if (mark_record_ == 0) return;
-  // One word: whoever reads it has the old one or the new one.
+  // One word, so the next worker reads the old number or the new one.
   std::atomic<uint64_t>* at = reinterpret_cast<std::atomic<uint64_t>*>(state_.data(mark_record_));
   at->store(sequence, std::memory_order_release);
   if (is_new) state_.publish(mark_record_, RecordType::kLogMark, kMarkKey, sizeof sequence);

@@ -25,36 +25,35 @@ struct OwnLine {
   std::string text;
 };
 
-/// What logs may take, in bytes of the state file.
+/// How many bytes of the state file logs may take.
 struct LogBounds {
   size_t each = size_t{64} << 10;
-  size_t tenant = size_t{256} << 10;  ///< of an outermost container with all nested in it
-  size_t all = size_t{16} << 20;      ///< half of it is for what logs begin with
+  size_t tenant = size_t{256} << 10;  ///< the logs of an outermost container and all nested in it
+  size_t all = size_t{16} << 20;      ///< logs that have grown take at most half of it
 };
 
 /// The logs of all containers. They lie in the state file, which the keeper and the service
-/// manager's store hold: so records and their numbers survive whatever serves them, without a file
-/// of their own that would have to be written for each record. A log takes nothing until its first
-/// record; then it grows as far as the bounds let it, and after that its own oldest records go.
-/// Thread-safe.
+/// manager's store hold, so records and their numbers outlive the worker, and no file is written
+/// for each record. A log takes nothing until its first record. Then it grows as far as the bounds
+/// let it, and after that each new record overwrites its oldest ones. Thread-safe.
 class KernelLogs {
  public:
   using IsThere = std::function<bool(ContainerId)>;
-  /// `is_there`: whether a container has not ended; its log is forgotten when another one finds no
-  /// room otherwise. Thread-safe.
+  /// `is_there`: whether a container has not ended; thread-safe. Logs of containers that have ended
+  /// are forgotten when a new log finds no room.
   explicit KernelLogs(StateFile& state, IsThere is_there, LogBounds bounds = {});
 
   /// Takes over what an earlier worker left. Once, before anything else.
   void adopt();
 
-  /// Adds the lines of a group of the host's log, which begins with the record `first`; lines that
-  /// are there already are passed over, so that a group that is read again is told once. `banner`
-  /// makes a new log's first lines. Returns how many lines were added.
+  /// Adds the lines of a group of the host's log, which begins with the record `first`. Skips lines
+  /// that the log has already, so a group may be added again after a crash. `banner` makes the
+  /// first lines of a new log. Returns how many lines were added.
   using Banner = std::function<std::vector<OwnLine>()>;
   size_t add(ContainerId id, ContainerId tenant, uint64_t first, const std::vector<OwnLine>& lines,
              const Banner& banner);
 
-  /// Adds what somebody in the container has written. False: there is no log yet, see begin().
+  /// Adds what a process in the container has written. False: there is no log yet; see begin().
   bool write(ContainerId id, const OwnLine& line);
 
   struct Record {
@@ -82,13 +81,13 @@ class KernelLogs {
 
   /// What readers left there; nullopt: there is no log yet.
   std::optional<LogMarks> marks(ContainerId id) const;
-  /// Has `change` see and change them, with nobody else in between; `next` is the number that the
-  /// next record will have. Must not call back. False: there is no log yet.
+  /// Lets `change` read and change the marks, with nobody else in between; `next` is the number
+  /// that the next record will have. It must not call back. False: there is no log yet.
   using Change = std::function<void(LogMarks& marks, uint64_t next)>;
   bool change_marks(ContainerId id, const Change& change);
 
-  /// What destructive readers, which share one place, have not had (SYSLOG_ACTION_READ and
-  /// /proc/kmsg).
+  /// What destructive readers (SYSLOG_ACTION_READ and /proc/kmsg), which share one position, have
+  /// not taken yet.
   struct Unread {
     uint64_t records = 0;
     size_t bytes = 0;  ///< of syslog_text()
@@ -100,40 +99,41 @@ class KernelLogs {
   /// is nothing to read.
   using Taken = std::function<void(LogPosition from, LogPosition to)>;
   std::string take(ContainerId id, size_t max_bytes, const Taken& taken = nullptr);
-  /// What an earlier worker took, as far as it is still there; it is taken now where it was not.
+  /// The text of a range that take() told of, as far as the records are still there. Takes the
+  /// range if an earlier worker died before it did.
   std::string again(ContainerId id, LogPosition from, LogPosition to);
-  /// Nobody got what take() took: the next one does, unless somebody has taken more.
+  /// Undoes a take() whose text no reader got, unless more has been taken since.
   void give_back(ContainerId id, LogPosition from, LogPosition to);
   /// Whether take() would give anything.
   bool has_unread(ContainerId id) const;
-  /// How many bytes of records there are, hence have to be looked through.
+  /// How many bytes the records take, which a reader of them has to go through.
   size_t used_bytes(ContainerId id) const;
 
-  /// The newest records after the last clear that have room in `max_bytes` bytes of syslog_text(),
-  /// the oldest of them first (SYSLOG_ACTION_READ_ALL).
+  /// The newest records since the last clear that fit into `max_bytes` of syslog_text(), the oldest
+  /// of them first (SYSLOG_ACTION_READ_ALL).
   std::string last(ContainerId id, size_t max_bytes) const;
-  /// The same, and clears up to the last one of them. `cleared` as `taken` of take().
+  /// The same, and clears the log up to the last of them. `cleared` as `taken` of take().
   std::string last_and_clear(ContainerId id, size_t max_bytes, const Taken& cleared);
-  /// What an earlier worker cleared, as again().
+  /// As again(), for a range that last_and_clear() told of.
   std::string last_again(ContainerId id, LogPosition from, LogPosition to);
 
-  /// Calls `listener` after each time that there is more to be taken from a log, until unlisten().
-  /// It must neither wait nor call these two.
+  /// Calls `listener` whenever there is more to take from a log, until unlisten(). It must not
+  /// wait, nor call listen() or unlisten().
   using Listener = std::function<void(ContainerId)>;
   size_t listen(Listener listener);
-  /// Waits for a call that is under way.
+  /// Waits until the listener is not running.
   void unlisten(size_t token);
 
   /// Forgets the logs of containers that have ended.
   void forget_ended();
 
-  /// Up to where the host's log has been dealt with: the first record that has not; 0: none was.
+  /// The first record of the host's log that is not delivered yet; 0: none is.
   uint64_t mark() const;
   void set_mark(uint64_t sequence);
 
   size_t size() const;
   size_t bytes() const;
-  /// Groups of lines that were told to nobody, since the bounds left no room for a log.
+  /// How often the bounds left no room for a new log.
   uint64_t refused() const;
 
  private:
@@ -145,18 +145,17 @@ class KernelLogs {
   };
   using Map = std::map<ContainerId, Log>;
 
-  /// Has `use` look at a log with nobody else in between, and returns what that returns; `{}` where
-  /// there is no log yet.
+  /// Calls `use` with a log's ring under the lock and returns its result; `{}` if there is no log.
   template <typename Use>
   auto with_ring(ContainerId id, Use use) const {
     const std::lock_guard lock(mutex_);
     const auto it = logs_.find(id);
     return it == logs_.end() ? decltype(use(*it->second.ring)){} : use(*it->second.ring);
   }
-  /// Room for a log of `bytes`; its record is 0 when there is none.
+  /// A new empty log of `bytes`; its record is 0 if there is no room.
   Log make_locked(ContainerId tenant, size_t bytes);
   bool has_room_locked(ContainerId tenant, size_t more) const;
-  /// For a new log, once those of containers that have ended are forgotten.
+  /// Whether a new log has room, once the logs of ended containers are forgotten if necessary.
   bool make_room(ContainerId tenant);
   void publish_locked(ContainerId id, const Log& log);
   void grow_locked(ContainerId id, Log& log);
@@ -171,8 +170,7 @@ class KernelLogs {
   std::map<ContainerId, size_t> of_tenants_;  ///< bytes
   size_t bytes_ = 0;
   uint64_t refused_ = 0;
-  uint64_t looked_us_ =
-      0;  ///< when ended containers were last looked for because of a lack of room
+  uint64_t looked_us_ = 0;  ///< when a lack of room last had us look for ended containers
   RecordIndex mark_record_ = 0;
   std::mutex listening_;  ///< guards what follows
   std::map<size_t, Listener> listeners_;

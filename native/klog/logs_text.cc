@@ -1,4 +1,4 @@
-// Logs as syslog(2) and /proc/kmsg give them: as a text, of which each byte is taken once.
+// Logs as syslog(2) and /proc/kmsg return them: as a text whose bytes are taken once.
 
 #include <algorithm>
 
@@ -10,15 +10,15 @@ namespace {
 
 constexpr LogPosition kEnd{UINT64_MAX, 0};
 
-/// Up to `max_bytes` bytes of the records from `at` to `end`; `at` moves on by them. Whole records,
-/// and the beginning of the first one where it is longer.
+/// Up to `max_bytes` bytes of the records from `at` to `end`, and moves `at` behind them. Whole
+/// records only, or the beginning of the first one if that is longer.
 std::string text_from(const LogRing& ring, LogPosition& at, LogPosition end, size_t max_bytes) {
   std::string out;
   ring.for_each(at.sequence, [&](const OwnRecord& record) {
     if (record.sequence > end.sequence || (record.sequence == end.sequence && end.bytes == 0)) {
       return false;
     }
-    // What was there has gone.
+    // The record at this position was overwritten.
     if (record.sequence != at.sequence) at = {record.sequence, 0};
     std::string text = syslog_text(record.time_us, record.priority, record.text);
     if (record.sequence == end.sequence) text.resize(std::min<size_t>(text.size(), end.bytes));
@@ -37,7 +37,7 @@ std::string text_from(const LogRing& ring, LogPosition& at, LogPosition end, siz
   return out;
 }
 
-/// The first record from `sequence` on from which all that follow have room in `max_bytes` bytes.
+/// The first record from `sequence` on that fits into `max_bytes` bytes with all that follow it.
 LogPosition first_that_fits(const LogRing& ring, uint64_t sequence, size_t max_bytes) {
   size_t bytes = 0;
   ring.for_each(sequence, [&bytes](const OwnRecord& record) {
@@ -100,7 +100,7 @@ void KernelLogs::give_back(ContainerId id, LogPosition from, LogPosition to) {
     given = marks.taken == to;
     if (given) marks.taken = from;
   });
-  // Others wait for what this one was to have.
+  // Other readers may wait for it.
   if (given) notify_listeners(id);
 }
 

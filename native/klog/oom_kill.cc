@@ -9,8 +9,8 @@
 namespace vprocfs {
 namespace {
 
-// A path begins with a slash, which no name has: so no name of a cpuset, which stands before the
-// paths, can look like one of these.
+// A path begins with a slash, which no name has. So the name of a cpuset, which stands before the
+// paths, cannot look like one of these.
 constexpr std::string_view kStart = "oom-kill:constraint=";
 constexpr std::string_view kLimit = ",oom_memcg=/";
 constexpr std::string_view kTask = ",task_memcg=/";
@@ -18,10 +18,10 @@ constexpr std::string_view kCommand = ",task=";
 // TASK_COMM_LEN without its end.
 constexpr size_t kLongestCommand = 15;
 
-/// Takes the paths from what stands before the command; false: there are none.
+/// Finds the paths in the part of the line before the command. False: there are none.
 bool take_paths(std::string_view before, OomKill& kill) {
   if (!kill.by_limit) {
-    // Below the container's own cgroup anything may follow.
+    // The first is the kernel's: a cgroup's name may contain another one.
     const size_t at = before.find(kTask);
     if (at == before.npos) return false;
     kill.cgroup = before.substr(at + kTask.size() - 1);
@@ -30,7 +30,7 @@ bool take_paths(std::string_view before, OomKill& kill) {
   const size_t limit = before.find(kLimit);
   if (limit == before.npos) return false;
   const size_t root = limit + kLimit.size() - 1;
-  // Where one path ends and the other begins is where the second lies below the first.
+  // The paths are divided where the second one is below the first.
   for (size_t at = before.find(kTask, root); at != before.npos; at = before.find(kTask, at + 1)) {
     const std::string_view path = before.substr(at + kTask.size() - 1);
     const std::string_view above = before.substr(root, at - root);
@@ -69,7 +69,7 @@ std::optional<OomKill> parse_oom_kill(std::string_view line) {
     kill = std::move(other);
   }
   if (readings == 0) return std::nullopt;
-  // They agree in all but its last name.
+  // The readings differ in the last name of the path only.
   if (readings > 1) kill.cgroup.resize(std::max<size_t>(kill.cgroup.rfind('/'), 1));
   return kill;
 }

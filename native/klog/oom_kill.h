@@ -11,8 +11,8 @@ namespace vprocfs {
 struct OomKill {
   double time_s = 0;         ///< since the epoch
   std::string constraint;    ///< "CONSTRAINT_MEMCG" and the like
-  std::string cgroup;        ///< its memory cgroup, from the hierarchy's root; or one above
-  std::string limit_cgroup;  ///< the one whose limit was reached; empty: none was
+  std::string cgroup;        ///< its memory cgroup, from the hierarchy's root, or the one above
+  std::string limit_cgroup;  ///< the cgroup whose limit was reached; empty: no limit was
   std::string task;          ///< its command
   uint64_t pid = 0;          ///< as the host sees it
   uint64_t uid = 0;          ///< likewise

@@ -16,7 +16,7 @@ constexpr uint64_t kNobody = 65534, kNoUser = UINT32_MAX;
 std::optional<pid_t> OwnerTranslator::pid(pid_t host) {
   auto known = known_.find(host);
   if (known == known_.end()) {
-    // Whose it is has been proven otherwise: all that may be wrong is which of its own it is.
+    // The line is proven to be this container's. At worst this is another process of the container.
     known = known_.emplace(host, owners_.process(host, moment_, LogOwners::Young::kMaybe)).first;
   }
   const auto& process = known->second;

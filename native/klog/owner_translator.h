@@ -14,10 +14,10 @@
 
 namespace vprocfs {
 
-/// Translates for one container. Processes that were looked up once are kept, for one group.
+/// Translates the lines of one group for one container.
 class OwnerTranslator : public LineTranslator {
  public:
-  /// `known`: what is known of processes already, by their numbers; shared by translators.
+  /// `known`: processes that were looked up for this group, by PID; shared by its translators.
   using Known = std::unordered_map<pid_t, std::optional<KnownProcess>>;
   OwnerTranslator(const LogOwners& owners, const LogOwner& owner, int procfs_fd,
                   const LogMoment& moment, Known& known)

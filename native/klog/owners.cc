@@ -20,13 +20,14 @@ namespace vprocfs {
 namespace {
 
 constexpr size_t kMaxOwners = 10000;
-// A look goes through all processes: not more often than this but for a few, so that containers are
-// known that have only just begun; and at least so often when asked.
-constexpr uint64_t kMinLookIntervalUs = 50'000, kMaxLookIntervalUs = 1'000'000;
-constexpr uint64_t kAhead = 8;
-// What is logged is read within this time.
+// A look goes through all processes. On average looks are at least this far apart, but up to kBurst
+// may follow at once, so that containers are found that have only just begun.
+constexpr uint64_t kMinLookIntervalUs = 50'000, kBurst = 8;
+// What an older look found is not enough.
+constexpr uint64_t kMaxLookIntervalUs = 1'000'000;
+// A record is read within this time.
 constexpr uint64_t kReadWithinUs = 5'000'000;
-/// What one thing is told to at most: containers may be nested as deep as somebody likes.
+/// How many nested containers get a record, the outermost first: they may be nested without end.
 constexpr size_t kMaxEnclosing = 8;
 
 std::vector<pid_t> numbers_of(int procfs_fd, pid_t pid) {
@@ -56,10 +57,10 @@ LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int p
                [this](ContainerId id) { remove(id); }}) {}
 
 void LogOwners::look(uint64_t now_us) {
-  const bool too_often = next_look_us_ > now_us + kAhead * kMinLookIntervalUs;
+  const bool too_often = next_look_us_ > now_us + kBurst * kMinLookIntervalUs;
   if (too_often || looked_us_ == now_us) return;
   next_look_us_ = std::max(next_look_us_, now_us) + kMinLookIntervalUs;
-  // What is asked about waits for this: what was known before is checked afterwards.
+  // The record waits for this look, so what is known already is checked later: see check_some().
   census_.look(now_us, Census::Old::kLeave);
   looked_us_ = now_us;
   is_checked_ = false;
@@ -129,7 +130,7 @@ LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64
   if (path.empty()) return {};
   Owners found = find(which, path);
   if (!found.empty() && now_us - looked_us_ < kMaxLookIntervalUs) return found;
-  // Of a thousand containers that are not known yet only this one is waited for.
+  // Finds this container only, without waiting for a look at all others that are new.
   if (look_in(which, path, now_us)) {
     found = find(which, path);
     if (!found.empty()) return found;
@@ -138,7 +139,7 @@ LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64
   return find(which, path);
 }
 
-/// Takes in the containers that a process of this cgroup is in. False: there is none in any.
+/// Looks at processes of this cgroup for the containers that they are in. False: there are none.
 bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
   constexpr int kMaxPidsTried = 16;
   const Hierarchy* tree = hierarchy(which);
@@ -161,14 +162,14 @@ bool LogOwners::look_in(Path which, const std::string& path, uint64_t now_us) {
 }
 
 LogOwners::Owners LogOwners::of_process(const KnownProcess& process, uint64_t now_us) {
-  // Of a process that ends v1 hierarchies tell the root; cgroup2 does not.
+  // Of a process that is ending v1 hierarchies have only the root. cgroup2 still has its cgroup.
   Owners found;
   for (const Path which : {Path::kUnified, Path::kMemory, Path::kPids}) {
     const std::string path = path_of(process.cgroups, which);
     if (found.empty() && path.size() > 1) found = of_path(which, path, now_us);
   }
   if (found.empty()) {
-    // Where nobody has its own namespace there may be a container that is not known yet.
+    // If no known container has its own namespace, it may be in a new one.
     const LogOwner* owner = of_innermost(process);
     if (owner == nullptr) {
       look(now_us);
@@ -177,7 +178,7 @@ LogOwners::Owners LogOwners::of_process(const KnownProcess& process, uint64_t no
     if (owner != nullptr) found = find(Path::kMemory, owner->memory_path);
     if (owner != nullptr && found.empty()) found.push_back(owner);
   }
-  // Whoever is in a container's cgroup and not in its PID namespace is not of it.
+  // A process in a container's cgroup but not in its PID namespace does not belong to it.
   const auto outside = [&](const LogOwner* owner) { return !is_inside(process, *owner); };
   found.erase(std::remove_if(found.begin(), found.end(), outside), found.end());
   return found;
@@ -195,7 +196,7 @@ const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
   for (size_t level = process.namespaces.size(); level-- > 1;) {
     const auto found = by_namespace_.find(process.namespaces[level]);
     if (found == by_namespace_.end()) continue;
-    // Containers that share one: which of them it was in nobody knows any more.
+    // Several containers share this namespace: which of them it was in is not known.
     return by_namespace_.count(process.namespaces[level]) == 1 ? found->second : nullptr;
   }
   return nullptr;
@@ -203,7 +204,7 @@ const LogOwner* LogOwners::of_namespace(const KnownProcess& process) const {
 
 /// The container that has the process's own PID namespace for itself.
 const LogOwner* LogOwners::of_innermost(const KnownProcess& process) const {
-  // Of deep ones the outermost are known only.
+  // With more levels, the last one known is not its own.
   if (process.namespaces.empty() || process.namespaces.size() >= kExitLevels) {
     return nullptr;
   }
@@ -220,9 +221,10 @@ PidHolders LogOwners::holders_at(pid_t pid, uint64_t at_us) const {
   return {living(pid), std::move(former)};
 }
 
-/// PIDs are used again, perhaps at once, and when something was logged is not known exactly. Who
-/// is much older than that is meant; who is younger may be somebody else. Of what was logged before
-/// we came those that are there now are not meant unless they are much older.
+/// PIDs may be reused at once, and the time of a record is not known exactly. A process that was
+/// much older than the record is meant. One that was younger may not be: the record may be about
+/// its predecessor. A record from before we started is about a living process only if that is much
+/// older.
 std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& moment,
                                                Young young) const {
   const bool live = moment.slack_us == 0;
@@ -237,19 +239,19 @@ std::optional<KnownProcess> LogOwners::process(pid_t pid, const LogMoment& momen
   const bool may_be_now = live && young == Young::kMaybe && begun_us <= moment.at_us;
   if (!was_there) return may_be_now ? now : std::nullopt;
   if (may_be_same(found)) return merged(found);
-  // Of two that had it just then either may be meant.
+  // Two processes had the PID at about that time: either may be meant.
   const bool is_one_of_two = begun_us <= moment.at_us + moment.slack_us;
   return is_one_of_two && young == Young::kNever ? std::nullopt : former;
 }
 
-/// That moment is exact, and so are the times of what has ended. Whoever began within the same tick
-/// as it printed may have come afterwards, but for where it was printed.
+/// The moment is exact, and so are the times of ended processes. A living process that began within
+/// the same tick may have begun after the record, unless it is in the cgroup that printed it.
 std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64_t cgroup) const {
   PidHolders found;
   found.ended = ended(pid);
   const bool was_it = found.ended && found.ended->start_us <= at_us && at_us <= found.ended->end_us;
   if (was_it && found.ended->numbers.size() < kExitLevels) return found.ended;
-  // Most of what is printed is by the host's own tasks: that costs one look.
+  // Most records are printed by the host's own tasks; this finds them with one readlink(2).
   const uint64_t there = was_it ? 0 : pid_namespace_of(procfs_fd_, pid);
   if (there != 0 && there == own_namespace_) return std::nullopt;
   found.living = living(pid);
@@ -259,19 +261,19 @@ std::optional<KnownProcess> LogOwners::printer(pid_t pid, uint64_t at_us, uint64
   return is_older || is_in_cgroup(*found.living, cgroup) ? found.living : std::nullopt;
 }
 
-/// Whether its cgroup has this id, of the hierarchy that perf_event is in: known where that is
-/// cgroup2, and the cgroup not the root, which all may be in.
+/// Whether the process is in the cgroup with this id in the hierarchy of perf_event. Known only if
+/// that is cgroup2. False for the root, which any process may be in.
 bool LogOwners::is_in_cgroup(const KnownProcess& process, uint64_t cgroup) const {
   const Hierarchy* v2 = mounts_.v2();
   const std::string& path = process.cgroups.v2;
   if (cgroup == 0 || v2 == nullptr || path.size() < 2) return false;
   const auto controllers = read_file(procfs_fd_, "cgroups");
-  bool is_there = false;
+  bool is_of_v2 = false;
   for_each_line(controllers ? controllers.value() : std::string(), [&](std::string_view line) {
-    if (take_word(line) == "perf_event") is_there = parse_u64(take_word(line)).value_or(1) == 0;
+    if (take_word(line) == "perf_event") is_of_v2 = parse_u64(take_word(line)).value_or(1) == 0;
   });
   struct stat st {};
-  return is_there && ::fstatat(v2->root.get(), path.c_str() + 1, &st, 0) == 0 &&
+  return is_of_v2 && ::fstatat(v2->root.get(), path.c_str() + 1, &st, 0) == 0 &&
          st.st_ino == cgroup;
 }
 
@@ -298,7 +300,7 @@ std::optional<KnownProcess> LogOwners::living(pid_t pid) const {
   const uint64_t own = pid_namespace_of(procfs_fd_, pid);
   auto cgroups = read_cgroup_paths(procfs_fd_, pid);
   const auto after = read_process_stat(procfs_fd_, pid);
-  // All of it is of one process, or of none.
+  // The start time is the same before and after, so all of this is about one process.
   if (!cgroups || !after || after.value().start_ticks != before.value().start_ticks ||
       out.numbers.empty()) {
     return std::nullopt;

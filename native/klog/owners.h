@@ -22,7 +22,7 @@
 
 namespace vprocfs {
 
-/// A container whose log something may be for.
+/// A container that may own records.
 struct LogOwner {
   ContainerDescription description;
   Fd init;           ///< pidfd
@@ -31,47 +31,45 @@ struct LogOwner {
 };
 
 /// The containers of the host and their processes, used to prove which container a line belongs to.
-/// Searches for new containers only when it is asked something. Not thread-safe; borrows its
-/// arguments.
+/// Looks for new containers only when a question needs it. Not thread-safe; borrows its arguments.
 class LogOwners {
  public:
   LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int procfs_fd);
-  /// Processes that have ended are found too, if they ended after this.
+  /// From now on processes that have ended are found too.
   void remember_exited(std::unique_ptr<ExitedTasks> exited) { exited_ = std::move(exited); }
 
-  /// Takes in which containers there are, unless it has done so just now.
+  /// Looks for all containers, unless that was done just now.
   void look(uint64_t now_us);
-  /// Has a few of the processes that looks have known for long checked again. False: nothing is
-  /// left to check until the next look.
+  /// Checks a few of the processes that the last look knew already. False: all are checked.
   bool check_some(uint64_t now_us);
 
   using Owners = std::vector<const LogOwner*>;
   enum class Path : uint8_t { kMemory, kPids, kUnified };
   static constexpr size_t kPaths = 3;
-  /// Those that a cgroup is in, the outermost first. Looks again where that may find more: at the
-  /// processes in it, and where these tell nothing at all of the host. Valid until the next look.
+  /// The containers that a cgroup is in, the outermost first. If none is known, looks at processes
+  /// in the cgroup, and then for all containers. Valid until the next look.
   Owners of_path(Path which, const std::string& path, uint64_t now_us);
-  /// Those that a process is in.
+  /// The containers that a process is in. Valid until the next look.
   Owners of_process(const KnownProcess& process, uint64_t now_us);
 
-  /// Who has that number, and who had it last.
+  /// The process that has the PID, and the last one that had it and has ended.
   PidHolders holders(pid_t pid) const { return {living(pid), ended(pid)}; }
-  /// The same for the process that had it at a moment, CLOCK_BOOTTIME. Does not look up the process
-  /// that has it now if that adds nothing.
+  /// The same to find which process had the PID at a moment, CLOCK_BOOTTIME: leaves out the living
+  /// one if the ended one is proven to be it.
   PidHolders holders_at(pid_t pid, uint64_t at_us) const;
-  /// Who had it last and has ended.
+  /// The last process that had the PID and has ended.
   std::optional<KnownProcess> ended(pid_t pid) const;
-  /// Whether those that have ended are remembered.
+  /// Whether processes that have ended are found.
   bool remembers() const { return static_cast<bool>(exited_); }
-  /// Whether who has it and is as young as the moment is uncertain may be meant.
+  /// Whether to guess that a living process is meant that may have begun after the moment.
   enum class Young : uint8_t { kNever, kMaybe };
-  /// Who had it at a moment; nothing: that is not known.
+  /// The process that had the PID at a moment; nothing: that is not proven.
   std::optional<KnownProcess> process(pid_t pid, const LogMoment& moment,
                                       Young young = Young::kNever) const;
-  /// Who had it when it printed something, `at_us` of CLOCK_BOOTTIME, being in a cgroup as
-  /// Printer::cgroup says. Nothing: that is not proven.
+  /// The process that had the PID when it printed a record at `at_us`, CLOCK_BOOTTIME. `cgroup`: as
+  /// Printer::cgroup. Nothing: that is not proven.
   std::optional<KnownProcess> printer(pid_t pid, uint64_t at_us, uint64_t cgroup) const;
-  /// Whether a process is of a container, as far as PID namespaces tell.
+  /// Whether a process is in a container's PID namespace, or in one nested in it.
   static bool is_inside(const KnownProcess& process, const LogOwner& owner);
 
  private:

@@ -19,18 +19,18 @@ bool has_address(std::string_view text) {
   return false;
 }
 
-/// "br0: port 2(veth1) entered blocking state", "veth1 (unregistering): left promiscuous mode":
-/// whose other end is a container's has a name of the host's, and so has the bridge.
+/// "br0: port 2(veth1) entered blocking state", "veth1 (unregistering): left promiscuous mode": the
+/// bridge and the end of the pair that is not the container's have names of the host.
 bool is_of_other_end(std::string_view text) {
   const size_t port = text.find(": port ");
   return text.find("(unregistering)") != text.npos ||
          (port != text.npos && text.find("state", port) != text.npos);
 }
 
-/// "net_ratelimit: 42 callbacks suppressed": whoever comes next prints how much all others did.
+/// "net_ratelimit: 42 callbacks suppressed": the next task prints the count of all tasks.
 bool counts_others(std::string_view text) { return ends_with(text, " callbacks suppressed"); }
 
-/// Whether the word before a number, but for blanks and signs, is this.
+/// Whether `before` ends with `word`, apart from blanks, "=" and ":" after it.
 bool follows(std::string_view before, std::string_view word) {
   while (!before.empty() &&
          (before.back() == ' ' || before.back() == '=' || before.back() == ':')) {

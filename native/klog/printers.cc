@@ -13,22 +13,23 @@
 namespace vprocfs {
 namespace {
 
-// Where an entry has what (tracefs: events/printk/console/format).
+// Offsets in an entry (tracefs: events/printk/console/format).
 constexpr size_t kFlagsAt = 2, kTaskAt = 4, kTextAt = 8, kMinBytes = 12;
 // TRACE_FLAG_HARDIRQ, TRACE_FLAG_SOFTIRQ, TRACE_FLAG_NMI: the task only happened to run.
 constexpr uint8_t kInterrupt = 0x08 | 0x10 | 0x40;
-/// How well it is known when a record was logged.
+/// How far off the time of a record may be.
 constexpr uint64_t kNearUs = 1'000'000;
-/// How much later than it was a record may seem to have been logged when others were lost.
+/// How much too late a record may seem to have been logged. Matters when hits were lost.
 constexpr uint64_t kLostUs = 100'000;
 constexpr size_t kMaxHits = 16384, kMaxHitsPerText = 64;
 
-/// What code is kept as: no record has this text.
+/// The key under which a "Code:" line of a task is kept: no record has a newline in such a line.
 std::string code_of(std::string_view text, pid_t task) {
   return std::string(text) + '\n' + std::to_string(task);
 }
 
-/// Before, it was hit by whoever writes to consoles, which may be anybody.
+/// Whether printing tasks hit the tracepoint. Before 5.19 the task did that wrote to consoles,
+/// which may be any other.
 bool is_hit_by_printers() {
   utsname system{};
   if (::uname(&system) != 0) return false;
@@ -59,7 +60,7 @@ void PrintedTexts::add(const TraceHit& hit) {
   if (at > hit.entry.size() || size > hit.entry.size() - at) return;
   std::string_view text = hit.entry.substr(at, size);
   text = text.substr(0, text.find('\0'));
-  // Later parts of a record are never asked about.
+  // A later part of a record, which is never looked up.
   if (text.empty() || text.front() == ' ') return;
   const bool in_interrupt = (static_cast<uint8_t>(hit.entry[kFlagsAt]) & kInterrupt) != 0;
   const Printer printer{in_interrupt ? 0 : static_cast<pid_t>(task), hit.at_us, hit.cgroup};
@@ -90,7 +91,7 @@ std::optional<Printer> PrintedTexts::take_text(const std::string& text, uint64_t
   for (Hit& hit : found->second.hits) {
     const uint64_t at_us = hit.printer.at_us;
     if (hit.is_used || at_us > logged_us || at_us + kNearUs < logged_us) continue;
-    // Of two either may be meant.
+    // Two tasks printed this text at about that time: either may be meant.
     if (first != nullptr && first->printer.task != hit.printer.task) return std::nullopt;
     if (first == nullptr || at_us < first->printer.at_us) first = &hit;
   }
@@ -110,7 +111,7 @@ std::optional<Printer> PrintedTexts::take(const LogRecord& record, uint64_t logg
   } else {
     found = take_text(record.text, logged_us);
   }
-  // Some are printed in parts (show_signal_msg()): the first tells.
+  // Some records are printed in parts (show_signal_msg()): the first part has the printer.
   for (const char* part : {" likely on CPU ", " in "}) {
     const size_t end = record.text.find(part, record.text.find(" error "));
     if (!found && end != record.text.npos) {
@@ -136,7 +137,7 @@ Result<std::unique_ptr<Printers>> Printers::open() {
   if (!rings) return rings.error();
   if (!PrintedTexts::knows_format(format)) return Error{ENOTSUP, "tracepoint printk:console"};
   out->rings_ = std::move(rings.value());
-  // What was printed before is known to nobody.
+  // The printers of what was printed before now are unknown.
   out->texts_.note_loss(monotonic_us());
   return out;
 }

@@ -27,16 +27,16 @@ class PrintedTexts {
   void add(const TraceHit& hit);
   static bool knows_format(std::string_view format);
 
-  /// Who printed a record, each of which is asked about once, in their order. It was logged by
-  /// `logged_us`, CLOCK_MONOTONIC, and not long before. Nothing: that is not proven, or it was an
-  /// interrupt. Code ("Code: …") is asked about for tasks that have `faulted`: of those of them
-  /// that printed the same it is the first, since which one does not matter.
+  /// Who printed a record. Call once for each record, in their order. The record was logged at
+  /// `logged_us`, CLOCK_MONOTONIC, or shortly before. Nothing: the printer is not proven, or was an
+  /// interrupt. A "Code:" line is looked for among those of the tasks that `faulted`; if several
+  /// printed the same line, the first of them is as good as any.
   std::optional<Printer> take(const LogRecord& record, uint64_t logged_us,
                               const std::vector<pid_t>& faulted = {});
 
-  /// Forgets what nothing logged from then on can have been printed by.
+  /// Forgets hits that are too old for any record that is logged from then on.
   void forget(uint64_t logged_us);
-  /// Something was printed that was not recorded: nothing is proven of what was logged by then.
+  /// Hits were lost: no printer of a record that was logged by then is proven.
   void note_loss(uint64_t now_us) { lost_us_ = now_us; }
 
  private:
@@ -46,7 +46,7 @@ class PrintedTexts {
   };
   struct SameText {
     std::deque<Hit> hits;  ///< the oldest first
-    uint64_t lost_us = 0;  ///< there were too many until then
+    uint64_t lost_us = 0;  ///< when the last hit that had no room came
   };
   using Hits = std::unordered_map<std::string, SameText>;
   void drop_oldest();
@@ -57,19 +57,19 @@ class PrintedTexts {
   uint64_t lost_us_ = 0;
 };
 
-/// The same, of this machine.
+/// The printers of this machine's records.
 class Printers {
  public:
   /// Error: the kernel is older, or forbids it; why.
   static Result<std::unique_ptr<Printers>> open();
 
-  /// Takes in what has been printed. Whatever can be read from the log by now is known afterwards.
+  /// Reads new hits. Afterwards all records that can be read by now have theirs.
   void update();
   std::optional<Printer> take(const LogRecord& record, uint64_t logged_us,
                               const std::vector<pid_t>& faulted) {
     return texts_.take(record, logged_us, faulted);
   }
-  /// All that was logged by then has been asked about.
+  /// All records that were logged by then have been looked up.
   void forget(uint64_t logged_us) { texts_.forget(logged_us); }
 
  private:

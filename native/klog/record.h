@@ -28,13 +28,13 @@ struct LogRecord {
   uint32_t facility = 0;  ///< 0: the kernel's own; what was written to the log never has it
   uint64_t sequence = 0;  ///< counts up by one from record to record
   uint64_t time_us = 0;   ///< of the log's clock (local_clock()), which is about CLOCK_MONOTONIC
-  bool fragment = false;  ///< flag "c": it goes on with a line whose beginning is in another one
+  bool fragment = false;  ///< flag "c": continues a line that began in another record
   pid_t caller_task = 0;  ///< the thread that printed it (PRINTK_CALLER); 0: not told
-  std::optional<Printer> printer;  ///< where a tracepoint tells
+  std::optional<Printer> printer;  ///< if a tracepoint told
   std::string text;                ///< the bytes themselves: escapes are undone
 };
 
-/// Nothing for what is no record, or not a whole one. Fields beyond the known ones are passed over.
+/// Nothing: it is not a whole record. Ignores unknown fields.
 std::optional<LogRecord> parse_record(std::string_view bytes);
 
 /// "\x0a" and the like, as the log writes bytes that are not printable, become these bytes.

@@ -16,7 +16,8 @@ constexpr unsigned kMarkBits = 48;
 
 }  // namespace
 
-/// Two states, of which one counts: the other is written whole before the word that says which.
+/// Of the two states `current` says which one counts. The other is written before `current`
+/// changes.
 struct LogRing::Header {
   uint64_t magic;
   std::atomic<uint64_t> current;
@@ -102,12 +103,12 @@ void LogRing::append(uint64_t time_us, uint16_t priority, std::string_view text,
   bool dropped = false;
   while (room() - (state_.head - state_.tail) < entry.bytes) {
     Entry oldest;
-    // Not a ring any more: nobody but us writes here, so this does not happen.
+    // The ring is damaged. Nobody but us writes here, so this does not happen.
     if (!entry_at(state_.tail, oldest)) return;
     state_.tail += oldest.bytes;
     dropped = true;
   }
-  // Nobody may find them any more when their room is written to.
+  // The dropped records must be gone before their room is overwritten.
   if (dropped) commit();
   copy_in(state_.head, &entry, sizeof entry);
   copy_in(state_.head + sizeof entry, text.data(), text.size());

@@ -17,10 +17,10 @@ struct OwnRecord {
   std::string_view text;  ///< bytes, without escapes
 };
 
-/// What readers of a log have in common and leave there.
+/// The state of a log that all its readers share.
 struct LogMarks {
   uint64_t cleared = 0;  ///< the first record after the last clear (SYSLOG_ACTION_CLEAR)
-  LogPosition taken;     ///< what is before it destructive readers have
+  LogPosition taken;     ///< destructive readers have taken everything before it
   /// Records of a lower level than this would be printed on a console.
   uint8_t console_level = kDefaultConsoleLevel;
   uint8_t saved_level = 0;  ///< the console's before it was turned off; 0: it was not
@@ -30,16 +30,16 @@ struct LogMarks {
 };
 
 /// A container's log: the latest records, in memory that outlives a worker and that the next one
-/// does not trust. A worker that dies at any moment leaves all records that were added and none in
-/// part. Not thread-safe.
+/// does not trust. A worker that dies at any moment leaves whole records only, and all of them. Not
+/// thread-safe.
 class LogRing {
  public:
   /// Longer texts are cut off (kernel/printk/internal.h PRINTK_MESSAGE_MAX is 2048).
   static constexpr size_t kLongestText = 1024;
-  /// The least that a ring is made in.
+  /// The smallest memory for a new ring.
   static constexpr size_t kMinBytes = 4096;
 
-  /// What the ring knows of the host's log, so that nothing is told twice.
+  /// How far the host's log is delivered, so that no line is added twice.
   struct HostPlace {
     uint64_t group = 0;   ///< first record of the last group that was taken from it, + 1
     uint64_t record = 0;  ///< last record of that group that was, + 1
@@ -48,14 +48,14 @@ class LogRing {
   /// Borrows the memory, aligned to 8 bytes.
   LogRing(uint8_t* memory, size_t bytes) : memory_(memory), bytes_(bytes) {}
 
-  /// Makes it an empty one.
+  /// Makes an empty ring.
   void format();
-  /// Whether what is there is a whole ring; then it is used from now on.
+  /// Uses the ring that is in the memory. False: there is none, or it is damaged.
   bool adopt();
-  /// Has all of another one's records, as far as there is room.
+  /// Copies all that another ring has, as many records as there is room for.
   void copy_from(const LogRing& other);
 
-  /// The oldest ones go where there is no room.
+  /// Adds a record. Drops the oldest ones if there is no room.
   void append(uint64_t time_us, uint16_t priority, std::string_view text, HostPlace host);
   /// Calls `visit` for the records from `sequence` on, until it returns false. A text is valid
   /// until then.
@@ -64,19 +64,18 @@ class LogRing {
   uint64_t first_sequence() const;
   uint64_t next_sequence() const { return state_.next_sequence; }
   HostPlace host() const { return state_.host; }
-  /// Never after the next record; one that is gone already may be meant.
+  /// Positions are never after the next record, but may be of a record that was dropped.
   LogMarks marks() const;
-  /// Keeps all of them at once, whenever the worker dies.
+  /// Changes all of them at once, at whatever moment the worker dies.
   void set_marks(const LogMarks& marks);
   /// How much of the room all records take.
   size_t used_bytes() const { return state_.head - state_.tail; }
-  /// Whether one more record of the longest kind has room without an old one's going.
+  /// Whether one more record of any length has room without an old one being dropped.
   bool has_room() const { return room() - (state_.head - state_.tail) >= kLongestText + 64; }
 
  private:
   struct State {
-    uint64_t tail = 0,
-             head = 0;  ///< bytes written since the beginning; the ring is what is between
+    uint64_t tail = 0, head = 0;  ///< records lie between; counted in bytes that were ever written
     uint64_t next_sequence = 0;
     uint64_t cleared = 0, taken = 0;  ///< LogMarks: 48 bits of each are a sequence number
     HostPlace host;

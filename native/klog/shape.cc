@@ -28,7 +28,7 @@ bool about(std::string_view text, size_t pid_at, LogShape& out) {
   if (!pid) return false;
   out.pid = *pid;
   out.line.text(text.substr(0, pid_at)).pid(static_cast<uint64_t>(*pid));
-  // Since 6.0 with the host's CPU.
+  // Since 6.0 the line ends with the host's CPU, which is cut off.
   out.line.text(rest.substr(0, rest.rfind(" likely on CPU ")));
   return true;
 }
@@ -64,7 +64,7 @@ bool trap(std::string_view text, LogShape& out) {
   constexpr std::string_view kStart = "traps: ";
   if (!starts_with(text, kStart)) return false;
   const std::string_view body = text.substr(kStart.size());
-  // The first that goes on as such a line does: a name has no room for all of that.
+  // The first bracket with all of this after it: a name has no room for that.
   for (size_t at = body.find(']'); at != body.npos; at = body.find(']', at + 1)) {
     const size_t pid_at = pid_before(body, at);
     if (pid_at == body.npos || !is_trap(body.substr(at))) continue;
@@ -82,8 +82,8 @@ bool code(std::string_view text, LogShape& out) {
 }
 
 /// kernel/auditsc.c audit_seccomp(): "audit: type=1326 audit(TIME:SERIAL): auid= uid= gid= ses=
-/// subj= pid= comm= exe= …". What a label (subj) holds others may choose; names and paths after the
-/// PID have neither blanks nor quotes.
+/// subj= pid= comm= exe= …". A label (subj) may contain anything. Names and paths after the PID
+/// have neither blanks nor quotes.
 bool seccomp(std::string_view text, LogShape& out) {
   std::string_view rest = text;
   if (!take(rest, "audit: type=1326 audit(")) return false;
@@ -137,8 +137,8 @@ bool fork_rejected(std::string_view text, LogShape& out) {
 bool is_code(std::string_view text) { return starts_with(text, "Code: "); }
 
 LogShape shape_of(const LogRecord& record) {
-  // What somebody wrote to the log has another facility, whatever it says. A line that goes on in
-  // a record of its own goes on with a name, perhaps.
+  // Text that a process wrote to the log has another facility, whatever it says. A fragment may
+  // begin with a name that a container chose.
   if (record.facility != 0 || record.fragment) return {};
   constexpr bool (*kRules[])(std::string_view, LogShape&) = {
       oom_shape, fault, trap, code, seccomp, hung, fork_rejected, oom_detail};

@@ -33,7 +33,7 @@ struct LogShape {
     kHung,          ///< "INFO: task NAME:PID blocked …"
   };
   Is is = Is::kNothing;
-  bool has_code = false;  ///< kFault: a line kCode follows
+  bool has_code = false;  ///< kFault: a record kCode follows
   pid_t pid = 0;
   std::string path;
   OomKill kill;
@@ -42,8 +42,8 @@ struct LogShape {
 
 LogShape shape_of(const LogRecord& record);
 
-/// Whether a text is the code that some faults have beside them (LogShape::Is::kCode). Of one
-/// program that faults again and again it is always the same.
+/// Whether a text is the code that follows some faults (LogShape::Is::kCode). It is the same each
+/// time that one program faults at one place.
 bool is_code(std::string_view text);
 
 }  // namespace vprocfs

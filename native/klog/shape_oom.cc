@@ -37,8 +37,8 @@ bool is_statistic(std::string_view text) {
   return take_number(text).has_value() && text.empty();
 }
 
-/// Statistics, of which Linux 5.2 to 6.0 has many in one record, whose end may be cut off; or an
-/// amount: "memory: usage 65536kB, limit …".
+/// Statistics, or an amount. Linux 5.2 to 6.0 prints many statistics in one record, whose end may
+/// be cut off. An amount: "memory: usage 65536kB, limit …".
 bool is_figure(std::string_view text) {
   for (const std::string_view start :
        {"memory: usage ", "memory+swap: usage ", "kmem: usage ", "swap: usage "}) {
@@ -91,7 +91,7 @@ bool oom_summary(std::string_view text, LogShape& out) {
   out.is = Is::kOomSummary;
   out.kill = *kill;
   out.pid = kill->pid <= INT_MAX ? static_cast<pid_t>(kill->pid) : 0;
-  // Which nodes and CPUs whoever asked for memory may use is the host's affair.
+  // Hides which of the host's nodes and CPUs the allocating task may use.
   out.line.text("oom-kill:constraint=").text(kill->constraint);
   out.line.text(",nodemask=(null),cpuset=/,mems_allowed=0");
   if (kill->by_limit) {
@@ -104,7 +104,7 @@ bool oom_summary(std::string_view text, LogShape& out) {
   return true;
 }
 
-/// "…: Killed process 42 (NAME) total-vm:…, UID:0 pgtables:…": from where the PID begins.
+/// "…: Killed process 42 (NAME) total-vm:…, UID:0 pgtables:…". `pid_at`: where the PID begins.
 bool oom_victim(std::string_view text, size_t pid_at, LogShape& out) {
   std::string_view rest = text.substr(pid_at);
   const auto pid = take_pid(rest);
@@ -125,7 +125,7 @@ bool oom_victim(std::string_view text, size_t pid_at, LogShape& out) {
   return true;
 }
 
-/// What may stand before who was killed; the empty one is last, since every text begins with it.
+/// What may stand before "Killed process". The empty one is last: every text begins with it.
 constexpr std::string_view kOomStarts[] = {"Memory cgroup out of memory: ", "Out of memory: ",
                                            "Out of memory (oom_kill_allocating_task): ", ""};
 
@@ -160,7 +160,7 @@ bool oom_group(std::string_view text, LogShape& out) {
   constexpr std::string_view kStart = "Tasks in ";
   constexpr std::string_view kEnd = " are going to be killed due to memory.oom.group set";
   const size_t end = text.size() - std::min(text.size(), kEnd.size());
-  // The kernel's own ends so: one that begins with a name has a file's name within it at most.
+  // Only the kernel's own line begins and ends so: in other lines a name may be one of the two.
   if (!starts_with(text, kStart) || end < kStart.size() || text.substr(end) != kEnd) return false;
   out.is = Is::kOomGroup;
   out.kill.cgroup = text.substr(kStart.size(), end - kStart.size());

@@ -10,10 +10,10 @@ namespace {
 
 using Is = LogShape::Is;
 
-// The lines of one event come within a millisecond, but for slow consoles.
+// The lines of one event come within a millisecond, or within this time on slow consoles.
 constexpr uint64_t kOomWaitUs = 300'000, kCodeWaitUs = 20'000;
 constexpr uint64_t kGroupKillUs = 5'000'000;
-// A block with more lines than this is no kernel's.
+// The kernel prints no block with more lines than this.
 constexpr size_t kMaxLines = 20000;
 constexpr size_t kMaxGroups = 4096;
 constexpr size_t kMaxVictims = 256;
@@ -34,11 +34,11 @@ const char* to_text(LogKind kind) {
 
 void LogSorter::take(const LogRecord& record, uint64_t now_us) {
   LogShape shape = shape_of(record);
-  // What was lost may have been the end of one event and the beginning of another.
+  // Lost records may have been the end of one event and the beginning of another.
   const bool is_first = last_sequence_ == 0;
   if (!is_first && record.sequence > last_sequence_ + 1) note_loss();
   last_sequence_ = std::max(last_sequence_, record.sequence);
-  // Only what is printed at once can have its code next to it.
+  // Where printers are unknown, code belongs to a fault only if it is the next record.
   if (shape.is != Is::kCode && record.caller_task == 0) close_faults(Faults::kOfUnknown);
   switch (shape.is) {
     case Is::kNothing:
@@ -64,7 +64,7 @@ void LogSorter::take(const LogRecord& record, uint64_t now_us) {
     default:
       take_oom(shape, record, now_us);
   }
-  // Whatever is going on: nobody has to wait for so much.
+  // So many groups must not wait for one that is not whole.
   if (groups_.size() > kMaxGroups) {
     close_block();
     close_faults(Faults::kAll);
@@ -78,12 +78,12 @@ void LogSorter::note_loss() {
   pending_codes_ = 0;
 }
 
-/// Nothing in it says whose it is but who printed it.
+/// A record that only its printer proves to be a container's.
 void LogSorter::take_plain(const LogRecord& record, uint64_t now_us) {
   const bool of_block = block_ != groups_.end() && block_->caller == record.caller_task;
   const pid_t task = printer_of(record);
   if (of_block || task == 0 || record.facility != 0) return;
-  if (dumps_.has(task, record.text, record.time_us)) return;
+  if (dumps_.take(task, record.text, record.time_us)) return;
   LogShape shape;
   auto line = plain_line(record, task);
   if (!line) return;
@@ -126,7 +126,7 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
     return;
   }
   if (shape.is == Is::kOomKilled) return take_killed(shape, record, now_us);
-  // Its beginning was overwritten, or another thread's line looks like one of these.
+  // A stray line: its beginning was overwritten, or another thread's line looks like one of these.
   const bool summary = shape.is == Is::kOomSummary;
   const bool stray =
       block_ == groups_.end() || (caller != 0 && block_->caller != 0 && caller != block_->caller);
@@ -157,10 +157,10 @@ void LogSorter::take_oom(LogShape& shape, const LogRecord& record, uint64_t now_
   }
 }
 
-/// Where the first thread of a process has ended, the kernel chooses the process, and kills and
-/// names another thread. The next line of whoever printed the summary is about the same kill:
-/// kernels that tell of printers (5.19) print one in any case, since 5.9 also if nobody is killed
-/// in the end.
+/// Whether a line with another PID is about the block's kill. If the first thread of the chosen
+/// process has ended, the kernel kills and names another of its threads. The next line that the
+/// same task prints after the summary is about the same kill: every kernel that tells printers
+/// (5.19) prints one, even if nothing is killed in the end (since 5.9).
 bool LogSorter::is_thread_of_block(const LogRecord& record) const {
   if (block_->summarised_by == 0 || !record.printer) return false;
   return record.printer->task == block_->summarised_by && block_->group.kill &&
@@ -169,24 +169,24 @@ bool LogSorter::is_thread_of_block(const LogRecord& record) const {
 
 void LogSorter::take_killed(LogShape& shape, const LogRecord& record, uint64_t now_us) {
   const pid_t pid = shape.pid, printer = printer_of(record);
-  // The kernel prints this line of each kill, but what comes before it of ten in five seconds: it
-  // may be about another kill than the lines before. Before 5.3 a child may be killed instead of
-  // the process that was chosen.
+  // The kernel prints this line for each kill, but the lines before it for at most ten kills in
+  // five seconds. So this may be about another kill than those. Before 5.3 a child may be killed
+  // instead of the chosen process.
   const bool is_block = block_ != groups_.end();
   if (is_block && (block_->is_scored || block_->group.pid == pid || is_thread_of_block(record))) {
     add(block_, shape, now_us);
-    // The reaper names that thread, too.
+    // The reaper's line names this thread, too.
     if (pid != block_->group.pid) remember(pid, block_->group);
     return close_block();
   }
   close_block();
-  // Likewise: all tasks of a cgroup are killed by one.
+  // One task kills all tasks of a cgroup, so it prints all of these lines.
   const bool of_group = !group_path_.empty() && now_us - group_since_us_ < kGroupKillUs &&
                         printer != 0 && printer == group_printer_;
   LogGroup& group = begin_group(LogKind::kOom, shape, now_us)->group;
   group.pid = pid;
   if (of_group) group.memory_path = group_path_;
-  // The number may be that of an earlier victim.
+  // The PID may be that of an earlier victim.
   const auto is_it = [pid](const Victim& victim) { return victim.pid == pid; };
   victims_.erase(std::remove_if(victims_.begin(), victims_.end(), is_it), victims_.end());
   remember(pid, group);
@@ -210,7 +210,7 @@ void LogSorter::remember(pid_t pid, const LogGroup& group) {
 void LogSorter::close_block() {
   if (block_ == groups_.end()) return;
   LogGroup& group = block_->group;
-  // No task could be killed, or the line that tells was lost.
+  // No task could be killed, or the summary was lost.
   if (group.memory_path.empty()) group.memory_path = group.limit_path;
   remember(group.pid, group);
   block_->open = false;
@@ -228,7 +228,7 @@ void LogSorter::take_fault(LogShape& shape, const LogRecord& record, uint64_t no
   if (!has_code) return;
   ++pending_codes_;
   codes_pending_since_us_ = now_us;
-  // Two at once: nobody knows whose code comes next, but for where it is known who prints it.
+  // If two faults lack their code, only its printer tells whose the next one is.
   fault->alone = pending_codes_ == 1;
   fault->open = fault->alone || fault->caller != 0;
 }

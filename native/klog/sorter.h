@@ -30,21 +30,21 @@ struct LogGroup {
   std::string memory_path;  ///< a cgroup, where memory is accounted
   std::string pids_path;    ///< a cgroup, where processes are counted
   pid_t pid = 0;            ///< a thread, as the host sees it
-  std::string limit_path;   ///< the cgroup that lines `of_limit` are about; empty: nobody's to see
+  std::string limit_path;   ///< the cgroup that lines `of_limit` are about; empty: they are hidden
   std::vector<LogLine> lines;
-  std::optional<Printer> printer;  ///< of its first line, where a tracepoint tells
-  std::optional<OomKill> kill;     ///< what the group tells of
+  std::optional<Printer> printer;  ///< of its first line, if a tracepoint told
+  std::optional<OomKill> kill;     ///< of a kill, if the group has its summary
 
   uint64_t first() const { return lines.empty() ? 0 : lines.front().sequence; }
 };
 
-/// Puts the records of the host's log together to groups, in the order in which these begin. A pure
-/// function of what it is given: no clock, no process is looked at. Not thread-safe.
+/// Puts the records of the host's log into groups, in the order in which these begin. Depends only
+/// on its arguments: reads no clock and no process. Not thread-safe.
 class LogSorter {
  public:
-  /// Records in the order of the log. `now_us`: when it was read, of any clock that goes on.
+  /// Takes the next record of the log. `now_us`: when it was read, of any monotonic clock.
   void take(const LogRecord& record, uint64_t now_us);
-  /// No record waits to be read: what has waited long enough for more is whole.
+  /// All records were read: groups that have waited long enough for more lines are whole.
   void idle(uint64_t now_us);
   /// When idle() has something to do, on the scale of `now_us`; 0: never.
   uint64_t due_us() const;
@@ -55,18 +55,18 @@ class LogSorter {
 
   /// The next group that is whole, if those that began before it are.
   std::optional<LogGroup> next();
-  /// The first record that may still be part of a group; 0: there is none.
+  /// The first record of the first group that next() has not returned; 0: there is none.
   uint64_t first_waiting() const;
 
  private:
   struct Pending {
     LogGroup group;
     uint64_t touched_us = 0;
-    pid_t caller = 0;         ///< who printed its first line, where that is known
-    pid_t summarised_by = 0;  ///< of a kill: who printed its summary, where a tracepoint tells
-    bool alone = false;       ///< of a fault: when it came all earlier ones had their code
+    pid_t caller = 0;         ///< the task that printed its first line; 0: not known
+    pid_t summarised_by = 0;  ///< of a kill: the task that printed its summary; 0: not known
+    bool alone = false;       ///< of a fault: no earlier one lacked its code when it came
     bool open = false;
-    bool is_scored = false;  ///< of a kill: which process was chosen has been told
+    bool is_scored = false;  ///< of a kill: a line said which process was chosen
   };
   using Groups = std::list<Pending>;
 
@@ -92,12 +92,12 @@ class LogSorter {
   };
   Groups groups_;
   Dumps dumps_;
-  Groups::iterator block_ = groups_.end();  ///< of the kill that is being told of
+  Groups::iterator block_ = groups_.end();  ///< the kill whose lines are coming
   size_t pending_codes_ = 0;                ///< faults whose "Code:" has not come
   uint64_t codes_pending_since_us_ = 0;
   std::string group_path_;  ///< the cgroup all of whose tasks are being killed
   uint64_t group_since_us_ = 0;
-  pid_t group_printer_ = 0;  ///< who prints that, where that is known
+  pid_t group_printer_ = 0;  ///< the task that kills them; 0: not known
   uint64_t last_sequence_ = 0;
   std::deque<Victim> victims_;
 };

@@ -4,7 +4,7 @@
 
 namespace vprocfs {
 
-/// A place in a log that is read as a text: before which byte of which record's syslog_text().
+/// A position in a log that is read as a text: before that byte of that record's syslog_text().
 struct LogPosition {
   uint64_t sequence = 0;
   uint16_t bytes = 0;
@@ -17,8 +17,8 @@ struct LogPosition {
   }
 };
 
-/// Which part of a log was taken or cleared for somebody who may not have it yet. It lies in memory
-/// that outlives a worker, and the next one gives the same again.
+/// The part of a log that was taken or cleared for a reader who may not have it yet. Lies in memory
+/// that outlives a worker, so that the next one gives the reader the same text.
 class LogSpan {
  public:
   enum Kind : uint32_t { kNone, kTaken, kCleared };
@@ -32,7 +32,7 @@ class LogSpan {
     from_bytes_ = from.bytes;
     to_ = to.sequence;
     to_bytes_ = to.bytes;
-    // Last: a span that is half there is none.
+    // Stored last, so that a span is whole or kNone.
     __atomic_store_n(&kind_, kind, __ATOMIC_RELEASE);
   }
 

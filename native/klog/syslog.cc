@@ -11,7 +11,7 @@ constexpr int32_t kMaxConsoleLevel = 8;
 
 SyslogAnswer failed(int error) { return {SyslogAnswer::Kind::kValue, 0, error}; }
 
-/// What stands before all that fills a buffer.
+/// The checks before an action that fills a buffer.
 SyslogAnswer check_buffer(const SyslogCall& call) {
   if (call.buffer == 0 || call.bytes < 0) return failed(EINVAL);
   if (call.bytes == 0) return {};

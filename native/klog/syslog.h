@@ -24,39 +24,39 @@ enum SyslogAction : int32_t {
   kSyslogSize = 10,
 };
 
-/// What a log has room for, and what one call gets of it at most, in bytes.
+/// The size of a log as syslog(2) tells it, and the most that one call returns, in bytes.
 inline constexpr size_t kSyslogBytes = size_t{64} << 10;
 
 /// One call, as its caller made it.
 struct SyslogCall {
   int32_t action = kSyslogClose;
   uint64_t buffer = 0;  ///< its address
-  int32_t bytes = 0;    ///< room in the buffer; the console's level
+  int32_t bytes = 0;    ///< size of the buffer; of kSyslogConsoleLevel the level
 };
 
-/// How a call ends, as far as that is known before somebody writes to its buffer.
+/// How a call ends, as far as that is known before its buffer is written to.
 struct SyslogAnswer {
   enum class Kind : uint8_t {
     kValue,  ///< it ends: with `value`, or `error` where that is not 0
-    kText,   ///< its buffer gets text_of()
-    kWait,   ///< there is nothing to be read before the log is added to
+    kText,   ///< its buffer gets text_of_syslog()
+    kWait,   ///< there is nothing to read before a record is added to the log
   } kind = Kind::kValue;
   int64_t value = 0;
   int error = 0;  ///< an errno value
 };
 
-/// Whether an action is for holders of CAP_SYSLOG only; `restricted`: sysctl kernel.dmesg_restrict.
+/// Whether an action needs CAP_SYSLOG; `restricted`: sysctl kernel.dmesg_restrict.
 bool needs_syslog_capability(int32_t action, bool restricted);
 
-/// Does what do_syslog() of kernel/printk/printk.c does with the log of one container, for a caller
-/// who may.
+/// Does to the log of one container what do_syslog() of kernel/printk/printk.c does to the host's.
+/// The caller has the right to it.
 SyslogAnswer answer_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& call);
 
-/// What kText is about; empty where another call has had it meanwhile. `span` has what was taken
-/// or cleared before it is, and where it is not empty the same is given again.
+/// The text for a call whose answer is kText; empty if another call has taken it meanwhile. Sets
+/// `span` before anything is taken or cleared. If `span` is set already, returns its text again.
 std::string text_of_syslog(KernelLogs& logs, ContainerId id, const SyslogCall& call, LogSpan& span);
 
-/// Nobody got the text: the next one does.
+/// Undoes what text_of_syslog() took, when no reader got it.
 void give_back(KernelLogs& logs, ContainerId id, const LogSpan& span);
 
 }  // namespace vprocfs

@@ -28,7 +28,7 @@ size_t digits(uint64_t value) {
   return n;
 }
 
-/// How long a Prefix is: whole logs are measured for each call, so nothing is printed for it.
+/// The length of a Prefix, without printing it: whole logs are measured for each call.
 size_t prefix_bytes(uint64_t time_us, uint16_t priority) {
   constexpr size_t kSecondsWidth = 5;
   constexpr size_t kRest = std::string_view("<>[.000000] ").size();
