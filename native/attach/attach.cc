@@ -22,7 +22,7 @@
 namespace vprocfs {
 namespace {
 
-/// What was said of a tree, which is the same for all containers.
+/// The files of a tree by the settings, which are the same for all containers.
 std::vector<TreeFile> configured_files(const Options& options, bool has_polled) {
   std::vector<TreeFile> files;
   for (TreeFile file : options.files) {
@@ -34,7 +34,7 @@ std::vector<TreeFile> configured_files(const Options& options, bool has_polled) 
   return files;
 }
 
-/// What the container's tree holds; none with a problem noted.
+/// Opens the container's tree. Nothing: a problem was noted.
 std::optional<ContainerTree> open_tree(const Options& options, const MountOwners& owners,
                                        Report& report) {
   const auto problem = [&report](std::string text) { report.problems.push_back(std::move(text)); };
@@ -54,7 +54,7 @@ std::optional<ContainerTree> open_tree(const Options& options, const MountOwners
     }
     report.id = id.value();
   }
-  // By descriptors that only name it: no server is asked to open a directory.
+  // O_PATH descriptors: the server is not asked to open a directory.
   constexpr int kFlags = O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
   tree.own = Fd(::openat(all.get(), report.id.c_str(), kFlags));
   if (owners.has_polled()) {
@@ -73,11 +73,11 @@ std::optional<ContainerTree> open_tree(const Options& options, const MountOwners
   return std::nullopt;
 }
 
-std::string why_not_known(const Error& error) {
+std::string why_not_found(const Error& error) {
   return error.code == ESRCH ? "there is no such process" : explain(error.code);
 }
 
-std::string why_not_seen(const Error& error) {
+std::string why_not_read(const Error& error) {
   if (error.code == ESRCH) return "it has ended";
   if (error.code == E2BIG) return "too many mounts on its /proc and /sys";
   if (error.code == EAGAIN) {
@@ -86,14 +86,15 @@ std::string why_not_seen(const Error& error) {
   return error.path + ": " + explain(error.code);
 }
 
-/// True when it has files that ours are to take the place of: who has none was left alone.
+/// True if it has files of a vprocfs that ours replace. A container that has none was left alone.
 bool has_replaced(const MountOwners& owners, const Target& target) {
   const auto& all = target.mounts().all();
   return std::any_of(all.begin(), all.end(),
                      [&](const MountEntry& mount) { return owners.is_replaced(mount); });
 }
 
-/// Hooks of some runtimes run in the container's mount namespace: the host's is that of its init.
+/// True if the target is in the host's mount namespace. That is the one of the host's init: our own
+/// may be the container's, because some runtimes run hooks there.
 bool is_of_host(const Target& target) {
   struct stat host {};
   return ::stat("/proc/1/ns/mnt", &host) == 0 && host.st_ino == target.mount_namespace();
@@ -119,7 +120,7 @@ void detach(const Options& options, const MountOwners& owners, Target& target, R
   planner.detach();
   perform(planner.plan(), target, report);
   if (options.only_logs) return;
-  // What stood below the covers.
+  // The clean copies, which covers of ours may have hidden until now.
   if (!target.refresh()) return;
   for (const auto& mount : target.mounts().all()) {
     if (!is_clean_copy(mount)) continue;
@@ -147,12 +148,12 @@ Report run_attach(const Options& options) {
   const auto own = MountTable::read(AT_FDCWD, "/proc/self/mountinfo", {std::move(places), true});
   if (!own) return fail("/proc: " + explain(own.error().code));
   auto target = Target::open(options.pid, own.value());
-  if (!target) return fail(why_not_known(target.error()));
+  if (!target) return fail(why_not_found(target.error()));
   if (is_of_host(target.value())) return fail("it is not in a container");
   const Fd lock = lock_namespace(target.value().mount_namespace());
-  // Whoever held the lock may have changed what is mounted.
+  // Read under the lock: its last holder may have changed what is mounted.
   const auto seen = target.value().refresh();
-  if (!seen) return fail(why_not_seen(seen.error()));
+  if (!seen) return fail(why_not_read(seen.error()));
   const MountOwners owners(options, own.value());
   if (options.action == Action::kDetach) {
     detach(options, owners, target.value(), report);

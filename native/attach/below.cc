@@ -16,12 +16,12 @@
 namespace vprocfs {
 namespace {
 
-/// More covers than this on one directory are none of ours.
+/// We never put more covers than this on one directory.
 constexpr int kMaxCovers = 16;
 
-/// Runs `action` in a mount namespace of our own, with the detached `mount` on its root. Detached
-/// mounts by themselves take no others before Linux 6.15.
-int aside(const Fd& mount, int own, const std::function<int()>& action) {
+/// Runs `action` in a new mount namespace with the detached `mount` on its root: before Linux 6.15
+/// nothing can be mounted on a detached mount. Returns what `action` returns, or an errno value.
+int in_new_namespace(const Fd& mount, int own, const std::function<int()>& action) {
   const Fd here(::openat(own, "ns/mnt", O_RDONLY | O_CLOEXEC));
   if (!here || ::unshare(CLONE_NEWNS) != 0) return errno;
   int code = 0;
@@ -49,7 +49,7 @@ Fd uncover(const Fd& mount, const std::string& name) {
   return errno = EMLINK, Fd();
 }
 
-/// Nothing is there, or what is there is hidden by something else.
+/// Whether opening a place failed because nothing is there, or something else hides it.
 bool is_no_place(int code) { return code == ENOENT || code == ENOTDIR || code == EXDEV; }
 
 Fd copy_of_null() {
@@ -92,7 +92,7 @@ int copy_below(const Fd& parent, const std::string& name, const std::vector<std:
                int own, std::vector<MountCopy>& copies) {
   const Fd whole = clone_mount_at(parent.get(), true);
   if (!whole) return errno;
-  return aside(whole, own, [&] {
+  return in_new_namespace(whole, own, [&] {
     const Fd directory = uncover(whole, name);
     PathIdentity below, there;
     if (!directory || !identify(directory.get(), below)) return errno;
@@ -110,7 +110,7 @@ int copy_below(const Fd& parent, const std::string& name, const std::vector<std:
 }
 
 int place_copies(const std::vector<MountCopy>& copies, Fd& cover, int own) {
-  return aside(cover, own, [&] {
+  return in_new_namespace(cover, own, [&] {
     for (const MountCopy& copy : copies) {
       const Fd at = open_place_below(cover, copy.place, 0);
       if (!at && is_no_place(errno)) continue;
@@ -128,10 +128,10 @@ void move_behind_cover(const Fd& directory, const std::vector<std::string>& plac
     const Fd moved = open_place_below(directory, place, 0);
     PathIdentity there;
     if (!moved || !identify(moved.get(), there) || there.mount == on) continue;
-    // Nobody sees it: all of this is covered.
-    const Fd aside =
+    // Nobody sees the mount there: all of this is covered.
+    const Fd elsewhere =
         open_below(directory.get(), there.mode == S_IFDIR ? "power" : "uevent", 0, Walk::kAny);
-    if (!aside || attach_mount(moved, aside, false) != 0) continue;
+    if (!elsewhere || attach_mount(moved, elsewhere, false) != 0) continue;
     const Fd back = open_place_below(directory, place, 0);
     if (!back || attach_mount(moved, back, false) != 0) return;
   }

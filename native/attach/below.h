@@ -14,11 +14,12 @@ namespace vprocfs {
 // cpuN/thermal_throttle), and whatever else is mounted there. They must stay visible, so copies of
 // them are mounted at the same places below the cover.
 
-/// More mounts than this below one directory are no runtime's.
+/// No runtime makes more mounts than this below one directory.
 inline constexpr size_t kMaxBelow = 1024;
 
-/// The places below the directory `path` at which something is mounted on the mount `on`, relative
-/// to it, each once; without those that `leave` is true for.
+/// The places below the directory `path`, relative to it and each once, at which something is
+/// mounted on the mount `on`; without the mounts for which `leave` is true. Returns no more than
+/// kMaxBelow + 1.
 std::vector<std::string> mounts_below(const MountTable& mounts, const std::string& path,
                                       uint64_t on,
                                       const std::function<bool(const MountEntry&)>& leave);

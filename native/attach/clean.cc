@@ -28,12 +28,13 @@ bool is_mount_point(std::string_view below) {
          std::end(kMountPoints);
 }
 
-/// One of procfs beside one of sysfs stands on a directory of the latter that hides nothing.
+/// If both are copied, the copy of procfs is mounted on this directory of the copy of sysfs, where
+/// it hides nothing.
 constexpr char kInSysfs[] = "/fs/cgroup";
 
 Fd copy_of(const Fd& mount) {
   Fd copy = mount ? clone_mount_at(mount.get(), false) : Fd();
-  // Mounts that hide nothing, and are locked to it: they come along.
+  // EINVAL: mounts on it are locked to it. They hide nothing, so they are copied too.
   if (!copy && mount && errno == EINVAL) copy = clone_mount_at(mount.get(), true);
   return copy;
 }

@@ -13,12 +13,12 @@ namespace vprocfs {
 // /proc/tty/ldisc, a directory that is empty on every kernel: if they were mounts that nobody can
 // reach by path, `umount -R` of a copy of all of /proc or /sys would fail.
 
-/// True when user namespaces could mount their own, were it not for mounts that `passed` is true
-/// for. `mount` is a procfs or sysfs.
+/// True if the procfs or sysfs `mount` would be fully visible without the mounts for which `passed`
+/// is true.
 bool is_visible(const MountTable& mounts, const MountEntry& mount,
                 const std::function<bool(const MountEntry&)>& passed);
 
-/// True for the copies that are kept.
+/// True for a copy that place_clean_copies() has mounted.
 bool is_clean_copy(const MountEntry& mount);
 
 /// Where the copies stand below a procfs.

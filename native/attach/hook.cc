@@ -79,7 +79,7 @@ Result<bool> read_oci(Options& options) {
   }
   if (is_excluded(options, "oci")) return false;
   const auto config = read_file(AT_FDCWD, state.value().bundle + "/config.json");
-  // Unknown is as if there were some.
+  // Without the configuration there may be some of each.
   if (!config || !parse_oci_config(config.value(), options.masked, options.read_only_paths)) {
     options.read_only_paths = {"/proc/?", "/sys/?"};
   }
@@ -104,7 +104,7 @@ Result<OciState> parse_oci_state(std::string_view text) {
   });
   if (!whole) return bad_input("its stdin is not the JSON state of an OCI runtime");
   if (!valid) return bad_input("the state on its stdin has a bad pid");
-  // A container that has ended has none.
+  // The state of a container that has ended has no pid.
   if (!has_pid) state.pid = 0;
   return state;
 }
@@ -115,7 +115,7 @@ void leave_lxc_profile() {
   for (const char* path : {"/proc/self/attr/apparmor/current", "/proc/self/attr/current"}) {
     const Fd file(::open(path, O_RDWR | O_CLOEXEC));
     char now[256] = {};
-    // It can be written to at its beginning only, where read(2) would not leave us.
+    // pread(2), because the file can be written to only at its beginning.
     if (!file || ::pread(file.get(), now, sizeof now - 1, 0) <= 0) continue;
     if (std::string_view(now).find("lxc-start") == std::string_view::npos) return;
     if (::write(file.get(), kUnconfined.data(), kUnconfined.size()) < 0) return;

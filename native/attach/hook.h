@@ -9,10 +9,9 @@
 
 namespace vprocfs {
 
-/// Completes `options` from what a runtime tells its hooks. `runtime` becomes "lxc" or "". False:
-/// there is nothing to do, which is no error (excluded by a label or a pattern, or a hook for the
-/// end of a container). Error: the runtime's input is invalid; the path of the error is the
-/// message.
+/// Completes `options` from what the runtime gives the hook `options.hook`. False: there is nothing
+/// to do, which is no error (the container is excluded by a label or a pattern, or it has ended).
+/// Error: the runtime's input is invalid; the path of the error is the message.
 Result<bool> read_hook(Options& options);
 
 /// Leaves the AppArmor profile of lxc-start, which its hooks inherit. That profile has no rule for
@@ -29,8 +28,8 @@ struct OciState {
 };
 Result<OciState> parse_oci_state(std::string_view text);
 
-/// What a config.json says of paths that the runtime is to mask, or to make read-only; false when
-/// the text is no JSON.
+/// Appends the paths that a config.json has the runtime mask, to `masked` and `read_only_paths`,
+/// and those that it makes read-only, to the latter. False: the text is not JSON.
 bool parse_oci_config(std::string_view text, std::vector<std::string>& masked,
                       std::vector<std::string>& read_only_paths);
 

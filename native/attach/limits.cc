@@ -19,7 +19,8 @@ namespace {
 
 constexpr char kStateDirectory[] = "/run/vprocfs";
 constexpr char kLockFile[] = "/run/vprocfs/attach.lock";
-/// Numbers of namespaces are smaller: locks for tenants lie behind those for mount namespaces.
+/// The offset of tenants' locks in the lock file. Those of mount namespaces, whose numbers are
+/// smaller, are before it.
 constexpr off_t kTenants = off_t{1} << 40;
 
 constexpr rlim_t kMaxCpuSeconds = 10;
@@ -66,7 +67,7 @@ Fd lock_at(off_t offset, int command) {
 void limit_self() {
   limit(RLIMIT_CPU, kMaxCpuSeconds);
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
-  // Sanitizers take all addresses there are.
+  // Sanitizers reserve the whole address space.
   limit(RLIMIT_AS, kMaxMemoryBytes);
 #endif
   limit(RLIMIT_CORE, 0);

@@ -11,8 +11,8 @@ namespace vprocfs {
 // Limits what one run may cost, so that a container whose mounts are expensive to handle pays for
 // them itself.
 
-/// Bounds what this process may use: CPU time, memory; and has the kernel kill it before any other
-/// where memory is short.
+/// Limits the CPU time and memory of this process, and has the kernel kill it first when memory is
+/// short.
 void limit_self();
 
 /// CPU time that a process has used, µs; 0 when it has ended.
@@ -23,13 +23,13 @@ uint64_t cpu_time_us(pid_t pid);
 /// mount table, and whoever mounts anything would wait until it has its turn.)
 void charge_to(pid_t process, pid_t payer);
 
-/// Locks one mount namespace against other runs, and waits for those that hold the lock. The lock
-/// ends with the process. Empty, without a lock, if it cannot be taken.
+/// Locks one mount namespace against other runs, and waits for the one that holds the lock. The
+/// lock is held until the descriptor is closed. Empty: the lock cannot be taken.
 Fd lock_namespace(uint64_t mount_namespace);
 
-/// The same for all that watchers have done for one tenant, without waiting. `busy` is set when
-/// another one works for it, which includes one that was killed and cannot end. What counts of the
-/// number are its lower 32 bits, which name the tenant's namespace: see Tenants.
+/// The same for the runs that watchers start for one tenant, without waiting. `busy`: another run
+/// for the tenant has the lock, perhaps one that was killed and does not end. Only the lower 32
+/// bits of the number count, which name the tenant's namespace (see Tenants).
 Fd lock_tenant(uint64_t tenant, bool& busy);
 
 }  // namespace vprocfs

@@ -17,12 +17,12 @@ namespace {
 constexpr unsigned kMemoryMajor = 1, kKmsgMinor = 11;  // Documentation/admin-guide/devices.txt
 constexpr int kFlags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
 
-/// Nobody but us makes one that nobody may open.
+/// Whether this is a file of make_log_place(): nobody else makes an empty one that nobody may open.
 bool is_place(const struct statx& found) {
   return S_ISREG(found.stx_mode) && (found.stx_mode & 07777) == 0 && found.stx_size == 0;
 }
 
-/// Acts on files as somebody else until it ends.
+/// Has this thread access files as another user while it exists.
 class As {
  public:
   As(unsigned user, unsigned group) {

@@ -52,7 +52,7 @@ Top MountOwners::classify(const MountTable& mounts, const MountEntry& top, const
                           const std::string& id) const {
   if (is_ours(top)) {
     if (is_others(top)) return Top::kOther;
-    // The one that cannot be polled is no better than a dead one where the other can be had.
+    // The file of the wrong mount of ours is replaced like one of a dead mount.
     if (top.device != (file.polled ? polled_device_ : device_)) return Top::kStale;
     const bool of_another =
         starts_with(top.root, "/containers/") && !starts_with(top.root, "/containers/" + id + "/");

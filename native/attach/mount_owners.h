@@ -20,7 +20,7 @@ enum class Top {
   kForeign,  ///< something of the container's or its runtime's
 };
 
-/// Tells by mount tables whose a mount is.
+/// Tells whose mount an entry of a mount table is.
 class MountOwners {
  public:
   /// `host`: what the host has mounted. Both are borrowed.
@@ -33,30 +33,29 @@ class MountOwners {
   bool is_ours(const MountEntry& mount) const;
   /// True for another vprocfs that lives, unless its files are to be replaced.
   bool is_others(const MountEntry& mount) const;
-  /// True for a vprocfs in the place of which ours are to be.
+  /// True for a mount of a vprocfs whose files ours replace.
   bool is_replaced(const MountEntry& mount) const;
   bool is_lxcfs(const MountEntry& mount) const;
   /// True also for a dead mount of a vprocfs with a source that is not known any more: it looks
   /// like LXCFS's but for the source.
   bool counts_as_lxcfs(const MountEntry& mount) const;
-  /// Of what is seen at the place of `file`, for the container with that id. `mounts` has it.
+  /// What `top` is, an entry of `mounts` that is seen at the place of `file` in the container `id`.
   Top classify(const MountTable& mounts, const MountEntry& top, const TreeFile& file,
                const std::string& id) const;
-  /// True when what is mounted below it would appear on the host's own proc or
-  /// sysfs.
+  /// True if mounts on it would also appear on the host's own /proc, /sys or /dev.
   bool is_shared_with_host(const MountEntry& mount) const;
   /// True when a file system is mounted on the host, too.
   bool is_on_host(const MountEntry& mount) const { return host_.has_device(mount.device); }
 
  private:
-  /// Of what is ours at a path of the host; empty: nothing is.
+  /// The device of our mount at a path of the host; empty: there is none.
   std::string device_at(const std::string& path) const;
 
   const Options& options_;
   const MountTable& host_;
   std::string device_;                         ///< of the live mount; empty: there is none
   std::string polled_device_;                  ///< the same of the mount of files that are polled
-  std::vector<std::string> replaced_devices_;  ///< of mounts in the place of which ours are to be
+  std::vector<std::string> replaced_devices_;  ///< of mounts that ours replace
 };
 
 }  // namespace vprocfs

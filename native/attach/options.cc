@@ -14,7 +14,8 @@
 namespace vprocfs {
 namespace {
 
-/// A setting of the file, which is also an option that takes a value.
+/// Takes a setting of the settings file, which is an option of the command line too. False: it is
+/// unknown or invalid.
 bool take_setting(std::string_view name, const std::string& value, Options& o) {
   if (value.empty()) return false;
   if (name == "mountpoint") return o.mountpoint = value, value[0] == '/';
@@ -28,7 +29,7 @@ bool take_setting(std::string_view name, const std::string& value, Options& o) {
   return false;
 }
 
-/// A file of the tree, as tree_lines() of native/node has it. False: it is none.
+/// Takes a file of the tree, in the form of tree_lines() of native/node. False: it is not one.
 bool take_file(std::string_view name, const std::string& value, Options& o) {
   const size_t blank = value.find(' ');
   if (name == "file") return o.files.push_back({value, false, false, ""}), true;
@@ -108,12 +109,13 @@ bool read_settings(const std::string& path, Options& options) {
     const size_t blank = line.find(' ');
     const std::string_view name = line.substr(0, blank);
     whole = name == "end";
-    // Settings of a newer daemon are passed over.
-    if (!whole && blank != line.npos && name == "mountpoint" && line.substr(blank + 1)[0] != '/') {
+    if (whole || blank == line.npos) return;
+    const std::string value(line.substr(blank + 1));
+    if (name == "mountpoint" && !starts_with(value, "/")) {
       valid = false;
-    } else if (!whole && blank != line.npos) {
-      const std::string value(line.substr(blank + 1));
-      if (!take_file(name, value, read)) take_setting(name, value, read);
+    } else if (!take_file(name, value, read)) {
+      // Ignores settings of a newer daemon.
+      take_setting(name, value, read);
     }
   });
   if (!whole || !valid) return false;

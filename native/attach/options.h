@@ -24,7 +24,7 @@ struct Options {
   std::string mountpoint = "/var/lib/vprocfs";
   std::string polled;  ///< mount point of files that are polled; empty: there is none
   std::string type{kDefaultType}, source{kDefaultSource};
-  std::string id;                    ///< under containers/; empty: the mount is asked
+  std::string id;                    ///< under containers/; empty: the mount tells it
   std::vector<std::string> skip;     ///< patterns of files to leave as they are: "proc/uptime"
   std::vector<std::string> leave;    ///< places in the container to leave: "/proc/uptime"
   std::vector<std::string> exclude;  ///< patterns of containers to leave: "web*", "lxc:db?"
@@ -32,14 +32,14 @@ struct Options {
   std::vector<std::string> masked;   ///< paths that the runtime masks when the hooks have run
   std::vector<std::string> read_only_paths;  ///< these, and those that it makes read-only
   std::vector<std::string> in_place_of;  ///< mount points of another vprocfs whose files to replace
-  /// The container's tree as it is said to be; empty: it is listed. Of those that are polled some
-  /// have a source, which is for where there is no such mount.
+  /// The files of every container's tree; empty: the tree is listed. The `source` of one that is
+  /// polled is used where there is no mount of files that are polled.
   std::vector<TreeFile> files;
-  bool replace_lxcfs = false;   ///< also where another LXCFS serves
-  bool only_logs = false;       ///< to detach: what is of kernel logs, and nothing else
-  bool strict = false;          ///< exit status 1 when something could not be done
-  bool json = false;            ///< a report on stdout
-  uint64_t tenant = 0;          ///< at most one run for it at a time, see lock_tenant(); 0: any
+  bool replace_lxcfs = false;  ///< also where another LXCFS serves
+  bool only_logs = false;      ///< detach only kernel logs
+  bool strict = false;         ///< exit status 1 when something could not be done
+  bool json = false;           ///< a report on stdout
+  uint64_t tenant = 0;         ///< at most one run for it at a time, see lock_tenant(); 0: no limit
   uint32_t timeout_ms = 10000;  ///< past which it gives up
 };
 

@@ -98,14 +98,14 @@ const MountEntry* Planner::mount_of(int fd, unsigned& mode) {
 
 const MountEntry* Planner::mount_with(uint64_t id) {
   if (const MountEntry* entry = target_.mounts().by_id(id)) return entry;
-  // It is newer than what we have read. Mounts that never stop changing are not read for ever.
+  // The mount is newer than the table. A bounded number of tries: mounts may never stop changing.
   if (refreshes_++ >= kMaxRefreshes) return nullptr;
   return target_.refresh() ? target_.mounts().by_id(id) : nullptr;
 }
 
 bool Planner::is_place(const std::string& path, const Directory& parent, bool in_proc) {
   const MountEntry* on = mount_with(parent->on.mount);
-  // The same directory was right for the file before.
+  // The file before is in the same directory.
   if (on != nullptr && parent == place_) return true;
   if (on == nullptr || on->type != (in_proc ? "proc" : "sysfs") || !is_on(parent->fd, in_proc)) {
     note(path, FileState::kFailed, in_proc ? "not on a procfs" : "not on a sysfs");
@@ -190,7 +190,7 @@ void Planner::plan_log_node(const std::string& root, const std::string& path,
   Step step;
   const bool there = open_place(path, step);
   if (!there && !step.absent) return;
-  // Nothing is made in what the container has moved there meanwhile.
+  // The container has mounted something else there meanwhile: no file is made in that.
   if (step.parent->on.mount != dev_id) {
     return note(path, FileState::kFailed, "its mounts change");
   }

@@ -12,14 +12,14 @@ namespace {
 
 /// As src/polled.ts has it: below it a name for each mount point.
 constexpr char kPlaces[] = "/run/vprocfs-poll/";
-/// Longer names end with a hash: what they are of is not known.
+/// A longer name ends with a hash, so its mount point is not known.
 constexpr size_t kLongestWhole = 76;
 
 uint64_t device_at(const std::string& path) {
   return cached_stat(AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW).device;
 }
 
-/// The mount point that a name is made of (encodeURIComponent of its path without the slash).
+/// The mount point of a name, which is encodeURIComponent() of its path without the first slash.
 std::string decode(const std::string& name) {
   std::string path = "/";
   for (size_t i = 0; i < name.size(); ++i) {

@@ -18,7 +18,7 @@ namespace {
 
 int errno_of(int status) { return status == 0 ? 0 : errno; }
 
-/// Has the mounts below a directory stand below its future cover, too.
+/// Copies the mounts below a directory to the same places below its cover, before that is attached.
 int keep_below(const Target& target, Step& step) {
   const CoveredMounts& covered = *step.covered;
   if (covered.places.empty()) return 0;
@@ -43,9 +43,9 @@ int mount_step(const Target& target, Step& step) {
   if (code != 0 || !step.covered || !step.covered->directory) return code;
   const CoveredMounts& covered = *step.covered;
   move_behind_cover(covered.directory, covered.places, covered.mount);
-  // The runtime masks what it finds, and that is the cover by now: the
-  // kernel's own is as before when the cover is gone, and so are CPUs that
-  // are shown some other day.
+  // The runtime is about to mask places, and will find only those of the cover. Masks the kernel's
+  // own too, so that they are masked when the cover is gone, as are those of CPUs that are not
+  // shown yet.
   for (const auto& place : covered.masks) {
     const int masked = mask(covered.directory, place, covered.mount);
     if (masked != 0) return masked;
@@ -53,9 +53,8 @@ int mount_step(const Target& target, Step& step) {
   return 0;
 }
 
-/// Takes `step.top` away. What is mounted over it, as an LXCFS's file, stays:
-/// its place is taken by a copy of it below ours, and from Linux 6.5 on no
-/// reader sees the node's figures in between.
+/// Unmounts `step.top`. If something is mounted over it, such as an LXCFS's file, that is replaced
+/// by its copy below ours first. From Linux 6.5 on no reader sees the node's figures in between.
 int unmount_step(const Target& target, const Step& step) {
   const int code = unmount_top(target, step);
   if (code != EBUSY) return code;
@@ -99,7 +98,7 @@ int unmount_top(const Target& target, const Step& step) {
     if (::fchdir(step.parent->fd.get()) != 0) return errno;
     return ::umount2(step.name.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0 ? 0 : errno;
   }
-  // By its descriptor, which leads there without asking what the directory is on.
+  // By way of its descriptor: the file system of the directory is not asked.
   const std::string link = "fd/" + std::to_string(leaf.get());
   if (::fchdir(target.own_directory()) != 0) return errno;
   return ::umount2(link.c_str(), MNT_DETACH) == 0 ? 0 : errno;
@@ -121,7 +120,7 @@ void perform(Plan& plan, Target& target, Report& report) {
     int code = entered ? 0 : entered.error().code;
     if (code == 0) code = step.unmount ? unmount_step(target, step) : mount_step(target, step);
     if (code != 0) fail(report.files[step.report], entered ? explain(code) : entered.error().path);
-    // Without a mount it is a file that keeps what root writes to it.
+    // Without a mount on it, it would be a file that stores what root writes to it.
     const bool bare = step.unmount || (step.absent && code != 0);
     if (entered && bare && is_log_node(report.files[step.report].path)) {
       remove_log_place(step.parent->fd, step.name);

@@ -27,8 +27,8 @@ struct Step {
   Fd leaf;  ///< what is seen there at `name` now
   std::string name;
   uint64_t top = 0;      ///< mount that is seen there now
-  bool unmount = false;  ///< detach: take `top` away
-  bool beneath = false;  ///< attach: take the place of `top`
+  bool unmount = false;  ///< detach: unmount `top`
+  bool beneath = false;  ///< attach: replace `top`
   bool absent = false;   ///< nothing is there yet
   Fd mount;
   std::optional<CoveredMounts> covered;
@@ -37,12 +37,13 @@ struct Step {
 /// A mount that is no longer there below a cover of ours.
 struct LostMount {
   size_t report = 0;
-  Directory parent;         ///< of the covered directory
-  Fd at;                    ///< the place below the cover
-  std::string name, place;  ///< of the directory; relative to it
+  Directory parent;   ///< the directory that the covered one is in
+  Fd at;              ///< the place below the cover
+  std::string name;   ///< of the covered directory
+  std::string place;  ///< relative to the covered directory
 };
 
-/// A root whose procfs or sysfs were fully visible, of which one each stays so (see clean.h).
+/// A root whose procfs or sysfs was fully visible: a clean copy of it is kept (see clean.h).
 struct CleanRoot {
   std::string root;
   bool proc = false, sysfs = false;
@@ -56,10 +57,10 @@ struct Plan {
   bool empty() const { return steps.empty() && lost.empty() && clean.empty(); }
 };
 
-/// Moves into the target's mount namespace and does what was planned. What fails is in the report.
+/// Moves into the target's mount namespace and does what was planned. Reports what fails.
 void perform(Plan& plan, Target& target, Report& report);
 
-/// Takes `step.top` away, if it still is what is seen there. 0, or an errno value.
+/// Unmounts `step.top`. 0, or an errno value; EBUSY: something else is seen there by now.
 int unmount_top(const Target& target, const Step& step);
 
 /// What an errno value means.

@@ -25,23 +25,24 @@ namespace {
 
 constexpr size_t kMaxRoots = 16;
 constexpr size_t kMaxLookedAt = 256;
-constexpr int kAttempts = 50;    ///< to walk in memory, where there is no other way
-constexpr int kFewAttempts = 2;  ///< where there is one
+constexpr int kAttempts = 50;    ///< to walk in memory, if there is no other way
+constexpr int kFewAttempts = 2;  ///< the same if there is another way
 
 std::string link_of(int dir_fd, const char* path) {
   const auto target = read_link(dir_fd, path);
   return target ? target.value() : std::string();
 }
 
-/// What LXC, LXD and systemd-nspawn keep uncovered so that containers within may mount proc.
+/// Places where LXC, LXD and systemd-nspawn keep a clean procfs, so that nested containers may
+/// mount one.
 bool is_runtime_private(std::string_view path) {
   return ends_with(path, "/.lxc/proc") || ends_with(path, "/run/host/proc");
 }
 
 bool is_kernel_tree(std::string_view type) { return type == "proc" || type == "sysfs"; }
 
-/// File systems that lie on this machine's own memory and disks: nobody in a container serves them,
-/// whoever has mounted them.
+/// File systems on this machine's own memory and disks: no process in a container serves them, even
+/// if one has mounted them.
 bool is_local(std::string_view type) {
   constexpr std::string_view kLocal[] = {
       "bcachefs", "btrfs", "cramfs", "erofs",    "ext2",  "ext3", "ext4", "f2fs",    "jfs",
@@ -50,7 +51,7 @@ bool is_local(std::string_view type) {
   return std::find(std::begin(kLocal), std::end(kLocal), type) != std::end(kLocal);
 }
 
-/// Those whose server is asked about a root that is merely looked at.
+/// File systems whose server is asked even when their root is only opened with O_PATH.
 bool asks_for_root(std::string_view type) {
   constexpr std::string_view kAsking[] = {"9p", "afs", "nfs", "nfs4"};
   return std::find(std::begin(kAsking), std::end(kAsking), type) != std::end(kAsking);
@@ -85,11 +86,11 @@ bool Target::ended() const { return has_ended(pidfd_); }
 
 Result<bool> Target::look() {
   ++generation_;
-  // Its program's mount may lie anywhere.
+  // The table must have the mount of its program, wherever that is.
   const Fd program(::openat(directory_.get(), "exe", O_PATH | O_CLOEXEC));
   PathIdentity on;
   filter_.id = program && identify(program.get(), on) ? on.mount : 0;
-  // Ours, and not the process's: a chroot sees only the mounts below it.
+  // Our own mountinfo, not the process's: that of a chroot has only the mounts below it.
   auto read = MountTable::read(own_.get(), "mountinfo", filter_);
   if (!read) return Error{read.error().code, "mountinfo"};
   mounts_ = std::move(read.value());
@@ -125,7 +126,7 @@ bool Target::runs_own_program() const {
 Fd Target::open_cached(const std::string& path, int flags, int attempts) const {
   Fd fd;
   for (int attempt = 0; attempt < attempts; ++attempt) {
-    // The second time as the owner, for whom the kernel need not read an access control list.
+    // From the second time on as the owner: for the owner the kernel reads no access control list.
     const bool as_owner = attempt > 0 && owner_ != 0;
     if (as_owner) ::setfsuid(owner_);
     fd = open_below(root_.get(), path, flags, Walk::kCached);
@@ -133,7 +134,7 @@ Fd Target::open_cached(const std::string& path, int flags, int attempts) const {
     if (as_owner) ::setfsuid(0);
     errno = code;
     if (fd || code != EAGAIN) break;
-    // A mount or a rename anywhere on the machine may have come between.
+    // A mount or a rename anywhere on the machine may have interrupted the walk.
     if (attempt > 1) ::sched_yield();
   }
   // Linux before 5.12 has no such walk.
@@ -158,7 +159,7 @@ std::vector<const MountEntry*> Target::mounts_on(const std::string& path) const 
   return found;
 }
 
-/// Empty: not to be had, or hidden by another mount.
+/// Empty: it cannot be opened, or another mount hides it.
 Fd Target::open_mounted(const MountEntry& mount) const {
   const size_t slash = mount.path.rfind('/');
   Fd at = open_cached(mount.path.substr(1), 0, slash > 0 ? kFewAttempts : kAttempts);
@@ -175,15 +176,15 @@ Fd Target::open_mounted(const MountEntry& mount) const {
 Fd Target::open_path(const std::string& path, int flags) const {
   const std::string below = starts_with(path, "/") ? path.substr(1) : path;
   const auto on = mounts_on(path);
-  // A name that the kernel has not in memory is refused as one is that something came between: to
-  // try again is for where nobody may be asked.
+  // EAGAIN means either that a name is not in memory or that the walk was interrupted. So many
+  // attempts are made only if no file system may be asked.
   const bool below_mount = on.size() == 1 && on.front()->path != path && may_ask(*on.front());
   const bool asks = on.size() > 1 || below_mount || (on.empty() && may_ask_);
   Fd fd = open_cached(below, flags, asks ? 1 : kAttempts);
   if (fd || errno != EAGAIN) return fd;
   for (const MountEntry* mount : on) {
     Fd at = open_mounted(*mount);
-    // Another one may hide it, which is one of the next.
+    // Another mount hides it, which comes later in the list.
     if (!at) continue;
     if (mount->path == path) return at;
     const Walk walk = may_ask(*mount) ? Walk::kInside : Walk::kCached;
@@ -201,7 +202,7 @@ Directory Target::open_directory(const std::string& path) const {
   if (!identify(directory.fd.get(), directory.on)) directory.on = {};
   const MountEntry* on = mounts_.by_id(directory.on.mount);
   directory.of_kernel = on != nullptr && is_kernel_tree(on->type);
-  // Elsewhere only a place where something is mounted can be had.
+  // On other file systems only places with mounts can be opened.
   directory.walk = on != nullptr && may_ask(*on) ? Walk::kAny : Walk::kCached;
   return std::make_shared<const OpenDirectory>(std::move(directory));
 }

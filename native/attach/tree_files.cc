@@ -23,15 +23,15 @@ struct Name {
 /// A tree that files are listed of.
 struct Tree {
   int fd;
-  int polled_fd;  ///< where its links lead to; -1: nowhere
-  bool polled;    ///< it is the second mount's
+  int polled_fd;  ///< the tree that its links lead to; -1: there is none
+  bool polled;    ///< this is the tree of the second mount
 };
 
 Result<std::vector<Name>> names_in(int container_fd, const std::string& path) {
   std::vector<Name> names;
   const int failed = for_each_entry(open_directory(container_fd, path.c_str(), O_NOFOLLOW),
                                     [&names](const dirent& entry) {
-                                      // What a link stands for is found by the link.
+                                      // Hidden files are found through their links.
                                       if (entry.d_name[0] == '.') return true;
                                       names.push_back({entry.d_name, entry.d_type});
                                       return true;
@@ -40,7 +40,7 @@ Result<std::vector<Name>> names_in(int container_fd, const std::string& path) {
   return names;
 }
 
-/// True when it is mounted as one: the lists of CPUs and of nodes.
+/// True for a directory that is mounted as a whole: the lists of CPUs and of nodes.
 bool is_whole(int fd, const std::string& path, const std::string& source) {
   struct stat found {};
   return starts_with(path, "sys/devices/system/") &&
@@ -55,7 +55,7 @@ bool is_directory(int fd, const std::string& path) {
 Result<bool> collect(const Tree& tree, const std::string& path, const std::string& source,
                      int depth, std::vector<TreeFile>& out);
 
-/// What a link stands for, wherever that can be had.
+/// Appends what a link leads to, or the hidden file `beside` it if that cannot be reached.
 Result<bool> collect_link(const Tree& tree, const std::string& path, const std::string& beside,
                           int depth, std::vector<TreeFile>& out) {
   const bool elsewhere = tree.polled_fd >= 0 && !tree.polled;

@@ -10,7 +10,8 @@
 
 namespace vprocfs {
 
-/// What the kernel has in memory of a file. All zeros where there is none, or it cannot be reached.
+/// The attributes of a file that the kernel has in memory. All zeros: there is none, or it cannot
+/// be reached.
 struct CachedStat {
   uint64_t device = 0;  ///< of its file system, makedev(3)
   uint64_t inode = 0;
@@ -18,8 +19,8 @@ struct CachedStat {
   uid_t owner = 0;
 };
 
-/// statx(2) of a path without asking whoever serves its file system, who may never answer. `flags`
-/// as of statx(2).
+/// statx(2) of a path without asking the server of its file system, which may never answer.
+/// `flags`: as for statx(2).
 inline CachedStat cached_stat(int directory, const char* path, int flags) {
   constexpr int kUnasked = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
   struct statx found {};

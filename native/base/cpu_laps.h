@@ -12,10 +12,10 @@ namespace vprocfs {
 /// arrange that only cheap pieces are measured. Each thread has its own.
 class CpuLaps {
  public:
-  /// A piece that takes longer is rare, and counts only once beyond that.
+  /// The part of a sampled piece beyond this counts only once, because such long pieces are rare.
   static constexpr uint64_t kLongUs = 500;
 
-  /// A piece begins that somebody pays for. `exactly`: it is measured in any case.
+  /// A piece begins that is charged. `exactly`: it is measured, and not only perhaps.
   void begin(bool exactly) {
     exactly_ = exactly;
     sampled_ = --left_ == 0;
@@ -42,7 +42,7 @@ class CpuLaps {
   /// What the piece took that was measured last, µs.
   uint64_t took_us() const { return took_us_; }
 
-  /// A piece for which nobody pays.
+  /// A piece has ended that nobody pays for.
   void skip() { follows_ = exactly_ = sampled_ = false; }
 
  private:

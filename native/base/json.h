@@ -14,12 +14,12 @@ struct JsonLeaf {
 };
 
 /// Reads a JSON document (RFC 8259) and calls `leaf` for its values; elements of arrays have the
-/// array's path. False when it is none, or nested deeper than 64: what was told before counts for
-/// nothing then. Lone surrogates become "?".
+/// array's path. False: the text is not JSON, or is nested deeper than 64; the values before are
+/// then to be ignored. Lone surrogates become "?".
 bool read_json(std::string_view text, const std::function<void(const JsonLeaf&)>& leaf);
 
-/// `text` as a JSON string with its quotes. Bytes above 0x7e become "\u00XX": what containers call
-/// things is any bytes.
+/// `text` as a JSON string with its quotes. Bytes above 0x7e become "\u00XX", because names in
+/// containers may be any bytes.
 std::string json_string(std::string_view text);
 
 }  // namespace vprocfs

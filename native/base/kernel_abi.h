@@ -6,7 +6,7 @@
 
 namespace vprocfs {
 
-// What not every kernel header has that we are built with.
+// Constants that not all kernel headers have with which we are built.
 
 /// NS_GET_PARENT of <linux/nsfs.h>: the namespace around one.
 inline constexpr unsigned long kNsGetParent = _IO(0xb7, 0x2);

@@ -10,9 +10,9 @@
 
 namespace vprocfs {
 
-/// Opens the file at `path` and locks it (flock(2), LOCK_SH or LOCK_EX), without waiting. What it
-/// has locked is what the path names: while it tried, others may have removed the file and made
-/// another. Nothing and an errno if there is no such file, and EWOULDBLOCK if another one has it.
+/// Opens the file at `path` and locks it (flock(2), LOCK_SH or LOCK_EX), without waiting. The
+/// locked file is the one that the path names: it tries again if another process has replaced that
+/// meanwhile. Empty with errno set: EWOULDBLOCK if another process has the lock.
 inline Fd lock_file(const char* path, int flags, int operation) {
   constexpr int kTries = 100;
   for (int i = 0; i < kTries; ++i) {

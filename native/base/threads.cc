@@ -13,7 +13,7 @@
 namespace vprocfs {
 namespace {
 
-/// How often the lookout looks whether all threads block, and how often in vain before it rests.
+/// How often the lookout checks whether all threads block. After so many checks in vain it rests.
 constexpr std::chrono::milliseconds kLook{2};
 constexpr int kChecks = 50;
 
@@ -83,7 +83,7 @@ void Threads::relieve() {
     if (closed_) return;
     if (lookout_.joinable()) return watch_.notify_all();
   }
-  // If the node has only one more thread to give, that one serves.
+  // A worker first, then the lookout: the node may have room for only one more thread.
   static_cast<void>(add());
   const std::lock_guard lock(mutex_);
   if (closed_ || !lookout_.start([this] { look_out(); })) watched_ = false;
@@ -113,7 +113,7 @@ void Threads::look_out() {
     }
     if (closed_) return;
     watched_ = false;
-    // One that became busy before that did not wake us.
+    // The last idle thread may have become busy before that, and have woken nobody.
     if (idle_.load() == 0 && all_.size() < limit_) watched_ = true;
   }
 }
@@ -126,14 +126,14 @@ void Threads::join(int wake) {
     closed_ = true;
     watch_.notify_all();
     all.swap(all_);
-    // All at once, so that they end at the same time. The signal may come just before what it is
-    // to interrupt: repeated until it works.
+    // Signals all, so that they end at the same time, and repeats that: a signal may come just
+    // before the call that it is to interrupt.
     const auto waits = [](const std::unique_ptr<One>& one) { return !one->ended; };
     while (wake != 0 && std::any_of(all.begin(), all.end(), waits)) {
       for (const auto& one : all) {
         if (waits(one)) one->thread.signal(wake);
       }
-      // One that has just become busy may be about to add another, and takes the lock meanwhile.
+      // Waits without the lock, which a thread that has just become busy takes to add another.
       ended_.wait_for(lock, kAgain, [&] { return std::none_of(all.begin(), all.end(), waits); });
     }
   }

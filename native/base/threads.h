@@ -51,10 +51,10 @@ class Threads {
     bool ended = false;        ///< guarded by mutex_
   };
   Result<bool> add();
-  /// Has another one started, now or later; for when none is idle.
+  /// Starts another thread, now or a little later. For when none is idle.
   void relieve();
   void look_out();
-  /// Whether another one is to be started.
+  /// Whether all threads are busy, and another one would find a CPU.
   bool may_help_locked() const;
 
   const size_t limit_, cpus_;

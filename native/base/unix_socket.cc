@@ -68,7 +68,7 @@ Result<Fd> listen_at(const std::string& path, int type) {
     const Fd probe = unix_socket(type | SOCK_NONBLOCK);
     if (!probe) return Error{errno, path};
     const bool connected = address->connect(probe.get());
-    // EAGAIN: its queue is full. EPROTOTYPE: somebody's of another type.
+    // EAGAIN: the listener's queue is full. EPROTOTYPE: somebody listens with another type.
     if (connected || errno == EAGAIN || errno == EPROTOTYPE) return Error{EADDRINUSE, path};
   }
   struct stat st {};

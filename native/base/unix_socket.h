@@ -48,7 +48,7 @@ Result<Fd> listen_at(const std::string& path, int type);
 /// Unlinks the file that a socket is bound to.
 void unlink_bound(int socket);
 
-/// Whether who has connected was root then.
+/// Whether the peer was root when it connected.
 bool is_root_peer(int socket);
 
 /// The next connection of a process of root, which does not block; an empty Fd when there is none.
@@ -57,7 +57,7 @@ Fd accept_root(int listener);
 /// What one recvmsg(2) brings.
 struct Received {
   enum class State { kNothing, kSome, kEnd } state = State::kEnd;
-  bool cut = false;  ///< not all of it had room
+  bool cut = false;  ///< the message or its descriptors were cut off
   size_t bytes = 0;
   std::vector<Fd> fds;
 };

@@ -9,7 +9,7 @@
 
 namespace vprocfs {
 
-/// Wakes who waits until a descriptor is readable (eventfd(2)).
+/// Wakes a thread or process that waits for a descriptor to be readable (eventfd(2)).
 class Wake {
  public:
   /// Not open: nobody can be woken.

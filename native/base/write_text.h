@@ -9,7 +9,8 @@
 
 namespace vprocfs {
 
-/// Writes into a file that is there, as the kernel's are, at once. False: not all was taken.
+/// Writes to an existing file with one write(2), as the kernel's files need it. False: not all was
+/// written.
 /// Allocates nothing.
 inline bool write_text(int directory, const char* path, std::string_view text) {
   const Fd file(::openat(directory, path, O_WRONLY | O_CLOEXEC | O_NOCTTY));

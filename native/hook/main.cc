@@ -1,13 +1,13 @@
-// vprocfs-hook: what runtimes start as a hook. It becomes the program that its arguments name, and
-// where that cannot be, as after a removal of vprocfs, it succeeds: a container must start. It
-// stands in the place of a shell, which takes several times as long to start, and install-hooks has
-// it where it outlives vprocfs.
+// vprocfs-hook: the program that runtimes start as a hook. It executes the program that its
+// arguments name. If that fails, as after a removal of vprocfs, it succeeds all the same, because a
+// container must start. A shell would do too, but takes several times as long to start.
+// install-hooks puts it where it outlives vprocfs.
 
 #include <asm/unistd.h>
 
 namespace {
 
-/// By this install-hooks knows it for its own (MARK of src/attach/hooks.ts).
+/// install-hooks recognises its own file by this text (MARK of src/attach/hooks.ts).
 [[gnu::used]] const char kMark[] = "managed by vprocfs install-hooks";
 
 #if defined(__x86_64__)

@@ -61,7 +61,7 @@ class NodeId {
     const uint64_t id = owner & ((uint64_t{1} << kMirrorIdBits) - 1);
     return ContainerId::from_packed((owner >> kMirrorIdBits << ContainerId::kIdBits) | id);
   }
-  /// Of no use for mirrored nodes: it is none that exists.
+  /// Meaningless for mirrored nodes.
   constexpr NodeIndex index() const { return static_cast<NodeIndex>(raw_ & 0xffff); }
   /// The number of a mirrored node's path.
   constexpr uint32_t number() const {

@@ -12,6 +12,17 @@ uint32_t hash_of(std::string_view path) {
   return hash ^ (hash >> 14);
 }
 
+struct Split {
+  std::string_view parent, name;
+};
+
+/// The directory of a path, "" for the top, and its last name.
+Split split(std::string_view path) {
+  const size_t slash = path.rfind('/');
+  if (slash == path.npos) return {"", path};
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
 }  // namespace
 
 const TreeEntry* TreeDir::find(std::string_view name) const {
@@ -27,7 +38,7 @@ NodeIndex Tree::dir_index(std::string_view path) {
 
 Tree::Tree(const Has& has, const std::function<bool(const View&)>& elsewhere) {
   dirs_.push_back(TreeDir{kContainerRootIndex, kContainerRootIndex, "", {}});
-  // All of it is the host's: no view implies it.
+  // No view is in this directory: all its files are mirrored.
   if (has("sys/devices/system/node")) ensure("sys/devices/system/node");
   for (const View* view = views_begin(); view != views_end(); ++view) {
     if (has(std::string(view->path))) add(*view);
@@ -48,10 +59,7 @@ Tree Tree::of_polled(const Has& has, bool logs) {
 
 void Tree::add(const View& view) {
   views_.push_back(&view);
-  const size_t slash = view.path.rfind('/');
-  const std::string_view parent =
-      slash == std::string_view::npos ? std::string_view() : view.path.substr(0, slash);
-  const std::string_view name = view.path.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  const auto [parent, name] = split(view.path);
   ensure(parent).entries.push_back(
       TreeEntry{std::string(name), static_cast<NodeIndex>(kFirstFileIndex + view.index), &view});
 }
@@ -66,7 +74,7 @@ bool Tree::all_elsewhere(const TreeEntry& entry,
 }
 
 void Tree::add_links(TreeDir& in, const std::function<bool(const View&)>& elsewhere) {
-  std::vector<TreeEntry> kept;
+  std::vector<TreeEntry> links;
   for (TreeEntry& entry : in.entries) {
     // proc and sys themselves are links of another kind to those in a container.
     if (in.path.empty() || !all_elsewhere(entry, elsewhere)) {
@@ -85,19 +93,16 @@ void Tree::add_links(TreeDir& in, const std::function<bool(const View&)>& elsewh
     links_.push_back({link.index, path});
     entry.name.insert(0, ".");
     entry.hidden = true;
-    kept.push_back(std::move(link));
+    links.push_back(std::move(link));
   }
-  for (TreeEntry& link : kept) in.entries.push_back(std::move(link));
+  for (TreeEntry& link : links) in.entries.push_back(std::move(link));
 }
 
 TreeDir& Tree::ensure(std::string_view path) {
   for (auto& dir : dirs_) {
     if (dir.path == path) return dir;
   }
-  const size_t slash = path.rfind('/');
-  const std::string_view above =
-      slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-  const std::string_view name = path.substr(slash == std::string_view::npos ? 0 : slash + 1);
+  const auto [above, name] = split(path);
   const NodeIndex index = dir_index(path);
   TreeDir& parent = ensure(above);
   parent.entries.push_back(TreeEntry{std::string(name), index, nullptr});

@@ -15,8 +15,8 @@ struct TreeEntry {
   std::string name;
   NodeIndex index = 0;
   const View* view = nullptr;  ///< nullptr: a directory, or a link
-  bool link = false;           ///< to where it can be polled
-  bool hidden = false;         ///< found, not listed: what the link stands for
+  bool link = false;           ///< a link to the file that can be polled, in the other mount
+  bool hidden = false;         ///< can be looked up but is not listed: a link stands for it
 };
 
 /// A directory below a container's root. The same for every container and for the caller-identified
@@ -35,12 +35,12 @@ class Tree {
  public:
   using Has = std::function<bool(const std::string&)>;
 
-  /// With the views for which `has(View::path)` is true: what the host lacks is not there. A file
-  /// for which `elsewhere` is true, and a directory of such files only, is a link to the same path
-  /// of another mount; it stays here as well, under its name with a dot before it.
+  /// The views for which `has(View::path)` is true: files that the host lacks are not there. A file
+  /// for which `elsewhere` is true, or a directory of such files only, becomes a link to the same
+  /// path in another mount. It stays here as well, hidden, under its name with a dot before it.
   explicit Tree(const Has& has, const std::function<bool(const View&)>& elsewhere = nullptr);
-  /// That of files that are polled: those of these views that `has` is true for, and the files of
-  /// kernel logs where there are logs.
+  /// The tree of files that are polled: the views among these for which `has` is true, and with
+  /// `logs` the files of kernel logs.
   static Tree of_polled(const Has& has, bool logs);
 
   /// The top: what stands in a container's root.

@@ -18,7 +18,7 @@ void add(const Tree& tree, const TreeDir& dir, const std::string& path, const st
          Lines& out) {
   if (is_whole(dir, path)) return out.push_back("directory " + path);
   for (const TreeEntry& entry : dir.entries) {
-    // What it leads to is hidden beside it.
+    // The hidden entry beside the link is listed instead.
     if (entry.link) continue;
     const std::string shown = path + "/" + entry.name.substr(entry.hidden ? 1 : 0);
     const std::string its = source + "/" + entry.name;

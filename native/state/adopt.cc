@@ -13,10 +13,10 @@ namespace vprocfs {
 namespace {
 
 constexpr char kMagic[8] = {'v', 'p', 'r', 'o', 'c', 'f', 's', '\1'};
-constexpr uint32_t kTablePage = 4096 / sizeof(uint32_t);  // granules whose lengths are in a page
+constexpr uint32_t kTablePage = 4096 / sizeof(uint32_t);  // entries in one page of the table
 
-/// The first granule from `at` on whose page of the table was ever written; `end` when none was. To
-/// read the others would take memory for them.
+/// The first granule from `at` on whose page of the table was ever written; `end` if none was.
+/// Reading the other pages would take memory for them.
 uint32_t skip_holes(int fd, uint32_t at, uint32_t end) {
   const off_t from = static_cast<off_t>(kStateHeaderBytes + at * sizeof(uint32_t));
   const off_t data = ::lseek(fd, from, SEEK_DATA);
@@ -28,7 +28,7 @@ uint32_t skip_holes(int fd, uint32_t at, uint32_t end) {
 }  // namespace
 
 bool StateFile::adopt(std::string* why) {
-  // Fresh: nothing but perhaps the connection, which the keeper puts there.
+  // A fresh file has at most the connection, which the keeper puts there.
   const auto is_zero = [](uint8_t b) { return b == 0; };
   if (std::all_of(base_, base_ + offsetof(Header, connection), is_zero)) return false;
   if (std::memcmp(header_->magic, kMagic, sizeof(kMagic)) != 0) {
@@ -46,13 +46,13 @@ bool StateFile::adopt(std::string* why) {
 }
 
 void StateFile::lay_out(bool fresh) {
-  // The connection is the kernel's affair, not the layout's: a state file of another version must
-  // not make us forget that INIT is over. It counts only when its own checksum holds.
+  // The kernel's connection does not depend on the layout: a state file of another version must not
+  // make us forget that INIT is over. The connection has its own checksum.
   const bool keep =
       header_->connection_checksum == checksum(&header_->connection, sizeof(header_->connection)) &&
       header_->connection.initialised == 1;
   const ConnectionState connection = keep ? header_->connection : ConnectionState{};
-  // A fresh file is all zero: to write that again would take memory for the whole table.
+  // The table of a fresh file is all zero; writing it again would take memory for all of it.
   std::memset(static_cast<void*>(base_), 0, fresh ? kStateHeaderBytes : data_offset_);
   std::memcpy(header_->magic, kMagic, sizeof(kMagic));
   header_->version = kVersion;
@@ -86,13 +86,13 @@ size_t StateFile::find_room(int fd) {
     const uint32_t length = table()[at].load(std::memory_order_acquire);
     const bool possible = length != 0 && length <= std::min(end - at, kLongestRecord);
     if (possible && intact(at, length)) {
-      // Only its first granule has a length: what stands at the others would be taken for records'
-      // once this one is released.
+      // Only its first granule may have a length. Once it is released, those of others would be
+      // taken for records.
       for (uint32_t i = 1; i < length; ++i) {
         if (table()[at + i].load(std::memory_order_relaxed) != 0) table()[at + i].store(0);
       }
       runs.push_back({at, length});
-      // A worker that knew no parts may have put one across.
+      // A worker of a version without parts may have put a record across the boundary.
       if (at < split && at + length > split) split = at + length;
       at += length;
       continue;

@@ -9,8 +9,8 @@
 
 namespace vprocfs {
 
-/// What a descriptor in the store is. Numbers are for ever: keeper and workers may be of different
-/// versions, and one that is not here is of a later one.
+/// What a descriptor in the store is. Numbers never change: keeper and workers may be of different
+/// versions. A number that is not here is of a later version.
 enum class FdKind : uint32_t {
   kNone = 0,
   kLxcSocket = 1,     ///< listens for connections of LXC's monitors
@@ -19,8 +19,8 @@ enum class FdKind : uint32_t {
   kListener = 4,      ///< a seccomp notify descriptor
   kPendingCalls = 5,  ///< memory of PendingCalls
   kRuntime = 6,       ///< a connection of an OCI runtime, whose listener has not come yet
-  /// A listener of LXC's, whose monitor takes its calls: through it those are answered that the
-  /// monitor was released from.
+  /// A notify descriptor of LXC, whose calls the monitor takes. The calls that the monitor was
+  /// released from are answered through it.
   kSideListener = 7,
   kDrainingRuntime = 8,  ///< a runtime's connection, after its listener has come, until it ends
 };
@@ -39,13 +39,13 @@ constexpr bool is_runtime(FdKind kind) {
 /// brings at most.
 inline constexpr size_t kPassthroughFds = 16;
 
-/// A file beside that process's socket. Who waits for what it holds has a shared lock (flock(2)) on
-/// it.
+/// A file beside that process's socket. A process that waits for the descriptors has a shared lock
+/// (flock(2)) on it.
 inline constexpr char kAwaitedName[] = "awaited";
 
 /// Names a descriptor in the store.
 struct FdTag {
-  uint64_t key = 0;  ///< another one for each descriptor of a mount
+  uint64_t key = 0;  ///< unique among the descriptors of a mount
   FdKind kind = FdKind::kNone;
 };
 
@@ -58,10 +58,10 @@ class FdStore {
   };
 
   virtual ~FdStore() = default;
-  /// Puts a duplicate there. False when it is known that it could not be.
+  /// Stores a duplicate. False: it is known that it could not be stored.
   virtual bool put(FdTag tag, int fd) = 0;
   virtual void remove(uint64_t key) = 0;
-  /// Duplicates of all that is there. An error when there may be more than could be had.
+  /// Duplicates of all that is stored. Error: there may be more that did not arrive.
   virtual Result<std::vector<Entry>> all() = 0;
 };
 

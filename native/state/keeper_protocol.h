@@ -5,8 +5,8 @@
 
 namespace vprocfs {
 
-/// What keeper and worker say to each other, one per packet on a SOCK_SEQPACKET pair. The two may
-/// be of different versions: numbers are for ever, and packets only grow at their end.
+/// Messages between keeper and worker, one in each packet on a SOCK_SEQPACKET pair. The two may be
+/// of different versions: numbers never change, and packets grow only at their end.
 enum class KeeperMessage : uint32_t {
   kActivate = 1,   ///< keeper: take requests now; `serving` 1: every kListFds will be answered
   kDrain = 2,      ///< keeper: stop taking requests, answer what is in hand, say kDrained, exit

@@ -6,8 +6,8 @@
 namespace vprocfs {
 namespace {
 
-/// Free pieces are merged once this part of the room has been given back: that goes through all of
-/// it, and whoever opens and closes files could have it done each time.
+/// Free pieces are merged only after one part in so many of the room was given back. Merging goes
+/// through all of the room, and a reader that opens and closes files could cause it each time.
 constexpr uint32_t kMergeParts = 64;
 
 }  // namespace
@@ -64,7 +64,7 @@ void Room::merge() {
     at += lengths_[at];
     end = at;
   }
-  // Room behind it is as good as never used.
+  // All room behind the last run counts as never used.
   lengths_.resize(std::min<size_t>(lengths_.size(), end));
   next_ = first_ + end;
 }

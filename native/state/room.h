@@ -14,16 +14,16 @@ class Room {
   Room(uint32_t first, uint32_t end);
 
   /// The beginning of a run of `length` granules (1 to FreePieces::kLongest) that is taken from now
-  /// on; 0 when there is none. Free pieces side by side are made one when nothing else is left.
+  /// on; 0: there is none. Free pieces are merged first if no other room is left.
   uint32_t take(uint32_t length);
   /// Frees the run that begins at `at`.
   void free(uint32_t at);
   /// The length of the taken run that begins at `at`; 0 when none does, or not in this part.
   uint32_t length_of(uint32_t at) const;
 
-  /// Notes a run that is taken already. Runs come in rising order, and merge() after the last.
+  /// Notes a run that is taken already. Call for runs in ascending order, then merge().
   void adopt(uint32_t at, uint32_t length);
-  /// Makes free pieces that lie side by side one, those at the end included.
+  /// Joins free pieces that lie side by side, also with the unused end.
   void merge();
 
   uint32_t first() const { return first_; }
@@ -36,7 +36,7 @@ class Room {
   uint32_t first_, end_;
   FreePieces pieces_;              ///< before next_
   std::vector<uint32_t> lengths_;  ///< of taken runs, by first granule - first_
-  uint32_t next_;                  ///< all from here on are free
+  uint32_t next_;                  ///< all granules from here on are free
   uint32_t freed_ = 0;             ///< granules since free pieces were merged
 };
 

@@ -13,6 +13,7 @@
 #include "state/layout.h"
 
 namespace vprocfs {
+
 Result<Fd> StateFile::make_memfd(size_t bytes) {
   Fd fd(::memfd_create("vprocfs-state", MFD_CLOEXEC));
   if (!fd) return Error{errno, "memfd_create"};
@@ -128,14 +129,14 @@ RecordIndex StateFile::replace(RecordIndex old, RecordType type, uint64_t key,
   if (fresh == 0) return old;
   std::memcpy(data(fresh), packed.data(), packed.size());
   publish(fresh, type, key, packed.size());
-  // Somebody who thought it was his may have given it back already.
+  // `fresh` may lie where `old` was, if that was released meanwhile.
   if (old != fresh) release(old, type, key, begin);
   return fresh;
 }
 
-bool StateFile::is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
-                          size_t* bytes) const {
-  // What the table has is whole, and leaves it under this lock only.
+bool StateFile::exists_locked(RecordIndex record, RecordType type, uint64_t key,
+                              std::string_view begin, size_t* bytes) const {
+  // A record that the table has is whole, and is released only under this lock.
   if (room_of(record).length_of(record) == 0) return false;
   if (!find(record, type, key, bytes) || *bytes < begin.size()) return false;
   return std::string_view(reinterpret_cast<const char*>(header_of(record) + 1), begin.size()) ==
@@ -146,7 +147,7 @@ void StateFile::store(RecordIndex record, RecordType type, uint64_t key, std::st
                       size_t offset, std::string_view bytes) {
   const std::lock_guard lock(mutex_);
   size_t size = 0;
-  if (!is_locked(record, type, key, begin, &size)) return;
+  if (!exists_locked(record, type, key, begin, &size)) return;
   if (offset <= size && bytes.size() <= size - offset) {
     std::memcpy(data(record) + offset, bytes.data(), bytes.size());
   }
@@ -162,7 +163,7 @@ void StateFile::release_all(std::initializer_list<RecordType> types, uint64_t ke
 void StateFile::release(RecordIndex record, RecordType type, uint64_t key, std::string_view begin) {
   const std::lock_guard lock(mutex_);
   size_t bytes = 0;
-  if (!is_locked(record, type, key, begin, &bytes)) return;
+  if (!exists_locked(record, type, key, begin, &bytes)) return;
   table()[record].store(0, std::memory_order_release);
   note_released_locked(record);
   room_of(record).free(record);
@@ -204,7 +205,7 @@ void StateFile::for_each_of(uint64_t key, RecordType type,
       if (find(at, type, key, &bytes)) all.push_back({at, bytes});
     }
   }
-  // In the order in which they lie, as for_each() has them.
+  // By place in the file, as for_each() visits them.
   std::sort(all.begin(), all.end(), [](const Found& a, const Found& b) { return a.at < b.at; });
   for (const Found& one : all) visit(one.at, one.bytes);
 }
@@ -227,7 +228,7 @@ void StateFile::visit_part(const Room& part, const Visit& visit) const {
     auto type = RecordType{};
     bool found = false;
     if (length != 0) {
-      // Else it could be released meanwhile, and be another one's when its header is read.
+      // Under the lock: the record could be released, and its header be another one's.
       const std::lock_guard lock(mutex_);
       if (table()[at].load(std::memory_order_acquire) != 0) {
         key = header_of(at)->key;
@@ -243,7 +244,7 @@ void StateFile::visit_part(const Room& part, const Visit& visit) const {
 uint64_t StateFile::checksum(const void* data, size_t bytes) {
   uint64_t hash = 14695981039346656037ull ^ bytes;
   const auto* p = static_cast<const uint8_t*>(data);
-  // A word at a time: there is a snapshot to go through with every open.
+  // A word at a time, because every open computes the checksum of a snapshot.
   for (; bytes >= sizeof(uint64_t); p += sizeof(uint64_t), bytes -= sizeof(uint64_t)) {
     uint64_t word = 0;
     std::memcpy(&word, p, sizeof(word));

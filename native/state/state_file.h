@@ -34,18 +34,17 @@ enum class RecordType : uint32_t {
   kCopies = 10,   ///< the kernel's, of a container's files in contract `exact`; as above
   kReaders = 11,  ///< of these copies; see fuse/files/reader_counts.h
   kLog = 16,      ///< of a container, as the kernel's; see klog/logs.h
-  kLogMark = 17,  ///< up to where the host's log has been dealt with
+  kLogMark = 17,  ///< how far the host's log has been delivered
   kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
 };
 
-/// Whether records of a type are of open files: how many of these there are is up to readers.
+/// Whether records of a type belong to open files, whose number readers decide.
 constexpr bool is_of_open_file(RecordType type) {
   return type == RecordType::kOpenFile || type == RecordType::kSnapshot ||
          type == RecordType::kLogFile;
 }
 
-/// Whether records of a type change after they are published. Such a record has to ensure its own
-/// consistency.
+/// Whether records of a type change after they are published. Their users keep them consistent.
 constexpr bool changes_in_place(RecordType type) {
   return type == RecordType::kOpenFile || type == RecordType::kLog ||
          type == RecordType::kLogMark || type == RecordType::kLogFile ||
@@ -69,7 +68,7 @@ struct ConnectionState {
 /// record is a run of granules; it exists when the table says so at its first granule, and that
 /// word is stored last, so a worker that dies at any moment leaves whole records or none. Only one
 /// worker writes at a time (takeover is a hand-over). Nothing read back is trusted: lengths are
-/// checked, and records carry checksums. Whoever takes the file over drops what is damaged.
+/// checked, and records have checksums. A worker that takes the file over drops damaged records.
 class StateFile {
  public:
   static constexpr uint32_t kVersion = 2;
@@ -84,26 +83,25 @@ class StateFile {
   /// records were dropped because they were damaged.
   static Result<std::unique_ptr<StateFile>> open(int fd, std::string* ignored);
 
-  /// Reserves room for `bytes`; 0 when the file is full. Records of open files never lie in the
-  /// first two fifths, however they are spread: these are for what containers have reported,
-  /// without which counters would go back, and for logs (LogBounds), which may lie anywhere.
-  /// Thread-safe. Nothing survives a crash until publish().
+  /// Reserves room for `bytes`; 0: the file is full. Records of open files never lie in the first
+  /// two fifths of the file. Those are for what containers have reported, without which counters
+  /// would go back, and for logs (LogBounds); both may also lie behind them. Thread-safe. Nothing
+  /// survives a crash until publish().
   RecordIndex allocate(RecordType type, size_t bytes);
   /// The bytes that a record of `bytes` takes up.
   static size_t room_for(size_t bytes) { return size_t{granules_for(bytes)} * kGranule; }
   /// Makes an allocated record survive. `bytes` as allocated or fewer.
   void publish(RecordIndex record, RecordType type, uint64_t key, size_t bytes);
-  /// Publishes `packed` as a record that takes the place of `old` (0: of none), and returns it: a
-  /// worker that dies meanwhile leaves one of them or both. When the file is full, `old` stays.
-  /// `begin`: as for release().
+  /// Publishes `packed` as a new record, releases `old` (0: there is none), and returns the new
+  /// one. A worker that dies meanwhile leaves one of them or both. If the file is full, `old`
+  /// stays. `begin`: as for release().
   RecordIndex replace(RecordIndex old, RecordType type, uint64_t key, const std::string& packed,
                       std::string_view begin = {});
-  /// Gives the room of a published record back. Nothing happens when there is no such record any
-  /// more, of that type and key and with bytes that begin with `begin`: the room may be another's
-  /// by then. Thread-safe.
+  /// Releases a published record. Does nothing if it is no longer there with that type and key and
+  /// with bytes that begin with `begin`: its room may be another record's by then. Thread-safe.
   void release(RecordIndex record, RecordType type, uint64_t key, std::string_view begin = {});
-  /// Stores `bytes` in a published record, if it is still there as release() wants it. `type`: one
-  /// that changes_in_place(). Thread-safe.
+  /// Stores `bytes` at `offset` in a published record, under the same conditions as release().
+  /// `type`: one that changes_in_place(). Thread-safe.
   void store(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
              size_t offset, std::string_view bytes);
   /// Releases all records of these types and that key whose bytes begin with `begin`. `types`: none
@@ -117,16 +115,16 @@ class StateFile {
   /// are taken.
   void for_each(RecordType type,
                 const std::function<void(RecordIndex, uint64_t key, size_t bytes)>& visit) const;
-  /// The same for those of one key, without a look at all others: each container asks several
-  /// times, also all of them at once after a takeover. `type`: not one of open files.
+  /// The same for records of one key, without going through all others: every container does this
+  /// several times, and all of them at once after a takeover. `type`: not one of open files.
   void for_each_of(uint64_t key, RecordType type,
                    const std::function<void(RecordIndex, size_t bytes)>& visit) const;
 
   /// 64-bit FNV-1a over words, for the checksums of records.
   static uint64_t checksum(const void* data, size_t bytes);
 
-  /// Puts the connection's state right where it is damaged, without touching anything else: for
-  /// the keeper, which knows it and maps nothing. Only while no worker is there. False on errors.
+  /// Repairs the connection's state if it is damaged, and touches nothing else. For the keeper,
+  /// which knows the state, and only while there is no worker. False: the file cannot be mapped.
   static bool repair_connection(int fd, const ConnectionState& state);
 
   ConnectionState connection() const;
@@ -149,9 +147,9 @@ class StateFile {
     return record < others_.first() ? kept_ : others_;
   }
   bool intact(RecordIndex record, uint32_t length) const;
-  /// Whether there is such a record, whose bytes begin with `begin`. Sets `bytes`.
-  bool is_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
-                 size_t* bytes) const;
+  /// Whether there is such a record, whose bytes begin with `begin`. Sets `bytes` to their number.
+  bool exists_locked(RecordIndex record, RecordType type, uint64_t key, std::string_view begin,
+                     size_t* bytes) const;
   void note_published_locked(RecordIndex record);
   void note_released_locked(RecordIndex record);
   /// All published records.
@@ -168,8 +166,8 @@ class StateFile {
   uint32_t granules_ = 0;   ///< usable granules
   size_t data_offset_ = 0;  ///< of granule 0
   mutable std::mutex mutex_;
-  Room kept_{1, 1};    ///< not for open files
-  Room others_{1, 1};  ///< behind it
+  Room kept_{1, 1};    ///< the first part of the file: not for open files
+  Room others_{1, 1};  ///< the rest of the file
   /// The records of each key that are not of open files; guarded by mutex_.
   std::unordered_map<uint64_t, std::vector<RecordIndex>> by_key_;
 };

@@ -23,7 +23,7 @@ inline constexpr const char* kFigureNames[] = {
 };
 inline constexpr size_t kFigureCount = sizeof(kFigureNames) / sizeof(kFigureNames[0]);
 
-/// The figures of one container at one moment; NaN: not limited, or the kernel does not tell.
+/// The figures of one container at one moment; NaN: there is no limit, or the figure is not known.
 class Figures {
  public:
   Figures() { values_.fill(std::numeric_limits<double>::quiet_NaN()); }

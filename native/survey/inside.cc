@@ -20,6 +20,8 @@ namespace {
 
 constexpr int kAttempts = 50;
 
+/// O_PATH descriptor of a path below `root`, resolved in the kernel's memory. Empty with errno set;
+/// EAGAIN: that is not possible.
 Fd walk_in_memory(int root, const std::string& path) {
   open_how how{};
   how.flags = O_PATH | O_CLOEXEC | O_NOFOLLOW;
@@ -27,7 +29,7 @@ Fd walk_in_memory(int root, const std::string& path) {
   const uid_t owner = cached_stat(root, "", AT_EMPTY_PATH).owner;
   Fd fd;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    // The second time as the owner, for whom the kernel need not read an access control list.
+    // From the second time on as the owner: for the owner the kernel reads no access control list.
     const bool as_owner = attempt > 0 && owner != 0;
     if (as_owner) ::setfsuid(owner);
     fd = Fd(static_cast<int>(::syscall(SYS_openat2, root, path.c_str(), &how, sizeof(how))));
@@ -35,7 +37,7 @@ Fd walk_in_memory(int root, const std::string& path) {
     if (as_owner) ::setfsuid(0);
     errno = code == EINVAL || code == ENOSYS ? EAGAIN : code;
     if (fd || errno != EAGAIN || code != EAGAIN) break;
-    // A mount or a rename anywhere on the machine may have come between.
+    // A mount or a rename anywhere on the machine may have interrupted the walk.
     if (attempt > 1) ::sched_yield();
   }
   return fd;
@@ -59,12 +61,12 @@ Result<std::string> read_inside(int procfs_fd, pid_t pid, const MountedFile& wan
   const Fd directory = walk_in_memory(root.get(), path.substr(0, slash));
   if (!directory) return Error{errno, path};
   if (!is_on(directory.get(), wanted.directory, S_IFDIR)) return Error{EXDEV, path};
-  // A procfs wants to be asked about every name in it.
+  // A procfs or sysfs has no name in memory for sure; there the kernel itself answers.
   const Fd place(
       ::openat(directory.get(), path.c_str() + slash + 1, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!place) return Error{errno, path};
   if (!is_on(place.get(), wanted.device, S_IFREG)) return Error{EXDEV, path};
-  // What was looked at is what gets opened, whatever its path leads to by now.
+  // Opens the file that was checked, wherever its path leads by now.
   const std::string again = "self/fd/" + std::to_string(place.get());
   const Fd file(::openat(procfs_fd, again.c_str(), O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
   if (!file) return Error{errno, path};

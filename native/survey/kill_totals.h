@@ -11,28 +11,28 @@
 
 namespace vprocfs {
 
-/// Kills that were counted from the kernel's log, which is finite. They are stored in a file, so
-/// that counts do not decrease with the next worker.
+/// How many kills the kernel's log told of. The log is finite, so the counts are stored in a file
+/// and do not decrease with the next worker.
 struct KillTotals {
-  /// Containers that are remembered; there are not more in a survey.
+  /// The most containers that are remembered, as many as a survey has at most.
   static constexpr size_t kMaxEntries = 10000;
 
   struct Entry {
     uint64_t kills = 0;
-    uint64_t sequence = 0;  ///< of the log's record of the last one
+    uint64_t sequence = 0;  ///< of the log's record about the last kill
   };
   std::map<ContainerId, Entry> entries;
 
-  /// Counts a kill that is not counted yet; false when it is.
+  /// Counts a kill. False: it was counted already.
   bool count(ContainerId id, uint64_t sequence);
 
   std::string text() const;
-  /// Nothing for what is no such text, or not a whole one.
+  /// Nothing: `text` is not a whole text() of this version.
   static std::optional<KillTotals> parse(std::string_view text);
 
-  /// An empty one where there is none.
+  /// Empty if there is no such file, or not a whole one.
   static KillTotals load(const std::string& path);
-  /// Whoever reads it meanwhile sees the old one or the new one.
+  /// Replaces the file: a reader sees the old one or the new one.
   Result<bool> save(const std::string& path) const;
 };
 

@@ -17,7 +17,7 @@ void take_lxcfs(std::string_view line, const MountIdentity& identity, Devices& o
   if (mount && is_lxcfs(*mount, identity)) out.insert(mount->device);
 }
 
-/// Adds a line of a container's mountinfo. Of most lines nothing is copied.
+/// Adds a line of a container's mountinfo. Does not parse lines about other mounts.
 void take_mount(std::string_view line, const MountIdentity& identity, const Devices& lxcfs,
                 Mounted& out) {
   if (!is_of_kernel_tree(line)) return;

@@ -21,37 +21,39 @@
 namespace vprocfs {
 namespace {
 
-// Descriptors that one container takes at most while its sources are kept open.
+// The most descriptors that a container with open sources takes.
 constexpr size_t kFdsPerContainer = 17;
-// How old the count of mounts may get, and how many containers' are counted in one survey.
+// How often a container's mounts are counted again, and of how many containers in one survey.
 constexpr uint64_t kMountsAgeUs = 60'000'000;
 constexpr size_t kMountsAtOnce = 250;
-// How long one survey goes on with it, and how many times longer than it took a container's rest.
+// How long one survey may count mounts. A container's are not counted again for so many times the
+// time that it took.
 constexpr uint64_t kMountsWithinUs = 250'000;
 constexpr uint64_t kMountsRestFactor = 200;
-// Kills that containers which are not known yet are told of.
+// The latest kills, which a container that is found later may be the owner of.
 constexpr size_t kMaxKills = 1024;
-// Containers whose kills are remembered, but for those that are there.
+// Beyond this number, only containers that still exist have their kills remembered.
 constexpr size_t kMaxRemembered = 1000;
-// Containers that are worth a thread of their own, and how many such there may be.
+// A survey of more containers than this uses another thread for each so many, up to a maximum.
 constexpr size_t kRowsPerThread = 100;
 constexpr size_t kMaxThreads = 4;
 
-/// Of all descriptors that this process may have. What answers requests needs them too.
+/// How many descriptors this process may have. The limits below are parts of it, because answering
+/// requests needs descriptors too.
 size_t descriptors() { return std::min<size_t>(descriptor_limit(), 1u << 20); }
 
-/// For how many containers descriptors are kept open.
+/// How many containers' sources are kept open.
 size_t open_limit() { return descriptors() / 16 / kFdsPerContainer; }
 
-/// Of how many containers there is anything told; each takes one descriptor at least.
+/// How many containers a survey has at most; each takes at least one descriptor.
 size_t row_limit() { return std::min<size_t>(10000, descriptors() / 32); }
 
 double seconds(uint64_t us) { return static_cast<double>(us) / 1e6; }
 
 constexpr double kKb = 1024;
 
-/// The cgroup went away while it was being read, as cgroups do.
-bool ends(const Error& error) { return error.code == ENODEV || error.code == ENOENT; }
+/// Whether the cgroup was removed while it was being read, which is no failure.
+bool is_of_removed(const Error& error) { return error.code == ENODEV || error.code == ENOENT; }
 
 }  // namespace
 
@@ -74,10 +76,10 @@ struct Surveyor::Member {
   std::optional<Mounted> mounts;
   uint64_t mounts_next_us = 0;  ///< when they are counted again
   QuotasAbove above;
-  uint64_t above_us = 0;  ///< what those have taken
+  uint64_t above_us = 0;  ///< the time that quotas above the container have held it back
 };
 
-/// One that is not started: it reads when it is asked.
+/// A reader without a thread, which reads when a survey is taken.
 std::shared_ptr<LogReader> Surveyor::own_log(const Sources& sources) {
   LogReader::Sources of_log;
   of_log.mounts = sources.mounts;
@@ -101,11 +103,11 @@ Surveyor::~Surveyor() = default;
 
 void Surveyor::attribute(Member& member, const OomKill& kill) {
   const std::string& own = member.description.paths.of(*sources_.mounts, Controller::kMemory);
-  // What is below the root is not one container's.
+  // All cgroups are below the root, so a container in the root owns only kills in the root itself.
   const bool inside = own.size() > 1 ? is_below(kill.cgroup, own) : kill.cgroup == own;
-  // A cgroup's name is used again; a second is for the two clocks' difference.
+  // The name of a cgroup may be used again. A second is for the difference of the two clocks.
   if (!inside || kill.time_s < member.started_s - 1) return;
-  // The kernel counts those of the container's own cgroup.
+  // The kernel itself counts kills in the container's own cgroup.
   const bool below = kill.by_limit && kill.cgroup.size() > own.size();
   if (below && kill_totals_.count(member.description.id, kill.sequence)) kills_fresh_ = true;
   if (kill.time_s < member.last_kill_s) return;
@@ -121,8 +123,8 @@ void Surveyor::add(Census::Discovered found) {
   members_[id] = std::move(member);
 }
 
-/// Writes them down before they are reported, so that after a crash the next worker knows at least
-/// as many as this one reported.
+/// Stores the counts before a survey reports them, so that after a crash the next worker reports no
+/// fewer.
 void Surveyor::remember_kills() {
   if (!kills_fresh_) return;
   auto& entries = kill_totals_.entries;
@@ -136,7 +138,8 @@ void Surveyor::remember_kills() {
 void Surveyor::note_kills(Member& member, Figures& out) const {
   const std::string& v1 = member.description.paths.v1[static_cast<size_t>(Controller::kMemory)];
   if (!v1.empty() && out.has(Figure::kOomKills)) {
-    // v1 counts a kill where its victim was and nowhere above it; the log knows those below.
+    // v1 counts a kill only in the victim's own cgroup; the log told of those below the
+    // container's.
     const auto below = kill_totals_.entries.find(member.description.id);
     const uint64_t kills = below == kill_totals_.entries.end() ? 0 : below->second.kills;
     out.set(Figure::kOomKills, out.get(Figure::kOomKills) + static_cast<double>(kills));
@@ -144,7 +147,7 @@ void Surveyor::note_kills(Member& member, Figures& out) const {
   if (out.has(Figure::kOomKills)) {
     const double kills = out.get(Figure::kOomKills);
     const bool more = member.counted_kills && kills > *member.counted_kills;
-    // Without a log the time is that at which it was noticed.
+    // Without a log, the time is when the kill was noticed.
     if (more && !log_->readable()) member.last_kill_s = clock_s(CLOCK_REALTIME);
     member.counted_kills = kills;
   }
@@ -195,12 +198,12 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
   bool keep = true;
   if (!member.source) {
     keep = open_count_.fetch_add(1) < open_limit_;
-    // What is not kept would be watched in vain. No figure is of huge pages.
+    // A source that is closed again needs no watches. No figure is about huge pages.
     auto opened = ContainerSource::open(*sources_.mounts, member.description.paths,
                                         keep ? notifier_.get() : nullptr, {});
     if (!opened) {
       --open_count_;
-      return ends(opened.error());
+      return is_of_removed(opened.error());
     }
     member.source = std::move(opened.value());
   }
@@ -209,7 +212,7 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
     member.source.reset();
     --open_count_;
   }
-  if (!done) return ends(done.error());
+  if (!done) return is_of_removed(done.error());
   member.cgroups.read(out);
   note_kills(member, out);
   return true;
@@ -226,7 +229,8 @@ void Surveyor::count_mounts(uint64_t now_us) {
     if (!due || counted >= kMountsAtOnce || begin >= until) continue;
     if (counted++ == 0) lxcfs = lxcfs_devices(sources_.procfs_fd, identity);
     member->mounts = mounted_files(sources_.procfs_fd, member->description.init, identity, lxcfs);
-    // A container may have as many mounts as it likes: the more there are, the longer they rest.
+    // A container may have any number of mounts: the longer they take, the later they are counted
+    // again.
     const uint64_t took = boottime_us() - begin;
     member->mounts_next_us = now_us + std::max(kMountsAgeUs, took * kMountsRestFactor);
   }
@@ -287,7 +291,7 @@ Survey Surveyor::take() {
   }
   out.failed = read_all(out.rows);
   for (SurveyRow& row : out.rows) row.last_victim = members_.at(row.id)->last_victim;
-  // Those that have ended since: nothing of them is worth telling.
+  // Leaves out containers that have ended meanwhile.
   const auto ended = [](const SurveyRow& row) { return !row.figures.has(Figure::kStartTime); };
   out.rows.erase(std::remove_if(out.rows.begin(), out.rows.end(), ended), out.rows.end());
   out.left_out = census_.left_out();

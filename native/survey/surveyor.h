@@ -27,7 +27,7 @@ struct SurveyRow {
   std::string tenant_cgroup;
   pid_t init = 0;
   Figures figures;
-  /// The command that was killed last for want of memory, where the kernel's log tells.
+  /// The command of the last process that the OOM killer killed; empty if the log told of none.
   std::string last_victim;
 };
 
@@ -35,8 +35,8 @@ struct SurveyRow {
 struct Survey {
   std::vector<SurveyRow> rows;  ///< ascending by id
   uint64_t took_us = 0;
-  uint64_t failed = 0;  ///< containers of which something could not be read, but for those that end
-  size_t left_out = 0;  ///< containers beyond what is told of in one survey
+  uint64_t failed = 0;     ///< containers that have not ended, of which something could not be read
+  size_t left_out = 0;     ///< containers that were too many for one survey
   bool reads_log = false;  ///< kills are dated by the kernel's log
 };
 
@@ -50,11 +50,11 @@ class Surveyor {
     const Resolver* resolver = nullptr;
     HostSource* host = nullptr;
     int procfs_fd = -1;
-    /// As whose mounts are counted inside containers.
+    /// Type and source of the mounts in containers that count as ours.
     std::string fs_type, source;
-    /// Where kills that the log told of are remembered; empty: nowhere.
+    /// The file in which kills that the log told of are remembered; empty: they are not.
     std::string kills_file;
-    /// Tells of kills; nullptr: a reader of the kernel's log of its own does.
+    /// Collects kills; nullptr: the surveyor reads the kernel's log itself.
     std::shared_ptr<LogReader> kills;
   };
   explicit Surveyor(Sources sources);
@@ -72,7 +72,7 @@ class Surveyor {
   void remove(ContainerId id);
   void attribute(Member& member, const OomKill& kill);
   void remember_kills();
-  /// False when something could not be read of one that goes on.
+  /// False: something could not be read, though the container has not ended.
   bool read(Member& member, uint64_t now_us, Figures& out);
   Result<bool> read_facts(ContainerSource& source, Member& member, uint64_t now_us, Figures& out);
   void note_kills(Member& member, Figures& out) const;

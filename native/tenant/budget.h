@@ -23,8 +23,8 @@ class Budget {
     return wait_locked();
   }
 
-  /// The same for one whose cost is known when it is done, and charged then. `tokens` are lent
-  /// only if it has to wait: give() them back once it has.
+  /// The same for work whose cost is known only when it is done, and is charge()d then. If it has
+  /// to wait, `tokens` are lent for it: give() them back when it has waited.
   uint64_t lend(uint64_t now_us, uint64_t tokens) {
     if (per_second_ == 0) return 0;
     const std::lock_guard lock(mutex_);
@@ -49,12 +49,12 @@ class Budget {
     return tokens_us_ < -kBurstUs / 2;
   }
 
-  /// Whether more than half of what can be saved up was spent when it was last asked for or
-  /// charged: otherwise nobody has to wait. Takes no lock.
+  /// Whether less than half of the burst was left when tokens were last taken or charged. If not,
+  /// no request has to wait. Takes no lock.
   bool is_low() const { return is_low_.load(std::memory_order_relaxed); }
 
-  /// Charges `tokens` for work that is already done. Later requests wait longer for it: at most 2
-  /// s, plus the time for requests that already wait.
+  /// Charges `tokens` for work that is already done. Later requests wait for it, at most 2 s longer
+  /// than for requests that already wait.
   void charge(uint64_t now_us, uint64_t tokens) {
     if (per_second_ == 0 || tokens == 0) return;
     const std::lock_guard lock(mutex_);
@@ -63,7 +63,7 @@ class Budget {
     note_low_locked();
   }
 
-  /// Forgives what is owed beyond so much, as time.
+  /// Forgives all that is owed beyond `beyond_us`.
   void forgive(uint64_t now_us, int64_t beyond_us) {
     const std::lock_guard lock(mutex_);
     gain_locked(now_us);

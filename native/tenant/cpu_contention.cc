@@ -36,7 +36,7 @@ std::optional<std::array<uint64_t, 8>> cpu_line(std::string_view text) {
 bool CpuContention::claim(uint64_t now_us) {
   const auto is_due = [&] { return now_us >= due_us_.load(std::memory_order_relaxed); };
   if (!is_due() || measuring_.exchange(true)) return false;
-  // Another one may have measured meanwhile.
+  // Another thread may have measured meanwhile.
   if (!is_due()) {
     measuring_ = false;
     return false;
@@ -72,7 +72,7 @@ std::optional<CpuContention::Use> CpuContention::use_of(HostSource& host, const 
 void CpuContention::note(const std::optional<Use>& use, const std::function<void()>& when_new) {
   const std::lock_guard lock(mutex_);
   measuring_ = false;
-  // In a shorter time nothing would have been idle: the kernel tells of that in ticks.
+  // Too short a time: the kernel reports idle time in ticks, so all would seem busy.
   if (!use || use->at_us < last_.at_us + kLookUs / 2) return;
   const Use before = std::exchange(last_, *use);
   const uint64_t took_us = use->at_us - before.at_us;
@@ -85,9 +85,9 @@ void CpuContention::note(const std::optional<Use>& use, const std::function<void
   const uint64_t known_us =
       idle_us + requests_us + tenant_us + since(before.kernel_us, use->kernel_us);
   const bool is_full = idle_us * 10 < all_us;
-  const bool has_others = since(known_us, all_us) * 5 > took_us;
-  const bool has_all = since(requests_us, all_us) * 2 < took_us;
-  seen_.store(is_full && (has_others || has_all), std::memory_order_relaxed);
+  const bool others_run = since(known_us, all_us) * 5 > took_us;
+  const bool requests_fill_it = since(requests_us, all_us) * 2 < took_us;
+  seen_.store(is_full && (others_run || requests_fill_it), std::memory_order_relaxed);
   if (!seen()) return;
   if (!any(use->at_us)) when_new();
   lasts_until_us_.store(use->at_us + kLastsUs, std::memory_order_relaxed);

@@ -18,16 +18,16 @@ class CpuContention {
   struct Use {
     uint64_t at_us = 0;        ///< now, CLOCK_BOOTTIME
     uint64_t cpus = 0;         ///< of the node
-    uint64_t idle_us = 0;      ///< by nobody, all CPUs together
-    uint64_t kernel_us = 0;    ///< by interrupts and other machines, for whomever
+    uint64_t idle_us = 0;      ///< the idle time of all CPUs together
+    uint64_t kernel_us = 0;    ///< by interrupts, and by other machines of the hypervisor
     uint64_t requests_us = 0;  ///< by the daemon, for the tenant's requests
-    /// By the tenant. Nothing: it cannot be read, or not soon; it has used nothing then.
+    /// By the tenant. Nothing: it cannot be read, or not soon enough; it counts as 0 then.
     std::optional<uint64_t> tenant_us;
   };
 
   /// True for one caller every 250 ms, which must note() the use; false for others until then.
   bool claim(uint64_t now_us);
-  /// `tenant_us` as Use has it, read a moment ago. Nothing: the node's cannot be read.
+  /// `tenant_us`: as in Use, read a moment ago. Nothing: the node's times cannot be read.
   static std::optional<Use> use_of(HostSource& host, const Tenant& tenant,
                                    std::optional<uint64_t> tenant_us);
 
@@ -39,8 +39,8 @@ class CpuContention {
 
   /// Whether others competed at the last note().
   bool seen() const { return seen_.load(std::memory_order_relaxed); }
-  /// Whether others compete, or did a moment ago, or whether a measurement takes so long that it is
-  /// not known.
+  /// Whether others compete, or did within the last second. True also while a measurement takes so
+  /// long that it is not known.
   bool any(uint64_t now_us) const;
 
  private:

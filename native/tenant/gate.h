@@ -13,7 +13,7 @@ namespace vprocfs {
 /// Whose turn it is: a request, and the thread that waits for its answer.
 struct TurnHolder {
   uint64_t request = 0;   ///< 0: nobody's
-  size_t connection = 0;  ///< which one's request: each numbers its own
+  size_t connection = 0;  ///< of the request: each connection numbers its own requests
   uint32_t pid = 0;
   uint64_t node = 0;
 };
@@ -30,9 +30,9 @@ class GateWaiter {
 /// all. Each of its containers has its own queue, and the queues take turns.
 class Gate {
  public:
-  /// True: go on, and call leave() after. False: what `make` gave is in the queue of
-  /// `container_key`, any number that stands for the container, and will come back from some
-  /// leave(); or it gave nothing.
+  /// True: it is the request's turn; call leave() afterwards. False: the waiter that `make`
+  /// returned is in the queue of `container_key`, a number for the container, and a later leave()
+  /// returns it; or `make` returned none.
   template <typename MakeWaiter>
   bool enter(TurnHolder who, uint64_t container_key, MakeWaiter make) {
     const std::lock_guard lock(mutex_);

@@ -5,7 +5,7 @@
 
 namespace vprocfs {
 
-/// How many records a tenant may write to its logs: a few at once, and then one every so often. Not
+/// How many records a tenant may write to its logs: 256 at once, then one every 16 ms. Not
 /// thread-safe.
 class LogWrites {
  public:

@@ -25,7 +25,7 @@ void limit_descriptors(uint64_t descriptors, uint64_t triggers_per_tenant, Resou
   };
   share(Resource::kContainers, descriptors / 8, kMaxContainersPerTenant, 2);
   share(Resource::kSources, descriptors / 2 / kDescriptorsPerSource, kMaxSourcesPerTenant, 1);
-  // What an operator asked for is not made less.
+  // An operator's setting is not reduced.
   limits[static_cast<size_t>(Resource::kTriggers)] = {
       triggers_per_tenant, std::min<uint64_t>(1, triggers_per_tenant), descriptors / 8};
 }
@@ -44,7 +44,7 @@ bool TenantResources::allows(Resource r, uint64_t more) const {
 }
 
 bool TenantResources::take(Resource r, uint64_t more) {
-  // Two at once may both pass: what is exceeded by is at most one thread's each.
+  // Threads that ask at the same time may all pass: each exceeds the limit by one request at most.
   if (!allows(r, more)) {
     refuse(r);
     return false;

@@ -24,8 +24,8 @@ const char* to_text(Resource resource);
 /// The limits of one resource.
 struct ResourceLimit {
   uint64_t per_tenant = 0;  ///< what one tenant has at most
-  uint64_t reserved = 0;    ///< what every tenant gets in any case, out of a reserve
-  uint64_t total = 0;       ///< what all tenants have together until only the reserve is left
+  uint64_t reserved = 0;    ///< what every tenant gets in any case, even beyond `total`
+  uint64_t total = 0;       ///< what all tenants have together, but for what is reserved
 };
 using ResourceLimits = std::array<ResourceLimit, kResources>;
 
@@ -47,7 +47,7 @@ class SharedResources {
   uint64_t used(Resource r) const { return used_[index(r)].load(std::memory_order_relaxed); }
   /// How often a tenant asked for more than it may have.
   uint64_t refused(Resource r) const { return refused_[index(r)].load(std::memory_order_relaxed); }
-  /// How often of these the tenant had less than `per_tenant`, and others had the rest.
+  /// How many of these refusals were not for `per_tenant`, but because `total` was used up.
   uint64_t short_of(Resource r) const { return short_[index(r)].load(std::memory_order_relaxed); }
   FairShare& fair_share() { return fair_share_; }
 
@@ -71,11 +71,11 @@ class TenantResources {
 
   uint64_t used(Resource r) const { return used_[at(r)].load(std::memory_order_relaxed); }
 
-  /// False, and counted as a refusal, when the tenant may not have so much more.
+  /// Takes `more`. False, and counted as a refusal: the tenant may not have so much.
   bool take(Resource r, uint64_t more = 1);
-  /// Whether it has nothing left to take. Not counted.
+  /// Whether take() would fail. Not counted as a refusal.
   bool spent(Resource r) const { return !allows(r, 1); }
-  /// Counts what the tenant has already.
+  /// As take(), but without a limit.
   void note(Resource r, uint64_t more);
   void give(Resource r, uint64_t less = 1);
   /// nullptr: nothing is limited.

@@ -27,8 +27,8 @@ struct TenantRates {
 /// nests, it gets no more than a container that nests none. Thread-safe.
 class Tenant {
  public:
-  /// A half: when a tenant had a whole CPU at the service's weight, other containers' threads
-  /// waited up to 350 ms on a machine with two CPUs.
+  /// While others want the CPUs, a tenant has half of its CPU time. With a whole CPU at the
+  /// service's weight, other containers' threads waited up to 350 ms on a machine with two CPUs.
   static constexpr uint64_t kContendedDivisor = 2;
 
   /// `shared` as TenantResources has it.
@@ -52,23 +52,24 @@ class Tenant {
   Budget& cpu() { return cpu_; }
   /// The same while others want the CPUs, too (contention()).
   Budget& contended_cpu() { return contended_cpu_; }
-  /// What CPU time counts for then, µs.
+  /// What `took_us` of CPU time counts for then, µs.
   uint64_t counted_us(uint64_t took_us) const { return fair_share_.counted_us(took_us); }
   CpuContention& contention() { return contention_; }
   /// Others have begun to compete: of what the tenant used before, only a little counts.
   void start_contention(uint64_t now_us) { contended_cpu_.forgive(now_us, kContendedDebtUs); }
   /// CPU time that it was charged, µs.
   uint64_t charged_us() const { return charged_us_.load(std::memory_order_relaxed); }
-  /// False: nothing of its CPU time is spent. Takes no lock.
+  /// False: it is certainly within its budgets of CPU time. Takes no lock.
   bool may_be_over() const { return cpu_.is_low() || contended_cpu_.is_low(); }
   /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
   /// the tenant may soon be over its budget of CPU time.
   void begin_lap(CpuLaps& laps) {
-    // When CPU time is scaled up, charging one measured piece for sixteen would be a debt for long.
+    // If CPU time is scaled up, a sampled piece, which is charged for sixteen, would be a long
+    // debt.
     laps.begin(fair_share_.is_scaled() || cpu_.is_low() ||
                (contended_cpu_.is_low() && contention_.seen()));
   }
-  /// `is_usual`: what it takes is what its requests take.
+  /// `is_usual`: the piece counts for usual_lap_us().
   void charge_lap(CpuLaps& laps, bool is_usual = true) {
     const uint64_t took_us = laps.end_us();
     if (took_us == 0) return;
@@ -87,16 +88,16 @@ class Tenant {
   /// What a piece of work for it took lately, µs, at most CpuLaps::kLongUs.
   uint64_t usual_lap_us() const { return usual_lap_us_.load(std::memory_order_relaxed); }
 
-  /// What it has of all that is shared.
+  /// Its part of the shared resources.
   TenantResources& resources() { return resources_; }
   const TenantResources& resources() const { return resources_; }
 
-  /// What may be written to its logs, and how many reads of them wait. KmsgFiles' own.
+  /// What may be written to its logs, and how many reads of them wait. Used by KmsgFiles only.
   LogWrites log_writes;
   size_t parked_reads = 0;
-  /// Of its triggers those that the kernel is taking away. Triggers' own.
+  /// How many of its triggers the kernel is still removing. Used by Triggers only.
   uint32_t closing_triggers = 0;
-  /// When it was last looked for ended containers of it, CLOCK_BOOTTIME. Registry's own.
+  /// When its containers were last checked for ended ones, CLOCK_BOOTTIME. Used by Registry only.
   uint64_t swept_us = 0;
 
  private:

@@ -22,11 +22,11 @@ struct MemoryLine {
   uint64_t MemoryModel::*figure;  ///< nullptr: 0
 };
 
-/// nullptr: no cgroup tells the figure (Mlocked, Bounce, HardwareCorrupted, ..., and lines of newer
-/// kernels). DirectMap lines are a family of their own.
+/// nullptr: no cgroup has the figure (Mlocked, Bounce, HardwareCorrupted, ..., and lines of newer
+/// kernels), or it is a DirectMap line (see DirectMap).
 const MemoryLine* find_memory_line(std::string_view label);
 
-/// The figure of a line, in its unit; 0 where no cgroup tells it.
+/// The figure of a line, in its unit; 0 if no cgroup has it.
 uint64_t figure_of(const MemoryModel& model, std::string_view label);
 
 }  // namespace vprocfs

@@ -22,7 +22,7 @@ uint64_t take(uint64_t& budget, uint64_t wanted) {
   return taken;
 }
 
-/// What of a line of the host's there is; 0 where it has none.
+/// A line of the host's; 0 if it has none.
 uint64_t of_host(const HostMeminfo& host, std::string_view label) {
   return host.value(label).value_or(0);
 }
@@ -35,8 +35,8 @@ void fill_totals(MemoryModel& m, const HostMeminfo& host, const MemoryFacts& mem
   m.used = std::min(kb(memory.usage_bytes), m.total);
 }
 
-/// What file pages and slab can be shown at most, so that tools which take free + buffers + cached
-/// + slab off the total to get what is used do not wrap.
+/// File pages and slab, together at most what is charged. Tools compute the used memory as the
+/// total less free, buffers, cached and slab, and must not get a negative number.
 struct Cache {
   uint64_t file = 0, slab_reclaimable = 0, slab_unreclaimable = 0;
 
@@ -76,7 +76,7 @@ void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& he
   cache.cap(saturating_sub(m.total, saturating_add(m.free, m.buffers)));
 }
 
-/// The last: MemFree is never above it.
+/// After all that it is made of. Lowers MemFree to MemAvailable if that is less.
 void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom) {
   const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
   const uint64_t own = saturating_add(m.free, reclaimable);
@@ -135,8 +135,8 @@ void fill_swap(MemoryModel& m, const Facts& facts) {
   m.zswap = std::min(kb(stat.zswap), m.used);
 }
 
-/// The pool is the node's: what others hold of it cannot be had, whatever the limit says. MemTotal
-/// bounds none of it: huge pages are charged to no memory limit (but where cgroup2 is mounted with
+/// The pool is the node's: pages that others hold of it are not free, whatever the limit. MemTotal
+/// does not bound it: huge pages are charged to no memory limit (but where cgroup2 is mounted with
 /// memory_hugetlb_accounting), so that a container may use a pool that is larger, and finds all of
 /// it in sysfs as well.
 void fill_hugetlb(MemoryModel& m, const Facts& facts) {

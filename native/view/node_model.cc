@@ -18,14 +18,14 @@ bool are_none(const std::vector<uint64_t>& weights) {
   return std::all_of(weights.begin(), weights.end(), [](uint64_t weight) { return weight == 0; });
 }
 
-/// Parts that sum to `amount` in any case: with no weight at all it is the first one.
+/// Parts that sum to `amount`. If all weights are 0, the first part is the whole amount.
 std::vector<uint64_t> in_proportion(uint64_t amount, std::vector<uint64_t> weights) {
   if (!weights.empty() && are_none(weights)) weights.front() = 1;
   return split(amount, weights);
 }
 
-/// The same in whole pages, all in kB: no kernel shows less. What an amount has beyond its pages is
-/// with the first weight that is not 0.
+/// The same in whole pages, all in kB: no kernel shows parts of pages. The rest of an amount that
+/// is not a whole page goes to the first weight that is not 0.
 std::vector<uint64_t> pages_in_proportion(uint64_t amount, std::vector<uint64_t> weights,
                                           uint64_t page_kb) {
   if (weights.empty()) return weights;
@@ -40,8 +40,8 @@ std::vector<uint64_t> pages_in_proportion(uint64_t amount, std::vector<uint64_t>
   return parts;
 }
 
-/// Whole pages of `amount` in proportion to `weights`, as far as there is room, which they take;
-/// the rest is where some is left.
+/// Whole pages of `amount` in proportion to `weights`, as far as there is `room`, which is reduced
+/// by them. What does not fit goes to the first nodes with room left.
 std::vector<uint64_t> place(uint64_t amount, std::vector<uint64_t> weights, uint64_t page_kb,
                             std::vector<uint64_t>& room) {
   std::vector<uint64_t> parts = pages_in_proportion(amount, std::move(weights), page_kb);
@@ -87,7 +87,7 @@ NodeModel::NodeModel(const Facts& facts, uint64_t total, uint64_t used, uint64_t
       sum += sizes.back();
     }
   }
-  // Of a container whose memory is all on nodes that are gone, some node has to have it.
+  // If all the container's memory is on nodes that are gone, the first shown one has it.
   if (sum == 0 && !nodes_.empty()) nodes_.front().has_memory = true;
   const std::vector<uint64_t> totals = pages_in_proportion(total, sizes, page_kb_);
   std::vector<uint64_t> weights;

@@ -19,11 +19,11 @@ struct NodeShare {
   /// Its part of the container's MemTotal, in the proportion of the host's nodes: constant while
   /// the limit is. Sums over the nodes to MemTotal.
   uint64_t total = 0;
-  /// Its part of what is in use, at most `total`. Sums over the nodes to MemTotal - MemFree. As far
-  /// as the nodes' sizes allow, what the container uses is placed as memory.numa_stat tells, and
-  /// what others do, of which nothing is told, by the nodes' sizes.
+  /// Its part of the memory in use, at most `total`. Sums over the nodes to MemTotal - MemFree. As
+  /// far as the nodes' sizes allow, the container's own part is spread as in memory.numa_stat. How
+  /// that of others is spread is not known, so it follows the nodes' sizes.
   uint64_t used = 0;
-  uint64_t own = 0;  ///< what of that the container uses
+  uint64_t own = 0;  ///< the part of `used` that is the container's own
 };
 
 /// How a container's memory is spread over its nodes. Amounts need kNeedPageSize.
@@ -35,12 +35,12 @@ class NodeModel {
   const std::vector<NodeShare>& nodes() const { return nodes_; }
   /// Its place in nodes(); nodes().size() for one that is not shown.
   size_t find(uint32_t id) const;
-  /// The part of `amount` on the node at `place`, as what the container uses is spread: the parts
-  /// sum to the amount.
+  /// The part of `amount` on the node at `place`, spread as the container's own memory is. The
+  /// parts sum to the amount.
   uint64_t part(uint64_t amount, size_t place) const;
-  /// The same, as what others use is.
+  /// The same, spread as the memory of others is.
   uint64_t part_of_others(uint64_t amount, size_t place) const;
-  /// The same of anything that is counted in ones, as the sizes of the nodes are.
+  /// The same for anything that is counted in ones, spread as the sizes of the nodes are.
   uint64_t part_by_size(uint64_t amount, size_t place) const;
 
  private:

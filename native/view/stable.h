@@ -5,7 +5,7 @@
 
 namespace vprocfs {
 
-/// How long a file is for readers that get it out of the page cache.
+/// The length of a file for readers that read it from the page cache.
 struct StableLength {
   uint32_t bytes = 0;  ///< 0: nobody was told of one
   uint32_t seam = 0;   ///< its length before it grew to this one; 0: none
@@ -24,9 +24,9 @@ struct StableLength {
 /// Returns the length that `text` now has. `fixed`: the file's own widths keep its length, so no
 /// room is added.
 ///
-/// A reader that has had the whole of a shorter file asks once more, for its end, and gets what
-/// now lies beyond. A line ends there as well, filled up with blanks, so that it gets whole lines
-/// that are new, as from a file of the kernel that grows.
+/// A reader that has read all of a shorter file reads once more for its end, and gets what now lies
+/// beyond. So a line is filled up with blanks to end at that length too, and the reader gets whole
+/// new lines, as from a file of the kernel that grows.
 StableLength stabilise(std::string& text, StableLength before, bool fixed);
 
 }  // namespace vprocfs

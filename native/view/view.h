@@ -34,11 +34,12 @@ constexpr bool takes_triggers(const View& view) { return pressure_needed(view.ne
 /// Whether poll(2) on the file tells more than that it can be read and written.
 constexpr bool is_polled(const View& view) { return takes_triggers(view); }
 
-/// Files of sysfs, whose tree is read-only, as the container's own is; procfs is written by root.
+/// Whether the file is in sysfs. That tree is read-only, as the container's own is; root may write
+/// to files of procfs.
 constexpr bool is_of_sysfs(const View& view) { return starts_with(view.path, "sys/"); }
 
-/// Files of a container's kernel log. What they hold is no text made of facts, so that they have no
-/// `render`; only the tree whose files are polled has them.
+/// Files of a container's kernel log. They are not rendered from facts, so they have no `render`.
+/// Only the tree of files that are polled has them.
 inline constexpr View kDevKmsg{40, "dev/kmsg", 0644, 0, Changes::kAlways, nullptr};
 inline constexpr View kProcKmsg{41, "proc/kmsg", 0400, 0, Changes::kAlways, nullptr};
 inline constexpr const View* kLogViews[] = {&kDevKmsg, &kProcKmsg};

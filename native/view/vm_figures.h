@@ -19,7 +19,7 @@ struct VmAmount {
   std::string_view labels[3];  ///< of the lines that add up to it; empty ones stand for none
 };
 
-/// nullptr: nothing tells it, or it is no sum of lines.
+/// nullptr: the amount is not known, or is not a sum of lines.
 const VmAmount* find_vm_amount(std::string_view key);
 
 /// The figures of mm/vmstat.c (/proc/vmstat, /proc/zoneinfo) of a container, from the same model as
@@ -32,7 +32,7 @@ class VmFigures {
   const MemoryModel& model() const { return model_; }
 
   /// An amount that the memory of a container has now, by the kernel's name ("nr_free_pages"), in
-  /// the kernel's unit for it (mostly pages). Nothing tells most of them: those are 0.
+  /// the kernel's unit for it (mostly pages). Most are not known, and are 0.
   uint64_t amount(std::string_view key) const;
 
   /// An event since the container began ("pgfault"); 0 where nothing counts it for a container.

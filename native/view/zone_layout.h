@@ -11,7 +11,7 @@
 
 namespace vprocfs {
 
-/// What a machine of the container's memory has in a zone.
+/// A zone of a machine with the container's memory.
 struct Zone {
   const HostZoneinfo::Zone* host = nullptr;
   size_t node = 0;       ///< place among the nodes
@@ -19,8 +19,8 @@ struct Zone {
 };
 
 /// The zones of a machine with `pages`: every node has its share, and in a node the lower addresses
-/// are filled first, as they are on a real machine. What is more than all of them have is in each
-/// node's last zone.
+/// are filled first, as they are on a real machine. Pages that exceed the host's zones are in the
+/// last zone of each node.
 class ZoneLayout {
  public:
   /// Nodes that are not `allowed` are not there; nothing: all are.
@@ -29,7 +29,8 @@ class ZoneLayout {
   const std::vector<Zone>& zones() const { return zones_; }
   uint64_t of_node(uint64_t amount, size_t node) const { return nodes_.part(amount, node); }
   uint64_t of_zone(uint64_t amount, size_t zone) const { return shares_.part(amount, zone); }
-  /// The first zone with memory: events, which no node's share may make go back, are its node's.
+  /// Whether no zone before has memory. All events are shown at the first zone's node: if they were
+  /// divided among nodes, a changing share could make them go back.
   bool is_first(size_t zone) const;
 
  private:

@@ -1,4 +1,5 @@
-// Whose mounts are read when: a tenant's turn comes by what was spent on it.
+// Reads the mounts of namespaces that have changed, first those of the tenant on which the least
+// time was spent.
 
 #include <fcntl.h>
 
@@ -18,7 +19,7 @@ namespace {
 constexpr size_t kPiece = size_t{64} << 10;
 /// Mounts come in bursts (a runtime sets up a container): look once in a while, not for each.
 constexpr uint64_t kMinRestUs = 10000;
-/// How many times longer than a reading took its tenant then rests.
+/// A tenant's next reading begins after so many times the time that the last one took.
 constexpr uint64_t kRestFactor = 9;
 
 /// Whether a line of mountinfo is about a mount on or below proc or sysfs.
@@ -48,7 +49,7 @@ uint64_t NamespaceWatch::next_due() const {
   return soonest;
 }
 
-/// One for each tenant at a time.
+/// Begins the readings that are due, at most one for each tenant at a time.
 void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, uint64_t now) {
   if (dirty_ == 0) return;
   for (auto& [key, known] : known_) {
@@ -60,7 +61,7 @@ void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, 
     reading->serial = known.serial;
     reading->tenant = known.tenant;
     reading->mounts = Fd(::fcntl(known.mounts.get(), F_DUPFD_CLOEXEC, 0));
-    // From here on the kernel tells of changes again; before the first byte is read.
+    // Armed before the first byte is read: a change after that is reported.
     if (!reading->mounts || !epoll_.modify(known.mounts.get(), key, EPOLLPRI | EPOLLONESHOT)) {
       ++state_.shortages;
       known.not_before = now + kRetryUs;
@@ -74,11 +75,12 @@ void NamespaceWatch::begin_due(std::vector<std::unique_ptr<Reading>>& readings, 
   }
 }
 
-/// False: it is to stop.
+/// Waits until there is something to read. False: stop() was called.
 bool NamespaceWatch::wait_for_due(std::vector<std::unique_ptr<Reading>>& readings) {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    // The last descriptor of a namespace takes all its mounts away, which may be many.
+    // Not under the lock: closing the last descriptor of a namespace removes its mounts, perhaps
+    // many.
     if (!closing_.empty()) {
       std::vector<Fd> closing;
       closing.swap(closing_);
@@ -139,8 +141,8 @@ void NamespaceWatch::finish(Reading& reading, bool whole, Events& out) {
   out.push_back({WatchEvent::Kind::kMounts, known.pid, reading.key, known.tenant});
 }
 
-/// A container may have as many mounts as it likes: they are read piece by piece, and those of
-/// others in between.
+/// A container may have any number of mounts: they are read piece by piece, and those of others in
+/// between.
 void NamespaceWatch::read_loop() {
   std::string room(kPiece, '\0');
   std::vector<std::unique_ptr<Reading>> readings;

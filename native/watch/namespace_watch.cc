@@ -16,12 +16,13 @@ namespace {
 
 constexpr size_t kMaxKnown = 65536;
 constexpr size_t kFdsPerKnown = 2;
-// Of the descriptors that this process may have, and of the known namespaces, one tenant's at most.
+// Known namespaces take at most one part in kDescriptorShare of the descriptors that this process
+// may have, and one tenant's at most one part in kTenantShare of the known namespaces.
 constexpr size_t kDescriptorShare = 8, kTenantShare = 16, kMinPerTenant = 64, kMaxPerTenant = 1024;
 constexpr uint64_t kExecKey = 0, kWakeKey = 1;  // no namespace has these numbers
 constexpr uint64_t kProcessBit = uint64_t{1} << 63;
 
-/// For how many namespaces there are descriptors.
+/// How many namespaces can be known.
 size_t known_limit() {
   return std::min<size_t>(kMaxKnown, descriptor_limit() / kDescriptorShare / kFdsPerKnown);
 }
@@ -98,7 +99,7 @@ void NamespaceWatch::emit(Events events) {
 
 bool NamespaceWatch::watch(uint64_t key, Known known) {
   if (!epoll_.add(known.process.get(), key | kProcessBit, EPOLLIN)) return false;
-  // One word of it until it is read: however fast mounts change, they cost nothing meanwhile.
+  // One event until the mounts are read: however fast they change, that costs nothing meanwhile.
   if (known.mounts && !epoll_.add(known.mounts.get(), key, EPOLLPRI | EPOLLONESHOT)) return false;
   ++uses_[known.tenant].count;
   known.serial = ++serial_;
@@ -111,19 +112,19 @@ NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   Known known;
   known.pid = pid;
   known.process = open_pidfd(pid);
-  const bool short_of = !known.process && is_shortage(errno);
+  const bool lacks_pidfd = !known.process && is_shortage(errno);
   const std::string name = std::to_string(pid);
   known.mounts = Fd(::open(("/proc/" + name + "/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
-  const bool shorter = short_of || (!known.mounts && is_shortage(errno));
+  const bool lacks_any = lacks_pidfd || (!known.mounts && is_shortage(errno));
   auto found = vprocfs::tenant_of(pid, own_pids_);
   const uint64_t key = namespace_of(name, "mnt");
   known.pids = namespace_of(name, "pid");
   known.init = is_init(pid);
-  // What has changed before it is read for the first time is told of then.
+  // Read at once, so that a change before that is found.
   known.dirty = true;
   const std::lock_guard lock(mutex_);
   const auto tenant = key_of(std::move(found));
-  if (shorter || (!tenant && is_shortage(tenant.error().code))) {
+  if (lacks_any || (!tenant && is_shortage(tenant.error().code))) {
     note_shortage();
     return Follow::kShortage;
   }
@@ -134,7 +135,8 @@ NamespaceWatch::Follow NamespaceWatch::follow(pid_t pid) {
   const auto it = known_.find(key);
   if (it != known_.end() && it->second.mounts) return Follow::kFollowed;
   if (it == known_.end() && !has_room(known.tenant)) return Follow::kFull;
-  // Its room is taken again: nobody who was refused has any now.
+  // take_out(), not drop(): its room is used again at once, so nothing that was refused has room
+  // now.
   if (it != known_.end()) take_out(it);
   if (!watch(key, std::move(known))) {
     note_shortage();
@@ -155,7 +157,7 @@ Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
   if (!tenant) return tenant.error();
   const bool idle = tenants_.due_us() == 0;
   const uint64_t key = tenants_.key_of(std::move(tenant.value()), monotonic_us());
-  // The loop waits without an end.
+  // The loop waits without a timeout.
   if (idle && tenants_.due_us() != 0) wake_.ring();
   return key;
 }
@@ -168,7 +170,7 @@ bool NamespaceWatch::has_room(uint64_t tenant) {
   const auto use = uses_.find(tenant);
   const size_t count = use == uses_.end() ? 0 : use->second.count;
   const bool full = known_.size() >= limit_;
-  // There is always room for a tenant's first.
+  // There is always room for the first namespace of a tenant.
   if ((!full || count == 0) && count < tenant_limit()) return true;
   ++state_.refused;
   if (full) {
@@ -179,7 +181,7 @@ bool NamespaceWatch::has_room(uint64_t tenant) {
   return false;
 }
 
-/// Whatever was to be done is done when everything is looked at again.
+/// Has everything looked at again soon, and with that what could not be done now.
 void NamespaceWatch::note_shortage() {
   ++state_.shortages;
   if (retry_us_ == 0) retry_us_ = monotonic_us() + kRetryUs;
@@ -211,8 +213,8 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   if (key == 0 || key == own_mounts_) return;
   const std::lock_guard lock(mutex_);
   auto it = known_.find(key);
-  // Numbers of namespaces are reused at once: also where who was known by one has ended or has
-  // moved to another.
+  // The number of a namespace is reused at once. The known process may have ended, or have moved to
+  // another namespace.
   const auto is_past = [key](const Known& k) {
     return has_ended(k.process) || namespace_of(std::to_string(k.pid), "mnt") != key;
   };
@@ -233,7 +235,8 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   }
   known.tenant = tenant.value();
   if (it == known_.end() && !has_room(known.tenant)) return;
-  // Who has made a mount namespace may be known before the init that it is for (unshare -m -p).
+  // The process that made the namespace may be known before the init that it is for (unshare -m
+  // -p).
   if (it != known_.end() && it->second.pids == known.pids) return;
   known.pid = representative(pid, key);
   known.init = is_init(known.pid);
@@ -250,7 +253,7 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
 }
 
 void NamespaceWatch::take_execs(Events& out) {
-  // So many at a time: what else has happened has its turn too.
+  // A limited number at a time, so that other events have their turn too.
   for (int taken = 0; taken < 1024; ++taken) {
     const pid_t pid = execs_.next().pid;
     if (pid == 0) return;
@@ -268,7 +271,7 @@ void NamespaceWatch::take_known(uint64_t key, bool process, Events& out) {
   if (it == known_.end()) return;
   Known& known = it->second;
   if (process) {
-    // The event may be of a process that was replaced meanwhile.
+    // The event may be about a process that was known before.
     if (!has_ended(known.process)) return;
     out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant});
     drop(it, out);

@@ -51,8 +51,8 @@ class NamespaceWatch {
   explicit NamespaceWatch(OnEvents on_events);
   ~NamespaceWatch();
 
-  /// Errors: the process connector cannot be had, then only what is followed is told of; EAGAIN:
-  /// there is no thread for it at the moment, and start() is to be called again.
+  /// Errors: the process connector cannot be opened, so only followed namespaces have events;
+  /// EAGAIN: no thread can be started at the moment, call start() again.
   Result<bool> start();
   void stop();
 
@@ -62,44 +62,44 @@ class NamespaceWatch {
     kFull,      ///< its tenant, or all together, have as many as can be followed
     kShortage,  ///< no descriptor or no memory is to be had at the moment
   };
-  /// Tells of changes of the mounts in the namespace of a process, for as long as that lives.
+  /// Reports changes of the mounts in the namespace of a process, for as long as the process lives.
   Follow follow(pid_t pid);
 
   /// The key of its tenant, as events have it; 0: it is the host's, or has ended.
   uint64_t tenant_of(pid_t pid);
 
-  /// How it stands.
   struct State {
-    size_t known = 0;         ///< namespaces
-    size_t limit = 0;         ///< that can be known
-    size_t tenant_limit = 0;  ///< of one tenant
-    uint64_t refused = 0;     ///< times that there was no room for one, since the start
-    uint64_t shortages = 0;   ///< times that there was no descriptor or memory, since the start
+    size_t known = 0;         ///< namespaces that are known
+    size_t limit = 0;         ///< how many can be known
+    size_t tenant_limit = 0;  ///< how many of one tenant can be known
+    uint64_t refused = 0;     ///< how often there was no room for one, since the start
+    uint64_t shortages = 0;   ///< how often there was no descriptor or memory, since the start
   };
   State state() const;
 
  private:
+  /// A namespace, known through one of its processes.
   struct Known {
     pid_t pid = 0;
-    uint64_t serial = 0;      ///< tells it from an earlier one with its number
+    uint64_t serial = 0;      ///< differs from that of an earlier namespace with its number
     uint64_t pids = 0;        ///< its PID namespace
     uint64_t tenant = 0;      ///< see Tenants
     Fd process;               ///< readable once it has ended
-    Fd mounts;                ///< mountinfo; keeps the namespace alive: closed with the process
+    Fd mounts;                ///< mountinfo, if followed; it keeps the namespace alive
     uint64_t digest = 0;      ///< of the mounts that matter
     uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when it may be read again
-    bool dirty = false;       ///< has changed since it was read
+    bool dirty = false;       ///< its mounts have changed since they were read
     bool init = false;        ///< `pid` is the init of `pids`
   };
   /// What a tenant's namespaces take.
   struct Use {
     uint32_t count = 0;
-    bool refused = false;     ///< there was no room for one
-    bool reading = false;     ///< of one of them the mounts are being read
+    bool refused = false;     ///< there was no room for one more
+    bool reading = false;     ///< the mounts of one of them are being read
     uint64_t not_before = 0;  ///< CLOCK_MONOTONIC, µs: when the next one may be read
     uint64_t spent_us = 0;    ///< reading, on the scale of `clock_us_`
   };
-  /// The mounts of a namespace, of which a part has been read.
+  /// The mounts of a namespace, which are being read.
   struct Reading {
     uint64_t key = 0, serial = 0, tenant = 0;
     Fd mounts;
@@ -113,7 +113,7 @@ class NamespaceWatch {
   using Events = std::vector<WatchEvent>;
   using Map = std::unordered_map<uint64_t, Known>;
 
-  // namespace_watch.cc: what the kernel tells of
+  // namespace_watch.cc: events of the kernel
   void loop();
   void take_execs(Events& out);
   void take_exec(pid_t pid, Events& out);
@@ -134,8 +134,9 @@ class NamespaceWatch {
   void note_shortage();
   Result<bool> listen();
   Result<uint64_t> key_of(Result<TenantNamespace> tenant);
-  /// One is known no more: there is room for those that were refused.
+  /// Forgets a namespace, and reports that there is room if others were refused.
   void drop(Map::iterator it, Events& out);
+  /// Forgets a namespace.
   void take_out(Map::iterator it);
   bool watch(uint64_t key, Known known);
 
@@ -145,7 +146,7 @@ class NamespaceWatch {
   const uint64_t own_mounts_, own_pids_;
   const size_t limit_;
   ProcessEvents execs_;
-  std::optional<Error> no_execs_;  ///< why programs that are executed are not told of
+  std::optional<Error> no_execs_;  ///< why executed programs are not reported
   Epoll epoll_;
   Wake wake_;
   std::atomic<bool> stopping_{false};
@@ -155,10 +156,10 @@ class NamespaceWatch {
   Map known_;  ///< by number of the mount namespace
   Tenants tenants_;
   std::unordered_map<uint64_t, Use> uses_;  ///< by tenant
-  std::vector<Fd> closing_;                 ///< of namespaces that are known no more
-  bool full_ = false;                       ///< there was no room for any more
-  size_t dirty_ = 0;                        ///< known ones that are
-  uint64_t clock_us_ = 0;                   ///< what has been spent by whom it was spent on last
+  std::vector<Fd> closing_;                 ///< of forgotten namespaces; the reader closes them
+  bool full_ = false;                       ///< there was no room for another one of any tenant
+  size_t dirty_ = 0;                        ///< how many known ones are dirty
+  uint64_t clock_us_ = 0;                   ///< `Use::spent_us` of the tenant that was read last
   uint64_t serial_ = 0;
   uint64_t retry_us_ = 0;  ///< CLOCK_MONOTONIC: when to look again after a shortage; 0: never
   State state_;

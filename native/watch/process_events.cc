@@ -86,7 +86,7 @@ ProcessEvents::Event ProcessEvents::next() const {
     proc_event event;
     constexpr size_t kMinBytes =
         kEventAt + offsetof(proc_event, event_data) + sizeof(event.event_data.exec);
-    // Only the kernel's word counts.
+    // Ignores messages of other processes.
     if (from.nl_pid != 0 || static_cast<size_t>(n) < kMinBytes) continue;
     std::memset(&event, 0, sizeof event);
     std::memcpy(&event, message + kEventAt,

@@ -9,13 +9,13 @@
 
 namespace vprocfs {
 
-/// Tells of what processes of this host do (the kernel's process connector, filtered in the
+/// Events of one kind about processes of this host (the kernel's process connector, filtered in the
 /// kernel). Needs CAP_NET_ADMIN and the initial PID and network namespaces.
 class ProcessEvents {
  public:
   enum class Kind : uint8_t {
     kExec,      ///< a program is executed
-    kCoredump,  ///< a signal ends a process that leaves a core, whether one is written or not
+    kCoredump,  ///< a signal that dumps core ends a process, whether a core is written or not
   };
   static Result<ProcessEvents> open(Kind kind);
 
@@ -25,7 +25,7 @@ class ProcessEvents {
     /// The process (kExec) or thread (kCoredump) that it is about; 0: none is waiting; -1: some
     /// were lost.
     pid_t pid = 0;
-    uint64_t at_us = 0;  ///< when that was, CLOCK_MONOTONIC
+    uint64_t at_us = 0;  ///< when it happened, CLOCK_MONOTONIC
   };
   /// The next one, in the order in which they happened to a process.
   Event next() const;

@@ -54,7 +54,7 @@ Result<TenantNamespace> tenant_of(pid_t pid, uint64_t own) {
   for (int level = 0; level < kMaxLevels; ++level) {
     Fd around(::ioctl(found.pids.get(), kNsGetParent));
     if (!around && is_shortage(errno)) return Error{errno, path};
-    // EPERM: what is around it is not below ours.
+    // EPERM: the parent is outside of our PID namespace.
     const uint64_t number = around ? number_of(around) : own;
     if (number == own) break;
     found.number = number;

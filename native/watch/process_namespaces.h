@@ -16,7 +16,7 @@ namespace vprocfs {
 /// ended.
 uint64_t namespace_of(const std::string& process, const char* which);
 
-/// Whether it is the init of its PID namespace: what is mounted on /proc is its own then.
+/// Whether a process is the init of its PID namespace.
 bool is_init(pid_t pid);
 
 /// The process through which mount namespace `key`, in which `pid` lives, is read: the init of its
@@ -24,18 +24,18 @@ bool is_init(pid_t pid);
 /// 6.11), otherwise `pid` itself.
 pid_t representative(pid_t pid, uint64_t key);
 
-/// What a tenant is known by: the outermost PID namespace around its processes. Whatever a
-/// container nests lies in it.
+/// Identifies a tenant: the outermost PID namespace around its processes, below the host's. All
+/// that a container nests is in it.
 struct TenantNamespace {
-  uint64_t number = 0;  ///< 0: none, the process is the host's
-  Fd pids;              ///< open, no other namespace has the number
+  uint64_t number = 0;  ///< 0: the process is the host's and has no tenant
+  Fd pids;              ///< while it is open, no other namespace has the number
 };
 
 /// The tenant of a process, below the PID namespace with the number `own`. ESRCH when it has ended;
 /// EMFILE, ENFILE or ENOMEM when there is no descriptor to be had for it.
 Result<TenantNamespace> tenant_of(pid_t pid, uint64_t own);
 
-/// True for the errors of what is short and may be there again later.
+/// True for errors that a lack of descriptors or memory causes, which may end.
 bool is_shortage(int code);
 
 }  // namespace vprocfs

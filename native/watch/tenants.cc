@@ -7,9 +7,9 @@ namespace vprocfs {
 namespace {
 
 constexpr uint64_t kNumbers = UINT32_MAX;
-/// So that a double has room for the key.
+/// JavaScript numbers hold keys exactly: serial and number have 52 bits together.
 constexpr uint64_t kSerials = (uint64_t{1} << 20) - 1;
-/// Tries to make room are not more frequent.
+/// How long to wait before room is made again while there are too many.
 constexpr uint64_t kCrowdedUs = 1'000'000;
 
 }  // namespace

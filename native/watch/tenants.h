@@ -14,21 +14,21 @@ namespace vprocfs {
 /// tenant's namespace is held open while it is in use and for a while afterwards. Not thread-safe.
 class Tenants {
  public:
-  /// `limit`: beyond so many, none is retained longer than it is in use.
+  /// `limit`: with more tenants than this, sweep() forgets all that are not in use.
   explicit Tenants(size_t limit) : limit_(limit) {}
 
   /// The key: below 2^52, and its lower 32 bits are the number of the namespace. 0: the host.
   uint64_t key_of(TenantNamespace tenant, uint64_t now_us);
-  /// It is in use no more, as far as one knows.
+  /// The tenant is no longer in use, unless sweep() is told otherwise.
   void leave(uint64_t key, uint64_t now_us);
 
   /// When sweep() may have something to do, on the scale of `now_us`; 0: never.
   uint64_t due_us() const { return due_us_; }
-  /// Forgets those that are not in use and have not been for a while.
+  /// Forgets tenants that have not been in use for a while.
   void sweep(const std::function<bool(uint64_t key)>& in_use, uint64_t now_us);
   void clear();
 
-  /// What a tenant owes is forgotten when nothing was heard of it for so long.
+  /// How long a tenant that is not in use, and what it owes, is remembered.
   static constexpr uint64_t kRetainUs = 60'000'000;
 
  private:
