@@ -54,6 +54,17 @@ void nice_session(pid_t pid, const char* nice) {
 
 void put_session_first(pid_t pid) { nice_session(pid, "-10\n"); }
 
+/// Whom the kernel ends first when memory is short: by size, unless told. Of two workers that would
+/// be the larger one, which serves, each time that another one is started beside it.
+constexpr int kExpendable = 1000, kUsual = 0;
+
+bool set_oom_score_adj(pid_t pid, int value) {
+  char path[32], text[16];
+  std::snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+  std::snprintf(text, sizeof(text), "%d\n", value);
+  return write_text(AT_FDCWD, path, text);
+}
+
 /// All threads of a worker, which leads a process group.
 void nice_threads(pid_t pid, int nice) {
   if (::getpgid(pid) == pid) ::setpriority(PRIO_PGRP, static_cast<id_t>(pid), nice);
@@ -121,7 +132,9 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
   // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
   ::setsid();
   start == Start::kAwaited ? put_session_first(::getpid()) : put_last();
-  write_text(AT_FDCWD, "/proc/self/oom_score_adj", "0");
+  // Where this is refused, what follows could not be undone.
+  const bool may = set_oom_score_adj(::getpid(), kUsual);
+  if (may && start == Start::kBesideAnother) set_oom_score_adj(::getpid(), kExpendable);
   ::execvp(options.worker[0], options.worker);
   ::_exit(127);
 }
@@ -224,6 +237,7 @@ void Worker::put_first() {
   behind = false;
   nice_threads(pid, ::getpriority(PRIO_PROCESS, 0));
   put_session_first(pid);
+  set_oom_score_adj(pid, kUsual);
 }
 
 std::optional<int> Worker::look_at_end(uint64_t now_ms) {

@@ -86,7 +86,7 @@ struct Worker {
   /// Its start behind others (Start::kBesideAnother) is over: its threads are as nice as we are.
   void put_back() const;
   /// Readers wait for it from now on. Not once it has been told to serve, when some of its threads
-  /// have a priority of their own.
+  /// have a priority of their own. When memory is short it counts as any process.
   void put_first();
   /// Is told of the end of `thread`: the wait status once all others are as far, nullopt as long as
   /// that is to be looked for again, or if the process has not ended after all.
@@ -106,7 +106,7 @@ struct Inheritance {
 };
 
 /// Whether readers wait for the worker that is started. If they do not, it starts behind others
-/// until put_back().
+/// until put_back(), and is the first to go when memory is short until put_first().
 enum class Start : uint8_t { kAwaited, kBesideAnother };
 
 /// Starts a worker. False with errno set and no worker. Descriptors arrive as 3, 4 and so on, the

@@ -1,7 +1,7 @@
 // The helper under the options of the units that are shipped. What a node with systemd shows is in
 // test/node; here each option is set the way systemd sets it.
 
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { polledMountpointOf } from "../../src/polled.js";
@@ -16,7 +16,13 @@ import { program } from "../support/programs.js";
 import { project } from "../support/project.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
-import { servingAfter, statusOf } from "./never-down-support.js";
+import {
+  replaceWorker,
+  servingAfter,
+  standbyOf,
+  standingBy,
+  statusOf,
+} from "./never-down-support.js";
 
 type Command = readonly string[];
 
@@ -56,6 +62,11 @@ function optionsOf(unit: string): [string, string][] {
   return [...service.matchAll(/^([A-Za-z]+)=(.*)$/gm)]
     .map(([, name = "", value = ""]): [string, string] => [name, value])
     .filter(([name]) => !HARMLESS.test(name));
+}
+
+function oomKillsOf(cgroup: Cgroup): number {
+  const counter = isV2 ? "memory.events" : "memory.oom_control";
+  return Number(/^oom_kill (\d+)/m.exec(cgroup.read("memory", counter))?.[1]);
 }
 
 const UNITS = ["systemd/vprocfs.service", "debian/vprocfs-lxcfs-compat/lxcfs.service"];
@@ -105,19 +116,47 @@ describeLive("the shipped units", ["setpriv"], () => {
     expect(said.map((all) => all.some((what) => what.startsWith(openat2)))).toEqual([true, false]);
   });
 
+  it("MemoryMax= without room for a standby ends that, and not the worker that serves", async () => {
+    const own = testScope();
+    const service = await Daemon.start(own);
+    const cgroup = Cgroup.create(own, `/${testName("service")}`);
+    cgroup.write("memory", "cgroup.procs", (await statusOf(service)).keeperPid);
+    // One whose memory, and that of the standby after it, is charged to the cgroup.
+    await replaceWorker(service, "reload");
+    const { workerPid, generation } = await standingBy(service);
+    const scoreOf = (pid: number): string => readFileSync(`/proc/${pid}/oom_score_adj`, "utf8");
+    const standby = await standbyOf(service);
+    expect([scoreOf(workerPid), scoreOf(standby)]).toEqual(["0\n", "1000\n"]);
+    // Pages of programs, which others have read, are of a process's size and not of what it is charged
+    // for: as much besides, so that the size of the limit decides.
+    const ballast = join("/dev/shm", testName("ballast"));
+    own.defer(() => rmSync(ballast, { force: true }));
+    const fill = 'echo $$ >"$1/cgroup.procs"; exec head -c 64M /dev/zero >"$2"';
+    await run(["sh", "-c", fill, "sh", cgroup.directory("memory"), ballast]);
+    process.kill(standby, "SIGKILL");
+    await until("the standby is gone", () => !existsSync(`/proc/${standby}`));
+    cgroup.limit({ memory: cgroup.memoryUsage + 4 * MIB, swap: 0 });
+    await until("the limit ends a standby", () => oomKillsOf(cgroup) > 0);
+    expect(await service.isServing()).toBe(true);
+    expect(await statusOf(service)).toMatchObject({ workerPid, generation, restarts: 0 });
+    cgroup.limit({ memory: null, swap: null });
+    await standingBy(service);
+    process.kill(workerPid, "SIGKILL");
+    const after = await servingAfter(service, generation);
+    expect(scoreOf(after.workerPid)).toBe("0\n");
+    expect(await service.stop()).toBe(0);
+  });
+
   it("MemoryMax= ends workers, which are replaced when it lets them, and not the service", async () => {
     const own = testScope();
     const service = await Daemon.start(own, "--standby", "off");
     const { keeperPid, workerPid, generation } = await statusOf(service);
     const cgroup = Cgroup.create(own, `/${testName("service")}`);
-    const counter = isV2 ? "memory.events" : "memory.oom_control";
-    const kills = (): number =>
-      Number(/^oom_kill (\d+)/m.exec(cgroup.read("memory", counter))?.[1]);
     // Less than a worker needs, and more than the keeper has.
     cgroup.limit({ memory: 16 * MIB, swap: 0 });
     cgroup.write("memory", "cgroup.procs", keeperPid);
     process.kill(workerPid, "SIGKILL");
-    await until("the limit ends a worker", () => kills() > 0);
+    await until("the limit ends a worker", () => oomKillsOf(cgroup) > 0);
     cgroup.limit({ memory: null, swap: null });
     const after = await servingAfter(service, generation);
     expect(after.keeperPid).toBe(keeperPid);
