@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, readlinkSync } from "node:fs";
+import { VprocfsError } from "./errors.js";
 import { socketOf } from "./keeper.js";
 import { readStatus } from "./keeper-status.js";
 import { type Mount, mountAt, readMounts } from "./mountinfo.js";
@@ -10,6 +11,11 @@ export interface Unseen {
   readonly todo: string;
 }
 
+const ELSEWHERE: Unseen = {
+  what: "vprocfs runs in another PID namespace than this command, which sees none of its containers",
+  todo: "run it where vprocfs runs",
+};
+
 /** The mounts that a keeper sees; undefined if the PID is not that of a keeper of this mount point here. */
 function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
   try {
@@ -17,6 +23,40 @@ function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
     return words.includes(socketOf(mountpoint)) ? readMounts(`/proc/${pid}/mountinfo`) : undefined;
   } catch {
     return undefined;
+  }
+}
+
+/** The kernel's number of the PID namespace that sees all others. */
+const FIRST_PID_NAMESPACE = "pid:[4026531836]";
+
+/** Why none of the containers are seen of a vprocfs that serves: it runs in another PID namespace than we. */
+export async function containersUnseen(mountpoint: string): Promise<Unseen | undefined> {
+  try {
+    if (readlinkSync("/proc/self/ns/pid") === FIRST_PID_NAMESPACE) {
+      return undefined;
+    }
+    const { keeperPid } = await readStatus(mountpoint);
+    return mountsOf(keeperPid, mountpoint) === undefined ? ELSEWHERE : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** For what would be wrong where they are not seen. */
+export async function requireSight(mountpoint: string): Promise<void> {
+  const unseen = await containersUnseen(mountpoint);
+  if (unseen !== undefined) {
+    throw new VprocfsError("NOT_MOUNTED", `${unseen.what}: ${unseen.todo}`);
+  }
+}
+
+/** The mounts of where vprocfs serves, and ours if none does or it is not seen. */
+export async function mountsWhereServed(mountpoint: string): Promise<Mount[]> {
+  try {
+    const { keeperPid } = await readStatus(mountpoint);
+    return mountsOf(keeperPid, mountpoint) ?? readMounts();
+  } catch {
+    return readMounts();
   }
 }
 

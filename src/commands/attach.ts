@@ -21,6 +21,7 @@ import { ExitStatus, VprocfsError } from "../errors.js";
 import { canonicalPath } from "../mountpoint.js";
 import { requireRoot } from "../root.js";
 import { printable } from "../text.js";
+import { requireSight } from "../unseen.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 import { requireMount } from "./show.js";
@@ -208,6 +209,7 @@ async function act(
     const found = `found '${printable(options.inPlaceOf)}'`;
     throw new VprocfsError("USAGE", `option --in-place-of: expected an absolute path, ${found}`);
   }
+  await requireSight(canonicalPath(config.mountpoint));
   const named = selected(context, action, word, options.all === true);
   const groups = options.automatic === true ? automatic(context, config, named) : named;
   const mountpoint =

@@ -4,7 +4,7 @@ import { GivenNames } from "../containers/given-names.js";
 import { messageOf, VprocfsError } from "../errors.js";
 import { readStatus } from "../keeper-status.js";
 import { type Surveyed, Surveys } from "../metrics/survey.js";
-import { canonicalPath, stateOfMount } from "../mountpoint.js";
+import { canonicalPath, type Identity, stateOfMount } from "../mountpoint.js";
 import { requireRoot } from "../root.js";
 import { counted, shortName } from "../text.js";
 import {
@@ -15,6 +15,7 @@ import {
   uniqueLabels,
   worst,
 } from "../tools/nagios.js";
+import { requireSight, servedUnseen } from "../unseen.js";
 import { type Context, servingConfigFor } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -106,10 +107,11 @@ function levelOfWorker(state: string): PluginLevel {
   return state === "refusing" ? "critical" : "warning";
 }
 
-async function judgeDaemon(path: string, fsType: string, source: string): Promise<Verdict> {
-  const state = await stateOfMount(path, { fsType, source });
+async function judgeDaemon(path: string, identity: Identity): Promise<Verdict> {
+  const state = await stateOfMount(path, identity);
   if (state !== "live") {
-    return { level: "critical", text: `${path}: ${NOT_LIVE[state]}`, values: [] };
+    const unseen = state === "none" ? await servedUnseen(path, identity, "") : undefined;
+    return { level: "critical", text: `${path}: ${unseen?.what ?? NOT_LIVE[state]}`, values: [] };
   }
   try {
     const status = await readStatus(path);
@@ -128,6 +130,8 @@ async function check(context: Context, command: Command, word: string | undefine
   const limits = thresholdsOf(command.opts<CheckOptions>());
   const config = servingConfigFor(context, command);
   const binding = context.addon();
+  const path = canonicalPath(config.mountpoint);
+  await requireSight(path);
   const id = word === undefined ? undefined : findContainer(binding, word).id;
   const { containers } = await new Surveys(binding, config.fsType, config.source).take();
   const selected = containers.filter((container) => id === undefined || container.id === id);
@@ -138,9 +142,8 @@ async function check(context: Context, command: Command, word: string | undefine
     const label = labels[index] ?? "";
     return { label, shown: given.get(of) ?? (label === name ? shortName(name) : label) };
   };
-  const path = canonicalPath(config.mountpoint);
   const verdicts = [
-    await judgeDaemon(path, config.fsType, config.source),
+    await judgeDaemon(path, config),
     ...selected.map((container, index) => judge(calledAt(index), container, limits)),
   ];
   const level = worst(verdicts.map((verdict) => verdict.level));

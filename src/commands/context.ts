@@ -5,6 +5,7 @@ import { readMounts } from "../mountinfo.js";
 import { servingPlace } from "../mountpoint.js";
 import type { NativeBinding } from "../native/binding.js";
 import { isRoot } from "../root.js";
+import { containersUnseen } from "../unseen.js";
 
 /** Everything that commands use of the system, so that tests run them without an addon or root. */
 export interface Context {
@@ -72,10 +73,13 @@ export function configByFlags(context: Context, command: Command): Config {
   return loadConfig({ ...(flags !== undefined && { flags }), env: {}, file: "/dev/null" });
 }
 
-/** Warns an operator who is not root that a list of containers is incomplete. */
-export function warnOfOthers(context: Context): void {
+/** Warns that a list of containers is incomplete, since the operator is not root or vprocfs runs elsewhere. */
+export async function warnOfOthers(context: Context, mountpoint: string): Promise<void> {
+  const unseen = await containersUnseen(mountpoint);
   if (!isRoot()) {
     context.warn?.("not run as root: containers of others are left out");
+  } else if (unseen !== undefined) {
+    context.warn?.(unseen.what);
   }
 }
 

@@ -6,7 +6,7 @@ import { findContainer } from "../containers/find.js";
 import { GivenNames } from "../containers/given-names.js";
 import { askFigures } from "../figures.js";
 import { Surveys } from "../metrics/survey.js";
-import { mountAt, readMounts } from "../mountinfo.js";
+import { mountAt } from "../mountinfo.js";
 import { canonicalPath } from "../mountpoint.js";
 import { LOG_FILES, polledMountpointOf } from "../polled.js";
 import { requireRoot } from "../root.js";
@@ -15,6 +15,7 @@ import { readFigure } from "../tools/cgroup-files.js";
 import { checkContainer } from "../tools/container-checks.js";
 import type { Finding, Level } from "../tools/findings.js";
 import { checkDaemon, checkHost } from "../tools/host-checks.js";
+import { containersUnseen, mountsWhereServed } from "../unseen.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -42,6 +43,11 @@ function asText(findings: readonly Finding[], given: ReadonlyMap<string, string>
   return [...lines, "", sum].join("\n");
 }
 
+async function checkSight(mountpoint: string): Promise<Finding[]> {
+  const unseen = await containersUnseen(mountpoint);
+  return unseen === undefined ? [] : [{ level: "problem", about: "vprocfs", ...unseen }];
+}
+
 async function examine(context: Context, command: Command, word: string | undefined) {
   const config = servingConfigFor(context, command);
   const binding = context.addon();
@@ -50,7 +56,7 @@ async function examine(context: Context, command: Command, word: string | undefi
   const surveys = new Surveys(binding, config.fsType, config.source);
   const survey = await surveys.take();
   const mountpoint = canonicalPath(config.mountpoint);
-  const mounts = readMounts();
+  const mounts = await mountsWhereServed(mountpoint);
   const polledDevice = mountAt(mounts, polledMountpointOf(mountpoint))?.device;
   // The daemon may have been started with other settings than those in the file now.
   const { kernelLog = config.kernelLog === "on" } = (await askFigures(mountpoint)) ?? {};
@@ -68,6 +74,7 @@ async function examine(context: Context, command: Command, word: string | undefi
   const findings = [
     ...(selected === undefined ? checkHost(survey, all, config) : []),
     ...(await checkDaemon(config, mountpoint, binding.version)),
+    ...(await checkSight(mountpoint)),
   ];
   for (const container of survey.containers) {
     if (selected === undefined || container.id === selected) {

@@ -8,6 +8,7 @@ import { VprocfsError } from "../errors.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import { didYouMean, printable } from "../text.js";
 import { type Explanation, explain, FIELD_NAMES } from "../tools/explain/explain.js";
+import { requireSight } from "../unseen.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -53,8 +54,9 @@ export function addExplain(program: Command, context: Context): void {
       }
       const config = servingConfigFor(context, command);
       const binding = context.addon();
-      const container = findContainer(binding, word);
       const mountpoint = canonicalPath(config.mountpoint);
+      await requireSight(mountpoint);
+      const container = findContainer(binding, word);
       const isLive = (await stateOfMount(mountpoint, config)) === "live";
       const renderer = isLive ? undefined : new binding.Renderer(config.tickMs, config.bpf);
       try {

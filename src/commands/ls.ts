@@ -1,4 +1,5 @@
 import type { Command } from "commander";
+import { defaultOf } from "../config.js";
 import { GivenNames } from "../containers/given-names.js";
 import { containerTable } from "../containers/table.js";
 import { type Context, toJson, warnOfOthers } from "./context.js";
@@ -12,8 +13,8 @@ export function addLs(program: Command, context: Context): void {
       "Lists the containers of this host with their cgroups and limits. Works with and without a running vprocfs.",
     )
     .option("--json", "print an array of objects; sizes in bytes, null for no limit")
-    .action((options: { readonly json?: boolean }) => {
-      warnOfOthers(context);
+    .action(async (options: { readonly json?: boolean }) => {
+      await warnOfOthers(context, String(defaultOf("mountpoint")));
       const containers = context.addon().scanContainers();
       const given = new GivenNames().of(containers);
       if (options.json === true) {

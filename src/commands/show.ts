@@ -8,7 +8,7 @@ import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { serviceOf } from "../service.js";
 import { didYouMean, printable } from "../text.js";
-import { servedUnseen } from "../unseen.js";
+import { requireSight, servedUnseen } from "../unseen.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -31,6 +31,7 @@ export async function requireMount(config: Config): Promise<string> {
   const path = canonicalPath(config.mountpoint);
   const state = await stateOfMount(path, config);
   if (state === "live") {
+    await requireSight(path);
     return path;
   }
   const place = printable(path);

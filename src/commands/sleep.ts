@@ -6,6 +6,7 @@ import { canonicalPath } from "../mountpoint.js";
 import { requireRoot } from "../root.js";
 import { freezeContainers, type Prepared } from "../sleep/prepare.js";
 import { SLEEP_RECORD, thawRecorded } from "../sleep/record.js";
+import { requireSight } from "../unseen.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
 
@@ -27,10 +28,12 @@ async function servingAt(mountpoint: string): Promise<readonly number[] | undefi
 /** Freezes containers, unless no vprocfs serves: then no program can wait for it. */
 async function before(context: Context, command: Command): Promise<Prepared> {
   const config = servingConfigFor(context, command);
-  const serving = await servingAt(canonicalPath(config.mountpoint));
+  const mountpoint = canonicalPath(config.mountpoint);
+  const serving = await servingAt(mountpoint);
   if (serving === undefined) {
     return NOTHING;
   }
+  await requireSight(mountpoint);
   return freezeContainers({
     containers: context.addon().scanContainers(),
     identity: config,

@@ -203,9 +203,10 @@ export function addTop(program: Command, context: Context): void {
     const order = orderOf(options);
     const intervalMs = 1000 * positive(options.interval, "--interval", 3600);
     const config = servingConfigFor(context, command);
-    warnOfOthers(context);
+    const mountpoint = canonicalPath(config.mountpoint);
+    await warnOfOthers(context, mountpoint);
     const surveys = new Surveys(context.addon(), config.fsType, config.source);
-    const watch = new Watch(surveys, canonicalPath(config.mountpoint));
+    const watch = new Watch(surveys, mountpoint);
     const isTerminal = process.stdin.isTTY === true && process.stdout.isTTY === true;
     const json = options.json === true;
     const byDefault = isTerminal && !json ? Number.POSITIVE_INFINITY : 1;

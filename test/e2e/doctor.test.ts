@@ -156,6 +156,34 @@ describeLive("vprocfs doctor", [], () => {
     expect(JSON.parse(`${stdout}`)).toContainEqual(
       expect.objectContaining({ what: why, todo: expect.stringContaining(todo) }),
     );
+    expect(`${stdout}`).not.toContain("is not mounted on the host any more");
+    const checked = await elsewhere("check");
+    expect([checked.status, `${checked.stdout}`]).toEqual([2, expect.stringContaining(why)]);
+  });
+
+  it("and other commands say that they see no containers from another PID namespace", async () => {
+    const { daemon } = await serveMetrics(testScope());
+    const elsewhere = (...words: string[]) => {
+      const inside = ["unshare", "--pid", "--fork", "--mount-proc", process.execPath, cli];
+      return run([...inside, ...words, "--mountpoint", daemon.mountpoint]);
+    };
+    const why = "vprocfs runs in another PID namespace than this command";
+    const words = "show 1, explain 1 MemTotal, dmesg 1, attach --all, detach --all, sleep pre";
+    for (const command of words.split(", ")) {
+      const refused = { status: 1, stderr: expect.stringContaining(why) };
+      expect(await elsewhere(...command.split(" ")), command).toMatchObject(refused);
+    }
+    const checked = await elsewhere("check");
+    expect([checked.status, `${checked.stdout}`]).toEqual([3, expect.stringContaining(why)]);
+    expect(await elsewhere("top")).toMatchObject({
+      status: 0,
+      stderr: expect.stringContaining(why),
+    });
+    const { stdout } = await elsewhere("doctor", "--json");
+    expect(JSON.parse(`${stdout}`)).toContainEqual(
+      expect.objectContaining({ level: "problem", what: expect.stringContaining(why) }),
+    );
+    expect(await elsewhere("status")).toMatchObject({ status: 0 });
   });
 
   it("says once that a container's files do not answer", async () => {
