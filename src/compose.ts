@@ -113,6 +113,9 @@ function watcherOf(
   });
 }
 
+/** How long after the settings of hooks could not be written they are written again. */
+const SETTINGS_AGAIN_MS = 2000;
+
 /** Attaches containers while an engine serves: writes the settings of hooks and runs the watcher. */
 function attachingOf(
   config: Config,
@@ -132,16 +135,29 @@ function attachingOf(
       log.error({ error: messageOf(error) }, "cannot detach from all containers");
     }
   };
-  return {
-    start: (engine) => {
-      try {
-        writeSettings(config, mountpoint, engine.files?.());
-      } catch (error) {
+  let again: NodeJS.Timeout | undefined;
+  const settle = (engine: Engine, isFirst: boolean): void => {
+    again = undefined;
+    try {
+      writeSettings(config, mountpoint, engine.files?.());
+      if (!isFirst) {
+        log.info("the settings for hooks are written now");
+      }
+    } catch (error) {
+      if (isFirst) {
         log.warn({ error: messageOf(error) }, "cannot write the settings for hooks");
       }
+      // Until there is room again hooks go by those of an earlier worker.
+      again = setTimeout(() => settle(engine, false), SETTINGS_AGAIN_MS).unref();
+    }
+  };
+  return {
+    start: (engine) => {
+      settle(engine, true);
       watcher?.start();
     },
     stop: async (forGood) => {
+      clearTimeout(again);
       await watcher?.stop();
       if (forGood && watcher !== undefined) {
         // With on-stop = "leave" this detaches the kernel logs: systemd services that protect them do not

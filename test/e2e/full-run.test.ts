@@ -68,11 +68,11 @@ class Hermit {
   }
 }
 
-async function goesOn(scope: Scope, hermit: Hermit, name: string): Promise<void> {
+async function goesOn(scope: Scope, hermit: Hermit, name: string, generation = 1): Promise<void> {
   process.kill(hermit.worker, "SIGKILL");
-  await hermit.serving(2);
+  await hermit.serving(generation + 1);
   process.kill(hermit.pid, "SIGHUP");
-  await hermit.serving(3);
+  await hermit.serving(generation + 2);
   const container = await Container.start(scope, { name, memory: 64 * MIB });
   container.start(scope, ["sleep", "1000000"]);
   await until("it is attached", () => filesOf(container.init).includes("/proc/meminfo"));
@@ -111,7 +111,16 @@ describeLive("a /run without room", ["unshare", "busybox"], () => {
     );
     expect(status).toMatch(/^generation +1$/m);
     expect(await hermit.inside("dd", "if=/dev/zero", "of=/run/full")).toContain("No space left");
-    await goesOn(scope, hermit, name);
+    process.kill(hermit.worker, "SIGKILL");
+    await until("it cannot write settings", () =>
+      hermit.logs.includes("cannot write the settings for hooks"),
+    );
+    await hermit.inside("rm", "/run/full");
+    await until("it has written them", () =>
+      hermit.logs.includes("the settings for hooks are written now"),
+    );
+    expect(await hermit.inside("dd", "if=/dev/zero", "of=/run/full")).toContain("No space left");
+    await goesOn(scope, hermit, name, 2);
     expect(hermit.logs).not.toContain("not answering system calls of containers");
   });
 });
