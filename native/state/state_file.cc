@@ -116,7 +116,9 @@ void StateFile::note_published_locked(RecordIndex record) {
 }
 
 void StateFile::note_released_locked(RecordIndex record) {
-  const auto found = by_key_.find(header_of(record)->key);
+  const RecordHeader* header = header_of(record);
+  if (is_of_open_file(static_cast<RecordType>(header->type))) return;
+  const auto found = by_key_.find(header->key);
   if (found == by_key_.end()) return;
   std::vector<RecordIndex>& records = found->second;
   records.erase(std::remove(records.begin(), records.end(), record), records.end());
