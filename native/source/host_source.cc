@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -188,6 +189,8 @@ struct HostSource::Impl {
 #include "facts/host_files.def"
 #undef VPROCFS_HOST_FILE
   std::atomic<uint64_t> page_kb{0}, thp_kb{0};
+  /// How far CLOCK_REALTIME was ahead of CLOCK_BOOTTIME when `stat` was read.
+  std::atomic<int64_t> realtime_ahead_us{0};
   CpuLists cpu_lists{sysfs_fd};
   Cached<HostCpus> cpus;
   Cached<std::vector<HostNode>> nodes;
@@ -209,7 +212,16 @@ Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo(uint64_t now_us) 
 }
 
 Result<std::shared_ptr<const HostStat>> HostSource::stat(uint64_t now_us) {
-  return impl_->stat.get(now_us, impl_->tick_us, parse_stat);
+  constexpr int64_t kSetUs = 100;
+  // Both clocks are slewed alike.
+  const auto ahead_us =
+      static_cast<int64_t>(clock_us(CLOCK_REALTIME)) - static_cast<int64_t>(boottime_us());
+  const bool was_set = std::abs(ahead_us - impl_->realtime_ahead_us) > kSetUs;
+  return impl_->stat.get(now_us, was_set ? impl_->tick_us : impl_->slow_tick_us,
+                         [this, ahead_us](std::string_view text) {
+                           impl_->realtime_ahead_us = ahead_us;
+                           return parse_stat(text);
+                         });
 }
 
 Result<std::shared_ptr<const HostCpuinfo>> HostSource::cpuinfo(uint64_t now_us) {

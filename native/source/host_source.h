@@ -21,6 +21,8 @@ class HostSource {
   ~HostSource();
 
   Result<std::shared_ptr<const HostMeminfo>> meminfo(uint64_t now_us);
+  /// Expensive, because the kernel sums up all interrupts for it: read again after one second, and
+  /// by the tick when somebody has set the clock, which moves the time of boot.
   Result<std::shared_ptr<const HostStat>> stat(uint64_t now_us);
   /// cpuinfo is expensive on large hosts: it is read again after one second.
   Result<std::shared_ptr<const HostCpuinfo>> cpuinfo(uint64_t now_us);
