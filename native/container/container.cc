@@ -27,6 +27,15 @@ std::string text_of(const View& view, const Facts& facts) {
   return text;
 }
 
+/// Where to put what was made anew: into the memory that the last one took.
+template <typename Kept>
+auto& renew(std::optional<Kept>& kept, uint64_t taken_us, uint64_t writes) {
+  if (!kept) kept.emplace();
+  kept->taken_us = taken_us;
+  kept->writes = writes;
+  return kept->value;
+}
+
 }  // namespace
 
 Container::Container(ContainerDescription description, SharedServices services,
@@ -119,12 +128,12 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
   if (auto error = open_source_locked(now_us)) return *error;
   if (pressure_needed(needs) && !own_pressure()) return Error{EOPNOTSUPP, description_.cgroup};
   taken_us_ = now_us;
-  const bool for_cpus = (needs & kNeedCpuReport) != 0;
+  const bool for_report = (needs & kNeedCpuReport) != 0;
   const bool for_memory = (needs & kAnyMemory) == kNeedMemory;
   Gathered before;
-  if (for_cpus) before.cpus = recent_locked(recent_cpus_, kAnyCpus, now_us, tick_us);
+  if (needs & kAnyCpus) before.cpus = recent_locked(recent_cpus_, kAnyCpus, now_us, tick_us);
   if (for_memory) before.memory = recent_locked(recent_memory_, kNeedMemory, now_us, tick_us);
-  const bool new_cpus = for_cpus && before.cpus == nullptr;
+  const bool new_cpus = for_report && before.cpus == nullptr;
   const bool new_memory = for_memory && before.memory == nullptr;
   // Counted before the limits are read: what is written meanwhile is not in these.
   const auto cpu_writes = new_cpus ? limit_writes_locked(kAnyCpus) : std::nullopt;
@@ -134,16 +143,17 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
              ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us},
              mounted_, before);
   if (facts && new_memory) {
-    recent_memory_.reset();
     if (memory_writes && tick_us > 0) {
-      copy_memory(facts.value(),
-                  recent_memory_.emplace(Kept<Facts>{{now_us, *memory_writes}, {}}).value);
+      copy_memory(facts.value(), renew(recent_memory_, now_us, *memory_writes));
+    } else {
+      recent_memory_.reset();
     }
   }
   if (facts && new_cpus) {
-    recent_cpus_.reset();
     if (cpu_writes && tick_us > 0) {
-      copy_cpus(facts.value(), recent_cpus_.emplace(Kept<Facts>{{now_us, *cpu_writes}, {}}).value);
+      copy_cpus(facts.value(), renew(recent_cpus_, now_us, *cpu_writes));
+    } else {
+      recent_cpus_.reset();
     }
     cpu_record_.save(pack_history(histories_.cpu));
   }
@@ -227,8 +237,11 @@ Result<T> Container::kept_locked(std::optional<Kept<T>>& kept, uint32_t needs, u
   // Counted before the limits are read: what is written meanwhile is not in this.
   const auto writes = limit_writes_locked(needs);
   Result<T> made = make();
-  kept.reset();
-  if (made && writes) kept = Kept<T>{{taken_us_, *writes}, made.value()};
+  if (!made || !writes) {
+    kept.reset();
+    return made;
+  }
+  renew(kept, taken_us_, *writes) = made.value();
   return made;
 }
 
@@ -245,15 +258,16 @@ Result<std::string> Container::render_shared(const View& view, uint64_t now_us, 
 Result<CpuSet> Container::shown_cpus(uint64_t now_us, uint64_t tick_us) {
   const std::lock_guard lock(mutex_);
   return kept_locked(shown_, kNeedCpus, now_us, tick_us, [&]() -> Result<CpuSet> {
-    auto facts = gather_locked(kNeedCpus, now_us);
+    auto facts = gather_locked(kNeedCpus, now_us, tick_us);
     if (!facts) return facts.error();
     return std::move(facts.value().shown_cpus);
   });
 }
 
-Result<Container::TextForCpus> Container::render_of_cpus(const View& view, uint64_t now_us) {
+Result<Container::TextForCpus> Container::render_of_cpus(const View& view, uint64_t now_us,
+                                                         uint64_t tick_us) {
   const std::lock_guard lock(mutex_);
-  auto facts = gather_locked(view.needs | kNeedCpus, now_us);
+  auto facts = gather_locked(view.needs | kNeedCpus, now_us, tick_us);
   if (!facts) return facts.error();
   return TextForCpus{text_of(view, facts.value()), std::move(facts.value().shown_cpus)};
 }
@@ -294,6 +308,14 @@ Result<std::string> Container::render_for(const View& view, uint64_t now_us,
 Result<std::string> Container::render(const View& view, uint64_t now_us) {
   const std::lock_guard lock(mutex_);
   return render_locked(view, now_us);
+}
+
+Result<Container::TextOfMoment> Container::render_recent(const View& view, uint64_t now_us,
+                                                         uint64_t tick_us) {
+  const std::lock_guard lock(mutex_);
+  auto text = render_locked(view, now_us, tick_us);
+  if (!text) return text.error();
+  return TextOfMoment{std::move(text.value()), taken_us_};
 }
 
 }  // namespace vprocfs

@@ -89,12 +89,21 @@ class Container {
   /// Errors as render().
   Result<CpuSet> shown_cpus(uint64_t now_us, uint64_t tick_us);
 
-  /// Gathers and renders, with the CPUs that the text is for. Errors as render().
+  /// The same for contract `tick`: figures that were gathered for another file less than `tick_us`
+  /// ago are used again, unless a limit was written since.
+  struct TextOfMoment {
+    std::string text;
+    uint64_t taken_us = 0;  ///< when the oldest of its figures were gathered
+  };
+  Result<TextOfMoment> render_recent(const View& view, uint64_t now_us, uint64_t tick_us);
+
+  /// Gathers and renders, with the CPUs that the text is for, which are found as by shown_cpus().
+  /// Errors as render().
   struct TextForCpus {
     std::string text;
     CpuSet cpus;
   };
-  Result<TextForCpus> render_of_cpus(const View& view, uint64_t now_us);
+  Result<TextForCpus> render_of_cpus(const View& view, uint64_t now_us, uint64_t tick_us);
 
   /// The figures for system calls of its processes, gathered at most `tick_us` ago and not before
   /// the last write to a limit. Errors as render().

@@ -188,7 +188,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;
   if (needs & kNeedHostNodes && !gather_nodes(needs, host, now, facts, error)) return error;
   if (!gather_cgroup_facts(needs, source, facts, error)) return error;
-  if (before.cpus != nullptr && needs & kNeedCpuReport) {
+  if (before.cpus != nullptr && needs & kAnyCpus) {
     copy_cpus(*before.cpus, facts);
     uptime = before.cpus->clock.uptime_us;
   } else if (needs & kAnyCpus &&

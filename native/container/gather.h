@@ -34,7 +34,7 @@ struct Histories {
 /// together agree and cost no more than one of them.
 struct Gathered {
   const Facts* memory = nullptr;  ///< has what kNeedMemory asks for
-  const Facts* cpus = nullptr;    ///< has what kNeedCpuReport and kNeedClock ask for
+  const Facts* cpus = nullptr;    ///< has what kAnyCpus and kNeedClock ask for
 };
 
 void copy_memory(const Facts& from, Facts& to);

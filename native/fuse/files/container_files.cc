@@ -121,13 +121,14 @@ void ContainerFiles::drop_text(uint16_t view_index) {
 Result<CachedTextPtr> ContainerFiles::limits_text(const View& view, uint64_t now_us,
                                                   uint64_t tick_us) {
   constexpr uint64_t kOldUs = 1000000;
-  auto shown = container_.shown_cpus(now_us, tick_us);
-  if (!shown) return shown.error();
   const CachedTextPtr present = cached_text(view.index);
-  const bool same = present && present->shown == shown.value();
-  if (same && now_us - present->taken_us < kOldUs) return present;
+  if (present && now_us - present->taken_us < kOldUs) {
+    auto shown = container_.shown_cpus(now_us, tick_us);
+    if (!shown) return shown.error();
+    if (present->shown == shown.value()) return present;
+  }
   // Limits may have been written since: what is kept is what the text was made for.
-  auto rendered = container_.render_of_cpus(view, now_us);
+  auto rendered = container_.render_of_cpus(view, now_us, tick_us);
   if (!rendered) return rendered.error();
   auto made = std::make_shared<CachedText>();
   made->taken_us = now_us;

@@ -12,10 +12,13 @@ Answer refuse_open() { return Answer::tell(ENOSYS); }
 /// Nothing can be written.
 uint32_t TickFiles::mode_of(const View& view) const { return ViewFiles::mode_of(view) & ~0222u; }
 
-Result<std::string> TickFiles::render(const View& view, Container* container) {
+Result<Container::TextOfMoment> TickFiles::render(const View& view, Container* container) {
   counters().renders.fetch_add(1, std::memory_order_relaxed);
-  if (!container) return parts_.host.raw(std::string(view.path));
-  return container->render(view, boottime_us());
+  const uint64_t now = boottime_us();
+  if (container) return container->render_recent(view, now, options().tick_us);
+  auto text = parts_.host.raw(std::string(view.path));
+  if (!text) return text.error();
+  return Container::TextOfMoment{std::move(text.value()), now};
 }
 
 Result<CachedTextPtr> TickFiles::snapshot(const View& view, Container& container, bool any_age) {
@@ -29,7 +32,8 @@ Result<CachedTextPtr> TickFiles::snapshot(const View& view, Container& container
     if (text.error().code == EOPNOTSUPP) files.drop_text(view.index);
     return text.error();
   }
-  return files.set_tick_text(view, std::move(text.value()), now);
+  // Older than `now` where other files needed the same figures: its tick ends the sooner.
+  return files.set_tick_text(view, std::move(text.value().text), text.value().taken_us);
 }
 
 Answer TickFiles::entry(const Request& r, NodeId node, const ContainerPtr& owner,
@@ -64,7 +68,7 @@ Answer TickFiles::attributes_in_turn(const Request&, NodeId node, const View& vi
     // A file that says EOPNOTSUPP is there all the same.
     const bool refused = !text && text.error().code == EOPNOTSUPP;
     if (!text && !refused) return Answer::error(text.error());
-    return answer_attributes(node, view, refused ? kUnknownSize : text.value().size());
+    return answer_attributes(node, view, refused ? kUnknownSize : text.value().text.size());
   }
   const auto text = snapshot(view, *container, false);
   if (!text && text.error().code == EOPNOTSUPP) return answer_attributes(node, view, kUnknownSize);

@@ -28,7 +28,7 @@ class TickFiles : public ViewFiles {
 
  private:
   /// nullptr: the host's.
-  Result<std::string> render(const View& view, Container* container);
+  Result<Container::TextOfMoment> render(const View& view, Container* container);
   /// What the page cache is to have of a file; the present one when it is of this tick, or
   /// `any_age`.
   Result<CachedTextPtr> snapshot(const View& view, Container& container, bool any_age);
