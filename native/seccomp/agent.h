@@ -97,10 +97,10 @@ class Agent {
     /// kMonitor: key of the kSideListener through which calls are answered that the monitor was
     /// released from; 0: none.
     uint64_t side_listener = 0;
-    /// kMonitor: what was taken from a log for its present question, by the id of the call. The
-    /// question has to be answered again, because its writer was killed. 0: nothing was.
-    uint64_t taken_for = 0;
+    /// kMonitor: what was taken from a log for its present question, if that has to be answered
+    /// again because its writer was killed; and the id of that question's call.
     LogSpan taken;
+    uint64_t taken_for = 0;
     Budget budget;
   };
   using SourcePtr = std::shared_ptr<Source>;

@@ -177,7 +177,8 @@ Agent::Progress Agent::begin_answer(CallAnswer& answer, const SourcePtr& source,
 
 bool Agent::has_taken(const Source& source, const MonitorRequest* asked, size_t index) const {
   if (asked == nullptr) return pending_.in_flight(index).log.kind() != LogSpan::kNone;
-  return source.taken_for == asked->request.notification.id;
+  return source.taken.kind() != LogSpan::kNone &&
+         source.taken_for == asked->request.notification.id;
 }
 
 /// Has the call in this thread's slot, or a monitor's question, tried again a little later. False:

@@ -90,8 +90,8 @@ Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_pt
     in_flight = PendingCalls::Entry{};
     in_flight.key = source->key;
     in_flight.notification = asked->request.notification;
-    if (source->taken_for == in_flight.notification.id) in_flight.log = source->taken;
-    source->taken_for = 0;
+    const LogSpan taken = std::exchange(source->taken, LogSpan{});
+    if (source->taken_for == in_flight.notification.id) in_flight.log = taken;
   }
   const int listener_fd = asked ? asked->fds[MonitorRequest::kNotify].get() : source->fd.get();
   const bool is_of_log = answer.kind != CallAnswer::Kind::kWrite;
