@@ -59,7 +59,7 @@ constexpr std::string_view kNoContainers[] = {"libpod-conmon-", "crio-conmon-"};
 
 struct Match {
   ContainerName found;
-  size_t end = 0;  ///< the component behind its own
+  size_t begin = 0, end = 0;  ///< its components: one, or two where it is in an inner directory
 };
 
 Components components_of(std::string_view path) {
@@ -116,6 +116,7 @@ std::optional<Match> match(const Components& path, size_t at) {
     // Others write the names of their units as they are.
     const bool unit = rule.runtime == "systemd-nspawn";
     return Match{{unit ? unescape_unit(bare) : std::string(bare), std::string(rule.runtime)},
+                 at,
                  at + (inner ? 2 : 1)};
   }
   return std::nullopt;
@@ -126,15 +127,20 @@ Match outermost(const Components& path) {
   for (size_t at = 0; at < path.size(); ++at) {
     if (auto found = match(path, at)) return std::move(*found);
   }
-  return {{path.empty() ? "/" : std::string(path.back()), ""}, path.size()};
+  return {{path.empty() ? "/" : std::string(path.back()), ""}, 0, path.size()};
 }
 
-/// By the path's end alone.
-ContainerName innermost(const Components& path) {
+/// By the path's end alone. Nothing: no rule matches.
+std::optional<Match> match_end(const Components& path) {
   for (size_t back = 1; back <= 2 && back <= path.size(); ++back) {
     auto found = match(path, path.size() - back);
-    if (found && found->end == path.size()) return std::move(found->found);
+    if (found && found->end == path.size()) return found;
   }
+  return std::nullopt;
+}
+
+ContainerName innermost(const Components& path) {
+  if (auto found = match_end(path)) return std::move(found->found);
   return {path.empty() ? "/" : std::string(path.back()), ""};
 }
 
@@ -154,6 +160,12 @@ ContainerName container_name(const std::string& cgroup, const std::string& tenan
   if (cgroup == tenant) return outer_name(cgroup);
   ContainerName own = innermost(components_of(cgroup));
   return {outer_name(tenant).name + "/" + own.name, own.runtime};
+}
+
+std::string limited_cgroup(const std::string& cgroup) {
+  const auto found = match_end(components_of(cgroup));
+  const bool is_inner = found && found->end - found->begin > 1;
+  return is_inner ? cgroup.substr(0, cgroup.rfind('/')) : cgroup;
 }
 
 }  // namespace vprocfs

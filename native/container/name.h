@@ -19,4 +19,9 @@ struct ContainerName {
 /// name by making a cgroup within its own. No component of a name holds a slash.
 ContainerName container_name(const std::string& cgroup, const std::string& tenant);
 
+/// The cgroup that a runtime made for the container whose cgroup is `cgroup`, and on which it sets
+/// limits: the one above if the runtime has put the container into an inner one of that
+/// ("libpod-….scope/container", Proxmox's "lxc/100/ns"), otherwise `cgroup` itself.
+std::string limited_cgroup(const std::string& cgroup);
+
 }  // namespace vprocfs

@@ -244,13 +244,12 @@ LogOwners::Owners LogReader::owners_of(const LogGroup& group, uint64_t now_us) {
 size_t LogReader::deliver_to(const LogGroup& group, const LogOwner& owner) {
   const LogMoment moment = moment_of(group.lines.back().time_us);
   OwnerTranslator translator(owners_, owner, sources_.procfs_fd, moment, known_);
-  const bool sees_limit =
-      !group.limit_path.empty() && is_below(group.limit_path, owner.memory_path);
+  const bool shows_limit = group.shows_limit(owner.memory_path);
   const int64_t offset = owner.description.boottime_offset_us;
   std::vector<OwnLine> lines;
   lines.reserve(group.lines.size());
   for (const LogLine& line : group.lines) {
-    if (line.of_limit && !sees_limit) continue;
+    if (line.of_limit && !shows_limit) continue;
     auto text = translate(line, translator);
     if (!text) continue;
     const auto time_us = std::max<int64_t>(static_cast<int64_t>(line.time_us) + offset, 0);

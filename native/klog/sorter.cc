@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "base/words.h"
+#include "container/name.h"
 #include "klog/plain_line.h"
 
 namespace vprocfs {
@@ -30,6 +32,10 @@ const char* to_text(LogKind kind) {
   constexpr const char* kNames[kLogKinds] = {"oom", "forks", "fault", "seccomp", "hung", "caller"};
   const auto i = static_cast<size_t>(kind);
   return i < kLogKinds ? kNames[i] : "?";
+}
+
+bool LogGroup::shows_limit(const std::string& memory_cgroup) const {
+  return !limit_path.empty() && is_below(limit_path, limited_cgroup(memory_cgroup));
 }
 
 void LogSorter::take(const LogRecord& record, uint64_t now_us) {

@@ -36,6 +36,9 @@ struct LogGroup {
   std::optional<OomKill> kill;     ///< of a kill, if the group has its summary
 
   uint64_t first() const { return lines.empty() ? 0 : lines.front().sequence; }
+  /// Whether a container whose cgroup is `memory_cgroup` is told the lines `of_limit`: they say
+  /// what all below the limit use, so the limit has to be its own.
+  bool shows_limit(const std::string& memory_cgroup) const;
 };
 
 /// Puts the records of the host's log into groups, in the order in which these begin. Depends only

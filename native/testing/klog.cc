@@ -63,10 +63,10 @@ constexpr auto members(const MadeUp*) {
 }
 
 Napi::Value to_js(Napi::Env env, const LogGroup& group, MadeUp& container) {
-  const bool sees_limit = !group.limit_path.empty() && is_below(group.limit_path, container.memory);
+  const bool shows_limit = group.shows_limit(container.memory);
   std::vector<std::string> lines;
   for (const LogLine& line : group.lines) {
-    if (line.of_limit && !sees_limit) continue;
+    if (line.of_limit && !shows_limit) continue;
     if (auto text = translate(line, container)) lines.push_back(escape_record(*text));
   }
   return JsObject(env)

@@ -187,6 +187,33 @@ describe("a kill for want of memory", () => {
     ]);
   });
 
+  it.each([
+    ["/lxc/100/ns", "/lxc/100"],
+    ["/machine.slice/libpod-8f3a.scope/container", "/machine.slice/libpod-8f3a.scope"],
+    ["/machine.slice/machine-web.scope/payload", "/machine.slice/machine-web.scope"],
+  ])(
+    "by the limit of the cgroup that the runtime made around %s is told in full",
+    (memory, limit) => {
+      const lines = (of: string): string[] => {
+        const texts = [
+          "x invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0",
+          "memory: usage 1kB, limit 1kB, failcnt 1",
+          `oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=${of},task_memcg=${memory}/a,task=m,pid=9,uid=0`,
+          "Memory cgroup out of memory: Killed process 9 (m) total-vm:1kB",
+        ];
+        return linesOf(sort(texts, { ...knows([9, 3]), memory }));
+      };
+      const own = [
+        "oom-kill:constraint=CONSTRAINT_MEMCG,nodemask=(null),cpuset=/,mems_allowed=0,oom_memcg=/,task_memcg=/a,task=m,pid=3,uid=0",
+        "Memory cgroup out of memory: Killed process 3 (m) total-vm:1kB",
+      ];
+      expect(lines(limit)).toContain("memory: usage 1kB, limit 1kB, failcnt 1");
+      expect(lines(limit)).toEqual(expect.arrayContaining(own));
+      // Of others that are beside the container too.
+      expect(lines(limit.slice(0, limit.lastIndexOf("/")))).toEqual(own);
+    },
+  );
+
   it("has 0 for a victim that nobody knows any more, and no line for others that are gone", () => {
     const [kill] = native.sortLog(recorded("6.18-x86.log"), WEB1);
     expect(kill?.lines.at(-1)).toMatch(/Killed process 0 \(m\)/);
