@@ -21,7 +21,7 @@ const OPENS = inLong(10_000, 100_000);
 
 describe("vprocfs bench", () => {
   it("hands its arguments on to the benchmark, and its status back", async () => {
-    expect((await vprocfs("bench", "--help")).stdout.toString()).toContain("Usage: bench");
+    expect((await vprocfs("bench", "--help")).stdout.toString()).toContain("Usage: vprocfs bench");
     expect((await vprocfs("bench", "--list")).stdout.toString()).toMatch(/^latency: /m);
     const wrong = await vprocfs("bench", "--no-such-option");
     expect(wrong.status).not.toBe(0);
