@@ -26,10 +26,10 @@ function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
   }
 }
 
-/** The kernel's number of the PID namespace that sees all others. */
+/** The link of the host's initial PID namespace, which sees all others (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = "pid:[4026531836]";
 
-/** Why none of the containers are seen of a vprocfs that serves: it runs in another PID namespace than we. */
+/** Why this command sees no containers: vprocfs serves in another PID namespace. undefined: it does not. */
 export async function containersUnseen(mountpoint: string): Promise<Unseen | undefined> {
   try {
     if (readlinkSync("/proc/self/ns/pid") === FIRST_PID_NAMESPACE) {
@@ -42,7 +42,7 @@ export async function containersUnseen(mountpoint: string): Promise<Unseen | und
   }
 }
 
-/** For what would be wrong where they are not seen. */
+/** Throws if containersUnseen(), for commands whose result would be wrong then. */
 export async function requireSight(mountpoint: string): Promise<void> {
   const unseen = await containersUnseen(mountpoint);
   if (unseen !== undefined) {
@@ -50,7 +50,7 @@ export async function requireSight(mountpoint: string): Promise<void> {
   }
 }
 
-/** The mounts of where vprocfs serves, and ours if none does or it is not seen. */
+/** The mount table of the namespace in which vprocfs serves; our own if none serves or it cannot be read. */
 export async function mountsWhereServed(mountpoint: string): Promise<Mount[]> {
   try {
     const { keeperPid } = await readStatus(mountpoint);

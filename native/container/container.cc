@@ -27,7 +27,7 @@ std::string text_of(const View& view, const Facts& facts) {
   return text;
 }
 
-/// Where to put what was made anew: into the memory that the last one took.
+/// The value of `kept`, to be overwritten: it reuses the memory of the value before.
 template <typename Kept>
 auto& renew(std::optional<Kept>& kept, uint64_t taken_us, uint64_t writes) {
   if (!kept) kept.emplace();

@@ -54,8 +54,8 @@ void nice_session(pid_t pid, const char* nice) {
 
 void put_session_first(pid_t pid) { nice_session(pid, "-10\n"); }
 
-/// Whom the kernel ends first when memory is short: by size, unless told. Of two workers that would
-/// be the larger one, which serves, each time that another one is started beside it.
+/// When memory is short, the kernel kills by size unless told otherwise. Of two workers the one
+/// that serves is the larger, so it would die each time that another one is started beside it.
 constexpr int kExpendable = 1000, kUsual = 0;
 
 bool set_oom_score_adj(pid_t pid, int value) {
@@ -132,7 +132,7 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
   // Ctrl-C at the terminal is for the keeper, which then stops the worker in order.
   ::setsid();
   start == Start::kAwaited ? put_session_first(::getpid()) : put_last();
-  // Where this is refused, what follows could not be undone.
+  // If lowering the score is refused, a raised one could not be lowered again.
   const bool may = set_oom_score_adj(::getpid(), kUsual);
   if (may && start == Start::kBesideAnother) set_oom_score_adj(::getpid(), kExpendable);
   ::execvp(options.worker[0], options.worker);
