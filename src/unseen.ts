@@ -16,6 +16,25 @@ const ELSEWHERE: Unseen = {
   todo: "run it where vprocfs runs",
 };
 
+/** Who serves a mount point. */
+interface Server {
+  readonly keeperPid: number;
+  /** 0 while there is no worker. */
+  readonly workerPid: number;
+  /** What the keeper sees; undefined: it is in another PID namespace than this command. */
+  readonly mounts: Mount[] | undefined;
+}
+
+/** Who serves a mount point; undefined: nobody answers. */
+async function serverOf(mountpoint: string): Promise<Server | undefined> {
+  try {
+    const { keeperPid, workerPid } = await readStatus(mountpoint);
+    return { keeperPid, workerPid, mounts: mountsOf(keeperPid, mountpoint) };
+  } catch {
+    return undefined;
+  }
+}
+
 /** The mounts that a keeper sees; undefined if the PID is not that of a keeper of this mount point here. */
 function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
   try {
@@ -29,17 +48,22 @@ function mountsOf(pid: number, mountpoint: string): Mount[] | undefined {
 /** The link of the host's initial PID namespace, which sees all others (PROC_PID_INIT_INO). */
 const FIRST_PID_NAMESPACE = "pid:[4026531836]";
 
+/** True also where that cannot be known. */
+function inFirstPidNamespace(): boolean {
+  try {
+    return readlinkSync("/proc/self/ns/pid") === FIRST_PID_NAMESPACE;
+  } catch {
+    return true;
+  }
+}
+
 /** Why this command sees no containers: vprocfs serves in another PID namespace. undefined: it does not. */
 export async function containersUnseen(mountpoint: string): Promise<Unseen | undefined> {
-  try {
-    if (readlinkSync("/proc/self/ns/pid") === FIRST_PID_NAMESPACE) {
-      return undefined;
-    }
-    const { keeperPid } = await readStatus(mountpoint);
-    return mountsOf(keeperPid, mountpoint) === undefined ? ELSEWHERE : undefined;
-  } catch {
+  if (inFirstPidNamespace()) {
     return undefined;
   }
+  const server = await serverOf(mountpoint);
+  return server !== undefined && server.mounts === undefined ? ELSEWHERE : undefined;
 }
 
 /** Throws if containersUnseen(), for commands whose result would be wrong then. */
@@ -52,12 +76,8 @@ export async function requireSight(mountpoint: string): Promise<void> {
 
 /** The mount table of the namespace in which vprocfs serves; our own if none serves or it cannot be read. */
 export async function mountsWhereServed(mountpoint: string): Promise<Mount[]> {
-  try {
-    const { keeperPid } = await readStatus(mountpoint);
-    return mountsOf(keeperPid, mountpoint) ?? readMounts();
-  } catch {
-    return readMounts();
-  }
+  const server = await serverOf(mountpoint);
+  return server?.mounts ?? readMounts();
 }
 
 /**
@@ -69,27 +89,23 @@ export async function servedUnseen(
   identity: Identity,
   restart: string,
 ): Promise<Unseen | undefined> {
-  try {
-    const { workerPid, keeperPid } = await readStatus(mountpoint);
-    if (workerPid <= 0) {
-      return undefined;
-    }
-    const mounts = mountsOf(keeperPid, mountpoint);
-    if (mounts === undefined) {
-      return {
-        what: "vprocfs runs, but neither it nor its mount is in the namespaces of this command",
-        todo: "run it where vprocfs runs",
-      };
-    }
-    const mount = mountAt(mounts, mountpoint);
-    if (mount === undefined || !isOurs(mount, identity)) {
-      return { what: "vprocfs runs, but somebody has unmounted it here", todo: restart };
-    }
-    return {
-      what: "vprocfs is mounted here, but not in the mount namespace of this command",
-      todo: `run it where vprocfs runs: nsenter --target ${keeperPid} --mount vprocfs ...`,
-    };
-  } catch {
+  const server = await serverOf(mountpoint);
+  if (server === undefined || server.workerPid <= 0) {
     return undefined;
   }
+  const { keeperPid, mounts } = server;
+  if (mounts === undefined) {
+    return {
+      what: "vprocfs runs, but neither it nor its mount is in the namespaces of this command",
+      todo: "run it where vprocfs runs",
+    };
+  }
+  const mount = mountAt(mounts, mountpoint);
+  if (mount === undefined || !isOurs(mount, identity)) {
+    return { what: "vprocfs runs, but somebody has unmounted it here", todo: restart };
+  }
+  return {
+    what: "vprocfs is mounted here, but not in the mount namespace of this command",
+    todo: `run it where vprocfs runs: nsenter --target ${keeperPid} --mount vprocfs ...`,
+  };
 }
