@@ -49,17 +49,30 @@ struct HostStat {
   std::vector<Line> lines;  ///< intr, ctxt, btime, processes, procs_running, ...
 };
 
-/// The host's /proc/cpuinfo, cut into parts without interpreting the architecture's fields.
-/// Concatenating `header`, every block's text and `trailer` gives the host's file back.
+/// The host's /proc/cpuinfo, cut into parts. Of the architectures' fields only those that count
+/// CPUs are known. Concatenating `header`, every block's text and `trailer` gives the host's file
+/// back.
 struct HostCpuinfo {
+  /// Where the value of a line is within its text.
+  struct Place {
+    size_t at = 0, size = 0;
+    explicit operator bool() const { return size > 0; }
+  };
   struct Block {
-    uint32_t cpu = 0;  ///< the number on its "processor" line
-    std::string text;  ///< all lines of the block, blank separator line(s) included
+    static constexpr size_t kNoPackage = SIZE_MAX;
+
+    uint32_t cpu = 0;             ///< the number on its "processor" line
+    std::string text;             ///< all lines of the block, blank separator line(s) included
+    size_t package = kNoPackage;  ///< an index of `package_cpus`; kNoPackage: none is named
+    std::string core;             ///< names its core within its package
+    Place siblings, cores;        ///< how many CPUs and cores its package has
   };
   std::string header;         ///< s390x: vendor, "# processors", features, caches before the list
+  Place processors;           ///< in `header`, how many CPUs there are
   std::vector<Block> blocks;  ///< in the host's order; s390x: the "processor N: ..." lines first
                               ///< and each CPU's detail block after, under the same cpu number
   std::string trailer;        ///< what follows the last block and belongs to no CPU (ppc64)
+  std::vector<size_t> package_cpus;  ///< how many CPUs each package has
 };
 
 /// Huge pages of one size that the host has (mm/hugetlb_sysfs.c).

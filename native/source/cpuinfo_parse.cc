@@ -1,3 +1,6 @@
+#include <map>
+#include <utility>
+
 #include "source/host_parse.h"
 #include "source/parse.h"
 
@@ -39,6 +42,65 @@ StartLine classify(std::string_view line) {
 
 bool is_blank(std::string_view line) { return trim(line).empty(); }
 
+/// One "key   : value" line. Architectures differ in the blanks around the colon.
+struct Field {
+  std::string_view key;    ///< without the blanks
+  std::string_view value;  ///< after the colon and its blanks, without the newline
+};
+
+Field field_of(std::string_view line) {
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return {};
+  return {trim(line.substr(0, colon)), trim(line.substr(colon + 1))};
+}
+
+/// Calls `field(Field, Place)` for each line of a text that has a value.
+template <typename F>
+void for_each_field(std::string_view text, F field) {
+  for_each_line(text, [&](std::string_view line) {
+    const Field found = field_of(line);
+    if (found.value.empty()) return;
+    const auto at = static_cast<size_t>(found.value.data() - text.data());
+    field(found, HostCpuinfo::Place{at, found.value.size()});
+  });
+}
+
+/// Finds the counts in a text's lines, and which CPUs form a package.
+class Topology {
+ public:
+  explicit Topology(HostCpuinfo& info) : info_(info) {}
+
+  void find() {
+    for_each_field(info_.header, [this](Field field, HostCpuinfo::Place place) {
+      if (field.key == "# processors") info_.processors = place;
+    });
+    for (auto& block : info_.blocks) find_in(block);
+  }
+
+ private:
+  void find_in(HostCpuinfo::Block& block) {
+    // s390x counts packages within books and drawers.
+    std::string_view package, book, drawer;
+    for_each_field(block.text, [&](Field field, HostCpuinfo::Place place) {
+      if (field.key == "physical id") package = field.value;
+      if (field.key == "book id") book = field.value;
+      if (field.key == "drawer id") drawer = field.value;
+      if (field.key == "core id") block.core = field.value;
+      if (field.key == "siblings") block.siblings = place;
+      if (field.key == "cpu cores") block.cores = place;
+    });
+    if (package.empty()) return;
+    std::string name(package);
+    name.append("/").append(book).append("/").append(drawer);
+    block.package = packages_.emplace(std::move(name), packages_.size()).first->second;
+    info_.package_cpus.resize(packages_.size());
+    ++info_.package_cpus[block.package];
+  }
+
+  HostCpuinfo& info_;
+  std::map<std::string, size_t> packages_;  ///< their names and numbers
+};
+
 class Cutter {
  public:
   void take(std::string_view line) {
@@ -60,6 +122,7 @@ class Cutter {
 
   HostCpuinfo finish() {
     current().append(blanks_);
+    Topology(info_).find();
     return std::move(info_);
   }
 
@@ -75,7 +138,7 @@ class Cutter {
       current().append(blanks_);
       blanks_.clear();
     }
-    info_.blocks.push_back({start.cpu, {}});
+    info_.blocks.emplace_back().cpu = start.cpu;
   }
 
   std::string& current() {

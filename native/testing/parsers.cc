@@ -20,7 +20,7 @@ constexpr auto members(const HostCpuinfo::Block*) {
 constexpr auto members(const HostCpuinfo*) {
   using S = HostCpuinfo;
   return std::tuple(member("header", &S::header), member("trailer", &S::trailer),
-                    member("blocks", &S::blocks));
+                    member("blocks", &S::blocks), member("packageCpus", &S::package_cpus));
 }
 constexpr auto members(const HostMeminfoLine*) {
   using S = HostMeminfoLine;

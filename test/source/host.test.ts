@@ -133,6 +133,19 @@ describe("cpuinfo", () => {
     expect(info.blocks[1]?.text).toMatch(/^processor[\s\S]*\n\n$/);
   });
 
+  it.each([
+    ["of x86", ["physical id: 0", "physical id: 1", "physical id: 0"], [2n, 1n]],
+    [
+      "within s390x's books",
+      ["physical id: 1\nbook id: 0", "physical id: 1\nbook id: 1"],
+      [1n, 1n],
+    ],
+    ["of CPUs that name none", ["core id: 0", "physical id:", "physical id: 3"], [1n]],
+  ])("counts the CPUs in packages %s", (_name, blocks, packageCpus) => {
+    const text = blocks.map((block, cpu) => `processor: ${cpu}\n${block}\n\n`).join("");
+    expect(parseCpuinfo(text).packageCpus).toEqual(packageCpus);
+  });
+
   it.each(recorded("proc/cpuinfo"))("fixture %s", (_name, text) => {
     const info = parseCpuinfo(text);
     expect(info.blocks.length).toBeGreaterThan(0);

@@ -133,6 +133,7 @@ export interface Cpuinfo {
   readonly header: string;
   readonly blocks: readonly { readonly cpu: number; readonly text: string }[];
   readonly trailer: string;
+  readonly packageCpus: readonly bigint[];
 }
 
 export interface MeminfoLine {
