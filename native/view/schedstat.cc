@@ -22,8 +22,7 @@ uint64_t run_time_ns(const CpuCounters& counters) {
 }
 
 void write_zeros(size_t count, Writer& writer) {
-  for (size_t i = 0; i < count; ++i) writer.text(" 0");
-  writer.ch('\n');
+  writer.zeros(count).ch('\n');
 }
 
 /// The domains in which a machine of the shown CPUs would balance: those of more than one of them,

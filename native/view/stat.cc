@@ -65,8 +65,9 @@ void render_stat(const Facts& facts, Writer& writer) {
   write_cpu_lines(facts.cpu_report, facts.host_stat->cpu_columns, writer);
   for (const auto& line : facts.host_stat->lines) {
     writer.text(line.key);
-    for (size_t i = 0; i < line.columns; ++i) {
-      writer.ch(' ').number(i == 0 ? first_number(line.key, facts) : 0);
+    // Hosts with many devices have thousands of interrupts.
+    if (line.columns > 0) {
+      writer.ch(' ').number(first_number(line.key, facts)).zeros(line.columns - 1);
     }
     writer.ch('\n');
   }

@@ -35,6 +35,13 @@ Writer& Writer::ch(char c) {
 
 Writer& Writer::number(uint64_t value) { return text(Digits(value).view()); }
 
+Writer& Writer::zeros(size_t count) {
+  const size_t from = out_.size();
+  out_.append(2 * count, ' ');
+  for (size_t at = from + 1; at < out_.size(); at += 2) out_[at] = '0';
+  return *this;
+}
+
 Writer& Writer::right(uint64_t value, size_t width) {
   const Digits digits(value);
   const size_t size = digits.view().size();

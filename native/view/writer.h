@@ -15,6 +15,8 @@ class Writer {
   Writer& text(std::string_view s);
   Writer& ch(char c);
   Writer& number(uint64_t value);
+  /// " 0", so many times.
+  Writer& zeros(size_t count);
   /// Right-aligned in `width` columns with blanks; wider values push (printf "%*llu").
   Writer& right(uint64_t value, size_t width);
   /// Left-aligned in `width` columns (printf "%-*s").
