@@ -266,12 +266,16 @@ static void inits(void) {
 }
 
 static void readers(void) {
+  // Each closes it once it is at the end: what is written then is what it reads.
+  int sought[2];
+  if (pipe2(sought, O_CLOEXEC) != 0) _exit(1);
   for (long n = 0; n < count; ++n) {
     const pid_t pid = child();
     if (pid == 0) {
       char record[8192];
       const int fd = open_it();
       if (fd < 0 || lseek(fd, 0, SEEK_END) < 0) _exit(1);
+      close(sought[1]);
       const ssize_t got = read(fd, record, sizeof(record));
       const char *told = got > 0 ? "read\n" : errno == ENOMEM ? "refused\n" : "failed\n";
       if (write(STDOUT_FILENO, told, strlen(told)) < 0) _exit(1);
@@ -279,6 +283,9 @@ static void readers(void) {
     }
     tally(pid > 0);
   }
+  close(sought[1]);
+  char none;
+  while (read(sought[0], &none, 1) < 0 && errno == EINTR) continue;
   began();
   rest();
 }
