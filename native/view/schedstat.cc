@@ -21,9 +21,7 @@ uint64_t run_time_ns(const CpuCounters& counters) {
   return saturating_mul(us, kNsPerUs);
 }
 
-void write_zeros(size_t count, Writer& writer) {
-  writer.zeros(count).ch('\n');
-}
+void write_zeros(size_t count, Writer& writer) { writer.zeros(count).ch('\n'); }
 
 /// The domains in which a machine of the shown CPUs would balance: those of more than one of them,
 /// each of other CPUs than the one before.
