@@ -266,7 +266,7 @@ static void inits(void) {
 }
 
 static void readers(void) {
-  // Each closes it once it is at the end: what is written then is what it reads.
+  // Each reader closes it when it is at the end, so that it reads what is written from then on.
   int sought[2];
   if (pipe2(sought, O_CLOEXEC) != 0) _exit(1);
   for (long n = 0; n < count; ++n) {
