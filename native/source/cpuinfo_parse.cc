@@ -7,6 +7,18 @@
 namespace vprocfs {
 namespace {
 
+/// One "key   : value" line. Architectures differ in the blanks around the colon.
+struct Field {
+  std::string_view key;    ///< without the blanks
+  std::string_view value;  ///< after the colon and its blanks, without the newline
+};
+
+Field field_of(std::string_view line) {
+  const size_t colon = line.find(':');
+  if (colon == std::string_view::npos) return {};
+  return {trim(line.substr(0, colon)), trim(line.substr(colon + 1))};
+}
+
 /// How a block begins, and so where its blank lines belong.
 enum class Start {
   kNone,
@@ -22,11 +34,8 @@ struct StartLine {
 
 StartLine classify(std::string_view line) {
   constexpr std::string_view kProcessor = "processor", kNumber = "cpu number";
-  const size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return {};
-  const std::string_view key = trim(line.substr(0, colon));
+  auto [key, number] = field_of(line);
   Start kind = Start::kNone;
-  std::string_view number = line.substr(colon + 1);
   if (key == kProcessor) {
     kind = Start::kProcessor;
   } else if (key == kNumber) {
@@ -41,18 +50,6 @@ StartLine classify(std::string_view line) {
 }
 
 bool is_blank(std::string_view line) { return trim(line).empty(); }
-
-/// One "key   : value" line. Architectures differ in the blanks around the colon.
-struct Field {
-  std::string_view key;    ///< without the blanks
-  std::string_view value;  ///< after the colon and its blanks, without the newline
-};
-
-Field field_of(std::string_view line) {
-  const size_t colon = line.find(':');
-  if (colon == std::string_view::npos) return {};
-  return {trim(line.substr(0, colon)), trim(line.substr(colon + 1))};
-}
 
 /// Calls `field(Field, Place)` for each line of a text that has a value.
 template <typename F>
