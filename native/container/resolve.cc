@@ -121,11 +121,13 @@ Result<uint64_t> Resolver::cgroups_of(pid_t pid) const {
 }
 
 Result<Resolver::Placement> Resolver::placement_of(pid_t pid, const CgroupsOf& ask) const {
-  const auto ns = read_namespaces(procfs_fd_, pid);
-  if (!ns) return ns.error();
-  Placement placement{ns.value(), 0};
-  if (placement.namespaces.pid == own_.pid || placement.namespaces.cgroup != own_.cgroup)
-    return placement;
+  const auto pid_ns = read_pid_namespace(procfs_fd_, pid);
+  if (!pid_ns) return pid_ns.error();
+  if (pid_ns.value() == own_.pid) return Placement{own_, 0};
+  const auto cgroup_ns = read_namespace(procfs_fd_, std::to_string(pid), "cgroup");
+  if (!cgroup_ns) return cgroup_ns.error();
+  Placement placement{{pid_ns.value(), cgroup_ns.value()}, 0};
+  if (placement.namespaces.cgroup != own_.cgroup) return placement;
   const auto cgroups = ask(pid);
   if (!cgroups) return cgroups.error();
   placement.cgroups = cgroups.value();
