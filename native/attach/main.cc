@@ -178,6 +178,7 @@ int main(int argc, char** argv) {
     say(options.error().path);
     return kUsage;
   }
+  if (options.value().action == Action::kHelp) return std::fputs(kHelp, stdout) < 0 ? 1 : 0;
   const pid_t parent = ::getpid();
   const Printed printed;
   const pid_t worker = ::fork();

@@ -75,10 +75,35 @@ Error wrong(const std::string& what) { return Error{EINVAL, what}; }
 
 }  // namespace
 
+const char kHelp[] =
+    "usage: vprocfs-attach [OPTION]... PID\n"
+    "       vprocfs-attach [OPTION]... --hook lxc|oci\n"
+    "Mounts the files of a running vprocfs over those of the container that PID is in.\n"
+    "  --mountpoint DIR   where vprocfs serves (/var/lib/vprocfs)\n"
+    "  --check            only report what attaching would change\n"
+    "  --detach           unmount the files\n"
+    "  --replace          replace the files of an LXCFS too\n"
+    "  --skip PATTERN     leave these files, as in proc/uptime; may be repeated\n"
+    "  --exclude PATTERN  leave these containers; may be repeated\n"
+    "  --only PATTERN     touch no other containers; may be repeated\n"
+    "  --leave PATH       do not touch this path in the container; may be repeated\n"
+    "  --in-place-of DIR  replace the files of the vprocfs that is mounted there; may be repeated\n"
+    "  --hook lxc|oci     take the PID from the runtime that calls this as its hook\n"
+    "  --settings FILE    the settings of the running daemon (/run/vprocfs/*.attach)\n"
+    "  --tenant N         do nothing while another run with this number has not ended\n"
+    "  --timeout-ms N     give up after this time (10000)\n"
+    "  --strict           exit with 1 if something failed\n"
+    "  --json             a report on stdout\n"
+    "  --help             this text\n";
+
 Result<Options> parse_arguments(int argc, char** argv) {
   Options o;
   for (int i = 1; i < argc; ++i) {
     const std::string word = argv[i];
+    if (word == "--help" || word == "-h") {
+      o.action = Action::kHelp;
+      return o;
+    }
     if (starts_with(word, "--")) {
       if (take_flag(word.substr(2), o)) continue;
       if (i + 1 < argc && take_value(word.substr(2), argv[i + 1], o)) {

@@ -12,7 +12,7 @@
 
 namespace vprocfs {
 
-enum class Action : uint8_t { kAttach, kDetach, kCheck };
+enum class Action : uint8_t { kAttach, kDetach, kCheck, kHelp };
 enum class Hook : uint8_t { kNone, kLxc, kOci };
 
 /// What one run of the helper is to do.
@@ -42,6 +42,9 @@ struct Options {
   uint64_t tenant = 0;         ///< at most one run for it at a time, see lock_tenant(); 0: no limit
   uint32_t timeout_ms = 10000;  ///< past which it gives up
 };
+
+/// What --help prints.
+extern const char kHelp[];
 
 /// From the command line. Error: path is the one line that says what is wrong.
 Result<Options> parse_arguments(int argc, char** argv);

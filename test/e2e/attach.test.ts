@@ -21,6 +21,7 @@ import { LxcContainer } from "../support/lxc.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
 import { program } from "../support/programs.js";
+import { project } from "../support/project.js";
 import type { Scope } from "../support/scope.js";
 import { fileScope, testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
@@ -296,6 +297,16 @@ describeLive("attach", ["unshare"], () => {
       const outcome = await run([helperPath(), ...argv]);
       expect(outcome.status).toBe(2);
       expect(outcome.stderr).toMatch(/^vprocfs-attach: .*\n$/);
+    });
+
+    it("whoever asks for help: it names the options that the guide has", async () => {
+      const guide = readFileSync(join(project, "docs/guide/attach.md"), "utf8");
+      const rows = guide.match(/^## The helper$.*?^###/ms)?.[0].match(/^\| `--.*? \|/gm) ?? [];
+      const options = rows.join().match(/--[a-z-]+/g) ?? [];
+      expect(options).toContain("--check");
+      const outcome = await run([helperPath(), "--help"]);
+      expect(outcome).toMatchObject({ status: 0, stderr: "" });
+      expect(options.filter((option) => !outcome.stdout.includes(`\n  ${option} `))).toEqual([]);
     });
 
     it("containers that die meanwhile", async () => {
