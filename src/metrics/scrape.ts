@@ -5,7 +5,8 @@ import type { Engine } from "../engine/engine.js";
 import type { Status } from "../keeper-status.js";
 import { type ContainerSheet, containerMetrics, containerSheet } from "./container-metrics.js";
 import { Exposition, type Format } from "./exposition.js";
-import { type SelfSheet, selfMetrics } from "./self-metrics.js";
+import { selfMetrics } from "./self-metrics.js";
+import type { SelfSheet } from "./self-sheet.js";
 import type { Containers } from "./survey.js";
 
 /** How long a scrape waits for the survey and for the keeper. */

@@ -1,0 +1,197 @@
+import type { Config } from "../config.js";
+import { messageOf, VprocfsError } from "../errors.js";
+import { askFigures, type DaemonFigures } from "../figures.js";
+import { readStatus, type Status } from "../keeper-status.js";
+import { mountAt, readMounts } from "../mountinfo.js";
+import { isOurs, stateOfMount } from "../mountpoint.js";
+import { polledMountpointOf } from "../polled.js";
+import { serviceOf } from "../service.js";
+import { counted } from "../text.js";
+import { servedUnseen } from "../unseen.js";
+import { type Finding, Findings } from "./findings.js";
+
+function checkStatus(findings: Findings, status: Status): void {
+  const { state, generation, restarts, reasons, failuresInARow, standby } = status;
+  const last = reasons.length === 0 ? "" : `; last: ${reasons[0]}`;
+  if (state !== "serving") {
+    findings.add("problem", `the worker is ${state}${last}`, "see the log; 'vprocfs reload'");
+  } else {
+    findings.add("ok", `worker of generation ${generation} serves`);
+  }
+  if (restarts > 0) {
+    const level = failuresInARow > 1 ? "warning" : "info";
+    findings.add(level, `${counted(restarts, "worker")} ended unexpectedly${last}`);
+  }
+  if (standby === "off") {
+    findings.add("info", "no standby worker: a takeover waits for Node to start");
+  }
+  if (status.undying > 0) {
+    findings.add(
+      "warning",
+      `killed workers that have not ended, because a system call or a frozen cgroup holds them: ${status.undying}`,
+      "look for processes in state D: ps -eo pid,stat,wchan:30,args",
+    );
+  }
+  if (status.descriptorsLost > 0) {
+    findings.add(
+      "problem",
+      `${counted(status.descriptorsLost, "descriptor")} of containers lost: their system calls wait or fail`,
+      "raise LimitNOFILE= of the service and restart it; if their calls still wait, restart those containers",
+    );
+  }
+  if (status.statesIgnored > 0) {
+    findings.add(
+      "warning",
+      `the state of an earlier worker could not be restored, ${counted(status.statesIgnored, "time")}`,
+    );
+  }
+}
+
+/** Share of a resource in use from which it is reported. */
+const NEARLY_ALL = 0.8;
+
+function checkResources(findings: Findings, figures: DaemonFigures): void {
+  const resources = Object.entries(figures.resources);
+  if (resources.length === 0) {
+    return;
+  }
+  let isReported = false;
+  for (const [name, { used, limit, refused, short }] of resources) {
+    const what = name.replaceAll("_", " ");
+    const level = short > 0 || used > NEARLY_ALL * limit ? "warning" : "info";
+    if (level === "info" && refused === 0) {
+      continue;
+    }
+    isReported = true;
+    const often =
+      refused === 0 ? "" : `; ${refused} requests beyond a container's share were refused`;
+    const todo =
+      level === "warning" && ["containers", "sources", "triggers"].includes(name)
+        ? "raise LimitNOFILE= of the service"
+        : undefined;
+    findings.add(level, `${used} of ${limit} ${what} in use${often}`, todo);
+  }
+  if (!isReported) {
+    findings.add("ok", "no container has asked for more than its share of the shared resources");
+  }
+}
+
+/** Whether files that can be polled have a mount of their own. */
+function checkPolled(findings: Findings, config: Config, mountpoint: string): void {
+  if (config.engine !== "native") {
+    return;
+  }
+  const mount = mountAt(readMounts(), polledMountpointOf(mountpoint));
+  if (mount !== undefined && isOurs(mount, config)) {
+    findings.add("ok", "pressure files are polled through a mount of their own");
+  } else {
+    findings.add(
+      "warning",
+      "pressure files have no mount of their own: containers get no /dev/kmsg and /proc/kmsg, opens are slower for programs that poll every file, and a waiting poll keeps the node from suspending",
+      `restart vprocfs; see ${serviceOf(mountpoint).log} for why it could not be mounted`,
+    );
+  }
+}
+
+function checkVersion(
+  findings: Findings,
+  daemon: DaemonFigures,
+  config: Config,
+  version: string,
+): void {
+  if (daemon.version !== version) {
+    findings.add(
+      "warning",
+      `version ${daemon.version} serves, ${version} is installed`,
+      "vprocfs reload",
+    );
+  } else {
+    // An earlier version does not say where it serves them.
+    const { metrics = config.metrics } = daemon;
+    const where = metrics === "off" ? "metrics are off" : `metrics on ${metrics}`;
+    findings.add("ok", `version ${version} serves, ${where}`);
+  }
+}
+
+function checkKernelLogs(findings: Findings, daemon: DaemonFigures): void {
+  if (daemon.kernelLog !== undefined) {
+    findings.add(
+      daemon.kernelLog ? "ok" : "info",
+      daemon.kernelLog
+        ? "containers have kernel logs of their own"
+        : 'containers have no kernel logs of their own: kernel-log is "off"',
+    );
+  }
+  for (const reason of daemon.kernelLogMissing ?? []) {
+    findings.add(
+      "info",
+      `a source for kernel logs is missing, so they lack some records of processes that have ended: ${reason}`,
+    );
+  }
+}
+
+/** Checks what the worker says of itself. */
+async function checkWorker(
+  findings: Findings,
+  config: Config,
+  mountpoint: string,
+  version: string,
+): Promise<void> {
+  const daemon = await askFigures(mountpoint);
+  if (daemon === undefined) {
+    findings.add("info", "the worker does not answer: version, load and requests are unknown");
+    return;
+  }
+  checkVersion(findings, daemon, config, version);
+  checkKernelLogs(findings, daemon);
+  if (daemon.openat2 !== undefined) {
+    findings.add(
+      "problem",
+      `the service cannot call openat2(2) (${daemon.openat2}): containers whose root is on a file system of their own get no files`,
+      "see 'systemctl cat vprocfs' for RestrictSUIDSGID= or a SystemCallFilter= that refuses it",
+    );
+  }
+  checkResources(findings, daemon);
+}
+
+/** Checks the mount, its keeper and its worker. */
+export async function checkDaemon(
+  config: Config,
+  mountpoint: string,
+  version: string,
+): Promise<Finding[]> {
+  const findings = new Findings("vprocfs");
+  const state = await stateOfMount(mountpoint, config);
+  if (state !== "live") {
+    const { start, restart, log } = serviceOf(mountpoint);
+    const unseen = state === "none" ? await servedUnseen(mountpoint, config, restart) : undefined;
+    if (unseen !== undefined) {
+      findings.add("problem", `${mountpoint}: ${unseen.what}`, unseen.todo);
+      return findings.list;
+    }
+    const reasons = {
+      dead: ["the mount is dead", `start it again with '${start}'`],
+      hung: ["the mount does not answer", `see 'vprocfs status', and ${log}`],
+      foreign: ["something else is mounted there", "unmount it, or name another --mountpoint"],
+      none: ["nothing is mounted there", `start it with '${start}', or name its --mountpoint`],
+    } as const;
+    const [what, todo] = reasons[state];
+    findings.add("problem", `${mountpoint}: ${what}`, todo);
+    return findings.list;
+  }
+  findings.add("ok", `${mountpoint} is mounted and answers`);
+  try {
+    checkStatus(findings, await readStatus(mountpoint));
+  } catch (error) {
+    findings.add(
+      "warning",
+      messageOf(error),
+      error instanceof VprocfsError && error.code === "SYSTEM"
+        ? `see ${serviceOf(mountpoint).log}`
+        : `nothing replaces a dead worker without a keeper: restart vprocfs; see ${serviceOf(mountpoint).log}`,
+    );
+  }
+  checkPolled(findings, config, mountpoint);
+  await checkWorker(findings, config, mountpoint, version);
+  return findings.list;
+}
