@@ -46,6 +46,10 @@ async function runCommand(): Promise<void> {
   await Promise.all([taken(process.stdout), taken(process.stderr)]);
 }
 
+// By default Node would open its debugger on a port, for everybody on this host. The signal is for the keeper, but
+// `systemctl kill` sends it to all processes of the service.
+process.on("SIGUSR1", () => {});
+
 if (process.argv[2] === "worker") {
   const { runWorker } = await import("./worker.js");
   const context = { addon: loadAddon, env: process.env };

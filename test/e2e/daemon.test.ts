@@ -163,6 +163,19 @@ describeLive("the daemon", ["setpriv", "unshare"], () => {
     expect(await daemon.stop()).toBe(0);
   });
 
+  it("opens no debugger on SIGUSR1, which a service manager may send to all its processes", async () => {
+    const daemon = await Daemon.start(testScope());
+    const { workerPid } = await readStatus(daemon.mountpoint);
+    for (const pid of daemon.processes.filter((one) => one !== daemon.pid)) {
+      process.kill(pid, "SIGUSR1");
+    }
+    process.kill(workerPid, "SIGUSR2");
+    await until("the worker has taken its signals", () => daemon.logs.includes("counters"));
+    expect(daemon.logs).not.toContain("Debugger");
+    expect((await readStatus(daemon.mountpoint)).workerPid).toBe(workerPid);
+    expect(await daemon.stop()).toBe(0);
+  });
+
   it("clears away a dead mount of its own", async () => {
     const own = testScope();
     const daemon = await Daemon.start(own);
