@@ -3,6 +3,7 @@
 
 import { holdMount, inheritsMount } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
+import { nodeProblem } from "./version.js";
 
 const fail = (line: string): void => {
   process.stderr.write(`vprocfs: ${line}\n`);
@@ -50,6 +51,11 @@ async function runCommand(): Promise<void> {
 // `systemctl kill` sends it to all processes of the service.
 process.on("SIGUSR1", () => {});
 
+const problem = nodeProblem(process.versions.node);
+if (problem !== undefined) {
+  fail(problem);
+  process.exit(1);
+}
 if (process.argv[2] === "worker") {
   const { runWorker } = await import("./worker.js");
   const context = { addon: loadAddon, env: process.env };

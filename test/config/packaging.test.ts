@@ -139,14 +139,18 @@ describe.runIf(missing.length === 0)(title, () => {
 
   it("start vprocfs by vprocfs-node's Node.js where there is one, and else by the node's", async () => {
     const place = join(directory, "place");
-    const launch = text("usr/bin/vprocfs").replaceAll("/usr/lib/", `${place}/`);
+    const packaged = join(place, "bin/node");
+    const launch = text("usr/bin/vprocfs")
+      .replaceAll("/usr/lib/", `${place}/`)
+      .replaceAll("/usr/bin/node", packaged);
     const own = join(place, "vprocfs-node/bin/node");
     const path = join(directory, "path");
     const keeper = join(place, "vprocfs/build/Release/vprocfs-keeper");
     for (const [file, says] of [
       [keeper, "the keeper:"],
       [own, "ours"],
-      [join(path, "node"), "the node's"],
+      [packaged, "the package's"],
+      [join(path, "node"), "another"],
     ] as const) {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, `#!/bin/sh\necho "${says} $*"\n`, { mode: 0o755 });
@@ -157,7 +161,9 @@ describe.runIf(missing.length === 0)(title, () => {
     expect(await start("a b")).toBe(`ours ${cli} a b\n`);
     expect(await start("run", "/x")).toBe(`the keeper: --launch 1 -- ${own} ${cli} run /x\n`);
     rmSync(own);
-    expect(await start("a b")).toBe(`the node's ${cli} a b\n`);
+    expect(await start("a b")).toBe(`the package's ${cli} a b\n`);
+    rmSync(packaged);
+    expect(await start("a b")).toBe(`another ${cli} a b\n`);
   });
 
   it("have LXCFS relieved before it stops", () => {

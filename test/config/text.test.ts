@@ -1,4 +1,6 @@
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import fc from "fast-check";
 import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
@@ -12,9 +14,32 @@ import {
   shellWord,
   shortName,
 } from "../../src/text.js";
+import { nodeProblem } from "../../src/version.js";
 import { Fifo } from "../support/fifo.js";
+import { project } from "../support/project.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+
+describe("nodeProblem", () => {
+  it.each(["20.17.0", "20.20.2", "22.0.0"])("%s is new enough", (version) => {
+    expect(nodeProblem(version)).toBeUndefined();
+  });
+
+  it.each(["18.19.0", "20.16.9"])("%s is too old, which is said in one line", (version) => {
+    expect(nodeProblem(version)).toBe(
+      `needs Node.js 20.17 or later; ${process.execPath} is ${version}`,
+    );
+  });
+
+  it("asks for what the package asks for", () => {
+    const { engines } = JSON.parse(readFileSync(join(project, "package.json"), "utf8"));
+    const [, oldest = ""] = /^>=(.*)$/.exec(engines.node) ?? [];
+    expect([nodeProblem(oldest), nodeProblem("20.16.99")].map((one) => one === undefined)).toEqual([
+      true,
+      false,
+    ]);
+  });
+});
 
 describe("printable", () => {
   it("shows control and direction characters instead of sending them", () => {
