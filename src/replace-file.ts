@@ -1,4 +1,12 @@
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
 
 export interface NewFile {
@@ -9,12 +17,25 @@ export interface NewFile {
   readonly directoryMode: number;
 }
 
-/** Replaces a file atomically: programs read or run the old one or the new one, never a part. */
-export function replaceFile(path: string, file: NewFile): void {
-  const { content, encoding = "utf8", mode, directoryMode } = file;
-  mkdirSync(dirname(path), { recursive: true, mode: directoryMode });
+/** Writes a file to the disk, not only to the kernel's cache. */
+function writeThrough(path: string, { content, encoding = "utf8", mode }: NewFile): void {
+  const fd = openSync(path, "w", mode);
   try {
-    writeFileSync(`${path}.new`, content, { encoding, mode });
+    writeFileSync(fd, content, { encoding });
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/**
+ * Replaces a file atomically: programs read or run the old one or the new one, never a part, also after a loss of
+ * power. Most file systems would have the new name before the content: an empty hook keeps containers from starting.
+ */
+export function replaceFile(path: string, file: NewFile): void {
+  mkdirSync(dirname(path), { recursive: true, mode: file.directoryMode });
+  try {
+    writeThrough(`${path}.new`, file);
     renameSync(`${path}.new`, path);
   } catch (error) {
     // If the file system is full, a part of the file is left.
