@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { errnoOf } from "./errors.js";
 
 /** The PIDs of all processes that this one sees, in ascending order. */
 export function allProcesses(): number[] {
@@ -8,8 +9,11 @@ export function allProcesses(): number[] {
     .sort((a, b) => a - b);
 }
 
-/** A field of /proc/<pid>/stat by its number in proc(5), from 3 on; undefined: the process has ended. */
-export function statField(
+/**
+ * A field of /proc/<pid>/stat by its number in proc(5), from 3 on; undefined: the process has ended. Throws if the file
+ * cannot be read for another reason, such as a lack of descriptors.
+ */
+export function knownStatField(
   pid: number | string,
   number: number,
   procfs = "/proc",
@@ -18,6 +22,18 @@ export function statField(
     const text = readFileSync(`${procfs}/${pid}/stat`, "latin1");
     // Field 2, the command, may hold blanks and parentheses.
     return text.slice(text.lastIndexOf(")") + 2).split(" ")[number - 3];
+  } catch (error) {
+    if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ESRCH") {
+      return undefined;
+    }
+    throw error;
+  }
+}
+
+/** The same for callers to whom a process that cannot be read is as good as one that has ended. */
+export function statField(...place: Parameters<typeof knownStatField>): string | undefined {
+  try {
+    return knownStatField(...place);
   } catch {
     return undefined;
   }

@@ -1,6 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { statField } from "../processes.js";
+import { knownStatField } from "../processes.js";
 
 /**
  * One empty file, "<PID of init>-<start of init in ticks>", for each container that an operator has detached or whose
@@ -10,8 +10,9 @@ const DIRECTORY = "/run/vprocfs/left-alone";
 
 const START_TIME = 22;
 
+/** Throws if it is not known whether the process has ended. */
 function nameOf(init: number): string | undefined {
-  const start = statField(init, START_TIME);
+  const start = knownStatField(init, START_TIME);
   return start === undefined ? undefined : `${init}-${start}`;
 }
 
@@ -47,10 +48,19 @@ export function leftAloneNow(directory = DIRECTORY): (init: number) => boolean {
   return (init) => inits.has(init) && files.has(nameOf(init));
 }
 
+/** False also if that cannot be found out. */
+function hasEnded(name: string): boolean {
+  try {
+    return nameOf(initIn(name)) !== name;
+  } catch {
+    return false;
+  }
+}
+
 /** Removes the files of containers that have ended. */
 export function forgetEnded(directory = DIRECTORY): void {
   for (const name of namesIn(directory)) {
-    if (nameOf(initIn(name)) !== name) {
+    if (hasEnded(name)) {
       rmSync(join(directory, name), { force: true });
     }
   }

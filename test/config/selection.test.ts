@@ -1,12 +1,13 @@
 // Which containers are to have the files.
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { forgetEnded, leftAloneNow } from "../../src/attach/left-alone.js";
 import { exclusionReason } from "../../src/attach/selection.js";
 import { loadAddon } from "../../src/native/addon.js";
+import { knownStatField, statField } from "../../src/processes.js";
 
 const CONTAINER = { name: "web1", runtime: "lxc", cgroup: "/lxc/web1", init: 7 };
 const addon = loadAddon();
@@ -38,6 +39,17 @@ describe("containers", () => {
     forgetEnded(directory);
     expect(readdirSync(directory)).toEqual([lives]);
     forgetEnded(join(directory, "none"));
+  });
+
+  it("have not ended because a file cannot be read", () => {
+    const procfs = mkdtempSync(join(tmpdir(), "vprocfs-left-"));
+    onTestFinished(() => rmSync(procfs, { recursive: true }));
+    mkdirSync(join(procfs, "7/stat"), { recursive: true });
+    expect(() => knownStatField(7, 22, procfs)).toThrow("EISDIR");
+    expect([statField(7, 22, procfs), knownStatField(8, 22, procfs)]).toEqual([
+      undefined,
+      undefined,
+    ]);
   });
 
   it("are left alone by the start of their init, whose number another process may have", () => {
