@@ -89,7 +89,9 @@ export function reportToKeeper(env: NodeJS.ProcessEnv, why: string): void {
   }
   const packet = Buffer.alloc(PACKET.bytes);
   packet.writeUInt32LE(PACKET.failed);
-  packet.write(printable(why), PACKET.whyAt, PACKET.bytes - PACKET.whyAt - 1, "latin1");
+  // What is cut must still be text, and the keeper writes it into JSON.
+  const text = printable(why).replaceAll(/[^\x20-\x7e]/gu, "?");
+  packet.write(text, PACKET.whyAt, PACKET.bytes - PACKET.whyAt - 1, "latin1");
   try {
     writeSync(controlFd, packet);
   } catch {
