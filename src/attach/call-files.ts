@@ -23,6 +23,9 @@ const POLICY = `${OWN}/calls.seccomp`;
 const LXC_SNIPPET = `${OWN}/lxc-calls.conf`;
 const LXC_DIRECTORY = "/usr/share/lxc/config/common.conf.d";
 const LXC_DEFAULT = "/usr/share/lxc/config/common.seccomp";
+/** For all new containers, also those of users other than root. */
+const LXC_FOR_ALL = `${LXC_DIRECTORY}/30-vprocfs-calls.conf`;
+const PODMAN_FOR_ALL = "/etc/containers/containers.conf.d/30-vprocfs-calls.conf";
 const PROFILE = "/etc/containers/vprocfs-seccomp.json";
 /** podman's default profile is the first of these that exists, else one that is built in. */
 const PODMAN_DEFAULTS = ["/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json"];
@@ -88,6 +91,20 @@ function podmanProfile({ directory, names, mark, root }: CallPlaces): Made {
   return { content: `${JSON.stringify(whole, null, 1)}\n`, summary };
 }
 
+/**
+ * Whose containers do not start while these files are there for all: only root's runtimes can connect. Users who may
+ * have containers are those with UIDs for them. Undefined: nobody's.
+ */
+export function usersLeftOut(root: string): string | undefined {
+  if (![LXC_FOR_ALL, PODMAN_FOR_ALL].some((path) => existsSync(join(root, path)))) {
+    return undefined;
+  }
+  const lines = (readIfThere(root, "/etc/subuid") ?? "").split("\n");
+  const names = lines.map((line) => line.split(":")[0] ?? "");
+  const users = [...new Set(names)].filter((name) => !["", "root", "0"].includes(name));
+  return users.length === 0 ? undefined : users.join(", ");
+}
+
 /** The files that make containers hand system calls over. */
 export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   const { directory, mark } = places;
@@ -120,14 +137,14 @@ export function callFiles(places: CallPlaces, mode: CallMode): HookFile[] {
   const all: HookFile[] = [
     {
       kind: "lxc",
-      path: `${LXC_DIRECTORY}/30-vprocfs-calls.conf`,
+      path: LXC_FOR_ALL,
       needs: LXC_DIRECTORY,
       owns: [],
       content: lxcLines,
     },
     {
       kind: "oci",
-      path: "/etc/containers/containers.conf.d/30-vprocfs-calls.conf",
+      path: PODMAN_FOR_ALL,
       needs: "/etc/containers",
       owns: ["/etc/containers/containers.conf.d"],
       content: `# ${mark}\n[containers]\nseccomp_profile = "${PROFILE}"\n`,

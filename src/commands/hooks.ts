@@ -1,5 +1,11 @@
 import type { Command } from "commander";
-import { CALL_MODES, type CallMode, type CallPlaces, callFiles } from "../attach/call-files.js";
+import {
+  CALL_MODES,
+  type CallMode,
+  type CallPlaces,
+  callFiles,
+  usersLeftOut,
+} from "../attach/call-files.js";
 import { helperPath, starterProgram } from "../attach/helper.js";
 import {
   checkPlaces,
@@ -200,6 +206,13 @@ function install(context: Context, command: Command, flags: Flags): void {
   );
   rememberWish(context, true, options);
   act(context, flags, options, { files: [...hookFiles(places), ...ofCalls], by: installHooks });
+  const users = mode === "all" ? usersLeftOut(root) : undefined;
+  if (users !== undefined) {
+    context.warn?.(
+      `rootless podman and LXC of these users start no containers while system calls of all are handed over: ${printable(users)}; ` +
+        "docs/reference/sysinfo.md tells what they can do",
+    );
+  }
 }
 
 function uninstall(context: Context, command: Command, flags: Flags): void {
