@@ -261,13 +261,26 @@ export function installHooks(files: readonly HookFile[], options: HookOptions): 
   });
 }
 
+const LXC_OWN = "/etc/lxc";
 const LXC_CONTAINERS = "/var/lib/lxc";
 
-/** Whether the configuration of any LXC container names the file. */
+/** Where root's LXC has the configurations of its containers. */
+function lxcContainers(root: string): string {
+  const settings = readIfThere(join(root, LXC_OWN, "lxc.conf"), "utf8") ?? "";
+  return /^\s*lxc\.lxcpath\s*=\s*(\/.*?)\s*$/m.exec(settings)?.[1] ?? LXC_CONTAINERS;
+}
+
+/** Whether the configuration of any LXC container, or of new ones, names the file. */
 function isNamedByLxc({ path }: HookFile, root: string): boolean {
-  const directory = join(root, LXC_CONTAINERS);
-  const names = existsSync(directory) ? readdirSync(directory) : [];
-  return names.some((name) => readIfThere(join(directory, name, "config"), "utf8")?.includes(path));
+  const inDirectory = (directory: string, nameOf: (entry: string) => string): string[] =>
+    existsSync(directory)
+      ? readdirSync(directory).map((entry) => join(directory, nameOf(entry)))
+      : [];
+  const configurations = [
+    ...inDirectory(join(root, LXC_OWN), (entry) => entry).filter((file) => file.endsWith(".conf")),
+    ...inDirectory(join(root, lxcContainers(root)), (entry) => join(entry, "config")),
+  ];
+  return configurations.some((file) => readIfThere(file, "utf8")?.includes(path));
 }
 
 /** Replaces a file that configurations still include. The package's postrm recognises its last words. */

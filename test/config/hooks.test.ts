@@ -10,7 +10,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { beforeEach, describe, expect, it, onTestFinished } from "vitest";
-import { type CallMode, callFiles } from "../../src/attach/call-files.js";
+import { type CallMode, callFiles, usersLeftOut } from "../../src/attach/call-files.js";
 import {
   checkPlaces,
   type HookOptions,
@@ -320,5 +320,15 @@ describe("what hands system calls over", () => {
     expect(existsSync(join(root, "/etc/containers/containers.conf.d"))).toBe(false);
     rmSync(join(root, "/etc/containers"), { recursive: true });
     expect(states(installHooks(callsOf("all"), options()))).toContain("oci not needed");
+  });
+
+  it("names the users whose containers cannot connect, once it is there for all", () => {
+    make("/etc/subuid", "root:1:2\nann:100000:65536\nbob:165536:65536\nann:300000:65536\n");
+    installHooks(callsOf("chosen"), options());
+    expect(usersLeftOut(root)).toBeUndefined();
+    installHooks(callsOf("all"), options());
+    expect(usersLeftOut(root)).toBe("ann, bob");
+    make("/etc/subuid", "root:1:2\n");
+    expect(usersLeftOut(root)).toBeUndefined();
   });
 });
