@@ -240,6 +240,37 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ).toEqual(["none", `cannot be started any more without vprocfs: ${"b".repeat(12)}`]);
   });
 
+  it.runIf(haveProgram("deb-systemd-helper"))(
+    "keep the service in LXCFS's place enabled whatever LXCFS's own scripts do",
+    async () => {
+      // debhelper before 13.10 masked a unit whose package is removed.
+      const links = "/var/lib/systemd/deb-systemd-helper-enabled/lxcfs.service.dsh-also";
+      const wants = "/etc/systemd/system/multi-user.target.wants/lxcfs.service";
+      expect(
+        await administer(
+          `install vprocfs-1; mkdir -p ${dirname(links)}; echo ${wants} >${links}`,
+          "export DPKG_MAINTSCRIPT_PACKAGE=lxcfs; deb-systemd-helper mask lxcfs.service; readlink /etc/systemd/system/lxcfs.service",
+          "install vprocfs-lxcfs-compat-1; state; ls /etc/systemd/system",
+          "deb-systemd-helper purge lxcfs.service; state",
+        ),
+      ).toEqual(["/dev/null", compat, "multi-user.target.wants", compat]);
+    },
+  );
+
+  it("leave wrappers that options of dockerd and Kubernetes' containerd name", async () => {
+    const named = "--add-runtime v=/usr/libexec/vprocfs-runc --default-runtime v";
+    const drop = "/etc/systemd/system/docker.service.d/v.conf";
+    const k3s = "/var/lib/rancher/k3s/agent/etc/containerd/config.toml.tmpl";
+    expect(
+      await administer(
+        "mkdir /run/libexec; mount --bind /run/libexec /usr/libexec",
+        `mkdir -p ${dirname(drop)} ${dirname(k3s)}; echo 'ExecStart=dockerd ${named}' >${drop}`,
+        `echo 'BinaryName = "/usr/libexec/vprocfs-crun"' >${k3s}`,
+        "install vprocfs-1; package --remove vprocfs; ls /usr/libexec",
+      ),
+    ).toEqual(["vprocfs-crun", "vprocfs-runc"]);
+  });
+
   it("leave what configurations of LXC name, until none does", async () => {
     const hook = "/usr/share/vprocfs/lxc/vprocfs-mount-hook";
     const include = "/usr/share/lxc/config/common.conf.d/20-vprocfs.conf";
