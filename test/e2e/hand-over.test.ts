@@ -21,8 +21,11 @@ const WATCH = ["--watch", "on", "--attach-only", MINE];
 
 const unit = join(project, "packaging/systemd/vprocfs-unit");
 
-/** What a stop of vprocfs.service runs, on a node where `other` is lxcfs.service. */
-async function execStop(keeper: number, other: number): Promise<void> {
+/** What vprocfs.service runs, on a node where the keeper `other` is of lxcfs.service. */
+async function runUnit(
+  action: "stop" | "stopped",
+  { other, env = {} }: { readonly other: number; readonly env?: NodeJS.ProcessEnv },
+): Promise<void> {
   const own = testScope();
   const directory = temporaryDirectory(own, "bin");
   const systemctl = `#!/bin/sh
@@ -34,12 +37,10 @@ esac
   writeFileSync(join(directory, "systemctl"), systemctl, { mode: 0o755 });
   const program = join(directory, "vprocfs");
   writeFileSync(program, `#!/bin/sh\nexec ${process.execPath} ${cli} "$@"\n`, { mode: 0o755 });
-  const env = {
-    PATH: `${directory}:${process.env.PATH}`,
-    MAINPID: `${keeper}`,
-    VPROCFS: program,
-  };
-  await output([unit, "stop", "vprocfs.service"], { env });
+  const path = `${directory}:${process.env.PATH}`;
+  await output([unit, action, "vprocfs.service"], {
+    env: { PATH: path, VPROCFS: program, ...env },
+  });
 }
 
 /** How many places of a container have files of the vprocfs that is mounted at `mountpoint`. */
@@ -69,7 +70,8 @@ describeLive("another vprocfs", ["g++"], () => {
     expect(beside).toBeGreaterThan(0);
     expect(placesOf(container, second.mountpoint)).toBe(0);
 
-    await execStop((await statusOf(first)).keeperPid, (await statusOf(second)).keeperPid);
+    const MAINPID = `${(await statusOf(first)).keeperPid}`;
+    await runUnit("stop", { other: (await statusOf(second)).keeperPid, env: { MAINPID } });
     expect(placesOf(container, first.mountpoint)).toBe(0);
     expect(placesOf(container, second.mountpoint)).toBe(beside);
     expect(await first.stop()).toBe(0);
@@ -79,6 +81,26 @@ describeLive("another vprocfs", ["g++"], () => {
     expect(found.reads).toBeGreaterThan(100);
     // What an operator has detached is no business of either.
     expect(filesOf(alone.init)).toEqual([]);
+  });
+
+  it("is not needed to take dead files out of containers when no worker could", async () => {
+    const own = testScope();
+    const daemon = await Daemon.start(own, ...WATCH, "--standby", "off");
+    const container = await Container.start(own, { memory: MEMORY, name: "left" });
+    await vprocfs("attach", "--mountpoint", daemon.mountpoint, `${container.init}`);
+    const { workerPid } = await statusOf(daemon);
+    // The keeper is told to stop while it waits for the next one to start.
+    process.kill(workerPid, "SIGKILL");
+    expect(await daemon.stop()).toBe(0);
+    expect(filesOf(container.init)).toEqual(expect.arrayContaining(PLACES));
+    const VPROCFS_MOUNTPOINT = daemon.mountpoint;
+    await runUnit("stopped", { other: 0, env: { VPROCFS_MOUNTPOINT } });
+    expect(filesOf(container.init)).toEqual(expect.arrayContaining(PLACES));
+    await runUnit("stopped", {
+      other: 0,
+      env: { VPROCFS_MOUNTPOINT, SERVICE_RESULT: "success" },
+    });
+    expect(filesOf(container.init)).toEqual([]);
   });
 
   it("says when it is asked to take its own place", async () => {
