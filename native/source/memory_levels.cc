@@ -28,6 +28,16 @@ uint64_t reclaimable_bytes(const MemoryStat& stat) {
          stat.slab_reclaimable.value_or(0);
 }
 
+/// Without swap space such a limit leaves no less than the one of memory, which is not above it.
+uint64_t capacity_of_both(const HostMemorySize& host) {
+  return host.swap_bytes == 0 ? 0 : saturating_add(host.memory_bytes, host.swap_bytes);
+}
+
+/// Beyond a ceiling that much has to be reclaimed before anything can be had.
+uint64_t left_when_reclaimed(uint64_t ceiling, uint64_t usage, const MemoryStat& stat) {
+  return saturating_sub(saturating_add(ceiling, reclaimable_bytes(stat)), usage);
+}
+
 }  // namespace
 
 void MemoryLevels::clear() {
@@ -37,14 +47,15 @@ void MemoryLevels::clear() {
 
 void MemoryLevels::add(size_t level, const Limits& given) {
   Limits limits = given;
-  for (auto* limit : {&limits.memory_bytes, &limits.high_bytes}) {
+  for (auto* limit : {&limits.memory_bytes, &limits.high_bytes, &limits.both_bytes}) {
     if (*limit) *limit = std::max(**limit, kMinBytes);
   }
   if (level == 0) {
     own_ = limits;
     return;
   }
-  if (!limits.memory_bytes && !limits.high_bytes && !limits.swap_bytes) return;
+  if (!limits.memory_bytes && !limits.high_bytes && !limits.swap_bytes && !limits.both_bytes)
+    return;
   Level at;
   at.level = level;
   at.limits = limits;
@@ -94,12 +105,29 @@ std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
   if (auto error = read_figure(at, at.usage, files_.usage, buffer, usage)) return error;
   if (!usage) return std::nullopt;
   if (limit) take_lower(headroom.free_bytes, saturating_sub(*limit, *usage));
-  const uint64_t left = saturating_sub(*ceiling, *usage);
-  if (headroom.available_bytes && left >= *headroom.available_bytes) return std::nullopt;
+  if (headroom.available_bytes && saturating_sub(*ceiling, *usage) >= *headroom.available_bytes)
+    return std::nullopt;
   const auto stat = read_file(at, at.stat, files_.stat, buffer);
   if (!stat) return stat.error();
   const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
-  take_lower(headroom.available_bytes, saturating_add(left, reclaimable_bytes(its)));
+  take_lower(headroom.available_bytes, left_when_reclaimed(*ceiling, *usage, its));
+  return std::nullopt;
+}
+
+std::optional<Error> MemoryLevels::take_both(Level& at, ReadBuffer& buffer,
+                                             const HostMemorySize& host, MemoryHeadroom& headroom) {
+  const auto limit = below(at.limits.both_bytes, capacity_of_both(host));
+  if (!limit) return std::nullopt;
+  std::optional<uint64_t> usage;
+  if (auto error = read_figure(at, at.swap_usage, files_.swap_usage, buffer, usage)) return error;
+  if (!usage) return std::nullopt;
+  take_lower(headroom.free_bytes, saturating_sub(*limit, *usage));
+  if (headroom.available_bytes && saturating_sub(*limit, *usage) >= *headroom.available_bytes)
+    return std::nullopt;
+  const auto stat = read_file(at, at.stat, files_.stat, buffer);
+  if (!stat) return stat.error();
+  const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
+  take_lower(headroom.available_bytes, left_when_reclaimed(*limit, *usage, its));
   return std::nullopt;
 }
 
@@ -129,11 +157,16 @@ Result<MemoryHeadroom> MemoryLevels::read(ReadBuffer& buffer, const MemoryFacts&
   if (ceiling) headroom.free_bytes = saturating_sub(*ceiling, used);
   take_lower(ceiling, below(own_.high_bytes, host.memory_bytes));
   if (ceiling) {
-    headroom.available_bytes =
-        saturating_add(saturating_sub(*ceiling, used), reclaimable_bytes(own.stat));
+    headroom.available_bytes = left_when_reclaimed(*ceiling, used, own.stat);
+  }
+  if (const auto both = below(own_.both_bytes, capacity_of_both(host))) {
+    const uint64_t used_of_both = saturating_add(used, own.swap.used_bytes.value_or(0));
+    take_lower(headroom.free_bytes, saturating_sub(*both, used_of_both));
+    take_lower(headroom.available_bytes, left_when_reclaimed(*both, used_of_both, own.stat));
   }
   for (Level& at : above_) {
     if (auto error = take_memory(at, buffer, host, headroom)) return *error;
+    if (auto error = take_both(at, buffer, host, headroom)) return *error;
     if (auto error = take_swap(at, buffer, host, headroom)) return *error;
   }
   return headroom;

@@ -33,6 +33,7 @@ class MemoryLevels {
   /// nothing: no limit.
   struct Limits {
     std::optional<uint64_t> memory_bytes, high_bytes, swap_bytes;
+    std::optional<uint64_t> both_bytes = std::nullopt;  ///< v1: of memory and swap together
   };
 
   /// `files` must outlive it.
@@ -62,6 +63,10 @@ class MemoryLevels {
                                    std::optional<uint64_t>& figure);
   std::optional<Error> take_memory(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
                                    MemoryHeadroom& headroom);
+  /// The room that a limit of memory and swap together leaves for memory: what is swapped out
+  /// already takes from it.
+  std::optional<Error> take_both(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
+                                 MemoryHeadroom& headroom);
   std::optional<Error> take_swap(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
                                  MemoryHeadroom& headroom);
 

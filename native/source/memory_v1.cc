@@ -122,7 +122,7 @@ class MemoryV1 : public MemorySource {
       };
       const auto swap = swap_limit(limit(0), limit(1));
       take_lower(swap_limit_, swap);
-      levels_.add(level, {limit(0), std::nullopt, swap});
+      levels_.add(level, {limit(0), std::nullopt, swap, limit(1)});
     });
   }
 

@@ -56,23 +56,30 @@ struct Cache {
   }
 };
 
-/// MemFree of a limited container is what it can take without anything being reclaimed. One without
-/// a limit has the node's memory: what others have cached counts as free, since it is none of its
-/// own cache and it is not used either.
+/// What the node leaves for one container: its free memory and what others have cached of it, at
+/// most its MemAvailable. A node that has run for a while has hardly any free memory, because all
+/// of it is cache; tools that compute used = total - free - cached would count that as the
+/// container's.
+uint64_t left_by_node(const HostMeminfo& host, uint64_t total, uint64_t cached, const Cache& own) {
+  const uint64_t free = host.value("MemFree").value_or(total);
+  const uint64_t all = saturating_add(cached, of_host(host, "SReclaimable"));
+  const uint64_t others = saturating_sub(all, own.file + own.slab_reclaimable);
+  const uint64_t available = host.value("MemAvailable").value_or(free);
+  return std::max(std::min(saturating_add(free, others), available), free);
+}
+
+/// MemFree. One without a limit has the node's Buffers too.
 void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom,
                Cache& cache) {
-  const uint64_t host_free = host.value("MemFree").value_or(m.total);
+  const uint64_t cached = of_host(host, "Cached"), buffers = of_host(host, "Buffers");
   if (m.limited) {
-    m.free = std::min(m.total - m.used, host_free);
+    m.free = std::min(m.total - m.used,
+                      left_by_node(host, m.total, saturating_add(cached, buffers), cache));
     if (headroom.free_bytes) m.free = std::min(m.free, *headroom.free_bytes / 1024);
     return;
   }
-  m.buffers = of_host(host, "Buffers");
-  const uint64_t all = saturating_add(of_host(host, "Cached"), of_host(host, "SReclaimable"));
-  const uint64_t others = saturating_sub(all, cache.file + cache.slab_reclaimable);
-  const uint64_t available = host.value("MemAvailable").value_or(host_free);
-  m.free = std::min(std::max(std::min(saturating_add(host_free, others), available), host_free),
-                    m.total);
+  m.buffers = buffers;
+  m.free = std::min(left_by_node(host, m.total, cached, cache), m.total);
   cache.cap(saturating_sub(m.total, saturating_add(m.free, m.buffers)));
 }
 

@@ -20,8 +20,8 @@ struct MemoryModel {
 
   uint64_t total = 0;  ///< min(host, limit), never below one page
   uint64_t used = 0;   ///< charged, at most `total`
-  /// What the limits of the cgroup and all above it leave, at most the host's MemFree. Without a
-  /// limit the host's MemFree and what others have cached, at most the host's MemAvailable.
+  /// What the limits of the cgroup and all above it leave, at most the host's MemFree and what
+  /// others have cached, which together are at most the host's MemAvailable.
   uint64_t free = 0;
   /// The same with reclaimable memory, and with memory.high as a limit too; at most the host's. The
   /// host's if there is neither limit.

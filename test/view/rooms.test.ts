@@ -137,6 +137,13 @@ function reclaimable({ files, slab }: Level, version: 1 | 2): bigint {
   return files + (version === 2 ? slab : 0n);
 }
 
+/** A limit of v1 of memory and swap together, where it is one. */
+function sumOf({ version, host }: World, level: Level): bigint | null {
+  const sum = both(level);
+  const all = (host.memTotalKb + host.swapTotalKb) * 1024n;
+  return version === 2 || sum === null || sum >= all ? null : max(sum, PAGE);
+}
+
 /** SEMANTICS of the room, said again; kB. */
 function check(world: World): void {
   const { version, host, chain } = world;
@@ -156,7 +163,12 @@ function check(world: World): void {
     const set = [level.limit, high].filter((each) => each !== null && each < total);
     const ceiling = least(set.map((each) => max(each ?? 0n, PAGE)));
     if (ceiling !== null) {
-      const room = minus(ceiling, level.usage) + reclaimable(level, version);
+      const room = minus(ceiling + reclaimable(level, version), level.usage);
+      available = min(available, kb(room));
+    }
+    const sum = sumOf(world, level);
+    if (sum !== null) {
+      const room = minus(sum + reclaimable(level, version), level.usage + level.swapUsed);
       available = min(available, kb(room));
     }
   }
@@ -165,9 +177,19 @@ function check(world: World): void {
 
   if (limited.length > 0) {
     const rooms = limited.map(({ limit, usage }) => kb(minus(max(limit ?? 0n, PAGE), usage)));
+    const sums = chain.flatMap((level) => {
+      const sum = sumOf(world, level);
+      return sum === null ? [] : [kb(minus(sum, level.usage + level.swapUsed))];
+    });
     const used = min(kb(own.usage), shown);
-    const free = [shown - used, host.memFreeKb, available, ...rooms].reduce(min);
-    expect(value("MemFree")).toBe(free);
+    // What the node's others have cached is free for this one.
+    const least = [shown - used, available, ...rooms, ...sums].reduce(min);
+    expect(value("MemFree")).toBeLessThanOrEqual(least);
+    expect(value("MemFree")).toBeGreaterThanOrEqual(min(least, host.memFreeKb));
+    if (hostAvailable >= least && own.files + own.slab === 0n) {
+      const cached = (hostValues(host).Buffers ?? 0n) + (host.cachedKb ?? 0n);
+      expect(value("MemFree")).toBe(min(least, host.memFreeKb + cached));
+    }
   } else {
     expect(value("MemFree")).toBeLessThanOrEqual(hostAvailable);
     expect(value("MemFree")).toBeGreaterThanOrEqual(min(host.memFreeKb, available));
@@ -284,6 +306,41 @@ describe("room", () => {
     // A quarter is free, a quarter cached, of which 20 MiB are its own; the kernel has half for more.
     expect(value("MemFree")).toBe(2097152n - 20n * 1024n);
     expect(value("Cached")).toBe(20n * 1024n);
+  });
+
+  it("counts what others have cached as free where there is a limit, too", () => {
+    // All of the node's memory but 16 MiB is cache: its tools would count it as the container's.
+    const full = { ...HOST, memFreeKb: 16n * 1024n, cachedKb: 3145728n, memAvailableKb: 3145728n };
+    const own: Level = { ...child, limit: 1024n * MIB };
+    write({ version: 2, host: full, chain: [own] });
+    expect(read()("MemFree")).toBe(974n * 1024n);
+    write({ version: 2, host: { ...full, memAvailableKb: 102400n }, chain: [own] });
+    expect(read()("MemFree")).toBe(102400n);
+  });
+
+  it.each([
+    // Docker's --memory-swap as large as --memory, after others had some of it swapped out.
+    [
+      "its own",
+      [{ ...FREE, limit: 1024n * MIB, swapLimit: 0n, usage: 600n * MIB, swapUsed: 400n * MIB }],
+    ],
+    [
+      "one above it",
+      [
+        { ...FREE, limit: 512n * MIB },
+        { ...FREE, limit: 1024n * MIB, swapLimit: 0n, usage: 600n * MIB, swapUsed: 400n * MIB },
+      ],
+    ],
+  ] as const)("of a limit of v1 for memory and swap is what is left of both: %s", (_, chain) => {
+    check({ version: 1, host: HOST, chain });
+    expect(read()("MemFree")).toBe(24n * 1024n);
+    expect(read()("MemAvailable")).toBe(24n * 1024n);
+  });
+
+  it("is less by what has to be reclaimed before that", () => {
+    const over = { ...FREE, limit: 1024n * MIB, high: 200n * MIB, usage: 260n * MIB };
+    check({ version: 2, host: HOST, chain: [{ ...over, files: 70n * MIB, slab: 30n * MIB }] });
+    expect(read()("MemAvailable")).toBe(40n * 1024n);
   });
 
   it("ignores a cgroup above that has lost its files", () => {

@@ -100,10 +100,10 @@ function room(inputs: Inputs, reclaimable: boolean): Part {
     ];
     const limit = Math.min(...found.map(([path]) => limitOf(readFigure(path)) ?? host), host);
     const back = parts.reduce((sum, { value }) => sum + (value ?? 0), 0);
-    const left = Math.max(limit - Number(used ?? 0), 0) + back;
+    const left = Math.max(limit + back - Number(used ?? 0), 0);
     return [{ directory, sources, left: found.length === 0 ? host : left }];
   });
-  const hostLeft = hostBytes(reclaimable ? "MemAvailable" : "MemFree");
+  const hostLeft = hostBytes("MemAvailable");
   const lower = levels.filter(({ left }) => left < hostLeft);
   return {
     sources: levels.flatMap(({ sources }) => sources),
@@ -150,7 +150,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["MemFree"],
     file: MEMINFO,
     formula:
-      "the least of limit - charged of the cgroup and of every one above that has a limit, and the host's MemFree; without a limit the host's MemFree and what others have cached, at most its MemAvailable",
+      "the least of limit - charged of the cgroup and of every one above that has a limit, and what the host has free and others have cached, at most its MemAvailable",
     parts: (inputs) => [
       hostMeminfo("MemFree", "what the host has free"),
       hostMeminfo("MemAvailable", "what the host could provide"),
