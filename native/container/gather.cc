@@ -179,10 +179,11 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
     facts.page_kb = host.page_kb(*facts.host_meminfo, now);
     facts.thp_kb = host.thp_kb(*facts.host_meminfo);
   }
-  if (needs & kAnyIo && !take(source.io((needs & kNeedIo) != 0), facts.io, error)) return error;
-  histories.io_changed = false;
+  const bool with_requests = (needs & kNeedIo) != 0;
+  if (needs & kAnyIo && !take(source.io(with_requests), facts.io, error)) return error;
+  histories.io_changed = needs & kAnyIo && restore_lost(histories.io, facts.io, with_requests);
   if (needs & kNeedTotals) {
-    histories.io_changed = advance(histories.io, facts.io, *facts.host_diskstats);
+    if (advance(histories.io, facts.io, *facts.host_diskstats)) histories.io_changed = true;
     facts.io_totals = histories.io.totals;
   }
   if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;

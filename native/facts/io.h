@@ -25,6 +25,8 @@ struct DeviceIo {
 /// Block I/O of a container: the devices that it has used or that it has a limit for, each once.
 struct IoFacts {
   std::vector<DeviceIo> devices;
+  /// v1: a cgroup within the container that ends takes its part of the figures along.
+  bool loses_ended = false;
 
   /// The figures of `device`; nullptr where it is none of the container's.
   const DeviceIo* find(DeviceNumber device) const {

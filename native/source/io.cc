@@ -50,6 +50,7 @@ class IoV1 : public IoSource {
 
   Result<IoFacts> read(ReadBuffer& buffer, bool with_requests) override {
     IoFacts facts;
+    facts.loses_ended = true;
     for (File& file : files_) {
       if (file.unit == IoUnit::kRequests && !with_requests) continue;
       auto text = file.file.read_figures(buffer, false);

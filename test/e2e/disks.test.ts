@@ -1,6 +1,14 @@
 // What a container reads and writes, as its own diskstats, partitions and vmstat tell it.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
@@ -125,6 +133,44 @@ describeLive(`disks${lack}`, ["dd", "vmstat", "setpriv"], () => {
       expect(event(after, key), key).toBeGreaterThanOrEqual(event(before, key));
     }
     expect(event(after, "pgpgout")).toBeGreaterThan(0);
+  });
+
+  it.runIf(isDisk)("no figure goes back when a cgroup within it ends", async () => {
+    const { name } = diskOf(device);
+    const blkio = writer.cgroup.directory(isV2 ? "io" : "blkio");
+    const figures = async (): Promise<readonly number[]> => [
+      ...(diskstats(await writer.read("/proc/diskstats")).get(name) ?? []),
+      event(await writer.read("/proc/vmstat"), "pgpgout"),
+    ];
+    const replaceWorker = async (): Promise<void> => {
+      const { workerPid, restarts } = await readStatus(daemon.mountpoint);
+      process.kill(workerPid, "SIGKILL");
+      await until("the next worker serves", async () => {
+        const status = await readStatus(daemon.mountpoint);
+        return status.state === "serving" && status.restarts > restarts;
+      });
+    };
+    const inner = join(blkio, "inner");
+    mkdirSync(inner);
+    const file = join(directory, "inner");
+    await output([
+      ...[
+        "sh",
+        "-c",
+        'echo $$ >"$1/cgroup.procs"; exec dd if=/dev/zero of="$2" bs=1M count=4 oflag=direct',
+      ],
+      ...["sh", inner, file],
+    ]);
+    const before = await figures();
+    expect(before.at(-1)).toBeGreaterThanOrEqual(4 * 1024);
+    rmdirSync(inner);
+    const after = await figures();
+    // The file system may have written something of its own.
+    expect(after.filter((figure, at) => figure < (before[at] ?? 0))).toEqual([]);
+    expect((after.at(-1) ?? 0) - (before.at(-1) ?? 0)).toBeLessThan(2 * 1024);
+    await replaceWorker();
+    const taken = await figures();
+    expect(taken.filter((figure, at) => figure < (after[at] ?? 0))).toEqual([]);
   });
 
   it("nobody reads here what they could not read natively", async () => {
