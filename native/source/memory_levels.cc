@@ -94,6 +94,17 @@ std::optional<Error> MemoryLevels::read_figure(Level& at, Fd& file, const char* 
   return std::nullopt;
 }
 
+std::optional<Error> MemoryLevels::take_available(Level& at, ReadBuffer& buffer, uint64_t ceiling,
+                                                  uint64_t usage, MemoryHeadroom& headroom) {
+  if (headroom.available_bytes && saturating_sub(ceiling, usage) >= *headroom.available_bytes)
+    return std::nullopt;
+  const auto stat = read_file(at, at.stat, files_.stat, buffer);
+  if (!stat) return stat.error();
+  const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
+  take_lower(headroom.available_bytes, left_when_reclaimed(ceiling, usage, its));
+  return std::nullopt;
+}
+
 std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
                                                const HostMemorySize& host,
                                                MemoryHeadroom& headroom) {
@@ -105,13 +116,7 @@ std::optional<Error> MemoryLevels::take_memory(Level& at, ReadBuffer& buffer,
   if (auto error = read_figure(at, at.usage, files_.usage, buffer, usage)) return error;
   if (!usage) return std::nullopt;
   if (limit) take_lower(headroom.free_bytes, saturating_sub(*limit, *usage));
-  if (headroom.available_bytes && saturating_sub(*ceiling, *usage) >= *headroom.available_bytes)
-    return std::nullopt;
-  const auto stat = read_file(at, at.stat, files_.stat, buffer);
-  if (!stat) return stat.error();
-  const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
-  take_lower(headroom.available_bytes, left_when_reclaimed(*ceiling, *usage, its));
-  return std::nullopt;
+  return take_available(at, buffer, *ceiling, *usage, headroom);
 }
 
 std::optional<Error> MemoryLevels::take_both(Level& at, ReadBuffer& buffer,
@@ -122,13 +127,7 @@ std::optional<Error> MemoryLevels::take_both(Level& at, ReadBuffer& buffer,
   if (auto error = read_figure(at, at.swap_usage, files_.swap_usage, buffer, usage)) return error;
   if (!usage) return std::nullopt;
   take_lower(headroom.free_bytes, saturating_sub(*limit, *usage));
-  if (headroom.available_bytes && saturating_sub(*limit, *usage) >= *headroom.available_bytes)
-    return std::nullopt;
-  const auto stat = read_file(at, at.stat, files_.stat, buffer);
-  if (!stat) return stat.error();
-  const MemoryStat its = stat.value() ? files_.parse_stat(*stat.value()) : MemoryStat();
-  take_lower(headroom.available_bytes, left_when_reclaimed(*limit, *usage, its));
-  return std::nullopt;
+  return take_available(at, buffer, *limit, *usage, headroom);
 }
 
 std::optional<Error> MemoryLevels::take_swap(Level& at, ReadBuffer& buffer,

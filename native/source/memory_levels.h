@@ -63,6 +63,9 @@ class MemoryLevels {
                                    std::optional<uint64_t>& figure);
   std::optional<Error> take_memory(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
                                    MemoryHeadroom& headroom);
+  /// What a ceiling leaves with all that can be reclaimed, where that is less than is known so far.
+  std::optional<Error> take_available(Level& at, ReadBuffer& buffer, uint64_t ceiling,
+                                      uint64_t usage, MemoryHeadroom& headroom);
   /// The room that a limit of memory and swap together leaves for memory: what is swapped out
   /// already takes from it.
   std::optional<Error> take_both(Level& at, ReadBuffer& buffer, const HostMemorySize& host,
