@@ -108,8 +108,15 @@ export const node = [
         own 30 $(everyone)
         gap_end; there=$GAP
         gap_begin
+        systemctl start incus
+        incus_pid() { systemctl show --property=MainPID --value incus; }
+        running=$(incus_pid)
+        apt-get install -y --reinstall /root/packages/old/vprocfs-lxcfs-compat_*.deb /root/packages/new/vprocfs_*.deb >/tmp/apt.log 2>&1 </dev/null ||
+            fail "apt upgrade: $(grep -E '^(E:|dpkg: error)' /tmp/apt.log | head -n 2 | tr '\n' ' ')"
+        [ "$running" = "$(incus_pid)" ] || fail "the upgrade has restarted Incus"
         apt-get remove -y vprocfs-lxcfs-compat >/tmp/apt.log 2>&1 </dev/null || fail "apt remove: $(tail -n 1 /tmp/apt.log)"
         here || fail "apt remove has taken Incus along"
+        [ "$running" = "$(incus_pid)" ] || fail "apt remove has stopped or restarted Incus"
         systemctl restart incus || fail "Incus does not start without vprocfs-lxcfs-compat"
         served
         own 30 $(everyone)
