@@ -137,7 +137,7 @@ describeLive(`disks${lack}`, ["dd", "vmstat", "setpriv"], () => {
 
   it.runIf(isDisk)("no figure goes back when a cgroup within it ends", async () => {
     const { name } = diskOf(device);
-    const blkio = writer.cgroup.directory(isV2 ? "io" : "blkio");
+    const blkio = writer.cgroup.directory("blkio");
     const figures = async (): Promise<readonly number[]> => [
       ...(diskstats(await writer.read("/proc/diskstats")).get(name) ?? []),
       event(await writer.read("/proc/vmstat"), "pgpgout"),
