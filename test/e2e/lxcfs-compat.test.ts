@@ -39,6 +39,9 @@ function environment(scope: Scope): NodeJS.ProcessEnv {
 const SYSTEMCTL = `#!/bin/sh
 for unit in "$@"; do :; done
 case $1 in
+--*) shift ;;
+esac
+case $1 in
 enable) [ ! -e /run/masked ] && touch "/run/$unit.enabled" ;;
 disable) rm -f "/run/$unit.enabled" ;;
 is-enabled) test -e "/run/$unit.enabled" ;;
@@ -67,6 +70,7 @@ esac
   const script = `set -e
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd/system
+[ ! -d /var/lib/systemd ] || mount -t tmpfs tmpfs /var/lib/systemd
 touch /run/vprocfs.service.enabled /run/vprocfs.service.active
 ${before}
 ${join(project, "packaging/debian/vprocfs-lxcfs-compat/postinst")} configure "" 2>/dev/null
