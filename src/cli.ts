@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // The command line and the workers of the keeper. Each loads only what it needs.
 
-import { holdMount, inheritsMount } from "./keeper.js";
+import { holdMount, inheritsMount, reportToKeeper } from "./keeper.js";
 import { loadAddon } from "./native/addon.js";
 import { nodeProblem } from "./version.js";
 
@@ -54,6 +54,11 @@ process.on("SIGUSR1", () => {});
 const problem = nodeProblem(process.versions.node);
 if (problem !== undefined) {
   fail(problem);
+  if (process.argv[2] === "worker") {
+    reportToKeeper(process.env, problem);
+  } else if (inheritsMount(process.env, process.pid)) {
+    holdMount(loadAddon());
+  }
   process.exit(1);
 }
 if (process.argv[2] === "worker") {
