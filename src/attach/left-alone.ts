@@ -45,7 +45,14 @@ export function leftAloneNow(directory = DIRECTORY): (init: number) => boolean {
   const names = namesIn(directory);
   const inits = new Set(names.map(initIn));
   const files = new Set<string | undefined>(names);
-  return (init) => inits.has(init) && files.has(nameOf(init));
+  return (init) => {
+    try {
+      return inits.has(init) && files.has(nameOf(init));
+    } catch {
+      // Most likely it is the one that the file is about.
+      return true;
+    }
+  };
 }
 
 /** False also if that cannot be found out. */
