@@ -65,6 +65,12 @@ bool restore_lost(IoHistory& history, IoFacts& io, bool with_requests) {
   bool changed = false;
   for (DeviceIo& now : io.devices) {
     IoHistory::Loss loss{now, {now.device}};
+    // As an earlier worker has seen it, which keeps no more while nothing is lost.
+    for (const auto& known : history.devices) {
+      if (!(known.device == now.device)) continue;
+      loss.seen.read_bytes = known.read_bytes;
+      loss.seen.written_bytes = known.written_bytes;
+    }
     for (const auto& known : history.losses) {
       if (known.seen.device == now.device) loss = known;
     }

@@ -16,6 +16,7 @@ import { program } from "../support/programs.js";
 import { inLong } from "../support/size.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+import { standingBy } from "./never-down-support.js";
 
 const OPENS = inLong(10_000, 100_000);
 
@@ -165,7 +166,8 @@ describeLive("the daemon", ["setpriv", "unshare"], () => {
 
   it("opens no debugger on SIGUSR1, which a service manager may send to all its processes", async () => {
     const daemon = await Daemon.start(testScope());
-    const { workerPid } = await readStatus(daemon.mountpoint);
+    // Node listens for it before our code runs.
+    const { workerPid } = await standingBy(daemon);
     for (const pid of daemon.processes.filter((one) => one !== daemon.pid)) {
       process.kill(pid, "SIGUSR1");
     }
