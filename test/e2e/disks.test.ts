@@ -11,7 +11,6 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
-import { readStatus } from "../../src/keeper-status.js";
 import { isV2, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
@@ -19,7 +18,7 @@ import { Daemon, VIEWS } from "../support/daemon.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { fileScope, testScope } from "../support/test-scope.js";
-import { until } from "../support/wait.js";
+import { replaceWorker } from "./never-down-support.js";
 
 const PLACE = "/var/tmp";
 const WRITTEN_MIB = 8;
@@ -122,12 +121,7 @@ describeLive(`disks${lack}`, ["dd", "vmstat", "setpriv"], () => {
     await write();
     const keys = ["pgpgin", "pgpgout", "pgfault", "pgmajfault"];
     const before = await writer.read("/proc/vmstat");
-    const { workerPid, restarts } = await readStatus(daemon.mountpoint);
-    process.kill(workerPid, "SIGKILL");
-    await until("the next worker serves", async () => {
-      const status = await readStatus(daemon.mountpoint);
-      return status.state === "serving" && status.restarts > restarts;
-    });
+    await replaceWorker(daemon, "kill");
     const after = await writer.read("/proc/vmstat");
     for (const key of keys) {
       expect(event(after, key), key).toBeGreaterThanOrEqual(event(before, key));
@@ -142,14 +136,6 @@ describeLive(`disks${lack}`, ["dd", "vmstat", "setpriv"], () => {
       ...(diskstats(await writer.read("/proc/diskstats")).get(name) ?? []),
       event(await writer.read("/proc/vmstat"), "pgpgout"),
     ];
-    const replaceWorker = async (): Promise<void> => {
-      const { workerPid, restarts } = await readStatus(daemon.mountpoint);
-      process.kill(workerPid, "SIGKILL");
-      await until("the next worker serves", async () => {
-        const status = await readStatus(daemon.mountpoint);
-        return status.state === "serving" && status.restarts > restarts;
-      });
-    };
     const inner = join(blkio, "inner");
     mkdirSync(inner);
     const file = join(directory, "inner");
@@ -168,7 +154,7 @@ describeLive(`disks${lack}`, ["dd", "vmstat", "setpriv"], () => {
     // The file system may have written something of its own.
     expect(after.filter((figure, at) => figure < (before[at] ?? 0))).toEqual([]);
     expect((after.at(-1) ?? 0) - (before.at(-1) ?? 0)).toBeLessThan(2 * 1024);
-    await replaceWorker();
+    await replaceWorker(daemon, "kill");
     const taken = await figures();
     expect(taken.filter((figure, at) => figure < (after[at] ?? 0))).toEqual([]);
   });
