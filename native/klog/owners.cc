@@ -8,6 +8,7 @@
 #include <climits>
 #include <utility>
 
+#include "base/affix.h"
 #include "base/clock.h"
 #include "base/clock_tick.h"
 #include "source/cgroup_dir.h"
@@ -54,7 +55,12 @@ LogOwners::LogOwners(const CgroupMounts& mounts, const Resolver& resolver, int p
       own_namespace_(resolver.own().pid),
       census_(resolver, procfs_fd, kMaxOwners,
               {[this](Census::Discovered one) { add(std::move(one)); },
-               [this](ContainerId id) { remove(id); }}) {}
+               [this](ContainerId id) { remove(id); }}) {
+  const auto own = read_cgroup_paths(procfs_fd, ::getpid());
+  for (size_t i = 0; own && i < kPaths; ++i) {
+    own_paths_[i] = path_of(own.value(), static_cast<Path>(i));
+  }
+}
 
 void LogOwners::look(uint64_t now_us) {
   const bool too_often = next_look_us_ > now_us + kBurst * kMinLookIntervalUs;
@@ -130,6 +136,7 @@ LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64
   if (path.empty()) return {};
   Owners found = find(which, path);
   if (!found.empty() && now_us - looked_us_ < kMaxLookIntervalUs) return found;
+  if (found.empty() && is_around_us(which, path)) return found;
   // Finds this container only, without waiting for a look at all others that are new.
   if (look_in(which, path, now_us)) {
     found = find(which, path);
@@ -137,6 +144,14 @@ LogOwners::Owners LogOwners::of_path(Path which, const std::string& path, uint64
   }
   look(now_us);
   return find(which, path);
+}
+
+/// Whether we are in this cgroup, so that no container is. When our own memory is at its limit and
+/// the kernel ends the standby, we must need no more of it until that is gone, as a look would.
+bool LogOwners::is_around_us(Path which, const std::string& path) const {
+  const std::string& own = own_paths_[static_cast<size_t>(which)];
+  return path.size() > 1 && starts_with(own, path) &&
+         (own.size() == path.size() || own[path.size()] == '/');
 }
 
 /// Looks at processes of this cgroup for the containers that they are in. False: there are none.

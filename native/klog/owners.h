@@ -79,6 +79,7 @@ class LogOwners {
   void add(Census::Discovered one);
   void remove(ContainerId id);
   Owners find(Path which, const std::string& path) const;
+  bool is_around_us(Path which, const std::string& path) const;
   std::string path_of(const CgroupPaths& paths, Path which) const;
 
   std::optional<KnownProcess> living(pid_t pid) const;
@@ -89,6 +90,7 @@ class LogOwners {
   const CgroupMounts& mounts_;
   const int procfs_fd_;
   const uint64_t own_namespace_;  ///< of PIDs: the host's
+  std::array<std::string, kPaths> own_paths_;
   std::unique_ptr<ExitedTasks> exited_;
   Census census_;
   std::map<ContainerId, std::unique_ptr<LogOwner>> owners_;
