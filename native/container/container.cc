@@ -49,7 +49,9 @@ Container::Container(ContainerDescription description, SharedServices services,
       cpu_record_(services.state, RecordType::kHistory, description_.id.packed(),
                   description_.init_start_us),
       io_record_(services.state, RecordType::kIoHistory, description_.id.packed(),
-                 description_.init_start_us) {
+                 description_.init_start_us),
+      io_losses_record_(services.state, RecordType::kIoLosses, description_.id.packed(),
+                        description_.init_start_us) {
   tenant_->resources().note(Resource::kContainers, 1);
   load_histories();
 }
@@ -62,6 +64,7 @@ Container::~Container() {
   if (!dead()) return;
   cpu_record_.drop();
   io_record_.drop();
+  io_losses_record_.drop();
 }
 
 bool Container::close_idle_source() {
@@ -90,6 +93,13 @@ void Container::load_histories() {
     const IoTotals &have = histories_.io.totals, &more = candidate.totals;
     if (more.read_bytes < have.read_bytes || more.written_bytes < have.written_bytes) return false;
     histories_.io = std::move(candidate);
+    return true;
+  });
+  io_losses_record_.load([this](const void* data, size_t bytes) {
+    IoLosses candidate;
+    if (!IoLosses::unpack(data, bytes, candidate)) return false;
+    if (candidate.told() < histories_.io_losses.told()) return false;
+    histories_.io_losses = std::move(candidate);
     return true;
   });
 }
@@ -158,6 +168,7 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
     cpu_record_.save(pack_history(histories_.cpu));
   }
   if (facts && histories_.io_changed) io_record_.save(pack_io_history(histories_.io));
+  if (facts && histories_.io_losses_changed) io_losses_record_.save(histories_.io_losses.pack());
   if (facts && needs & (kNeedTasks | kNeedLoad)) facts.value().tasks = tasks(needs, now_us);
   if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;

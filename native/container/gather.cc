@@ -181,9 +181,11 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   }
   const bool with_requests = (needs & kNeedIo) != 0;
   if (needs & kAnyIo && !take(source.io(with_requests), facts.io, error)) return error;
-  histories.io_changed = needs & kAnyIo && restore_lost(histories.io, facts.io, with_requests);
+  histories.io_losses_changed =
+      needs & kAnyIo && histories.io_losses.restore(facts.io, with_requests);
+  histories.io_changed = false;
   if (needs & kNeedTotals) {
-    if (advance(histories.io, facts.io, *facts.host_diskstats)) histories.io_changed = true;
+    histories.io_changed = advance(histories.io, facts.io, *facts.host_diskstats);
     facts.io_totals = histories.io.totals;
   }
   if (needs & kNeedIo && !add_mounted(host, mounted, now, facts, error)) return error;

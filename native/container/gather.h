@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "container/cpu_history.h"
 #include "container/io_history.h"
+#include "container/io_losses.h"
 #include "facts/facts.h"
 #include "source/container_source.h"
 #include "source/host_source.h"
@@ -27,7 +28,8 @@ uint64_t uptime_of(const ContainerClock& clock);
 struct Histories {
   CpuHistory cpu;
   IoHistory io;
-  bool io_changed = false;  ///< by the last gathering
+  IoLosses io_losses;
+  bool io_changed = false, io_losses_changed = false;  ///< by the last gathering
 };
 
 /// Facts that were gathered for another view a moment ago and are used again, so that files read

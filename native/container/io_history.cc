@@ -23,22 +23,6 @@ struct PackedDevice {
 };
 
 static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<PackedDevice>);
-static_assert(std::is_trivially_copyable_v<IoHistory::Loss>);
-
-constexpr uint64_t DeviceIo::*kBytes[] = {&DeviceIo::read_bytes, &DeviceIo::written_bytes,
-                                          &DeviceIo::discarded_bytes};
-constexpr uint64_t DeviceIo::*kRequests[] = {&DeviceIo::reads, &DeviceIo::writes,
-                                             &DeviceIo::discards};
-
-/// Nothing was ever lost of most containers: no more is kept of them than before.
-bool has_lost(const IoHistory& history) {
-  const auto any = [](const IoHistory::Loss& loss) {
-    const DeviceIo& lost = loss.lost;
-    return (lost.read_bytes | lost.written_bytes | lost.discarded_bytes | lost.reads | lost.writes |
-            lost.discards) != 0;
-  };
-  return std::any_of(history.losses.begin(), history.losses.end(), any);
-}
 
 bool is_stacked(std::string_view name) {
   for (const std::string_view prefix : {"dm-", "md", "loop", "drbd"}) {
@@ -58,38 +42,6 @@ void add(uint64_t& total, uint64_t seen, uint64_t now) {
 }
 
 }  // namespace
-
-bool restore_lost(IoHistory& history, IoFacts& io, bool with_requests) {
-  if (!io.loses_ended) return false;
-  std::vector<IoHistory::Loss> losses;
-  bool changed = false;
-  for (DeviceIo& now : io.devices) {
-    IoHistory::Loss loss{now, {now.device}};
-    // As an earlier worker has seen it, which keeps no more while nothing is lost.
-    for (const auto& known : history.devices) {
-      if (!(known.device == now.device)) continue;
-      loss.seen.read_bytes = known.read_bytes;
-      loss.seen.written_bytes = known.written_bytes;
-    }
-    for (const auto& known : history.losses) {
-      if (known.seen.device == now.device) loss = known;
-    }
-    const auto take = [&](uint64_t DeviceIo::*figure) {
-      uint64_t& seen = loss.seen.*figure;
-      if (now.*figure < seen) loss.lost.*figure += seen - now.*figure;
-      changed = changed || seen != now.*figure;
-      seen = now.*figure;
-      now.*figure = saturating_add(now.*figure, loss.lost.*figure);
-    };
-    for (const auto figure : kBytes) take(figure);
-    if (with_requests) {
-      for (const auto figure : kRequests) take(figure);
-    }
-    losses.push_back(loss);
-  }
-  history.losses = std::move(losses);
-  return changed && has_lost(history);
-}
 
 bool advance(IoHistory& history, const IoFacts& io, const std::vector<HostDisk>& disks) {
   std::vector<IoHistory::Device> devices;
@@ -120,9 +72,6 @@ std::string pack_io_history(const IoHistory& history) {
     append(out, PackedDevice{device.device.major, device.device.minor, device.read_bytes,
                              device.written_bytes});
   }
-  if (has_lost(history)) {
-    for (const auto& loss : history.losses) append(out, loss);
-  }
   return out;
 }
 
@@ -130,10 +79,7 @@ bool unpack_io_history(const void* data, size_t bytes, IoHistory& out) {
   Packed packed;
   if (bytes < sizeof(packed)) return false;
   std::memcpy(&packed, data, sizeof(packed));
-  const size_t room = bytes - sizeof(packed);
-  if (packed.count > room / sizeof(PackedDevice)) return false;
-  const size_t rest = room - packed.count * sizeof(PackedDevice);
-  if (rest % sizeof(IoHistory::Loss) != 0) return false;
+  if (packed.count > (bytes - sizeof(packed)) / sizeof(PackedDevice)) return false;
   IoHistory history;
   history.totals = {packed.read_bytes, packed.written_bytes};
   const auto* at = static_cast<const uint8_t*>(data) + sizeof(packed);
@@ -143,8 +89,6 @@ bool unpack_io_history(const void* data, size_t bytes, IoHistory& out) {
     history.devices.push_back(
         {{device.major, device.minor}, device.read_bytes, device.written_bytes});
   }
-  history.losses.resize(rest / sizeof(IoHistory::Loss));
-  if (rest != 0) std::memcpy(history.losses.data(), at, rest);
   out = std::move(history);
   return true;
 }

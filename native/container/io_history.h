@@ -15,19 +15,9 @@ struct IoHistory {
     DeviceNumber device;
     uint64_t read_bytes = 0, written_bytes = 0;  ///< as last seen
   };
-  /// Figures of v1 and what cgroups that have ended took of them.
-  struct Loss {
-    DeviceIo seen, lost;
-  };
   std::vector<Device> devices;
   IoTotals totals;
-  std::vector<Loss> losses;
 };
-
-/// Adds to a reading of v1 what cgroups within the container have taken along when they ended, so
-/// that no figure goes back; true when there is more of that, or it was seen anew. A device that is
-/// missing has gone, and another one may get its number. `with_requests`: the reading has them.
-bool restore_lost(IoHistory& history, IoFacts& io, bool with_requests);
 
 /// Takes a new reading into `history`; true when that changed it. Of devices that are made of
 /// others (device mapper, md, loop, drbd) nothing counts: their I/O is counted again on those

@@ -36,6 +36,7 @@ enum class RecordType : uint32_t {
   kLog = 16,      ///< of a container, as the kernel's; see klog/logs.h
   kLogMark = 17,  ///< how far the host's log has been delivered
   kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
+  kIoLosses = 19,
 };
 
 /// Whether records of a type belong to open files, whose number readers decide.

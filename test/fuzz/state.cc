@@ -20,9 +20,9 @@ namespace {
 constexpr size_t kBytes = size_t{1} << 20;
 
 void fill(StateFile& state) {
-  constexpr RecordType kTypes[] = {RecordType::kOpenFile, RecordType::kSnapshot,
-                                   RecordType::kHistory,  RecordType::kLoad,
-                                   RecordType::kTrigger,  RecordType::kIoHistory};
+  constexpr RecordType kTypes[] = {
+      RecordType::kOpenFile, RecordType::kSnapshot,  RecordType::kHistory, RecordType::kLoad,
+      RecordType::kTrigger,  RecordType::kIoHistory, RecordType::kIoLosses};
   uint64_t key = 1;
   for (const RecordType type : kTypes) {
     for (const size_t bytes : {1U, 100U, 1000U, 5000U}) {
