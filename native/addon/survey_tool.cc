@@ -72,7 +72,7 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Wrapped(info) {
   const Napi::Env env = info.Env();
   const auto given = arguments<std::string, std::string, std::string>(info);
   if (!given) return;
-  const auto& [type, source, kills_file] = *given;
+  const auto& [type, source, totals] = *given;
   std::shared_ptr<LogReader> kills;
   if (!info[3].IsUndefined()) {
     const auto of_session = SessionObject::kills_of(env, info[3]);
@@ -94,7 +94,7 @@ SurveyObject::SurveyObject(const Napi::CallbackInfo& info) : Wrapped(info) {
                                                uint64_t{500000});
   state->surveyor = std::make_unique<Surveyor>(
       Surveyor::Sources{&state->host->mounts, state->host->resolver.get(), state->source.get(),
-                        state->host->procfs.get(), type, source, kills_file, std::move(kills)});
+                        state->host->procfs.get(), type, source, totals, std::move(kills)});
   state_ = std::move(state);
 }
 

@@ -3,6 +3,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/wide.h"
 #include "source/io_parse.h"
 #include "source/parse.h"
 #include "source/pressure.h"
@@ -78,12 +79,12 @@ std::optional<std::string_view> CgroupFigures::text(const Place& place, const ch
   return buffer_.text();
 }
 
-void CgroupFigures::read(Figures& out) {
+void CgroupFigures::read(Figures& out, KeptCounters& kept) {
   read_events(out);
   read_periods(out);
   read_pressure(out);
   read_pids(out);
-  read_io(out);
+  read_io(out, kept);
 }
 
 void CgroupFigures::read_events(Figures& out) {
@@ -127,7 +128,7 @@ void CgroupFigures::read_pids(Figures& out) {
   if (const auto found = text(pids_, "pids.max")) out.set(Figure::kPidsLimit, parse_u64(*found));
 }
 
-void CgroupFigures::read_io(Figures& out) {
+void CgroupFigures::read_io(Figures& out, KeptCounters& kept) {
   IoFacts io;
   bool is_counted = false;
   if (io_.v2) {
@@ -144,13 +145,15 @@ void CgroupFigures::read_io(Figures& out) {
     }
   }
   if (!is_counted) return;
-  double read = 0, written = 0;
+  uint64_t read = 0, written = 0;
   for (const DeviceIo& device : io.devices) {
-    read += static_cast<double>(device.read_bytes);
-    written += static_cast<double>(device.written_bytes);
+    read = saturating_add(read, device.read_bytes);
+    written = saturating_add(written, device.written_bytes);
   }
-  out.set(Figure::kReadBytes, read);
-  out.set(Figure::kWrittenBytes, written);
+  kept.read_bytes.take(read);
+  kept.written_bytes.take(written);
+  out.set(Figure::kReadBytes, static_cast<double>(kept.read_bytes.told()));
+  out.set(Figure::kWrittenBytes, static_cast<double>(kept.written_bytes.told()));
 }
 
 }  // namespace vprocfs

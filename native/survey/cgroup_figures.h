@@ -4,6 +4,7 @@
 #include "container/resolve.h"
 #include "source/cgroup_dir.h"
 #include "source/cgroup_mounts.h"
+#include "survey/counter_totals.h"
 #include "survey/figures.h"
 
 namespace vprocfs {
@@ -15,8 +16,12 @@ class CgroupFigures {
  public:
   CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container);
 
-  /// Fills in what there is; what is absent or cannot be read stays as it was.
-  void read(Figures& out);
+  /// Fills in what there is; what is absent or cannot be read stays as it was. Brings the counters
+  /// of I/O up to date.
+  void read(Figures& out, KeptCounters& kept);
+  /// Whether the kernel takes I/O out of the container's figures again: v1 does when a cgroup
+  /// within it ends.
+  bool may_lose_io() const { return io_.dir && !io_.v2; }
 
  private:
   struct Place {
@@ -31,7 +36,7 @@ class CgroupFigures {
   void read_periods(Figures& out);
   void read_pressure(Figures& out);
   void read_pids(Figures& out);
-  void read_io(Figures& out);
+  void read_io(Figures& out, KeptCounters& kept);
 
   Place memory_, cpu_, pids_, io_, pressure_;
   ReadBuffer buffer_;

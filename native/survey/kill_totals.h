@@ -14,9 +14,6 @@ namespace vprocfs {
 /// How many kills the kernel's log told of. The log is finite, so the counts are stored in a file
 /// and do not decrease with the next worker.
 struct KillTotals {
-  /// The most containers that are remembered, as many as a survey has at most.
-  static constexpr size_t kMaxEntries = 10000;
-
   struct Entry {
     uint64_t kills = 0;
     uint64_t sequence = 0;  ///< of the log's record about the last kill
@@ -32,7 +29,6 @@ struct KillTotals {
 
   /// Empty if there is no such file, or not a whole one.
   static KillTotals load(const std::string& path);
-  /// Replaces the file: a reader sees the old one or the new one.
   Result<bool> save(const std::string& path) const;
 };
 

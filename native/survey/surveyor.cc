@@ -11,11 +11,13 @@
 #include "base/clock.h"
 #include "base/descriptors.h"
 #include "base/thread.h"
+#include "base/wide.h"
 #include "base/words.h"
 #include "container/container.h"
 #include "container/cpu_model.h"
 #include "container/quotas_above.h"
 #include "survey/mounted.h"
+#include "survey/totals_file.h"
 #include "view/memory_model.h"
 
 namespace vprocfs {
@@ -76,7 +78,13 @@ struct Surveyor::Member {
   std::optional<Mounted> mounts;
   uint64_t mounts_next_us = 0;  ///< when they are counted again
   QuotasAbove above;
-  uint64_t above_us = 0;  ///< the time that quotas above the container have held it back
+  KeptCounters counters;
+
+  /// Whether a worker that begins without the counters would report less.
+  bool is_to_be_kept() const {
+    return cgroups.may_lose_io() || counters.above_us != 0 || counters.read_bytes.lost != 0 ||
+           counters.written_bytes.lost != 0;
+  }
 };
 
 /// A reader without a thread, which reads when a survey is taken.
@@ -96,7 +104,7 @@ Surveyor::Surveyor(Sources sources)
               {[this](Census::Discovered found) { add(std::move(found)); },
                [this](ContainerId id) { remove(id); }}),
       log_(sources_.kills ? sources_.kills : own_log(sources_)) {
-  if (!sources_.kills_file.empty()) kill_totals_ = KillTotals::load(sources_.kills_file);
+  if (!sources_.totals.empty()) kill_totals_ = KillTotals::load(file_of(".kills"));
 }
 
 Surveyor::~Surveyor() = default;
@@ -120,6 +128,12 @@ void Surveyor::add(Census::Discovered found) {
                                          *sources_.mounts);
   for (const OomKill& kill : kills_) attribute(*member, kill);
   const ContainerId id = member->description.id;
+  const uint64_t start_us = member->description.init_start_us;
+  const auto kept = counter_totals_.entries.find(id);
+  if (kept != counter_totals_.entries.end() && kept->second.init_start_us == start_us) {
+    member->counters = kept->second;
+  }
+  member->counters.init_start_us = start_us;
   members_[id] = std::move(member);
 }
 
@@ -132,7 +146,20 @@ void Surveyor::remember_kills() {
     entry = members_.count(entry->first) > 0 ? std::next(entry) : entries.erase(entry);
   }
   // If it cannot be written, the next survey tries again.
-  kills_fresh_ = !sources_.kills_file.empty() && !kill_totals_.save(sources_.kills_file);
+  kills_fresh_ = !sources_.totals.empty() && !kill_totals_.save(file_of(".kills"));
+}
+
+/// Stores the counters before they are reported, as remember_kills() does. Most hosts have none
+/// that need it.
+void Surveyor::remember_counters() {
+  if (sources_.totals.empty()) return;
+  counter_totals_.entries.clear();
+  for (const auto& [id, member] : members_) {
+    if (member->is_to_be_kept()) counter_totals_.entries[id] = member->counters;
+  }
+  std::string text = counter_totals_.text();
+  if (text == counters_text_ || (counters_text_.empty() && counter_totals_.entries.empty())) return;
+  if (TotalsFile::save(file_of(".counters"), text)) counters_text_ = std::move(text);
 }
 
 void Surveyor::note_kills(Member& member, Figures& out) const {
@@ -188,8 +215,9 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
   out.set_micro(Figure::kCpuUser, usage.value().user_us);
   out.set_micro(Figure::kCpuNice, usage.value().nice_us);
   out.set_micro(Figure::kCpuSystem, usage.value().system_us);
-  member.above_us += member.above.take(usage.value().quotas_above);
-  out.set_micro(Figure::kThrottled, usage.value().throttled_us + member.above_us);
+  uint64_t& above_us = member.counters.above_us;
+  above_us = saturating_add(above_us, member.above.take(usage.value().quotas_above));
+  out.set_micro(Figure::kThrottled, saturating_add(usage.value().throttled_us, above_us));
   out.set(Figure::kStartTime, member.started_s);
   return true;
 }
@@ -213,7 +241,7 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
     --open_count_;
   }
   if (!done) return is_of_removed(done.error());
-  member.cgroups.read(out);
+  member.cgroups.read(out, member.counters);
   note_kills(member, out);
   return true;
 }
@@ -268,6 +296,11 @@ void Surveyor::remove(ContainerId id) {
 Survey Surveyor::take() {
   Survey out;
   const uint64_t begin = boottime_us();
+  // Not before: another worker may have counted on until now.
+  if (!has_begun_ && !sources_.totals.empty()) {
+    counter_totals_ = CounterTotals::load(file_of(".counters"));
+  }
+  has_begun_ = true;
   log_->update();
   for (OomKill& kill : log_->kills(kills_seen_)) {
     for (auto& [id, member] : members_) attribute(*member, kill);
@@ -290,6 +323,7 @@ Survey Surveyor::take() {
     row.figures.set(Figure::kLxcfsFiles, static_cast<double>(member->mounts->lxcfs));
   }
   out.failed = read_all(out.rows);
+  remember_counters();
   for (SurveyRow& row : out.rows) row.last_victim = members_.at(row.id)->last_victim;
   // Leaves out containers that have ended meanwhile.
   const auto ended = [](const SurveyRow& row) { return !row.figures.has(Figure::kStartTime); };

@@ -15,6 +15,7 @@
 #include "source/container_source.h"
 #include "source/host_source.h"
 #include "survey/cgroup_figures.h"
+#include "survey/counter_totals.h"
 #include "survey/figures.h"
 #include "survey/kill_totals.h"
 
@@ -52,8 +53,9 @@ class Surveyor {
     int procfs_fd = -1;
     /// Type and source of the mounts in containers that count as ours.
     std::string fs_type, source;
-    /// The file in which kills that the log told of are remembered; empty: they are not.
-    std::string kills_file;
+    /// The files in which counts outlive this process, without what their names end with: ".kills"
+    /// for kills that the log told of, ".counters" for others. Empty: none do.
+    std::string totals;
     /// Collects kills; nullptr: the surveyor reads the kernel's log itself.
     std::shared_ptr<LogReader> kills;
   };
@@ -71,7 +73,9 @@ class Surveyor {
   void add(Census::Discovered found);
   void remove(ContainerId id);
   void attribute(Member& member, const OomKill& kill);
+  std::string file_of(const char* ending) const { return sources_.totals + ending; }
   void remember_kills();
+  void remember_counters();
   /// False: something could not be read, though the container has not ended.
   bool read(Member& member, uint64_t now_us, Figures& out);
   Result<bool> read_facts(ContainerSource& source, Member& member, uint64_t now_us, Figures& out);
@@ -87,6 +91,9 @@ class Surveyor {
   std::deque<OomKill> kills_;  ///< the latest, for containers that are not known yet
   KillTotals kill_totals_;     ///< kills by limits, in cgroups below containers' own
   bool kills_fresh_ = false;   ///< something was counted that is not in the file
+  bool has_begun_ = false;
+  CounterTotals counter_totals_;
+  std::string counters_text_;  ///< as the file has it; empty: not written yet
   std::map<ContainerId, std::unique_ptr<Member>> members_;
   std::atomic<size_t> open_count_ = 0;
 };

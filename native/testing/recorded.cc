@@ -119,8 +119,9 @@ Result<Napi::Value> cgroup_figures(Napi::Env env, const std::string& dir, pid_t 
   const auto recorded = RecordedCase::open(dir, init);
   if (!recorded) return recorded.error();
   Figures figures;
+  KeptCounters counters;
   CgroupFigures(recorded.value()->mounts(), recorded.value()->container().description())
-      .read(figures);
+      .read(figures, counters);
   JsObject out(env);
   for (size_t i = 0; i < kFigureCount; ++i) {
     const auto figure = static_cast<Figure>(i);

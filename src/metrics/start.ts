@@ -26,9 +26,9 @@ export interface MetricsOptions {
   readonly log: Logger;
 }
 
-/** The file in which a worker finds the OOM kills that earlier workers have counted. */
-export function killsFileOf(mountpoint: string): string {
-  return socketOf(mountpoint).replace(/\.sock$/, ".kills");
+/** The files in which a worker finds what earlier ones have counted, without ".kills" and ".counters". */
+export function totalsOf(mountpoint: string): string {
+  return socketOf(mountpoint).replace(/\.sock$/, "");
 }
 
 /** Serves the metrics of a running engine. */
@@ -45,7 +45,7 @@ export function startMetrics(engine: Engine, options: MetricsOptions): Exporter 
       binding,
       config.fsType,
       config.source,
-      killsFileOf(mountpoint),
+      totalsOf(mountpoint),
       engine.session,
     ),
     exclusionReason: () => exclusionReason(binding, config),

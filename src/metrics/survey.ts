@@ -65,11 +65,11 @@ export class Surveys {
     binding: Pick<NativeBinding, "Surveyor">,
     fsType: string,
     source: string,
-    killsFile = "",
+    totals = "",
     session?: NativeSession,
   ) {
     this.#columns = new Map(binding.Surveyor.figures.map((name, column) => [name, column]));
-    this.#surveyor = new binding.Surveyor(fsType, source, killsFile, session);
+    this.#surveyor = new binding.Surveyor(fsType, source, totals, session);
   }
 
   /** See NativeBinding.Surveyor. */

@@ -188,15 +188,15 @@ export interface NativeBinding {
   ) => Renderer;
   readonly Watch: new (onEvents: (events: readonly WatchEvent[]) => void) => NativeWatch;
   /**
-   * Takes surveys. `fsType` and `source` identify our mounts in containers. OOM kills found in the kernel's
-   * log are kept in `killsFile` ("": not kept). A `session` reads that log for the surveyor, which otherwise
-   * reads it itself.
+   * Takes surveys. `fsType` and `source` identify our mounts in containers. Counts that the kernel does not
+   * keep outlive the worker in the files `totals`.kills and `totals`.counters (`totals` "": they do not). A
+   * `session` reads the kernel's log for the surveyor, which otherwise reads it itself.
    */
   readonly Surveyor: {
     new (
       fsType: string,
       source: string,
-      killsFile: string,
+      totals: string,
       session?: NativeSession,
     ): {
       /** Takes a survey on a thread of its own. Surveys that are asked for at the same time are taken in turn. */

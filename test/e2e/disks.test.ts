@@ -1,20 +1,13 @@
 // What a container reads and writes, as its own diskstats, partitions and vmstat tell it.
 
-import {
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmdirSync,
-  rmSync,
-  statSync,
-} from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
 import { isV2, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon, VIEWS } from "../support/daemon.js";
+import { deviceOf, diskOf } from "../support/disks.js";
 import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { fileScope, testScope } from "../support/test-scope.js";
@@ -23,25 +16,8 @@ import { replaceWorker } from "./never-down-support.js";
 const PLACE = "/var/tmp";
 const WRITTEN_MIB = 8;
 
-/** "254:0" of the device that a directory is on (include/linux/kdev_t.h, as stat(2) has it). */
-function deviceOf(path: string): string {
-  const { dev } = statSync(path, { bigint: true });
-  const major = (dev >> 8n) & 0xfffn;
-  const minor = (dev & 0xffn) | ((dev >> 12n) & 0xfff00n);
-  return `${major}:${minor}`;
-}
-
 const device = deviceOf(PLACE);
 const isDisk = existsSync(`/sys/dev/block/${device}`);
-
-/** The whole disk: cgroups do not count for partitions. */
-function diskOf(number: string): { readonly number: string; readonly name: string } {
-  const isPartition = existsSync(`/sys/dev/block/${number}/partition`);
-  const directory = `/sys/dev/block/${number}${isPartition ? "/.." : ""}`;
-  const uevent = readFileSync(join(directory, "uevent"), "utf8");
-  const name = /^DEVNAME=(.*)$/m.exec(uevent)?.[1] ?? "";
-  return { number: readFileSync(join(directory, "dev"), "utf8").trim(), name };
-}
 
 /** Columns by device name. */
 function diskstats(text: string): Map<string, number[]> {

@@ -1,24 +1,36 @@
 // What operators' tools see of real containers: the exporter, and a real Prometheus behind it.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, readdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmdirSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
-import { killsFileOf } from "../../src/metrics/start.js";
+import { totalsOf } from "../../src/metrics/start.js";
 import { hierarchyOf, isV2, MIB } from "../support/cgroups.js";
 import { haveProgram, run } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
+import { deviceOf, diskOf } from "../support/disks.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { project } from "../support/project.js";
 import { Prometheus, serveMetrics } from "../support/prometheus.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+import { replaceWorker } from "./never-down-support.js";
 
 const MONITORING = join(project, "packaging/monitoring");
 const RULES = join(MONITORING, "vprocfs.rules.yml");
+const BLKIO_BYTES = "blkio.throttle.io_service_bytes_recursive";
 
 /** The value of a metric of one container; undefined where there is none. */
 function figureOf(text: string, metric: string, id: string, more = ""): number | undefined {
@@ -111,10 +123,62 @@ describeLive("metrics", [], () => {
     expect(time).toBeLessThan(Date.now() / 1000 + 5);
   });
 
+  it.skipIf(isV2)("count on what the kernel does not keep", async (context) => {
+    const device = deviceOf("/var/tmp");
+    context.skip(!existsSync(`/sys/dev/block/${device}`), "/var/tmp is on no block device");
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const container = await Container.start(own, { memory: 64 * MIB });
+    const id = await idOf(container, daemon);
+    // v1 counts on devices that have a limit.
+    const limit = `${diskOf(device).number} ${1024 * MIB}`;
+    container.cgroup.write("blkio", "blkio.throttle.write_bps_device", limit);
+    const inner = join(container.cgroup.directory("blkio"), "inner");
+    const written = join("/var/tmp", testName("written"));
+    own.defer(() => rmSync(written, { force: true }));
+    mkdirSync(inner);
+    const write =
+      'echo $$ >"$1/cgroup.procs"; exec dd if=/dev/zero of="$2" bs=1M count=4 oflag=direct';
+    expect((await run(["sh", "-c", write, "sh", inner, written])).status).toBe(0);
+    const figures = async (): Promise<{ writtenBytes: number; throttled: number }> =>
+      until("the container is told", async () => {
+        const text = await scrape().catch(() => "");
+        const writtenBytes = figureOf(text, "written_bytes_total", id);
+        const throttled = figureOf(text, "cpu_throttled_seconds_total", id);
+        return writtenBytes !== undefined && throttled !== undefined && { writtenBytes, throttled };
+      });
+    const before = await figures();
+    expect(before.writtenBytes).toBeGreaterThanOrEqual(4 * MIB);
+    await until("nobody is in it", () => rmdir(inner));
+    const counts = join(container.cgroup.directory("blkio"), BLKIO_BYTES);
+    await until("the kernel has taken its part out", () => {
+      return Number(/Write (\d+)/.exec(readFileSync(counts, "utf8"))?.[1] ?? 0) < 4 * MIB;
+    });
+    expect((await figures()).writtenBytes).toBeGreaterThanOrEqual(before.writtenBytes);
+    const file = `${totalsOf(daemon.mountpoint)}.counters`;
+    const text = readFileSync(file, "utf8");
+    const line = new RegExp(`^(${id} \\d+) 0 (\\d+ \\d+ \\d+ [1-9]\\d*)$`, "m");
+    expect(text).toMatch(line);
+    await replaceWorker(daemon, "kill");
+    expect((await figures()).writtenBytes).toBeGreaterThanOrEqual(before.writtenBytes);
+    // As if quotas above it had taken seven seconds, which the kernel tells since 6.6.
+    writeFileSync(file, text.replace(line, "$1 7000000 $2"));
+    await replaceWorker(daemon, "reload");
+    const after = await figures();
+    expect(after.throttled).toBeGreaterThanOrEqual(before.throttled + 7);
+    expect(after.writtenBytes).toBeGreaterThanOrEqual(before.writtenBytes);
+    // Half a file is none, and another life's counts are nobody's.
+    for (const bad of ["vprocfs-counters 1\nhalf", text.replace(line, `${id} 1 7000000 0 0 0 0`)]) {
+      writeFileSync(file, bad);
+      await replaceWorker(daemon, "kill");
+      expect((await figures()).throttled).toBe(before.throttled);
+    }
+  });
+
   it.skipIf(isV2)("count on when a worker ends whose kills the log has forgotten", async () => {
     const own = testScope();
     const { daemon, scrape } = await serveMetrics(own);
-    const file = killsFileOf(daemon.mountpoint);
+    const file = `${totalsOf(daemon.mountpoint)}.kills`;
     own.defer(() => rmSync(file, { force: true }));
     const container = await Container.start(own, { memory: 16 * MIB, swap: 0 });
     const id = await idOf(container, daemon);
