@@ -47,8 +47,7 @@ async function runCommand(): Promise<void> {
   await Promise.all([taken(process.stdout), taken(process.stderr)]);
 }
 
-// By default Node would open its debugger on a port, for everybody on this host. The signal is for the keeper, but
-// `systemctl kill` sends it to all processes of the service.
+// By default Node would open its debugger on a port, for everybody on this host (src/commands/run.ts).
 process.on("SIGUSR1", () => {});
 
 const problem = nodeProblem(process.versions.node);

@@ -46,6 +46,15 @@ interface RunRequest {
   readonly warnings: readonly string[];
 }
 
+/**
+ * By default Node opens its debugger on a port when it gets SIGUSR1, which `systemctl kill` sends to all processes
+ * of the service. src/cli.ts takes the signal, and before that runs nothing can be listened on at this address
+ * (RFC 5737), which no host has.
+ */
+const NO_DEBUGGER = process.allowedNodeEnvironmentFlags.has("--disable-sigusr1")
+  ? "--disable-sigusr1"
+  : "--inspect-port=192.0.2.1:9229";
+
 /** Becomes the keeper, which mounts or continues with the mount of an earlier keeper. */
 function becomeKeeper(
   binding: NativeBinding,
@@ -55,7 +64,7 @@ function becomeKeeper(
 ): never {
   const [program = "", , ...options] = process.argv.slice(1);
   const worker = {
-    command: [process.execPath, "--expose-gc", program, "worker", ...options],
+    command: [process.execPath, "--expose-gc", NO_DEBUGGER, program, "worker", ...options],
     stamps,
   };
   const place = { polled, json: !isText(config.logFormat) };

@@ -1,7 +1,7 @@
 // How figures of real containers are explained.
 
 import { expect, it } from "vitest";
-import { Cgroup, MIB } from "../support/cgroups.js";
+import { Cgroup, isV2, MIB } from "../support/cgroups.js";
 import { Container } from "../support/container.js";
 import { temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { testName } from "../support/names.js";
@@ -50,6 +50,24 @@ describeLive("vprocfs explain", [], () => {
       expect(formula).not.toBe("");
       expect(sources.length).toBeGreaterThan(0);
       expect(result).toMatch(/\d/);
+    }
+  });
+
+  it.skipIf(isV2)("names v1's limit of memory and swap together where it decides", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+    const place = ["--mountpoint", temporaryDirectory(own, "nowhere")];
+    for (const field of ["MemFree", "MemAvailable"]) {
+      const outcome = await vprocfs("explain", `${container.init}`, field, "--json", ...place);
+      expect(outcome.status, outcome.stderr).toBe(0);
+      const { sources, decidedBy } = JSON.parse(`${outcome.stdout}`);
+      expect(sources).toContainEqual(
+        expect.objectContaining({
+          value: `${64 * MIB}`,
+          means: "limit of memory and swap together, bytes",
+        }),
+      );
+      expect(decidedBy).toBe(container.cgroup.directory("memory"));
     }
   });
 

@@ -66,6 +66,26 @@ const RECLAIMABLE = [
   ["slab_reclaimable", "slab_reclaimable", "slab that can be dropped"],
 ] as const;
 
+/** What v1's limit of memory and swap together leaves in a cgroup, and the files that tell; `back` can be reclaimed. */
+function roomOfBoth(
+  directory: string,
+  of: string,
+  back: number,
+): { sources: SourceValue[]; left: number } {
+  const limit = join(directory, "memory.memsw.limit_in_bytes");
+  const most = limitOf(readFigure(limit));
+  if (most === undefined) {
+    return { sources: [], left: Number.POSITIVE_INFINITY };
+  }
+  const usage = join(directory, "memory.memsw.usage_in_bytes");
+  const used = readFigure(usage);
+  const sources = [
+    source(limit, "", readFigure(limit), `limit of memory and swap together${of}, bytes`),
+    source(usage, "", used, `memory and swap charged${of}, bytes`),
+  ];
+  return { sources, left: Math.max(most + back - Number(used ?? 0), 0) };
+}
+
 /**
  * How much memory is left in each cgroup along the chain whose limit is below the host's memory: the least decides.
  * `reclaimable`: what the kernel can reclaim counts as left, and memory.high counts as a limit.
@@ -82,26 +102,28 @@ function room(inputs: Inputs, reclaimable: boolean): Part {
     const of = level === 0 ? "" : " of an ancestor";
     const all = limiting.map((file) => [join(directory, file), `limit${of}, bytes`] as const);
     const found = all.filter(([path]) => (limitOf(readFigure(path)) ?? host) < host);
-    if (found.length === 0 && level > 0) {
-      return [];
-    }
-    const usagePath = join(directory, place.v2 ? "memory.current" : "memory.usage_in_bytes");
-    const used = readFigure(usagePath);
     const stat = join(directory, "memory.stat");
     const text = reclaimable ? readFigure(stat) : undefined;
     const parts = RECLAIMABLE.map(([v2, v1, means]) => {
       const key = place.v2 ? v2 : v1;
       return { key, value: valueIn(text, key), means: `${means}${of}, bytes` };
     });
+    const back = parts.reduce((sum, { value }) => sum + (value ?? 0), 0);
+    const both = place.v2 ? undefined : roomOfBoth(directory, of, back);
+    if (found.length === 0 && level > 0 && !both?.sources.length) {
+      return [];
+    }
+    const usagePath = join(directory, place.v2 ? "memory.current" : "memory.usage_in_bytes");
+    const used = readFigure(usagePath);
     const sources: SourceValue[] = [
       ...found.map(([path, means]) => source(path, "", readFigure(path), means)),
       source(usagePath, "", used, `charged${of}, bytes`),
+      ...(both?.sources ?? []),
       ...(reclaimable ? parts.map(({ key, value, means }) => source(stat, key, value, means)) : []),
     ];
     const limit = Math.min(...found.map(([path]) => limitOf(readFigure(path)) ?? host), host);
-    const back = parts.reduce((sum, { value }) => sum + (value ?? 0), 0);
-    const left = Math.max(limit + back - Number(used ?? 0), 0);
-    return [{ directory, sources, left: found.length === 0 ? host : left }];
+    const left = found.length === 0 ? host : Math.max(limit + back - Number(used ?? 0), 0);
+    return [{ directory, sources, left: Math.min(left, both?.left ?? host) }];
   });
   const hostLeft = hostBytes("MemAvailable");
   const lower = levels.filter(({ left }) => left < hostLeft);
@@ -150,7 +172,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["MemFree"],
     file: MEMINFO,
     formula:
-      "the least of limit - charged of the cgroup and of every one above that has a limit, and what the host has free and others have cached, at most its MemAvailable",
+      "the least of limit - charged of the cgroup and of every one above that has a limit (v1: also that of memory and swap together), and what the host has free and others have cached, at most its MemAvailable",
     parts: (inputs) => [
       hostMeminfo("MemFree", "what the host has free"),
       hostMeminfo("MemAvailable", "what the host could provide"),
@@ -162,7 +184,7 @@ export const MEMORY_FIELDS: readonly Field[] = [
     names: ["MemAvailable"],
     file: MEMINFO,
     formula:
-      "the least of limit - charged + active_file + inactive_file + slab_reclaimable of the cgroup and of every one above that has a limit (memory.high counts as one), and the host's MemAvailable",
+      "the least of limit - charged + active_file + inactive_file + slab_reclaimable of the cgroup and of every one above that has a limit (memory.high counts as one; v1: also that of memory and swap together), and the host's MemAvailable",
     parts: (inputs) => [
       hostMeminfo("MemAvailable", "what the host could provide"),
       room(inputs, true),
