@@ -67,7 +67,8 @@ function metricsOf(
   config: Config,
   place: Place,
   attaching: (() => WatcherState) | undefined,
-): Companion {
+): Companion & { readonly problem: () => Promise<string> } {
+  let problem = "";
   const begin = async (engine: Engine) => {
     try {
       // Loaded only now: a standby does not need it, and a takeover does not wait for it.
@@ -75,7 +76,8 @@ function metricsOf(
       const web = await webConfigOf(config);
       return startMetrics(engine, { binding, config, web, attaching, ...place });
     } catch (error) {
-      place.log.error({ error: messageOf(error) }, "cannot serve metrics");
+      problem = messageOf(error);
+      place.log.error({ error: problem }, "cannot serve metrics");
       return undefined;
     }
   };
@@ -85,6 +87,7 @@ function metricsOf(
       running = begin(engine);
     },
     stop: async () => (await running)?.close(),
+    problem: async () => (await running)?.problem ?? problem,
   };
 }
 
@@ -184,14 +187,15 @@ export function companionsOf(binding: NativeBinding, config: Config, place: Plac
   const logs = config.kernelLog === "on" ? [kernelLogServer(place.mountpoint, place.log)] : [];
   const stateOfWatcher = watcher && (() => watcher.state());
   const metrics =
-    config.metrics === "off" ? [] : [metricsOf(binding, config, place, stateOfWatcher)];
+    config.metrics === "off" ? undefined : metricsOf(binding, config, place, stateOfWatcher);
   const figures = figuresCompanion({
     ...place,
     binding,
     metrics: config.metrics,
+    metricsProblem: async () => (await metrics?.problem()) ?? "",
     attaching: stateOfWatcher,
   });
-  return [sleepGuard(place.log), ...logs, ...metrics, attaching, figures];
+  return [sleepGuard(place.log), ...logs, ...(metrics ? [metrics] : []), attaching, figures];
 }
 
 /**

@@ -79,6 +79,14 @@ const REASONS: Readonly<Record<string, string>> = {
 /** Pipes of a shell's `<(...)` or of the parent process. Opening any other named pipe could block for ever. */
 const GIVEN_PIPE = /^\/(?:dev\/(?:fd\/|stdin$)|proc\/)/;
 
+/** Throws if only the first reader gets what is in the file: each worker reads it anew. */
+export function refusePipe(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isFIFO() === true) {
+    const reason = "is a pipe, which each worker would read again";
+    throw new VprocfsError("CONFIG", `${printable(path)}: ${reason}`);
+  }
+}
+
 function readText(path: string, isRequired: boolean): string | undefined {
   try {
     if (statSync(path).isFIFO() && !GIVEN_PIPE.test(path)) {

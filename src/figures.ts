@@ -59,6 +59,12 @@ const Answer = z.object({
   ),
   /** Sources that would prove more of them and are missing. */
   kernelLogMissing: z.optional(z.array(z.string())),
+  /** Why the host's log cannot be read although containers have logs; "" if it can. */
+  kernelLogProblem: z.optional(z.string()),
+  /** Why system calls are not answered although they should be; "" if they are. */
+  callsProblem: z.optional(z.string()),
+  /** Why metrics are not served although they should be; "" if they are. */
+  metricsProblem: z.optional(z.string()),
   /** Resources that all tenants share, by name. */
   resources: z.record(z.string(), Resource),
   /** Requests so far and the load average over one minute, by id of a container. */
@@ -84,13 +90,21 @@ export interface FiguresOptions {
   readonly mountpoint: string;
   readonly binding: Pick<NativeBinding, "version" | "openat2Error">;
   readonly metrics: string;
+  /** Why they are not served; "" if they are, or are off. */
+  readonly metricsProblem: () => Promise<string>;
   readonly attaching: (() => WatcherState) | undefined;
   readonly log: Logger;
 }
 
-function answerTo(question: string, engine: Engine, options: FiguresOptions): DaemonFigures {
+async function answerTo(
+  question: string,
+  engine: Engine,
+  options: FiguresOptions,
+): Promise<DaemonFigures> {
   const { binding, metrics, attaching } = options;
   const { containers } = Question.parse(JSON.parse(question));
+  const metricsProblem = await options.metricsProblem();
+  const { kernelLogMissing, kernelLogProblem = "", callsProblem = "" } = engine.features();
   const counters = engine.counters();
   const counted = engine.containers(containers).map(({ id, requests, load }) => {
     return [id, { requests, load: load[0] ?? 0 }] as const;
@@ -102,14 +116,17 @@ function answerTo(question: string, engine: Engine, options: FiguresOptions): Da
     metrics,
     ...refusalOf(binding),
     kernelLogUntold: counters.kernelLog,
-    kernelLogMissing: [...(engine.features().kernelLogMissing ?? [])],
+    kernelLogMissing: [...(kernelLogMissing ?? [])],
+    kernelLogProblem,
+    callsProblem,
+    metricsProblem,
     resources: Object.fromEntries(resourcesOf(counters, attaching?.())),
     containers: Object.fromEntries(counted),
   };
 }
 
 /** Reads one question and writes the answer to it. */
-function serveClient(client: Socket, answer: (question: string) => object): void {
+function serveClient(client: Socket, answer: (question: string) => Promise<object>): void {
   let question = "";
   client.setTimeout(SILENT_MS, () => client.destroy());
   client.on("error", () => client.destroy());
@@ -119,9 +136,9 @@ function serveClient(client: Socket, answer: (question: string) => object): void
       client.destroy();
     }
   });
-  client.on("end", () => {
+  client.on("end", async () => {
     try {
-      client.end(JSON.stringify(answer(question)));
+      client.end(JSON.stringify(await answer(question)));
     } catch {
       // The question is malformed.
       client.destroy();

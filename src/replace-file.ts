@@ -1,5 +1,7 @@
 import {
+  chmodSync,
   closeSync,
+  fchmodSync,
   fsyncSync,
   mkdirSync,
   openSync,
@@ -21,10 +23,23 @@ export interface NewFile {
 function writeThrough(path: string, { content, encoding = "utf8", mode }: NewFile): void {
   const fd = openSync(path, "w", mode);
   try {
+    // Whatever the umask: LXC starts no container of a user who cannot read one of its files.
+    fchmodSync(fd, mode);
     writeFileSync(fd, content, { encoding });
     fsyncSync(fd);
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Makes a directory and those above it that are missing, whatever the umask. */
+function makeDirectories(path: string, mode: number): void {
+  const first = mkdirSync(path, { recursive: true, mode });
+  if (first === undefined) {
+    return;
+  }
+  for (let made = path; made.length >= first.length; made = dirname(made)) {
+    chmodSync(made, mode);
   }
 }
 
@@ -33,7 +48,7 @@ function writeThrough(path: string, { content, encoding = "utf8", mode }: NewFil
  * power. Most file systems would have the new name before the content: an empty hook keeps containers from starting.
  */
 export function replaceFile(path: string, file: NewFile): void {
-  mkdirSync(dirname(path), { recursive: true, mode: file.directoryMode });
+  makeDirectories(dirname(path), file.directoryMode);
   try {
     writeThrough(`${path}.new`, file);
     renameSync(`${path}.new`, path);

@@ -83,7 +83,15 @@ export async function warnOfOthers(context: Context, mountpoint: string): Promis
   }
 }
 
+/** What a terminal may heed of the characters that JSON.stringify() leaves: names are of containers. */
+const FOR_TERMINALS = /[\x7f-\x9f\p{Cf}\p{Zl}\p{Zp}]/gu;
+
+function escaped(character: string): string {
+  const units = Array.from({ length: character.length }, (_, i) => character.charCodeAt(i));
+  return units.map((unit) => `\\u${unit.toString(16).padStart(4, "0")}`).join("");
+}
+
 /** A value as every `--json` prints it. */
 export function toJson(value: unknown): string {
-  return JSON.stringify(value, null, 2);
+  return JSON.stringify(value, null, 2).replaceAll(FOR_TERMINALS, escaped);
 }

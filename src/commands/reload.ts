@@ -1,9 +1,33 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Command } from "commander";
 import { VprocfsError } from "../errors.js";
+import { askFigures, type DaemonFigures } from "../figures.js";
 import { askKeeper } from "../keeper.js";
+import { readStatus } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
 import { type Context, servingConfigFor, toJson } from "./context.js";
 import { addConfigFlags } from "./flags.js";
+
+/** How often, and how far apart, the new worker is asked before it answers. */
+const TRIES = 20;
+const TRY_AGAIN_MS = 50;
+
+/** What the worker that serves says of itself; undefined if it does not answer. */
+async function figuresOfWorker(mountpoint: string): Promise<DaemonFigures | undefined> {
+  try {
+    const { workerPid } = await readStatus(mountpoint);
+    for (let i = 0; i < TRIES; i += 1) {
+      const figures = await askFigures(mountpoint);
+      if (figures?.pid === workerPid) {
+        return figures;
+      }
+      await sleep(TRY_AGAIN_MS);
+    }
+  } catch {
+    // The keeper has ended meanwhile.
+  }
+  return undefined;
+}
 
 /** `vprocfs reload` */
 export function addReload(program: Command, context: Context): void {
@@ -22,6 +46,10 @@ export function addReload(program: Command, context: Context): void {
       if (result !== "ok") {
         const why = result === "" ? "the keeper went away" : result;
         throw new VprocfsError("SYSTEM", `${mountpoint}: not reloaded: ${why}`);
+      }
+      const problem = (await figuresOfWorker(mountpoint))?.metricsProblem ?? "";
+      if (problem !== "") {
+        context.warn?.(`it serves without metrics: ${problem}`);
       }
       context.print(options.json === true ? toJson({ mountpoint, result }) : "reloaded");
     });

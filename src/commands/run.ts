@@ -7,6 +7,7 @@ import {
   makeCallsDirectory,
 } from "../compose.js";
 import { COMMON_KEYS, CONFIG_KEYS, type Config, kebabOf } from "../config.js";
+import { refusePipe } from "../config-load.js";
 import { serve } from "../daemon.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { execKeeper, inheritsMount, programFiles, stampOf } from "../keeper.js";
@@ -86,10 +87,8 @@ async function polledPlace(
 
 /** Becomes the keeper, which mounts and starts workers; without a keeper mounts and serves itself. */
 async function run(context: Context, config: Config, request: RunRequest): Promise<void> {
-  const { keeper, stamps, warnings } = request;
+  const { keeper: hasKeeper, stamps, warnings } = request;
   const log = createLogger(config.logLevel, config.logFormat);
-  // A mount of libfuse cannot be handed to another process.
-  const hasKeeper = keeper && config.engine === "native";
   const inherits = hasKeeper && inheritsMount(context.env, process.pid);
   // Readers of an inherited mount wait for us, so broken metrics must not keep us from serving.
   const warn = (reason: string): void => log.warn({ reason }, "cannot serve metrics");
@@ -183,7 +182,8 @@ export function addRun(program: Command, context: Context): void {
       "print the configuration as JSON, check that it can be served, and exit",
     )
     .action(async (mountpoint: string | undefined, options: Record<string, unknown>) => {
-      const stamps = [configFileFor(context, command), ...programFiles()].map(stampOf);
+      const file = configFileFor(context, command);
+      const stamps = [file, ...programFiles()].map(stampOf);
       const warnings: string[] = [];
       const config = configOf(context, command, mountpoint, (line) => warnings.push(line));
       if (options.printConfig === true) {
@@ -193,6 +193,11 @@ export function addRun(program: Command, context: Context): void {
         await checkServing(config);
         return;
       }
-      await run(context, config, { keeper: options.keeper !== false, stamps, warnings });
+      // A mount of libfuse cannot be handed to another process.
+      const keeper = options.keeper !== false && config.engine === "native";
+      if (keeper) {
+        refusePipe(file);
+      }
+      await run(context, config, { keeper, stamps, warnings });
     });
 }

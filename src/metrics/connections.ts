@@ -76,6 +76,13 @@ export class Connections {
     };
   }
 
+  /** Ends all, also those that have not asked anything. */
+  destroyAll(): void {
+    for (const connection of [...this.#all.values()]) {
+      this.#drop(connection);
+    }
+  }
+
   get size(): number {
     return this.#all.size;
   }

@@ -44,9 +44,10 @@ export class Exporter {
   readonly #options: ExporterOptions;
   readonly #begun = performance.now();
   #server: Server | undefined;
+  #cutOff = (): void => {};
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
-  #hasWarned = false;
+  #problem = "";
   #isClosed = false;
 
   private constructor(options: ExporterOptions) {
@@ -57,7 +58,8 @@ export class Exporter {
   static start(options: ExporterOptions): Exporter {
     const exporter = new Exporter(options);
     const { address, web, log } = options;
-    if (!isLocal(address) && web.users.size === 0) {
+    const isVerified = web.tls?.rejectUnauthorized === true;
+    if (!isLocal(address) && web.users.size === 0 && !isVerified) {
       const what = web.tls === undefined ? "without TLS or passwords" : "without passwords";
       log.warn({ metrics: nameOf(address) }, `metrics are open to other hosts ${what}`);
     }
@@ -70,7 +72,7 @@ export class Exporter {
     if (this.#isClosed || address.kind === "off") {
       return;
     }
-    const server = metricsServer(
+    const { server, cutOff } = metricsServer(
       pages,
       web,
       (error) => log.error({ error: messageOf(error) }, "a scrape failed"),
@@ -86,10 +88,17 @@ export class Exporter {
     });
     server.listen(where, () => this.#onListening(server));
     this.#server = server;
+    this.#cutOff = cutOff;
+  }
+
+  /** Why it does not listen yet; "" if it does. */
+  get problem(): string {
+    return this.#problem;
   }
 
   #onListening(server: Server): void {
     const { address, log } = this.#options;
+    this.#problem = "";
     // The exporter does not keep the process alive.
     server.unref();
     server.on("error", (error) => log.error({ error: messageOf(error) }, "metrics: server error"));
@@ -119,9 +128,9 @@ export class Exporter {
     if (this.#isClosed) {
       return;
     }
-    if (!this.#hasWarned && (!isInUse || performance.now() - this.#begun >= PATIENCE_MS)) {
-      this.#hasWarned = true;
-      const reason = isInUse ? "the address is in use" : messageOf(error);
+    const reason = isInUse ? "the address is in use" : messageOf(error);
+    if (this.#problem === "" && (!isInUse || performance.now() - this.#begun >= PATIENCE_MS)) {
+      this.#problem = reason;
       log.warn({ metrics: nameOf(address), reason }, "cannot serve metrics yet, retrying");
     }
     this.#retry = setTimeout(() => this.#listen(), this.#retryMs);
@@ -140,7 +149,7 @@ export class Exporter {
     }
     return new Promise((resolve) => {
       server.close(() => resolve());
-      server.closeAllConnections();
+      this.#cutOff();
     });
   }
 }

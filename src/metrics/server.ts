@@ -71,6 +71,12 @@ function send(request: IncomingMessage, response: ServerResponse, answer: Answer
   response.end(request.method === "HEAD" ? undefined : body);
 }
 
+export interface MetricsServer {
+  readonly server: Server;
+  /** Ends all connections. */
+  readonly cutOff: () => void;
+}
+
 /**
  * Makes an HTTP server, or an HTTPS server if the web configuration says so, that does not listen yet. `onCrowd` is
  * called now and then while connections are closed because there are too many.
@@ -80,7 +86,7 @@ export function metricsServer(
   web: WebConfig,
   onError: (error: unknown) => void,
   onCrowd: () => void,
-): Server {
+): MetricsServer {
   const basicAuth = new BasicAuth(web.users);
   let loggedMs = Number.NEGATIVE_INFINITY;
   const connections = new Connections(() => {
@@ -131,5 +137,9 @@ export function metricsServer(
   server.requestTimeout = IDLE_MS;
   server.headersTimeout = IDLE_MS;
   server.setTimeout(IDLE_MS, (socket) => socket.destroy());
-  return server;
+  return {
+    server,
+    // Node's own list has a connection with TLS only once its client has said something.
+    cutOff: () => connections.destroyAll(),
+  };
 }

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
+import { createSecureContext } from "node:tls";
 import { parse } from "yaml";
 import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
@@ -32,6 +33,12 @@ const WebConfigSchema = z.strictObject({
   ),
 });
 
+interface Certificates {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly ca?: Buffer;
+}
+
 function fail(path: string, reason: string, cause?: unknown): VprocfsError {
   return new VprocfsError("CONFIG", `${printable(path)}: ${reason}`, { cause });
 }
@@ -56,6 +63,15 @@ function parseYaml(path: string): unknown {
   }
 }
 
+/** Throws if a server could not use them: the key of another certificate, or no PEM. */
+function refuseMismatch(path: string, { cert, key, ca }: Certificates): void {
+  try {
+    createSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
+  } catch (error) {
+    throw fail(path, `tls_server_config: ${printable(messageOf(error))}`, error);
+  }
+}
+
 /** Reads a web-config.yml; "" stands for an empty one. Paths in it are relative to its directory. */
 export function readWebConfig(path: string): WebConfig {
   if (path === "") {
@@ -73,15 +89,20 @@ export function readWebConfig(path: string): WebConfig {
   if (isVerified && !server.client_ca_file) {
     throw fail(path, "tls_server_config: client_auth_type needs a client_ca_file");
   }
-  return {
-    users: new Map(Object.entries(users ?? {})),
-    tls: server && {
-      cert: fileOf(server.cert_file),
-      key: fileOf(server.key_file),
-      ...(server.client_ca_file === undefined ? {} : { ca: fileOf(server.client_ca_file) }),
-      requestCert: isVerified,
-      rejectUnauthorized: isVerified,
-      minVersion: VERSIONS[server.min_version ?? "TLS12"],
-    },
+  if (server?.client_ca_file && !isVerified) {
+    const needed = "client_auth_type: RequireAndVerifyClientCert";
+    throw fail(path, `tls_server_config: client_ca_file needs ${needed}`);
+  }
+  const tls = server && {
+    cert: fileOf(server.cert_file),
+    key: fileOf(server.key_file),
+    ...(server.client_ca_file === undefined ? {} : { ca: fileOf(server.client_ca_file) }),
+    requestCert: isVerified,
+    rejectUnauthorized: isVerified,
+    minVersion: VERSIONS[server.min_version ?? "TLS12"],
   };
+  if (tls !== undefined) {
+    refuseMismatch(path, tls);
+  }
+  return { users: new Map(Object.entries(users ?? {})), tls };
 }

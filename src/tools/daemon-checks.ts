@@ -111,6 +111,13 @@ function checkVersion(
     const where = metrics === "off" ? "metrics are off" : `metrics on ${metrics}`;
     findings.add("ok", `version ${version} serves, ${where}`);
   }
+  if (daemon.metricsProblem) {
+    findings.add(
+      "warning",
+      `no metrics are served: ${daemon.metricsProblem}`,
+      "repair the configuration or free the address, then 'vprocfs reload'",
+    );
+  }
 }
 
 function checkKernelLogs(findings: Findings, daemon: DaemonFigures): void {
@@ -120,6 +127,13 @@ function checkKernelLogs(findings: Findings, daemon: DaemonFigures): void {
       daemon.kernelLog
         ? "containers have kernel logs of their own"
         : 'containers have no kernel logs of their own: kernel-log is "off"',
+    );
+  }
+  if (daemon.kernelLogProblem) {
+    findings.add(
+      "warning",
+      `containers' kernel logs get no events: ${daemon.kernelLogProblem}`,
+      "let the service read /dev/kmsg (CAP_SYSLOG, DeviceAllow=)",
     );
   }
   for (const reason of daemon.kernelLogMissing ?? []) {
@@ -144,6 +158,9 @@ async function checkWorker(
   }
   checkVersion(findings, daemon, config, version);
   checkKernelLogs(findings, daemon);
+  if (daemon.callsProblem) {
+    findings.add("warning", `system calls of containers are not answered: ${daemon.callsProblem}`);
+  }
   if (daemon.openat2 !== undefined) {
     findings.add(
       "problem",

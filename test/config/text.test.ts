@@ -5,6 +5,7 @@ import fc from "fast-check";
 import stringWidth from "string-width";
 import { describe, expect, it } from "vitest";
 import { fitted, shortened } from "../../src/columns.js";
+import { toJson } from "../../src/commands/context.js";
 import { createLogger, logDestination, textLine } from "../../src/log.js";
 import {
   counted,
@@ -38,6 +39,16 @@ describe("nodeProblem", () => {
       true,
       false,
     ]);
+  });
+});
+
+describe("toJson", () => {
+  it("leaves nothing to a terminal, and is the same value", () => {
+    const value = { name: "a\x1b\x7f\x9b\u202e\u2028\u{e0001}b", other: "ümläut 漢字 😀" };
+    const text = toJson(value);
+    expect(JSON.parse(text)).toEqual(value);
+    expect(text).toContain('"a\\u001b\\u007f\\u009b\\u202e\\u2028\\udb40\\udc01b"');
+    expect(text).toContain(value.other);
   });
 });
 

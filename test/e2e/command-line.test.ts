@@ -37,6 +37,15 @@ describe("a command line", () => {
     expect(status).toBe(2);
   });
 
+  it("does not serve with one in a pipe, of which its workers would get nothing", async () => {
+    const script = 'exec "$0" "$1" run --config <(echo "watch = \'off\'") /nowhere';
+    const { status, stderr } = await run(["bash", "-c", script, process.execPath, cli]);
+    expect(stderr).toMatch(
+      /^vprocfs: \/dev\/fd\/\d+: is a pipe, which each worker would read again$/m,
+    );
+    expect(status).toBe(2);
+  });
+
   it.each([
     [["bench", "--nonsense"], 2],
     [["bench", "--trials", "some"], 2],

@@ -274,6 +274,24 @@ describe("the exporter", () => {
     await expect(ask({ port }, "/metrics")).rejects.toThrow();
   });
 
+  it.runIf(haveProgram("openssl"))("ends while a client with TLS says nothing", async () => {
+    const own = testScope();
+    const { ca, webConfig } = await withTls(own);
+    const port = await freePort();
+    const started = start(own, `127.0.0.1:${port}`, PAGES, webConfig);
+    await listening(started);
+    const silent = createConnection({ port, host: "127.0.0.1" });
+    own.defer(() => silent.destroy());
+    const ended = new Promise((resolve) => silent.on("error", resolve).on("close", resolve));
+    // Whoever came later has been admitted after it.
+    expect(await ask({ port }, "/metrics", { ca })).toMatchObject({ status: 401 });
+    const begun = performance.now();
+    await started.exporter.close();
+    await ended;
+    // Node's own limit is ten seconds.
+    expect(performance.now() - begun).toBeLessThan(5000);
+  });
+
   it.runIf(haveProgram("openssl"))("answers beside handshakes that come to nothing", async () => {
     const own = testScope();
     const { ca, webConfig } = await withTls(own);

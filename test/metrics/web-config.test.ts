@@ -1,5 +1,5 @@
 import { EventEmitter } from "node:events";
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { hashSync } from "bcryptjs";
@@ -9,6 +9,7 @@ import { installed } from "../../src/layout.js";
 import { BasicAuth } from "../../src/metrics/basic-auth.js";
 import { PasswordThread, userOf } from "../../src/metrics/password-client.js";
 import { readWebConfig } from "../../src/metrics/web-config.js";
+import { haveProgram, output } from "../support/command.js";
 import { temporaryDirectory } from "../support/daemon.js";
 import { testScope } from "../support/test-scope.js";
 
@@ -35,22 +36,42 @@ describe("readWebConfig", () => {
     expect(readWebConfig(written(""))).toEqual(none);
   });
 
-  it("reads certificates beside itself, and hashes", () => {
-    const path = written(
-      `tls_server_config:
+  describe.runIf(haveProgram("openssl"))("with certificates", () => {
+    async function pem(): Promise<{ cert: string; key: string }> {
+      const directory = temporaryDirectory(testScope(), "pem");
+      const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];
+      await output([
+        ...["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"],
+        ...["-subj", "/CN=localhost", "-keyout", key, "-out", cert],
+      ]);
+      return { cert: readFileSync(cert, "utf8"), key: readFileSync(key, "utf8") };
+    }
+
+    it("reads them beside itself, and hashes", async () => {
+      const { cert, key } = await pem();
+      const path = written(
+        `tls_server_config:
   cert_file: cert.pem
   key_file: key.pem
   min_version: TLS13
 basic_auth_users:
   prometheus: ${HASH}
 `,
-      { "cert.pem": "CERT", "key.pem": "KEY" },
-    );
-    const { tls, users } = readWebConfig(path);
-    expect(tls).toMatchObject({ minVersion: "TLSv1.3", requestCert: false });
-    expect(tls?.cert.toString()).toBe("CERT");
-    expect(tls?.key.toString()).toBe("KEY");
-    expect([...users]).toEqual([["prometheus", HASH]]);
+        { "cert.pem": cert, "key.pem": key },
+      );
+      const { tls, users } = readWebConfig(path);
+      expect(tls).toMatchObject({ minVersion: "TLSv1.3", requestCert: false });
+      expect(tls?.cert.toString()).toBe(cert);
+      expect(tls?.key.toString()).toBe(key);
+      expect([...users]).toEqual([["prometheus", HASH]]);
+    });
+
+    it("refuses the key of another one", async () => {
+      const [one, other] = [await pem(), await pem()];
+      const text = "tls_server_config: {cert_file: cert.pem, key_file: key.pem}\n";
+      const path = written(text, { "cert.pem": one.cert, "key.pem": other.key });
+      expect(() => readWebConfig(path)).toThrow(/^.*: tls_server_config: .*key values mismatch$/);
+    });
   });
 
   it.each([
@@ -69,6 +90,11 @@ basic_auth_users:
       "verified clients without an authority",
       "tls_server_config: {cert_file: a, key_file: b, client_auth_type: RequireAndVerifyClientCert}\n",
       /client_ca_file/,
+    ],
+    [
+      "an authority by which nobody is verified",
+      "tls_server_config: {cert_file: a, key_file: b, client_ca_file: c}\n",
+      /client_ca_file needs client_auth_type/,
     ],
   ])("refuses %s in one line", (_what, text, expected) => {
     let error: unknown;

@@ -20,7 +20,10 @@ function engine(): Engine {
     containers: (ids: readonly string[]) =>
       ids.map((id) => ({ id, requests: id.length, load: [0.5, 0, 0] })),
     counters: () => ({ resources: { open_files: use } }),
-    features: () => ({ kernelLogMissing: ["process connector: none"] }),
+    features: () => ({
+      kernelLogMissing: ["process connector: none"],
+      kernelLogProblem: "/dev/kmsg: EACCES",
+    }),
   } as unknown as Engine;
 }
 
@@ -30,7 +33,10 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
   const start = async (version: string): Promise<Companion> => {
     const binding = { version, openat2Error: () => 0 };
     const metrics = "127.0.0.1:9761";
-    const companion = figuresCompanion({ mountpoint, binding, metrics, attaching: undefined, log });
+    const companion = figuresCompanion({
+      ...{ mountpoint, binding, metrics, attaching: undefined, log },
+      metricsProblem: () => Promise.resolve("the address is in use"),
+    });
     companion.start(engine());
     started.push(companion);
     await until("it answers", async () => (await askFigures(mountpoint))?.version === version);
@@ -56,6 +62,9 @@ describe.runIf(process.getuid?.() === 0)("figures of a daemon", () => {
       kernelLog: false,
       metrics: "127.0.0.1:9761",
       kernelLogMissing: ["process connector: none"],
+      kernelLogProblem: "/dev/kmsg: EACCES",
+      callsProblem: "",
+      metricsProblem: "the address is in use",
       resources: { open_files: { used: 3, limit: 10, refused: 2, short: 1 } },
       containers: { abc: { requests: 3, load: 0.5 }, de: { requests: 2, load: 0.5 } },
     });
