@@ -135,7 +135,9 @@ ${steps.join("\n")}`;
   const path = `${join(directory, "bin")}:${process.env.PATH}`;
   const vprocfs = join(directory, "bin/vprocfs");
   const env = { ...process.env, PATH: path, DPKG_ADMINDIR: "/var/lib/dpkg", VPROCFS: vprocfs };
-  const text = await output(["unshare", "--mount", "sh", "-c", script], { env });
+  // The scripts look for processes of the service too, and other tests run such ones.
+  const isolated = ["unshare", "--mount", "--pid", "--fork", "--mount-proc"];
+  const text = await output([...isolated, "sh", "-c", script], { env });
   expect(existsSync("/run/told")).toBe(false);
   return text.split("\n").slice(0, -1);
 }
