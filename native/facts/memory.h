@@ -30,6 +30,8 @@ struct HugetlbFacts {
   uint64_t page_kb = 0;
   uint64_t limit_bytes = 0;  ///< the smallest along the ancestor chain
   uint64_t used_bytes = 0;
+  /// What every limit along the chain leaves at least: others use some of an ancestor's.
+  uint64_t free_bytes = UINT64_MAX;
 };
 
 /// The host's memory and swap, bytes. A limit that is not below them is no limit.

@@ -11,6 +11,7 @@
 #include <climits>
 #include <utility>
 
+#include "container/gather.h"
 #include "seccomp/abi.h"
 #include "seccomp/call.h"
 #include "source/process.h"
@@ -88,10 +89,16 @@ CallAnswer Answerer::answer(const seccomp_notif& n, int listener_fd,
   if (!found.value()) return {};
   who = std::move(found.value());
   if (call == Call::kSyslog) return syslog(n, listener_fd, *who);
-  auto facts = who->call_facts(boottime_us(), options_.tick_us);
+  const uint64_t now_us = boottime_us();
+  auto facts = who->call_facts(now_us, options_.tick_us);
   if (!facts) return later;
   if (wants_mask) return affinity(n, facts.value().shown_cpus);
-  const SysinfoFigures& figures = facts.value().sysinfo;
+  SysinfoFigures& figures = facts.value().sysinfo;
+  // As /proc/uptime, which other PID namespaces in the container's cgroup have of their own.
+  const PidNamespaceClock clock = registry_.clock_of(*who, static_cast<pid_t>(n.pid));
+  if (!who->is_first(clock)) {
+    figures.uptime_s = uptime_seconds(uptime_of({now_us, clock.init_start_us, clock.offset_us}));
+  }
   CallAnswer out;
   out.kind = CallAnswer::Kind::kWrite;
   out.is_32bit = is_32bit;

@@ -1,5 +1,11 @@
+#include <algorithm>
+#include <cstdint>
 #include <deque>
+#include <string>
+#include <vector>
 
+#include "base/wide.h"
+#include "base/words.h"
 #include "source/controllers.h"
 #include "source/limit_chain.h"
 #include "source/parse.h"
@@ -26,23 +32,34 @@ struct Size {
   const std::string limit_name, usage_name;
   OpenCgroupFile usage;
   std::optional<uint64_t> limit;
+  struct Above {
+    size_t level;
+    uint64_t limit;
+  };
+  std::vector<Above> above;  ///< the limits of the cgroups above
 };
 
 /// Both versions differ only in the names of their files (mm/hugetlb_cgroup.c).
 class Hugetlb : public HugetlbSource {
  public:
   Hugetlb(const DirPtr& dir, ChangeNotifier* notifier, bool v2, const std::vector<uint64_t>& sizes)
-      : sizes_(sizes_of(dir, v2, sizes)),
+      : dir_(dir),
+        sizes_(sizes_of(dir, v2, sizes)),
         limits_(dir, notifier, names(),
                 v2 ? LimitChain::Reach::kAncestorsV2 : LimitChain::Reach::kAncestors) {}
 
   Result<std::vector<HugetlbFacts>> read(ReadBuffer& buffer) override {
     const bool probe = limits_.stale();
     if (probe) {
-      for (Size& size : sizes_) size.limit.reset();
-      const auto take = [this](const LimitChain::Texts& texts, size_t) {
+      for (Size& size : sizes_) {
+        size.limit.reset();
+        size.above.clear();
+      }
+      const auto take = [this](const LimitChain::Texts& texts, size_t level) {
         for (size_t i = 0; i < sizes_.size(); ++i) {
-          if (texts[i]) take_lower(sizes_[i].limit, parse_limit(*texts[i]));
+          const auto limit = texts[i] ? parse_limit(*texts[i]) : std::nullopt;
+          take_lower(sizes_[i].limit, limit);
+          if (limit && level > 0) sizes_[i].above.push_back({level, *limit});
         }
       };
       if (auto error = limits_.refresh(buffer, take)) return *error;
@@ -53,7 +70,7 @@ class Hugetlb : public HugetlbSource {
       const auto usage = size.usage.read_figures(buffer, probe);
       if (!usage) return usage.error();
       const uint64_t used = usage.value() ? parse_u64(*usage.value()).value_or(0) : 0;
-      facts.push_back({size.page_kb, *size.limit, used});
+      facts.push_back({size.page_kb, *size.limit, used, left_above(size, buffer)});
     }
     return facts;
   }
@@ -61,6 +78,20 @@ class Hugetlb : public HugetlbSource {
   std::optional<uint64_t> writes() const override { return limits_.writes(); }
 
  private:
+  /// Few containers have such limits, so these files are not kept open.
+  uint64_t left_above(const Size& size, ReadBuffer& buffer) const {
+    uint64_t left = UINT64_MAX;
+    for (const Size::Above& above : size.above) {
+      std::string path;
+      for (size_t i = 0; i < above.level; ++i) path += "../";
+      const auto fd = open_file(dir_->fd(), path + size.usage_name);
+      if (!fd || buffer.read_record(fd.value().get()) != 0) continue;
+      const auto used = parse_u64(trim(buffer.text()));
+      if (used) left = std::min(left, saturating_sub(above.limit, *used));
+    }
+    return left;
+  }
+
   /// In a deque they stay where they are: the files know their names by address.
   static std::deque<Size> sizes_of(const DirPtr& dir, bool v2, const std::vector<uint64_t>& sizes) {
     std::deque<Size> out;
@@ -74,6 +105,7 @@ class Hugetlb : public HugetlbSource {
     return out;
   }
 
+  DirPtr dir_;
   std::deque<Size> sizes_;
   LimitChain limits_;
 };

@@ -198,8 +198,9 @@ HugePool limited_pool(const HugetlbFacts& limit, uint64_t host_pages, uint64_t h
   if (limit.page_kb == 0) return {};
   HugePool pool;
   pool.pages = std::min(limit.limit_bytes / 1024 / limit.page_kb, host_pages);
-  pool.free =
-      std::min(saturating_sub(pool.pages, limit.used_bytes / 1024 / limit.page_kb), host_free);
+  const uint64_t room = limit.free_bytes / 1024 / limit.page_kb;
+  const uint64_t unused = saturating_sub(pool.pages, limit.used_bytes / 1024 / limit.page_kb);
+  pool.free = std::min({unused, room, host_free});
   return pool;
 }
 

@@ -48,16 +48,11 @@ class NodeMemory {
     return part(figure_of(model_, name));
   }
 
-  /// A counter of vmstat, in the kernel's unit. Of huge pages, of zswap, and of what is to be
-  /// written in sum, nothing is told by node.
-  uint64_t counter(std::string_view name, uint64_t page_kb) const {
-    if (name == "nr_file_pages") return file_pages() / page_kb;
-    using Unit = VmAmount::Unit;
+  /// An amount of vmstat, in the kernel's unit.
+  uint64_t amount(std::string_view name, const Facts& facts) const {
+    if (name == "nr_file_pages") return file_pages() / facts.page_kb;
     const VmAmount* amount = find_vm_amount(name);
-    if (amount == nullptr || amount->unit == Unit::kHugePages) return 0;
-    if (!amount->labels[1].empty() || name == "nr_zspages") return 0;
-    const uint64_t kb = line(amount->labels[0]);
-    return amount->unit == Unit::kKb ? kb : kb / page_kb;
+    return amount == nullptr ? 0 : amount->of(facts, [this](auto label) { return line(label); });
   }
 
   /// The node's part of huge pages: unused ones as the host's are on its nodes, and those in use
@@ -154,7 +149,7 @@ void mirror_node_vmstat(const Facts& facts, const HostText& host, Writer& writer
       return;
     }
     const bool known = memory.accounted() && memory.shown();
-    writer.text(name).ch(' ').number(known ? memory.counter(name, facts.page_kb) : 0).ch('\n');
+    writer.text(name).ch(' ').number(known ? memory.amount(name, facts) : 0).ch('\n');
   });
 }
 

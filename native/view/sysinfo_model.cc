@@ -15,9 +15,13 @@ uint64_t bytes(uint64_t kb) { return saturating_mul(kb, 1024); }
 
 }  // namespace
 
+uint64_t uptime_seconds(uint64_t uptime_us) {
+  return (uptime_us + kUsPerSecond - 1) / kUsPerSecond;
+}
+
 SysinfoFigures sysinfo_figures(const Facts& facts) {
   SysinfoFigures out;
-  out.uptime_s = (facts.clock.uptime_us + kUsPerSecond - 1) / kUsPerSecond;
+  out.uptime_s = uptime_seconds(facts.clock.uptime_us);
   for (size_t i = 0; i < out.loads.size(); ++i) out.loads[i] = facts.tasks.load[i] << kLoadShift;
   out.tasks = std::max(facts.tasks.total, facts.tasks.running);
   const MemoryModel model = memory_model(facts);

@@ -21,6 +21,9 @@ struct SysinfoFigures {
 inline constexpr uint32_t kSysinfoNeeds =
     kNeedHostMeminfo | kNeedMemory | kNeedLoad | kNeedTasks | kNeedClock;
 
+/// An uptime as in SysinfoFigures.
+uint64_t uptime_seconds(uint64_t uptime_us);
+
 /// From `facts.host_meminfo` (not null), memory, tasks and clock.
 SysinfoFigures sysinfo_figures(const Facts& facts);
 

@@ -85,20 +85,10 @@ uint64_t VmFigures::amount(std::string_view key) const {
   }
   const VmAmount* amount = find_vm_amount(key);
   if (amount == nullptr) return 0;
-  uint64_t kb = 0;
-  for (const std::string_view label : amount->labels) {
-    kb = saturating_add(kb, model_.accounted ? figure_of(model_, label)
-                                             : facts_.host_meminfo->value(label).value_or(0));
-  }
-  switch (amount->unit) {
-    case Unit::kPages:
-      return pages(kb);
-    case Unit::kHugePages:
-      return kb / facts_.thp_kb;
-    case Unit::kKb:
-      return kb;
-  }
-  return 0;
+  return amount->of(facts_, [this](std::string_view label) {
+    return model_.accounted ? figure_of(model_, label)
+                            : facts_.host_meminfo->value(label).value_or(0);
+  });
 }
 
 uint64_t VmFigures::event(std::string_view key) const {

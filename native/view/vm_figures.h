@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/affix.h"
+#include "base/wide.h"
 #include "facts/facts.h"
 #include "view/memory_model.h"
 
@@ -17,6 +18,24 @@ struct VmAmount {
   std::string_view key;
   Unit unit;
   std::string_view labels[3];  ///< of the lines that add up to it; empty ones stand for none
+
+  /// It in its unit; `kb_of` tells what a line has.
+  template <typename KbOf>
+  uint64_t of(const Facts& facts, const KbOf& kb_of) const {
+    uint64_t kb = 0;
+    for (const std::string_view label : labels) {
+      if (!label.empty()) kb = saturating_add(kb, kb_of(label));
+    }
+    switch (unit) {
+      case Unit::kPages:
+        return kb / facts.page_kb;
+      case Unit::kHugePages:
+        return kb / facts.thp_kb;
+      case Unit::kKb:
+        return kb;
+    }
+    return 0;
+  }
 };
 
 /// nullptr: the amount is not known, or is not a sum of lines.

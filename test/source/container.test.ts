@@ -160,6 +160,25 @@ describe("huge pages", () => {
       hugetlbUsedBytes: 2097152n,
     });
   });
+
+  it.each([
+    ["v2", "", "max", "current", v2Container("/a/b/c")],
+    ["v1", "hugetlb/", "limit_in_bytes", "usage_in_bytes", v1Container("/a/b/c")],
+  ] as const)("%s: what others use of the limits above is not free", (_v, at, max, used, files) => {
+    const tree = new Tree({
+      ...files,
+      [`${at}a/hugetlb.2MB.${max}`]: "20971520\n",
+      [`${at}a/hugetlb.2MB.${used}`]: "18874368\n",
+      [`${at}a/b/hugetlb.2MB.${max}`]: "8388608\n",
+      [`${at}a/b/hugetlb.2MB.${used}`]: "2097152\n",
+      [`${at}a/b/c/hugetlb.2MB.${used}`]: "2097152\n",
+    });
+    expect(tree.source("/a/b/c").memory()).toMatchObject({
+      hugetlbLimitBytes: 8388608n,
+      hugetlbUsedBytes: 2097152n,
+      hugetlbFreeBytes: 2097152n,
+    });
+  });
 });
 
 describe("CPU time", () => {

@@ -297,9 +297,22 @@ describe("vmstat", () => {
     const dir = join(root, "huge");
     const limits = [{ ...PLAIN_BOX.limits[0], memory: 2n ** 28n }, PLAIN_BOX.limits[1]] as const;
     const bytes = 16n << 20n;
-    const stat = { anon: bytes, anon_thp: bytes };
+    const file = { file: 65536n, file_dirty: 8192n, file_writeback: 4096n };
+    const stat = { anon: bytes, anon_thp: bytes, ...file };
     writeCase(dir, PLAIN_HOST, { ...PLAIN_BOX, limits, usage: 2n * bytes, stat });
     writeFileSync(join(dir, "proc/vmstat"), "nr_anon_transparent_hugepages 9\n");
+    // A node's part is told too, which is all of it here.
+    const node = join(dir, "sys/devices/system/node");
+    mkdirSync(join(node, "node0"), { recursive: true });
+    writeFileSync(join(node, "online"), "0\n");
+    writeFileSync(join(node, "node0/cpulist"), "0-1\n");
+    writeFileSync(join(node, "node0/meminfo"), "Node 0 MemTotal:        4194304 kB\n");
+    const counters = ["nr_anon_transparent_hugepages", "nr_zone_write_pending"];
+    const text0 = counters.map((name) => `${name} 9\n`).join("");
+    writeFileSync(join(node, "node0/vmstat"), text0);
+    expect(renderFixture(dir, "sys/devices/system/node/node0/vmstat")).toBe(
+      "nr_anon_transparent_hugepages 8\nnr_zone_write_pending 3\n",
+    );
     const meminfo = join(dir, "proc/meminfo");
     const text = readFileSync(meminfo, "utf8");
     const shown = () => renderFixture(dir, "proc/vmstat");
