@@ -293,7 +293,7 @@ stageControl(
       "nodejs (>= 20.17) | vprocfs-node",
       ...libraries(join(main, "usr/lib/vprocfs/build/Release/vprocfs.node")),
     ].join(", "),
-    Suggests: "lxc, podman",
+    Suggests: "curl, lxc, podman",
     Description:
       "files under /proc that show a container its own limits\n" +
       " A FUSE file system with meminfo, stat, cpuinfo, uptime, loadavg and others as each\n" +

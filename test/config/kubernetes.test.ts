@@ -58,6 +58,23 @@ const manifest = z.tuple([
   z.strictObject({ apiVersion: z.literal("v1"), kind: z.literal("Namespace"), metadata }),
   z.strictObject({
     apiVersion: z.literal("v1"),
+    kind: z.literal("ResourceQuota"),
+    metadata,
+    spec: z.strictObject({
+      hard: names,
+      scopeSelector: z.strictObject({
+        matchExpressions: z.array(
+          z.strictObject({
+            scopeName: z.literal("PriorityClass"),
+            operator: z.literal("In"),
+            values: z.array(z.string()),
+          }),
+        ),
+      }),
+    }),
+  }),
+  z.strictObject({
+    apiVersion: z.literal("v1"),
     kind: z.literal("ConfigMap"),
     metadata,
     data: names,
@@ -82,10 +99,14 @@ const manifest = z.tuple([
 
 describe("the manifest for Kubernetes", () => {
   const documents = parseAllDocuments(readFileSync(join(directory, "vprocfs.yaml"), "utf8"));
-  const [space, config, set] = manifest.parse(documents.map((document) => document.toJS()));
+  const [space, quota, config, set] = manifest.parse(documents.map((document) => document.toJS()));
 
   it("is whole: what is named is there", () => {
     expect(config.metadata.namespace).toBe(space.metadata.name);
+    expect(quota.metadata.namespace).toBe(space.metadata.name);
+    expect(quota.spec.scopeSelector.matchExpressions[0]?.values).toEqual([
+      set.spec.template.spec.priorityClassName,
+    ]);
     expect(set.metadata.namespace).toBe(space.metadata.name);
     expect(set.spec.template.metadata.labels).toMatchObject(set.spec.selector.matchLabels);
     const { containers, volumes } = set.spec.template.spec;

@@ -211,6 +211,15 @@ describe.runIf(missing.length === 0)(`maintainer scripts${reason}`, () => {
     ).toEqual(["vprocfs", marker, "none"]);
   });
 
+  it("enable one service only where systemd does not run", async () => {
+    expect(
+      await administer(
+        "rmdir /run/systemd/system; install vprocfs-1; install vprocfs-lxcfs-compat-1; state",
+        "mkdir -p /run/systemd/system; install vprocfs-2; state",
+      ),
+    ).toEqual(["enabled: lxcfs.service, active: ", "enabled: lxcfs.service, active: "]);
+  });
+
   it("leave the sockets of what passes calls on while it lives", async () => {
     const shown = "ls /run/vprocfs 2>/dev/null || echo none";
     expect(

@@ -7,7 +7,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { STARTER } from "../../src/attach/hooks.js";
 import { filesOf, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { haveProgram, type Outcome, run } from "../support/command.js";
+import { haveProgram, type Outcome, outputSync, run } from "../support/command.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
 import { OciContainer } from "../support/oci.js";
@@ -141,6 +141,9 @@ describeLive("Kubernetes", ["unshare"], () => {
     expect(unit).toContain(`ExecStart=${keeper} --launch 1 -- ${command} run\n`);
     expect(unit).toContain(`ExecReload=${command} reload\n`);
     expect(unit).toMatch(/^Before=kubelet\.service /m);
+    // What cleans up after a stop calls it.
+    expect(unit).toContain(`[Service]\nEnvironment=VPROCFS=${node.home}/vprocfs\n`);
+    expect(outputSync([join(node.home, "vprocfs"), "--version"])).toMatch(/^\d+\.\d+\.\d+/);
     expect(readFileSync(node.hook, "utf8")).toContain(`${node.home}/build/Release/vprocfs-attach`);
     // It runs by now; the pod comes again with another version.
     writeFileSync(join(node.root, "active"), "");
