@@ -150,7 +150,10 @@ uint64_t NamespaceWatch::tenant_of(pid_t pid) {
   auto found = vprocfs::tenant_of(pid, own_pids_);
   const std::lock_guard lock(mutex_);
   const auto key = key_of(std::move(found));
-  return key ? key.value() : 0;
+  if (key) return key.value();
+  // The caller takes the process for one that has ended, and does not ask again.
+  if (is_shortage(key.error().code)) note_shortage();
+  return 0;
 }
 
 Result<uint64_t> NamespaceWatch::key_of(Result<TenantNamespace> tenant) {
@@ -184,7 +187,10 @@ bool NamespaceWatch::has_room(uint64_t tenant) {
 /// Has everything looked at again soon, and with that what could not be done now.
 void NamespaceWatch::note_shortage() {
   ++state_.shortages;
-  if (retry_us_ == 0) retry_us_ = monotonic_us() + kRetryUs;
+  if (retry_us_ != 0) return;
+  retry_us_ = monotonic_us() + kRetryUs;
+  // The loop may wait without a timeout.
+  if (wake_) wake_.ring();
 }
 
 void NamespaceWatch::drop(Map::iterator it, Events& out) {

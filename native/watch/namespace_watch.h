@@ -65,7 +65,8 @@ class NamespaceWatch {
   /// Reports changes of the mounts in the namespace of a process, for as long as the process lives.
   Follow follow(pid_t pid);
 
-  /// The key of its tenant, as events have it; 0: it is the host's, or has ended.
+  /// The key of its tenant, as events have it; 0: it is the host's, or has ended, or something is
+  /// short, and then everything is to be looked at again soon (kLost).
   uint64_t tenant_of(pid_t pid);
 
   struct State {

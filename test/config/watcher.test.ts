@@ -2,7 +2,7 @@
 
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
 import {
   type HelperReport,
@@ -16,11 +16,12 @@ import { Shortages } from "../../src/attach/shortages.js";
 import { TrackedContainers } from "../../src/attach/tracked.js";
 import { Visits } from "../../src/attach/visits.js";
 import { Watcher } from "../../src/attach/watcher.js";
+import { nativeCandidates } from "../../src/layout.js";
 import { createLogger } from "../../src/log.js";
 import { loadAddon } from "../../src/native/addon.js";
 import type { RunningProgram, WatchEvent } from "../../src/native/binding.js";
 import { container, FakeWatch, fakeBinding } from "../support/fake-binding.js";
-import { until } from "../support/wait.js";
+import { DEADLINE_MS, until } from "../support/wait.js";
 
 /** A process in a PID namespace of its own, and in our mount namespace unless `more` says otherwise. */
 async function elsewhere(more: readonly string[] = []): Promise<number> {
@@ -384,5 +385,42 @@ it.runIf(process.getuid?.() === 0)(
     onTestFinished(() => leaveAlone(pid, false));
     await visit();
     expect(visits.hung).toBe(0);
+  },
+);
+
+/** Asks for the tenant of a process without a descriptor left, and again when it is told to look. */
+const SHORT_OF_DESCRIPTORS = `
+  const fs = require("node:fs");
+  const { Watch } = require(process.argv[1]);
+  const pid = Number(process.argv[2]);
+  const watch = new Watch((events) => {
+    if (events.some(({ kind }) => kind === "lost")) {
+      console.log(watch.state().shortages, watch.tenantOf(pid) > 0);
+      process.exit();
+    }
+  });
+  watch.start();
+  // The watch keeps no program running.
+  setTimeout(() => {}, Number(process.argv[3]));
+  const taken = [];
+  try {
+    for (;;) taken.push(fs.openSync("/dev/null"));
+  } catch {}
+  const tenant = watch.tenantOf(pid);
+  taken.forEach((fd) => fs.closeSync(fd));
+  console.log(tenant);
+`;
+
+it.runIf(process.getuid?.() === 0)(
+  "looks again at what it had no descriptor for when it asked whose it is",
+  async () => {
+    const pid = await elsewhere();
+    const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
+    const script = 'ulimit -n 256; exec "$@"';
+    const node = [process.execPath, "-e", SHORT_OF_DESCRIPTORS, addon, `${pid}`, `${DEADLINE_MS}`];
+    const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script, "sh", ...node], {
+      encoding: "utf8",
+    });
+    expect([stdout, stderr]).toEqual(["0\n1 true\n", ""]);
   },
 );
