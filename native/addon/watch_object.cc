@@ -1,7 +1,10 @@
 #include "addon/watch_object.h"
 
 #include <iterator>
+#include <string>
 #include <utility>
+
+#include "watch/process_namespaces.h"
 
 namespace vprocfs {
 namespace {
@@ -18,7 +21,8 @@ Napi::Value to_js(Napi::Env env, const std::vector<WatchEvent>& events) {
         .set("kind", to_text(event.kind))
         .set("pid", event.pid)
         .set("namespace", event.mount_namespace)
-        .set("tenant", event.tenant);
+        .set("tenant", event.tenant)
+        .set("isInit", event.init);
   });
 }
 
@@ -35,7 +39,8 @@ Napi::Function WatchObject::define(Napi::Env env) {
   return DefineClass(
       env, "Watch",
       {method<&W::start>("start"), method<&W::stop>("stop"), method<&W::follow>("follow"),
-       method<&W::state>("state"), method<&W::tenant_of>("tenantOf")});
+       method<&W::state>("state"), method<&W::tenant_of>("tenantOf"),
+       method<&W::representative_of>("representativeOf")});
 }
 
 WatchObject::WatchObject(const Napi::CallbackInfo& info)
@@ -59,6 +64,11 @@ std::optional<Error> WatchObject::start() {
 }
 
 const char* WatchObject::follow(int32_t pid) { return to_text(watch_->follow(pid)); }
+
+Napi::Object WatchObject::representative_of(int32_t pid) {
+  const pid_t found = representative(pid, namespace_of(std::to_string(pid), "mnt"));
+  return JsObject(Env()).set("pid", found).set("isInit", is_init(found));
+}
 
 Napi::Object WatchObject::state() {
   const NamespaceWatch::State state = watch_->state();

@@ -20,6 +20,7 @@ class WatchObject : public Wrapped<WatchObject> {
   std::optional<Error> start();
   void stop() { watch_->stop(); }
   const char* follow(int32_t pid);
+  Napi::Object representative_of(int32_t pid);
   Napi::Object state();
   uint64_t tenant_of(int32_t pid) { return watch_->tenant_of(pid); }
 

@@ -225,7 +225,9 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
     return has_ended(k.process) || namespace_of(std::to_string(k.pid), "mnt") != key;
   };
   if (it != known_.end() && is_past(it->second)) {
-    out.push_back({WatchEvent::Kind::kEnded, it->second.pid, key, it->second.tenant});
+    const Known& past = it->second;
+    const bool init = past.init && has_ended(past.process);
+    out.push_back({WatchEvent::Kind::kEnded, past.pid, key, past.tenant, init});
     drop(it, out);
     it = known_.end();
   }
@@ -250,7 +252,7 @@ void NamespaceWatch::take_exec(pid_t pid, Events& out) {
   if (it != known_.end()) drop(it, out);
   known.process = open_pidfd(known.pid);
   const bool shortage = !known.process && is_shortage(errno);
-  const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key, known.tenant};
+  const WatchEvent event{WatchEvent::Kind::kAppeared, known.pid, key, known.tenant, known.init};
   if (known.process && watch(key, std::move(known))) {
     out.push_back(event);
   } else if (shortage || is_shortage(errno)) {
@@ -279,7 +281,7 @@ void NamespaceWatch::take_known(uint64_t key, bool process, Events& out) {
   if (process) {
     // The event may be about a process that was known before.
     if (!has_ended(known.process)) return;
-    out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant});
+    out.push_back({WatchEvent::Kind::kEnded, known.pid, key, known.tenant, known.init});
     drop(it, out);
   } else if (!known.dirty && known.mounts) {
     known.dirty = true;

@@ -37,6 +37,9 @@ struct WatchEvent {
   pid_t pid = 0;
   uint64_t mount_namespace = 0;
   uint64_t tenant = 0;  ///< see Tenants
+  /// `pid` is the init of its PID namespace, whose processes end with it. kEnded: it was, and has
+  /// not just moved to another mount namespace.
+  bool init = false;
 };
 
 /// Watches the mount namespaces of containers on its own threads, driven only by events: programs

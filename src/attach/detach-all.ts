@@ -2,7 +2,7 @@ import type { Logger } from "../log.js";
 import type { NativeBinding } from "../native/binding.js";
 import { FairQueue, ONCE_FOR_ALL } from "./bounds.js";
 import { countOf, type HelperSettings, helperAbort, type RunHelper } from "./helper.js";
-import { listNamespaces } from "./namespaces.js";
+import { listNamespaces, runInside } from "./namespaces.js";
 
 /** How long one helper may take, and all together. The keeper kills a worker that has not stopped after 20 s. */
 const STOP = { detachMs: 5000, detachAllMs: 10_000 } as const;
@@ -31,16 +31,19 @@ export async function detachAll(
   const queue = new FairQueue<number, number>({ ...ONCE_FOR_ALL, onError });
   const abort = helperAbort();
   let files = 0;
-  for (const { pid, container, key } of listNamespaces(binding)) {
+  for (const namespace of listNamespaces(binding)) {
+    const { key, pids, container } = namespace;
     if (seen.has(key)) {
       continue;
     }
     seen.add(key);
-    queue.add(tenantOf(pid), key, async () => {
+    queue.add(tenantOf(pids[0] ?? 0), key, async () => {
       const { name } = container;
-      const what = { action: "detach", onlyLogs, pid, name, timeoutMs: STOP.detachMs } as const;
+      const what = { action: "detach", onlyLogs, name, timeoutMs: STOP.detachMs } as const;
       // Awaited before `files` is read, because other jobs add to it meanwhile.
-      const report = await run(settings, what, abort.signal);
+      const report = await runInside(namespace, (pid) =>
+        run(settings, { ...what, pid }, abort.signal),
+      );
       files += countOf(report, "detached");
       return 0;
     });

@@ -2,14 +2,20 @@ import { readlinkSync } from "node:fs";
 import { errnoOf, messageOf } from "../errors.js";
 import type { ContainerInfo, NativeBinding } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
-import { isShortage } from "./helper.js";
+import { failureOf, type HelperReport, isShortage } from "./helper.js";
 
-/** A mount namespace that is not the host's, and one process in it. */
+/** Processes of one namespace that are kept: one is enough unless it ends. */
+const MAX_PIDS = 8;
+/** How often all processes are walked while those of a namespace end faster than they can be asked about. */
+const MAX_WALKS = 3;
+
+/** A mount namespace that is not the host's, and processes in it. */
 export interface MountNamespace {
   /** Its inode number. */
   readonly key: number;
-  readonly pid: number;
-  /** The container that the process is in. */
+  /** The init of the container if that is in it, else several processes, because each may end. */
+  readonly pids: readonly number[];
+  /** The container that the processes are in. */
   readonly container: ContainerInfo;
 }
 
@@ -70,33 +76,80 @@ function containerIfKnown(
   }
 }
 
-/** Adds to `first` one process of every mount namespace that has processes of another PID namespace than ours. */
-export function namespacesOf(pids: readonly number[], first = new Map<number, number>()) {
+/**
+ * Walks processes. `take` gets one of every mount namespace that has processes of another PID namespace than
+ * ours, and the next one until it returns true: then the namespace is settled.
+ */
+export function walkNamespaces(
+  pids: readonly number[],
+  settled: Set<number>,
+  take: (pid: number, namespace: number) => boolean,
+): void {
   const own = mountNamespaceOf(process.pid);
   const ownPids = link("self", "pid");
   for (const pid of pids) {
     const key = mountNamespaceOf(pid);
-    if (key !== undefined && key !== own && !first.has(key) && link(pid, "pid") !== ownPids) {
-      first.set(key, pid);
+    if (key === undefined || key === own || settled.has(key) || link(pid, "pid") === ownPids) {
+      continue;
+    }
+    if (take(pid, key)) {
+      settled.add(key);
     }
   }
-  return first;
 }
 
 /**
- * All mount namespaces of containers: those of the containers' inits first, then the others. A namespace
- * whose container cannot be determined is left out: a container can cause that, and must not affect others by
- * it.
+ * All mount namespaces of containers: those of the containers' inits first, then the others. Each process is
+ * asked about as soon as it is seen, and another one of its namespace if it has ended by then: PIDs say nothing
+ * about which one lives long. A namespace whose container cannot be determined is left out: a container can
+ * cause that, and must not affect others by it.
  */
 export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
-  const found: MountNamespace[] = [];
-  for (const [key, pid] of namespacesOf(allProcesses())) {
-    const container = containerIfKnown(finder, pid);
-    if (container !== undefined) {
+  const found = new Map<number, MountNamespace & { readonly pids: number[] }>();
+  const settled = new Set<number>();
+  for (let walks = 0; walks < MAX_WALKS; walks += 1) {
+    const missed = new Set<number>();
+    walkNamespaces(allProcesses(), settled, (pid, key) => {
+      const known = found.get(key);
+      if (known !== undefined) {
+        known.pids.push(pid);
+        return known.pids.length >= MAX_PIDS;
+      }
+      const container = containerIfKnown(finder, pid);
+      if (container === undefined) {
+        missed.add(key);
+        return mountNamespaceOf(pid) === key;
+      }
       const isMain = mountNamespaceOf(container.init) === key;
-      found.push({ key, pid: isMain ? container.init : pid, container });
+      found.set(key, { key, pids: [isMain ? container.init : pid], container });
+      return isMain;
+    });
+    // All its processes that there were have ended: it may have others now.
+    if ([...missed].every((key) => settled.has(key) || found.has(key))) {
+      break;
+    }
+    for (const key of found.keys()) {
+      settled.add(key);
     }
   }
-  const rank = ({ pid, container }: MountNamespace): number => (pid === container.init ? 0 : 1);
-  return found.sort((a, b) => rank(a) - rank(b));
+  const rank = ({ pids, container }: MountNamespace): number =>
+    pids[0] === container.init ? 0 : 1;
+  return [...found.values()].sort((a, b) => rank(a) - rank(b));
+}
+
+/** Runs the helper in a namespace, and again by another process if the one that it had has ended. */
+export async function runInside(
+  { key, pids }: MountNamespace,
+  run: (pid: number) => Promise<HelperReport>,
+): Promise<HelperReport> {
+  const isThere = (pid: number): boolean => mountNamespaceOf(pid) === key;
+  let pid = pids.find(isThere) ?? pids[0] ?? 0;
+  for (;;) {
+    const report = await run(pid);
+    const next = pids.slice(pids.indexOf(pid) + 1).find(isThere);
+    if (failureOf(report) === undefined || isThere(pid) || next === undefined) {
+      return report;
+    }
+    pid = next;
+  }
 }

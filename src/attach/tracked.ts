@@ -33,6 +33,11 @@ export class TrackedContainers {
     return owner === undefined ? undefined : this.#tracked.get(owner)?.served.get(namespace);
   }
 
+  /** Whether a namespace belongs to a container that is served. */
+  has(namespace: number): boolean {
+    return this.#owners.has(namespace);
+  }
+
   /** Notes that a namespace belongs to a container. */
   add(container: ContainerInfo, namespace: number): TrackedContainer {
     const key = keyOf(container);

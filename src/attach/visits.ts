@@ -42,6 +42,8 @@ export interface Visit {
   readonly pid: number;
   readonly namespace: number;
   readonly tenant: number;
+  /** Whether the process is the init of its PID namespace: nobody outlives it there. */
+  readonly isInit: boolean;
 }
 
 /** Which containers get the files, and how. */
@@ -68,6 +70,8 @@ export interface VisitsOptions extends AttachingOptions {
   readonly after: (ms: number, action: () => void) => void;
   readonly look: (visit: Visit) => void;
   readonly lookLater: (ms: number, visit: Visit, attempt: number) => void;
+  /** Looks for other processes in namespaces whose process has ended. */
+  readonly lookForOthers: () => void;
   /** Starts no visit of a tenant for a while. */
   readonly rest: (tenant: number, ms: number) => void;
   readonly onError: (error: unknown) => void;
@@ -129,6 +133,7 @@ export class Visits {
     const { pid, namespace } = visit;
     // The process has ended, and another one may have its PID.
     if (mountNamespaceOf(pid) !== namespace) {
+      this.#giveUp(visit);
       return 0;
     }
     try {
@@ -154,6 +159,13 @@ export class Visits {
     return undefined;
   }
 
+  /** Its process has ended, or has moved to another namespace. */
+  #giveUp({ pid, isInit }: Visit): void {
+    if (!this.#stopped && (!isInit || mountNamespaceOf(pid) !== undefined)) {
+      this.#options.lookForOthers();
+    }
+  }
+
   #patience(attempt: number): number {
     return Math.min(PATIENT_MS.max, PATIENT_MS.first * 2 ** Math.min(attempt, 10));
   }
@@ -169,7 +181,9 @@ export class Visits {
       return undefined;
     }
     // The init outlives the others.
-    const pid = mountNamespaceOf(container.init) === namespace ? container.init : visit.pid;
+    const isMain = mountNamespaceOf(container.init) === namespace;
+    const lasting = isMain ? { ...visit, pid: container.init, isInit: true } : visit;
+    const { pid } = lasting;
     // Subscribe before the first read so that no change is missed.
     const followed = this.#options.watch.follow(pid);
     if (followed !== "followed") {
@@ -177,6 +191,8 @@ export class Visits {
       if (followed === "shortage") {
         this.#options.shortages.note("not enough descriptors to watch the mounts of a container");
         this.#options.lookLater(this.#patience(attempt), visit, attempt + 1);
+      } else if (followed === "ended") {
+        this.#giveUp(lasting);
       }
       return undefined;
     }
@@ -200,7 +216,7 @@ export class Visits {
       return undefined;
     }
     if (!this.#stopped) {
-      this.#judge({ pid, namespace, tenant }, tracked, report, attempt);
+      this.#judge(lasting, tracked, report, attempt);
     }
     return report.cpuUs === undefined ? undefined : report.cpuUs / 1000;
   }
@@ -236,7 +252,11 @@ export class Visits {
       tracked.reached.set(namespace, new Set(missing));
     }
     const servedBy = tracked.served.get(namespace);
-    if ((servedBy !== undefined && servedBy !== pid) || mountNamespaceOf(pid) !== namespace) {
+    if (servedBy !== undefined && servedBy !== pid) {
+      return;
+    }
+    if (mountNamespaceOf(pid) !== namespace) {
+      this.#giveUp(visit);
       return;
     }
     if (report.isShort) {

@@ -102,6 +102,7 @@ export class Watcher {
       after: (ms, action) => this.#delayed.after(ms, action),
       look: (visit) => this.#look(visit),
       lookLater: (ms, visit, attempt) => this.#lookLater(ms, visit, attempt),
+      lookForOthers: () => this.#scan.beginSparingly(),
       rest: (tenant, ms) => this.#queue.rest(tenant, ms),
       onError: (error) => this.#fail(error),
       now: this.#now,
@@ -193,16 +194,18 @@ export class Watcher {
     this.#options.log.error({ error: messageOf(error) }, "watching containers failed");
   }
 
-  #onNamespace(pid: number, namespace: number): void {
+  /** False: the process has ended. */
+  #onNamespace(pid: number, namespace: number): boolean {
     const servedBy = this.#tracked.servedBy(namespace);
     // It is followed: the kernel reports what changes there.
     if (servedBy !== undefined && mountNamespaceOf(servedBy) === namespace) {
-      return;
+      return true;
     }
     const tenant = this.#watch.tenantOf(pid);
     if (tenant !== 0) {
-      this.#look({ pid, namespace, tenant });
+      this.#look({ ...this.#watch.representativeOf(pid), namespace, tenant });
     }
+    return mountNamespaceOf(pid) === namespace;
   }
 
   #take(events: readonly WatchEvent[]): void {
@@ -218,14 +221,18 @@ export class Watcher {
     if (event.kind === "lost") {
       this.#scan.begin();
     } else if (event.kind === "ended") {
+      const isServed = this.#tracked.has(event.namespace);
       this.#forget(event.namespace);
+      if (isServed && !event.isInit) {
+        this.#scan.beginSparingly();
+      }
     } else {
       this.#look(event);
     }
   }
 
-  #look({ pid, namespace, tenant }: Visit, attempt = 0): void {
-    const visit = { pid, namespace, tenant };
+  #look({ pid, namespace, tenant, isInit }: Visit, attempt = 0): void {
+    const visit = { pid, namespace, tenant, isInit };
     // One at a time for each tenant: what is mounted in a namespace can propagate to those nested in it.
     this.#queue.add(tenant, namespace, async () => {
       return this.#stopped ? 0 : await this.#visits.visit(visit, attempt);

@@ -12,7 +12,7 @@ import {
   runHelper,
 } from "../attach/helper.js";
 import { leaveAlone } from "../attach/left-alone.js";
-import { listNamespaces, type MountNamespace } from "../attach/namespaces.js";
+import { listNamespaces, type MountNamespace, runInside } from "../attach/namespaces.js";
 import { exclusionFromHooks } from "../attach/selection.js";
 import { helperSettings } from "../attach/settings.js";
 import type { Config } from "../config.js";
@@ -130,17 +130,20 @@ async function workOn(
     leaveAlone(container.init, action === "detach");
   }
   const reports: HelperReport[] = [];
-  for (const { pid } of namespaces) {
-    const run = { action, pid, name: container.name, id };
+  for (const namespace of namespaces) {
+    const what = { action, name: container.name, id };
     const before = tookMs.get(container.tenant) ?? 0;
     if (before > TENANT_MS) {
+      const run = { ...what, pid: namespace.pids[0] ?? 0 };
       reports.push(failed(run, "the outermost container around it has taken too long"));
       continue;
     }
     const began = performance.now();
-    reports.push(
-      await (inPlaceOf === undefined ? helper(settings, run) : takePlace(helper, settings, run)),
-    );
+    const report = await runInside(namespace, (pid) => {
+      const run = { ...what, pid };
+      return inPlaceOf === undefined ? helper(settings, run) : takePlace(helper, settings, run);
+    });
+    reports.push(report);
     tookMs.set(container.tenant, before + performance.now() - began);
   }
   return { container, reports };

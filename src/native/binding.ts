@@ -122,6 +122,8 @@ export interface WatchEvent {
   readonly namespace: number;
   /** Number of the tenant: see tenantOf. */
   readonly tenant: number;
+  /** Whether the process is the init of its PID namespace, in which nobody outlives it. */
+  readonly isInit: boolean;
 }
 
 /** The state of a watch. */
@@ -149,9 +151,15 @@ export interface NativeWatch {
   state(): WatchState;
   /**
    * The number of a process's tenant (its outermost container), which no later tenant gets. The lower 32 bits are the
-   * number of the tenant's PID namespace. 0: the process is of the host, or has ended.
+   * number of the tenant's PID namespace. 0: the process is of the host, or has ended, or something is short, and then
+   * the event "lost" follows.
    */
   tenantOf(pid: number): number;
+  /**
+   * The process by which to know the mount namespace of a process: the init of its PID namespace if that is in the
+   * same mount namespace (Linux 6.11), else the process itself.
+   */
+  representativeOf(pid: number): { readonly pid: number; readonly isInit: boolean };
   stop(): void;
 }
 

@@ -241,25 +241,26 @@ it.runIf(process.getuid?.() === 0)(
     });
     onTestFinished(() => watcher.stop());
     // Of no container, and asked about again for a while.
-    tell([{ kind: "appeared", pid: process.pid, namespace, tenant: 1 }]);
-    tell([{ kind: "appeared", pid, namespace, tenant: 1 }]);
+    tell([{ kind: "appeared", pid: process.pid, namespace, tenant: 1, isInit: true }]);
+    tell([{ kind: "appeared", pid, namespace, tenant: 1, isInit: true }]);
     await until("the other one is served", () => served.includes(pid));
     expect(served).toEqual([pid]);
   },
 );
 
 /** Visits of one namespace, with what helpers report and what is logged of it. */
-async function visitsWith(run: RunHelper, now = () => 0) {
-  const pid = await elsewhere();
+async function visitsWith(run: RunHelper, now = () => 0, isInit = true) {
+  const pid = await elsewhere(isInit ? [] : ["--mount"]);
   const namespace = mountNamespaceOf(pid) ?? 0;
   const records: Record<string, unknown>[] = [];
   const log = createLogger("info", "json", { write: (line) => records.push(JSON.parse(line)) });
   let isPending = false;
+  let searches = 0;
   const visits = new Visits({
     ...USUAL,
     log,
     only: ["web1"],
-    binding: fakeBinding([], () => container({ init: pid })),
+    binding: fakeBinding([], () => container({ init: isInit ? pid : process.pid })),
     run,
     watch: new FakeWatch(),
     tracked: new TrackedContainers(() => 0),
@@ -270,6 +271,9 @@ async function visitsWith(run: RunHelper, now = () => 0) {
     lookLater: () => {
       isPending = true;
     },
+    lookForOthers: () => {
+      searches += 1;
+    },
     rest: () => {},
     onError: (error) => {
       throw error;
@@ -278,14 +282,34 @@ async function visitsWith(run: RunHelper, now = () => 0) {
   });
   const visit = () => {
     isPending = false;
-    return visits.visit({ pid, namespace, tenant: 1 }, 0);
+    return visits.visit({ pid, namespace, tenant: 1, isInit }, 0);
   };
-  return { visits, visit, records, pid };
+  return { visits, visit, records, pid, searches: () => searches };
 }
 
 function reportOf(files: HelperReport["files"]): HelperReport {
   return { pid: 1, id: "1", files, problems: [], busy: false, isShort: false };
 }
+
+it.runIf(process.getuid?.() === 0)(
+  "looks for others when a process ends while the helper runs, unless it was an init",
+  async () => {
+    const endsMeanwhile = async (isInit: boolean): Promise<number> => {
+      const { visit, pid, searches } = await visitsWith(
+        async () => {
+          process.kill(pid, "SIGKILL");
+          await until("it has ended", () => mountNamespaceOf(pid) === undefined);
+          return { ...reportOf([]), problems: ["it has ended"] };
+        },
+        undefined,
+        isInit,
+      );
+      await visit();
+      return searches();
+    };
+    expect([await endsMeanwhile(true), await endsMeanwhile(false)]).toEqual([0, 1]);
+  },
+);
 
 it.runIf(process.getuid?.() === 0)(
   "a container that takes files away is left with its will, also where one can never be attached",

@@ -1,9 +1,13 @@
 // The watcher: containers get the files without anybody asking for them, and keep them.
 
-import { existsSync } from "node:fs";
+import { once } from "node:events";
+import { existsSync, readFileSync } from "node:fs";
 import { beforeAll, expect, it } from "vitest";
+import { mountNamespaceOf } from "../../src/attach/namespaces.js";
+import { statField } from "../../src/processes.js";
 import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
+import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
@@ -43,7 +47,10 @@ async function watched(scope: Scope): Promise<Container> {
 /** A first process that leaves its mount namespace for another. */
 const MOVES = "exec unshare -m /bin/sh -c 'echo moved; exec sleep 1000000'";
 
-describeLive("the watcher", ["unshare"], () => {
+/** umount(8) wants itself in the /proc that it sees. */
+const UNMOUNT = 'import ctypes; assert ctypes.CDLL(None).umount2(b"/proc/meminfo", 0) == 0';
+
+describeLive("the watcher", ["unshare", "nsenter", "python3"], () => {
   const scope = fileScope();
   let daemon: Daemon;
 
@@ -101,6 +108,33 @@ describeLive("the watcher", ["unshare"], () => {
       text += chunk;
     });
     await until("it sees its own memory", () => text.includes(` ${MEMORY / 1024} kB`));
+  });
+
+  it("follows a service by what is left of it when the process ends by which it was known", async () => {
+    const own = testScope();
+    const container = await watched(own);
+    // As services do that become daemons: the child executes no program.
+    const script =
+      "mount -t proc proc /proc; mount -t tmpfs none /mnt; mkfifo /mnt/wait; " +
+      "(echo forked; exec >/dev/null 2>&1; read line <>/mnt/wait) & wait";
+    const service = container.start(own, ["unshare", "--mount", "/bin/sh", "-c", script]);
+    await once(service.stdout ?? service, "data");
+    const outer = [process.pid, container.init].map(mountNamespaceOf);
+    const inside = container.cgroup
+      .read("memory", "cgroup.procs")
+      .split("\n")
+      .map(Number)
+      .filter((pid) => ![undefined, ...outer].includes(mountNamespaceOf(pid)));
+    const child = inside.find((pid) => inside.includes(Number(statField(pid, 4)))) ?? 0;
+    const seesItsMemory = (): boolean =>
+      memTotalKb(readFileSync(`/proc/${child}/root/proc/meminfo`, "utf8")) === MEMORY / 1024;
+    await until("it has its files", seesItsMemory);
+    const first = Number(statField(child, 4));
+    process.kill(first, "SIGKILL");
+    await until("it has ended", () => mountNamespaceOf(first) === undefined);
+    // By a program in the host's PID namespace, of which the watcher does not hear.
+    await output(["nsenter", "-t", `${child}`, "-m", "python3", "-c", UNMOUNT]);
+    await until("they are back", seesItsMemory);
   });
 
   it("sees a container in a namespace whose number an init had that has moved on", async () => {

@@ -38,6 +38,9 @@ export class FakeWatch implements NativeWatch {
   tenantOf(): number {
     return 1;
   }
+  representativeOf(pid: number) {
+    return { pid, isInit: false };
+  }
 }
 
 /** A session without a kernel: records its calls, ends when told. */
