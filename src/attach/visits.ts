@@ -116,7 +116,12 @@ export class Visits {
     if (this.#exclusionReason(container) !== undefined || isLeftAlone(container.init)) {
       return false;
     }
-    return this.#options.nested || mountNamespaceOf(container.init) === namespace;
+    if (this.#options.nested || mountNamespaceOf(container.init) === namespace) {
+      return true;
+    }
+    // A container that shares the PID namespace of another one has its init there, and is no service in it.
+    const home = containerOf(this.#options.binding, container.init);
+    return home !== undefined && home.id !== container.id;
   }
 
   /** Visits a namespace. Resolves to the CPU time that this took, ms. */

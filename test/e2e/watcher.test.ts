@@ -6,10 +6,11 @@ import { beforeAll, expect, it } from "vitest";
 import { mountNamespaceOf } from "../../src/attach/namespaces.js";
 import { statField } from "../../src/processes.js";
 import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
-import { MIB } from "../support/cgroups.js";
+import { Cgroup, MIB } from "../support/cgroups.js";
 import { output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
+import { testName } from "../support/names.js";
 import { describeLive } from "../support/needs.js";
 import { memTotalKb } from "../support/procfile.js";
 import type { Scope } from "../support/scope.js";
@@ -162,6 +163,18 @@ describeLive("the watcher", ["unshare", "nsenter", "python3"], () => {
     const times = () => ignoring.logs.split('"attached"').length - 1;
     await until("both containers were attached", () => times() >= 2);
     expect(times()).toBe(2);
+  });
+
+  it("serves a container in the PID namespace of another one even then", async () => {
+    const own = testScope();
+    const pod = Cgroup.create(own, testName("pod"));
+    pod.delegate();
+    const pause = await Container.start(own, { cgroup: pod.child(own, "pause"), memory: MEMORY });
+    const cgroup = pod.child(own, "app");
+    const app = await Container.start(own, { cgroup, memory: MEMORY, pidsOf: pause });
+    await Daemon.start(own, "--watch", "on", "--attach-only", `/${pod.name}/*`, "--nested", "off");
+    await served(pause);
+    await served(app);
   });
 
   it("leaves alone what is excluded, and what was detached", async () => {
