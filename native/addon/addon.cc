@@ -48,23 +48,28 @@ Napi::Object cgroups_of(Napi::Env env, const ContainerDescription& d, const Cgro
   return out;
 }
 
-Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedServices& around) {
-  Container container(d, around);
-  auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
-  const Facts f = facts ? facts.value() : Facts{};
+/// What says which container it is. Reads nothing.
+JsObject identity(Napi::Env env, const ContainerDescription& d) {
   const ContainerName name = container_name(d.cgroup, d.tenant_cgroup);
-  std::optional<double> quota;
-  if (f.bandwidth) {
-    quota =
-        static_cast<double>(f.bandwidth->quota_us) / static_cast<double>(f.bandwidth->period_us);
-  }
   return JsObject(env)
       .set("id", d.id.name())
       .set("tenant", d.tenant.name())
       .set("name", name.name)
       .set("runtime", name.runtime)
       .set("cgroup", d.cgroup)
-      .set("init", d.init)
+      .set("init", d.init);
+}
+
+Napi::Object to_js(Napi::Env env, const ContainerDescription& d, const SharedServices& around) {
+  Container container(d, around);
+  auto facts = container.facts(kNeedMemory | kNeedCpus, boottime_us());
+  const Facts f = facts ? facts.value() : Facts{};
+  std::optional<double> quota;
+  if (f.bandwidth) {
+    quota =
+        static_cast<double>(f.bandwidth->quota_us) / static_cast<double>(f.bandwidth->period_us);
+  }
+  return identity(env, d)
       .set("cgroups", cgroups_of(env, d, *around.mounts))
       .set("memoryLimit", f.memory.limit_bytes)
       .set("swapLimit", f.memory.swap.limit_bytes)
@@ -104,13 +109,28 @@ Result<Napi::Value> scan_containers(Napi::Env env) {
   return Napi::Value(list_of(env, tools.value()->host->resolver->scan(), make));
 }
 
-Result<Napi::Value> container_of(Napi::Env env, int32_t pid) {
+template <typename Make>
+Result<Napi::Value> found_for(Napi::Env env, int32_t pid, Make make) {
   const auto tools = Tools::of(env);
   if (!tools) return tools.error();
   const auto found = tools.value()->host->resolver->of_process(pid);
   if (!found) return found.error();
-  return found.value() ? Napi::Value(to_js(env, *found.value(), tools.value()->around))
-                       : env.Null();
+  if (!found.value()) return env.Null();
+  return Napi::Value(make(*found.value(), tools.value()->around));
+}
+
+Result<Napi::Value> container_of(Napi::Env env, int32_t pid) {
+  return found_for(env, pid, [env](const ContainerDescription& d, const SharedServices& around) {
+    return to_js(env, d, around);
+  });
+}
+
+/// The same without figures: to read those flushes the counters of the container's whole subtree,
+/// whose size the container decides.
+Result<Napi::Value> identity_of(Napi::Env env, int32_t pid) {
+  return found_for(env, pid, [env](const ContainerDescription& d, const SharedServices&) {
+    return Napi::Object(identity(env, d));
+  });
 }
 
 std::vector<Napi::Object> list_views(Napi::Env env) {
@@ -182,6 +202,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("Renderer", RenderObject::define(env));
   add<scan_containers>(exports, "scanContainers");
   add<container_of>(exports, "containerOf");
+  add<identity_of>(exports, "identityOf");
   add<list_views>(exports, "views");
   add<exec>(exports, "exec");
   add<match>(exports, "fnmatch");

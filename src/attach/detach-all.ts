@@ -8,7 +8,7 @@ import { listNamespaces, runInside } from "./namespaces.js";
 const STOP = { detachMs: 5000, detachAllMs: 10_000 } as const;
 
 export interface DetachAllOptions {
-  readonly binding: Pick<NativeBinding, "containerOf">;
+  readonly binding: Pick<NativeBinding, "identityOf">;
   readonly settings: HelperSettings;
   readonly log: Logger;
   readonly tenantOf: (pid: number) => number;
@@ -31,7 +31,7 @@ export async function detachAll(
   const queue = new FairQueue<number, number>({ ...ONCE_FOR_ALL, onError });
   const abort = helperAbort();
   let files = 0;
-  for (const namespace of listNamespaces(binding)) {
+  for (const namespace of listNamespaces(binding.identityOf)) {
     const { key, pids, container } = namespace;
     if (seen.has(key)) {
       continue;

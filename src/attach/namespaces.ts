@@ -1,6 +1,6 @@
 import { readlinkSync } from "node:fs";
 import { errnoOf, messageOf } from "../errors.js";
-import type { ContainerInfo, NativeBinding } from "../native/binding.js";
+import type { ContainerIdentity } from "../native/binding.js";
 import { allProcesses } from "../processes.js";
 import { failureOf, type HelperReport, isShortage } from "./helper.js";
 
@@ -10,13 +10,13 @@ const MAX_PIDS = 8;
 const MAX_WALKS = 3;
 
 /** A mount namespace that is not the host's, and processes in it. */
-export interface MountNamespace {
+export interface MountNamespace<C extends ContainerIdentity = ContainerIdentity> {
   /** Its inode number. */
   readonly key: number;
   /** The init of the container if that is in it, else several processes, because each may end. */
   readonly pids: readonly number[];
   /** The container that the processes are in. */
-  readonly container: ContainerInfo;
+  readonly container: C;
 }
 
 function link(pid: number | "self", name: string): string | undefined {
@@ -42,16 +42,19 @@ export function pidNamespaceOf(pid: number): number | undefined {
   return numberOf(pid, "pid");
 }
 
+/** identityOf() of the native binding, or containerOf(). */
+export type Identify<C extends ContainerIdentity> = (pid: number) => C | null;
+
 /** The container of a process; undefined for processes of the host and for those that have ended. */
-export function containerOf(
-  finder: Pick<NativeBinding, "containerOf">,
+export function containerOf<C extends ContainerIdentity>(
+  identify: Identify<C>,
   pid: number,
-): ContainerInfo | undefined {
+): C | undefined {
   if (link(pid, "pid") === link("self", "pid")) {
     return undefined;
   }
   try {
-    return finder.containerOf(pid) ?? undefined;
+    return identify(pid) ?? undefined;
   } catch (error) {
     const code = errnoOf(error);
     if (code === "ESRCH" || code === "ENOENT" || code === "EXDEV") {
@@ -62,12 +65,12 @@ export function containerOf(
 }
 
 /** containerOf(), or undefined if that fails for another reason than a shortage. */
-function containerIfKnown(
-  finder: Pick<NativeBinding, "containerOf">,
+function containerIfKnown<C extends ContainerIdentity>(
+  identify: Identify<C>,
   pid: number,
-): ContainerInfo | undefined {
+): C | undefined {
   try {
-    return containerOf(finder, pid);
+    return containerOf(identify, pid);
   } catch (error) {
     if (isShortage(messageOf(error))) {
       throw error;
@@ -104,8 +107,10 @@ export function walkNamespaces(
  * about which one lives long. A namespace whose container cannot be determined is left out: a container can
  * cause that, and must not affect others by it.
  */
-export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): MountNamespace[] {
-  const found = new Map<number, MountNamespace & { readonly pids: number[] }>();
+export function listNamespaces<C extends ContainerIdentity>(
+  identify: Identify<C>,
+): MountNamespace<C>[] {
+  const found = new Map<number, MountNamespace<C> & { readonly pids: number[] }>();
   const settled = new Set<number>();
   for (let walks = 0; walks < MAX_WALKS; walks += 1) {
     const missed = new Set<number>();
@@ -115,7 +120,7 @@ export function listNamespaces(finder: Pick<NativeBinding, "containerOf">): Moun
         known.pids.push(pid);
         return known.pids.length >= MAX_PIDS;
       }
-      const container = containerIfKnown(finder, pid);
+      const container = containerIfKnown(identify, pid);
       if (container === undefined) {
         missed.add(key);
         return mountNamespaceOf(pid) === key;

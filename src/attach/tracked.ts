@@ -1,9 +1,9 @@
-import type { ContainerInfo } from "../native/binding.js";
+import type { ContainerIdentity } from "../native/binding.js";
 import { Remounts } from "./remounts.js";
 
 /** What is remembered of one container. */
 export interface TrackedContainer {
-  readonly container: ContainerInfo;
+  readonly container: ContainerIdentity;
   /** The namespaces that have had all their files, each with the process by which it was found. */
   readonly served: Map<number, number>;
   /**
@@ -15,7 +15,7 @@ export interface TrackedContainer {
 }
 
 /** The init is part of the key, because a cgroup may have several PID namespaces, and a new one after a restart. */
-function keyOf({ id, init }: ContainerInfo): string {
+function keyOf({ id, init }: ContainerIdentity): string {
   return `${id} ${init}`;
 }
 
@@ -39,7 +39,7 @@ export class TrackedContainers {
   }
 
   /** Notes that a namespace belongs to a container. */
-  add(container: ContainerInfo, namespace: number): TrackedContainer {
+  add(container: ContainerIdentity, namespace: number): TrackedContainer {
     const key = keyOf(container);
     if (this.#owners.get(namespace) !== key) {
       this.forget(namespace);

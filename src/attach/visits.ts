@@ -1,6 +1,6 @@
 import { messageOf } from "../errors.js";
 import type { Logger } from "../log.js";
-import type { ContainerInfo, NativeBinding, NativeWatch } from "../native/binding.js";
+import type { ContainerIdentity, NativeBinding, NativeWatch } from "../native/binding.js";
 import { printable } from "../text.js";
 import {
   failureOf,
@@ -60,7 +60,7 @@ export interface AttachingOptions {
 }
 
 export interface VisitsOptions extends AttachingOptions {
-  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch">;
+  readonly binding: Pick<NativeBinding, "identityOf" | "fnmatch">;
   readonly run: RunHelper;
   readonly watch: NativeWatch;
   readonly tracked: TrackedContainers;
@@ -112,7 +112,7 @@ export class Visits {
   }
 
   /** Whether a namespace should have the files. */
-  #isWanted(container: ContainerInfo, namespace: number): boolean {
+  #isWanted(container: ContainerIdentity, namespace: number): boolean {
     if (this.#exclusionReason(container) !== undefined || isLeftAlone(container.init)) {
       return false;
     }
@@ -120,20 +120,26 @@ export class Visits {
       return true;
     }
     // A container that shares the PID namespace of another one has its init there, and is no service in it.
-    const home = containerOf(this.#options.binding, container.init);
+    const home = containerOf(this.#options.binding.identityOf, container.init);
     return home !== undefined && home.id !== container.id;
   }
 
-  /** Visits a namespace. Resolves to the CPU time that this took, ms. */
-  async visit(visit: Visit, attempt: number): Promise<number | undefined> {
-    const spent = await this.#look(visit, attempt);
+  /** Visits a namespace. Resolves to the time that this took of this thread and of the helper, ms. */
+  async visit(visit: Visit, attempt: number): Promise<number> {
+    const { now } = this.#options;
+    const begun = now();
+    // Until the helper runs everything is done here and now: how long that takes a container decides as well.
+    const look = this.#look(visit, attempt);
+    const ownMs = now() - begun;
+    const helperMs = (await look) ?? 0;
     if (!this.#options.hasPending(visit.tenant)) {
       // No later visit would find out that the other helper has ended.
       this.#busy.delete(visit.tenant);
     }
-    return spent;
+    return ownMs + helperMs;
   }
 
+  /** Resolves to the CPU time of the helper, ms. */
   async #look(visit: Visit, attempt: number): Promise<number | undefined> {
     const { pid, namespace } = visit;
     // The process has ended, and another one may have its PID.
@@ -142,7 +148,7 @@ export class Visits {
       return 0;
     }
     try {
-      const container = containerOf(this.#options.binding, pid);
+      const container = containerOf(this.#options.binding.identityOf, pid);
       if (container !== undefined) {
         return await this.#serve(visit, container, attempt);
       }
@@ -177,7 +183,7 @@ export class Visits {
 
   async #serve(
     visit: Visit,
-    container: ContainerInfo,
+    container: ContainerIdentity,
     attempt: number,
   ): Promise<number | undefined> {
     const { settings, passId, log } = this.#options;

@@ -22,7 +22,7 @@ const LISTEN_AGAIN_MS = 1000;
 const FORGET_ENDED_MS = 60_000;
 
 export interface WatcherOptions extends AttachingOptions {
-  readonly binding: Pick<NativeBinding, "containerOf" | "fnmatch" | "run" | "Watch">;
+  readonly binding: Pick<NativeBinding, "identityOf" | "fnmatch" | "run" | "Watch">;
   readonly now?: () => number;
   readonly run?: RunHelper;
 }

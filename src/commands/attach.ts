@@ -19,6 +19,7 @@ import type { Config } from "../config.js";
 import { findContainer } from "../containers/find.js";
 import { ExitStatus, VprocfsError } from "../errors.js";
 import { canonicalPath } from "../mountpoint.js";
+import type { ContainerInfo } from "../native/binding.js";
 import { requireRoot } from "../root.js";
 import { printable } from "../text.js";
 import { requireSight } from "../unseen.js";
@@ -33,11 +34,14 @@ const TENANT_MS = 120_000;
 const IN_PLACE = { timeoutMs: 25_000, attempts: 3 } as const;
 
 interface Outcome {
-  readonly container: MountNamespace["container"];
+  readonly container: ContainerInfo;
   readonly reports: readonly HelperReport[];
 }
 
 type Action = "attach" | "detach";
+
+/** With all that `--json` prints of a container. */
+type Namespace = MountNamespace<ContainerInfo>;
 
 interface Flags {
   readonly all?: boolean;
@@ -53,13 +57,13 @@ function selected(
   action: Action,
   word: string | undefined,
   all: boolean,
-): (readonly MountNamespace[])[] {
+): (readonly Namespace[])[] {
   if (all === (word !== undefined)) {
     throw new VprocfsError("USAGE", "name either a container or --all");
   }
   const only = word === undefined ? undefined : findContainer(context.addon(), word).id;
-  const byContainer = new Map<string, MountNamespace[]>();
-  for (const namespace of listNamespaces(context.addon())) {
+  const byContainer = new Map<string, Namespace[]>();
+  for (const namespace of listNamespaces(context.addon().containerOf)) {
     const { id } = namespace.container;
     if (only === undefined || only === id) {
       byContainer.set(id, [...(byContainer.get(id) ?? []), namespace]);
@@ -79,8 +83,8 @@ function selected(
 function automatic(
   context: Context,
   config: Config,
-  groups: readonly (readonly MountNamespace[])[],
-): (readonly MountNamespace[])[] {
+  groups: readonly (readonly Namespace[])[],
+): (readonly Namespace[])[] {
   const exclusion = exclusionFromHooks(context.addon(), config);
   return groups.filter(([first]) => first !== undefined && !exclusion(first.container));
 }
@@ -117,8 +121,8 @@ async function takePlace(
 
 async function workOn(
   work: Work,
-  container: MountNamespace["container"],
-  namespaces: readonly MountNamespace[],
+  container: ContainerInfo,
+  namespaces: readonly Namespace[],
 ): Promise<Outcome> {
   const { helper, action, config, mountpoint, inPlaceOf, tookMs } = work;
   const configured = helperSettings(config, mountpoint);
@@ -152,7 +156,7 @@ async function workOn(
 /** Works on tenants at the same time, and on the containers of one tenant one after the other. */
 async function workOnAll(
   work: Work,
-  groups: readonly (readonly MountNamespace[])[],
+  groups: readonly (readonly Namespace[])[],
 ): Promise<Outcome[]> {
   const outcomes: Outcome[] = [];
   let problem: unknown;

@@ -11,6 +11,7 @@ const EXPORTS = [
   "Watch",
   "scanContainers",
   "containerOf",
+  "identityOf",
   "views",
   "run",
   "unmount",

@@ -39,8 +39,8 @@ export interface CgroupPlace {
   readonly v2: boolean;
 }
 
-/** A container as found on the host. */
-export interface ContainerInfo {
+/** What says which container it is. */
+export interface ContainerIdentity {
   /** Its name under `containers/`, which stays the same while it runs. */
   readonly id: string;
   /** The id of its outermost container, whose budgets it shares; its own id if it is not nested. */
@@ -56,6 +56,10 @@ export interface ContainerInfo {
   readonly cgroup: string;
   /** PID of its init as the host sees it. */
   readonly init: number;
+}
+
+/** A container as found on the host. */
+export interface ContainerInfo extends ContainerIdentity {
   /** Where its cgroups are, by controller: cpu, cpuacct, cpuset, memory, io, pids. */
   readonly cgroups: Readonly<Partial<Record<ControllerName, CgroupPlace>>>;
   /** Bytes; null: unlimited. */
@@ -189,6 +193,8 @@ export interface NativeBinding {
   scanContainers(): ContainerInfo[];
   /** The container of a process; null: a process of the host. Throws ESRCH if the process has ended. */
   containerOf(pid: number): ContainerInfo | null;
+  /** The same without what costs more the more cgroups the container has. */
+  identityOf(pid: number): ContainerIdentity | null;
   /** Constructs a renderer, which reuses figures of the host for `tickMs`. */
   readonly Renderer: new (
     tickMs: number,

@@ -40,14 +40,14 @@ it.runIf(process.getuid?.() === 0)(
   async () => {
     const { key, pids } = await service();
     const [first = 0, ...others] = pids;
-    const containerOf = (pid: number) => {
+    const identityOf = (pid: number) => {
       if (pid === first) {
         end(pid);
         throw Object.assign(new Error("it has ended"), { code: "ESRCH" });
       }
       return pids.includes(pid) ? container({ init: process.pid }) : null;
     };
-    const found = listNamespaces({ containerOf }).find((namespace) => namespace.key === key);
+    const found = listNamespaces(identityOf).find((namespace) => namespace.key === key);
     expect(found?.pids).toEqual(others);
   },
 );

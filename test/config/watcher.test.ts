@@ -62,7 +62,7 @@ it("listens as soon as the host has threads for it", async () => {
     }
   }
   const { run } = fakeBinding([]);
-  const binding = { Watch, containerOf: () => null, fnmatch: () => true, run };
+  const binding = { Watch, identityOf: () => null, fnmatch: () => true, run };
   const watcher = new Watcher({ ...USUAL, binding });
   onTestFinished(() => watcher.stop());
   watcher.start();
@@ -142,7 +142,7 @@ it.runIf(process.getuid?.() === 0)(
       ...USUAL,
       binding: {
         Watch,
-        containerOf: (pid) => (inits.includes(pid) ? container({ init: pid }) : null),
+        identityOf: (pid) => (inits.includes(pid) ? container({ init: pid }) : null),
         fnmatch: () => true,
         run: fakeBinding([]).run,
       },
@@ -223,7 +223,7 @@ it.runIf(process.getuid?.() === 0)(
       // Its runtime has not moved it to its cgroups when it is seen first.
       binding: {
         Watch,
-        containerOf: () => (asked++ === 0 ? null : found),
+        identityOf: () => (asked++ === 0 ? null : found),
         fnmatch: (pattern) => pattern === "*",
         run: fakeBinding([]).run,
       },
@@ -290,6 +290,23 @@ async function visitsWith(run: RunHelper, now = () => 0, isInit = true) {
 function reportOf(files: HelperReport["files"]): HelperReport {
   return { pid: 1, id: "1", files, problems: [], busy: false, isShort: false };
 }
+
+it.runIf(process.getuid?.() === 0)(
+  "a tenant pays for the helper and for what the watcher does until that runs",
+  async () => {
+    let nowMs = 0;
+    const { visit } = await visitsWith(
+      async () => {
+        nowMs += 5;
+        await new Promise((resolve) => setImmediate(resolve));
+        nowMs += 1000;
+        return { ...reportOf([]), cpuUs: 7000 };
+      },
+      () => nowMs,
+    );
+    expect(await visit()).toBe(5 + 7);
+  },
+);
 
 it.runIf(process.getuid?.() === 0)(
   "looks for others when a process ends while the helper runs, unless it was an init",

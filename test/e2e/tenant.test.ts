@@ -45,8 +45,11 @@ describeLive("a tenant", ["busybox"], () => {
   it("is the outermost container", async () => {
     const scope = testScope();
     const chain = await nest(scope, "outer", 2);
-    const { containerOf } = loadAddon();
+    const { containerOf, identityOf } = loadAddon();
     const found = chain.map(({ init }) => containerOf(init));
+    const identities = chain.map(({ init }) => identityOf(init));
+    expect(found).toMatchObject(identities);
+    expect(Object.keys(identities[0] ?? {})).not.toContain("memoryLimit");
     expect(new Set(found.map((container) => container?.id)).size).toBe(3);
     expect(found.map((container) => container?.tenant)).toEqual(Array(3).fill(found[0]?.id));
     // Nobody inside takes another's name.

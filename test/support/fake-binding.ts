@@ -135,6 +135,7 @@ export function fakeBinding(
     Watch: FakeWatch,
     scanContainers: () => [...containers],
     containerOf: byPid,
+    identityOf: byPid,
     views: () =>
       ["proc/meminfo", "proc/stat", "sys/devices/system/cpu/online"].map((path, index) => ({
         index: index + 1,
