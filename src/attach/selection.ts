@@ -2,13 +2,14 @@ import { existsSync } from "node:fs";
 import type { Config } from "../config.js";
 import type { NativeBinding } from "../native/binding.js";
 import { matchesAny, patternsOf } from "./glob.js";
-import { leftAloneNow } from "./left-alone.js";
+import { LeftAlone } from "./left-alone.js";
 
 /** Exists on kernels that virtualise /proc themselves. */
 const VPSADMINOS = "/proc/vpsadminos";
 
 /** The properties by which a container is chosen. */
 export interface Candidate {
+  readonly id: string;
   readonly name: string;
   readonly runtime: string;
   readonly cgroup: string;
@@ -47,9 +48,9 @@ type Selecting = Pick<Config, "watch" | "attachOnly" | "attachExclude">;
 
 /** The reason by the whole configuration and by what operators have detached. */
 export function exclusionReason(
-  binding: Pick<NativeBinding, "fnmatch">,
+  binding: Pick<NativeBinding, "fnmatch" | "identityOf">,
   config: Selecting,
-  isLeftAlone = leftAloneNow(),
+  isLeftAlone = new LeftAlone(binding.identityOf).now(),
 ): ExclusionReason {
   if (config.watch === "off") {
     return () => "watch is off";
@@ -59,9 +60,9 @@ export function exclusionReason(
 
 /** The same for hooks, which serve containers even if the watcher is off. */
 export function exclusionFromHooks(
-  binding: Pick<NativeBinding, "fnmatch">,
+  binding: Pick<NativeBinding, "fnmatch" | "identityOf">,
   config: Selecting,
-  isLeftAlone = leftAloneNow(),
+  isLeftAlone = new LeftAlone(binding.identityOf).now(),
 ): ExclusionReason {
   if (isPassive(config)) {
     return () => "this is vpsAdminOS";
@@ -69,7 +70,7 @@ export function exclusionFromHooks(
   const { attachOnly, attachExclude } = config;
   const byName = exclusionByName(binding, patternsOf(attachOnly), patternsOf(attachExclude));
   return (container) =>
-    isLeftAlone(container.init)
+    isLeftAlone(container)
       ? "it was detached, or its own configuration says so"
       : byName(container);
 }

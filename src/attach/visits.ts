@@ -12,7 +12,7 @@ import {
   pathsOf,
   type RunHelper,
 } from "./helper.js";
-import { isLeftAlone } from "./left-alone.js";
+import { LeftAlone } from "./left-alone.js";
 import { containerOf, mountNamespaceOf } from "./namespaces.js";
 import { Remounts } from "./remounts.js";
 import { type ExclusionReason, exclusionByName } from "./selection.js";
@@ -82,6 +82,7 @@ export interface VisitsOptions extends AttachingOptions {
 export class Visits {
   readonly #options: VisitsOptions;
   readonly #exclusionReason: ExclusionReason;
+  readonly #leftAlone: LeftAlone;
   /** Tenants for which another helper works, as long as they have visits pending. */
   readonly #busy = new Map<number, Busy>();
   readonly #abort = helperAbort();
@@ -90,6 +91,7 @@ export class Visits {
   constructor(options: VisitsOptions) {
     this.#options = options;
     this.#exclusionReason = exclusionByName(options.binding, options.only, options.exclude);
+    this.#leftAlone = new LeftAlone(options.binding.identityOf);
   }
 
   /** The number of tenants with a helper that hangs. */
@@ -113,7 +115,7 @@ export class Visits {
 
   /** Whether a namespace should have the files. */
   #isWanted(container: ContainerIdentity, namespace: number): boolean {
-    if (this.#exclusionReason(container) !== undefined || isLeftAlone(container.init)) {
+    if (this.#exclusionReason(container) !== undefined || this.#leftAlone.has(container)) {
       return false;
     }
     if (this.#options.nested || mountNamespaceOf(container.init) === namespace) {
@@ -217,7 +219,7 @@ export class Visits {
       leave: tracked.remounts.left(namespace),
     } as const;
     const report = await this.#options.run(settings, run, this.#abort.signal);
-    if (!this.#stopped && isLeftAlone(container.init)) {
+    if (!this.#stopped && this.#leftAlone.has(container)) {
       // An operator detached it meanwhile, before this helper had attached it.
       await this.#options.run(
         settings,

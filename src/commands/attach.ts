@@ -11,7 +11,7 @@ import {
   type RunHelper,
   runHelper,
 } from "../attach/helper.js";
-import { leaveAlone } from "../attach/left-alone.js";
+import { LeftAlone } from "../attach/left-alone.js";
 import { listNamespaces, type MountNamespace, runInside } from "../attach/namespaces.js";
 import { exclusionFromHooks } from "../attach/selection.js";
 import { helperSettings } from "../attach/settings.js";
@@ -90,6 +90,7 @@ function automatic(
 }
 
 interface Work {
+  readonly leftAlone: LeftAlone;
   readonly helper: RunHelper;
   readonly action: Action;
   readonly config: Config;
@@ -131,7 +132,7 @@ async function workOn(
     inPlaceOf === undefined ? { ...configured, replaceLxcfs: true } : { ...configured, inPlaceOf };
   const id = config.engine === "fuse-native" ? container.id : undefined;
   if (work.remember) {
-    leaveAlone(container.init, action === "detach");
+    work.leftAlone.set(container, action === "detach", namespaces);
   }
   const reports: HelperReport[] = [];
   for (const namespace of namespaces) {
@@ -227,7 +228,8 @@ async function act(
   const remember = options.forNow !== true && options.automatic !== true && inPlaceOf === undefined;
   const helper: RunHelper = (...rest) => runHelper(context.addon(), ...rest);
   const tookMs = new Map<string, number>();
-  const work = { helper, action, config, mountpoint, remember, inPlaceOf, tookMs };
+  const leftAlone = new LeftAlone(context.addon().identityOf);
+  const work = { leftAlone, helper, action, config, mountpoint, remember, inPlaceOf, tookMs };
   const all = await workOnAll(work, groups);
   if (options.json === true) {
     context.print(toJson(all));

@@ -4,12 +4,12 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { forgetEnded, leftAloneNow } from "../../src/attach/left-alone.js";
+import { forgetEnded, LeftAlone } from "../../src/attach/left-alone.js";
 import { exclusionReason } from "../../src/attach/selection.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { knownStatField, statField } from "../../src/processes.js";
 
-const CONTAINER = { name: "web1", runtime: "lxc", cgroup: "/lxc/web1", init: 7 };
+const CONTAINER = { id: "1a2b", name: "web1", runtime: "lxc", cgroup: "/lxc/web1", init: 7 };
 const addon = loadAddon();
 const ON = { watch: "on", attachOnly: "*", attachExclude: "" } as const;
 
@@ -24,7 +24,9 @@ describe("containers", () => {
   });
 
   it("that were detached are left alone", () => {
-    expect(exclusionReason(addon, ON, (init) => init === 7)(CONTAINER)).toMatch(/^it was detached/);
+    expect(exclusionReason(addon, ON, ({ init }) => init === 7)(CONTAINER)).toMatch(
+      /^it was detached/,
+    );
   });
 
   it("that have ended are forgotten, and nobody else", () => {
@@ -55,13 +57,14 @@ describe("containers", () => {
   it("are left alone by the start of their init, whose number another process may have", () => {
     const directory = mkdtempSync(join(tmpdir(), "vprocfs-left-"));
     onTestFinished(() => rmSync(directory, { recursive: true }));
-    expect(leftAloneNow(directory)(process.pid)).toBe(false);
-    expect(leftAloneNow(join(directory, "none"))(process.pid)).toBe(false);
+    const isLeftAlone = (from = directory): boolean =>
+      new LeftAlone(addon.identityOf, from).now()({ id: "1a2b", init: process.pid });
+    expect([isLeftAlone(), isLeftAlone(join(directory, "none"))]).toEqual([false, false]);
     writeFileSync(join(directory, `${process.pid}-1`), "");
-    expect(leftAloneNow(directory)(process.pid)).toBe(false);
+    expect(isLeftAlone()).toBe(false);
     const text = readFileSync("/proc/self/stat", "utf8");
     const start = text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
     writeFileSync(join(directory, `${process.pid}-${start}`), "");
-    expect(leftAloneNow(directory)(process.pid)).toBe(true);
+    expect(isLeftAlone()).toBe(true);
   });
 });

@@ -10,7 +10,7 @@ import {
   type RunHelper,
   runHelper,
 } from "../../src/attach/helper.js";
-import { leaveAlone } from "../../src/attach/left-alone.js";
+import { LeftAlone } from "../../src/attach/left-alone.js";
 import { mountNamespaceOf, pidNamespaceOf } from "../../src/attach/namespaces.js";
 import { Shortages } from "../../src/attach/shortages.js";
 import { TrackedContainers } from "../../src/attach/tracked.js";
@@ -422,8 +422,10 @@ it.runIf(process.getuid?.() === 0)(
     now = 20_000;
     await visit();
     expect(visits.hung).toBe(1);
-    leaveAlone(pid, true);
-    onTestFinished(() => leaveAlone(pid, false));
+    const found = container({ init: pid });
+    const leftAlone = new LeftAlone(() => found);
+    leftAlone.set(found, true, []);
+    onTestFinished(() => leftAlone.set(found, false, []));
     await visit();
     expect(visits.hung).toBe(0);
   },

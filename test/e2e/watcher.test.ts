@@ -1,9 +1,10 @@
 // The watcher: containers get the files without anybody asking for them, and keep them.
 
 import { once } from "node:events";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { beforeAll, expect, it } from "vitest";
 import { mountNamespaceOf } from "../../src/attach/namespaces.js";
+import { loadAddon } from "../../src/native/addon.js";
 import { statField } from "../../src/processes.js";
 import { attach, filesOf, mountsOf, PLACES } from "../support/attach.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
@@ -47,6 +48,11 @@ async function watched(scope: Scope): Promise<Container> {
 
 /** A first process that leaves its mount namespace for another. */
 const MOVES = "exec unshare -m /bin/sh -c 'echo moved; exec sleep 1000000'";
+
+/** The processes whose containers are left alone. */
+function leftAlone(): number[] {
+  return readdirSync("/run/vprocfs/left-alone").map((name) => Number(name.split("-")[0]));
+}
 
 /** umount(8) wants itself in the /proc that it sees. */
 const UNMOUNT = 'import ctypes; assert ctypes.CDLL(None).umount2(b"/proc/meminfo", 0) == 0';
@@ -165,15 +171,25 @@ describeLive("the watcher", ["unshare", "nsenter", "python3"], () => {
     expect(times()).toBe(2);
   });
 
-  it("serves a container in the PID namespace of another one even then", async () => {
+  it("takes no container in the PID namespace of another one for a part of that one", async () => {
     const own = testScope();
     const pod = Cgroup.create(own, testName("pod"));
     pod.delegate();
     const pause = await Container.start(own, { cgroup: pod.child(own, "pause"), memory: MEMORY });
     const cgroup = pod.child(own, "app");
     const app = await Container.start(own, { cgroup, memory: MEMORY, pidsOf: pause });
-    await Daemon.start(own, "--watch", "on", "--attach-only", `/${pod.name}/*`, "--nested", "off");
+    const only = ["--attach-only", `/${pod.name}/*`];
+    const { mountpoint } = await Daemon.start(own, "--watch", "on", ...only, "--nested", "off");
+    await Promise.all([pause, app].map(served));
+    const id = loadAddon().identityOf(app.init)?.id ?? "";
+    await vprocfs("detach", "--mountpoint", mountpoint, id);
+    // Hooks name the first process, too.
+    expect(leftAlone()).toContain(app.init);
+    await pause.shell("umount /proc/meminfo");
     await served(pause);
+    expect(filesOf(app.init)).toEqual([]);
+    await vprocfs("attach", "--mountpoint", mountpoint, id);
+    expect(leftAlone()).not.toContain(app.init);
     await served(app);
   });
 
