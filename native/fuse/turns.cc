@@ -110,6 +110,11 @@ Answer Turns::in_turn_aside(const Request& r, const ContainerPtr& container, con
 
 Answer Turns::pass_gate_in(uint64_t wait_us, const Request& r, const ContainerPtr& container,
                            const Work& work) {
+  // Otherwise those that are refused would have those that come after them wait.
+  if (!may_wait(container)) {
+    container->tenant().renders().give_back();
+    return Answer::error(ENOMEM);
+  }
   const Loan nothing{&container->tenant().cpu(), wait_us};
   return later(delayed_, r, container, nothing, [this, container, work](const Request& request) {
     return pass_gate(request, container, work);

@@ -111,8 +111,13 @@ bool Connection::refuse_one() const {
   if (n < 0) return errno == ENOENT || errno == EINTR;
   if (n < static_cast<ssize_t>(sizeof(fuse_in_header))) return false;
   const Request request(g_buffer.bytes, static_cast<size_t>(n));
+  // Nobody waits for a release, and the next worker has to know of it: it gets it when it has what
+  // was taken and not answered sent again.
+  if (request.header().opcode == FUSE_RELEASE && resend()) return true;
   if (operation_of(request.header().opcode).waiter != Waiter::kNobody) {
-    Reply(refusal.get()).error(request.header().unique, EIO);
+    // To close a file is no error: of FLUSH workers say that there is none.
+    const int error = request.header().opcode == FUSE_FLUSH ? ENOSYS : EIO;
+    Reply(refusal.get()).error(request.header().unique, error);
   }
   return true;
 }

@@ -91,8 +91,7 @@ void Supervisor::end_reload(const char* result) {
   if (!reloading_) return;
   reloading_ = false;
   // For systemd a reload ends with this, whichever way it went.
-  if (!stopping_)
-    notify_supervisor(current_.serves() ? "READY=1\nSTATUS=serving" : "READY=1\nSTATUS=restarting");
+  tell_ready(current_.serves() ? "READY=1\nSTATUS=serving" : "READY=1\nSTATUS=restarting");
   answer(reload_client_, result);
 }
 

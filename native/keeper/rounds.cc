@@ -76,9 +76,17 @@ void Supervisor::refuse(uint64_t now) {
     connection_.requeue();
     polled_.requeue();
   }
+  if (!refuses(now)) return;
   // A worker that is about to serve reads the same queue: what it takes, it answers.
   connection_.refuse_some();
   polled_.refuse_some();
+}
+
+/// Not at first while one takes over: it has what was taken and not answered sent again, and what
+/// we took after that, releases of files, nobody would send once more.
+bool Supervisor::refuses(uint64_t now) const {
+  const bool takes_over = current_.state == WorkerState::kActivating && now < leave_until_ms_;
+  return refusing_ && !takes_over;
 }
 
 void Supervisor::adjust_for_pause(uint64_t planned_ms, uint64_t now) {
@@ -102,6 +110,11 @@ void Supervisor::report_progress(uint64_t now) {
   if (!slow) return;
   next_extension_ms_ = now + kExtensionMs;
   notify_supervisor(kExtension);
+}
+
+void Supervisor::tell_ready(const char* text) {
+  const bool is_over = stopping_ || notify_supervisor(text);
+  ready_untold_ = is_over ? nullptr : text;
 }
 
 void Supervisor::on_timers(uint64_t now) {
@@ -131,6 +144,7 @@ void Supervisor::on_timers(uint64_t now) {
   begin_pending_reload(now);
   stand_by(now);
   store_.flush();
+  if (ready_untold_ != nullptr) tell_ready(ready_untold_);
   if (now >= client_until_ms_) {
     client_.reset();
     client_until_ms_ = 0;
@@ -153,6 +167,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   sooner(current_.look_at_ms);
   const auto consider = [&](const Worker& worker) {
     if (!worker.alive() || worker.undying(now)) return;
+    if (worker.ending_ms != 0) sooner(worker.ending_ms + kUndyingMs);
     if (worker.kill_reason == nullptr) {
       sooner(worker.deadline_ms);
       const bool beats = worker.serves() || worker.state == WorkerState::kReady ||
@@ -173,7 +188,8 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (wants_standby()) sooner(standby_at_ms_);
   sooner(client_until_ms_);
   if (stopping_) sooner(waits_for_manager() ? leave_by_ms_ : stop_by_ms_);
-  if (store_.pending()) sooner(now + kStoreAgainMs);
+  if (refusing_ && now < leave_until_ms_) sooner(leave_until_ms_);
+  if (store_.pending() || ready_untold_ != nullptr) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
   if (unserved_since_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
     sooner(unserved_since_ms_ + patience_ms());
@@ -201,8 +217,9 @@ int Supervisor::run() {
     // of the mount shows at the worker's, or at a timer.
     const bool awaits = current_.serves() && current_.idle && !stopping_;
     // One that has ended would wake us at once, until it is made again.
-    const bool asks_polled = (refusing_ || awaits || wants_polled()) && !polled_.ended();
-    pollfd fds[] = {{refusing_ || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
+    const bool refuses_now = refuses(monotonic_ms());
+    const bool asks_polled = (refuses_now || awaits || wants_polled()) && !polled_.ended();
+    pollfd fds[] = {{refuses_now || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
                     {signals_.get(), POLLIN, 0},
                     {current_.control.get(), POLLIN, 0},
                     {next_.control.get(), POLLIN, 0},

@@ -65,6 +65,9 @@ void Supervisor::start(Worker& slot, uint64_t now) {
   start_at_ms_ = now + kMaxBackoffMs;
 }
 
+/// A takeover takes some ms: readers who wait for one that is at fault get their error this late.
+constexpr uint64_t kTakeoverMs = 1000;
+
 uint64_t Supervisor::activate_by_ms(uint64_t now) const { return now + options_.watchdog_ms; }
 
 void Supervisor::activate(Worker& worker, uint64_t now) {
@@ -78,6 +81,7 @@ void Supervisor::activate(Worker& worker, uint64_t now) {
   worker.idle = false;
   worker.generation = ++generation_;
   worker.deadline_ms = activate_by_ms(now);
+  leave_until_ms_ = now + kTakeoverMs;
   if (!worker.send(KeeperMessage::kActivate)) worker.kill("unreachable", now);
   // What it waited for before.
   worker.extended_ms = starved_ms(worker.pid);
@@ -117,8 +121,11 @@ void Supervisor::abandon_undying(uint64_t now) {
     if (!worker->undying(now)) continue;
     keeper_log(options_.log, LogLevel::kError,
                "worker %d was killed and does not end: continuing without it", worker->pid);
-    const char* why = worker->kill_reason;
+    const bool by_us = worker->kill_reason != nullptr;
+    const char* why = by_us ? worker->kill_reason : "killed, and does not end";
     if (worker == &current_) {
+      const auto status = ending(worker->pid);
+      killed_ = !by_us && status && WTERMSIG(*status) == SIGKILL;
       resent_before_ += current_.resent;
       requests_before_ += current_.requests;
     }
@@ -186,7 +193,7 @@ void Supervisor::on_serving(Worker& worker, const char* ignored, uint64_t now) {
   keeper_log(options_.log, LogLevel::kInfo, "worker %d serves, generation %u", worker.pid,
              worker.generation);
   // A reload says so itself.
-  if (!reloading_) notify_supervisor("READY=1\nSTATUS=serving");
+  if (!reloading_) tell_ready("READY=1\nSTATUS=serving");
   end_reload("ok");
 }
 

@@ -50,10 +50,14 @@ class Supervisor {
   int wait_ms(uint64_t now) const;
   void adjust_for_pause(uint64_t planned_ms, uint64_t now);
   void on_timers(uint64_t now);
+  /// Tells the service manager, again and again while it does not take it: its queue may be full of
+  /// descriptors for its store.
+  void tell_ready(const char* text);
   void check_worker(Worker& worker, uint64_t now);
   void report_progress(uint64_t now);
   uint64_t patience_ms() const;
   void refuse(uint64_t now);
+  bool refuses(uint64_t now) const;
 
   // supervisor.cc: where it begins, what it is told, how it ends
   void on_signal();
@@ -170,6 +174,8 @@ class Supervisor {
   uint64_t probe_by_ms_ = 0;    ///< until when it may take to say whether it would start; else 0
   bool killed_ = false;         ///< the last one ended by a SIGKILL that was not ours
   bool refusing_ = false;
+  uint64_t leave_until_ms_ = 0;  ///< how long a worker that takes over has the queue for itself
+  const char* ready_untold_ = nullptr;  ///< what tell_ready() is to tell again
   bool reloading_ = false;
   bool reload_pending_ = false;     ///< once a worker serves
   bool execution_pending_ = false;  ///< likewise

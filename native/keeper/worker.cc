@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -96,6 +97,16 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
          static_cast<ssize_t>(sizeof(packet));
 }
 
+/// While the kernel dumps a process, readers wait: nothing tells of its end before. A pipe in
+/// core_pattern takes a limit of 0 for none, and one of 1 for no dump at all (fs/coredump.c). The
+/// hard limit stays: an operator may raise it.
+void dump_no_core() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_CORE, &limit) != 0) return;
+  limit.rlim_cur = std::min<rlim_t>(1, limit.rlim_max);
+  ::setrlimit(RLIMIT_CORE, &limit);
+}
+
 [[noreturn]] void become_worker(const KeeperOptions& options, const Inheritance& inheritance,
                                 int control, Start start) {
   const InheritedDescriptor passed[] = {{inheritance.fuse_fd, kFuseFdVariable},
@@ -135,6 +146,7 @@ bool send_packet(const Fd& control, const KeeperPacket& packet) {
   // If lowering the score is refused, a raised one could not be lowered again.
   const bool may = set_oom_score_adj(::getpid(), kUsual);
   if (may && start == Start::kBesideAnother) set_oom_score_adj(::getpid(), kExpendable);
+  dump_no_core();
   ::execvp(options.worker[0], options.worker);
   ::_exit(127);
 }
@@ -200,7 +212,8 @@ void Worker::kill(const char* reason, uint64_t now_ms) {
 }
 
 bool Worker::undying(uint64_t now_ms) const {
-  return alive() && kill_reason != nullptr && now_ms >= killed_ms + kUndyingMs;
+  const uint64_t since_ms = kill_reason != nullptr ? killed_ms : ending_ms;
+  return alive() && since_ms != 0 && now_ms >= since_ms + kUndyingMs;
 }
 
 bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
@@ -209,6 +222,7 @@ bool Worker::silent(uint64_t now_ms, uint32_t watchdog_ms) const {
 
 void Worker::postpone(uint64_t by_ms, uint64_t now_ms) {
   if (deadline_ms != 0) deadline_ms += by_ms;
+  if (ending_ms != 0) ending_ms += by_ms;
   if (kill_reason == nullptr) {
     last_beat_ms = now_ms;
   } else {
@@ -253,6 +267,9 @@ std::optional<int> Worker::look_at_end(uint64_t now_ms) {
   if (!status && ++looks < kMaxLooks) return status;
   look_at_ms = 0;
   thread.reset();
+  // A thread may be in a system call that only the next worker ends: the kernel waits for the
+  // answer to a request that this one had taken.
+  if (!status && ending(pid)) ending_ms = now_ms;
   return status;
 }
 

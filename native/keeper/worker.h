@@ -53,7 +53,9 @@ struct Worker {
   uint64_t extended_ms = 0;           ///< of its starved_ms(), for which it has been given time
   const char* kill_reason = nullptr;  ///< why we killed it
   uint64_t killed_ms = 0;             ///< when
-  char why[96] = {};                  ///< what it gave as the reason of its failure
+  /// Since when we know that somebody else has killed it, and that it does not end; 0: we do not
+  uint64_t ending_ms = 0;
+  char why[96] = {};  ///< what it gave as the reason of its failure
 
   bool alive() const { return pid > 0; }
   bool serves() const { return state == WorkerState::kServing && kill_reason == nullptr; }

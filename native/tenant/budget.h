@@ -23,6 +23,14 @@ class Budget {
     return wait_locked();
   }
 
+  /// Takes back what take() took: the taker was refused.
+  void give_back() {
+    if (per_second_ == 0) return;
+    const std::lock_guard lock(mutex_);
+    tokens_us_ = std::min(kBurstUs, tokens_us_ + worth_us(1));
+    note_low_locked();
+  }
+
   /// The same for work whose cost is known only when it is done, and is charge()d then. If it has
   /// to wait, `tokens` are lent for it: give() them back when it has waited.
   uint64_t lend(uint64_t now_us, uint64_t tokens) {

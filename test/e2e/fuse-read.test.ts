@@ -1,5 +1,6 @@
 // Every way of reading a file: as the kernel's seq_file does it, whole, and of one moment.
 
+import { constants } from "node:fs";
 import { cpus } from "node:os";
 import { setTimeout as pause } from "node:timers/promises";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -152,6 +153,15 @@ describeLive("reading", ["busybox", "rsync", "python3"], () => {
         texts.push(await readAgain());
       }
       expect(new Set(texts).size).toBe(texts.length);
+    });
+
+    it("is whole for sendfile after somebody has truncated it", async () => {
+      const { calls } = await openedWith(1);
+      const file = "/proc/stat";
+      const { O_WRONLY, O_TRUNC } = constants;
+      await calls.close(await calls.open(file, O_WRONLY | O_TRUNC));
+      const fd = await calls.open(file);
+      expect(`${(await calls.must("sendfile", fd, 65536, -1)).data}`).toMatch(/^cpu .*\n/);
     });
 
     it("is told the size of what grew since it was asked, before sendfile", async () => {

@@ -17,6 +17,7 @@ import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
+import { askFigures } from "../../src/figures.js";
 import { socketOf } from "../../src/keeper.js";
 import { stoppedProcess } from "../../src/processes.js";
 import { Cgroup, removeCgroup } from "../support/cgroups.js";
@@ -180,9 +181,14 @@ describeLive("a worker in trouble", [], () => {
     expect(refused.stderr).toMatch(/not reloaded: .*unknown key 'no-such-key'/);
     expect(await statusOf(daemon)).toMatchObject({ state: "serving", workerPid: good.workerPid });
 
+    const id = await (await Container.start(scope)).id(daemon);
+    const held = await open(daemon.path("containers", id, "proc/meminfo"));
+    const openFiles = async () => (await askFigures(daemon.mountpoint))?.resources.open_files?.used;
+    expect(await openFiles()).toBe(1);
     process.kill(good.workerPid, "SIGKILL");
     const first = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(first.result).toBe("EIO");
+    await held.close();
     expect(first.ms).toBeLessThan(PATIENCE_MS + 1_000);
     const second = await timed(readFile(daemon.path("proc/meminfo"), "utf8"));
     expect(second.result).toBe("EIO");
@@ -196,6 +202,7 @@ describeLive("a worker in trouble", [], () => {
     // The one that is just starting may find it.
     await servingAfter(daemon, failing.generation - 1);
     expect(await readFile(daemon.path("proc/meminfo"), "utf8")).toMatch(/^MemTotal:/);
+    await until("what was closed meanwhile is known", async () => (await openFiles()) === 0);
     await until("it is trusted again", async () => {
       return (await statusOf(daemon)).failuresInARow === 0;
     });

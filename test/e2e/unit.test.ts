@@ -151,6 +151,17 @@ describeLive("the shipped units", ["setpriv"], () => {
     expect(await service.stop()).toBe(0);
   });
 
+  it("a worker that crashes is not dumped while readers wait", async () => {
+    const { workerPid } = await statusOf(daemon);
+    const limits = readFileSync(`/proc/${workerPid}/limits`, "utf8");
+    const [soft, hard] = /^Max core file size +(\w+) +(\w+)/m.exec(limits)?.slice(1) ?? [];
+    const own = readFileSync(`/proc/${daemon.pid}/limits`, "utf8");
+    expect({ soft, hard }).toEqual({
+      soft: hard === "0" ? "0" : "1",
+      hard: /^Max core file size +\w+ +(\w+)/m.exec(own)?.[1],
+    });
+  });
+
   it("MemoryMax= ends workers, which are replaced when it lets them, and not the service", async () => {
     const own = testScope();
     const service = await Daemon.start(own, "--standby", "off");

@@ -1,5 +1,7 @@
 #include "fuse/files/snapshot_files.h"
 
+#include <fcntl.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -88,6 +90,12 @@ Answer SnapshotFiles::open_in_turn(const Request& r, const View& view,
   Answer answer = finish_open(r, std::make_shared<OpenFile>(node, &view, container, clock),
                               std::move(text.value()));
   if (!container || node.container().none()) return answer;
+  if ((r.arg<fuse_open_in>()->flags & O_TRUNC) != 0) {
+    // The kernel takes the file for empty once this is answered. Readers with sendfile(2) would get
+    // nothing if the next open did not tell the size.
+    announced_size(*container, view).tell(0);
+    return answer;
+  }
   if (announced_size(*container, view).size() >= size) return answer;
   // It counts as announced only then: whoever opens the file meanwhile waits for his own notice,
   // which has nothing left to do, or is left to the next worker as this one is.
