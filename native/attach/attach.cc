@@ -100,18 +100,34 @@ bool is_of_host(const Target& target) {
   return ::stat("/proc/1/ns/mnt", &host) == 0 && host.st_ino == target.mount_namespace();
 }
 
-void attach(const Options& options, const MountOwners& owners, Target& target, Report& report) {
-  const auto problem = [&report](std::string text) { report.problems.push_back(std::move(text)); };
+/// False: it has not come to what is mounted; the reason was noted, unless there is nothing to do.
+bool attach_files(const Options& options, const MountOwners& owners, Target& target,
+                  Report& report) {
+  const auto problem = [&report](std::string text) {
+    report.problems.push_back(std::move(text));
+    return false;
+  };
   if (!owners.has_vprocfs()) return problem("no vprocfs on " + options.mountpoint);
-  if (!options.in_place_of.empty() && !has_replaced(owners, target)) return;
+  if (!options.in_place_of.empty() && !has_replaced(owners, target)) return false;
   const auto tree = open_tree(options, owners, report);
-  if (!tree) return;
+  if (!tree) return false;
   if (target.ended()) return problem("it has ended");
   const auto roots = target.roots(options.hook == Hook::kOci);
   if (roots.empty()) return problem(target.why_no_root());
   Planner planner(options, owners, *tree, target, report);
+  planner.plan_exposed();
   for (const auto& root : roots) planner.attach(root);
   if (options.action != Action::kCheck) perform(planner.plan(), target, report);
+  return true;
+}
+
+void attach(const Options& options, const MountOwners& owners, Target& target, Report& report) {
+  if (attach_files(options, owners, target, report) || options.action == Action::kCheck) return;
+  // Services without a /proc are restricted most of all.
+  const ContainerTree none;
+  Planner planner(options, owners, none, target, report);
+  planner.plan_exposed();
+  perform(planner.plan(), target, report);
 }
 
 void detach(const Options& options, const MountOwners& owners, Target& target, Report& report) {
@@ -120,13 +136,18 @@ void detach(const Options& options, const MountOwners& owners, Target& target, R
   planner.detach();
   perform(planner.plan(), target, report);
   if (options.only_logs) return;
-  // The clean copies, which covers of ours may have hidden until now.
-  if (!target.refresh()) return;
-  for (const auto& mount : target.mounts().all()) {
-    if (!is_clean_copy(mount)) continue;
+  // The clean copies, which covers of ours may have hidden until now; the topmost first.
+  const auto is_clean = [](const MountEntry& mount) {
+    return is_clean_copy(mount) || is_clean_base(mount);
+  };
+  const auto& mounts = target.mounts().all();
+  if (std::none_of(mounts.begin(), mounts.end(), is_clean)) return;
+  if (!target.enter() || !target.refresh()) return;
+  for (auto mount = mounts.rbegin(); mount != mounts.rend(); ++mount) {
+    if (!is_clean(*mount)) continue;
     Step step;
-    step.top = mount.id;
-    if (planner.open_place(mount.path, step)) unmount_top(target, step);
+    step.top = mount->id;
+    if (planner.open_place(mount->path, step)) unmount_top(target, step);
   }
 }
 

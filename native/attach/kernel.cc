@@ -30,21 +30,11 @@ struct MountAttributes {
   uint64_t set = 0, clear = 0, propagation = 0, user_namespace = 0;
 };
 
-bool make_private(int fd, bool whole) {
-  MountAttributes attributes;
-  attributes.propagation = MS_PRIVATE;
-  const unsigned flags = AT_EMPTY_PATH | (whole ? kRecursive : 0);
-  if (::syscall(SYS_mount_setattr, fd, "", flags, &attributes, sizeof attributes) == 0) return true;
-  if (errno != ENOSYS) return false;  // Linux 5.12
-  const std::string path = "/proc/self/fd/" + std::to_string(fd);
-  return ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE | (whole ? MS_REC : 0), nullptr) == 0;
-}
-
 Fd clone_tree(int dir_fd, const char* path, unsigned flags) {
   const bool whole = (flags & kRecursive) != 0;
   Fd tree(
       static_cast<int>(::syscall(SYS_open_tree, dir_fd, path, kOpenTreeClone | O_CLOEXEC | flags)));
-  if (tree && !make_private(tree.get(), whole)) {
+  if (tree && !make_private(tree, whole)) {
     const int code = errno;
     tree.reset();
     errno = code;
@@ -66,6 +56,17 @@ Fd clone_mount(int dir_fd, const std::string& path) {
 
 Fd clone_mount_at(int fd, bool whole) {
   return clone_tree(fd, "", AT_EMPTY_PATH | (whole ? kRecursive : 0));
+}
+
+bool make_private(const Fd& mount, bool whole) {
+  MountAttributes attributes;
+  attributes.propagation = MS_PRIVATE;
+  const unsigned flags = AT_EMPTY_PATH | (whole ? kRecursive : 0);
+  if (::syscall(SYS_mount_setattr, mount.get(), "", flags, &attributes, sizeof attributes) == 0)
+    return true;
+  if (errno != ENOSYS) return false;  // Linux 5.12
+  const std::string path = "/proc/self/fd/" + std::to_string(mount.get());
+  return ::mount(nullptr, path.c_str(), nullptr, MS_PRIVATE | (whole ? MS_REC : 0), nullptr) == 0;
 }
 
 Fd new_empty_directory() { return new_mount("tmpfs", kReadOnly | kNoSuid | kNoDev | kNoExec); }

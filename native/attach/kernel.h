@@ -18,6 +18,10 @@ Fd clone_mount(int dir_fd, const std::string& path);
 /// mounted below it. EINVAL without `whole`: something below it is locked to it.
 Fd clone_mount_at(int fd, bool whole);
 
+/// Ends that what is mounted on a mount appears elsewhere too, and what is mounted elsewhere on it.
+/// Also of all that is mounted below it if `whole`. False with errno set.
+bool make_private(const Fd& mount, bool whole);
+
 /// A detached mount of an empty file system, read-only: how runtimes mask a directory.
 Fd new_empty_directory();
 

@@ -25,6 +25,7 @@ bool take_setting(std::string_view name, const std::string& value, Options& o) {
   if (name == "skip") return o.skip.push_back(value), true;
   if (name == "exclude") return o.exclude.push_back(value), true;
   if (name == "only") return o.only.push_back(value), true;
+  if (name == "copies") return o.copies = value == "on", true;
   if (name == "replace-lxcfs") return o.replace_lxcfs = value == "on" || value == "yes", true;
   return false;
 }
@@ -64,6 +65,7 @@ bool take_value(std::string_view name, const std::string& value, Options& o) {
 bool take_flag(std::string_view name, Options& o) {
   if (name == "detach") return o.action = Action::kDetach, true;
   if (name == "check") return o.action = Action::kCheck, true;
+  if (name == "no-copies") return o.copies = false, true;
   if (name == "logs") return o.only_logs = true;
   if (name == "strict") return o.strict = true;
   if (name == "json") return o.json = true;
@@ -82,6 +84,7 @@ const char kHelp[] =
     "  --mountpoint DIR   where vprocfs serves (/var/lib/vprocfs)\n"
     "  --check            only report what attaching would change\n"
     "  --detach           unmount the files\n"
+    "  --no-copies        mount no copies of proc and sysfs for user namespaces\n"
     "  --replace          replace the files of an LXCFS too\n"
     "  --skip PATTERN     leave these files, as in proc/uptime; may be repeated\n"
     "  --exclude PATTERN  leave these containers; may be repeated\n"

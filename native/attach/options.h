@@ -35,6 +35,7 @@ struct Options {
   /// The files of every container's tree; empty: the tree is listed. The `source` of one that is
   /// polled is used where there is no mount of files that are polled.
   std::vector<TreeFile> files;
+  bool copies = true;          ///< mount clean copies for user namespaces, see clean.h
   bool replace_lxcfs = false;  ///< also where another LXCFS serves
   bool only_logs = false;      ///< detach only kernel logs
   bool strict = false;         ///< exit status 1 when something could not be done

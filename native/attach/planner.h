@@ -34,6 +34,9 @@ class Planner {
   void attach(const std::string& root);
   /// To take all away that is ours.
   void detach();
+  /// To unmount clean copies that have more than the namespace's own file systems, such as those
+  /// that the restricted namespace of a service inherits.
+  void plan_exposed();
   Plan& plan() { return plan_; }
 
   /// Opens directory and leaf of a place; false when it is not there.
@@ -84,10 +87,10 @@ class Planner {
   /// Has a procfs and a sysfs that were fully visible stay so.
   void plan_clean(const std::string& root);
   /// True when the file system there would be fully visible but for what is ours.
-  bool lost_visibility(const std::string& root, const std::string& at,
-                       const std::string& type) const;
+  bool was_visible(const std::string& root, const std::string& at, const std::string& type) const;
   /// True when something of ours is, or will be, mounted below the path.
   bool covers_any(const std::string& path) const;
+  /// True when clean copies are there, and stay.
   bool has_clean(const std::string& root) const;
   void decide(const std::string& path, const TreeFile& file, Top seen, Step step);
   void plan_unmount(const MountEntry& mount, FileState done = FileState::kDetached);

@@ -111,28 +111,54 @@ void Planner::plan_lost(const std::string& path, const CoveredMounts& covered, c
   }
 }
 
+void Planner::plan_exposed() {
+  const MountTable& mounts = target_.mounts();
+  // What is mounted in a chroot stays: whoever builds it unmounts it.
+  const auto is_here = [](const MountEntry& mount) {
+    const bool in_tree =
+        starts_with(mount.path, "/sys/bus/") || starts_with(mount.path, "/proc/tty/");
+    return in_tree && is_clean_copy(mount);
+  };
+  const bool exposed = std::any_of(
+      mounts.all().begin(), mounts.all().end(),
+      [&](const MountEntry& mount) { return is_here(mount) && is_exposed(mounts, mount); });
+  if (!exposed) return;
+  // All of them, because one is on the other. Those that are still of use are mounted again.
+  for (auto mount = mounts.all().rbegin(); mount != mounts.all().rend(); ++mount) {
+    if (!is_here(*mount)) continue;
+    ExposedCopy copy;
+    copy.path = mount->path;
+    copy.step.top = mount->id;
+    if (open_place(mount->path, copy.step)) plan_.exposed.push_back(std::move(copy));
+  }
+}
+
 void Planner::plan_clean(const std::string& root) {
-  if (options_.action != Action::kAttach || has_clean(root)) return;
+  if (options_.action != Action::kAttach || !options_.copies || has_clean(root)) return;
   // What the runtime is still to mask would be seen in the copy.
   if (options_.hook == Hook::kNone && !target_.runs_own_program()) return;
+  const MountEntry* sysfs = target_.mounts().at(root + "/sys");
+  if (sysfs == nullptr || sysfs->type != "sysfs" || sysfs->root != "/") return;
+  if (owners_.is_shared_with_host(*sysfs)) return;
   CleanRoot clean;
   clean.root = root;
-  clean.proc = lost_visibility(root, "/proc", "proc");
-  clean.sysfs = lost_visibility(root, "/sys", "sysfs");
+  clean.proc = covers_any(root + "/proc") && was_visible(root, "/proc", "proc");
+  // The copies themselves hide something of it, too.
+  clean.sysfs = (clean.proc || covers_any(root + "/sys")) && was_visible(root, "/sys", "sysfs");
+  const MountEntry* base = target_.mounts().at(root + "/sys/" + kCleanPlace);
+  clean.has_base = base != nullptr && is_clean_base(*base) && base->peers == 0;
   if (clean.proc || clean.sysfs) plan_.clean.push_back(std::move(clean));
 }
 
-bool Planner::lost_visibility(const std::string& root, const std::string& at,
-                              const std::string& type) const {
+bool Planner::was_visible(const std::string& root, const std::string& at,
+                          const std::string& type) const {
   const MountTable& mounts = target_.mounts();
-  const std::string path = root + at;
-  const MountEntry* own = mounts.at(path);
+  const MountEntry* own = mounts.at(root + at);
   const auto ours = [this](const MountEntry& m) { return owners_.is_ours(m); };
   const bool is_read_only =
       std::any_of(options_.read_only_paths.begin(), options_.read_only_paths.end(),
                   [&](const std::string& place) { return starts_with(place, at + "/"); });
-  return own != nullptr && own->type == type && !is_read_only && covers_any(path) &&
-         is_visible(mounts, *own, ours);
+  return own != nullptr && own->type == type && !is_read_only && is_visible(mounts, *own, ours);
 }
 
 bool Planner::covers_any(const std::string& path) const {
@@ -143,9 +169,11 @@ bool Planner::covers_any(const std::string& path) const {
 }
 
 bool Planner::has_clean(const std::string& root) const {
+  // Those that are there are unmounted first.
+  if (root.empty() && !plan_.exposed.empty()) return false;
   const auto& all = target_.mounts().all();
   return std::any_of(all.begin(), all.end(), [&](const MountEntry& mount) {
-    return starts_with(mount.path, root + "/proc/") && is_clean_copy(mount);
+    return starts_with(mount.path, root + "/sys/" + kCleanPlace) && is_clean_copy(mount);
   });
 }
 

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "attach/below.h"
-#include "attach/clean.h"
 #include "attach/kernel.h"
 #include "attach/log_node.h"
 
@@ -85,6 +84,29 @@ void fail(FileReport& file, std::string reason) {
   file.reason = std::move(reason);
 }
 
+void perform_clean(const Plan& plan, const Target& target, Report& report) {
+  bool stays = false;
+  for (const auto& copy : plan.exposed) {
+    const int code = unmount_top(target, copy.step);
+    stays = stays || code != 0;
+    // Something hides it, or it is gone: nobody reaches it by path. Or it is locked, as all that
+    // the mount namespace of a user namespace inherits: whoever made that could see it, too.
+    if (code == 0 || code == EBUSY || code == ENOENT || code == EINVAL) continue;
+    report.files.push_back(
+        {copy.path, FileState::kFailed, "a copy without restrictions stays: " + explain(code)});
+  }
+  // The next visit would unmount the new ones again, and so on.
+  if (stays) return;
+  for (const auto& clean : plan.clean) {
+    const Fd proc = target.open_path(clean.root + "/proc", O_DIRECTORY);
+    const Fd sysfs = target.open_path(clean.root + "/sys", O_DIRECTORY);
+    const int code = place_clean_copies(proc, sysfs, clean);
+    if (code == 0) continue;
+    report.files.push_back({clean.root + "/sys/" + kCleanPlace, FileState::kFailed,
+                            "user namespaces will not be able to mount proc: " + explain(code)});
+  }
+}
+
 }  // namespace
 
 std::string explain(int code) { return std::strerror(code); }
@@ -107,15 +129,7 @@ int unmount_top(const Target& target, const Step& step) {
 void perform(Plan& plan, Target& target, Report& report) {
   if (plan.empty()) return;
   const auto entered = target.enter();
-  for (const auto& clean : plan.clean) {
-    if (!entered) break;
-    const Fd proc = target.open_path(clean.root + "/proc", O_DIRECTORY);
-    const Fd sysfs = target.open_path(clean.root + "/sys", O_DIRECTORY);
-    const int code = place_clean_copies(proc, sysfs, clean.proc, clean.sysfs);
-    if (code == 0) continue;
-    report.files.push_back({clean.root + "/proc/" + kCleanPlace, FileState::kFailed,
-                            "user namespaces will not be able to mount proc: " + explain(code)});
-  }
+  if (entered) perform_clean(plan, target, report);
   for (auto& step : plan.steps) {
     int code = entered ? 0 : entered.error().code;
     if (code == 0) code = step.unmount ? unmount_step(target, step) : mount_step(target, step);

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "attach/clean.h"
 #include "attach/report.h"
 #include "attach/target.h"
 #include "base/fd.h"
@@ -43,18 +44,19 @@ struct LostMount {
   std::string place;  ///< relative to the covered directory
 };
 
-/// A root whose procfs or sysfs was fully visible: a clean copy of it is kept (see clean.h).
-struct CleanRoot {
-  std::string root;
-  bool proc = false, sysfs = false;
+/// A clean copy to unmount (see clean.h). It is no file of a report.
+struct ExposedCopy {
+  std::string path;
+  Step step;
 };
 
 /// What has been planned for one container.
 struct Plan {
   std::vector<Step> steps;
   std::vector<LostMount> lost;
-  std::vector<CleanRoot> clean;
-  bool empty() const { return steps.empty() && lost.empty() && clean.empty(); }
+  std::vector<ExposedCopy> exposed;
+  std::vector<CleanRoot> clean;  ///< where to mount clean copies
+  bool empty() const { return steps.empty() && lost.empty() && exposed.empty() && clean.empty(); }
 };
 
 /// Moves into the target's mount namespace and does what was planned. Reports what fails.

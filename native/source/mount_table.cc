@@ -49,7 +49,8 @@ std::optional<MountEntry> parse_mount(std::string_view line) {
   entry.device = take_word(before);
   entry.root = unescape_octal(take_word(before));
   entry.path = unescape_octal(take_word(before));
-  take_word(before);
+  const std::string_view flags = take_word(before);
+  entry.read_only = flags == "ro" || starts_with(flags, "ro,");
   constexpr std::string_view kShared = "shared:";
   while (!before.empty()) {
     const std::string_view field = take_word(before);

@@ -20,8 +20,9 @@ struct MountEntry {
   std::string path;    ///< where, as the process sees it
   std::string type;
   std::string source;
-  std::string options;  ///< the superblock's own, with commas between; escapes as they are
-  uint64_t peers = 0;   ///< peer group that mounts below it propagate to; 0: none
+  std::string options;     ///< the superblock's own, with commas between; escapes as they are
+  uint64_t peers = 0;      ///< peer group that mounts below it propagate to; 0: none
+  bool read_only = false;  ///< this mount, whatever its file system is
 };
 
 /// From a line of mountinfo; nothing for one of an unknown shape.

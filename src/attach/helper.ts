@@ -67,6 +67,8 @@ export interface HelperSettings {
   readonly source: string;
   readonly skipFiles: readonly string[];
   readonly replaceLxcfs: boolean;
+  /** False: no copies of proc and sysfs are mounted by which user namespaces may mount their own. */
+  readonly copies?: boolean;
   /** The mount point of another vprocfs: its files are replaced, and containers without them are left alone. */
   readonly inPlaceOf?: string;
 }
@@ -107,6 +109,7 @@ function argumentsOf(settings: HelperSettings, run: HelperRun): string[] {
     ...(run.leave ?? []).flatMap((place) => ["--leave", place]),
     ...settings.skipFiles.flatMap((pattern) => ["--skip", pattern]),
     ...(settings.replaceLxcfs ? ["--replace"] : []),
+    ...(settings.copies === false ? ["--no-copies"] : []),
     ...placesOf(settings.inPlaceOf).flatMap((place) => ["--in-place-of", place]),
     String(run.pid),
   ];

@@ -16,6 +16,8 @@ export function helperSettings(config: Config, mountpoint: string): HelperSettin
     source: config.source,
     skipFiles: patternsOf(config.skipFiles),
     replaceLxcfs: config.replaceLxcfs === "on",
+    // Restricted services inherit the copies, and only a watcher that visits services unmounts them there.
+    copies: config.watch !== "off" && !isPassive(config) && config.nested === "on",
   };
 }
 
@@ -39,6 +41,7 @@ export function settingsText(config: Config, mountpoint: string): string {
     ...(only.length > 0 ? only : ["exclude *"]),
     // Not "on": after a downgrade an earlier helper, which knows only "yes", may read this file.
     ...(settings.replaceLxcfs ? ["replace-lxcfs yes"] : []),
+    ...(settings.copies === false ? ["copies off"] : []),
     "end",
   ];
   return `${lines.join("\n")}\n`;

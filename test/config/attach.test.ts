@@ -217,6 +217,14 @@ it("hooks are told what is configured", () => {
   ]);
 });
 
+it.each([{ watch: "off" }, { nested: "off" }])(
+  "%o: hooks mount no copies for user namespaces",
+  (flags) => {
+    const config = loadConfig({ flags, env: {}, defaultFile: "/nonexistent" });
+    expect(settingsText(config, "/mnt").split("\n")).toContain("copies off");
+  },
+);
+
 it("hooks are told that no container is wanted", () => {
   const flags = { attachOnly: "" };
   const config = loadConfig({ flags, env: {}, defaultFile: "/nonexistent" });

@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync } from "node:fs";
 import { beforeAll, describe, expect, it } from "vitest";
+import { polledMountpointOf } from "../../src/polled.js";
 import { DEEDS, MASKED, mountedIn, seen } from "../support/as-before.js";
 import { filesOf, installedHooks, mountsOf, PLACES, report, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
@@ -127,7 +128,10 @@ describeLive("as it was before", ["lxc-start", "unshare"], () => {
   describe("by hooks", () => {
     const hooksOf = (path: string): object => {
       const { hook } = JSON.parse(readFileSync(path, "utf8"));
-      return { createRuntime: [hook] };
+      // Those of a daemon whose watcher is off say that there are to be no copies for user namespaces.
+      const at = hook.args.indexOf("--settings");
+      const polled = ["--polled", polledMountpointOf(daemon.mountpoint)];
+      return { createRuntime: [{ ...hook, args: hook.args.toSpliced(at, 2, ...polled) }] };
     };
 
     /** Of two containers only what they have in common can be compared. */

@@ -50,6 +50,53 @@ async function bare(scope: Scope, container: Container, setup: string): Promise<
   return Number(children.trim());
 }
 
+function commOf(pid: string): string {
+  try {
+    return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
+  } catch {
+    return ""; // It has ended.
+  }
+}
+
+/** What systemd does for ProtectKernelTunables=: what is mounted below /sys is read-only as well. */
+const RESTRICT =
+  "mount --make-rslave / && mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && " +
+  "for at in $(findmnt -rnRo TARGET /sys | sort -u); do mount -o remount,bind,ro $at || exit; done";
+
+/** Has a process sleep in a container, after `script` in a mount namespace of its own; returns its PID. */
+async function sleeping(scope: Scope, container: Container, script?: string): Promise<number> {
+  const procs = join(container.cgroup.directories[0] ?? "", "cgroup.procs");
+  const pids = (): string[] => readFileSync(procs, "utf8").trim().split("\n");
+  const known = pids();
+  const sleep = ["sleep", "1000000"];
+  const first =
+    script === undefined
+      ? []
+      : [
+          "unshare",
+          "--mount",
+          "--propagation",
+          "unchanged",
+          "/bin/sh",
+          "-c",
+          `${script} && exec "$@"`,
+          "sh",
+        ];
+  container.start(scope, [...first, ...sleep]);
+  const found = await until("it sleeps", () =>
+    pids().find((pid) => !known.includes(pid) && commOf(pid) === "sleep"),
+  );
+  return Number(found);
+}
+
+/** What is mounted where the copies for user namespaces are: "proc rw". */
+function copiesOf(pid: number): string[] {
+  const lines = readFileSync(`/proc/${pid}/mountinfo`, "utf8").matchAll(
+    /^\S+ \S+ \S+ \S+ \/sys\/bus\/clocksource\/drivers\S* (\w+).* - (\w+)/gm,
+  );
+  return [...lines].map(([, flag, type]) => `${type} ${flag}`);
+}
+
 describeLive("attach", ["unshare"], () => {
   const scope = fileScope();
   let daemon: Daemon;
@@ -159,13 +206,6 @@ describeLive("attach", ["unshare"], () => {
     await container.shell(build);
     const inside = container.start(own, ["chroot", root, "/bin/wait"]);
     const procs = join(container.cgroup.directories[0] ?? "", "cgroup.procs");
-    const commOf = (pid: string): string => {
-      try {
-        return readFileSync(`/proc/${pid}/comm`, "utf8").trim();
-      } catch {
-        return ""; // It has ended.
-      }
-    };
     const chrooted = (): string | undefined =>
       readFileSync(procs, "utf8")
         .split("\n")
@@ -178,6 +218,38 @@ describeLive("attach", ["unshare"], () => {
     await until("nobody is in it any more", () => chrooted() === undefined);
     // What debootstrap and image builders do.
     await container.shell(`umount ${root}/proc && umount ${root}/sys && umount -R ${root}`);
+  });
+
+  it("gives a restricted service no copy of proc by which it could write to the kernel", async () => {
+    const own = testScope();
+    const container = await Container.start(own, { memory: MEMORY });
+    // As systemd has it.
+    await container.shell("mount --make-rshared /");
+    const first = await sleeping(own, container, RESTRICT);
+    // The tests' own init runs no program of its namespace, as a runtime that is still at work.
+    const main = await sleeping(own, container);
+    await report(daemon, main);
+    const all = ["sysfs rw", "sysfs rw", "proc rw"];
+    expect(copiesOf(main)).toEqual(all);
+    // Only the empty directory that they are on has propagated.
+    expect(copiesOf(first)).toEqual(["sysfs rw"]);
+    const second = await sleeping(own, container, RESTRICT);
+    expect(copiesOf(second)).toEqual(["sysfs rw", "sysfs ro", "proc ro"]);
+    const mount = "unshare -Urpf --mount-proc true";
+    const tries = async (pid: number): Promise<number | null> =>
+      (await run(["nsenter", "-t", `${pid}`, "-m", "-p", "sh", "-c", mount])).status;
+    expect([await tries(main), await tries(second)]).toEqual([0, 1]);
+    for (const service of [first, second]) {
+      expect((await report(daemon, service)).problems).toEqual([]);
+      // Of sysfs it has what it could always see.
+      expect(copiesOf(service).slice(-1)).toEqual(["sysfs ro"]);
+      expect(copiesOf(service)).not.toContainEqual(expect.stringContaining("proc"));
+    }
+    expect(copiesOf(main)).toEqual(all);
+    for (const process of [main, first, second]) {
+      await report(daemon, process, ["--detach"]);
+      expect(copiesOf(process)).toEqual([]);
+    }
   });
 
   it("leaves another live vprocfs's files", async () => {
