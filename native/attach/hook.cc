@@ -4,9 +4,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
+#include <string>
+#include <vector>
 
 #include "base/directory.h"
 #include "base/fd.h"
@@ -46,6 +49,20 @@ std::string process_name(pid_t pid, uint64_t start) {
   return std::to_string(pid) + "-" + std::to_string(start);
 }
 
+/// What patterns are matched against: the name, "lxc:name", and the cgroup, which is not the same
+/// in every hierarchy of v1.
+std::vector<std::string> names_of(const Options& options, const std::string& runtime) {
+  std::vector<std::string> names{options.name, runtime + ":" + options.name};
+  const Fd procfs = open_directory(AT_FDCWD, "/proc");
+  const auto cgroups = read_cgroup_paths(procfs.get(), options.pid);
+  if (!cgroups) return names;
+  names.push_back(cgroups.value().v2);
+  names.insert(names.end(), cgroups.value().v1.begin(), cgroups.value().v1.end());
+  const auto is_none = [](const std::string& name) { return name.empty() || name == "/"; };
+  names.erase(std::remove_if(names.begin() + 2, names.end(), is_none), names.end());
+  return names;
+}
+
 Result<bool> read_lxc(Options& options) {
   options.name = variable("LXC_NAME");
   if (variable("LXC_HOOK_TYPE") == "post-stop") {
@@ -62,7 +79,7 @@ Result<bool> read_lxc(Options& options) {
     leave_alone(options.pid);
     return false;
   }
-  return !is_excluded(options, "lxc");
+  return !is_excluded(options, names_of(options, "lxc"));
 }
 
 Result<bool> read_oci(Options& options) {
@@ -77,7 +94,7 @@ Result<bool> read_oci(Options& options) {
     leave_alone(options.pid);
     return false;
   }
-  if (is_excluded(options, "oci")) return false;
+  if (is_excluded(options, names_of(options, "oci"))) return false;
   const auto config = read_file(AT_FDCWD, state.value().bundle + "/config.json");
   // Without the configuration there may be some of each.
   if (!config || !parse_oci_config(config.value(), options.masked, options.read_only_paths)) {

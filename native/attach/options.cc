@@ -151,11 +151,11 @@ bool read_settings(const std::string& path, Options& options) {
   return true;
 }
 
-bool is_excluded(const Options& options, const std::string& runtime) {
-  const std::string full = runtime + ":" + options.name;
+bool is_excluded(const Options& options, const std::vector<std::string>& names) {
   const auto matches = [&](const std::string& p) {
-    return ::fnmatch(p.c_str(), options.name.c_str(), 0) == 0 ||
-           ::fnmatch(p.c_str(), full.c_str(), 0) == 0;
+    return std::any_of(names.begin(), names.end(), [&](const std::string& name) {
+      return ::fnmatch(p.c_str(), name.c_str(), 0) == 0;
+    });
   };
   const auto any = [&](const std::vector<std::string>& patterns) {
     return std::any_of(patterns.begin(), patterns.end(), matches);

@@ -54,8 +54,9 @@ Result<Options> parse_arguments(int argc, char** argv);
 /// as its last line. False, with `options` as they were, when it is not there or not whole.
 bool read_settings(const std::string& path, Options& options);
 
-/// True when the patterns exclude a container of this name and runtime.
-bool is_excluded(const Options& options, const std::string& runtime);
+/// True when the patterns exclude a container with any of these names. src/attach/selection.ts has
+/// the same for the watcher.
+bool is_excluded(const Options& options, const std::vector<std::string>& names);
 
 /// True when the place ("/proc/uptime") in the container is to be left as it is.
 bool is_left(const Options& options, const std::string& place);

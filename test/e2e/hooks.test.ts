@@ -256,6 +256,19 @@ exec /sbin/init
       expect(filesOf(container.init)).toEqual(PLACES);
     });
 
+    it.each([
+      ["--attach-exclude", false],
+      ["--attach-only", true],
+    ])("%s matches its cgroup", async (setting, isServed) => {
+      const own = testScope();
+      const other = await Daemon.start(own, setting, `/vprocfs-test-${process.pid}-*`);
+      const container = await OciContainer.start(own, runtime, other, LIMITS, {
+        plain: true,
+        hooks: configHooks(installedHooks(own, other.mountpoint).oci),
+      });
+      expect(filesOf(container.init)).toEqual(isServed ? PLACES : []);
+    });
+
     it("an annotation leaves it alone", async () => {
       const own = testScope();
       const container = await OciContainer.start(own, runtime, daemon, LIMITS, {
