@@ -65,7 +65,8 @@ std::vector<std::string> names_of(const Options& options, const std::string& run
 
 Result<bool> read_lxc(Options& options) {
   options.name = variable("LXC_NAME");
-  if (variable("LXC_HOOK_TYPE") == "post-stop") {
+  // LXC_PID is still that of the init that has ended, and may be another container's by now.
+  if (options.lxc_hook == "post-stop" || variable("LXC_HOOK_TYPE") == "post-stop") {
     forget_ended();
     return false;
   }

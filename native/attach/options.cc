@@ -115,8 +115,12 @@ Result<Options> parse_arguments(int argc, char** argv) {
       }
       return wrong("bad option " + word);
     }
-    // LXC gives its hooks arguments of its own after ours.
-    if (o.hook == Hook::kLxc) break;
+    // With lxc.hook.version = 0 LXC gives its hooks arguments of its own after ours: the name, the
+    // section and the hook.
+    if (o.hook == Hook::kLxc) {
+      if (i + 2 < argc) o.lxc_hook = argv[i + 2];
+      break;
+    }
     const auto pid = parse_u64(word);
     if (!pid || *pid == 0 || *pid > INT_MAX || o.pid != 0) return wrong("bad PID " + word);
     o.pid = static_cast<pid_t>(*pid);

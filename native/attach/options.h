@@ -19,6 +19,7 @@ enum class Hook : uint8_t { kNone, kLxc, kOci };
 struct Options {
   Action action = Action::kAttach;
   Hook hook = Hook::kNone;
+  std::string lxc_hook;  ///< which of LXC's hooks this is ("post-stop"); empty: LXC does not say
   pid_t pid = 0;
   std::string name;  ///< as the operator knows the container; for patterns and messages
   std::string mountpoint = "/var/lib/vprocfs";

@@ -380,7 +380,10 @@ exec /sbin/init
       expect(result.stderr).toContain("LXC_PID is not set");
     });
 
-    it("LXC's hook after the end of a container forgets who has ended", () => {
+    it.each([
+      ["by its environment (lxc.hook.version = 1)", { LXC_HOOK_TYPE: "post-stop" }, []],
+      ["by its arguments (lxc.hook.version = 0)", {}, ["x", "lxc", "post-stop"]],
+    ])("LXC's hook after the end of a container forgets who has ended: %s", (_, told, given) => {
       const directory = "/run/vprocfs/left-alone";
       const text = readFileSync("/proc/self/stat", "utf8");
       const start = text.slice(text.lastIndexOf(")") + 2).split(" ")[19];
@@ -391,8 +394,9 @@ exec /sbin/init
         writeFileSync(join(directory, name), "");
         own.defer(() => rmSync(join(directory, name), { force: true }));
       }
-      const env = { LXC_HOOK_TYPE: "post-stop", LXC_NAME: "x" };
-      const result = spawnSync(helperPath(), ["--hook", "lxc"], { encoding: "utf8", env });
+      const env = { ...told, LXC_NAME: "x", LXC_PID: `${process.pid}` };
+      const argv = ["--mountpoint", daemon.mountpoint, "--hook", "lxc", ...given];
+      const result = spawnSync(helperPath(), argv, { encoding: "utf8", env });
       expect([result.status, result.stderr]).toEqual([0, ""]);
       const marks = readdirSync(directory);
       expect([marks.includes(gone), marks.includes(lives)]).toEqual([false, true]);
