@@ -1,8 +1,10 @@
 #include "attach/limits.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -24,6 +26,8 @@ constexpr char kLockFile[] = "/run/vprocfs/attach.lock";
 constexpr off_t kTenants = off_t{1} << 40;
 
 constexpr rlim_t kMaxCpuSeconds = 10;
+/// The process that waits for us gives up first, and says why.
+constexpr unsigned kAlarmLaterSeconds = 2;
 constexpr rlim_t kMaxMemoryBytes = rlim_t{256} << 20;
 
 void limit(__rlimit_resource_t what, rlim_t value) {
@@ -72,6 +76,16 @@ void limit_self() {
 #endif
   limit(RLIMIT_CORE, 0);
   write_text(AT_FDCWD, "/proc/self/oom_score_adj", "1000");
+}
+
+void end_after(uint32_t ms) {
+  // A runtime may have started us with this signal ignored or blocked.
+  ::signal(SIGALRM, SIG_DFL);
+  sigset_t alarm;
+  ::sigemptyset(&alarm);
+  ::sigaddset(&alarm, SIGALRM);
+  ::sigprocmask(SIG_UNBLOCK, &alarm, nullptr);
+  ::alarm(ms / 1000 + kAlarmLaterSeconds);
 }
 
 uint64_t cpu_time_us(pid_t pid) {

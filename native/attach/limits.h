@@ -15,6 +15,9 @@ namespace vprocfs {
 /// short.
 void limit_self();
 
+/// Ends this process some time after `ms` have passed, if nobody has ended it by then.
+void end_after(uint32_t ms);
+
 /// CPU time that a process has used, µs; 0 when it has ended.
 uint64_t cpu_time_us(pid_t pid);
 

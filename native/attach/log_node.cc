@@ -1,7 +1,6 @@
 #include "attach/log_node.h"
 
 #include <fcntl.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/vfs.h>
@@ -9,6 +8,7 @@
 
 #include <cerrno>
 
+#include "attach/act_as.h"
 #include "base/affix.h"
 
 namespace vprocfs {
@@ -21,21 +21,6 @@ constexpr int kFlags = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW;
 bool is_place(const struct statx& found) {
   return S_ISREG(found.stx_mode) && (found.stx_mode & 07777) == 0 && found.stx_size == 0;
 }
-
-/// Has this thread access files as another user while it exists.
-class As {
- public:
-  As(unsigned user, unsigned group) {
-    ::setfsgid(group);
-    ::setfsuid(user);
-  }
-  ~As() {
-    ::setfsuid(0);
-    ::setfsgid(0);
-  }
-  As(const As&) = delete;
-  As& operator=(const As&) = delete;
-};
 
 }  // namespace
 
@@ -61,7 +46,7 @@ int make_log_place(const Fd& directory, const std::string& name) {
   struct statx found {};
   constexpr unsigned kOwner = STATX_UID | STATX_GID;
   if (::statx(directory.get(), "", kFlags, kOwner, &found) != 0) return errno;
-  const As owner(found.stx_uid, found.stx_gid);
+  const ActAs owner(found.stx_uid, found.stx_gid);
   const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   const Fd made(::openat(directory.get(), name.c_str(), flags, 0));
   return made ? 0 : errno;
@@ -72,7 +57,7 @@ void remove_log_place(const Fd& directory, const std::string& name) {
   const int seen = ::statx(directory.get(), name.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
                            STATX_BASIC_STATS, &found);
   if (seen != 0 || !is_place(found)) return;
-  const As owner(found.stx_uid, found.stx_gid);
+  const ActAs owner(found.stx_uid, found.stx_gid);
   ::unlinkat(directory.get(), name.c_str(), 0);
 }
 

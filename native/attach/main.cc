@@ -189,6 +189,7 @@ int main(int argc, char** argv) {
   if (worker > 0) return wait_for(worker, options.value(), printed);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) return 1;
+  end_after(options.value().timeout_ms);
   print_to(printed);
   ::fflush(nullptr);
   return work(std::move(options.value()));

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <sched.h>
-#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -12,9 +11,11 @@
 #include <cerrno>
 #include <cstring>
 #include <iterator>
+#include <optional>
 #include <string_view>
 #include <utility>
 
+#include "attach/act_as.h"
 #include "attach/kernel.h"
 #include "base/pidfd.h"
 #include "base/words.h"
@@ -127,13 +128,10 @@ Fd Target::open_cached(const std::string& path, int flags, int attempts) const {
   Fd fd;
   for (int attempt = 0; attempt < attempts; ++attempt) {
     // From the second time on as the owner: for the owner the kernel reads no access control list.
-    const bool as_owner = attempt > 0 && owner_ != 0;
-    if (as_owner) ::setfsuid(owner_);
+    std::optional<ActAs> owner;
+    if (attempt > 0 && owner_ != 0) owner.emplace(owner_);
     fd = open_below(root_.get(), path, flags, Walk::kCached);
-    const int code = errno;
-    if (as_owner) ::setfsuid(0);
-    errno = code;
-    if (fd || code != EAGAIN) break;
+    if (fd || errno != EAGAIN) break;
     // A mount or a rename anywhere on the machine may have interrupted the walk.
     if (attempt > 1) ::sched_yield();
   }
