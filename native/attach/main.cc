@@ -14,12 +14,15 @@
 #include <cstdio>
 #include <cstring>
 #include <string>
+#include <string_view>
 
 #include "attach/attach.h"
 #include "attach/hook.h"
 #include "attach/limits.h"
+#include "base/affix.h"
 #include "base/clock.h"
 #include "base/pidfd.h"
+#include "source/read_file.h"
 
 namespace {
 
@@ -31,17 +34,24 @@ constexpr uint64_t kFreeMs = 50;
 /// How long a process that was killed may take to end.
 constexpr uint64_t kEndWithinMs = 200;
 
+constexpr char kSays[] = "vprocfs-attach: ";
+
 void say(const std::string& line) {
-  const std::string text = "vprocfs-attach: " + line + "\n";
+  const std::string text = kSays + line + "\n";
   // One write, so that lines of two containers do not mix.
   if (::write(STDERR_FILENO, text.data(), text.size()) < 0) return;
 }
 
-/// Why something was not done. A hook's stderr is that of the container, whose log is no place for
-/// our lines: it tells the system's log. A strict one keeps the container from starting, and says
-/// why to the runtime.
+/// Whether lines are for the system's log. A hook's stderr is that of the container, whose log is
+/// no place for them. A strict one keeps the container from starting, and says why to the runtime.
+bool uses_system_log(const Options& options) {
+  return options.hook == Hook::kOci && !options.strict;
+}
+
+/// Why something was not done. Only in the process that waits: the one that works may be in the
+/// container's mount namespace, whose /dev/log and /etc/localtime are not the system's.
 void explain(const Options& options, const std::string& line) {
-  if (options.hook != Hook::kOci || options.strict) return say(line);
+  if (!uses_system_log(options)) return say(line);
   ::openlog("vprocfs-attach", LOG_PID, LOG_DAEMON);
   ::syslog(LOG_WARNING, "%s", line.c_str());
 }
@@ -49,9 +59,8 @@ void explain(const Options& options, const std::string& line) {
 /// Hooks fail open: a container must start whatever happens to vprocfs.
 int status_of(const Options& options, bool failed) { return failed && options.strict ? 1 : 0; }
 
-/// Tells what was done, and what not; returns the exit status.
-int tell(const Options& options, const Report& report, const std::string& problem) {
-  if (report.failed()) explain(options, problem);
+/// Prints what was done, and what not; returns the exit status.
+int tell(const Options& options, const Report& report) {
   if (options.json) {
     const std::string text = report.json() + "\n";
     if (::write(STDOUT_FILENO, text.data(), text.size()) < 0) return 1;
@@ -62,13 +71,13 @@ int tell(const Options& options, const Report& report, const std::string& proble
 /// The work itself, in a process of its own.
 int work(Options options) {
   if (::geteuid() != 0) {
-    explain(options, "must be run as root");
+    say("must be run as root");
     return status_of(options, true);
   }
   if (options.hook != Hook::kNone) {
     const auto wanted = read_hook(options);
     if (!wanted) {
-      explain(options, wanted.error().path);
+      say(wanted.error().path);
       return status_of(options, true);
     }
     if (!wanted.value()) return 0;
@@ -77,7 +86,8 @@ int work(Options options) {
   limit_self();
   Report report = run_attach(options);
   report.cpu_us = cpu_time_us(::getpid());
-  return tell(options, report, report.line());
+  if (report.failed()) say(report.line());
+  return tell(options, report);
 }
 
 /// Waits until the process of a pidfd has ended; false: not until `deadline_ms`.
@@ -114,7 +124,8 @@ int give_up(const Options& options, const std::string& why, uint64_t cpu_us) {
   report.name = options.name;
   report.problems.push_back(why);
   report.cpu_us = cpu_us;
-  return tell(options, report, why);
+  explain(options, why);
+  return tell(options, report);
 }
 
 /// What the process that works has printed. It is kept in memory: a process that cannot be killed
@@ -142,6 +153,17 @@ void pass_on(const Fd& kept, int to) {
   }
 }
 
+/// The same with what it has said.
+void pass_on_said(const Options& options, const Fd& kept) {
+  if (!uses_system_log(options)) return pass_on(kept, STDERR_FILENO);
+  if (!kept) return;
+  std::string room;
+  for_each_line_of(kept.get(), room, [&](std::string_view line) {
+    if (starts_with(line, kSays)) line.remove_prefix(sizeof kSays - 1);
+    explain(options, std::string(line));
+  });
+}
+
 /// Waits for the process that works, but never longer than the time it was given: a daemon that
 /// hangs must not keep a container from starting.
 int wait_for(pid_t worker, const Options& options, const Printed& printed) {
@@ -158,7 +180,7 @@ int wait_for(pid_t worker, const Options& options, const Printed& printed) {
   while (::wait4(worker, &status, 0, &used) < 0) {
     if (errno != EINTR) return status_of(options, true);
   }
-  pass_on(printed.err, STDERR_FILENO);
+  pass_on_said(options, printed.err);
   if (WIFEXITED(status)) {
     pass_on(printed.out, STDOUT_FILENO);
     return WEXITSTATUS(status);

@@ -402,18 +402,30 @@ exec /sbin/init
       expect([marks.includes(gone), marks.includes(lives)]).toEqual([false, true]);
     });
 
-    it("says so in the system's log, and not on what is the container's stderr", () => {
+    it("says so in the system's log, and not on what is the container's stderr", async () => {
+      // A file of it is on another file system: the others are mounted, which takes place inside.
+      const own = testScope();
+      const container = await Container.start(own, { memory: 64 * MIB });
+      const other = temporaryDirectory(own, "pressure");
+      writeFileSync(join(other, "cpu"), "");
+      await container.shell(`mount --bind ${other} /proc/pressure`);
+      const state = JSON.stringify({ id: "x", pid: container.init });
       // A /dev of its own, where the log is a socket that a reader has.
       const listen = `import os, socket, subprocess, sys
 log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
 log.bind("/dev/log")
 log.settimeout(20)
-done = subprocess.run([sys.argv[1], "--hook", "oci"], input=b"x", capture_output=True)
-print(done.returncode, done.stderr, log.recv(4096).decode())`;
-      const script = 'mount -t tmpfs tmpfs /dev && exec python3 -c "$0" "$1"';
-      const argv = ["--mount", "sh", "-c", script, listen, helperPath()];
+for text in sys.argv[2:]:
+  argv = [sys.argv[1], "--mountpoint", "${daemon.mountpoint}", "--hook", "oci"]
+  done = subprocess.run(argv, input=text.encode(), capture_output=True)
+  print(done.returncode, done.stderr, log.recv(4096).decode())`;
+      const script = 'mount -t tmpfs tmpfs /dev && exec python3 -c "$0" "$@"';
+      const argv = ["--mount", "sh", "-c", script, listen, helperPath(), "x", state];
       const { stdout } = spawnSync("unshare", argv, { encoding: "utf8" });
-      expect(stdout).toMatch(/^0 b'' <28>.* vprocfs-attach\[\d+\]: .*not the JSON state.*\n$/);
+      const [bad = "", partly = ""] = stdout.split("\n");
+      expect(bad).toMatch(/^0 b'' <28>.* vprocfs-attach\[\d+\]: .*not the JSON state/);
+      expect(partly).toMatch(/^0 b'' <28>.*: x: \/proc\/pressure\/cpu: not on a procfs/);
+      expect(filesOf(container.init)).toContain("/proc/meminfo");
     });
 
     it("half-written settings count for nothing", async () => {
