@@ -20,8 +20,9 @@
 namespace vprocfs {
 namespace {
 
-// <linux/exportfs.h>: FILEID_KERNFS, a bare 64-bit kernfs id.
-constexpr int kFileIdKernfs = 0xfe;
+// <linux/exportfs.h>. FILEID_KERNFS, a bare 64-bit kernfs id, exists since Linux 5.5. Earlier
+// kernels take FILEID_INO32_GEN, an inode number and its generation, where 0 means any.
+constexpr int kFileIdKernfs = 0xfe, kFileIdInodeGeneration = 1;
 constexpr int kMaxProcessesTried = 1024;
 constexpr int kMaxParents = 64;
 
@@ -237,11 +238,19 @@ Fd Resolver::open_cgroup(ContainerId id) const {
   }
   alignas(file_handle) unsigned char key[sizeof(file_handle) + sizeof(uint64_t)] = {};
   auto* handle = reinterpret_cast<file_handle*>(key);
-  handle->handle_bytes = sizeof(uint64_t);
-  handle->handle_type = kFileIdKernfs;
+  const auto open_as = [&](int type, const auto& id_bytes) {
+    static_assert(sizeof id_bytes == sizeof(uint64_t));
+    handle->handle_bytes = sizeof id_bytes;
+    handle->handle_type = type;
+    std::memcpy(key + sizeof(file_handle), &id_bytes, sizeof id_bytes);
+    return Fd(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  };
   const uint64_t raw = id.cgroup_id();
-  std::memcpy(key + sizeof(file_handle), &raw, sizeof(raw));
-  return Fd(::open_by_handle_at(h->root.get(), handle, O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  Fd found = open_as(kFileIdKernfs, raw);
+  if (found || errno != ESTALE) return found;
+  const uint32_t inode_and_generation[] = {static_cast<uint32_t>(raw),
+                                           static_cast<uint32_t>(raw >> 32)};
+  return open_as(kFileIdInodeGeneration, inode_and_generation);
 }
 
 bool Resolver::exists(ContainerId id) const {
