@@ -86,10 +86,10 @@ void LogOwners::add(Census::Discovered one) {
   const auto numbers = numbers_of(procfs_fd_, owner->description.init);
   owner->depth = numbers.empty() ? 0 : numbers.size() - 1;
   const CgroupPaths& paths = owner->description.paths;
-  owner->memory_path = path_of(paths, Path::kMemory);
-  owner->pids_path = path_of(paths, Path::kPids);
+  owner->memory_path = own_path_of(paths, Path::kMemory);
+  owner->pids_path = own_path_of(paths, Path::kPids);
   for (size_t i = 0; i < kPaths; ++i) {
-    const std::string path = path_of(paths, static_cast<Path>(i));
+    const std::string path = own_path_of(paths, static_cast<Path>(i));
     if (!path.empty()) by_path_[i][path] = owner.get();
   }
   by_namespace_.emplace(owner->description.namespaces.pid, owner.get());
@@ -102,7 +102,7 @@ void LogOwners::remove(ContainerId id) {
   if (it == owners_.end()) return;
   const LogOwner* gone = it->second.get();
   for (size_t i = 0; i < kPaths; ++i) {
-    const auto at = by_path_[i].find(path_of(gone->description.paths, static_cast<Path>(i)));
+    const auto at = by_path_[i].find(own_path_of(gone->description.paths, static_cast<Path>(i)));
     if (at != by_path_[i].end() && at->second == gone) by_path_[i].erase(at);
   }
   const auto range = by_namespace_.equal_range(gone->description.namespaces.pid);
@@ -115,6 +115,14 @@ void LogOwners::remove(ContainerId id) {
 std::string LogOwners::path_of(const CgroupPaths& paths, Path which) const {
   if (which == Path::kUnified) return paths.v2;
   return paths.of(mounts_, which == Path::kMemory ? Controller::kMemory : Controller::kPids);
+}
+
+/// Empty if the container has no cgroup of its own in that hierarchy: on v1 it may have one in some
+/// hierarchies only, and it must not get the records of all that is in the cgroups around it.
+std::string LogOwners::own_path_of(const CgroupPaths& paths, Path which) const {
+  std::string path = path_of(paths, which);
+  if (path == "/" || is_around_us(which, path)) path.clear();
+  return path;
 }
 
 const Hierarchy* LogOwners::hierarchy(Path which) const {

@@ -25,9 +25,9 @@ namespace vprocfs {
 /// A container that may own records.
 struct LogOwner {
   ContainerDescription description;
-  Fd init;           ///< pidfd
-  size_t depth = 0;  ///< of its PID namespace below the host's
-  std::string memory_path, pids_path;
+  Fd init;                             ///< pidfd
+  size_t depth = 0;                    ///< of its PID namespace below the host's
+  std::string memory_path, pids_path;  ///< empty: it has no cgroup of its own there
 };
 
 /// The containers of the host and their processes, used to prove which container a line belongs to.
@@ -81,6 +81,7 @@ class LogOwners {
   Owners find(Path which, const std::string& path) const;
   bool is_around_us(Path which, const std::string& path) const;
   std::string path_of(const CgroupPaths& paths, Path which) const;
+  std::string own_path_of(const CgroupPaths& paths, Path which) const;
 
   std::optional<KnownProcess> living(pid_t pid) const;
   bool is_in_cgroup(const KnownProcess& process, uint64_t cgroup) const;

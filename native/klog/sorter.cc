@@ -35,7 +35,8 @@ const char* to_text(LogKind kind) {
 }
 
 bool LogGroup::shows_limit(const std::string& memory_cgroup) const {
-  return !limit_path.empty() && is_below(limit_path, limited_cgroup(memory_cgroup));
+  return !limit_path.empty() && !memory_cgroup.empty() &&
+         is_below(limit_path, limited_cgroup(memory_cgroup));
 }
 
 void LogSorter::take(const LogRecord& record, uint64_t now_us) {

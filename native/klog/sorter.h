@@ -36,8 +36,8 @@ struct LogGroup {
   std::optional<OomKill> kill;     ///< of a kill, if the group has its summary
 
   uint64_t first() const { return lines.empty() ? 0 : lines.front().sequence; }
-  /// Whether a container whose cgroup is `memory_cgroup` is told the lines `of_limit`: they say
-  /// what all below the limit use, so the limit has to be its own.
+  /// Whether a container whose cgroup is `memory_cgroup`, empty if it has none, is told the lines
+  /// `of_limit`: they say what all below the limit use, so the limit has to be its own.
   bool shows_limit(const std::string& memory_cgroup) const;
 };
 

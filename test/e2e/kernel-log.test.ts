@@ -18,7 +18,7 @@ import { expect, it } from "vitest";
 import { readStatus } from "../../src/keeper-status.js";
 import { readKernelLog } from "../../src/klog/client.js";
 import { logSocketOf } from "../../src/klog/protocol.js";
-import { MIB } from "../support/cgroups.js";
+import { Cgroup, isV2, MIB } from "../support/cgroups.js";
 import { background, output, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { cli, Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
@@ -76,6 +76,9 @@ async function starve(container: Container): Promise<string> {
   expect(outcome.status).not.toBe(0);
   return `${outcome.stdout}`.trim();
 }
+
+/** Our path in v1's hierarchy for memory; undefined without one, or at its root. */
+const ownMemoryPath = /^\d+:memory:\/(.+)$/m.exec(readFileSync("/proc/self/cgroup", "utf8"))?.[1];
 
 describeLive("a container's kernel log", [], () => {
   it("tells of a kill with the PID and the path that the container knows, and nobody else", async () => {
@@ -176,6 +179,25 @@ describeLive("a container's kernel log", [], () => {
     expect(Number(outerPid)).toBeGreaterThan(Number(pid));
     expect((await logOf(daemon, other)).length).toBe(BANNER);
   });
+
+  it.runIf(!isV2 && ownMemoryPath !== undefined)(
+    "tells a container without a memory cgroup of its own of no kill around it",
+    async () => {
+      const own = testScope();
+      const daemon = await Daemon.start(own);
+      const around = Cgroup.create(own, testName("around"), { memory: `${ownMemoryPath}` });
+      const container = await Container.start(own, { cgroup: around });
+      const other = await Container.start(own, { memory: 64 * MIB, swap: 0 });
+      expect((await logOf(daemon, container)).length).toBe(BANNER);
+      const beside = around.child(own, testName("beside"));
+      beside.limit({ memory: 32 * MIB, swap: 0 });
+      const enter = `echo $$ >${beside.directory("memory")}/cgroup.procs && exec tail /dev/zero`;
+      expect((await run(["sh", "-c", enter])).status).not.toBe(0);
+      await starve(other);
+      await told(daemon, other, /^Memory cgroup out of memory: Killed process/);
+      expect(await textsOf(daemon, container)).toEqual([]);
+    },
+  );
 
   it("goes on where it was with the next worker, and follows across it", async () => {
     const own = testScope();
