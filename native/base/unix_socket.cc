@@ -1,5 +1,6 @@
 #include "base/unix_socket.h"
 
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,6 +96,11 @@ bool is_root_peer(int socket) {
 Fd accept_root(int listener) {
   Fd fd(::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
   return fd && is_root_peer(fd.get()) ? std::move(fd) : Fd();
+}
+
+size_t unread_bytes(int socket) {
+  int bytes = 0;
+  return ::ioctl(socket, FIONREAD, &bytes) == 0 && bytes > 0 ? static_cast<size_t>(bytes) : 0;
 }
 
 Received receive(int socket, void* buffer, size_t bytes, bool peek) {

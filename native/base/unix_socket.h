@@ -62,6 +62,9 @@ struct Received {
   std::vector<Fd> fds;
 };
 
+/// The bytes of all packets that wait in a socket to be received.
+size_t unread_bytes(int socket);
+
 /// Never blocks. With `peek` it stays in the socket; its descriptors are duplicates then.
 Received receive(int socket, void* buffer, size_t bytes, bool peek);
 

@@ -98,12 +98,14 @@ void pass_call(int listener) {
   ::ioctl(listener, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/// Answers a monitor of LXC (native/seccomp/message.h). False when it says what no monitor says.
+/// Answers a monitor of LXC (native/seccomp/message.h). False when it says what no monitor says, or
+/// has given up the question: it would take the answer for that to its next one (monitors.cc).
 bool pass_lxc(int monitor) {
   constexpr size_t kHeader = 32, kNotificationSizeAt = 16, kResponseSizeAt = 18;
+  constexpr size_t kNotify = 2, kFds = 3;
   char packet[8192];
-  // Its descriptors are not asked for, hence not received.
-  const ssize_t n = ::recv(monitor, packet, sizeof packet, MSG_DONTWAIT);
+  PassedFds passed;
+  const ssize_t n = receive_with(monitor, packet, sizeof packet, passed, kFds, MSG_DONTWAIT);
   if (n < static_cast<ssize_t>(kHeader)) return n < 0 && errno == EAGAIN;
   uint16_t notification = 0, room = 0;
   std::memcpy(&notification, packet + kNotificationSizeAt, sizeof notification);
@@ -116,6 +118,9 @@ bool pass_lxc(int monitor) {
   }
   seccomp_notif asked{};
   std::memcpy(&asked, packet + kHeader, sizeof asked);
+  // LXC before 4.0 sends no notify descriptor.
+  const bool waits = passed.count < kFds || still_waits(passed.fds[kNotify].get(), asked.id);
+  if (!waits || unread_bytes(monitor) != 0) return false;
   pass(asked, response);
   std::memcpy(packet + at, &response, sizeof response);
   return ::send(monitor, packet, end, MSG_DONTWAIT | MSG_NOSIGNAL) == static_cast<ssize_t>(end);

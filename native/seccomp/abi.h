@@ -56,4 +56,10 @@ inline bool is_notify_descriptor(int fd) {
   return ::ioctl(fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &no_call) == 0 || errno == ENOENT;
 }
 
+/// Whether a call still waits for its answer. False: its caller was killed or interrupted, or the
+/// call was answered.
+inline bool still_waits(int listener_fd, uint64_t id) {
+  return ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0 || errno != ENOENT;
+}
+
 }  // namespace vprocfs

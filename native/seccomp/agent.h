@@ -94,6 +94,10 @@ class Agent {
     std::mutex taking;     ///< of an inherited one: held while a call is received
     /// Since when its call waits for an answer that cannot be had (CLOCK_BOOTTIME); 0: none does.
     std::atomic<uint64_t> waits_since_us{0};
+    /// kMonitor: the id of its present question, 0 if there is none, and when that was first read
+    /// (CLOCK_BOOTTIME).
+    uint64_t asked_id = 0, asked_us = 0;
+    bool is_heard = false;  ///< kMonitor: we have answered a question of it
     /// kMonitor: key of the kSideListener through which calls are answered that the monitor was
     /// released from; 0: none.
     uint64_t side_listener = 0;
@@ -216,10 +220,16 @@ class Agent {
   // monitors.cc: questions of LXC's monitors
   void on_monitor(const SourcePtr& source, size_t index);
   std::unique_ptr<MonitorRequest> read_question(const Source& source);
-  bool drop_answered_question(const Source& source, const MonitorRequest& asked);
-  bool was_answered(const Source& source, uint64_t id, int listener_fd) const;
-  bool reply_lxc(const Source& source, const MonitorRequest& asked, const Verdict& verdict,
-                 size_t index);
+  /// What the worker before us did about the question that it left.
+  enum class Former : uint8_t {
+    kNothing,
+    kAnswered,
+    kUnknown,  ///< it died while it answered, and may have or not
+  };
+  Former former_answer(const Source& source, uint64_t id, int listener_fd) const;
+  bool is_question_open(const Source& source, const MonitorRequest& asked);
+  static bool has_given_up(const Source& source, const MonitorRequest& asked);
+  bool reply_lxc(Source& source, const MonitorRequest& asked, const Verdict& verdict, size_t index);
 
   // blocked_calls.cc: calls that wait for a log
   size_t count_blocked_locked(uint64_t tenant);

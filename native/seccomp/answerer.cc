@@ -1,7 +1,6 @@
 #include "seccomp/answerer.h"
 
 #include <sched.h>
-#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -68,10 +67,6 @@ seccomp_notif_resp Verdict::response(uint64_t id) const {
 
 Verdict fallback_verdict(const seccomp_data& data) {
   return is_syslog(data) ? Verdict::fails(EPERM) : Verdict{};
-}
-
-bool still_waits(int listener_fd, uint64_t id) {
-  return ::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) == 0 || errno != ENOENT;
 }
 
 Answerer::Answerer(Options options, Registry& registry)

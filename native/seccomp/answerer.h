@@ -51,10 +51,6 @@ struct Verdict {
 /// That fails with EPERM, because the kernel would return the host's log.
 Verdict fallback_verdict(const seccomp_data& data);
 
-/// Whether a call still waits for its answer. False: its caller was killed or interrupted, or the
-/// call was answered.
-bool still_waits(int listener_fd, uint64_t id);
-
 /// The answer to a call, as far as it is known before anything is written to its caller's memory.
 struct CallAnswer {
   enum class Kind : uint8_t {

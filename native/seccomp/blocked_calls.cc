@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "seccomp/abi.h"
 #include "seccomp/agent.h"
 
 namespace vprocfs {

@@ -23,6 +23,9 @@ constexpr unsigned long kSyncWakeUp = 1;
 /// For a call that could not be answered within AgentOptions::patience_us.
 constexpr Verdict kTooLate = Verdict::fails(EAGAIN);
 
+/// For so long a question of LXC's monitor waits at most: the monitor itself waits for 30 s.
+constexpr uint64_t kMonitorPatienceUs = 25'000'000;
+
 /// How soon a call that could not be answered is tried again.
 constexpr uint64_t kAgainUs = 20'000;
 
@@ -189,7 +192,10 @@ bool Agent::try_later(Source& source, bool is_monitor, size_t index) {
     source.waits_since_us = now;
     counters_.waited.fetch_add(1, std::memory_order_relaxed);
   }
-  const bool too_late = now >= source.waits_since_us + options_.patience_us;
+  // A monitor is answered before it gives up by itself.
+  const uint64_t patience_us =
+      is_monitor ? std::min(options_.patience_us, kMonitorPatienceUs) : options_.patience_us;
+  const bool too_late = now >= source.waits_since_us + patience_us;
   if (!too_late && is_monitor) {
     // The question is still in the monitor's socket.
     defer(source, kAgainUs);

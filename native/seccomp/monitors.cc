@@ -1,4 +1,10 @@
 // Questions of LXC's monitors about calls, and the answers to them.
+//
+// A monitor waits for 30 s (lxc_seccomp_setup_proxy() of LXC's src/lxc/seccomp.c). Then it has the
+// call fail with ENOSYS, but stays connected, and takes a late answer for that to its next
+// question: it only logs that the id is another one. From then on every call would get the verdict
+// about the one before it. So a monitor that may have given up is disconnected, not answered. It
+// connects again with its next question.
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
@@ -8,6 +14,8 @@
 #include <ctime>
 #include <utility>
 
+#include "base/clock.h"
+#include "seccomp/abi.h"
 #include "seccomp/agent.h"
 
 namespace vprocfs {
@@ -21,32 +29,49 @@ void discard_question(int monitor_fd) {
 
 }  // namespace
 
-/// Whether the worker before us had answered the question with this id when it ended.
-bool Agent::was_answered(const Source& source, uint64_t id, int listener_fd) const {
+Agent::Former Agent::former_answer(const Source& source, uint64_t id, int listener_fd) const {
   const PendingCalls::Entry* former = pending_.answering(source.key);
-  if (former == nullptr || former->answering != id) return false;
-  if (former->sent != 0) return true;
+  if (former == nullptr || former->answering != id) return Former::kNothing;
+  if (former->sent != 0) return Former::kAnswered;
   // That worker died while it sent its answer. It was sent if the monitor has yet to read it, or if
-  // the call ends soon: the monitor passes an answer on at once.
+  // the call ends soon: the monitor passes an answer on at once. A call that the monitor was
+  // released from does not end, so there it is not known.
   constexpr int kAttempts = 200;
   constexpr timespec kPause{0, 1'000'000};
   for (int i = 0; i < kAttempts; ++i) {
     int unread = 0;
-    if (::ioctl(source.fd.get(), SIOCOUTQ, &unread) == 0 && unread > 0) return true;
-    if (::ioctl(listener_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) != 0) return true;
+    if (::ioctl(source.fd.get(), SIOCOUTQ, &unread) == 0 && unread > 0) return Former::kAnswered;
+    if (!still_waits(listener_fd, id)) return Former::kAnswered;
     ::nanosleep(&kPause, nullptr);
   }
-  return false;
+  return Former::kUnknown;
 }
 
-/// Answers a monitor's question. False: the monitor does not read the answer.
-bool Agent::reply_lxc(const Source& source, const MonitorRequest& asked, const Verdict& verdict,
+/// Whether the monitor may have given up the question, or has asked another one since.
+bool Agent::has_given_up(const Source& source, const MonitorRequest& asked) {
+  // Earlier than the monitor itself does.
+  constexpr uint64_t kAnswerWithinUs = 28'000'000;
+  if (unread_bytes(source.fd.get()) > asked.packet.size()) return true;
+  if (!source.inherited || source.is_heard) {
+    return boottime_us() > source.asked_us + kAnswerWithinUs;
+  }
+  // It may have asked long before we were there.
+  return !still_waits(asked.fds[MonitorRequest::kNotify].get(), asked.request.notification.id);
+}
+
+/// Answers a monitor's question. False: the monitor does not wait for the answer, and it must not
+/// get another one either.
+bool Agent::reply_lxc(Source& source, const MonitorRequest& asked, const Verdict& verdict,
                       size_t index) {
+  PendingCalls::Entry& entry = pending_.in_flight(index);
+  if (has_given_up(source, asked)) {
+    entry = PendingCalls::Entry{};
+    return false;
+  }
   std::string packet = asked.packet;
   const LxcRequest& request = asked.request;
   const seccomp_notif_resp response = verdict.response(request.notification.id);
   std::memcpy(packet.data() + request.response_at, &response, sizeof response);
-  PendingCalls::Entry& entry = pending_.in_flight(index);
   entry.key = source.key;
   entry.answering = request.notification.id;
   const ssize_t sent =
@@ -55,6 +80,8 @@ bool Agent::reply_lxc(const Source& source, const MonitorRequest& asked, const V
   // Only now: until it is answered, the question stays where the next worker finds it.
   discard_question(source.fd.get());
   entry = PendingCalls::Entry{};
+  source.is_heard = true;
+  source.asked_id = 0;
   const bool is_sent = sent == static_cast<ssize_t>(request.answer_bytes);
   if (is_sent) count(verdict);
   return is_sent;
@@ -86,23 +113,27 @@ std::unique_ptr<Agent::MonitorRequest> Agent::read_question(const Source& source
   return asked;
 }
 
-/// Drops the first question of a monitor that we inherited if it was answered. False: it was not.
-bool Agent::drop_answered_question(const Source& source, const MonitorRequest& asked) {
+/// Whether the first question of a monitor that we inherited has to be answered. If it was
+/// answered, drops it and has the next one taken.
+bool Agent::is_question_open(const Source& source, const MonitorRequest& asked) {
   const int listener_fd = asked.fds[MonitorRequest::kNotify].get();
-  const bool answered = was_answered(source, asked.request.notification.id, listener_fd);
-  if (answered) discard_question(source.fd.get());
-  // Only now: a worker that dies before this leaves the question to the next one.
-  const std::lock_guard lock(mutex_);
-  pending_.settle_answer(source.key);
-  return answered;
+  const Former former = former_answer(source, asked.request.notification.id, listener_fd);
+  if (former == Former::kAnswered) discard_question(source.fd.get());
+  {
+    // Only now: a worker that dies before this leaves the question to the next one.
+    const std::lock_guard lock(mutex_);
+    pending_.settle_answer(source.key);
+  }
+  if (former == Former::kAnswered) rearm(source.key, source.fd.get());
+  return former != Former::kAnswered;
 }
 
 void Agent::on_monitor(const SourcePtr& source, size_t index) {
   auto asked = read_question(*source);
   if (!asked) return;
-  if (std::exchange(source->resumed, false) && drop_answered_question(*source, *asked)) {
-    return rearm(source->key, source->fd.get());
-  }
+  if (std::exchange(source->resumed, false) && !is_question_open(*source, *asked)) return;
+  const uint64_t id = asked->request.notification.id;
+  if (std::exchange(source->asked_id, id) != id) source->asked_us = boottime_us();
   const int listener_fd = asked->fds[MonitorRequest::kNotify].get();
   std::shared_ptr<Container> who;
   const auto verdict = decide(source, asked->request.notification, listener_fd, who, asked, index);

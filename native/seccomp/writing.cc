@@ -7,6 +7,7 @@
 #include <cstring>
 #include <utility>
 
+#include "seccomp/abi.h"
 #include "seccomp/agent.h"
 #include "source/process.h"
 

@@ -39,7 +39,7 @@ import {
   watched,
 } from "../support/calls.js";
 import { removeCgroup } from "../support/cgroups.js";
-import { finished, haveProgram, output, outputSync } from "../support/command.js";
+import { background, finished, haveProgram, output, outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory, vprocfs } from "../support/daemon.js";
 import { LxcContainer } from "../support/lxc.js";
@@ -567,6 +567,43 @@ describeLive("the agent", ["runc", "busybox"], () => {
         [4711, 0, 0, 1],
         [4712, 0, 0, 1],
       ]);
+    },
+  );
+
+  it.runIf(haveProgram("python3") && process.arch === "x64")(
+    "disconnects a monitor that has given up a question meanwhile, and answers one that has not",
+    async () => {
+      const scope = testScope();
+      const { daemon, sockets } = await startCallNode(scope);
+      const script = join(project, "test/support/native/outage_monitor.py");
+      const monitors = background(scope, ["python3", script, join(sockets, "lxc.sock")]);
+      const said: string[] = [];
+      monitors.stdout?.on("data", (text: Buffer) => said.push(...`${text}`.trim().split("\n")));
+      const say = async () => {
+        const { length } = said;
+        monitors.stdin?.write("\n");
+        return await until("the monitors are heard", () => said[length]);
+      };
+      const areConnected = () =>
+        until("they are connected", async () => (await countersOf(daemon)).listeners === 3);
+      const expectInStep = async () => {
+        const { silent, talking, patient, asked } = JSON.parse(await say());
+        expect(silent).toMatch(/closed|ConnectionReset/);
+        expect(talking).toMatch(/closed|ConnectionReset/);
+        expect(patient).toBe(asked);
+      };
+      await areConnected();
+      const { workerPid, generation } = await statusOf(daemon);
+      process.kill(workerPid, "SIGSTOP");
+      expect(await say()).toBe("asked");
+      process.kill(workerPid, "SIGKILL");
+      await servingAfter(daemon, generation);
+      await expectInStep();
+      // The same of the process that lets calls through where there is no worker any more.
+      await areConnected();
+      await daemon.stop();
+      expect(await say()).toBe("asked");
+      await expectInStep();
     },
   );
 
