@@ -114,18 +114,20 @@ std::unique_ptr<Agent::MonitorRequest> Agent::read_question(const Source& source
 }
 
 /// Whether the first question of a monitor that we inherited has to be answered. If it was
-/// answered, drops it and has the next one taken.
+/// answered, drops it and has the next one taken; removes the monitor if that is not known.
 bool Agent::is_question_open(const Source& source, const MonitorRequest& asked) {
   const int listener_fd = asked.fds[MonitorRequest::kNotify].get();
   const Former former = former_answer(source, asked.request.notification.id, listener_fd);
   if (former == Former::kAnswered) discard_question(source.fd.get());
+  // A second answer would be taken for that to the next question.
+  if (former == Former::kUnknown) remove(source);
   {
     // Only now: a worker that dies before this leaves the question to the next one.
     const std::lock_guard lock(mutex_);
     pending_.settle_answer(source.key);
   }
   if (former == Former::kAnswered) rearm(source.key, source.fd.get());
-  return former != Former::kAnswered;
+  return former == Former::kNothing;
 }
 
 void Agent::on_monitor(const SourcePtr& source, size_t index) {

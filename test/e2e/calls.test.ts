@@ -607,6 +607,50 @@ describeLive("the agent", ["runc", "busybox"], () => {
     },
   );
 
+  it.runIf(haveProgram("python3") && haveProgram("strace") && process.arch === "x64")(
+    "gives a monitor no second answer when it is not known whether it has the first",
+    async () => {
+      const scope = testScope();
+      const { daemon, sockets } = await startCallNode(scope);
+      const script = join(project, "test/support/native/answered_monitor.py");
+      const monitor = background(scope, ["python3", script, join(sockets, "lxc.sock")]);
+      let said = "";
+      monitor.stdout?.on("data", (text: Buffer) => {
+        said += text;
+      });
+      await until("it is connected", async () => (await countersOf(daemon)).listeners === 1);
+      const { workerPid, generation } = await statusOf(daemon);
+      // The worker does not come to know that its answer was sent.
+      const late = ["-e", "trace=sendto", "-e", "inject=sendto:delay_exit=60000000"];
+      const tracer = spawn("strace", [
+        "-qq",
+        "-f",
+        "-o",
+        "/dev/null",
+        ...late,
+        "-p",
+        `${workerPid}`,
+      ]);
+      scope.defer(() => tracer.kill("SIGKILL"));
+      const tasks = readdirSync(`/proc/${workerPid}/task`);
+      await until("it is traced", () =>
+        tasks.every((tid) =>
+          /^TracerPid:\s+[1-9]/m.test(
+            readFileSync(`/proc/${workerPid}/task/${tid}/status`, "utf8"),
+          ),
+        ),
+      );
+      monitor.stdin?.write("\n");
+      await until("it has an answer", () => said === "answer\n");
+      process.kill(workerPid, "SIGKILL");
+      // It ends only when nobody traces it.
+      tracer.kill("SIGKILL");
+      await servingAfter(daemon, generation);
+      await until("it hears no more", () => said.split("\n").length > 2);
+      expect(said).toMatch(/^answer\n(closed|ConnectionResetError)\n$/);
+    },
+  );
+
   it("does not take the sockets of another one", async () => {
     const scope = testScope();
     const node = await startCallNode(scope);
