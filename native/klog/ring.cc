@@ -14,6 +14,9 @@ constexpr uint64_t kMagic = 0x316d676b6f6c7076;
 constexpr size_t kAlign = 8;
 constexpr unsigned kMarkBits = 48;
 
+/// How far two places that are remembered are apart at least, in bytes.
+constexpr uint64_t kPlacesApart = 1024;
+
 }  // namespace
 
 /// Of the two states `current` says which one counts. The other is written before `current`
@@ -43,6 +46,7 @@ void LogRing::commit() {
 
 void LogRing::format() {
   state_ = State{};
+  places_.clear();
   header()->current.store(0);
   commit();
   header()->magic = kMagic;
@@ -54,12 +58,14 @@ bool LogRing::adopt() {
   if (current > 1 || !intact(header()->states[current])) return false;
   state_ = header()->states[current];
   if (state_.tail > state_.head || state_.head - state_.tail > room()) return false;
+  places_.clear();
   uint64_t at = state_.tail;
   uint64_t before = 0;
   for (bool first = true; at < state_.head; first = false) {
     Entry entry;
     if (!entry_at(at, entry) || (!first && entry.sequence != before + 1)) return false;
     before = entry.sequence;
+    note_place(at, entry.sequence);
     at += entry.bytes;
   }
   return at == state_.head && (state_.tail == at || before + 1 == state_.next_sequence);
@@ -84,6 +90,24 @@ bool LogRing::entry_at(uint64_t at, Entry& out) const {
   copy_out(at, &out, sizeof out);
   return out.bytes % kAlign == 0 && out.bytes >= sizeof(Entry) + out.text_bytes &&
          out.bytes <= state_.head - at && out.text_bytes <= kLongestText;
+}
+
+/// Remembers where a new record begins, unless that of another one is near.
+void LogRing::note_place(uint64_t at, uint64_t sequence) {
+  if (!places_.empty() && at - places_.back().at < kPlacesApart) return;
+  const auto kept = std::find_if(places_.begin(), places_.end(),
+                                 [this](const Place& place) { return place.at >= state_.tail; });
+  places_.erase(places_.begin(), kept);
+  places_.push_back({sequence, at});
+}
+
+/// Where to begin to look for a record: not behind it.
+uint64_t LogRing::start_of(uint64_t sequence) const {
+  if (sequence >= state_.next_sequence) return state_.head;
+  const auto before =
+      std::find_if(places_.rbegin(), places_.rend(),
+                   [sequence](const Place& place) { return place.sequence <= sequence; });
+  return before == places_.rend() ? state_.tail : std::max(before->at, state_.tail);
 }
 
 uint64_t LogRing::first_sequence() const {
@@ -112,6 +136,7 @@ void LogRing::append(uint64_t time_us, uint16_t priority, std::string_view text,
   if (dropped) commit();
   copy_in(state_.head, &entry, sizeof entry);
   copy_in(state_.head + sizeof entry, text.data(), text.size());
+  note_place(state_.head, entry.sequence);
   state_.head += entry.bytes;
   ++state_.next_sequence;
   state_.host = host;
@@ -154,7 +179,7 @@ void LogRing::copy_from(const LogRing& other) {
 void LogRing::for_each(uint64_t sequence,
                        const std::function<bool(const OwnRecord&)>& visit) const {
   char text[kLongestText];
-  for (uint64_t at = state_.tail; at < state_.head;) {
+  for (uint64_t at = start_of(sequence); at < state_.head;) {
     Entry entry;
     if (!entry_at(at, entry)) return;
     if (entry.sequence >= sequence) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <string_view>
+#include <vector>
 
 #include "klog/span.h"
 
@@ -94,13 +95,23 @@ class LogRing {
   void copy_in(uint64_t at, const void* from, size_t bytes);
   void copy_out(uint64_t at, void* to, size_t bytes) const;
   bool entry_at(uint64_t at, Entry& out) const;
+  void note_place(uint64_t at, uint64_t sequence);
+  uint64_t start_of(uint64_t sequence) const;
   void commit();
   static bool intact(const State& state);
   static uint64_t checksum_of(const State& state);
 
+  /// Where a record begins, as State::tail.
+  struct Place {
+    uint64_t sequence, at;
+  };
+
   uint8_t* memory_;
   size_t bytes_;
   State state_;
+  /// Some records, the oldest first: a reader that has read nearly all of a log does not go through
+  /// it. Every worker makes its own.
+  std::vector<Place> places_;
 };
 
 }  // namespace vprocfs

@@ -81,6 +81,29 @@ describe("KernelLogs", () => {
     expect(kept.read(7n, 0n, 10_000)?.next).toBe((before?.next ?? 0) + 1);
   });
 
+  it("is read from any record on, in any worker", () => {
+    const kept = logs();
+    const expectAll = () => {
+      const all = kept.read(1n, 0n, 10_000);
+      const { first = 0, next = 0, texts = [] } = all ?? {};
+      expect(texts).toHaveLength(next - first);
+      for (let from = 0; from < next + 2; ++from) {
+        const found = kept.read(1n, BigInt(from), 10_000)?.texts;
+        expect(found).toEqual(texts.slice(Math.max(0, from - first)));
+      }
+    };
+    let host = 0;
+    for (let round = 0; round < 4; ++round) {
+      for (let i = 0; i < 100; ++i) {
+        host += 1;
+        kept.add(1n, 1n, BigInt(host), [line(host, `${host} ${"x".repeat((host * 37) % 900)}`)]);
+      }
+      expectAll();
+      kept.takeOver();
+      expectAll();
+    }
+  });
+
   it("cuts off what is longer than a record", () => {
     const kept = logs();
     kept.add(1n, 1n, 1n, [line(1, "z".repeat(5000))]);
