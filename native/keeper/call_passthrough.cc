@@ -23,6 +23,7 @@
 #include "base/lock_file.h"
 #include "base/unix_socket.h"
 #include "keeper/passthrough_group.h"
+#include "keeper/receipt.h"
 #include "seccomp/abi.h"
 #include "seccomp/pending_calls.h"
 #include "state/fd_store.h"
@@ -149,10 +150,18 @@ void accept_from(int listening, FdKind kind) {
   if (peer) hold(std::move(peer), kind);
 }
 
-/// Gives everything to a worker of root's. Each packet has as many kinds as descriptors.
+bool send_note(int worker, uint32_t note) {
+  return send_with(worker, &note, sizeof note, nullptr, 0, 0) == sizeof note;
+}
+
+/// Gives everything to a worker of root's. Each packet has as many kinds as descriptors. False: it
+/// did not take it.
 bool hand_over(int listening) {
+  constexpr timeval kSendWithin{5, 0};
   const Fd peer(::accept4(listening, nullptr, nullptr, SOCK_CLOEXEC));
   if (!peer || !is_root_peer(peer.get())) return false;
+  ::setsockopt(peer.get(), SOL_SOCKET, SO_SNDTIMEO, &kSendWithin, sizeof kSendWithin);
+  if (!send_note(peer.get(), kReceiptWanted)) return false;
   for (size_t from = 0; from < g_passthrough.count; from += kPassthroughFds) {
     const size_t count = std::min(kPassthroughFds, g_passthrough.count - from);
     FdKind kinds[kPassthroughFds] = {};
@@ -163,7 +172,7 @@ bool hand_over(int listening) {
     }
     if (send_with(peer.get(), kinds, count * sizeof(kinds[0]), fds, count, 0) < 0) return false;
   }
-  return true;
+  return send_note(peer.get(), kAllPassed) && is_receipt_given(peer.get());
 }
 
 size_t containers() {

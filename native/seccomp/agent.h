@@ -147,13 +147,8 @@ class Agent {
   Result<bool> open_pending_calls(const std::vector<FdStore::Entry>& stored);
   /// False also for kinds that only keepers of other versions know.
   static bool is_source(Kind kind);
-  void adopt_passed_through();
   /// Listens on the sockets, and tries again later while another vprocfs does.
   void try_to_listen();
-  /// Tells the other vprocfs that we wait for its place, so that it lets no call go to the kernel
-  /// meanwhile; stop_awaiting_place() ends that.
-  void await_place();
-  void stop_awaiting_place();
   Result<bool> listen(Kind kind, const char* name, int type);
   void accept(const Source& source);
   void drop_oldest_runtimes();
@@ -163,6 +158,14 @@ class Agent {
   void remove(const Source& source);
   SourcePtr find(uint64_t key) const;
   uint64_t new_key();
+
+  // successor.cc: what a vprocfs that ends hands over
+  /// Tells the other vprocfs that we wait for its place, so that it lets no call go to the kernel
+  /// meanwhile; stop_awaiting_place() ends that.
+  void await_place();
+  void stop_awaiting_place();
+  bool is_taken(const FdStore::Entry& one) const;
+  void adopt_passed_through();
 
   // agent.cc: threads and timers
   void rearm(uint64_t key, int fd) const;

@@ -2,16 +2,13 @@
 // an earlier worker had.
 
 #include <fcntl.h>
-#include <poll.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <ctime>
 #include <utility>
 
 #include "base/affix.h"
-#include "base/lock_file.h"
 #include "base/unix_socket.h"
 #include "seccomp/agent.h"
 
@@ -95,29 +92,6 @@ void Agent::try_to_listen() {
   arm(listen_timer_, boottime_us() + listen_wait_us_);
 }
 
-void Agent::await_place() {
-  constexpr int kTries = 20;
-  constexpr timespec kMoment{0, 1'000'000};
-  // Opened again for each try to listen: another vprocfs that waited removed the file when it began
-  // to listen.
-  const std::string path = options_.directory + "/" + kAwaitedName;
-  Fd file = lock_file(path.c_str(), O_RDONLY | O_CREAT, LOCK_SH);
-  // A process that holds the exclusive lock is about to remove the file.
-  for (int i = 0; i < kTries && !file && errno == EWOULDBLOCK; ++i) {
-    ::nanosleep(&kMoment, nullptr);
-    file = lock_file(path.c_str(), O_RDONLY | O_CREAT, LOCK_SH);
-  }
-  if (file) awaited_ = std::move(file);
-}
-
-void Agent::stop_awaiting_place() {
-  if (!awaited_) return;
-  awaited_.reset();
-  const std::string path = options_.directory + "/" + kAwaitedName;
-  // Fails while another vprocfs waits too, which holds a shared lock.
-  if (const Fd alone = lock_file(path.c_str(), O_RDONLY, LOCK_EX)) ::unlink(path.c_str());
-}
-
 std::string Agent::listen_problem() const {
   const std::lock_guard lock(mutex_);
   return listen_problem_;
@@ -138,26 +112,6 @@ bool Agent::is_source(Kind kind) {
       break;
   }
   return false;
-}
-
-/// Takes the sockets and listeners from the process that an ended keeper left, if there is one
-/// (keeper/call_passthrough.h).
-void Agent::adopt_passed_through() {
-  constexpr int kWithinMs = 1000;
-  const auto address = UnixAddress::at(options_.directory + "/rest.sock");
-  const Fd connection = unix_socket(SOCK_SEQPACKET | SOCK_NONBLOCK);
-  if (!address || !address->connect(connection.get())) return;
-  pollfd p{connection.get(), POLLIN, 0};
-  while (::poll(&p, 1, kWithinMs) > 0) {
-    uint32_t kinds[kPassthroughFds];
-    Received got = receive(connection.get(), kinds, sizeof kinds, false);
-    if (got.state != Received::State::kSome) return;
-    const size_t count = std::min(got.fds.size(), got.bytes / sizeof(kinds[0]));
-    for (size_t i = 0; i < count; ++i) {
-      const auto kind = static_cast<Kind>(kinds[i]);
-      if (is_source(kind)) add(kind, std::move(got.fds[i]), 0, false);
-    }
-  }
 }
 
 Result<bool> Agent::listen(Kind kind, const char* name, int type) {

@@ -39,6 +39,12 @@ constexpr bool is_runtime(FdKind kind) {
 /// brings at most.
 inline constexpr size_t kPassthroughFds = 16;
 
+/// That process begins and ends with one of these numbers, in a packet without descriptors. A
+/// worker says that it will send a receipt as soon as it has seen the first (one byte, and nobody
+/// but it may go on with what comes), and sends it (another byte) when the keeper has everything.
+/// Workers of earlier versions ignore both, and processes of earlier versions send neither.
+inline constexpr uint32_t kReceiptWanted = 0xffff'0001, kAllPassed = 0xffff'0002;
+
 /// A file beside that process's socket. A process that waits for the descriptors has a shared lock
 /// (flock(2)) on it.
 inline constexpr char kAwaitedName[] = "awaited";

@@ -771,6 +771,33 @@ describeLive("when vprocfs is stopped", ["runc", "lxc-create", "busybox"], () =>
     expect(await watched(caller, "", 100)).toMatchObject({ calls: 100, wrong: 0 });
   });
 
+  it.runIf(haveProgram("python3"))(
+    "nothing is lost with a worker that is killed while it takes them",
+    async () => {
+      const scope = testScope();
+      const sockets = socketsDirectory(scope);
+      const daemon = await startIn(scope, sockets);
+      const caller = await startCaller(scope, "runc", { daemon, sockets });
+      await daemon.stop();
+      const successor = ["python3", join(project, "test/support/native/successor.py")];
+      const rest = join(sockets, "rest.sock");
+      // Both sockets and the listener.
+      expect(Number(await output([...successor, rest, "dies"]))).toBeGreaterThanOrEqual(3);
+      const node = meminfoOf(readFileSync("/proc/meminfo", "utf8"))("MemTotal");
+      expect((await sysinfoOf(caller)).total).toBe(node);
+      // Other versions need no receipt, and give none.
+      const earlier = background(scope, [...successor, rest, "earlier"]);
+      let said = "";
+      earlier.stdout?.on("data", (text: Buffer) => {
+        said += text;
+      });
+      await until("it has taken them", () => said === "ready\n");
+      await startIn(scope, sockets);
+      await until("the next one has taken them", () => !existsSync(rest));
+      expect((await sysinfoOf(caller)).total).toBe(LIMITS.memory);
+    },
+  );
+
   it("another one that runs beside it takes its place", async () => {
     const scope = testScope();
     const sockets = socketsDirectory(scope);
