@@ -103,6 +103,7 @@ void Agent::arm_pace_timer_locked() {
   uint64_t at = UINT64_MAX;
   if (!paced_.empty()) at = paced_.begin()->first;
   if (!later_.empty()) at = std::min(at, later_.begin()->first);
+  if (!checks_.empty()) at = std::min(at, checks_.begin()->first);
   if (!blocked_.empty()) at = std::min(at, blocked_.front().until_us);
   if (at != UINT64_MAX) arm(pace_timer_, at);
 }
@@ -119,6 +120,7 @@ void Agent::on_pace_timer(size_t index) {
       if (found != sources_.end()) rearm(found->first, found->second->fd.get());
       paced_.erase(paced_.begin());
     }
+    check_turns_locked(now);
     resumes = take_due_locked(now, index);
     // Other calls that are due are for another thread.
     arm_pace_timer_locked();
@@ -211,12 +213,12 @@ void Agent::handle(uint64_t key, uint32_t events, size_t index) {
       return on_runtime(source);
     case Kind::kDrainingRuntime:
       return on_draining_runtime(*source);
-    case Kind::kMonitor:
-      return on_monitor(source, index);
     case Kind::kListener:
       // No process with this filter is left.
       if ((events & EPOLLIN) == 0) return remove(*source);
-      return on_listener(source, index);
+      return on_call(source, index);
+    case Kind::kMonitor:
+      return on_call(source, index);
     case Kind::kSideListener:
       return remove(*source);
     case Kind::kPendingCalls:

@@ -86,7 +86,7 @@ class Agent {
     const uint64_t key;
     const Kind kind;
     const Fd fd;
-    /// The tenant of its last call: while that tenant's turn is taken, no call is received. 0: not
+    /// The tenant of its last call: while that tenant's turn is in use, no call is received. 0: not
     /// known.
     std::atomic<uint64_t> tenant{0};
     const bool inherited;  ///< from the worker before us
@@ -133,13 +133,18 @@ class Agent {
     size_t place = 0;       ///< among the pending calls
   };
 
-  /// The one writer that a tenant may have, and what waits for it.
+  /// The one thread that looks for a tenant's answers, the one writer that it may have, and what
+  /// waits for them.
   struct Turn {
-    bool taken = false;  ///< the tenant has a writer, in `slot`
-    bool stuck = false;  ///< that was killed and does not end: nobody waits for it
+    bool answering = false;  ///< a thread has it
+    bool taken = false;      ///< the tenant has a writer, in `slot`
+    bool stuck = false;      ///< that was killed and does not end: nobody waits for it
+    bool checked = false;    ///< among `checks_`
     size_t slot = 0;
-    std::vector<uint64_t> sources;  ///< keys of sources to arm when the turn ends
-    std::deque<size_t> parked;      ///< places of parked calls
+    std::deque<uint64_t> sources;  ///< keys of sources to arm, one after the other
+    std::deque<size_t> parked;     ///< places of parked calls
+
+    bool in_use() const { return answering || (taken && !stuck); }
   };
 
   // sources.cc
@@ -187,6 +192,7 @@ class Agent {
   void on_draining_runtime(const Source& source);
   bool has_room() const;
   static int take_call(Source& source, seccomp_notif& notification);
+  void on_call(const SourcePtr& source, size_t index);
   void on_listener(const SourcePtr& source, size_t index);
   void resume(const PendingCalls::Entry& entry, size_t index);
   void answer_listener(const SourcePtr& source, size_t index);
@@ -250,16 +256,25 @@ class Agent {
   void end_blocked(size_t index);
   void forget_blocked_locked(uint64_t key);
 
+  // turns.cc: tenants' turns
+  bool is_of_too_many(Source& source, uint64_t tenant) const;
+  bool begin_turn(uint64_t tenant, const Source& source);
+  bool begin_turn_of_call(uint64_t& tenant, size_t index);
+  void queue_source_locked(uint64_t tenant, uint64_t key);
+  void arm_next_locked(Turn& turn);
+  void check_turns_locked(uint64_t now_us);
+  void forget_idle_turn_locked(uint64_t tenant);
+  void leave_turn(uint64_t tenant, size_t index);
+  void end_turn(uint64_t tenant, size_t index);
+
   // writing.cc: calls whose answers writers write
   Progress start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
                        CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked, size_t index);
-  Progress join_turn_locked(Turn& turn, const Source& source, bool is_monitor, size_t index);
-  void forget_idle_turn_locked(uint64_t tenant);
+  Progress join_turn_locked(uint64_t tenant, const Source& source, bool is_monitor, size_t index);
   void fill(size_t slot_index, const Source& source, const CallAnswer& answer,
             const MonitorRequest* asked, const PendingCalls::Entry& call);
   bool fill_from_log(size_t slot_index, CallAnswer& answer, ContainerId container, int listener_fd,
                      PendingCalls::Entry& call);
-  bool wait_for_turn(Source& source);
   bool is_poisoned(uint64_t key, uint64_t id) const;
   void on_written(size_t index);
   void finish(size_t slot, WriterSlot::End end, size_t index);
@@ -267,7 +282,6 @@ class Agent {
   void park_for_next_worker(size_t index);
   /// Whether the call in the thread's slot has to stay there for the next worker.
   bool keeps_call(size_t index) const;
-  void end_turn(uint64_t tenant, size_t index);
   void on_writer_end(size_t slot, size_t index);
   void check_writers(size_t index);
   void count(const WriterSlot& slot);
@@ -303,6 +317,7 @@ class Agent {
   Writers writers_;
   std::array<Writing, PendingCalls::kWriterSlots> writing_;
   std::unordered_map<uint64_t, Turn> turns_;  ///< by tenant
+  std::multimap<uint64_t, uint64_t> checks_;  ///< when to look after whose turn, as `paced_`
   bool watching_ = false;
   std::condition_variable written_;  ///< a writer is done
   std::list<BlockedCall> blocked_;   ///< by `until_us`

@@ -85,8 +85,16 @@ int Agent::take_call(Source& source, seccomp_notif& notification) {
   return ::ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &notification) == 0 ? 0 : errno;
 }
 
+/// A source has a call.
+void Agent::on_call(const SourcePtr& source, size_t index) {
+  // A call of another tenant may change it.
+  const uint64_t tenant = source->tenant;
+  if (!begin_turn(tenant, *source)) return;
+  source->kind == Kind::kMonitor ? on_monitor(source, index) : on_listener(source, index);
+  leave_turn(tenant, index);
+}
+
 void Agent::on_listener(const SourcePtr& source, size_t index) {
-  if (wait_for_turn(*source)) return;
   if (!has_room()) return defer(*source, kAgainUs);
   PendingCalls::Entry& entry = pending_.in_flight(index);
   entry = PendingCalls::Entry{};
@@ -128,6 +136,12 @@ std::optional<Verdict> Agent::decide(const SourcePtr& source, const seccomp_noti
     return fallback_verdict(notification.data);
   }
   CallAnswer answer = answerer_.answer(notification, listener_fd, who);
+  if (who && is_of_too_many(*source, who->tenant().id().packed())) {
+    // The kernel has its callers go on with ENOSYS.
+    pending_.in_flight(index) = PendingCalls::Entry{};
+    remove(*source);
+    return std::nullopt;
+  }
   charge(*source, who, answer.extra_calls);
   switch (begin_answer(answer, source, who, asked, index)) {
     case Progress::kStarted:
@@ -228,7 +242,11 @@ bool Agent::take_due_locked(uint64_t now_us, size_t index) {
 
 void Agent::resume_in_flight(size_t index) {
   const PendingCalls::Entry entry = pending_.in_flight(index);
+  const SourcePtr source = find(entry.key);
+  uint64_t tenant = source ? source->tenant.load() : 0;
+  if (!begin_turn_of_call(tenant, index)) return;
   resume(entry, index);
+  leave_turn(tenant, index);
 }
 
 void Agent::end_call(const SourcePtr& source, const std::shared_ptr<Container>& who, size_t index) {

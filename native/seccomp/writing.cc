@@ -1,4 +1,4 @@
-// Calls whose answers are written by writers, and tenants' turns at them.
+// Calls whose answers are written by writers.
 
 #include <sys/ioctl.h>
 
@@ -31,39 +31,19 @@ Verdict verdict_of(const WriterSlot& slot, WriterSlot::End end) {
 
 bool Agent::is_poisoned(uint64_t key, uint64_t id) const { return poisoned_.count({key, id}) != 0; }
 
-/// Has a source armed again when the turn of its last call's tenant ends. False: that tenant has no
-/// writer to wait for.
-bool Agent::wait_for_turn(Source& source) {
-  const std::lock_guard lock(mutex_);
-  const auto found = turns_.find(source.tenant);
-  if (found == turns_.end() || !found->second.taken || found->second.stuck) return false;
-  found->second.sources.push_back(source.key);
-  pending_.writer_slot(found->second.slot).wanted = 1;
-  return true;
-}
-
 /// Has the call in this thread's slot, or a monitor's question, wait until the turn ends.
-Agent::Progress Agent::join_turn_locked(Turn& turn, const Source& source, bool is_monitor,
+Agent::Progress Agent::join_turn_locked(uint64_t tenant, const Source& source, bool is_monitor,
                                         size_t index) {
-  pending_.writer_slot(turn.slot).wanted = 1;
   if (is_monitor) {
     // The question is read again then: it stays in the monitor's socket.
-    turn.sources.push_back(source.key);
+    queue_source_locked(tenant, source.key);
   } else {
     const auto place = pending_.park(pending_.in_flight(index));
     if (!place) return Progress::kLater;
-    turn.parked.push_back(*place);
+    turns_[tenant].parked.push_back(*place);
   }
   pending_.in_flight(index) = PendingCalls::Entry{};
   return Progress::kWait;
-}
-
-void Agent::forget_idle_turn_locked(uint64_t tenant) {
-  const auto found = turns_.find(tenant);
-  if (found == turns_.end()) return;
-  const Turn& turn = found->second;
-  if (!turn.taken && !turn.stuck && turn.parked.empty() && turn.sources.empty())
-    turns_.erase(found);
 }
 
 /// Hands the answer to a call to a writer, unless the tenant's turn is taken.
@@ -71,14 +51,16 @@ Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_pt
                                    CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked,
                                    size_t index) {
   const uint64_t tenant = who->tenant().id().packed();
-  source->tenant = tenant;
   const std::lock_guard lock(mutex_);
   Turn& turn = turns_[tenant];
   if (turn.stuck) {
     counters_.late.fetch_add(1, std::memory_order_relaxed);
     return Progress::kPass;
   }
-  if (turn.taken) return join_turn_locked(turn, *source, asked != nullptr, index);
+  if (turn.taken) {
+    pending_.writer_slot(turn.slot).wanted = 1;
+    return join_turn_locked(tenant, *source, asked != nullptr, index);
+  }
   int started = -1;
   const auto slot = writers_.take(started);
   if (started >= 0) watch_end(*slot, started);
@@ -269,34 +251,6 @@ void Agent::park_for_next_worker(size_t index) {
 
 bool Agent::keeps_call(size_t index) const {
   return stopping_.load(std::memory_order_acquire) && pending_.in_flight(index).in_use();
-}
-
-/// If a tenant has no writer any more, answers the calls that wait for its turn and arms the
-/// sources that do.
-void Agent::end_turn(uint64_t tenant, size_t index) {
-  for (;;) {
-    PendingCalls::Entry next;
-    {
-      const std::lock_guard lock(mutex_);
-      const auto found = turns_.find(tenant);
-      if (found == turns_.end()) return;
-      Turn& turn = found->second;
-      if (turn.taken && !turn.stuck) return;
-      if (stopping_) return;
-      if (turn.parked.empty()) {
-        for (const uint64_t key : std::exchange(turn.sources, {})) {
-          const auto source = sources_.find(key);
-          if (source != sources_.end()) rearm(key, source->second->fd.get());
-        }
-        if (!turn.stuck) turns_.erase(found);
-        return;
-      }
-      const size_t place = turn.parked.front();
-      turn.parked.pop_front();
-      next = PendingCalls::move(pending_.parked(place), pending_.in_flight(index));
-    }
-    resume(next, index);
-  }
 }
 
 /// Leaves the call of a slot whose writer is done to the next worker, after the threads have ended.

@@ -6,9 +6,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it } from "vitest";
 import { servingAfter, statusOf } from "../e2e/never-down-support.js";
+import { startCallNode } from "../support/call-node.js";
 import { startCaller, watched } from "../support/calls.js";
 import { MIB } from "../support/cgroups.js";
-import { output } from "../support/command.js";
+import { background, finished, output } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { testName } from "../support/names.js";
@@ -17,6 +18,12 @@ import { program } from "../support/programs.js";
 import type { Scope } from "../support/scope.js";
 import { testScope } from "../support/test-scope.js";
 import { until } from "../support/wait.js";
+
+/** More than there are threads for calls, and how long each of their answers takes at least. */
+const LISTENERS = 40;
+const SLOW_MS = 400;
+
+const MOST_LISTENERS = 512;
 
 /** A directory with what FUSE connections can be aborted by. */
 async function connections(scope: Scope): Promise<string> {
@@ -58,6 +65,45 @@ async function blockedCall(
   scope.defer(abort);
   return abort;
 }
+
+describeLive("a tenant with many listeners", ["runc", "busybox", "strace"], () => {
+  it("has one thread look for its answers, however slow its cgroup is", async () => {
+    const scope = testScope();
+    const { daemon, sockets } = await startCallNode(scope);
+    const victim = await startCaller(scope, "runc", { daemon, sockets });
+    const hostile = await Container.start(scope, { name: "hostile", memory: 64 * MIB });
+    const argv = [program("listeners"), join(sockets, "oci.sock"), `${LISTENERS}`, "1000000"];
+    const crowd = hostile.start(scope, argv);
+    if (crowd.stdout === null) {
+      throw new Error("no output");
+    }
+    await once(crowd.stdout, "data");
+    const { workerPid } = await statusOf(daemon);
+    const slow = join(hostile.cgroup.directory("memory"), "memory.stat");
+    const inject = ["-e", `inject=pread64,read:delay_enter=${SLOW_MS}000`, "-P", slow];
+    const strace = ["strace", "-qq", "-f", ...inject, "-p", `${workerPid}`];
+    const tracer = background(scope, strace);
+    const delayed = tracer.stderr === null ? undefined : once(tracer.stderr, "data");
+    crowd.stdin?.write("\n");
+    await delayed;
+    const { wrong, longestUs } = await watched(victim, "", 3000);
+    expect(wrong).toBe(0);
+    expect(longestUs).toBeLessThan((SLOW_MS / 2) * 1000);
+  });
+});
+
+describeLive("a tenant with too many listeners", [], () => {
+  it("loses those beyond 512", async () => {
+    const scope = testScope();
+    const { sockets } = await startCallNode(scope);
+    const hostile = await Container.start(scope, { name: "hostile", memory: 512 * MIB });
+    const many = [join(sockets, "oci.sock"), `${MOST_LISTENERS + 20}`, "1"];
+    const crowd = hostile.start(scope, [program("listeners"), ...many]);
+    const outcome = finished(crowd);
+    crowd.stdin?.end("\n");
+    expect((await outcome).stdout.toString()).toBe(`ready\n${MOST_LISTENERS}\n`);
+  });
+});
 
 describeLive("callers whose memory blocks", ["runc", "busybox"], () => {
   it("cost nobody else anything, nor any later worker", async () => {
