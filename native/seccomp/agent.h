@@ -270,6 +270,10 @@ class Agent {
   // writing.cc: calls whose answers writers write
   Progress start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
                        CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked, size_t index);
+  Progress take_turn(const Source& source, uint64_t tenant, bool is_monitor, size_t index,
+                     size_t& slot_index);
+  void undo_turn_locked(uint64_t tenant, size_t slot_index);
+  static void keep_taken(Source& monitor, PendingCalls::Entry& call);
   Progress join_turn_locked(uint64_t tenant, const Source& source, bool is_monitor, size_t index);
   void fill(size_t slot_index, const Source& source, const CallAnswer& answer,
             const MonitorRequest* asked, const PendingCalls::Entry& call);

@@ -122,9 +122,12 @@ void Agent::answer_listener(const SourcePtr& source, size_t index) {
   std::shared_ptr<Container> who;
   std::unique_ptr<MonitorRequest> no_question;
   const auto verdict = decide(source, notification, source->fd.get(), who, no_question, index);
-  if (!verdict) return;
-  reply(*source, notification, *verdict);
-  end_call(source, who, index);
+  if (verdict) {
+    reply(*source, notification, *verdict);
+    end_call(source, who, index);
+  }
+  // It may have had the turn without writing anything.
+  if (who) end_turn(who->tenant().id().packed(), index);
 }
 
 /// How a call ends. Nothing: it goes on, with a writer or among the parked or blocked calls.

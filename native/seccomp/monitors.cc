@@ -139,10 +139,14 @@ void Agent::on_monitor(const SourcePtr& source, size_t index) {
   const int listener_fd = asked->fds[MonitorRequest::kNotify].get();
   std::shared_ptr<Container> who;
   const auto verdict = decide(source, asked->request.notification, listener_fd, who, asked, index);
-  if (!verdict) return;
-  // A monitor that does not read this answer would not read another one.
-  if (!reply_lxc(*source, *asked, *verdict, index)) return remove(*source);
-  end_call(source, who, index);
+  if (verdict && reply_lxc(*source, *asked, *verdict, index)) {
+    end_call(source, who, index);
+  } else if (verdict) {
+    // A monitor that does not read this answer would not read another one.
+    remove(*source);
+  }
+  // It may have had the turn without writing anything.
+  if (who) end_turn(who->tenant().id().packed(), index);
 }
 
 }  // namespace vprocfs

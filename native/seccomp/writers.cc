@@ -148,6 +148,7 @@ std::optional<size_t> Writers::take(int& started) {
     if (index == places_.size() || !start_writer(index)) return std::nullopt;
     started = places_[index].process.get();
   }
+  places_[index].in_use = true;
   WriterSlot& slot = pending_.writer_slot(index);
   slot.owner = WriterSlot::kAgent;
   slot.wanted = slot.poisoned = 0;
@@ -156,10 +157,18 @@ std::optional<size_t> Writers::take(int& started) {
   return index;
 }
 
+bool Writers::renew(size_t index, int& started) {
+  started = -1;
+  if (places_[index].state == State::kIdle) return true;
+  if (!start_writer(index)) return false;
+  places_[index].in_use = true;
+  started = places_[index].process.get();
+  return true;
+}
+
 void Writers::give(size_t index) {
   WriterSlot& slot = pending_.writer_slot(index);
   places_[index].state = State::kBusy;
-  places_[index].in_use = true;
   places_[index].killed_us = 0;
   slot.owner.store(WriterSlot::kWriter, std::memory_order_release);
   ::syscall(SYS_futex, &slot.owner, FUTEX_WAKE, 1, nullptr, nullptr, 0);

@@ -14,7 +14,8 @@ namespace vprocfs {
 
 /// The processes that write into the memory of callers (native/writer), at most one for each slot
 /// of the pending calls. The agent take()s a slot, fills it, and give()s it to its writer. Once the
-/// writer is done, next_done() returns the slot, and put_back() makes it free. Not thread-safe.
+/// writer is done, next_done() returns the slot, and put_back() makes it free. Not thread-safe, but
+/// a slot that is taken is its taker's alone.
 class Writers {
  public:
   Writers(PendingCalls& pending, int procfs_fd) : pending_(pending), procfs_fd_(procfs_fd) {}
@@ -39,6 +40,9 @@ class Writers {
   /// A slot with an idle writer, which is started if there is none. nullopt: all slots are in use,
   /// or no writer can be started. `started`: the pidfd of a writer that was started; else -1.
   std::optional<size_t> take(int& started);
+  /// Starts another writer for a slot that was taken, if its writer has ended since. False: none
+  /// can be started. `started`: as of take().
+  bool renew(size_t slot, int& started);
   /// Hands a slot over to its writer.
   void give(size_t slot);
   /// Takes back the slot of a writer that is done.
@@ -68,7 +72,7 @@ class Writers {
   enum class State : uint8_t { kNone, kIdle, kBusy, kStuck };
   struct Place {
     State state = State::kNone;
-    bool in_use = false;  ///< there is a call in the slot, though its writer may have ended
+    bool in_use = false;  ///< it is taken or has a call, though its writer may have ended
     Fd process;           ///< pidfd
     uint64_t killed_us = 0;
   };

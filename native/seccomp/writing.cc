@@ -46,11 +46,9 @@ Agent::Progress Agent::join_turn_locked(uint64_t tenant, const Source& source, b
   return Progress::kWait;
 }
 
-/// Hands the answer to a call to a writer, unless the tenant's turn is taken.
-Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
-                                   CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked,
-                                   size_t index) {
-  const uint64_t tenant = who->tenant().id().packed();
+/// Takes the tenant's turn at writing, with a writer's slot. kWait, kPass, kLater: it has none.
+Agent::Progress Agent::take_turn(const Source& source, uint64_t tenant, bool is_monitor,
+                                 size_t index, size_t& slot_index) {
   const std::lock_guard lock(mutex_);
   Turn& turn = turns_[tenant];
   if (turn.stuck) {
@@ -59,7 +57,7 @@ Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_pt
   }
   if (turn.taken) {
     pending_.writer_slot(turn.slot).wanted = 1;
-    return join_turn_locked(tenant, *source, asked != nullptr, index);
+    return join_turn_locked(tenant, source, is_monitor, index);
   }
   int started = -1;
   const auto slot = writers_.take(started);
@@ -68,6 +66,28 @@ Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_pt
     forget_idle_turn_locked(tenant);
     return Progress::kLater;
   }
+  turn.taken = true;
+  turn.slot = slot_index = *slot;
+  pending_.writer_slot(*slot).tenant = tenant;
+  return Progress::kStarted;
+}
+
+/// Gives back what take_turn() took. Whoever waits for it has to be told: see end_turn().
+void Agent::undo_turn_locked(uint64_t tenant, size_t slot_index) {
+  writers_.put_back(slot_index);
+  const auto turn = turns_.find(tenant);
+  if (turn != turns_.end()) turn->second.taken = false;
+  forget_idle_turn_locked(tenant);
+}
+
+/// Hands the answer to a call to a writer, unless the tenant's turn is taken.
+Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_ptr<Container>& who,
+                                   CallAnswer& answer, std::unique_ptr<MonitorRequest>& asked,
+                                   size_t index) {
+  const uint64_t tenant = who->tenant().id().packed();
+  size_t slot = 0;
+  const Progress turn = take_turn(*source, tenant, asked != nullptr, index, slot);
+  if (turn != Progress::kStarted) return turn;
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   if (asked) {
     in_flight = PendingCalls::Entry{};
@@ -76,24 +96,42 @@ Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_pt
     const LogSpan taken = std::exchange(source->taken, LogSpan{});
     if (source->taken_for == in_flight.notification.id) in_flight.log = taken;
   }
+  // Not under the lock that all calls need: this goes through a log, or asks for namespaces.
   const int listener_fd = asked ? asked->fds[MonitorRequest::kNotify].get() : source->fd.get();
   const bool is_of_log = answer.kind != CallAnswer::Kind::kWrite;
-  if (is_of_log && !fill_from_log(*slot, answer, who->id(), listener_fd, in_flight)) {
+  if (is_of_log && !fill_from_log(slot, answer, who->id(), listener_fd, in_flight)) {
     if (asked) in_flight = PendingCalls::Entry{};
-    forget_idle_turn_locked(tenant);
+    const std::lock_guard lock(mutex_);
+    undo_turn_locked(tenant, slot);
     return answer.kind == CallAnswer::Kind::kReply ? Progress::kReply : Progress::kEmpty;
   }
-  if (in_flight.blocked == 0) source->waits_since_us = 0;
-  turn.taken = true;
-  turn.slot = *slot;
-  pending_.writer_slot(*slot).tenant = tenant;
-  fill(*slot, *source, answer, asked.get(), in_flight);
-  writing_[*slot] = Writing{source, who, std::move(asked)};
+  const bool was_blocked = in_flight.blocked != 0;
+  fill(slot, *source, answer, asked.get(), in_flight);
+  const std::lock_guard lock(mutex_);
+  int started = -1;
+  if (!writers_.renew(slot, started)) {
+    if (asked) keep_taken(*source, in_flight);
+    undo_turn_locked(tenant, slot);
+    return Progress::kLater;
+  }
+  if (started >= 0) watch_end(slot, started);
+  if (!was_blocked) source->waits_since_us = 0;
+  writing_[slot] = Writing{source, who, std::move(asked)};
   // From here on the call is the writer's: it must be in one place only.
   in_flight = PendingCalls::Entry{};
   watch_writers_locked();
-  writers_.give(*slot);
+  writers_.give(slot);
   return Progress::kStarted;
+}
+
+/// Keeps what was taken from a log for a monitor's question, which is read again, and clears
+/// `call`.
+void Agent::keep_taken(Source& monitor, PendingCalls::Entry& call) {
+  if (call.log.kind() != LogSpan::kNone) {
+    monitor.taken_for = call.notification.id;
+    monitor.taken = call.log;
+  }
+  call = PendingCalls::Entry{};
 }
 
 /// Takes text from the container's log into the slot. Sets `call.log` before anything is taken, so
@@ -227,12 +265,8 @@ void Agent::finish(size_t slot_index, WriterSlot::End end, size_t index) {
 void Agent::answer_again(const Writing& was, uint32_t calls, size_t index) {
   PendingCalls::Entry& in_flight = pending_.in_flight(index);
   if (was.asked) {
-    // The question is still in the monitor's socket and is read again.
-    if (in_flight.log.kind() != LogSpan::kNone) {
-      was.source->taken_for = in_flight.notification.id;
-      was.source->taken = in_flight.log;
-    }
-    in_flight = PendingCalls::Entry{};
+    // The question is still in the monitor's socket.
+    keep_taken(*was.source, in_flight);
     return rearm(was.source->key, was.source->fd.get());
   }
   if (stopping_) return park_for_next_worker(index);
