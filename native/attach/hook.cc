@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <climits>
 #include <cstdlib>
@@ -50,16 +49,17 @@ std::string process_name(pid_t pid, uint64_t start) {
 }
 
 /// What patterns are matched against: the name, "lxc:name", and the cgroup, which is not the same
-/// in every hierarchy of v1.
+/// in every hierarchy of v1. Beside those, cgroup2 may have the container where its runtime is.
 std::vector<std::string> names_of(const Options& options, const std::string& runtime) {
   std::vector<std::string> names{options.name, runtime + ":" + options.name};
   const Fd procfs = open_directory(AT_FDCWD, "/proc");
   const auto cgroups = read_cgroup_paths(procfs.get(), options.pid);
   if (!cgroups) return names;
-  names.push_back(cgroups.value().v2);
-  names.insert(names.end(), cgroups.value().v1.begin(), cgroups.value().v1.end());
-  const auto is_none = [](const std::string& name) { return name.empty() || name == "/"; };
-  names.erase(std::remove_if(names.begin() + 2, names.end(), is_none), names.end());
+  const auto count = names.size();
+  for (const std::string& path : cgroups.value().v1) {
+    if (path.size() > 1) names.push_back(path);
+  }
+  if (names.size() == count && cgroups.value().v2.size() > 1) names.push_back(cgroups.value().v2);
   return names;
 }
 

@@ -145,8 +145,11 @@ void Planner::plan_clean(const std::string& root) {
   clean.proc = covers_any(root + "/proc") && was_visible(root, "/proc", "proc");
   // The copies themselves hide something of it, too.
   clean.sysfs = (clean.proc || covers_any(root + "/sys")) && was_visible(root, "/sys", "sysfs");
-  const MountEntry* base = target_.mounts().at(root + "/sys/" + kCleanPlace);
-  clean.has_base = base != nullptr && is_clean_base(*base) && base->peers == 0;
+  // Not only the topmost mount there: a copy that is about to go may be on it.
+  const auto& all = target_.mounts().all();
+  clean.has_base = std::any_of(all.begin(), all.end(), [&](const MountEntry& mount) {
+    return mount.path == root + "/sys/" + kCleanPlace && is_clean_base(mount) && mount.peers == 0;
+  });
   if (clean.proc || clean.sysfs) plan_.clean.push_back(std::move(clean));
 }
 

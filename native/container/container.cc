@@ -167,8 +167,9 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
     }
     cpu_record_.save(pack_history(histories_.cpu));
   }
-  if (facts && histories_.io_changed) io_record_.save(pack_io_history(histories_.io));
+  // In this order: the history is of figures that have the losses in them.
   if (facts && histories_.io_losses_changed) io_losses_record_.save(histories_.io_losses.pack());
+  if (facts && histories_.io_changed) io_record_.save(pack_io_history(histories_.io));
   if (facts && needs & (kNeedTasks | kNeedLoad)) facts.value().tasks = tasks(needs, now_us);
   if (!facts && facts.error().code == ENODEV) return Error{ESRCH, facts.error().path};
   return facts;

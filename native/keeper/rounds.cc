@@ -65,9 +65,16 @@ uint64_t Supervisor::patience_ms() const {
   return starts ? std::max<uint64_t>(options_.patience_ms, slow) : options_.patience_ms;
 }
 
+/// When readers get their first error. Not at first while a worker takes over: see refuses().
+uint64_t Supervisor::refuse_at_ms() const {
+  const uint64_t patient_ms = unserved_since_ms_ + patience_ms();
+  const bool takes_over = current_.state == WorkerState::kActivating;
+  return takes_over ? std::max(patient_ms, leave_until_ms_) : patient_ms;
+}
+
 void Supervisor::refuse(uint64_t now) {
   const bool lost = !current_.serves() && unserved_since_ms_ != 0 && !stopping_;
-  if (!lost || now < unserved_since_ms_ + patience_ms()) return;
+  if (!lost || now < refuse_at_ms()) return;
   if (!refusing_) {
     keeper_log(options_.log, LogLevel::kError,
                "no worker serves: readers get an error until one does");
@@ -192,7 +199,7 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (store_.pending() || ready_untold_ != nullptr) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
   if (unserved_since_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
-    sooner(unserved_since_ms_ + patience_ms());
+    sooner(refuse_at_ms());
   }
   return static_cast<int>(until > now ? until - now : 0);
 }

@@ -56,6 +56,7 @@ class Supervisor {
   void check_worker(Worker& worker, uint64_t now);
   void report_progress(uint64_t now);
   uint64_t patience_ms() const;
+  uint64_t refuse_at_ms() const;
   void refuse(uint64_t now);
   bool refuses(uint64_t now) const;
 

@@ -102,8 +102,11 @@ void Agent::adopt_passed_through() {
   };
   passed.erase(std::remove_if(passed.begin(), passed.end(), is_useless), passed.end());
   for (FdStore::Entry& one : passed) {
-    const std::lock_guard lock(mutex_);
-    one.tag.key = new_key();
+    {
+      const std::lock_guard lock(mutex_);
+      one.tag.key = new_key();
+    }
+    // Not under the lock that all calls need: the keeper takes its time.
     if (fd_store_ != nullptr) fd_store_->put(one.tag, one.fd.get());
   }
   // Nobody answers their calls before it is known that we are the only ones who do.

@@ -110,7 +110,12 @@ Agent::Progress Agent::start_write(const SourcePtr& source, const std::shared_pt
   const std::lock_guard lock(mutex_);
   int started = -1;
   if (!writers_.renew(slot, started)) {
-    if (asked) keep_taken(*source, in_flight);
+    // The call is tried again, if at all, as if nothing had been taken for it.
+    if (in_flight.log.kind() != LogSpan::kNone) {
+      give_back(*options_.answers.logs, who->id(), in_flight.log);
+    }
+    in_flight.log = LogSpan{};
+    if (asked) in_flight = PendingCalls::Entry{};
     undo_turn_locked(tenant, slot);
     return Progress::kLater;
   }

@@ -1,5 +1,6 @@
 #include "survey/cgroup_figures.h"
 
+#include <cerrno>
 #include <string>
 #include <string_view>
 
@@ -72,11 +73,14 @@ CgroupFigures::Place CgroupFigures::place(const CgroupMounts& mounts,
   return {std::move(dir.value()), tree->v2};
 }
 
-std::optional<std::string_view> CgroupFigures::text(const Place& place, const char* name) {
+std::optional<std::string_view> CgroupFigures::text(const Place& place, const char* name,
+                                                    bool* failed) {
   if (!place.dir) return std::nullopt;
   const auto fd = open_file(place.dir->fd(), name);
-  if (!fd || buffer_.read_record(fd.value().get()) != 0) return std::nullopt;
-  return buffer_.text();
+  if (fd && buffer_.read_record(fd.value().get()) == 0) return buffer_.text();
+  const bool is_absent = !fd && fd.error().code == ENOENT;
+  if (failed != nullptr && !is_absent) *failed = true;
+  return std::nullopt;
 }
 
 void CgroupFigures::read(Figures& out, KeptCounters& kept) {
@@ -130,21 +134,22 @@ void CgroupFigures::read_pids(Figures& out) {
 
 void CgroupFigures::read_io(Figures& out, KeptCounters& kept) {
   IoFacts io;
-  bool is_counted = false;
+  bool is_counted = false, failed = false;
   if (io_.v2) {
-    const auto found = text(io_, "io.stat");
+    const auto found = text(io_, "io.stat", &failed);
     is_counted = found.has_value();
     if (found) add_io_stat(*found, io);
   } else {
     for (const BlkioFile& file : kBlkioFiles) {
       if (file.unit != IoUnit::kBytes) continue;
-      auto found = text(io_, file.name);
-      if (!found) found = text(io_, file.older);
+      auto found = text(io_, file.name, &failed);
+      if (!found) found = text(io_, file.older, &failed);
       is_counted = is_counted || found;
       if (found) add_blkio(*found, file.unit, io);
     }
   }
-  if (!is_counted) return;
+  // What could not be read would count as lost.
+  if (!is_counted || failed) return;
   uint64_t read = 0, written = 0;
   for (const DeviceIo& device : io.devices) {
     read = saturating_add(read, device.read_bytes);

@@ -30,7 +30,9 @@ class CgroupFigures {
   };
   Place place(const CgroupMounts& mounts, const ContainerDescription& container,
               Controller controller) const;
-  std::optional<std::string_view> text(const Place& place, const char* name);
+  /// Nothing: there is no such file, or it cannot be read, which sets `failed`.
+  std::optional<std::string_view> text(const Place& place, const char* name,
+                                       bool* failed = nullptr);
 
   void read_events(Figures& out);
   void read_periods(Figures& out);

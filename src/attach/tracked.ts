@@ -6,6 +6,8 @@ export interface TrackedContainer {
   readonly container: ContainerIdentity;
   /** The namespaces that have had all their files, each with the process by which it was found. */
   readonly served: Map<number, number>;
+  /** Those in which a file was missing to the last, likewise. */
+  readonly failed: Map<number, number>;
   /**
    * The namespaces that have had files, each with the files that have failed so far. A file that is attached
    * now and is not among those was unmounted before.
@@ -27,10 +29,18 @@ export class TrackedContainers {
 
   constructor(readonly now: () => number) {}
 
-  /** The process by which a namespace was found; undefined: it has not had all its files. */
-  servedBy(namespace: number): number | undefined {
+  /** The process by which a namespace was found; undefined: there may be something left to do. */
+  doneBy(namespace: number): number | undefined {
     const owner = this.#owners.get(namespace);
-    return owner === undefined ? undefined : this.#tracked.get(owner)?.served.get(namespace);
+    const tracked = owner === undefined ? undefined : this.#tracked.get(owner);
+    return tracked?.served.get(namespace) ?? tracked?.failed.get(namespace);
+  }
+
+  /** What has failed is to be tried again: something may have changed. */
+  forgetFailures(): void {
+    for (const { failed } of this.#tracked.values()) {
+      failed.clear();
+    }
   }
 
   /** Whether a namespace belongs to a container that is served. */
@@ -52,6 +62,7 @@ export class TrackedContainers {
     const tracked: TrackedContainer = {
       container,
       served: new Map(),
+      failed: new Map(),
       reached: new Map(),
       remounts: new Remounts(this.now),
     };
@@ -68,6 +79,7 @@ export class TrackedContainers {
       return false;
     }
     tracked.served.delete(namespace);
+    tracked.failed.delete(namespace);
     tracked.reached.delete(namespace);
     tracked.remounts.forget(namespace);
     if ([...tracked.reached.keys()].some((key) => this.#owners.get(key) === owner)) {

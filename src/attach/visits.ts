@@ -256,6 +256,7 @@ export class Visits {
     if (failure === undefined) {
       tracked.reached.set(namespace, NONE);
       tracked.served.set(namespace, pid);
+      tracked.failed.delete(namespace);
       return;
     }
     // Even if one file can never be attached, the remounts of the others are counted.
@@ -281,6 +282,7 @@ export class Visits {
     if (wait !== undefined) {
       this.#options.lookLater(wait, visit, attempt + 1);
     } else {
+      tracked.failed.set(namespace, pid);
       log.warn({ container, pid, reason: printable(failure) }, "not attached");
     }
   }

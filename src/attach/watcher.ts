@@ -196,9 +196,9 @@ export class Watcher {
 
   /** False: the process has ended. */
   #onNamespace(pid: number, namespace: number): boolean {
-    const servedBy = this.#tracked.servedBy(namespace);
+    const doneBy = this.#tracked.doneBy(namespace);
     // It is followed: the kernel reports what changes there.
-    if (servedBy !== undefined && mountNamespaceOf(servedBy) === namespace) {
+    if (doneBy !== undefined && mountNamespaceOf(doneBy) === namespace) {
       return true;
     }
     const tenant = this.#watch.tenantOf(pid);
@@ -219,6 +219,7 @@ export class Watcher {
 
   #takeOne(event: WatchEvent): void {
     if (event.kind === "lost") {
+      this.#tracked.forgetFailures();
       this.#scan.begin();
     } else if (event.kind === "ended") {
       const isServed = this.#tracked.has(event.namespace);

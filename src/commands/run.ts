@@ -50,11 +50,9 @@ interface RunRequest {
 /**
  * By default Node opens its debugger on a port when it gets SIGUSR1, which `systemctl kill` sends to all processes
  * of the service. src/cli.ts takes the signal, and before that runs nothing can be listened on at this address
- * (RFC 5737), which no host has.
+ * (RFC 5737), which no host has. (--disable-sigusr1 is no option of the Node that the node may have tomorrow.)
  */
-const NO_DEBUGGER = process.allowedNodeEnvironmentFlags.has("--disable-sigusr1")
-  ? "--disable-sigusr1"
-  : "--inspect-port=192.0.2.1:9229";
+const NO_DEBUGGER = "--inspect-port=192.0.2.1:9229";
 
 /** Becomes the keeper, which mounts or continues with the mount of an earlier keeper. */
 function becomeKeeper(
@@ -90,9 +88,9 @@ async function run(context: Context, config: Config, request: RunRequest): Promi
   const { keeper: hasKeeper, stamps, warnings } = request;
   const log = createLogger(config.logLevel, config.logFormat);
   const inherits = hasKeeper && inheritsMount(context.env, process.pid);
-  // Readers of an inherited mount wait for us, so broken metrics must not keep us from serving.
+  // Metrics that are broken must not keep containers from their files: a service would not start at boot.
   const warn = (reason: string): void => log.warn({ reason }, "cannot serve metrics");
-  await checkServing(config, inherits ? warn : undefined);
+  await checkServing(config, hasKeeper ? warn : undefined);
   const binding = context.addon();
   // Before anything is changed, so that a missing package is reported first.
   const engine = await engineOf(config, binding);

@@ -254,7 +254,12 @@ describeLive("in the place of lxcfs", [], () => {
         "install-hooks",
         "vprocfs.service.enabled vprocfs.service.active",
       ],
-      ["is to start at the first boot", "rmdir /run/systemd/system", there, both],
+      [
+        "is to start at the first boot",
+        "rmdir /run/systemd/system",
+        there,
+        "lxcfs.service.enabled vprocfs.service.active",
+      ],
     ])(
       "has vprocfs.service give way only where lxcfs.service %s",
       async (_, node, hooks, units) => {

@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 import sys
+import time
 
 PATH, HOW = sys.argv[1:]
 RECEIPT_WANTED, ALL_PASSED, MOST = 0xFFFF0001, 0xFFFF0002, 16
@@ -39,6 +40,10 @@ for numbers, descriptors in packets(taking):
         print(sum(len(descriptors) for _, descriptors in taken))
         os._exit(0)
 taking.close()
+# Who handed it over removes its socket only after that.
+until = time.monotonic() + 10
+while os.path.exists(PATH) and time.monotonic() < until:
+    time.sleep(0.001)
 handing = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 handing.bind(PATH)
 handing.listen()
