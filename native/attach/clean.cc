@@ -11,6 +11,7 @@
 
 #include "attach/kernel.h"
 #include "base/affix.h"
+#include "source/mount_kind.h"
 
 namespace vprocfs {
 namespace {
@@ -40,10 +41,6 @@ constexpr char kFormerPlace[] = "/proc/tty/ldisc";
 
 bool is_at(const std::string& path, const std::string& place) {
   return ends_with(path, place) || ends_with(path, place + kInSysfs);
-}
-
-bool is_fuse(const MountEntry& mount) {
-  return mount.type == "fuse" || starts_with(mount.type, "fuse.");
 }
 
 Fd copy_of(const Fd& mount) {

@@ -65,16 +65,16 @@ uint64_t Supervisor::patience_ms() const {
   return starts ? std::max<uint64_t>(options_.patience_ms, slow) : options_.patience_ms;
 }
 
-/// When readers get their first error. Not at first while a worker takes over: see refuses().
-uint64_t Supervisor::refuse_at_ms() const {
-  const uint64_t patient_ms = unserved_since_ms_ + patience_ms();
-  const bool takes_over = current_.state == WorkerState::kActivating;
-  return takes_over ? std::max(patient_ms, leave_until_ms_) : patient_ms;
+/// Whether a worker takes over and has the queue for itself, as it has at first: it has what was
+/// taken and not answered sent again, and what we took after that, releases of files, nobody would
+/// send once more.
+bool Supervisor::leaves_queue(uint64_t now) const {
+  return current_.state == WorkerState::kActivating && now < leave_until_ms_;
 }
 
 void Supervisor::refuse(uint64_t now) {
   const bool lost = !current_.serves() && unserved_since_ms_ != 0 && !stopping_;
-  if (!lost || now < refuse_at_ms()) return;
+  if (!lost || leaves_queue(now) || now < unserved_since_ms_ + patience_ms()) return;
   if (!refusing_) {
     keeper_log(options_.log, LogLevel::kError,
                "no worker serves: readers get an error until one does");
@@ -83,17 +83,9 @@ void Supervisor::refuse(uint64_t now) {
     connection_.requeue();
     polled_.requeue();
   }
-  if (!refuses(now)) return;
   // A worker that is about to serve reads the same queue: what it takes, it answers.
   connection_.refuse_some();
   polled_.refuse_some();
-}
-
-/// Not at first while one takes over: it has what was taken and not answered sent again, and what
-/// we took after that, releases of files, nobody would send once more.
-bool Supervisor::refuses(uint64_t now) const {
-  const bool takes_over = current_.state == WorkerState::kActivating && now < leave_until_ms_;
-  return refusing_ && !takes_over;
 }
 
 void Supervisor::adjust_for_pause(uint64_t planned_ms, uint64_t now) {
@@ -195,11 +187,12 @@ int Supervisor::wait_ms(uint64_t now) const {
   if (wants_standby()) sooner(standby_at_ms_);
   sooner(client_until_ms_);
   if (stopping_) sooner(waits_for_manager() ? leave_by_ms_ : stop_by_ms_);
-  if (refusing_ && now < leave_until_ms_) sooner(leave_until_ms_);
   if (store_.pending() || ready_untold_ != nullptr) sooner(now + kStoreAgainMs);
   if (watchdog_ms_ != 0) sooner(next_notify_ms_);
-  if (unserved_since_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
-    sooner(refuse_at_ms());
+  if (unserved_since_ms_ != 0 && leaves_queue(now)) {
+    sooner(leave_until_ms_);
+  } else if (unserved_since_ms_ != 0 && !refusing_ && !current_.serves() && !stopping_) {
+    sooner(unserved_since_ms_ + patience_ms());
   }
   return static_cast<int>(until > now ? until - now : 0);
 }
@@ -224,9 +217,9 @@ int Supervisor::run() {
     // of the mount shows at the worker's, or at a timer.
     const bool awaits = current_.serves() && current_.idle && !stopping_;
     // One that has ended would wake us at once, until it is made again.
-    const bool refuses_now = refuses(monotonic_ms());
-    const bool asks_polled = (refuses_now || awaits || wants_polled()) && !polled_.ended();
-    pollfd fds[] = {{refuses_now || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
+    const bool refuses = refusing_ && !leaves_queue(monotonic_ms());
+    const bool asks_polled = (refuses || awaits || wants_polled()) && !polled_.ended();
+    pollfd fds[] = {{refuses || awaits ? connection_.refusal.get() : -1, POLLIN, 0},
                     {signals_.get(), POLLIN, 0},
                     {current_.control.get(), POLLIN, 0},
                     {next_.control.get(), POLLIN, 0},

@@ -56,9 +56,8 @@ class Supervisor {
   void check_worker(Worker& worker, uint64_t now);
   void report_progress(uint64_t now);
   uint64_t patience_ms() const;
-  uint64_t refuse_at_ms() const;
   void refuse(uint64_t now);
-  bool refuses(uint64_t now) const;
+  bool leaves_queue(uint64_t now) const;
 
   // supervisor.cc: where it begins, what it is told, how it ends
   void on_signal();

@@ -9,9 +9,12 @@ bool is_ours(const MountEntry& mount, const MountIdentity& identity) {
          (mount.source == identity.source || mount.source == kDefaultSource);
 }
 
+bool is_fuse(const MountEntry& mount) {
+  return mount.type == "fuse" || starts_with(mount.type, "fuse.");
+}
+
 bool is_lxcfs(const MountEntry& mount, const MountIdentity& identity) {
-  return (mount.type == "fuse" || starts_with(mount.type, "fuse.")) && mount.source == "lxcfs" &&
-         !is_ours(mount, identity);
+  return is_fuse(mount) && mount.source == "lxcfs" && !is_ours(mount, identity);
 }
 
 }  // namespace vprocfs

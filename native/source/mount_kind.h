@@ -18,6 +18,9 @@ struct MountIdentity {
 /// True for mounts made by a vprocfs of this or of the default configuration.
 bool is_ours(const MountEntry& mount, const MountIdentity& identity);
 
+/// True for mounts of FUSE, whatever is behind them.
+bool is_fuse(const MountEntry& mount);
+
 /// True for mounts of LXCFS, which are of type "fuse.lxcfs", as ours are by default: the source
 /// tells. A vprocfs that is configured to have LXCFS's own source is ours.
 bool is_lxcfs(const MountEntry& mount, const MountIdentity& identity);

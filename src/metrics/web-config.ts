@@ -6,7 +6,7 @@ import * as z from "zod/mini";
 import en from "zod/v4/locales/en.js";
 import { errnoOf, messageOf, VprocfsError } from "../errors.js";
 import { printable } from "../text.js";
-import { OPEN, type WebConfig } from "./basic-auth.js";
+import { OPEN, type TlsSettings, type WebConfig } from "./basic-auth.js";
 
 const english = en().localeError;
 
@@ -33,12 +33,6 @@ const WebConfigSchema = z.strictObject({
   ),
 });
 
-interface Certificates {
-  readonly cert: Buffer;
-  readonly key: Buffer;
-  readonly ca?: Buffer;
-}
-
 function fail(path: string, reason: string, cause?: unknown): VprocfsError {
   return new VprocfsError("CONFIG", `${printable(path)}: ${reason}`, { cause });
 }
@@ -64,9 +58,9 @@ function parseYaml(path: string): unknown {
 }
 
 /** Throws if a server could not use them: the key of another certificate, or no PEM. */
-function refuseMismatch(path: string, { cert, key, ca }: Certificates): void {
+function refuseMismatch(path: string, tls: TlsSettings): void {
   try {
-    createSecureContext({ cert, key, ...(ca === undefined ? {} : { ca }) });
+    createSecureContext({ ...tls });
   } catch (error) {
     throw fail(path, `tls_server_config: ${printable(messageOf(error))}`, error);
   }
