@@ -53,7 +53,7 @@ it("makes a problem of what a helper has not said", async () => {
     return (await runHelper(binding, { ...settings, replaceLxcfs: false }, what, signal)).problems;
   };
   const abort = new AbortController();
-  const ended = problemsOf("sleep 1000", abort.signal);
+  const ended = problemsOf("exec sleep 1000", abort.signal);
   abort.abort();
   expect(await ended).toEqual(["it was killed"]);
   expect(await problemsOf("exit 0", abort.signal)).toEqual(["it was not started"]);

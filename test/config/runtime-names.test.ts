@@ -1,6 +1,5 @@
 // Names that people gave to containers, from the files that runtimes keep.
 
-import { execFileSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -9,6 +8,7 @@ import { findContainer } from "../../src/containers/find.js";
 import { GivenNames } from "../../src/containers/given-names.js";
 import { runtimeNames } from "../../src/containers/runtime-names.js";
 import { containerTable } from "../../src/containers/table.js";
+import { outputSync } from "../support/command.js";
 import { container, fakeBinding } from "../support/fake-binding.js";
 import { testName } from "../support/names.js";
 
@@ -153,7 +153,7 @@ describe("runtime names", () => {
     symlinkSync(join(root, "elsewhere"), path);
     expect(now()).toEqual([]);
     rmSync(path);
-    execFileSync("mkfifo", [path]);
+    outputSync(["mkfifo", path]);
     expect(now()).toEqual([]);
     rmSync(path);
     mkdirSync(path);

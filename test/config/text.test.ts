@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
@@ -16,6 +15,7 @@ import {
   shortName,
 } from "../../src/text.js";
 import { nodeProblem } from "../../src/version.js";
+import { outputSync } from "../support/command.js";
 import { Fifo } from "../support/fifo.js";
 import { project } from "../support/project.js";
 import { testScope } from "../support/test-scope.js";
@@ -82,8 +82,7 @@ describe("shellWord", () => {
     });
     fc.assert(
       fc.property(name, (text) => {
-        const words = (shown: string): string =>
-          execFileSync("sh", ["-c", `printf '[%s]' ${shown}`], { encoding: "utf8" });
+        const words = (shown: string): string => outputSync(["sh", "-c", `printf '[%s]' ${shown}`]);
         expect(words(shellWord(text))).toBe(`[${text}]`);
         expect(words(printable(shellWord(text)))).toBe(`[${printable(text)}]`);
       }),

@@ -1,6 +1,6 @@
 // The watcher's own decisions, with events that the test makes up.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readFileSync } from "node:fs";
 import { expect, it, onTestFinished } from "vitest";
@@ -20,6 +20,7 @@ import { nativeCandidates } from "../../src/layout.js";
 import { createLogger } from "../../src/log.js";
 import { loadAddon } from "../../src/native/addon.js";
 import type { RunningProgram, WatchEvent } from "../../src/native/binding.js";
+import { runSync } from "../support/command.js";
 import { container, FakeWatch, fakeBinding } from "../support/fake-binding.js";
 import { DEADLINE_MS, until } from "../support/wait.js";
 
@@ -30,7 +31,10 @@ async function elsewhere(more: readonly string[] = []): Promise<number> {
     child.kill("SIGKILL");
   });
   const list = `/proc/${child.pid}/task/${child.pid}/children`;
-  return until("it has a child", () => Number(readFileSync(list, "utf8").trim()) || undefined);
+  const pid = await until("it has a child", () => Number(readFileSync(list, "utf8")) || undefined);
+  // It may not have asked for its parent's end yet.
+  onTestFinished(() => void runSync(["kill", "-9", `${pid}`]));
+  return pid;
 }
 
 /** What a watcher needs that no test is about. */
@@ -193,7 +197,7 @@ it.runIf(process.getuid?.() === 0)(
     await once(child.stdout, "data");
     const list = `/proc/${child.pid}/task/${child.pid}/children`;
     pid = Number(readFileSync(list, "utf8").trim());
-    onTestFinished(() => void spawnSync("kill", ["-9", `${pid}`]));
+    onTestFinished(() => void runSync(["kill", "-9", `${pid}`]));
     // What has made the namespace is in it too, and would keep it.
     child.kill("SIGKILL");
     expect(watch.follow(pid)).toBe("followed");
@@ -461,9 +465,7 @@ it.runIf(process.getuid?.() === 0)(
     const addon = nativeCandidates("vprocfs.node").find(existsSync) ?? "";
     const script = 'ulimit -n 256; exec "$@"';
     const node = [process.execPath, "-e", SHORT_OF_DESCRIPTORS, addon, `${pid}`, `${DEADLINE_MS}`];
-    const { stdout, stderr } = spawnSync("/bin/sh", ["-c", script, "sh", ...node], {
-      encoding: "utf8",
-    });
+    const { stdout, stderr } = runSync(["/bin/sh", "-c", script, "sh", ...node]);
     expect([stdout, stderr]).toEqual(["0\n1 true\n", ""]);
   },
 );

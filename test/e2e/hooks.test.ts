@@ -1,7 +1,6 @@
 // Hooks of real runtimes: nothing is configured in a container, and its first instruction sees its
 // own figures.
 
-import { spawnSync } from "node:child_process";
 import {
   cpSync,
   existsSync,
@@ -17,7 +16,7 @@ import type { HookOutcome } from "../../src/attach/hooks.js";
 import { main } from "../../src/program.js";
 import { filesOf, helperPath, installedHooks, PLACES } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { haveProgram } from "../support/command.js";
+import { haveProgram, runSync } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, temporaryDirectory } from "../support/daemon.js";
 import { collecting } from "../support/fake-binding.js";
@@ -359,10 +358,7 @@ exec /sbin/init
       ],
     ])("%s on the hook's stdin", (_, input, reason) => {
       const argv = ["--mountpoint", daemon.mountpoint, "--hook", "oci"];
-      const { status, stderr } = spawnSync(helperPath(), [...argv, "--strict"], {
-        input,
-        encoding: "utf8",
-      });
+      const { status, stderr } = runSync([helperPath(), ...argv, "--strict"], { input });
       expect(status).toBe(1);
       expect(stderr).toContain(reason);
       expect(stderr.trimEnd().split("\n")).toHaveLength(1);
@@ -370,12 +366,12 @@ exec /sbin/init
 
     it("the state of a container that has ended is no mistake", () => {
       const input = '{"id": "x", "status": "stopped"}';
-      const result = spawnSync(helperPath(), ["--hook", "oci"], { input, encoding: "utf8" });
+      const result = runSync([helperPath(), "--hook", "oci"], { input });
       expect([result.status, result.stderr]).toEqual([0, ""]);
     });
 
     it("LXC's hook without a PID", () => {
-      const result = spawnSync(helperPath(), ["--hook", "lxc"], { encoding: "utf8", env: {} });
+      const result = runSync([helperPath(), "--hook", "lxc"], { env: {} });
       expect(result.status).toBe(0);
       expect(result.stderr).toContain("LXC_PID is not set");
     });
@@ -396,7 +392,7 @@ exec /sbin/init
       }
       const env = { ...told, LXC_NAME: "x", LXC_PID: `${process.pid}` };
       const argv = ["--mountpoint", daemon.mountpoint, "--hook", "lxc", ...given];
-      const result = spawnSync(helperPath(), argv, { encoding: "utf8", env });
+      const result = runSync([helperPath(), ...argv], { env });
       expect([result.status, result.stderr]).toEqual([0, ""]);
       const marks = readdirSync(directory);
       expect([marks.includes(gone), marks.includes(lives)]).toEqual([false, true]);
@@ -421,7 +417,7 @@ for text in sys.argv[2:]:
   print(done.returncode, done.stderr, log.recv(4096).decode())`;
       const script = 'mount -t tmpfs tmpfs /dev && exec python3 -c "$0" "$@"';
       const argv = ["--mount", "sh", "-c", script, listen, helperPath(), "x", state];
-      const { stdout } = spawnSync("unshare", argv, { encoding: "utf8" });
+      const { stdout } = runSync(["unshare", ...argv]);
       const [bad = "", partly = ""] = stdout.split("\n");
       expect(bad).toMatch(/^0 b'' <28>.* vprocfs-attach\[\d+\]: .*not the JSON state/);
       expect(partly).toMatch(/^0 b'' <28>.*: x: \/proc\/pressure\/cpu: not on a procfs/);
@@ -434,12 +430,12 @@ for text in sys.argv[2:]:
       writeFileSync(file, "mountpoint /nowhere\nexclude *\n");
       const container = await Container.start(own, { memory: 64 * MIB });
       const argv = ["--mountpoint", daemon.mountpoint, "--settings", file, `${container.init}`];
-      expect(spawnSync(helperPath(), argv, { encoding: "utf8" }).stderr).toBe("");
+      expect(runSync([helperPath(), ...argv]).stderr).toBe("");
       // It was not told of the second mount, which alone has these.
       const others = PLACES.filter((path) => !path.endsWith("/kmsg"));
       expect(filesOf(container.init)).toEqual(others);
       writeFileSync(file, "mountpoint /nowhere\nend\n");
-      const whole = spawnSync(helperPath(), argv, { encoding: "utf8" });
+      const whole = runSync([helperPath(), ...argv]);
       expect(whole.stderr).toContain("no vprocfs on /nowhere");
     });
   });

@@ -1,6 +1,5 @@
 // What operators' tools see of real containers: the exporter, and a real Prometheus behind it.
 
-import { spawnSync } from "node:child_process";
 import {
   existsSync,
   mkdirSync,
@@ -16,7 +15,7 @@ import { expect, it } from "vitest";
 import { errnoOf } from "../../src/errors.js";
 import { totalsOf } from "../../src/metrics/start.js";
 import { hierarchyOf, isV2, MIB } from "../support/cgroups.js";
-import { haveProgram, run } from "../support/command.js";
+import { haveProgram, run, runSync } from "../support/command.js";
 import { bindsOf, Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { deviceOf, diskOf } from "../support/disks.js";
@@ -226,7 +225,7 @@ describeLive("metrics", [], () => {
     const escaped = container.cgroup.name.replaceAll("\\", "\\\\").replaceAll('"', '\\"');
     expect(text).toContain(`id="${id}",name="${escaped}"`);
     if (haveProgram("promtool")) {
-      const checked = spawnSync("promtool", ["check", "metrics"], { input: text });
+      const checked = runSync(["promtool", "check", "metrics"], { input: text });
       expect(`${checked.stdout}${checked.stderr}`).toBe("");
     }
   });

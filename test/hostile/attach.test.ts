@@ -1,7 +1,6 @@
 // Containers that make attaching as costly as they can. A stranger is attached in time all the same,
 // and nothing is left of it.
 
-import { execFileSync } from "node:child_process";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, it } from "vitest";
@@ -9,7 +8,7 @@ import { type HelperReport, helperPath } from "../../src/attach/helper.js";
 import { settingsFileOf } from "../../src/attach/settings.js";
 import { filesOf, PLACES, statesOf } from "../support/attach.js";
 import { MIB } from "../support/cgroups.js";
-import { outputOf, run } from "../support/command.js";
+import { outputOf, outputSync, run } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon } from "../support/daemon.js";
 import { describeLive } from "../support/needs.js";
@@ -170,7 +169,7 @@ describeLive("attaching beside a container that", ["busybox", "prlimit"], () => 
     const own = testScope();
     const victim = await Container.start(own, { name: "victim", memory: VICTIM_MEMORY });
     const limit = (soft: string): void => {
-      execFileSync("prlimit", [`--pid=${daemon.pid}`, `--nofile=${soft}:`]);
+      outputSync(["prlimit", `--pid=${daemon.pid}`, `--nofile=${soft}:`]);
     };
     const before = /^Max open files\s+(\d+)/m.exec(
       readFileSync(`/proc/${daemon.pid}/limits`, "utf8"),

@@ -1,7 +1,6 @@
 // Bounds of docs/design/threats.md that no flood reaches by itself: one tenant comes up to each of them,
 // and another one gets all that is its own.
 
-import { execFileSync } from "node:child_process";
 import { mkdirSync, readdirSync, readFileSync, rmdirSync, statSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
 import { join } from "node:path";
@@ -11,6 +10,7 @@ import { Surveys } from "../../src/metrics/survey.js";
 import { loadAddon } from "../../src/native/addon.js";
 import { polledMountpointOf } from "../../src/polled.js";
 import { Cgroup, MIB } from "../support/cgroups.js";
+import { outputSync } from "../support/command.js";
 import { Container } from "../support/container.js";
 import { Daemon, vprocfs } from "../support/daemon.js";
 import { follow } from "../support/follow.js";
@@ -60,7 +60,7 @@ async function nest(scope: Scope, outer: Container, count: number): Promise<void
 /** This process may have so many descriptors until the scope ends. */
 function limitDescriptors(scope: Scope, count: number): void {
   const limit = (soft: string) =>
-    execFileSync("prlimit", [`--pid=${process.pid}`, `--nofile=${soft}:`]);
+    outputSync(["prlimit", `--pid=${process.pid}`, `--nofile=${soft}:`]);
   const before = /^Max open files\s+(\d+)/m.exec(readFileSync("/proc/self/limits", "utf8"))?.[1];
   scope.defer(() => {
     limit(before ?? "1024");

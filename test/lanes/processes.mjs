@@ -5,11 +5,14 @@ import { spawn } from "node:child_process";
 import { constants, setPriority } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { describeProcesses, processesWith } from "./processes-of.mjs";
 
 export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 /** What is asked to end cleans up: mounts, containers, machines. */
 const PATIENCE_MS = 40_000;
+/** How long something may hold the output of a program that has ended. */
+const OUTPUT_MS = 60_000;
 
 /** Prints the whole lines of a stream, and returns what prints the rest. */
 function printLines(stream, name) {
@@ -32,6 +35,22 @@ function colours() {
   return process.stdout.isTTY ? { FORCE_COLOR: "1" } : { FORCE_COLOR: undefined, NO_COLOR: "1" };
 }
 
+/** Has one clean up and end, and ends it when it does not. */
+function end(child) {
+  child.kill("SIGTERM");
+  setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS).unref();
+}
+
+function kill(pids) {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, "SIGKILL");
+    } catch {
+      // It has ended.
+    }
+  }
+}
+
 /** All programs of a run. */
 export class Programs {
   #running = new Set();
@@ -43,19 +62,22 @@ export class Programs {
   }
 
   /**
-   * Runs one to its end, and to the end of all that holds its output. Resolves to whether it
-   * succeeded, why not, and how long it took; never rejects.
+   * Runs one to its end, and to the end of all that holds its output, in `seconds` at most: past that
+   * it is ended. Resolves to whether it succeeded, why not, how long it took, and what its processes
+   * did when it did not end; never rejects.
    */
-  run(name, argv, { env = {}, seconds, isPatient = false } = {}) {
+  run(name, argv, { env = {}, seconds, isPatient = false }) {
     if (this.#isStopped) {
-      return Promise.resolve({ passed: false, reason: "not started", seconds: 0 });
+      return Promise.resolve({ passed: false, reason: "not started", seconds: 0, processes: [] });
     }
     const begin = performance.now();
     const [program, ...args] = argv;
+    const lane = `${process.pid}-${name.replaceAll(" ", "-")}`;
+    const runner = { VPROCFS_TEST_RUNNER: `${process.pid}`, VPROCFS_TEST_LANE: lane };
     const child = spawn(program, args, {
       cwd: project,
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, ...colours(), VPROCFS_TEST_RUNNER: `${process.pid}`, ...env },
+      env: { ...process.env, ...colours(), ...runner, ...env },
     });
     this.#running.add(child);
     if (isPatient && child.pid !== undefined) {
@@ -63,22 +85,49 @@ export class Programs {
     }
     const rest = [printLines(child.stdout, name), printLines(child.stderr, name)];
     let reason = "";
-    const timer =
-      seconds === undefined
-        ? undefined
-        : setTimeout(() => {
-            reason = `not done after ${seconds} s`;
-            child.kill("SIGKILL");
-          }, seconds * 1000);
+    let processes = [];
+    const giveUp = (why) => {
+      reason = why;
+      processes = describeProcesses(processesWith("VPROCFS_TEST_LANE", lane));
+    };
+    const timers = [
+      setTimeout(() => {
+        giveUp(`not done after ${seconds} s`);
+        end(child);
+      }, seconds * 1000),
+    ];
+    child.once("exit", () => {
+      const dropOutput = () => {
+        giveUp("over, but others hold its output");
+        child.stdout.destroy();
+        child.stderr.destroy();
+      };
+      timers.push(setTimeout(dropOutput, OUTPUT_MS));
+    });
     return new Promise((resolve) => {
       const finish = (passed, why) => {
-        clearTimeout(timer);
+        for (const timer of timers) {
+          clearTimeout(timer);
+        }
         this.#running.delete(child);
         for (const print of rest) {
           print();
         }
-        const taken = (performance.now() - begin) / 1000;
-        resolve({ passed, reason: reason === "" ? why : reason, seconds: taken });
+        const result = () => ({
+          passed: passed && reason === "",
+          reason: reason === "" ? why : reason,
+          seconds: (performance.now() - begin) / 1000,
+          processes,
+        });
+        if (reason === "") {
+          resolve(result());
+          return;
+        }
+        // Some of them clean up.
+        setTimeout(() => {
+          kill(processesWith("VPROCFS_TEST_LANE", lane));
+          resolve(result());
+        }, PATIENCE_MS);
       };
       child.once("error", (error) => finish(false, error.message));
       child.once("close", (status, signal) =>
@@ -94,12 +143,7 @@ export class Programs {
     }
     this.#isStopped = true;
     for (const child of this.#running) {
-      child.kill("SIGTERM");
+      end(child);
     }
-    setTimeout(() => {
-      for (const child of this.#running) {
-        child.kill("SIGKILL");
-      }
-    }, PATIENCE_MS).unref();
   }
 }

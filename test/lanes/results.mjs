@@ -6,6 +6,8 @@ const SLOWEST = 20;
 const SLOW_MS = 100;
 /** Lines of an error that the last lines of a run repeat. */
 const ERROR_LINES = 8;
+/** Of processes whose tests did not end. */
+const PROCESS_LINES = 60;
 
 /** Counts of linters and tests. */
 export class Results {
@@ -14,6 +16,8 @@ export class Results {
   #skipped = 0;
   #tests = [];
   #left = [];
+  #unfinished = [];
+  #processes = [];
 
   /** A linter, a build: one part. */
   addPart(passed) {
@@ -21,8 +25,8 @@ export class Results {
     this.#failed += passed ? 0 : 1;
   }
 
-  /** Tests that Vitest ran: the lines of test/support/report.ts, and whether Vitest succeeded. */
-  addTests(report, passed) {
+  /** Tests that Vitest ran: the lines of test/support/report.ts, and how Vitest ended. */
+  addTests(report, { passed, processes }) {
     const text = existsSync(report) ? readFileSync(report, "utf8") : "";
     const lines = text.split("\n").filter(Boolean).map(parsed);
     const tests = lines.filter((line) => line.state !== undefined);
@@ -36,6 +40,10 @@ export class Results {
     this.#skipped += count("skipped");
     this.#tests.push(...tests);
     this.#left.push(...left);
+    this.#processes.push(...processes.slice(0, PROCESS_LINES));
+    const done = new Set(lines.map((line) => line.done));
+    const begun = lines.flatMap((line) => (line.begun === undefined ? [] : [line.begun]));
+    this.#unfinished.push(...begun.filter((file) => !done.has(file)));
   }
 
   get failed() {
@@ -64,6 +72,8 @@ export class Results {
       retried.map((test) => `${named(test)} (${test.retries}×, ${test.state})${reasons(test)}`),
     );
     section("Left behind by tests, removed now", this.#left);
+    section("What processes did whose tests did not end in time", this.#processes);
+    section("Files whose tests did not end", this.#unfinished);
     const failed = this.#tests.filter(({ state }) => state === "failed");
     section(
       "Failed tests",

@@ -1,9 +1,8 @@
-import { spawnSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { formatFor } from "../../src/metrics/exposition.js";
 import { Scrapes } from "../../src/metrics/scrape.js";
 import type { Containers } from "../../src/metrics/survey.js";
-import { haveProgram } from "../support/command.js";
+import { haveProgram, runSync } from "../support/command.js";
 import { containersOf, sourcesOf, surveyed } from "./sources.js";
 
 async function textOf(
@@ -80,7 +79,7 @@ describe("the text", () => {
 
   it.runIf(haveProgram("promtool"))("passes promtool check metrics", async () => {
     const text = await textOf(containersOf([surveyed("1"), surveyed("2", 'a"b\nc\\')]));
-    const checked = spawnSync("promtool", ["check", "metrics"], { input: text, encoding: "utf8" });
+    const checked = runSync(["promtool", "check", "metrics"], { input: text });
     expect(checked.stderr + checked.stdout).toBe("");
     expect(checked.status).toBe(0);
   });

@@ -1,17 +1,17 @@
 // The short form of the scenarios on booted nodes, for every run of the tests: Debian 13.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { finished } from "../support/command.js";
+import { finished, runSync } from "../support/command.js";
 import { project } from "../support/project.js";
 import { testScope } from "../support/test-scope.js";
 
 const program = [process.execPath, join(project, "test/node/run.mjs")] as const;
 const runner = [...program, "--short", "--lenient"] as const;
-const check = spawnSync(runner[0], [...runner.slice(1), "--check"], { encoding: "utf8" });
+const check = runSync([...runner, "--check"]);
 const missing = check.status === 0 ? undefined : check.stderr.trim();
 /** What run.mjs ends with when the emulator failed it. */
 const MACHINE_FAILED = 75;
@@ -32,7 +32,7 @@ describe.runIf(missing === undefined)(`Debian 13${missing ? ` (${missing})` : ""
     "serves every runtime's containers, restarted and killed",
     async ({ skip }) => {
       const directory = mkdtempSync(join(tmpdir(), "vprocfs-test-node-"));
-      testScope().defer(() => spawnSync("rm", ["-r", directory]));
+      testScope().defer(() => void runSync(["rm", "-r", directory]));
       const report = join(directory, "report.json");
       const argv = [...runner.slice(1), "--report", report];
       const child = spawn(runner[0], argv, { stdio: ["ignore", "pipe", "pipe"] });
@@ -60,7 +60,7 @@ describe.runIf(missing === undefined)("bad input", () => {
   /** Runs with other programs in the place of some; `directory` is this test's own. */
   function runWith(programs: Readonly<Record<string, string>>, env: NodeJS.ProcessEnv = {}) {
     const directory = mkdtempSync(join(tmpdir(), "vprocfs-test-node-"));
-    testScope().defer(() => spawnSync("rm", ["-r", directory]));
+    testScope().defer(() => void runSync(["rm", "-r", directory]));
     const bin = join(directory, "bin");
     mkdirSync(bin);
     for (const [name, script] of Object.entries(programs)) {
@@ -70,10 +70,9 @@ describe.runIf(missing === undefined)("bad input", () => {
       PATH: `${bin}:${process.env.PATH}`,
       VPROCFS_NODE_CACHE: join(directory, "cache"),
     };
-    const result = spawnSync(program[0], program.slice(1), {
-      encoding: "utf8",
+    const result = runSync(program, {
       env: { ...process.env, ...own, ...env },
-      timeout: 120_000,
+      timeoutMs: 120_000,
     });
     return { directory, ...result };
   }

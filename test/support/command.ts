@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
+import { errnoOf } from "../../src/errors.js";
 import type { Scope } from "./scope.js";
 import { SLOWNESS } from "./wait.js";
 
@@ -82,15 +83,45 @@ export async function output(argv: readonly string[], options: RunOptions = {}):
   return outputOf(argv, await run(argv, options));
 }
 
-/** The same without letting anything else run; for clean-up. */
-export function outputSync(argv: readonly string[]): string {
+/** What a program left behind for which everything waited. */
+export interface SyncOutcome {
+  readonly status: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface SyncOptions extends RunOptions {
+  readonly input?: string;
+}
+
+/**
+ * run() without letting anything else run, also not the timeouts of tests: throws when the program cannot be
+ * started or does not end in time.
+ */
+export function runSync(argv: readonly string[], options: SyncOptions = {}): SyncOutcome {
   const [program = "", ...rest] = argv;
-  const env = environmentOf(argv);
-  const result = spawnSync(program, rest, { encoding: "utf8", timeout: TIMEOUT_MS, env });
-  if (result.error !== undefined || result.status !== 0) {
-    throw new Error(`${argv.join(" ")}: ${result.error?.message ?? result.stderr}`);
+  const { timeoutMs = TIMEOUT_MS, env, ...others } = options;
+  const { error, status, stdout, stderr } = spawnSync(program, rest, {
+    encoding: "utf8",
+    timeout: timeoutMs,
+    killSignal: "SIGKILL",
+    env: environmentOf(argv, env),
+    ...others,
+  });
+  // It may end before it has read all of its input.
+  if (error !== undefined && errnoOf(error) !== "EPIPE") {
+    throw new Error(`${argv.join(" ").slice(0, 300)}: ${error.message}`);
   }
-  return result.stdout;
+  return { status, stdout, stderr };
+}
+
+/** The same for a program that must succeed; returns its output. For clean-up. */
+export function outputSync(argv: readonly string[]): string {
+  const { status, stdout, stderr } = runSync(argv);
+  if (status !== 0) {
+    throw new Error(`${argv.join(" ")}: ${stderr}`);
+  }
+  return stdout;
 }
 
 /** From the leaves up: whoever waits for a child must not end before it, which then would live. */
@@ -154,5 +185,5 @@ export function background(scope: Scope, argv: readonly string[]): ChildProcess 
 
 /** True when a program can be found. */
 export function haveProgram(program: string): boolean {
-  return spawnSync("/bin/sh", ["-c", 'command -v "$1"', "sh", program]).status === 0;
+  return runSync(["/bin/sh", "-c", 'command -v "$1"', "sh", program]).status === 0;
 }

@@ -18,6 +18,9 @@ export interface TestLine {
   readonly errors: readonly string[];
 }
 
+/** A file that is about to be run, and one whose tests have all ended. */
+export type FileLine = { readonly begun: string } | { readonly done: string };
+
 /** The last line. */
 export interface EndLine {
   readonly ended: true;
@@ -38,6 +41,14 @@ export class Report implements Reporter {
     writeFileSync(this.#path, "");
   }
 
+  onTestModuleQueued(module: TestModule): void {
+    this.#write({ begun: this.#nameOf(module) });
+  }
+
+  onTestModuleEnd(module: TestModule): void {
+    this.#write({ done: this.#nameOf(module) });
+  }
+
   onTestCaseResult(test: TestCase): void {
     const { state } = test.result();
     const diagnostic = test.diagnostic();
@@ -45,7 +56,7 @@ export class Report implements Reporter {
       return;
     }
     this.#write({
-      file: relative(this.#root, test.module.moduleId),
+      file: this.#nameOf(test.module),
       name: test.fullName,
       state,
       duration: Math.round(diagnostic?.duration ?? 0),
@@ -59,7 +70,11 @@ export class Report implements Reporter {
     this.#write({ ended: true, errors: broken.length + unhandled.length });
   }
 
-  #write(line: TestLine | EndLine): void {
+  #nameOf(module: TestModule): string {
+    return relative(this.#root, module.moduleId);
+  }
+
+  #write(line: TestLine | FileLine | EndLine): void {
     appendFileSync(this.#path, `${JSON.stringify(line)}\n`);
   }
 }

@@ -1,11 +1,11 @@
 // docs/reference/files.md is made from the descriptions beside the views: they describe what there is.
 
-import { spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parse } from "smol-toml";
 import { describe, expect, it } from "vitest";
 import { z } from "zod";
+import { runSync } from "../support/command.js";
 import { project } from "../support/project.js";
 
 const Description = z.object({ fields: z.array(z.object({ name: z.string() })) });
@@ -38,10 +38,7 @@ function matches(name: string, key: string): boolean {
 
 describe("docs/reference/files.md", () => {
   it("is what would be written now", () => {
-    const check = spawnSync(process.execPath, ["docs/generate.mjs", "--check"], {
-      cwd: project,
-      encoding: "utf8",
-    });
+    const check = runSync([process.execPath, "docs/generate.mjs", "--check"], { cwd: project });
     expect({ status: check.status, stderr: check.stderr }).toEqual({ status: 0, stderr: "" });
   });
 

@@ -1,9 +1,11 @@
 // Runs commands in a virtual machine with cgroup v2 (or v1); boot.sh beside this file says how.
 
-import { spawn, spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { messageOf } from "../../../src/errors.js";
+import { runSync } from "../command.js";
 import { temporaryDirectory } from "../daemon.js";
 import type { Scope } from "../scope.js";
 import { until } from "../wait.js";
@@ -53,11 +55,12 @@ function bootScript(): string {
 
 /** Why no virtual machine can be run here, undefined if one can. */
 export function vmUnavailable(): string | undefined {
-  const check = spawnSync(bootScript(), ["--check"], { encoding: "utf8" });
-  if (check.error !== undefined) {
-    return check.error.message;
+  try {
+    const check = runSync([bootScript(), "--check"]);
+    return check.status === 0 ? undefined : check.stderr.trim();
+  } catch (error) {
+    return messageOf(error);
   }
-  return check.status === 0 ? undefined : check.stderr.trim();
 }
 
 function bootArguments(command: readonly string[], options: VmOptions): string[] {
