@@ -63,12 +63,18 @@ export class Programs {
 
   /**
    * Runs one to its end, and to the end of all that holds its output, in `seconds` at most: past that
-   * it is ended. Resolves to whether it succeeded, why not, how long it took, and what its processes
-   * did when it did not end; never rejects.
+   * it is ended. Resolves to whether it succeeded, why not, how long it took, and whether it
+   * was late and what its processes did then; never rejects.
    */
   run(name, argv, { env = {}, seconds, isPatient = false }) {
     if (this.#isStopped) {
-      return Promise.resolve({ passed: false, reason: "not started", seconds: 0, processes: [] });
+      return Promise.resolve({
+        passed: false,
+        reason: "not started",
+        seconds: 0,
+        isLate: false,
+        processes: [],
+      });
     }
     const begin = performance.now();
     const [program, ...args] = argv;
@@ -86,12 +92,17 @@ export class Programs {
     const rest = [printLines(child.stdout, name), printLines(child.stderr, name)];
     let reason = "";
     let processes = [];
+    let isLate = false;
     const giveUp = (why) => {
+      if (reason !== "") {
+        return;
+      }
       reason = why;
       processes = describeProcesses(processesWith("VPROCFS_TEST_LANE", lane));
     };
     const timers = [
       setTimeout(() => {
+        isLate = true;
         giveUp(`not done after ${seconds} s`);
         end(child);
       }, seconds * 1000),
@@ -117,6 +128,7 @@ export class Programs {
           passed: passed && reason === "",
           reason: reason === "" ? why : reason,
           seconds: (performance.now() - begin) / 1000,
+          isLate,
           processes,
         });
         if (reason === "") {

@@ -25,25 +25,27 @@ export class Results {
     this.#failed += passed ? 0 : 1;
   }
 
-  /** Tests that Vitest ran: the lines of test/support/report.ts, and how Vitest ended. */
-  addTests(report, { passed, processes }) {
-    const text = existsSync(report) ? readFileSync(report, "utf8") : "";
-    const lines = text.split("\n").filter(Boolean).map(parsed);
+  /**
+   * Tests that Vitest ran: the lines of test/support/report.ts, and how Vitest ended. `again` are files
+   * that are run once more, and count then.
+   */
+  addTests(report, { passed, processes }, again = []) {
+    const lines = linesOf(report).filter(({ file }) => !again.includes(file));
     const tests = lines.filter((line) => line.state !== undefined);
     const count = (state) => tests.filter((test) => test.state === state).length;
     const left = lines.flatMap((line) => (line.left === undefined ? [] : [line.left]));
     // Without a last line it has crashed. Whatever fails it counts, also what is no test.
-    const errors = (lines.find((line) => line.ended === true)?.errors ?? 1) + (left.length > 0);
+    const broken = lines.find((line) => line.ended === true)?.errors ?? 1;
+    const errors = (again.length > 0 ? 0 : broken) + (left.length > 0);
     const failed = count("failed") + errors;
     this.#passed += count("passed");
-    this.#failed += failed === 0 && !passed ? 1 : failed;
+    this.#failed += failed === 0 && !passed && again.length === 0 ? 1 : failed;
     this.#skipped += count("skipped");
     this.#tests.push(...tests);
     this.#left.push(...left);
     this.#processes.push(...processes.slice(0, PROCESS_LINES));
-    const done = new Set(lines.map((line) => line.done));
-    const begun = lines.flatMap((line) => (line.begun === undefined ? [] : [line.begun]));
-    this.#unfinished.push(...begun.filter((file) => !done.has(file)));
+    const how = again.length > 0 ? " (run again)" : "";
+    this.#unfinished.push(...filesLeft(report, "begun").map((file) => `${file}${how}`));
   }
 
   get failed() {
@@ -80,6 +82,19 @@ export class Results {
       failed.map((test) => `${named(test)}${reasons(test)}`),
     );
   }
+}
+
+function linesOf(report) {
+  const text = existsSync(report) ? readFileSync(report, "utf8") : "";
+  return text.split("\n").filter(Boolean).map(parsed);
+}
+
+/** Files whose tests have not all ended: all that were `planned`, or those of them that had `begun`. */
+export function filesLeft(report, kind) {
+  const lines = linesOf(report);
+  const done = new Set(lines.map((line) => line.done));
+  const files = lines.flatMap((line) => (line[kind] === undefined ? [] : [line[kind]]));
+  return files.filter((file) => !done.has(file));
 }
 
 function named({ file, name }) {

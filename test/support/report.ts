@@ -3,7 +3,7 @@
 
 import { appendFileSync, writeFileSync } from "node:fs";
 import { relative } from "node:path";
-import type { Reporter, TestCase, TestModule, Vitest } from "vitest/node";
+import type { Reporter, TestCase, TestModule, TestSpecification, Vitest } from "vitest/node";
 
 /** A test that has ended. */
 export interface TestLine {
@@ -18,8 +18,11 @@ export interface TestLine {
   readonly errors: readonly string[];
 }
 
-/** A file that is about to be run, and one whose tests have all ended. */
-export type FileLine = { readonly begun: string } | { readonly done: string };
+/** A file that is to be run, one that is run now, and one whose tests have all ended. */
+export type FileLine =
+  | { readonly planned: string }
+  | { readonly begun: string }
+  | { readonly done: string };
 
 /** The last line. */
 export interface EndLine {
@@ -39,6 +42,12 @@ export class Report implements Reporter {
   onInit(vitest: Vitest): void {
     this.#root = vitest.config.root;
     writeFileSync(this.#path, "");
+  }
+
+  onTestRunStart(files: readonly TestSpecification[]): void {
+    for (const file of files) {
+      this.#write({ planned: this.#nameOf(file) });
+    }
   }
 
   onTestModuleQueued(module: TestModule): void {
@@ -70,7 +79,7 @@ export class Report implements Reporter {
     this.#write({ ended: true, errors: broken.length + unhandled.length });
   }
 
-  #nameOf(module: TestModule): string {
+  #nameOf(module: TestModule | TestSpecification): string {
     return relative(this.#root, module.moduleId);
   }
 
