@@ -16,7 +16,7 @@ import { join } from "node:path";
 import { allLinters, bin, LINTER_SECONDS, quickLinters } from "./lanes/linters.mjs";
 import { otherNodes } from "./lanes/nodes.mjs";
 import { Programs } from "./lanes/processes.mjs";
-import { filesLeft, Results } from "./lanes/results.mjs";
+import { filesLeft, hasEnded, Results } from "./lanes/results.mjs";
 
 const INTERRUPTED = 130;
 /** Vitest for a Node.js that is not ours. */
@@ -69,7 +69,8 @@ async function test(name, projects, options = {}, more = []) {
   ];
   const env = { ...options.env, VPROCFS_TEST_REPORT: report };
   const seconds = secondsOf(options.kind ?? name);
-  const end = await programs.run(name, argv, { ...options, seconds, env });
+  const isOver = () => hasEnded(report);
+  const end = await programs.run(name, argv, { ...options, seconds, env, isOver });
   note(name, end);
   const again = options.isRepeated && end.isLate ? filesLeft(report, "planned") : [];
   results.addTests(report, end, again);

@@ -5,14 +5,9 @@ import { spawn } from "node:child_process";
 import { constants, setPriority } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { describeProcesses, processesWith } from "./processes-of.mjs";
+import { end, whenEnded } from "./ending.mjs";
 
 export const project = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
-
-/** What is asked to end cleans up: mounts, containers, machines. */
-const PATIENCE_MS = 40_000;
-/** How long something may hold the output of a program that has ended. */
-const OUTPUT_MS = 60_000;
 
 /** Prints the whole lines of a stream, and returns what prints the rest. */
 function printLines(stream, name) {
@@ -35,22 +30,6 @@ function colours() {
   return process.stdout.isTTY ? { FORCE_COLOR: "1" } : { FORCE_COLOR: undefined, NO_COLOR: "1" };
 }
 
-/** Has one clean up and end, and ends it when it does not. */
-function end(child) {
-  child.kill("SIGTERM");
-  setTimeout(() => child.kill("SIGKILL"), PATIENCE_MS).unref();
-}
-
-function kill(pids) {
-  for (const pid of pids) {
-    try {
-      process.kill(pid, "SIGKILL");
-    } catch {
-      // It has ended.
-    }
-  }
-}
-
 /** All programs of a run. */
 export class Programs {
   #running = new Set();
@@ -62,19 +41,12 @@ export class Programs {
   }
 
   /**
-   * Runs one to its end, and to the end of all that holds its output, in `seconds` at most: past that
-   * it is ended. Resolves to whether it succeeded, why not, how long it took, and whether it
-   * was late and what its processes did then; never rejects.
+   * Runs one to its end, and to the end of all that holds its output, but not longer than `limits` of
+   * whenEnded() say. Resolves to what whenEnded() does, and `seconds`: how long it took; never rejects.
    */
-  run(name, argv, { env = {}, seconds, isPatient = false }) {
+  async run(name, argv, { env = {}, isPatient = false, ...limits }) {
     if (this.#isStopped) {
-      return Promise.resolve({
-        passed: false,
-        reason: "not started",
-        seconds: 0,
-        isLate: false,
-        processes: [],
-      });
+      return { passed: false, reason: "not started", isLate: false, processes: [], seconds: 0 };
     }
     const begin = performance.now();
     const [program, ...args] = argv;
@@ -90,62 +62,12 @@ export class Programs {
       setPriority(child.pid, constants.priority.PRIORITY_BELOW_NORMAL);
     }
     const rest = [printLines(child.stdout, name), printLines(child.stderr, name)];
-    let reason = "";
-    let processes = [];
-    let isLate = false;
-    const giveUp = (why) => {
-      if (reason !== "") {
-        return;
-      }
-      reason = why;
-      processes = describeProcesses(processesWith("VPROCFS_TEST_LANE", lane));
-    };
-    const timers = [
-      setTimeout(() => {
-        isLate = true;
-        giveUp(`not done after ${seconds} s`);
-        end(child);
-      }, seconds * 1000),
-    ];
-    child.once("exit", () => {
-      const dropOutput = () => {
-        giveUp("over, but others hold its output");
-        child.stdout.destroy();
-        child.stderr.destroy();
-      };
-      timers.push(setTimeout(dropOutput, OUTPUT_MS));
-    });
-    return new Promise((resolve) => {
-      const finish = (passed, why) => {
-        for (const timer of timers) {
-          clearTimeout(timer);
-        }
-        this.#running.delete(child);
-        for (const print of rest) {
-          print();
-        }
-        const result = () => ({
-          passed: passed && reason === "",
-          reason: reason === "" ? why : reason,
-          seconds: (performance.now() - begin) / 1000,
-          isLate,
-          processes,
-        });
-        if (reason === "") {
-          resolve(result());
-          return;
-        }
-        // Some of them clean up.
-        setTimeout(() => {
-          kill(processesWith("VPROCFS_TEST_LANE", lane));
-          resolve(result());
-        }, PATIENCE_MS);
-      };
-      child.once("error", (error) => finish(false, error.message));
-      child.once("close", (status, signal) =>
-        finish(status === 0, status === 0 ? "" : `ended by ${signal ?? `exit status ${status}`}`),
-      );
-    });
+    const outcome = await whenEnded(child, { lane, ...limits });
+    this.#running.delete(child);
+    for (const print of rest) {
+      print();
+    }
+    return { ...outcome, seconds: (performance.now() - begin) / 1000 };
   }
 
   /** Ends all that runs, which cleans up, and lets nothing start any more. */

@@ -89,6 +89,11 @@ function linesOf(report) {
   return text.split("\n").filter(Boolean).map(parsed);
 }
 
+/** Whether all tests have ended. */
+export function hasEnded(report) {
+  return linesOf(report).some((line) => line.ended === true);
+}
+
 /** Files whose tests have not all ended: all that were `planned`, or those of them that had `begun`. */
 export function filesLeft(report, kind) {
   const lines = linesOf(report);
