@@ -22,6 +22,8 @@ struct HostMeminfoLine {
 /// The host's /proc/meminfo (fs/proc/meminfo.c).
 struct HostMeminfo {
   std::vector<HostMeminfoLine> lines;
+  /// What ZFS's cache (ARC) would give back, which no line counts as free, cached or available, kB.
+  uint64_t arc_kb = 0;
 
   /// The value of `label` as printed, or nothing where the kernel has no such line.
   std::optional<uint64_t> value(std::string_view label) const {

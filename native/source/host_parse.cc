@@ -1,5 +1,8 @@
 #include "source/host_parse.h"
 
+#include <algorithm>
+
+#include "base/wide.h"
 #include "source/parse.h"
 
 namespace vprocfs {
@@ -24,6 +27,23 @@ HostMeminfo parse_meminfo(std::string_view text) {
     info.lines.push_back({std::string(line.substr(0, colon)), *value, trim(rest) == "kB"});
   });
   return info;
+}
+
+uint64_t parse_arc_kb(std::string_view text) {
+  uint64_t size = 0, least = 0, evictable = 0;
+  for_each_line(text, [&](std::string_view line) {
+    const std::string_view key = take_word(line);
+    take_word(line);  // its type
+    const uint64_t value = parse_u64(take_word(line)).value_or(0);
+    if (key == "size") size = value;
+    if (key == "c_min") least = value;
+    // Lists of ghosts are of what was evicted.
+    const bool is_ghost = key.find("_ghost_") != std::string_view::npos;
+    const bool is_evictable =
+        ends_with(key, "_evictable_data") || ends_with(key, "_evictable_metadata");
+    if (is_evictable && !is_ghost) evictable = saturating_add(evictable, value);
+  });
+  return std::min(evictable, saturating_sub(size, least)) / 1024;
 }
 
 std::optional<HostStat> parse_stat(std::string_view text) {

@@ -10,6 +10,9 @@ namespace vprocfs {
 
 /// /proc/meminfo. Lines without a label and a number are left out.
 HostMeminfo parse_meminfo(std::string_view text);
+/// What ZFS's cache would give back by /proc/spl/kstat/zfs/arcstats, kB: what is not in use, down
+/// to the size that it keeps (arc_evictable_memory() of OpenZFS).
+uint64_t parse_arc_kb(std::string_view text);
 
 /// The shape of /proc/stat; nothing without a "cpu" line.
 std::optional<HostStat> parse_stat(std::string_view text);

@@ -178,6 +178,15 @@ struct HostSource::Impl {
     return is_live ? saturating_sub(now_us, boottime_ahead().least_us) : now_us;
   }
 
+  /// ZFS sums up its counters of all CPUs for it: read once a second, however short the tick.
+  uint64_t arc_kb(uint64_t now_us) {
+    const auto read = [this]() -> Result<uint64_t> {
+      const auto text = read_file(procfs_fd, "spl/kstat/zfs/arcstats");
+      return text ? parse_arc_kb(text.value()) : 0;
+    };
+    return *arc.get(now_us, kSlowTickUs, read).value();
+  }
+
   const int procfs_fd, sysfs_fd;
   const bool is_live;
   const uint64_t tick_us, slow_tick_us;
@@ -193,6 +202,7 @@ struct HostSource::Impl {
   std::atomic<int64_t> realtime_ahead_us{0};
   CpuLists cpu_lists{sysfs_fd};
   Cached<HostCpus> cpus;
+  Cached<uint64_t> arc;
   Cached<std::vector<HostNode>> nodes;
   Cached<std::vector<HostHugePool>> huge_pools;
 };
@@ -204,9 +214,10 @@ HostSource::~HostSource() = default;
 
 Result<std::shared_ptr<const HostMeminfo>> HostSource::meminfo(uint64_t now_us) {
   return impl_->meminfo.get(now_us, impl_->tick_us,
-                            [](std::string_view text) -> std::optional<HostMeminfo> {
+                            [&](std::string_view text) -> std::optional<HostMeminfo> {
                               auto info = parse_meminfo(text);
                               if (info.lines.empty()) return std::nullopt;
+                              info.arc_kb = impl_->arc_kb(now_us);
                               return info;
                             });
 }

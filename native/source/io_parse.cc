@@ -80,7 +80,9 @@ void add_io_stat(std::string_view text, IoFacts& facts) {
       return;
     }
     const size_t sign = word.find('=');
-    if (io == nullptr || sign == std::string_view::npos) return;
+    // "(unknown)": a path of an NVMe disk that has several, which is counted as the disk too.
+    if (sign == std::string_view::npos) io = nullptr;
+    if (io == nullptr) return;
     for (const auto& key : kStatKeys) {
       if (key.name != word.substr(0, sign)) continue;
       if (const auto value = parse_u64(word.substr(sign + 1))) io->*key.field = *value;

@@ -56,15 +56,23 @@ struct Cache {
   }
 };
 
-/// What the node leaves for one container: its free memory and what others have cached of it, at
-/// most its MemAvailable. A node that has run for a while has hardly any free memory, because all
-/// of it is cache; tools that compute used = total - free - cached would count that as the
-/// container's.
+/// The node's MemAvailable, and what ZFS would give back: Linux knows nothing of that.
+std::optional<uint64_t> available_on(const HostMeminfo& host) {
+  const auto available = host.value("MemAvailable");
+  if (!available) return std::nullopt;
+  return saturating_add(*available, host.arc_kb);
+}
+
+/// What the node leaves for one container: its free memory and what others and ZFS have cached of
+/// it, at most what is available. A node that has run for a while has hardly any free memory,
+/// because all of it is cache; tools that compute used = total - free - cached would count that as
+/// the container's.
 uint64_t left_by_node(const HostMeminfo& host, uint64_t total, uint64_t cached, const Cache& own) {
   const uint64_t free = host.value("MemFree").value_or(total);
   const uint64_t all = saturating_add(cached, of_host(host, "SReclaimable"));
-  const uint64_t others = saturating_sub(all, own.file + own.slab_reclaimable);
-  const uint64_t available = host.value("MemAvailable").value_or(free);
+  const uint64_t others =
+      saturating_add(saturating_sub(all, own.file + own.slab_reclaimable), host.arc_kb);
+  const uint64_t available = available_on(host).value_or(free);
   return std::max(std::min(saturating_add(free, others), available), free);
 }
 
@@ -87,7 +95,7 @@ void fill_free(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& he
 void fill_available(MemoryModel& m, const HostMeminfo& host, const MemoryHeadroom& headroom) {
   const uint64_t reclaimable = m.inactive_file + m.active_file + m.slab_reclaimable;
   const uint64_t own = saturating_add(m.free, reclaimable);
-  m.available = host.value("MemAvailable").value_or(own);
+  m.available = available_on(host).value_or(own);
   if (headroom.available_bytes) {
     m.available = std::min(m.available, *headroom.available_bytes / 1024);
   } else if (m.limited) {
@@ -137,8 +145,9 @@ void fill_swap(MemoryModel& m, const Facts& facts) {
   m.swap_from_host = swap.from_host;
   m.swap_total = swap.total_kb;
   m.swap_free = swap.free_kb;
-  m.swap_cached = std::min({kb(stat.swapcached), m.used, swap.used_kb()});
-  m.zswapped = std::min(kb(stat.zswapped), swap.used_kb());
+  m.swap_own = swap.own_kb;
+  m.swap_cached = std::min({kb(stat.swapcached), m.used, swap.own_kb});
+  m.zswapped = std::min(kb(stat.zswapped), swap.own_kb);
   m.zswap = std::min(kb(stat.zswap), m.used);
 }
 
@@ -187,9 +196,8 @@ void fill_commit(MemoryModel& m, const HostMeminfo& host) {
   const uint64_t memory = saturating_sub(of_host(host, "MemTotal"), of_host(host, "Hugetlb"));
   const uint64_t own = std::min(m.total, memory);
   m.commit_limit = std::min(saturating_add(mul_div(own, share, memory), m.swap_total), limit);
-  m.committed =
-      std::min(saturating_add(saturating_add(m.anon, m.shmem), (m.swap_total - m.swap_free)),
-               saturating_add(m.total, m.swap_total));
+  m.committed = std::min(saturating_add(saturating_add(m.anon, m.shmem), m.swap_own),
+                         saturating_add(m.total, m.swap_total));
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ struct MemoryModel {
 
   bool swap_from_host = false;  ///< see SwapModel
   uint64_t swap_total = 0, swap_free = 0;
+  uint64_t swap_own = 0;                   ///< the container's own use: SwapModel::own_kb
   uint64_t swap_cached = 0, zswapped = 0;  ///< both hold swap slots: at most what is used of swap
   uint64_t zswap = 0;
 

@@ -11,6 +11,8 @@ struct SwapModel {
   bool from_host = false;  ///< nothing limits or accounts this container: the host's own figures
   uint64_t total_kb = 0;
   uint64_t free_kb = 0;  ///< at most total_kb
+  /// The container's own use, at most total_kb. What else is not free others have used.
+  uint64_t own_kb = 0;
 
   uint64_t used_kb() const { return total_kb - free_kb; }
 };

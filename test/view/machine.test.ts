@@ -10,6 +10,7 @@ import {
   type Container,
   disks,
   type Io,
+  NO_LIMITS,
   PLAIN_BOX,
   PLAIN_HOST,
   vmstatKeys,
@@ -132,6 +133,11 @@ describe("io.stat", () => {
     ["a device without figures", "8:0\n", sda(none)],
     ["the same device twice", "8:0 rios=3\n8:0 rbytes=2048 rios=7\n", sda(read)],
     ["figures of nobody", "rbytes=2048 rios=7\n", sda(none)],
+    [
+      "a path of an NVMe disk that has several",
+      "8:0 rbytes=2048 rios=7\n(unknown) rbytes=0 rios=9\n",
+      sda(read),
+    ],
     ["a device that is gone", "8:16 rbytes=2048 rios=7\n", sda(none)],
     ["a number that is none", "8:0 rbytes=2048x rios=-7 wios=\n", sda(none)],
     ["no device", "8:x rbytes=2048\n:0 rios=1\n4096:0 rios=1\n8:1048576 rios=1\n", sda(none)],
@@ -535,5 +541,31 @@ describe("nothing of the node", () => {
     expect(treePaths(dir)).toContain(path);
     rmSync(join(dir, path));
     expect(treePaths(dir)).not.toContain(path);
+  });
+
+  it.each([
+    ["a container without a limit", NO_LIMITS, 100_000n, 200_000n],
+    ["one with a limit", { ...NO_LIMITS, memory: 1n << 31n }, 100_000n, 200_000n],
+    ["one whose limit is smaller than what is free", { ...NO_LIMITS, memory: 1n << 26n }, 0n, 0n],
+  ])("ZFS's cache is memory that %s can get", (_, limits, memFreeKb, memAvailableKb) => {
+    const dir = join(root, "zfs-available");
+    const host = { ...PLAIN_HOST, ...(memFreeKb > 0n && { memFreeKb, memAvailableKb }) };
+    writeCase(dir, host, { ...PLAIN_BOX, limits: [NO_LIMITS, limits] });
+    const shown = (label: string): number =>
+      Number(
+        new RegExp(`^${label}: +(\\d+) kB$`, "m").exec(renderFixture(dir, "proc/meminfo"))?.[1],
+      );
+    const before = [shown("MemFree"), shown("MemAvailable")];
+    const path = join(dir, "proc/spl/kstat/zfs/arcstats");
+    mkdirSync(dirname(path), { recursive: true });
+    const recorded = readFileSync(join(project, "test/view/recorded/arcstats-2.1.11"), "utf8");
+    writeFileSync(path, recorded);
+    // size - c_min: more than that could be evicted.
+    const most = memFreeKb > 0n ? Math.floor((132782160 - 97319680) / 1024) : 0;
+    expect([shown("MemFree"), shown("MemAvailable")]).toEqual(before.map((kb) => kb + most));
+    // Less can be: most of it is in use.
+    writeFileSync(path, recorded.replace(/^(mfu_evictable_data +4 +)\d+$/m, "$11024"));
+    const least = memFreeKb > 0n ? Math.floor((26624 + 1024 + 1024) / 1024) : 0;
+    expect([shown("MemFree"), shown("MemAvailable")]).toEqual(before.map((kb) => kb + least));
   });
 });
