@@ -11,19 +11,23 @@ namespace vprocfs {
 
 /// Mount points below /proc and /sys that a process has.
 struct Mounted {
-  size_t ours = 0;
-  size_t lxcfs = 0;  ///< of a running LXCFS
+  size_t ours = 0;   ///< of a vprocfs that is mounted on the host
+  size_t lxcfs = 0;  ///< of an LXCFS that is
+  /// Of a vprocfs or LXCFS that is not any more: reading them fails. Without those that a later
+  /// mount covers.
+  size_t dead = 0;
 };
 
 /// "major:minor" of file systems.
 using Devices = std::set<std::string, std::less<>>;
 
-/// The file systems that LXCFS has mounted on the host. An LXCFS that stops unmounts its own, and
-/// containers' mounts of it are dead then.
-Devices lxcfs_devices(int procfs_fd, const MountIdentity& identity);
+/// The file systems that vprocfs and LXCFS have mounted on the host. Those of one that has ended
+/// are unmounted there, by itself or by the next one, and containers' mounts of them are dead.
+/// Nothing: the host's mounts cannot be read.
+std::optional<Devices> live_devices(int procfs_fd, const MountIdentity& identity);
 
 /// Counts a process's mounts in its mountinfo, however long that is. Nothing: it cannot be read.
 std::optional<Mounted> mounted_files(int procfs_fd, int pid, const MountIdentity& identity,
-                                     const Devices& lxcfs);
+                                     const Devices& live);
 
 }  // namespace vprocfs

@@ -54,6 +54,12 @@ double seconds(uint64_t us) { return static_cast<double>(us) / 1e6; }
 
 constexpr double kKb = 1024;
 
+void note_mounts(const Mounted& mounts, Figures& out) {
+  out.set(Figure::kMountedFiles, static_cast<double>(mounts.ours));
+  if (mounts.lxcfs > 0) out.set(Figure::kLxcfsFiles, static_cast<double>(mounts.lxcfs));
+  if (mounts.dead > 0) out.set(Figure::kDeadFiles, static_cast<double>(mounts.dead));
+}
+
 /// Whether the cgroup was removed while it was being read, which is no failure.
 bool is_of_removed(const Error& error) { return error.code == ENODEV || error.code == ENOENT; }
 
@@ -248,15 +254,16 @@ bool Surveyor::read(Member& member, uint64_t now_us, Figures& out) {
 
 void Surveyor::count_mounts(uint64_t now_us) {
   size_t counted = 0;
-  Devices lxcfs;
+  std::optional<Devices> live;
   const MountIdentity identity{sources_.fs_type, sources_.source};
   const uint64_t until = boottime_us() + kMountsWithinUs;
   for (auto& [id, member] : members_) {
     const uint64_t begin = boottime_us();
     const bool due = now_us >= member->mounts_next_us;
     if (!due || counted >= kMountsAtOnce || begin >= until) continue;
-    if (counted++ == 0) lxcfs = lxcfs_devices(sources_.procfs_fd, identity);
-    member->mounts = mounted_files(sources_.procfs_fd, member->description.init, identity, lxcfs);
+    if (counted++ == 0) live = live_devices(sources_.procfs_fd, identity);
+    if (!live) return;
+    member->mounts = mounted_files(sources_.procfs_fd, member->description.init, identity, *live);
     // A container may have any number of mounts: the longer they take, the later they are counted
     // again.
     const uint64_t took = boottime_us() - begin;
@@ -317,10 +324,7 @@ Survey Surveyor::take() {
     row.cgroup = member->description.cgroup;
     row.tenant_cgroup = member->description.tenant_cgroup;
     row.init = member->description.init;
-    if (!member->mounts) continue;
-    row.figures.set(Figure::kMountedFiles, static_cast<double>(member->mounts->ours));
-    if (member->mounts->lxcfs == 0) continue;
-    row.figures.set(Figure::kLxcfsFiles, static_cast<double>(member->mounts->lxcfs));
+    if (member->mounts) note_mounts(*member->mounts, row.figures);
   }
   out.failed = read_all(out.rows);
   remember_counters();

@@ -43,7 +43,7 @@ constexpr auto members(const OomKill*) {
 }
 constexpr auto members(const Mounted*) {
   using S = Mounted;
-  return std::tuple(number("ours", &S::ours), number("lxcfs", &S::lxcfs));
+  return std::tuple(number("ours", &S::ours), number("lxcfs", &S::lxcfs), number("dead", &S::dead));
 }
 constexpr auto members(const ContainerName*) {
   using S = ContainerName;
@@ -81,7 +81,8 @@ Result<Mounted> mounted_of(const std::string& dir, const std::string& type,
   if (!proc) return proc.error();
   const MountIdentity identity{type, source};
   const int fd = proc.value().get();
-  return mounted_files(fd, 1, identity, lxcfs_devices(fd, identity)).value_or(Mounted());
+  return mounted_files(fd, 1, identity, live_devices(fd, identity).value_or(Devices()))
+      .value_or(Mounted());
 }
 
 }  // namespace

@@ -180,7 +180,7 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "mounted_files",
-    help: "Files of vprocfs mounted in the container; counted at most once a minute",
+    help: "Files of a running vprocfs mounted in the container; counted at most once a minute",
     kind: "gauge",
     figures: [["mountedFiles"]],
   },
@@ -189,6 +189,12 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
     help: "Files that a running LXCFS has mounted at the paths of vprocfs's files; absent if there are none",
     kind: "gauge",
     figures: [["lxcfsFiles"]],
+  },
+  {
+    name: "dead_files",
+    help: "Files of a vprocfs or LXCFS that has ended, which the container cannot read; absent if there are none",
+    kind: "gauge",
+    figures: [["deadFiles"]],
   },
 ];
 

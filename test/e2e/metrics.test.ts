@@ -242,6 +242,20 @@ describeLive("metrics", [], () => {
     expect(figureOf(text, "lxcfs_files", second)).toBeUndefined();
     // Its watcher is off.
     expect(figureOf(text, "wanted", second)).toBe(0);
+    expect(figureOf(text, "dead_files", first)).toBeUndefined();
+  });
+
+  it("count the files of a vprocfs that has ended apart", async () => {
+    const own = testScope();
+    const { daemon, scrape } = await serveMetrics(own);
+    const ended = await Daemon.start(own);
+    const binds = bindsOf(ended);
+    const container = await Container.start(own, { name: "dead", binds });
+    const id = await idOf(container, daemon);
+    await ended.stop();
+    const text = await scrape();
+    expect(figureOf(text, "mounted_files", id)).toBe(0);
+    expect(figureOf(text, "dead_files", id)).toBe(binds.length);
   });
 
   it("vanish with their container, many of which may come and go", async () => {
@@ -399,7 +413,7 @@ describeLive("a real Prometheus", ["prometheus", "promtool"], () => {
       for (const query of queries) {
         await until(`an answer to: ${query}`, async () => {
           // What counts failures may have nothing to tell.
-          const isRare = /oom|restart|refused|errors|pressure|late/.test(query);
+          const isRare = /oom|restart|refused|errors|pressure|late|dead/.test(query);
           return (await prometheus.query(query)).length > 0 || isRare;
         });
       }

@@ -69,18 +69,34 @@ describe("countMounted", () => {
     "garbage",
   ].join("\n");
 
-  it("counts what lies below /proc and /sys and is ours", () => {
-    expect(countMounted(mountinfo, "fuse.lxcfs", "vprocfs", "")).toEqual({ ours: 3, lxcfs: 0 });
-    expect(countMounted(mountinfo.replaceAll("vprocfs ro", "x ro"), "fuse", "y", "").ours).toBe(0);
-    expect(countMounted("", "fuse", "vprocfs", "").ours).toBe(0);
+  /** On a host that has these devices mounted. */
+  function counted(text: string, ours: string, lxcfs: string) {
+    const host = [
+      `8 1 ${ours} / /var/lib/vprocfs rw - fuse.lxcfs vprocfs rw`,
+      `9 1 ${lxcfs} / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw`,
+    ].join("\n");
+    return countMounted(text, "fuse.lxcfs", "vprocfs", host);
+  }
+
+  it("counts what lies below /proc and /sys and is ours or LXCFS's", () => {
+    expect(counted(mountinfo, "0:3", "0:4")).toEqual({ ours: 3, lxcfs: 1, dead: 0 });
+    const foreign = mountinfo.replaceAll("vprocfs ro", "x ro");
+    expect(counted(foreign, "0:3", "0:4")).toEqual({ ours: 0, lxcfs: 1, dead: 0 });
+    expect(counted("", "0:3", "0:4")).toEqual({ ours: 0, lxcfs: 0, dead: 0 });
   });
 
-  it("counts what an LXCFS has that the host still has", () => {
-    const host = (device: string): string =>
-      `9 1 ${device} / /var/lib/lxcfs rw - fuse.lxcfs lxcfs rw`;
-    const lxcfs = (device: string): number =>
-      countMounted(mountinfo, "fuse.lxcfs", "vprocfs", host(device)).lxcfs;
-    expect(lxcfs("0:4")).toBe(1);
-    expect(lxcfs("0:5")).toBe(0);
+  it("counts what the host no longer has as dead", () => {
+    expect(counted(mountinfo, "0:5", "0:4")).toEqual({ ours: 0, lxcfs: 1, dead: 3 });
+    expect(counted(mountinfo, "0:3", "0:5")).toEqual({ ours: 3, lxcfs: 0, dead: 1 });
+    expect(counted(mountinfo, "0:5", "0:6")).toEqual({ ours: 0, lxcfs: 0, dead: 4 });
+  });
+
+  it("does not count the dead that a later mount covers", () => {
+    const covered = `${mountinfo}\n8 3 0:5 /x /proc/meminfo ro - fuse.lxcfs vprocfs ro`;
+    expect(counted(covered, "0:5", "0:4")).toEqual({ ours: 1, lxcfs: 1, dead: 2 });
+    const again = `${covered}\n9 8 0:6 /x /proc/meminfo ro - fuse.lxcfs vprocfs ro`;
+    expect(counted(again, "0:6", "0:4")).toEqual({ ours: 1, lxcfs: 1, dead: 2 });
+    const below = `${mountinfo}\n8 3 0:5 /x /proc/meminfo/x ro - fuse.lxcfs vprocfs ro`;
+    expect(counted(below, "0:5", "0:4")).toEqual({ ours: 1, lxcfs: 1, dead: 3 });
   });
 });

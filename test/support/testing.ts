@@ -33,6 +33,7 @@ export interface CpuUsage {
 export interface MountedFiles {
   readonly ours: number;
   readonly lxcfs: number;
+  readonly dead: number;
 }
 
 /** What LXC's monitor asks (native/seccomp/message.h). */
