@@ -5,6 +5,8 @@
 #include <string_view>
 
 #include "base/wide.h"
+#include "base/words.h"
+#include "container/name.h"
 #include "source/io_parse.h"
 #include "source/parse.h"
 #include "source/pressure.h"
@@ -41,6 +43,7 @@ constexpr Resource kResources[] = {
 CgroupFigures::CgroupFigures(const CgroupMounts& mounts, const ContainerDescription& container) {
   memory_ = place(mounts, container, Controller::kMemory);
   cpu_ = place(mounts, container, Controller::kCpu);
+  around_ = around(mounts, container);
   pids_ = place(mounts, container, Controller::kPids);
   io_ = place(mounts, container, Controller::kIo);
   // Only a container that is named by its cgroup2 directory has one of its own for certain.
@@ -67,10 +70,23 @@ CgroupFigures::Place CgroupFigures::place(const CgroupMounts& mounts,
   const std::string& path =
       tree->v2 ? container.paths.v2 : container.paths.v1[static_cast<size_t>(controller)];
   if (path.empty()) return {};
-  auto dir = CgroupDir::open(*tree, path);
+  return open(*tree, path);
+}
+
+CgroupFigures::Place CgroupFigures::around(const CgroupMounts& mounts,
+                                           const ContainerDescription& container) {
+  const Hierarchy* tree = mounts.of(Controller::kCpu);
+  if (tree == nullptr) return {};
+  const std::string& own = container.paths.of(mounts, Controller::kCpu);
+  const std::string limited = limited_cgroup(own);
+  return limited == own ? Place() : open(*tree, limited);
+}
+
+CgroupFigures::Place CgroupFigures::open(const Hierarchy& tree, const std::string& path) {
+  auto dir = CgroupDir::open(tree, path);
   // At the root the figures would be the node's.
   if (!dir || dir.value()->depth() == 0) return {};
-  return {std::move(dir.value()), tree->v2};
+  return {std::move(dir.value()), tree.v2};
 }
 
 std::optional<std::string_view> CgroupFigures::text(const Place& place, const char* name,
@@ -107,9 +123,18 @@ void CgroupFigures::read_events(Figures& out) {
   out.set(Figure::kOomGroupKills, events.oom_group_kill);
 }
 
+bool CgroupFigures::has_quota(const Place& place) {
+  const auto found = text(place, place.v2 ? "cpu.max" : "cpu.cfs_quota_us");
+  if (!found) return false;
+  std::string_view rest = *found;
+  return parse_u64(take_word(rest)).has_value();
+}
+
 void CgroupFigures::read_periods(Figures& out) {
   Periods periods;
-  if (const auto found = text(cpu_, "cpu.stat")) parse_table(*found, kPeriodKeys, periods);
+  const bool is_around = around_.dir && !has_quota(cpu_) && has_quota(around_);
+  const auto found = text(is_around ? around_ : cpu_, "cpu.stat");
+  if (found) parse_table(*found, kPeriodKeys, periods);
   out.set(Figure::kPeriods, periods.all);
   out.set(Figure::kThrottledPeriods, periods.throttled);
 }

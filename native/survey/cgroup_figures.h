@@ -30,9 +30,15 @@ class CgroupFigures {
   };
   Place place(const CgroupMounts& mounts, const ContainerDescription& container,
               Controller controller) const;
+  /// The cgroup around the container's own on which its runtime sets the quota; none: it sets that
+  /// on the own one.
+  static Place around(const CgroupMounts& mounts, const ContainerDescription& container);
+  static Place open(const Hierarchy& tree, const std::string& path);
   /// Nothing: there is no such file, or it cannot be read, which sets `failed`.
   std::optional<std::string_view> text(const Place& place, const char* name,
                                        bool* failed = nullptr);
+
+  bool has_quota(const Place& place);
 
   void read_events(Figures& out);
   void read_periods(Figures& out);
@@ -40,7 +46,7 @@ class CgroupFigures {
   void read_pids(Figures& out);
   void read_io(Figures& out, KeptCounters& kept);
 
-  Place memory_, cpu_, pids_, io_, pressure_;
+  Place memory_, cpu_, around_, pids_, io_, pressure_;
   ReadBuffer buffer_;
 };
 

@@ -124,13 +124,13 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
   },
   {
     name: "cpu_periods_total",
-    help: "Periods of the container's own CPU quota in which it ran",
+    help: "Periods of the container's CPU quota in which it ran",
     kind: "counter",
     figures: [["periods"]],
   },
   {
     name: "cpu_throttled_periods_total",
-    help: "Periods in which the container used up its own CPU quota",
+    help: "Periods in which the container used up its CPU quota",
     kind: "counter",
     figures: [["throttledPeriods"]],
   },

@@ -2,7 +2,7 @@
 
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { testName } from "../support/names.js";
 import { project } from "../support/project.js";
@@ -88,6 +88,69 @@ describe("both", () => {
     expect(found.get("memoryWaiting")).toBeCloseTo(total / 1e6, 9);
     const tasks = recorded(name, `pids/${own}/pids.current`, /^(\d+)$/m);
     expect(found.get("pids")).toBe(tasks);
+  });
+});
+
+describe("periods of a quota", () => {
+  let directory: string;
+  beforeEach(() => {
+    directory = mkdtempSync(join(tmpdir(), testName("quota-")));
+  });
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  interface Quotas {
+    readonly own: string;
+    readonly around: string;
+  }
+
+  /** Of the container in `path`, whose runtime has put it into an inner cgroup. */
+  function periods(version: "v1" | "v2", path: string, { own, around }: Quotas) {
+    const isV2 = version === "v2";
+    const fixture = isV2 ? "v2-x86-2cpu-swap" : "v1-x86";
+    // v1 has links from one controller to a directory of two.
+    cpSync(join(FIXTURES, fixture), directory, { recursive: true, verbatimSymlinks: true });
+    const { init } = JSON.parse(readFileSync(join(directory, "container.json"), "utf8"));
+    const cgroups = join(directory, `proc/${init}/cgroup`);
+    const line = isV2 ? /(?<=^0::\/).*/m : /(?<=^2:cpu,cpuacct:\/).*/m;
+    writeFileSync(cgroups, readFileSync(cgroups, "utf8").replace(line, path));
+    const inner = join(directory, isV2 ? "cgroup" : "cgroup/cpu,cpuacct", path);
+    mkdirSync(inner, { recursive: true });
+    const quota = isV2 ? "cpu.max" : "cpu.cfs_quota_us";
+    const levels = [
+      [inner, own, 3],
+      [dirname(inner), around, 5],
+      [dirname(dirname(inner)), isV2 ? "max 100000" : "-1", 7],
+    ] as const;
+    for (const [at, value, count] of levels) {
+      writeFileSync(join(at, quota), `${value}\n`);
+      writeFileSync(join(at, "cpu.stat"), `nr_periods ${count}0\nnr_throttled ${count}\n`);
+    }
+    const found = figuresOfFixture(directory);
+    return [found.get("periods"), found.get("throttledPeriods")];
+  }
+
+  const INNER = "a/libpod-1234.scope/container";
+  const v2 = { quota: "50000 100000", none: "max 100000" };
+  const v1 = { quota: "50000", none: "-1" };
+
+  it.each(["lxc/100/ns", "machine.slice/machine-web.scope/payload", INNER])(
+    "are of the cgroup above %s, where its runtime has set it",
+    (path) => {
+      expect(periods("v2", path, { own: v2.none, around: v2.quota })).toEqual([50, 5]);
+    },
+  );
+
+  it("are so on v1", () => {
+    expect(periods("v1", "lxc/100/ns", { own: v1.none, around: v1.quota })).toEqual([50, 5]);
+  });
+
+  it.each([
+    ["own is lower", INNER, v2.quota, v2.quota],
+    ["own is the only one", INNER, v2.quota, v2.none],
+    ["there is none", INNER, v2.none, v2.none],
+    ["the cgroup above is of no runtime", "slice/user.slice/web", v2.none, v2.quota],
+  ])("are of the own cgroup where %s", (_, path, own, around) => {
+    expect(periods("v2", path, { own, around })).toEqual([30, 3]);
   });
 });
 
