@@ -204,6 +204,7 @@ Result<bool> Surveyor::read_facts(ContainerSource& source, Member& member, uint6
   out.set(Figure::kSwapUsage, facts.memory.swap.used_bytes);
   if (model.accounted) {
     out.set(Figure::kMemoryAvailable, static_cast<double>(model.available) * kKb);
+    out.set(Figure::kMemoryHeadroom, facts.memory.headroom.available_bytes);
     out.set(Figure::kMemoryUsage, facts.memory.usage_bytes);
     out.set(Figure::kMemoryCache, static_cast<double>(model.cached) * kKb);
   }

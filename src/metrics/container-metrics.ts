@@ -40,6 +40,12 @@ export const CONTAINER_METRICS: readonly ContainerMetric[] = [
     figures: [["memoryAvailable"]],
   },
   {
+    name: "memory_headroom_bytes",
+    help: "Memory that the limits of its cgroup and all ancestors leave, page cache that can be dropped included, whatever the node has; absent without a limit",
+    kind: "gauge",
+    figures: [["memoryHeadroom"]],
+  },
+  {
     name: "memory_usage_bytes",
     help: "Memory charged to the container, page cache included",
     kind: "gauge",

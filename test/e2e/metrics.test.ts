@@ -75,6 +75,10 @@ describeLive("metrics", [], () => {
     expect(figureOf(text, "cpus", id)).toBe(2);
     expect(figureOf(text, "memory_usage_bytes", id)).toBeGreaterThan(0);
     expect(figureOf(text, "memory_available_bytes", id)).toBeLessThanOrEqual(64 * MIB);
+    // Page cache can be dropped, and the node has more than that.
+    const headroom = figureOf(text, "memory_headroom_bytes", id) ?? 0;
+    expect(headroom).toBeGreaterThan(32 * MIB);
+    expect(headroom).toBeLessThan(64 * MIB);
     expect(figureOf(text, "pids", id)).toBeGreaterThanOrEqual(1);
     expect(figureOf(text, "oom_kills_total", id)).toBe(0);
     const started = figureOf(text, "start_time_seconds", id) ?? 0;
