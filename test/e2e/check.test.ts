@@ -83,7 +83,7 @@ describeLive("feeds for other monitoring", ["curl", "awk"], () => {
     expect(text).toMatch(/^PUTVAL "node1\/vprocfs-[\w.-]*c_d-e\/memory-used" interval=10 N:\d+$/m);
     expect(text).toMatch(/derive-cpu_user_ms" interval=10 N:\d+$/m);
     for (const line of text.trimEnd().split("\n")) {
-      expect(line).toMatch(/^PUTVAL "node1\/vprocfs-[\w.-]+\/[\w-]+" interval=10 N:[\d.e+]+$/);
+      expect(line).toMatch(/^PUTVAL "node1\/vprocfs-[\w.~-]+\/[\w-]+" interval=10 N:[\d.e+]+$/);
     }
   });
 });

@@ -1,6 +1,14 @@
 // What collectd is handed, by each awk that is installed.
 
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -12,31 +20,85 @@ const SCRIPT = join(project, "packaging/monitoring/vprocfs-collectd");
 const awks = ["mawk", "gawk", "busybox"].filter(haveProgram);
 const missing = haveProgram("curl") ? "" : " (skipped: no curl)";
 
+interface Options {
+  readonly awk?: string;
+  readonly interval?: string;
+  readonly rounds?: number;
+}
+
+/** What the script prints of these metrics, and how long it sleeps between its rounds. */
+async function collected(metrics: string, { awk, interval = "10", rounds = 1 }: Options = {}) {
+  const directory = mkdtempSync(join(tmpdir(), "vprocfs-collectd-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const bin = join(directory, "bin");
+  mkdirSync(bin);
+  if (awk !== undefined) {
+    symlinkSync((await output(["sh", "-c", `command -v ${awk}`])).trim(), join(bin, "awk"));
+  }
+  const slept = join(directory, "slept");
+  writeFileSync(slept, "");
+  writeFileSync(join(bin, "sleep"), `#!/bin/sh\necho "$1" >>'${slept}'\n`);
+  chmodSync(join(bin, "sleep"), 0o755);
+  const socket = join(directory, "socket");
+  const server = createServer((_, response) => response.end(metrics));
+  await new Promise<void>((resolve) => server.listen(socket, resolve));
+  onTestFinished(() => {
+    server.close();
+  });
+  const path = `${bin}:${process.env.PATH}`;
+  const env = { ...process.env, PATH: path, COLLECTD_HOSTNAME: "h", COLLECTD_INTERVAL: interval };
+  const lines = (await output([SCRIPT, socket, String(rounds)], { env })).trim().split("\n");
+  return { lines, slept: readFileSync(slept, "utf8").trim().split("\n") };
+}
+
 describe.runIf(missing === "")(`vprocfs-collectd${missing}`, () => {
   it.each(awks)("counts in whole milliseconds, however many, with %s", async (awk) => {
-    const directory = mkdtempSync(join(tmpdir(), "vprocfs-collectd-"));
-    onTestFinished(() => rmSync(directory, { recursive: true }));
-    mkdirSync(join(directory, "bin"));
-    const program = (await output(["sh", "-c", `command -v ${awk}`])).trim();
-    symlinkSync(program, join(directory, "bin/awk"));
     const seconds = ["0", "1.5", "2147483.647", "2147483.649", "123456789.25", "9007199254741.5"];
     const text = seconds.map(
       (value, index) =>
         `vprocfs_container_cpu_seconds_total{mode="user",id="${index}",name="c${index}",runtime=""} ${value}\n`,
     );
-    const socket = join(directory, "socket");
-    const server = createServer((_, response) => response.end(text.join("")));
-    await new Promise<void>((resolve) => server.listen(socket, resolve));
-    onTestFinished(() => {
-      server.close();
-    });
-    const path = `${join(directory, "bin")}:${process.env.PATH}`;
-    const env = { ...process.env, PATH: path, COLLECTD_HOSTNAME: "h", COLLECTD_INTERVAL: "10" };
-    const lines = (await output([SCRIPT, socket, "1"], { env })).trim().split("\n");
+    const { lines } = await collected(text.join(""), { awk });
     expect(lines).toEqual(
       ["0", "1500", "2147483647", "2147483649", "123456789250", "9007199254741500"].map(
         (value, index) => `PUTVAL "h/vprocfs-c${index}/derive-cpu_user_ms" interval=10 N:${value}`,
       ),
     );
+  });
+
+  it.each(awks)("keeps a nested container apart from a neighbour, with %s", async (awk) => {
+    const text = ["web1/inner", "web1_inner", "web1~inner"].map(
+      (name, index) => `vprocfs_container_pids{id="${index}",name="${name}",runtime="lxc"} 3\n`,
+    );
+    const { lines } = await collected(text.join(""), { awk });
+    expect(lines).toEqual(
+      ["web1~inner", "web1_inner", "web1_inner"].map(
+        (name) => `PUTVAL "h/vprocfs-${name}/gauge-tasks" interval=10 N:3`,
+      ),
+    );
+  });
+
+  it("tells CPU time of all modes", async () => {
+    const text = ["user", "nice", "system"].map(
+      (mode, index) =>
+        `vprocfs_container_cpu_seconds_total{mode="${mode}",id="1",name="c",runtime=""} ${index}\n`,
+    );
+    expect((await collected(text.join(""))).lines).toEqual(
+      ["user", "nice", "system"].map(
+        (mode, index) => `PUTVAL "h/vprocfs-c/derive-cpu_${mode}_ms" interval=10 N:${1000 * index}`,
+      ),
+    );
+  });
+
+  it.each([
+    ["0.5", "1"],
+    [".5", "1"],
+    ["0", "1"],
+    ["2.500", "2"],
+  ])("sleeps at an interval of %s for %s s", async (interval, expected) => {
+    const text = 'vprocfs_container_pids{id="1",name="c",runtime=""} 3\n';
+    const { lines, slept } = await collected(text, { interval, rounds: 3 });
+    expect(slept).toEqual([expected, expected]);
+    expect(lines[0]).toBe(`PUTVAL "h/vprocfs-c/gauge-tasks" interval=${expected} N:3`);
   });
 });
