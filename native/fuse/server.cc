@@ -54,11 +54,11 @@ void Server::handle(const Request& received) {
   if (!payer) {
     laps.skip();
     parts_.answers.give(received.info(), dispatch(received));
-    return laps.skip();
+    return laps.skip(received.taken_ns());
   }
   const Request r = received.paid_by(payer);
   Tenant& tenant = payer->tenant();
-  tenant.begin_lap(laps);
+  tenant.begin_lap(laps, received.taken_ns());
   const auto work = [this](const Request& request) { return dispatch(request); };
   Turns& turns = parts_.turns;
   const Deferral deferral = tenant.may_be_over() ? deferral_of(r) : Deferral::kNone;

@@ -63,12 +63,10 @@ class Tenant {
   bool may_be_over() const { return cpu_.is_low() || contended_cpu_.is_low(); }
   /// Begin and end a piece of a thread's work that the tenant pays for. It is measured exactly when
   /// the tenant may soon be over its budget of CPU time.
-  void begin_lap(CpuLaps& laps) {
-    // If CPU time is scaled up, a sampled piece, which is charged for sixteen, would be a long
-    // debt.
-    laps.begin(fair_share_.is_scaled() || cpu_.is_low() ||
-               (contended_cpu_.is_low() && contention_.seen()));
-  }
+  void begin_lap(CpuLaps& laps) { laps.begin(is_measured_exactly()); }
+  /// The same for one of which a part was done before it was known who pays. `since_ns`,
+  /// CLOCK_MONOTONIC: when that began.
+  void begin_lap(CpuLaps& laps, uint64_t since_ns) { laps.begin(is_measured_exactly(), since_ns); }
   /// `is_usual`: the piece counts for usual_lap_us().
   void charge_lap(CpuLaps& laps, bool is_usual = true) {
     const uint64_t took_us = laps.end_us();
@@ -102,6 +100,13 @@ class Tenant {
 
  private:
   static constexpr int64_t kContendedDebtUs = 20'000;
+
+  bool is_measured_exactly() const {
+    // If CPU time is scaled up, a sampled piece, which is charged for sixteen, would be a long
+    // debt.
+    return fair_share_.is_scaled() || cpu_.is_low() ||
+           (contended_cpu_.is_low() && contention_.seen());
+  }
 
   const ContainerId id_;
   TenantResources resources_;

@@ -174,7 +174,19 @@ it.each([
   near(other, 20);
 });
 
-it("a rare piece that takes long does not count as many", () => {
+it("each piece that takes long is charged once, whether it was sampled or not", () => {
   const long = Array.from({ length: 400 }, () => native.chargeLaps(false, [[1, 3000]])[1] ?? 0);
-  expect(Math.max(...long)).toBeLessThan(16 * 500 + 4 * 3000);
+  expect(Math.max(...long)).toBeLessThan(2 * 3000);
+  expect(Math.min(...long)).toBeGreaterThan(0.8 * 3000);
+});
+
+it("a long piece is charged none of what others took before it", () => {
+  const before = Array.from({ length: 8 }, () => [2, 15] as const);
+  const nobody = Array.from({ length: 8 }, () => [0, 40] as const);
+  const charges = Array.from(
+    { length: 100 },
+    () => native.chargeLaps(false, [...before, ...nobody, [1, 3000]])[1] ?? 0,
+  ).sort((a, b) => a - b);
+  expect(charges[50]).toBeGreaterThan(0.9 * 3000);
+  expect(charges[50]).toBeLessThan(1.2 * 3000);
 });
