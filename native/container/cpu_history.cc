@@ -72,8 +72,8 @@ CpuHistory::Cpu& cpu_at(CpuHistory& history, uint32_t id) {
   return *history.cpus.insert(at, cpu);
 }
 
-/// The CPUs that the interval up to now belongs to: those on the last report. One that comes now
-/// begins now; one that goes now had its part in it.
+/// The CPUs that the interval up to now belongs to: those on the last report. One that goes now had
+/// its part in it; for one that comes now see add_to_new().
 CpuSet cpus_of_interval(const CpuHistory& history, const CpuSet& shown) {
   std::vector<uint32_t> ids;
   for (const auto& cpu : history.cpus) {
@@ -99,8 +99,10 @@ struct Weights {
   bool known() const { return !all_zero(user); }
 };
 
-Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet& cpus) {
-  Weights weights{Values(cpus.size()), Values(cpus.size())};
+/// For how long each of the host's CPUs was used since the last sample, as the kernel tells it.
+std::vector<PerCpuUsage> take_per_cpu(CpuHistory& history, const CpuSample& sample) {
+  std::vector<PerCpuUsage> taken;
+  taken.reserve(sample.usage.per_cpu.size());
   for (const PerCpuUsage& reading : sample.usage.per_cpu) {
     // Only CPUs that the container can run on get an entry, so that entries stay bounded.
     CpuHistory::Cpu* cpu = find_cpu(history, reading.cpu);
@@ -108,14 +110,32 @@ Weights take_weights(CpuHistory& history, const CpuSample& sample, const CpuSet&
       cpu = &cpu_at(history, reading.cpu);
     }
     if (cpu == nullptr) continue;
-    const size_t i = fold(reading.cpu, cpus, sample.host_cpuset);
-    grow(weights.user[i], take_delta(reading.user_us, cpu->seen_user_us));
-    grow(weights.system[i], take_delta(reading.system_us, cpu->seen_system_us));
+    taken.push_back({reading.cpu, take_delta(reading.user_us, cpu->seen_user_us),
+                     take_delta(reading.system_us, cpu->seen_system_us)});
+  }
+  return taken;
+}
+
+/// The use of CPUs that are not among `cpus` falls on these.
+Weights weights_of_all(const std::vector<PerCpuUsage>& per_cpu, const CpuSet& cpus,
+                       const CpuSet& host_cpuset) {
+  Weights weights{Values(cpus.size()), Values(cpus.size())};
+  for (const PerCpuUsage& use : per_cpu) {
+    const size_t i = fold(use.cpu, cpus, host_cpuset);
+    grow(weights.user[i], use.user_us);
+    grow(weights.system[i], use.system_us);
   }
   // A kind that no CPU tells of (the totals are ahead of the per-CPU figures) follows the other.
   if (all_zero(weights.user)) weights.user = weights.system;
   if (all_zero(weights.system)) weights.system = weights.user;
   return weights;
+}
+
+/// The use of other CPUs is left out.
+Weights weights_of_own(std::vector<PerCpuUsage> per_cpu, const CpuSet& cpus) {
+  const auto is_other = [&cpus](const PerCpuUsage& use) { return !cpus.contains(use.cpu); };
+  per_cpu.erase(std::remove_if(per_cpu.begin(), per_cpu.end(), is_other), per_cpu.end());
+  return weights_of_all(per_cpu, cpus, cpus);
 }
 
 /// Splits `amount` evenly, but in whole ticks, first to those who have reached least, and what is
@@ -192,9 +212,8 @@ uint64_t take_steal(CpuHistory& history, uint64_t told, uint64_t room_us, size_t
 }
 
 /// What each of `cpus` should be given of `use`, whether it has the time or not.
-std::vector<Use> share_out(const Use& use, CpuHistory& history, const CpuSample& sample,
+std::vector<Use> share_out(const Use& use, CpuHistory& history, const Weights& weights,
                            const CpuSet& cpus) {
-  const Weights weights = take_weights(history, sample, cpus);
   const bool known = weights.known();
   const auto shares = [&](uint64_t amount, const Values& by, uint64_t CpuCounters::*field) {
     return known ? split(amount, by) : split_evenly(amount, reached(history, cpus, field));
@@ -268,6 +287,18 @@ void add(CpuCounters& to, const CpuCounters& gain) {
   for (const auto field : kFields) grow(to.*field, gain.*field);
 }
 
+/// Gives `added`, the CPUs that are not on the last report, the use that those on it had no time
+/// for in an interval of `dt`, and no idle time. All fits.
+void add_to_new(CpuHistory& history, const Use& use, const std::vector<PerCpuUsage>& per_cpu,
+                const CpuSet& added, uint64_t dt) {
+  if (use.sum() == 0) return;
+  std::vector<Use> by_cpu = share_out(use, history, weights_of_own(per_cpu, added), added);
+  fit(by_cpu, dt);
+  for (size_t i = 0; i < added.size(); ++i) {
+    add(cpu_at(history, added.ids()[i]).counters, gain_of(by_cpu[i], 0, by_cpu[i].sum()));
+  }
+}
+
 bool is_zero(const CpuCounters& counters) {
   return std::all_of(std::begin(kFields), std::end(kFields),
                      [&](const auto field) { return counters.*field == 0; });
@@ -283,9 +314,12 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   history.uptime_us = std::max(history.uptime_us, uptime);
 
   const Use use = take_use(history, sample.usage);
-  const Use reported = use.at_most(saturating_mul(dt, cpus.size()));
+  const Use reported = use.at_most(saturating_mul(dt, std::max(cpus.size(), shown.size())));
   keep_pending(history, use.less(reported), shown.size());
-  std::vector<Use> by_cpu = share_out(reported, history, sample, cpus);
+  const Use on_known = reported.at_most(saturating_mul(dt, cpus.size()));
+  const std::vector<PerCpuUsage> per_cpu = take_per_cpu(history, sample);
+  const Weights weights = weights_of_all(per_cpu, cpus, sample.host_cpuset);
+  std::vector<Use> by_cpu = share_out(on_known, history, weights, cpus);
   Values room = fit(by_cpu, dt);
   const uint64_t throttled =
       take_steal(history, take_throttled(history, sample.usage), sum_of(room), cpus.size());
@@ -294,6 +328,7 @@ CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   for (size_t i = 0; i < cpus.size(); ++i) {
     add(cpu_at(history, cpus.ids()[i]).counters, gain_of(by_cpu[i], steal[i], dt));
   }
+  add_to_new(history, reported.less(on_known), per_cpu, shown.without(cpus), dt);
 
   CpuReport report;
   report.cpus.reserve(shown.size());

@@ -44,19 +44,25 @@ struct CpuHistory {
 ///    in the whole ticks that /proc/stat prints;
 ///  - between two reports no CPU gains more than the uptime between them; one that is on both gains
 ///    exactly that much in busy + steal + idle (idle is the rest);
-///  - time used above what n CPUs could use in the interval (quota bursts) is kept pending and
-///    reported in later intervals, up to the longest burst that the kernel allows; what is beyond
-///    that is dropped. Throttled time, which the kernel tells when it ends, is reported later as
-///    far as intervals before have been reported as idle for it;
+///  - time used is reported up to what n CPUs could use in the interval, n being the larger of the
+///    numbers of CPUs on the report before and on this one. What is above that (quota bursts) is
+///    kept pending and reported in later intervals, up to the longest burst that the kernel allows;
+///    what is beyond that is dropped. Throttled time, which the kernel tells when it ends, is
+///    reported later as far as intervals before have been reported as idle for it;
 ///  - samples that go backwards (vanished or replaced cgroup) count as no use.
 ///
 /// The first sample covers the interval since the container's start. CPU time is spread over the
 /// CPUs in the proportions of per_cpu (which never changes the total), or evenly in whole ticks.
 ///
-/// An interval belongs to the CPUs of the report before it. A CPU that disappears keeps its
-/// counters, as one that goes offline does (fs/proc/stat.c): they stay in the `cpu` line, which
-/// sums up all possible CPUs, and go on when it comes back. Moved to others they would look like
-/// days of CPU time within one interval to programs that watch the lines of single CPUs.
+/// An interval belongs to the CPUs of the report before it. Use that these had no time for goes to
+/// the CPUs that are new on this one, which gain nothing else: samples do not say when they came,
+/// and they are taken to have come as late as their use allows. A machine shows the same whose CPUs
+/// come online at that moment and are busy from then on.
+///
+/// A CPU that disappears keeps its counters, as one that goes offline does (fs/proc/stat.c): they
+/// stay in the `cpu` line, which sums up all possible CPUs, and go on when it comes back. Moved to
+/// others they would look like days of CPU time within one interval to programs that watch the
+/// lines of single CPUs.
 CpuReport advance(CpuHistory& history, const CpuSample& sample);
 
 }  // namespace vprocfs

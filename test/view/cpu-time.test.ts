@@ -3,15 +3,23 @@
 
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { advanceSamples, type CpuReport, type CpuSample } from "../support/testing.ts";
+import {
+  advanceSamples,
+  type CpuCounters,
+  type CpuReport,
+  type CpuSample,
+} from "../support/testing.ts";
 
 /** Looking for a smaller example of a failure ends in time to be told of. */
 const runs = { numRuns: 400, interruptAfterTimeLimit: 12_000 };
 const maxU64 = 2n ** 64n - 1n;
+/** More is an absurd uptime. */
+const maxUptimeUs = 2n ** 50n;
 const tickUs = 10_000n;
 const secondUs = 1_000_000n;
 const fields = ["userUs", "niceUs", "systemUs", "idleUs", "stealUs"] as const;
 const busyFields = ["userUs", "niceUs", "systemUs"] as const;
+const none: CpuReport = { cpus: [], hidden: [] };
 
 type Field = (typeof fields)[number];
 
@@ -45,6 +53,7 @@ const steps = fc.record({
 });
 
 const ascending = (a: number, b: number) => a - b;
+const least = (a: bigint, b: bigint) => (a < b ? a : b);
 
 /** The samples of a container to which these things happen. */
 function samplesOf(history: readonly Step[], perCpu: boolean): CpuSample[] {
@@ -109,6 +118,19 @@ function sum(report: CpuReport, field: Field, unit: bigint): bigint {
   return [...report.cpus, ...report.hidden].reduce((total, cpu) => total + cpu[field] / unit, 0n);
 }
 
+function busyOf(report: CpuReport): bigint {
+  return busyFields.reduce((total, field) => total + sum(report, field, 1n), 0n);
+}
+
+function usedIn({ usage }: CpuSample): bigint {
+  return busyFields.reduce((total, field) => total + usage[field], 0n);
+}
+
+/** Of two reports, or one, the larger number of CPUs. */
+function mostCpus(report: CpuReport, before = report): bigint {
+  return BigInt(Math.max(report.cpus.length, before.cpus.length));
+}
+
 function ids(report: CpuReport): number[] {
   return report.cpus.map((cpu) => cpu.id);
 }
@@ -121,8 +143,9 @@ function forEachReport(
     sample: CpuSample,
     before?: { report: CpuReport; sample: CpuSample },
   ) => void,
+  saved = false,
 ): void {
-  const reports = advanceSamples(samples);
+  const reports = advanceSamples(samples, saved);
   expect(reports).toHaveLength(samples.length);
   reports.forEach((report, i) => {
     const sample = samples[i];
@@ -250,35 +273,142 @@ describe("time", () => {
     );
   });
 
-  it("used is reported in full, but for what may be pending", () => {
-    const steady = fc
-      .array(
-        steps.map((step) => ({ ...step, cpus: null })),
-        { minLength: 1, maxLength: 20 },
-      )
-      .chain((history) => fc.boolean().map((perCpu) => samplesOf(history, perCpu)));
-    fc.assert(
-      fc.property(steady, (samples) => {
-        let capacity = 0n;
-        let fits = true;
-        forEachReport(samples, (report, sample, before) => {
-          const used = busyFields.reduce((total, field) => total + sample.usage[field], 0n);
-          const usedBefore = busyFields.reduce(
-            (total, field) => total + (before?.sample.usage[field] ?? 0n),
-            0n,
+  it.each([false, true])(
+    "used is reported in full, but for what may be pending, as CPUs come and go; saved: %s",
+    (saved) => {
+      fc.assert(
+        fc.property(lives, (samples) => {
+          let fits = true;
+          forEachReport(
+            samples,
+            (report, sample, before) => {
+              const used = usedIn(sample);
+              const dt = sample.uptimeUs - (before?.sample.uptimeUs ?? 0n);
+              const gained = used - (before === undefined ? 0n : usedIn(before.sample));
+              fits &&= gained <= dt * mostCpus(report, before?.report);
+              const reported = busyOf(report);
+              expect(reported).toBeLessThanOrEqual(used);
+              if (fits) {
+                expect(reported).toBe(used);
+              }
+            },
+            saved,
           );
-          capacity =
-            (sample.uptimeUs - (before?.sample.uptimeUs ?? 0n)) * BigInt(sample.shown.length);
-          fits &&= used - usedBefore <= capacity;
-          const reported = busyFields.reduce((total, field) => total + sum(report, field, 1n), 0n);
-          expect(reported).toBeLessThanOrEqual(used);
-          if (fits) {
-            expect(reported).toBe(used);
+        }),
+        runs,
+      );
+    },
+  );
+
+  it("used is at most what the CPUs of one of two reports could use, on each at most all", () => {
+    fc.assert(
+      fc.property(fc.oneof(lives, absurd), (samples) => {
+        let uptimeUs = 0n;
+        forEachReport(samples, (report, sample, before) => {
+          const dt = least(sample.uptimeUs, maxUptimeUs) - uptimeUs;
+          const passed = dt > 0n ? dt : 0n;
+          uptimeUs += passed;
+          const busy = busyOf(report) - (before === undefined ? 0n : busyOf(before.report));
+          expect(busy).toBeLessThanOrEqual(passed * mostCpus(report, before?.report));
+          for (const cpu of report.cpus) {
+            const was = before?.report.cpus.find(({ id }) => id === cpu.id);
+            const gained = busyFields.map((field) => cpu[field] - (was?.[field] ?? 0n));
+            // What one that comes gained before it went is in its line, too.
+            if (before === undefined || was !== undefined) {
+              expect(gained.reduce((a, b) => a + b)).toBeLessThanOrEqual(passed);
+            }
           }
         });
       }),
       runs,
     );
+  });
+
+  it("idle or throttled is no time of a CPU that is new: it begins when use needs it", () => {
+    fc.assert(
+      fc.property(lives, (samples) => {
+        const known = new Set<number>();
+        forEachReport(samples, (report, _sample, before) => {
+          for (const cpu of report.cpus) {
+            if (before !== undefined && !known.has(cpu.id)) {
+              expect([cpu.id, cpu.idleUs, cpu.stealUs]).toEqual([cpu.id, 0n, 0n]);
+            }
+            known.add(cpu.id);
+          }
+        });
+      }),
+      runs,
+    );
+  });
+
+  describe.each([false, true])("used by more CPUs than the last report had; saved: %s", (saved) => {
+    const hostCpuset = [0, 1, 2, 3];
+    const at = (second: bigint, usedS: bigint, shown: number[], perCpuS: bigint[] = []) => ({
+      uptimeUs: second * secondUs,
+      usage: {
+        userUs: usedS * 600_000n,
+        niceUs: 0n,
+        systemUs: usedS * 400_000n,
+        throttledUs: 0n,
+        perCpu: perCpuS.map((s, cpu) => ({ cpu, userUs: s * secondUs, systemUs: s * secondUs })),
+      },
+      shown,
+      hostCpuset,
+    });
+    // Parts are rounded to µs.
+    const busyS = (cpu: CpuCounters) =>
+      (busyFields.reduce((us, field) => us + cpu[field], 0n) + 10n) / secondUs;
+
+    it("is on those that came, not lost", () => {
+      const [, grown, later] = advanceSamples(
+        [at(100n, 60n, [0]), at(200n, 451n, hostCpuset), at(201n, 454n, hostCpuset)],
+        saved,
+      );
+      expect(grown?.cpus.map(busyS)).toEqual([160n, 97n, 97n, 97n]);
+      expect(sum(grown ?? none, "userUs", 1n)).toBe(451n * 600_000n);
+      expect(grown?.cpus.map(({ idleUs }) => idleUs / secondUs)).toEqual([40n, 0n, 0n, 0n]);
+      expect(busyOf(later ?? none) / secondUs).toBe(454n);
+    });
+
+    it("is on each of them what the kernel says", () => {
+      const [, grown] = advanceSamples(
+        [at(100n, 0n, [0], [0n, 0n, 0n, 0n]), at(200n, 250n, hostCpuset, [100n, 30n, 90n, 30n])],
+        saved,
+      );
+      expect(grown?.cpus.map(busyS)).toEqual([100n, 30n, 90n, 30n]);
+    });
+
+    it("stays in the sum where the quota shrinks again, and comes once", () => {
+      const reports = advanceSamples(
+        [
+          at(100n, 60n, [0]),
+          at(200n, 450n, hostCpuset),
+          at(300n, 500n, [0]),
+          at(400n, 500n, [0]),
+          at(500n, 600n, hostCpuset),
+        ],
+        saved,
+      );
+      expect(reports.map((report) => busyOf(report) / secondUs)).toEqual([
+        60n,
+        450n,
+        500n,
+        500n,
+        600n,
+      ]);
+      expect(reports.map((report) => sum(report, "idleUs", 1n) / secondUs)).toEqual([
+        40n,
+        40n,
+        390n,
+        490n,
+        490n,
+      ]);
+    });
+
+    it("is at most what as many as now are shown could use", () => {
+      const [, grown] = advanceSamples([at(100n, 0n, [0]), at(200n, 900n, [1, 2])], saved);
+      expect(busyOf(grown ?? none)).toBe(200n * secondUs);
+    });
   });
 
   it("that is little shows in the sum at once, on however many CPUs", () => {
@@ -364,8 +494,8 @@ describe("time", () => {
       };
     };
     const reports = advanceSamples(Array.from({ length: 15 }, (_, i) => at(BigInt(i + 1))));
-    expect(sum(reports.at(-1) ?? { cpus: [], hidden: [] }, "stealUs", 1n)).toBe(0n);
-    expect(sum(reports.at(-1) ?? { cpus: [], hidden: [] }, "idleUs", 1n)).toBe(10n * secondUs);
+    expect(sum(reports.at(-1) ?? none, "stealUs", 1n)).toBe(0n);
+    expect(sum(reports.at(-1) ?? none, "idleUs", 1n)).toBe(10n * secondUs);
   });
 
   it("throttled begins at 0 again with a controller that was disabled and enabled", () => {
