@@ -165,8 +165,8 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
     } else {
       recent_cpus_.reset();
     }
-    cpu_record_.save(pack_history(histories_.cpu));
   }
+  if (facts && histories_.cpu_changed) cpu_record_.save(pack_history(histories_.cpu));
   // In this order: the history is of figures that have the losses in them.
   if (facts && histories_.io_losses_changed) io_losses_record_.save(histories_.io_losses.pack());
   if (facts && histories_.io_changed) io_record_.save(pack_io_history(histories_.io));

@@ -72,14 +72,20 @@ CpuHistory::Cpu& cpu_at(CpuHistory& history, uint32_t id) {
   return *history.cpus.insert(at, cpu);
 }
 
-/// The CPUs that the interval up to now belongs to: those on the last report. One that goes now had
-/// its part in it; for one that comes now see add_to_new().
-CpuSet cpus_of_interval(const CpuHistory& history, const CpuSet& shown) {
+/// Empty before the first report.
+CpuSet cpus_of_last_report(const CpuHistory& history) {
   std::vector<uint32_t> ids;
   for (const auto& cpu : history.cpus) {
     if (cpu.shown) ids.push_back(cpu.id);
   }
-  return ids.empty() ? shown : CpuSet(std::move(ids));
+  return CpuSet(std::move(ids));
+}
+
+/// The CPUs that the interval up to now belongs to: those on the last report. One that goes now had
+/// its part in it; for one that comes now see add_to_new().
+CpuSet cpus_of_interval(const CpuHistory& history, const CpuSet& shown) {
+  CpuSet last = cpus_of_last_report(history);
+  return last.empty() ? shown : last;
 }
 
 /// Where on `cpus` the use of the host's CPU `id` is shown: on itself, else by its rank.
@@ -305,6 +311,11 @@ bool is_zero(const CpuCounters& counters) {
 }
 
 }  // namespace
+
+bool cpus_changed(const CpuHistory& history, const CpuSet& shown) {
+  const CpuSet last = cpus_of_last_report(history);
+  return !last.empty() && last != shown;
+}
 
 CpuReport advance(CpuHistory& history, const CpuSample& sample) {
   const CpuSet shown = sample.shown.empty() ? CpuSet({0}) : sample.shown;

@@ -65,4 +65,8 @@ struct CpuHistory {
 /// lines of single CPUs.
 CpuReport advance(CpuHistory& history, const CpuSample& sample);
 
+/// Whether there was a report, with other CPUs than `shown`. A sample that is taken as soon as this
+/// is so gives each interval to the CPUs that it had, whether its report is printed or not.
+bool cpus_changed(const CpuHistory& history, const CpuSet& shown);
+
 }  // namespace vprocfs

@@ -94,13 +94,16 @@ bool gather_cpus(uint32_t needs, HostSource& host, ContainerSource& source, Hist
   facts.bare_cpus = bare_cpus(limits, *cpus, facts.shown_cpus);
   facts.host_cpus = cpus;
   facts.bandwidth = limits.bandwidth;
-  if ((needs & kNeedCpuReport) == 0) return true;
+  const bool is_asked = (needs & kNeedCpuReport) != 0;
+  if (!is_asked && !cpus_changed(histories.cpu, facts.shown_cpus)) return true;
   CpuSample sample;
-  if (!take(source.cpu_usage(), sample.usage, error)) return false;
+  // A view that does not show CPU time does not fail for the lack of it.
+  if (!take(source.cpu_usage(), sample.usage, error)) return !is_asked;
   sample.uptime_us = uptime;
   sample.shown = facts.shown_cpus;
   sample.host_cpuset = limits.cpuset.value_or(cpus->online);
   facts.cpu_report = advance(histories.cpu, sample);
+  histories.cpu_changed = true;
   return true;
 }
 
@@ -184,6 +187,7 @@ Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,
   histories.io_losses_changed =
       needs & kAnyIo && histories.io_losses.restore(facts.io, with_requests);
   histories.io_changed = false;
+  histories.cpu_changed = false;
   if (needs & kNeedTotals) {
     histories.io_changed = advance(histories.io, facts.io, *facts.host_diskstats);
     facts.io_totals = histories.io.totals;

@@ -29,7 +29,8 @@ struct Histories {
   CpuHistory cpu;
   IoHistory io;
   IoLosses io_losses;
-  bool io_changed = false, io_losses_changed = false;  ///< by the last gathering
+  /// By the last gathering.
+  bool cpu_changed = false, io_changed = false, io_losses_changed = false;
 };
 
 /// Facts that were gathered for another view a moment ago and are used again, so that files read
@@ -43,7 +44,8 @@ void copy_memory(const Facts& from, Facts& to);
 void copy_cpus(const Facts& from, Facts& to);
 
 /// Collects what a view needs, and nothing else (`needs` are Need bits). A history is advanced when
-/// what it stands for is asked for. An error of a source that the view needs is an error.
+/// what it stands for is asked for, and that of CPU time also when CPUs are found to have come or
+/// gone. An error of a source that the view needs is an error.
 /// `mounted`: the devices that the container's file systems lie on, which it is shown whether it
 /// has used them or not.
 Result<Facts> gather(uint32_t needs, HostSource& host, ContainerSource& source,

@@ -128,6 +128,40 @@ describeLive("CPU time and live limits", [], () => {
     expect(sum).toBeLessThanOrEqual((up * TICKS_PER_SECOND + 1) * hostCpus.length);
   });
 
+  it("CPUs that come or go count from when another file told of them, not from the next read", async () => {
+    const [, second] = hostCpus;
+    if (second === undefined) {
+      return;
+    }
+    const own = testScope();
+    const container = await Container.start(own, { quota: 1 });
+    const read = container.syscalls(own);
+    const onlineFor = async (quota: number): Promise<number> => {
+      container.cgroup.limit({ quota });
+      expect(cpuList(await read.file(daemon.path("sys/devices/system/cpu/online")))).toHaveLength(
+        quota,
+      );
+      return performance.now();
+    };
+    const timeOf = async (name: string): Promise<number> => {
+      const { cpus, total } = checkStat(await read.file(daemon.path("proc/stat")));
+      const line = name === "cpu" ? total : cpus.find((cpu) => cpu.name === name);
+      return (line?.all ?? []).reduce((sum, ticks) => sum + ticks, 0);
+    };
+    await timeOf("cpu");
+    const came = await onlineFor(2);
+    await until("a second has passed", () => performance.now() > came + 1000);
+    const lived = await timeOf(`cpu${second}`);
+    expect(lived).toBeGreaterThanOrEqual(TICKS_PER_SECOND - 5);
+    const before = { ticks: await timeOf("cpu"), at: performance.now() };
+    const went = await onlineFor(1);
+    await until("a second has passed", () => performance.now() > went + 1000);
+    const gained = (await timeOf("cpu")) - before.ticks;
+    const msOfOne = performance.now() - before.at;
+    const msOfOther = went - before.at;
+    expect(gained).toBeLessThanOrEqual((msOfOne + msOfOther) / 10 + 10);
+  });
+
   it("readers at once agree on what has been: sums hold, nothing goes back", async () => {
     const own = testScope();
     const container = await Container.start(own, { quota: 0.5 });
