@@ -185,6 +185,16 @@ Result<Facts> Container::facts(uint32_t needs, uint64_t now_us) {
   return gather_locked(needs, now_us);
 }
 
+void Container::limits_changed(uint64_t now_us) {
+  const std::unique_lock lock(mutex_, std::try_to_lock);
+  if (!lock.owns_lock() || !source_) return;
+  const auto writes = limit_writes_locked(kAnyCpus);
+  if (!writes || writes == cpu_limit_writes_) return;
+  cpu_limit_writes_ = writes;
+  // Which CPUs there are is all that this asks for; the history takes note of it.
+  static_cast<void>(gather_locked(kNeedCpus, now_us));
+}
+
 std::optional<uint64_t> Container::used_cpu_us() {
   constexpr int kTries = 20;
   constexpr std::chrono::microseconds kPause{100};

@@ -82,6 +82,11 @@ class Container {
   /// sources for some ms.
   std::optional<uint64_t> used_cpu_us();
 
+  /// Somebody has written to a limit of some container: if it was a limit of this one's CPUs, the
+  /// CPUs that it has from now on count from now on. One whose files are not open, or are being
+  /// read, finds that at its next reading.
+  void limits_changed(uint64_t now_us);
+
   /// The facts a view would be told, for tools.
   Result<Facts> facts(uint32_t needs, uint64_t now_us);
 
@@ -186,7 +191,7 @@ class Container {
   const std::shared_ptr<Tenant> tenant_;
   std::atomic<bool> dead_{false};
   std::atomic<uint64_t> used_us_{0};
-  std::mutex mutex_;  ///< guards what follows to shown_
+  std::mutex mutex_;  ///< guards what follows to cpu_limit_writes_
   std::unique_ptr<ContainerSource> source_;
   MountedDevices mounted_;
   Histories histories_;
@@ -196,6 +201,7 @@ class Container {
   std::map<uint16_t, std::optional<Kept<std::string>>> shared_;  ///< by View::index
   std::optional<Kept<CallFacts>> call_facts_;
   std::optional<Kept<CpuSet>> shown_;
+  std::optional<uint64_t> cpu_limit_writes_;  ///< that limits_changed() has looked at
   std::mutex task_load_mutex_;
   std::shared_ptr<TaskLoad> task_load_;  ///< nullptr until somebody asks
   std::once_flag attached_once_;

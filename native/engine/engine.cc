@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/descriptors.h"
 #include "node/tree_lines.h"
 
@@ -110,6 +111,7 @@ std::vector<std::string> Engine::tree_lines() const {
 }
 
 void Engine::limits_changed() {
+  for (const auto& container : registry_->known()) container->limits_changed(boottime_us());
   plain_->server()->limits_changed();
   if (polled_) polled_->server()->limits_changed();
 }
