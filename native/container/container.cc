@@ -44,14 +44,15 @@ Container::Container(ContainerDescription description, SharedServices services,
       services_(services),
       tenant_(tenant ? std::move(tenant)
                      : std::make_shared<Tenant>(description_.id, nullptr, services.rates)),
+      life_(services.state, services.procfs_fd, description_),
       mounted_(services.procfs_fd, services.host == nullptr ? -1 : services.host->sysfs_fd(),
                description_.init),
       cpu_record_(services.state, RecordType::kHistory, description_.id.packed(),
-                  description_.init_start_us),
+                  clock().init_start_us),
       io_record_(services.state, RecordType::kIoHistory, description_.id.packed(),
-                 description_.init_start_us),
+                 clock().init_start_us),
       io_losses_record_(services.state, RecordType::kIoLosses, description_.id.packed(),
-                        description_.init_start_us) {
+                        clock().init_start_us) {
   tenant_->resources().note(Resource::kContainers, 1);
   load_histories();
 }
@@ -62,6 +63,7 @@ Container::~Container() {
   if (services_.sources != nullptr) services_.sources->closed(*this);
   // The history of a container that lives on stays in the state file for the next one who asks.
   if (!dead()) return;
+  life_.drop();
   cpu_record_.drop();
   io_record_.drop();
   io_losses_record_.drop();
@@ -150,8 +152,7 @@ Result<Facts> Container::gather_locked(uint32_t needs, uint64_t now_us, uint64_t
   const auto memory_writes = new_memory ? limit_writes_locked(kNeedMemory) : std::nullopt;
   auto facts =
       gather(needs, *services_.host, *source_, histories_,
-             ContainerClock{now_us, description_.init_start_us, description_.boottime_offset_us},
-             mounted_, before);
+             ContainerClock{now_us, clock().init_start_us, clock().offset_us}, mounted_, before);
   if (facts && new_memory) {
     if (memory_writes && tick_us > 0) {
       copy_memory(facts.value(), renew(recent_memory_, now_us, *memory_writes));
@@ -218,7 +219,7 @@ std::shared_ptr<TaskLoad> Container::task_load() {
     cgroup.path = description_.cgroup;
     cgroup.pid_namespace = description_.namespaces.pid;
     task_load_ = std::make_shared<TaskLoad>(std::move(cgroup), description_.id.packed(),
-                                            description_.init_start_us, services_.state);
+                                            clock().init_start_us, services_.state);
     if (dead()) task_load_->end();
   }
   return task_load_;

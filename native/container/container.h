@@ -11,6 +11,7 @@
 #include "base/result.h"
 #include "container/gather.h"
 #include "container/last_thread.h"
+#include "container/life.h"
 #include "container/life_record.h"
 #include "container/resolve.h"
 #include "container/task_load.h"
@@ -40,12 +41,6 @@ struct SharedServices {
   TenantRates rates;
 };
 
-/// When a PID namespace of a container began.
-struct PidNamespaceClock {
-  uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
-  int64_t offset_us = 0;       ///< of its time namespace
-};
-
 /// One container that somebody asked about: who it is, its sources, and its history.
 class Container {
  public:
@@ -67,16 +62,20 @@ class Container {
   /// used again, unless a limit was written since. `made` says whether it was rendered now.
   Result<std::string> render_shared(const View& view, uint64_t now_us, uint64_t tick_us,
                                     bool& made);
-  /// The same for a caller whose clock is not the first PID namespace's: always rendered.
+  /// The same for a caller whose clock is not the container's: always rendered.
   Result<std::string> render_for(const View& view, uint64_t now_us, const PidNamespaceClock& clock);
-  /// Whether a clock is that of the first PID namespace.
+  /// The age of its figures: the clock of its first PID namespace. After a takeover that may be
+  /// another one than the description's, and may have ended.
+  const PidNamespaceClock& clock() const { return life_.clock(); }
   bool is_first(const PidNamespaceClock& clock) const {
-    return clock.init_start_us == description_.init_start_us &&
-           clock.offset_us == description_.boottime_offset_us;
+    return clock.init_start_us == life_.clock().init_start_us &&
+           clock.offset_us == life_.clock().offset_us;
   }
+  /// A PID namespace was found in it. The registry calls this, with its lock.
+  void join(const ContainerDescription& description) { life_.join(description); }
 
-  /// Who was found to have that clock last.
-  LastThread first_clock;
+  /// Who was found last to be in the PID namespace of the description.
+  LastThread of_description;
 
   /// CPU time that its cgroup has used, µs. Nothing: that cannot be read, or others read its
   /// sources for some ms.
@@ -189,6 +188,7 @@ class Container {
   const ContainerDescription description_;
   const SharedServices services_;
   const std::shared_ptr<Tenant> tenant_;
+  Life life_;
   std::atomic<bool> dead_{false};
   std::atomic<uint64_t> used_us_{0};
   std::mutex mutex_;  ///< guards what follows to cpu_limit_writes_

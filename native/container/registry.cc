@@ -122,18 +122,20 @@ void Registry::join_locked(Entry& entry, const ContainerDescription& description
   if (known || entry.pid_namespaces.size() >= kMaxPidNamespaces) return;
   entry.clocks[pid_namespace.number] = {description.init_start_us, description.boottime_offset_us};
   entry.pid_namespaces.push_back(std::move(pid_namespace));
+  entry.container->join(description);
 }
 
 PidNamespaceClock Registry::clock_of(Container& container, pid_t pid) {
   const ContainerDescription& own = container.description();
-  const PidNamespaceClock first{own.init_start_us, own.boottime_offset_us};
+  const PidNamespaceClock first = container.clock();
+  const PidNamespaceClock of_own{own.init_start_us, own.boottime_offset_us};
   const uint64_t now = boottime_us();
-  if (container.first_clock.is(pid, now)) return first;
+  if (container.of_description.is(pid, now)) return of_own;
   const auto ns = read_pid_namespace(services_.procfs_fd, pid);
   if (!ns || ns.value() == resolver_.own().pid) return first;
   if (ns.value() == own.namespaces.pid) {
-    container.first_clock.set(pid, now);
-    return first;
+    container.of_description.set(pid, now);
+    return of_own;
   }
   const auto known = [&]() -> std::optional<PidNamespaceClock> {
     const std::lock_guard lock(mutex_);

@@ -37,6 +37,7 @@ enum class RecordType : uint32_t {
   kLogMark = 17,  ///< how far the host's log has been delivered
   kLogFile = 18,  ///< an open file of a container's log; see fuse/files/kmsg_file.h
   kIoLosses = 19,
+  kLife = 20,  ///< of a container; see container/life.h
 };
 
 /// Whether records of a type belong to open files, whose number readers decide.

@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -6,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/fd.h"
+#include "container/life.h"
 #include "container/task_load.h"
 #include "fuse/files/open_file.h"
 #include "state/state_file.h"
@@ -38,7 +40,9 @@ class StateObject : public Wrapped<StateObject> {
     using S = StateObject;
     return DefineClass(
         env, "State",
-        {method<&S::begin_load>("beginLoad"), method<&S::sample_load>("sampleLoad"),
+        {method<&S::find_container>("findContainer"), method<&S::join_container>("joinContainer"),
+         method<&S::end_container>("endContainer"), method<&S::lives>("lives"),
+         method<&S::begin_load>("beginLoad"), method<&S::sample_load>("sampleLoad"),
          method<&S::end_load>("endLoad"), method<&S::loads>("loads"),
          method<&S::open_file>("openFile"), method<&S::read_file>("readFile"),
          method<&S::restore_file>("restoreFile"), method<&S::close_file>("closeFile"),
@@ -67,6 +71,48 @@ class StateObject : public Wrapped<StateObject> {
     return ignored;
   }
 
+  /// When the life began that a container is in to this worker.
+  Result<uint64_t> find_container(uint64_t key, uint64_t pid, uint64_t init_start_us) {
+    const auto found = description_of(key, pid, init_start_us);
+    const auto it = lives_.try_emplace(key, state_.get(), proc_.get(), found).first;
+    it->second.join(found);
+    return it->second.clock().init_start_us;
+  }
+
+  /// Another PID namespace of one that was found.
+  Result<bool> join_container(uint64_t key, uint64_t pid, uint64_t init_start_us) {
+    const auto it = lives_.find(key);
+    if (it == lives_.end()) return Error{ENOENT, "container"};
+    it->second.join(description_of(key, pid, init_start_us));
+    return true;
+  }
+
+  /// The last of its PID namespaces has ended.
+  Result<bool> end_container(uint64_t key) {
+    const auto it = lives_.find(key);
+    if (it == lives_.end()) return Error{ENOENT, "container"};
+    it->second.drop();
+    lives_.erase(it);
+    return true;
+  }
+
+  static ContainerDescription description_of(uint64_t key, uint64_t pid, uint64_t init_start_us) {
+    ContainerDescription description;
+    description.id = ContainerId::from_packed(key);
+    description.init = static_cast<pid_t>(pid);
+    description.init_start_us = init_start_us;
+    return description;
+  }
+
+  /// How many lives lie in the state file.
+  uint32_t lives() { return count(RecordType::kLife); }
+
+  uint32_t count(RecordType type) {
+    uint32_t count = 0;
+    state_->for_each(type, [&](RecordIndex, uint64_t, size_t) { ++count; });
+    return count;
+  }
+
   /// The number of load averages.
   uint32_t begin_load(uint64_t key, uint64_t init_start_us) {
     loads_[++last_load_] =
@@ -92,11 +138,7 @@ class StateObject : public Wrapped<StateObject> {
   }
 
   /// How many load averages lie in the state file.
-  uint32_t loads() {
-    uint32_t count = 0;
-    state_->for_each(RecordType::kLoad, [&](RecordIndex, uint64_t, size_t) { ++count; });
-    return count;
-  }
+  uint32_t loads() { return count(RecordType::kLoad); }
 
   /// A handle.
   uint64_t open_file(uint64_t node, const std::string& text) {
@@ -125,10 +167,11 @@ class StateObject : public Wrapped<StateObject> {
     held_.reset();
   }
 
-  /// Another worker takes over, from a state file whose header is damaged or not. Load averages are
-  /// forgotten. Why it was ignored, "" when it was not.
+  /// Another worker takes over, from a state file whose header is damaged or not. Load averages and
+  /// containers are forgotten. Why it was ignored, "" when it was not.
   Result<std::string> take_over(bool damaged) {
     loads_.clear();
+    lives_.clear();
     files_->hand_over();
     files_.reset();
     state_.reset();
@@ -173,11 +216,13 @@ class StateObject : public Wrapped<StateObject> {
     return out;
   }
 
+  const Fd proc_{::open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
   Fd memory_;
   std::unique_ptr<StateFile> state_;  // outlives what lies in it
   std::unique_ptr<OpenFiles> files_;
   std::shared_ptr<OpenFile> held_;
   std::unordered_map<uint32_t, std::unique_ptr<TaskLoad>> loads_;
+  std::unordered_map<uint64_t, Life> lives_;
   uint32_t last_load_ = 0;
   uint64_t last_request_ = 0;
 };

@@ -206,6 +206,17 @@ export interface HistoryRecord {
 
 /** A state file with the open files and the load averages that lie in it. */
 export interface State {
+  /**
+   * A worker finds a container through the init of a PID namespace. Returns when the life of the
+   * container began.
+   */
+  findContainer(key: bigint, pid: bigint, initStartUs: bigint): bigint;
+  /** It finds another PID namespace in the same container. */
+  joinContainer(key: bigint, pid: bigint, initStartUs: bigint): void;
+  /** The last of its PID namespaces has ended. */
+  endContainer(key: bigint): void;
+  /** How many lives lie in the state file. */
+  lives(): number;
   /** Load averages of a container, with what it left in the state file; their number. */
   beginLoad(key: bigint, initStartUs: bigint): number;
   /** They take a sample, and lie in the state file from then on. */
@@ -227,7 +238,7 @@ export interface State {
   renewHeld(text: string): void;
   /**
    * Another worker takes over, from a state file whose header is damaged or not. Returns why it was
-   * ignored, "" when it was not. Load averages are forgotten.
+   * ignored, "" when it was not. Load averages and containers are forgotten.
    */
   takeOver(damaged: boolean): string;
   /** The index of a new record full of the low byte of `key`; 0: no room. */

@@ -1,0 +1,106 @@
+#include "container/life.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "base/clock_tick.h"
+#include "base/pidfd.h"
+#include "container/life_record.h"
+#include "source/process.h"
+
+namespace vprocfs {
+namespace {
+
+/// The registry tells no more of them apart.
+constexpr size_t kMaxInits = 16;
+
+std::string begin_of(const PidNamespaceClock& clock) {
+  std::string begin;
+  append(begin, clock.init_start_us);
+  return begin;
+}
+
+}  // namespace
+
+/// So many inits follow. More may follow them in later versions.
+struct Life::Packed {
+  PidNamespaceClock clock;
+  uint64_t count;
+};
+
+Life::Life(StateFile* state, int procfs_fd, const ContainerDescription& found)
+    : state_(state),
+      procfs_fd_(procfs_fd),
+      key_(found.id.packed()),
+      clock_{found.init_start_us, found.boottime_offset_us} {
+  if (state_ == nullptr) return;
+  state_->for_each_of(key_, RecordType::kLife, [&](RecordIndex record, size_t bytes) {
+    if (!load(record, bytes, found.init_start_us)) state_->release(record, RecordType::kLife, key_);
+  });
+}
+
+bool Life::load(RecordIndex record, size_t bytes, uint64_t found_start_us) {
+  static_assert(std::is_trivially_copyable_v<Packed> && std::is_trivially_copyable_v<Init>);
+  const uint8_t* data = state_->data(record);
+  Packed packed;
+  if (bytes < sizeof(packed)) return false;
+  std::memcpy(&packed, data, sizeof(packed));
+  if (packed.count > (bytes - sizeof(packed)) / sizeof(Init)) return false;
+  std::vector<Init> inits(packed.count);
+  if (packed.count > 0)
+    std::memcpy(inits.data(), data + sizeof(packed), packed.count * sizeof(Init));
+  const auto is_in_it = [&](const Init& init) {
+    return init.start_us == found_start_us || lives(init);
+  };
+  if (std::none_of(inits.begin(), inits.end(), is_in_it)) return false;
+  // A worker that died while it saved leaves two of one life: the later one has more inits.
+  if (inits.size() < inits_.size()) return false;
+  drop();
+  clock_ = packed.clock;
+  inits_ = std::move(inits);
+  record_ = record;
+  return true;
+}
+
+bool Life::lives(const Init& init) const {
+  const auto pid = static_cast<pid_t>(init.pid);
+  const Fd process = open_pidfd(pid);
+  // One that cannot be looked at may live: then no counter goes back.
+  if (!process) return process_errno(errno) != ESRCH;
+  const auto start = read_start_ticks(procfs_fd_, pid);
+  return start && start.value() * kClockTickUs == init.start_us && !has_ended(process);
+}
+
+void Life::join(const ContainerDescription& description) {
+  const Init init{description.init_start_us, static_cast<uint64_t>(description.init)};
+  const auto is_it = [&](const Init& one) {
+    return one.start_us == init.start_us && one.pid == init.pid;
+  };
+  if (std::any_of(inits_.begin(), inits_.end(), is_it)) return;
+  if (inits_.size() >= kMaxInits) {
+    const auto has_ended = [this](const Init& one) { return !lives(one); };
+    inits_.erase(std::remove_if(inits_.begin(), inits_.end(), has_ended), inits_.end());
+  }
+  if (inits_.size() >= kMaxInits) return;
+  inits_.push_back(init);
+  save();
+}
+
+void Life::save() {
+  if (state_ == nullptr) return;
+  std::string packed;
+  append(packed, Packed{clock_, inits_.size()});
+  for (const Init& init : inits_) append(packed, init);
+  record_ = state_->replace(record_, RecordType::kLife, key_, packed, begin_of(clock_));
+}
+
+void Life::drop() {
+  if (record_ == 0) return;
+  state_->release(std::exchange(record_, 0), RecordType::kLife, key_, begin_of(clock_));
+}
+
+}  // namespace vprocfs

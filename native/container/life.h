@@ -1,0 +1,59 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <vector>
+
+#include "container/resolve.h"
+#include "state/state_file.h"
+
+namespace vprocfs {
+
+/// When a PID namespace of a container began.
+struct PidNamespaceClock {
+  uint64_t init_start_us = 0;  ///< CLOCK_BOOTTIME
+  int64_t offset_us = 0;       ///< of its time namespace
+};
+
+/// One life of a container: it begins with the PID namespace through which the container was first
+/// found, and goes on until the last one in its cgroup has ended. It is kept for the next worker,
+/// which may find the container through another of them. Not thread-safe.
+class Life {
+ public:
+  /// Goes on with the life that a worker before us has kept if `found` was in it, or if a PID
+  /// namespace that was in it still lives. Otherwise a new one begins with `found`. `state` may be
+  /// nullptr: nothing is kept then. Borrows both.
+  Life(StateFile* state, int procfs_fd, const ContainerDescription& found);
+
+  /// Of the PID namespace that it began with, which may have ended.
+  const PidNamespaceClock& clock() const { return clock_; }
+
+  /// A PID namespace is in it: to be called for each, also for that of `found`.
+  void join(const ContainerDescription& description);
+
+  /// Forgets what is kept: it has ended.
+  void drop();
+
+ private:
+  /// Of a PID namespace, as we see it.
+  struct Init {
+    uint64_t start_us = 0;
+    uint64_t pid = 0;
+  };
+  struct Packed;
+
+  /// False: the record is of a life that has ended.
+  bool load(RecordIndex record, size_t bytes, uint64_t found_start_us);
+  bool lives(const Init& init) const;
+  void save();
+
+  StateFile* const state_;
+  const int procfs_fd_;
+  const uint64_t key_;
+  PidNamespaceClock clock_;
+  std::vector<Init> inits_;  ///< those that have joined; some may have ended
+  RecordIndex record_ = 0;
+};
+
+}  // namespace vprocfs

@@ -1,0 +1,130 @@
+// What a container of several PID namespaces has reported goes on with the next worker, whichever of
+// them have ended by then.
+
+import { readFileSync } from "node:fs";
+import { beforeEach, expect, it } from "vitest";
+import type { Cgroup } from "../support/cgroups.js";
+import { Container } from "../support/container.js";
+import { Daemon } from "../support/daemon.js";
+import { keepUptimeOpen } from "../support/keep-open.js";
+import { describeLive } from "../support/needs.js";
+import type { Scope } from "../support/scope.js";
+import { testScope } from "../support/test-scope.js";
+import { until } from "../support/wait.js";
+import { replaceWorker, servingAfter, statusOf } from "./never-down-support.js";
+
+interface Figures {
+  /** Of the line `cpu`: its fields, and all of them together. */
+  readonly cpu: readonly number[];
+  readonly sum: number;
+  readonly uptime: number;
+  readonly load: string;
+}
+
+/** Seconds by which one container is older than the other. */
+const OLDER = 2;
+/** A second of one CPU in ticks. */
+const TICKS = 100;
+
+describeLive("a container of two PID namespaces", ["python3"], () => {
+  let own: Scope;
+  let daemon: Daemon;
+  let old: Container;
+  let young: Container;
+  let tree: string;
+
+  /** As the host reads them: of the container, whichever PID namespaces it has. */
+  function read(): Figures {
+    const text = (file: string): string => readFileSync(`${tree}/proc/${file}`, "utf8");
+    const [line = ""] = text("stat").split("\n");
+    const cpu = line.split(/ +/).slice(1).map(Number);
+    const [uptime = ""] = text("uptime").split(" ");
+    const [load = ""] = text("loadavg").split(" ");
+    return { cpu, sum: cpu.reduce((a, b) => a + b), uptime: Number(uptime), load };
+  }
+
+  async function ageOf(one: Container): Promise<number> {
+    return Number((await one.read(daemon.path("proc/uptime"))).split(" ")[0]);
+  }
+
+  function start(cgroup?: Cgroup): Promise<Container> {
+    return Container.start(own, { quota: 1, ...(cgroup !== undefined && { cgroup }) });
+  }
+
+  function expectGoneOn(before: Figures): void {
+    const now = read();
+    now.cpu.forEach((ticks, field) => {
+      expect(ticks, `field ${field}`).toBeGreaterThanOrEqual(before.cpu[field] ?? 0);
+    });
+    expect(now.uptime).toBeGreaterThanOrEqual(before.uptime);
+    // One CPU: its time is the container's age.
+    expect(Math.abs(now.sum / TICKS - now.uptime)).toBeLessThan(1);
+  }
+
+  beforeEach(async () => {
+    own = testScope();
+    daemon = await Daemon.start(own);
+    old = await start();
+    tree = daemon.path("containers", await old.id(daemon));
+    await until("the first is older", async () => (await ageOf(old)) > OLDER);
+    young = await start(old.cgroup);
+  });
+
+  it.each(["kill", "reload"] as const)(
+    "goes on after the end of the older one and the %s of the worker",
+    async (how) => {
+      const uptime = keepUptimeOpen(own, young, daemon.path("proc/uptime"));
+      await old.kill();
+      const [before, kept] = [read(), await uptime()];
+      expect(before.uptime).toBeGreaterThan(OLDER);
+      for (let worker = 0; worker < 2; worker += 1) {
+        await replaceWorker(daemon, how);
+        // The one that lives asks first.
+        const again = await uptime();
+        expect(again.uptime).toBeGreaterThanOrEqual(kept.uptime);
+        expect(again.idle).toBeGreaterThanOrEqual(kept.idle);
+        expect(again.uptime).toBeLessThan(read().uptime - OLDER / 2);
+        expect(await ageOf(young)).toBeLessThan(read().uptime - OLDER / 2);
+        expectGoneOn(before);
+      }
+    },
+  );
+
+  it("goes on when the younger one asks the next worker first", async () => {
+    const before = read();
+    await replaceWorker(daemon, "kill");
+    expect(await ageOf(young)).toBeLessThan(before.uptime - OLDER / 2);
+    expectGoneOn(before);
+    expect(await ageOf(old)).toBeGreaterThanOrEqual(before.uptime);
+  });
+
+  it("keeps its load averages", async () => {
+    const burn = old.start(own, ["sh", "-c", "while :; do :; done"]);
+    const { load } = await until("it has a load", () => {
+      const figures = read();
+      return Number(figures.load) > 0 && figures;
+    });
+    await ageOf(young);
+    burn.kill("SIGKILL");
+    await old.kill();
+    await replaceWorker(daemon, "kill");
+    await ageOf(young);
+    expect(Number(read().load)).toBeGreaterThanOrEqual(Number(load) / 2);
+  });
+
+  it("begins again in a cgroup whose processes had all ended", async () => {
+    await ageOf(young);
+    const before = read();
+    const { workerPid, generation } = await statusOf(daemon);
+    process.kill(workerPid, "SIGSTOP");
+    await old.kill();
+    await young.kill();
+    const next = await start(old.cgroup);
+    process.kill(workerPid, "SIGKILL");
+    await servingAfter(daemon, generation);
+    expect(await ageOf(next)).toBeLessThan(before.uptime);
+    const { uptime, sum } = read();
+    expect(uptime).toBeLessThan(before.uptime);
+    expect(Math.abs(sum / TICKS - uptime)).toBeLessThan(1);
+  });
+});
