@@ -47,12 +47,10 @@ Container::Container(ContainerDescription description, SharedServices services,
       life_(services.state, services.procfs_fd, description_),
       mounted_(services.procfs_fd, services.host == nullptr ? -1 : services.host->sysfs_fd(),
                description_.init),
-      cpu_record_(services.state, RecordType::kHistory, description_.id.packed(),
-                  clock().init_start_us),
-      io_record_(services.state, RecordType::kIoHistory, description_.id.packed(),
-                 clock().init_start_us),
+      cpu_record_(services.state, RecordType::kHistory, description_.id.packed(), life_.starts()),
+      io_record_(services.state, RecordType::kIoHistory, description_.id.packed(), life_.starts()),
       io_losses_record_(services.state, RecordType::kIoLosses, description_.id.packed(),
-                        clock().init_start_us) {
+                        life_.starts()) {
   tenant_->resources().note(Resource::kContainers, 1);
   load_histories();
 }
@@ -219,7 +217,7 @@ std::shared_ptr<TaskLoad> Container::task_load() {
     cgroup.path = description_.cgroup;
     cgroup.pid_namespace = description_.namespaces.pid;
     task_load_ = std::make_shared<TaskLoad>(std::move(cgroup), description_.id.packed(),
-                                            clock().init_start_us, services_.state);
+                                            life_.starts(), services_.state);
     if (dead()) task_load_->end();
   }
   return task_load_;

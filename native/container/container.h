@@ -71,6 +71,8 @@ class Container {
     return clock.init_start_us == life_.clock().init_start_us &&
            clock.offset_us == life_.clock().offset_us;
   }
+  /// By which what is kept is known to be its own.
+  const LifeStarts& starts() const { return life_.starts(); }
   /// A PID namespace was found in it. The registry calls this, with its lock.
   void join(const ContainerDescription& description) { life_.join(description); }
 

@@ -9,7 +9,8 @@
 
 #include "base/clock_tick.h"
 #include "base/pidfd.h"
-#include "container/life_record.h"
+#include "base/wide.h"
+#include "container/history_record.h"
 #include "source/process.h"
 
 namespace vprocfs {
@@ -37,10 +38,23 @@ Life::Life(StateFile* state, int procfs_fd, const ContainerDescription& found)
       procfs_fd_(procfs_fd),
       key_(found.id.packed()),
       clock_{found.init_start_us, found.boottime_offset_us} {
-  if (state_ == nullptr) return;
+  if (state_ != nullptr) load(found);
+  const auto note = [this](uint64_t start_us) {
+    if (!starts_.has(start_us)) starts_.others_us.push_back(start_us);
+  };
+  starts_.first_us = clock_.init_start_us;
+  note(found.init_start_us);
+  for (const Init& init : inits_) note(init.start_us);
+}
+
+void Life::load(const ContainerDescription& found) {
+  bool is_kept = false;
   state_->for_each_of(key_, RecordType::kLife, [&](RecordIndex record, size_t bytes) {
-    if (!load(record, bytes, found.init_start_us)) state_->release(record, RecordType::kLife, key_);
+    is_kept = true;
+    if (load(record, bytes, found.init_start_us)) return;
+    state_->release(record, RecordType::kLife, key_);
   });
+  if (!is_kept) load_of_before(found);
 }
 
 bool Life::load(RecordIndex record, size_t bytes, uint64_t found_start_us) {
@@ -51,8 +65,9 @@ bool Life::load(RecordIndex record, size_t bytes, uint64_t found_start_us) {
   std::memcpy(&packed, data, sizeof(packed));
   if (packed.count > (bytes - sizeof(packed)) / sizeof(Init)) return false;
   std::vector<Init> inits(packed.count);
-  if (packed.count > 0)
-    std::memcpy(inits.data(), data + sizeof(packed), packed.count * sizeof(Init));
+  for (size_t i = 0; i < inits.size(); ++i) {
+    std::memcpy(&inits[i], data + sizeof(packed) + i * sizeof(Init), sizeof(Init));
+  }
   const auto is_in_it = [&](const Init& init) {
     return init.start_us == found_start_us || lives(init);
   };
@@ -64,6 +79,23 @@ bool Life::load(RecordIndex record, size_t bytes, uint64_t found_start_us) {
   inits_ = std::move(inits);
   record_ = record;
   return true;
+}
+
+void Life::load_of_before(const ContainerDescription& found) {
+  // When a time namespace shifts uptime, it does not tell when that was.
+  if (found.boottime_offset_us != 0) return;
+  state_->for_each_of(key_, RecordType::kHistory, [&](RecordIndex record, size_t bytes) {
+    PidNamespaceClock clock;
+    CpuHistory history;
+    constexpr size_t kBegin = sizeof(clock.init_start_us);
+    const uint8_t* data = state_->data(record);
+    if (bytes < kBegin || !unpack_history(data + kBegin, bytes - kBegin, history)) return;
+    std::memcpy(&clock.init_start_us, data, kBegin);
+    const uint64_t shown_us = saturating_add(clock.init_start_us, history.uptime_us);
+    // The start is in whole ticks, rounded down.
+    const bool while_found_lived = shown_us >= found.init_start_us + kClockTickUs;
+    if (while_found_lived && clock.init_start_us < clock_.init_start_us) clock_ = clock;
+  });
 }
 
 bool Life::lives(const Init& init) const {

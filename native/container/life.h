@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "container/life_record.h"
 #include "container/resolve.h"
 #include "state/state_file.h"
 
@@ -29,6 +30,9 @@ class Life {
   /// Of the PID namespace that it began with, which may have ended.
   const PidNamespaceClock& clock() const { return clock_; }
 
+  /// By which records are known to be of it: as it was constructed.
+  const LifeStarts& starts() const { return starts_; }
+
   /// A PID namespace is in it: to be called for each, also for that of `found`.
   void join(const ContainerDescription& description);
 
@@ -43,8 +47,12 @@ class Life {
   };
   struct Packed;
 
+  void load(const ContainerDescription& found);
   /// False: the record is of a life that has ended.
   bool load(RecordIndex record, size_t bytes, uint64_t found_start_us);
+  /// Goes on with the life whose counters a version that knew no lives has kept, if they were shown
+  /// after `found` had begun.
+  void load_of_before(const ContainerDescription& found);
   bool lives(const Init& init) const;
   void save();
 
@@ -52,6 +60,7 @@ class Life {
   const int procfs_fd_;
   const uint64_t key_;
   PidNamespaceClock clock_;
+  LifeStarts starts_;
   std::vector<Init> inits_;  ///< those that have joined; some may have ended
   RecordIndex record_ = 0;
 };

@@ -1,23 +1,29 @@
 #include "container/life_record.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
 namespace vprocfs {
 
-LifeRecord::LifeRecord(StateFile* state, RecordType type, uint64_t key, uint64_t init_start_us,
-                       uint64_t version)
-    : state_(state), type_(type), key_(key), init_start_us_(init_start_us) {
-  if (version != 0) append(begin_, version);
-  append(begin_, init_start_us);
+bool LifeStarts::has(uint64_t start_us) const {
+  return start_us == first_us ||
+         std::find(others_us.begin(), others_us.end(), start_us) != others_us.end();
 }
 
-bool LifeRecord::is_of_later(const uint8_t* data, size_t bytes) const {
-  const size_t version = begin_.size() - sizeof(init_start_us_);
-  if (bytes < begin_.size() || std::memcmp(data, begin_.data(), version) != 0) return false;
-  uint64_t start = 0;
-  std::memcpy(&start, data + version, sizeof(start));
-  return start > init_start_us_;
+LifeRecord::LifeRecord(StateFile* state, RecordType type, uint64_t key, LifeStarts starts,
+                       uint64_t version)
+    : state_(state), type_(type), key_(key), starts_(std::move(starts)) {
+  if (version != 0) append(begin_, version);
+  append(begin_, starts_.first_us);
+}
+
+std::optional<uint64_t> LifeRecord::start_in(const uint8_t* data, size_t bytes) const {
+  uint64_t start_us = 0;
+  const size_t version = begin_.size() - sizeof(start_us);
+  if (bytes < begin_.size() || std::memcmp(data, begin_.data(), version) != 0) return std::nullopt;
+  std::memcpy(&start_us, data + version, sizeof(start_us));
+  return start_us;
 }
 
 void LifeRecord::load(const Unpack& unpack) {
@@ -25,14 +31,19 @@ void LifeRecord::load(const Unpack& unpack) {
   state_->for_each_of(key_, type_, [&](RecordIndex found, size_t bytes) {
     const uint8_t* data = state_->data(found);
     const size_t begin = begin_.size();
-    if (is_of_later(data, bytes)) return;
-    const bool ours = bytes >= begin && std::memcmp(data, begin_.data(), begin) == 0;
+    const auto start_us = start_in(data, bytes);
+    const bool ours = start_us && starts_.has(*start_us);
+    const bool is_of_later = start_us && !ours && *start_us > starts_.first_us;
+    if (is_of_later) return;
     if (!ours || !unpack(data + begin, bytes - begin)) {
       state_->release(found, type_, key_);
       return;
     }
     drop();
     record_ = found;
+    if (*start_us == starts_.first_us) return;
+    const std::string packed(reinterpret_cast<const char*>(data) + begin, bytes - begin);
+    record_ = state_->replace(found, type_, key_, begin_ + packed);
   });
 }
 
@@ -50,10 +61,15 @@ void LifeRecord::drop() {
 }
 
 void LifeRecord::forget(StateFile* state, std::initializer_list<RecordType> types, uint64_t key,
-                        uint64_t init_start_us) {
-  std::string begin;
-  append(begin, init_start_us);
-  if (state != nullptr) state->release_all(types, key, begin);
+                        const LifeStarts& starts) {
+  if (state == nullptr) return;
+  const auto release = [&](uint64_t start_us) {
+    std::string begin;
+    append(begin, start_us);
+    state->release_all(types, key, begin);
+  };
+  release(starts.first_us);
+  for (const uint64_t start_us : starts.others_us) release(start_us);
 }
 
 }  // namespace vprocfs

@@ -4,22 +4,32 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "state/state_file.h"
 
 namespace vprocfs {
 
+/// By which starts of an init records are known to be of one life of a container. CLOCK_BOOTTIME.
+struct LifeStarts {
+  uint64_t first_us = 0;  ///< of the life: what is kept from now on begins with it
+  /// Of its other PID namespaces: versions that knew no lives kept records under these.
+  std::vector<uint64_t> others_us;
+
+  bool has(uint64_t start_us) const;
+};
+
 /// What one life of a container keeps in the state file under one type: one record, which begins
-/// with the start of its init, so that it is not taken for another life's. Something of an earlier
+/// with the start of the life, so that it is not taken for another life's. Something of an earlier
 /// life may be left when the next one begins in the same cgroup: neither touches the other's
 /// record, except that the later one gives back the earlier one's. Not thread-safe.
 class LifeRecord {
  public:
-  /// `state` may be nullptr: nothing is kept then. `init_start_us`: CLOCK_BOOTTIME. `version`
-  /// stands before it; 0: none does.
-  LifeRecord(StateFile* state, RecordType type, uint64_t key, uint64_t init_start_us,
+  /// `state` may be nullptr: nothing is kept then. `version` stands before the start; 0: none does.
+  LifeRecord(StateFile* state, RecordType type, uint64_t key, LifeStarts starts,
              uint64_t version = 0);
 
   /// Calls `unpack` with what save() was given, for each record of this life: a worker that died
@@ -35,15 +45,16 @@ class LifeRecord {
   void drop();
   /// Gives back all that this life has kept under some types, whoever has kept it.
   static void forget(StateFile* state, std::initializer_list<RecordType> types, uint64_t key,
-                     uint64_t init_start_us);
+                     const LifeStarts& starts);
 
  private:
-  bool is_of_later(const uint8_t* data, size_t bytes) const;
+  /// The start that a record begins with. Nothing: it is of another version.
+  std::optional<uint64_t> start_in(const uint8_t* data, size_t bytes) const;
 
   StateFile* const state_;
   const RecordType type_;
   const uint64_t key_;
-  const uint64_t init_start_us_;
+  const LifeStarts starts_;
   std::string begin_;  ///< what the record begins with
   RecordIndex record_ = 0;
 };

@@ -7,10 +7,10 @@
 
 namespace vprocfs {
 
-TaskLoad::TaskLoad(CountedCgroup cgroup, uint64_t key, uint64_t init_start_us, StateFile* state)
+TaskLoad::TaskLoad(CountedCgroup cgroup, uint64_t key, const LifeStarts& starts, StateFile* state)
     : cgroup_(std::move(cgroup)),
-      init_start_us_(init_start_us),
-      record_(state, RecordType::kLoad, key, init_start_us, kLoadVersion) {
+      start_us_(starts.first_us),
+      record_(state, RecordType::kLoad, key, starts, kLoadVersion) {
   record_.load([this](const void* data, size_t bytes) {
     LoadHistory found;
     if (!unpack_load(data, bytes, found) || found.sampled_us < history_.sampled_us) return false;
@@ -40,7 +40,7 @@ void TaskLoad::take(const TaskCount& count, uint64_t monotonic_us, uint64_t boot
   const std::lock_guard lock(mutex_);
   const uint64_t active = count.running + count.blocked;
   if (!history_.started) {
-    start_load(history_, active, monotonic_us, saturating_sub(boottime_us, init_start_us_));
+    start_load(history_, active, monotonic_us, saturating_sub(boottime_us, start_us_));
     record_.save(pack_load(history_));
   } else if (sample || !current_) {
     advance_load(history_, active, monotonic_us);

@@ -18,9 +18,9 @@ namespace vprocfs {
 /// Thread-safe.
 class TaskLoad {
  public:
-  /// `key` and `init_start_us` name the container in the state file, which may be nullptr. What a
-  /// worker before us left there is gone on with.
-  TaskLoad(CountedCgroup cgroup, uint64_t key, uint64_t init_start_us, StateFile* state);
+  /// `key` and `starts` name the container in the state file, which may be nullptr. What a worker
+  /// before us left there is gone on with.
+  TaskLoad(CountedCgroup cgroup, uint64_t key, const LifeStarts& starts, StateFile* state);
   ~TaskLoad();
 
   const CountedCgroup& cgroup() const { return cgroup_; }
@@ -48,7 +48,7 @@ class TaskLoad {
 
  private:
   const CountedCgroup cgroup_;
-  const uint64_t init_start_us_;
+  const uint64_t start_us_;
   std::atomic<bool> ended_{false};
   mutable std::mutex mutex_;
   mutable std::condition_variable changed_;

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "base/fd.h"
+#include "container/history_record.h"
 #include "container/life.h"
 #include "container/task_load.h"
 #include "fuse/files/open_file.h"
@@ -38,17 +39,28 @@ class StateObject : public Wrapped<StateObject> {
  public:
   static Napi::Function define(Napi::Env env) {
     using S = StateObject;
-    return DefineClass(
-        env, "State",
-        {method<&S::find_container>("findContainer"), method<&S::join_container>("joinContainer"),
-         method<&S::end_container>("endContainer"), method<&S::lives>("lives"),
-         method<&S::begin_load>("beginLoad"), method<&S::sample_load>("sampleLoad"),
-         method<&S::end_load>("endLoad"), method<&S::loads>("loads"),
-         method<&S::open_file>("openFile"), method<&S::read_file>("readFile"),
-         method<&S::restore_file>("restoreFile"), method<&S::close_file>("closeFile"),
-         method<&S::hold_file>("holdFile"), method<&S::renew_held>("renewHeld"),
-         method<&S::take_over>("takeOver"), method<&S::add>("add"), method<&S::remove>("remove"),
-         method<&S::records>("records"), method<&S::records_of>("recordsOf")});
+    return DefineClass(env, "State",
+                       {method<&S::find_container>("findContainer"),
+                        method<&S::join_container>("joinContainer"),
+                        method<&S::end_container>("endContainer"),
+                        method<&S::lives>("lives"),
+                        method<&S::keep_counters>("keepCounters"),
+                        method<&S::kept_counters>("keptCounters"),
+                        method<&S::begin_load>("beginLoad"),
+                        method<&S::sample_load>("sampleLoad"),
+                        method<&S::end_load>("endLoad"),
+                        method<&S::loads>("loads"),
+                        method<&S::open_file>("openFile"),
+                        method<&S::read_file>("readFile"),
+                        method<&S::restore_file>("restoreFile"),
+                        method<&S::close_file>("closeFile"),
+                        method<&S::hold_file>("holdFile"),
+                        method<&S::renew_held>("renewHeld"),
+                        method<&S::take_over>("takeOver"),
+                        method<&S::add>("add"),
+                        method<&S::remove>("remove"),
+                        method<&S::records>("records"),
+                        method<&S::records_of>("recordsOf")});
   }
 
   explicit StateObject(const Napi::CallbackInfo& info) : Wrapped(info) {
@@ -104,6 +116,29 @@ class StateObject : public Wrapped<StateObject> {
     return description;
   }
 
+  /// Keeps counters as a version does that knows no lives: of a container that was `uptime_us` old.
+  void keep_counters(uint64_t key, uint64_t init_start_us, uint64_t uptime_us) {
+    CpuHistory history;
+    history.uptime_us = uptime_us;
+    LifeRecord(state_.get(), RecordType::kHistory, key, {init_start_us, {}})
+        .save(pack_history(history));
+  }
+
+  /// The age at which a container that was found has kept counters; null: it has none.
+  Result<std::optional<uint64_t>> kept_counters(uint64_t key) {
+    const auto it = lives_.find(key);
+    if (it == lives_.end()) return Error{ENOENT, "container"};
+    std::optional<uint64_t> uptime_us;
+    LifeRecord(state_.get(), RecordType::kHistory, key, it->second.starts())
+        .load([&](const void* data, size_t bytes) {
+          CpuHistory history;
+          if (!unpack_history(data, bytes, history)) return false;
+          uptime_us = history.uptime_us;
+          return true;
+        });
+    return uptime_us;
+  }
+
   /// How many lives lie in the state file.
   uint32_t lives() { return count(RecordType::kLife); }
 
@@ -115,8 +150,8 @@ class StateObject : public Wrapped<StateObject> {
 
   /// The number of load averages.
   uint32_t begin_load(uint64_t key, uint64_t init_start_us) {
-    loads_[++last_load_] =
-        std::make_unique<TaskLoad>(CountedCgroup{}, key, init_start_us, state_.get());
+    loads_[++last_load_] = std::make_unique<TaskLoad>(CountedCgroup{}, key,
+                                                      LifeStarts{init_start_us, {}}, state_.get());
     return last_load_;
   }
 

@@ -117,3 +117,35 @@ it("knows those that live however many have ended", () => {
   expect(find(state, LATER)).toBe(ENDED.startUs);
   expect(state.lives()).toBe(1);
 });
+
+it("goes on with counters that a version without lives has shown after it began", () => {
+  const state = new State(MIB);
+  const ageUs = LATER.startUs - ENDED.startUs + TICK_US;
+  state.keepCounters(CONTAINER, ENDED.startUs, ageUs);
+  for (let worker = 0; worker < 2; worker += 1) {
+    state.takeOver(false);
+    expect(find(state, LATER)).toBe(ENDED.startUs);
+    expect(state.keptCounters(CONTAINER)).toBe(ageUs);
+  }
+});
+
+it("does not go on with counters that such a version has shown before it began", () => {
+  const state = new State(MIB);
+  state.keepCounters(CONTAINER, ENDED.startUs, LATER.startUs - ENDED.startUs);
+  state.takeOver(false);
+  expect(find(state, LATER)).toBe(LATER.startUs);
+  expect(state.keptCounters(CONTAINER)).toBeNull();
+});
+
+it("goes on with counters that such a version has kept meanwhile", () => {
+  const state = new State(MIB);
+  find(state, ENDED);
+  join(state, LATER);
+  state.takeOver(false);
+  state.keepCounters(CONTAINER, LATER.startUs, 5n);
+  for (let worker = 0; worker < 2; worker += 1) {
+    state.takeOver(false);
+    expect(find(state, LATER)).toBe(ENDED.startUs);
+    expect(state.keptCounters(CONTAINER)).toBe(5n);
+  }
+});

@@ -215,6 +215,10 @@ export interface State {
   joinContainer(key: bigint, pid: bigint, initStartUs: bigint): void;
   /** The last of its PID namespaces has ended. */
   endContainer(key: bigint): void;
+  /** A worker of a version that knows no lives keeps counters of a container of that age. */
+  keepCounters(key: bigint, initStartUs: bigint, uptimeUs: bigint): void;
+  /** The age in the counters that are kept of a container that was found; null: none are. */
+  keptCounters(key: bigint): bigint | null;
   /** How many lives lie in the state file. */
   lives(): number;
   /** Load averages of a container, with what it left in the state file; their number. */

@@ -21,7 +21,7 @@ class AnnouncedValues {
 
   /// Those of the worker before, where there are some.
   AnnouncedValues(const Container& container, RecordType type)
-      : record_(container.state(), type, container.id().packed(), container.clock().init_start_us) {
+      : record_(container.state(), type, container.id().packed(), container.starts()) {
     record_.load([this](const void* data, size_t bytes) { return unpack(data, bytes); });
   }
   AnnouncedValues(const AnnouncedValues&) = delete;

@@ -33,7 +33,7 @@ ContainerFiles::~ContainerFiles() {
   // Also what a worker before this one has kept.
   LifeRecord::forget(container_.state(),
                      {RecordType::kLengths, RecordType::kCopies, RecordType::kReaders},
-                     container_.id().packed(), container_.clock().init_start_us);
+                     container_.id().packed(), container_.starts());
 }
 
 void ContainerFiles::count_open(bool opened) {

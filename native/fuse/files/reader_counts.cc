@@ -8,7 +8,7 @@ namespace vprocfs {
 
 ReaderCounts::ReaderCounts(const Container& container)
     : record_(container.state(), RecordType::kReaders, container.id().packed(),
-              container.clock().init_start_us) {
+              container.starts()) {
   bool found = false;
   record_.load([&](const void* data, size_t bytes) {
     if (found || bytes < sizeof(before_)) return false;
