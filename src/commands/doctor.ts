@@ -1,7 +1,6 @@
 import type { Command } from "commander";
-import stringWidth from "string-width";
 import { exclusionReason } from "../attach/selection.js";
-import { shortened } from "../columns.js";
+import { shortened, widthOf } from "../columns.js";
 import { findContainer } from "../containers/find.js";
 import { GivenNames } from "../containers/given-names.js";
 import { askFigures } from "../figures.js";
@@ -32,10 +31,10 @@ function asText(findings: readonly Finding[], given: ReadonlyMap<string, string>
     return name === undefined ? shortName(about) : printable(name);
   };
   const names = findings.map((finding) => shortened(nameOf(finding), MAX_NAME_WIDTH));
-  const width = Math.max(...names.map((name) => stringWidth(name)));
+  const width = Math.max(...names.map((name) => widthOf(name)));
   const lines = findings.map(({ level, what, todo }, index) => {
     const name = names[index] ?? "";
-    const head = `${level.padEnd(7)}  ${name}${" ".repeat(width - stringWidth(name))}  `;
+    const head = `${level.padEnd(7)}  ${name}${" ".repeat(width - widthOf(name))}  `;
     const more = todo === undefined ? "" : `\n${" ".repeat(width + 11)}-> ${printable(todo)}`;
     return `${head}${printable(what)}${more}`;
   });

@@ -1,9 +1,8 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import Table from "cli-table3";
 import type { Command } from "commander";
+import { alignedLines } from "../columns.js";
 import { findContainer } from "../containers/find.js";
-import { NO_BORDERS } from "../containers/table.js";
 import { VprocfsError } from "../errors.js";
 import { canonicalPath, stateOfMount } from "../mountpoint.js";
 import { didYouMean, printable } from "../text.js";
@@ -14,21 +13,19 @@ import { addConfigFlags } from "./flags.js";
 
 function asText(name: string, explanation: Explanation): string {
   const { field, file, formula, sources, decidedBy, result } = explanation;
-  const style = { head: [], border: [], "padding-left": 0, "padding-right": 0 };
-  const table = new Table({ chars: NO_BORDERS, style });
-  for (const { path, key, value, means } of sources) {
-    table.push([printable(path), key, printable(value).slice(0, 60), means]);
-  }
+  const rows = sources.map(({ path, key, value, means }) => [
+    printable(path),
+    key,
+    printable(value).slice(0, 60),
+    means,
+  ]);
   const decided = decidedBy === undefined ? [] : [`decided by  ${printable(decidedBy)}`];
   return [
     `${field} of ${printable(name)}, in /${file}`,
     "",
     `formula     ${formula}`,
     "sources",
-    ...table
-      .toString()
-      .split("\n")
-      .map((line) => `  ${line.trimEnd()}`),
+    ...alignedLines(rows).map((line) => `  ${line}`),
     ...decided,
     `result      ${result}`,
   ].join("\n");

@@ -1,6 +1,5 @@
-import Table from "cli-table3";
 import type { Command } from "commander";
-import { NO_BORDERS } from "../containers/table.js";
+import { alignedLines } from "../columns.js";
 import { askFigures, type DaemonFigures } from "../figures.js";
 import { readStatus, type Status } from "../keeper-status.js";
 import { canonicalPath } from "../mountpoint.js";
@@ -43,35 +42,29 @@ function asTable(mountpoint: string, status: Status, figures: DaemonFigures | un
   const takeover = status.resend
     ? "requests in flight are resent (Linux 6.9)"
     : "requests in flight fail, all others wait";
-  const style = { head: [], border: [], "padding-left": 0, "padding-right": 0 };
-  const table = new Table({ chars: NO_BORDERS, style });
-  table.push(
-    { mountpoint },
-    { state: status.state },
-    { "worker pid": `${status.workerPid}, up ${seconds(status.workerUptimeMs)}` },
-    { "keeper pid": `${status.keeperPid}, mounted for ${seconds(status.uptimeMs)}` },
-    { generation: String(status.generation) },
-    {
-      restarts: `${status.restarts}${status.failuresInARow > 1 ? `, ${status.failuresInARow} in a row` : ""}`,
-    },
-    { "last reasons": lastReasons(status) },
-    { requests: `${status.requests}, resent ${status.resent}` },
-    { standby: STANDBY[status.standby] ?? status.standby },
-    { "damaged states": `${status.statesIgnored} ignored` },
-    ...(status.undying > 0 ? [{ "not ended": counted(status.undying, "killed worker") }] : []),
-    ...(status.descriptorsLost > 0 ? [{ "lost descriptors": `${status.descriptorsLost}` }] : []),
-    { "system calls": `${status.descriptors} descriptors are kept for the next worker` },
-    { "shared by all": sharedOf(figures) },
-    { "when the keeper dies": keeperDies(status) },
-    { "when a worker dies": takeover },
-    { "FUSE protocol": status.protocol },
-    { "watchdog, patience": `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}` },
-  );
-  return table
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .join("\n");
+  return alignedLines([
+    ["mountpoint", mountpoint],
+    ["state", status.state],
+    ["worker pid", `${status.workerPid}, up ${seconds(status.workerUptimeMs)}`],
+    ["keeper pid", `${status.keeperPid}, mounted for ${seconds(status.uptimeMs)}`],
+    ["generation", String(status.generation)],
+    [
+      "restarts",
+      `${status.restarts}${status.failuresInARow > 1 ? `, ${status.failuresInARow} in a row` : ""}`,
+    ],
+    ["last reasons", lastReasons(status)],
+    ["requests", `${status.requests}, resent ${status.resent}`],
+    ["standby", STANDBY[status.standby] ?? status.standby],
+    ["damaged states", `${status.statesIgnored} ignored`],
+    ...(status.undying > 0 ? [["not ended", counted(status.undying, "killed worker")]] : []),
+    ...(status.descriptorsLost > 0 ? [["lost descriptors", `${status.descriptorsLost}`]] : []),
+    ["system calls", `${status.descriptors} descriptors are kept for the next worker`],
+    ["shared by all", sharedOf(figures)],
+    ["when the keeper dies", keeperDies(status)],
+    ["when a worker dies", takeover],
+    ["FUSE protocol", status.protocol],
+    ["watchdog, patience", `${seconds(status.watchdogMs)}, ${seconds(status.patienceMs)}`],
+  ]).join("\n");
 }
 
 /** `vprocfs status` */

@@ -129,9 +129,10 @@ async function runInteractive(
   const end = new AbortController();
   const draw = (): void => {
     const rows = arranged(found, order);
+    // Rows below the screen would only cost time: a key has to be answered at once.
     const lines = [
       ...headLines(found.length, rows, order, typing),
-      ...topTable(rows, screen.columns),
+      ...topTable(rows.slice(0, screen.rows), screen.columns),
     ];
     screen.draw(lines.map((line) => fitted(line, screen.columns)));
   };

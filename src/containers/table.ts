@@ -1,25 +1,6 @@
-import Table from "cli-table3";
+import { type Align, alignedLines } from "../columns.js";
 import type { ContainerInfo } from "../native/binding.js";
 import { formatBytes, printable } from "../text.js";
-
-/** Columns without lines, so that other programs can parse the table. */
-export const NO_BORDERS = {
-  top: "",
-  "top-mid": "",
-  "top-left": "",
-  "top-right": "",
-  bottom: "",
-  "bottom-mid": "",
-  "bottom-left": "",
-  "bottom-right": "",
-  left: "",
-  "left-mid": "",
-  mid: "",
-  "mid-mid": "",
-  right: "",
-  "right-mid": "",
-  middle: "  ",
-};
 
 function limit(bytes: number | null): string {
   return bytes === null ? "-" : formatBytes(bytes);
@@ -39,8 +20,6 @@ function row(container: ContainerInfo, given: ReadonlyMap<string, string>): stri
     printable(container.cgroup),
   ];
 }
-
-type Align = "left" | "right";
 
 function columns(hasGiven: boolean): readonly (readonly [head: string, align: Align])[] {
   return [
@@ -63,16 +42,9 @@ export function containerTable(
   given: ReadonlyMap<string, string>,
 ): string {
   const shown = columns(given.size > 0);
-  const table = new Table({
-    head: shown.map(([head]) => head),
-    chars: NO_BORDERS,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-    colAligns: shown.map(([, align]) => align),
-  });
-  table.push(...containers.map((container) => row(container, given)));
-  return table
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd())
-    .join("\n");
+  const rows = containers.map((container) => row(container, given));
+  return alignedLines(
+    [shown.map(([head]) => head), ...rows],
+    shown.map(([, align]) => align),
+  ).join("\n");
 }

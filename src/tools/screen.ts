@@ -8,6 +8,7 @@ const { eraseEndLine, eraseDown } = ansiEscapes;
 
 export interface Screen {
   readonly columns: number;
+  readonly rows: number;
   /** Fills the screen with these lines. */
   draw(lines: readonly string[]): void;
   close(): void;
@@ -37,9 +38,15 @@ export function openScreen(
     get columns() {
       return output.columns || USUAL.columns;
     },
+    get rows() {
+      return output.rows || USUAL.rows;
+    },
     draw: (lines) => {
-      const shown = lines.slice(0, output.rows || USUAL.rows).map((line) => line + eraseEndLine);
-      output.write(ansiEscapes.cursorTo(0, 0) + shown.join("\r\n") + eraseDown);
+      const rows = output.rows || USUAL.rows;
+      // To erase after a line that fills the screen's width would take its last character.
+      const shown = lines.slice(0, rows).map((line) => eraseEndLine + line);
+      const rest = shown.length < rows ? `\r\n${eraseDown}` : "";
+      output.write(ansiEscapes.cursorTo(0, 0) + shown.join("\r\n") + rest);
     },
     close: () => {
       input.off("keypress", onKeypress);

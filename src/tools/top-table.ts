@@ -1,7 +1,4 @@
-import Table from "cli-table3";
-import stringWidth from "string-width";
-import { shortened } from "../columns.js";
-import { NO_BORDERS } from "../containers/table.js";
+import { alignedLines, GAP, shortened, widthOf } from "../columns.js";
 import { formatBytes, printable, shortName } from "../text.js";
 import type { Activity } from "./rates.js";
 
@@ -198,7 +195,6 @@ export function arranged(activities: readonly Activity[], order: Order): Activit
   return order.reverse ? kept.reverse() : kept;
 }
 
-const GAP = 2;
 /**
  * Names are cut, to MIN_NAME_WIDTH at least, before columns are left out; they are never longer than
  * MAX_NAME_WIDTH.
@@ -209,7 +205,7 @@ const MAX_NAME_WIDTH = 40;
 function shownColumns(rows: readonly Activity[], width: number): readonly Column[] {
   const widths = new Map(
     COLUMNS.map((column) => {
-      const lengths = rows.map((row) => stringWidth(column.show(row)));
+      const lengths = rows.map((row) => widthOf(column.show(row)));
       const longest = Math.max(column.head.length, ...lengths);
       return [column, column.key === "name" ? Math.min(longest, MIN_NAME_WIDTH) : longest] as const;
     }),
@@ -233,21 +229,15 @@ export function topTable(rows: readonly Activity[], width: number): string[] {
   const columns = shownColumns(rows, width);
   const cells = rows.map((row) => columns.map((column) => column.show(row)));
   const others = columns.slice(1).reduce((sum, { head }, index) => {
-    const lengths = cells.map((row) => stringWidth(row[index + 1] ?? ""));
+    const lengths = cells.map((row) => widthOf(row[index + 1] ?? ""));
     return sum + GAP + Math.max(head.length, ...lengths);
   }, 0);
-  const table = new Table({
-    head: columns.map(({ head }) => head),
-    chars: NO_BORDERS,
-    style: { head: [], border: [], "padding-left": 0, "padding-right": 0 },
-    colAligns: columns.map(({ key }) =>
-      ["name", "runtime", "id"].includes(key) ? "left" : "right",
-    ),
-  });
   const room = Math.min(MAX_NAME_WIDTH, Math.max(MIN_NAME_WIDTH, width - others));
-  table.push(...cells.map(([name = "", ...rest]) => [shortened(name, room), ...rest]));
-  return table
-    .toString()
-    .split("\n")
-    .map((line) => line.trimEnd());
+  return alignedLines(
+    [
+      columns.map(({ head }) => head),
+      ...cells.map(([name = "", ...rest]) => [shortened(name, room), ...rest]),
+    ],
+    columns.map(({ key }) => (["name", "runtime", "id"].includes(key) ? "left" : "right")),
+  );
 }

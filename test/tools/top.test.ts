@@ -150,6 +150,12 @@ describe("topTable", () => {
     },
   );
 
+  it("of thousands of containers takes no time to speak of", () => {
+    const [first] = rows;
+    const many = Array.from({ length: 8000 }, () => first).filter((row) => row !== undefined);
+    expect(topTable(many, 200)).toHaveLength(8001);
+  });
+
   it("has the important columns in 80", () => {
     const [head] = topTable(rows, 80);
     expect(head).toMatch(/NAME.*CPU.*THROTTLED.*MEM.*USED.*OOM/);
